@@ -1,0 +1,22 @@
+//! Every bound on what a peer, a client or a file can make us do, each with its reason.
+
+/// The longest string, key or field: Redis's own `proto-max-bulk-len` default. Larger ones are refused.
+pub const STRING_BYTES_MAX: usize = 512 << 20;
+
+/// The largest packed blob (listpack, ziplist, intset) accepted: Redis refuses to grow one past 1 GiB.
+pub const PACKED_BYTES_MAX: usize = 1 << 30;
+
+/// LZF can expand 3 input bytes to at most 264 output bytes; anything declared beyond that cannot be true.
+pub const LZF_EXPANSION_MAX: usize = 88;
+
+/// How much is allocated ahead of bytes that have been declared but have not arrived.
+pub const PREALLOCATED_BYTES_MAX: usize = 1 << 20;
+
+/// How many elements' room is reserved on a declared count alone.
+pub const PREALLOCATED_ELEMENTS_MAX: usize = 4096;
+
+/// The size of one network or file read: large enough that a full sync costs few system calls, small enough to stay in L2.
+pub const READ_CHUNK_BYTES: usize = 256 << 10;
+
+/// The longest reply line of a primary during the handshake. Real ones are below 200 bytes.
+pub const HANDSHAKE_LINE_BYTES_MAX: usize = 16 << 10;

@@ -1,0 +1,5 @@
+//! Intsets.
+
+/// A valid intset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intset;

@@ -1,0 +1,5 @@
+//! Listpacks.
+
+/// A valid listpack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listpack;

@@ -1,0 +1,6 @@
+//! The rdb room.
+
+pub mod intset;
+pub mod listpack;
+pub mod object;
+pub mod stream;

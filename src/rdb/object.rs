@@ -1,0 +1,60 @@
+//! What the decoder gives: one value of the keyspace, still in the shape in which it was written.
+
+use super::{intset::Intset, listpack::Listpack, stream::StreamObject};
+
+/// A key's attributes that stand before its type byte.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Meta {
+    /// Absolute expiry, Unix time in milliseconds.
+    pub expire_at_ms: Option<i64>,
+    /// LRU idle time in seconds; written under an LRU policy only.
+    pub idle_s: Option<u64>,
+    /// LFU counter, 0 to 255; written under an LFU policy only.
+    pub freq: Option<u8>,
+}
+
+/// One node of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListNode {
+    /// A single element too large to be packed.
+    Plain(Box<[u8]>),
+    /// Many elements.
+    Packed(Listpack),
+}
+
+/// One element of a member/score list.
+pub type Scored = (Box<[u8]>, f64);
+
+/// A hash's field and value.
+pub type Pair = (Box<[u8]>, Box<[u8]>);
+
+/// A value as decoded. Strings are borrowed from the reader's buffers; everything else is owned.
+///
+/// Packed blobs (listpacks, intsets) have been validated deeply; nothing that walks them later can fail.
+/// No duplicates are promised for fields and members of the unpacked forms: the receiver's hash table finds them.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Object<'a> {
+    /// A string stored as text.
+    Str(&'a [u8]),
+    /// A string stored as an integer (its text is the decimal form).
+    Int(i64),
+    /// A list, head first.
+    List(Vec<ListNode>),
+    /// A set of integers, packed.
+    SetIntset(Intset),
+    /// A small set, packed: members.
+    SetListpack(Listpack),
+    /// A set.
+    Set(Vec<Box<[u8]>>),
+    /// A small hash, packed: field, value, …
+    HashListpack(Listpack),
+    /// A hash.
+    Hash(Vec<Pair>),
+    /// A small sorted set, packed: member, score, … ascending.
+    ZsetListpack(Listpack),
+    /// A sorted set, in no promised order.
+    Zset(Vec<Scored>),
+    /// A stream.
+    Stream(Box<StreamObject>),
+}

@@ -1,0 +1,5 @@
+//! Streams.
+
+/// A decoded stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamObject;
