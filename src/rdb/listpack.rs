@@ -1,5 +1,546 @@
-//! Listpacks.
+//! Listpacks: many small elements in one block of bytes, as Redis lays them out.
+//!
+//! A [`Listpack`] always holds a valid blob: it was built here, or [`Listpack::validate`] has walked all of it. What
+//! reads one therefore cannot fail; a walk that met an impossible byte would just end.
 
-/// A valid listpack.
+use super::packed::canonical_i64;
+pub use super::packed::{IntText, Item, PackedError};
+use std::ops::Range;
+
+const HEADER_BYTES: usize = 6;
+const TERMINATOR: u8 = 0xff;
+/// The header's count when there are too many elements for it: they must be counted by walking.
+const COUNT_UNKNOWN: u16 = u16::MAX;
+/// Redis adds nothing to a listpack that would pass this. Source: redis 7.0 listpack.c, `LISTPACK_MAX_SAFETY_LIMIT`.
+const SAFE_BYTES_MAX: usize = 1 << 30;
+
+/// A valid listpack, byte for byte as Redis would write it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listpack;
+pub struct Listpack {
+    bytes: Vec<u8>,
+}
+
+impl Listpack {
+    /// An empty listpack.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            bytes: vec![7, 0, 0, 0, 0, 0, TERMINATOR],
+        }
+    }
+
+    /// Takes a blob after walking all of it: sizes, every entry, every back-length, the count, the terminator.
+    ///
+    /// # Errors
+    /// The first thing found wrong.
+    ///
+    /// Source: redis 7.0 listpack.c, lpValidateIntegrity.
+    pub fn validate(bytes: Vec<u8>) -> Result<Self, PackedError> {
+        let actual = bytes.len();
+        let [s0, s1, s2, s3, c0, c1, body @ .., last] = bytes.as_slice() else {
+            return Err(PackedError::Header { actual });
+        };
+        let stated = u32::from_le_bytes([*s0, *s1, *s2, *s3]);
+        if usize::try_from(stated) != Ok(actual) {
+            return Err(PackedError::Size {
+                stated: stated.into(),
+                actual,
+            });
+        }
+        if *last != TERMINATOR {
+            return Err(PackedError::Entry {
+                at: actual - 1,
+                reason: "not the terminator",
+            });
+        }
+        let counted = validate_entries(body)?;
+        let stated = u16::from_le_bytes([*c0, *c1]);
+        if stated != COUNT_UNKNOWN && usize::from(stated) != counted {
+            return Err(PackedError::Count {
+                stated: stated.into(),
+                actual: counted,
+            });
+        }
+        Ok(Self { bytes })
+    }
+
+    /// The blob.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The blob's size in bytes.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The bytes that the allocator was asked for.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// The number of elements. Takes a walk past 65,534 of them.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self.count_field() {
+            COUNT_UNKNOWN => self.iter().count(),
+            count => count.into(),
+        }
+    }
+
+    /// Whether there are no elements.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.len() == HEADER_BYTES + 1
+    }
+
+    /// Whether `more` bytes can be added without passing the size (1 GiB) at which Redis refuses.
+    #[must_use]
+    pub fn can_grow(&self, more: usize) -> bool {
+        self.bytes.len().saturating_add(more) <= SAFE_BYTES_MAX
+    }
+
+    /// The elements, from either end.
+    #[must_use]
+    pub fn iter(&self) -> Iter<'_> {
+        Iter {
+            rest: self.bytes.get(HEADER_BYTES..self.end()).unwrap_or_default(),
+        }
+    }
+
+    /// The elements from `index` on; none when that is past the last.
+    #[must_use]
+    pub fn iter_from(&self, index: usize) -> Iter<'_> {
+        Iter {
+            rest: self
+                .bytes
+                .get(self.offset(index)..self.end())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The element at `index`, counted from 0.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<Item<'_>> {
+        self.iter_from(index).next()
+    }
+
+    /// The index of the first element equal to `needle` among those at 0, `skip + 1`, `2 * (skip + 1)`, …
+    #[must_use]
+    pub fn position(&self, needle: &[u8], skip: usize) -> Option<usize> {
+        let number = canonical_i64(needle);
+        let matches = |item: Item<'_>| match item {
+            Item::Str(text) => text == needle,
+            Item::Int(value) => number == Some(value),
+        };
+        let stride = skip.saturating_add(1);
+        let nth = self.iter().step_by(stride).position(matches)?;
+        Some(nth * stride)
+    }
+
+    /// Appends an element; canonical integers are stored as such.
+    pub fn push(&mut self, text: &[u8]) {
+        self.push_item(Item::from_text(text));
+    }
+
+    /// Appends an integer.
+    pub fn push_int(&mut self, value: i64) {
+        self.push_item(Item::Int(value));
+    }
+
+    /// Appends an element as it is: text stays text even where it looks like a number.
+    pub fn push_item(&mut self, item: Item<'_>) {
+        let end = self.end();
+        self.splice(end..end, &Entry::new(item));
+        self.recount(1, 0);
+    }
+
+    /// Puts an element before the one at `index`, or last when `index` is past the end.
+    pub fn insert(&mut self, index: usize, text: &[u8]) {
+        let at = self.offset(index);
+        self.splice(at..at, &Entry::new(Item::from_text(text)));
+        self.recount(1, 0);
+    }
+
+    /// Puts an element in the place of the one at `index`. Gives false, and does nothing, when there is none.
+    pub fn replace(&mut self, index: usize, text: &[u8]) -> bool {
+        self.replace_item(index, Item::from_text(text))
+    }
+
+    /// [`Self::replace`] with an element as it is.
+    pub fn replace_item(&mut self, index: usize, item: Item<'_>) -> bool {
+        let mut rest = self.iter_from(index);
+        let start = self.end() - rest.rest.len();
+        let found = rest.next().is_some();
+        if found {
+            self.splice(start..self.end() - rest.rest.len(), &Entry::new(item));
+        }
+        found
+    }
+
+    /// Removes up to `count` elements from `index` on; gives how many were there.
+    pub fn remove(&mut self, index: usize, count: usize) -> usize {
+        let mut rest = self.iter_from(index);
+        let start = self.end() - rest.rest.len();
+        let removed = rest.by_ref().take(count).count();
+        self.splice(start..self.end() - rest.rest.len(), &Entry::NONE);
+        self.recount(0, removed);
+        removed
+    }
+
+    /// Gives back what the vector holds beyond the blob.
+    pub fn shrink_to_fit(&mut self) {
+        self.bytes.shrink_to_fit();
+    }
+
+    /// Where the terminator stands.
+    fn end(&self) -> usize {
+        self.bytes.len().saturating_sub(1)
+    }
+
+    /// Where the element at `index` starts; the terminator's place when there is none. Walks from the nearer end.
+    fn offset(&self, index: usize) -> usize {
+        let count = self.count_field();
+        if count == COUNT_UNKNOWN || index <= usize::from(count) / 2 {
+            let mut forward = self.iter();
+            forward.by_ref().take(index).for_each(drop);
+            return self.end() - forward.rest.len();
+        }
+        let mut backward = self.iter();
+        let steps = usize::from(count).saturating_sub(index);
+        backward.by_ref().rev().take(steps).for_each(drop);
+        HEADER_BYTES + backward.rest.len()
+    }
+
+    fn count_field(&self) -> u16 {
+        match self.bytes.as_slice() {
+            [_, _, _, _, c0, c1, ..] => u16::from_le_bytes([*c0, *c1]),
+            _ => 0,
+        }
+    }
+
+    /// Moves the count field. Once it is "unknown" it stays so, as in Redis.
+    fn recount(&mut self, added: usize, removed: usize) {
+        let count = self.count_field();
+        if count == COUNT_UNKNOWN {
+            return;
+        }
+        let now = (usize::from(count) + added).saturating_sub(removed);
+        let field = u16::try_from(now).unwrap_or(COUNT_UNKNOWN).to_le_bytes();
+        if let Some(place) = self.bytes.get_mut(4..HEADER_BYTES) {
+            place.copy_from_slice(&field);
+        }
+    }
+
+    /// Puts one encoded entry in the place of the bytes in `range`, and sets the size field.
+    fn splice(&mut self, range: Range<usize>, entry: &Entry<'_>) {
+        let old_len = self.bytes.len();
+        let entry_end = range.start + entry.len();
+        let new_len = entry_end + (old_len - range.end);
+        if new_len > old_len {
+            self.grow(new_len);
+        }
+        self.bytes.copy_within(range.end..old_len, entry_end);
+        self.bytes.truncate(new_len);
+        if let Some(place) = self.bytes.get_mut(range.start..entry_end) {
+            entry.write(place);
+        }
+        let size = u32::try_from(new_len).unwrap_or(u32::MAX).to_le_bytes();
+        if let Some(place) = self.bytes.get_mut(..4) {
+            place.copy_from_slice(&size);
+        }
+    }
+
+    /// Lengthens the blob with zeros. Room grows by an eighth at a time: a million small collections must not carry
+    /// the spare half that doubling leaves.
+    fn grow(&mut self, new_len: usize) {
+        if new_len > self.bytes.capacity() {
+            let spare = (new_len / 8).min(4096);
+            self.bytes.reserve_exact(new_len + spare - self.bytes.len());
+        }
+        self.bytes.resize(new_len, 0);
+    }
+}
+
+impl Default for Listpack {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<'a> IntoIterator for &'a Listpack {
+    type Item = Item<'a>;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+impl<T: AsRef<[u8]>> FromIterator<T> for Listpack {
+    fn from_iter<I: IntoIterator<Item = T>>(texts: I) -> Self {
+        let mut packed = Self::new();
+        texts
+            .into_iter()
+            .for_each(|text| packed.push(text.as_ref()));
+        packed
+    }
+}
+
+/// A walk over a listpack's elements, from either end.
+#[derive(Debug, Clone)]
+pub struct Iter<'a> {
+    /// The entries not yet given: whole ones, or nothing.
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Item<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Item<'a>> {
+        let (item, size) = decode(self.rest)?;
+        self.rest = self
+            .rest
+            .get(size + back_length_bytes(size)..)
+            .unwrap_or_default();
+        Some(item)
+    }
+}
+
+impl DoubleEndedIterator for Iter<'_> {
+    #[inline]
+    fn next_back(&mut self) -> Option<Self::Item> {
+        let (size, width) = parse_back_length(self.rest)?;
+        let start = self.rest.len().checked_sub(size + width)?;
+        let (before, last) = self.rest.split_at_checked(start)?;
+        self.rest = before;
+        decode(last).map(|(item, _)| item)
+    }
+}
+
+/// Reads the entry at the front: the element, and the size of its encoding and data without the back-length.
+#[inline]
+fn decode(rest: &[u8]) -> Option<(Item<'_>, usize)> {
+    let (&first, tail) = rest.split_first()?;
+    match first {
+        0..=0x7f => Some((Item::Int(first.into()), 1)),
+        0x80..=0xbf => text(tail, usize::from(first & 0x3f), 1),
+        0xc0..=0xdf => {
+            // The low five bits of the first byte are the sign and the high bits: moved up for the sign to spread.
+            let high = i64::from(i8::from_le_bytes([first << 3]) >> 3);
+            Some((Item::Int((high << 8) | i64::from(*tail.first()?)), 2))
+        }
+        0xe0..=0xef => {
+            let (&low, data) = tail.split_first()?;
+            text(data, (usize::from(first & 0x0f) << 8) | usize::from(low), 2)
+        }
+        _ => decode_wide(first, tail),
+    }
+}
+
+/// The entries whose first byte is only a kind.
+fn decode_wide(kind: u8, tail: &[u8]) -> Option<(Item<'_>, usize)> {
+    match kind {
+        0xf0 => {
+            let (len, data) = tail.split_first_chunk()?;
+            text(data, usize::try_from(u32::from_le_bytes(*len)).ok()?, 5)
+        }
+        0xf1 => Some((
+            Item::Int(i16::from_le_bytes(*tail.first_chunk()?).into()),
+            3,
+        )),
+        0xf2 => {
+            let [a, b, c] = *tail.first_chunk()?;
+            Some((Item::Int((i32::from_le_bytes([0, a, b, c]) >> 8).into()), 4))
+        }
+        0xf3 => Some((
+            Item::Int(i32::from_le_bytes(*tail.first_chunk()?).into()),
+            5,
+        )),
+        0xf4 => Some((Item::Int(i64::from_le_bytes(*tail.first_chunk()?)), 9)),
+        _ => None,
+    }
+}
+
+#[inline]
+fn text(data: &[u8], len: usize, header: usize) -> Option<(Item<'_>, usize)> {
+    Some((Item::Str(data.get(..len)?), header.checked_add(len)?))
+}
+
+/// Walks the entries between header and terminator; gives their number.
+fn validate_entries(body: &[u8]) -> Result<usize, PackedError> {
+    let mut rest = body;
+    let mut count = 0;
+    while !rest.is_empty() {
+        let wrong = |reason| PackedError::Entry {
+            at: HEADER_BYTES + body.len() - rest.len(),
+            reason,
+        };
+        let (_, size) = decode(rest).ok_or_else(|| wrong("not a whole listpack entry"))?;
+        let (_, after) = rest
+            .split_at_checked(size)
+            .ok_or_else(|| wrong("not a whole listpack entry"))?;
+        rest = skip_back_length(after, size)
+            .ok_or_else(|| wrong("the back-length does not match the entry"))?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// What follows the back-length at the front of `after`, when that is the one of an entry of `size` bytes.
+#[inline]
+fn skip_back_length(after: &[u8], size: usize) -> Option<&[u8]> {
+    match after {
+        [one, rest @ ..] if size <= 127 => (usize::from(*one) == size).then_some(rest),
+        _ => {
+            let (bytes, width) = back_length(size);
+            after.strip_prefix(bytes.get(..width)?)
+        }
+    }
+}
+
+/// How many bytes the back-length of an entry of `size` bytes takes. The odd limits are Redis's own.
+///
+/// Source: redis 7.0 listpack.c, lpEncodeBacklen.
+#[inline]
+fn back_length_bytes(size: usize) -> usize {
+    match size {
+        0..=127 => 1,
+        128..=16_382 => 2,
+        16_383..=2_097_150 => 3,
+        2_097_151..=268_435_454 => 4,
+        _ => 5,
+    }
+}
+
+/// The back-length of an entry of `size` bytes: the bytes, and how many of them count.
+fn back_length(size: usize) -> ([u8; 5], usize) {
+    let width = back_length_bytes(size);
+    let mut bytes = [0; 5];
+    let mut left = size;
+    for (from_last, place) in bytes.iter_mut().take(width).rev().enumerate() {
+        let [low, ..] = left.to_le_bytes();
+        *place = (low & 0x7f) | 0x80;
+        left >>= 7;
+        if from_last + 1 == width {
+            *place &= 0x7f;
+        }
+    }
+    (bytes, width)
+}
+
+/// Reads the back-length that ends `bytes`: the size it states, and its own width.
+#[inline]
+fn parse_back_length(bytes: &[u8]) -> Option<(usize, usize)> {
+    let mut size = 0_usize;
+    for (nth, byte) in bytes.iter().rev().take(5).enumerate() {
+        size |= usize::from(byte & 0x7f) << (7 * nth);
+        if byte & 0x80 == 0 {
+            return Some((size, nth + 1));
+        }
+    }
+    None
+}
+
+/// One entry as it is to be written: head, text, back-length.
+struct Entry<'a> {
+    head: [u8; 9],
+    head_len: usize,
+    text: &'a [u8],
+    back: [u8; 5],
+    back_len: usize,
+}
+
+impl<'a> Entry<'a> {
+    /// Nothing at all: what a removal puts in the place of entries.
+    const NONE: Self = Self {
+        head: [0; 9],
+        head_len: 0,
+        text: &[],
+        back: [0; 5],
+        back_len: 0,
+    };
+
+    fn new(item: Item<'a>) -> Self {
+        let (head, head_len, text) = match item {
+            Item::Int(value) => {
+                let (head, len) = encode_int(value);
+                (head, len, &[][..])
+            }
+            Item::Str(text) => {
+                let (head, len) = encode_text_head(text.len());
+                (head, len, text)
+            }
+        };
+        let (back, back_len) = back_length(head_len + text.len());
+        Self {
+            head,
+            head_len,
+            text,
+            back,
+            back_len,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.head_len + self.text.len() + self.back_len
+    }
+
+    /// Fills `place`, which is exactly [`Self::len`] bytes.
+    fn write(&self, place: &mut [u8]) {
+        let (head, rest) = place.split_at_mut(self.head_len);
+        let (text, back) = rest.split_at_mut(self.text.len());
+        head.iter_mut()
+            .zip(self.head)
+            .for_each(|(to, from)| *to = from);
+        text.copy_from_slice(self.text);
+        back.iter_mut()
+            .zip(self.back)
+            .for_each(|(to, from)| *to = from);
+    }
+}
+
+/// The shortest encoding of an integer. Source: redis 7.0 listpack.c, lpEncodeIntegerGetType.
+fn encode_int(value: i64) -> ([u8; 9], usize) {
+    let [a, b, c, d, ..] = value.to_le_bytes();
+    let mut head = [0; 9];
+    let len = match value {
+        0..=127 => fill(&mut head, &[a]),
+        -4096..=4095 => fill(&mut head, &[0xc0 | (b & 0x1f), a]),
+        -32_768..=32_767 => fill(&mut head, &[0xf1, a, b]),
+        -8_388_608..=8_388_607 => fill(&mut head, &[0xf2, a, b, c]),
+        -2_147_483_648..=2_147_483_647 => fill(&mut head, &[0xf3, a, b, c, d]),
+        _ => {
+            let [e, f, g, h] = *value.to_le_bytes().last_chunk::<4>().unwrap_or(&[0; 4]);
+            fill(&mut head, &[0xf4, a, b, c, d, e, f, g, h])
+        }
+    };
+    (head, len)
+}
+
+/// The head of a text entry. Source: redis 7.0 listpack.c, lpEncodeString.
+fn encode_text_head(len: usize) -> ([u8; 9], usize) {
+    let [a, b, c, d, ..] = len.to_le_bytes();
+    let mut head = [0; 9];
+    let head_len = match len {
+        0..=63 => fill(&mut head, &[0x80 | a]),
+        64..=4095 => fill(&mut head, &[0xe0 | b, a]),
+        _ => fill(&mut head, &[0xf0, a, b, c, d]),
+    };
+    (head, head_len)
+}
+
+fn fill(head: &mut [u8; 9], bytes: &[u8]) -> usize {
+    head.iter_mut()
+        .zip(bytes)
+        .for_each(|(to, from)| *to = *from);
+    bytes.len()
+}
+
+#[cfg(test)]
+#[path = "listpack_tests.rs"]
+mod tests;
