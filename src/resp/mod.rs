@@ -1,1 +1,17 @@
-//! The resp room.
+//! RESP2 and RESP3: bytes ↔ typed values.
+//!
+//! Pure: no I/O, no store. [`RequestParser`] turns the bytes of a client or of a replication stream into [`Args`],
+//! which borrow from the buffer they came in; [`Reply`] writes replies of either protocol version. "Need more bytes"
+//! is `None`, never an error. Replies are not parsed here: where that is needed (library calls), the `redis-protocol`
+//! crate does it.
+
+mod args;
+pub mod double;
+mod number;
+mod reply;
+mod request;
+
+pub use args::{Args, ArgsBuf, Span};
+pub use number::parse_integer;
+pub use reply::{Protocol, Reply};
+pub use request::{ProtocolError, RequestLimits, RequestParser, Step};

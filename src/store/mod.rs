@@ -1,1 +1,33 @@
-//! The store room.
+//! The keyspaces: shards, entries, expiry, SCAN cursors, memory accounting.
+//!
+//! One writer, many readers. [`Keyspaces`] is one generation of all databases; a full resync builds a new one beside the
+//! old. Readers come through a [`View`], which holds the read locks of all shards that its command names; the writer
+//! through a [`Tx`], which holds their write locks until the whole command (or MULTI/EXEC block) is done. Locks are taken
+//! in one order, so a reader sees whole units only and nothing deadlocks; guards cannot cross an await.
+//!
+//! This room knows no protocol and no command. It alone may use `unsafe`: for the entries' one-block layout and for
+//! walking a table by bucket position.
+#![expect(
+    unsafe_code,
+    reason = "one-block entries and bucket positions; each use says why it is sound"
+)]
+
+mod db;
+mod entry;
+mod keyspaces;
+mod loader;
+mod locks;
+mod scan;
+mod taint;
+mod tx;
+mod view;
+
+pub use db::Db;
+pub use entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};
+pub use keyspaces::{Figures, Keyspaces};
+pub use loader::{DuplicateKey, Loader};
+pub use locks::Slot;
+pub use scan::Cursor;
+pub use taint::{Tainted, Taints};
+pub use tx::Tx;
+pub use view::{View, WrongType, unix_ms};

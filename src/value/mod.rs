@@ -1,1 +1,139 @@
-//! The value room.
+//! The in-memory types: list, set, hash, sorted set, stream; strings live in the store's own blocks.
+//!
+//! Pure data structures: they know no keyspace, no locks, no clock and no protocol. Small collections stay in the packed
+//! bytes of `rdb` (listpack, intset) and turn into their large form past [`Thresholds`], as in Redis. Each keeps count of
+//! the bytes it holds, so that the store's memory figures cost nothing to read.
+
+mod hash;
+mod list;
+mod set;
+mod stream;
+mod thresholds;
+mod zset;
+
+pub use hash::Hash;
+pub use list::List;
+pub use set::Set;
+pub use stream::Stream;
+pub use thresholds::Thresholds;
+pub use zset::Zset;
+
+/// A value that does not fit into its key's own block.
+#[derive(Debug, Clone)]
+pub enum Object {
+    /// A string too long to be kept beside its key.
+    Text(Vec<u8>),
+    /// A list.
+    List(List),
+    /// A set.
+    Set(Set),
+    /// A hash.
+    Hash(Hash),
+    /// A sorted set.
+    Zset(Zset),
+    /// A stream.
+    Stream(Stream),
+}
+
+impl Object {
+    /// Bytes on the heap behind this value, the enum itself not counted.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.capacity(),
+            Self::List(list) => list.heap_bytes(),
+            Self::Set(set) => set.heap_bytes(),
+            Self::Hash(hash) => hash.heap_bytes(),
+            Self::Zset(zset) => zset.heap_bytes(),
+            Self::Stream(stream) => stream.heap_bytes(),
+        }
+    }
+}
+
+/// One of the collection types: what the store needs to know of it.
+pub trait Collection: Default + Sized {
+    /// Whether a value of this type goes on existing with no elements (streams do).
+    const STAYS_WHEN_EMPTY: bool = false;
+
+    /// This type's view of an object, `None` for an object of another type.
+    fn of(object: &Object) -> Option<&Self>;
+
+    /// As [`of`](Self::of), to change.
+    fn of_mut(object: &mut Object) -> Option<&mut Self>;
+
+    /// Wraps it.
+    fn into_object(self) -> Object;
+
+    /// Number of elements.
+    fn len(&self) -> usize;
+
+    /// Whether there is no element.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+macro_rules! collection {
+    ($type:ident) => {
+        impl Collection for $type {
+            fn of(object: &Object) -> Option<&Self> {
+                if let Object::$type(value) = object {
+                    Some(value)
+                } else {
+                    None
+                }
+            }
+
+            fn of_mut(object: &mut Object) -> Option<&mut Self> {
+                if let Object::$type(value) = object {
+                    Some(value)
+                } else {
+                    None
+                }
+            }
+
+            fn into_object(self) -> Object {
+                Object::$type(self)
+            }
+
+            fn len(&self) -> usize {
+                $type::len(self)
+            }
+        }
+    };
+    ($type:ident, stays when empty) => {
+        impl Collection for $type {
+            const STAYS_WHEN_EMPTY: bool = true;
+
+            fn of(object: &Object) -> Option<&Self> {
+                if let Object::$type(value) = object {
+                    Some(value)
+                } else {
+                    None
+                }
+            }
+
+            fn of_mut(object: &mut Object) -> Option<&mut Self> {
+                if let Object::$type(value) = object {
+                    Some(value)
+                } else {
+                    None
+                }
+            }
+
+            fn into_object(self) -> Object {
+                Object::$type(self)
+            }
+
+            fn len(&self) -> usize {
+                $type::len(self)
+            }
+        }
+    };
+}
+
+collection!(List);
+collection!(Set);
+collection!(Hash);
+collection!(Zset);
+collection!(Stream, stays when empty);

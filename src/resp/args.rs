@@ -1,0 +1,116 @@
+//! The arguments of one command, borrowed from the buffer in which they arrived.
+
+/// Where one argument lies in its buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Index of the first byte.
+    pub start: usize,
+    /// Length in bytes.
+    pub len: usize,
+}
+
+/// The words of one command: its name first, then its arguments. Cheap to copy; never allocates.
+#[derive(Debug, Clone, Copy)]
+pub struct Args<'a> {
+    buffer: &'a [u8],
+    spans: &'a [Span],
+}
+
+impl<'a> Args<'a> {
+    /// Arguments lying in `buffer` at `spans`. A span outside the buffer reads as an empty argument.
+    #[must_use]
+    pub const fn new(buffer: &'a [u8], spans: &'a [Span]) -> Self {
+        Self { buffer, spans }
+    }
+
+    /// How many words, the command's name included.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there is no word at all (an empty request line).
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// The word at `index` (0 is the name), or `None` past the end.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<&'a [u8]> {
+        let span = self.spans.get(index)?;
+        self.buffer
+            .get(span.start..span.start.checked_add(span.len)?)
+    }
+
+    /// The word at `index`, empty past the end: for handlers whose arity has been checked.
+    #[must_use]
+    pub fn at(&self, index: usize) -> &'a [u8] {
+        self.get(index).unwrap_or_default()
+    }
+
+    /// The words from `index` on, as arguments of their own (whose index 0 is no longer the name).
+    #[must_use]
+    pub fn from(&self, index: usize) -> Args<'a> {
+        Args {
+            buffer: self.buffer,
+            spans: self.spans.get(index..).unwrap_or_default(),
+        }
+    }
+
+    /// All words in order, the name first.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + DoubleEndedIterator + use<'a> {
+        let buffer = self.buffer;
+        self.spans.iter().map(move |span| {
+            buffer
+                .get(span.start..span.start.saturating_add(span.len))
+                .unwrap_or_default()
+        })
+    }
+
+    /// Whether the word at `index` is `word`, in any letter case.
+    #[must_use]
+    pub fn is(&self, index: usize, word: &str) -> bool {
+        self.get(index)
+            .is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
+    }
+}
+
+/// An owned copy of a command's words, for building commands outside a network buffer.
+#[derive(Debug, Clone, Default)]
+pub struct ArgsBuf {
+    buffer: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+impl ArgsBuf {
+    /// Copies `words`.
+    pub fn new<W: AsRef<[u8]>>(words: impl IntoIterator<Item = W>) -> Self {
+        let mut built = Self::default();
+        for word in words {
+            built.push(word.as_ref());
+        }
+        built
+    }
+
+    /// Adds one word.
+    pub fn push(&mut self, word: &[u8]) {
+        self.spans.push(Span {
+            start: self.buffer.len(),
+            len: word.len(),
+        });
+        self.buffer.extend_from_slice(word);
+    }
+
+    /// Forgets all words, keeping the memory.
+    pub fn clear(&mut self) {
+        self.buffer.clear();
+        self.spans.clear();
+    }
+
+    /// The words.
+    #[must_use]
+    pub fn as_args(&self) -> Args<'_> {
+        Args::new(&self.buffer, &self.spans)
+    }
+}

@@ -1,0 +1,282 @@
+//! Writing replies.
+
+use crate::dialect::Dialect;
+
+use super::double;
+
+/// The protocol version that a connection has chosen with HELLO.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// RESP2, every connection's first.
+    #[default]
+    Resp2,
+    /// RESP3.
+    Resp3,
+}
+
+/// The replies of one connection that wait to be written, in the protocol version and the dialect it speaks.
+///
+/// One buffer for a whole pipeline: handlers append, the session writes it out in one go. Past `limit` bytes nothing
+/// more is appended and [`Reply::overflowed`] says so; the session then answers with an error and closes.
+#[derive(Debug)]
+pub struct Reply {
+    out: Vec<u8>,
+    protocol: Protocol,
+    dialect: Dialect,
+    limit: usize,
+    overflowed: bool,
+}
+
+impl Reply {
+    /// An empty buffer that takes at most `limit` bytes.
+    #[must_use]
+    pub const fn new(protocol: Protocol, dialect: Dialect, limit: usize) -> Self {
+        Self {
+            out: Vec::new(),
+            protocol,
+            dialect,
+            limit,
+            overflowed: false,
+        }
+    }
+
+    /// The protocol version in use.
+    #[must_use]
+    pub const fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Whether RESP3 is in use.
+    #[must_use]
+    pub const fn is_resp3(&self) -> bool {
+        matches!(self.protocol, Protocol::Resp3)
+    }
+
+    /// Changes the protocol version of what is written from now on.
+    pub const fn set_protocol(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+    }
+
+    /// The dialect in use.
+    #[must_use]
+    pub const fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Changes the dialect of what is written from now on.
+    pub const fn set_dialect(&mut self, dialect: Dialect) {
+        self.dialect = dialect;
+    }
+
+    /// What has been written and not yet taken.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.out
+    }
+
+    /// How many bytes wait; also a mark for [`Reply::truncate`].
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.out.is_empty()
+    }
+
+    /// Bytes of memory that the buffer holds.
+    #[must_use]
+    pub const fn capacity(&self) -> usize {
+        self.out.capacity()
+    }
+
+    /// Whether a reply did not fit under the limit and was left out.
+    #[must_use]
+    pub const fn overflowed(&self) -> bool {
+        self.overflowed
+    }
+
+    /// Takes back everything written after `mark`, and the overflow that it caused.
+    pub fn truncate(&mut self, mark: usize) {
+        self.out.truncate(mark);
+        self.overflowed = false;
+    }
+
+    /// Empties the buffer; memory beyond `keep` bytes is given back.
+    pub fn clear(&mut self, keep: usize) {
+        self.out.clear();
+        self.out.shrink_to(keep);
+    }
+
+    /// Appends bytes that are RESP already.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        if bytes.len() > self.limit.saturating_sub(self.out.len()) {
+            self.overflowed = true;
+        } else if !self.overflowed {
+            self.out.extend_from_slice(bytes);
+        }
+    }
+
+    fn header(&mut self, kind: u8, number: i64) {
+        let mut digits = itoa::Buffer::new();
+        self.raw(&[kind]);
+        self.raw(digits.format(number).as_bytes());
+        self.raw(b"\r\n");
+    }
+
+    fn length(&mut self, kind: u8, length: usize) {
+        self.header(kind, i64::try_from(length).unwrap_or(i64::MAX));
+    }
+
+    /// `+text`.
+    pub fn simple(&mut self, text: &str) {
+        self.raw(b"+");
+        self.raw(text.as_bytes());
+        self.raw(b"\r\n");
+    }
+
+    /// `+OK`.
+    pub fn ok(&mut self) {
+        self.raw(b"+OK\r\n");
+    }
+
+    /// An error line; `text` starts with its code (`ERR …`). Line ends inside become spaces, as in Redis.
+    pub fn error(&mut self, text: &str) {
+        self.raw(b"-");
+        if text.bytes().any(|byte| matches!(byte, b'\r' | b'\n')) {
+            self.raw(text.replace(['\r', '\n'], " ").as_bytes());
+        } else {
+            self.raw(text.as_bytes());
+        }
+        self.raw(b"\r\n");
+    }
+
+    /// An integer.
+    pub fn integer(&mut self, value: i64) {
+        self.header(b':', value);
+    }
+
+    /// A count, as an integer.
+    pub fn count(&mut self, value: usize) {
+        self.length(b':', value);
+    }
+
+    /// A bulk string.
+    pub fn bulk(&mut self, bytes: &[u8]) {
+        self.length(b'$', bytes.len());
+        self.raw(bytes);
+        self.raw(b"\r\n");
+    }
+
+    /// An integer as a bulk string.
+    pub fn bulk_integer(&mut self, value: i64) {
+        let mut digits = itoa::Buffer::new();
+        self.bulk(digits.format(value).as_bytes());
+    }
+
+    /// A bulk string, or null.
+    pub fn bulk_or_null(&mut self, bytes: Option<&[u8]>) {
+        match bytes {
+            Some(bytes) => self.bulk(bytes),
+            None => self.null(),
+        }
+    }
+
+    /// Null: `$-1`, in RESP3 `_`.
+    pub fn null(&mut self) {
+        self.raw(if self.is_resp3() {
+            b"_\r\n"
+        } else {
+            b"$-1\r\n"
+        });
+    }
+
+    /// Null where an array was expected: `*-1`, in RESP3 `_`.
+    pub fn null_array(&mut self) {
+        self.raw(if self.is_resp3() {
+            b"_\r\n"
+        } else {
+            b"*-1\r\n"
+        });
+    }
+
+    /// The head of an array of `length` replies.
+    pub fn array(&mut self, length: usize) {
+        self.length(b'*', length);
+    }
+
+    /// The head of a map of `pairs` pairs; in RESP2 an array of twice as many.
+    pub fn map(&mut self, pairs: usize) {
+        if self.is_resp3() {
+            self.length(b'%', pairs)
+        } else {
+            self.array(pairs.saturating_mul(2))
+        }
+    }
+
+    /// The head of a set; in RESP2 an array.
+    pub fn set(&mut self, length: usize) {
+        if self.is_resp3() {
+            self.length(b'~', length)
+        } else {
+            self.array(length)
+        }
+    }
+
+    /// The head of an out-of-band push; in RESP2 an array.
+    pub fn push(&mut self, length: usize) {
+        if self.is_resp3() {
+            self.length(b'>', length)
+        } else {
+            self.array(length)
+        }
+    }
+
+    /// A boolean; in RESP2 the integer 1 or 0.
+    pub fn boolean(&mut self, value: bool) {
+        match (self.is_resp3(), value) {
+            (true, true) => self.raw(b"#t\r\n"),
+            (true, false) => self.raw(b"#f\r\n"),
+            (false, value) => self.integer(i64::from(value)),
+        }
+    }
+
+    /// A double; in RESP2 a bulk string. Written as the dialect writes it.
+    pub fn double(&mut self, value: f64) {
+        let mut text = Vec::with_capacity(32);
+        double::write(&mut text, value, self.dialect.has_shortest_doubles());
+        if self.is_resp3() {
+            self.raw(b",");
+            self.raw(&text);
+            self.raw(b"\r\n");
+        } else {
+            self.bulk(&text);
+        }
+    }
+
+    /// Text for people, with a three-letter format (`txt`, `mkd`); in RESP2 a bulk string.
+    pub fn verbatim(&mut self, format: &str, text: &[u8]) {
+        if !self.is_resp3() {
+            return self.bulk(text);
+        }
+        self.length(b'=', text.len() + format.len() + 1);
+        self.raw(format.as_bytes());
+        self.raw(b":");
+        self.raw(text);
+        self.raw(b"\r\n");
+    }
+
+    /// Writes an array whose length is known only after its elements: `fill` appends them and gives their number.
+    pub fn array_of(&mut self, fill: impl FnOnce(&mut Self) -> usize) {
+        let mark = self.out.len();
+        let length = fill(self);
+        let end = self.out.len();
+        self.array(length);
+        let header = self.out.len() - end;
+        if let Some(tail) = self.out.get_mut(mark..) {
+            tail.rotate_right(header);
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Parsing requests: arrays of bulk strings, and the inline form for people with a terminal.
+
+use super::args::{Args, Span};
+
+/// The longest line that is read while looking for its end: Redis's `PROTO_INLINE_MAX_SIZE`.
+const LINE_BYTES_MAX: usize = 64 << 10;
+
+/// What a peer may ask us to hold.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestLimits {
+    /// Words in one command.
+    pub words_max: usize,
+    /// Bytes in one word.
+    pub word_bytes_max: usize,
+    /// Whether the inline form is understood.
+    pub inline: bool,
+}
+
+/// A request that cannot be understood; the connection is answered and closed.
+/// The texts are Redis's. Source: redis 7.0 networking.c, `processMultibulkBuffer` and `processInlineBuffer`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// The count after `*` is not a number or above the limit.
+    #[error("invalid multibulk length")]
+    MultibulkLength,
+    /// The length after `$` is not a number or above the limit.
+    #[error("invalid bulk length")]
+    BulkLength,
+    /// Something else than `$` stands where a word must start.
+    #[error("expected '$', got '{}'", char::from(*.0))]
+    ExpectedBulk(u8),
+    /// No line end after the count.
+    #[error("too big mbulk count string")]
+    MultibulkLine,
+    /// No line end after the length.
+    #[error("too big bulk count string")]
+    BulkLine,
+    /// An inline request without a line end.
+    #[error("too big inline request")]
+    InlineLine,
+    /// An inline request whose quotes do not close.
+    #[error("unbalanced quotes in request")]
+    Quotes,
+    /// An inline request where only arrays are sent.
+    #[error("expected '*', got '{}'", char::from(*.0))]
+    ExpectedArray(u8),
+}
+
+/// What [`RequestParser::step`] found.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// A whole command and how many bytes of the buffer it took. It may have no words at all (an empty line, `*0`).
+    Command(Args<'a>, usize),
+    /// The buffer ends inside a command.
+    NeedMore,
+}
+
+/// Finds commands in a buffer that grows at its end.
+///
+/// Remembers how far it came in an incomplete command, so each byte is looked at once however small the reads are. The
+/// caller keeps the incomplete command's first byte at the start of the buffer between calls.
+#[derive(Debug)]
+pub struct RequestParser {
+    limits: RequestLimits,
+    spans: Vec<Span>,
+    missing: usize,
+    position: usize,
+    inline: Vec<u8>,
+}
+
+impl RequestParser {
+    /// A parser at the start of a command.
+    #[must_use]
+    pub const fn new(limits: RequestLimits) -> Self {
+        Self {
+            limits,
+            spans: Vec::new(),
+            missing: 0,
+            position: 0,
+            inline: Vec::new(),
+        }
+    }
+
+    /// Changes what is accepted from the next length on.
+    pub const fn set_limits(&mut self, limits: RequestLimits) {
+        self.limits = limits;
+    }
+
+    /// Forgets an incomplete command.
+    pub fn reset(&mut self) {
+        self.spans.clear();
+        self.missing = 0;
+        self.position = 0;
+    }
+
+    /// Looks for one command at the start of `buffer`.
+    ///
+    /// # Errors
+    /// [`ProtocolError`]; the parser must then be [`reset`](Self::reset) or dropped.
+    #[inline]
+    pub fn step<'a>(&'a mut self, buffer: &'a [u8]) -> Result<Step<'a>, ProtocolError> {
+        if self.position == 0 {
+            match buffer.first() {
+                None => return Ok(Step::NeedMore),
+                Some(b'*') => {}
+                Some(_) if self.limits.inline => return self.inline(buffer),
+                Some(&byte) => return Err(ProtocolError::ExpectedArray(byte)),
+            }
+            self.spans.clear();
+            let Some((count, next)) = self.count(buffer)? else {
+                return Ok(Step::NeedMore);
+            };
+            self.missing = count;
+            self.position = next;
+        }
+        while self.missing > 0 {
+            let Some(span) = self.word(buffer)? else {
+                return Ok(Step::NeedMore);
+            };
+            self.spans.push(span);
+            self.missing -= 1;
+            self.position = span.start + span.len + 2;
+        }
+        let taken = std::mem::take(&mut self.position);
+        Ok(Step::Command(Args::new(buffer, &self.spans), taken))
+    }
+
+    fn count(&self, buffer: &[u8]) -> Result<Option<(usize, usize)>, ProtocolError> {
+        let Some((number, next)) = number_line(buffer, 1, ProtocolError::MultibulkLine)? else {
+            return Ok(None);
+        };
+        let number = number.ok_or(ProtocolError::MultibulkLength)?;
+        let count = usize::try_from(number.max(0)).map_err(|_| ProtocolError::MultibulkLength)?;
+        if count > self.limits.words_max {
+            return Err(ProtocolError::MultibulkLength);
+        }
+        Ok(Some((count, next)))
+    }
+
+    fn word(&self, buffer: &[u8]) -> Result<Option<Span>, ProtocolError> {
+        match buffer.get(self.position) {
+            None => return Ok(None),
+            Some(b'$') => {}
+            Some(&byte) => return Err(ProtocolError::ExpectedBulk(byte)),
+        }
+        let Some((number, start)) =
+            number_line(buffer, self.position + 1, ProtocolError::BulkLine)?
+        else {
+            return Ok(None);
+        };
+        let len = number
+            .and_then(|number| usize::try_from(number).ok())
+            .ok_or(ProtocolError::BulkLength)?;
+        if len > self.limits.word_bytes_max {
+            return Err(ProtocolError::BulkLength);
+        }
+        Ok((buffer.len() >= start + len + 2).then_some(Span { start, len }))
+    }
+
+    fn inline<'a>(&'a mut self, buffer: &'a [u8]) -> Result<Step<'a>, ProtocolError> {
+        let Some(end) = memchr::memchr(b'\n', buffer) else {
+            if buffer.len() > LINE_BYTES_MAX {
+                return Err(ProtocolError::InlineLine);
+            }
+            return Ok(Step::NeedMore);
+        };
+        let line = buffer.get(..end).unwrap_or_default();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        self.spans.clear();
+        self.inline.clear();
+        split_words(line, &mut self.inline, &mut self.spans).ok_or(ProtocolError::Quotes)?;
+        Ok(Step::Command(Args::new(&self.inline, &self.spans), end + 1))
+    }
+}
+
+/// Reads `digits\r\n` at `start`: the number (`None` if it is not one) and where the line ends.
+#[inline]
+fn number_line(
+    buffer: &[u8],
+    start: usize,
+    too_long: ProtocolError,
+) -> Result<Option<(Option<i64>, usize)>, ProtocolError> {
+    let line = buffer.get(start..).unwrap_or_default();
+    let mut value = 0usize;
+    for (index, byte) in line.iter().enumerate().take(10) {
+        match byte {
+            b'0'..=b'9' => value = value * 10 + usize::from(byte - b'0'),
+            b'\r' if index > 0 && line.first() != Some(&b'0') || index == 1 => {
+                let number = i64::try_from(value).ok();
+                return Ok((line.len() > index + 1).then_some((number, start + index + 2)));
+            }
+            _ => break,
+        }
+    }
+    slow_number_line(line, start, too_long)
+}
+
+/// Everything that [`number_line`] does not see often: signs, long numbers, garbage, incomplete lines.
+#[cold]
+fn slow_number_line(
+    line: &[u8],
+    start: usize,
+    too_long: ProtocolError,
+) -> Result<Option<(Option<i64>, usize)>, ProtocolError> {
+    let window = line
+        .get(..line.len().min(LINE_BYTES_MAX + 1))
+        .unwrap_or_default();
+    let Some(end) = memchr::memchr(b'\r', window) else {
+        return if line.len() > LINE_BYTES_MAX {
+            Err(too_long)
+        } else {
+            Ok(None)
+        };
+    };
+    let number = line.get(..end).and_then(crate::resp::parse_integer);
+    Ok((line.len() > end + 1).then_some((number, start + end + 2)))
+}
+
+/// Splits an inline request as Redis does: blanks separate words, `"…"` with escapes, `'…'`.
+/// Gives `None` when quotes do not close. Source: redis 7.0 sds.c, `sdssplitargs`.
+fn split_words(line: &[u8], out: &mut Vec<u8>, spans: &mut Vec<Span>) -> Option<()> {
+    let mut rest = line;
+    loop {
+        rest = rest.trim_ascii_start();
+        if rest.is_empty() {
+            return Some(());
+        }
+        let start = out.len();
+        rest = split_word(rest, out)?;
+        spans.push(Span {
+            start,
+            len: out.len() - start,
+        });
+    }
+}
+
+fn split_word<'a>(mut rest: &'a [u8], out: &mut Vec<u8>) -> Option<&'a [u8]> {
+    while let Some((&byte, tail)) = rest.split_first() {
+        match byte {
+            byte if byte.is_ascii_whitespace() || byte == 0x0b || byte == 0 => break,
+            b'"' => {
+                rest = double_quoted(tail, out)?;
+                return ends_word(rest);
+            }
+            b'\'' => {
+                rest = single_quoted(tail, out)?;
+                return ends_word(rest);
+            }
+            byte => {
+                out.push(byte);
+                rest = tail;
+            }
+        }
+    }
+    Some(rest)
+}
+
+/// A closing quote must be followed by a blank or nothing.
+fn ends_word(rest: &[u8]) -> Option<&[u8]> {
+    rest.first()
+        .is_none_or(u8::is_ascii_whitespace)
+        .then_some(rest)
+}
+
+fn double_quoted<'a>(mut rest: &'a [u8], out: &mut Vec<u8>) -> Option<&'a [u8]> {
+    loop {
+        rest = match rest {
+            [b'"', tail @ ..] => return Some(tail),
+            [b'\\', b'x', high, low, tail @ ..]
+                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+            {
+                out.push(hex_digit(*high) << 4 | hex_digit(*low));
+                tail
+            }
+            [b'\\', escaped, tail @ ..] => {
+                out.push(unescape(*escaped));
+                tail
+            }
+            [byte, tail @ ..] => {
+                out.push(*byte);
+                tail
+            }
+            [] => return None,
+        };
+    }
+}
+
+fn single_quoted<'a>(mut rest: &'a [u8], out: &mut Vec<u8>) -> Option<&'a [u8]> {
+    loop {
+        rest = match rest {
+            [b'\'', tail @ ..] => return Some(tail),
+            [b'\\', b'\'', tail @ ..] => {
+                out.push(b'\'');
+                tail
+            }
+            [byte, tail @ ..] => {
+                out.push(*byte);
+                tail
+            }
+            [] => return None,
+        };
+    }
+}
+
+const fn unescape(byte: u8) -> u8 {
+    match byte {
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'b' => 8,
+        b'a' => 7,
+        other => other,
+    }
+}
+
+const fn hex_digit(byte: u8) -> u8 {
+    match byte {
+        b'0'..=b'9' => byte - b'0',
+        b'a'..=b'f' => byte - b'a' + 10,
+        _ => byte.wrapping_sub(b'A').wrapping_add(10),
+    }
+}

@@ -1,0 +1,199 @@
+//! One database: a DashMap used through its shards.
+
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+use ahash::RandomState;
+use dashmap::{DashMap, RwLock, SharedValue};
+use hashbrown_raw::raw::RawTable;
+
+use super::entry::Entry;
+
+/// Shards of a database. Many, so that growing one stalls its readers only briefly and lock collisions are rare.
+pub const SHARDS: usize = 1024;
+
+/// One shard's table. The entry is its own key: eight bytes a slot.
+pub(super) type Table = RawTable<(Entry, SharedValue<()>)>;
+
+/// What a table costs beside its slots: one control byte each.
+const SLOT_BYTES: usize = size_of::<Entry>() + 1;
+
+/// A database.
+#[derive(Debug)]
+pub struct Db {
+    map: DashMap<Entry, (), RandomState>,
+    /// A shard's count of layout changes: bucket positions of different epochs do not compare.
+    epochs: Box<[AtomicU32]>,
+    keys: AtomicUsize,
+    expires: AtomicUsize,
+    heap_bytes: AtomicUsize,
+}
+
+/// Changes to a database's figures, not yet visible.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Delta {
+    pub(super) keys: isize,
+    pub(super) expires: isize,
+    pub(super) heap_bytes: isize,
+}
+
+impl Delta {
+    /// What an entry adds.
+    pub(super) fn of(entry: &Entry) -> Self {
+        Self {
+            keys: 1,
+            expires: isize::from(entry.expire_at_ms().is_some()),
+            heap_bytes: entry.heap_bytes().cast_signed(),
+        }
+    }
+
+    pub(super) const fn add(&mut self, other: Self) {
+        self.keys += other.keys;
+        self.expires += other.expires;
+        self.heap_bytes += other.heap_bytes;
+    }
+
+    pub(super) const fn subtract(&mut self, other: Self) {
+        self.keys -= other.keys;
+        self.expires -= other.expires;
+        self.heap_bytes -= other.heap_bytes;
+    }
+}
+
+impl Db {
+    /// An empty database whose keys hash with `hasher` and whose epochs start at `epoch`.
+    pub(super) fn new(hasher: RandomState, epoch: u32) -> Self {
+        Self {
+            map: DashMap::with_capacity_and_hasher_and_shard_amount(0, hasher, SHARDS),
+            epochs: (0..SHARDS).map(|_| AtomicU32::new(epoch)).collect(),
+            keys: AtomicUsize::new(0),
+            expires: AtomicUsize::new(0),
+            heap_bytes: AtomicUsize::new(0),
+        }
+    }
+
+    /// Number of keys, expired ones included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys.load(Ordering::Acquire)
+    }
+
+    /// Whether there is no key.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of keys with an expiry.
+    #[must_use]
+    pub fn expires(&self) -> usize {
+        self.expires.load(Ordering::Acquire)
+    }
+
+    /// Bytes held: entries, values and tables.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let slots: usize = self
+            .map
+            .shards()
+            .iter()
+            .map(|shard| shard.read().buckets())
+            .sum();
+        self.heap_bytes.load(Ordering::Acquire) + slots * SLOT_BYTES
+    }
+
+    #[inline]
+    pub(super) fn shard_of(&self, hash: u64) -> usize {
+        // The high bits choose the shard, as in DashMap; its tables use the low ones and the top seven.
+        self.map
+            .determine_shard(usize::try_from(hash).unwrap_or(usize::MAX))
+    }
+
+    #[inline]
+    pub(super) fn shard(&self, shard: usize) -> Option<&RwLock<Table>> {
+        self.map.shards().get(shard).map(|padded| &**padded)
+    }
+
+    #[inline]
+    pub(super) fn hash(&self, key: &[u8]) -> u64 {
+        hash_key(self.map.hasher(), key)
+    }
+
+    pub(super) fn hasher(&self) -> &RandomState {
+        self.map.hasher()
+    }
+
+    pub(super) fn epoch(&self, shard: usize) -> u32 {
+        self.epochs
+            .get(shard)
+            .map_or(0, |epoch| epoch.load(Ordering::Relaxed))
+    }
+
+    /// Notes that `shard`'s entries may have moved. The shard's write lock is held.
+    pub(super) fn bump_epoch(&self, shard: usize) {
+        if let Some(epoch) = self.epochs.get(shard) {
+            epoch.store(
+                epoch.load(Ordering::Relaxed).wrapping_add(1),
+                Ordering::Relaxed,
+            );
+        }
+    }
+
+    /// Makes changed figures visible. Only the writer calls this.
+    pub(super) fn publish(&self, delta: Delta) {
+        for (figure, change) in [
+            (&self.keys, delta.keys),
+            (&self.expires, delta.expires),
+            (&self.heap_bytes, delta.heap_bytes),
+        ] {
+            if change != 0 {
+                figure.store(
+                    figure.load(Ordering::Relaxed).wrapping_add_signed(change),
+                    Ordering::Release,
+                );
+            }
+        }
+    }
+
+    /// The figures as a change from nothing.
+    pub(super) fn figures(&self) -> Delta {
+        Delta {
+            keys: self.keys.load(Ordering::Relaxed).cast_signed(),
+            expires: self.expires.load(Ordering::Relaxed).cast_signed(),
+            heap_bytes: self.heap_bytes.load(Ordering::Relaxed).cast_signed(),
+        }
+    }
+}
+
+/// The hash of a key under `hasher`.
+#[inline]
+pub(super) fn hash_key(hasher: &RandomState, key: &[u8]) -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    let mut state = hasher.build_hasher();
+    state.write(key);
+    state.finish()
+}
+
+/// Finds `key` in a table.
+#[inline]
+pub(super) fn find<'t>(table: &'t Table, hash: u64, key: &[u8]) -> Option<&'t Entry> {
+    table
+        .get(hash, |(entry, _)| entry.key() == key)
+        .map(|(entry, _)| entry)
+}
+
+/// Finds `key` in a table, to change.
+#[inline]
+pub(super) fn find_mut<'t>(table: &'t mut Table, hash: u64, key: &[u8]) -> Option<&'t mut Entry> {
+    table
+        .get_mut(hash, |(entry, _)| entry.key() == key)
+        .map(|(entry, _)| entry)
+}
+
+/// Inserts an entry whose key is absent. Gives whether entries may have moved.
+pub(super) fn insert(table: &mut Table, hash: u64, entry: Entry, hasher: &RandomState) -> bool {
+    let may_move = table.capacity() == table.len();
+    table.insert(hash, (entry, SharedValue::new(())), |(entry, _)| {
+        hash_key(hasher, entry.key())
+    });
+    may_move
+}

@@ -1,0 +1,481 @@
+//! One key with its value: a single heap block behind a thin pointer.
+//!
+//! ```text
+//! tag: u8 | key length: varint | expiry: i64, if HAS_EXPIRY | key | payload
+//! payload: TEXT    length: varint, bytes
+//!          INTEGER i64
+//!          OBJECT  pointer to a boxed value::Object
+//! ```
+//!
+//! A small string key thus costs one allocation and eight bytes of table slot, and a lookup touches the block once.
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ptr::NonNull;
+
+use crate::value::Object;
+
+/// A string longer than this is kept outside its key's block, so that changing an expiry does not copy it.
+pub const INLINE_TEXT_BYTES_MAX: usize = 4096;
+
+const TEXT: u8 = 0;
+const INTEGER: u8 = 1;
+const OBJECT: u8 = 2;
+const KIND_MASK: u8 = 0b11;
+const HAS_EXPIRY: u8 = 0b100;
+/// The string was changed in place since it was set: Redis reports such a string as `raw` however short it is.
+const RAW: u8 = 0b1000;
+
+/// A value to be put under a key.
+#[derive(Debug)]
+pub enum NewValue<'a> {
+    /// Text; `raw` marks a string that was built by an in-place change.
+    Text {
+        /// Its bytes.
+        bytes: &'a [u8],
+        /// Whether OBJECT ENCODING must say `raw`.
+        raw: bool,
+    },
+    /// A string that is an integer.
+    Integer(i64),
+    /// Anything else.
+    Object(Box<Object>),
+}
+
+impl<'a> NewValue<'a> {
+    /// A freshly set string.
+    #[must_use]
+    pub const fn text(bytes: &'a [u8]) -> Self {
+        Self::Text { bytes, raw: false }
+    }
+}
+
+/// A look at an entry's value.
+#[derive(Debug, Clone, Copy)]
+pub enum Value<'a> {
+    /// A string.
+    Text(&'a [u8]),
+    /// A string that is an integer.
+    Integer(i64),
+    /// A collection (never [`Object::Text`], which reads as [`Value::Text`]).
+    Object(&'a Object),
+}
+
+/// A key, its value and its expiry. Owns its block.
+pub struct Entry(NonNull<u8>);
+
+// SAFETY: an entry owns its block and the boxed object behind it, both of which are Send and Sync; nothing is shared.
+unsafe impl Send for Entry {}
+// SAFETY: as above; `&Entry` gives only shared views.
+unsafe impl Sync for Entry {}
+
+/// Where the parts of a block lie.
+#[derive(Clone, Copy)]
+struct Parts {
+    tag: u8,
+    expiry: usize,
+    key: usize,
+    payload: usize,
+}
+
+impl Entry {
+    /// Builds an entry. Text longer than [`INLINE_TEXT_BYTES_MAX`] moves into an object of its own.
+    #[must_use]
+    pub fn new(key: &[u8], expire_at_ms: Option<i64>, value: NewValue<'_>) -> Self {
+        match value {
+            NewValue::Text { bytes, raw } if bytes.len() <= INLINE_TEXT_BYTES_MAX => {
+                let (prefix, prefix_len) = varint(bytes.len());
+                let tag = if raw { TEXT | RAW } else { TEXT };
+                let prefix = prefix.get(..prefix_len).unwrap_or_default();
+                Self::build(tag, key, expire_at_ms, [prefix, bytes])
+            }
+            NewValue::Text { bytes, .. } => {
+                Self::boxed(key, expire_at_ms, Box::new(Object::Text(bytes.to_vec())))
+            }
+            NewValue::Integer(number) => {
+                Self::build(INTEGER, key, expire_at_ms, [&number.to_ne_bytes(), &[]])
+            }
+            NewValue::Object(object) => Self::boxed(key, expire_at_ms, object),
+        }
+    }
+
+    fn boxed(key: &[u8], expire_at_ms: Option<i64>, object: Box<Object>) -> Self {
+        let pointer = Box::into_raw(object).expose_provenance().to_ne_bytes();
+        Self::build(OBJECT, key, expire_at_ms, [&pointer, &[]])
+    }
+
+    fn build(kind: u8, key: &[u8], expire_at_ms: Option<i64>, payload: [&[u8]; 2]) -> Self {
+        let expiry = expire_at_ms.map(i64::to_ne_bytes);
+        let tag = [if expiry.is_some() {
+            kind | HAS_EXPIRY
+        } else {
+            kind
+        }];
+        let (key_len, key_len_bytes) = varint(key.len());
+        let key_len = key_len.get(..key_len_bytes).unwrap_or_default();
+        let expiry = expiry.as_ref().map_or(&[][..], |bytes| &bytes[..]);
+        let [head, tail] = payload;
+        let parts = [&tag[..], key_len, expiry, key, head, tail];
+        let layout = block_layout(parts.iter().map(|part| part.len()).sum());
+        // SAFETY: the layout's size is at least 2 (tag and key length), so not zero.
+        let start = unsafe { alloc(layout) };
+        let Some(block) = NonNull::new(start) else {
+            handle_alloc_error(layout)
+        };
+        let mut at = start;
+        for part in parts {
+            // SAFETY: the parts' lengths add up to the block's size, so each lies inside it; the block is new, so nothing overlaps.
+            unsafe {
+                std::ptr::copy_nonoverlapping(part.as_ptr(), at, part.len());
+                at = at.add(part.len());
+            }
+        }
+        Self(block)
+    }
+
+    /// The bytes at `offset`, as far as `len`.
+    ///
+    /// # Safety
+    /// `offset + len` lies inside the block.
+    const unsafe fn bytes(&self, offset: usize, len: usize) -> &[u8] {
+        // SAFETY: inside the block by the caller's promise; initialised whole by `build`; borrowed as long as `self`.
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr().add(offset), len) }
+    }
+
+    /// Reads eight bytes at `offset`.
+    ///
+    /// # Safety
+    /// `offset + 8` lies inside the block.
+    const unsafe fn word(&self, offset: usize) -> [u8; 8] {
+        // SAFETY: inside the block by the caller's promise; read unaligned.
+        unsafe {
+            self.0
+                .as_ptr()
+                .add(offset)
+                .cast::<[u8; 8]>()
+                .read_unaligned()
+        }
+    }
+
+    /// Reads the length at `offset`: its value and how many bytes it takes.
+    ///
+    /// # Safety
+    /// A varint written by [`varint`] starts at `offset`.
+    #[inline]
+    unsafe fn length(&self, offset: usize) -> (usize, usize) {
+        let mut value = 0usize;
+        let mut taken = 0;
+        loop {
+            // SAFETY: a varint ends with a byte below 0x80, before which this loop does not run past it.
+            let byte = unsafe { *self.0.as_ptr().add(offset + taken) };
+            value |= usize::from(byte & 0x7f) << (7 * taken);
+            taken += 1;
+            if byte < 0x80 {
+                return (value, taken);
+            }
+        }
+    }
+
+    #[inline]
+    fn parts(&self) -> Parts {
+        // SAFETY: every block starts with a tag and a key length.
+        let (tag, (key_len, key_len_bytes)) = unsafe { (*self.0.as_ptr(), self.length(1)) };
+        let expiry = 1 + key_len_bytes;
+        let key = if tag & HAS_EXPIRY == 0 {
+            expiry
+        } else {
+            expiry + 8
+        };
+        Parts {
+            tag,
+            expiry,
+            key,
+            payload: key + key_len,
+        }
+    }
+
+    fn object_pointer(&self, parts: Parts) -> Option<*mut Object> {
+        if parts.tag & KIND_MASK != OBJECT {
+            return None;
+        }
+        // SAFETY: an OBJECT block's payload is eight bytes.
+        let address = usize::from_ne_bytes(unsafe { self.word(parts.payload) });
+        Some(std::ptr::with_exposed_provenance_mut(address))
+    }
+
+    /// The key.
+    #[must_use]
+    #[inline]
+    pub fn key(&self) -> &[u8] {
+        let parts = self.parts();
+        // SAFETY: the key lies between its start and the payload.
+        unsafe { self.bytes(parts.key, parts.payload - parts.key) }
+    }
+
+    /// When it expires: Unix time in milliseconds.
+    #[must_use]
+    #[inline]
+    pub fn expire_at_ms(&self) -> Option<i64> {
+        let parts = self.parts();
+        if parts.tag & HAS_EXPIRY == 0 {
+            return None;
+        }
+        // SAFETY: a block with HAS_EXPIRY holds eight bytes there.
+        Some(i64::from_ne_bytes(unsafe { self.word(parts.expiry) }))
+    }
+
+    /// Whether its time is past at `now_ms`.
+    #[must_use]
+    pub fn is_expired(&self, now_ms: i64) -> bool {
+        self.expire_at_ms().is_some_and(|at| at < now_ms)
+    }
+
+    /// The value.
+    #[must_use]
+    #[inline]
+    pub fn value(&self) -> Value<'_> {
+        let parts = self.parts();
+        match parts.tag & KIND_MASK {
+            TEXT => {
+                // SAFETY: a TEXT block's payload is a length and that many bytes.
+                let text = unsafe {
+                    let (len, taken) = self.length(parts.payload);
+                    self.bytes(parts.payload + taken, len)
+                };
+                Value::Text(text)
+            }
+            // SAFETY: an INTEGER block's payload is eight bytes.
+            INTEGER => Value::Integer(i64::from_ne_bytes(unsafe { self.word(parts.payload) })),
+            _ => match self.object() {
+                Some(Object::Text(text)) => Value::Text(text),
+                Some(object) => Value::Object(object),
+                None => Value::Text(&[]),
+            },
+        }
+    }
+
+    fn object(&self) -> Option<&Object> {
+        // SAFETY: the pointer came from `Box::into_raw` and is freed only when the entry is dropped.
+        self.object_pointer(self.parts())
+            .map(|pointer| unsafe { &*pointer })
+    }
+
+    /// The boxed value, to change; `None` for a string kept beside its key.
+    pub fn object_mut(&mut self) -> Option<&mut Object> {
+        // SAFETY: as in `object`; `&mut self` makes it the only reference.
+        self.object_pointer(self.parts())
+            .map(|pointer| unsafe { &mut *pointer })
+    }
+
+    /// Whether a string was changed in place since it was set.
+    #[must_use]
+    pub fn is_raw(&self) -> bool {
+        // SAFETY: every block starts with a tag.
+        unsafe { *self.0.as_ptr() & RAW != 0 }
+    }
+
+    /// The value's block for an entry of the same value under `key` with `expire_at_ms`; this entry is used up.
+    #[must_use]
+    pub fn rebuilt(self, key: &[u8], expire_at_ms: Option<i64>) -> Self {
+        let parts = self.parts();
+        let payload = self.payload_bytes(parts);
+        let built = Self::build(parts.tag & !HAS_EXPIRY, key, expire_at_ms, [payload, &[]]);
+        // The object, if any, now belongs to the new block: free only the old block.
+        let layout = block_layout(parts.payload + payload.len());
+        let block = self.0;
+        std::mem::forget(self);
+        // SAFETY: allocated by `build` with this layout; `self` is forgotten, so it is not freed again.
+        unsafe { dealloc(block.as_ptr(), layout) };
+        built
+    }
+
+    /// A copy of the value under `key` with `expire_at_ms`.
+    #[must_use]
+    pub fn copied(&self, key: &[u8], expire_at_ms: Option<i64>) -> Self {
+        if let Some(object) = self.object() {
+            return Self::boxed(key, expire_at_ms, Box::new(object.clone()));
+        }
+        let parts = self.parts();
+        Self::build(
+            parts.tag & !HAS_EXPIRY,
+            key,
+            expire_at_ms,
+            [self.payload_bytes(parts), &[]],
+        )
+    }
+
+    /// Sets, changes or removes the expiry.
+    pub fn set_expiry(&mut self, expire_at_ms: Option<i64>) {
+        let parts = self.parts();
+        if let (true, Some(at)) = (parts.tag & HAS_EXPIRY != 0, expire_at_ms) {
+            // SAFETY: a block with HAS_EXPIRY holds eight bytes there; `&mut self` makes the write exclusive.
+            unsafe {
+                self.0
+                    .as_ptr()
+                    .add(parts.expiry)
+                    .cast::<[u8; 8]>()
+                    .write_unaligned(at.to_ne_bytes())
+            };
+        } else if parts.tag & HAS_EXPIRY != 0 || expire_at_ms.is_some() {
+            // SAFETY: the key lies inside the block, which lives until `rebuilt` has copied it.
+            let key = unsafe {
+                std::slice::from_raw_parts(
+                    self.0.as_ptr().add(parts.key),
+                    parts.payload - parts.key,
+                )
+            };
+            // SAFETY: `self` is overwritten at once without being dropped, so the value moved out is owned once.
+            unsafe {
+                let old = std::ptr::read(self);
+                std::ptr::write(self, old.rebuilt(key, expire_at_ms));
+            }
+        }
+    }
+
+    fn payload_len(&self, parts: Parts) -> usize {
+        if parts.tag & KIND_MASK == TEXT {
+            // SAFETY: a TEXT block's payload starts with its length.
+            let (len, taken) = unsafe { self.length(parts.payload) };
+            return len + taken;
+        }
+        8
+    }
+
+    fn payload_bytes(&self, parts: Parts) -> &[u8] {
+        // SAFETY: the payload's own length.
+        unsafe { self.bytes(parts.payload, self.payload_len(parts)) }
+    }
+
+    /// Bytes this entry holds: its block and what hangs behind it, without the table slot.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        let parts = self.parts();
+        let object = self
+            .object()
+            .map_or(0, |object| size_of::<Object>() + object.heap_bytes());
+        parts.payload + self.payload_len(parts) + object
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let parts = self.parts();
+        let layout = block_layout(parts.payload + self.payload_len(parts));
+        if let Some(pointer) = self.object_pointer(parts) {
+            // SAFETY: from `Box::into_raw`, owned by this entry alone.
+            drop(unsafe { Box::from_raw(pointer) });
+        }
+        // SAFETY: allocated by `build` with this layout, freed once.
+        unsafe { dealloc(self.0.as_ptr(), layout) };
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Entry {}
+
+impl Hash for Entry {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(self.key());
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("key", &String::from_utf8_lossy(self.key()))
+            .field("expire_at_ms", &self.expire_at_ms())
+            .field("value", &self.value())
+            .finish()
+    }
+}
+
+/// A block of `size` bytes; everything inside is read unaligned.
+const fn block_layout(size: usize) -> Layout {
+    // SAFETY: an alignment of one is a power of two, and blocks are far smaller than isize::MAX: they were built from slices.
+    unsafe { Layout::from_size_align_unchecked(size, 1) }
+}
+
+/// Seven bits a byte, lowest first, the high bit set on all but the last. At most ten bytes.
+#[expect(clippy::cast_possible_truncation, reason = "masked to seven bits")]
+fn varint(mut value: usize) -> ([u8; 10], usize) {
+    let mut bytes = [0; 10];
+    let mut used = 0;
+    for slot in &mut bytes {
+        used += 1;
+        *slot = (value & 0x7f) as u8;
+        value >>= 7;
+        if value == 0 {
+            break;
+        }
+        *slot |= 0x80;
+    }
+    (bytes, used)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text_of(entry: &Entry) -> Vec<u8> {
+        match entry.value() {
+            Value::Text(text) => text.to_vec(),
+            Value::Integer(number) => number.to_string().into_bytes(),
+            Value::Object(_) => unreachable!("a string"),
+        }
+    }
+
+    #[test]
+    fn gives_back_what_was_put_in() {
+        for key_len in [0, 1, 20, 127, 128, 300, 20_000] {
+            for value_len in [0, 1, 32, 127, 128, 4096, 4097, 100_000] {
+                for expiry in [None, Some(0), Some(-5), Some(i64::MAX)] {
+                    let (key, value) = (vec![b'k'; key_len], vec![b'v'; value_len]);
+                    let entry = Entry::new(&key, expiry, NewValue::text(&value));
+                    assert_eq!(
+                        (entry.key(), entry.expire_at_ms(), text_of(&entry)),
+                        (&key[..], expiry, value)
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn keeps_its_value_through_every_change_of_expiry_and_key() {
+        let values = || {
+            [
+                Entry::new(b"k", None, NewValue::text(b"v")),
+                Entry::new(b"k", None, NewValue::Integer(-5)),
+                Entry::new(b"k", None, NewValue::text(&[7; 5000])),
+            ]
+        };
+        for (mut entry, same) in values().into_iter().zip(values()) {
+            for expiry in [Some(1), Some(2), None, None, Some(3)] {
+                entry.set_expiry(expiry);
+                assert_eq!(
+                    (entry.expire_at_ms(), text_of(&entry)),
+                    (expiry, text_of(&same))
+                );
+            }
+            let copy = entry.copied(b"copy", None);
+            let moved = entry.rebuilt(b"other", Some(9));
+            assert_eq!(
+                (moved.key(), moved.expire_at_ms(), text_of(&moved)),
+                (&b"other"[..], Some(9), text_of(&same))
+            );
+            assert_eq!((copy.key(), text_of(&copy)), (&b"copy"[..], text_of(&same)));
+        }
+    }
+
+    #[test]
+    fn a_small_string_costs_three_bytes_beside_its_text() {
+        let entry = Entry::new(&[b'k'; 20], None, NewValue::text(&[b'v'; 32]));
+        assert_eq!(entry.heap_bytes(), 1 + 1 + 20 + 1 + 32);
+    }
+}

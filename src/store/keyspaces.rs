@@ -1,0 +1,189 @@
+//! One generation of all databases.
+
+use std::sync::OnceLock;
+
+use ahash::RandomState;
+
+use super::db::{Db, SHARDS};
+use super::locks::{Slot, Slots};
+use super::taint::Taints;
+use super::tx::Tx;
+use super::view::View;
+
+/// All databases of one generation. A database costs nothing until it holds a key.
+#[derive(Debug)]
+pub struct Keyspaces {
+    dbs: Box<[OnceLock<Box<Db>>]>,
+    hasher: RandomState,
+    first_epoch: u32,
+    taints: Taints,
+}
+
+/// A database's figures for INFO.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Figures {
+    /// Database number.
+    pub db: usize,
+    /// Keys, expired ones included.
+    pub keys: usize,
+    /// Keys with an expiry.
+    pub expires: usize,
+    /// Bytes held.
+    pub memory_bytes: usize,
+}
+
+impl Keyspaces {
+    /// `databases` empty databases.
+    ///
+    /// All generations of a process hash with the same seed: a SCAN that began in one finds each key in the same shard of
+    /// the next. Epochs start at random, so that its bucket position within a shard is not mistaken for a valid one.
+    #[must_use]
+    pub fn new(databases: usize) -> Self {
+        static HASHER: OnceLock<RandomState> = OnceLock::new();
+        Self {
+            dbs: (0..databases).map(|_| OnceLock::new()).collect(),
+            hasher: HASHER.get_or_init(RandomState::new).clone(),
+            first_epoch: fastrand::u32(..),
+            taints: Taints::default(),
+        }
+    }
+
+    /// How many databases there can be.
+    #[must_use]
+    pub fn databases(&self) -> usize {
+        self.dbs.len()
+    }
+
+    /// A database, if a key was ever put there.
+    #[must_use]
+    #[inline]
+    pub fn db(&self, db: usize) -> Option<&Db> {
+        self.dbs.get(db)?.get().map(|db| &**db)
+    }
+
+    /// A database, made if need be; `None` past the last.
+    pub(super) fn db_or_create(&self, db: usize) -> Option<&Db> {
+        let slot = self.dbs.get(db)?;
+        Some(slot.get_or_init(|| Box::new(Db::new(self.hasher.clone(), self.first_epoch))))
+    }
+
+    /// What is not known to be right.
+    #[must_use]
+    pub const fn taints(&self) -> &Taints {
+        &self.taints
+    }
+
+    /// The figures of all databases that hold keys.
+    #[must_use]
+    pub fn figures(&self) -> Vec<Figures> {
+        (0..self.databases())
+            .filter_map(|number| {
+                let db = self.db(number).filter(|db| !db.is_empty())?;
+                Some(Figures {
+                    db: number,
+                    keys: db.len(),
+                    expires: db.expires(),
+                    memory_bytes: db.memory_bytes(),
+                })
+            })
+            .collect()
+    }
+
+    /// The slot that `key` has in database `db`.
+    #[must_use]
+    #[inline]
+    pub fn slot(&self, db: usize, key: &[u8]) -> Slot {
+        let hash = super::db::hash_key(&self.hasher, key);
+        self.slot_of_hash(db, hash)
+    }
+
+    #[inline]
+    pub(super) fn slot_of_hash(&self, db: usize, hash: u64) -> Slot {
+        const SHARD_BITS: u32 = SHARDS.trailing_zeros();
+        // The same bits that DashMap takes: the highest but seven, which its tables use.
+        let shard = (hash << 7) >> (u64::BITS - SHARD_BITS);
+        Slot {
+            db: u32::try_from(db).unwrap_or(u32::MAX),
+            shard: u32::try_from(shard).unwrap_or(0),
+        }
+    }
+
+    #[inline]
+    pub(super) fn hash(&self, key: &[u8]) -> u64 {
+        super::db::hash_key(&self.hasher, key)
+    }
+
+    pub(super) const fn hasher(&self) -> &RandomState {
+        &self.hasher
+    }
+
+    /// A reader's view of the one `key` in database `db`.
+    #[must_use]
+    #[inline]
+    pub fn view_key(&self, db: usize, key: &[u8]) -> View<'_> {
+        View::of_key(self, db, key)
+    }
+
+    /// A reader's view of `keys` in database `db`, all at one moment.
+    #[must_use]
+    pub fn view_keys<'k>(&self, db: usize, keys: impl IntoIterator<Item = &'k [u8]>) -> View<'_> {
+        let mut slots: Slots = keys.into_iter().map(|key| self.slot(db, key)).collect();
+        View::of_slots(self, db, &mut slots)
+    }
+
+    /// A reader's view of the whole of database `db`, at one moment.
+    #[must_use]
+    pub fn view_db(&self, db: usize) -> View<'_> {
+        let mut slots = all_slots(db).collect();
+        View::of_slots(self, db, &mut slots)
+    }
+
+    /// A reader's view that holds no lock: for what needs no key, and for [`View::scan`], which locks as it walks.
+    #[must_use]
+    pub fn view_none(&self, db: usize) -> View<'_> {
+        View::unlocked(self, db)
+    }
+
+    /// The writer's hold on `slots`, working in database `db`. The replica's writer thread alone calls this.
+    #[must_use]
+    pub fn write(&self, db: usize, slots: impl IntoIterator<Item = Slot>) -> Tx<'_> {
+        let mut slots: Slots = slots.into_iter().collect();
+        Tx::new(self, db, &mut slots)
+    }
+}
+
+/// Every slot of a database.
+pub(super) fn all_slots(db: usize) -> impl Iterator<Item = Slot> {
+    let db = u32::try_from(db).unwrap_or(u32::MAX);
+    (0..SHARDS).map(move |shard| Slot {
+        db,
+        shard: u32::try_from(shard).unwrap_or(u32::MAX),
+    })
+}
+
+impl Keyspaces {
+    /// Every slot of database `db`: for commands that change it whole.
+    pub fn slots_of_db(&self, db: usize) -> impl Iterator<Item = Slot> + use<> {
+        all_slots(db)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chooses_the_same_shard_as_dashmap() {
+        let spaces = Keyspaces::new(1);
+        let Some(db) = spaces.db_or_create(0) else {
+            unreachable!("one database")
+        };
+        for number in 0..10_000u32 {
+            let key = number.to_le_bytes();
+            assert_eq!(
+                spaces.slot(0, &key).shard as usize,
+                db.shard_of(db.hash(&key))
+            );
+        }
+    }
+}

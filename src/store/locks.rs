@@ -1,0 +1,79 @@
+//! Which shards a command touches, and holding all of them at once.
+//!
+//! Locks are always taken in the order of [`Slot`]: readers and the writer cannot wait for each other in a circle.
+
+use dashmap::{RwLockReadGuard, RwLockWriteGuard};
+use smallvec::SmallVec;
+
+use super::db::Table;
+
+/// A shard of a database. Its order is the locking order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Slot {
+    /// Database number.
+    pub db: u32,
+    /// Shard number.
+    pub shard: u32,
+}
+
+/// The slots of one command, most often one.
+pub(super) type Slots = SmallVec<[Slot; 4]>;
+
+/// Guards in slot order.
+pub(super) struct Held<G> {
+    guards: SmallVec<[(Slot, G); 1]>,
+}
+
+pub(super) type ReadHeld<'a> = Held<RwLockReadGuard<'a, Table>>;
+pub(super) type WriteHeld<'a> = Held<RwLockWriteGuard<'a, Table>>;
+
+impl<G> Held<G> {
+    /// No lock at all.
+    pub(super) fn none() -> Self {
+        Self {
+            guards: SmallVec::new(),
+        }
+    }
+
+    /// Locks `slots` one after the other with `lock`; a slot for which it gives `None` has no shard yet.
+    pub(super) fn acquire(slots: &mut Slots, mut lock: impl FnMut(Slot) -> Option<G>) -> Self {
+        if slots.len() > 1 {
+            slots.sort_unstable();
+            slots.dedup();
+        }
+        Self {
+            guards: slots
+                .iter()
+                .filter_map(|&slot| Some((slot, lock(slot)?)))
+                .collect(),
+        }
+    }
+
+    fn index(&self, slot: Slot) -> Option<usize> {
+        match self.guards.as_slice() {
+            [(only, _)] => (*only == slot).then_some(0),
+            guards => guards.binary_search_by_key(&slot, |(held, _)| *held).ok(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn get(&self, slot: Slot) -> Option<&G> {
+        self.guards.get(self.index(slot)?).map(|(_, guard)| guard)
+    }
+
+    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut G> {
+        let index = self.index(slot)?;
+        self.guards.get_mut(index).map(|(_, guard)| guard)
+    }
+
+    /// Two different slots' guards at once.
+    pub(super) fn pair_mut(&mut self, one: Slot, other: Slot) -> Option<(&mut G, &mut G)> {
+        let (one, other) = (self.index(one)?, self.index(other)?);
+        let [(_, one), (_, other)] = self.guards.get_disjoint_mut([one, other]).ok()?;
+        Some((one, other))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &G)> {
+        self.guards.iter().map(|(slot, guard)| (*slot, guard))
+    }
+}

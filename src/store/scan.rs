@@ -1,0 +1,165 @@
+//! Walking a database a few buckets at a time.
+//!
+//! A cursor is a place, not a thing we keep: shard, bucket within the shard's table, and the shard's epoch at that time.
+//! Inserting and removing leave the other entries where they are; only a table's growth or its clean-up moves them, and
+//! then the epoch changes. A cursor of another epoch starts its shard again. So a key that is there from the first call to
+//! the last is returned at least once, and returned twice only if its shard changed its layout meanwhile.
+
+use dashmap::RwLockReadGuard;
+
+use super::db::{SHARDS, Table};
+use super::entry::Entry;
+use super::view::View;
+
+/// Buckets looked at, beyond ten times the wanted count, before a call returns with little: a shard's empty table costs
+/// next to nothing, so a database of a few keys comes back whole in one call.
+const FREE_BUCKETS: usize = 8192;
+
+const BUCKET_BITS: u32 = 31;
+const SHARD_BITS: u32 = SHARDS.trailing_zeros();
+const EPOCH_BITS: u32 = 22;
+
+/// Where a SCAN goes on. As a number it fits into 63 bits; 0 is both start and end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor(u64);
+
+impl Cursor {
+    /// The start of a walk.
+    pub const START: Self = Self(0);
+
+    /// The cursor that a client sent.
+    #[must_use]
+    pub const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number to send to the client.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    fn at(epoch: u32, shard: usize, bucket: usize) -> Self {
+        let epoch = u64::from(epoch) & mask(EPOCH_BITS);
+        Self(
+            epoch << (SHARD_BITS + BUCKET_BITS)
+                | (shard as u64) << BUCKET_BITS
+                | bucket as u64 & mask(BUCKET_BITS),
+        )
+    }
+
+    fn shard(self) -> usize {
+        usize::try_from(self.0 >> BUCKET_BITS & mask(SHARD_BITS)).unwrap_or(0)
+    }
+
+    /// The bucket to go on with in a shard whose epoch is now `epoch`.
+    fn bucket(self, epoch: u32) -> usize {
+        let same_layout =
+            self.0 >> (SHARD_BITS + BUCKET_BITS) == u64::from(epoch) & mask(EPOCH_BITS);
+        if same_layout {
+            usize::try_from(self.0 & mask(BUCKET_BITS)).unwrap_or(0)
+        } else {
+            0
+        }
+    }
+}
+
+const fn mask(bits: u32) -> u64 {
+    (1 << bits) - 1
+}
+
+impl View<'_> {
+    /// Visits about `count` entries from `cursor` on (those past their time too: the caller filters) and gives the cursor
+    /// to go on with, [`Cursor::START`] at the end. All that one call visits is of one moment.
+    pub fn scan(&self, cursor: Cursor, count: usize, mut visit: impl FnMut(&Entry)) -> Cursor {
+        let Some(db) = self.db() else {
+            return Cursor::START;
+        };
+        let mut held: Vec<RwLockReadGuard<'_, Table>> = Vec::new();
+        let start = cursor.shard();
+        let (mut found, mut looked_at) = (0, 0);
+        let looks_max = count.saturating_mul(10).saturating_add(FREE_BUCKETS);
+        for shard in start..SHARDS {
+            let Some(lock) = db.shard(shard) else { break };
+            let table = lock.read();
+            let epoch = db.epoch(shard);
+            let first = if shard == start {
+                cursor.bucket(epoch)
+            } else {
+                0
+            };
+            if !table.is_empty() {
+                for bucket in first..table.buckets() {
+                    if found >= count || looked_at >= looks_max {
+                        return Cursor::at(epoch, shard, bucket);
+                    }
+                    looked_at += 1;
+                    if let Some(entry) = entry_at(&table, bucket) {
+                        found += 1;
+                        visit(entry);
+                    }
+                }
+                held.push(table);
+            }
+        }
+        Cursor::START
+    }
+
+    /// A random entry that is not past its time, `None` when none is found.
+    #[must_use]
+    pub fn random_key(&self) -> Option<Vec<u8>> {
+        let db = self.db()?;
+        let most = (0..SHARDS)
+            .filter_map(|shard| db.shard(shard))
+            .map(|shard| shard.read().buckets())
+            .max()?;
+        for _ in 0..most.saturating_mul(SHARDS).min(RANDOM_TRIES_MAX) {
+            let table = db.shard(fastrand::usize(..SHARDS))?.read();
+            let picked =
+                entry_at(&table, fastrand::usize(..most)).filter(|entry| self.shows(entry));
+            if let Some(entry) = picked {
+                return Some(entry.key().to_vec());
+            }
+        }
+        self.random_of_few(db.len())
+    }
+
+    /// A walk to a random place: for a database so empty that guessing does not hit.
+    fn random_of_few(&self, keys: usize) -> Option<Vec<u8>> {
+        let mut left = fastrand::usize(..keys.max(1));
+        let (mut chosen, mut cursor) = (None, Cursor::START);
+        loop {
+            cursor = self.scan(cursor, 1000, |entry| {
+                if self.shows(entry) && (left > 0 || chosen.is_none()) {
+                    chosen = Some(entry.key().to_vec());
+                    left = left.saturating_sub(1);
+                }
+            });
+            if cursor == Cursor::START {
+                return chosen;
+            }
+        }
+    }
+}
+
+/// Guesses of a random bucket before a walk is cheaper.
+const RANDOM_TRIES_MAX: usize = 10_000;
+
+/// The entry in a bucket.
+fn entry_at(table: &Table, bucket: usize) -> Option<&Entry> {
+    if bucket >= table.buckets() {
+        return None;
+    }
+    // SAFETY: `bucket` is below the table's number of buckets; a full bucket holds an initialised entry, which the
+    // borrowed table keeps.
+    unsafe {
+        table
+            .is_bucket_full(bucket)
+            .then(|| &table.bucket(bucket).as_ref().0)
+    }
+}
+
+/// All entries of a table.
+pub(super) fn entries(table: &Table) -> impl Iterator<Item = &Entry> {
+    (0..table.buckets()).filter_map(|bucket| entry_at(table, bucket))
+}

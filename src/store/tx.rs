@@ -1,0 +1,334 @@
+//! What the writer does.
+
+use super::db::{Db, Delta, Table, find, find_mut, insert};
+use super::entry::{Entry, NewValue, Value};
+use super::keyspaces::Keyspaces;
+use super::locks::{Slot, Slots, WriteHeld};
+use super::view::{WrongType, unix_ms};
+use crate::value::{Collection, Thresholds};
+
+/// The write locks of everything that one command, or one MULTI/EXEC block, touches. Dropping it makes the whole visible.
+///
+/// Works in one database at a time ([`Tx::select`]). A key past its time still exists here: the primary decides.
+pub struct Tx<'a> {
+    spaces: &'a Keyspaces,
+    number: usize,
+    held: WriteHeld<'a>,
+    deltas: Deltas,
+    thresholds: Thresholds,
+}
+
+impl<'a> Tx<'a> {
+    pub(super) fn new(spaces: &'a Keyspaces, number: usize, slots: &mut Slots) -> Self {
+        let held = WriteHeld::acquire(slots, |slot| {
+            spaces
+                .db_or_create(slot.db as usize)?
+                .shard(slot.shard as usize)
+                .map(|shard| shard.write())
+        });
+        Self {
+            spaces,
+            number,
+            held,
+            deltas: Deltas::new(number),
+            thresholds: Thresholds::default(),
+        }
+    }
+
+    /// The same with other encoding thresholds.
+    #[must_use]
+    pub const fn with_thresholds(mut self, thresholds: Thresholds) -> Self {
+        self.thresholds = thresholds;
+        self
+    }
+
+    /// Where small encodings end.
+    #[must_use]
+    pub const fn thresholds(&self) -> Thresholds {
+        self.thresholds
+    }
+
+    /// The database that keys are looked up in.
+    #[must_use]
+    pub const fn db_number(&self) -> usize {
+        self.number
+    }
+
+    /// Works in another database from now on.
+    pub const fn select(&mut self, db: usize) {
+        self.number = db;
+    }
+
+    /// Unix time in milliseconds, for relative expiries of old primaries.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        unix_ms()
+    }
+
+    fn delta(&mut self) -> &mut Delta {
+        self.deltas.of(self.number)
+    }
+
+    fn locate(&self, key: &[u8]) -> (Slot, u64) {
+        let hash = self.spaces.hash(key);
+        (self.spaces.slot_of_hash(self.number, hash), hash)
+    }
+
+    fn table(&mut self, key: &[u8]) -> Option<(&mut Table, Slot, u64)> {
+        let (slot, hash) = self.locate(key);
+        self.held
+            .get_mut(slot)
+            .map(|table| (&mut **table, slot, hash))
+    }
+
+    /// The entry of `key`.
+    #[must_use]
+    pub fn entry(&self, key: &[u8]) -> Option<&Entry> {
+        let (slot, hash) = self.locate(key);
+        find(self.held.get(slot)?, hash, key)
+    }
+
+    /// Whether `key` exists.
+    #[must_use]
+    pub fn exists(&self, key: &[u8]) -> bool {
+        self.entry(key).is_some()
+    }
+
+    /// The value of `key`.
+    #[must_use]
+    pub fn value(&self, key: &[u8]) -> Option<Value<'_>> {
+        self.entry(key).map(Entry::value)
+    }
+
+    /// The collection at `key`.
+    ///
+    /// # Errors
+    /// [`WrongType`] when the key holds something else.
+    pub fn collection<C: Collection>(&self, key: &[u8]) -> Result<Option<&C>, WrongType> {
+        match self.value(key) {
+            None => Ok(None),
+            Some(Value::Object(object)) => C::of(object).map(Some).ok_or(WrongType),
+            Some(_) => Err(WrongType),
+        }
+    }
+
+    /// Sets `key` to `value`, replacing what was there, its expiry too.
+    pub fn set(&mut self, key: &[u8], expire_at_ms: Option<i64>, value: NewValue<'_>) {
+        self.put(Entry::new(key, expire_at_ms, value));
+    }
+
+    /// Puts an entry under its own key, replacing what was there.
+    pub fn put(&mut self, entry: Entry) {
+        let spaces = self.spaces;
+        let number = self.number;
+        let added = Delta::of(&entry);
+        let Some((table, slot, hash)) = self.table(entry.key()) else {
+            debug_assert!(false, "a key outside the locks of its command");
+            return;
+        };
+        let mut change = added;
+        if let Some(old) = find_mut(table, hash, entry.key()) {
+            change.subtract(Delta::of(old));
+            *old = entry;
+        } else if insert(table, hash, entry, spaces.hasher())
+            && let Some(db) = spaces.db(number)
+        {
+            db.bump_epoch(slot.shard as usize);
+        }
+        self.delta().add(change);
+    }
+
+    /// Takes `key` out.
+    pub fn remove(&mut self, key: &[u8]) -> Option<Entry> {
+        let (table, _, hash) = self.table(key)?;
+        let (entry, _) = table.remove_entry(hash, |(entry, _)| entry.key() == key)?;
+        self.delta().subtract(Delta::of(&entry));
+        Some(entry)
+    }
+
+    /// Sets, changes or removes the expiry of `key`. Gives whether the key exists.
+    pub fn set_expiry(&mut self, key: &[u8], expire_at_ms: Option<i64>) -> bool {
+        let Some((table, _, hash)) = self.table(key) else {
+            return false;
+        };
+        let Some(entry) = find_mut(table, hash, key) else {
+            return false;
+        };
+        let mut change = Delta::default();
+        change.subtract(Delta::of(entry));
+        entry.set_expiry(expire_at_ms);
+        change.add(Delta::of(entry));
+        self.delta().add(change);
+        true
+    }
+
+    /// Changes the collection at `key` with `change`; `None` when there is none. A collection left empty is removed.
+    ///
+    /// # Errors
+    /// [`WrongType`] when the key holds something else.
+    pub fn update<C: Collection, R>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut C) -> R,
+    ) -> Result<Option<R>, WrongType> {
+        let Some((table, _, hash)) = self.table(key) else {
+            return Ok(None);
+        };
+        let Some(entry) = find_mut(table, hash, key) else {
+            return Ok(None);
+        };
+        let before = Delta::of(entry);
+        let collection = entry.object_mut().and_then(C::of_mut).ok_or(WrongType)?;
+        let result = change(collection);
+        let emptied = !C::STAYS_WHEN_EMPTY && collection.is_empty();
+        let mut delta = Delta::of(entry);
+        delta.subtract(before);
+        self.delta().add(delta);
+        if emptied {
+            self.remove(key);
+        }
+        Ok(Some(result))
+    }
+
+    /// As [`update`](Self::update), on a new empty collection when there is none.
+    ///
+    /// # Errors
+    /// [`WrongType`] when the key holds something else.
+    pub fn upsert<C: Collection, R>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut C) -> R,
+    ) -> Result<R, WrongType> {
+        if self.exists(key) {
+            // The key exists, so `update` gives a result; the absent case below only types the impossible.
+            let mut change = Some(change);
+            let changed = self.update(key, |collection| {
+                change.take().map(|change| change(collection))
+            })?;
+            return changed.flatten().ok_or(WrongType);
+        }
+        let mut collection = C::default();
+        let result = change(&mut collection);
+        if C::STAYS_WHEN_EMPTY || !collection.is_empty() {
+            self.set(
+                key,
+                None,
+                NewValue::Object(Box::new(collection.into_object())),
+            );
+        }
+        Ok(result)
+    }
+
+    /// Empties database `db`, all of whose slots are held. Gives the old tables, for the caller to drop where it pleases.
+    pub fn flush(&mut self, db: usize) -> impl Send + use<> {
+        let mut old = Vec::new();
+        if let Some(keyspace) = self.spaces.db(db) {
+            for slot in super::keyspaces::all_slots(db) {
+                if let Some(table) = self.held.get_mut(slot) {
+                    old.push(std::mem::take(&mut **table));
+                    keyspace.bump_epoch(slot.shard as usize);
+                }
+            }
+            let gone = self.figures_now(db, keyspace);
+            self.deltas.of(db).subtract(gone);
+        }
+        self.spaces
+            .taints()
+            .clear_db(u32::try_from(db).unwrap_or(u32::MAX));
+        old
+    }
+
+    /// Exchanges databases `one` and `other`, all of whose slots are held.
+    pub fn swap(&mut self, one: usize, other: usize) {
+        let (Some(one_db), Some(other_db)) = (self.spaces.db(one), self.spaces.db(other)) else {
+            return;
+        };
+        if one == other {
+            return;
+        }
+        for (left, right) in
+            super::keyspaces::all_slots(one).zip(super::keyspaces::all_slots(other))
+        {
+            if let Some((left_table, right_table)) = self.held.pair_mut(left, right) {
+                std::mem::swap(&mut **left_table, &mut **right_table);
+                one_db.bump_epoch(left.shard as usize);
+                other_db.bump_epoch(right.shard as usize);
+            }
+        }
+        let (one_figures, other_figures) = (
+            self.figures_now(one, one_db),
+            self.figures_now(other, other_db),
+        );
+        for (db, comes, goes) in [
+            (one, other_figures, one_figures),
+            (other, one_figures, other_figures),
+        ] {
+            let delta = self.deltas.of(db);
+            delta.subtract(goes);
+            delta.add(comes);
+        }
+        let number = |db: usize| u32::try_from(db).unwrap_or(u32::MAX);
+        self.spaces.taints().swap_dbs(number(one), number(other));
+    }
+
+    /// The figures of a database as they will be once this is visible.
+    fn figures_now(&mut self, db: usize, keyspace: &Db) -> Delta {
+        let mut figures = keyspace.figures();
+        figures.add(*self.deltas.of(db));
+        figures
+    }
+}
+
+/// Unpublished figures, most often of one database only.
+struct Deltas {
+    first: (usize, Delta),
+    others: Vec<(usize, Delta)>,
+}
+
+impl Deltas {
+    const fn new(db: usize) -> Self {
+        Self {
+            first: (
+                db,
+                Delta {
+                    keys: 0,
+                    expires: 0,
+                    heap_bytes: 0,
+                },
+            ),
+            others: Vec::new(),
+        }
+    }
+
+    fn of(&mut self, db: usize) -> &mut Delta {
+        if self.first.0 == db {
+            return &mut self.first.1;
+        }
+        let index = self
+            .others
+            .iter()
+            .position(|(number, _)| *number == db)
+            .unwrap_or_else(|| {
+                self.others.push((db, Delta::default()));
+                self.others.len() - 1
+            });
+        self.others
+            .get_mut(index)
+            .map_or(&mut self.first.1, |(_, delta)| delta)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &(usize, Delta)> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+}
+
+impl Drop for Tx<'_> {
+    fn drop(&mut self) {
+        // The figures become visible before the locks are released: whoever sees the new values sees the new counts.
+        for (number, delta) in self.deltas.iter() {
+            if let Some(db) = self.spaces.db(*number) {
+                db.publish(*delta);
+            }
+        }
+    }
+}

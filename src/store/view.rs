@@ -1,0 +1,137 @@
+//! What a reader sees.
+
+use std::cell::Cell;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::db::{Db, find};
+use super::entry::{Entry, Value};
+use super::keyspaces::Keyspaces;
+use super::locks::{ReadHeld, Slots};
+use crate::value::Collection;
+
+/// A key holds another type than the command works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("WRONGTYPE Operation against a key holding the wrong kind of value")]
+pub struct WrongType;
+
+/// A shared look at one database, at one moment: the read locks of all shards that hold the command's keys are held as
+/// long as it lives. A key past its time is hidden. Gives no way to change anything:
+///
+/// ```compile_fail
+/// # use redtail::store::View;
+/// fn a_reader_cannot_write(view: &View<'_>) {
+///     view.remove(b"key");
+/// }
+/// ```
+pub struct View<'a> {
+    spaces: &'a Keyspaces,
+    number: usize,
+    held: ReadHeld<'a>,
+    now_ms: Cell<Option<i64>>,
+}
+
+impl<'a> View<'a> {
+    #[inline]
+    pub(super) fn of_key(spaces: &'a Keyspaces, db: usize, key: &[u8]) -> Self {
+        let mut slots: Slots = [spaces.slot(db, key)].into_iter().collect();
+        Self::of_slots(spaces, db, &mut slots)
+    }
+
+    pub(super) fn of_slots(spaces: &'a Keyspaces, number: usize, slots: &mut Slots) -> Self {
+        let held = match spaces.db(number) {
+            Some(db) => ReadHeld::acquire(slots, |slot| {
+                db.shard(slot.shard as usize).map(|shard| shard.read())
+            }),
+            None => ReadHeld::none(),
+        };
+        Self {
+            spaces,
+            number,
+            held,
+            now_ms: Cell::new(None),
+        }
+    }
+
+    pub(super) fn unlocked(spaces: &'a Keyspaces, number: usize) -> Self {
+        Self {
+            spaces,
+            number,
+            held: ReadHeld::none(),
+            now_ms: Cell::new(None),
+        }
+    }
+
+    /// The database's number.
+    #[must_use]
+    pub const fn db_number(&self) -> usize {
+        self.number
+    }
+
+    /// The database, if it ever held a key.
+    #[must_use]
+    pub fn db(&self) -> Option<&'a Db> {
+        self.spaces.db(self.number)
+    }
+
+    /// The time that this view compares expiries with: Unix milliseconds, the same throughout.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        self.now_ms.get().unwrap_or_else(|| {
+            let now = unix_ms();
+            self.now_ms.set(Some(now));
+            now
+        })
+    }
+
+    /// The entry of `key`, unless it is absent or past its time. A key whose shard is not held reads as absent.
+    #[must_use]
+    #[inline]
+    pub fn entry(&self, key: &[u8]) -> Option<&Entry> {
+        let hash = self.spaces.hash(key);
+        let table = self.held.get(self.spaces.slot_of_hash(self.number, hash))?;
+        find(table, hash, key).filter(|entry| self.shows(entry))
+    }
+
+    /// Whether an entry is not past its time.
+    #[must_use]
+    #[inline]
+    pub fn shows(&self, entry: &Entry) -> bool {
+        entry.expire_at_ms().is_none_or(|at| at >= self.now_ms())
+    }
+
+    /// The value of `key`.
+    #[must_use]
+    #[inline]
+    pub fn value(&self, key: &[u8]) -> Option<Value<'_>> {
+        self.entry(key).map(Entry::value)
+    }
+
+    /// The collection at `key`.
+    ///
+    /// # Errors
+    /// [`WrongType`] when the key holds something else.
+    pub fn collection<C: Collection>(&self, key: &[u8]) -> Result<Option<&C>, WrongType> {
+        match self.value(key) {
+            None => Ok(None),
+            Some(Value::Object(object)) => C::of(object).map(Some).ok_or(WrongType),
+            Some(_) => Err(WrongType),
+        }
+    }
+
+    /// Every entry of the held shards that is not past its time.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.held
+            .iter()
+            .flat_map(|(_, table)| super::scan::entries(table))
+            .filter(|entry| self.shows(entry))
+    }
+}
+
+/// Unix time in milliseconds.
+#[must_use]
+pub fn unix_ms() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
