@@ -1,1 +1,41 @@
-//! The command room.
+//! Commands: one table, one file per family, read and apply handlers.
+//!
+//! A command is a row and a function. The row's slots are permissions: `read` gets a shared [`View`] and cannot change
+//! the store; `apply` gets the writer's [`Tx`] and is called by the replica alone; `session` gets the connection's state.
+//! A client that names a row with nothing but `apply` is answered READONLY; a row that is marked as a write but has no
+//! handler taints the keys it names when it arrives in the stream. COMMAND, the locks a command takes and the reference
+//! page are derived from the rows; nothing else lists commands.
+
+mod error;
+mod execute;
+pub mod glob;
+mod keys;
+mod parse;
+mod session;
+mod table;
+
+mod connection;
+mod generic;
+mod hash;
+mod introspection;
+mod list;
+mod set;
+mod stream;
+mod string;
+mod zset;
+
+pub use error::Error;
+pub use execute::{apply, check_arity, read, resolve, slots, taint, unknown_command};
+pub use keys::{Keys, Touch};
+pub use session::{SessionCx, SessionFn};
+pub use table::{Arity, Command, Family, Flags, Scope, all, lookup};
+
+use crate::resp::{Args, Reply};
+use crate::store::{Tx, View};
+
+/// A handler that reads: view, arguments (the name is argument 0), where the reply goes. On an error nothing that it has
+/// written is kept.
+pub type ReadFn = fn(&View<'_>, Args<'_>, &mut Reply) -> Result<(), Error>;
+
+/// A handler that changes the store as the replication stream says.
+pub type ApplyFn = fn(&mut Tx<'_>, Args<'_>) -> Result<(), Error>;

@@ -14,6 +14,7 @@
 
 mod db;
 mod entry;
+mod generation;
 mod keyspaces;
 mod loader;
 mod locks;
@@ -24,6 +25,7 @@ mod view;
 
 pub use db::Db;
 pub use entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};
+pub use generation::{Generation, Served};
 pub use keyspaces::{Figures, Keyspaces};
 pub use loader::{DuplicateKey, Loader};
 pub use locks::Slot;

@@ -1,0 +1,42 @@
+//! Why a command did not do its work, in the words that Redis uses.
+
+use crate::store::{Tainted, WrongType};
+
+/// A command's error reply, without the leading `-`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The key holds another type.
+    #[error(transparent)]
+    WrongType(#[from] WrongType),
+    /// The key's value is unknown.
+    #[error("{0}")]
+    Tainted(#[from] Tainted),
+    /// Options that do not go together or are not known.
+    #[error("ERR syntax error")]
+    Syntax,
+    /// An argument or a stored value is not an `i64`.
+    #[error("ERR value is not an integer or out of range")]
+    NotInteger,
+    /// An argument or a stored value is not a double.
+    #[error("ERR value is not a valid float")]
+    NotFloat,
+    /// The key must exist.
+    #[error("ERR no such key")]
+    NoSuchKey,
+    /// An index past the end.
+    #[error("ERR index out of range")]
+    IndexOutOfRange,
+    /// An integer would leave its range.
+    #[error("ERR increment or decrement would overflow")]
+    Overflow,
+    /// Too few or too many words, for the named command (`get`, `client|id`).
+    #[error("ERR wrong number of arguments for '{0}' command")]
+    Arity(String),
+    /// Any other fixed text, code included.
+    #[error("{0}")]
+    Text(&'static str),
+    /// Any other text, code included.
+    #[error("{0}")]
+    Owned(String),
+}

@@ -1,0 +1,250 @@
+//! Running a row: locks, taints, errors.
+
+use smallvec::SmallVec;
+
+use super::Error;
+use super::keys::Touch;
+use super::table::{Command, Scope, lookup};
+use crate::resp::{Args, Reply};
+use crate::store::{Keyspaces, Slot, Tainted, Tx, View};
+
+/// Words of an unknown command that its error repeats at most, in bytes. Source: redis 7.0 server.c, `processCommand`.
+const UNKNOWN_ARGS_BYTES_MAX: usize = 128;
+
+/// Finds the row that `args` names: the command, or its subcommand. The arity is not checked.
+///
+/// # Errors
+/// The error reply for an unknown command or subcommand.
+#[inline]
+pub fn resolve(args: Args<'_>) -> Result<&'static Command, Error> {
+    let command = lookup(args.at(0)).ok_or_else(|| unknown_command(args))?;
+    if command.subcommands.is_empty() {
+        return Ok(command);
+    }
+    let Some(word) = args.get(1) else {
+        // Containers that do something on their own (COMMAND) are their own row.
+        return if command.arity.fits(1) {
+            Ok(command)
+        } else {
+            Err(Error::Arity(command.name.to_owned()))
+        };
+    };
+    let found = command
+        .subcommands
+        .iter()
+        .find(|row| word.eq_ignore_ascii_case(row.name.as_bytes()));
+    found.ok_or_else(|| {
+        let (word, name) = (
+            String::from_utf8_lossy(word.get(..word.len().min(128)).unwrap_or_default()),
+            command.name.to_uppercase(),
+        );
+        Error::Owned(format!("ERR unknown subcommand '{word}'. Try {name} HELP."))
+    })
+}
+
+/// The error reply for a name that no row has.
+#[must_use]
+pub fn unknown_command(args: Args<'_>) -> Error {
+    let short = |word: &[u8], most: usize| {
+        String::from_utf8_lossy(word.get(..word.len().min(most)).unwrap_or_default()).into_owned()
+    };
+    let mut shown = String::new();
+    for word in args.from(1).iter() {
+        if shown.len() >= UNKNOWN_ARGS_BYTES_MAX {
+            break;
+        }
+        shown.push_str(&format!(
+            "'{}' ",
+            short(word, UNKNOWN_ARGS_BYTES_MAX - shown.len())
+        ));
+    }
+    Error::Owned(format!(
+        "ERR unknown command '{}', with args beginning with: {shown}",
+        short(args.at(0), UNKNOWN_ARGS_BYTES_MAX)
+    ))
+}
+
+/// Checks the number of words.
+///
+/// # Errors
+/// [`Error::Arity`], naming subcommands as `container|name`.
+#[inline]
+pub fn check_arity(command: &Command, args: Args<'_>) -> Result<(), Error> {
+    if command.arity.fits(args.len()) {
+        return Ok(());
+    }
+    let container = lookup(args.at(0))
+        .filter(|container| container.name != command.name || !container.subcommands.is_empty());
+    let name = match container {
+        Some(container) if !std::ptr::eq(container, command) => {
+            format!("{}|{}", container.name, command.name)
+        }
+        _ => command.name.to_owned(),
+    };
+    Err(Error::Arity(name))
+}
+
+/// Answers a client's read in database `db`, all of it at one moment. The arity has been checked.
+///
+/// # Errors
+/// The error reply; nothing of the reply is kept then.
+#[inline]
+pub fn read(
+    handler: super::ReadFn,
+    command: &Command,
+    spaces: &Keyspaces,
+    db: usize,
+    args: Args<'_>,
+    reply: &mut Reply,
+) -> Result<(), Error> {
+    let mark = reply.len();
+    let result = if let (Scope::Keys, Some(key)) = (command.scope, command.keys.single(args)) {
+        let view = spaces.view_key(db, key);
+        check_key(spaces, db, key).and_then(|()| handler(&view, args, reply))
+    } else {
+        let view = view(command, spaces, db, args);
+        check_touched(command, spaces, db, args).and_then(|()| handler(&view, args, reply))
+    };
+    if result.is_err() {
+        reply.truncate(mark);
+    }
+    result
+}
+
+fn view<'s>(command: &Command, spaces: &'s Keyspaces, db: usize, args: Args<'_>) -> View<'s> {
+    match command.scope {
+        Scope::Database => spaces.view_db(db),
+        Scope::Nothing => spaces.view_none(db),
+        Scope::Keys => {
+            let mut keys: SmallVec<[&[u8]; 16]> = SmallVec::new();
+            command.keys.visit(args, |index| keys.push(args.at(index)));
+            spaces.view_keys(db, keys)
+        }
+    }
+}
+
+#[inline]
+fn check_key(spaces: &Keyspaces, db: usize, key: &[u8]) -> Result<(), Error> {
+    if spaces.taints().any() && spaces.taints().holds(number(db), key) {
+        return Err(Tainted.into());
+    }
+    Ok(())
+}
+
+/// The view is held when this looks, and a taint is set under the same locks: none can slip in between.
+fn check_touched(
+    command: &Command,
+    spaces: &Keyspaces,
+    db: usize,
+    args: Args<'_>,
+) -> Result<(), Error> {
+    if !spaces.taints().any() {
+        return Ok(());
+    }
+    if command.scope != Scope::Keys {
+        // What a tainted key's database holds as a whole is not known either.
+        return if spaces.taints().holds_any_in(number(db)) {
+            Err(Tainted.into())
+        } else {
+            Ok(())
+        };
+    }
+    let mut result = Ok(());
+    command.keys.visit(args, |index| {
+        if result.is_ok() {
+            result = check_key(spaces, db, args.at(index));
+        }
+    });
+    result
+}
+
+fn number(db: usize) -> u32 {
+    u32::try_from(db).unwrap_or(u32::MAX)
+}
+
+fn touched<'a>(command: &Command, args: Args<'a>, db: usize, visit: &mut dyn FnMut(Touch<'a>)) {
+    match command.touches {
+        Some(touches) => touches(args, db, visit),
+        None => command
+            .keys
+            .visit(args, |index| visit(Touch::Key(db, args.at(index)))),
+    }
+}
+
+/// Adds the slots that applying `command` in database `db` needs.
+pub fn slots(
+    command: &Command,
+    spaces: &Keyspaces,
+    db: usize,
+    args: Args<'_>,
+    slots: &mut SmallVec<[Slot; 4]>,
+) {
+    if let (None, Some(key)) = (command.touches, command.keys.single(args)) {
+        return slots.push(spaces.slot(db, key));
+    }
+    touched(command, args, db, &mut |touch| match touch {
+        Touch::Key(db, key) => slots.push(spaces.slot(db, key)),
+        Touch::Db(db) => slots.extend(spaces.slots_of_db(db)),
+        Touch::Everything => (0..spaces.databases())
+            .filter(|db| spaces.db(*db).is_some())
+            .for_each(|db| slots.extend(spaces.slots_of_db(db))),
+    });
+}
+
+/// Applies one command of the stream under locks that are held already. A failure taints what the command names.
+///
+/// # Errors
+/// What the handler said; the keys are tainted then.
+pub fn apply(
+    tx: &mut Tx<'_>,
+    spaces: &Keyspaces,
+    command: &Command,
+    args: Args<'_>,
+) -> Result<(), Error> {
+    let Some(handler) = command.apply else {
+        taint(spaces, command, tx.db_number(), args);
+        return Err(Error::Owned(format!(
+            "ERR '{}' cannot be applied by this version",
+            command.name
+        )));
+    };
+    check_arity(command, args)
+        .and_then(|()| {
+            if touches_tainted(spaces, command, tx.db_number(), args) {
+                Err(Tainted.into())
+            } else {
+                Ok(())
+            }
+        })
+        .and_then(|()| handler(tx, args))
+        .inspect_err(|_| taint(spaces, command, tx.db_number(), args))
+}
+
+/// Whether a command reads or writes a key whose value is unknown: its outcome is unknown then, too.
+fn touches_tainted(spaces: &Keyspaces, command: &Command, db: usize, args: Args<'_>) -> bool {
+    if !spaces.taints().any() {
+        return false;
+    }
+    let mut tainted = false;
+    touched(command, args, db, &mut |touch| {
+        if let Touch::Key(db, key) = touch {
+            tainted |= spaces.taints().holds(number(db), key);
+        }
+    });
+    tainted
+}
+
+/// Taints everything that `command` names; everything at all when that is not known.
+pub fn taint(spaces: &Keyspaces, command: &Command, db: usize, args: Args<'_>) {
+    let mut named = false;
+    touched(command, args, db, &mut |touch| {
+        named = true;
+        match touch {
+            Touch::Key(db, key) => spaces.taints().add(number(db), key),
+            Touch::Db(_) | Touch::Everything => spaces.taints().add_everything(),
+        }
+    });
+    if !named && command.is_write() {
+        spaces.taints().add_everything();
+    }
+}

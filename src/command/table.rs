@@ -1,0 +1,346 @@
+//! The command table.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use super::keys::{Keys, Touch};
+use super::session::SessionFn;
+use super::{ApplyFn, ReadFn};
+use crate::resp::Args;
+
+/// How many words a command takes, its name (and subcommand) included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arity(i32);
+
+impl Arity {
+    /// So many, no more and no less.
+    #[must_use]
+    pub const fn exactly(words: i32) -> Self {
+        Self(words)
+    }
+
+    /// So many or more.
+    #[must_use]
+    pub const fn at_least(words: i32) -> Self {
+        Self(-words)
+    }
+
+    /// As COMMAND tells it: negative for a minimum.
+    #[must_use]
+    pub const fn number(self) -> i32 {
+        self.0
+    }
+
+    /// Whether a command of `words` words fits.
+    #[must_use]
+    pub fn fits(self, words: usize) -> bool {
+        let needed = usize::try_from(self.0.unsigned_abs()).unwrap_or(usize::MAX);
+        if self.0 < 0 {
+            words >= needed
+        } else {
+            words == needed
+        }
+    }
+}
+
+/// Properties of a command as COMMAND tells them; `write` and `readonly` follow from the row's slots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flags(u32);
+
+impl Flags {
+    /// Takes constant or logarithmic time.
+    pub const FAST: Self = Self(1);
+    /// Answered before the first sync.
+    pub const LOADING: Self = Self(1 << 1);
+    /// Answered whatever the link's state.
+    pub const STALE: Self = Self(1 << 2);
+    /// Not from scripts.
+    pub const NOSCRIPT: Self = Self(1 << 3);
+    /// For administrators.
+    pub const ADMIN: Self = Self(1 << 4);
+    /// Answered before authentication.
+    pub const NO_AUTH: Self = Self(1 << 5);
+    /// May grow memory.
+    pub const DENYOOM: Self = Self(1 << 6);
+    /// Publish and subscribe.
+    pub const PUBSUB: Self = Self(1 << 7);
+    /// May wait.
+    pub const BLOCKING: Self = Self(1 << 8);
+    /// Not inside MULTI.
+    pub const NO_MULTI: Self = Self(1 << 9);
+    /// Changes data: set by [`Command::apply`] and [`Command::write`].
+    pub const WRITE: Self = Self(1 << 10);
+    /// Reads data: set by [`Command::read`].
+    pub const READONLY: Self = Self(1 << 11);
+    /// Answered while a script runs too long.
+    pub const ALLOW_BUSY: Self = Self(1 << 12);
+    /// May appear in the stream though it is no write.
+    pub const MAY_REPLICATE: Self = Self(1 << 13);
+
+    /// Both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of `other` are set.
+    #[must_use]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// What a read locks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The shards of the keys it names.
+    Keys,
+    /// The whole database, at one moment.
+    Database,
+    /// Nothing beforehand: it counts, or walks with [`crate::store::View::scan`].
+    Nothing,
+}
+
+/// Finds what an applied command touches, where that is more than its keys in the current database:
+/// arguments, current database, what to call with each.
+pub type TouchFn = for<'a> fn(Args<'a>, usize, &mut dyn FnMut(Touch<'a>));
+
+/// A row of the table.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Command {
+    /// Its name in lower case; a subcommand's is its own word.
+    pub name: &'static str,
+    /// How many words it takes.
+    pub arity: Arity,
+    /// Where its keys are.
+    pub keys: Keys,
+    /// Its properties.
+    pub flags: Flags,
+    /// What a read locks.
+    pub scope: Scope,
+    /// Since which Redis version it exists.
+    pub since: &'static str,
+    /// One sentence for COMMAND DOCS.
+    pub summary: &'static str,
+    /// Its subcommands.
+    pub subcommands: &'static [Command],
+    /// Answers a client from a view.
+    pub read: Option<ReadFn>,
+    /// Changes the store as the stream says.
+    pub apply: Option<ApplyFn>,
+    /// Works on the connection.
+    pub session: Option<SessionFn>,
+    /// What applying touches, if not just its keys.
+    pub touches: Option<TouchFn>,
+}
+
+impl Command {
+    /// A row without a handler. `name` is in lower case.
+    #[must_use]
+    pub const fn new(name: &'static str, arity: Arity, keys: Keys) -> Self {
+        Self {
+            name,
+            arity,
+            keys,
+            flags: Flags(0),
+            scope: Scope::Keys,
+            since: "1.0.0",
+            summary: "",
+            subcommands: &[],
+            read: None,
+            apply: None,
+            session: None,
+            touches: None,
+        }
+    }
+
+    /// A command whose first argument names one of `subcommands`.
+    #[must_use]
+    pub const fn container(name: &'static str, subcommands: &'static [Self]) -> Self {
+        let mut row = Self::new(name, Arity::at_least(2), Keys::None);
+        row.subcommands = subcommands;
+        row
+    }
+
+    /// Answers clients with `handler`.
+    #[must_use]
+    pub const fn read(mut self, handler: ReadFn) -> Self {
+        self.read = Some(handler);
+        self.flags = self.flags.and(Flags::READONLY);
+        self
+    }
+
+    /// Applies it from the stream with `handler`.
+    #[must_use]
+    pub const fn apply(mut self, handler: ApplyFn) -> Self {
+        self.apply = Some(handler);
+        self.flags = self.flags.and(Flags::WRITE);
+        self
+    }
+
+    /// Applies it from the stream though it is no write for clients.
+    #[must_use]
+    pub const fn accept(mut self, handler: ApplyFn) -> Self {
+        self.apply = Some(handler);
+        self.flags = self.flags.and(Flags::MAY_REPLICATE);
+        self
+    }
+
+    /// A write that we know of but cannot apply: it taints its keys.
+    #[must_use]
+    pub const fn write(mut self) -> Self {
+        self.flags = self.flags.and(Flags::WRITE);
+        self
+    }
+
+    /// Works on the connection with `handler`.
+    #[must_use]
+    pub const fn session(mut self, handler: SessionFn) -> Self {
+        self.session = Some(handler);
+        self
+    }
+
+    /// Adds properties.
+    #[must_use]
+    pub const fn flags(mut self, flags: Flags) -> Self {
+        self.flags = self.flags.and(flags);
+        self
+    }
+
+    /// What a read locks, if not the shards of its keys.
+    #[must_use]
+    pub const fn scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// What applying touches, if not just its keys in the current database.
+    #[must_use]
+    pub const fn touches(mut self, touches: TouchFn) -> Self {
+        self.touches = Some(touches);
+        self
+    }
+
+    /// Since which version it exists, and one sentence on what it does.
+    #[must_use]
+    pub const fn about(mut self, since: &'static str, summary: &'static str) -> Self {
+        self.since = since;
+        self.summary = summary;
+        self
+    }
+
+    /// Whether it changes data.
+    #[must_use]
+    pub const fn is_write(&self) -> bool {
+        self.flags.has(Flags::WRITE)
+    }
+}
+
+/// The commands of one file.
+#[derive(Debug, Clone, Copy)]
+pub struct Family {
+    /// The group's name in COMMAND DOCS.
+    pub group: &'static str,
+    /// Its rows.
+    pub commands: &'static [Command],
+}
+
+/// All families.
+const FAMILIES: &[Family] = &[
+    super::connection::FAMILY,
+    super::introspection::FAMILY,
+    super::generic::FAMILY,
+    super::string::FAMILY,
+    super::list::FAMILY,
+    super::set::FAMILY,
+    super::hash::FAMILY,
+    super::zset::FAMILY,
+    super::stream::FAMILY,
+];
+
+/// Every command with its group, in table order.
+pub fn all() -> impl Iterator<Item = (&'static str, &'static Command)> {
+    FAMILIES.iter().flat_map(|family| {
+        family
+            .commands
+            .iter()
+            .map(move |command| (family.group, command))
+    })
+}
+
+/// The longest command name looked up; longer ones are unknown.
+const NAME_BYTES_MAX: usize = 32;
+
+/// The row of a name in any letter case.
+#[must_use]
+#[inline]
+pub fn lookup(name: &[u8]) -> Option<&'static Command> {
+    static INDEX: OnceLock<HashMap<&'static [u8], &'static Command, ahash::RandomState>> =
+        OnceLock::new();
+    let index = INDEX.get_or_init(|| {
+        all()
+            .map(|(_, command)| (command.name.as_bytes(), command))
+            .collect()
+    });
+    let mut lower = [0; NAME_BYTES_MAX];
+    let lower = lower.get_mut(..name.len())?;
+    lower.copy_from_slice(name);
+    lower.make_ascii_lowercase();
+    index.get(&*lower).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> impl Iterator<Item = &'static Command> {
+        all().flat_map(|(_, command)| std::iter::once(command).chain(command.subcommands))
+    }
+
+    #[test]
+    fn names_are_unique_lower_case_and_short_enough_to_be_found() {
+        let mut seen = std::collections::HashSet::new();
+        for (_, command) in all() {
+            assert!(seen.insert(command.name), "{} stands twice", command.name);
+            assert_eq!(
+                lookup(command.name.to_uppercase().as_bytes()).map(|found| found.name),
+                Some(command.name)
+            );
+        }
+        assert!(
+            rows()
+                .all(|row| row.name == row.name.to_lowercase() && row.name.len() <= NAME_BYTES_MAX)
+        );
+    }
+
+    #[test]
+    fn fixed_keys_lie_inside_the_arity() {
+        for row in rows() {
+            if let Keys::Range { first, last, .. } = row.keys {
+                let needed = first.max(usize::try_from(last).unwrap_or(0)) + 1;
+                assert!(
+                    row.arity.number().unsigned_abs() as usize >= needed,
+                    "{} names a key past its arity",
+                    row.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_row_does_something_or_is_a_write_and_says_what() {
+        for row in rows() {
+            let acts = row.read.is_some()
+                || row.apply.is_some()
+                || row.session.is_some()
+                || !row.subcommands.is_empty();
+            assert!(acts || row.is_write(), "{} has no handler", row.name);
+            assert!(
+                !row.summary.is_empty() || !row.subcommands.is_empty(),
+                "{} has no summary",
+                row.name
+            );
+        }
+    }
+}
