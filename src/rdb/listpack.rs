@@ -29,6 +29,14 @@ impl Listpack {
         }
     }
 
+    /// An empty listpack that can grow to about `bytes` without asking the allocator again.
+    #[must_use]
+    pub fn with_room(bytes: usize) -> Self {
+        let mut blob = Vec::with_capacity(bytes.max(HEADER_BYTES + 1));
+        blob.extend_from_slice(&[7, 0, 0, 0, 0, 0, TERMINATOR]);
+        Self { bytes: blob }
+    }
+
     /// Takes a blob after walking all of it: sizes, every entry, every back-length, the count, the terminator.
     ///
     /// # Errors

@@ -1,10 +1,31 @@
 //! RDB bytes to typed values: snapshots, dump files and DUMP payloads, and the packed layouts that they hold.
 //!
-//! It does no I/O but through a source, knows no store, keeps no value, and never trusts a length: memory follows
-//! the bytes that have arrived, and every packed blob is walked once before it is handed on.
+//! A [`source::Source`] gives chunks of bytes, a [`reader::Reader`] walks over them, [`decode::decode`] gives each key
+//! and its [`object::Object`] to a [`decode::Sink`], in one pass and on one thread. Strings are borrowed from the
+//! reader; packed values are owned, walked once whole, and valid from then on.
+//!
+//! It does no I/O of its own but reading a file, knows no store, keeps no key, and trusts no length: memory follows
+//! the bytes that have arrived. It does not look for duplicate keys, nor for duplicates in unpacked collections: the
+//! receiver's hash tables find them.
 
+pub mod crc64;
+pub mod decode;
+pub mod dump;
+mod duplicates;
+pub mod error;
 pub mod intset;
+mod kind;
+mod length;
+mod list;
 pub mod listpack;
+pub mod lzf;
 pub mod object;
 pub mod packed;
+pub mod reader;
+pub mod source;
 pub mod stream;
+mod stream_read;
+mod value;
+mod ziplist;
+
+pub use kind::type_name;

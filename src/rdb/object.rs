@@ -58,3 +58,21 @@ pub enum Object<'a> {
     /// A stream.
     Stream(Box<StreamObject>),
 }
+
+impl Object<'_> {
+    /// Whether this is a collection without elements, which Redis does not load. An empty stream is a key like others.
+    #[must_use]
+    pub fn is_empty_collection(&self) -> bool {
+        match self {
+            Self::Str(_) | Self::Int(_) | Self::Stream(_) => false,
+            Self::List(nodes) => nodes.is_empty(),
+            Self::SetIntset(set) => set.is_empty(),
+            Self::SetListpack(packed) | Self::HashListpack(packed) | Self::ZsetListpack(packed) => {
+                packed.is_empty()
+            }
+            Self::Set(members) => members.is_empty(),
+            Self::Hash(pairs) => pairs.is_empty(),
+            Self::Zset(members) => members.is_empty(),
+        }
+    }
+}

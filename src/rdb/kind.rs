@@ -1,0 +1,81 @@
+//! The numbers on the wire: value types and opcodes.
+
+use super::decode::{Magic, Version};
+
+/// Declares the value types once: variant, number on the wire, name as Redis's own tools print it.
+macro_rules! value_types {
+    ($($variant:ident = $number:literal $name:literal),* $(,)?) => {
+        /// A value type, by its layout.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum ValueType {
+            $($variant,)*
+            /// Valkey's own 22.
+            Hash2,
+        }
+
+        impl ValueType {
+            /// The type with this number in files of this version; the numbers from 22 on mean different things per magic.
+            pub(super) fn new(number: u8, version: Version) -> Option<Self> {
+                let known = match number {
+                    $($number => Self::$variant,)*
+                    22 if version.magic == Magic::Valkey => return Some(Self::Hash2),
+                    _ => return None,
+                };
+                (number < 22 || version.magic == Magic::Redis).then_some(known)
+            }
+        }
+
+        /// The name of a value type as Redis's own tools print it; empty for unknown ones.
+        ///
+        /// Source: redis 8.0 redis-check-rdb.c, `rdb_type_string`.
+        #[must_use]
+        pub fn type_name(number: u8) -> &'static str {
+            match number {
+                $($number => $name,)*
+                22 => "hash-2",
+                _ => "",
+            }
+        }
+    };
+}
+
+value_types! {
+    String = 0 "string",
+    List = 1 "list-linked",
+    Set = 2 "set-hashtable",
+    Zset = 3 "zset-v1",
+    Hash = 4 "hash-hashtable",
+    Zset2 = 5 "zset-v2",
+    ModulePreGa = 6 "module-pre-release",
+    Module2 = 7 "module-value",
+    HashZipmap = 9 "hash-zipmap",
+    ListZiplist = 10 "list-ziplist",
+    SetIntset = 11 "set-intset",
+    ZsetZiplist = 12 "zset-ziplist",
+    HashZiplist = 13 "hash-ziplist",
+    ListQuicklist = 14 "quicklist",
+    StreamListpacks = 15 "stream",
+    HashListpack = 16 "hash-listpack",
+    ZsetListpack = 17 "zset-listpack",
+    ListQuicklist2 = 18 "quicklist-v2",
+    StreamListpacks2 = 19 "stream-v2",
+    SetListpack = 20 "set-listpack",
+    StreamListpacks3 = 21 "stream-v3",
+    HashMetadata = 24 "hash-hashtable-md",
+    HashListpackEx = 25 "hash-listpack-md",
+}
+
+pub(super) const EOF: u8 = 255;
+pub(super) const SELECTDB: u8 = 254;
+pub(super) const EXPIRETIME: u8 = 253;
+pub(super) const EXPIRETIME_MS: u8 = 252;
+pub(super) const RESIZEDB: u8 = 251;
+pub(super) const AUX: u8 = 250;
+pub(super) const FREQ: u8 = 249;
+pub(super) const IDLE: u8 = 248;
+pub(super) const MODULE_AUX: u8 = 247;
+pub(super) const FUNCTION2: u8 = 245;
+pub(super) const SLOT_INFO: u8 = 244;
+pub(super) const SLOT_IMPORT: u8 = 243;
+/// Opcodes have grown downwards to here at most; a key's name would follow a lower number.
+pub(super) const OPCODE_MIN: u8 = 240;

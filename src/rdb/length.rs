@@ -1,0 +1,147 @@
+//! The two primitives of the format: lengths, and strings in their plain, integer and compressed forms.
+
+use super::{
+    error::{Cause, Error},
+    lzf,
+    packed::Item,
+    reader::Reader,
+    source::Source,
+};
+use crate::limits::{
+    LZF_EXPANSION_MAX, PACKED_BYTES_MAX, PREALLOCATED_BYTES_MAX, STRING_BYTES_MAX,
+};
+
+/// What stands where a length may stand. Source: redis 7.0 rdb.c, rdbLoadLenByRef.
+enum Length {
+    Plain(u64),
+    /// The form of a string, in place of its length.
+    Code(u8),
+}
+
+/// The forms of strings. Source: redis 7.0 rdb.h, `RDB_ENC_*`.
+const INT8: u8 = 0;
+const INT16: u8 = 1;
+const INT32: u8 = 2;
+const LZF: u8 = 3;
+
+impl<S: Source> Reader<S> {
+    /// A length.
+    ///
+    /// # Errors
+    /// When a string's code stands in its place, at the end of the input, or when the source fails.
+    pub fn length(&mut self) -> Result<u64, Error> {
+        match self.length_or_code()? {
+            Length::Plain(length) => Ok(length),
+            Length::Code(_) => {
+                Err(self.error(Cause::Corrupt("a string's code stands where a length must")))
+            }
+        }
+    }
+
+    /// A string: text borrowed until the next read, or an integer that stands for its decimal text.
+    ///
+    /// # Errors
+    /// When it is longer than `STRING_BYTES_MAX`, corrupt, at the end of the input, or when the source fails.
+    #[inline]
+    pub fn string(&mut self) -> Result<Item<'_>, Error> {
+        match self.length_or_code()? {
+            Length::Plain(length) => {
+                let len = self.within(length, STRING_BYTES_MAX)?;
+                self.take(len).map(Item::Str)
+            }
+            Length::Code(code) => self.coded_string(code),
+        }
+    }
+
+    /// A string in a box of its own.
+    ///
+    /// # Errors
+    /// As [`Self::string`].
+    #[inline]
+    pub fn boxed_string(&mut self) -> Result<Box<[u8]>, Error> {
+        self.string().map(|item| item.to_boxed())
+    }
+
+    /// A string that is a packed value, in a vector of its own.
+    ///
+    /// # Errors
+    /// As [`Self::string`], with a limit of `PACKED_BYTES_MAX`.
+    pub fn blob(&mut self) -> Result<Vec<u8>, Error> {
+        match self.length_or_code()? {
+            Length::Plain(length) => {
+                let len = self.within(length, PACKED_BYTES_MAX)?;
+                self.take(len).map(<[u8]>::to_vec)
+            }
+            Length::Code(LZF) => {
+                let mut blob = Vec::new();
+                self.inflate(PACKED_BYTES_MAX, |out| blob = std::mem::take(out))?;
+                Ok(blob)
+            }
+            Length::Code(code) => self.coded_string(code).map(|item| item.to_vec()),
+        }
+    }
+
+    #[inline]
+    fn length_or_code(&mut self) -> Result<Length, Error> {
+        let first = self.u8()?;
+        match first >> 6 {
+            0 => Ok(Length::Plain(first.into())),
+            1 => Ok(Length::Plain(
+                u64::from(first & 0x3f) << 8 | u64::from(self.u8()?),
+            )),
+            3 => Ok(Length::Code(first & 0x3f)),
+            _ => self.wide_length(first),
+        }
+    }
+
+    fn wide_length(&mut self, first: u8) -> Result<Length, Error> {
+        match first {
+            0x80 => Ok(Length::Plain(u32::from_be_bytes(self.array()?).into())),
+            0x81 => Ok(Length::Plain(u64::from_be_bytes(self.array()?))),
+            _ => Err(self.error(Cause::Corrupt("not a length"))),
+        }
+    }
+
+    fn coded_string(&mut self, code: u8) -> Result<Item<'_>, Error> {
+        match code {
+            INT8 => Ok(Item::Int(i8::from_le_bytes(self.array()?).into())),
+            INT16 => Ok(Item::Int(i16::from_le_bytes(self.array()?).into())),
+            INT32 => Ok(Item::Int(i32::from_le_bytes(self.array()?).into())),
+            LZF => {
+                self.inflate(STRING_BYTES_MAX, |_| ())?;
+                Ok(Item::Str(&self.inflated))
+            }
+            _ => Err(self.error(Cause::Corrupt("not a form of string"))),
+        }
+    }
+
+    /// Decompresses the string whose code was just read; `then` sees the result.
+    fn inflate(&mut self, max: usize, then: impl FnOnce(&mut Vec<u8>)) -> Result<(), Error> {
+        let packed = self.length()?;
+        let packed = self.within(packed, max)?;
+        let len = self.length()?;
+        let len = self.within(len, max)?;
+        if len > packed.saturating_mul(LZF_EXPANSION_MAX) {
+            return Err(self.error(Cause::Corrupt("a compressed string cannot grow so much")));
+        }
+        let (bytes, out) = self.take_to_inflate(packed)?;
+        out.clear();
+        out.shrink_to(PREALLOCATED_BYTES_MAX);
+        match lzf::decompress(bytes, len, out) {
+            Some(()) => {
+                then(out);
+                Ok(())
+            }
+            None => Err(self.error(Cause::Corrupt(
+                "a compressed string does not decompress to its length",
+            ))),
+        }
+    }
+
+    fn within(&self, length: u64, max: usize) -> Result<usize, Error> {
+        match usize::try_from(length) {
+            Ok(len) if len <= max => Ok(len),
+            _ => Err(self.error(Cause::TooLong { length, max })),
+        }
+    }
+}

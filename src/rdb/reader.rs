@@ -1,0 +1,225 @@
+//! A cursor over a source's chunks that counts its position and sums what it has passed.
+
+use super::{
+    crc64,
+    error::{Cause, Error},
+    source::Source,
+};
+use crate::limits::PREALLOCATED_BYTES_MAX;
+use bytes::{Buf, Bytes};
+
+/// Reads an RDB, or the lines before it, from a [`Source`].
+///
+/// What lies whole in one chunk is borrowed from there; what straddles chunks is put together in one reused buffer,
+/// which grows as bytes arrive and never by a declared length. After an error the reader is of no further use.
+#[derive(Debug)]
+pub struct Reader<S> {
+    source: S,
+    chunk: Bytes,
+    /// Bytes of `chunk` already read.
+    at: usize,
+    /// Bytes of `chunk` already in `crc`.
+    summed: usize,
+    crc: u64,
+    /// Bytes from the marked start to the chunk's start, wrapping: the start may lie inside the chunk.
+    base: u64,
+    scratch: Vec<u8>,
+    /// The last decompressed string.
+    pub(super) inflated: Vec<u8>,
+    reading: &'static str,
+}
+
+impl<S: Source> Reader<S> {
+    /// A reader at the source's start.
+    pub fn new(source: S) -> Self {
+        Self {
+            source,
+            chunk: Bytes::new(),
+            at: 0,
+            summed: 0,
+            crc: 0,
+            base: 0,
+            scratch: Vec::new(),
+            inflated: Vec::new(),
+            reading: "the input",
+        }
+    }
+
+    /// Makes this the place from which positions and the checksum count.
+    pub fn mark_start(&mut self) {
+        self.base = 0_u64.wrapping_sub(to_u64(self.at));
+        self.summed = self.at;
+        self.crc = 0;
+    }
+
+    /// Bytes read since the marked start.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.base.wrapping_add(to_u64(self.at))
+    }
+
+    /// The checksum of the bytes read since the marked start.
+    pub fn checksum(&mut self) -> u64 {
+        let passed = self.chunk.get(self.summed..self.at).unwrap_or_default();
+        self.crc = crc64::update(self.crc, passed);
+        self.summed = self.at;
+        self.crc
+    }
+
+    /// Names what is read next, for errors.
+    #[inline]
+    pub fn reading(&mut self, what: &'static str) {
+        self.reading = what;
+    }
+
+    /// An error at this place.
+    #[cold]
+    pub fn error(&self, cause: impl Into<Cause>) -> Error {
+        Error::new(self.position(), self.reading, cause)
+    }
+
+    /// The next byte.
+    ///
+    /// # Errors
+    /// At the end of the input, or when the source fails.
+    #[inline]
+    pub fn u8(&mut self) -> Result<u8, Error> {
+        match self.chunk.get(self.at) {
+            Some(byte) => {
+                self.at += 1;
+                Ok(*byte)
+            }
+            None => Ok(u8::from_le_bytes(self.array()?)),
+        }
+    }
+
+    /// The next four bytes as a little-endian number.
+    ///
+    /// # Errors
+    /// At the end of the input, or when the source fails.
+    pub fn u32_le(&mut self) -> Result<u32, Error> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    /// The next `N` bytes.
+    ///
+    /// # Errors
+    /// At the end of the input, or when the source fails.
+    #[inline]
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+        let mut array = [0; N];
+        let bytes = self.take(N)?;
+        array
+            .iter_mut()
+            .zip(bytes)
+            .for_each(|(to, from)| *to = *from);
+        Ok(array)
+    }
+
+    /// The next `len` bytes, valid until the next read.
+    ///
+    /// # Errors
+    /// At the end of the input, or when the source fails.
+    #[inline]
+    pub fn take(&mut self, len: usize) -> Result<&[u8], Error> {
+        if len <= self.chunk.len() - self.at {
+            return Ok(self.pass(len));
+        }
+        self.stitch(len)?;
+        Ok(&self.scratch)
+    }
+
+    /// The next `len` bytes, taken from their chunk or put together, beside the buffer for decompressed strings.
+    pub(super) fn take_to_inflate(&mut self, len: usize) -> Result<(&[u8], &mut Vec<u8>), Error> {
+        if len <= self.chunk.len() - self.at {
+            let start = self.at;
+            self.at += len;
+            return Ok((
+                self.chunk.get(start..self.at).unwrap_or_default(),
+                &mut self.inflated,
+            ));
+        }
+        self.stitch(len)?;
+        Ok((&self.scratch, &mut self.inflated))
+    }
+
+    /// The next line without its end (`\n` or `\r\n`), valid until the next read.
+    ///
+    /// # Errors
+    /// When it is longer than `max` bytes, at the end of the input, or when the source fails.
+    pub fn read_line(&mut self, max: usize) -> Result<&[u8], Error> {
+        self.scratch.clear();
+        loop {
+            let available = self.chunk.get(self.at..).unwrap_or_default();
+            let end = memchr::memchr(b'\n', available);
+            let part = available
+                .get(..end.unwrap_or(available.len()))
+                .unwrap_or_default();
+            if self.scratch.len() + part.len() > max {
+                return Err(self.error(Cause::Corrupt("a line without end")));
+            }
+            self.scratch.extend_from_slice(part);
+            self.at += part.len() + usize::from(end.is_some());
+            if end.is_some() {
+                let line = self.scratch.as_slice();
+                return Ok(line.strip_suffix(b"\r").unwrap_or(line));
+            }
+            self.next_chunk()?;
+        }
+    }
+
+    /// The bytes not yet read, and the source of those that follow.
+    pub fn into_rest(mut self) -> (Bytes, S) {
+        self.chunk.advance(self.at);
+        (self.chunk, self.source)
+    }
+
+    /// The next `len` bytes, which the chunk is known to hold.
+    #[inline]
+    fn pass(&mut self, len: usize) -> &[u8] {
+        let start = self.at;
+        self.at += len;
+        self.chunk.get(start..self.at).unwrap_or_default()
+    }
+
+    /// Puts the next `len` bytes together in the scratch buffer.
+    #[cold]
+    fn stitch(&mut self, len: usize) -> Result<(), Error> {
+        self.scratch.clear();
+        self.scratch.shrink_to(PREALLOCATED_BYTES_MAX);
+        self.scratch.reserve(len.min(PREALLOCATED_BYTES_MAX));
+        loop {
+            let missing = len - self.scratch.len();
+            let start = self.at;
+            self.at = self.chunk.len().min(start.saturating_add(missing));
+            self.scratch
+                .extend_from_slice(self.chunk.get(start..self.at).unwrap_or_default());
+            if self.scratch.len() == len {
+                return Ok(());
+            }
+            self.next_chunk()?;
+        }
+    }
+
+    /// Replaces the chunk, all of which has been read.
+    fn next_chunk(&mut self) -> Result<(), Error> {
+        self.checksum();
+        self.base = self.base.wrapping_add(to_u64(self.chunk.len()));
+        (self.at, self.summed) = (0, 0);
+        // Dropped before the next is asked for, so that the source can use its memory again.
+        self.chunk = Bytes::new();
+        self.chunk = self
+            .source
+            .next_chunk()
+            .map_err(|error| self.error(error))?;
+        if self.chunk.is_empty() {
+            Err(self.error(Cause::Truncated))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn to_u64(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,72 @@
+//! Where an RDB's bytes come from: a socket's channel, a file, memory.
+
+use crate::limits::READ_CHUNK_BYTES;
+use bytes::{Bytes, BytesMut};
+use std::{fs::File, io, io::Read, path::Path};
+
+/// A blocking source of byte chunks.
+pub trait Source {
+    /// The next bytes, as many as there are at once; empty at the end of the input.
+    ///
+    /// # Errors
+    /// Whatever the file or connection beneath reports. The reader gives up at the first.
+    fn next_chunk(&mut self) -> io::Result<Bytes>;
+}
+
+impl<S: Source + ?Sized> Source for &mut S {
+    fn next_chunk(&mut self) -> io::Result<Bytes> {
+        (**self).next_chunk()
+    }
+}
+
+impl<S: Source + ?Sized> Source for Box<S> {
+    fn next_chunk(&mut self) -> io::Result<Bytes> {
+        (**self).next_chunk()
+    }
+}
+
+/// Bytes in memory, given as one chunk.
+#[derive(Debug, Clone)]
+pub struct MemorySource(pub Bytes);
+
+impl Source for MemorySource {
+    fn next_chunk(&mut self) -> io::Result<Bytes> {
+        Ok(std::mem::take(&mut self.0))
+    }
+}
+
+/// A file, read in chunks of [`READ_CHUNK_BYTES`].
+#[derive(Debug)]
+pub struct FileSource {
+    file: File,
+    /// Taken back from the chunk given before, once its reader has dropped it.
+    buffer: BytesMut,
+}
+
+impl FileSource {
+    /// Opens the file at `path`.
+    ///
+    /// # Errors
+    /// When it cannot be opened. A directory opens, and fails at the first read.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            file: File::open(path)?,
+            buffer: BytesMut::new(),
+        })
+    }
+}
+
+impl Source for FileSource {
+    fn next_chunk(&mut self) -> io::Result<Bytes> {
+        self.buffer.resize(READ_CHUNK_BYTES, 0);
+        let read = loop {
+            match self.file.read(&mut self.buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => break other?,
+            }
+        };
+        let chunk = self.buffer.split_to(read).freeze();
+        self.buffer.clear();
+        Ok(chunk)
+    }
+}

@@ -1,0 +1,329 @@
+//! One value of an RDB, by its type number.
+
+use super::{
+    decode::Version,
+    duplicates::Duplicates,
+    error::{Cause, Error},
+    intset::Intset,
+    kind::ValueType,
+    list,
+    listpack::Listpack,
+    object::{Object, Pair, Scored},
+    packed::{IntText, Item, PackedError},
+    reader::Reader,
+    source::Source,
+    stream_read,
+    ziplist::{read_ziplist, read_zipmap},
+};
+use crate::limits::PREALLOCATED_ELEMENTS_MAX;
+
+/// Decodes values of one version.
+#[derive(Debug)]
+pub(super) struct Values {
+    version: Version,
+    duplicates: Duplicates,
+}
+
+impl Values {
+    pub(super) fn new(version: Version) -> Self {
+        Self {
+            version,
+            duplicates: Duplicates::default(),
+        }
+    }
+
+    /// Reads the value of type `number` that follows.
+    pub(super) fn decode<'r, S: Source>(
+        &mut self,
+        reader: &'r mut Reader<S>,
+        number: u8,
+    ) -> Result<Object<'r>, Error> {
+        let Some(kind) = ValueType::new(number, self.version) else {
+            return Err(reader.error(Cause::UnknownType(number)));
+        };
+        match kind {
+            ValueType::String => string(reader),
+            ValueType::List => list::plain(reader),
+            ValueType::ListZiplist => list::ziplists(reader, 1),
+            ValueType::ListQuicklist => list::quicklist(reader),
+            ValueType::ListQuicklist2 => list::quicklist_2(reader),
+            ValueType::Set => set(reader),
+            ValueType::SetIntset => intset(reader),
+            ValueType::SetListpack => self.packed_set(reader),
+            ValueType::Hash => hash(reader, plain_pair),
+            ValueType::Hash2 => hash(reader, |reader| pair_with_expiry(reader, number)),
+            ValueType::HashMetadata => hash_metadata(reader, number),
+            ValueType::HashZipmap => {
+                zipmap(reader).and_then(|packed| self.packed_hash(reader, packed))
+            }
+            ValueType::HashZiplist => {
+                ziplist(reader).and_then(|packed| self.packed_hash(reader, packed))
+            }
+            ValueType::HashListpack => {
+                listpack(reader).and_then(|packed| self.packed_hash(reader, packed))
+            }
+            ValueType::HashListpackEx => {
+                triples(reader, number).and_then(|packed| self.packed_hash(reader, packed))
+            }
+            ValueType::Zset => zset(reader, text_score),
+            ValueType::Zset2 => zset(reader, binary_score),
+            ValueType::ZsetZiplist => {
+                ziplist(reader).and_then(|packed| self.packed_zset(reader, packed))
+            }
+            ValueType::ZsetListpack => {
+                listpack(reader).and_then(|packed| self.packed_zset(reader, packed))
+            }
+            ValueType::StreamListpacks => stream_read::stream(reader, 1),
+            ValueType::StreamListpacks2 => stream_read::stream(reader, 2),
+            ValueType::StreamListpacks3 => stream_read::stream(reader, 3),
+            ValueType::ModulePreGa | ValueType::Module2 => Err(reader.error(Cause::Module(number))),
+        }
+    }
+
+    fn packed_set<S: Source>(&mut self, reader: &mut Reader<S>) -> Result<Object<'static>, Error> {
+        let packed = listpack(reader)?;
+        if self.duplicates.any(packed.iter()) {
+            return Err(reader.error(Cause::Corrupt("a member stands twice in a set")));
+        }
+        Ok(Object::SetListpack(packed))
+    }
+
+    fn packed_hash<S: Source>(
+        &mut self,
+        reader: &Reader<S>,
+        packed: Listpack,
+    ) -> Result<Object<'static>, Error> {
+        self.check_pairs(reader, &packed)?;
+        Ok(Object::HashListpack(packed))
+    }
+
+    /// DIFFERENCE: Redis trusts the order of a packed sorted set; our searches rely on it, so it is checked.
+    fn packed_zset<S: Source>(
+        &mut self,
+        reader: &Reader<S>,
+        packed: Listpack,
+    ) -> Result<Object<'static>, Error> {
+        self.check_pairs(reader, &packed)?;
+        check_scores(&packed).map_err(|reason| reader.error(Cause::Corrupt(reason)))?;
+        Ok(Object::ZsetListpack(packed))
+    }
+
+    fn check_pairs<S: Source>(
+        &mut self,
+        reader: &Reader<S>,
+        packed: &Listpack,
+    ) -> Result<(), Error> {
+        if packed.len() % 2 != 0 {
+            return Err(reader.error(Cause::Corrupt("an element without its pair")));
+        }
+        if self.duplicates.any(packed.iter().step_by(2)) {
+            return Err(reader.error(Cause::Corrupt("a field or member stands twice")));
+        }
+        Ok(())
+    }
+}
+
+fn string<S: Source>(reader: &mut Reader<S>) -> Result<Object<'_>, Error> {
+    reader.reading("a string");
+    reader.string().map(|item| match item {
+        Item::Str(text) => Object::Str(text),
+        Item::Int(value) => Object::Int(value),
+    })
+}
+
+fn set<S: Source>(reader: &mut Reader<S>) -> Result<Object<'static>, Error> {
+    let count = count(reader)?;
+    let mut members = Vec::with_capacity(room(count));
+    reader.reading("a set's member");
+    for _ in 0..count {
+        members.push(reader.boxed_string()?);
+    }
+    Ok(Object::Set(members))
+}
+
+fn intset<S: Source>(reader: &mut Reader<S>) -> Result<Object<'static>, Error> {
+    reader.reading("an intset");
+    let blob = reader.blob()?;
+    Intset::validate(blob)
+        .map(Object::SetIntset)
+        .map_err(|error| reader.error(error))
+}
+
+fn hash<S: Source>(
+    reader: &mut Reader<S>,
+    pair: impl Fn(&mut Reader<S>) -> Result<Pair, Error>,
+) -> Result<Object<'static>, Error> {
+    let count = count(reader)?;
+    let mut pairs = Vec::with_capacity(room(count));
+    for _ in 0..count {
+        pairs.push(pair(reader)?);
+    }
+    Ok(Object::Hash(pairs))
+}
+
+fn plain_pair<S: Source>(reader: &mut Reader<S>) -> Result<Pair, Error> {
+    reader.reading("a hash's field");
+    let field = reader.boxed_string()?;
+    reader.reading("a hash's value");
+    Ok((field, reader.boxed_string()?))
+}
+
+/// A pair of Valkey's type 22. Source: valkey 9.0 rdb.c, rdbLoadObject.
+fn pair_with_expiry<S: Source>(reader: &mut Reader<S>, number: u8) -> Result<Pair, Error> {
+    let pair = plain_pair(reader)?;
+    match i64::from_le_bytes(reader.array()?) {
+        -1 => Ok(pair),
+        _ => Err(reader.error(Cause::FieldExpiry(number))),
+    }
+}
+
+/// Redis's type 24, which it writes only for hashes that have an expiring field, or had one.
+fn hash_metadata<S: Source>(reader: &mut Reader<S>, number: u8) -> Result<Object<'static>, Error> {
+    reader.reading("a hash's first expiry");
+    reader.take(8)?;
+    hash(reader, |reader| {
+        reader.reading("a field's expiry");
+        match reader.length()? {
+            0 => plain_pair(reader),
+            _ => Err(reader.error(Cause::FieldExpiry(number))),
+        }
+    })
+}
+
+/// Redis's type 25 as pairs: a packed hash that had expiring fields keeps the zeros of its third column.
+fn triples<S: Source>(reader: &mut Reader<S>, number: u8) -> Result<Listpack, Error> {
+    reader.reading("a hash's first expiry");
+    reader.take(8)?;
+    let triples = listpack(reader)?;
+    let mut pairs = Listpack::new();
+    let mut items = triples.iter();
+    while let Some(field) = items.next() {
+        match (items.next(), items.next()) {
+            (Some(value), Some(Item::Int(0))) => {
+                pairs.push_item(field);
+                pairs.push_item(value);
+            }
+            (Some(_), Some(Item::Int(1..))) => return Err(reader.error(Cause::FieldExpiry(number))),
+            _ => return Err(reader.error(Cause::Corrupt("not field, value and expiry"))),
+        }
+    }
+    Ok(pairs)
+}
+
+fn zset<S: Source>(
+    reader: &mut Reader<S>,
+    score: impl Fn(&mut Reader<S>) -> Result<f64, Error>,
+) -> Result<Object<'static>, Error> {
+    let count = count(reader)?;
+    let mut members: Vec<Scored> = Vec::with_capacity(room(count));
+    for _ in 0..count {
+        reader.reading("a sorted set's member");
+        let member = reader.boxed_string()?;
+        reader.reading("a sorted set's score");
+        let score = score(reader)?;
+        if score.is_nan() {
+            return Err(reader.error(Cause::Corrupt(NOT_A_SCORE)));
+        }
+        members.push((member, score));
+    }
+    Ok(Object::Zset(members))
+}
+
+fn binary_score<S: Source>(reader: &mut Reader<S>) -> Result<f64, Error> {
+    reader.array().map(f64::from_le_bytes)
+}
+
+/// Source: redis 7.0 rdb.c, rdbLoadDoubleValue.
+fn text_score<S: Source>(reader: &mut Reader<S>) -> Result<f64, Error> {
+    let score = match reader.u8()? {
+        253 => None,
+        254 => Some(f64::INFINITY),
+        255 => Some(f64::NEG_INFINITY),
+        len => parse_score(reader.take(len.into())?),
+    };
+    score.ok_or_else(|| reader.error(Cause::Corrupt(NOT_A_SCORE)))
+}
+
+/// A score from its text; never NaN.
+fn parse_score(text: &[u8]) -> Option<f64> {
+    let score: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    (!score.is_nan()).then_some(score)
+}
+
+/// Checks that every second element is a score, and that scores, then members, ascend.
+fn check_scores(packed: &Listpack) -> Result<(), &'static str> {
+    let mut items = packed.iter();
+    let mut previous: Option<(f64, Item<'_>)> = None;
+    while let (Some(member), Some(score)) = (items.next(), items.next()) {
+        let score = packed_score(score).ok_or(NOT_A_SCORE)?;
+        let ascends = previous.is_none_or(|(before, earlier)| {
+            before < score || (before == score && less(&earlier, &member))
+        });
+        if !ascends {
+            return Err("a packed sorted set is not in order");
+        }
+        previous = Some((score, member));
+    }
+    Ok(())
+}
+
+fn packed_score(item: Item<'_>) -> Option<f64> {
+    match item {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "Redis converts the same way; larger numbers are stored as text"
+        )]
+        Item::Int(value) => Some(value as f64),
+        Item::Str(text) => parse_score(text),
+    }
+}
+
+fn less(one: &Item<'_>, other: &Item<'_>) -> bool {
+    one.text(&mut IntText::new()) < other.text(&mut IntText::new())
+}
+
+fn listpack<S: Source>(reader: &mut Reader<S>) -> Result<Listpack, Error> {
+    reader.reading("a listpack");
+    let blob = reader.blob()?;
+    Listpack::validate(blob).map_err(|error| reader.error(error))
+}
+
+fn ziplist<S: Source>(reader: &mut Reader<S>) -> Result<Listpack, Error> {
+    reader.reading("a ziplist");
+    repack(reader, |blob, packed| {
+        read_ziplist(blob, |item| packed.push_item(item))
+    })
+}
+
+fn zipmap<S: Source>(reader: &mut Reader<S>) -> Result<Listpack, Error> {
+    reader.reading("a zipmap");
+    repack(reader, |blob, packed| {
+        read_zipmap(blob, |text| packed.push(text))
+    })
+}
+
+/// Reads a blob of an old layout into a listpack.
+fn repack<S: Source>(
+    reader: &mut Reader<S>,
+    read: impl FnOnce(&[u8], &mut Listpack) -> Result<(), PackedError>,
+) -> Result<Listpack, Error> {
+    let blob = reader.blob()?;
+    let mut packed = Listpack::with_room(blob.len());
+    read(&blob, &mut packed).map_err(|error| reader.error(error))?;
+    packed.shrink_to_fit();
+    Ok(packed)
+}
+
+fn count<S: Source>(reader: &mut Reader<S>) -> Result<u64, Error> {
+    reader.reading("a collection's size");
+    reader.length()
+}
+
+/// The room reserved on a declared count alone.
+pub(super) fn room(count: u64) -> usize {
+    usize::try_from(count).map_or(PREALLOCATED_ELEMENTS_MAX, |count| {
+        count.min(PREALLOCATED_ELEMENTS_MAX)
+    })
+}
+
+const NOT_A_SCORE: &str = "not a score";
