@@ -1,1 +1,15 @@
 //! The integration tests, one binary.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub,
+    reason = "tests may panic, and their names say what they are"
+)]
+
+mod client;
+mod oracle;
+mod random;
+mod servers;

@@ -1,0 +1,321 @@
+//! A client that shows the bytes of each reply, written apart from the crate's own codec; the `redis-protocol` crate
+//! checks every reply that it reads.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use bytes::Bytes;
+use redis_protocol::{resp2, resp3};
+
+/// A connection speaking RESP2 until [`Client::resp3`].
+pub struct Client {
+    stream: BufReader<TcpStream>,
+    resp3: bool,
+}
+
+/// One reply, as its bytes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reply(pub Vec<u8>);
+
+impl Client {
+    /// Connects to a port of this machine.
+    ///
+    /// # Errors
+    /// When nobody listens.
+    pub fn try_connect(port: u16) -> io::Result<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            stream: BufReader::new(stream),
+            resp3: false,
+        })
+    }
+
+    /// Switches to RESP3.
+    #[must_use]
+    pub fn resp3(mut self) -> Self {
+        self.resp3 = true;
+        let hello = self.command("HELLO 3");
+        assert_eq!(hello.0.first(), Some(&b'%'), "{hello:?}");
+        self
+    }
+
+    /// Sends a command given as words split at spaces, and reads the reply.
+    pub fn command(&mut self, line: &str) -> Reply {
+        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        self.words(&words)
+    }
+
+    /// Sends a command and reads the reply.
+    pub fn words(&mut self, words: &[&[u8]]) -> Reply {
+        self.try_command(words).expect("the server answers")
+    }
+
+    /// Sends a command and reads the reply.
+    ///
+    /// # Errors
+    /// When the connection ends.
+    pub fn try_command(&mut self, words: &[&[u8]]) -> io::Result<Reply> {
+        self.send(&encode(words))?;
+        self.read()
+    }
+
+    /// Sends all commands in one go and reads as many replies.
+    pub fn pipeline(&mut self, commands: &[Vec<Vec<u8>>]) -> Vec<Reply> {
+        let mut replies = Vec::with_capacity(commands.len());
+        // In batches that fit the socket buffers: neither side may wait for the other to read.
+        for batch in commands.chunks(100) {
+            let request: Vec<u8> = batch.iter().flat_map(|words| encode(words)).collect();
+            self.send(&request).expect("the server reads");
+            replies.extend(batch.iter().map(|words| {
+                self.read()
+                    .unwrap_or_else(|error| panic!("{error} instead of a reply to {}", show(words)))
+            }));
+        }
+        replies
+    }
+
+    /// Sends raw bytes.
+    ///
+    /// # Errors
+    /// When the connection ended.
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes)
+    }
+
+    /// Reads one reply.
+    ///
+    /// # Errors
+    /// When the connection ends or says what is not RESP.
+    pub fn read(&mut self) -> io::Result<Reply> {
+        let mut raw = Vec::new();
+        let mut missing = 1_usize;
+        while missing > 0 {
+            missing = missing - 1 + self.read_element(&mut raw)?;
+        }
+        self.check(&raw);
+        Ok(Reply(raw))
+    }
+
+    /// Reads bytes as they come, at most `buffer.len()`.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub fn read_some(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(buffer)
+    }
+
+    /// Reads one element onto `raw`; gives how many elements belong to it.
+    fn read_element(&mut self, raw: &mut Vec<u8>) -> io::Result<usize> {
+        let start = raw.len();
+        if self.stream.read_until(b'\n', raw)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let line = String::from_utf8_lossy(&raw[start..]).into_owned();
+        let (kind, rest) = line.split_at(1);
+        let count = || {
+            rest.trim_end()
+                .parse::<i64>()
+                .map_err(|_| io::Error::other(format!("not RESP: {line:?}")))
+        };
+        match kind {
+            "$" | "=" | "!" => self.read_bulk(raw, count()?).map(|()| 0),
+            "*" | "~" | ">" => Ok(usize::try_from(count()?).unwrap_or(0)),
+            "%" => Ok(usize::try_from(count()?).unwrap_or(0) * 2),
+            "|" => Ok(usize::try_from(count()?).unwrap_or(0) * 2 + 1),
+            "+" | "-" | ":" | "," | "#" | "(" | "_" => Ok(0),
+            _ => Err(io::Error::other(format!("not RESP: {line:?}"))),
+        }
+    }
+
+    fn read_bulk(&mut self, raw: &mut Vec<u8>, length: i64) -> io::Result<()> {
+        let Ok(length) = usize::try_from(length) else {
+            return Ok(());
+        };
+        let start = raw.len();
+        raw.resize(start + length + 2, 0);
+        self.stream.read_exact(&mut raw[start..])
+    }
+
+    /// The independent oracle: `redis-protocol` must take the same bytes for one whole frame.
+    fn check(&self, raw: &[u8]) {
+        let bytes = Bytes::copy_from_slice(raw);
+        let length = if self.resp3 {
+            resp3::decode::complete::decode_bytes(&bytes)
+                .map(|frame| frame.map(|(_, length)| length))
+        } else {
+            resp2::decode::decode_bytes(&bytes).map(|frame| frame.map(|(_, length)| length))
+        };
+        let agrees = match &length {
+            Ok(length) => *length == Some(raw.len()),
+            // The crate has no sets of maps; COMMAND has.
+            Err(error) => error.details().contains("Invalid hash key"),
+        };
+        assert!(
+            agrees,
+            "redis-protocol reads {length:?} in {:.500?}",
+            format!("{:?}", Reply(raw.to_vec()))
+        );
+    }
+
+    /// The value of `field` in a section of INFO.
+    pub fn info(&mut self, section: &str, field: &str) -> Option<String> {
+        let reply = self.command(&format!("INFO {section}")).text();
+        let value = reply
+            .lines()
+            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+        Some(value.to_owned())
+    }
+
+    /// A number of INFO replication.
+    pub fn offset(&mut self, field: &str) -> Option<i64> {
+        self.info("replication", field)?.parse().ok()
+    }
+}
+
+impl Reply {
+    /// Whether this is an integer.
+    pub fn is_integer(&self) -> bool {
+        self.0.first() == Some(&b':')
+    }
+
+    /// Whether this is an error.
+    pub fn is_error(&self) -> bool {
+        matches!(self.0.first(), Some(b'-' | b'!'))
+    }
+
+    /// The text behind the type byte or the length line; an aggregate's is that of its elements, in lines.
+    pub fn text(&self) -> String {
+        match self.0.first() {
+            Some(b'$' | b'=' | b'!') => {
+                let start = self
+                    .0
+                    .iter()
+                    .position(|byte| *byte == b'\n')
+                    .map_or(0, |at| at + 1);
+                String::from_utf8_lossy(&self.0[start..])
+                    .trim_end_matches("\r\n")
+                    .to_owned()
+            }
+            Some(b'*' | b'~' | b'%' | b'>') => self
+                .elements()
+                .iter()
+                .map(Self::text)
+                .collect::<Vec<_>>()
+                .join("\n"),
+            _ => String::from_utf8_lossy(self.0.get(1..).unwrap_or_default())
+                .trim_end()
+                .to_owned(),
+        }
+    }
+
+    /// The bytes of a bulk string; `None` for anything else, null too.
+    pub fn bulk(&self) -> Option<Vec<u8>> {
+        if self.0.first() != Some(&b'$') || self.0.starts_with(b"$-1") {
+            return None;
+        }
+        let start = self.0.iter().position(|byte| *byte == b'\n')? + 1;
+        Some(self.0[start..self.0.len() - 2].to_vec())
+    }
+
+    /// The number of an integer reply.
+    pub fn integer(&self) -> Option<i64> {
+        if self.is_integer() {
+            self.text().parse().ok()
+        } else {
+            None
+        }
+    }
+
+    /// The elements of an aggregate, each with its bytes; nothing for other replies.
+    pub fn elements(&self) -> Vec<Reply> {
+        if !matches!(self.0.first(), Some(b'*' | b'~' | b'%' | b'>')) {
+            return Vec::new();
+        }
+        let mut rest = match self.0.iter().position(|byte| *byte == b'\n') {
+            Some(end) => &self.0[end + 1..],
+            None => return Vec::new(),
+        };
+        let mut elements = Vec::new();
+        while !rest.is_empty() {
+            let (element, behind) = rest.split_at(element_length(rest));
+            elements.push(Reply(element.to_vec()));
+            rest = behind;
+        }
+        elements
+    }
+
+    /// The same reply with the elements of its outer aggregate in byte order; `width` neighbours stay together.
+    #[must_use]
+    pub fn sorted(&self, width: usize) -> Self {
+        let elements = self.elements();
+        let mut groups: Vec<Vec<u8>> = elements
+            .chunks(width)
+            .map(|group| group.iter().flat_map(|e| e.0.clone()).collect())
+            .collect();
+        groups.sort();
+        let head = self.0.len() - elements.iter().map(|e| e.0.len()).sum::<usize>();
+        Self([&self.0[..head], &groups.concat()].concat())
+    }
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "\"{}\"", self.0.escape_ascii())
+    }
+}
+
+/// The length of the first whole element in bytes that were read as a reply before.
+fn element_length(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    let mut missing = 1_usize;
+    while missing > 0 {
+        let line = bytes[at..]
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .expect("a line end")
+            + 1;
+        let count = std::str::from_utf8(&bytes[at + 1..at + line - 2])
+            .ok()
+            .and_then(|text| text.parse().ok());
+        let (text, elements): (usize, usize) = match (bytes[at], count) {
+            (b'$' | b'=' | b'!', Some(length)) => (length + 2, 0),
+            (b'*' | b'~' | b'>', Some(count)) => (0, count),
+            (b'%', Some(count)) => (0, count * 2),
+            _ => (0, 0),
+        };
+        at += line + text;
+        missing = missing - 1 + elements;
+    }
+    at
+}
+
+/// A command as RESP.
+pub fn encode(words: &[impl AsRef<[u8]>]) -> Vec<u8> {
+    let mut request = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        request.extend(format!("${}\r\n", word.as_ref().len()).bytes());
+        request.extend(word.as_ref());
+        request.extend(b"\r\n");
+    }
+    request
+}
+
+/// A command given as words split at spaces, for [`Client::pipeline`].
+pub fn words(line: &str) -> Vec<Vec<u8>> {
+    line.split(' ')
+        .map(|word| word.as_bytes().to_vec())
+        .collect()
+}
+
+/// A command for people.
+pub fn show(words: &[impl AsRef<[u8]>]) -> String {
+    let words: Vec<String> = words
+        .iter()
+        .map(|word| word.as_ref().escape_ascii().to_string())
+        .collect();
+    let line = words.join(" ");
+    line.chars().take(200).collect()
+}

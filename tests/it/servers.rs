@@ -1,0 +1,273 @@
+//! Real servers, and the `redtail` binary, as child processes on free ports.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::client::{Client, Reply};
+
+/// Every server that `tests/servers` unpacks, oldest first.
+pub const ALL: [&str; 5] = [
+    "redis-6.0",
+    "redis-7.0",
+    "redis-8.0",
+    "valkey-8.1",
+    "valkey-9.1",
+];
+
+/// How long anything may take before the test fails: no test passes or fails by being faster or slower than this on a
+/// working machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running server, killed on drop.
+pub struct Server {
+    child: Child,
+    directory: TempDir,
+    pub port: u16,
+}
+
+/// The program `program` ("redis-server", "cli", "benchmark") of the server `name`, or `None` and a line saying that
+/// the test is skipped.
+///
+/// # Panics
+/// When it is missing and `REDTAIL_TESTS_STRICT=1`.
+pub fn program(name: &str, program: &str) -> Option<PathBuf> {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let servers =
+        std::env::var_os("REDTAIL_SERVERS").map_or(home.join("target/servers"), |d| home.join(d));
+    let path = servers.join(name).join(program);
+    if path.exists() {
+        return Some(path);
+    }
+    let strict = std::env::var_os("REDTAIL_TESTS_STRICT").is_some_and(|value| value == "1");
+    assert!(!strict, "{} is missing: run tests/servers", path.display());
+    // Written past the test runner's capture, which would hide it in a passing test.
+    _ = writeln!(
+        std::io::stderr(),
+        "SKIPPED: no {}, run tests/servers",
+        path.display()
+    );
+    None
+}
+
+impl Server {
+    /// Starts the server `name` with `config` words ("--maxmemory", "1mb"); `None` when it is not there.
+    pub fn start(name: &str, config: &[&str]) -> Option<Self> {
+        Self::start_on(name, None, None, config)
+    }
+
+    /// Starts the server `name` on the data of `dump`, a file of `fixtures/`.
+    pub fn with_dump(name: &str, dump: &str, config: &[&str]) -> Option<Self> {
+        Self::start_on(name, None, Some(&fixture(dump)), config)
+    }
+
+    /// Starts a real replica of `primary`, in sync.
+    pub fn replica(name: &str, primary: &Self) -> Option<Self> {
+        let port = primary.port.to_string();
+        let replica = Self::start(name, &["--replicaof", "127.0.0.1", &port])?;
+        replica.wait_for("its primary", |client| {
+            client
+                .info("replication", "master_link_status")
+                .is_some_and(|status| status == "up")
+        });
+        Some(replica)
+    }
+
+    /// Starts the server `name` on `port`, or a free one, with the dump file given.
+    pub fn start_on(
+        name: &str,
+        port: Option<u16>,
+        dump: Option<&Path>,
+        config: &[&str],
+    ) -> Option<Self> {
+        let program = program(name, "redis-server")?;
+        let debug: &[&str] = if name == "redis-6.0" {
+            &[]
+        } else {
+            &["--enable-debug-command", "yes"]
+        };
+        let server = Self::spawn(port, |port, directory| {
+            if let Some(dump) = dump {
+                std::fs::copy(dump, directory.join("dump.rdb")).expect("the dump copies");
+            }
+            let mut command = Command::new(&program);
+            command
+                .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--dir"])
+                .arg(directory);
+            command
+                .args(["--save", "", "--repl-diskless-sync-delay", "0"])
+                .args(debug)
+                .args(config);
+            command
+        });
+        server.wait_for("its data", |client| client.command("DBSIZE").is_integer());
+        Some(server)
+    }
+
+    /// Starts `redtail serve` on `primary`, in sync.
+    pub fn redtail(primary: &Self) -> Self {
+        Self::redtail_with(primary, &[])
+    }
+
+    /// The same with further arguments.
+    pub fn redtail_with(primary: &Self, arguments: &[&str]) -> Self {
+        let redtail = Self::redtail_of(&format!("redis://127.0.0.1:{}", primary.port), arguments);
+        redtail.wait_for("its first sync", |client| {
+            client.command("DBSIZE").is_integer()
+        });
+        redtail
+    }
+
+    /// Starts `redtail serve` on the primary at `address` as soon as it accepts connections.
+    pub fn redtail_of(address: &str, arguments: &[&str]) -> Self {
+        Self::spawn(None, |port, directory| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_redtail"));
+            command.args([
+                "serve",
+                "--primary",
+                address,
+                "--listen",
+                &format!("127.0.0.1:{port}"),
+            ]);
+            command.args(arguments).current_dir(directory);
+            command
+        })
+    }
+
+    /// Spawns what `command` says for a port and a directory, until it answers; a port that was taken in between is
+    /// replaced by another.
+    fn spawn(port: Option<u16>, command: impl Fn(u16, &Path) -> Command) -> Self {
+        for _ in 0..5 {
+            let directory = TempDir::new().expect("a temporary directory");
+            let log = File::create(directory.path().join("log")).expect("a log file");
+            let port = port.unwrap_or_else(free_port);
+            let mut command = command(port, directory.path());
+            command
+                .stdin(Stdio::null())
+                .stderr(log.try_clone().expect("a log file"))
+                .stdout(log);
+            let child = command.spawn().expect("the program starts");
+            let mut server = Self {
+                child,
+                directory,
+                port,
+            };
+            if server.answers() {
+                return server;
+            }
+            _ = writeln!(
+                std::io::stderr(),
+                "port {port} failed, trying another: {}",
+                server.log()
+            );
+        }
+        panic!("no server started in five attempts");
+    }
+
+    /// Waits until the process answers at all; false when it ended.
+    fn answers(&mut self) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if self.child.try_wait().expect("the child is ours").is_some() {
+                return false;
+            }
+            if Client::try_connect(self.port)
+                .is_ok_and(|mut client| client.try_command(&[b"PING"]).is_ok())
+            {
+                return true;
+            }
+            sleep(Duration::from_millis(20));
+        }
+        panic!("nothing answers on port {}: {}", self.port, self.log());
+    }
+
+    /// Asks again and again, on one connection, until `done` says so.
+    ///
+    /// # Panics
+    /// When it takes longer than [`PATIENCE`]; the server's log is in the message.
+    pub fn wait_for(&self, what: &str, mut done: impl FnMut(&mut Client) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut client = self.client();
+        while !done(&mut client) {
+            assert!(
+                Instant::now() < deadline,
+                "waited in vain for {what}: {}",
+                self.log()
+            );
+            sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Waits until this replica has applied everything that `primary` has written so far.
+    pub fn wait_in_sync(&self, primary: &Self) {
+        let offset = primary
+            .client()
+            .offset("master_repl_offset")
+            .expect("a primary knows its offset");
+        self.wait_for(&format!("offset {offset}"), |client| {
+            client
+                .offset("slave_repl_offset")
+                .is_some_and(|applied| applied >= offset)
+        });
+    }
+
+    /// A new connection.
+    pub fn client(&self) -> Client {
+        Client::try_connect(self.port).unwrap_or_else(|error| panic!("{error}: {}", self.log()))
+    }
+
+    /// One command on a connection of its own.
+    pub fn command(&self, line: &str) -> Reply {
+        self.client().command(line)
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What the process has printed so far.
+    pub fn log(&self) -> String {
+        let bytes = std::fs::read(self.directory.path().join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The directory that the process runs in.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Ends the process and waits for that.
+    pub fn stop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The path of a file of `fixtures/`.
+pub fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures")
+        .join(name)
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener
+        .local_addr()
+        .expect("a bound socket has an address")
+        .port()
+}
