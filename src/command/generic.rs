@@ -1,9 +1,450 @@
-//! The generic commands.
+//! Commands on keys of any type, and on whole databases.
 
-use super::table::Family;
+use super::glob::Glob;
+use super::keys::{Keys, Touch};
+use super::parse::integer;
+use super::table::{Arity, Command, Family, Flags, Scope};
+use super::{Error, restore};
+use crate::resp::{Args, Reply};
+use crate::store::{Cursor, Entry, Tx, Value, View};
+use crate::value::Object;
+
+/// The longest text kept beside its string object in Redis's memory. Source: redis 7.0 object.c, `OBJ_ENCODING_EMBSTR_SIZE_LIMIT`.
+const EMBEDDED_TEXT_BYTES_MAX: usize = 44;
+
+/// Keys beyond which a flushed database is dropped on a thread of its own, so that the stream does not wait for it.
+const DROP_ASIDE_KEYS: usize = 10_000;
+
+const OBJECT: &[Command] = &[
+    Command::new("encoding", Arity::exactly(3), Keys::Range { first: 2, last: 2, step: 1 })
+        .read(object_encoding)
+        .about("2.2.3", "Gives the name of a value's internal encoding."),
+    Command::new("help", Arity::exactly(2), Keys::None)
+        .session(object_help)
+        .flags(Flags::LOADING.and(Flags::STALE))
+        .about("6.2.0", "Lists the subcommands."),
+];
 
 /// This file's rows.
 pub(super) const FAMILY: Family = Family {
     group: "generic",
-    commands: &[],
+    commands: &[
+        Command::new("exists", Arity::at_least(2), Keys::all()).read(exists).flags(Flags::FAST).about("1.0.0", "Counts the keys that exist."),
+        Command::new("touch", Arity::at_least(2), Keys::all()).read(exists).flags(Flags::FAST).about("3.2.1", "Counts the keys that exist; an access time is not kept."),
+        Command::new("type", Arity::exactly(2), Keys::first()).read(type_of).flags(Flags::FAST).about("1.0.0", "Gives the type of a value."),
+        Command::new("ttl", Arity::exactly(2), Keys::first()).read(ttl).flags(Flags::FAST).about("1.0.0", "Gives the seconds until a key expires."),
+        Command::new("pttl", Arity::exactly(2), Keys::first()).read(pttl).flags(Flags::FAST).about("2.6.0", "Gives the milliseconds until a key expires."),
+        Command::new("expiretime", Arity::exactly(2), Keys::first()).read(expiretime).flags(Flags::FAST).about("7.0.0", "Gives the Unix second in which a key expires."),
+        Command::new("pexpiretime", Arity::exactly(2), Keys::first()).read(pexpiretime).flags(Flags::FAST).about("7.0.0", "Gives the Unix millisecond in which a key expires."),
+        Command::new("keys", Arity::exactly(2), Keys::None).read(keys).scope(Scope::Database).about("1.0.0", "Gives all keys that match a pattern."),
+        Command::new("scan", Arity::at_least(2), Keys::None).read(scan).scope(Scope::Nothing).about("2.8.0", "Gives the keys a few at a time."),
+        Command::new("randomkey", Arity::exactly(1), Keys::None).read(randomkey).scope(Scope::Nothing).about("1.0.0", "Gives a random key."),
+        Command::new("dbsize", Arity::exactly(1), Keys::None).read(dbsize).scope(Scope::Nothing).flags(Flags::FAST).about("1.0.0", "Gives the number of keys."),
+        Command::container("object", OBJECT).about("2.2.3", "Looks at how a value is kept."),
+        Command::new("del", Arity::at_least(2), Keys::all()).apply(del).about("1.0.0", "Deletes keys."),
+        Command::new("unlink", Arity::at_least(2), Keys::all()).apply(del).flags(Flags::FAST).about("4.0.0", "Deletes keys; memory is freed later."),
+        Command::new("expire", Arity::at_least(3), Keys::first()).apply(expire).flags(Flags::FAST).about("1.0.0", "Lets a key expire after seconds."),
+        Command::new("pexpire", Arity::at_least(3), Keys::first()).apply(pexpire).flags(Flags::FAST).about("2.6.0", "Lets a key expire after milliseconds."),
+        Command::new("expireat", Arity::at_least(3), Keys::first()).apply(expireat).flags(Flags::FAST).about("1.2.0", "Lets a key expire at a Unix second."),
+        Command::new("pexpireat", Arity::at_least(3), Keys::first()).apply(pexpireat).flags(Flags::FAST).about("2.6.0", "Lets a key expire at a Unix millisecond."),
+        Command::new("persist", Arity::exactly(2), Keys::first()).apply(persist).flags(Flags::FAST).about("2.2.0", "Takes a key's expiry away."),
+        Command::new("rename", Arity::exactly(3), Keys::leading(2)).apply(rename).about("1.0.0", "Gives a value another key."),
+        Command::new("renamenx", Arity::exactly(3), Keys::leading(2)).apply(renamenx).flags(Flags::FAST).about("1.0.0", "Gives a value another key, if that is free."),
+        Command::new("copy", Arity::at_least(3), Keys::leading(2)).apply(copy).touches(copy_touches).flags(Flags::DENYOOM).about("6.2.0", "Copies a value to another key."),
+        Command::new("move", Arity::exactly(3), Keys::first()).apply(move_key).touches(move_touches).flags(Flags::FAST).about("1.0.0", "Moves a key to another database."),
+        Command::new("swapdb", Arity::exactly(3), Keys::None).apply(swapdb).touches(swapdb_touches).flags(Flags::FAST).about("4.0.0", "Exchanges two databases."),
+        Command::new("flushdb", Arity::at_least(1), Keys::None).apply(flushdb).touches(flushdb_touches).about("1.0.0", "Empties the database."),
+        Command::new("flushall", Arity::at_least(1), Keys::None).apply(flushall).touches(flushall_touches).about("1.0.0", "Empties all databases."),
+        Command::new("restore", Arity::at_least(4), Keys::first()).apply(restore::restore).flags(Flags::DENYOOM).about("2.6.0", "Makes a key from what DUMP gave."),
+        Command::new("restore-asking", Arity::at_least(4), Keys::first()).apply(restore::restore).flags(Flags::DENYOOM).about("3.0.0", "RESTORE during a slot's migration."),
+        Command::new("sort", Arity::at_least(2), Keys::Found { first: 1, find: sort_keys }).write().flags(Flags::DENYOOM).about("1.0.0", "Sorts elements, and may store them."),
+        Command::new("migrate", Arity::at_least(6), Keys::Found { first: 3, find: migrate_keys }).write().about("2.6.0", "Moves keys to another server."),
+    ],
 };
+
+fn exists(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    reply.count(args.from(1).iter().filter(|key| view.entry(key).is_some()).count());
+    Ok(())
+}
+
+/// A value's type in the words of TYPE.
+fn type_name(value: Value<'_>) -> &'static str {
+    match value {
+        Value::Text(_) | Value::Integer(_) | Value::Object(Object::Text(_)) => "string",
+        Value::Object(Object::List(_)) => "list",
+        Value::Object(Object::Set(_)) => "set",
+        Value::Object(Object::Hash(_)) => "hash",
+        Value::Object(Object::Zset(_)) => "zset",
+        Value::Object(Object::Stream(_)) => "stream",
+    }
+}
+
+fn type_of(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    reply.simple(view.value(args.at(1)).map_or("none", type_name));
+    Ok(())
+}
+
+/// −2 for no key, −1 for no expiry, else what `figure` makes of it.
+fn expiry_figure(view: &View<'_>, args: Args<'_>, reply: &mut Reply, figure: impl Fn(i64) -> i64) -> Result<(), Error> {
+    reply.integer(match view.entry(args.at(1)).map(Entry::expire_at_ms) {
+        None => -2,
+        Some(None) => -1,
+        Some(Some(at)) => figure(at),
+    });
+    Ok(())
+}
+
+fn left_ms(view: &View<'_>, at: i64) -> i64 {
+    at.saturating_sub(view.now_ms()).max(0)
+}
+
+/// Milliseconds to seconds, to the nearest.
+const fn seconds(ms: i64) -> i64 {
+    ms.saturating_add(500) / 1000
+}
+
+fn ttl(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    expiry_figure(view, args, reply, |at| seconds(left_ms(view, at)))
+}
+
+fn pttl(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    expiry_figure(view, args, reply, |at| left_ms(view, at))
+}
+
+fn expiretime(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    expiry_figure(view, args, reply, seconds)
+}
+
+fn pexpiretime(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    expiry_figure(view, args, reply, |at| at)
+}
+
+fn keys(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let pattern = Glob::new(args.at(1));
+    reply.array_of(|reply| {
+        let mut matching = 0;
+        for entry in view.entries().filter(|entry| pattern.matches(entry.key())) {
+            reply.bulk(entry.key());
+            matching += 1;
+        }
+        matching
+    });
+    Ok(())
+}
+
+/// The options that SCAN and its like share.
+pub(super) struct ScanOptions<'a> {
+    /// About how many elements to look at.
+    pub(super) count: usize,
+    /// Which names to give.
+    pub(super) pattern: Glob<'a>,
+    /// SCAN's TYPE.
+    pub(super) type_name: Option<&'a [u8]>,
+    /// HSCAN's NOVALUES.
+    pub(super) no_values: bool,
+}
+
+impl<'a> ScanOptions<'a> {
+    /// Reads the words from `first` on.
+    ///
+    /// # Errors
+    /// As Redis's `scanGenericCommand`.
+    pub(super) fn parse(args: Args<'a>, first: usize) -> Result<Self, Error> {
+        let mut options = Self { count: 10, pattern: Glob::Any, type_name: None, no_values: false };
+        let is_scan = args.is(0, "scan");
+        let mut index = first;
+        while index < args.len() {
+            let value = args.get(index + 1);
+            if args.is(index, "count") && value.is_some() {
+                options.count = usize::try_from(integer(args.at(index + 1))?).ok().filter(|count| *count > 0).ok_or(Error::Syntax)?;
+            } else if let (true, Some(pattern)) = (args.is(index, "match"), value) {
+                options.pattern = Glob::new(pattern);
+            } else if args.is(index, "type") && is_scan && value.is_some() {
+                options.type_name = value;
+            } else if args.is(index, "novalues") && args.is(0, "hscan") {
+                options.no_values = true;
+                index -= 1;
+            } else {
+                return Err(Error::Syntax);
+            }
+            index += 2;
+        }
+        Ok(options)
+    }
+}
+
+/// A cursor argument: what C's `strtoul` takes whole. Source: redis 7.0 db.c, `parseScanCursorOrReply`.
+///
+/// # Errors
+/// `ERR invalid cursor`.
+pub(super) fn scan_cursor(text: &[u8]) -> Result<u64, Error> {
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    let number = std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    let number: u64 = number.and_then(|digits| digits.parse().ok()).ok_or(Error::Text("ERR invalid cursor"))?;
+    Ok(if negative { number.wrapping_neg() } else { number })
+}
+
+fn scan(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let cursor = scan_cursor(args.at(1))?;
+    let options = ScanOptions::parse(args, 2)?;
+    let wanted = |entry: &Entry| {
+        view.shows(entry)
+            && options.pattern.matches(entry.key())
+            && options.type_name.is_none_or(|name| name.eq_ignore_ascii_case(type_name(entry.value()).as_bytes()))
+    };
+    let mut found: Vec<Vec<u8>> = Vec::new();
+    let next = view.scan(Cursor::from_number(cursor), options.count, |entry| {
+        if wanted(entry) {
+            found.push(entry.key().to_vec());
+        }
+    });
+    reply.array(2);
+    reply.bulk(next.number().to_string().as_bytes());
+    reply.array(found.len());
+    found.iter().for_each(|key| reply.bulk(key));
+    Ok(())
+}
+
+fn randomkey(view: &View<'_>, _args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    reply.bulk_or_null(view.random_key().as_deref());
+    Ok(())
+}
+
+fn dbsize(view: &View<'_>, _args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    reply.count(view.db().map_or(0, crate::store::Db::len));
+    Ok(())
+}
+
+fn object_encoding(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let dialect = reply.dialect();
+    let Some(entry) = view.entry(args.at(2)) else {
+        reply.null();
+        return Ok(());
+    };
+    let name = match entry.value() {
+        Value::Integer(_) => "int",
+        Value::Text(text) if text.len() <= EMBEDDED_TEXT_BYTES_MAX && !entry.is_raw() => "embstr",
+        Value::Text(_) | Value::Object(Object::Text(_)) => "raw",
+        Value::Object(Object::List(list)) => list.encoding(dialect),
+        Value::Object(Object::Set(set)) => set.encoding(dialect),
+        Value::Object(Object::Hash(hash)) => hash.encoding(dialect),
+        Value::Object(Object::Zset(zset)) => zset.encoding(dialect),
+        Value::Object(Object::Stream(_)) => "stream",
+    };
+    reply.bulk(name.as_bytes());
+    Ok(())
+}
+
+fn object_help(cx: &mut super::SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    const LINES: &[&str] = &[
+        "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "ENCODING <key>",
+        "    Return the kind of internal representation used in order to store the value",
+        "    associated with a <key>.",
+        "HELP",
+        "    Print this help.",
+    ];
+    cx.reply.array(LINES.len());
+    LINES.iter().for_each(|line| cx.reply.simple(line));
+    Ok(())
+}
+
+fn del(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    args.from(1).iter().for_each(|key| drop(tx.remove(key)));
+    Ok(())
+}
+
+/// Conditions of the EXPIRE family. Source: redis 7.0 expire.c, `expireGenericCommand`.
+fn expiry_allowed(tx: &Tx<'_>, args: Args<'_>, at: i64) -> Result<bool, Error> {
+    let current = tx.entry(args.at(1)).and_then(Entry::expire_at_ms);
+    let mut allowed = true;
+    for index in 3..args.len() {
+        // No expiry counts as one infinitely far away.
+        allowed &= if args.is(index, "nx") {
+            current.is_none()
+        } else if args.is(index, "xx") {
+            current.is_some()
+        } else if args.is(index, "gt") {
+            current.is_some_and(|current| at > current)
+        } else if args.is(index, "lt") {
+            current.is_none_or(|current| at < current)
+        } else {
+            return Err(Error::Owned(format!("ERR Unsupported option {}", String::from_utf8_lossy(args.at(index)))));
+        };
+    }
+    Ok(allowed)
+}
+
+/// Sets an expiry even if it is past: the primary sends the deletion itself.
+fn expire_at(tx: &mut Tx<'_>, args: Args<'_>, scale: i64, base: i64) -> Result<(), Error> {
+    let at = integer(args.at(2))?.saturating_mul(scale).saturating_add(base);
+    if expiry_allowed(tx, args, at)? {
+        tx.set_expiry(args.at(1), Some(at));
+    }
+    Ok(())
+}
+
+fn expire(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let now = tx.now_ms();
+    expire_at(tx, args, 1000, now)
+}
+
+fn pexpire(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let now = tx.now_ms();
+    expire_at(tx, args, 1, now)
+}
+
+fn expireat(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    expire_at(tx, args, 1000, 0)
+}
+
+fn pexpireat(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    expire_at(tx, args, 1, 0)
+}
+
+fn persist(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    tx.set_expiry(args.at(1), None);
+    Ok(())
+}
+
+fn rename(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let (from, to) = (args.at(1), args.at(2));
+    if !tx.exists(from) {
+        return Err(Error::NoSuchKey);
+    }
+    if from != to
+        && let Some(entry) = tx.remove(from)
+    {
+        let expiry = entry.expire_at_ms();
+        tx.put(entry.rebuilt(to, expiry));
+    }
+    Ok(())
+}
+
+fn renamenx(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    if tx.exists(args.at(2)) { Ok(()) } else { rename(tx, args) }
+}
+
+/// A database number argument.
+fn database(text: &[u8]) -> Result<usize, Error> {
+    let out_of_range = Error::Text("ERR DB index is out of range");
+    usize::try_from(integer(text)?).map_err(|_| out_of_range)
+}
+
+/// COPY's target database and whether it may replace.
+fn copy_options(args: Args<'_>, db: usize) -> Result<(usize, bool), Error> {
+    let (mut target, mut replace) = (db, false);
+    let mut index = 3;
+    while index < args.len() {
+        if args.is(index, "replace") {
+            replace = true;
+        } else if args.is(index, "db") && index + 1 < args.len() {
+            index += 1;
+            target = database(args.at(index))?;
+        } else {
+            return Err(Error::Syntax);
+        }
+        index += 1;
+    }
+    Ok((target, replace))
+}
+
+fn copy_touches<'a>(args: Args<'a>, db: usize, visit: &mut dyn FnMut(Touch<'a>)) {
+    visit(Touch::Key(db, args.at(1)));
+    visit(Touch::Key(copy_options(args, db).map_or(db, |(target, _)| target), args.at(2)));
+}
+
+fn copy(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let source = tx.db_number();
+    let (target, replace) = copy_options(args, source)?;
+    let Some(copied) = tx.entry(args.at(1)).map(|entry| entry.copied(args.at(2), entry.expire_at_ms())) else { return Ok(()) };
+    put_into(tx, target, copied, replace)
+}
+
+/// Puts an entry into database `db`, over another of its key only if it may replace.
+fn put_into(tx: &mut Tx<'_>, db: usize, entry: Entry, replace: bool) -> Result<(), Error> {
+    let own = tx.db_number();
+    tx.select(db)?;
+    if replace || !tx.exists(entry.key()) {
+        tx.put(entry);
+    }
+    tx.select(own)?;
+    Ok(())
+}
+
+fn move_touches<'a>(args: Args<'a>, db: usize, visit: &mut dyn FnMut(Touch<'a>)) {
+    visit(Touch::Key(db, args.at(1)));
+    visit(Touch::Key(database(args.at(2)).unwrap_or(db), args.at(1)));
+}
+
+fn move_key(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let (key, own, target) = (args.at(1), tx.db_number(), database(args.at(2))?);
+    tx.select(target)?;
+    let taken = tx.exists(key);
+    tx.select(own)?;
+    match tx.remove(key).filter(|_| !taken) {
+        Some(entry) => put_into(tx, target, entry, false),
+        None => Ok(()),
+    }
+}
+
+fn swapdb_touches<'a>(args: Args<'a>, _db: usize, visit: &mut dyn FnMut(Touch<'a>)) {
+    for index in [1, 2] {
+        if let Ok(db) = database(args.at(index)) {
+            visit(Touch::Db(db));
+        }
+    }
+}
+
+fn swapdb(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    tx.swap(database(args.at(1))?, database(args.at(2))?)?;
+    Ok(())
+}
+
+fn flushdb_touches<'a>(_args: Args<'a>, db: usize, visit: &mut dyn FnMut(Touch<'a>)) {
+    visit(Touch::Db(db));
+}
+
+fn flushdb(tx: &mut Tx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    let keys = tx.keys();
+    drop_aside(keys, tx.flush(tx.db_number()));
+    Ok(())
+}
+
+fn flushall_touches<'a>(_args: Args<'a>, _db: usize, visit: &mut dyn FnMut(Touch<'a>)) {
+    visit(Touch::Everything);
+}
+
+fn flushall(tx: &mut Tx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    let old: Vec<_> = (0..tx.databases()).map(|db| tx.flush(db)).collect();
+    drop_aside(usize::MAX, old);
+    Ok(())
+}
+
+/// Frees a flushed database without holding up the stream or its readers.
+fn drop_aside(keys: usize, old: impl Send + 'static) {
+    if keys > DROP_ASIDE_KEYS {
+        // A thread that cannot be started drops the closure, and so the tables, right here.
+        let _ = std::thread::Builder::new().name("redtail-free".to_owned()).spawn(move || drop(old));
+    }
+}
+
+/// SORT's keys: what is sorted, and the destination behind STORE.
+fn sort_keys(args: Args<'_>, visit: &mut dyn FnMut(usize)) {
+    visit(1);
+    if let Some(store) = (2..args.len()).rev().find(|index| args.is(*index, "store") && index + 1 < args.len()) {
+        visit(store + 1);
+    }
+}
+
+/// MIGRATE's keys: word 3, or all behind KEYS when that is empty.
+fn migrate_keys(args: Args<'_>, visit: &mut dyn FnMut(usize)) {
+    match (6..args.len()).find(|index| args.is(*index, "keys")) {
+        Some(keys) if args.at(3).is_empty() => (keys + 1..args.len()).for_each(visit),
+        _ => visit(3),
+    }
+}

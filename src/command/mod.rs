@@ -19,6 +19,7 @@ mod generic;
 mod hash;
 mod introspection;
 mod list;
+mod restore;
 mod set;
 mod stream;
 mod string;

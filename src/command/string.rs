@@ -2,18 +2,55 @@
 
 use super::Error;
 use super::keys::Keys;
+use super::parse::{integer, range};
 use super::table::{Arity, Command, Family, Flags};
+use crate::limits::STRING_BYTES_MAX;
 use crate::resp::{Args, Reply};
-use crate::store::{Value, View, WrongType};
+use crate::store::{NewValue, Tx, Value, View, WrongType};
+
+/// The keys of MSET and its like: every other argument.
+const PAIRS: Keys = Keys::Range { first: 1, last: -1, step: 2 };
+
+const GROW: Flags = Flags::DENYOOM;
+const GROW_FAST: Flags = Flags::DENYOOM.and(Flags::FAST);
 
 /// This file's rows.
 pub(super) const FAMILY: Family = Family {
     group: "string",
-    commands: &[Command::new("get", Arity::exactly(2), Keys::first())
-        .read(get)
-        .flags(Flags::FAST)
-        .about("1.0.0", "Gives the string at a key.")],
+    commands: &[
+        Command::new("get", Arity::exactly(2), Keys::first()).read(get).flags(Flags::FAST).about("1.0.0", "Gives the string at a key."),
+        Command::new("mget", Arity::at_least(2), Keys::all()).read(mget).flags(Flags::FAST).about("1.0.0", "Gives the strings at several keys."),
+        Command::new("strlen", Arity::exactly(2), Keys::first()).read(strlen).flags(Flags::FAST).about("2.2.0", "Gives a string's length."),
+        Command::new("getrange", Arity::exactly(4), Keys::first()).read(getrange).about("2.4.0", "Gives a part of a string."),
+        Command::new("substr", Arity::exactly(4), Keys::first()).read(getrange).about("1.0.0", "Gives a part of a string; the old name of GETRANGE."),
+        Command::new("set", Arity::at_least(3), Keys::first()).apply(set).flags(GROW).about("1.0.0", "Sets a string."),
+        Command::new("setnx", Arity::exactly(3), Keys::first()).apply(setnx).flags(GROW_FAST).about("1.0.0", "Sets a string where there is no key yet."),
+        Command::new("setex", Arity::exactly(4), Keys::first()).apply(setex).flags(GROW).about("2.0.0", "Sets a string that expires after seconds."),
+        Command::new("psetex", Arity::exactly(4), Keys::first()).apply(psetex).flags(GROW).about("2.6.0", "Sets a string that expires after milliseconds."),
+        Command::new("getset", Arity::exactly(3), Keys::first()).apply(getset).flags(GROW_FAST).about("1.0.0", "Sets a string and gives the old one."),
+        Command::new("getdel", Arity::exactly(2), Keys::first()).apply(getdel).flags(Flags::FAST).about("6.2.0", "Gives a string and deletes it."),
+        Command::new("getex", Arity::at_least(2), Keys::first()).apply(getex).flags(Flags::FAST).about("6.2.0", "Gives a string and changes its expiry."),
+        Command::new("mset", Arity::at_least(3), PAIRS).apply(mset).flags(GROW).about("1.0.1", "Sets several strings."),
+        Command::new("msetnx", Arity::at_least(3), PAIRS).apply(msetnx).flags(GROW).about("1.0.1", "Sets several strings if none of the keys exists."),
+        Command::new("append", Arity::exactly(3), Keys::first()).apply(append).flags(GROW_FAST).about("2.0.0", "Adds to the end of a string."),
+        Command::new("setrange", Arity::exactly(4), Keys::first()).apply(setrange).flags(GROW).about("2.2.0", "Overwrites a part of a string."),
+        Command::new("incr", Arity::exactly(2), Keys::first()).apply(incr).flags(GROW_FAST).about("1.0.0", "Adds one."),
+        Command::new("decr", Arity::exactly(2), Keys::first()).apply(decr).flags(GROW_FAST).about("1.0.0", "Subtracts one."),
+        Command::new("incrby", Arity::exactly(3), Keys::first()).apply(incrby).flags(GROW_FAST).about("1.0.0", "Adds an integer."),
+        Command::new("decrby", Arity::exactly(3), Keys::first()).apply(decrby).flags(GROW_FAST).about("1.0.0", "Subtracts an integer."),
+        Command::new("incrbyfloat", Arity::exactly(3), Keys::first()).write().flags(GROW_FAST).about("2.6.0", "Adds a floating point number."),
+        Command::new("setbit", Arity::exactly(4), Keys::first()).apply(setbit).flags(GROW).about("2.2.0", "Sets or clears a bit."),
+        Command::new("bitfield", Arity::at_least(2), Keys::first()).write().flags(GROW).about("3.2.0", "Works on integers of any width inside a string."),
+        Command::new("bitop", Arity::at_least(4), Keys::Range { first: 2, last: -1, step: 1 }).write().flags(GROW).about("2.6.0", "Combines strings bit by bit."),
+        Command::new("delifeq", Arity::exactly(3), Keys::first()).write().flags(Flags::FAST).about("9.0.0", "Deletes a string that equals a value."),
+        Command::new("msetex", Arity::at_least(4), Keys::Found { first: 0, find: msetex_keys }).write().flags(GROW).about("9.1.0", "Sets several strings with one expiry."),
+    ],
 };
+
+fn msetex_keys(args: Args<'_>, visit: &mut dyn FnMut(usize)) {
+    let pairs = integer(args.at(1)).ok().and_then(|pairs| usize::try_from(pairs).ok()).unwrap_or(0);
+    (2..args.len()).step_by(2).take(pairs).for_each(visit);
+}
 
 fn get(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
     match view.value(args.at(1)) {
@@ -23,4 +60,275 @@ fn get(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> 
         Some(Value::Object(_)) => return Err(WrongType.into()),
     }
     Ok(())
+}
+
+fn mget(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    reply.array(args.len() - 1);
+    for key in args.from(1).iter() {
+        match view.value(key) {
+            Some(Value::Text(text)) => reply.bulk(text),
+            Some(Value::Integer(number)) => reply.bulk_integer(number),
+            Some(Value::Object(_)) | None => reply.null(),
+        }
+    }
+    Ok(())
+}
+
+/// Calls `use_text` with the string at a key, the empty string when there is none.
+fn with_text<R>(value: Option<Value<'_>>, use_text: impl FnOnce(&[u8]) -> R) -> Result<R, WrongType> {
+    match value {
+        None => Ok(use_text(&[])),
+        Some(Value::Text(text)) => Ok(use_text(text)),
+        Some(Value::Integer(number)) => Ok(use_text(itoa::Buffer::new().format(number).as_bytes())),
+        Some(Value::Object(_)) => Err(WrongType),
+    }
+}
+
+fn strlen(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let len = with_text(view.value(args.at(1)), <[u8]>::len)?;
+    reply.count(len);
+    Ok(())
+}
+
+fn getrange(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let (start, end) = (integer(args.at(2))?, integer(args.at(3))?);
+    with_text(view.value(args.at(1)), |text| {
+        let part = text_range(start, end, text.len()).and_then(|part| text.get(part));
+        reply.bulk(part.unwrap_or_default());
+    })?;
+    Ok(())
+}
+
+/// As [`range`], but two negative indexes in the wrong order name nothing even where both would be cut to the first byte,
+/// and an end before the start of the text is its first byte. Source: redis 7.0 t_string.c, `getrangeCommand`.
+fn text_range(start: i64, end: i64, len: usize) -> Option<std::ops::RangeInclusive<usize>> {
+    if start < 0 && end < 0 && start > end {
+        return None;
+    }
+    let signed_len = i64::try_from(len).unwrap_or(i64::MAX);
+    let end = if end < 0 { end.saturating_add(signed_len).max(0) } else { end };
+    range(start, end, len)
+}
+
+/// What SET's options say.
+#[derive(Default)]
+struct SetOptions<'a> {
+    only_if_absent: bool,
+    only_if_present: bool,
+    only_if_equal: Option<&'a [u8]>,
+    keep_ttl: bool,
+    expire_at_ms: Option<i64>,
+}
+
+impl<'a> SetOptions<'a> {
+    fn parse(tx: &Tx<'_>, args: Args<'a>, first: usize) -> Result<Self, Error> {
+        let mut options = Self::default();
+        let mut index = first;
+        while index < args.len() {
+            if let Some(at) = expiry_option(tx, args, index)? {
+                options.expire_at_ms = Some(at);
+                index += 1;
+            } else if args.is(index, "nx") {
+                options.only_if_absent = true;
+            } else if args.is(index, "xx") {
+                options.only_if_present = true;
+            } else if args.is(index, "keepttl") {
+                options.keep_ttl = true;
+            } else if args.is(index, "ifeq") {
+                index += 1;
+                options.only_if_equal = Some(args.get(index).ok_or(Error::Syntax)?);
+            } else if !args.is(index, "get") {
+                return Err(Error::Syntax);
+            }
+            index += 1;
+        }
+        Ok(options)
+    }
+
+    fn allow(&self, tx: &Tx<'_>, key: &[u8]) -> bool {
+        let existing = tx.value(key);
+        let equal = |wanted: &[u8]| existing.is_some() && with_text(existing, |text| text == wanted).unwrap_or(false);
+        !(self.only_if_absent && existing.is_some() || self.only_if_present && existing.is_none())
+            && self.only_if_equal.is_none_or(equal)
+    }
+}
+
+/// An expiry option (EX, PX, EXAT, PXAT with its number) at word `index`, as absolute Unix milliseconds.
+fn expiry_option(tx: &Tx<'_>, args: Args<'_>, index: usize) -> Result<Option<i64>, Error> {
+    let (scale, base) = if args.is(index, "ex") {
+        (1000, tx.now_ms())
+    } else if args.is(index, "px") {
+        (1, tx.now_ms())
+    } else if args.is(index, "exat") {
+        (1000, 0)
+    } else if args.is(index, "pxat") {
+        (1, 0)
+    } else {
+        return Ok(None);
+    };
+    let number = integer(args.get(index + 1).ok_or(Error::Syntax)?)?;
+    Ok(Some(number.saturating_mul(scale).saturating_add(base)))
+}
+
+fn set(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let key = args.at(1);
+    if args.len() == 3 {
+        tx.set(key, None, NewValue::encoded(args.at(2)));
+        return Ok(());
+    }
+    let options = SetOptions::parse(tx, args, 3)?;
+    if options.allow(tx, key) {
+        let kept = tx.entry(key).filter(|_| options.keep_ttl).and_then(|entry| entry.expire_at_ms());
+        tx.set(key, options.expire_at_ms.or(kept), NewValue::encoded(args.at(2)));
+    }
+    Ok(())
+}
+
+fn setnx(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    if !tx.exists(args.at(1)) {
+        tx.set(args.at(1), None, NewValue::encoded(args.at(2)));
+    }
+    Ok(())
+}
+
+fn set_relative(tx: &mut Tx<'_>, args: Args<'_>, scale: i64) -> Result<(), Error> {
+    let at = integer(args.at(2))?.saturating_mul(scale).saturating_add(tx.now_ms());
+    tx.set(args.at(1), Some(at), NewValue::encoded(args.at(3)));
+    Ok(())
+}
+
+fn setex(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    set_relative(tx, args, 1000)
+}
+
+fn psetex(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    set_relative(tx, args, 1)
+}
+
+fn getset(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    with_text(tx.value(args.at(1)), |_| ())?;
+    tx.set(args.at(1), None, NewValue::encoded(args.at(2)));
+    Ok(())
+}
+
+fn getdel(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    with_text(tx.value(args.at(1)), |_| ())?;
+    tx.remove(args.at(1));
+    Ok(())
+}
+
+fn getex(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    with_text(tx.value(args.at(1)), |_| ())?;
+    if args.is(2, "persist") {
+        tx.set_expiry(args.at(1), None);
+    } else if let Some(at) = expiry_option(tx, args, 2)? {
+        tx.set_expiry(args.at(1), Some(at));
+    } else if args.len() > 2 {
+        return Err(Error::Syntax);
+    }
+    Ok(())
+}
+
+/// The key/value pairs behind the name.
+fn pairs<'a>(args: Args<'a>) -> Result<impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a>, Error> {
+    if args.len() % 2 == 0 {
+        return Err(Error::Arity(String::from_utf8_lossy(args.at(0)).to_lowercase()));
+    }
+    Ok((1..args.len()).step_by(2).map(move |index| (args.at(index), args.at(index + 1))))
+}
+
+fn mset(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    pairs(args)?.for_each(|(key, value)| tx.set(key, None, NewValue::encoded(value)));
+    Ok(())
+}
+
+fn msetnx(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    if pairs(args)?.any(|(key, _)| tx.exists(key)) {
+        return Ok(());
+    }
+    mset(tx, args)
+}
+
+fn append(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let (key, tail) = (args.at(1), args.at(2));
+    if !tx.exists(key) {
+        tx.set(key, None, NewValue::encoded(tail));
+        return Ok(());
+    }
+    tx.edit_text(key, |text| text.extend_from_slice(tail))?;
+    Ok(())
+}
+
+fn setrange(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let part = args.at(3);
+    let start = usize::try_from(integer(args.at(2))?).map_err(|_| Error::Text("ERR offset is out of range"))?;
+    let end = start.saturating_add(part.len());
+    if end > STRING_BYTES_MAX {
+        return Err(Error::Text("ERR string exceeds maximum allowed size (proto-max-bulk-len)"));
+    }
+    if part.is_empty() {
+        with_text(tx.value(args.at(1)), |_| ())?;
+        return Ok(());
+    }
+    tx.edit_text(args.at(1), |text| {
+        if text.len() < end {
+            text.resize(end, 0);
+        }
+        if let Some(target) = text.get_mut(start..end) {
+            target.copy_from_slice(part);
+        }
+    })?;
+    Ok(())
+}
+
+fn setbit(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let offset = usize::try_from(integer(args.at(2))?).map_err(|_| Error::Text("ERR bit offset is not an integer or out of range"))?;
+    let (byte, mask) = (offset / 8, 0x80u8 >> (offset % 8));
+    if byte >= STRING_BYTES_MAX {
+        return Err(Error::Text("ERR bit offset is not an integer or out of range"));
+    }
+    let on = match args.at(3) {
+        b"1" => true,
+        b"0" => false,
+        _ => return Err(Error::Text("ERR bit is not an integer or out of range")),
+    };
+    tx.edit_text(args.at(1), |text| {
+        if text.len() <= byte {
+            text.resize(byte + 1, 0);
+        }
+        if let Some(target) = text.get_mut(byte) {
+            *target = if on { *target | mask } else { *target & !mask };
+        }
+    })?;
+    Ok(())
+}
+
+fn add(tx: &mut Tx<'_>, key: &[u8], amount: i64) -> Result<(), Error> {
+    let old = match tx.value(key) {
+        None => 0,
+        Some(Value::Integer(number)) => number,
+        Some(Value::Text(text)) => integer(text)?,
+        Some(Value::Object(_)) => return Err(WrongType.into()),
+    };
+    let sum = old.checked_add(amount).ok_or(Error::Overflow)?;
+    let expiry = tx.entry(key).and_then(|entry| entry.expire_at_ms());
+    tx.set(key, expiry, NewValue::Integer(sum));
+    Ok(())
+}
+
+fn incr(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    add(tx, args.at(1), 1)
+}
+
+fn decr(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    add(tx, args.at(1), -1)
+}
+
+fn incrby(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    add(tx, args.at(1), integer(args.at(2))?)
+}
+
+fn decrby(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let amount = integer(args.at(2))?.checked_neg().ok_or(Error::Text("ERR decrement would overflow"))?;
+    add(tx, args.at(1), amount)
 }

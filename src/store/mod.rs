@@ -14,6 +14,7 @@
 
 mod db;
 mod entry;
+mod from_rdb;
 mod generation;
 mod keyspaces;
 mod loader;
@@ -25,6 +26,7 @@ mod view;
 
 pub use db::Db;
 pub use entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};
+pub use from_rdb::DuplicateElement;
 pub use generation::{Generation, Served};
 pub use keyspaces::{Figures, Keyspaces};
 pub use loader::{DuplicateKey, Loader};

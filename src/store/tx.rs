@@ -1,11 +1,11 @@
 //! What the writer does.
 
 use super::db::{Db, Delta, Table, find, find_mut, insert};
-use super::entry::{Entry, NewValue, Value};
+use super::entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};
 use super::keyspaces::Keyspaces;
 use super::locks::{Slot, Slots, WriteHeld};
 use super::view::{WrongType, unix_ms};
-use crate::value::{Collection, Thresholds};
+use crate::value::{Collection, Object, Thresholds};
 
 /// The write locks of everything that one command, or one MULTI/EXEC block, touches. Dropping it makes the whole visible.
 ///
@@ -160,6 +160,37 @@ impl<'a> Tx<'a> {
         change.add(Delta::of(entry));
         self.delta().add(change);
         true
+    }
+
+    /// Changes the string at `key` (an empty one if there is none) with `change`; its expiry stays. A long string changes
+    /// in place, so appending to it does not copy it.
+    ///
+    /// # Errors
+    /// [`WrongType`] when the key holds something else.
+    pub fn edit_text<R>(&mut self, key: &[u8], change: impl FnOnce(&mut Vec<u8>) -> R) -> Result<R, WrongType> {
+        let mut text = match self.value(key) {
+            None => Vec::new(),
+            Some(Value::Integer(number)) => itoa::Buffer::new().format(number).as_bytes().to_vec(),
+            Some(Value::Text(text)) if text.len() <= INLINE_TEXT_BYTES_MAX => text.to_vec(),
+            Some(Value::Text(_)) => return self.edit_long_text(key, change),
+            Some(Value::Object(_)) => return Err(WrongType),
+        };
+        let result = change(&mut text);
+        let expiry = self.entry(key).and_then(Entry::expire_at_ms);
+        self.set(key, expiry, NewValue::Text { bytes: &text, raw: true });
+        Ok(result)
+    }
+
+    fn edit_long_text<R>(&mut self, key: &[u8], change: impl FnOnce(&mut Vec<u8>) -> R) -> Result<R, WrongType> {
+        let (table, _, hash) = self.table(key).ok_or(WrongType)?;
+        let entry = find_mut(table, hash, key).ok_or(WrongType)?;
+        let before = Delta::of(entry);
+        let Some(Object::Text(text)) = entry.object_mut() else { return Err(WrongType) };
+        let result = change(text);
+        let mut delta = Delta::of(entry);
+        delta.subtract(before);
+        self.delta().add(delta);
+        Ok(result)
     }
 
     /// Changes the collection at `key` with `change`; `None` when there is none. A collection left empty is removed.
