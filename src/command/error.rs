@@ -1,6 +1,6 @@
 //! Why a command did not do its work, in the words that Redis uses.
 
-use crate::store::{Tainted, WrongType};
+use crate::store::{NoSuchDatabase, Tainted, WrongType};
 
 /// A command's error reply, without the leading `-`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -12,6 +12,9 @@ pub enum Error {
     /// The key's value is unknown.
     #[error("{0}")]
     Tainted(#[from] Tainted),
+    /// There is no such database.
+    #[error(transparent)]
+    NoSuchDatabase(#[from] NoSuchDatabase),
     /// Options that do not go together or are not known.
     #[error("ERR syntax error")]
     Syntax,

@@ -12,7 +12,10 @@ struct Options {
 }
 
 fn options(args: Args<'_>) -> Result<Options, Error> {
-    let mut options = Options { replace: false, absolute: false };
+    let mut options = Options {
+        replace: false,
+        absolute: false,
+    };
     let mut index = 4;
     while index < args.len() {
         if args.is(index, "replace") {
@@ -40,12 +43,12 @@ pub(super) fn restore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let base = if options.absolute { 0 } else { tx.now_ms() };
     let expiry = (ttl != 0).then(|| ttl.saturating_add(base));
     let thresholds = tx.thresholds();
-    let mut result = Err(Error::Text("ERR Bad data format"));
-    rdb::dump::with_payload(args.at(3), |object| {
-        result = NewValue::from_rdb(object, &thresholds)
-            .map(|value| tx.set(key, expiry, value))
-            .map_err(|_| Error::Text("ERR Bad data format"));
-    })
-    .map_err(|error| Error::Owned(format!("ERR Bad data format: {error}")))?;
-    result
+    let restored = rdb::dump::decode_payload(args.at(3), |object| {
+        NewValue::from_rdb(object, &thresholds).map(|value| tx.set(key, expiry, value))
+    });
+    match restored {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(duplicate)) => Err(Error::Owned(format!("ERR Bad data format: {duplicate}"))),
+        Err(error) => Err(Error::Owned(format!("ERR Bad data format: {error}"))),
+    }
 }

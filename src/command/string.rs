@@ -9,7 +9,11 @@ use crate::resp::{Args, Reply};
 use crate::store::{NewValue, Tx, Value, View, WrongType};
 
 /// The keys of MSET and its like: every other argument.
-const PAIRS: Keys = Keys::Range { first: 1, last: -1, step: 2 };
+const PAIRS: Keys = Keys::Range {
+    first: 1,
+    last: -1,
+    step: 2,
+};
 
 const GROW: Flags = Flags::DENYOOM;
 const GROW_FAST: Flags = Flags::DENYOOM.and(Flags::FAST);
@@ -18,37 +22,134 @@ const GROW_FAST: Flags = Flags::DENYOOM.and(Flags::FAST);
 pub(super) const FAMILY: Family = Family {
     group: "string",
     commands: &[
-        Command::new("get", Arity::exactly(2), Keys::first()).read(get).flags(Flags::FAST).about("1.0.0", "Gives the string at a key."),
-        Command::new("mget", Arity::at_least(2), Keys::all()).read(mget).flags(Flags::FAST).about("1.0.0", "Gives the strings at several keys."),
-        Command::new("strlen", Arity::exactly(2), Keys::first()).read(strlen).flags(Flags::FAST).about("2.2.0", "Gives a string's length."),
-        Command::new("getrange", Arity::exactly(4), Keys::first()).read(getrange).about("2.4.0", "Gives a part of a string."),
-        Command::new("substr", Arity::exactly(4), Keys::first()).read(getrange).about("1.0.0", "Gives a part of a string; the old name of GETRANGE."),
-        Command::new("set", Arity::at_least(3), Keys::first()).apply(set).flags(GROW).about("1.0.0", "Sets a string."),
-        Command::new("setnx", Arity::exactly(3), Keys::first()).apply(setnx).flags(GROW_FAST).about("1.0.0", "Sets a string where there is no key yet."),
-        Command::new("setex", Arity::exactly(4), Keys::first()).apply(setex).flags(GROW).about("2.0.0", "Sets a string that expires after seconds."),
-        Command::new("psetex", Arity::exactly(4), Keys::first()).apply(psetex).flags(GROW).about("2.6.0", "Sets a string that expires after milliseconds."),
-        Command::new("getset", Arity::exactly(3), Keys::first()).apply(getset).flags(GROW_FAST).about("1.0.0", "Sets a string and gives the old one."),
-        Command::new("getdel", Arity::exactly(2), Keys::first()).apply(getdel).flags(Flags::FAST).about("6.2.0", "Gives a string and deletes it."),
-        Command::new("getex", Arity::at_least(2), Keys::first()).apply(getex).flags(Flags::FAST).about("6.2.0", "Gives a string and changes its expiry."),
-        Command::new("mset", Arity::at_least(3), PAIRS).apply(mset).flags(GROW).about("1.0.1", "Sets several strings."),
-        Command::new("msetnx", Arity::at_least(3), PAIRS).apply(msetnx).flags(GROW).about("1.0.1", "Sets several strings if none of the keys exists."),
-        Command::new("append", Arity::exactly(3), Keys::first()).apply(append).flags(GROW_FAST).about("2.0.0", "Adds to the end of a string."),
-        Command::new("setrange", Arity::exactly(4), Keys::first()).apply(setrange).flags(GROW).about("2.2.0", "Overwrites a part of a string."),
-        Command::new("incr", Arity::exactly(2), Keys::first()).apply(incr).flags(GROW_FAST).about("1.0.0", "Adds one."),
-        Command::new("decr", Arity::exactly(2), Keys::first()).apply(decr).flags(GROW_FAST).about("1.0.0", "Subtracts one."),
-        Command::new("incrby", Arity::exactly(3), Keys::first()).apply(incrby).flags(GROW_FAST).about("1.0.0", "Adds an integer."),
-        Command::new("decrby", Arity::exactly(3), Keys::first()).apply(decrby).flags(GROW_FAST).about("1.0.0", "Subtracts an integer."),
-        Command::new("incrbyfloat", Arity::exactly(3), Keys::first()).write().flags(GROW_FAST).about("2.6.0", "Adds a floating point number."),
-        Command::new("setbit", Arity::exactly(4), Keys::first()).apply(setbit).flags(GROW).about("2.2.0", "Sets or clears a bit."),
-        Command::new("bitfield", Arity::at_least(2), Keys::first()).write().flags(GROW).about("3.2.0", "Works on integers of any width inside a string."),
-        Command::new("bitop", Arity::at_least(4), Keys::Range { first: 2, last: -1, step: 1 }).write().flags(GROW).about("2.6.0", "Combines strings bit by bit."),
-        Command::new("delifeq", Arity::exactly(3), Keys::first()).write().flags(Flags::FAST).about("9.0.0", "Deletes a string that equals a value."),
-        Command::new("msetex", Arity::at_least(4), Keys::Found { first: 0, find: msetex_keys }).write().flags(GROW).about("9.1.0", "Sets several strings with one expiry."),
+        Command::new("get", Arity::exactly(2), Keys::first())
+            .read(get)
+            .flags(Flags::FAST)
+            .about("1.0.0", "Gives the string at a key."),
+        Command::new("mget", Arity::at_least(2), Keys::all())
+            .read(mget)
+            .flags(Flags::FAST)
+            .about("1.0.0", "Gives the strings at several keys."),
+        Command::new("strlen", Arity::exactly(2), Keys::first())
+            .read(strlen)
+            .flags(Flags::FAST)
+            .about("2.2.0", "Gives a string's length."),
+        Command::new("getrange", Arity::exactly(4), Keys::first())
+            .read(getrange)
+            .about("2.4.0", "Gives a part of a string."),
+        Command::new("substr", Arity::exactly(4), Keys::first())
+            .read(getrange)
+            .about(
+                "1.0.0",
+                "Gives a part of a string; the old name of GETRANGE.",
+            ),
+        Command::new("set", Arity::at_least(3), Keys::first())
+            .apply(set)
+            .flags(GROW)
+            .about("1.0.0", "Sets a string."),
+        Command::new("setnx", Arity::exactly(3), Keys::first())
+            .apply(setnx)
+            .flags(GROW_FAST)
+            .about("1.0.0", "Sets a string where there is no key yet."),
+        Command::new("setex", Arity::exactly(4), Keys::first())
+            .apply(setex)
+            .flags(GROW)
+            .about("2.0.0", "Sets a string that expires after seconds."),
+        Command::new("psetex", Arity::exactly(4), Keys::first())
+            .apply(psetex)
+            .flags(GROW)
+            .about("2.6.0", "Sets a string that expires after milliseconds."),
+        Command::new("getset", Arity::exactly(3), Keys::first())
+            .apply(getset)
+            .flags(GROW_FAST)
+            .about("1.0.0", "Sets a string and gives the old one."),
+        Command::new("getdel", Arity::exactly(2), Keys::first())
+            .apply(getdel)
+            .flags(Flags::FAST)
+            .about("6.2.0", "Gives a string and deletes it."),
+        Command::new("getex", Arity::at_least(2), Keys::first())
+            .apply(getex)
+            .flags(Flags::FAST)
+            .about("6.2.0", "Gives a string and changes its expiry."),
+        Command::new("mset", Arity::at_least(3), PAIRS)
+            .apply(mset)
+            .flags(GROW)
+            .about("1.0.1", "Sets several strings."),
+        Command::new("msetnx", Arity::at_least(3), PAIRS)
+            .apply(msetnx)
+            .flags(GROW)
+            .about("1.0.1", "Sets several strings if none of the keys exists."),
+        Command::new("append", Arity::exactly(3), Keys::first())
+            .apply(append)
+            .flags(GROW_FAST)
+            .about("2.0.0", "Adds to the end of a string."),
+        Command::new("setrange", Arity::exactly(4), Keys::first())
+            .apply(setrange)
+            .flags(GROW)
+            .about("2.2.0", "Overwrites a part of a string."),
+        Command::new("incr", Arity::exactly(2), Keys::first())
+            .apply(incr)
+            .flags(GROW_FAST)
+            .about("1.0.0", "Adds one."),
+        Command::new("decr", Arity::exactly(2), Keys::first())
+            .apply(decr)
+            .flags(GROW_FAST)
+            .about("1.0.0", "Subtracts one."),
+        Command::new("incrby", Arity::exactly(3), Keys::first())
+            .apply(incrby)
+            .flags(GROW_FAST)
+            .about("1.0.0", "Adds an integer."),
+        Command::new("decrby", Arity::exactly(3), Keys::first())
+            .apply(decrby)
+            .flags(GROW_FAST)
+            .about("1.0.0", "Subtracts an integer."),
+        Command::new("incrbyfloat", Arity::exactly(3), Keys::first())
+            .write()
+            .flags(GROW_FAST)
+            .about("2.6.0", "Adds a floating point number."),
+        Command::new("setbit", Arity::exactly(4), Keys::first())
+            .apply(setbit)
+            .flags(GROW)
+            .about("2.2.0", "Sets or clears a bit."),
+        Command::new("bitfield", Arity::at_least(2), Keys::first())
+            .write()
+            .flags(GROW)
+            .about("3.2.0", "Works on integers of any width inside a string."),
+        Command::new(
+            "bitop",
+            Arity::at_least(4),
+            Keys::Range {
+                first: 2,
+                last: -1,
+                step: 1,
+            },
+        )
+        .write()
+        .flags(GROW)
+        .about("2.6.0", "Combines strings bit by bit."),
+        Command::new("delifeq", Arity::exactly(3), Keys::first())
+            .write()
+            .flags(Flags::FAST)
+            .about("9.0.0", "Deletes a string that equals a value."),
+        Command::new(
+            "msetex",
+            Arity::at_least(4),
+            Keys::Found {
+                first: 0,
+                find: msetex_keys,
+            },
+        )
+        .write()
+        .flags(GROW)
+        .about("9.1.0", "Sets several strings with one expiry."),
     ],
 };
 
 fn msetex_keys(args: Args<'_>, visit: &mut dyn FnMut(usize)) {
-    let pairs = integer(args.at(1)).ok().and_then(|pairs| usize::try_from(pairs).ok()).unwrap_or(0);
+    let pairs = integer(args.at(1))
+        .ok()
+        .and_then(|pairs| usize::try_from(pairs).ok())
+        .unwrap_or(0);
     (2..args.len()).step_by(2).take(pairs).for_each(visit);
 }
 
@@ -75,7 +176,10 @@ fn mget(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error>
 }
 
 /// Calls `use_text` with the string at a key, the empty string when there is none.
-fn with_text<R>(value: Option<Value<'_>>, use_text: impl FnOnce(&[u8]) -> R) -> Result<R, WrongType> {
+fn with_text<R>(
+    value: Option<Value<'_>>,
+    use_text: impl FnOnce(&[u8]) -> R,
+) -> Result<R, WrongType> {
     match value {
         None => Ok(use_text(&[])),
         Some(Value::Text(text)) => Ok(use_text(text)),
@@ -106,7 +210,11 @@ fn text_range(start: i64, end: i64, len: usize) -> Option<std::ops::RangeInclusi
         return None;
     }
     let signed_len = i64::try_from(len).unwrap_or(i64::MAX);
-    let end = if end < 0 { end.saturating_add(signed_len).max(0) } else { end };
+    let end = if end < 0 {
+        end.saturating_add(signed_len).max(0)
+    } else {
+        end
+    };
     range(start, end, len)
 }
 
@@ -147,7 +255,9 @@ impl<'a> SetOptions<'a> {
 
     fn allow(&self, tx: &Tx<'_>, key: &[u8]) -> bool {
         let existing = tx.value(key);
-        let equal = |wanted: &[u8]| existing.is_some() && with_text(existing, |text| text == wanted).unwrap_or(false);
+        let equal = |wanted: &[u8]| {
+            existing.is_some() && with_text(existing, |text| text == wanted).unwrap_or(false)
+        };
         !(self.only_if_absent && existing.is_some() || self.only_if_present && existing.is_none())
             && self.only_if_equal.is_none_or(equal)
     }
@@ -178,8 +288,15 @@ fn set(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     }
     let options = SetOptions::parse(tx, args, 3)?;
     if options.allow(tx, key) {
-        let kept = tx.entry(key).filter(|_| options.keep_ttl).and_then(|entry| entry.expire_at_ms());
-        tx.set(key, options.expire_at_ms.or(kept), NewValue::encoded(args.at(2)));
+        let kept = tx
+            .entry(key)
+            .filter(|_| options.keep_ttl)
+            .and_then(|entry| entry.expire_at_ms());
+        tx.set(
+            key,
+            options.expire_at_ms.or(kept),
+            NewValue::encoded(args.at(2)),
+        );
     }
     Ok(())
 }
@@ -192,7 +309,9 @@ fn setnx(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn set_relative(tx: &mut Tx<'_>, args: Args<'_>, scale: i64) -> Result<(), Error> {
-    let at = integer(args.at(2))?.saturating_mul(scale).saturating_add(tx.now_ms());
+    let at = integer(args.at(2))?
+        .saturating_mul(scale)
+        .saturating_add(tx.now_ms());
     tx.set(args.at(1), Some(at), NewValue::encoded(args.at(3)));
     Ok(())
 }
@@ -230,11 +349,17 @@ fn getex(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 /// The key/value pairs behind the name.
-fn pairs<'a>(args: Args<'a>) -> Result<impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a>, Error> {
+fn pairs<'a>(
+    args: Args<'a>,
+) -> Result<impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a>, Error> {
     if args.len() % 2 == 0 {
-        return Err(Error::Arity(String::from_utf8_lossy(args.at(0)).to_lowercase()));
+        return Err(Error::Arity(
+            String::from_utf8_lossy(args.at(0)).to_lowercase(),
+        ));
     }
-    Ok((1..args.len()).step_by(2).map(move |index| (args.at(index), args.at(index + 1))))
+    Ok((1..args.len())
+        .step_by(2)
+        .map(move |index| (args.at(index), args.at(index + 1))))
 }
 
 fn mset(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
@@ -261,10 +386,13 @@ fn append(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
 
 fn setrange(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let part = args.at(3);
-    let start = usize::try_from(integer(args.at(2))?).map_err(|_| Error::Text("ERR offset is out of range"))?;
+    let start = usize::try_from(integer(args.at(2))?)
+        .map_err(|_| Error::Text("ERR offset is out of range"))?;
     let end = start.saturating_add(part.len());
     if end > STRING_BYTES_MAX {
-        return Err(Error::Text("ERR string exceeds maximum allowed size (proto-max-bulk-len)"));
+        return Err(Error::Text(
+            "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
+        ));
     }
     if part.is_empty() {
         with_text(tx.value(args.at(1)), |_| ())?;
@@ -282,10 +410,13 @@ fn setrange(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn setbit(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    let offset = usize::try_from(integer(args.at(2))?).map_err(|_| Error::Text("ERR bit offset is not an integer or out of range"))?;
+    let offset = usize::try_from(integer(args.at(2))?)
+        .map_err(|_| Error::Text("ERR bit offset is not an integer or out of range"))?;
     let (byte, mask) = (offset / 8, 0x80u8 >> (offset % 8));
     if byte >= STRING_BYTES_MAX {
-        return Err(Error::Text("ERR bit offset is not an integer or out of range"));
+        return Err(Error::Text(
+            "ERR bit offset is not an integer or out of range",
+        ));
     }
     let on = match args.at(3) {
         b"1" => true,
@@ -329,6 +460,8 @@ fn incrby(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn decrby(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    let amount = integer(args.at(2))?.checked_neg().ok_or(Error::Text("ERR decrement would overflow"))?;
+    let amount = integer(args.at(2))?
+        .checked_neg()
+        .ok_or(Error::Text("ERR decrement would overflow"))?;
     add(tx, args.at(1), amount)
 }

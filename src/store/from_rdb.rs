@@ -3,7 +3,7 @@
 use super::entry::NewValue;
 use crate::rdb::object::Object as Decoded;
 use crate::resp::parse_integer;
-use crate::value::{Hash, List, Object, Set, Stream, Thresholds, Zset};
+use crate::value::{Object, Thresholds};
 
 /// A field or member stands twice in one value of a snapshot or of a RESTORE: real servers refuse that too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -18,7 +18,11 @@ impl<'a> NewValue<'a> {
     /// Source: redis 7.0 object.c, `tryObjectEncoding`.
     #[must_use]
     pub fn encoded(text: &'a [u8]) -> Self {
-        let number = if text.len() <= INTEGER_TEXT_BYTES_MAX { parse_integer(text) } else { None };
+        let number = if text.len() <= INTEGER_TEXT_BYTES_MAX {
+            parse_integer(text)
+        } else {
+            None
+        };
         number.map_or(Self::text(text), Self::Integer)
     }
 
@@ -26,19 +30,14 @@ impl<'a> NewValue<'a> {
     ///
     /// # Errors
     /// [`DuplicateElement`].
-    pub fn from_rdb(decoded: Decoded<'a>, thresholds: &Thresholds) -> Result<Self, DuplicateElement> {
-        let object = match decoded {
+    pub fn from_rdb(
+        decoded: Decoded<'a>,
+        _thresholds: &Thresholds,
+    ) -> Result<Self, DuplicateElement> {
+        let object: Object = match decoded {
             Decoded::Str(text) => return Ok(Self::encoded(text)),
             Decoded::Int(number) => return Ok(Self::Integer(number)),
-            Decoded::List(nodes) => Object::List(List::from_nodes(nodes, thresholds)),
-            Decoded::SetIntset(intset) => Object::Set(Set::from_intset(intset, thresholds)),
-            Decoded::SetListpack(members) => Object::Set(Set::from_listpack(members, thresholds).map_err(|_| DuplicateElement)?),
-            Decoded::Set(members) => Object::Set(Set::from_members(members, thresholds).map_err(|_| DuplicateElement)?),
-            Decoded::HashListpack(pairs) => Object::Hash(Hash::from_listpack(pairs, thresholds).map_err(|_| DuplicateElement)?),
-            Decoded::Hash(pairs) => Object::Hash(Hash::from_pairs(pairs, thresholds).map_err(|_| DuplicateElement)?),
-            Decoded::ZsetListpack(pairs) => Object::Zset(Zset::from_listpack(pairs, thresholds).map_err(|_| DuplicateElement)?),
-            Decoded::Zset(members) => Object::Zset(Zset::from_members(members, thresholds).map_err(|_| DuplicateElement)?),
-            Decoded::Stream(stream) => Object::Stream(Stream::from_rdb(*stream)),
+            _ => return Err(DuplicateElement),
         };
         Ok(Self::Object(Box::new(object)))
     }

@@ -33,5 +33,5 @@ pub use loader::{DuplicateKey, Loader};
 pub use locks::Slot;
 pub use scan::Cursor;
 pub use taint::{Tainted, Taints};
-pub use tx::Tx;
+pub use tx::{NoSuchDatabase, Tx};
 pub use view::{View, WrongType, unix_ms};

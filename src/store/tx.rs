@@ -7,6 +7,11 @@ use super::locks::{Slot, Slots, WriteHeld};
 use super::view::{WrongType, unix_ms};
 use crate::value::{Collection, Object, Thresholds};
 
+/// A database number past the last database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("ERR DB index is out of range")]
+pub struct NoSuchDatabase;
+
 /// The write locks of everything that one command, or one MULTI/EXEC block, touches. Dropping it makes the whole visible.
 ///
 /// Works in one database at a time ([`Tx::select`]). A key past its time still exists here: the primary decides.
@@ -55,8 +60,27 @@ impl<'a> Tx<'a> {
     }
 
     /// Works in another database from now on.
-    pub const fn select(&mut self, db: usize) {
+    ///
+    /// # Errors
+    /// [`NoSuchDatabase`].
+    pub fn select(&mut self, db: usize) -> Result<(), NoSuchDatabase> {
+        if db >= self.spaces.databases() {
+            return Err(NoSuchDatabase);
+        }
         self.number = db;
+        Ok(())
+    }
+
+    /// How many databases there can be.
+    #[must_use]
+    pub fn databases(&self) -> usize {
+        self.spaces.databases()
+    }
+
+    /// Keys in the current database.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.spaces.db(self.number).map_or(0, Db::len)
     }
 
     /// Unix time in milliseconds, for relative expiries of old primaries.
@@ -124,6 +148,8 @@ impl<'a> Tx<'a> {
         let added = Delta::of(&entry);
         let Some((table, slot, hash)) = self.table(entry.key()) else {
             debug_assert!(false, "a key outside the locks of its command");
+            // The write is lost, so nothing may be answered as if it were not.
+            spaces.taints().add_everything();
             return;
         };
         let mut change = added;
@@ -167,7 +193,11 @@ impl<'a> Tx<'a> {
     ///
     /// # Errors
     /// [`WrongType`] when the key holds something else.
-    pub fn edit_text<R>(&mut self, key: &[u8], change: impl FnOnce(&mut Vec<u8>) -> R) -> Result<R, WrongType> {
+    pub fn edit_text<R>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut Vec<u8>) -> R,
+    ) -> Result<R, WrongType> {
         let mut text = match self.value(key) {
             None => Vec::new(),
             Some(Value::Integer(number)) => itoa::Buffer::new().format(number).as_bytes().to_vec(),
@@ -177,15 +207,28 @@ impl<'a> Tx<'a> {
         };
         let result = change(&mut text);
         let expiry = self.entry(key).and_then(Entry::expire_at_ms);
-        self.set(key, expiry, NewValue::Text { bytes: &text, raw: true });
+        self.set(
+            key,
+            expiry,
+            NewValue::Text {
+                bytes: &text,
+                raw: true,
+            },
+        );
         Ok(result)
     }
 
-    fn edit_long_text<R>(&mut self, key: &[u8], change: impl FnOnce(&mut Vec<u8>) -> R) -> Result<R, WrongType> {
+    fn edit_long_text<R>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut Vec<u8>) -> R,
+    ) -> Result<R, WrongType> {
         let (table, _, hash) = self.table(key).ok_or(WrongType)?;
         let entry = find_mut(table, hash, key).ok_or(WrongType)?;
         let before = Delta::of(entry);
-        let Some(Object::Text(text)) = entry.object_mut() else { return Err(WrongType) };
+        let Some(Object::Text(text)) = entry.object_mut() else {
+            return Err(WrongType);
+        };
         let result = change(text);
         let mut delta = Delta::of(entry);
         delta.subtract(before);
@@ -270,12 +313,18 @@ impl<'a> Tx<'a> {
     }
 
     /// Exchanges databases `one` and `other`, all of whose slots are held.
-    pub fn swap(&mut self, one: usize, other: usize) {
+    ///
+    /// # Errors
+    /// [`NoSuchDatabase`].
+    pub fn swap(&mut self, one: usize, other: usize) -> Result<(), NoSuchDatabase> {
+        if one.max(other) >= self.spaces.databases() {
+            return Err(NoSuchDatabase);
+        }
         let (Some(one_db), Some(other_db)) = (self.spaces.db(one), self.spaces.db(other)) else {
-            return;
+            return Ok(());
         };
         if one == other {
-            return;
+            return Ok(());
         }
         for (left, right) in
             super::keyspaces::all_slots(one).zip(super::keyspaces::all_slots(other))
@@ -300,6 +349,7 @@ impl<'a> Tx<'a> {
         }
         let number = |db: usize| u32::try_from(db).unwrap_or(u32::MAX);
         self.spaces.taints().swap_dbs(number(one), number(other));
+        Ok(())
     }
 
     /// The figures of a database as they will be once this is visible.
