@@ -127,6 +127,11 @@ pub trait Sink {
         Ok(())
     }
 
+    /// The type number of the key that comes next, for those who care how it was written.
+    fn value_type(&mut self, number: u8) {
+        let _ = number;
+    }
+
     /// A key and its value. Keys already expired are given like others.
     ///
     /// # Errors
@@ -271,6 +276,7 @@ impl<S: Source, K: Sink> Decoder<'_, S, K> {
             return Ok(());
         }
         self.summary.keys += 1;
+        self.sink.value_type(number);
         let given = self.sink.key(self.db, &self.key, meta, object);
         given.map_err(|error| Error::new(place, "a value", error).in_key(&self.key, number))
     }

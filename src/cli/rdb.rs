@@ -1,0 +1,335 @@
+//! `redtail rdb …`: dumps on their own, without a server.
+
+use crate::rdb::{
+    decode::{Checksum, Sink, Summary, Version, decode},
+    error::{Cause, Error, SinkError},
+    object::{Meta, Object},
+    reader::Reader,
+    source::FileSource,
+    type_name,
+};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// Decodes a dump whole and says what is in it, or where it is broken.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Check {
+    /// The dump, such as dump.rdb
+    pub file: PathBuf,
+}
+
+/// Runs `redtail rdb check`: prints a report and gives 0, or one line on standard error and gives 1.
+#[must_use]
+pub fn check(args: &Check) -> ExitCode {
+    match inspect(&args.file) {
+        Ok(report) => {
+            // A reader that has gone away (`| head`) is no failure of the dump.
+            let _gone = std::io::stdout().write_all(report.to_string().as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!(
+                "redtail: {}: {error}; {}",
+                args.file.display(),
+                hint(&error)
+            );
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn inspect(file: &Path) -> Result<Report, Error> {
+    let unreadable = |error: std::io::Error| Error::new(0, "the file", error);
+    let mut reader = Reader::new(FileSource::open(file).map_err(unreadable)?);
+    let mut contents = Contents::default();
+    let summary = decode(&mut reader, &mut contents)?;
+    let whole = std::fs::metadata(file).map_err(unreadable)?.len();
+    Ok(Report {
+        summary,
+        contents,
+        bytes_after: whole.saturating_sub(summary.bytes),
+    })
+}
+
+/// What to do about an error.
+fn hint(error: &Error) -> &'static str {
+    match error.cause() {
+        Cause::Truncated if error.offset() == 0 => "the file is empty: save or copy it again",
+        Cause::Truncated => "the file is cut short: save or copy it again",
+        Cause::Io(_) => "give the path of a dump that can be read, such as /var/lib/redis/dump.rdb",
+        Cause::NotRdb => "give a dump as SAVE or redis-cli --rdb write it, unpacked",
+        Cause::Version(_) | Cause::UnknownType(_) => {
+            "it was written by a newer server, or is damaged here"
+        }
+        Cause::Module(_) => "the dump needs a module that only its own server has",
+        Cause::FieldExpiry(_) => "use HPERSIST on the hash's fields, or leave that key out",
+        Cause::SlotImport => "save again when the slot migration has ended",
+        Cause::Checksum { .. } => {
+            "the file was damaged after it was written: copy it again or use another"
+        }
+        _ => "the file is damaged: copy it again or use another",
+    }
+}
+
+/// Everything that the report says.
+struct Report {
+    summary: Summary,
+    contents: Contents,
+    bytes_after: u64,
+}
+
+/// What was met in the dump.
+#[derive(Default)]
+struct Contents {
+    aux: Vec<(String, String)>,
+    databases: BTreeMap<u64, Keys>,
+    /// Keys by type and by how they are written.
+    types: BTreeMap<(&'static str, &'static str), u64>,
+    type_number: u8,
+    functions: Vec<String>,
+    with_idle: u64,
+    with_freq: u64,
+}
+
+/// Keys of one database.
+#[derive(Default)]
+struct Keys {
+    all: u64,
+    with_expiry: u64,
+    expired: u64,
+}
+
+impl Sink for Contents {
+    fn version(&mut self, _version: Version) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn aux(&mut self, name: &[u8], value: &[u8]) -> Result<(), SinkError> {
+        self.aux.push((one_line(name), one_line(value)));
+        Ok(())
+    }
+
+    fn function(&mut self, code: &[u8]) -> Result<(), SinkError> {
+        let first_line = code.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        self.functions.push(one_line(first_line));
+        Ok(())
+    }
+
+    fn value_type(&mut self, number: u8) {
+        self.type_number = number;
+    }
+
+    fn key(
+        &mut self,
+        db: u64,
+        _key: &[u8],
+        meta: Meta,
+        object: Object<'_>,
+    ) -> Result<(), SinkError> {
+        let keys = self.databases.entry(db).or_default();
+        keys.all += 1;
+        keys.with_expiry += u64::from(meta.expire_at_ms.is_some());
+        keys.expired += u64::from(meta.expire_at_ms.is_some_and(|at| at <= now_ms()));
+        self.with_idle += u64::from(meta.idle_s.is_some());
+        self.with_freq += u64::from(meta.freq.is_some());
+        *self
+            .types
+            .entry(written_as(&object, self.type_number))
+            .or_default() += 1;
+        Ok(())
+    }
+}
+
+/// A value's type and how it is written.
+fn written_as(object: &Object<'_>, type_number: u8) -> (&'static str, &'static str) {
+    match object {
+        Object::Str(_) => ("string", "text"),
+        Object::Int(_) => ("string", "integer"),
+        Object::List(_) => ("list", type_name(type_number)),
+        Object::SetIntset(_) | Object::SetListpack(_) | Object::Set(_) => {
+            ("set", type_name(type_number))
+        }
+        Object::HashListpack(_) | Object::Hash(_) => ("hash", type_name(type_number)),
+        Object::ZsetListpack(_) | Object::Zset(_) => ("zset", type_name(type_number)),
+        Object::Stream(_) => ("stream", type_name(type_number)),
+    }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Bytes as text that stays on its line; long ones are cut.
+fn one_line(bytes: &[u8]) -> String {
+    const SHOWN_BYTES_MAX: usize = 100;
+    let shown = bytes.get(..SHOWN_BYTES_MAX).unwrap_or(bytes);
+    let mut line = shown.escape_ascii().to_string();
+    if shown.len() < bytes.len() {
+        let _infallible = write!(line, "… ({} bytes)", bytes.len());
+    }
+    line
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            summary, contents, ..
+        } = self;
+        writeln!(f, "version    {}", summary.version)?;
+        writeln!(f, "size       {} bytes", summary.bytes)?;
+        match summary.checksum {
+            Checksum::Verified(sum) => writeln!(f, "checksum   {sum:016x}, verified")?,
+            Checksum::Disabled => writeln!(
+                f,
+                "checksum   0: it was switched off where the dump was written"
+            )?,
+            Checksum::Absent => writeln!(f, "checksum   none: this version has none")?,
+        }
+        writeln!(f, "keys       {}", summary.keys)?;
+        contents.fmt(f)?;
+        self.fmt_odds(f)
+    }
+}
+
+impl Report {
+    /// What most dumps have none of.
+    fn fmt_odds(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let odds = [
+            (self.contents.with_idle, "keys have an LRU idle time"),
+            (self.contents.with_freq, "keys have an LFU counter"),
+            (
+                self.summary.empty_keys_skipped,
+                "keys hold no element and were skipped",
+            ),
+            (
+                self.summary.module_aux_skipped,
+                "pieces of module data were passed over",
+            ),
+            (self.bytes_after, "bytes follow the dump and were not read"),
+        ];
+        odds.iter()
+            .filter(|(count, _)| *count > 0)
+            .try_for_each(|(count, what)| writeln!(f, "note       {count} {what}"))
+    }
+}
+
+impl fmt::Display for Contents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, value) in &self.aux {
+            writeln!(f, "aux        {name} = {value}")?;
+        }
+        for (db, keys) in &self.databases {
+            let Keys {
+                all,
+                with_expiry,
+                expired,
+            } = keys;
+            writeln!(
+                f,
+                "database   {db}: {all} keys, {with_expiry} with an expiry, {expired} of them past it"
+            )?;
+        }
+        for ((kind, form), count) in &self.types {
+            writeln!(f, "type       {kind}: {count} as {form}")?;
+        }
+        self.functions
+            .iter()
+            .try_for_each(|line| writeln!(f, "function   {line}"))
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+mod tests {
+    use super::*;
+
+    fn fixture(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("fixtures")
+            .join(name)
+    }
+
+    fn failure(bytes: &[u8]) -> String {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        let error = inspect(file.path()).err().unwrap();
+        format!("{error}; {}", hint(&error))
+    }
+
+    #[test]
+    fn reports_what_a_dump_holds() {
+        let report = inspect(&fixture("redis-7.0.rdb")).unwrap().to_string();
+        for line in [
+            "version    REDIS0010\n",
+            ", verified\n",
+            "aux        redis-ver = 7.0.15\n",
+            "database   9: ",
+        ] {
+            assert!(report.contains(line), "{line:?} in\n{report}");
+        }
+        for line in [
+            "as hash-listpack\n",
+            "as quicklist-v2\n",
+            "as stream-v2\n",
+            "function   #!lua",
+        ] {
+            assert!(report.contains(line), "{line:?} in\n{report}");
+        }
+    }
+
+    #[test]
+    fn says_where_and_why_a_file_is_bad_in_one_line() {
+        let good = std::fs::read(fixture("redis-7.0.rdb")).unwrap();
+        let mut flipped = good.clone();
+        flipped[good.len() / 2] ^= 0x10;
+        assert!(
+            failure(b"")
+                .starts_with("byte 0, reading the header: the input ends here; the file is empty")
+        );
+        assert!(
+            failure(&good[..good.len() - 3])
+                .contains("reading the checksum: the input ends here; the file is cut short")
+        );
+        assert!(failure(b"*1\r\n$4\r\nPING\r\n").contains("this is not an RDB"));
+        assert!(failure(b"REDIS0099").contains("version REDIS0099 is newer"));
+        assert!(failure(&flipped).starts_with("byte "));
+        assert!(!failure(&flipped).contains('\n'));
+    }
+
+    #[test]
+    fn directories_and_missing_files_are_errors() {
+        assert!(
+            inspect(Path::new("/"))
+                .err()
+                .unwrap()
+                .to_string()
+                .contains("directory")
+        );
+        assert!(
+            inspect(Path::new("/nowhere/dump.rdb"))
+                .err()
+                .unwrap()
+                .to_string()
+                .contains("No such file")
+        );
+        assert_eq!(
+            check(&Check {
+                file: "/nowhere/dump.rdb".into()
+            }),
+            ExitCode::FAILURE
+        );
+    }
+}
