@@ -10,6 +10,8 @@
 )]
 
 mod client;
+mod clients;
 mod oracle;
 mod random;
 mod servers;
+mod traps;
