@@ -374,3 +374,7 @@ impl<S: Source, K: Sink> Decoder<'_, S, K> {
 const REDIS_VERSION_MAX: u16 = 12;
 /// Valkey's only version of its own so far. Source: valkey 9.0 rdb.h, `RDB_VERSION`.
 const VALKEY_VERSION: u16 = 80;
+
+#[cfg(test)]
+#[path = "decode_tests.rs"]
+mod tests;
