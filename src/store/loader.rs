@@ -37,15 +37,15 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Goes on with database `db`. Gives `false` when there is no such database.
+    /// Goes on with database `db`.
     ///
     /// # Errors
     /// [`DuplicateKey`] among what still waited.
-    pub fn select(&mut self, db: usize) -> Result<bool, DuplicateKey> {
+    pub fn select(&mut self, db: usize) -> Result<(), DuplicateKey> {
         self.finish()?;
         self.number = db;
         self.db = None;
-        Ok(db < self.spaces.databases())
+        Ok(())
     }
 
     /// Makes room for `keys` keys in the current database. A hint; the caller bounds it by what the input can hold.

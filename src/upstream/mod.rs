@@ -1,1 +1,9 @@
-//! The upstream room.
+//! The link to the primary: PSYNC from the follower's side.
+//!
+//! Async: connects, shakes hands, pumps bytes in and acknowledgements out, and comes back after any failure. It knows no
+//! store and no RDB: each connection that the primary accepts becomes a [`Link`], whose bytes the replica's writer thread
+//! reads at its own pace; when the connection ends the writer says where to resume ([`LinkEnd`]).
+
+mod link;
+
+pub use link::{Fault, Link, LinkEnd, NotReplId, Phase, Progress, ReplId, Resume, Start};

@@ -1,0 +1,75 @@
+//! What the writer tells about itself.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Counters of the writer, read by INFO, status and the progress display.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// The load under way, or the last one.
+    pub load: LoadFigures,
+    /// The stream.
+    pub stream: StreamFigures,
+    fault: Mutex<Option<String>>,
+}
+
+/// A snapshot's load.
+#[derive(Debug, Default)]
+pub struct LoadFigures {
+    /// Whether one is under way.
+    pub running: AtomicBool,
+    /// Loads that ended well.
+    pub completed: AtomicU64,
+    /// Loads that failed.
+    pub failed: AtomicU64,
+    /// Keys loaded so far.
+    pub keys: AtomicU64,
+    /// Keys that the snapshot announced so far; it may lie.
+    pub keys_expected: AtomicU64,
+    /// Bytes decoded so far.
+    pub bytes: AtomicU64,
+    /// The snapshot's size, 0 when it is not known.
+    pub bytes_expected: AtomicU64,
+}
+
+/// The command stream.
+#[derive(Debug, Default)]
+pub struct StreamFigures {
+    /// Commands applied.
+    pub commands: AtomicU64,
+    /// Commands that could not be applied: their keys are tainted.
+    pub failed: AtomicU64,
+    /// The offset of all that has been received, applied or not.
+    pub received: AtomicU64,
+}
+
+impl LoadFigures {
+    pub(super) fn start(&self, bytes_expected: u64) {
+        for figure in [&self.keys, &self.keys_expected, &self.bytes] {
+            figure.store(0, Ordering::Relaxed);
+        }
+        self.bytes_expected.store(bytes_expected, Ordering::Relaxed);
+        self.running.store(true, Ordering::Release);
+    }
+
+    pub(super) fn end(&self, completed: bool) {
+        let counter = if completed { &self.completed } else { &self.failed };
+        counter.fetch_add(1, Ordering::Relaxed);
+        self.running.store(false, Ordering::Release);
+    }
+}
+
+impl Figures {
+    /// Notes the last thing that went wrong.
+    pub(super) fn note_fault(&self, fault: String) {
+        if let Ok(mut last) = self.fault.lock() {
+            *last = Some(fault);
+        }
+    }
+
+    /// The last thing that went wrong with a load or the stream.
+    #[must_use]
+    pub fn last_fault(&self) -> Option<String> {
+        self.fault.lock().ok()?.clone()
+    }
+}

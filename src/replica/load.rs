@@ -1,0 +1,232 @@
+//! A full resync's payload: `$length` or `$EOF:mark`, an RDB, and for the latter the mark again.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use super::figures::LoadFigures;
+use crate::dialect::{Dialect, Family};
+use crate::limits::HANDSHAKE_LINE_BYTES_MAX;
+use crate::rdb::decode::{Sink, decode};
+use crate::rdb::error::SinkError;
+use crate::rdb::object::{Meta, Object};
+use crate::rdb::reader::Reader;
+use crate::rdb::source::Source;
+use crate::store::{DuplicateKey, Entry, Generation, Keyspaces, Loader, NewValue};
+use crate::value::Thresholds;
+
+/// Keys for which room is made on the snapshot's word alone: about 100 MB of empty table. Beyond it tables grow as keys come.
+const PRESIZED_KEYS_MAX: u64 = 4 << 20;
+
+/// The fewest bytes that a key takes in an RDB: type, key length, value length.
+const KEY_BYTES_MIN: u64 = 3;
+
+/// How many keys between two updates of the figures.
+const FIGURES_EVERY: u64 = 1024;
+
+/// The random mark's length in `$EOF:` payloads.
+const MARK_BYTES: usize = 40;
+
+/// Why a full resync's payload could not be loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(super) enum LoadError {
+    /// The RDB, or the connection in the middle of it.
+    #[error("reading the snapshot: {0}")]
+    Rdb(#[from] crate::rdb::error::Error),
+    /// The primary sends an error instead.
+    #[error("the primary could not send its snapshot: {0}")]
+    Refused(String),
+    /// The first line is no payload header.
+    #[error("the primary announces a snapshot with {0:?} instead of $<length> or $EOF:<mark>")]
+    Header(String),
+    /// The mark behind the RDB is not the one announced.
+    #[error("the bytes behind the snapshot, at offset {0}, are not the end mark that was announced")]
+    Mark(u64),
+    /// The RDB is shorter or longer than announced.
+    #[error("the snapshot takes {actual} bytes where {announced} were announced")]
+    Length {
+        /// Bytes announced.
+        announced: u64,
+        /// Bytes of the RDB.
+        actual: u64,
+    },
+}
+
+/// Why a decoded key was refused.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error(transparent)]
+    Duplicate(#[from] DuplicateKey),
+    #[error(transparent)]
+    Element(#[from] crate::store::DuplicateElement),
+    #[error("the primary uses database {0}; allow it with --databases {1} or more")]
+    Database(u64, u64),
+}
+
+impl From<Refusal> for SinkError {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal)
+    }
+}
+
+/// How a payload ends.
+#[derive(Debug, PartialEq, Eq)]
+enum Framing {
+    Length(u64),
+    Mark([u8; MARK_BYTES]),
+}
+
+impl Framing {
+    fn parse(line: &[u8]) -> Result<Self, LoadError> {
+        if let Some(message) = line.strip_prefix(b"-") {
+            return Err(LoadError::Refused(String::from_utf8_lossy(message).into_owned()));
+        }
+        let announced = line.strip_prefix(b"$");
+        let mark = announced.and_then(|rest| rest.strip_prefix(b"EOF:")?.try_into().ok()).map(Self::Mark);
+        let length = || crate::resp::parse_integer(announced?).and_then(|length| u64::try_from(length).ok());
+        mark.or_else(|| length().map(Self::Length))
+            .ok_or_else(|| LoadError::Header(String::from_utf8_lossy(line.get(..line.len().min(80)).unwrap_or_default()).into_owned()))
+    }
+}
+
+/// A snapshot in memory.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) generation: Arc<Generation>,
+    /// The database that was selected in the stream when the snapshot was taken.
+    pub(super) stream_db: usize,
+}
+
+/// Reads a payload, from the keep-alive newlines before its header to its last byte.
+///
+/// # Errors
+/// [`LoadError`]; what has been loaded is dropped.
+pub(super) fn payload<S: Source>(reader: &mut Reader<S>, databases: usize, figures: &LoadFigures) -> Result<Loaded, LoadError> {
+    let framing = loop {
+        // A primary that is still saving sends a bare newline now and then.
+        let line = reader.read_line(HANDSHAKE_LINE_BYTES_MAX)?;
+        if !line.is_empty() {
+            break Framing::parse(line)?;
+        }
+    };
+    let announced = if let Framing::Length(length) = framing { length } else { 0 };
+    figures.start(announced);
+    let result = rdb(reader, databases, announced, figures).and_then(|loaded| {
+        end(reader, &framing)?;
+        Ok(loaded)
+    });
+    figures.end(result.is_ok());
+    result
+}
+
+fn rdb<S: Source>(reader: &mut Reader<S>, databases: usize, announced: u64, figures: &LoadFigures) -> Result<Loaded, LoadError> {
+    let spaces = Keyspaces::new(databases);
+    let mut snapshot = Snapshot {
+        loader: Loader::new(&spaces),
+        databases,
+        keys_max: if announced == 0 { PRESIZED_KEYS_MAX } else { PRESIZED_KEYS_MAX.min(announced / KEY_BYTES_MIN) },
+        thresholds: Thresholds::default(),
+        figures,
+        keys: 0,
+        facts: Facts::default(),
+    };
+    reader.mark_start();
+    let summary = decode(reader, &mut snapshot)?;
+    snapshot.loader.finish().map_err(|duplicate| reader.error(SinkError::from(Refusal::from(duplicate))))?;
+    figures.keys.store(snapshot.keys, Ordering::Relaxed);
+    let Facts { dialect, stream_db, functions } = snapshot.facts;
+    if announced != 0 && summary.bytes != announced {
+        return Err(LoadError::Length { announced, actual: summary.bytes });
+    }
+    let generation = Arc::new(Generation { spaces, dialect: dialect.unwrap_or_default(), functions });
+    Ok(Loaded { generation, stream_db })
+}
+
+/// The end of the RDB has been found by decoding it, never by looking for the mark, which a value may contain.
+fn end<S: Source>(reader: &mut Reader<S>, framing: &Framing) -> Result<(), LoadError> {
+    let Framing::Mark(mark) = framing else { return Ok(()) };
+    let at = reader.position();
+    let found = reader.array::<MARK_BYTES>()?;
+    if found == *mark { Ok(()) } else { Err(LoadError::Mark(at)) }
+}
+
+/// What the aux fields and functions of a snapshot say.
+#[derive(Default)]
+struct Facts {
+    dialect: Option<Dialect>,
+    stream_db: usize,
+    functions: Vec<Bytes>,
+}
+
+/// Takes the decoder's events into a new generation.
+struct Snapshot<'a> {
+    loader: Loader<'a>,
+    databases: usize,
+    keys_max: u64,
+    thresholds: Thresholds,
+    figures: &'a LoadFigures,
+    keys: u64,
+    facts: Facts,
+}
+
+impl Sink for Snapshot<'_> {
+    fn aux(&mut self, name: &[u8], value: &[u8]) -> Result<(), SinkError> {
+        let text = std::str::from_utf8(value).unwrap_or_default();
+        match name {
+            b"redis-ver" => self.facts.dialect = self.facts.dialect.or(Dialect::parse(Family::Redis, text)),
+            b"valkey-ver" => self.facts.dialect = Dialect::parse(Family::Valkey, text).or(self.facts.dialect),
+            b"repl-stream-db" => self.facts.stream_db = text.parse().unwrap_or(0),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn select_db(&mut self, db: u64) -> Result<(), SinkError> {
+        let number = usize::try_from(db).unwrap_or(usize::MAX);
+        if number >= self.databases {
+            return Err(Refusal::Database(db, db.saturating_add(1)).into());
+        }
+        Ok(self.loader.select(number).map_err(Refusal::from)?)
+    }
+
+    fn resize_db(&mut self, keys: u64, _expires: u64) -> Result<(), SinkError> {
+        self.figures.keys_expected.fetch_add(keys, Ordering::Relaxed);
+        self.loader.reserve(usize::try_from(keys.min(self.keys_max)).unwrap_or(0));
+        Ok(())
+    }
+
+    fn function(&mut self, code: &[u8]) -> Result<(), SinkError> {
+        self.facts.functions.push(Bytes::copy_from_slice(code));
+        Ok(())
+    }
+
+    #[inline]
+    fn key(&mut self, _db: u64, key: &[u8], meta: Meta, object: Object<'_>) -> Result<(), SinkError> {
+        let value = NewValue::from_rdb(object, &self.thresholds).map_err(Refusal::from)?;
+        self.loader.insert(Entry::new(key, meta.expire_at_ms, value)).map_err(Refusal::from)?;
+        self.keys += 1;
+        if self.keys.is_multiple_of(FIGURES_EVERY) {
+            self.figures.keys.store(self.keys, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_both_ways_in_which_a_payload_is_framed() {
+        let mark = "0123456789abcdef0123456789abcdef01234567";
+        assert_eq!(Framing::parse(b"$1234").ok(), Some(Framing::Length(1234)));
+        let framing = Framing::parse(format!("$EOF:{mark}").as_bytes()).ok();
+        assert_eq!(framing, mark.as_bytes().try_into().ok().map(Framing::Mark));
+        for wrong in ["$", "$-1", "$EOF:short", "*1", "1234"] {
+            assert!(matches!(Framing::parse(wrong.as_bytes()), Err(LoadError::Header(_))), "{wrong}");
+        }
+        assert!(matches!(Framing::parse(b"-ERR no"), Err(LoadError::Refused(_))));
+    }
+}

@@ -1,0 +1,249 @@
+//! Applying the command stream.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use smallvec::SmallVec;
+
+use super::figures::StreamFigures;
+use crate::command::{self, Command};
+use crate::limits::{STREAM_WORD_BYTES_MAX, STREAM_WORDS_MAX};
+use crate::resp::{Args, ProtocolError, RequestLimits, RequestParser, Span, Step};
+use crate::store::{Generation, Slot};
+use crate::upstream::Progress;
+
+/// A buffer larger than this is given back once it is empty: one huge value must not be held for ever.
+const KEPT_BUFFER_BYTES_MAX: usize = 1 << 20;
+
+/// What cannot be followed any further: the position is lost, a full resync must come.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(super) enum StreamError {
+    /// The bytes are no commands.
+    #[error("the stream at offset {offset} is not a command: {cause}")]
+    Protocol {
+        /// Where the unreadable command starts.
+        offset: u64,
+        /// What is wrong with it.
+        cause: ProtocolError,
+    },
+    /// A database that we were not told to have.
+    #[error("the primary uses database {0}; allow it with --databases {1} or more")]
+    Database(i64, i64),
+    /// EXEC without MULTI, or MULTI inside MULTI.
+    #[error("the stream at offset {0} has an unexpected {1}")]
+    Nesting(u64, &'static str),
+}
+
+/// A place in the stream between two commands, and what belongs to it.
+#[derive(Debug, Clone)]
+pub(super) struct Position {
+    /// Bytes of the stream up to here.
+    pub(super) offset: u64,
+    /// The database that the next command works in.
+    pub(super) db: usize,
+    /// What the stream applies to.
+    pub(super) generation: Arc<Generation>,
+}
+
+/// Commands between MULTI and EXEC, kept until the whole can be applied.
+#[derive(Debug, Default)]
+struct Queue {
+    words: Vec<u8>,
+    spans: Vec<Span>,
+    commands: Vec<Queued>,
+}
+
+#[derive(Debug)]
+struct Queued {
+    db: usize,
+    command: &'static Command,
+    first: usize,
+    len: usize,
+}
+
+impl Queue {
+    fn push(&mut self, db: usize, command: &'static Command, args: Args<'_>) {
+        let first = self.spans.len();
+        for word in args.iter() {
+            self.spans.push(Span { start: self.words.len(), len: word.len() });
+            self.words.extend_from_slice(word);
+        }
+        self.commands.push(Queued { db, command, first, len: args.len() });
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (usize, &'static Command, Args<'_>)> {
+        self.commands.iter().map(|queued| {
+            let spans = self.spans.get(queued.first..queued.first + queued.len).unwrap_or_default();
+            (queued.db, queued.command, Args::new(&self.words, spans))
+        })
+    }
+}
+
+/// Takes bytes, applies commands, moves the position.
+pub(super) struct Applier<'a> {
+    position: Position,
+    /// Where reading is: the position plus the commands of an unfinished MULTI.
+    read_offset: u64,
+    db: usize,
+    queue: Option<Queue>,
+    parser: RequestParser,
+    buffer: Vec<u8>,
+    progress: &'a Progress,
+    figures: &'a StreamFigures,
+}
+
+impl<'a> Applier<'a> {
+    /// Goes on at `position`.
+    pub(super) fn new(position: Position, progress: &'a Progress, figures: &'a StreamFigures) -> Self {
+        let limits = RequestLimits { words_max: STREAM_WORDS_MAX, word_bytes_max: STREAM_WORD_BYTES_MAX, inline: false };
+        Self {
+            read_offset: position.offset,
+            db: position.db,
+            position,
+            queue: None,
+            parser: RequestParser::new(limits),
+            buffer: Vec::new(),
+            progress,
+            figures,
+        }
+    }
+
+    /// Where the last whole unit ended. What has been read beyond it, of a command or of a MULTI, is forgotten.
+    pub(super) fn into_position(self) -> Position {
+        self.position
+    }
+
+    /// Applies every command that ends in `chunk`.
+    ///
+    /// # Errors
+    /// [`StreamError`]; the position then stays where the last whole unit ended.
+    pub(super) fn feed(&mut self, chunk: &[u8]) -> Result<(), StreamError> {
+        self.figures.received.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut parser = std::mem::replace(&mut self.parser, RequestParser::new(RequestLimits { words_max: 0, word_bytes_max: 0, inline: false }));
+        buffer.extend_from_slice(chunk);
+        let mut used = 0;
+        let result = loop {
+            match parser.step(buffer.get(used..).unwrap_or_default()) {
+                Ok(Step::NeedMore) => break Ok(()),
+                Ok(Step::Command(args, taken)) => {
+                    used += taken;
+                    if let Err(error) = self.command(args, taken as u64) {
+                        break Err(error);
+                    }
+                }
+                Err(cause) => break Err(StreamError::Protocol { offset: self.read_offset, cause }),
+            }
+        };
+        buffer.drain(..used);
+        if buffer.is_empty() {
+            buffer.shrink_to(KEPT_BUFFER_BYTES_MAX);
+        }
+        (self.buffer, self.parser) = (buffer, parser);
+        result
+    }
+
+    fn command(&mut self, args: Args<'_>, taken: u64) -> Result<(), StreamError> {
+        match command::lookup(args.at(0)) {
+            Some(row) if row.apply.is_some() && row.subcommands.is_empty() => self.data(row, args),
+            _ => self.control(args)?,
+        }
+        self.read_offset += taken;
+        if self.queue.is_none() {
+            self.position.offset = self.read_offset;
+            self.position.db = self.db;
+            self.progress.set_applied(self.read_offset);
+        }
+        Ok(())
+    }
+
+    /// Everything that is not simply a write that we can apply.
+    fn control(&mut self, args: Args<'_>) -> Result<(), StreamError> {
+        let name = args.at(0).to_ascii_lowercase();
+        match name.as_slice() {
+            b"" | b"ping" | b"publish" | b"spublish" => {}
+            // Scripts and functions are kept by the primary; what they write comes as commands.
+            b"script" | b"function" => {}
+            b"select" => self.select(args)?,
+            b"multi" if self.queue.is_none() => self.queue = Some(Queue::default()),
+            b"multi" => return Err(StreamError::Nesting(self.read_offset, "MULTI")),
+            b"exec" => {
+                let queue = self.queue.take().ok_or(StreamError::Nesting(self.read_offset, "EXEC"))?;
+                self.exec(&queue);
+            }
+            b"replconf" => {
+                if args.is(1, "getack") {
+                    self.progress.request_ack();
+                }
+            }
+            // Sent when it refreshed a counter inside the value, which it thereby changes.
+            b"pfcount" => args.from(1).iter().for_each(|key| self.taint_key(key)),
+            _ => match command::resolve(args) {
+                Ok(row) if row.is_write() || row.apply.is_some() => self.data(row, args),
+                _ => self.unknown(args),
+            },
+        }
+        Ok(())
+    }
+
+    fn select(&mut self, args: Args<'_>) -> Result<(), StreamError> {
+        let number = crate::resp::parse_integer(args.at(1)).unwrap_or(-1);
+        let databases = self.position.generation.spaces.databases();
+        self.db = usize::try_from(number)
+            .ok()
+            .filter(|db| *db < databases)
+            .ok_or(StreamError::Database(number, number.saturating_add(1)))?;
+        Ok(())
+    }
+
+    fn data(&mut self, row: &'static Command, args: Args<'_>) {
+        if let Some(queue) = &mut self.queue {
+            return queue.push(self.db, row, args);
+        }
+        let spaces = &self.position.generation.spaces;
+        let mut slots: SmallVec<[Slot; 4]> = SmallVec::new();
+        command::slots(row, spaces, self.db, args, &mut slots);
+        let mut tx = spaces.write(self.db, slots);
+        let result = command::apply(&mut tx, spaces, row, args);
+        drop(tx);
+        self.count(row, args, result);
+    }
+
+    /// Applies a whole transaction under all its locks: no reader sees a part of it.
+    fn exec(&self, queue: &Queue) {
+        let spaces = &self.position.generation.spaces;
+        let mut slots: SmallVec<[Slot; 4]> = SmallVec::new();
+        for (db, row, args) in queue.iter() {
+            command::slots(row, spaces, db, args, &mut slots);
+        }
+        let mut tx = spaces.write(self.db, slots);
+        for (db, row, args) in queue.iter() {
+            let result = tx.select(db).map_err(Into::into).and_then(|()| command::apply(&mut tx, spaces, row, args));
+            self.count(row, args, result);
+        }
+    }
+
+    fn count(&self, row: &Command, args: Args<'_>, result: Result<(), command::Error>) {
+        self.figures.commands.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = result {
+            self.figures.failed.fetch_add(1, Ordering::Relaxed);
+            let key = String::from_utf8_lossy(args.get(1).unwrap_or_default());
+            tracing::warn!(command = row.name, %key, offset = self.read_offset, %error, "a write could not be applied: its keys answer TAINTED until the next full sync");
+        }
+    }
+
+    fn taint_key(&self, key: &[u8]) {
+        let db = u32::try_from(self.db).unwrap_or(u32::MAX);
+        self.position.generation.spaces.taints().add(db, key);
+        self.figures.failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A command of which we do not even know the keys: nothing can be vouched for any more.
+    fn unknown(&self, args: Args<'_>) {
+        let name = String::from_utf8_lossy(args.at(0));
+        tracing::error!(command = %name, offset = self.read_offset, "an unknown command came from the primary: all keys answer TAINTED until the next full sync");
+        self.position.generation.spaces.taints().add_everything();
+        self.figures.failed.fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,164 @@
+//! What passes between the link's task and the writer thread.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+/// A replication id: 40 characters that name one history of writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ReplId([u8; 40]);
+
+/// Text that is not a replication id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a replication id is 40 letters and digits")]
+pub struct NotReplId;
+
+impl FromStr for ReplId {
+    type Err = NotReplId;
+
+    fn from_str(text: &str) -> Result<Self, NotReplId> {
+        let bytes: [u8; 40] = text.as_bytes().try_into().map_err(|_| NotReplId)?;
+        if bytes.iter().all(u8::is_ascii_alphanumeric) { Ok(Self(bytes)) } else { Err(NotReplId) }
+    }
+}
+
+impl fmt::Display for ReplId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&self.0).unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for ReplId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReplId({self})")
+    }
+}
+
+/// How the primary answered PSYNC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// A snapshot follows, then the stream from `offset + 1`.
+    Full {
+        /// The history's id.
+        replid: ReplId,
+        /// Its offset at the snapshot.
+        offset: u64,
+    },
+    /// The stream goes on where [`Resume`] asked.
+    Continue {
+        /// The history's new id, if it has changed.
+        replid: Option<ReplId>,
+    },
+}
+
+/// Where a lost link is taken up again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resume {
+    /// The history's id.
+    pub replid: ReplId,
+    /// Bytes of it that have been applied; PSYNC asks for the next one.
+    pub offset: u64,
+}
+
+/// Why the writer gave a link up, in words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Fault(String);
+
+impl Fault {
+    /// A fault with that description.
+    pub fn new(description: impl Into<String>) -> Self {
+        Self(description.into())
+    }
+}
+
+/// What the writer says when it is done with a link.
+#[derive(Debug)]
+pub struct LinkEnd {
+    /// Where to resume; `None` asks for a full resync.
+    pub resume: Option<Resume>,
+    /// What was wrong with the link's bytes, if they and not the connection ended it.
+    pub fault: Option<Fault>,
+}
+
+/// One accepted connection.
+#[derive(Debug)]
+pub struct Link {
+    /// How it starts.
+    pub start: Start,
+    /// Everything that comes behind the reply to PSYNC. Ends with the connection; dropping it closes the connection.
+    pub bytes: mpsc::Receiver<Bytes>,
+    /// Where the writer says that it is done.
+    pub done: oneshot::Sender<LinkEnd>,
+}
+
+/// What the writer is doing with the link's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// Nothing: there is no link.
+    Idle,
+    /// Loading a snapshot.
+    Transfer,
+    /// Applying the stream.
+    Streaming,
+}
+
+/// The writer's progress, for the acknowledgements.
+#[derive(Debug, Default)]
+pub struct Progress {
+    applied: AtomicU64,
+    phase: AtomicU8,
+    ack: Notify,
+}
+
+impl Progress {
+    /// Bytes of the stream that have been applied and are visible.
+    pub fn applied(&self) -> u64 {
+        self.applied.load(Ordering::Acquire)
+    }
+
+    /// What the writer is doing.
+    pub fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            1 => Phase::Transfer,
+            2 => Phase::Streaming,
+            _ => Phase::Idle,
+        }
+    }
+
+    /// Waits until an acknowledgement is wanted at once.
+    pub async fn ack_wanted(&self) {
+        self.ack.notified().await;
+    }
+
+    /// The writer has applied everything up to `offset`.
+    pub fn set_applied(&self, offset: u64) {
+        self.applied.store(offset, Ordering::Release);
+    }
+
+    /// The primary asks for an acknowledgement.
+    pub fn request_ack(&self) {
+        self.ack.notify_one();
+    }
+
+    /// A snapshot is being loaded.
+    pub fn start_transfer(&self) {
+        self.phase.store(Phase::Transfer as u8, Ordering::Release);
+    }
+
+    /// The stream is being applied from `offset` on; the primary is told so at once.
+    pub fn start_stream(&self, offset: u64) {
+        self.set_applied(offset);
+        self.phase.store(Phase::Streaming as u8, Ordering::Release);
+        self.request_ack();
+    }
+
+    /// There is no link any more.
+    pub fn set_idle(&self) {
+        self.phase.store(Phase::Idle as u8, Ordering::Release);
+    }
+}
