@@ -53,7 +53,11 @@ impl LoadFigures {
     }
 
     pub(super) fn end(&self, completed: bool) {
-        let counter = if completed { &self.completed } else { &self.failed };
+        let counter = if completed {
+            &self.completed
+        } else {
+            &self.failed
+        };
         counter.fetch_add(1, Ordering::Relaxed);
         self.running.store(false, Ordering::Release);
     }

@@ -42,7 +42,9 @@ pub(super) enum LoadError {
     #[error("the primary announces a snapshot with {0:?} instead of $<length> or $EOF:<mark>")]
     Header(String),
     /// The mark behind the RDB is not the one announced.
-    #[error("the bytes behind the snapshot, at offset {0}, are not the end mark that was announced")]
+    #[error(
+        "the bytes behind the snapshot, at offset {0}, are not the end mark that was announced"
+    )]
     Mark(u64),
     /// The RDB is shorter or longer than announced.
     #[error("the snapshot takes {actual} bytes where {announced} were announced")]
@@ -81,13 +83,22 @@ enum Framing {
 impl Framing {
     fn parse(line: &[u8]) -> Result<Self, LoadError> {
         if let Some(message) = line.strip_prefix(b"-") {
-            return Err(LoadError::Refused(String::from_utf8_lossy(message).into_owned()));
+            return Err(LoadError::Refused(
+                String::from_utf8_lossy(message).into_owned(),
+            ));
         }
         let announced = line.strip_prefix(b"$");
-        let mark = announced.and_then(|rest| rest.strip_prefix(b"EOF:")?.try_into().ok()).map(Self::Mark);
-        let length = || crate::resp::parse_integer(announced?).and_then(|length| u64::try_from(length).ok());
-        mark.or_else(|| length().map(Self::Length))
-            .ok_or_else(|| LoadError::Header(String::from_utf8_lossy(line.get(..line.len().min(80)).unwrap_or_default()).into_owned()))
+        let mark = announced
+            .and_then(|rest| rest.strip_prefix(b"EOF:")?.try_into().ok())
+            .map(Self::Mark);
+        let length =
+            || crate::resp::parse_integer(announced?).and_then(|length| u64::try_from(length).ok());
+        mark.or_else(|| length().map(Self::Length)).ok_or_else(|| {
+            LoadError::Header(
+                String::from_utf8_lossy(line.get(..line.len().min(80)).unwrap_or_default())
+                    .into_owned(),
+            )
+        })
     }
 }
 
@@ -103,7 +114,11 @@ pub(super) struct Loaded {
 ///
 /// # Errors
 /// [`LoadError`]; what has been loaded is dropped.
-pub(super) fn payload<S: Source>(reader: &mut Reader<S>, databases: usize, figures: &LoadFigures) -> Result<Loaded, LoadError> {
+pub(super) fn payload<S: Source>(
+    reader: &mut Reader<S>,
+    databases: usize,
+    figures: &LoadFigures,
+) -> Result<Loaded, LoadError> {
     let framing = loop {
         // A primary that is still saving sends a bare newline now and then.
         let line = reader.read_line(HANDSHAKE_LINE_BYTES_MAX)?;
@@ -111,7 +126,11 @@ pub(super) fn payload<S: Source>(reader: &mut Reader<S>, databases: usize, figur
             break Framing::parse(line)?;
         }
     };
-    let announced = if let Framing::Length(length) = framing { length } else { 0 };
+    let announced = if let Framing::Length(length) = framing {
+        length
+    } else {
+        0
+    };
     figures.start(announced);
     let result = rdb(reader, databases, announced, figures).and_then(|loaded| {
         end(reader, &framing)?;
@@ -121,12 +140,21 @@ pub(super) fn payload<S: Source>(reader: &mut Reader<S>, databases: usize, figur
     result
 }
 
-fn rdb<S: Source>(reader: &mut Reader<S>, databases: usize, announced: u64, figures: &LoadFigures) -> Result<Loaded, LoadError> {
+fn rdb<S: Source>(
+    reader: &mut Reader<S>,
+    databases: usize,
+    announced: u64,
+    figures: &LoadFigures,
+) -> Result<Loaded, LoadError> {
     let spaces = Keyspaces::new(databases);
     let mut snapshot = Snapshot {
         loader: Loader::new(&spaces),
         databases,
-        keys_max: if announced == 0 { PRESIZED_KEYS_MAX } else { PRESIZED_KEYS_MAX.min(announced / KEY_BYTES_MIN) },
+        keys_max: if announced == 0 {
+            PRESIZED_KEYS_MAX
+        } else {
+            PRESIZED_KEYS_MAX.min(announced / KEY_BYTES_MIN)
+        },
         thresholds: Thresholds::default(),
         figures,
         keys: 0,
@@ -134,22 +162,45 @@ fn rdb<S: Source>(reader: &mut Reader<S>, databases: usize, announced: u64, figu
     };
     reader.mark_start();
     let summary = decode(reader, &mut snapshot)?;
-    snapshot.loader.finish().map_err(|duplicate| reader.error(SinkError::from(Refusal::from(duplicate))))?;
+    snapshot
+        .loader
+        .finish()
+        .map_err(|duplicate| reader.error(SinkError::from(Refusal::from(duplicate))))?;
     figures.keys.store(snapshot.keys, Ordering::Relaxed);
-    let Facts { dialect, stream_db, functions } = snapshot.facts;
+    let Facts {
+        dialect,
+        stream_db,
+        functions,
+    } = snapshot.facts;
     if announced != 0 && summary.bytes != announced {
-        return Err(LoadError::Length { announced, actual: summary.bytes });
+        return Err(LoadError::Length {
+            announced,
+            actual: summary.bytes,
+        });
     }
-    let generation = Arc::new(Generation { spaces, dialect: dialect.unwrap_or_default(), functions });
-    Ok(Loaded { generation, stream_db })
+    let generation = Arc::new(Generation {
+        spaces,
+        dialect: dialect.unwrap_or_default(),
+        functions,
+    });
+    Ok(Loaded {
+        generation,
+        stream_db,
+    })
 }
 
 /// The end of the RDB has been found by decoding it, never by looking for the mark, which a value may contain.
 fn end<S: Source>(reader: &mut Reader<S>, framing: &Framing) -> Result<(), LoadError> {
-    let Framing::Mark(mark) = framing else { return Ok(()) };
+    let Framing::Mark(mark) = framing else {
+        return Ok(());
+    };
     let at = reader.position();
     let found = reader.array::<MARK_BYTES>()?;
-    if found == *mark { Ok(()) } else { Err(LoadError::Mark(at)) }
+    if found == *mark {
+        Ok(())
+    } else {
+        Err(LoadError::Mark(at))
+    }
 }
 
 /// What the aux fields and functions of a snapshot say.
@@ -175,8 +226,12 @@ impl Sink for Snapshot<'_> {
     fn aux(&mut self, name: &[u8], value: &[u8]) -> Result<(), SinkError> {
         let text = std::str::from_utf8(value).unwrap_or_default();
         match name {
-            b"redis-ver" => self.facts.dialect = self.facts.dialect.or(Dialect::parse(Family::Redis, text)),
-            b"valkey-ver" => self.facts.dialect = Dialect::parse(Family::Valkey, text).or(self.facts.dialect),
+            b"redis-ver" => {
+                self.facts.dialect = self.facts.dialect.or(Dialect::parse(Family::Redis, text))
+            }
+            b"valkey-ver" => {
+                self.facts.dialect = Dialect::parse(Family::Valkey, text).or(self.facts.dialect)
+            }
             b"repl-stream-db" => self.facts.stream_db = text.parse().unwrap_or(0),
             _ => {}
         }
@@ -192,8 +247,11 @@ impl Sink for Snapshot<'_> {
     }
 
     fn resize_db(&mut self, keys: u64, _expires: u64) -> Result<(), SinkError> {
-        self.figures.keys_expected.fetch_add(keys, Ordering::Relaxed);
-        self.loader.reserve(usize::try_from(keys.min(self.keys_max)).unwrap_or(0));
+        self.figures
+            .keys_expected
+            .fetch_add(keys, Ordering::Relaxed);
+        self.loader
+            .reserve(usize::try_from(keys.min(self.keys_max)).unwrap_or(0));
         Ok(())
     }
 
@@ -203,9 +261,17 @@ impl Sink for Snapshot<'_> {
     }
 
     #[inline]
-    fn key(&mut self, _db: u64, key: &[u8], meta: Meta, object: Object<'_>) -> Result<(), SinkError> {
+    fn key(
+        &mut self,
+        _db: u64,
+        key: &[u8],
+        meta: Meta,
+        object: Object<'_>,
+    ) -> Result<(), SinkError> {
         let value = NewValue::from_rdb(object, &self.thresholds).map_err(Refusal::from)?;
-        self.loader.insert(Entry::new(key, meta.expire_at_ms, value)).map_err(Refusal::from)?;
+        self.loader
+            .insert(Entry::new(key, meta.expire_at_ms, value))
+            .map_err(Refusal::from)?;
         self.keys += 1;
         if self.keys.is_multiple_of(FIGURES_EVERY) {
             self.figures.keys.store(self.keys, Ordering::Relaxed);
@@ -225,8 +291,14 @@ mod tests {
         let framing = Framing::parse(format!("$EOF:{mark}").as_bytes()).ok();
         assert_eq!(framing, mark.as_bytes().try_into().ok().map(Framing::Mark));
         for wrong in ["$", "$-1", "$EOF:short", "*1", "1234"] {
-            assert!(matches!(Framing::parse(wrong.as_bytes()), Err(LoadError::Header(_))), "{wrong}");
+            assert!(
+                matches!(Framing::parse(wrong.as_bytes()), Err(LoadError::Header(_))),
+                "{wrong}"
+            );
         }
-        assert!(matches!(Framing::parse(b"-ERR no"), Err(LoadError::Refused(_))));
+        assert!(matches!(
+            Framing::parse(b"-ERR no"),
+            Err(LoadError::Refused(_))
+        ));
     }
 }

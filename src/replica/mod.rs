@@ -14,4 +14,3 @@ mod stream;
 mod writer;
 
 pub use figures::{Figures, LoadFigures, StreamFigures};
-

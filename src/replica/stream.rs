@@ -66,15 +66,26 @@ impl Queue {
     fn push(&mut self, db: usize, command: &'static Command, args: Args<'_>) {
         let first = self.spans.len();
         for word in args.iter() {
-            self.spans.push(Span { start: self.words.len(), len: word.len() });
+            self.spans.push(Span {
+                start: self.words.len(),
+                len: word.len(),
+            });
             self.words.extend_from_slice(word);
         }
-        self.commands.push(Queued { db, command, first, len: args.len() });
+        self.commands.push(Queued {
+            db,
+            command,
+            first,
+            len: args.len(),
+        });
     }
 
     fn iter(&self) -> impl Iterator<Item = (usize, &'static Command, Args<'_>)> {
         self.commands.iter().map(|queued| {
-            let spans = self.spans.get(queued.first..queued.first + queued.len).unwrap_or_default();
+            let spans = self
+                .spans
+                .get(queued.first..queued.first + queued.len)
+                .unwrap_or_default();
             (queued.db, queued.command, Args::new(&self.words, spans))
         })
     }
@@ -95,8 +106,16 @@ pub(super) struct Applier<'a> {
 
 impl<'a> Applier<'a> {
     /// Goes on at `position`.
-    pub(super) fn new(position: Position, progress: &'a Progress, figures: &'a StreamFigures) -> Self {
-        let limits = RequestLimits { words_max: STREAM_WORDS_MAX, word_bytes_max: STREAM_WORD_BYTES_MAX, inline: false };
+    pub(super) fn new(
+        position: Position,
+        progress: &'a Progress,
+        figures: &'a StreamFigures,
+    ) -> Self {
+        let limits = RequestLimits {
+            words_max: STREAM_WORDS_MAX,
+            word_bytes_max: STREAM_WORD_BYTES_MAX,
+            inline: false,
+        };
         Self {
             read_offset: position.offset,
             db: position.db,
@@ -119,9 +138,18 @@ impl<'a> Applier<'a> {
     /// # Errors
     /// [`StreamError`]; the position then stays where the last whole unit ended.
     pub(super) fn feed(&mut self, chunk: &[u8]) -> Result<(), StreamError> {
-        self.figures.received.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        self.figures
+            .received
+            .fetch_add(chunk.len() as u64, Ordering::Relaxed);
         let mut buffer = std::mem::take(&mut self.buffer);
-        let mut parser = std::mem::replace(&mut self.parser, RequestParser::new(RequestLimits { words_max: 0, word_bytes_max: 0, inline: false }));
+        let mut parser = std::mem::replace(
+            &mut self.parser,
+            RequestParser::new(RequestLimits {
+                words_max: 0,
+                word_bytes_max: 0,
+                inline: false,
+            }),
+        );
         buffer.extend_from_slice(chunk);
         let mut used = 0;
         let result = loop {
@@ -133,7 +161,12 @@ impl<'a> Applier<'a> {
                         break Err(error);
                     }
                 }
-                Err(cause) => break Err(StreamError::Protocol { offset: self.read_offset, cause }),
+                Err(cause) => {
+                    break Err(StreamError::Protocol {
+                        offset: self.read_offset,
+                        cause,
+                    });
+                }
             }
         };
         buffer.drain(..used);
@@ -169,7 +202,10 @@ impl<'a> Applier<'a> {
             b"multi" if self.queue.is_none() => self.queue = Some(Queue::default()),
             b"multi" => return Err(StreamError::Nesting(self.read_offset, "MULTI")),
             b"exec" => {
-                let queue = self.queue.take().ok_or(StreamError::Nesting(self.read_offset, "EXEC"))?;
+                let queue = self
+                    .queue
+                    .take()
+                    .ok_or(StreamError::Nesting(self.read_offset, "EXEC"))?;
                 self.exec(&queue);
             }
             b"replconf" => {
@@ -219,7 +255,10 @@ impl<'a> Applier<'a> {
         }
         let mut tx = spaces.write(self.db, slots);
         for (db, row, args) in queue.iter() {
-            let result = tx.select(db).map_err(Into::into).and_then(|()| command::apply(&mut tx, spaces, row, args));
+            let result = tx
+                .select(db)
+                .map_err(Into::into)
+                .and_then(|()| command::apply(&mut tx, spaces, row, args));
             self.count(row, args, result);
         }
     }

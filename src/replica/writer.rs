@@ -41,7 +41,10 @@ impl Writer {
             if let Some(fault) = &fault {
                 self.figures.note_fault(fault.to_string());
             }
-            let resume = self.lineage.as_ref().map(|(replid, position)| Resume { replid: *replid, offset: position.offset });
+            let resume = self.lineage.as_ref().map(|(replid, position)| Resume {
+                replid: *replid,
+                offset: position.offset,
+            });
             // Nobody waits for the answer when the upstream is being stopped.
             let _ = link.done.send(LinkEnd { resume, fault });
         }
@@ -52,7 +55,9 @@ impl Writer {
             Start::Full { replid, offset } => self.load(replid, offset, source)?,
             Start::Continue { replid } => {
                 let Some((current, position)) = &mut self.lineage else {
-                    return Err(Fault::new("the primary continues a stream that we do not hold"));
+                    return Err(Fault::new(
+                        "the primary continues a stream that we do not hold",
+                    ));
                 };
                 // After a failover the stream goes on under the new primary's id.
                 *current = replid.unwrap_or_else(|| *current);
@@ -64,12 +69,22 @@ impl Writer {
     }
 
     /// Loads a snapshot beside what is served, then serves it. On a failure the old generation stays.
-    fn load(&mut self, replid: ReplId, offset: u64, source: LinkSource) -> Result<(Bytes, LinkSource), Fault> {
+    fn load(
+        &mut self,
+        replid: ReplId,
+        offset: u64,
+        source: LinkSource,
+    ) -> Result<(Bytes, LinkSource), Fault> {
         self.progress.start_transfer();
         let mut reader = Reader::new(source);
-        let loaded = load::payload(&mut reader, self.databases, &self.figures.load).map_err(|error| fault_of(&error))?;
+        let loaded = load::payload(&mut reader, self.databases, &self.figures.load)
+            .map_err(|error| fault_of(&error))?;
         let old = self.served.swap_in(Arc::clone(&loaded.generation));
-        let position = Position { offset, db: loaded.stream_db, generation: loaded.generation };
+        let position = Position {
+            offset,
+            db: loaded.stream_db,
+            generation: loaded.generation,
+        };
         self.lineage = Some((replid, position));
         self.progress.start_stream(offset);
         drop_aside(old);
@@ -77,8 +92,13 @@ impl Writer {
     }
 
     fn stream(&mut self, rest: Bytes, mut source: LinkSource) -> Result<(), Fault> {
-        let Some((replid, position)) = self.lineage.take() else { return Ok(()) };
-        self.figures.stream.received.store(position.offset, std::sync::atomic::Ordering::Relaxed);
+        let Some((replid, position)) = self.lineage.take() else {
+            return Ok(());
+        };
+        self.figures
+            .stream
+            .received
+            .store(position.offset, std::sync::atomic::Ordering::Relaxed);
         let mut applier = Applier::new(position, &self.progress, &self.figures.stream);
         let mut result = applier.feed(&rest);
         while result.is_ok() {
@@ -106,6 +126,8 @@ fn fault_of(error: &LoadError) -> Fault {
 fn drop_aside<T: Send + 'static>(old: Option<T>) {
     if let Some(old) = old {
         // If no thread can be started the closure, and with it the generation, is dropped right here.
-        let _ = std::thread::Builder::new().name("redtail-free".to_owned()).spawn(move || drop(old));
+        let _ = std::thread::Builder::new()
+            .name("redtail-free".to_owned())
+            .spawn(move || drop(old));
     }
 }

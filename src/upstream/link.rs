@@ -21,7 +21,11 @@ impl FromStr for ReplId {
 
     fn from_str(text: &str) -> Result<Self, NotReplId> {
         let bytes: [u8; 40] = text.as_bytes().try_into().map_err(|_| NotReplId)?;
-        if bytes.iter().all(u8::is_ascii_alphanumeric) { Ok(Self(bytes)) } else { Err(NotReplId) }
+        if bytes.iter().all(u8::is_ascii_alphanumeric) {
+            Ok(Self(bytes))
+        } else {
+            Err(NotReplId)
+        }
     }
 }
 
