@@ -11,6 +11,7 @@
 
 mod client;
 mod clients;
+mod large;
 mod oracle;
 mod random;
 mod servers;
