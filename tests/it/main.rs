@@ -9,6 +9,7 @@
     reason = "tests may panic, and their names say what they are"
 )]
 
+mod cli;
 mod client;
 mod clients;
 mod large;

@@ -217,6 +217,25 @@ impl Server {
         });
     }
 
+    /// Waits until the log holds `text`.
+    pub fn wait_for_log(&self, text: &str) {
+        self.wait_for(&format!("{text:?} in the log"), |_| {
+            self.log().contains(text)
+        });
+    }
+
+    /// Waits for the process to end by itself; its exit code, or `None` after [`PATIENCE`].
+    pub fn exit_code(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait().expect("the child is ours") {
+                return status.code();
+            }
+            sleep(Duration::from_millis(10));
+        }
+        None
+    }
+
     /// A new connection.
     pub fn client(&self) -> Client {
         Client::try_connect(self.port).unwrap_or_else(|error| panic!("{error}: {}", self.log()))
