@@ -4,6 +4,7 @@
 //! bytes of `rdb` (listpack, intset) and turn into their large form past [`Thresholds`], as in Redis. Each keeps count of
 //! the bytes it holds, so that the store's memory figures cost nothing to read.
 
+mod error;
 mod hash;
 mod list;
 mod set;
@@ -11,6 +12,7 @@ mod stream;
 mod thresholds;
 mod zset;
 
+pub use error::Error;
 pub use hash::Hash;
 pub use list::List;
 pub use set::Set;
