@@ -11,53 +11,142 @@ use super::{
 };
 use bytes::Bytes;
 
-/// Version and checksum.
-const FOOTER_BYTES: usize = 10;
-
 /// Decodes a payload whole and gives its value to `take`, whose result comes back.
 ///
 /// # Errors
-/// When the version is newer than this decoder knows, the checksum wrong (0 is not excused here), the value corrupt
-/// or of an unknown type, or bytes are left after it.
+/// When the version is newer than this decoder knows, the checksum wrong (0 is not excused here), the value corrupt,
+/// of an unknown type or a collection without elements, or bytes are left after it.
 ///
-/// Source: redis 8.0 cluster.c, verifyDumpPayload.
+/// Source: redis 8.0 cluster.c, verifyDumpPayload and restoreCommand.
 pub fn decode_payload<T>(payload: &[u8], take: impl FnOnce(Object<'_>) -> T) -> Result<T, Error> {
+    let value = check_footer(payload)?;
+    let mut reader = Reader::new(MemorySource(Bytes::copy_from_slice(value.bytes)));
+    reader.reading("a payload's type");
+    let kind = reader.u8()?;
+    let object = Values::new(value.version).decode(&mut reader, kind)?;
+    let taken = (!object.is_empty_collection()).then(|| take(object));
+    let left = value.bytes.len() - usize::try_from(reader.position()).unwrap_or(0);
+    reader.reading("a payload's end");
+    match taken {
+        None => Err(reader.error(Cause::Corrupt("a collection without elements"))),
+        Some(_) if left > 0 => Err(reader.error(Cause::Corrupt("bytes are left after the value"))),
+        Some(taken) => Ok(taken),
+    }
+}
+
+/// The part of a payload before its footer.
+struct Value<'p> {
+    bytes: &'p [u8],
+    version: Version,
+}
+
+/// Takes the footer off: version and checksum, both checked.
+fn check_footer(payload: &[u8]) -> Result<Value<'_>, Error> {
     let wrong = |cause| Error::new(0, "a payload's footer", cause);
-    let value_len = payload
+    let summed_len = payload
         .len()
-        .checked_sub(FOOTER_BYTES)
+        .checked_sub(8)
         .ok_or_else(|| wrong(Cause::Truncated))?;
-    let Some(([kind, value @ ..], [v0, v1, sum @ ..])) = payload.split_at_checked(value_len) else {
+    let (summed, sum) = payload.split_at(summed_len);
+    let Some((bytes, version)) = summed.split_last_chunk::<2>() else {
         return Err(wrong(Cause::Truncated));
     };
-    let version = Version::of_payload(u16::from_le_bytes([*v0, *v1]));
+    let version = Version::of_payload(u16::from_le_bytes(*version));
     if !version.is_known() {
         return Err(wrong(Cause::Version(version)));
     }
     let stated = u64::from_le_bytes(sum.try_into().unwrap_or_default());
-    let computed = crc64::update(0, payload.get(..value_len + 2).unwrap_or_default());
+    let computed = crc64::update(0, summed);
     if stated != computed {
         return Err(wrong(Cause::Checksum { stated, computed }));
     }
-    decode_value(*kind, value, version, take)
+    Ok(Value { bytes, version })
 }
 
-fn decode_value<T>(
-    kind: u8,
-    value: &[u8],
-    version: Version,
-    take: impl FnOnce(Object<'_>) -> T,
-) -> Result<T, Error> {
-    let mut reader = Reader::new(MemorySource(Bytes::copy_from_slice(value)));
-    let taken = take(Values::new(version).decode(&mut reader, kind)?);
-    let (rest, _) = reader.into_rest();
-    if rest.is_empty() {
-        return Ok(taken);
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+mod tests {
+    use super::{
+        super::{object::ListNode, packed::Item},
+        *,
+    };
+
+    /// `RPUSH l a -5 bb`, then `DUMP l`, on real servers.
+    const PAYLOADS: [(&str, &[u8]); 4] = [
+        ("redis 6.0", b"\x0e\x01\x15\x15\0\0\0\x10\0\0\0\x03\0\0\x01a\x03\xfe\xfb\x03\x02bb\xff\t\0d\x95o\xb2h\xd02\x15"),
+        ("redis 7.0", b"\x12\x01\x02\x11\x11\0\0\0\x03\0\x81a\x02\xdf\xfb\x02\x82bb\x03\xff\n\0\x9a\xb5H\xd6arH\xe8"),
+        ("redis 8.0", b"\x12\x01\x02\x11\x11\0\0\0\x03\0\x81a\x02\xdf\xfb\x02\x82bb\x03\xff\x0c\0Q\xc3|\x16\x9bX\xd6\xa1"),
+        ("valkey 9.1", b"\x12\x01\x02\x11\x11\0\0\0\x03\0\x81a\x02\xdf\xfb\x02\x82bb\x03\xffP\0U\x9f\x81G\xff /\x1c"),
+    ];
+
+    /// A payload of today's version around a type and value.
+    fn payload(value: &[u8]) -> Vec<u8> {
+        let summed = [value, &[12, 0]].concat();
+        let sum = crc64::update(0, &summed).to_le_bytes();
+        [summed, sum.to_vec()].concat()
     }
-    let at = u64::try_from(value.len() - rest.len()).unwrap_or(u64::MAX);
-    Err(Error::new(
-        at,
-        "a payload's end",
-        Cause::Corrupt("bytes are left after the value"),
-    ))
+
+    fn is_accepted(payload: &[u8]) -> bool {
+        decode_payload(payload, |_| ()).is_ok()
+    }
+
+    #[test]
+    fn reads_what_real_servers_dump() {
+        for (server, payload) in PAYLOADS {
+            decode_payload(payload, |object| {
+                let Object::List(nodes) = object else {
+                    panic!("{server}")
+                };
+                let [ListNode::Packed(packed)] = &nodes[..] else {
+                    panic!("{server}")
+                };
+                assert!(
+                    packed
+                        .iter()
+                        .eq([Item::Str(b"a"), Item::Int(-5), Item::Str(b"bb")]),
+                    "{server}"
+                );
+            })
+            .unwrap();
+        }
+    }
+
+    #[test]
+    fn refuses_every_truncation_and_every_flipped_bit() {
+        for (_, good) in PAYLOADS {
+            assert!((0..good.len()).all(|len| !is_accepted(&good[..len])));
+            let mut bad = good.to_vec();
+            for at in 0..good.len() {
+                for bit in 0..8 {
+                    bad[at] ^= 1 << bit;
+                    assert!(!is_accepted(&bad), "byte {at}, bit {bit}");
+                    bad[at] = good[at];
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_a_zero_checksum_bytes_left_and_empty_collections() {
+        assert!(is_accepted(&payload(b"\x00\x02hi")));
+        assert!(!is_accepted(b"\x00\x02hi\x0c\0\0\0\0\0\0\0\0\0"));
+        assert!(!is_accepted(&payload(b"\x00\x02hi!")));
+        assert!(!is_accepted(&payload(b"\x04\x00")));
+        assert!(!is_accepted(&payload(b"")));
+        assert!(!is_accepted(b""));
+    }
+
+    #[test]
+    fn a_wrong_value_gives_its_place_in_the_payload() {
+        let error =
+            decode_payload(&payload(b"\x05\x01\x01a\0\0\0\0\0\0\xf8\x7f"), |_| ()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "byte 12, reading a sorted set's score: corrupt: not a score"
+        );
+    }
 }

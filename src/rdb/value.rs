@@ -113,7 +113,7 @@ impl Values {
         reader: &Reader<S>,
         packed: &Listpack,
     ) -> Result<(), Error> {
-        if packed.len() % 2 != 0 {
+        if !packed.len().is_multiple_of(2) {
             return Err(reader.error(Cause::Corrupt("an element without its pair")));
         }
         if self.duplicates.any(packed.iter().step_by(2)) {
