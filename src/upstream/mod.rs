@@ -4,6 +4,15 @@
 //! store and no RDB: each connection that the primary accepts becomes a [`Link`], whose bytes the replica's writer thread
 //! reads at its own pace; when the connection ends the writer says where to resume ([`LinkEnd`]).
 
+mod config;
+mod error;
+mod handshake;
 mod link;
+mod run;
+mod status;
 
+pub use config::{Address, AddressError, Config, Primary, Secret, Timing};
+pub use error::Error;
 pub use link::{Fault, Link, LinkEnd, NotReplId, Phase, Progress, ReplId, Resume, Start};
+pub use run::run;
+pub use status::{Snapshot, State, Status};

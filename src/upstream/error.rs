@@ -1,0 +1,101 @@
+//! What goes wrong on the link, and what is done about it.
+
+use std::io;
+use std::time::Duration;
+
+use super::config::{Address, Timing};
+
+/// Why a connection could not be made or came to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No connection.
+    #[error("cannot connect to {0}: {1}")]
+    Connect(Address, #[source] io::Error),
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Io(#[from] io::Error),
+    /// The primary closed it.
+    #[error("the primary closed the connection while {0}")]
+    Closed(&'static str),
+    /// Nothing came in time.
+    #[error("nothing came from the primary for {0:?} while {1}")]
+    Silence(Duration, &'static str),
+    /// The primary cannot serve us now.
+    #[error("the primary is not ready: {0}")]
+    NotReady(String),
+    /// The primary will not serve us until someone changes something.
+    #[error("the primary refuses: {reply}. {fix}")]
+    Refused {
+        /// Its own words.
+        reply: String,
+        /// What to change.
+        fix: &'static str,
+    },
+    /// Bytes that are no reply.
+    #[error("the primary answered {0} with {1:?}, which is no reply that a Redis or Valkey gives")]
+    Garbage(&'static str, String),
+    /// The writer gave the link up.
+    #[error("{0}")]
+    Fault(#[from] super::link::Fault),
+}
+
+impl Error {
+    /// Whether waiting alone does not help.
+    #[must_use]
+    pub const fn needs_a_person(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
+    /// What an error reply of the primary means. Source: redis 7.0 replication.c, `slaveTryPartialResynchronization`.
+    pub(super) fn of_reply(reply: &str) -> Self {
+        const FIXES: &[(&str, &str)] = &[
+            (
+                "NOAUTH",
+                "Give its password: --primary-password, REDTAIL_PRIMARY_PASSWORD or the configuration file",
+            ),
+            ("WRONGPASS", "Give the right user and password"),
+            ("NOPERM", "Let its ACL user run +ping +psync +replconf"),
+            (
+                "DENIED",
+                "Turn its protected mode off or set a password there",
+            ),
+            ("ERR invalid password", "Give the right password"),
+            (
+                "ERR Client sent AUTH, but no password is set",
+                "Leave the password out",
+            ),
+            ("ERR AUTH", "Leave the password out, or give the user too"),
+            (
+                "ERR unknown command",
+                "Point redtail at a Redis (2.8 or later) or Valkey server that offers PSYNC under this name",
+            ),
+        ];
+        let fix = FIXES.iter().find(|(start, _)| {
+            reply
+                .get(..start.len())
+                .is_some_and(|head| head.eq_ignore_ascii_case(start))
+        });
+        match fix {
+            Some((_, fix)) => Self::Refused {
+                reply: reply.to_owned(),
+                fix,
+            },
+            None => Self::NotReady(reply.to_owned()),
+        }
+    }
+
+    /// How long to wait before attempt number `failures + 1`: doubling up to a bound, and jittered by half, so that many
+    /// followers of a restarted primary do not come back in step.
+    pub(super) fn delay(&self, failures: u32, timing: &Timing) -> Duration {
+        let base = if self.needs_a_person() {
+            timing.retry_refused
+        } else {
+            timing
+                .retry_first
+                .saturating_mul(1 << failures.min(16))
+                .min(timing.retry_max)
+        };
+        base.mul_f64(0.5 + fastrand::f64())
+    }
+}

@@ -1,0 +1,246 @@
+//! From a fresh connection to the primary's answer to PSYNC.
+//!
+//! ```text
+//! PING → [AUTH] → [REPLCONF listening-port] → REPLCONF capa → REPLCONF version → PSYNC
+//! ```
+//! Each command waits for its reply: PSYNC in particular is refused behind unread replies.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+
+use super::config::Config;
+use super::error::Error;
+use super::link::{ReplId, Resume, Start};
+use crate::limits::HANDSHAKE_LINE_BYTES_MAX;
+
+/// The version that we claim: the newest whose snapshots we decode. A Valkey 9 sends older followers the RDB of Redis 7.2.
+const ANNOUNCED_VERSION: &str = "8.1.0";
+
+/// A connection in its handshake: reply lines in, commands out.
+pub(super) struct Handshake<'s, S> {
+    stream: &'s mut S,
+    buffer: BytesMut,
+    patience: Duration,
+}
+
+impl<'s, S: AsyncRead + AsyncWrite + Unpin> Handshake<'s, S> {
+    pub(super) fn new(stream: &'s mut S, patience: Duration) -> Self {
+        Self {
+            stream,
+            buffer: BytesMut::new(),
+            patience,
+        }
+    }
+
+    /// Shakes hands and asks to resume, or for everything. Gives the answer and the bytes that came right behind it.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub(super) async fn run(
+        mut self,
+        config: &Config,
+        resume: Option<Resume>,
+        silence: Duration,
+    ) -> Result<(Start, Bytes), Error> {
+        self.ping().await?;
+        self.auth(config).await?;
+        if let Some(port) = config.listening_port {
+            self.replconf(&["listening-port", &port.to_string()])
+                .await?;
+        }
+        self.replconf(&["capa", "eof", "capa", "psync2"]).await?;
+        // By itself: servers that do not know it refuse the whole command.
+        self.replconf(&["version", ANNOUNCED_VERSION]).await?;
+        let start = self.psync(resume, silence).await?;
+        Ok((start, self.buffer.freeze()))
+    }
+
+    async fn ping(&mut self) -> Result<(), Error> {
+        let reply = self.ask(&["PING"], "answering PING").await?;
+        let proceeds = ["-NOAUTH", "-NOPERM", "-ERR operation not permitted"];
+        if reply.starts_with('+') || proceeds.iter().any(|start| reply.starts_with(start)) {
+            return Ok(());
+        }
+        Err(error_of(&reply, "PING"))
+    }
+
+    async fn auth(&mut self, config: &Config) -> Result<(), Error> {
+        let Some(password) = &config.primary.password else {
+            return Ok(());
+        };
+        let user = config.primary.user.as_deref();
+        let words: Vec<&str> = ["AUTH"]
+            .into_iter()
+            .chain(user)
+            .chain([password.expose()])
+            .collect();
+        let reply = self.ask(&words, "answering AUTH").await?;
+        if reply.starts_with('+') {
+            Ok(())
+        } else {
+            Err(error_of(&reply, "AUTH"))
+        }
+    }
+
+    /// Errors to these do not matter: the server does without.
+    async fn replconf(&mut self, options: &[&str]) -> Result<(), Error> {
+        let words: Vec<&str> = ["REPLCONF"]
+            .into_iter()
+            .chain(options.iter().copied())
+            .collect();
+        let reply = self.ask(&words, "answering REPLCONF").await?;
+        if reply.starts_with(['+', '-']) {
+            Ok(())
+        } else {
+            Err(error_of(&reply, "REPLCONF"))
+        }
+    }
+
+    async fn psync(&mut self, resume: Option<Resume>, silence: Duration) -> Result<Start, Error> {
+        let (replid, next) = match resume {
+            Some(resume) => (
+                resume.replid.to_string(),
+                resume.offset.saturating_add(1).to_string(),
+            ),
+            None => ("?".to_owned(), "-1".to_owned()),
+        };
+        self.send(&["PSYNC", &replid, &next]).await?;
+        // A diskless primary may wait for more replicas before it answers, and sends newlines meanwhile.
+        self.patience = silence;
+        let reply = self.line("answering PSYNC").await?;
+        start_of(&reply).ok_or_else(|| error_of(&reply, "PSYNC"))
+    }
+
+    async fn ask(&mut self, words: &[&str], doing: &'static str) -> Result<String, Error> {
+        self.send(words).await?;
+        self.line(doing).await
+    }
+
+    async fn send(&mut self, words: &[&str]) -> Result<(), Error> {
+        self.stream.write_all(&command(words)).await?;
+        Ok(self.stream.flush().await?)
+    }
+
+    /// The next line that is not empty: empty ones only say that the primary is alive.
+    async fn line(&mut self, doing: &'static str) -> Result<String, Error> {
+        loop {
+            while let Some(end) = memchr::memchr(b'\n', &self.buffer) {
+                let line = self.buffer.split_to(end + 1);
+                let line = line.trim_ascii_end();
+                if !line.is_empty() {
+                    return Ok(String::from_utf8_lossy(line).into_owned());
+                }
+            }
+            if self.buffer.len() > HANDSHAKE_LINE_BYTES_MAX {
+                let start = self.buffer.get(..80).unwrap_or_default();
+                return Err(Error::Garbage(
+                    doing,
+                    String::from_utf8_lossy(start).into_owned(),
+                ));
+            }
+            let read = timeout(self.patience, self.stream.read_buf(&mut self.buffer)).await;
+            if read.map_err(|_| Error::Silence(self.patience, doing))?? == 0 {
+                return Err(Error::Closed(doing));
+            }
+        }
+    }
+}
+
+/// A command as the primary reads it.
+pub(super) fn command(words: &[&str]) -> Vec<u8> {
+    let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        bytes.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
+    }
+    bytes
+}
+
+fn start_of(reply: &str) -> Option<Start> {
+    let mut words = reply.split_ascii_whitespace();
+    match words.next()? {
+        "+FULLRESYNC" => Some(Start::Full {
+            replid: words.next()?.parse().ok()?,
+            offset: words.next()?.parse().ok()?,
+        }),
+        "+CONTINUE" => match words.next() {
+            None => Some(Start::Continue { replid: None }),
+            Some(replid) => Some(Start::Continue {
+                replid: Some(replid.parse::<ReplId>().ok()?),
+            }),
+        },
+        _ => None,
+    }
+}
+
+fn error_of(reply: &str, asked: &'static str) -> Error {
+    match reply.strip_prefix('-') {
+        Some(message) => Error::of_reply(message),
+        None => Error::Garbage(asked, reply.chars().take(80).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_the_answers_to_psync_apart() {
+        let id = "0123456789abcdef0123456789abcdef01234567";
+        let replid: ReplId = id.parse().unwrap_or_else(|_| unreachable!("40 hex digits"));
+        assert_eq!(
+            start_of(&format!("+FULLRESYNC {id} 17")),
+            Some(Start::Full { replid, offset: 17 })
+        );
+        assert_eq!(
+            start_of("+CONTINUE"),
+            Some(Start::Continue { replid: None })
+        );
+        assert_eq!(
+            start_of(&format!("+CONTINUE {id}")),
+            Some(Start::Continue {
+                replid: Some(replid)
+            })
+        );
+        for wrong in [
+            "+OK",
+            "+FULLRESYNC",
+            "+FULLRESYNC x 1",
+            "+CONTINUE short",
+            "-ERR",
+            "",
+        ] {
+            assert_eq!(start_of(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn knows_which_refusals_need_a_person() {
+        for reply in [
+            "NOAUTH Authentication required.",
+            "NOPERM this user",
+            "ERR unknown command `PSYNC`",
+            "WRONGPASS x",
+            "DENIED Redis",
+        ] {
+            assert!(
+                error_of(&format!("-{reply}"), "PSYNC").needs_a_person(),
+                "{reply}"
+            );
+        }
+        for reply in [
+            "LOADING Redis is loading",
+            "NOMASTERLINK Can't SYNC",
+            "BUSY script",
+            "MASTERDOWN Link",
+            "ERR max number of clients reached",
+        ] {
+            assert!(
+                !error_of(&format!("-{reply}"), "PSYNC").needs_a_person(),
+                "{reply}"
+            );
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The link's state, for ROLE, INFO and the log.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Where the link stands, in the words of ROLE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum State {
+    /// Waiting to connect.
+    #[default]
+    Connect,
+    /// Connecting.
+    Connecting,
+    /// Shaking hands.
+    Handshake,
+    /// Receiving a snapshot.
+    Sync,
+    /// Receiving the stream.
+    Connected,
+}
+
+impl State {
+    /// The word that ROLE uses.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Connecting => "connecting",
+            Self::Handshake => "handshake",
+            Self::Sync => "sync",
+            Self::Connected => "connected",
+        }
+    }
+}
+
+/// A look at the link.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Where it stands.
+    pub state: State,
+    /// Since when it is not connected, `None` while it is.
+    pub down_for: Option<Duration>,
+    /// How long ago the last byte came, `None` before the first.
+    pub last_io: Option<Duration>,
+    /// Why the last connection ended.
+    pub last_error: Option<String>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    state: State,
+    down_since: Option<Instant>,
+    last_error: Option<String>,
+}
+
+/// The link's state and counters, written by its task.
+#[derive(Debug)]
+pub struct Status {
+    started: Instant,
+    inner: Mutex<Inner>,
+    /// Milliseconds after `started`, plus one; 0 before the first byte.
+    last_io: AtomicU64,
+    /// Connections tried.
+    pub attempts: AtomicU64,
+    /// Full resyncs that the primary began.
+    pub full_resyncs: AtomicU64,
+    /// Partial resyncs that it granted.
+    pub partial_resyncs: AtomicU64,
+    /// Partial resyncs that it answered with a full one.
+    pub partial_refused: AtomicU64,
+    /// Bytes received.
+    pub bytes: AtomicU64,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        let now = Instant::now();
+        Self {
+            started: now,
+            inner: Mutex::new(Inner {
+                state: State::Connect,
+                down_since: Some(now),
+                last_error: None,
+            }),
+            last_io: AtomicU64::new(0),
+            attempts: AtomicU64::new(0),
+            full_resyncs: AtomicU64::new(0),
+            partial_resyncs: AtomicU64::new(0),
+            partial_refused: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Status {
+    /// How the link stands now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let last_io = self
+            .last_io
+            .load(Ordering::Relaxed)
+            .checked_sub(1)
+            .map(Duration::from_millis);
+        let last_io = last_io.map(|at| self.started.elapsed().saturating_sub(at));
+        // A poisoned lock still holds a whole value: every write here is a single assignment.
+        let inner = self
+            .inner
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        Snapshot {
+            state: inner.state,
+            down_for: inner.down_since.map(|since| since.elapsed()),
+            last_io,
+            last_error: inner.last_error.clone(),
+        }
+    }
+
+    /// Sets the state.
+    pub fn enter(&self, state: State) {
+        let mut inner = self
+            .inner
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        inner.state = state;
+        inner.down_since = if state == State::Connected {
+            None
+        } else {
+            inner.down_since.or_else(|| Some(Instant::now()))
+        };
+    }
+
+    /// Notes why a connection ended.
+    pub fn fail(&self, error: &super::Error) {
+        let mut inner = self
+            .inner
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        inner.last_error = Some(error.to_string());
+    }
+
+    /// Notes that bytes came.
+    pub fn received(&self, bytes: usize) {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+        self.last_io.store(now + 1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
