@@ -1,7 +1,9 @@
 //! What the writer tells about itself.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::upstream::ReplId;
 
 /// Counters of the writer, read by INFO, status and the progress display.
 #[derive(Debug, Default)]
@@ -11,6 +13,7 @@ pub struct Figures {
     /// The stream.
     pub stream: StreamFigures,
     fault: Mutex<Option<String>>,
+    replid: Mutex<Option<ReplId>>,
 }
 
 /// A snapshot's load.
@@ -66,14 +69,25 @@ impl LoadFigures {
 impl Figures {
     /// Notes the last thing that went wrong.
     pub(super) fn note_fault(&self, fault: String) {
-        if let Ok(mut last) = self.fault.lock() {
-            *last = Some(fault);
-        }
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
     }
 
     /// The last thing that went wrong with a load or the stream.
     #[must_use]
     pub fn last_fault(&self) -> Option<String> {
-        self.fault.lock().ok()?.clone()
+        self.fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(super) fn note_replid(&self, replid: ReplId) {
+        *self.replid.lock().unwrap_or_else(PoisonError::into_inner) = Some(replid);
+    }
+
+    /// The id of the history that is being followed.
+    #[must_use]
+    pub fn replid(&self) -> Option<ReplId> {
+        *self.replid.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,9 +8,10 @@
 //! [`Replica`] is the handle that programs use: it starts the writer and the link, and answers reads.
 
 mod figures;
-//mod handle;
+mod handle;
 mod load;
 mod stream;
 mod writer;
 
 pub use figures::{Figures, LoadFigures, StreamFigures};
+pub use handle::{Config, Database, Error, Replica, Scan, Status};

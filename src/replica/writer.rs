@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::figures::Figures;
 use super::load::{self, LoadError};
@@ -29,6 +29,8 @@ pub(super) struct Writer {
     pub(super) progress: Arc<Progress>,
     pub(super) figures: Arc<Figures>,
     pub(super) databases: usize,
+    /// Whether anything is served yet.
+    pub(super) ready: watch::Sender<bool>,
     pub(super) lineage: Option<(ReplId, Position)>,
 }
 
@@ -60,7 +62,8 @@ impl Writer {
                     ));
                 };
                 // After a failover the stream goes on under the new primary's id.
-                *current = replid.unwrap_or_else(|| *current);
+                *current = replid.unwrap_or(*current);
+                self.figures.note_replid(*current);
                 self.progress.start_stream(position.offset);
                 (Bytes::new(), source)
             }
@@ -86,6 +89,8 @@ impl Writer {
             generation: loaded.generation,
         };
         self.lineage = Some((replid, position));
+        self.figures.note_replid(replid);
+        self.ready.send_replace(true);
         self.progress.start_stream(offset);
         drop_aside(old);
         Ok(reader.into_rest())

@@ -1,0 +1,428 @@
+//! The handle on a running replica: what a program that embeds redtail uses, and what the server is built on.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use redis_protocol::resp3::decode::complete::decode_bytes;
+use redis_protocol::resp3::types::BytesFrame;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::figures::Figures;
+use super::writer::Writer;
+use crate::command::{self, glob::Glob};
+use crate::dialect::Dialect;
+use crate::resp::{ArgsBuf, Protocol, Reply};
+use crate::store::{Cursor, Figures as DatabaseFigures, Served, Tainted, Value, View, WrongType};
+use crate::upstream::{self, AddressError, Progress, ReplId, Timing};
+
+/// As many databases as a Redis has unless it is told otherwise.
+const DATABASES: usize = 16;
+
+/// How a replica follows its primary.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The primary and the link to it.
+    pub upstream: upstream::Config,
+    /// How many databases there can be; as the primary's `databases`, 16 unless it was changed there.
+    pub databases: usize,
+}
+
+impl Config {
+    /// Follows the primary at `address`: `redis://[user[:password]@]host[:port]` or `unix:///path`.
+    ///
+    /// # Errors
+    /// [`AddressError`] says what is wrong with the address.
+    pub fn new(address: &str) -> Result<Self, AddressError> {
+        let upstream = upstream::Config {
+            primary: address.parse()?,
+            listening_port: None,
+            timing: Timing::default(),
+        };
+        Ok(Self {
+            upstream,
+            databases: DATABASES,
+        })
+    }
+}
+
+/// Why a read has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The first sync has not ended yet.
+    #[error("LOADING the first sync with the primary has not ended yet")]
+    Loading,
+    /// The replica was stopped.
+    #[error("the replica was stopped")]
+    Stopped,
+    /// The key holds another type.
+    #[error(transparent)]
+    WrongType(#[from] WrongType),
+    /// A write from the primary could not be applied, so the value is not known.
+    #[error(transparent)]
+    Tainted(#[from] Tainted),
+    /// The command's own error reply.
+    #[error("{0}")]
+    Reply(String),
+}
+
+/// How a replica stands.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Status {
+    /// The link to the primary.
+    pub link: upstream::Snapshot,
+    /// The history that is followed, `None` before the first sync.
+    pub replid: Option<ReplId>,
+    /// Bytes of it that have been applied and are visible.
+    pub applied_offset: u64,
+    /// Bytes of it that have been received.
+    pub received_offset: u64,
+    /// Full syncs loaded.
+    pub loads: u64,
+    /// Writes that could not be applied.
+    pub failed_writes: u64,
+    /// Keys that answer TAINTED; `None` when all do.
+    pub tainted_keys: Option<usize>,
+    /// What went wrong last with a load or the stream.
+    pub last_fault: Option<String>,
+    /// The server that wrote the snapshot, `None` before the first sync.
+    pub dialect: Option<Dialect>,
+    /// The databases that hold keys.
+    pub databases: Vec<DatabaseFigures>,
+}
+
+/// A running replica. Dropping it stops it, without waiting.
+#[derive(Debug)]
+pub struct Replica {
+    served: Arc<Served>,
+    progress: Arc<Progress>,
+    link: Arc<upstream::Status>,
+    figures: Arc<Figures>,
+    ready: watch::Receiver<bool>,
+    stop: CancellationToken,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Replica {
+    /// Starts following. Must be called inside a tokio runtime, on which the link's task runs; the writer is a thread of
+    /// its own. Returns at once: [`ready`](Self::ready) waits for the first sync.
+    ///
+    /// # Errors
+    /// When the writer thread cannot be started.
+    pub fn start(config: Config) -> std::io::Result<Self> {
+        let (served, progress) = (Arc::new(Served::default()), Arc::new(Progress::default()));
+        let (link, figures) = (
+            Arc::new(upstream::Status::default()),
+            Arc::new(Figures::default()),
+        );
+        let (ready_sender, ready) = watch::channel(false);
+        let (links_sender, links) = mpsc::channel(1);
+        let writer = Writer {
+            served: Arc::clone(&served),
+            progress: Arc::clone(&progress),
+            figures: Arc::clone(&figures),
+            databases: config.databases,
+            ready: ready_sender,
+            lineage: None,
+        };
+        let writer = std::thread::Builder::new()
+            .name("redtail-writer".to_owned())
+            .spawn(move || writer.run(links))?;
+        let stop = CancellationToken::new();
+        tokio::spawn(upstream::run(
+            config.upstream,
+            links_sender,
+            Arc::clone(&progress),
+            Arc::clone(&link),
+            stop.clone(),
+        ));
+        Ok(Self {
+            served,
+            progress,
+            link,
+            figures,
+            ready,
+            stop,
+            writer: Some(writer),
+        })
+    }
+
+    /// Waits for the end of the first sync.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] when the writer has ended.
+    pub async fn ready(&self) -> Result<(), Error> {
+        let mut ready = self.ready.clone();
+        ready
+            .wait_for(|ready| *ready)
+            .await
+            .map(drop)
+            .map_err(|_| Error::Stopped)
+    }
+
+    /// Stops following and waits until the writer has ended. What was applied stays readable through [`served`](Self::served).
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        if let Some(writer) = self.writer.take() {
+            // A writer that panicked has nothing more to say; its thread has ended all the same.
+            let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+        }
+    }
+
+    /// The generation being served.
+    #[must_use]
+    pub const fn served(&self) -> &Arc<Served> {
+        &self.served
+    }
+
+    /// The applied offset.
+    #[must_use]
+    pub const fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// The link's state and counters.
+    #[must_use]
+    pub const fn link(&self) -> &Arc<upstream::Status> {
+        &self.link
+    }
+
+    /// The writer's counters.
+    #[must_use]
+    pub const fn figures(&self) -> &Arc<Figures> {
+        &self.figures
+    }
+
+    /// How the replica stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let generation = self.served.current();
+        let taints = generation
+            .as_ref()
+            .map(|generation| generation.spaces.taints());
+        Status {
+            link: self.link.snapshot(),
+            replid: self.figures.replid(),
+            applied_offset: self.progress.applied(),
+            received_offset: self.figures.stream.received.load(Ordering::Relaxed),
+            loads: self.figures.load.completed.load(Ordering::Relaxed),
+            failed_writes: self.figures.stream.failed.load(Ordering::Relaxed),
+            tainted_keys: taints.map_or(Some(0), |taints| {
+                (!taints.everything()).then(|| taints.count())
+            }),
+            last_fault: self.figures.last_fault(),
+            dialect: generation.as_ref().map(|generation| generation.dialect),
+            databases: generation
+                .map(|generation| generation.spaces.figures())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Database `number`, to read from.
+    #[must_use]
+    pub const fn database(&self, number: usize) -> Database<'_> {
+        Database {
+            replica: self,
+            number,
+        }
+    }
+
+    /// [`Database::get`] of database 0.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, Error> {
+        self.database(0).get(key)
+    }
+
+    /// [`Database::mget`] of database 0.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn mget<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        self.database(0).mget(keys)
+    }
+
+    /// [`Database::scan`] of database 0.
+    #[must_use]
+    pub fn scan(&self, pattern: impl Into<Vec<u8>>) -> Scan<'_> {
+        self.database(0).scan(pattern)
+    }
+
+    /// [`Database::command`] of database 0.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn command<W: AsRef<[u8]>>(&self, words: &[W]) -> Result<BytesFrame, Error> {
+        self.database(0).command(words)
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// One database of a replica.
+#[derive(Debug, Clone, Copy)]
+pub struct Database<'r> {
+    replica: &'r Replica,
+    number: usize,
+}
+
+impl<'r> Database<'r> {
+    /// The string at `key`, `None` when there is no such key.
+    ///
+    /// # Errors
+    /// [`Error::Loading`] before the first sync, [`Error::WrongType`], [`Error::Tainted`].
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, Error> {
+        let key = key.as_ref();
+        let generation = self.replica.served.peek();
+        let generation = generation.as_ref().ok_or(Error::Loading)?;
+        let view = generation.spaces.view_key(self.number, key);
+        self.check(&generation.spaces, key)?;
+        text(&view, key)
+    }
+
+    /// The strings at `keys`, all at one offset; `None` where there is no such key or no string.
+    ///
+    /// # Errors
+    /// [`Error::Loading`] before the first sync, [`Error::Tainted`] if any of the keys is.
+    pub fn mget<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        let generation = self.replica.served.peek();
+        let generation = generation.as_ref().ok_or(Error::Loading)?;
+        let view = generation
+            .spaces
+            .view_keys(self.number, keys.iter().map(AsRef::as_ref));
+        keys.iter()
+            .map(|key| {
+                self.check(&generation.spaces, key.as_ref())?;
+                Ok(text(&view, key.as_ref()).unwrap_or(None))
+            })
+            .collect()
+    }
+
+    fn check(&self, spaces: &crate::store::Keyspaces, key: &[u8]) -> Result<(), Error> {
+        if spaces
+            .taints()
+            .holds(u32::try_from(self.number).unwrap_or(u32::MAX), key)
+        {
+            Err(Tainted.into())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Walks over the keys that match the glob `pattern`. A key that is there throughout is given at least once, possibly twice.
+    #[must_use]
+    pub fn scan(&self, pattern: impl Into<Vec<u8>>) -> Scan<'r> {
+        Scan {
+            database: *self,
+            pattern: pattern.into(),
+            cursor: Some(Cursor::START),
+            found: Vec::new(),
+        }
+    }
+
+    /// Runs a read command by name, as a client would, and gives its RESP3 reply.
+    ///
+    /// # Errors
+    /// [`Error::Loading`] before the first sync; [`Error::Reply`] with the error that a client would get, for writes and
+    /// unknown commands too.
+    pub fn command<W: AsRef<[u8]>>(&self, words: &[W]) -> Result<BytesFrame, Error> {
+        let owned = ArgsBuf::new(words);
+        let args = owned.as_args();
+        let reply_error = |error: command::Error| Error::Reply(error.to_string());
+        let row = command::resolve(args).map_err(reply_error)?;
+        command::check_arity(row, args).map_err(reply_error)?;
+        let Some(handler) = row.read else {
+            let reason = if row.is_write() {
+                "READONLY You can't write against a read only replica."
+            } else {
+                "ERR this command works on a connection; the library has none"
+            };
+            return Err(Error::Reply(reason.to_owned()));
+        };
+        let generation = self.replica.served.peek();
+        let generation = generation.as_ref().ok_or(Error::Loading)?;
+        let mut reply = Reply::new(Protocol::Resp3, generation.dialect, usize::MAX);
+        command::read(
+            handler,
+            row,
+            &generation.spaces,
+            self.number,
+            args,
+            &mut reply,
+        )
+        .map_err(reply_error)?;
+        match decode_bytes(&Bytes::copy_from_slice(reply.as_bytes())) {
+            Ok(Some((frame, _))) => Ok(frame),
+            _ => Err(Error::Reply("ERR the reply is not RESP3".to_owned())),
+        }
+    }
+}
+
+fn text(view: &View<'_>, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    match view.value(key) {
+        None => Ok(None),
+        Some(Value::Text(text)) => Ok(Some(text.to_vec())),
+        Some(Value::Integer(number)) => Ok(Some(number.to_string().into_bytes())),
+        Some(Value::Object(_)) => Err(WrongType.into()),
+    }
+}
+
+/// Keys looked at in one go by [`Scan`].
+const SCAN_COUNT: usize = 256;
+
+/// A walk over a database's keys, from [`Database::scan`].
+#[derive(Debug)]
+pub struct Scan<'r> {
+    database: Database<'r>,
+    pattern: Vec<u8>,
+    cursor: Option<Cursor>,
+    found: Vec<Vec<u8>>,
+}
+
+impl Iterator for Scan<'_> {
+    type Item = Result<Vec<u8>, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(key) = self.found.pop() {
+                return Some(Ok(key));
+            }
+            let cursor = self.cursor.take()?;
+            if let Err(error) = self.fetch(cursor) {
+                return Some(Err(error));
+            }
+        }
+    }
+}
+
+impl Scan<'_> {
+    fn fetch(&mut self, cursor: Cursor) -> Result<(), Error> {
+        let generation = self.database.replica.served.peek();
+        let generation = generation.as_ref().ok_or(Error::Loading)?;
+        let view = generation.spaces.view_none(self.database.number);
+        if generation
+            .spaces
+            .taints()
+            .holds_any_in(u32::try_from(self.database.number).unwrap_or(u32::MAX))
+        {
+            return Err(Tainted.into());
+        }
+        let pattern = Glob::new(&self.pattern);
+        let next = view.scan(cursor, SCAN_COUNT, |entry| {
+            if view.shows(entry) && pattern.matches(entry.key()) {
+                self.found.push(entry.key().to_vec());
+            }
+        });
+        self.cursor = (next != Cursor::START).then_some(next);
+        Ok(())
+    }
+}
