@@ -10,6 +10,7 @@ pub const DATABASES: [u32; 3] = [0, 1, 5];
 pub struct Writer {
     rng: fastrand::Rng,
     database: u32,
+    everything: bool,
 }
 
 impl Writer {
@@ -17,6 +18,15 @@ impl Writer {
         Self {
             rng: fastrand::Rng::with_seed(seed),
             database: 0,
+            everything: false,
+        }
+    }
+
+    /// Also makes the rarer writes, which a follower may not be able to apply.
+    pub fn of_everything(seed: u64) -> Self {
+        Self {
+            everything: true,
+            ..Self::new(seed)
         }
     }
 
@@ -30,6 +40,7 @@ impl Writer {
                 4..8 => self.transaction(&mut lines),
                 8 => lines.push(self.bulk()),
                 9 => lines.push(self.whole_database()),
+                10..20 if self.everything => lines.push(self.rare()),
                 _ => lines.push(self.write()),
             }
         }
@@ -315,6 +326,101 @@ impl Writer {
         }
     }
 
+    /// A write that few applications make, or that few servers know.
+    fn rare(&mut self) -> String {
+        let (a, b, n) = (self.any_key(), self.any_key(), self.rng.u32(1..200));
+        match self.rng.u32(0..6) {
+            0 => self.rare_string(),
+            1 => self.rare_collection(),
+            2 => self.store(),
+            3 => self.group(),
+            4 => self.field_expiry(),
+            _ => match n % 6 {
+                0 => format!("PUBLISH channel {n}"),
+                1 => format!("SORT {a} ALPHA STORE {b}"),
+                2 => format!("SORT {a} BY nosort GET # STORE {b}"),
+                3 => format!(
+                    "EVAL return{{redis.call('SET',KEYS[1],{n}),redis.call('SADD',KEYS[2],{n})}} 2 {a} {b}"
+                ),
+                4 => format!(
+                    "FUNCTION LOAD REPLACE #!lua~name=f{}\nredis.register_function('g{n}',function()end)",
+                    n % 3
+                ),
+                _ => "FUNCTION FLUSH".to_owned(),
+            },
+        }
+    }
+
+    fn rare_string(&mut self) -> String {
+        let (k, other, n) = (self.key("str"), self.key("str"), self.rng.u32(0..100));
+        match n % 8 {
+            0 => format!("SETBIT {k} {n} {}", n % 2),
+            1 => format!("BITOP XOR {k} {other} {k}"),
+            2 => format!("BITFIELD {k} INCRBY u5 {n} 7 SET i8 0 {n}"),
+            3 => format!("PFADD pf:{} {n} a b", n % 3),
+            4 => format!("PFMERGE pf:{} pf:1 pf:2", n % 3),
+            5 => format!("PFCOUNT pf:{}", n % 3),
+            6 => format!("DELIFEQ {k} {n}"),
+            _ => format!("MSETEX 2 {k} {n} {other} x EX 90000"),
+        }
+    }
+
+    fn rare_collection(&mut self) -> String {
+        let (list, zset, n) = (self.key("list"), self.key("zset"), self.rng.u32(0..100));
+        match n % 8 {
+            0 => format!("LMPOP 2 none {list} LEFT COUNT 2"),
+            1 => format!("ZMPOP 1 {zset} MIN COUNT 2"),
+            2 => format!("BLPOP {list} 0.01"),
+            3 => format!("BZPOPMIN {zset} 0.01"),
+            4 => format!("BLMOVE {list} {} LEFT LEFT 0.01", self.key("list")),
+            5 => format!("GEOADD geo:{} 13.{n} 38.{n} place{n}", n % 3),
+            6 => format!("GEOSEARCHSTORE {zset} geo:1 FROMLONLAT 13 38 BYRADIUS 500 km"),
+            _ => format!("GEORADIUS geo:1 13 38 500 km STORE {zset}"),
+        }
+    }
+
+    fn store(&mut self) -> String {
+        let (set, zset) = (self.key("set"), self.key("zset"));
+        let (sets, zsets) = (
+            format!("{} {}", self.key("set"), self.key("set")),
+            format!("{} {}", self.key("zset"), self.key("zset")),
+        );
+        match self.rng.u32(0..8) {
+            0 => format!("SUNIONSTORE {set} {sets}"),
+            1 => format!("SINTERSTORE {set} {sets}"),
+            2 => format!("SDIFFSTORE {set} {sets}"),
+            3 => format!("ZUNIONSTORE {zset} 2 {zsets} WEIGHTS 2 0.5 AGGREGATE MAX"),
+            4 => format!("ZINTERSTORE {zset} 2 {zsets}"),
+            5 => format!("ZDIFFSTORE {zset} 2 {zsets}"),
+            6 => format!("ZUNIONSTORE {zset} 2 {sets}"),
+            _ => format!("ZRANGESTORE {zset} {} 0 5", self.key("zset")),
+        }
+    }
+
+    fn group(&mut self) -> String {
+        let (k, n) = (self.key("stream"), self.rng.u32(0..10));
+        match n {
+            0..2 => format!("XGROUP CREATE {k} g 0 MKSTREAM"),
+            2..5 => format!("XREADGROUP GROUP g c{} COUNT 3 STREAMS {k} >", n % 2),
+            5 => format!("XACK {k} g 1-1 50-50"),
+            6 => format!("XAUTOCLAIM {k} g c1 0 0 COUNT 2"),
+            7 => format!("XGROUP SETID {k} g 5-5"),
+            8 => format!("XGROUP DELCONSUMER {k} g c1"),
+            _ => format!("XSETID {k} 9999999999999-{n}"),
+        }
+    }
+
+    fn field_expiry(&mut self) -> String {
+        let (k, f) = (self.key("hash"), self.member());
+        match self.rng.u32(0..5) {
+            0 => format!("HEXPIRE {k} 90000 FIELDS 1 {f}"),
+            1 => format!("HPEXPIRE {k} 20 FIELDS 1 {f}"),
+            2 => format!("HSETEX {k} EX 90000 FIELDS 1 {f} v"),
+            3 => format!("HGETDEL {k} FIELDS 1 {f}"),
+            _ => format!("HPERSIST {k} FIELDS 1 {f}"),
+        }
+    }
+
     /// A write that takes a collection past its small encoding.
     fn bulk(&mut self) -> String {
         let count = self.rng.u32(100..700);
@@ -353,9 +459,13 @@ impl Writer {
     }
 }
 
-/// `~N` stands for a value that is no text.
+/// `~N` stands for a value that is no text, and `#!lua~` for what has a space in it.
 fn binary(word: Vec<u8>) -> Vec<u8> {
     match word.as_slice() {
+        [b'#', b'!', ..] => word
+            .iter()
+            .map(|byte| if *byte == b'~' { b' ' } else { *byte })
+            .collect(),
         [b'~', digit] => vec![0, 0xff, b'\r', b'\n', *digit, 0x80],
         _ => word,
     }
