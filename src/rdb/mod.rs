@@ -25,6 +25,8 @@ pub mod reader;
 pub mod source;
 pub mod stream;
 mod stream_read;
+#[cfg(test)]
+mod testing;
 mod value;
 mod ziplist;
 

@@ -223,3 +223,83 @@ impl<S: Source> Reader<S> {
 fn to_u64(len: usize) -> u64 {
     u64::try_from(len).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+mod tests {
+    use super::*;
+    use crate::rdb::testing::Trickle;
+
+    fn reader(bytes: &'static [u8], step: usize) -> Reader<Trickle> {
+        let rest = Bytes::from_static(bytes);
+        Reader::new(Trickle { rest, step })
+    }
+
+    #[test]
+    fn reads_alike_whatever_the_chunks() {
+        for step in 1..12 {
+            let mut reader = reader(b"+OK\r\n\nabcd\x01\0\0\0z", step);
+            assert_eq!(reader.read_line(10).unwrap(), b"+OK");
+            assert_eq!(reader.read_line(10).unwrap(), b"");
+            reader.mark_start();
+            assert_eq!(reader.take(4).unwrap(), b"abcd");
+            assert_eq!((reader.u32_le().unwrap(), reader.u8().unwrap()), (1, b'z'));
+            assert_eq!(reader.position(), 9);
+            assert_eq!(reader.checksum(), crc64::update(0, b"abcd\x01\0\0\0z"));
+            assert_eq!(reader.take(0).unwrap(), b"");
+            assert!(matches!(reader.u8().unwrap_err().cause(), Cause::Truncated));
+        }
+    }
+
+    #[test]
+    fn refuses_a_line_without_end() {
+        for step in [1, 3, 100] {
+            assert!(
+                reader(b"$1234567890123456789\r\n", step)
+                    .read_line(10)
+                    .is_err()
+            );
+            assert!(reader(b"$123", step).read_line(10).is_err());
+        }
+    }
+
+    #[test]
+    fn a_declared_length_alone_allocates_little() {
+        let mut reader = reader(b"0123456789", 4);
+        assert!(reader.take(500 << 20).is_err());
+        assert!(reader.scratch.capacity() <= PREALLOCATED_BYTES_MAX);
+        assert_eq!(reader.position(), 10);
+    }
+
+    #[test]
+    fn strings_use_the_same_buffers_again() {
+        let mut reader = reader(
+            b"\xc3\x05\x07\x01ab\x60\x01\xc3\x05\x07\x01cd\x60\x01\x02hi",
+            3,
+        );
+        reader.string().unwrap();
+        let buffers = (reader.scratch.as_ptr(), reader.inflated.as_ptr());
+        reader.string().unwrap();
+        reader.string().unwrap();
+        assert_eq!((reader.scratch.as_ptr(), reader.inflated.as_ptr()), buffers);
+    }
+
+    #[test]
+    fn the_sources_own_error_comes_through_with_the_place() {
+        struct Broken;
+        impl Source for Broken {
+            fn next_chunk(&mut self) -> std::io::Result<Bytes> {
+                Err(std::io::ErrorKind::ConnectionReset.into())
+            }
+        }
+        let error = Reader::new(Broken).u8().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "byte 0, reading the input: connection reset"
+        );
+    }
+}

@@ -327,3 +327,7 @@ pub(super) fn room(count: u64) -> usize {
 }
 
 const NOT_A_SCORE: &str = "not a score";
+
+#[cfg(test)]
+#[path = "value_tests.rs"]
+mod tests;

@@ -1,0 +1,249 @@
+//! What the tests of this room share: dumps by hand, and keyspaces compared by content.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+use super::{
+    decode::*,
+    error::{Error, SinkError},
+    kind,
+    listpack::Listpack,
+    object::{ListNode, Meta, Object},
+    reader::Reader,
+    source::{MemorySource, Source},
+    stream::{Group, StreamId, StreamObject},
+};
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) type Text = Vec<u8>;
+
+/// A value by its content alone, whatever the form in which it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Content {
+    Str(Text),
+    List(Vec<Text>),
+    Set(BTreeSet<Text>),
+    Hash(BTreeMap<Text, Text>),
+    Zset(BTreeMap<Text, f64>),
+    Stream {
+        entries: Vec<(StreamId, Vec<Text>)>,
+        last_id: StreamId,
+        groups: Vec<Group>,
+    },
+}
+
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Keyspace {
+    pub(super) keys: BTreeMap<(u64, Text), (Meta, Content)>,
+    pub(super) aux: BTreeMap<Text, Text>,
+    pub(super) functions: Vec<Text>,
+    pub(super) sizes: Vec<(u64, u64)>,
+}
+
+impl Sink for Keyspace {
+    fn aux(&mut self, name: &[u8], value: &[u8]) -> Result<(), SinkError> {
+        self.aux.insert(name.to_vec(), value.to_vec());
+        Ok(())
+    }
+
+    fn resize_db(&mut self, keys: u64, expires: u64) -> Result<(), SinkError> {
+        self.sizes.push((keys, expires));
+        Ok(())
+    }
+
+    fn function(&mut self, code: &[u8]) -> Result<(), SinkError> {
+        self.functions.push(code.to_vec());
+        Ok(())
+    }
+
+    fn key(
+        &mut self,
+        db: u64,
+        key: &[u8],
+        meta: Meta,
+        object: Object<'_>,
+    ) -> Result<(), SinkError> {
+        match self
+            .keys
+            .insert((db, key.to_vec()), (meta, content(object)))
+        {
+            None => Ok(()),
+            Some(_) => Err(SinkError::new("a key stands twice")),
+        }
+    }
+}
+
+pub(super) fn content(object: Object<'_>) -> Content {
+    let texts = |packed: &Listpack| packed.iter().map(|item| item.to_vec()).collect::<Vec<_>>();
+    match object {
+        Object::Str(text) => Content::Str(text.to_vec()),
+        Object::Int(value) => Content::Str(value.to_string().into_bytes()),
+        Object::List(nodes) => Content::List(
+            nodes
+                .iter()
+                .flat_map(|node| match node {
+                    ListNode::Plain(text) => vec![text.to_vec()],
+                    ListNode::Packed(packed) => texts(packed),
+                })
+                .collect(),
+        ),
+        Object::SetIntset(set) => Content::Set(
+            set.iter()
+                .map(|value| value.to_string().into_bytes())
+                .collect(),
+        ),
+        Object::SetListpack(packed) => Content::Set(texts(&packed).into_iter().collect()),
+        Object::Set(members) => Content::Set(members.into_iter().map(Into::into).collect()),
+        Object::HashListpack(packed) => Content::Hash(
+            texts(&packed)
+                .chunks(2)
+                .map(|pair| (pair[0].clone(), pair[1].clone()))
+                .collect(),
+        ),
+        Object::Hash(pairs) => Content::Hash(
+            pairs
+                .into_iter()
+                .map(|(f, v)| (f.into(), v.into()))
+                .collect(),
+        ),
+        Object::ZsetListpack(packed) => Content::Zset(
+            texts(&packed)
+                .chunks(2)
+                .map(|pair| {
+                    (
+                        pair[0].clone(),
+                        std::str::from_utf8(&pair[1]).unwrap().parse().unwrap(),
+                    )
+                })
+                .collect(),
+        ),
+        Object::Zset(members) => Content::Zset(
+            members
+                .into_iter()
+                .map(|(member, score)| (member.into(), score))
+                .collect(),
+        ),
+        Object::Stream(stream) => Content::Stream {
+            entries: entries(&stream),
+            last_id: stream.last_id,
+            groups: timeless(stream.groups),
+        },
+    }
+}
+
+/// Groups without what depends on when and by which version they were made.
+pub(super) fn timeless(mut groups: Vec<Group>) -> Vec<Group> {
+    for group in &mut groups {
+        group.entries_read = 0;
+        group
+            .pel
+            .iter_mut()
+            .for_each(|pending| pending.delivery_time_ms = 0);
+        for consumer in &mut group.consumers {
+            (consumer.seen_time_ms, consumer.active_time_ms) = (0, 0);
+        }
+    }
+    groups
+}
+
+pub(super) fn entries(stream: &StreamObject) -> Vec<(StreamId, Vec<Text>)> {
+    stream
+        .nodes
+        .iter()
+        .flat_map(|(key, packed)| node_entries(*key, packed))
+        .collect()
+}
+
+/// The entries of a node that are not deleted, with fields and values in turn.
+pub(super) fn node_entries(key: StreamId, packed: &Listpack) -> Vec<(StreamId, Vec<Text>)> {
+    let mut items = packed.iter();
+    let mut next = || items.next().unwrap();
+    let total = next().as_int().unwrap() + next().as_int().unwrap();
+    let names: Vec<Text> = (0..next().as_int().unwrap())
+        .map(|_| next().to_vec())
+        .collect();
+    assert_eq!(next().as_int(), Some(0));
+    let mut found = Vec::new();
+    for _ in 0..total {
+        let flags = next().as_int().unwrap();
+        let ms = key.ms.wrapping_add_signed(next().as_int().unwrap());
+        let seq = key.seq.wrapping_add_signed(next().as_int().unwrap());
+        let texts: Vec<Text> = if flags & 2 != 0 {
+            names
+                .iter()
+                .flat_map(|name| [name.clone(), next().to_vec()])
+                .collect()
+        } else {
+            (0..next().as_int().unwrap() * 2)
+                .map(|_| next().to_vec())
+                .collect()
+        };
+        next();
+        if flags & 1 == 0 {
+            found.push((StreamId::new(ms, seq), texts));
+        }
+    }
+    found
+}
+
+/// Gives its bytes a few at a time.
+pub(super) struct Trickle {
+    pub(super) rest: Bytes,
+    pub(super) step: usize,
+}
+
+impl Source for Trickle {
+    fn next_chunk(&mut self) -> std::io::Result<Bytes> {
+        Ok(self.rest.split_to(self.step.min(self.rest.len())))
+    }
+}
+
+pub(super) fn load(bytes: &[u8]) -> Result<(Keyspace, Summary), Error> {
+    let mut keyspace = Keyspace::default();
+    let mut reader = Reader::new(MemorySource(Bytes::copy_from_slice(bytes)));
+    decode(&mut reader, &mut keyspace).map(|summary| (keyspace, summary))
+}
+
+pub(super) fn fixture(name: &str) -> Vec<u8> {
+    std::fs::read(format!(
+        "{}/fixtures/{name}.rdb",
+        env!("CARGO_MANIFEST_DIR")
+    ))
+    .unwrap()
+}
+
+/// A dump of one database with a body written by hand and no checksum.
+pub(super) fn dump(header: &str, body: &[u8]) -> Vec<u8> {
+    [header.as_bytes(), body, &[kind::EOF], &[0; 8]].concat()
+}
+
+/// One value of the key `k`.
+pub(super) fn only(header: &str, number: u8, value: &[u8]) -> Result<Content, Error> {
+    let (keyspace, summary) = load(&dump(header, &[&[number, 1, b'k'], value].concat()))?;
+    assert_eq!(summary.keys + summary.empty_keys_skipped, 1);
+    Ok(keyspace
+        .keys
+        .into_values()
+        .next()
+        .map_or(Content::Str(b"nothing".to_vec()), |(_, content)| content))
+}
+
+pub(super) fn text(content: &str) -> Text {
+    content.as_bytes().to_vec()
+}
+
+/// A blob as a string of up to 16,383 bytes.
+pub(super) fn blob(bytes: &[u8]) -> Vec<u8> {
+    let [low, high] = u16::try_from(bytes.len()).unwrap().to_le_bytes();
+    [&[0x40 | high, low], bytes].concat()
+}
+
+pub(super) fn packed(texts: &[&str]) -> Vec<u8> {
+    let packed: Listpack = texts.iter().collect();
+    blob(packed.as_bytes())
+}
+
+pub(super) const REDIS: &str = "REDIS0012";

@@ -1,0 +1,461 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+use super::super::{
+    decode::{Sink, decode},
+    error::SinkError,
+    object::Meta,
+    source::MemorySource,
+    stream::{Consumer, Group, Pending, StreamId, StreamObject},
+    testing::*,
+};
+use super::*;
+
+#[test]
+fn field_expiries_are_refused_with_type_and_key() {
+    for (name, types) in [
+        ("redis-8.0-field-expiries", [24, 25]),
+        ("valkey-9.1-field-expiries", [22, 22]),
+    ] {
+        let error = load(&fixture(name)).unwrap_err();
+        let (key, number) = error.key().unwrap();
+        assert!(
+            matches!(error.cause(), Cause::FieldExpiry(cause) if *cause == number),
+            "{error}"
+        );
+        assert!(types.contains(&number) && !key.is_empty(), "{error}");
+    }
+}
+
+/// A value of each type and its content, for the mutations below.
+fn specimens() -> Vec<(&'static str, u8, Vec<u8>, Content)> {
+    let list = |texts: &[&str]| Content::List(texts.iter().map(|t| text(t)).collect());
+    let set = |texts: &[&str]| Content::Set(texts.iter().map(|t| text(t)).collect());
+    let hash = || Content::Hash([(text("f"), text("v")), (text("-5"), text("7"))].into());
+    let zset = || Content::Zset([(text("a"), 1.5), (text("b"), f64::INFINITY)].into());
+    let ziplist_4 = blob(b"\x16\0\0\0\x13\0\0\0\x04\0\x00\x01f\x03\x01v\x03\xfe\xfb\x03\xf8\xff");
+    let zset_ziplist =
+        blob(b"\x1b\0\0\0\x15\0\0\0\x04\0\x00\x01a\x03\x031.5\x05\x01b\x03\x03inf\xff");
+    vec![
+        (REDIS, 0, b"\x02hi".to_vec(), Content::Str(text("hi"))),
+        (REDIS, 0, b"\xc0\xfb".to_vec(), Content::Str(text("-5"))),
+        (
+            REDIS,
+            0,
+            b"\xc1\x00\x80".to_vec(),
+            Content::Str(text("-32768")),
+        ),
+        (
+            REDIS,
+            0,
+            b"\xc2\x00\x00\x00\x80".to_vec(),
+            Content::Str(text("-2147483648")),
+        ),
+        (
+            REDIS,
+            0,
+            b"\xc3\x05\x07\x01ab\x60\x01".to_vec(),
+            Content::Str(text("abababa")),
+        ),
+        (
+            REDIS,
+            0,
+            b"\x80\0\0\0\x02hi".to_vec(),
+            Content::Str(text("hi")),
+        ),
+        (
+            REDIS,
+            0,
+            b"\x81\0\0\0\0\0\0\0\x02hi".to_vec(),
+            Content::Str(text("hi")),
+        ),
+        (REDIS, 1, b"\x02\x01a\xc0\xfb".to_vec(), list(&["a", "-5"])),
+        (REDIS, 2, b"\x02\x01a\xc0\xfb".to_vec(), set(&["a", "-5"])),
+        (REDIS, 3, b"\x02\x01a\x031.5\x01b\xfe".to_vec(), zset()),
+        (REDIS, 4, b"\x02\x01f\x01v\xc0\xfb\xc0\x07".to_vec(), hash()),
+        (
+            REDIS,
+            5,
+            b"\x02\x01b\0\0\0\0\0\0\xf0\x7f\x01a\0\0\0\0\0\0\xf8\x3f".to_vec(),
+            zset(),
+        ),
+        (
+            REDIS,
+            9,
+            blob(b"\x02\x01f\x01\x00v\x02-5\x01\x017_\xff"),
+            hash(),
+        ),
+        (REDIS, 10, ziplist_4.clone(), list(&["f", "v", "-5", "7"])),
+        (
+            REDIS,
+            11,
+            blob(b"\x02\0\0\0\x02\0\0\0\xfb\xff\x07\0"),
+            set(&["-5", "7"]),
+        ),
+        (REDIS, 12, zset_ziplist, zset()),
+        (REDIS, 13, ziplist_4.clone(), hash()),
+        (
+            REDIS,
+            14,
+            [&[2], &ziplist_4[..], &ziplist_4[..]].concat(),
+            list(&["f", "v", "-5", "7", "f", "v", "-5", "7"]),
+        ),
+        (REDIS, 16, packed(&["f", "v", "-5", "7"]), hash()),
+        (REDIS, 17, packed(&["a", "1.5", "b", "inf"]), zset()),
+        (
+            REDIS,
+            18,
+            [&b"\x02\x01\x03big\x02"[..], &packed(&["a", "-5"])].concat(),
+            list(&["big", "a", "-5"]),
+        ),
+        (REDIS, 20, packed(&["a", "-5"]), set(&["a", "-5"])),
+        (
+            REDIS,
+            24,
+            [&[0; 8], &b"\x02\x00\x01f\x01v\x00\xc0\xfb\xc0\x07"[..]].concat(),
+            hash(),
+        ),
+        (
+            REDIS,
+            25,
+            [&[0; 8], &packed(&["f", "v", "0", "-5", "7", "0"])[..]].concat(),
+            hash(),
+        ),
+        (
+            "VALKEY080",
+            22,
+            [
+                b"\x02\x01f\x01v",
+                &[255; 8][..],
+                b"\xc0\xfb\xc0\x07",
+                &[255; 8],
+            ]
+            .concat(),
+            hash(),
+        ),
+        (REDIS, 15, stream_bytes(1), stream_content()),
+        (REDIS, 19, stream_bytes(2), stream_content()),
+        (REDIS, 21, stream_bytes(3), stream_content()),
+    ]
+}
+
+/// The example of a real server: entries 5-1, 5-2 (deleted), 7-0 and 9-0, with a group that has one pending entry.
+fn stream_bytes(layout: u8) -> Vec<u8> {
+    let id = |ms: u8, seq: u8| [[0, 0, 0, 0, 0, 0, 0, ms], [0, 0, 0, 0, 0, 0, 0, seq]].concat();
+    let node = [
+        &[
+            "3", "1", "2", "f", "g", "0", "2", "0", "0", "1", "v", "5", "3", "0", "1", "2", "w",
+            "5",
+        ][..],
+        &[
+            "0", "2", "-1", "1", "q", "2", "6", "2", "4", "-1", "2", "w", "5",
+        ],
+    ];
+    let mut bytes = [&[1, 16], &id(5, 1)[..], &packed(&node.concat()), &[3, 9, 0]].concat();
+    if layout >= 2 {
+        bytes.extend([5, 1, 5, 2, 4]);
+    }
+    bytes.extend(b"\x01\x01G\x07\x00");
+    if layout >= 2 {
+        bytes.extend(b"\x81\xff\xff\xff\xff\xff\xff\xff\xff");
+    }
+    bytes.extend(
+        [
+            &[1],
+            &id(7, 0)[..],
+            &[1, 0, 0, 0, 0, 0, 0, 0, 3],
+            b"\x01\x01C",
+            &[2, 0, 0, 0, 0, 0, 0, 0],
+        ]
+        .concat(),
+    );
+    if layout >= 3 {
+        bytes.extend([255; 8]);
+    }
+    bytes.push(1);
+    bytes.extend(id(7, 0));
+    bytes
+}
+
+fn stream_content() -> Content {
+    let entry = |ms, seq, texts: &[&str]| {
+        (
+            StreamId::new(ms, seq),
+            texts.iter().map(|t| text(t)).collect(),
+        )
+    };
+    let pending = Pending {
+        id: StreamId::new(7, 0),
+        delivery_time_ms: 0,
+        delivery_count: 3,
+    };
+    let consumer = Consumer {
+        name: (*b"C").into(),
+        pending: vec![StreamId::new(7, 0)],
+        ..Default::default()
+    };
+    Content::Stream {
+        entries: vec![
+            entry(5, 1, &["f", "1", "g", "v"]),
+            entry(7, 0, &["q", "2"]),
+            entry(9, 0, &["f", "2", "g", "w"]),
+        ],
+        last_id: StreamId::new(9, 0),
+        groups: vec![Group {
+            name: (*b"G").into(),
+            last_id: StreamId::new(7, 0),
+            entries_read: 0,
+            pel: vec![pending],
+            consumers: vec![consumer],
+        }],
+    }
+}
+
+#[test]
+fn reads_a_value_of_every_type() {
+    for (header, number, value, expected) in specimens() {
+        assert_eq!(
+            only(header, number, &value).unwrap(),
+            expected,
+            "type {number}"
+        );
+    }
+}
+
+#[test]
+fn no_truncation_or_corrupt_byte_of_any_type_panics() {
+    for (header, number, value, _) in specimens() {
+        for len in 0..value.len() {
+            assert!(
+                only(header, number, &value[..len]).is_err(),
+                "type {number} cut to {len}"
+            );
+        }
+        for at in 0..value.len() {
+            let mut bad = value.clone();
+            for byte in 0..=255 {
+                bad[at] = byte;
+                let _outcome = load(&dump(header, &[&[number, 1, b'k'], &bad[..]].concat()));
+            }
+        }
+    }
+}
+
+#[test]
+fn old_streams_get_the_counters_that_redis_gives_them() {
+    struct Take(Option<StreamObject>);
+    impl Sink for Take {
+        fn key(&mut self, _: u64, _: &[u8], _: Meta, object: Object<'_>) -> Result<(), SinkError> {
+            if let Object::Stream(stream) = object {
+                self.0 = Some(*stream);
+            }
+            Ok(())
+        }
+    }
+    let read = |layout, number| {
+        let mut sink = Take(None);
+        let bytes = dump(
+            REDIS,
+            &[&[number, 1, b'k'], &stream_bytes(layout)[..]].concat(),
+        );
+        decode(&mut Reader::new(MemorySource(bytes.into())), &mut sink).unwrap();
+        sink.0.unwrap()
+    };
+    let (v1, v2, v3) = (read(1, 15), read(2, 19), read(3, 21));
+    assert_eq!(
+        (v1.entries_added, v1.first_id, v1.max_deleted_id),
+        (3, StreamId::new(5, 1), StreamId::MIN)
+    );
+    assert_eq!(
+        (v2.entries_added, v2.first_id, v2.max_deleted_id),
+        (4, StreamId::new(5, 1), StreamId::new(5, 2))
+    );
+    assert_eq!(
+        (v1.groups[0].entries_read, v2.groups[0].entries_read),
+        (-1, -1)
+    );
+    assert_eq!(v1.groups[0].consumers[0].active_time_ms, 2);
+    assert_eq!(v3.groups[0].consumers[0].active_time_ms, -1);
+}
+
+#[test]
+fn empty_collections_are_skipped_but_empty_streams_are_keys() {
+    for (number, value) in [
+        (1, vec![0]),
+        (2, vec![0]),
+        (4, vec![0]),
+        (5, vec![0]),
+        (10, blob(b"\x0b\0\0\0\x0a\0\0\0\0\0\xff")),
+        (16, packed(&[])),
+        (17, packed(&[])),
+        (18, [&[1, 2], &packed(&[])[..]].concat()),
+        (20, packed(&[])),
+    ] {
+        let (keyspace, summary) =
+            load(&dump(REDIS, &[&[number, 1, b'k'], &value[..]].concat())).unwrap();
+        assert_eq!(
+            (keyspace.keys.len(), summary.empty_keys_skipped),
+            (0, 1),
+            "type {number}"
+        );
+    }
+    assert!(only(REDIS, 19, &[0; 10]).is_ok());
+}
+
+#[test]
+fn hostile_values_are_refused() {
+    let nan = f64::NAN.to_le_bytes();
+    let cases: Vec<(&str, u8, Vec<u8>)> = vec![
+        (
+            "a count beyond the input",
+            4,
+            b"\x81\xff\xff\xff\xff\xff\xff\xff\xff".to_vec(),
+        ),
+        (
+            "a length beyond the limit",
+            0,
+            b"\x81\x00\x00\xff\xff\xff\xff\xff\xff".to_vec(),
+        ),
+        (
+            "an impossible expansion",
+            0,
+            b"\xc3\x03\x80\x1f\xff\xff\xff\x00a\x20\x00".to_vec(),
+        ),
+        ("a code where a length must be", 4, b"\xc0\x01".to_vec()),
+        ("an unknown string form", 0, b"\xc4".to_vec()),
+        ("an invalid length", 0, b"\x82".to_vec()),
+        ("a NaN score", 5, [b"\x01\x01a", &nan[..]].concat()),
+        ("a NaN text score", 3, b"\x01\x01a\xfd".to_vec()),
+        ("a NaN packed score", 17, packed(&["a", "nan"])),
+        ("a score that is none", 17, packed(&["a", "b"])),
+        ("scores out of order", 17, packed(&["a", "2", "b", "1"])),
+        ("members out of order", 17, packed(&["b", "1", "a", "1"])),
+        ("a field without a value", 16, packed(&["a", "b", "c"])),
+        ("a field twice", 16, packed(&["a", "b", "a", "c"])),
+        ("a member twice", 20, packed(&["1", "b", "1"])),
+        ("an empty intset", 11, blob(b"\x02\0\0\0\0\0\0\0")),
+        ("an empty zipmap", 9, blob(b"\x00\xff")),
+        ("a list node of no kind", 18, b"\x01\x03\x01a".to_vec()),
+        (
+            "a large element without bytes",
+            18,
+            b"\x01\x01\x00".to_vec(),
+        ),
+        ("a blob without bytes", 16, vec![0]),
+        (
+            "a field expiry that is no number",
+            25,
+            [&[0; 8], &packed(&["f", "v", "x"])[..]].concat(),
+        ),
+        (
+            "a negative field expiry",
+            25,
+            [&[0; 8], &packed(&["f", "v", "-1"])[..]].concat(),
+        ),
+        (
+            "a stream without nodes that has a length",
+            15,
+            vec![0, 1, 0, 0, 0],
+        ),
+    ];
+    for (what, number, value) in cases {
+        let error = only(REDIS, number, &value)
+            .err()
+            .unwrap_or_else(|| panic!("{what} is accepted"));
+        assert!(error.key() == Some((b"k", number)), "{what}: {error}");
+    }
+}
+
+#[test]
+fn hostile_streams_are_refused() {
+    let good = ["1", "0", "1", "f", "0", "2", "0", "0", "v", "4"];
+    let stream = |node: &[&str]| [&[1, 16], &[0; 16][..], &packed(node), &[1, 9, 0, 0]].concat();
+    assert!(only(REDIS, 15, &stream(&good)).is_ok());
+    for (at, value) in [
+        (0, "2"),
+        (0, "-1"),
+        (1, "1"),
+        (1, "9223372036854775807"),
+        (2, "-1"),
+        (2, "9223372036854775807"),
+    ]
+    .into_iter()
+    .chain([
+        (2, "x"),
+        (4, "1"),
+        (5, "3"),
+        (5, "0"),
+        (6, "10"),
+        (7, "x"),
+        (9, "5"),
+    ]) {
+        let mut bad = good;
+        bad[at] = value;
+        assert!(
+            only(REDIS, 15, &stream(&bad)).is_err(),
+            "element {at} = {value}"
+        );
+    }
+    assert!(
+        only(REDIS, 15, &stream(&[&good[..], &["x"]].concat())).is_err(),
+        "elements left"
+    );
+    let twice = [
+        "2", "0", "1", "f", "0", "2", "0", "0", "v", "4", "2", "0", "0", "v", "4",
+    ];
+    assert!(only(REDIS, 15, &stream(&twice)).is_err(), "an id twice");
+    let orphan = [&stream_bytes(1)[..stream_bytes(1).len() - 17], &[0]].concat();
+    assert!(
+        only(REDIS, 15, &orphan)
+            .unwrap_err()
+            .to_string()
+            .contains("without a consumer")
+    );
+    let mut stranger = stream_bytes(1);
+    *stranger.last_mut().unwrap() = 9;
+    assert!(
+        only(REDIS, 15, &stranger)
+            .unwrap_err()
+            .to_string()
+            .contains("not pending in its group")
+    );
+}
+
+#[test]
+fn unknown_types_name_type_key_and_offset() {
+    for number in [8, 22, 23, 26, 33, 200] {
+        let error = only(REDIS, number, b"\x02hi").unwrap_err();
+        assert!(matches!(error.cause(), Cause::UnknownType(cause) if *cause == number));
+        assert_eq!(
+            (error.key(), error.offset()),
+            (Some((&b"k"[..], number)), 12)
+        );
+    }
+    assert!(matches!(
+        only("VALKEY080", 24, b"").unwrap_err().cause(),
+        Cause::UnknownType(24)
+    ));
+    assert!(matches!(
+        only(REDIS, 7, b"").unwrap_err().cause(),
+        Cause::Module(7)
+    ));
+    assert!(matches!(
+        only(REDIS, 6, b"").unwrap_err().cause(),
+        Cause::Module(6)
+    ));
+    assert!(matches!(
+        load(&dump(REDIS, &[246, 0])).unwrap_err().cause(),
+        Cause::UnknownType(246)
+    ));
+    assert!(matches!(
+        load(&dump(REDIS, &[243, 0])).unwrap_err().cause(),
+        Cause::UnknownType(243)
+    ));
+    assert!(matches!(
+        load(&dump("VALKEY080", &[243, 0])).unwrap_err().cause(),
+        Cause::SlotImport
+    ));
+}
