@@ -18,7 +18,7 @@ pub use list::List;
 pub use set::Set;
 pub use stream::Stream;
 pub use thresholds::Thresholds;
-pub use zset::Zset;
+pub use zset::{Change, Walk, Zset};
 
 /// A value that does not fit into its key's own block.
 #[derive(Debug, Clone)]

@@ -1,19 +1,316 @@
-//! The sorted set.
+//! The sorted set: packed while small, then a table with an order beside it.
 
-/// A sorted set.
-#[derive(Debug, Clone, Default)]
-pub struct Zset;
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use super::{Error, Thresholds};
+use crate::dialect::Dialect;
+use crate::rdb::listpack::{IntText, Item, Listpack};
+use crate::rdb::object::Scored;
+
+mod order;
+mod packed;
+mod table;
+
+use packed::Pairs;
+use table::{Members, Table};
+
+/// A sorted set: members, each once, ascending by score and then by their bytes. No score is NaN.
+#[derive(Debug, Clone)]
+pub struct Zset {
+    form: Form,
+}
+
+#[derive(Debug, Clone)]
+enum Form {
+    Packed(Listpack),
+    Large(Box<Table>),
+}
+
+/// What an insertion did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// The member is new.
+    Added,
+    /// The member has another score now.
+    Updated,
+    /// The member had that score.
+    Same,
+}
+
+impl Default for Zset {
+    fn default() -> Self {
+        Self {
+            form: Form::Packed(Listpack::new()),
+        }
+    }
+}
 
 impl Zset {
-    /// Number of elements.
+    /// Takes member, score, … as Redis packs them.
+    ///
+    /// # Errors
+    /// An odd number of elements, a score that is no number, members out of order or twice.
+    pub fn from_listpack(listpack: Listpack, thresholds: &Thresholds) -> Result<Self, Error> {
+        packed::check(&listpack)?;
+        let fits = listpack.len() / 2 <= thresholds.zset_max_listpack_entries
+            && listpack
+                .iter()
+                .step_by(2)
+                .all(|member| member.len() <= thresholds.zset_max_listpack_value);
+        let mut zset = Self {
+            form: Form::Packed(listpack),
+        };
+        if !fits {
+            zset.enlarge();
+        }
+        Ok(zset)
+    }
+
+    /// Takes members in any order, packed if they are few and short. No score may be NaN.
+    ///
+    /// # Errors
+    /// A score that is NaN, a member that stands twice.
+    pub fn from_members(mut members: Vec<Scored>, thresholds: &Thresholds) -> Result<Self, Error> {
+        if members.iter().any(|(_, score)| score.is_nan()) {
+            return Err(Error::Score);
+        }
+        let fits = members.len() <= thresholds.zset_max_listpack_entries
+            && members
+                .iter()
+                .all(|(member, _)| member.len() <= thresholds.zset_max_listpack_value);
+        if !fits {
+            let table = Table::new(members.into_iter()).ok_or(Error::Duplicate)?;
+            return Ok(Self {
+                form: Form::Large(Box::new(table)),
+            });
+        }
+        members
+            .sort_unstable_by(|(one, low), (other, high)| ascending((*low, one), (*high, other)));
+        let mut listpack = Listpack::new();
+        members
+            .iter()
+            .for_each(|(member, score)| packed::push(&mut listpack, member, *score));
+        listpack.shrink_to_fit();
+        packed::check(&listpack)?;
+        Ok(Self {
+            form: Form::Packed(listpack),
+        })
+    }
+
+    /// Number of members.
     #[must_use]
-    pub const fn len(&self) -> usize {
-        0
+    pub fn len(&self) -> usize {
+        match &self.form {
+            Form::Packed(packed) => packed.len() / 2,
+            Form::Large(table) => table.len(),
+        }
+    }
+
+    /// Whether there is no member.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Bytes held on the heap.
     #[must_use]
-    pub const fn heap_bytes(&self) -> usize {
-        0
+    pub fn heap_bytes(&self) -> usize {
+        match &self.form {
+            Form::Packed(packed) => packed.capacity(),
+            Form::Large(table) => size_of::<Table>() + table.heap_bytes(),
+        }
+    }
+
+    /// What OBJECT ENCODING says.
+    #[must_use]
+    pub const fn encoding(&self, dialect: Dialect) -> &'static str {
+        match &self.form {
+            Form::Packed(_) if dialect.has_listpacks() => "listpack",
+            Form::Packed(_) => "ziplist",
+            Form::Large(_) => "skiplist",
+        }
+    }
+
+    /// The packed bytes, while it is small.
+    #[must_use]
+    pub const fn as_listpack(&self) -> Option<&Listpack> {
+        match &self.form {
+            Form::Packed(packed) => Some(packed),
+            Form::Large(_) => None,
+        }
+    }
+
+    /// The score of a member.
+    #[must_use]
+    pub fn score(&self, member: &[u8]) -> Option<f64> {
+        match &self.form {
+            Form::Packed(packed) => packed::find(packed, member).map(|(_, score)| score),
+            Form::Large(table) => table.score(member),
+        }
+    }
+
+    /// How many members stand before this one, if it is there.
+    #[must_use]
+    pub fn rank(&self, member: &[u8]) -> Option<usize> {
+        match &self.form {
+            Form::Packed(packed) => packed::find(packed, member).map(|(rank, _)| rank),
+            Form::Large(table) => table.rank(member),
+        }
+    }
+
+    /// Gives a member a score, which is not NaN.
+    pub fn insert(&mut self, member: &[u8], score: f64, thresholds: &Thresholds) -> Change {
+        debug_assert!(!score.is_nan(), "the caller refuses NaN");
+        if let Form::Packed(packed) = &self.form
+            && packed::find(packed, member).is_none()
+            && (packed.len() / 2 >= thresholds.zset_max_listpack_entries
+                || member.len() > thresholds.zset_max_listpack_value)
+        {
+            self.enlarge();
+        }
+        match &mut self.form {
+            Form::Packed(packed) => packed::insert(packed, member, score),
+            Form::Large(table) => table.insert(member, score),
+        }
+    }
+
+    /// Takes a member out; gives whether it was there.
+    pub fn remove(&mut self, member: &[u8]) -> bool {
+        match &mut self.form {
+            Form::Packed(packed) => match packed::find(packed, member) {
+                Some((rank, _)) => packed.remove(rank * 2, 2) > 0,
+                None => false,
+            },
+            Form::Large(table) => table.remove(member),
+        }
+    }
+
+    /// Takes out the members with ranks in `range`; gives their number.
+    pub fn remove_range(&mut self, range: Range<usize>) -> usize {
+        let range = self.clamp(range);
+        if let Form::Packed(packed) = &mut self.form {
+            return packed.remove(range.start * 2, range.len() * 2) / 2;
+        }
+        let members: Vec<Box<[u8]>> = self
+            .range(range)
+            .map(|(member, _)| member.to_boxed())
+            .collect();
+        members.iter().filter(|member| self.remove(member)).count()
+    }
+
+    /// All members and their scores, ascending, from either end.
+    #[must_use]
+    pub fn iter(&self) -> Walk<'_> {
+        self.range(0..self.len())
+    }
+
+    /// Members with ranks in `range` and their scores, ascending, from either end.
+    #[must_use]
+    pub fn range(&self, range: Range<usize>) -> Walk<'_> {
+        let range = self.clamp(range);
+        match &self.form {
+            Form::Packed(packed) => {
+                let behind = self.len() - range.end;
+                let pairs = Pairs::new(packed, range.start);
+                Walk(WalkForm::Packed(pairs.without_last(behind)))
+            }
+            Form::Large(table) => Walk(WalkForm::Large(table.range(range))),
+        }
+    }
+
+    fn clamp(&self, range: Range<usize>) -> Range<usize> {
+        let end = range.end.min(self.len());
+        range.start.min(end)..end
+    }
+
+    /// How many leading members satisfy `precedes`, which must hold for a leading part only: the rank where it ends.
+    #[must_use]
+    pub fn count_leading(&self, mut precedes: impl FnMut(&[u8], f64) -> bool) -> usize {
+        match &self.form {
+            Form::Packed(packed) => {
+                let mut text = IntText::new();
+                Pairs::new(packed, 0)
+                    .take_while(|(member, score)| precedes(member.text(&mut text), *score))
+                    .count()
+            }
+            Form::Large(table) => table.count_leading(precedes),
+        }
+    }
+
+    /// Visits members from a ZSCAN cursor on: all of a small sorted set, else about `count`. Gives the cursor to go on
+    /// with, 0 at the end. A member that is there from the first call to the last is visited at least once.
+    pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(&[u8], f64)) -> u64 {
+        match &self.form {
+            Form::Packed(packed) => {
+                let mut text = IntText::new();
+                Pairs::new(packed, 0)
+                    .for_each(|(member, score)| visit(member.text(&mut text), score));
+                0
+            }
+            Form::Large(table) => table.scan(cursor, count, visit),
+        }
+    }
+
+    /// Leaves the packed form, for good as in Redis.
+    fn enlarge(&mut self) {
+        if let Form::Packed(packed) = &self.form {
+            let members: Vec<_> = Pairs::new(packed, 0)
+                .map(|(member, score)| (member.to_boxed(), score))
+                .collect();
+            // Members stand once, by this type's own invariant.
+            self.form = Form::Large(Box::new(
+                Table::new(members.into_iter()).unwrap_or_default(),
+            ));
+        }
     }
 }
+
+/// The order of sorted sets: by score, then by the member's bytes.
+fn ascending(one: (f64, &[u8]), other: (f64, &[u8])) -> Ordering {
+    let by_score = one.0.partial_cmp(&other.0).unwrap_or(Ordering::Equal);
+    by_score.then_with(|| one.1.cmp(other.1))
+}
+
+/// A walk over members and scores, from either end.
+#[derive(Debug, Clone)]
+pub struct Walk<'a>(WalkForm<'a>);
+
+#[derive(Debug, Clone)]
+enum WalkForm<'a> {
+    Packed(Pairs<'a>),
+    Large(Members<'a>),
+}
+
+impl<'a> Iterator for Walk<'a> {
+    type Item = (Item<'a>, f64);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match &mut self.0 {
+            WalkForm::Packed(pairs) => pairs.next(),
+            WalkForm::Large(members) => members.next().map(text_item),
+        }
+    }
+}
+
+impl DoubleEndedIterator for Walk<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        match &mut self.0 {
+            WalkForm::Packed(pairs) => pairs.next_back(),
+            WalkForm::Large(members) => members.next_back().map(text_item),
+        }
+    }
+}
+
+fn text_item((member, score): (&[u8], f64)) -> (Item<'_>, f64) {
+    (Item::Str(member), score)
+}
+
+#[cfg(test)]
+#[path = "zset_tests.rs"]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+mod tests;

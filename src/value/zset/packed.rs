@@ -1,0 +1,166 @@
+//! The small form: member, score, member, score, … in one listpack, ascending.
+
+use std::cmp::Ordering;
+
+use super::{Change, ascending};
+use crate::rdb::listpack::{IntText, Item, Iter, Listpack};
+use crate::resp::double;
+use crate::value::Error;
+
+/// Checks what a listpack's own validation cannot know: pairs, scores, order, no member twice.
+pub(super) fn check(packed: &Listpack) -> Result<(), Error> {
+    if packed.len() % 2 != 0 {
+        return Err(Error::Odd);
+    }
+    let mut hashes = Vec::with_capacity(packed.byte_len().min(4096) / 8);
+    let mut before: Option<(Item<'_>, f64)> = None;
+    let mut rest = packed.iter();
+    while let (Some(member), Some(score)) = (rest.next(), rest.next()) {
+        let score = parse_score(score).ok_or(Error::Score)?;
+        if let Some((other, lower)) = before
+            && compare((lower, other), (score, member)) != Ordering::Less
+        {
+            return Err(Error::Order);
+        }
+        hashes.push(hash(member));
+        before = Some((member, score));
+    }
+    hashes.sort_unstable();
+    let may_repeat = hashes
+        .windows(2)
+        .any(|pair| matches!(pair, [one, other] if one == other));
+    if may_repeat && repeats(packed) {
+        return Err(Error::Duplicate);
+    }
+    Ok(())
+}
+
+fn hash(member: Item<'_>) -> u64 {
+    // Members are equal if and only if their items are, as long as no text is a canonical integer: hash the text.
+    static SEEDS: std::sync::OnceLock<ahash::RandomState> = std::sync::OnceLock::new();
+    let mut buffer = IntText::new();
+    SEEDS
+        .get_or_init(ahash::RandomState::new)
+        .hash_one(member.text(&mut buffer))
+}
+
+fn repeats(packed: &Listpack) -> bool {
+    let mut members: Vec<_> = packed
+        .iter()
+        .step_by(2)
+        .map(|item| item.to_boxed())
+        .collect();
+    members.sort_unstable();
+    members
+        .windows(2)
+        .any(|pair| matches!(pair, [one, other] if one == other))
+}
+
+/// A stored score; `None` when it is no number.
+fn parse_score(item: Item<'_>) -> Option<f64> {
+    match item {
+        #[expect(clippy::cast_precision_loss, reason = "as Redis reads it")]
+        Item::Int(value) => Some(value as f64),
+        Item::Str(text) => {
+            let score: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+            (!score.is_nan()).then_some(score)
+        }
+    }
+}
+
+fn compare(one: (f64, Item<'_>), other: (f64, Item<'_>)) -> Ordering {
+    let (mut left, mut right) = (IntText::new(), IntText::new());
+    ascending(
+        (one.0, one.1.text(&mut left)),
+        (other.0, other.1.text(&mut right)),
+    )
+}
+
+/// The rank and the score of a member.
+pub(super) fn find(packed: &Listpack, member: &[u8]) -> Option<(usize, f64)> {
+    let index = packed.position(member, 1)?;
+    Some((index / 2, parse_score(packed.get(index + 1)?)?))
+}
+
+/// Puts a member at its place. Source: redis 7.0 t_zset.c, zzlInsert.
+pub(super) fn insert(packed: &mut Listpack, member: &[u8], score: f64) -> Change {
+    let change = match find(packed, member) {
+        None => Change::Added,
+        #[expect(
+            clippy::float_cmp,
+            reason = "as Redis does: only another number moves a member"
+        )]
+        Some((_, old)) if old == score => return Change::Same,
+        Some((rank, _)) => {
+            packed.remove(rank * 2, 2);
+            Change::Updated
+        }
+    };
+    let mut text = IntText::new();
+    let rank = Pairs::new(packed, 0)
+        .take_while(|(other, lower)| {
+            ascending((*lower, other.text(&mut text)), (score, member)) == Ordering::Less
+        })
+        .count();
+    let score = score_text(score);
+    packed.insert(rank * 2, member);
+    packed.insert(rank * 2 + 1, &score);
+    change
+}
+
+/// Puts a member last, where it belongs.
+pub(super) fn push(packed: &mut Listpack, member: &[u8], score: f64) {
+    packed.push(member);
+    packed.push(&score_text(score));
+}
+
+/// A score as it is stored: whole numbers as integers, which loses a zero's sign as in Redis.
+///
+/// DIFFERENCE: servers before Redis 7.0 keep the sign of a minus zero in small sorted sets; ours then shows as `0`.
+/// Source: redis 7.0 t_zset.c, zzlInsertAt.
+fn score_text(score: f64) -> Vec<u8> {
+    let mut text = Vec::with_capacity(24);
+    double::write(&mut text, if score == 0.0 { 0.0 } else { score }, true);
+    text
+}
+
+/// A walk over members and scores, from either end.
+#[derive(Debug, Clone)]
+pub(super) struct Pairs<'a> {
+    rest: Iter<'a>,
+}
+
+impl<'a> Pairs<'a> {
+    /// From the member of that rank on.
+    pub(super) fn new(packed: &'a Listpack, rank: usize) -> Self {
+        Self {
+            rest: packed.iter_from(rank.saturating_mul(2)),
+        }
+    }
+
+    /// Without the last `count`.
+    pub(super) fn without_last(mut self, count: usize) -> Self {
+        self.rest
+            .by_ref()
+            .rev()
+            .take(count.saturating_mul(2))
+            .for_each(drop);
+        self
+    }
+}
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (Item<'a>, f64);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let member = self.rest.next()?;
+        Some((member, parse_score(self.rest.next()?)?))
+    }
+}
+
+impl DoubleEndedIterator for Pairs<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        let score = self.rest.next_back()?;
+        Some((self.rest.next_back()?, parse_score(score)?))
+    }
+}
