@@ -16,5 +16,6 @@ mod large;
 mod moments;
 mod oracle;
 mod random;
+mod rooms;
 mod servers;
 mod traps;
