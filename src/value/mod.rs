@@ -5,16 +5,17 @@
 //! the bytes it holds, so that the store's memory figures cost nothing to read.
 
 mod error;
-mod hash;
-mod list;
-mod set;
+pub mod hash;
+pub mod list;
+pub mod set;
 mod stream;
+mod table;
 mod thresholds;
 mod zset;
 
 pub use error::Error;
 pub use hash::Hash;
-pub use list::List;
+pub use list::{End, List};
 pub use set::Set;
 pub use stream::Stream;
 pub use thresholds::Thresholds;
@@ -139,3 +140,15 @@ collection!(Set);
 collection!(Hash);
 collection!(Zset);
 collection!(Stream, stays when empty);
+
+/// `count` of `items`, of which there are `len`, each selection as likely as any other, in their own order.
+fn sample<T>(items: impl Iterator<Item = T>, len: usize, count: usize) -> Vec<T> {
+    let (mut left, mut wanted) = (len, count.min(len));
+    let chosen = items.filter(|_| {
+        let take = fastrand::usize(..left.max(1)) < wanted;
+        left = left.saturating_sub(1);
+        wanted -= usize::from(take);
+        take
+    });
+    chosen.collect()
+}

@@ -1,5 +1,7 @@
 //! Where small encodings end.
 
+use crate::dialect::Dialect;
+
 /// How large a collection may grow before it leaves its packed form, under Redis's own setting names.
 #[derive(Debug, Clone, Copy)]
 pub struct Thresholds {
@@ -7,9 +9,11 @@ pub struct Thresholds {
     pub hash_max_listpack_entries: usize,
     /// `hash-max-listpack-value`: bytes of a field or value.
     pub hash_max_listpack_value: usize,
+    /// Whether the fields that one command sets are counted beforehand as if all were new and different.
+    pub hash_counts_arguments: bool,
     /// `set-max-intset-entries`: members.
     pub set_max_intset_entries: usize,
-    /// `set-max-listpack-entries`: members (servers with listpack sets).
+    /// `set-max-listpack-entries`: members; 0 for servers that have no listpack sets.
     pub set_max_listpack_entries: usize,
     /// `set-max-listpack-value`: bytes of a member.
     pub set_max_listpack_value: usize,
@@ -30,6 +34,7 @@ impl Default for Thresholds {
         Self {
             hash_max_listpack_entries: 512,
             hash_max_listpack_value: 64,
+            hash_counts_arguments: true,
             set_max_intset_entries: 512,
             set_max_listpack_entries: 128,
             set_max_listpack_value: 64,
@@ -41,3 +46,64 @@ impl Default for Thresholds {
         }
     }
 }
+
+impl Thresholds {
+    /// The defaults of a server. `CONFIG GET` tells the same numbers on Redis 6.0 to 8.0 and Valkey 8.1 and 9.1; what is new
+    /// since Redis 7.2 are listpack sets and a look at the number of a command's fields.
+    #[must_use]
+    pub fn of(dialect: Dialect) -> Self {
+        let mut thresholds = Self::default();
+        if !dialect.has_small_listpack_lists_and_sets() {
+            thresholds.set_max_listpack_entries = 0;
+            thresholds.hash_counts_arguments = false;
+        }
+        thresholds
+    }
+
+    /// Whether a list node of `bytes` and `elements` is past its limit.
+    ///
+    /// Source: redis 7.2 quicklist.c, quicklistNodeExceedsLimit.
+    #[must_use]
+    pub fn list_node_is_over(&self, bytes: usize, elements: usize) -> bool {
+        match usize::try_from(self.list_max_listpack_size) {
+            Ok(limit) => bytes > NODE_BYTES_SAFE || elements > limit.max(1),
+            Err(_) => bytes > self.list_node_bytes(),
+        }
+    }
+
+    /// Whether a list's only node is at most half of what its limit allows.
+    ///
+    /// Source: redis 7.2 t_list.c, listTypeTryConvertQuicklist.
+    #[must_use]
+    pub fn list_node_is_under_half(&self, bytes: usize, elements: usize) -> bool {
+        match usize::try_from(self.list_max_listpack_size) {
+            Ok(limit) => elements <= limit.max(1) / 2,
+            Err(_) => bytes <= self.list_node_bytes() / 2,
+        }
+    }
+
+    /// Whether an element gets a list node of its own.
+    ///
+    /// Source: redis 7.4 quicklist.c, isLargeElement.
+    #[must_use]
+    pub const fn list_element_is_large(&self, bytes: usize) -> bool {
+        if self.list_max_listpack_size >= 0 {
+            bytes > NODE_BYTES_SAFE
+        } else {
+            bytes > self.list_node_bytes()
+        }
+    }
+
+    const fn list_node_bytes(&self) -> usize {
+        match self.list_max_listpack_size {
+            -1 => 4096,
+            -2 => 8192,
+            -3 => 16_384,
+            -4 => 32_768,
+            _ => 65_536,
+        }
+    }
+}
+
+/// The limit of a node whose elements are counted. Source: redis 7.0 quicklist.c, `SIZE_SAFETY_LIMIT`.
+const NODE_BYTES_SAFE: usize = 8192;

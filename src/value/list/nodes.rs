@@ -1,0 +1,429 @@
+//! A long list: a chain of listpacks and single large elements.
+//!
+//! Where one node ends and the next begins shows in a server's replies (a list with one node left turns back into a
+//! listpack), so nodes are filled, split and merged as Redis does. Source: redis 7.4 quicklist.c.
+
+use std::collections::{VecDeque, vec_deque};
+use std::iter::{Chain, FlatMap};
+
+use super::{End, Thresholds};
+use crate::rdb::listpack::{self, Item, Listpack};
+use crate::rdb::object::ListNode;
+
+/// A chain of nodes, none of them empty.
+#[derive(Debug, Clone)]
+pub(super) struct Nodes {
+    nodes: VecDeque<ListNode>,
+    /// Elements of all nodes.
+    len: usize,
+    /// Bytes behind all nodes.
+    data_bytes: usize,
+}
+
+impl Nodes {
+    /// A chain of `nodes`, without the empty ones.
+    pub(super) fn new(nodes: Vec<ListNode>) -> Self {
+        let mut nodes = VecDeque::from(nodes);
+        nodes.retain(|node| elements(node) > 0);
+        Self {
+            len: nodes.iter().map(elements).sum(),
+            data_bytes: nodes.iter().map(held_bytes).sum(),
+            nodes,
+        }
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.data_bytes + self.nodes.capacity() * size_of::<ListNode>()
+    }
+
+    /// The one listpack that all is in, if it is so. To be taken away with the whole chain: nothing is counted.
+    pub(super) fn only_listpack(&mut self) -> Option<&mut Listpack> {
+        if self.nodes.len() != 1 {
+            return None;
+        }
+        match self.nodes.front_mut() {
+            Some(ListNode::Packed(packed)) => Some(packed),
+            _ => None,
+        }
+    }
+
+    pub(super) fn iter_from(&self, index: usize) -> Iter<'_> {
+        let Some((at, offset)) = self.locate(index) else {
+            return Iter::new(NodeIter::Plain(None), vec_deque::Iter::default());
+        };
+        let mut rest = self.nodes.range(at..);
+        let first = match rest.next() {
+            Some(ListNode::Packed(packed)) => NodeIter::Packed(packed.iter_from(offset)),
+            Some(node) => NodeIter::of(node),
+            None => NodeIter::Plain(None),
+        };
+        Iter::new(first, rest)
+    }
+
+    /// The node that holds the element at `index`, and the element's place in it. Walks from the nearer end.
+    fn locate(&self, index: usize) -> Option<(usize, usize)> {
+        if index >= self.len {
+            return None;
+        }
+        if index > self.len / 2 {
+            return self.locate_backward(self.len - index);
+        }
+        let mut before = 0;
+        for (at, node) in self.nodes.iter().enumerate() {
+            let here = elements(node);
+            if index < before + here {
+                return Some((at, index - before));
+            }
+            before += here;
+        }
+        None
+    }
+
+    /// As `locate`, for the element at which `from_end` are left, itself included.
+    fn locate_backward(&self, from_end: usize) -> Option<(usize, usize)> {
+        let mut behind = 0;
+        for (at, node) in self.nodes.iter().enumerate().rev() {
+            behind += elements(node);
+            if from_end <= behind {
+                return Some((at, behind - from_end));
+            }
+        }
+        None
+    }
+
+    /// Changes the listpack at `at`, and the counts with it. Nothing happens at a large element.
+    fn edit(&mut self, at: usize, change: impl FnOnce(&mut Listpack)) {
+        let Some(ListNode::Packed(packed)) = self.nodes.get_mut(at) else {
+            return;
+        };
+        let (len, bytes) = (packed.len(), packed.capacity());
+        change(packed);
+        self.len = self.len - len + packed.len();
+        self.data_bytes = self.data_bytes - bytes + packed.capacity();
+    }
+
+    fn put_node(&mut self, at: usize, node: ListNode) {
+        self.len += elements(&node);
+        self.data_bytes += held_bytes(&node);
+        self.nodes.insert(at, node);
+    }
+
+    fn drop_nodes(&mut self, range: std::ops::Range<usize>) {
+        for node in self.nodes.drain(range) {
+            self.len -= elements(&node);
+            self.data_bytes -= held_bytes(&node);
+        }
+    }
+
+    /// Whether the node at `at` takes `word`; false where there is none.
+    fn takes(&self, at: Option<usize>, word: &[u8], thresholds: &Thresholds) -> bool {
+        let Some(ListNode::Packed(packed)) = at.and_then(|at| self.nodes.get(at)) else {
+            return false;
+        };
+        let bytes = packed.byte_len() + word.len() + ENTRY_OVERHEAD_BYTES;
+        !thresholds.list_element_is_large(word.len())
+            && !thresholds.list_node_is_over(bytes, packed.len() + 1)
+    }
+
+    pub(super) fn push(&mut self, end: End, word: &[u8], thresholds: &Thresholds) {
+        let last = self.nodes.len().checked_sub(1);
+        match end {
+            End::Head if self.takes(Some(0), word, thresholds) => {
+                self.edit(0, |packed| packed.insert(0, word));
+            }
+            End::Head => self.put_node(0, new_node(word, thresholds)),
+            End::Tail if self.takes(last, word, thresholds) => {
+                self.edit(last.unwrap_or(0), |packed| packed.push(word));
+            }
+            End::Tail => self.put_node(self.nodes.len(), new_node(word, thresholds)),
+        }
+    }
+
+    /// Removes up to `count` elements from `index` on.
+    pub(super) fn remove(&mut self, index: usize, count: usize) {
+        let Some((mut at, offset)) = self.locate(index) else {
+            return;
+        };
+        let mut left = count;
+        if offset > 0 {
+            left -= self.remove_in(at, offset, left);
+            at += 1;
+        }
+        let mut whole = 0;
+        for here in self.nodes.range(at..).map(elements) {
+            if here > left {
+                break;
+            }
+            left -= here;
+            whole += 1;
+        }
+        self.drop_nodes(at..at + whole);
+        self.remove_in(at, 0, left);
+    }
+
+    /// Removes up to `count` elements of the node at `at`, which keeps some; gives how many.
+    fn remove_in(&mut self, at: usize, offset: usize, count: usize) -> usize {
+        let before = self.len;
+        self.edit(at, |packed| {
+            packed.remove(offset, count);
+        });
+        before - self.len
+    }
+
+    /// Removes the elements at `indexes`, which descend.
+    pub(super) fn remove_descending(&mut self, indexes: &[usize]) {
+        let (mut at, mut start) = (self.nodes.len(), self.len);
+        for index in indexes {
+            while start > *index && at > 0 {
+                at -= 1;
+                start -= self.nodes.get(at).map_or(0, elements);
+            }
+            if self.nodes.get(at).map(elements) == Some(1) {
+                self.drop_nodes(at..at + 1);
+            } else {
+                self.remove_in(at, *index - start, 1);
+            }
+        }
+    }
+
+    /// Replaces the element at `index`, which exists. Source: quicklistReplaceEntry.
+    pub(super) fn replace(&mut self, index: usize, word: &[u8], thresholds: &Thresholds) {
+        let Some((at, offset)) = self.locate(index) else {
+            return;
+        };
+        let is_large = thresholds.list_element_is_large(word.len());
+        let is_packed = matches!(self.nodes.get(at), Some(ListNode::Packed(_)));
+        match (is_packed, is_large) {
+            (true, false) => self.edit(at, |packed| {
+                packed.replace(offset, word);
+            }),
+            (true, true) => self.replace_by_large(at, offset, word, thresholds),
+            (false, true) => {
+                self.drop_nodes(at..at + 1);
+                self.put_node(at, ListNode::Plain(word.into()));
+            }
+            (false, false) => {
+                self.insert_in((at, 0), true, word, thresholds);
+                self.drop_nodes(at..at + 1);
+            }
+        }
+    }
+
+    /// Splits a listpack around the element that a large one replaces.
+    fn replace_by_large(&mut self, at: usize, offset: usize, word: &[u8], thresholds: &Thresholds) {
+        let tail = self.split(at, offset + 1);
+        self.put_node(at + 1, ListNode::Plain(word.into()));
+        if !tail.is_empty() {
+            self.put_node(at + 2, ListNode::Packed(tail));
+        }
+        if offset == 0 {
+            self.drop_nodes(at..at + 1);
+        } else {
+            self.remove_in(at, offset, 1);
+            self.merge_around(at + 1, thresholds);
+        }
+    }
+
+    /// Puts `word` before (or behind) the element at `index`, which exists.
+    pub(super) fn insert(
+        &mut self,
+        index: usize,
+        behind: bool,
+        word: &[u8],
+        thresholds: &Thresholds,
+    ) {
+        if let Some(place) = self.locate(index) {
+            self.insert_in(place, behind, word, thresholds);
+        }
+    }
+
+    /// As `insert`, at a node and a place in it. Source: _quicklistInsert.
+    fn insert_in(
+        &mut self,
+        (at, offset): (usize, usize),
+        behind: bool,
+        word: &[u8],
+        thresholds: &Thresholds,
+    ) {
+        let cut = offset + usize::from(behind);
+        let here = self.nodes.get(at).map_or(0, elements);
+        let (at_head, at_tail) = (!behind && cut == 0, behind && cut == here);
+        let before = at.checked_sub(1);
+        if self.takes(Some(at), word, thresholds) {
+            self.edit(at, |packed| packed.insert(cut, word));
+        } else if at_tail && self.takes(Some(at + 1), word, thresholds) {
+            self.edit(at + 1, |packed| packed.insert(0, word));
+        } else if at_head && self.takes(before, word, thresholds) {
+            self.edit(at - 1, |packed| packed.push(word));
+        } else if at_head || at_tail || here == 1 {
+            self.put_node(at + usize::from(behind), new_node(word, thresholds));
+        } else {
+            self.insert_split(at, cut, behind, word, thresholds);
+        }
+    }
+
+    /// Splits the node at `at` before its element `cut` and puts `word` between.
+    fn insert_split(
+        &mut self,
+        at: usize,
+        cut: usize,
+        behind: bool,
+        word: &[u8],
+        thresholds: &Thresholds,
+    ) {
+        let tail = ListNode::Packed(self.split(at, cut));
+        self.put_node(at + 1, tail);
+        if thresholds.list_element_is_large(word.len()) {
+            return self.put_node(at + 1, ListNode::Plain(word.into()));
+        }
+        // The word goes to the new half, and the old one is where merging starts.
+        if behind {
+            self.edit(at + 1, |packed| packed.insert(0, word));
+            self.merge_around(at, thresholds);
+        } else {
+            self.edit(at, |packed| packed.push(word));
+            self.merge_around(at + 1, thresholds);
+        }
+    }
+
+    /// Takes the elements from `cut` on out of the listpack at `at`.
+    fn split(&mut self, at: usize, cut: usize) -> Listpack {
+        let mut tail = Listpack::new();
+        self.edit(at, |packed| {
+            packed.iter_from(cut).for_each(|item| tail.push_item(item));
+            packed.remove(cut, tail.len());
+        });
+        tail
+    }
+
+    /// Merges the neighbours of `center` among themselves and with it, where they fit one node. Source:
+    /// _quicklistMergeNodes.
+    fn merge_around(&mut self, center: usize, thresholds: &Thresholds) {
+        let mut center = center;
+        self.merge(center + 1, thresholds);
+        if center >= 2 && self.merge(center - 2, thresholds) {
+            center -= 1;
+        }
+        if center >= 1 && self.merge(center - 1, thresholds) {
+            center -= 1;
+        }
+        self.merge(center, thresholds);
+    }
+
+    /// Merges the node at `at` with the next one, if both fit one node. Gives whether it did.
+    fn merge(&mut self, at: usize, thresholds: &Thresholds) -> bool {
+        let (Some(ListNode::Packed(one)), Some(ListNode::Packed(next))) =
+            (self.nodes.get(at), self.nodes.get(at + 1))
+        else {
+            return false;
+        };
+        let bytes = one.byte_len() + next.byte_len() - LISTPACK_FRAME_BYTES;
+        if thresholds.list_node_is_over(bytes, one.len() + next.len()) {
+            return false;
+        }
+        let next = next.clone();
+        self.drop_nodes(at + 1..at + 2);
+        self.edit(at, |one| next.iter().for_each(|item| one.push_item(item)));
+        true
+    }
+}
+
+fn new_node(word: &[u8], thresholds: &Thresholds) -> ListNode {
+    if thresholds.list_element_is_large(word.len()) {
+        return ListNode::Plain(word.into());
+    }
+    let mut packed = Listpack::new();
+    packed.push(word);
+    ListNode::Packed(packed)
+}
+
+fn elements(node: &ListNode) -> usize {
+    match node {
+        ListNode::Plain(_) => 1,
+        ListNode::Packed(packed) => packed.len(),
+    }
+}
+
+fn held_bytes(node: &ListNode) -> usize {
+    match node {
+        ListNode::Plain(text) => text.len(),
+        ListNode::Packed(packed) => packed.capacity(),
+    }
+}
+
+/// The elements of a list, from either end.
+#[derive(Debug, Clone)]
+pub struct Iter<'a>(Chain<NodeIter<'a>, RestIter<'a>>);
+
+type RestIter<'a> =
+    FlatMap<vec_deque::Iter<'a, ListNode>, NodeIter<'a>, fn(&'a ListNode) -> NodeIter<'a>>;
+
+impl<'a> Iter<'a> {
+    fn new(first: NodeIter<'a>, rest: vec_deque::Iter<'a, ListNode>) -> Self {
+        let of: fn(&'a ListNode) -> NodeIter<'a> = NodeIter::of;
+        Self(first.chain(rest.flat_map(of)))
+    }
+
+    pub(super) fn of_listpack(items: listpack::Iter<'a>) -> Self {
+        Self::new(NodeIter::Packed(items), vec_deque::Iter::default())
+    }
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Item<'a>;
+
+    fn next(&mut self) -> Option<Item<'a>> {
+        self.0.next()
+    }
+}
+
+impl DoubleEndedIterator for Iter<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.0.next_back()
+    }
+}
+
+/// The elements of one node.
+#[derive(Debug, Clone)]
+enum NodeIter<'a> {
+    Plain(Option<&'a [u8]>),
+    Packed(listpack::Iter<'a>),
+}
+
+impl<'a> NodeIter<'a> {
+    fn of(node: &'a ListNode) -> Self {
+        match node {
+            ListNode::Plain(text) => Self::Plain(Some(text)),
+            ListNode::Packed(packed) => Self::Packed(packed.iter()),
+        }
+    }
+}
+
+impl<'a> Iterator for NodeIter<'a> {
+    type Item = Item<'a>;
+
+    fn next(&mut self) -> Option<Item<'a>> {
+        match self {
+            Self::Plain(text) => text.take().map(Item::Str),
+            Self::Packed(items) => items.next(),
+        }
+    }
+}
+
+impl DoubleEndedIterator for NodeIter<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Plain(text) => text.take().map(Item::Str),
+            Self::Packed(items) => items.next_back(),
+        }
+    }
+}
+
+/// What an element costs at most beside its text. Source: redis 7.0 quicklist.c, `SIZE_ESTIMATE_OVERHEAD`.
+const ENTRY_OVERHEAD_BYTES: usize = 8;
+/// Header and terminator of a listpack.
+const LISTPACK_FRAME_BYTES: usize = 7;

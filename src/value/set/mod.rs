@@ -1,0 +1,335 @@
+//! The set: an intset, a listpack, or a hash table.
+
+mod algebra;
+#[cfg(test)]
+mod tests;
+
+use hashbrown::hash_table;
+
+use super::table::{Row, Table};
+use super::{Error, Thresholds};
+use crate::dialect::Dialect;
+use crate::rdb::intset::Intset;
+use crate::rdb::listpack::{self, IntText, Item, Listpack};
+use crate::resp::parse_integer;
+
+pub use algebra::{difference, intersection, intersection_store, union};
+
+/// A set of byte strings. Converts between its forms as Redis does: only ever from intset to listpack to hash table, but for
+/// the result of an intersection.
+#[derive(Debug, Clone)]
+pub struct Set(Form);
+
+#[derive(Debug, Clone)]
+enum Form {
+    Intset(Intset),
+    Packed(Listpack),
+    Table(Box<Table<Box<[u8]>>>),
+}
+
+impl Row for Box<[u8]> {
+    fn key(&self) -> &[u8] {
+        self
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.len()
+    }
+}
+
+impl Default for Set {
+    fn default() -> Self {
+        Self(Form::Intset(Intset::new()))
+    }
+}
+
+impl Set {
+    /// A set from a snapshot's intset.
+    #[must_use]
+    pub fn from_intset(intset: Intset, thresholds: &Thresholds) -> Self {
+        let too_large = intset.len() > thresholds.set_max_intset_entries;
+        let mut set = Self(Form::Intset(intset));
+        if too_large {
+            set.unpack();
+        }
+        set
+    }
+
+    /// A set from a snapshot's listpack. It is kept packed without a search for duplicates, as Redis does.
+    ///
+    /// # Errors
+    /// [`Error::Duplicate`], where it must be unpacked.
+    pub fn from_listpack(packed: Listpack, thresholds: &Thresholds) -> Result<Self, Error> {
+        let members = packed.len();
+        let mut set = Self(Form::Packed(packed));
+        if members > thresholds.set_max_listpack_entries {
+            set.unpack();
+        }
+        if set.len() == members {
+            Ok(set)
+        } else {
+            Err(Error::Duplicate)
+        }
+    }
+
+    /// A set from a snapshot's list of members, in the smallest form that takes them.
+    ///
+    /// # Errors
+    /// [`Error::Duplicate`].
+    pub fn from_members(members: Vec<Box<[u8]>>, thresholds: &Thresholds) -> Result<Self, Error> {
+        let mut set = Self::default();
+        if !fits_packed(&members, thresholds) {
+            set.0 = Form::Table(Box::new(Table::with_capacity(members.len())));
+        }
+        for member in members {
+            let added = match &mut set.0 {
+                Form::Table(table) => table.insert(member),
+                _ => set.add(&member, thresholds),
+            };
+            if !added {
+                return Err(Error::Duplicate);
+            }
+        }
+        set.shrink_to_fit();
+        Ok(set)
+    }
+
+    /// Number of members.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Form::Intset(intset) => intset.len(),
+            Form::Packed(packed) => packed.len(),
+            Form::Table(table) => table.len(),
+        }
+    }
+
+    /// Whether there is no member.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes held on the heap.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        match &self.0 {
+            Form::Intset(intset) => intset.byte_len(),
+            Form::Packed(packed) => packed.capacity(),
+            Form::Table(table) => size_of::<Table<Box<[u8]>>>() + table.heap_bytes(),
+        }
+    }
+
+    /// The encoding's name in OBJECT ENCODING.
+    #[must_use]
+    pub const fn encoding(&self, _dialect: Dialect) -> &'static str {
+        match self.0 {
+            Form::Intset(_) => "intset",
+            Form::Packed(_) => "listpack",
+            Form::Table(_) => "hashtable",
+        }
+    }
+
+    /// Whether `member` is in the set.
+    #[must_use]
+    pub fn contains(&self, member: &[u8]) -> bool {
+        match &self.0 {
+            Form::Intset(intset) => parse_integer(member).is_some_and(|n| intset.contains(n)),
+            Form::Packed(packed) => packed.position(member, 0).is_some(),
+            Form::Table(table) => table.get(member).is_some(),
+        }
+    }
+
+    /// Whether `member` is in the set.
+    #[must_use]
+    pub fn has(&self, member: Item<'_>) -> bool {
+        match (&self.0, member) {
+            (Form::Intset(intset), Item::Int(number)) => intset.contains(number),
+            _ => self.contains(member.text(&mut IntText::new())),
+        }
+    }
+
+    /// Gets ready for `additions` members, of which `first` comes first: chooses the form of an empty set, and unpacks one
+    /// that they would make too large if they are all new.
+    ///
+    /// Source: redis 7.2 t_set.c, setTypeCreate and setTypeMaybeConvert (earlier servers look at members one by one).
+    pub fn prepare(&mut self, first: &[u8], additions: usize, thresholds: &Thresholds) {
+        if thresholds.set_max_listpack_entries == 0 {
+            return;
+        }
+        let fits_listpack = additions <= thresholds.set_max_listpack_entries;
+        let fits_intset = additions <= thresholds.set_max_intset_entries;
+        match &self.0 {
+            form if self.is_empty() && !matches!(form, Form::Table(_)) => {
+                self.0 = match parse_integer(first) {
+                    Some(_) if fits_intset => Form::Intset(Intset::new()),
+                    _ if fits_listpack => Form::Packed(Listpack::new()),
+                    _ => Form::Table(Box::new(Table::with_capacity(0))),
+                }
+            }
+            Form::Packed(_) if !fits_listpack => self.unpack(),
+            Form::Intset(_) if !fits_intset => self.unpack(),
+            _ => {}
+        }
+    }
+
+    /// Adds a member. Gives false when it was there.
+    ///
+    /// Source: redis 7.2 t_set.c, setTypeAddAux.
+    pub fn add(&mut self, member: &[u8], thresholds: &Thresholds) -> bool {
+        match &mut self.0 {
+            Form::Intset(intset) => match parse_integer(member) {
+                Some(number) => {
+                    let added = intset.insert(number);
+                    if intset.len() > thresholds.set_max_intset_entries {
+                        self.unpack();
+                    }
+                    added
+                }
+                None => self.leave_intset(member, thresholds),
+            },
+            Form::Packed(packed) => {
+                if packed.position(member, 0).is_some() {
+                    return false;
+                }
+                if takes_one_more(packed.len(), member, thresholds) {
+                    packed.push(member);
+                    return true;
+                }
+                self.unpack();
+                self.add(member, thresholds)
+            }
+            Form::Table(table) => table.get(member).is_none() && table.insert(member.into()),
+        }
+    }
+
+    /// Adds the first member that is no integer.
+    fn leave_intset(&mut self, member: &[u8], thresholds: &Thresholds) -> bool {
+        if let Form::Intset(intset) = &self.0
+            && takes_one_more(intset.len(), member, thresholds)
+        {
+            let mut packed = Listpack::new();
+            intset.iter().for_each(|number| packed.push_int(number));
+            packed.push(member);
+            self.0 = Form::Packed(packed);
+            return true;
+        }
+        self.unpack();
+        self.add(member, thresholds)
+    }
+
+    /// Removes a member. Gives false when it was not there.
+    pub fn remove(&mut self, member: &[u8]) -> bool {
+        match &mut self.0 {
+            Form::Intset(intset) => parse_integer(member).is_some_and(|n| intset.remove(n)),
+            Form::Packed(packed) => packed
+                .position(member, 0)
+                .is_some_and(|index| packed.remove(index, 1) > 0),
+            Form::Table(table) => table.remove(member).is_some(),
+        }
+    }
+
+    /// The members: ascending in an intset, in order of arrival in a listpack, in no order in a table.
+    #[must_use]
+    pub fn iter(&self) -> Iter<'_> {
+        Iter(match &self.0 {
+            Form::Intset(intset) => Walk::Intset(intset, 0),
+            Form::Packed(packed) => Walk::Packed(packed.iter()),
+            Form::Table(table) => Walk::Table(table.iter()),
+        })
+    }
+
+    /// Visits about `count` members from `cursor` (0 to start) on; gives the cursor to go on with, 0 at the end. A packed
+    /// set is visited whole whatever the cursor.
+    pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(Item<'_>)) -> u64 {
+        if let Form::Table(table) = &self.0 {
+            return table.scan(cursor, count, |member| visit(Item::Str(member)));
+        }
+        self.iter().for_each(visit);
+        0
+    }
+
+    /// A member at random.
+    #[must_use]
+    pub fn random(&self) -> Option<Item<'_>> {
+        match &self.0 {
+            Form::Table(table) => table.random().map(|member| Item::Str(member)),
+            _ if self.is_empty() => None,
+            Form::Intset(intset) => intset.get(fastrand::usize(..intset.len())).map(Item::Int),
+            Form::Packed(packed) => packed.get(fastrand::usize(..packed.len())),
+        }
+    }
+
+    /// `count` different members at random, all of them when there are not more.
+    #[must_use]
+    pub fn sample(&self, count: usize) -> Vec<Item<'_>> {
+        match &self.0 {
+            Form::Table(table) if count < table.len() / 3 => {
+                let members = table.sample(count).into_iter();
+                members.map(|member| Item::Str(member)).collect()
+            }
+            _ => super::sample(self.iter(), self.len(), count),
+        }
+    }
+
+    /// Gives back what an intset or listpack holds beyond its members.
+    fn shrink_to_fit(&mut self) {
+        if let Form::Packed(packed) = &mut self.0 {
+            packed.shrink_to_fit();
+        }
+    }
+
+    /// Turns into a table; a second copy of a member is dropped.
+    fn unpack(&mut self) {
+        // Room for the members there are and one more. What a command announces is no measure: it may repeat itself.
+        let mut table = Table::with_capacity(self.len() + 1);
+        self.iter().for_each(|member| {
+            table.insert(member.to_boxed());
+        });
+        self.0 = Form::Table(Box::new(table));
+    }
+}
+
+/// Whether a packed set of `members` members takes `member` too.
+const fn takes_one_more(members: usize, member: &[u8], thresholds: &Thresholds) -> bool {
+    members < thresholds.set_max_listpack_entries
+        && member.len() <= thresholds.set_max_listpack_value
+}
+
+/// Whether members fit an intset or a listpack.
+fn fits_packed(members: &[Box<[u8]>], thresholds: &Thresholds) -> bool {
+    let all_short = || {
+        let mut members = members.iter();
+        members.all(|member| member.len() <= thresholds.set_max_listpack_value)
+    };
+    let all_integers = || members.iter().all(|member| parse_integer(member).is_some());
+    members.len() <= thresholds.set_max_listpack_entries && all_short()
+        || members.len() <= thresholds.set_max_intset_entries && all_integers()
+}
+
+/// The members of a set.
+#[derive(Debug, Clone)]
+pub struct Iter<'a>(Walk<'a>);
+
+#[derive(Debug, Clone)]
+enum Walk<'a> {
+    Intset(&'a Intset, usize),
+    Packed(listpack::Iter<'a>),
+    Table(hash_table::Iter<'a, Box<[u8]>>),
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Item<'a>;
+
+    fn next(&mut self) -> Option<Item<'a>> {
+        match &mut self.0 {
+            Walk::Intset(intset, index) => {
+                let number = intset.get(*index)?;
+                *index += 1;
+                Some(Item::Int(number))
+            }
+            Walk::Packed(items) => items.next(),
+            Walk::Table(rows) => rows.next().map(|member| Item::Str(member)),
+        }
+    }
+}
