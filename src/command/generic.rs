@@ -373,18 +373,9 @@ fn object_encoding(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result
         Value::Integer(_) => "int",
         Value::Text(text) if text.len() <= EMBEDDED_TEXT_BYTES_MAX && !entry.is_raw() => "embstr",
         Value::Text(_) | Value::Object(Object::Text(_)) => "raw",
-        Value::Object(Object::List(list)) => {
-            let _ = (list, dialect);
-            "x"
-        }
-        Value::Object(Object::Set(set)) => {
-            let _ = (set, dialect);
-            "x"
-        }
-        Value::Object(Object::Hash(hash)) => {
-            let _ = (hash, dialect);
-            "x"
-        }
+        Value::Object(Object::List(list)) => list.encoding(dialect),
+        Value::Object(Object::Set(set)) => set.encoding(dialect),
+        Value::Object(Object::Hash(hash)) => hash.encoding(dialect),
         Value::Object(Object::Zset(zset)) => {
             let _ = (zset, dialect);
             "x"

@@ -3,7 +3,7 @@
 use super::entry::NewValue;
 use crate::rdb::object::Object as Decoded;
 use crate::resp::parse_integer;
-use crate::value::{Object, Thresholds};
+use crate::value::{Hash, List, Object, Set, Thresholds};
 
 /// A field or member stands twice in one value of a snapshot or of a RESTORE: real servers refuse that too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -32,11 +32,25 @@ impl<'a> NewValue<'a> {
     /// [`DuplicateElement`].
     pub fn from_rdb(
         decoded: Decoded<'a>,
-        _thresholds: &Thresholds,
+        thresholds: &Thresholds,
     ) -> Result<Self, DuplicateElement> {
         let object: Object = match decoded {
             Decoded::Str(text) => return Ok(Self::encoded(text)),
             Decoded::Int(number) => return Ok(Self::Integer(number)),
+            Decoded::List(nodes) => Object::List(List::from_nodes(nodes, thresholds)),
+            Decoded::SetIntset(intset) => Object::Set(Set::from_intset(intset, thresholds)),
+            Decoded::SetListpack(packed) => {
+                Object::Set(Set::from_listpack(packed, thresholds).map_err(|_| DuplicateElement)?)
+            }
+            Decoded::Set(members) => {
+                Object::Set(Set::from_members(members, thresholds).map_err(|_| DuplicateElement)?)
+            }
+            Decoded::HashListpack(packed) => {
+                Object::Hash(Hash::from_listpack(packed, thresholds).map_err(|_| DuplicateElement)?)
+            }
+            Decoded::Hash(pairs) => {
+                Object::Hash(Hash::from_pairs(pairs, thresholds).map_err(|_| DuplicateElement)?)
+            }
             _ => return Err(DuplicateElement),
         };
         Ok(Self::Object(Box::new(object)))

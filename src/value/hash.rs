@@ -141,7 +141,8 @@ impl Hash {
         thresholds: &Thresholds,
     ) {
         let fields = words.len() / 2;
-        let many = thresholds.hash_counts_arguments && fields > thresholds.hash_max_listpack_entries;
+        let many =
+            thresholds.hash_counts_arguments && fields > thresholds.hash_max_listpack_entries;
         let mut words = words;
         if many || words.any(|word| word.len() > thresholds.hash_max_listpack_value) {
             self.unpack();

@@ -191,7 +191,6 @@ mod tests {
 
     impl Row for u32 {
         fn key(&self) -> &[u8] {
-
             KEYS.get_or_init(|| (0..20_000).map(|n| n.to_string().into_bytes()).collect())
                 .get(*self as usize)
                 .unwrap()

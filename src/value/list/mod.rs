@@ -161,11 +161,7 @@ impl List {
     }
 
     /// Keeps only the elements of `kept`; nothing for `None`.
-    pub fn trim(
-        &mut self,
-        kept: Option<std::ops::RangeInclusive<usize>>,
-        thresholds: &Thresholds,
-    ) {
+    pub fn trim(&mut self, kept: Option<std::ops::RangeInclusive<usize>>, thresholds: &Thresholds) {
         let len = self.len();
         let (start, end) = kept.map_or((len, len), |kept| (*kept.start(), *kept.end() + 1));
         self.remove(end, len.saturating_sub(end));
