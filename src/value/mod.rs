@@ -17,7 +17,7 @@ pub use error::Error;
 pub use hash::Hash;
 pub use list::{End, List};
 pub use set::Set;
-pub use stream::Stream;
+pub use stream::{Consumer, Entry, Group, Keep, Pending, Stream};
 pub use thresholds::Thresholds;
 pub use zset::{Change, Walk, Zset};
 

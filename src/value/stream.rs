@@ -1,19 +1,356 @@
-//! The stream.
+//! The stream: entries in packed nodes, found by id; consumer groups beside them.
+
+use std::collections::BTreeMap;
+
+use super::{Error, Thresholds};
+use crate::rdb::listpack::Listpack;
+use crate::rdb::stream::{StreamId, StreamObject};
+
+mod group;
+mod node;
+
+pub use group::{Consumer, Group, Pending};
+pub use node::Entry;
+
+/// A node grows no further than this whatever the settings say. Source: redis 7.0 t_stream.c, `STREAM_LISTPACK_MAX_SIZE`.
+const NODE_BYTES_MAX: usize = 1 << 30;
+/// Roughly what a node takes in the tree beside its bytes.
+const NODE_TREE_BYTES: usize = size_of::<(StreamId, Listpack)>() * 3 / 2;
 
 /// A stream.
 #[derive(Debug, Clone, Default)]
-pub struct Stream;
+pub struct Stream {
+    /// By the id that their entries' differences are added to. Each has a live entry.
+    nodes: BTreeMap<StreamId, Listpack>,
+    length: u64,
+    /// The last id given to an entry.
+    pub last_id: StreamId,
+    /// The first live entry's; 0-0 when there is none.
+    first_id: StreamId,
+    /// The largest id deleted by XDEL.
+    pub max_deleted_id: StreamId,
+    /// Entries ever added.
+    pub entries_added: u64,
+    groups: BTreeMap<Box<[u8]>, Group>,
+    /// Of all nodes and groups.
+    heap_bytes: usize,
+}
+
+/// What a trim keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// So many of the newest entries.
+    Newest(u64),
+    /// Entries from this id on.
+    From(StreamId),
+}
 
 impl Stream {
-    /// Number of elements.
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        0
+    /// A decoded stream.
+    ///
+    /// # Errors
+    /// A node whose entries, counts or ids do not hold together; groups or consumers twice; a pending entry whose owner is
+    /// not clear.
+    pub fn from_rdb(object: StreamObject) -> Result<Self, Error> {
+        let mut stream = Self {
+            last_id: object.last_id,
+            max_deleted_id: object.max_deleted_id,
+            entries_added: object.entries_added,
+            ..Self::default()
+        };
+        let mut last = None;
+        for (id, listpack) in object.nodes {
+            last = node::check(id, &listpack, last)?;
+            stream.length += node::counts(&listpack).0;
+            stream.heap_bytes += node_bytes(&listpack);
+            if stream.nodes.insert(id, listpack).is_some() {
+                return Err(Error::Stream("node stands twice"));
+            }
+        }
+        if stream.length != object.length {
+            return Err(Error::Stream("length is not the number of its entries"));
+        }
+        for mut group in object.groups {
+            let name = std::mem::take(&mut group.name);
+            if stream.groups.contains_key(&name) {
+                return Err(Error::Duplicate);
+            }
+            stream.put_group(name, Group::from_rdb(group)?);
+        }
+        stream.find_first();
+        Ok(stream)
     }
 
-    /// Bytes held on the heap.
+    /// Number of live entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        usize::try_from(self.length).unwrap_or(usize::MAX)
+    }
+
+    /// Whether there is no live entry.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Bytes held on the heap; what trees take is an estimate.
     #[must_use]
     pub const fn heap_bytes(&self) -> usize {
-        0
+        self.heap_bytes
+    }
+
+    /// The first live entry's id; 0-0 when there is none.
+    #[must_use]
+    pub const fn first_id(&self) -> StreamId {
+        self.first_id
+    }
+
+    /// The nodes, ascending: the id that entries' differences are added to, and the packed entries.
+    pub fn nodes(&self) -> impl ExactSizeIterator<Item = (StreamId, &Listpack)> {
+        self.nodes.iter().map(|(id, node)| (*id, node))
+    }
+
+    /// Live entries with ids from `start` to `end`, both included, ascending.
+    pub fn range(&self, start: StreamId, end: StreamId) -> impl Iterator<Item = Entry<'_>> {
+        self.nodes_between(start, end)
+            .flat_map(|(id, listpack)| node::Entries::new(*id, listpack).into_iter().flatten())
+            .filter(move |entry| !entry.is_deleted() && entry.id >= start)
+            .take_while(move |entry| entry.id <= end)
+    }
+
+    /// As [`range`](Self::range), descending.
+    pub fn range_back(&self, start: StreamId, end: StreamId) -> impl Iterator<Item = Entry<'_>> {
+        self.nodes_between(start, end)
+            .rev()
+            .flat_map(move |(id, listpack)| {
+                // Packed entries are read forwards only: those of one node are gathered and turned round.
+                let entries = node::Entries::new(*id, listpack).into_iter().flatten();
+                let mut entries: Vec<Entry<'_>> = entries
+                    .filter(|entry| !entry.is_deleted() && (start..=end).contains(&entry.id))
+                    .collect();
+                entries.reverse();
+                entries
+            })
+    }
+
+    /// The nodes that may hold entries from `start` to `end`.
+    fn nodes_between(
+        &self,
+        start: StreamId,
+        end: StreamId,
+    ) -> std::collections::btree_map::Range<'_, StreamId, Listpack> {
+        let first = self.nodes.range(..=start).next_back();
+        let first = first.map_or(start, |(id, _)| *id);
+        // A range that names nothing: the first node alone, whose entries do not match.
+        self.nodes.range(first..=end.max(first))
+    }
+
+    /// Appends an entry; gives false, and does nothing, when its id is not above the last one.
+    pub fn append(
+        &mut self,
+        id: StreamId,
+        pairs: &[(&[u8], &[u8])],
+        thresholds: &Thresholds,
+    ) -> bool {
+        if id <= self.last_id {
+            return false;
+        }
+        let bytes: usize = pairs
+            .iter()
+            .map(|(field, value)| field.len().saturating_add(value.len()))
+            .sum();
+        let last = self.nodes.last_key_value();
+        let open = last.filter(|(_, node)| has_room(node, bytes, thresholds));
+        let master_id = open.map_or(id, |(master_id, _)| *master_id);
+        let node = self.nodes.entry(master_id).or_insert_with(|| {
+            let node = node::create(pairs);
+            self.heap_bytes += node_bytes(&node);
+            node
+        });
+        let before = node_bytes(node);
+        node::append(node, master_id, id, pairs);
+        self.heap_bytes = self.heap_bytes + node_bytes(node) - before;
+        self.length += 1;
+        self.entries_added += 1;
+        self.last_id = id;
+        if self.length == 1 {
+            self.first_id = id;
+        }
+        true
+    }
+
+    /// Deletes entries; gives how many there were.
+    pub fn delete(&mut self, ids: &[StreamId]) -> usize {
+        let mut deleted = 0;
+        for id in ids {
+            if self.delete_one(*id) {
+                self.max_deleted_id = self.max_deleted_id.max(*id);
+                deleted += 1;
+            }
+        }
+        if deleted > 0 {
+            self.find_first();
+        }
+        deleted
+    }
+
+    fn delete_one(&mut self, id: StreamId) -> bool {
+        let Some((master_id, node)) = self.nodes.range_mut(..=id).next_back() else {
+            return false;
+        };
+        let before = node_bytes(node);
+        if !node::bury_one(node, *master_id, id) {
+            return false;
+        }
+        self.heap_bytes = self.heap_bytes + node_bytes(node) - before;
+        self.length -= 1;
+        if node::counts(node).0 == 0 {
+            let master_id = *master_id;
+            self.drop_node(master_id);
+        }
+        true
+    }
+
+    /// Drops the oldest entries that `keep` does not name: whole nodes only when `roughly`, and no more than `limit` entries
+    /// (0: no limit). Gives how many.
+    ///
+    /// Source: redis 7.0 t_stream.c, `streamTrim`.
+    pub fn trim(&mut self, keep: Keep, roughly: bool, limit: u64) -> u64 {
+        let mut dropped = 0;
+        while let Some((&id, node)) = self.nodes.first_key_value() {
+            if matches!(keep, Keep::Newest(most) if self.length <= most) {
+                break;
+            }
+            let (live, _) = node::counts(node);
+            if limit > 0 && dropped + live > limit {
+                break;
+            }
+            if self.is_all_old(id, node, keep) {
+                self.length -= live;
+                dropped += live;
+                self.drop_node(id);
+                continue;
+            }
+            if !roughly {
+                dropped += self.trim_node(id, keep);
+            }
+            break;
+        }
+        if dropped > 0 {
+            self.find_first();
+        }
+        dropped
+    }
+
+    /// Whether nothing of a node is kept.
+    fn is_all_old(&self, id: StreamId, listpack: &Listpack, keep: Keep) -> bool {
+        match keep {
+            Keep::Newest(most) => self.length - node::counts(listpack).0 >= most,
+            Keep::From(first) => node::Entries::new(id, listpack)
+                .into_iter()
+                .flatten()
+                .last()
+                .is_some_and(|last| last.id < first),
+        }
+    }
+
+    fn trim_node(&mut self, id: StreamId, keep: Keep) -> u64 {
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return 0;
+        };
+        let before = node_bytes(node);
+        let mut left = self.length;
+        let buried = node::bury(node, id, |entry| match keep {
+            Keep::From(first) => entry.id < first,
+            Keep::Newest(most) => {
+                let wanted = left > most;
+                left -= u64::from(wanted && !entry.is_deleted());
+                wanted
+            }
+        });
+        self.heap_bytes = self.heap_bytes + node_bytes(node) - before;
+        self.length -= buried;
+        buried
+    }
+
+    fn drop_node(&mut self, id: StreamId) {
+        if let Some(node) = self.nodes.remove(&id) {
+            self.heap_bytes -= node_bytes(&node);
+        }
+    }
+
+    fn find_first(&mut self) {
+        let first = self.range(StreamId::MIN, StreamId::MAX).next();
+        self.first_id = first.map_or(StreamId::MIN, |entry| entry.id);
+    }
+
+    /// The last live entry's id, `None` when there is none.
+    #[must_use]
+    pub fn last_live_id(&self) -> Option<StreamId> {
+        let last = self.range_back(StreamId::MIN, StreamId::MAX).next();
+        last.map(|entry| entry.id)
+    }
+
+    /// The consumer groups by name, ascending by its bytes.
+    #[must_use]
+    pub const fn groups(&self) -> &BTreeMap<Box<[u8]>, Group> {
+        &self.groups
+    }
+
+    /// Puts a group under a name, replacing one that was there.
+    pub fn put_group(&mut self, name: Box<[u8]>, group: Group) {
+        self.remove_group(&name);
+        self.heap_bytes += group_bytes(&name, &group);
+        self.groups.insert(name, group);
+    }
+
+    /// Drops a group; gives whether it was there.
+    pub fn remove_group(&mut self, name: &[u8]) -> bool {
+        let Some((name, group)) = self.groups.remove_entry(name) else {
+            return false;
+        };
+        self.heap_bytes -= group_bytes(&name, &group);
+        true
+    }
+
+    /// Changes the group of that name, `None` when there is none.
+    pub fn change_group<R>(
+        &mut self,
+        name: &[u8],
+        change: impl FnOnce(&mut Group) -> R,
+    ) -> Option<R> {
+        let group = self.groups.get_mut(name)?;
+        let before = group_bytes(name, group);
+        let result = change(group);
+        self.heap_bytes = self.heap_bytes + group_bytes(name, group) - before;
+        Some(result)
     }
 }
+
+fn node_bytes(node: &Listpack) -> usize {
+    NODE_TREE_BYTES + node.capacity()
+}
+
+fn group_bytes(name: &[u8], group: &Group) -> usize {
+    name.len() + size_of::<Group>() * 3 / 2 + group.heap_bytes()
+}
+
+/// Whether an entry of `bytes` goes into this node or opens a new one.
+fn has_room(node: &Listpack, bytes: usize, thresholds: &Thresholds) -> bool {
+    let bytes_max = match thresholds.stream_node_max_bytes {
+        0 => NODE_BYTES_MAX,
+        bytes_max => bytes_max.min(NODE_BYTES_MAX),
+    };
+    let (live, deleted) = node::counts(node);
+    let entries_max = thresholds.stream_node_max_entries as u64;
+    node.byte_len() + bytes < bytes_max && (entries_max == 0 || live + deleted < entries_max)
+}
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+mod tests;

@@ -1,0 +1,171 @@
+//! Consumer groups.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::rdb::stream::{self, StreamId};
+use crate::value::Error;
+
+/// A consumer group.
+#[derive(Debug, Clone, Default)]
+pub struct Group {
+    /// The last id delivered.
+    pub last_id: StreamId,
+    /// Entries read by the group, `None` when that is not known.
+    pub entries_read: Option<u64>,
+    /// Entries delivered and not acknowledged.
+    pending: BTreeMap<StreamId, Pending>,
+    consumers: BTreeMap<Arc<[u8]>, Consumer>,
+}
+
+/// An entry delivered and not acknowledged.
+#[derive(Debug, Clone)]
+pub struct Pending {
+    /// Who has it.
+    pub owner: Arc<[u8]>,
+    /// When it was last delivered, Unix time in milliseconds.
+    pub delivery_time_ms: i64,
+    /// How often it was delivered.
+    pub delivery_count: u64,
+}
+
+/// A consumer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Consumer {
+    /// When it last tried to read, Unix time in milliseconds.
+    pub seen_time_ms: i64,
+    /// When it last got something, Unix time in milliseconds; -1 when never.
+    pub active_time_ms: i64,
+    /// How many pending entries it has.
+    pub pending: usize,
+}
+
+/// Roughly what a pending entry takes in its tree.
+const PENDING_BYTES: usize = size_of::<(StreamId, Pending)>() * 3 / 2;
+/// Roughly what a consumer takes, its name counted with twenty bytes.
+const CONSUMER_BYTES: usize = size_of::<(Arc<[u8]>, Consumer)>() * 3 / 2 + 36;
+
+impl Group {
+    /// A group that has been delivered everything up to `last_id`.
+    #[must_use]
+    pub fn new(last_id: StreamId, entries_read: Option<u64>) -> Self {
+        Self {
+            last_id,
+            entries_read,
+            ..Self::default()
+        }
+    }
+
+    /// A decoded group.
+    ///
+    /// # Errors
+    /// A consumer twice, a pending entry without exactly one owner.
+    pub(super) fn from_rdb(group: stream::Group) -> Result<Self, Error> {
+        let mut new = Self::new(group.last_id, u64::try_from(group.entries_read).ok());
+        let mut owners = BTreeMap::new();
+        for consumer in group.consumers {
+            let name: Arc<[u8]> = consumer.name.into();
+            for id in &consumer.pending {
+                if owners.insert(*id, Arc::clone(&name)).is_some() {
+                    return Err(Error::Stream("pending entry has two owners"));
+                }
+            }
+            let consumer = Consumer {
+                seen_time_ms: consumer.seen_time_ms,
+                active_time_ms: consumer.active_time_ms,
+                pending: consumer.pending.len(),
+            };
+            if new.consumers.insert(name, consumer).is_some() {
+                return Err(Error::Duplicate);
+            }
+        }
+        for pending in group.pel {
+            let owner = owners
+                .remove(&pending.id)
+                .ok_or(Error::Stream("pending entry has no owner"))?;
+            let entry = Pending {
+                owner,
+                delivery_time_ms: pending.delivery_time_ms,
+                delivery_count: pending.delivery_count,
+            };
+            new.pending.insert(pending.id, entry);
+        }
+        if owners.is_empty() {
+            Ok(new)
+        } else {
+            Err(Error::Stream("consumer has what its group has not"))
+        }
+    }
+
+    /// Bytes on the heap, roughly.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.pending.len() * PENDING_BYTES + self.consumers.len() * CONSUMER_BYTES
+    }
+
+    /// Pending entries, ascending.
+    #[must_use]
+    pub const fn pending(&self) -> &BTreeMap<StreamId, Pending> {
+        &self.pending
+    }
+
+    /// Consumers by name, ascending by its bytes.
+    #[must_use]
+    pub const fn consumers(&self) -> &BTreeMap<Arc<[u8]>, Consumer> {
+        &self.consumers
+    }
+
+    /// The consumer of that name, created when there is none; and whether it was.
+    pub fn consumer(&mut self, name: &[u8], now_ms: i64) -> (&mut Consumer, bool) {
+        let new = !self.consumers.contains_key(name);
+        let consumer = self
+            .consumers
+            .entry(name.into())
+            .or_insert_with(|| Consumer {
+                seen_time_ms: now_ms,
+                active_time_ms: -1,
+                pending: 0,
+            });
+        (consumer, new)
+    }
+
+    /// Drops a consumer and what it has pending; gives how many entries that was, `None` without such a consumer.
+    pub fn remove_consumer(&mut self, name: &[u8]) -> Option<usize> {
+        let consumer = self.consumers.remove(name)?;
+        self.pending.retain(|_, pending| *pending.owner != *name);
+        Some(consumer.pending)
+    }
+
+    /// Drops a pending entry; gives whether it was there.
+    pub fn acknowledge(&mut self, id: StreamId) -> bool {
+        let Some(pending) = self.pending.remove(&id) else {
+            return false;
+        };
+        if let Some(consumer) = self.consumers.get_mut(&pending.owner) {
+            consumer.pending = consumer.pending.saturating_sub(1);
+        }
+        true
+    }
+
+    /// Makes `name`, whose consumer exists, the owner of an entry.
+    pub fn assign(
+        &mut self,
+        id: StreamId,
+        name: &[u8],
+        delivery_time_ms: i64,
+        delivery_count: u64,
+    ) {
+        self.acknowledge(id);
+        let Some((owner, _)) = self.consumers.get_key_value(name) else {
+            return;
+        };
+        let pending = Pending {
+            owner: Arc::clone(owner),
+            delivery_time_ms,
+            delivery_count,
+        };
+        self.pending.insert(id, pending);
+        if let Some(consumer) = self.consumers.get_mut(name) {
+            consumer.pending += 1;
+        }
+    }
+}

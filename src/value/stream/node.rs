@@ -1,0 +1,272 @@
+//! One node of a stream: a listpack of entries, in Redis's exact layout.
+//!
+//! A master entry first: live entries, deleted entries, number of fields, the fields, 0. Then each entry: flags, the
+//! id's difference to the node's (ms, seq), number of fields, field, value, …, number of items of this entry. An entry
+//! with the master's fields leaves out the number of fields and the fields.
+//!
+//! Source: redis 7.0 t_stream.c, `streamAppendItem`.
+
+use crate::rdb::listpack::{Item, Iter, Listpack};
+use crate::rdb::stream::StreamId;
+use crate::value::Error;
+
+const DELETED: i64 = 1;
+const SAME_FIELDS: i64 = 2;
+/// Items of a master entry other than fields: both counts, number of fields, the zero.
+const MASTER_ITEMS: usize = 4;
+
+/// An entry: its id, and its fields with their values.
+#[derive(Debug, Clone)]
+pub struct Entry<'a> {
+    /// Its id.
+    pub id: StreamId,
+    /// The number of fields.
+    pub fields: usize,
+    /// The master's fields, when it has the same.
+    names: Option<Iter<'a>>,
+    /// Values, or fields and values in turn.
+    data: Iter<'a>,
+    deleted: bool,
+    /// Where its flags stand in the listpack.
+    index: usize,
+}
+
+impl<'a> Entry<'a> {
+    /// Its fields and values, in order.
+    pub fn pairs(&self) -> impl Iterator<Item = (Item<'a>, Item<'a>)> + use<'a> {
+        let (mut names, mut data) = (self.names.clone(), self.data.clone());
+        let mut left = self.fields;
+        std::iter::from_fn(move || {
+            left = left.checked_sub(1)?;
+            let name = match &mut names {
+                Some(names) => names.next()?,
+                None => data.next()?,
+            };
+            Some((name, data.next()?))
+        })
+    }
+
+    /// Whether it is a tombstone.
+    pub(super) const fn is_deleted(&self) -> bool {
+        self.deleted
+    }
+}
+
+/// A walk over a node's entries, tombstones too.
+#[derive(Debug, Clone)]
+pub(super) struct Entries<'a> {
+    master_id: StreamId,
+    names: Iter<'a>,
+    master_fields: usize,
+    rest: Iter<'a>,
+    /// Where the next entry's flags stand.
+    index: usize,
+}
+
+impl<'a> Entries<'a> {
+    /// The entries of a node; `None` when its master entry is not whole.
+    pub(super) fn new(master_id: StreamId, node: &'a Listpack) -> Option<Self> {
+        let mut rest = node.iter();
+        let (_, _) = (rest.next()?, rest.next()?);
+        let master_fields = usize::try_from(rest.next()?.as_int()?).ok()?;
+        let names = rest.clone();
+        skip(&mut rest, master_fields)?;
+        rest.next()?;
+        Some(Self {
+            master_id,
+            names,
+            master_fields,
+            rest,
+            index: master_fields + MASTER_ITEMS,
+        })
+    }
+
+    /// The next entry; `None` when it is not whole, which the end of the listpack also is.
+    fn entry(&mut self) -> Option<Entry<'a>> {
+        let rest = &mut self.rest;
+        let flags = rest.next()?.as_int()?;
+        let (ms, seq) = (rest.next()?.as_int()?, rest.next()?.as_int()?);
+        let same_fields = flags & SAME_FIELDS != 0;
+        let fields = if same_fields {
+            self.master_fields
+        } else {
+            usize::try_from(rest.next()?.as_int()?).ok()?
+        };
+        let data = rest.clone();
+        let items = if same_fields {
+            fields
+        } else {
+            fields.checked_mul(2)?
+        };
+        skip(rest, items)?;
+        let counted = usize::try_from(rest.next()?.as_int()?).ok()?;
+        let head = if same_fields { 3 } else { 4 };
+        let index = self.index;
+        self.index += head + items + 1;
+        (counted == head + items).then_some(Entry {
+            id: StreamId::new(
+                self.master_id.ms.wrapping_add_signed(ms),
+                self.master_id.seq.wrapping_add_signed(seq),
+            ),
+            fields,
+            names: same_fields.then(|| self.names.clone()),
+            data,
+            deleted: flags & DELETED != 0,
+            index,
+        })
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Entry<'a>;
+
+    fn next(&mut self) -> Option<Entry<'a>> {
+        self.entry()
+    }
+}
+
+fn skip(rest: &mut Iter<'_>, items: usize) -> Option<()> {
+    (rest.by_ref().take(items).count() == items).then_some(())
+}
+
+/// How many entries a node holds: live ones, tombstones.
+pub(super) fn counts(node: &Listpack) -> (u64, u64) {
+    stated_counts(node).unwrap_or_default()
+}
+
+fn stated_counts(node: &Listpack) -> Option<(u64, u64)> {
+    let mut items = node.iter();
+    let mut count = || u64::try_from(items.next()?.as_int()?).ok();
+    Some((count()?, count()?))
+}
+
+fn set_counts(node: &mut Listpack, live: u64, deleted: u64) {
+    for (index, count) in [live, deleted].into_iter().enumerate() {
+        node.replace_item(index, Item::Int(count.cast_signed()));
+    }
+}
+
+/// Checks a node whole: all entries are there, the counts are true, live ids ascend from `after` on and from the node's own.
+/// Gives the last live id, `after` when there is none.
+pub(super) fn check(
+    master_id: StreamId,
+    node: &Listpack,
+    after: Option<StreamId>,
+) -> Result<Option<StreamId>, Error> {
+    let mut entries =
+        Entries::new(master_id, node).ok_or(Error::Stream("master entry is not whole"))?;
+    let (mut live, mut deleted) = (0_u64, 0_u64);
+    let mut last = after;
+    for entry in entries.by_ref() {
+        if entry.is_deleted() {
+            deleted += 1;
+            continue;
+        }
+        live += 1;
+        if entry.id < master_id || last.is_some_and(|last| entry.id <= last) {
+            return Err(Error::Stream("ids do not ascend"));
+        }
+        last = Some(entry.id);
+    }
+    if entries.index != node.len() {
+        return Err(Error::Stream("entry is not whole"));
+    }
+    if stated_counts(node) != Some((live, deleted)) {
+        return Err(Error::Stream("counts are not those of its entries"));
+    }
+    Ok(last)
+}
+
+/// A node whose first entry has these fields; the entry itself is still to be appended.
+pub(super) fn create(pairs: &[(&[u8], &[u8])]) -> Listpack {
+    let mut node = Listpack::new();
+    node.push_int(0);
+    node.push_int(0);
+    push_count(&mut node, pairs.len());
+    pairs.iter().for_each(|(field, _)| node.push(field));
+    node.push_int(0);
+    node
+}
+
+/// Appends an entry.
+pub(super) fn append(
+    node: &mut Listpack,
+    master_id: StreamId,
+    id: StreamId,
+    pairs: &[(&[u8], &[u8])],
+) {
+    let (live, deleted) = counts(node);
+    set_counts(node, live + 1, deleted);
+    let same_fields = has_fields(node, pairs);
+    node.push_int(if same_fields { SAME_FIELDS } else { 0 });
+    node.push_int(id.ms.wrapping_sub(master_id.ms).cast_signed());
+    node.push_int(id.seq.wrapping_sub(master_id.seq).cast_signed());
+    if !same_fields {
+        push_count(node, pairs.len());
+    }
+    for (field, value) in pairs {
+        if !same_fields {
+            node.push(field);
+        }
+        node.push(value);
+    }
+    let items = if same_fields {
+        pairs.len() + 3
+    } else {
+        pairs.len() * 2 + 4
+    };
+    push_count(node, items);
+}
+
+fn push_count(node: &mut Listpack, count: usize) {
+    node.push_int(i64::try_from(count).unwrap_or(i64::MAX));
+}
+
+/// Whether the master entry has exactly these fields.
+fn has_fields(node: &Listpack, pairs: &[(&[u8], &[u8])]) -> bool {
+    let mut items = node.iter_from(2);
+    let count = items.next().and_then(|item| item.as_int());
+    count == i64::try_from(pairs.len()).ok()
+        && pairs
+            .iter()
+            .zip(items)
+            .all(|((field, _), own)| own.eq_bytes(field))
+}
+
+/// Makes tombstones of live entries, one after the other, up to the first entry, tombstone or not, that is not `wanted`; gives
+/// their number.
+pub(super) fn bury(
+    node: &mut Listpack,
+    master_id: StreamId,
+    wanted: impl FnMut(&Entry<'_>) -> bool,
+) -> u64 {
+    let buried: Vec<usize> = Entries::new(master_id, node)
+        .into_iter()
+        .flatten()
+        .take_while(wanted)
+        .filter(|entry| !entry.is_deleted())
+        .map(|entry| entry.index)
+        .collect();
+    bury_at(node, &buried)
+}
+
+/// Makes a tombstone of one live entry; gives whether it was there.
+pub(super) fn bury_one(node: &mut Listpack, master_id: StreamId, id: StreamId) -> bool {
+    let found = Entries::new(master_id, node)
+        .into_iter()
+        .flatten()
+        .find(|entry| entry.id == id && !entry.is_deleted());
+    let index = found.map(|entry| entry.index);
+    index.is_some_and(|index| bury_at(node, &[index]) == 1)
+}
+
+fn bury_at(node: &mut Listpack, indexes: &[usize]) -> u64 {
+    for index in indexes {
+        let flags = node.get(*index).and_then(|item| item.as_int());
+        node.replace_item(*index, Item::Int(flags.unwrap_or(0) | DELETED));
+    }
+    let (live, deleted) = counts(node);
+    let buried = indexes.len() as u64;
+    set_counts(node, live.saturating_sub(buried), deleted + buried);
+    buried
+}
