@@ -67,6 +67,9 @@ impl Stream {
                 return Err(Error::Stream("node stands twice"));
             }
         }
+        if last.is_some_and(|last| last > stream.last_id) {
+            return Err(Error::Stream("entry is above its last id"));
+        }
         if stream.length != object.length {
             return Err(Error::Stream("length is not the number of its entries"));
         }
