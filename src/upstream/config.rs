@@ -77,8 +77,11 @@ pub enum AddressError {
     #[error("the address names no host; write redis://host:port")]
     Host,
     /// A database, which a replica cannot choose.
-    #[error("the address names a database; a replica follows all of them: leave /{0} out")]
-    Database(String),
+    #[error("the address names a database; a replica follows all of them: leave the path out")]
+    Database,
+    /// A query or fragment, which would be ignored: more likely a password with `?` or `#` in it.
+    #[error("the address has a ? or #; write them as %3F and %23 in a password")]
+    Extra,
 }
 
 /// A primary: where it is and who we are there. Parses from `redis://[user[:password]@]host[:port]` and `unix:///path`.
@@ -121,9 +124,11 @@ impl FromStr for Primary {
         if host.is_empty() {
             return Err(AddressError::Host);
         }
-        let path = url.path().trim_matches('/');
-        if !matches!(path, "" | "0") {
-            return Err(AddressError::Database(path.to_owned()));
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(AddressError::Extra);
+        }
+        if !matches!(url.path().trim_matches('/'), "" | "0") {
+            return Err(AddressError::Database);
         }
         Ok(Self {
             address: Address::Tcp {
@@ -141,24 +146,17 @@ fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {
-        let hex = tail
-            .get(..2)
-            .and_then(|digits| std::str::from_utf8(digits).ok());
-        match hex
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok())
-            .filter(|_| byte == b'%')
-        {
-            Some(decoded) => {
-                bytes.push(decoded);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(byte);
-                rest = tail;
-            }
-        }
+        let escaped = if byte == b'%' { hex_pair(tail) } else { None };
+        bytes.push(escaped.unwrap_or(byte));
+        rest = escaped.and_then(|_| tail.get(2..)).unwrap_or(tail);
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The byte that the first two hex digits of `text` name.
+fn hex_pair(text: &[u8]) -> Option<u8> {
+    let digit = |at| u8::try_from(char::from(*text.get(at)?).to_digit(16)?).ok();
+    Some(digit(0)? << 4 | digit(1)?)
 }
 
 /// How long the link waits for what.
@@ -247,12 +245,22 @@ mod tests {
     }
 
     #[test]
+    fn decodes_only_whole_escapes() {
+        assert_eq!(percent_decoded("%41%zz%+4%4"), "A%zz%+4%4");
+    }
+
+    #[test]
     fn says_what_is_wrong_with_an_address_and_never_shows_a_password() {
         for wrong in [
             "http://u:secret@h",
             "redis://u:secret@h:port",
             "redis://u:secret@h/3",
+            "redis://u:12/secret@h",
+            "redis://u:12?secret@h",
+            "redis://h#secret",
+            "rediss://u:secret@h",
             "redis://",
+            "",
         ] {
             let error = wrong.parse::<Primary>().unwrap_err();
             assert!(!format!("{error} {error:?}").contains("secret"), "{error}");

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::config::{Address, Timing};
+use super::link::Fault;
 
 /// Why a connection could not be made or came to its end.
 #[derive(Debug, thiserror::Error)]
@@ -35,9 +36,20 @@ pub enum Error {
     /// Bytes that are no reply.
     #[error("the primary answered {0} with {1:?}, which is no reply that a Redis or Valkey gives")]
     Garbage(&'static str, String),
+    /// The writer wants no more of its bytes.
+    #[error("the replica stopped reading from the primary")]
+    Abandoned,
     /// The writer gave the link up.
     #[error("{0}")]
-    Fault(#[from] super::link::Fault),
+    Fault(#[from] Fault),
+    /// The connection ended, and that left the writer with less than it needs.
+    #[error("{ended}; {fault}")]
+    Unfinished {
+        /// How the connection ended.
+        ended: Box<Self>,
+        /// What the writer says about what it got.
+        fault: Fault,
+    },
 }
 
 impl Error {
@@ -45,6 +57,18 @@ impl Error {
     #[must_use]
     pub const fn needs_a_person(&self) -> bool {
         matches!(self, Self::Refused { .. })
+    }
+
+    /// How a connection's end and the writer's verdict on its bytes make one error.
+    pub(super) fn of_end(ended: Self, fault: Option<Fault>) -> Self {
+        match (ended, fault) {
+            (ended, None) => ended,
+            (Self::Abandoned, Some(fault)) => Self::Fault(fault),
+            (ended, Some(fault)) => Self::Unfinished {
+                ended: Box::new(ended),
+                fault,
+            },
+        }
     }
 
     /// What an error reply of the primary means. Source: redis 7.0 replication.c, `slaveTryPartialResynchronization`.
@@ -68,7 +92,7 @@ impl Error {
             ("ERR AUTH", "Leave the password out, or give the user too"),
             (
                 "ERR unknown command",
-                "Point redtail at a Redis (2.8 or later) or Valkey server that offers PSYNC under this name",
+                "Point redtail at a Redis (2.8 or later) or Valkey where AUTH, REPLCONF and PSYNC have their usual names",
             ),
         ];
         let fix = FIXES.iter().find(|(start, _)| {
@@ -88,13 +112,12 @@ impl Error {
     /// How long to wait before attempt number `failures + 1`: doubling up to a bound, and jittered by half, so that many
     /// followers of a restarted primary do not come back in step.
     pub(super) fn delay(&self, failures: u32, timing: &Timing) -> Duration {
-        let base = if self.needs_a_person() {
-            timing.retry_refused
-        } else {
-            timing
-                .retry_first
-                .saturating_mul(1 << failures.min(16))
-                .min(timing.retry_max)
+        let doubled = timing.retry_first.saturating_mul(1 << failures.min(16));
+        let base = match self {
+            Self::Refused { .. } => timing.retry_refused,
+            // The next try will likely make the primary fork and save once more.
+            Self::Fault(_) | Self::Unfinished { .. } => doubled.min(timing.retry_refused),
+            _ => doubled.min(timing.retry_max),
         };
         base.mul_f64(0.5 + fastrand::f64())
     }

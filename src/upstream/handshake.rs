@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::config::Config;
+use super::config::{Config, Secret};
 use super::error::Error;
 use super::link::{ReplId, Resume, Start};
 use crate::limits::HANDSHAKE_LINE_BYTES_MAX;
@@ -19,19 +19,24 @@ use crate::limits::HANDSHAKE_LINE_BYTES_MAX;
 /// The version that we claim: the newest whose snapshots we decode. A Valkey 9 sends older followers the RDB of Redis 7.2.
 const ANNOUNCED_VERSION: &str = "8.1.0";
 
+/// How much of a reply goes into an error. Real ones are shorter.
+const SHOWN_CHARS_MAX: usize = 200;
+
 /// A connection in its handshake: reply lines in, commands out.
 pub(super) struct Handshake<'s, S> {
     stream: &'s mut S,
     buffer: BytesMut,
     patience: Duration,
+    config: &'s Config,
 }
 
 impl<'s, S: AsyncRead + AsyncWrite + Unpin> Handshake<'s, S> {
-    pub(super) fn new(stream: &'s mut S, patience: Duration) -> Self {
+    pub(super) fn new(stream: &'s mut S, config: &'s Config) -> Self {
         Self {
             stream,
             buffer: BytesMut::new(),
-            patience,
+            patience: config.timing.handshake,
+            config,
         }
     }
 
@@ -39,22 +44,17 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Handshake<'s, S> {
     ///
     /// # Errors
     /// [`Error`].
-    pub(super) async fn run(
-        mut self,
-        config: &Config,
-        resume: Option<Resume>,
-        silence: Duration,
-    ) -> Result<(Start, Bytes), Error> {
+    pub(super) async fn run(mut self, resume: Option<Resume>) -> Result<(Start, Bytes), Error> {
         self.ping().await?;
-        self.auth(config).await?;
-        if let Some(port) = config.listening_port {
+        self.auth().await?;
+        if let Some(port) = self.config.listening_port {
             self.replconf(&["listening-port", &port.to_string()])
                 .await?;
         }
         self.replconf(&["capa", "eof", "capa", "psync2"]).await?;
         // By itself: servers that do not know it refuse the whole command.
         self.replconf(&["version", ANNOUNCED_VERSION]).await?;
-        let start = self.psync(resume, silence).await?;
+        let start = self.psync(resume).await?;
         Ok((start, self.buffer.freeze()))
     }
 
@@ -64,14 +64,15 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Handshake<'s, S> {
         if reply.starts_with('+') || proceeds.iter().any(|start| reply.starts_with(start)) {
             return Ok(());
         }
-        Err(error_of(&reply, "PING"))
+        Err(self.error_of(&reply, "PING"))
     }
 
-    async fn auth(&mut self, config: &Config) -> Result<(), Error> {
-        let Some(password) = &config.primary.password else {
+    async fn auth(&mut self) -> Result<(), Error> {
+        let primary = &self.config.primary;
+        let Some(password) = &primary.password else {
             return Ok(());
         };
-        let user = config.primary.user.as_deref();
+        let user = primary.user.as_deref();
         let words: Vec<&str> = ["AUTH"]
             .into_iter()
             .chain(user)
@@ -81,7 +82,7 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Handshake<'s, S> {
         if reply.starts_with('+') {
             Ok(())
         } else {
-            Err(error_of(&reply, "AUTH"))
+            Err(self.error_of(&reply, "AUTH"))
         }
     }
 
@@ -95,11 +96,11 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Handshake<'s, S> {
         if reply.starts_with(['+', '-']) {
             Ok(())
         } else {
-            Err(error_of(&reply, "REPLCONF"))
+            Err(self.error_of(&reply, "REPLCONF"))
         }
     }
 
-    async fn psync(&mut self, resume: Option<Resume>, silence: Duration) -> Result<Start, Error> {
+    async fn psync(&mut self, resume: Option<Resume>) -> Result<Start, Error> {
         let (replid, next) = match resume {
             Some(resume) => (
                 resume.replid.to_string(),
@@ -109,9 +110,9 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Handshake<'s, S> {
         };
         self.send(&["PSYNC", &replid, &next]).await?;
         // A diskless primary may wait for more replicas before it answers, and sends newlines meanwhile.
-        self.patience = silence;
+        self.patience = self.config.timing.silence;
         let reply = self.line("answering PSYNC").await?;
-        start_of(&reply).ok_or_else(|| error_of(&reply, "PSYNC"))
+        start_of(&reply).ok_or_else(|| self.error_of(&reply, "PSYNC"))
     }
 
     async fn ask(&mut self, words: &[&str], doing: &'static str) -> Result<String, Error> {
@@ -135,17 +136,40 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Handshake<'s, S> {
                 }
             }
             if self.buffer.len() > HANDSHAKE_LINE_BYTES_MAX {
-                let start = self.buffer.get(..80).unwrap_or_default();
-                return Err(Error::Garbage(
-                    doing,
-                    String::from_utf8_lossy(start).into_owned(),
-                ));
+                let endless = String::from_utf8_lossy(&self.buffer);
+                return Err(Error::Garbage("a line without end", self.shown(&endless)));
             }
             let read = timeout(self.patience, self.stream.read_buf(&mut self.buffer)).await;
             if read.map_err(|_| Error::Silence(self.patience, doing))?? == 0 {
                 return Err(Error::Closed(doing));
             }
         }
+    }
+
+    fn error_of(&self, reply: &str, asked: &'static str) -> Error {
+        match reply.strip_prefix('-') {
+            Some(message) => Error::of_reply(&self.shown(message)),
+            None => Error::Garbage(asked, self.shown(reply)),
+        }
+    }
+
+    /// A reply as it may be shown: short, on one line, and without the password. A server without AUTH repeats the words
+    /// that it was sent.
+    fn shown(&self, reply: &str) -> String {
+        let (message, _repeated) = reply
+            .split_once(", with args beginning with")
+            .unwrap_or((reply, ""));
+        let password = self.config.primary.password.as_ref();
+        let hidden = match password.map(Secret::expose) {
+            Some(password) if !password.is_empty() => message.replace(password, "***"),
+            _ => message.to_owned(),
+        };
+        let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+        hidden
+            .chars()
+            .take(SHOWN_CHARS_MAX)
+            .map(printable)
+            .collect()
     }
 }
 
@@ -163,7 +187,8 @@ fn start_of(reply: &str) -> Option<Start> {
     match words.next()? {
         "+FULLRESYNC" => Some(Start::Full {
             replid: words.next()?.parse().ok()?,
-            offset: words.next()?.parse().ok()?,
+            // An offset is signed on the primary's side: a larger one could never be asked for again.
+            offset: words.next()?.parse::<i64>().ok()?.try_into().ok()?,
         }),
         "+CONTINUE" => match words.next() {
             None => Some(Start::Continue { replid: None }),
@@ -172,13 +197,6 @@ fn start_of(reply: &str) -> Option<Start> {
             }),
         },
         _ => None,
-    }
-}
-
-fn error_of(reply: &str, asked: &'static str) -> Error {
-    match reply.strip_prefix('-') {
-        Some(message) => Error::of_reply(message),
-        None => Error::Garbage(asked, reply.chars().take(80).collect()),
     }
 }
 
@@ -208,6 +226,8 @@ mod tests {
             "+OK",
             "+FULLRESYNC",
             "+FULLRESYNC x 1",
+            "+FULLRESYNC 0123456789abcdef0123456789abcdef01234567 -1",
+            "+FULLRESYNC 0123456789abcdef0123456789abcdef01234567 9223372036854775808",
             "+CONTINUE short",
             "-ERR",
             "",
@@ -225,10 +245,7 @@ mod tests {
             "WRONGPASS x",
             "DENIED Redis",
         ] {
-            assert!(
-                error_of(&format!("-{reply}"), "PSYNC").needs_a_person(),
-                "{reply}"
-            );
+            assert!(Error::of_reply(reply).needs_a_person(), "{reply}");
         }
         for reply in [
             "LOADING Redis is loading",
@@ -237,10 +254,7 @@ mod tests {
             "MASTERDOWN Link",
             "ERR max number of clients reached",
         ] {
-            assert!(
-                !error_of(&format!("-{reply}"), "PSYNC").needs_a_person(),
-                "{reply}"
-            );
+            assert!(!Error::of_reply(reply).needs_a_person(), "{reply}");
         }
     }
 }

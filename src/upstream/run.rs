@@ -42,13 +42,17 @@ pub async fn run(
     };
     let mut failures = 0;
     loop {
-        let mut streamed = false;
-        let ended = tokio::select! {
-            ended = upstream.attempt(&mut streamed) => ended,
+        let before = upstream.resume;
+        let error = tokio::select! {
+            ended = upstream.attempt() => match ended {
+                Err(error) => error,
+                Ok(WriterGone) => return,
+            },
             () = stop.cancelled() => return,
         };
-        let Err(error) = ended else { return };
-        failures = if streamed { 0 } else { failures + 1 };
+        // A link that applied something did well, however it ended. One that is only accepted and dropped did not.
+        let advanced = upstream.resume.is_some() && upstream.resume != before;
+        failures = if advanced { 0 } else { failures + 1 };
         upstream.status.fail(&error);
         upstream.status.enter(State::Connect);
         let delay = error.delay(failures, &upstream.config.timing);
@@ -59,6 +63,9 @@ pub async fn run(
         }
     }
 }
+
+/// Nobody takes links any more.
+struct WriterGone;
 
 fn report(error: &Error, delay: Duration) {
     if error.needs_a_person() {
@@ -77,68 +84,55 @@ struct Upstream {
 }
 
 impl Upstream {
-    /// One connection, from its start to its end. `Ok` when nobody takes links any more.
-    async fn attempt(&mut self, streamed: &mut bool) -> Result<(), Error> {
+    /// One connection, from its start to its end.
+    async fn attempt(&mut self) -> Result<WriterGone, Error> {
         self.status.attempts.fetch_add(1, Ordering::Relaxed);
         self.status.enter(State::Connecting);
         let timing = self.config.timing;
         let mut stream = connect(&self.config.primary.address, timing.handshake).await?;
         self.status.enter(State::Handshake);
-        let handshake = Handshake::new(&mut stream, timing.handshake);
-        let (start, first) = handshake
-            .run(&self.config, self.resume, timing.silence)
-            .await?;
+        let handshake = Handshake::new(&mut stream, &self.config);
+        let (start, first) = handshake.run(self.resume).await?;
         self.count(start);
-        let (bytes, received) = mpsc::channel(CHUNKS_QUEUED_MAX);
+        let (sender, bytes) = mpsc::channel(CHUNKS_QUEUED_MAX);
         let (done, end) = oneshot::channel();
-        if self
-            .links
-            .send(Link {
-                start,
-                bytes: received,
-                done,
-            })
-            .await
-            .is_err()
-        {
-            return Ok(());
+        let link = Link { start, bytes, done };
+        if self.links.send(link).await.is_err() {
+            return Ok(WriterGone);
         }
         let pump = Pump {
             timing,
             progress: &self.progress,
             status: &self.status,
-            bytes,
+            bytes: sender,
         };
-        let broken = pump.run(&mut stream, first).await;
+        let ended = pump.run(&mut stream, first).await;
+        // The primary must not count on a follower that reads no more while the writer works off what has come.
+        drop(stream);
         // The writer has then applied all that was received: only now is it known where to resume.
         let Ok(LinkEnd { resume, fault }) = end.await else {
-            return Ok(());
+            return Ok(WriterGone);
         };
-        *streamed = resume.is_some() && fault.is_none();
         self.resume = resume;
-        Err(fault.map_or(broken, Error::Fault))
+        Err(Error::of_end(ended, fault))
     }
 
+    /// Notes what the primary granted.
     fn count(&self, start: Start) {
-        let counter = match start {
-            Start::Full { .. } if self.resume.is_some() => {
-                self.status.partial_refused.fetch_add(1, Ordering::Relaxed);
-                &self.status.full_resyncs
-            }
-            Start::Full { .. } => &self.status.full_resyncs,
-            Start::Continue { .. } => &self.status.partial_resyncs,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-        self.status.enter(if matches!(start, Start::Full { .. }) {
-            State::Sync
-        } else {
-            State::Connected
-        });
-        let offset = self.resume.map(|resume| resume.offset);
+        let status = &self.status;
         match start {
-            Start::Full { replid, offset } => tracing::info!(%replid, offset, "full resync"),
+            Start::Full { replid, offset } => {
+                status.full_resyncs.fetch_add(1, Ordering::Relaxed);
+                let refused = u64::from(self.resume.is_some());
+                status.partial_refused.fetch_add(refused, Ordering::Relaxed);
+                status.enter(State::Sync);
+                tracing::info!(%replid, offset, "full resync");
+            }
             Start::Continue { replid } => {
-                tracing::info!(replid = ?replid, offset, "partial resync")
+                status.partial_resyncs.fetch_add(1, Ordering::Relaxed);
+                status.enter(State::Connected);
+                let offset = self.resume.map(|resume| resume.offset);
+                tracing::info!(new_replid = ?replid, offset, "partial resync");
             }
         }
     }
@@ -177,7 +171,7 @@ impl Pump<'_> {
         if !first.is_empty() {
             self.status.received(first.len());
             if self.bytes.send(first).await.is_err() {
-                return Error::Closed("handing over its first bytes");
+                return Error::Abandoned;
             }
         }
         tokio::select! {
@@ -191,19 +185,22 @@ impl Pump<'_> {
         loop {
             // Counted from the last byte, never from the start of the transfer: a long snapshot is not a silent primary.
             let deadline = Instant::now() + self.timing.silence;
-            buffer.reserve(READ_CHUNK_BYTES);
+            // Small reads share a buffer: a new one for each would cost more than the read.
+            if buffer.capacity() < READ_CHUNK_BYTES / 8 {
+                buffer.reserve(READ_CHUNK_BYTES);
+            }
             let read = tokio::select! {
                 read = reader.read_buf(&mut buffer) => read,
                 () = sleep_until(deadline) => return Error::Silence(self.timing.silence, "following its stream"),
-                () = self.bytes.closed() => return Error::Closed("its bytes were refused"),
+                () = self.bytes.closed() => return Error::Abandoned,
             };
             match read {
-                Ok(0) => return Error::Closed("we were following it"),
+                Ok(0) => return Error::Closed("sending to us"),
                 Ok(read) => self.status.received(read),
                 Err(error) => return error.into(),
             }
             if self.bytes.send(buffer.split().freeze()).await.is_err() {
-                return Error::Closed("its bytes were refused");
+                return Error::Abandoned;
             }
         }
     }
@@ -218,20 +215,21 @@ impl Pump<'_> {
                 _ = ticks.tick() => {}
                 () = self.progress.ack_wanted() => {}
             }
-            let message = match self.progress.phase() {
-                Phase::Streaming => {
-                    self.status.enter(State::Connected);
-                    command(&["REPLCONF", "ACK", &self.progress.applied().to_string()])
-                }
-                // Says that we are alive, and counts nothing.
-                Phase::Transfer | Phase::Idle => {
-                    self.status.enter(State::Sync);
-                    b"\n".to_vec()
-                }
-            };
+            let message = self.sign_of_life();
             if let Err(error) = writer.write_all(&message).await {
                 return error.into();
             }
+        }
+    }
+    /// An acknowledgement once the stream is being applied; before that a newline, which says that we are alive and counts
+    /// nothing.
+    fn sign_of_life(&self) -> Vec<u8> {
+        match self.progress.phase() {
+            Phase::Streaming => {
+                self.status.enter(State::Connected);
+                command(&["REPLCONF", "ACK", &self.progress.applied().to_string()])
+            }
+            Phase::Transfer | Phase::Idle => b"\n".to_vec(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The link's state, for ROLE, INFO and the log.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Where the link stands, in the words of ROLE.
@@ -103,11 +103,7 @@ impl Status {
             .checked_sub(1)
             .map(Duration::from_millis);
         let last_io = last_io.map(|at| self.started.elapsed().saturating_sub(at));
-        // A poisoned lock still holds a whole value: every write here is a single assignment.
-        let inner = self
-            .inner
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let inner = self.inner();
         Snapshot {
             state: inner.state,
             down_for: inner.down_since.map(|since| since.elapsed()),
@@ -118,10 +114,7 @@ impl Status {
 
     /// Sets the state.
     pub fn enter(&self, state: State) {
-        let mut inner = self
-            .inner
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut inner = self.inner();
         inner.state = state;
         inner.down_since = if state == State::Connected {
             None
@@ -132,11 +125,7 @@ impl Status {
 
     /// Notes why a connection ended.
     pub fn fail(&self, error: &super::Error) {
-        let mut inner = self
-            .inner
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        inner.last_error = Some(error.to_string());
+        self.inner().last_error = Some(error.to_string());
     }
 
     /// Notes that bytes came.
@@ -144,5 +133,10 @@ impl Status {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
         self.last_io.store(now + 1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // A poisoned lock still holds a whole value: every write is a few assignments that cannot panic.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
