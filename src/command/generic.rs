@@ -376,10 +376,7 @@ fn object_encoding(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result
         Value::Object(Object::List(list)) => list.encoding(dialect),
         Value::Object(Object::Set(set)) => set.encoding(dialect),
         Value::Object(Object::Hash(hash)) => hash.encoding(dialect),
-        Value::Object(Object::Zset(zset)) => {
-            let _ = (zset, dialect);
-            "x"
-        }
+        Value::Object(Object::Zset(zset)) => zset.encoding(dialect),
         Value::Object(Object::Stream(_)) => "stream",
     };
     reply.bulk(name.as_bytes());

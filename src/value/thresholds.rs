@@ -21,6 +21,8 @@ pub struct Thresholds {
     pub zset_max_listpack_entries: usize,
     /// `zset-max-listpack-value`: bytes of a member.
     pub zset_max_listpack_value: usize,
+    /// Whether scores of packed sorted sets are written as Redis 7.2 does, or with `%.17g` as servers before.
+    pub zset_shortest_scores: bool,
     /// `list-max-listpack-size`: elements of a node if positive, −1 to −5 for 4, 8, 16, 32, 64 KiB.
     pub list_max_listpack_size: i32,
     /// `stream-node-max-bytes`.
@@ -40,6 +42,7 @@ impl Default for Thresholds {
             set_max_listpack_value: 64,
             zset_max_listpack_entries: 128,
             zset_max_listpack_value: 64,
+            zset_shortest_scores: true,
             list_max_listpack_size: -2,
             stream_node_max_bytes: 4096,
             stream_node_max_entries: 100,
@@ -52,7 +55,10 @@ impl Thresholds {
     /// since Redis 7.2 are listpack sets and a look at the number of a command's fields.
     #[must_use]
     pub fn of(dialect: Dialect) -> Self {
-        let mut thresholds = Self::default();
+        let mut thresholds = Self {
+            zset_shortest_scores: dialect.has_shortest_doubles(),
+            ..Self::default()
+        };
         if !dialect.has_small_listpack_lists_and_sets() {
             thresholds.set_max_listpack_entries = 0;
             thresholds.hash_counts_arguments = false;

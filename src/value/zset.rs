@@ -88,9 +88,14 @@ impl Zset {
         members
             .sort_unstable_by(|(one, low), (other, high)| ascending((*low, one), (*high, other)));
         let mut listpack = Listpack::new();
-        members
-            .iter()
-            .for_each(|(member, score)| packed::push(&mut listpack, member, *score));
+        members.iter().for_each(|(member, score)| {
+            packed::push(
+                &mut listpack,
+                member,
+                *score,
+                thresholds.zset_shortest_scores,
+            )
+        });
         listpack.shrink_to_fit();
         packed::check(&listpack)?;
         Ok(Self {
@@ -170,7 +175,9 @@ impl Zset {
             self.enlarge();
         }
         match &mut self.form {
-            Form::Packed(packed) => packed::insert(packed, member, score),
+            Form::Packed(packed) => {
+                packed::insert(packed, member, score, thresholds.zset_shortest_scores)
+            }
             Form::Large(table) => table.insert(member, score),
         }
     }

@@ -10,7 +10,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("dialect", &[]),
     ("resp", &[]),
     ("rdb", &[]),
-    ("value", &["rdb"]),
+    ("value", &["rdb", "resp"]),
     ("store", &["value", "rdb", "resp"]),
     ("command", &["store", "value", "resp", "rdb"]),
     ("upstream", &["resp"]),

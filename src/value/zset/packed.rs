@@ -83,7 +83,7 @@ pub(super) fn find(packed: &Listpack, member: &[u8]) -> Option<(usize, f64)> {
 }
 
 /// Puts a member at its place. Source: redis 7.0 t_zset.c, zzlInsert.
-pub(super) fn insert(packed: &mut Listpack, member: &[u8], score: f64) -> Change {
+pub(super) fn insert(packed: &mut Listpack, member: &[u8], score: f64, shortest: bool) -> Change {
     let change = match find(packed, member) {
         None => Change::Added,
         #[expect(
@@ -102,25 +102,26 @@ pub(super) fn insert(packed: &mut Listpack, member: &[u8], score: f64) -> Change
             ascending((*lower, other.text(&mut text)), (score, member)) == Ordering::Less
         })
         .count();
-    let score = score_text(score);
+    let score = score_text(score, shortest);
     packed.insert(rank * 2, member);
     packed.insert(rank * 2 + 1, &score);
     change
 }
 
 /// Puts a member last, where it belongs.
-pub(super) fn push(packed: &mut Listpack, member: &[u8], score: f64) {
+pub(super) fn push(packed: &mut Listpack, member: &[u8], score: f64, shortest: bool) {
     packed.push(member);
-    packed.push(&score_text(score));
+    packed.push(&score_text(score, shortest));
 }
 
 /// A score as it is stored: whole numbers as integers, which loses a zero's sign as in Redis.
 ///
 /// DIFFERENCE: servers before Redis 7.0 keep the sign of a minus zero in small sorted sets; ours then shows as `0`.
 /// Source: redis 7.0 t_zset.c, zzlInsertAt.
-fn score_text(score: f64) -> Vec<u8> {
+fn score_text(score: f64, shortest: bool) -> Vec<u8> {
     let mut text = Vec::with_capacity(24);
-    double::write(&mut text, if score == 0.0 { 0.0 } else { score }, true);
+    let score = if score == 0.0 { 0.0 } else { score };
+    double::write(&mut text, score, shortest);
     text
 }
 
