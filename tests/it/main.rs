@@ -13,6 +13,7 @@ mod cli;
 mod client;
 mod clients;
 mod large;
+mod library;
 mod moments;
 mod oracle;
 mod random;
