@@ -323,3 +323,27 @@ fn large_values_come_through_many_chunks() {
     .unwrap();
     assert_eq!(keyspace.keys[&(0, text("k"))].1, Content::Str(value));
 }
+
+#[test]
+fn mutated_dumps_without_a_checksum_never_panic() {
+    let mut random = fastrand::Rng::with_seed(7);
+    for name in [
+        "redis-6.0-lfu",
+        "redis-7.0-plain",
+        "demo",
+        "redis-6.0",
+        "redis-8.0",
+    ] {
+        let mut good = fixture(name);
+        let sum_at = good.len() - 8;
+        good[sum_at..].fill(0);
+        for _ in 0..150 {
+            let mut bad = good.clone();
+            for _ in 0..random.usize(1..4) {
+                let bytes = [0, 0x7f, 0x80, 0x81, 0xc3, 0xf0, 0xfe, 0xff, random.u8(..)];
+                bad[random.usize(9..sum_at)] = random.choice(bytes).unwrap();
+            }
+            let _outcome = load(&bad);
+        }
+    }
+}
