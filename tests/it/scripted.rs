@@ -1,0 +1,216 @@
+//! A primary that does as the test says, byte by byte: what a real one cannot be made to do.
+//!
+//! The test itself is the script: it accepts a connection, reads the commands that it expects and writes what it likes,
+//! while the follower under test runs elsewhere.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::servers::PATIENCE;
+
+/// A replication id.
+pub const ID: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// Another one.
+pub const OTHER_ID: &str = "ffffffffffffffffffffffffffffffffffffffff";
+
+/// The mark around diskless payloads.
+pub const MARK: &str = "markmarkmarkmarkmarkmarkmarkmarkmarkmark";
+
+/// What a follower without a password says up to PSYNC, one line per command.
+pub const PREAMBLE: [&str; 3] = [
+    "PING",
+    "REPLCONF capa eof capa psync2",
+    "REPLCONF version 8.1.0",
+];
+
+/// A listening primary.
+pub struct Scripted {
+    listener: TcpListener,
+}
+
+impl Scripted {
+    pub fn start() -> Self {
+        Self {
+            listener: TcpListener::bind("127.0.0.1:0").expect("a free port"),
+        }
+    }
+
+    /// `127.0.0.1:port`.
+    pub fn address(&self) -> String {
+        self.listener.local_addr().expect("bound").to_string()
+    }
+
+    /// The follower's next connection.
+    pub fn accept(&self) -> Connection {
+        self.accept_within(PATIENCE).expect("it connects")
+    }
+
+    /// The follower's next connection, if it comes in time.
+    pub fn accept_within(&self, patience: Duration) -> Option<Connection> {
+        self.listener.set_nonblocking(true).expect("a socket");
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            match self.listener.accept() {
+                Ok((stream, _)) => return Some(Connection::new(stream)),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        None
+    }
+
+    /// The next connection, up to its PSYNC, with that command.
+    pub fn accept_psync(&self) -> (Connection, String) {
+        let mut connection = self.accept();
+        let psync = connection.greet();
+        (connection, psync)
+    }
+}
+
+/// One connection of the follower. Dropping it closes it.
+pub struct Connection {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+impl Connection {
+    fn new(stream: TcpStream) -> Self {
+        stream.set_nonblocking(false).expect("a socket");
+        stream.set_nodelay(true).expect("a socket");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        Self {
+            stream,
+            received: Vec::new(),
+        }
+    }
+
+    /// Answers everything up to PSYNC with `+OK` and gives the PSYNC.
+    pub fn greet(&mut self) -> String {
+        loop {
+            let command = self.command();
+            if command.starts_with("PSYNC") {
+                return command;
+            }
+            self.send("+OK\r\n");
+        }
+    }
+
+    /// One write. The follower may have closed by then, which is for the test to notice elsewhere.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        _ = self.stream.write_all(bytes.as_ref());
+    }
+
+    /// A write for each byte.
+    pub fn send_bytewise(&mut self, bytes: impl AsRef<[u8]>) {
+        for byte in bytes.as_ref() {
+            self.send([*byte]);
+        }
+    }
+
+    /// Reads the next command, skipping bare newlines, as its words with spaces between.
+    pub fn command(&mut self) -> String {
+        loop {
+            let line = self.line();
+            if line.is_empty() {
+                continue;
+            }
+            let words = line.strip_prefix('*').expect("an array").parse::<usize>();
+            let word = |_| {
+                let length = self.line();
+                let word = self.line();
+                assert_eq!(length, format!("${}", word.len()), "a bulk string");
+                word
+            };
+            return (0..words.expect("a count"))
+                .map(word)
+                .collect::<Vec<_>>()
+                .join(" ");
+        }
+    }
+
+    /// Reads commands and newlines until one is `wanted`.
+    pub fn wait_for_command(&mut self, wanted: &str) {
+        while self.command() != wanted {}
+    }
+
+    /// Reads the next line, without its end.
+    pub fn line(&mut self) -> String {
+        loop {
+            if let Some(end) = self.received.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.received.drain(..=end).collect();
+                return String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
+            }
+            assert_ne!(self.read(), 0, "the follower closed the connection");
+        }
+    }
+
+    /// Whether the follower sends nothing for that long.
+    pub fn is_silent_for(&mut self, period: Duration) -> bool {
+        assert!(self.received.is_empty(), "unread: {:?}", self.received);
+        self.stream
+            .set_read_timeout(Some(period))
+            .expect("a socket");
+        let mut byte = [0];
+        let silent = self.stream.peek(&mut byte).is_err();
+        self.stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a socket");
+        silent
+    }
+
+    /// Waits until the follower has closed the connection; what it still sends is dropped.
+    pub fn wait_for_close(&mut self) {
+        while self.read() > 0 {}
+    }
+
+    fn read(&mut self) -> usize {
+        let mut chunk = [0; 4096];
+        let read = match self.stream.read(&mut chunk) {
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => 0,
+            Err(error) => panic!("nothing came from the follower: {error}"),
+        };
+        self.received.extend_from_slice(&chunk[..read]);
+        read
+    }
+}
+
+/// `+FULLRESYNC` at `offset`.
+pub fn full_resync(offset: u64) -> String {
+    format!("+FULLRESYNC {ID} {offset}\r\n")
+}
+
+/// `rdb` as a disk-based primary sends it.
+pub fn with_length(rdb: &[u8]) -> Vec<u8> {
+    [format!("${}\r\n", rdb.len()).as_bytes(), rdb].concat()
+}
+
+/// `rdb` as a diskless primary sends it.
+pub fn with_mark(rdb: &[u8]) -> Vec<u8> {
+    [format!("$EOF:{MARK}\r\n").as_bytes(), rdb, MARK.as_bytes()].concat()
+}
+
+/// A dump of Redis 7.0 with these strings in database 0, all shorter than 64 bytes. Its checksum is left out.
+pub fn dump(pairs: &[(&str, &str)]) -> Vec<u8> {
+    let mut rdb = b"REDIS0010\xfe\x00".to_vec();
+    for (key, value) in pairs {
+        rdb.push(0);
+        for text in [key, value] {
+            rdb.push(u8::try_from(text.len()).expect("a short text"));
+            rdb.extend_from_slice(text.as_bytes());
+        }
+    }
+    rdb.push(0xff);
+    rdb.extend_from_slice(&[0; 8]);
+    rdb
+}
+
+/// Commands, one per line, as the stream carries them.
+pub fn stream(lines: &[&str]) -> Vec<u8> {
+    let encoded = lines
+        .iter()
+        .map(|line| crate::client::encode(&crate::client::words(line)));
+    encoded.collect::<Vec<_>>().concat()
+}
