@@ -62,7 +62,7 @@ enum Refusal {
     #[error(transparent)]
     Duplicate(#[from] DuplicateKey),
     #[error(transparent)]
-    Element(#[from] crate::store::DuplicateElement),
+    Element(#[from] crate::value::Error),
     #[error("the primary uses database {0}; allow it with --databases {1} or more")]
     Database(u64, u64),
 }
@@ -178,9 +178,12 @@ fn rdb<S: Source>(
             actual: summary.bytes,
         });
     }
+    let dialect = dialect.unwrap_or_default();
+    let thresholds = Thresholds::of(dialect);
     let generation = Arc::new(Generation {
         spaces,
-        dialect: dialect.unwrap_or_default(),
+        dialect,
+        thresholds,
         functions,
     });
     Ok(Loaded {
@@ -235,6 +238,8 @@ impl Sink for Snapshot<'_> {
             b"repl-stream-db" => self.facts.stream_db = text.parse().unwrap_or(0),
             _ => {}
         }
+        // These fields come before the keys, so the first key is already kept as its server keeps it.
+        self.thresholds = Thresholds::of(self.facts.dialect.unwrap_or_default());
         Ok(())
     }
 

@@ -237,10 +237,12 @@ impl<'a> Applier<'a> {
         if let Some(queue) = &mut self.queue {
             return queue.push(self.db, row, args);
         }
-        let spaces = &self.position.generation.spaces;
+        let Generation {
+            spaces, thresholds, ..
+        } = &*self.position.generation;
         let mut slots: SmallVec<[Slot; 4]> = SmallVec::new();
         command::slots(row, spaces, self.db, args, &mut slots);
-        let mut tx = spaces.write(self.db, slots);
+        let mut tx = spaces.write(self.db, slots).with_thresholds(*thresholds);
         let result = command::apply(&mut tx, spaces, row, args);
         drop(tx);
         self.count(row, args, result);
@@ -248,12 +250,14 @@ impl<'a> Applier<'a> {
 
     /// Applies a whole transaction under all its locks: no reader sees a part of it.
     fn exec(&self, queue: &Queue) {
-        let spaces = &self.position.generation.spaces;
+        let Generation {
+            spaces, thresholds, ..
+        } = &*self.position.generation;
         let mut slots: SmallVec<[Slot; 4]> = SmallVec::new();
         for (db, row, args) in queue.iter() {
             command::slots(row, spaces, db, args, &mut slots);
         }
-        let mut tx = spaces.write(self.db, slots);
+        let mut tx = spaces.write(self.db, slots).with_thresholds(*thresholds);
         for (db, row, args) in queue.iter() {
             let result = tx
                 .select(db)

@@ -3,12 +3,7 @@
 use super::entry::NewValue;
 use crate::rdb::object::Object as Decoded;
 use crate::resp::parse_integer;
-use crate::value::{Hash, List, Object, Set, Thresholds};
-
-/// A field or member stands twice in one value of a snapshot or of a RESTORE: real servers refuse that too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a field or member stands twice")]
-pub struct DuplicateElement;
+use crate::value::{self, Hash, List, Object, Set, Stream, Thresholds, Zset};
 
 /// The longest text that may be an integer: that of `i64::MIN`.
 const INTEGER_TEXT_BYTES_MAX: usize = 20;
@@ -29,29 +24,20 @@ impl<'a> NewValue<'a> {
     /// A decoded value as the store keeps it, in the encoding that `thresholds` ask for.
     ///
     /// # Errors
-    /// [`DuplicateElement`].
-    pub fn from_rdb(
-        decoded: Decoded<'a>,
-        thresholds: &Thresholds,
-    ) -> Result<Self, DuplicateElement> {
-        let object: Object = match decoded {
+    /// When its pieces, each valid, are no value together: real servers refuse such a snapshot or RESTORE too.
+    pub fn from_rdb(decoded: Decoded<'a>, thresholds: &Thresholds) -> Result<Self, value::Error> {
+        let object = match decoded {
             Decoded::Str(text) => return Ok(Self::encoded(text)),
             Decoded::Int(number) => return Ok(Self::Integer(number)),
             Decoded::List(nodes) => Object::List(List::from_nodes(nodes, thresholds)),
-            Decoded::SetIntset(intset) => Object::Set(Set::from_intset(intset, thresholds)),
-            Decoded::SetListpack(packed) => {
-                Object::Set(Set::from_listpack(packed, thresholds).map_err(|_| DuplicateElement)?)
-            }
-            Decoded::Set(members) => {
-                Object::Set(Set::from_members(members, thresholds).map_err(|_| DuplicateElement)?)
-            }
-            Decoded::HashListpack(packed) => {
-                Object::Hash(Hash::from_listpack(packed, thresholds).map_err(|_| DuplicateElement)?)
-            }
-            Decoded::Hash(pairs) => {
-                Object::Hash(Hash::from_pairs(pairs, thresholds).map_err(|_| DuplicateElement)?)
-            }
-            _ => return Err(DuplicateElement),
+            Decoded::SetIntset(members) => Object::Set(Set::from_intset(members, thresholds)),
+            Decoded::SetListpack(members) => Object::Set(Set::from_listpack(members, thresholds)?),
+            Decoded::Set(members) => Object::Set(Set::from_members(members, thresholds)?),
+            Decoded::HashListpack(pairs) => Object::Hash(Hash::from_listpack(pairs, thresholds)?),
+            Decoded::Hash(pairs) => Object::Hash(Hash::from_pairs(pairs, thresholds)?),
+            Decoded::ZsetListpack(pairs) => Object::Zset(Zset::from_listpack(pairs, thresholds)?),
+            Decoded::Zset(members) => Object::Zset(Zset::from_members(members, thresholds)?),
+            Decoded::Stream(stream) => Object::Stream(Stream::from_rdb(*stream)?),
         };
         Ok(Self::Object(Box::new(object)))
     }

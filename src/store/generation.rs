@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::keyspaces::Keyspaces;
 use crate::dialect::Dialect;
+use crate::value::Thresholds;
 
 /// All that one full sync brought, and what the stream made of it.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub struct Generation {
     pub spaces: Keyspaces,
     /// Who wrote the snapshot.
     pub dialect: Dialect,
+    /// Where that server's small encodings end.
+    pub thresholds: Thresholds,
     /// The function libraries of the snapshot: their source text.
     pub functions: Vec<Bytes>,
 }

@@ -26,7 +26,6 @@ mod view;
 
 pub use db::Db;
 pub use entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};
-pub use from_rdb::DuplicateElement;
 pub use generation::{Generation, Served};
 pub use keyspaces::{Figures, Keyspaces};
 pub use loader::{DuplicateKey, Loader};

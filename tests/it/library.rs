@@ -7,7 +7,11 @@ use redtail::replica::{Config, Error, Replica};
 use crate::servers::Server;
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 async fn caught_up(replica: &Replica, primary: &Server) {
@@ -23,7 +27,9 @@ async fn caught_up(replica: &Replica, primary: &Server) {
 
 #[test]
 fn follows_a_primary_and_answers_reads() {
-    let Some(primary) = Server::start("redis-7.0", &[]) else { return };
+    let Some(primary) = Server::start("redis-7.0", &[]) else {
+        return;
+    };
     primary.command("SET greeting hello");
     primary.command("SET number -5");
     primary.command("RPUSH list a b c");
