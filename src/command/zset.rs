@@ -1,9 +1,0 @@
-//! The sorted-set commands.
-
-use super::table::Family;
-
-/// This file's rows.
-pub(super) const FAMILY: Family = Family {
-    group: "sorted-set",
-    commands: &[],
-};

@@ -1,0 +1,302 @@
+//! ZRANGE and its relatives: members by rank, score or name, read, removed or stored.
+
+use std::ops::Range;
+
+use super::bounds::Bounds;
+use super::bulk_members;
+use crate::command::Error;
+use crate::command::parse::{self, integer};
+use crate::resp::{Args, Reply};
+use crate::store::{NewValue, Tx, View};
+use crate::value::{Collection, Zset};
+
+/// What a command of the family has by its name; `None` where options decide.
+#[derive(Debug, Clone, Copy, Default)]
+struct Kind {
+    by: Option<By>,
+    reverse: Option<bool>,
+    stores: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Rank,
+    Score,
+    Name,
+}
+
+/// A parsed range command.
+#[derive(Debug, Clone, Copy)]
+struct Query<'a> {
+    wanted: Wanted<'a>,
+    reverse: bool,
+    with_scores: bool,
+    offset: i64,
+    /// Negative: no limit.
+    limit: i64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Wanted<'a> {
+    Ranks(i64, i64),
+    Bounds(Bounds<'a>),
+}
+
+/// The options behind the range.
+#[derive(Debug, Clone, Copy)]
+struct Options {
+    by: By,
+    reverse: bool,
+    with_scores: bool,
+    offset: i64,
+    limit: i64,
+}
+
+impl Options {
+    /// Reads the words from `first` on. Source: redis 7.0 t_zset.c, `zrangeGenericCommand`.
+    fn parse(args: Args<'_>, first: usize, kind: Kind) -> Result<Self, Error> {
+        let (mut by, mut reverse) = (kind.by, kind.reverse);
+        let (mut with_scores, mut offset, mut limit) = (false, 0, -1);
+        let mut index = first;
+        while index < args.len() {
+            if !kind.stores && args.is(index, "withscores") {
+                with_scores = true;
+            } else if args.is(index, "limit") && index + 2 < args.len() {
+                offset = integer(args.at(index + 1))?;
+                limit = integer(args.at(index + 2))?;
+                index += 2;
+            } else if kind.reverse.is_none() && reverse.is_none() && args.is(index, "rev") {
+                reverse = Some(true);
+            } else if by.is_none() && args.is(index, "bylex") {
+                by = Some(By::Name);
+            } else if by.is_none() && args.is(index, "byscore") {
+                by = Some(By::Score);
+            } else {
+                return Err(Error::Syntax);
+            }
+            index += 1;
+        }
+        Self {
+            by: by.unwrap_or(By::Rank),
+            reverse: reverse.unwrap_or(false),
+            with_scores,
+            offset,
+            limit,
+        }
+        .checked()
+    }
+
+    const fn checked(self) -> Result<Self, Error> {
+        if self.limit != -1 && matches!(self.by, By::Rank) {
+            return Err(Error::Text(
+                "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX",
+            ));
+        }
+        if self.with_scores && matches!(self.by, By::Name) {
+            return Err(Error::Text(
+                "ERR syntax error, WITHSCORES not supported in combination with BYLEX",
+            ));
+        }
+        Ok(self)
+    }
+}
+
+impl<'a> Query<'a> {
+    /// Reads the range at word `first` and the options behind it.
+    fn parse(args: Args<'a>, first: usize, kind: Kind) -> Result<Self, Error> {
+        let options = Options::parse(args, first + 2, kind)?;
+        let (start, end) = (args.at(first), args.at(first + 1));
+        let (min, max) = if options.reverse {
+            (end, start)
+        } else {
+            (start, end)
+        };
+        let wanted = match options.by {
+            By::Rank => Wanted::Ranks(integer(start)?, integer(end)?),
+            By::Score => Wanted::Bounds(Bounds::scores(min, max)?),
+            By::Name => Wanted::Bounds(Bounds::names(min, max)?),
+        };
+        Ok(Self {
+            wanted,
+            reverse: options.reverse,
+            with_scores: options.with_scores,
+            offset: options.offset,
+            limit: options.limit,
+        })
+    }
+
+    /// The ascending ranks that it names, its limits applied.
+    fn ranks(&self, zset: &Zset) -> Range<usize> {
+        match self.wanted {
+            Wanted::Ranks(start, end) => by_rank(zset, start, end, self.reverse),
+            Wanted::Bounds(bounds) => self.limited(bounds.ranks(zset, self.reverse)),
+        }
+    }
+
+    fn limited(&self, ranks: Range<usize>) -> Range<usize> {
+        // A negative offset never comes to its end: nothing is given.
+        let Ok(offset) = usize::try_from(self.offset) else {
+            return 0..0;
+        };
+        let skipped = offset.min(ranks.len());
+        let left = ranks.len() - skipped;
+        let taken = usize::try_from(self.limit).map_or(left, |limit| limit.min(left));
+        if self.reverse {
+            let end = ranks.end - skipped;
+            end - taken..end
+        } else {
+            let start = ranks.start + skipped;
+            start..start + taken
+        }
+    }
+}
+
+/// Ranks counted from the end when negative, from the other end altogether when `reverse`.
+fn by_rank(zset: &Zset, start: i64, end: i64, reverse: bool) -> Range<usize> {
+    let len = zset.len();
+    let Some(ranks) = parse::range(start, end, len) else {
+        return 0..0;
+    };
+    let (start, end) = (*ranks.start(), *ranks.end() + 1);
+    if reverse {
+        len - end..len - start
+    } else {
+        start..end
+    }
+}
+
+fn answer(view: &View<'_>, args: Args<'_>, reply: &mut Reply, kind: Kind) -> Result<(), Error> {
+    let query = Query::parse(args, 2, kind)?;
+    let Some(zset) = view.collection::<Zset>(args.at(1))? else {
+        reply.array(0);
+        return Ok(());
+    };
+    let ranks = query.ranks(zset);
+    let (count, members) = (ranks.len(), zset.range(ranks));
+    if query.reverse {
+        bulk_members(reply, count, members.rev(), query.with_scores);
+    } else {
+        bulk_members(reply, count, members, query.with_scores);
+    }
+    Ok(())
+}
+
+const fn kind(by: By, reverse: bool) -> Kind {
+    Kind {
+        by: Some(by),
+        reverse: Some(reverse),
+        stores: false,
+    }
+}
+
+pub(super) fn zrange(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    answer(view, args, reply, Kind::default())
+}
+
+pub(super) fn zrevrange(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    answer(view, args, reply, kind(By::Rank, true))
+}
+
+pub(super) fn zrangebyscore(
+    view: &View<'_>,
+    args: Args<'_>,
+    reply: &mut Reply,
+) -> Result<(), Error> {
+    answer(view, args, reply, kind(By::Score, false))
+}
+
+pub(super) fn zrevrangebyscore(
+    view: &View<'_>,
+    args: Args<'_>,
+    reply: &mut Reply,
+) -> Result<(), Error> {
+    answer(view, args, reply, kind(By::Score, true))
+}
+
+pub(super) fn zrangebylex(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    answer(view, args, reply, kind(By::Name, false))
+}
+
+pub(super) fn zrevrangebylex(
+    view: &View<'_>,
+    args: Args<'_>,
+    reply: &mut Reply,
+) -> Result<(), Error> {
+    answer(view, args, reply, kind(By::Name, true))
+}
+
+pub(super) fn zcount(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    count(view, args, reply, Bounds::scores(args.at(2), args.at(3))?)
+}
+
+pub(super) fn zlexcount(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    count(view, args, reply, Bounds::names(args.at(2), args.at(3))?)
+}
+
+fn count(
+    view: &View<'_>,
+    args: Args<'_>,
+    reply: &mut Reply,
+    bounds: Bounds<'_>,
+) -> Result<(), Error> {
+    let zset = view.collection::<Zset>(args.at(1))?;
+    reply.count(zset.map_or(0, |zset| bounds.ranks(zset, false).len()));
+    Ok(())
+}
+
+pub(super) fn zremrangebyrank(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let (start, end) = (integer(args.at(2))?, integer(args.at(3))?);
+    remove(tx, args, |zset| by_rank(zset, start, end, false))
+}
+
+pub(super) fn zremrangebyscore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let bounds = Bounds::scores(args.at(2), args.at(3))?;
+    remove(tx, args, |zset| bounds.ranks(zset, false))
+}
+
+pub(super) fn zremrangebylex(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let bounds = Bounds::names(args.at(2), args.at(3))?;
+    remove(tx, args, |zset| bounds.ranks(zset, false))
+}
+
+fn remove(
+    tx: &mut Tx<'_>,
+    args: Args<'_>,
+    ranks: impl FnOnce(&Zset) -> Range<usize>,
+) -> Result<(), Error> {
+    tx.update(args.at(1), |zset: &mut Zset| {
+        let ranks = ranks(zset);
+        zset.remove_range(ranks)
+    })?;
+    Ok(())
+}
+
+pub(super) fn zrangestore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let stores = Kind {
+        stores: true,
+        ..Kind::default()
+    };
+    let query = Query::parse(args, 3, stores)?;
+    let mut result = Vec::new();
+    if let Some(zset) = tx.collection::<Zset>(args.at(2))? {
+        let members = zset.range(query.ranks(zset));
+        result.extend(members.map(|(member, score)| (member.to_boxed(), score)));
+    }
+    store(tx, args.at(1), result)
+}
+
+/// Keeps members under `key`, replacing what was there; with no members nothing stays there.
+pub(super) fn store(
+    tx: &mut Tx<'_>,
+    key: &[u8],
+    members: Vec<(Box<[u8]>, f64)>,
+) -> Result<(), Error> {
+    if members.is_empty() {
+        tx.remove(key);
+        return Ok(());
+    }
+    let zset = Zset::from_members(members, &tx.thresholds())
+        .map_err(|error| Error::Owned(format!("ERR {error}")))?;
+    tx.set(key, None, NewValue::Object(Box::new(zset.into_object())));
+    Ok(())
+}
