@@ -31,7 +31,7 @@ const MARK_BYTES: usize = 40;
 /// Why a full resync's payload could not be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(super) enum LoadError {
+pub enum LoadError {
     /// The RDB, or the connection in the middle of it.
     #[error("reading the snapshot: {0}")]
     Rdb(#[from] crate::rdb::error::Error),
@@ -108,6 +108,15 @@ pub(super) struct Loaded {
     pub(super) generation: Arc<Generation>,
     /// The database that was selected in the stream when the snapshot was taken.
     pub(super) stream_db: usize,
+}
+
+/// Loads a dump from `source` into a generation of its own: what a full sync does, without a primary.
+///
+/// # Errors
+/// [`LoadError`] with the byte offset and what was being read.
+pub fn load_dump<S: Source>(source: S, databases: usize) -> Result<Arc<Generation>, LoadError> {
+    let figures = LoadFigures::default();
+    rdb(&mut Reader::new(source), databases, 0, &figures).map(|loaded| loaded.generation)
 }
 
 /// Reads a payload, from the keep-alive newlines before its header to its last byte.

@@ -15,3 +15,4 @@ mod writer;
 
 pub use figures::{Figures, LoadFigures, StreamFigures};
 pub use handle::{Config, Database, Error, Replica, Scan, Status};
+pub use load::{LoadError, load_dump};
