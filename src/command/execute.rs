@@ -45,8 +45,10 @@ pub fn resolve(args: Args<'_>) -> Result<&'static Command, Error> {
 /// The error reply for a name that no row has.
 #[must_use]
 pub fn unknown_command(args: Args<'_>) -> Error {
+    // Redis formats them as C strings, which end at the first zero byte.
     let short = |word: &[u8], most: usize| {
-        String::from_utf8_lossy(word.get(..word.len().min(most)).unwrap_or_default()).into_owned()
+        let text = word.split(|byte| *byte == 0).next().unwrap_or_default();
+        String::from_utf8_lossy(text.get(..text.len().min(most)).unwrap_or_default()).into_owned()
     };
     let mut shown = String::new();
     for word in args.from(1).iter() {
