@@ -86,6 +86,30 @@ impl Dialect {
         self.since_redis(7, 2)
     }
 
+    /// HSCAN takes NOVALUES since Redis 7.4 and Valkey 8.0.
+    #[must_use]
+    pub const fn has_hscan_novalues(self) -> bool {
+        matches!(self.family, Family::Valkey) || self.since_redis(7, 4)
+    }
+
+    /// SRANDMEMBER with a count gives an array in RESP3 since Redis 7.0, a set before.
+    #[must_use]
+    pub const fn has_random_members_as_array(self) -> bool {
+        self.since_redis(7, 0)
+    }
+
+    /// The wording of LPOS's errors, as it is since Redis 7.0.
+    #[must_use]
+    pub const fn has_modern_lpos_errors(self) -> bool {
+        self.since_redis(7, 0)
+    }
+
+    /// LPOS refuses a rank of `i64::MIN` since Redis 7.2.
+    #[must_use]
+    pub const fn checks_ranges_of_ranks(self) -> bool {
+        self.since_redis(7, 2)
+    }
+
     /// Doubles are the shortest text that reads back the same since Redis 7.2, `%.17g` before.
     #[must_use]
     pub const fn has_shortest_doubles(self) -> bool {

@@ -59,7 +59,9 @@ impl<'a> Args<'a> {
     }
 
     /// All words in order, the name first.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + DoubleEndedIterator + use<'a> {
+    pub fn iter(
+        &self,
+    ) -> impl ExactSizeIterator<Item = &'a [u8]> + DoubleEndedIterator + Clone + use<'a> {
         let buffer = self.buffer;
         self.spans.iter().map(move |span| {
             buffer
