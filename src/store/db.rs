@@ -9,7 +9,7 @@ use hashbrown_raw::raw::RawTable;
 use super::entry::Entry;
 
 /// Shards of a database. Many, so that growing one stalls its readers only briefly and lock collisions are rare.
-pub const SHARDS: usize = 1024;
+pub(super) const SHARDS: usize = 1024;
 
 /// One shard's table. The entry is its own key: eight bytes a slot.
 pub(super) type Table = RawTable<(Entry, SharedValue<()>)>;
@@ -89,6 +89,12 @@ impl Db {
         self.expires.load(Ordering::Acquire)
     }
 
+    /// Bytes held by entries and their values.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        self.heap_bytes.load(Ordering::Acquire)
+    }
+
     /// Bytes held: entries, values and tables.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
@@ -98,10 +104,10 @@ impl Db {
             .iter()
             .map(|shard| shard.read().buckets())
             .sum();
-        self.heap_bytes.load(Ordering::Acquire) + slots * SLOT_BYTES
+        self.heap_bytes() + slots * SLOT_BYTES
     }
 
-    #[inline]
+    #[cfg(test)]
     pub(super) fn shard_of(&self, hash: u64) -> usize {
         // The high bits choose the shard, as in DashMap; its tables use the low ones and the top seven.
         self.map

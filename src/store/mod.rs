@@ -21,6 +21,8 @@ mod loader;
 mod locks;
 mod scan;
 mod taint;
+#[cfg(test)]
+mod tests;
 mod tx;
 mod view;
 

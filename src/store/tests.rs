@@ -1,0 +1,241 @@
+//! Tests of the store as a whole.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::*;
+use crate::value::Collection;
+
+fn set(spaces: &Keyspaces, db: usize, key: &[u8], value: &[u8]) {
+    spaces
+        .write(db, [spaces.slot(db, key)])
+        .set(key, None, NewValue::encoded(value));
+}
+
+fn remove(spaces: &Keyspaces, db: usize, key: &[u8]) {
+    drop(spaces.write(db, [spaces.slot(db, key)]).remove(key));
+}
+
+fn text(spaces: &Keyspaces, db: usize, key: &[u8]) -> Option<Vec<u8>> {
+    match spaces.view_key(db, key).value(key)? {
+        Value::Text(text) => Some(text.to_vec()),
+        Value::Integer(number) => Some(number.to_string().into_bytes()),
+        Value::Object(_) => None,
+    }
+}
+
+fn key(number: usize) -> Vec<u8> {
+    format!("key:{number}").into_bytes()
+}
+
+#[test]
+fn a_scan_returns_every_key_that_is_there_throughout() {
+    for count in [1, 10, 1000] {
+        let mut random = fastrand::Rng::with_seed(7);
+        let spaces = Keyspaces::new(1);
+        let stable: HashSet<_> = (0..5_000).map(key).collect();
+        stable.iter().for_each(|key| set(&spaces, 0, key, b"x"));
+        let (mut found, mut cursor) = (HashSet::new(), Cursor::START);
+        loop {
+            cursor =
+                spaces
+                    .view_none(0)
+                    .scan(Cursor::from_number(cursor.number()), count, |entry| {
+                        found.insert(entry.key().to_vec());
+                    });
+            // Between two calls others come and go, so that tables grow and are cleaned up.
+            for _ in 0..50 {
+                let other = key(10_000 + random.usize(..30_000));
+                if random.bool() {
+                    set(&spaces, 0, &other, b"y")
+                } else {
+                    remove(&spaces, 0, &other)
+                }
+            }
+            if cursor == Cursor::START {
+                break;
+            }
+        }
+        assert_eq!(stable.difference(&found).count(), 0, "count {count}");
+    }
+}
+
+#[test]
+fn a_scan_begun_in_one_generation_ends_in_the_next_without_a_gap() {
+    let (old, new) = (Keyspaces::new(1), Keyspaces::new(1));
+    let keys: HashSet<_> = (0..5_000).map(key).collect();
+    keys.iter().for_each(|key| set(&old, 0, key, b"x"));
+    (90_000..95_000)
+        .map(key)
+        .chain(keys.iter().cloned())
+        .for_each(|key| set(&new, 0, &key, b"x"));
+    let mut found = HashSet::new();
+    let mut cursor = old.view_none(0).scan(Cursor::START, 2_000, |entry| {
+        drop(found.insert(entry.key().to_vec()))
+    });
+    while cursor != Cursor::START {
+        cursor = new.view_none(0).scan(cursor, 100, |entry| {
+            drop(found.insert(entry.key().to_vec()))
+        });
+    }
+    assert_eq!(keys.difference(&found).count(), 0);
+}
+
+#[test]
+fn figures_follow_every_change_and_return_to_nothing() {
+    let spaces = Keyspaces::new(2);
+    set(&spaces, 0, b"text", &[b'x'; 100]);
+    set(&spaces, 0, b"long", &[b'x'; 100_000]);
+    let slot = spaces.slot(0, b"list");
+    spaces
+        .write(0, [slot])
+        .upsert::<crate::value::Stream, _>(b"list", |_| ())
+        .unwrap();
+    assert!(
+        spaces
+            .write(0, [spaces.slot(0, b"text")])
+            .set_expiry(b"text", Some(5))
+    );
+    let figures = spaces.figures();
+    assert_eq!((figures[0].keys, figures[0].expires), (3, 1));
+    assert!(figures[0].memory_bytes > 100_100);
+    spaces
+        .write(0, [spaces.slot(0, b"long")])
+        .edit_text(b"long", |text| text.extend_from_slice(&[b'y'; 50_000]))
+        .unwrap();
+    assert!(spaces.figures()[0].memory_bytes > 150_100);
+    for key in [&b"text"[..], b"long", b"list"] {
+        remove(&spaces, 0, key);
+    }
+    let db = spaces.db(0).unwrap();
+    assert_eq!((db.len(), db.expires(), db.heap_bytes()), (0, 0, 0));
+}
+
+#[test]
+fn databases_are_swapped_and_flushed_whole() {
+    let spaces = Keyspaces::new(3);
+    (0..100).for_each(|number| set(&spaces, 0, &key(number), b"zero"));
+    set(&spaces, 2, b"two", b"2");
+    let both = || spaces.slots_of_db(0).chain(spaces.slots_of_db(2));
+    spaces.write(0, both()).swap(0, 2).unwrap();
+    assert_eq!(
+        (spaces.db(0).unwrap().len(), spaces.db(2).unwrap().len()),
+        (1, 100)
+    );
+    assert_eq!(
+        (text(&spaces, 0, b"two"), text(&spaces, 2, &key(5))),
+        (Some(b"2".to_vec()), Some(b"zero".to_vec()))
+    );
+    assert_eq!(spaces.write(0, both()).swap(0, 3), Err(NoSuchDatabase));
+    drop(spaces.write(2, spaces.slots_of_db(2)).flush(2));
+    assert_eq!(
+        (
+            spaces.db(2).unwrap().len(),
+            spaces.db(2).unwrap().heap_bytes()
+        ),
+        (0, 0)
+    );
+    assert_eq!(text(&spaces, 2, &key(5)), None);
+}
+
+#[test]
+fn a_key_past_its_time_is_hidden_from_readers_only() {
+    let spaces = Keyspaces::new(1);
+    let slot = spaces.slot(0, b"old");
+    spaces
+        .write(0, [slot])
+        .set(b"old", Some(unix_ms() - 1000), NewValue::text(b"x"));
+    assert_eq!(text(&spaces, 0, b"old"), None);
+    assert!(spaces.view_db(0).entries().next().is_none());
+    assert!(spaces.write(0, [slot]).exists(b"old"));
+    assert_eq!(spaces.db(0).unwrap().len(), 1);
+    assert_eq!(spaces.view_none(0).random_key(), None);
+}
+
+#[test]
+fn a_collection_of_another_type_is_refused_and_an_emptied_one_removed() {
+    let spaces = Keyspaces::new(1);
+    let mut tx = spaces.write(0, [spaces.slot(0, b"k")]);
+    tx.set(b"k", None, NewValue::text(b"x"));
+    assert_eq!(
+        tx.upsert::<crate::value::List, _>(b"k", |_| ()),
+        Err(WrongType)
+    );
+    tx.put(Entry::new(
+        b"k",
+        None,
+        NewValue::Object(Box::new(crate::value::List::default().into_object())),
+    ));
+    assert_eq!(
+        tx.update::<crate::value::List, _>(b"k", |_| ()),
+        Ok(Some(()))
+    );
+    assert!(!tx.exists(b"k"));
+}
+
+#[test]
+fn readers_see_whole_transactions_only() {
+    let spaces = Keyspaces::new(1);
+    let keys = [key(1), key(2), key(3)];
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut reads = 0u64;
+            while !done.load(Ordering::Relaxed) || reads == 0 {
+                let view = spaces.view_keys(0, keys.iter().map(Vec::as_slice));
+                let seen: HashSet<_> = keys
+                    .iter()
+                    .map(|key| view.value(key).map(|value| format!("{value:?}")))
+                    .collect();
+                assert_eq!(seen.len(), 1, "a mix of two moments: {seen:?}");
+                reads += 1;
+            }
+        });
+        for round in 0..20_000 {
+            let mut tx = spaces.write(0, keys.iter().map(|key| spaces.slot(0, key)));
+            keys.iter()
+                .for_each(|key| tx.set(key, None, NewValue::Integer(round)));
+        }
+        done.store(true, Ordering::Relaxed);
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn loading_finds_keys_that_stand_twice() {
+    let spaces = Keyspaces::new(1);
+    let mut loader = Loader::new(&spaces);
+    loader.reserve(10_000);
+    (0..10_000).for_each(|number| {
+        loader
+            .insert(Entry::new(&key(number), None, NewValue::Integer(1)))
+            .unwrap()
+    });
+    loader.finish().unwrap();
+    assert_eq!(spaces.db(0).unwrap().len(), 10_000);
+    loader
+        .insert(Entry::new(&key(77), None, NewValue::Integer(1)))
+        .unwrap();
+    assert_eq!(loader.finish(), Err(DuplicateKey("key:77".to_owned(), 0)));
+}
+
+#[test]
+fn taints_follow_their_keys() {
+    let taints = Taints::default();
+    assert!(!taints.any());
+    taints.add(3, b"k");
+    assert!(taints.holds(3, b"k") && !taints.holds(0, b"k") && taints.holds_any_in(3));
+    taints.swap_dbs(3, 0);
+    assert!(taints.holds(0, b"k") && !taints.holds_any_in(3));
+    taints.clear_db(0);
+    assert!(!taints.any());
+    taints.add_everything();
+    taints.clear_db(0);
+    assert!(taints.holds(9, b"any"));
+}
