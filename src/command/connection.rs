@@ -1,9 +1,219 @@
 //! The connection commands.
+//!
+//! Source of the texts: redis 7.0 networking.c, acl.c, db.c and server.c.
 
-use super::table::Family;
+use super::keys::Keys;
+use super::parse::integer;
+use super::session::{Replies, SessionCx};
+use super::table::{Arity, Command, Family, Flags};
+use super::{Error, client_commands};
+use crate::dialect::Family as ServerFamily;
+use crate::resp::{Args, Protocol, parse_integer};
+
+/// Answered in every state of the server.
+pub(super) const ALWAYS: Flags = Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE);
+
+const BEFORE_AUTH: Flags = ALWAYS
+    .and(Flags::FAST)
+    .and(Flags::NO_AUTH)
+    .and(Flags::ALLOW_BUSY);
 
 /// This file's rows.
 pub(super) const FAMILY: Family = Family {
     group: "connection",
-    commands: &[],
+    commands: &[
+        Command::new("ping", Arity::at_least(1), Keys::None)
+            .session(ping)
+            .flags(Flags::FAST.and(Flags::LOADING).and(Flags::STALE))
+            .about("1.0.0", "Answers."),
+        Command::new("echo", Arity::exactly(2), Keys::None)
+            .session(echo)
+            .flags(Flags::FAST.and(Flags::LOADING).and(Flags::STALE))
+            .about("1.0.0", "Gives its argument back."),
+        Command::new("hello", Arity::at_least(1), Keys::None)
+            .session(hello)
+            .flags(BEFORE_AUTH)
+            .about(
+                "6.0.0",
+                "Chooses the protocol version and says what the server is.",
+            ),
+        Command::new("auth", Arity::at_least(2), Keys::None)
+            .session(auth)
+            .flags(BEFORE_AUTH)
+            .about("1.0.0", "Authenticates the connection."),
+        Command::new("select", Arity::exactly(2), Keys::None)
+            .session(select)
+            .flags(Flags::FAST.and(Flags::LOADING).and(Flags::STALE))
+            .about("1.0.0", "Selects a database."),
+        Command::new("quit", Arity::at_least(1), Keys::None)
+            .session(quit)
+            .flags(BEFORE_AUTH)
+            .about("1.0.0", "Closes the connection."),
+        Command::new("reset", Arity::exactly(1), Keys::None)
+            .session(reset)
+            .flags(BEFORE_AUTH)
+            .about("6.2.0", "Makes the connection as good as new."),
+        Command::container("client", client_commands::CLIENT)
+            .about("2.4.0", "Looks at connections and changes this one."),
+    ],
 };
+
+fn ping(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    match (args.len(), args.get(1)) {
+        (1, _) => cx.reply.simple("PONG"),
+        (2, Some(message)) => cx.reply.bulk(message),
+        _ => return Err(Error::Arity("ping".to_owned())),
+    }
+    Ok(())
+}
+
+fn echo(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    cx.reply.bulk(args.at(1));
+    Ok(())
+}
+
+fn quit(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    cx.reply.ok();
+    cx.session.closing = true;
+    Ok(())
+}
+
+fn select(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let number = parse_integer(args.at(1)).filter(|number| i32::try_from(*number).is_ok());
+    let number = number.ok_or(if cx.reply.dialect().since_redis(6, 2) {
+        Error::NotInteger
+    } else {
+        Error::Text("ERR invalid DB index")
+    })?;
+    cx.session.db = usize::try_from(number)
+        .ok()
+        .filter(|db| *db < cx.host.databases())
+        .ok_or(Error::Text("ERR DB index is out of range"))?;
+    cx.reply.ok();
+    Ok(())
+}
+
+fn reset(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    let session = &mut *cx.session;
+    session.db = 0;
+    session.authenticated = cx.host.checks_password(b"").is_none();
+    session.replies = Replies::On;
+    session.transaction = None;
+    {
+        let mut shown = session.client.shown();
+        shown.name.clear();
+        shown.no_evict = false;
+        shown.no_touch = false;
+    }
+    cx.reply.set_protocol(Protocol::Resp2);
+    cx.reply.simple("RESET");
+    Ok(())
+}
+
+fn auth(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    match args.len() {
+        2 if cx.host.checks_password(b"").is_none() => {
+            return Err(Error::Text(
+                "ERR AUTH <password> called without any password configured for the default user. \
+                 Are you sure your configuration is correct?",
+            ));
+        }
+        2 => log_in(cx, b"default", args.at(1))?,
+        3 => log_in(cx, args.at(1), args.at(2))?,
+        _ => return Err(Error::Syntax),
+    }
+    cx.reply.ok();
+    Ok(())
+}
+
+/// There is one user, `default`; without a password set it takes any.
+fn log_in(cx: &mut SessionCx<'_>, user: &[u8], password: &[u8]) -> Result<(), Error> {
+    let matches = cx.host.checks_password(password).unwrap_or(true);
+    if user != b"default" || !matches {
+        return Err(Error::Text(
+            "WRONGPASS invalid username-password pair or user is disabled.",
+        ));
+    }
+    cx.session.authenticated = true;
+    Ok(())
+}
+
+fn hello(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let protocol = match args.get(1) {
+        None => cx.reply.protocol(),
+        Some(word) => protocol(word)?,
+    };
+    let name = hello_options(cx, args)?;
+    if !cx.session.authenticated {
+        return Err(Error::Text(
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> \
+             option can be used to authenticate the client and select the RESP protocol version at the same time",
+        ));
+    }
+    if let Some(name) = name {
+        cx.session.client.shown().name = name;
+    }
+    cx.reply.set_protocol(protocol);
+    introduce(cx);
+    Ok(())
+}
+
+fn protocol(word: &[u8]) -> Result<Protocol, Error> {
+    match integer(word) {
+        Ok(2) => Ok(Protocol::Resp2),
+        Ok(3) => Ok(Protocol::Resp3),
+        Ok(_) => Err(Error::Text("NOPROTO unsupported protocol version")),
+        Err(_) => Err(Error::Text(
+            "ERR Protocol version is not an integer or out of range",
+        )),
+    }
+}
+
+/// Logs in as AUTH says; gives the name of SETNAME, to be set once everything is right.
+fn hello_options(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<Option<String>, Error> {
+    let (mut at, mut name) = (2, None);
+    while at < args.len() {
+        let more = args.len() - at - 1;
+        if args.is(at, "auth") && more >= 2 {
+            log_in(cx, args.at(at + 1), args.at(at + 2))?;
+            at += 3;
+        } else if args.is(at, "setname") && more >= 1 {
+            name = Some(client_commands::client_name(args.at(at + 1))?);
+            at += 2;
+        } else {
+            let option = String::from_utf8_lossy(args.at(at));
+            return Err(Error::Owned(format!(
+                "ERR Syntax error in HELLO option '{option}'"
+            )));
+        }
+    }
+    Ok(name)
+}
+
+fn introduce(cx: &mut SessionCx<'_>) {
+    let dialect = cx.reply.dialect();
+    let (major, minor, patch) = dialect.version;
+    let server = match dialect.family {
+        ServerFamily::Redis => "redis",
+        ServerFamily::Valkey => "valkey",
+    };
+    let reply = &mut *cx.reply;
+    reply.map(7);
+    for (name, value) in [
+        ("server", server),
+        ("version", &format!("{major}.{minor}.{patch}")),
+    ] {
+        reply.bulk(name.as_bytes());
+        reply.bulk(value.as_bytes());
+    }
+    reply.bulk(b"proto");
+    reply.integer(if reply.is_resp3() { 3 } else { 2 });
+    reply.bulk(b"id");
+    reply.integer(i64::try_from(cx.session.client.id).unwrap_or(i64::MAX));
+    for (name, value) in [("mode", "standalone"), ("role", "replica")] {
+        reply.bulk(name.as_bytes());
+        reply.bulk(value.as_bytes());
+    }
+    reply.bulk(b"modules");
+    reply.array(0);
+}

@@ -6,6 +6,7 @@
 //! handler taints the keys it names when it arrives in the stream. COMMAND, the locks a command takes and the reference
 //! page are derived from the rows; nothing else lists commands.
 
+pub mod client;
 mod error;
 mod execute;
 pub mod glob;
@@ -13,7 +14,9 @@ mod keys;
 mod parse;
 mod session;
 mod table;
+mod transaction;
 
+mod client_commands;
 mod connection;
 mod generic;
 mod hash;
@@ -28,7 +31,10 @@ mod zset;
 pub use error::Error;
 pub use execute::{apply, check_arity, read, resolve, slots, taint, unknown_command};
 pub use keys::{Keys, Touch};
-pub use session::{SessionCx, SessionFn};
+pub use session::{
+    Host, Replication, Replies, Session, SessionCx, SessionFn, Statistics, answer,
+};
+pub use transaction::Transaction;
 pub use table::{Arity, Command, Family, Flags, Scope, all, lookup};
 
 use crate::resp::{Args, Reply};

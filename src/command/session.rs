@@ -1,13 +1,346 @@
-//! What a connection's own commands work on.
+//! What a connection's own commands work on, and the order in which a request is checked and answered.
 
-use super::Error;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use super::client::Client;
+use super::table::{Command, Flags, Scope};
+use super::transaction::{self, Transaction};
+use super::{Error, check_arity, read, resolve};
 use crate::resp::{Args, Reply};
+use crate::store::{Generation, Served};
+
+/// The reply to a write.
+const READONLY: Error = Error::Text("READONLY You can't write against a read only replica.");
+
+/// The reply to a read before the first sync.
+const LOADING: Error = Error::Text("LOADING Redis is loading the dataset in memory");
+
+/// A connection's state.
+#[derive(Debug)]
+pub struct Session {
+    /// How others see it.
+    pub client: Arc<Client>,
+    /// The selected database.
+    pub db: usize,
+    /// Whether it may run commands that need AUTH.
+    pub authenticated: bool,
+    /// What CLIENT REPLY asked for.
+    pub replies: Replies,
+    /// What MULTI has queued.
+    pub transaction: Option<Transaction>,
+    /// Close once the replies so far are written.
+    pub closing: bool,
+    /// Commands run since this was last told to the client's record.
+    pub commands: u64,
+    /// The last command: container, if any, and name.
+    pub last: (Option<&'static str>, &'static str),
+}
+
+/// Whether replies are sent. Source: redis 7.0 networking.c, CLIENT REPLY.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Replies {
+    /// Yes.
+    #[default]
+    On,
+    /// No.
+    Off,
+    /// The next command's is not.
+    SkipNext,
+}
+
+impl Session {
+    /// A new connection's state; `authenticated` when no password is asked for.
+    #[must_use]
+    pub fn new(client: Arc<Client>, authenticated: bool) -> Self {
+        Self {
+            client,
+            db: 0,
+            authenticated,
+            replies: Replies::On,
+            transaction: None,
+            closing: false,
+            commands: 0,
+            last: (None, "NULL"),
+        }
+    }
+}
+
+/// What session handlers need of the server around them.
+pub trait Host: Send + Sync {
+    /// What reads are answered from.
+    fn served(&self) -> &Served;
+    /// How many databases there are.
+    fn databases(&self) -> usize;
+    /// Whether the default user has that password; `None` when it needs none. Takes the same time for every wrong one.
+    fn checks_password(&self, given: &[u8]) -> Option<bool>;
+    /// The connections, oldest first.
+    fn clients(&self) -> Vec<Arc<Client>>;
+    /// The server's settings as CONFIG GET names them, secrets left out.
+    fn settings(&self) -> Vec<(&'static str, String)>;
+    /// What the server is and counts.
+    fn statistics(&self) -> &Statistics;
+    /// How the replica stands.
+    fn replication(&self) -> Replication;
+}
+
+/// What a server is, and what it has counted.
+#[derive(Debug)]
+pub struct Statistics {
+    /// When it started.
+    pub started: Instant,
+    /// 40 random hexadecimal digits that name this process.
+    pub run_id: String,
+    /// The first TCP port it listens on, 0 for none.
+    pub port: AtomicU64,
+    /// Connections accepted.
+    pub connections: AtomicU64,
+    /// Connections refused because there were too many.
+    pub rejected: AtomicU64,
+    /// Commands run.
+    pub commands: AtomicU64,
+    /// Bytes received.
+    pub input_bytes: AtomicU64,
+    /// Bytes sent.
+    pub output_bytes: AtomicU64,
+    /// Connections closed because their replies grew too large or were not taken.
+    pub reply_limit_closes: AtomicU64,
+    /// Connections closed because their request grew too large.
+    pub query_limit_closes: AtomicU64,
+    /// Error replies.
+    pub errors: AtomicU64,
+}
+
+impl Default for Statistics {
+    fn default() -> Self {
+        let zero = || AtomicU64::new(0);
+        Self {
+            started: Instant::now(),
+            run_id: (0..40)
+                .filter_map(|_| char::from_digit(fastrand::u32(..16), 16))
+                .collect(),
+            port: zero(),
+            connections: zero(),
+            rejected: zero(),
+            commands: zero(),
+            input_bytes: zero(),
+            output_bytes: zero(),
+            reply_limit_closes: zero(),
+            query_limit_closes: zero(),
+            errors: zero(),
+        }
+    }
+}
+
+/// How the replica stands, for INFO and ROLE.
+#[derive(Debug, Clone, Default)]
+pub struct Replication {
+    /// The primary's host, or the path of its socket.
+    pub host: String,
+    /// Its port, 0 for a socket.
+    pub port: u16,
+    /// The link's state in the words of ROLE.
+    pub state: &'static str,
+    /// How long ago the last byte came.
+    pub last_io: Option<Duration>,
+    /// Since when the link is down, `None` while it is up.
+    pub down_for: Option<Duration>,
+    /// Why it last went down.
+    pub last_error: Option<String>,
+    /// The followed history's id, empty before the first sync.
+    pub replid: String,
+    /// Bytes of it applied.
+    pub applied_offset: u64,
+    /// Bytes of it received.
+    pub received_offset: u64,
+    /// Bytes received over all links.
+    pub input_bytes: u64,
+    /// Commands applied.
+    pub applied_commands: u64,
+    /// Writes that could not be applied.
+    pub failed_writes: u64,
+    /// Full syncs, partial syncs, refused partial syncs.
+    pub syncs: [u64; 3],
+    /// Loads that ended well, and those that failed.
+    pub loads: [u64; 2],
+    /// The load under way: bytes and keys so far, bytes expected (0 when unknown).
+    pub loading: Option<[u64; 3]>,
+    /// What went wrong last with a load or the stream.
+    pub last_fault: Option<String>,
+}
 
 /// What a session handler may use.
 pub struct SessionCx<'a> {
     /// Where the reply goes.
     pub reply: &'a mut Reply,
+    /// The connection's state.
+    pub session: &'a mut Session,
+    /// The server.
+    pub host: &'a dyn Host,
+    /// What reads are answered from, `None` before the first sync.
+    pub generation: Option<&'a Generation>,
+}
+
+impl SessionCx<'_> {
+    /// Brings the connection's record up to date with its state.
+    pub fn publish(&mut self) {
+        let session = &mut *self.session;
+        let mut shown = session.client.shown();
+        shown.db = session.db;
+        shown.protocol = if self.reply.is_resp3() { 3 } else { 2 };
+        shown.queued = session.transaction.as_ref().map(Transaction::len);
+        shown.command = session.last;
+        shown.commands += std::mem::take(&mut session.commands);
+    }
 }
 
 /// A handler that works on the connection.
 pub type SessionFn = fn(&mut SessionCx<'_>, Args<'_>) -> Result<(), Error>;
+
+/// Answers one request: at most one reply is appended. A request without words is ignored.
+#[inline]
+pub fn answer(cx: &mut SessionCx<'_>, args: Args<'_>) {
+    if args.is_empty() {
+        return;
+    }
+    let mark = cx.reply.len();
+    let before = cx.session.replies;
+    if let Err(error) = admit(cx, args).and_then(|row| perform(cx, row, args)) {
+        refuse(cx, mark, &error);
+    }
+    if cx.reply.overflowed() {
+        overflow(cx, mark);
+    }
+    if before != Replies::On {
+        hold_back(cx, mark, before);
+    }
+}
+
+/// Checks a request in Redis's order. Source: redis 7.0 server.c, `processCommand`.
+#[inline]
+fn admit(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Error> {
+    let result = check(cx, args);
+    if let (Err(error), Some(transaction)) = (&result, &mut cx.session.transaction) {
+        transaction.abort();
+        if args.is(0, "exec") {
+            cx.session.transaction = None;
+            return Err(Error::Owned(format!(
+                "EXECABORT Transaction discarded because of: {error}"
+            )));
+        }
+    }
+    result
+}
+
+#[inline]
+fn check(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Error> {
+    let row = resolve(args)?;
+    check_arity(row, args)?;
+    if !cx.session.authenticated && !row.flags.has(Flags::NO_AUTH) {
+        return Err(Error::Text("NOAUTH Authentication required."));
+    }
+    if row.is_write() {
+        return Err(READONLY);
+    }
+    if cx.session.transaction.is_some() && row.flags.has(Flags::NO_MULTI) {
+        return Err(Error::Text("ERR Command not allowed inside a transaction"));
+    }
+    if cx.generation.is_none() && row.read.is_some() {
+        return Err(LOADING);
+    }
+    Ok(row)
+}
+
+/// Runs an admitted command, or queues it inside MULTI.
+#[inline]
+fn perform(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) -> Result<(), Error> {
+    cx.session.commands += 1;
+    if cx.session.transaction.is_some() && !transaction::runs_at_once(row) {
+        return transaction::queue(cx, row, args);
+    }
+    note_last(cx, row, args);
+    run(cx, row, args)
+}
+
+#[inline]
+fn note_last(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) {
+    let container = if args.at(0).len() == row.name.len() {
+        None
+    } else {
+        super::lookup(args.at(0)).map(|container| container.name)
+    };
+    cx.session.last = (container.filter(|name| *name != row.name), row.name);
+}
+
+/// Runs an admitted command now.
+#[inline]
+pub(super) fn run(
+    cx: &mut SessionCx<'_>,
+    row: &'static Command,
+    args: Args<'_>,
+) -> Result<(), Error> {
+    let Some(handler) = row.read else {
+        return match row.session {
+            Some(handler) => handler(cx, args),
+            None => Err(Error::Text("ERR not supported by this replica")),
+        };
+    };
+    let generation = cx.generation.ok_or(LOADING)?;
+    let (db, reply) = (cx.session.db, &mut *cx.reply);
+    let mut work = || read(handler, row, &generation.spaces, db, args, reply);
+    if row.scope == Scope::Keys {
+        work()
+    } else {
+        long(work)
+    }
+}
+
+/// Runs what may walk a whole database, letting the runtime's other tasks move to another thread meanwhile.
+fn long<T>(work: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    match Handle::try_current() {
+        Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::MultiThread => {
+            tokio::task::block_in_place(work)
+        }
+        _ => work(),
+    }
+}
+
+#[cold]
+fn refuse(cx: &mut SessionCx<'_>, mark: usize, error: &Error) {
+    cx.reply.truncate(mark);
+    cx.reply.error(&error.to_string());
+    cx.host
+        .statistics()
+        .errors
+        .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+}
+
+/// A reply that is too large to be held is replaced by an error, and the connection ends: what the client has read so far
+/// is whole.
+#[cold]
+fn overflow(cx: &mut SessionCx<'_>, mark: usize) {
+    refuse(
+        cx,
+        mark,
+        &Error::Text("ERR the reply is larger than reply-bytes-max; closing the connection"),
+    );
+    cx.session.closing = true;
+    cx.host
+        .statistics()
+        .reply_limit_closes
+        .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+}
+
+/// Takes back a reply that CLIENT REPLY does not want.
+#[cold]
+fn hold_back(cx: &mut SessionCx<'_>, mark: usize, before: Replies) {
+    let turned_on = before == Replies::Off && cx.session.replies == Replies::On;
+    if !turned_on {
+        cx.reply.truncate(mark);
+    }
+    if before == Replies::SkipNext && cx.session.replies == Replies::SkipNext {
+        cx.session.replies = Replies::On;
+    }
+}

@@ -250,6 +250,7 @@ pub struct Family {
 const FAMILIES: &[Family] = &[
     super::connection::FAMILY,
     super::introspection::FAMILY,
+    super::transaction::FAMILY,
     super::generic::FAMILY,
     super::string::FAMILY,
     super::list::FAMILY,

@@ -138,6 +138,21 @@ impl Keyspaces {
         View::of_slots(self, db, &mut slots)
     }
 
+    /// Views that hold the read locks of all `slots`, one for each database among them, taken in slot order. Whoever holds
+    /// them may take views of the same slots: all show one moment.
+    #[must_use]
+    pub fn hold(&self, mut slots: Vec<Slot>) -> Vec<View<'_>> {
+        slots.sort_unstable();
+        slots
+            .chunk_by(|one, other| one.db == other.db)
+            .map(|group| {
+                let db = group.first().map_or(0, |slot| slot.db);
+                let mut group = Slots::from_slice(group);
+                View::of_slots(self, usize::try_from(db).unwrap_or(usize::MAX), &mut group)
+            })
+            .collect()
+    }
+
     /// A reader's view that holds no lock: for what needs no key, and for [`View::scan`], which locks as it walks.
     #[must_use]
     pub fn view_none(&self, db: usize) -> View<'_> {

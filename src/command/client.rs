@@ -1,0 +1,170 @@
+//! What is known of one connection, for CLIENT LIST and CLIENT KILL.
+
+use std::fmt::Write as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+
+/// A connection as others may see it. The session writes it once per batch of commands.
+#[derive(Debug)]
+pub struct Client {
+    /// Its number; never used twice.
+    pub id: u64,
+    /// The peer's address (`127.0.0.1:5000`, `[::1]:5000`, `unix:/path:0`).
+    pub address: String,
+    /// Our own end's address.
+    pub local_address: String,
+    /// Whether it came through a Unix socket.
+    pub is_unix: bool,
+    /// When it connected.
+    pub connected: Instant,
+    /// Cancelled to close the connection.
+    pub close: CancellationToken,
+    shown: Mutex<Shown>,
+}
+
+/// The part of a [`Client`] that changes.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// The name from CLIENT SETNAME, empty for none.
+    pub name: String,
+    /// The library's name from CLIENT SETINFO.
+    pub lib_name: String,
+    /// The library's version from CLIENT SETINFO.
+    pub lib_version: String,
+    /// The selected database.
+    pub db: usize,
+    /// The protocol version, 2 or 3.
+    pub protocol: u8,
+    /// Commands queued by MULTI, `None` outside.
+    pub queued: Option<usize>,
+    /// The last command: container, if any, and name.
+    pub command: (Option<&'static str>, &'static str),
+    /// Commands run.
+    pub commands: u64,
+    /// Bytes received.
+    pub input_bytes: u64,
+    /// Bytes sent.
+    pub output_bytes: u64,
+    /// Bytes of requests held now.
+    pub query_bytes: usize,
+    /// Bytes of replies being written now.
+    pub reply_bytes: usize,
+    /// CLIENT NO-EVICT.
+    pub no_evict: bool,
+    /// CLIENT NO-TOUCH.
+    pub no_touch: bool,
+    /// When the last command came.
+    pub active: Instant,
+    /// Since when the peer has not taken what we write, `None` when nothing waits.
+    pub stalled: Option<Instant>,
+}
+
+impl Client {
+    /// A connection made just now.
+    #[must_use]
+    pub fn new(
+        id: u64,
+        address: String,
+        local_address: String,
+        is_unix: bool,
+        close: CancellationToken,
+    ) -> Self {
+        let now = Instant::now();
+        let shown = Shown {
+            name: String::new(),
+            lib_name: String::new(),
+            lib_version: String::new(),
+            db: 0,
+            protocol: 2,
+            queued: None,
+            command: (None, "NULL"),
+            commands: 0,
+            input_bytes: 0,
+            output_bytes: 0,
+            query_bytes: 0,
+            reply_bytes: 0,
+            no_evict: false,
+            no_touch: false,
+            active: now,
+            stalled: None,
+        };
+        Self {
+            id,
+            address,
+            local_address,
+            is_unix,
+            connected: now,
+            close,
+            shown: Mutex::new(shown),
+        }
+    }
+
+    /// The changing part, locked: held for assignments only.
+    pub fn shown(&self) -> MutexGuard<'_, Shown> {
+        // A poisoned lock still holds whole values: every write is a single assignment.
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its line in CLIENT LIST, without the line end.
+    ///
+    /// Source: redis 7.2 networking.c, `catClientInfoString`. Fields that describe memory which is not kept per client here
+    /// are 0.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let shown = self.shown().clone();
+        let mut line = format!(
+            "id={} addr={} laddr={} fd=0 name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi={}",
+            self.id,
+            self.address,
+            self.local_address,
+            shown.name,
+            self.connected.elapsed().as_secs(),
+            shown.active.elapsed().as_secs(),
+            self.flags(&shown),
+            shown.db,
+            shown
+                .queued
+                .map_or(-1, |queued| i64::try_from(queued).unwrap_or(i64::MAX)),
+        );
+        let command = match shown.command {
+            (Some(container), name) => format!("{container}|{name}"),
+            (None, name) => name.to_owned(),
+        };
+        // Writing to a String cannot fail.
+        let _ = write!(
+            line,
+            " qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem={} tot-mem={} events=r cmd={command} \
+             user=default redir=-1 resp={} lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={}",
+            shown.query_bytes,
+            shown.reply_bytes,
+            shown.query_bytes + shown.reply_bytes,
+            shown.protocol,
+            shown.lib_name,
+            shown.lib_version,
+            shown.input_bytes,
+            shown.output_bytes,
+            shown.commands,
+        );
+        line
+    }
+
+    fn flags(&self, shown: &Shown) -> String {
+        let flags: String = [
+            (shown.queued.is_some(), 'x'),
+            (self.close.is_cancelled(), 'c'),
+            (self.is_unix, 'U'),
+            (shown.no_evict, 'e'),
+            (shown.no_touch, 'T'),
+        ]
+        .iter()
+        .filter_map(|&(set, letter)| set.then_some(letter))
+        .collect();
+        if flags.is_empty() {
+            "N".to_owned()
+        } else {
+            flags
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! CLIENT.
+//!
+//! Source of the texts: redis 7.0 networking.c, `clientCommand`, and 7.2 for SETINFO.
+
+use std::sync::Arc;
+
+use super::Error;
+use super::client::Client;
+use super::connection::ALWAYS;
+use super::keys::Keys;
+use super::session::{Replies, SessionCx};
+use super::table::{Arity, Command, lookup};
+use crate::resp::{Args, parse_integer};
+
+/// The subcommands.
+pub(super) const CLIENT: &[Command] = &[
+    row("id", Arity::exactly(2), id).about("5.0.0", "Gives the connection's number."),
+    row("info", Arity::exactly(2), info).about("6.2.0", "Describes this connection."),
+    row("list", Arity::at_least(2), list).about("2.4.0", "Describes the connections."),
+    row("setname", Arity::exactly(3), set_name).about("2.6.9", "Names this connection."),
+    row("getname", Arity::exactly(2), name).about("2.6.9", "Gives this connection's name."),
+    row("setinfo", Arity::exactly(4), set_info).about("7.2.0", "Tells which library is used."),
+    row("reply", Arity::exactly(3), reply).about("3.2.0", "Turns replies on and off."),
+    row("no-evict", Arity::exactly(3), no_evict).about("7.0.0", "Accepted; nothing is evicted."),
+    row("no-touch", Arity::exactly(3), no_touch)
+        .about("7.2.0", "Accepted; access times are not kept."),
+    row("kill", Arity::at_least(3), kill).about("2.4.0", "Closes connections."),
+    row("getredir", Arity::exactly(2), getredir).about("6.0.0", "Says that nothing is tracked."),
+    row("help", Arity::exactly(2), help).about("5.0.0", "Lists the subcommands."),
+];
+
+const fn row(name: &'static str, arity: Arity, handler: super::SessionFn) -> Command {
+    Command::new(name, arity, Keys::None)
+        .session(handler)
+        .flags(ALWAYS)
+}
+
+/// Lists a container's subcommands, taken from its rows.
+///
+/// DIFFERENCE: the sentences are ours, not Redis's.
+pub(super) fn help(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let Some(container) = lookup(args.at(0)) else {
+        return Err(Error::Syntax);
+    };
+    let name = container.name.to_uppercase();
+    cx.reply.array(1 + 2 * container.subcommands.len());
+    cx.reply.simple(&format!(
+        "{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
+    ));
+    for row in container.subcommands {
+        cx.reply.simple(&row.name.to_uppercase());
+        cx.reply.simple(&format!("    {}", row.summary));
+    }
+    Ok(())
+}
+
+fn id(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    cx.reply
+        .integer(i64::try_from(cx.session.client.id).unwrap_or(i64::MAX));
+    Ok(())
+}
+
+fn getredir(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    cx.reply.integer(-1);
+    Ok(())
+}
+
+fn info(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    cx.publish();
+    let line = cx.session.client.line() + "\n";
+    cx.reply.verbatim("txt", line.as_bytes());
+    Ok(())
+}
+
+fn list(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let chosen = if args.len() == 2 {
+        cx.host.clients()
+    } else if args.is(2, "type") && args.len() == 4 {
+        of_type(cx, args.at(3))?
+    } else if args.is(2, "id") && args.len() > 3 {
+        of_ids(cx, args.from(3))?
+    } else {
+        return Err(Error::Syntax);
+    };
+    cx.publish();
+    let mut text = String::new();
+    for client in chosen {
+        text.push_str(&client.line());
+        text.push('\n');
+    }
+    cx.reply.verbatim("txt", text.as_bytes());
+    Ok(())
+}
+
+/// All connections are of type `normal`.
+fn of_type(cx: &SessionCx<'_>, name: &[u8]) -> Result<Vec<Arc<Client>>, Error> {
+    match name.to_ascii_lowercase().as_slice() {
+        b"normal" => Ok(cx.host.clients()),
+        b"master" | b"replica" | b"slave" | b"pubsub" => Ok(Vec::new()),
+        _ => Err(Error::Owned(format!(
+            "ERR Unknown client type '{}'",
+            String::from_utf8_lossy(name)
+        ))),
+    }
+}
+
+fn of_ids(cx: &SessionCx<'_>, words: Args<'_>) -> Result<Vec<Arc<Client>>, Error> {
+    let clients = cx.host.clients();
+    let mut chosen = Vec::new();
+    for word in words.iter() {
+        let id = client_id(word).ok_or(Error::Text("ERR Invalid client ID"))?;
+        chosen.extend(clients.iter().find(|client| client.id == id).cloned());
+    }
+    Ok(chosen)
+}
+
+fn client_id(word: &[u8]) -> Option<u64> {
+    u64::try_from(parse_integer(word)?).ok()
+}
+
+/// Text that may stand in a line of CLIENT LIST. Source: redis 7.0 networking.c, `validateClientAttr`.
+fn attribute(text: &[u8], what: &str) -> Result<String, Error> {
+    if text.iter().all(|byte| (b'!'..=b'~').contains(byte)) {
+        return Ok(String::from_utf8_lossy(text).into_owned());
+    }
+    Err(Error::Owned(format!(
+        "ERR {what} cannot contain spaces, newlines or special characters."
+    )))
+}
+
+/// A client's name.
+///
+/// # Errors
+/// The error reply for a name with blanks or special characters.
+pub(super) fn client_name(text: &[u8]) -> Result<String, Error> {
+    attribute(text, "Client names")
+}
+
+fn set_name(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    cx.session.client.shown().name = client_name(args.at(2))?;
+    cx.reply.ok();
+    Ok(())
+}
+
+fn name(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    let name = cx.session.client.shown().name.clone();
+    cx.reply
+        .bulk_or_null(Some(name.as_bytes()).filter(|name| !name.is_empty()));
+    Ok(())
+}
+
+fn set_info(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let option = String::from_utf8_lossy(args.at(2)).into_owned();
+    let is_name = args.is(2, "lib-name");
+    if !is_name && !args.is(2, "lib-ver") {
+        return Err(Error::Owned(format!("ERR Unrecognized option '{option}'")));
+    }
+    let text = attribute(args.at(3), &option)?;
+    let mut shown = cx.session.client.shown();
+    if is_name {
+        shown.lib_name = text;
+    } else {
+        shown.lib_version = text;
+    }
+    cx.reply.ok();
+    Ok(())
+}
+
+fn reply(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    if args.is(2, "on") {
+        cx.session.replies = Replies::On;
+        cx.reply.ok();
+    } else if args.is(2, "off") {
+        cx.session.replies = Replies::Off;
+    } else if !args.is(2, "skip") {
+        return Err(Error::Syntax);
+    } else if cx.session.replies != Replies::Off {
+        cx.session.replies = Replies::SkipNext;
+    }
+    Ok(())
+}
+
+fn on_or_off(word: Args<'_>) -> Result<bool, Error> {
+    match (word.is(2, "on"), word.is(2, "off")) {
+        (true, _) => Ok(true),
+        (_, true) => Ok(false),
+        _ => Err(Error::Syntax),
+    }
+}
+
+fn no_evict(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    cx.session.client.shown().no_evict = on_or_off(args)?;
+    cx.reply.ok();
+    Ok(())
+}
+
+fn no_touch(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    cx.session.client.shown().no_touch = on_or_off(args)?;
+    cx.reply.ok();
+    Ok(())
+}
+
+fn kill(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    if args.len() == 3 {
+        let address = String::from_utf8_lossy(args.at(2));
+        let clients = cx.host.clients();
+        let found = clients.iter().find(|client| client.address == address);
+        found.ok_or(Error::Text("ERR No such client"))?.close.cancel();
+        cx.reply.ok();
+        return Ok(());
+    }
+    let (clients, skip_me) = filtered(cx, args)?;
+    let own = cx.session.client.id;
+    let doomed = clients
+        .iter()
+        .filter(|client| !(skip_me && client.id == own));
+    let count = doomed.map(|client| client.close.cancel()).count();
+    cx.reply.count(count);
+    Ok(())
+}
+
+/// The connections that all filters name, and whether this one is spared.
+fn filtered(cx: &SessionCx<'_>, args: Args<'_>) -> Result<(Vec<Arc<Client>>, bool), Error> {
+    if args.len() % 2 == 1 {
+        return Err(Error::Syntax);
+    }
+    let (mut clients, mut skip_me) = (cx.host.clients(), true);
+    for at in (2..args.len()).step_by(2) {
+        let text = String::from_utf8_lossy(args.at(at + 1));
+        match args.at(at).to_ascii_lowercase().as_slice() {
+            b"id" => {
+                let id = client_id(args.at(at + 1)).filter(|id| *id > 0).ok_or(
+                    Error::Text("ERR client-id should be greater than 0"),
+                )?;
+                clients.retain(|client| client.id == id);
+            }
+            b"addr" => clients.retain(|client| client.address == text),
+            b"laddr" => clients.retain(|client| client.local_address == text),
+            b"type" => {
+                let of_type = of_type(cx, args.at(at + 1))?;
+                clients.retain(|client| of_type.iter().any(|other| other.id == client.id));
+            }
+            b"user" if text == "default" => {}
+            b"user" => return Err(Error::Owned(format!("ERR No such user '{text}'"))),
+            b"skipme" if text.eq_ignore_ascii_case("yes") => skip_me = true,
+            b"skipme" if text.eq_ignore_ascii_case("no") => skip_me = false,
+            _ => return Err(Error::Syntax),
+        }
+    }
+    Ok((clients, skip_me))
+}

@@ -1,0 +1,203 @@
+//! MULTI, EXEC and DISCARD for clients.
+//!
+//! EXEC answers all queued reads at one moment: it holds the read locks of every shard that any of them names while they
+//! run. DIFFERENCE: WATCH is refused, for a replica that cannot write has nothing to guard, and pretending to watch would
+//! promise what is not checked.
+
+use super::keys::Keys;
+use super::session::{SessionCx, run};
+use super::table::{Arity, Command, Family, Flags, Scope};
+use super::{Error, lookup};
+use crate::resp::{Args, ArgsBuf};
+use crate::store::{Generation, Slot, View};
+
+/// What queued commands may hold in all: as much as one request may.
+const QUEUED_BYTES_MAX: usize = 1 << 30;
+
+/// What each queued command costs beyond its words.
+const QUEUED_OVERHEAD_BYTES: usize = 128;
+
+/// This file's rows.
+pub(super) const FAMILY: Family = Family {
+    group: "transactions",
+    commands: &[
+        Command::new("multi", Arity::exactly(1), Keys::None)
+            .session(multi)
+            .flags(ALWAYS)
+            .about("1.2.0", "Starts a transaction."),
+        Command::new("exec", Arity::exactly(1), Keys::None)
+            .session(exec)
+            .flags(Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE))
+            .about("1.2.0", "Runs the queued commands at one moment."),
+        Command::new("discard", Arity::exactly(1), Keys::None)
+            .session(discard)
+            .flags(ALWAYS)
+            .about("2.0.0", "Forgets the queued commands."),
+        Command::new("watch", Arity::at_least(2), Keys::all())
+            .session(watch)
+            .flags(ALWAYS)
+            .about("2.2.0", "Refused: a replica does not write."),
+        Command::new("unwatch", Arity::exactly(1), Keys::None)
+            .session(unwatch)
+            .flags(ALWAYS)
+            .about("2.2.0", "Does nothing, for nothing is watched."),
+    ],
+};
+
+const ALWAYS: Flags = Flags::NOSCRIPT
+    .and(Flags::LOADING)
+    .and(Flags::STALE)
+    .and(Flags::FAST)
+    .and(Flags::ALLOW_BUSY);
+
+/// What MULTI has queued.
+#[derive(Debug, Default)]
+pub struct Transaction {
+    queued: Vec<(&'static Command, ArgsBuf)>,
+    bytes: usize,
+    aborted: bool,
+}
+
+impl Transaction {
+    /// A command was refused: EXEC will run nothing.
+    pub const fn abort(&mut self) {
+        self.aborted = true;
+    }
+
+    /// How many commands wait.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.queued.len()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.queued.is_empty()
+    }
+}
+
+/// The commands that MULTI does not queue. Source: redis 7.0 server.c, `processCommand`.
+pub(super) fn runs_at_once(row: &Command) -> bool {
+    matches!(
+        row.name,
+        "exec" | "discard" | "multi" | "watch" | "quit" | "reset"
+    ) && lookup(row.name.as_bytes()).is_some_and(|found| std::ptr::eq(found, row))
+}
+
+/// Queues a command.
+///
+/// # Errors
+/// When the queue holds too much; the transaction is lost then.
+pub(super) fn queue(
+    cx: &mut SessionCx<'_>,
+    row: &'static Command,
+    args: Args<'_>,
+) -> Result<(), Error> {
+    let Some(transaction) = &mut cx.session.transaction else {
+        return Ok(());
+    };
+    let bytes: usize = args.iter().map(|word| word.len() + 16).sum();
+    transaction.bytes += bytes + QUEUED_OVERHEAD_BYTES;
+    if transaction.bytes > QUEUED_BYTES_MAX {
+        transaction.queued.clear();
+        transaction.abort();
+        cx.session.closing = true;
+        return Err(Error::Text("ERR the transaction holds too many bytes"));
+    }
+    transaction.queued.push((row, ArgsBuf::new(args.iter())));
+    cx.reply.simple("QUEUED");
+    Ok(())
+}
+
+fn multi(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    if cx.session.transaction.is_some() {
+        return Err(Error::Text("ERR MULTI calls can not be nested"));
+    }
+    cx.session.transaction = Some(Transaction::default());
+    cx.reply.ok();
+    Ok(())
+}
+
+fn discard(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    cx.session
+        .transaction
+        .take()
+        .ok_or(Error::Text("ERR DISCARD without MULTI"))?;
+    cx.reply.ok();
+    Ok(())
+}
+
+fn watch(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    if cx.session.transaction.is_some() {
+        return Err(Error::Text("ERR WATCH inside MULTI is not allowed"));
+    }
+    Err(Error::Text(
+        "ERR WATCH is not supported by this read-only replica; MULTI and EXEC alone read at one moment",
+    ))
+}
+
+fn unwatch(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    cx.reply.ok();
+    Ok(())
+}
+
+fn exec(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    let transaction = cx
+        .session
+        .transaction
+        .take()
+        .ok_or(Error::Text("ERR EXEC without MULTI"))?;
+    if transaction.aborted {
+        return Err(Error::Text(
+            "EXECABORT Transaction discarded because of previous errors.",
+        ));
+    }
+    let held = cx
+        .generation
+        .map(|generation| hold(generation, cx.session.db, &transaction.queued));
+    cx.reply.array(transaction.queued.len());
+    for (row, args) in &transaction.queued {
+        run_queued(cx, row, args.as_args());
+    }
+    drop(held);
+    Ok(())
+}
+
+fn run_queued(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) {
+    let mark = cx.reply.len();
+    if let Err(error) = run(cx, row, args) {
+        cx.reply.truncate(mark);
+        cx.reply.error(&error.to_string());
+    }
+}
+
+/// Takes the read locks of everything that the queued commands will read, database by database in ascending order, which
+/// is the order of all locks. The commands then lock the same shards again for themselves: a reader never waits where a
+/// reader is already in.
+fn hold<'g>(
+    generation: &'g Generation,
+    db: usize,
+    queued: &[(&'static Command, ArgsBuf)],
+) -> Vec<View<'g>> {
+    let spaces = &generation.spaces;
+    let mut db = db;
+    let mut slots: Vec<Slot> = Vec::new();
+    for (row, args) in queued {
+        let args = args.as_args();
+        if row.name == "select" {
+            db = args
+                .get(1)
+                .and_then(crate::resp::parse_integer)
+                .and_then(|number| usize::try_from(number).ok())
+                .filter(|number| *number < spaces.databases())
+                .unwrap_or(db);
+        } else if row.read.is_some() && row.scope == Scope::Keys {
+            row.keys
+                .visit(args, |index| slots.push(spaces.slot(db, args.at(index))));
+        } else if row.read.is_some() {
+            slots.extend(spaces.slots_of_db(db));
+        }
+    }
+    spaces.hold(slots)
+}

@@ -1,0 +1,92 @@
+//! What a server may be told.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// A TCP address.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+/// Text that is no address to listen on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no address to listen on; write 127.0.0.1:6380, [::1]:6380 or unix:/path")]
+pub struct ListenError(String);
+
+impl FromStr for Listen {
+    type Err = ListenError;
+
+    fn from_str(text: &str) -> Result<Self, ListenError> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return if path.is_empty() {
+                Err(ListenError(text.to_owned()))
+            } else {
+                Ok(Self::Unix(PathBuf::from(path)))
+            };
+        }
+        let text_or_loopback = text.replace("localhost", "127.0.0.1");
+        text_or_loopback
+            .parse()
+            .map(Self::Tcp)
+            .map_err(|_| ListenError(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A server's settings. Every limit has a default and an error of its own.
+#[derive(Clone)]
+pub struct Config {
+    /// The addresses to listen on.
+    pub listen: Vec<Listen>,
+    /// The default user's password; none lets everyone in.
+    pub password: Option<String>,
+    /// How many databases SELECT knows.
+    pub databases: usize,
+    /// Connections at most; further ones are told so and closed.
+    pub clients_max: usize,
+    /// Bytes of an incomplete request at most. Redis's `client-query-buffer-limit`: 1 GiB.
+    pub query_bytes_max: usize,
+    /// Words of one command at most.
+    pub query_words_max: usize,
+    /// Bytes of one word at most. Redis's `proto-max-bulk-len`: 512 MiB.
+    pub word_bytes_max: usize,
+    /// Bytes of replies that wait for one connection at most.
+    pub reply_bytes_max: usize,
+    /// How long a connection may take no byte of the replies that wait for it.
+    pub stall_timeout: Duration,
+    /// How long a connection may send nothing; zero for ever.
+    pub idle_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: Vec::new(),
+            password: None,
+            databases: 16,
+            clients_max: 10_000,
+            query_bytes_max: 1 << 30,
+            query_words_max: 1 << 20,
+            word_bytes_max: crate::limits::STRING_BYTES_MAX,
+            reply_bytes_max: 1 << 30,
+            stall_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::ZERO,
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Listening sockets.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, UnixListener};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::config::Listen;
+use super::session;
+use super::shared::Server;
+
+/// How long connections get to finish their batch when the server stops.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// Pause after a failed accept (no file descriptors left, most often).
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// How often silent and stalled connections are looked for.
+const SWEEP_EVERY: Duration = Duration::from_millis(250);
+
+/// An address could not be listened on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The socket could not be opened.
+    #[error("cannot listen on {0}: {1}")]
+    Bind(Listen, #[source] io::Error),
+    /// Something else than a socket stands in a Unix socket's place.
+    #[error("cannot listen on unix:{}: a file that is not a socket is in its place", .0.display())]
+    NotSocket(PathBuf),
+}
+
+/// An open listener.
+enum Bound {
+    Tcp(TcpListener),
+    Unix(UnixListener, PathBuf),
+}
+
+impl Server {
+    /// Opens all listeners, then serves until `stop`: accepts no more, lets every connection finish its batch, and returns
+    /// within a bounded time.
+    ///
+    /// # Errors
+    /// When an address cannot be listened on; nothing is served then.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
+        let bound = self.bind().await?;
+        self.serve(bound, stop).await;
+        Ok(())
+    }
+
+    async fn bind(&self) -> Result<Vec<Bound>, Error> {
+        let mut bound = Vec::new();
+        for listen in &self.config.listen {
+            bound.push(match listen {
+                Listen::Tcp(address) => {
+                    let listener = TcpListener::bind(address)
+                        .await
+                        .map_err(|error| Error::Bind(listen.clone(), error))?;
+                    if let Ok(local) = listener.local_addr() {
+                        self.note_port(local.port());
+                    }
+                    Bound::Tcp(listener)
+                }
+                Listen::Unix(path) => {
+                    remove_stale(path)?;
+                    let listener = UnixListener::bind(path)
+                        .map_err(|error| Error::Bind(listen.clone(), error))?;
+                    Bound::Unix(listener, path.clone())
+                }
+            });
+        }
+        Ok(bound)
+    }
+
+    async fn serve(self: Arc<Self>, bound: Vec<Bound>, stop: CancellationToken) {
+        let tasks = TaskTracker::new();
+        let mut listeners = Vec::new();
+        for bound in bound {
+            let (server, stop, tasks) = (Arc::clone(&self), stop.clone(), tasks.clone());
+            listeners.push(tokio::spawn(async move {
+                match bound {
+                    Bound::Tcp(listener) => server.accept_tcp(listener, &stop, &tasks).await,
+                    Bound::Unix(listener, path) => {
+                        server.accept_unix(listener, &path, &stop, &tasks).await;
+                        // It may be gone already; then there is nothing to remove.
+                        let _ = fs::remove_file(&path);
+                    }
+                }
+            }));
+        }
+        self.sweep_until(&stop).await;
+        for listener in listeners {
+            // A listener that panicked has ended all the same.
+            let _ = listener.await;
+        }
+        tasks.close();
+        // Connections that do not end in time are dropped with the runtime.
+        let _ = tokio::time::timeout(STOP_GRACE, tasks.wait()).await;
+    }
+
+    async fn sweep_until(&self, stop: &CancellationToken) {
+        let mut ticks = tokio::time::interval(SWEEP_EVERY);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            let stalled = self
+                .clients
+                .sweep(self.config.idle_timeout, self.config.stall_timeout);
+            self.statistics
+                .reply_limit_closes
+                .fetch_add(stalled, Ordering::Relaxed);
+        }
+    }
+
+    async fn accept_tcp(
+        self: &Arc<Self>,
+        listener: TcpListener,
+        stop: &CancellationToken,
+        tasks: &TaskTracker,
+    ) {
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, address)) => {
+                    // Replies must not wait for more to send; without the option they are only slower.
+                    let _ = stream.set_nodelay(true);
+                    let local = stream.local_addr().map(|local| local.to_string());
+                    let local = local.unwrap_or_default();
+                    self.start(stream, address.to_string(), local, false, stop, tasks);
+                }
+                Err(error) => back_off(&error).await,
+            }
+        }
+    }
+
+    async fn accept_unix(
+        self: &Arc<Self>,
+        listener: UnixListener,
+        path: &Path,
+        stop: &CancellationToken,
+        tasks: &TaskTracker,
+    ) {
+        let address = format!("{}:0", path.display());
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    self.start(stream, address.clone(), address.clone(), true, stop, tasks);
+                }
+                Err(error) => back_off(&error).await,
+            }
+        }
+    }
+
+    fn start(
+        self: &Arc<Self>,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        address: String,
+        local: String,
+        is_unix: bool,
+        stop: &CancellationToken,
+        tasks: &TaskTracker,
+    ) {
+        let most = self.config.clients_max;
+        let admitted = self
+            .clients
+            .admit(address, local, is_unix, stop.child_token(), most);
+        match admitted {
+            Some(client) => {
+                self.statistics.connections.fetch_add(1, Ordering::Relaxed);
+                tasks.spawn(session::run(stream, Arc::clone(self), client));
+            }
+            None => {
+                self.statistics.rejected.fetch_add(1, Ordering::Relaxed);
+                tasks.spawn(turn_away(stream));
+            }
+        }
+    }
+}
+
+/// Tells a connection that there is no room.
+async fn turn_away(mut stream: impl AsyncWrite + Unpin) {
+    // Nobody is left to tell if this fails.
+    let _ = stream
+        .write_all(b"-ERR max number of clients reached\r\n")
+        .await;
+    let _ = stream.shutdown().await;
+}
+
+async fn back_off(error: &io::Error) {
+    tracing::warn!(%error, "a connection could not be accepted");
+    tokio::time::sleep(ACCEPT_BACKOFF).await;
+}
+
+/// Removes the socket file of a server that is gone; never one on which somebody listens, never another kind of file.
+fn remove_stale(path: &Path) -> Result<(), Error> {
+    let Ok(metadata) = fs::symlink_metadata(path) else {
+        return Ok(());
+    };
+    if !metadata.file_type().is_socket() {
+        return Err(Error::NotSocket(path.to_owned()));
+    }
+    match std::os::unix::net::UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            // If it cannot be removed, binding says so.
+            let _ = fs::remove_file(path);
+            Ok(())
+        }
+        // Somebody listens: binding fails with the right words.
+        _ => Ok(()),
+    }
+}

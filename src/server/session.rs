@@ -1,0 +1,282 @@
+//! One connection, from its first byte to its last.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio_util::sync::WaitForCancellationFuture;
+
+use super::shared::Server;
+use crate::command::client::Client;
+use crate::command::{Host as _, Session, SessionCx, answer};
+use crate::dialect::Dialect;
+use crate::resp::{ProtocolError, Protocol, Reply, RequestLimits, RequestParser, Step};
+
+/// Room for requests that a new connection starts with.
+const READ_BYTES_FIRST: usize = 4 << 10;
+
+/// Room that is added at most when reads fill what there is.
+const READ_BYTES_MAX: usize = 256 << 10;
+
+/// Replies are written once they pass this, even in the middle of a pipeline.
+const FLUSH_BYTES: usize = 64 << 10;
+
+/// Memory of the buffers that is kept between batches.
+const KEPT_BYTES: usize = 64 << 10;
+
+/// How long a connection that is being closed may take to accept its last replies.
+const CLOSING_GRACE: Duration = Duration::from_millis(500);
+
+/// Words of one command before AUTH. Source: redis 7.0 networking.c, `processMultibulkBuffer`.
+const UNAUTHENTICATED_WORDS_MAX: usize = 10;
+
+/// Bytes of one word before AUTH. Source: as above.
+const UNAUTHENTICATED_WORD_BYTES_MAX: usize = 16 << 10;
+
+/// Serves a connection until it ends, either side closes it, or it breaks a limit.
+pub(super) async fn run(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    server: Arc<Server>,
+    client: Arc<Client>,
+) {
+    let close = client.close.clone();
+    let mut connection = Connection::new(&server, Arc::clone(&client));
+    // An error here is the peer's going away; there is nobody left to tell.
+    let _ = connection.serve(&mut stream, close.cancelled()).await;
+    server.clients.remove(&client);
+}
+
+struct Connection<'s> {
+    server: &'s Server,
+    input: BytesMut,
+    /// How much room the next read gets.
+    read_bytes: usize,
+    parser: RequestParser,
+    reply: Reply,
+    session: Session,
+}
+
+impl<'s> Connection<'s> {
+    fn new(server: &'s Server, client: Arc<Client>) -> Self {
+        let authenticated = server.checks_password(b"").is_none();
+        Self {
+            server,
+            input: BytesMut::new(),
+            read_bytes: READ_BYTES_FIRST,
+            parser: RequestParser::new(limits(server, authenticated)),
+            reply: Reply::new(
+                Protocol::default(),
+                Dialect::default(),
+                server.config.reply_bytes_max,
+            ),
+            session: Session::new(client, authenticated),
+        }
+    }
+
+    async fn serve(
+        &mut self,
+        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        closed: WaitForCancellationFuture<'_>,
+    ) -> std::io::Result<()> {
+        tokio::pin!(closed);
+        while !self.session.closing {
+            self.input.reserve(self.read_bytes);
+            let room = self.input.capacity() - self.input.len();
+            let read = tokio::select! {
+                biased;
+                read = stream.read_buf(&mut self.input) => read?,
+                () = &mut closed => return Ok(()),
+            };
+            if read == 0 {
+                return Ok(());
+            }
+            self.adapt(read, room);
+            self.batch(stream, read).await?;
+            // What CLIENT KILL of this very connection asks for, once its reply is out.
+            self.session.closing |= self.session.client.close.is_cancelled();
+        }
+        stream.shutdown().await
+    }
+
+    /// Reads that fill their room get more; a buffer that has grown is given back when it is empty.
+    fn adapt(&mut self, read: usize, room: usize) {
+        if read == room {
+            self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
+        }
+    }
+
+    /// Answers every whole request that has come.
+    async fn batch(
+        &mut self,
+        stream: &mut (impl AsyncWrite + Unpin),
+        read: usize,
+    ) -> std::io::Result<()> {
+        let commands_before = self.session.commands;
+        let mut written = 0;
+        loop {
+            let more = self.answer_some();
+            written += self.reply.len();
+            if !self.reply.is_empty() {
+                self.write(stream).await?;
+            }
+            if !more || self.session.closing {
+                break;
+            }
+            // A long pipeline of one client must not keep the others waiting.
+            tokio::task::yield_now().await;
+        }
+        let commands = self.session.commands - commands_before;
+        self.settle(read, written, commands);
+        Ok(())
+    }
+
+    /// Answers requests until the input ends inside one or enough replies wait; gives whether there may be more.
+    fn answer_some(&mut self) -> bool {
+        let generation = self.server.served().peek();
+        let generation = generation.as_deref();
+        if let Some(generation) = generation {
+            self.reply.set_dialect(generation.dialect);
+        }
+        let (mut used, mut more) = (0, false);
+        let was_authenticated = self.session.authenticated;
+        loop {
+            match self.parser.step(self.input.get(used..).unwrap_or_default()) {
+                Ok(Step::Command(args, taken)) => {
+                    used += taken;
+                    let mut cx = SessionCx {
+                        reply: &mut self.reply,
+                        session: &mut self.session,
+                        host: self.server,
+                        generation,
+                    };
+                    answer(&mut cx, args);
+                }
+                Ok(Step::NeedMore) => break,
+                Err(error) => {
+                    protocol_error(&mut self.reply, &mut self.session, &error);
+                    break;
+                }
+            }
+            if self.session.closing {
+                break;
+            }
+            if self.session.authenticated != was_authenticated || self.reply.len() > FLUSH_BYTES {
+                more = true;
+                break;
+            }
+        }
+        if self.session.authenticated != was_authenticated {
+            self.parser
+                .set_limits(limits(self.server, self.session.authenticated));
+        }
+        self.input.advance(used);
+        self.check_query_limit();
+        more
+    }
+
+    fn check_query_limit(&mut self) {
+        if self.input.len() <= self.server.config.query_bytes_max || self.session.closing {
+            return;
+        }
+        self.reply
+            .error("ERR Protocol error: the request is larger than query-bytes-max");
+        self.session.closing = true;
+        let closes = &self.server.statistics.query_limit_closes;
+        closes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Writes all replies. A connection that is closed meanwhile gets a moment to take them.
+    async fn write(&mut self, stream: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
+        let client = &self.session.client;
+        let closed = async {
+            client.close.cancelled().await;
+            tokio::time::sleep(CLOSING_GRACE).await;
+        };
+        let result = tokio::select! {
+            biased;
+            result = write_all(stream, self.reply.as_bytes(), client) => result,
+            () = closed => Err(std::io::ErrorKind::TimedOut.into()),
+        };
+        self.reply.clear(KEPT_BYTES);
+        result
+    }
+
+    /// Brings the records up to date, once per batch.
+    fn settle(&mut self, read: usize, written: usize, commands: u64) {
+        if self.input.is_empty() && self.input.capacity() > KEPT_BYTES {
+            self.input = BytesMut::new();
+            self.read_bytes = READ_BYTES_FIRST;
+        }
+        let statistics = &self.server.statistics;
+        statistics.commands.fetch_add(commands, Ordering::Relaxed);
+        let (read, written) = (read as u64, written as u64);
+        statistics.input_bytes.fetch_add(read, Ordering::Relaxed);
+        statistics.output_bytes.fetch_add(written, Ordering::Relaxed);
+        let mut shown = self.session.client.shown();
+        shown.active = Instant::now();
+        shown.input_bytes += read;
+        shown.output_bytes += written;
+        shown.query_bytes = self.input.len();
+        shown.commands += std::mem::take(&mut self.session.commands);
+        shown.command = self.session.last;
+        shown.db = self.session.db;
+        shown.queued = self.session.transaction.as_ref().map(|queued| queued.len());
+        shown.protocol = if self.reply.is_resp3() { 3 } else { 2 };
+    }
+}
+
+/// Writes `bytes`; while the peer does not take them the client's record says since when.
+async fn write_all(
+    stream: &mut (impl AsyncWrite + Unpin),
+    mut bytes: &[u8],
+    client: &Client,
+) -> std::io::Result<()> {
+    let mut noted = false;
+    while !bytes.is_empty() {
+        let written = stream.write(bytes).await?;
+        if written == 0 {
+            return Err(std::io::ErrorKind::WriteZero.into());
+        }
+        bytes = bytes.get(written..).unwrap_or_default();
+        if !bytes.is_empty() || noted {
+            let mut shown = client.shown();
+            shown.reply_bytes = bytes.len();
+            shown.stalled = (!bytes.is_empty()).then(Instant::now);
+            noted = true;
+        }
+    }
+    Ok(())
+}
+
+fn limits(server: &Server, authenticated: bool) -> RequestLimits {
+    let config = &server.config;
+    if authenticated {
+        return RequestLimits {
+            words_max: config.query_words_max,
+            word_bytes_max: config.word_bytes_max,
+            inline: true,
+        };
+    }
+    RequestLimits {
+        words_max: UNAUTHENTICATED_WORDS_MAX.min(config.query_words_max),
+        word_bytes_max: UNAUTHENTICATED_WORD_BYTES_MAX.min(config.word_bytes_max),
+        inline: true,
+    }
+}
+
+/// Answers bytes that are no request; the connection closes after it.
+fn protocol_error(reply: &mut Reply, session: &mut Session, error: &ProtocolError) {
+    let text = match error {
+        ProtocolError::MultibulkLength if !session.authenticated => {
+            "unauthenticated multibulk length".to_owned()
+        }
+        ProtocolError::BulkLength if !session.authenticated => {
+            "unauthenticated bulk length".to_owned()
+        }
+        error => error.to_string(),
+    };
+    reply.error(&format!("ERR Protocol error: {text}"));
+    session.closing = true;
+}

@@ -1,0 +1,109 @@
+//! What all connections share.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use subtle::ConstantTimeEq as _;
+
+use super::clients::Clients;
+use super::config::{Config, Listen};
+use crate::command::client::Client;
+use crate::command::{Host, Replication, Statistics};
+use crate::store::Served;
+
+/// A server: its settings, its connections, what it serves.
+pub struct Server {
+    pub(super) config: Config,
+    pub(super) clients: Clients,
+    pub(super) statistics: Statistics,
+    served: Arc<Served>,
+    replication: Box<dyn Fn() -> Replication + Send + Sync>,
+}
+
+impl Server {
+    /// A server of what `served` holds; `replication` says how the replica stands whenever a client asks.
+    #[must_use]
+    pub fn new(
+        config: Config,
+        served: Arc<Served>,
+        replication: impl Fn() -> Replication + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            config,
+            clients: Clients::default(),
+            statistics: Statistics::default(),
+            served,
+            replication: Box::new(replication),
+        })
+    }
+
+    /// How many connections there are.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// Notes the port that INFO shows: the first one.
+    pub(super) fn note_port(&self, port: u16) {
+        // Fails when a port is known already, which then stays.
+        let _ = self.statistics.port.compare_exchange(
+            0,
+            u64::from(port),
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+    }
+}
+
+impl Host for Server {
+    fn served(&self) -> &Served {
+        &self.served
+    }
+
+    fn databases(&self) -> usize {
+        self.config.databases
+    }
+
+    fn checks_password(&self, given: &[u8]) -> Option<bool> {
+        let password = self.config.password.as_ref()?;
+        Some(password.as_bytes().ct_eq(given).into())
+    }
+
+    fn clients(&self) -> Vec<Arc<Client>> {
+        self.clients.all()
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let config = &self.config;
+        let mut bind = Vec::new();
+        let mut unix = String::new();
+        for listen in &config.listen {
+            match listen {
+                Listen::Tcp(address) => bind.push(address.ip().to_string()),
+                Listen::Unix(path) => unix = path.display().to_string(),
+            }
+        }
+        let port = self.statistics.port.load(Ordering::Relaxed);
+        vec![
+            ("bind", bind.join(" ")),
+            ("port", port.to_string()),
+            ("unixsocket", unix),
+            ("databases", config.databases.to_string()),
+            ("maxclients", config.clients_max.to_string()),
+            ("timeout", config.idle_timeout.as_secs().to_string()),
+            (
+                "client-query-buffer-limit",
+                config.query_bytes_max.to_string(),
+            ),
+            ("proto-max-bulk-len", config.word_bytes_max.to_string()),
+        ]
+    }
+
+    fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    fn replication(&self) -> Replication {
+        (self.replication)()
+    }
+}
