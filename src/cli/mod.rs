@@ -1,11 +1,81 @@
-//! The command line.
+//! The command line: argv to exit code.
+//!
+//! Exit codes: 0 ended as asked (a signal, `--help`, a sound dump); 1 a failure while running (a listener could not be
+//! opened, a dump is broken); 2 a wrong argument, variable or configuration file. A primary that is away or refuses is
+//! none of these: it is logged and tried again.
 
+pub mod config;
+pub mod log;
+pub mod progress;
 pub mod rdb;
+pub mod serve;
 
 use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A read-only, in-memory replica of a Redis or Valkey server.
+#[derive(Parser)]
+#[command(name = "redtail", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Commands,
+}
+
+#[derive(Subcommand)]
+enum Commands {
+    /// Follows a primary and answers clients
+    #[command(after_help = EXIT_CODES)]
+    Serve(Box<serve::Serve>),
+    /// Looks at RDB files
+    #[command(subcommand)]
+    Rdb(Rdb),
+}
+
+#[derive(Subcommand)]
+enum Rdb {
+    /// Decodes a dump whole and says what is in it, or where it is broken
+    Check(rdb::Check),
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 ended by SIGTERM or SIGINT; 1 failed while running (a listener could not be opened); \
+                          2 a wrong argument, variable or configuration file.\n\
+                          Each flag is also a variable and, under its own name, a key of the file; \
+                          a flag wins over the environment, the environment over the file.";
+
+/// Why the program ends.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// It was told something wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// Something failed while it ran.
+    #[error("{0}")]
+    Runtime(String),
+}
+
+impl Failure {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Runtime(_) => ExitCode::from(1),
+            Self::Usage(_) => ExitCode::from(2),
+        }
+    }
+}
 
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let result = match Cli::parse().command {
+        Commands::Serve(args) => serve::serve(*args),
+        Commands::Rdb(Rdb::Check(args)) => return rdb::check(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("redtail: {failure}");
+            failure.exit_code()
+        }
+    }
 }

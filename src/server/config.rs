@@ -7,7 +7,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// Where a server listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "String")]
 pub enum Listen {
     /// A TCP address.
     Tcp(SocketAddr),
@@ -37,6 +38,14 @@ impl FromStr for Listen {
             .parse()
             .map(Self::Tcp)
             .map_err(|_| ListenError(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Listen {
+    type Error = ListenError;
+
+    fn try_from(text: String) -> Result<Self, ListenError> {
+        text.parse()
     }
 }
 

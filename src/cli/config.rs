@@ -1,0 +1,203 @@
+//! Settings: one declaration each, from which come the flag, the variable, the key of the file, and the default.
+//!
+//! A flag wins over the environment, the environment over the file, the file over the default.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::Failure;
+use crate::server;
+use crate::upstream::{Address, Primary, Secret, Timing};
+
+/// Declares settings: per row the documentation, which is also the help text, the field, its type, its variable, and what
+/// the help shows for its value.
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ $field:ident: [$($type:tt)+] = $variable:literal, $value:literal $(, $more:ident = $with:literal)*;)+) => {
+        /// The settings as given, each with its flag, its variable and its key in the file.
+        #[derive(Clone, Default, clap::Args, serde::Deserialize)]
+        #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+        pub struct Settings {
+            $(
+                $(#[doc = $doc])+
+                #[arg(long, env = $variable, hide_env_values = true, value_name = $value $(, $more = $with)*)]
+                pub $field: Option<$($type)+>,
+            )+
+        }
+
+        impl Settings {
+            /// These settings, and where one is missing, `other`'s.
+            #[must_use]
+            pub fn or(self, other: Self) -> Self {
+                Self { $($field: self.$field.or(other.$field),)+ }
+            }
+        }
+    };
+}
+
+settings! {
+    /// The primary: redis://[user[:password]@]host[:port]. A password in an argument can be seen in `ps`: give the address by
+    /// REDTAIL_PRIMARY or in the file instead, or the password apart
+    primary: [String] = "REDTAIL_PRIMARY", "ADDRESS";
+    /// The user to authenticate as at the primary [default: the one in the address]
+    primary_user: [String] = "REDTAIL_PRIMARY_USER", "NAME";
+    /// The password for the primary; better given by REDTAIL_PRIMARY_PASSWORD or in the file
+    primary_password: [String] = "REDTAIL_PRIMARY_PASSWORD", "PASSWORD";
+    /// Where to listen: address:port or unix:/path; several flags, or several with commas between [default: 127.0.0.1:6380]
+    listen: [Vec<server::Listen>] = "REDTAIL_LISTEN", "ADDRESS", value_delimiter = ',';
+    /// The password that clients must give; better given by REDTAIL_REQUIREPASS or in the file [default: none]
+    requirepass: [String] = "REDTAIL_REQUIREPASS", "PASSWORD";
+    /// How many databases the primary has [default: 16]
+    databases: [usize] = "REDTAIL_DATABASES", "COUNT";
+    /// The port to announce to the primary [default: none, so that nobody discovers this replica there]
+    announce_port: [u16] = "REDTAIL_ANNOUNCE_PORT", "PORT";
+    /// Seconds without a byte from the primary after which the link counts as lost [default: 60]
+    repl_timeout: [u64] = "REDTAIL_REPL_TIMEOUT", "SECONDS";
+    /// Client connections at most [default: 10000]
+    maxclients: [usize] = "REDTAIL_MAXCLIENTS", "COUNT";
+    /// Seconds after which a silent client is disconnected, 0 for never [default: 0]
+    timeout: [u64] = "REDTAIL_TIMEOUT", "SECONDS";
+    /// Bytes of one request at most [default: 1 GiB]
+    query_bytes_max: [usize] = "REDTAIL_QUERY_BYTES_MAX", "BYTES";
+    /// Words of one command at most [default: 1048576]
+    query_words_max: [usize] = "REDTAIL_QUERY_WORDS_MAX", "COUNT";
+    /// Bytes of one word of a command at most [default: 512 MiB]
+    word_bytes_max: [usize] = "REDTAIL_WORD_BYTES_MAX", "BYTES";
+    /// Bytes of replies that may wait for one client [default: 1 GiB]
+    reply_bytes_max: [usize] = "REDTAIL_REPLY_BYTES_MAX", "BYTES";
+    /// Seconds after which a client that does not take its replies is disconnected [default: 60]
+    stall_timeout: [u64] = "REDTAIL_STALL_TIMEOUT", "SECONDS";
+    /// What to log: error, warn, info, debug, trace, or a filter such as redtail::upstream=debug [default: info]
+    log_level: [String] = "REDTAIL_LOG_LEVEL", "FILTER";
+    /// How log lines look: full or compact [default: full]
+    log_format: [LogFormat] = "REDTAIL_LOG_FORMAT", "FORMAT";
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// With the room that speaks.
+    #[default]
+    Full,
+    /// Shorter.
+    Compact,
+}
+
+/// Reads the settings in `file`.
+///
+/// # Errors
+/// [`Failure::Usage`] when it cannot be read, or with the line and the reason; never with what stands there, which may be a
+/// password.
+pub fn file(file: &Path) -> Result<Settings, Failure> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::Usage(format!("cannot read {shown}: {error}")))?;
+    toml::from_str(&text).map_err(|error| {
+        let before = error
+            .span()
+            .and_then(|span| text.get(..span.start))
+            .unwrap_or_default();
+        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        Failure::Usage(format!("{shown}, line {line}: {}", reason(error.message())))
+    })
+}
+
+/// The first line of a reason: what follows may quote the file. Values are quoted in messages on wrong types, too.
+fn reason(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    match line.split_once("invalid type: ") {
+        Some((_, wrong)) => {
+            let expected = wrong.rsplit_once("expected ").map_or("", |(_, rest)| rest);
+            format!("a value of the wrong type; expected {expected}")
+        }
+        None => line.to_owned(),
+    }
+}
+
+/// The settings of `redtail serve`, given by flags, environment and file, put together.
+///
+/// # Errors
+/// [`Failure::Usage`].
+pub fn load(flags: Settings, path: Option<&PathBuf>) -> Result<Settings, Failure> {
+    Ok(match path {
+        Some(path) => flags.or(file(path)?),
+        None => flags,
+    })
+}
+
+impl Settings {
+    /// The primary with its user and password.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] when the address is missing or wrong; without repeating it.
+    pub fn primary(&self) -> Result<Primary, Failure> {
+        let Some(address) = &self.primary else {
+            return Err(Failure::Usage(
+                "no primary: give --primary, REDTAIL_PRIMARY or a key `primary` in the file".to_owned(),
+            ));
+        };
+        let mut primary: Primary = address
+            .parse()
+            .map_err(|error| Failure::Usage(format!("--primary: {error}")))?;
+        primary.user = self.primary_user.clone().or(primary.user);
+        if let Some(password) = &self.primary_password {
+            primary.password = Some(Secret::new(password.as_str()));
+        }
+        Ok(primary)
+    }
+
+    /// What the replica is told.
+    ///
+    /// # Errors
+    /// As [`Settings::primary`].
+    pub fn replica(&self) -> Result<crate::replica::Config, Failure> {
+        let mut timing = Timing::default();
+        if let Some(seconds) = self.repl_timeout {
+            timing.silence = Duration::from_secs(seconds.max(1));
+        }
+        Ok(crate::replica::Config {
+            upstream: crate::upstream::Config {
+                primary: self.primary()?,
+                listening_port: self.announce_port,
+                timing,
+            },
+            databases: self.server().databases,
+        })
+    }
+
+    /// What the server is told.
+    #[must_use]
+    pub fn server(&self) -> server::Config {
+        let default = server::Config::default();
+        server::Config {
+            listen: match &self.listen {
+                Some(addresses) => addresses.clone(),
+                None => vec![server::Listen::Tcp(DEFAULT_LISTEN.into())],
+            },
+            password: self.requirepass.clone().filter(|word| !word.is_empty()),
+            databases: self.databases.unwrap_or(default.databases).max(1),
+            clients_max: self.maxclients.unwrap_or(default.clients_max),
+            query_bytes_max: self.query_bytes_max.unwrap_or(default.query_bytes_max),
+            query_words_max: self.query_words_max.unwrap_or(default.query_words_max),
+            word_bytes_max: self.word_bytes_max.unwrap_or(default.word_bytes_max),
+            reply_bytes_max: self.reply_bytes_max.unwrap_or(default.reply_bytes_max),
+            stall_timeout: self
+                .stall_timeout
+                .map_or(default.stall_timeout, Duration::from_secs),
+            idle_timeout: self
+                .timeout
+                .map_or(default.idle_timeout, Duration::from_secs),
+        }
+    }
+}
+
+/// The primary's address as INFO shows it: host and port.
+#[must_use]
+pub fn host_and_port(address: &Address) -> (String, u16) {
+    match address {
+        Address::Tcp { host, port } => (host.clone(), *port),
+        Address::Unix(path) => (path.display().to_string(), 0),
+    }
+}
+
+const DEFAULT_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 6380);

@@ -1,0 +1,169 @@
+//! `redtail serve`: follow a primary, answer clients, until a signal.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::config::{self, Settings};
+use super::{Failure, log, progress};
+use crate::command::Replication;
+use crate::replica::{Figures, Replica};
+use crate::server::Server;
+use crate::store::Served;
+use crate::upstream::{Address, Progress, Status};
+
+/// Follows a primary and answers clients.
+#[derive(Clone, clap::Args)]
+pub struct Serve {
+    /// A file with settings: the flags' names as keys
+    #[arg(long, env = "REDTAIL_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The settings.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// Runs `redtail serve`.
+///
+/// # Errors
+/// [`Failure`] when a setting is wrong or a listener cannot be opened.
+pub fn serve(args: Serve) -> Result<(), Failure> {
+    let settings = config::load(args.settings, args.config.as_ref())?;
+    // Everything that can be wrong is found before anything is started.
+    let replica = settings.replica()?;
+    let server = settings.server();
+    log::start(
+        settings.log_level.as_deref(),
+        settings.log_format.unwrap_or_default(),
+    )?;
+    runtime()?.block_on(follow_and_serve(replica, server, stop_on_signal))
+}
+
+/// The runtime of all sockets.
+///
+/// # Errors
+/// [`Failure::Runtime`] when the system gives no threads.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Runtime(format!("cannot start: {error}")))
+}
+
+/// Follows and serves until `stop` has cancelled the token that it is given.
+///
+/// # Errors
+/// [`Failure::Runtime`] when a listener cannot be opened.
+pub async fn follow_and_serve(
+    replica: crate::replica::Config,
+    server: crate::server::Config,
+    stop: impl FnOnce(CancellationToken) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let token = CancellationToken::new();
+    stop(token.clone())?;
+    let address = replica.upstream.primary.address.clone();
+    let listen: Vec<String> = server.listen.iter().map(ToString::to_string).collect();
+    let replica = Replica::start(replica)
+        .map_err(|error| Failure::Runtime(format!("cannot start the writer: {error}")))?;
+    let sources = Sources::of(&replica, address);
+    let served = Arc::clone(replica.served());
+    let server = Server::new(server, served, move || sources.look());
+    tracing::info!(listen = %listen.join(","), "serving");
+    let display = tokio::spawn(progress::show(
+        Arc::clone(replica.figures()),
+        token.child_token(),
+    ));
+    let result = server.run(token.clone()).await;
+    token.cancel();
+    replica.stop().await;
+    // The display has nothing to say about its own end.
+    let _ = display.await;
+    tracing::info!("stopped");
+    result.map_err(|error| Failure::Runtime(error.to_string()))
+}
+
+/// Cancels `stop` at the first SIGTERM or SIGINT.
+fn stop_on_signal(stop: CancellationToken) -> Result<(), Failure> {
+    let on = |kind| {
+        signal(kind)
+            .map_err(|error| Failure::Runtime(format!("cannot listen for signals: {error}")))
+    };
+    let (mut terminate, mut interrupt) =
+        (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.cancel();
+    });
+    Ok(())
+}
+
+/// Where the figures about the replica come from.
+struct Sources {
+    address: Address,
+    served: Arc<Served>,
+    progress: Arc<Progress>,
+    link: Arc<Status>,
+    figures: Arc<Figures>,
+}
+
+impl Sources {
+    fn of(replica: &Replica, address: Address) -> Self {
+        Self {
+            address,
+            served: Arc::clone(replica.served()),
+            progress: Arc::clone(replica.progress()),
+            link: Arc::clone(replica.link()),
+            figures: Arc::clone(replica.figures()),
+        }
+    }
+
+    fn look(&self) -> Replication {
+        let (host, port) = config::host_and_port(&self.address);
+        let link = self.link.snapshot();
+        let (load, stream) = (&self.figures.load, &self.figures.stream);
+        let applied = if self.served.peek().is_some() {
+            self.progress.applied()
+        } else {
+            0
+        };
+        Replication {
+            host,
+            port,
+            state: link.state.word(),
+            last_io: link.last_io,
+            down_for: link.down_for,
+            last_error: link.last_error,
+            replid: self
+                .figures
+                .replid()
+                .map(|replid| replid.to_string())
+                .unwrap_or_default(),
+            applied_offset: applied,
+            received_offset: stream.received.load(Relaxed).max(applied),
+            input_bytes: self.link.bytes.load(Relaxed),
+            applied_commands: stream.commands.load(Relaxed),
+            failed_writes: stream.failed.load(Relaxed),
+            syncs: [
+                self.link.full_resyncs.load(Relaxed),
+                self.link.partial_resyncs.load(Relaxed),
+                self.link.partial_refused.load(Relaxed),
+            ],
+            loads: [load.completed.load(Relaxed), load.failed.load(Relaxed)],
+            loading: load.running.load(Relaxed).then(|| {
+                [
+                    load.bytes.load(Relaxed),
+                    load.keys.load(Relaxed),
+                    load.bytes_expected.load(Relaxed),
+                ]
+            }),
+            last_fault: self.figures.last_fault(),
+        }
+    }
+}
+
