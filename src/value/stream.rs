@@ -113,6 +113,20 @@ impl Stream {
         self.nodes.iter().map(|(id, node)| (*id, node))
     }
 
+    /// How many nodes Redis's radix tree has for these keys of sixteen bytes: a leaf for each, one for each place where
+    /// keys part, and one for each run of bytes between those.
+    ///
+    /// Source: redis 7.0 rax.c, `raxGenericInsert`.
+    #[must_use]
+    pub fn tree_nodes(&self) -> usize {
+        let keys: Vec<[u8; KEY_BYTES]> = self.nodes.keys().map(|id| id.to_be_bytes()).collect();
+        if keys.is_empty() {
+            1
+        } else {
+            tree_nodes(&keys, 0)
+        }
+    }
+
     /// Live entries with ids from `start` to `end`, both included, ascending.
     pub fn range(&self, start: StreamId, end: StreamId) -> impl Iterator<Item = Entry<'_>> {
         self.nodes_between(start, end)
@@ -328,6 +342,30 @@ impl Stream {
         self.heap_bytes = self.heap_bytes + group_bytes(name, group) - before;
         Some(result)
     }
+}
+
+/// Bytes of an id as a key of the radix tree.
+const KEY_BYTES: usize = 16;
+
+/// The radix tree's nodes for ascending keys that are equal in their first `depth` bytes. Calls itself once a byte at most.
+fn tree_nodes(keys: &[[u8; KEY_BYTES]], depth: usize) -> usize {
+    let (Some(first), Some(last)) = (keys.first(), keys.last()) else {
+        return 0;
+    };
+    let shared = first
+        .iter()
+        .zip(last)
+        .take_while(|(one, other)| one == other)
+        .count();
+    let run = usize::from(shared > depth);
+    if keys.len() == 1 {
+        return run + 1;
+    }
+    let branches = keys.chunk_by(|one, other| one.get(shared) == other.get(shared));
+    run + 1
+        + branches
+            .map(|keys| tree_nodes(keys, shared + 1))
+            .sum::<usize>()
 }
 
 fn node_bytes(node: &Listpack) -> usize {

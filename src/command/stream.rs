@@ -1,9 +1,0 @@
-//! The stream commands.
-
-use super::table::Family;
-
-/// This file's rows.
-pub(super) const FAMILY: Family = Family {
-    group: "stream",
-    commands: &[],
-};

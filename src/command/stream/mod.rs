@@ -1,0 +1,201 @@
+//! The stream commands.
+
+use super::Error;
+use super::keys::Keys;
+use super::table::{Arity, Command, Family, Flags};
+use crate::rdb::listpack::Item;
+use crate::rdb::stream::StreamId;
+use crate::resp::{Args, Reply};
+use crate::store::View;
+use crate::value::{Entry, Stream};
+
+mod apply;
+mod groups;
+mod id;
+mod info;
+mod read;
+
+/// This file's rows.
+pub(super) const FAMILY: Family = Family {
+    group: "stream",
+    commands: &[
+        one_key("xlen", Arity::exactly(2))
+            .read(xlen)
+            .flags(Flags::FAST)
+            .about("5.0.0", "Counts the entries of a stream."),
+        one_key("xrange", Arity::at_least(4))
+            .read(read::xrange)
+            .about("5.0.0", "Gives entries by id."),
+        one_key("xrevrange", Arity::at_least(4))
+            .read(read::xrevrange)
+            .about("5.0.0", "Gives entries by id, descending."),
+        Command::new("xread", Arity::at_least(4), STREAMS)
+            .read(read::xread)
+            .flags(Flags::BLOCKING)
+            .about("5.0.0", "Gives entries above ids, of several streams."),
+        one_key("xpending", Arity::at_least(3))
+            .read(info::xpending)
+            .about("5.0.0", "Gives what a consumer group has not acknowledged."),
+        Command::container("xinfo", XINFO).about("5.0.0", "Gives figures of streams."),
+        one_key("xadd", Arity::at_least(5))
+            .apply(apply::xadd)
+            .flags(Flags::FAST.and(Flags::DENYOOM))
+            .about("5.0.0", "Appends an entry."),
+        one_key("xdel", Arity::at_least(3))
+            .apply(apply::xdel)
+            .flags(Flags::FAST)
+            .about("5.0.0", "Deletes entries."),
+        one_key("xtrim", Arity::at_least(4))
+            .apply(apply::xtrim)
+            .about("5.0.0", "Drops the oldest entries."),
+        one_key("xsetid", Arity::at_least(3))
+            .apply(apply::xsetid)
+            .flags(Flags::FAST.and(Flags::DENYOOM))
+            .about("5.0.0", "Sets the last id of a stream."),
+        one_key("xack", Arity::at_least(4))
+            .apply(groups::xack)
+            .flags(Flags::FAST)
+            .about("5.0.0", "Acknowledges entries."),
+        one_key("xclaim", Arity::at_least(6))
+            .apply(groups::xclaim)
+            .flags(Flags::FAST)
+            .about("5.0.0", "Changes who has pending entries."),
+        one_key("xautoclaim", Arity::at_least(6))
+            .write()
+            .flags(Flags::FAST)
+            .about(
+                "6.2.0",
+                "Changes who has entries that are pending for long.",
+            ),
+        Command::new("xreadgroup", Arity::at_least(7), STREAMS)
+            .write()
+            .flags(Flags::BLOCKING)
+            .about("5.0.0", "Delivers entries to a consumer."),
+        Command::container("xgroup", XGROUP).about("5.0.0", "Changes consumer groups."),
+    ],
+};
+
+const XINFO: &[Command] = &[
+    Command::new("stream", Arity::at_least(3), SECOND)
+        .read(info::stream)
+        .about("5.0.0", "Gives the figures of a stream."),
+    Command::new("groups", Arity::exactly(3), SECOND)
+        .read(info::groups)
+        .about("5.0.0", "Gives the consumer groups of a stream."),
+    Command::new("consumers", Arity::exactly(4), SECOND)
+        .read(info::consumers)
+        .about("5.0.0", "Gives the consumers of a group."),
+];
+
+const XGROUP: &[Command] = &[
+    Command::new("create", Arity::at_least(5), SECOND)
+        .apply(groups::create)
+        .flags(Flags::DENYOOM)
+        .about("5.0.0", "Creates a consumer group."),
+    Command::new("setid", Arity::at_least(5), SECOND)
+        .apply(groups::setid)
+        .about("5.0.0", "Sets the last id that a group was delivered."),
+    Command::new("destroy", Arity::exactly(4), SECOND)
+        .apply(groups::destroy)
+        .about("5.0.0", "Drops a consumer group."),
+    Command::new("createconsumer", Arity::exactly(5), SECOND)
+        .apply(groups::createconsumer)
+        .flags(Flags::DENYOOM)
+        .about("6.2.0", "Creates a consumer."),
+    Command::new("delconsumer", Arity::exactly(5), SECOND)
+        .apply(groups::delconsumer)
+        .about("5.0.0", "Drops a consumer."),
+];
+
+const SECOND: Keys = Keys::Range {
+    first: 2,
+    last: 2,
+    step: 1,
+};
+
+/// The first half of the words behind STREAMS.
+const STREAMS: Keys = Keys::Found {
+    first: 0,
+    find: |args, visit| {
+        if let Some(first) = streams_at(args) {
+            (first..first + (args.len() - first) / 2).for_each(visit);
+        }
+    },
+};
+
+/// The word behind STREAMS. Source: redis 7.0 db.c, `xreadGetKeys`.
+fn streams_at(args: Args<'_>) -> Option<usize> {
+    let mut index = 1;
+    while index < args.len() {
+        if args.is(index, "streams") {
+            return Some(index + 1);
+        }
+        index += match args.at(index).to_ascii_lowercase().as_slice() {
+            b"block" | b"count" => 2,
+            b"group" => 3,
+            b"noack" => 1,
+            _ => return None,
+        };
+    }
+    None
+}
+
+const fn one_key(name: &'static str, arity: Arity) -> Command {
+    Command::new(name, arity, Keys::first())
+}
+
+fn xlen(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let stream = view.collection::<Stream>(args.at(1))?;
+    reply.count(stream.map_or(0, Stream::len));
+    Ok(())
+}
+
+/// An error whose text holds names, which may be any bytes.
+fn no_group(text: &str, names: [&[u8]; 2]) -> Error {
+    let mut parts = text.split("{}");
+    let mut built = parts.next().unwrap_or_default().to_owned();
+    for (part, name) in parts.zip(names) {
+        built.push_str(&String::from_utf8_lossy(name));
+        built.push_str(part);
+    }
+    Error::Owned(built)
+}
+
+fn bulk_id(reply: &mut Reply, id: StreamId) {
+    let mut text = [0_u8; 41];
+    let mut rest = text.as_mut_slice();
+    // Two numbers of twenty digits fit.
+    let _ = std::io::Write::write_fmt(&mut rest, format_args!("{id}"));
+    let written = 41 - rest.len();
+    reply.bulk(text.get(..written).unwrap_or_default());
+}
+
+fn bulk_item(reply: &mut Reply, item: Item<'_>) {
+    match item {
+        Item::Str(text) => reply.bulk(text),
+        Item::Int(number) => reply.bulk_integer(number),
+    }
+}
+
+/// Writes an entry: its id, then fields and values, flat.
+fn entry(reply: &mut Reply, entry: &Entry<'_>) {
+    reply.array(2);
+    bulk_id(reply, entry.id);
+    reply.array(entry.fields * 2);
+    for (field, value) in entry.pairs() {
+        bulk_item(reply, field);
+        bulk_item(reply, value);
+    }
+}
+
+/// Writes entries as an array, `count` at most.
+fn entries<'a>(reply: &mut Reply, count: Option<usize>, walk: impl Iterator<Item = Entry<'a>>) {
+    reply.array_of(|reply| {
+        walk.take(count.unwrap_or(usize::MAX))
+            .map(|one| entry(reply, &one))
+            .count()
+    });
+}
+
+#[cfg(test)]
+mod tests;

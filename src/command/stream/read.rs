@@ -1,0 +1,186 @@
+//! XRANGE, XREVRANGE and XREAD.
+
+use super::{entries, id, streams_at};
+use crate::command::Error;
+use crate::command::parse::integer;
+use crate::dialect::Family;
+use crate::rdb::stream::StreamId;
+use crate::resp::{Args, Reply};
+use crate::store::View;
+use crate::value::Stream;
+
+pub(super) fn xrange(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let (start, end) = (id::start(args.at(2))?, id::end(args.at(3))?);
+    range(view, args, reply, |stream, reply, count| {
+        entries(reply, count, stream.range(start, end));
+    })
+}
+
+pub(super) fn xrevrange(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let (start, end) = (id::start(args.at(3))?, id::end(args.at(2))?);
+    range(view, args, reply, |stream, reply, count| {
+        entries(reply, count, stream.range_back(start, end));
+    })
+}
+
+fn range(
+    view: &View<'_>,
+    args: Args<'_>,
+    reply: &mut Reply,
+    write: impl FnOnce(&Stream, &mut Reply, Option<usize>),
+) -> Result<(), Error> {
+    let count = count(args)?;
+    match view.collection::<Stream>(args.at(1))? {
+        None => reply.array(0),
+        Some(_) if count == Some(0) => reply.null_array(),
+        Some(stream) => write(stream, reply, count),
+    }
+    Ok(())
+}
+
+/// XRANGE's COUNT; a negative one counts as 0.
+fn count(args: Args<'_>) -> Result<Option<usize>, Error> {
+    let mut count = None;
+    for index in (4..args.len()).step_by(2) {
+        let number = args.get(index + 1).filter(|_| args.is(index, "count"));
+        let number = integer(number.ok_or(Error::Syntax)?)?;
+        count = Some(usize::try_from(number).unwrap_or(0));
+    }
+    Ok(count)
+}
+
+/// XREAD's options.
+#[derive(Debug, Default)]
+struct Options {
+    /// 0: no limit.
+    count: usize,
+    blocks: bool,
+    /// The first key's word.
+    first: usize,
+    streams: usize,
+}
+
+impl Options {
+    fn parse(args: Args<'_>, reply: &Reply) -> Result<Self, Error> {
+        let mut options = Self::default();
+        let mut index = 1;
+        while options.first == 0 {
+            let more = index + 1 < args.len();
+            if more && args.is(index, "block") {
+                options.blocks = true;
+                timeout(args.at(index + 1))?;
+            } else if more && args.is(index, "count") {
+                options.count = usize::try_from(integer(args.at(index + 1))?).unwrap_or(0);
+            } else if more && args.is(index, "streams") {
+                options.first = index + 1;
+            } else {
+                return Err(unknown_option(args, index));
+            }
+            index += 2;
+        }
+        let words = args.len() - options.first;
+        if words % 2 != 0 {
+            return Err(unbalanced(reply));
+        }
+        options.streams = words / 2;
+        Ok(options)
+    }
+}
+
+fn timeout(text: &[u8]) -> Result<(), Error> {
+    let invalid = || Error::Text("ERR timeout is not an integer or out of range");
+    match crate::resp::parse_integer(text).ok_or_else(invalid)? {
+        ..0 => Err(Error::Text("ERR timeout is negative")),
+        _ => Ok(()),
+    }
+}
+
+fn unknown_option(args: Args<'_>, index: usize) -> Error {
+    if args.is(index, "group") && index + 2 < args.len() {
+        return Error::Text(
+            "ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.",
+        );
+    }
+    if args.is(index, "noack") {
+        return Error::Text(
+            "ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead.",
+        );
+    }
+    Error::Syntax
+}
+
+fn unbalanced(reply: &Reply) -> Error {
+    let dialect = reply.dialect();
+    Error::Text(
+        if dialect.family == Family::Redis && dialect.since_redis(7, 4) {
+            "ERR Unbalanced 'xread' list of streams: for each stream key an ID, '+', or '$' must be specified."
+        } else if dialect.since_redis(7, 2) {
+            "ERR Unbalanced 'xread' list of streams: for each stream key an ID or '$' must be specified."
+        } else {
+            "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified."
+        },
+    )
+}
+
+/// DIFFERENCE: with BLOCK, and nothing to give at once, Redis waits; this is an error here.
+pub(super) fn xread(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let options = Options::parse(args, reply)?;
+    debug_assert_eq!(
+        streams_at(args),
+        Some(options.first),
+        "the locks are those of the keys read"
+    );
+    let mut found = Vec::new();
+    for index in options.first..options.first + options.streams {
+        let key = args.at(index);
+        let stream = view.collection::<Stream>(key)?;
+        let above = above(args.at(index + options.streams), stream, reply)?;
+        found.extend(stream.and_then(|stream| Some((key, stream, start(stream, above)?))));
+    }
+    if found.is_empty() {
+        if options.blocks {
+            return Err(Error::Text("ERR BLOCK is not supported by this replica"));
+        }
+        reply.null_array();
+        return Ok(());
+    }
+    let count = (options.count > 0).then_some(options.count);
+    if reply.is_resp3() {
+        reply.map(found.len());
+    } else {
+        reply.array(found.len());
+    }
+    for (key, stream, start) in found {
+        if !reply.is_resp3() {
+            reply.array(2);
+        }
+        reply.bulk(key);
+        entries(reply, count, stream.range(start, StreamId::MAX));
+    }
+    Ok(())
+}
+
+/// The id above which entries are wanted.
+fn above(text: &[u8], stream: Option<&Stream>, reply: &Reply) -> Result<StreamId, Error> {
+    let last = stream.map_or(StreamId::MIN, |stream| stream.last_id);
+    let dialect = reply.dialect();
+    match text {
+        b"$" => Ok(last),
+        b"+" if dialect.family == Family::Redis && dialect.since_redis(7, 4) => {
+            Ok(id::before(last).unwrap_or(StreamId::MIN))
+        }
+        b">" => Err(Error::Text(
+            "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.",
+        )),
+        text => id::strict(text, 0),
+    }
+}
+
+/// The first id to give, if there is an entry above.
+fn start(stream: &Stream, above: StreamId) -> Option<StreamId> {
+    let start = id::after(above)?;
+    stream
+        .last_live_id()
+        .filter(|last| *last > above)
+        .map(|_| start)
+}
