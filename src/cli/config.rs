@@ -133,7 +133,8 @@ impl Settings {
     pub fn primary(&self) -> Result<Primary, Failure> {
         let Some(address) = &self.primary else {
             return Err(Failure::Usage(
-                "no primary: give --primary, REDTAIL_PRIMARY or a key `primary` in the file".to_owned(),
+                "no primary: give --primary, REDTAIL_PRIMARY or a key `primary` in the file"
+                    .to_owned(),
             ));
         };
         let mut primary: Primary = address

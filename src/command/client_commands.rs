@@ -9,24 +9,33 @@ use super::client::Client;
 use super::connection::ALWAYS;
 use super::keys::Keys;
 use super::session::{Replies, SessionCx};
-use super::table::{Arity, Command, lookup};
+use super::table::{Arity, Command, Flags, lookup};
 use crate::resp::{Args, parse_integer};
 
 /// The subcommands.
 pub(super) const CLIENT: &[Command] = &[
     row("id", Arity::exactly(2), id).about("5.0.0", "Gives the connection's number."),
     row("info", Arity::exactly(2), info).about("6.2.0", "Describes this connection."),
-    row("list", Arity::at_least(2), list).about("2.4.0", "Describes the connections."),
+    row("list", Arity::at_least(2), list)
+        .flags(Flags::ADMIN)
+        .about("2.4.0", "Describes the connections."),
     row("setname", Arity::exactly(3), set_name).about("2.6.9", "Names this connection."),
     row("getname", Arity::exactly(2), name).about("2.6.9", "Gives this connection's name."),
     row("setinfo", Arity::exactly(4), set_info).about("7.2.0", "Tells which library is used."),
     row("reply", Arity::exactly(3), reply).about("3.2.0", "Turns replies on and off."),
-    row("no-evict", Arity::exactly(3), no_evict).about("7.0.0", "Accepted; nothing is evicted."),
+    row("no-evict", Arity::exactly(3), no_evict)
+        .flags(Flags::ADMIN)
+        .about("7.0.0", "Accepted; nothing is evicted."),
     row("no-touch", Arity::exactly(3), no_touch)
         .about("7.2.0", "Accepted; access times are not kept."),
-    row("kill", Arity::at_least(3), kill).about("2.4.0", "Closes connections."),
+    row("kill", Arity::at_least(3), kill)
+        .flags(Flags::ADMIN)
+        .about("2.4.0", "Closes connections."),
     row("getredir", Arity::exactly(2), getredir).about("6.0.0", "Says that nothing is tracked."),
-    row("help", Arity::exactly(2), help).about("5.0.0", "Lists the subcommands."),
+    Command::new("help", Arity::exactly(2), Keys::None)
+        .session(help)
+        .flags(Flags::LOADING.and(Flags::STALE))
+        .about("5.0.0", "Lists the subcommands."),
 ];
 
 const fn row(name: &'static str, arity: Arity, handler: super::SessionFn) -> Command {
@@ -205,7 +214,10 @@ fn kill(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
         let address = String::from_utf8_lossy(args.at(2));
         let clients = cx.host.clients();
         let found = clients.iter().find(|client| client.address == address);
-        found.ok_or(Error::Text("ERR No such client"))?.close.cancel();
+        found
+            .ok_or(Error::Text("ERR No such client"))?
+            .close
+            .cancel();
         cx.reply.ok();
         return Ok(());
     }
@@ -229,9 +241,9 @@ fn filtered(cx: &SessionCx<'_>, args: Args<'_>) -> Result<(Vec<Arc<Client>>, boo
         let text = String::from_utf8_lossy(args.at(at + 1));
         match args.at(at).to_ascii_lowercase().as_slice() {
             b"id" => {
-                let id = client_id(args.at(at + 1)).filter(|id| *id > 0).ok_or(
-                    Error::Text("ERR client-id should be greater than 0"),
-                )?;
+                let id = client_id(args.at(at + 1))
+                    .filter(|id| *id > 0)
+                    .ok_or(Error::Text("ERR client-id should be greater than 0"))?;
                 clients.retain(|client| client.id == id);
             }
             b"addr" => clients.retain(|client| client.address == text),

@@ -24,7 +24,7 @@ pub(super) const FAMILY: Family = Family {
     commands: &[
         Command::new("ping", Arity::at_least(1), Keys::None)
             .session(ping)
-            .flags(Flags::FAST.and(Flags::LOADING).and(Flags::STALE))
+            .flags(Flags::FAST)
             .about("1.0.0", "Answers."),
         Command::new("echo", Arity::exactly(2), Keys::None)
             .session(echo)

@@ -31,11 +31,9 @@ mod zset;
 pub use error::Error;
 pub use execute::{apply, check_arity, read, resolve, slots, taint, unknown_command};
 pub use keys::{Keys, Touch};
-pub use session::{
-    Host, Replication, Replies, Session, SessionCx, SessionFn, Statistics, answer,
-};
-pub use transaction::Transaction;
+pub use session::{Host, Replication, Replies, Session, SessionCx, SessionFn, Statistics, answer};
 pub use table::{Arity, Command, Family, Flags, Scope, all, lookup};
+pub use transaction::Transaction;
 
 use crate::resp::{Args, Reply};
 use crate::store::{Tx, View};

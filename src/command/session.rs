@@ -246,7 +246,7 @@ fn check(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Err
     if cx.session.transaction.is_some() && row.flags.has(Flags::NO_MULTI) {
         return Err(Error::Text("ERR Command not allowed inside a transaction"));
     }
-    if cx.generation.is_none() && row.read.is_some() {
+    if cx.generation.is_none() && !row.flags.has(Flags::LOADING) {
         return Err(LOADING);
     }
     Ok(row)

@@ -77,6 +77,9 @@ impl Flags {
     /// May appear in the stream though it is no write.
     pub const MAY_REPLICATE: Self = Self(1 << 13);
 
+    /// None.
+    pub const NONE: Self = Self(0);
+
     /// Both.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
@@ -250,6 +253,7 @@ pub struct Family {
 const FAMILIES: &[Family] = &[
     super::connection::FAMILY,
     super::introspection::FAMILY,
+    super::introspection::REFUSED,
     super::transaction::FAMILY,
     super::generic::FAMILY,
     super::string::FAMILY,

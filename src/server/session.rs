@@ -12,7 +12,7 @@ use super::shared::Server;
 use crate::command::client::Client;
 use crate::command::{Host as _, Session, SessionCx, answer};
 use crate::dialect::Dialect;
-use crate::resp::{ProtocolError, Protocol, Reply, RequestLimits, RequestParser, Step};
+use crate::resp::{Protocol, ProtocolError, Reply, RequestLimits, RequestParser, Step};
 
 /// Room for requests that a new connection starts with.
 const READ_BYTES_FIRST: usize = 4 << 10;
@@ -213,7 +213,9 @@ impl<'s> Connection<'s> {
         statistics.commands.fetch_add(commands, Ordering::Relaxed);
         let (read, written) = (read as u64, written as u64);
         statistics.input_bytes.fetch_add(read, Ordering::Relaxed);
-        statistics.output_bytes.fetch_add(written, Ordering::Relaxed);
+        statistics
+            .output_bytes
+            .fetch_add(written, Ordering::Relaxed);
         let mut shown = self.session.client.shown();
         shown.active = Instant::now();
         shown.input_bytes += read;

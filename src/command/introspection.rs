@@ -1,9 +1,0 @@
-//! The server commands.
-
-use super::table::Family;
-
-/// This file's rows.
-pub(super) const FAMILY: Family = Family {
-    group: "server",
-    commands: &[],
-};

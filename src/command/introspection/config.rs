@@ -1,0 +1,108 @@
+//! CONFIG.
+
+use std::sync::atomic::Ordering;
+
+use super::super::Error;
+use super::super::client_commands::help;
+use super::super::glob::Glob;
+use super::super::session::SessionCx;
+use super::super::table::{Arity, Command};
+use super::{ADMIN, HELP, row};
+use crate::resp::Args;
+
+/// The subcommands.
+pub(super) const CONFIG: &[Command] = &[
+    row("get", Arity::at_least(3), ADMIN, get).about("2.0.0", "Gives the settings that match."),
+    row("set", Arity::at_least(4), ADMIN, set).about("2.0.0", "Refused: settings are fixed."),
+    row("resetstat", Arity::exactly(2), ADMIN, resetstat).about("2.0.0", "Sets counters to zero."),
+    row("rewrite", Arity::exactly(2), ADMIN, rewrite)
+        .about("2.8.0", "Refused: the file is the operator's."),
+    row("help", Arity::exactly(2), HELP, help).about("5.0.0", "Lists the subcommands."),
+];
+
+/// What Redis calls settings and redtail cannot change: clients ask for some of them to find out how a server behaves.
+/// The packed-size thresholds are those of the values kept here. Source: redis 7.0 config.c.
+const FIXED: &[(&str, &str)] = &[
+    ("activerehashing", "yes"),
+    ("appendonly", "no"),
+    ("hash-max-listpack-entries", "512"),
+    ("hash-max-listpack-value", "64"),
+    ("hash-max-ziplist-entries", "512"),
+    ("hash-max-ziplist-value", "64"),
+    ("list-max-listpack-size", "-2"),
+    ("list-max-ziplist-size", "-2"),
+    ("maxmemory", "0"),
+    ("maxmemory-policy", "noeviction"),
+    ("notify-keyspace-events", ""),
+    ("replica-priority", "0"),
+    ("replica-read-only", "yes"),
+    ("replica-serve-stale-data", "yes"),
+    ("save", ""),
+    ("set-max-intset-entries", "512"),
+    ("slave-priority", "0"),
+    ("slave-read-only", "yes"),
+    ("slave-serve-stale-data", "yes"),
+    ("slowlog-log-slower-than", "-1"),
+    ("slowlog-max-len", "0"),
+    ("stream-node-max-bytes", "4096"),
+    ("stream-node-max-entries", "100"),
+    ("zset-max-listpack-entries", "128"),
+    ("zset-max-listpack-value", "64"),
+    ("zset-max-ziplist-entries", "128"),
+    ("zset-max-ziplist-value", "64"),
+];
+
+/// Passwords are not among the settings: `requirepass` and `masterauth` match nothing.
+fn get(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let mut all = cx.host.settings();
+    let replication = cx.host.replication();
+    all.push((
+        "replicaof",
+        format!("{} {}", replication.host, replication.port),
+    ));
+    all.extend(FIXED.iter().map(|&(name, value)| (name, value.to_owned())));
+    all.sort_unstable();
+    let patterns: Vec<Vec<u8>> = args
+        .from(2)
+        .iter()
+        .map(<[u8]>::to_ascii_lowercase)
+        .collect();
+    let globs: Vec<Glob<'_>> = patterns.iter().map(|pattern| Glob::new(pattern)).collect();
+    all.retain(|(name, _)| globs.iter().any(|glob| glob.matches(name.as_bytes())));
+    cx.reply.map(all.len());
+    for (name, value) in all {
+        cx.reply.bulk(name.as_bytes());
+        cx.reply.bulk(value.as_bytes());
+    }
+    Ok(())
+}
+
+fn set(_cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    Err(Error::Text(
+        "ERR CONFIG SET failed: settings are fixed when redtail starts",
+    ))
+}
+
+fn rewrite(_cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    Err(Error::Text(
+        "ERR The server is running without a config file",
+    ))
+}
+
+fn resetstat(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    let counted = cx.host.statistics();
+    for counter in [
+        &counted.connections,
+        &counted.rejected,
+        &counted.commands,
+        &counted.input_bytes,
+        &counted.output_bytes,
+        &counted.reply_limit_closes,
+        &counted.query_limit_closes,
+        &counted.errors,
+    ] {
+        counter.store(0, Ordering::Relaxed);
+    }
+    cx.reply.ok();
+    Ok(())
+}

@@ -1,0 +1,364 @@
+//! INFO.
+//!
+//! Redis's field names, with the figures that exist here; what is not kept (keyspace hits, latencies) is left out rather
+//! than shown as 0. Section `redtail` has what no Redis has. Source: redis 7.0 server.c, `genRedisInfoString`.
+
+use std::fmt::{Display, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::super::Error;
+use super::super::session::{Host, Replication, SessionCx};
+use super::started;
+use crate::dialect::{Dialect, Family};
+use crate::resp::Args;
+use crate::store::Generation;
+
+/// Writes one section's lines.
+type Section = fn(&mut Text, &Facts<'_>);
+
+/// The sections, in Redis's order; the last word says whether plain INFO shows it.
+const SECTIONS: &[(&str, Section, bool)] = &[
+    ("Server", server, true),
+    ("Clients", clients, true),
+    ("Memory", memory, true),
+    ("Persistence", persistence, true),
+    ("Stats", stats, true),
+    ("Replication", replication, true),
+    ("Redtail", redtail, true),
+    ("CPU", cpu, true),
+    ("Modules", |_, _| {}, true),
+    ("Commandstats", |_, _| {}, false),
+    ("Errorstats", errorstats, true),
+    ("Latencystats", |_, _| {}, false),
+    ("Cluster", cluster, true),
+    ("Keyspace", keyspace, true),
+];
+
+/// An id that names no history: there is no second one here.
+const NO_REPLID: &str = "0000000000000000000000000000000000000000";
+
+/// What is looked at once for all sections.
+struct Facts<'a> {
+    host: &'a dyn Host,
+    dialect: Dialect,
+    generation: Option<&'a Generation>,
+    replication: Replication,
+}
+
+/// INFO's text.
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn line(&mut self, name: &str, value: impl Display) {
+        // Writing to a String cannot fail.
+        let _ = write!(self.0, "{name}:{value}\r\n");
+    }
+
+    fn count(&mut self, name: &str, counter: &AtomicU64) {
+        self.line(name, counter.load(Ordering::Relaxed));
+    }
+
+    /// A figure of bytes, for programs and for people.
+    fn bytes(&mut self, name: &str, bytes: u64) {
+        self.line(name, bytes);
+        self.line(&format!("{name}_human"), human(bytes));
+    }
+}
+
+pub(super) fn info(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let facts = Facts {
+        host: cx.host,
+        dialect: cx.reply.dialect(),
+        generation: cx.generation,
+        replication: cx.host.replication(),
+    };
+    let text = text(&facts, args);
+    cx.reply.verbatim("txt", text.0.as_bytes());
+    Ok(())
+}
+
+fn text(facts: &Facts<'_>, args: Args<'_>) -> Text {
+    let mut text = Text::default();
+    for (name, section, is_default) in SECTIONS {
+        if !wanted(args, name, *is_default) {
+            continue;
+        }
+        if !text.0.is_empty() {
+            text.0.push_str("\r\n");
+        }
+        let _ = write!(text.0, "# {name}\r\n");
+        section(&mut text, facts);
+    }
+    text
+}
+
+fn wanted(args: Args<'_>, name: &str, is_default: bool) -> bool {
+    if args.len() == 1 {
+        return is_default;
+    }
+    (1..args.len()).any(|at| {
+        args.is(at, name)
+            || args.is(at, "all")
+            || args.is(at, "everything")
+            || args.is(at, "default") && is_default
+    })
+}
+
+fn server(text: &mut Text, facts: &Facts<'_>) {
+    let dialect = facts.dialect;
+    let (major, minor, patch) = dialect.version;
+    if dialect.family == Family::Valkey {
+        // Valkey goes on calling itself the Redis that it forked from.
+        text.line("redis_version", "7.2.4");
+        text.line("server_name", "valkey");
+        text.line("valkey_version", format_args!("{major}.{minor}.{patch}"));
+    } else {
+        text.line("redis_version", format_args!("{major}.{minor}.{patch}"));
+    }
+    let statistics = facts.host.statistics();
+    let uptime = statistics.started.elapsed().as_secs();
+    let now_us = crate::store::unix_ms().saturating_mul(1000);
+    text.line("redis_mode", "standalone");
+    text.line(
+        "os",
+        format_args!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+    );
+    text.line("arch_bits", usize::BITS);
+    text.line("multiplexing_api", "tokio");
+    text.line("process_id", std::process::id());
+    text.line("run_id", &statistics.run_id);
+    text.count("tcp_port", &statistics.port);
+    text.line("server_time_usec", now_us);
+    text.line("uptime_in_seconds", uptime);
+    text.line("uptime_in_days", uptime / 86_400);
+    text.line("config_file", "");
+}
+
+fn clients(text: &mut Text, facts: &Facts<'_>) {
+    text.line("connected_clients", facts.host.clients().len());
+    text.line("cluster_connections", 0);
+    let settings = facts.host.settings();
+    let most = settings.iter().find(|(name, _)| *name == "maxclients");
+    text.line("maxclients", most.map_or("", |(_, value)| value));
+    text.line("blocked_clients", 0);
+    text.line("tracking_clients", 0);
+    text.line("clients_in_timeout_table", 0);
+}
+
+fn memory(text: &mut Text, facts: &Facts<'_>) {
+    let held: usize = facts.generation.map_or(0, |generation| {
+        generation
+            .spaces
+            .figures()
+            .iter()
+            .map(|db| db.memory_bytes)
+            .sum()
+    });
+    let (rss, peak) = resident();
+    text.bytes("used_memory", held as u64);
+    text.bytes("used_memory_rss", rss);
+    text.bytes("used_memory_rss_peak", peak);
+    text.line("used_memory_dataset", held);
+    text.bytes("maxmemory", 0);
+    text.line("maxmemory_policy", "noeviction");
+    let ratio = if held == 0 {
+        0.0
+    } else {
+        rss as f64 / held as f64
+    };
+    text.line("mem_fragmentation_ratio", format_args!("{ratio:.2}"));
+    text.line("mem_allocator", "mimalloc");
+    text.line("active_defrag_running", 0);
+    text.line("lazyfree_pending_objects", 0);
+}
+
+/// The process's resident bytes, now and at most; 0 where `/proc` does not tell.
+fn resident() -> (u64, u64) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let number = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+        number.unwrap_or(0) * 1024
+    };
+    (kib("VmRSS:"), kib("VmHWM:"))
+}
+
+fn persistence(text: &mut Text, facts: &Facts<'_>) {
+    let first_load = facts.generation.is_none();
+    text.line("loading", u8::from(first_load));
+    text.line(
+        "async_loading",
+        u8::from(!first_load && facts.replication.loading.is_some()),
+    );
+    if let Some([bytes, keys, expected]) = facts.replication.loading {
+        text.line("loading_total_bytes", expected);
+        text.line("loading_loaded_bytes", bytes);
+        text.line("loading_loaded_keys", keys);
+        let percent = if expected == 0 {
+            0.0
+        } else {
+            bytes as f64 * 100.0 / expected as f64
+        };
+        text.line("loading_loaded_perc", format_args!("{percent:.2}"));
+    }
+    text.line("rdb_changes_since_last_save", 0);
+    text.line("rdb_bgsave_in_progress", 0);
+    text.line("rdb_last_save_time", started(facts.host));
+    text.line("rdb_last_bgsave_status", "ok");
+    text.line("aof_enabled", 0);
+    text.line("aof_rewrite_in_progress", 0);
+}
+
+fn stats(text: &mut Text, facts: &Facts<'_>) {
+    let counted = facts.host.statistics();
+    text.count("total_connections_received", &counted.connections);
+    text.count("total_commands_processed", &counted.commands);
+    text.count("total_net_input_bytes", &counted.input_bytes);
+    text.count("total_net_output_bytes", &counted.output_bytes);
+    text.line("total_net_repl_input_bytes", facts.replication.input_bytes);
+    text.count("rejected_connections", &counted.rejected);
+    text.count(
+        "client_query_buffer_limit_disconnections",
+        &counted.query_limit_closes,
+    );
+    text.count(
+        "client_output_buffer_limit_disconnections",
+        &counted.reply_limit_closes,
+    );
+    // These count sub-replicas, of which there are none.
+    for name in ["sync_full", "sync_partial_ok", "sync_partial_err"] {
+        text.line(name, 0);
+    }
+    text.line("evicted_keys", 0);
+    text.line("pubsub_channels", 0);
+    text.line("pubsub_patterns", 0);
+    text.count("total_error_replies", &counted.errors);
+}
+
+fn replication(text: &mut Text, facts: &Facts<'_>) {
+    let replication = &facts.replication;
+    let seconds = |duration: std::time::Duration| duration.as_secs().to_string();
+    let syncing = replication.state == "sync";
+    let up = replication.down_for.is_none();
+    text.line("role", "slave");
+    text.line("master_host", &replication.host);
+    text.line("master_port", replication.port);
+    text.line("master_link_status", if up { "up" } else { "down" });
+    let last_io = replication.last_io.filter(|_| up).map(seconds);
+    text.line(
+        "master_last_io_seconds_ago",
+        last_io.as_deref().unwrap_or("-1"),
+    );
+    text.line("master_sync_in_progress", u8::from(syncing));
+    text.line("slave_read_repl_offset", replication.received_offset);
+    text.line("slave_repl_offset", replication.applied_offset);
+    if let Some([bytes, _, expected]) = replication.loading.filter(|_| syncing) {
+        text.line("master_sync_total_bytes", expected);
+        text.line("master_sync_read_bytes", bytes);
+        text.line("master_sync_left_bytes", expected.saturating_sub(bytes));
+    }
+    if let Some(down_for) = replication.down_for {
+        text.line("master_link_down_since_seconds", seconds(down_for));
+    }
+    text.line("slave_priority", 0);
+    text.line("slave_read_only", 1);
+    text.line("replica_announced", 0);
+    text.line("connected_slaves", 0);
+    text.line("master_failover_state", "no-failover");
+    let replid = Some(replication.replid.as_str()).filter(|id| !id.is_empty());
+    text.line("master_replid", replid.unwrap_or(NO_REPLID));
+    text.line("master_replid2", NO_REPLID);
+    text.line("master_repl_offset", replication.applied_offset);
+    text.line("second_repl_offset", -1);
+    for name in [
+        "repl_backlog_active",
+        "repl_backlog_size",
+        "repl_backlog_first_byte_offset",
+        "repl_backlog_histlen",
+    ] {
+        text.line(name, 0);
+    }
+}
+
+fn redtail(text: &mut Text, facts: &Facts<'_>) {
+    let replication = &facts.replication;
+    let (applied, received) = (replication.applied_offset, replication.received_offset);
+    text.line("redtail_version", env!("CARGO_PKG_VERSION"));
+    text.line("redtail_link_state", replication.state);
+    text.line("redtail_applied_offset", applied);
+    text.line("redtail_received_offset", received);
+    text.line("redtail_lag_bytes", received.saturating_sub(applied));
+    text.line("redtail_applied_commands", replication.applied_commands);
+    text.line("redtail_failed_writes", replication.failed_writes);
+    let taints = facts
+        .generation
+        .map(|generation| generation.spaces.taints());
+    text.line(
+        "redtail_tainted_keys",
+        taints.map_or(0, |taints| taints.count()),
+    );
+    let everything = taints.is_some_and(|taints| taints.everything());
+    text.line("redtail_tainted_everything", u8::from(everything));
+    let [full, partial, refused] = replication.syncs;
+    text.line("redtail_full_syncs", full);
+    text.line("redtail_partial_syncs", partial);
+    text.line("redtail_partial_syncs_refused", refused);
+    let [completed, failed] = replication.loads;
+    text.line("redtail_loads_completed", completed);
+    text.line("redtail_loads_failed", failed);
+    let sentence = |text: &Option<String>| text.as_deref().unwrap_or("").replace(['\r', '\n'], " ");
+    text.line("redtail_last_link_error", sentence(&replication.last_error));
+    text.line("redtail_last_fault", sentence(&replication.last_fault));
+}
+
+fn cpu(text: &mut Text, _facts: &Facts<'_>) {
+    let (user, system) = processor_seconds();
+    text.line("used_cpu_sys", format_args!("{system:.6}"));
+    text.line("used_cpu_user", format_args!("{user:.6}"));
+}
+
+/// Processor time in user and in system mode. Source: proc(5), `/proc/pid/stat`, whose ticks are hundredths of a second.
+fn processor_seconds() -> (f64, f64) {
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The program's name may hold blanks; what follows its closing parenthesis does not.
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let mut ticks = fields
+        .split_whitespace()
+        .skip(11)
+        .map(|field| field.parse::<f64>().unwrap_or(0.0) / TICKS_PER_SECOND);
+    (ticks.next().unwrap_or(0.0), ticks.next().unwrap_or(0.0))
+}
+
+fn errorstats(text: &mut Text, facts: &Facts<'_>) {
+    let errors = facts.host.statistics().errors.load(Ordering::Relaxed);
+    if errors > 0 {
+        text.line("errorstat_ALL", format_args!("count={errors}"));
+    }
+}
+
+fn cluster(text: &mut Text, _facts: &Facts<'_>) {
+    text.line("cluster_enabled", 0);
+}
+
+fn keyspace(text: &mut Text, facts: &Facts<'_>) {
+    let Some(generation) = facts.generation else {
+        return;
+    };
+    for db in generation.spaces.figures() {
+        text.line(
+            &format!("db{}", db.db),
+            format_args!("keys={},expires={},avg_ttl=0", db.keys, db.expires),
+        );
+    }
+}
+
+/// Source: redis 7.0 server.c, `bytesToHuman`.
+fn human(bytes: u64) -> String {
+    const UNITS: &[(u32, char)] = &[(40, 'T'), (30, 'G'), (20, 'M'), (10, 'K')];
+    match UNITS.iter().find(|(shift, _)| bytes >> shift > 0) {
+        Some(&(shift, unit)) => format!("{:.2}{unit}", bytes as f64 / (1u64 << shift) as f64),
+        None => format!("{bytes}B"),
+    }
+}
