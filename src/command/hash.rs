@@ -338,7 +338,10 @@ fn hincrby(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         None => 0,
     };
     let sum = value.checked_add(by).ok_or(Error::Overflow)?;
-    let thresholds = tx.thresholds();
+    let mut thresholds = tx.thresholds();
+    if !thresholds.hash_measures_increments {
+        thresholds.hash_max_listpack_value = usize::MAX;
+    }
     tx.upsert(key, |hash: &mut Hash| {
         hash.set(field, IntText::new().format(sum), &thresholds)
     })?;

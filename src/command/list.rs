@@ -249,7 +249,9 @@ fn lpos(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error>
 }
 
 fn positions(list: &List, word: &[u8], options: &PosOptions) -> Vec<usize> {
-    let skipped = usize::try_from(options.rank.unsigned_abs() - 1).unwrap_or(usize::MAX);
+    // Servers that take `i64::MIN` cannot negate it, and skip nothing then.
+    let rank = options.rank.checked_abs().unwrap_or(1);
+    let skipped = usize::try_from(rank - 1).unwrap_or(usize::MAX);
     let look_at = match usize::try_from(options.look_at) {
         Ok(0) | Err(_) => usize::MAX,
         Ok(count) => count,

@@ -14,6 +14,8 @@ mod keys;
 mod parse;
 mod session;
 mod table;
+#[cfg(test)]
+mod testing;
 mod transaction;
 
 mod client_commands;

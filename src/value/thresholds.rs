@@ -11,6 +11,8 @@ pub struct Thresholds {
     pub hash_max_listpack_value: usize,
     /// Whether the fields that one command sets are counted beforehand as if all were new and different.
     pub hash_counts_arguments: bool,
+    /// Whether HINCRBY looks at lengths: before Redis 7.0 it leaves a long field in a packed hash.
+    pub hash_measures_increments: bool,
     /// `set-max-intset-entries`: members.
     pub set_max_intset_entries: usize,
     /// `set-max-listpack-entries`: members; 0 for servers that have no listpack sets.
@@ -37,6 +39,7 @@ impl Default for Thresholds {
             hash_max_listpack_entries: 512,
             hash_max_listpack_value: 64,
             hash_counts_arguments: true,
+            hash_measures_increments: true,
             set_max_intset_entries: 512,
             set_max_listpack_entries: 128,
             set_max_listpack_value: 64,
