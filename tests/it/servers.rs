@@ -23,7 +23,7 @@ pub const ALL: [&str; 5] = [
 
 /// How long anything may take before the test fails: no test passes or fails by being faster or slower than this on a
 /// working machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running server, killed on drop.
 pub struct Server {
