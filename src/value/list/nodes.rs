@@ -427,3 +427,14 @@ impl DoubleEndedIterator for NodeIter<'_> {
 const ENTRY_OVERHEAD_BYTES: usize = 8;
 /// Header and terminator of a listpack.
 const LISTPACK_FRAME_BYTES: usize = 7;
+
+#[cfg(test)]
+impl Nodes {
+    /// Counts all anew: what the running counts must be.
+    pub(super) fn assert_counts(&self) {
+        assert!(self.nodes.iter().all(|node| elements(node) > 0));
+        assert_eq!(self.len, self.nodes.iter().map(elements).sum::<usize>());
+        let bytes: usize = self.nodes.iter().map(held_bytes).sum();
+        assert_eq!(self.data_bytes, bytes);
+    }
+}

@@ -207,6 +207,7 @@ impl Set {
     fn leave_intset(&mut self, member: &[u8], thresholds: &Thresholds) -> bool {
         if let Form::Intset(intset) = &self.0
             && takes_one_more(intset.len(), member, thresholds)
+            && widest(intset) <= thresholds.set_max_listpack_value
         {
             let mut packed = Listpack::new();
             intset.iter().for_each(|number| packed.push_int(number));
@@ -294,6 +295,16 @@ impl Set {
 const fn takes_one_more(members: usize, member: &[u8], thresholds: &Thresholds) -> bool {
     members < thresholds.set_max_listpack_entries
         && member.len() <= thresholds.set_max_listpack_value
+}
+
+/// Bytes of the longest member's text.
+fn widest(intset: &Intset) -> usize {
+    let (lowest, highest) = (intset.get(0), intset.iter().next_back());
+    let lengths = lowest
+        .into_iter()
+        .chain(highest)
+        .map(|number| Item::Int(number).len());
+    lengths.max().unwrap_or(0)
 }
 
 /// Whether members fit an intset or a listpack.
