@@ -5,6 +5,7 @@
 //! none of these: it is logged and tried again.
 
 pub mod config;
+pub mod demo;
 pub mod log;
 pub mod progress;
 pub mod rdb;
@@ -27,6 +28,8 @@ enum Commands {
     /// Follows a primary and answers clients
     #[command(after_help = EXIT_CODES)]
     Serve(Box<serve::Serve>),
+    /// Follows a small primary inside this process: for a machine with nothing installed
+    Demo(demo::Demo),
     /// Looks at RDB files
     #[command(subcommand)]
     Rdb(Rdb),
@@ -69,6 +72,7 @@ impl Failure {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Commands::Serve(args) => serve::serve(*args),
+        Commands::Demo(args) => demo::demo(args),
         Commands::Rdb(Rdb::Check(args)) => return rdb::check(&args),
     };
     match result {

@@ -39,7 +39,9 @@ pub fn serve(args: Serve) -> Result<(), Failure> {
         settings.log_level.as_deref(),
         settings.log_format.unwrap_or_default(),
     )?;
-    runtime()?.block_on(follow_and_serve(replica, server, stop_on_signal))
+    runtime()?.block_on(follow_and_serve(replica, server, |_, stop| {
+        stop_on_signal(stop)
+    }))
 }
 
 /// The runtime of all sockets.
@@ -53,21 +55,21 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|error| Failure::Runtime(format!("cannot start: {error}")))
 }
 
-/// Follows and serves until `stop` has cancelled the token that it is given.
+/// Follows and serves until the token is cancelled. `beside` gets the replica and that token, and starts what else runs.
 ///
 /// # Errors
 /// [`Failure::Runtime`] when a listener cannot be opened.
 pub async fn follow_and_serve(
     replica: crate::replica::Config,
     server: crate::server::Config,
-    stop: impl FnOnce(CancellationToken) -> Result<(), Failure>,
+    beside: impl FnOnce(&Replica, CancellationToken) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let token = CancellationToken::new();
-    stop(token.clone())?;
     let address = replica.upstream.primary.address.clone();
     let listen: Vec<String> = server.listen.iter().map(ToString::to_string).collect();
     let replica = Replica::start(replica)
         .map_err(|error| Failure::Runtime(format!("cannot start the writer: {error}")))?;
+    beside(&replica, token.clone())?;
     let sources = Sources::of(&replica, address);
     let served = Arc::clone(replica.served());
     let server = Server::new(server, served, move || sources.look());
@@ -86,7 +88,10 @@ pub async fn follow_and_serve(
 }
 
 /// Cancels `stop` at the first SIGTERM or SIGINT.
-fn stop_on_signal(stop: CancellationToken) -> Result<(), Failure> {
+///
+/// # Errors
+/// [`Failure::Runtime`] when the system does not let us.
+pub fn stop_on_signal(stop: CancellationToken) -> Result<(), Failure> {
     let on = |kind| {
         signal(kind)
             .map_err(|error| Failure::Runtime(format!("cannot listen for signals: {error}")))

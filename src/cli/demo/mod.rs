@@ -1,0 +1,205 @@
+//! `redtail demo`: a replica to try out on a machine with nothing installed.
+//!
+//! A small primary inside the process ([`DemoPrimary`]) speaks real PSYNC over loopback; the replica follows and serves it
+//! by the same code as `redtail serve`. Here is only what is special to the demo: that primary, and what is printed.
+
+mod history;
+mod primary;
+mod shop;
+
+use std::fmt;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
+use tokio_util::sync::CancellationToken;
+
+use self::primary::DemoPrimary;
+use super::config::{LogFormat, Settings};
+use super::serve::{follow_and_serve, runtime, stop_on_signal};
+use super::{Failure, log};
+use crate::replica::{Config, Replica};
+use crate::server::Listen;
+use crate::store::Served;
+use crate::upstream::{Progress, Status};
+
+/// Follows a small primary inside this process: for a machine with nothing installed.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Demo {
+    /// Where to listen: address:port or unix:/path; several flags, or several with commas between
+    #[arg(
+        long,
+        env = "REDTAIL_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:6380",
+        value_delimiter = ','
+    )]
+    pub listen: Vec<Listen>,
+    /// End by itself after so many seconds [default: never]
+    #[arg(long, env = "REDTAIL_SECONDS", value_name = "COUNT")]
+    pub seconds: Option<u64>,
+}
+
+/// Runs `redtail demo` until a signal, or until its time is over.
+///
+/// # Errors
+/// [`Failure::Runtime`] when a listener cannot be opened.
+pub fn demo(args: Demo) -> Result<(), Failure> {
+    // The display says all that goes well.
+    log::start(Some("warn"), LogFormat::default())?;
+    runtime()?.block_on(run(args))
+}
+
+async fn run(args: Demo) -> Result<(), Failure> {
+    let shop = CancellationToken::new();
+    let primary = DemoPrimary::start(shop.clone())
+        .await
+        .map_err(|error| Failure::Runtime(format!("cannot start the demo's primary: {error}")))?;
+    let replica = Config::new(&format!("redis://{}", primary.address()))
+        .map_err(|error| Failure::Runtime(error.to_string()))?;
+    let settings = Settings {
+        listen: Some(args.listen.clone()),
+        ..Settings::default()
+    };
+    let beside = |replica: &Replica, stop: CancellationToken| {
+        stop_on_signal(stop.clone())?;
+        let display = Display::new(primary, replica);
+        tokio::spawn(stop.clone().run_until_cancelled_owned(async move {
+            display.show(&args).await;
+            stop.cancel();
+        }));
+        Ok(())
+    };
+    let result = follow_and_serve(replica, settings.server(), beside).await;
+    shop.cancel();
+    result
+}
+
+/// What is printed, and where its figures come from.
+struct Display {
+    primary: DemoPrimary,
+    served: Arc<Served>,
+    progress: Arc<Progress>,
+    link: Arc<Status>,
+}
+
+impl Display {
+    fn new(primary: DemoPrimary, replica: &Replica) -> Self {
+        Self {
+            primary,
+            served: Arc::clone(replica.served()),
+            progress: Arc::clone(replica.progress()),
+            link: Arc::clone(replica.link()),
+        }
+    }
+
+    /// Says what to try once there is something to read, then how the replica moves, once a second, for as long as asked.
+    async fn show(&self, args: &Demo) {
+        while self.served.peek().is_none() {
+            sleep(A_MOMENT).await;
+        }
+        print(&invitation(&args.listen));
+        let mut ticks = interval_at(Instant::now() + SECOND, SECOND);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut seconds_left = args.seconds;
+        while seconds_left != Some(0) {
+            ticks.tick().await;
+            seconds_left = seconds_left.map(|seconds| seconds.saturating_sub(1));
+            let line = self.line();
+            if io::stdout().is_terminal() {
+                print(&format!("\r\x1b[K{line}"));
+            } else {
+                print(&format!("{line}\n"));
+            }
+        }
+    }
+
+    fn line(&self) -> Line {
+        let written = self.primary.offset();
+        let offset = self.progress.applied();
+        let generation = self.served.current();
+        let databases = generation.map(|generation| generation.spaces.figures());
+        Line {
+            state: self.link.snapshot().state.word(),
+            offset,
+            keys: databases
+                .iter()
+                .flatten()
+                .map(|database| database.keys)
+                .sum(),
+            lag_bytes: written.saturating_sub(offset),
+        }
+    }
+}
+
+/// How the replica stands.
+struct Line {
+    state: &'static str,
+    offset: u64,
+    keys: usize,
+    lag_bytes: u64,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}  offset {}  keys {}  lag {} bytes",
+            self.state, self.offset, self.keys, self.lag_bytes
+        )
+    }
+}
+
+fn invitation(listen: &[Listen]) -> String {
+    let addresses: Vec<String> = listen.iter().map(ToString::to_string).collect();
+    let first = addresses.first().map_or("", String::as_str);
+    let cli = match (first.strip_prefix("unix:"), first.rsplit_once(':')) {
+        (Some(path), _) => format!("redis-cli -s {path}"),
+        (None, Some((_, port))) => format!("redis-cli -p {port}"),
+        (None, None) => "redis-cli".to_owned(),
+    };
+    let mut text = format!(
+        "Following a small primary inside this process; reads are answered on {}.\nTry, in another terminal:\n\n",
+        addresses.join(" and ")
+    );
+    for (command, what) in TRIALS {
+        text.push_str(format!("  {cli} {command:<44} {what}").trim_end());
+        text.push('\n');
+    }
+    text.push_str("\nCtrl-C ends it.\n\n");
+    text
+}
+
+/// What cannot be printed is left out: the demo serves on without a terminal.
+fn print(text: &str) {
+    let mut stdout = io::stdout();
+    let _closed = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Between two looks for the end of the first sync.
+const A_MOMENT: Duration = Duration::from_millis(10);
+
+/// Commands to try, and what they show.
+const TRIALS: &[(&str, &str)] = &[
+    ("GET greeting", ""),
+    ("GET counter:visits", "moves"),
+    ("HGETALL user:1", ""),
+    ("ZRANGE leaderboard:week 0 4 REV WITHSCORES", "moves"),
+    ("LRANGE recent:searches 0 9", "moves"),
+    ("XRANGE events:orders - + COUNT 3", ""),
+    (
+        "--scan --pattern 'session:live:*'",
+        "sessions of five seconds",
+    ),
+    ("-n 1 GET clock", "another database"),
+    ("SET a 1", "refused: a replica is read-only"),
+    ("INFO replication", ""),
+];
+
+#[cfg(test)]
+mod tests;
