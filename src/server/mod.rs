@@ -16,3 +16,6 @@ mod shared;
 pub use config::{Config, Listen, ListenError};
 pub use listen::Error;
 pub use shared::Server;
+
+#[cfg(test)]
+mod tests;

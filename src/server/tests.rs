@@ -1,0 +1,502 @@
+//! The server through loopback, by raw bytes.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Config, Server};
+use crate::command::{self, Replication};
+use crate::dialect::Dialect;
+use crate::resp::ArgsBuf;
+use crate::store::{Generation, Keyspaces, Served};
+
+/// How long a reply may take before a test fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server in a runtime of its own, stopped on drop.
+struct Running {
+    server: Arc<Server>,
+    served: Arc<Served>,
+    stop: CancellationToken,
+    runtime: Option<tokio::runtime::Runtime>,
+    port: u16,
+}
+
+impl Running {
+    fn start(config: Config) -> Self {
+        let served = Arc::new(Served::default());
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let stop = CancellationToken::new();
+        let config = Config {
+            listen: vec!["127.0.0.1:0".parse().unwrap()],
+            ..config
+        };
+        let server = Server::new(config, Arc::clone(&served), Replication::default);
+        runtime.spawn(Arc::clone(&server).run(stop.clone()));
+        let port = loop {
+            match server.statistics.port.load(Ordering::Relaxed) {
+                0 => std::thread::sleep(Duration::from_millis(1)),
+                port => break u16::try_from(port).unwrap(),
+            }
+        };
+        Self {
+            server,
+            served,
+            stop,
+            runtime: Some(runtime),
+            port,
+        }
+    }
+
+    /// Serves strings `a` = `1` and `b` = `hello` in database 0 from now on.
+    fn with_data(self) -> Self {
+        self.serve(&[&["SET", "a", "1"], &["SET", "b", "hello"]]);
+        self
+    }
+
+    fn serve(&self, writes: &[&[&str]]) {
+        let spaces = Keyspaces::new(16);
+        for words in writes {
+            let owned = ArgsBuf::new(*words);
+            let row = command::lookup(words[0].as_bytes()).unwrap();
+            let mut slots = smallvec::SmallVec::new();
+            command::slots(row, &spaces, 0, owned.as_args(), &mut slots);
+            let mut tx = spaces.write(0, slots);
+            command::apply(&mut tx, &spaces, row, owned.as_args()).unwrap();
+        }
+        self.served.swap_in(Arc::new(Generation {
+            spaces,
+            dialect: Dialect::default(),
+            functions: Vec::new(),
+            thresholds: Default::default(),
+        }));
+    }
+
+    fn client(&self) -> Client {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Client(stream)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(PATIENCE);
+        }
+    }
+}
+
+struct Client(TcpStream);
+
+impl Client {
+    fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+        self.0.write_all(bytes.as_ref()).unwrap();
+        self
+    }
+
+    /// Sends requests as inline lines and checks the bytes of the replies.
+    fn says(&mut self, requests: &str, replies: &str) -> &mut Self {
+        self.send(requests).expects(replies)
+    }
+
+    fn expects(&mut self, replies: &str) -> &mut Self {
+        let mut bytes = vec![0; replies.len()];
+        self.0.read_exact(&mut bytes).unwrap();
+        assert_eq!(String::from_utf8_lossy(&bytes), replies);
+        self
+    }
+
+    /// Everything until the server closes.
+    fn rest(&mut self) -> String {
+        let mut bytes = Vec::new();
+        // A reset instead of an end is an end, too: the server closes with requests unread.
+        let _ = self.0.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn closes_after(&mut self, requests: &str, replies: &str) {
+        self.send(requests);
+        assert_eq!(self.rest(), replies);
+    }
+}
+
+fn plain() -> Running {
+    Running::start(Config::default()).with_data()
+}
+
+fn with_password() -> Running {
+    Running::start(Config {
+        password: Some("secret".to_owned()),
+        ..Config::default()
+    })
+    .with_data()
+}
+
+#[test]
+fn a_pipeline_is_answered_in_order() {
+    plain().client().says(
+        "GET a\r\nGET nothing\r\n*2\r\n$3\r\nGET\r\n$1\r\nb\r\nPING\r\nECHO \"x y\"\r\n",
+        "$1\r\n1\r\n$-1\r\n$5\r\nhello\r\n+PONG\r\n$3\r\nx y\r\n",
+    );
+}
+
+#[test]
+fn single_bytes_make_a_request() {
+    let running = plain();
+    let mut client = running.client();
+    client.0.set_nodelay(true).unwrap();
+    for byte in b"*2\r\n$3\r\nGET\r\n$1\r\nb\r\n" {
+        client.send([*byte]);
+        std::thread::yield_now();
+    }
+    client.expects("$5\r\nhello\r\n");
+}
+
+#[test]
+fn empty_requests_are_ignored() {
+    plain().client().says("\r\n*0\r\n\r\nPING\r\n", "+PONG\r\n");
+}
+
+#[test]
+fn a_protocol_error_is_answered_and_closes() {
+    let running = plain();
+    for (request, error) in [
+        ("*x\r\n", "invalid multibulk length"),
+        ("*1048577\r\n", "invalid multibulk length"),
+        ("*1\r\nPING\r\n", "expected '$', got 'P'"),
+        ("*1\r\n$-1\r\n", "invalid bulk length"),
+        ("*1\r\n$999999999999\r\n", "invalid bulk length"),
+        ("GET \"a\r\n", "unbalanced quotes in request"),
+    ] {
+        running.client().closes_after(
+            &format!("PING\r\n{request}"),
+            &format!("+PONG\r\n-ERR Protocol error: {error}\r\n"),
+        );
+    }
+}
+
+#[test]
+fn requests_larger_than_the_limit_are_refused() {
+    let running = Running::start(Config {
+        query_bytes_max: 1000,
+        ..Config::default()
+    });
+    let head = "*2\r\n$4\r\nECHO\r\n$5000\r\n".to_owned() + &"x".repeat(2000);
+    running.client().closes_after(
+        &head,
+        "-ERR Protocol error: the request is larger than query-bytes-max\r\n",
+    );
+    assert_eq!(
+        running
+            .server
+            .statistics
+            .query_limit_closes
+            .load(Ordering::Relaxed),
+        1
+    );
+}
+
+#[test]
+fn replies_larger_than_the_limit_are_refused_whole() {
+    let running = Running::start(Config {
+        reply_bytes_max: 1000,
+        ..Config::default()
+    });
+    let long = "x".repeat(2000);
+    running.serve(&[&["SET", "long", &long], &["SET", "a", "1"]]);
+    running.client().closes_after(
+        "GET a\r\nGET long\r\nGET a\r\n",
+        "$1\r\n1\r\n-ERR the reply is larger than reply-bytes-max; closing the connection\r\n",
+    );
+}
+
+#[test]
+fn a_client_too_many_is_told_so() {
+    let running = Running::start(Config {
+        clients_max: 1,
+        ..Config::default()
+    })
+    .with_data();
+    let mut first = running.client();
+    first.says("PING\r\n", "+PONG\r\n");
+    assert_eq!(
+        running.client().rest(),
+        "-ERR max number of clients reached\r\n"
+    );
+    first.says("PING\r\n", "+PONG\r\n");
+}
+
+#[test]
+fn a_reader_that_stalls_is_disconnected() {
+    let running = Running::start(Config {
+        stall_timeout: Duration::from_millis(300),
+        ..Config::default()
+    });
+    let long = "x".repeat(32 << 20);
+    running.serve(&[&["SET", "long", &long]]);
+    let mut client = running.client();
+    client.send("GET long\r\n");
+    while running.server.connections() == 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    while running.server.connections() > 0 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(client.rest().len() < long.len());
+}
+
+#[test]
+fn a_silent_client_is_disconnected_when_asked_for() {
+    let running = Running::start(Config {
+        idle_timeout: Duration::from_millis(100),
+        ..Config::default()
+    });
+    assert_eq!(running.client().rest(), "");
+}
+
+#[test]
+fn before_the_first_sync_reads_are_loading_and_writes_are_readonly() {
+    let running = Running::start(Config::default());
+    let mut client = running.client();
+    client.says(
+        "GET a\r\n",
+        "-LOADING Redis is loading the dataset in memory\r\n",
+    );
+    client.says(
+        "SET a 1\r\n",
+        "-READONLY You can't write against a read only replica.\r\n",
+    );
+    client.says("SELECT 1\r\n", "+OK\r\n");
+    running.serve(&[]);
+    client.says("GET a\r\n", "$-1\r\n");
+}
+
+#[test]
+fn a_password_is_asked_for() {
+    let running = with_password();
+    let mut client = running.client();
+    client.says("GET a\r\n", "-NOAUTH Authentication required.\r\n");
+    client.says("PING\r\n", "-NOAUTH Authentication required.\r\n");
+    client.says(
+        "AUTH wrong\r\n",
+        "-WRONGPASS invalid username-password pair or user is disabled.\r\n",
+    );
+    client.says(
+        "AUTH nobody secret\r\n",
+        "-WRONGPASS invalid username-password pair or user is disabled.\r\n",
+    );
+    client.says("AUTH secret\r\nGET a\r\n", "+OK\r\n$1\r\n1\r\n");
+    client.says(
+        "RESET\r\nGET a\r\n",
+        "+RESET\r\n-NOAUTH Authentication required.\r\n",
+    );
+    client.says("HELLO 3 AUTH default secret\r\n", "%7\r\n");
+}
+
+#[test]
+fn before_authentication_requests_are_small() {
+    let running = with_password();
+    running.client().closes_after(
+        "*11\r\n",
+        "-ERR Protocol error: unauthenticated multibulk length\r\n",
+    );
+    running.client().closes_after(
+        "*2\r\n$4\r\nAUTH\r\n$20000\r\n",
+        "-ERR Protocol error: unauthenticated bulk length\r\n",
+    );
+    let eleven = "*11\r\n$6\r\nEXISTS\r\n".to_owned() + &"$1\r\na\r\n".repeat(10);
+    running
+        .client()
+        .says(&format!("AUTH secret\r\n{eleven}"), "+OK\r\n:10\r\n");
+}
+
+#[test]
+fn hello_switches_the_protocol() {
+    let running = plain();
+    let mut client = running.client();
+    client.says("GET nothing\r\n", "$-1\r\n");
+    client.says(
+        "HELLO 3 SETNAME me\r\n",
+        "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n$5\r\nproto\r\n:3\r\n$2\r\nid\r\n:1\r\n$4\r\nmode\r\n\
+         $10\r\nstandalone\r\n$4\r\nrole\r\n$7\r\nreplica\r\n$7\r\nmodules\r\n*0\r\n",
+    );
+    client.says("GET nothing\r\nCLIENT GETNAME\r\n", "_\r\n$2\r\nme\r\n");
+    client.says("HELLO 4\r\n", "-NOPROTO unsupported protocol version\r\n");
+    client.says(
+        "HELLO x\r\n",
+        "-ERR Protocol version is not an integer or out of range\r\n",
+    );
+    client.says("RESET\r\nGET nothing\r\n", "+RESET\r\n$-1\r\n");
+}
+
+#[test]
+fn databases_are_selected_within_bounds() {
+    plain().client().says(
+        "SELECT 1\r\nGET a\r\nSELECT 16\r\nSELECT x\r\nSELECT 0\r\nGET a\r\n",
+        "+OK\r\n$-1\r\n-ERR DB index is out of range\r\n-ERR value is not an integer or out of range\r\n+OK\r\n$1\r\n1\r\n",
+    );
+}
+
+#[test]
+fn client_reply_holds_replies_back() {
+    plain().client().says(
+        "CLIENT REPLY SKIP\r\nGET a\r\nGET b\r\nCLIENT REPLY OFF\r\nGET a\r\nNONSENSE\r\nCLIENT REPLY SKIP\r\nGET a\r\n\
+         CLIENT REPLY ON\r\nGET a\r\n",
+        "$5\r\nhello\r\n+OK\r\n$1\r\n1\r\n",
+    );
+}
+
+#[test]
+fn quit_answers_and_closes() {
+    plain()
+        .client()
+        .closes_after("GET a\r\nQUIT\r\nGET a\r\n", "$1\r\n1\r\n+OK\r\n");
+}
+
+#[test]
+fn transactions_queue_and_answer_together() {
+    let running = plain();
+    let mut client = running.client();
+    client.says(
+        "MULTI\r\nGET a\r\nSELECT 1\r\nGET a\r\nLPUSH\r\nDISCARD\r\n",
+        "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n-ERR wrong number of arguments for 'lpush' command\r\n+OK\r\n",
+    );
+    client.says(
+        "MULTI\r\nMGET a b\r\nSELECT 1\r\nGET a\r\nSELECT 0\r\nDBSIZE\r\nKEYS a\r\nLLEN a\r\nEXEC\r\n",
+        "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*7\r\n*2\r\n$1\r\n1\r\n$5\r\nhello\r\n\
+         +OK\r\n$-1\r\n+OK\r\n:2\r\n*1\r\n$1\r\na\r\n-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
+    );
+}
+
+#[test]
+fn refused_commands_abort_a_transaction() {
+    let running = plain();
+    let mut client = running.client();
+    client.says(
+        "EXEC\r\nDISCARD\r\n",
+        "-ERR EXEC without MULTI\r\n-ERR DISCARD without MULTI\r\n",
+    );
+    client.says(
+        "MULTI\r\nMULTI\r\nSET a 1\r\nEXEC\r\nGET a\r\n",
+        "+OK\r\n-ERR MULTI calls can not be nested\r\n-READONLY You can't write against a read only replica.\r\n\
+         -EXECABORT Transaction discarded because of previous errors.\r\n$1\r\n1\r\n",
+    );
+}
+
+#[test]
+fn unknown_commands_and_wrong_counts_are_told_apart() {
+    plain().client().says(
+        "NONSENSE x\r\nGET\r\nCLIENT NONSENSE\r\nCLIENT\r\nCLIENT ID x\r\n",
+        "-ERR unknown command 'NONSENSE', with args beginning with: 'x' \r\n\
+         -ERR wrong number of arguments for 'get' command\r\n-ERR unknown subcommand 'NONSENSE'. Try CLIENT HELP.\r\n\
+         -ERR wrong number of arguments for 'client' command\r\n-ERR wrong number of arguments for 'client|id' command\r\n",
+    );
+}
+
+#[test]
+fn clients_are_listed_and_closed_by_number() {
+    let running = plain();
+    let mut first = running.client();
+    first.says("CLIENT ID\r\nCLIENT SETNAME one\r\n", ":1\r\n+OK\r\n");
+    let mut second = running.client();
+    second.says("CLIENT ID\r\nCLIENT SETNAME a\\x20b\r\n", ":2\r\n+OK\r\n");
+    second.says(
+        "CLIENT SETNAME \"a b\"\r\n",
+        "-ERR Client names cannot contain spaces, newlines or special characters.\r\n",
+    );
+    second.says("CLIENT KILL ID 1\r\n", ":1\r\n");
+    assert_eq!(first.rest(), "");
+    second.closes_after("CLIENT KILL ID 2 SKIPME no\r\n", ":1\r\n");
+}
+
+#[test]
+fn stopping_closes_every_connection() {
+    let running = plain();
+    let mut client = running.client();
+    client.says("PING\r\n", "+PONG\r\n");
+    running.stop.cancel();
+    assert_eq!(client.rest(), "");
+    assert!(TcpStream::connect(("127.0.0.1", running.port)).is_err());
+}
+
+#[test]
+fn a_stale_socket_file_is_replaced_and_another_file_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let listen = |path: &std::path::Path| {
+        let config = Config {
+            listen: vec![super::Listen::Unix(path.to_owned())],
+            ..Config::default()
+        };
+        Server::new(config, Arc::new(Served::default()), Replication::default)
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let stop = CancellationToken::new();
+    let task = runtime.spawn(listen(&path).run(stop.clone()));
+    while std::os::unix::net::UnixStream::connect(&path).is_err() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(runtime.block_on(listen(&path).run(stop.clone())).is_err());
+    stop.cancel();
+    runtime.block_on(task).unwrap().unwrap();
+    assert!(!path.exists());
+    std::fs::write(&path, "precious").unwrap();
+    assert!(runtime.block_on(listen(&path).run(stop.clone())).is_err());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+}
+
+#[test]
+fn the_redis_crate_understands_what_the_server_says_of_itself() {
+    let running = plain();
+    let client = redis::Client::open(format!("redis://127.0.0.1:{}", running.port)).unwrap();
+    let mut connection = client.get_connection().unwrap();
+    let info: redis::InfoDict = redis::cmd("INFO").query(&mut connection).unwrap();
+    assert_eq!(info.get::<String>("role").as_deref(), Some("slave"));
+    let rows: Vec<redis::Value> = redis::cmd("COMMAND").query(&mut connection).unwrap();
+    let count: usize = redis::cmd("COMMAND")
+        .arg("COUNT")
+        .query(&mut connection)
+        .unwrap();
+    assert_eq!(rows.len(), count);
+    let list: String = redis::cmd("CLIENT")
+        .arg("LIST")
+        .query(&mut connection)
+        .unwrap();
+    assert!(
+        list.contains("cmd=client|list") && list.ends_with('\n'),
+        "{list}"
+    );
+    let config: std::collections::HashMap<String, String> = redis::cmd("CONFIG")
+        .arg("GET")
+        .arg("databases")
+        .query(&mut connection)
+        .unwrap();
+    assert_eq!(config["databases"], "16");
+    let values: (i64, String) = redis::pipe()
+        .atomic()
+        .get("a")
+        .get("b")
+        .query(&mut connection)
+        .unwrap();
+    assert_eq!(values, (1, "hello".to_owned()));
+}
