@@ -115,4 +115,93 @@ impl Dialect {
     pub const fn has_shortest_doubles(self) -> bool {
         self.since_redis(7, 2)
     }
+
+    /// Whether this is Redis `redis` or later, or Valkey `valkey` or later: major and minor numbers.
+    const fn since(self, redis: (u8, u8), valkey: (u8, u8)) -> bool {
+        let (major, minor, _) = self.version;
+        let (least_major, least_minor) = match self.family {
+            Family::Redis => redis,
+            Family::Valkey => valkey,
+        };
+        major > least_major || (major == least_major && minor >= least_minor)
+    }
+
+    /// Bounds of scores with blanks in front, or in hexadecimal, are refused since Redis 8.0 and Valkey 9.0.
+    #[must_use]
+    pub const fn reads_scores_strictly(self) -> bool {
+        self.since((8, 0), (9, 0))
+    }
+
+    /// A negative LIMIT offset counts from the other end of the range in a large sorted set since Redis 7.4 and Valkey 8.0;
+    /// before, and in a small one, it gives nothing.
+    #[must_use]
+    pub const fn has_negative_offsets(self) -> bool {
+        self.since((7, 4), (8, 0))
+    }
+
+    /// ZRANK takes WITHSCORE since Redis 7.2.
+    #[must_use]
+    pub const fn has_ranks_with_scores(self) -> bool {
+        self.since_redis(7, 2)
+    }
+
+    /// XRANGE takes `(id` since Redis 6.2.
+    #[must_use]
+    pub const fn has_exclusive_ids(self) -> bool {
+        self.since_redis(6, 2)
+    }
+
+    /// XREAD takes `+` for the last entry since Redis 7.4 and Valkey 8.1.
+    #[must_use]
+    pub const fn has_last_entry_id(self) -> bool {
+        self.since((7, 4), (8, 1))
+    }
+
+    /// XREAD's error about unbalanced lists names `+` since Redis 7.4; Valkey's does not.
+    #[must_use]
+    pub const fn names_last_entry_id(self) -> bool {
+        matches!(self.family, Family::Redis) && self.since_redis(7, 4)
+    }
+
+    /// XREAD names itself in its error about unbalanced lists since Redis 7.2.
+    #[must_use]
+    pub const fn names_unbalanced_command(self) -> bool {
+        self.since_redis(7, 2)
+    }
+
+    /// Streams count the entries ever added, and XINFO words its errors in lower case, since Redis 7.0.
+    #[must_use]
+    pub const fn has_stream_counters(self) -> bool {
+        self.since_redis(7, 0)
+    }
+
+    /// Consumers have an active time since Redis 7.2.
+    #[must_use]
+    pub const fn has_active_times(self) -> bool {
+        self.since_redis(7, 2)
+    }
+
+    /// Redis 8.0 works out a group's lag in more cases; Valkey does not.
+    #[must_use]
+    pub const fn has_better_lag(self) -> bool {
+        matches!(self.family, Family::Redis) && self.since_redis(8, 0)
+    }
+
+    /// A group that stands before a deleted entry has no known lag, and none in an empty stream, since Redis 8.0 and Valkey 9.0.
+    #[must_use]
+    pub const fn doubts_lag_before_deleted(self) -> bool {
+        self.since((8, 0), (9, 0))
+    }
+
+    /// ZADD looks at the number of its members beforehand, as if all were new, since Redis 7.2.
+    #[must_use]
+    pub const fn counts_zadd_arguments(self) -> bool {
+        self.since_redis(7, 2)
+    }
+
+    /// ZADD looks at the lengths of all its members beforehand since Valkey 8.1.
+    #[must_use]
+    pub const fn measures_zadd_arguments(self) -> bool {
+        matches!(self.family, Family::Valkey) && self.since((7, 2), (8, 1))
+    }
 }

@@ -40,7 +40,8 @@ pub(super) fn c_double(text: &[u8]) -> Option<f64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-fn is_hexadecimal(text: &[u8]) -> bool {
+/// Whether a number is written in hexadecimal.
+pub(super) fn is_hexadecimal(text: &[u8]) -> bool {
     let digits = text.strip_prefix(b"-").or(text.strip_prefix(b"+"));
     matches!(digits.unwrap_or(text), [b'0', b'x' | b'X', ..])
 }

@@ -18,7 +18,7 @@ pub use hash::Hash;
 pub use list::{End, List};
 pub use set::Set;
 pub use stream::{Consumer, Entry, Group, Keep, Pending, Stream};
-pub use thresholds::Thresholds;
+pub use thresholds::{ScoreText, Thresholds};
 pub use zset::{Change, Walk, Zset};
 
 /// A value that does not fit into its key's own block.

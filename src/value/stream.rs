@@ -384,7 +384,12 @@ fn has_room(node: &Listpack, bytes: usize, thresholds: &Thresholds) -> bool {
     };
     let (live, deleted) = node::counts(node);
     let entries_max = thresholds.stream_node_max_entries as u64;
-    node.byte_len() + bytes < bytes_max && (entries_max == 0 || live + deleted < entries_max)
+    let counted = if thresholds.stream_node_counts_deleted {
+        live + deleted
+    } else {
+        live
+    };
+    node.byte_len() + bytes < bytes_max && (entries_max == 0 || counted < entries_max)
 }
 
 #[cfg(test)]

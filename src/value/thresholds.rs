@@ -23,14 +23,43 @@ pub struct Thresholds {
     pub zset_max_listpack_entries: usize,
     /// `zset-max-listpack-value`: bytes of a member.
     pub zset_max_listpack_value: usize,
-    /// Whether scores of packed sorted sets are written as Redis 7.2 does, or with `%.17g` as servers before.
-    pub zset_shortest_scores: bool,
+    /// Whether ZADD's members are counted beforehand as if all were new and different.
+    pub zset_counts_arguments: bool,
+    /// Whether ZADD's members are measured beforehand, also those that are then not added.
+    pub zset_measures_arguments: bool,
+    /// How the scores of packed sorted sets are written.
+    pub zset_score_text: ScoreText,
     /// `list-max-listpack-size`: elements of a node if positive, −1 to −5 for 4, 8, 16, 32, 64 KiB.
     pub list_max_listpack_size: i32,
     /// `stream-node-max-bytes`.
     pub stream_node_max_bytes: usize,
     /// `stream-node-max-entries`.
     pub stream_node_max_entries: usize,
+    /// Whether deleted entries of a stream's node count, too.
+    pub stream_node_counts_deleted: bool,
+}
+
+/// How a server writes the scores that it packs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScoreText {
+    /// With `%.17g`: before Redis 7.0.
+    Printf,
+    /// Whole numbers as integers, others with `%.17g`: Redis 7.0.
+    WholeOrPrintf,
+    /// Whole numbers as integers, others as the shortest text: since Redis 7.2.
+    Shortest,
+}
+
+impl ScoreText {
+    const fn of(dialect: Dialect) -> Self {
+        if dialect.has_shortest_doubles() {
+            Self::Shortest
+        } else if dialect.has_listpacks() {
+            Self::WholeOrPrintf
+        } else {
+            Self::Printf
+        }
+    }
 }
 
 impl Default for Thresholds {
@@ -45,10 +74,13 @@ impl Default for Thresholds {
             set_max_listpack_value: 64,
             zset_max_listpack_entries: 128,
             zset_max_listpack_value: 64,
-            zset_shortest_scores: true,
+            zset_counts_arguments: true,
+            zset_measures_arguments: false,
+            zset_score_text: ScoreText::Shortest,
             list_max_listpack_size: -2,
             stream_node_max_bytes: 4096,
             stream_node_max_entries: 100,
+            stream_node_counts_deleted: true,
         }
     }
 }
@@ -59,7 +91,10 @@ impl Thresholds {
     #[must_use]
     pub fn of(dialect: Dialect) -> Self {
         let mut thresholds = Self {
-            zset_shortest_scores: dialect.has_shortest_doubles(),
+            zset_score_text: ScoreText::of(dialect),
+            zset_counts_arguments: dialect.counts_zadd_arguments(),
+            zset_measures_arguments: dialect.measures_zadd_arguments(),
+            stream_node_counts_deleted: dialect.has_stream_counters(),
             ..Self::default()
         };
         if !dialect.has_small_listpack_lists_and_sets() {

@@ -89,12 +89,7 @@ impl Zset {
             .sort_unstable_by(|(one, low), (other, high)| ascending((*low, one), (*high, other)));
         let mut listpack = Listpack::new();
         members.iter().for_each(|(member, score)| {
-            packed::push(
-                &mut listpack,
-                member,
-                *score,
-                thresholds.zset_shortest_scores,
-            )
+            packed::push(&mut listpack, member, *score, thresholds.zset_score_text)
         });
         listpack.shrink_to_fit();
         packed::check(&listpack)?;
@@ -164,6 +159,19 @@ impl Zset {
         }
     }
 
+    /// Gets ready for `additions` members of up to `longest` bytes: leaves the packed form if the server would.
+    ///
+    /// Source: redis 7.2 and valkey 8.1 t_zset.c, `zsetTypeCreate`, `zsetTypeMaybeConvert`.
+    pub fn prepare(&mut self, additions: usize, longest: usize, thresholds: &Thresholds) {
+        let too_many =
+            thresholds.zset_counts_arguments && additions > thresholds.zset_max_listpack_entries;
+        let too_long =
+            thresholds.zset_measures_arguments && longest > thresholds.zset_max_listpack_value;
+        if too_many || too_long {
+            self.enlarge();
+        }
+    }
+
     /// Gives a member a score, which is not NaN.
     pub fn insert(&mut self, member: &[u8], score: f64, thresholds: &Thresholds) -> Change {
         debug_assert!(!score.is_nan(), "the caller refuses NaN");
@@ -176,7 +184,7 @@ impl Zset {
         }
         match &mut self.form {
             Form::Packed(packed) => {
-                packed::insert(packed, member, score, thresholds.zset_shortest_scores)
+                packed::insert(packed, member, score, thresholds.zset_score_text)
             }
             Form::Large(table) => table.insert(member, score),
         }

@@ -1,6 +1,7 @@
 //! Stream ids as arguments.
 
 use crate::command::Error;
+use crate::dialect::Dialect;
 use crate::rdb::stream::StreamId;
 
 /// Longer texts are no ids. Source: redis 7.0 t_stream.c, `streamGenericParseIDOrReply`.
@@ -45,9 +46,9 @@ fn open(text: &[u8], missing: u64) -> Result<StreamId, Error> {
     }
 }
 
-/// The start of an interval; `(id` leaves the id itself out.
-pub(super) fn start(text: &[u8]) -> Result<StreamId, Error> {
-    match excluded(text) {
+/// The start of an interval; `(id` leaves the id itself out, since Redis 6.2.
+pub(super) fn start(text: &[u8], dialect: Dialect) -> Result<StreamId, Error> {
+    match excluded(text, dialect) {
         Some(text) => {
             after(strict(text, 0)?).ok_or(Error::Text("ERR invalid start ID for the interval"))
         }
@@ -55,17 +56,18 @@ pub(super) fn start(text: &[u8]) -> Result<StreamId, Error> {
     }
 }
 
-/// The end of an interval; `(id` leaves the id itself out.
-pub(super) fn end(text: &[u8]) -> Result<StreamId, Error> {
-    match excluded(text) {
+/// The end of an interval; `(id` leaves the id itself out, since Redis 6.2.
+pub(super) fn end(text: &[u8], dialect: Dialect) -> Result<StreamId, Error> {
+    match excluded(text, dialect) {
         Some(text) => before(strict(text, u64::MAX)?)
             .ok_or(Error::Text("ERR invalid end ID for the interval")),
         None => open(text, u64::MAX),
     }
 }
 
-fn excluded(text: &[u8]) -> Option<&[u8]> {
-    text.strip_prefix(b"(").filter(|text| !text.is_empty())
+fn excluded(text: &[u8], dialect: Dialect) -> Option<&[u8]> {
+    text.strip_prefix(b"(")
+        .filter(|text| !text.is_empty() && dialect.has_exclusive_ids())
 }
 
 /// The next id.

@@ -3,7 +3,7 @@
 use super::{bulk_id, entries, entry, id, no_group};
 use crate::command::Error;
 use crate::command::parse::integer;
-use crate::dialect::{Dialect, Family};
+use crate::dialect::Dialect;
 use crate::rdb::stream::StreamId;
 use crate::resp::{Args, Reply};
 use crate::store::View;
@@ -16,8 +16,8 @@ pub(super) fn stream(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Resu
     let stream = view
         .collection::<Stream>(args.at(2))?
         .ok_or(Error::NoSuchKey)?;
-    let full = full_count(args)?;
-    let since_7 = reply.dialect().since_redis(7, 0);
+    let full = full_count(args, reply.dialect())?;
+    let since_7 = reply.dialect().has_stream_counters();
     let own = if full.is_some() { 2 } else { 3 };
     reply.map(own + if since_7 { 7 } else { 4 });
     number(reply, "length", stream.len());
@@ -38,11 +38,16 @@ pub(super) fn stream(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Resu
 }
 
 /// FULL's COUNT, `None` without FULL; 0 is no limit.
-fn full_count(args: Args<'_>) -> Result<Option<usize>, Error> {
+fn full_count(args: Args<'_>, dialect: Dialect) -> Result<Option<usize>, Error> {
     let wrong = || {
         let name = String::from_utf8_lossy(args.at(1)).into_owned();
+        let unknown = if dialect.has_stream_counters() {
+            "unknown"
+        } else {
+            "Unknown"
+        };
         Error::Owned(format!(
-            "ERR unknown subcommand or wrong number of arguments for '{name}'. Try XINFO HELP."
+            "ERR {unknown} subcommand or wrong number of arguments for '{name}'. Try XINFO HELP."
         ))
     };
     match args.len() {
@@ -95,7 +100,7 @@ fn whole(reply: &mut Reply, stream: &Stream, count: usize) {
 }
 
 fn whole_group(reply: &mut Reply, stream: &Stream, name: &[u8], group: &Group, most: usize) {
-    let since_7 = reply.dialect().since_redis(7, 0);
+    let since_7 = reply.dialect().has_stream_counters();
     reply.map(if since_7 { 7 } else { 5 });
     reply.bulk(b"name");
     reply.bulk(name);
@@ -125,7 +130,7 @@ fn delivery(reply: &mut Reply, pending: &Pending) {
 }
 
 fn whole_consumer(reply: &mut Reply, group: &Group, name: &[u8], consumer: &Consumer, most: usize) {
-    let since_7_2 = reply.dialect().since_redis(7, 2);
+    let since_7_2 = reply.dialect().has_active_times();
     reply.map(if since_7_2 { 5 } else { 4 });
     reply.bulk(b"name");
     reply.bulk(name);
@@ -166,8 +171,11 @@ fn progress(reply: &mut Reply, stream: &Stream, group: &Group) {
 /// Source: redis 7.2 and 8.0 t_stream.c, `streamReplyWithCGLag`, which differ.
 fn lag(stream: &Stream, group: &Group, dialect: Dialect) -> Option<u64> {
     let (first, deleted) = (stream.first_id(), stream.max_deleted_id);
-    let newer = dialect.family == Family::Redis && dialect.since_redis(8, 0);
-    if stream.entries_added == 0 || (newer && stream.is_empty()) {
+    let (newer, doubts) = (
+        dialect.has_better_lag(),
+        dialect.doubts_lag_before_deleted(),
+    );
+    if stream.entries_added == 0 || (doubts && stream.is_empty()) {
         return Some(0);
     }
     if newer && group.last_id < first && deleted < first {
@@ -175,11 +183,11 @@ fn lag(stream: &Stream, group: &Group, dialect: Dialect) -> Option<u64> {
     }
     let tombstone_behind = !stream.is_empty()
         && deleted != StreamId::MIN
-        && (newer || first <= deleted)
+        && (doubts || first <= deleted)
         && group.last_id <= deleted;
     let read = match group.entries_read {
         Some(read) if !tombstone_behind => Some(read),
-        _ => distance(stream, group.last_id, newer),
+        _ => distance(stream, group.last_id, dialect),
     };
     read.map(|read| stream.entries_added.wrapping_sub(read))
 }
@@ -187,10 +195,10 @@ fn lag(stream: &Stream, group: &Group, dialect: Dialect) -> Option<u64> {
 /// How many entries were ever added up to `id`, when that can be told.
 ///
 /// Source: redis 7.2 and 8.0 t_stream.c, `streamEstimateDistanceFromFirstEverEntry`.
-fn distance(stream: &Stream, id: StreamId, newer: bool) -> Option<u64> {
+fn distance(stream: &Stream, id: StreamId, dialect: Dialect) -> Option<u64> {
     let (first, deleted) = (stream.first_id(), stream.max_deleted_id);
     let (added, length) = (stream.entries_added, stream.len() as u64);
-    if newer && id != StreamId::MIN && id < deleted {
+    if dialect.doubts_lag_before_deleted() && id != StreamId::MIN && id < deleted {
         return None;
     }
     if id == stream.last_id || (length == 0 && id < stream.last_id) {
@@ -210,7 +218,7 @@ pub(super) fn groups(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Resu
     let stream = view
         .collection::<Stream>(args.at(2))?
         .ok_or(Error::NoSuchKey)?;
-    let since_7 = reply.dialect().since_redis(7, 0);
+    let since_7 = reply.dialect().has_stream_counters();
     reply.array(stream.groups().len());
     for (name, group) in stream.groups() {
         reply.map(if since_7 { 6 } else { 4 });
@@ -238,7 +246,7 @@ pub(super) fn consumers(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> R
             [args.at(3), args.at(2)],
         )
     })?;
-    let since_7_2 = reply.dialect().since_redis(7, 2);
+    let since_7_2 = reply.dialect().has_active_times();
     let now_ms = view.now_ms();
     reply.array(group.consumers().len());
     for (name, consumer) in group.consumers() {
@@ -270,7 +278,7 @@ struct Wanted<'a> {
 
 impl<'a> Wanted<'a> {
     /// Source: redis 7.0 t_stream.c, `xpendingCommand`.
-    fn parse(args: Args<'a>) -> Result<Option<Self>, Error> {
+    fn parse(args: Args<'a>, dialect: Dialect) -> Result<Option<Self>, Error> {
         if args.len() == 3 {
             return Ok(None);
         }
@@ -283,15 +291,15 @@ impl<'a> Wanted<'a> {
         Ok(Some(Self {
             min_idle_ms,
             count: usize::try_from(integer(args.at(first + 2))?).unwrap_or(0),
-            start: id::start(args.at(first))?,
-            end: id::end(args.at(first + 1))?,
+            start: id::start(args.at(first), dialect)?,
+            end: id::end(args.at(first + 1), dialect)?,
             consumer: args.get(first + 3),
         }))
     }
 }
 
 pub(super) fn xpending(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
-    let wanted = Wanted::parse(args)?;
+    let wanted = Wanted::parse(args, reply.dialect())?;
     let stream = view.collection::<Stream>(args.at(1))?;
     let group = stream.and_then(|stream| stream.groups().get(args.at(2)));
     let group = group.ok_or_else(|| {

@@ -3,21 +3,28 @@
 use super::{entries, id, streams_at};
 use crate::command::Error;
 use crate::command::parse::integer;
-use crate::dialect::Family;
 use crate::rdb::stream::StreamId;
 use crate::resp::{Args, Reply};
 use crate::store::View;
 use crate::value::Stream;
 
 pub(super) fn xrange(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
-    let (start, end) = (id::start(args.at(2))?, id::end(args.at(3))?);
+    let dialect = reply.dialect();
+    let (start, end) = (
+        id::start(args.at(2), dialect)?,
+        id::end(args.at(3), dialect)?,
+    );
     range(view, args, reply, |stream, reply, count| {
         entries(reply, count, stream.range(start, end));
     })
 }
 
 pub(super) fn xrevrange(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
-    let (start, end) = (id::start(args.at(3))?, id::end(args.at(2))?);
+    let dialect = reply.dialect();
+    let (start, end) = (
+        id::start(args.at(3), dialect)?,
+        id::end(args.at(2), dialect)?,
+    );
     range(view, args, reply, |stream, reply, count| {
         entries(reply, count, stream.range_back(start, end));
     })
@@ -111,15 +118,13 @@ fn unknown_option(args: Args<'_>, index: usize) -> Error {
 
 fn unbalanced(reply: &Reply) -> Error {
     let dialect = reply.dialect();
-    Error::Text(
-        if dialect.family == Family::Redis && dialect.since_redis(7, 4) {
-            "ERR Unbalanced 'xread' list of streams: for each stream key an ID, '+', or '$' must be specified."
-        } else if dialect.since_redis(7, 2) {
-            "ERR Unbalanced 'xread' list of streams: for each stream key an ID or '$' must be specified."
-        } else {
-            "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified."
-        },
-    )
+    Error::Text(if dialect.names_last_entry_id() {
+        "ERR Unbalanced 'xread' list of streams: for each stream key an ID, '+', or '$' must be specified."
+    } else if dialect.names_unbalanced_command() {
+        "ERR Unbalanced 'xread' list of streams: for each stream key an ID or '$' must be specified."
+    } else {
+        "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified."
+    })
 }
 
 /// DIFFERENCE: with BLOCK, and nothing to give at once, Redis waits; this is an error here.
@@ -166,7 +171,8 @@ fn above(text: &[u8], stream: Option<&Stream>, reply: &Reply) -> Result<StreamId
     let dialect = reply.dialect();
     match text {
         b"$" => Ok(last),
-        b"+" if dialect.family == Family::Redis && dialect.since_redis(7, 4) => {
+        b"+" if dialect.has_last_entry_id() => {
+            let last = stream.and_then(Stream::last_live_id).unwrap_or(last);
             Ok(id::before(last).unwrap_or(StreamId::MIN))
         }
         b">" => Err(Error::Text(

@@ -86,7 +86,9 @@ pub(super) fn zadd(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         .map(|index| Ok((float(words.at(index))?, words.at(index + 1))))
         .collect::<Result<_, Error>>()?;
     let thresholds = tx.thresholds();
+    let longest = pairs.iter().map(|(_, member)| member.len()).max();
     tx.upsert(args.at(1), |zset: &mut Zset| {
+        zset.prepare(pairs.len(), longest.unwrap_or(0), &thresholds);
         pairs
             .iter()
             .try_for_each(|(score, member)| add(zset, flags, member, *score, &thresholds))

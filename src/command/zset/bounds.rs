@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::command::Error;
-use crate::command::parse::c_double;
+use crate::command::parse::{c_double, is_hexadecimal};
 use crate::rdb::listpack::IntText;
 use crate::value::Zset;
 
@@ -35,9 +35,9 @@ pub(super) enum Name<'a> {
 }
 
 impl<'a> Bounds<'a> {
-    /// Scores from `min` to `max`.
-    pub(super) fn scores(min: &[u8], max: &[u8]) -> Result<Self, Error> {
-        match (score_bound(min), score_bound(max)) {
+    /// Scores from `min` to `max`. Redis 8.0 is `strict`: it takes no blanks in front and no hexadecimal numbers.
+    pub(super) fn scores(min: &[u8], max: &[u8], strict: bool) -> Result<Self, Error> {
+        match (score_bound(min, strict), score_bound(max, strict)) {
             (Some(min), Some(max)) => Ok(Self::Score { min, max }),
             _ => Err(Error::Text("ERR min or max is not a float")),
         }
@@ -144,16 +144,23 @@ fn count_until<'a>(
         .count()
 }
 
-/// Reads a bound of scores as `strtod` does: blanks in front are skipped, nothing at all is 0.
+/// Reads a bound of scores as `strtod` does: blanks in front are skipped unless `strict`, nothing at all is 0.
 ///
 /// Source: redis 7.0 t_zset.c, `zslParseRange`.
-fn score_bound(text: &[u8]) -> Option<(f64, Edge)> {
+fn score_bound(text: &[u8], strict: bool) -> Option<(f64, Edge)> {
     let (text, edge) = match text {
         [b'(', rest @ ..] => (rest, Edge::Excluded),
         rest => (rest, Edge::Included),
     };
     let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
-    let text = text.trim_ascii_start();
+    let text = if strict {
+        text
+    } else {
+        text.trim_ascii_start()
+    };
+    if strict && is_hexadecimal(text) {
+        return None;
+    }
     let score = if text.is_empty() {
         0.0
     } else {

@@ -288,7 +288,7 @@ fn rank(
 
 /// Whether ZRANK's WITHSCORE is there, which servers know since 7.2.
 fn with_score(args: Args<'_>, reply: &Reply) -> Result<bool, Error> {
-    let words_max = if reply.dialect().since_redis(7, 2) {
+    let words_max = if reply.dialect().has_ranks_with_scores() {
         4
     } else {
         3

@@ -6,6 +6,7 @@ use super::bounds::Bounds;
 use super::bulk_members;
 use crate::command::Error;
 use crate::command::parse::{self, integer};
+use crate::dialect::Dialect;
 use crate::resp::{Args, Reply};
 use crate::store::{NewValue, Tx, View};
 use crate::value::{Collection, Zset};
@@ -16,6 +17,7 @@ struct Kind {
     by: Option<By>,
     reverse: Option<bool>,
     stores: bool,
+    strict: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +115,7 @@ impl<'a> Query<'a> {
         };
         let wanted = match options.by {
             By::Rank => Wanted::Ranks(integer(start)?, integer(end)?),
-            By::Score => Wanted::Bounds(Bounds::scores(min, max)?),
+            By::Score => Wanted::Bounds(Bounds::scores(min, max, kind.strict)?),
             By::Name => Wanted::Bounds(Bounds::names(min, max)?),
         };
         Ok(Self {
@@ -126,19 +128,25 @@ impl<'a> Query<'a> {
     }
 
     /// The ascending ranks that it names, its limits applied.
-    fn ranks(&self, zset: &Zset) -> Range<usize> {
-        match self.wanted {
-            Wanted::Ranks(start, end) => by_rank(zset, start, end, self.reverse),
-            Wanted::Bounds(bounds) => self.limited(bounds.ranks(zset, self.reverse)),
-        }
+    fn ranks(&self, zset: &Zset, dialect: Dialect) -> Range<usize> {
+        let bounds = match self.wanted {
+            Wanted::Ranks(start, end) => return by_rank(zset, start, end, self.reverse),
+            Wanted::Bounds(bounds) => bounds,
+        };
+        let from_other_end = dialect.has_negative_offsets() && zset.as_listpack().is_none();
+        self.limited(bounds.ranks(zset, self.reverse), from_other_end)
     }
 
-    fn limited(&self, ranks: Range<usize>) -> Range<usize> {
-        // A negative offset never comes to its end: nothing is given.
-        let Ok(offset) = usize::try_from(self.offset) else {
-            return 0..0;
+    fn limited(&self, ranks: Range<usize>, from_other_end: bool) -> Range<usize> {
+        let skipped = match usize::try_from(self.offset) {
+            Ok(offset) => offset.min(ranks.len()),
+            Err(_) if !from_other_end => return 0..0,
+            Err(_) => {
+                let from_end = usize::try_from(self.offset.unsigned_abs()).unwrap_or(usize::MAX);
+                // Past the other end there is nothing.
+                ranks.len().checked_sub(from_end).unwrap_or(ranks.len())
+            }
         };
-        let skipped = offset.min(ranks.len());
         let left = ranks.len() - skipped;
         let taken = usize::try_from(self.limit).map_or(left, |limit| limit.min(left));
         if self.reverse {
@@ -166,12 +174,16 @@ fn by_rank(zset: &Zset, start: i64, end: i64, reverse: bool) -> Range<usize> {
 }
 
 fn answer(view: &View<'_>, args: Args<'_>, reply: &mut Reply, kind: Kind) -> Result<(), Error> {
+    let kind = Kind {
+        strict: reply.dialect().reads_scores_strictly(),
+        ..kind
+    };
     let query = Query::parse(args, 2, kind)?;
     let Some(zset) = view.collection::<Zset>(args.at(1))? else {
         reply.array(0);
         return Ok(());
     };
-    let ranks = query.ranks(zset);
+    let ranks = query.ranks(zset, reply.dialect());
     let (count, members) = (ranks.len(), zset.range(ranks));
     if query.reverse {
         bulk_members(reply, count, members.rev(), query.with_scores);
@@ -186,6 +198,7 @@ const fn kind(by: By, reverse: bool) -> Kind {
         by: Some(by),
         reverse: Some(reverse),
         stores: false,
+        strict: false,
     }
 }
 
@@ -226,7 +239,12 @@ pub(super) fn zrevrangebylex(
 }
 
 pub(super) fn zcount(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
-    count(view, args, reply, Bounds::scores(args.at(2), args.at(3))?)
+    let bounds = Bounds::scores(
+        args.at(2),
+        args.at(3),
+        reply.dialect().reads_scores_strictly(),
+    )?;
+    count(view, args, reply, bounds)
 }
 
 pub(super) fn zlexcount(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
@@ -250,7 +268,7 @@ pub(super) fn zremrangebyrank(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Err
 }
 
 pub(super) fn zremrangebyscore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    let bounds = Bounds::scores(args.at(2), args.at(3))?;
+    let bounds = Bounds::scores(args.at(2), args.at(3), false)?;
     remove(tx, args, |zset| bounds.ranks(zset, false))
 }
 
@@ -277,9 +295,13 @@ pub(super) fn zrangestore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> 
         ..Kind::default()
     };
     let query = Query::parse(args, 3, stores)?;
+    if query.offset < 0 {
+        // Servers differ, and which one wrote the stream is not known here.
+        return Err(Error::Text("ERR a negative offset cannot be applied"));
+    }
     let mut result = Vec::new();
     if let Some(zset) = tx.collection::<Zset>(args.at(2))? {
-        let members = zset.range(query.ranks(zset));
+        let members = zset.range(query.ranks(zset, Dialect::default()));
         result.extend(members.map(|(member, score)| (member.to_boxed(), score)));
     }
     store(tx, args.at(1), result)

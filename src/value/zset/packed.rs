@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::{Change, ascending};
 use crate::rdb::listpack::{IntText, Item, Iter, Listpack};
 use crate::resp::double;
-use crate::value::Error;
+use crate::value::{Error, ScoreText};
 
 /// Checks what a listpack's own validation cannot know: pairs, scores, order, no member twice.
 pub(super) fn check(packed: &Listpack) -> Result<(), Error> {
@@ -83,7 +83,7 @@ pub(super) fn find(packed: &Listpack, member: &[u8]) -> Option<(usize, f64)> {
 }
 
 /// Puts a member at its place. Source: redis 7.0 t_zset.c, zzlInsert.
-pub(super) fn insert(packed: &mut Listpack, member: &[u8], score: f64, shortest: bool) -> Change {
+pub(super) fn insert(packed: &mut Listpack, member: &[u8], score: f64, form: ScoreText) -> Change {
     let change = match find(packed, member) {
         None => Change::Added,
         #[expect(
@@ -102,26 +102,28 @@ pub(super) fn insert(packed: &mut Listpack, member: &[u8], score: f64, shortest:
             ascending((*lower, other.text(&mut text)), (score, member)) == Ordering::Less
         })
         .count();
-    let score = score_text(score, shortest);
+    let score = score_text(score, form);
     packed.insert(rank * 2, member);
     packed.insert(rank * 2 + 1, &score);
     change
 }
 
 /// Puts a member last, where it belongs.
-pub(super) fn push(packed: &mut Listpack, member: &[u8], score: f64, shortest: bool) {
+pub(super) fn push(packed: &mut Listpack, member: &[u8], score: f64, form: ScoreText) {
     packed.push(member);
-    packed.push(&score_text(score, shortest));
+    packed.push(&score_text(score, form));
 }
 
-/// A score as it is stored: whole numbers as integers, which loses a zero's sign as in Redis.
+/// A score as it is stored. Where whole numbers become integers, a zero loses its sign.
 ///
-/// DIFFERENCE: servers before Redis 7.0 keep the sign of a minus zero in small sorted sets; ours then shows as `0`.
-/// Source: redis 7.0 t_zset.c, zzlInsertAt.
-fn score_text(score: f64, shortest: bool) -> Vec<u8> {
+/// Source: redis 6.0, 7.0 and 7.2 t_zset.c, `zzlInsertAt`.
+fn score_text(score: f64, form: ScoreText) -> Vec<u8> {
     let mut text = Vec::with_capacity(24);
-    let score = if score == 0.0 { 0.0 } else { score };
-    double::write(&mut text, score, shortest);
+    if form != ScoreText::Printf && score.fract() == 0.0 {
+        double::write(&mut text, score + 0.0, true);
+    } else {
+        double::write(&mut text, score, form == ScoreText::Shortest);
+    }
     text
 }
 
