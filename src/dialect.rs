@@ -64,6 +64,25 @@ impl Dialect {
         })
     }
 
+    /// Whether a string of `text` bytes is `embstr` under a key of `key` bytes: in one block of memory with its object, since
+    /// Valkey 8.1 also with the key and the time to live.
+    ///
+    /// DIFFERENCE: a Valkey that took a key's time to live away goes on counting it until the key is written again.
+    /// Source: redis 7.0 object.c, `OBJ_ENCODING_EMBSTR_SIZE_LIMIT`; valkey 9.1 object.c, `shouldEmbedStringObject`; the
+    /// figures of Valkey 8.1 are what one answers.
+    #[must_use]
+    pub const fn embeds_text(self, key: usize, text: usize, expires: bool) -> bool {
+        let expiry = if expires { 8 } else { 0 };
+        // Lengths and ends beside the bytes of text and key; longer keys have a longer length.
+        let beside = if key < 32 { 7 } else { 9 };
+        match (self.family, self.version) {
+            (Family::Valkey, (9.., 1.., _) | (10.., ..)) => 8 + expiry + key + text + beside <= 128,
+            (Family::Valkey, (9.., ..)) => 8 + expiry + key + text + beside <= 64,
+            (Family::Valkey, (8, 1.., _)) => expiry + key + text <= 41,
+            _ => text <= 44,
+        }
+    }
+
     /// Whether this is `family`'s release `major.minor` or later. Valkey forked from Redis 7.2, so every Valkey counts as Redis 7.2.
     #[must_use]
     pub const fn since_redis(self, major: u8, minor: u8) -> bool {

@@ -43,6 +43,8 @@ pub fn resolve(args: Args<'_>) -> Result<&'static Command, Error> {
 }
 
 /// The error reply for a name that no row has.
+///
+/// DIFFERENCE: servers before Redis 7.0 put other quotes around the words.
 #[must_use]
 pub fn unknown_command(args: Args<'_>) -> Error {
     // Redis formats them as C strings, which end at the first zero byte.

@@ -5,12 +5,10 @@ use super::keys::{Keys, Touch};
 use super::parse::integer;
 use super::table::{Arity, Command, Family, Flags, Scope};
 use super::{Error, restore};
+use crate::dialect::Dialect;
 use crate::resp::{Args, Reply};
 use crate::store::{Cursor, Entry, Tx, Value, View};
 use crate::value::Object;
-
-/// The longest text kept beside its string object in Redis's memory. Source: redis 7.0 object.c, `OBJ_ENCODING_EMBSTR_SIZE_LIMIT`.
-const EMBEDDED_TEXT_BYTES_MAX: usize = 44;
 
 /// Keys beyond which a flushed database is dropped on a thread of its own, so that the stream does not wait for it.
 const DROP_ASIDE_KEYS: usize = 10_000;
@@ -371,7 +369,7 @@ fn object_encoding(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result
     };
     let name = match entry.value() {
         Value::Integer(_) => "int",
-        Value::Text(text) if text.len() <= EMBEDDED_TEXT_BYTES_MAX && !entry.is_raw() => "embstr",
+        Value::Text(text) if is_embedded(dialect, entry, text) => "embstr",
         Value::Text(_) | Value::Object(Object::Text(_)) => "raw",
         Value::Object(Object::List(list)) => list.encoding(dialect),
         Value::Object(Object::Set(set)) => set.encoding(dialect),
@@ -381,6 +379,11 @@ fn object_encoding(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result
     };
     reply.bulk(name.as_bytes());
     Ok(())
+}
+
+fn is_embedded(dialect: Dialect, entry: &Entry, text: &[u8]) -> bool {
+    let expires = entry.expire_at_ms().is_some();
+    !entry.is_raw() && dialect.embeds_text(entry.key().len(), text.len(), expires)
 }
 
 fn object_help(cx: &mut super::SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {

@@ -128,7 +128,8 @@ const PROBES: &[(&str, Same)] = &[
     ("NOSUCHCOMMAND {k} x", Exactly),
 ];
 
-/// Forms that Redis 6.0 does not know yet; `redtail` has them whatever the primary's version.
+/// Forms that Redis 6.0 does not know yet, where `redtail` has them whatever the primary's version; and an error whose
+/// quotes are other ones there.
 const NEWER_THAN_6_0: &[&str] = &[
     "ZRANGE {k} -4 -2 REV WITHSCORES",
     "ZRANGE {k} (1 +inf BYSCORE LIMIT 1 5 WITHSCORES",
@@ -139,6 +140,7 @@ const NEWER_THAN_6_0: &[&str] = &[
     "ZRANGE {k} a b BYLEX",
     "ZRANGE {k} 0 1 LIMIT 0 1",
     "XRANGE {k} 50 (9999999999999 COUNT 3",
+    "NOSUCHCOMMAND {k} x",
 ];
 
 /// Reads that `redtail` may not leave out; the other probes are asked when its COMMAND lists them.
@@ -618,6 +620,34 @@ fn no_write_of_redis_8_0_makes_a_wrong_reply() {
 #[test]
 fn no_write_of_valkey_9_1_makes_a_wrong_reply() {
     follow_every_write("valkey-9.1", 191);
+}
+
+/// A time to live of a field cannot be kept: its hash answers TAINTED, and nothing else suffers.
+#[test]
+fn a_field_with_a_time_to_live_taints_its_hash_alone() {
+    for name in ["redis-8.0", "valkey-9.1"] {
+        let Some(primary) = Server::start(name, &[]) else {
+            return;
+        };
+        primary.command("HSET touched a 1 b 2");
+        primary.command("HSET other a 1 b 2");
+        let redtail = Server::redtail(&primary);
+        primary.command("HPEXPIREAT touched 4102444800000 FIELDS 1 a");
+        primary.command("HSET other c 3");
+        redtail.wait_in_sync(&primary);
+        assert!(
+            redtail
+                .command("HGETALL touched")
+                .0
+                .starts_with(b"-TAINTED "),
+            "{name}"
+        );
+        assert_eq!(
+            redtail.command("HGETALL other"),
+            primary.command("HGETALL other"),
+            "{name}"
+        );
+    }
 }
 
 /// The comparison asks nothing that a replica cannot answer.

@@ -329,12 +329,11 @@ impl Writer {
     /// A write that few applications make, or that few servers know.
     fn rare(&mut self) -> String {
         let (a, b, n) = (self.any_key(), self.any_key(), self.rng.u32(1..200));
-        match self.rng.u32(0..6) {
+        match self.rng.u32(0..5) {
             0 => self.rare_string(),
             1 => self.rare_collection(),
             2 => self.store(),
             3 => self.group(),
-            4 => self.field_expiry(),
             _ => match n % 6 {
                 0 => format!("PUBLISH channel {n}"),
                 1 => format!("SORT {a} ALPHA STORE {b}"),
@@ -407,17 +406,6 @@ impl Writer {
             7 => format!("XGROUP SETID {k} g 5-5"),
             8 => format!("XGROUP DELCONSUMER {k} g c1"),
             _ => format!("XSETID {k} 9999999999999-{n}"),
-        }
-    }
-
-    fn field_expiry(&mut self) -> String {
-        let (k, f) = (self.key("hash"), self.member());
-        match self.rng.u32(0..5) {
-            0 => format!("HEXPIRE {k} 90000 FIELDS 1 {f}"),
-            1 => format!("HPEXPIRE {k} 20 FIELDS 1 {f}"),
-            2 => format!("HSETEX {k} EX 90000 FIELDS 1 {f} v"),
-            3 => format!("HGETDEL {k} FIELDS 1 {f}"),
-            _ => format!("HPERSIST {k} FIELDS 1 {f}"),
         }
     }
 
