@@ -176,6 +176,13 @@ impl Dialect {
         self.since((7, 4), (8, 1))
     }
 
+    /// XREAD's `+` is the last entry that is not deleted in Redis; Valkey takes the last id given, and finds nothing when
+    /// that entry is deleted.
+    #[must_use]
+    pub const fn skips_deleted_last_entry(self) -> bool {
+        matches!(self.family, Family::Redis)
+    }
+
     /// XREAD's error about unbalanced lists names `+` since Redis 7.4; Valkey's does not.
     #[must_use]
     pub const fn names_last_entry_id(self) -> bool {

@@ -24,6 +24,7 @@ mod generic;
 mod hash;
 mod introspection;
 mod list;
+mod misc;
 mod restore;
 mod set;
 mod stream;

@@ -262,6 +262,8 @@ const FAMILIES: &[Family] = &[
     super::hash::FAMILY,
     super::zset::FAMILY,
     super::stream::FAMILY,
+    super::misc::HYPERLOGLOG,
+    super::misc::GEO,
 ];
 
 /// Every command with its group, in table order.

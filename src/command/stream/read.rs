@@ -172,7 +172,10 @@ fn above(text: &[u8], stream: Option<&Stream>, reply: &Reply) -> Result<StreamId
     match text {
         b"$" => Ok(last),
         b"+" if dialect.has_last_entry_id() => {
-            let last = stream.and_then(Stream::last_live_id).unwrap_or(last);
+            let live = stream
+                .filter(|_| dialect.skips_deleted_last_entry())
+                .and_then(Stream::last_live_id);
+            let last = live.unwrap_or(last);
             Ok(id::before(last).unwrap_or(StreamId::MIN))
         }
         b">" => Err(Error::Text(
