@@ -111,6 +111,12 @@ impl Dialect {
         matches!(self.family, Family::Valkey) || self.since_redis(7, 4)
     }
 
+    /// Valkey's HTTL and its like read their arguments before they look at the key, and know only syntax errors.
+    #[must_use]
+    pub const fn checks_fields_before_type(self) -> bool {
+        matches!(self.family, Family::Valkey)
+    }
+
     /// SRANDMEMBER with a count gives an array in RESP3 since Redis 7.0, a set before.
     #[must_use]
     pub const fn has_random_members_as_array(self) -> bool {

@@ -52,6 +52,28 @@ pub(super) const FAMILY: Family = Family {
         Command::new("hrandfield", Arity::at_least(2), Keys::first())
             .read(hrandfield)
             .about("6.2.0", "Gives fields at random."),
+        Command::new("httl", Arity::at_least(5), Keys::first())
+            .read(httl)
+            .flags(Flags::FAST)
+            .about("7.4.0", "Gives the seconds until fields expire."),
+        Command::new("hpttl", Arity::at_least(5), Keys::first())
+            .read(httl)
+            .flags(Flags::FAST)
+            .about("7.4.0", "Gives the milliseconds until fields expire."),
+        Command::new("hexpiretime", Arity::at_least(5), Keys::first())
+            .read(httl)
+            .flags(Flags::FAST)
+            .about(
+                "7.4.0",
+                "Gives the Unix time in seconds at which fields expire.",
+            ),
+        Command::new("hpexpiretime", Arity::at_least(5), Keys::first())
+            .read(httl)
+            .flags(Flags::FAST)
+            .about(
+                "7.4.0",
+                "Gives the Unix time in milliseconds at which fields expire.",
+            ),
         Command::new("hset", Arity::at_least(4), Keys::first())
             .apply(hset)
             .flags(GROW_FAST)
@@ -281,6 +303,47 @@ fn random_pair(
     (!reply.overflowed()).then_some(())
 }
 
+/// Tells of fields whether they exist: none that we keep has an expiry, since a snapshot or command that gives one is refused.
+fn httl(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let (hash, fields) = if reply.dialect().checks_fields_before_type() {
+        let fields = counted_fields(args, 2, 1)?;
+        (view.collection::<Hash>(args.at(1))?, fields)
+    } else {
+        let hash = view.collection::<Hash>(args.at(1))?;
+        (hash, named_fields(args)?)
+    };
+    reply.array(fields.len());
+    for field in fields.iter() {
+        let exists = hash.is_some_and(|hash| hash.get(field).is_some());
+        reply.integer(if exists { NO_EXPIRY } else { NO_FIELD });
+    }
+    Ok(())
+}
+
+const NO_EXPIRY: i64 = -1;
+const NO_FIELD: i64 = -2;
+
+/// The words behind `FIELDS count`, with Redis's own errors.
+fn named_fields(args: Args<'_>) -> Result<Args<'_>, Error> {
+    if !args.is(2, "fields") {
+        return Err(Error::Text(
+            "ERR Mandatory argument FIELDS is missing or not at the right position",
+        ));
+    }
+    let count = integer(args.at(3)).ok().filter(|count| *count > 0);
+    let count = count.ok_or(Error::Text(
+        "ERR Number of fields must be a positive integer",
+    ))?;
+    let fields = args.from(4);
+    if usize::try_from(count) == Ok(fields.len()) {
+        Ok(fields)
+    } else {
+        Err(Error::Text(
+            "ERR The `numfields` parameter must match the number of arguments",
+        ))
+    }
+}
+
 /// The pairs among `words`.
 fn pairs<'a>(words: Args<'a>) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
     let fields = words.iter().step_by(2);
@@ -299,7 +362,7 @@ fn set_pairs(tx: &mut Tx<'_>, key: &[u8], words: Args<'_>) -> Result<(), Error> 
 }
 
 fn hset(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         let name = String::from_utf8_lossy(args.at(0)).to_lowercase();
         return Err(Error::Arity(name));
     }

@@ -124,3 +124,45 @@ fn a_hash_is_unpacked_where_the_upstream_unpacks_it() {
         assert_eq!(bench.read("OBJECT ENCODING h"), "$9 hashtable");
     }
 }
+
+#[test]
+fn fields_have_no_expiry() {
+    let redis = bench();
+    let valkey = Bench::new(Dialect::valkey(9, 1, 0));
+    valkey.apply("HSET h f v\nSET text x");
+    for (line, by_redis, by_valkey) in [
+        ("HTTL h FIELDS 2 f zz", "*2 :-1 :-2", "*2 :-1 :-2"),
+        ("HPEXPIRETIME none FIELDS 1 f", "*1 :-2", "*1 :-2"),
+        (
+            "HPTTL h FIELDS 2 f",
+            "-ERR The `numfields` parameter must match the number of arguments",
+            "-ERR syntax error",
+        ),
+        (
+            "HEXPIRETIME h FIELDS x f",
+            "-ERR Number of fields must be a positive integer",
+            "-ERR value is not an integer or out of range",
+        ),
+        (
+            "HTTL text FIELDS 2 f",
+            "-WRONGTYPE Operation against a key holding the wrong kind of value",
+            "-ERR syntax error",
+        ),
+    ] {
+        assert_eq!(redis.read(line), by_redis, "{line}");
+        assert_eq!(valkey.read(line), by_valkey, "{line}");
+    }
+}
+
+#[test]
+fn an_old_upstream_leaves_a_hash_packed_when_it_counts_up_a_long_field() {
+    let field = "f".repeat(65);
+    for (dialect, encoding) in [
+        (Dialect::redis(6, 0, 16), "$7 ziplist"),
+        (Dialect::redis(7, 0, 15), "$9 hashtable"),
+    ] {
+        let bench = Bench::new(dialect);
+        bench.apply(&format!("HINCRBY h {field} 1"));
+        assert_eq!(bench.read("OBJECT ENCODING h"), encoding);
+    }
+}

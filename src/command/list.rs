@@ -256,16 +256,16 @@ fn positions(list: &List, word: &[u8], options: &PosOptions) -> Vec<usize> {
         Ok(0) | Err(_) => usize::MAX,
         Ok(count) => count,
     };
-    let matches = |item: &Item<'_>| item.eq_bytes(word);
+    let found = |item: Item<'_>, place| item.eq_bytes(word).then_some(place);
     let wanted = options.matches_wanted();
     if options.rank > 0 {
-        let items = list.iter().zip(0..list.len()).take(look_at);
-        let found = items.filter(|(item, _)| matches(item)).map(|found| found.1);
-        found.skip(skipped).take(wanted).collect()
+        let items = list.iter().enumerate().take(look_at);
+        let places = items.filter_map(|(place, item)| found(item, place));
+        places.skip(skipped).take(wanted).collect()
     } else {
         let items = list.iter().rev().zip((0..list.len()).rev()).take(look_at);
-        let found = items.filter(|(item, _)| matches(item)).map(|found| found.1);
-        found.skip(skipped).take(wanted).collect()
+        let places = items.filter_map(|(item, place)| found(item, place));
+        places.skip(skipped).take(wanted).collect()
     }
 }
 

@@ -41,7 +41,7 @@ impl Hash {
     /// # Errors
     /// [`Error::Odd`], and [`Error::Duplicate`] where it must be unpacked.
     pub fn from_listpack(packed: Listpack, thresholds: &Thresholds) -> Result<Self, Error> {
-        if packed.len() % 2 != 0 {
+        if !packed.len().is_multiple_of(2) {
             return Err(Error::Odd);
         }
         let mut hash = Self(Form::Packed(packed));

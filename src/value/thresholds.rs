@@ -91,6 +91,7 @@ impl Thresholds {
     #[must_use]
     pub fn of(dialect: Dialect) -> Self {
         let mut thresholds = Self {
+            hash_measures_increments: dialect.has_listpacks(),
             zset_score_text: ScoreText::of(dialect),
             zset_counts_arguments: dialect.counts_zadd_arguments(),
             zset_measures_arguments: dialect.measures_zadd_arguments(),
