@@ -11,7 +11,7 @@ use super::config::{self, Settings};
 use super::{Failure, log, progress};
 use crate::command::Replication;
 use crate::replica::{Figures, Replica};
-use crate::server::Server;
+use crate::server::{Listeners, Server};
 use crate::store::Served;
 use crate::upstream::{Address, Progress, Status};
 
@@ -64,27 +64,28 @@ pub async fn follow_and_serve(
     server: crate::server::Config,
     beside: impl FnOnce(&Replica, CancellationToken) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    // First of all: a primary must not be asked for a snapshot that nobody could read.
+    let listeners = Listeners::open(&server.listen)
+        .await
+        .map_err(|error| Failure::Runtime(error.to_string()))?;
     let token = CancellationToken::new();
     let address = replica.upstream.primary.address.clone();
-    let listen: Vec<String> = server.listen.iter().map(ToString::to_string).collect();
     let replica = Replica::start(replica)
         .map_err(|error| Failure::Runtime(format!("cannot start the writer: {error}")))?;
     beside(&replica, token.clone())?;
     let sources = Sources::of(&replica, address);
     let served = Arc::clone(replica.served());
     let server = Server::new(server, served, move || sources.look());
-    tracing::info!(listen = %listen.join(","), "serving");
     let display = tokio::spawn(progress::show(
         Arc::clone(replica.figures()),
         token.child_token(),
     ));
-    let result = server.run(token.clone()).await;
-    token.cancel();
+    server.run(listeners, token.clone()).await;
     replica.stop().await;
     // The display has nothing to say about its own end.
     let _ = display.await;
     tracing::info!("stopped");
-    result.map_err(|error| Failure::Runtime(error.to_string()))
+    Ok(())
 }
 
 /// Cancels `stop` at the first SIGTERM or SIGINT.

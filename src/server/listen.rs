@@ -38,66 +38,86 @@ pub enum Error {
     NotSocket(PathBuf),
 }
 
-/// An open listener.
+/// Open listeners. Connections wait in them until [`Server::run`].
+pub struct Listeners(Vec<Bound>);
+
 enum Bound {
     Tcp(TcpListener),
     Unix(UnixListener, PathBuf),
 }
 
-impl Server {
-    /// Opens all listeners, then serves until `stop`: accepts no more, lets every connection finish its batch, and returns
-    /// within a bounded time.
+impl Listeners {
+    /// Opens a listener at each address.
     ///
     /// # Errors
-    /// When an address cannot be listened on; nothing is served then.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
-        let bound = self.bind().await?;
-        self.serve(bound, stop).await;
-        Ok(())
-    }
-
-    async fn bind(&self) -> Result<Vec<Bound>, Error> {
-        let mut bound = Vec::new();
-        for listen in &self.config.listen {
-            bound.push(match listen {
-                Listen::Tcp(address) => {
-                    let listener = TcpListener::bind(address)
-                        .await
-                        .map_err(|error| Error::Bind(listen.clone(), error))?;
-                    if let Ok(local) = listener.local_addr() {
-                        self.note_port(local.port());
-                    }
-                    Bound::Tcp(listener)
-                }
-                Listen::Unix(path) => {
-                    remove_stale(path)?;
-                    let listener = UnixListener::bind(path)
-                        .map_err(|error| Error::Bind(listen.clone(), error))?;
-                    Bound::Unix(listener, path.clone())
-                }
-            });
+    /// When one cannot be listened on; none is open then.
+    pub async fn open(addresses: &[Listen]) -> Result<Self, Error> {
+        let mut open = Self(Vec::new());
+        for listen in addresses {
+            open.0.push(Bound::open(listen).await?);
+            tracing::info!(%listen, "listening");
         }
-        Ok(bound)
+        Ok(open)
     }
 
-    async fn serve(self: Arc<Self>, bound: Vec<Bound>, stop: CancellationToken) {
+    /// The port of the first TCP listener.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.0.iter().find_map(|bound| match bound {
+            Bound::Tcp(listener) => Some(listener.local_addr().ok()?.port()),
+            Bound::Unix(..) => None,
+        })
+    }
+}
+
+impl Bound {
+    async fn open(listen: &Listen) -> Result<Self, Error> {
+        let failed = |error| Error::Bind(listen.clone(), error);
+        match listen {
+            Listen::Tcp(address) => {
+                let listener = TcpListener::bind(address).await.map_err(failed)?;
+                Ok(Self::Tcp(listener))
+            }
+            Listen::Unix(path) => {
+                remove_stale(path)?;
+                let listener = UnixListener::bind(path).map_err(failed)?;
+                Ok(Self::Unix(listener, path.clone()))
+            }
+        }
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        if let Self::Unix(_, path) = self {
+            // It may be gone already; then there is nothing to remove.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+impl Server {
+    /// Serves until `stop`: accepts no more then, lets every connection finish its batch, and returns within a bounded time.
+    pub async fn run(self: Arc<Self>, listeners: Listeners, stop: CancellationToken) {
+        let port = listeners.port().unwrap_or(0);
+        self.statistics
+            .port
+            .store(u64::from(port), Ordering::Relaxed);
         let tasks = TaskTracker::new();
-        let mut listeners = Vec::new();
-        for bound in bound {
+        let mut accepting = Vec::new();
+        for bound in listeners.0 {
             let (server, stop, tasks) = (Arc::clone(&self), stop.clone(), tasks.clone());
-            listeners.push(tokio::spawn(async move {
-                match bound {
+            accepting.push(tokio::spawn(async move {
+                match &bound {
                     Bound::Tcp(listener) => server.accept_tcp(listener, &stop, &tasks).await,
                     Bound::Unix(listener, path) => {
-                        server.accept_unix(listener, &path, &stop, &tasks).await;
-                        // It may be gone already; then there is nothing to remove.
-                        let _ = fs::remove_file(&path);
+                        server.accept_unix(listener, path, &stop, &tasks).await;
                     }
                 }
             }));
         }
         self.sweep_until(&stop).await;
-        for listener in listeners {
+        for listener in accepting {
             // A listener that panicked has ended all the same.
             let _ = listener.await;
         }
@@ -124,7 +144,7 @@ impl Server {
 
     async fn accept_tcp(
         self: &Arc<Self>,
-        listener: TcpListener,
+        listener: &TcpListener,
         stop: &CancellationToken,
         tasks: &TaskTracker,
     ) {
@@ -148,7 +168,7 @@ impl Server {
 
     async fn accept_unix(
         self: &Arc<Self>,
-        listener: UnixListener,
+        listener: &UnixListener,
         path: &Path,
         stop: &CancellationToken,
         tasks: &TaskTracker,

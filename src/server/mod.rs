@@ -14,7 +14,7 @@ mod session;
 mod shared;
 
 pub use config::{Config, Listen, ListenError};
-pub use listen::Error;
+pub use listen::{Error, Listeners};
 pub use shared::Server;
 
 #[cfg(test)]

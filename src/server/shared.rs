@@ -42,17 +42,6 @@ impl Server {
     pub fn connections(&self) -> usize {
         self.clients.len()
     }
-
-    /// Notes the port that INFO shows: the first one.
-    pub(super) fn note_port(&self, port: u16) {
-        // Fails when a port is known already, which then stays.
-        let _ = self.statistics.port.compare_exchange(
-            0,
-            u64::from(port),
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        );
-    }
 }
 
 impl Host for Server {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Config, Server};
+use super::{Config, Error, Listen, Listeners, Server};
 use crate::command::{self, Replication};
 use crate::dialect::Dialect;
 use crate::resp::ArgsBuf;
@@ -41,18 +41,12 @@ impl Running {
             .build()
             .unwrap();
         let stop = CancellationToken::new();
-        let config = Config {
-            listen: vec!["127.0.0.1:0".parse().unwrap()],
-            ..config
-        };
+        let listeners = runtime
+            .block_on(Listeners::open(&["127.0.0.1:0".parse().unwrap()]))
+            .unwrap();
+        let port = listeners.port().unwrap();
         let server = Server::new(config, Arc::clone(&served), Replication::default);
-        runtime.spawn(Arc::clone(&server).run(stop.clone()));
-        let port = loop {
-            match server.statistics.port.load(Ordering::Relaxed) {
-                0 => std::thread::sleep(Duration::from_millis(1)),
-                port => break u16::try_from(port).unwrap(),
-            }
-        };
+        runtime.spawn(Arc::clone(&server).run(listeners, stop.clone()));
         Self {
             server,
             served,
@@ -440,28 +434,19 @@ fn a_stale_socket_file_is_replaced_and_another_file_is_not() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    let listen = |path: &std::path::Path| {
-        let config = Config {
-            listen: vec![super::Listen::Unix(path.to_owned())],
-            ..Config::default()
-        };
-        Server::new(config, Arc::new(Served::default()), Replication::default)
-    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .unwrap();
-    let stop = CancellationToken::new();
-    let task = runtime.spawn(listen(&path).run(stop.clone()));
-    while std::os::unix::net::UnixStream::connect(&path).is_err() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    assert!(runtime.block_on(listen(&path).run(stop.clone())).is_err());
-    stop.cancel();
-    runtime.block_on(task).unwrap().unwrap();
+    let addresses = [Listen::Unix(path.clone())];
+    let open = || runtime.block_on(Listeners::open(&addresses));
+    let listeners = open().unwrap();
+    assert!(matches!(open(), Err(Error::Bind(..))));
+    assert!(std::os::unix::net::UnixStream::connect(&path).is_ok());
+    drop(listeners);
     assert!(!path.exists());
     std::fs::write(&path, "precious").unwrap();
-    assert!(runtime.block_on(listen(&path).run(stop.clone())).is_err());
+    assert!(matches!(open(), Err(Error::NotSocket(_))));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
 }
 

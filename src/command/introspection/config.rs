@@ -9,6 +9,7 @@ use super::super::session::SessionCx;
 use super::super::table::{Arity, Command};
 use super::{ADMIN, HELP, row};
 use crate::resp::Args;
+use crate::value::Thresholds;
 
 /// The subcommands.
 pub(super) const CONFIG: &[Command] = &[
@@ -21,16 +22,10 @@ pub(super) const CONFIG: &[Command] = &[
 ];
 
 /// What Redis calls settings and redtail cannot change: clients ask for some of them to find out how a server behaves.
-/// The packed-size thresholds are those of the values kept here. Source: redis 7.0 config.c.
+/// Source: redis 7.0 config.c.
 const FIXED: &[(&str, &str)] = &[
     ("activerehashing", "yes"),
     ("appendonly", "no"),
-    ("hash-max-listpack-entries", "512"),
-    ("hash-max-listpack-value", "64"),
-    ("hash-max-ziplist-entries", "512"),
-    ("hash-max-ziplist-value", "64"),
-    ("list-max-listpack-size", "-2"),
-    ("list-max-ziplist-size", "-2"),
     ("maxmemory", "0"),
     ("maxmemory-policy", "noeviction"),
     ("notify-keyspace-events", ""),
@@ -38,18 +33,11 @@ const FIXED: &[(&str, &str)] = &[
     ("replica-read-only", "yes"),
     ("replica-serve-stale-data", "yes"),
     ("save", ""),
-    ("set-max-intset-entries", "512"),
     ("slave-priority", "0"),
     ("slave-read-only", "yes"),
     ("slave-serve-stale-data", "yes"),
     ("slowlog-log-slower-than", "-1"),
     ("slowlog-max-len", "0"),
-    ("stream-node-max-bytes", "4096"),
-    ("stream-node-max-entries", "100"),
-    ("zset-max-listpack-entries", "128"),
-    ("zset-max-listpack-value", "64"),
-    ("zset-max-ziplist-entries", "128"),
-    ("zset-max-ziplist-value", "64"),
 ];
 
 /// Passwords are not among the settings: `requirepass` and `masterauth` match nothing.
@@ -61,6 +49,7 @@ fn get(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
         format!("{} {}", replication.host, replication.port),
     ));
     all.extend(FIXED.iter().map(|&(name, value)| (name, value.to_owned())));
+    all.extend(thresholds(cx));
     all.sort_unstable();
     let patterns: Vec<Vec<u8>> = args
         .from(2)
@@ -75,6 +64,57 @@ fn get(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
         cx.reply.bulk(value.as_bytes());
     }
     Ok(())
+}
+
+/// Where small encodings end, under their newer and their older names.
+fn thresholds(cx: &SessionCx<'_>) -> Vec<(&'static str, String)> {
+    let limits = cx
+        .generation
+        .map_or_else(Thresholds::default, |generation| generation.thresholds);
+    let (hash_entries, hash_value) = (
+        limits.hash_max_listpack_entries.to_string(),
+        limits.hash_max_listpack_value.to_string(),
+    );
+    let (zset_entries, zset_value) = (
+        limits.zset_max_listpack_entries.to_string(),
+        limits.zset_max_listpack_value.to_string(),
+    );
+    let list_size = limits.list_max_listpack_size.to_string();
+    let mut all = vec![
+        ("hash-max-listpack-entries", hash_entries.clone()),
+        ("hash-max-listpack-value", hash_value.clone()),
+        ("hash-max-ziplist-entries", hash_entries),
+        ("hash-max-ziplist-value", hash_value),
+        ("list-max-listpack-size", list_size.clone()),
+        ("list-max-ziplist-size", list_size),
+        (
+            "set-max-intset-entries",
+            limits.set_max_intset_entries.to_string(),
+        ),
+        (
+            "stream-node-max-bytes",
+            limits.stream_node_max_bytes.to_string(),
+        ),
+        (
+            "stream-node-max-entries",
+            limits.stream_node_max_entries.to_string(),
+        ),
+        ("zset-max-listpack-entries", zset_entries.clone()),
+        ("zset-max-listpack-value", zset_value.clone()),
+        ("zset-max-ziplist-entries", zset_entries),
+        ("zset-max-ziplist-value", zset_value),
+    ];
+    if limits.set_max_listpack_entries > 0 {
+        all.push((
+            "set-max-listpack-entries",
+            limits.set_max_listpack_entries.to_string(),
+        ));
+        all.push((
+            "set-max-listpack-value",
+            limits.set_max_listpack_value.to_string(),
+        ));
+    }
+    all
 }
 
 fn set(_cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
