@@ -21,4 +21,5 @@ mod random;
 mod rooms;
 mod scripted;
 mod servers;
+mod transfer;
 mod traps;

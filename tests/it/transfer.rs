@@ -1,0 +1,271 @@
+//! Whole replicas against a scripted primary: payloads in every size of write, cut, marked wrongly, damaged, or no payloads
+//! at all; and streams that break off at bad moments. Whatever comes, what is served is whole.
+
+use std::time::{Duration, Instant};
+
+use redtail::replica::{Config, Replica};
+use tokio::runtime::Runtime;
+
+use crate::scripted::{
+    Connection, ID, MARK, Scripted, dump, full_resync, stream, with_length, with_mark,
+};
+use crate::servers::PATIENCE;
+
+/// A replica of a scripted primary.
+struct Follower {
+    // First, so that it stops while its runtime still runs.
+    replica: Replica,
+    _runtime: Runtime,
+}
+
+impl Follower {
+    fn of(primary: &Scripted) -> Self {
+        let mut config = Config::new(&primary.address()).unwrap();
+        config.upstream.timing.retry_first = Duration::from_millis(1);
+        config.upstream.timing.retry_max = Duration::from_millis(2);
+        config.upstream.timing.retry_refused = Duration::from_millis(2);
+        config.upstream.timing.ack = Duration::from_millis(10);
+        let runtime = Runtime::new().unwrap();
+        let guard = runtime.enter();
+        let replica = Replica::start(config).unwrap();
+        drop(guard);
+        Self {
+            replica,
+            _runtime: runtime,
+        }
+    }
+
+    fn get(&self, key: &str) -> Option<String> {
+        let value = self.replica.get(key).ok()?;
+        value.map(|value| String::from_utf8(value).unwrap())
+    }
+
+    fn wait_for(&self, what: &str, condition: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !condition(self) {
+            let status = self.replica.status();
+            assert!(Instant::now() < deadline, "waiting for {what}: {status:?}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn wait_for_value(&self, key: &str, value: &str) {
+        self.wait_for(key, |follower| follower.get(key).as_deref() == Some(value));
+    }
+
+    fn fault(&self) -> String {
+        self.replica.status().last_fault.unwrap_or_default()
+    }
+}
+
+/// A follower that holds `a` = `old`, at offset 100, online.
+fn synced(primary: &Scripted) -> (Follower, Connection) {
+    let follower = Follower::of(primary);
+    let (mut connection, _) = primary.accept_psync();
+    connection.send(full_resync(100));
+    connection.send(with_length(&dump(&[("a", "old")])));
+    connection.wait_for_command("REPLCONF ACK 100");
+    (follower, connection)
+}
+
+/// What a follower that is `synced` does when its next full resync is `payload`: it goes on serving, says why, asks anew.
+fn refuses(payload: &[u8], why: &str) {
+    let primary = Scripted::start();
+    let (follower, connection) = synced(&primary);
+    drop(connection);
+    let (mut connection, psync) = primary.accept_psync();
+    assert_eq!(psync, format!("PSYNC {ID} 101"));
+    connection.send(full_resync(500));
+    connection.send(payload);
+    drop(connection);
+    let (mut connection, _) = primary.accept_psync();
+    assert_eq!(follower.get("a").as_deref(), Some("old"));
+    assert!(follower.fault().contains(why), "{}", follower.fault());
+    assert_eq!(follower.replica.status().applied_offset, 100);
+    connection.send(full_resync(600));
+    connection.send(with_mark(&dump(&[("a", "new")])));
+    follower.wait_for_value("a", "new");
+}
+
+#[test]
+fn loads_and_follows_whatever_the_sizes_of_writes() {
+    let commands = stream(&["SELECT 0", "SET b 2", "PING"]);
+    let rdb = dump(&[("a", "1")]);
+    for (header, bytewise) in [
+        (with_length as fn(&[u8]) -> Vec<u8>, true),
+        (with_mark, true),
+    ]
+    .into_iter()
+    .chain([(with_length as _, false), (with_mark as _, false)])
+    {
+        let primary = Scripted::start();
+        let follower = Follower::of(&primary);
+        let (mut connection, _) = primary.accept_psync();
+        let whole = [
+            full_resync(7).as_bytes(),
+            b"\n\n\n",
+            &header(&rdb),
+            &commands,
+        ]
+        .concat();
+        if bytewise {
+            connection.send_bytewise(&whole);
+        } else {
+            connection.send(&whole);
+        }
+        let offset = 7 + commands.len();
+        connection.wait_for_command(&format!("REPLCONF ACK {offset}"));
+        assert_eq!(follower.get("a").as_deref(), Some("1"));
+        assert_eq!(follower.get("b").as_deref(), Some("2"));
+    }
+}
+
+#[test]
+fn newlines_before_the_payload_are_not_the_end_of_the_sync() {
+    let primary = Scripted::start();
+    let follower = Follower::of(&primary);
+    let (mut connection, _) = primary.accept_psync();
+    connection.send(format!("\n\n{}\n", full_resync(7)));
+    for _ in 0..5 {
+        connection.send("\n");
+        assert_eq!(connection.line(), "", "an early acknowledgement");
+    }
+    assert!(follower.replica.get("a").is_err(), "still loading");
+    connection.send(with_length(&dump(&[("a", "1")])));
+    follower.wait_for_value("a", "1");
+}
+
+#[test]
+fn a_mark_inside_a_value_is_not_the_end() {
+    let primary = Scripted::start();
+    let follower = Follower::of(&primary);
+    let (mut connection, _) = primary.accept_psync();
+    connection.send(full_resync(7));
+    connection.send(with_mark(&dump(&[("a", MARK), ("b", "2")])));
+    follower.wait_for_value("b", "2");
+    assert_eq!(follower.get("a").as_deref(), Some(MARK));
+}
+
+#[test]
+fn a_payload_that_is_cut_changes_nothing() {
+    let whole = with_mark(&dump(&[("a", "new")]));
+    for cut in [3, 30, 60, whole.len() - 45, whole.len() - 1] {
+        refuses(&whole[..cut], "snapshot");
+    }
+}
+
+#[test]
+fn a_wrong_end_mark_changes_nothing() {
+    let mut payload = with_mark(&dump(&[("a", "new")]));
+    *payload.last_mut().unwrap() ^= 1;
+    refuses(&payload, "end mark");
+}
+
+#[test]
+fn a_wrong_checksum_changes_nothing() {
+    let mut rdb = dump(&[("a", "new")]);
+    *rdb.last_mut().unwrap() = 1;
+    refuses(&with_length(&rdb), "checksum");
+}
+
+#[test]
+fn a_wrong_length_changes_nothing() {
+    let rdb = dump(&[("a", "new")]);
+    let longer = [format!("${}\r\n", rdb.len() + 1).as_bytes(), &rdb, b"x"].concat();
+    refuses(&longer, "announced");
+}
+
+#[test]
+fn garbage_in_place_of_a_payload_changes_nothing() {
+    refuses(b"HTTP/1.1 400 Bad Request\r\n", "HTTP/1.1 400");
+    refuses(b"$-7\r\n", "$-7");
+    refuses(b"-ERR BGSAVE failed\r\n", "BGSAVE failed");
+}
+
+#[test]
+fn garbage_in_the_stream_ends_in_a_full_resync_while_the_old_data_is_served() {
+    let primary = Scripted::start();
+    let (follower, mut connection) = synced(&primary);
+    connection.send("rubbish\r\n");
+    connection.wait_for_close();
+    let (mut connection, psync) = primary.accept_psync();
+    assert_eq!(psync, "PSYNC ? -1");
+    assert_eq!(follower.get("a").as_deref(), Some("old"));
+    connection.send(full_resync(0));
+    connection.send(with_length(&dump(&[("a", "new")])));
+    follower.wait_for_value("a", "new");
+}
+
+#[test]
+fn a_stream_cut_anywhere_resumes_with_nothing_lost_or_doubled() {
+    let commands = stream(&[
+        "SELECT 3",
+        "MULTI",
+        "INCR n",
+        "APPEND s x",
+        "EXEC",
+        "INCR n",
+    ]);
+    let primary = Scripted::start();
+    let (follower, mut connection) = synced(&primary);
+    let mut sent = 0;
+    // Cut ever later, so that every byte is the last one once.
+    for cut in 0..=commands.len() {
+        connection.send(&commands[sent..cut]);
+        drop(connection);
+        let (next, psync) = primary.accept_psync();
+        connection = next;
+        let asked = psync.strip_prefix(&format!("PSYNC {ID} ")).unwrap();
+        sent = asked.parse::<usize>().unwrap() - 101;
+        assert!(sent <= cut, "asks for what it has not been sent");
+        connection.send("+CONTINUE\r\n");
+    }
+    let end = 100 + commands.len() as u64;
+    follower.wait_for("the end", |follower| {
+        follower.replica.status().applied_offset == end
+    });
+    let third = follower.replica.database(3);
+    assert_eq!(third.get("n"), Ok(Some(b"2".to_vec())));
+    assert_eq!(third.get("s"), Ok(Some(b"x".to_vec())));
+    assert_eq!(follower.get("n"), None);
+}
+
+#[test]
+fn a_transaction_that_breaks_off_is_not_visible() {
+    let primary = Scripted::start();
+    let (follower, mut connection) = synced(&primary);
+    connection.send(stream(&[
+        "SELECT 0",
+        "SET b 1",
+        "MULTI",
+        "SET a half",
+        "PING",
+    ]));
+    follower.wait_for_value("b", "1");
+    let at = follower.replica.status().applied_offset;
+    drop(connection);
+    let (_connection, psync) = primary.accept_psync();
+    assert_eq!(psync, format!("PSYNC {ID} {}", at + 1));
+    assert_eq!(follower.get("a").as_deref(), Some("old"));
+}
+
+#[test]
+fn getack_is_answered() {
+    let primary = Scripted::start();
+    let (_follower, mut connection) = synced(&primary);
+    let getack = stream(&["REPLCONF GETACK *"]);
+    connection.send(&getack);
+    connection.wait_for_command(&format!("REPLCONF ACK {}", 100 + getack.len()));
+}
+
+#[test]
+fn a_full_resync_empties_what_the_new_snapshot_lacks() {
+    let primary = Scripted::start();
+    let (follower, connection) = synced(&primary);
+    drop(connection);
+    let (mut connection, _) = primary.accept_psync();
+    connection.send(full_resync(3));
+    connection.send(with_length(&dump(&[("b", "2")])));
+    follower.wait_for_value("b", "2");
+    assert_eq!(follower.get("a"), None);
+}
