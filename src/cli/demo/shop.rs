@@ -48,8 +48,11 @@ impl Shop {
     }
 
     fn expire(&mut self, now_ms: i64, stream: &mut Vec<u8>) {
-        while let Some((_, key)) = self.sessions.pop_front_if(|(end_ms, _)| *end_ms <= now_ms) {
-            write_command(stream, &["DEL", &key]);
+        let over = |(end_ms, _): &(i64, String)| *end_ms <= now_ms;
+        while self.sessions.front().is_some_and(over) {
+            if let Some((_, key)) = self.sessions.pop_front() {
+                write_command(stream, &["DEL", &key]);
+            }
         }
     }
 
