@@ -16,7 +16,7 @@ pub struct Writer {
 impl Writer {
     pub fn new(seed: u64) -> Self {
         Self {
-            rng: fastrand::Rng::with_seed(seed),
+            rng: fastrand::Rng::with_seed(seed + variation()),
             database: 0,
             everything: false,
         }
@@ -445,6 +445,14 @@ impl Writer {
             _ => format!("SET {} {}", self.key("str"), "long-".repeat(2000)),
         }
     }
+}
+
+/// REDTAIL_TESTS_SEED makes other data, for longer searches.
+fn variation() -> u64 {
+    std::env::var("REDTAIL_TESTS_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or(0)
 }
 
 /// `~N` stands for a value that is no text, and `#!lua~` for what has a space in it.

@@ -114,12 +114,15 @@ pub(super) fn push(packed: &mut Listpack, member: &[u8], score: f64, form: Score
     packed.push(&score_text(score, form));
 }
 
+/// Whole scores up to this are stored as integers. Source: redis 7.0 util.c, `double2ll`: half of what an i64 holds.
+const WHOLE_SCORE_MAX: f64 = 4_611_686_018_427_387_904.0;
+
 /// A score as it is stored. Where whole numbers become integers, a zero loses its sign.
 ///
 /// Source: redis 6.0, 7.0 and 7.2 t_zset.c, `zzlInsertAt`.
 fn score_text(score: f64, form: ScoreText) -> Vec<u8> {
     let mut text = Vec::with_capacity(24);
-    if form != ScoreText::Printf && score.fract() == 0.0 {
+    if form != ScoreText::Printf && score.fract() == 0.0 && score.abs() <= WHOLE_SCORE_MAX {
         double::write(&mut text, score + 0.0, true);
     } else {
         double::write(&mut text, score, form == ScoreText::Shortest);
