@@ -134,3 +134,24 @@ fn a_random_removal_taints() {
     bench.try_apply("SPOP s").unwrap_err();
     assert!(bench.read("SCARD s").starts_with("-TAINTED"));
 }
+
+#[test]
+fn memory_returns_to_where_it_was_when_collections_go() {
+    let bench = Bench::new(Dialect::redis(8, 0, 0));
+    let memory = || bench.spaces.db(0).unwrap().memory_bytes();
+    bench.apply("SADD s a\nRPUSH l a\nHSET h f v\nDEL s l h");
+    let before = memory();
+    for number in 0..700 {
+        let word = "w".repeat(number % 90 + 1);
+        bench.apply(&format!(
+            "SADD s {word}{number}\nRPUSH l {word}\nLPUSH l {number}"
+        ));
+        bench.apply(&format!("HSET h {number} {word}\nHSET h {word} {number}"));
+        bench.apply(&format!(
+            "LINSERT l BEFORE {word} x\nLREM l 1 {number}\nSREM s {word}0"
+        ));
+    }
+    assert!(memory() > before + 100_000);
+    bench.apply("DEL s l h");
+    assert_eq!(memory(), before);
+}
