@@ -49,12 +49,16 @@ fn write_shortest(out: &mut Vec<u8>, magnitude: f64, negative: bool) {
     let len = i32::try_from(digits.len()).unwrap_or(0);
     let exponent = decimal.exponent + len - 1;
     let size = exponent.abs();
-    if decimal.exponent >= 0 && size < len + 7 {
-        plain(out, digits, exponent);
-    } else if decimal.exponent < 0 && (decimal.exponent > -7 || size < 4) {
+    // Source: redis 7.2 fpconv_dtoa.c, emit_digits.
+    let is_plain = if decimal.exponent >= 0 {
+        size < len + 7
+    } else {
+        decimal.exponent > -7 || size < 4
+    };
+    if is_plain {
         plain(out, digits, exponent);
     } else {
-        // Source: redis 7.2 fpconv_dtoa.c, emit_digits: room for 18 characters of digits and sign.
+        // There is room for 18 characters of digits and sign.
         let most = grisu::DIGITS_MAX - usize::from(negative);
         scientific(out, digits.get(..most).unwrap_or(digits), exponent, 1);
     }

@@ -73,7 +73,7 @@ pub(super) fn xadd(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let trim = Trim::parse(args, true)?;
     let id = id::strict(args.at(trim.next), 0)?;
     let words = args.from(trim.next + 1);
-    if words.is_empty() || words.len() % 2 != 0 {
+    if words.is_empty() || !words.len().is_multiple_of(2) {
         return Err(Error::Arity("xadd".to_owned()));
     }
     let pairs: Vec<(&[u8], &[u8])> = (0..words.len())

@@ -86,7 +86,7 @@ impl Options {
             index += 2;
         }
         let words = args.len() - options.first;
-        if words % 2 != 0 {
+        if !words.is_multiple_of(2) {
             return Err(unbalanced(reply));
         }
         options.streams = words / 2;

@@ -77,7 +77,7 @@ impl Flags {
 pub(super) fn zadd(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let (flags, first) = Flags::parse(args);
     let words = args.from(first);
-    if words.is_empty() || words.len() % 2 != 0 {
+    if words.is_empty() || !words.len().is_multiple_of(2) {
         return Err(Error::Syntax);
     }
     flags.check(words.len() / 2)?;

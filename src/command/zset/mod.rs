@@ -213,6 +213,10 @@ fn bulk_members<'a>(
         count
     });
     for (member, score) in members {
+        // ZRANDMEMBER can ask for members without end.
+        if reply.overflowed() {
+            return;
+        }
         if pairs {
             reply.array(2);
         }
@@ -400,3 +404,6 @@ fn sample(reply: &mut Reply, zset: &Zset, wanted: usize, with_scores: bool) {
     });
     bulk_members(reply, wanted, members, with_scores);
 }
+
+#[cfg(test)]
+mod tests;

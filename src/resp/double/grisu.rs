@@ -138,7 +138,7 @@ pub(super) fn decimal(value: f64) -> Decimal {
 fn power_for(exponent: i32) -> (Binary, i32) {
     let mut index = first_guess(exponent);
     // Two powers may do, and the first that the walk meets is the one that servers take.
-    while let Some(&(significand, power)) = POWERS.get(index) {
+    while let Some(&(_, power)) = POWERS.get(index) {
         let scaled = exponent + power + 64;
         if scaled < *SCALED_EXPONENTS.start() {
             index += 1;

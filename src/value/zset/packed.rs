@@ -9,7 +9,7 @@ use crate::value::{Error, ScoreText};
 
 /// Checks what a listpack's own validation cannot know: pairs, scores, order, no member twice.
 pub(super) fn check(packed: &Listpack) -> Result<(), Error> {
-    if packed.len() % 2 != 0 {
+    if !packed.len().is_multiple_of(2) {
         return Err(Error::Odd);
     }
     let mut hashes = Vec::with_capacity(packed.byte_len().min(4096) / 8);
