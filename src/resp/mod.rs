@@ -10,6 +10,8 @@ pub mod double;
 mod number;
 mod reply;
 mod request;
+#[cfg(test)]
+mod request_tests;
 
 pub use args::{Args, ArgsBuf, Span};
 pub use number::parse_integer;

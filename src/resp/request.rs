@@ -220,9 +220,13 @@ fn slow_number_line(
 /// Splits an inline request as Redis does: blanks separate words, `"…"` with escapes, `'…'`.
 /// Gives `None` when quotes do not close. Source: redis 7.0 sds.c, `sdssplitargs`.
 fn split_words(line: &[u8], out: &mut Vec<u8>, spans: &mut Vec<Span>) -> Option<()> {
-    let mut rest = line;
+    // As a C string, the line ends at its first zero byte.
+    let end = memchr::memchr(0, line).unwrap_or(line.len());
+    let mut rest = line.get(..end).unwrap_or_default();
     loop {
-        rest = rest.trim_ascii_start();
+        while let Some((_, tail)) = rest.split_first().filter(|(byte, _)| is_blank(**byte)) {
+            rest = tail;
+        }
         if rest.is_empty() {
             return Some(());
         }
@@ -235,18 +239,17 @@ fn split_words(line: &[u8], out: &mut Vec<u8>, spans: &mut Vec<Span>) -> Option<
     }
 }
 
+/// What C's `isspace` takes.
+const fn is_blank(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || byte == 0x0b
+}
+
 fn split_word<'a>(mut rest: &'a [u8], out: &mut Vec<u8>) -> Option<&'a [u8]> {
     while let Some((&byte, tail)) = rest.split_first() {
         match byte {
-            byte if byte.is_ascii_whitespace() || byte == 0x0b || byte == 0 => break,
-            b'"' => {
-                rest = double_quoted(tail, out)?;
-                return ends_word(rest);
-            }
-            b'\'' => {
-                rest = single_quoted(tail, out)?;
-                return ends_word(rest);
-            }
+            byte if is_blank(byte) => break,
+            b'"' => return double_quoted(tail, out).and_then(ends_word),
+            b'\'' => return single_quoted(tail, out).and_then(ends_word),
             byte => {
                 out.push(byte);
                 rest = tail;
