@@ -202,3 +202,92 @@ pub fn host_and_port(address: &Address) -> (String, u16) {
 }
 
 const DEFAULT_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 6380);
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        settings: Settings,
+    }
+
+    fn flags(words: &[&str]) -> Settings {
+        let words = std::iter::once("redtail").chain(words.iter().copied());
+        Flags::try_parse_from(words).unwrap().settings
+    }
+
+    fn in_file(text: &str) -> Result<Settings, Failure> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        super::file(file.path())
+    }
+
+    fn refusal(text: &str) -> String {
+        in_file(text).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let file =
+            in_file("maxclients = 5\ndatabases = 3\nlisten = [\"127.0.0.1:1\", \"unix:/x\"]\n");
+        let settings = flags(&["--maxclients", "7"]).or(file.unwrap());
+        let server = settings.server();
+        assert_eq!((server.clients_max, server.databases), (7, 3));
+        assert_eq!(server.query_words_max, 1 << 20);
+        let listen: Vec<String> = server.listen.iter().map(ToString::to_string).collect();
+        assert_eq!(listen, ["127.0.0.1:1", "unix:/x"]);
+    }
+
+    #[test]
+    fn listeners_may_be_repeated_or_joined_with_commas() {
+        for words in [
+            &["--listen", "127.0.0.1:1", "--listen", "[::1]:2"][..],
+            &["--listen", "127.0.0.1:1,[::1]:2"],
+        ] {
+            assert_eq!(flags(words).server().listen.len(), 2);
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name_and_line() {
+        let refusal = refusal("databases = 1\nprimry = \"redis://:secret@h\"\n");
+        assert!(
+            refusal.contains("line 2") && refusal.contains("`primry`"),
+            "{refusal}"
+        );
+        assert!(!refusal.contains("secret"), "{refusal}");
+    }
+
+    #[test]
+    fn nothing_that_is_said_about_a_wrong_value_repeats_it() {
+        for text in [
+            "databases = \"secret\"\n",
+            "primary = \"redis://:secret@h\n",
+            "primary-password = secret\n",
+            "requirepass = [\"secret\"]\n",
+        ] {
+            assert!(!refusal(text).contains("secret"), "{}", refusal(text));
+        }
+        let settings = flags(&["--primary", "nonsense://u:secret@h"]);
+        assert!(
+            !settings
+                .primary()
+                .err()
+                .unwrap()
+                .to_string()
+                .contains("secret")
+        );
+    }
+
+    #[test]
+    fn a_password_given_apart_replaces_the_one_in_the_address() {
+        let settings = flags(&["--primary", "redis://a:b@h", "--primary-password", "c"]);
+        let primary = settings.primary().unwrap();
+        assert_eq!(primary.user.as_deref(), Some("a"));
+        assert_eq!(primary.password, Some(Secret::new("c")));
+    }
+}

@@ -69,11 +69,13 @@ impl Display {
 
     fn report(&self, load: &LoadFigures) {
         let (keys, bytes) = (load.keys.load(Relaxed), load.bytes.load(Relaxed));
-        let took = self
-            .started
-            .map(|started| started.elapsed())
-            .unwrap_or_default();
-        tracing::info!(keys, bytes, ?took, "loaded; serving it");
+        match self.started {
+            Some(started) => {
+                tracing::info!(keys, bytes, took = ?started.elapsed(), "loaded; serving it");
+            }
+            // It was over before it was seen.
+            None => tracing::info!(keys, bytes, "loaded; serving it"),
+        }
     }
 
     fn end(&mut self) {
@@ -85,7 +87,7 @@ impl Display {
 }
 
 fn draw(load: &LoadFigures) {
-    let bar = BAR.get_or_init(|| ProgressBar::hidden());
+    let bar = BAR.get_or_init(ProgressBar::hidden);
     if bar.is_hidden() {
         bar.reset();
         bar.set_draw_target(ProgressDrawTarget::stderr());

@@ -70,6 +70,7 @@ const REASONS: &[(&str, &str, &str)] = &[
 const COUNT: usize = REASONS.len();
 
 /// The rows, one for each reason.
+#[expect(clippy::indexing_slicing, reason = "evaluated while compiling")]
 const ROWS: &[Command] = &{
     let mut rows = [row(0); COUNT];
     let mut index = 0;
