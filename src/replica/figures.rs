@@ -55,6 +55,13 @@ impl LoadFigures {
         self.running.store(true, Ordering::Release);
     }
 
+    /// Counts bytes that have come, while a load is under way.
+    pub(super) fn note_bytes(&self, bytes: usize) {
+        if self.running.load(Ordering::Relaxed) {
+            self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+    }
+
     pub(super) fn end(&self, completed: bool) {
         let counter = if completed {
             &self.completed

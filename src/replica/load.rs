@@ -176,6 +176,7 @@ fn rdb<S: Source>(
         .finish()
         .map_err(|duplicate| reader.error(SinkError::from(Refusal::from(duplicate))))?;
     figures.keys.store(snapshot.keys, Ordering::Relaxed);
+    figures.bytes.store(summary.bytes, Ordering::Relaxed);
     let Facts {
         dialect,
         stream_db,

@@ -15,11 +15,16 @@ use crate::store::Served;
 use crate::upstream::{Fault, Link, LinkEnd, Progress, ReplId, Resume, Start};
 
 /// The bytes of a link; ends when the connection does.
-struct LinkSource(mpsc::Receiver<Bytes>);
+struct LinkSource {
+    bytes: mpsc::Receiver<Bytes>,
+    figures: Arc<Figures>,
+}
 
 impl Source for LinkSource {
     fn next_chunk(&mut self) -> io::Result<Bytes> {
-        Ok(self.0.blocking_recv().unwrap_or_default())
+        let chunk = self.bytes.blocking_recv().unwrap_or_default();
+        self.figures.load.note_bytes(chunk.len());
+        Ok(chunk)
     }
 }
 
@@ -38,7 +43,11 @@ impl Writer {
     /// Works until the upstream gives no more links.
     pub(super) fn run(mut self, mut links: mpsc::Receiver<Link>) {
         while let Some(link) = links.blocking_recv() {
-            let fault = self.follow(link.start, LinkSource(link.bytes)).err();
+            let source = LinkSource {
+                bytes: link.bytes,
+                figures: Arc::clone(&self.figures),
+            };
+            let fault = self.follow(link.start, source).err();
             self.progress.set_idle();
             if let Some(fault) = &fault {
                 self.figures.note_fault(fault.to_string());
