@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use redtail::rdb::crc64;
 
 /// Counts allocations on their way to mimalloc, which the program uses too.
-pub struct Counting;
+pub(crate) struct Counting;
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
@@ -42,7 +42,7 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 /// How many allocations `work` makes.
-pub fn allocations<R>(work: impl FnOnce() -> R) -> (u64, R) {
+pub(crate) fn allocations<R>(work: impl FnOnce() -> R) -> (u64, R) {
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     let result = work();
     (ALLOCATIONS.load(Ordering::Relaxed) - before, result)
@@ -60,7 +60,7 @@ fn push_length(out: &mut Vec<u8>, length: usize) {
 }
 
 /// The key number `number`, 20 bytes long.
-pub fn key(number: usize) -> [u8; 20] {
+pub(crate) fn key(number: usize) -> [u8; 20] {
     let mut key = *b"key:0000000000000000";
     let mut rest = number;
     for digit in key.iter_mut().rev().take(16) {
@@ -71,7 +71,7 @@ pub fn key(number: usize) -> [u8; 20] {
 }
 
 /// A version 11 dump of `keys` strings of `value_bytes` bytes each, checksum and all.
-pub fn dump(keys: usize, value_bytes: usize) -> Vec<u8> {
+pub(crate) fn dump(keys: usize, value_bytes: usize) -> Vec<u8> {
     let mut out = b"REDIS0011\xfe\x00\xfb".to_vec();
     push_length(&mut out, keys);
     push_length(&mut out, 0);

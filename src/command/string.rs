@@ -352,7 +352,7 @@ fn getex(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
 fn pairs<'a>(
     args: Args<'a>,
 ) -> Result<impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a>, Error> {
-    if args.len() % 2 == 0 {
+    if args.len().is_multiple_of(2) {
         return Err(Error::Arity(
             String::from_utf8_lossy(args.at(0)).to_lowercase(),
         ));

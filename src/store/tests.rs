@@ -77,11 +77,11 @@ fn a_scan_begun_in_one_generation_ends_in_the_next_without_a_gap() {
         .for_each(|key| set(&new, 0, &key, b"x"));
     let mut found = HashSet::new();
     let mut cursor = old.view_none(0).scan(Cursor::START, 2_000, |entry| {
-        drop(found.insert(entry.key().to_vec()))
+        found.insert(entry.key().to_vec());
     });
     while cursor != Cursor::START {
         cursor = new.view_none(0).scan(cursor, 100, |entry| {
-            drop(found.insert(entry.key().to_vec()))
+            found.insert(entry.key().to_vec());
         });
     }
     assert_eq!(keys.difference(&found).count(), 0);
