@@ -209,32 +209,53 @@ mod tests {
         table
     }
 
-    #[test]
-    fn a_scan_gives_every_row_that_stays_whatever_else_comes_and_goes() {
-        for seed in 0..20 {
-            let mut random = fastrand::Rng::with_seed(seed);
-            let mut table = filled(0..5_000);
-            let mut seen = BTreeSet::new();
-            let (mut cursor, mut next) = (0, 5_000);
-            loop {
-                cursor = table.scan(cursor, 50, |row| {
-                    seen.insert(*row);
-                });
-                if cursor == 0 {
-                    break;
-                }
-                for _ in 0..random.usize(..60) {
-                    // Rows from 1,000 on come and go; those below stay.
-                    if next < 12_000 && random.bool() {
-                        table.insert(next);
-                        next += 1;
-                    } else {
-                        table.remove(random.u32(1_000..next).key());
-                    }
+    /// Walks a table of `rows` rows, of which those below 100 stay, while others are added or removed after each call, in a
+    /// burst of up to `burst`. Gives how many of those that stay were missed.
+    fn missed(rows: u32, burst: usize, grows: bool, seed: u64) -> usize {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut table = filled(0..rows);
+        let mut seen = BTreeSet::new();
+        let (mut cursor, mut next) = (0, rows);
+        loop {
+            cursor = table.scan(cursor, 20, |row| {
+                seen.insert(*row);
+            });
+            if cursor == 0 {
+                return (0..100).filter(|row| !seen.contains(row)).count();
+            }
+            for _ in 0..random.usize(..burst) {
+                if grows && next < 20_000 {
+                    table.insert(next);
+                    next += 1;
+                } else {
+                    table.remove(random.u32(100..next).key());
                 }
             }
-            assert!((0..1_000).all(|row| seen.contains(&row)), "seed {seed}");
         }
+    }
+
+    #[test]
+    fn a_scan_gives_every_row_that_stays_while_the_table_grows_or_shrinks() {
+        for seed in 0..50 {
+            assert_eq!(missed(200, 100, true, seed), 0, "growing, seed {seed}");
+            assert_eq!(
+                missed(6_000, 1_000, false, seed),
+                0,
+                "shrinking, seed {seed}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_cursor_from_before_growth_starts_over() {
+        let mut table = filled(0..200);
+        let cursor = table.scan(0, 100, |_| {});
+        (200..2_000).for_each(|row| assert!(table.insert(row)));
+        let mut seen = BTreeSet::new();
+        table.scan(cursor, 5_000, |row| {
+            seen.insert(*row);
+        });
+        assert!(seen.into_iter().eq(0..2_000));
     }
 
     #[test]
