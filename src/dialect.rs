@@ -219,10 +219,10 @@ impl Dialect {
         matches!(self.family, Family::Redis) && self.since_redis(8, 0)
     }
 
-    /// A group that stands before a deleted entry has no known lag, and none in an empty stream, since Redis 8.0 and Valkey 9.0.
+    /// A group that stands before a deleted entry has no known lag, and one of 0 in an empty stream, since Redis 8.0 and Valkey 8.1.
     #[must_use]
     pub const fn doubts_lag_before_deleted(self) -> bool {
-        self.since((8, 0), (9, 0))
+        self.since((8, 0), (8, 1))
     }
 
     /// ZADD looks at the number of its members beforehand, as if all were new, since Redis 7.2.
