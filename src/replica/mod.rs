@@ -1,7 +1,7 @@
 //! The replica: one writer thread that turns links into served generations.
 //!
 //! Plain synchronous code over a blocking byte source. For every link that `upstream` hands over it reads the snapshot
-//! into a new generation ([`load`]), swaps that in whole, then applies the command stream ([`stream`]); or, after a partial
+//! into a new generation (`load`), swaps that in whole, then applies the command stream (`stream`); or, after a partial
 //! resync, goes on where it stopped. It alone changes the store. The applied offset moves when a command is visible, and
 //! only outside MULTI; the selected database belongs to it.
 //!

@@ -1,6 +1,6 @@
 //! `redtail demo`: a replica to try out on a machine with nothing installed.
 //!
-//! A small primary inside the process ([`DemoPrimary`]) speaks real PSYNC over loopback; the replica follows and serves it
+//! A small primary inside the process (`DemoPrimary`) speaks real PSYNC over loopback; the replica follows and serves it
 //! by the same code as `redtail serve`. Here is only what is special to the demo: that primary, and what is printed.
 
 mod history;
