@@ -7,7 +7,7 @@ use super::parse::integer;
 use super::session::{Replies, SessionCx};
 use super::table::{Arity, Command, Family, Flags};
 use super::{Error, client_commands};
-use crate::dialect::Family as ServerFamily;
+use crate::dialect::{Dialect, Family as ServerFamily};
 use crate::resp::{Args, Protocol, parse_integer};
 
 /// Answered in every state of the server.
@@ -79,18 +79,28 @@ fn quit(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
 }
 
 fn select(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
-    let number = parse_integer(args.at(1)).filter(|number| i32::try_from(*number).is_ok());
-    let number = number.ok_or(if cx.reply.dialect().since_redis(6, 2) {
-        Error::NotInteger
-    } else {
-        Error::Text("ERR invalid DB index")
-    })?;
+    let number = database_number(args.at(1), cx.reply.dialect())?;
     cx.session.db = usize::try_from(number)
         .ok()
         .filter(|db| *db < cx.host.databases())
         .ok_or(Error::Text("ERR DB index is out of range"))?;
     cx.reply.ok();
     Ok(())
+}
+
+/// Source: redis 6.0 db.c and 7.0 object.c, `getIntFromObjectOrReply`.
+fn database_number(text: &[u8], dialect: Dialect) -> Result<i64, Error> {
+    let number = parse_integer(text);
+    if !dialect.since_redis(6, 2) {
+        return number.ok_or(Error::Text("ERR invalid DB index"));
+    }
+    let number = number.ok_or(Error::NotInteger)?;
+    if i32::try_from(number).is_err() {
+        return Err(Error::Text(
+            "ERR value is out of range, value must between -2147483648 and 2147483647",
+        ));
+    }
+    Ok(number)
 }
 
 fn reset(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
