@@ -166,3 +166,41 @@ fn a_full_resync_is_never_seen_from_inside() {
         redtail.wait_in_sync(&primary);
     }
 }
+
+#[test]
+fn an_expired_key_is_hidden_before_the_primary_deletes_it() {
+    let Some(primary) = Server::start("redis-7.0", &[]) else {
+        return;
+    };
+    primary.command("DEBUG SET-ACTIVE-EXPIRE 0");
+    primary.command("MSET stays 1 other 2");
+    let redtail = Server::redtail(&primary);
+    primary.command("SET goes 1 PX 100");
+    primary.command("RPUSH list a b");
+    primary.command("PEXPIRE list 100");
+    redtail.wait_in_sync(&primary);
+    redtail.wait_for("the expiry", |client| {
+        client.command("EXISTS goes list").integer() == Some(0)
+    });
+    for (line, reply) in [
+        ("GET goes", "$-1\r\n"),
+        ("TTL goes", ":-2\r\n"),
+        ("TYPE list", "+none\r\n"),
+        ("LRANGE list 0 -1", "*0\r\n"),
+        ("MGET goes stays", "*2\r\n$-1\r\n$1\r\n1\r\n"),
+    ] {
+        assert_eq!(redtail.command(line).0, reply.as_bytes(), "{line}");
+    }
+    assert_eq!(redtail.command("KEYS *").elements().len(), 2);
+    assert_eq!(
+        primary.command("DBSIZE").integer(),
+        Some(4),
+        "the primary has deleted nothing yet"
+    );
+    // A write to an expired key makes a new one, on both.
+    primary.command("APPEND goes 2");
+    primary.command("LPUSHX list c");
+    redtail.wait_in_sync(&primary);
+    assert_eq!(redtail.command("GET goes").text(), "2");
+    assert_eq!(redtail.command("EXISTS list").integer(), Some(0));
+}

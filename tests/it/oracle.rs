@@ -201,10 +201,7 @@ fn compare_but(primary: &Server, follower: &Server, may_be_tainted: bool) {
             primary: connect(primary),
             follower: connect(follower),
             may_be_tainted,
-            is_6_0: primary
-                .client()
-                .info("server", "redis_version")
-                .is_some_and(|v| v.starts_with("6.0")),
+            is_6_0: version(primary).starts_with("6.0"),
             differences: Vec::new(),
         };
         pair.compare_everything();

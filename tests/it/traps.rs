@@ -54,6 +54,22 @@ fn newlines_while_the_primary_saves_are_no_error() {
 }
 
 #[test]
+fn the_read_timeout_counts_from_the_last_byte_not_from_the_start_of_the_transfer() {
+    for diskless in ["no", "yes"] {
+        let Some(primary) = slow_primary(6000, &["--repl-diskless-sync", diskless]) else {
+            return;
+        };
+        let redtail = Server::redtail_with(&primary, &["--repl-timeout", "3"]);
+        assert_eq!(redtail.command("DBSIZE").integer(), Some(6000));
+        assert_eq!(
+            stat(&primary, "sync_full"),
+            1,
+            "six seconds of transfer on one connection"
+        );
+    }
+}
+
+#[test]
 fn writes_behind_the_snapshot_are_kept() {
     for diskless in ["no", "yes"] {
         let Some(primary) = slow_primary(1000, &["--repl-diskless-sync", diskless]) else {
