@@ -4,9 +4,9 @@ use smallvec::SmallVec;
 
 use super::Error;
 use super::keys::Touch;
-use super::table::{Command, Scope, lookup};
+use super::table::{Command, Outcome, Scope, lookup};
 use crate::resp::{Args, Reply};
-use crate::store::{Keyspaces, Slot, Tainted, Tx, View};
+use crate::store::{Doubt, Keyspaces, NewValue, Slot, Tainted, Tx, View};
 
 /// Words of an unknown command that its error repeats at most, in bytes. Source: redis 7.0 server.c, `processCommand`.
 const UNKNOWN_ARGS_BYTES_MAX: usize = 128;
@@ -146,8 +146,8 @@ fn check_touched(
         return Ok(());
     }
     if command.scope != Scope::Keys {
-        // What a tainted key's database holds as a whole is not known either.
-        return if spaces.taints().holds_any_in(number(db)) {
+        // Counts and walks tell which keys there are, not what they hold.
+        return if spaces.taints().doubts_existence_in(number(db)) {
             Err(Tainted.into())
         } else {
             Ok(())
@@ -205,46 +205,71 @@ pub fn apply(
     command: &Command,
     args: Args<'_>,
 ) -> Result<(), Error> {
+    let result = try_apply(tx, spaces, command, args);
+    if result.is_err() {
+        taint(tx, spaces, command, args);
+    }
+    result
+}
+
+fn try_apply(
+    tx: &mut Tx<'_>,
+    spaces: &Keyspaces,
+    command: &Command,
+    args: Args<'_>,
+) -> Result<(), Error> {
     let Some(handler) = command.apply else {
-        taint(spaces, command, tx.db_number(), args);
         return Err(Error::Owned(format!(
             "ERR '{}' cannot be applied by this version",
             command.name
         )));
     };
-    check_arity(command, args)
-        .and_then(|()| {
-            if touches_tainted(spaces, command, tx.db_number(), args) {
-                Err(Tainted.into())
-            } else {
-                Ok(())
-            }
-        })
-        .and_then(|()| handler(tx, args))
-        .inspect_err(|_| taint(spaces, command, tx.db_number(), args))
+    check_arity(command, args)?;
+    if spaces.taints().any() {
+        settle_taints(tx, spaces, command, args)?;
+    }
+    handler(tx, args)
 }
 
-/// Whether a command reads or writes a key whose value is unknown: its outcome is unknown then, too.
-fn touches_tainted(spaces: &Keyspaces, command: &Command, db: usize, args: Args<'_>) -> bool {
-    if !spaces.taints().any() {
-        return false;
-    }
+/// The outcome of a command that reads or changes a key whose value is unknown is unknown, too; but a key that it deletes
+/// is known again.
+fn settle_taints(
+    tx: &Tx<'_>,
+    spaces: &Keyspaces,
+    command: &Command,
+    args: Args<'_>,
+) -> Result<(), Error> {
     let mut tainted = false;
-    touched(command, args, db, &mut |touch| {
+    touched(command, args, tx.db_number(), &mut |touch| {
         if let Touch::Key(db, key) = touch {
+            if command.outcome == Outcome::Gone {
+                spaces.taints().remove(number(db), key);
+            }
             tainted |= spaces.taints().holds(number(db), key);
         }
     });
-    tainted
+    if tainted { Err(Tainted.into()) } else { Ok(()) }
 }
 
 /// Taints everything that `command` names; everything at all when that is not known.
-pub fn taint(spaces: &Keyspaces, command: &Command, db: usize, args: Args<'_>) {
+fn taint(tx: &mut Tx<'_>, spaces: &Keyspaces, command: &Command, args: Args<'_>) {
     let mut named = false;
-    touched(command, args, db, &mut |touch| {
+    let exists = command.outcome == Outcome::Exists;
+    let doubt = if exists {
+        Doubt::Value
+    } else {
+        Doubt::Existence
+    };
+    touched(command, args, tx.db_number(), &mut |touch| {
         named = true;
         match touch {
-            Touch::Key(db, key) => spaces.taints().add(number(db), key),
+            Touch::Key(db, key) => {
+                if exists && !tx.exists(key) {
+                    // Counts and walks must show the key; whoever asks for its value is told that it is not known.
+                    tx.set(key, None, NewValue::text(b""));
+                }
+                spaces.taints().add(number(db), key, doubt);
+            }
             Touch::Db(_) | Touch::Everything => spaces.taints().add_everything(),
         }
     });

@@ -3,7 +3,7 @@
 use super::glob::Glob;
 use super::keys::{Keys, Touch};
 use super::parse::integer;
-use super::table::{Arity, Command, Family, Flags, Scope};
+use super::table::{Arity, Command, Family, Flags, Outcome, Scope};
 use super::{Error, restore};
 use crate::dialect::Dialect;
 use crate::resp::{Args, Reply};
@@ -89,9 +89,11 @@ pub(super) const FAMILY: Family = Family {
         Command::container("object", OBJECT).about("2.2.3", "Looks at how a value is kept."),
         Command::new("del", Arity::at_least(2), Keys::all())
             .apply(del)
+            .outcome(Outcome::Gone)
             .about("1.0.0", "Deletes keys."),
         Command::new("unlink", Arity::at_least(2), Keys::all())
             .apply(del)
+            .outcome(Outcome::Gone)
             .flags(Flags::FAST)
             .about("4.0.0", "Deletes keys; memory is freed later."),
         Command::new("expire", Arity::at_least(3), Keys::first())

@@ -1,7 +1,7 @@
 //! HyperLogLog and geo commands that write: known, not applied. They taint their keys when the stream brings them.
 
 use super::keys::Keys;
-use super::table::{Arity, Command, Family, Flags};
+use super::table::{Arity, Command, Family, Flags, Outcome};
 use crate::resp::Args;
 
 /// The HyperLogLog rows.
@@ -10,6 +10,7 @@ pub(super) const HYPERLOGLOG: Family = Family {
     commands: &[
         Command::new("pfadd", Arity::at_least(2), Keys::first())
             .write()
+            .outcome(Outcome::Exists)
             .flags(Flags::FAST.and(Flags::DENYOOM))
             .about("2.8.9", "Adds elements to a HyperLogLog."),
         Command::new("pfmerge", Arity::at_least(2), Keys::all())

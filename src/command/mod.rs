@@ -32,10 +32,10 @@ mod string;
 mod zset;
 
 pub use error::Error;
-pub use execute::{apply, check_arity, read, resolve, slots, taint, unknown_command};
+pub use execute::{apply, check_arity, read, resolve, slots, unknown_command};
 pub use keys::{Keys, Touch};
 pub use session::{Host, Replication, Replies, Session, SessionCx, SessionFn, Statistics, answer};
-pub use table::{Arity, Command, Family, Flags, Scope, TouchFn, all, lookup};
+pub use table::{Arity, Command, Family, Flags, Outcome, Scope, TouchFn, all, lookup};
 pub use transaction::Transaction;
 
 use crate::resp::{Args, Reply};

@@ -3,7 +3,7 @@
 use super::Error;
 use super::keys::Keys;
 use super::parse::{integer, range};
-use super::table::{Arity, Command, Family, Flags};
+use super::table::{Arity, Command, Family, Flags, Outcome};
 use crate::limits::STRING_BYTES_MAX;
 use crate::resp::{Args, Reply};
 use crate::store::{NewValue, Tx, Value, View, WrongType};
@@ -113,6 +113,7 @@ pub(super) const FAMILY: Family = Family {
             .about("2.2.0", "Sets or clears a bit."),
         Command::new("bitfield", Arity::at_least(2), Keys::first())
             .write()
+            .outcome(Outcome::Exists)
             .flags(GROW)
             .about("3.2.0", "Works on integers of any width inside a string."),
         Command::new(

@@ -108,6 +108,17 @@ pub enum Scope {
 /// arguments, current database, what to call with each.
 pub type TouchFn = for<'a> fn(Args<'a>, usize, &mut dyn FnMut(Touch<'a>));
 
+/// What is known of a command's keys once it is done, whatever they held before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing.
+    Depends,
+    /// They exist, as strings.
+    Exists,
+    /// They do not exist.
+    Gone,
+}
+
 /// A row of the table.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
@@ -136,6 +147,8 @@ pub struct Command {
     pub session: Option<SessionFn>,
     /// What applying touches, if not just its keys.
     pub touches: Option<TouchFn>,
+    /// What is known of its keys afterwards, even if it cannot be applied.
+    pub outcome: Outcome,
 }
 
 impl Command {
@@ -155,6 +168,7 @@ impl Command {
             apply: None,
             session: None,
             touches: None,
+            outcome: Outcome::Depends,
         }
     }
 
@@ -222,6 +236,13 @@ impl Command {
     #[must_use]
     pub const fn touches(mut self, touches: TouchFn) -> Self {
         self.touches = Some(touches);
+        self
+    }
+
+    /// What is known of its keys afterwards.
+    #[must_use]
+    pub const fn outcome(mut self, outcome: Outcome) -> Self {
+        self.outcome = outcome;
         self
     }
 

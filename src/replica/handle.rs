@@ -412,7 +412,7 @@ impl Scan<'_> {
         if generation
             .spaces
             .taints()
-            .holds_any_in(u32::try_from(self.database.number).unwrap_or(u32::MAX))
+            .doubts_existence_in(u32::try_from(self.database.number).unwrap_or(u32::MAX))
         {
             return Err(Tainted.into());
         }

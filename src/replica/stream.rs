@@ -9,7 +9,7 @@ use super::figures::StreamFigures;
 use crate::command::{self, Command};
 use crate::limits::{STREAM_WORD_BYTES_MAX, STREAM_WORDS_MAX};
 use crate::resp::{Args, ProtocolError, RequestLimits, RequestParser, Span, Step};
-use crate::store::{Generation, Slot};
+use crate::store::{Doubt, Generation, Slot};
 use crate::upstream::Progress;
 
 /// A buffer larger than this is given back once it is empty: one huge value must not be held for ever.
@@ -278,7 +278,11 @@ impl<'a> Applier<'a> {
 
     fn taint_key(&self, key: &[u8]) {
         let db = u32::try_from(self.db).unwrap_or(u32::MAX);
-        self.position.generation.spaces.taints().add(db, key);
+        self.position
+            .generation
+            .spaces
+            .taints()
+            .add(db, key, Doubt::Value);
         self.figures.failed.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -290,3 +294,7 @@ impl<'a> Applier<'a> {
         self.figures.failed.fetch_add(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

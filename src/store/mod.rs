@@ -33,6 +33,6 @@ pub use keyspaces::{Figures, Keyspaces};
 pub use loader::{DuplicateKey, Loader};
 pub use locks::Slot;
 pub use scan::Cursor;
-pub use taint::{Tainted, Taints};
+pub use taint::{Doubt, Tainted, Taints};
 pub use tx::{NoSuchDatabase, Tx};
 pub use view::{View, WrongType, unix_ms};

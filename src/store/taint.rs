@@ -3,7 +3,7 @@
 //! A write that could not be applied taints the keys it names, or everything when they cannot be known. Whoever asks for
 //! them gets an error, never the old value. Only a full resync (a new generation) makes them clean.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use dashmap::RwLock;
@@ -18,13 +18,25 @@ const TAINTED_KEYS_MAX: usize = 100_000;
 )]
 pub struct Tainted;
 
+/// What a taint leaves known of its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// The key exists, with a value that is not known.
+    Value,
+    /// Not even that.
+    Existence,
+}
+
+/// A key of a database.
+type Name = (u32, Box<[u8]>);
+
 /// The tainted keys of a generation.
 #[derive(Debug, Default)]
 pub struct Taints {
     any: AtomicBool,
     everything: AtomicBool,
     count: AtomicUsize,
-    keys: RwLock<HashSet<(u32, Box<[u8]>)>>,
+    keys: RwLock<HashMap<Name, Doubt>>,
 }
 
 impl Taints {
@@ -44,15 +56,17 @@ impl Taints {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Taints one key.
-    pub fn add(&self, db: u32, key: &[u8]) {
+    /// Taints one key. Doubt about its existence, once there, stays.
+    pub fn add(&self, db: u32, key: &[u8], doubt: Doubt) {
         let mut keys = self.keys.write();
-        keys.insert((db, key.into()));
-        self.count.store(keys.len(), Ordering::Release);
+        let held = keys.entry((db, key.into())).or_insert(doubt);
+        if doubt == Doubt::Existence {
+            *held = doubt;
+        }
         if keys.len() > TAINTED_KEYS_MAX {
             self.everything.store(true, Ordering::Release);
         }
-        self.any.store(true, Ordering::Release);
+        self.recount(&keys);
     }
 
     /// Taints all keys of all databases.
@@ -61,45 +75,55 @@ impl Taints {
         self.any.store(true, Ordering::Release);
     }
 
-    /// Whether that key is tainted.
-    pub fn holds(&self, db: u32, key: &[u8]) -> bool {
-        self.any() && (self.everything() || self.keys.read().contains(&(db, Box::from(key))))
+    /// A key's state is known again: it is gone.
+    pub fn remove(&self, db: u32, key: &[u8]) {
+        let mut keys = self.keys.write();
+        keys.remove(&(db, Box::from(key)));
+        self.recount(&keys);
     }
 
-    /// Whether any key of that database is.
-    pub fn holds_any_in(&self, db: u32) -> bool {
-        self.any()
-            && (self.everything() || self.keys.read().iter().any(|(tainted, _)| *tainted == db))
+    /// Whether that key is tainted.
+    pub fn holds(&self, db: u32, key: &[u8]) -> bool {
+        self.any() && (self.everything() || self.keys.read().contains_key(&(db, Box::from(key))))
+    }
+
+    /// Whether it is not known which keys that database holds.
+    pub fn doubts_existence_in(&self, db: u32) -> bool {
+        let doubted =
+            |((tainted, _), doubt): (&Name, &Doubt)| *tainted == db && *doubt == Doubt::Existence;
+        self.any() && (self.everything() || self.keys.read().iter().any(doubted))
     }
 
     /// A flush of `db` leaves nothing unknown in it.
     pub fn clear_db(&self, db: u32) {
-        self.rewrite(|tainted, key| (tainted != db).then_some((tainted, key)));
+        self.rewrite(|tainted| (tainted != db).then_some(tainted));
     }
 
     /// The databases have changed places.
     pub fn swap_dbs(&self, one: u32, other: u32) {
-        self.rewrite(|db, key| {
-            let db = if db == one {
-                other
-            } else if db == other {
-                one
-            } else {
-                db
-            };
-            Some((db, key))
+        self.rewrite(|db| {
+            Some(match db {
+                db if db == one => other,
+                db if db == other => one,
+                db => db,
+            })
         });
     }
 
-    fn rewrite(&self, change: impl Fn(u32, Box<[u8]>) -> Option<(u32, Box<[u8]>)>) {
+    /// Renumbers the databases of all taints; those without a number are dropped.
+    fn rewrite(&self, number: impl Fn(u32) -> Option<u32>) {
         if !self.any() {
             return;
         }
         let mut keys = self.keys.write();
-        *keys = std::mem::take(&mut *keys)
-            .into_iter()
-            .filter_map(|(db, key)| change(db, key))
+        let renumbered = std::mem::take(&mut *keys).into_iter();
+        *keys = renumbered
+            .filter_map(|((db, key), doubt)| Some(((number(db)?, key), doubt)))
             .collect();
+        self.recount(&keys);
+    }
+
+    fn recount(&self, keys: &HashMap<Name, Doubt>) {
         self.count.store(keys.len(), Ordering::Release);
         self.any
             .store(!keys.is_empty() || self.everything(), Ordering::Release);

@@ -229,11 +229,18 @@ fn loading_finds_keys_that_stand_twice() {
 fn taints_follow_their_keys() {
     let taints = Taints::default();
     assert!(!taints.any());
-    taints.add(3, b"k");
-    assert!(taints.holds(3, b"k") && !taints.holds(0, b"k") && taints.holds_any_in(3));
+    taints.add(3, b"k", Doubt::Existence);
+    assert!(taints.holds(3, b"k") && !taints.holds(0, b"k") && taints.doubts_existence_in(3));
     taints.swap_dbs(3, 0);
-    assert!(taints.holds(0, b"k") && !taints.holds_any_in(3));
+    assert!(taints.holds(0, b"k") && !taints.doubts_existence_in(3));
     taints.clear_db(0);
+    assert!(!taints.any());
+    taints.add(1, b"k", Doubt::Value);
+    assert!(taints.holds(1, b"k") && !taints.doubts_existence_in(1));
+    taints.add(1, b"k", Doubt::Existence);
+    taints.add(1, b"k", Doubt::Value);
+    assert!(taints.doubts_existence_in(1));
+    taints.remove(1, b"k");
     assert!(!taints.any());
     taints.add_everything();
     taints.clear_db(0);

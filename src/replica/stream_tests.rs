@@ -1,0 +1,199 @@
+//! Tests of applying the stream.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+use std::sync::Arc;
+
+use super::*;
+use crate::command::Error;
+use crate::dialect::Dialect;
+use crate::resp::{ArgsBuf, Protocol, Reply};
+use crate::store::Keyspaces;
+use crate::value::Thresholds;
+
+struct Bench {
+    generation: Arc<Generation>,
+    progress: Progress,
+    figures: StreamFigures,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let generation = Generation {
+            spaces: Keyspaces::new(4),
+            dialect: Dialect::default(),
+            thresholds: Thresholds::default(),
+            functions: Vec::new(),
+        };
+        Self {
+            generation: Arc::new(generation),
+            progress: Progress::default(),
+            figures: StreamFigures::default(),
+        }
+    }
+
+    fn applier(&self, offset: u64) -> Applier<'_> {
+        let position = Position {
+            offset,
+            db: 0,
+            generation: Arc::clone(&self.generation),
+        };
+        Applier::new(position, &self.progress, &self.figures)
+    }
+
+    /// What a client of database `db` reads.
+    fn read(&self, db: usize, line: &str) -> Result<String, Error> {
+        let words = ArgsBuf::new(line.split(' '));
+        let row = command::resolve(words.as_args()).unwrap();
+        let mut reply = Reply::new(Protocol::Resp2, Dialect::default(), usize::MAX);
+        command::read(
+            row.read.unwrap(),
+            row,
+            &self.generation.spaces,
+            db,
+            words.as_args(),
+            &mut reply,
+        )?;
+        Ok(String::from_utf8(reply.as_bytes().to_vec())
+            .unwrap()
+            .trim()
+            .replace("\r\n", " "))
+    }
+
+    fn is_tainted(&self, line: &str) -> bool {
+        matches!(self.read(0, line), Err(Error::Tainted(_)))
+    }
+}
+
+fn encode(line: &str) -> Vec<u8> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let mut out = format!("*{}\r\n", words.len());
+    for word in words {
+        out.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+    }
+    out.into_bytes()
+}
+
+fn stream(lines: &[&str]) -> Vec<u8> {
+    lines.iter().flat_map(|line| encode(line)).collect()
+}
+
+#[test]
+fn the_offset_counts_every_byte_and_stands_at_whole_units() {
+    let lines = [
+        "PING", "SELECT 1", "SET a 1", "MULTI", "SET a 2", "SELECT 2", "SET b 3", "EXEC", "SET c 4",
+    ];
+    let bytes = stream(&lines);
+    let in_multi = stream(&lines[..3]).len()..stream(&lines[..8]).len();
+    for cut in 0..=bytes.len() {
+        let bench = Bench::new();
+        let mut applier = bench.applier(100);
+        applier.feed(&bytes[..cut]).unwrap();
+        let position = applier.into_position();
+        let offset = usize::try_from(position.offset).unwrap() - 100;
+        assert!(
+            offset <= cut && !(in_multi.start + 1..in_multi.end).contains(&offset),
+            "cut {cut}, offset {offset}"
+        );
+        assert_eq!(bench.progress.applied().max(100), position.offset);
+        // Taken up again from there, nothing is lost and nothing doubled, whatever the database was.
+        let mut applier = Applier::new(position, &bench.progress, &bench.figures);
+        applier.feed(&bytes[offset..]).unwrap();
+        assert_eq!(applier.into_position().offset, 100 + bytes.len() as u64);
+        assert_eq!(bench.read(1, "GET a").unwrap(), "$1 2");
+        assert_eq!(bench.read(2, "MGET b c").unwrap(), "*2 $1 3 $1 4");
+        assert_eq!(bench.read(0, "DBSIZE").unwrap(), ":0");
+    }
+}
+
+#[test]
+fn a_write_that_cannot_be_applied_taints_its_key_and_no_other() {
+    let bench = Bench::new();
+    bench
+        .applier(0)
+        .feed(&stream(&[
+            "SET plain 1",
+            "PFADD visits a",
+            "RENAME visits moved",
+        ]))
+        .unwrap();
+    assert!(
+        bench.is_tainted("GET visits")
+            && bench.is_tainted("GET moved")
+            && bench.is_tainted("MGET plain visits")
+    );
+    assert_eq!(bench.read(0, "GET plain").unwrap(), "$1 1");
+    assert_eq!(bench.read(1, "GET visits").unwrap(), "$-1");
+}
+
+#[test]
+fn a_tainted_key_that_surely_exists_is_counted_and_a_deleted_one_is_known_again() {
+    let bench = Bench::new();
+    bench
+        .applier(0)
+        .feed(&stream(&["SET plain 1", "PFADD visits a"]))
+        .unwrap();
+    assert_eq!(bench.read(0, "DBSIZE").unwrap(), ":2");
+    assert!(bench.is_tainted("EXISTS visits"));
+    bench.applier(0).feed(&stream(&["DEL visits"])).unwrap();
+    assert_eq!(bench.read(0, "DBSIZE").unwrap(), ":1");
+    assert_eq!(bench.read(0, "EXISTS visits").unwrap(), ":0");
+    bench
+        .applier(0)
+        .feed(&stream(&["SORT plain STORE sorted"]))
+        .unwrap();
+    assert!(bench.is_tainted("DBSIZE") && bench.is_tainted("KEYS *") && bench.is_tainted("SCAN 0"));
+}
+
+#[test]
+fn a_command_that_is_not_known_taints_everything() {
+    let bench = Bench::new();
+    bench
+        .applier(0)
+        .feed(&stream(&["SET a 1", "FT.CREATE index"]))
+        .unwrap();
+    assert!(bench.is_tainted("GET a") && bench.is_tainted("DBSIZE"));
+}
+
+#[test]
+fn what_is_no_stream_is_refused_with_its_offset() {
+    let cases: &[(&[u8], &str)] = &[
+        (
+            b"PING\r\n",
+            "the stream at offset 36 is not a command: expected '*', got 'P'",
+        ),
+        (
+            b"*1\r\n$-1\r\n",
+            "the stream at offset 36 is not a command: invalid bulk length",
+        ),
+        (
+            b"*2\r\n$6\r\nSELECT\r\n$1\r\n9\r\n",
+            "the primary uses database 9; allow it with --databases 10 or more",
+        ),
+        (
+            b"*1\r\n$4\r\nEXEC\r\n",
+            "the stream at offset 36 has an unexpected EXEC",
+        ),
+    ];
+    for (bytes, text) in cases {
+        let bench = Bench::new();
+        let mut applier = bench.applier(9);
+        let error = applier
+            .feed(&[&encode("SET a 1"), *bytes].concat())
+            .unwrap_err();
+        assert_eq!(error.to_string(), *text);
+        assert_eq!(applier.into_position().offset, 36);
+    }
+}
+
+#[test]
+fn getack_is_noticed_and_changes_nothing() {
+    let bench = Bench::new();
+    let bytes = encode("REPLCONF GETACK *");
+    bench.applier(0).feed(&bytes).unwrap();
+    assert_eq!(bench.progress.applied(), 37);
+}
