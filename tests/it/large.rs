@@ -1,4 +1,4 @@
-//! Every key of a large keyspace, before and after random writes. REDTAIL_ORACLE_KEYS sets its size (20,000); a tenth as
+//! Every key of a large keyspace, before and after random writes. REDTAIL_ORACLE_KEYS sets its size (100,000); a tenth as
 //! many writes follow.
 
 use crate::client::{Client, Reply, show, words};
@@ -20,7 +20,7 @@ fn size() -> u32 {
     std::env::var("REDTAIL_ORACLE_KEYS")
         .ok()
         .and_then(|keys| keys.parse().ok())
-        .unwrap_or(20_000)
+        .unwrap_or(100_000)
 }
 
 /// The read that shows a whole key of the kind that `i` had at first.

@@ -420,8 +420,7 @@ impl Pair {
 
 /// Whether the elements stand in the order in which they were written.
 fn is_packed(client: &mut Client, key: &[u8]) -> bool {
-    let encoding = client.words(&[b"OBJECT", b"ENCODING", key]).text();
-    ["intset", "listpack", "ziplist"].contains(&encoding.as_str())
+    ["intset", "listpack", "ziplist"].contains(&encoding(client, key).as_str())
 }
 
 /// A member with its score written one way: scans word it by the encoding, which may be another on a replica.
@@ -509,37 +508,37 @@ pub fn scan(client: &mut Client, command: &[Vec<u8>], width: usize) -> Vec<Vec<R
 /// Compares OBJECT ENCODING of every key with that of a real replica which had the same data at the same time.
 pub fn compare_encodings(replica: &Server, follower: &Server) {
     let (mut replica, mut follower) = (replica.client(), follower.client());
+    let is_valkey = replica.info("server", "valkey_version").is_some();
     let mut differences = Vec::new();
     for database in databases(&mut replica) {
         for client in [&mut replica, &mut follower] {
             client.command(&format!("SELECT {database}"));
         }
         let keys = replica.command("KEYS *").elements();
-        let commands: Vec<_> = keys
-            .iter()
-            .filter_map(Reply::bulk)
-            .map(|key| for_key("OBJECT ENCODING {k}", &key))
-            .collect();
-        let replies = replica
-            .pipeline(&commands)
-            .into_iter()
-            .zip(follower.pipeline(&commands));
-        let different = commands
-            .iter()
-            .zip(replies)
-            .filter(|(_, (expected, found))| expected != found);
-        differences.extend(
-            different
-                .map(|(command, replies)| format!("db{database} {}: {replies:?}", show(command))),
-        );
+        for key in keys.iter().filter_map(Reply::bulk) {
+            let [expected, found] =
+                [&mut replica, &mut follower].map(|client| encoding(client, &key));
+            let mut has_no_expiry =
+                || is_valkey && replica.words(&[b"TTL", &key]).integer() == Some(-1);
+            // Valkey goes on counting a time to live that was taken away from a string.
+            let excused = [expected.as_str(), &found] == ["raw", "embstr"] && has_no_expiry();
+            if expected != found && !excused {
+                differences.push(format!(
+                    "db{database} {}: {expected} but {found}",
+                    key.escape_ascii()
+                ));
+            }
+        }
     }
-    let count = differences.len();
-    differences.truncate(12);
     assert!(
-        count == 0,
-        "{count} encodings differ from a real replica's:\n{}",
+        differences.is_empty(),
+        "encodings unlike a real replica's:\n{}",
         differences.join("\n")
     );
+}
+
+fn encoding(client: &mut Client, key: &[u8]) -> String {
+    client.words(&[b"OBJECT", b"ENCODING", key]).text()
 }
 
 /// The name of a follower for [`follow_and_compare`].
