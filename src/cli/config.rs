@@ -35,8 +35,8 @@ macro_rules! settings {
 }
 
 settings! {
-    /// The primary: redis://host:port or redis://user:password@host:port. A password in an argument can be seen in `ps`: give
-    /// the address by REDTAIL_PRIMARY or in the file instead
+    /// The primary: redis://host:port or redis://user:password@host:port. A password in an argument can be seen in `ps` for a
+    /// moment: give the address by REDTAIL_PRIMARY or in the file instead
     primary: [String] = "REDTAIL_PRIMARY", "ADDRESS";
     /// The user to authenticate as at the primary [default: the one in the address]
     primary_user: [String] = "REDTAIL_PRIMARY_USER", "NAME";

@@ -4,6 +4,7 @@
 //! opened, a dump is broken); 2 a wrong argument, variable or configuration file. A primary that is away or refuses is
 //! none of these: it is logged and tried again.
 
+mod conceal;
 pub mod config;
 pub mod demo;
 pub mod log;
@@ -70,6 +71,9 @@ impl Failure {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Err(error) = conceal::conceal_passwords() {
+        eprintln!("redtail: a password can be seen in the process list: {error}");
+    }
     let result = match Cli::parse().command {
         Commands::Serve(args) => serve::serve(*args),
         Commands::Demo(args) => demo::demo(args),

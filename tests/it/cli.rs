@@ -207,6 +207,27 @@ fn a_missing_primary_is_waited_for() {
 }
 
 #[test]
+fn a_password_is_seen_in_no_process_list_log_or_reply() {
+    let Some(primary) = Server::start("redis-7.0", &[]) else {
+        return;
+    };
+    primary.command("CONFIG SET requirepass hidden-word");
+    let address = format!("redis://:hidden-word@127.0.0.1:{}", primary.port);
+    let redtail = Server::redtail_of(&address, &["--log-level", "trace"]);
+    redtail.wait_for("its first sync", |client| {
+        client.command("DBSIZE").is_integer()
+    });
+    let arguments = std::fs::read(format!("/proc/{}/cmdline", redtail.pid())).expect("it runs");
+    let arguments = String::from_utf8_lossy(&arguments).into_owned();
+    assert!(arguments.contains("--listen"), "{arguments}");
+    let told =
+        ["INFO everything", "CONFIG GET *", "CLIENT LIST"].map(|line| redtail.command(line).text());
+    for shown in told.iter().chain([&arguments, &redtail.log()]) {
+        assert!(!shown.contains("hidden-word"), "{shown}");
+    }
+}
+
+#[test]
 fn it_listens_on_a_unix_socket_too() {
     let Some(primary) = Server::start("redis-7.0", &[]) else {
         return;
