@@ -56,7 +56,7 @@ impl Object {
 /// One of the collection types: what the store needs to know of it.
 pub trait Collection: Default + Sized {
     /// Whether a value of this type goes on existing with no elements (streams do).
-    const STAYS_WHEN_EMPTY: bool = false;
+    const STAYS_WHEN_EMPTY: bool;
 
     /// This type's view of an object, `None` for an object of another type.
     fn of(object: &Object) -> Option<&Self>;
@@ -77,36 +77,9 @@ pub trait Collection: Default + Sized {
 }
 
 macro_rules! collection {
-    ($type:ident) => {
+    ($type:ident, stays_when_empty: $stays:literal) => {
         impl Collection for $type {
-            fn of(object: &Object) -> Option<&Self> {
-                if let Object::$type(value) = object {
-                    Some(value)
-                } else {
-                    None
-                }
-            }
-
-            fn of_mut(object: &mut Object) -> Option<&mut Self> {
-                if let Object::$type(value) = object {
-                    Some(value)
-                } else {
-                    None
-                }
-            }
-
-            fn into_object(self) -> Object {
-                Object::$type(self)
-            }
-
-            fn len(&self) -> usize {
-                $type::len(self)
-            }
-        }
-    };
-    ($type:ident, stays when empty) => {
-        impl Collection for $type {
-            const STAYS_WHEN_EMPTY: bool = true;
+            const STAYS_WHEN_EMPTY: bool = $stays;
 
             fn of(object: &Object) -> Option<&Self> {
                 if let Object::$type(value) = object {
@@ -135,11 +108,11 @@ macro_rules! collection {
     };
 }
 
-collection!(List);
-collection!(Set);
-collection!(Hash);
-collection!(Zset);
-collection!(Stream, stays when empty);
+collection!(List, stays_when_empty: false);
+collection!(Set, stays_when_empty: false);
+collection!(Hash, stays_when_empty: false);
+collection!(Zset, stays_when_empty: false);
+collection!(Stream, stays_when_empty: true);
 
 /// `count` of `items`, of which there are `len`, each selection as likely as any other, in their own order.
 fn sample<T>(items: impl Iterator<Item = T>, len: usize, count: usize) -> Vec<T> {

@@ -18,7 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "replica",
         &["upstream", "rdb", "command", "store", "value", "resp"],
     ),
-    ("server", &["command", "store", "resp", "replica"]),
+    ("server", &["command", "store", "resp"]),
     (
         "cli",
         &[
