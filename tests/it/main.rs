@@ -18,6 +18,7 @@ mod moments;
 mod oracle;
 mod psync;
 mod random;
+mod reference;
 mod rooms;
 mod scripted;
 mod servers;
