@@ -26,7 +26,7 @@ struct Concealed {
 ///
 /// # Errors
 /// The system's error. The program can go on, with its arguments as they are.
-pub fn conceal_passwords() -> std::io::Result<()> {
+pub(super) fn conceal_passwords() -> std::io::Result<()> {
     let mut arguments = std::env::args_os();
     let name = arguments.next().unwrap_or_default();
     let concealed = concealed(arguments);
