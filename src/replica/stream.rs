@@ -1,5 +1,7 @@
 //! Applying the command stream.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -14,6 +16,9 @@ use crate::upstream::Progress;
 
 /// A buffer larger than this is given back once it is empty: one huge value must not be held for ever.
 const KEPT_BUFFER_BYTES_MAX: usize = 1 << 20;
+
+/// How much of a key or name a log line shows.
+const LOGGED_BYTES_MAX: usize = 64;
 
 /// What cannot be followed any further: the position is lost, a full resync must come.
 #[derive(Debug, thiserror::Error)]
@@ -93,15 +98,10 @@ impl Queue {
 
 /// Takes bytes, applies commands, moves the position.
 pub(super) struct Applier<'a> {
-    position: Position,
-    /// Where reading is: the position plus the commands of an unfinished MULTI.
-    read_offset: u64,
-    db: usize,
-    queue: Option<Queue>,
     parser: RequestParser,
+    /// An incomplete command's bytes.
     buffer: Vec<u8>,
-    progress: &'a Progress,
-    figures: &'a StreamFigures,
+    state: State<'a>,
 }
 
 impl<'a> Applier<'a> {
@@ -117,20 +117,23 @@ impl<'a> Applier<'a> {
             inline: false,
         };
         Self {
-            read_offset: position.offset,
-            db: position.db,
-            position,
-            queue: None,
             parser: RequestParser::new(limits),
             buffer: Vec::new(),
-            progress,
-            figures,
+            state: State {
+                read_offset: position.offset,
+                db: position.db,
+                position,
+                queue: None,
+                warned: HashSet::new(),
+                progress,
+                figures,
+            },
         }
     }
 
     /// Where the last whole unit ended. What has been read beyond it, of a command or of a MULTI, is forgotten.
     pub(super) fn into_position(self) -> Position {
-        self.position
+        self.state.position
     }
 
     /// Applies every command that ends in `chunk`.
@@ -138,45 +141,48 @@ impl<'a> Applier<'a> {
     /// # Errors
     /// [`StreamError`]; the position then stays where the last whole unit ended.
     pub(super) fn feed(&mut self, chunk: &[u8]) -> Result<(), StreamError> {
-        self.figures
-            .received
-            .fetch_add(chunk.len() as u64, Ordering::Relaxed);
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let mut parser = std::mem::replace(
-            &mut self.parser,
-            RequestParser::new(RequestLimits {
-                words_max: 0,
-                word_bytes_max: 0,
-                inline: false,
-            }),
-        );
-        buffer.extend_from_slice(chunk);
+        let received = &self.state.figures.received;
+        received.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        self.buffer.extend_from_slice(chunk);
         let mut used = 0;
         let result = loop {
-            match parser.step(buffer.get(used..).unwrap_or_default()) {
+            let rest = self.buffer.get(used..).unwrap_or_default();
+            match self.parser.step(rest) {
                 Ok(Step::NeedMore) => break Ok(()),
                 Ok(Step::Command(args, taken)) => {
                     used += taken;
-                    if let Err(error) = self.command(args, taken as u64) {
+                    if let Err(error) = self.state.command(args, taken as u64) {
                         break Err(error);
                     }
                 }
                 Err(cause) => {
-                    break Err(StreamError::Protocol {
-                        offset: self.read_offset,
-                        cause,
-                    });
+                    let offset = self.state.read_offset;
+                    break Err(StreamError::Protocol { offset, cause });
                 }
             }
         };
-        buffer.drain(..used);
-        if buffer.is_empty() {
-            buffer.shrink_to(KEPT_BUFFER_BYTES_MAX);
+        self.buffer.drain(..used);
+        if self.buffer.is_empty() {
+            self.buffer.shrink_to(KEPT_BUFFER_BYTES_MAX);
         }
-        (self.buffer, self.parser) = (buffer, parser);
         result
     }
+}
 
+/// Where the stream stands, and what is needed to go on.
+struct State<'a> {
+    position: Position,
+    /// Where reading is: the position plus the commands of an unfinished MULTI.
+    read_offset: u64,
+    db: usize,
+    queue: Option<Queue>,
+    /// Commands whose failure has been reported: a flood of them must not become a flood of log lines.
+    warned: HashSet<&'static str>,
+    progress: &'a Progress,
+    figures: &'a StreamFigures,
+}
+
+impl State<'_> {
     fn command(&mut self, args: Args<'_>, taken: u64) -> Result<(), StreamError> {
         match command::lookup(args.at(0)) {
             Some(row) if row.apply.is_some() && row.subcommands.is_empty() => self.data(row, args),
@@ -249,10 +255,11 @@ impl<'a> Applier<'a> {
     }
 
     /// Applies a whole transaction under all its locks: no reader sees a part of it.
-    fn exec(&self, queue: &Queue) {
+    fn exec(&mut self, queue: &Queue) {
+        let generation = Arc::clone(&self.position.generation);
         let Generation {
             spaces, thresholds, ..
-        } = &*self.position.generation;
+        } = &*generation;
         let mut slots: SmallVec<[Slot; 4]> = SmallVec::new();
         for (db, row, args) in queue.iter() {
             command::slots(row, spaces, db, args, &mut slots);
@@ -267,12 +274,16 @@ impl<'a> Applier<'a> {
         }
     }
 
-    fn count(&self, row: &Command, args: Args<'_>, result: Result<(), command::Error>) {
+    fn count(&mut self, row: &Command, args: Args<'_>, result: Result<(), command::Error>) {
         self.figures.commands.fetch_add(1, Ordering::Relaxed);
-        if let Err(error) = result {
-            self.figures.failed.fetch_add(1, Ordering::Relaxed);
-            let key = String::from_utf8_lossy(args.get(1).unwrap_or_default());
-            tracing::warn!(command = row.name, %key, offset = self.read_offset, %error, "a write could not be applied: its keys answer TAINTED until the next full sync");
+        let Err(error) = result else { return };
+        self.figures.failed.fetch_add(1, Ordering::Relaxed);
+        let (command, offset) = (row.name, self.read_offset);
+        let key = shown(args.at(1));
+        if self.warned.insert(command) {
+            tracing::warn!(command, %key, offset, %error, "a write could not be applied: its keys answer TAINTED until the next full sync; further ones are logged at level debug");
+        } else {
+            tracing::debug!(command, %key, offset, %error, "a write could not be applied");
         }
     }
 
@@ -288,11 +299,19 @@ impl<'a> Applier<'a> {
 
     /// A command of which we do not even know the keys: nothing can be vouched for any more.
     fn unknown(&self, args: Args<'_>) {
-        let name = String::from_utf8_lossy(args.at(0));
+        let name = shown(args.at(0));
         tracing::error!(command = %name, offset = self.read_offset, "an unknown command came from the primary: all keys answer TAINTED until the next full sync");
         self.position.generation.spaces.taints().add_everything();
         self.figures.failed.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// A word as log lines show it: its start, if it is long.
+fn shown(word: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(
+        word.get(..word.len().min(LOGGED_BYTES_MAX))
+            .unwrap_or_default(),
+    )
 }
 
 #[cfg(test)]
