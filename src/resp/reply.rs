@@ -25,6 +25,8 @@ pub struct Reply {
     dialect: Dialect,
     limit: usize,
     overflowed: bool,
+    /// The text of a double, whose length must stand before it.
+    number: Vec<u8>,
 }
 
 impl Reply {
@@ -37,6 +39,7 @@ impl Reply {
             dialect,
             limit,
             overflowed: false,
+            number: Vec::new(),
         }
     }
 
@@ -245,7 +248,8 @@ impl Reply {
 
     /// A double; in RESP2 a bulk string. Written as the dialect writes it.
     pub fn double(&mut self, value: f64) {
-        let mut text = Vec::with_capacity(32);
+        let mut text = std::mem::take(&mut self.number);
+        text.clear();
         double::write(&mut text, value, self.dialect.has_shortest_doubles());
         if self.is_resp3() {
             self.raw(b",");
@@ -254,6 +258,7 @@ impl Reply {
         } else {
             self.bulk(&text);
         }
+        self.number = text;
     }
 
     /// Text for people, with a three-letter format (`txt`, `mkd`); in RESP2 a bulk string.
