@@ -31,9 +31,16 @@ fn ingest(criterion: &mut Criterion) {
         let dump = Bytes::from(common::dump(keys, value_bytes));
         let (allocations, generation) = common::allocations(|| load(&dump));
         assert_eq!(generation.spaces.db(0).unwrap().len(), keys);
+        let memory: usize = generation
+            .spaces
+            .figures()
+            .iter()
+            .map(|db| db.memory_bytes)
+            .sum();
         println!(
-            "rdb_ingest/{keys} keys of {value_bytes} B: {:.3} allocations per key",
-            allocations as f64 / keys as f64
+            "rdb_ingest/{keys} keys of {value_bytes} B: {:.3} allocations and {:.1} bytes per key",
+            allocations as f64 / keys as f64,
+            memory as f64 / keys as f64
         );
         drop(generation);
         if keys >= 1_000_000 {
