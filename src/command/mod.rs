@@ -15,7 +15,7 @@ mod parse;
 mod session;
 mod table;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod transaction;
 
 mod client_commands;
@@ -30,6 +30,9 @@ mod set;
 mod stream;
 mod string;
 mod zset;
+
+#[cfg(test)]
+mod hostile_tests;
 
 pub use error::Error;
 pub use execute::{apply, check_arity, read, resolve, slots, unknown_command};

@@ -1,7 +1,7 @@
 //! A bench for the tests of handlers: commands and replies as text.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use super::{Error, apply, check_arity, read, resolve, slots};
+use super::{Command, Error, Keys, all, apply, check_arity, read, resolve, slots};
 use crate::dialect::Dialect;
 use crate::resp::{ArgsBuf, Protocol, Reply};
 use crate::store::Keyspaces;
@@ -73,4 +73,105 @@ impl Bench {
         let text = String::from_utf8_lossy(reply.as_bytes()).replace("\r\n", " ");
         text.trim_end().to_owned()
     }
+}
+
+/// The keys that [`one_key_of_each_kind`] makes, set apart by blanks (the last one is empty), and one that it does not.
+pub(crate) const KEYS: &str = "text number long-text list long-list numbers names many-names hash large-hash zset large-zset stream \
+    volatile expired missing ";
+
+/// Commands of the stream that make keys of every type, small and large.
+pub(crate) fn one_key_of_each_kind() -> Vec<String> {
+    let many = |word: fn(i32) -> String| (0..150).map(word).collect::<String>();
+    let mut lines = vec![
+        "SET text abc".to_owned(),
+        "SET number -12".to_owned(),
+        format!("SET long-text {}", "x".repeat(300)),
+        "RPUSH list a 1 b a".to_owned(),
+        format!(
+            "RPUSH long-list {}{}",
+            "y".repeat(9000),
+            many(|i| format!(" {i}"))
+        ),
+        "SADD numbers 1 -2 70000 5000000000".to_owned(),
+        "SADD names a b 3".to_owned(),
+        format!("SADD many-names{}", many(|i| format!(" n{i}"))),
+        "HSET hash a 1 b x".to_owned(),
+        format!(
+            "HSET large-hash long {}{}",
+            "z".repeat(100),
+            many(|i| format!(" f{i} {i}"))
+        ),
+        "ZADD zset -inf a 1.5 b inf c".to_owned(),
+        format!(
+            "ZADD large-zset -inf a inf b{}",
+            many(|i| format!(" {i} n{i}"))
+        ),
+    ];
+    lines.extend((1..=120).map(|i| format!("XADD stream {i}-1 a {i} b x")));
+    lines.extend(
+        [
+            "XGROUP CREATE stream g 3-1 ENTRIESREAD 3",
+            "XCLAIM stream g c 0 2-1 TIME 5 RETRYCOUNT 9223372036854775807 FORCE JUSTID LASTID 4-1",
+            "XDEL stream 3-1",
+            "SET volatile 1 PXAT 9223372036854775807",
+            "SET expired 1 PXAT 1",
+            "SET  empty",
+        ]
+        .map(str::to_owned),
+    );
+    lines
+}
+
+/// Numbers, bounds, ids and patterns at the edges of what handlers read. An offset between these limits, which Redis
+/// would take and allocate for, is not among them.
+const EDGES: &str = "-9223372036854775809 -9223372036854775808 -9223372036854775807 -4611686018427387905 -2147483649 \
+    -4294967296 -3 -1 -0 0 1 2 3 120 536870912 2147483648 4294967296 4611686018427387904 \
+    9223372036854775807 9223372036854775808 18446744073709551615 18446744073709551616 inf +inf -inf nan \
+    -nan 1e308 -1e308 1e400 1e-400 0x10 1.5 (1 (inf (nan [a (b [ ( - + (0-0 \
+    (18446744073709551615-18446744073709551615 18446744073709551615-18446744073709551615 3-1 0-0 $ > * \
+    **a*[^ \\ [a- \r\n \0 é";
+
+/// Option words of all commands.
+const OPTIONS: &str = "count match type novalues withscores withscore withvalues rank maxlen minid limit byscore bylex rev \
+    weights aggregate sum max store fields fnx keepttl nx xx gt lt ch incr ex px pxat exat get persist \
+    full streams block idle ~ = nomkstream mkstream entriesread entriesadded maxdeletedid force justid \
+    lastid time retrycount db replace absttl left right before after g c a b n7 f7";
+
+/// Every row that is not a container, with the words that name it.
+pub(crate) fn rows() -> Vec<(Vec<&'static str>, &'static Command)> {
+    let of = |command: &'static Command| {
+        let inner = command.subcommands.iter();
+        let mut rows: Vec<_> = inner
+            .map(|row| (vec![command.name, row.name], row))
+            .collect();
+        if rows.is_empty() {
+            rows.push((vec![command.name], command));
+        }
+        rows
+    };
+    all().flat_map(|(_, command)| of(command)).collect()
+}
+
+/// A command of a row, with as many words as it takes: keys mostly where keys belong, and edges and options anywhere.
+pub(crate) fn hostile(random: &mut fastrand::Rng, name: &[&str], row: &Command) -> ArgsBuf {
+    let least = row.arity.number().unsigned_abs() as usize;
+    let more = if row.arity.number() < 0 { 6 } else { 0 };
+    let len = random.usize(least..=least + more);
+    let count_at = match row.keys {
+        Keys::Counted { count, .. } => count,
+        _ => usize::MAX,
+    };
+    let mut words = ArgsBuf::new(name);
+    for index in name.len()..len {
+        let pool = match random.u8(..8) {
+            0..6 if index == name.len() && index != count_at => KEYS,
+            0..5 if index == count_at => "1 2 3",
+            0..3 => EDGES,
+            3..5 => KEYS,
+            _ => OPTIONS,
+        };
+        let pool: Vec<&str> = pool.split(' ').collect();
+        words.push(random.choice(pool).unwrap_or_default().as_bytes());
+    }
+    words
 }

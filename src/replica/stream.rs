@@ -317,3 +317,7 @@ fn shown(word: &[u8]) -> Cow<'_, str> {
 #[cfg(test)]
 #[path = "stream_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "hostile_stream_tests.rs"]
+mod hostile_tests;

@@ -15,14 +15,14 @@ use crate::resp::{ArgsBuf, Protocol, Reply};
 use crate::store::Keyspaces;
 use crate::value::Thresholds;
 
-struct Bench {
+pub(super) struct Bench {
     generation: Arc<Generation>,
-    progress: Progress,
+    pub(super) progress: Progress,
     figures: StreamFigures,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let generation = Generation {
             spaces: Keyspaces::new(4),
             dialect: Dialect::default(),
@@ -36,7 +36,7 @@ impl Bench {
         }
     }
 
-    fn applier(&self, offset: u64) -> Applier<'_> {
+    pub(super) fn applier(&self, offset: u64) -> Applier<'_> {
         let position = Position {
             offset,
             db: 0,
@@ -46,7 +46,7 @@ impl Bench {
     }
 
     /// What a client of database `db` reads.
-    fn read(&self, db: usize, line: &str) -> Result<String, Error> {
+    pub(super) fn read(&self, db: usize, line: &str) -> Result<String, Error> {
         let words = ArgsBuf::new(line.split(' '));
         let row = command::resolve(words.as_args()).unwrap();
         let mut reply = Reply::new(Protocol::Resp2, Dialect::default(), usize::MAX);
@@ -69,7 +69,7 @@ impl Bench {
     }
 }
 
-fn encode(line: &str) -> Vec<u8> {
+pub(super) fn encode(line: &str) -> Vec<u8> {
     let words: Vec<&str> = line.split(' ').collect();
     let mut out = format!("*{}\r\n", words.len());
     for word in words {
@@ -78,7 +78,7 @@ fn encode(line: &str) -> Vec<u8> {
     out.into_bytes()
 }
 
-fn stream(lines: &[&str]) -> Vec<u8> {
+pub(super) fn stream(lines: &[&str]) -> Vec<u8> {
     lines.iter().flat_map(|line| encode(line)).collect()
 }
 

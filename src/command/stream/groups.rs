@@ -183,7 +183,7 @@ impl Claim {
             if gone.contains(id) {
                 group.acknowledge(*id);
             } else if old.is_some() || self.force {
-                let counted = old.unwrap_or(1) + u64::from(!self.just_id);
+                let counted = old.unwrap_or(1).wrapping_add(u64::from(!self.just_id));
                 let (owner, _) = group.consumer(consumer, now_ms);
                 owner.seen_time_ms = now_ms;
                 owner.active_time_ms = now_ms;

@@ -209,7 +209,7 @@ fn distance(stream: &Stream, id: StreamId, dialect: Dialect) -> Option<u64> {
     }
     match id.cmp(&first) {
         std::cmp::Ordering::Less => Some(added.wrapping_sub(length)),
-        std::cmp::Ordering::Equal => Some(added.wrapping_sub(length) + 1),
+        std::cmp::Ordering::Equal => Some(added.wrapping_sub(length).wrapping_add(1)),
         std::cmp::Ordering::Greater => None,
     }
 }

@@ -263,3 +263,13 @@ fn idle_times_count_from_the_delivery() {
         "*4 :1 $3 3-0 $3 3-0 *1 *2 $1 c $1 1"
     );
 }
+
+#[test]
+fn counters_that_contradict_the_entries_are_shown_all_the_same() {
+    let bench = Bench::new(Dialect::redis(7, 0, 15));
+    bench.apply(
+        "XADD s 1-1 f v\nXADD s 2-1 f v\nXGROUP CREATE s g 1-1\nXSETID s 2-1 ENTRIESADDED 1",
+    );
+    let groups = bench.read("XINFO GROUPS s");
+    assert!(groups.ends_with("$3 lag :1"), "{groups}");
+}
