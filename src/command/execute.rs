@@ -107,7 +107,13 @@ pub fn read(
         check_key(spaces, db, key).and_then(|()| handler(&view, args, reply))
     } else {
         let view = view(command, spaces, db, args);
-        check_touched(command, spaces, db, args).and_then(|()| handler(&view, args, reply))
+        let check = || check_touched(command, spaces, db, args);
+        let result = check().and_then(|()| handler(&view, args, reply));
+        // Without locks a taint may have come after the first look.
+        match command.scope {
+            Scope::Nothing => result.and_then(|()| check()),
+            _ => result,
+        }
     };
     if result.is_err() {
         reply.truncate(mark);

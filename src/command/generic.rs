@@ -513,10 +513,11 @@ fn copy_options(args: Args<'_>, db: usize) -> Result<(usize, bool), Error> {
 
 fn copy_touches<'a>(args: Args<'a>, db: usize, visit: &mut dyn FnMut(Touch<'a>)) {
     visit(Touch::Key(db, args.at(1)));
-    visit(Touch::Key(
-        copy_options(args, db).map_or(db, |(target, _)| target),
-        args.at(2),
-    ));
+    visit(match copy_options(args, db) {
+        Ok((target, _)) => Touch::Key(target, args.at(2)),
+        // Options of a later version: whichever database it writes to.
+        Err(_) => Touch::Everything,
+    });
 }
 
 fn copy(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
@@ -552,7 +553,10 @@ fn move_key(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     tx.select(target)?;
     let taken = tx.exists(key);
     tx.select(own)?;
-    match tx.remove(key).filter(|_| !taken) {
+    if taken {
+        return Ok(());
+    }
+    match tx.remove(key) {
         Some(entry) => put_into(tx, target, entry, false),
         None => Ok(()),
     }

@@ -47,6 +47,12 @@ pub(super) const GEO: Family = Family {
     ],
 };
 
+/// PFCOUNT as the stream brings it: when it refreshed the cardinality that is cached inside the value. Not in the table, for
+/// clients cannot ask for it.
+pub static PFCOUNT_REFRESHED: Command = Command::new("pfcount", Arity::at_least(2), Keys::all())
+    .write()
+    .outcome(Outcome::Exists);
+
 const SECOND: Keys = Keys::Range {
     first: 2,
     last: 2,

@@ -37,6 +37,7 @@ mod hostile_tests;
 pub use error::Error;
 pub use execute::{apply, check_arity, read, resolve, slots, unknown_command};
 pub use keys::{Keys, Touch};
+pub use misc::PFCOUNT_REFRESHED;
 pub use session::{Host, Replication, Replies, Session, SessionCx, SessionFn, Statistics, answer};
 pub use table::{Arity, Command, Family, Flags, Outcome, Scope, TouchFn, all, lookup};
 pub use transaction::Transaction;

@@ -4,6 +4,8 @@
 //! run. DIFFERENCE: WATCH is refused, for a replica that cannot write has nothing to guard, and pretending to watch would
 //! promise what is not checked.
 
+use std::collections::BTreeSet;
+
 use super::keys::Keys;
 use super::session::{SessionCx, run};
 use super::table::{Arity, Command, Family, Flags, Scope};
@@ -183,6 +185,8 @@ fn hold<'g>(
     let spaces = &generation.spaces;
     let mut db = db;
     let mut slots: Vec<Slot> = Vec::new();
+    // Named once however often it is read: a database's slots are far larger than the command that asks for them.
+    let mut whole = BTreeSet::new();
     for (row, args) in queued {
         let args = args.as_args();
         if row.name == "select" {
@@ -196,8 +200,9 @@ fn hold<'g>(
             row.keys
                 .visit(args, |index| slots.push(spaces.slot(db, args.at(index))));
         } else if row.read.is_some() {
-            slots.extend(spaces.slots_of_db(db));
+            whole.insert(db);
         }
     }
+    slots.extend(whole.into_iter().flat_map(|db| spaces.slots_of_db(db)));
     spaces.hold(slots)
 }

@@ -15,7 +15,10 @@ use super::writer::Writer;
 use crate::command::{self, glob::Glob};
 use crate::dialect::Dialect;
 use crate::resp::{ArgsBuf, Protocol, Reply};
-use crate::store::{Cursor, Figures as DatabaseFigures, Served, Tainted, Value, View, WrongType};
+use crate::store::{
+    Cursor, Figures as DatabaseFigures, Generation, NoSuchDatabase, Served, Tainted, Value, View,
+    WrongType,
+};
 use crate::upstream::{self, AddressError, Progress, ReplId, Timing};
 
 /// As many databases as a Redis has unless it is told otherwise.
@@ -276,14 +279,24 @@ pub struct Database<'r> {
 }
 
 impl<'r> Database<'r> {
+    /// What is served, if it has this database.
+    fn known<'g>(&self, served: Option<&'g Arc<Generation>>) -> Result<&'g Generation, Error> {
+        let generation = served.ok_or(Error::Loading)?;
+        if self.number < generation.spaces.databases() {
+            Ok(generation)
+        } else {
+            Err(Error::Reply(NoSuchDatabase.to_string()))
+        }
+    }
+
     /// The string at `key`, `None` when there is no such key.
     ///
     /// # Errors
-    /// [`Error::Loading`] before the first sync, [`Error::WrongType`], [`Error::Tainted`].
+    /// [`Error::Loading`] before the first sync, [`Error::WrongType`], [`Error::Tainted`]; [`Error::Reply`] for a database there is none of.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, Error> {
         let key = key.as_ref();
-        let generation = self.replica.served.peek();
-        let generation = generation.as_ref().ok_or(Error::Loading)?;
+        let served = self.replica.served.peek();
+        let generation = self.known(served.as_ref())?;
         let view = generation.spaces.view_key(self.number, key);
         self.check(&generation.spaces, key)?;
         text(&view, key)
@@ -294,8 +307,8 @@ impl<'r> Database<'r> {
     /// # Errors
     /// [`Error::Loading`] before the first sync, [`Error::Tainted`] if any of the keys is.
     pub fn mget<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>, Error> {
-        let generation = self.replica.served.peek();
-        let generation = generation.as_ref().ok_or(Error::Loading)?;
+        let served = self.replica.served.peek();
+        let generation = self.known(served.as_ref())?;
         let view = generation
             .spaces
             .view_keys(self.number, keys.iter().map(AsRef::as_ref));
@@ -348,8 +361,8 @@ impl<'r> Database<'r> {
             };
             return Err(Error::Reply(reason.to_owned()));
         };
-        let generation = self.replica.served.peek();
-        let generation = generation.as_ref().ok_or(Error::Loading)?;
+        let served = self.replica.served.peek();
+        let generation = self.known(served.as_ref())?;
         let mut reply = Reply::new(Protocol::Resp3, generation.dialect, usize::MAX);
         command::read(
             handler,
@@ -406,22 +419,24 @@ impl Iterator for Scan<'_> {
 
 impl Scan<'_> {
     fn fetch(&mut self, cursor: Cursor) -> Result<(), Error> {
-        let generation = self.database.replica.served.peek();
-        let generation = generation.as_ref().ok_or(Error::Loading)?;
+        let served = self.database.replica.served.peek();
+        let generation = self.database.known(served.as_ref())?;
         let view = generation.spaces.view_none(self.database.number);
-        if generation
-            .spaces
-            .taints()
-            .doubts_existence_in(u32::try_from(self.database.number).unwrap_or(u32::MAX))
-        {
-            return Err(Tainted.into());
-        }
         let pattern = Glob::new(&self.pattern);
         let next = view.scan(cursor, SCAN_COUNT, |entry| {
             if view.shows(entry) && pattern.matches(entry.key()) {
                 self.found.push(entry.key().to_vec());
             }
         });
+        // Afterwards, for the walk holds no lock before its first shard: a taint may have come meanwhile.
+        if generation
+            .spaces
+            .taints()
+            .doubts_existence_in(u32::try_from(self.database.number).unwrap_or(u32::MAX))
+        {
+            self.found.clear();
+            return Err(Tainted.into());
+        }
         self.cursor = (next != Cursor::START).then_some(next);
         Ok(())
     }

@@ -235,6 +235,15 @@ struct Snapshot<'a> {
     facts: Facts,
 }
 
+impl Snapshot<'_> {
+    fn known(&self, db: u64) -> Result<usize, Refusal> {
+        usize::try_from(db)
+            .ok()
+            .filter(|number| *number < self.databases)
+            .ok_or(Refusal::Database(db, db.saturating_add(1)))
+    }
+}
+
 impl Sink for Snapshot<'_> {
     fn aux(&mut self, name: &[u8], value: &[u8]) -> Result<(), SinkError> {
         let text = std::str::from_utf8(value).unwrap_or_default();
@@ -245,7 +254,7 @@ impl Sink for Snapshot<'_> {
             b"valkey-ver" => {
                 self.facts.dialect = Dialect::parse(Family::Valkey, text).or(self.facts.dialect)
             }
-            b"repl-stream-db" => self.facts.stream_db = text.parse().unwrap_or(0),
+            b"repl-stream-db" => self.facts.stream_db = self.known(text.parse().unwrap_or(0))?,
             _ => {}
         }
         // These fields come before the keys, so the first key is already kept as its server keeps it.
@@ -254,10 +263,7 @@ impl Sink for Snapshot<'_> {
     }
 
     fn select_db(&mut self, db: u64) -> Result<(), SinkError> {
-        let number = usize::try_from(db).unwrap_or(usize::MAX);
-        if number >= self.databases {
-            return Err(Refusal::Database(db, db.saturating_add(1)).into());
-        }
+        let number = self.known(db)?;
         Ok(self.loader.select(number).map_err(Refusal::from)?)
     }
 
@@ -265,8 +271,10 @@ impl Sink for Snapshot<'_> {
         self.figures
             .keys_expected
             .fetch_add(keys, Ordering::Relaxed);
-        self.loader
-            .reserve(usize::try_from(keys.min(self.keys_max)).unwrap_or(0));
+        let room = keys.min(self.keys_max);
+        // For all databases together: each may announce as much.
+        self.keys_max -= room;
+        self.loader.reserve(usize::try_from(room).unwrap_or(0));
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use super::figures::StreamFigures;
 use crate::command::{self, Command};
 use crate::limits::{STREAM_WORD_BYTES_MAX, STREAM_WORDS_MAX};
 use crate::resp::{Args, ProtocolError, RequestLimits, RequestParser, Span, Step};
-use crate::store::{Doubt, Generation, Slot};
+use crate::store::{Generation, Keyspaces, Slot};
 use crate::upstream::Progress;
 
 /// A buffer larger than this is given back once it is empty: one huge value must not be held for ever.
@@ -19,6 +19,9 @@ const KEPT_BUFFER_BYTES_MAX: usize = 1 << 20;
 
 /// How much of a key or name a log line shows.
 const LOGGED_BYTES_MAX: usize = 64;
+
+/// Slots of a transaction that are gathered before repeated ones are looked for.
+const REPEATED_SLOTS_MAX: usize = 1 << 14;
 
 /// What cannot be followed any further: the position is lost, a full resync must come.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +86,22 @@ impl Queue {
             first,
             len: args.len(),
         });
+    }
+
+    /// The slots that all its commands need. Repeated ones are dropped on the way: a flush is a few bytes in the stream and
+    /// thousands of slots here.
+    fn slots(&self, spaces: &Keyspaces) -> SmallVec<[Slot; 4]> {
+        let mut slots = SmallVec::new();
+        let mut settled = REPEATED_SLOTS_MAX;
+        for (db, row, args) in self.iter() {
+            command::slots(row, spaces, db, args, &mut slots);
+            if slots.len() >= 2 * settled {
+                slots.sort_unstable();
+                slots.dedup();
+                settled = slots.len().max(REPEATED_SLOTS_MAX);
+            }
+        }
+        slots
     }
 
     fn iter(&self) -> impl Iterator<Item = (usize, &'static Command, Args<'_>)> {
@@ -220,7 +239,9 @@ impl State<'_> {
                 }
             }
             // Sent when it refreshed a counter inside the value, which it thereby changes.
-            b"pfcount" => args.from(1).iter().for_each(|key| self.taint_key(key)),
+            b"pfcount" => self.data(&command::PFCOUNT_REFRESHED, args),
+            // Says who serves a slot; the keys' own coming and going is in the stream.
+            b"cluster" if args.is(1, "setslot") => {}
             _ => match command::resolve(args) {
                 Ok(row) if row.is_write() || row.apply.is_some() => self.data(row, args),
                 _ => self.unknown(args),
@@ -260,11 +281,9 @@ impl State<'_> {
         let Generation {
             spaces, thresholds, ..
         } = &*generation;
-        let mut slots: SmallVec<[Slot; 4]> = SmallVec::new();
-        for (db, row, args) in queue.iter() {
-            command::slots(row, spaces, db, args, &mut slots);
-        }
-        let mut tx = spaces.write(self.db, slots).with_thresholds(*thresholds);
+        let mut tx = spaces
+            .write(self.db, queue.slots(spaces))
+            .with_thresholds(*thresholds);
         for (db, row, args) in queue.iter() {
             let result = tx
                 .select(db)
@@ -285,16 +304,6 @@ impl State<'_> {
         } else {
             tracing::debug!(command, %key, offset, %error, "a write could not be applied");
         }
-    }
-
-    fn taint_key(&self, key: &[u8]) {
-        let db = u32::try_from(self.db).unwrap_or(u32::MAX);
-        self.position
-            .generation
-            .spaces
-            .taints()
-            .add(db, key, Doubt::Value);
-        self.figures.failed.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A command of which we do not even know the keys: nothing can be vouched for any more.

@@ -197,3 +197,72 @@ fn getack_is_noticed_and_changes_nothing() {
     bench.applier(0).feed(&bytes).unwrap();
     assert_eq!(bench.progress.applied(), 37);
 }
+
+#[test]
+fn many_flushes_in_one_transaction_need_few_slots() {
+    let bench = Bench::new();
+    let row = command::lookup(b"flushall").unwrap();
+    let spaces = &bench.generation.spaces;
+    drop(spaces.write(0, spaces.slots_of_db(0)));
+    let words = ArgsBuf::new(["flushall"]);
+    let mut queue = Queue::default();
+    (0..1000).for_each(|_| queue.push(0, row, words.as_args()));
+    assert!(queue.slots(spaces).len() <= 2 * REPEATED_SLOTS_MAX);
+}
+
+#[test]
+fn a_refreshed_counter_is_tainted_in_its_place_of_the_transaction() {
+    let bench = Bench::new();
+    let mut applier = bench.applier(0);
+    applier
+        .feed(&stream(&[
+            "SET k HYLL",
+            "MULTI",
+            "DEL k",
+            "SET k HYLL",
+            "PFCOUNT k",
+        ]))
+        .unwrap();
+    assert!(!bench.is_tainted("GET k"));
+    applier.feed(&stream(&["EXEC"])).unwrap();
+    assert!(bench.is_tainted("GET k"));
+}
+
+#[test]
+fn who_serves_a_slot_taints_nothing() {
+    let bench = Bench::new();
+    let mut applier = bench.applier(0);
+    applier
+        .feed(&stream(&["SET k v", "CLUSTER SETSLOT 5 NODE 0123"]))
+        .unwrap();
+    assert!(!bench.is_tainted("GET k"));
+}
+
+#[test]
+fn a_move_onto_another_key_loses_neither() {
+    let bench = Bench::new();
+    let mut applier = bench.applier(0);
+    applier
+        .feed(&stream(&[
+            "SELECT 1", "SET k b", "SELECT 0", "SET k a", "MOVE k 1",
+        ]))
+        .unwrap();
+    assert!(bench.read(0, "GET k").unwrap().contains('a'));
+    assert!(bench.read(1, "GET k").unwrap().contains('b'));
+}
+
+#[test]
+fn a_copy_with_unknown_options_taints_wherever_it_may_have_gone() {
+    let bench = Bench::new();
+    let mut applier = bench.applier(0);
+    applier
+        .feed(&stream(&[
+            "SELECT 3",
+            "SET b old",
+            "SELECT 0",
+            "SET a new",
+            "COPY a b DB 3 LATER",
+        ]))
+        .unwrap();
+    assert!(matches!(bench.read(3, "GET b"), Err(Error::Tainted(_))));
+}

@@ -147,8 +147,10 @@ impl Keyspaces {
             .chunk_by(|one, other| one.db == other.db)
             .map(|group| {
                 let db = group.first().map_or(0, |slot| slot.db);
-                let mut group = Slots::from_slice(group);
-                View::of_slots(self, usize::try_from(db).unwrap_or(usize::MAX), &mut group)
+                let db = usize::try_from(db).unwrap_or(usize::MAX);
+                // Made now: else its first key could come between two looks at it.
+                self.db_or_create(db);
+                View::of_slots(self, db, &mut Slots::from_slice(group))
             })
             .collect()
     }

@@ -58,6 +58,9 @@ impl Taints {
 
     /// Taints one key. Doubt about its existence, once there, stays.
     pub fn add(&self, db: u32, key: &[u8], doubt: Doubt) {
+        if self.everything() {
+            return;
+        }
         let mut keys = self.keys.write();
         let held = keys.entry((db, key.into())).or_insert(doubt);
         if doubt == Doubt::Existence {
@@ -65,6 +68,7 @@ impl Taints {
         }
         if keys.len() > TAINTED_KEYS_MAX {
             self.everything.store(true, Ordering::Release);
+            *keys = HashMap::new();
         }
         self.recount(&keys);
     }

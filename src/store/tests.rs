@@ -246,3 +246,44 @@ fn taints_follow_their_keys() {
     taints.clear_db(0);
     assert!(taints.holds(9, b"any"));
 }
+
+#[test]
+fn taints_past_their_most_take_no_more_room() {
+    let taints = Taints::default();
+    (0..=100_000).for_each(|number| taints.add(0, &key(number), Doubt::Value));
+    assert!(taints.everything() && taints.count() == 0);
+    taints.add(0, b"another", Doubt::Value);
+    assert!(taints.holds(3, b"any") && taints.count() == 0);
+    taints.remove(0, b"another");
+    taints.clear_db(0);
+    assert!(taints.any() && taints.doubts_existence_in(0));
+}
+
+#[test]
+fn who_holds_an_empty_database_sees_no_key_come() {
+    let spaces = Keyspaces::new(2);
+    let held = spaces.hold(vec![spaces.slot(1, b"k")]);
+    assert!(spaces.view_key(1, b"k").value(b"k").is_none());
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut tx = spaces.write(1, [spaces.slot(1, b"k")]);
+            tx.set(b"k", None, NewValue::Integer(1));
+        });
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        assert!(spaces.view_key(1, b"k").value(b"k").is_none());
+        drop(held);
+        writer.join().unwrap();
+    });
+    assert!(spaces.view_key(1, b"k").value(b"k").is_some());
+}
+
+#[test]
+fn a_writer_that_panics_leaves_nothing_vouched_for() {
+    let spaces = Keyspaces::new(1);
+    let half_done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let mut tx = spaces.write(0, [spaces.slot(0, b"k")]);
+        tx.set(b"k", None, NewValue::Integer(1));
+        panic!("in the middle of a command");
+    }));
+    assert!(half_done.is_err() && spaces.taints().everything());
+}

@@ -405,6 +405,10 @@ impl Deltas {
 
 impl Drop for Tx<'_> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Half of a command may have been done.
+            self.spaces.taints().add_everything();
+        }
         // The figures become visible before the locks are released: whoever sees the new values sees the new counts.
         for (number, delta) in self.deltas.iter() {
             if let Some(db) = self.spaces.db(*number) {

@@ -46,7 +46,7 @@ pub async fn run(
         let error = tokio::select! {
             ended = upstream.attempt() => match ended {
                 Err(error) => error,
-                Ok(WriterGone) => return,
+                Ok(WriterGone) => return upstream.writer_gone(),
             },
             () = stop.cancelled() => return,
         };
@@ -115,6 +115,13 @@ impl Upstream {
         };
         self.resume = resume;
         Err(Error::of_end(ended, fault))
+    }
+
+    /// Nothing is applied any more: the link must not look as if it were up.
+    fn writer_gone(&self) {
+        tracing::error!("the writer has ended: nothing more is applied");
+        self.status.fail(&Error::Abandoned);
+        self.status.enter(State::Connect);
     }
 
     /// Notes what the primary granted.
