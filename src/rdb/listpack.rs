@@ -3,8 +3,8 @@
 //! A [`Listpack`] always holds a valid blob: it was built here, or [`Listpack::validate`] has walked all of it. What
 //! reads one therefore cannot fail; a walk that met an impossible byte would just end.
 
-use super::packed::canonical_i64;
 pub use super::packed::{IntText, Item, PackedError};
+use crate::resp::parse_integer;
 use std::ops::Range;
 
 const HEADER_BYTES: usize = 6;
@@ -139,7 +139,7 @@ impl Listpack {
     /// The index of the first element equal to `needle` among those at 0, `skip + 1`, `2 * (skip + 1)`, …
     #[must_use]
     pub fn position(&self, needle: &[u8], skip: usize) -> Option<usize> {
-        let number = canonical_i64(needle);
+        let number = parse_integer(needle);
         let matches = |item: Item<'_>| match item {
             Item::Str(text) => text == needle,
             Item::Int(value) => number == Some(value),

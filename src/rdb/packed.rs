@@ -1,5 +1,7 @@
 //! What the packed layouts (listpack, intset, ziplist, zipmap) share: their elements, and what can be wrong with them.
 
+use crate::resp::parse_integer;
+
 /// One element of a packed layout. An integer stands for its decimal text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Item<'a> {
@@ -38,7 +40,7 @@ impl<'a> Item<'a> {
     /// Source: redis 7.0 listpack.c, lpEncodeGetType.
     #[must_use]
     pub fn from_text(text: &'a [u8]) -> Self {
-        canonical_i64(text).map_or(Self::Str(text), Self::Int)
+        parse_integer(text).map_or(Self::Str(text), Self::Int)
     }
 
     /// The element's text; that of an integer is written into `buffer`.
@@ -81,7 +83,7 @@ impl<'a> Item<'a> {
     pub fn eq_bytes(&self, text: &[u8]) -> bool {
         match *self {
             Self::Str(own) => own == text,
-            Self::Int(own) => canonical_i64(text) == Some(own),
+            Self::Int(own) => parse_integer(text) == Some(own),
         }
     }
 
@@ -89,38 +91,9 @@ impl<'a> Item<'a> {
     #[must_use]
     pub fn as_int(&self) -> Option<i64> {
         match *self {
-            Self::Str(text) => canonical_i64(text),
+            Self::Str(text) => parse_integer(text),
             Self::Int(value) => Some(value),
         }
-    }
-}
-
-/// The integer of which `text` is the canonical decimal form: no sign but `-`, no leading zeros, no `-0`, within `i64`.
-///
-/// Source: redis 7.0 util.c, string2ll.
-#[must_use]
-pub fn canonical_i64(text: &[u8]) -> Option<i64> {
-    let (negative, digits) = match text {
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
-    };
-    match digits {
-        [b'0'] if !negative => return Some(0),
-        [b'1'..=b'9', ..] if digits.len() <= 19 => {}
-        _ => return None,
-    }
-    // Nineteen digits stay below 10^19, which a u64 holds.
-    let mut magnitude = 0_u64;
-    for digit in digits {
-        if !digit.is_ascii_digit() {
-            return None;
-        }
-        magnitude = magnitude * 10 + u64::from(digit - b'0');
-    }
-    if negative {
-        0_i64.checked_sub_unsigned(magnitude)
-    } else {
-        i64::try_from(magnitude).ok()
     }
 }
 
@@ -183,7 +156,7 @@ mod tests {
             i64::MIN,
             1_000_000_000_000_000_000,
         ] {
-            assert_eq!(canonical_i64(value.to_string().as_bytes()), Some(value));
+            assert_eq!(parse_integer(value.to_string().as_bytes()), Some(value));
         }
         for text in [
             "",
@@ -198,14 +171,14 @@ mod tests {
             "1.0",
             "9223372036854775808",
         ] {
-            assert_eq!(canonical_i64(text.as_bytes()), None, "{text:?}");
+            assert_eq!(parse_integer(text.as_bytes()), None, "{text:?}");
         }
         for text in [
             "-9223372036854775809",
             "99999999999999999999",
             "12345678901234567890123",
         ] {
-            assert_eq!(canonical_i64(text.as_bytes()), None, "{text:?}");
+            assert_eq!(parse_integer(text.as_bytes()), None, "{text:?}");
         }
     }
 

@@ -9,7 +9,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("limits", &[]),
     ("dialect", &[]),
     ("resp", &[]),
-    ("rdb", &[]),
+    ("rdb", &["resp"]),
     ("value", &["rdb", "resp"]),
     ("store", &["value", "rdb", "resp"]),
     ("command", &["store", "value", "resp", "rdb"]),
