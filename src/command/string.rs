@@ -132,6 +132,10 @@ pub(super) const FAMILY: Family = Family {
             .write()
             .flags(Flags::FAST)
             .about("9.0.0", "Deletes a string that equals a value."),
+        Command::new("delex", Arity::at_least(2), Keys::first())
+            .write()
+            .flags(Flags::FAST)
+            .about("8.4.0", "Deletes a string under a condition."),
         Command::new(
             "msetex",
             Arity::at_least(4),

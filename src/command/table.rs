@@ -285,6 +285,7 @@ const FAMILIES: &[Family] = &[
     super::stream::FAMILY,
     super::misc::HYPERLOGLOG,
     super::misc::GEO,
+    super::misc::VECTOR_SET,
 ];
 
 /// Every command with its group, in table order.

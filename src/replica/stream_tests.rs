@@ -239,6 +239,16 @@ fn who_serves_a_slot_taints_nothing() {
 }
 
 #[test]
+fn a_vector_set_taints_its_key_and_no_other() {
+    let bench = Bench::new();
+    let mut applier = bench.applier(0);
+    applier
+        .feed(&stream(&["SET k v", "VADD vectors VALUES 1 1 a"]))
+        .unwrap();
+    assert!(!bench.is_tainted("GET k") && bench.is_tainted("TYPE vectors"));
+}
+
+#[test]
 fn a_move_onto_another_key_loses_neither() {
     let bench = Bench::new();
     let mut applier = bench.applier(0);

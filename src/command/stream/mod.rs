@@ -67,6 +67,14 @@ pub(super) const FAMILY: Family = Family {
                 "6.2.0",
                 "Changes who has entries that are pending for long.",
             ),
+        one_key("xdelex", Arity::at_least(5))
+            .write()
+            .flags(Flags::FAST)
+            .about("8.2.0", "Deletes entries, and their references in groups."),
+        one_key("xackdel", Arity::at_least(6))
+            .write()
+            .flags(Flags::FAST)
+            .about("8.2.0", "Acknowledges and deletes entries."),
         Command::new("xreadgroup", Arity::at_least(7), STREAMS)
             .write()
             .flags(Flags::BLOCKING)
