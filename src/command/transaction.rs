@@ -206,3 +206,53 @@ fn hold<'g>(
     slots.extend(whole.into_iter().flat_map(|db| spaces.slots_of_db(db)));
     spaces.hold(slots)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::dialect::Dialect;
+    use crate::store::{Keyspaces, NewValue};
+    use crate::value::Thresholds;
+
+    /// Long enough for a writer to do what it should not.
+    const A_MOMENT: Duration = Duration::from_millis(20);
+
+    #[test]
+    fn a_writer_waits_for_what_a_transaction_will_read() {
+        let generation = Generation {
+            spaces: Keyspaces::new(2),
+            dialect: Dialect::default(),
+            thresholds: Thresholds::default(),
+            functions: Vec::new(),
+        };
+        let spaces = &generation.spaces;
+        let write = |db, key: &[u8]| {
+            let mut tx = spaces.write(db, [spaces.slot(db, key)]);
+            tx.set(key, None, NewValue::text(b"x"));
+        };
+        write(0, b"a");
+        write(1, b"b");
+        let queued = ["GET a", "SELECT 1", "MGET b c"].map(|line| {
+            let words = ArgsBuf::new(line.split(' '));
+            (lookup(words.as_args().at(0)).unwrap(), words)
+        });
+        for (db, key) in [(0, b"a"), (1, b"b"), (1, b"c")] {
+            let held = hold(&generation, 0, &queued);
+            std::thread::scope(|scope| {
+                let (sender, done) = mpsc::channel();
+                scope.spawn(move || {
+                    write(db, key);
+                    sender.send(()).unwrap();
+                });
+                assert!(done.recv_timeout(A_MOMENT).is_err(), "{db} {key:?}");
+                drop(held);
+                done.recv().unwrap();
+            });
+        }
+    }
+}

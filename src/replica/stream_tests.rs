@@ -150,6 +150,28 @@ fn a_tainted_key_that_surely_exists_is_counted_and_a_deleted_one_is_known_again(
 }
 
 #[test]
+fn a_taint_follows_its_database_when_it_changes_places() {
+    let bench = Bench::new();
+    bench
+        .applier(0)
+        .feed(&stream(&["PFADD p x", "SWAPDB 0 1"]))
+        .unwrap();
+    assert!(matches!(bench.read(1, "GET p"), Err(Error::Tainted(_))));
+    assert_eq!(bench.read(0, "GET p").unwrap(), "$-1");
+}
+
+#[test]
+fn a_count_that_the_primary_has_refreshed_inside_a_value_taints_it() {
+    let bench = Bench::new();
+    bench
+        .applier(0)
+        .feed(&stream(&["SET p x", "SET q x", "PFCOUNT p"]))
+        .unwrap();
+    assert!(bench.is_tainted("GET p"));
+    assert_eq!(bench.read(0, "GET q").unwrap(), "$1 x");
+}
+
+#[test]
 fn a_command_that_is_not_known_taints_everything() {
     let bench = Bench::new();
     bench

@@ -66,6 +66,37 @@ fn a_scan_returns_every_key_that_is_there_throughout() {
     }
 }
 
+/// The keys that a walk of database 0 finds when `change` happens after about `pause` of them.
+fn found_around(spaces: &Keyspaces, pause: usize, change: impl FnOnce()) -> HashSet<Vec<u8>> {
+    let mut found = HashSet::new();
+    let mut note = |entry: &Entry| {
+        found.insert(entry.key().to_vec());
+    };
+    let cursor = spaces.view_none(0).scan(Cursor::START, pause, &mut note);
+    change();
+    spaces.view_none(0).scan(cursor, usize::MAX, &mut note);
+    found
+}
+
+#[test]
+fn a_scan_misses_nothing_when_its_shard_grows_or_changes_places() {
+    let keys: HashSet<_> = (0..5_000).map(key).collect();
+    for pause in (100..5_000).step_by(100) {
+        let spaces = Keyspaces::new(2);
+        let insert =
+            |db, keys: &HashSet<Vec<u8>>| keys.iter().for_each(|key| set(&spaces, db, key, b"x"));
+        insert(0, &keys);
+        let grow = || (10_000..20_000).for_each(|number| set(&spaces, 0, &key(number), b"x"));
+        let found = found_around(&spaces, pause, grow);
+        assert_eq!(keys.difference(&found).count(), 0, "growth after {pause}");
+        insert(1, &keys);
+        let both = || spaces.slots_of_db(0).chain(spaces.slots_of_db(1));
+        let swap = || spaces.write(0, both()).swap(0, 1).unwrap();
+        let found = found_around(&spaces, pause, swap);
+        assert_eq!(keys.difference(&found).count(), 0, "swap after {pause}");
+    }
+}
+
 #[test]
 fn a_scan_begun_in_one_generation_ends_in_the_next_without_a_gap() {
     let (old, new) = (Keyspaces::new(1), Keyspaces::new(1));
@@ -156,6 +187,14 @@ fn a_key_past_its_time_is_hidden_from_readers_only() {
     assert!(spaces.write(0, [slot]).exists(b"old"));
     assert_eq!(spaces.db(0).unwrap().len(), 1);
     assert_eq!(spaces.view_none(0).random_key(), None);
+}
+
+#[test]
+fn a_key_is_shown_in_the_very_millisecond_of_its_expiry_and_not_after() {
+    let spaces = Keyspaces::new(1);
+    let view = spaces.view_none(0);
+    let shows = |at| view.shows(&Entry::new(b"k", Some(at), NewValue::text(b"x")));
+    assert!(shows(view.now_ms()) && !shows(view.now_ms() - 1));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use redtail::replica::{Config, Replica};
 use tokio::runtime::Runtime;
 
 use crate::scripted::{
-    Connection, ID, MARK, Scripted, dump, full_resync, stream, with_length, with_mark,
+    Connection, ID, MARK, OTHER_ID, Scripted, dump, full_resync, stream, with_length, with_mark,
 };
 use crate::servers::PATIENCE;
 
@@ -228,6 +228,41 @@ fn a_stream_cut_anywhere_resumes_with_nothing_lost_or_doubled() {
     assert_eq!(third.get("n"), Ok(Some(b"2".to_vec())));
     assert_eq!(third.get("s"), Ok(Some(b"x".to_vec())));
     assert_eq!(follower.get("n"), None);
+}
+
+#[test]
+fn the_stream_starts_in_the_database_that_the_snapshot_names() {
+    let primary = Scripted::start();
+    let follower = Follower::of(&primary);
+    let (mut connection, _) = primary.accept_psync();
+    let mut rdb = dump(&[]);
+    rdb.splice(9..9, b"\xfa\x0erepl-stream-db\x013".iter().copied());
+    let set = stream(&["SET k v"]);
+    connection.send(full_resync(100));
+    connection.send(with_length(&rdb));
+    connection.send(&set);
+    let end = 100 + set.len() as u64;
+    follower.wait_for("the end", |follower| {
+        follower.replica.status().applied_offset == end
+    });
+    let third = follower.replica.database(3);
+    assert_eq!(third.get("k"), Ok(Some(b"v".to_vec())));
+    assert_eq!(follower.get("k"), None);
+}
+
+#[test]
+fn a_history_that_goes_on_under_another_id_is_resumed_under_that() {
+    let primary = Scripted::start();
+    let (follower, connection) = synced(&primary);
+    drop(connection);
+    let (mut connection, _) = primary.accept_psync();
+    let more = stream(&["SELECT 0", "SET a new"]);
+    connection.send(format!("+CONTINUE {OTHER_ID}\r\n"));
+    connection.send(&more);
+    follower.wait_for_value("a", "new");
+    drop(connection);
+    let (_connection, psync) = primary.accept_psync();
+    assert_eq!(psync, format!("PSYNC {OTHER_ID} {}", 101 + more.len()));
 }
 
 #[test]
