@@ -30,7 +30,8 @@ impl Bench {
         let mut tx = self
             .spaces
             .write(0, needed)
-            .with_thresholds(Thresholds::of(self.dialect));
+            .with_thresholds(Thresholds::of(self.dialect))
+            .with_dialect(self.dialect);
         apply(&mut tx, &self.spaces, command, words.as_args())
     }
 

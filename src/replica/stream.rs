@@ -265,11 +265,17 @@ impl State<'_> {
             return queue.push(self.db, row, args);
         }
         let Generation {
-            spaces, thresholds, ..
+            spaces,
+            thresholds,
+            dialect,
+            ..
         } = &*self.position.generation;
         let mut slots: SmallVec<[Slot; 4]> = SmallVec::new();
         command::slots(row, spaces, self.db, args, &mut slots);
-        let mut tx = spaces.write(self.db, slots).with_thresholds(*thresholds);
+        let mut tx = spaces
+            .write(self.db, slots)
+            .with_thresholds(*thresholds)
+            .with_dialect(*dialect);
         let result = command::apply(&mut tx, spaces, row, args);
         drop(tx);
         self.count(row, args, result);
@@ -279,11 +285,15 @@ impl State<'_> {
     fn exec(&mut self, queue: &Queue) {
         let generation = Arc::clone(&self.position.generation);
         let Generation {
-            spaces, thresholds, ..
+            spaces,
+            thresholds,
+            dialect,
+            ..
         } = &*generation;
         let mut tx = spaces
             .write(self.db, queue.slots(spaces))
-            .with_thresholds(*thresholds);
+            .with_thresholds(*thresholds)
+            .with_dialect(*dialect);
         for (db, row, args) in queue.iter() {
             let result = tx
                 .select(db)

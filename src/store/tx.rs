@@ -5,6 +5,7 @@ use super::entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};
 use super::keyspaces::Keyspaces;
 use super::locks::{Slot, Slots, WriteHeld};
 use super::view::{WrongType, unix_ms};
+use crate::dialect::Dialect;
 use crate::value::{Collection, Object, Thresholds};
 
 /// A database number past the last database.
@@ -21,6 +22,7 @@ pub struct Tx<'a> {
     held: WriteHeld<'a>,
     deltas: Deltas,
     thresholds: Thresholds,
+    dialect: Dialect,
 }
 
 impl<'a> Tx<'a> {
@@ -37,6 +39,7 @@ impl<'a> Tx<'a> {
             held,
             deltas: Deltas::new(number),
             thresholds: Thresholds::default(),
+            dialect: Dialect::default(),
         }
     }
 
@@ -45,6 +48,19 @@ impl<'a> Tx<'a> {
     pub const fn with_thresholds(mut self, thresholds: Thresholds) -> Self {
         self.thresholds = thresholds;
         self
+    }
+
+    /// The same for the stream of a server of that dialect.
+    #[must_use]
+    pub const fn with_dialect(mut self, dialect: Dialect) -> Self {
+        self.dialect = dialect;
+        self
+    }
+
+    /// Who wrote the stream: versions that work the same command out differently are told apart by it.
+    #[must_use]
+    pub const fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// Where small encodings end.

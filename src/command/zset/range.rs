@@ -295,13 +295,10 @@ pub(super) fn zrangestore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> 
         ..Kind::default()
     };
     let query = Query::parse(args, 3, stores)?;
-    if query.offset < 0 {
-        // Servers differ, and which one wrote the stream is not known here.
-        return Err(Error::Text("ERR a negative offset cannot be applied"));
-    }
+    let dialect = tx.dialect();
     let mut result = Vec::new();
     if let Some(zset) = tx.collection::<Zset>(args.at(2))? {
-        let members = zset.range(query.ranks(zset, Dialect::default()));
+        let members = zset.range(query.ranks(zset, dialect));
         result.extend(members.map(|(member, score)| (member.to_boxed(), score)));
     }
     store(tx, args.at(1), result)
