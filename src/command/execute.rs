@@ -105,15 +105,15 @@ pub fn read(
     let result = if let (Scope::Keys, Some(key)) = (command.scope, command.keys.single(args)) {
         let view = spaces.view_key(db, key);
         check_key(spaces, db, key).and_then(|()| handler(&view, args, reply))
+    } else if command.scope == Scope::Nothing {
+        let surveyed = spaces.survey(db, |view| {
+            reply.truncate(mark);
+            handler(view, args, reply)
+        });
+        surveyed.map_err(Error::from).and_then(|result| result)
     } else {
         let view = view(command, spaces, db, args);
-        let check = || check_touched(command, spaces, db, args);
-        let result = check().and_then(|()| handler(&view, args, reply));
-        // Without locks a taint may have come after the first look.
-        match command.scope {
-            Scope::Nothing => result.and_then(|()| check()),
-            _ => result,
-        }
+        check_touched(command, spaces, db, args).and_then(|()| handler(&view, args, reply))
     };
     if result.is_err() {
         reply.truncate(mark);
@@ -213,7 +213,7 @@ pub fn apply(
 ) -> Result<(), Error> {
     let result = try_apply(tx, spaces, command, args);
     if result.is_err() {
-        taint(tx, spaces, command, args);
+        taint(tx, command, args);
     }
     result
 }
@@ -240,7 +240,7 @@ fn try_apply(
 /// The outcome of a command that reads or changes a key whose value is unknown is unknown, too; but a key that it deletes
 /// is known again.
 fn settle_taints(
-    tx: &Tx<'_>,
+    tx: &mut Tx<'_>,
     spaces: &Keyspaces,
     command: &Command,
     args: Args<'_>,
@@ -249,7 +249,7 @@ fn settle_taints(
     touched(command, args, tx.db_number(), &mut |touch| {
         if let Touch::Key(db, key) = touch {
             if command.outcome == Outcome::Gone {
-                spaces.taints().remove(number(db), key);
+                tx.untaint(db, key);
             }
             tainted |= spaces.taints().holds(number(db), key);
         }
@@ -258,7 +258,7 @@ fn settle_taints(
 }
 
 /// Taints everything that `command` names; everything at all when that is not known.
-fn taint(tx: &mut Tx<'_>, spaces: &Keyspaces, command: &Command, args: Args<'_>) {
+fn taint(tx: &mut Tx<'_>, command: &Command, args: Args<'_>) {
     let mut named = false;
     let exists = command.outcome == Outcome::Exists;
     let doubt = if exists {
@@ -274,12 +274,12 @@ fn taint(tx: &mut Tx<'_>, spaces: &Keyspaces, command: &Command, args: Args<'_>)
                     // Counts and walks must show the key; whoever asks for its value is told that it is not known.
                     tx.set(key, None, NewValue::text(b""));
                 }
-                spaces.taints().add(number(db), key, doubt);
+                tx.taint(db, key, doubt);
             }
-            Touch::Db(_) | Touch::Everything => spaces.taints().add_everything(),
+            Touch::Db(_) | Touch::Everything => tx.taint_everything(),
         }
     });
     if !named && command.is_write() {
-        spaces.taints().add_everything();
+        tx.taint_everything();
     }
 }

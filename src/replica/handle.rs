@@ -421,22 +421,17 @@ impl Scan<'_> {
     fn fetch(&mut self, cursor: Cursor) -> Result<(), Error> {
         let served = self.database.replica.served.peek();
         let generation = self.database.known(served.as_ref())?;
-        let view = generation.spaces.view_none(self.database.number);
         let pattern = Glob::new(&self.pattern);
-        let next = view.scan(cursor, SCAN_COUNT, |entry| {
-            if view.shows(entry) && pattern.matches(entry.key()) {
-                self.found.push(entry.key().to_vec());
-            }
-        });
-        // Afterwards, for the walk holds no lock before its first shard: a taint may have come meanwhile.
-        if generation
-            .spaces
-            .taints()
-            .doubts_existence_in(u32::try_from(self.database.number).unwrap_or(u32::MAX))
-        {
-            self.found.clear();
-            return Err(Tainted.into());
-        }
+        let (next, found) = generation.spaces.survey(self.database.number, |view| {
+            let mut found = Vec::new();
+            let next = view.scan(cursor, SCAN_COUNT, |entry| {
+                if view.shows(entry) && pattern.matches(entry.key()) {
+                    found.push(entry.key().to_vec());
+                }
+            });
+            (next, found)
+        })?;
+        self.found = found;
         self.cursor = (next != Cursor::START).then_some(next);
         Ok(())
     }

@@ -6,7 +6,7 @@ use ahash::RandomState;
 
 use super::db::{Db, SHARDS};
 use super::locks::{Slot, Slots};
-use super::taint::Taints;
+use super::taint::{Tainted, Taints};
 use super::tx::Tx;
 use super::view::View;
 
@@ -159,6 +159,29 @@ impl Keyspaces {
     #[must_use]
     pub fn view_none(&self, db: usize) -> View<'_> {
         View::unlocked(self, db)
+    }
+
+    /// Runs `read` on a view of database `db` that holds no lock: for counts and walks, which tell what keys there are. It
+    /// runs a second time, on a view that holds the whole database, if taints changed meanwhile: counts and taints become
+    /// visible one after the other, so only what lies between no two changes is of one moment.
+    ///
+    /// # Errors
+    /// [`Tainted`] when it is not known which keys there are.
+    pub fn survey<R>(&self, db: usize, mut read: impl FnMut(&View<'_>) -> R) -> Result<R, Tainted> {
+        let mut run = |view: &View<'_>| {
+            let result = read(view);
+            let number = u32::try_from(db).unwrap_or(u32::MAX);
+            if self.taints.doubts_existence_in(number) {
+                return Err(Tainted);
+            }
+            Ok(result)
+        };
+        let before = self.taints.settled();
+        let result = run(&self.view_none(db));
+        if before.is_some() && before == self.taints.settled() {
+            return result;
+        }
+        run(&self.view_db(db))
     }
 
     /// The writer's hold on `slots`, working in database `db`. The replica's writer thread alone calls this.

@@ -4,7 +4,7 @@
 //! them gets an error, never the old value. Only a full resync (a new generation) makes them clean.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use dashmap::RwLock;
 
@@ -36,6 +36,8 @@ pub struct Taints {
     any: AtomicBool,
     everything: AtomicBool,
     count: AtomicUsize,
+    /// How often taints have begun or ended changing: odd while a unit that changes them is not yet visible.
+    changes: AtomicU64,
     keys: RwLock<HashMap<Name, Doubt>>,
 }
 
@@ -44,6 +46,21 @@ impl Taints {
     #[inline]
     pub fn any(&self) -> bool {
         self.any.load(Ordering::Acquire)
+    }
+
+    /// Taints change from now on, and with them figures that are not yet published.
+    pub(super) fn begin_change(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// What has changed since [`begin_change`](Self::begin_change) is visible, taints and figures.
+    pub(super) fn end_change(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A number that stays the same as long as taints do; `None` while they change.
+    pub(super) fn settled(&self) -> Option<u64> {
+        Some(self.changes.load(Ordering::Acquire)).filter(|changes| changes % 2 == 0)
     }
 
     /// Whether everything is.
@@ -57,7 +74,7 @@ impl Taints {
     }
 
     /// Taints one key. Doubt about its existence, once there, stays.
-    pub fn add(&self, db: u32, key: &[u8], doubt: Doubt) {
+    pub(super) fn add(&self, db: u32, key: &[u8], doubt: Doubt) {
         if self.everything() {
             return;
         }
@@ -80,7 +97,7 @@ impl Taints {
     }
 
     /// A key's state is known again: it is gone.
-    pub fn remove(&self, db: u32, key: &[u8]) {
+    pub(super) fn remove(&self, db: u32, key: &[u8]) {
         let mut keys = self.keys.write();
         keys.remove(&(db, Box::from(key)));
         self.recount(&keys);
@@ -104,7 +121,7 @@ impl Taints {
     }
 
     /// The databases have changed places.
-    pub fn swap_dbs(&self, one: u32, other: u32) {
+    pub(super) fn swap_dbs(&self, one: u32, other: u32) {
         self.rewrite(|db| {
             Some(match db {
                 db if db == one => other,

@@ -326,3 +326,56 @@ fn a_writer_that_panics_leaves_nothing_vouched_for() {
     }));
     assert!(half_done.is_err() && spaces.taints().everything());
 }
+
+#[test]
+fn what_was_found_while_a_taint_came_and_went_is_not_told() {
+    let spaces = Keyspaces::new(1);
+    set(&spaces, 0, b"a", b"x");
+    let mut runs = 0;
+    let told = spaces.survey(0, |view| {
+        runs += 1;
+        if runs > 1 {
+            return view.db().map_or(0, Db::len);
+        }
+        let slot = spaces.slot(0, b"b");
+        let mut tx = spaces.write(0, [slot]);
+        tx.set(b"b", None, NewValue::Integer(1));
+        tx.taint(0, b"b", Doubt::Existence);
+        drop(tx);
+        let doubted = view.db().map_or(0, Db::len);
+        let mut tx = spaces.write(0, [slot]);
+        tx.untaint(0, b"b");
+        drop(tx.remove(b"b"));
+        doubted
+    });
+    assert_eq!((told, runs), (Ok(1), 2));
+}
+
+#[test]
+fn a_count_waits_until_a_flush_that_takes_its_doubts_away_is_visible() {
+    let spaces = Keyspaces::new(2);
+    let doubted = |db: usize| {
+        let mut tx = spaces.write(db, [spaces.slot(db, b"k")]);
+        tx.set(b"k", None, NewValue::Integer(1));
+        tx.taint(db, b"k", Doubt::Existence);
+    };
+    let flush = |tx: &mut Tx<'_>| drop(tx.flush(0));
+    let swap = |tx: &mut Tx<'_>| tx.swap(0, 1).unwrap();
+    for change in [&flush as &dyn Fn(&mut Tx<'_>), &swap] {
+        doubted(0);
+        let mut tx = spaces.write(0, spaces.slots_of_db(0).chain(spaces.slots_of_db(1)));
+        change(&mut tx);
+        std::thread::scope(|scope| {
+            let (sender, told) = std::sync::mpsc::channel();
+            let spaces = &spaces;
+            scope.spawn(move || {
+                let count = spaces.survey(0, |view| view.db().map_or(0, Db::len));
+                sender.send(count).unwrap();
+            });
+            let early = told.recv_timeout(std::time::Duration::from_millis(50));
+            assert!(!matches!(early, Ok(Ok(_))), "told too early: {early:?}");
+            drop(tx);
+            assert_eq!(told.recv(), Ok(Ok(0)));
+        });
+    }
+}

@@ -4,6 +4,7 @@ use super::db::{Db, Delta, Table, find, find_mut, insert};
 use super::entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};
 use super::keyspaces::Keyspaces;
 use super::locks::{Slot, Slots, WriteHeld};
+use super::taint::{Doubt, Taints};
 use super::view::{WrongType, unix_ms};
 use crate::dialect::Dialect;
 use crate::value::{Collection, Object, Thresholds};
@@ -23,6 +24,7 @@ pub struct Tx<'a> {
     deltas: Deltas,
     thresholds: Thresholds,
     dialect: Dialect,
+    changes_taints: bool,
 }
 
 impl<'a> Tx<'a> {
@@ -40,6 +42,7 @@ impl<'a> Tx<'a> {
             deltas: Deltas::new(number),
             thresholds: Thresholds::default(),
             dialect: Dialect::default(),
+            changes_taints: false,
         }
     }
 
@@ -91,6 +94,33 @@ impl<'a> Tx<'a> {
     #[must_use]
     pub fn databases(&self) -> usize {
         self.spaces.databases()
+    }
+
+    /// The taints, which from now on do not match the published figures.
+    fn taints_to_change(&mut self) -> &'a Taints {
+        let taints = self.spaces.taints();
+        if !self.changes_taints {
+            self.changes_taints = true;
+            taints.begin_change();
+        }
+        taints
+    }
+
+    /// Taints a key.
+    pub fn taint(&mut self, db: usize, key: &[u8], doubt: Doubt) {
+        self.taints_to_change().add(db_number(db), key, doubt);
+    }
+
+    /// Taints all keys of all databases.
+    pub fn taint_everything(&mut self) {
+        self.taints_to_change().add_everything();
+    }
+
+    /// A key's state is known again: it is gone.
+    pub fn untaint(&mut self, db: usize, key: &[u8]) {
+        if self.spaces.taints().holds(db_number(db), key) {
+            self.taints_to_change().remove(db_number(db), key);
+        }
     }
 
     /// Keys in the current database.
@@ -165,7 +195,7 @@ impl<'a> Tx<'a> {
         let Some((table, slot, hash)) = self.table(entry.key()) else {
             debug_assert!(false, "a key outside the locks of its command");
             // The write is lost, so nothing may be answered as if it were not.
-            spaces.taints().add_everything();
+            self.taint_everything();
             return;
         };
         let mut change = added;
@@ -322,9 +352,9 @@ impl<'a> Tx<'a> {
             let gone = self.figures_now(db, keyspace);
             self.deltas.of(db).subtract(gone);
         }
-        self.spaces
-            .taints()
-            .clear_db(u32::try_from(db).unwrap_or(u32::MAX));
+        if self.spaces.taints().any() {
+            self.taints_to_change().clear_db(db_number(db));
+        }
         old
     }
 
@@ -363,8 +393,10 @@ impl<'a> Tx<'a> {
             delta.subtract(goes);
             delta.add(comes);
         }
-        let number = |db: usize| u32::try_from(db).unwrap_or(u32::MAX);
-        self.spaces.taints().swap_dbs(number(one), number(other));
+        if self.spaces.taints().any() {
+            let taints = self.taints_to_change();
+            taints.swap_dbs(db_number(one), db_number(other));
+        }
         Ok(())
     }
 
@@ -374,6 +406,11 @@ impl<'a> Tx<'a> {
         figures.add(*self.deltas.of(db));
         figures
     }
+}
+
+/// A database's number as taints know it.
+fn db_number(db: usize) -> u32 {
+    u32::try_from(db).unwrap_or(u32::MAX)
 }
 
 /// Unpublished figures, most often of one database only.
@@ -423,13 +460,16 @@ impl Drop for Tx<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             // Half of a command may have been done.
-            self.spaces.taints().add_everything();
+            self.taint_everything();
         }
         // The figures become visible before the locks are released: whoever sees the new values sees the new counts.
         for (number, delta) in self.deltas.iter() {
             if let Some(db) = self.spaces.db(*number) {
                 db.publish(*delta);
             }
+        }
+        if self.changes_taints {
+            self.spaces.taints().end_change();
         }
     }
 }
