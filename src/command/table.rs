@@ -137,6 +137,8 @@ pub struct Command {
     pub since: &'static str,
     /// One sentence for COMMAND DOCS.
     pub summary: &'static str,
+    /// What a client may notice that is not as Redis does it, with the reason; empty for nothing.
+    pub difference: &'static str,
     /// Its subcommands.
     pub subcommands: &'static [Command],
     /// Answers a client from a view.
@@ -163,6 +165,7 @@ impl Command {
             scope: Scope::Keys,
             since: "1.0.0",
             summary: "",
+            difference: "",
             subcommands: &[],
             read: None,
             apply: None,
@@ -251,6 +254,13 @@ impl Command {
     pub const fn about(mut self, since: &'static str, summary: &'static str) -> Self {
         self.since = since;
         self.summary = summary;
+        self
+    }
+
+    /// What a client may notice that is not as Redis does it, and why: a sentence for the reference page.
+    #[must_use]
+    pub const fn difference(mut self, difference: &'static str) -> Self {
+        self.difference = difference;
         self
     }
 

@@ -24,8 +24,8 @@ fn kind(group: &str, row: &Command) -> (&'static str, &'static str) {
 fn line(group: &str, name: &str, row: &Command) -> String {
     let (client, stream) = kind(group, row);
     format!(
-        "| {name} | {group} | {} | {client} | {stream} |\n",
-        row.since
+        "| {name} | {group} | {} | {client} | {stream} | {} |\n",
+        row.since, row.difference
     )
 }
 
@@ -46,7 +46,7 @@ fn page() -> String {
         "# Commands\n\nWritten from the command table by `REDTAIL_WRITE_DOCS=1 tests/run reference`.\n\n\
         *Clients* get a write refused as READONLY. *In the stream* is what becomes of the primary's own writes; the keys of one \
         that cannot be applied answer TAINTED until the next full sync. *Answered here* is about redtail itself or the connection.\n\n\
-        | command | group | since | clients | in the stream |\n|---|---|---|---|---|\n{}",
+        | command | group | since | clients | in the stream | DIFFERENCE |\n|---|---|---|---|---|---|\n{}",
         lines.concat()
     )
 }
