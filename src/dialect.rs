@@ -64,6 +64,18 @@ impl Dialect {
         })
     }
 
+    /// The dialect known after a snapshot's aux field, when `known` was known before it. A Valkey names the Redis that it
+    /// resembles too: its own name wins.
+    #[must_use]
+    pub fn after_aux(known: Option<Self>, name: &[u8], value: &[u8]) -> Option<Self> {
+        let named = |family| Self::parse(family, std::str::from_utf8(value).ok()?);
+        match name {
+            b"redis-ver" => known.or_else(|| named(Family::Redis)),
+            b"valkey-ver" => named(Family::Valkey).or(known),
+            _ => known,
+        }
+    }
+
     /// Whether a string of `text` bytes is `embstr` under a key of `key` bytes: in one block of memory with its object, since
     /// Valkey 8.1 also with the key and the time to live.
     ///

@@ -40,6 +40,9 @@ enum Commands {
 enum Rdb {
     /// Decodes a dump whole and says what is in it, or where it is broken
     Check(rdb::Check),
+    /// Prints a dump as JSON, one line for each key
+    #[command(after_long_help = rdb::JSON_FORMAT)]
+    Json(rdb::Json),
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 ended by SIGTERM or SIGINT; 1 failed while running (a listener could not be opened); \
@@ -78,6 +81,7 @@ pub fn main() -> ExitCode {
         Commands::Serve(args) => serve::serve(*args),
         Commands::Demo(args) => demo::demo(args),
         Commands::Rdb(Rdb::Check(args)) => return rdb::check(&args),
+        Commands::Rdb(Rdb::Json(args)) => return rdb::json(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

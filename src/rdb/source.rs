@@ -2,7 +2,7 @@
 
 use crate::limits::READ_CHUNK_BYTES;
 use bytes::{Bytes, BytesMut};
-use std::{fs::File, io, io::Read, path::Path};
+use std::{fs::File, io, io::Read, os::fd::AsFd, path::Path};
 
 /// A blocking source of byte chunks.
 pub trait Source {
@@ -49,10 +49,23 @@ impl FileSource {
     /// # Errors
     /// When it cannot be opened. A directory opens, and fails at the first read.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self {
-            file: File::open(path)?,
+        File::open(path).map(Self::new)
+    }
+
+    /// Standard input.
+    ///
+    /// # Errors
+    /// When it is closed.
+    pub fn stdin() -> io::Result<Self> {
+        let input = io::stdin().as_fd().try_clone_to_owned()?;
+        Ok(Self::new(input.into()))
+    }
+
+    fn new(file: File) -> Self {
+        Self {
+            file,
             buffer: BytesMut::new(),
-        })
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use super::figures::LoadFigures;
-use crate::dialect::{Dialect, Family};
+use crate::dialect::Dialect;
 use crate::limits::HANDSHAKE_LINE_BYTES_MAX;
 use crate::rdb::decode::{Sink, decode};
 use crate::rdb::error::SinkError;
@@ -246,16 +246,10 @@ impl Snapshot<'_> {
 
 impl Sink for Snapshot<'_> {
     fn aux(&mut self, name: &[u8], value: &[u8]) -> Result<(), SinkError> {
-        let text = std::str::from_utf8(value).unwrap_or_default();
-        match name {
-            b"redis-ver" => {
-                self.facts.dialect = self.facts.dialect.or(Dialect::parse(Family::Redis, text))
-            }
-            b"valkey-ver" => {
-                self.facts.dialect = Dialect::parse(Family::Valkey, text).or(self.facts.dialect)
-            }
-            b"repl-stream-db" => self.facts.stream_db = self.known(text.parse().unwrap_or(0))?,
-            _ => {}
+        self.facts.dialect = Dialect::after_aux(self.facts.dialect, name, value);
+        if name == b"repl-stream-db" {
+            let db = crate::resp::parse_integer(value).and_then(|db| u64::try_from(db).ok());
+            self.facts.stream_db = self.known(db.unwrap_or(0))?;
         }
         // These fields come before the keys, so the first key is already kept as its server keeps it.
         self.thresholds = Thresholds::of(self.facts.dialect.unwrap_or_default());

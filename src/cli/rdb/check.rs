@@ -1,11 +1,10 @@
-//! `redtail rdb …`: dumps on their own, without a server.
+//! `redtail rdb check`: what is in a dump, or where it is broken.
 
+use super::{check_sound, complain, open, type_of};
 use crate::rdb::{
     decode::{Checksum, Sink, Summary, Version, decode},
-    error::{Cause, Error, SinkError},
+    error::{Error, SinkError},
     object::{Meta, Object},
-    reader::Reader,
-    source::FileSource,
     type_name,
 };
 use std::{
@@ -20,7 +19,7 @@ use std::{
 /// Decodes a dump whole and says what is in it, or where it is broken.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Check {
-    /// The dump, such as dump.rdb
+    /// The dump, such as dump.rdb; - for standard input
     pub file: PathBuf,
 }
 
@@ -34,47 +33,23 @@ pub fn check(args: &Check) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!(
-                "redtail: {}: {error}; {}",
-                args.file.display(),
-                hint(&error)
-            );
+            complain(&args.file, &error);
             ExitCode::FAILURE
         }
     }
 }
 
 fn inspect(file: &Path) -> Result<Report, Error> {
-    let unreadable = |error: std::io::Error| Error::new(0, "the file", error);
-    let mut reader = Reader::new(FileSource::open(file).map_err(unreadable)?);
+    let mut reader = open(file)?;
     let mut contents = Contents::default();
     let summary = decode(&mut reader, &mut contents)?;
-    let whole = std::fs::metadata(file).map_err(unreadable)?.len();
+    // Of standard input only the dump itself is read.
+    let whole = std::fs::metadata(file).map_or(summary.bytes, |file| file.len());
     Ok(Report {
         summary,
         contents,
         bytes_after: whole.saturating_sub(summary.bytes),
     })
-}
-
-/// What to do about an error.
-fn hint(error: &Error) -> &'static str {
-    match error.cause() {
-        Cause::Truncated if error.offset() == 0 => "the file is empty: save or copy it again",
-        Cause::Truncated => "the file is cut short: save or copy it again",
-        Cause::Io(_) => "give the path of a dump that can be read, such as /var/lib/redis/dump.rdb",
-        Cause::NotRdb => "give a dump as SAVE or redis-cli --rdb write it, unpacked",
-        Cause::Version(_) | Cause::UnknownType(_) => {
-            "it was written by a newer server, or is damaged here"
-        }
-        Cause::Module(_) => "the dump needs a module that only its own server has",
-        Cause::FieldExpiry(_) => "use HPERSIST on the hash's fields, or leave that key out",
-        Cause::SlotImport => "save again when the slot migration has ended",
-        Cause::Checksum { .. } => {
-            "the file was damaged after it was written: copy it again or use another"
-        }
-        _ => "the file is damaged: copy it again or use another",
-    }
 }
 
 /// Everything that the report says.
@@ -132,6 +107,7 @@ impl Sink for Contents {
         meta: Meta,
         object: Object<'_>,
     ) -> Result<(), SinkError> {
+        check_sound(&object)?;
         let keys = self.databases.entry(db).or_default();
         keys.all += 1;
         keys.with_expiry += u64::from(meta.expire_at_ms.is_some());
@@ -148,17 +124,12 @@ impl Sink for Contents {
 
 /// A value's type and how it is written.
 fn written_as(object: &Object<'_>, type_number: u8) -> (&'static str, &'static str) {
-    match object {
-        Object::Str(_) => ("string", "text"),
-        Object::Int(_) => ("string", "integer"),
-        Object::List(_) => ("list", type_name(type_number)),
-        Object::SetIntset(_) | Object::SetListpack(_) | Object::Set(_) => {
-            ("set", type_name(type_number))
-        }
-        Object::HashListpack(_) | Object::Hash(_) => ("hash", type_name(type_number)),
-        Object::ZsetListpack(_) | Object::Zset(_) => ("zset", type_name(type_number)),
-        Object::Stream(_) => ("stream", type_name(type_number)),
-    }
+    let form = match object {
+        Object::Str(_) => "text",
+        Object::Int(_) => "integer",
+        _ => type_name(type_number),
+    };
+    (type_of(object), form)
 }
 
 fn now_ms() -> i64 {
@@ -254,7 +225,7 @@ impl fmt::Display for Contents {
     reason = "a test may panic"
 )]
 mod tests {
-    use super::*;
+    use super::{super::hint, *};
 
     fn fixture(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -1,0 +1,218 @@
+//! `redtail rdb json`: a dump as JSON, one line for each key.
+
+use super::{
+    check_sound, complain,
+    encoding::encoding,
+    open,
+    text::{Binary, Text},
+    type_of,
+    value::Value,
+};
+use crate::{
+    dialect::Dialect,
+    rdb::{
+        decode::{Sink, decode},
+        error::SinkError,
+        object::{Meta, Object},
+        packed::Item,
+    },
+};
+use serde::Serialize;
+use std::{
+    io::{self, BufWriter, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+/// Prints a dump as JSON, one line for each key.
+///
+/// Keys come in the order of the dump, as they stand in it: expired ones too. Of a broken dump, the keys before the
+/// broken place are printed, then the error as `rdb check` prints it, with exit code 1.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Json {
+    /// The dump, such as dump.rdb; - for standard input
+    pub file: PathBuf,
+    /// How the bytes of keys, values, members, fields and names are written
+    #[arg(long, value_enum, default_value_t)]
+    pub binary: Binary,
+}
+
+/// The description of the output that stands below the help.
+pub const FORMAT: &str = "\
+Each line is an object:
+  db        the database's number
+  key       the key
+  type      string, list, set, hash, zset or stream, as TYPE says
+  encoding  the form in which it is written, as OBJECT ENCODING says
+  expiry    when it expires, Unix time in milliseconds, or null
+  idle      LRU idle time in seconds; only in dumps made under an LRU policy
+  freq      LFU counter; only in dumps made under an LFU policy
+  value     string: a string
+            list, set: an array of strings
+            hash: an array of [field, value], or [field, value, expiry] where the field expires
+            zset: an array of [member, score]; the score is a string, such as \"1.5\", \"-0\" or \"inf\"
+            stream: an object {length, last_id, max_deleted_id, entries_added, entries, groups}
+              entries   [[id, [[field, value], ...]], ...]
+              groups    [{name, last_id, entries_read, pending, consumers}, ...]
+              pending   [{id, consumer, delivered_ms, deliveries}, ...]
+              consumers [{name, seen_ms, active_ms}, ...]
+              null for what the dump's version does not write and for what its server did not know
+
+Strings may hold any bytes. With --binary escape, well-formed UTF-8 stands for itself, but for control characters \
+(U+0000 to U+001F, U+007F to U+009F) and the backslash. A backslash is written \\\\, and each byte of a control character, \
+or of what is not UTF-8, is written \\x and two lower-case hexadecimal digits. To have the bytes back, take the string that \
+a JSON reader gives and replace each \\\\ by one backslash and each \\xNN by that byte, from left to right. (In the JSON text \
+itself each of these backslashes is doubled once more, as JSON demands.)";
+
+/// Runs `redtail rdb json`: prints the keys and gives 0, or one line on standard error in the end and gives 1.
+#[must_use]
+pub fn json(args: &Json) -> ExitCode {
+    let mut lines = Lines {
+        out: BufWriter::new(io::stdout().lock()),
+        failure: None,
+        binary: args.binary,
+        dialect: None,
+        type_number: 0,
+    };
+    let decoded = open(&args.file).and_then(|mut reader| decode(&mut reader, &mut lines));
+    // What was whole goes out before the error does.
+    let flushed = lines.out.flush();
+    match (lines.failure.or(flushed.err()), decoded) {
+        // A reader that has gone away (`| head`) is no failure.
+        (Some(failure), _) if failure.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        (Some(failure), _) => {
+            eprintln!("redtail: standard output: {failure}");
+            ExitCode::FAILURE
+        }
+        (None, Err(error)) => {
+            complain(&args.file, &error);
+            ExitCode::FAILURE
+        }
+        (None, Ok(_)) => ExitCode::SUCCESS,
+    }
+}
+
+/// Prints keys as they come.
+struct Lines<W> {
+    out: W,
+    /// Why the output cannot be written any more.
+    failure: Option<io::Error>,
+    binary: Binary,
+    /// Of the server that wrote the dump.
+    dialect: Option<Dialect>,
+    type_number: u8,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    db: u64,
+    key: Text<'a>,
+    r#type: &'static str,
+    encoding: &'static str,
+    expiry: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idle: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    freq: Option<u8>,
+    value: Value<'a>,
+}
+
+impl<W: Write> Sink for Lines<W> {
+    fn aux(&mut self, name: &[u8], value: &[u8]) -> Result<(), SinkError> {
+        self.dialect = Dialect::after_aux(self.dialect, name, value);
+        Ok(())
+    }
+
+    fn value_type(&mut self, number: u8) {
+        self.type_number = number;
+    }
+
+    fn key(
+        &mut self,
+        db: u64,
+        key: &[u8],
+        meta: Meta,
+        object: Object<'_>,
+    ) -> Result<(), SinkError> {
+        check_sound(&object)?;
+        let dialect = self.dialect.unwrap_or_default();
+        let line = Line {
+            db,
+            key: Text {
+                item: Item::Str(key),
+                binary: self.binary,
+            },
+            r#type: type_of(&object),
+            encoding: encoding(key, meta, &object, self.type_number, dialect),
+            expiry: meta.expire_at_ms,
+            idle: meta.idle_s,
+            freq: meta.freq,
+            value: Value::new(object, self.binary, self.type_number)?,
+        };
+        self.write(&line).map_err(|failure| {
+            let kind = failure.kind();
+            self.failure = Some(failure);
+            SinkError::new(io::Error::from(kind))
+        })
+    }
+}
+
+impl<W: Write> Lines<W> {
+    fn write(&mut self, line: &Line<'_>) -> io::Result<()> {
+        serde_json::to_writer(&mut self.out, line)?;
+        self.out.write_all(b"\n")
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::rdb::{reader::Reader, source::MemorySource};
+
+    /// The lines of a dump of one database, from its keys.
+    fn lines(keys: &[u8], binary: Binary) -> String {
+        let mut lines = Lines {
+            out: Vec::new(),
+            failure: None,
+            binary,
+            dialect: None,
+            type_number: 0,
+        };
+        let dump = [b"REDIS0012", keys, b"\xff\0\0\0\0\0\0\0\0"].concat();
+        decode(&mut Reader::new(MemorySource(dump.into())), &mut lines).unwrap();
+        String::from_utf8(lines.out).unwrap()
+    }
+
+    #[test]
+    fn a_key_is_a_line_with_all_its_attributes() {
+        let keys = b"\xfe\x03\xfc\x01\0\0\0\0\0\0\0\xf9\x05\0\x01\\\x02\xff\n\0\x01k\xc0\x07";
+        assert_eq!(
+            lines(keys, Binary::Escape),
+            r#"{"db":3,"key":"\\\\","type":"string","encoding":"embstr","expiry":1,"freq":5,"value":"\\xff\\x0a"}
+{"db":3,"key":"k","type":"string","encoding":"int","expiry":null,"value":"7"}
+"#
+        );
+        let base64 = lines(keys, Binary::Base64);
+        assert!(
+            base64.contains(r#""key":"XA==""#) && base64.contains(r#""value":"Nw==""#),
+            "{base64}"
+        );
+    }
+
+    #[test]
+    fn scores_are_exact() {
+        let mut keys = b"\x05\x01z\x04".to_vec();
+        for (member, score) in [
+            (b'a', f64::INFINITY),
+            (b'b', -0.0),
+            (b'c', 0.1),
+            (b'd', f64::NEG_INFINITY),
+        ] {
+            keys.extend([1, member]);
+            keys.extend(score.to_le_bytes());
+        }
+        let value = r#""value":[["a","inf"],["b","-0"],["c","0.1"],["d","-inf"]]"#;
+        assert!(lines(&keys, Binary::Escape).contains(value));
+    }
+}

@@ -1,0 +1,94 @@
+//! `redtail rdb …`: dumps on their own, without a server.
+//!
+//! `json` prints each key as it comes; `encoding` names the form of a value, `text` writes bytes, `value` and `stream`
+//! values. Both commands refuse what a load would refuse, key by key. They keep no key, so one that stands twice in a
+//! database is not noticed.
+
+mod check;
+mod encoding;
+mod json;
+mod stream;
+mod text;
+mod value;
+
+use crate::rdb::{
+    error::{Cause, Error, SinkError},
+    object::Object,
+    reader::Reader,
+    source::FileSource,
+};
+use crate::value::{Error as Unsound, Stream};
+use std::{collections::HashSet, path::Path};
+
+pub use check::{Check, check};
+pub use json::{FORMAT as JSON_FORMAT, Json, json};
+
+/// A reader of the dump at `path`, or of standard input for `-`.
+fn open(path: &Path) -> Result<Reader<FileSource>, Error> {
+    let source = if path == Path::new("-") {
+        FileSource::stdin()
+    } else {
+        FileSource::open(path)
+    };
+    source
+        .map(Reader::new)
+        .map_err(|error| Error::new(0, "the file", error))
+}
+
+/// One line on standard error: which dump, where, why, and what to do.
+fn complain(file: &Path, error: &Error) {
+    eprintln!("redtail: {}: {error}; {}", file.display(), hint(error));
+}
+
+/// What to do about an error.
+fn hint(error: &Error) -> &'static str {
+    match error.cause() {
+        Cause::Truncated if error.offset() == 0 => "the file is empty: save or copy it again",
+        Cause::Truncated => "the file is cut short: save or copy it again",
+        Cause::Io(_) => "give the path of a dump that can be read, such as /var/lib/redis/dump.rdb",
+        Cause::NotRdb => "give a dump as SAVE or redis-cli --rdb write it, unpacked",
+        Cause::Version(_) | Cause::UnknownType(_) => {
+            "it was written by a newer server, or is damaged here"
+        }
+        Cause::Module(_) => "the dump needs a module that only its own server has",
+        Cause::FieldExpiry(_) => "use HPERSIST on the hash's fields, or leave that key out",
+        Cause::SlotImport => "save again when the slot migration has ended",
+        Cause::Checksum { .. } => {
+            "the file was damaged after it was written: copy it again or use another"
+        }
+        _ => "the file is damaged: copy it again or use another",
+    }
+}
+
+/// What TYPE says.
+fn type_of(object: &Object<'_>) -> &'static str {
+    match object {
+        Object::Str(_) | Object::Int(_) => "string",
+        Object::List(_) => "list",
+        Object::SetIntset(_) | Object::SetListpack(_) | Object::Set(_) => "set",
+        Object::HashListpack(_) | Object::Hash(_) => "hash",
+        Object::ZsetListpack(_) | Object::Zset(_) => "zset",
+        Object::Stream(_) => "stream",
+    }
+}
+
+/// Refuses a value whose pieces, each valid, are no value together.
+fn check_sound(object: &Object<'_>) -> Result<(), SinkError> {
+    let sound = match object {
+        Object::Set(members) => all_differ(members.iter()),
+        Object::Hash(pairs) => all_differ(pairs.iter().map(|(field, _)| field)),
+        Object::Zset(members) => all_differ(members.iter().map(|(member, _)| member)),
+        Object::Stream(stream) => Stream::from_rdb((**stream).clone()).map(drop),
+        _ => Ok(()),
+    };
+    sound.map_err(SinkError::new)
+}
+
+fn all_differ<'a>(mut names: impl Iterator<Item = &'a Box<[u8]>>) -> Result<(), Unsound> {
+    let mut seen = HashSet::new();
+    if names.all(|name| seen.insert(name)) {
+        Ok(())
+    } else {
+        Err(Unsound::Duplicate)
+    }
+}

@@ -1,0 +1,109 @@
+//! A decoded value as JSON, written straight to the output.
+
+use super::{
+    stream::StreamValue,
+    text::{Binary, Text},
+};
+use crate::{
+    rdb::{
+        error::SinkError,
+        listpack::Listpack,
+        object::{ListNode, Object},
+        packed::Item,
+    },
+    resp::double,
+    value::Stream,
+};
+use serde::{Serialize, Serializer};
+
+/// A value, and the way in which its strings are written.
+pub(super) enum Value<'a> {
+    /// Any but a stream.
+    Object(Object<'a>, Binary),
+    /// A stream.
+    Stream(Box<StreamValue>),
+}
+
+impl<'a> Value<'a> {
+    /// A decoded value, written with this type number.
+    ///
+    /// # Errors
+    /// When a stream's pieces do not hold together.
+    pub(super) fn new(object: Object<'a>, binary: Binary, number: u8) -> Result<Self, SinkError> {
+        match object {
+            Object::Stream(stream) => {
+                let stream = Stream::from_rdb(*stream).map_err(SinkError::new)?;
+                Ok(Self::Stream(Box::new(StreamValue::new(
+                    stream, number, binary,
+                ))))
+            }
+            object => Ok(Self::Object(object, binary)),
+        }
+    }
+}
+
+impl Serialize for Value<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let (object, binary) = match self {
+            Self::Stream(stream) => return stream.serialize(to),
+            Self::Object(object, binary) => (object, *binary),
+        };
+        let text = |item| Text { item, binary };
+        let string = |bytes| text(Item::Str(bytes));
+        match object {
+            Object::Str(bytes) => string(bytes).serialize(to),
+            Object::Int(number) => text(Item::Int(*number)).serialize(to),
+            Object::List(nodes) => to.collect_seq(nodes.iter().flat_map(elements).map(text)),
+            Object::SetIntset(set) => to.collect_seq(set.iter().map(Item::Int).map(text)),
+            Object::SetListpack(set) => to.collect_seq(set.iter().map(text)),
+            Object::Set(set) => to.collect_seq(set.iter().map(|member| string(member))),
+            Object::HashListpack(hash) => {
+                to.collect_seq(pairs(hash).map(|(field, value)| (text(field), text(value))))
+            }
+            Object::Hash(hash) => to.collect_seq(
+                hash.iter()
+                    .map(|(field, value)| (string(field), string(value))),
+            ),
+            Object::ZsetListpack(zset) => to.collect_seq(
+                pairs(zset).map(|(member, score)| (text(member), score_text(packed_score(score)))),
+            ),
+            Object::Zset(zset) => to.collect_seq(
+                zset.iter()
+                    .map(|(member, score)| (string(member), score_text(*score))),
+            ),
+            Object::Stream(_) => to.serialize_unit(),
+        }
+    }
+}
+
+fn elements(node: &ListNode) -> impl Iterator<Item = Item<'_>> {
+    let (plain, packed) = match node {
+        ListNode::Plain(bytes) => (Some(Item::Str(bytes)), None),
+        ListNode::Packed(packed) => (None, Some(packed)),
+    };
+    plain.into_iter().chain(packed.into_iter().flatten())
+}
+
+/// The elements, two by two.
+fn pairs(packed: &Listpack) -> impl Iterator<Item = (Item<'_>, Item<'_>)> {
+    packed
+        .iter()
+        .step_by(2)
+        .zip(packed.iter().skip(1).step_by(2))
+}
+
+/// A score of a packed sorted set, which the decoder has found to be one.
+fn packed_score(item: Item<'_>) -> f64 {
+    let text = item.to_vec();
+    let score = std::str::from_utf8(&text)
+        .ok()
+        .and_then(|text| text.parse().ok());
+    score.unwrap_or(f64::NAN)
+}
+
+/// A score in the few digits that read back the same.
+fn score_text(score: f64) -> String {
+    let mut text = Vec::new();
+    double::write(&mut text, score, true);
+    String::from_utf8_lossy(&text).into_owned()
+}
