@@ -237,6 +237,24 @@ impl Dialect {
         self.since((8, 0), (8, 1))
     }
 
+    /// CONFIG takes bytes past 63 bits as the most there can be before Redis 7.0.
+    #[must_use]
+    pub const fn clamps_bytes(self) -> bool {
+        !self.since_redis(7, 0)
+    }
+
+    /// CONFIG reads bytes past 64 bits as no number of bytes, not as one out of range, since Valkey 9.0.
+    #[must_use]
+    pub const fn refuses_overflowing_bytes(self) -> bool {
+        matches!(self.family, Family::Valkey) && self.since((8, 0), (9, 0))
+    }
+
+    /// CONFIG SET takes several settings, CONFIG GET several patterns, since Redis 7.0.
+    #[must_use]
+    pub const fn sets_several_settings(self) -> bool {
+        self.since_redis(7, 0)
+    }
+
     /// ZADD looks at the number of its members beforehand, as if all were new, since Redis 7.2.
     #[must_use]
     pub const fn counts_zadd_arguments(self) -> bool {

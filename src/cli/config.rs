@@ -8,18 +8,20 @@ use std::time::Duration;
 use super::Failure;
 use crate::server;
 use crate::upstream::{Address, Primary, Secret, Timing};
+use crate::value::Choices;
 
 /// Declares settings: per row the documentation, which is also the help text, the field, its type, its variable, and what
 /// the help shows for its value.
 macro_rules! settings {
-    ($($(#[doc = $doc:literal])+ $field:ident: [$($type:tt)+] = $variable:literal, $value:literal $(, $more:ident = $with:literal)*;)+) => {
+    ($($(#[doc = $doc:literal])+ $field:ident: [$($type:tt)+] = $variable:literal, $value:literal $(, $more:ident = $with:literal)* $(; or $old:literal)?;)+) => {
         /// The settings as given, each with its flag, its variable and its key in the file.
         #[derive(Clone, Default, clap::Args, serde::Deserialize)]
         #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
         pub struct Settings {
             $(
                 $(#[doc = $doc])+
-                #[arg(long, env = $variable, hide_env_values = true, value_name = $value $(, $more = $with)*)]
+                #[arg(long, env = $variable, hide_env_values = true, value_name = $value $(, $more = $with)* $(, alias = $old)?)]
+                $(#[serde(alias = $old)])?
                 pub $field: Option<$($type)+>,
             )+
         }
@@ -66,10 +68,63 @@ settings! {
     reply_bytes_max: [usize] = "REDTAIL_REPLY_BYTES_MAX", "BYTES";
     /// Seconds after which a client that does not take its replies is disconnected [default: 60]
     stall_timeout: [u64] = "REDTAIL_STALL_TIMEOUT", "SECONDS";
+    /// Fields up to which a hash is packed [default: 512]
+    hash_max_listpack_entries: [Amount] = "REDTAIL_HASH_MAX_LISTPACK_ENTRIES", "COUNT"; or "hash-max-ziplist-entries";
+    /// Bytes of a field or value up to which a hash is packed [default: 64]
+    hash_max_listpack_value: [Amount] = "REDTAIL_HASH_MAX_LISTPACK_VALUE", "BYTES"; or "hash-max-ziplist-value";
+    /// Bytes up to which a HyperLogLog is sparse [default: 3000]
+    hll_sparse_max_bytes: [Amount] = "REDTAIL_HLL_SPARSE_MAX_BYTES", "BYTES";
+    /// Accepted for the sake of configurations: nothing is compressed [default: 0]
+    list_compress_depth: [Amount] = "REDTAIL_LIST_COMPRESS_DEPTH", "COUNT";
+    /// Elements of a list's node, or -1 to -5 for 4, 8, 16, 32, 64 KiB [default: -2]
+    list_max_listpack_size: [Amount] = "REDTAIL_LIST_MAX_LISTPACK_SIZE", "COUNT", allow_hyphen_values = true; or "list-max-ziplist-size";
+    /// Members up to which a set of integers is packed [default: 512]
+    set_max_intset_entries: [Amount] = "REDTAIL_SET_MAX_INTSET_ENTRIES", "COUNT";
+    /// Members up to which a set of strings is packed, where the upstream packs them [default: 128]
+    set_max_listpack_entries: [Amount] = "REDTAIL_SET_MAX_LISTPACK_ENTRIES", "COUNT";
+    /// Bytes of a member up to which a set of strings is packed [default: 64]
+    set_max_listpack_value: [Amount] = "REDTAIL_SET_MAX_LISTPACK_VALUE", "BYTES";
+    /// Bytes of a stream's node, 0 for no limit [default: 4096]
+    stream_node_max_bytes: [Amount] = "REDTAIL_STREAM_NODE_MAX_BYTES", "BYTES";
+    /// Entries of a stream's node, 0 for no limit [default: 100]
+    stream_node_max_entries: [Amount] = "REDTAIL_STREAM_NODE_MAX_ENTRIES", "COUNT";
+    /// Members up to which a sorted set is packed [default: 128]
+    zset_max_listpack_entries: [Amount] = "REDTAIL_ZSET_MAX_LISTPACK_ENTRIES", "COUNT"; or "zset-max-ziplist-entries";
+    /// Bytes of a member up to which a sorted set is packed [default: 64]
+    zset_max_listpack_value: [Amount] = "REDTAIL_ZSET_MAX_LISTPACK_VALUE", "BYTES"; or "zset-max-ziplist-value";
     /// What to log: error, warn, info, debug, trace, or a filter such as redtail::upstream=debug [default: info]
     log_level: [String] = "REDTAIL_LOG_LEVEL", "FILTER";
     /// How log lines look: full or compact [default: full]
     log_format: [LogFormat] = "REDTAIL_LOG_FORMAT", "FORMAT";
+}
+
+/// A value of a setting of Redis: a number, or a number of bytes with a unit such as `1kb`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(from = "AmountInFile")]
+pub struct Amount(String);
+
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+enum AmountInFile {
+    Number(i64),
+    Text(String),
+}
+
+impl From<AmountInFile> for Amount {
+    fn from(amount: AmountInFile) -> Self {
+        match amount {
+            AmountInFile::Number(number) => Self(number.to_string()),
+            AmountInFile::Text(text) => Self(text),
+        }
+    }
+}
+
+impl std::str::FromStr for Amount {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
 }
 
 /// How log lines look.
@@ -163,7 +218,38 @@ impl Settings {
                 timing,
             },
             databases: self.server().databases,
+            encodings: self.encodings()?,
         })
+    }
+
+    /// Where small encodings end.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] when a value is none of that setting.
+    pub fn encodings(&self) -> Result<Choices, Failure> {
+        let given = [
+            ("hash-max-listpack-entries", &self.hash_max_listpack_entries),
+            ("hash-max-listpack-value", &self.hash_max_listpack_value),
+            ("hll-sparse-max-bytes", &self.hll_sparse_max_bytes),
+            ("list-compress-depth", &self.list_compress_depth),
+            ("list-max-listpack-size", &self.list_max_listpack_size),
+            ("set-max-intset-entries", &self.set_max_intset_entries),
+            ("set-max-listpack-entries", &self.set_max_listpack_entries),
+            ("set-max-listpack-value", &self.set_max_listpack_value),
+            ("stream-node-max-bytes", &self.stream_node_max_bytes),
+            ("stream-node-max-entries", &self.stream_node_max_entries),
+            ("zset-max-listpack-entries", &self.zset_max_listpack_entries),
+            ("zset-max-listpack-value", &self.zset_max_listpack_value),
+        ];
+        let mut choices = Choices::default();
+        for (name, amount) in given {
+            if let Some(Amount(text)) = amount {
+                choices
+                    .set(name, text)
+                    .map_err(|error| Failure::Usage(format!("--{name}: {error}")))?;
+            }
+        }
+        Ok(choices)
     }
 
     /// What the server is told.
@@ -240,6 +326,35 @@ mod tests {
         assert_eq!(server.query_words_max, 1 << 20);
         let listen: Vec<String> = server.listen.iter().map(ToString::to_string).collect();
         assert_eq!(listen, ["127.0.0.1:1", "unix:/x"]);
+    }
+
+    #[test]
+    fn encodings_are_set_under_both_spellings_by_flag_and_file() {
+        let chosen = |settings: Settings| {
+            let choices = settings.encodings().unwrap();
+            let thresholds = choices.thresholds(crate::dialect::Dialect::redis(8, 0, 0));
+            (
+                thresholds.hash_max_listpack_entries,
+                thresholds.zset_max_listpack_value,
+                thresholds.list_max_listpack_size,
+            )
+        };
+        assert_eq!(chosen(Settings::default()), (512, 64, -2));
+        let words = [
+            "--hash-max-ziplist-entries=5",
+            "--zset-max-listpack-value",
+            "1kb",
+            "--list-max-listpack-size",
+            "-5",
+        ];
+        assert_eq!(chosen(flags(&words)), (5, 1024, -5));
+        let text = "hash-max-listpack-entries = 5\nzset-max-ziplist-value = \"1kb\"\nlist-max-ziplist-size = -5\n";
+        assert_eq!(chosen(in_file(text).unwrap()), (5, 1024, -5));
+        let wrong = flags(&["--hash-max-listpack-entries", "many"]).encodings();
+        assert_eq!(
+            wrong.err().unwrap().to_string(),
+            "--hash-max-listpack-entries: argument couldn't be parsed into an integer"
+        );
     }
 
     #[test]

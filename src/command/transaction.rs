@@ -211,25 +211,19 @@ fn hold<'g>(
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-    use std::sync::mpsc;
+    use std::sync::{Arc, mpsc};
     use std::time::Duration;
 
     use super::*;
     use crate::dialect::Dialect;
-    use crate::store::{Keyspaces, NewValue};
-    use crate::value::Thresholds;
+    use crate::store::NewValue;
 
     /// Long enough for a writer to do what it should not.
     const A_MOMENT: Duration = Duration::from_millis(20);
 
     #[test]
     fn a_writer_waits_for_what_a_transaction_will_read() {
-        let generation = Generation {
-            spaces: Keyspaces::new(2),
-            dialect: Dialect::default(),
-            thresholds: Thresholds::default(),
-            functions: Vec::new(),
-        };
+        let generation = Generation::new(2, Dialect::default(), Arc::default());
         let spaces = &generation.spaces;
         let write = |db, key: &[u8]| {
             let mut tx = spaces.write(db, [spaces.slot(db, key)]);

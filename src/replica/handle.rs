@@ -16,10 +16,11 @@ use crate::command::{self, glob::Glob};
 use crate::dialect::Dialect;
 use crate::resp::{ArgsBuf, Protocol, Reply};
 use crate::store::{
-    Cursor, Figures as DatabaseFigures, Generation, NoSuchDatabase, Served, Tainted, Value, View,
-    WrongType,
+    Cursor, Figures as DatabaseFigures, Generation, NoSuchDatabase, Served, Tainted, Tuning, Value,
+    View, WrongType,
 };
 use crate::upstream::{self, AddressError, Progress, ReplId, Timing};
+use crate::value::Choices;
 
 /// As many databases as a Redis has unless it is told otherwise.
 const DATABASES: usize = 16;
@@ -31,6 +32,8 @@ pub struct Config {
     pub upstream: upstream::Config,
     /// How many databases there can be; as the primary's `databases`, 16 unless it was changed there.
     pub databases: usize,
+    /// Where small encodings end, where that is not where the upstream's own defaults say.
+    pub encodings: Choices,
 }
 
 impl Config {
@@ -47,6 +50,7 @@ impl Config {
         Ok(Self {
             upstream,
             databases: DATABASES,
+            encodings: Choices::default(),
         })
     }
 }
@@ -117,7 +121,8 @@ impl Replica {
     /// # Errors
     /// When the writer thread cannot be started.
     pub fn start(config: Config) -> std::io::Result<Self> {
-        let (served, progress) = (Arc::new(Served::default()), Arc::new(Progress::default()));
+        let tuning = Arc::new(Tuning::new(config.encodings));
+        let (served, progress) = (Arc::new(Served::new(tuning)), Arc::new(Progress::default()));
         let (link, figures) = (
             Arc::new(upstream::Status::default()),
             Arc::new(Figures::default()),

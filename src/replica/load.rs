@@ -13,8 +13,8 @@ use crate::rdb::error::SinkError;
 use crate::rdb::object::{Meta, Object};
 use crate::rdb::reader::Reader;
 use crate::rdb::source::Source;
-use crate::store::{DuplicateKey, Entry, Generation, Keyspaces, Loader, NewValue};
-use crate::value::Thresholds;
+use crate::store::{DuplicateKey, Entry, Generation, Keyspaces, Loader, NewValue, Tuning};
+use crate::value::{Choices, Thresholds};
 
 /// Keys for which room is made on the snapshot's word alone: about 100 MB of empty table. Beyond it tables grow as keys come.
 const PRESIZED_KEYS_MAX: u64 = 4 << 20;
@@ -110,13 +110,26 @@ pub(super) struct Loaded {
     pub(super) stream_db: usize,
 }
 
+/// What a snapshot is loaded into.
+#[derive(Clone, Copy)]
+pub(super) struct Kept<'a> {
+    /// How many databases there can be.
+    pub(super) databases: usize,
+    /// The settings of encodings.
+    pub(super) tuning: &'a Arc<Tuning>,
+}
+
 /// Loads a dump from `source` into a generation of its own: what a full sync does, without a primary.
 ///
 /// # Errors
 /// [`LoadError`] with the byte offset and what was being read.
 pub fn load_dump<S: Source>(source: S, databases: usize) -> Result<Arc<Generation>, LoadError> {
     let figures = LoadFigures::default();
-    rdb(&mut Reader::new(source), databases, 0, &figures).map(|loaded| loaded.generation)
+    let kept = Kept {
+        databases,
+        tuning: &Arc::default(),
+    };
+    rdb(&mut Reader::new(source), kept, 0, &figures).map(|loaded| loaded.generation)
 }
 
 /// Reads a payload, from the keep-alive newlines before its header to its last byte.
@@ -125,7 +138,7 @@ pub fn load_dump<S: Source>(source: S, databases: usize) -> Result<Arc<Generatio
 /// [`LoadError`]; what has been loaded is dropped.
 pub(super) fn payload<S: Source>(
     reader: &mut Reader<S>,
-    databases: usize,
+    kept: Kept<'_>,
     figures: &LoadFigures,
 ) -> Result<Loaded, LoadError> {
     let framing = loop {
@@ -141,7 +154,7 @@ pub(super) fn payload<S: Source>(
         0
     };
     figures.start(announced);
-    let result = rdb(reader, databases, announced, figures).and_then(|loaded| {
+    let result = rdb(reader, kept, announced, figures).and_then(|loaded| {
         end(reader, &framing)?;
         Ok(loaded)
     });
@@ -151,20 +164,22 @@ pub(super) fn payload<S: Source>(
 
 fn rdb<S: Source>(
     reader: &mut Reader<S>,
-    databases: usize,
+    kept: Kept<'_>,
     announced: u64,
     figures: &LoadFigures,
 ) -> Result<Loaded, LoadError> {
-    let spaces = Keyspaces::new(databases);
+    let spaces = Keyspaces::new(kept.databases);
+    let choices = kept.tuning.choices();
     let mut snapshot = Snapshot {
         loader: Loader::new(&spaces),
-        databases,
+        databases: kept.databases,
         keys_max: if announced == 0 {
             PRESIZED_KEYS_MAX
         } else {
             PRESIZED_KEYS_MAX.min(announced / KEY_BYTES_MIN)
         },
-        thresholds: Thresholds::default(),
+        thresholds: choices.thresholds(Dialect::default()),
+        choices,
         figures,
         keys: 0,
         facts: Facts::default(),
@@ -189,11 +204,10 @@ fn rdb<S: Source>(
         });
     }
     let dialect = dialect.unwrap_or_default();
-    let thresholds = Thresholds::of(dialect);
     let generation = Arc::new(Generation {
         spaces,
         dialect,
-        thresholds,
+        tuning: Arc::clone(kept.tuning),
         functions,
     });
     Ok(Loaded {
@@ -229,6 +243,7 @@ struct Snapshot<'a> {
     loader: Loader<'a>,
     databases: usize,
     keys_max: u64,
+    choices: Choices,
     thresholds: Thresholds,
     figures: &'a LoadFigures,
     keys: u64,
@@ -252,7 +267,8 @@ impl Sink for Snapshot<'_> {
             self.facts.stream_db = self.known(db.unwrap_or(0))?;
         }
         // These fields come before the keys, so the first key is already kept as its server keeps it.
-        self.thresholds = Thresholds::of(self.facts.dialect.unwrap_or_default());
+        let dialect = self.facts.dialect.unwrap_or_default();
+        self.thresholds = self.choices.thresholds(dialect);
         Ok(())
     }
 

@@ -13,6 +13,7 @@ use crate::limits::{STREAM_WORD_BYTES_MAX, STREAM_WORDS_MAX};
 use crate::resp::{Args, ProtocolError, RequestLimits, RequestParser, Span, Step};
 use crate::store::{Generation, Keyspaces, Slot};
 use crate::upstream::Progress;
+use crate::value::Thresholds;
 
 /// A buffer larger than this is given back once it is empty: one huge value must not be held for ever.
 const KEPT_BUFFER_BYTES_MAX: usize = 1 << 20;
@@ -141,6 +142,8 @@ impl<'a> Applier<'a> {
             state: State {
                 read_offset: position.offset,
                 db: position.db,
+                tuned: position.generation.tuning.version(),
+                thresholds: position.generation.thresholds(),
                 position,
                 queue: None,
                 warned: HashSet::new(),
@@ -194,6 +197,9 @@ struct State<'a> {
     /// Where reading is: the position plus the commands of an unfinished MULTI.
     read_offset: u64,
     db: usize,
+    /// The version of the settings that `thresholds` come from.
+    tuned: u64,
+    thresholds: Thresholds,
     queue: Option<Queue>,
     /// Commands whose failure has been reported: a flood of them must not become a flood of log lines.
     warned: HashSet<&'static str>,
@@ -264,35 +270,41 @@ impl State<'_> {
         if let Some(queue) = &mut self.queue {
             return queue.push(self.db, row, args);
         }
+        self.tune();
         let Generation {
-            spaces,
-            thresholds,
-            dialect,
-            ..
+            spaces, dialect, ..
         } = &*self.position.generation;
         let mut slots: SmallVec<[Slot; 4]> = SmallVec::new();
         command::slots(row, spaces, self.db, args, &mut slots);
         let mut tx = spaces
             .write(self.db, slots)
-            .with_thresholds(*thresholds)
+            .with_thresholds(self.thresholds)
             .with_dialect(*dialect);
         let result = command::apply(&mut tx, spaces, row, args);
         drop(tx);
         self.count(row, args, result);
     }
 
+    /// Takes over settings that have changed since the last command.
+    fn tune(&mut self) {
+        let generation = &*self.position.generation;
+        let version = generation.tuning.version();
+        if version != self.tuned {
+            self.tuned = version;
+            self.thresholds = generation.thresholds();
+        }
+    }
+
     /// Applies a whole transaction under all its locks: no reader sees a part of it.
     fn exec(&mut self, queue: &Queue) {
         let generation = Arc::clone(&self.position.generation);
+        self.tune();
         let Generation {
-            spaces,
-            thresholds,
-            dialect,
-            ..
+            spaces, dialect, ..
         } = &*generation;
         let mut tx = spaces
             .write(self.db, queue.slots(spaces))
-            .with_thresholds(*thresholds)
+            .with_thresholds(self.thresholds)
             .with_dialect(*dialect);
         for (db, row, args) in queue.iter() {
             let result = tx

@@ -12,8 +12,6 @@ use super::*;
 use crate::command::Error;
 use crate::dialect::Dialect;
 use crate::resp::{ArgsBuf, Protocol, Reply};
-use crate::store::Keyspaces;
-use crate::value::Thresholds;
 
 pub(super) struct Bench {
     generation: Arc<Generation>,
@@ -23,12 +21,7 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new() -> Self {
-        let generation = Generation {
-            spaces: Keyspaces::new(4),
-            dialect: Dialect::default(),
-            thresholds: Thresholds::default(),
-            functions: Vec::new(),
-        };
+        let generation = Generation::new(4, Dialect::default(), Arc::default());
         Self {
             generation: Arc::new(generation),
             progress: Progress::default(),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
 use super::figures::Figures;
-use super::load::{self, LoadError};
+use super::load::{self, Kept, LoadError};
 use super::stream::{Applier, Position};
 use crate::rdb::reader::Reader;
 use crate::rdb::source::Source;
@@ -89,7 +89,11 @@ impl Writer {
     ) -> Result<(Bytes, LinkSource), Fault> {
         self.progress.start_transfer();
         let mut reader = Reader::new(source);
-        let loaded = load::payload(&mut reader, self.databases, &self.figures.load)
+        let kept = Kept {
+            databases: self.databases,
+            tuning: self.served.tuning(),
+        };
+        let loaded = load::payload(&mut reader, kept, &self.figures.load)
             .map_err(|error| fault_of(&error))?;
         let old = self.served.swap_in(Arc::clone(&loaded.generation));
         let position = Position {

@@ -18,7 +18,7 @@ use super::{Config, Error, Listen, Listeners, Server};
 use crate::command::{self, Replication};
 use crate::dialect::Dialect;
 use crate::resp::ArgsBuf;
-use crate::store::{Generation, Keyspaces, Served};
+use crate::store::{Generation, Served};
 
 /// How long a reply may take before a test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -63,21 +63,17 @@ impl Running {
     }
 
     fn serve(&self, writes: &[&[&str]]) {
-        let spaces = Keyspaces::new(16);
+        let generation = Generation::new(16, Dialect::default(), Arc::clone(self.served.tuning()));
+        let spaces = &generation.spaces;
         for words in writes {
             let owned = ArgsBuf::new(*words);
             let row = command::lookup(words[0].as_bytes()).unwrap();
             let mut slots = smallvec::SmallVec::new();
-            command::slots(row, &spaces, 0, owned.as_args(), &mut slots);
+            command::slots(row, spaces, 0, owned.as_args(), &mut slots);
             let mut tx = spaces.write(0, slots);
-            command::apply(&mut tx, &spaces, row, owned.as_args()).unwrap();
+            command::apply(&mut tx, spaces, row, owned.as_args()).unwrap();
         }
-        self.served.swap_in(Arc::new(Generation {
-            spaces,
-            dialect: Dialect::default(),
-            functions: Vec::new(),
-            thresholds: Default::default(),
-        }));
+        self.served.swap_in(Arc::new(generation));
     }
 
     fn client(&self) -> Client {

@@ -6,6 +6,7 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 
 use super::keyspaces::Keyspaces;
+use super::tuning::Tuning;
 use crate::dialect::Dialect;
 use crate::value::Thresholds;
 
@@ -16,31 +17,68 @@ pub struct Generation {
     pub spaces: Keyspaces,
     /// Who wrote the snapshot.
     pub dialect: Dialect,
-    /// Where that server's small encodings end.
-    pub thresholds: Thresholds,
+    /// The operator's settings of its encodings.
+    pub tuning: Arc<Tuning>,
     /// The function libraries of the snapshot: their source text.
     pub functions: Vec<Bytes>,
 }
 
-/// The generation that readers see; none before the first sync.
+impl Generation {
+    /// An empty one.
+    #[must_use]
+    pub fn new(databases: usize, dialect: Dialect, tuning: Arc<Tuning>) -> Self {
+        Self {
+            spaces: Keyspaces::new(databases),
+            dialect,
+            tuning,
+            functions: Vec::new(),
+        }
+    }
+
+    /// Where small encodings end now.
+    #[must_use]
+    pub fn thresholds(&self) -> Thresholds {
+        self.tuning.choices().thresholds(self.dialect)
+    }
+}
+
+/// The generation that readers see, none before the first sync; and the settings of all generations.
 #[derive(Debug, Default)]
-pub struct Served(ArcSwapOption<Generation>);
+pub struct Served {
+    current: ArcSwapOption<Generation>,
+    tuning: Arc<Tuning>,
+}
 
 impl Served {
+    /// Nothing yet, with settings for what is to come.
+    #[must_use]
+    pub fn new(tuning: Arc<Tuning>) -> Self {
+        Self {
+            current: ArcSwapOption::default(),
+            tuning,
+        }
+    }
+
+    /// The operator's settings.
+    #[must_use]
+    pub const fn tuning(&self) -> &Arc<Tuning> {
+        &self.tuning
+    }
+
     /// The generation to answer from, `None` while the first one loads.
     #[must_use]
     pub fn current(&self) -> Option<Arc<Generation>> {
-        self.0.load_full()
+        self.current.load_full()
     }
 
     /// As [`current`](Self::current), cheaper, for the length of one pipeline.
     #[must_use]
     pub fn peek(&self) -> arc_swap::Guard<Option<Arc<Generation>>> {
-        self.0.load()
+        self.current.load()
     }
 
     /// Serves `generation` from now on. The old one lives as long as a reader still holds it.
     pub fn swap_in(&self, generation: Arc<Generation>) -> Option<Arc<Generation>> {
-        self.0.swap(Some(generation))
+        self.current.swap(Some(generation))
     }
 }

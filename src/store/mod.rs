@@ -23,6 +23,7 @@ mod scan;
 mod taint;
 #[cfg(test)]
 mod tests;
+mod tuning;
 mod tx;
 mod view;
 
@@ -34,5 +35,6 @@ pub use loader::{DuplicateKey, Loader};
 pub use locks::Slot;
 pub use scan::Cursor;
 pub use taint::{Doubt, Tainted, Taints};
+pub use tuning::Tuning;
 pub use tx::{NoSuchDatabase, Tx};
 pub use view::{View, WrongType, unix_ms};

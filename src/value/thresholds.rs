@@ -3,7 +3,7 @@
 use crate::dialect::Dialect;
 
 /// How large a collection may grow before it leaves its packed form, under Redis's own setting names.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Thresholds {
     /// `hash-max-listpack-entries`: fields.
     pub hash_max_listpack_entries: usize,
@@ -15,6 +15,8 @@ pub struct Thresholds {
     pub hash_measures_increments: bool,
     /// `set-max-intset-entries`: members.
     pub set_max_intset_entries: usize,
+    /// Whether small sets of strings are listpacks at all.
+    pub has_listpack_sets: bool,
     /// `set-max-listpack-entries`: members; 0 for servers that have no listpack sets.
     pub set_max_listpack_entries: usize,
     /// `set-max-listpack-value`: bytes of a member.
@@ -31,6 +33,11 @@ pub struct Thresholds {
     pub zset_score_text: ScoreText,
     /// `list-max-listpack-size`: elements of a node if positive, −1 to −5 for 4, 8, 16, 32, 64 KiB.
     pub list_max_listpack_size: i32,
+    /// `list-compress-depth`: nodes at each end that stay uncompressed. Accepted and told; nothing is compressed here, which
+    /// shows in no reply but that of DEBUG.
+    pub list_compress_depth: i32,
+    /// `hll-sparse-max-bytes`: bytes of a sparse HyperLogLog.
+    pub hll_sparse_max_bytes: usize,
     /// `stream-node-max-bytes`.
     pub stream_node_max_bytes: usize,
     /// `stream-node-max-entries`.
@@ -70,6 +77,7 @@ impl Default for Thresholds {
             hash_counts_arguments: true,
             hash_measures_increments: true,
             set_max_intset_entries: 512,
+            has_listpack_sets: true,
             set_max_listpack_entries: 128,
             set_max_listpack_value: 64,
             zset_max_listpack_entries: 128,
@@ -78,6 +86,8 @@ impl Default for Thresholds {
             zset_measures_arguments: false,
             zset_score_text: ScoreText::Shortest,
             list_max_listpack_size: -2,
+            list_compress_depth: 0,
+            hll_sparse_max_bytes: 3000,
             stream_node_max_bytes: 4096,
             stream_node_max_entries: 100,
             stream_node_counts_deleted: true,
@@ -99,6 +109,7 @@ impl Thresholds {
             ..Self::default()
         };
         if !dialect.has_small_listpack_lists_and_sets() {
+            thresholds.has_listpack_sets = false;
             thresholds.set_max_listpack_entries = 0;
             thresholds.hash_counts_arguments = false;
         }

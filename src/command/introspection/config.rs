@@ -1,5 +1,7 @@
 //! CONFIG.
 
+use std::borrow::Cow;
+use std::fmt::Display;
 use std::sync::atomic::Ordering;
 
 use super::super::Error;
@@ -8,13 +10,17 @@ use super::super::glob::Glob;
 use super::super::session::SessionCx;
 use super::super::table::{Arity, Command};
 use super::{ADMIN, HELP, row};
+use crate::dialect::Dialect;
 use crate::resp::Args;
-use crate::value::Thresholds;
+use crate::value::{SETTINGS, Setting, setting};
 
 /// The subcommands.
 pub(super) const CONFIG: &[Command] = &[
     row("get", Arity::at_least(3), ADMIN, get).about("2.0.0", "Gives the settings that match."),
-    row("set", Arity::at_least(4), ADMIN, set).about("2.0.0", "Refused: settings are fixed."),
+    row("set", Arity::at_least(4), ADMIN, set).about(
+        "2.0.0",
+        "Changes where small encodings end; other settings are fixed.",
+    ),
     row("resetstat", Arity::exactly(2), ADMIN, resetstat).about("2.0.0", "Sets counters to zero."),
     row("rewrite", Arity::exactly(2), ADMIN, rewrite)
         .about("2.8.0", "Refused: the file is the operator's."),
@@ -42,6 +48,47 @@ const FIXED: &[(&str, &str)] = &[
 
 /// Passwords are not among the settings: `requirepass` and `masterauth` match nothing.
 fn get(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    if args.len() > 3 && !cx.reply.dialect().sets_several_settings() {
+        return Err(wrong_arguments(args));
+    }
+    let all = settings(cx);
+    let mut found: Vec<(Vec<u8>, &str)> = Vec::new();
+    for pattern in args.from(2).iter() {
+        for (name, value) in &all {
+            let shown = shown_name(pattern, name, cx.reply.dialect());
+            if let Some(shown) = shown
+                && !found
+                    .iter()
+                    .any(|(known, _)| known.eq_ignore_ascii_case(shown))
+            {
+                found.push((shown.to_vec(), value));
+            }
+        }
+    }
+    found.sort_unstable();
+    cx.reply.map(found.len());
+    for (name, value) in found {
+        cx.reply.bulk(&name);
+        cx.reply.bulk(value.as_bytes());
+    }
+    Ok(())
+}
+
+/// How a setting that `pattern` names is shown: a name that is no pattern is repeated as it was given, since Redis 7.0.
+fn shown_name<'a>(pattern: &'a [u8], name: &'a str, dialect: Dialect) -> Option<&'a [u8]> {
+    let lower = pattern.to_ascii_lowercase();
+    let is_pattern = pattern.iter().any(|byte| b"[*?".contains(byte));
+    let shown = if is_pattern || !dialect.sets_several_settings() {
+        name.as_bytes()
+    } else {
+        pattern
+    };
+    Glob::new(&lower).matches(name.as_bytes()).then_some(shown)
+}
+
+/// All settings with their values.
+fn settings(cx: &SessionCx<'_>) -> Vec<(&'static str, String)> {
+    let dialect = cx.reply.dialect();
     let mut all = cx.host.settings();
     let replication = cx.host.replication();
     all.push((
@@ -49,78 +96,110 @@ fn get(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
         format!("{} {}", replication.host, replication.port),
     ));
     all.extend(FIXED.iter().map(|&(name, value)| (name, value.to_owned())));
-    all.extend(thresholds(cx));
-    all.sort_unstable();
-    let patterns: Vec<Vec<u8>> = args
-        .from(2)
-        .iter()
-        .map(<[u8]>::to_ascii_lowercase)
-        .collect();
-    let globs: Vec<Glob<'_>> = patterns.iter().map(|pattern| Glob::new(pattern)).collect();
-    all.retain(|(name, _)| globs.iter().any(|glob| glob.matches(name.as_bytes())));
-    cx.reply.map(all.len());
-    for (name, value) in all {
-        cx.reply.bulk(name.as_bytes());
-        cx.reply.bulk(value.as_bytes());
-    }
-    Ok(())
-}
-
-/// Where small encodings end, under their newer and their older names.
-fn thresholds(cx: &SessionCx<'_>) -> Vec<(&'static str, String)> {
-    let limits = cx
-        .generation
-        .map_or_else(Thresholds::default, |generation| generation.thresholds);
-    let (hash_entries, hash_value) = (
-        limits.hash_max_listpack_entries.to_string(),
-        limits.hash_max_listpack_value.to_string(),
-    );
-    let (zset_entries, zset_value) = (
-        limits.zset_max_listpack_entries.to_string(),
-        limits.zset_max_listpack_value.to_string(),
-    );
-    let list_size = limits.list_max_listpack_size.to_string();
-    let mut all = vec![
-        ("hash-max-listpack-entries", hash_entries.clone()),
-        ("hash-max-listpack-value", hash_value.clone()),
-        ("hash-max-ziplist-entries", hash_entries),
-        ("hash-max-ziplist-value", hash_value),
-        ("list-max-listpack-size", list_size.clone()),
-        ("list-max-ziplist-size", list_size),
-        (
-            "set-max-intset-entries",
-            limits.set_max_intset_entries.to_string(),
-        ),
-        (
-            "stream-node-max-bytes",
-            limits.stream_node_max_bytes.to_string(),
-        ),
-        (
-            "stream-node-max-entries",
-            limits.stream_node_max_entries.to_string(),
-        ),
-        ("zset-max-listpack-entries", zset_entries.clone()),
-        ("zset-max-listpack-value", zset_value.clone()),
-        ("zset-max-ziplist-entries", zset_entries),
-        ("zset-max-ziplist-value", zset_value),
-    ];
-    if limits.set_max_listpack_entries > 0 {
-        all.push((
-            "set-max-listpack-entries",
-            limits.set_max_listpack_entries.to_string(),
-        ));
-        all.push((
-            "set-max-listpack-value",
-            limits.set_max_listpack_value.to_string(),
-        ));
+    let thresholds = cx.host.served().tuning().choices().thresholds(dialect);
+    for setting in &SETTINGS {
+        let value = setting.value(&thresholds).to_string();
+        all.extend(setting.names(dialect).map(|name| (name, value.clone())));
     }
     all
 }
 
-fn set(_cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
-    Err(Error::Text(
-        "ERR CONFIG SET failed: settings are fixed when redtail starts",
+/// Where small encodings end can be changed. DIFFERENCE: other settings that Redis lets change are refused, unless they
+/// are given the value that they have.
+fn set(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let dialect = cx.reply.dialect();
+    if args.len() != 4 && !dialect.sets_several_settings() {
+        return Err(wrong_arguments(args));
+    }
+    if !args.len().is_multiple_of(2) {
+        return Err(Error::Syntax);
+    }
+    let all = settings(cx);
+    let pairs = || {
+        (2..args.len())
+            .step_by(2)
+            .map(|at| (args.at(at), args.at(at + 1)))
+    };
+    if let Some((name, _)) = pairs().find(|(name, _)| !is_known(&all, name)) {
+        return Err(unknown(name, dialect));
+    }
+    check_settable(&all, pairs(), dialect)?;
+    let mut changes: Vec<(&'static Setting, i64)> = Vec::new();
+    for (name, value) in pairs() {
+        if let Some(setting) = setting(name) {
+            let parsed = setting.parse(value, dialect);
+            let parsed = parsed.map_err(|error| refused(name, value, &error, dialect))?;
+            changes.push((setting, parsed));
+        }
+    }
+    cx.host.served().tuning().change(|choices| {
+        for (setting, value) in changes {
+            choices.choose(setting, value);
+        }
+    });
+    cx.reply.ok();
+    Ok(())
+}
+
+fn is_known(all: &[(&str, String)], name: &[u8]) -> bool {
+    all.iter()
+        .any(|(known, _)| name.eq_ignore_ascii_case(known.as_bytes()))
+}
+
+/// Refuses what stands twice, and a change of what cannot be changed.
+fn check_settable<'a>(
+    all: &[(&str, String)],
+    pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    dialect: Dialect,
+) -> Result<(), Error> {
+    let mut seen: Vec<&[u8]> = Vec::new();
+    for (name, value) in pairs {
+        let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+        if seen.iter().any(|other| is(other)) {
+            return Err(refused(name, value, &"duplicate parameter", dialect));
+        }
+        let same =
+            |(known, held): &(&str, String)| is(known.as_bytes()) && held.as_bytes() == value;
+        if setting(name).is_none() && !all.iter().any(same) {
+            return Err(refused(name, value, &FIXED_WHILE_RUNNING, dialect));
+        }
+        seen.push(name);
+    }
+    Ok(())
+}
+
+const FIXED_WHILE_RUNNING: &str = "redtail cannot change it while it runs";
+
+fn text(word: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(word)
+}
+
+/// Source: redis 6.0 networking.c, `addReplySubcommandSyntaxError`.
+fn wrong_arguments(args: Args<'_>) -> Error {
+    let word = text(args.at(1));
+    Error::Owned(format!(
+        "ERR Unknown subcommand or wrong number of arguments for '{word}'. Try CONFIG HELP."
     ))
+}
+
+/// Source: config.c of redis 6.0 and 7.0, `configSetCommand`.
+fn unknown(name: &[u8], dialect: Dialect) -> Error {
+    let name = text(name);
+    Error::Owned(if dialect.sets_several_settings() {
+        format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'")
+    } else {
+        format!("ERR Unsupported CONFIG parameter: {name}")
+    })
+}
+
+/// As [`unknown`], for a value that cannot be set.
+fn refused(name: &[u8], value: &[u8], why: &dyn Display, dialect: Dialect) -> Error {
+    let (name, value) = (text(name), text(value));
+    Error::Owned(if dialect.sets_several_settings() {
+        format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}")
+    } else {
+        format!("ERR Invalid argument '{value}' for CONFIG SET '{name}' - {why}")
+    })
 }
 
 fn rewrite(_cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {

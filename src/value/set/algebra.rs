@@ -25,7 +25,7 @@ pub fn intersection<'a>(mut sets: Vec<&'a Set>) -> impl Iterator<Item = Item<'a>
 #[must_use]
 pub fn intersection_store(sets: Vec<&Set>, thresholds: &Thresholds) -> Set {
     let mut result = Set::default();
-    if thresholds.set_max_listpack_entries > 0 {
+    if thresholds.has_listpack_sets {
         result.0 = Form::Packed(Listpack::new());
     }
     intersection(sets).for_each(|member| {

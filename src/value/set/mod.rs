@@ -154,7 +154,7 @@ impl Set {
     ///
     /// Source: redis 7.2 t_set.c, setTypeCreate and setTypeMaybeConvert (earlier servers look at members one by one).
     pub fn prepare(&mut self, first: &[u8], additions: usize, thresholds: &Thresholds) {
-        if thresholds.set_max_listpack_entries == 0 {
+        if !thresholds.has_listpack_sets {
             return;
         }
         let fits_listpack = additions <= thresholds.set_max_listpack_entries;

@@ -1,0 +1,46 @@
+//! Settings of the store that may change while it runs.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dashmap::RwLock;
+
+use crate::value::Choices;
+
+/// The encodings' settings, shared by all generations. Whoever works by them looks at the version and reads them again when
+/// it has changed.
+#[derive(Debug, Default)]
+pub struct Tuning {
+    choices: RwLock<Choices>,
+    version: AtomicU64,
+}
+
+impl Tuning {
+    /// Starts with `choices`.
+    #[must_use]
+    pub fn new(choices: Choices) -> Self {
+        Self {
+            choices: RwLock::new(choices),
+            version: AtomicU64::new(0),
+        }
+    }
+
+    /// What is chosen now.
+    #[must_use]
+    pub fn choices(&self) -> Choices {
+        *self.choices.read()
+    }
+
+    /// Changes several at once: nobody sees some of them only.
+    pub fn change(&self, change: impl FnOnce(&mut Choices)) {
+        let mut choices = self.choices.write();
+        change(&mut choices);
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// A number that grows with every change.
+    #[must_use]
+    #[inline]
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+}
