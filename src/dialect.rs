@@ -182,6 +182,32 @@ impl Dialect {
         self.since_redis(7, 2)
     }
 
+    /// Places are searched for by shape, and any of them will do, since Redis 6.2.
+    #[must_use]
+    pub const fn has_geo_shapes(self) -> bool {
+        self.since_redis(6, 2)
+    }
+
+    /// Distances along a meridian are worked out in a shorter way, written with fewer steps, and units are taken in any letter
+    /// case, since Redis 7.0.
+    #[must_use]
+    pub const fn has_quick_geo_distances(self) -> bool {
+        self.since_redis(7, 0)
+    }
+
+    /// Valkey 9.0 searches in polygons, takes almost equal longitudes as equal, and names the member that is missing.
+    #[must_use]
+    pub const fn has_geo_polygons(self) -> bool {
+        matches!(self.family, Family::Valkey) && self.since((0, 0), (9, 0))
+    }
+
+    /// Longitudes and latitudes are written as other doubles since Redis 8.0, with seventeen digits behind the point before and
+    /// in Valkey.
+    #[must_use]
+    pub const fn has_short_coordinates(self) -> bool {
+        matches!(self.family, Family::Redis) && self.since_redis(8, 0)
+    }
+
     /// XRANGE takes `(id` since Redis 6.2.
     #[must_use]
     pub const fn has_exclusive_ids(self) -> bool {

@@ -12,6 +12,7 @@ mod execute;
 pub mod glob;
 mod keys;
 mod parse;
+mod partial_sort;
 mod session;
 mod table;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod transaction;
 mod client_commands;
 mod connection;
 mod generic;
+mod geo;
 mod hash;
 mod introspection;
 mod list;

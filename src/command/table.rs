@@ -294,7 +294,7 @@ const FAMILIES: &[Family] = &[
     super::zset::FAMILY,
     super::stream::FAMILY,
     super::misc::HYPERLOGLOG,
-    super::misc::GEO,
+    super::geo::FAMILY,
     super::misc::VECTOR_SET,
 ];
 

@@ -34,6 +34,25 @@ pub fn write(out: &mut Vec<u8>, value: f64, shortest: bool) {
     }
 }
 
+/// Appends the text of a finite `value` without an exponent: up to seventeen digits behind the point, no zeros at the end.
+///
+/// Source: redis 7.0 util.c, `ld2string` with `LD_STR_HUMAN`.
+pub fn write_decimal(out: &mut Vec<u8>, value: f64) {
+    let start = out.len();
+    // Writing into a vector cannot fail.
+    let _ = write!(out, "{value:.17}");
+    while out.last() == Some(&b'0') {
+        out.pop();
+    }
+    if out.last() == Some(&b'.') {
+        out.pop();
+    }
+    if out.get(start..) == Some(b"-0") {
+        out.truncate(start);
+        out.push(b'0');
+    }
+}
+
 fn write_shortest(out: &mut Vec<u8>, magnitude: f64, negative: bool) {
     if magnitude <= INTEGER_MAX && magnitude.fract() == 0.0 {
         #[expect(

@@ -248,9 +248,19 @@ impl Reply {
 
     /// A double; in RESP2 a bulk string. Written as the dialect writes it.
     pub fn double(&mut self, value: f64) {
+        let shortest = self.dialect.has_shortest_doubles();
+        self.number(|text| double::write(text, value, shortest));
+    }
+
+    /// A finite double without an exponent; in RESP2 a bulk string. So servers write coordinates.
+    pub fn decimal(&mut self, value: f64) {
+        self.number(|text| double::write_decimal(text, value));
+    }
+
+    fn number(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let mut text = std::mem::take(&mut self.number);
         text.clear();
-        double::write(&mut text, value, self.dialect.has_shortest_doubles());
+        write(&mut text);
         if self.is_resp3() {
             self.raw(b",");
             self.raw(&text);

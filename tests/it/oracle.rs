@@ -110,6 +110,12 @@ const PROBES: &[(&str, Same)] = &[
     ),
     ("ZDIFF 2 {k} none", Exactly),
     ("ZINTERCARD 2 {k} {k} LIMIT 3", Exactly),
+    ("GEODIST {k} m3 7 km", Exactly),
+    ("GEOHASH {k} m3 none", Exactly),
+    ("GEOPOS {k} 7 none", Exactly),
+    ("GEORADIUS_RO {k} 1 2 3000 km WITHDIST ASC", Exactly),
+    ("GEORADIUSBYMEMBER_RO {k} m3 30000 km WITHHASH", Exactly),
+    ("GEOSEARCH {k} FROMLONLAT 1 2 BYBOX 9 9 km", Exactly),
     ("XLEN {k}", Exactly),
     ("XPENDING {k} workers", Exactly),
     ("XRANGE {k} - +", Exactly),
@@ -145,6 +151,7 @@ const NEWER_THAN_6_0: &[&str] = &[
     "ZRANGE {k} a b BYLEX",
     "ZRANGE {k} 0 1 LIMIT 0 1",
     "XRANGE {k} 50 (9999999999999 COUNT 3",
+    "GEOSEARCH {k} FROMLONLAT 1 2 BYBOX 9 9 km",
     "NOSUCHCOMMAND {k} x",
 ];
 

@@ -74,7 +74,7 @@ impl Flags {
     }
 }
 
-pub(super) fn zadd(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+pub(in crate::command) fn zadd(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let (flags, first) = Flags::parse(args);
     let words = args.from(first);
     if words.is_empty() || !words.len().is_multiple_of(2) {

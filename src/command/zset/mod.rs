@@ -15,6 +15,9 @@ mod apply;
 mod bounds;
 mod range;
 
+pub(super) use apply::zadd;
+pub(super) use range::store;
+
 /// This file's rows.
 pub(super) const FAMILY: Family = Family {
     group: "sorted-set",
@@ -192,7 +195,7 @@ const fn one_key(name: &'static str, arity: Arity) -> Command {
 }
 
 /// Writes a member.
-fn bulk_item(reply: &mut Reply, item: Item<'_>) {
+pub(super) fn bulk_item(reply: &mut Reply, item: Item<'_>) {
     match item {
         Item::Str(text) => reply.bulk(text),
         Item::Int(number) => reply.bulk_integer(number),

@@ -305,7 +305,7 @@ pub(super) fn zrangestore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> 
 }
 
 /// Keeps members under `key`, replacing what was there; with no members nothing stays there.
-pub(super) fn store(
+pub(in crate::command) fn store(
     tx: &mut Tx<'_>,
     key: &[u8],
     members: Vec<(Box<[u8]>, f64)>,
