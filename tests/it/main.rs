@@ -12,6 +12,7 @@
 mod cli;
 mod client;
 mod clients;
+mod corpus;
 mod geo;
 mod large;
 mod library;
