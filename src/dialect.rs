@@ -281,6 +281,24 @@ impl Dialect {
         self.since_redis(7, 0)
     }
 
+    /// BITCOUNT and BITPOS take BYTE and BIT since Redis 7.0.
+    #[must_use]
+    pub const fn has_bit_ranges(self) -> bool {
+        self.since_redis(7, 0)
+    }
+
+    /// BITCOUNT and BITPOS read their ranges before they look at the key since Redis 7.2.
+    #[must_use]
+    pub const fn reads_bit_ranges_first(self) -> bool {
+        self.since_redis(7, 2)
+    }
+
+    /// BITCOUNT takes a start without an end since Valkey 8.0.
+    #[must_use]
+    pub const fn has_open_bit_counts(self) -> bool {
+        matches!(self.family, Family::Valkey) && self.since((7, 2), (8, 0))
+    }
+
     /// ZADD looks at the number of its members beforehand, as if all were new, since Redis 7.2.
     #[must_use]
     pub const fn counts_zadd_arguments(self) -> bool {

@@ -297,7 +297,7 @@ pub(super) fn run(
 }
 
 /// Runs what may walk a whole database, letting the runtime's other tasks move to another thread meanwhile.
-fn long<T>(work: impl FnOnce() -> T) -> T {
+pub(super) fn long<T>(work: impl FnOnce() -> T) -> T {
     use tokio::runtime::{Handle, RuntimeFlavor};
     match Handle::try_current() {
         Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::MultiThread => {

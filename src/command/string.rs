@@ -3,7 +3,7 @@
 use super::Error;
 use super::keys::Keys;
 use super::parse::{integer, range};
-use super::table::{Arity, Command, Family, Flags, Outcome};
+use super::table::{Arity, Command, Family, Flags};
 use crate::limits::STRING_BYTES_MAX;
 use crate::resp::{Args, Reply};
 use crate::store::{NewValue, Tx, Value, View, WrongType};
@@ -14,6 +14,9 @@ const PAIRS: Keys = Keys::Range {
     last: -1,
     step: 2,
 };
+
+/// The most room that [`grow`] leaves behind a string. Source: redis 7.0 sds.h, `SDS_MAX_PREALLOC`.
+const ROOM_BYTES_MAX: usize = 1 << 20;
 
 const GROW: Flags = Flags::DENYOOM;
 const GROW_FAST: Flags = Flags::DENYOOM.and(Flags::FAST);
@@ -107,27 +110,6 @@ pub(super) const FAMILY: Family = Family {
             .write()
             .flags(GROW_FAST)
             .about("2.6.0", "Adds a floating point number."),
-        Command::new("setbit", Arity::exactly(4), Keys::first())
-            .apply(setbit)
-            .flags(GROW)
-            .about("2.2.0", "Sets or clears a bit."),
-        Command::new("bitfield", Arity::at_least(2), Keys::first())
-            .write()
-            .outcome(Outcome::Exists)
-            .flags(GROW)
-            .about("3.2.0", "Works on integers of any width inside a string."),
-        Command::new(
-            "bitop",
-            Arity::at_least(4),
-            Keys::Range {
-                first: 2,
-                last: -1,
-                step: 1,
-            },
-        )
-        .write()
-        .flags(GROW)
-        .about("2.6.0", "Combines strings bit by bit."),
         Command::new("delifeq", Arity::exactly(3), Keys::first())
             .write()
             .flags(Flags::FAST)
@@ -181,7 +163,7 @@ fn mget(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error>
 }
 
 /// Calls `use_text` with the string at a key, the empty string when there is none.
-fn with_text<R>(
+pub(super) fn with_text<R>(
     value: Option<Value<'_>>,
     use_text: impl FnOnce(&[u8]) -> R,
 ) -> Result<R, WrongType> {
@@ -404,9 +386,7 @@ fn setrange(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         return Ok(());
     }
     tx.edit_text(args.at(1), |text| {
-        if text.len() < end {
-            text.resize(end, 0);
-        }
+        grow(text, end);
         if let Some(target) = text.get_mut(start..end) {
             target.copy_from_slice(part);
         }
@@ -414,29 +394,17 @@ fn setrange(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn setbit(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    let offset = usize::try_from(integer(args.at(2))?)
-        .map_err(|_| Error::Text("ERR bit offset is not an integer or out of range"))?;
-    let (byte, mask) = (offset / 8, 0x80u8 >> (offset % 8));
-    if byte >= STRING_BYTES_MAX {
-        return Err(Error::Text(
-            "ERR bit offset is not an integer or out of range",
-        ));
+/// Adds zero bytes up to `len`, with room for little more: a bitmap that grows by a byte must not take twice its memory.
+pub(super) fn grow(text: &mut Vec<u8>, len: usize) {
+    if text.is_empty() {
+        // Pages that are never written cost nothing.
+        *text = vec![0; len];
+    } else if text.len() < len {
+        if text.capacity() < len {
+            text.reserve_exact(len - text.len() + len.min(ROOM_BYTES_MAX));
+        }
+        text.resize(len, 0);
     }
-    let on = match args.at(3) {
-        b"1" => true,
-        b"0" => false,
-        _ => return Err(Error::Text("ERR bit is not an integer or out of range")),
-    };
-    tx.edit_text(args.at(1), |text| {
-        if text.len() <= byte {
-            text.resize(byte + 1, 0);
-        }
-        if let Some(target) = text.get_mut(byte) {
-            *target = if on { *target | mask } else { *target & !mask };
-        }
-    })?;
-    Ok(())
 }
 
 fn add(tx: &mut Tx<'_>, key: &[u8], amount: i64) -> Result<(), Error> {

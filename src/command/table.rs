@@ -113,7 +113,7 @@ pub type TouchFn = for<'a> fn(Args<'a>, usize, &mut dyn FnMut(Touch<'a>));
 pub enum Outcome {
     /// Nothing.
     Depends,
-    /// They exist, as strings.
+    /// They exist.
     Exists,
     /// They do not exist.
     Gone,
@@ -288,12 +288,14 @@ const FAMILIES: &[Family] = &[
     super::transaction::FAMILY,
     super::generic::FAMILY,
     super::string::FAMILY,
+    super::lcs::FAMILY,
+    super::bitmap::FAMILY,
     super::list::FAMILY,
     super::set::FAMILY,
     super::hash::FAMILY,
     super::zset::FAMILY,
     super::stream::FAMILY,
-    super::misc::HYPERLOGLOG,
+    super::hyperloglog::FAMILY,
     super::geo::FAMILY,
     super::misc::VECTOR_SET,
 ];

@@ -3,7 +3,7 @@
 
 use super::{Command, Error, Keys, all, apply, check_arity, read, resolve, slots};
 use crate::dialect::Dialect;
-use crate::resp::{ArgsBuf, Protocol, Reply};
+use crate::resp::{Args, ArgsBuf, Protocol, Reply};
 use crate::store::Keyspaces;
 use crate::value::Thresholds;
 
@@ -23,16 +23,20 @@ impl Bench {
 
     /// Applies a command whose words are set apart by blanks.
     pub(super) fn try_apply(&self, line: &str) -> Result<(), Error> {
-        let words = ArgsBuf::new(line.split(' '));
-        let command = resolve(words.as_args()).unwrap();
+        self.apply_words(ArgsBuf::new(line.split(' ')).as_args())
+    }
+
+    /// Applies a command of any words.
+    pub(super) fn apply_words(&self, args: Args<'_>) -> Result<(), Error> {
+        let command = resolve(args).unwrap();
         let mut needed = smallvec::SmallVec::new();
-        slots(command, &self.spaces, 0, words.as_args(), &mut needed);
+        slots(command, &self.spaces, 0, args, &mut needed);
         let mut tx = self
             .spaces
             .write(0, needed)
             .with_thresholds(Thresholds::of(self.dialect))
             .with_dialect(self.dialect);
-        apply(&mut tx, &self.spaces, command, words.as_args())
+        apply(&mut tx, &self.spaces, command, args)
     }
 
     /// Applies commands, one a line; they must succeed.

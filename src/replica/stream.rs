@@ -244,8 +244,6 @@ impl State<'_> {
                     self.progress.request_ack();
                 }
             }
-            // Sent when it refreshed a counter inside the value, which it thereby changes.
-            b"pfcount" => self.data(&command::PFCOUNT_REFRESHED, args),
             // Says who serves a slot; the keys' own coming and going is in the stream.
             b"cluster" if args.is(1, "setslot") => {}
             _ => match command::resolve(args) {

@@ -110,7 +110,7 @@ fn a_write_that_cannot_be_applied_taints_its_key_and_no_other() {
         .applier(0)
         .feed(&stream(&[
             "SET plain 1",
-            "PFADD visits a",
+            "VADD visits VALUES 1 1 a",
             "RENAME visits moved",
         ]))
         .unwrap();
@@ -128,7 +128,7 @@ fn a_tainted_key_that_surely_exists_is_counted_and_a_deleted_one_is_known_again(
     let bench = Bench::new();
     bench
         .applier(0)
-        .feed(&stream(&["SET plain 1", "PFADD visits a"]))
+        .feed(&stream(&["SET plain 1", "VADD visits VALUES 1 1 a"]))
         .unwrap();
     assert_eq!(bench.read(0, "DBSIZE").unwrap(), ":2");
     assert!(bench.is_tainted("EXISTS visits"));
@@ -147,14 +147,14 @@ fn a_taint_follows_its_database_when_it_changes_places() {
     let bench = Bench::new();
     bench
         .applier(0)
-        .feed(&stream(&["PFADD p x", "SWAPDB 0 1"]))
+        .feed(&stream(&["VADD p VALUES 1 1 x", "SWAPDB 0 1"]))
         .unwrap();
     assert!(matches!(bench.read(1, "GET p"), Err(Error::Tainted(_))));
     assert_eq!(bench.read(0, "GET p").unwrap(), "$-1");
 }
 
 #[test]
-fn a_count_that_the_primary_has_refreshed_inside_a_value_taints_it() {
+fn a_count_refreshed_inside_something_else_taints_its_key() {
     let bench = Bench::new();
     bench
         .applier(0)
@@ -226,7 +226,7 @@ fn many_flushes_in_one_transaction_need_few_slots() {
 }
 
 #[test]
-fn a_refreshed_counter_is_tainted_in_its_place_of_the_transaction() {
+fn a_failure_taints_its_key_in_its_place_of_the_transaction() {
     let bench = Bench::new();
     let mut applier = bench.applier(0);
     applier

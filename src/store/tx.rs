@@ -253,14 +253,13 @@ impl<'a> Tx<'a> {
         };
         let result = change(&mut text);
         let expiry = self.entry(key).and_then(Entry::expire_at_ms);
-        self.set(
-            key,
-            expiry,
-            NewValue::Text {
-                bytes: &text,
-                raw: true,
-            },
-        );
+        if text.len() > INLINE_TEXT_BYTES_MAX {
+            let long = Box::new(Object::Text(text));
+            self.set(key, expiry, NewValue::Object(long));
+        } else {
+            let bytes = &text;
+            self.set(key, expiry, NewValue::Text { bytes, raw: true });
+        }
         Ok(result)
     }
 
