@@ -47,17 +47,15 @@ impl Default for Zset {
 }
 
 impl Zset {
-    /// Takes member, score, … as Redis packs them.
+    /// Takes member, score, … as Redis packs them, packed if they are few; their lengths do not count.
+    ///
+    /// Source: redis 7.0 rdb.c, rdbLoadObject.
     ///
     /// # Errors
     /// An odd number of elements, a score that is no number, members out of order or twice.
     pub fn from_listpack(listpack: Listpack, thresholds: &Thresholds) -> Result<Self, Error> {
         packed::check(&listpack)?;
-        let fits = listpack.len() / 2 <= thresholds.zset_max_listpack_entries
-            && listpack
-                .iter()
-                .step_by(2)
-                .all(|member| member.len() <= thresholds.zset_max_listpack_value);
+        let fits = listpack.len() / 2 <= thresholds.zset_max_listpack_entries;
         let mut zset = Self {
             form: Form::Packed(listpack),
         };

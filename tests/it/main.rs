@@ -13,6 +13,7 @@ mod cli;
 mod client;
 mod clients;
 mod corpus;
+mod encodings;
 mod geo;
 mod large;
 mod library;
