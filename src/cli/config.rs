@@ -54,6 +54,9 @@ settings! {
     announce_port: [u16] = "REDTAIL_ANNOUNCE_PORT", "PORT";
     /// Seconds without a byte from the primary after which the link counts as lost [default: 60]
     repl_timeout: [u64] = "REDTAIL_REPL_TIMEOUT", "SECONDS";
+    /// Seconds after a key's time at which the memory of its value is given back; 0 keeps all values until the primary deletes
+    /// their keys [default: 60]
+    expired_grace: [u64] = "REDTAIL_EXPIRED_GRACE", "SECONDS";
     /// Client connections at most [default: 10000]
     maxclients: [usize] = "REDTAIL_MAXCLIENTS", "COUNT";
     /// Seconds after which a silent client is disconnected, 0 for never [default: 0]
@@ -219,6 +222,9 @@ impl Settings {
             },
             databases: self.server().databases,
             encodings: self.encodings()?,
+            expired_grace: self
+                .expired_grace
+                .map_or(crate::replica::EXPIRED_GRACE, Duration::from_secs),
         })
     }
 

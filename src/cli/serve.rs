@@ -155,6 +155,10 @@ impl Sources {
             input_bytes: self.link.bytes.load(Relaxed),
             applied_commands: stream.commands.load(Relaxed),
             failed_writes: stream.failed.load(Relaxed),
+            swept: [
+                self.figures.sweep.keys.load(Relaxed),
+                self.figures.sweep.bytes.load(Relaxed),
+            ],
             syncs: [
                 self.link.full_resyncs.load(Relaxed),
                 self.link.partial_resyncs.load(Relaxed),

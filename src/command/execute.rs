@@ -104,7 +104,7 @@ pub fn read(
     let mark = reply.len();
     let result = if let (Scope::Keys, Some(key)) = (command.scope, command.keys.single(args)) {
         let view = spaces.view_key(db, key);
-        check_key(spaces, db, key).and_then(|()| handler(&view, args, reply))
+        check_key(spaces, db, key).and_then(|()| look(handler, &view, args, reply))
     } else if command.scope == Scope::Nothing {
         let surveyed = spaces.survey(db, |view| {
             reply.truncate(mark);
@@ -113,7 +113,7 @@ pub fn read(
         surveyed.map_err(Error::from).and_then(|result| result)
     } else {
         let view = view(command, spaces, db, args);
-        check_touched(command, spaces, db, args).and_then(|()| handler(&view, args, reply))
+        check_touched(command, spaces, db, args).and_then(|()| look(handler, &view, args, reply))
     };
     if result.is_err() {
         reply.truncate(mark);
@@ -139,6 +139,21 @@ fn check_key(spaces: &Keyspaces, db: usize, key: &[u8]) -> Result<(), Error> {
         return Err(Tainted.into());
     }
     Ok(())
+}
+
+/// Runs a handler. To whom a value comes back that has been given up, that is said instead.
+#[inline]
+fn look(
+    handler: super::ReadFn,
+    view: &View<'_>,
+    args: Args<'_>,
+    reply: &mut Reply,
+) -> Result<(), Error> {
+    let result = handler(view, args, reply);
+    if view.lost() {
+        return Err(Tainted.into());
+    }
+    result
 }
 
 /// The view is held when this looks, and a taint is set under the same locks: none can slip in between.
@@ -234,7 +249,12 @@ fn try_apply(
     if spaces.taints().any() {
         settle_taints(tx, spaces, command, args)?;
     }
-    handler(tx, args)
+    let result = handler(tx, args);
+    if tx.take_lost() {
+        // Whatever it made of a value that is gone, the primary made something else.
+        return Err(Tainted.into());
+    }
+    result
 }
 
 /// The outcome of a command that reads or changes a key whose value is unknown is unknown, too; but a key that it deletes

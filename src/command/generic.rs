@@ -7,7 +7,7 @@ use super::table::{Arity, Command, Family, Flags, Outcome, Scope};
 use super::{Error, restore};
 use crate::dialect::Dialect;
 use crate::resp::{Args, Reply};
-use crate::store::{Cursor, Entry, Tx, Value, View};
+use crate::store::{Cursor, Entry, Tainted, Tx, Value, View};
 use crate::value::Object;
 
 /// Keys beyond which a flushed database is dropped on a thread of its own, so that the stream does not wait for it.
@@ -197,6 +197,8 @@ fn type_name(value: Value<'_>) -> &'static str {
         Value::Object(Object::Hash(_)) => "hash",
         Value::Object(Object::Zset(_)) => "zset",
         Value::Object(Object::Stream(_)) => "stream",
+        // Not shown to readers.
+        Value::Object(Object::Swept) => "none",
     }
 }
 
@@ -378,6 +380,7 @@ fn object_encoding(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result
         Value::Object(Object::Hash(hash)) => hash.encoding(dialect),
         Value::Object(Object::Zset(zset)) => zset.encoding(dialect),
         Value::Object(Object::Stream(_)) => "stream",
+        Value::Object(Object::Swept) => return Err(Tainted.into()),
     };
     reply.bulk(name.as_bytes());
     Ok(())

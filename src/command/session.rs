@@ -160,6 +160,8 @@ pub struct Replication {
     pub applied_commands: u64,
     /// Writes that could not be applied.
     pub failed_writes: u64,
+    /// Keys long past their time whose values were given up, and the bytes that this gave back.
+    pub swept: [u64; 2],
     /// Full syncs, partial syncs, refused partial syncs.
     pub syncs: [u64; 3],
     /// Loads that ended well, and those that failed.

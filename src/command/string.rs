@@ -241,11 +241,11 @@ impl<'a> SetOptions<'a> {
     }
 
     fn allow(&self, tx: &Tx<'_>, key: &[u8]) -> bool {
-        let existing = tx.value(key);
+        let exists = tx.exists(key);
         let equal = |wanted: &[u8]| {
-            existing.is_some() && with_text(existing, |text| text == wanted).unwrap_or(false)
+            exists && with_text(tx.value(key), |text| text == wanted).unwrap_or(false)
         };
-        !(self.only_if_absent && existing.is_some() || self.only_if_present && existing.is_none())
+        !(self.only_if_absent && exists || self.only_if_present && !exists)
             && self.only_if_equal.is_none_or(equal)
     }
 }

@@ -12,6 +12,8 @@ pub struct Figures {
     pub load: LoadFigures,
     /// The stream.
     pub stream: StreamFigures,
+    /// The sweeper.
+    pub sweep: SweepFigures,
     fault: Mutex<Option<String>>,
     replid: Mutex<Option<ReplId>>,
 }
@@ -44,6 +46,17 @@ pub struct StreamFigures {
     pub failed: AtomicU64,
     /// The offset of all that has been received, applied or not.
     pub received: AtomicU64,
+}
+
+/// What has been taken from keys long past their time.
+#[derive(Debug, Default)]
+pub struct SweepFigures {
+    /// Keys whose values were given up.
+    pub keys: AtomicU64,
+    /// Bytes that this gave back.
+    pub bytes: AtomicU64,
+    /// Walks over all keys that have ended.
+    pub passes: AtomicU64,
 }
 
 impl LoadFigures {

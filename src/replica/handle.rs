@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use redis_protocol::resp3::decode::complete::decode_bytes;
@@ -11,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::figures::Figures;
+use super::sweep;
 use super::writer::Writer;
 use crate::command::{self, glob::Glob};
 use crate::dialect::Dialect;
@@ -25,6 +27,9 @@ use crate::value::Choices;
 /// As many databases as a Redis has unless it is told otherwise.
 const DATABASES: usize = 16;
 
+/// Far more than clocks differ or a primary lags with deletions.
+pub const EXPIRED_GRACE: Duration = Duration::from_secs(60);
+
 /// How a replica follows its primary.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -34,6 +39,9 @@ pub struct Config {
     pub databases: usize,
     /// Where small encodings end, where that is not where the upstream's own defaults say.
     pub encodings: Choices,
+    /// How long a key's time must be over before the memory of its value is given back; zero keeps all values until the
+    /// primary deletes their keys.
+    pub expired_grace: Duration,
 }
 
 impl Config {
@@ -51,6 +59,7 @@ impl Config {
             upstream,
             databases: DATABASES,
             encodings: Choices::default(),
+            expired_grace: EXPIRED_GRACE,
         })
     }
 }
@@ -94,6 +103,8 @@ pub struct Status {
     pub failed_writes: u64,
     /// Keys that answer TAINTED; `None` when all do.
     pub tainted_keys: Option<usize>,
+    /// Keys long past their time whose values' memory was given back, and how many bytes that were.
+    pub swept: (u64, u64),
     /// What went wrong last with a load or the stream.
     pub last_fault: Option<String>,
     /// The server that wrote the snapshot, `None` before the first sync.
@@ -112,6 +123,8 @@ pub struct Replica {
     ready: watch::Receiver<bool>,
     stop: CancellationToken,
     writer: Option<JoinHandle<()>>,
+    /// The sweeper works until this is dropped.
+    _sweeper: std::sync::mpsc::Sender<()>,
 }
 
 impl Replica {
@@ -140,6 +153,7 @@ impl Replica {
         let writer = std::thread::Builder::new()
             .name("redtail-writer".to_owned())
             .spawn(move || writer.run(links))?;
+        let sweeper = sweep::start(&served, &figures, config.expired_grace)?;
         let stop = CancellationToken::new();
         tokio::spawn(upstream::run(
             config.upstream,
@@ -156,6 +170,7 @@ impl Replica {
             ready,
             stop,
             writer: Some(writer),
+            _sweeper: sweeper,
         })
     }
 
@@ -222,6 +237,10 @@ impl Replica {
             tainted_keys: taints.map_or(Some(0), |taints| {
                 (!taints.everything()).then(|| taints.count())
             }),
+            swept: (
+                self.figures.sweep.keys.load(Ordering::Relaxed),
+                self.figures.sweep.bytes.load(Ordering::Relaxed),
+            ),
             last_fault: self.figures.last_fault(),
             dialect: generation.as_ref().map(|generation| generation.dialect),
             databases: generation
@@ -304,7 +323,12 @@ impl<'r> Database<'r> {
         let generation = self.known(served.as_ref())?;
         let view = generation.spaces.view_key(self.number, key);
         self.check(&generation.spaces, key)?;
-        text(&view, key)
+        let text = text(&view, key);
+        if view.lost() {
+            Err(Tainted.into())
+        } else {
+            text
+        }
     }
 
     /// The strings at `keys`, all at one offset; `None` where there is no such key or no string.
@@ -317,12 +341,18 @@ impl<'r> Database<'r> {
         let view = generation
             .spaces
             .view_keys(self.number, keys.iter().map(AsRef::as_ref));
-        keys.iter()
+        let texts = keys
+            .iter()
             .map(|key| {
                 self.check(&generation.spaces, key.as_ref())?;
                 Ok(text(&view, key.as_ref()).unwrap_or(None))
             })
-            .collect()
+            .collect();
+        if view.lost() {
+            Err(Tainted.into())
+        } else {
+            texts
+        }
     }
 
     fn check(&self, spaces: &crate::store::Keyspaces, key: &[u8]) -> Result<(), Error> {

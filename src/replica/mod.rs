@@ -5,14 +5,17 @@
 //! resync, goes on where it stopped. It alone changes the store. The applied offset moves when a command is visible, and
 //! only outside MULTI; the selected database belongs to it.
 //!
+//! Beside it a sweeper (`sweep`) gives back the memory of keys long past their time.
+//!
 //! [`Replica`] is the handle that programs use: it starts the writer and the link, and answers reads.
 
 mod figures;
 mod handle;
 mod load;
 mod stream;
+mod sweep;
 mod writer;
 
-pub use figures::{Figures, LoadFigures, StreamFigures};
-pub use handle::{Config, Database, Error, Replica, Scan, Status};
+pub use figures::{Figures, LoadFigures, StreamFigures, SweepFigures};
+pub use handle::{Config, Database, EXPIRED_GRACE, Error, Replica, Scan, Status};
 pub use load::{LoadError, load_dump};

@@ -12,6 +12,7 @@ use super::*;
 use crate::command::Error;
 use crate::dialect::Dialect;
 use crate::resp::{ArgsBuf, Protocol, Reply};
+use crate::store::{Sweeper, unix_ms};
 
 pub(super) struct Bench {
     generation: Arc<Generation>,
@@ -290,4 +291,80 @@ fn a_copy_with_unknown_options_taints_wherever_it_may_have_gone() {
         ]))
         .unwrap();
     assert!(matches!(bench.read(3, "GET b"), Err(Error::Tainted(_))));
+}
+
+impl Bench {
+    /// A bench with `lines` applied, and all that is past its time swept.
+    fn swept(lines: &[&str]) -> Self {
+        let bench = Self::new();
+        bench.applier(0).feed(&stream(lines)).unwrap();
+        let mut sweeper = Sweeper::default();
+        let mut keys = 0;
+        while let Some(swept) = sweeper.step(&bench.generation.spaces, unix_ms()) {
+            keys += swept.keys;
+        }
+        assert_ne!(keys, 0);
+        bench
+    }
+}
+
+/// A value that is worth sweeping.
+const LONG: &str = "0123456789012345678901234567890123456789";
+
+#[test]
+fn what_the_stream_does_to_a_swept_key_is_right_or_tainted() {
+    let far = "9999999999999";
+    let (set, hash) = (format!("SET k {LONG} PXAT 1"), format!("HSET h f {LONG}"));
+    let start = [&*set, &*hash, "PEXPIREAT h 1", "SET live 1"];
+    // What comes, what is asked then, the reply if there is one.
+    let cases: &[(&[&str], &str, Option<&str>)] = &[
+        (&[], "DBSIZE", Some(":3")),
+        (&[], "EXISTS k h live", Some(":1")),
+        (&[], "TYPE k", Some("+none")),
+        (&["DEL k"], "DBSIZE", Some(":2")),
+        (&["UNLINK k h"], "DBSIZE", Some(":1")),
+        (&["PEXPIREAT k 5"], "GET k", Some("$-1")),
+        (&["PERSIST k"], "GET k", None),
+        (&["PERSIST k"], "TTL k", None),
+        (&["PERSIST k"], "DBSIZE", Some(":3")),
+        (&["PERSIST k", "DEL k"], "GET k", Some("$-1")),
+        (&["PERSIST k", "SET k new"], "GET k", Some("$3 new")),
+        (&[&format!("PEXPIREAT k {far}")], "STRLEN k", None),
+        (&[&format!("PEXPIREAT k {far}")], "MGET live k", None),
+        (&["SET k new"], "GET k", Some("$3 new")),
+        (&["SET k new KEEPTTL"], "GET k", Some("$-1")),
+        (&["SET k new NX", "PEXPIREAT k 9"], "GET k", Some("$-1")),
+        (&["SET k new XX"], "GET k", Some("$3 new")),
+        (&["SET k new IFEQ old"], "GET k", None),
+        (&["APPEND k x"], "GET k", None),
+        (&["INCR k"], "GET k", None),
+        (&["SETRANGE k 3 x"], "GET k", None),
+        (&["LPUSH k x"], "LLEN k", None),
+        (&["HSET h g x"], "HLEN h", None),
+        (&["HDEL h f"], "EXISTS h", None),
+        (&["HDEL h f"], "GET live", Some("$1 1")),
+        (&["RENAME k other"], "EXISTS k other", Some(":0")),
+        (&["RENAME k other"], "DBSIZE", Some(":3")),
+        (&["RENAME live k"], "GET k", Some("$1 1")),
+        (&["RENAME k live", "PERSIST live"], "GET live", None),
+        (&["COPY k other"], "DBSIZE", Some(":4")),
+        (&["COPY k other", "PERSIST other"], "GET other", None),
+        (&["COPY live k REPLACE"], "GET k", Some("$1 1")),
+        (&["MOVE k 1"], "DBSIZE", Some(":2")),
+        (&["SUNIONSTORE d k"], "SCARD d", None),
+        (&["SADD s x", "SUNIONSTORE k s"], "SCARD k", Some(":1")),
+        (&["FLUSHALL"], "DBSIZE", Some(":0")),
+    ];
+    for (lines, asked, expected) in cases {
+        let bench = Bench::swept(&start);
+        bench.applier(0).feed(&stream(lines)).unwrap();
+        let reply = bench.read(0, asked);
+        match expected {
+            Some(expected) => assert_eq!(reply.unwrap(), *expected, "{lines:?}, {asked}"),
+            None => assert!(
+                matches!(reply, Err(Error::Tainted(_))),
+                "{lines:?}, {asked}: {reply:?}"
+            ),
+        }
+    }
 }

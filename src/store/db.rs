@@ -26,6 +26,8 @@ pub struct Db {
     keys: AtomicUsize,
     expires: AtomicUsize,
     heap_bytes: AtomicUsize,
+    /// Bytes of `heap_bytes` that the sweeper has given back. Apart, for each figure has one writer only.
+    reclaimed_bytes: AtomicUsize,
 }
 
 /// Changes to a database's figures, not yet visible.
@@ -68,6 +70,7 @@ impl Db {
             keys: AtomicUsize::new(0),
             expires: AtomicUsize::new(0),
             heap_bytes: AtomicUsize::new(0),
+            reclaimed_bytes: AtomicUsize::new(0),
         }
     }
 
@@ -92,7 +95,15 @@ impl Db {
     /// Bytes held by entries and their values.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        self.heap_bytes.load(Ordering::Acquire)
+        let reclaimed = self.reclaimed_bytes.load(Ordering::Acquire);
+        self.heap_bytes
+            .load(Ordering::Acquire)
+            .saturating_sub(reclaimed)
+    }
+
+    /// Counts bytes that the sweeper has given back. Only the sweeper calls this, under the lock of the keys' shard.
+    pub(super) fn note_reclaimed(&self, bytes: usize) {
+        self.reclaimed_bytes.fetch_add(bytes, Ordering::AcqRel);
     }
 
     /// Bytes held: entries, values and tables.
@@ -165,7 +176,7 @@ impl Db {
         Delta {
             keys: self.keys.load(Ordering::Relaxed).cast_signed(),
             expires: self.expires.load(Ordering::Relaxed).cast_signed(),
-            heap_bytes: self.heap_bytes.load(Ordering::Relaxed).cast_signed(),
+            heap_bytes: self.heap_bytes().cast_signed(),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! payload: TEXT    length: varint, bytes
 //!          INTEGER i64
 //!          OBJECT  pointer to a boxed value::Object
+//!          STUB    nothing: the sweeper has taken the value away
 //! ```
 //!
 //! A small string key thus costs one allocation and eight bytes of table slot, and a lookup touches the block once.
@@ -22,6 +23,7 @@ pub const INLINE_TEXT_BYTES_MAX: usize = 4096;
 const TEXT: u8 = 0;
 const INTEGER: u8 = 1;
 const OBJECT: u8 = 2;
+const STUB: u8 = 3;
 const KIND_MASK: u8 = 0b11;
 const HAS_EXPIRY: u8 = 0b100;
 /// The string was changed in place since it was set: Redis reports such a string as `raw` however short it is.
@@ -58,7 +60,7 @@ pub enum Value<'a> {
     Text(&'a [u8]),
     /// A string that is an integer.
     Integer(i64),
-    /// A collection (never [`Object::Text`], which reads as [`Value::Text`]).
+    /// A collection (never [`Object::Text`], which reads as [`Value::Text`]), or [`Object::Swept`].
     Object(&'a Object),
 }
 
@@ -247,11 +249,12 @@ impl Entry {
             }
             // SAFETY: an INTEGER block's payload is eight bytes.
             INTEGER => Value::Integer(i64::from_ne_bytes(unsafe { self.word(parts.payload) })),
-            _ => match self.object() {
+            OBJECT => match self.object() {
                 Some(Object::Text(text)) => Value::Text(text),
                 Some(object) => Value::Object(object),
                 None => Value::Text(&[]),
             },
+            _ => Value::Object(&Object::Swept),
         }
     }
 
@@ -268,11 +271,43 @@ impl Entry {
             .map(|pointer| unsafe { &mut *pointer })
     }
 
+    /// Whether the sweeper has taken the value away.
+    #[must_use]
+    #[inline]
+    pub fn is_swept(&self) -> bool {
+        self.tag() & KIND_MASK == STUB
+    }
+
+    /// Whether it has neither an expiry nor lost its value: the common case, told by one byte.
+    #[must_use]
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        let tag = self.tag();
+        tag & HAS_EXPIRY == 0 && tag & KIND_MASK != STUB
+    }
+
+    #[inline]
+    const fn tag(&self) -> u8 {
+        // SAFETY: every block starts with a tag.
+        unsafe { *self.0.as_ptr() }
+    }
+
+    /// The same key and expiry without a value.
+    #[must_use]
+    pub(super) fn without_value(&self) -> Self {
+        Self::build(STUB, self.key(), self.expire_at_ms(), [&[], &[]])
+    }
+
+    /// Bytes that the value takes.
+    pub(super) fn value_bytes(&self) -> usize {
+        let parts = self.parts();
+        self.heap_bytes() - parts.payload
+    }
+
     /// Whether a string was changed in place since it was set.
     #[must_use]
     pub fn is_raw(&self) -> bool {
-        // SAFETY: every block starts with a tag.
-        unsafe { *self.0.as_ptr() & RAW != 0 }
+        self.tag() & RAW != 0
     }
 
     /// The value's block for an entry of the same value under `key` with `expire_at_ms`; this entry is used up.
@@ -334,12 +369,15 @@ impl Entry {
     }
 
     fn payload_len(&self, parts: Parts) -> usize {
-        if parts.tag & KIND_MASK == TEXT {
-            // SAFETY: a TEXT block's payload starts with its length.
-            let (len, taken) = unsafe { self.length(parts.payload) };
-            return len + taken;
+        match parts.tag & KIND_MASK {
+            TEXT => {
+                // SAFETY: a TEXT block's payload starts with its length.
+                let (len, taken) = unsafe { self.length(parts.payload) };
+                len + taken
+            }
+            STUB => 0,
+            _ => 8,
         }
-        8
     }
 
     fn payload_bytes(&self, parts: Parts) -> &[u8] {

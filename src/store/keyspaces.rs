@@ -171,7 +171,7 @@ impl Keyspaces {
         let mut run = |view: &View<'_>| {
             let result = read(view);
             let number = u32::try_from(db).unwrap_or(u32::MAX);
-            if self.taints.doubts_existence_in(number) {
+            if view.lost() || self.taints.doubts_existence_in(number) {
                 return Err(Tainted);
             }
             Ok(result)

@@ -20,6 +20,7 @@ mod keyspaces;
 mod loader;
 mod locks;
 mod scan;
+mod sweep;
 mod taint;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ pub use keyspaces::{Figures, Keyspaces};
 pub use loader::{DuplicateKey, Loader};
 pub use locks::Slot;
 pub use scan::Cursor;
+pub use sweep::{LOCKED_BUCKETS_MAX, Sweeper, Swept};
 pub use taint::{Doubt, Tainted, Taints};
 pub use tuning::Tuning;
 pub use tx::{NoSuchDatabase, Tx};

@@ -146,7 +146,7 @@ impl View<'_> {
 const RANDOM_TRIES_MAX: usize = 10_000;
 
 /// The entry in a bucket.
-fn entry_at(table: &Table, bucket: usize) -> Option<&Entry> {
+pub(super) fn entry_at(table: &Table, bucket: usize) -> Option<&Entry> {
     if bucket >= table.buckets() {
         return None;
     }
@@ -156,6 +156,19 @@ fn entry_at(table: &Table, bucket: usize) -> Option<&Entry> {
         table
             .is_bucket_full(bucket)
             .then(|| &table.bucket(bucket).as_ref().0)
+    }
+}
+
+/// The entry in a bucket, to change; its key must stay.
+pub(super) fn entry_at_mut(table: &mut Table, bucket: usize) -> Option<&mut Entry> {
+    if bucket >= table.buckets() {
+        return None;
+    }
+    // SAFETY: as in `entry_at`; the table is borrowed mutably, so this is the only reference.
+    unsafe {
+        table
+            .is_bucket_full(bucket)
+            .then(|| &mut table.bucket(bucket).as_mut().0)
     }
 }
 

@@ -379,3 +379,109 @@ fn a_count_waits_until_a_flush_that_takes_its_doubts_away_is_visible() {
         });
     }
 }
+
+/// Sweeps everything whose time is over by now.
+fn sweep(spaces: &Keyspaces) -> Swept {
+    let (mut sweeper, mut all) = (Sweeper::default(), Swept::default());
+    while let Some(swept) = sweeper.step(spaces, unix_ms()) {
+        assert!((1..=LOCKED_BUCKETS_MAX).contains(&swept.looked_at));
+        assert!(swept.keys <= swept.looked_at);
+        all.looked_at += swept.looked_at;
+        all.keys += swept.keys;
+        all.bytes += swept.bytes;
+    }
+    all
+}
+
+/// Database 0 with 3,000 keys of 1,000 bytes past their time, as many that live, and as many whose value is a number.
+fn half_expired() -> Keyspaces {
+    let spaces = Keyspaces::new(2);
+    let past = unix_ms() - 1000;
+    let put = |key: &[u8], expiry, value: NewValue<'_>| {
+        spaces
+            .write(0, [spaces.slot(0, key)])
+            .set(key, expiry, value);
+    };
+    for number in 0..3_000 {
+        let value = [b'v'; 1000];
+        put(&key(number), Some(past), NewValue::text(&value));
+        put(&key(10_000 + number), None, NewValue::text(&value));
+        put(&key(20_000 + number), Some(past), NewValue::Integer(5));
+    }
+    spaces
+}
+
+#[test]
+fn a_sweep_gives_memory_back_in_small_steps_and_leaves_every_count_and_reply() {
+    let spaces = half_expired();
+    let db = spaces.db(0).unwrap();
+    let (keys, expires, bytes) = (db.len(), db.expires(), db.heap_bytes());
+    let swept = sweep(&spaces);
+    assert_eq!(swept.keys, 3_000);
+    assert!(swept.bytes > 3_000_000, "{swept:?}");
+    assert_eq!((db.len(), db.expires()), (keys, expires));
+    assert_eq!(db.heap_bytes(), bytes - swept.bytes);
+    assert_eq!(sweep(&spaces).keys, 0);
+    let view = spaces.view_db(0);
+    assert_eq!(view.entries().count(), 3_000);
+    assert!(view.entry(&key(1)).is_none() && view.entry(&key(10_001)).is_some());
+    assert!(!view.lost());
+}
+
+#[test]
+fn memory_is_counted_right_whatever_becomes_of_what_was_swept() {
+    type Change = fn(&mut Tx<'_>);
+    let changes: [Change; 4] = [
+        |tx| (0..30_000).for_each(|number| drop(tx.remove(&key(number)))),
+        |tx| drop(tx.flush(0)),
+        |tx| {
+            tx.swap(0, 1).unwrap();
+            drop(tx.flush(1));
+        },
+        |tx| {
+            let value = NewValue::text(&[b'v'; 2000]);
+            tx.set(&key(1), None, value);
+            (0..30_000).for_each(|number| drop(tx.remove(&key(number))));
+        },
+    ];
+    for change in changes {
+        let spaces = half_expired();
+        sweep(&spaces);
+        let both = spaces.slots_of_db(0).chain(spaces.slots_of_db(1));
+        change(&mut spaces.write(0, both));
+        for db in [0, 1].iter().filter_map(|db| spaces.db(*db)) {
+            assert_eq!((db.len(), db.expires(), db.heap_bytes()), (0, 0, 0));
+        }
+    }
+}
+
+#[test]
+fn nothing_is_swept_before_its_time() {
+    let spaces = half_expired();
+    let mut sweeper = Sweeper::default();
+    let minute_ago = unix_ms() - 60_000;
+    while let Some(swept) = sweeper.step(&spaces, minute_ago) {
+        assert_eq!((swept.keys, swept.bytes), (0, 0));
+    }
+}
+
+#[test]
+fn a_swept_value_that_is_to_be_shown_again_is_known_to_be_lost() {
+    let spaces = half_expired();
+    sweep(&spaces);
+    let one = key(1);
+    let slot = spaces.slot(0, &one);
+    spaces
+        .write(0, [slot])
+        .set_expiry(&one, Some(unix_ms() + 60_000));
+    let view = spaces.view_key(0, &one);
+    assert!(view.value(&one).is_none() && view.lost());
+    drop(view);
+    assert_eq!(
+        spaces.survey(0, |view| view.entry(&one).is_some()),
+        Ok(false)
+    );
+    let tx = spaces.write(0, [slot]);
+    assert!(tx.exists(&one) && !tx.take_lost());
+    assert!(tx.collection::<crate::value::List>(&one).is_err() && tx.take_lost());
+}

@@ -1,5 +1,7 @@
 //! What the writer does.
 
+use std::cell::Cell;
+
 use super::db::{Db, Delta, Table, find, find_mut, insert};
 use super::entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};
 use super::keyspaces::Keyspaces;
@@ -25,6 +27,7 @@ pub struct Tx<'a> {
     thresholds: Thresholds,
     dialect: Dialect,
     changes_taints: bool,
+    lost: Cell<bool>,
 }
 
 impl<'a> Tx<'a> {
@@ -43,6 +46,7 @@ impl<'a> Tx<'a> {
             thresholds: Thresholds::default(),
             dialect: Dialect::default(),
             changes_taints: false,
+            lost: Cell::new(false),
         }
     }
 
@@ -164,10 +168,20 @@ impl<'a> Tx<'a> {
         self.entry(key).is_some()
     }
 
-    /// The value of `key`.
+    /// The value of `key`. That of a key long past its time may have been given up: it is of no type then, and the attempt
+    /// is [noted](Self::take_lost).
     #[must_use]
     pub fn value(&self, key: &[u8]) -> Option<Value<'_>> {
-        self.entry(key).map(Entry::value)
+        let entry = self.entry(key)?;
+        if entry.is_swept() {
+            self.lost.set(true);
+        }
+        Some(entry.value())
+    }
+
+    /// Whether a value was asked for that has been given up, since this was last asked.
+    pub fn take_lost(&self) -> bool {
+        self.lost.replace(false)
     }
 
     /// The collection at `key`.

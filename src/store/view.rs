@@ -28,6 +28,7 @@ pub struct View<'a> {
     number: usize,
     held: ReadHeld<'a>,
     now_ms: Cell<Option<i64>>,
+    lost: Cell<bool>,
 }
 
 impl<'a> View<'a> {
@@ -49,6 +50,7 @@ impl<'a> View<'a> {
             number,
             held,
             now_ms: Cell::new(None),
+            lost: Cell::new(false),
         }
     }
 
@@ -58,6 +60,7 @@ impl<'a> View<'a> {
             number,
             held: ReadHeld::none(),
             now_ms: Cell::new(None),
+            lost: Cell::new(false),
         }
     }
 
@@ -92,11 +95,28 @@ impl<'a> View<'a> {
         find(table, hash, key).filter(|entry| self.shows(entry))
     }
 
-    /// Whether an entry is not past its time.
+    /// Whether an entry is not past its time. One that should be shown but has lost its value is noted: see
+    /// [`lost`](Self::lost).
     #[must_use]
     #[inline]
     pub fn shows(&self, entry: &Entry) -> bool {
-        entry.expire_at_ms().is_none_or(|at| at >= self.now_ms())
+        entry.is_plain() || self.shows_expiring(entry)
+    }
+
+    fn shows_expiring(&self, entry: &Entry) -> bool {
+        let is_past = entry.expire_at_ms().is_some_and(|at| at < self.now_ms());
+        if !is_past && entry.is_swept() {
+            self.lost.set(true);
+        }
+        !is_past && !entry.is_swept()
+    }
+
+    /// Whether something was hidden that is not past its time, since its value was given up when it was: the clock has gone
+    /// back, or the primary has taken the expiry away. What was read from this view then counts for nothing.
+    #[must_use]
+    #[inline]
+    pub fn lost(&self) -> bool {
+        self.lost.get()
     }
 
     /// The value of `key`.

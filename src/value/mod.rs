@@ -38,6 +38,8 @@ pub enum Object {
     Zset(Zset),
     /// A stream.
     Stream(Stream),
+    /// Not known any more: taken away long after its key's time. It is of no type, so every command refuses it.
+    Swept,
 }
 
 impl Object {
@@ -51,6 +53,7 @@ impl Object {
             Self::Hash(hash) => hash.heap_bytes(),
             Self::Zset(zset) => zset.heap_bytes(),
             Self::Stream(stream) => stream.heap_bytes(),
+            Self::Swept => 0,
         }
     }
 }

@@ -291,6 +291,9 @@ fn redtail(text: &mut Text, facts: &Facts<'_>) {
     text.line("redtail_lag_bytes", received.saturating_sub(applied));
     text.line("redtail_applied_commands", replication.applied_commands);
     text.line("redtail_failed_writes", replication.failed_writes);
+    let [swept_keys, swept_bytes] = replication.swept;
+    text.line("redtail_expired_swept_keys", swept_keys);
+    text.line("redtail_expired_swept_bytes", swept_bytes);
     let taints = facts
         .generation
         .map(|generation| generation.spaces.taints());

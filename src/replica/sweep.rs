@@ -1,0 +1,82 @@
+//! The sweeper's thread: small steps with long pauses.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use super::figures::Figures;
+use crate::store::{Generation, Served, Sweeper, unix_ms};
+
+/// How long it works without a pause; each of its steps holds one lock for far less.
+const WORK: Duration = Duration::from_millis(1);
+
+/// Pauses are so many times as long as the work before them: a twentieth of one processor at most.
+const PAUSE_TIMES: u32 = 19;
+
+/// The pause after a pass over all keys.
+const REST: Duration = Duration::from_secs(1);
+
+/// Starts the sweeper, unless `grace` is zero. It ends when what this gives is dropped.
+///
+/// # Errors
+/// When the thread cannot be started.
+pub(super) fn start(
+    served: &Arc<Served>,
+    figures: &Arc<Figures>,
+    grace: Duration,
+) -> std::io::Result<Sender<()>> {
+    let (sender, stop) = mpsc::channel();
+    if !grace.is_zero() {
+        let (served, figures) = (Arc::clone(served), Arc::clone(figures));
+        std::thread::Builder::new()
+            .name("redtail-sweeper".to_owned())
+            .spawn(move || run(&served, &figures, grace, &stop))?;
+    }
+    Ok(sender)
+}
+
+/// Sweeps what `served` holds of values whose keys' time ended more than `grace` ago, until `stop`'s sender is gone.
+fn run(served: &Served, figures: &Figures, grace: Duration, stop: &Receiver<()>) {
+    let mut walk = Walk::default();
+    let mut pause = REST;
+    while stop.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+        pause = served
+            .current()
+            .map_or(REST, |generation| walk.work(&generation, figures, grace));
+    }
+}
+
+/// A sweeper, and the generation that it walks over.
+#[derive(Default)]
+struct Walk {
+    sweeper: Sweeper,
+    generation: Weak<Generation>,
+}
+
+impl Walk {
+    /// Works a while. Gives how long to pause then.
+    fn work(
+        &mut self,
+        generation: &Arc<Generation>,
+        figures: &Figures,
+        grace: Duration,
+    ) -> Duration {
+        if !std::ptr::eq(self.generation.as_ptr(), Arc::as_ptr(generation)) {
+            self.sweeper = Sweeper::default();
+            self.generation = Arc::downgrade(generation);
+        }
+        let grace_ms = i64::try_from(grace.as_millis()).unwrap_or(i64::MAX);
+        let before_ms = unix_ms().saturating_sub(grace_ms);
+        let started = Instant::now();
+        while started.elapsed() < WORK {
+            let Some(swept) = self.sweeper.step(&generation.spaces, before_ms) else {
+                figures.sweep.passes.fetch_add(1, Relaxed);
+                return REST.max(started.elapsed() * PAUSE_TIMES);
+            };
+            figures.sweep.keys.fetch_add(swept.keys as u64, Relaxed);
+            figures.sweep.bytes.fetch_add(swept.bytes as u64, Relaxed);
+        }
+        started.elapsed() * PAUSE_TIMES
+    }
+}

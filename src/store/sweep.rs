@@ -1,0 +1,138 @@
+//! Giving back the memory of keys long past their time.
+//!
+//! A key past its time stays until the primary deletes it: counts show it and the stream's commands act on it. Its value is
+//! another matter: no reader sees it again, unless its expiry is changed or the clock goes back. So the sweeper leaves the
+//! key with its expiry and takes the value away. A command of the stream that needs it then taints the key, and a reader to
+//! whom the key comes back is told that the value is not known.
+
+use super::db::{SHARDS, Table};
+use super::entry::Entry;
+use super::keyspaces::Keyspaces;
+use super::scan::{entry_at, entry_at_mut};
+
+/// Buckets looked at under one lock at most: well below a millisecond's work, even if all their values go.
+pub const LOCKED_BUCKETS_MAX: usize = 512;
+
+/// Values smaller than this stay: a key without one would take as much memory.
+const VALUE_BYTES_MIN: usize = 32;
+
+/// What one step of a sweep did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Buckets looked at.
+    pub looked_at: usize,
+    /// Keys whose values were taken away.
+    pub keys: usize,
+    /// Bytes given back.
+    pub bytes: usize,
+}
+
+/// A walk over a generation, a few buckets at a time.
+#[derive(Debug, Default)]
+pub struct Sweeper {
+    db: usize,
+    shard: usize,
+    bucket: usize,
+}
+
+impl Sweeper {
+    /// Takes the values of the next keys whose time ended before `before_ms` (Unix milliseconds). Looks at no more than
+    /// [`LOCKED_BUCKETS_MAX`] buckets, under the lock of one shard. `None` at the end of a pass; the next call begins another.
+    pub fn step(&mut self, spaces: &Keyspaces, before_ms: i64) -> Option<Swept> {
+        while self.db < spaces.databases() {
+            let db = spaces.db(self.db).filter(|db| db.expires() > 0);
+            let lock = db.and_then(|db| Some((db, db.shard(self.shard)?)));
+            let Some((db, lock)) = lock else {
+                self.next_db();
+                continue;
+            };
+            let found = candidates(&lock.read(), self.bucket, before_ms);
+            if found.looked_at == 0 {
+                self.next_shard();
+                continue;
+            }
+            self.bucket += found.looked_at;
+            let mut swept = Swept {
+                looked_at: found.looked_at,
+                ..Swept::default()
+            };
+            if found.buckets.is_empty() {
+                return Some(swept);
+            }
+            let mut table = lock.write();
+            let values = take_values(&mut table, &found.buckets, before_ms, &mut swept);
+            db.note_reclaimed(swept.bytes);
+            drop(table);
+            // A large value takes a while to be freed, for which no reader waits.
+            drop(values);
+            return Some(swept);
+        }
+        *self = Self::default();
+        None
+    }
+
+    const fn next_db(&mut self) {
+        *self = Self {
+            db: self.db + 1,
+            shard: 0,
+            bucket: 0,
+        };
+    }
+
+    const fn next_shard(&mut self) {
+        self.bucket = 0;
+        self.shard += 1;
+        if self.shard == SHARDS {
+            self.next_db();
+        }
+    }
+}
+
+/// Buckets that hold what may be taken away.
+struct Candidates {
+    looked_at: usize,
+    buckets: Vec<usize>,
+}
+
+fn candidates(table: &Table, first: usize, before_ms: i64) -> Candidates {
+    let end = table
+        .buckets()
+        .min(first.saturating_add(LOCKED_BUCKETS_MAX));
+    if table.is_empty() || first >= end {
+        return Candidates {
+            looked_at: 0,
+            buckets: Vec::new(),
+        };
+    }
+    let is_wanted = |bucket: &usize| {
+        entry_at(table, *bucket).is_some_and(|entry| is_sweepable(entry, before_ms))
+    };
+    Candidates {
+        looked_at: end - first,
+        buckets: (first..end).filter(is_wanted).collect(),
+    }
+}
+
+fn is_sweepable(entry: &Entry, before_ms: i64) -> bool {
+    entry.expire_at_ms().is_some_and(|at| at < before_ms) && entry.value_bytes() >= VALUE_BYTES_MIN
+}
+
+/// Takes the values away, from those buckets that still hold what they did. Gives the entries as they were, to be freed.
+fn take_values(
+    table: &mut Table,
+    buckets: &[usize],
+    before_ms: i64,
+    swept: &mut Swept,
+) -> Vec<Entry> {
+    let mut taken = Vec::with_capacity(buckets.len());
+    for bucket in buckets {
+        let entry = entry_at_mut(table, *bucket).filter(|entry| is_sweepable(entry, before_ms));
+        if let Some(entry) = entry {
+            let stub = entry.without_value();
+            swept.keys += 1;
+            swept.bytes += entry.heap_bytes().saturating_sub(stub.heap_bytes());
+            taken.push(std::mem::replace(entry, stub));
+        }
+    }
+    taken
+}
