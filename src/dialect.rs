@@ -105,6 +105,24 @@ impl Dialect {
         own_major > major || (own_major == major && own_minor >= minor)
     }
 
+    /// The version of the snapshots and DUMP payloads that it writes.
+    ///
+    /// Source: rdb.h, `RDB_VERSION`, of Redis 2.6 to 8.0 and Valkey 8.1 and 9.1.
+    #[must_use]
+    pub const fn rdb_version(self) -> u16 {
+        match (self.family, self.version) {
+            (Family::Valkey, (9.., ..)) => 80,
+            (Family::Valkey, _) => 11,
+            (Family::Redis, (7, 4.., _) | (8.., ..)) => 12,
+            (Family::Redis, (7, 2.., _)) => 11,
+            (Family::Redis, (7, ..)) => 10,
+            (Family::Redis, (5 | 6, ..)) => 9,
+            (Family::Redis, (4, ..)) => 8,
+            (Family::Redis, (3, 2.., _)) => 7,
+            (Family::Redis, _) => 6,
+        }
+    }
+
     /// Small hashes and sorted sets are listpacks since Redis 7.0, ziplists before.
     #[must_use]
     pub const fn has_listpacks(self) -> bool {

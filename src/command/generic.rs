@@ -50,6 +50,15 @@ pub(super) const FAMILY: Family = Family {
             .read(type_of)
             .flags(Flags::FAST)
             .about("1.0.0", "Gives the type of a value."),
+        Command::new("dump", Arity::exactly(2), Keys::first())
+            .read(restore::dump)
+            .difference(
+                "the elements of hash tables come in an order of our own; everything else is the same bytes",
+            )
+            .about(
+                "2.6.0",
+                "Gives a value as the payload that RESTORE takes.",
+            ),
         Command::new("ttl", Arity::exactly(2), Keys::first())
             .read(ttl)
             .flags(Flags::FAST)

@@ -1,10 +1,24 @@
-//! RESTORE: a key from the bytes that DUMP gives.
+//! DUMP and RESTORE: a value as bytes, and a key from those.
 
 use super::Error;
 use super::parse::integer;
-use crate::rdb;
-use crate::resp::Args;
-use crate::store::{NewValue, Tx};
+use crate::rdb::{self, decode::Version, encode::Layouts};
+use crate::resp::{Args, Reply};
+use crate::store::{NewValue, Tx, View};
+
+/// `DUMP key`, in the version that the upstream writes.
+pub(super) fn dump(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let Some(value) = view.value(args.at(1)) else {
+        reply.null();
+        return Ok(());
+    };
+    let version = Version::of_payload(reply.dialect().rdb_version());
+    let kind = value.value_type(Layouts::of(version));
+    let payload = rdb::dump::encode_payload(version, kind, |writer| value.encode(writer))
+        .map_err(|error| Error::Owned(format!("ERR {error}")))?;
+    reply.bulk(&payload);
+    Ok(())
+}
 
 struct Options {
     replace: bool,

@@ -3,13 +3,16 @@
 use super::{
     crc64,
     decode::Version,
+    encode::Writer,
     error::{Cause, Error},
+    kind::ValueType,
     object::Object,
     reader::Reader,
     source::MemorySource,
     value::Values,
 };
 use bytes::Bytes;
+use std::io;
 
 /// Decodes a payload whole and gives its value to `take`, whose result comes back.
 ///
@@ -32,6 +35,24 @@ pub fn decode_payload<T>(payload: &[u8], take: impl FnOnce(Object<'_>) -> T) -> 
         Some(_) if left > 0 => Err(reader.error(Cause::Corrupt("bytes are left after the value"))),
         Some(taken) => Ok(taken),
     }
+}
+
+/// The payload of one value for a server whose snapshots are of `version`; `encode` writes the value.
+///
+/// # Errors
+/// What `encode` says.
+///
+/// Source: redis 8.0 cluster.c, createDumpPayload.
+pub fn encode_payload(
+    version: Version,
+    kind: ValueType,
+    encode: impl FnOnce(&mut Writer<Vec<u8>>) -> io::Result<()>,
+) -> io::Result<Vec<u8>> {
+    let mut writer = Writer::new(Vec::new(), version);
+    writer.u8(kind.number())?;
+    encode(&mut writer)?;
+    writer.raw(&version.number.to_le_bytes())?;
+    writer.checksum()
 }
 
 /// The part of a payload before its footer.

@@ -7,8 +7,9 @@ macro_rules! value_types {
     ($($variant:ident = $number:literal $name:literal),* $(,)?) => {
         /// A value type, by its layout.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(super) enum ValueType {
-            $($variant,)*
+        #[non_exhaustive]
+        pub enum ValueType {
+            $(#[doc = concat!("`", $name, "`, type ", $number, ".")] $variant,)*
             /// Valkey's own 22.
             Hash2,
         }
@@ -22,6 +23,15 @@ macro_rules! value_types {
                     _ => return None,
                 };
                 (number < 22 || version.magic == Magic::Redis).then_some(known)
+            }
+
+            /// The number on the wire.
+            #[must_use]
+            pub const fn number(self) -> u8 {
+                match self {
+                    $(Self::$variant => $number,)*
+                    Self::Hash2 => 22,
+                }
             }
         }
 

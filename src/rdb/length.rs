@@ -19,10 +19,13 @@ enum Length {
 }
 
 /// The forms of strings. Source: redis 7.0 rdb.h, `RDB_ENC_*`.
-const INT8: u8 = 0;
-const INT16: u8 = 1;
-const INT32: u8 = 2;
-const LZF: u8 = 3;
+pub(super) const INT8: u8 = 0;
+pub(super) const INT16: u8 = 1;
+pub(super) const INT32: u8 = 2;
+pub(super) const LZF: u8 = 3;
+/// The first bytes of lengths that do not fit fourteen bits. Source: redis 7.0 rdb.h, `RDB_32BITLEN`, `RDB_64BITLEN`.
+pub(super) const LEN32: u8 = 0x80;
+pub(super) const LEN64: u8 = 0x81;
 
 impl<S: Source> Reader<S> {
     /// A length.
@@ -96,8 +99,8 @@ impl<S: Source> Reader<S> {
 
     fn wide_length(&mut self, first: u8) -> Result<Length, Error> {
         match first {
-            0x80 => Ok(Length::Plain(u32::from_be_bytes(self.array()?).into())),
-            0x81 => Ok(Length::Plain(u64::from_be_bytes(self.array()?))),
+            LEN32 => Ok(Length::Plain(u32::from_be_bytes(self.array()?).into())),
+            LEN64 => Ok(Length::Plain(u64::from_be_bytes(self.array()?))),
             _ => Err(self.error(Cause::Corrupt("not a length"))),
         }
     }

@@ -113,8 +113,8 @@ impl Builder {
 }
 
 /// Source: redis 7.0 quicklist.h, `QUICKLIST_NODE_CONTAINER_*`.
-const PLAIN: u64 = 1;
-const PACKED: u64 = 2;
+pub(super) const PLAIN: u64 = 1;
+pub(super) const PACKED: u64 = 2;
 /// The default `list-max-listpack-size`, -2.
 const NODE_BYTES_MAX: usize = 8 << 10;
 /// What a listpack adds to an element at most. Source: redis 7.0 quicklist.c, `SIZE_ESTIMATE_OVERHEAD`.

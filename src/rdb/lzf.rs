@@ -1,4 +1,8 @@
-//! LZF decompression into a buffer that the caller keeps.
+//! LZF: decompression into a buffer that the caller keeps, and compression as Redis does it.
+
+mod compress;
+
+pub use compress::Compressor;
 
 /// Appends the decompressed form of `input` to the empty `out`; it must come to exactly `len` bytes.
 ///

@@ -4,6 +4,8 @@
 //! and its [`object::Object`] to a [`decode::Sink`], in one pass and on one thread. Strings are borrowed from the
 //! reader; packed values are owned, walked once whole, and valid from then on.
 //!
+//! The other way, an [`encode::Writer`] writes values, and the frame of a whole snapshot, in the layouts of any version.
+//!
 //! It does no I/O of its own but reading a file, knows no store, keeps no key, and trusts no length: memory follows
 //! the bytes that have arrived. It does not look for duplicate keys, nor for duplicates in unpacked collections: the
 //! receiver's hash tables find them.
@@ -12,6 +14,7 @@ pub mod crc64;
 pub mod decode;
 pub mod dump;
 mod duplicates;
+pub mod encode;
 pub mod error;
 pub mod intset;
 mod kind;
@@ -30,4 +33,4 @@ mod testing;
 mod value;
 mod ziplist;
 
-pub use kind::type_name;
+pub use kind::{ValueType, type_name};

@@ -22,6 +22,24 @@ pub enum ListNode {
     Packed(Listpack),
 }
 
+/// A look at one node of a list.
+#[derive(Debug, Clone, Copy)]
+pub enum NodeRef<'a> {
+    /// A single element too large to be packed.
+    Plain(&'a [u8]),
+    /// Many elements.
+    Packed(&'a Listpack),
+}
+
+impl<'a> From<&'a ListNode> for NodeRef<'a> {
+    fn from(node: &'a ListNode) -> Self {
+        match node {
+            ListNode::Plain(text) => Self::Plain(text),
+            ListNode::Packed(packed) => Self::Packed(packed),
+        }
+    }
+}
+
 /// One element of a member/score list.
 pub type Scored = (Box<[u8]>, f64);
 

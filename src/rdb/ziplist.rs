@@ -1,8 +1,13 @@
 //! The packed layouts of old dumps, ziplists and zipmaps, read into texts and integers.
 //!
-//! Neither is kept: their elements go to listpacks. Both readers check everything that Redis's deep sanitization does.
+//! Neither is kept: their elements go to listpacks, and ziplists are written anew for servers that know nothing else. Both
+//! readers check everything that Redis's deep sanitization does.
 
 use super::packed::{Item, PackedError};
+
+mod write;
+
+pub(super) use write::ziplist;
 
 const TERMINATOR: u8 = 0xff;
 

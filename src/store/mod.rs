@@ -24,6 +24,7 @@ mod sweep;
 mod taint;
 #[cfg(test)]
 mod tests;
+mod to_rdb;
 mod tuning;
 mod tx;
 mod view;

@@ -1,10 +1,14 @@
 //! The hash: a listpack of fields and values in turn, or a hash table.
 
+use std::io::{self, Write};
+
 use hashbrown::hash_table;
 
 use super::table::{Row, Table};
 use super::{Error, Thresholds};
 use crate::dialect::Dialect;
+use crate::rdb::ValueType;
+use crate::rdb::encode::{Layouts, Writer};
 use crate::rdb::listpack::{self, Item, Listpack};
 use crate::rdb::object::Pair;
 use crate::resp::parse_integer;
@@ -119,6 +123,23 @@ impl Hash {
             Form::Packed(_) if dialect.has_listpacks() => "listpack",
             Form::Packed(_) => "ziplist",
             Form::Table(_) => "hashtable",
+        }
+    }
+
+    /// The value type that `encode` writes.
+    pub(super) const fn value_type(&self, layouts: Layouts) -> ValueType {
+        match self.0 {
+            Form::Packed(_) if layouts.has_listpacks() => ValueType::HashListpack,
+            Form::Packed(_) => ValueType::HashZiplist,
+            Form::Table(_) => ValueType::Hash,
+        }
+    }
+
+    /// Writes the hash.
+    pub(super) fn encode<W: Write>(&self, writer: &mut Writer<W>) -> io::Result<()> {
+        match &self.0 {
+            Form::Packed(packed) => writer.packed(packed),
+            Form::Table(table) => writer.hash(table.len(), self.iter()),
         }
     }
 

@@ -4,6 +4,7 @@
 //! bytes of `rdb` (listpack, intset) and turn into their large form past [`Thresholds`], as in Redis. Each keeps count of
 //! the bytes it holds, so that the store's memory figures cost nothing to read.
 
+mod encode;
 mod error;
 pub mod hash;
 pub mod list;

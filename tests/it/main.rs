@@ -15,6 +15,7 @@ mod clients;
 mod corpus;
 mod encodings;
 mod geo;
+mod dump;
 mod large;
 mod library;
 mod moments;

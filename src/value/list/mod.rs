@@ -4,10 +4,13 @@ mod nodes;
 #[cfg(test)]
 mod tests;
 
+use std::io::{self, Write};
+
 use super::Thresholds;
 use crate::dialect::Dialect;
+use crate::rdb::encode::Writer;
 use crate::rdb::listpack::{Item, Listpack};
-use crate::rdb::object::ListNode;
+use crate::rdb::object::{ListNode, NodeRef};
 pub use nodes::Iter;
 use nodes::Nodes;
 
@@ -100,6 +103,14 @@ impl List {
         match &self.0 {
             Form::Packed(packed) => Iter::of_listpack(packed.iter_from(index)),
             Form::Nodes(nodes) => nodes.iter_from(index),
+        }
+    }
+
+    /// Writes the list: its one listpack as a single node.
+    pub(super) fn encode<W: Write>(&self, writer: &mut Writer<W>) -> io::Result<()> {
+        match &self.0 {
+            Form::Packed(packed) => writer.list([NodeRef::Packed(packed)].into_iter()),
+            Form::Nodes(nodes) => writer.list(nodes.chain().map(NodeRef::from)),
         }
     }
 

@@ -51,6 +51,11 @@ impl Nodes {
         }
     }
 
+    /// The chain, head first.
+    pub(super) fn chain(&self) -> vec_deque::Iter<'_, ListNode> {
+        self.nodes.iter()
+    }
+
     pub(super) fn iter_from(&self, index: usize) -> Iter<'_> {
         let Some((at, offset)) = self.locate(index) else {
             return Iter::new(NodeIter::Plain(None), vec_deque::Iter::default());

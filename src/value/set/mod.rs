@@ -4,11 +4,15 @@ mod algebra;
 #[cfg(test)]
 mod tests;
 
+use std::io::{self, Write};
+
 use hashbrown::hash_table;
 
 use super::table::{Row, Table};
 use super::{Error, Thresholds};
 use crate::dialect::Dialect;
+use crate::rdb::ValueType;
+use crate::rdb::encode::{Layouts, Writer};
 use crate::rdb::intset::Intset;
 use crate::rdb::listpack::{self, IntText, Item, Listpack};
 use crate::resp::parse_integer;
@@ -127,6 +131,24 @@ impl Set {
             Form::Intset(_) => "intset",
             Form::Packed(_) => "listpack",
             Form::Table(_) => "hashtable",
+        }
+    }
+
+    /// The value type that `encode` writes.
+    pub(super) const fn value_type(&self, layouts: Layouts) -> ValueType {
+        match self.0 {
+            Form::Intset(_) => ValueType::SetIntset,
+            Form::Packed(_) if layouts.has_listpack_sets() => ValueType::SetListpack,
+            _ => ValueType::Set,
+        }
+    }
+
+    /// Writes the set.
+    pub(super) fn encode<W: Write>(&self, writer: &mut Writer<W>) -> io::Result<()> {
+        match &self.0 {
+            Form::Intset(intset) => writer.intset(intset),
+            Form::Packed(packed) if writer.layouts().has_listpack_sets() => writer.packed(packed),
+            _ => writer.set(self.len(), self.iter()),
         }
     }
 

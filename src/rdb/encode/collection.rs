@@ -1,0 +1,117 @@
+//! Lists, sets, hashes and sorted sets.
+
+use super::Writer;
+use crate::rdb::intset::Intset;
+use crate::rdb::list::{PACKED, PLAIN};
+use crate::rdb::listpack::Listpack;
+use crate::rdb::object::NodeRef;
+use crate::rdb::packed::Item;
+use crate::rdb::ziplist::ziplist;
+use std::io::{self, Write};
+
+impl<W: Write> Writer<W> {
+    /// Writes a packed value in the version's layout for it: a listpack, or before version 10 a ziplist.
+    ///
+    /// # Errors
+    /// Those of the output; so for everything here.
+    pub fn packed(&mut self, packed: &Listpack) -> io::Result<()> {
+        if self.layouts().has_listpacks() {
+            self.string(packed.as_bytes())
+        } else {
+            self.string(&ziplist(packed.iter(), packed.byte_len()))
+        }
+    }
+
+    /// Writes a set of integers: type 11.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn intset(&mut self, intset: &Intset) -> io::Result<()> {
+        self.string(intset.as_bytes())
+    }
+
+    /// Writes a list by its nodes, head first: type 18, or before version 10 type 14.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn list<'a>(
+        &mut self,
+        nodes: impl ExactSizeIterator<Item = NodeRef<'a>>,
+    ) -> io::Result<()> {
+        self.count(nodes.len())?;
+        for node in nodes {
+            self.list_node(node)?;
+        }
+        Ok(())
+    }
+
+    fn list_node(&mut self, node: NodeRef<'_>) -> io::Result<()> {
+        let layouts = self.layouts();
+        match node {
+            NodeRef::Plain(text) if layouts.has_plain_nodes() => {
+                self.length(PLAIN)?;
+                self.string(text)
+            }
+            NodeRef::Plain(text) if layouts.has_listpacks() => {
+                self.length(PACKED)?;
+                self.packed(&[text].into_iter().collect())
+            }
+            NodeRef::Plain(text) => self.string(&ziplist([Item::Str(text)].into_iter(), 0)),
+            NodeRef::Packed(packed) if layouts.has_listpacks() => {
+                self.length(PACKED)?;
+                self.packed(packed)
+            }
+            NodeRef::Packed(packed) => self.packed(packed),
+        }
+    }
+
+    /// Writes a set by its members: type 2.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn set<'a>(
+        &mut self,
+        count: usize,
+        members: impl Iterator<Item = Item<'a>>,
+    ) -> io::Result<()> {
+        self.count(count)?;
+        for member in members {
+            self.item(member)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a hash by its fields and values: type 4.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn hash<'a>(
+        &mut self,
+        count: usize,
+        pairs: impl Iterator<Item = (Item<'a>, Item<'a>)>,
+    ) -> io::Result<()> {
+        self.count(count)?;
+        for (field, value) in pairs {
+            self.item(field)?;
+            self.item(value)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a sorted set by its members and scores, which Redis gives highest first: type 5.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn zset<'a>(
+        &mut self,
+        count: usize,
+        members: impl Iterator<Item = (Item<'a>, f64)>,
+    ) -> io::Result<()> {
+        self.count(count)?;
+        for (member, score) in members {
+            self.item(member)?;
+            self.raw(&score.to_le_bytes())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! What stands around the values of a snapshot.
+
+use super::Writer;
+use crate::rdb::kind;
+use crate::rdb::object::Meta;
+use std::io::{self, Write};
+
+/// In the order of a snapshot: header, aux fields, functions, then each database with its keys, and the end.
+impl<W: Write> Writer<W> {
+    /// Writes the nine bytes of the header.
+    ///
+    /// # Errors
+    /// Those of the output; so for everything here.
+    pub fn header(&mut self) -> io::Result<()> {
+        let text = self.version().to_string();
+        self.raw(text.as_bytes())
+    }
+
+    /// Writes a named fact, such as `redis-ver`.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn aux(&mut self, name: &[u8], value: &[u8]) -> io::Result<()> {
+        self.u8(kind::AUX)?;
+        self.string(name)?;
+        self.string(value)
+    }
+
+    /// Writes the source of a function library.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn function(&mut self, code: &[u8]) -> io::Result<()> {
+        self.u8(kind::FUNCTION2)?;
+        self.string(code)
+    }
+
+    /// Starts database `db`, which will get `keys` keys, `expires` of them with an expiry.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn database(&mut self, db: u64, keys: u64, expires: u64) -> io::Result<()> {
+        self.u8(kind::SELECTDB)?;
+        self.length(db)?;
+        self.u8(kind::RESIZEDB)?;
+        self.length(keys)?;
+        self.length(expires)
+    }
+
+    /// Writes what stands before a key's value: its attributes, type and name. The value follows.
+    ///
+    /// # Errors
+    /// Those of the output.
+    ///
+    /// Source: redis 7.0 rdb.c, `rdbSaveKeyValuePair`.
+    pub fn key(&mut self, key: &[u8], meta: Meta, kind: kind::ValueType) -> io::Result<()> {
+        if let Some(at) = meta.expire_at_ms {
+            self.u8(kind::EXPIRETIME_MS)?;
+            self.raw(&at.to_le_bytes())?;
+        }
+        if let Some(idle) = meta.idle_s {
+            self.u8(kind::IDLE)?;
+            self.length(idle)?;
+        }
+        if let Some(freq) = meta.freq {
+            self.raw(&[kind::FREQ, freq])?;
+        }
+        self.u8(kind.number())?;
+        self.string(key)
+    }
+
+    /// Ends the snapshot and gives the output back.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn end(mut self) -> io::Result<W> {
+        self.u8(kind::EOF)?;
+        self.checksum()
+    }
+}
