@@ -54,7 +54,7 @@ fn strings_take_the_form_that_redis_gives_them() {
     assert_eq!(string(b"2147483648"), b"\x0a2147483648");
     assert_eq!(string(b"007"), b"\x03007");
     assert_eq!(string(&[b'a'; 20]), [&b"\x14"[..], &[b'a'; 20]].concat());
-    assert_eq!(string(&[b'a'; 21]), b"\xc3\x09\x15\x01aa\xe0\x09\0\x01aa");
+    assert_eq!(string(&[b'a'; 21]), b"\xc3\x06\x15\x01aa\xe0\x0a\0");
     let plain = Writer::new(Vec::new(), V12).uncompressed();
     let mut plain = plain;
     plain.string(&[b'a'; 21]).unwrap();

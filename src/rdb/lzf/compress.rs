@@ -184,7 +184,6 @@ const DISTANCE_MAX: usize = 1 << 13;
 const REFERENCE_MAX: usize = 264;
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::super::decompress;
     use super::*;
@@ -219,11 +218,24 @@ mod tests {
         }
     }
 
-    /// `DUMP` of these texts on Redis 6.0 to 8.0 and Valkey 8.1 and 9.1: the string between its lengths and its footer.
+    /// `DUMP` of these texts on Redis 7.0: what stands between the lengths and the footer.
     #[test]
     fn finds_what_redis_finds() {
+        let bytes: Vec<u8> = (0..40).chain(0..40).collect();
+        let run = [&b"\x1f"[..], bytes.get(..32).unwrap_or_default()].concat();
+        let rest = [&b"\x08"[..], bytes.get(32..41).unwrap_or_default()].concat();
+        let cases: [(&[u8], Vec<u8>); 4] = [
+            (&[b'a'; 21], b"\x01aa\xe0\x0a\0".to_vec()),
+            (&[b'a'; 300], b"\x01aa\xe0\xff\0\xe0\x17\0\x01aa".to_vec()),
+            (
+                b"abcdefghabcdefghabcdefghabcdefghxyz",
+                b"\x08abcdefgha\xe0\x0e\x07\x02xyz".to_vec(),
+            ),
+            (&bytes, [&run[..], &rest, b"\xe0\x1c\x27\x01&'"].concat()),
+        ];
         let mut compressor = Compressor::default();
-        let repeated = compressor.compress(&[b'a'; 300], 296).unwrap();
-        assert_eq!(repeated, b"\x01aa\xe0\xff\0\xe0\x18\0\x01aa");
+        for (text, packed) in cases {
+            assert_eq!(compressor.compress(text, text.len() - 4), Some(&*packed));
+        }
     }
 }
