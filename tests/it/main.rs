@@ -16,6 +16,7 @@ mod corpus;
 mod encodings;
 mod geo;
 mod dump;
+mod geo;
 mod large;
 mod library;
 mod moments;

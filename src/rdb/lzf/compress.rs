@@ -79,6 +79,8 @@ impl Compressor {
         };
         let done = self.run(text, &mut output);
         self.out = bytes;
+        // Also after a text that does not fit: its places must not be taken for the next one's.
+        self.base += u32::try_from(text.len()).ok()?;
         done.map(|()| &*self.out)
     }
 
@@ -133,7 +135,6 @@ impl Compressor {
             .iter()
             .for_each(|byte| output.literal(*byte));
         output.close_run();
-        self.base += u32::try_from(text.len()).ok()?;
         Some(())
     }
 
@@ -156,7 +157,9 @@ impl Compressor {
 #[inline]
 fn reference_len(text: &[u8], before: usize, at: usize) -> Option<usize> {
     let (earlier, here) = (text.get(before..)?, text.get(at..)?);
-    if at - before > DISTANCE_MAX || earlier.first_chunk::<3>()? != here.first_chunk::<3>()? {
+    if at.checked_sub(before)? > DISTANCE_MAX
+        || earlier.first_chunk::<3>()? != here.first_chunk::<3>()?
+    {
         return None;
     }
     let most = (here.len() - 2).min(REFERENCE_MAX);
