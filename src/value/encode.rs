@@ -14,7 +14,7 @@ impl Object {
     #[must_use]
     pub fn value_type(&self, layouts: Layouts) -> ValueType {
         match self {
-            Self::Text(_) => ValueType::String,
+            Self::Text(_) | Self::Swept => ValueType::String,
             Self::List(_) if layouts.has_listpacks() => ValueType::ListQuicklist2,
             Self::List(_) => ValueType::ListQuicklist,
             Self::Set(set) => set.value_type(layouts),
@@ -37,7 +37,7 @@ impl Object {
     /// DIFFERENCE: the elements of hash tables come in another order than the server's.
     ///
     /// # Errors
-    /// Those of the output.
+    /// Those of the output, and one for a value that has been [`Swept`](Self::Swept).
     pub fn encode<W: Write>(&self, writer: &mut Writer<W>) -> io::Result<()> {
         match self {
             Self::Text(text) => writer.string(text),
@@ -49,6 +49,9 @@ impl Object {
                 None => writer.zset(zset.len(), zset.iter().rev()),
             },
             Self::Stream(stream) => encode_stream(stream, writer),
+            Self::Swept => Err(io::Error::other(
+                "the value was taken away long after its key's time",
+            )),
         }
     }
 }
