@@ -16,7 +16,6 @@ mod corpus;
 mod dump;
 mod encodings;
 mod geo;
-mod geo;
 mod large;
 mod library;
 mod moments;
