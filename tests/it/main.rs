@@ -21,7 +21,6 @@ mod library;
 mod moments;
 mod oracle;
 mod psync;
-mod random;
 mod reference;
 mod rooms;
 mod scripted;

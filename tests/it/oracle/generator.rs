@@ -1,0 +1,120 @@
+//! Random steps and reads, the same for the same seed.
+
+use super::grammar::{Form, Words, forms};
+use super::pools::{DATABASES, Pools, is_dangerous};
+use super::reads::READS;
+use super::trio::Step;
+use super::unbuilt::UNBUILT;
+use super::writes::WRITES;
+use crate::client::words;
+
+/// Makes writes and reads.
+pub struct Generator {
+    pub pools: Pools,
+    /// Forms of each family, with the family's weight.
+    writes: Vec<(usize, Vec<Form>)>,
+    reads: Vec<Vec<Form>>,
+}
+
+impl Generator {
+    pub fn new(seed: u64) -> Self {
+        let writes = WRITES
+            .iter()
+            .map(|family| (family.weight, built(family.text)));
+        let reads = READS.iter().map(|text| built(text));
+        Self {
+            pools: Pools::new(seed),
+            writes: writes.filter(|(_, forms)| !forms.is_empty()).collect(),
+            reads: reads.filter(|forms| !forms.is_empty()).collect(),
+        }
+    }
+
+    /// `count` steps; the first selects a database, so any fresh connection may do them.
+    pub fn steps(&mut self, count: usize) -> Vec<Step> {
+        let select = self.select();
+        let steps = (1..count).map(|_| match self.pools.below(100) {
+            0..4 => Step::Write(vec![self.select()]),
+            4..9 => self.transaction(),
+            _ => Step::Write(vec![self.write()]),
+        });
+        let steps: Vec<_> = steps.collect();
+        std::iter::once(Step::Write(vec![select]))
+            .chain(steps)
+            .collect()
+    }
+
+    fn select(&mut self) -> Words {
+        words(&format!("SELECT {}", self.pools.any(&DATABASES)))
+    }
+
+    fn transaction(&mut self) -> Step {
+        let mut commands = vec![words("MULTI")];
+        for _ in 0..self.pools.below(6) {
+            let is_select = self.pools.one_in(8);
+            commands.push(if is_select {
+                self.select()
+            } else {
+                self.write()
+            });
+        }
+        let is_discarded = self.pools.one_in(8);
+        commands.push(words(if is_discarded { "DISCARD" } else { "EXEC" }));
+        Step::Write(commands)
+    }
+
+    fn write(&mut self) -> Words {
+        let total: usize = self.writes.iter().map(|(weight, _)| weight).sum();
+        let mut at = self.pools.below(total);
+        let family = self.writes.iter().find(|(weight, _)| {
+            let is_it = at < *weight;
+            at = at.saturating_sub(*weight);
+            is_it
+        });
+        let (_, forms) = family.expect("the weights add up");
+        expand_any(forms, &mut self.pools)
+    }
+
+    /// `count` reads for each database; some are writes, which a follower refuses.
+    pub fn reads(&mut self, count: usize) -> Vec<(u32, Vec<Words>)> {
+        let databases = DATABASES.iter();
+        databases
+            .map(|database| (*database, (0..count).map(|_| self.read()).collect()))
+            .collect()
+    }
+
+    fn read(&mut self) -> Words {
+        if self.pools.one_in(10) {
+            return self.write();
+        }
+        let family = self.pools.below(self.reads.len());
+        expand_any(&self.reads[family], &mut self.pools)
+    }
+
+    /// DUMPs of any keys.
+    pub fn dumps(&mut self, count: usize) -> Vec<Words> {
+        (0..count)
+            .map(|_| vec![b"DUMP".to_vec(), self.pools.word("any")])
+            .collect()
+    }
+}
+
+fn built(text: &str) -> Vec<Form> {
+    let without = std::env::var("REDTAIL_ORACLE_WITHOUT").unwrap_or_default();
+    let left_out: Vec<_> = without.split(',').chain(UNBUILT.iter().copied()).collect();
+    let mut forms = forms(text);
+    forms.retain(|form| {
+        let first = form.name.split(' ').next().unwrap_or_default();
+        !left_out.contains(&form.name.as_str()) && !left_out.contains(&first)
+    });
+    forms
+}
+
+fn expand_any(forms: &[Form], pools: &mut Pools) -> Words {
+    loop {
+        let mut words = forms[pools.below(forms.len())].expand(pools);
+        pools.spoil(&mut words);
+        if !is_dangerous(&words) {
+            return words;
+        }
+    }
+}

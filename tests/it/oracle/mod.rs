@@ -1,0 +1,258 @@
+//! The oracle: whatever a real replica answers, `redtail` must answer, byte for byte.
+//!
+//! Random writes go to a real primary of each version; a real replica and `redtail` follow it. After each batch all three
+//! are at one offset, and both followers are asked for everything they hold and for random reads of every kind. The command
+//! table drives it: a row that no form of `writes` or `reads` makes fails the test, but for what the row itself calls a
+//! DIFFERENCE. `same` says where equal bytes are too much to ask, and why. A difference is shrunk (`shrink`) to the fewest
+//! writes found and printed as lines for redis-cli.
+//!
+//! | variable | means | without it |
+//! |---|---|---|
+//! | `REDTAIL_ORACLE_SEEDS` | how many seeds each server gets | 1 |
+//! | `REDTAIL_ORACLE_WRITES` | writes for each seed | 400 |
+//! | `REDTAIL_ORACLE_SEED` | the first seed | 1 |
+//! | `REDTAIL_ORACLE_WITHOUT` | rows left out, with commas, to look behind a known difference | none |
+//! | `REDTAIL_ORACLE_SHRINK_SECONDS` | patience for each reproduction | 20 |
+
+mod generator;
+mod grammar;
+mod pair;
+mod pools;
+mod reads;
+mod report;
+mod same;
+mod shrink;
+mod trio;
+mod unbuilt;
+mod writes;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use redtail::command::{Command, all};
+
+use crate::client::Client;
+use crate::servers::Server;
+use generator::Generator;
+use grammar::forms;
+use pair::{Difference, Pair};
+use report::report;
+use same::RELAXED;
+use trio::{Step, Trio, is_quiet};
+
+pub use pair::scan;
+
+/// Steps between two comparisons.
+const BATCH: usize = 50;
+
+/// Random reads at each comparison, for each database and protocol.
+const READS: usize = 150;
+
+/// Batches between two full resyncs.
+const BATCHES_PER_SYNC: u64 = 5;
+
+/// Differences shown of one seed, each of another command.
+const SHOWN: usize = 12;
+
+fn number(variable: &str, default: u64) -> u64 {
+    let value = std::env::var(variable).ok();
+    value
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(default)
+}
+
+/// All seeds for one server; panics with what was different.
+fn follow(name: &str, trio: Option<Trio>) {
+    let Some(mut trio) = trio else {
+        return;
+    };
+    let first = number("REDTAIL_ORACLE_SEED", 1);
+    let mut reports = Vec::new();
+    for seed in first..first + number("REDTAIL_ORACLE_SEEDS", 1) {
+        reports.extend(run(&mut trio, name, seed));
+    }
+    assert!(
+        reports.is_empty(),
+        "{} differences\n{}\n{}",
+        reports.len(),
+        reports.join("\n"),
+        trio.log()
+    );
+}
+
+/// One seed, up to the end or to the first difference in what is kept. Every second one leaves expired keys lying about.
+fn run(trio: &mut Trio, name: &str, seed: u64) -> Vec<String> {
+    let writes = number("REDTAIL_ORACLE_WRITES", 400);
+    let mut generator = Generator::new(seed);
+    let mut history = Vec::new();
+    let mut faults = BTreeMap::new();
+    trio.reset(seed % 2 == 1);
+    for batch in 1..=writes.div_ceil(BATCH as u64) {
+        generator.pools.payloads = trio.payloads(&generator.dumps(10));
+        let mut steps = generator.steps(BATCH);
+        if batch % BATCHES_PER_SYNC == 0 {
+            steps.push(Step::Attach);
+        }
+        trio.apply(&steps);
+        history.extend(steps);
+        trio.settle();
+        let differences = trio.compare(&generator.reads(READS));
+        let is_beyond = differences.iter().any(|difference| difference.is_of_state);
+        for difference in differences {
+            let fault = faults.entry(signature(&difference));
+            fault.or_insert((difference, history.len()));
+        }
+        if is_beyond {
+            break;
+        }
+    }
+    let shown = faults.into_values().take(SHOWN);
+    let reports = shown.map(|(difference, length)| {
+        let title = format!("{name}, seed {seed}, after {length} steps");
+        shrunk(trio, &title, &history[..length], difference)
+    });
+    reports.collect()
+}
+
+/// A difference with the fewest steps that lead to it.
+fn shrunk(trio: &mut Trio, title: &str, history: &[Step], difference: Difference) -> String {
+    let patience = Duration::from_secs(number("REDTAIL_ORACLE_SHRINK_SECONDS", 20));
+    let steps = shrink::shrink(trio, history, &difference, patience);
+    if let Some(steps) = &steps {
+        trio.replay(steps);
+    }
+    let difference = trio.repeat(&difference).unwrap_or(difference);
+    let primary = trio.primary_says(&difference);
+    report(title, steps.as_deref(), &difference, &primary)
+}
+
+/// What is probably the same fault.
+fn signature(difference: &Difference) -> Vec<u8> {
+    if difference.found.0.starts_with(b"-TAINTED") {
+        return b"TAINTED".to_vec();
+    }
+    let kinds = [&difference.expected, &difference.found].map(|reply| u8::from(reply.is_error()));
+    [&difference.read[0].to_ascii_lowercase(), kinds.as_slice()].concat()
+}
+
+#[test]
+fn answers_as_a_replica_of_redis_6_0_does() {
+    follow("redis-6.0", Trio::start("redis-6.0"));
+}
+
+#[test]
+fn answers_as_a_replica_of_redis_7_0_does() {
+    follow("redis-7.0", Trio::start("redis-7.0"));
+}
+
+#[test]
+fn answers_as_a_replica_of_redis_8_0_does() {
+    follow("redis-8.0", Trio::start("redis-8.0"));
+}
+
+#[test]
+fn answers_as_a_replica_of_valkey_8_1_does() {
+    follow("valkey-8.1", Trio::start("valkey-8.1"));
+}
+
+#[test]
+fn answers_as_a_replica_of_valkey_9_1_does() {
+    follow("valkey-9.1", Trio::start("valkey-9.1"));
+}
+
+/// The comparison asks nothing in which two real replicas differ.
+#[test]
+fn a_second_real_replica_passes_the_same_comparison() {
+    for name in ["redis-7.0", "valkey-9.1"] {
+        let follow_real = |primary: &Server| {
+            Server::replica(name, primary).expect("the server was there a moment ago")
+        };
+        follow(name, Trio::start_with(name, follow_real));
+    }
+}
+
+/// Rows of the table, containers as their subcommands, with their names.
+fn rows() -> Vec<(String, &'static Command)> {
+    let row = |(_, command): (&str, &'static Command)| {
+        let inner = command.subcommands.iter();
+        let inner = inner.map(|sub| (format!("{} {}", command.name, sub.name), sub));
+        let own = command
+            .subcommands
+            .is_empty()
+            .then(|| (command.name.to_owned(), command));
+        own.into_iter().chain(inner).collect::<Vec<_>>()
+    };
+    all().flat_map(row).collect()
+}
+
+/// The names of what some form makes: the first words, and the first two.
+fn made() -> BTreeSet<String> {
+    let writes = writes::WRITES.iter().map(|family| family.text);
+    let texts = writes.chain(reads::READS.iter().copied());
+    let names = texts.flat_map(forms).flat_map(|form| {
+        let (first, _) = form.name.split_once(' ').unwrap_or((&form.name, ""));
+        [first.to_owned(), form.name]
+    });
+    names.collect()
+}
+
+#[test]
+fn every_row_of_the_command_table_has_a_form() {
+    let made = made();
+    let rows = rows().into_iter();
+    let missing: Vec<_> = rows
+        .filter(|(name, row)| (row.read.is_some() || row.is_write()) && !made.contains(name))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(missing.is_empty(), "no form makes {missing:?}");
+}
+
+#[test]
+fn every_relaxation_is_of_a_command_that_is_asked() {
+    let made = made();
+    let stale: Vec<_> = RELAXED
+        .iter()
+        .map(|(name, ..)| *name)
+        .filter(|name| !made.contains(*name))
+        .collect();
+    assert!(stale.is_empty(), "nothing asks {stale:?}");
+}
+
+/// Compares what the databases of `follower` hold with those of `primary`, which must not change meanwhile.
+///
+/// # Panics
+/// With the first differences.
+pub fn compare(primary: &Server, follower: &Server) {
+    let is_all_quiet = |client: &mut Client| {
+        pools::DATABASES.iter().all(|database| {
+            client.command(&format!("SELECT {database}"));
+            is_quiet(client, true)
+        })
+    };
+    primary.wait_for("short expiries to pass", is_all_quiet);
+    follower.wait_in_sync(primary);
+    for protocol in [2, 3] {
+        let mut pair = Pair::connect(primary, follower, protocol);
+        pair.ask_for_everything();
+        let lines: Vec<_> = pair
+            .differences
+            .iter()
+            // An encoding depends on the way the data came.
+            .filter(|difference| !difference.read[0].eq_ignore_ascii_case(b"object"))
+            .map(|difference| {
+                report(
+                    "compared with its primary",
+                    None,
+                    difference,
+                    &difference.expected,
+                )
+            })
+            .collect();
+        assert!(
+            lines.is_empty(),
+            "{} differences\n{}",
+            lines.len(),
+            lines.join("\n")
+        );
+    }
+}

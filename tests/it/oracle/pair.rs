@@ -1,0 +1,325 @@
+//! Two servers asked the same: one that is right, and one that must say the same.
+
+use std::collections::BTreeSet;
+
+use super::grammar::Words;
+use super::pools::DATABASES;
+use super::same::{Same, rule, same_but_times};
+use super::unbuilt::UNBUILT_ERRORS;
+use crate::client::{Client, Reply, words};
+use crate::servers::Server;
+
+/// A read that was answered differently.
+#[derive(Clone)]
+pub struct Difference {
+    pub protocol: u8,
+    pub database: u32,
+    /// Whether it is in what is kept, rather than in how it is asked for.
+    pub is_of_state: bool,
+    pub read: Words,
+    pub expected: Reply,
+    pub found: Reply,
+}
+
+/// Connections to both, in the same protocol and database.
+pub struct Pair {
+    expected: Client,
+    found: Client,
+    /// A server of the same version to RESTORE on, if DUMP is to be compared.
+    scratch: Option<Client>,
+    protocol: u8,
+    database: u32,
+    asks_for_state: bool,
+    pub differences: Vec<Difference>,
+}
+
+impl Pair {
+    /// Connects to both in RESP2 or RESP3.
+    pub fn connect(expected: &Server, found: &Server, protocol: u8) -> Self {
+        let connect = |server: &Server| match protocol {
+            3 => server.client().resp3(),
+            _ => server.client(),
+        };
+        Self {
+            expected: connect(expected),
+            found: connect(found),
+            scratch: None,
+            protocol,
+            database: 0,
+            asks_for_state: false,
+            differences: Vec::new(),
+        }
+    }
+
+    /// Compares DUMP, too, by restoring both payloads on `scratch`.
+    pub fn with_scratch(mut self, scratch: &Server) -> Self {
+        self.scratch = Some(scratch.client());
+        self
+    }
+
+    pub fn select(&mut self, database: u32) {
+        self.database = database;
+        for client in [&mut self.expected, &mut self.found] {
+            client.command(&format!("SELECT {database}"));
+        }
+    }
+
+    /// Asks both, and keeps what differs; but for what would change the right one.
+    pub fn ask_harmless(&mut self, reads: &[Words]) {
+        let mut harmless = reads.to_vec();
+        harmless.retain(|read| !self.converts(read));
+        self.ask(&harmless);
+    }
+
+    /// DIFFERENCE: a real replica unpacks a sorted set for good when a client sorts it.
+    fn converts(&mut self, read: &Words) -> bool {
+        let (Some(key), true) = (
+            read.get(1),
+            read[0].to_ascii_lowercase().starts_with(b"sort"),
+        ) else {
+            return false;
+        };
+        let is_sorted_set = self.expected.words(&[b"TYPE", key]).text() == "zset";
+        is_sorted_set && encoding(&mut self.expected, key) != "skiplist"
+    }
+
+    /// Asks both, and keeps what differs.
+    pub fn ask(&mut self, reads: &[Words]) {
+        let expected = self.expected.pipeline(reads);
+        let found = self.found.pipeline(reads);
+        for ((read, expected), found) in reads.iter().zip(expected).zip(found) {
+            if expected != found && !self.is_same(read, &expected, &found) {
+                self.differences.push(Difference {
+                    protocol: self.protocol,
+                    database: self.database,
+                    is_of_state: self.asks_for_state,
+                    read: read.clone(),
+                    expected,
+                    found,
+                });
+            }
+        }
+    }
+
+    /// Compares all keys of all databases whole.
+    pub fn ask_for_everything(&mut self) {
+        self.asks_for_state = true;
+        for database in DATABASES {
+            self.select(database);
+            self.ask(&[words("DBSIZE"), words("KEYS *")]);
+            let keys = self.expected.command("KEYS *").elements();
+            let keys: Vec<_> = keys.iter().filter_map(Reply::bulk).collect();
+            let types: Vec<_> = keys.iter().map(|key| of("TYPE {k}", key)).collect();
+            let types = self.expected.pipeline(&types);
+            let reads: Vec<_> = keys
+                .iter()
+                .zip(&types)
+                .flat_map(|(key, kind)| whole(key, &kind.text()))
+                .collect();
+            self.ask(&reads);
+        }
+        self.asks_for_state = false;
+    }
+
+    fn is_same(&mut self, read: &Words, expected: &Reply, found: &Reply) -> bool {
+        let is_unbuilt = |reply: &Reply| {
+            UNBUILT_ERRORS
+                .iter()
+                .any(|start| reply.0.starts_with(start.as_bytes()))
+        };
+        if is_unbuilt(expected) || is_unbuilt(found) {
+            return true;
+        }
+        let same = rule(&read[0], read.get(1));
+        if expected.is_error() || found.is_error() {
+            return false;
+        }
+        match same {
+            Same::Exactly => false,
+            Same::Kind => expected.0.first() == found.0.first(),
+            Same::AnyOrder(width) => expected.sorted(width) == found.sorted(width),
+            Same::Untabled(width) => {
+                self.reads_table(read) && expected.sorted(width) == found.sorted(width)
+            }
+            Same::Clock(ticking, distance) => same_but_times(expected, found, ticking, distance),
+            Same::ByLex => self.is_unspecified(read),
+            Same::Scanned(width) => self.is_scan_same(read, width),
+            Same::Random => self.is_random_same(read, expected, found),
+            Same::Restored => self.is_restored_same(expected, found),
+        }
+    }
+
+    /// Whether one of the keys, in either place, is a hash table.
+    fn reads_table(&mut self, read: &Words) -> bool {
+        let clients = [&mut self.expected, &mut self.found];
+        clients.into_iter().any(|client| {
+            let keys = read.iter().skip(1);
+            keys.into_iter()
+                .any(|key| encoding(client, key) == "hashtable")
+        })
+    }
+
+    /// Whether this is a lexical range of members with different scores in a skiplist.
+    fn is_unspecified(&mut self, read: &Words) -> bool {
+        let is_by_lex = !read[0].eq_ignore_ascii_case(b"zrange")
+            || read.iter().any(|word| word.eq_ignore_ascii_case(b"bylex"));
+        is_by_lex
+            && encoding(&mut self.expected, &read[1]) == "skiplist"
+            && !self.is_level(&read[1])
+    }
+
+    /// Whether all members of a sorted set have the same score.
+    fn is_level(&mut self, key: &[u8]) -> bool {
+        let [first, last] = [b"0".as_slice(), b"-1"].map(|end| {
+            let reply = self
+                .expected
+                .words(&[b"ZRANGE", key, end, end, b"WITHSCORES"]);
+            reply.text().lines().last().map(str::to_owned)
+        });
+        first == last
+    }
+
+    fn is_scan_same(&mut self, read: &Words, width: usize) -> bool {
+        if !self.scans_table(read) {
+            return false;
+        }
+        let is_bare = read.iter().any(|word| {
+            word.eq_ignore_ascii_case(b"novalues") || word.eq_ignore_ascii_case(b"noscores")
+        });
+        let width = if is_bare { 1 } else { width };
+        if read[cursor_at(read)] != b"0" {
+            return true;
+        }
+        let [expected, found] = [&mut self.expected, &mut self.found].map(|client| {
+            scan(client, read, width)
+                .into_iter()
+                .collect::<BTreeSet<_>>()
+        });
+        expected == found
+    }
+
+    fn scans_table(&mut self, read: &Words) -> bool {
+        cursor_at(read) == 1
+            || ["hashtable", "skiplist"].contains(&encoding(&mut self.expected, &read[1]).as_str())
+    }
+
+    fn is_random_same(&mut self, read: &Words, expected: &Reply, found: &Reply) -> bool {
+        let Some(key) = read.get(1) else {
+            let keys = self.expected.command("KEYS *").elements();
+            return keys.contains(found);
+        };
+        let more = read.iter().skip(3).map(Vec::as_slice);
+        let all: Vec<&[u8]> = [read[0].as_slice(), key, b"1000000"]
+            .into_iter()
+            .chain(more)
+            .collect();
+        let all = self.expected.words(&all).elements();
+        let Some(count) = read.get(2) else {
+            return all.contains(found);
+        };
+        // In RESP2 what belongs to a member stands behind it.
+        let width = if read.len() > 3 && self.protocol == 2 {
+            2
+        } else {
+            1
+        };
+        let is_there = |group: &[Reply]| all.chunks(width).any(|other| other == group);
+        let elements = found.elements();
+        let unique: BTreeSet<_> = elements.chunks(width).collect();
+        elements.len() == expected.elements().len()
+            && elements.chunks(width).all(is_there)
+            && (count.starts_with(b"-") || unique.len() * width == elements.len())
+    }
+
+    /// Whether a real server takes both payloads for the same value of the same format.
+    fn is_restored_same(&mut self, expected: &Reply, found: &Reply) -> bool {
+        let (Some(expected), Some(found), Some(scratch)) =
+            (expected.bulk(), found.bulk(), &mut self.scratch)
+        else {
+            return false;
+        };
+        let version = |payload: &[u8]| {
+            payload
+                .iter()
+                .rev()
+                .skip(8)
+                .take(2)
+                .copied()
+                .collect::<Vec<_>>()
+        };
+        let digest = |payload: &[u8]| {
+            scratch.words(&[b"RESTORE", b"key", b"0", payload, b"REPLACE"]);
+            scratch.command("DEBUG DIGEST-VALUE key")
+        };
+        version(&expected) == version(&found)
+            && [&expected, &found]
+                .map(|payload| payload.as_slice())
+                .map(digest)
+                .windows(2)
+                .all(|pair| pair[0] == pair[1])
+    }
+}
+
+/// What shows all of a key of the type.
+fn whole(key: &[u8], kind: &str) -> Vec<Words> {
+    const ALWAYS: &[&str] = &["OBJECT ENCODING {k}", "PTTL {k}", "EXISTS {k}", "TYPE {k}"];
+    let value: &[&str] = match kind {
+        "string" => &["GET {k}", "STRLEN {k}"],
+        "list" => &["LRANGE {k} 0 -1", "LLEN {k}"],
+        "set" => &["SMEMBERS {k}", "SCARD {k}"],
+        "hash" => &["HGETALL {k}", "HLEN {k}"],
+        "zset" => &["ZRANGE {k} 0 -1 WITHSCORES", "ZCARD {k}"],
+        "stream" => &[
+            "XRANGE {k} - +",
+            "XINFO STREAM {k} FULL COUNT 0",
+            "XINFO GROUPS {k}",
+        ],
+        _ => &[],
+    };
+    ALWAYS
+        .iter()
+        .chain(value)
+        .map(|line| of(line, key))
+        .collect()
+}
+
+/// The words of a line, a key put for `{k}`.
+pub fn of(line: &str, key: &[u8]) -> Words {
+    let word = |word: &str| match word {
+        "{k}" => key.to_vec(),
+        word => word.as_bytes().to_vec(),
+    };
+    line.split(' ').map(word).collect()
+}
+
+pub fn encoding(client: &mut Client, key: &[u8]) -> String {
+    client.words(&[b"OBJECT", b"ENCODING", key]).text()
+}
+
+fn cursor_at(read: &Words) -> usize {
+    if read[0].eq_ignore_ascii_case(b"SCAN") {
+        1
+    } else {
+        2
+    }
+}
+
+/// All elements of a whole SCAN, HSCAN, … iteration, `width` at a time.
+pub fn scan(client: &mut Client, command: &Words, width: usize) -> Vec<Vec<Reply>> {
+    let at = cursor_at(command);
+    let mut command = command.to_vec();
+    let mut all = Vec::new();
+    for _ in 0..1_000_000 {
+        let words: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
+        let reply = client.words(&words).elements();
+        let [cursor, page] = reply.as_slice() else {
+            panic!("a scan answered {reply:?}")
+        };
+        all.extend(page.elements().chunks(width).map(<[Reply]>::to_vec));
+        command[at] = cursor.bulk().expect("a cursor is a bulk string");
+        if command[at] == b"0" {
+            return all;
+        }
+    }
+    panic!("a scan never ends");
+}

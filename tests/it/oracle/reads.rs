@@ -1,0 +1,224 @@
+//! How to read: every command that a replica answers, with its options, by kind.
+
+/// All reads.
+pub const READS: &[&str] = &[
+    STRING,
+    BITS,
+    LIST,
+    SET,
+    HASH,
+    SORTED_SET,
+    STREAM,
+    GEO,
+    HYPERLOGLOG,
+    KEYSPACE,
+    KEYSPACE,
+    SCRIPT,
+    CONNECTION,
+];
+
+const STRING: &str = "
+GET {str}
+GET {num}
+MGET {any} {none} {str}+
+STRLEN {str}
+GETRANGE {str} {index} {index}
+GETRANGE {str} {offset} {offset}
+GETRANGE {num} 0 -1
+SUBSTR {str} {index} {index}
+LCS {str} {str} [(LEN|IDX)] [MINMATCHLEN {count}] [WITHMATCHLEN]
+LCS {num} {num} IDX
+DIGEST {str}
+";
+
+const BITS: &str = "
+GETBIT {bits} {offset}
+GETBIT {str} {offset}
+BITCOUNT {bits}
+BITCOUNT {str} {index} {index} [(BIT|BYTE)]
+BITCOUNT {bits} {offset} {offset} BIT
+BITPOS {bits} {bit}
+BITPOS {bits} {bit} {index} [{index} [(BIT|BYTE)]]
+BITPOS {str} {bit} {index} {offset} BIT
+BITFIELD_RO {bits} (GET {width} {bitoffset})+
+BITFIELD_RO {str} GET {width} {bitoffset}
+BITFIELD {bits} GET {width} {bitoffset}
+";
+
+const LIST: &str = "
+LLEN {list}
+LRANGE {list} {index} {index}
+LRANGE {list} 0 -1
+LINDEX {list} {index}
+LINDEX {list} {offset}
+LPOS {list} {m} [RANK {index}] [COUNT {count}] [MAXLEN {count}]
+LPOS {list} {m} COUNT 0
+";
+
+const SET: &str = "
+SCARD {set}
+SMEMBERS {set}
+SISMEMBER {set} {m}
+SMISMEMBER {set} {m}+
+SRANDMEMBER {set} [{index}]
+SSCAN {set} 0 [MATCH {pattern}] [COUNT {count}]
+SSCAN {set} {index} [COUNT {count}]
+SINTER {set}+
+SUNION {set}+
+SDIFF {set}+
+SINTERCARD #{set}+ [LIMIT {limit}]
+";
+
+const HASH: &str = "
+HLEN {hash}
+HGET {hash} {m}
+HMGET {hash} {m}+
+HEXISTS {hash} {m}
+HSTRLEN {hash} {m}
+HGETALL {hash}
+HKEYS {hash}
+HVALS {hash}
+HRANDFIELD {hash} [{index} [WITHVALUES]]
+HSCAN {hash} 0 [MATCH {pattern}] [COUNT {count}] [NOVALUES]
+HTTL {hash} FIELDS #{m}+
+HPTTL {hash} FIELDS #{m}+
+HEXPIRETIME {hash} FIELDS #{m}+
+HPEXPIRETIME {hash} FIELDS #{m}+
+";
+
+const SORTED_SET: &str = "
+ZCARD {zset}
+ZSCORE {zset} {m}
+ZMSCORE {zset} {m}+
+ZRANK {zset} {m} [WITHSCORE]
+ZREVRANK {zset} {m} [WITHSCORE]
+ZCOUNT {zset} {min} {min}
+ZLEXCOUNT {lex} {lexmin} {lexmin}
+ZLEXCOUNT {zset} {lexmin} {lexmin}
+ZRANGE {zset} {index} {index} [REV] [WITHSCORES]
+ZRANGE {zset} {min} {min} BYSCORE [REV] [LIMIT {limit} {limit}] [WITHSCORES]
+ZRANGE {lex} {lexmin} {lexmin} BYLEX [REV] [LIMIT {limit} {limit}]
+ZREVRANGE {zset} {index} {index} [WITHSCORES]
+ZRANGEBYSCORE {zset} {min} {min} [WITHSCORES] [LIMIT {limit} {limit}]
+ZREVRANGEBYSCORE {zset} {min} {min} [WITHSCORES] [LIMIT {limit} {limit}]
+ZRANGEBYLEX {lex} {lexmin} {lexmin} [LIMIT {limit} {limit}]
+ZREVRANGEBYLEX {lex} {lexmin} {lexmin} [LIMIT {limit} {limit}]
+ZRANDMEMBER {zset} [{index} [WITHSCORES]]
+ZSCAN {zset} 0 [MATCH {pattern}] [COUNT {count}] [NOSCORES]
+ZUNION #{zset}+ [AGGREGATE (SUM|MIN|MAX)] [WITHSCORES]
+ZUNION 2 {zset} {set} [WEIGHTS {score} {score}] [WITHSCORES]
+ZINTER #{zset}+ [AGGREGATE (SUM|MIN|MAX)] [WITHSCORES]
+ZINTER 2 {zset} {zset} [WEIGHTS {score} {score}] [WITHSCORES]
+ZDIFF #{zset}+ [WITHSCORES]
+ZINTERCARD #{zset}+ [LIMIT {limit}]
+";
+
+const STREAM: &str = "
+XLEN {stream}
+XRANGE {stream} {idmin} {idmin} [COUNT {count}]
+XRANGE {auto} - + [COUNT {count}]
+XREVRANGE {stream} {idmin} {idmin} [COUNT {count}]
+XREAD [COUNT {count}] STREAMS {stream} {id}
+XREAD [COUNT {count}] [BLOCK 1] STREAMS {stream} {auto} ({id}|0) ({id}|0|$|+)
+XINFO STREAM {stream}
+XINFO STREAM {stream} FULL [COUNT {count}]
+XINFO GROUPS {stream}
+XINFO CONSUMERS {stream} {group}
+XINFO HELP
+XPENDING {stream} {group}
+XPENDING {stream} {group} [IDLE {count}] {idmin} {idmin} {count} [{consumer}]
+";
+
+const GEO: &str = "
+GEOPOS {geo} {m}+
+GEOHASH {geo} {m}+
+GEODIST {geo} {m} {m} [{unit}]
+GEORADIUS_RO {geo} 13 38 {radius} {unit} [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT {count} [ANY]] [(ASC|DESC)]
+GEORADIUSBYMEMBER_RO {geo} {m} {radius} {unit} [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT {count}] [(ASC|DESC)]
+GEOSEARCH {geo} (FROMMEMBER {m}|FROMLONLAT {near} 38) (BYRADIUS {radius}|BYBOX {radius} {radius}) {unit} [(ASC|DESC)] [COUNT {count} [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]
+GEORADIUS {geo} 13 38 {radius} {unit}
+";
+
+const HYPERLOGLOG: &str = "
+PFCOUNT {pf}
+PFCOUNT {pf}+
+";
+
+const KEYSPACE: &str = "
+EXISTS {any}+
+TYPE {any}
+TTL {any}
+PTTL {any}
+EXPIRETIME {any}
+PEXPIRETIME {any}
+TOUCH {any}+
+KEYS {pattern}
+SCAN 0 [MATCH {pattern}] [COUNT {count}] [TYPE (string|list|set|zset|hash|stream|none)]
+RANDOMKEY
+DBSIZE
+DUMP {any}
+OBJECT ENCODING {any}
+OBJECT REFCOUNT {any}
+OBJECT IDLETIME {any}
+OBJECT FREQ {any}
+OBJECT HELP
+MEMORY USAGE {any} [SAMPLES {count}]
+SORT_RO {list} [BY (nosort|{pattern}|num:*|hash:*->m1)] [LIMIT {limit} {limit}] [GET (#|str:*)] [(ASC|DESC)] [ALPHA]
+SORT_RO {set} ALPHA [LIMIT {limit} {limit}] [DESC]
+SORT_RO {zset} (BY nosort|ALPHA|BY x) [DESC] [LIMIT {limit} {limit}]
+DEBUG DIGEST-VALUE {any}+
+DEBUG DIGEST
+";
+
+const SCRIPT: &str = r##"
+EVAL_RO "return redis.call('GET',KEYS[1])" 1 {str}
+EVAL_RO "return {redis.call('LRANGE',KEYS[1],0,-1),redis.call('ZSCORE',KEYS[2],ARGV[1])}" 2 {list} {zset} {m}
+EVAL "return redis.pcall('SET',KEYS[1],1)" 1 {str}
+EVAL "return redis.call('HGET',KEYS[1],ARGV[1])" 1 {hash} {m}
+EVAL "return {ARGV[1],#KEYS,3.7,true,false,redis.status_reply('x'),redis.error_reply('y')}" 1 {any} {value}
+EVALSHA ffffffffffffffffffffffffffffffffffffffff 0
+EVALSHA_RO ffffffffffffffffffffffffffffffffffffffff 1 {any}
+SCRIPT EXISTS ffffffffffffffffffffffffffffffffffffffff
+FCALL f1 1 {str} {value}
+FCALL f2 1 {str}
+FCALL_RO f1 1 {str} {value}
+FCALL_RO f2 1 {str}
+FUNCTION LIST [LIBRARYNAME {pattern}] [WITHCODE]
+FUNCTION STATS
+FUNCTION DUMP
+"##;
+
+const CONNECTION: &str = "
+PING [{value}]
+ECHO {value}
+SELECT (99|x|-1)
+CLIENT GETNAME
+CLIENT SETNAME {m}
+CLIENT GETREDIR
+CLIENT NO-EVICT (ON|OFF)
+CLIENT HELP
+COMMAND COUNT
+COMMAND HELP
+COMMAND GETKEYS ZUNION #{zset}+
+COMMAND GETKEYS SORT {list} BY num:* STORE {list}
+COMMAND INFO nosuch
+COMMAND LIST FILTERBY PATTERN {pattern}
+LATENCY LATEST
+SLOWLOG HELP
+ACL WHOAMI
+ACL CAT
+DISCARD
+EXEC
+UNWATCH
+WATCH {any}
+CONFIG GET (hash-max-listpack-entries|zset-max-ziplist-value|set-max-intset-entries|databases)
+NOSUCHCOMMAND {any} {value}
+MIGRATE 127.0.0.1 1 {any} 0 1
+VADD {any} VALUES 2 1 1 {m}
+VREM {any} {m}
+VSETATTR {any} {m} {value}
+CLUSTER INFO
+PUBSUB CHANNELS
+PUBSUB NUMSUB {channel}
+PUBSUB NUMPAT
+";
