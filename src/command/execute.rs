@@ -101,19 +101,60 @@ pub fn read(
     args: Args<'_>,
     reply: &mut Reply,
 ) -> Result<(), Error> {
+    let place = Place {
+        spaces,
+        db,
+        now_ms: None,
+    };
+    read_at(place, handler, command, args, reply)
+}
+
+/// Where a read looks, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'s> {
+    /// The databases.
+    pub spaces: &'s Keyspaces,
+    /// The database's number.
+    pub db: usize,
+    /// The time in Unix milliseconds, for commands that must agree on what has expired; else each looks at the clock.
+    pub now_ms: Option<i64>,
+}
+
+/// As [`read`], at a place and time.
+///
+/// # Errors
+/// As [`read`].
+#[inline]
+pub fn read_at(
+    place: Place<'_>,
+    handler: super::ReadFn,
+    command: &Command,
+    args: Args<'_>,
+    reply: &mut Reply,
+) -> Result<(), Error> {
+    let Place { spaces, db, now_ms } = place;
     let mark = reply.len();
+    let mut look = |view: &View<'_>| {
+        if let Some(now_ms) = now_ms {
+            view.set_clock(now_ms);
+        }
+        reply.truncate(mark);
+        let result = handler(view, args, reply);
+        // To whom a value comes back that has been given up, that is said instead.
+        if view.lost() {
+            return Err(Tainted.into());
+        }
+        result
+    };
     let result = if let (Scope::Keys, Some(key)) = (command.scope, command.keys.single(args)) {
         let view = spaces.view_key(db, key);
-        check_key(spaces, db, key).and_then(|()| look(handler, &view, args, reply))
+        check_key(spaces, db, key).and_then(|()| look(&view))
     } else if command.scope == Scope::Nothing {
-        let surveyed = spaces.survey(db, |view| {
-            reply.truncate(mark);
-            handler(view, args, reply)
-        });
+        let surveyed = spaces.survey(db, look);
         surveyed.map_err(Error::from).and_then(|result| result)
     } else {
         let view = view(command, spaces, db, args);
-        check_touched(command, spaces, db, args).and_then(|()| look(handler, &view, args, reply))
+        check_touched(command, spaces, db, args).and_then(|()| look(&view))
     };
     if result.is_err() {
         reply.truncate(mark);
@@ -139,21 +180,6 @@ fn check_key(spaces: &Keyspaces, db: usize, key: &[u8]) -> Result<(), Error> {
         return Err(Tainted.into());
     }
     Ok(())
-}
-
-/// Runs a handler. To whom a value comes back that has been given up, that is said instead.
-#[inline]
-fn look(
-    handler: super::ReadFn,
-    view: &View<'_>,
-    args: Args<'_>,
-    reply: &mut Reply,
-) -> Result<(), Error> {
-    let result = handler(view, args, reply);
-    if view.lost() {
-        return Err(Tainted.into());
-    }
-    result
 }
 
 /// The view is held when this looks, and a taint is set under the same locks: none can slip in between.

@@ -40,7 +40,7 @@ mod zset;
 mod hostile_tests;
 
 pub use error::Error;
-pub use execute::{apply, check_arity, read, resolve, slots, unknown_command};
+pub use execute::{Place, apply, check_arity, read, read_at, resolve, slots, unknown_command};
 pub use keys::{Keys, Touch};
 pub use session::{Host, Replication, Replies, Session, SessionCx, SessionFn, Statistics, answer};
 pub use table::{Arity, Command, Family, Flags, Outcome, Scope, TouchFn, all, lookup};

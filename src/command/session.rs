@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::client::Client;
 use super::table::{Command, Flags, Scope};
 use super::transaction::{self, Transaction};
-use super::{Error, check_arity, read, resolve};
+use super::{Error, Place, check_arity, read_at, resolve};
 use crate::resp::{Args, Reply};
 use crate::store::{Generation, Served};
 
@@ -30,6 +30,8 @@ pub struct Session {
     pub replies: Replies,
     /// What MULTI has queued.
     pub transaction: Option<Transaction>,
+    /// The time of the transaction that runs, in Unix milliseconds: a key cannot expire between two of its commands.
+    pub clock: Option<i64>,
     /// Close once the replies so far are written.
     pub closing: bool,
     /// Commands run since this was last told to the client's record.
@@ -60,6 +62,7 @@ impl Session {
             authenticated,
             replies: Replies::On,
             transaction: None,
+            clock: None,
             closing: false,
             commands: 0,
             last: (None, "NULL"),
@@ -289,8 +292,13 @@ pub(super) fn run(
         };
     };
     let generation = cx.generation.ok_or(LOADING)?;
-    let (db, reply) = (cx.session.db, &mut *cx.reply);
-    let mut work = || read(handler, row, &generation.spaces, db, args, reply);
+    let place = Place {
+        spaces: &generation.spaces,
+        db: cx.session.db,
+        now_ms: cx.session.clock,
+    };
+    let reply = &mut *cx.reply;
+    let mut work = || read_at(place, handler, row, args, reply);
     if row.scope == Scope::Keys {
         work()
     } else {

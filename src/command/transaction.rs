@@ -1,7 +1,7 @@
 //! MULTI, EXEC and DISCARD for clients.
 //!
 //! EXEC answers all queued reads at one moment: it holds the read locks of every shard that any of them names while they
-//! run. DIFFERENCE: WATCH is refused, for a replica that cannot write has nothing to guard, and pretending to watch would
+//! run, and all of them go by one look at the clock. DIFFERENCE: WATCH is refused, for a replica that cannot write has nothing to guard, and pretending to watch would
 //! promise what is not checked.
 
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ use super::session::{SessionCx, run};
 use super::table::{Arity, Command, Family, Flags, Scope};
 use super::{Error, lookup};
 use crate::resp::{Args, ArgsBuf};
-use crate::store::{Generation, Slot, View};
+use crate::store::{Generation, Slot, View, unix_ms};
 
 /// What queued commands may hold in all: as much as one request may.
 const QUEUED_BYTES_MAX: usize = 1 << 30;
@@ -158,10 +158,12 @@ fn exec(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     let held = cx
         .generation
         .map(|generation| hold(generation, cx.session.db, &transaction.queued));
+    cx.session.clock = Some(unix_ms());
     cx.reply.array(transaction.queued.len());
     for (row, args) in &transaction.queued {
         run_queued(cx, row, args.as_args());
     }
+    cx.session.clock = None;
     drop(held);
     Ok(())
 }

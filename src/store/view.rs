@@ -86,6 +86,11 @@ impl<'a> View<'a> {
         })
     }
 
+    /// Lets it compare expiries with `now_ms`, where several commands must agree on the time.
+    pub fn set_clock(&self, now_ms: i64) {
+        self.now_ms.set(Some(now_ms));
+    }
+
     /// The entry of `key`, unless it is absent or past its time. A key whose shard is not held reads as absent.
     #[must_use]
     #[inline]

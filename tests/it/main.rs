@@ -25,5 +25,6 @@ mod reference;
 mod rooms;
 mod scripted;
 mod servers;
+mod sweep;
 mod transfer;
 mod traps;

@@ -76,13 +76,16 @@ impl Set {
         }
     }
 
-    /// A set from a snapshot's list of members, in the smallest form that takes them.
+    /// A set from a snapshot's list of members: a table if they are too many for an intset, whatever they are; else as if
+    /// added one by one.
+    ///
+    /// Source: redis 7.2 rdb.c, rdbLoadObject.
     ///
     /// # Errors
     /// [`Error::Duplicate`].
     pub fn from_members(members: Vec<Box<[u8]>>, thresholds: &Thresholds) -> Result<Self, Error> {
         let mut set = Self::default();
-        if !fits_packed(&members, thresholds) {
+        if members.len() > thresholds.set_max_intset_entries {
             set.0 = Form::Table(Box::new(Table::with_capacity(members.len())));
         }
         for member in members {
@@ -327,17 +330,6 @@ fn widest(intset: &Intset) -> usize {
         .chain(highest)
         .map(|number| Item::Int(number).len());
     lengths.max().unwrap_or(0)
-}
-
-/// Whether members fit an intset or a listpack.
-fn fits_packed(members: &[Box<[u8]>], thresholds: &Thresholds) -> bool {
-    let all_short = || {
-        let mut members = members.iter();
-        members.all(|member| member.len() <= thresholds.set_max_listpack_value)
-    };
-    let all_integers = || members.iter().all(|member| parse_integer(member).is_some());
-    members.len() <= thresholds.set_max_listpack_entries && all_short()
-        || members.len() <= thresholds.set_max_intset_entries && all_integers()
 }
 
 /// The members of a set.
