@@ -21,6 +21,85 @@ pub struct Dialect {
     pub version: (u8, u8, u8),
 }
 
+/// In which servers a command is: since which Redis, and since which Valkey.
+///
+/// Valkey forked from Redis 7.2: what Redis had then is in every Valkey, what either got later is in the other only if said so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Presence {
+    redis: (u8, u8),
+    valkey: (u8, u8),
+    /// The first Redis without it.
+    gone: (u8, u8),
+}
+
+/// Later than every version there is.
+const NEVER: (u8, u8) = (u8::MAX, u8::MAX);
+
+impl Presence {
+    /// In every server.
+    pub const ALWAYS: Self = Self {
+        redis: (0, 0),
+        valkey: (0, 0),
+        gone: NEVER,
+    };
+
+    /// Since the Redis whose version is `text` (`6.2.0`), and since every Valkey unless that is later than the fork.
+    #[must_use]
+    pub const fn since(text: &str) -> Self {
+        let redis = major_and_minor(text);
+        let valkey = if at_least(redis, (7, 3)) {
+            NEVER
+        } else {
+            (0, 0)
+        };
+        Self {
+            redis,
+            valkey,
+            gone: NEVER,
+        }
+    }
+
+    /// Also in Valkey, since that version.
+    #[must_use]
+    pub const fn and_valkey(mut self, text: &str) -> Self {
+        self.valkey = major_and_minor(text);
+        self
+    }
+
+    /// In no Redis.
+    #[must_use]
+    pub const fn without_redis(mut self) -> Self {
+        self.redis = NEVER;
+        self
+    }
+
+    /// Not in Redis from that version on, nor in Valkey.
+    #[must_use]
+    pub const fn until(mut self, text: &str) -> Self {
+        self.gone = major_and_minor(text);
+        self.valkey = NEVER;
+        self
+    }
+}
+
+/// The first two numbers of a version; evaluated while compiling, for the rows of the command table.
+const fn major_and_minor(text: &str) -> (u8, u8) {
+    let (mut rest, mut numbers, mut at) = (text.as_bytes(), [0u8; 2], 0);
+    while let [byte, after @ ..] = rest {
+        rest = after;
+        match *byte {
+            b'0'..=b'9' if at == 0 => numbers[0] = numbers[0] * 10 + (*byte - b'0'),
+            b'0'..=b'9' if at == 1 => numbers[1] = numbers[1] * 10 + (*byte - b'0'),
+            _ => at += 1,
+        }
+    }
+    (numbers[0], numbers[1])
+}
+
+const fn at_least(version: (u8, u8), least: (u8, u8)) -> bool {
+    version.0 > least.0 || (version.0 == least.0 && version.1 >= least.1)
+}
+
 impl Default for Dialect {
     /// What is assumed before an upstream has named itself.
     fn default() -> Self {
@@ -93,6 +172,41 @@ impl Dialect {
             (Family::Valkey, (8, 1.., _)) => expiry + key + text <= 41,
             _ => text <= 44,
         }
+    }
+
+    /// Parses what an operator writes: `redis-7.0`, `redis-7.2.4`, `valkey-9.1.2`. Gives `None` for anything else.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        let (family, version) = text.split_once('-')?;
+        let family = match family {
+            "redis" => Family::Redis,
+            "valkey" => Family::Valkey,
+            _ => return None,
+        };
+        Self::parse(family, version)
+    }
+
+    /// Whether this server has what is present as said.
+    #[must_use]
+    #[inline]
+    pub const fn has(self, what: Presence) -> bool {
+        let version = (self.version.0, self.version.1);
+        match self.family {
+            Family::Redis => at_least(version, what.redis) && !at_least(version, what.gone),
+            Family::Valkey => at_least(version, what.valkey),
+        }
+    }
+
+    /// Subcommands are commands of their own, with their own arity and errors, since Redis 7.0.
+    #[must_use]
+    pub const fn has_subcommand_rows(self) -> bool {
+        self.since_redis(7, 0)
+    }
+
+    /// The error about an unknown command puts its words in straight quotes since Redis 7.0, in backticks before.
+    #[must_use]
+    pub const fn quotes_straight(self) -> bool {
+        self.since_redis(7, 0)
     }
 
     /// Whether this is `family`'s release `major.minor` or later. Valkey forked from Redis 7.2, so every Valkey counts as Redis 7.2.

@@ -3,9 +3,11 @@
 //! A flag wins over the environment, the environment over the file, the file over the default.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::Failure;
+use crate::dialect::Dialect;
 use crate::server;
 use crate::upstream::{Address, Primary, Secret, Timing};
 use crate::value::Choices;
@@ -48,6 +50,9 @@ settings! {
     listen: [Vec<server::Listen>] = "REDTAIL_LISTEN", "ADDRESS", value_delimiter = ',';
     /// The password that clients must give; better given by REDTAIL_REQUIREPASS or in the file [default: none]
     requirepass: [String] = "REDTAIL_REQUIREPASS", "PASSWORD";
+    /// Whose words replies are in: auto for those of the server that wrote the snapshot, or redis-7.0, valkey-9.1.2 and the
+    /// like [default: auto]
+    dialect: [DialectChoice] = "REDTAIL_DIALECT", "NAME";
     /// How many databases the primary has [default: 16]
     databases: [usize] = "REDTAIL_DATABASES", "COUNT";
     /// The port to announce to the primary [default: none, so that nobody discovers this replica there]
@@ -127,6 +132,41 @@ impl std::str::FromStr for Amount {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Ok(Self(text.to_owned()))
+    }
+}
+
+/// Whose words replies are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(try_from = "String")]
+pub enum DialectChoice {
+    /// Those of the server that wrote the snapshot.
+    #[default]
+    Auto,
+    /// Those of this one.
+    Fixed(Dialect),
+}
+
+/// Text that names no dialect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no such dialect; write auto, redis-7.0, valkey-9.1.2 or the like")]
+pub struct NoSuchDialect;
+
+impl FromStr for DialectChoice {
+    type Err = NoSuchDialect;
+
+    fn from_str(text: &str) -> Result<Self, NoSuchDialect> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        Dialect::named(text).map(Self::Fixed).ok_or(NoSuchDialect)
+    }
+}
+
+impl TryFrom<String> for DialectChoice {
+    type Error = NoSuchDialect;
+
+    fn try_from(text: String) -> Result<Self, NoSuchDialect> {
+        text.parse()
     }
 }
 
@@ -221,6 +261,7 @@ impl Settings {
                 timing,
             },
             databases: self.server().databases,
+            dialect: self.dialect(),
             encodings: self.encodings()?,
             expired_grace: self
                 .expired_grace
@@ -258,6 +299,13 @@ impl Settings {
         Ok(choices)
     }
 
+    fn dialect(&self) -> Option<Dialect> {
+        match self.dialect.unwrap_or_default() {
+            DialectChoice::Auto => None,
+            DialectChoice::Fixed(dialect) => Some(dialect),
+        }
+    }
+
     /// What the server is told.
     #[must_use]
     pub fn server(&self) -> server::Config {
@@ -269,6 +317,7 @@ impl Settings {
             },
             password: self.requirepass.clone().filter(|word| !word.is_empty()),
             databases: self.databases.unwrap_or(default.databases).max(1),
+            dialect: self.dialect(),
             clients_max: self.maxclients.unwrap_or(default.clients_max),
             query_bytes_max: self.query_bytes_max.unwrap_or(default.query_bytes_max),
             query_words_max: self.query_words_max.unwrap_or(default.query_words_max),
@@ -402,6 +451,19 @@ mod tests {
                 .to_string()
                 .contains("secret")
         );
+    }
+
+    #[test]
+    fn a_dialect_is_auto_or_a_server_with_its_version() {
+        let chosen = |text| flags(&["--dialect", text]).dialect();
+        assert_eq!(chosen("auto"), None);
+        assert_eq!(chosen("redis-7.0"), Some(Dialect::redis(7, 0, 0)));
+        assert_eq!(chosen("valkey-9.1.2"), Some(Dialect::valkey(9, 1, 2)));
+        assert_eq!(
+            in_file("dialect = \"redis-6.0.16\"").unwrap().dialect(),
+            Some(Dialect::redis(6, 0, 16))
+        );
+        assert!(refusal("dialect = \"keydb-6\"").contains("no such dialect"));
     }
 
     #[test]

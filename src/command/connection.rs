@@ -36,7 +36,8 @@ pub(super) const FAMILY: Family = Family {
             .about(
                 "6.0.0",
                 "Chooses the protocol version and says what the server is.",
-            ),
+            )
+            .arity_before("6.2.0", Arity::at_least(2)),
         Command::new("auth", Arity::at_least(2), Keys::None)
             .session(auth)
             .flags(BEFORE_AUTH)

@@ -4,89 +4,10 @@ use smallvec::SmallVec;
 
 use super::Error;
 use super::keys::Touch;
-use super::table::{Command, Outcome, Scope, lookup};
+use super::resolve::check_arity;
+use super::table::{Command, Outcome, Scope};
 use crate::resp::{Args, Reply};
 use crate::store::{Doubt, Keyspaces, NewValue, Slot, Tainted, Tx, View};
-
-/// Words of an unknown command that its error repeats at most, in bytes. Source: redis 7.0 server.c, `processCommand`.
-const UNKNOWN_ARGS_BYTES_MAX: usize = 128;
-
-/// Finds the row that `args` names: the command, or its subcommand. The arity is not checked.
-///
-/// # Errors
-/// The error reply for an unknown command or subcommand.
-#[inline]
-pub fn resolve(args: Args<'_>) -> Result<&'static Command, Error> {
-    let command = lookup(args.at(0)).ok_or_else(|| unknown_command(args))?;
-    if command.subcommands.is_empty() {
-        return Ok(command);
-    }
-    let Some(word) = args.get(1) else {
-        // Containers that do something on their own (COMMAND) are their own row.
-        return if command.arity.fits(1) {
-            Ok(command)
-        } else {
-            Err(Error::Arity(command.name.to_owned()))
-        };
-    };
-    let found = command
-        .subcommands
-        .iter()
-        .find(|row| word.eq_ignore_ascii_case(row.name.as_bytes()));
-    found.ok_or_else(|| {
-        let (word, name) = (
-            String::from_utf8_lossy(word.get(..word.len().min(128)).unwrap_or_default()),
-            command.name.to_uppercase(),
-        );
-        Error::Owned(format!("ERR unknown subcommand '{word}'. Try {name} HELP."))
-    })
-}
-
-/// The error reply for a name that no row has.
-///
-/// DIFFERENCE: servers before Redis 7.0 put other quotes around the words.
-#[must_use]
-pub fn unknown_command(args: Args<'_>) -> Error {
-    // Redis formats them as C strings, which end at the first zero byte.
-    let short = |word: &[u8], most: usize| {
-        let text = word.split(|byte| *byte == 0).next().unwrap_or_default();
-        String::from_utf8_lossy(text.get(..text.len().min(most)).unwrap_or_default()).into_owned()
-    };
-    let mut shown = String::new();
-    for word in args.from(1).iter() {
-        if shown.len() >= UNKNOWN_ARGS_BYTES_MAX {
-            break;
-        }
-        shown.push_str(&format!(
-            "'{}' ",
-            short(word, UNKNOWN_ARGS_BYTES_MAX - shown.len())
-        ));
-    }
-    Error::Owned(format!(
-        "ERR unknown command '{}', with args beginning with: {shown}",
-        short(args.at(0), UNKNOWN_ARGS_BYTES_MAX)
-    ))
-}
-
-/// Checks the number of words.
-///
-/// # Errors
-/// [`Error::Arity`], naming subcommands as `container|name`.
-#[inline]
-pub fn check_arity(command: &Command, args: Args<'_>) -> Result<(), Error> {
-    if command.arity.fits(args.len()) {
-        return Ok(());
-    }
-    let container = lookup(args.at(0))
-        .filter(|container| container.name != command.name || !container.subcommands.is_empty());
-    let name = match container {
-        Some(container) if !std::ptr::eq(container, command) => {
-            format!("{}|{}", container.name, command.name)
-        }
-        _ => command.name.to_owned(),
-    };
-    Err(Error::Arity(name))
-}
 
 /// Answers a client's read in database `db`, all of it at one moment. The arity has been checked.
 ///

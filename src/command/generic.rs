@@ -108,19 +108,23 @@ pub(super) const FAMILY: Family = Family {
         Command::new("expire", Arity::at_least(3), Keys::first())
             .apply(expire)
             .flags(Flags::FAST)
-            .about("1.0.0", "Lets a key expire after seconds."),
+            .about("1.0.0", "Lets a key expire after seconds.")
+            .arity_before("7.0.0", Arity::exactly(3)),
         Command::new("pexpire", Arity::at_least(3), Keys::first())
             .apply(pexpire)
             .flags(Flags::FAST)
-            .about("2.6.0", "Lets a key expire after milliseconds."),
+            .about("2.6.0", "Lets a key expire after milliseconds.")
+            .arity_before("7.0.0", Arity::exactly(3)),
         Command::new("expireat", Arity::at_least(3), Keys::first())
             .apply(expireat)
             .flags(Flags::FAST)
-            .about("1.2.0", "Lets a key expire at a Unix second."),
+            .about("1.2.0", "Lets a key expire at a Unix second.")
+            .arity_before("7.0.0", Arity::exactly(3)),
         Command::new("pexpireat", Arity::at_least(3), Keys::first())
             .apply(pexpireat)
             .flags(Flags::FAST)
-            .about("2.6.0", "Lets a key expire at a Unix millisecond."),
+            .about("2.6.0", "Lets a key expire at a Unix millisecond.")
+            .arity_before("7.0.0", Arity::exactly(3)),
         Command::new("persist", Arity::exactly(2), Keys::first())
             .apply(persist)
             .flags(Flags::FAST)

@@ -55,11 +55,13 @@ pub(super) const FAMILY: Family = Family {
         Command::new("httl", Arity::at_least(5), Keys::first())
             .read(httl)
             .flags(Flags::FAST)
-            .about("7.4.0", "Gives the seconds until fields expire."),
+            .about("7.4.0", "Gives the seconds until fields expire.")
+            .valkey("9.0.0"),
         Command::new("hpttl", Arity::at_least(5), Keys::first())
             .read(httl)
             .flags(Flags::FAST)
-            .about("7.4.0", "Gives the milliseconds until fields expire."),
+            .about("7.4.0", "Gives the milliseconds until fields expire.")
+            .valkey("9.0.0"),
         Command::new("hexpiretime", Arity::at_least(5), Keys::first())
             .read(httl)
             .flags(Flags::FAST)
@@ -101,35 +103,43 @@ pub(super) const FAMILY: Family = Family {
         Command::new("hgetdel", Arity::at_least(5), Keys::first())
             .apply(hgetdel)
             .flags(Flags::FAST)
-            .about("8.0.0", "Gives fields' values and removes the fields."),
+            .about("8.0.0", "Gives fields' values and removes the fields.")
+            .valkey("9.1.0"),
         Command::new("hsetex", Arity::at_least(6), Keys::first())
             .apply(hsetex)
             .flags(GROW_FAST)
-            .about("8.0.0", "Sets fields, with an expiry."),
+            .about("8.0.0", "Sets fields, with an expiry.")
+            .valkey("9.0.0"),
         Command::new("hgetex", Arity::at_least(5), Keys::first())
             .write()
             .flags(Flags::FAST)
-            .about("8.0.0", "Gives fields' values and changes the expiry."),
+            .about("8.0.0", "Gives fields' values and changes the expiry.")
+            .valkey("9.0.0"),
         Command::new("hexpire", Arity::at_least(6), Keys::first())
             .write()
             .flags(GROW_FAST)
-            .about("7.4.0", "Sets fields' expiry in seconds."),
+            .about("7.4.0", "Sets fields' expiry in seconds.")
+            .valkey("9.0.0"),
         Command::new("hexpireat", Arity::at_least(6), Keys::first())
             .write()
             .flags(GROW_FAST)
-            .about("7.4.0", "Sets fields' expiry as Unix time in seconds."),
+            .about("7.4.0", "Sets fields' expiry as Unix time in seconds.")
+            .valkey("9.0.0"),
         Command::new("hpexpire", Arity::at_least(6), Keys::first())
             .write()
             .flags(GROW_FAST)
-            .about("7.4.0", "Sets fields' expiry in milliseconds."),
+            .about("7.4.0", "Sets fields' expiry in milliseconds.")
+            .valkey("9.0.0"),
         Command::new("hpexpireat", Arity::at_least(6), Keys::first())
             .write()
             .flags(GROW_FAST)
-            .about("7.4.0", "Sets fields' expiry as Unix time in milliseconds."),
+            .about("7.4.0", "Sets fields' expiry as Unix time in milliseconds.")
+            .valkey("9.0.0"),
         Command::new("hpersist", Arity::at_least(5), Keys::first())
             .write()
             .flags(Flags::FAST)
-            .about("7.4.0", "Removes fields' expiry."),
+            .about("7.4.0", "Removes fields' expiry.")
+            .valkey("9.0.0"),
     ],
 };
 

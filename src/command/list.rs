@@ -60,11 +60,13 @@ pub(super) const FAMILY: Family = Family {
         Command::new("lpop", Arity::at_least(2), Keys::first())
             .apply(lpop)
             .flags(Flags::FAST)
-            .about("1.0.0", "Takes elements off the head."),
+            .about("1.0.0", "Takes elements off the head.")
+            .arity_before("6.2.0", Arity::exactly(2)),
         Command::new("rpop", Arity::at_least(2), Keys::first())
             .apply(rpop)
             .flags(Flags::FAST)
-            .about("1.0.0", "Takes elements off the tail."),
+            .about("1.0.0", "Takes elements off the tail.")
+            .arity_before("6.2.0", Arity::exactly(2)),
         Command::new("ltrim", Arity::exactly(4), Keys::first())
             .apply(ltrim)
             .about("1.0.0", "Removes the elements outside a range of indexes."),

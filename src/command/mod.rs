@@ -13,6 +13,7 @@ pub mod glob;
 mod keys;
 mod parse;
 mod partial_sort;
+mod resolve;
 mod session;
 mod table;
 #[cfg(test)]
@@ -40,8 +41,9 @@ mod zset;
 mod hostile_tests;
 
 pub use error::Error;
-pub use execute::{Place, apply, check_arity, read, read_at, resolve, slots, unknown_command};
+pub use execute::{Place, apply, read, read_at, slots};
 pub use keys::{Keys, Touch};
+pub use resolve::{check_arity, resolve, resolve_for, unknown_command};
 pub use session::{Host, Replication, Replies, Session, SessionCx, SessionFn, Statistics, answer};
 pub use table::{Arity, Command, Family, Flags, Outcome, Scope, TouchFn, all, lookup};
 pub use transaction::Transaction;

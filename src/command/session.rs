@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::client::Client;
 use super::table::{Command, Flags, Scope};
 use super::transaction::{self, Transaction};
-use super::{Error, Place, check_arity, read_at, resolve};
+use super::{Error, Place, read_at, resolve_for};
 use crate::resp::{Args, Reply};
 use crate::store::{Generation, Served};
 
@@ -240,8 +240,7 @@ fn admit(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Err
 
 #[inline]
 fn check(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Error> {
-    let row = resolve(args)?;
-    check_arity(row, args)?;
+    let row = resolve_for(args, cx.reply.dialect())?;
     if !cx.session.authenticated && !row.flags.has(Flags::NO_AUTH) {
         return Err(Error::Text("NOAUTH Authentication required."));
     }

@@ -113,7 +113,8 @@ pub(super) const FAMILY: Family = Family {
         Command::new("delifeq", Arity::exactly(3), Keys::first())
             .write()
             .flags(Flags::FAST)
-            .about("9.0.0", "Deletes a string that equals a value."),
+            .about("9.0.0", "Deletes a string that equals a value.")
+            .valkey_only(),
         Command::new("delex", Arity::at_least(2), Keys::first())
             .write()
             .flags(Flags::FAST)
@@ -128,7 +129,8 @@ pub(super) const FAMILY: Family = Family {
         )
         .write()
         .flags(GROW)
-        .about("9.1.0", "Sets several strings with one expiry."),
+        .about("8.4.0", "Sets several strings with one expiry.")
+        .valkey("9.1.0"),
     ],
 };
 

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use super::keys::{Keys, Touch};
 use super::session::SessionFn;
 use super::{ApplyFn, ReadFn};
+use crate::dialect::{Dialect, Presence};
 use crate::resp::Args;
 
 /// How many words a command takes, its name (and subcommand) included.
@@ -133,8 +134,12 @@ pub struct Command {
     pub flags: Flags,
     /// What a read locks.
     pub scope: Scope,
-    /// Since which Redis version it exists.
+    /// Since which version it exists.
     pub since: &'static str,
+    /// In which servers it is.
+    pub presence: Presence,
+    /// The arity that it had before some version of Redis.
+    pub older_arity: Option<(Presence, Arity)>,
     /// One sentence for COMMAND DOCS.
     pub summary: &'static str,
     /// What a client may notice that is not as Redis does it, with the reason; empty for nothing.
@@ -164,6 +169,8 @@ impl Command {
             flags: Flags(0),
             scope: Scope::Keys,
             since: "1.0.0",
+            presence: Presence::ALWAYS,
+            older_arity: None,
             summary: "",
             difference: "",
             subcommands: &[],
@@ -253,8 +260,47 @@ impl Command {
     #[must_use]
     pub const fn about(mut self, since: &'static str, summary: &'static str) -> Self {
         self.since = since;
+        self.presence = Presence::since(since);
         self.summary = summary;
         self
+    }
+
+    /// Since which Valkey it exists, where that is not since the fork. To be called after [`Command::about`].
+    #[must_use]
+    pub const fn valkey(mut self, since: &'static str) -> Self {
+        self.presence = self.presence.and_valkey(since);
+        self
+    }
+
+    /// In Valkey alone, since the version that [`Command::about`] was told.
+    #[must_use]
+    pub const fn valkey_only(mut self) -> Self {
+        self.presence = self.presence.and_valkey(self.since).without_redis();
+        self
+    }
+
+    /// Not in Redis from that version on. To be called after [`Command::about`].
+    #[must_use]
+    pub const fn until(mut self, version: &'static str) -> Self {
+        self.presence = self.presence.until(version);
+        self
+    }
+
+    /// The arity that it had before that version of Redis.
+    #[must_use]
+    pub const fn arity_before(mut self, version: &'static str, arity: Arity) -> Self {
+        self.older_arity = Some((Presence::since(version), arity));
+        self
+    }
+
+    /// How many words it takes from a client of such a server.
+    #[must_use]
+    #[inline]
+    pub const fn arity_in(&self, dialect: Dialect) -> Arity {
+        match self.older_arity {
+            Some((presence, older)) if !dialect.has(presence) => older,
+            _ => self.arity,
+        }
     }
 
     /// What a client may notice that is not as Redis does it, and why: a sentence for the reference page.

@@ -42,6 +42,8 @@ pub struct Config {
     /// How long a key's time must be over before the memory of its value is given back; zero keeps all values until the
     /// primary deletes their keys.
     pub expired_grace: Duration,
+    /// Which server's words replies are in; `None` for those of the server that wrote the snapshot.
+    pub dialect: Option<Dialect>,
 }
 
 impl Config {
@@ -60,6 +62,7 @@ impl Config {
             databases: DATABASES,
             encodings: Choices::default(),
             expired_grace: EXPIRED_GRACE,
+            dialect: None,
         })
     }
 }
@@ -147,6 +150,7 @@ impl Replica {
             progress: Arc::clone(&progress),
             figures: Arc::clone(&figures),
             databases: config.databases,
+            dialect: config.dialect,
             ready: ready_sender,
             lineage: None,
         };
@@ -386,8 +390,13 @@ impl<'r> Database<'r> {
         let owned = ArgsBuf::new(words);
         let args = owned.as_args();
         let reply_error = |error: command::Error| Error::Reply(error.to_string());
-        let row = command::resolve(args).map_err(reply_error)?;
-        command::check_arity(row, args).map_err(reply_error)?;
+        let dialect = self
+            .replica
+            .served
+            .peek()
+            .as_ref()
+            .map_or_else(Dialect::default, |generation| generation.dialect);
+        let row = command::resolve_for(args, dialect).map_err(reply_error)?;
         let Some(handler) = row.read else {
             let reason = if row.is_write() {
                 "READONLY You can't write against a read only replica."

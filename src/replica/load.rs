@@ -115,6 +115,8 @@ pub(super) struct Loaded {
 pub(super) struct Kept<'a> {
     /// How many databases there can be.
     pub(super) databases: usize,
+    /// Whose words replies are in, whatever the snapshot says.
+    pub(super) dialect: Option<Dialect>,
     /// The settings of encodings.
     pub(super) tuning: &'a Arc<Tuning>,
 }
@@ -127,6 +129,7 @@ pub fn load_dump<S: Source>(source: S, databases: usize) -> Result<Arc<Generatio
     let figures = LoadFigures::default();
     let kept = Kept {
         databases,
+        dialect: None,
         tuning: &Arc::default(),
     };
     rdb(&mut Reader::new(source), kept, 0, &figures).map(|loaded| loaded.generation)
@@ -178,10 +181,11 @@ fn rdb<S: Source>(
         } else {
             PRESIZED_KEYS_MAX.min(announced / KEY_BYTES_MIN)
         },
-        thresholds: choices.thresholds(Dialect::default()),
+        thresholds: choices.thresholds(kept.dialect.unwrap_or_default()),
         choices,
         figures,
         keys: 0,
+        chosen_dialect: kept.dialect,
         facts: Facts::default(),
     };
     reader.mark_start();
@@ -203,7 +207,7 @@ fn rdb<S: Source>(
             actual: summary.bytes,
         });
     }
-    let dialect = dialect.unwrap_or_default();
+    let dialect = kept.dialect.or(dialect).unwrap_or_default();
     let generation = Arc::new(Generation {
         spaces,
         dialect,
@@ -247,6 +251,8 @@ struct Snapshot<'a> {
     thresholds: Thresholds,
     figures: &'a LoadFigures,
     keys: u64,
+    /// Holds whatever the snapshot says.
+    chosen_dialect: Option<Dialect>,
     facts: Facts,
 }
 
@@ -267,8 +273,8 @@ impl Sink for Snapshot<'_> {
             self.facts.stream_db = self.known(db.unwrap_or(0))?;
         }
         // These fields come before the keys, so the first key is already kept as its server keeps it.
-        let dialect = self.facts.dialect.unwrap_or_default();
-        self.thresholds = self.choices.thresholds(dialect);
+        let dialect = self.chosen_dialect.or(self.facts.dialect);
+        self.thresholds = self.choices.thresholds(dialect.unwrap_or_default());
         Ok(())
     }
 

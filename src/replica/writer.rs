@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use super::figures::Figures;
 use super::load::{self, Kept, LoadError};
 use super::stream::{Applier, Position};
+use crate::dialect::Dialect;
 use crate::rdb::reader::Reader;
 use crate::rdb::source::Source;
 use crate::store::Served;
@@ -34,6 +35,8 @@ pub(super) struct Writer {
     pub(super) progress: Arc<Progress>,
     pub(super) figures: Arc<Figures>,
     pub(super) databases: usize,
+    /// In place of the one that the snapshot names.
+    pub(super) dialect: Option<Dialect>,
     /// Whether anything is served yet.
     pub(super) ready: watch::Sender<bool>,
     pub(super) lineage: Option<(ReplId, Position)>,
@@ -91,6 +94,7 @@ impl Writer {
         let mut reader = Reader::new(source);
         let kept = Kept {
             databases: self.databases,
+            dialect: self.dialect,
             tuning: self.served.tuning(),
         };
         let loaded = load::payload(&mut reader, kept, &self.figures.load)

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::dialect::Dialect;
+
 /// Where a server listens.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(try_from = "String")]
@@ -67,6 +69,8 @@ pub struct Config {
     pub password: Option<String>,
     /// How many databases SELECT knows.
     pub databases: usize,
+    /// Which server's words replies are in before there is a snapshot; `None` for the default's.
+    pub dialect: Option<Dialect>,
     /// Connections at most; further ones are told so and closed.
     pub clients_max: usize,
     /// Bytes of an incomplete request at most. Redis's `client-query-buffer-limit`: 1 GiB.
@@ -89,6 +93,7 @@ impl Default for Config {
             listen: Vec::new(),
             password: None,
             databases: 16,
+            dialect: None,
             clients_max: 10_000,
             query_bytes_max: 1 << 30,
             query_words_max: 1 << 20,

@@ -11,7 +11,6 @@ use tokio_util::sync::WaitForCancellationFuture;
 use super::shared::Server;
 use crate::command::client::Client;
 use crate::command::{Host as _, Session, SessionCx, answer};
-use crate::dialect::Dialect;
 use crate::resp::{Protocol, ProtocolError, Reply, RequestLimits, RequestParser, Step};
 
 /// Room for requests that a new connection starts with.
@@ -68,7 +67,7 @@ impl<'s> Connection<'s> {
             parser: RequestParser::new(limits(server, authenticated)),
             reply: Reply::new(
                 Protocol::default(),
-                Dialect::default(),
+                server.config.dialect.unwrap_or_default(),
                 server.config.reply_bytes_max,
             ),
             session: Session::new(client, authenticated),

@@ -28,14 +28,17 @@ const SUBCOMMANDS: &[Command] = &[
     row("info", Arity::at_least(2), SHOWN, info).about("2.8.13", "Shows commands by name."),
     row("docs", Arity::at_least(2), SHOWN, docs).about("7.0.0", "Says what commands do."),
     row("list", Arity::at_least(2), SHOWN, list).about("7.0.0", "Lists names."),
-    row("getkeys", Arity::at_least(4), SHOWN, getkeys).about("2.8.13", "Finds a command's keys."),
+    row("getkeys", Arity::at_least(3), SHOWN, getkeys)
+        .about("2.8.13", "Finds a command's keys.")
+        .arity_before("7.2.0", Arity::at_least(4)),
     row(
         "getkeysandflags",
-        Arity::at_least(4),
+        Arity::at_least(3),
         SHOWN,
         getkeysandflags,
     )
-    .about("7.0.0", "Finds a command's keys and what it does to them."),
+    .about("7.0.0", "Finds a command's keys and what it does to them.")
+    .arity_before("7.2.0", Arity::at_least(4)),
     row("help", Arity::exactly(2), HELP, help).about("5.0.0", "Lists the subcommands."),
 ];
 

@@ -47,11 +47,13 @@ pub(super) const FAMILY: Family = Family {
             .about("5.0.0", "Deletes entries."),
         one_key("xtrim", Arity::at_least(4))
             .apply(apply::xtrim)
-            .about("5.0.0", "Drops the oldest entries."),
+            .about("5.0.0", "Drops the oldest entries.")
+            .arity_before("6.2.0", Arity::at_least(2)),
         one_key("xsetid", Arity::at_least(3))
             .apply(apply::xsetid)
             .flags(Flags::FAST.and(Flags::DENYOOM))
-            .about("5.0.0", "Sets the last id of a stream."),
+            .about("5.0.0", "Sets the last id of a stream.")
+            .arity_before("7.0.0", Arity::exactly(3)),
         one_key("xack", Arity::at_least(4))
             .apply(groups::xack)
             .flags(Flags::FAST)

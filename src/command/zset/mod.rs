@@ -37,11 +37,13 @@ pub(super) const FAMILY: Family = Family {
         one_key("zrank", Arity::at_least(3))
             .read(zrank)
             .flags(Flags::FAST)
-            .about("2.0.0", "Gives the place of a member, ascending."),
+            .about("2.0.0", "Gives the place of a member, ascending.")
+            .arity_before("7.2.0", Arity::exactly(3)),
         one_key("zrevrank", Arity::at_least(3))
             .read(zrevrank)
             .flags(Flags::FAST)
-            .about("2.0.0", "Gives the place of a member, descending."),
+            .about("2.0.0", "Gives the place of a member, descending.")
+            .arity_before("7.2.0", Arity::exactly(3)),
         one_key("zrange", Arity::at_least(4))
             .read(range::zrange)
             .about("1.2.0", "Gives members by place, score or name."),
