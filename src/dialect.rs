@@ -413,6 +413,12 @@ impl Dialect {
         self.since_redis(7, 0)
     }
 
+    /// SCAN's cursors may be negative, or the empty string, before Redis 7.4 and Valkey 8.0.
+    #[must_use]
+    pub const fn reads_cursors_strictly(self) -> bool {
+        self.since((7, 4), (8, 0))
+    }
+
     /// BITCOUNT and BITPOS take BYTE and BIT since Redis 7.0.
     #[must_use]
     pub const fn has_bit_ranges(self) -> bool {

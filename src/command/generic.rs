@@ -6,7 +6,7 @@ use super::parse::integer;
 use super::table::{Arity, Command, Family, Flags, Outcome, Scope};
 use super::{Error, restore};
 use crate::dialect::Dialect;
-use crate::resp::{Args, Reply};
+use crate::resp::{Args, Reply, parse_integer};
 use crate::store::{Cursor, Entry, Tainted, Tx, Value, View};
 use crate::value::Object;
 
@@ -322,11 +322,18 @@ impl<'a> ScanOptions<'a> {
     }
 }
 
-/// A cursor argument: what C's `strtoul` takes whole. Source: redis 7.0 db.c, `parseScanCursorOrReply`.
+/// A cursor argument: what C's `strtoul` takes whole. Source: redis 7.0 and 8.0 db.c, `parseScanCursorOrReply`.
 ///
 /// # Errors
 /// `ERR invalid cursor`.
-pub(super) fn scan_cursor(text: &[u8]) -> Result<u64, Error> {
+pub(super) fn scan_cursor(text: &[u8], dialect: Dialect) -> Result<u64, Error> {
+    let invalid = Error::Text("ERR invalid cursor");
+    let is_negative = parse_integer(text).is_some_and(|number| number < 0);
+    match dialect.reads_cursors_strictly() {
+        true if is_negative => return Err(invalid),
+        false if text.is_empty() => return Ok(0),
+        _ => {}
+    }
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] => (false, digits),
@@ -337,7 +344,7 @@ pub(super) fn scan_cursor(text: &[u8]) -> Result<u64, Error> {
         .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
     let number: u64 = number
         .and_then(|digits| digits.parse().ok())
-        .ok_or(Error::Text("ERR invalid cursor"))?;
+        .ok_or(invalid)?;
     Ok(if negative {
         number.wrapping_neg()
     } else {
@@ -346,7 +353,7 @@ pub(super) fn scan_cursor(text: &[u8]) -> Result<u64, Error> {
 }
 
 fn scan(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
-    let cursor = scan_cursor(args.at(1))?;
+    let cursor = scan_cursor(args.at(1), reply.dialect())?;
     let options = ScanOptions::parse(args, 2)?;
     let wanted = |entry: &Entry| {
         view.shows(entry)

@@ -217,7 +217,7 @@ fn hstrlen(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Err
 }
 
 fn hscan(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
-    let cursor = scan_cursor(args.at(2))?;
+    let cursor = scan_cursor(args.at(2), reply.dialect())?;
     let Some(hash) = view.collection::<Hash>(args.at(1))? else {
         reply.array(2);
         reply.bulk(b"0");

@@ -202,6 +202,8 @@ impl PosOptions {
     fn matches_wanted(&self) -> usize {
         match self.count {
             None => 1,
+            // Servers that take this rank count the matches past the ends of the integers, and stop at none.
+            Some(_) if self.rank == i64::MIN => usize::MAX,
             Some(0) => usize::MAX,
             Some(count) => usize::try_from(count).unwrap_or(usize::MAX),
         }

@@ -146,3 +146,15 @@ fn what_cannot_be_applied_taints_its_keys() {
         assert!(!bench.read("LRANGE other 0 -1").starts_with('-'), "{line}");
     }
 }
+
+#[test]
+fn the_lowest_rank_finds_every_match_where_it_is_taken() {
+    let bench = Bench::new(Dialect::redis(7, 0, 0));
+    bench.apply("RPUSH l a b c a 5");
+    for (line, reply) in [
+        ("LPOS l a RANK -9223372036854775808 COUNT 1", "*2 :3 :0"),
+        ("LPOS l a RANK -9223372036854775808", ":3"),
+    ] {
+        assert_eq!(bench.read(line), reply, "{line}");
+    }
+}

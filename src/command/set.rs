@@ -133,7 +133,7 @@ fn scard(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error
 }
 
 fn sscan(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
-    let cursor = scan_cursor(args.at(2))?;
+    let cursor = scan_cursor(args.at(2), reply.dialect())?;
     let Some(set) = view.collection::<Set>(args.at(1))? else {
         reply.array(2);
         reply.bulk(b"0");

@@ -155,3 +155,22 @@ fn memory_returns_to_where_it_was_when_collections_go() {
     bench.apply("DEL s l h");
     assert_eq!(memory(), before);
 }
+
+#[test]
+fn old_versions_take_more_cursors() {
+    let with = |dialect, line: &str| {
+        let bench = Bench::new(dialect);
+        bench.apply("SADD s 1");
+        bench.read(line)
+    };
+    let (all, refused) = ("*2 $1 0 *1 $1 1", "-ERR invalid cursor");
+    for (line, old, new) in [
+        ("SSCAN s ", all, refused),
+        ("SSCAN s -1", all, refused),
+        ("SSCAN s 0", all, all),
+        ("SSCAN s 18446744073709551616", refused, refused),
+    ] {
+        assert_eq!(with(Dialect::redis(7, 0, 0), line), old, "{line}");
+        assert_eq!(with(Dialect::valkey(8, 1, 0), line), new, "{line}");
+    }
+}

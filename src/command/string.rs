@@ -37,6 +37,10 @@ pub(super) const FAMILY: Family = Family {
             .read(strlen)
             .flags(Flags::FAST)
             .about("2.2.0", "Gives a string's length."),
+        Command::new("digest", Arity::exactly(2), Keys::first())
+            .read(digest)
+            .flags(Flags::FAST)
+            .about("8.4.0", "Gives the XXH3 hash of a string."),
         Command::new("getrange", Arity::exactly(4), Keys::first())
             .read(getrange)
             .about("2.4.0", "Gives a part of a string."),
@@ -127,7 +131,7 @@ pub(super) const FAMILY: Family = Family {
                 find: msetex_keys,
             },
         )
-        .write()
+        .apply(msetex)
         .flags(GROW)
         .about("8.4.0", "Sets several strings with one expiry.")
         .valkey("9.1.0"),
@@ -183,6 +187,19 @@ fn strlen(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Erro
     Ok(())
 }
 
+fn digest(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    match view.value(args.at(1)) {
+        None => reply.null(),
+        value => with_text(value, |text| reply.bulk(hash_of(text).as_bytes()))?,
+    }
+    Ok(())
+}
+
+/// The hash that DIGEST tells and SET compares: 16 hexadecimal digits.
+fn hash_of(text: &[u8]) -> String {
+    format!("{:016x}", xxhash_rust::xxh3::xxh3_64(text))
+}
+
 fn getrange(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
     let (start, end) = (integer(args.at(2))?, integer(args.at(3))?);
     with_text(view.value(args.at(1)), |text| {
@@ -207,14 +224,57 @@ fn text_range(start: i64, end: i64, len: usize) -> Option<std::ops::RangeInclusi
     range(start, end, len)
 }
 
-/// What SET's options say.
+/// What the options of SET and MSETEX say.
 #[derive(Default)]
 struct SetOptions<'a> {
     only_if_absent: bool,
     only_if_present: bool,
-    only_if_equal: Option<&'a [u8]>,
+    condition: Option<Condition<'a>>,
     keep_ttl: bool,
     expire_at_ms: Option<i64>,
+}
+
+/// What the string at the key must be. The negative forms hold where there is no key, too.
+#[derive(Clone, Copy)]
+enum Condition<'a> {
+    Equals(&'a [u8]),
+    Differs(&'a [u8]),
+    HashEquals(&'a [u8]),
+    HashDiffers(&'a [u8]),
+}
+
+impl<'a> Condition<'a> {
+    /// The condition at word `index`; its value is the word behind it.
+    fn parse(args: Args<'a>, index: usize) -> Option<Self> {
+        let value = args.get(index + 1)?;
+        if args.is(index, "ifeq") {
+            Some(Self::Equals(value))
+        } else if args.is(index, "ifne") {
+            Some(Self::Differs(value))
+        } else if args.is(index, "ifdeq") {
+            Some(Self::HashEquals(value))
+        } else if args.is(index, "ifdne") {
+            Some(Self::HashDiffers(value))
+        } else {
+            None
+        }
+    }
+
+    fn holds(self, existing: Option<Value<'_>>) -> bool {
+        let is = |hash: bool, wanted: &[u8]| {
+            let same = |text: &[u8]| match hash {
+                false => text == wanted,
+                true => wanted.eq_ignore_ascii_case(hash_of(text).as_bytes()),
+            };
+            existing.is_some() && with_text(existing, same).unwrap_or(false)
+        };
+        match self {
+            Self::Equals(wanted) => is(false, wanted),
+            Self::Differs(wanted) => !is(false, wanted),
+            Self::HashEquals(wanted) => is(true, wanted),
+            Self::HashDiffers(wanted) => !is(true, wanted),
+        }
+    }
 }
 
 impl<'a> SetOptions<'a> {
@@ -225,15 +285,15 @@ impl<'a> SetOptions<'a> {
             if let Some(at) = expiry_option(tx, args, index)? {
                 options.expire_at_ms = Some(at);
                 index += 1;
+            } else if let Some(condition) = Condition::parse(args, index) {
+                options.condition = Some(condition);
+                index += 1;
             } else if args.is(index, "nx") {
                 options.only_if_absent = true;
             } else if args.is(index, "xx") {
                 options.only_if_present = true;
             } else if args.is(index, "keepttl") {
                 options.keep_ttl = true;
-            } else if args.is(index, "ifeq") {
-                index += 1;
-                options.only_if_equal = Some(args.get(index).ok_or(Error::Syntax)?);
             } else if !args.is(index, "get") {
                 return Err(Error::Syntax);
             }
@@ -243,12 +303,19 @@ impl<'a> SetOptions<'a> {
     }
 
     fn allow(&self, tx: &Tx<'_>, key: &[u8]) -> bool {
-        let exists = tx.exists(key);
-        let equal = |wanted: &[u8]| {
-            exists && with_text(tx.value(key), |text| text == wanted).unwrap_or(false)
-        };
-        !(self.only_if_absent && exists || self.only_if_present && !exists)
-            && self.only_if_equal.is_none_or(equal)
+        let existing = tx.value(key);
+        !(self.only_if_absent && existing.is_some() || self.only_if_present && existing.is_none())
+            && self
+                .condition
+                .is_none_or(|condition| condition.holds(existing))
+    }
+
+    fn set(&self, tx: &mut Tx<'_>, key: &[u8], value: &[u8]) {
+        let kept = tx
+            .entry(key)
+            .filter(|_| self.keep_ttl)
+            .and_then(|entry| entry.expire_at_ms());
+        tx.set(key, self.expire_at_ms.or(kept), NewValue::encoded(value));
     }
 }
 
@@ -277,15 +344,7 @@ fn set(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     }
     let options = SetOptions::parse(tx, args, 3)?;
     if options.allow(tx, key) {
-        let kept = tx
-            .entry(key)
-            .filter(|_| options.keep_ttl)
-            .and_then(|entry| entry.expire_at_ms());
-        tx.set(
-            key,
-            options.expire_at_ms.or(kept),
-            NewValue::encoded(args.at(2)),
-        );
+        options.set(tx, key, args.at(2));
     }
     Ok(())
 }
@@ -361,6 +420,21 @@ fn msetnx(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         return Ok(());
     }
     mset(tx, args)
+}
+
+/// All keys are set or none. Source: valkey 9.1 t_string.c, `msetexCommand`.
+fn msetex(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let pairs = usize::try_from(integer(args.at(1))?).map_err(|_| Error::Syntax)?;
+    let end = pairs.saturating_mul(2).saturating_add(2);
+    if pairs == 0 || end > args.len() {
+        return Err(Error::Syntax);
+    }
+    let options = SetOptions::parse(tx, args, end)?;
+    let keys = (2..end).step_by(2);
+    if keys.clone().all(|index| options.allow(tx, args.at(index))) {
+        keys.for_each(|index| options.set(tx, args.at(index), args.at(index + 1)));
+    }
+    Ok(())
 }
 
 fn append(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
@@ -440,3 +514,7 @@ fn decrby(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         .ok_or(Error::Text("ERR decrement would overflow"))?;
     add(tx, args.at(1), amount)
 }
+
+#[cfg(test)]
+#[path = "string_tests.rs"]
+mod tests;

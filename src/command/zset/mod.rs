@@ -313,7 +313,7 @@ fn with_score(args: Args<'_>, reply: &Reply) -> Result<bool, Error> {
 }
 
 fn zscan(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
-    let cursor = scan_cursor(args.at(2))?;
+    let cursor = scan_cursor(args.at(2), reply.dialect())?;
     // Redis looks at the key before it looks at the options.
     let Some(zset) = view.collection::<Zset>(args.at(1))? else {
         reply.array(2);
