@@ -255,6 +255,18 @@ impl Dialect {
         matches!(self.family, Family::Valkey) || self.since_redis(7, 4)
     }
 
+    /// Redis packs small hashes whose fields expire; in Valkey they are hash tables.
+    #[must_use]
+    pub const fn packs_field_expiries(self) -> bool {
+        matches!(self.family, Family::Redis)
+    }
+
+    /// HRANDFIELD does not give fields past their time: replicas of Valkey; those of Redis give them.
+    #[must_use]
+    pub const fn hides_expired_random_fields(self) -> bool {
+        matches!(self.family, Family::Valkey)
+    }
+
     /// Valkey's HTTL and its like read their arguments before they look at the key, and know only syntax errors.
     #[must_use]
     pub const fn checks_fields_before_type(self) -> bool {

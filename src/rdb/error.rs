@@ -36,9 +36,6 @@ pub enum Cause {
     /// A module's value: only the module can tell where it ends and what it means.
     #[error("values of modules (type {0}) cannot be read")]
     Module(u8),
-    /// A hash with fields that expire by themselves.
-    #[error("hashes whose fields expire (type {0}) cannot be read")]
-    FieldExpiry(u8),
     /// A cluster slot is being moved into the primary.
     #[error("a snapshot taken during a slot migration cannot be read")]
     SlotImport,

@@ -18,8 +18,8 @@ macro_rules! value_types {
             /// The type with this number in files of this version; the numbers from 22 on mean different things per magic.
             pub(super) fn new(number: u8, version: Version) -> Option<Self> {
                 let known = match number {
+                    HASH_2 if version.magic == Magic::Valkey => return Some(Self::Hash2),
                     $($number => Self::$variant,)*
-                    22 if version.magic == Magic::Valkey => return Some(Self::Hash2),
                     _ => return None,
                 };
                 (number < 22 || version.magic == Magic::Redis).then_some(known)
@@ -35,14 +35,17 @@ macro_rules! value_types {
             }
         }
 
-        /// The name of a value type as Redis's own tools print it; empty for unknown ones.
+        /// The name of a value type as Redis's own tools print it; empty for unknown ones. 22 has its Valkey name: Redis wrote
+        /// it only in candidates for the release of 7.4.
         ///
         /// Source: redis 8.0 redis-check-rdb.c, `rdb_type_string`.
         #[must_use]
         pub fn type_name(number: u8) -> &'static str {
+            if number == HASH_2 {
+                return "hash-2";
+            }
             match number {
                 $($number => $name,)*
-                22 => "hash-2",
                 _ => "",
             }
         }
@@ -71,9 +74,14 @@ value_types! {
     StreamListpacks2 = 19 "stream-v2",
     SetListpack = 20 "set-listpack",
     StreamListpacks3 = 21 "stream-v3",
+    HashMetadataPreGa = 22 "hash-hashtable-md-pre-release",
+    HashListpackExPreGa = 23 "hash-listpack-md-pre-release",
     HashMetadata = 24 "hash-hashtable-md",
     HashListpackEx = 25 "hash-listpack-md",
 }
+
+/// Valkey's number for hashes whose fields expire; Redis's candidates for the release of 7.4 used it, too.
+const HASH_2: u8 = 22;
 
 pub(super) const EOF: u8 = 255;
 pub(super) const SELECTDB: u8 = 254;

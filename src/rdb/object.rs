@@ -46,6 +46,17 @@ pub type Scored = (Box<[u8]>, f64);
 /// A hash's field and value.
 pub type Pair = (Box<[u8]>, Box<[u8]>);
 
+/// A hash's field and value, and when the field expires.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimedPair {
+    /// The field.
+    pub field: Box<[u8]>,
+    /// Its value.
+    pub value: Box<[u8]>,
+    /// Absolute expiry, Unix time in milliseconds, not negative.
+    pub expire_at_ms: Option<i64>,
+}
+
 /// A value as decoded. Strings are borrowed from the reader's buffers; everything else is owned.
 ///
 /// Packed blobs (listpacks, intsets) have been validated deeply; nothing that walks them later can fail.
@@ -69,6 +80,10 @@ pub enum Object<'a> {
     HashListpack(Listpack),
     /// A hash.
     Hash(Vec<Pair>),
+    /// A small hash whose fields expire, packed: field, value, expiry (Unix time in milliseconds, 0 for none), …
+    HashListpackTimed(Listpack),
+    /// A hash whose fields expire.
+    HashTimed(Vec<TimedPair>),
     /// A small sorted set, packed: member, score, … ascending.
     ZsetListpack(Listpack),
     /// A sorted set, in no promised order.
@@ -85,11 +100,13 @@ impl Object<'_> {
             Self::Str(_) | Self::Int(_) | Self::Stream(_) => false,
             Self::List(nodes) => nodes.is_empty(),
             Self::SetIntset(set) => set.is_empty(),
-            Self::SetListpack(packed) | Self::HashListpack(packed) | Self::ZsetListpack(packed) => {
-                packed.is_empty()
-            }
+            Self::SetListpack(packed)
+            | Self::HashListpack(packed)
+            | Self::HashListpackTimed(packed)
+            | Self::ZsetListpack(packed) => packed.is_empty(),
             Self::Set(members) => members.is_empty(),
             Self::Hash(pairs) => pairs.is_empty(),
+            Self::HashTimed(pairs) => pairs.is_empty(),
             Self::Zset(members) => members.is_empty(),
         }
     }

@@ -27,6 +27,8 @@ pub(super) enum Content {
     List(Vec<Text>),
     Set(BTreeSet<Text>),
     Hash(BTreeMap<Text, Text>),
+    /// Fields with their values and expiries, 0 for none.
+    TimedHash(BTreeMap<Text, (Text, i64)>),
     Zset(BTreeMap<Text, f64>),
     Stream {
         entries: Vec<(StreamId, Vec<Text>)>,
@@ -107,6 +109,24 @@ pub(super) fn content(object: Object<'_>) -> Content {
             pairs
                 .into_iter()
                 .map(|(f, v)| (f.into(), v.into()))
+                .collect(),
+        ),
+        Object::HashListpackTimed(packed) => Content::TimedHash(
+            texts(&packed)
+                .chunks(3)
+                .map(|triple| {
+                    let at = std::str::from_utf8(&triple[2]).unwrap().parse().unwrap();
+                    (triple[0].clone(), (triple[1].clone(), at))
+                })
+                .collect(),
+        ),
+        Object::HashTimed(pairs) => Content::TimedHash(
+            pairs
+                .into_iter()
+                .map(|pair| {
+                    let at = pair.expire_at_ms.unwrap_or(0);
+                    (pair.field.into(), (pair.value.into(), at))
+                })
                 .collect(),
         ),
         Object::ZsetListpack(packed) => Content::Zset(

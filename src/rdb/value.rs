@@ -8,7 +8,7 @@ use super::{
     kind::ValueType,
     list,
     listpack::Listpack,
-    object::{Object, Pair, Scored},
+    object::{Object, Pair, Scored, TimedPair},
     packed::{IntText, Item, PackedError},
     reader::Reader,
     source::Source,
@@ -50,9 +50,12 @@ impl Values {
             ValueType::Set => set(reader),
             ValueType::SetIntset => intset(reader),
             ValueType::SetListpack => self.packed_set(reader),
-            ValueType::Hash => hash(reader, plain_pair),
-            ValueType::Hash2 => hash(reader, |reader| pair_with_expiry(reader, number)),
-            ValueType::HashMetadata => hash_metadata(reader, number),
+            ValueType::Hash => hash(reader),
+            ValueType::Hash2 => hash_timed(reader, pair_with_expiry),
+            ValueType::HashMetadata => hash_metadata(reader),
+            ValueType::HashMetadataPreGa => {
+                hash_timed(reader, |reader| pair_after_expiry(reader, 1))
+            }
             ValueType::HashZipmap => {
                 zipmap(reader).and_then(|packed| self.packed_hash(reader, packed))
             }
@@ -63,8 +66,10 @@ impl Values {
                 listpack(reader).and_then(|packed| self.packed_hash(reader, packed))
             }
             ValueType::HashListpackEx => {
-                triples(reader, number).and_then(|packed| self.packed_hash(reader, packed))
+                first_expiry(reader)?;
+                self.packed_timed_hash(reader)
             }
+            ValueType::HashListpackExPreGa => self.packed_timed_hash(reader),
             ValueType::Zset => zset(reader, text_score),
             ValueType::Zset2 => zset(reader, binary_score),
             ValueType::ZsetZiplist => {
@@ -95,6 +100,22 @@ impl Values {
     ) -> Result<Object<'static>, Error> {
         self.check_pairs(reader, &packed)?;
         Ok(Object::HashListpack(packed))
+    }
+
+    /// Source: redis 8.0 rdb.c, rdbLoadObject, case `RDB_TYPE_HASH_LISTPACK_EX`.
+    fn packed_timed_hash<S: Source>(
+        &mut self,
+        reader: &mut Reader<S>,
+    ) -> Result<Object<'static>, Error> {
+        let packed = listpack(reader)?;
+        let expiries = packed.iter().skip(2).step_by(3);
+        if !packed.len().is_multiple_of(3) || !expiries.fuse().all(is_packed_expiry) {
+            return Err(reader.error(Cause::Corrupt("not field, value and expiry")));
+        }
+        if self.duplicates.any(packed.iter().step_by(3)) {
+            return Err(reader.error(Cause::Corrupt("a field or member stands twice")));
+        }
+        Ok(Object::HashListpackTimed(packed))
     }
 
     /// DIFFERENCE: Redis trusts the order of a packed sorted set; our searches rely on it, so it is checked.
@@ -149,14 +170,11 @@ fn intset<S: Source>(reader: &mut Reader<S>) -> Result<Object<'static>, Error> {
         .map_err(|error| reader.error(error))
 }
 
-fn hash<S: Source>(
-    reader: &mut Reader<S>,
-    pair: impl Fn(&mut Reader<S>) -> Result<Pair, Error>,
-) -> Result<Object<'static>, Error> {
+fn hash<S: Source>(reader: &mut Reader<S>) -> Result<Object<'static>, Error> {
     let count = count(reader)?;
     let mut pairs = Vec::with_capacity(room(count));
     for _ in 0..count {
-        pairs.push(pair(reader)?);
+        pairs.push(plain_pair(reader)?);
     }
     Ok(Object::Hash(pairs))
 }
@@ -168,46 +186,77 @@ fn plain_pair<S: Source>(reader: &mut Reader<S>) -> Result<Pair, Error> {
     Ok((field, reader.boxed_string()?))
 }
 
-/// A pair of Valkey's type 22. Source: valkey 9.0 rdb.c, rdbLoadObject.
-fn pair_with_expiry<S: Source>(reader: &mut Reader<S>, number: u8) -> Result<Pair, Error> {
-    let pair = plain_pair(reader)?;
-    match i64::from_le_bytes(reader.array()?) {
-        -1 => Ok(pair),
-        _ => Err(reader.error(Cause::FieldExpiry(number))),
+fn hash_timed<S: Source>(
+    reader: &mut Reader<S>,
+    pair: impl Fn(&mut Reader<S>) -> Result<TimedPair, Error>,
+) -> Result<Object<'static>, Error> {
+    let count = count(reader)?;
+    let mut pairs = Vec::with_capacity(room(count));
+    for _ in 0..count {
+        pairs.push(pair(reader)?);
     }
+    Ok(Object::HashTimed(pairs))
 }
 
-/// Redis's type 24, which it writes only for hashes that have an expiring field, or had one.
-fn hash_metadata<S: Source>(reader: &mut Reader<S>, number: u8) -> Result<Object<'static>, Error> {
-    reader.reading("a hash's first expiry");
-    reader.take(8)?;
-    hash(reader, |reader| {
-        reader.reading("a field's expiry");
-        match reader.length()? {
-            0 => plain_pair(reader),
-            _ => Err(reader.error(Cause::FieldExpiry(number))),
-        }
+/// A pair of Valkey's type 22. Source: valkey 9.0 rdb.c, rdbLoadObject.
+fn pair_with_expiry<S: Source>(reader: &mut Reader<S>) -> Result<TimedPair, Error> {
+    let (field, value) = plain_pair(reader)?;
+    reader.reading("a field's expiry");
+    let expire_at_ms = match i64::from_le_bytes(reader.array()?) {
+        -1 => None,
+        at @ 0.. => Some(at),
+        _ => return Err(reader.error(Cause::Corrupt(NOT_AN_EXPIRY))),
+    };
+    Ok(TimedPair {
+        field,
+        value,
+        expire_at_ms,
     })
 }
 
-/// Redis's type 25 as pairs: a packed hash that had expiring fields keeps the zeros of its third column.
-fn triples<S: Source>(reader: &mut Reader<S>, number: u8) -> Result<Listpack, Error> {
+/// Redis's type 24, which it writes only for hashes that have an expiring field.
+///
+/// Source: redis 8.0 rdb.c, rdbLoadObject, case `RDB_TYPE_HASH_METADATA`.
+fn hash_metadata<S: Source>(reader: &mut Reader<S>) -> Result<Object<'static>, Error> {
+    let first = first_expiry(reader)?;
+    hash_timed(reader, |reader| pair_after_expiry(reader, first))
+}
+
+/// The soonest expiry of a hash's fields, to which those of Redis's type 24 are relative.
+fn first_expiry<S: Source>(reader: &mut Reader<S>) -> Result<u64, Error> {
     reader.reading("a hash's first expiry");
-    reader.take(8)?;
-    let triples = listpack(reader)?;
-    let mut pairs = Listpack::new();
-    let mut items = triples.iter();
-    while let Some(field) = items.next() {
-        match (items.next(), items.next()) {
-            (Some(value), Some(Item::Int(0))) => {
-                pairs.push_item(field);
-                pairs.push_item(value);
-            }
-            (Some(_), Some(Item::Int(1..))) => return Err(reader.error(Cause::FieldExpiry(number))),
-            _ => return Err(reader.error(Cause::Corrupt("not field, value and expiry"))),
-        }
+    match u64::from_le_bytes(reader.array()?) {
+        // One more than the latest stands for none at all.
+        at if at <= FIELD_EXPIRY_MS_MAX + 1 => Ok(at),
+        _ => Err(reader.error(Cause::Corrupt(NOT_AN_EXPIRY))),
     }
-    Ok(pairs)
+}
+
+/// A pair behind its expiry: 0 for none, or one more than the time since `first`.
+fn pair_after_expiry<S: Source>(reader: &mut Reader<S>, first: u64) -> Result<TimedPair, Error> {
+    reader.reading("a field's expiry");
+    let expire_at_ms = match reader.length()? {
+        0 => None,
+        since => Some(
+            field_expiry(since - 1, first)
+                .ok_or_else(|| reader.error(Cause::Corrupt(NOT_AN_EXPIRY)))?,
+        ),
+    };
+    let (field, value) = plain_pair(reader)?;
+    Ok(TimedPair {
+        field,
+        value,
+        expire_at_ms: expire_at_ms.filter(|at| *at != 0),
+    })
+}
+
+fn field_expiry(since: u64, first: u64) -> Option<i64> {
+    let at = first.checked_add(since)?;
+    i64::try_from(at).ok().filter(|_| at <= FIELD_EXPIRY_MS_MAX)
+}
+
+fn is_packed_expiry(item: Item<'_>) -> bool {
+    matches!(item, Item::Int(at) if u64::try_from(at).is_ok_and(|at| at <= FIELD_EXPIRY_MS_MAX))
 }
 
 fn zset<S: Source>(
@@ -327,6 +376,9 @@ pub(super) fn room(count: u64) -> usize {
 }
 
 const NOT_A_SCORE: &str = "not a score";
+const NOT_AN_EXPIRY: &str = "not an expiry";
+/// The latest time that Redis gives a field, Unix time in milliseconds. Source: redis 8.0 ebuckets.h, `EB_EXPIRE_TIME_MAX`.
+const FIELD_EXPIRY_MS_MAX: u64 = 0xffff_ffff_ffff;
 
 #[cfg(test)]
 #[path = "value_tests.rs"]

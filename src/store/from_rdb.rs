@@ -35,6 +35,10 @@ impl<'a> NewValue<'a> {
             Decoded::Set(members) => Object::Set(Set::from_members(members, thresholds)?),
             Decoded::HashListpack(pairs) => Object::Hash(Hash::from_listpack(pairs, thresholds)?),
             Decoded::Hash(pairs) => Object::Hash(Hash::from_pairs(pairs, thresholds)?),
+            Decoded::HashListpackTimed(triples) => {
+                Object::Hash(Hash::from_triples(triples, thresholds)?)
+            }
+            Decoded::HashTimed(pairs) => Object::Hash(Hash::from_timed_pairs(pairs, thresholds)?),
             Decoded::ZsetListpack(pairs) => Object::Zset(Zset::from_listpack(pairs, thresholds)?),
             Decoded::Zset(members) => Object::Zset(Zset::from_members(members, thresholds)?),
             Decoded::Stream(stream) => Object::Stream(Stream::from_rdb(*stream)?),

@@ -13,6 +13,8 @@ pub struct Thresholds {
     pub hash_counts_arguments: bool,
     /// Whether HINCRBY looks at lengths: before Redis 7.0 it leaves a long field in a packed hash.
     pub hash_measures_increments: bool,
+    /// Whether a small hash whose fields expire is packed, as in Redis; Valkey makes a table of it.
+    pub hash_packs_expiries: bool,
     /// `set-max-intset-entries`: members.
     pub set_max_intset_entries: usize,
     /// Whether small sets of strings are listpacks at all.
@@ -76,6 +78,7 @@ impl Default for Thresholds {
             hash_max_listpack_value: 64,
             hash_counts_arguments: true,
             hash_measures_increments: true,
+            hash_packs_expiries: true,
             set_max_intset_entries: 512,
             has_listpack_sets: true,
             set_max_listpack_entries: 128,
@@ -102,6 +105,7 @@ impl Thresholds {
     pub fn of(dialect: Dialect) -> Self {
         let mut thresholds = Self {
             hash_measures_increments: dialect.has_listpacks(),
+            hash_packs_expiries: dialect.packs_field_expiries(),
             zset_score_text: ScoreText::of(dialect),
             zset_counts_arguments: dialect.counts_zadd_arguments(),
             zset_measures_arguments: dialect.measures_zadd_arguments(),

@@ -37,7 +37,7 @@ fn a_sound_dump_is_reported_with_exit_0() {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        if !name.ends_with(".rdb") || name.ends_with("-field-expiries.rdb") {
+        if !name.ends_with(".rdb") {
             continue;
         }
         let output = check(&path);
@@ -46,19 +46,6 @@ fn a_sound_dump_is_reported_with_exit_0() {
         assert!(
             report.contains("checksum") && report.contains("redis-bits"),
             "{report}"
-        );
-    }
-}
-
-#[test]
-fn fields_with_a_time_to_live_are_refused_by_name() {
-    for name in ["redis-8.0", "valkey-9.1"] {
-        let path = fixture(&format!("{name}-field-expiries.rdb"));
-        assert_refused(&path, name);
-        let error = String::from_utf8_lossy(&check(&path).stderr).into_owned();
-        assert!(
-            error.contains("fields:") && error.contains("byte "),
-            "{error}"
         );
     }
 }

@@ -48,7 +48,7 @@ fn collection(type_number: u8) -> &'static str {
     match type_name(type_number) {
         "set-intset" => "intset",
         "set-listpack" | "hash-listpack" | "zset-listpack" => "listpack",
-        "hash-listpack-md" => "listpackex",
+        "hash-listpack-md" | "hash-listpack-md-pre-release" => "listpackex",
         "hash-ziplist" | "zset-ziplist" => "ziplist",
         "hash-zipmap" => "zipmap",
         "zset-v1" | "zset-v2" => "skiplist",

@@ -51,7 +51,6 @@ fn hint(error: &Error) -> &'static str {
             "it was written by a newer server, or is damaged here"
         }
         Cause::Module(_) => "the dump needs a module that only its own server has",
-        Cause::FieldExpiry(_) => "use HPERSIST on the hash's fields, or leave that key out",
         Cause::SlotImport => "save again when the slot migration has ended",
         Cause::Checksum { .. } => {
             "the file was damaged after it was written: copy it again or use another"
@@ -66,7 +65,10 @@ fn type_of(object: &Object<'_>) -> &'static str {
         Object::Str(_) | Object::Int(_) => "string",
         Object::List(_) => "list",
         Object::SetIntset(_) | Object::SetListpack(_) | Object::Set(_) => "set",
-        Object::HashListpack(_) | Object::Hash(_) => "hash",
+        Object::HashListpack(_)
+        | Object::Hash(_)
+        | Object::HashListpackTimed(_)
+        | Object::HashTimed(_) => "hash",
         Object::ZsetListpack(_) | Object::Zset(_) => "zset",
         Object::Stream(_) => "stream",
     }
@@ -77,6 +79,7 @@ fn check_sound(object: &Object<'_>) -> Result<(), SinkError> {
     let sound = match object {
         Object::Set(members) => all_differ(members.iter()),
         Object::Hash(pairs) => all_differ(pairs.iter().map(|(field, _)| field)),
+        Object::HashTimed(pairs) => all_differ(pairs.iter().map(|pair| &pair.field)),
         Object::Zset(members) => all_differ(members.iter().map(|(member, _)| member)),
         Object::Stream(stream) => Stream::from_rdb((**stream).clone()).map(drop),
         _ => Ok(()),

@@ -64,6 +64,17 @@ impl Serialize for Value<'_> {
                 hash.iter()
                     .map(|(field, value)| (string(field), string(value))),
             ),
+            Object::HashListpackTimed(hash) => {
+                let field = |(field, value, expiry)| TimedField {
+                    pair: (text(field), text(value)),
+                    expiry,
+                };
+                to.collect_seq(triples(hash).map(field))
+            }
+            Object::HashTimed(hash) => to.collect_seq(hash.iter().map(|field| TimedField {
+                pair: (string(&field.field), string(&field.value)),
+                expiry: field.expire_at_ms,
+            })),
             Object::ZsetListpack(zset) => to.collect_seq(
                 pairs(zset).map(|(member, score)| (text(member), score_text(packed_score(score)))),
             ),
@@ -90,6 +101,32 @@ fn pairs(packed: &Listpack) -> impl Iterator<Item = (Item<'_>, Item<'_>)> {
         .iter()
         .step_by(2)
         .zip(packed.iter().skip(1).step_by(2))
+}
+
+/// Fields, values and expiries of a packed hash.
+fn triples(packed: &Listpack) -> impl Iterator<Item = (Item<'_>, Item<'_>, Option<i64>)> {
+    let mut items = packed.iter();
+    std::iter::from_fn(move || {
+        let (field, value) = (items.next()?, items.next()?);
+        let expiry = items.next()?.as_int().filter(|at| *at != 0);
+        Some((field, value, expiry))
+    })
+}
+
+/// A field with its value, and when it expires if it does.
+struct TimedField<'a> {
+    pair: (Text<'a>, Text<'a>),
+    expiry: Option<i64>,
+}
+
+impl Serialize for TimedField<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let (field, value) = &self.pair;
+        match self.expiry {
+            Some(at) => (field, value, at).serialize(to),
+            None => (field, value).serialize(to),
+        }
+    }
 }
 
 /// A score of a packed sorted set, which the decoder has found to be one.

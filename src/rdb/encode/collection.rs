@@ -98,6 +98,46 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
+    /// Writes a hash by its fields, values and expiries, Unix time in milliseconds: Valkey's type 22.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn hash_with_expiries<'a>(
+        &mut self,
+        count: usize,
+        fields: impl Iterator<Item = (Item<'a>, Item<'a>, Option<i64>)>,
+    ) -> io::Result<()> {
+        self.count(count)?;
+        for (field, value, expire_at_ms) in fields {
+            self.item(field)?;
+            self.item(value)?;
+            self.raw(&expire_at_ms.unwrap_or(-1).to_le_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Writes a hash by its fields, values and expiries, of which `first_ms` is the soonest: Redis's type 24.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn hash_metadata<'a>(
+        &mut self,
+        count: usize,
+        first_ms: i64,
+        fields: impl Iterator<Item = (Item<'a>, Item<'a>, Option<i64>)>,
+    ) -> io::Result<()> {
+        self.raw(&first_ms.to_le_bytes())?;
+        self.count(count)?;
+        for (field, value, expire_at_ms) in fields {
+            // 0 is for none.
+            let since = expire_at_ms.map_or(0, |at| at.abs_diff(first_ms) + 1);
+            self.length(since)?;
+            self.item(field)?;
+            self.item(value)?;
+        }
+        Ok(())
+    }
+
     /// Writes a sorted set by its members and scores, which Redis gives highest first: type 5.
     ///
     /// # Errors

@@ -56,8 +56,8 @@ proptest! {
         }
         let (mut cursor, mut seen) = (0, Model::new());
         loop {
-            cursor = hash.scan(cursor, 3, |field, value| {
-                seen.insert(field.to_vec(), value.to_vec());
+            cursor = hash.scan(cursor, 3, |field| {
+                seen.insert(field.name.to_vec(), field.value.to_vec());
             });
             if cursor == 0 {
                 break;

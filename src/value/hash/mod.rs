@@ -1,0 +1,537 @@
+//! The hash: a listpack of fields and values in turn, or a hash table; and both again for hashes whose fields expire.
+//!
+//! A hash knows its fields' times, but no clock: what is past its time is for the caller to tell.
+
+mod timed;
+
+use std::io::{self, Write};
+
+use hashbrown::hash_table;
+
+use super::table::{Row, Table};
+use super::{Error, Thresholds};
+use crate::dialect::Dialect;
+use crate::rdb::ValueType;
+use crate::rdb::encode::{Layouts, Writer};
+use crate::rdb::listpack::{self, Item, Listpack};
+use crate::rdb::object::{Pair, TimedPair};
+use crate::resp::parse_integer;
+use timed::Timed;
+
+/// A hash. Turns from a listpack into a table as Redis does, and never back.
+#[derive(Debug, Clone)]
+pub struct Hash(Form);
+
+#[derive(Debug, Clone)]
+enum Form {
+    Packed(Listpack),
+    Table(Box<Table<Pair>>),
+    /// A hash that has, or had, fields that expire.
+    Timed(Box<Timed>),
+}
+
+/// One field of a hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// Its name.
+    pub name: Item<'a>,
+    /// Its value.
+    pub value: Item<'a>,
+    /// When it expires: Unix time in milliseconds.
+    pub expire_at_ms: Option<i64>,
+}
+
+impl Field<'_> {
+    /// Whether its time is past at `now_ms`.
+    #[must_use]
+    pub fn is_expired(&self, now_ms: i64) -> bool {
+        self.expire_at_ms.is_some_and(|at| at < now_ms)
+    }
+}
+
+/// How a hash is laid out, for those who write it down.
+#[derive(Debug, Clone, Copy)]
+pub enum Layout<'a> {
+    /// A listpack of fields and values in turn.
+    Pairs(&'a Listpack),
+    /// A listpack of fields, values and expiries in turn, the soonest first; an expiry of 0 is none.
+    Triples(&'a Listpack),
+    /// A hash table.
+    Table,
+}
+
+impl Row for Pair {
+    fn key(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.0.len() + self.1.len()
+    }
+}
+
+impl Default for Hash {
+    fn default() -> Self {
+        Self(Form::Packed(Listpack::new()))
+    }
+}
+
+impl Hash {
+    /// A hash from a snapshot's listpack. It is kept packed without a search for duplicates, as Redis does.
+    ///
+    /// # Errors
+    /// [`Error::Odd`], and [`Error::Duplicate`] where it must be unpacked.
+    pub fn from_listpack(packed: Listpack, thresholds: &Thresholds) -> Result<Self, Error> {
+        if !packed.len().is_multiple_of(2) {
+            return Err(Error::Odd);
+        }
+        let mut hash = Self(Form::Packed(packed));
+        let fields = hash.len();
+        if fields > thresholds.hash_max_listpack_entries {
+            hash.unpack();
+        }
+        if hash.len() == fields {
+            Ok(hash)
+        } else {
+            Err(Error::Duplicate)
+        }
+    }
+
+    /// A hash from a snapshot's pairs, packed if it is small.
+    ///
+    /// # Errors
+    /// [`Error::Duplicate`].
+    pub fn from_pairs(pairs: Vec<Pair>, thresholds: &Thresholds) -> Result<Self, Error> {
+        let limit = thresholds.hash_max_listpack_value;
+        let is_short = |(field, value): &Pair| field.len() <= limit && value.len() <= limit;
+        if pairs.len() <= thresholds.hash_max_listpack_entries && pairs.iter().all(is_short) {
+            return Self::pack(&pairs);
+        }
+        let mut table = Table::with_capacity(pairs.len());
+        for pair in pairs {
+            if !table.insert(pair) {
+                return Err(Error::Duplicate);
+            }
+        }
+        Ok(Self(Form::Table(Box::new(table))))
+    }
+
+    /// A hash from a snapshot's listpack of fields, values and expiries (0 for none), which are numbers from 0 on. It is kept
+    /// packed without a search for duplicates.
+    ///
+    /// # Errors
+    /// [`Error::Odd`], and [`Error::Duplicate`] where it must be unpacked.
+    pub fn from_triples(triples: Listpack, thresholds: &Thresholds) -> Result<Self, Error> {
+        let items = triples.len();
+        if !items.is_multiple_of(3) {
+            return Err(Error::Odd);
+        }
+        let timed = Timed::from_triples(triples, thresholds);
+        if timed.len() == items / 3 {
+            Ok(Self(Form::Timed(Box::new(timed))))
+        } else {
+            Err(Error::Duplicate)
+        }
+    }
+
+    /// A hash from a snapshot's pairs with expiries, packed if it is small and the server packs such hashes.
+    ///
+    /// # Errors
+    /// [`Error::Duplicate`].
+    pub fn from_timed_pairs(pairs: Vec<TimedPair>, thresholds: &Thresholds) -> Result<Self, Error> {
+        let timed = Timed::from_pairs(pairs, thresholds)?;
+        Ok(Self(Form::Timed(Box::new(timed))))
+    }
+
+    fn pack(pairs: &[Pair]) -> Result<Self, Error> {
+        let mut packed = Listpack::new();
+        for (field, value) in pairs {
+            if packed.position(field, 1).is_some() {
+                return Err(Error::Duplicate);
+            }
+            packed.push(field);
+            packed.push(value);
+        }
+        packed.shrink_to_fit();
+        Ok(Self(Form::Packed(packed)))
+    }
+
+    /// Number of fields.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Form::Packed(packed) => packed.len() / 2,
+            Form::Table(table) => table.len(),
+            Form::Timed(timed) => timed.len(),
+        }
+    }
+
+    /// Whether there is no field.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes held on the heap.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        match &self.0 {
+            Form::Packed(packed) => packed.capacity(),
+            Form::Table(table) => size_of::<Table<Pair>>() + table.heap_bytes(),
+            Form::Timed(timed) => timed.heap_bytes(),
+        }
+    }
+
+    /// How it is laid out.
+    #[must_use]
+    pub fn layout(&self) -> Layout<'_> {
+        match &self.0 {
+            Form::Packed(packed) => Layout::Pairs(packed),
+            Form::Table(_) => Layout::Table,
+            Form::Timed(timed) => timed.triples().map_or(Layout::Table, Layout::Triples),
+        }
+    }
+
+    /// The encoding's name in OBJECT ENCODING.
+    #[must_use]
+    pub fn encoding(&self, dialect: Dialect) -> &'static str {
+        match self.layout() {
+            Layout::Pairs(_) if dialect.has_listpacks() => "listpack",
+            Layout::Pairs(_) => "ziplist",
+            Layout::Triples(_) => "listpackex",
+            Layout::Table => "hashtable",
+        }
+    }
+
+    /// The value type that `encode` writes.
+    pub(in crate::value) fn value_type(&self, layouts: Layouts) -> ValueType {
+        match self.layout() {
+            Layout::Pairs(_) if layouts.has_listpacks() => ValueType::HashListpack,
+            Layout::Pairs(_) => ValueType::HashZiplist,
+            Layout::Triples(_) if !layouts.is_valkey() => ValueType::HashListpackEx,
+            _ if self.expiring() == 0 => ValueType::Hash,
+            _ if layouts.is_valkey() => ValueType::Hash2,
+            _ => ValueType::HashMetadata,
+        }
+    }
+
+    /// Writes the hash.
+    pub(in crate::value) fn encode<W: Write>(&self, writer: &mut Writer<W>) -> io::Result<()> {
+        let first = || {
+            let expiries = self.fields().filter_map(|field| field.expire_at_ms);
+            expiries.min().unwrap_or(0)
+        };
+        match self.value_type(writer.layouts()) {
+            ValueType::Hash2 => writer.hash_with_expiries(self.len(), self.triples()),
+            ValueType::HashMetadata => writer.hash_metadata(self.len(), first(), self.triples()),
+            ValueType::HashListpackEx => {
+                writer.raw(&first().to_le_bytes())?;
+                self.packed().map_or(Ok(()), |packed| writer.packed(packed))
+            }
+            ValueType::Hash => writer.hash(self.len(), self.iter()),
+            _ => self.packed().map_or(Ok(()), |packed| writer.packed(packed)),
+        }
+    }
+
+    fn packed(&self) -> Option<&Listpack> {
+        match self.layout() {
+            Layout::Pairs(packed) | Layout::Triples(packed) => Some(packed),
+            Layout::Table => None,
+        }
+    }
+
+    fn triples(&self) -> impl Iterator<Item = (Item<'_>, Item<'_>, Option<i64>)> {
+        let fields = self.fields();
+        fields.map(|field| (field.name, field.value, field.expire_at_ms))
+    }
+
+    /// Number of fields that have an expiry.
+    #[must_use]
+    pub fn expiring(&self) -> usize {
+        match &self.0 {
+            Form::Timed(timed) => timed.expiring(),
+            Form::Packed(_) | Form::Table(_) => 0,
+        }
+    }
+
+    /// Whether INFO counts it among the hashes with expiring fields. Redis goes on counting one whose last expiry was taken
+    /// away, until a field of it is deleted.
+    #[must_use]
+    pub fn is_tracked(&self) -> bool {
+        matches!(&self.0, Form::Timed(timed) if timed.is_tracked())
+    }
+
+    /// The value of `field`.
+    #[must_use]
+    pub fn get(&self, field: &[u8]) -> Option<Item<'_>> {
+        match &self.0 {
+            Form::Packed(packed) => find(packed, field),
+            Form::Table(table) => table.get(field).map(|(_, value)| Item::Str(value)),
+            Form::Timed(timed) => timed.get(field).map(|field| field.value),
+        }
+    }
+
+    /// When `field` expires, `Some(None)` for never; `None` when there is no such field.
+    #[must_use]
+    pub fn expiry(&self, field: &[u8]) -> Option<Option<i64>> {
+        match &self.0 {
+            Form::Timed(timed) => timed.get(field).map(|field| field.expire_at_ms),
+            Form::Packed(_) | Form::Table(_) => self.get(field).map(|_| None),
+        }
+    }
+
+    /// The value of `field`, unless the field is past its time at `now_ms`.
+    #[must_use]
+    pub fn get_live(&self, field: &[u8], now_ms: i64) -> Option<Item<'_>> {
+        match &self.0 {
+            Form::Timed(timed) => {
+                let live = timed.get(field).filter(|field| !field.is_expired(now_ms));
+                live.map(|field| field.value)
+            }
+            Form::Packed(_) | Form::Table(_) => self.get(field),
+        }
+    }
+
+    /// Sets, changes or removes the expiry of `field`. Gives false when there is no such field.
+    pub fn set_expiry(
+        &mut self,
+        field: &[u8],
+        expire_at_ms: Option<i64>,
+        thresholds: &Thresholds,
+    ) -> bool {
+        if expire_at_ms.is_some() && self.get(field).is_some() {
+            self.admit_expiries(thresholds);
+        }
+        match &mut self.0 {
+            Form::Timed(timed) => timed.set_expiry(field, expire_at_ms, thresholds),
+            Form::Packed(_) | Form::Table(_) => self.get(field).is_some(),
+        }
+    }
+
+    /// Takes the form that has room for expiries: a listpack stays one where the server packs expiries.
+    pub fn admit_expiries(&mut self, thresholds: &Thresholds) {
+        let timed = match &self.0 {
+            Form::Timed(_) => return,
+            Form::Packed(_) if thresholds.hash_packs_expiries => Timed::packed(self.iter()),
+            Form::Packed(_) | Form::Table(_) => Timed::table(self.iter()),
+        };
+        self.0 = Form::Timed(Box::new(timed));
+    }
+
+    /// Gets ready for `words`, fields and values in turn, which are about to be set: unpacks a hash that they would make too
+    /// large if all fields are new (`presize`, which servers since Redis 7.2 look at), or that a long one does not fit.
+    ///
+    /// Source: redis 7.2 t_hash.c, hashTypeTryConversion.
+    pub fn prepare<'w>(
+        &mut self,
+        words: impl ExactSizeIterator<Item = &'w [u8]>,
+        thresholds: &Thresholds,
+    ) {
+        let fields = words.len() / 2;
+        let many =
+            thresholds.hash_counts_arguments && fields > thresholds.hash_max_listpack_entries;
+        let mut words = words;
+        if many || words.any(|word| word.len() > thresholds.hash_max_listpack_value) {
+            self.unpack();
+        }
+    }
+
+    /// Sets `field` to `value`, without an expiry. Gives whether the field is new.
+    ///
+    /// Source: redis 7.0 t_hash.c, hashTypeSet.
+    pub fn set(&mut self, field: &[u8], value: &[u8], thresholds: &Thresholds) -> bool {
+        let added = self.set_value(field, value, thresholds);
+        if let Form::Timed(timed) = &mut self.0 {
+            timed.set_expiry(field, None, thresholds);
+        }
+        added
+    }
+
+    /// Sets `field` to `value`; its expiry stays. Gives whether the field is new.
+    pub fn set_value(&mut self, field: &[u8], value: &[u8], thresholds: &Thresholds) -> bool {
+        self.prepare([field, value].into_iter(), thresholds);
+        let added = match &mut self.0 {
+            Form::Packed(packed) => set_packed(packed, field, value),
+            Form::Table(table) => {
+                !table.change(field, |pair| pair.1 = value.into())
+                    && table.insert((field.into(), value.into()))
+            }
+            Form::Timed(timed) => return timed.set(field, value, thresholds),
+        };
+        if self.len() > thresholds.hash_max_listpack_entries {
+            self.unpack();
+        }
+        added
+    }
+
+    /// Removes `field`. Gives false when it was not there.
+    pub fn remove(&mut self, field: &[u8]) -> bool {
+        match &mut self.0 {
+            Form::Packed(packed) => packed
+                .position(field, 1)
+                .is_some_and(|index| packed.remove(index, 2) > 0),
+            Form::Table(table) => table.remove(field).is_some(),
+            Form::Timed(timed) => timed.remove(field),
+        }
+    }
+
+    /// Fields with their values: in order of arrival while packed, the soonest to expire first if they do; in no order in a
+    /// table.
+    #[must_use]
+    pub fn iter(&self) -> Iter<'_> {
+        Iter {
+            walk: match &self.0 {
+                Form::Packed(packed) => Walk::Packed(packed.iter()),
+                Form::Table(table) => Walk::Table(table.iter()),
+                Form::Timed(timed) => Walk::Timed(timed.iter()),
+            },
+            left: self.len(),
+        }
+    }
+
+    /// As [`iter`](Self::iter), with the fields' expiries.
+    pub fn fields(&self) -> impl Iterator<Item = Field<'_>> {
+        let mut iter = self.iter();
+        std::iter::from_fn(move || iter.walk.next())
+    }
+
+    /// Visits about `count` fields from `cursor` (0 to start) on; gives the cursor to go on with, 0 at the end. A packed hash
+    /// is visited whole whatever the cursor.
+    pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(Field<'_>)) -> u64 {
+        match &self.0 {
+            Form::Packed(_) => {
+                self.fields().for_each(visit);
+                0
+            }
+            Form::Table(table) => table.scan(cursor, count, |pair| visit(plain(items(pair)))),
+            Form::Timed(timed) => timed.scan(cursor, count, visit),
+        }
+    }
+
+    /// A field at random, with its value.
+    #[must_use]
+    pub fn random(&self) -> Option<(Item<'_>, Item<'_>)> {
+        match &self.0 {
+            Form::Timed(timed) => timed.random().map(|field| (field.name, field.value)),
+            Form::Table(table) => table.random().map(items),
+            _ if self.is_empty() => None,
+            Form::Packed(_) => self.iter().nth(fastrand::usize(..self.len())),
+        }
+    }
+
+    /// `count` different fields at random with their values, all of them when there are not more.
+    #[must_use]
+    pub fn sample(&self, count: usize) -> Vec<(Item<'_>, Item<'_>)> {
+        match &self.0 {
+            Form::Table(table) if count < table.len() / 3 => {
+                table.sample(count).into_iter().map(items).collect()
+            }
+            Form::Timed(timed) => {
+                let sample = timed.sample(count).into_iter();
+                sample.map(|field| (field.name, field.value)).collect()
+            }
+            _ => super::sample(self.iter(), self.len(), count),
+        }
+    }
+
+    /// Turns into a table; of a field that stands twice the first is kept, which is the one that was found.
+    fn unpack(&mut self) {
+        let packed = match &mut self.0 {
+            Form::Packed(packed) => packed,
+            Form::Timed(timed) => return timed.unpack(),
+            Form::Table(_) => return,
+        };
+        let mut table = Table::with_capacity(packed.len() / 2 + 1);
+        for (field, value) in self.iter() {
+            table.insert((field.to_boxed(), value.to_boxed()));
+        }
+        self.0 = Form::Table(Box::new(table));
+    }
+}
+
+/// The value of `field` in a packed hash.
+fn find<'a>(packed: &'a Listpack, field: &[u8]) -> Option<Item<'a>> {
+    let number = parse_integer(field);
+    let mut items = packed.iter();
+    loop {
+        let found = match items.next()? {
+            Item::Str(text) => text == field,
+            Item::Int(own) => number == Some(own),
+        };
+        let value = items.next()?;
+        if found {
+            return Some(value);
+        }
+    }
+}
+
+/// Sets a field of a packed hash; gives whether it is new.
+fn set_packed(packed: &mut Listpack, field: &[u8], value: &[u8]) -> bool {
+    if let Some(index) = packed.position(field, 1) {
+        packed.replace(index + 1, value);
+        return false;
+    }
+    packed.push(field);
+    packed.push(value);
+    true
+}
+
+fn items((field, value): &Pair) -> (Item<'_>, Item<'_>) {
+    (Item::Str(field), Item::Str(value))
+}
+
+fn plain<'a>((name, value): (Item<'a>, Item<'a>)) -> Field<'a> {
+    Field {
+        name,
+        value,
+        expire_at_ms: None,
+    }
+}
+
+/// The fields of a hash with their values.
+#[derive(Debug, Clone)]
+pub struct Iter<'a> {
+    walk: Walk<'a>,
+    left: usize,
+}
+
+#[derive(Debug, Clone)]
+enum Walk<'a> {
+    Packed(listpack::Iter<'a>),
+    Table(hash_table::Iter<'a, Pair>),
+    Timed(timed::Iter<'a>),
+}
+
+impl<'a> Walk<'a> {
+    fn next(&mut self) -> Option<Field<'a>> {
+        match self {
+            Self::Packed(words) => Some(plain((words.next()?, words.next()?))),
+            Self::Table(rows) => rows.next().map(items).map(plain),
+            Self::Timed(fields) => fields.next(),
+        }
+    }
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = (Item<'a>, Item<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let field = self.walk.next()?;
+        self.left = self.left.saturating_sub(1);
+        Some((field.name, field.value))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Iter<'_> {}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+mod tests;

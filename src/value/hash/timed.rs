@@ -1,0 +1,341 @@
+//! The forms of a hash whose fields expire: a listpack of triples, the soonest first, or a table whose rows hold a time.
+
+use hashbrown::hash_table;
+
+use super::Field;
+use crate::rdb::listpack::{self, IntText, Item, Listpack};
+use crate::rdb::object::TimedPair;
+use crate::value::table::{Row, Table};
+use crate::value::{Error, Thresholds};
+
+/// A hash that has, or had, fields that expire.
+#[derive(Debug, Clone)]
+pub(super) struct Timed {
+    form: Form,
+    /// Fields with an expiry.
+    expiring: usize,
+    /// Whether the server counts it among the hashes with expiring fields. Redis goes on counting one whose last expiry was
+    /// taken away, until a field is deleted.
+    tracked: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Form {
+    /// Field, value, expiry or 0. Source: redis 8.0 t_hash.c, `listpackEx`.
+    Packed(Listpack),
+    Table(Table<TimedPair>),
+}
+
+impl Row for TimedPair {
+    fn key(&self) -> &[u8] {
+        &self.field
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.field.len() + self.value.len()
+    }
+}
+
+impl Timed {
+    fn new(form: Form) -> Self {
+        let mut timed = Self {
+            form,
+            expiring: 0,
+            tracked: false,
+        };
+        let expiring = timed.iter().filter(|field| field.expire_at_ms.is_some());
+        timed.expiring = expiring.count();
+        timed.tracked = timed.expiring > 0;
+        timed
+    }
+
+    /// Takes triples as they are; unpacks them if they are too many. Of a field that stands twice the first is kept.
+    pub(super) fn from_triples(triples: Listpack, thresholds: &Thresholds) -> Self {
+        let mut timed = Self::new(Form::Packed(triples));
+        timed.unpack_if_large(thresholds);
+        timed
+    }
+
+    /// Builds either form, as small as `thresholds` allow.
+    pub(super) fn from_pairs(
+        pairs: Vec<TimedPair>,
+        thresholds: &Thresholds,
+    ) -> Result<Self, Error> {
+        let limit = thresholds.hash_max_listpack_value;
+        let is_short = |pair: &TimedPair| pair.field.len() <= limit && pair.value.len() <= limit;
+        let few = pairs.len() <= thresholds.hash_max_listpack_entries;
+        if thresholds.hash_packs_expiries && few && pairs.iter().all(is_short) {
+            return Self::pack(&pairs);
+        }
+        let mut table = Table::with_capacity(pairs.len());
+        for pair in pairs {
+            if !table.insert(pair) {
+                return Err(Error::Duplicate);
+            }
+        }
+        Ok(Self::new(Form::Table(table)))
+    }
+
+    fn pack(pairs: &[TimedPair]) -> Result<Self, Error> {
+        let mut packed = Listpack::new();
+        for pair in pairs {
+            if packed.position(&pair.field, 2).is_some() {
+                return Err(Error::Duplicate);
+            }
+            put(&mut packed, &pair.field, &pair.value, pair.expire_at_ms);
+        }
+        packed.shrink_to_fit();
+        Ok(Self::new(Form::Packed(packed)))
+    }
+
+    /// Gives the fields of a hash without expiries room for them, packed.
+    pub(super) fn packed<'a>(pairs: impl Iterator<Item = (Item<'a>, Item<'a>)>) -> Self {
+        let mut packed = Listpack::new();
+        for (field, value) in pairs {
+            packed.push_item(field);
+            packed.push_item(value);
+            packed.push_int(NO_EXPIRY);
+        }
+        Self::new(Form::Packed(packed))
+    }
+
+    /// Gives the fields of a hash without expiries room for them, in a table.
+    pub(super) fn table<'a>(pairs: impl ExactSizeIterator<Item = (Item<'a>, Item<'a>)>) -> Self {
+        let mut table = Table::with_capacity(pairs.len() + 1);
+        for (field, value) in pairs {
+            table.insert(TimedPair {
+                field: field.to_boxed(),
+                value: value.to_boxed(),
+                expire_at_ms: None,
+            });
+        }
+        Self::new(Form::Table(table))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match &self.form {
+            Form::Packed(packed) => packed.len() / 3,
+            Form::Table(table) => table.len(),
+        }
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        let held = match &self.form {
+            Form::Packed(packed) => packed.capacity(),
+            Form::Table(table) => table.heap_bytes(),
+        };
+        size_of::<Self>() + held
+    }
+
+    /// The triples, if it is packed.
+    pub(super) const fn triples(&self) -> Option<&Listpack> {
+        match &self.form {
+            Form::Packed(packed) => Some(packed),
+            Form::Table(_) => None,
+        }
+    }
+
+    /// Fields with an expiry.
+    pub(super) const fn expiring(&self) -> usize {
+        self.expiring
+    }
+
+    /// Whether the server counts it among the hashes with expiring fields.
+    pub(super) const fn is_tracked(&self) -> bool {
+        self.tracked
+    }
+
+    pub(super) fn get(&self, field: &[u8]) -> Option<Field<'_>> {
+        match &self.form {
+            Form::Packed(packed) => triple(&mut packed.iter_from(packed.position(field, 2)?)),
+            Form::Table(table) => table.get(field).map(row),
+        }
+    }
+
+    /// Turns into a table; of a field that stands twice the first is kept.
+    pub(super) fn unpack(&mut self) {
+        let Form::Packed(packed) = &self.form else {
+            return;
+        };
+        let mut table = Table::with_capacity(packed.len() / 3 + 1);
+        for field in self.iter() {
+            table.insert(TimedPair {
+                field: field.name.to_boxed(),
+                value: field.value.to_boxed(),
+                expire_at_ms: field.expire_at_ms,
+            });
+        }
+        self.form = Form::Table(table);
+    }
+
+    fn unpack_if_large(&mut self, thresholds: &Thresholds) {
+        if self.len() > thresholds.hash_max_listpack_entries {
+            self.unpack();
+        }
+    }
+
+    /// Sets `field` to `value`; its expiry stays. Gives whether the field is new.
+    pub(super) fn set(&mut self, field: &[u8], value: &[u8], thresholds: &Thresholds) -> bool {
+        let added = match &mut self.form {
+            Form::Packed(packed) => match packed.position(field, 2) {
+                Some(index) => !packed.replace(index + 1, value),
+                None => put(packed, field, value, None),
+            },
+            Form::Table(table) => {
+                !table.change(field, |pair| pair.value = value.into())
+                    && table.insert(TimedPair {
+                        field: field.into(),
+                        value: value.into(),
+                        expire_at_ms: None,
+                    })
+            }
+        };
+        self.unpack_if_large(thresholds);
+        added
+    }
+
+    /// Sets, changes or removes the expiry of `field`. Gives false when there is no such field.
+    pub(super) fn set_expiry(
+        &mut self,
+        field: &[u8],
+        expire_at_ms: Option<i64>,
+        thresholds: &Thresholds,
+    ) -> bool {
+        let Some(before) = self.get(field).map(|field| field.expire_at_ms) else {
+            return false;
+        };
+        if before != expire_at_ms {
+            self.change_expiry(field, expire_at_ms);
+        }
+        self.expiring =
+            self.expiring + usize::from(expire_at_ms.is_some()) - usize::from(before.is_some());
+        self.tracked |= expire_at_ms.is_some();
+        if !thresholds.hash_packs_expiries {
+            self.tracked = self.expiring > 0;
+        }
+        true
+    }
+
+    fn change_expiry(&mut self, field: &[u8], expire_at_ms: Option<i64>) {
+        match &mut self.form {
+            Form::Packed(packed) => {
+                let Some(index) = packed.position(field, 2) else {
+                    return;
+                };
+                let value = packed.get(index + 1).map(|value| value.to_boxed());
+                packed.remove(index, 3);
+                put(packed, field, &value.unwrap_or_default(), expire_at_ms);
+            }
+            Form::Table(table) => {
+                table.change(field, |pair| pair.expire_at_ms = expire_at_ms);
+            }
+        }
+    }
+
+    /// Removes `field`. Gives false when it was not there.
+    pub(super) fn remove(&mut self, field: &[u8]) -> bool {
+        let Some(expires) = self.get(field).map(|field| field.expire_at_ms.is_some()) else {
+            return false;
+        };
+        match &mut self.form {
+            Form::Packed(packed) => {
+                let index = packed.position(field, 2);
+                index.map(|index| packed.remove(index, 3));
+            }
+            Form::Table(table) => drop(table.remove(field)),
+        }
+        self.expiring -= usize::from(expires);
+        if expires && self.expiring == 0 {
+            self.tracked = false;
+        }
+        true
+    }
+
+    pub(super) fn iter(&self) -> Iter<'_> {
+        match &self.form {
+            Form::Packed(packed) => Iter::Packed(packed.iter()),
+            Form::Table(table) => Iter::Table(table.iter()),
+        }
+    }
+
+    pub(super) fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(Field<'_>)) -> u64 {
+        if let Form::Table(table) = &self.form {
+            return table.scan(cursor, count, |pair| visit(row(pair)));
+        }
+        self.iter().for_each(visit);
+        0
+    }
+
+    pub(super) fn random(&self) -> Option<Field<'_>> {
+        match &self.form {
+            Form::Table(table) => table.random().map(row),
+            Form::Packed(packed) if packed.is_empty() => None,
+            Form::Packed(_) => self.iter().nth(fastrand::usize(..self.len())),
+        }
+    }
+
+    pub(super) fn sample(&self, count: usize) -> Vec<Field<'_>> {
+        match &self.form {
+            Form::Table(table) if count < table.len() / 3 => {
+                table.sample(count).into_iter().map(row).collect()
+            }
+            _ => crate::value::sample(self.iter(), self.len(), count),
+        }
+    }
+}
+
+/// Puts a triple in its place: before the first whose time is not sooner, or last when it has none.
+///
+/// Source: redis 8.0 t_hash.c, `listpackExAddInternal`.
+fn put(packed: &mut Listpack, field: &[u8], value: &[u8], expire_at_ms: Option<i64>) -> bool {
+    let index = expire_at_ms.map_or(packed.len(), |at| place(packed, at));
+    let mut expiry = IntText::new();
+    packed.insert(index, field);
+    packed.insert(index + 1, value);
+    packed.insert(index + 2, expiry.format(expire_at_ms.unwrap_or(NO_EXPIRY)));
+    true
+}
+
+fn place(packed: &Listpack, at: i64) -> usize {
+    let mut items = packed.iter();
+    let triples = std::iter::from_fn(|| triple(&mut items));
+    let sooner = triples.take_while(|field| field.expire_at_ms.is_some_and(|other| other < at));
+    sooner.count() * 3
+}
+
+fn triple<'a>(items: &mut listpack::Iter<'a>) -> Option<Field<'a>> {
+    Some(Field {
+        name: items.next()?,
+        value: items.next()?,
+        expire_at_ms: items.next()?.as_int().filter(|at| *at != NO_EXPIRY),
+    })
+}
+
+fn row(pair: &TimedPair) -> Field<'_> {
+    Field {
+        name: Item::Str(&pair.field),
+        value: Item::Str(&pair.value),
+        expire_at_ms: pair.expire_at_ms,
+    }
+}
+
+/// What stands in a triple for no expiry.
+const NO_EXPIRY: i64 = 0;
+
+/// The fields of a hash whose fields expire.
+#[derive(Debug, Clone)]
+pub(super) enum Iter<'a> {
+    Packed(listpack::Iter<'a>),
+    Table(hash_table::Iter<'a, TimedPair>),
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Field<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Packed(items) => triple(items),
+            Self::Table(rows) => rows.next().map(row),
+        }
+    }
+}
