@@ -261,6 +261,18 @@ impl Dialect {
         matches!(self.family, Family::Redis)
     }
 
+    /// What INFO calls the number of hashes with expiring fields, which it tells since Redis 7.4 and Valkey 9.0.
+    #[must_use]
+    pub const fn timed_hashes_name(self) -> Option<&'static str> {
+        if !self.since((7, 4), (9, 0)) {
+            return None;
+        }
+        Some(match self.family {
+            Family::Redis => "subexpiry",
+            Family::Valkey => "keys_with_volatile_items",
+        })
+    }
+
     /// HRANDFIELD does not give fields past their time: replicas of Valkey; those of Redis give them.
     #[must_use]
     pub const fn hides_expired_random_fields(self) -> bool {

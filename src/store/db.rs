@@ -25,6 +25,7 @@ pub struct Db {
     epochs: Box<[AtomicU32]>,
     keys: AtomicUsize,
     expires: AtomicUsize,
+    timed_hashes: AtomicUsize,
     heap_bytes: AtomicUsize,
     /// Bytes of `heap_bytes` that the sweeper has given back. Apart, for each figure has one writer only.
     reclaimed_bytes: AtomicUsize,
@@ -35,28 +36,34 @@ pub struct Db {
 pub(super) struct Delta {
     pub(super) keys: isize,
     pub(super) expires: isize,
+    /// Hashes with expiring fields.
+    pub(super) timed_hashes: isize,
     pub(super) heap_bytes: isize,
 }
 
 impl Delta {
     /// What an entry adds.
     pub(super) fn of(entry: &Entry) -> Self {
+        let (heap_bytes, is_timed) = entry.weigh();
         Self {
             keys: 1,
             expires: isize::from(entry.expire_at_ms().is_some()),
-            heap_bytes: entry.heap_bytes().cast_signed(),
+            timed_hashes: isize::from(is_timed),
+            heap_bytes: heap_bytes.cast_signed(),
         }
     }
 
     pub(super) const fn add(&mut self, other: Self) {
         self.keys += other.keys;
         self.expires += other.expires;
+        self.timed_hashes += other.timed_hashes;
         self.heap_bytes += other.heap_bytes;
     }
 
     pub(super) const fn subtract(&mut self, other: Self) {
         self.keys -= other.keys;
         self.expires -= other.expires;
+        self.timed_hashes -= other.timed_hashes;
         self.heap_bytes -= other.heap_bytes;
     }
 }
@@ -69,6 +76,7 @@ impl Db {
             epochs: (0..SHARDS).map(|_| AtomicU32::new(epoch)).collect(),
             keys: AtomicUsize::new(0),
             expires: AtomicUsize::new(0),
+            timed_hashes: AtomicUsize::new(0),
             heap_bytes: AtomicUsize::new(0),
             reclaimed_bytes: AtomicUsize::new(0),
         }
@@ -90,6 +98,12 @@ impl Db {
     #[must_use]
     pub fn expires(&self) -> usize {
         self.expires.load(Ordering::Acquire)
+    }
+
+    /// Number of hashes with expiring fields, as INFO counts them.
+    #[must_use]
+    pub fn timed_hashes(&self) -> usize {
+        self.timed_hashes.load(Ordering::Acquire)
     }
 
     /// Bytes held by entries and their values.
@@ -160,6 +174,7 @@ impl Db {
         for (figure, change) in [
             (&self.keys, delta.keys),
             (&self.expires, delta.expires),
+            (&self.timed_hashes, delta.timed_hashes),
             (&self.heap_bytes, delta.heap_bytes),
         ] {
             if change != 0 {
@@ -176,6 +191,7 @@ impl Db {
         Delta {
             keys: self.keys.load(Ordering::Relaxed).cast_signed(),
             expires: self.expires.load(Ordering::Relaxed).cast_signed(),
+            timed_hashes: self.timed_hashes().cast_signed(),
             heap_bytes: self.heap_bytes().cast_signed(),
         }
     }

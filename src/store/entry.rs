@@ -388,11 +388,21 @@ impl Entry {
     /// Bytes this entry holds: its block and what hangs behind it, without the table slot.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
+        self.weigh().0
+    }
+
+    /// As [`heap_bytes`](Self::heap_bytes), and whether it is a hash that counts among those with expiring fields.
+    #[must_use]
+    pub(super) fn weigh(&self) -> (usize, bool) {
         let parts = self.parts();
-        let object = self
-            .object()
-            .map_or(0, |object| size_of::<Object>() + object.heap_bytes());
-        parts.payload + self.payload_len(parts) + object
+        let block = parts.payload + self.payload_len(parts);
+        match self.object() {
+            None => (block, false),
+            Some(object) => {
+                let tracked = matches!(object, Object::Hash(hash) if hash.is_tracked());
+                (block + size_of::<Object>() + object.heap_bytes(), tracked)
+            }
+        }
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Figures {
     pub keys: usize,
     /// Keys with an expiry.
     pub expires: usize,
+    /// Hashes with expiring fields.
+    pub timed_hashes: usize,
     /// Bytes held.
     pub memory_bytes: usize,
 }
@@ -83,6 +85,7 @@ impl Keyspaces {
                     db: number,
                     keys: db.len(),
                     expires: db.expires(),
+                    timed_hashes: db.timed_hashes(),
                     memory_bytes: db.memory_bytes(),
                 })
             })

@@ -440,6 +440,7 @@ impl Deltas {
                 Delta {
                     keys: 0,
                     expires: 0,
+                    timed_hashes: 0,
                     heap_bytes: 0,
                 },
             ),

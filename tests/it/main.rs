@@ -15,6 +15,7 @@ mod clients;
 mod corpus;
 mod dump;
 mod encodings;
+mod field_expiry;
 mod geo;
 mod large;
 mod library;

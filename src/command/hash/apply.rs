@@ -20,6 +20,7 @@ fn set_pairs(tx: &mut Tx<'_>, key: &[u8], words: Args<'_>, then: Then) -> Result
         for (field, value) in pairs(words) {
             then.set(hash, field, value, &thresholds);
         }
+        hash.settle_expiries();
     })?;
     Ok(())
 }
@@ -183,6 +184,7 @@ pub(super) fn hexpire(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
                 hash.set_expiry(name, Some(at), &thresholds);
             }
         }
+        hash.settle_expiries();
     })?;
     Ok(())
 }

@@ -349,10 +349,12 @@ fn keyspace(text: &mut Text, facts: &Facts<'_>) {
     let Some(generation) = facts.generation else {
         return;
     };
+    let timed_name = generation.dialect.timed_hashes_name();
     for db in generation.spaces.figures() {
+        let timed = timed_name.map_or(String::new(), |name| format!(",{name}={}", db.timed_hashes));
         text.line(
             &format!("db{}", db.db),
-            format_args!("keys={},expires={},avg_ttl=0", db.keys, db.expires),
+            format_args!("keys={},expires={},avg_ttl=0{timed}", db.keys, db.expires),
         );
     }
 }

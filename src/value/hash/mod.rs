@@ -217,18 +217,17 @@ impl Hash {
 
     /// Writes the hash.
     pub(in crate::value) fn encode<W: Write>(&self, writer: &mut Writer<W>) -> io::Result<()> {
-        let first = || {
-            let expiries = self.fields().filter_map(|field| field.expire_at_ms);
-            expiries.min().unwrap_or(0)
-        };
-        match self.value_type(writer.layouts()) {
-            ValueType::Hash2 => writer.hash_with_expiries(self.len(), self.triples()),
-            ValueType::HashMetadata => writer.hash_metadata(self.len(), first(), self.triples()),
-            ValueType::HashListpackEx => {
-                writer.raw(&first().to_le_bytes())?;
+        match (self.value_type(writer.layouts()), &self.0) {
+            (ValueType::Hash2, _) => writer.hash_with_expiries(self.len(), self.triples()),
+            (ValueType::HashMetadata, Form::Timed(timed)) => {
+                let first = timed.expiries().min().unwrap_or(0);
+                writer.hash_metadata(self.len(), first, self.triples())
+            }
+            (ValueType::HashListpackEx, Form::Timed(timed)) => {
+                writer.raw(&timed.tracked_ms().unwrap_or(0).to_le_bytes())?;
                 self.packed().map_or(Ok(()), |packed| writer.packed(packed))
             }
-            ValueType::Hash => writer.hash(self.len(), self.iter()),
+            (ValueType::Hash, _) => writer.hash(self.len(), self.iter()),
             _ => self.packed().map_or(Ok(()), |packed| writer.packed(packed)),
         }
     }
@@ -258,7 +257,14 @@ impl Hash {
     /// away, until a field of it is deleted.
     #[must_use]
     pub fn is_tracked(&self) -> bool {
-        matches!(&self.0, Form::Timed(timed) if timed.is_tracked())
+        matches!(&self.0, Form::Timed(timed) if timed.tracked_ms().is_some())
+    }
+
+    /// Ends a command that has set expiries with [`set_expiry`](Self::set_expiry).
+    pub fn settle_expiries(&mut self) {
+        if let Form::Timed(timed) = &mut self.0 {
+            timed.settle();
+        }
     }
 
     /// The value of `field`.

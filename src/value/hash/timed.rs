@@ -14,9 +14,11 @@ pub(super) struct Timed {
     form: Form,
     /// Fields with an expiry.
     expiring: usize,
-    /// Whether the server counts it among the hashes with expiring fields. Redis goes on counting one whose last expiry was
-    /// taken away, until a field is deleted.
-    tracked: bool,
+    /// What the server has on its list of hashes with expiring fields: the soonest expiry. Redis leaves it as it is where an
+    /// expiry is taken away, until the last field with one is deleted, and where it would move by less than four seconds.
+    tracked_ms: Option<i64>,
+    /// The soonest expiry that the command at work has set or replaced.
+    touched_ms: i64,
 }
 
 #[derive(Debug, Clone)]
@@ -41,11 +43,11 @@ impl Timed {
         let mut timed = Self {
             form,
             expiring: 0,
-            tracked: false,
+            tracked_ms: None,
+            touched_ms: i64::MAX,
         };
-        let expiring = timed.iter().filter(|field| field.expire_at_ms.is_some());
-        timed.expiring = expiring.count();
-        timed.tracked = timed.expiring > 0;
+        timed.expiring = timed.expiries().count();
+        timed.tracked_ms = timed.expiries().min();
         timed
     }
 
@@ -140,9 +142,31 @@ impl Timed {
         self.expiring
     }
 
-    /// Whether the server counts it among the hashes with expiring fields.
-    pub(super) const fn is_tracked(&self) -> bool {
-        self.tracked
+    /// The soonest expiry that the server has on its list of hashes with expiring fields.
+    pub(super) const fn tracked_ms(&self) -> Option<i64> {
+        self.tracked_ms
+    }
+
+    pub(super) fn expiries(&self) -> impl Iterator<Item = i64> {
+        self.iter().filter_map(|field| field.expire_at_ms)
+    }
+
+    /// Ends a command that has set expiries: what is on the server's list follows.
+    ///
+    /// Source: redis 8.0 t_hash.c, `hashTypeSetExDone`.
+    pub(super) fn settle(&mut self) {
+        let touched = std::mem::replace(&mut self.touched_ms, i64::MAX);
+        if self.tracked_ms.is_some_and(|tracked| tracked < touched) {
+            return;
+        }
+        let first = self.expiries().min();
+        let moved = match (self.tracked_ms, first) {
+            (Some(tracked), Some(first)) => tracked.abs_diff(first) >= TRACKED_MS_STEP,
+            _ => true,
+        };
+        if moved {
+            self.tracked_ms = first;
+        }
     }
 
     pub(super) fn get(&self, field: &[u8]) -> Option<Field<'_>> {
@@ -209,9 +233,11 @@ impl Timed {
         }
         self.expiring =
             self.expiring + usize::from(expire_at_ms.is_some()) - usize::from(before.is_some());
-        self.tracked |= expire_at_ms.is_some();
-        if !thresholds.hash_packs_expiries {
-            self.tracked = self.expiring > 0;
+        if let Some(at) = expire_at_ms {
+            self.touched_ms = self.touched_ms.min(at).min(before.unwrap_or(at));
+        }
+        if self.expiring == 0 && !thresholds.hash_packs_expiries {
+            self.tracked_ms = None;
         }
         true
     }
@@ -246,7 +272,7 @@ impl Timed {
         }
         self.expiring -= usize::from(expires);
         if expires && self.expiring == 0 {
-            self.tracked = false;
+            self.tracked_ms = None;
         }
         true
     }
@@ -319,6 +345,9 @@ fn row(pair: &TimedPair) -> Field<'_> {
     }
 }
 
+/// By how much the soonest expiry must move for Redis to note it. Source: redis 8.0 t_hash.c,
+/// `HASH_NEW_EXPIRE_DIFF_THRESHOLD`.
+const TRACKED_MS_STEP: u64 = 4000;
 /// What stands in a triple for no expiry.
 const NO_EXPIRY: i64 = 0;
 
