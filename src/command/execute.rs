@@ -160,6 +160,7 @@ pub fn slots(
         Touch::Everything => (0..spaces.databases())
             .filter(|db| spaces.db(*db).is_some())
             .for_each(|db| slots.extend(spaces.slots_of_db(db))),
+        Touch::Libraries => {}
     });
 }
 
@@ -244,6 +245,7 @@ fn taint(tx: &mut Tx<'_>, command: &Command, args: Args<'_>) {
                 tx.taint(db, key, doubt);
             }
             Touch::Db(_) | Touch::Everything => tx.taint_everything(),
+            Touch::Libraries => tx.libraries().doubt(),
         }
     });
     if !named && command.is_write() {

@@ -11,6 +11,8 @@ pub enum Touch<'a> {
     Db(usize),
     /// All databases.
     Everything,
+    /// The function libraries, and no key.
+    Libraries,
 }
 
 /// Where the keys stand among a command's words (the name is word 0).

@@ -23,6 +23,7 @@ mod transaction;
 mod bitmap;
 mod client_commands;
 mod connection;
+mod function;
 mod generic;
 mod geo;
 mod hash;

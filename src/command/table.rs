@@ -332,6 +332,7 @@ const FAMILIES: &[Family] = &[
     super::introspection::FAMILY,
     super::introspection::REFUSED,
     super::transaction::FAMILY,
+    super::function::FAMILY,
     super::generic::FAMILY,
     super::string::FAMILY,
     super::lcs::FAMILY,

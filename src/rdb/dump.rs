@@ -5,8 +5,9 @@ use super::{
     decode::Version,
     encode::Writer,
     error::{Cause, Error},
-    kind::ValueType,
+    kind::{FUNCTION2, ValueType},
     object::Object,
+    packed::IntText,
     reader::Reader,
     source::MemorySource,
     value::Values,
@@ -51,6 +52,43 @@ pub fn encode_payload(
     let mut writer = Writer::new(Vec::new(), version);
     writer.u8(kind.number())?;
     encode(&mut writer)?;
+    writer.raw(&version.number.to_le_bytes())?;
+    writer.checksum()
+}
+
+/// The sources of the libraries in a payload of FUNCTION DUMP.
+///
+/// # Errors
+/// As [`decode_payload`], and for anything but libraries.
+///
+/// Source: redis 7.0 functions.c, functionRestoreCommand.
+pub fn decode_functions(payload: &[u8]) -> Result<Vec<Bytes>, Error> {
+    let value = check_footer(payload)?;
+    let mut reader = Reader::new(MemorySource(Bytes::copy_from_slice(value.bytes)));
+    let mut codes = Vec::new();
+    while reader.position() < value.bytes.len() as u64 {
+        reader.reading("a function library");
+        if reader.u8()? != FUNCTION2 {
+            return Err(reader.error(Cause::Corrupt("not a function library")));
+        }
+        let code = reader.string()?;
+        codes.push(Bytes::copy_from_slice(code.text(&mut IntText::new())));
+    }
+    Ok(codes)
+}
+
+/// The payload of libraries for a server whose snapshots are of `version`.
+///
+/// # Errors
+/// None but for want of memory, as all writers say it.
+pub fn encode_functions<'c>(
+    version: Version,
+    codes: impl Iterator<Item = &'c [u8]>,
+) -> io::Result<Vec<u8>> {
+    let mut writer = Writer::new(Vec::new(), version);
+    for code in codes {
+        writer.function(code)?;
+    }
     writer.raw(&version.number.to_le_bytes())?;
     writer.checksum()
 }

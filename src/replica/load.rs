@@ -13,7 +13,9 @@ use crate::rdb::error::SinkError;
 use crate::rdb::object::{Meta, Object};
 use crate::rdb::reader::Reader;
 use crate::rdb::source::Source;
-use crate::store::{DuplicateKey, Entry, Generation, Keyspaces, Loader, NewValue, Tuning};
+use crate::store::{
+    DuplicateKey, Entry, Generation, Keyspaces, Libraries, Loader, NewValue, Tuning,
+};
 use crate::value::{Choices, Thresholds};
 
 /// Keys for which room is made on the snapshot's word alone: about 100 MB of empty table. Beyond it tables grow as keys come.
@@ -199,8 +201,9 @@ fn rdb<S: Source>(
     let Facts {
         dialect,
         stream_db,
-        functions,
+        libraries,
     } = snapshot.facts;
+    spaces.set_libraries(libraries);
     if announced != 0 && summary.bytes != announced {
         return Err(LoadError::Length {
             announced,
@@ -212,7 +215,6 @@ fn rdb<S: Source>(
         spaces,
         dialect,
         tuning: Arc::clone(kept.tuning),
-        functions,
     });
     Ok(Loaded {
         generation,
@@ -239,7 +241,7 @@ fn end<S: Source>(reader: &mut Reader<S>, framing: &Framing) -> Result<(), LoadE
 struct Facts {
     dialect: Option<Dialect>,
     stream_db: usize,
-    functions: Vec<Bytes>,
+    libraries: Libraries,
 }
 
 /// Takes the decoder's events into a new generation.
@@ -295,7 +297,14 @@ impl Sink for Snapshot<'_> {
     }
 
     fn function(&mut self, code: &[u8]) -> Result<(), SinkError> {
-        self.facts.functions.push(Bytes::copy_from_slice(code));
+        let added = self
+            .facts
+            .libraries
+            .add(Bytes::copy_from_slice(code), false);
+        if let Err(error) = added {
+            tracing::warn!(%error, "the snapshot holds a function library without a name of its own: FUNCTION DUMP answers TAINTED");
+            self.facts.libraries.doubt();
+        }
         Ok(())
     }
 

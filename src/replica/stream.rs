@@ -227,8 +227,8 @@ impl State<'_> {
         let name = args.at(0).to_ascii_lowercase();
         match name.as_slice() {
             b"" | b"ping" | b"publish" | b"spublish" => {}
-            // Scripts and functions are kept by the primary; what they write comes as commands.
-            b"script" | b"function" => {}
+            // Scripts are kept by the primary; what they write comes as commands.
+            b"script" => {}
             b"select" => self.select(args)?,
             b"multi" if self.queue.is_none() => self.queue = Some(Queue::default()),
             b"multi" => return Err(StreamError::Nesting(self.read_offset, "MULTI")),

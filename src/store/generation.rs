@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
 
 use super::keyspaces::Keyspaces;
 use super::tuning::Tuning;
@@ -19,8 +18,6 @@ pub struct Generation {
     pub dialect: Dialect,
     /// The operator's settings of its encodings.
     pub tuning: Arc<Tuning>,
-    /// The function libraries of the snapshot: their source text.
-    pub functions: Vec<Bytes>,
 }
 
 impl Generation {
@@ -31,7 +28,6 @@ impl Generation {
             spaces: Keyspaces::new(databases),
             dialect,
             tuning,
-            functions: Vec::new(),
         }
     }
 

@@ -1,22 +1,25 @@
 //! One generation of all databases.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use ahash::RandomState;
+use arc_swap::ArcSwap;
 
 use super::db::{Db, SHARDS};
+use super::libraries::Libraries;
 use super::locks::{Slot, Slots};
 use super::taint::{Tainted, Taints};
 use super::tx::Tx;
 use super::view::View;
 
-/// All databases of one generation. A database costs nothing until it holds a key.
+/// All databases and function libraries of one generation. A database costs nothing until it holds a key.
 #[derive(Debug)]
 pub struct Keyspaces {
     dbs: Box<[OnceLock<Box<Db>>]>,
     hasher: RandomState,
     first_epoch: u32,
     taints: Taints,
+    libraries: ArcSwap<Libraries>,
 }
 
 /// A database's figures for INFO.
@@ -47,6 +50,7 @@ impl Keyspaces {
             hasher: HASHER.get_or_init(RandomState::new).clone(),
             first_epoch: fastrand::u32(..),
             taints: Taints::default(),
+            libraries: ArcSwap::default(),
         }
     }
 
@@ -73,6 +77,17 @@ impl Keyspaces {
     #[must_use]
     pub const fn taints(&self) -> &Taints {
         &self.taints
+    }
+
+    /// The function libraries.
+    #[must_use]
+    pub fn libraries(&self) -> Arc<Libraries> {
+        self.libraries.load_full()
+    }
+
+    /// Replaces the function libraries.
+    pub fn set_libraries(&self, libraries: Libraries) {
+        self.libraries.store(Arc::new(libraries));
     }
 
     /// The figures of all databases that hold keys.

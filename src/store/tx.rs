@@ -5,6 +5,7 @@ use std::cell::Cell;
 use super::db::{Db, Delta, Table, find, find_mut, insert};
 use super::entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};
 use super::keyspaces::Keyspaces;
+use super::libraries::Libraries;
 use super::locks::{Slot, Slots, WriteHeld};
 use super::taint::{Doubt, Taints};
 use super::view::{WrongType, unix_ms};
@@ -28,6 +29,7 @@ pub struct Tx<'a> {
     dialect: Dialect,
     changes_taints: bool,
     lost: Cell<bool>,
+    libraries: Option<Libraries>,
 }
 
 impl<'a> Tx<'a> {
@@ -47,6 +49,7 @@ impl<'a> Tx<'a> {
             dialect: Dialect::default(),
             changes_taints: false,
             lost: Cell::new(false),
+            libraries: None,
         }
     }
 
@@ -125,6 +128,13 @@ impl<'a> Tx<'a> {
         if self.spaces.taints().holds(db_number(db), key) {
             self.taints_to_change().remove(db_number(db), key);
         }
+    }
+
+    /// The function libraries, to change: the changes become visible with all else.
+    pub fn libraries(&mut self) -> &mut Libraries {
+        let spaces = self.spaces;
+        self.libraries
+            .get_or_insert_with(|| (*spaces.libraries()).clone())
     }
 
     /// Keys in the current database.
@@ -481,6 +491,9 @@ impl Drop for Tx<'_> {
             if let Some(db) = self.spaces.db(*number) {
                 db.publish(*delta);
             }
+        }
+        if let Some(libraries) = self.libraries.take() {
+            self.spaces.set_libraries(libraries);
         }
         if self.changes_taints {
             self.spaces.taints().end_change();

@@ -1,0 +1,162 @@
+//! Function libraries: kept as the primary sent them, run by nobody in this room.
+
+use bytes::Bytes;
+
+/// A library: its name and its source text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Library {
+    /// What its first line calls it.
+    pub name: Box<[u8]>,
+    /// Its source, first line included.
+    pub code: Bytes,
+}
+
+/// Source text whose first line is not `#!<engine> name=<library>`, or whose library is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LibraryError {
+    /// Not that first line.
+    #[error("ERR Missing library metadata")]
+    Metadata,
+    /// A library of that name is there.
+    #[error("ERR Library already exists")]
+    Exists,
+    /// There is none of that name.
+    #[error("ERR Library not found")]
+    NotFound,
+}
+
+impl Library {
+    /// A library of source text. Source: redis 7.0 functions.c, functionExtractLibMetaData.
+    ///
+    /// # Errors
+    /// [`LibraryError::Metadata`].
+    pub fn new(code: Bytes) -> Result<Self, LibraryError> {
+        let end = code.iter().position(|byte| *byte == b'\n');
+        let first = end.and_then(|end| code.get(..end)).unwrap_or_default();
+        let mut words = first
+            .strip_prefix(b"#!")
+            .ok_or(LibraryError::Metadata)?
+            .split(u8::is_ascii_whitespace)
+            .filter(|word| !word.is_empty())
+            .skip(1);
+        let named = |word: &&[u8]| {
+            word.get(..5)
+                .is_some_and(|start| start.eq_ignore_ascii_case(b"name="))
+        };
+        let name = words.find(named).and_then(|word| word.get(5..));
+        let name = name.filter(|name| is_name(name));
+        let name = name.ok_or(LibraryError::Metadata)?.into();
+        Ok(Self { name, code })
+    }
+}
+
+/// Letters, digits and underscores: what servers allow.
+fn is_name(text: &[u8]) -> bool {
+    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    !text.is_empty() && text.iter().all(allowed)
+}
+
+/// The libraries of a generation, in the order in which they came. DIFFERENCE: a real server lists and dumps them in its
+/// hash table's order, which is another one in each process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Libraries {
+    all: Vec<Library>,
+    doubted: bool,
+}
+
+impl Libraries {
+    /// All of them; `None` when it is not known which there are.
+    #[must_use]
+    pub fn all(&self) -> Option<&[Library]> {
+        (!self.doubted).then_some(&self.all)
+    }
+
+    /// Adds a library, in the place of one of its name if that is asked for.
+    ///
+    /// # Errors
+    /// [`LibraryError`]; nothing has changed then.
+    pub fn add(&mut self, code: Bytes, replace: bool) -> Result<(), LibraryError> {
+        let library = Library::new(code)?;
+        let old = self.all.iter_mut().find(|old| old.name == library.name);
+        match old {
+            Some(old) if replace => *old = library,
+            Some(_) => return Err(LibraryError::Exists),
+            None => self.all.push(library),
+        }
+        Ok(())
+    }
+
+    /// Takes one out.
+    ///
+    /// # Errors
+    /// [`LibraryError::NotFound`].
+    pub fn remove(&mut self, name: &[u8]) -> Result<(), LibraryError> {
+        let place = self.all.iter().position(|library| *library.name == *name);
+        self.all.remove(place.ok_or(LibraryError::NotFound)?);
+        Ok(())
+    }
+
+    /// Takes all out. That is known whatever was there.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// From now on it is not known which there are.
+    pub fn doubt(&mut self) {
+        self.all.clear();
+        self.doubted = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_is_called_what_its_first_line_says() {
+        let name = |code: &'static str| Library::new(code.into()).map(|library| library.name);
+        for code in [
+            "#!lua name=one\n",
+            "#!lua  NAME=one \r\nredis.x()",
+            "#!js name=one\n\n",
+        ] {
+            assert_eq!(name(code), Ok(b"one"[..].into()), "{code:?}");
+        }
+        for code in [
+            "",
+            "#!lua name=one",
+            "#!lua\n",
+            "lua name=one\n",
+            "#!lua name=\n",
+            "#!lua name=a-b\n",
+        ] {
+            assert_eq!(name(code), Err(LibraryError::Metadata), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_library_is_replaced_in_its_place_and_only_on_request() {
+        let mut libraries = Libraries::default();
+        for (code, replace, expected) in [
+            ("#!lua name=a\n1", false, Ok(())),
+            ("#!lua name=b\n1", true, Ok(())),
+            ("#!lua name=a\n2", false, Err(LibraryError::Exists)),
+            ("#!lua name=a\n3", true, Ok(())),
+        ] {
+            assert_eq!(libraries.add(code.into(), replace), expected);
+        }
+        let codes = |libraries: &Libraries| -> Vec<Bytes> {
+            let all = libraries.all().unwrap_or_default();
+            all.iter().map(|library| library.code.clone()).collect()
+        };
+        assert_eq!(codes(&libraries), ["#!lua name=a\n3", "#!lua name=b\n1"]);
+        assert_eq!(libraries.remove(b"c"), Err(LibraryError::NotFound));
+        assert_eq!(libraries.remove(b"a"), Ok(()));
+        assert_eq!(codes(&libraries), ["#!lua name=b\n1"]);
+        libraries.doubt();
+        assert_eq!(libraries.all(), None);
+        libraries.clear();
+        assert_eq!(libraries.all(), Some(&[][..]));
+    }
+}
