@@ -53,7 +53,7 @@ settings! {
     /// Whose words replies are in: auto for those of the server that wrote the snapshot, or redis-7.0, valkey-9.1.2 and the
     /// like [default: auto]
     dialect: [DialectChoice] = "REDTAIL_DIALECT", "NAME";
-    /// How many databases the primary has [default: 16]
+    /// How many databases the primary has; more come to be as it uses them, up to 1024 [default: 16]
     databases: [usize] = "REDTAIL_DATABASES", "COUNT";
     /// The port to announce to the primary [default: none, so that nobody discovers this replica there]
     announce_port: [u16] = "REDTAIL_ANNOUNCE_PORT", "PORT";

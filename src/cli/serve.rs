@@ -155,6 +155,8 @@ impl Sources {
             input_bytes: self.link.bytes.load(Relaxed),
             applied_commands: stream.commands.load(Relaxed),
             failed_writes: stream.failed.load(Relaxed),
+            unknown_commands: stream.unknown.load(Relaxed),
+            published: stream.published.load(Relaxed),
             swept: [
                 self.figures.sweep.keys.load(Relaxed),
                 self.figures.sweep.bytes.load(Relaxed),

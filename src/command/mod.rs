@@ -22,6 +22,7 @@ mod transaction;
 
 mod bitmap;
 mod client_commands;
+mod cluster;
 mod connection;
 mod function;
 mod generic;
@@ -41,6 +42,7 @@ mod zset;
 #[cfg(test)]
 mod hostile_tests;
 
+pub use cluster::FLUSHSLOT;
 pub use error::Error;
 pub use execute::{Place, apply, read, read_at, slots};
 pub use keys::{Keys, Touch};

@@ -163,6 +163,10 @@ pub struct Replication {
     pub applied_commands: u64,
     /// Writes that could not be applied.
     pub failed_writes: u64,
+    /// Those among them of which not even the keys were known.
+    pub unknown_commands: u64,
+    /// Messages published at the primary.
+    pub published: u64,
     /// Keys long past their time whose values were given up, and the bytes that this gave back.
     pub swept: [u64; 2],
     /// Full syncs, partial syncs, refused partial syncs.

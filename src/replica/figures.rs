@@ -44,6 +44,10 @@ pub struct StreamFigures {
     pub commands: AtomicU64,
     /// Commands that could not be applied: their keys are tainted.
     pub failed: AtomicU64,
+    /// Those among them of which not even the keys were known.
+    pub unknown: AtomicU64,
+    /// Messages published at the primary.
+    pub published: AtomicU64,
     /// The offset of all that has been received, applied or not.
     pub received: AtomicU64,
 }

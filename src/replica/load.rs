@@ -177,7 +177,7 @@ fn rdb<S: Source>(
     let choices = kept.tuning.choices();
     let mut snapshot = Snapshot {
         loader: Loader::new(&spaces),
-        databases: kept.databases,
+        spaces: &spaces,
         keys_max: if announced == 0 {
             PRESIZED_KEYS_MAX
         } else {
@@ -247,7 +247,7 @@ struct Facts {
 /// Takes the decoder's events into a new generation.
 struct Snapshot<'a> {
     loader: Loader<'a>,
-    databases: usize,
+    spaces: &'a Keyspaces,
     keys_max: u64,
     choices: Choices,
     thresholds: Thresholds,
@@ -262,7 +262,7 @@ impl Snapshot<'_> {
     fn known(&self, db: u64) -> Result<usize, Refusal> {
         usize::try_from(db)
             .ok()
-            .filter(|number| *number < self.databases)
+            .filter(|number| self.spaces.grow_to(*number))
             .ok_or(Refusal::Database(db, db.saturating_add(1)))
     }
 }

@@ -36,9 +36,12 @@ pub(super) enum StreamError {
         /// What is wrong with it.
         cause: ProtocolError,
     },
-    /// A database that we were not told to have.
+    /// A database past all that there is room for.
     #[error("the primary uses database {0}; allow it with --databases {1} or more")]
     Database(i64, i64),
+    /// Slots have come to the primary, or failed to.
+    #[error("a migration of slots has ended: what is in them comes with a new snapshot")]
+    Migrated,
     /// EXEC without MULTI, or MULTI inside MULTI.
     #[error("the stream at offset {0} has an unexpected {1}")]
     Nesting(u64, &'static str),
@@ -226,9 +229,13 @@ impl State<'_> {
     fn control(&mut self, args: Args<'_>) -> Result<(), StreamError> {
         let name = args.at(0).to_ascii_lowercase();
         match name.as_slice() {
-            b"" | b"ping" | b"publish" | b"spublish" => {}
+            b"" | b"ping" => {}
+            b"publish" | b"spublish" => {
+                self.figures.published.fetch_add(1, Ordering::Relaxed);
+            }
             // Scripts are kept by the primary; what they write comes as commands.
             b"script" => {}
+            b"eval" | b"evalsha" | b"fcall" => self.unknown(args, SCRIPT),
             b"select" => self.select(args)?,
             b"multi" if self.queue.is_none() => self.queue = Some(Queue::default()),
             b"multi" => return Err(StreamError::Nesting(self.read_offset, "MULTI")),
@@ -246,20 +253,33 @@ impl State<'_> {
             }
             // Says who serves a slot; the keys' own coming and going is in the stream.
             b"cluster" if args.is(1, "setslot") => {}
+            b"cluster" if args.is(1, "flushslot") => self.data(&command::FLUSHSLOT, args),
+            b"cluster" if args.is(1, "syncslots") => self.sync_slots(args)?,
             _ => match command::resolve(args) {
                 Ok(row) if row.is_write() || row.apply.is_some() => self.data(row, args),
-                _ => self.unknown(args),
+                _ => self.unknown(args, NO_COMMAND),
             },
+        }
+        Ok(())
+    }
+
+    /// An atomic migration of slots. Until it ends their keys must be hidden, which nobody can tell apart here: nothing is
+    /// vouched for until then, and the end calls for a snapshot. Source: valkey 9.1 cluster_migrateslots.c.
+    fn sync_slots(&self, args: Args<'_>) -> Result<(), StreamError> {
+        if args.is(2, "establish") {
+            self.unknown(args, MIGRATION);
+        } else if args.is(2, "finish") {
+            return Err(StreamError::Migrated);
         }
         Ok(())
     }
 
     fn select(&mut self, args: Args<'_>) -> Result<(), StreamError> {
         let number = crate::resp::parse_integer(args.at(1)).unwrap_or(-1);
-        let databases = self.position.generation.spaces.databases();
+        let spaces = &self.position.generation.spaces;
         self.db = usize::try_from(number)
             .ok()
-            .filter(|db| *db < databases)
+            .filter(|db| spaces.grow_to(*db))
             .ok_or(StreamError::Database(number, number.saturating_add(1)))?;
         Ok(())
     }
@@ -326,14 +346,28 @@ impl State<'_> {
         }
     }
 
-    /// A command of which we do not even know the keys: nothing can be vouched for any more.
-    fn unknown(&self, args: Args<'_>) {
-        let name = shown(args.at(0));
-        tracing::error!(command = %name, offset = self.read_offset, "an unknown command came from the primary: all keys answer TAINTED until the next full sync");
-        self.position.generation.spaces.taints().add_everything();
+    /// A command of which we do not even know the keys: nothing can be vouched for any more. Another snapshot would not help:
+    /// the next such command may be on its way already.
+    fn unknown(&self, args: Args<'_>, reason: &'static str) {
+        let (name, offset) = (shown(args.at(0)), self.read_offset);
+        let taints = self.position.generation.spaces.taints();
+        if taints.everything() {
+            tracing::debug!(command = %name, offset, reason, "another command that cannot be applied");
+        } else {
+            tracing::error!(command = %name, offset, reason, "a command from the primary cannot be applied: all keys answer TAINTED until the next full sync");
+        }
+        taints.add_everything();
+        self.figures.unknown.fetch_add(1, Ordering::Relaxed);
         self.figures.failed.fetch_add(1, Ordering::Relaxed);
     }
 }
+
+const NO_COMMAND: &str = "it is not known";
+
+const SCRIPT: &str =
+    "it is a script, whose writes are not known; set lua-replicate-commands to yes at the primary";
+
+const MIGRATION: &str = "slots are being migrated";
 
 /// A word as log lines show it: its start, if it is long.
 fn shown(word: &[u8]) -> Cow<'_, str> {

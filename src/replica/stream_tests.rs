@@ -187,8 +187,8 @@ fn what_is_no_stream_is_refused_with_its_offset() {
             "the stream at offset 36 is not a command: invalid bulk length",
         ),
         (
-            b"*2\r\n$6\r\nSELECT\r\n$1\r\n9\r\n",
-            "the primary uses database 9; allow it with --databases 10 or more",
+            b"*2\r\n$6\r\nSELECT\r\n$4\r\n1024\r\n",
+            "the primary uses database 1024; allow it with --databases 1025 or more",
         ),
         (
             b"*1\r\n$4\r\nEXEC\r\n",
@@ -367,4 +367,183 @@ fn what_the_stream_does_to_a_swept_key_is_right_or_tainted() {
             ),
         }
     }
+}
+
+#[test]
+fn a_database_that_the_primary_uses_is_there() {
+    let bench = Bench::new();
+    bench
+        .applier(0)
+        .feed(&stream(&[
+            "SET k 1",
+            "COPY k k DB 9",
+            "SELECT 20",
+            "SET a 1",
+            "SWAPDB 20 30",
+        ]))
+        .unwrap();
+    let spaces = &bench.generation.spaces;
+    assert_eq!(spaces.databases(), 31);
+    assert_eq!(bench.read(9, "GET k").unwrap(), "$1 1");
+    assert_eq!(bench.read(30, "GET a").unwrap(), "$1 1");
+    assert!(!spaces.taints().any());
+}
+
+#[test]
+fn messages_and_scripts_that_are_only_kept_change_nothing() {
+    let bench = Bench::new();
+    bench
+        .applier(0)
+        .feed(&stream(&[
+            "SET k 1",
+            "publish c m",
+            "MULTI",
+            "SPUBLISH c m",
+            "EXEC",
+            "SCRIPT LOAD return",
+            "SCRIPT FLUSH ASYNC",
+        ]))
+        .unwrap();
+    assert_eq!(bench.read(0, "GET k").unwrap(), "$1 1");
+    let counted = |figure: &std::sync::atomic::AtomicU64| figure.load(Ordering::Relaxed);
+    let figures = &bench.figures;
+    assert_eq!(
+        (counted(&figures.published), counted(&figures.unknown)),
+        (2, 0)
+    );
+}
+
+#[test]
+fn a_script_of_an_old_primary_may_have_written_anything() {
+    for script in ["EVAL code 1 k", "evalsha 0123 0", "FCALL f 1 k"] {
+        let bench = Bench::new();
+        bench
+            .applier(0)
+            .feed(&stream(&["SET other 1", script]))
+            .unwrap();
+        assert!(bench.is_tainted("GET other") && bench.is_tainted("DBSIZE"));
+        assert_eq!(bench.figures.unknown.load(Ordering::Relaxed), 1);
+    }
+}
+
+#[test]
+fn a_flushed_slot_loses_its_keys_in_every_database() {
+    let bench = Bench::new();
+    bench
+        .applier(0)
+        .feed(&stream(&[
+            "SET foo 1",
+            "SET {foo}b 1",
+            "SET bar 1",
+            "SELECT 2",
+            "SET foo 1",
+            "SET bar 1",
+            "CLUSTER FLUSHSLOT 12182 SYNC",
+        ]))
+        .unwrap();
+    for db in [0, 2] {
+        assert_eq!(bench.read(db, "DBSIZE").unwrap(), ":1");
+        assert_eq!(bench.read(db, "GET bar").unwrap(), "$1 1");
+    }
+    bench
+        .applier(0)
+        .feed(&stream(&["CLUSTER FLUSHSLOT 16384"]))
+        .unwrap();
+    assert!(bench.is_tainted("GET bar"));
+}
+
+#[test]
+fn a_migration_of_slots_is_answered_for_only_after_a_new_snapshot() {
+    let bench = Bench::new();
+    let mut applier = bench.applier(0);
+    applier
+        .feed(&stream(&[
+            "SET k 1",
+            "CLUSTER SYNCSLOTS ACK",
+            "CLUSTER SETSLOT 5 NODE 0123",
+        ]))
+        .unwrap();
+    assert!(!bench.is_tainted("GET k"));
+    applier
+        .feed(&stream(&[
+            "CLUSTER SYNCSLOTS ESTABLISH SOURCE a NAME b SLOTSRANGE 1 2",
+            "SET x 1",
+        ]))
+        .unwrap();
+    assert!(bench.is_tainted("GET k") && bench.is_tainted("GET x"));
+    let end = applier.feed(&stream(&["CLUSTER SYNCSLOTS FINISH STATE SUCCESS NAME b"]));
+    assert!(matches!(end, Err(StreamError::Migrated)));
+}
+
+/// The names of the libraries, or `None` when they are not known.
+fn libraries(bench: &Bench) -> Option<String> {
+    let libraries = bench.generation.spaces.libraries();
+    let names = libraries.all()?.iter().map(|library| library.name.to_vec());
+    Some(String::from_utf8(names.collect::<Vec<_>>().join(&b' ')).unwrap())
+}
+
+fn load(name: &str) -> Vec<u8> {
+    let code = format!("#!lua name={name}\nredis.register_function('f_{name}', f)");
+    format!(
+        "*3\r\n$8\r\nFUNCTION\r\n$4\r\nLOAD\r\n${}\r\n{code}\r\n",
+        code.len()
+    )
+    .into_bytes()
+}
+
+#[test]
+fn libraries_change_as_the_stream_says_and_whole() {
+    let bench = Bench::new();
+    let mut applier = bench.applier(0);
+    applier
+        .feed(
+            &[
+                load("one"),
+                load("two"),
+                encode("SET k 1"),
+                encode("MULTI"),
+                load("three"),
+            ]
+            .concat(),
+        )
+        .unwrap();
+    assert_eq!(libraries(&bench).as_deref(), Some("one two"));
+    applier
+        .feed(&stream(&["FUNCTION DELETE one", "EXEC"]))
+        .unwrap();
+    assert_eq!(libraries(&bench).as_deref(), Some("two three"));
+    // A library that is there already: the primary's must be other ones.
+    applier.feed(&load("two")).unwrap();
+    assert_eq!(libraries(&bench), None);
+    applier.feed(&load("four")).unwrap();
+    assert_eq!(
+        (libraries(&bench), bench.is_tainted("GET k")),
+        (None, false)
+    );
+    applier.feed(&stream(&["FUNCTION FLUSH"])).unwrap();
+    applier.feed(&load("four")).unwrap();
+    assert_eq!(libraries(&bench).as_deref(), Some("four"));
+}
+
+#[test]
+fn settings_hold_from_the_next_command_on() {
+    let bench = Bench::new();
+    let mut applier = bench.applier(0);
+    let few = |count: i64| {
+        bench.generation.tuning.change(|choices| {
+            choices
+                .set("hash-max-listpack-entries", &count.to_string())
+                .unwrap();
+        });
+    };
+    applier.feed(&stream(&["HSET a f 1 g 2"])).unwrap();
+    few(1);
+    applier.feed(&stream(&["HSET b f 1 g 2"])).unwrap();
+    few(2);
+    applier
+        .feed(&stream(&["MULTI", "HSET c f 1 g 2", "EXEC"]))
+        .unwrap();
+    let encodings =
+        ["a", "b", "c"].map(|key| bench.read(0, &format!("OBJECT ENCODING {key}")).unwrap());
+    assert_eq!(encodings, ["$8 listpack", "$9 hashtable", "$8 listpack"]);
 }

@@ -50,7 +50,9 @@ impl Host for Server {
     }
 
     fn databases(&self) -> usize {
-        self.config.databases
+        let served = self.served.peek();
+        let there = served.as_ref().map_or(0, |held| held.spaces.databases());
+        self.config.databases.max(there)
     }
 
     fn checks_password(&self, given: &[u8]) -> Option<bool> {
@@ -77,7 +79,7 @@ impl Host for Server {
             ("bind", bind.join(" ")),
             ("port", port.to_string()),
             ("unixsocket", unix),
-            ("databases", config.databases.to_string()),
+            ("databases", self.databases().to_string()),
             ("maxclients", config.clients_max.to_string()),
             ("timeout", config.idle_timeout.as_secs().to_string()),
             (

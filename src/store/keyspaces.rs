@@ -1,5 +1,6 @@
 //! One generation of all databases.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use ahash::RandomState;
@@ -12,10 +13,16 @@ use super::taint::{Tainted, Taints};
 use super::tx::Tx;
 use super::view::View;
 
+/// Databases up to which one that the upstream uses is simply there, whatever number was asked for: room for so many costs
+/// 16 KiB.
+pub const DATABASES_GROWN_MAX: usize = 1024;
+
 /// All databases and function libraries of one generation. A database costs nothing until it holds a key.
 #[derive(Debug)]
 pub struct Keyspaces {
+    /// Room for all databases that there may come to be.
     dbs: Box<[OnceLock<Box<Db>>]>,
+    databases: AtomicUsize,
     hasher: RandomState,
     first_epoch: u32,
     taints: Taints,
@@ -46,7 +53,10 @@ impl Keyspaces {
     pub fn new(databases: usize) -> Self {
         static HASHER: OnceLock<RandomState> = OnceLock::new();
         Self {
-            dbs: (0..databases).map(|_| OnceLock::new()).collect(),
+            dbs: (0..databases.max(DATABASES_GROWN_MAX))
+                .map(|_| OnceLock::new())
+                .collect(),
+            databases: AtomicUsize::new(databases),
             hasher: HASHER.get_or_init(RandomState::new).clone(),
             first_epoch: fastrand::u32(..),
             taints: Taints::default(),
@@ -57,7 +67,17 @@ impl Keyspaces {
     /// How many databases there can be.
     #[must_use]
     pub fn databases(&self) -> usize {
-        self.dbs.len()
+        self.databases.load(Ordering::Acquire)
+    }
+
+    /// There is a database `db`, for the upstream uses it. Gives false, and changes nothing, when that is past all that
+    /// there is room for: [`DATABASES_GROWN_MAX`], or as many as were asked for.
+    pub fn grow_to(&self, db: usize) -> bool {
+        let fits = db < self.dbs.len();
+        if fits {
+            self.databases.fetch_max(db + 1, Ordering::AcqRel);
+        }
+        fits
     }
 
     /// A database, if a key was ever put there.

@@ -33,7 +33,7 @@ mod view;
 pub use db::Db;
 pub use entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};
 pub use generation::{Generation, Served};
-pub use keyspaces::{Figures, Keyspaces};
+pub use keyspaces::{DATABASES_GROWN_MAX, Figures, Keyspaces};
 pub use libraries::{Libraries, Library, LibraryError};
 pub use loader::{DuplicateKey, Loader};
 pub use locks::Slot;

@@ -163,7 +163,10 @@ fn databases_are_swapped_and_flushed_whole() {
         (text(&spaces, 0, b"two"), text(&spaces, 2, &key(5))),
         (Some(b"2".to_vec()), Some(b"zero".to_vec()))
     );
-    assert_eq!(spaces.write(0, both()).swap(0, 3), Err(NoSuchDatabase));
+    assert_eq!(
+        spaces.write(0, both()).swap(0, DATABASES_GROWN_MAX),
+        Err(NoSuchDatabase)
+    );
     drop(spaces.write(2, spaces.slots_of_db(2)).flush(2));
     assert_eq!(
         (

@@ -85,12 +85,12 @@ impl<'a> Tx<'a> {
         self.number
     }
 
-    /// Works in another database from now on.
+    /// Works in another database from now on; it comes to be if the upstream has more than we were told.
     ///
     /// # Errors
     /// [`NoSuchDatabase`].
     pub fn select(&mut self, db: usize) -> Result<(), NoSuchDatabase> {
-        if db >= self.spaces.databases() {
+        if !self.spaces.grow_to(db) {
             return Err(NoSuchDatabase);
         }
         self.number = db;
@@ -232,6 +232,17 @@ impl<'a> Tx<'a> {
             db.bump_epoch(slot.shard as usize);
         }
         self.delta().add(change);
+    }
+
+    /// The keys of the current database, all of whose slots are held, that `wanted` says yes to.
+    pub fn keys_where(&self, wanted: impl Fn(&[u8]) -> bool) -> Vec<Box<[u8]>> {
+        let tables =
+            super::keyspaces::all_slots(self.number).filter_map(|slot| self.held.get(slot));
+        tables
+            .flat_map(|table| super::scan::entries(table))
+            .filter(|entry| wanted(entry.key()))
+            .map(|entry| entry.key().into())
+            .collect()
     }
 
     /// Takes `key` out.
@@ -386,7 +397,7 @@ impl<'a> Tx<'a> {
     /// # Errors
     /// [`NoSuchDatabase`].
     pub fn swap(&mut self, one: usize, other: usize) -> Result<(), NoSuchDatabase> {
-        if one.max(other) >= self.spaces.databases() {
+        if !self.spaces.grow_to(one.max(other)) {
             return Err(NoSuchDatabase);
         }
         let (Some(one_db), Some(other_db)) = (self.spaces.db(one), self.spaces.db(other)) else {

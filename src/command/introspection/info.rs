@@ -291,6 +291,8 @@ fn redtail(text: &mut Text, facts: &Facts<'_>) {
     text.line("redtail_lag_bytes", received.saturating_sub(applied));
     text.line("redtail_applied_commands", replication.applied_commands);
     text.line("redtail_failed_writes", replication.failed_writes);
+    text.line("redtail_unknown_commands", replication.unknown_commands);
+    text.line("redtail_published_messages", replication.published);
     let [swept_keys, swept_bytes] = replication.swept;
     text.line("redtail_expired_swept_keys", swept_keys);
     text.line("redtail_expired_swept_bytes", swept_bytes);
