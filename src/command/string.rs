@@ -303,11 +303,12 @@ impl<'a> SetOptions<'a> {
     }
 
     fn allow(&self, tx: &Tx<'_>, key: &[u8]) -> bool {
-        let existing = tx.value(key);
-        !(self.only_if_absent && existing.is_some() || self.only_if_present && existing.is_none())
+        // The value itself is looked at only for a condition on it: it may have been given up.
+        let exists = tx.exists(key);
+        !(self.only_if_absent && exists || self.only_if_present && !exists)
             && self
                 .condition
-                .is_none_or(|condition| condition.holds(existing))
+                .is_none_or(|condition| condition.holds(tx.value(key)))
     }
 
     fn set(&self, tx: &mut Tx<'_>, key: &[u8], value: &[u8]) {
