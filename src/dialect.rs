@@ -325,6 +325,12 @@ impl Dialect {
         self.since((8, 0), (9, 0))
     }
 
+    /// SORT takes an empty weight for 0, and one that is out of range, except in Valkey since 9.0.
+    #[must_use]
+    pub const fn refuses_empty_weights(self) -> bool {
+        matches!(self.family, Family::Valkey) && self.since((0, 0), (9, 0))
+    }
+
     /// A negative LIMIT offset counts from the other end of the range in a large sorted set since Redis 7.4 and Valkey 8.0;
     /// before, and in a small one, it gives nothing.
     #[must_use]

@@ -67,7 +67,9 @@ pub fn read_at(
         }
         result
     };
-    let result = if let (Scope::Keys, Some(key)) = (command.scope, command.keys.single(args)) {
+    let result = if let (Scope::Keys, None, Some(key)) =
+        (command.scope, command.also_reads, command.keys.single(args))
+    {
         let view = spaces.view_key(db, key);
         check_key(spaces, db, key).and_then(|()| look(&view))
     } else if command.scope == Scope::Nothing {
@@ -84,7 +86,7 @@ pub fn read_at(
 }
 
 fn view<'s>(command: &Command, spaces: &'s Keyspaces, db: usize, args: Args<'_>) -> View<'s> {
-    match command.scope {
+    match command.locks(args) {
         Scope::Database => spaces.view_db(db),
         Scope::Nothing => spaces.view_none(db),
         Scope::Keys => {
@@ -151,6 +153,9 @@ pub fn slots(
     args: Args<'_>,
     slots: &mut SmallVec<[Slot; 4]>,
 ) {
+    if command.also_reads.is_some_and(|reads| reads(args)) {
+        slots.extend(spaces.slots_of_db(db));
+    }
     if let (None, Some(key)) = (command.touches, command.keys.single(args)) {
         return slots.push(spaces.slot(db, key));
     }

@@ -168,17 +168,6 @@ pub(super) const FAMILY: Family = Family {
             .flags(Flags::DENYOOM)
             .about("3.0.0", "RESTORE during a slot's migration."),
         Command::new(
-            "sort",
-            Arity::at_least(2),
-            Keys::Found {
-                first: 1,
-                find: sort_keys,
-            },
-        )
-        .write()
-        .flags(Flags::DENYOOM)
-        .about("1.0.0", "Sorts elements, and may store them."),
-        Command::new(
             "migrate",
             Arity::at_least(6),
             Keys::Found {
@@ -625,17 +614,6 @@ fn drop_aside(keys: usize, old: impl Send + 'static) {
         let _ = std::thread::Builder::new()
             .name("redtail-free".to_owned())
             .spawn(move || drop(old));
-    }
-}
-
-/// SORT's keys: what is sorted, and the destination behind STORE.
-fn sort_keys(args: Args<'_>, visit: &mut dyn FnMut(usize)) {
-    visit(1);
-    if let Some(store) = (2..args.len())
-        .rev()
-        .find(|index| args.is(*index, "store") && index + 1 < args.len())
-    {
-        visit(store + 1);
     }
 }
 

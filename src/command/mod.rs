@@ -35,6 +35,7 @@ mod list;
 mod misc;
 mod restore;
 mod set;
+mod sort;
 mod stream;
 mod string;
 mod zset;

@@ -302,7 +302,7 @@ pub(super) fn run(
     };
     let reply = &mut *cx.reply;
     let mut work = || read_at(place, handler, row, args, reply);
-    if row.scope == Scope::Keys {
+    if row.locks(args) == Scope::Keys {
         work()
     } else {
         long(work)

@@ -134,6 +134,8 @@ pub struct Command {
     pub flags: Flags,
     /// What a read locks.
     pub scope: Scope,
+    /// Tells by the arguments whether it reads keys of its database that it does not name: then all of it is locked.
+    pub also_reads: Option<fn(Args<'_>) -> bool>,
     /// Since which version it exists.
     pub since: &'static str,
     /// In which servers it is.
@@ -168,6 +170,7 @@ impl Command {
             keys,
             flags: Flags(0),
             scope: Scope::Keys,
+            also_reads: None,
             since: "1.0.0",
             presence: Presence::ALWAYS,
             older_arity: None,
@@ -240,6 +243,23 @@ impl Command {
     pub const fn scope(mut self, scope: Scope) -> Self {
         self.scope = scope;
         self
+    }
+
+    /// Locks the whole database when `reads` says that the arguments lead to keys that they do not name. The handler looks
+    /// for taints of those itself.
+    #[must_use]
+    pub const fn also_reads(mut self, reads: fn(Args<'_>) -> bool) -> Self {
+        self.also_reads = Some(reads);
+        self
+    }
+
+    /// What a read with these arguments locks.
+    #[must_use]
+    pub fn locks(&self, args: Args<'_>) -> Scope {
+        match self.also_reads {
+            Some(reads) if reads(args) => Scope::Database,
+            _ => self.scope,
+        }
     }
 
     /// What applying touches, if not just its keys in the current database.
@@ -334,6 +354,7 @@ const FAMILIES: &[Family] = &[
     super::transaction::FAMILY,
     super::function::FAMILY,
     super::generic::FAMILY,
+    super::sort::FAMILY,
     super::string::FAMILY,
     super::lcs::FAMILY,
     super::bitmap::FAMILY,

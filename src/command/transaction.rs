@@ -198,7 +198,7 @@ fn hold<'g>(
                 .and_then(|number| usize::try_from(number).ok())
                 .filter(|number| *number < spaces.databases())
                 .unwrap_or(db);
-        } else if row.read.is_some() && row.scope == Scope::Keys {
+        } else if row.read.is_some() && row.locks(args) == Scope::Keys {
             row.keys
                 .visit(args, |index| slots.push(spaces.slot(db, args.at(index))));
         } else if row.read.is_some() {

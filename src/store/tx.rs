@@ -178,6 +178,12 @@ impl<'a> Tx<'a> {
         self.entry(key).is_some()
     }
 
+    /// Whether the value of `key` is unknown: for keys that a command does not name.
+    #[must_use]
+    pub fn is_tainted(&self, key: &[u8]) -> bool {
+        self.spaces.taints().holds(db_number(self.number), key)
+    }
+
     /// The value of `key`. That of a key long past its time may have been given up: it is of no type then, and the attempt
     /// is [noted](Self::take_lost).
     #[must_use]

@@ -124,6 +124,13 @@ impl<'a> View<'a> {
         self.lost.get()
     }
 
+    /// Whether the value of `key` is unknown: for keys that a command does not name. Their shards must be held.
+    #[must_use]
+    pub fn is_tainted(&self, key: &[u8]) -> bool {
+        let number = u32::try_from(self.number).unwrap_or(u32::MAX);
+        self.spaces.taints().any() && self.spaces.taints().holds(number, key)
+    }
+
     /// The value of `key`.
     #[must_use]
     #[inline]

@@ -266,7 +266,7 @@ impl Zset {
     }
 
     /// Leaves the packed form, for good as in Redis.
-    fn enlarge(&mut self) {
+    pub fn enlarge(&mut self) {
         if let Form::Packed(packed) = &self.form {
             let members: Vec<_> = Pairs::new(packed, 0)
                 .map(|(member, score)| (member.to_boxed(), score))

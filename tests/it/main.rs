@@ -26,6 +26,7 @@ mod reference;
 mod rooms;
 mod scripted;
 mod servers;
+mod sort;
 mod sweep;
 mod transfer;
 mod traps;
