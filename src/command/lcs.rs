@@ -19,7 +19,8 @@ pub(super) const FAMILY: Family = Family {
         Command::new("stralgo", Arity::at_least(2), ALGORITHM_KEYS)
             .read(stralgo)
             .difference("two strings whose table would pass 512 MB are refused; Redis 6 takes the memory or dies")
-            .about("6.0.0", "Runs an algorithm on strings; the only one is LCS."),
+            .about("6.0.0", "Runs an algorithm on strings; the only one is LCS.")
+            .until("7.0.0"),
     ],
 };
 

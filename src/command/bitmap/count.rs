@@ -2,6 +2,7 @@
 
 use super::super::Error;
 use super::super::parse::integer;
+use super::super::session::long;
 use super::super::string::with_text;
 use super::range::{bits, first, ones};
 use crate::resp::{Args, Reply};
@@ -17,6 +18,12 @@ struct Asked {
     start: i64,
     end: Option<i64>,
     unit: usize,
+}
+
+impl Asked {
+    fn is_backwards(&self) -> bool {
+        self.start < 0 && self.end.is_some_and(|end| end < 0 && self.start > end)
+    }
 }
 
 /// The word at `index`, BYTE or BIT; bytes when there is no such word.
@@ -46,19 +53,34 @@ pub(super) fn bitcount(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Re
     }
     let asked = count_range(args, reply)?;
     let count = with_text(view.value(args.at(1)), |text| {
-        let Some(asked) = asked else {
-            return ones(text, 0..text.len() * BYTE);
-        };
-        let end = asked.end.unwrap_or(-1);
-        let is_backwards =
-            asked.start < 0 && asked.end.is_some_and(|end| end < 0 && asked.start > end);
-        bits(asked.start, end, asked.unit, text.len())
-            .filter(|_| !is_backwards)
-            .map_or(0, |bits| ones(text, bits))
+        paced(text, || asked_ones(text, asked))
     })?;
     reply.count(count);
     Ok(())
 }
+
+/// How many bits are set in what is asked for; two negative places in the wrong order name nothing.
+fn asked_ones(text: &[u8], asked: Option<Asked>) -> usize {
+    let Some(asked) = asked else {
+        return ones(text, 0..text.len() * BYTE);
+    };
+    let found = bits(asked.start, asked.end.unwrap_or(-1), asked.unit, text.len());
+    found
+        .filter(|_| !asked.is_backwards())
+        .map_or(0, |bits| ones(text, bits))
+}
+
+/// Lets the runtime's other tasks go on elsewhere while a long string is read.
+fn paced<R>(text: &[u8], work: impl FnOnce() -> R) -> R {
+    if text.len() > BYTES_AT_ONCE_MAX {
+        long(work)
+    } else {
+        work()
+    }
+}
+
+/// Longer strings take more than about a millisecond.
+const BYTES_AT_ONCE_MAX: usize = 4 << 20;
 
 /// BITCOUNT's range, `None` for everything.
 fn count_range(args: Args<'_>, reply: &Reply) -> Result<Option<Asked>, Error> {
@@ -78,9 +100,7 @@ fn count_range(args: Args<'_>, reply: &Reply) -> Result<Option<Asked>, Error> {
         }
         5 if dialect.has_bit_ranges() => {
             let asked = pair(args, BYTE)?;
-            let nothing =
-                asked.start < 0 && asked.end.is_some_and(|end| end < 0 && asked.start > end);
-            if nothing && !dialect.reads_bit_ranges_first() {
+            if asked.is_backwards() && !dialect.reads_bit_ranges_first() {
                 return Ok(Some(asked));
             }
             Ok(Some(pair(args, unit(args, 4)?)?))
@@ -119,7 +139,7 @@ pub(super) fn bitpos(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Resu
     let value = checked(view, args.at(1))?;
     let position = match value {
         None => absent,
-        Some(_) => with_text(value, |text| position(text, asked, wanted))?,
+        Some(_) => with_text(value, |text| paced(text, || position(text, asked, wanted)))?,
     };
     reply.integer(position);
     Ok(())

@@ -249,7 +249,7 @@ fn strings_are_combined_as_if_zeros_followed_the_shorter_ones() {
 proptest! {
     #[test]
     fn counting_and_searching_agree_with_a_walk_over_the_bits(
-        text in proptest::collection::vec(prop_oneof![Just(0u8), Just(0xff), any::<u8>()], 1..300),
+        text in proptest::collection::vec(prop_oneof![Just(0u8), Just(0xff), any::<u8>()], 1..3000),
         ends in any::<(prop::sample::Index, prop::sample::Index)>(),
         wanted: bool,
     ) {

@@ -43,7 +43,8 @@ pub(super) const FAMILY: Family = Family {
         Command::new("pfdebug", Arity::exactly(3), SECOND)
             .apply(pfdebug)
             .flags(Flags::ADMIN.and(Flags::DENYOOM))
-            .about("2.8.9", "Looks into a HyperLogLog, which may convert it."),
+            .about("2.8.9", "Looks into a HyperLogLog, which may convert it.")
+            .arity_before("7.0.0", Arity::at_least(3)),
         Command::new("pfselftest", Arity::exactly(1), Keys::None)
             .session(pfselftest)
             .flags(Flags::ADMIN)

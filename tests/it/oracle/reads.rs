@@ -28,6 +28,8 @@ GETRANGE {num} 0 -1
 SUBSTR {str} {index} {index}
 LCS {str} {str} [(LEN|IDX)] [MINMATCHLEN {count}] [WITHMATCHLEN]
 LCS {num} {num} IDX
+STRALGO LCS KEYS {str} {str} [(LEN|IDX)] [MINMATCHLEN {count}] [WITHMATCHLEN]
+STRALGO LCS [IDX] STRINGS {value} {value}
 DIGEST {str}
 ";
 
@@ -139,9 +141,10 @@ GEOSEARCH {geo} (FROMMEMBER {m}|FROMLONLAT {near} 38) (BYRADIUS {radius}|BYBOX {
 GEORADIUS {geo} 13 38 {radius} {unit}
 ";
 
+/// Of several keys: counting one writes the count into a real replica's own value, which is then no longer the primary's.
 const HYPERLOGLOG: &str = "
-PFCOUNT {pf}
-PFCOUNT {pf}+
+PFCOUNT {pf} {pf}+
+PFSELFTEST {value}
 ";
 
 const KEYSPACE: &str = "

@@ -2,16 +2,9 @@
 
 /// Rows that are not asked.
 pub const UNBUILT: &[&str] = &[
-    "pfadd",
-    "pfmerge",
-    "pfdebug",
-    "pfcount",
-    "bitfield",
-    "bitop",
     "sort",
     "delex",
     "delifeq",
-    "msetex",
     "hsetex",
     "hgetex",
     "hexpire",
