@@ -56,6 +56,8 @@ pub mod value;
 
 #[doc(hidden)]
 pub mod cli;
+#[doc(hidden)]
+pub mod fuzzing;
 
 pub use redis_protocol;
 pub use replica::{Config, Database, Error, Replica, Scan, Status};

@@ -10,6 +10,8 @@
 //! [`Replica`] is the handle that programs use: it starts the writer and the link, and answers reads.
 
 mod figures;
+#[doc(hidden)]
+pub mod fuzzing;
 mod handle;
 mod load;
 mod stream;

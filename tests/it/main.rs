@@ -16,9 +16,14 @@ mod corpus;
 mod dump;
 mod encodings;
 mod field_expiry;
+mod fuzz;
 mod geo;
 mod large;
 mod library;
+/// The counting allocator of the fuzz targets, for all of these tests.
+#[path = "../fuzz/src/measured.rs"]
+#[allow(unsafe_code, reason = "an allocator is an unsafe trait")]
+mod measured;
 mod moments;
 mod oracle;
 mod psync;

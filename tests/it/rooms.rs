@@ -25,6 +25,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "server", "replica", "upstream", "rdb", "command", "store", "resp", "value",
         ],
     ),
+    // The bodies of the fuzz targets.
+    ("fuzzing", &["replica", "rdb", "resp", "store", "value"]),
     // The crate's own file: the library handle.
     (
         "lib",

@@ -1,0 +1,291 @@
+//! Bodies of the fuzz targets: each takes any bytes at all and panics when a promise is broken.
+//!
+//! The targets in `tests/fuzz` and the tests of `tests/it` call them; they also measure what a body allocates. Nothing else
+//! may use them.
+
+use crate::rdb::{
+    crc64,
+    decode::{Sink, Summary, Version, decode},
+    dump::{decode_payload, encode_payload},
+    encode::Layouts,
+    error::{Error, SinkError},
+    intset::Intset,
+    listpack::Listpack,
+    lzf,
+    object::{Meta, Object},
+    reader::Reader,
+    source::Source,
+};
+use crate::resp::{RequestLimits, RequestParser, Step};
+use crate::store::{Entry, NewValue};
+use crate::value::Thresholds;
+use bytes::Bytes;
+use redis_protocol::resp2::{decode::decode as decode_frame, types::OwnedFrame};
+
+pub use crate::replica::fuzzing::stream;
+
+/// A whole dump. It decodes alike in one chunk and in small ones, and an error names a place inside it.
+pub fn dump(bytes: &[u8]) {
+    let whole = load(bytes, bytes.len());
+    // Small enough to cut every kind of thing in two somewhere.
+    let pieces = load(bytes, 1 + bytes.len() % 61);
+    assert_eq!(whole, pieces, "chunks make a difference");
+}
+
+fn load(bytes: &[u8], step: usize) -> Result<Summary, String> {
+    let rest = Bytes::copy_from_slice(bytes);
+    let mut reader = Reader::new(Pieces { rest, step });
+    let decoded = decode(&mut reader, &mut Values(Thresholds::default()));
+    decoded.map_err(|error| within(&error, bytes.len()))
+}
+
+/// The error's text; its place must be inside the input.
+fn within(error: &Error, len: usize) -> String {
+    let offset = usize::try_from(error.offset()).unwrap_or(usize::MAX);
+    assert!(offset <= len, "{error} is past {len} bytes");
+    error.to_string()
+}
+
+/// Gives its bytes in chunks of one size.
+struct Pieces {
+    rest: Bytes,
+    step: usize,
+}
+
+impl Source for Pieces {
+    fn next_chunk(&mut self) -> std::io::Result<Bytes> {
+        let step = self.step.min(self.rest.len());
+        Ok(self.rest.split_to(step))
+    }
+}
+
+/// Makes values of what is decoded, and payloads of those.
+struct Values(Thresholds);
+
+impl Sink for Values {
+    fn key(&mut self, _: u64, _: &[u8], _: Meta, object: Object<'_>) -> Result<(), SinkError> {
+        let entry = entry(object, &self.0).map_err(SinkError::new)?;
+        check_round_trip(&entry, &self.0);
+        Ok(())
+    }
+}
+
+fn entry(object: Object<'_>, thresholds: &Thresholds) -> Result<Entry, crate::value::Error> {
+    NewValue::from_rdb(object, thresholds).map(|value| Entry::new(b"key", None, value))
+}
+
+/// A value that is kept can be written in every version, and read again as one that is written alike. The first reading may
+/// take another form: an older version has fewer. Tables may come in another order, so only lengths are compared.
+fn check_round_trip(kept: &Entry, thresholds: &Thresholds) {
+    for version in [9, 12, 80].map(Version::of_payload) {
+        let Ok(once) = encoded(kept, version) else {
+            continue;
+        };
+        let twice = again(&once, version, thresholds);
+        let thrice = again(&twice, version, thresholds);
+        let alike = twice.len() == thrice.len();
+        assert!(
+            alike,
+            "{} for {}",
+            thrice.escape_ascii(),
+            twice.escape_ascii()
+        );
+    }
+}
+
+/// The payload of what a payload of ours gives.
+fn again(payload: &[u8], version: Version, thresholds: &Thresholds) -> Vec<u8> {
+    let read = decode_payload(payload, |object| {
+        entry(object, thresholds).map(|entry| encoded(&entry, version))
+    });
+    match read {
+        Ok(Ok(written)) => written.unwrap_or_default(),
+        Ok(Err(error)) => panic!("{error} in {}", payload.escape_ascii()),
+        Err(error) => panic!("{error} in {}", payload.escape_ascii()),
+    }
+}
+
+fn encoded(entry: &Entry, version: Version) -> std::io::Result<Vec<u8>> {
+    let value = entry.value();
+    let kind = value.value_type(Layouts::of(version));
+    encode_payload(version, kind, |writer| value.encode(writer))
+}
+
+/// A DUMP payload: the bytes as they are, and the bytes behind the first as type and value with a sound footer, whose
+/// version the first byte chooses.
+pub fn payload(bytes: &[u8]) {
+    restore(bytes);
+    if let Some((version, value)) = bytes.split_first() {
+        restore(&sealed(value, if version & 1 == 0 { 12 } else { 80 }));
+    }
+}
+
+/// A value with the footer of a payload.
+fn sealed(value: &[u8], version: u16) -> Vec<u8> {
+    let summed = [value, &version.to_le_bytes()].concat();
+    let sum = crc64::update(0, &summed).to_le_bytes();
+    [summed.as_slice(), &sum].concat()
+}
+
+fn restore(payload: &[u8]) {
+    let thresholds = Thresholds::default();
+    match decode_payload(payload, |object| entry(object, &thresholds)) {
+        Ok(Ok(kept)) => check_round_trip(&kept, &thresholds),
+        // Pieces that are no value together.
+        Ok(Err(_)) => {}
+        Err(error) => drop(within(&error, payload.len())),
+    }
+}
+
+/// The bytes behind the first as one of the packed layouts, which the first chooses.
+pub fn packed(bytes: &[u8]) {
+    let Some((choice, blob)) = bytes.split_first() else {
+        return;
+    };
+    match choice % 16 {
+        0 => listpack(blob),
+        1 => intset(blob),
+        2 => compressed(blob),
+        3 => payload(&[&[0, STREAM], stream_of(blob).as_slice()].concat()),
+        other => {
+            let number = PACKED_TYPES.get(usize::from(other)).unwrap_or(&16);
+            // Type 25 has an expiry before its blob, type 18 a count and a kind, type 14 a count.
+            let before: &[u8] = match number {
+                25 => &[0; 8],
+                18 => &[1, 2],
+                14 => &[1],
+                _ => &[],
+            };
+            payload(&[&[0, *number], before, &string(blob)].concat());
+        }
+    }
+}
+
+/// The types whose value is a packed blob.
+const PACKED_TYPES: [u8; 14] = [0, 0, 0, 0, 9, 10, 11, 12, 13, 14, 16, 17, 18, 20];
+const STREAM: u8 = 21;
+
+/// A string as an RDB holds it.
+fn string(bytes: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    [&[0x80], len.to_be_bytes().as_slice(), bytes].concat()
+}
+
+/// A stream of one node, whose length is what the node says.
+fn stream_of(node: &[u8]) -> Vec<u8> {
+    let packed = Listpack::validate(node.to_vec()).unwrap_or_default();
+    let live = packed.get(0).and_then(|item| item.as_int()).unwrap_or(0);
+    let live = u32::try_from(live).unwrap_or(0);
+    let mut out = [&[1, 16], [0; 16].as_slice(), &string(node), &[0x80]].concat();
+    out.extend(live.to_be_bytes());
+    // The last id is the largest there is; the first, the largest deleted, entries added and groups are zero.
+    out.extend([[0x81].as_slice(), &[0xff; 8], &[0x81], &[0xff; 8], &[0; 6]].concat());
+    out
+}
+
+/// What is valid reads alike from both ends and can be written again.
+fn listpack(blob: &[u8]) {
+    let Ok(packed) = Listpack::validate(blob.to_vec()) else {
+        return;
+    };
+    let count = packed.iter().count();
+    assert_eq!(packed.len(), count);
+    let mut backward: Vec<_> = packed.iter().rev().collect();
+    backward.reverse();
+    assert!(packed.iter().eq(backward));
+    let mut copy = Listpack::new();
+    packed.iter().for_each(|item| copy.push_item(item));
+    assert!(copy.iter().eq(packed.iter()));
+    assert!(Listpack::validate(copy.as_bytes().to_vec()).is_ok());
+    edit(packed, count);
+}
+
+/// Changes at any place leave it valid.
+fn edit(mut packed: Listpack, count: usize) {
+    packed.insert(count / 2, b"inserted");
+    packed.replace(count / 3, b"-129");
+    packed.remove(count / 4, 2);
+    assert!(Listpack::validate(packed.as_bytes().to_vec()).is_ok());
+}
+
+/// What is valid ascends, and each member is found.
+fn intset(blob: &[u8]) {
+    let Ok(set) = Intset::validate(blob.to_vec()) else {
+        return;
+    };
+    assert!(set.iter().is_sorted_by(|one, next| one < next));
+    assert!(set.iter().take(100).all(|member| set.contains(member)));
+}
+
+/// The two bytes in front are the length; an independent decompressor must agree.
+fn compressed(bytes: &[u8]) {
+    let Some((len, input)) = bytes.split_first_chunk::<2>() else {
+        return;
+    };
+    let len = usize::from(u16::from_le_bytes(*len));
+    // The other one gives no empty output.
+    if len == 0 {
+        return;
+    }
+    let mut ours = Vec::new();
+    let ours = lzf::decompress(input, len, &mut ours).map(|()| ours);
+    let theirs = ::lzf::decompress(input, len).ok();
+    assert_eq!(ours, theirs.filter(|output| output.len() == len));
+}
+
+/// A client's requests. They are the same in one piece and in small ones, and those that are arrays are what
+/// `redis-protocol` reads there.
+pub fn request(bytes: &[u8]) {
+    let whole = requests(bytes, bytes.len());
+    let pieces = requests(bytes, 1 + bytes.len() % 17);
+    assert_eq!(whole, pieces, "pieces make a difference");
+}
+
+/// The requests' words and the error at the end, if there is one.
+fn requests(bytes: &[u8], step: usize) -> (Vec<Vec<Vec<u8>>>, Option<String>) {
+    let mut parser = RequestParser::new(REQUEST_LIMITS);
+    let (mut found, mut start, mut end) = (Vec::new(), 0, 0);
+    while end < bytes.len() {
+        end = bytes.len().min(end + step);
+        loop {
+            let buffer = bytes.get(start..end).unwrap_or_default();
+            match parser.step(buffer) {
+                Ok(Step::NeedMore) => break,
+                Err(error) => return (found, Some(error.to_string())),
+                Ok(Step::Command(args, taken)) => {
+                    let words: Vec<_> = args.iter().map(<[u8]>::to_vec).collect();
+                    assert!((1..=buffer.len()).contains(&taken));
+                    check_frame(buffer.get(..taken).unwrap_or_default(), &words);
+                    found.push(words);
+                    start += taken;
+                }
+            }
+        }
+    }
+    (found, None)
+}
+
+/// Redis takes any two bytes for a line's end behind a word, and so do we: only what is in the usual form is compared.
+fn check_frame(frame: &[u8], words: &[Vec<u8>]) {
+    if words.is_empty() || frame != usual_form(words) {
+        return;
+    }
+    let words = words.iter().cloned().map(OwnedFrame::BulkString).collect();
+    let read = decode_frame(frame).ok().flatten();
+    assert_eq!(read, Some((OwnedFrame::Array(words), frame.len())));
+}
+
+fn usual_form(words: &[Vec<u8>]) -> Vec<u8> {
+    let mut form = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        let length = format!("${}\r\n", word.len()).into_bytes();
+        form.extend([length.as_slice(), word, b"\r\n"].concat());
+    }
+    form
+}
+
+const REQUEST_LIMITS: RequestLimits = RequestLimits {
+    words_max: 1 << 20,
+    word_bytes_max: 512 << 20,
+    inline: true,
+};

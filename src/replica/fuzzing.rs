@@ -1,0 +1,49 @@
+//! The fuzz target of the command stream; see [`crate::fuzzing`].
+
+use super::figures::StreamFigures;
+use super::stream::{Applier, Position};
+use crate::dialect::Dialect;
+use crate::store::Generation;
+use crate::upstream::Progress;
+use std::sync::Arc;
+
+/// A primary's command stream, from its start. It does the same in one piece and in small ones, and what has been applied
+/// ends inside it.
+pub fn stream(bytes: &[u8]) {
+    let whole = follow(bytes, bytes.len());
+    let pieces = follow(bytes, 1 + bytes.len() % 97);
+    assert_eq!(whole, pieces, "pieces make a difference");
+}
+
+/// Where the stream stands in the end, its database, the keys of each, and the error if there is one.
+fn follow(bytes: &[u8], step: usize) -> (u64, usize, Vec<(usize, usize)>, Option<String>) {
+    let generation = Arc::new(Generation::new(
+        DATABASES,
+        Dialect::default(),
+        Arc::default(),
+    ));
+    let position = Position {
+        offset: 0,
+        db: 0,
+        generation: Arc::clone(&generation),
+    };
+    let (progress, figures) = (Progress::default(), StreamFigures::default());
+    let mut applier = Applier::new(position, &progress, &figures);
+    let error = bytes
+        .chunks(step.max(1))
+        .find_map(|piece| applier.feed(piece).err());
+    let position = applier.into_position();
+    assert!(position.offset <= bytes.len() as u64);
+    assert_eq!(progress.applied(), position.offset);
+    assert!(position.db < DATABASES);
+    let figures = generation.spaces.figures();
+    let keys = figures.iter().map(|figures| (figures.db, figures.keys));
+    (
+        position.offset,
+        position.db,
+        keys.collect(),
+        error.map(|error| error.to_string()),
+    )
+}
+
+const DATABASES: usize = 4;
