@@ -16,6 +16,7 @@ mod corpus;
 mod dump;
 mod encodings;
 mod field_expiry;
+mod functions;
 mod fuzz;
 mod geo;
 mod large;
