@@ -375,6 +375,26 @@ fn transactions_queue_and_answer_together() {
 }
 
 #[test]
+fn the_clock_stands_still_during_a_transaction() {
+    const READS: usize = 20_000;
+    let running = Running::start(Config::default());
+    running.serve(&[&["SET", "k", "v", "PXAT", "99999999999999"]]);
+    let mut client = running.client();
+    client.send("MULTI\r\n").expects("+OK\r\n");
+    for _ in 0..READS / 100 {
+        client.send("PTTL k\r\n".repeat(100));
+        client.expects(&"+QUEUED\r\n".repeat(100));
+    }
+    let replies = client.send("EXEC\r\nQUIT\r\n").rest();
+    let times: std::collections::BTreeSet<&str> = replies
+        .lines()
+        .filter(|line| line.starts_with(':'))
+        .collect();
+    assert_eq!(times.len(), 1, "{times:?}");
+    assert_eq!(replies.lines().count(), READS + 2);
+}
+
+#[test]
 fn refused_commands_abort_a_transaction() {
     let running = plain();
     let mut client = running.client();

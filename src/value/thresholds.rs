@@ -33,6 +33,8 @@ pub struct Thresholds {
     pub zset_measures_arguments: bool,
     /// How the scores of packed sorted sets are written.
     pub zset_score_text: ScoreText,
+    /// Whether a list of one node is a listpack, filled by whole commands.
+    pub has_listpack_lists: bool,
     /// `list-max-listpack-size`: elements of a node if positive, −1 to −5 for 4, 8, 16, 32, 64 KiB.
     pub list_max_listpack_size: i32,
     /// `list-compress-depth`: nodes at each end that stay uncompressed. Accepted and told; nothing is compressed here, which
@@ -88,6 +90,7 @@ impl Default for Thresholds {
             zset_counts_arguments: true,
             zset_measures_arguments: false,
             zset_score_text: ScoreText::Shortest,
+            has_listpack_lists: true,
             list_max_listpack_size: -2,
             list_compress_depth: 0,
             hll_sparse_max_bytes: 3000,
@@ -114,6 +117,7 @@ impl Thresholds {
         };
         if !dialect.has_small_listpack_lists_and_sets() {
             thresholds.has_listpack_sets = false;
+            thresholds.has_listpack_lists = false;
             thresholds.set_max_listpack_entries = 0;
             thresholds.hash_counts_arguments = false;
         }

@@ -264,7 +264,8 @@ impl List {
         }
     }
 
-    /// Turns a listpack into nodes if `words` might not fit it.
+    /// Turns a listpack into nodes if `words` might not fit it. Servers without listpack lists look at each word as it comes
+    /// to a node, which the nodes then do here.
     ///
     /// Source: redis 7.2 t_list.c, listTypeTryConvertListpack.
     fn make_room<'w>(
@@ -276,7 +277,12 @@ impl List {
             return;
         };
         let elements = packed.len() + words.len();
-        let bytes = packed.byte_len() + words.map(<[u8]>::len).sum::<usize>();
+        let beside = if thresholds.has_listpack_lists {
+            0
+        } else {
+            nodes::ENTRY_OVERHEAD_BYTES
+        };
+        let bytes = packed.byte_len() + words.map(|word| word.len() + beside).sum::<usize>();
         if thresholds.list_node_is_over(bytes, elements) {
             let only = ListNode::Packed(std::mem::take(packed));
             self.0 = Form::Nodes(Box::new(Nodes::new(vec![only])));

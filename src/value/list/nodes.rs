@@ -429,7 +429,7 @@ impl DoubleEndedIterator for NodeIter<'_> {
 }
 
 /// What an element costs at most beside its text. Source: redis 7.0 quicklist.c, `SIZE_ESTIMATE_OVERHEAD`.
-const ENTRY_OVERHEAD_BYTES: usize = 8;
+pub(super) const ENTRY_OVERHEAD_BYTES: usize = 8;
 /// Header and terminator of a listpack.
 const LISTPACK_FRAME_BYTES: usize = 7;
 
