@@ -17,10 +17,14 @@ use crate::value::{SETTINGS, Setting, setting};
 /// The subcommands.
 pub(super) const CONFIG: &[Command] = &[
     row("get", Arity::at_least(3), ADMIN, get).about("2.0.0", "Gives the settings that match."),
-    row("set", Arity::at_least(4), ADMIN, set).about(
-        "2.0.0",
-        "Changes where small encodings end; other settings are fixed.",
-    ),
+    row("set", Arity::at_least(4), ADMIN, set)
+        .about(
+            "2.0.0",
+            "Changes where small encodings end; other settings are fixed.",
+        )
+        .difference(
+            "settings other than those of encodings can only be given the value that they have",
+        ),
     row("resetstat", Arity::exactly(2), ADMIN, resetstat).about("2.0.0", "Sets counters to zero."),
     row("rewrite", Arity::exactly(2), ADMIN, rewrite)
         .about("2.8.0", "Refused: the file is the operator's."),

@@ -124,7 +124,8 @@ impl Nodes {
         }
     }
 
-    /// Whether the node at `at` takes `word`; false where there is none.
+    /// Whether the node at `at` takes `word`; false where there is none. DIFFERENCE: the ziplists of Redis 6.0 are a few bytes
+    /// smaller or larger, so that a long list's nodes may end elsewhere there; only DUMP shows it.
     fn takes(&self, at: Option<usize>, word: &[u8], thresholds: &Thresholds) -> bool {
         let Some(ListNode::Packed(packed)) = at.and_then(|at| self.nodes.get(at)) else {
             return false;
@@ -326,7 +327,12 @@ impl Nodes {
         else {
             return false;
         };
-        let bytes = one.byte_len() + next.byte_len() - LISTPACK_FRAME_BYTES;
+        let frame = if thresholds.has_listpack_lists {
+            LISTPACK_FRAME_BYTES
+        } else {
+            ZIPLIST_FRAME_BYTES
+        };
+        let bytes = (one.byte_len() + next.byte_len()).saturating_sub(frame);
         if thresholds.list_node_is_over(bytes, one.len() + next.len()) {
             return false;
         }
@@ -432,6 +438,8 @@ impl DoubleEndedIterator for NodeIter<'_> {
 pub(super) const ENTRY_OVERHEAD_BYTES: usize = 8;
 /// Header and terminator of a listpack.
 const LISTPACK_FRAME_BYTES: usize = 7;
+/// Header and terminator of a ziplist, which Redis 7.0 goes on to reckon with.
+const ZIPLIST_FRAME_BYTES: usize = 11;
 
 #[cfg(test)]
 impl Nodes {
