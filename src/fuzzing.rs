@@ -78,6 +78,10 @@ fn entry(object: Object<'_>, thresholds: &Thresholds) -> Result<Entry, crate::va
 /// take another form: an older version has fewer. Tables may come in another order, so only lengths are compared.
 fn check_round_trip(kept: &Entry, thresholds: &Thresholds) {
     for version in [9, 12, 80].map(Version::of_payload) {
+        let kind = kept.value().value_type(Layouts::of(version)).number();
+        if version.number < FIELD_EXPIRY_SINCE && kind > STREAM {
+            continue;
+        }
         let Ok(once) = encoded(kept, version) else {
             continue;
         };
@@ -92,6 +96,9 @@ fn check_round_trip(kept: &Entry, thresholds: &Thresholds) {
         );
     }
 }
+
+/// Hashes whose fields expire have no layout before; none comes from such a server.
+const FIELD_EXPIRY_SINCE: u16 = 12;
 
 /// The payload of what a payload of ours gives.
 fn again(payload: &[u8], version: Version, thresholds: &Thresholds) -> Vec<u8> {

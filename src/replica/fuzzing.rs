@@ -35,7 +35,7 @@ fn follow(bytes: &[u8], step: usize) -> (u64, usize, Vec<(usize, usize)>, Option
     let position = applier.into_position();
     assert!(position.offset <= bytes.len() as u64);
     assert_eq!(progress.applied(), position.offset);
-    assert!(position.db < DATABASES);
+    assert!(position.db < generation.spaces.databases());
     let figures = generation.spaces.figures();
     let keys = figures.iter().map(|figures| (figures.db, figures.keys));
     (
