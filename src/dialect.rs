@@ -237,6 +237,25 @@ impl Dialect {
         }
     }
 
+    /// DEBUG OBJECT also tells a frequency of use in Valkey 8.
+    #[must_use]
+    pub const fn tells_frequency_in_debug_object(self) -> bool {
+        matches!((self.family, self.version.0), (Family::Valkey, 8))
+    }
+
+    /// DEBUG DIGEST tells of a hash's field whether it expires, past its time or not, in Redis. Valkey's does not, and leaves
+    /// out what is past its time.
+    #[must_use]
+    pub const fn digests_field_expiries(self) -> bool {
+        matches!(self.family, Family::Redis)
+    }
+
+    /// DEBUG OBJECT takes FAST in Valkey.
+    #[must_use]
+    pub const fn has_fast_debug_object(self) -> bool {
+        matches!(self.family, Family::Valkey)
+    }
+
     /// Small hashes and sorted sets are listpacks since Redis 7.0, ziplists before.
     #[must_use]
     pub const fn has_listpacks(self) -> bool {

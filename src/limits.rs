@@ -6,6 +6,10 @@ pub const STRING_BYTES_MAX: usize = 512 << 20;
 /// The largest packed blob (listpack, ziplist, intset) accepted: Redis refuses to grow one past 1 GiB.
 pub const PACKED_BYTES_MAX: usize = 1 << 30;
 
+/// The largest module value kept. A snapshot does not tell how long one is, so something must end a walk over items without
+/// end; the vector sets of the largest primaries are below this.
+pub const MODULE_BYTES_MAX: usize = 16 << 30;
+
 /// LZF can expand 3 input bytes to at most 264 output bytes; anything declared beyond that cannot be true.
 pub const LZF_EXPANSION_MAX: usize = 88;
 

@@ -53,6 +53,8 @@ settings! {
     /// Whose words replies are in: auto for those of the server that wrote the snapshot, or redis-7.0, valkey-9.1.2 and the
     /// like [default: auto]
     dialect: [DialectChoice] = "REDTAIL_DIALECT", "NAME";
+    /// Who may use DEBUG: no, local or yes [default: no]
+    enable_debug_command: [server::Access] = "REDTAIL_ENABLE_DEBUG_COMMAND", "WHO";
     /// How many databases the primary has; more come to be as it uses them, up to 1024 [default: 16]
     databases: [usize] = "REDTAIL_DATABASES", "COUNT";
     /// The port to announce to the primary [default: none, so that nobody discovers this replica there]
@@ -316,6 +318,7 @@ impl Settings {
                 None => vec![server::Listen::Tcp(DEFAULT_LISTEN.into())],
             },
             password: self.requirepass.clone().filter(|word| !word.is_empty()),
+            debug: self.enable_debug_command.unwrap_or(default.debug),
             databases: self.databases.unwrap_or(default.databases).max(1),
             dialect: self.dialect(),
             clients_max: self.maxclients.unwrap_or(default.clients_max),

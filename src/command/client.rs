@@ -62,6 +62,13 @@ pub struct Shown {
 }
 
 impl Client {
+    /// Whether the peer is on this machine. Source: redis 7.0 networking.c, `islocalClient`.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        let hosts = ["127.0.0.1:", "[::1]:"];
+        self.is_unix || hosts.iter().any(|host| self.address.starts_with(host))
+    }
+
     /// A connection made just now.
     #[must_use]
     pub fn new(

@@ -1,5 +1,7 @@
 //! Commands on keys of any type, and on whole databases.
 
+use std::borrow::Cow;
+
 use super::glob::Glob;
 use super::keys::{Keys, Touch};
 use super::parse::integer;
@@ -191,8 +193,8 @@ fn exists(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Erro
 }
 
 /// A value's type in the words of TYPE.
-fn type_name(value: Value<'_>) -> &'static str {
-    match value {
+fn type_name(value: Value<'_>) -> Cow<'static, str> {
+    Cow::Borrowed(match value {
         Value::Text(_) | Value::Integer(_) | Value::Object(Object::Text(_)) => "string",
         Value::Object(Object::List(_)) => "list",
         Value::Object(Object::Set(_)) => "set",
@@ -201,11 +203,12 @@ fn type_name(value: Value<'_>) -> &'static str {
         Value::Object(Object::Stream(_)) => "stream",
         // Not shown to readers.
         Value::Object(Object::Swept) => "none",
-    }
+        Value::Object(Object::Module(value)) => return Cow::Owned(value.id().name()),
+    })
 }
 
 fn type_of(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
-    reply.simple(view.value(args.at(1)).map_or("none", type_name));
+    reply.simple(&view.value(args.at(1)).map_or("none".into(), type_name));
     Ok(())
 }
 
@@ -376,23 +379,29 @@ fn dbsize(view: &View<'_>, _args: Args<'_>, reply: &mut Reply) -> Result<(), Err
 
 fn object_encoding(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
     let dialect = reply.dialect();
-    let Some(entry) = view.entry(args.at(2)) else {
-        reply.null();
-        return Ok(());
-    };
-    let name = match entry.value() {
+    match view.entry(args.at(2)) {
+        Some(entry) => reply.bulk(encoding(entry, dialect)?.as_bytes()),
+        None => reply.null(),
+    }
+    Ok(())
+}
+
+/// The name of the form in which a value is kept.
+///
+/// # Errors
+/// [`Tainted`] when the value is not known any more.
+pub(super) fn encoding(entry: &Entry, dialect: Dialect) -> Result<&'static str, Error> {
+    Ok(match entry.value() {
         Value::Integer(_) => "int",
         Value::Text(text) if is_embedded(dialect, entry, text) => "embstr",
-        Value::Text(_) | Value::Object(Object::Text(_)) => "raw",
+        Value::Text(_) | Value::Object(Object::Text(_) | Object::Module(_)) => "raw",
         Value::Object(Object::List(list)) => list.encoding(dialect),
         Value::Object(Object::Set(set)) => set.encoding(dialect),
         Value::Object(Object::Hash(hash)) => hash.encoding(dialect),
         Value::Object(Object::Zset(zset)) => zset.encoding(dialect),
         Value::Object(Object::Stream(_)) => "stream",
         Value::Object(Object::Swept) => return Err(Tainted.into()),
-    };
-    reply.bulk(name.as_bytes());
-    Ok(())
+    })
 }
 
 fn is_embedded(dialect: Dialect, entry: &Entry, text: &[u8]) -> bool {

@@ -24,6 +24,7 @@ mod bitmap;
 mod client_commands;
 mod cluster;
 mod connection;
+mod debug;
 mod function;
 mod generic;
 mod geo;

@@ -86,7 +86,7 @@ pub fn unknown_command(args: Args<'_>, dialect: Dialect) -> Error {
 }
 
 /// Redis formats words as C strings, which end at the first zero byte.
-fn c_string(word: &[u8], most: usize) -> String {
+pub(super) fn c_string(word: &[u8], most: usize) -> String {
     let text = word.split(|byte| *byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(text.get(..text.len().min(most)).unwrap_or_default()).into_owned()
 }

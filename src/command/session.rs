@@ -15,7 +15,7 @@ use crate::store::{Generation, Served};
 const READONLY: Error = Error::Text("READONLY You can't write against a read only replica.");
 
 /// The reply to a read before the first sync.
-const LOADING: Error = Error::Text("LOADING Redis is loading the dataset in memory");
+pub(super) const LOADING: Error = Error::Text("LOADING Redis is loading the dataset in memory");
 
 /// A connection's state.
 #[derive(Debug)]
@@ -86,6 +86,8 @@ pub trait Host: Send + Sync {
     fn statistics(&self) -> &Statistics;
     /// How the replica stands.
     fn replication(&self) -> Replication;
+    /// Whether this connection may use DEBUG.
+    fn allows_debug(&self, client: &Client) -> bool;
 }
 
 /// What a server is, and what it has counted.

@@ -353,6 +353,7 @@ const FAMILIES: &[Family] = &[
     super::introspection::REFUSED,
     super::transaction::FAMILY,
     super::function::FAMILY,
+    super::debug::FAMILY,
     super::generic::FAMILY,
     super::sort::FAMILY,
     super::string::FAMILY,

@@ -3,6 +3,7 @@
 use super::{
     error::{Cause, Error, SinkError},
     kind,
+    module::ModuleAux,
     object::{Meta, Object},
     packed::IntText,
     reader::Reader,
@@ -127,6 +128,15 @@ pub trait Sink {
         Ok(())
     }
 
+    /// What a module keeps beside the keys.
+    ///
+    /// # Errors
+    /// To stop the decoding.
+    fn module_aux(&mut self, data: ModuleAux) -> Result<(), SinkError> {
+        let _ = data;
+        Ok(())
+    }
+
     /// The type number of the key that comes next, for those who care how it was written.
     fn value_type(&mut self, number: u8) {
         let _ = number;
@@ -160,8 +170,8 @@ pub struct Summary {
     pub keys: u64,
     /// Collections without elements, which Redis would not load either.
     pub empty_keys_skipped: u64,
-    /// Pieces of modules' own data, passed over.
-    pub module_aux_skipped: u64,
+    /// Pieces of modules' own data given to the sink.
+    pub module_aux: u64,
     /// The RDB's length in bytes, checksum included.
     pub bytes: u64,
     /// The state of the checksum.
@@ -189,7 +199,7 @@ pub fn decode<S: Source>(reader: &mut Reader<S>, sink: &mut impl Sink) -> Result
             version,
             keys: 0,
             empty_keys_skipped: 0,
-            module_aux_skipped: 0,
+            module_aux: 0,
             bytes: 0,
             checksum: Checksum::Absent,
         },
@@ -247,6 +257,7 @@ impl<S: Source, K: Sink> Decoder<'_, S, K> {
             kind::FUNCTION2 => self.function()?,
             kind::MODULE_AUX => self.module_aux()?,
             kind::SLOT_INFO => self.slot_info()?,
+            kind::FUNCTION_PRE_GA => return Err(self.reader.error(Cause::OldFunction)),
             kind::SLOT_IMPORT if self.summary.version.magic == Magic::Valkey => {
                 return Err(self.reader.error(Cause::SlotImport));
             }
@@ -327,32 +338,11 @@ impl<S: Source, K: Sink> Decoder<'_, S, K> {
         Ok(())
     }
 
-    /// Passes over a module's own data, item by item. Source: redis 7.0 rdb.c, rdbLoadCheckModuleValue.
     fn module_aux(&mut self) -> Result<(), Error> {
-        self.reader.reading("a module's data");
-        for _module_id_then_when in 0..3 {
-            self.reader.length()?;
-        }
-        while self.module_item()? {}
-        self.summary.module_aux_skipped += 1;
-        Ok(())
-    }
-
-    /// Passes over one item. Gives false at the end mark.
-    fn module_item(&mut self) -> Result<bool, Error> {
-        match self.reader.length()? {
-            0 => return Ok(false),
-            1 | 2 => drop(self.reader.length()?),
-            3 => drop(self.reader.take(4)?),
-            4 => drop(self.reader.take(8)?),
-            5 => drop(self.reader.string()?),
-            _ => {
-                return Err(self
-                    .reader
-                    .error(Cause::Corrupt("not a kind of module item")));
-            }
-        }
-        Ok(true)
+        let data = ModuleAux::read(self.reader)?;
+        self.summary.module_aux += 1;
+        let given = self.sink.module_aux(data);
+        given.map_err(|error| self.reader.error(error))
     }
 
     fn finish(mut self) -> Result<Summary, Error> {

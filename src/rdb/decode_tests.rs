@@ -291,8 +291,13 @@ fn opcodes_set_attributes_of_the_next_key_only() {
             freq: None
         }
     );
-    assert_eq!((found.sizes, summary.module_aux_skipped), (vec![(2, 1)], 1));
-    assert!(load(&dump(REDIS, b"\xf7\x01\x02\x02\x09")).is_err());
+    assert_eq!((found.sizes, summary.module_aux), (vec![(2, 1)], 1));
+    let wrong: [&[u8]; 3] = [
+        b"\xf7\x01\x02\x02\x09",
+        b"\xf7\x01\x01\x02\x00",
+        b"\xf7\x01\x02\xc0\x00\x00",
+    ];
+    assert!(wrong.iter().all(|aux| load(&dump(REDIS, aux)).is_err()));
 }
 
 #[test]

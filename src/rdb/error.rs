@@ -33,7 +33,10 @@ pub enum Cause {
     /// A value type or opcode that has no meaning in this version.
     #[error("type {0} is not known")]
     UnknownType(u8),
-    /// A module's value: only the module can tell where it ends and what it means.
+    /// Functions in the layout of a release candidate.
+    #[error("functions as release candidates of Redis 7.0 wrote them cannot be read")]
+    OldFunction,
+    /// A module's value in a layout that does not say where it ends.
     #[error("values of modules (type {0}) cannot be read")]
     Module(u8),
     /// A cluster slot is being moved into the primary.

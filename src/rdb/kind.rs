@@ -92,6 +92,8 @@ pub(super) const AUX: u8 = 250;
 pub(super) const FREQ: u8 = 249;
 pub(super) const IDLE: u8 = 248;
 pub(super) const MODULE_AUX: u8 = 247;
+/// Functions as release candidates of Redis 7.0 wrote them; nobody reads them any more.
+pub(super) const FUNCTION_PRE_GA: u8 = 246;
 pub(super) const FUNCTION2: u8 = 245;
 pub(super) const SLOT_INFO: u8 = 244;
 pub(super) const SLOT_IMPORT: u8 = 243;

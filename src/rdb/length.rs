@@ -26,6 +26,24 @@ pub(super) const LZF: u8 = 3;
 /// The first bytes of lengths that do not fit fourteen bits. Source: redis 7.0 rdb.h, `RDB_32BITLEN`, `RDB_64BITLEN`.
 pub(super) const LEN32: u8 = 0x80;
 pub(super) const LEN64: u8 = 0x81;
+/// What stands in the high bits of a string's code, in place of a length.
+pub(super) const CODE: u8 = 0xc0;
+
+/// Appends a length in its shortest form. Source: redis 7.0 rdb.c, `rdbSaveLen`.
+pub(super) fn push_length(out: &mut Vec<u8>, length: u64) {
+    match (u16::try_from(length), u32::try_from(length)) {
+        (Ok(short @ ..0x40), _) => out.push(short.to_le_bytes()[0]),
+        (Ok(short @ ..0x4000), _) => out.extend_from_slice(&(short | 0x4000).to_be_bytes()),
+        (_, Ok(wide)) => {
+            out.push(LEN32);
+            out.extend_from_slice(&wide.to_be_bytes());
+        }
+        _ => {
+            out.push(LEN64);
+            out.extend_from_slice(&length.to_be_bytes());
+        }
+    }
+}
 
 impl<S: Source> Reader<S> {
     /// A length.
@@ -77,11 +95,44 @@ impl<S: Source> Reader<S> {
             }
             Length::Code(LZF) => {
                 let mut blob = Vec::new();
-                self.inflate(PACKED_BYTES_MAX, |out| blob = std::mem::take(out))?;
+                self.inflate(PACKED_BYTES_MAX, None, |out| blob = std::mem::take(out))?;
                 Ok(blob)
             }
             Length::Code(code) => self.coded_string(code).map(|item| item.to_vec()),
         }
+    }
+
+    /// A length, whose shortest form goes to `raw`.
+    pub(super) fn raw_length(&mut self, raw: &mut Vec<u8>) -> Result<u64, Error> {
+        let length = self.length()?;
+        push_length(raw, length);
+        Ok(length)
+    }
+
+    /// A string, which goes to `raw` in the form in which it stands here, once that has been found valid.
+    pub(super) fn raw_string(&mut self, raw: &mut Vec<u8>) -> Result<(), Error> {
+        match self.length_or_code()? {
+            Length::Plain(length) => {
+                let len = self.within(length, STRING_BYTES_MAX)?;
+                push_length(raw, length);
+                raw.extend_from_slice(self.take(len)?);
+            }
+            Length::Code(LZF) => {
+                raw.push(CODE | LZF);
+                self.inflate(STRING_BYTES_MAX, Some(raw), |_| ())?;
+            }
+            Length::Code(code) => {
+                let len = match code {
+                    INT8 => 1,
+                    INT16 => 2,
+                    INT32 => 4,
+                    _ => return Err(self.error(Cause::Corrupt("not a form of string"))),
+                };
+                raw.push(CODE | code);
+                raw.extend_from_slice(self.take(len)?);
+            }
+        }
+        Ok(())
     }
 
     #[inline]
@@ -111,15 +162,20 @@ impl<S: Source> Reader<S> {
             INT16 => Ok(Item::Int(i16::from_le_bytes(self.array()?).into())),
             INT32 => Ok(Item::Int(i32::from_le_bytes(self.array()?).into())),
             LZF => {
-                self.inflate(STRING_BYTES_MAX, |_| ())?;
+                self.inflate(STRING_BYTES_MAX, None, |_| ())?;
                 Ok(Item::Str(&self.inflated))
             }
             _ => Err(self.error(Cause::Corrupt("not a form of string"))),
         }
     }
 
-    /// Decompresses the string whose code was just read; `then` sees the result.
-    fn inflate(&mut self, max: usize, then: impl FnOnce(&mut Vec<u8>)) -> Result<(), Error> {
+    /// Decompresses the string whose code was just read; `then` sees the result, and `raw` gets the compressed form.
+    fn inflate(
+        &mut self,
+        max: usize,
+        raw: Option<&mut Vec<u8>>,
+        then: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), Error> {
         let packed = self.length()?;
         let packed = self.within(packed, max)?;
         let len = self.length()?;
@@ -128,6 +184,11 @@ impl<S: Source> Reader<S> {
             return Err(self.error(Cause::Corrupt("a compressed string cannot grow so much")));
         }
         let (bytes, out) = self.take_to_inflate(packed)?;
+        if let Some(raw) = raw {
+            push_length(raw, bytes.len() as u64);
+            push_length(raw, len as u64);
+            raw.extend_from_slice(bytes);
+        }
         out.clear();
         out.shrink_to(PREALLOCATED_BYTES_MAX);
         match lzf::decompress(bytes, len, out) {

@@ -22,6 +22,7 @@ mod length;
 mod list;
 pub mod listpack;
 pub mod lzf;
+pub mod module;
 pub mod object;
 pub mod packed;
 pub mod reader;

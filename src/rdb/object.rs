@@ -1,6 +1,6 @@
 //! What the decoder gives: one value of the keyspace, still in the shape in which it was written.
 
-use super::{intset::Intset, listpack::Listpack, stream::StreamObject};
+use super::{intset::Intset, listpack::Listpack, module::ModuleValue, stream::StreamObject};
 
 /// A key's attributes that stand before its type byte.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -90,6 +90,8 @@ pub enum Object<'a> {
     Zset(Vec<Scored>),
     /// A stream.
     Stream(Box<StreamObject>),
+    /// A value of a module type.
+    Module(ModuleValue),
 }
 
 impl Object<'_> {
@@ -97,7 +99,7 @@ impl Object<'_> {
     #[must_use]
     pub fn is_empty_collection(&self) -> bool {
         match self {
-            Self::Str(_) | Self::Int(_) | Self::Stream(_) => false,
+            Self::Str(_) | Self::Int(_) | Self::Stream(_) | Self::Module(_) => false,
             Self::List(nodes) => nodes.is_empty(),
             Self::SetIntset(set) => set.is_empty(),
             Self::SetListpack(packed)

@@ -30,6 +30,7 @@ pub(super) enum Content {
     /// Fields with their values and expiries, 0 for none.
     TimedHash(BTreeMap<Text, (Text, i64)>),
     Zset(BTreeMap<Text, f64>),
+    Module(Text),
     Stream {
         entries: Vec<(StreamId, Vec<Text>)>,
         last_id: StreamId,
@@ -146,6 +147,7 @@ pub(super) fn content(object: Object<'_>) -> Content {
                 .map(|(member, score)| (member.into(), score))
                 .collect(),
         ),
+        Object::Module(value) => Content::Module(value.items().to_vec()),
         Object::Stream(stream) => Content::Stream {
             entries: entries(&stream),
             last_id: stream.last_id,

@@ -8,6 +8,7 @@ use super::{
     kind::ValueType,
     list,
     listpack::Listpack,
+    module::ModuleValue,
     object::{Object, Pair, Scored, TimedPair},
     packed::{IntText, Item, PackedError},
     reader::Reader,
@@ -81,7 +82,8 @@ impl Values {
             ValueType::StreamListpacks => stream_read::stream(reader, 1),
             ValueType::StreamListpacks2 => stream_read::stream(reader, 2),
             ValueType::StreamListpacks3 => stream_read::stream(reader, 3),
-            ValueType::ModulePreGa | ValueType::Module2 => Err(reader.error(Cause::Module(number))),
+            ValueType::Module2 => ModuleValue::read(reader).map(Object::Module),
+            ValueType::ModulePreGa => Err(reader.error(Cause::Module(number))),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::dialect::Dialect;
 use crate::limits::HANDSHAKE_LINE_BYTES_MAX;
 use crate::rdb::decode::{Sink, decode};
 use crate::rdb::error::SinkError;
+use crate::rdb::module::ModuleAux;
 use crate::rdb::object::{Meta, Object};
 use crate::rdb::reader::Reader;
 use crate::rdb::source::Source;
@@ -202,6 +203,7 @@ fn rdb<S: Source>(
         dialect,
         stream_db,
         libraries,
+        module_aux,
     } = snapshot.facts;
     spaces.set_libraries(libraries);
     if announced != 0 && summary.bytes != announced {
@@ -215,6 +217,7 @@ fn rdb<S: Source>(
         spaces,
         dialect,
         tuning: Arc::clone(kept.tuning),
+        module_aux,
     });
     Ok(Loaded {
         generation,
@@ -242,6 +245,7 @@ struct Facts {
     dialect: Option<Dialect>,
     stream_db: usize,
     libraries: Libraries,
+    module_aux: Vec<ModuleAux>,
 }
 
 /// Takes the decoder's events into a new generation.
@@ -305,6 +309,11 @@ impl Sink for Snapshot<'_> {
             tracing::warn!(%error, "the snapshot holds a function library without a name of its own: FUNCTION DUMP answers TAINTED");
             self.facts.libraries.doubt();
         }
+        Ok(())
+    }
+
+    fn module_aux(&mut self, data: ModuleAux) -> Result<(), SinkError> {
+        self.facts.module_aux.push(data);
         Ok(())
     }
 

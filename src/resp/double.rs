@@ -15,6 +15,28 @@ const INTEGER_MAX: f64 = (i64::MAX / 2) as f64;
 ///
 /// Source: redis 7.2 util.c, `d2string`; redis 7.0 networking.c, `addReplyDouble`.
 pub fn write(out: &mut Vec<u8>, value: f64, shortest: bool) {
+    write_by(out, value, |out, magnitude| {
+        if !shortest {
+            write_printf(out, magnitude);
+        } else if magnitude <= INTEGER_MAX && magnitude.fract() == 0.0 {
+            write_whole(out, magnitude);
+        } else {
+            write_shortest(out, magnitude, value.is_sign_negative());
+        }
+    });
+}
+
+/// As [`write`], `shortest`, without a form of its own for whole numbers: `3e+17`.
+///
+/// Source: redis 7.2 fpconv_dtoa.c, `fpconv_dtoa`.
+pub fn write_dtoa(out: &mut Vec<u8>, value: f64) {
+    write_by(out, value, |out, magnitude| {
+        write_shortest(out, magnitude, value.is_sign_negative());
+    });
+}
+
+/// Appends the sign and what has no digits; `finite` appends the rest of anything else.
+fn write_by(out: &mut Vec<u8>, value: f64, finite: impl FnOnce(&mut Vec<u8>, f64)) {
     if value.is_nan() {
         out.extend_from_slice(b"nan");
         return;
@@ -27,10 +49,8 @@ pub fn write(out: &mut Vec<u8>, value: f64, shortest: bool) {
         out.extend_from_slice(b"inf");
     } else if magnitude == 0.0 {
         out.push(b'0');
-    } else if shortest {
-        write_shortest(out, magnitude, value.is_sign_negative());
     } else {
-        write_printf(out, magnitude);
+        finite(out, magnitude);
     }
 }
 
@@ -53,16 +73,16 @@ pub fn write_decimal(out: &mut Vec<u8>, value: f64) {
     }
 }
 
+fn write_whole(out: &mut Vec<u8>, magnitude: f64) {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "whole and within the range of an i64"
+    )]
+    let whole = magnitude as i64;
+    out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
+}
+
 fn write_shortest(out: &mut Vec<u8>, magnitude: f64, negative: bool) {
-    if magnitude <= INTEGER_MAX && magnitude.fract() == 0.0 {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "whole and within the range of an i64"
-        )]
-        let whole = magnitude as i64;
-        out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
-        return;
-    }
     let decimal = grisu::decimal(magnitude);
     let digits = decimal.digits();
     let len = i32::try_from(digits.len()).unwrap_or(0);

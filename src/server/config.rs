@@ -60,6 +60,46 @@ impl fmt::Display for Listen {
     }
 }
 
+/// Who may use a command that is not for everyone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// Nobody.
+    #[default]
+    No,
+    /// Connections from this machine.
+    Local,
+    /// Everyone.
+    Yes,
+}
+
+impl Access {
+    /// As CONFIG GET says it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::No => "no",
+            Self::Local => "local",
+            Self::Yes => "yes",
+        }
+    }
+}
+
+/// Text that says of nobody whether he may.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not no, local or yes")]
+pub struct AccessError(String);
+
+impl FromStr for Access {
+    type Err = AccessError;
+
+    fn from_str(text: &str) -> Result<Self, AccessError> {
+        let known = [Self::No, Self::Local, Self::Yes].into_iter();
+        let mut found = known.filter(|access| access.word() == text);
+        found.next().ok_or_else(|| AccessError(text.to_owned()))
+    }
+}
+
 /// A server's settings. Every limit has a default and an error of its own.
 #[derive(Clone)]
 pub struct Config {
@@ -67,6 +107,8 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// The default user's password; none lets everyone in.
     pub password: Option<String>,
+    /// Who may use DEBUG.
+    pub debug: Access,
     /// How many databases SELECT knows.
     pub databases: usize,
     /// Which server's words replies are in before there is a snapshot; `None` for the default's.
@@ -92,6 +134,7 @@ impl Default for Config {
         Self {
             listen: Vec::new(),
             password: None,
+            debug: Access::No,
             databases: 16,
             dialect: None,
             clients_max: 10_000,

@@ -13,7 +13,7 @@ mod listen;
 mod session;
 mod shared;
 
-pub use config::{Config, Listen, ListenError};
+pub use config::{Access, AccessError, Config, Listen, ListenError};
 pub use listen::{Error, Listeners};
 pub use shared::Server;
 

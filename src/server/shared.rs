@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use subtle::ConstantTimeEq as _;
 
 use super::clients::Clients;
-use super::config::{Config, Listen};
+use super::config::{Access, Config, Listen};
 use crate::command::client::Client;
 use crate::command::{Host, Replication, Statistics};
 use crate::store::Served;
@@ -80,6 +80,7 @@ impl Host for Server {
             ("port", port.to_string()),
             ("unixsocket", unix),
             ("databases", self.databases().to_string()),
+            ("enable-debug-command", config.debug.word().to_owned()),
             ("maxclients", config.clients_max.to_string()),
             ("timeout", config.idle_timeout.as_secs().to_string()),
             (
@@ -96,5 +97,13 @@ impl Host for Server {
 
     fn replication(&self) -> Replication {
         (self.replication)()
+    }
+
+    fn allows_debug(&self, client: &Client) -> bool {
+        match self.config.debug {
+            Access::No => false,
+            Access::Local => client.is_local(),
+            Access::Yes => true,
+        }
     }
 }

@@ -41,6 +41,7 @@ impl<'a> NewValue<'a> {
             Decoded::HashTimed(pairs) => Object::Hash(Hash::from_timed_pairs(pairs, thresholds)?),
             Decoded::ZsetListpack(pairs) => Object::Zset(Zset::from_listpack(pairs, thresholds)?),
             Decoded::Zset(members) => Object::Zset(Zset::from_members(members, thresholds)?),
+            Decoded::Module(value) => Object::Module(value),
             Decoded::Stream(stream) => Object::Stream(Stream::from_rdb(*stream)?),
         };
         Ok(Self::Object(Box::new(object)))

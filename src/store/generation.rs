@@ -7,6 +7,7 @@ use arc_swap::ArcSwapOption;
 use super::keyspaces::Keyspaces;
 use super::tuning::Tuning;
 use crate::dialect::Dialect;
+use crate::rdb::module::ModuleAux;
 use crate::value::Thresholds;
 
 /// All that one full sync brought, and what the stream made of it.
@@ -18,6 +19,8 @@ pub struct Generation {
     pub dialect: Dialect,
     /// The operator's settings of its encodings.
     pub tuning: Arc<Tuning>,
+    /// What modules keep beside the keys, in the snapshot's order.
+    pub module_aux: Vec<ModuleAux>,
 }
 
 impl Generation {
@@ -28,6 +31,7 @@ impl Generation {
             spaces: Keyspaces::new(databases),
             dialect,
             tuning,
+            module_aux: Vec::new(),
         }
     }
 

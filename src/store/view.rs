@@ -100,6 +100,21 @@ impl<'a> View<'a> {
         find(table, hash, key).filter(|entry| self.shows(entry))
     }
 
+    /// The entry of `key`, past its time or not: for what looks at the store itself, as DEBUG does.
+    #[must_use]
+    pub fn entry_at_any_time(&self, key: &[u8]) -> Option<&Entry> {
+        let hash = self.spaces.hash(key);
+        let table = self.held.get(self.spaces.slot_of_hash(self.number, hash))?;
+        find(table, hash, key)
+    }
+
+    /// Every entry of the held shards, past its time or not.
+    pub fn entries_at_any_time(&self) -> impl Iterator<Item = &Entry> {
+        self.held
+            .iter()
+            .flat_map(|(_, table)| super::scan::entries(table))
+    }
+
     /// Whether an entry is not past its time. One that should be shown but has lost its value is noted: see
     /// [`lost`](Self::lost).
     #[must_use]

@@ -15,6 +15,7 @@ mod table;
 mod thresholds;
 mod zset;
 
+pub use crate::rdb::module::ModuleValue;
 pub use error::Error;
 pub use hash::Hash;
 pub use list::{End, List};
@@ -39,6 +40,8 @@ pub enum Object {
     Zset(Zset),
     /// A stream.
     Stream(Stream),
+    /// A value of a module type, whose meaning only the module knows.
+    Module(ModuleValue),
     /// Not known any more: taken away long after its key's time. It is of no type, so every command refuses it.
     Swept,
 }
@@ -54,6 +57,7 @@ impl Object {
             Self::Hash(hash) => hash.heap_bytes(),
             Self::Zset(zset) => zset.heap_bytes(),
             Self::Stream(stream) => stream.heap_bytes(),
+            Self::Module(value) => value.items().len(),
             Self::Swept => 0,
         }
     }

@@ -181,10 +181,7 @@ impl Report {
                 self.summary.empty_keys_skipped,
                 "keys hold no element and were skipped",
             ),
-            (
-                self.summary.module_aux_skipped,
-                "pieces of module data were passed over",
-            ),
+            (self.summary.module_aux, "pieces of data of modules"),
             (self.bytes_after, "bytes follow the dump and were not read"),
         ];
         odds.iter()

@@ -50,6 +50,7 @@ fn hint(error: &Error) -> &'static str {
         Cause::Version(_) | Cause::UnknownType(_) => {
             "it was written by a newer server, or is damaged here"
         }
+        Cause::OldFunction => "load it into the release candidate, and save with a released server",
         Cause::Module(_) => "the dump needs a module that only its own server has",
         Cause::SlotImport => "save again when the slot migration has ended",
         Cause::Checksum { .. } => {
@@ -71,6 +72,7 @@ fn type_of(object: &Object<'_>) -> &'static str {
         | Object::HashTimed(_) => "hash",
         Object::ZsetListpack(_) | Object::Zset(_) => "zset",
         Object::Stream(_) => "stream",
+        Object::Module(_) => "module",
     }
 }
 

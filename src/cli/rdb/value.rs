@@ -82,6 +82,7 @@ impl Serialize for Value<'_> {
                 zset.iter()
                     .map(|(member, score)| (string(member), score_text(*score))),
             ),
+            Object::Module(value) => string(value.items()).serialize(to),
             Object::Stream(_) => to.serialize_unit(),
         }
     }

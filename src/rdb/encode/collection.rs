@@ -4,6 +4,7 @@ use super::Writer;
 use crate::rdb::intset::Intset;
 use crate::rdb::list::{PACKED, PLAIN};
 use crate::rdb::listpack::Listpack;
+use crate::rdb::module::ModuleValue;
 use crate::rdb::object::NodeRef;
 use crate::rdb::packed::Item;
 use crate::rdb::ziplist::ziplist;
@@ -20,6 +21,15 @@ impl<W: Write> Writer<W> {
         } else {
             self.string(&ziplist(packed.iter(), packed.byte_len()))
         }
+    }
+
+    /// Writes a value of a module type: type 7.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn module(&mut self, value: &ModuleValue) -> io::Result<()> {
+        self.length(value.id().0)?;
+        self.raw(value.items())
     }
 
     /// Writes a set of integers: type 11.

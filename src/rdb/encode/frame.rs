@@ -2,6 +2,7 @@
 
 use super::Writer;
 use crate::rdb::kind;
+use crate::rdb::module::{self, ModuleAux};
 use crate::rdb::object::Meta;
 use std::io::{self, Write};
 
@@ -33,6 +34,18 @@ impl<W: Write> Writer<W> {
     pub fn function(&mut self, code: &[u8]) -> io::Result<()> {
         self.u8(kind::FUNCTION2)?;
         self.string(code)
+    }
+
+    /// Writes what a module keeps beside the keys.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn module_aux(&mut self, data: &ModuleAux) -> io::Result<()> {
+        self.u8(kind::MODULE_AUX)?;
+        self.length(data.id.0)?;
+        self.length(module::UINT)?;
+        self.length(data.when)?;
+        self.raw(&data.items)
     }
 
     /// Starts database `db`, which will get `keys` keys, `expires` of them with an expiry.

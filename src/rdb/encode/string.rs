@@ -1,7 +1,7 @@
 //! Lengths and strings.
 
-use super::Writer;
-use crate::rdb::length::{INT8, INT16, INT32, LEN32, LEN64, LZF};
+use super::{CHUNK_BYTES, Writer};
+use crate::rdb::length::{CODE, INT8, INT16, INT32, LZF, push_length};
 use crate::rdb::lzf::Compressor;
 use crate::rdb::packed::{IntText, Item};
 use crate::resp::parse_integer;
@@ -11,29 +11,20 @@ use std::io::{self, Write};
 const INTEGER_TEXT_BYTES_MAX: usize = 11;
 /// Compression is not tried up to this. Source: redis 7.0 rdb.c, `rdbSaveRawString`.
 const UNCOMPRESSED_BYTES_MAX: usize = 20;
-/// What stands in the high bits of a string's code, in place of a length.
-const CODE: u8 = 0xc0;
+/// The longest form of a length.
+const LENGTH_BYTES_MAX: usize = 9;
 
 impl<W: Write> Writer<W> {
     /// Writes a length in its shortest form.
     ///
     /// # Errors
     /// Those of the output; so for everything here.
-    ///
-    /// Source: redis 7.0 rdb.c, `rdbSaveLen`.
     pub fn length(&mut self, length: u64) -> io::Result<()> {
-        match (u16::try_from(length), u32::try_from(length)) {
-            (Ok(short @ ..0x40), _) => self.raw(&short.to_le_bytes()[..1]),
-            (Ok(short @ ..0x4000), _) => self.raw(&(short | 0x4000).to_be_bytes()),
-            (_, Ok(wide)) => {
-                self.u8(LEN32)?;
-                self.raw(&wide.to_be_bytes())
-            }
-            _ => {
-                self.u8(LEN64)?;
-                self.raw(&length.to_be_bytes())
-            }
+        if self.chunk.len() + LENGTH_BYTES_MAX > CHUNK_BYTES {
+            self.flush_chunk()?;
         }
+        push_length(&mut self.chunk, length);
+        Ok(())
     }
 
     /// Writes the number of elements that follow.

@@ -106,6 +106,19 @@ impl List {
         }
     }
 
+    /// The bytes of each of its nodes, head first; a list that is one listpack is one node.
+    #[must_use]
+    pub fn node_bytes(&self) -> Vec<usize> {
+        let bytes = |node: &ListNode| match node {
+            ListNode::Plain(text) => text.len(),
+            ListNode::Packed(packed) => packed.byte_len(),
+        };
+        match &self.0 {
+            Form::Packed(packed) => vec![packed.byte_len()],
+            Form::Nodes(nodes) => nodes.chain().map(bytes).collect(),
+        }
+    }
+
     /// Writes the list: its one listpack as a single node.
     pub(super) fn encode<W: Write>(&self, writer: &mut Writer<W>) -> io::Result<()> {
         match &self.0 {
