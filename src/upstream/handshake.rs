@@ -16,8 +16,9 @@ use super::error::Error;
 use super::link::{ReplId, Resume, Start};
 use crate::limits::HANDSHAKE_LINE_BYTES_MAX;
 
-/// The version that we claim: the newest whose snapshots we decode. A Valkey 9 sends older followers the RDB of Redis 7.2.
-const ANNOUNCED_VERSION: &str = "8.1.0";
+/// The version that we claim: the newest whose snapshots we decode. A Valkey 9 sends older followers the RDB of Redis 7.2,
+/// and no snapshot at all of a hash whose fields expire. Source: valkey 9.1 rdb.c, `rdbSaveKeyValuePair`.
+const ANNOUNCED_VERSION: &str = "9.1.0";
 
 /// How much of a reply goes into an error. Real ones are shorter.
 const SHOWN_CHARS_MAX: usize = 200;

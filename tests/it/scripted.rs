@@ -22,7 +22,7 @@ pub const MARK: &str = "markmarkmarkmarkmarkmarkmarkmarkmarkmark";
 pub const PREAMBLE: [&str; 3] = [
     "PING",
     "REPLCONF capa eof capa psync2",
-    "REPLCONF version 8.1.0",
+    "REPLCONF version 9.1.0",
 ];
 
 /// A listening primary.

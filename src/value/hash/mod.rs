@@ -386,19 +386,23 @@ impl Hash {
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {
         Iter {
-            walk: match &self.0 {
-                Form::Packed(packed) => Walk::Packed(packed.iter()),
-                Form::Table(table) => Walk::Table(table.iter()),
-                Form::Timed(timed) => Walk::Timed(timed.iter()),
-            },
+            walk: self.walk(),
             left: self.len(),
+        }
+    }
+
+    fn walk(&self) -> Walk<'_> {
+        match &self.0 {
+            Form::Packed(packed) => Walk::Packed(packed.iter()),
+            Form::Table(table) => Walk::Table(table.iter()),
+            Form::Timed(timed) => Walk::Timed(timed.iter()),
         }
     }
 
     /// As [`iter`](Self::iter), with the fields' expiries.
     pub fn fields(&self) -> impl Iterator<Item = Field<'_>> {
-        let mut iter = self.iter();
-        std::iter::from_fn(move || iter.walk.next())
+        let mut walk = self.walk();
+        std::iter::from_fn(move || walk.next())
     }
 
     /// Visits about `count` fields from `cursor` (0 to start) on; gives the cursor to go on with, 0 at the end. A packed hash

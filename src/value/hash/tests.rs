@@ -152,3 +152,189 @@ fn memory_is_given_back_and_follows_replaced_values() {
         hash.heap_bytes()
     );
 }
+
+type TimedModel = BTreeMap<Vec<u8>, (Vec<u8>, Option<i64>)>;
+
+fn timed_texts(hash: &Hash) -> TimedModel {
+    let fields = hash.fields();
+    fields
+        .map(|field| {
+            let value = (field.value.to_vec(), field.expire_at_ms);
+            (field.name.to_vec(), value)
+        })
+        .collect()
+}
+
+/// Whether a packed hash has the soonest field first and those that never expire last.
+fn is_in_order(hash: &Hash) -> bool {
+    let places: Vec<i64> = hash
+        .fields()
+        .map(|field| field.expire_at_ms.unwrap_or(i64::MAX))
+        .collect();
+    !matches!(hash.layout(), Layout::Triples(_)) || places.is_sorted()
+}
+
+proptest! {
+    #[test]
+    fn behaves_as_a_map_of_values_and_times(
+        packs in any::<bool>(),
+        edits in prop::collection::vec((0..6_u8, word(), word(), 1..9_i64), 0..80),
+    ) {
+        let thresholds = Thresholds { hash_packs_expiries: packs, ..low() };
+        let (mut hash, mut model) = (Hash::default(), TimedModel::new());
+        for (edit, field, value, at) in edits {
+            let known = model.contains_key(&field);
+            match edit {
+                0 => prop_assert_eq!(hash.remove(&field), model.remove(&field).is_some()),
+                1 => {
+                    prop_assert_eq!(hash.set(&field, &value, &thresholds), !known);
+                    model.insert(field.clone(), (value, None));
+                }
+                2 => {
+                    prop_assert_eq!(hash.set_value(&field, &value, &thresholds), !known);
+                    model.entry(field.clone()).or_default().0 = value;
+                }
+                _ => {
+                    let at = (edit < 5).then_some(at);
+                    prop_assert_eq!(hash.set_expiry(&field, at, &thresholds), known);
+                    model.entry(field.clone()).and_modify(|value| value.1 = at);
+                    hash.settle_expiries();
+                }
+            }
+            prop_assert_eq!(hash.expiry(&field), model.get(&field).map(|value| value.1));
+            prop_assert_eq!(&timed_texts(&hash), &model);
+            prop_assert_eq!(hash.len(), model.len());
+            prop_assert_eq!(hash.expiring(), model.values().filter(|value| value.1.is_some()).count());
+            prop_assert!(is_in_order(&hash));
+            prop_assert!(packs || !matches!(hash.layout(), Layout::Triples(_)));
+            prop_assert!(packs || hash.is_tracked() == (hash.expiring() > 0));
+        }
+        let (mut cursor, mut seen) = (0, TimedModel::new());
+        loop {
+            cursor = hash.scan(cursor, 3, |field| {
+                let value = (field.value.to_vec(), field.expire_at_ms);
+                seen.insert(field.name.to_vec(), value);
+            });
+            if cursor == 0 {
+                break;
+            }
+        }
+        prop_assert_eq!(seen, model);
+    }
+}
+
+/// Fields a to z with times 1, 2, …, every third without one.
+fn timed_pairs(count: u8) -> Vec<TimedPair> {
+    let pair = |number: u8| TimedPair {
+        field: [b'a' + number].into(),
+        value: (*b"v").into(),
+        expire_at_ms: (number % 3 > 0).then_some(number.into()),
+    };
+    (0..count).map(pair).collect()
+}
+
+#[test]
+fn a_hash_without_expiries_is_as_small_as_its_listpack() {
+    assert_eq!(size_of::<Hash>(), size_of::<Listpack>());
+}
+
+#[test]
+fn a_snapshots_timed_pairs_are_packed_while_they_are_few_where_the_server_packs_them() {
+    let packed = Hash::from_timed_pairs(timed_pairs(8), &low()).unwrap();
+    assert!(matches!(packed.layout(), Layout::Triples(_)) && is_in_order(&packed));
+    let many = Hash::from_timed_pairs(timed_pairs(9), &low()).unwrap();
+    assert!(matches!(many.layout(), Layout::Table));
+    let valkey = Thresholds {
+        hash_packs_expiries: false,
+        ..low()
+    };
+    let table = Hash::from_timed_pairs(timed_pairs(8), &valkey).unwrap();
+    assert!(matches!(table.layout(), Layout::Table));
+    assert_eq!(timed_texts(&table), timed_texts(&packed));
+    assert_eq!((table.expiring(), packed.expiring()), (5, 5));
+}
+
+#[test]
+fn refuses_triples_that_are_not_whole_and_timed_fields_that_stand_twice() {
+    let triples: Listpack = ["a", "1", "0", "b", "2"].into_iter().collect();
+    assert!(matches!(
+        Hash::from_triples(triples, &low()),
+        Err(Error::Odd)
+    ));
+    let twice = [timed_pairs(2), timed_pairs(1)].concat();
+    for entries in [0, 8] {
+        let thresholds = Thresholds {
+            hash_max_listpack_entries: entries,
+            ..low()
+        };
+        assert!(matches!(
+            Hash::from_timed_pairs(twice.clone(), &thresholds),
+            Err(Error::Duplicate)
+        ));
+    }
+    let unpacked: Listpack = "a 1 0 a 2 0 c 3 0 d 4 0 e 5 0 f 6 0 g 7 0 h 8 0 i 9 0"
+        .split(' ')
+        .collect();
+    assert!(matches!(
+        Hash::from_triples(unpacked, &low()),
+        Err(Error::Duplicate)
+    ));
+}
+
+#[test]
+fn a_field_whose_time_equals_anothers_goes_before_it() {
+    let mut hash = Hash::default();
+    for field in [b"a", b"b", b"c"] {
+        hash.set(field, b"v", &low());
+        hash.set_expiry(field, Some(5), &low());
+    }
+    let names: Vec<_> = hash.fields().map(|field| field.name.to_vec()).collect();
+    assert_eq!(names, [b"c", b"b", b"a"]);
+}
+
+#[test]
+fn redis_goes_on_counting_a_hash_whose_expiry_was_taken_away_until_a_field_with_one_goes() {
+    let mut hash = Hash::from_timed_pairs(timed_pairs(3), &low()).unwrap();
+    assert!(hash.is_tracked());
+    hash.set_expiry(b"b", None, &low());
+    hash.set(b"c", b"v", &low());
+    assert!(hash.is_tracked() && hash.expiring() == 0);
+    hash.remove(b"a");
+    assert!(hash.is_tracked());
+    hash.set_expiry(b"b", Some(9), &low());
+    hash.settle_expiries();
+    hash.remove(b"b");
+    assert!(!hash.is_tracked());
+}
+
+#[test]
+fn a_timed_hash_counts_its_bytes_and_gives_them_back() {
+    for entries in [1, 8] {
+        let thresholds = Thresholds {
+            hash_max_listpack_entries: entries,
+            ..low()
+        };
+        let mut hash = Hash::from_timed_pairs(timed_pairs(2), &thresholds).unwrap();
+        let before = hash.heap_bytes();
+        hash.set_value(b"b", &[b'x'; 5000], &thresholds);
+        assert!(hash.heap_bytes() >= before + 4900);
+        hash.remove(b"b");
+        assert!(hash.heap_bytes() < before + 200);
+    }
+}
+
+#[test]
+fn samples_of_a_timed_hash_are_different_fields() {
+    for thresholds in [low(), Thresholds::default()] {
+        let hash = Hash::from_timed_pairs(timed_pairs(20), &thresholds).unwrap();
+        for count in [1, 3, 19, 20, 50] {
+            let names: std::collections::BTreeSet<_> = hash
+                .sample(count)
+                .iter()
+                .map(|(name, _)| name.to_vec())
+                .collect();
+            assert_eq!(names.len(), count.min(20));
+        }
+        assert!(hash.random().is_some());
+    }
+}
