@@ -125,29 +125,33 @@ pub(super) const FAMILY: Family = Family {
             .valkey("9.0.0"),
         Command::new("hexpire", Arity::at_least(6), Keys::first())
             .apply(hexpire)
-            .flags(GROW_FAST)
+            .flags(Flags::FAST)
             .about("7.4.0", "Sets fields' expiry in seconds.")
             .valkey("9.0.0"),
         Command::new("hexpireat", Arity::at_least(6), Keys::first())
             .apply(hexpire)
-            .flags(GROW_FAST)
+            .flags(Flags::FAST)
             .about("7.4.0", "Sets fields' expiry as Unix time in seconds.")
             .valkey("9.0.0"),
         Command::new("hpexpire", Arity::at_least(6), Keys::first())
             .apply(hexpire)
-            .flags(GROW_FAST)
+            .flags(Flags::FAST)
             .about("7.4.0", "Sets fields' expiry in milliseconds.")
             .valkey("9.0.0"),
         Command::new("hpexpireat", Arity::at_least(6), Keys::first())
             .apply(hexpire)
-            .flags(GROW_FAST)
+            .flags(Flags::FAST)
             .about("7.4.0", "Sets fields' expiry as Unix time in milliseconds.")
             .valkey("9.0.0"),
         Command::new("hpersist", Arity::at_least(5), Keys::first())
             .apply(hpersist)
             .flags(Flags::FAST)
             .about("7.4.0", "Removes fields' expiry.")
-            .valkey("9.0.0"),
+            .valkey("9.0.0")
+            .difference(
+                "A field whose expiry the primary takes away keeps none, even if this is told after its time; \
+                a replica of Redis goes by its own clock then, and keeps the field hidden",
+            ),
     ],
 };
 

@@ -350,3 +350,16 @@ fn expiries_go_with_a_copy_and_a_rename() {
         }
     }
 }
+
+#[test]
+fn sorting_does_not_see_fields_past_their_time_but_the_stream_does() {
+    for dialect in [REDIS, VALKEY] {
+        let bench = timed(dialect);
+        bench.apply("SADD names h\nSORT names BY nosort GET *->gone GET *->good STORE stored");
+        assert_eq!(
+            bench.read("SORT_RO names BY nosort GET *->gone GET *->good"),
+            "*2 $-1 $1 1"
+        );
+        assert_eq!(bench.read("LRANGE stored 0 -1"), "*2 $1 4 $1 1");
+    }
+}

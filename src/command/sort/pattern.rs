@@ -26,6 +26,9 @@ pub(super) enum Pattern<'a> {
 pub(super) trait Keys<'v> {
     /// The value of a key.
     fn value_of(&self, key: &[u8]) -> Result<Option<Value<'v>>, Error>;
+
+    /// The time, Unix milliseconds, past which a hash's field is not seen.
+    fn time_ms(&self) -> i64;
 }
 
 impl<'v> Keys<'v> for &'v View<'_> {
@@ -35,6 +38,10 @@ impl<'v> Keys<'v> for &'v View<'_> {
         }
         Ok(self.value(key))
     }
+
+    fn time_ms(&self) -> i64 {
+        self.now_ms()
+    }
 }
 
 impl<'v> Keys<'v> for &'v Tx<'_> {
@@ -43,6 +50,11 @@ impl<'v> Keys<'v> for &'v Tx<'_> {
             return Err(Tainted.into());
         }
         Ok(self.value(key))
+    }
+
+    /// The primary's own commands see every field.
+    fn time_ms(&self) -> i64 {
+        i64::MIN
     }
 }
 
@@ -106,7 +118,7 @@ impl<'a> Pattern<'a> {
             (Some(Value::Text(text)), None) => Some(Item::Str(text)),
             (Some(Value::Integer(number)), None) => Some(Item::Int(number)),
             (Some(Value::Object(object)), Some(field)) => {
-                Hash::of(object).and_then(|hash| hash.get(field))
+                Hash::of(object).and_then(|hash| hash.get_live(field, keys.time_ms()))
             }
             _ => None,
         })
