@@ -414,6 +414,12 @@ impl Dialect {
         matches!(self.family, Family::Redis) && self.since_redis(7, 4)
     }
 
+    /// A command that waited is run again when it is woken, and timeouts that end too late are refused, since Redis 7.2.
+    #[must_use]
+    pub const fn reads_again_when_woken(self) -> bool {
+        self.since_redis(7, 2)
+    }
+
     /// XREAD names itself in its error about unbalanced lists since Redis 7.2.
     #[must_use]
     pub const fn names_unbalanced_command(self) -> bool {

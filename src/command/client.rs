@@ -1,9 +1,10 @@
 //! What is known of one connection, for CLIENT LIST and CLIENT KILL.
 
 use std::fmt::Write as _;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// A connection as others may see it. The session writes it once per batch of commands.
@@ -19,6 +20,8 @@ pub struct Client {
     pub is_unix: bool,
     /// When it connected.
     pub connected: Instant,
+    /// Told when the command that waits should look again.
+    pub wake: Arc<Notify>,
     /// Cancelled to close the connection.
     pub close: CancellationToken,
     shown: Mutex<Shown>,
@@ -55,10 +58,23 @@ pub struct Shown {
     pub no_evict: bool,
     /// CLIENT NO-TOUCH.
     pub no_touch: bool,
+    /// Whether a command waits.
+    pub blocked: bool,
+    /// What CLIENT UNBLOCK asked for.
+    pub unblock: Option<Unblock>,
     /// When the last command came.
     pub active: Instant,
     /// Since when the peer has not taken what we write, `None` when nothing waits.
     pub stalled: Option<Instant>,
+}
+
+/// How a command that waits is ended by another client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unblock {
+    /// As if its time were up.
+    TimedOut,
+    /// With an error.
+    Failed,
 }
 
 impl Client {
@@ -94,6 +110,8 @@ impl Client {
             reply_bytes: 0,
             no_evict: false,
             no_touch: false,
+            blocked: false,
+            unblock: None,
             active: now,
             stalled: None,
         };
@@ -103,6 +121,7 @@ impl Client {
             local_address,
             is_unix,
             connected: now,
+            wake: Arc::default(),
             close,
             shown: Mutex::new(shown),
         }
@@ -112,6 +131,17 @@ impl Client {
     pub fn shown(&self) -> MutexGuard<'_, Shown> {
         // A poisoned lock still holds whole values: every write is a single assignment.
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the command that waits; gives whether there was one that nobody had ended yet.
+    pub fn unblock(&self, how: Unblock) -> bool {
+        let mut shown = self.shown();
+        let waits = shown.blocked && shown.unblock.is_none();
+        if waits {
+            shown.unblock = Some(how);
+            self.wake.notify_one();
+        }
+        waits
     }
 
     /// Its line in CLIENT LIST, without the line end.
@@ -160,6 +190,7 @@ impl Client {
     fn flags(&self, shown: &Shown) -> String {
         let flags: String = [
             (shown.queued.is_some(), 'x'),
+            (shown.blocked, 'b'),
             (self.close.is_cancelled(), 'c'),
             (self.is_unix, 'U'),
             (shown.no_evict, 'e'),

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::Error;
-use super::client::Client;
+use super::client::{Client, Unblock};
 use super::connection::ALWAYS;
 use super::keys::Keys;
 use super::session::{Replies, SessionCx};
@@ -31,6 +31,9 @@ pub(super) const CLIENT: &[Command] = &[
     row("kill", Arity::at_least(3), kill)
         .flags(Flags::ADMIN)
         .about("2.4.0", "Closes connections."),
+    row("unblock", Arity::at_least(3), unblock)
+        .flags(Flags::ADMIN)
+        .about("5.0.0", "Ends the waiting of a connection's command."),
     row("getredir", Arity::exactly(2), getredir).about("6.0.0", "Says that nothing is tracked."),
     Command::new("help", Arity::exactly(2), Keys::None)
         .session(help)
@@ -228,6 +231,28 @@ fn kill(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
         .filter(|client| !(skip_me && client.id == own));
     let count = doomed.map(|client| client.close.cancel()).count();
     cx.reply.count(count);
+    Ok(())
+}
+
+fn unblock(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let how = match args.len() {
+        3 => Unblock::TimedOut,
+        4 if args.is(3, "timeout") => Unblock::TimedOut,
+        4 if args.is(3, "error") => Unblock::Failed,
+        4 => {
+            return Err(Error::Text(
+                "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
+            ));
+        }
+        _ => return Err(Error::Syntax),
+    };
+    let id = parse_integer(args.at(2)).ok_or(Error::NotInteger)?;
+    let clients = cx.host.clients();
+    let target = clients
+        .iter()
+        .find(|client| i64::try_from(client.id) == Ok(id));
+    let ended = target.is_some_and(|client| client.unblock(how));
+    cx.reply.integer(i64::from(ended));
     Ok(())
 }
 

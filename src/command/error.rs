@@ -1,5 +1,6 @@
 //! Why a command did not do its work, in the words that Redis uses.
 
+use super::Wait;
 use crate::store::{NoSuchDatabase, Tainted, WrongType};
 
 /// A command's error reply, without the leading `-`.
@@ -36,6 +37,9 @@ pub enum Error {
     /// Too few or too many words, for the named command (`get`, `client|id`).
     #[error("ERR wrong number of arguments for '{0}' command")]
     Arity(String),
+    /// No error: the command waits for what it reads. Where nothing can wait, this is what scripts are told.
+    #[error("ERR xread command is not allowed with BLOCK option from scripts")]
+    Waits(Box<Wait>),
     /// Any other fixed text, code included.
     #[error("{0}")]
     Text(&'static str),

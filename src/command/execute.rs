@@ -169,6 +169,16 @@ pub fn slots(
     });
 }
 
+/// Wakes those who wait for what `command` may have changed. To be called when the change is visible.
+#[cold]
+pub fn wake(spaces: &Keyspaces, command: &Command, db: usize, args: Args<'_>) {
+    touched(command, args, db, &mut |touch| match touch {
+        Touch::Key(db, key) => spaces.waiters().wake(db, key),
+        Touch::Db(_) | Touch::Everything => spaces.waiters().wake_all(),
+        Touch::Libraries => {}
+    });
+}
+
 /// Applies one command of the stream under locks that are held already. A failure taints what the command names.
 ///
 /// # Errors

@@ -46,10 +46,13 @@ mod hostile_tests;
 
 pub use cluster::FLUSHSLOT;
 pub use error::Error;
-pub use execute::{Place, apply, read, read_at, slots};
+pub use execute::{Place, apply, read, read_at, slots, wake};
 pub use keys::{Keys, Touch};
 pub use resolve::{check_arity, resolve, resolve_for, unknown_command};
-pub use session::{Host, Replication, Replies, Session, SessionCx, SessionFn, Statistics, answer};
+pub use session::{
+    Blocked, Host, Replication, Replies, Session, SessionCx, SessionFn, Statistics, answer,
+};
+pub use stream::Wait;
 pub use table::{Arity, Command, Family, Flags, Outcome, Scope, TouchFn, all, lookup};
 pub use transaction::Transaction;
 

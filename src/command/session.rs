@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::client::Client;
 use super::table::{Command, Flags, Scope};
 use super::transaction::{self, Transaction};
-use super::{Error, Place, read_at, resolve_for};
+use super::{Error, Place, Wait, read_at, resolve_for};
 use crate::resp::{Args, Reply};
 use crate::store::{Generation, Served};
 
@@ -32,12 +32,23 @@ pub struct Session {
     pub transaction: Option<Transaction>,
     /// The time of the transaction that runs, in Unix milliseconds: a key cannot expire between two of its commands.
     pub clock: Option<i64>,
+    /// The command that waits; what comes behind it waits, too.
+    pub blocked: Option<Blocked>,
     /// Close once the replies so far are written.
     pub closing: bool,
     /// Commands run since this was last told to the client's record.
     pub commands: u64,
     /// The last command: container, if any, and name.
     pub last: (Option<&'static str>, &'static str),
+}
+
+/// A command that waits.
+#[derive(Debug)]
+pub struct Blocked {
+    /// For what.
+    pub wait: Box<Wait>,
+    /// Whether its reply is not wanted.
+    pub silent: bool,
 }
 
 /// Whether replies are sent. Source: redis 7.0 networking.c, CLIENT REPLY.
@@ -63,6 +74,7 @@ impl Session {
             replies: Replies::On,
             transaction: None,
             clock: None,
+            blocked: None,
             closing: false,
             commands: 0,
             last: (None, "NULL"),
@@ -217,8 +229,15 @@ pub fn answer(cx: &mut SessionCx<'_>, args: Args<'_>) {
     }
     let mark = cx.reply.len();
     let before = cx.session.replies;
-    if let Err(error) = admit(cx, args).and_then(|row| perform(cx, row, args)) {
-        refuse(cx, mark, &error);
+    match admit(cx, args).and_then(|row| perform(cx, row, args)) {
+        Ok(()) => {}
+        Err(Error::Waits(wait)) => {
+            cx.session.blocked = Some(Blocked {
+                wait,
+                silent: before != Replies::On,
+            });
+        }
+        Err(error) => refuse(cx, mark, &error),
     }
     if cx.reply.overflowed() {
         overflow(cx, mark);

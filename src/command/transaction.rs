@@ -170,9 +170,14 @@ fn exec(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
 
 fn run_queued(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) {
     let mark = cx.reply.len();
-    if let Err(error) = run(cx, row, args) {
-        cx.reply.truncate(mark);
-        cx.reply.error(&error.to_string());
+    match run(cx, row, args) {
+        Ok(()) => {}
+        // Inside a transaction nothing waits.
+        Err(Error::Waits(_)) => cx.reply.null_array(),
+        Err(error) => {
+            cx.reply.truncate(mark);
+            cx.reply.error(&error.to_string());
+        }
     }
 }
 

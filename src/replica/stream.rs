@@ -302,6 +302,9 @@ impl State<'_> {
             .with_dialect(*dialect);
         let result = command::apply(&mut tx, spaces, row, args);
         drop(tx);
+        if spaces.waiters().any() {
+            command::wake(spaces, row, self.db, args);
+        }
         self.count(row, args, result);
     }
 
@@ -333,6 +336,12 @@ impl State<'_> {
                 .and_then(|()| command::apply(&mut tx, spaces, row, args));
             self.count(row, args, result);
         }
+        drop(tx);
+        if spaces.waiters().any() {
+            for (db, row, args) in queue.iter() {
+                command::wake(spaces, row, db, args);
+            }
+        }
     }
 
     fn count(&mut self, row: &Command, args: Args<'_>, result: Result<(), command::Error>) {
@@ -359,6 +368,7 @@ impl State<'_> {
             tracing::error!(command = %name, offset, reason, "a command from the primary cannot be applied: all keys answer TAINTED until the next full sync");
         }
         taints.add_everything();
+        self.position.generation.spaces.waiters().wake_all();
         self.figures.unknown.fetch_add(1, Ordering::Relaxed);
         self.figures.failed.fetch_add(1, Ordering::Relaxed);
     }

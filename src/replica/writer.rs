@@ -100,6 +100,9 @@ impl Writer {
         let loaded = load::payload(&mut reader, kept, &self.figures.load)
             .map_err(|error| fault_of(&error))?;
         let old = self.served.swap_in(Arc::clone(&loaded.generation));
+        if let Some(old) = &old {
+            old.spaces.waiters().wake_all();
+        }
         let position = Position {
             offset,
             db: loaded.stream_db,

@@ -59,18 +59,19 @@ impl Clients {
     pub(super) fn sweep(&self, idle: Duration, stall: Duration) -> u64 {
         let mut stalled = 0;
         for client in self.all() {
-            let (silent_for, waiting_for) = {
+            let (silent_for, waiting_for, blocked) = {
                 let shown = client.shown();
                 (
                     shown.active.elapsed(),
                     shown.stalled.map(|since| since.elapsed()),
+                    shown.blocked,
                 )
             };
             if waiting_for.is_some_and(|waited| waited > stall) {
                 tracing::warn!(client = client.id, address = %client.address, "closed: it does not take its replies");
                 client.close.cancel();
                 stalled += 1;
-            } else if !idle.is_zero() && waiting_for.is_none() && silent_for > idle {
+            } else if !idle.is_zero() && !blocked && waiting_for.is_none() && silent_for > idle {
                 client.close.cancel();
             }
         }

@@ -7,6 +7,7 @@
 //!
 //! This room knows no replica: whoever starts a [`Server`] tells it what to serve and how to ask for the replica's state.
 
+mod blocked;
 mod clients;
 mod config;
 mod listen;

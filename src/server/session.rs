@@ -47,14 +47,14 @@ pub(super) async fn run(
     server.clients.remove(&client);
 }
 
-struct Connection<'s> {
-    server: &'s Server,
-    input: BytesMut,
+pub(super) struct Connection<'s> {
+    pub(super) server: &'s Server,
+    pub(super) input: BytesMut,
     /// How much room the next read gets.
-    read_bytes: usize,
+    pub(super) read_bytes: usize,
     parser: RequestParser,
-    reply: Reply,
-    session: Session,
+    pub(super) reply: Reply,
+    pub(super) session: Session,
 }
 
 impl<'s> Connection<'s> {
@@ -109,7 +109,7 @@ impl<'s> Connection<'s> {
     /// Answers every whole request that has come.
     async fn batch(
         &mut self,
-        stream: &mut (impl AsyncWrite + Unpin),
+        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
         read: usize,
     ) -> std::io::Result<()> {
         let commands_before = self.session.commands;
@@ -120,7 +120,14 @@ impl<'s> Connection<'s> {
             if !self.reply.is_empty() {
                 self.write(stream).await?;
             }
-            if !more || self.session.closing {
+            if self.session.closing {
+                break;
+            }
+            if let Some(blocked) = self.session.blocked.take() {
+                self.wait(stream, blocked).await?;
+                continue;
+            }
+            if !more {
                 break;
             }
             // A long pipeline of one client must not keep the others waiting.
@@ -158,7 +165,7 @@ impl<'s> Connection<'s> {
                     break;
                 }
             }
-            if self.session.closing {
+            if self.session.closing || self.session.blocked.is_some() {
                 break;
             }
             if self.session.authenticated != was_authenticated || self.reply.len() > FLUSH_BYTES {
@@ -175,7 +182,7 @@ impl<'s> Connection<'s> {
         more
     }
 
-    fn check_query_limit(&mut self) {
+    pub(super) fn check_query_limit(&mut self) {
         if self.input.len() <= self.server.config.query_bytes_max || self.session.closing {
             return;
         }

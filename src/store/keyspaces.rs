@@ -12,6 +12,7 @@ use super::locks::{Slot, Slots};
 use super::taint::{Tainted, Taints};
 use super::tx::Tx;
 use super::view::View;
+use super::waiters::Waiters;
 
 /// Databases up to which one that the upstream uses is simply there, whatever number was asked for: room for so many costs
 /// 16 KiB.
@@ -26,6 +27,7 @@ pub struct Keyspaces {
     hasher: RandomState,
     first_epoch: u32,
     taints: Taints,
+    waiters: Waiters,
     libraries: ArcSwap<Libraries>,
 }
 
@@ -60,6 +62,7 @@ impl Keyspaces {
             hasher: HASHER.get_or_init(RandomState::new).clone(),
             first_epoch: fastrand::u32(..),
             taints: Taints::default(),
+            waiters: Waiters::default(),
             libraries: ArcSwap::default(),
         }
     }
@@ -91,6 +94,12 @@ impl Keyspaces {
     pub(super) fn db_or_create(&self, db: usize) -> Option<&Db> {
         let slot = self.dbs.get(db)?;
         Some(slot.get_or_init(|| Box::new(Db::new(self.hasher.clone(), self.first_epoch))))
+    }
+
+    /// Who waits for keys.
+    #[must_use]
+    pub const fn waiters(&self) -> &Waiters {
+        &self.waiters
     }
 
     /// What is not known to be right.

@@ -29,6 +29,7 @@ mod to_rdb;
 mod tuning;
 mod tx;
 mod view;
+mod waiters;
 
 pub use db::Db;
 pub use entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};
@@ -43,3 +44,4 @@ pub use taint::{Doubt, Tainted, Taints};
 pub use tuning::Tuning;
 pub use tx::{NoSuchDatabase, Tx};
 pub use view::{View, WrongType, unix_ms};
+pub use waiters::{Waiters, Waiting};

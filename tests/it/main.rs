@@ -9,6 +9,7 @@
     reason = "tests may panic, and their names say what they are"
 )]
 
+mod blocking;
 mod cli;
 mod client;
 mod clients;

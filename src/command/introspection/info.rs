@@ -136,12 +136,14 @@ fn server(text: &mut Text, facts: &Facts<'_>) {
 }
 
 fn clients(text: &mut Text, facts: &Facts<'_>) {
-    text.line("connected_clients", facts.host.clients().len());
+    let clients = facts.host.clients();
+    let blocked = clients.iter().filter(|client| client.shown().blocked);
+    text.line("connected_clients", clients.len());
     text.line("cluster_connections", 0);
     let settings = facts.host.settings();
     let most = settings.iter().find(|(name, _)| *name == "maxclients");
     text.line("maxclients", most.map_or("", |(_, value)| value));
-    text.line("blocked_clients", 0);
+    text.line("blocked_clients", blocked.count());
     text.line("tracking_clients", 0);
     text.line("clients_in_timeout_table", 0);
 }

@@ -14,6 +14,9 @@ mod groups;
 mod id;
 mod info;
 mod read;
+mod wait;
+
+pub use wait::Wait;
 
 /// This file's rows.
 pub(super) const FAMILY: Family = Family {

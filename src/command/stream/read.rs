@@ -1,11 +1,12 @@
 //! XRANGE, XREVRANGE and XREAD.
 
+use super::wait::{Wait, deadline};
 use super::{entries, id, streams_at};
 use crate::command::Error;
 use crate::command::parse::integer;
 use crate::rdb::stream::StreamId;
 use crate::resp::{Args, Reply};
-use crate::store::View;
+use crate::store::{View, unix_ms};
 use crate::value::Stream;
 
 pub(super) fn xrange(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
@@ -61,7 +62,8 @@ fn count(args: Args<'_>) -> Result<Option<usize>, Error> {
 struct Options {
     /// 0: no limit.
     count: usize,
-    blocks: bool,
+    /// For how long to wait, 0 for ever.
+    block_ms: Option<u64>,
     /// The first key's word.
     first: usize,
     streams: usize,
@@ -74,8 +76,7 @@ impl Options {
         while options.first == 0 {
             let more = index + 1 < args.len();
             if more && args.is(index, "block") {
-                options.blocks = true;
-                timeout(args.at(index + 1))?;
+                options.block_ms = Some(timeout(args.at(index + 1), reply)?);
             } else if more && args.is(index, "count") {
                 options.count = usize::try_from(integer(args.at(index + 1))?).unwrap_or(0);
             } else if more && args.is(index, "streams") {
@@ -92,14 +93,29 @@ impl Options {
         options.streams = words / 2;
         Ok(options)
     }
+
+    /// No limit when it is 0.
+    fn count(&self) -> Option<usize> {
+        (self.count > 0).then_some(self.count)
+    }
 }
 
-fn timeout(text: &[u8]) -> Result<(), Error> {
+/// Milliseconds to wait. Source: redis 7.0 and 8.0 timeout.c, `getTimeoutFromObjectOrReply`.
+fn timeout(text: &[u8], reply: &Reply) -> Result<u64, Error> {
     let invalid = || Error::Text("ERR timeout is not an integer or out of range");
-    match crate::resp::parse_integer(text).ok_or_else(invalid)? {
-        ..0 => Err(Error::Text("ERR timeout is negative")),
-        _ => Ok(()),
+    let timeout_ms = crate::resp::parse_integer(text).ok_or_else(invalid)?;
+    if timeout_ms < 0 {
+        return Err(Error::Text("ERR timeout is negative"));
     }
+    if timeout_ms > i64::MAX - unix_ms() {
+        // There, the sum of both overflows: the timeout has passed already.
+        return if reply.dialect().reads_again_when_woken() {
+            Err(Error::Text("ERR timeout is out of range"))
+        } else {
+            Ok(1)
+        };
+    }
+    Ok(timeout_ms.unsigned_abs())
 }
 
 fn unknown_option(args: Args<'_>, index: usize) -> Error {
@@ -127,7 +143,22 @@ fn unbalanced(reply: &Reply) -> Error {
     })
 }
 
-/// DIFFERENCE: with BLOCK, and nothing to give at once, Redis waits; this is an error here.
+/// A stream that has entries to give.
+pub(super) struct Found<'v> {
+    key: &'v [u8],
+    stream: &'v Stream,
+    start: StreamId,
+}
+
+impl<'v> Found<'v> {
+    /// A stream with entries above an id, if there are any.
+    pub(super) fn new(key: &'v [u8], stream: &'v Stream, above: StreamId) -> Option<Self> {
+        let start = id::after(above)?;
+        let last = stream.last_live_id()?;
+        (last > above).then_some(Self { key, stream, start })
+    }
+}
+
 pub(super) fn xread(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
     let options = Options::parse(args, reply)?;
     debug_assert_eq!(
@@ -135,34 +166,44 @@ pub(super) fn xread(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Resul
         Some(options.first),
         "the locks are those of the keys read"
     );
-    let mut found = Vec::new();
+    let (mut found, mut ids) = (Vec::new(), Vec::new());
     for index in options.first..options.first + options.streams {
-        let key = args.at(index);
-        let stream = view.collection::<Stream>(key)?;
+        let stream = view.collection::<Stream>(args.at(index))?;
         let above = above(args.at(index + options.streams), stream, reply)?;
-        found.extend(stream.and_then(|stream| Some((key, stream, start(stream, above)?))));
+        ids.push(above);
+        found.extend(stream.and_then(|stream| Found::new(args.at(index), stream, above)));
     }
-    if found.is_empty() {
-        if options.blocks {
-            return Err(Error::Text("ERR BLOCK is not supported by this replica"));
+    match options.block_ms {
+        _ if !found.is_empty() => write(reply, &found, options.count()),
+        None => reply.null_array(),
+        Some(block_ms) => {
+            let keys = args.from(options.first).iter().take(options.streams);
+            return Err(Error::Waits(Box::new(Wait {
+                db: view.db_number(),
+                keys: keys.map(Box::from).collect(),
+                above: ids,
+                count: options.count(),
+                deadline: deadline(block_ms),
+            })));
         }
-        reply.null_array();
-        return Ok(());
     }
-    let count = (options.count > 0).then_some(options.count);
+    Ok(())
+}
+
+/// Writes XREAD's reply.
+pub(super) fn write(reply: &mut Reply, found: &[Found<'_>], count: Option<usize>) {
     if reply.is_resp3() {
         reply.map(found.len());
     } else {
         reply.array(found.len());
     }
-    for (key, stream, start) in found {
+    for Found { key, stream, start } in found {
         if !reply.is_resp3() {
             reply.array(2);
         }
         reply.bulk(key);
-        entries(reply, count, stream.range(start, StreamId::MAX));
+        entries(reply, count, stream.range(*start, StreamId::MAX));
     }
-    Ok(())
 }
 
 /// The id above which entries are wanted.
@@ -183,13 +224,4 @@ fn above(text: &[u8], stream: Option<&Stream>, reply: &Reply) -> Result<StreamId
         )),
         text => id::strict(text, 0),
     }
-}
-
-/// The first id to give, if there is an entry above.
-fn start(stream: &Stream, above: StreamId) -> Option<StreamId> {
-    let start = id::after(above)?;
-    stream
-        .last_live_id()
-        .filter(|last| *last > above)
-        .map(|_| start)
 }

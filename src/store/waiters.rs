@@ -1,0 +1,130 @@
+//! Who waits for which keys.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use dashmap::RwLock;
+use tokio::sync::Notify;
+
+use super::keyspaces::Keyspaces;
+
+/// Those who wait for keys of a generation. The writer looks here when what it has applied is visible.
+#[derive(Debug, Default)]
+pub struct Waiters {
+    /// How many wait.
+    count: AtomicUsize,
+    keys: RwLock<HashMap<Box<[u8]>, Vec<Entry>>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    db: usize,
+    notify: Arc<Notify>,
+}
+
+impl Waiters {
+    /// Whether anyone waits; costs one load. Whoever began to wait before it looked at a key is seen by the writer that
+    /// changes the key afterwards: both hold the key's lock in between.
+    #[must_use]
+    #[inline]
+    pub fn any(&self) -> bool {
+        self.count.load(Ordering::Relaxed) > 0
+    }
+
+    /// Wakes those who wait for a key.
+    pub fn wake(&self, db: usize, key: &[u8]) {
+        let keys = self.keys.read();
+        let waiting = keys.get(key).into_iter().flatten();
+        waiting
+            .filter(|entry| entry.db == db)
+            .for_each(|entry| entry.notify.notify_one());
+    }
+
+    /// Wakes all.
+    pub fn wake_all(&self) {
+        let keys = self.keys.read();
+        keys.values()
+            .flatten()
+            .for_each(|entry| entry.notify.notify_one());
+    }
+}
+
+/// A place among those who wait; dropping it gives it up.
+#[derive(Debug)]
+pub struct Waiting<'a> {
+    waiters: &'a Waiters,
+    keys: Vec<Box<[u8]>>,
+    notify: Arc<Notify>,
+}
+
+impl Keyspaces {
+    /// Begins to wait for `keys` of database `db`: `notify` is told when one of them may have changed. What is looked at
+    /// from now on cannot change unnoticed.
+    #[must_use]
+    pub fn wait_for(&self, db: usize, keys: &[Box<[u8]>], notify: &Arc<Notify>) -> Waiting<'_> {
+        let waiters = self.waiters();
+        waiters.count.fetch_add(1, Ordering::SeqCst);
+        // Made now: a database without locks could change between two looks at it.
+        self.db_or_create(db);
+        let mut waiting = waiters.keys.write();
+        for key in keys {
+            waiting.entry(key.clone()).or_default().push(Entry {
+                db,
+                notify: Arc::clone(notify),
+            });
+        }
+        drop(waiting);
+        Waiting {
+            waiters,
+            keys: keys.to_vec(),
+            notify: Arc::clone(notify),
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.waiters.keys.write();
+        for key in &self.keys {
+            if let Some(entries) = waiting.get_mut(key) {
+                entries.retain(|entry| !Arc::ptr_eq(&entry.notify, &self.notify));
+                if entries.is_empty() {
+                    waiting.remove(key);
+                }
+            }
+        }
+        drop(waiting);
+        self.waiters.count.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_told(notify: &Arc<Notify>) -> bool {
+        use std::future::Future as _;
+        let mut told = std::pin::pin!(notify.notified());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        told.as_mut().poll(&mut context).is_ready()
+    }
+
+    #[test]
+    fn only_those_who_wait_for_the_key_are_woken() {
+        let spaces = Keyspaces::new(2);
+        let notify = Arc::new(Notify::new());
+        let keys = [Box::from(*b"a"), Box::from(*b"b")];
+        let waiting = spaces.wait_for(1, &keys, &notify);
+        assert!(spaces.waiters().any());
+        spaces.waiters().wake(0, b"a");
+        spaces.waiters().wake(1, b"c");
+        assert!(!is_told(&notify));
+        spaces.waiters().wake(1, b"b");
+        assert!(is_told(&notify));
+        drop(waiting);
+        assert!(!spaces.waiters().any() && spaces.waiters().keys.read().is_empty());
+        spaces.waiters().wake_all();
+        assert!(!is_told(&notify));
+    }
+}
