@@ -171,7 +171,7 @@ fn a_reader_wakes_whatever_brings_the_entries() {
     };
     let mut client = pair.waiting("XREAD BLOCK 0 STREAMS k $");
     let mut primary = pair.primary.client();
-    for line in ["SELECT 1", "XADD k 1-1 a b", "SWAPDB 0 1"] {
+    for line in ["SELECT 1", "XADD k 1-1 a b", "SELECT 0", "SWAPDB 0 1"] {
         primary.command(line);
     }
     assert_eq!(read(&mut client).elements().len(), 1);
@@ -190,7 +190,7 @@ fn a_waiting_reader_is_told_that_its_stream_is_no_longer_known() {
     };
     let mut client = pair.waiting("XREAD BLOCK 0 STREAMS s $");
     std::thread::sleep(A_MOMENT);
-    pair.primary.command("DEBUG REPLICATE *1 NOSUCHCOMMAND");
+    pair.primary.command("DEBUG REPLICATE NOSUCHCOMMAND x");
     let deadline = Instant::now() + PATIENCE;
     pair.primary.command("XADD other 1-1 a b");
     let reply = read(&mut client);
