@@ -12,7 +12,7 @@ use super::*;
 use crate::command::Error;
 use crate::dialect::Dialect;
 use crate::resp::{ArgsBuf, Protocol, Reply};
-use crate::store::{Sweeper, unix_ms};
+use crate::store::{Sweeper, Tainted, unix_ms};
 
 pub(super) struct Bench {
     generation: Arc<Generation>,
@@ -546,4 +546,29 @@ fn settings_hold_from_the_next_command_on() {
     let encodings =
         ["a", "b", "c"].map(|key| bench.read(0, &format!("OBJECT ENCODING {key}")).unwrap());
     assert_eq!(encodings, ["$8 listpack", "$9 hashtable", "$8 listpack"]);
+}
+
+#[test]
+fn a_swept_key_is_known_to_be_lost_when_the_clock_goes_back() {
+    let set = format!("SET k {LONG} PXAT 1000");
+    let bench = Bench::swept(&[&set, "SET live 1"]);
+    let read_at = |now_ms: i64, line: &str| {
+        let words = ArgsBuf::new(line.split(' '));
+        let row = command::resolve(words.as_args()).unwrap();
+        let place = command::Place {
+            spaces: &bench.generation.spaces,
+            db: 0,
+            now_ms: Some(now_ms),
+        };
+        let mut reply = Reply::new(Protocol::Resp2, Dialect::default(), usize::MAX);
+        let read = row.read.unwrap();
+        command::read_at(place, read, row, words.as_args(), &mut reply)?;
+        Ok(String::from_utf8_lossy(reply.as_bytes()).into_owned())
+    };
+    assert_eq!(read_at(1001, "GET k"), Ok("$-1\r\n".to_owned()));
+    for line in ["GET k", "EXISTS k", "MGET live k", "KEYS *", "SCAN 0"] {
+        assert_eq!(read_at(1000, line), Err(Error::Tainted(Tainted)), "{line}");
+    }
+    assert_eq!(read_at(1000, "DBSIZE"), Ok(":2\r\n".to_owned()));
+    assert_eq!(read_at(1000, "GET live"), Ok("$1\r\n1\r\n".to_owned()));
 }
