@@ -223,7 +223,6 @@ fn writes_that_make_no_sense_are_refused() {
         "ZINCRBY z +inf e",
         "ZADD text 1 a",
         "ZPOPMIN z -1",
-        "ZRANGESTORE d z 0 9 BYSCORE LIMIT -1 2",
         "ZUNIONSTORE d 1 z WITHSCORES",
     ] {
         assert!(bench.try_apply(line).is_err(), "{line}");
