@@ -35,7 +35,11 @@ pub fn dump(bytes: &[u8]) {
 fn load(bytes: &[u8], step: usize) -> Result<Summary, String> {
     let rest = Bytes::copy_from_slice(bytes);
     let mut reader = Reader::new(Pieces { rest, step });
-    let decoded = decode(&mut reader, &mut Values(Thresholds::default()));
+    let mut values = Values {
+        version: Version::of_payload(0),
+        thresholds: Thresholds::default(),
+    };
+    let decoded = decode(&mut reader, &mut values);
     decoded.map_err(|error| within(&error, bytes.len()))
 }
 
@@ -60,12 +64,20 @@ impl Source for Pieces {
 }
 
 /// Makes values of what is decoded, and payloads of those.
-struct Values(Thresholds);
+struct Values {
+    version: Version,
+    thresholds: Thresholds,
+}
 
 impl Sink for Values {
+    fn version(&mut self, version: Version) -> Result<(), SinkError> {
+        self.version = version;
+        Ok(())
+    }
+
     fn key(&mut self, _: u64, _: &[u8], _: Meta, object: Object<'_>) -> Result<(), SinkError> {
-        let entry = entry(object, &self.0).map_err(SinkError::new)?;
-        check_round_trip(&entry, &self.0);
+        let entry = entry(object, &self.thresholds).map_err(SinkError::new)?;
+        check_round_trip(&entry, self.version, &self.thresholds);
         Ok(())
     }
 }
@@ -76,10 +88,14 @@ fn entry(object: Object<'_>, thresholds: &Thresholds) -> Result<Entry, crate::va
 
 /// A value that is kept can be written in every version, and read again as one that is written alike. The first reading may
 /// take another form: an older version has fewer. Tables may come in another order, so only lengths are compared.
-fn check_round_trip(kept: &Entry, thresholds: &Thresholds) {
+///
+/// Hashes whose fields expire have no layout before version 12, and Valkey's may expire later than Redis's can: those are
+/// written for the family that they came from, `own`.
+fn check_round_trip(kept: &Entry, own: Version, thresholds: &Thresholds) {
     for version in [9, 12, 80].map(Version::of_payload) {
         let kind = kept.value().value_type(Layouts::of(version)).number();
-        if version.number < FIELD_EXPIRY_SINCE && kind > STREAM {
+        let is_foreign = version.number == 9 || version.magic != own.magic;
+        if kind > STREAM && is_foreign {
             continue;
         }
         let Ok(once) = encoded(kept, version) else {
@@ -96,9 +112,6 @@ fn check_round_trip(kept: &Entry, thresholds: &Thresholds) {
         );
     }
 }
-
-/// Hashes whose fields expire have no layout before; none comes from such a server.
-const FIELD_EXPIRY_SINCE: u16 = 12;
 
 /// The payload of what a payload of ours gives.
 fn again(payload: &[u8], version: Version, thresholds: &Thresholds) -> Vec<u8> {
@@ -123,7 +136,8 @@ fn encoded(entry: &Entry, version: Version) -> std::io::Result<Vec<u8>> {
 pub fn payload(bytes: &[u8]) {
     restore(bytes);
     if let Some((version, value)) = bytes.split_first() {
-        restore(&sealed(value, if version & 1 == 0 { 12 } else { 80 }));
+        let version = if version & 1 == 0 { 12 } else { 80 };
+        restore(&sealed(value, version));
     }
 }
 
@@ -137,11 +151,18 @@ fn sealed(value: &[u8], version: u16) -> Vec<u8> {
 fn restore(payload: &[u8]) {
     let thresholds = Thresholds::default();
     match decode_payload(payload, |object| entry(object, &thresholds)) {
-        Ok(Ok(kept)) => check_round_trip(&kept, &thresholds),
+        Ok(Ok(kept)) => check_round_trip(&kept, version_of(payload), &thresholds),
         // Pieces that are no value together.
         Ok(Err(_)) => {}
         Err(error) => drop(within(&error, payload.len())),
     }
+}
+
+/// The version in a payload's footer.
+fn version_of(payload: &[u8]) -> Version {
+    let footer = payload.last_chunk::<10>().copied().unwrap_or_default();
+    let [low, high, ..] = footer;
+    Version::of_payload(u16::from_le_bytes([low, high]))
 }
 
 /// The bytes behind the first as one of the packed layouts, which the first chooses.
