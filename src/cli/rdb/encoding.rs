@@ -29,6 +29,7 @@ pub(super) fn encoding(
         Object::Str(_) | Object::Int(_) => "int",
         Object::List(nodes) => list(nodes, type_number, dialect),
         Object::Stream(_) => "stream",
+        Object::Module(_) => "raw",
         _ => collection(type_number),
     }
 }

@@ -19,6 +19,7 @@ use crate::{
 };
 use serde::Serialize;
 use std::{
+    borrow::Cow,
     io::{self, BufWriter, Write},
     path::PathBuf,
     process::ExitCode,
@@ -42,7 +43,7 @@ pub const FORMAT: &str = "\
 Each line is an object:
   db        the database's number
   key       the key
-  type      string, list, set, hash, zset or stream, as TYPE says
+  type      string, list, set, hash, zset, stream or the name of a module's type, as TYPE says
   encoding  the form in which it is written, as OBJECT ENCODING says
   expiry    when it expires, Unix time in milliseconds, or null
   idle      LRU idle time in seconds; only in dumps made under an LRU policy
@@ -56,7 +57,8 @@ Each line is an object:
               groups    [{name, last_id, entries_read, pending, consumers}, ...]
               pending   [{id, consumer, delivered_ms, deliveries}, ...]
               consumers [{name, seen_ms, active_ms}, ...]
-              null for what the dump's version does not write and for what its server did not know
+            module: an object {module, version, raw}: the type's name, its version, and the bytes of the items
+            null for what the dump's version does not write and for what its server did not know
 
 Strings may hold any bytes. With --binary escape, well-formed UTF-8 stands for itself, but for control characters \
 (U+0000 to U+001F, U+007F to U+009F) and the backslash. A backslash is written \\\\, and each byte of a control character, \
@@ -107,7 +109,7 @@ struct Lines<W> {
 struct Line<'a> {
     db: u64,
     key: Text<'a>,
-    r#type: &'static str,
+    r#type: Cow<'static, str>,
     encoding: &'static str,
     expiry: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -142,7 +144,7 @@ impl<W: Write> Sink for Lines<W> {
                 item: Item::Str(key),
                 binary: self.binary,
             },
-            r#type: type_of(&object),
+            r#type: type_name(&object),
             encoding: encoding(key, meta, &object, self.type_number, dialect),
             expiry: meta.expire_at_ms,
             idle: meta.idle_s,
@@ -161,6 +163,14 @@ impl<W: Write> Lines<W> {
     fn write(&mut self, line: &Line<'_>) -> io::Result<()> {
         serde_json::to_writer(&mut self.out, line)?;
         self.out.write_all(b"\n")
+    }
+}
+
+/// What TYPE says: of a module's value, the name of the module's type.
+fn type_name(object: &Object<'_>) -> Cow<'static, str> {
+    match object {
+        Object::Module(value) => value.id().name().into(),
+        _ => type_of(object).into(),
     }
 }
 

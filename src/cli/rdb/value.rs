@@ -82,7 +82,12 @@ impl Serialize for Value<'_> {
                 zset.iter()
                     .map(|(member, score)| (string(member), score_text(*score))),
             ),
-            Object::Module(value) => string(value.items()).serialize(to),
+            Object::Module(value) => ModuleLine {
+                module: value.id().name(),
+                version: value.id().version(),
+                raw: string(value.items()),
+            }
+            .serialize(to),
             Object::Stream(_) => to.serialize_unit(),
         }
     }
@@ -112,6 +117,14 @@ fn triples(packed: &Listpack) -> impl Iterator<Item = (Item<'_>, Item<'_>, Optio
         let expiry = items.next()?.as_int().filter(|at| *at != 0);
         Some((field, value, expiry))
     })
+}
+
+/// A module's value, which only the module understands.
+#[derive(Serialize)]
+struct ModuleLine<'a> {
+    module: String,
+    version: u64,
+    raw: Text<'a>,
 }
 
 /// A field with its value, and when it expires if it does.
