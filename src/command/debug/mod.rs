@@ -34,7 +34,7 @@ pub(super) const FAMILY: Family = Family {
         .difference(
             "knows DIGEST, DIGEST-VALUE, HELP, OBJECT, SET-ACTIVE-EXPIRE and SLEEP (of the one connection, up to a minute); \
              not inside MULTI; times and frequencies of use are 0, references 1; the nodes of a \
-             6.0's list are measured as listpacks; a module's value has no digest",
+             6.0's or 7.0's list are measured as they are kept here; a module's value has no digest",
         )
         .about("1.0.0", "Looks at the store itself.")],
 };

@@ -64,7 +64,6 @@ const REASONS: &[(&str, &str, &str)] = &[
     ("readonly", "3.0.0", CLUSTER),
     ("readwrite", "3.0.0", CLUSTER),
     ("monitor", "1.0.0", DEBUGGING),
-    ("debug", "1.0.0", DEBUGGING),
 ];
 
 const COUNT: usize = REASONS.len();
