@@ -119,7 +119,9 @@ mod tests {
             rdb::dump::encode_payload(version, ValueType::String, |writer| writer.string(b"hi"));
         let mut words = ArgsBuf::new(["restore", "k", ttl]);
         words.push(&payload.unwrap());
-        options.split_whitespace().for_each(|word| words.push(word.as_bytes()));
+        options
+            .split_whitespace()
+            .for_each(|word| words.push(word.as_bytes()));
         let args = words.as_args();
         let command = resolve(args).unwrap();
         let mut needed = smallvec::SmallVec::new();

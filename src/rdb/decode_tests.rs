@@ -239,7 +239,13 @@ fn headers_are_known_versions_or_errors() {
         assert_eq!(load(&dump(good, b"")).unwrap().1.version.to_string(), good);
     }
     assert_eq!(load(b"REDIS0004\xff").unwrap().1.checksum, Checksum::Absent);
-    for bad in ["REDIS0000", "REDIS0013", "REDIS0080", "VALKEY012", "VALKEY081"] {
+    for bad in [
+        "REDIS0000",
+        "REDIS0013",
+        "REDIS0080",
+        "VALKEY012",
+        "VALKEY081",
+    ] {
         assert!(
             matches!(
                 load(&dump(bad, b"")).unwrap_err().cause(),
