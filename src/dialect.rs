@@ -468,6 +468,12 @@ impl Dialect {
         self.since_redis(7, 0)
     }
 
+    /// LCS refuses a table that is larger than a string may be since Redis 7.0; STRALGO had no limit.
+    #[must_use]
+    pub const fn limits_lcs_tables(self) -> bool {
+        self.since_redis(7, 0)
+    }
+
     /// SCAN's cursors may be negative, or the empty string, before Redis 7.4 and Valkey 8.0.
     #[must_use]
     pub const fn reads_cursors_strictly(self) -> bool {

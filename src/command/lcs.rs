@@ -5,6 +5,7 @@ use super::keys::Keys;
 use super::parse::integer;
 use super::session::long;
 use super::table::{Arity, Command, Family};
+use crate::dialect::Dialect;
 use crate::limits::STRING_BYTES_MAX;
 use crate::resp::{Args, Reply};
 use crate::store::{Value, View};
@@ -18,7 +19,7 @@ pub(super) const FAMILY: Family = Family {
             .about("7.0.0", "Finds the longest common subsequence of two strings."),
         Command::new("stralgo", Arity::at_least(2), ALGORITHM_KEYS)
             .read(stralgo)
-            .difference("two strings whose table would pass 512 MB are refused; Redis 6 takes the memory or dies")
+            .difference("two strings whose lengths multiply to more than 2^29 are refused; Redis 6 takes the memory or dies")
             .about("6.0.0", "Runs an algorithm on strings; the only one is LCS.")
             .until("7.0.0"),
     ],
@@ -174,13 +175,8 @@ fn answer(a: &[u8], b: &[u8], options: Options, reply: &mut Reply) -> Result<(),
             "ERR If you want both the length and indexes, please just use IDX.",
         ));
     }
-    // The table that Redis would fill has four bytes a cell; this one has a bit, but refuses what Redis refuses.
     let cells = (a.len() + 1).saturating_mul(b.len() + 1);
-    if cells.saturating_mul(4) > STRING_BYTES_MAX {
-        return Err(Error::Text(
-            "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len",
-        ));
-    }
+    check_size(cells, reply.dialect())?;
     let mut work = || write(a, b, options, reply);
     if cells > CELLS_AT_ONCE_MAX {
         long(work);
@@ -189,6 +185,22 @@ fn answer(a: &[u8], b: &[u8], options: Options, reply: &mut Reply) -> Result<(),
     }
     Ok(())
 }
+
+/// Redis's table has four bytes a cell, of which it limits the sum; ours has a bit.
+fn check_size(cells: usize, dialect: Dialect) -> Result<(), Error> {
+    if dialect.limits_lcs_tables() && cells.saturating_mul(4) > STRING_BYTES_MAX {
+        return Err(Error::Text(
+            "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len",
+        ));
+    }
+    if cells > CELLS_MAX {
+        return Err(Error::Text("ERR Insufficient memory"));
+    }
+    Ok(())
+}
+
+/// The largest table: 64 MB, and about a second of a reader's time, during which its keys cannot be written.
+const CELLS_MAX: usize = 1 << 29;
 
 /// Larger tables take more than about a millisecond.
 const CELLS_AT_ONCE_MAX: usize = 1 << 20;

@@ -86,12 +86,30 @@ fn each_mistake_is_told_in_its_turn() {
 
 #[test]
 fn a_table_past_the_limit_of_strings_is_refused() {
-    let bench = bench();
-    bench.apply("SETRANGE big 11999 x");
-    assert_eq!(
-        bench.read("LCS big big LEN"),
-        "-ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len"
-    );
+    for (dialect, size, line, reply) in [
+        (
+            Dialect::redis(7, 0, 0),
+            12_000,
+            "LCS big big LEN",
+            "-ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len",
+        ),
+        (
+            Dialect::redis(6, 0, 16),
+            12_000,
+            "STRALGO LCS LEN KEYS big none",
+            ":0",
+        ),
+        (
+            Dialect::redis(6, 0, 16),
+            24_000,
+            "STRALGO LCS LEN KEYS big big",
+            "-ERR Insufficient memory",
+        ),
+    ] {
+        let bench = Bench::new(dialect);
+        bench.apply(&format!("SETRANGE big {} x", size - 1));
+        assert_eq!(bench.read(line), reply, "{line}");
+    }
 }
 
 proptest! {

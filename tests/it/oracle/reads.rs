@@ -141,7 +141,6 @@ GEOSEARCH {geo} (FROMMEMBER {m}|FROMLONLAT {near} 38) (BYRADIUS {radius}|BYBOX {
 GEORADIUS {geo} 13 38 {radius} {unit}
 ";
 
-/// Of several keys: counting one writes the count into a real replica's own value, which is then no longer the primary's.
 const HYPERLOGLOG: &str = "
 PFCOUNT {pf} {pf}+
 PFSELFTEST {value}
