@@ -58,7 +58,7 @@ impl Values {
                 hash_timed(reader, |reader| pair_after_expiry(reader, 1))
             }
             ValueType::HashZipmap => {
-                zipmap(reader).and_then(|packed| self.packed_hash(reader, packed))
+                zipmap(reader).and_then(|packed| self.zipmap_hash(reader, &packed))
             }
             ValueType::HashZiplist => {
                 ziplist(reader).and_then(|packed| self.packed_hash(reader, packed))
@@ -102,6 +102,22 @@ impl Values {
     ) -> Result<Object<'static>, Error> {
         self.check_pairs(reader, &packed)?;
         Ok(Object::HashListpack(packed))
+    }
+
+    /// A zipmap's pairs, unpacked: unlike those of a ziplist their lengths count for the encoding that they take.
+    ///
+    /// Source: redis 7.0 rdb.c, rdbLoadObject, case `RDB_TYPE_HASH_ZIPMAP`.
+    fn zipmap_hash<S: Source>(
+        &mut self,
+        reader: &Reader<S>,
+        packed: &Listpack,
+    ) -> Result<Object<'static>, Error> {
+        self.check_pairs(reader, packed)?;
+        let fields = packed.iter().step_by(2);
+        let values = packed.iter().skip(1).step_by(2);
+        let pairs = fields.zip(values);
+        let boxed = pairs.map(|(field, value)| (field.to_boxed(), value.to_boxed()));
+        Ok(Object::Hash(boxed.collect()))
     }
 
     /// Source: redis 8.0 rdb.c, rdbLoadObject, case `RDB_TYPE_HASH_LISTPACK_EX`.
