@@ -357,6 +357,12 @@ impl Dialect {
         self.since((7, 4), (8, 0))
     }
 
+    /// ZRANGE takes the options of its relatives, and all read their options before their range, since Redis 6.2.
+    #[must_use]
+    pub const fn has_one_range_command(self) -> bool {
+        self.since_redis(6, 2)
+    }
+
     /// ZRANK takes WITHSCORE since Redis 7.2.
     #[must_use]
     pub const fn has_ranks_with_scores(self) -> bool {
@@ -389,7 +395,7 @@ impl Dialect {
         matches!(self.family, Family::Redis) && self.since_redis(8, 0)
     }
 
-    /// XRANGE takes `(id` since Redis 6.2.
+    /// XRANGE takes `(id`, and XPENDING takes IDLE, since Redis 6.2.
     #[must_use]
     pub const fn has_exclusive_ids(self) -> bool {
         self.since_redis(6, 2)
@@ -429,6 +435,12 @@ impl Dialect {
     /// Streams count the entries ever added, and XINFO words its errors in lower case, since Redis 7.0.
     #[must_use]
     pub const fn has_stream_counters(self) -> bool {
+        self.since_redis(7, 0)
+    }
+
+    /// XCLAIM drops pending entries that the stream no longer has, since Redis 7.0; before, it claims them.
+    #[must_use]
+    pub const fn forgets_deleted_when_claimed(self) -> bool {
         self.since_redis(7, 0)
     }
 

@@ -53,7 +53,7 @@ fn find(
     let found = command.subcommands.iter().find(|row| {
         word.eq_ignore_ascii_case(row.name.as_bytes()) && (known(row) || row.name == "help")
     });
-    found.ok_or_else(|| unknown_subcommand(command, word, dialect))
+    found.ok_or_else(|| unknown_subcommand(command, args, dialect))
 }
 
 /// The error reply for a name that no row has.
@@ -92,12 +92,12 @@ pub(super) fn c_string(word: &[u8], most: usize) -> String {
 }
 
 #[cold]
-fn unknown_subcommand(container: &Command, word: &[u8], dialect: Dialect) -> Error {
+fn unknown_subcommand(container: &Command, args: Args<'_>, dialect: Dialect) -> Error {
     if !dialect.has_subcommand_rows() {
-        return older_subcommand_error(container, word);
+        return older_subcommand_error(container, args);
     }
     let (word, name) = (
-        c_string(word, UNKNOWN_ARGS_BYTES_MAX),
+        c_string(args.at(1), UNKNOWN_ARGS_BYTES_MAX),
         container.name.to_uppercase(),
     );
     Error::Owned(format!("ERR unknown subcommand '{word}'. Try {name} HELP."))
@@ -105,12 +105,12 @@ fn unknown_subcommand(container: &Command, word: &[u8], dialect: Dialect) -> Err
 
 /// What containers said when they looked at their arguments themselves.
 /// Source: redis 6.0 networking.c, `addReplySubcommandSyntaxError`, and the few commands with words of their own.
-fn older_subcommand_error(container: &Command, word: &[u8]) -> Error {
+fn older_subcommand_error(container: &Command, args: Args<'_>) -> Error {
     let name = container.name.to_uppercase();
-    let word = c_string(word, UNKNOWN_ARGS_BYTES_MAX);
+    let word = c_string(args.at(1), UNKNOWN_ARGS_BYTES_MAX);
     let end = match container.name {
         "cluster" => return Error::Text("ERR This instance has cluster support disabled"),
-        "xinfo" => return Error::Text("ERR syntax error, try 'XINFO HELP'"),
+        "xinfo" if args.len() < 3 => return Error::Text("ERR syntax error, try 'XINFO HELP'"),
         "client" | "memory" => "",
         _ => ".",
     };
@@ -136,7 +136,7 @@ fn wrong_arity(command: &Command, args: Args<'_>, dialect: Dialect) -> Error {
     let container = lookup(args.at(0)).filter(|container| !std::ptr::eq(*container, command));
     match container {
         Some(container) if !dialect.has_subcommand_rows() => {
-            older_subcommand_error(container, args.at(1))
+            older_subcommand_error(container, args)
         }
         Some(container) => Error::Arity(format!("{}|{}", container.name, command.name)),
         None => Error::Arity(command.name.to_owned()),

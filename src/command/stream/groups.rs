@@ -171,8 +171,15 @@ impl Claim {
         Ok(())
     }
 
-    /// Source: redis 7.0 t_stream.c, `xclaimCommand`; with a minimal idle time of 0.
-    fn apply(&self, group: &mut Group, consumer: &[u8], gone: &[StreamId], now_ms: i64) {
+    /// Source: redis 6.0 and 7.0 t_stream.c, `xclaimCommand`; with a minimal idle time of 0. A pending entry that is `gone`
+    /// from the stream is claimed or, when the server `forgets` it, pending no more.
+    fn apply(
+        &self,
+        group: &mut Group,
+        consumer: &[u8],
+        (gone, forgets): (&[StreamId], bool),
+        now_ms: i64,
+    ) {
         group.last_id = group.last_id.max(self.last_id);
         let time_ms = self.time_ms.filter(|time| *time >= 0).unwrap_or(now_ms);
         for id in &self.ids {
@@ -180,7 +187,7 @@ impl Claim {
                 .pending()
                 .get(id)
                 .map(|pending| pending.delivery_count);
-            if gone.contains(id) {
+            if gone.contains(id) && (forgets || old.is_none()) {
                 group.acknowledge(*id);
             } else if old.is_some() || self.force {
                 let counted = old.unwrap_or(1).wrapping_add(u64::from(!self.just_id));
@@ -202,6 +209,7 @@ pub(super) fn xclaim(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         ));
     }
     let now_ms = tx.now_ms();
+    let forgets = tx.dialect().forgets_deleted_when_claimed();
     let changed = tx.update(args.at(1), |stream: &mut Stream| {
         let gone: Vec<StreamId> = claim
             .ids
@@ -210,7 +218,7 @@ pub(super) fn xclaim(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
             .filter(|id| stream.range(*id, *id).next().is_none())
             .collect();
         stream.change_group(args.at(2), |group| {
-            claim.apply(group, args.at(3), &gone, now_ms);
+            claim.apply(group, args.at(3), (&gone, forgets), now_ms);
         })
     })?;
     changed.flatten().ok_or_else(|| {

@@ -247,7 +247,7 @@ fn a_blocking_read_answers_when_it_need_not_wait() {
     assert!(
         bench
             .read("XREAD BLOCK 0 STREAMS s 4-0")
-            .starts_with("-ERR BLOCK")
+            .starts_with("-ERR xread command is not allowed with BLOCK")
     );
 }
 
@@ -272,4 +272,30 @@ fn counters_that_contradict_the_entries_are_shown_all_the_same() {
     );
     let groups = bench.read("XINFO GROUPS s");
     assert!(groups.ends_with("$3 lag :1"), "{groups}");
+}
+
+#[test]
+fn a_deleted_entry_that_is_pending_is_claimed_by_redis_6_0_alone() {
+    for (dialect, pending) in [
+        (
+            Dialect::redis(6, 0, 16),
+            "*4 :1 $3 1-1 $3 1-1 *1 *2 $1 d $1 1",
+        ),
+        (Dialect::redis(7, 0, 15), "*4 :0 $-1 $-1 *-1"),
+    ] {
+        let bench = Bench::new(dialect);
+        bench.apply(
+            "XADD s 1-1 f v\nXGROUP CREATE s g 0\nXCLAIM s g c 0 1-1 TIME 5 RETRYCOUNT 1 FORCE JUSTID LASTID 1-1\n\
+             XDEL s 1-1\nXCLAIM s g d 0 1-1 TIME 5 RETRYCOUNT 2 FORCE JUSTID LASTID 1-1",
+        );
+        assert_eq!(bench.read("XPENDING s g"), pending);
+    }
+}
+
+#[test]
+fn redis_6_0_does_not_filter_pending_entries_by_idle_time() {
+    let bench = Bench::new(Dialect::redis(6, 0, 16));
+    bench.apply("XADD s 1-1 f v\nXGROUP CREATE s g 0");
+    assert_eq!(bench.read("XPENDING s g IDLE 1 - + 9"), "-ERR syntax error");
+    assert_eq!(bench.read("XPENDING s g - + 9"), "*0");
 }

@@ -107,6 +107,10 @@ impl<'a> Query<'a> {
     /// Reads the range at word `first` and the options behind it.
     fn parse(args: Args<'a>, first: usize, kind: Kind) -> Result<Self, Error> {
         let options = Options::parse(args, first + 2, kind)?;
+        Self::new(args, first, options, kind.strict)
+    }
+
+    fn new(args: Args<'a>, first: usize, options: Options, strict: bool) -> Result<Self, Error> {
         let (start, end) = (args.at(first), args.at(first + 1));
         let (min, max) = if options.reverse {
             (end, start)
@@ -115,7 +119,7 @@ impl<'a> Query<'a> {
         };
         let wanted = match options.by {
             By::Rank => Wanted::Ranks(integer(start)?, integer(end)?),
-            By::Score => Wanted::Bounds(Bounds::scores(min, max, kind.strict)?),
+            By::Score => Wanted::Bounds(Bounds::scores(min, max, strict)?),
             By::Name => Wanted::Bounds(Bounds::names(min, max)?),
         };
         Ok(Self {
@@ -125,6 +129,43 @@ impl<'a> Query<'a> {
             offset: options.offset,
             limit: options.limit,
         })
+    }
+
+    /// The same as servers before Redis 6.2 read it: the range first, and each command has only its own options.
+    ///
+    /// Source: redis 6.0 t_zset.c, `zrangeGenericCommand`, `genericZrangebyscoreCommand`, `genericZrangebylexCommand`.
+    fn parse_apart(args: Args<'a>, kind: Kind) -> Result<Self, Error> {
+        let mut query = Self::of_range(args, kind)?;
+        let by_rank = matches!(query.wanted, Wanted::Ranks(..));
+        let mut index = 4;
+        while index < args.len() {
+            if args.is(index, "withscores") && kind.by != Some(By::Name) {
+                query.with_scores = true;
+            } else if args.is(index, "limit") && index + 2 < args.len() && !by_rank {
+                query.offset = integer(args.at(index + 1))?;
+                query.limit = integer(args.at(index + 2))?;
+                index += 2;
+            } else {
+                return Err(Error::Syntax);
+            }
+            index += 1;
+        }
+        if by_rank && args.len() > 5 {
+            return Err(Error::Syntax);
+        }
+        Ok(query)
+    }
+
+    /// The range alone, without options.
+    fn of_range(args: Args<'a>, kind: Kind) -> Result<Self, Error> {
+        let options = Options {
+            by: kind.by.unwrap_or(By::Rank),
+            reverse: kind.reverse.unwrap_or(false),
+            with_scores: false,
+            offset: 0,
+            limit: -1,
+        };
+        Self::new(args, 2, options, kind.strict)
     }
 
     /// The ascending ranks that it names, its limits applied.
@@ -178,7 +219,11 @@ fn answer(view: &View<'_>, args: Args<'_>, reply: &mut Reply, kind: Kind) -> Res
         strict: reply.dialect().reads_scores_strictly(),
         ..kind
     };
-    let query = Query::parse(args, 2, kind)?;
+    let query = if reply.dialect().has_one_range_command() {
+        Query::parse(args, 2, kind)?
+    } else {
+        Query::parse_apart(args, kind)?
+    };
     let Some(zset) = view.collection::<Zset>(args.at(1))? else {
         reply.array(0);
         return Ok(());

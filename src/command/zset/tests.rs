@@ -246,3 +246,24 @@ fn many_arguments_make_it_large_beforehand_since_7_2() {
     });
     assert_eq!(encodings, ["$8 listpack", "$8 skiplist"]);
 }
+
+#[test]
+fn redis_6_0_reads_the_range_before_the_options() {
+    let bench = Bench::new(Dialect::redis(6, 0, 16));
+    bench.apply("ZADD z 1 a 2 b 3 c");
+    for (command, reply) in [
+        (
+            "ZRANGE z x 1 LIMIT 0 1",
+            "-ERR value is not an integer or out of range",
+        ),
+        ("ZRANGE z 0 1 REV", "-ERR syntax error"),
+        ("ZRANGE z 0 1 WITHSCORES WITHSCORES", "-ERR syntax error"),
+        ("ZREVRANGE z 0 0 WITHSCORES", "*2 $1 c $1 3"),
+        ("ZRANGEBYSCORE z x 1 y", "-ERR min or max is not a float"),
+        ("ZRANGEBYSCORE z 1 3 LIMIT 1 1 WITHSCORES", "*2 $1 b $1 2"),
+        ("ZRANGEBYLEX z - + WITHSCORES", "-ERR syntax error"),
+        ("ZREVRANGEBYLEX z + - LIMIT 0 2", "*2 $1 c $1 b"),
+    ] {
+        assert_eq!(bench.read(command), reply, "{command}");
+    }
+}
