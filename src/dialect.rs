@@ -197,6 +197,83 @@ impl Dialect {
         }
     }
 
+    /// The letters of the servers in the catalogue of commands that speak for this one, the nearest first.
+    #[must_use]
+    pub const fn catalogue_columns(self) -> &'static str {
+        match (self.family, self.version) {
+            (Family::Redis, (..=6, ..)) => "678Vv9",
+            (Family::Redis, (7, ..)) => "78vV96",
+            (Family::Redis, (8, 0..=1, _)) => "87Vv96",
+            (Family::Redis, _) => "98V7v6",
+            (Family::Valkey, (..=8, ..)) => "vV7896",
+            (Family::Valkey, _) => "Vv8796",
+        }
+    }
+
+    /// A command without keys is told so before its words are counted, and may name none, since Redis 7.0.
+    #[must_use]
+    pub const fn gives_no_keys_as_empty(self) -> bool {
+        self.since_redis(7, 0)
+    }
+
+    /// COMMAND GETKEYS names a destination before the sources since Redis 7.0, and after them before.
+    #[must_use]
+    pub const fn names_destination_first(self) -> bool {
+        self.since_redis(7, 0)
+    }
+
+    /// READONLY is accepted outside of clusters since Valkey 8.0.
+    #[must_use]
+    pub const fn accepts_readonly(self) -> bool {
+        self.since(NEVER, (8, 0))
+    }
+
+    /// READWRITE is accepted outside of clusters before Redis 7.0 and since Valkey 8.0.
+    #[must_use]
+    pub const fn accepts_readwrite(self) -> bool {
+        self.since(NEVER, (8, 0)) || !self.since_redis(7, 0)
+    }
+
+    /// Errors and texts name Redis; Valkey's do not.
+    #[must_use]
+    pub const fn says_redis(self) -> bool {
+        matches!(self.family, Family::Redis)
+    }
+
+    /// Integers below 10,000 are objects that all keys share, up to every Redis and Valkey 8.0.
+    #[must_use]
+    pub const fn shares_small_integers(self) -> bool {
+        !self.since(NEVER, (8, 1))
+    }
+
+    /// LOLWUT's version line names Redis up to Valkey 8.1.
+    #[must_use]
+    pub const fn name_in_lolwut(self) -> &'static str {
+        if self.since(NEVER, (9, 0)) {
+            "Valkey"
+        } else {
+            "Redis"
+        }
+    }
+
+    /// A user's flag `sanitize-payload` is shown since Redis 7.2, and no more since Valkey 9.0.
+    #[must_use]
+    pub const fn shows_sanitize_payload(self) -> bool {
+        self.since_redis(7, 2) && !self.since(NEVER, (9, 0))
+    }
+
+    /// Users have patterns of channels since Redis 6.2.
+    #[must_use]
+    pub const fn has_channel_patterns(self) -> bool {
+        self.since_redis(6, 2)
+    }
+
+    /// Users have databases since Valkey 9.1.
+    #[must_use]
+    pub const fn has_database_permissions(self) -> bool {
+        self.since(NEVER, (9, 1))
+    }
+
     /// Subcommands are commands of their own, with their own arity and errors, since Redis 7.0.
     #[must_use]
     pub const fn has_subcommand_rows(self) -> bool {

@@ -31,9 +31,33 @@ pub(super) const CLIENT: &[Command] = &[
     row("kill", Arity::at_least(3), kill)
         .flags(Flags::ADMIN)
         .about("2.4.0", "Closes connections."),
+    row("tracking", Arity::at_least(3), tracking)
+        .about(
+            "6.0.0",
+            "Refused to be turned on: redtail sends no invalidations.",
+        )
+        .difference("Only OFF: what a client may keep is not followed, and never said to be."),
+    row("trackinginfo", Arity::exactly(2), trackinginfo)
+        .about("6.2.0", "Says that nothing is tracked."),
+    row("caching", Arity::exactly(3), caching).about("6.0.0", "Refused: nothing is tracked."),
+    row("pause", Arity::at_least(3), pause)
+        .flags(Flags::ADMIN)
+        .about("3.0.0", "Refused: redtail does not stop for its clients.")
+        .difference(
+            "An error: a paused replica is of no use to a failover that it takes no part in.",
+        ),
+    row("unpause", Arity::exactly(2), unpause)
+        .flags(Flags::ADMIN)
+        .about("6.2.0", "Does nothing, for nothing is paused."),
     row("unblock", Arity::at_least(3), unblock)
         .flags(Flags::ADMIN)
         .about("5.0.0", "Ends the waiting of a connection's command."),
+    row("capa", Arity::at_least(3), unpause)
+        .about("8.0.0", "Accepted; redtail redirects nobody.")
+        .valkey_only(),
+    row("import-source", Arity::exactly(3), import_source)
+        .about("8.1.0", "Refused: nothing is imported.")
+        .valkey_only(),
     row("getredir", Arity::exactly(2), getredir).about("6.0.0", "Says that nothing is tracked."),
     Command::new("help", Arity::exactly(2), Keys::None)
         .session(help)
@@ -70,6 +94,57 @@ fn id(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     cx.reply
         .integer(i64::try_from(cx.session.client.id).unwrap_or(i64::MAX));
     Ok(())
+}
+
+fn tracking(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    if args.is(2, "off") {
+        cx.reply.ok();
+        return Ok(());
+    }
+    Err(if args.is(2, "on") {
+        Error::Text("ERR not supported: redtail sends no invalidations")
+    } else {
+        Error::Syntax
+    })
+}
+
+/// Source: redis 7.0 networking.c, `clientCommand`.
+fn trackinginfo(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    cx.reply.map(3);
+    cx.reply.bulk(b"flags");
+    cx.reply.set(1);
+    cx.reply.bulk(b"off");
+    cx.reply.bulk(b"redirect");
+    cx.reply.integer(-1);
+    cx.reply.bulk(b"prefixes");
+    cx.reply.array(0);
+    Ok(())
+}
+
+fn caching(_cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    Err(Error::Text(
+        "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled",
+    ))
+}
+
+fn pause(_cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let milliseconds = parse_integer(args.at(2));
+    let known = args.len() == 3 || args.is(3, "write") || args.is(3, "all");
+    Err(match milliseconds {
+        _ if !known || args.len() > 4 => Error::Text("ERR CLIENT PAUSE mode must be WRITE or ALL"),
+        None => Error::Text("ERR timeout is not an integer or out of range"),
+        Some(..0) => Error::Text("ERR timeout is negative"),
+        Some(_) => Error::Text("ERR not supported: redtail does not pause"),
+    })
+}
+
+fn unpause(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    cx.reply.ok();
+    Ok(())
+}
+
+fn import_source(_cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    Err(Error::Text("ERR Server is not in import mode"))
 }
 
 fn getredir(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {

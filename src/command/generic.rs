@@ -6,32 +6,14 @@ use super::glob::Glob;
 use super::keys::{Keys, Touch};
 use super::parse::integer;
 use super::table::{Arity, Command, Family, Flags, Outcome, Scope};
-use super::{Error, restore};
+use super::{Error, object, restore};
 use crate::dialect::Dialect;
 use crate::resp::{Args, Reply, parse_integer};
-use crate::store::{Cursor, Entry, Tainted, Tx, Value, View};
+use crate::store::{Cursor, Entry, Tx, Value, View};
 use crate::value::Object;
 
 /// Keys beyond which a flushed database is dropped on a thread of its own, so that the stream does not wait for it.
 const DROP_ASIDE_KEYS: usize = 10_000;
-
-const OBJECT: &[Command] = &[
-    Command::new(
-        "encoding",
-        Arity::exactly(3),
-        Keys::Range {
-            first: 2,
-            last: 2,
-            step: 1,
-        },
-    )
-    .read(object_encoding)
-    .about("2.2.3", "Gives the name of a value's internal encoding."),
-    Command::new("help", Arity::exactly(2), Keys::None)
-        .session(object_help)
-        .flags(Flags::LOADING.and(Flags::STALE))
-        .about("6.2.0", "Lists the subcommands."),
-];
 
 /// This file's rows.
 pub(super) const FAMILY: Family = Family {
@@ -97,7 +79,7 @@ pub(super) const FAMILY: Family = Family {
             .scope(Scope::Nothing)
             .flags(Flags::FAST)
             .about("1.0.0", "Gives the number of keys."),
-        Command::container("object", OBJECT).about("2.2.3", "Looks at how a value is kept."),
+        Command::container("object", object::OBJECT).about("2.2.3", "Looks at how a value is kept."),
         Command::new("del", Arity::at_least(2), Keys::all())
             .apply(del)
             .outcome(Outcome::Gone)
@@ -374,52 +356,6 @@ fn randomkey(view: &View<'_>, _args: Args<'_>, reply: &mut Reply) -> Result<(), 
 
 fn dbsize(view: &View<'_>, _args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
     reply.count(view.db().map_or(0, crate::store::Db::len));
-    Ok(())
-}
-
-fn object_encoding(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
-    let dialect = reply.dialect();
-    match view.entry(args.at(2)) {
-        Some(entry) => reply.bulk(encoding(entry, dialect)?.as_bytes()),
-        None => reply.null(),
-    }
-    Ok(())
-}
-
-/// The name of the form in which a value is kept.
-///
-/// # Errors
-/// [`Tainted`] when the value is not known any more.
-pub(super) fn encoding(entry: &Entry, dialect: Dialect) -> Result<&'static str, Error> {
-    Ok(match entry.value() {
-        Value::Integer(_) => "int",
-        Value::Text(text) if is_embedded(dialect, entry, text) => "embstr",
-        Value::Text(_) | Value::Object(Object::Text(_) | Object::Module(_)) => "raw",
-        Value::Object(Object::List(list)) => list.encoding(dialect),
-        Value::Object(Object::Set(set)) => set.encoding(dialect),
-        Value::Object(Object::Hash(hash)) => hash.encoding(dialect),
-        Value::Object(Object::Zset(zset)) => zset.encoding(dialect),
-        Value::Object(Object::Stream(_)) => "stream",
-        Value::Object(Object::Swept) => return Err(Tainted.into()),
-    })
-}
-
-fn is_embedded(dialect: Dialect, entry: &Entry, text: &[u8]) -> bool {
-    let expires = entry.expire_at_ms().is_some();
-    !entry.is_raw() && dialect.embeds_text(entry.key().len(), text.len(), expires)
-}
-
-fn object_help(cx: &mut super::SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
-    const LINES: &[&str] = &[
-        "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-        "ENCODING <key>",
-        "    Return the kind of internal representation used in order to store the value",
-        "    associated with a <key>.",
-        "HELP",
-        "    Print this help.",
-    ];
-    cx.reply.array(LINES.len());
-    LINES.iter().for_each(|line| cx.reply.simple(line));
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 //! handler taints the keys it names when it arrives in the stream. COMMAND, the locks a command takes and the reference
 //! page are derived from the rows; nothing else lists commands.
 
+mod catalogue;
 pub mod client;
 mod error;
 mod execute;
@@ -34,6 +35,7 @@ mod introspection;
 mod lcs;
 mod list;
 mod misc;
+mod object;
 mod restore;
 mod set;
 mod sort;

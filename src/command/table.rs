@@ -350,6 +350,7 @@ pub struct Family {
 const FAMILIES: &[Family] = &[
     super::connection::FAMILY,
     super::introspection::FAMILY,
+    super::introspection::MESSAGES,
     super::introspection::REFUSED,
     super::transaction::FAMILY,
     super::function::FAMILY,

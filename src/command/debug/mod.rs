@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use digest::Digest;
 
-use super::generic::encoding;
+use super::object::encoding_of as encoding;
 use super::keys::Keys;
 use super::session::{LOADING, SessionCx, long};
 use super::table::{Arity, Command, Family, Flags};

@@ -1,14 +1,17 @@
 //! COMMAND: the table of commands, shown to clients.
 //!
-//! Everything is derived from the rows. Source of the shapes: redis 7.0 server.c, `addReplyCommandInfo`.
+//! The rows say which commands there are, the catalogue what their servers say of them. Source of the shapes: redis 7.0
+//! server.c, `addReplyCommandInfo`.
 
+use super::super::catalogue::{Record, Spec, record};
 use super::super::client_commands::help;
-use super::super::glob::Glob;
+use super::super::glob;
 use super::super::keys::Keys;
 use super::super::session::SessionCx;
 use super::super::table::{Arity, Command, Flags, all, lookup};
 use super::super::{Error, resolve};
 use super::{HELP, row};
+use crate::dialect::Dialect;
 use crate::resp::{Args, Reply};
 
 const SHOWN: Flags = Flags::LOADING.and(Flags::STALE);
@@ -45,372 +48,330 @@ const SUBCOMMANDS: &[Command] = &[
 /// A row with where it stands in the table.
 #[derive(Clone, Copy)]
 struct Shown {
-    group: &'static str,
     container: Option<&'static str>,
     command: &'static Command,
+    record: &'static Record,
 }
 
 impl Shown {
-    fn name(self) -> String {
-        match self.container {
-            Some(container) => format!("{container}|{}", self.command.name),
-            None => self.command.name.to_owned(),
-        }
+    fn new(
+        container: Option<&'static str>,
+        command: &'static Command,
+        dialect: Dialect,
+    ) -> Option<Self> {
+        let record = match container {
+            Some(container) => record(&format!("{container}|{}", command.name), dialect),
+            None => record(command.name, dialect),
+        };
+        record
+            .filter(|_| dialect.has(command.presence))
+            .map(|record| Self {
+                container,
+                command,
+                record,
+            })
+    }
+
+    /// Its subcommands, where they are commands of their own.
+    fn subcommands(self, dialect: Dialect) -> impl Iterator<Item = Self> {
+        let (container, all) = (self.command.name, self.command.subcommands);
+        let none = self.container.is_some() || !dialect.has_subcommand_rows();
+        let rows = if none { &[] } else { all };
+        rows.iter()
+            .filter_map(move |row| Self::new(Some(container), row, dialect))
     }
 }
 
-/// The commands that this server has; those it only knows how to refuse are left out.
-fn shown() -> impl Iterator<Item = Shown> {
-    all()
-        .filter(|(group, _)| *group != "refused")
-        .map(|(group, command)| Shown {
-            group,
-            container: None,
-            command,
-        })
+/// The commands that a server of that dialect has.
+fn shown(dialect: Dialect) -> impl Iterator<Item = Shown> {
+    all().filter_map(move |(_, command)| Shown::new(None, command, dialect))
 }
 
 /// The row of `name` or `container|name`.
-fn find(name: &[u8]) -> Option<Shown> {
+fn find(name: &[u8], dialect: Dialect) -> Option<Shown> {
     let mut parts = name.splitn(2, |byte| *byte == b'|');
-    let command = lookup(parts.next()?)?;
-    let top = shown().find(|shown| std::ptr::eq(shown.command, command))?;
+    let top = Shown::new(None, lookup(parts.next()?)?, dialect)?;
     match parts.next() {
         None => Some(top),
-        Some(sub) => {
-            subcommands(top).find(|shown| sub.eq_ignore_ascii_case(shown.command.name.as_bytes()))
-        }
+        Some(sub) => top
+            .subcommands(dialect)
+            .find(|shown| sub.eq_ignore_ascii_case(shown.command.name.as_bytes())),
     }
 }
 
-fn subcommands(of: Shown) -> impl Iterator<Item = Shown> {
-    of.command.subcommands.iter().map(move |command| Shown {
-        group: of.group,
-        container: Some(of.command.name),
-        command,
-    })
-}
-
+/// DIFFERENCE: commands come in the table's order; Redis's own is that of a hash table.
 fn whole(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
-    cx.reply.array(shown().count());
-    shown().for_each(|shown| describe(cx.reply, shown));
+    let dialect = cx.reply.dialect();
+    cx.reply.array(shown(dialect).count());
+    shown(dialect).for_each(|shown| describe(cx.reply, shown));
     Ok(())
 }
 
 fn count(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
-    cx.reply.count(shown().count());
+    cx.reply.count(shown(cx.reply.dialect()).count());
     Ok(())
 }
 
 fn info(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
-    if args.len() == 2 {
+    let dialect = cx.reply.dialect();
+    if args.len() == 2 && dialect.has_subcommand_rows() {
         return whole(cx, args);
     }
     cx.reply.array(args.len() - 2);
     for name in args.from(2).iter() {
-        match find(name) {
+        match find(name, dialect) {
             Some(shown) => describe(cx.reply, shown),
-            None => cx.reply.null_array(),
+            None => cx.reply.null(),
         }
     }
     Ok(())
 }
 
 fn describe(reply: &mut Reply, shown: Shown) {
-    let command = shown.command;
-    let (first, last, step) = legacy_keys(command.keys);
-    let since_7 = reply.dialect().since_redis(7, 0);
-    reply.array(if since_7 { 10 } else { 7 });
-    reply.bulk(shown.name().as_bytes());
-    reply.integer(i64::from(command.arity.number()));
-    words(reply, &flags(command));
-    [first, last, step]
-        .iter()
-        .for_each(|number| reply.integer(*number));
-    words(reply, &categories(shown));
-    if !since_7 {
+    let (record, dialect) = (shown.record, reply.dialect());
+    let has_specs = dialect.has_subcommand_rows();
+    reply.array(if has_specs { 10 } else { 7 });
+    reply.bulk(record.name.as_bytes());
+    reply.integer(record.arity());
+    words(reply, record.flags());
+    record.keys().for_each(|number| reply.integer(number));
+    reply.set(record.categories().count());
+    record
+        .categories()
+        .for_each(|category| reply.simple(&format!("@{category}")));
+    if !has_specs {
         return;
     }
-    reply.array(0);
-    key_specs(reply, command);
-    reply.array(command.subcommands.len());
-    subcommands(shown).for_each(|sub| describe(reply, sub));
+    reply.set(record.tips().count());
+    record.tips().for_each(|tip| reply.bulk(tip.as_bytes()));
+    reply.set(record.specs().count());
+    record.specs().for_each(|spec| key_spec(reply, spec));
+    reply.array(shown.subcommands(dialect).count());
+    shown
+        .subcommands(dialect)
+        .for_each(|sub| describe(reply, sub));
 }
 
 /// A set of words as status replies.
-fn words(reply: &mut Reply, words: &[&str]) {
-    reply.set(words.len());
-    words.iter().for_each(|word| reply.simple(word));
+fn words(reply: &mut Reply, words: impl Iterator<Item = &'static str> + Clone) {
+    reply.set(words.clone().count());
+    words.for_each(|word| reply.simple(word));
 }
 
-/// First key, last key and step, as COMMAND has always told them.
-fn legacy_keys(keys: Keys) -> (i64, i64, i64) {
-    let number = |word: usize| i64::try_from(word).unwrap_or(i64::MAX);
-    match keys {
-        Keys::Range { first, last, step } => (number(first), i64::from(last), number(step)),
-        Keys::Counted {
-            also: Some(word), ..
-        } => (number(word), number(word), 1),
-        Keys::Found { first, .. } if first > 0 => (number(first), number(first), 1),
-        _ => (0, 0, 0),
-    }
-}
-
-/// Flags and their words, in Redis's order.
-const FLAG_WORDS: &[(Flags, &str)] = &[
-    (Flags::WRITE, "write"),
-    (Flags::READONLY, "readonly"),
-    (Flags::DENYOOM, "denyoom"),
-    (Flags::ADMIN, "admin"),
-    (Flags::PUBSUB, "pubsub"),
-    (Flags::NOSCRIPT, "noscript"),
-    (Flags::BLOCKING, "blocking"),
-    (Flags::LOADING, "loading"),
-    (Flags::STALE, "stale"),
-    (Flags::FAST, "fast"),
-    (Flags::NO_AUTH, "no_auth"),
-    (Flags::MAY_REPLICATE, "may_replicate"),
-    (Flags::NO_MULTI, "no_multi"),
-    (Flags::ALLOW_BUSY, "allow_busy"),
-];
-
-fn flags(command: &Command) -> Vec<&'static str> {
-    let mut words: Vec<&str> = FLAG_WORDS
-        .iter()
-        .filter_map(|&(flag, word)| command.flags.has(flag).then_some(word))
-        .collect();
-    if matches!(command.keys, Keys::Counted { .. } | Keys::Found { .. }) {
-        words.push("movablekeys");
-    }
-    words
-}
-
-/// The ACL categories, in Redis's order. Source: redis 7.0 acl.c, `ACLCommandCategories`.
-const CATEGORIES: &[&str] = &[
-    "@keyspace",
-    "@read",
-    "@write",
-    "@set",
-    "@sortedset",
-    "@list",
-    "@hash",
-    "@string",
-    "@bitmap",
-    "@hyperloglog",
-    "@geo",
-    "@stream",
-    "@pubsub",
-    "@admin",
-    "@fast",
-    "@slow",
-    "@blocking",
-    "@dangerous",
-    "@connection",
-    "@transaction",
-    "@scripting",
-];
-
-/// Commands that Redis calls dangerous though they are no administrator's.
-const DANGEROUS: &[&str] = &[
-    "keys",
-    "flushdb",
-    "flushall",
-    "swapdb",
-    "sort",
-    "migrate",
-    "restore",
-    "restore-asking",
-    "info",
-    "role",
-    "lastsave",
-];
-
-pub(super) fn acl_cat(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
-    cx.reply.array(CATEGORIES.len());
-    CATEGORIES
-        .iter()
-        .for_each(|sign| cx.reply.bulk(without_sign(sign).as_bytes()));
-    Ok(())
-}
-
-/// Commands that Redis counts as an administrator's without the flag.
-const ADMINS: &[&str] = &["role", "lastsave"];
-
-/// Source: redis 7.0 server.c, `setImplicitACLCategories`.
-fn categories(shown: Shown) -> Vec<&'static str> {
-    CATEGORIES
-        .iter()
-        .filter(|sign| belongs(shown, without_sign(sign)))
-        .copied()
-        .collect()
-}
-
-fn without_sign(category: &'static str) -> &'static str {
-    category.strip_prefix('@').unwrap_or(category)
-}
-
-fn belongs(shown: Shown, category: &str) -> bool {
-    let command = shown.command;
-    let has = |flag| command.flags.has(flag);
-    match category {
-        "read" => has(Flags::READONLY),
-        "write" => has(Flags::WRITE),
-        "pubsub" => has(Flags::PUBSUB),
-        "fast" => has(Flags::FAST),
-        "slow" => !has(Flags::FAST),
-        "blocking" => has(Flags::BLOCKING),
-        "admin" => has(Flags::ADMIN) || ADMINS.contains(&command.name),
-        "dangerous" => {
-            has(Flags::ADMIN) || shown.container.is_none() && DANGEROUS.contains(&command.name)
-        }
-        // A container by itself belongs nowhere.
-        _ if !command.subcommands.is_empty() && command.session.is_none() => false,
-        "keyspace" => shown.group == "generic",
-        "sortedset" => matches!(shown.group, "sorted-set" | "sorted_set" | "zset"),
-        "transaction" => shown.group == "transactions",
-        "connection" => {
-            shown.group == "connection"
-                || command.name == "command"
-                || shown.container == Some("command")
-        }
-        name => shown.group == name,
-    }
-}
-
-/// Where the keys are, in the newer form: one spec, from the row's range or count.
-fn key_specs(reply: &mut Reply, command: &Command) {
-    let Some((begin, find, numbers)) = key_spec(command.keys) else {
-        return reply.array(0);
-    };
-    reply.array(1);
+/// DIFFERENCE: without the notes, which are prose for people.
+fn key_spec(reply: &mut Reply, of: Spec) {
     reply.map(3);
     reply.bulk(b"flags");
-    words(reply, key_flags(command));
+    words(reply, of.flags());
     reply.bulk(b"begin_search");
-    spec(reply, "index", &[("index", begin)]);
+    let (kind, values) = of.begin();
+    let names: &[&str] = match kind {
+        "index" => &["index"],
+        "keyword" => &["keyword", "startfrom"],
+        _ => &[],
+    };
+    search(reply, kind, names, values);
     reply.bulk(b"find_keys");
-    spec(reply, find, &numbers);
+    let (kind, values) = of.find();
+    let names: &[&str] = match kind {
+        "range" => &["lastkey", "keystep", "limit"],
+        "keynum" => &["keynumidx", "firstkey", "keystep"],
+        _ => &[],
+    };
+    search(reply, kind, names, values);
 }
 
-fn key_flags(command: &Command) -> &'static [&'static str] {
-    if command.is_write() {
-        &["RW", "access", "update"]
-    } else {
-        &["RO", "access"]
-    }
-}
-
-/// Where the search begins, the kind of finding, and its numbers.
-type KeySpec = (i64, &'static str, [(&'static str, i64); 3]);
-
-fn key_spec(keys: Keys) -> Option<KeySpec> {
-    let number = |word: usize| i64::try_from(word).unwrap_or(i64::MAX);
-    match keys {
-        Keys::Range { first, last, step } => {
-            let last = i64::from(last);
-            let last = if last < 0 { last } else { last - number(first) };
-            let numbers = [("lastkey", last), ("keystep", number(step)), ("limit", 0)];
-            Some((number(first), "range", numbers))
-        }
-        Keys::Counted { count, .. } => {
-            let numbers = [("keynumidx", 0), ("firstkey", 1), ("keystep", 1)];
-            Some((number(count), "keynum", numbers))
-        }
-        _ => None,
-    }
-}
-
-fn spec(reply: &mut Reply, kind: &str, numbers: &[(&str, i64)]) {
+fn search(
+    reply: &mut Reply,
+    kind: &str,
+    names: &[&str],
+    values: impl Iterator<Item = &'static str>,
+) {
     reply.map(2);
     reply.bulk(b"type");
     reply.bulk(kind.as_bytes());
     reply.bulk(b"spec");
-    reply.map(numbers.len());
-    for (name, number) in numbers {
+    reply.map(names.len());
+    for (name, value) in names.iter().zip(values) {
         reply.bulk(name.as_bytes());
-        reply.integer(*number);
+        match value.parse() {
+            Ok(number) => reply.integer(number),
+            Err(_) => reply.bulk(value.as_bytes()),
+        }
     }
 }
 
+/// The ACL categories, in Redis's order. Source: redis 7.0 acl.c, `ACLCommandCategories`.
+const CATEGORIES: &[&str] = &[
+    "keyspace",
+    "read",
+    "write",
+    "set",
+    "sortedset",
+    "list",
+    "hash",
+    "string",
+    "bitmap",
+    "hyperloglog",
+    "geo",
+    "stream",
+    "pubsub",
+    "admin",
+    "fast",
+    "slow",
+    "blocking",
+    "dangerous",
+    "connection",
+    "transaction",
+    "scripting",
+];
+
+/// ACL CAT: the categories, or the commands of one.
+pub(super) fn acl_cat(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let Some(category) = args.get(2) else {
+        cx.reply.array(CATEGORIES.len());
+        CATEGORIES
+            .iter()
+            .for_each(|category| cx.reply.bulk(category.as_bytes()));
+        return Ok(());
+    };
+    let name = String::from_utf8_lossy(category).to_lowercase();
+    if !CATEGORIES.contains(&name.as_str()) {
+        return Err(Error::Owned(format!(
+            "ERR Unknown category '{}'",
+            String::from_utf8_lossy(category)
+        )));
+    }
+    let dialect = cx.reply.dialect();
+    let names: Vec<&str> = names(dialect)
+        .filter(|shown| in_category(shown, &name))
+        .map(|shown| shown.record.name)
+        .collect();
+    cx.reply.array(names.len());
+    names.iter().for_each(|name| cx.reply.bulk(name.as_bytes()));
+    Ok(())
+}
+
+/// All commands, containers before their subcommands.
+fn names(dialect: Dialect) -> impl Iterator<Item = Shown> {
+    shown(dialect).flat_map(move |top| std::iter::once(top).chain(top.subcommands(dialect)))
+}
+
+fn in_category(shown: &Shown, category: &str) -> bool {
+    shown.record.categories().any(|other| other == category)
+}
+
 fn docs(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let dialect = cx.reply.dialect();
     let chosen: Vec<Shown> = if args.len() == 2 {
-        shown().collect()
+        shown(dialect).collect()
     } else {
-        args.from(2).iter().filter_map(find).collect()
+        let names = args.from(2);
+        names
+            .iter()
+            .filter_map(|name| find(name, dialect))
+            .collect()
     };
     cx.reply.map(chosen.len());
     chosen.iter().for_each(|shown| document(cx.reply, *shown));
     Ok(())
 }
 
+/// DIFFERENCE: the sentences are ours; complexity, history and arguments are left out.
 fn document(reply: &mut Reply, shown: Shown) {
-    let command = shown.command;
-    reply.bulk(shown.name().as_bytes());
-    reply.map(3 + usize::from(!command.subcommands.is_empty()));
+    let (command, dialect) = (shown.command, reply.dialect());
+    let subs = shown.subcommands(dialect).count();
+    reply.bulk(shown.record.name.as_bytes());
+    reply.map(3 + usize::from(subs > 0));
     for (name, text) in [
         ("summary", command.summary),
         ("since", command.since),
-        ("group", shown.group),
+        ("group", shown.record.group),
     ] {
         reply.bulk(name.as_bytes());
         reply.bulk(text.as_bytes());
     }
-    if !command.subcommands.is_empty() {
+    if subs > 0 {
         reply.bulk(b"subcommands");
-        reply.map(command.subcommands.len());
-        subcommands(shown).for_each(|sub| document(reply, sub));
+        reply.map(subs);
+        shown
+            .subcommands(dialect)
+            .for_each(|sub| document(reply, sub));
     }
 }
 
 fn list(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
-    let mut names: Vec<String> = shown()
-        .flat_map(|top| std::iter::once(top).chain(subcommands(top)))
-        .filter(|shown| args.len() == 2 || !args.is(3, "aclcat") || in_category(*shown, args.at(4)))
-        .map(Shown::name)
-        .collect();
-    match args.len() {
-        2 => {}
-        5 if args.is(2, "filterby") && args.is(3, "pattern") => {
-            let pattern = args.at(4).to_ascii_lowercase();
-            let glob = Glob::new(&pattern);
-            names.retain(|name| glob.matches(name.as_bytes()));
-        }
-        5 if args.is(2, "filterby") && args.is(3, "aclcat") => {}
-        5 if args.is(2, "filterby") && args.is(3, "module") => names.clear(),
-        _ => return Err(Error::Syntax),
+    let all = names(cx.reply.dialect());
+    let given = String::from_utf8_lossy(args.get(4).unwrap_or_default()).to_lowercase();
+    let filtered = args.len() == 5 && args.is(2, "filterby");
+    let chosen: Vec<Shown> = if args.len() == 2 {
+        all.collect()
+    } else if filtered && args.is(3, "pattern") {
+        all.filter(|shown| glob::matches(args.at(4), shown.record.name.as_bytes(), true))
+            .collect()
+    } else if filtered && args.is(3, "aclcat") {
+        all.filter(|shown| in_category(shown, &given)).collect()
+    } else if filtered && args.is(3, "module") {
+        all.filter(|shown| given == "vectorset" && shown.record.group == "module")
+            .collect()
+    } else {
+        return Err(Error::Syntax);
+    };
+    cx.reply.array(chosen.len());
+    for shown in chosen {
+        cx.reply.bulk(shown.record.name.as_bytes());
     }
-    cx.reply.array(names.len());
-    names.iter().for_each(|name| cx.reply.bulk(name.as_bytes()));
     Ok(())
 }
 
-fn in_category(shown: Shown, category: &[u8]) -> bool {
-    let name = String::from_utf8_lossy(category).to_lowercase();
-    CATEGORIES.iter().any(|sign| without_sign(sign) == name) && belongs(shown, &name)
-}
-
 /// The row that the words after COMMAND GETKEYS name, and the indices of its keys.
-fn keys_of(args: Args<'_>) -> Result<(&'static Command, Vec<usize>), Error> {
-    let row = resolve(args).map_err(|_| Error::Text("ERR Invalid command specified"))?;
+fn keys_of(args: Args<'_>, dialect: Dialect) -> Result<(Shown, Vec<usize>), Error> {
+    let unknown = Error::Text("ERR Invalid command specified");
+    let top = lookup(args.at(0)).ok_or(unknown.clone())?;
+    // A container without a word, or with an unknown one, is the container itself.
+    let row = resolve(args).unwrap_or(top);
+    let container = (!std::ptr::eq(row, top)).then_some(top.name);
+    let shown = Shown::new(container, row, dialect)
+        .or_else(|| Shown::new(None, top, dialect))
+        .ok_or(unknown)?;
     if matches!(row.keys, Keys::None) {
         return Err(Error::Text("ERR The command has no key arguments"));
     }
-    if !row.arity.fits(args.len()) {
+    if !row.arity_in(dialect).fits(args.len()) {
         return Err(Error::Text(
             "ERR Invalid number of arguments specified for command",
         ));
     }
     let mut found = Vec::new();
     row.keys.visit(args, |index| found.push(index));
-    if found.is_empty() {
+    let may_be_none = matches!(row.keys, Keys::Counted { also: None, .. });
+    let counts_none = may_be_none && args.iter().any(|word| word == b"0");
+    if found.is_empty() && !(counts_none && dialect.gives_no_keys_as_empty())
+        || lacks_counted(row, args, found.len())
+    {
         return Err(Error::Text("ERR Invalid arguments specified for command"));
     }
-    Ok((row, found))
+    if !dialect.names_destination_first() && matches!(row.keys, Keys::Counted { also: Some(_), .. })
+    {
+        found.rotate_left(1);
+    }
+    Ok((shown, found))
+}
+
+/// Whether the words name fewer keys than they count.
+fn lacks_counted(row: &Command, args: Args<'_>, found: usize) -> bool {
+    let Keys::Counted { count, also } = row.keys else {
+        return false;
+    };
+    let counted = args.get(count).and_then(crate::resp::parse_integer);
+    let counted = counted.and_then(|keys| usize::try_from(keys).ok());
+    let others = usize::from(also.is_some());
+    counted.is_none_or(|keys| keys > found - others || (keys == 0 && also.is_some()))
 }
 
 fn getkeys(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     let words = args.from(2);
-    let (_, found) = keys_of(words)?;
+    let (_, found) = keys_of(words, cx.reply.dialect())?;
     cx.reply.array(found.len());
     found
         .iter()
@@ -420,12 +381,48 @@ fn getkeys(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
 
 fn getkeysandflags(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     let asked = args.from(2);
-    let (row, found) = keys_of(asked)?;
+    let (shown, found) = keys_of(asked, cx.reply.dialect())?;
     cx.reply.array(found.len());
-    for index in found {
+    for (place, index) in found.into_iter().enumerate() {
         cx.reply.array(2);
         cx.reply.bulk(asked.at(index));
-        words(cx.reply, key_flags(row));
+        let flags: Vec<&str> = flags_of_key(&shown, asked, place, index);
+        words(cx.reply, flags.into_iter());
     }
     Ok(())
+}
+
+/// What the command does to the key at word `index`, the `place`th that it names.
+fn flags_of_key(shown: &Shown, args: Args<'_>, place: usize, index: usize) -> Vec<&'static str> {
+    let has = |word: &str| (2..args.len()).any(|at| args.is(at, word));
+    match shown.command.name {
+        "set" if !has("get") => return vec!["OW", "update"],
+        "set" => return vec!["RW", "access", "update"],
+        "bitfield" if !has("set") && !has("incrby") => return vec!["RO", "access"],
+        "bitfield" => return vec!["RW", "access", "update"],
+        _ => {}
+    }
+    let specs: Vec<Spec> = shown.record.specs().collect();
+    let fixed = specs.iter().rev().find(|spec| {
+        let (kind, mut values) = spec.begin();
+        let first = values.next().and_then(|word| word.parse::<usize>().ok());
+        kind == "index" && first.is_some_and(|first| first <= index)
+    });
+    // A destination behind a keyword is the last that is specified.
+    let stored = specs.last().filter(|_| place > 0 && specs.len() > 1);
+    let chosen = match (fixed, stored) {
+        (Some(spec), Some(stored)) if stored.begin().0 != "index" && spec.find().0 == "range" => {
+            stored
+        }
+        (Some(spec), _) | (None, Some(spec)) => spec,
+        (None, None) => {
+            return specs
+                .first()
+                .map_or_else(Vec::new, |spec| spec.flags().collect());
+        }
+    };
+    chosen
+        .flags()
+        .filter(|flag| *flag != "variable_flags")
+        .collect()
 }

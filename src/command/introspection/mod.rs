@@ -1,8 +1,11 @@
 //! The server commands: what this is, how it stands, what it can do.
 
+mod acl;
 mod commands;
 mod config;
 mod info;
+mod logs;
+mod messages;
 mod refused;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,10 +14,13 @@ use super::Error;
 use super::client_commands::help;
 use super::connection::ALWAYS;
 use super::keys::Keys;
+use super::object::MEMORY_USAGE;
 use super::session::{Host, SessionCx, SessionFn};
 use super::table::{Arity, Command, Family, Flags};
 use crate::resp::Args;
+use refused::refused;
 
+pub(super) use messages::FAMILY as MESSAGES;
 pub(super) use refused::FAMILY as REFUSED;
 
 const ADMIN: Flags = ALWAYS.and(Flags::ADMIN);
@@ -62,37 +68,34 @@ pub(super) const FAMILY: Family = Family {
         )
         .about("1.0.0", "Gives the time of the start: nothing is saved."),
         Command::container("config", config::CONFIG).about("2.0.0", "Shows the settings."),
-        Command::container("acl", ACL).about("6.0.0", "Says who you are."),
-        Command::container("slowlog", SLOWLOG).about("2.2.12", "An empty log: none is kept."),
-        Command::container("latency", LATENCY).about("2.8.13", "Nothing: latencies are not kept."),
+        Command::container("acl", acl::ACL).about("6.0.0", "Says who you are."),
+        Command::container("slowlog", logs::SLOWLOG).about("2.2.12", "An empty log: none is kept."),
+        Command::container("commandlog", logs::COMMANDLOG)
+            .about("8.1.0", "Empty logs: none is kept.")
+            .valkey_only(),
+        Command::container("latency", logs::LATENCY)
+            .about("2.8.13", "Nothing: latencies are not kept."),
+        row(
+            "lolwut",
+            Arity::at_least(1),
+            Flags::READONLY.and(Flags::FAST),
+            lolwut,
+        )
+        .about("5.0.0", "Gives the version.")
+        .difference("The version alone, without the picture or the poem."),
         Command::container("memory", MEMORY).about("4.0.0", "Describes memory."),
         Command::container("module", MODULE).about("4.0.0", "There are no modules."),
     ],
 };
 
-const ACL: &[Command] = &[
-    row("whoami", Arity::exactly(2), ALWAYS, acl_whoami).about("6.0.0", "Gives the user's name."),
-    row("users", Arity::exactly(2), ADMIN, acl_users).about("6.0.0", "Lists the only user."),
-    row("cat", Arity::exactly(2), ALWAYS, commands::acl_cat)
-        .about("6.0.0", "Lists the categories."),
-    row("help", Arity::exactly(2), HELP, help).about("6.0.0", "Lists the subcommands."),
-];
-
-const SLOWLOG: &[Command] = &[
-    row("get", Arity::at_least(2), LOG, nothing).about("2.2.12", "Gives nothing."),
-    row("len", Arity::exactly(2), LOG, zero).about("2.2.12", "Gives 0."),
-    row("reset", Arity::exactly(2), LOG, ok).about("2.2.12", "Does nothing."),
-    row("help", Arity::exactly(2), HELP, help).about("6.2.0", "Lists the subcommands."),
-];
-
-const LATENCY: &[Command] = &[
-    row("latest", Arity::exactly(2), ADMIN, nothing).about("2.8.13", "Gives nothing."),
-    row("history", Arity::exactly(3), ADMIN, nothing).about("2.8.13", "Gives nothing."),
-    row("reset", Arity::at_least(2), ADMIN, zero).about("2.8.13", "Gives 0."),
-    row("help", Arity::exactly(2), HELP, help).about("2.8.13", "Lists the subcommands."),
-];
-
 const MEMORY: &[Command] = &[
+    MEMORY_USAGE,
+    row("stats", Arity::exactly(2), Flags::NONE, memory_stats)
+        .about("4.0.0", "Gives the figures of memory that there are.")
+        .difference("Only the figures that exist here, of redtail's own memory."),
+    row("malloc-stats", Arity::exactly(2), Flags::NONE, malloc_stats)
+        .about("4.0.0", "Says that there are none.")
+        .difference("As from a server without jemalloc."),
     row("doctor", Arity::exactly(2), Flags::NONE, memory_doctor).about("4.0.0", "Points to INFO."),
     row("purge", Arity::exactly(2), Flags::NONE, ok).about(
         "4.0.0",
@@ -108,7 +111,11 @@ const MODULE: &[Command] = &[
         Flags::ADMIN.and(Flags::NOSCRIPT),
         nothing,
     )
-    .about("4.0.0", "Gives nothing."),
+    .about("4.0.0", "Gives nothing.")
+    .difference("Always empty: a server's own vectorset or lua is not listed."),
+    refused(("load", -3, "4.0.0")),
+    refused(("loadex", -3, "7.0.0")),
+    refused(("unload", 3, "4.0.0")),
     row("help", Arity::exactly(2), HELP, help).about("5.0.0", "Lists the subcommands."),
 ];
 
@@ -170,14 +177,41 @@ fn started(host: &dyn Host) -> i64 {
     crate::store::unix_ms().saturating_sub(uptime) / 1000
 }
 
-fn acl_whoami(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
-    cx.reply.bulk(b"default");
+/// DIFFERENCE: Redis draws a picture; where it has none for the version asked for it gives this line too.
+fn lolwut(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    let dialect = cx.reply.dialect();
+    let (major, minor, patch) = dialect.version;
+    let name = dialect.name_in_lolwut();
+    let line = format!("{name} ver. {major}.{minor}.{patch}\n");
+    cx.reply.verbatim("txt", line.as_bytes());
     Ok(())
 }
 
-fn acl_users(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
-    cx.reply.array(1);
-    cx.reply.bulk(b"default");
+fn memory_stats(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    let figures = cx
+        .generation
+        .map(|generation| generation.spaces.figures())
+        .unwrap_or_default();
+    let bytes: usize = figures.iter().map(|db| db.memory_bytes).sum();
+    let keys: usize = figures.iter().map(|db| db.keys).sum();
+    let figures = [
+        ("total.allocated", bytes),
+        ("keys.count", keys),
+        ("keys.bytes-per-key", bytes.checked_div(keys).unwrap_or(0)),
+        ("dataset.bytes", bytes),
+    ];
+    cx.reply.map(figures.len());
+    for (name, figure) in figures {
+        cx.reply.bulk(name.as_bytes());
+        cx.reply.count(figure);
+    }
+    Ok(())
+}
+
+/// Source: redis 7.0 object.c, MEMORY MALLOC-STATS without jemalloc.
+fn malloc_stats(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    cx.reply
+        .bulk(b"Stats not supported for the current allocator");
     Ok(())
 }
 

@@ -1,13 +1,12 @@
 //! Commands that a client may ask for and that redtail does not do: each is answered with the reason.
 //!
-//! They are not in COMMAND's sense commands of this server, but a clear reason helps more than "unknown command".
+//! Some reasons are a replica's own, the others say what redtail does not have.
 
 use super::super::Error;
 use super::super::keys::Keys;
 use super::super::session::SessionCx;
 use super::super::table::{Arity, Command, Family, Flags};
 use super::ALWAYS;
-use crate::dialect;
 use crate::resp::Args;
 
 const FIXED: &str = "ERR not supported: redtail follows the primary that it was started with";
@@ -16,96 +15,254 @@ const DISK: &str = "ERR not supported: redtail keeps nothing on disk";
 const CHAIN: &str = "ERR not supported: redtail has no replicas of its own";
 const PUBSUB: &str = "ERR not supported: redtail carries no messages; subscribe at the primary";
 const SCRIPTS: &str = "ERR not supported: this version of redtail runs no scripts";
+const USERS: &str = "ERR not supported: redtail has the user default alone";
+const MODULES: &str = "ERR not supported: redtail loads no modules";
+const VECTORS: &str = "ERR not supported: this version of redtail reads no vector sets";
 const CLUSTER: &str = "ERR This instance has cluster support disabled";
 const DEBUGGING: &str = "ERR not supported by redtail";
+const FAILOVER: &str = "ERR FAILOVER is not valid when server is a replica.";
+const WAIT_REDIS: &str = "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be \
+     writable (which is not the default) writes to replicas are just local and are not propagated.";
+const WAIT: &str = "ERR WAIT cannot be used with replica instances. Please also note that if a replica is configured to be writable (which \
+     is not the default) writes to replicas are just local and are not propagated.";
+const WAITAOF: &str = "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not \
+     propagated.";
 
-/// Name, since when it exists, why it is refused.
-const REASONS: &[(&str, &str, &str)] = &[
-    ("replicaof", "5.0.0", FIXED),
-    ("slaveof", "1.0.0", FIXED),
+/// Name, words as COMMAND counts them, since when.
+type Named = (&'static str, i32, &'static str);
+
+/// Why commands are refused, by their names.
+const REASONS: &[(&[&str], &str)] = &[
+    (&["replicaof", "slaveof"], FIXED),
+    (&["shutdown"], PROCESS),
+    (&["save", "bgsave", "bgrewriteaof"], DISK),
+    (&["psync", "sync", "replconf"], CHAIN),
+    (&["failover"], FAILOVER),
+    (&["wait"], WAIT),
+    (&["waitaof"], WAITAOF),
     (
-        "failover",
-        "6.2.0",
-        "ERR FAILOVER is not valid when server is a replica.",
-    ),
-    ("shutdown", "1.0.0", PROCESS),
-    ("save", "1.0.0", DISK),
-    ("bgsave", "1.0.0", DISK),
-    ("bgrewriteaof", "1.0.0", DISK),
-    ("psync", "2.8.0", CHAIN),
-    ("sync", "1.0.0", CHAIN),
-    (
-        "wait",
-        "3.0.0",
-        "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be \
-         writable (which is not the default) writes to replicas are just local and are not propagated.",
+        &[
+            "subscribe",
+            "unsubscribe",
+            "psubscribe",
+            "punsubscribe",
+            "ssubscribe",
+            "sunsubscribe",
+        ],
+        PUBSUB,
     ),
     (
-        "waitaof",
-        "7.2.0",
-        "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not \
-         propagated.",
+        &[
+            "eval",
+            "evalsha",
+            "eval_ro",
+            "evalsha_ro",
+            "fcall",
+            "fcall_ro",
+            "script",
+        ],
+        SCRIPTS,
     ),
-    ("subscribe", "2.0.0", PUBSUB),
-    ("unsubscribe", "2.0.0", PUBSUB),
-    ("psubscribe", "2.0.0", PUBSUB),
-    ("punsubscribe", "2.0.0", PUBSUB),
-    ("ssubscribe", "7.0.0", PUBSUB),
-    ("sunsubscribe", "7.0.0", PUBSUB),
-    ("pubsub", "2.8.0", PUBSUB),
-    ("eval", "2.6.0", SCRIPTS),
-    ("evalsha", "2.6.0", SCRIPTS),
-    ("eval_ro", "7.0.0", SCRIPTS),
-    ("evalsha_ro", "7.0.0", SCRIPTS),
-    ("fcall", "7.0.0", SCRIPTS),
-    ("fcall_ro", "7.0.0", SCRIPTS),
-    ("cluster", "3.0.0", CLUSTER),
-    ("asking", "3.0.0", CLUSTER),
-    ("readonly", "3.0.0", CLUSTER),
-    ("readwrite", "3.0.0", CLUSTER),
-    ("monitor", "1.0.0", DEBUGGING),
+    (&["acl"], USERS),
+    (&["module"], MODULES),
+    (
+        &["cluster", "clusterscan", "asking", "readonly", "readwrite"],
+        CLUSTER,
+    ),
+    (
+        &[
+            "vcard",
+            "vdim",
+            "vemb",
+            "vgetattr",
+            "vinfo",
+            "vismember",
+            "vlinks",
+            "vrandmember",
+            "vsim",
+        ],
+        VECTORS,
+    ),
 ];
 
-const COUNT: usize = REASONS.len();
+/// Those that have no subcommands.
+const PLAIN: [Named; 29] = [
+    ("replicaof", 3, "5.0.0"),
+    ("slaveof", 3, "1.0.0"),
+    ("failover", -1, "6.2.0"),
+    ("shutdown", -1, "1.0.0"),
+    ("save", 1, "1.0.0"),
+    ("bgsave", -1, "1.0.0"),
+    ("bgrewriteaof", 1, "1.0.0"),
+    ("psync", -3, "2.8.0"),
+    ("sync", 1, "1.0.0"),
+    ("replconf", -1, "3.0.0"),
+    ("wait", 3, "3.0.0"),
+    ("waitaof", 4, "7.2.0"),
+    ("subscribe", -2, "2.0.0"),
+    ("unsubscribe", -1, "2.0.0"),
+    ("psubscribe", -2, "2.0.0"),
+    ("punsubscribe", -1, "2.0.0"),
+    ("ssubscribe", -2, "7.0.0"),
+    ("sunsubscribe", -1, "7.0.0"),
+    ("eval", -3, "2.6.0"),
+    ("evalsha", -3, "2.6.0"),
+    ("eval_ro", -3, "7.0.0"),
+    ("evalsha_ro", -3, "7.0.0"),
+    ("fcall", -3, "7.0.0"),
+    ("fcall_ro", -3, "7.0.0"),
+    ("asking", 1, "3.0.0"),
+    ("readonly", 1, "3.0.0"),
+    ("readwrite", 1, "3.0.0"),
+    ("monitor", 1, "1.0.0"),
+    ("debug", -2, "1.0.0"),
+];
 
-/// The rows, one for each reason.
+/// Reads of vector sets: the module itself counts their words.
+const VECTOR_READS: [Named; 9] = [
+    ("vcard", -1, "8.0.0"),
+    ("vdim", -1, "8.0.0"),
+    ("vemb", -1, "8.0.0"),
+    ("vgetattr", -1, "8.0.0"),
+    ("vinfo", -1, "8.0.0"),
+    ("vismember", -1, "8.0.0"),
+    ("vlinks", -1, "8.0.0"),
+    ("vrandmember", -1, "8.0.0"),
+    ("vsim", -1, "8.0.0"),
+];
+
+/// CLUSTER's subcommands in all servers.
+const CLUSTER_COMMON: [Named; 28] = [
+    ("addslots", -3, "3.0.0"),
+    ("addslotsrange", -4, "7.0.0"),
+    ("bumpepoch", 2, "3.0.0"),
+    ("count-failure-reports", 3, "3.0.0"),
+    ("countkeysinslot", 3, "3.0.0"),
+    ("delslots", -3, "3.0.0"),
+    ("delslotsrange", -4, "7.0.0"),
+    ("failover", -2, "3.0.0"),
+    ("flushslots", 2, "3.0.0"),
+    ("forget", 3, "3.0.0"),
+    ("getkeysinslot", 4, "3.0.0"),
+    ("help", 2, "5.0.0"),
+    ("info", 2, "3.0.0"),
+    ("keyslot", 3, "3.0.0"),
+    ("links", 2, "7.0.0"),
+    ("meet", -4, "3.0.0"),
+    ("myid", 2, "3.0.0"),
+    ("myshardid", 2, "7.2.0"),
+    ("nodes", 2, "3.0.0"),
+    ("replicas", 3, "5.0.0"),
+    ("replicate", -3, "3.0.0"),
+    ("reset", -2, "3.0.0"),
+    ("saveconfig", 2, "3.0.0"),
+    ("set-config-epoch", 3, "3.0.0"),
+    ("setslot", -4, "3.0.0"),
+    ("shards", 2, "7.0.0"),
+    ("slaves", 3, "3.0.0"),
+    ("slots", 2, "3.0.0"),
+];
+
+/// CLUSTER's subcommands in Valkey alone.
+const CLUSTER_VALKEY: [Named; 6] = [
+    ("cancelslotmigrations", 2, "9.0.0"),
+    ("flushslot", -3, "9.0.0"),
+    ("getslotmigrations", 2, "9.0.0"),
+    ("migrateslots", -4, "9.0.0"),
+    ("slot-stats", -4, "8.0.0"),
+    ("syncslots", -3, "9.0.0"),
+];
+
+/// SCRIPT's subcommands.
+const SCRIPT: [Named; 6] = [
+    ("debug", -3, "3.2.0"),
+    ("exists", -3, "2.6.0"),
+    ("flush", -2, "2.6.0"),
+    ("help", 2, "5.0.0"),
+    ("kill", 2, "2.6.0"),
+    ("load", 3, "2.6.0"),
+];
+
+/// Rows for all of `names`.
 #[expect(clippy::indexing_slicing, reason = "evaluated while compiling")]
-const ROWS: &[Command] = &{
-    let mut rows = [row(0); COUNT];
+const fn rows<const N: usize>(names: [Named; N], since_valkey: bool) -> [Command; N] {
+    let mut rows = [Command::new("", Arity::exactly(1), Keys::None); N];
     let mut index = 0;
-    while index < COUNT {
-        rows[index] = row(index);
+    while index < N {
+        let row = refused(names[index]);
+        rows[index] = if since_valkey { row.valkey_only() } else { row };
         index += 1;
     }
     rows
-};
+}
 
-#[expect(clippy::indexing_slicing, reason = "evaluated while compiling")]
-const fn row(index: usize) -> Command {
-    let (name, since, _) = REASONS[index];
-    Command::new(name, Arity::at_least(1), Keys::None)
+/// A row that is refused with the reason that stands by its name, or by its container's.
+pub(super) const fn refused((name, words, since): Named) -> Command {
+    let arity = if words < 0 {
+        Arity::at_least(-words)
+    } else {
+        Arity::exactly(words)
+    };
+    Command::new(name, arity, Keys::None)
         .session(refuse)
         .flags(ALWAYS.and(Flags::NO_MULTI))
         .about(since, "Refused, with the reason.")
 }
 
+/// Both lists in one.
+#[expect(clippy::indexing_slicing, reason = "evaluated while compiling")]
+const fn joined<const A: usize, const B: usize, const N: usize>(
+    first: [Command; A],
+    second: [Command; B],
+) -> [Command; N] {
+    let mut rows = [Command::new("", Arity::exactly(1), Keys::None); N];
+    let mut index = 0;
+    while index < N {
+        rows[index] = if index < A {
+            first[index]
+        } else {
+            second[index - A]
+        };
+        index += 1;
+    }
+    rows
+}
+
+const CLUSTER_ROWS: &[Command] =
+    &joined::<28, 6, 34>(rows(CLUSTER_COMMON, false), rows(CLUSTER_VALKEY, true));
+
+const SCRIPT_ROWS: &[Command] = &joined::<6, 1, 7>(rows(SCRIPT, false), rows(SCRIPT_SHOW, true));
+
+const SCRIPT_SHOW: [Named; 1] = [("show", 3, "8.0.0")];
+
+const CONTAINERS: [Command; 3] = [
+    Command::container("cluster", CLUSTER_ROWS).about("3.0.0", "Refused: this is no cluster."),
+    Command::container("script", SCRIPT_ROWS).about("2.6.0", "Refused, with the reason."),
+    refused(("clusterscan", -2, "9.1.0")).valkey_only(),
+];
+
 /// This file's rows.
 pub(in super::super) const FAMILY: Family = Family {
     group: "refused",
-    commands: ROWS,
+    commands: &joined::<38, 3, 41>(
+        joined::<29, 9, 38>(rows(PLAIN, false), rows(VECTOR_READS, false)),
+        CONTAINERS,
+    ),
 };
 
-fn refuse(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
-    let valkey_9 = {
-        let dialect = cx.reply.dialect();
-        dialect.family == dialect::Family::Valkey && dialect.version.0 >= 9
-    };
-    if valkey_9 && (args.is(0, "readonly") || args.is(0, "readwrite")) {
+pub(super) fn refuse(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let dialect = cx.reply.dialect();
+    if args.is(0, "readonly") && dialect.accepts_readonly()
+        || args.is(0, "readwrite") && dialect.accepts_readwrite()
+    {
         cx.reply.ok();
         return Ok(());
     }
-    let reason = REASONS.iter().find(|(name, ..)| args.is(0, name));
-    Err(Error::Text(
-        reason.map_or(DEBUGGING, |(_, _, reason)| reason),
-    ))
+    let named = |names: &[&str]| names.iter().any(|name| args.is(0, name));
+    let reason = REASONS.iter().find(|(names, _)| named(names));
+    let reason = match reason.map_or(DEBUGGING, |(_, reason)| reason) {
+        WAIT if dialect.says_redis() => WAIT_REDIS,
+        reason => reason,
+    };
+    Err(Error::Text(reason))
 }

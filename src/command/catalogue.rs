@@ -1,0 +1,237 @@
+//! What servers say of their commands in COMMAND: arity, flags, keys, ACL categories, tips and key specifications.
+//!
+//! The text holds the answers of Redis 6.0, 7.0, 8.0 and of Valkey 8.1, 9.1 themselves, one line for each distinct answer; a
+//! test asks the servers again. The rows of the table decide what redtail does with a command and in which servers it is;
+//! what only COMMAND shows stands here.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use crate::dialect::Dialect;
+
+/// A line is: servers, name (`container|subcommand`), group, arity, flags, first key, last key and step, categories, tips, key
+/// specifications; `-` for none. The servers are `6`, `7`, `8` for Redis (`9` for what came after 8.0), `v` for Valkey 8.1 and `V` for
+/// 9.1. A key specification is its flags, where the search begins, and how keys are found from there.
+const TEXT: &str = include_str!("catalogue.txt");
+
+/// What one server says of one command.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Record {
+    servers: &'static str,
+    /// Its name in the server's own letters.
+    pub(super) name: &'static str,
+    /// Its group in COMMAND DOCS.
+    pub(super) group: &'static str,
+    arity: &'static str,
+    flags: &'static str,
+    keys: &'static str,
+    categories: &'static str,
+    tips: &'static str,
+    specs: &'static str,
+}
+
+impl Record {
+    /// A line's words; missing ones are empty.
+    fn parse(line: &'static str) -> Self {
+        let mut words = line
+            .split(' ')
+            .map(|word| if word == "-" { "" } else { word });
+        let mut next = || words.next().unwrap_or_default();
+        Self {
+            servers: next(),
+            name: next(),
+            group: next(),
+            arity: next(),
+            flags: next(),
+            keys: next(),
+            categories: next(),
+            tips: next(),
+            specs: next(),
+        }
+    }
+
+    /// The number of words, negative for a minimum.
+    pub(super) fn arity(&self) -> i64 {
+        number(self.arity)
+    }
+
+    /// Its flags.
+    pub(super) fn flags(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
+        list(self.flags, ',')
+    }
+
+    /// First key, last key and step, as COMMAND has always told them.
+    pub(super) fn keys(&self) -> impl Iterator<Item = i64> + use<> {
+        list(self.keys, ',').map(number)
+    }
+
+    /// Its ACL categories, without the sign.
+    pub(super) fn categories(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
+        list(self.categories, ',')
+    }
+
+    /// Hints for clients that work with clusters.
+    pub(super) fn tips(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
+        list(self.tips, ',')
+    }
+
+    /// Where its keys are.
+    pub(super) fn specs(&self) -> impl Iterator<Item = Spec> + Clone + use<> {
+        list(self.specs, ';').map(Spec::parse)
+    }
+}
+
+/// A key specification.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spec {
+    flags: &'static str,
+    begin: &'static str,
+    find: &'static str,
+}
+
+impl Spec {
+    fn parse(text: &'static str) -> Self {
+        let mut parts = text.split('/');
+        let mut next = || parts.next().unwrap_or_default();
+        Self {
+            flags: next(),
+            begin: next(),
+            find: next(),
+        }
+    }
+
+    /// What the command does to these keys.
+    pub(super) fn flags(self) -> impl Iterator<Item = &'static str> + Clone {
+        list(self.flags, ',')
+    }
+
+    /// Where the search begins: the kind, and its values.
+    pub(super) fn begin(self) -> (&'static str, impl Iterator<Item = &'static str> + Clone) {
+        kind(self.begin)
+    }
+
+    /// How keys are found from there: the kind, and its values.
+    pub(super) fn find(self) -> (&'static str, impl Iterator<Item = &'static str> + Clone) {
+        kind(self.find)
+    }
+}
+
+fn kind(text: &'static str) -> (&'static str, impl Iterator<Item = &'static str> + Clone) {
+    let (kind, values) = text.split_once(':').unwrap_or((text, ""));
+    (kind, list(values, ':'))
+}
+
+fn list(text: &'static str, separator: char) -> impl Iterator<Item = &'static str> + Clone {
+    text.split(separator).filter(|word| !word.is_empty())
+}
+
+fn number(text: &str) -> i64 {
+    text.parse().unwrap_or(0)
+}
+
+/// All lines, in the text's order.
+fn lines() -> impl Iterator<Item = Record> {
+    TEXT.lines().map(Record::parse)
+}
+
+/// What a server of that dialect says of `name` (`get`, `client|kill`, in lower case): the nearest server that was asked speaks for
+/// those between.
+pub(super) fn record(name: &str, dialect: Dialect) -> Option<&'static Record> {
+    static INDEX: OnceLock<HashMap<String, Vec<Record>>> = OnceLock::new();
+    let index = INDEX.get_or_init(|| {
+        let mut index: HashMap<String, Vec<Record>> = HashMap::new();
+        for record in lines() {
+            index
+                .entry(record.name.to_ascii_lowercase())
+                .or_default()
+                .push(record);
+        }
+        index
+    });
+    let records = index.get(name)?;
+    dialect.catalogue_columns().chars().find_map(|server| {
+        records
+            .iter()
+            .find(|record| record.servers.contains(server))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::{Command, all};
+    use super::*;
+
+    const NEWEST: Dialect = Dialect::valkey(9, 1, 2);
+
+    /// All rows with the names that COMMAND gives them.
+    fn rows() -> impl Iterator<Item = (String, &'static Command)> {
+        all().flat_map(|(_, row)| {
+            let subs = row.subcommands.iter();
+            let subs = subs.map(move |sub| (format!("{}|{}", row.name, sub.name), sub));
+            std::iter::once((row.name.to_owned(), row)).chain(subs)
+        })
+    }
+
+    #[test]
+    fn every_row_is_in_the_catalogue() {
+        for (name, _) in rows() {
+            assert!(record(&name, NEWEST).is_some(), "{name} has no line");
+        }
+    }
+
+    #[test]
+    fn every_command_of_the_catalogue_has_a_row() {
+        let rows: std::collections::HashSet<String> = rows().map(|(name, _)| name).collect();
+        for record in lines() {
+            let name = record.name.to_ascii_lowercase();
+            assert!(rows.contains(&name), "{name} has no row");
+        }
+    }
+
+    #[test]
+    fn rows_take_as_many_words_as_their_servers_say() {
+        for dialect in [
+            Dialect::redis(6, 0, 16),
+            Dialect::redis(7, 0, 15),
+            Dialect::redis(8, 0, 6),
+            Dialect::valkey(8, 1, 1),
+            NEWEST,
+        ] {
+            for (name, row) in rows().filter(|(_, row)| dialect.has(row.presence)) {
+                if name.contains('|') && !dialect.has_subcommand_rows() {
+                    continue;
+                }
+                let said = record(&name, dialect).map(Record::arity);
+                let own = i64::from(row.arity_in(dialect).number());
+                assert_eq!(Some(own), said, "{name} in {dialect:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_present_where_their_servers_have_them() {
+        for (dialect, letter) in [
+            (Dialect::redis(6, 0, 16), '6'),
+            (Dialect::redis(7, 0, 15), '7'),
+            (Dialect::redis(8, 0, 6), '8'),
+            (Dialect::valkey(8, 1, 1), 'v'),
+            (NEWEST, 'V'),
+        ] {
+            let has = |name: &str| {
+                lines().any(|line| {
+                    line.name.eq_ignore_ascii_case(name) && line.servers.contains(letter)
+                })
+            };
+            for (name, row) in rows() {
+                if name.contains('|') && letter == '6' {
+                    continue;
+                }
+                assert_eq!(
+                    dialect.has(row.presence),
+                    has(&name),
+                    "{name} in {dialect:?}"
+                );
+            }
+        }
+    }
+}

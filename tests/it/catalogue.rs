@@ -1,0 +1,70 @@
+//! COMMAND says of each command what the upstream itself says.
+
+use crate::servers::{ALL, Server};
+
+/// What the servers say of their commands: a line is servers, name, and more.
+const CATALOGUE: &str = include_str!("../../src/command/catalogue.txt");
+
+/// The servers' letters in the catalogue, in the order of [`ALL`].
+const LETTERS: [char; 5] = ['6', '7', '8', 'v', 'V'];
+
+/// Commands whose key specifications carry notes, which we leave out.
+const NOTED: &[&str] = &[
+    "bitfield",
+    "eval",
+    "evalsha",
+    "eval_ro",
+    "evalsha_ro",
+    "fcall",
+    "fcall_ro",
+    "getex",
+    "hgetex",
+    "pfcount",
+    "set",
+    "sort",
+    "sort_ro",
+    "xadd",
+];
+
+/// Every name in the catalogue that a server with that letter has.
+fn names(letter: char) -> impl Iterator<Item = &'static str> {
+    CATALOGUE.lines().filter_map(move |line| {
+        let mut words = line.split(' ');
+        let servers = words.next()?;
+        words.next().filter(|_| servers.contains(letter))
+    })
+}
+
+/// Whether its subcommands are shown with it, in a random order.
+fn is_container(name: &str) -> bool {
+    let start = format!("{name}|");
+    names('8')
+        .chain(names('V'))
+        .any(|other| other.starts_with(&start))
+}
+
+#[test]
+fn every_command_is_shown_as_the_upstream_shows_it() {
+    for (name, letter) in ALL.into_iter().zip(LETTERS) {
+        let Some(primary) = Server::start(name, &[]) else {
+            continue;
+        };
+        let redtail = Server::redtail(&primary);
+        let (mut theirs, mut ours) = (primary.client(), redtail.client());
+        for command in names(letter) {
+            if NOTED.contains(&command) || letter != '6' && is_container(command) {
+                continue;
+            }
+            let asked = format!("COMMAND INFO {command}");
+            assert_eq!(
+                ours.command(&asked),
+                theirs.command(&asked),
+                "{asked}, {name}"
+            );
+        }
+        if letter != '6' {
+            let counts = [&mut ours, &mut theirs].map(|client| client.command("COMMAND COUNT"));
+            assert_eq!(counts[0], counts[1], "{name}");
+        }
+    }
+}
