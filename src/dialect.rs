@@ -274,6 +274,32 @@ impl Dialect {
         self.since(NEVER, (9, 1))
     }
 
+    /// QUIT is in the table of commands since Redis 7.0; before it is known without being there.
+    #[must_use]
+    pub fn lists(self, command: &str) -> bool {
+        self.since_redis(7, 0) || command != "quit"
+    }
+
+    /// WRONGPASS speaks of disabled users since Redis 6.2, and HELLO has its own error for what is no number.
+    #[must_use]
+    pub const fn has_modern_login_errors(self) -> bool {
+        self.since_redis(6, 2)
+    }
+
+    /// What CLIENT KILL and LIST say of an id that is none.
+    #[must_use]
+    pub const fn client_id_errors(self) -> [&'static str; 2] {
+        const SYNTAX: &str = "ERR syntax error";
+        match self.family {
+            Family::Valkey if self.since(NEVER, (8, 1)) => [SYNTAX, SYNTAX],
+            _ if self.since_redis(6, 2) => [
+                "ERR client-id should be greater than 0",
+                "ERR Invalid client ID",
+            ],
+            _ => ["ERR value is not an integer or out of range", SYNTAX],
+        }
+    }
+
     /// Subcommands are commands of their own, with their own arity and errors, since Redis 7.0.
     #[must_use]
     pub const fn has_subcommand_rows(self) -> bool {

@@ -195,7 +195,8 @@ fn of_ids(cx: &SessionCx<'_>, words: Args<'_>) -> Result<Vec<Arc<Client>>, Error
     let clients = cx.host.clients();
     let mut chosen = Vec::new();
     for word in words.iter() {
-        let id = client_id(word).ok_or(Error::Text("ERR Invalid client ID"))?;
+        let [_, no_id] = cx.reply.dialect().client_id_errors();
+        let id = client_id(word).ok_or(Error::Text(no_id))?;
         chosen.extend(clients.iter().find(|client| client.id == id).cloned());
     }
     Ok(chosen)
@@ -341,9 +342,10 @@ fn filtered(cx: &SessionCx<'_>, args: Args<'_>) -> Result<(Vec<Arc<Client>>, boo
         let text = String::from_utf8_lossy(args.at(at + 1));
         match args.at(at).to_ascii_lowercase().as_slice() {
             b"id" => {
+                let [no_id, _] = cx.reply.dialect().client_id_errors();
                 let id = client_id(args.at(at + 1))
                     .filter(|id| *id > 0)
-                    .ok_or(Error::Text("ERR client-id should be greater than 0"))?;
+                    .ok_or(Error::Text(no_id))?;
                 clients.retain(|client| client.id == id);
             }
             b"addr" => clients.retain(|client| client.address == text),

@@ -142,7 +142,11 @@ fn log_in(cx: &mut SessionCx<'_>, user: &[u8], password: &[u8]) -> Result<(), Er
     let matches = cx.host.checks_password(password).unwrap_or(true);
     if user != b"default" || !matches {
         return Err(Error::Text(
-            "WRONGPASS invalid username-password pair or user is disabled.",
+            if cx.reply.dialect().has_modern_login_errors() {
+                "WRONGPASS invalid username-password pair or user is disabled."
+            } else {
+                "WRONGPASS invalid username-password pair"
+            },
         ));
     }
     cx.session.authenticated = true;
@@ -152,7 +156,7 @@ fn log_in(cx: &mut SessionCx<'_>, user: &[u8], password: &[u8]) -> Result<(), Er
 fn hello(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     let protocol = match args.get(1) {
         None => cx.reply.protocol(),
-        Some(word) => protocol(word)?,
+        Some(word) => protocol(word, cx.reply.dialect())?,
     };
     let name = hello_options(cx, args)?;
     if !cx.session.authenticated {
@@ -169,11 +173,14 @@ fn hello(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn protocol(word: &[u8]) -> Result<Protocol, Error> {
+fn protocol(word: &[u8], dialect: Dialect) -> Result<Protocol, Error> {
     match integer(word) {
         Ok(2) => Ok(Protocol::Resp2),
         Ok(3) => Ok(Protocol::Resp3),
         Ok(_) => Err(Error::Text("NOPROTO unsupported protocol version")),
+        Err(_) if !dialect.has_modern_login_errors() => {
+            Err(Error::Text("NOPROTO unsupported protocol version"))
+        }
         Err(_) => Err(Error::Text(
             "ERR Protocol version is not an integer or out of range",
         )),

@@ -14,6 +14,8 @@ pub enum Glob<'p> {
     Prefix(&'p [u8]),
     /// `*text`.
     Suffix(&'p [u8]),
+    /// `*text*`.
+    Contains(&'p [u8]),
     /// Anything else.
     General(&'p [u8]),
 }
@@ -28,6 +30,7 @@ impl<'p> Glob<'p> {
             exact if plain(exact) => Self::Exact(exact),
             [prefix @ .., b'*'] if plain(prefix) => Self::Prefix(prefix),
             [b'*', suffix @ ..] if plain(suffix) => Self::Suffix(suffix),
+            [b'*', part @ .., b'*'] if !part.is_empty() && plain(part) => Self::Contains(part),
             general => Self::General(general),
         }
     }
@@ -40,6 +43,7 @@ impl<'p> Glob<'p> {
             Self::Exact(exact) => text == exact,
             Self::Prefix(prefix) => text.starts_with(prefix),
             Self::Suffix(suffix) => text.ends_with(suffix),
+            Self::Contains(part) => memchr::memmem::find(text, part).is_some(),
             Self::General(pattern) => matches(pattern, text, false),
         }
     }
@@ -49,6 +53,10 @@ impl<'p> Glob<'p> {
 #[must_use]
 pub fn matches(pattern: &[u8], text: &[u8], any_case: bool) -> bool {
     let (mut pattern, mut text) = (pattern, text);
+    // Redis looks at no pattern, not even at stars, where there is no text.
+    if text.is_empty() {
+        return pattern.is_empty();
+    }
     let mut retry: Option<(&[u8], &[u8])> = None;
     loop {
         if let [b'*', rest @ ..] = pattern {
@@ -138,8 +146,9 @@ mod tests {
     #[test]
     fn matches_as_redis_does() {
         let cases: &[(&str, &str, bool)] = &[
-            ("*", "", true),
             ("", "", true),
+            ("**", "", false),
+            ("***", "a", true),
             ("", "a", false),
             ("a*", "abc", true),
             ("*c", "abc", true),
@@ -155,6 +164,18 @@ mod tests {
             ("[a", "a", true),
             ("a**b", "ab", true),
             ("*a*b*", "xxaxxbxx", true),
+            ("*bc*", "abcd", true),
+            ("*bc*", "bc", true),
+            ("*bc*", "bdc", false),
+            ("[z-a]", "m", true),
+            ("[a-]", "-", true),
+            ("[a-]x", "-x", false),
+            ("[]a", "", false),
+            ("[]a", "a", false),
+            ("[^]a", "ba", true),
+            ("[^", "a", true),
+            ("[\\", "\\", true),
+            ("a\\", "a\\", true),
             ("?", "", false),
             ("a", "A", false),
             ("\\", "\\", true),
@@ -171,7 +192,9 @@ mod tests {
                 "{pattern} {text}"
             );
         }
+        assert!(Glob::new(b"*").matches(b""));
         assert!(matches(b"HeLLo", b"hEllO", true));
+        assert!(matches(b"[A-C]x", b"bX", true));
     }
 
     #[test]

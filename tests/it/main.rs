@@ -10,6 +10,7 @@
 )]
 
 mod blocking;
+mod catalogue;
 mod cli;
 mod client;
 mod clients;

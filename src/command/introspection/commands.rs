@@ -64,7 +64,7 @@ impl Shown {
             None => record(command.name, dialect),
         };
         record
-            .filter(|_| dialect.has(command.presence))
+            .filter(|_| dialect.has(command.presence) && dialect.lists(command.name))
             .map(|record| Self {
                 container,
                 command,

@@ -35,9 +35,15 @@ pub(super) const CONFIG: &[Command] = &[
 /// Source: redis 7.0 config.c.
 const FIXED: &[(&str, &str)] = &[
     ("activerehashing", "yes"),
+    ("appendfsync", "everysec"),
     ("appendonly", "no"),
+    ("cluster-enabled", "no"),
+    ("latency-monitor-threshold", "0"),
+    ("lfu-decay-time", "1"),
+    ("lfu-log-factor", "10"),
     ("maxmemory", "0"),
     ("maxmemory-policy", "noeviction"),
+    ("maxmemory-samples", "5"),
     ("notify-keyspace-events", ""),
     ("replica-priority", "0"),
     ("replica-read-only", "yes"),

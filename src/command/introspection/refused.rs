@@ -86,7 +86,7 @@ const REASONS: &[(&[&str], &str)] = &[
 ];
 
 /// Those that have no subcommands.
-const PLAIN: [Named; 29] = [
+const PLAIN: [Named; 22] = [
     ("replicaof", 3, "5.0.0"),
     ("slaveof", 3, "1.0.0"),
     ("failover", -1, "6.2.0"),
@@ -105,17 +105,10 @@ const PLAIN: [Named; 29] = [
     ("punsubscribe", -1, "2.0.0"),
     ("ssubscribe", -2, "7.0.0"),
     ("sunsubscribe", -1, "7.0.0"),
-    ("eval", -3, "2.6.0"),
-    ("evalsha", -3, "2.6.0"),
-    ("eval_ro", -3, "7.0.0"),
-    ("evalsha_ro", -3, "7.0.0"),
-    ("fcall", -3, "7.0.0"),
-    ("fcall_ro", -3, "7.0.0"),
     ("asking", 1, "3.0.0"),
     ("readonly", 1, "3.0.0"),
     ("readwrite", 1, "3.0.0"),
     ("monitor", 1, "1.0.0"),
-    ("debug", -2, "1.0.0"),
 ];
 
 /// Reads of vector sets: the module itself counts their words.
@@ -235,7 +228,24 @@ const SCRIPT_ROWS: &[Command] = &joined::<6, 1, 7>(rows(SCRIPT, false), rows(SCR
 
 const SCRIPT_SHOW: [Named; 1] = [("show", 3, "8.0.0")];
 
-const CONTAINERS: [Command; 3] = [
+/// A script or a function: the keys that it is given are counted.
+const fn script(name: &'static str, since: &'static str) -> Command {
+    let mut row = refused((name, -3, since));
+    row.keys = Keys::Counted {
+        count: 2,
+        also: None,
+    };
+    row
+}
+
+/// Containers, and rows with keys.
+const OTHERS: [Command; 9] = [
+    script("eval", "2.6.0"),
+    script("evalsha", "2.6.0"),
+    script("eval_ro", "7.0.0"),
+    script("evalsha_ro", "7.0.0"),
+    script("fcall", "7.0.0"),
+    script("fcall_ro", "7.0.0"),
     Command::container("cluster", CLUSTER_ROWS).about("3.0.0", "Refused: this is no cluster."),
     Command::container("script", SCRIPT_ROWS).about("2.6.0", "Refused, with the reason."),
     refused(("clusterscan", -2, "9.1.0")).valkey_only(),
@@ -244,9 +254,9 @@ const CONTAINERS: [Command; 3] = [
 /// This file's rows.
 pub(in super::super) const FAMILY: Family = Family {
     group: "refused",
-    commands: &joined::<38, 3, 41>(
-        joined::<29, 9, 38>(rows(PLAIN, false), rows(VECTOR_READS, false)),
-        CONTAINERS,
+    commands: &joined::<31, 9, 40>(
+        joined::<22, 9, 31>(rows(PLAIN, false), rows(VECTOR_READS, false)),
+        OTHERS,
     ),
 };
 

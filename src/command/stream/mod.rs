@@ -88,7 +88,14 @@ pub(super) const FAMILY: Family = Family {
     ],
 };
 
+/// Lists a container's subcommands.
+const HELP: Command = Command::new("help", Arity::exactly(2), Keys::None)
+    .session(super::client_commands::help)
+    .flags(Flags::LOADING.and(Flags::STALE))
+    .about("5.0.0", "Lists the subcommands.");
+
 const XINFO: &[Command] = &[
+    HELP,
     Command::new("stream", Arity::at_least(3), SECOND)
         .read(info::stream)
         .about("5.0.0", "Gives the figures of a stream."),
@@ -101,6 +108,7 @@ const XINFO: &[Command] = &[
 ];
 
 const XGROUP: &[Command] = &[
+    HELP,
     Command::new("create", Arity::at_least(5), SECOND)
         .apply(groups::create)
         .flags(Flags::DENYOOM)
