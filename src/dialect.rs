@@ -274,10 +274,15 @@ impl Dialect {
         self.since(NEVER, (9, 1))
     }
 
-    /// QUIT is in the table of commands since Redis 7.0; before it is known without being there.
+    /// Whether COMMAND lists what is known without it: QUIT since Redis 7.0; the words of HTTP, which close the connection,
+    /// before.
     #[must_use]
     pub fn lists(self, command: &str) -> bool {
-        self.since_redis(7, 0) || command != "quit"
+        match command {
+            "quit" => self.since_redis(7, 0),
+            "post" | "host:" => !self.since_redis(7, 0),
+            _ => true,
+        }
     }
 
     /// WRONGPASS speaks of disabled users since Redis 6.2, and HELLO has its own error for what is no number.

@@ -50,6 +50,8 @@ pub(super) const FAMILY: Family = Family {
             .session(quit)
             .flags(BEFORE_AUTH)
             .about("1.0.0", "Closes the connection."),
+        http("post"),
+        http("host:"),
         Command::new("reset", Arity::exactly(1), Keys::None)
             .session(reset)
             .flags(BEFORE_AUTH)
@@ -58,6 +60,20 @@ pub(super) const FAMILY: Family = Family {
             .about("2.4.0", "Looks at connections and changes this one."),
     ],
 };
+
+/// A word of HTTP: a browser was made to speak to us.
+const fn http(name: &'static str) -> Command {
+    Command::new(name, Arity::at_least(1), Keys::None)
+        .session(hang_up)
+        .flags(BEFORE_AUTH)
+        .about("2.8.0", "Closes the connection, which speaks HTTP.")
+}
+
+/// Source: redis 6.0 networking.c, `securityWarningCommand`.
+fn hang_up(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    cx.session.closing = true;
+    Ok(())
+}
 
 fn ping(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     match (args.len(), args.get(1)) {

@@ -40,7 +40,6 @@ complexity. COMMAND leaves out the notes of key specifications.
 * **Order.** Where a server's order is that of its hash table (COMMAND, CONFIG GET, KEYS, SCAN, members of large sets and hashes), \
 ours is another.
 * **INFO** has the fields that exist here under Redis's names, and a section `redtail`.
-* **POST** and **Host:**, which Redis closes the connection on as it takes them for HTTP, are unknown commands.
 ";
 
 /// What a client, and the stream, get of a row.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use digest::Digest;
 
-use super::object::encoding_of as encoding;
 use super::keys::Keys;
+use super::object::encoding_of as encoding;
 use super::session::{LOADING, SessionCx, long};
 use super::table::{Arity, Command, Family, Flags};
 use super::{Error, resolve::c_string};

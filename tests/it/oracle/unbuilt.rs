@@ -22,17 +22,8 @@ pub const UNBUILT: &[&str] = &[
     "evalsha_ro",
     "cluster",
     "debug",
-    "pubsub",
-    "command help",
-    "command count",
-    "command getkeys",
-    "client help",
-    "object help",
-    "slowlog help",
     "latency help",
     "watch",
-    "command list",
-    "command info",
 ];
 
 /// How errors begin that are not compared.
