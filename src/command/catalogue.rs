@@ -172,6 +172,9 @@ mod tests {
         })
     }
 
+    /// Take more words in some versions, and are refused with any; modules count words themselves.
+    const REFUSED_ANYHOW: &[&str] = &["cluster|replicate", "script|debug", "psync"];
+
     #[test]
     fn every_row_is_in_the_catalogue() {
         for (name, _) in rows() {
@@ -198,12 +201,14 @@ mod tests {
             NEWEST,
         ] {
             for (name, row) in rows().filter(|(_, row)| dialect.has(row.presence)) {
-                if name.contains('|') && !dialect.has_subcommand_rows() {
+                let Some(said) = record(&name, dialect) else {
                     continue;
+                };
+                let is_counted = said.group != "module" && !REFUSED_ANYHOW.contains(&&*name);
+                if is_counted && (!name.contains('|') || dialect.has_subcommand_rows()) {
+                    let own = i64::from(row.arity_in(dialect).number());
+                    assert_eq!(own, said.arity(), "{name} in {dialect:?}");
                 }
-                let said = record(&name, dialect).map(Record::arity);
-                let own = i64::from(row.arity_in(dialect).number());
-                assert_eq!(Some(own), said, "{name} in {dialect:?}");
             }
         }
     }
