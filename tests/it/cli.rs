@@ -88,6 +88,24 @@ fn a_broken_dump_is_refused_with_one_line() {
 }
 
 #[test]
+fn of_a_cut_dump_the_whole_keys_are_printed_before_the_error() {
+    let whole = std::fs::read(fixture("redis-7.0.rdb")).expect("the fixture is there");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("cut.rdb");
+    std::fs::write(&file, &whole[..20_000]).expect("a file");
+    let json = |file: &Path| {
+        let mut command = redtail(&["rdb", "json"]);
+        command.arg(file).output().expect("it runs")
+    };
+    let (cut, whole) = (json(&file), json(&fixture("redis-7.0.rdb")));
+    assert_eq!((cut.status.code(), whole.status.code()), (Some(1), Some(0)));
+    assert!(cut.stdout.ends_with(b"}\n") && whole.stdout.starts_with(&cut.stdout));
+    let error = String::from_utf8_lossy(&cut.stderr).into_owned();
+    assert!(error.contains("byte 20000, reading "), "{error}");
+    assert_eq!(error, String::from_utf8_lossy(&check(&file).stderr));
+}
+
+#[test]
 fn a_wrong_argument_is_exit_2() {
     for arguments in [
         &["serve", "--no-such-flag"][..],

@@ -9,8 +9,11 @@ use crate::client::encode;
 use crate::measured::run;
 use crate::servers::fixture;
 
+/// What a target does with its input.
+type Body = fn(&[u8]);
+
 /// Every target by its name.
-const TARGETS: [(&str, fn(&[u8])); 5] = [
+const TARGETS: [(&str, Body); 5] = [
     ("dump", fuzzing::dump),
     ("packed", fuzzing::packed),
     ("payload", fuzzing::payload),
@@ -78,7 +81,7 @@ fn mutate(random: &mut fastrand::Rng, bytes: &mut Vec<u8>) {
 }
 
 /// Mutations of `seed`, some with a byte in front that chooses among what a target does.
-fn fuzz(body: fn(&[u8]), seed: &[u8], rounds: u64) {
+fn fuzz(body: Body, seed: &[u8], rounds: u64) {
     let mut random = fastrand::Rng::with_seed(seed.len() as u64);
     for round in 0..rounds {
         let mut bytes = seed.to_vec();
