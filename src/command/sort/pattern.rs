@@ -129,7 +129,10 @@ impl<'a> Pattern<'a> {
 mod tests {
     use super::*;
 
-    fn parts(text: &str) -> Option<(&[u8], &[u8], Option<&[u8]>)> {
+    /// What stands before the star, what behind it, and the field.
+    type Parts<'a> = (&'a [u8], &'a [u8], Option<&'a [u8]>);
+
+    fn parts(text: &str) -> Option<Parts<'_>> {
         match Pattern::parse(text.as_bytes()) {
             Pattern::Key {
                 before,
