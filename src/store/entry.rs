@@ -28,6 +28,8 @@ const KIND_MASK: u8 = 0b11;
 const HAS_EXPIRY: u8 = 0b100;
 /// The string was changed in place since it was set: Redis reports such a string as `raw` however short it is.
 const RAW: u8 = 0b1000;
+/// The value that the sweeper took away was a hash that counts among those with expiring fields.
+const TIMED_STUB: u8 = 0b1_0000;
 
 /// A value to be put under a key.
 #[derive(Debug)]
@@ -295,7 +297,12 @@ impl Entry {
     /// The same key and expiry without a value.
     #[must_use]
     pub(super) fn without_value(&self) -> Self {
-        Self::build(STUB, self.key(), self.expire_at_ms(), [&[], &[]])
+        let tag = if self.weigh().1 {
+            STUB | TIMED_STUB
+        } else {
+            STUB
+        };
+        Self::build(tag, self.key(), self.expire_at_ms(), [&[], &[]])
     }
 
     /// Bytes that the value takes.
@@ -397,7 +404,7 @@ impl Entry {
         let parts = self.parts();
         let block = parts.payload + self.payload_len(parts);
         match self.object() {
-            None => (block, false),
+            None => (block, parts.tag & TIMED_STUB != 0),
             Some(object) => {
                 let tracked = matches!(object, Object::Hash(hash) if hash.is_tracked());
                 (block + size_of::<Object>() + object.heap_bytes(), tracked)

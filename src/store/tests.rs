@@ -396,6 +396,30 @@ fn sweep(spaces: &Keyspaces) -> Swept {
     all
 }
 
+#[test]
+fn a_swept_hash_counts_among_those_with_expiring_fields_until_it_is_removed() {
+    use crate::rdb::object::TimedPair;
+    use crate::value::{Hash, Object, Thresholds};
+    let spaces = Keyspaces::new(1);
+    let pair = TimedPair {
+        field: (*b"f").into(),
+        value: [b'v'; 1000].into(),
+        expire_at_ms: Some(1),
+    };
+    let hash = Hash::from_timed_pairs(vec![pair], &Thresholds::default()).unwrap();
+    let value = NewValue::Object(Box::new(Object::Hash(hash)));
+    let slot = spaces.slot(0, b"h");
+    spaces
+        .write(0, [slot])
+        .set(b"h", Some(unix_ms() - 1000), value);
+    let db = spaces.db(0).unwrap();
+    assert_eq!(db.timed_hashes(), 1);
+    assert_eq!(sweep(&spaces).keys, 1);
+    assert_eq!(db.timed_hashes(), 1);
+    drop(spaces.write(0, [slot]).remove(b"h"));
+    assert_eq!(db.timed_hashes(), 0);
+}
+
 /// Database 0 with 3,000 keys of 1,000 bytes past their time, as many that live, and as many whose value is a number.
 fn half_expired() -> Keyspaces {
     let spaces = Keyspaces::new(2);
