@@ -1,9 +1,11 @@
 //! Random steps and reads, the same for the same seed.
 
+use std::collections::BTreeSet;
+
 use super::grammar::{Form, Words, forms};
 use super::pools::{DATABASES, Pools, is_dangerous};
 use super::reads::READS;
-use super::trio::Step;
+use super::trio::{Step, notes_count};
 use super::unbuilt::UNBUILT;
 use super::writes::WRITES;
 use crate::client::words;
@@ -14,6 +16,8 @@ pub struct Generator {
     /// Forms of each family, with the family's weight.
     writes: Vec<(usize, Vec<Form>)>,
     reads: Vec<Vec<Form>>,
+    /// Counts that a replica was asked for, and the primary was not yet.
+    counts: Vec<Step>,
 }
 
 impl Generator {
@@ -26,6 +30,7 @@ impl Generator {
             pools: Pools::new(seed),
             writes: writes.filter(|(_, forms)| !forms.is_empty()).collect(),
             reads: reads.filter(|forms| !forms.is_empty()).collect(),
+            counts: Vec::new(),
         }
     }
 
@@ -38,7 +43,9 @@ impl Generator {
             _ => Step::Write(vec![self.write()]),
         });
         let steps: Vec<_> = steps.collect();
-        std::iter::once(Step::Write(vec![select]))
+        let counts = std::mem::take(&mut self.counts).into_iter();
+        counts
+            .chain([Step::Write(vec![select])])
             .chain(steps)
             .collect()
     }
@@ -78,25 +85,38 @@ impl Generator {
     pub fn reads(&mut self, count: usize) -> Vec<(u32, Vec<Words>)> {
         let databases = DATABASES.iter();
         databases
-            .map(|database| (*database, (0..count).map(|_| self.read()).collect()))
+            .map(|database| {
+                let reads: Vec<_> = (0..count).map(|_| self.read()).collect();
+                self.note_counts(*database, &reads);
+                (*database, reads)
+            })
             .collect()
+    }
+
+    /// A real replica notes inside the value what it has counted for a client. So that the values stay the same, the
+    /// primary counts, too.
+    fn note_counts(&mut self, database: u32, reads: &[Words]) {
+        let counts: BTreeSet<_> = reads.iter().filter(|read| notes_count(read)).collect();
+        let select = words(&format!("SELECT {database}"));
+        self.counts.extend(
+            counts
+                .into_iter()
+                .map(|count| Step::Write(vec![select.clone(), count.clone()])),
+        );
     }
 
     fn read(&mut self) -> Words {
         loop {
-            let words = self.any_read();
-            if !caches_a_count(&words) {
-                return words;
+            let family = self.pools.below(self.reads.len());
+            let read = if self.pools.one_in(10) {
+                self.write()
+            } else {
+                expand_any(&self.reads[family], &mut self.pools)
+            };
+            if !UNBUILT.iter().any(|row| is_of(&read, row)) {
+                return read;
             }
         }
-    }
-
-    fn any_read(&mut self) -> Words {
-        if self.pools.one_in(10) {
-            return self.write();
-        }
-        let family = self.pools.below(self.reads.len());
-        expand_any(&self.reads[family], &mut self.pools)
     }
 
     /// DUMPs of any keys.
@@ -107,15 +127,18 @@ impl Generator {
     }
 }
 
-/// Whether this is PFCOUNT of one key, which writes the count into a real replica's own value: GET is then no longer equal to
-/// the primary's, as it is at `redtail`.
-fn caches_a_count(words: &Words) -> bool {
-    words.len() == 2 && words[0].eq_ignore_ascii_case(b"pfcount")
+/// Whether the command begins with the words of `row`.
+fn is_of(command: &Words, row: &str) -> bool {
+    let words = row.split(' ').zip(command);
+    row.split(' ').count() <= command.len()
+        && words
+            .into_iter()
+            .all(|(word, found)| found.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 fn built(text: &str) -> Vec<Form> {
     let without = std::env::var("REDTAIL_ORACLE_WITHOUT").unwrap_or_default();
-    let left_out: Vec<_> = without.split(',').chain(UNBUILT.iter().copied()).collect();
+    let left_out: Vec<_> = without.split(',').collect();
     let mut forms = forms(text);
     forms.retain(|form| {
         let first = form.name.split(' ').next().unwrap_or_default();

@@ -338,7 +338,7 @@ impl Pools {
             20, 21, 31, 32, 39, 43, 44, 45, 63, 64, 65, 66, 90, 127, 128, 254, 300, 600,
         ];
         let length = match self.below(40) {
-            0 => 4000 + self.below(6000),
+            0 => 3900 + self.below(300),
             _ => *self.any(&lengths),
         };
         match self.below(3) {

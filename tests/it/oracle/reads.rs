@@ -142,7 +142,8 @@ GEORADIUS {geo} 13 38 {radius} {unit}
 ";
 
 const HYPERLOGLOG: &str = "
-PFCOUNT {pf} {pf}+
+PFCOUNT {pf}
+PFCOUNT {pf}+
 PFSELFTEST {value}
 ";
 

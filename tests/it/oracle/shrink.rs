@@ -31,6 +31,7 @@ pub fn shrink(
     } else {
         return None;
     };
+    let steps = without_syncs(steps, &mut leads_there);
     let steps = fewest(steps, deadline, &mut leads_there);
     Some(shorter(steps, deadline, &mut leads_there))
 }
@@ -41,11 +42,25 @@ fn is_related(step: &Step, read: &Words) -> bool {
         return true;
     };
     let names_key = |word: &Vec<u8>| word.contains(&b':') && read.contains(word);
-    commands.iter().any(|command| {
-        let name = command[0].to_ascii_uppercase();
-        [b"SELECT".as_slice(), b"SWAPDB"].contains(&name.as_slice())
-            || command.iter().skip(1).any(names_key)
-    })
+    let is_select = commands.len() == 1 && commands[0][0].eq_ignore_ascii_case(b"SELECT");
+    is_select
+        || commands.iter().any(|command| {
+            command[0].eq_ignore_ascii_case(b"SWAPDB") || command.iter().skip(1).any(names_key)
+        })
+}
+
+/// The same with one full resync or none, if that will do: each takes a second.
+fn without_syncs(steps: Vec<Step>, leads_there: &mut impl FnMut(&[Step]) -> bool) -> Vec<Step> {
+    let mut without = steps.clone();
+    without.retain(|step| *step != Step::Attach);
+    if without.len() == steps.len() || leads_there(&without) {
+        return without;
+    }
+    without.push(Step::Attach);
+    if leads_there(&without) {
+        return without;
+    }
+    steps
 }
 
 /// The same with shorter steps: fewer commands in transactions, fewer words in commands.
@@ -74,7 +89,9 @@ fn shorter_group(
     deadline: Instant,
     leads_there: &mut impl FnMut(Vec<Words>) -> bool,
 ) -> Vec<Words> {
-    if let [multi, inner @ .., exec] = commands.as_slice() {
+    if let [multi, inner @ .., exec] = commands.as_slice()
+        && multi.len() == 1
+    {
         let whole =
             |inner: &[Words]| [slice::from_ref(multi), inner, slice::from_ref(exec)].concat();
         let inner = fewest(inner.to_vec(), deadline, &mut |inner| {

@@ -304,7 +304,7 @@ ZADD {zset} ({score} {serial})%
 ZADD {lex} (0 {serial})%
 XADD {stream} {newid} ({m} {value})%
 PFADD {pf} {serial}%
-SETRANGE {str} 12000 {value}
+SETRANGE {str} 4200 {value}
 SETBIT {bits} 40000 1
 GEOADD {geo} ({near} 38.2 {serial})%
 LPUSH {list} {long}+
@@ -319,6 +319,7 @@ EVAL "for i=1,10 do redis.call('HSET',KEYS[1],i,ARGV[1]) end redis.call('NOSUCH'
 EVAL "return redis.call('SPOP',KEYS[1],3)" 1 {set}
 FUNCTION LOAD [REPLACE] "#!lua name=one\nredis.register_function('f1',function(keys,args) return redis.call('SET',keys[1],args[1]) end)"
 FUNCTION LOAD [REPLACE] "#!lua name=two\nredis.register_function{function_name='f2',callback=function(keys,args) return redis.call('GET',keys[1]) end,flags={'no-writes'}}"
+FUNCTION RESTORE {dump} [(FLUSH|APPEND|REPLACE)]
 FUNCTION DELETE {library}
 FUNCTION FLUSH [(ASYNC|SYNC)]
 FCALL f1 1 {str} {value}
