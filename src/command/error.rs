@@ -46,4 +46,18 @@ pub enum Error {
     /// Any other text, code included.
     #[error("{0}")]
     Owned(String),
+    /// Any other text, with words in it as the client sent them.
+    #[error("{}", String::from_utf8_lossy(.0))]
+    Quoting(Vec<u8>),
+}
+
+impl Error {
+    /// The reply's bytes.
+    #[must_use]
+    pub fn text(&self) -> Vec<u8> {
+        match self {
+            Self::Quoting(text) => text.clone(),
+            other => other.to_string().into_bytes(),
+        }
+    }
 }

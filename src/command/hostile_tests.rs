@@ -47,7 +47,7 @@ fn ask(bench: &Bench, dialect: Dialect, row: &Command, words: &ArgsBuf) {
         let mut reply = Reply::new(protocol, dialect, REPLY_BYTES_MAX);
         let handler = row.read.unwrap();
         if let Err(error) = read(handler, row, &bench.spaces, 0, words.as_args(), &mut reply) {
-            reply.error(&error.to_string());
+            reply.error(error.text());
         }
         assert!(reply.capacity() <= 2 * REPLY_BYTES_MAX, "{}", shown(words));
         if !reply.overflowed() {

@@ -61,34 +61,29 @@ fn find(
 #[cold]
 pub fn unknown_command(args: Args<'_>, dialect: Dialect) -> Error {
     let straight = dialect.quotes_straight();
-    let mut shown = String::new();
+    let (open, close, name_bytes): (&[u8], &[u8], usize) = if straight {
+        (b"'", b"' ", UNKNOWN_ARGS_BYTES_MAX)
+    } else {
+        (b"`", b"`, ", usize::MAX)
+    };
+    let mut shown = Vec::new();
     for word in args.from(1).iter() {
         if shown.len() >= UNKNOWN_ARGS_BYTES_MAX {
             break;
         }
         let word = c_string(word, UNKNOWN_ARGS_BYTES_MAX - shown.len());
-        shown.push_str(&if straight {
-            format!("'{word}' ")
-        } else {
-            format!("`{word}`, ")
-        });
+        shown.extend([open, word, close].concat());
     }
-    let (name_bytes, quotes) = if straight {
-        (UNKNOWN_ARGS_BYTES_MAX, ['\'', '\''])
-    } else {
-        (usize::MAX, ['`', '`'])
-    };
     let name = c_string(args.at(0), name_bytes);
-    Error::Owned(format!(
-        "ERR unknown command {}{name}{}, with args beginning with: {shown}",
-        quotes[0], quotes[1]
-    ))
+    let start: &[u8] = b"ERR unknown command ";
+    let middle: &[u8] = b", with args beginning with: ";
+    Error::Quoting([start, open, name, open, middle, &shown].concat())
 }
 
 /// Redis formats words as C strings, which end at the first zero byte.
-pub(super) fn c_string(word: &[u8], most: usize) -> String {
+pub(super) fn c_string(word: &[u8], most: usize) -> &[u8] {
     let text = word.split(|byte| *byte == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(text.get(..text.len().min(most)).unwrap_or_default()).into_owned()
+    text.get(..most).unwrap_or(text)
 }
 
 #[cold]
@@ -100,7 +95,9 @@ fn unknown_subcommand(container: &Command, args: Args<'_>, dialect: Dialect) -> 
         c_string(args.at(1), UNKNOWN_ARGS_BYTES_MAX),
         container.name.to_uppercase(),
     );
-    Error::Owned(format!("ERR unknown subcommand '{word}'. Try {name} HELP."))
+    let start: &[u8] = b"ERR unknown subcommand '";
+    let end = format!("'. Try {name} HELP.");
+    Error::Quoting([start, word, end.as_bytes()].concat())
 }
 
 /// What containers said when they looked at their arguments themselves.
@@ -114,9 +111,9 @@ fn older_subcommand_error(container: &Command, args: Args<'_>) -> Error {
         "client" | "memory" => "",
         _ => ".",
     };
-    Error::Owned(format!(
-        "ERR Unknown subcommand or wrong number of arguments for '{word}'. Try {name} HELP{end}"
-    ))
+    let start: &[u8] = b"ERR Unknown subcommand or wrong number of arguments for '";
+    let end = format!("'. Try {name} HELP{end}");
+    Error::Quoting([start, word, end.as_bytes()].concat())
 }
 
 /// Checks the number of words.

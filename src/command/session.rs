@@ -251,16 +251,22 @@ pub fn answer(cx: &mut SessionCx<'_>, args: Args<'_>) {
 #[inline]
 fn admit(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Error> {
     let result = check(cx, args);
-    if let (Err(error), Some(transaction)) = (&result, &mut cx.session.transaction) {
+    let Err(error) = &result else {
+        return result;
+    };
+    if let Some(transaction) = &mut cx.session.transaction {
         transaction.abort();
-        if args.is(0, "exec") {
-            cx.session.transaction = None;
-            return Err(Error::Owned(format!(
-                "EXECABORT Transaction discarded because of: {error}"
-            )));
-        }
     }
-    result
+    if !args.is(0, "exec") {
+        return result;
+    }
+    cx.session.transaction = None;
+    let error = error.to_string();
+    // Redis 7.0 server.c, `rejectCommandFormat`: what is formatted has no code yet.
+    let why = error.strip_prefix("ERR ").unwrap_or(&error);
+    Err(Error::Owned(format!(
+        "EXECABORT Transaction discarded because of: {why}"
+    )))
 }
 
 #[inline]
@@ -344,7 +350,7 @@ pub(super) fn long<T>(work: impl FnOnce() -> T) -> T {
 #[cold]
 fn refuse(cx: &mut SessionCx<'_>, mark: usize, error: &Error) {
     cx.reply.truncate(mark);
-    cx.reply.error(&error.to_string());
+    cx.reply.error(error.text());
     cx.host
         .statistics()
         .errors

@@ -73,7 +73,7 @@ impl Bench {
             )
         });
         if let Err(error) = result {
-            reply.error(&error.to_string());
+            reply.error(error.text());
         }
         let text = String::from_utf8_lossy(reply.as_bytes()).replace("\r\n", " ");
         text.trim_end().to_owned()

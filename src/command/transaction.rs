@@ -176,7 +176,7 @@ fn run_queued(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) {
         Err(Error::Waits(_)) => cx.reply.null_array(),
         Err(error) => {
             cx.reply.truncate(mark);
-            cx.reply.error(&error.to_string());
+            cx.reply.error(error.text());
         }
     }
 }

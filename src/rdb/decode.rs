@@ -66,6 +66,14 @@ impl Version {
         }
     }
 
+    /// Whether its servers load collections without elements: Redis 7.0 and later leave them out. A primary of before can
+    /// come by them, by a HINCRBYFLOAT that fails on a new key.
+    /// Source: redis 7.0 rdb.c, `emptykey` in `rdbLoadObject`.
+    #[must_use]
+    pub fn keeps_empty_collections(self) -> bool {
+        matches!(self.magic, Magic::Redis) && self.number < 10
+    }
+
     /// Whether a checksum follows the end opcode.
     fn has_checksum(self) -> bool {
         self.number >= 5
@@ -282,7 +290,7 @@ impl<S: Source, K: Sink> Decoder<'_, S, K> {
             Ok(object) => object,
             Err(error) => return Err(error.in_key(&self.key, number)),
         };
-        if object.is_empty_collection() {
+        if object.is_empty_collection() && !self.summary.version.keeps_empty_collections() {
             self.summary.empty_keys_skipped += 1;
             return Ok(());
         }

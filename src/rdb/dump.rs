@@ -28,7 +28,8 @@ pub fn decode_payload<T>(payload: &[u8], take: impl FnOnce(Object<'_>) -> T) -> 
     reader.reading("a payload's type");
     let kind = reader.u8()?;
     let object = Values::new(value.version).decode(&mut reader, kind)?;
-    let taken = (!object.is_empty_collection()).then(|| take(object));
+    let is_taken = value.version.keeps_empty_collections() || !object.is_empty_collection();
+    let taken = is_taken.then(|| take(object));
     let left = value.bytes.len() - usize::try_from(reader.position()).unwrap_or(0);
     reader.reading("a payload's end");
     match taken {

@@ -146,12 +146,17 @@ impl Reply {
     }
 
     /// An error line; `text` starts with its code (`ERR …`). Line ends inside become spaces, as in Redis.
-    pub fn error(&mut self, text: &str) {
+    pub fn error(&mut self, text: impl AsRef<[u8]>) {
         self.raw(b"-");
-        if text.bytes().any(|byte| matches!(byte, b'\r' | b'\n')) {
-            self.raw(text.replace(['\r', '\n'], " ").as_bytes());
-        } else {
-            self.raw(text.as_bytes());
+        for (index, line) in text
+            .as_ref()
+            .split(|byte| b"\r\n".contains(byte))
+            .enumerate()
+        {
+            if index > 0 {
+                self.raw(b" ");
+            }
+            self.raw(line);
         }
         self.raw(b"\r\n");
     }

@@ -43,7 +43,7 @@ impl Connection<'_> {
         match end? {
             End::Answered => {}
             End::TimedOut => self.reply.null_array(),
-            End::Failed(error) => self.reply.error(&error.to_string()),
+            End::Failed(error) => self.reply.error(error.text()),
         }
         if blocked.silent {
             self.reply.truncate(mark);

@@ -88,15 +88,15 @@ fn debug(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
 
 /// Source: networking.c of redis 6.0 and 7.0, `addReplySubcommandSyntaxError`.
 fn unknown(args: Args<'_>, dialect: Dialect) -> Error {
-    let first = if dialect.has_subcommand_rows() {
-        'u'
+    let start: &[u8] = if dialect.has_subcommand_rows() {
+        b"ERR unknown"
     } else {
-        'U'
+        b"ERR Unknown"
     };
+    let middle: &[u8] = b" subcommand or wrong number of arguments for '";
     let word = c_string(args.at(1), 128);
-    Error::Owned(format!(
-        "ERR {first}nknown subcommand or wrong number of arguments for '{word}'. Try DEBUG HELP."
-    ))
+    let end: &[u8] = b"'. Try DEBUG HELP.";
+    Error::Quoting([start, middle, word, end].concat())
 }
 
 fn help(cx: &mut SessionCx<'_>) {

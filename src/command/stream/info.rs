@@ -168,14 +168,14 @@ fn progress(reply: &mut Reply, stream: &Stream, group: &Group) {
 
 /// How many entries a group has yet to read, when that can be told.
 ///
-/// Source: redis 7.2 and 8.0 t_stream.c, `streamReplyWithCGLag`, which differ.
+/// Source: redis 7.2 and 8.0, valkey 8.1 t_stream.c, `streamReplyWithCGLag`, which differ.
 fn lag(stream: &Stream, group: &Group, dialect: Dialect) -> Option<u64> {
     let (first, deleted) = (stream.first_id(), stream.max_deleted_id);
     let (newer, doubts) = (
         dialect.has_better_lag(),
         dialect.doubts_lag_before_deleted(),
     );
-    if stream.entries_added == 0 || (doubts && stream.is_empty()) {
+    if stream.entries_added == 0 || (newer && stream.is_empty()) {
         return Some(0);
     }
     if newer && group.last_id < first && deleted < first {
@@ -198,10 +198,13 @@ fn lag(stream: &Stream, group: &Group, dialect: Dialect) -> Option<u64> {
 fn distance(stream: &Stream, id: StreamId, dialect: Dialect) -> Option<u64> {
     let (first, deleted) = (stream.first_id(), stream.max_deleted_id);
     let (added, length) = (stream.entries_added, stream.len() as u64);
+    if length == 0 && id <= stream.last_id {
+        return Some(added);
+    }
     if dialect.doubts_lag_before_deleted() && id != StreamId::MIN && id < deleted {
         return None;
     }
-    if id == stream.last_id || (length == 0 && id < stream.last_id) {
+    if id == stream.last_id {
         return Some(added);
     }
     if id > stream.last_id || !(deleted == StreamId::MIN || deleted < first) {

@@ -31,3 +31,4 @@ pub const UNBUILT: &[&str] = &[
 ];
 
 /// How errors begin that are not compared.
+pub const UNBUILT_ERRORS: &[&str] = &["-ERR not supported"];
