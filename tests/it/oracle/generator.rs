@@ -6,7 +6,7 @@ use super::grammar::{Form, Words, forms};
 use super::pools::{DATABASES, Pools, is_dangerous};
 use super::reads::READS;
 use super::trio::{Step, notes_count};
-use super::unbuilt::UNBUILT;
+use super::unbuilt::{UNBUILT, UNBUILT_OPTIONS};
 use super::writes::WRITES;
 use crate::client::words;
 
@@ -113,7 +113,11 @@ impl Generator {
             } else {
                 expand_any(&self.reads[family], &mut self.pools)
             };
-            if !UNBUILT.iter().any(|row| is_of(&read, row)) {
+            let has_unbuilt_option = UNBUILT_OPTIONS.iter().any(|option| {
+                read.iter()
+                    .any(|word| word.eq_ignore_ascii_case(option.as_bytes()))
+            });
+            if !has_unbuilt_option && !UNBUILT.iter().any(|row| is_of(&read, row)) {
                 return read;
             }
         }
@@ -128,7 +132,7 @@ impl Generator {
 }
 
 /// Whether the command begins with the words of `row`.
-fn is_of(command: &Words, row: &str) -> bool {
+pub fn is_of(command: &Words, row: &str) -> bool {
     let words = row.split(' ').zip(command);
     row.split(' ').count() <= command.len()
         && words

@@ -29,7 +29,9 @@ pub struct Trio {
 impl Trio {
     /// Starts the servers `name`, with redtail as the follower; `None` when they are not there.
     pub fn start(name: &str) -> Option<Self> {
-        Self::start_with(name, Server::redtail)
+        Self::start_with(name, |primary| {
+            Server::redtail_with(primary, &["--enable-debug-command", "yes"])
+        })
     }
 
     /// The same with another follower.
