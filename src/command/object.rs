@@ -164,18 +164,18 @@ mod tests {
         for bench in [&redis, &valkey] {
             bench.apply("SET small 9999\nSET large 10000\nSET text abc");
         }
-        assert_eq!(redis.read("OBJECT REFCOUNT small"), ":2147483647 ");
-        assert_eq!(redis.read("OBJECT REFCOUNT large"), ":1 ");
-        assert_eq!(redis.read("OBJECT REFCOUNT text"), ":1 ");
-        assert_eq!(redis.read("OBJECT REFCOUNT none"), "$-1 ");
-        assert_eq!(valkey.read("OBJECT REFCOUNT small"), ":1 ");
+        assert_eq!(redis.read("OBJECT REFCOUNT small"), ":2147483647");
+        assert_eq!(redis.read("OBJECT REFCOUNT large"), ":1");
+        assert_eq!(redis.read("OBJECT REFCOUNT text"), ":1");
+        assert_eq!(redis.read("OBJECT REFCOUNT none"), "$-1");
+        assert_eq!(valkey.read("OBJECT REFCOUNT small"), ":1");
     }
 
     #[test]
     fn what_is_not_kept_is_refused_for_keys_that_exist_alone() {
         let bench = Bench::new(Dialect::redis(7, 0, 15));
         bench.apply("SET k v");
-        assert_eq!(bench.read("OBJECT FREQ none"), "$-1 ");
+        assert_eq!(bench.read("OBJECT FREQ none"), "$-1");
         assert!(
             bench
                 .read("OBJECT FREQ k")
@@ -207,7 +207,7 @@ mod tests {
                 .read("MEMORY USAGE none FOO 1")
                 .contains("syntax error")
         );
-        assert_eq!(bench.read("MEMORY USAGE none SAMPLES 0"), "$-1 ");
+        assert_eq!(bench.read("MEMORY USAGE none SAMPLES 0"), "$-1");
         assert!(bench.read("MEMORY USAGE k").starts_with(':'));
     }
 }
