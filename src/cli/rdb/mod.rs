@@ -50,7 +50,7 @@ fn hint(error: &Error) -> &'static str {
         Cause::Version(_) | Cause::UnknownType(_) => {
             "it was written by a newer server, or is damaged here"
         }
-        Cause::OldFunction => "load it into the release candidate, and save with a released server",
+        Cause::OldFunction => "delete the functions in that release candidate, and save again",
         Cause::Module(_) => "the dump needs a module that only its own server has",
         Cause::SlotImport => "save again when the slot migration has ended",
         Cause::Checksum { .. } => {

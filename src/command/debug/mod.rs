@@ -13,6 +13,7 @@ use super::session::{LOADING, SessionCx, long};
 use super::table::{Arity, Command, Family, Flags};
 use super::{Error, resolve::c_string};
 use crate::dialect::Dialect;
+use crate::rdb::ValueType;
 use crate::rdb::decode::Version;
 use crate::rdb::encode::Writer;
 use crate::resp::Args;
@@ -199,13 +200,19 @@ fn object(cx: &mut SessionCx<'_>, args: Args<'_>, fast: bool) -> Result<(), Erro
     Ok(())
 }
 
-/// Bytes of the value in a snapshot. Source: redis 7.0 rdb.c, `rdbSavedObjectLen`.
+/// Bytes of the value in a snapshot, as Redis counts them: without the eight of a hash's soonest expiry.
+///
+/// Source: redis 8.0 rdb.c, `rdbSavedObjectLen`, `rdbSaveObject`.
 fn serialized_len(entry: &Entry, dialect: Dialect) -> Result<u64, Error> {
     let version = Version::of_payload(dialect.rdb_version());
     let mut writer = Writer::new(io::sink(), version);
     let encoded = entry.value().encode(&mut writer);
     encoded.map_err(|error| Error::Owned(format!("ERR {error}")))?;
-    Ok(writer.position())
+    let uncounted = match entry.value().value_type(writer.layouts()) {
+        ValueType::HashMetadata | ValueType::HashListpackEx => 8,
+        _ => 0,
+    };
+    Ok(writer.position() - uncounted)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
