@@ -2,7 +2,6 @@
 
 use super::{CHUNK_BYTES, Writer};
 use crate::rdb::length::{CODE, INT8, INT16, INT32, LZF, push_length};
-use crate::rdb::lzf::Compressor;
 use crate::rdb::packed::{IntText, Item};
 use crate::resp::parse_integer;
 use std::io::{self, Write};
@@ -102,7 +101,7 @@ impl<W: Write> Writer<W> {
             Some(packed) => self.lzf(packed, text.len()).map(|()| true),
             None => Ok(false),
         };
-        self.compressor = Some(compressor).map(Compressor::shrunk);
+        self.compressor = Some(compressor.shrunk());
         written
     }
 
