@@ -285,6 +285,6 @@ fn protocol_error(reply: &mut Reply, session: &mut Session, error: &ProtocolErro
         }
         error => error.to_string(),
     };
-    reply.error(&format!("ERR Protocol error: {text}"));
+    reply.error(format!("ERR Protocol error: {text}"));
     session.closing = true;
 }

@@ -228,7 +228,7 @@ fn timed_pairs(count: u8) -> Vec<TimedPair> {
     let pair = |number: u8| TimedPair {
         field: [b'a' + number].into(),
         value: (*b"v").into(),
-        expire_at_ms: (number % 3 > 0).then_some(number.into()),
+        expire_at_ms: (!number.is_multiple_of(3)).then_some(number.into()),
     };
     (0..count).map(pair).collect()
 }
