@@ -14,6 +14,7 @@ pub const UNBUILT: &[&str] = &[
     "evalsha",
     "evalsha_ro",
     "cluster",
+    "command",
     "object idletime",
     "object freq",
     "object refcount",
