@@ -382,6 +382,18 @@ impl Dialect {
         matches!(self.family, Family::Valkey) || self.since_redis(7, 4)
     }
 
+    /// ZSCAN takes NOSCORES in Valkey since 8.1.
+    #[must_use]
+    pub const fn has_zscan_noscores(self) -> bool {
+        matches!(self.family, Family::Valkey) && self.since((7, 2), (8, 1))
+    }
+
+    /// SCAN refuses the name of no type in Valkey since 8.1.
+    #[must_use]
+    pub const fn checks_type_names(self) -> bool {
+        matches!(self.family, Family::Valkey) && self.since((7, 2), (8, 1))
+    }
+
     /// Redis packs small hashes whose fields expire; in Valkey they are hash tables.
     #[must_use]
     pub const fn packs_field_expiries(self) -> bool {

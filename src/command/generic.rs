@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::glob::Glob;
 use super::keys::{Keys, Touch};
 use super::parse::integer;
+use super::resolve::c_string;
 use super::table::{Arity, Command, Family, Flags, Outcome, Scope};
 use super::{Error, object, restore};
 use crate::dialect::Dialect;
@@ -255,6 +256,8 @@ pub(super) struct ScanOptions<'a> {
     pub(super) pattern: Glob<'a>,
     /// SCAN's TYPE.
     pub(super) type_name: Option<&'a [u8]>,
+    /// ZSCAN's NOSCORES.
+    pub(super) no_scores: bool,
     /// HSCAN's NOVALUES.
     pub(super) no_values: bool,
 }
@@ -264,12 +267,13 @@ impl<'a> ScanOptions<'a> {
     ///
     /// # Errors
     /// As Redis's `scanGenericCommand`.
-    pub(super) fn parse(args: Args<'a>, first: usize) -> Result<Self, Error> {
+    pub(super) fn parse(args: Args<'a>, first: usize, dialect: Dialect) -> Result<Self, Error> {
         let mut options = Self {
             count: 10,
             pattern: Glob::Any,
             type_name: None,
             no_values: false,
+            no_scores: false,
         };
         let is_scan = args.is(0, "scan");
         let mut index = first;
@@ -284,6 +288,13 @@ impl<'a> ScanOptions<'a> {
                 options.pattern = Glob::new(pattern);
             } else if args.is(index, "type") && is_scan && value.is_some() {
                 options.type_name = value;
+                check_type_name(args.at(index + 1), dialect)?;
+            } else if args.is(index, "noscores") && dialect.has_zscan_noscores() {
+                if !args.is(0, "zscan") {
+                    return Err(Error::Text("ERR NOSCORES option can only be used in ZSCAN"));
+                }
+                options.no_scores = true;
+                index -= 1;
             } else if args.is(index, "novalues") && args.is(0, "hscan") {
                 options.no_values = true;
                 index -= 1;
@@ -308,6 +319,13 @@ pub(super) fn scan_cursor(text: &[u8], dialect: Dialect) -> Result<u64, Error> {
         false if text.is_empty() => return Ok(0),
         _ => {}
     }
+    let is_space = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0b;
+    let blanks = text.iter().take_while(|byte| is_space(byte)).count();
+    let text = match dialect.reads_cursors_strictly() {
+        // What is no integer is read by strtoull, which passes over blanks.
+        true => text.get(blanks..).unwrap_or_default(),
+        false => text,
+    };
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] => (false, digits),
@@ -326,9 +344,21 @@ pub(super) fn scan_cursor(text: &[u8], dialect: Dialect) -> Result<u64, Error> {
     })
 }
 
+/// Some servers refuse the name of no type; the others find no key of it.
+fn check_type_name(name: &[u8], dialect: Dialect) -> Result<(), Error> {
+    const TYPES: [&str; 6] = ["string", "list", "set", "zset", "hash", "stream"];
+    let is_type = |known: &&str| name.eq_ignore_ascii_case(known.as_bytes());
+    if !dialect.checks_type_names() || TYPES.iter().any(|known| is_type(known)) {
+        return Ok(());
+    }
+    let name = c_string(name, usize::MAX);
+    let start: &[u8] = b"ERR unknown type name '";
+    Err(Error::Quoting([start, name, b"'"].concat()))
+}
+
 fn scan(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
     let cursor = scan_cursor(args.at(1), reply.dialect())?;
-    let options = ScanOptions::parse(args, 2)?;
+    let options = ScanOptions::parse(args, 2, reply.dialect())?;
     let wanted = |entry: &Entry| {
         view.shows(entry)
             && options.pattern.matches(entry.key())

@@ -8,15 +8,15 @@ use super::table::{Arity, Command, Family, Flags, Outcome};
 pub(super) const VECTOR_SET: Family = Family {
     group: "module",
     commands: &[
-        Command::new("vadd", Arity::at_least(2), Keys::first())
+        Command::new("vadd", Arity::at_least(1), Keys::first())
             .write()
             .outcome(Outcome::Exists)
             .flags(Flags::DENYOOM)
             .about("8.0.0", "Adds an element to a vector set."),
-        Command::new("vrem", Arity::at_least(2), Keys::first())
+        Command::new("vrem", Arity::at_least(1), Keys::first())
             .write()
             .about("8.0.0", "Removes an element of a vector set."),
-        Command::new("vsetattr", Arity::at_least(2), Keys::first())
+        Command::new("vsetattr", Arity::at_least(1), Keys::first())
             .write()
             .flags(Flags::FAST)
             .about("8.0.0", "Sets the attributes of a vector set's element."),

@@ -12,7 +12,8 @@ use crate::resp::{Args, Reply};
 use crate::store::{Generation, Served};
 
 /// The reply to a write.
-const READONLY: Error = Error::Text("READONLY You can't write against a read only replica.");
+pub(super) const READONLY: Error =
+    Error::Text("READONLY You can't write against a read only replica.");
 
 /// The reply to a read before the first sync.
 pub(super) const LOADING: Error = Error::Text("LOADING Redis is loading the dataset in memory");

@@ -140,7 +140,8 @@ fn sscan(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error
         reply.array(0);
         return Ok(());
     };
-    let options = ScanOptions::parse(args, 3).map_err(|error| scan_error(error, args, reply))?;
+    let options = ScanOptions::parse(args, 3, reply.dialect())
+        .map_err(|error| scan_error(error, args, reply))?;
     let mut found = Vec::new();
     let next = set.scan(cursor, options.count, |member| {
         let text = member.to_vec();

@@ -428,7 +428,9 @@ mod tests {
     #[test]
     fn fixed_keys_lie_inside_the_arity() {
         for row in rows() {
-            if let Keys::Range { first, last, .. } = row.keys {
+            // A module counts its commands' words itself.
+            let is_counted = row.arity != Arity::at_least(1);
+            if let (true, Keys::Range { first, last, .. }) = (is_counted, row.keys) {
                 let needed = first.max(usize::try_from(last).unwrap_or(0)) + 1;
                 assert!(
                     row.arity.number().unsigned_abs() as usize >= needed,

@@ -38,7 +38,8 @@ pub(super) const FAMILY: Family = Family {
         Command::new("watch", Arity::at_least(2), Keys::all())
             .session(watch)
             .flags(ALWAYS)
-            .about("2.2.0", "Refused: a replica does not write."),
+            .about("2.2.0", "Refused: a replica does not write.")
+            .difference("Refused: what is watched guards a write, and a replica writes nothing; MULTI shows one moment without it."),
         Command::new("unwatch", Arity::exactly(1), Keys::None)
             .session(unwatch)
             .flags(ALWAYS)

@@ -135,7 +135,7 @@ pub(super) fn hscan(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Resul
         reply.array(0);
         return Ok(());
     };
-    let options = ScanOptions::parse(args, 3)?;
+    let options = ScanOptions::parse(args, 3, reply.dialect())?;
     if options.no_values && !reply.dialect().has_hscan_novalues() {
         return Err(Error::Syntax);
     }

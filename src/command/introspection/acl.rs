@@ -5,7 +5,7 @@ use super::super::parse::integer;
 use super::super::session::SessionCx;
 use super::super::table::{Arity, Command};
 use super::super::{Error, lookup};
-use super::refused::refused;
+use super::refused::{USERS, refused};
 use super::{ADMIN, HELP, commands, row};
 use crate::dialect::Dialect;
 use crate::resp::{Args, Reply};
@@ -38,8 +38,8 @@ pub(super) const ACL: &[Command] = &[
         .about("6.0.0", "Refused: there is no file of users."),
     row("save", Arity::exactly(2), ADMIN, file)
         .about("6.0.0", "Refused: there is no file of users."),
-    refused(("setuser", -3, "6.0.0")),
-    refused(("deluser", -3, "6.0.0")),
+    refused(("setuser", -3, "6.0.0")).difference(USERS),
+    refused(("deluser", -3, "6.0.0")).difference(USERS),
     row("help", Arity::exactly(2), HELP, help).about("6.0.0", "Lists the subcommands."),
 ];
 

@@ -113,9 +113,9 @@ const MODULE: &[Command] = &[
     )
     .about("4.0.0", "Gives nothing.")
     .difference("Always empty: a server's own vectorset or lua is not listed."),
-    refused(("load", -3, "4.0.0")),
-    refused(("loadex", -3, "7.0.0")),
-    refused(("unload", 3, "4.0.0")),
+    refused(("load", -3, "4.0.0")).difference(refused::MODULES),
+    refused(("loadex", -3, "7.0.0")).difference(refused::MODULES),
+    refused(("unload", 3, "4.0.0")).difference(refused::MODULES),
     row("help", Arity::exactly(2), HELP, help).about("5.0.0", "Lists the subcommands."),
 ];
 

@@ -15,8 +15,8 @@ const DISK: &str = "ERR not supported: redtail keeps nothing on disk";
 const CHAIN: &str = "ERR not supported: redtail has no replicas of its own";
 const PUBSUB: &str = "ERR not supported: redtail carries no messages; subscribe at the primary";
 const SCRIPTS: &str = "ERR not supported: this version of redtail runs no scripts";
-const USERS: &str = "ERR not supported: redtail has the user default alone";
-const MODULES: &str = "ERR not supported: redtail loads no modules";
+pub(super) const USERS: &str = "ERR not supported: redtail has the user default alone";
+pub(super) const MODULES: &str = "ERR not supported: redtail loads no modules";
 const VECTORS: &str = "ERR not supported: this version of redtail reads no vector sets";
 const CLUSTER: &str = "ERR This instance has cluster support disabled";
 const DEBUGGING: &str = "ERR not supported by redtail";
@@ -200,6 +200,44 @@ pub(super) const fn refused((name, words, since): Named) -> Command {
         .session(refuse)
         .flags(ALWAYS.and(Flags::NO_MULTI))
         .about(since, "Refused, with the reason.")
+        .difference(own_reason(name))
+}
+
+/// The reason by a command's name where it is redtail's own; nothing where a replica says the same.
+#[expect(clippy::indexing_slicing, reason = "evaluated while compiling")]
+const fn own_reason(name: &str) -> &'static str {
+    let mut reason = 0;
+    while reason < REASONS.len() {
+        let (names, text) = REASONS[reason];
+        let mut index = 0;
+        while index < names.len() {
+            if is_same(names[index].as_bytes(), name.as_bytes()) {
+                return if is_own(text.as_bytes()) { text } else { "" };
+            }
+            index += 1;
+        }
+        reason += 1;
+    }
+    ""
+}
+
+/// How redtail's own reasons begin.
+const OWN: &[u8] = b"ERR not supported";
+
+const fn is_own(text: &[u8]) -> bool {
+    match text.split_at_checked(OWN.len()) {
+        Some((start, _)) => is_same(start, OWN),
+        None => false,
+    }
+}
+
+#[expect(clippy::indexing_slicing, reason = "evaluated while compiling")]
+const fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let mut index = 0;
+    while index < a.len() && index < b.len() && a[index] == b[index] {
+        index += 1;
+    }
+    index == a.len() && index == b.len()
 }
 
 /// Both lists in one.
@@ -247,7 +285,9 @@ const OTHERS: [Command; 9] = [
     script("fcall", "7.0.0"),
     script("fcall_ro", "7.0.0"),
     Command::container("cluster", CLUSTER_ROWS).about("3.0.0", "Refused: this is no cluster."),
-    Command::container("script", SCRIPT_ROWS).about("2.6.0", "Refused, with the reason."),
+    Command::container("script", SCRIPT_ROWS)
+        .about("2.6.0", "Refused, with the reason.")
+        .difference(SCRIPTS),
     refused(("clusterscan", -2, "9.1.0")).valkey_only(),
 ];
 

@@ -16,6 +16,9 @@ pub(super) fn stream(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Resu
     let stream = view
         .collection::<Stream>(args.at(2))?
         .ok_or(Error::NoSuchKey)?;
+    if !args.is(1, "stream") {
+        return Err(subcommand_error(args, reply.dialect()));
+    }
     let full = full_count(args, reply.dialect())?;
     let since_7 = reply.dialect().has_stream_counters();
     let own = if full.is_some() { 2 } else { 3 };
@@ -37,19 +40,21 @@ pub(super) fn stream(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Resu
     Ok(())
 }
 
+fn subcommand_error(args: Args<'_>, dialect: Dialect) -> Error {
+    let name = String::from_utf8_lossy(args.at(1)).into_owned();
+    let unknown = if dialect.has_stream_counters() {
+        "unknown"
+    } else {
+        "Unknown"
+    };
+    Error::Owned(format!(
+        "ERR {unknown} subcommand or wrong number of arguments for '{name}'. Try XINFO HELP."
+    ))
+}
+
 /// FULL's COUNT, `None` without FULL; 0 is no limit.
 fn full_count(args: Args<'_>, dialect: Dialect) -> Result<Option<usize>, Error> {
-    let wrong = || {
-        let name = String::from_utf8_lossy(args.at(1)).into_owned();
-        let unknown = if dialect.has_stream_counters() {
-            "unknown"
-        } else {
-            "Unknown"
-        };
-        Error::Owned(format!(
-            "ERR {unknown} subcommand or wrong number of arguments for '{name}'. Try XINFO HELP."
-        ))
-    };
+    let wrong = || subcommand_error(args, dialect);
     match args.len() {
         3 => Ok(None),
         4 if args.is(3, "full") => Ok(Some(FULL_COUNT)),

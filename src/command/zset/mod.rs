@@ -321,7 +321,7 @@ fn zscan(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error
         reply.array(0);
         return Ok(());
     };
-    let options = ScanOptions::parse(args, 3)?;
+    let options = ScanOptions::parse(args, 3, reply.dialect())?;
     let mut found = Vec::new();
     let next = scan_texts(zset, cursor, options.count, |member, score| {
         if options.pattern.matches(member) {
@@ -330,10 +330,12 @@ fn zscan(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error
     });
     reply.array(2);
     reply.bulk(itoa::Buffer::new().format(next).as_bytes());
-    reply.array(found.len() * 2);
+    reply.array(found.len() * if options.no_scores { 1 } else { 2 });
     for (member, score) in &found {
         reply.bulk(member);
-        reply.bulk(score);
+        if !options.no_scores {
+            reply.bulk(score);
+        }
     }
     Ok(())
 }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::exempt::EXEMPT;
 use super::grammar::{Form, Words, forms};
 use super::pools::{DATABASES, Pools, is_dangerous};
 use super::reads::READS;
 use super::trio::{Step, notes_count};
-use super::unbuilt::{UNBUILT, UNBUILT_OPTIONS};
 use super::writes::WRITES;
 use crate::client::words;
 
@@ -113,11 +113,7 @@ impl Generator {
             } else {
                 expand_any(&self.reads[family], &mut self.pools)
             };
-            let has_unbuilt_option = UNBUILT_OPTIONS.iter().any(|option| {
-                read.iter()
-                    .any(|word| word.eq_ignore_ascii_case(option.as_bytes()))
-            });
-            if !has_unbuilt_option && !UNBUILT.iter().any(|row| is_of(&read, row)) {
+            if !EXEMPT.iter().any(|row| is_of(&read, row)) {
                 return read;
             }
         }

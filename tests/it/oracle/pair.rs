@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::generator::is_of;
+use super::exempt::{REFUSAL, differs};
 use super::grammar::Words;
 use super::pools::DATABASES;
 use super::same::{Same, rule, same_but_times};
-use super::unbuilt::{UNBUILT_ERRORS, UNBUILT_IN_6_0};
 use crate::client::{Client, Reply, words};
 use crate::servers::Server;
 
@@ -128,16 +127,7 @@ impl Pair {
     }
 
     fn is_same(&mut self, read: &Words, expected: &Reply, found: &Reply) -> bool {
-        let is_unbuilt = |reply: &Reply| {
-            UNBUILT_ERRORS
-                .iter()
-                .any(|start| reply.0.starts_with(start.as_bytes()))
-        };
-        if is_unbuilt(expected) || is_unbuilt(found) {
-            return true;
-        }
-        let has_error = expected.is_error() || found.is_error();
-        if has_error && UNBUILT_IN_6_0.iter().any(|row| is_of(read, row)) && self.is_6_0() {
+        if found.0.starts_with(REFUSAL) && differs(read) {
             return true;
         }
         let same = rule(&read[0], read.get(1));
@@ -158,11 +148,6 @@ impl Pair {
             Same::Random => self.is_random_same(read, expected, found),
             Same::Restored => self.is_restored_same(expected, found),
         }
-    }
-
-    fn is_6_0(&mut self) -> bool {
-        let version = self.expected.info("server", "redis_version");
-        version.is_some_and(|version| version.starts_with("6.0"))
     }
 
     fn is_embedded_same(&mut self, read: &Words, expected: &Reply, found: &Reply) -> bool {

@@ -105,6 +105,7 @@ pub const RELAXED: &[(&str, Same, &str)] = &[
     ("object help", Kind, HELP),
     ("slowlog help", Kind, HELP),
     ("xinfo help", Kind, HELP),
+    ("command ", Kind, TABLE),
     (
         "memory usage",
         Kind,
@@ -124,7 +125,8 @@ pub fn rule(first: &[u8], second: Option<&Vec<u8>>) -> Same {
     let is_meant = |name: &str| match (name.split_once(' '), &second) {
         (None, _) => name == first,
         (Some((container, inner)), Some(second)) => container == first && inner == second,
-        _ => false,
+        // A container alone, which is written with a blank behind it.
+        (Some((container, inner)), None) => container == first && inner.is_empty(),
     };
     let row = RELAXED.iter().find(|(name, ..)| is_meant(name));
     row.map_or(Same::Exactly, |(_, same, _)| *same)
