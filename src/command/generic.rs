@@ -348,7 +348,7 @@ pub(super) fn scan_cursor(text: &[u8], dialect: Dialect) -> Result<u64, Error> {
 fn check_type_name(name: &[u8], dialect: Dialect) -> Result<(), Error> {
     const TYPES: [&str; 6] = ["string", "list", "set", "zset", "hash", "stream"];
     let is_type = |known: &&str| name.eq_ignore_ascii_case(known.as_bytes());
-    if !dialect.checks_type_names() || TYPES.iter().any(|known| is_type(known)) {
+    if !dialect.checks_type_names() || TYPES.iter().any(is_type) {
         return Ok(());
     }
     let name = c_string(name, usize::MAX);

@@ -27,7 +27,9 @@ pub fn resolve_for(args: Args<'_>, dialect: Dialect) -> Result<&'static Command,
     if row.arity_in(dialect).fits(args.len()) {
         return Ok(row);
     }
-    Err(wrong_arity(row, args, dialect))
+    lookup(args.at(0))
+        .and_then(|container| keyed_subcommand(container, args, dialect))
+        .ok_or_else(|| wrong_arity(row, args, dialect))
 }
 
 #[inline]
