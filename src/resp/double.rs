@@ -26,7 +26,7 @@ pub fn write(out: &mut Vec<u8>, value: f64, shortest: bool) {
     });
 }
 
-/// As [`write`], `shortest`, without a form of its own for whole numbers: `3e+17`.
+/// As [`write()`], `shortest`, without a form of its own for whole numbers: `3e+17`.
 ///
 /// Source: redis 7.2 fpconv_dtoa.c, `fpconv_dtoa`.
 pub fn write_dtoa(out: &mut Vec<u8>, value: f64) {

@@ -7,6 +7,7 @@ use super::cell::{Cell, INDEXED, Point};
 use super::shape::{Search, Shape};
 use crate::command::Error;
 use crate::command::parse::{float, integer};
+use crate::command::resolve::c_string;
 use crate::dialect::Dialect;
 use crate::resp::Args;
 use crate::value::Zset;
@@ -369,10 +370,9 @@ pub(super) fn unit_m(unit: &[u8], dialect: Dialect) -> Result<f64, Error> {
 
 fn no_member(member: &[u8], dialect: Dialect) -> Error {
     if dialect.has_geo_polygons() {
-        // A C string: it ends at the first zero byte.
-        let text = member.split(|byte| *byte == 0).next().unwrap_or_default();
-        let text = String::from_utf8_lossy(text);
-        return Error::Owned(format!("ERR member {text} does not exist"));
+        let text = c_string(member, usize::MAX);
+        let start: &[u8] = b"ERR member ";
+        return Error::Quoting([start, text, b" does not exist"].concat());
     }
     Error::Text("ERR could not decode requested zset member")
 }
