@@ -476,9 +476,19 @@ const ALLOCATING: &[(&str, std::ops::Range<usize>)] = &[
     ("bitfield", 6..11),
 ];
 
+/// Whether a time to live overflows once the clock is added to it: Valkey 8.1 then ends by an assertion, and replicas of other
+/// servers refuse what their primary took.
+fn overflows_time(name: &str, words: &Words) -> bool {
+    let time = words.get(2).map(Vec::as_slice);
+    matches!(name, "restore" | "psetex") && time == Some(b"9223372036854775807")
+}
+
 /// Whether a real server could suffer from the command.
 pub fn is_dangerous(words: &Words) -> bool {
     let name = String::from_utf8_lossy(&words[0]).to_lowercase();
+    if overflows_time(&name, words) {
+        return true;
+    }
     let Some((_, digits)) = ALLOCATING.iter().find(|(row, _)| *row == name) else {
         return false;
     };
