@@ -45,6 +45,8 @@ mod zset;
 
 #[cfg(test)]
 mod hostile_tests;
+#[cfg(test)]
+mod random_tests;
 
 pub use cluster::FLUSHSLOT;
 pub use error::Error;

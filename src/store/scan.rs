@@ -105,7 +105,10 @@ impl View<'_> {
         Cursor::START
     }
 
-    /// A random entry that is not past its time, `None` when none is found.
+    /// A random key, each that is not past its time as likely as any other. Where all are past theirs it is one of those, as
+    /// a replica gives it; `None` only without any key.
+    ///
+    /// Source: redis 8.0 db.c, `dbRandomKey`.
     #[must_use]
     pub fn random_key(&self) -> Option<Vec<u8>> {
         let db = self.db()?;
@@ -121,23 +124,37 @@ impl View<'_> {
                 return Some(entry.key().to_vec());
             }
         }
-        self.random_of_few(db.len())
+        self.random_by_walking()
     }
 
-    /// A walk to a random place: for a database so empty that guessing does not hit.
-    fn random_of_few(&self, keys: usize) -> Option<Vec<u8>> {
-        let mut left = fastrand::usize(..keys.max(1));
-        let (mut chosen, mut cursor) = (None, Cursor::START);
+    /// A random key out of a walk over all: for a database so empty that guessing does not hit.
+    fn random_by_walking(&self) -> Option<Vec<u8>> {
+        let (mut shown, mut expired) = (Reservoir::default(), Reservoir::default());
+        let mut cursor = Cursor::START;
         loop {
-            cursor = self.scan(cursor, 1000, |entry| {
-                if self.shows(entry) && (left > 0 || chosen.is_none()) {
-                    chosen = Some(entry.key().to_vec());
-                    left = left.saturating_sub(1);
-                }
+            cursor = self.scan(cursor, 1000, |entry| match self.shows(entry) {
+                true => shown.offer(entry.key()),
+                false => expired.offer(entry.key()),
             });
             if cursor == Cursor::START {
-                return chosen;
+                return shown.chosen.or(expired.chosen);
             }
+        }
+    }
+}
+
+/// One of all keys that are offered, each as likely as any other.
+#[derive(Default)]
+struct Reservoir {
+    offered: usize,
+    chosen: Option<Vec<u8>>,
+}
+
+impl Reservoir {
+    fn offer(&mut self, key: &[u8]) {
+        self.offered += 1;
+        if fastrand::usize(..self.offered) == 0 {
+            self.chosen = Some(key.to_vec());
         }
     }
 }

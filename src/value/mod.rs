@@ -125,7 +125,7 @@ collection!(Zset, stays_when_empty: false);
 collection!(Stream, stays_when_empty: true);
 
 /// `count` of `items`, of which there are `len`, each selection as likely as any other, in their own order.
-fn sample<T>(items: impl Iterator<Item = T>, len: usize, count: usize) -> Vec<T> {
+pub(crate) fn sample<T>(items: impl Iterator<Item = T>, len: usize, count: usize) -> Vec<T> {
     let (mut left, mut wanted) = (len, count.min(len));
     let chosen = items.filter(|_| {
         let take = fastrand::usize(..left.max(1)) < wanted;

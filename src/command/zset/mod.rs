@@ -1,5 +1,7 @@
 //! The sorted-set commands.
 
+use std::collections::HashSet;
+
 use super::Error;
 use super::generic::{ScanOptions, scan_cursor};
 use super::keys::Keys;
@@ -400,17 +402,26 @@ fn random_member(zset: &Zset) -> Option<(Item<'_>, f64)> {
 /// Writes `wanted` different members at random, all of them when there are not more.
 fn sample(reply: &mut Reply, zset: &Zset, wanted: usize, with_scores: bool) {
     let wanted = wanted.min(zset.len());
-    let mut left = zset.len();
-    let mut missing = wanted;
-    // Each member is taken with the chance that the rest of the walk needs.
-    let members = zset.iter().filter(|_| {
-        let taken = fastrand::usize(..left.max(1)) < missing;
-        left -= 1;
-        missing -= usize::from(taken);
-        taken
-    });
-    bulk_members(reply, wanted, members, with_scores);
+    if wanted < zset.len() / WALKED_PER_MEMBER {
+        let ranks = different_ranks(zset.len(), wanted).into_iter();
+        let members = ranks.flat_map(|rank| zset.range(rank..rank + 1));
+        return bulk_members(reply, wanted, members, with_scores);
+    }
+    let members = crate::value::sample(zset.iter(), zset.len(), wanted);
+    bulk_members(reply, wanted, members.into_iter(), with_scores);
 }
+
+/// `count` different ranks below `len`, which is well above.
+fn different_ranks(len: usize, count: usize) -> HashSet<usize> {
+    let mut ranks = HashSet::new();
+    while ranks.len() < count {
+        ranks.insert(fastrand::usize(..len));
+    }
+    ranks
+}
+
+/// Members to walk over for each one taken, above which each is better looked up by its rank.
+const WALKED_PER_MEMBER: usize = 16;
 
 #[cfg(test)]
 mod tests;
