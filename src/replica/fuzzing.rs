@@ -7,8 +7,8 @@ use crate::store::Generation;
 use crate::upstream::Progress;
 use std::sync::Arc;
 
-/// A primary's command stream, from its start. It does the same in one piece and in small ones, and what has been applied
-/// ends inside it.
+/// A primary's command stream, from its start. It does the same in one piece and in small ones, what has been applied ends
+/// inside it, and the figures that are counted as they change are what a count of all entries gives.
 pub fn stream(bytes: &[u8]) {
     let whole = follow(bytes, bytes.len());
     let pieces = follow(bytes, 1 + bytes.len() % 97);
@@ -36,6 +36,8 @@ fn follow(bytes: &[u8], step: usize) -> (u64, usize, Vec<(usize, usize)>, Option
     assert!(position.offset <= bytes.len() as u64);
     assert_eq!(progress.applied(), position.offset);
     assert!(position.db < generation.spaces.databases());
+    let databases = (0..generation.spaces.databases()).filter_map(|db| generation.spaces.db(db));
+    databases.for_each(|db| assert!(db.figures_hold()));
     let figures = generation.spaces.figures();
     let keys = figures.iter().map(|figures| (figures.db, figures.keys));
     (

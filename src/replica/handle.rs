@@ -390,10 +390,8 @@ impl<'r> Database<'r> {
         let owned = ArgsBuf::new(words);
         let args = owned.as_args();
         let reply_error = |error: command::Error| Error::Reply(error.to_string());
-        let dialect = self
-            .replica
-            .served
-            .peek()
+        let served = self.replica.served.peek();
+        let dialect = served
             .as_ref()
             .map_or_else(Dialect::default, |generation| generation.dialect);
         let row = command::resolve_for(args, dialect).map_err(reply_error)?;
@@ -405,7 +403,6 @@ impl<'r> Database<'r> {
             };
             return Err(Error::Reply(reason.to_owned()));
         };
-        let served = self.replica.served.peek();
         let generation = self.known(served.as_ref())?;
         let mut reply = Reply::new(Protocol::Resp3, generation.dialect, usize::MAX);
         command::read(

@@ -396,3 +396,12 @@ mod tests;
 #[cfg(test)]
 #[path = "hostile_stream_tests.rs"]
 mod hostile_tests;
+
+#[cfg(test)]
+#[path = "figures_tests.rs"]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+mod figures_tests;

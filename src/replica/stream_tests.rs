@@ -15,9 +15,9 @@ use crate::resp::{ArgsBuf, Protocol, Reply};
 use crate::store::{Sweeper, Tainted, unix_ms};
 
 pub(super) struct Bench {
-    generation: Arc<Generation>,
+    pub(super) generation: Arc<Generation>,
     pub(super) progress: Progress,
-    figures: StreamFigures,
+    pub(super) figures: StreamFigures,
 }
 
 impl Bench {

@@ -32,7 +32,7 @@ pub struct Db {
 }
 
 /// Changes to a database's figures, not yet visible.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Delta {
     pub(super) keys: isize,
     pub(super) expires: isize,
@@ -184,6 +184,17 @@ impl Db {
                 );
             }
         }
+    }
+
+    /// Whether the figures are what a count of all entries gives. Slow, and of no use while the writer works.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn figures_hold(&self) -> bool {
+        let mut counted = Delta::default();
+        for shard in self.map.shards() {
+            super::scan::entries(&shard.read()).for_each(|entry| counted.add(Delta::of(entry)));
+        }
+        counted == self.figures()
     }
 
     /// The figures as a change from nothing.

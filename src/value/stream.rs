@@ -188,7 +188,8 @@ impl Stream {
         node::append(node, master_id, id, pairs);
         self.heap_bytes = self.heap_bytes + node_bytes(node) - before;
         self.length += 1;
-        self.entries_added += 1;
+        // A snapshot may say any number.
+        self.entries_added = self.entries_added.wrapping_add(1);
         self.last_id = id;
         if self.length == 1 {
             self.first_id = id;

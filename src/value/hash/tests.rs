@@ -288,8 +288,17 @@ fn a_field_whose_time_equals_anothers_goes_before_it() {
         hash.set(field, b"v", &low());
         hash.set_expiry(field, Some(5), &low());
     }
-    let names: Vec<_> = hash.fields().map(|field| field.name.to_vec()).collect();
-    assert_eq!(names, [b"c", b"b", b"a"]);
+    let names =
+        |hash: &Hash| -> Vec<_> { hash.fields().map(|field| field.name.to_vec()).collect() };
+    assert_eq!(names(&hash), [b"c", b"b", b"a"]);
+    // The time that it has already.
+    hash.set_expiry(b"a", Some(5), &low());
+    assert_eq!(names(&hash), [b"a", b"c", b"b"]);
+    hash.set(b"d", b"v", &low());
+    hash.set(b"e", b"v", &low());
+    hash.set_expiry(b"d", None, &low());
+    hash.set(b"d", b"w", &low());
+    assert_eq!(names(&hash), [b"a", b"c", b"b", b"d", b"e"]);
 }
 
 #[test]

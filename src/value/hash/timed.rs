@@ -159,7 +159,11 @@ impl Timed {
         if self.tracked_ms.is_some_and(|tracked| tracked < touched) {
             return;
         }
-        let first = self.expiries().min();
+        let first = match &self.form {
+            Form::Packed(_) => self.expiries().min(),
+            // Which it is shows in packed ones only; a walk over a large one for each command would take too long.
+            Form::Table(_) => (self.expiring > 0).then_some(touched),
+        };
         let moved = match (self.tracked_ms, first) {
             (Some(tracked), Some(first)) => tracked.abs_diff(first) >= TRACKED_MS_STEP,
             _ => true,
@@ -228,7 +232,8 @@ impl Timed {
         let Some(before) = self.get(field).map(|field| field.expire_at_ms) else {
             return false;
         };
-        if before != expire_at_ms {
+        // The same time anew moves a packed field before the others of that time.
+        if before.is_some() || expire_at_ms.is_some() {
             self.change_expiry(field, expire_at_ms);
         }
         self.expiring =

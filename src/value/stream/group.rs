@@ -131,7 +131,10 @@ impl Group {
     /// Drops a consumer and what it has pending; gives how many entries that was, `None` without such a consumer.
     pub fn remove_consumer(&mut self, name: &[u8]) -> Option<usize> {
         let consumer = self.consumers.remove(name)?;
-        self.pending.retain(|_, pending| *pending.owner != *name);
+        // Names used once are common, and so are many entries of others.
+        if consumer.pending > 0 {
+            self.pending.retain(|_, pending| *pending.owner != *name);
+        }
         Some(consumer.pending)
     }
 
