@@ -305,6 +305,12 @@ impl Dialect {
         }
     }
 
+    /// Since Redis 7.2 a client's name is checked up to its first zero byte only, and may hold anything behind it.
+    #[must_use]
+    pub const fn has_names_behind_zero(self) -> bool {
+        self.since_redis(7, 2)
+    }
+
     /// Subcommands are commands of their own, with their own arity and errors, since Redis 7.0.
     #[must_use]
     pub const fn has_subcommand_rows(self) -> bool {

@@ -7,6 +7,8 @@ use std::time::Instant;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::resolve::c_string;
+
 /// A connection as others may see it. The session writes it once per batch of commands.
 #[derive(Debug)]
 pub struct Client {
@@ -30,8 +32,8 @@ pub struct Client {
 /// The part of a [`Client`] that changes.
 #[derive(Debug, Clone)]
 pub struct Shown {
-    /// The name from CLIENT SETNAME, empty for none.
-    pub name: String,
+    /// The name from CLIENT SETNAME, empty for none. Up to the first zero byte it is printable ASCII.
+    pub name: Vec<u8>,
     /// The library's name from CLIENT SETINFO.
     pub lib_name: String,
     /// The library's version from CLIENT SETINFO.
@@ -96,7 +98,7 @@ impl Client {
     ) -> Self {
         let now = Instant::now();
         let shown = Shown {
-            name: String::new(),
+            name: Vec::new(),
             lib_name: String::new(),
             lib_version: String::new(),
             db: 0,
@@ -156,7 +158,7 @@ impl Client {
             self.id,
             self.address,
             self.local_address,
-            shown.name,
+            String::from_utf8_lossy(c_string(&shown.name, usize::MAX)),
             self.connected.elapsed().as_secs(),
             shown.active.elapsed().as_secs(),
             self.flags(&shown),

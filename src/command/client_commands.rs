@@ -8,8 +8,10 @@ use super::Error;
 use super::client::{Client, Unblock};
 use super::connection::ALWAYS;
 use super::keys::Keys;
+use super::resolve::c_string;
 use super::session::{Replies, SessionCx};
 use super::table::{Arity, Command, Flags, lookup};
+use crate::dialect::Dialect;
 use crate::resp::{Args, parse_integer};
 
 /// The subcommands.
@@ -206,26 +208,34 @@ fn client_id(word: &[u8]) -> Option<u64> {
     u64::try_from(parse_integer(word)?).ok()
 }
 
-/// Text that may stand in a line of CLIENT LIST. Source: redis 7.0 networking.c, `validateClientAttr`.
-fn attribute(text: &[u8], what: &str) -> Result<String, Error> {
-    if text.iter().all(|byte| (b'!'..=b'~').contains(byte)) {
-        return Ok(String::from_utf8_lossy(text).into_owned());
+/// Checks text for a line of CLIENT LIST, where it ends at the first zero byte; gives it up to there. The whole text must be
+/// without special characters as long as servers look behind that byte.
+/// Source: redis 7.2 networking.c, `validateClientAttr`; redis 7.0 networking.c, `clientSetName`.
+fn attribute<'a>(text: &'a [u8], what: &[u8], dialect: Dialect) -> Result<&'a [u8], Error> {
+    let shown = c_string(text, usize::MAX);
+    let checked = if dialect.has_names_behind_zero() {
+        shown
+    } else {
+        text
+    };
+    if checked.iter().all(u8::is_ascii_graphic) {
+        return Ok(shown);
     }
-    Err(Error::Owned(format!(
-        "ERR {what} cannot contain spaces, newlines or special characters."
-    )))
+    let end: &[u8] = b" cannot contain spaces, newlines or special characters.";
+    Err(Error::Quoting([b"ERR ", what, end].concat()))
 }
 
 /// A client's name.
 ///
 /// # Errors
 /// The error reply for a name with blanks or special characters.
-pub(super) fn client_name(text: &[u8]) -> Result<String, Error> {
-    attribute(text, "Client names")
+pub(super) fn client_name(text: &[u8], dialect: Dialect) -> Result<Vec<u8>, Error> {
+    attribute(text, b"Client names", dialect)?;
+    Ok(text.to_vec())
 }
 
 fn set_name(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
-    cx.session.client.shown().name = client_name(args.at(2))?;
+    cx.session.client.shown().name = client_name(args.at(2), cx.reply.dialect())?;
     cx.reply.ok();
     Ok(())
 }
@@ -233,17 +243,20 @@ fn set_name(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
 fn name(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     let name = cx.session.client.shown().name.clone();
     cx.reply
-        .bulk_or_null(Some(name.as_bytes()).filter(|name| !name.is_empty()));
+        .bulk_or_null(Some(name.as_slice()).filter(|name| !name.is_empty()));
     Ok(())
 }
 
 fn set_info(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
-    let option = String::from_utf8_lossy(args.at(2)).into_owned();
-    let is_name = args.is(2, "lib-name");
-    if !is_name && !args.is(2, "lib-ver") {
-        return Err(Error::Owned(format!("ERR Unrecognized option '{option}'")));
+    let option = c_string(args.at(2), usize::MAX);
+    let is_name = option.eq_ignore_ascii_case(b"lib-name");
+    if !is_name && !option.eq_ignore_ascii_case(b"lib-ver") {
+        return Err(Error::Quoting(
+            [b"ERR Unrecognized option '", option, b"'"].concat(),
+        ));
     }
-    let text = attribute(args.at(3), &option)?;
+    let text = attribute(args.at(3), option, cx.reply.dialect())?;
+    let text = String::from_utf8_lossy(text).into_owned();
     let mut shown = cx.session.client.shown();
     if is_name {
         shown.lib_name = text;

@@ -204,7 +204,7 @@ fn protocol(word: &[u8], dialect: Dialect) -> Result<Protocol, Error> {
 }
 
 /// Logs in as AUTH says; gives the name of SETNAME, to be set once everything is right.
-fn hello_options(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<Option<String>, Error> {
+fn hello_options(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<Option<Vec<u8>>, Error> {
     let (mut at, mut name) = (2, None);
     while at < args.len() {
         let more = args.len() - at - 1;
@@ -212,7 +212,10 @@ fn hello_options(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<Option<String
             log_in(cx, args.at(at + 1), args.at(at + 2))?;
             at += 3;
         } else if args.is(at, "setname") && more >= 1 {
-            name = Some(client_commands::client_name(args.at(at + 1))?);
+            name = Some(client_commands::client_name(
+                args.at(at + 1),
+                cx.reply.dialect(),
+            )?);
             at += 2;
         } else {
             let option = String::from_utf8_lossy(args.at(at));

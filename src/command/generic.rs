@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::glob::Glob;
 use super::keys::{Keys, Touch};
-use super::parse::integer;
+use super::parse::{integer, moment_ms};
 use super::resolve::c_string;
 use super::table::{Arity, Command, Family, Flags, Outcome, Scope};
 use super::{Error, object, restore};
@@ -211,12 +211,12 @@ fn expiry_figure(
 }
 
 fn left_ms(view: &View<'_>, at: i64) -> i64 {
-    at.saturating_sub(view.now_ms()).max(0)
+    at.wrapping_sub(view.now_ms()).max(0)
 }
 
 /// Milliseconds to seconds, to the nearest.
 const fn seconds(ms: i64) -> i64 {
-    ms.saturating_add(500) / 1000
+    ms.wrapping_add(500) / 1000
 }
 
 fn ttl(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
@@ -420,9 +420,7 @@ fn expiry_allowed(tx: &Tx<'_>, args: Args<'_>, at: i64) -> Result<bool, Error> {
 
 /// Sets an expiry even if it is past: the primary sends the deletion itself.
 fn expire_at(tx: &mut Tx<'_>, args: Args<'_>, scale: i64, base: i64) -> Result<(), Error> {
-    let at = integer(args.at(2))?
-        .saturating_mul(scale)
-        .saturating_add(base);
+    let at = moment_ms(integer(args.at(2))?, scale, base);
     if expiry_allowed(tx, args, at)? {
         tx.set_expiry(args.at(1), Some(at));
     }

@@ -11,6 +11,13 @@ pub(super) fn integer(text: &[u8]) -> Result<i64, Error> {
     parse_integer(text).ok_or(Error::NotInteger)
 }
 
+/// The Unix time in milliseconds of `number` units of `scale` milliseconds after `base_ms`. What overflows wraps around: Redis
+/// 6.0 checks no sum, and passes the command on as it came.
+/// Source: redis 6.0 t_string.c, `setGenericCommand`, and expire.c, `expireGenericCommand`.
+pub(super) const fn moment_ms(number: i64, scale: i64, base_ms: i64) -> i64 {
+    number.wrapping_mul(scale).wrapping_add(base_ms)
+}
+
 /// A double argument: decimal or hexadecimal text, `inf`, `-inf`, no blanks, no NaN, nothing too large or too small.
 ///
 /// # Errors

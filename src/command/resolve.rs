@@ -60,8 +60,8 @@ fn find(
         .ok_or_else(|| unknown_subcommand(command, args, dialect))
 }
 
-/// XINFO looked at its key before its subcommand as long as servers had no rows of subcommands: XINFO STREAM does so, too,
-/// and says then that it is not what was asked for.
+/// As long as servers had no rows of subcommands, XINFO gave its help whatever stood behind, and looked at its key before the
+/// other subcommands: XINFO STREAM does so, too, and says then that it is not what was asked for.
 /// Source: redis 6.0 t_stream.c, `xinfoCommand`.
 #[cold]
 fn keyed_subcommand(
@@ -70,8 +70,9 @@ fn keyed_subcommand(
     dialect: Dialect,
 ) -> Option<&'static Command> {
     let looks_first = container.name == "xinfo" && args.len() > 2 && !dialect.has_subcommand_rows();
+    let wanted = if args.is(1, "help") { "help" } else { "stream" };
     let mut rows = container.subcommands.iter();
-    rows.find(|row| looks_first && row.name == "stream")
+    rows.find(|row| looks_first && row.name == wanted)
 }
 
 /// The error reply for a name that no row has.
@@ -190,6 +191,12 @@ mod tests {
         assert_eq!(
             error("config get", OLD),
             "ERR Unknown subcommand or wrong number of arguments for 'get'. Try CONFIG HELP."
+        );
+        assert_eq!(error("xinfo help k", OLD), "help");
+        assert_eq!(error("xinfo nosuch k", OLD), "stream");
+        assert_eq!(
+            error("object help k", OLD),
+            "ERR Unknown subcommand or wrong number of arguments for 'help'. Try OBJECT HELP."
         );
         assert_eq!(
             error("config get", NEW),

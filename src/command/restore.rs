@@ -1,7 +1,7 @@
 //! DUMP and RESTORE: a value as bytes, and a key from those.
 
 use super::Error;
-use super::parse::integer;
+use super::parse::{integer, moment_ms};
 use crate::rdb::{self, decode::Version, encode::Layouts};
 use crate::resp::{Args, Reply};
 use crate::store::{NewValue, Tx, View};
@@ -90,7 +90,7 @@ pub(super) fn restore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         return Err(Error::Text("ERR Invalid TTL value, must be >= 0"));
     }
     let base = if options.absolute { 0 } else { tx.now_ms() };
-    let expiry = (ttl != 0).then(|| ttl.saturating_add(base));
+    let expiry = (ttl != 0).then(|| moment_ms(ttl, 1, base));
     let thresholds = tx.thresholds();
     let restored = rdb::dump::decode_payload(args.at(3), |object| {
         NewValue::from_rdb(object, &thresholds).map(|value| tx.set(key, expiry, value))

@@ -430,6 +430,11 @@ fn clients_are_listed_and_closed_by_number() {
         "CLIENT SETNAME \"a b\"\r\n",
         "-ERR Client names cannot contain spaces, newlines or special characters.\r\n",
     );
+    let zero = "*3\r\n$6\r\nCLIENT\r\n$7\r\nSETNAME\r\n$3\r\na\0 \r\n";
+    second.says(
+        zero,
+        "-ERR Client names cannot contain spaces, newlines or special characters.\r\n",
+    );
     second.says("CLIENT KILL ID 1\r\n", ":1\r\n");
     assert_eq!(first.rest(), "");
     second.closes_after("CLIENT KILL ID 2 SKIPME no\r\n", ":1\r\n");

@@ -229,10 +229,12 @@ impl Entry {
         Some(i64::from_ne_bytes(unsafe { self.word(parts.expiry) }))
     }
 
-    /// Whether its time is past at `now_ms`.
+    /// Whether its time is past at `now_ms`. A time below zero never is: no server takes one, but sums that overflowed lead
+    /// there. Source: redis 6.0 db.c, `keyIsExpired`.
     #[must_use]
     pub fn is_expired(&self, now_ms: i64) -> bool {
-        self.expire_at_ms().is_some_and(|at| at < now_ms)
+        self.expire_at_ms()
+            .is_some_and(|at| (0..now_ms).contains(&at))
     }
 
     /// The value.

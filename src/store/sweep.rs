@@ -114,7 +114,7 @@ fn candidates(table: &Table, first: usize, before_ms: i64) -> Candidates {
 }
 
 fn is_sweepable(entry: &Entry, before_ms: i64) -> bool {
-    entry.expire_at_ms().is_some_and(|at| at < before_ms) && entry.value_bytes() >= VALUE_BYTES_MIN
+    entry.is_expired(before_ms) && entry.value_bytes() >= VALUE_BYTES_MIN
 }
 
 /// Takes the values away, from those buckets that still hold what they did. Gives the entries as they were, to be freed.

@@ -124,7 +124,7 @@ impl<'a> View<'a> {
     }
 
     fn shows_expiring(&self, entry: &Entry) -> bool {
-        let is_past = entry.expire_at_ms().is_some_and(|at| at < self.now_ms());
+        let is_past = entry.is_expired(self.now_ms());
         if !is_past && entry.is_swept() {
             self.lost.set(true);
         }

@@ -14,6 +14,9 @@ pub struct Client {
     resp3: bool,
 }
 
+/// Commands whose requests fit the socket buffers: neither side may wait for the other to read.
+pub const BATCH: usize = 100;
+
 /// One reply, as its bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reply(pub Vec<u8>);
@@ -65,16 +68,26 @@ impl Client {
     /// Sends all commands in one go and reads as many replies.
     pub fn pipeline(&mut self, commands: &[Vec<Vec<u8>>]) -> Vec<Reply> {
         let mut replies = Vec::with_capacity(commands.len());
-        // In batches that fit the socket buffers: neither side may wait for the other to read.
-        for batch in commands.chunks(100) {
-            let request: Vec<u8> = batch.iter().flat_map(|words| encode(words)).collect();
-            self.send(&request).expect("the server reads");
-            replies.extend(batch.iter().map(|words| {
-                self.read()
-                    .unwrap_or_else(|error| panic!("{error} instead of a reply to {}", show(words)))
-            }));
+        for batch in commands.chunks(BATCH) {
+            self.send_all(batch);
+            replies.extend(self.replies_to(batch));
         }
         replies
+    }
+
+    /// Sends commands, at most [`BATCH`], whose replies are read later.
+    pub fn send_all(&mut self, commands: &[Vec<Vec<u8>>]) {
+        let request: Vec<u8> = commands.iter().flat_map(|words| encode(words)).collect();
+        self.send(&request).expect("the server reads");
+    }
+
+    /// Reads the replies to commands that were sent.
+    pub fn replies_to(&mut self, commands: &[Vec<Vec<u8>>]) -> Vec<Reply> {
+        let reply = |words: &Vec<Vec<u8>>| {
+            self.read()
+                .unwrap_or_else(|error| panic!("{error} instead of a reply to {}", show(words)))
+        };
+        commands.iter().map(reply).collect()
     }
 
     /// Sends raw bytes.

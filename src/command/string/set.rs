@@ -2,7 +2,7 @@
 
 use super::{hash_of, with_text};
 use crate::command::Error;
-use crate::command::parse::integer;
+use crate::command::parse::{integer, moment_ms};
 use crate::resp::Args;
 use crate::store::{NewValue, Tx, Value};
 
@@ -116,7 +116,7 @@ fn expiry_option(tx: &Tx<'_>, args: Args<'_>, index: usize) -> Result<Option<i64
         return Ok(None);
     };
     let number = integer(args.get(index + 1).ok_or(Error::Syntax)?)?;
-    Ok(Some(number.saturating_mul(scale).saturating_add(base)))
+    Ok(Some(moment_ms(number, scale, base)))
 }
 
 pub(super) fn set(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
@@ -140,9 +140,7 @@ pub(super) fn setnx(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn set_relative(tx: &mut Tx<'_>, args: Args<'_>, scale: i64) -> Result<(), Error> {
-    let at = integer(args.at(2))?
-        .saturating_mul(scale)
-        .saturating_add(tx.now_ms());
+    let at = moment_ms(integer(args.at(2))?, scale, tx.now_ms());
     tx.set(args.at(1), Some(at), NewValue::encoded(args.at(3)));
     Ok(())
 }

@@ -67,6 +67,21 @@ fn a_string_is_set_only_where_its_condition_holds() {
 }
 
 #[test]
+fn a_time_that_overflows_never_comes_or_is_past() {
+    let bench = Bench::new(Dialect::redis(6, 0, 16));
+    bench.apply(
+        "SET a v PX 9223372036854775807\nSET b v EX 9223372036854775807\nPSETEX c 9223372036854775807 v\n\
+         SET d v\nPEXPIRE d 9223372036854775807",
+    );
+    for key in ["a", "c", "d"] {
+        assert_eq!(bench.read(&format!("GET {key}")), "$1 v");
+        let left = bench.read(&format!("PTTL {key}"));
+        assert!(left.starts_with(":92233720368547"), "{key} {left}");
+    }
+    assert_eq!(bench.read("GET b"), "$-1");
+}
+
+#[test]
 fn several_strings_are_set_with_one_expiry_or_not_at_all() {
     for (line, values, persists) in [
         ("MSETEX 2 a 1 v y", "*2 $1 1 $1 y", true),

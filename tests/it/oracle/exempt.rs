@@ -20,6 +20,12 @@ pub const EXEMPT: &[&str] = &[
     "watch",
 ];
 
+/// What servers list among their read-only commands and no form makes, with the reason.
+pub const UNASKED: &[(&str, &str)] = &[
+    ("host:", "closes the connection, as what a browser says"),
+    ("post", "closes the connection, as what a browser says"),
+];
+
 /// How redtail's own refusals begin; the row says why.
 pub const REFUSAL: &[u8] = b"-ERR not supported";
 

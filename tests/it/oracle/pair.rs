@@ -6,7 +6,7 @@ use super::exempt::{REFUSAL, differs};
 use super::grammar::Words;
 use super::pools::DATABASES;
 use super::same::{Same, rule, same_but_times};
-use crate::client::{Client, Reply, words};
+use crate::client::{BATCH, Client, Reply, words};
 use crate::servers::Server;
 
 /// A read that was answered differently.
@@ -16,6 +16,8 @@ pub struct Difference {
     pub database: u32,
     /// Whether it is in what is kept, rather than in how it is asked for.
     pub is_of_state: bool,
+    /// The transaction that it was part of, from MULTI to EXEC; empty when it was none.
+    pub transaction: Vec<Words>,
     pub read: Words,
     pub expected: Reply,
     pub found: Reply,
@@ -71,6 +73,16 @@ impl Pair {
         self.ask(&harmless);
     }
 
+    /// Asks both for some of the reads in transactions.
+    pub fn ask_transactions(&mut self, reads: &[Words]) {
+        for part in reads.chunks(TRANSACTION).step_by(5) {
+            let mut part = part.to_vec();
+            part.retain(|read| !ends_transaction(read) && !self.converts(read));
+            let transaction = [&[words("MULTI")], part.as_slice(), &[words("EXEC")]].concat();
+            self.ask_as_one(&transaction);
+        }
+    }
+
     /// DIFFERENCE: a real replica unpacks a sorted set for good when a client sorts it, and a short HyperLogLog when a client
     /// counts it.
     fn converts(&mut self, read: &Words) -> bool {
@@ -90,19 +102,61 @@ impl Pair {
 
     /// Asks both, and keeps what differs.
     pub fn ask(&mut self, reads: &[Words]) {
-        let expected = self.expected.pipeline(reads);
-        let found = self.found.pipeline(reads);
+        let [expected, found] = self.replies(reads);
         for ((read, expected), found) in reads.iter().zip(expected).zip(found) {
-            if expected != found && !self.is_same(read, &expected, &found) {
-                self.differences.push(Difference {
-                    protocol: self.protocol,
-                    database: self.database,
-                    is_of_state: self.asks_for_state,
-                    read: read.clone(),
-                    expected,
-                    found,
-                });
+            self.compare(read, expected, found, &[]);
+        }
+    }
+
+    /// Asks both for a transaction, from MULTI to EXEC, and keeps what differs: in how it is queued, or in its replies.
+    pub fn ask_as_one(&mut self, transaction: &[Words]) {
+        let [mut expected, mut found] = self.replies(transaction);
+        let (Some(all_expected), Some(all_found)) = (expected.pop(), found.pop()) else {
+            return;
+        };
+        let (parts_expected, parts_found) = (all_expected.elements(), all_found.elements());
+        let queued: Vec<_> = transaction.iter().zip(&expected).collect();
+        let is_queued = |reply: &Reply| reply.text() == "QUEUED";
+        let parts = queued.iter().filter(|(_, reply)| is_queued(reply));
+        let parts: Vec<Words> = parts.map(|(read, _)| (*read).clone()).collect();
+        let count = parts.len();
+        for ((read, expected), found) in transaction.iter().zip(expected).zip(found) {
+            self.compare(read, expected, found, transaction);
+        }
+        if parts_expected.len() != count || parts_found.len() != count {
+            self.compare(&words("EXEC"), all_expected, all_found, transaction);
+            return;
+        }
+        let replies = parts_expected.into_iter().zip(parts_found);
+        for (read, (expected, found)) in parts.iter().zip(replies) {
+            self.compare(read, expected, found, transaction);
+        }
+    }
+
+    /// What both answer; both are at work at the same time.
+    fn replies(&mut self, reads: &[Words]) -> [Vec<Reply>; 2] {
+        let mut replies = [Vec::new(), Vec::new()];
+        for batch in reads.chunks(BATCH) {
+            let mut clients = [&mut self.expected, &mut self.found];
+            clients.iter_mut().for_each(|client| client.send_all(batch));
+            for (replies, client) in replies.iter_mut().zip(clients) {
+                replies.extend(client.replies_to(batch));
             }
+        }
+        replies
+    }
+
+    fn compare(&mut self, read: &Words, expected: Reply, found: Reply, transaction: &[Words]) {
+        if expected != found && !self.is_same(read, &expected, &found) {
+            self.differences.push(Difference {
+                protocol: self.protocol,
+                database: self.database,
+                is_of_state: self.asks_for_state,
+                transaction: transaction.to_vec(),
+                read: read.clone(),
+                expected,
+                found,
+            });
         }
     }
 
@@ -265,6 +319,16 @@ impl Pair {
                 .windows(2)
                 .all(|pair| pair[0] == pair[1])
     }
+}
+
+/// Reads in a transaction.
+const TRANSACTION: usize = 6;
+
+/// Whether what follows in a transaction would not be part of it.
+fn ends_transaction(read: &Words) -> bool {
+    ["exec", "discard", "multi", "reset", "quit"]
+        .iter()
+        .any(|name| read[0].eq_ignore_ascii_case(name.as_bytes()))
 }
 
 /// What shows all of a key of the type.

@@ -483,10 +483,10 @@ fn overflows_time(name: &str, words: &Words) -> bool {
     matches!(name, "restore" | "psetex") && time == Some(b"9223372036854775807")
 }
 
-/// Whether a real server could suffer from the command.
+/// Whether a real server could suffer from the command, or needs seconds for it.
 pub fn is_dangerous(words: &Words) -> bool {
     let name = String::from_utf8_lossy(&words[0]).to_lowercase();
-    if overflows_time(&name, words) {
+    if overflows_time(&name, words) || (name == "pfselftest" && words.len() == 1) {
         return true;
     }
     let Some((_, digits)) = ALLOCATING.iter().find(|(row, _)| *row == name) else {

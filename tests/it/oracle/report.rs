@@ -16,8 +16,18 @@ pub fn report(
         Some(steps) => steps.iter().map(lines).collect(),
         None => "(not reproduced by the same writes on an empty server)\n".to_owned(),
     };
+    let within = match difference.transaction.as_slice() {
+        [] => String::new(),
+        commands => {
+            commands
+                .iter()
+                .map(|command| line(command) + "\n")
+                .collect::<String>()
+                + "-- where it says to\n"
+        }
+    };
     format!(
-        "== {title}\n{way}-- asked of a replica, in RESP{} and database {}:\n{}\n   replica {}\n   redtail {}\n   primary {}\n",
+        "== {title}\n{way}-- asked of a replica, in RESP{} and database {}:\n{within}{}\n   replica {}\n   redtail {}\n   primary {}\n",
         difference.protocol,
         difference.database,
         line(&difference.read),

@@ -3,7 +3,8 @@
 use super::grammar::Words;
 use super::pair::{Difference, Pair, of};
 use super::pools::DATABASES;
-use crate::client::{Client, Reply};
+use super::report::line;
+use crate::client::{Client, Reply, words};
 use crate::servers::Server;
 
 /// What happens to the three.
@@ -22,9 +23,41 @@ pub struct Trio {
     follower: Server,
     scratch: Server,
     writer: Client,
-    /// Whether the primary deletes expired keys by itself.
-    expires: bool,
+    /// How the seed is run.
+    manner: Manner,
+    /// The settings of [`TIGHT`] as the servers start with them.
+    defaults: Vec<Words>,
 }
+
+/// How a seed is run.
+#[derive(Clone, Copy, Default)]
+pub struct Manner {
+    /// Whether the primary deletes expired keys by itself; otherwise they lie about until something touches them.
+    pub expires: bool,
+    /// Whether the limits of small encodings are those of [`TIGHT`].
+    pub is_tight: bool,
+}
+
+/// Limits of small encodings that values pass all the time, under the names of all versions.
+const TIGHT: &[(&str, &str)] = &[
+    ("hash-max-listpack-entries", "5"),
+    ("hash-max-ziplist-entries", "5"),
+    ("hash-max-listpack-value", "20"),
+    ("hash-max-ziplist-value", "20"),
+    ("zset-max-listpack-entries", "4"),
+    ("zset-max-ziplist-entries", "4"),
+    ("zset-max-listpack-value", "30"),
+    ("zset-max-ziplist-value", "30"),
+    ("set-max-intset-entries", "6"),
+    ("set-max-listpack-entries", "9"),
+    ("set-max-listpack-value", "25"),
+    ("list-max-listpack-size", "7"),
+    ("list-max-ziplist-size", "7"),
+    ("list-compress-depth", "1"),
+    ("stream-node-max-entries", "5"),
+    ("stream-node-max-bytes", "300"),
+    ("hll-sparse-max-bytes", "200"),
+];
 
 impl Trio {
     /// Starts the servers `name`, with redtail as the follower; `None` when they are not there.
@@ -44,29 +77,47 @@ impl Trio {
         let primary = Server::start(name, scripts)?;
         let replica = Server::replica(name, &primary)?;
         let follower = follow(&primary);
+        let scratch = Server::start(name, &[])?;
         Some(Self {
-            scratch: Server::start(name, &[])?,
             writer: primary.client(),
+            defaults: defaults(&scratch),
             primary,
             replica,
             follower,
-            expires: true,
+            scratch,
+            manner: Manner::default(),
         })
     }
 
-    /// Empties the three. Without `expires` the primary keeps expired keys until something touches them.
-    pub fn reset(&mut self, expires: bool) {
-        self.expires = expires;
+    /// Empties all.
+    pub fn reset(&mut self, manner: Manner) {
+        self.manner = manner;
         self.writer = self.primary.client();
         for line in ["FLUSHALL", "FUNCTION FLUSH"] {
             self.writer.command(line);
         }
-        let expires = u8::from(expires);
+        let expires = u8::from(manner.expires);
         self.writer
             .command(&format!("DEBUG SET-ACTIVE-EXPIRE {expires}"));
         self.synchronise();
+        self.set_limits();
         if self.follower.command("DBSIZE").is_error() {
             self.attach();
+        }
+    }
+
+    fn set_limits(&self) {
+        let known = |name: &[u8]| TIGHT.iter().find(|(tight, _)| tight.as_bytes() == name);
+        let mut settings = self.defaults.clone();
+        for setting in settings.iter_mut().filter(|_| self.manner.is_tight) {
+            if let Some((_, value)) = known(&setting[2]) {
+                setting[3] = value.as_bytes().to_vec();
+            }
+        }
+        for server in [&self.primary, &self.replica, &self.follower, &self.scratch] {
+            for (setting, reply) in settings.iter().zip(server.client().pipeline(&settings)) {
+                assert_eq!(reply.text(), "OK", "{}", line(setting));
+            }
         }
     }
 
@@ -107,7 +158,7 @@ impl Trio {
 
     /// Does the steps from the beginning.
     pub fn replay(&mut self, steps: &[Step]) {
-        self.reset(self.expires);
+        self.reset(self.manner);
         self.apply(steps);
         self.settle();
     }
@@ -115,7 +166,7 @@ impl Trio {
     /// Waits until nothing expires any more, and both followers have all of it.
     pub fn settle(&self) {
         self.synchronise();
-        let expires = self.expires;
+        let expires = self.manner.expires;
         self.replica.wait_for("short expiries to pass", |client| {
             DATABASES.iter().all(|database| {
                 client.command(&format!("SELECT {database}"));
@@ -135,7 +186,8 @@ impl Trio {
             .collect()
     }
 
-    /// Compares everything, and `reads` in the database that each names: first those that change nothing.
+    /// Compares everything, and `reads` in the database that each names: first those that change nothing. Some are asked
+    /// again in transactions.
     pub fn compare(&self, reads: &[(u32, Vec<Words>)]) -> Vec<Difference> {
         let mut pairs = [2, 3].map(|protocol| self.pair(protocol));
         for pair in &mut pairs {
@@ -146,7 +198,9 @@ impl Trio {
                 for (database, reads) in reads {
                     pair.select(*database);
                     let reads = reads.iter().filter(|read| notes_count(read) == counts);
-                    pair.ask_harmless(&reads.cloned().collect::<Vec<_>>());
+                    let reads: Vec<_> = reads.cloned().collect();
+                    pair.ask_harmless(&reads);
+                    pair.ask_transactions(&reads);
                 }
             }
         }
@@ -160,7 +214,11 @@ impl Trio {
     pub fn repeat(&self, difference: &Difference) -> Option<Difference> {
         let mut pair = self.pair(difference.protocol);
         pair.select(difference.database);
-        pair.ask(std::slice::from_ref(&difference.read));
+        if difference.transaction.is_empty() {
+            pair.ask(std::slice::from_ref(&difference.read));
+        } else {
+            pair.ask_as_one(&difference.transaction);
+        }
         pair.differences.pop()
     }
 
@@ -192,6 +250,21 @@ impl Trio {
 /// Whether a real replica notes inside the value what it counts for this read.
 pub fn notes_count(read: &Words) -> bool {
     read.len() == 2 && read[0].eq_ignore_ascii_case(b"pfcount")
+}
+
+/// What sets the server's limits to what they are.
+fn defaults(server: &Server) -> Vec<Words> {
+    let mut client = server.client();
+    let setting = |(name, _): &(&str, &str)| {
+        let [_, value] = <[Reply; 2]>::try_from(
+            client
+                .words(&[b"CONFIG", b"GET", name.as_bytes()])
+                .elements(),
+        )
+        .ok()?;
+        Some(words(&format!("CONFIG SET {name} {}", value.text())))
+    };
+    TIGHT.iter().filter_map(setting).collect()
 }
 
 fn full_syncs(client: &mut Client) -> i64 {
