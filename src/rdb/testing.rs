@@ -10,13 +10,15 @@ use super::{
     error::{Error, SinkError},
     kind,
     listpack::Listpack,
-    object::{ListNode, Meta, Object},
+    object::{ListNode, Meta, Object, TimedPair},
     reader::Reader,
     source::{MemorySource, Source},
     stream::{Group, StreamId, StreamObject},
 };
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::str::FromStr;
 
 pub(super) type Text = Vec<u8>;
 
@@ -80,73 +82,38 @@ impl Sink for Keyspace {
 }
 
 pub(super) fn content(object: Object<'_>) -> Content {
-    let texts = |packed: &Listpack| packed.iter().map(|item| item.to_vec()).collect::<Vec<_>>();
     match object {
         Object::Str(text) => Content::Str(text.to_vec()),
         Object::Int(value) => Content::Str(value.to_string().into_bytes()),
-        Object::List(nodes) => Content::List(
-            nodes
-                .iter()
-                .flat_map(|node| match node {
-                    ListNode::Plain(text) => vec![text.to_vec()],
-                    ListNode::Packed(packed) => texts(packed),
-                })
-                .collect(),
-        ),
-        Object::SetIntset(set) => Content::Set(
-            set.iter()
-                .map(|value| value.to_string().into_bytes())
-                .collect(),
-        ),
+        Object::List(nodes) => Content::List(nodes.iter().flat_map(node_texts).collect()),
+        Object::SetIntset(set) => {
+            let members = set.iter().map(|value| value.to_string().into_bytes());
+            Content::Set(members.collect())
+        }
         Object::SetListpack(packed) => Content::Set(texts(&packed).into_iter().collect()),
         Object::Set(members) => Content::Set(members.into_iter().map(Into::into).collect()),
-        Object::HashListpack(packed) => Content::Hash(
-            texts(&packed)
-                .chunks(2)
-                .map(|pair| (pair[0].clone(), pair[1].clone()))
-                .collect(),
-        ),
-        Object::Hash(pairs) => Content::Hash(
-            pairs
+        Object::HashListpack(packed) => {
+            Content::Hash(in_turn(&packed, |[field, value]| (field, value)))
+        }
+        Object::Hash(pairs) => {
+            let pairs = pairs.into_iter().map(|(f, v)| (f.into(), v.into()));
+            Content::Hash(pairs.collect())
+        }
+        Object::HashListpackTimed(packed) => {
+            let triple = |[field, value, at]: [Text; 3]| (field, (value, number(&at)));
+            Content::TimedHash(in_turn(&packed, triple))
+        }
+        Object::HashTimed(pairs) => Content::TimedHash(pairs.into_iter().map(timed).collect()),
+        Object::ZsetListpack(packed) => {
+            let pair = |[member, score]: [Text; 2]| (member, number(&score));
+            Content::Zset(in_turn(&packed, pair))
+        }
+        Object::Zset(members) => {
+            let members = members
                 .into_iter()
-                .map(|(f, v)| (f.into(), v.into()))
-                .collect(),
-        ),
-        Object::HashListpackTimed(packed) => Content::TimedHash(
-            texts(&packed)
-                .chunks(3)
-                .map(|triple| {
-                    let at = std::str::from_utf8(&triple[2]).unwrap().parse().unwrap();
-                    (triple[0].clone(), (triple[1].clone(), at))
-                })
-                .collect(),
-        ),
-        Object::HashTimed(pairs) => Content::TimedHash(
-            pairs
-                .into_iter()
-                .map(|pair| {
-                    let at = pair.expire_at_ms.unwrap_or(0);
-                    (pair.field.into(), (pair.value.into(), at))
-                })
-                .collect(),
-        ),
-        Object::ZsetListpack(packed) => Content::Zset(
-            texts(&packed)
-                .chunks(2)
-                .map(|pair| {
-                    (
-                        pair[0].clone(),
-                        std::str::from_utf8(&pair[1]).unwrap().parse().unwrap(),
-                    )
-                })
-                .collect(),
-        ),
-        Object::Zset(members) => Content::Zset(
-            members
-                .into_iter()
-                .map(|(member, score)| (member.into(), score))
-                .collect(),
-        ),
+                .map(|(member, score)| (member.into(), score));
+            Content::Zset(members.collect())
+        }
         Object::Module(value) => Content::Module(value.items().to_vec()),
         Object::Stream(stream) => Content::Stream {
             entries: entries(&stream),
@@ -154,6 +121,38 @@ pub(super) fn content(object: Object<'_>) -> Content {
             groups: timeless(stream.groups),
         },
     }
+}
+
+fn texts(packed: &Listpack) -> Vec<Text> {
+    packed.iter().map(|item| item.to_vec()).collect()
+}
+
+fn node_texts(node: &ListNode) -> Vec<Text> {
+    match node {
+        ListNode::Plain(text) => vec![text.to_vec()],
+        ListNode::Packed(packed) => texts(packed),
+    }
+}
+
+/// Elements that belong together, `N` at a time.
+fn in_turn<const N: usize, T, C: FromIterator<T>>(
+    packed: &Listpack,
+    make: impl Fn([Text; N]) -> T,
+) -> C {
+    let texts = texts(packed);
+    let groups = texts
+        .chunks(N)
+        .map(|group| group.to_vec().try_into().unwrap());
+    groups.map(make).collect()
+}
+
+fn number<T: FromStr<Err: Debug>>(text: &[u8]) -> T {
+    std::str::from_utf8(text).unwrap().parse().unwrap()
+}
+
+fn timed(pair: TimedPair) -> (Text, (Text, i64)) {
+    let at = pair.expire_at_ms.unwrap_or(0);
+    (pair.field.into(), (pair.value.into(), at))
 }
 
 /// Groups without what depends on when and by which version they were made.

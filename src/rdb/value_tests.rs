@@ -31,133 +31,109 @@ fn fixtures_with_field_expiries_load() {
     }
 }
 
+/// A snapshot's header, a type, the bytes of a value of it, and the value's content.
+type Specimen = (&'static str, u8, Vec<u8>, Content);
+
+fn list(texts: &[&str]) -> Content {
+    Content::List(texts.iter().map(|t| text(t)).collect())
+}
+
+fn set(texts: &[&str]) -> Content {
+    Content::Set(texts.iter().map(|t| text(t)).collect())
+}
+
+fn hash() -> Content {
+    Content::Hash([(text("f"), text("v")), (text("-5"), text("7"))].into())
+}
+
+fn timed_hash(first: i64, second: i64) -> Content {
+    let field = |field, value, at| (text(field), (text(value), at));
+    Content::TimedHash([field("f", "v", first), field("-5", "7", second)].into())
+}
+
+fn zset() -> Content {
+    Content::Zset([(text("a"), 1.5), (text("b"), f64::INFINITY)].into())
+}
+
 /// A value of each type and its content, for the mutations below.
-fn specimens() -> Vec<(&'static str, u8, Vec<u8>, Content)> {
-    let list = |texts: &[&str]| Content::List(texts.iter().map(|t| text(t)).collect());
-    let set = |texts: &[&str]| Content::Set(texts.iter().map(|t| text(t)).collect());
-    let hash = || Content::Hash([(text("f"), text("v")), (text("-5"), text("7"))].into());
-    let timed_hash = |first, second| {
-        let field = |field, value, at| (text(field), (text(value), at));
-        Content::TimedHash([field("f", "v", first), field("-5", "7", second)].into())
-    };
-    let zset = || Content::Zset([(text("a"), 1.5), (text("b"), f64::INFINITY)].into());
-    let ziplist_4 = blob(b"\x16\0\0\0\x13\0\0\0\x04\0\x00\x01f\x03\x01v\x03\xfe\xfb\x03\xf8\xff");
+fn specimens() -> Vec<Specimen> {
+    let all = [strings(), unpacked(), packed_values(), timed(), others()];
+    all.into_iter().flatten().collect()
+}
+
+fn strings() -> Vec<Specimen> {
+    const STRINGS: [(&[u8], &str); 7] = [
+        (b"\x02hi", "hi"),
+        (b"\xc0\xfb", "-5"),
+        (b"\xc1\x00\x80", "-32768"),
+        (b"\xc2\x00\x00\x00\x80", "-2147483648"),
+        (b"\xc3\x05\x07\x01ab\x60\x01", "abababa"),
+        (b"\x80\0\0\0\x02hi", "hi"),
+        (b"\x81\0\0\0\0\0\0\0\x02hi", "hi"),
+    ];
+    let strings = STRINGS.into_iter();
+    let specimens = strings.map(|(bytes, it)| (REDIS, 0, bytes.to_vec(), Content::Str(text(it))));
+    specimens.collect()
+}
+
+fn unpacked() -> Vec<Specimen> {
+    let scores = b"\x02\x01b\0\0\0\0\0\0\xf0\x7f\x01a\0\0\0\0\0\0\xf8\x3f";
+    let values: [(u8, &[u8], Content); 5] = [
+        (1, b"\x02\x01a\xc0\xfb", list(&["a", "-5"])),
+        (2, b"\x02\x01a\xc0\xfb", set(&["a", "-5"])),
+        (3, b"\x02\x01a\x031.5\x01b\xfe", zset()),
+        (4, b"\x02\x01f\x01v\xc0\xfb\xc0\x07", hash()),
+        (5, scores, zset()),
+    ];
+    let specimens = values.into_iter();
+    let specimens = specimens.map(|(number, bytes, it)| (REDIS, number, bytes.to_vec(), it));
+    specimens.collect()
+}
+
+fn packed_values() -> Vec<Specimen> {
+    let zipmap = blob(b"\x02\x01f\x01\x00v\x02-5\x01\x017_\xff");
+    let ziplist = blob(b"\x16\0\0\0\x13\0\0\0\x04\0\x00\x01f\x03\x01v\x03\xfe\xfb\x03\xf8\xff");
     let zset_ziplist =
         blob(b"\x1b\0\0\0\x15\0\0\0\x04\0\x00\x01a\x03\x031.5\x05\x01b\x03\x03inf\xff");
+    let intset = blob(b"\x02\0\0\0\x02\0\0\0\xfb\xff\x07\0");
+    let nodes = [&b"\x02\x01\x03big\x02"[..], &packed(&["a", "-5"])].concat();
+    let (four, fields) = (["f", "v", "-5", "7"], packed(&["f", "v", "-5", "7"]));
+    let two_ziplists = [&[2], &ziplist[..], &ziplist[..]].concat();
     vec![
-        (REDIS, 0, b"\x02hi".to_vec(), Content::Str(text("hi"))),
-        (REDIS, 0, b"\xc0\xfb".to_vec(), Content::Str(text("-5"))),
-        (
-            REDIS,
-            0,
-            b"\xc1\x00\x80".to_vec(),
-            Content::Str(text("-32768")),
-        ),
-        (
-            REDIS,
-            0,
-            b"\xc2\x00\x00\x00\x80".to_vec(),
-            Content::Str(text("-2147483648")),
-        ),
-        (
-            REDIS,
-            0,
-            b"\xc3\x05\x07\x01ab\x60\x01".to_vec(),
-            Content::Str(text("abababa")),
-        ),
-        (
-            REDIS,
-            0,
-            b"\x80\0\0\0\x02hi".to_vec(),
-            Content::Str(text("hi")),
-        ),
-        (
-            REDIS,
-            0,
-            b"\x81\0\0\0\0\0\0\0\x02hi".to_vec(),
-            Content::Str(text("hi")),
-        ),
-        (REDIS, 1, b"\x02\x01a\xc0\xfb".to_vec(), list(&["a", "-5"])),
-        (REDIS, 2, b"\x02\x01a\xc0\xfb".to_vec(), set(&["a", "-5"])),
-        (REDIS, 3, b"\x02\x01a\x031.5\x01b\xfe".to_vec(), zset()),
-        (REDIS, 4, b"\x02\x01f\x01v\xc0\xfb\xc0\x07".to_vec(), hash()),
-        (
-            REDIS,
-            5,
-            b"\x02\x01b\0\0\0\0\0\0\xf0\x7f\x01a\0\0\0\0\0\0\xf8\x3f".to_vec(),
-            zset(),
-        ),
-        (
-            REDIS,
-            9,
-            blob(b"\x02\x01f\x01\x00v\x02-5\x01\x017_\xff"),
-            hash(),
-        ),
-        (REDIS, 10, ziplist_4.clone(), list(&["f", "v", "-5", "7"])),
-        (
-            REDIS,
-            11,
-            blob(b"\x02\0\0\0\x02\0\0\0\xfb\xff\x07\0"),
-            set(&["-5", "7"]),
-        ),
+        (REDIS, 9, zipmap, hash()),
+        (REDIS, 10, ziplist.clone(), list(&four)),
+        (REDIS, 11, intset, set(&["-5", "7"])),
         (REDIS, 12, zset_ziplist, zset()),
-        (REDIS, 13, ziplist_4.clone(), hash()),
-        (
-            REDIS,
-            14,
-            [&[2], &ziplist_4[..], &ziplist_4[..]].concat(),
-            list(&["f", "v", "-5", "7", "f", "v", "-5", "7"]),
-        ),
-        (REDIS, 16, packed(&["f", "v", "-5", "7"]), hash()),
+        (REDIS, 13, ziplist, hash()),
+        (REDIS, 14, two_ziplists, list(&[four, four].concat())),
+        (REDIS, 16, fields, hash()),
         (REDIS, 17, packed(&["a", "1.5", "b", "inf"]), zset()),
-        (
-            REDIS,
-            18,
-            [&b"\x02\x01\x03big\x02"[..], &packed(&["a", "-5"])].concat(),
-            list(&["big", "a", "-5"]),
-        ),
+        (REDIS, 18, nodes, list(&["big", "a", "-5"])),
         (REDIS, 20, packed(&["a", "-5"]), set(&["a", "-5"])),
-        (
-            REDIS,
-            22,
-            b"\x02\x00\x01f\x01v\x40\x64\xc0\xfb\xc0\x07".to_vec(),
-            timed_hash(0, 100),
-        ),
-        (
-            REDIS,
-            23,
-            packed(&["f", "v", "100", "-5", "7", "0"]),
-            timed_hash(100, 0),
-        ),
-        (
-            REDIS,
-            24,
-            b"\x64\0\0\0\0\0\0\0\x02\x00\x01f\x01v\x03\xc0\xfb\xc0\x07".to_vec(),
-            timed_hash(0, 102),
-        ),
-        (
-            REDIS,
-            25,
-            [&[0; 8], &packed(&["f", "v", "100", "-5", "7", "0"])[..]].concat(),
-            timed_hash(100, 0),
-        ),
-        (
-            "VALKEY080",
-            22,
-            [
-                b"\x02\x01f\x01v\xe8\x03\0\0\0\0\0\0",
-                &b"\xc0\xfb\xc0\x07"[..],
-                &[255; 8],
-            ]
-            .concat(),
-            timed_hash(1000, 0),
-        ),
-        (
-            REDIS,
-            7,
-            b"\x81\xbd\xe7\x2d\xa2\xbb\x1e\xb4\x00\x02\x05\x05\x02hi\x00".to_vec(),
-            Content::Module(text("\u{2}\u{5}\u{5}\u{2}hi\0")),
-        ),
+    ]
+}
+
+fn timed() -> Vec<Specimen> {
+    let triples = packed(&["f", "v", "100", "-5", "7", "0"]);
+    let absolute = b"\x02\x00\x01f\x01v\x40\x64\xc0\xfb\xc0\x07".to_vec();
+    let relative = b"\x64\0\0\0\0\0\0\0\x02\x00\x01f\x01v\x03\xc0\xfb\xc0\x07".to_vec();
+    let after_a_time = [&[0; 8], &triples[..]].concat();
+    let (first, second) = (b"\x02\x01f\x01v\xe8\x03\0\0\0\0\0\0", b"\xc0\xfb\xc0\x07");
+    let of_valkey = [&first[..], second, &[255; 8]].concat();
+    vec![
+        (REDIS, 22, absolute, timed_hash(0, 100)),
+        (REDIS, 23, triples, timed_hash(100, 0)),
+        (REDIS, 24, relative, timed_hash(0, 102)),
+        (REDIS, 25, after_a_time, timed_hash(100, 0)),
+        ("VALKEY080", 22, of_valkey, timed_hash(1000, 0)),
+    ]
+}
+
+fn others() -> Vec<Specimen> {
+    let module = b"\x81\xbd\xe7\x2d\xa2\xbb\x1e\xb4\x00\x02\x05\x05\x02hi\x00".to_vec();
+    let items = Content::Module(text("\u{2}\u{5}\u{5}\u{2}hi\0"));
+    vec![
+        (REDIS, 7, module, items),
         (REDIS, 15, stream_bytes(1), stream_content()),
         (REDIS, 19, stream_bytes(2), stream_content()),
         (REDIS, 21, stream_bytes(3), stream_content()),
@@ -344,96 +320,85 @@ fn empty_collections_are_skipped_but_empty_streams_are_keys() {
     assert!(only(REDIS, 19, &[0; 10]).is_ok());
 }
 
+/// What is wrong, the type, and the value.
+const HOSTILE: [(&str, u8, &[u8]); 17] = [
+    (
+        "a count past the end",
+        4,
+        b"\x81\xff\xff\xff\xff\xff\xff\xff\xff",
+    ),
+    (
+        "a length past all",
+        0,
+        b"\x81\x00\x00\xff\xff\xff\xff\xff\xff",
+    ),
+    (
+        "a wild expansion",
+        0,
+        b"\xc3\x03\x80\x1f\xff\xff\xff\x00a\x20\x00",
+    ),
+    ("a code where a length must be", 4, b"\xc0\x01"),
+    ("an unknown string form", 0, b"\xc4"),
+    ("an invalid length", 0, b"\x82"),
+    ("a NaN score", 5, b"\x01\x01a\0\0\0\0\0\0\xf8\x7f"),
+    ("a NaN text score", 3, b"\x01\x01a\xfd"),
+    ("an empty intset", 11, b"\x08\x02\0\0\0\0\0\0\0"),
+    ("an empty zipmap", 9, b"\x02\x00\xff"),
+    ("a list node of no kind", 18, b"\x01\x03\x01a"),
+    ("a large element without bytes", 18, b"\x01\x01\x00"),
+    ("a blob without bytes", 16, b"\0"),
+    (
+        "a first expiry past the last",
+        24,
+        b"\x01\0\0\0\0\0\x01\0\x01\x00\x01f\x01v",
+    ),
+    (
+        "an expiry past the last",
+        24,
+        b"\0\0\0\0\0\0\x01\0\x01\x01\x01f\x01v",
+    ),
+    (
+        "an expiry past all",
+        22,
+        b"\x01\x81\xff\xff\xff\xff\xff\xff\xff\xff\x01f\x01v",
+    ),
+    (
+        "a length of a stream without nodes",
+        15,
+        b"\x00\x01\x00\x00\x00",
+    ),
+];
+
+/// The same for listpacks by their elements.
+const HOSTILE_PACKED: [(&str, u8, &[&str]); 12] = [
+    ("a NaN packed score", 17, &["a", "nan"]),
+    ("a score that is none", 17, &["a", "b"]),
+    ("scores out of order", 17, &["a", "2", "b", "1"]),
+    ("members out of order", 17, &["b", "1", "a", "1"]),
+    ("a field without a value", 16, &["a", "b", "c"]),
+    ("a field twice", 16, &["a", "b", "a", "c"]),
+    ("a member twice", 20, &["1", "b", "1"]),
+    ("a field expiry that is no number", 25, &["f", "v", "x"]),
+    ("a negative field expiry", 25, &["f", "v", "-1"]),
+    ("a field without an expiry", 25, &["f", "v", "0", "g", "v"]),
+    ("a timed field twice", 23, &["f", "v", "0", "f", "w", "0"]),
+    (
+        "a field expiry past the last",
+        23,
+        &["f", "v", "281474976710656"],
+    ),
+];
+
 #[test]
 fn hostile_values_are_refused() {
-    let nan = f64::NAN.to_le_bytes();
-    let cases: Vec<(&str, u8, Vec<u8>)> = vec![
-        (
-            "a count beyond the input",
-            4,
-            b"\x81\xff\xff\xff\xff\xff\xff\xff\xff".to_vec(),
-        ),
-        (
-            "a length beyond the limit",
-            0,
-            b"\x81\x00\x00\xff\xff\xff\xff\xff\xff".to_vec(),
-        ),
-        (
-            "an impossible expansion",
-            0,
-            b"\xc3\x03\x80\x1f\xff\xff\xff\x00a\x20\x00".to_vec(),
-        ),
-        ("a code where a length must be", 4, b"\xc0\x01".to_vec()),
-        ("an unknown string form", 0, b"\xc4".to_vec()),
-        ("an invalid length", 0, b"\x82".to_vec()),
-        ("a NaN score", 5, [b"\x01\x01a", &nan[..]].concat()),
-        ("a NaN text score", 3, b"\x01\x01a\xfd".to_vec()),
-        ("a NaN packed score", 17, packed(&["a", "nan"])),
-        ("a score that is none", 17, packed(&["a", "b"])),
-        ("scores out of order", 17, packed(&["a", "2", "b", "1"])),
-        ("members out of order", 17, packed(&["b", "1", "a", "1"])),
-        ("a field without a value", 16, packed(&["a", "b", "c"])),
-        ("a field twice", 16, packed(&["a", "b", "a", "c"])),
-        ("a member twice", 20, packed(&["1", "b", "1"])),
-        ("an empty intset", 11, blob(b"\x02\0\0\0\0\0\0\0")),
-        ("an empty zipmap", 9, blob(b"\x00\xff")),
-        ("a list node of no kind", 18, b"\x01\x03\x01a".to_vec()),
-        (
-            "a large element without bytes",
-            18,
-            b"\x01\x01\x00".to_vec(),
-        ),
-        ("a blob without bytes", 16, vec![0]),
-        (
-            "a field expiry that is no number",
-            25,
-            [&[0; 8], &packed(&["f", "v", "x"])[..]].concat(),
-        ),
-        (
-            "a negative field expiry",
-            25,
-            [&[0; 8], &packed(&["f", "v", "-1"])[..]].concat(),
-        ),
-        (
-            "a field without an expiry",
-            25,
-            [&[0; 8], &packed(&["f", "v", "0", "g", "v"])[..]].concat(),
-        ),
-        (
-            "a timed field twice",
-            23,
-            packed(&["f", "v", "0", "f", "w", "0"]),
-        ),
-        (
-            "a field expiry past the last",
-            23,
-            packed(&["f", "v", "281474976710656"]),
-        ),
-        (
-            "a first expiry past the last",
-            24,
-            b"\x01\0\0\0\0\0\x01\0\x01\x00\x01f\x01v".to_vec(),
-        ),
-        (
-            "an expiry past the last",
-            24,
-            b"\0\0\0\0\0\0\x01\0\x01\x01\x01f\x01v".to_vec(),
-        ),
-        (
-            "an expiry past all numbers",
-            22,
-            b"\x01\x81\xff\xff\xff\xff\xff\xff\xff\xff\x01f\x01v".to_vec(),
-        ),
-        (
-            "a stream without nodes that has a length",
-            15,
-            vec![0, 1, 0, 0, 0],
-        ),
-    ];
-    for (what, number, value) in cases {
-        let error = only(REDIS, number, &value)
-            .err()
-            .unwrap_or_else(|| panic!("{what} is accepted"));
+    let raw = HOSTILE.map(|(what, number, value)| (what, number, value.to_vec()));
+    let packed = HOSTILE_PACKED.map(|(what, number, texts)| {
+        // Type 25 has an expiry before its listpack.
+        let before: &[u8] = if number == 25 { &[0; 8] } else { &[] };
+        (what, number, [before, &packed(texts)].concat())
+    });
+    for (what, number, value) in raw.into_iter().chain(packed) {
+        let error = only(REDIS, number, &value).expect_err(what);
         assert!(error.key() == Some((b"k", number)), "{what}: {error}");
     }
 }

@@ -18,7 +18,13 @@ pub use stream::StreamCounters;
 use super::crc64;
 use super::decode::{Magic, Version};
 use super::lzf::Compressor;
+use std::cell::Cell;
 use std::io::{self, Write};
+
+thread_local! {
+    /// A compressor that was used before: to make its table takes longer than most payloads.
+    static SPARE: Cell<Option<Compressor>> = const { Cell::new(None) };
+}
 
 /// Bytes gathered before they are summed and handed on.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -48,7 +54,7 @@ impl<W: Write> Writer<W> {
             chunk: Vec::new(),
             crc: 0,
             passed: 0,
-            compressor: Some(Compressor::default()),
+            compressor: Some(SPARE.take().unwrap_or_default()),
         }
     }
 
@@ -119,6 +125,9 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// Those of the output.
     pub fn checksum(mut self) -> io::Result<W> {
+        if let Some(compressor) = self.compressor.take() {
+            SPARE.set(Some(compressor));
+        }
         self.flush_chunk()?;
         let sum = self.crc.to_le_bytes();
         self.out.write_all(&sum)?;
