@@ -311,6 +311,18 @@ impl Dialect {
         self.since_redis(7, 2)
     }
 
+    /// MULTI and WATCH inside MULTI end the transaction since Valkey 8.1.
+    #[must_use]
+    pub const fn denies_nested_transactions(self) -> bool {
+        self.since(NEVER, (8, 1))
+    }
+
+    /// The error about what no transaction takes names the command since Valkey 9.1; CLIENT REPLY is among them then.
+    #[must_use]
+    pub const fn names_what_transactions_deny(self) -> bool {
+        self.since(NEVER, (9, 1))
+    }
+
     /// Subcommands are commands of their own, with their own arity and errors, since Redis 7.0.
     #[must_use]
     pub const fn has_subcommand_rows(self) -> bool {

@@ -272,15 +272,16 @@ fn admit(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Err
 
 #[inline]
 fn check(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Error> {
-    let row = resolve_for(args, cx.reply.dialect())?;
+    let row = resolve_for(args, cx.reply.dialect())
+        .or_else(|error| transaction::found_when_run(cx, args).ok_or(error))?;
     if !cx.session.authenticated && !row.flags.has(Flags::NO_AUTH) {
         return Err(Error::Text("NOAUTH Authentication required."));
     }
     if row.is_write() {
         return Err(READONLY);
     }
-    if cx.session.transaction.is_some() && row.flags.has(Flags::NO_MULTI) {
-        return Err(Error::Text("ERR Command not allowed inside a transaction"));
+    if cx.session.transaction.is_some() {
+        transaction::check(row, args, cx.reply.dialect())?;
     }
     if cx.generation.is_none() && !row.flags.has(Flags::LOADING) {
         return Err(LOADING);

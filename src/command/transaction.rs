@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use super::keys::Keys;
 use super::session::{SessionCx, run};
 use super::table::{Arity, Command, Family, Flags, Scope};
-use super::{Error, lookup};
+use super::{Error, lookup, resolve_for};
+use crate::dialect::Dialect;
 use crate::resp::{Args, ArgsBuf};
 use crate::store::{Generation, Slot, View, unix_ms};
 
@@ -86,6 +87,44 @@ pub(super) fn runs_at_once(row: &Command) -> bool {
         row.name,
         "exec" | "discard" | "multi" | "watch" | "quit" | "reset"
     ) && lookup(row.name.as_bytes()).is_some_and(|found| std::ptr::eq(found, row))
+}
+
+/// Refuses what no transaction may hold.
+///
+/// # Errors
+/// The error reply. Source: valkey 9.1 server.c, `processCommand`, and COMMAND's flag `no_multi` of five servers.
+pub(super) fn check(row: &Command, args: Args<'_>, dialect: Dialect) -> Result<(), Error> {
+    let is_denied = row.flags.has(Flags::NO_MULTI)
+        || match row.name {
+            "multi" | "watch" => dialect.denies_nested_transactions(),
+            "reply" => dialect.names_what_transactions_deny(),
+            _ => false,
+        };
+    if !is_denied {
+        return Ok(());
+    }
+    if !dialect.names_what_transactions_deny() {
+        return Err(Error::Text("ERR Command not allowed inside a transaction"));
+    }
+    let container = lookup(args.at(0)).filter(|found| !std::ptr::eq(*found, row));
+    let container = container.map_or(String::new(), |found| format!("{}|", found.name));
+    Err(Error::Owned(format!(
+        "ERR Command '{container}{}' not allowed inside a transaction",
+        row.name
+    )))
+}
+
+/// The container of an unknown subcommand, or of one with a wrong number of words, where the server finds that out only when
+/// the transaction runs.
+#[cold]
+pub(super) fn found_when_run(cx: &SessionCx<'_>, args: Args<'_>) -> Option<&'static Command> {
+    let dialect = cx.reply.dialect();
+    if cx.session.transaction.is_none() || dialect.has_subcommand_rows() || args.len() < 2 {
+        return None;
+    }
+    let container = lookup(args.at(0)).filter(|row| dialect.has(row.presence));
+    // XGROUP is a write whatever its subcommand.
+    container.filter(|row| !row.subcommands.is_empty() && row.name != "xgroup")
 }
 
 /// Queues a command.
@@ -171,7 +210,12 @@ fn exec(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
 
 fn run_queued(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) {
     let mark = cx.reply.len();
-    match run(cx, row, args) {
+    let result = if row.subcommands.is_empty() || args.len() == 1 {
+        run(cx, row, args)
+    } else {
+        resolve_for(args, cx.reply.dialect()).map(|_| ())
+    };
+    match result {
         Ok(()) => {}
         // Inside a transaction nothing waits.
         Err(Error::Waits(_)) => cx.reply.null_array(),
@@ -223,7 +267,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::dialect::Dialect;
     use crate::store::NewValue;
 
     /// Long enough for a writer to do what it should not.

@@ -198,9 +198,17 @@ pub(super) const fn refused((name, words, since): Named) -> Command {
     };
     Command::new(name, arity, Keys::None)
         .session(refuse)
-        .flags(ALWAYS.and(Flags::NO_MULTI))
+        .flags(flags(name))
         .about(since, "Refused, with the reason.")
         .difference(own_reason(name))
+}
+
+/// What no transaction takes on a real replica either is marked so. Source: COMMAND of redis 7.0.
+const fn flags(name: &str) -> Flags {
+    match name.as_bytes() {
+        b"psync" | b"save" | b"shutdown" | b"sync" => ALWAYS.and(Flags::NO_MULTI),
+        _ => ALWAYS,
+    }
 }
 
 /// The reason by a command's name where it is redtail's own; nothing where a replica says the same.

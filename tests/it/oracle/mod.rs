@@ -70,7 +70,9 @@ fn follow(name: &str, trio: Option<Trio>) {
     let first = number("REDTAIL_ORACLE_SEED", 1);
     let mut reports = Vec::new();
     for seed in first..first + number("REDTAIL_ORACLE_SEEDS", 1) {
-        reports.extend(run(&mut trio, name, seed));
+        let found = run(&mut trio, name, seed);
+        eprintln!("{name}, seed {seed}: {} differences", found.len());
+        reports.extend(found);
     }
     assert!(
         reports.is_empty(),

@@ -66,10 +66,10 @@ impl Pair {
         }
     }
 
-    /// Asks both, and keeps what differs; but for what would change the right one.
+    /// Asks both, and keeps what differs; but for what would change the right one, or begin a transaction.
     pub fn ask_harmless(&mut self, reads: &[Words]) {
         let mut harmless = reads.to_vec();
-        harmless.retain(|read| !self.converts(read));
+        harmless.retain(|read| !self.converts(read) && !read[0].eq_ignore_ascii_case(b"multi"));
         self.ask(&harmless);
     }
 
@@ -192,6 +192,7 @@ impl Pair {
             Same::Exactly => false,
             Same::Embedded => self.is_embedded_same(read, expected, found),
             Same::Kind => expected.0.first() == found.0.first(),
+            Same::Named => read.len() == 2 && expected.0.first() == found.0.first(),
             Same::AnyOrder(width) => expected.sorted(width) == found.sorted(width),
             Same::Untabled(width) => {
                 self.reads_table(read) && expected.sorted(width) == found.sorted(width)
@@ -324,9 +325,9 @@ impl Pair {
 /// Reads in a transaction.
 const TRANSACTION: usize = 6;
 
-/// Whether what follows in a transaction would not be part of it.
+/// Whether what follows in a transaction would not be part of it; or it is DEBUG, whose row says why it may not.
 fn ends_transaction(read: &Words) -> bool {
-    ["exec", "discard", "multi", "reset", "quit"]
+    ["exec", "discard", "reset", "quit", "debug"]
         .iter()
         .any(|name| read[0].eq_ignore_ascii_case(name.as_bytes()))
 }

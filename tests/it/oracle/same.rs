@@ -25,6 +25,8 @@ pub enum Same {
     Embedded,
     /// The same type of reply.
     Kind,
+    /// Byte for byte for what is named; the same type of reply when nothing is.
+    Named,
 }
 
 /// Which integers of a reply tell a time.
@@ -38,7 +40,7 @@ pub enum Ticking {
     Pending,
 }
 
-use Same::{AnyOrder, ByLex, Clock, Embedded, Kind, Random, Restored, Scanned, Untabled};
+use Same::{AnyOrder, ByLex, Clock, Embedded, Kind, Named, Random, Restored, Scanned, Untabled};
 
 const TABLE: &str =
     "hash tables have an order of their own in each process, even among real servers";
@@ -106,6 +108,8 @@ pub const RELAXED: &[(&str, Same, &str)] = &[
     ("slowlog help", Kind, HELP),
     ("xinfo help", Kind, HELP),
     ("command ", Kind, TABLE),
+    ("command info", Named, TABLE),
+    ("command docs", Named, TABLE),
     (
         "role",
         Clock(Ticking::All, 1000),
