@@ -214,9 +214,9 @@ fn left_ms(view: &View<'_>, at: i64) -> i64 {
     at.wrapping_sub(view.now_ms()).max(0)
 }
 
-/// Milliseconds to seconds, to the nearest.
+/// Milliseconds, which are not negative, to seconds: to the nearest.
 const fn seconds(ms: i64) -> i64 {
-    ms.wrapping_add(500) / 1000
+    ((ms.cast_unsigned() + 500) / 1000).cast_signed()
 }
 
 fn ttl(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
@@ -228,7 +228,7 @@ fn pttl(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error>
 }
 
 fn expiretime(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
-    expiry_figure(view, args, reply, seconds)
+    expiry_figure(view, args, reply, |at| seconds(at.max(0)))
 }
 
 fn pexpiretime(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {

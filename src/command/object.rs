@@ -130,6 +130,7 @@ fn idletime(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Er
     ))
 }
 
+/// Tells of a key past its time, too, as long as it is kept. Source: redis 7.0 object.c, `memoryCommand`.
 fn usage(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
     let mut at = 3;
     while at < args.len() {
@@ -141,8 +142,9 @@ fn usage(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error
         }
         at += 2;
     }
-    if let Some(entry) = entry(view, args, reply) {
-        reply.count(entry.heap_bytes());
+    match view.entry_at_any_time(args.at(2)) {
+        Some(entry) => reply.count(entry.heap_bytes()),
+        None => reply.null(),
     }
     Ok(())
 }
@@ -208,6 +210,8 @@ mod tests {
                 .contains("syntax error")
         );
         assert_eq!(bench.read("MEMORY USAGE none SAMPLES 0"), "$-1");
+        bench.apply("SET past v PXAT 1");
+        assert!(bench.read("MEMORY USAGE past").starts_with(':'));
         assert!(bench.read("MEMORY USAGE k").starts_with(':'));
     }
 }

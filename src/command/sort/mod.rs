@@ -48,15 +48,22 @@ pub(super) const FAMILY: Family = Family {
     ],
 };
 
-/// What is sorted, and the destination behind STORE.
+/// What is sorted, and the destination behind the last STORE that is no other option's word.
+/// Source: redis 7.0 db.c, `sortGetKeys`.
 fn sort_keys(args: Args<'_>, visit: &mut dyn FnMut(usize)) {
     visit(1);
-    if let Some(store) = (2..args.len())
-        .rev()
-        .find(|index| args.is(*index, "store") && index + 1 < args.len())
-    {
-        visit(store + 1);
+    let (mut at, mut destination) = (2, None);
+    while at < args.len() {
+        if args.is(at, "store") && at + 1 < args.len() {
+            destination = Some(at + 1);
+        }
+        at += match () {
+            () if args.is(at, "limit") => 3,
+            () if args.is(at, "get") || args.is(at, "by") => 2,
+            () => 1,
+        };
     }
+    destination.into_iter().for_each(visit);
 }
 
 fn sort_ro(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {

@@ -78,11 +78,10 @@ pub(super) fn incrby(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     add(tx, args.at(1), integer(args.at(2))?)
 }
 
+/// The lowest integer is its own opposite: only Redis 6.0 takes it, and so does its sum.
+/// Source: redis 6.0 t_string.c, `decrbyCommand`.
 pub(super) fn decrby(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    let amount = integer(args.at(2))?
-        .checked_neg()
-        .ok_or(Error::Text("ERR decrement would overflow"))?;
-    add(tx, args.at(1), amount)
+    add(tx, args.at(1), integer(args.at(2))?.wrapping_neg())
 }
 
 /// The most room that [`grow`] leaves behind a string. Source: redis 7.0 sds.h, `SDS_MAX_PREALLOC`.

@@ -17,6 +17,7 @@ pub const EXEMPT: &[&str] = &[
     "object idletime",
     "object freq",
     "script",
+    "lolwut",
     "watch",
 ];
 

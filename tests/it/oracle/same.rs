@@ -117,7 +117,6 @@ pub const RELAXED: &[(&str, Same, &str)] = &[
     ),
     ("time", Kind, CLOCK),
     ("lastsave", Kind, "each server has its own start"),
-    ("lolwut", Kind, "redtail draws nothing"),
     (
         "memory usage",
         Kind,
