@@ -291,6 +291,12 @@ impl Dialect {
         self.since_redis(6, 2)
     }
 
+    /// A key that was past its time when it was watched does not break the transaction, since Redis 7.0.
+    #[must_use]
+    pub const fn ignores_expired_when_watched(self) -> bool {
+        self.since_redis(7, 0)
+    }
+
     /// What CLIENT KILL and LIST say of an id that is none.
     #[must_use]
     pub const fn client_id_errors(self) -> [&'static str; 2] {

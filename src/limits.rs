@@ -28,6 +28,9 @@ pub const HANDSHAKE_LINE_BYTES_MAX: usize = 16 << 10;
 /// The most words in one command of the stream: as many as Redis accepts from its own clients (an `int`).
 pub const STREAM_WORDS_MAX: usize = i32::MAX as usize;
 
+/// What one connection's watched keys may take: more than any transaction guards, and little beside the data.
+pub const WATCHED_BYTES_MAX: usize = 16 << 20;
+
 /// The longest word in a command of the stream. A primary may be set to accept more than [`STRING_BYTES_MAX`] from its
 /// clients, and RESTORE payloads are longer than the value.
 pub const STREAM_WORD_BYTES_MAX: usize = 4 << 30;

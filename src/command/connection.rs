@@ -126,6 +126,7 @@ fn reset(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     session.authenticated = cx.host.checks_password(b"").is_none();
     session.replies = Replies::On;
     session.transaction = None;
+    session.watching = None;
     {
         let mut shown = session.client.shown();
         shown.name.clear();

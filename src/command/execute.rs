@@ -212,6 +212,7 @@ fn try_apply(
     if spaces.taints().any() {
         settle_taints(tx, spaces, command, args)?;
     }
+    tx.set_quiet(command.quiet);
     let result = handler(tx, args);
     if tx.take_lost() {
         // Whatever it made of a value that is gone, the primary made something else.

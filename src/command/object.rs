@@ -20,10 +20,7 @@ const SHARED_REFERENCES: i64 = i32::MAX as i64;
 pub(super) const OBJECT: &[Command] = &[
     of_key("encoding", encoding).about("2.2.3", "Gives the name of a value's internal encoding."),
     of_key("freq", freq)
-        .about("4.0.0", "Refused as by a server without an LFU policy.")
-        .difference(
-            "As with the policy noeviction, which a replica has unless it was told otherwise.",
-        ),
+        .about("4.0.0", "Refused as by a server without an LFU policy."),
     of_key("idletime", idletime)
         .about("2.2.3", "Refused: access times are not kept.")
         .difference("An error: a time of access for each key would cost every key memory and every read time."),

@@ -9,7 +9,7 @@ use super::table::{Command, Flags, Scope};
 use super::transaction::{self, Transaction};
 use super::{Error, Place, Wait, read_at, resolve_for};
 use crate::resp::{Args, Reply};
-use crate::store::{Generation, Served};
+use crate::store::{Generation, Served, Watching};
 
 /// The reply to a write.
 pub(super) const READONLY: Error =
@@ -31,6 +31,8 @@ pub struct Session {
     pub replies: Replies,
     /// What MULTI has queued.
     pub transaction: Option<Transaction>,
+    /// What WATCH watches.
+    pub watching: Option<Box<Watching>>,
     /// The time of the transaction that runs, in Unix milliseconds: a key cannot expire between two of its commands.
     pub clock: Option<i64>,
     /// The command that waits; what comes behind it waits, too.
@@ -74,6 +76,7 @@ impl Session {
             authenticated,
             replies: Replies::On,
             transaction: None,
+            watching: None,
             clock: None,
             blocked: None,
             closing: false,
@@ -262,6 +265,7 @@ fn admit(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Err
         return result;
     }
     cx.session.transaction = None;
+    cx.session.watching = None;
     let error = error.to_string();
     // Redis 7.0 server.c, `rejectCommandFormat`: what is formatted has no code yet.
     let why = error.strip_prefix("ERR ").unwrap_or(&error);

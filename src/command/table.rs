@@ -158,6 +158,8 @@ pub struct Command {
     pub touches: Option<TouchFn>,
     /// What is known of its keys afterwards, even if it cannot be applied.
     pub outcome: Outcome,
+    /// What it changes within a value does not break a WATCH.
+    pub quiet: bool,
 }
 
 impl Command {
@@ -182,6 +184,7 @@ impl Command {
             session: None,
             touches: None,
             outcome: Outcome::Depends,
+            quiet: false,
         }
     }
 
@@ -191,6 +194,15 @@ impl Command {
         let mut row = Self::new(name, Arity::at_least(2), Keys::None);
         row.subcommands = subcommands;
         row
+    }
+
+    /// Changes within a value, not whether there is one, without breaking a WATCH.
+    ///
+    /// Source: redis 8.0 t_stream.c, where only XADD, XDEL, XTRIM and a new key are followed by `signalModifiedKey`.
+    #[must_use]
+    pub const fn quiet(mut self) -> Self {
+        self.quiet = true;
+        self
     }
 
     /// Answers clients with `handler`.

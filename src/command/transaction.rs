@@ -1,8 +1,10 @@
 //! MULTI, EXEC and DISCARD for clients.
 //!
 //! EXEC answers all queued reads at one moment: it holds the read locks of every shard that any of them names while they
-//! run, and all of them go by one look at the clock. DIFFERENCE: WATCH is refused, for a replica that cannot write has nothing to guard, and pretending to watch would
-//! promise what is not checked.
+//! run, and all of them go by one look at the clock. What is WATCHed is looked at in the same moment.
+//!
+//! DIFFERENCE: a full resync counts as a change of every watched key; a replica keeps watches over keys that were neither
+//! there before nor are afterwards.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +14,7 @@ use super::table::{Arity, Command, Family, Flags, Scope};
 use super::{Error, lookup, resolve_for};
 use crate::dialect::Dialect;
 use crate::resp::{Args, ArgsBuf};
-use crate::store::{Generation, Slot, View, unix_ms};
+use crate::store::{Generation, Rules, Slot, View, Watching, unix_ms};
 
 /// What queued commands may hold in all: as much as one request may.
 const QUEUED_BYTES_MAX: usize = 1 << 30;
@@ -39,12 +41,12 @@ pub(super) const FAMILY: Family = Family {
         Command::new("watch", Arity::at_least(2), Keys::all())
             .session(watch)
             .flags(ALWAYS)
-            .about("2.2.0", "Refused: a replica does not write.")
-            .difference("Refused: what is watched guards a write, and a replica writes nothing; MULTI shows one moment without it."),
+            .about("2.2.0", "Lets EXEC give null if one of the keys changes before it.")
+            .difference("A full resync counts as a change of every watched key; what one connection watches is bounded."),
         Command::new("unwatch", Arity::exactly(1), Keys::None)
             .session(unwatch)
             .flags(ALWAYS)
-            .about("2.2.0", "Does nothing, for nothing is watched."),
+            .about("2.2.0", "Forgets what is watched."),
     ],
 };
 
@@ -166,20 +168,33 @@ fn discard(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
         .transaction
         .take()
         .ok_or(Error::Text("ERR DISCARD without MULTI"))?;
+    cx.session.watching = None;
     cx.reply.ok();
     Ok(())
 }
 
-fn watch(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+fn watch(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     if cx.session.transaction.is_some() {
         return Err(Error::Text("ERR WATCH inside MULTI is not allowed"));
     }
-    Err(Error::Text(
-        "ERR WATCH is not supported by this read-only replica; MULTI and EXEC alone read at one moment",
-    ))
+    // Before the first sync no key is there; that it ends is no change that EXEC could be asked about meanwhile.
+    if let Some(generation) = cx.generation {
+        let watching = &mut cx.session.watching;
+        let watching = watching.get_or_insert_with(|| Box::new(Watching::new(&generation.spaces)));
+        let (spaces, db, keys) = (&generation.spaces, cx.session.db, args.from(1));
+        let views = spaces.hold(keys.iter().map(|key| spaces.slot(db, key)).collect());
+        for view in &views {
+            watching
+                .add(view, keys.iter())
+                .map_err(|_| Error::Text("ERR too many watched keys"))?;
+        }
+    }
+    cx.reply.ok();
+    Ok(())
 }
 
 fn unwatch(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    cx.session.watching = None;
     cx.reply.ok();
     Ok(())
 }
@@ -190,14 +205,22 @@ fn exec(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
         .transaction
         .take()
         .ok_or(Error::Text("ERR EXEC without MULTI"))?;
+    let watching = cx.session.watching.take();
     if transaction.aborted {
         return Err(Error::Text(
             "EXECABORT Transaction discarded because of previous errors.",
         ));
     }
-    let held = cx
-        .generation
-        .map(|generation| hold(generation, cx.session.db, &transaction.queued));
+    let held = cx.generation.map(|generation| {
+        let watched = watching.iter().flat_map(|watching| watching.keys());
+        hold(generation, cx.session.db, &transaction.queued, watched)
+    });
+    if let (Some(watching), Some(generation), Some(held)) = (watching, cx.generation, &held)
+        && watching.is_broken(&generation.spaces, held, rules(cx))
+    {
+        cx.reply.null_array();
+        return Ok(());
+    }
     cx.session.clock = Some(unix_ms());
     cx.reply.array(transaction.queued.len());
     for (row, args) in &transaction.queued {
@@ -206,6 +229,12 @@ fn exec(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     cx.session.clock = None;
     drop(held);
     Ok(())
+}
+
+fn rules(cx: &SessionCx<'_>) -> Rules {
+    Rules {
+        ignores_expired: cx.reply.dialect().ignores_expired_when_watched(),
+    }
 }
 
 fn run_queued(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) {
@@ -226,17 +255,18 @@ fn run_queued(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) {
     }
 }
 
-/// Takes the read locks of everything that the queued commands will read, database by database in ascending order, which
+/// Takes the read locks of everything that is watched and that the queued commands will read, database by database in ascending order, which
 /// is the order of all locks. The commands then lock the same shards again for themselves: a reader never waits where a
 /// reader is already in.
-fn hold<'g>(
+fn hold<'g, 'k>(
     generation: &'g Generation,
     db: usize,
     queued: &[(&'static Command, ArgsBuf)],
+    watched: impl Iterator<Item = (usize, &'k [u8])>,
 ) -> Vec<View<'g>> {
     let spaces = &generation.spaces;
     let mut db = db;
-    let mut slots: Vec<Slot> = Vec::new();
+    let mut slots: Vec<Slot> = watched.map(|(db, key)| spaces.slot(db, key)).collect();
     // Named once however often it is read: a database's slots are far larger than the command that asks for them.
     let mut whole = BTreeSet::new();
     for (row, args) in queued {
@@ -273,7 +303,7 @@ mod tests {
     const A_MOMENT: Duration = Duration::from_millis(20);
 
     #[test]
-    fn a_writer_waits_for_what_a_transaction_will_read() {
+    fn a_writer_waits_for_what_a_transaction_will_read_or_watches() {
         let generation = Generation::new(2, Dialect::default(), Arc::default());
         let spaces = &generation.spaces;
         let write = |db, key: &[u8]| {
@@ -286,8 +316,8 @@ mod tests {
             let words = ArgsBuf::new(line.split(' '));
             (lookup(words.as_args().at(0)).unwrap(), words)
         });
-        for (db, key) in [(0, b"a"), (1, b"b"), (1, b"c")] {
-            let held = hold(&generation, 0, &queued);
+        for (db, key) in [(0, b"a"), (1, b"b"), (1, b"c"), (1, b"w")] {
+            let held = hold(&generation, 0, &queued, std::iter::once((1, &b"w"[..])));
             std::thread::scope(|scope| {
                 let (sender, done) = mpsc::channel();
                 scope.spawn(move || {

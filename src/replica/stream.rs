@@ -369,6 +369,7 @@ impl State<'_> {
         }
         taints.add_everything();
         self.position.generation.spaces.waiters().wake_all();
+        self.position.generation.spaces.watches().touch_all();
         self.figures.unknown.fetch_add(1, Ordering::Relaxed);
         self.figures.failed.fetch_add(1, Ordering::Relaxed);
     }

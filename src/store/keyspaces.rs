@@ -13,6 +13,7 @@ use super::taint::{Tainted, Taints};
 use super::tx::Tx;
 use super::view::View;
 use super::waiters::Waiters;
+use super::watches::Watches;
 
 /// Databases up to which one that the upstream uses is simply there, whatever number was asked for: room for so many costs
 /// 16 KiB.
@@ -28,6 +29,7 @@ pub struct Keyspaces {
     first_epoch: u32,
     taints: Taints,
     waiters: Waiters,
+    watches: Arc<Watches>,
     libraries: ArcSwap<Libraries>,
 }
 
@@ -63,6 +65,7 @@ impl Keyspaces {
             first_epoch: fastrand::u32(..),
             taints: Taints::default(),
             waiters: Waiters::default(),
+            watches: Arc::default(),
             libraries: ArcSwap::default(),
         }
     }
@@ -100,6 +103,12 @@ impl Keyspaces {
     #[must_use]
     pub const fn waiters(&self) -> &Waiters {
         &self.waiters
+    }
+
+    /// Who watches keys.
+    #[must_use]
+    pub const fn watches(&self) -> &Arc<Watches> {
+        &self.watches
     }
 
     /// What is not known to be right.

@@ -30,6 +30,7 @@ mod tuning;
 mod tx;
 mod view;
 mod waiters;
+mod watches;
 
 pub use db::Db;
 pub use entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};
@@ -45,3 +46,4 @@ pub use tuning::Tuning;
 pub use tx::{NoSuchDatabase, Tx};
 pub use view::{View, WrongType, unix_ms};
 pub use waiters::{Waiters, Waiting};
+pub use watches::{Rules, TooManyWatched, Watches, Watching};

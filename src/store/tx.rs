@@ -9,6 +9,7 @@ use super::libraries::Libraries;
 use super::locks::{Slot, Slots, WriteHeld};
 use super::taint::{Doubt, Taints};
 use super::view::{WrongType, unix_ms};
+use super::watches::{Replacement, Rules};
 use crate::dialect::Dialect;
 use crate::value::{Collection, Object, Thresholds};
 
@@ -30,6 +31,10 @@ pub struct Tx<'a> {
     changes_taints: bool,
     lost: Cell<bool>,
     libraries: Option<Libraries>,
+    /// Whether keys are watched; asked under their locks.
+    watched: bool,
+    /// Whether changes within values are kept from those who watch.
+    quiet: bool,
 }
 
 impl<'a> Tx<'a> {
@@ -50,6 +55,8 @@ impl<'a> Tx<'a> {
             changes_taints: false,
             lost: Cell::new(false),
             libraries: None,
+            watched: spaces.watches().any(),
+            quiet: false,
         }
     }
 
@@ -97,6 +104,58 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
+    /// Keeps changes within values from those who watch their keys, until told otherwise: there are commands whose changes
+    /// do not break a WATCH. Keys that come and go are told all the same.
+    pub const fn set_quiet(&mut self, quiet: bool) {
+        self.quiet = quiet;
+    }
+
+    const fn rules(&self) -> Rules {
+        Rules {
+            ignores_expired: self.dialect.ignores_expired_when_watched(),
+        }
+    }
+
+    /// Tells those who watch `key` that it has changed.
+    #[inline]
+    fn tell(&self, key: &[u8]) {
+        if self.watched {
+            let watches = self.spaces.watches();
+            watches.touch(self.number, key, self.exists(key), self.rules());
+        }
+    }
+
+    #[inline]
+    fn tell_within(&self, key: &[u8]) {
+        if !self.quiet {
+            self.tell(key);
+        }
+    }
+
+    /// Tells those who watch keys of database `db` that it is emptied, or that the contents of `replacement` come instead.
+    /// Nothing has moved yet.
+    fn tell_all(&self, db: usize, replacement: Option<usize>) {
+        if !self.watched {
+            return;
+        }
+        let now_ms = self.now_ms();
+        let entry = |db, key: &[u8]| {
+            let hash = self.spaces.hash(key);
+            find(
+                self.held.get(self.spaces.slot_of_hash(db, hash))?,
+                hash,
+                key,
+            )
+        };
+        self.spaces.watches().replace(db, self.rules(), |key| {
+            let coming = replacement.and_then(|other| entry(other, key));
+            Replacement {
+                existed: entry(db, key).is_some(),
+                comes: coming.map(|entry| entry.is_expired(now_ms)),
+            }
+        });
+    }
+
     /// How many databases there can be.
     #[must_use]
     pub fn databases(&self) -> usize {
@@ -115,11 +174,18 @@ impl<'a> Tx<'a> {
 
     /// Taints a key.
     pub fn taint(&mut self, db: usize, key: &[u8], doubt: Doubt) {
+        if self.watched {
+            let strict = Rules {
+                ignores_expired: false,
+            };
+            self.spaces.watches().touch(db, key, true, strict);
+        }
         self.taints_to_change().add(db_number(db), key, doubt);
     }
 
     /// Taints all keys of all databases.
     pub fn taint_everything(&mut self) {
+        self.spaces.watches().touch_all();
         self.taints_to_change().add_everything();
     }
 
@@ -222,6 +288,10 @@ impl<'a> Tx<'a> {
         let spaces = self.spaces;
         let number = self.number;
         let added = Delta::of(&entry);
+        let key: smallvec::SmallVec<[u8; 64]> = match self.watched {
+            true => entry.key().into(),
+            false => smallvec::SmallVec::new(),
+        };
         let Some((table, slot, hash)) = self.table(entry.key()) else {
             debug_assert!(false, "a key outside the locks of its command");
             // The write is lost, so nothing may be answered as if it were not.
@@ -238,6 +308,9 @@ impl<'a> Tx<'a> {
             db.bump_epoch(slot.shard as usize);
         }
         self.delta().add(change);
+        if self.watched {
+            self.tell(&key);
+        }
     }
 
     /// The keys of the current database, all of whose slots are held, that `wanted` says yes to.
@@ -256,6 +329,7 @@ impl<'a> Tx<'a> {
         let (table, _, hash) = self.table(key)?;
         let (entry, _) = table.remove_entry(hash, |(entry, _)| entry.key() == key)?;
         self.delta().subtract(Delta::of(&entry));
+        self.tell(key);
         Some(entry)
     }
 
@@ -272,6 +346,7 @@ impl<'a> Tx<'a> {
         entry.set_expiry(expire_at_ms);
         change.add(Delta::of(entry));
         self.delta().add(change);
+        self.tell(key);
         true
     }
 
@@ -319,6 +394,7 @@ impl<'a> Tx<'a> {
         let mut delta = Delta::of(entry);
         delta.subtract(before);
         self.delta().add(delta);
+        self.tell(key);
         Ok(result)
     }
 
@@ -346,6 +422,8 @@ impl<'a> Tx<'a> {
         self.delta().add(delta);
         if emptied {
             self.remove(key);
+        } else {
+            self.tell_within(key);
         }
         Ok(Some(result))
     }
@@ -381,6 +459,7 @@ impl<'a> Tx<'a> {
 
     /// Empties database `db`, all of whose slots are held. Gives the old tables, for the caller to drop where it pleases.
     pub fn flush(&mut self, db: usize) -> impl Send + use<> {
+        self.tell_all(db, None);
         let mut old = Vec::new();
         if let Some(keyspace) = self.spaces.db(db) {
             for slot in super::keyspaces::all_slots(db) {
@@ -412,6 +491,8 @@ impl<'a> Tx<'a> {
         if one == other {
             return Ok(());
         }
+        self.tell_all(one, Some(other));
+        self.tell_all(other, Some(one));
         for (left, right) in
             super::keyspaces::all_slots(one).zip(super::keyspaces::all_slots(other))
         {

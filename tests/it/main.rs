@@ -15,6 +15,7 @@ mod cli;
 mod client;
 mod clients;
 mod corpus;
+mod dialect;
 mod dump;
 mod encodings;
 mod field_expiry;
@@ -27,6 +28,7 @@ mod library;
 #[path = "../fuzz/src/measured.rs"]
 #[allow(unsafe_code, reason = "an allocator is an unsafe trait")]
 mod measured;
+mod modules;
 mod moments;
 mod oracle;
 mod psync;
@@ -38,3 +40,4 @@ mod sort;
 mod sweep;
 mod transfer;
 mod traps;
+mod watch;

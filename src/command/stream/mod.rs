@@ -54,15 +54,18 @@ pub(super) const FAMILY: Family = Family {
             .arity_before("6.2.0", Arity::at_least(2)),
         one_key("xsetid", Arity::at_least(3))
             .apply(apply::xsetid)
+            .quiet()
             .flags(Flags::FAST.and(Flags::DENYOOM))
             .about("5.0.0", "Sets the last id of a stream.")
             .arity_before("7.0.0", Arity::exactly(3)),
         one_key("xack", Arity::at_least(4))
             .apply(groups::xack)
+            .quiet()
             .flags(Flags::FAST)
             .about("5.0.0", "Acknowledges entries."),
         one_key("xclaim", Arity::at_least(6))
             .apply(groups::xclaim)
+            .quiet()
             .flags(Flags::FAST)
             .about("5.0.0", "Changes who has pending entries."),
         one_key("xautoclaim", Arity::at_least(6))
@@ -111,20 +114,25 @@ const XGROUP: &[Command] = &[
     HELP,
     Command::new("create", Arity::at_least(5), SECOND)
         .apply(groups::create)
+        .quiet()
         .flags(Flags::DENYOOM)
         .about("5.0.0", "Creates a consumer group."),
     Command::new("setid", Arity::at_least(5), SECOND)
         .apply(groups::setid)
+        .quiet()
         .about("5.0.0", "Sets the last id that a group was delivered."),
     Command::new("destroy", Arity::exactly(4), SECOND)
         .apply(groups::destroy)
+        .quiet()
         .about("5.0.0", "Drops a consumer group."),
     Command::new("createconsumer", Arity::exactly(5), SECOND)
         .apply(groups::createconsumer)
+        .quiet()
         .flags(Flags::DENYOOM)
         .about("6.2.0", "Creates a consumer."),
     Command::new("delconsumer", Arity::exactly(5), SECOND)
         .apply(groups::delconsumer)
+        .quiet()
         .about("5.0.0", "Drops a consumer."),
 ];
 

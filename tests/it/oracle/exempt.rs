@@ -15,10 +15,8 @@ pub const EXEMPT: &[&str] = &[
     "evalsha",
     "evalsha_ro",
     "object idletime",
-    "object freq",
     "script",
     "lolwut",
-    "watch",
 ];
 
 /// What servers list among their read-only commands and no form makes, with the reason.

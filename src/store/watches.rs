@@ -1,0 +1,324 @@
+//! Which keys connections watch, to learn whether the stream has changed one.
+//!
+//! The writer looks here while it holds the changed key's lock, so whoever holds that lock knows of every change that it can
+//! see. Nobody watching costs the writer one look at a number for each command.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use dashmap::RwLock;
+
+use super::keyspaces::Keyspaces;
+use super::view::View;
+use crate::limits::WATCHED_BYTES_MAX;
+
+/// What watching a key costs beyond the key's bytes, in this registry and in the connection's list.
+const WATCH_OVERHEAD_BYTES: usize = 256;
+
+/// One connection's watch over one key.
+#[derive(Debug)]
+struct Watch {
+    db: usize,
+    /// The key was past its time when it was watched: its deletion changes nothing.
+    expired: AtomicBool,
+    changed: Arc<AtomicBool>,
+}
+
+/// How a database changes when its contents are dropped or exchanged, as far as one key is concerned.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Replacement {
+    /// Whether the key was there.
+    pub(super) existed: bool,
+    /// Whether it is there afterwards, and past its time.
+    pub(super) comes: Option<bool>,
+}
+
+/// All watches over the keys of a generation.
+#[derive(Debug, Default)]
+pub struct Watches {
+    /// How many there are.
+    count: AtomicUsize,
+    keys: RwLock<HashMap<Box<[u8]>, Vec<Arc<Watch>>>>,
+}
+
+impl Watches {
+    /// Whether anyone watches; costs one load. To be asked under the lock of the key that changes.
+    #[must_use]
+    #[inline]
+    pub fn any(&self) -> bool {
+        self.count.load(Ordering::Relaxed) > 0
+    }
+
+    /// A key has changed, or has gone when `exists` says that it does not.
+    pub(super) fn touch(&self, db: usize, key: &[u8], exists: bool, rules: Rules) {
+        let keys = self.keys.read();
+        let watches = keys.get(key).into_iter().flatten();
+        for watch in watches.filter(|watch| watch.db == db) {
+            if !rules.ignores_expired || !watch.expired.load(Ordering::Relaxed) {
+                watch.changed.store(true, Ordering::Relaxed);
+            } else if !exists {
+                watch.expired.store(false, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// The contents of database `db` are dropped or exchanged; `fate` tells what that does to a key.
+    ///
+    /// Source: redis 8.0 multi.c, `touchAllWatchedKeysInDb`.
+    pub(super) fn replace(&self, db: usize, rules: Rules, fate: impl Fn(&[u8]) -> Replacement) {
+        let keys = self.keys.read();
+        for (key, watches) in keys.iter() {
+            for watch in watches.iter().filter(|watch| watch.db == db) {
+                watch.replace(fate(key), rules);
+            }
+        }
+    }
+
+    /// Whatever is watched may have changed.
+    pub fn touch_all(&self) {
+        let keys = self.keys.read();
+        let watches = keys.values().flatten();
+        watches.for_each(|watch| watch.changed.store(true, Ordering::Relaxed));
+    }
+}
+
+impl Watch {
+    fn replace(&self, fate: Replacement, rules: Rules) {
+        let was_expired = rules.ignores_expired && self.expired.load(Ordering::Relaxed);
+        match (fate.existed, fate.comes) {
+            (false, None) => {}
+            (_, None) if was_expired => self.expired.store(false, Ordering::Relaxed),
+            (_, Some(true)) if was_expired => {}
+            (false, Some(true)) if rules.ignores_expired => {
+                self.expired.store(true, Ordering::Relaxed);
+            }
+            _ => self.changed.store(true, Ordering::Relaxed),
+        }
+    }
+}
+
+/// What differs between servers.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// A key that was past its time when it was watched breaks nothing by staying so, or by its deletion.
+    pub ignores_expired: bool,
+}
+
+/// What one connection watches; dropping it ends that.
+#[derive(Debug)]
+pub struct Watching {
+    registry: Arc<Watches>,
+    changed: Arc<AtomicBool>,
+    keys: HashMap<(usize, Box<[u8]>), Arc<Watch>>,
+    bytes: usize,
+}
+
+/// A connection watches more than [`WATCHED_BYTES_MAX`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("ERR too many watched keys")]
+pub struct TooManyWatched;
+
+impl Watching {
+    /// Nothing yet, of the keys in `spaces`.
+    #[must_use]
+    pub fn new(spaces: &Keyspaces) -> Self {
+        Self {
+            registry: Arc::clone(spaces.watches()),
+            changed: Arc::default(),
+            keys: HashMap::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Watches `keys` of the view's database, too, from the view's moment on. The view holds their locks.
+    ///
+    /// # Errors
+    /// [`TooManyWatched`]; those up to the bound are watched.
+    pub fn add<'k>(
+        &mut self,
+        view: &View<'_>,
+        keys: impl Iterator<Item = &'k [u8]>,
+    ) -> Result<(), TooManyWatched> {
+        for key in keys {
+            let place = (view.db_number(), Box::from(key));
+            if self.keys.contains_key(&place) {
+                continue;
+            }
+            self.bytes += key.len() + WATCH_OVERHEAD_BYTES;
+            if self.bytes > WATCHED_BYTES_MAX {
+                return Err(TooManyWatched);
+            }
+            let watch = Arc::new(Watch {
+                db: place.0,
+                expired: AtomicBool::new(is_expired(view, key)),
+                changed: Arc::clone(&self.changed),
+            });
+            self.registry.count.fetch_add(1, Ordering::SeqCst);
+            let mut registered = self.registry.keys.write();
+            registered
+                .entry(place.1.clone())
+                .or_default()
+                .push(Arc::clone(&watch));
+            self.keys.insert(place, watch);
+        }
+        Ok(())
+    }
+
+    /// The watched keys with their databases.
+    pub fn keys(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        self.keys.keys().map(|(db, key)| (*db, &**key))
+    }
+
+    /// Whether something watched has changed. What is watched in a generation that is not served any more counts as changed.
+    ///
+    /// `views` hold the locks of all that is watched, so that what has expired is told at their moment.
+    #[must_use]
+    pub fn is_broken(&self, spaces: &Keyspaces, views: &[View<'_>], rules: Rules) -> bool {
+        if !Arc::ptr_eq(&self.registry, spaces.watches()) || self.changed.load(Ordering::Relaxed) {
+            return true;
+        }
+        let mut watched = self.keys.iter();
+        watched.any(|((db, key), watch)| {
+            let was_expired = rules.ignores_expired && watch.expired.load(Ordering::Relaxed);
+            let view = views.iter().find(|view| view.db_number() == *db);
+            !was_expired && view.is_some_and(|view| is_expired(view, key))
+        })
+    }
+}
+
+fn is_expired(view: &View<'_>, key: &[u8]) -> bool {
+    view.entry_at_any_time(key)
+        .is_some_and(|entry| entry.is_expired(view.now_ms()))
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        if self.keys.is_empty() {
+            return;
+        }
+        let mut registered = self.registry.keys.write();
+        for ((_, key), watch) in &self.keys {
+            if let Some(watches) = registered.get_mut(key) {
+                watches.retain(|other| !Arc::ptr_eq(other, watch));
+                if watches.is_empty() {
+                    registered.remove(key);
+                }
+            }
+        }
+        drop(registered);
+        let count = &self.registry.count;
+        count.fetch_sub(self.keys.len(), Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::store::NewValue;
+
+    const RULES: Rules = Rules {
+        ignores_expired: true,
+    };
+
+    fn spaces() -> Keyspaces {
+        let spaces = Keyspaces::new(2);
+        for (db, key, expiry) in [(0, b"a", None), (0, b"p", Some(1)), (1, b"b", None)] {
+            let mut tx = spaces.write(db, [spaces.slot(db, key)]);
+            tx.set(key, expiry, NewValue::text(b"v"));
+        }
+        spaces
+    }
+
+    fn watching(spaces: &Keyspaces, db: usize, key: &[u8]) -> Watching {
+        let mut watching = Watching::new(spaces);
+        let view = spaces.view_key(db, key);
+        watching.add(&view, [key].into_iter()).unwrap();
+        watching
+    }
+
+    fn is_broken(spaces: &Keyspaces, watching: &Watching, rules: Rules) -> bool {
+        let slots = watching.keys().map(|(db, key)| spaces.slot(db, key));
+        let views = spaces.hold(slots.collect());
+        watching.is_broken(spaces, &views, rules)
+    }
+
+    #[test]
+    fn a_change_of_the_key_in_its_database_alone_is_told() {
+        let spaces = spaces();
+        let (one, other) = (watching(&spaces, 0, b"a"), watching(&spaces, 1, b"a"));
+        let mut tx = spaces.write(0, [spaces.slot(0, b"a"), spaces.slot(0, b"p")]);
+        tx.set_expiry(b"p", None);
+        drop(tx);
+        assert!(!is_broken(&spaces, &one, RULES));
+        let mut tx = spaces.write(0, [spaces.slot(0, b"a")]);
+        tx.remove(b"a");
+        drop(tx);
+        assert!(is_broken(&spaces, &one, RULES) && !is_broken(&spaces, &other, RULES));
+    }
+
+    #[test]
+    fn the_deletion_of_a_key_that_was_expired_already_changes_nothing_but_what_follows_does() {
+        let spaces = spaces();
+        let watch = watching(&spaces, 0, b"p");
+        assert!(!is_broken(&spaces, &watch, RULES));
+        // As Redis 6.0 sees it.
+        let strict = Rules {
+            ignores_expired: false,
+        };
+        assert!(is_broken(&spaces, &watch, strict));
+        let write = |change: fn(&mut crate::store::Tx<'_>)| {
+            let modern = crate::dialect::Dialect::redis(8, 0, 0);
+            let mut tx = spaces.write(0, [spaces.slot(0, b"p")]).with_dialect(modern);
+            change(&mut tx);
+        };
+        write(|tx| drop(tx.remove(b"p")));
+        assert!(!is_broken(&spaces, &watch, RULES));
+        write(|tx| tx.set(b"p", None, NewValue::text(b"v")));
+        assert!(is_broken(&spaces, &watch, RULES));
+    }
+
+    #[test]
+    fn what_is_dropped_is_forgotten() {
+        let spaces = spaces();
+        let (one, other) = (watching(&spaces, 0, b"a"), watching(&spaces, 0, b"a"));
+        drop(one);
+        assert!(spaces.watches().any());
+        drop(other);
+        assert!(!spaces.watches().any() && spaces.watches().keys.read().is_empty());
+    }
+
+    #[test]
+    fn another_generation_breaks_what_was_watched_in_the_last() {
+        let (old, new) = (spaces(), spaces());
+        assert!(is_broken(&new, &watching(&old, 0, b"none"), RULES));
+    }
+
+    #[test]
+    fn refuses_to_watch_without_bound() {
+        let spaces = spaces();
+        let mut watching = Watching::new(&spaces);
+        let key = vec![b'k'; WATCHED_BYTES_MAX / 2];
+        for (last, fits) in [(b'a', true), (b'b', false)] {
+            let key = [&key[..], &[last]].concat();
+            let view = spaces.view_key(0, &key);
+            assert_eq!(watching.add(&view, [&key[..]].into_iter()).is_ok(), fits);
+        }
+    }
+
+    #[test]
+    fn only_what_was_or_will_be_there_changes_when_databases_are_exchanged() {
+        let spaces = spaces();
+        let watches = [(0, &b"a"[..]), (0, b"b"), (0, b"c"), (1, b"p"), (1, b"c")]
+            .map(|(db, key)| watching(&spaces, db, key));
+        let slots: Vec<_> = spaces.slots_of_db(0).chain(spaces.slots_of_db(1)).collect();
+        let modern = crate::dialect::Dialect::redis(8, 0, 0);
+        let mut tx = spaces.write(0, slots).with_dialect(modern);
+        tx.swap(0, 1).unwrap();
+        drop(tx);
+        let broken = watches.iter().map(|watch| is_broken(&spaces, watch, RULES));
+        let expected = [true, true, false, false, false];
+        assert!(broken.eq(expected));
+    }
+}
