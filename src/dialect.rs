@@ -297,6 +297,18 @@ impl Dialect {
         self.since_redis(7, 0)
     }
 
+    /// CLIENT LIST takes ID since Redis 6.2.
+    #[must_use]
+    pub const fn lists_clients_by_id(self) -> bool {
+        self.since_redis(6, 2)
+    }
+
+    /// CLIENT LIST refuses the id 0, which nobody has, since Valkey 8.1.
+    #[must_use]
+    pub const fn refuses_client_zero(self) -> bool {
+        self.since(NEVER, (8, 1))
+    }
+
     /// What CLIENT KILL and LIST say of an id that is none.
     #[must_use]
     pub const fn client_id_errors(self) -> [&'static str; 2] {

@@ -166,7 +166,7 @@ fn list(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
         cx.host.clients()
     } else if args.is(2, "type") && args.len() == 4 {
         of_type(cx, args.at(3))?
-    } else if args.is(2, "id") && args.len() > 3 {
+    } else if args.is(2, "id") && args.len() > 3 && cx.reply.dialect().lists_clients_by_id() {
         of_ids(cx, args.from(3))?
     } else {
         return Err(Error::Syntax);
@@ -199,6 +199,9 @@ fn of_ids(cx: &SessionCx<'_>, words: Args<'_>) -> Result<Vec<Arc<Client>>, Error
     for word in words.iter() {
         let [_, no_id] = cx.reply.dialect().client_id_errors();
         let id = client_id(word).ok_or(Error::Text(no_id))?;
+        if id == 0 && cx.reply.dialect().refuses_client_zero() {
+            return Err(Error::Text("ERR client-id should be greater than 0"));
+        }
         chosen.extend(clients.iter().find(|client| client.id == id).cloned());
     }
     Ok(chosen)

@@ -37,6 +37,9 @@ pub(super) const FAMILY: Family = Family {
                 "6.0.0",
                 "Chooses the protocol version and says what the server is.",
             )
+            .difference(
+                "The list of modules is empty, also where the upstream has some of its own.",
+            )
             .arity_before("6.2.0", Arity::at_least(2)),
         Command::new("auth", Arity::at_least(2), Keys::None)
             .session(auth)
