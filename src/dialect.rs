@@ -494,6 +494,12 @@ impl Dialect {
         major > least_major || (major == least_major && minor >= least_minor)
     }
 
+    /// Scores, weights and coordinates may be in hexadecimal, except in Valkey since 9.0.
+    #[must_use]
+    pub const fn takes_hexadecimal_doubles(self) -> bool {
+        matches!(self.family, Family::Redis) || !self.since((0, 0), (9, 0))
+    }
+
     /// Bounds of scores with blanks in front, or in hexadecimal, are refused since Redis 8.0 and Valkey 9.0.
     #[must_use]
     pub const fn reads_scores_strictly(self) -> bool {

@@ -11,6 +11,7 @@ pub mod client;
 mod error;
 mod execute;
 pub mod glob;
+mod hexadecimal;
 mod keys;
 mod parse;
 mod partial_sort;

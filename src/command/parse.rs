@@ -1,6 +1,7 @@
 //! Reading arguments.
 
-use super::Error;
+use super::{Error, hexadecimal};
+use crate::dialect::Dialect;
 use crate::resp::parse_integer;
 
 /// An integer argument.
@@ -18,30 +19,40 @@ pub(super) const fn moment_ms(number: i64, scale: i64, base_ms: i64) -> i64 {
     number.wrapping_mul(scale).wrapping_add(base_ms)
 }
 
-/// A double argument: decimal or hexadecimal text, `inf`, `-inf`, no blanks, no NaN, nothing too large or too small.
+/// A double argument: decimal text or, before Valkey 9.0, hexadecimal; `inf`, `-inf`, no blanks, no NaN, nothing too large or
+/// too small.
 ///
 /// # Errors
 /// [`Error::NotFloat`]. Source: redis 7.0 object.c, `getDoubleFromObject`.
-pub(super) fn float(text: &[u8]) -> Result<f64, Error> {
+pub(super) fn float(text: &[u8], dialect: Dialect) -> Result<f64, Error> {
+    if is_hexadecimal(text) && !dialect.takes_hexadecimal_doubles() {
+        return Err(Error::NotFloat);
+    }
     let value = c_double(text).ok_or(Error::NotFloat)?;
-    let spelt_out = text.iter().any(|byte| matches!(byte, b'n' | b'N'));
-    let is_zero = |byte: &u8| matches!(byte, b'+' | b'-' | b'.' | b'0');
-    let stated_zero = text
-        .iter()
-        .take_while(|byte| !matches!(byte, b'e' | b'E'))
-        .all(is_zero);
-    let overflows = value.is_infinite() && !spelt_out;
-    let underflows = value == 0.0 && !stated_zero && !is_hexadecimal(text);
-    if value.is_nan() || overflows || underflows {
+    if value.is_nan() || is_out_of_range(text, value) {
         return Err(Error::NotFloat);
     }
     Ok(value)
 }
 
+/// Whether `value`, read from `text`, is infinite or zero though the digits are not.
+pub(super) fn is_out_of_range(text: &[u8], value: f64) -> bool {
+    let spelt_out = text.iter().any(|byte| matches!(byte, b'n' | b'N'));
+    (value.is_infinite() && !spelt_out) || (value == 0.0 && !states_zero(text))
+}
+
+/// Whether a number has no digit but zeros in front of its exponent.
+fn states_zero(text: &[u8]) -> bool {
+    let exponents: &[u8] = if is_hexadecimal(text) { b"pP" } else { b"eE" };
+    text.iter()
+        .take_while(|byte| !exponents.contains(byte))
+        .all(|byte| matches!(byte, b'+' | b'-' | b'.' | b'0' | b'x' | b'X'))
+}
+
 /// The double that C's `strtod` reads when it takes `text` whole, which has no blanks in front.
 pub(super) fn c_double(text: &[u8]) -> Option<f64> {
     if is_hexadecimal(text) {
-        return hexadecimal(text);
+        return hexadecimal::double(text);
     }
     // Rust's spelling of decimal numbers is the C library's.
     std::str::from_utf8(text).ok()?.parse().ok()
@@ -51,24 +62,6 @@ pub(super) fn c_double(text: &[u8]) -> Option<f64> {
 pub(super) fn is_hexadecimal(text: &[u8]) -> bool {
     let digits = text.strip_prefix(b"-").or(text.strip_prefix(b"+"));
     matches!(digits.unwrap_or(text), [b'0', b'x' | b'X', ..])
-}
-
-/// A whole hexadecimal number, `0x1f`, of up to 53 bits; no fraction and no exponent.
-///
-/// DIFFERENCE: `strtod` takes `0x1.8p3` too; nobody writes scores so, and it is refused here.
-fn hexadecimal(text: &[u8]) -> Option<f64> {
-    let text = std::str::from_utf8(text).ok()?;
-    let (negative, digits) = match text.strip_prefix('-') {
-        Some(digits) => (true, digits),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let digits = digits.get(2..).filter(|digits| !digits.starts_with('+'))?;
-    let number = u64::from_str_radix(digits, 16)
-        .ok()
-        .filter(|number| *number < 1 << 53)?;
-    #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
-    let value = number as f64;
-    Some(if negative { -value } else { value })
 }
 
 /// An index pair counted from the end when negative, as LRANGE and GETRANGE take it, cut to `len`.

@@ -211,7 +211,7 @@ fn geoadd(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         return Err(Error::Syntax);
     }
     for index in (0..places.len()).step_by(3) {
-        let point = query::coordinates(places, index)?;
+        let point = query::coordinates(places, index, tx.dialect())?;
         let cell = Cell::of(point, &cell::INDEXED, STEPS_MAX).ok_or(Error::Syntax)?;
         words.push(itoa::Buffer::new().format(cell.bits).as_bytes());
         words.push(places.at(index + 2));

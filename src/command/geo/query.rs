@@ -134,7 +134,7 @@ impl<'a> Words<'a, '_> {
     fn read_place(&mut self) -> Result<usize, Error> {
         match self.form {
             Form::Radius => {
-                self.centre = Some((From::Coordinates, coordinates(self.args, 2)?));
+                self.centre = Some((From::Coordinates, coordinates(self.args, 2, self.dialect)?));
                 self.read_radius(4)?;
                 Ok(6)
             }
@@ -214,7 +214,7 @@ impl<'a> Words<'a, '_> {
                 Ok(2)
             }
             b"fromlonlat" if more >= 2 && from != Some(From::Member) => {
-                let point = coordinates(self.args, index + 1)?;
+                let point = coordinates(self.args, index + 1, self.dialect)?;
                 self.centre = Some((From::Coordinates, point));
                 Ok(3)
             }
@@ -233,7 +233,8 @@ impl<'a> Words<'a, '_> {
     /// Reads a radius and its unit; gives how many words an option of them has.
     fn read_radius(&mut self, index: usize) -> Result<usize, Error> {
         let text = self.args.at(index);
-        let radius = float(text).map_err(|_| Error::Text("ERR need numeric radius"))?;
+        let radius =
+            float(text, self.dialect).map_err(|_| Error::Text("ERR need numeric radius"))?;
         if radius < 0.0 {
             return Err(Error::Text("ERR radius cannot be negative"));
         }
@@ -244,8 +245,10 @@ impl<'a> Words<'a, '_> {
 
     fn read_box(&mut self, index: usize) -> Result<usize, Error> {
         let (width, height) = (self.args.at(index), self.args.at(index + 1));
-        let width = float(width).map_err(|_| Error::Text("ERR need numeric width"))?;
-        let height = float(height).map_err(|_| Error::Text("ERR need numeric height"))?;
+        let width =
+            float(width, self.dialect).map_err(|_| Error::Text("ERR need numeric width"))?;
+        let height =
+            float(height, self.dialect).map_err(|_| Error::Text("ERR need numeric height"))?;
         if height < 0.0 || width < 0.0 {
             return Err(Error::Text("ERR height or width cannot be negative"));
         }
@@ -265,7 +268,8 @@ impl<'a> Words<'a, '_> {
                 "ERR GEOSEARCH BYPOLYGON must have at least 3 vertices",
             ));
         }
-        let points = (0..corners).map(|corner| coordinates(self.args, index + 1 + 2 * corner));
+        let point = |corner| coordinates(self.args, index + 1 + 2 * corner, self.dialect);
+        let points = (0..corners).map(point);
         self.shape = Some(Shape::Polygon(points.collect::<Result<_, Error>>()?));
         self.unit_m = 1.0;
         Ok(2 + 2 * corners)
@@ -333,10 +337,10 @@ impl<'a> Words<'a, '_> {
 }
 
 /// The longitude and latitude at `index` and behind.
-pub(super) fn coordinates(args: Args<'_>, index: usize) -> Result<Point, Error> {
+pub(super) fn coordinates(args: Args<'_>, index: usize, dialect: Dialect) -> Result<Point, Error> {
     let point = Point {
-        longitude: float(args.at(index))?,
-        latitude: float(args.at(index + 1))?,
+        longitude: float(args.at(index), dialect)?,
+        latitude: float(args.at(index + 1), dialect)?,
     };
     if !INDEXED.holds(point) {
         return Err(Error::Owned(format!(

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::pattern::Keys;
 use super::query::Query;
 use crate::command::Error;
-use crate::command::parse::{c_double, is_hexadecimal};
+use crate::command::parse::{c_double, is_hexadecimal, is_out_of_range};
 use crate::command::partial_sort::partial_sort;
 use crate::dialect::Dialect;
 use crate::rdb::listpack::{IntText, Item};
@@ -217,14 +217,4 @@ fn strict_score(text: &[u8], dialect: Dialect) -> Option<f64> {
     }
     let value = c_double(text).filter(|value| !value.is_nan())?;
     (lenient || !is_out_of_range(text, value)).then_some(value)
-}
-
-/// Whether a number is infinite or zero though its digits are not.
-fn is_out_of_range(text: &[u8], value: f64) -> bool {
-    let mantissa = text
-        .split(|byte| matches!(byte, b'e' | b'E'))
-        .next()
-        .unwrap_or_default();
-    let has_digits = mantissa.iter().any(|byte| matches!(byte, b'1'..=b'9'));
-    (value.is_infinite() && has_digits) || (value == 0.0 && has_digits && !is_hexadecimal(text))
 }

@@ -91,6 +91,9 @@ fn versions_read_weights_in_their_own_ways() {
     let (seven, eight, valkey) = (REDIS_7_0, Dialect::redis(8, 0, 2), Dialect::valkey(9, 1, 2));
     for (weight, accepted) in [
         ("0x10", [true, false, false]),
+        ("0x1.8p1", [true, false, false]),
+        ("0xfp5000", [false, false, false]),
+        ("0x1p-3000", [false, false, false]),
         ("1e400", [false, true, false]),
         ("", [true, true, false]),
         ("\t5", [true, false, false]),

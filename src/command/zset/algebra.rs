@@ -3,6 +3,7 @@
 use super::{bulk_members, range};
 use crate::command::Error;
 use crate::command::parse::{float, integer};
+use crate::dialect::Dialect;
 use crate::rdb::listpack::Item;
 use crate::rdb::object::Scored;
 use crate::resp::{Args, Reply};
@@ -129,7 +130,7 @@ fn keys_of(args: Args<'_>, count_at: usize) -> Result<usize, Error> {
 }
 
 impl Options {
-    fn parse(args: Args<'_>, kind: Kind, keys: usize) -> Result<Self, Error> {
+    fn parse(args: Args<'_>, kind: Kind, keys: usize, dialect: Dialect) -> Result<Self, Error> {
         let mut options = Self {
             weights: vec![1.0; keys],
             aggregate: Aggregate::Sum,
@@ -141,7 +142,9 @@ impl Options {
             let left = args.len() - index;
             if combines && left > keys && args.is(index, "weights") {
                 let words = args.from(index + 1).iter().take(keys);
-                options.weights = words.map(weight).collect::<Result<_, _>>()?;
+                options.weights = words
+                    .map(|word| weight(word, dialect))
+                    .collect::<Result<_, _>>()?;
                 index += keys;
             } else if combines && left >= 2 && args.is(index, "aggregate") {
                 options.aggregate = aggregate(args, index + 1)?;
@@ -157,8 +160,8 @@ impl Options {
     }
 }
 
-fn weight(text: &[u8]) -> Result<f64, Error> {
-    float(text).map_err(|_| Error::Text("ERR weight value is not a float"))
+fn weight(text: &[u8], dialect: Dialect) -> Result<f64, Error> {
+    float(text, dialect).map_err(|_| Error::Text("ERR weight value is not a float"))
 }
 
 fn aggregate(args: Args<'_>, index: usize) -> Result<Aggregate, Error> {
@@ -174,6 +177,7 @@ fn aggregate(args: Args<'_>, index: usize) -> Result<Aggregate, Error> {
 fn compute<'a>(
     args: Args<'_>,
     kind: Kind,
+    dialect: Dialect,
     lookup: impl Fn(&[u8]) -> Option<Value<'a>>,
 ) -> Result<(Vec<Scored>, Options), Error> {
     let keys = keys_of(args, kind.count_at)?;
@@ -183,7 +187,7 @@ fn compute<'a>(
         .take(keys)
         .map(|key| Members::of(lookup(key)))
         .collect::<Result<_, _>>()?;
-    let options = Options::parse(args, kind, keys)?;
+    let options = Options::parse(args, kind, keys, dialect)?;
     let weights = options.weights.iter().copied();
     let sources: Vec<Source<'a>> = members.into_iter().zip(weights).collect();
     let result = match kind.operation {
@@ -249,7 +253,7 @@ fn difference(sources: &[Source<'_>]) -> Vec<Scored> {
 }
 
 fn answer(view: &View<'_>, args: Args<'_>, reply: &mut Reply, kind: Kind) -> Result<(), Error> {
-    let (mut members, options) = compute(args, kind, |key| view.value(key))?;
+    let (mut members, options) = compute(args, kind, reply.dialect(), |key| view.value(key))?;
     members.sort_unstable_by(|(one, low), (other, high)| {
         let by_score = low.partial_cmp(high).unwrap_or(std::cmp::Ordering::Equal);
         by_score.then_with(|| one.cmp(other))
@@ -313,6 +317,8 @@ pub(super) fn zdiffstore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn store(tx: &mut Tx<'_>, args: Args<'_>, operation: Operation) -> Result<(), Error> {
-    let (members, _) = compute(args, kind(operation, true), |key| tx.value(key))?;
+    let (members, _) = compute(args, kind(operation, true), tx.dialect(), |key| {
+        tx.value(key)
+    })?;
     range::store(tx, args.at(1), members)
 }

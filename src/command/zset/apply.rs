@@ -81,9 +81,10 @@ pub(in crate::command) fn zadd(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Er
         return Err(Error::Syntax);
     }
     flags.check(words.len() / 2)?;
+    let dialect = tx.dialect();
     let pairs: Vec<(f64, &[u8])> = (0..words.len())
         .step_by(2)
-        .map(|index| Ok((float(words.at(index))?, words.at(index + 1))))
+        .map(|index| Ok((float(words.at(index), dialect)?, words.at(index + 1))))
         .collect::<Result<_, Error>>()?;
     let thresholds = tx.thresholds();
     let longest = pairs.iter().map(|(_, member)| member.len()).max();
@@ -109,7 +110,7 @@ fn add(
 }
 
 pub(super) fn zincrby(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    let by = float(args.at(2))?;
+    let by = float(args.at(2), tx.dialect())?;
     let flags = Flags {
         increments: true,
         ..Flags::default()

@@ -182,6 +182,11 @@ const REDIS_7_0: &[Told] = &[
         "*2 $1 0 *10 $1 e $4 -inf $1 a $1 1 $1 b $1 2 $1 c $3 2.5 $1 d $5 1e+20",
     ),
     ("ZRANGEBYSCORE z 0x1 0x2", "*2 $1 a $1 b"),
+    ("ZRANGEBYSCORE z (0x.8 0x1p3000 LIMIT 0 1", "*1 $1 a"),
+    (
+        "ZUNION 1 z WEIGHTS 0x1p400000",
+        "-ERR weight value is not a float",
+    ),
 ];
 
 fn bench(dialect: Dialect) -> Bench {
@@ -266,4 +271,19 @@ fn redis_6_0_reads_the_range_before_the_options() {
     ] {
         assert_eq!(bench.read(command), reply, "{command}");
     }
+}
+
+#[test]
+fn scores_and_weights_may_be_in_hexadecimal_before_valkey_9() {
+    let of = |dialect: Dialect| {
+        let bench = Bench::new(dialect);
+        let added = bench.try_apply("ZADD z 0x1.8p+0 a 0x0p0 b").is_ok();
+        let increased = bench.try_apply("ZINCRBY z 0x.8 a").is_ok();
+        (added && increased).then(|| bench.read("ZUNION 1 z WEIGHTS 0x2 WITHSCORES"))
+    };
+    let doubled = Some("*4 $1 b $1 0 $1 a $1 4".to_owned());
+    assert_eq!(of(Dialect::redis(7, 0, 15)), doubled);
+    assert_eq!(of(Dialect::redis(8, 0, 2)), doubled);
+    assert_eq!(of(Dialect::valkey(8, 1, 1)), doubled);
+    assert_eq!(of(Dialect::valkey(9, 1, 2)), None);
 }
