@@ -210,6 +210,12 @@ impl Dialect {
         }
     }
 
+    /// COMMAND gives the subcommands of what has none as an empty set in RESP3, as an empty array since Valkey 9.1.
+    #[must_use]
+    pub const fn gives_no_subcommands_as_set(self) -> bool {
+        !self.since(NEVER, (9, 1))
+    }
+
     /// A command without keys is told so before its words are counted, and may name none, since Redis 7.0.
     #[must_use]
     pub const fn gives_no_keys_as_empty(self) -> bool {
@@ -327,6 +333,12 @@ impl Dialect {
     #[must_use]
     pub const fn has_names_behind_zero(self) -> bool {
         self.since_redis(7, 2)
+    }
+
+    /// PFCOUNT of one key counts it past its time, too, on replicas before Redis 7.0: it looks it up as a write does.
+    #[must_use]
+    pub const fn counts_expired_sketches(self) -> bool {
+        !self.since_redis(7, 0)
     }
 
     /// MULTI and WATCH inside MULTI end the transaction since Valkey 8.1.

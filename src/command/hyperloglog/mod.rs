@@ -15,8 +15,9 @@ use super::Error;
 use super::keys::Keys;
 use super::session::SessionCx;
 use super::table::{Arity, Command, Family, Flags, Outcome};
+use crate::dialect::Dialect;
 use crate::resp::{Args, Reply};
-use crate::store::{Tx, Value, View, WrongType};
+use crate::store::{Entry, Tainted, Tx, Value, View, WrongType};
 use sketch::{Corrupted, Registers};
 
 /// This folder's rows.
@@ -77,7 +78,8 @@ fn sketch_in(value: Value<'_>) -> Result<&[u8], Error> {
 
 fn pfcount(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
     let count = if args.len() == 2 {
-        let found = view.value(args.at(1)).map(sketch_in).transpose()?;
+        let found = counted_alone(view, args.at(1), reply.dialect())?;
+        let found = found.map(sketch_in).transpose()?;
         found.map_or(Ok(0), sketch::cardinality)?
     } else {
         let mut union = Registers::new();
@@ -88,6 +90,21 @@ fn pfcount(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Err
     };
     reply.integer(count.cast_signed());
     Ok(())
+}
+
+/// The value that PFCOUNT counts when it is given one key.
+fn counted_alone<'v>(
+    view: &'v View<'_>,
+    key: &[u8],
+    dialect: Dialect,
+) -> Result<Option<Value<'v>>, Error> {
+    if !dialect.counts_expired_sketches() {
+        return Ok(view.value(key));
+    }
+    match view.entry_at_any_time(key) {
+        Some(entry) if entry.is_swept() => Err(Tainted.into()),
+        entry => Ok(entry.map(Entry::value)),
+    }
 }
 
 /// PFCOUNT as the stream brings it: when it refreshed the cardinality that is cached inside the value.

@@ -199,3 +199,16 @@ fn an_estimate_past_all_numbers_is_the_lowest_integer() {
     assert_eq!(estimate::cardinality(&histogram), 1 << 63);
     assert!(sketch::works());
 }
+
+#[test]
+fn one_past_its_time_is_counted_alone_by_old_replicas() {
+    for (dialect, alone) in [
+        (Dialect::redis(6, 0, 16), ":2"),
+        (Dialect::redis(7, 0, 15), ":0"),
+    ] {
+        let bench = Bench::new(dialect);
+        bench.apply("PFADD h a b\nPEXPIREAT h 1");
+        assert_eq!(bench.read("PFCOUNT h"), alone);
+        assert_eq!(bench.read("PFCOUNT h none"), ":0");
+    }
+}

@@ -146,10 +146,12 @@ fn describe(reply: &mut Reply, shown: Shown) {
     record.tips().for_each(|tip| reply.bulk(tip.as_bytes()));
     reply.set(record.specs().count());
     record.specs().for_each(|spec| key_spec(reply, spec));
-    reply.array(shown.subcommands(dialect).count());
-    shown
-        .subcommands(dialect)
-        .for_each(|sub| describe(reply, sub));
+    let subcommands = shown.subcommands(dialect);
+    match shown.subcommands(dialect).count() {
+        0 if dialect.gives_no_subcommands_as_set() => reply.set(0),
+        count => reply.array(count),
+    }
+    subcommands.for_each(|sub| describe(reply, sub));
 }
 
 /// A set of words as status replies.

@@ -216,8 +216,14 @@ fn above(text: &[u8], stream: Option<&Stream>, reply: &Reply) -> Result<StreamId
             let live = stream
                 .filter(|_| dialect.skips_deleted_last_entry())
                 .and_then(Stream::last_live_id);
-            let last = live.unwrap_or(last);
-            Ok(id::before(last).unwrap_or(StreamId::MIN))
+            match id::before(live.unwrap_or(last)) {
+                Some(before) => Ok(before),
+                // Source: valkey 8.1 t_stream.c, `xreadCommand`.
+                None if stream.is_some() && !dialect.skips_deleted_last_entry() => {
+                    Err(Error::Text("ERR the stream last element ID is 0-0"))
+                }
+                None => Ok(StreamId::MIN),
+            }
         }
         b">" => Err(Error::Text(
             "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.",

@@ -299,3 +299,19 @@ fn redis_6_0_does_not_filter_pending_entries_by_idle_time() {
     assert_eq!(bench.read("XPENDING s g IDLE 1 - + 9"), "-ERR syntax error");
     assert_eq!(bench.read("XPENDING s g - + 9"), "*0");
 }
+
+#[test]
+fn valkey_has_an_error_for_the_last_entry_of_a_stream_that_never_had_one() {
+    for (dialect, reply) in [
+        (
+            Dialect::valkey(8, 1, 1),
+            "-ERR the stream last element ID is 0-0",
+        ),
+        (Dialect::redis(8, 0, 2), "*-1"),
+    ] {
+        let bench = Bench::new(dialect);
+        bench.apply("XGROUP CREATE s g 0 MKSTREAM");
+        assert_eq!(bench.read("XREAD STREAMS s +"), reply);
+        assert_eq!(bench.read("XREAD STREAMS none +"), "*-1");
+    }
+}

@@ -72,6 +72,7 @@ fn follow(name: &str, trio: Option<Trio>) {
     for seed in first..first + number("REDTAIL_ORACLE_SEEDS", 1) {
         let found = run(&mut trio, name, seed);
         eprintln!("{name}, seed {seed}: {} differences", found.len());
+        found.iter().for_each(|report| eprintln!("{report}"));
         reports.extend(found);
     }
     assert!(

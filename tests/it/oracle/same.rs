@@ -7,7 +7,8 @@ use crate::client::Reply;
 pub enum Same {
     /// Byte for byte.
     Exactly,
-    /// Byte for byte where no hash table is read; otherwise in any order of groups of this many elements.
+    /// Byte for byte where no hash table is read, nor was when the value was made; otherwise in any order of groups of this many
+    /// elements.
     Untabled(usize),
     /// In any order of groups of this many elements.
     AnyOrder(usize),

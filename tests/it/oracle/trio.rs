@@ -130,6 +130,8 @@ impl Trio {
             });
             self.writer.pipeline(&writes.cloned().collect::<Vec<_>>());
             if part.contains(&Step::Attach) {
+                // The two snapshots are not of one moment: nothing may end between them.
+                self.settle();
                 self.attach();
             }
         }
@@ -236,7 +238,9 @@ impl Trio {
     }
 
     fn pair(&self, protocol: u8) -> Pair {
-        Pair::connect(&self.replica, &self.follower, protocol).with_scratch(&self.scratch)
+        Pair::connect(&self.replica, &self.follower, protocol)
+            .with_scratch(&self.scratch)
+            .with_primary(&self.primary)
     }
 
     /// The end of what the follower has logged.
