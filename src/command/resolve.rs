@@ -123,7 +123,7 @@ fn unknown_subcommand(container: &Command, args: Args<'_>, dialect: Dialect) -> 
 /// Source: redis 6.0 networking.c, `addReplySubcommandSyntaxError`, and the few commands with words of their own.
 fn older_subcommand_error(container: &Command, args: Args<'_>) -> Error {
     let name = container.name.to_uppercase();
-    let word = c_string(args.at(1), UNKNOWN_ARGS_BYTES_MAX);
+    let word = c_string(args.at(1), usize::MAX);
     let end = match container.name {
         "xgroup" => return super::session::READONLY,
         "cluster" => return Error::Text("ERR This instance has cluster support disabled"),

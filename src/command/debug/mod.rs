@@ -89,13 +89,13 @@ fn debug(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
 
 /// Source: networking.c of redis 6.0 and 7.0, `addReplySubcommandSyntaxError`.
 fn unknown(args: Args<'_>, dialect: Dialect) -> Error {
-    let start: &[u8] = if dialect.has_subcommand_rows() {
-        b"ERR unknown"
+    let (start, most): (&[u8], usize) = if dialect.has_subcommand_rows() {
+        (b"ERR unknown", 128)
     } else {
-        b"ERR Unknown"
+        (b"ERR Unknown", usize::MAX)
     };
     let middle: &[u8] = b" subcommand or wrong number of arguments for '";
-    let word = c_string(args.at(1), 128);
+    let word = c_string(args.at(1), most);
     let end: &[u8] = b"'. Try DEBUG HELP.";
     Error::Quoting([start, middle, word, end].concat())
 }

@@ -3,6 +3,7 @@
 use super::{bulk_id, entries, entry, id, no_group};
 use crate::command::Error;
 use crate::command::parse::integer;
+use crate::command::resolve::c_string;
 use crate::dialect::Dialect;
 use crate::rdb::stream::StreamId;
 use crate::resp::{Args, Reply};
@@ -41,15 +42,15 @@ pub(super) fn stream(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Resu
 }
 
 fn subcommand_error(args: Args<'_>, dialect: Dialect) -> Error {
-    let name = String::from_utf8_lossy(args.at(1)).into_owned();
-    let unknown = if dialect.has_stream_counters() {
-        "unknown"
+    let start: &[u8] = if dialect.has_stream_counters() {
+        b"ERR unknown"
     } else {
-        "Unknown"
+        b"ERR Unknown"
     };
-    Error::Owned(format!(
-        "ERR {unknown} subcommand or wrong number of arguments for '{name}'. Try XINFO HELP."
-    ))
+    let middle: &[u8] = b" subcommand or wrong number of arguments for '";
+    let word = c_string(args.at(1), usize::MAX);
+    let end: &[u8] = b"'. Try XINFO HELP.";
+    Error::Quoting([start, middle, word, end].concat())
 }
 
 /// FULL's COUNT, `None` without FULL; 0 is no limit.

@@ -110,7 +110,7 @@ pub const RELAXED: &[(&str, Same, &str)] = &[
     ("xinfo help", Kind, HELP),
     ("command ", Kind, TABLE),
     ("command info", Named, TABLE),
-    ("command docs", Named, TABLE),
+    ("command docs", Kind, HELP),
     (
         "role",
         Clock(Ticking::All, 1000),
