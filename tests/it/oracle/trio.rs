@@ -143,6 +143,11 @@ impl Trio {
         let syncs = full_syncs(&mut admin);
         admin.command("DEBUG CHANGE-REPL-ID");
         admin.command("CLIENT KILL TYPE replica");
+        // Left alone, a real replica connects again within a second.
+        let again = format!("REPLICAOF 127.0.0.1 {}", self.primary.port);
+        for line in ["REPLICAOF NO ONE", &again] {
+            self.replica.command(line);
+        }
         self.primary
             .wait_for("two full syncs", |client| full_syncs(client) >= syncs + 2);
         for follower in [&self.replica, &self.follower] {
