@@ -588,6 +588,12 @@ impl Dialect {
         matches!(self.family, Family::Redis)
     }
 
+    /// XREAD's `+` is an error for a stream that never had an entry in Valkey 8; others find nothing.
+    #[must_use]
+    pub const fn refuses_last_of_no_entries(self) -> bool {
+        matches!(self.family, Family::Valkey) && !self.since(NEVER, (9, 0))
+    }
+
     /// XREAD's error about unbalanced lists names `+` since Redis 7.4; Valkey's does not.
     #[must_use]
     pub const fn names_last_entry_id(self) -> bool {

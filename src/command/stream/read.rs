@@ -219,7 +219,7 @@ fn above(text: &[u8], stream: Option<&Stream>, reply: &Reply) -> Result<StreamId
             match id::before(live.unwrap_or(last)) {
                 Some(before) => Ok(before),
                 // Source: valkey 8.1 t_stream.c, `xreadCommand`.
-                None if stream.is_some() && !dialect.skips_deleted_last_entry() => {
+                None if stream.is_some() && dialect.refuses_last_of_no_entries() => {
                     Err(Error::Text("ERR the stream last element ID is 0-0"))
                 }
                 None => Ok(StreamId::MIN),

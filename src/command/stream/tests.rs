@@ -301,12 +301,13 @@ fn redis_6_0_does_not_filter_pending_entries_by_idle_time() {
 }
 
 #[test]
-fn valkey_has_an_error_for_the_last_entry_of_a_stream_that_never_had_one() {
+fn valkey_8_has_an_error_for_the_last_entry_of_a_stream_that_never_had_one() {
     for (dialect, reply) in [
         (
             Dialect::valkey(8, 1, 1),
             "-ERR the stream last element ID is 0-0",
         ),
+        (Dialect::valkey(9, 1, 2), "*-1"),
         (Dialect::redis(8, 0, 2), "*-1"),
     ] {
         let bench = Bench::new(dialect);
