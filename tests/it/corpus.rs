@@ -222,3 +222,18 @@ fn dumps_of_valkey_8_1_come_back_from_our_payloads() {
 fn dumps_of_valkey_9_1_come_back_from_our_payloads() {
     round_trips("valkey-9.1");
 }
+
+#[test]
+fn a_snapshot_taken_while_slots_come_is_refused_by_that_name() {
+    let dump = fixture("refused/valkey-9.1-slot-import.rdb");
+    let output = Command::new(env!("CARGO_BIN_EXE_redtail"))
+        .args(["rdb", "check"])
+        .arg(dump)
+        .output()
+        .expect("it runs");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        !output.status.success() && told.contains("taken during a slot migration"),
+        "{told}"
+    );
+}
