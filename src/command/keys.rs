@@ -91,10 +91,7 @@ impl Keys {
             }
             Self::Counted { count, also } => {
                 also.into_iter().for_each(&mut visit);
-                let keys = args
-                    .get(count)
-                    .and_then(crate::resp::parse_integer)
-                    .and_then(|keys| usize::try_from(keys).ok());
+                let keys = args.get(count).and_then(leading_count);
                 let end = (count + 1)
                     .saturating_add(keys.unwrap_or(0))
                     .min(args.len());
@@ -115,6 +112,16 @@ impl Keys {
     }
 }
 
+/// The number that a text begins with, as C's `atoi` reads it: what stands behind the digits is not looked at. `None` for one
+/// below zero. Source: redis 7.0 db.c, `genericGetKeys`.
+pub(super) fn leading_count(text: &[u8]) -> Option<usize> {
+    let text = text.trim_ascii_start();
+    let digits = text.strip_prefix(b"+").unwrap_or(text);
+    let end = digits.iter().position(|byte| !byte.is_ascii_digit());
+    let digits = digits.get(..end.unwrap_or(digits.len()))?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
 /// One past the word that `last` names among `words` words.
 fn last_word(last: i32, words: usize) -> usize {
     match usize::try_from(last) {
@@ -123,4 +130,12 @@ fn last_word(last: i32, words: usize) -> usize {
             (words + 1).saturating_sub(usize::try_from(last.unsigned_abs()).unwrap_or(usize::MAX))
         }
     }
+}
+
+#[test]
+fn counts_are_read_as_far_as_they_are_digits() {
+    assert_eq!(leading_count(b"5-5"), Some(5));
+    assert_eq!(leading_count(b" +2x"), Some(2));
+    assert_eq!(leading_count(b"-1"), None);
+    assert_eq!(leading_count(b"x"), None);
 }

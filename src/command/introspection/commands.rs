@@ -6,7 +6,7 @@
 use super::super::catalogue::{Record, Spec, record};
 use super::super::client_commands::help;
 use super::super::glob;
-use super::super::keys::Keys;
+use super::super::keys::{Keys, leading_count};
 use super::super::session::SessionCx;
 use super::super::table::{Arity, Command, Flags, all, lookup};
 use super::super::{Error, resolve};
@@ -365,8 +365,7 @@ fn lacks_counted(row: &Command, args: Args<'_>, found: usize) -> bool {
     let Keys::Counted { count, also } = row.keys else {
         return false;
     };
-    let counted = args.get(count).and_then(crate::resp::parse_integer);
-    let counted = counted.and_then(|keys| usize::try_from(keys).ok());
+    let counted = args.get(count).and_then(leading_count);
     let others = usize::from(also.is_some());
     counted.is_none_or(|keys| keys > found - others || (keys == 0 && also.is_some()))
 }

@@ -393,14 +393,13 @@ pub fn encoding(client: &mut Client, key: &[u8]) -> String {
     client.words(&[b"OBJECT", b"ENCODING", key]).text()
 }
 
-/// Whether a part is taken of what is in no order: nothing is sorted BY what holds no star.
+/// Whether a part is taken of what has an order only as far as weights differ.
 fn is_part(read: &Words) -> bool {
-    let option = |name: &str| {
+    let has = |name: &str| {
         let is_it = |word: &Vec<u8>| word.eq_ignore_ascii_case(name.as_bytes());
-        read.iter().position(is_it)
+        read.iter().any(is_it)
     };
-    let pattern = option("by").and_then(|at| read.get(at + 1));
-    option("limit").is_some() && pattern.is_some_and(|pattern| !pattern.contains(&b'*'))
+    has("limit") && has("by")
 }
 
 fn cursor_at(read: &Words) -> usize {

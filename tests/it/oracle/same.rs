@@ -81,6 +81,11 @@ pub const RELAXED: &[(&str, Same, &str)] = &[
         Embedded,
         "Valkey goes on counting a time to live that was taken away from a string",
     ),
+    (
+        "object refcount",
+        Kind,
+        "a small integer that COPY or SETRANGE made is not shared: the DIFFERENCE of its row",
+    ),
     ("object idletime", Clock(Ticking::All, 10), CLOCK),
     ("xpending", Clock(Ticking::Pending, 10_000), CLOCK),
     (
