@@ -68,35 +68,34 @@ impl Connection<'_> {
         while let Some(generation) = self.server.served().current() {
             // First the place among those who wait, then the look: what changes after the look is told.
             let _waiting = generation.spaces.wait_for(wait.db, &wait.keys, &wake);
-            if let Some(end) = self.look(&generation, wait) {
-                return Ok(end);
-            }
-            self.input.reserve(self.read_bytes);
-            tokio::select! {
-                biased;
-                () = close.cancelled() => return Err(io::ErrorKind::ConnectionAborted.into()),
-                () = wake.notified() => {}
-                () = &mut time_is_up => return Ok(End::TimedOut),
-                read = stream.read_buf(&mut self.input) => self.keep(read?)?,
-            }
-            if self.session.closing {
-                return Ok(End::Answered);
+            while self.is_served(&generation) {
+                if let Some(end) = self.look(&generation, wait) {
+                    return Ok(end);
+                }
+                self.input.reserve(self.read_bytes);
+                tokio::select! {
+                    biased;
+                    () = close.cancelled() => return Err(io::ErrorKind::ConnectionAborted.into()),
+                    () = wake.notified() => {}
+                    () = &mut time_is_up => return Ok(End::TimedOut),
+                    read = stream.read_buf(&mut self.input) => self.keep(read?)?,
+                }
+                if self.session.closing {
+                    return Ok(End::Answered);
+                }
             }
         }
         Ok(End::TimedOut)
     }
 
-    /// Looks whether the waiting has an end. A generation that has been replaced meanwhile has none: its end was told before
-    /// this could be heard.
-    fn look(&mut self, generation: &Arc<Generation>, wait: &Wait) -> Option<End> {
-        let replaced = || {
-            let current = self.server.served().current();
-            !current.is_some_and(|current| Arc::ptr_eq(&current, generation))
-        };
-        if replaced() {
-            self.session.client.wake.notify_one();
-            return None;
-        }
+    /// Whether this is still what readers see. Whoever waits for one that is replaced is told so after it was.
+    fn is_served(&self, generation: &Arc<Generation>) -> bool {
+        let current = self.server.served().current();
+        current.is_some_and(|current| Arc::ptr_eq(&current, generation))
+    }
+
+    /// Looks whether the waiting has an end.
+    fn look(&mut self, generation: &Generation, wait: &Wait) -> Option<End> {
         match self.session.client.shown().unblock.take() {
             Some(Unblock::TimedOut) => return Some(End::TimedOut),
             Some(Unblock::Failed) => return Some(End::Failed(UNBLOCKED)),

@@ -67,8 +67,12 @@ impl Keyspaces {
         waiters.count.fetch_add(1, Ordering::SeqCst);
         // Made now: a database without locks could change between two looks at it.
         self.db_or_create(db);
+        let mut keys = keys.to_vec();
+        // A command can name a key very many times.
+        keys.sort_unstable();
+        keys.dedup();
         let mut waiting = waiters.keys.write();
-        for key in keys {
+        for key in &keys {
             waiting.entry(key.clone()).or_default().push(Entry {
                 db,
                 notify: Arc::clone(notify),
@@ -77,7 +81,7 @@ impl Keyspaces {
         drop(waiting);
         Waiting {
             waiters,
-            keys: keys.to_vec(),
+            keys,
             notify: Arc::clone(notify),
         }
     }
@@ -108,6 +112,15 @@ mod tests {
         let mut told = std::pin::pin!(notify.notified());
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         told.as_mut().poll(&mut context).is_ready()
+    }
+
+    #[test]
+    fn a_key_named_many_times_is_waited_for_once() {
+        let spaces = Keyspaces::new(1);
+        let notify = Arc::new(Notify::new());
+        let _waiting = spaces.wait_for(0, &vec![Box::from(*b"a"); 1000], &notify);
+        let keys = spaces.waiters().keys.read();
+        assert_eq!(keys.get(&b"a"[..]).map(Vec::len), Some(1));
     }
 
     #[test]
