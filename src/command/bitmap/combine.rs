@@ -66,8 +66,9 @@ impl Operation {
             Self::Xor => merge(first, others, |first, others| first ^ others),
             Self::Diff => merge(first, others, |first, others| first & !others),
             Self::Diff1 => merge(first, others, |first, others| !first & others),
-            Self::Not => merge(first, others, |first, _| !first),
-            Self::Or | Self::One => merge(first, others, |first, others| first | others),
+            Self::Or | Self::One | Self::Not => {
+                merge(first, others, |first, others| first | others)
+            }
         }
     }
 }
@@ -109,12 +110,15 @@ fn combined(
     operation: Operation,
 ) -> Result<Vec<u8>, Error> {
     let mut first = padded(tx, sources.at(0), len)?;
-    let others = sources.from(1);
-    if others.is_empty() && operation != Operation::Not {
+    let mut others = sources.from(1).iter();
+    let Some(second) = others.next() else {
+        if operation == Operation::Not {
+            first.iter_mut().for_each(|byte| *byte = !*byte);
+        }
         return Ok(first);
-    }
-    let mut rest = padded(tx, others.at(0), len)?;
-    for key in others.from(1).iter() {
+    };
+    let mut rest = padded(tx, second, len)?;
+    for key in others {
         with_text(tx.value(key), |text| operation.add(&mut rest, text))?;
     }
     operation.finish(&mut first, &rest);

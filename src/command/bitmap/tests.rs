@@ -241,6 +241,9 @@ fn strings_are_combined_as_if_zeros_followed_the_shorter_ones() {
         assert_eq!(bytes(&bench, "d"), expected, "{line}");
     }
     bench.apply("BITOP OR d none none");
+    // A wrong type at a key that is not named is nobody's business, whatever shards are held.
+    bench.apply("RPUSH  x");
+    (0..5000).for_each(|index| bench.apply(&format!("BITOP NOT d{index} a")));
     assert_eq!(bench.read("EXISTS d"), ":0");
     assert!(bench.try_apply("BITOP NOT d a b").is_err());
     assert!(bench.try_apply("BITOP NAND d a b").is_err());
