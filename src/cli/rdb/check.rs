@@ -1,10 +1,14 @@
 //! `redtail rdb check`: what is in a dump, or where it is broken.
 
-use super::{check_sound, complain, open, type_of};
+use super::{
+    complain,
+    keys::{Key, Visitor, visit},
+    open, type_of,
+};
 use crate::rdb::{
-    decode::{Checksum, Sink, Summary, Version, decode},
+    decode::{Checksum, Summary},
     error::{Error, SinkError},
-    object::{Meta, Object},
+    object::Object,
     type_name,
 };
 use std::{
@@ -42,7 +46,7 @@ pub fn check(args: &Check) -> ExitCode {
 fn inspect(file: &Path) -> Result<Report, Error> {
     let mut reader = open(file)?;
     let mut contents = Contents::default();
-    let summary = decode(&mut reader, &mut contents)?;
+    let summary = visit(&mut reader, &mut contents)?;
     // Of standard input only the dump itself is read.
     let whole = std::fs::metadata(file).map_or(summary.bytes, |file| file.len());
     Ok(Report {
@@ -66,7 +70,6 @@ struct Contents {
     databases: BTreeMap<u64, Keys>,
     /// Keys by type and by how they are written.
     types: BTreeMap<(&'static str, &'static str), u64>,
-    type_number: u8,
     functions: Vec<String>,
     with_idle: u64,
     with_freq: u64,
@@ -80,35 +83,19 @@ struct Keys {
     expired: u64,
 }
 
-impl Sink for Contents {
-    fn version(&mut self, _version: Version) -> Result<(), SinkError> {
-        Ok(())
-    }
-
-    fn aux(&mut self, name: &[u8], value: &[u8]) -> Result<(), SinkError> {
+impl Visitor for Contents {
+    fn aux(&mut self, name: &[u8], value: &[u8]) {
         self.aux.push((one_line(name), one_line(value)));
-        Ok(())
     }
 
-    fn function(&mut self, code: &[u8]) -> Result<(), SinkError> {
+    fn function(&mut self, code: &[u8]) {
         let first_line = code.split(|byte| *byte == b'\n').next().unwrap_or_default();
         self.functions.push(one_line(first_line));
-        Ok(())
     }
 
-    fn value_type(&mut self, number: u8) {
-        self.type_number = number;
-    }
-
-    fn key(
-        &mut self,
-        db: u64,
-        _key: &[u8],
-        meta: Meta,
-        object: Object<'_>,
-    ) -> Result<(), SinkError> {
-        check_sound(&object)?;
-        let keys = self.databases.entry(db).or_default();
+    fn key(&mut self, key: Key<'_>) -> Result<(), SinkError> {
+        let meta = key.meta;
+        let keys = self.databases.entry(key.db).or_default();
         keys.all += 1;
         keys.with_expiry += u64::from(meta.expire_at_ms.is_some());
         keys.expired += u64::from(meta.expire_at_ms.is_some_and(|at| at <= now_ms()));
@@ -116,7 +103,7 @@ impl Sink for Contents {
         self.with_freq += u64::from(meta.freq.is_some());
         *self
             .types
-            .entry(written_as(&object, self.type_number))
+            .entry(written_as(&key.object, key.type_number))
             .or_default() += 1;
         Ok(())
     }

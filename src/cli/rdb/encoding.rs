@@ -1,9 +1,10 @@
 //! What OBJECT ENCODING calls a value that is written in a given way.
 
+use super::keys::Key;
 use crate::{
     dialect::Dialect,
     rdb::{
-        object::{ListNode, Meta, Object},
+        object::{ListNode, Object},
         packed::Item,
         type_name,
     },
@@ -12,25 +13,20 @@ use crate::{
 /// The name that the server which wrote the value had for its form: `ziplist` for one written as a ziplist, whatever a
 /// newer server would make of it.
 ///
-/// `type_number` is the value's number in the dump; `dialect` tells the versions apart where that does not: whether a
-/// string is `embstr`, and whether a list of one listpack is called so.
-pub(super) fn encoding(
-    key: &[u8],
-    meta: Meta,
-    object: &Object<'_>,
-    type_number: u8,
-    dialect: Dialect,
-) -> &'static str {
-    match object {
+/// `dialect` tells the versions apart where the value's number does not: whether a string is `embstr`, and whether a list of
+/// one listpack is called so.
+pub(super) fn encoding(key: &Key<'_>, dialect: Dialect) -> &'static str {
+    let expires = key.meta.expire_at_ms.is_some();
+    match &key.object {
         Object::Str(text) if Item::from_text(text) == Item::Str(text) => {
-            let embedded = dialect.embeds_text(key.len(), text.len(), meta.expire_at_ms.is_some());
+            let embedded = dialect.embeds_text(key.name.len(), text.len(), expires);
             if embedded { "embstr" } else { "raw" }
         }
         Object::Str(_) | Object::Int(_) => "int",
-        Object::List(nodes) => list(nodes, type_number, dialect),
+        Object::List(nodes) => list(nodes, key.type_number, dialect),
         Object::Stream(_) => "stream",
         Object::Module(_) => "raw",
-        _ => collection(type_number),
+        _ => collection(key.type_number),
     }
 }
 

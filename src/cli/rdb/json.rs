@@ -1,8 +1,9 @@
 //! `redtail rdb json`: a dump as JSON, one line for each key.
 
 use super::{
-    check_sound, complain,
+    complain,
     encoding::encoding,
+    keys::{Key, Visitor, visit},
     open,
     text::{Binary, Text},
     type_of,
@@ -10,12 +11,7 @@ use super::{
 };
 use crate::{
     dialect::Dialect,
-    rdb::{
-        decode::{Sink, decode},
-        error::SinkError,
-        object::{Meta, Object},
-        packed::Item,
-    },
+    rdb::{error::SinkError, object::Object, packed::Item},
 };
 use serde::Serialize;
 use std::{
@@ -74,9 +70,8 @@ pub fn json(args: &Json) -> ExitCode {
         failure: None,
         binary: args.binary,
         dialect: None,
-        type_number: 0,
     };
-    let decoded = open(&args.file).and_then(|mut reader| decode(&mut reader, &mut lines));
+    let decoded = open(&args.file).and_then(|mut reader| visit(&mut reader, &mut lines));
     // What was whole goes out before the error does.
     let flushed = lines.out.flush();
     match (lines.failure.or(flushed.err()), decoded) {
@@ -102,7 +97,6 @@ struct Lines<W> {
     binary: Binary,
     /// Of the server that wrote the dump.
     dialect: Option<Dialect>,
-    type_number: u8,
 }
 
 #[derive(Serialize)]
@@ -119,37 +113,25 @@ struct Line<'a> {
     value: Value<'a>,
 }
 
-impl<W: Write> Sink for Lines<W> {
-    fn aux(&mut self, name: &[u8], value: &[u8]) -> Result<(), SinkError> {
+impl<W: Write> Visitor for Lines<W> {
+    fn aux(&mut self, name: &[u8], value: &[u8]) {
         self.dialect = Dialect::after_aux(self.dialect, name, value);
-        Ok(())
     }
 
-    fn value_type(&mut self, number: u8) {
-        self.type_number = number;
-    }
-
-    fn key(
-        &mut self,
-        db: u64,
-        key: &[u8],
-        meta: Meta,
-        object: Object<'_>,
-    ) -> Result<(), SinkError> {
-        check_sound(&object)?;
+    fn key(&mut self, key: Key<'_>) -> Result<(), SinkError> {
         let dialect = self.dialect.unwrap_or_default();
         let line = Line {
-            db,
+            db: key.db,
             key: Text {
-                item: Item::Str(key),
+                item: Item::Str(key.name),
                 binary: self.binary,
             },
-            r#type: type_name(&object),
-            encoding: encoding(key, meta, &object, self.type_number, dialect),
-            expiry: meta.expire_at_ms,
-            idle: meta.idle_s,
-            freq: meta.freq,
-            value: Value::new(object, self.binary, self.type_number)?,
+            r#type: type_name(&key.object),
+            encoding: encoding(&key, dialect),
+            expiry: key.meta.expire_at_ms,
+            idle: key.meta.idle_s,
+            freq: key.meta.freq,
+            value: Value::new(key.object, self.binary, key.type_number)?,
         };
         self.write(&line).map_err(|failure| {
             let kind = failure.kind();
@@ -187,10 +169,9 @@ mod tests {
             failure: None,
             binary,
             dialect: None,
-            type_number: 0,
         };
         let dump = [b"REDIS0012", keys, b"\xff\0\0\0\0\0\0\0\0"].concat();
-        decode(&mut Reader::new(MemorySource(dump.into())), &mut lines).unwrap();
+        visit(&mut Reader::new(MemorySource(dump.into())), &mut lines).unwrap();
         String::from_utf8(lines.out).unwrap()
     }
 

@@ -1,24 +1,24 @@
 //! `redtail rdb …`: dumps on their own, without a server.
 //!
-//! `json` prints each key as it comes; `encoding` names the form of a value, `text` writes bytes, `value` and `stream`
+//! `check` counts and `json` prints each key as it comes, both by way of `keys`; `encoding` names the form of a value, `text` writes bytes, `value` and `stream`
 //! values. Both commands refuse what a load would refuse, key by key. They keep no key, so one that stands twice in a
 //! database is not noticed.
 
 mod check;
 mod encoding;
 mod json;
+mod keys;
 mod stream;
 mod text;
 mod value;
 
 use crate::rdb::{
-    error::{Cause, Error, SinkError},
+    error::{Cause, Error},
     object::Object,
     reader::Reader,
     source::FileSource,
 };
-use crate::value::{Error as Unsound, Stream};
-use std::{collections::HashSet, path::Path};
+use std::path::Path;
 
 pub use check::{Check, check};
 pub use json::{FORMAT as JSON_FORMAT, Json, json};
@@ -73,27 +73,5 @@ fn type_of(object: &Object<'_>) -> &'static str {
         Object::ZsetListpack(_) | Object::Zset(_) => "zset",
         Object::Stream(_) => "stream",
         Object::Module(_) => "module",
-    }
-}
-
-/// Refuses a value whose pieces, each valid, are no value together.
-fn check_sound(object: &Object<'_>) -> Result<(), SinkError> {
-    let sound = match object {
-        Object::Set(members) => all_differ(members.iter()),
-        Object::Hash(pairs) => all_differ(pairs.iter().map(|(field, _)| field)),
-        Object::HashTimed(pairs) => all_differ(pairs.iter().map(|pair| &pair.field)),
-        Object::Zset(members) => all_differ(members.iter().map(|(member, _)| member)),
-        Object::Stream(stream) => Stream::from_rdb((**stream).clone()).map(drop),
-        _ => Ok(()),
-    };
-    sound.map_err(SinkError::new)
-}
-
-fn all_differ<'a>(mut names: impl Iterator<Item = &'a Box<[u8]>>) -> Result<(), Unsound> {
-    let mut seen = HashSet::new();
-    if names.all(|name| seen.insert(name)) {
-        Ok(())
-    } else {
-        Err(Unsound::Duplicate)
     }
 }
