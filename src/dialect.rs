@@ -537,6 +537,17 @@ impl Dialect {
         self.since_redis(6, 2)
     }
 
+    /// How many runs of stars a pattern may have before nothing matches it: the depth of `stringmatchlen`'s recursion has a bound
+    /// since Redis 7.0, and in later releases of older lines.
+    #[must_use]
+    pub const fn stars_max(self) -> usize {
+        if self.since_redis(7, 0) {
+            1000
+        } else {
+            usize::MAX
+        }
+    }
+
     /// ZRANK takes WITHSCORE since Redis 7.2.
     #[must_use]
     pub const fn has_ranks_with_scores(self) -> bool {

@@ -236,7 +236,7 @@ fn pexpiretime(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(),
 }
 
 fn keys(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
-    let pattern = Glob::new(args.at(1));
+    let pattern = Glob::new(args.at(1), reply.dialect());
     reply.array_of(|reply| {
         let mut matching = 0;
         for entry in view.entries().filter(|entry| pattern.matches(entry.key())) {
@@ -285,7 +285,7 @@ impl<'a> ScanOptions<'a> {
                     .filter(|count| *count > 0)
                     .ok_or(Error::Syntax)?;
             } else if let (true, Some(pattern)) = (args.is(index, "match"), value) {
-                options.pattern = Glob::new(pattern);
+                options.pattern = Glob::new(pattern, dialect);
             } else if args.is(index, "type") && is_scan && value.is_some() {
                 options.type_name = value;
                 check_type_name(args.at(index + 1), dialect)?;

@@ -3,6 +3,8 @@
 //! Semantics of Redis's `stringmatchlen` (redis 7.0 util.c), byte by byte: `?`, `*`, `[abc]`, `[^a]`, `[a-z]`, `\x`. A
 //! pattern with stars is matched by going back to the last star only, so time is at most pattern times text.
 
+use crate::dialect::Dialect;
+
 /// A pattern, looked at once for what makes it easy.
 #[derive(Debug, Clone, Copy)]
 pub enum Glob<'p> {
@@ -16,14 +18,14 @@ pub enum Glob<'p> {
     Suffix(&'p [u8]),
     /// `*text*`.
     Contains(&'p [u8]),
-    /// Anything else.
-    General(&'p [u8]),
+    /// Anything else, and the runs of stars that a search goes into before it gives up.
+    General(&'p [u8], usize),
 }
 
 impl<'p> Glob<'p> {
-    /// Prepares a pattern.
+    /// Prepares a pattern, to be matched as a server of `dialect` does.
     #[must_use]
-    pub fn new(pattern: &'p [u8]) -> Self {
+    pub fn new(pattern: &'p [u8], dialect: Dialect) -> Self {
         let plain = |part: &[u8]| !part.iter().any(|byte| b"*?[\\".contains(byte));
         match pattern {
             [b'*'] => Self::Any,
@@ -31,7 +33,7 @@ impl<'p> Glob<'p> {
             [prefix @ .., b'*'] if plain(prefix) => Self::Prefix(prefix),
             [b'*', suffix @ ..] if plain(suffix) => Self::Suffix(suffix),
             [b'*', part @ .., b'*'] if !part.is_empty() && plain(part) => Self::Contains(part),
-            general => Self::General(general),
+            general => Self::General(general, dialect.stars_max()),
         }
     }
 
@@ -44,7 +46,7 @@ impl<'p> Glob<'p> {
             Self::Prefix(prefix) => text.starts_with(prefix),
             Self::Suffix(suffix) => text.ends_with(suffix),
             Self::Contains(part) => memchr::memmem::find(text, part).is_some(),
-            Self::General(pattern) => matches(pattern, text, false),
+            Self::General(pattern, stars_max) => search(pattern, text, false, stars_max),
         }
     }
 }
@@ -52,22 +54,34 @@ impl<'p> Glob<'p> {
 /// Whether `text` matches `pattern`; letter case counts unless `any_case`.
 #[must_use]
 pub fn matches(pattern: &[u8], text: &[u8], any_case: bool) -> bool {
+    search(pattern, text, any_case, usize::MAX)
+}
+
+/// As [`matches`]; nothing matches once more than `stars_max` runs of stars have text before them and pattern behind them.
+fn search(pattern: &[u8], text: &[u8], any_case: bool, stars_max: usize) -> bool {
     let (mut pattern, mut text) = (pattern, text);
+    let mut stars = 0;
     // Redis looks at no pattern, not even at stars, where there is no text.
     if text.is_empty() {
         return pattern.is_empty();
     }
     let mut retry: Option<(&[u8], &[u8])> = None;
     loop {
-        if let [b'*', rest @ ..] = pattern {
-            retry = Some((rest, text));
-            pattern = rest;
-            continue;
+        if let [b'*', ..] = pattern {
+            pattern = behind_stars(pattern);
+            if pattern.is_empty() {
+                return true;
+            }
+            stars += usize::from(!text.is_empty());
+            if stars > stars_max {
+                return false;
+            }
+            retry = Some((pattern, text));
         }
         let step = match (pattern.is_empty(), text.split_first()) {
             (true, None) => return true,
             (true, Some(_)) => None,
-            (false, None) => return only_stars(pattern),
+            (false, None) => return behind_stars(pattern).is_empty(),
             (false, Some((&byte, rest))) => {
                 one(pattern, byte, any_case).map(|pattern| (pattern, rest))
             }
@@ -85,8 +99,10 @@ pub fn matches(pattern: &[u8], text: &[u8], any_case: bool) -> bool {
     }
 }
 
-fn only_stars(pattern: &[u8]) -> bool {
-    pattern.iter().all(|byte| *byte == b'*')
+/// What follows the stars that a pattern starts with.
+fn behind_stars(pattern: &[u8]) -> &[u8] {
+    let stars = pattern.iter().take_while(|byte| **byte == b'*').count();
+    pattern.get(stars..).unwrap_or_default()
 }
 
 /// Matches one byte of text against the pattern's first element; gives the rest of the pattern.
@@ -188,14 +204,41 @@ mod tests {
                 "{pattern} {text}"
             );
             assert_eq!(
-                Glob::new(pattern.as_bytes()).matches(text.as_bytes()),
+                Glob::new(pattern.as_bytes(), Dialect::default()).matches(text.as_bytes()),
                 *expected,
                 "{pattern} {text}"
             );
         }
-        assert!(Glob::new(b"*").matches(b""));
+        assert!(Glob::new(b"*", Dialect::default()).matches(b""));
         assert!(matches(b"HeLLo", b"hEllO", true));
         assert!(matches(b"[A-C]x", b"bX", true));
+    }
+
+    /// As KEYS of five servers answered.
+    #[test]
+    fn gives_up_at_the_thousand_and_first_run_of_stars() {
+        let (six, seven) = (Dialect::redis(6, 0, 16), Dialect::redis(7, 0, 15));
+        let cases = [
+            (b"*?".repeat(1000), 3000, true),
+            (b"*?".repeat(1001), 3000, false),
+            (b"*a".repeat(1001), 3000, false),
+            ([b"*?".repeat(1000), b"*".to_vec()].concat(), 3000, true),
+            ([b"*a".repeat(1000), b"**".to_vec()].concat(), 1001, true),
+            ([b"*a".repeat(1000), b"**a".to_vec()].concat(), 1001, false),
+            (b"*a".repeat(1001), 1001, false),
+            ([b"*a".repeat(1000), b"a".to_vec()].concat(), 1001, true),
+            ([b"*a".repeat(1000), b"**".to_vec()].concat(), 1000, true),
+        ];
+        for (pattern, len, expected) in cases {
+            let text = b"a".repeat(len);
+            let shown = (pattern.len(), len);
+            assert_eq!(
+                Glob::new(&pattern, seven).matches(&text),
+                expected,
+                "{shown:?}"
+            );
+            assert!(Glob::new(&pattern, six).matches(&text), "{shown:?}");
+        }
     }
 
     #[test]

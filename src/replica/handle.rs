@@ -462,7 +462,7 @@ impl Scan<'_> {
     fn fetch(&mut self, cursor: Cursor) -> Result<(), Error> {
         let served = self.database.replica.served.peek();
         let generation = self.database.known(served.as_ref())?;
-        let pattern = Glob::new(&self.pattern);
+        let pattern = Glob::new(&self.pattern, generation.dialect);
         let (next, found) = generation.spaces.survey(self.database.number, |view| {
             let mut found = Vec::new();
             let next = view.scan(cursor, SCAN_COUNT, |entry| {

@@ -93,7 +93,8 @@ fn shown_name<'a>(pattern: &'a [u8], name: &'a str, dialect: Dialect) -> Option<
     } else {
         pattern
     };
-    Glob::new(&lower).matches(name.as_bytes()).then_some(shown)
+    let glob = Glob::new(&lower, dialect);
+    glob.matches(name.as_bytes()).then_some(shown)
 }
 
 /// All settings with their values.
