@@ -18,7 +18,7 @@ use crate::rdb::decode::Version;
 use crate::rdb::encode::Writer;
 use crate::resp::Args;
 use crate::store::{Entry, Generation, Keyspaces, Slot, Tainted, Value};
-use crate::value::{List, Object};
+use crate::value::{List, Object, Thresholds};
 
 /// This file's rows.
 pub(super) const FAMILY: Family = Family {
@@ -190,11 +190,7 @@ fn object(cx: &mut SessionCx<'_>, args: Args<'_>, fast: bool) -> Result<(), Erro
     }
     if let (Value::Object(Object::List(list)), "quicklist") = (entry.value(), name) {
         let generation = generation(cx)?;
-        line.push_str(&node_figures(
-            list,
-            generation.thresholds().list_max_listpack_size,
-            dialect,
-        ));
+        line.push_str(&node_figures(list, &generation.thresholds(), dialect));
     }
     cx.reply.simple(&line);
     Ok(())
@@ -216,7 +212,7 @@ fn serialized_len(entry: &Entry, dialect: Dialect) -> Result<u64, Error> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
-fn node_figures(list: &List, node_max: i32, dialect: Dialect) -> String {
+fn node_figures(list: &List, thresholds: &Thresholds, dialect: Dialect) -> String {
     let nodes = list.node_bytes();
     let average = list.len() as f64 / nodes.len().max(1) as f64;
     let packed = if dialect.has_listpacks() {
@@ -225,8 +221,10 @@ fn node_figures(list: &List, node_max: i32, dialect: Dialect) -> String {
         "ziplist"
     };
     format!(
-        " ql_nodes:{} ql_avg_node:{average:.2} ql_{packed}_max:{node_max} ql_compressed:0 ql_uncompressed_size:{}",
+        " ql_nodes:{} ql_avg_node:{average:.2} ql_{packed}_max:{} ql_compressed:{} ql_uncompressed_size:{}",
         nodes.len(),
+        thresholds.list_max_listpack_size,
+        u8::from(thresholds.list_compress_depth != 0),
         nodes.iter().sum::<usize>()
     )
 }
