@@ -10,6 +10,9 @@ pub const PACKED_BYTES_MAX: usize = 1 << 30;
 /// end; the vector sets of the largest primaries are below this.
 pub const MODULE_BYTES_MAX: usize = 16 << 30;
 
+/// Function libraries: each change looks through them and copies their list. Servers hold a handful.
+pub const LIBRARIES_MAX: usize = 4096;
+
 /// LZF can expand 3 input bytes to at most 264 output bytes; anything declared beyond that cannot be true.
 pub const LZF_EXPANSION_MAX: usize = 88;
 

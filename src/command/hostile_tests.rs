@@ -11,6 +11,9 @@ use redis_protocol::{resp2, resp3};
 use super::testing::{Bench, KEYS, hostile, one_key_of_each_kind, rows};
 use super::*;
 use crate::dialect::Dialect;
+use crate::rdb::decode::Version;
+use crate::rdb::dump::encode_payload;
+use crate::rdb::listpack::Listpack;
 use crate::resp::{ArgsBuf, Protocol};
 use crate::value::Thresholds;
 
@@ -160,6 +163,52 @@ fn what_hostile_writes_leave_behind_can_be_read() {
             change(&bench, dialect, row, &hostile(&mut random, name, row));
             let (name, row) = &reads[random.usize(..reads.len())];
             ask(&bench, dialect, row, &hostile(&mut random, name, row));
+        }
+    }
+}
+
+/// A bench with collections that have no elements, as snapshots of before Redis 7.0 may hold them.
+fn emptied(dialect: Dialect) -> Bench {
+    use crate::rdb::ValueType::{Hash, HashZiplist, List, ListQuicklist, Set, Zset2, ZsetZiplist};
+    let bench = Bench::new(dialect);
+    let version = Version::of_payload(9);
+    let keys = [
+        ("list", ListQuicklist),
+        ("long-list", List),
+        ("names", Set),
+        ("hash", HashZiplist),
+        ("large-hash", Hash),
+        ("zset", ZsetZiplist),
+        ("large-zset", Zset2),
+    ];
+    for (key, kind) in keys {
+        let payload = encode_payload(version, kind, |writer| match kind {
+            HashZiplist | ZsetZiplist => writer.packed(&Listpack::new()),
+            _ => writer.count(0),
+        });
+        let words = [b"RESTORE", key.as_bytes(), b"0", &payload.unwrap()];
+        let restored = bench.apply_words(ArgsBuf::new(words).as_args());
+        assert_eq!(restored, Ok(()), "{key}");
+        assert_eq!(bench.read(&format!("EXISTS {key}")), ":1");
+    }
+    bench
+}
+
+#[test]
+fn collections_without_elements_break_nothing() {
+    let dialect = Dialect::redis(6, 0, 16);
+    let rows = rows();
+    for seed in 0..40 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let bench = emptied(dialect);
+        for _ in 0..400 {
+            let (name, row) = &rows[random.usize(..rows.len())];
+            let words = hostile(&mut random, name, row);
+            if row.read.is_some() {
+                ask(&bench, dialect, row, &words);
+            } else if row.apply.is_some() && random.u8(..8) == 0 {
+                change(&bench, dialect, row, &words);
+            }
         }
     }
 }

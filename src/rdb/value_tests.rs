@@ -13,6 +13,7 @@ use super::super::{
     testing::*,
 };
 use super::*;
+use bytes::Bytes;
 
 #[test]
 fn fixtures_with_field_expiries_load() {
@@ -320,6 +321,12 @@ fn empty_collections_are_skipped_but_empty_streams_are_keys() {
     assert!(only(REDIS, 19, &[0; 10]).is_ok());
 }
 
+#[test]
+fn servers_before_7_0_load_collections_without_elements() {
+    let kept = |header| load(&dump(header, b"\x01\x01k\0")).unwrap().0.keys.len();
+    assert_eq!((kept("REDIS0009"), kept("REDIS0010")), (1, 0));
+}
+
 /// What is wrong, the type, and the value.
 const HOSTILE: [(&str, u8, &[u8]); 17] = [
     (
@@ -401,6 +408,23 @@ fn hostile_values_are_refused() {
         let error = only(REDIS, number, &value).expect_err(what);
         assert!(error.key() == Some((b"k", number)), "{what}: {error}");
     }
+}
+
+#[test]
+fn a_field_whose_expiry_comes_to_zero_has_none() {
+    let read = |value: &[u8]| {
+        let bytes = Bytes::copy_from_slice(value);
+        let version = Version::of_payload(12);
+        let object = Values::new(version).decode(&mut Reader::new(MemorySource(bytes)), 24);
+        match object.unwrap() {
+            Object::HashTimed(pairs) => pairs[0].expire_at_ms,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(read(b"\0\0\0\0\0\0\0\0\x01\x01\x01f\x01v"), None);
+    assert_eq!(read(b"\0\0\0\0\0\0\0\0\x01\x02\x01f\x01v"), Some(1));
+    // No expiry at all.
+    assert_eq!(read(b"\0\0\0\0\0\0\x01\0\x01\0\x01f\x01v"), None);
 }
 
 #[test]

@@ -338,24 +338,6 @@ impl Sink for Snapshot<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn knows_both_ways_in_which_a_payload_is_framed() {
-        let mark = "0123456789abcdef0123456789abcdef01234567";
-        assert_eq!(Framing::parse(b"$1234").ok(), Some(Framing::Length(1234)));
-        let framing = Framing::parse(format!("$EOF:{mark}").as_bytes()).ok();
-        assert_eq!(framing, mark.as_bytes().try_into().ok().map(Framing::Mark));
-        for wrong in ["$", "$-1", "$EOF:short", "*1", "1234"] {
-            assert!(
-                matches!(Framing::parse(wrong.as_bytes()), Err(LoadError::Header(_))),
-                "{wrong}"
-            );
-        }
-        assert!(matches!(
-            Framing::parse(b"-ERR no"),
-            Err(LoadError::Refused(_))
-        ));
-    }
-}
+#[path = "load_tests.rs"]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests;

@@ -15,7 +15,7 @@ use crate::store::{Generation, Keyspaces, Slot};
 use crate::upstream::Progress;
 use crate::value::Thresholds;
 
-/// A buffer larger than this is given back once it is empty: one huge value must not be held for ever.
+/// A buffer larger than this is given back once it holds less: one huge value must not be held for ever.
 const KEPT_BUFFER_BYTES_MAX: usize = 1 << 20;
 
 /// How much of a key or name a log line shows.
@@ -187,7 +187,8 @@ impl<'a> Applier<'a> {
             }
         };
         self.buffer.drain(..used);
-        if self.buffer.is_empty() {
+        // Not only when it is empty: a busy stream's chunks hardly ever end where a command does.
+        if self.buffer.len() < KEPT_BUFFER_BYTES_MAX {
             self.buffer.shrink_to(KEPT_BUFFER_BYTES_MAX);
         }
         result

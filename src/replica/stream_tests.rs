@@ -207,6 +207,21 @@ fn what_is_no_stream_is_refused_with_its_offset() {
 }
 
 #[test]
+fn a_huge_command_leaves_no_huge_buffer_behind() {
+    let bench = Bench::new();
+    let mut applier = bench.applier(0);
+    let huge = "x".repeat(3 * KEPT_BUFFER_BYTES_MAX);
+    let begun = stream(&["PING", "PING"]);
+    let bytes = [encode(&format!("SET k {huge}")), begun].concat();
+    let (all_but_the_end, end) = bytes.split_at(bytes.len() - 5);
+    applier.feed(&all_but_the_end[..100]).unwrap();
+    applier.feed(&all_but_the_end[100..]).unwrap();
+    assert!(applier.buffer.capacity() <= KEPT_BUFFER_BYTES_MAX);
+    applier.feed(end).unwrap();
+    assert_eq!(applier.into_position().offset, bytes.len() as u64);
+}
+
+#[test]
 fn getack_is_noticed_and_changes_nothing() {
     let bench = Bench::new();
     let bytes = encode("REPLCONF GETACK *");

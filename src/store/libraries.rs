@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::limits::LIBRARIES_MAX;
+
 /// A library: its name and its source text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Library {
@@ -24,6 +26,9 @@ pub enum LibraryError {
     /// There is none of that name.
     #[error("ERR Library not found")]
     NotFound,
+    /// There are as many as are kept.
+    #[error("ERR more than {LIBRARIES_MAX} function libraries")]
+    TooMany,
 }
 
 impl Library {
@@ -82,6 +87,7 @@ impl Libraries {
         match old {
             Some(old) if replace => *old = library,
             Some(_) => return Err(LibraryError::Exists),
+            None if self.all.len() >= LIBRARIES_MAX => return Err(LibraryError::TooMany),
             None => self.all.push(library),
         }
         Ok(())
@@ -133,6 +139,18 @@ mod tests {
         ] {
             assert_eq!(name(code), Err(LibraryError::Metadata), "{code:?}");
         }
+    }
+
+    #[test]
+    fn no_more_libraries_are_kept_than_can_be_looked_through() {
+        let mut libraries = Libraries::default();
+        let code = |number: usize| Bytes::from(format!("#!lua name=l{number}\n"));
+        for number in 0..LIBRARIES_MAX {
+            assert_eq!(libraries.add(code(number), false), Ok(()));
+        }
+        let one_more = libraries.add(code(LIBRARIES_MAX), false);
+        assert_eq!(one_more, Err(LibraryError::TooMany));
+        assert_eq!(libraries.add(code(7), true), Ok(()));
     }
 
     #[test]

@@ -136,3 +136,27 @@ fn take_values(
     }
     taken
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::db::{find, hash_key, insert};
+    use crate::store::entry::NewValue;
+
+    #[test]
+    fn what_has_changed_since_it_was_found_keeps_its_value() {
+        let hasher = ahash::RandomState::new();
+        let mut table = Table::new();
+        for (key, at) in [(b"past", 5), (b"late", 10)] {
+            let entry = Entry::new(key, Some(at), NewValue::text(&[b'v'; 100]));
+            insert(&mut table, hash_key(&hasher, key), entry, &hasher);
+        }
+        let mut swept = Swept::default();
+        let all: Vec<_> = (0..table.buckets() + 9).collect();
+        let taken = take_values(&mut table, &all, 10, &mut swept);
+        assert_eq!((taken.len(), swept.keys), (1, 1));
+        let is_swept = |key: &[u8]| find(&table, hash_key(&hasher, key), key).map(Entry::is_swept);
+        assert_eq!(is_swept(b"past"), Some(true));
+        assert_eq!(is_swept(b"late"), Some(false));
+    }
+}

@@ -203,6 +203,7 @@ mod tests {
             let mut compressor = Compressor::default();
             let first = compressor.compress(&text, text.len()).map(<[u8]>::to_vec);
             let _other = compressor.compress(&words.concat(), 1 << 20);
+            let _failed = compressor.compress(&words.concat(), 3);
             let second = compressor.compress(&text, text.len()).map(<[u8]>::to_vec);
             prop_assert_eq!(&first, &second);
             if let Some(packed) = first {
@@ -227,7 +228,10 @@ mod tests {
         let bytes: Vec<u8> = (0..40).chain(0..40).collect();
         let run = [&b"\x1f"[..], bytes.get(..32).unwrap_or_default()].concat();
         let rest = [&b"\x08"[..], bytes.get(32..41).unwrap_or_default()].concat();
-        let cases: [(&[u8], Vec<u8>); 4] = [
+        // Not a byte more would fit.
+        let full = b"\x04bep b\xa0\x03\x02qzl`\x03\x04lxlqh".to_vec();
+        let cases: [(&[u8], Vec<u8>); 5] = [
+            (b"bep bep bep qzl qzl lxlqh", full),
             (&[b'a'; 21], b"\x01aa\xe0\x0a\0".to_vec()),
             (&[b'a'; 300], b"\x01aa\xe0\xff\0\xe0\x17\0\x01aa".to_vec()),
             (

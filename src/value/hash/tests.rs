@@ -316,6 +316,42 @@ fn redis_goes_on_counting_a_hash_whose_expiry_was_taken_away_until_a_field_with_
     assert!(!hash.is_tracked());
 }
 
+/// What a server has on its list stands before the listpack in DUMP.
+#[test]
+fn the_soonest_expiry_that_redis_has_noted_moves_by_four_seconds_at_least() {
+    const AT: i64 = 1 << 41;
+    let version = crate::rdb::decode::Version::of_payload(12);
+    let mut hash = Hash::from_timed_pairs(timed_pairs(3), &low()).unwrap();
+    let mut noted_after = |at: i64| {
+        for field in [b"b", b"c"] {
+            hash.set_expiry(field, Some(at), &low());
+        }
+        hash.settle_expiries();
+        let mut writer = Writer::new(Vec::new(), version);
+        hash.encode(&mut writer).unwrap();
+        let written = writer.checksum().unwrap();
+        i64::from_le_bytes(*written.first_chunk().unwrap())
+    };
+    assert_eq!(noted_after(AT), AT);
+    assert_eq!(noted_after(AT - 3999), AT);
+    assert_eq!(noted_after(AT + 3999), AT);
+    assert_eq!(noted_after(AT - 4000), AT - 4000);
+    assert_eq!(noted_after(AT), AT);
+}
+
+#[test]
+fn a_snapshots_listpack_stays_packed_up_to_the_limit() {
+    let dialect = Dialect::redis(7, 0, 0);
+    let encoding = |fields: usize| {
+        let words: Vec<String> = (0..fields * 2).map(|number| number.to_string()).collect();
+        let packed = words.iter().collect::<Listpack>();
+        Hash::from_listpack(packed, &low())
+            .unwrap()
+            .encoding(dialect)
+    };
+    assert_eq!((encoding(8), encoding(9)), ("listpack", "hashtable"));
+}
+
 #[test]
 fn a_timed_hash_counts_its_bytes_and_gives_them_back() {
     for entries in [1, 8] {
