@@ -415,8 +415,9 @@ fn a_field_whose_expiry_comes_to_zero_has_none() {
     let read = |value: &[u8]| {
         let bytes = Bytes::copy_from_slice(value);
         let version = Version::of_payload(12);
-        let object = Values::new(version).decode(&mut Reader::new(MemorySource(bytes)), 24);
-        match object.unwrap() {
+        let mut reader = Reader::new(MemorySource(bytes));
+        let mut values = Values::new(version);
+        match values.decode(&mut reader, 24).unwrap() {
             Object::HashTimed(pairs) => pairs[0].expire_at_ms,
             other => panic!("{other:?}"),
         }

@@ -190,10 +190,6 @@ fn what_is_no_stream_is_refused_with_its_offset() {
             b"*2\r\n$6\r\nSELECT\r\n$4\r\n1024\r\n",
             "the primary uses database 1024; allow it with --databases 1025 or more",
         ),
-        (
-            b"*1\r\n$4\r\nEXEC\r\n",
-            "the stream at offset 36 has an unexpected EXEC",
-        ),
     ];
     for (bytes, text) in cases {
         let bench = Bench::new();
@@ -204,6 +200,17 @@ fn what_is_no_stream_is_refused_with_its_offset() {
         assert_eq!(error.to_string(), *text);
         assert_eq!(applier.into_position().offset, 36);
     }
+}
+
+#[test]
+fn a_transaction_that_is_wrapped_twice_or_not_begun_is_applied_all_the_same() {
+    let bench = Bench::new();
+    let mut applier = bench.applier(0);
+    let words = ["EXEC", "SET a 1", "MULTI", "SET b 1", "MULTI", "SET c 1"];
+    applier.feed(&stream(&words)).unwrap();
+    assert_eq!(bench.read(0, "EXISTS a b c").unwrap(), ":1");
+    applier.feed(&stream(&["EXEC", "EXEC", "SET d 1"])).unwrap();
+    assert_eq!(bench.read(0, "EXISTS a b c d").unwrap(), ":4");
 }
 
 #[test]

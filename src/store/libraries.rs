@@ -83,11 +83,12 @@ impl Libraries {
     /// [`LibraryError`]; nothing has changed then.
     pub fn add(&mut self, code: Bytes, replace: bool) -> Result<(), LibraryError> {
         let library = Library::new(code)?;
+        let is_full = self.all.len() >= LIBRARIES_MAX;
         let old = self.all.iter_mut().find(|old| old.name == library.name);
         match old {
             Some(old) if replace => *old = library,
             Some(_) => return Err(LibraryError::Exists),
-            None if self.all.len() >= LIBRARIES_MAX => return Err(LibraryError::TooMany),
+            None if is_full => return Err(LibraryError::TooMany),
             None => self.all.push(library),
         }
         Ok(())
