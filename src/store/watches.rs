@@ -34,12 +34,15 @@ pub(super) struct Replacement {
     pub(super) comes: Option<bool>,
 }
 
+/// Watches by key, whichever database they are of.
+type ByKey = HashMap<Box<[u8]>, Vec<Arc<Watch>>>;
+
 /// All watches over the keys of a generation.
 #[derive(Debug, Default)]
 pub struct Watches {
     /// How many there are.
     count: AtomicUsize,
-    keys: RwLock<HashMap<Box<[u8]>, Vec<Arc<Watch>>>>,
+    keys: RwLock<ByKey>,
 }
 
 impl Watches {

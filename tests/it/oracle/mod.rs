@@ -93,7 +93,7 @@ fn run(trio: &mut Trio, name: &str, seed: u64) -> Vec<String> {
     let mut faults = BTreeMap::new();
     trio.reset(Manner {
         expires: seed % 2 == 1,
-        is_tight: seed % 3 == 0,
+        is_tight: seed.is_multiple_of(3),
     });
     for batch in 1..=writes.div_ceil(BATCH as u64) {
         generator.pools.payloads = trio.payloads(&generator.dumps(10));
