@@ -13,6 +13,9 @@ pub const MODULE_BYTES_MAX: usize = 16 << 30;
 /// Function libraries: each change looks through them and copies their list. Servers hold a handful.
 pub const LIBRARIES_MAX: usize = 4096;
 
+/// The most cells of a matrix that a vector set brings its vectors down with: 1 GiB. One short command asks for it.
+pub const PROJECTION_CELLS_MAX: u64 = 1 << 28;
+
 /// LZF can expand 3 input bytes to at most 264 output bytes; anything declared beyond that cannot be true.
 pub const LZF_EXPANSION_MAX: usize = 88;
 

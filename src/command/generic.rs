@@ -184,6 +184,7 @@ fn type_name(value: Value<'_>) -> Cow<'static, str> {
         Value::Object(Object::Hash(_)) => "hash",
         Value::Object(Object::Zset(_)) => "zset",
         Value::Object(Object::Stream(_)) => "stream",
+        Value::Object(Object::VectorSet(_)) => "vectorset",
         // Not shown to readers.
         Value::Object(Object::Swept) => "none",
         Value::Object(Object::Module(value)) => return Cow::Owned(value.id().name()),

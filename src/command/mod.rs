@@ -35,13 +35,13 @@ mod hyperloglog;
 mod introspection;
 mod lcs;
 mod list;
-mod misc;
 mod object;
 mod restore;
 mod set;
 mod sort;
 mod stream;
 mod string;
+mod vector;
 mod zset;
 
 #[cfg(test)]

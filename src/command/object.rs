@@ -79,7 +79,8 @@ pub(super) fn encoding_of(entry: &Entry, dialect: Dialect) -> Result<&'static st
     Ok(match entry.value() {
         Value::Integer(_) => "int",
         Value::Text(text) if is_embedded(dialect, entry, text) => "embstr",
-        Value::Text(_) | Value::Object(Object::Text(_) | Object::Module(_)) => "raw",
+        Value::Text(_)
+        | Value::Object(Object::Text(_) | Object::VectorSet(_) | Object::Module(_)) => "raw",
         Value::Object(Object::List(list)) => list.encoding(dialect),
         Value::Object(Object::Set(set)) => set.encoding(dialect),
         Value::Object(Object::Hash(hash)) => hash.encoding(dialect),

@@ -379,7 +379,7 @@ const FAMILIES: &[Family] = &[
     super::stream::FAMILY,
     super::hyperloglog::FAMILY,
     super::geo::FAMILY,
-    super::misc::VECTOR_SET,
+    super::vector::FAMILY,
 ];
 
 /// Every command with its group, in table order.

@@ -82,7 +82,7 @@ impl Bench {
 
 /// The keys that [`one_key_of_each_kind`] makes, set apart by blanks (the last one is empty), and one that it does not.
 pub(crate) const KEYS: &str = "text number long-text list long-list numbers names many-names hash large-hash zset large-zset stream \
-    volatile expired missing ";
+    vectors volatile expired missing ";
 
 /// Commands of the stream that make keys of every type, small and large.
 pub(crate) fn one_key_of_each_kind() -> Vec<String> {
@@ -118,6 +118,8 @@ pub(crate) fn one_key_of_each_kind() -> Vec<String> {
             "XGROUP CREATE stream g 3-1 ENTRIESREAD 3",
             "XCLAIM stream g c 0 2-1 TIME 5 RETRYCOUNT 9223372036854775807 FORCE JUSTID LASTID 4-1",
             "XDEL stream 3-1",
+            "VADD vectors VALUES 2 1 0 a SETATTR {}",
+            "VADD vectors VALUES 2 1 1 b",
             "SET volatile 1 PXAT 9223372036854775807",
             "SET expired 1 PXAT 1",
             "SET  empty",

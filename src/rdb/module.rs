@@ -4,9 +4,14 @@
 //! does not know what they mean. Source: redis 8.0 module.c, `moduleTypeEncodeId`; rdb.c, `rdbLoadCheckModuleValue`.
 
 use super::error::{Cause, Error};
+use super::packed::IntText;
 use super::reader::Reader;
+#[cfg(test)]
+use super::source::MemorySource;
 use super::source::Source;
-use crate::limits::MODULE_BYTES_MAX;
+use crate::limits::{MODULE_BYTES_MAX, READ_CHUNK_BYTES};
+use bytes::Bytes;
+use std::io;
 
 /// A module type's id: a name of nine characters, and the version of its encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,12 +56,65 @@ impl ModuleValue {
         &self.items
     }
 
+    /// The items one by one, for one who knows what they mean.
+    #[must_use]
+    pub fn walk(&self) -> Items<'_> {
+        Items(Reader::new(Slice(&self.items)))
+    }
+
+    /// One from its bytes, which do not tell its type.
+    #[cfg(test)]
+    pub(crate) fn from_bytes(bytes: &Bytes) -> Option<Self> {
+        Self::read(&mut Reader::new(MemorySource(bytes.clone()))).ok()
+    }
+
     /// Reads a value of type 7.
     pub(super) fn read<S: Source>(reader: &mut Reader<S>) -> Result<Self, Error> {
         reader.reading("a module's value");
         let id = ModuleId(reader.length()?);
         let items = read_items(reader)?;
         Ok(Self { id, items })
+    }
+}
+
+/// Walks over the items of a value. After a `None` it is of no further use.
+#[derive(Debug)]
+pub struct Items<'v>(Reader<Slice<'v>>);
+
+impl Items<'_> {
+    /// The next item, if it is a number without a sign.
+    pub fn number(&mut self) -> Option<u64> {
+        self.kind(UINT)?;
+        self.0.length().ok()
+    }
+
+    /// The next item, if it is a text, as `take` takes it.
+    pub fn text<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        self.kind(STRING)?;
+        let text = self.0.string().ok()?;
+        Some(take(text.text(&mut IntText::new())))
+    }
+
+    /// Whether no item follows.
+    pub fn is_at_end(&mut self) -> bool {
+        self.kind(END).is_some()
+    }
+
+    fn kind(&mut self, kind: u64) -> Option<()> {
+        (self.0.length().ok()? == kind).then_some(())
+    }
+}
+
+/// Borrowed bytes, copied a chunk at a time.
+#[derive(Debug)]
+struct Slice<'v>(&'v [u8]);
+
+impl Source for Slice<'_> {
+    fn next_chunk(&mut self) -> io::Result<Bytes> {
+        let len = self.0.len().min(READ_CHUNK_BYTES);
+        let (chunk, rest) = self.0.split_at_checked(len).unwrap_or((self.0, &[]));
+        self.0 = rest;
+        Ok(Bytes::copy_from_slice(chunk))
     }
 }
 
@@ -121,19 +179,17 @@ const VERSION_BITS: u32 = 10;
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// The kinds of items. Source: redis 7.0 rdb.h, `RDB_MODULE_OPCODE_*`.
-const END: u64 = 0;
+pub(super) const END: u64 = 0;
 const SINT: u64 = 1;
 pub(super) const UINT: u64 = 2;
 const FLOAT: u64 = 3;
 const DOUBLE: u64 = 4;
-const STRING: u64 = 5;
+pub(super) const STRING: u64 = 5;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
-    use crate::rdb::source::MemorySource;
-    use bytes::Bytes;
 
     fn read(bytes: &[u8]) -> Result<ModuleValue, Error> {
         ModuleValue::read(&mut Reader::new(MemorySource(Bytes::copy_from_slice(

@@ -111,7 +111,7 @@ fn a_write_that_cannot_be_applied_taints_its_key_and_no_other() {
         .applier(0)
         .feed(&stream(&[
             "SET plain 1",
-            "VADD visits VALUES 1 1 a",
+            "VADD visits VALUES 1 none a",
             "RENAME visits moved",
         ]))
         .unwrap();
@@ -129,7 +129,7 @@ fn a_tainted_key_that_surely_exists_is_counted_and_a_deleted_one_is_known_again(
     let bench = Bench::new();
     bench
         .applier(0)
-        .feed(&stream(&["SET plain 1", "VADD visits VALUES 1 1 a"]))
+        .feed(&stream(&["SET plain 1", "VADD visits VALUES 1 none a"]))
         .unwrap();
     assert_eq!(bench.read(0, "DBSIZE").unwrap(), ":2");
     assert!(bench.is_tainted("EXISTS visits"));
@@ -148,7 +148,7 @@ fn a_taint_follows_its_database_when_it_changes_places() {
     let bench = Bench::new();
     bench
         .applier(0)
-        .feed(&stream(&["VADD p VALUES 1 1 x", "SWAPDB 0 1"]))
+        .feed(&stream(&["VADD p VALUES 1 none x", "SWAPDB 0 1"]))
         .unwrap();
     assert!(matches!(bench.read(1, "GET p"), Err(Error::Tainted(_))));
     assert_eq!(bench.read(0, "GET p").unwrap(), "$-1");
@@ -277,11 +277,15 @@ fn who_serves_a_slot_taints_nothing() {
 }
 
 #[test]
-fn a_vector_set_taints_its_key_and_no_other() {
+fn a_vector_set_that_cannot_be_changed_so_taints_its_key_and_no_other() {
     let bench = Bench::new();
     let mut applier = bench.applier(0);
     applier
         .feed(&stream(&["SET k v", "VADD vectors VALUES 1 1 a"]))
+        .unwrap();
+    assert_eq!(bench.read(0, "TYPE vectors").unwrap(), "+vectorset");
+    applier
+        .feed(&stream(&["VADD vectors VALUES 2 1 1 b"]))
         .unwrap();
     assert!(!bench.is_tainted("GET k") && bench.is_tainted("TYPE vectors"));
 }

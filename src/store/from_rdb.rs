@@ -3,7 +3,7 @@
 use super::entry::NewValue;
 use crate::rdb::object::Object as Decoded;
 use crate::resp::parse_integer;
-use crate::value::{self, Hash, List, Object, Set, Stream, Thresholds, Zset};
+use crate::value::{self, Hash, List, Object, Set, Stream, Thresholds, VectorSet, Zset};
 
 /// The longest text that may be an integer: that of `i64::MIN`.
 const INTEGER_TEXT_BYTES_MAX: usize = 20;
@@ -41,7 +41,10 @@ impl<'a> NewValue<'a> {
             Decoded::HashTimed(pairs) => Object::Hash(Hash::from_timed_pairs(pairs, thresholds)?),
             Decoded::ZsetListpack(pairs) => Object::Zset(Zset::from_listpack(pairs, thresholds)?),
             Decoded::Zset(members) => Object::Zset(Zset::from_members(members, thresholds)?),
-            Decoded::Module(value) => Object::Module(value),
+            Decoded::Module(value) => match VectorSet::from_module(&value) {
+                Some(set) => Object::VectorSet(set),
+                None => Object::Module(value),
+            },
             Decoded::Stream(stream) => Object::Stream(Stream::from_rdb(*stream)?),
         };
         Ok(Self::Object(Box::new(object)))

@@ -432,7 +432,7 @@ impl<'a> Tx<'a> {
     ///
     /// # Errors
     /// [`WrongType`] when the key holds something else.
-    pub fn upsert<C: Collection, R>(
+    pub fn upsert<C: Collection + Default, R>(
         &mut self,
         key: &[u8],
         change: impl FnOnce(&mut C) -> R,

@@ -24,7 +24,7 @@ impl Object {
                 Some(_) if layouts.has_listpacks() => ValueType::ZsetListpack,
                 Some(_) => ValueType::ZsetZiplist,
             },
-            Self::Module(_) => ValueType::Module2,
+            Self::VectorSet(_) | Self::Module(_) => ValueType::Module2,
             Self::Stream(_) => match layouts.stream() {
                 1 => ValueType::StreamListpacks,
                 2 => ValueType::StreamListpacks2,
@@ -50,6 +50,7 @@ impl Object {
                 None => writer.zset(zset.len(), zset.iter().rev()),
             },
             Self::Stream(stream) => encode_stream(stream, writer),
+            Self::VectorSet(set) => set.encode(writer),
             Self::Module(value) => writer.module(value),
             Self::Swept => Err(io::Error::other(
                 "the value was taken away long after its key's time",

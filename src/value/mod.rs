@@ -1,4 +1,4 @@
-//! The in-memory types: list, set, hash, sorted set, stream; strings live in the store's own blocks.
+//! The in-memory types: list, set, hash, sorted set, stream, vector set; strings live in the store's own blocks.
 //!
 //! Pure data structures: they know no keyspace, no locks, no clock and no protocol. Small collections stay in the packed
 //! bytes of `rdb` (listpack, intset) and turn into their large form past [`Thresholds`], as in Redis. Each keeps count of
@@ -13,6 +13,7 @@ mod settings;
 mod stream;
 mod table;
 mod thresholds;
+pub mod vector;
 mod zset;
 
 pub use crate::rdb::module::ModuleValue;
@@ -23,6 +24,7 @@ pub use set::Set;
 pub use settings::{Choices, SETTINGS, Setting, SettingError, setting};
 pub use stream::{Consumer, Entry, Group, Keep, Pending, Stream};
 pub use thresholds::{ScoreText, Thresholds};
+pub use vector::VectorSet;
 pub use zset::{Change, Walk, Zset};
 
 /// A value that does not fit into its key's own block.
@@ -40,7 +42,9 @@ pub enum Object {
     Zset(Zset),
     /// A stream.
     Stream(Stream),
-    /// A value of a module type, whose meaning only the module knows.
+    /// A vector set.
+    VectorSet(VectorSet),
+    /// A value of any other module type, whose meaning only the module knows.
     Module(ModuleValue),
     /// Not known any more: taken away long after its key's time. It is of no type, so every command refuses it.
     Swept,
@@ -57,6 +61,7 @@ impl Object {
             Self::Hash(hash) => hash.heap_bytes(),
             Self::Zset(zset) => zset.heap_bytes(),
             Self::Stream(stream) => stream.heap_bytes(),
+            Self::VectorSet(set) => set.heap_bytes(),
             Self::Module(value) => value.items().len(),
             Self::Swept => 0,
         }
@@ -64,7 +69,7 @@ impl Object {
 }
 
 /// One of the collection types: what the store needs to know of it.
-pub trait Collection: Default + Sized {
+pub trait Collection: Sized {
     /// Whether a value of this type goes on existing with no elements (streams do).
     const STAYS_WHEN_EMPTY: bool;
 
@@ -123,6 +128,7 @@ collection!(Set, stays_when_empty: false);
 collection!(Hash, stays_when_empty: false);
 collection!(Zset, stays_when_empty: false);
 collection!(Stream, stays_when_empty: true);
+collection!(VectorSet, stays_when_empty: false);
 
 /// `count` of `items`, of which there are `len`, each selection as likely as any other, in their own order.
 pub(crate) fn sample<T>(items: impl Iterator<Item = T>, len: usize, count: usize) -> Vec<T> {

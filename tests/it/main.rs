@@ -40,4 +40,5 @@ mod sort;
 mod sweep;
 mod transfer;
 mod traps;
+mod vectors;
 mod watch;

@@ -12,7 +12,7 @@ use crate::rdb::packed::{IntText, Item};
 use crate::rdb::stream::StreamId;
 use crate::resp::double;
 use crate::store::{Entry, Tainted, Value, View};
-use crate::value::{Hash, Object, Stream, Zset};
+use crate::value::{Hash, Object, Stream, VectorSet, Zset};
 
 /// A sum, built up from texts; zero for what is not there.
 #[derive(Debug, Default, Clone, Copy)]
@@ -78,6 +78,7 @@ impl Digest {
             Object::Zset(zset) => self.add_zset(zset, dialect),
             Object::Hash(hash) => self.add_hash(hash, dialect, now_ms),
             Object::Stream(stream) => self.mix_stream(stream),
+            Object::VectorSet(set) => self.add_vectors(set),
             Object::Module(_) => {
                 return Err(Error::Text(
                     "ERR only the module itself can compute the digest of its value",
@@ -129,6 +130,25 @@ impl Digest {
         }
     }
 
+    /// Source: redis 8.0 modules/vector-sets/vset.c, `VectorSetDigest`.
+    fn add_vectors(&mut self, set: &VectorSet) {
+        let mut all = Self::default();
+        let mut one = Self::default();
+        one.mix(set.len().to_string().as_bytes());
+        one.mix(set.shape().dim.to_string().as_bytes());
+        all.add(&one.0);
+        for element in set.iter() {
+            let mut one = Self::default();
+            one.mix(&element.point().to_bytes());
+            one.mix(element.name());
+            if let Some(attributes) = element.attributes() {
+                one.mix(attributes);
+            }
+            all.add(&one.0);
+        }
+        self.add(&all.0);
+    }
+
     /// The sum of all keys in `views`, each of a database.
     ///
     /// # Errors
@@ -160,7 +180,7 @@ fn type_number(value: Value<'_>) -> Option<u32> {
         Value::Object(Object::Set(_)) => 2,
         Value::Object(Object::Zset(_)) => 3,
         Value::Object(Object::Hash(_)) => 4,
-        Value::Object(Object::Module(_)) => 5,
+        Value::Object(Object::VectorSet(_) | Object::Module(_)) => 5,
         Value::Object(Object::Stream(_)) => 6,
         Value::Object(Object::Swept) => return None,
     })

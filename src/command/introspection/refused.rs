@@ -17,7 +17,6 @@ const PUBSUB: &str = "ERR not supported: redtail carries no messages; subscribe 
 const SCRIPTS: &str = "ERR not supported: this version of redtail runs no scripts";
 pub(super) const USERS: &str = "ERR not supported: redtail has the user default alone";
 pub(super) const MODULES: &str = "ERR not supported: redtail loads no modules";
-const VECTORS: &str = "ERR not supported: this version of redtail reads no vector sets";
 const CLUSTER: &str = "ERR This instance has cluster support disabled";
 const DEBUGGING: &str = "ERR not supported by redtail";
 const FAILOVER: &str = "ERR FAILOVER is not valid when server is a replica.";
@@ -69,20 +68,6 @@ const REASONS: &[(&[&str], &str)] = &[
         &["cluster", "clusterscan", "asking", "readonly", "readwrite"],
         CLUSTER,
     ),
-    (
-        &[
-            "vcard",
-            "vdim",
-            "vemb",
-            "vgetattr",
-            "vinfo",
-            "vismember",
-            "vlinks",
-            "vrandmember",
-            "vsim",
-        ],
-        VECTORS,
-    ),
 ];
 
 /// Those that have no subcommands.
@@ -109,19 +94,6 @@ const PLAIN: [Named; 22] = [
     ("readonly", 1, "3.0.0"),
     ("readwrite", 1, "3.0.0"),
     ("monitor", 1, "1.0.0"),
-];
-
-/// Reads of vector sets: the module itself counts their words.
-const VECTOR_READS: [Named; 9] = [
-    ("vcard", -1, "8.0.0"),
-    ("vdim", -1, "8.0.0"),
-    ("vemb", -1, "8.0.0"),
-    ("vgetattr", -1, "8.0.0"),
-    ("vinfo", -1, "8.0.0"),
-    ("vismember", -1, "8.0.0"),
-    ("vlinks", -1, "8.0.0"),
-    ("vrandmember", -1, "8.0.0"),
-    ("vsim", -1, "8.0.0"),
 ];
 
 /// CLUSTER's subcommands in all servers.
@@ -302,10 +274,7 @@ const OTHERS: [Command; 9] = [
 /// This file's rows.
 pub(in super::super) const FAMILY: Family = Family {
     group: "refused",
-    commands: &joined::<31, 9, 40>(
-        joined::<22, 9, 31>(rows(PLAIN, false), rows(VECTOR_READS, false)),
-        OTHERS,
-    ),
+    commands: &joined::<22, 9, 31>(rows(PLAIN, false), OTHERS),
 };
 
 pub(super) fn refuse(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use super::Writer;
 use crate::rdb::intset::Intset;
 use crate::rdb::list::{PACKED, PLAIN};
 use crate::rdb::listpack::Listpack;
-use crate::rdb::module::ModuleValue;
+use crate::rdb::module::{self, ModuleValue};
 use crate::rdb::object::NodeRef;
 use crate::rdb::packed::Item;
 use crate::rdb::ziplist::ziplist;
@@ -30,6 +30,32 @@ impl<W: Write> Writer<W> {
     pub fn module(&mut self, value: &ModuleValue) -> io::Result<()> {
         self.length(value.id().0)?;
         self.raw(value.items())
+    }
+
+    /// Writes a number as an item of a module's value.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn module_number(&mut self, number: u64) -> io::Result<()> {
+        self.length(module::UINT)?;
+        self.length(number)
+    }
+
+    /// Writes a text as an item of a module's value.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn module_text(&mut self, text: &[u8]) -> io::Result<()> {
+        self.length(module::STRING)?;
+        self.string(text)
+    }
+
+    /// Ends a module's value.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn module_end(&mut self) -> io::Result<()> {
+        self.length(module::END)
     }
 
     /// Writes a set of integers: type 11.

@@ -1,0 +1,106 @@
+//! The nearest of what has been looked at.
+//!
+//! Source: redis 8.0 modules/vector-sets/hnsw.c, `pq_push`: which of two at one distance is kept, and which comes first,
+//! shows in replies.
+
+/// A node at some distance from what is looked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Near {
+    pub(super) node: u32,
+    pub(super) distance: f32,
+}
+
+/// Up to so many nodes, the nearest of those pushed.
+#[derive(Debug)]
+pub(super) struct Queue {
+    /// The farthest first.
+    items: Vec<Near>,
+    len_max: usize,
+}
+
+impl Queue {
+    pub(super) const fn new(len_max: usize) -> Self {
+        Self {
+            items: Vec::new(),
+            len_max,
+        }
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether it takes only what is nearer than something in it.
+    pub(super) const fn is_full(&self) -> bool {
+        self.items.len() >= self.len_max
+    }
+
+    pub(super) fn push(&mut self, node: u32, distance: f32) {
+        let near = Near { node, distance };
+        if !self.is_full() {
+            // Comparisons are the server's own: what is not a number is neither nearer nor farther.
+            let behind = |item: &Near| !(item.distance < distance);
+            let at = self.items.iter().rposition(behind).map_or(0, |at| at + 1);
+            return self.items.insert(at, near);
+        }
+        let Some(farthest) = self.items.first() else {
+            return;
+        };
+        if distance >= farthest.distance {
+            return;
+        }
+        let farther = |item: &&Near| item.distance > distance;
+        let passed = self.items.iter().skip(1).take_while(farther).count();
+        if let Some(passed) = self.items.get_mut(..=passed) {
+            passed.rotate_left(1);
+            if let Some(last) = passed.last_mut() {
+                *last = near;
+            }
+        }
+    }
+
+    /// Takes the nearest out.
+    pub(super) fn pop(&mut self) -> Option<Near> {
+        self.items.pop()
+    }
+
+    pub(super) fn nearest(&self) -> Option<Near> {
+        self.items.last().copied()
+    }
+
+    /// How far away the farthest is; of an empty queue, infinitely far.
+    pub(super) fn farthest_distance(&self) -> f32 {
+        self.items.first().map_or(f32::INFINITY, |far| far.distance)
+    }
+
+    /// All, the nearest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Near> {
+        self.items.iter().rev().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nodes(len_max: usize, distances: &[f32]) -> Vec<u32> {
+        let mut queue = Queue::new(len_max);
+        for (node, distance) in (0..).zip(distances) {
+            queue.push(node, *distance);
+        }
+        queue.iter().map(|near| near.node).collect()
+    }
+
+    #[test]
+    fn keeps_the_nearest_and_gives_them_in_order() {
+        assert_eq!(nodes(3, &[5.0, 1.0, 4.0, 2.0, 9.0, 3.0]), [1, 3, 5]);
+        assert_eq!(nodes(9, &[5.0, 1.0, 4.0]), [1, 2, 0]);
+    }
+
+    #[test]
+    fn of_two_at_one_distance_the_later_comes_first_and_is_the_one_left_out() {
+        assert_eq!(nodes(4, &[1.0, 1.0, 1.0]), [2, 1, 0]);
+        assert_eq!(nodes(2, &[1.0, 1.0, 1.0]), [1, 0]);
+        assert_eq!(nodes(2, &[2.0, 1.0, 1.0]), [2, 1]);
+    }
+}

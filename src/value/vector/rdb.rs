@@ -1,0 +1,265 @@
+//! Vector sets in snapshots: a value of a module type, whose items are read here.
+//!
+//! Memory follows the items that there are, never a number in them. What no server writes is not taken: links to nowhere,
+//! one way, or more than there may be; two elements of one name. Such a value stays the bytes that it is.
+//!
+//! Source: redis 8.0 modules/vector-sets/vset.c, `VectorSetRdbSave`; hnsw.c, `hnsw_serialize_node`.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+
+use super::graph::{Graph, Layer, Node, Shape};
+use super::point::{Kind, Point};
+use super::projection::Projection;
+use super::{Element, VectorSet};
+use crate::rdb::encode::Writer;
+use crate::rdb::module::{Items, ModuleId, ModuleValue};
+
+/// The type's id: `vectorset`, and version 0 of its encoding.
+const ID: ModuleId = ModuleId(0xbde7_2da2_bb1e_b400);
+
+impl VectorSet {
+    /// A set from a module's value. `None` when that is of another type or version, or is not as a server writes it.
+    #[must_use]
+    pub fn from_module(value: &ModuleValue) -> Option<Self> {
+        if value.id() != ID {
+            return None;
+        }
+        let mut items = value.walk();
+        let head = Head::read(&mut items)?;
+        let mut set = Self::new(head.shape);
+        if head.has_projection {
+            set.projection = Some(Box::new(read_projection(&mut items, head.shape.dim)?));
+        }
+        let mut links = Links::default();
+        for _ in 0..head.elements {
+            let node = read_node(&mut items, &head, &mut links)?;
+            set.load(node)?;
+        }
+        links.resolve(&mut set.graph)?;
+        (items.is_at_end() && set.graph.links_are_sound()).then_some(set)
+    }
+
+    /// Adds an element as it stood in a snapshot.
+    fn load(&mut self, node: Node) -> Option<()> {
+        if self.graph.find(&node.name).is_some() {
+            return None;
+        }
+        let level = node.level();
+        self.with_attributes += usize::from(node.attributes.is_some());
+        self.graph.last_id = self.graph.last_id.max(node.id);
+        let at = self.graph.add(node)?;
+        // Of several in the highest layer, the first: who was entered at is not told.
+        if self.graph.enter.is_none() || level > self.graph.level_max {
+            self.graph.enter = Some(at);
+            self.graph.level_max = level;
+        }
+        Some(())
+    }
+
+    /// Writes it as a module's value.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn encode<W: Write>(&self, writer: &mut Writer<W>) -> io::Result<()> {
+        let shape = self.shape();
+        writer.length(ID.0)?;
+        writer.module_number(shape.dim.into())?;
+        writer.module_number(self.len() as u64)?;
+        writer
+            .module_number(shape.kind.number() | u64::from(shape.neighbours) << NEIGHBOURS_SHIFT)?;
+        let with_projection = u64::from(self.projection.is_some()) * WITH_PROJECTION;
+        let with_attributes = u64::from(self.with_attributes > 0) * WITH_ATTRIBUTES;
+        writer.module_number(with_projection | with_attributes)?;
+        if let Some(matrix) = &self.projection {
+            writer.module_number(matrix.input_dim.into())?;
+            writer.module_text(&matrix.to_bytes())?;
+        }
+        for element in self.iter() {
+            element.encode(writer)?;
+        }
+        writer.module_end()
+    }
+}
+
+impl Element<'_> {
+    fn encode<W: Write>(&self, writer: &mut Writer<W>) -> io::Result<()> {
+        let node = self.node;
+        writer.module_text(&node.name)?;
+        if self.set.with_attributes > 0 {
+            writer.module_text(self.attributes().unwrap_or_default())?;
+        }
+        writer.module_text(&node.point.to_bytes())?;
+        let links = node.layers.iter().map(|layer| layer.links.len());
+        let numbers = 3 + 2 * node.layers.len() + links.sum::<usize>();
+        writer.module_number(numbers as u64)?;
+        writer.module_number(node.id)?;
+        writer.module_number(node.level() as u64)?;
+        for layer in &node.layers {
+            writer.module_number(layer.links.len() as u64)?;
+            writer.module_number(layer.links_max.into())?;
+            for link in &layer.links {
+                writer.module_number(self.set.graph.node(*link).id)?;
+            }
+        }
+        let high = u64::from(node.point.range.to_bits()) << 32;
+        writer.module_number(high | u64::from(node.length.to_bits()))
+    }
+}
+
+/// What stands before the elements.
+struct Head {
+    shape: Shape,
+    elements: u64,
+    has_projection: bool,
+    has_attributes: bool,
+}
+
+impl Head {
+    fn read(items: &mut Items<'_>) -> Option<Self> {
+        let dim = u32::try_from(items.number()?).ok()?;
+        let elements = items.number()?;
+        let config = items.number()?;
+        let flags = items.number()?;
+        let neighbours = u32::try_from(config >> NEIGHBOURS_SHIFT).ok()?;
+        let is_known = dim > 0
+            && neighbours <= NEIGHBOURS_MAX
+            && flags & !(WITH_PROJECTION | WITH_ATTRIBUTES) == 0;
+        let shape = Shape {
+            dim,
+            kind: Kind::of_number(config & 0xff)?,
+            // Snapshots from before there was a choice say nothing.
+            neighbours: if neighbours == 0 { 16 } else { neighbours },
+        };
+        is_known.then_some(Self {
+            shape,
+            elements,
+            has_projection: flags & WITH_PROJECTION != 0,
+            has_attributes: flags & WITH_ATTRIBUTES != 0,
+        })
+    }
+}
+
+fn read_projection(items: &mut Items<'_>, output_dim: u32) -> Option<Projection> {
+    let input_dim = u32::try_from(items.number()?).ok()?;
+    items.text(|cells| Projection::from_bytes(input_dim, output_dim, cells))?
+}
+
+/// Reads an element, but its links, which are the ids of elements that may follow.
+fn read_node(items: &mut Items<'_>, head: &Head, links: &mut Links) -> Option<Node> {
+    let Shape { dim, kind, .. } = head.shape;
+    let name = items.text(<[u8]>::to_vec)?;
+    let attributes = match head.has_attributes {
+        true => items.text(|text| Box::from(text))?,
+        false => Box::<[u8]>::default(),
+    };
+    let mut point = items.text(|bytes| Point::from_bytes(kind, dim as usize, bytes, 0.0))??;
+    let numbers = items.number()?;
+    let (id, level) = (items.number()?, items.number()?);
+    let layers = links.read(items, id, level, numbers.checked_sub(3)?)?;
+    let range_and_length = items.number()?;
+    point.range = f32::from_bits(high(range_and_length));
+    Some(Node {
+        id,
+        name,
+        attributes: (!attributes.is_empty()).then_some(attributes),
+        point,
+        length: f32::from_bits(low(range_and_length)),
+        layers,
+        newer: None,
+        older: None,
+    })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the low half")]
+const fn low(number: u64) -> u32 {
+    number as u32
+}
+
+const fn high(number: u64) -> u32 {
+    low(number >> 32)
+}
+
+/// The links of all elements, until all elements are there.
+#[derive(Default)]
+struct Links {
+    ids: Vec<u64>,
+    places: HashMap<u64, u32>,
+}
+
+impl Links {
+    /// Reads the layers of the element `id`, which take `numbers` numbers. They hold as many links as were read, to nowhere.
+    fn read(
+        &mut self,
+        items: &mut Items<'_>,
+        id: u64,
+        level: u64,
+        numbers: u64,
+    ) -> Option<Vec<Layer>> {
+        let place = u32::try_from(self.places.len()).ok()?;
+        if id == 0 || self.places.insert(id, place).is_some() {
+            return None;
+        }
+        let mut left = numbers;
+        let mut layers = Vec::new();
+        for _ in 0..=level {
+            left = left.checked_sub(2)?;
+            let count = items.number()?;
+            let links_max = u32::try_from(items.number()?).ok()?;
+            left = left.checked_sub(count)?;
+            let mut layer = Layer {
+                links_max,
+                ..Layer::default()
+            };
+            for _ in 0..count {
+                self.ids.push(items.number()?);
+                layer.links.push(u32::MAX);
+            }
+            layers.push(layer);
+        }
+        (left == 0).then_some(layers)
+    }
+
+    /// Lets the links of the graph, whose elements came in the order of their places, lead to the elements.
+    fn resolve(self, graph: &mut Graph) -> Option<()> {
+        let mut ids = self.ids.iter();
+        for at in 0..u32::try_from(self.places.len()).ok()? {
+            for layer in 0..graph.node(at).layers.len() {
+                let links = &mut graph.layer_mut(at, layer)?.links;
+                for link in links {
+                    *link = *self.places.get(ids.next()?)?;
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+impl Graph {
+    /// Whether every link leads both ways, once, to a node of the same layer, and no node has more than it may have.
+    pub(super) fn links_are_sound(&self) -> bool {
+        self.iter().all(|(at, node)| {
+            let mut layers = node.layers.iter().enumerate();
+            layers.all(|(number, layer)| self.layer_is_sound(at, number, layer))
+        })
+    }
+
+    fn layer_is_sound(&self, at: u32, number: usize, layer: &Layer) -> bool {
+        let (least, most) = (self.links_max(number), self.shape.neighbours * 3);
+        let mut sorted = layer.links.clone();
+        sorted.sort_unstable();
+        (least..=most).contains(&layer.links_max)
+            && layer.links.len() <= layer.links_max as usize
+            && sorted.is_sorted_by(|one, next| one < next)
+            && layer
+                .links
+                .iter()
+                .all(|link| *link != at && self.node(*link).links(number).contains(&at))
+    }
+}
+
+const NEIGHBOURS_SHIFT: u32 = 8;
+/// Source: hnsw.h, `HNSW_MAX_M`.
+const NEIGHBOURS_MAX: u32 = 4096;
+const WITH_PROJECTION: u64 = 1;
+const WITH_ATTRIBUTES: u64 = 2;
