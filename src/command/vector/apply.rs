@@ -87,7 +87,8 @@ fn set<'t>(tx: &'t Tx<'_>, key: &[u8]) -> Result<Option<&'t VectorSet>, Error> {
 /// Source: redis 8.0 modules/vector-sets/vset.c, `VADD_RedisCommand`.
 pub(super) fn vadd(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     words(args, "VADD", 5..=usize::MAX)?;
-    let given = given::reducible(args, 2).ok_or(Error::Text("ERR invalid vector specification"))?;
+    let given = given::reducible(args, 2, tx.dialect());
+    let given = given.ok_or(Error::Text("ERR invalid vector specification"))?;
     let element = args
         .get(2 + given.words)
         .ok_or_else(|| Error::Arity("VADD".to_owned()))?;

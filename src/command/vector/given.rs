@@ -1,6 +1,7 @@
 //! Vectors in a command's words.
 
 use super::super::parse::float;
+use crate::dialect::Dialect;
 use crate::resp::{Args, parse_integer};
 
 /// A vector that was given, and how many words it took.
@@ -15,12 +16,12 @@ pub(super) struct Given {
 /// no such thing.
 ///
 /// Source: redis 8.0 modules/vector-sets/vset.c, `parseVector`.
-pub(super) fn reducible(args: Args<'_>, first: usize) -> Option<Given> {
+pub(super) fn reducible(args: Args<'_>, first: usize, dialect: Dialect) -> Option<Given> {
     if args.len() <= first + 2 || !args.is(first, "reduce") {
-        return plain(args, first);
+        return plain(args, first, dialect);
     }
     let dim = parse_integer(args.at(first + 1)).and_then(|dim| u32::try_from(dim).ok())?;
-    let given = plain(args, first + 2)?;
+    let given = plain(args, first + 2, dialect)?;
     (dim > 0).then_some(Given {
         reduce: Some(dim),
         words: given.words + 2,
@@ -29,7 +30,7 @@ pub(super) fn reducible(args: Args<'_>, first: usize) -> Option<Given> {
 }
 
 /// As [`reducible`], without REDUCE.
-pub(super) fn plain(args: Args<'_>, first: usize) -> Option<Given> {
+pub(super) fn plain(args: Args<'_>, first: usize, dialect: Dialect) -> Option<Given> {
     let word = args.get(first + 1)?;
     let (vector, words) = if args.is(first, "fp32") {
         (floats(word)?, 2)
@@ -37,7 +38,7 @@ pub(super) fn plain(args: Args<'_>, first: usize) -> Option<Given> {
         let count = usize::try_from(parse_integer(word)?).ok()?;
         let values = args.from(first + 2);
         let is_there = count > 0 && count <= values.len();
-        let numbers = values.iter().take(count).map(number);
+        let numbers = values.iter().take(count).map(|word| number(word, dialect));
         let numbers: Option<Vec<f32>> = numbers.collect();
         (numbers.filter(|_| is_there)?, 2 + count)
     } else {
@@ -56,11 +57,11 @@ fn floats(blob: &[u8]) -> Option<Vec<f32>> {
     is_whole.then(|| words.iter().map(|word| f32::from_le_bytes(*word)).collect())
 }
 
-fn number(word: &[u8]) -> Option<f32> {
+fn number(word: &[u8], dialect: Dialect) -> Option<f32> {
     #[expect(
         clippy::cast_possible_truncation,
         reason = "rounded as the server rounds"
     )]
-    let number = float(word).ok()? as f32;
+    let number = float(word, dialect).ok()? as f32;
     Some(number)
 }

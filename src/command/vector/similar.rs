@@ -4,6 +4,7 @@ use super::super::Error;
 use super::super::parse::float;
 use super::filter::Expression;
 use super::{given, set, similarity, words};
+use crate::dialect::Dialect;
 use crate::resp::{Args, Reply, parse_integer};
 use crate::store::View;
 use crate::value::VectorSet;
@@ -18,8 +19,9 @@ pub(super) fn vsim(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result
         reply.array(0);
         return Ok(());
     };
-    let (vector, words) = wanted(set, args)?;
-    let options = Options::parse(args, 2 + words)?;
+    let dialect = reply.dialect();
+    let (vector, words) = wanted(set, args, dialect)?;
+    let options = Options::parse(args, 2 + words, dialect)?;
     let accepts = |attributes: Option<&[u8]>| match (&options.filter, attributes) {
         (Some(filter), Some(attributes)) => filter.accepts(attributes),
         (Some(_), None) => false,
@@ -51,13 +53,14 @@ pub(super) fn vsim(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result
 }
 
 /// The vector that is looked for, and how many words it took.
-fn wanted(set: &VectorSet, args: Args<'_>) -> Result<(Vec<f32>, usize), Error> {
+fn wanted(set: &VectorSet, args: Args<'_>, dialect: Dialect) -> Result<(Vec<f32>, usize), Error> {
     if args.is(2, "ele") {
         let element = set.get(args.at(3));
         let element = element.ok_or(Error::Text("ERR element not found in set"))?;
         return Ok((element.vector(), 2));
     }
-    let given = given::plain(args, 2).ok_or(Error::Text("ERR invalid vector specification"))?;
+    let given =
+        given::plain(args, 2, dialect).ok_or(Error::Text("ERR invalid vector specification"))?;
     Ok((fitting(set, given.vector)?, given.words))
 }
 
@@ -85,10 +88,11 @@ struct Options {
     effort: usize,
     filter: Option<Expression>,
     filter_effort: usize,
+    dialect: Dialect,
 }
 
 impl Options {
-    fn parse(args: Args<'_>, first: usize) -> Result<Self, Error> {
+    fn parse(args: Args<'_>, first: usize, dialect: Dialect) -> Result<Self, Error> {
         let mut options = Self {
             with_scores: false,
             is_exact: false,
@@ -97,6 +101,7 @@ impl Options {
             effort: 100,
             filter: None,
             filter_effort: 0,
+            dialect,
         };
         let mut index = first;
         while index < args.len() {
@@ -123,7 +128,8 @@ impl Options {
         if args.is(index, "count") {
             self.count = number(value).ok_or(Error::Text("ERR invalid COUNT"))?;
         } else if args.is(index, "epsilon") {
-            self.distance_max = distance(value).ok_or(Error::Text("ERR invalid EPSILON"))?;
+            self.distance_max =
+                distance(value, self.dialect).ok_or(Error::Text("ERR invalid EPSILON"))?;
         } else if args.is(index, "ef") {
             self.effort = number(value).ok_or(Error::Text("ERR invalid EF"))?;
         } else if args.is(index, "filter-ef") {
@@ -154,8 +160,10 @@ fn number(text: &[u8]) -> Option<usize> {
     usize::try_from(number).ok().filter(|number| *number > 0)
 }
 
-fn distance(text: &[u8]) -> Option<f32> {
-    let distance = float(text).ok().filter(|distance| *distance > 0.0)?;
+fn distance(text: &[u8], dialect: Dialect) -> Option<f32> {
+    let distance = float(text, dialect)
+        .ok()
+        .filter(|distance| *distance > 0.0)?;
     #[expect(
         clippy::cast_possible_truncation,
         reason = "rounded as the server rounds"

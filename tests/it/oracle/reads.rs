@@ -15,6 +15,7 @@ pub const READS: &[&str] = &[
     KEYSPACE,
     SCRIPT,
     CONNECTION,
+    VECTORS,
 ];
 
 const STRING: &str = "
@@ -230,4 +231,18 @@ CLUSTER INFO
 PUBSUB CHANNELS
 PUBSUB NUMSUB {channel}
 PUBSUB NUMPAT
+";
+
+/// Of keys that hold something else, or nothing: `vectors` compares sets that are there.
+const VECTORS: &str = "
+VCARD {any} [{m}]
+VDIM {any}
+VEMB {any} {m} [(RAW|x)]
+VGETATTR {any} {m}
+VINFO {any}
+VISMEMBER {any} {m}
+VLINKS {any} {m} [(WITHSCORES|x)]
+VRANDMEMBER {any} [{count}]
+VSIM {any} ELE {m} [WITHSCORES] [COUNT {count}]
+VSIM {any} VALUES 2 1 1 [TRUTH] [EPSILON {count}]
 ";
