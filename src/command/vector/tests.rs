@@ -119,11 +119,11 @@ fn the_stream_adds_changes_and_removes() {
     bench.apply(
         "VADD k VALUES 2 0 -5 a
          VSETATTR k a {}
-         VSETATTR k b 
          VSETATTR none b x
          VREM k none
          VREM none a",
     );
+    assert_eq!(bench.try_apply("VSETATTR k b "), Ok(()));
     assert_eq!(bench.read("VGETATTR k a"), "$2 {}");
     assert_eq!(bench.read("VGETATTR k b"), "$-1");
     assert_eq!(bench.read("VEMB k a"), "*2 $1 0 $2 -5");

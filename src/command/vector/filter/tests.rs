@@ -30,7 +30,6 @@ fn expressions_hold_or_not() {
         ".last in ['z', \"y\"]",
         ".neg == -15",
         ".neg == 0-15",
-        ".year-1984==0",
         ".none == .none",
         "not .none",
         "not .e",
@@ -44,6 +43,7 @@ fn expressions_hold_or_not() {
     }
     for expression in [
         ".year == 1985",
+        ".year-1984==0",
         ".missing or 1",
         "1 or .missing",
         ".obj",
@@ -73,7 +73,7 @@ fn what_makes_no_sense_is_refused_with_the_place_where_known() {
         ("1 # 2", 2),
         ("1 == foo bar", 8),
         ("'abc", 4),
-        ("[1,]x", 0),
+        ("[1,]x", 5),
         ("[1 2]", 3),
         ("[x]", 1),
         ("1.2.3", 5),
