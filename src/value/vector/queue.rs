@@ -98,9 +98,9 @@ mod tests {
     }
 
     #[test]
-    fn of_two_at_one_distance_the_later_comes_first_and_is_the_one_left_out() {
+    fn of_two_at_one_distance_the_later_comes_first_but_where_it_takes_the_place_of_another() {
         assert_eq!(nodes(4, &[1.0, 1.0, 1.0]), [2, 1, 0]);
         assert_eq!(nodes(2, &[1.0, 1.0, 1.0]), [1, 0]);
-        assert_eq!(nodes(2, &[2.0, 1.0, 1.0]), [2, 1]);
+        assert_eq!(nodes(2, &[2.0, 1.0, 1.0]), [1, 2]);
     }
 }
