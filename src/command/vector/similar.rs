@@ -1,5 +1,7 @@
 //! VSIM: the elements most similar to a vector.
 
+use std::cmp::Ordering;
+
 use super::super::Error;
 use super::super::parse::float;
 use super::filter::Expression;
@@ -36,7 +38,9 @@ pub(super) fn vsim(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result
     });
     let found = found.iter().take(options.count);
     let near: Vec<_> = found
-        .take_while(|(_, distance)| !(*distance > options.distance_max))
+        .take_while(|(_, distance)| {
+            distance.partial_cmp(&options.distance_max) != Some(Ordering::Greater)
+        })
         .collect();
     if options.with_scores {
         reply.map(near.len());

@@ -46,6 +46,9 @@ pub struct Element<'s> {
     node: &'s Node,
 }
 
+/// Tells by an element's attributes whether it may be given.
+pub type Accepts<'q> = dyn Fn(Option<&[u8]>) -> bool + 'q;
+
 /// A question to [`VectorSet::nearest`].
 pub struct Query<'q> {
     /// What is looked for: a vector of as many components as the set's own.
@@ -53,7 +56,7 @@ pub struct Query<'q> {
     /// How many elements a search keeps in view; at least as many as are to be given.
     pub effort: usize,
     /// Tells by an element's attributes whether it may be given.
-    pub accepts: Option<&'q dyn Fn(Option<&[u8]>) -> bool>,
+    pub accepts: Option<&'q Accepts<'q>>,
     /// How many elements a search with `accepts` looks around at most; 0 for no limit.
     pub looks_max: u32,
     /// Whether every element is looked at.

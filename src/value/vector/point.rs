@@ -266,14 +266,8 @@ fn byte_distance(one: &[i8], two: &[i8], range: f32, other_range: f32) -> f32 {
     let sum = products.fold(0_i32, i32::wrapping_add);
     #[expect(clippy::cast_precision_loss, reason = "rounded as the server rounds")]
     let distance = 1.0 - sum as f32 * scale;
-    // Not `clamp`: what is not a number stays so.
-    if distance < 0.0 {
-        0.0
-    } else if distance > 2.0 {
-        2.0
-    } else {
-        distance
-    }
+    // What is not a number stays so.
+    distance.clamp(0.0, 2.0)
 }
 
 /// Source: hnsw.c, `vectors_distance_bin`.

@@ -3,6 +3,8 @@
 //! Source: redis 8.0 modules/vector-sets/hnsw.c, `pq_push`: which of two at one distance is kept, and which comes first,
 //! shows in replies.
 
+use std::cmp::Ordering;
+
 /// A node at some distance from what is looked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Near {
@@ -39,7 +41,7 @@ impl Queue {
         let near = Near { node, distance };
         if !self.is_full() {
             // Comparisons are the server's own: what is not a number is neither nearer nor farther.
-            let behind = |item: &Near| !(item.distance < distance);
+            let behind = |item: &Near| item.distance.partial_cmp(&distance) != Some(Ordering::Less);
             let at = self.items.iter().rposition(behind).map_or(0, |at| at + 1);
             return self.items.insert(at, near);
         }
