@@ -1,7 +1,7 @@
 //! Vector sets: elements with vectors and attributes, and a graph in which similar ones are found.
 //!
-//! The type of Redis 8's own module. [`point`] holds one vector and measures distances, [`graph`] the elements and their
-//! links, [`search`] walks them, [`link`] and [`unlink`] change them, [`rdb`] is the way in and out of snapshots. A set
+//! The type of Redis 8's own module. `point` holds one vector and measures distances, `graph` the elements and their
+//! links, `search` walks them, `link` and `unlink` change them, `rdb` is the way in and out of snapshots. A set
 //! that comes from a snapshot has the very graph of a replica that loaded the same one, and answers alike.
 //!
 //! DIFFERENCE: in how many layers a new element is, chance decides in each server for itself. After VADD each has a graph
