@@ -9,7 +9,7 @@ use crate::command::parse::{self, integer};
 use crate::dialect::Dialect;
 use crate::resp::{Args, Reply};
 use crate::store::{NewValue, Tx, View};
-use crate::value::{Collection, Zset};
+use crate::value::{Collection, Thresholds, Zset};
 
 /// What a command of the family has by its name; `None` where options decide.
 #[derive(Debug, Clone, Copy, Default)]
@@ -346,7 +346,24 @@ pub(super) fn zrangestore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> 
         let members = zset.range(query.ranks(zset, dialect));
         result.extend(members.map(|(member, score)| (member.to_boxed(), score)));
     }
+    let is_counted = matches!(query.wanted, Wanted::Ranks(..));
+    begin_packed(&mut result, is_counted, &tx.thresholds());
     store(tx, args.at(1), result)
+}
+
+/// Takes from zeros the sign that packed sets do not keep. A result whose size is not known beforehand begins packed however
+/// large it becomes. Source: redis 7.0 t_zset.c, `zrangeResultBeginStore`, `zsetAdd`.
+fn begin_packed(members: &mut [(Box<[u8]>, f64)], is_counted: bool, thresholds: &Thresholds) {
+    let most = thresholds.zset_max_listpack_entries;
+    if is_counted && members.len() > most {
+        return;
+    }
+    let fits =
+        |(member, _): &&mut (Box<[u8]>, f64)| member.len() <= thresholds.zset_max_listpack_value;
+    for (_, score) in members.iter_mut().take(most).take_while(fits) {
+        // -0 and 0 make 0; every other score stays.
+        *score += 0.0;
+    }
 }
 
 /// Keeps members under `key`, replacing what was there; with no members nothing stays there.
@@ -363,4 +380,37 @@ pub(in crate::command) fn store(
         .map_err(|error| Error::Owned(format!("ERR {error}")))?;
     tx.set(key, None, NewValue::Object(Box::new(zset.into_object())));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signs(is_counted: bool, members: &[&str]) -> Vec<bool> {
+        let thresholds = Thresholds {
+            zset_max_listpack_entries: 2,
+            zset_max_listpack_value: 3,
+            ..Thresholds::default()
+        };
+        let mut members: Vec<_> = members
+            .iter()
+            .map(|name| (name.as_bytes().into(), -0.0))
+            .collect();
+        begin_packed(&mut members, is_counted, &thresholds);
+        members
+            .iter()
+            .map(|(_, score)| score.is_sign_negative())
+            .collect()
+    }
+
+    #[test]
+    fn zeros_lose_their_sign_as_long_as_a_stored_range_is_packed() {
+        assert_eq!(
+            signs(false, &["a", "b", "c", "d"]),
+            [false, false, true, true]
+        );
+        assert_eq!(signs(false, &["a", "long", "c"]), [false, true, true]);
+        assert_eq!(signs(true, &["a", "b"]), [false, false]);
+        assert_eq!(signs(true, &["a", "b", "c"]), [true, true, true]);
+    }
 }
