@@ -216,12 +216,6 @@ impl Dialect {
         !self.since(NEVER, (9, 1))
     }
 
-    /// A command without keys is told so before its words are counted, and may name none, since Redis 7.0.
-    #[must_use]
-    pub const fn gives_no_keys_as_empty(self) -> bool {
-        self.since_redis(7, 0)
-    }
-
     /// COMMAND GETKEYS names a destination before the sources since Redis 7.0, and after them before.
     #[must_use]
     pub const fn names_destination_first(self) -> bool {

@@ -112,7 +112,9 @@ fn select(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
 fn database_number(text: &[u8], dialect: Dialect) -> Result<i64, Error> {
     let number = parse_integer(text);
     if !dialect.since_redis(6, 2) {
-        return number.ok_or(Error::Text("ERR invalid DB index"));
+        let number = number.ok_or(Error::Text("ERR invalid DB index"))?;
+        // Only the low 32 bits were looked at.
+        return Ok((number << 32) >> 32);
     }
     let number = number.ok_or(Error::NotInteger)?;
     if i32::try_from(number).is_err() {

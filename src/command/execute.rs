@@ -244,21 +244,29 @@ fn settle_taints(
 /// Taints everything that `command` names; everything at all when that is not known.
 fn taint(tx: &mut Tx<'_>, command: &Command, args: Args<'_>) {
     let mut named = false;
-    let exists = command.outcome == Outcome::Exists;
-    let doubt = if exists {
-        Doubt::Value
-    } else {
-        Doubt::Existence
+    let exists = |key: &[u8]| match command.outcome {
+        Outcome::Exists => true,
+        Outcome::SecondExists => args.get(2) == Some(key),
+        Outcome::Depends | Outcome::Gone => false,
     };
     touched(command, args, tx.db_number(), &mut |touch| {
         named = true;
         match touch {
             Touch::Key(db, key) => {
+                let exists = exists(key);
                 if exists && !tx.exists(key) {
                     // Counts and walks must show the key; whoever asks for its value is told that it is not known.
                     tx.set(key, None, NewValue::text(b""));
                 }
-                tx.taint(db, key, doubt);
+                tx.taint(
+                    db,
+                    key,
+                    if exists {
+                        Doubt::Value
+                    } else {
+                        Doubt::Existence
+                    },
+                );
             }
             Touch::Db(_) | Touch::Everything => tx.taint_everything(),
             Touch::Libraries => tx.libraries().doubt(),

@@ -3,7 +3,7 @@
 use super::Error;
 use super::keys::Keys;
 use super::parse::{integer, range};
-use super::table::{Arity, Command, Family, Flags};
+use super::table::{Arity, Command, Family, Flags, Outcome};
 use crate::rdb::listpack::{IntText, Item};
 use crate::resp::{Args, Reply};
 use crate::store::{Tx, View};
@@ -83,10 +83,12 @@ pub(super) const FAMILY: Family = Family {
             .about("1.0.0", "Removes matching elements."),
         Command::new("rpoplpush", Arity::exactly(3), Keys::leading(2))
             .apply(rpoplpush)
+            .outcome(Outcome::SecondExists)
             .flags(GROW)
             .about("1.2.0", "Moves a list's last element to another's head."),
         Command::new("lmove", Arity::exactly(5), Keys::leading(2))
             .apply(lmove)
+            .outcome(Outcome::SecondExists)
             .flags(GROW)
             .about(
                 "6.2.0",

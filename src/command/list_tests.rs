@@ -123,6 +123,18 @@ fn a_list_is_a_listpack_again_only_below_half_of_what_a_node_holds() {
     assert_eq!(old.read("OBJECT ENCODING l"), "$9 quicklist");
 }
 
+/// The primary sends only those that found an element, and where that went a list exists.
+#[test]
+fn where_an_unknown_list_gives_its_element_to_a_list_exists() {
+    let bench = bench();
+    bench.try_apply("PFADD l x").unwrap_err();
+    bench.try_apply("RPOPLPUSH l l").unwrap_err();
+    assert!(bench.read("LLEN l").starts_with("-TAINTED"));
+    assert!(bench.read("DBSIZE").starts_with(':'));
+    bench.try_apply("LMOVE l m LEFT LEFT").unwrap_err();
+    assert!(bench.read("DBSIZE").starts_with("-TAINTED"));
+}
+
 #[test]
 fn what_cannot_be_applied_taints_its_keys() {
     for line in [

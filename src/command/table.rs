@@ -116,6 +116,8 @@ pub enum Outcome {
     Depends,
     /// They exist.
     Exists,
+    /// The second exists; the first may have given its last element to it.
+    SecondExists,
     /// They do not exist.
     Gone,
 }

@@ -346,11 +346,11 @@ fn keys_of(args: Args<'_>, dialect: Dialect) -> Result<(Shown, Vec<usize>), Erro
     }
     let mut found = Vec::new();
     row.keys.visit(args, |index| found.push(index));
-    let may_be_none = matches!(row.keys, Keys::Counted { also: None, .. });
-    let counts_none = may_be_none && args.iter().any(|word| word == b"0");
-    if found.is_empty() && !(counts_none && dialect.gives_no_keys_as_empty())
-        || lacks_counted(row, args, found.len())
-    {
+    if lacks_counted(row, args, found.len()) {
+        found.clear();
+    }
+    let may_be_none = shown.record.flags().any(|flag| flag == "no_mandatory_keys");
+    if found.is_empty() && !may_be_none {
         return Err(Error::Text("ERR Invalid arguments specified for command"));
     }
     if !dialect.names_destination_first() && matches!(row.keys, Keys::Counted { also: Some(_), .. })

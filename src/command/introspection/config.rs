@@ -16,7 +16,9 @@ use crate::value::{SETTINGS, Setting, setting};
 
 /// The subcommands.
 pub(super) const CONFIG: &[Command] = &[
-    row("get", Arity::at_least(3), ADMIN, get).about("2.0.0", "Gives the settings that match."),
+    row("get", Arity::at_least(3), ADMIN, get)
+        .about("2.0.0", "Gives the settings that match.")
+        .difference("a pattern matches the settings that redtail has, fewer than a server's"),
     row("set", Arity::at_least(4), ADMIN, set)
         .about(
             "2.0.0",

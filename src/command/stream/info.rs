@@ -293,10 +293,13 @@ impl<'a> Wanted<'a> {
         }
         let takes_idle = dialect.has_exclusive_ids();
         let words_max = if takes_idle { 9 } else { 7 };
+        if !(6..=words_max).contains(&args.len()) {
+            return Err(Error::Syntax);
+        }
         let idle = takes_idle && args.is(3, "idle");
         let first = if idle { 5 } else { 3 };
         let min_idle_ms = if idle { integer(args.at(4))? } else { 0 };
-        if !(6..=words_max).contains(&args.len()) || args.len() < first + 3 {
+        if args.len() < first + 3 {
             return Err(Error::Syntax);
         }
         Ok(Some(Self {

@@ -153,6 +153,9 @@ const REDIS_8: &[Told] = &[
     ),
     ("XPENDING s g - +", "-ERR syntax error"),
     ("XPENDING s g - + 0", "*0"),
+    // The words are counted before any is read.
+    ("XPENDING s g IDLE x", "-ERR syntax error"),
+    ("XPENDING s g IDLE x - + 1 a b", "-ERR syntax error"),
 ];
 
 const REDIS_8_RESP3: &[Told] = &[

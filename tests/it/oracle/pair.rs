@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::exempt::{REFUSAL, differs};
 use super::grammar::Words;
 use super::pools::DATABASES;
-use super::same::{Same, rule, same_but_times};
+use super::same::{Same, rule, same_but_times, same_settings};
 use crate::client::{BATCH, Client, Reply, words};
 use crate::servers::Server;
 
@@ -209,6 +209,7 @@ impl Pair {
             Same::Embedded => self.is_embedded_same(read, expected, found),
             Same::Kind => expected.0.first() == found.0.first(),
             Same::Named => read.len() == 2 && expected.0.first() == found.0.first(),
+            Same::Settings => same_settings(read, expected, found),
             Same::AnyOrder(width) => expected.sorted(width) == found.sorted(width),
             Same::Untabled(width) => {
                 let is_part = is_part(read) && expected.elements().len() == found.elements().len();

@@ -203,6 +203,7 @@ CLIENT NO-EVICT (ON|OFF)
 CLIENT HELP
 COMMAND COUNT
 COMMAND HELP
+COMMAND GETKEYS (ZUNION|ZINTER|SINTERCARD|EVAL_RO s|FCALL f|LMPOP) {count} {any} {any}
 COMMAND GETKEYS ZUNION #{zset}+
 COMMAND GETKEYS SORT {list} [BY num:*] [LIMIT 0 1] [GET (STORE|#)] STORE {list}
 COMMAND INFO (nosuch|get)
@@ -222,6 +223,7 @@ EXEC
 UNWATCH
 WATCH {any}
 CONFIG GET (hash-max-listpack-entries|zset-max-ziplist-value|set-max-intset-entries|databases)
+CONFIG GET {pattern} (*-max-*|HASH-MAX-ZIPLIST-VALUE|?ave)
 NOSUCHCOMMAND {any} {value}
 MIGRATE 127.0.0.1 1 {any} 0 1
 VADD {any} VALUES 2 1 1 {m}

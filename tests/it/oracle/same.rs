@@ -1,5 +1,8 @@
 //! When two replies are the same: byte for byte, and where that is too much to ask, what instead and why.
 
+use std::collections::BTreeSet;
+
+use super::grammar::Words;
 use crate::client::Reply;
 
 /// How two replies are compared.
@@ -28,6 +31,8 @@ pub enum Same {
     Kind,
     /// Byte for byte for what is named; the same type of reply when nothing is.
     Named,
+    /// The same settings of those that are named; of those that patterns match, some.
+    Settings,
 }
 
 /// Which integers of a reply tell a time.
@@ -41,7 +46,9 @@ pub enum Ticking {
     Pending,
 }
 
-use Same::{AnyOrder, ByLex, Clock, Embedded, Kind, Named, Random, Restored, Scanned, Untabled};
+use Same::{
+    AnyOrder, ByLex, Clock, Embedded, Kind, Named, Random, Restored, Scanned, Settings, Untabled,
+};
 
 const TABLE: &str =
     "hash tables have an order of their own in each process, even among real servers";
@@ -65,7 +72,7 @@ pub const RELAXED: &[(&str, Same, &str)] = &[
     ("zscan", Scanned(2), TABLE),
     ("sort_ro", Untabled(1), TABLE),
     ("function list", AnyOrder(1), TABLE),
-    ("config get", AnyOrder(2), TABLE),
+    ("config get", Settings, "the DIFFERENCE of its row"),
     ("command list", AnyOrder(1), TABLE),
     ("acl cat", AnyOrder(1), TABLE),
     ("srandmember", Random, LUCK),
@@ -147,6 +154,25 @@ pub fn rule(first: &[u8], second: Option<&Vec<u8>>) -> Same {
     };
     let row = RELAXED.iter().find(|(name, ..)| is_meant(name));
     row.map_or(Same::Exactly, |(_, same, _)| *same)
+}
+
+/// Whether the settings that `read` names are the same, and all others of `found` are known in `expected`.
+pub fn same_settings(read: &Words, expected: &Reply, found: &Reply) -> bool {
+    let is_named = |name: &str| {
+        let mut words = read.iter().skip(2);
+        words.any(|word| word.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    let settings = |reply: &Reply| {
+        let elements = reply.elements();
+        let pairs = elements.chunks(2);
+        let (named, matched): (Vec<_>, Vec<_>) = pairs
+            .map(|pair| (pair[0].text(), pair[1].text()))
+            .partition(|(name, _)| is_named(name));
+        let names: BTreeSet<_> = matched.into_iter().map(|(name, _)| name).collect();
+        (BTreeSet::from_iter(named), names)
+    };
+    let (expected, found) = (settings(expected), settings(found));
+    expected.0 == found.0 && found.1.is_subset(&expected.1)
 }
 
 /// Whether the replies are the same but for the times in them.
