@@ -60,14 +60,15 @@ const FIXED: &[(&str, &str)] = &[
 
 /// Passwords are not among the settings: `requirepass` and `masterauth` match nothing.
 fn get(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
-    if args.len() > 3 && !cx.reply.dialect().sets_several_settings() {
+    let dialect = cx.reply.dialect();
+    if args.len() > 3 && !dialect.sets_several_settings() {
         return Err(wrong_arguments(args));
     }
     let all = settings(cx);
     let mut found: Vec<(Vec<u8>, &str)> = Vec::new();
     for pattern in args.from(2).iter() {
         for (name, value) in &all {
-            let shown = shown_name(pattern, name, cx.reply.dialect());
+            let shown = shown_name(pattern, name, dialect);
             if let Some(shown) = shown
                 && !found
                     .iter()
@@ -76,6 +77,9 @@ fn get(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
                 found.push((shown.to_vec(), value));
             }
         }
+    }
+    if !dialect.sets_several_settings() {
+        retain_older(&mut found);
     }
     found.sort_unstable();
     cx.reply.map(found.len());
@@ -86,17 +90,29 @@ fn get(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// How a setting that `pattern` names is shown: a name that is no pattern is repeated as it was given, since Redis 7.0.
+/// What Redis has before 7.0: no such gate before DEBUG, and of two names for the upstream the older.
+fn retain_older(found: &mut Vec<(Vec<u8>, &str)>) {
+    let has_older = found.iter().any(|(name, _)| is(name, "slaveof"));
+    found.retain(|(name, _)| {
+        !(is(name, "enable-debug-command") || has_older && is(name, "replicaof"))
+    });
+}
+
+/// How a setting that `pattern` names is shown: a name that is no pattern is repeated as it was given, since Redis 7.0. A
+/// pattern ends where C's strings do. Source: `configGetCommand` in config.c of redis 6.0 and 7.0.
 fn shown_name<'a>(pattern: &'a [u8], name: &'a str, dialect: Dialect) -> Option<&'a [u8]> {
-    let lower = pattern.to_ascii_lowercase();
-    let is_pattern = pattern.iter().any(|byte| b"[*?".contains(byte));
-    let shown = if is_pattern || !dialect.sets_several_settings() {
-        name.as_bytes()
-    } else {
-        pattern
-    };
-    let glob = Glob::new(&lower, dialect);
-    glob.matches(name.as_bytes()).then_some(shown)
+    let text = pattern.split(|byte| *byte == 0).next().unwrap_or_default();
+    let is_pattern = text.iter().any(|byte| b"[*?".contains(byte));
+    if dialect.sets_several_settings() && !is_pattern {
+        return is(pattern, name).then_some(pattern);
+    }
+    let glob = text.to_ascii_lowercase();
+    let glob = Glob::new(&glob, dialect);
+    glob.matches(name.as_bytes()).then_some(name.as_bytes())
+}
+
+fn is(given: &[u8], name: &str) -> bool {
+    given.eq_ignore_ascii_case(name.as_bytes())
 }
 
 /// All settings with their values.
@@ -104,10 +120,8 @@ fn settings(cx: &SessionCx<'_>) -> Vec<(&'static str, String)> {
     let dialect = cx.reply.dialect();
     let mut all = cx.host.settings();
     let replication = cx.host.replication();
-    all.push((
-        "replicaof",
-        format!("{} {}", replication.host, replication.port),
-    ));
+    let upstream = format!("{} {}", replication.host, replication.port);
+    all.extend(["slaveof", "replicaof"].map(|name| (name, upstream.clone())));
     all.extend(FIXED.iter().map(|&(name, value)| (name, value.to_owned())));
     let thresholds = cx.host.served().tuning().choices().thresholds(dialect);
     for setting in &SETTINGS {
@@ -155,8 +169,7 @@ fn set(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn is_known(all: &[(&str, String)], name: &[u8]) -> bool {
-    all.iter()
-        .any(|(known, _)| name.eq_ignore_ascii_case(known.as_bytes()))
+    all.iter().any(|(known, _)| is(name, known))
 }
 
 /// Refuses what stands twice, and a change of what cannot be changed.
