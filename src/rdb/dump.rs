@@ -100,7 +100,8 @@ struct Value<'p> {
     version: Version,
 }
 
-/// Takes the footer off: version and checksum, both checked.
+/// Takes the footer off: version and checksum, both checked. A newer version than this decoder's is no reason to refuse: a
+/// primary under `rdb-version-check relaxed` has taken the payload, and what is new in a version is a type of its own.
 fn check_footer(payload: &[u8]) -> Result<Value<'_>, Error> {
     let wrong = |cause| Error::new(0, "a payload's footer", cause);
     let summed_len = payload
@@ -112,7 +113,7 @@ fn check_footer(payload: &[u8]) -> Result<Value<'_>, Error> {
         return Err(wrong(Cause::Truncated));
     };
     let version = Version::of_payload(u16::from_le_bytes(*version));
-    if !version.is_known() {
+    if version.number == 0 {
         return Err(wrong(Cause::Version(version)));
     }
     let stated = u64::from_le_bytes(sum.try_into().unwrap_or_default());
@@ -198,6 +199,20 @@ mod tests {
         assert!(!is_accepted(&payload(b"\x04\x00")));
         assert!(!is_accepted(&payload(b"")));
         assert!(!is_accepted(b""));
+    }
+
+    /// A string of version 222, which Valkey 8.1 takes under `rdb-version-check relaxed`, and a type that no version has.
+    #[test]
+    fn takes_what_it_knows_of_newer_versions_and_nothing_of_none() {
+        assert!(is_accepted(b"\0\x03bar\xde\0\x0fYUza\xd3\xec\xe0"));
+        let of = |version: u8, value: &[u8]| {
+            let summed = [value, &[version, 0]].concat();
+            let sum = crc64::update(0, &summed).to_le_bytes();
+            [summed, sum.to_vec()].concat()
+        };
+        assert!(is_accepted(&of(13, b"\0\x02hi")));
+        assert!(!is_accepted(&of(13, b"\xc8\x02hi")));
+        assert!(!is_accepted(&of(0, b"\0\x02hi")));
     }
 
     #[test]
