@@ -49,6 +49,7 @@ pub mod limits;
 pub mod rdb;
 pub mod replica;
 pub mod resp;
+pub mod script;
 pub mod server;
 pub mod store;
 pub mod upstream;

@@ -40,3 +40,18 @@ pub const WATCHED_BYTES_MAX: usize = 16 << 20;
 /// The longest word in a command of the stream. A primary may be set to accept more than [`STRING_BYTES_MAX`] from its
 /// clients, and RESTORE payloads are longer than the value.
 pub const STREAM_WORD_BYTES_MAX: usize = 4 << 30;
+
+/// The most memory that one script may hold. A server gives as much as there is; here a client must not take what the data
+/// needs. Replies that scripts build from whole collections of a million small members fit.
+pub const SCRIPT_MEMORY_BYTES_MAX: usize = 256 << 20;
+
+/// How long a script may run: it holds the writer off all the while. A server's own `busy-reply-threshold`, after which it
+/// answers nobody else.
+pub const SCRIPT_MILLISECONDS_MAX: u64 = 5_000;
+
+/// How many texts of scripts are remembered, and how many bytes of them. A server's own limit of scripts that were not
+/// loaded on purpose is 500.
+pub const SCRIPTS_MAX: usize = 10_000;
+
+/// See [`SCRIPTS_MAX`].
+pub const SCRIPTS_BYTES_MAX: usize = 64 << 20;

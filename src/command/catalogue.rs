@@ -4,10 +4,13 @@
 //! test asks the servers again. The rows of the table decide what redtail does with a command and in which servers it is;
 //! what only COMMAND shows stands here.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
+use super::table::{Command, lookup};
 use crate::dialect::Dialect;
+use crate::resp::Args;
 
 /// A line is: servers, name (`container|subcommand`), group, arity, flags, first key, last key and step, categories, tips, key
 /// specifications; `-` for none. The servers are `6`, `7`, `8` for Redis (`9` for what came after 8.0), `v` for Valkey 8.1 and `V` for
@@ -156,9 +159,23 @@ pub(super) fn record(name: &str, dialect: Dialect) -> Option<&'static Record> {
     })
 }
 
+/// Whether a server of that dialect gives `flag` to the command that `args` name, whose row is `row`.
+#[must_use]
+pub fn flagged(args: Args<'_>, row: &Command, dialect: Dialect, flag: &str) -> bool {
+    let container = lookup(args.at(0)).filter(|found| !std::ptr::eq(*found, row));
+    let name = match container {
+        Some(container) if dialect.has_subcommand_rows() => {
+            Cow::Owned(format!("{}|{}", container.name, row.name))
+        }
+        Some(container) => Cow::Borrowed(container.name),
+        None => Cow::Borrowed(row.name),
+    };
+    record(&name, dialect).is_some_and(|record| record.flags().any(|known| known == flag))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::table::{Command, all};
+    use super::super::table::all;
     use super::*;
 
     const NEWEST: Dialect = Dialect::valkey(9, 1, 2);

@@ -1,18 +1,22 @@
 //! FUNCTION: the libraries that the primary keeps.
 //!
-//! The stream's changes are applied, so that FUNCTION DUMP gives what a replica would give. What a library registers only
-//! running it would tell: FUNCTION LIST answers an error as long as there are libraries.
+//! The stream's changes are applied, so that FUNCTION DUMP gives what a replica would give. What a library registers
+//! running it tells: that is done when a client first asks.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::Error;
 use super::client_commands::help;
+use super::glob;
 use super::keys::{Keys, Touch};
-use super::session::SessionCx;
+use super::scripting::{FunctionShown, LibraryShown, NOTBUSY};
+use super::session::{SessionCx, long};
 use super::table::{Arity, Command, Family, Flags};
 use crate::rdb;
 use crate::rdb::decode::Version;
-use crate::resp::Args;
+use crate::resp::{Args, Reply};
 use crate::store::{Generation, Libraries, Library, Tainted, Tx};
 
 /// This file's rows.
@@ -38,17 +42,17 @@ const FUNCTION: &[Command] = &[
     Command::new("list", Arity::at_least(2), Keys::None)
         .session(list)
         .flags(Flags::NOSCRIPT)
-        .about("7.0.0", "Lists the libraries, if there are none.")
-        .difference("An error when there are libraries: what they register is not known without running them."),
+        .about("7.0.0", "Lists the libraries and their functions.")
+        .difference("Libraries and functions come in the order of their loading; a server's own order is random."),
     Command::new("stats", Arity::exactly(2), Keys::None)
         .session(stats)
         .flags(Flags::NOSCRIPT.and(Flags::ALLOW_BUSY))
-        .about("7.0.0", "Says that no function runs.")
-        .difference("An error when there are libraries: what they register is not known without running them."),
+        .about("7.0.0", "Counts libraries and functions.")
+        .difference("Says that no function runs: several may, and none keeps others waiting."),
     Command::new("kill", Arity::exactly(2), Keys::None)
         .session(kill)
         .flags(Flags::NOSCRIPT.and(Flags::ALLOW_BUSY))
-        .about("7.0.0", "Finds no function to kill."),
+        .about("7.0.0", "Ends the functions that run."),
     Command::new("help", Arity::exactly(2), Keys::None)
         .session(help)
         .flags(Flags::LOADING.and(Flags::STALE))
@@ -139,63 +143,112 @@ fn dump(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     })
 }
 
-const NOT_RUN: Error =
-    Error::Text("ERR not supported: redtail does not run libraries and cannot tell what they hold");
+/// The libraries that are served, with what they register.
+fn shown(cx: &SessionCx<'_>) -> Result<Arc<Vec<LibraryShown>>, Error> {
+    let host = cx.host;
+    match cx.generation {
+        Some(generation) => long(|| host.scripting().libraries(generation)),
+        None => Ok(Arc::default()),
+    }
+}
 
 /// `FUNCTION LIST [LIBRARYNAME pattern] [WITHCODE]`.
 fn list(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
-    check_list_options(args)?;
-    with_libraries(cx.generation, |libraries| {
-        if !libraries.is_empty() {
-            return Err(NOT_RUN);
-        }
-        cx.reply.array(0);
-        Ok(())
-    })
+    let options = list_options(args)?;
+    let libraries = shown(cx)?;
+    let is_wanted = |library: &&LibraryShown| {
+        let mut pattern = options.pattern.iter();
+        pattern.all(|pattern| glob::matches(pattern, &library.name, true))
+    };
+    let wanted: Vec<_> = libraries.iter().filter(is_wanted).collect();
+    cx.reply.array(wanted.len());
+    for library in wanted {
+        show_library(cx.reply, library, options.with_code);
+    }
+    Ok(())
+}
+
+fn show_library(reply: &mut Reply, library: &LibraryShown, with_code: bool) {
+    reply.map(if with_code { 4 } else { 3 });
+    reply.bulk(b"library_name");
+    reply.bulk(&library.name);
+    reply.bulk(b"engine");
+    reply.bulk(b"LUA");
+    reply.bulk(b"functions");
+    reply.array(library.functions.len());
+    for function in &library.functions {
+        show_function(reply, function);
+    }
+    if with_code {
+        reply.bulk(b"library_code");
+        reply.bulk(&library.code);
+    }
+}
+
+fn show_function(reply: &mut Reply, function: &FunctionShown) {
+    reply.map(3);
+    reply.bulk(b"name");
+    reply.bulk(&function.name);
+    reply.bulk(b"description");
+    reply.bulk_or_null(function.description.as_deref());
+    reply.bulk(b"flags");
+    reply.set(function.flags.len());
+    for flag in &function.flags {
+        reply.simple(flag);
+    }
+}
+
+/// What FUNCTION LIST is asked for.
+#[derive(Debug, Default)]
+struct ListOptions<'a> {
+    pattern: Option<&'a [u8]>,
+    with_code: bool,
 }
 
 /// Source: redis 7.0 functions.c, functionListCommand.
-fn check_list_options(args: Args<'_>) -> Result<(), Error> {
-    let (mut named, mut with_code) = (false, false);
+fn list_options(args: Args<'_>) -> Result<ListOptions<'_>, Error> {
+    let mut options = ListOptions::default();
     let mut index = 2;
     while index < args.len() {
-        if !with_code && args.is(index, "withcode") {
-            with_code = true;
-        } else if !named && args.is(index, "libraryname") {
-            if index + 1 >= args.len() {
-                return Err(Error::Text("ERR library name argument was not given"));
-            }
-            named = true;
+        if !options.with_code && args.is(index, "withcode") {
+            options.with_code = true;
+        } else if options.pattern.is_none() && args.is(index, "libraryname") {
             index += 1;
+            let missing = Error::Text("ERR library name argument was not given");
+            options.pattern = Some(args.get(index).ok_or(missing)?);
         } else {
             let word = String::from_utf8_lossy(args.at(index));
             return Err(Error::Owned(format!("ERR Unknown argument {word}")));
         }
         index += 1;
     }
-    Ok(())
+    Ok(options)
 }
 
 fn stats(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
-    with_libraries(cx.generation, |libraries| {
-        if !libraries.is_empty() {
-            return Err(NOT_RUN);
-        }
-        cx.reply.map(2);
-        cx.reply.bulk(b"running_script");
-        cx.reply.null();
-        cx.reply.bulk(b"engines");
-        cx.reply.map(1);
-        cx.reply.bulk(b"LUA");
-        cx.reply.map(2);
-        for figure in ["libraries_count", "functions_count"] {
-            cx.reply.bulk(figure.as_bytes());
-            cx.reply.integer(0);
-        }
-        Ok(())
-    })
+    let libraries = shown(cx)?;
+    let functions = libraries
+        .iter()
+        .map(|library| library.functions.len())
+        .sum();
+    cx.reply.map(2);
+    cx.reply.bulk(b"running_script");
+    cx.reply.null();
+    cx.reply.bulk(b"engines");
+    cx.reply.map(1);
+    cx.reply.bulk(b"LUA");
+    cx.reply.map(2);
+    cx.reply.bulk(b"libraries_count");
+    cx.reply.count(libraries.len());
+    cx.reply.bulk(b"functions_count");
+    cx.reply.count(functions);
+    Ok(())
 }
 
-fn kill(_cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
-    Err(Error::Text("NOTBUSY No scripts in execution right now."))
+fn kill(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    if !cx.host.scripting().kill() {
+        return Err(NOTBUSY);
+    }
+    cx.reply.ok();
+    Ok(())
 }

@@ -81,6 +81,12 @@ impl Keys {
         }
     }
 
+    /// As many keys as word `count` says follow it.
+    #[must_use]
+    pub const fn counted(count: usize) -> Self {
+        Self::Counted { count, also: None }
+    }
+
     /// Calls `visit` with the word index of every key in `args`.
     pub fn visit(&self, args: Args<'_>, mut visit: impl FnMut(usize)) {
         match *self {

@@ -37,6 +37,7 @@ mod lcs;
 mod list;
 mod object;
 mod restore;
+mod scripting;
 mod set;
 mod sort;
 mod stream;
@@ -49,13 +50,15 @@ mod hostile_tests;
 #[cfg(test)]
 mod random_tests;
 
+pub use catalogue::flagged;
 pub use cluster::FLUSHSLOT;
 pub use error::Error;
 pub use execute::{Place, apply, read, read_at, slots, wake};
 pub use keys::{Keys, Touch};
 pub use resolve::{check_arity, resolve, resolve_for, unknown_command};
+pub use scripting::{FunctionShown, LibraryShown, Script, ScriptCall, Scripting};
 pub use session::{
-    Blocked, Host, Replication, Replies, Session, SessionCx, SessionFn, Statistics, answer,
+    Blocked, Host, Replication, Replies, Session, SessionCx, SessionFn, Statistics, answer, run,
 };
 pub use stream::Wait;
 pub use table::{Arity, Command, Family, Flags, Outcome, Scope, TouchFn, all, lookup};

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use super::client::Client;
+use super::scripting::{self, Scripting};
 use super::table::{Command, Flags, Scope};
 use super::transaction::{self, Transaction};
 use super::{Error, Place, Wait, read_at, resolve_for};
@@ -102,6 +103,8 @@ pub trait Host: Send + Sync {
     fn statistics(&self) -> &Statistics;
     /// How the replica stands.
     fn replication(&self) -> Replication;
+    /// Who runs scripts.
+    fn scripting(&self) -> &dyn Scripting;
     /// Whether this connection may use DEBUG.
     fn allows_debug(&self, client: &Client) -> bool;
 }
@@ -281,7 +284,7 @@ fn check(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Err
     if !cx.session.authenticated && !row.flags.has(Flags::NO_AUTH) {
         return Err(Error::Text("NOAUTH Authentication required."));
     }
-    if row.is_write() {
+    if row.is_write() || row.flags.has(Flags::SCRIPT) && scripting::writes(cx, row, args) {
         return Err(READONLY);
     }
     if cx.session.transaction.is_some() {
@@ -315,12 +318,11 @@ fn note_last(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) {
 }
 
 /// Runs an admitted command now.
+///
+/// # Errors
+/// The error reply; the reply may have been begun.
 #[inline]
-pub(super) fn run(
-    cx: &mut SessionCx<'_>,
-    row: &'static Command,
-    args: Args<'_>,
-) -> Result<(), Error> {
+pub fn run(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) -> Result<(), Error> {
     let Some(handler) = row.read else {
         return match row.session {
             Some(handler) => handler(cx, args),

@@ -77,6 +77,8 @@ impl Flags {
     pub const ALLOW_BUSY: Self = Self(1 << 12);
     /// May appear in the stream though it is no write.
     pub const MAY_REPLICATE: Self = Self(1 << 13);
+    /// Runs a script, which may read any key and says itself whether it writes.
+    pub const SCRIPT: Self = Self(1 << 14);
 
     /// None.
     pub const NONE: Self = Self(0);
@@ -368,6 +370,7 @@ const FAMILIES: &[Family] = &[
     super::introspection::REFUSED,
     super::transaction::FAMILY,
     super::function::FAMILY,
+    super::scripting::FAMILY,
     super::debug::FAMILY,
     super::generic::FAMILY,
     super::sort::FAMILY,

@@ -278,6 +278,9 @@ fn hold<'g, 'k>(
                 .and_then(|number| usize::try_from(number).ok())
                 .filter(|number| *number < spaces.databases())
                 .unwrap_or(db);
+        } else if row.flags.has(Flags::SCRIPT) {
+            // It may select any, and there is no other moment to take the locks of that.
+            whole.extend(0..spaces.databases());
         } else if row.read.is_some() && row.locks(args) == Scope::Keys {
             row.keys
                 .visit(args, |index| slots.push(spaces.slot(db, args.at(index))));

@@ -8,7 +8,8 @@ use subtle::ConstantTimeEq as _;
 use super::clients::Clients;
 use super::config::{Access, Config, Listen};
 use crate::command::client::Client;
-use crate::command::{Host, Replication, Statistics};
+use crate::command::{Host, Replication, Scripting, Statistics};
+use crate::script::Engine;
 use crate::store::Served;
 
 /// A server: its settings, its connections, what it serves.
@@ -16,6 +17,7 @@ pub struct Server {
     pub(super) config: Config,
     pub(super) clients: Clients,
     pub(super) statistics: Statistics,
+    scripts: Engine,
     served: Arc<Served>,
     replication: Box<dyn Fn() -> Replication + Send + Sync>,
 }
@@ -32,6 +34,7 @@ impl Server {
             config,
             clients: Clients::default(),
             statistics: Statistics::default(),
+            scripts: Engine::new(),
             served,
             replication: Box::new(replication),
         })
@@ -97,6 +100,10 @@ impl Host for Server {
 
     fn replication(&self) -> Replication {
         (self.replication)()
+    }
+
+    fn scripting(&self) -> &dyn Scripting {
+        &self.scripts
     }
 
     fn allows_debug(&self, client: &Client) -> bool {

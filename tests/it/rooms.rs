@@ -18,7 +18,8 @@ const ROOMS: &[(&str, &[&str])] = &[
         "replica",
         &["upstream", "rdb", "command", "store", "value", "resp"],
     ),
-    ("server", &["command", "store", "resp"]),
+    ("script", &["command", "store", "resp"]),
+    ("server", &["script", "command", "store", "resp"]),
     (
         "cli",
         &[

@@ -14,7 +14,6 @@ const PROCESS: &str = "ERR not supported: end redtail with a signal";
 const DISK: &str = "ERR not supported: redtail keeps nothing on disk";
 const CHAIN: &str = "ERR not supported: redtail has no replicas of its own";
 const PUBSUB: &str = "ERR not supported: redtail carries no messages; subscribe at the primary";
-const SCRIPTS: &str = "ERR not supported: this version of redtail runs no scripts";
 pub(super) const USERS: &str = "ERR not supported: redtail has the user default alone";
 pub(super) const MODULES: &str = "ERR not supported: redtail loads no modules";
 const CLUSTER: &str = "ERR This instance has cluster support disabled";
@@ -49,18 +48,6 @@ const REASONS: &[(&[&str], &str)] = &[
             "sunsubscribe",
         ],
         PUBSUB,
-    ),
-    (
-        &[
-            "eval",
-            "evalsha",
-            "eval_ro",
-            "evalsha_ro",
-            "fcall",
-            "fcall_ro",
-            "script",
-        ],
-        SCRIPTS,
     ),
     (&["acl"], USERS),
     (&["module"], MODULES),
@@ -136,16 +123,6 @@ const CLUSTER_VALKEY: [Named; 6] = [
     ("migrateslots", -4, "9.0.0"),
     ("slot-stats", -4, "8.0.0"),
     ("syncslots", -3, "9.0.0"),
-];
-
-/// SCRIPT's subcommands.
-const SCRIPT: [Named; 6] = [
-    ("debug", -3, "3.2.0"),
-    ("exists", -3, "2.6.0"),
-    ("flush", -2, "2.6.0"),
-    ("help", 2, "5.0.0"),
-    ("kill", 2, "2.6.0"),
-    ("load", 3, "2.6.0"),
 ];
 
 /// Rows for all of `names`.
@@ -242,39 +219,16 @@ const fn joined<const A: usize, const B: usize, const N: usize>(
 const CLUSTER_ROWS: &[Command] =
     &joined::<28, 6, 34>(rows(CLUSTER_COMMON, false), rows(CLUSTER_VALKEY, true));
 
-const SCRIPT_ROWS: &[Command] = &joined::<6, 1, 7>(rows(SCRIPT, false), rows(SCRIPT_SHOW, true));
-
-const SCRIPT_SHOW: [Named; 1] = [("show", 3, "8.0.0")];
-
-/// A script or a function: the keys that it is given are counted.
-const fn script(name: &'static str, since: &'static str) -> Command {
-    let mut row = refused((name, -3, since));
-    row.keys = Keys::Counted {
-        count: 2,
-        also: None,
-    };
-    row
-}
-
-/// Containers, and rows with keys.
-const OTHERS: [Command; 9] = [
-    script("eval", "2.6.0"),
-    script("evalsha", "2.6.0"),
-    script("eval_ro", "7.0.0"),
-    script("evalsha_ro", "7.0.0"),
-    script("fcall", "7.0.0"),
-    script("fcall_ro", "7.0.0"),
+/// Containers.
+const OTHERS: [Command; 2] = [
     Command::container("cluster", CLUSTER_ROWS).about("3.0.0", "Refused: this is no cluster."),
-    Command::container("script", SCRIPT_ROWS)
-        .about("2.6.0", "Refused, with the reason.")
-        .difference(SCRIPTS),
     refused(("clusterscan", -2, "9.1.0")).valkey_only(),
 ];
 
 /// This file's rows.
 pub(in super::super) const FAMILY: Family = Family {
     group: "refused",
-    commands: &joined::<22, 9, 31>(rows(PLAIN, false), OTHERS),
+    commands: &joined::<22, 2, 24>(rows(PLAIN, false), OTHERS),
 };
 
 pub(super) fn refuse(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {

@@ -1,0 +1,91 @@
+//! What a client is told of a script that failed.
+
+use mlua::{Lua, Value};
+
+use super::interpreter::Failure;
+use crate::command::{Error, Script};
+use crate::dialect::Dialect;
+
+/// The error reply of the script or function called `name`. Source: redis 7.0 script_lua.c, `luaCallFunction`; redis 6.0
+/// scripting.c, `evalGenericCommand`.
+pub(super) fn error(
+    lua: &Lua,
+    failure: Failure,
+    dialect: Dialect,
+    name: &str,
+    script: Script<'_>,
+) -> Error {
+    let (value, place) = match failure {
+        Failure::Fatal(fatal) => return Error::Owned(fatal.to_string()),
+        Failure::Error(value, place) => (value, place),
+    };
+    let text = if dialect.protects_globals() {
+        modern(lua, value, place, &shown_name(dialect, name, script))
+    } else {
+        older(lua, value, place, name)
+    };
+    Error::Quoting(trimmed(c_text(&text)).to_vec())
+}
+
+/// Valkey 9.1 leaves the name of a script empty.
+fn shown_name(dialect: Dialect, name: &str, script: Script<'_>) -> String {
+    let is_function = matches!(script, Script::Function(_));
+    if is_function || dialect.names_failed_scripts() {
+        format!("{name}, ")
+    } else {
+        String::new()
+    }
+}
+
+fn modern(lua: &Lua, value: Value, place: Option<(String, i64)>, name: &str) -> Vec<u8> {
+    let mut text = match value {
+        Value::Table(table) => {
+            let text = table.raw_get::<Value>("err").ok();
+            text.and_then(|text| self::text(lua, &text))
+                // DIFFERENCE: servers end themselves here.
+                .unwrap_or_else(|| b"ERR the script threw a table without err".to_vec())
+        }
+        value => {
+            let shown = self::text(lua, &value).or_else(|| value.to_string().ok().map(Into::into));
+            [b"ERR ", &*shown.unwrap_or_default()].concat()
+        }
+    };
+    if let Some((source, line)) = place {
+        text.extend_from_slice(format!(" script: {name}on {source}:{line}.").as_bytes());
+    }
+    text
+}
+
+fn older(lua: &Lua, value: Value, place: Option<(String, i64)>, name: &str) -> Vec<u8> {
+    let start = format!("ERR Error running script (call to f_{name}): ");
+    let end = match (text(lua, &value), place) {
+        (Some(text), Some((source, line))) => {
+            [format!("{source}:{line}: ").as_bytes(), c_text(&text)].concat()
+        }
+        (Some(text), None) => text,
+        // The server's own handler fails.
+        (None, _) => {
+            let kind = super::params::type_name(&value);
+            let place = "@err_handler_def:8: err_handler_def:8: ";
+            format!("{place}attempt to concatenate local 'err' (a {kind} value)").into_bytes()
+        }
+    };
+    [start.as_bytes(), &end].concat()
+}
+
+/// A text, or a number as one.
+fn text(lua: &Lua, value: &Value) -> Option<Vec<u8>> {
+    let text = lua.coerce_string(value.clone()).ok()??;
+    Some(text.as_bytes().to_vec())
+}
+
+fn c_text(text: &[u8]) -> &[u8] {
+    text.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+fn trimmed(mut text: &[u8]) -> &[u8] {
+    while let [inner @ .., b'\r' | b'\n'] = text {
+        text = inner;
+    }
+    text
+}

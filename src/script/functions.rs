@@ -1,0 +1,255 @@
+//! Libraries of functions, loaded into an interpreter of their own. Source: redis 7.0 function_lua.c.
+//!
+//! What the primary accepted is loaded when it is first asked for, and again when the libraries have changed. DIFFERENCE: what
+//! a library keeps in its own variables is kept by each interpreter apart.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use mlua::{Function, Lua, MultiValue, Table, Value};
+
+use super::api;
+use super::interpreter::{CompileError, Interpreter};
+use super::params::Params;
+use super::raise::{Caught, caught_error, throw};
+use super::sandbox::{self, Shared};
+use super::shebang::ScriptFlags;
+use super::state::{State, lock};
+use crate::command::{Error, FunctionShown, LibraryShown};
+use crate::dialect::Dialect;
+use crate::limits::SCRIPT_MILLISECONDS_MAX;
+use crate::store::{Libraries, Library, Tainted};
+
+/// An interpreter with all libraries in it.
+pub(super) struct Loaded {
+    pub(super) interpreter: Interpreter,
+    /// Which they are.
+    pub(super) libraries: Arc<Libraries>,
+    /// What scripts see as their globals.
+    pub(super) globals: Table,
+    functions: HashMap<Vec<u8>, Function>,
+    /// What is told of them.
+    pub(super) shown: Arc<Vec<LibraryShown>>,
+}
+
+/// What a library has registered so far.
+type Registered = Arc<Mutex<Vec<(FunctionShown, Function)>>>;
+
+impl Loaded {
+    /// Loads `libraries`.
+    ///
+    /// # Errors
+    /// When it is not known which there are, or one of them cannot be loaded here.
+    pub(super) fn new(dialect: Dialect, libraries: Arc<Libraries>) -> Result<Self, Error> {
+        let all = libraries.all().ok_or(Tainted)?;
+        let interpreter =
+            Interpreter::new(dialect, api::without_debugging).map_err(|error| broken(&error))?;
+        let registered = Registered::default();
+        let stage = Stage::new(&interpreter, &registered).map_err(|error| broken(&error))?;
+        let mut functions = HashMap::new();
+        let mut shown = Vec::new();
+        for library in all {
+            stage.load(&interpreter, library)?;
+            let mut own = Vec::new();
+            for (function, callback) in lock(&registered).drain(..) {
+                functions.insert(function.name.clone(), callback);
+                own.push(function);
+            }
+            shown.push(LibraryShown {
+                name: library.name.clone(),
+                code: library.code.clone(),
+                functions: own,
+            });
+        }
+        let globals = stage.finish(&interpreter).map_err(|error| broken(&error))?;
+        Ok(Self {
+            interpreter,
+            libraries: Arc::clone(&libraries),
+            globals,
+            functions,
+            shown: Arc::new(shown),
+        })
+    }
+
+    /// The function called `name`.
+    pub(super) fn function(&self, name: &[u8]) -> Option<Function> {
+        self.functions.get(name).cloned()
+    }
+}
+
+fn broken(error: &mlua::Error) -> Error {
+    Error::Owned(format!("ERR redtail cannot load the libraries: {error}"))
+}
+
+/// The globals of libraries: one empty table, behind which stands the one or the other.
+struct Stage {
+    globals: Table,
+    meta: Table,
+    loading: Table,
+}
+
+impl Stage {
+    fn new(interpreter: &Interpreter, registered: &Registered) -> mlua::Result<Self> {
+        let lua = &interpreter.lua;
+        let api = api::loading_table(lua, &interpreter.state)?;
+        api.raw_set(
+            "register_function",
+            register(lua, &interpreter.state, registered)?,
+        )?;
+        let mut shared = Shared::default();
+        sandbox::fail_on_missing(lua, &api)?;
+        let api = shared.protect(lua, &api)?;
+        let loading = lua.create_table()?;
+        for name in interpreter.state.dialect.api_names() {
+            loading.raw_set(*name, &api)?;
+        }
+        sandbox::fail_on_missing(lua, &loading)?;
+        let (globals, meta) = shared.protect_with(lua, &loading)?;
+        lua.set_globals(globals.clone())?;
+        Ok(Self {
+            globals,
+            meta,
+            loading,
+        })
+    }
+
+    /// Runs a library, which registers its functions.
+    fn load(&self, interpreter: &Interpreter, library: &Library) -> Result<(), Error> {
+        self.meta
+            .raw_set("__index", &self.loading)
+            .map_err(|error| broken(&error))?;
+        let name = String::from_utf8_lossy(&library.name);
+        let refuse = |why: &str| Error::Owned(format!("ERR redtail cannot load {name}: {why}"));
+        let start = memchr::memchr(b'\n', &library.code).unwrap_or(library.code.len());
+        let code = library.code.get(start..).unwrap_or_default();
+        let compiled = interpreter.compile(code, "@user_function");
+        let chunk = compiled.map_err(|error| match error {
+            CompileError::Syntax(text) => refuse(&text),
+            CompileError::Memory => refuse("it needs too much memory"),
+        })?;
+        let time = Duration::from_millis(SCRIPT_MILLISECONDS_MAX);
+        interpreter.state.begin(time, Arc::default());
+        chunk.call::<()>(()).map_err(|error| {
+            refuse(&match caught_error(&interpreter.lua, &error) {
+                Ok(Caught::Value(raised)) => raised.to_string(),
+                Ok(Caught::Fatal(fatal)) => fatal.to_string(),
+                Err(error) => error.to_string(),
+            })
+        })
+    }
+
+    /// From now on functions see what scripts see.
+    fn finish(self, interpreter: &Interpreter) -> mlua::Result<Table> {
+        let scripts = interpreter.globals(&[], &[])?;
+        self.meta.raw_set("__index", scripts)?;
+        interpreter.lua.set_globals(self.globals.clone())?;
+        Ok(self.globals)
+    }
+}
+
+/// `redis.register_function`.
+fn register(lua: &Lua, state: &Arc<State>, registered: &Registered) -> mlua::Result<Function> {
+    let (state, registered) = (Arc::clone(state), Arc::clone(registered));
+    lua.create_function(move |lua, args: MultiValue| {
+        let args = Params::new(lua, args);
+        match described(&args) {
+            Ok(function) => {
+                lock(&registered).push(function);
+                Ok(())
+            }
+            Err(text) => {
+                let table = api::error_table(lua, &state, text.as_bytes())?;
+                Err(throw(Value::Table(table)))
+            }
+        }
+    })
+}
+
+/// A function as a library describes it: by a table, or by its name alone.
+fn described(args: &Params<'_>) -> Result<(FunctionShown, Function), &'static str> {
+    match args.values() {
+        [Value::Table(named)] => by_names(named),
+        [_] => Err(
+            "calling redis.register_function with a single argument is only applicable to Lua table (representing named arguments).",
+        ),
+        [name, callback] => {
+            let name =
+                text(name).ok_or("first argument to redis.register_function must be a string")?;
+            let Value::Function(callback) = callback else {
+                return Err("second argument to redis.register_function must be a function");
+            };
+            let shown = FunctionShown {
+                name,
+                description: None,
+                flags: Vec::new(),
+            };
+            Ok((shown, callback.clone()))
+        }
+        _ => Err("wrong number of arguments to redis.register_function"),
+    }
+}
+
+fn text(value: &Value) -> Option<Vec<u8>> {
+    match value {
+        Value::String(text) => Some(text.as_bytes().to_vec()),
+        Value::Integer(number) => Some(number.to_string().into_bytes()),
+        Value::Number(number) => Some(number.to_string().into_bytes()),
+        _ => None,
+    }
+}
+
+fn by_names(named: &Table) -> Result<(FunctionShown, Function), &'static str> {
+    let (mut name, mut description, mut callback) = (None, None, None);
+    let mut flags = ScriptFlags::default();
+    for pair in named.pairs::<Value, Value>() {
+        let (key, value) = pair.map_err(|_| "unknown argument given to redis.register_function")?;
+        let key = text(&key)
+            .ok_or("named argument key given to redis.register_function is not a string")?;
+        match key.to_ascii_lowercase().as_slice() {
+            b"function_name" => {
+                let missing =
+                    "function_name argument given to redis.register_function must be a string";
+                name = Some(text(&value).ok_or(missing)?);
+            }
+            b"description" => {
+                let missing =
+                    "description argument given to redis.register_function must be a string";
+                description = Some(text(&value).ok_or(missing)?);
+            }
+            b"callback" => match value {
+                Value::Function(function) => callback = Some(function),
+                _ => {
+                    return Err(
+                        "callback argument given to redis.register_function must be a function",
+                    );
+                }
+            },
+            b"flags" => flags = flags_of(&value)?,
+            _ => return Err("unknown argument given to redis.register_function"),
+        }
+    }
+    let name = name.ok_or("redis.register_function must get a function name argument")?;
+    let callback = callback.ok_or("redis.register_function must get a callback argument")?;
+    let shown = FunctionShown {
+        name,
+        description,
+        flags: flags.names().collect(),
+    };
+    Ok((shown, callback))
+}
+
+fn flags_of(value: &Value) -> Result<ScriptFlags, &'static str> {
+    let Value::Table(names) = value else {
+        return Err(
+            "flags argument to redis.register_function must be a table representing function flags",
+        );
+    };
+    let mut flags = ScriptFlags::default();
+    for name in names.sequence_values::<Value>() {
+        let name = name.ok().as_ref().and_then(text);
+        let known = name.and_then(|name| flags.with(&name, <[u8]>::eq_ignore_ascii_case));
+        flags = known.ok_or("unknown flag given")?;
+    }
+    Ok(flags)
+}

@@ -1,0 +1,429 @@
+//! One Lua: its libraries, its limits, and how a function of a script is run in it.
+
+use std::sync::{Arc, Mutex};
+
+use mlua::{
+    Function, HookTriggers, Lua, LuaOptions, MultiValue, Scope, StdLib, Table, Value, VmState,
+};
+
+use super::params::Params;
+use super::raise::{Caught, Fatal, Raised, caught, caught_error, end, place, throw, throw_text};
+use super::sandbox;
+use super::state::{State, lock};
+use crate::dialect::Dialect;
+use crate::limits::SCRIPT_MEMORY_BYTES_MAX;
+
+/// How many instructions run between two looks at the clock.
+const INSTRUCTIONS_PER_TICK: u32 = 1_000;
+
+/// Above this much memory after a script, what it left behind is collected at once.
+const KEPT_BYTES: usize = 4 << 20;
+
+/// What scripts do not get of Lua's own globals, in any version.
+const REMOVED: &[&str] = &[
+    "dofile", "loadfile", "require", "module", "package", "debug", "io",
+];
+
+/// What went since Redis 7.0.
+const REMOVED_SINCE: &[&str] = &["print", "getfenv", "setfenv", "newproxy"];
+
+/// A Lua with what scripts of one dialect see.
+pub(super) struct Interpreter {
+    /// Lua itself.
+    pub(super) lua: Lua,
+    /// What its functions share.
+    pub(super) state: Arc<State>,
+    /// The real tables; no script sees them.
+    real: Table,
+    /// The real table `redis`.
+    api: Table,
+    /// What scripts see, since Redis 7.0.
+    globals: Option<Table>,
+    /// The metatable of globals before.
+    strict: Table,
+    /// The metatable of texts.
+    texts: Option<Table>,
+    xpcall: Function,
+    /// Lua's own `next`.
+    pub(super) next: Function,
+    bound: Function,
+    handler: Function,
+    failure: Arc<Mutex<Option<Failure>>>,
+}
+
+/// Why a script failed.
+#[derive(Debug, Clone)]
+pub(super) enum Failure {
+    /// With this value, raised there.
+    Error(Value, Option<(String, i64)>),
+    /// It was ended.
+    Fatal(Fatal),
+}
+
+impl From<mlua::Error> for Failure {
+    /// What Lua itself had against running it at all: memory, by all there is.
+    fn from(error: mlua::Error) -> Self {
+        Self::Fatal(match error.downcast_ref::<Fatal>() {
+            Some(fatal) => *fatal,
+            None => Fatal::Memory,
+        })
+    }
+}
+
+impl Interpreter {
+    /// An interpreter without the commands, which are lent to each script; `own_api` changes the table `redis` first.
+    pub(super) fn new(
+        dialect: Dialect,
+        own_api: impl FnOnce(&Table) -> mlua::Result<()>,
+    ) -> mlua::Result<Self> {
+        let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::OS;
+        let lua = Lua::new_with(libraries, LuaOptions::default())?;
+        lua.set_memory_limit(SCRIPT_MEMORY_BYTES_MAX)?;
+        let state = State::new(dialect);
+        watch(&lua, &state)?;
+        let xpcall: Function = lua.globals().raw_get("xpcall")?;
+        let next: Function = lua.globals().raw_get("next")?;
+        let texts = texts_metatable(&lua);
+        let real = sandbox::copy(&lua, &lua.globals())?;
+        let bound = replace(&lua, &real, &state)?;
+        remove(&lua, &real, dialect)?;
+        super::library::add(&lua, &real, &state)?;
+        let api = super::api::table(&lua, &state)?;
+        own_api(&api)?;
+        for name in dialect.api_names() {
+            real.raw_set(*name, &api)?;
+        }
+        let globals = if dialect.protects_globals() {
+            Some(sandbox::protect_globals(&lua, &real, texts.as_ref())?)
+        } else {
+            None
+        };
+        let failure = Arc::default();
+        let handler = handler(&lua, &state, &failure)?;
+        // Functions that are written in C name this as their environment.
+        lua.globals().clear()?;
+        Ok(Self {
+            strict: sandbox::strict(&lua)?,
+            lua,
+            state,
+            real,
+            api,
+            globals,
+            texts,
+            xpcall,
+            next,
+            bound,
+            handler,
+            failure,
+        })
+    }
+
+    /// The globals for one script, with `own` among them. `lent` puts functions into the table `redis` that live as long as
+    /// the script.
+    pub(super) fn globals(
+        &self,
+        own: &[(&str, Value)],
+        lent: &[(&str, Function)],
+    ) -> mlua::Result<Table> {
+        let globals = match &self.globals {
+            Some(globals) => globals.clone(),
+            None => sandbox::own_globals(&self.lua, &self.real)?,
+        };
+        let holder = if self.globals.is_some() {
+            &self.real
+        } else {
+            &globals
+        };
+        for (name, value) in own {
+            holder.raw_set(*name, value)?;
+        }
+        let api = match &self.globals {
+            Some(_) => self.api.clone(),
+            None => globals.raw_get("redis")?,
+        };
+        for (name, function) in lent {
+            api.raw_set(*name, function)?;
+        }
+        if self.globals.is_none() {
+            globals.set_metatable(Some(self.strict.clone()))?;
+            if let Some(texts) = &self.texts {
+                texts.raw_set("__index", globals.raw_get::<Value>("string")?)?;
+            }
+        }
+        self.lua.set_globals(globals.clone())?;
+        Ok(globals)
+    }
+
+    /// Runs `function`, with keys and arguments if it takes them; gives its first result.
+    pub(super) fn run(
+        &self,
+        function: &Function,
+        arguments: Option<(Table, Table)>,
+    ) -> Result<Value, Failure> {
+        let function: Function = match arguments {
+            Some((keys, args)) => self.bound.call((function, keys, args))?,
+            None => self.bound.call(function)?,
+        };
+        *lock(&self.failure) = None;
+        let results: Result<(bool, Value), _> = self.xpcall.call((function, &self.handler));
+        let failed = lock(&self.failure).take();
+        match results {
+            _ if self.state.fatal().is_some() => Err(self.fatal(Fatal::Time)),
+            Ok((true, value)) => Ok(value),
+            Ok((false, value)) => Err(failed.unwrap_or_else(|| self.unhandled(value))),
+            Err(error) => Err(self.of_error(&error)),
+        }
+    }
+
+    fn fatal(&self, fatal: Fatal) -> Failure {
+        Failure::Fatal(self.state.doom(fatal))
+    }
+
+    /// Lua does not call its handler when there is no memory, nor when the handler itself fails.
+    fn unhandled(&self, value: Value) -> Failure {
+        match caught(&self.lua, value) {
+            Ok(Caught::Value(raised)) => Failure::Error(raised.value, None),
+            Ok(Caught::Fatal(fatal)) => self.fatal(fatal),
+            Err(_) => self.fatal(Fatal::Memory),
+        }
+    }
+
+    fn of_error(&self, error: &mlua::Error) -> Failure {
+        match caught_error(&self.lua, error) {
+            Ok(Caught::Value(raised)) => Failure::Error(raised.value, None),
+            Ok(Caught::Fatal(fatal)) => self.fatal(fatal),
+            Err(_) => self.fatal(Fatal::Memory),
+        }
+    }
+
+    /// Gives back what the last script left; false when the interpreter is better thrown away.
+    pub(super) fn tidy(&self) -> bool {
+        self.lua.gc_restart();
+        if self.state.fatal().is_some() {
+            return false;
+        }
+        self.lua.used_memory() <= KEPT_BYTES
+            || self.lua.gc_collect().is_ok() && self.lua.used_memory() <= KEPT_BYTES * 2
+    }
+
+    /// Compiles a script under the name `source`, to run with `globals`.
+    ///
+    /// # Errors
+    /// What Lua says of the text.
+    pub(super) fn compile(&self, code: &[u8], source: &str) -> Result<Function, CompileError> {
+        let chunk = self.lua.load(code).set_name(source);
+        let chunk = chunk.set_mode(mlua::chunk::ChunkMode::Text);
+        chunk.into_function().map_err(|error| match error {
+            mlua::Error::SyntaxError { message, .. } => CompileError::Syntax(message),
+            _ => CompileError::Memory,
+        })
+    }
+
+    /// Makes functions that borrow what one script works on.
+    pub(super) fn scope<'env, R>(
+        &self,
+        run: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> mlua::Result<R>,
+    ) -> mlua::Result<R> {
+        self.lua.scope(run)
+    }
+}
+
+/// Why a script is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum CompileError {
+    /// In Lua's words.
+    Syntax(String),
+    /// It is too large.
+    Memory,
+}
+
+/// Looks at the clock all along, in coroutines too.
+fn watch(lua: &Lua, state: &Arc<State>) -> mlua::Result<()> {
+    let shared = Arc::clone(state);
+    let triggers = HookTriggers::new().every_nth_instruction(INSTRUCTIONS_PER_TICK);
+    lua.set_global_hook(triggers, move |_, _| match shared.tick() {
+        Ok(()) => Ok(VmState::Continue),
+        Err(fatal) => Err(end(fatal)),
+    })
+}
+
+fn texts_metatable(lua: &Lua) -> Option<Table> {
+    lua.type_metatable::<mlua::LuaString>()
+}
+
+fn remove(lua: &Lua, real: &Table, dialect: Dialect) -> mlua::Result<()> {
+    for name in REMOVED {
+        real.raw_remove(*name)?;
+    }
+    if dialect.protects_globals() {
+        for name in REMOVED_SINCE {
+            real.raw_remove(*name)?;
+        }
+    } else {
+        // DIFFERENCE: a server prints to its own output.
+        real.raw_set("print", lua.create_function(|_, _: MultiValue| Ok(()))?)?;
+        let native = real.raw_get("newproxy")?;
+        real.raw_set("newproxy", sandbox::newproxy(lua, native)?)?;
+    }
+    let os: Table = real.raw_get("os")?;
+    let clock: Value = os.raw_get("clock")?;
+    real.raw_remove("os")?;
+    if dialect.has_script_clock() {
+        real.raw_set("os", lua.create_table_from([("clock", clock)])?)?;
+    }
+    Ok(())
+}
+
+const PRELUDE: &str = include_str!("prelude.lua");
+
+/// Puts our own functions in the place of Lua's; gives the one that binds arguments.
+fn replace(lua: &Lua, real: &Table, state: &Arc<State>) -> mlua::Result<Function> {
+    let threads: Table = real.raw_get("coroutine")?;
+    let prelude = lua.load(PRELUDE).set_name("=prelude").into_function()?;
+    let arguments: Vec<Value> = vec![
+        real.raw_get("pcall")?,
+        real.raw_get("xpcall")?,
+        threads.raw_get("resume")?,
+        threads.raw_get("create")?,
+        Value::Function(catcher(lua, state, false)?),
+        Value::Function(catcher(lua, state, state.dialect.protects_globals())?),
+        Value::Function(rethrow(lua, state)?),
+        Value::Function(seen(lua)?),
+    ];
+    let ours: Table = prelude.call(MultiValue::from_vec(arguments))?;
+    for name in ["pcall", "xpcall"] {
+        real.raw_set(name, ours.raw_get::<Value>(name)?)?;
+    }
+    for name in ["resume", "wrap"] {
+        threads.raw_set(name, ours.raw_get::<Value>(name)?)?;
+    }
+    real.raw_set("loadstring", lua.create_function(loadstring)?)?;
+    // Taken away again by those that need it.
+    real.raw_set("counted", ours.raw_get::<Value>("counted")?)?;
+    let load: Function = ours.raw_get("load")?;
+    let join = lua.create_function(load_pieces)?;
+    real.raw_set("load", load.call::<Function>(join)?)?;
+    sandbox::add_random(lua, &real.raw_get("math")?, state)?;
+    ours.raw_get("bound")
+}
+
+/// Gives `false` and what `pcall` caught. Since Redis 7.0 what commands throw is a table; scripts catch its text.
+/// Source: redis 7.0 script_lua.c, `luaRedisPcall`.
+fn catcher(lua: &Lua, state: &Arc<State>, textual: bool) -> mlua::Result<Function> {
+    let state = Arc::clone(state);
+    lua.create_function(move |lua, value: Value| {
+        let raised = visible(lua, &state, value)?;
+        let value = match &raised.value {
+            Value::Table(table) if textual => {
+                let text = table.get::<Value>("err")?;
+                let is_text = lua.coerce_string(text.clone())?.is_some();
+                if is_text { text } else { raised.value }
+            }
+            _ => raised.value,
+        };
+        Ok((false, value))
+    })
+}
+
+/// What was caught, if the script may go on after it.
+fn visible(lua: &Lua, state: &State, value: Value) -> mlua::Result<Raised> {
+    match caught(lua, value)? {
+        Caught::Value(raised) => Ok(raised),
+        Caught::Fatal(fatal) => Err(end(state.doom(fatal))),
+    }
+}
+
+/// Throws what was caught in a coroutine, in the caller. Source: Lua 5.1 lbaselib.c, `auxwrap`.
+fn rethrow(lua: &Lua, state: &Arc<State>) -> mlua::Result<Function> {
+    let state = Arc::clone(state);
+    lua.create_function(move |lua, value: Value| -> mlua::Result<()> {
+        let raised = visible(lua, &state, value)?;
+        match lua.coerce_string(raised.value.clone())? {
+            Some(text) => {
+                let place = place(lua, 3);
+                let text = [place.as_bytes(), &text.as_bytes()].concat();
+                Err(throw_text(lua, text))
+            }
+            None => Err(throw(raised.value)),
+        }
+    })
+}
+
+/// What a script may see of an error, and whether it is hidden from it; nil for what is no text, too.
+fn seen(lua: &Lua) -> mlua::Result<Function> {
+    lua.create_function(|lua, value: Value| match caught(lua, value)? {
+        Caught::Value(raised) => Ok((raised.value, false)),
+        Caught::Fatal(_) => Ok((Value::Nil, true)),
+    })
+}
+
+/// `loadstring`: text only, for what is compiled already can break out of Lua.
+fn loadstring(lua: &Lua, args: MultiValue) -> mlua::Result<(Value, Value)> {
+    let args = Params::new(lua, args);
+    let code = args.text(1)?;
+    let name = if args.is_none(2) {
+        code.clone()
+    } else {
+        args.text(2)?
+    };
+    compile(lua, &code.as_bytes(), &name.as_bytes())
+}
+
+/// The same for what `load` has read.
+fn load_pieces(lua: &Lua, (pieces, name): (Table, Value)) -> mlua::Result<(Value, Value)> {
+    let mut code = Vec::new();
+    for piece in pieces.sequence_values::<mlua::LuaString>() {
+        code.extend_from_slice(&piece?.as_bytes());
+    }
+    let name = lua.coerce_string(name)?;
+    let name = name.map_or_else(|| b"=(load)".to_vec(), |name| name.as_bytes().to_vec());
+    compile(lua, &code, &name)
+}
+
+fn compile(lua: &Lua, code: &[u8], name: &[u8]) -> mlua::Result<(Value, Value)> {
+    let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+    let chunk = lua.load(code).set_name(String::from_utf8_lossy(name));
+    match chunk.set_mode(mlua::chunk::ChunkMode::Text).into_function() {
+        Ok(function) => Ok((Value::Function(function), Value::Nil)),
+        Err(mlua::Error::SyntaxError { message, .. }) => {
+            Ok((Value::Nil, Value::String(lua.create_string(message)?)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Notes what a script failed with, and where: the line that called, for what a function in C raises.
+/// Source: redis 7.0 eval.c, `scriptingInit`.
+fn handler(
+    lua: &Lua,
+    state: &Arc<State>,
+    failure: &Arc<Mutex<Option<Failure>>>,
+) -> mlua::Result<Function> {
+    let (state, failure) = (Arc::clone(state), Arc::clone(failure));
+    lua.create_function(move |lua, value: Value| {
+        let failed = match caught(lua, value)? {
+            Caught::Fatal(fatal) => Failure::Fatal(state.doom(fatal)),
+            Caught::Value(raised) => {
+                let origin = raised
+                    .origin
+                    .map(|(source, line)| (source.to_owned(), line));
+                Failure::Error(raised.value, origin.or_else(|| raised_at(lua)))
+            }
+        };
+        *lock(&failure) = Some(failed);
+        Ok(())
+    })
+}
+
+/// Source and line of the function that raised the error which the running one handles.
+fn raised_at(lua: &Lua) -> Option<(String, i64)> {
+    let is_c = lua.inspect_stack(1, |frame| frame.source().what == "C");
+    let level = if is_c? { 2 } else { 1 };
+    lua.inspect_stack(level, |frame| {
+        let line = frame
+            .current_line()
+            .and_then(|line| i64::try_from(line).ok());
+        let source = frame.source().source.map(std::borrow::Cow::into_owned);
+        (source.unwrap_or_default(), line.unwrap_or(-1))
+    })
+}

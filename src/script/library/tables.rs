@@ -1,0 +1,157 @@
+//! `table.sort` and `table.insert`, which in C look at no clock. Source: Lua 5.1 ltablib.c.
+
+use mlua::{Function, Lua, LuaString, MultiValue, Table, Value};
+
+use super::Context;
+use crate::script::params::{Params, to_double};
+use crate::script::raise::{Caught, Fatal, caught, end, throw};
+use crate::script::state::State;
+
+/// Up to so many elements Lua sorts itself, however badly they lie.
+const SORTED_NATIVELY_MAX: usize = 1_000;
+
+/// How far elements may be moved at once.
+const MOVES_MAX: i64 = 10_000_000;
+
+/// Puts ours in the place of Lua's.
+pub(super) fn replace(lua: &Lua, real: &Table, context: &Context) -> mlua::Result<()> {
+    let tables: Table = real.raw_get("table")?;
+    let (native, ours) = (tables.raw_get::<Function>("sort")?, context.clone());
+    let counted: Function = real.raw_get("counted")?;
+    real.raw_remove("counted")?;
+    let sort =
+        move |lua: &Lua, args: MultiValue| sort(&Params::new(lua, args), &ours, &native, &counted);
+    tables.raw_set("sort", lua.create_function(sort)?)?;
+    let (native, ours) = (tables.raw_get::<Function>("insert")?, context.clone());
+    let insert = move |lua: &Lua, args: MultiValue| insert(&Params::new(lua, args), &ours, &native);
+    tables.raw_set("insert", lua.create_function(insert)?)
+}
+
+/// Calls a function of Lua's own, and throws what it throws.
+pub(super) fn call(
+    lua: &Lua,
+    context: &Context,
+    native: &Function,
+    args: impl IntoIterator<Item = Value>,
+) -> mlua::Result<MultiValue> {
+    let all = std::iter::once(Value::Function(native.clone())).chain(args);
+    let mut results: MultiValue = context.pcall.call(MultiValue::from_iter(all))?;
+    if results.pop_front() == Some(Value::Boolean(true)) {
+        return Ok(results);
+    }
+    match caught(lua, results.pop_front().unwrap_or(Value::Nil))? {
+        Caught::Value(raised) => Err(throw(raised.value)),
+        Caught::Fatal(fatal) => Err(end(context.state.doom(fatal))),
+    }
+}
+
+fn sort(
+    args: &Params<'_>,
+    context: &Context,
+    native: &Function,
+    counted: &Function,
+) -> mlua::Result<MultiValue> {
+    let table = args.table(1)?;
+    let lua = args.lua;
+    if args.is_none(2) {
+        if table.raw_len() > SORTED_NATIVELY_MAX && sort_plain(lua, &table, &context.state)? {
+            return Ok(MultiValue::new());
+        }
+        if table.raw_len() > SORTED_NATIVELY_MAX {
+            let less: Function = lua.load("local a, b = ... return a < b").into_function()?;
+            return call(
+                lua,
+                context,
+                native,
+                [Value::Table(table), Value::Function(less)],
+            );
+        }
+        return call(lua, context, native, [Value::Table(table)]);
+    }
+    let less = args.function(2)?;
+    let less = if less.info().what == "C" {
+        counted.call(less)?
+    } else {
+        less
+    };
+    call(
+        lua,
+        context,
+        native,
+        [Value::Table(table), Value::Function(less)],
+    )
+}
+
+/// Sorts elements of one kind whose order is total; false when they are others. Equal ones cannot be told apart, so any
+/// way of sorting gives the same.
+fn sort_plain(lua: &Lua, table: &Table, state: &State) -> mlua::Result<bool> {
+    if let Some(mut numbers) = collect(table, state, |value| match value {
+        Value::Integer(number) => Some(to_double(*number)),
+        Value::Number(number) if !number.is_nan() => Some(*number),
+        _ => None,
+    })? {
+        numbers.sort_unstable_by(f64::total_cmp);
+        return put(
+            table,
+            numbers.into_iter().map(|number| Ok(Value::Number(number))),
+        );
+    }
+    let texts = collect(table, state, |value| match value {
+        Value::String(text) => Some(text.as_bytes().to_vec()),
+        _ => None,
+    })?;
+    let Some(mut texts) = texts else {
+        return Ok(false);
+    };
+    texts.sort_unstable();
+    let made = |text: Vec<u8>| -> mlua::Result<Value> {
+        lua.create_string(text)
+            .map(|text: LuaString| Value::String(text))
+    };
+    put(table, texts.into_iter().map(made))
+}
+
+/// All elements as `take` gives them, if it takes all.
+fn collect<T>(
+    table: &Table,
+    state: &State,
+    take: impl Fn(&Value) -> Option<T>,
+) -> mlua::Result<Option<Vec<T>>> {
+    let mut taken = Vec::new();
+    for index in 1..=table.raw_len() {
+        state.tick().map_err(end)?;
+        match take(&table.raw_get(index)?) {
+            Some(element) => taken.push(element),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(taken))
+}
+
+fn put(table: &Table, values: impl Iterator<Item = mlua::Result<Value>>) -> mlua::Result<bool> {
+    for (index, value) in values.enumerate() {
+        table.raw_seti(index + 1, value?)?;
+    }
+    Ok(true)
+}
+
+fn insert(args: &Params<'_>, context: &Context, native: &Function) -> mlua::Result<MultiValue> {
+    let table = args.table(1)?;
+    match args.len() {
+        2 => table.raw_seti(table.raw_len() + 1, args.value(2))?,
+        3 => {
+            let place = i64::from(args.int(2)?);
+            let length = i64::try_from(table.raw_len()).unwrap_or(i64::MAX);
+            if length - place > MOVES_MAX {
+                return Err(end(context.state.doom(Fatal::Time)));
+            }
+            let all = [Value::Table(table), args.value(2), args.value(3)];
+            return call(args.lua, context, native, all);
+        }
+        _ => {
+            let text = "wrong number of arguments to 'insert'";
+            return Err(crate::script::raise::throw_here(args.lua, text));
+        }
+    }
+    Ok(MultiValue::new())
+}

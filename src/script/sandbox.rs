@@ -1,0 +1,344 @@
+//! The globals of scripts: which there are, and what protects them.
+//!
+//! Since Redis 7.0 all tables that scripts share are read only. Lua 5.1 itself has no such tables: what scripts see are
+//! empty ones, whose metatables look into the real ones, and the few functions that look past metatables know of them.
+//! Before, scripts may change what they like, also for those that come after them. DIFFERENCE: with redtail every script
+//! begins with tables of its own, so that no client changes what another one is answered.
+
+use std::sync::Arc;
+
+use mlua::{Function, Lua, MultiValue, Table, Value};
+
+use super::params::Params;
+use super::raise::{Raised, place, throw, throw_here, throw_text};
+use super::state::State;
+
+/// What happens when a shared table is changed. Source: redis 7.0 deps/lua lvm.c, `luaV_settable`.
+const READ_ONLY: &str = "Attempt to modify a readonly table";
+
+/// The tables that scripts see, and the real ones behind them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shared {
+    pairs: Vec<(Table, Table)>,
+}
+
+impl Shared {
+    /// The real table behind one that scripts see.
+    fn real(&self, seen: &Table) -> Option<&Table> {
+        // Those that a script made itself are by far the most, and have no metatable.
+        if !seen.has_metatable() {
+            return None;
+        }
+        let mut pairs = self.pairs.iter();
+        pairs.find(|(own, _)| own == seen).map(|(_, real)| real)
+    }
+
+    /// The real table behind the one that `globals` calls `name`.
+    fn named(&self, globals: &Table, name: &str) -> mlua::Result<Option<Table>> {
+        let seen: Table = globals.raw_get(name)?;
+        Ok(self.real(&seen).cloned())
+    }
+
+    /// Puts an empty table before `real`, through which it can be read and not be changed.
+    pub(super) fn protect(&mut self, lua: &Lua, real: &Table) -> mlua::Result<Table> {
+        self.protect_with(lua, real).map(|(seen, _)| seen)
+    }
+
+    /// As [`protect`](Self::protect), with the metatable through which it can be read.
+    pub(super) fn protect_with(&mut self, lua: &Lua, real: &Table) -> mlua::Result<(Table, Table)> {
+        let seen = lua.create_table()?;
+        let meta = lua.create_table()?;
+        meta.raw_set("__index", real)?;
+        let refuse = |lua: &Lua, _: MultiValue| Err::<(), _>(throw_here(lua, READ_ONLY));
+        meta.raw_set("__newindex", lua.create_function(refuse)?)?;
+        seen.set_metatable(Some(meta.clone()))?;
+        self.pairs.push((seen.clone(), real.clone()));
+        Ok((seen, meta))
+    }
+}
+
+/// Fills `real` with protected views of the tables in it, and gives one of `real` itself, which fails to give what is not
+/// in it. `text_methods` is the metatable of texts.
+pub(super) fn protect_globals(
+    lua: &Lua,
+    real: &Table,
+    texts: Option<&Table>,
+) -> mlua::Result<Table> {
+    let mut shared = Shared::default();
+    for pair in real.pairs::<String, Value>().collect::<Vec<_>>() {
+        let (name, value) = pair?;
+        if let Value::Table(inner) = value {
+            real.raw_set(name, shared.protect(lua, &inner)?)?;
+        }
+    }
+    fail_on_missing(lua, real)?;
+    let globals = shared.protect(lua, real)?;
+    real.raw_set("_G", &globals)?;
+    if let Some(texts) = texts {
+        shared.protect(lua, texts)?;
+    }
+    let shared = Arc::new(shared);
+    add_raw_access(lua, real, &shared, texts)?;
+    Ok(globals)
+}
+
+/// What is not in `real` is an error from now on.
+pub(super) fn fail_on_missing(lua: &Lua, real: &Table) -> mlua::Result<()> {
+    let meta = lua.create_table()?;
+    meta.raw_set("__index", lua.create_function(missing)?)?;
+    real.set_metatable(Some(meta))
+}
+
+/// Source: redis 7.0 script_lua.c, `luaProtectedTableError`.
+fn missing(lua: &Lua, (_, name): (Value, Value)) -> mlua::Result<Value> {
+    let Some(name) = lua.coerce_string(name)? else {
+        let text = "Second argument to luaProtectedTableError must be a string or number";
+        return Err(throw_here(lua, text));
+    };
+    Err(throw_here(lua, nonexistent(&name.as_bytes())))
+}
+
+fn nonexistent(name: &[u8]) -> Vec<u8> {
+    let start: &[u8] = b"Script attempted to access nonexistent global variable '";
+    [start, name, b"'"].concat()
+}
+
+/// The functions that look past metatables.
+fn add_raw_access(
+    lua: &Lua,
+    real: &Table,
+    shared: &Arc<Shared>,
+    texts: Option<&Table>,
+) -> mlua::Result<()> {
+    let next: Function = real.raw_get("next")?;
+    let known = Arc::clone(shared);
+    let step = next.clone();
+    let pairs = move |lua: &Lua, args: MultiValue| {
+        let table = Params::new(lua, args).table(1)?;
+        let table = readable(lua, &known, table)?;
+        Ok((step.clone(), table, Value::Nil))
+    };
+    real.raw_set("pairs", lua.create_function(pairs)?)?;
+    wrap(lua, real, "next", shared, |real, args| {
+        args.first_mut().map(|first| *first = Value::Table(real));
+        Ok(())
+    })?;
+    wrap(lua, real, "rawget", shared, |real, args| {
+        args.first_mut().map(|first| *first = Value::Table(real));
+        Ok(())
+    })?;
+    for name in ["rawset", "setmetatable"] {
+        wrap(lua, real, name, shared, |_, _| Err(READ_ONLY))?;
+    }
+    if let Some(tables) = shared.named(real, "table")? {
+        for name in ["insert", "remove", "sort", "setn"] {
+            wrap(lua, &tables, name, shared, |_, _| Err(READ_ONLY))?;
+        }
+    }
+    add_getmetatable(lua, real, shared, texts)
+}
+
+/// A table as it may be walked: a copy where it is shared.
+fn readable(lua: &Lua, shared: &Shared, table: Table) -> mlua::Result<Table> {
+    match shared.real(&table) {
+        Some(real) => copy(lua, real),
+        None => Ok(table),
+    }
+}
+
+/// The same entries in a table of its own.
+pub(super) fn copy(lua: &Lua, table: &Table) -> mlua::Result<Table> {
+    let copied = lua.create_table()?;
+    table.for_each(|key: Value, value: Value| copied.raw_set(key, value))?;
+    Ok(copied)
+}
+
+/// What becomes of a call whose first argument is a shared table: other arguments, or an error.
+type Redirect = fn(Table, &mut Vec<Value>) -> Result<(), &'static str>;
+
+/// Puts a function before the one called `name` that redirects calls with shared tables.
+fn wrap(
+    lua: &Lua,
+    real: &Table,
+    name: &str,
+    shared: &Arc<Shared>,
+    redirect: Redirect,
+) -> mlua::Result<()> {
+    let native: Function = real.raw_get(name)?;
+    let shared = Arc::clone(shared);
+    let wrapped = move |lua: &Lua, args: MultiValue| {
+        let mut args: Vec<Value> = args.into_iter().collect();
+        let behind = match args.first() {
+            Some(Value::Table(seen)) => shared.real(seen).cloned(),
+            _ => None,
+        };
+        if let Some(behind) = behind {
+            redirect(behind, &mut args).map_err(|text| throw_text(lua, text))?;
+        }
+        call_native(lua, &native, args)
+    };
+    real.raw_set(name, lua.create_function(wrapped)?)
+}
+
+/// Calls a function of Lua's own in the place of the running one: errors name the running one and the place it was called
+/// from.
+fn call_native(lua: &Lua, native: &Function, args: Vec<Value>) -> mlua::Result<MultiValue> {
+    native
+        .call::<MultiValue>(MultiValue::from_vec(args))
+        .map_err(|error| rename(lua, &error))
+}
+
+/// The error of a native function that Rust called, with the running function's name for the unknown one.
+fn rename(lua: &Lua, error: &mlua::Error) -> mlua::Error {
+    let mlua::Error::RuntimeError(text) = error else {
+        return error.clone();
+    };
+    let text = text.split("\nstack traceback:").next().unwrap_or_default();
+    let name = lua.inspect_stack(0, |frame| {
+        frame.names().name.map(std::borrow::Cow::into_owned)
+    });
+    let name = name.flatten().unwrap_or_else(|| "?".to_owned());
+    let text = text.replacen("to '?'", &format!("to '{name}'"), 1);
+    let place = if text.starts_with("bad argument") {
+        place(lua, 1)
+    } else {
+        String::new()
+    };
+    throw_text(lua, format!("{place}{text}"))
+}
+
+fn add_getmetatable(
+    lua: &Lua,
+    real: &Table,
+    shared: &Arc<Shared>,
+    texts: Option<&Table>,
+) -> mlua::Result<()> {
+    let native: Function = real.raw_get("getmetatable")?;
+    let known = Arc::clone(shared);
+    let texts = texts.cloned();
+    let of = move |lua: &Lua, args: MultiValue| {
+        let args: Vec<Value> = args.into_iter().collect();
+        match (args.first(), &texts) {
+            (Some(Value::Table(seen)), _) if known.real(seen).is_some() => Ok(MultiValue::new()),
+            (Some(Value::String(_)), Some(texts)) => {
+                let mut pairs = known.pairs.iter();
+                let seen = pairs.find(|(_, real)| real == texts).map(|(seen, _)| seen);
+                let seen = seen.cloned().map_or(Value::Nil, Value::Table);
+                Ok(MultiValue::from_vec(vec![seen]))
+            }
+            _ => call_native(lua, &native, args),
+        }
+    };
+    real.raw_set("getmetatable", lua.create_function(of)?)
+}
+
+/// The globals of one script before Redis 7.0: its own copies of all tables. What it misses is an error, and so is what it
+/// adds. Source: redis 6.0 scripting.c, `scriptingEnableGlobalsProtection`.
+pub(super) fn own_globals(lua: &Lua, real: &Table) -> mlua::Result<Table> {
+    let globals = copy(lua, real)?;
+    for pair in real.pairs::<Value, Value>() {
+        let (name, value) = pair?;
+        if let Value::Table(inner) = value {
+            globals.raw_set(name, copy(lua, &inner)?)?;
+        }
+    }
+    globals.raw_set("_G", &globals)?;
+    Ok(globals)
+}
+
+/// The metatable of [`own_globals`].
+pub(super) fn strict(lua: &Lua) -> mlua::Result<Table> {
+    let meta = lua.create_table()?;
+    let read = |lua: &Lua, (table, name): (Table, Value)| {
+        if is_from_lua(lua, &["C"]) {
+            return table.raw_get::<Value>(name);
+        }
+        let name = shown(lua, name)?;
+        Err(strictly(lua, nonexistent(&name), 15))
+    };
+    let write = |lua: &Lua, (table, name, value): (Table, Value, Value)| {
+        if is_from_lua(lua, &["C", "main"]) {
+            return table.raw_set(name, value);
+        }
+        let name = shown(lua, name)?;
+        let start: &[u8] = b"Script attempted to create global variable '";
+        Err(strictly(lua, [start, &name, b"'"].concat(), 8))
+    };
+    meta.raw_set("__index", lua.create_function(read)?)?;
+    meta.raw_set("__newindex", lua.create_function(write)?)?;
+    Ok(meta)
+}
+
+/// Whether what called the running function is of one of these kinds, or nothing.
+fn is_from_lua(lua: &Lua, kinds: &[&str]) -> bool {
+    lua.inspect_stack(1, |frame| kinds.contains(&frame.source().what))
+        .unwrap_or(true)
+}
+
+fn shown(lua: &Lua, name: Value) -> mlua::Result<Vec<u8>> {
+    let text = lua.coerce_string(name)?;
+    Ok(text.map_or_else(Vec::new, |text| text.as_bytes().to_vec()))
+}
+
+/// An error of the server's own Lua function, `line` of which raises it.
+fn strictly(lua: &Lua, text: Vec<u8>, line: i64) -> mlua::Error {
+    let text = [place(lua, 1).as_bytes(), &text].concat();
+    match lua.create_string(text) {
+        Ok(text) => mlua::Error::external(Raised {
+            value: Value::String(text),
+            origin: Some(("@enable_strict_lua", line)),
+        }),
+        Err(error) => error,
+    }
+}
+
+/// The random numbers of `math`. Source: redis 7.0 script_lua.c, `redis_math_random`.
+pub(super) fn add_random(lua: &Lua, math: &Table, state: &Arc<State>) -> mlua::Result<()> {
+    let shared = Arc::clone(state);
+    let random = move |lua: &Lua, args: MultiValue| {
+        let args = Params::new(lua, args);
+        let fraction = super::state::lock(&shared.random).fraction();
+        match args.len() {
+            0 => Ok(fraction),
+            1 => between(&args, fraction, 1, args.int(1)?, 1),
+            2 => between(&args, fraction, args.int(1)?, args.int(2)?, 2),
+            _ => Err(throw_here(lua, "wrong number of arguments")),
+        }
+    };
+    math.raw_set("random", lua.create_function(random)?)?;
+    let shared = Arc::clone(state);
+    let seed = move |lua: &Lua, args: MultiValue| {
+        let seed = Params::new(lua, args).int(1)?;
+        *super::state::lock(&shared.random) = super::random::Random::seeded(seed);
+        Ok(())
+    };
+    math.raw_set("randomseed", lua.create_function(seed)?)
+}
+
+/// A whole number from `least` to `most`; the argument `last` is to blame when there is none.
+fn between(
+    args: &Params<'_>,
+    fraction: f64,
+    least: i32,
+    most: i32,
+    last: usize,
+) -> mlua::Result<f64> {
+    if least > most {
+        return Err(args.bad(last, "interval is empty"));
+    }
+    let span = f64::from(most.wrapping_sub(least).wrapping_add(1));
+    Ok((fraction * span).floor() + f64::from(least))
+}
+
+/// What `newproxy` is before Redis 7.0. DIFFERENCE: none with metatables, whose finalizers Lua runs out of reach of any
+/// limit.
+pub(super) fn newproxy(lua: &Lua, native: Function) -> mlua::Result<Function> {
+    let made = move |lua: &Lua, args: MultiValue| match Params::new(lua, args).get(1) {
+        None | Some(Value::Nil | Value::Boolean(false)) => native.call::<Value>(()),
+        Some(_) => {
+            let text = "not supported: redtail makes no proxies with metatables";
+            Err(throw(Value::String(lua.create_string(text)?)))
+        }
+    };
+    lua.create_function(made)
+}

@@ -1,0 +1,208 @@
+//! Values of Lua as replies. Source: redis 7.0 script_lua.c, `luaReplyToRedisReply`.
+
+use mlua::{Function, Table, Value};
+
+use super::params::truncated;
+use super::state::State;
+use crate::resp::Reply;
+
+/// Places on Lua's stack that a server takes before it says that there are no more: its recursion ends there, and so does
+/// what we write. Source: Lua 5.1 luaconf.h, `LUAI_MAXCSTACK`; four more are asked for each time.
+const STACK_PLACES_MAX: usize = 8_000 - 4;
+
+/// A table that is being written. Lua lends few references: what waits lies in a table of Lua's own, at `slot`, and the
+/// last key written behind it.
+struct Frame {
+    kind: Kind,
+    slot: usize,
+    /// Places of the stack that are taken when an entry is written.
+    places: usize,
+}
+
+enum Kind {
+    /// A list, and the index of its next entry.
+    List(usize),
+    /// A map; whether the value of the last key comes next.
+    Map(bool),
+    Set,
+}
+
+/// Writes values of one script.
+pub(super) struct Writer<'w> {
+    pub(super) reply: &'w mut Reply,
+    pub(super) state: &'w State,
+    /// Whether the script asked its commands for RESP3.
+    pub(super) resp3: bool,
+    pub(super) next: &'w Function,
+    pub(super) waiting: Table,
+}
+
+impl Writer<'_> {
+    /// Writes `value`; `places` are taken of the stack already.
+    pub(super) fn write(mut self, value: Value, places: usize) -> mlua::Result<()> {
+        let mut frames = Vec::new();
+        self.value(value, places, &mut frames)?;
+        while let Some(frame) = frames.pop() {
+            self.state.tick().map_err(super::raise::end)?;
+            self.step(frame, &mut frames)?;
+            if self.reply.overflowed() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, value: Value, places: usize, frames: &mut Vec<Frame>) -> mlua::Result<()> {
+        match value {
+            _ if places + 1 > STACK_PLACES_MAX => self.reply.error("ERR reached lua stack limit"),
+            Value::Table(table) => return self.table(&table, places, frames),
+            value => scalar(self.reply, &value, self.resp3),
+        }
+        Ok(())
+    }
+
+    /// Writes the next entry of a table.
+    fn step(&mut self, frame: Frame, frames: &mut Vec<Frame>) -> mlua::Result<()> {
+        let Frame { kind, slot, places } = frame;
+        let table: Table = self.waiting.raw_get(slot)?;
+        let (entry, kind, more) = match kind {
+            Kind::List(index) => {
+                let entry: Value = table.raw_get(index)?;
+                if entry.is_nil() {
+                    return Ok(());
+                }
+                (entry, Kind::List(index + 1), 0)
+            }
+            Kind::Map(true) => {
+                let key: Value = self.waiting.raw_get(slot + 1)?;
+                (table.raw_get(key)?, Kind::Map(false), 0)
+            }
+            Kind::Map(false) | Kind::Set => {
+                let last: Value = self.waiting.raw_get(slot + 1)?;
+                let key: Value = self.next.call((table, last))?;
+                self.waiting.raw_set(slot + 1, &key)?;
+                if key.is_nil() {
+                    return Ok(());
+                }
+                match kind {
+                    Kind::Set => (key, Kind::Set, 0),
+                    _ => (key, Kind::Map(true), 1),
+                }
+            }
+        };
+        frames.push(Frame { kind, slot, places });
+        self.value(entry, places + more, frames)
+    }
+
+    /// Writes the head of a table, or all of one that stands for something else.
+    fn table(&mut self, table: &Table, places: usize, frames: &mut Vec<Frame>) -> mlua::Result<()> {
+        if single(self.reply, table, self.state)? {
+            return Ok(());
+        }
+        let slot = frames.last().map_or(1, |last| last.slot + 2);
+        if let Value::Table(map) = table.raw_get("map")? {
+            self.reply.map(map.pairs::<Value, Value>().count());
+            return self.begin(Kind::Map(false), &map, slot, places + 3, frames);
+        }
+        if let Value::Table(set) = table.raw_get("set")? {
+            self.reply.set(set.pairs::<Value, Value>().count());
+            return self.begin(Kind::Set, &set, slot, places + 3, frames);
+        }
+        let mut length = 0;
+        while !table.raw_get::<Value>(length + 1)?.is_nil() {
+            length += 1;
+        }
+        self.reply.array(length);
+        self.begin(Kind::List(1), table, slot, places + 1, frames)
+    }
+
+    fn begin(
+        &self,
+        kind: Kind,
+        table: &Table,
+        slot: usize,
+        places: usize,
+        frames: &mut Vec<Frame>,
+    ) -> mlua::Result<()> {
+        self.waiting.raw_set(slot, table)?;
+        self.waiting.raw_set(slot + 1, Value::Nil)?;
+        frames.push(Frame { kind, slot, places });
+        Ok(())
+    }
+}
+
+fn scalar(reply: &mut Reply, value: &Value, resp3: bool) {
+    match value {
+        Value::String(text) => reply.bulk(&text.as_bytes()),
+        Value::Boolean(value) if resp3 => reply.boolean(*value),
+        Value::Boolean(true) => reply.integer(1),
+        Value::Number(number) => reply.integer(truncated(*number)),
+        Value::Integer(number) => reply.integer(*number),
+        _ => reply.null(),
+    }
+}
+
+/// Writes a table that stands for an error, a status, a double, a large number or a text with a format.
+fn single(reply: &mut Reply, table: &Table, state: &State) -> mlua::Result<bool> {
+    if let Value::String(error) = table.raw_get("err")? {
+        reply.error(c_text(&error.as_bytes()));
+        return Ok(true);
+    }
+    if let Value::String(status) = table.raw_get("ok")? {
+        status_line(reply, c_text(&status.as_bytes()));
+        return Ok(true);
+    }
+    if let Value::Number(_) | Value::Integer(_) = table.raw_get("double")? {
+        reply.double(table.raw_get("double")?);
+        return Ok(true);
+    }
+    if !state.dialect.protects_globals() {
+        return Ok(false);
+    }
+    if let Value::String(digits) = table.raw_get("big_number")? {
+        big_number(reply, &digits.as_bytes());
+        return Ok(true);
+    }
+    let Value::Table(parts) = table.raw_get("verbatim_string")? else {
+        return Ok(false);
+    };
+    let (Value::String(format), Value::String(text)) =
+        (parts.raw_get("format")?, parts.raw_get("string")?)
+    else {
+        return Ok(false);
+    };
+    let format: String = c_text(&format.as_bytes())
+        .iter()
+        .map(|byte| char::from(*byte))
+        .take(3)
+        .collect();
+    reply.verbatim(&format!("{format:<3}"), &text.as_bytes());
+    Ok(true)
+}
+
+/// As far as C sees it.
+fn c_text(text: &[u8]) -> &[u8] {
+    text.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+fn without_line_ends(text: &[u8]) -> Vec<u8> {
+    let spaced = |byte: &u8| if b"\r\n".contains(byte) { b' ' } else { *byte };
+    text.iter().map(spaced).collect()
+}
+
+fn status_line(reply: &mut Reply, text: &[u8]) {
+    reply.raw(b"+");
+    reply.raw(&without_line_ends(text));
+    reply.raw(b"\r\n");
+}
+
+fn big_number(reply: &mut Reply, digits: &[u8]) {
+    let digits = without_line_ends(digits);
+    if reply.is_resp3() {
+        reply.raw(b"(");
+        reply.raw(&digits);
+        reply.raw(b"\r\n");
+    } else {
+        reply.bulk(&digits);
+    }
+}
