@@ -12,10 +12,7 @@ pub const EXEMPT: &[&str] = &[
     "fcall",
     "eval_ro",
     "fcall_ro",
-    "evalsha",
-    "evalsha_ro",
     "object idletime",
-    "script",
     "lolwut",
 ];
 
