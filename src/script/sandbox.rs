@@ -120,11 +120,15 @@ fn add_raw_access(
     };
     real.raw_set("pairs", lua.create_function(pairs)?)?;
     wrap(lua, real, "next", shared, |real, args| {
-        args.first_mut().map(|first| *first = Value::Table(real));
+        if let Some(first) = args.first_mut() {
+            *first = Value::Table(real);
+        }
         Ok(())
     })?;
     wrap(lua, real, "rawget", shared, |real, args| {
-        args.first_mut().map(|first| *first = Value::Table(real));
+        if let Some(first) = args.first_mut() {
+            *first = Value::Table(real);
+        }
         Ok(())
     })?;
     for name in ["rawset", "setmetatable"] {

@@ -35,6 +35,7 @@ mod psync;
 mod reference;
 mod rooms;
 mod scripted;
+mod scripts;
 mod servers;
 mod sort;
 mod sweep;

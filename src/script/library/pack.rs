@@ -132,7 +132,7 @@ fn pack(args: &Params<'_>, context: &Context) -> mlua::Result<MultiValue> {
     let mut number = 2;
     while let Some(item) = format.next()? {
         let padding = format.padding(output.len(), item);
-        output.push(&[0; INTEGER_BYTES_MAX][..padding.min(INTEGER_BYTES_MAX)])?;
+        output.push(&vec![0; padding])?;
         let takes = match item.letter {
             b'b' | b'B' | b'h' | b'H' | b'l' | b'L' | b'T' | b'i' | b'I' => {
                 let bytes = integer(args.number(number)?, item.size, format.is_little);
