@@ -448,6 +448,15 @@ impl Dialect {
         }
     }
 
+    /// What scripts see the function called that errors go through which nothing catches.
+    #[must_use]
+    pub const fn script_handler_names(self) -> &'static [&'static str] {
+        match self.family {
+            Family::Redis => &["__redis__err__handler"],
+            Family::Valkey => &["__redis__err__handler", "__server__err__handler"],
+        }
+    }
+
     /// Whose `cmsgpack` is.
     #[must_use]
     pub const fn packer_owner(self) -> &'static str {

@@ -95,6 +95,11 @@ impl ArgsBuf {
         built
     }
 
+    /// Words that lie at `spans` of `buffer`.
+    pub(super) const fn from_parts(buffer: Vec<u8>, spans: Vec<Span>) -> Self {
+        Self { buffer, spans }
+    }
+
     /// Adds one word.
     pub fn push(&mut self, word: &[u8]) {
         self.spans.push(Span {

@@ -1,6 +1,6 @@
 //! Parsing requests: arrays of bulk strings, and the inline form for people with a terminal.
 
-use super::args::{Args, Span};
+use super::args::{Args, ArgsBuf, Span};
 
 /// The longest line that is read while looking for its end: Redis's `PROTO_INLINE_MAX_SIZE`.
 const LINE_BYTES_MAX: usize = 64 << 10;
@@ -215,6 +215,16 @@ fn slow_number_line(
     };
     let number = line.get(..end).and_then(crate::resp::parse_integer);
     Ok((line.len() > end + 1).then_some((number, start + end + 2)))
+}
+
+impl ArgsBuf {
+    /// The words of a line, split as an inline request is; `None` when quotes do not close.
+    #[must_use]
+    pub fn split(line: &[u8]) -> Option<Self> {
+        let (mut buffer, mut spans) = (Vec::new(), Vec::new());
+        split_words(line, &mut buffer, &mut spans)?;
+        Some(Self::from_parts(buffer, spans))
+    }
 }
 
 /// Splits an inline request as Redis does: blanks separate words, `"…"` with escapes, `'…'`.

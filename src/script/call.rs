@@ -11,9 +11,14 @@ use super::raise::{Fatal, end, throw};
 use super::state::State;
 use super::to_lua;
 use crate::command::{self, Command, Flags, Host, Session, SessionCx};
+use crate::dialect::Dialect;
 use crate::limits::SCRIPT_MEMORY_BYTES_MAX;
 use crate::resp::{Args, Protocol, Reply};
 use crate::store::Generation;
+
+/// Commands that write nothing here and yet may reach replicas, which COMMAND does not show. Source: redis 7.0 commands.c,
+/// `CMD_MAY_REPLICATE`.
+const REPLICATING: [&str; 3] = ["pfcount", "publish", "spublish"];
 
 /// Room for replies that is kept between calls.
 const KEPT_BYTES: usize = 64 << 10;
@@ -56,13 +61,12 @@ impl<'c> Caller<'c> {
     /// Runs a command. An error is thrown if `throws`, or else given as a table.
     pub(super) fn call(&self, lua: &Lua, args: &[Word], throws: bool) -> mlua::Result<Value> {
         self.state.tick().map_err(end)?;
-        let reply = match words(args, &self.state) {
-            Err(text) => Err(text.to_owned().into_bytes()),
+        let (value, is_error) = match words(args, &self.state) {
+            Err(text) => (
+                Value::Table(error_table(lua, &self.state, text.as_bytes())?),
+                true,
+            ),
             Ok(words) => self.perform(lua, words.as_args())?,
-        };
-        let (value, is_error) = match reply {
-            Ok((value, is_error)) => (value, is_error),
-            Err(text) => (Value::Table(error_table(lua, &self.state, &text)?), true),
         };
         if !is_error || !throws {
             return Ok(value);
@@ -74,8 +78,8 @@ impl<'c> Caller<'c> {
         }
     }
 
-    /// The command's reply and whether it is an error, or the text of an error of the script's own.
-    fn perform(&self, lua: &Lua, args: Args<'_>) -> mlua::Result<Result<(Value, bool), Vec<u8>>> {
+    /// The command's reply and whether it is an error.
+    fn perform(&self, lua: &Lua, args: Args<'_>) -> mlua::Result<(Value, bool)> {
         let mut inner = self.inner.borrow_mut();
         let (session, reply) = &mut *inner;
         let is_resp3 = self.state.resp3.load(Ordering::Relaxed);
@@ -87,10 +91,13 @@ impl<'c> Caller<'c> {
         });
         let row = match self.find(args) {
             Ok(row) => row,
-            Err(Refused::Script(text)) => return Ok(Err(text)),
+            Err(Refused::Script(text)) => {
+                let table = to_lua::counted_error(lua, &self.state, &text)?;
+                return Ok((Value::Table(table), true));
+            }
             Err(Refused::Command(error)) => {
                 reply.error(error.text());
-                return to_lua::reply(lua, reply, &self.state).map(|value| Ok((value, true)));
+                return to_lua::reply(lua, reply, &self.state).map(|value| (value, true));
             }
         };
         let mut cx = SessionCx {
@@ -105,7 +112,11 @@ impl<'c> Caller<'c> {
             return Err(end(self.state.doom(Fatal::Databases)));
         }
         let is_error = reply.as_bytes().starts_with(b"-");
-        to_lua::reply(lua, reply, &self.state).map(|value| Ok((value, is_error)))
+        if is_unread(reply.as_bytes(), self.state.dialect) {
+            let last = args.at(args.len() - 1);
+            return Ok((Value::String(lua.create_string(last)?), false));
+        }
+        to_lua::reply(lua, reply, &self.state).map(|value| (value, is_error))
     }
 
     /// Makes an error the reply.
@@ -132,6 +143,9 @@ impl<'c> Caller<'c> {
     fn find(&self, args: Args<'_>) -> Result<&'static Command, Refused> {
         let dialect = self.state.dialect;
         let texts = dialect.script_call_errors();
+        if !dialect.protects_globals() && args.is(0, "quit") {
+            return Err(Refused::Script(texts.unknown.into()));
+        }
         let row = match command::resolve_for(args, dialect) {
             Ok(row) => row,
             Err(error) => return Err(self.unresolved(args, error)),
@@ -139,8 +153,7 @@ impl<'c> Caller<'c> {
         if command::flagged(args, row, dialect, "noscript") {
             return Err(Refused::Script(texts.forbidden.into()));
         }
-        if self.is_read_only
-            && (row.is_write() || command::flagged(args, row, dialect, "may_replicate"))
+        if self.is_read_only && (row.is_write() || REPLICATING.iter().any(|name| args.is(0, name)))
         {
             let text = "Write commands are not allowed from read-only scripts.";
             return Err(Refused::Script(text.into()));
@@ -180,6 +193,12 @@ impl<'c> Caller<'c> {
         }
         Refused::Command(error)
     }
+}
+
+/// Whether a script gets its own last word back, for the server does not read such replies. Source: redis 6.0 scripting.c,
+/// `redisProtocolToLuaType`.
+fn is_unread(reply: &[u8], dialect: Dialect) -> bool {
+    !dialect.protects_globals() && matches!(reply.first(), Some(b'=' | b'('))
 }
 
 /// Why a command is not run.

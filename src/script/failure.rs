@@ -40,10 +40,10 @@ fn shown_name(dialect: Dialect, name: &str, script: Script<'_>) -> String {
 fn modern(lua: &Lua, value: Value, place: Option<(String, i64)>, name: &str) -> Vec<u8> {
     let mut text = match value {
         Value::Table(table) => {
-            let text = table.raw_get::<Value>("err").ok();
+            let text = table.get::<Value>("err").ok();
             text.and_then(|text| self::text(lua, &text))
-                // DIFFERENCE: servers end themselves here.
-                .unwrap_or_else(|| b"ERR the script threw a table without err".to_vec())
+                // DIFFERENCE: servers before Valkey 9.1 end themselves here.
+                .unwrap_or_else(|| b"ERR unknown error".to_vec())
         }
         value => {
             let shown = self::text(lua, &value).or_else(|| value.to_string().ok().map(Into::into));
@@ -64,13 +64,15 @@ fn older(lua: &Lua, value: Value, place: Option<(String, i64)>, name: &str) -> V
         }
         (Some(text), None) => text,
         // The server's own handler fails.
-        (None, _) => {
-            let kind = super::params::type_name(&value);
-            let place = "@err_handler_def:8: err_handler_def:8: ";
-            format!("{place}attempt to concatenate local 'err' (a {kind} value)").into_bytes()
-        }
+        (None, _) => format!("@err_handler_def:8: {}", unconcatenated(&value)).into_bytes(),
     };
     [start.as_bytes(), &end].concat()
+}
+
+/// What the servers' handler before Redis 7.0 says of a value that is no text.
+pub(super) fn unconcatenated(value: &Value) -> String {
+    let kind = super::params::type_name(value);
+    format!("err_handler_def:8: attempt to concatenate local 'err' (a {kind} value)")
 }
 
 /// A text, or a number as one.

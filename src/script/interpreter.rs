@@ -7,7 +7,9 @@ use mlua::{
 };
 
 use super::params::Params;
-use super::raise::{Caught, Fatal, Raised, caught, caught_error, end, place, throw, throw_text};
+use super::raise::{
+    Caught, Fatal, Raised, caught, caught_error, end, place, raised_at, throw, throw_text,
+};
 use super::sandbox;
 use super::state::{State, lock};
 use crate::dialect::Dialect;
@@ -18,6 +20,9 @@ const INSTRUCTIONS_PER_TICK: u32 = 1_000;
 
 /// Above this much memory after a script, what it left behind is collected at once.
 const KEPT_BYTES: usize = 4 << 20;
+
+/// Where both settings of the collector are at first. Source: Lua 5.1 luaconf.h, `LUAI_GCPAUSE`, `LUAI_GCMUL`.
+const COLLECTOR_PERCENT: u32 = 200;
 
 /// What scripts do not get of Lua's own globals, in any version.
 const REMOVED: &[&str] = &[
@@ -39,13 +44,13 @@ pub(super) struct Interpreter {
     api: Table,
     /// What scripts see, since Redis 7.0.
     globals: Option<Table>,
-    /// The metatable of globals before.
-    strict: Table,
     /// The metatable of texts.
     texts: Option<Table>,
     xpcall: Function,
     /// Lua's own `next`.
     pub(super) next: Function,
+    /// Lua's own `collectgarbage`, whose settings scripts may change.
+    collect: Function,
     bound: Function,
     handler: Function,
     failure: Arc<Mutex<Option<Failure>>>,
@@ -83,6 +88,7 @@ impl Interpreter {
         watch(&lua, &state)?;
         let xpcall: Function = lua.globals().raw_get("xpcall")?;
         let next: Function = lua.globals().raw_get("next")?;
+        let collect: Function = lua.globals().raw_get("collectgarbage")?;
         let texts = texts_metatable(&lua);
         let real = sandbox::copy(&lua, &lua.globals())?;
         let bound = replace(&lua, &real, &state)?;
@@ -93,6 +99,7 @@ impl Interpreter {
         for name in dialect.api_names() {
             real.raw_set(*name, &api)?;
         }
+        sandbox::add_helpers(&lua, &real, dialect)?;
         let globals = if dialect.protects_globals() {
             Some(sandbox::protect_globals(&lua, &real, texts.as_ref())?)
         } else {
@@ -103,7 +110,6 @@ impl Interpreter {
         // Functions that are written in C name this as their environment.
         lua.globals().clear()?;
         Ok(Self {
-            strict: sandbox::strict(&lua)?,
             lua,
             state,
             real,
@@ -112,6 +118,7 @@ impl Interpreter {
             texts,
             xpcall,
             next,
+            collect,
             bound,
             handler,
             failure,
@@ -145,8 +152,9 @@ impl Interpreter {
             api.raw_set(*name, function)?;
         }
         if self.globals.is_none() {
-            globals.set_metatable(Some(self.strict.clone()))?;
+            globals.set_metatable(Some(sandbox::strict(&self.lua)?))?;
             if let Some(texts) = &self.texts {
+                texts.clear()?;
                 texts.raw_set("__index", globals.raw_get::<Value>("string")?)?;
             }
         }
@@ -162,7 +170,7 @@ impl Interpreter {
     ) -> Result<Value, Failure> {
         let function: Function = match arguments {
             Some((keys, args)) => self.bound.call((function, keys, args))?,
-            None => self.bound.call(function)?,
+            None => function.clone(),
         };
         *lock(&self.failure) = None;
         let results: Result<(bool, Value), _> = self.xpcall.call((function, &self.handler));
@@ -199,7 +207,10 @@ impl Interpreter {
     /// Gives back what the last script left; false when the interpreter is better thrown away.
     pub(super) fn tidy(&self) -> bool {
         self.lua.gc_restart();
-        if self.state.fatal().is_some() {
+        let restored = ["setpause", "setstepmul"]
+            .into_iter()
+            .try_for_each(|setting| self.collect.call::<()>((setting, COLLECTOR_PERCENT)));
+        if self.state.fatal().is_some() || restored.is_err() {
             return false;
         }
         self.lua.used_memory() <= KEPT_BYTES
@@ -289,6 +300,8 @@ fn replace(lua: &Lua, real: &Table, state: &Arc<State>) -> mlua::Result<Function
         Value::Function(catcher(lua, state, state.dialect.protects_globals())?),
         Value::Function(rethrow(lua, state)?),
         Value::Function(seen(lua)?),
+        Value::Function(lua.create_function(absent)?),
+        Value::Boolean(state.dialect.protects_globals()),
     ];
     let ours: Table = prelude.call(MultiValue::from_vec(arguments))?;
     for name in ["pcall", "xpcall"] {
@@ -347,6 +360,18 @@ fn rethrow(lua: &Lua, state: &Arc<State>) -> mlua::Result<Function> {
             None => Err(throw(raised.value)),
         }
     })
+}
+
+/// Says in the place of the function above that its argument `number` is missing. Source: Lua 5.1 lauxlib.c,
+/// `luaL_checkany`.
+fn absent(lua: &Lua, number: usize) -> mlua::Result<()> {
+    let name = lua.inspect_stack(1, |frame| {
+        frame.names().name.map(std::borrow::Cow::into_owned)
+    });
+    let name = name.flatten().unwrap_or_else(|| "?".to_owned());
+    let place = place(lua, 2);
+    let text = format!("{place}bad argument #{number} to '{name}' (value expected)");
+    Err(throw_text(lua, text))
 }
 
 /// What a script may see of an error, and whether it is hidden from it; nil for what is no text, too.
@@ -412,18 +437,5 @@ fn handler(
         };
         *lock(&failure) = Some(failed);
         Ok(())
-    })
-}
-
-/// Source and line of the function that raised the error which the running one handles.
-fn raised_at(lua: &Lua) -> Option<(String, i64)> {
-    let is_c = lua.inspect_stack(1, |frame| frame.source().what == "C");
-    let level = if is_c? { 2 } else { 1 };
-    lua.inspect_stack(level, |frame| {
-        let line = frame
-            .current_line()
-            .and_then(|line| i64::try_from(line).ok());
-        let source = frame.source().source.map(std::borrow::Cow::into_owned);
-        (source.unwrap_or_default(), line.unwrap_or(-1))
     })
 }

@@ -406,9 +406,7 @@ impl Scripting for Engine {
 
     fn writes(&self, cx: &SessionCx<'_>, script: Script<'_>) -> bool {
         let flags = match script {
-            Script::Text(code) => shebang::read(code, cx.reply.dialect())
-                .ok()
-                .and_then(|(flags, _)| flags),
+            Script::Text(code) => shebang::flags(code, cx.reply.dialect()),
             Script::Digest(digest) => {
                 let digest = String::from_utf8_lossy(digest).to_ascii_lowercase();
                 lock(&self.texts).get(&digest).and_then(|text| text.flags)

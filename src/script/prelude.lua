@@ -1,6 +1,7 @@
 -- What must be Lua itself, for Lua calls back through it: no step of it may be lost when a script is ended.
 -- Called with Lua's own functions and with Rust's; gives the functions that scripts see instead.
-local pcall, xpcall, resume, create, plainly, textually, rethrow, seen = ...
+local select = select
+local pcall, xpcall, resume, create, plainly, textually, rethrow, seen, absent, modern = ...
 
 -- Behind a protected call: `catch` gives what a script may see, or ends it for good.
 local function settled(catch, ok, ...)
@@ -19,10 +20,21 @@ end
 
 return {
   pcall = function(...)
+    if select('#', ...) == 0 then
+      if modern then
+        -- The servers' own pcall counts its arguments wrong then.
+        return false, 'attempt to call a boolean value'
+      end
+      absent(1)
+    end
     return settled(textually, pcall(...))
   end,
 
-  xpcall = function(f, handler, ...)
+  xpcall = function(...)
+    if select('#', ...) < 2 then
+      absent(2)
+    end
+    local f, handler = ...
     return settled(plainly, xpcall(f, function(error)
       local value, hidden = seen(error)
       if hidden then
@@ -60,11 +72,10 @@ return {
     end
   end,
 
-  -- A function with two arguments that `xpcall` can call without any. One result is all that counts.
+  -- A function with two arguments that `xpcall` can call without any, and that is not seen above it.
   bound = function(f, keys, args)
     return function()
-      local result = f(keys, args)
-      return result
+      return f(keys, args)
     end
   end,
 

@@ -80,6 +80,19 @@ pub(super) fn place(lua: &Lua, level: usize) -> String {
     place.flatten().unwrap_or_default()
 }
 
+/// Source and line of the function that raised the error which the running one handles.
+pub(super) fn raised_at(lua: &Lua) -> Option<(String, i64)> {
+    let is_c = lua.inspect_stack(1, |frame| frame.source().what == "C");
+    let level = if is_c? { 2 } else { 1 };
+    lua.inspect_stack(level, |frame| {
+        let line = frame
+            .current_line()
+            .and_then(|line| i64::try_from(line).ok());
+        let source = frame.source().source.map(std::borrow::Cow::into_owned);
+        (source.unwrap_or_default(), line.unwrap_or(-1))
+    })
+}
+
 /// What an error is to the script.
 #[derive(Debug, Clone)]
 pub(super) enum Caught {

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use mlua::{Function, Lua, MultiValue, Table, Value};
 
 use super::params::Params;
-use super::raise::{Raised, place, throw, throw_here, throw_text};
+use super::raise::{Raised, place, raised_at, throw, throw_here, throw_text};
 use super::state::State;
+use crate::dialect::Dialect;
 
 /// What happens when a shared table is changed. Source: redis 7.0 deps/lua lvm.c, `luaV_settable`.
 const READ_ONLY: &str = "Attempt to modify a readonly table";
@@ -33,10 +34,11 @@ impl Shared {
         pairs.find(|(own, _)| own == seen).map(|(_, real)| real)
     }
 
-    /// The real table behind the one that `globals` calls `name`.
-    fn named(&self, globals: &Table, name: &str) -> mlua::Result<Option<Table>> {
-        let seen: Table = globals.raw_get(name)?;
-        Ok(self.real(&seen).cloned())
+    /// What scripts see of a table that is shared; nil for none.
+    fn seen(&self, real: Option<Table>) -> Value {
+        let mut pairs = self.pairs.iter();
+        let found = real.and_then(|real| pairs.find(|(_, own)| *own == real));
+        found.map_or(Value::Nil, |(seen, _)| Value::Table(seen.clone()))
     }
 
     /// Puts an empty table before `real`, through which it can be read and not be changed.
@@ -51,6 +53,7 @@ impl Shared {
         meta.raw_set("__index", real)?;
         let refuse = |lua: &Lua, _: MultiValue| Err::<(), _>(throw_here(lua, READ_ONLY));
         meta.raw_set("__newindex", lua.create_function(refuse)?)?;
+        meta.raw_set(mark(), true)?;
         seen.set_metatable(Some(meta.clone()))?;
         self.pairs.push((seen.clone(), real.clone()));
         Ok((seen, meta))
@@ -71,10 +74,12 @@ pub(super) fn protect_globals(
             real.raw_set(name, shared.protect(lua, &inner)?)?;
         }
     }
-    fail_on_missing(lua, real)?;
+    let missing = fail_on_missing(lua, real)?;
+    shared.protect(lua, &missing)?;
     let globals = shared.protect(lua, real)?;
     real.raw_set("_G", &globals)?;
     if let Some(texts) = texts {
+        texts.raw_set("__index", real.raw_get::<Table>("string")?)?;
         shared.protect(lua, texts)?;
     }
     let shared = Arc::new(shared);
@@ -82,11 +87,12 @@ pub(super) fn protect_globals(
     Ok(globals)
 }
 
-/// What is not in `real` is an error from now on.
-pub(super) fn fail_on_missing(lua: &Lua, real: &Table) -> mlua::Result<()> {
+/// What is not in `real` is an error from now on; gives its new metatable.
+pub(super) fn fail_on_missing(lua: &Lua, real: &Table) -> mlua::Result<Table> {
     let meta = lua.create_table()?;
     meta.raw_set("__index", lua.create_function(missing)?)?;
-    real.set_metatable(Some(meta))
+    real.set_metatable(Some(meta.clone()))?;
+    Ok(meta)
 }
 
 /// Source: redis 7.0 script_lua.c, `luaProtectedTableError`.
@@ -134,12 +140,20 @@ fn add_raw_access(
     for name in ["rawset", "setmetatable"] {
         wrap(lua, real, name, shared, |_, _| Err(READ_ONLY))?;
     }
-    if let Some(tables) = shared.named(real, "table")? {
-        for name in ["insert", "remove", "sort", "setn"] {
-            wrap(lua, &tables, name, shared, |_, _| Err(READ_ONLY))?;
-        }
-    }
     add_getmetatable(lua, real, shared, texts)
+}
+
+/// An entry of the metatables of protected tables that no script can look up.
+fn mark() -> Value {
+    Value::LightUserData(mlua::LightUserData(std::ptr::dangling_mut()))
+}
+
+/// Refuses to change a protected table for a function that looks past metatables.
+pub(super) fn check_writable(lua: &Lua, table: &Table) -> mlua::Result<()> {
+    match table.metatable() {
+        Some(meta) if meta.raw_get::<bool>(mark())? => Err(throw_text(lua, READ_ONLY)),
+        _ => Ok(()),
+    }
 }
 
 /// A table as it may be walked: a copy where it is shared.
@@ -203,7 +217,8 @@ fn rename(lua: &Lua, error: &mlua::Error) -> mlua::Error {
     });
     let name = name.flatten().unwrap_or_else(|| "?".to_owned());
     let text = text.replacen("to '?'", &format!("to '{name}'"), 1);
-    let place = if text.starts_with("bad argument") {
+    let is_placed = text.starts_with("bad argument") || text.starts_with("cannot change");
+    let place = if is_placed {
         place(lua, 1)
     } else {
         String::new()
@@ -222,15 +237,14 @@ fn add_getmetatable(
     let texts = texts.cloned();
     let of = move |lua: &Lua, args: MultiValue| {
         let args: Vec<Value> = args.into_iter().collect();
-        match (args.first(), &texts) {
-            (Some(Value::Table(seen)), _) if known.real(seen).is_some() => Ok(MultiValue::new()),
-            (Some(Value::String(_)), Some(texts)) => {
-                let mut pairs = known.pairs.iter();
-                let seen = pairs.find(|(_, real)| real == texts).map(|(seen, _)| seen);
-                let seen = seen.cloned().map_or(Value::Nil, Value::Table);
-                Ok(MultiValue::from_vec(vec![seen]))
-            }
-            _ => call_native(lua, &native, args),
+        let behind = match args.first() {
+            Some(Value::Table(seen)) => known.real(seen).map(Table::metatable),
+            Some(Value::String(_)) => Some(texts.clone()),
+            _ => None,
+        };
+        match behind {
+            Some(meta) => Ok(MultiValue::from_vec(vec![known.seen(meta)])),
+            None => call_native(lua, &native, args),
         }
     };
     real.raw_set("getmetatable", lua.create_function(of)?)
@@ -268,9 +282,49 @@ pub(super) fn strict(lua: &Lua) -> mlua::Result<Table> {
         let start: &[u8] = b"Script attempted to create global variable '";
         Err(strictly(lua, [start, &name, b"'"].concat(), 8))
     };
-    meta.raw_set("__index", lua.create_function(read)?)?;
     meta.raw_set("__newindex", lua.create_function(write)?)?;
+    meta.raw_set("__index", lua.create_function(read)?)?;
     Ok(meta)
+}
+
+/// What the servers' own Lua leaves among the globals: what becomes of an error that nothing catches, and before Redis 7.0
+/// how lists are sorted. Source: redis 7.0 eval.c, `scriptingInit`.
+pub(super) fn add_helpers(lua: &Lua, real: &Table, dialect: Dialect) -> mlua::Result<()> {
+    let handler = lua.create_function(move |lua, value| handled(lua, dialect, value))?;
+    for name in dialect.script_handler_names() {
+        real.raw_set(*name, &handler)?;
+    }
+    if dialect.protects_globals() {
+        return Ok(());
+    }
+    let compare = "local a, b = ... return (a or '') < (b or '')";
+    let compare = lua
+        .load(compare)
+        .set_name("@cmp_func_def")
+        .into_function()?;
+    real.raw_set("__redis__compare_helper", compare)
+}
+
+/// An error as the servers' handler shows it.
+fn handled(lua: &Lua, dialect: Dialect, value: Value) -> mlua::Result<Value> {
+    let place = raised_at(lua);
+    if !dialect.protects_globals() {
+        let Some(text) = lua.coerce_string(value.clone())? else {
+            return Err(throw_text(lua, super::failure::unconcatenated(&value)));
+        };
+        let place = place.map_or_else(String::new, |(source, line)| format!("{source}:{line}: "));
+        let text = [place.as_bytes(), &text.as_bytes()].concat();
+        return lua.create_string(text).map(Value::String);
+    }
+    let table = match value {
+        Value::Table(table) => table,
+        value => lua.create_table_from([("err", format!("ERR {}", value.to_string()?))])?,
+    };
+    if let Some((source, line)) = place {
+        table.set("source", source)?;
+        table.set("line", line)?;
+    }
+    Ok(Value::Table(table))
 }
 
 /// Whether what called the running function is of one of these kinds, or nothing.

@@ -1,6 +1,7 @@
 //! The first line of a script, which may say what it needs. Source: redis 7.0 eval.c, `evalExtractShebangFlags`.
 
 use crate::dialect::Dialect;
+use crate::resp::ArgsBuf;
 
 /// What a script, or a function of a library, says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,46 +36,67 @@ impl ScriptFlags {
     }
 }
 
+/// What the first line says.
+struct Line<'c> {
+    words: ArgsBuf,
+    flags: ScriptFlags,
+    /// The line itself.
+    text: &'c [u8],
+}
+
 /// The flags of a script, `None` for one without such a line, which may do what it likes; and where its code begins: the end
 /// of the line stays, for errors to name the right one.
 ///
 /// # Errors
 /// What servers say of a line that they do not understand.
 pub(super) fn read(code: &[u8], dialect: Dialect) -> Result<(Option<ScriptFlags>, usize), Vec<u8>> {
-    if !code.starts_with(b"#!") || !dialect.protects_globals() {
+    let Some(line) = line(code, dialect)? else {
         return Ok((None, 0));
-    }
-    let end = code.iter().position(|byte| *byte == b'\n');
-    let end = end.ok_or_else(|| b"Invalid script shebang".to_vec())?;
-    let line = code.get(..end).unwrap_or_default();
-    let mut words = line
-        .split(u8::is_ascii_whitespace)
-        .filter(|word| !word.is_empty());
-    let engine = words.next().unwrap_or_default();
-    let is_lua = if dialect.says_redis() {
-        engine == b"#!lua"
-    } else {
-        engine.eq_ignore_ascii_case(b"#!lua")
     };
-    if !is_lua {
-        return Err(unknown_engine(engine, dialect));
+    let engine = line.words.as_args().at(0);
+    if !engine.eq_ignore_ascii_case(ENGINE) {
+        let name = engine.get(2..).unwrap_or_default();
+        return Err([b"Could not find scripting engine '", name, b"'"].concat());
     }
-    let flags = words.try_fold(ScriptFlags::default(), option)?;
-    Ok((Some(flags), end))
+    Ok((Some(line.flags), line.text.len()))
 }
 
-fn unknown_engine(engine: &[u8], dialect: Dialect) -> Vec<u8> {
-    if dialect.says_redis() {
-        return [b"Unexpected engine in script shebang: ", engine].concat();
+/// The flags of a script whose first line can be read, whichever engine it asks for.
+pub(super) fn flags(code: &[u8], dialect: Dialect) -> Option<ScriptFlags> {
+    let line = line(code, dialect).ok().flatten();
+    line.map(|line| line.flags)
+}
+
+/// How a line for Lua begins.
+const ENGINE: &[u8] = b"#!lua";
+
+fn line(code: &[u8], dialect: Dialect) -> Result<Option<Line<'_>>, Vec<u8>> {
+    if !code.starts_with(b"#!") || !dialect.protects_globals() {
+        return Ok(None);
     }
-    let name = engine.get(2..).unwrap_or_default();
-    [b"Could not find scripting engine '", name, b"'"].concat()
+    let end = memchr::memchr2(b'\n', 0, code).filter(|end| code.get(*end) == Some(&b'\n'));
+    let text = end.and_then(|end| code.get(..end));
+    let text = text.ok_or_else(|| b"Invalid script shebang".to_vec())?;
+    let words = ArgsBuf::split(text).filter(|words| !words.as_args().is_empty());
+    let words = words.ok_or_else(|| b"Invalid engine in script shebang".to_vec())?;
+    let engine = words.as_args().at(0);
+    if dialect.says_redis() && engine != ENGINE {
+        return Err([b"Unexpected engine in script shebang: ", engine].concat());
+    }
+    let flags = {
+        let mut options = words.as_args().from(1).iter();
+        options.try_fold(ScriptFlags::default(), option)?
+    };
+    Ok(Some(Line { words, flags, text }))
 }
 
 fn option(flags: ScriptFlags, word: &[u8]) -> Result<ScriptFlags, Vec<u8>> {
     let Some(names) = word.strip_prefix(b"flags=") else {
         return Err([b"Unknown lua shebang option: ", word].concat());
     };
+    if names.is_empty() {
+        return Ok(flags);
+    }
     names
         .split(|byte| *byte == b',')
         .try_fold(flags, |flags, name| {

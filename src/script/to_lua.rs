@@ -17,6 +17,15 @@ pub(super) fn reply(lua: &Lua, reply: &Reply, state: &State) -> mlua::Result<Val
     reader.value()
 }
 
+/// A table that tells an error which a server has counted: since Redis 7.0 it says so.
+pub(super) fn counted_error(lua: &Lua, state: &State, text: &[u8]) -> mlua::Result<Table> {
+    let table = error_table(lua, state, text)?;
+    if state.dialect.protects_globals() {
+        table.raw_set("ignore_error_stats_update", true)?;
+    }
+    Ok(table)
+}
+
 struct Reader<'r> {
     lua: &'r Lua,
     state: &'r State,
@@ -71,9 +80,8 @@ impl<'r> Reader<'r> {
         if !self.state.dialect.protects_globals() {
             return self.field("err", line);
         }
-        let table = error_table(self.lua, self.state, &[b"-", line].concat())?;
-        table.raw_set("ignore_error_stats_update", true)?;
-        Ok(Value::Table(table))
+        let text = [b"-", line].concat();
+        counted_error(self.lua, self.state, &text).map(Value::Table)
     }
 
     fn bulk(&mut self, line: &[u8]) -> mlua::Result<Value> {
@@ -90,7 +98,7 @@ impl<'r> Reader<'r> {
         let Some(length) = length(line) else {
             return Ok(Value::Boolean(false));
         };
-        let table = self.sized(length, 0)?;
+        let table = self.lua.create_table()?;
         for index in 1..=length {
             let value = self.value()?;
             table.raw_seti(index, value)?;
@@ -98,17 +106,9 @@ impl<'r> Reader<'r> {
         Ok(Value::Table(table))
     }
 
-    /// A table with room for what will be in it, where servers make such: the order of its entries depends on it.
-    fn sized(&self, list: usize, named: usize) -> mlua::Result<Table> {
-        if self.state.dialect.says_redis() {
-            return self.lua.create_table();
-        }
-        self.lua.create_table_with_capacity(list, named)
-    }
-
     fn map(&mut self, line: &[u8]) -> mlua::Result<Value> {
         let pairs = length(line).unwrap_or(0);
-        let table = self.sized(0, pairs)?;
+        let table = self.lua.create_table()?;
         for _ in 0..pairs {
             let key = self.value()?;
             let value = self.value()?;
@@ -119,7 +119,7 @@ impl<'r> Reader<'r> {
 
     fn set(&mut self, line: &[u8]) -> mlua::Result<Value> {
         let members = length(line).unwrap_or(0);
-        let table = self.sized(0, members)?;
+        let table = self.lua.create_table()?;
         for _ in 0..members {
             table.raw_set(self.value()?, true)?;
         }

@@ -153,7 +153,7 @@ fn single(reply: &mut Reply, table: &Table, state: &State) -> mlua::Result<bool>
         return Ok(true);
     }
     if let Value::Number(_) | Value::Integer(_) = table.raw_get("double")? {
-        reply.double(table.raw_get("double")?);
+        double(reply, table.raw_get("double")?, state);
         return Ok(true);
     }
     if !state.dialect.protects_globals() {
@@ -178,6 +178,17 @@ fn single(reply: &mut Reply, table: &Table, state: &State) -> mlua::Result<bool>
         .collect();
     reply.verbatim(&format!("{format:<3}"), &text.as_bytes());
     Ok(true)
+}
+
+/// Servers that write doubles in C's way show the sign of what is no number.
+fn double(reply: &mut Reply, number: f64, state: &State) {
+    if !number.is_nan() || !number.is_sign_negative() || state.dialect.has_shortest_doubles() {
+        reply.double(number);
+    } else if reply.is_resp3() {
+        reply.raw(b",-nan\r\n");
+    } else {
+        reply.bulk(b"-nan");
+    }
 }
 
 /// As far as C sees it.

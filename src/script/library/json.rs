@@ -41,7 +41,7 @@ impl Default for Settings {
             encode_depth: 1000,
             decode_depth: 1000,
             encode_invalid: Invalid::Refused,
-            decode_invalid: false,
+            decode_invalid: true,
             keep_buffer: true,
             precision: 14,
         }

@@ -3,6 +3,7 @@
 use mlua::{Lua, MultiValue, Table, Value};
 
 use super::json::{Settings, settings};
+use super::number::c_number;
 use super::{Context, one};
 use crate::script::params::Params;
 use crate::script::raise::{end, throw_here};
@@ -361,73 +362,5 @@ const fn unescaped(escape: u8) -> Option<u8> {
         b'f' => 12,
         b'r' => b'\r',
         _ => return None,
-    })
-}
-
-/// The number that a text begins with, as C's `strtod` reads it, and how long it is.
-fn c_number(text: &[u8]) -> Option<(f64, usize)> {
-    let signed = usize::from(matches!(text.first(), Some(b'-' | b'+')));
-    let (sign, body) = (text.get(..signed)?, text.get(signed..)?);
-    let factor = if sign == b"-" { -1.0 } else { 1.0 };
-    for (word, value) in [
-        (&b"infinity"[..], f64::INFINITY),
-        (b"inf", f64::INFINITY),
-        (b"nan", f64::NAN),
-    ] {
-        let found = body.get(..word.len());
-        if found.is_some_and(|found| found.eq_ignore_ascii_case(word)) {
-            return Some((factor * value, signed + word.len()));
-        }
-    }
-    if let Some((number, length)) = hexadecimal(body) {
-        return Some((factor * number, signed + length));
-    }
-    let length = decimal_length(body)?;
-    let digits = std::str::from_utf8(body.get(..length)?).ok()?;
-    let number: f64 = digits.parse().ok()?;
-    Some((factor * number, signed + length))
-}
-
-/// A whole hexadecimal number: fractions of such are nothing that anyone writes.
-fn hexadecimal(text: &[u8]) -> Option<(f64, usize)> {
-    let digits = text
-        .strip_prefix(b"0x")
-        .or_else(|| text.strip_prefix(b"0X"))?;
-    let length = digits
-        .iter()
-        .take_while(|digit| digit.is_ascii_hexdigit())
-        .count();
-    let number = digits.iter().take(length).fold(0.0, |number, digit| {
-        let digit = char::from(*digit).to_digit(16).unwrap_or(0);
-        number * 16.0 + f64::from(digit)
-    });
-    (length > 0).then_some((number, length + 2))
-}
-
-fn decimal_length(text: &[u8]) -> Option<usize> {
-    let count = |from: usize| {
-        let rest = text.get(from..).unwrap_or_default();
-        rest.iter()
-            .take_while(|digit| digit.is_ascii_digit())
-            .count()
-    };
-    let whole = count(0);
-    let has_point = text.get(whole) == Some(&b'.');
-    let fraction = if has_point { count(whole + 1) } else { 0 };
-    if whole + fraction == 0 {
-        return None;
-    }
-    let mantissa = whole + fraction + usize::from(has_point);
-    let has_exponent = matches!(text.get(mantissa), Some(b'e' | b'E'));
-    let sign = usize::from(matches!(text.get(mantissa + 1), Some(b'+' | b'-')));
-    let exponent = if has_exponent {
-        count(mantissa + 1 + sign)
-    } else {
-        0
-    };
-    Some(if exponent > 0 {
-        mantissa + 1 + sign + exponent
-    } else {
-        mantissa
     })
 }

@@ -119,7 +119,7 @@ impl Encoder<'_> {
                 if index > 1 {
                     self.output.push(b",")?;
                 }
-                let value = entry(&table, Value::Integer(index))?;
+                let value = table.raw_get(index)?;
                 self.frames.push(Frame::List(table, length, index + 1));
                 self.value(value)
             }
@@ -133,7 +133,7 @@ impl Encoder<'_> {
                     self.output.push(b",")?;
                 }
                 self.key(&key)?;
-                let value = entry(&table, key.clone())?;
+                let value = table.raw_get(key.clone())?;
                 self.frames.push(Frame::Object(table, key));
                 self.value(value)
             }
@@ -191,14 +191,6 @@ impl Encoder<'_> {
             }
         }
         self.output.push(b"\"")
-    }
-}
-
-/// An entry. What mlua takes for 0 may be a number too small for it to tell; asked for a number, it gives that.
-fn entry(table: &Table, key: Value) -> mlua::Result<Value> {
-    match table.raw_get(key.clone())? {
-        Value::Integer(0) => table.raw_get(key).map(Value::Number),
-        value => Ok(value),
     }
 }
 

@@ -5,6 +5,7 @@ mod json;
 mod json_decode;
 mod json_encode;
 mod msgpack;
+mod number;
 mod output;
 mod pack;
 mod pattern;

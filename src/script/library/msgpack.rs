@@ -17,6 +17,9 @@ const UNPACKED_DEPTH_MAX: usize = 3_500;
 /// How many results there may be: Lua's stack takes no more.
 const RESULTS_MAX: usize = 7_900;
 
+/// How many values are packed at once: as many places of the stack must be free. Source: `mp_pack`.
+const PACKED_MAX: usize = 4_000;
+
 const FUNCTIONS: &[(&str, Call)] = &[
     ("pack", pack),
     ("unpack", |args, context| unpack(args, context, 0, 0)),
@@ -42,6 +45,9 @@ pub(super) fn library(lua: &Lua, context: &Context) -> mlua::Result<Table> {
 fn pack(args: &Params<'_>, context: &Context) -> mlua::Result<MultiValue> {
     if args.len() == 0 {
         return Err(args.bad(0, "MessagePack pack needs input."));
+    }
+    if args.len() > PACKED_MAX {
+        return Err(args.bad(0, "Too many arguments for MessagePack pack."));
     }
     let mut output = Output::new(&context.state);
     for value in args.values() {
@@ -160,7 +166,7 @@ fn write_number(number: f64, output: &mut Output<'_>) -> mlua::Result<()> {
 fn write_integer(number: i64, output: &mut Output<'_>) -> mlua::Result<()> {
     let all = number.to_be_bytes();
     let (kind, width) = match number {
-        0..=127 | -32..=-1 => return output.push(&[number as u8]),
+        -32..=127 => return output.push(&[number as u8]),
         128..=0xff => (0xcc, 1),
         0x100..=0xffff => (0xcd, 2),
         0x1_0000..=0xffff_ffff => (0xce, 4),

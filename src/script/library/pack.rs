@@ -135,7 +135,7 @@ fn pack(args: &Params<'_>, context: &Context) -> mlua::Result<MultiValue> {
         output.push(&vec![0; padding])?;
         let takes = match item.letter {
             b'b' | b'B' | b'h' | b'H' | b'l' | b'L' | b'T' | b'i' | b'I' => {
-                let bytes = integer(args.number(number)?, item.size, format.is_little);
+                let bytes = integer(self::number(args, number)?, item.size, format.is_little);
                 output.push(&bytes)?;
                 1
             }
@@ -145,12 +145,12 @@ fn pack(args: &Params<'_>, context: &Context) -> mlua::Result<MultiValue> {
             }
             b'f' => {
                 #[expect(clippy::cast_possible_truncation, reason = "as C does it")]
-                let value = args.number(number)? as f32;
+                let value = self::number(args, number)? as f32;
                 output.push(&ordered(value.to_le_bytes(), format.is_little))?;
                 1
             }
             b'd' => {
-                let value = args.number(number)?;
+                let value = self::number(args, number)?;
                 output.push(&ordered(value.to_le_bytes(), format.is_little))?;
                 1
             }
@@ -168,8 +168,19 @@ fn pack(args: &Params<'_>, context: &Context) -> mlua::Result<MultiValue> {
     output.finish(args.lua).map(one)
 }
 
+/// A number. What is missing is nil: the function has put it behind its arguments. Source: `b_pack`.
+fn number(args: &Params<'_>, number: usize) -> mlua::Result<f64> {
+    if number > args.len() {
+        return Err(args.bad(number, "number expected, got nil"));
+    }
+    args.number(number)
+}
+
 /// A text, cut to its size, or with a zero behind it.
 fn text(args: &Params<'_>, number: usize, item: Item, output: &mut Output<'_>) -> mlua::Result<()> {
+    if number > args.len() {
+        return Err(args.bad(number, "string expected, got nil"));
+    }
     let text = args.text(number)?;
     let text = text.as_bytes();
     let size = if item.size == 0 {
@@ -187,18 +198,19 @@ fn text(args: &Params<'_>, number: usize, item: Item, output: &mut Output<'_>) -
     Ok(())
 }
 
-/// An integer's bytes.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "as C does it"
-)]
-fn integer(number: f64, size: usize, is_little: bool) -> Vec<u8> {
-    let value = if number < 0.0 {
-        truncated(number).cast_unsigned()
+/// A double as an unsigned integer the way the processor does it: what does not fit is 0.
+fn unsigned(number: f64) -> u64 {
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    if number >= LIMIT {
+        (truncated(number - LIMIT) ^ i64::MIN).cast_unsigned()
     } else {
-        number as u64
-    };
+        truncated(number).cast_unsigned()
+    }
+}
+
+/// An integer's bytes.
+fn integer(number: f64, size: usize, is_little: bool) -> Vec<u8> {
+    let value = unsigned(number);
     let mut bytes = value.to_le_bytes().to_vec();
     bytes.resize(size.max(8), 0);
     bytes.truncate(size);

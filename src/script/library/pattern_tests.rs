@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use mlua::{Lua, MultiValue, Value};
 use proptest::prelude::*;
 
@@ -9,10 +11,7 @@ fn run(strings: &Table, function: &str, args: &[&str]) -> Result<Vec<String>, St
     let function: Function = strings.raw_get(function).unwrap();
     let args: MultiValue = args.iter().map(|arg| lua_text(strings, arg)).collect();
     match function.call::<MultiValue>(args) {
-        Ok(results) => Ok(results
-            .iter()
-            .map(|value| format!("{}", shown(value)))
-            .collect()),
+        Ok(results) => Ok(results.iter().map(shown).collect()),
         Err(error) => {
             let text = match crate::script::raise::caught_error(&lua_of(strings), &error) {
                 Ok(crate::script::raise::Caught::Value(raised)) => raised.to_string(),

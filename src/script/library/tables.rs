@@ -4,7 +4,8 @@ use mlua::{Function, Lua, LuaString, MultiValue, Table, Value};
 
 use super::Context;
 use crate::script::params::{Params, to_double};
-use crate::script::raise::{Caught, Fatal, caught, end, throw};
+use crate::script::raise::{Caught, Fatal, caught, end, throw, throw_here, throw_text};
+use crate::script::sandbox;
 use crate::script::state::State;
 
 /// Up to so many elements Lua sorts itself, however badly they lie.
@@ -12,6 +13,13 @@ const SORTED_NATIVELY_MAX: usize = 1_000;
 
 /// How far elements may be moved at once.
 const MOVES_MAX: i64 = 10_000_000;
+
+/// What our own comparison is called in errors, which Lua's does not have.
+const LESS: &str = "=less";
+const LESS_PLACE: &[u8] = b"less:1: ";
+
+/// What Lua's own sorting says of itself.
+const DISORDER: &[u8] = b"invalid order function for sorting";
 
 /// Puts ours in the place of Lua's.
 pub(super) fn replace(lua: &Lua, real: &Table, context: &Context) -> mlua::Result<()> {
@@ -40,9 +48,23 @@ pub(super) fn call(
         return Ok(results);
     }
     match caught(lua, results.pop_front().unwrap_or(Value::Nil))? {
-        Caught::Value(raised) => Err(throw(raised.value)),
+        Caught::Value(raised) => Err(replaced(lua, raised.value)),
         Caught::Fatal(fatal) => Err(end(context.state.doom(fatal))),
     }
+}
+
+/// Throws what was thrown below the running function, as if that had done so.
+fn replaced(lua: &Lua, value: Value) -> mlua::Error {
+    if let Value::String(text) = &value {
+        let text = text.as_bytes();
+        if *text == *DISORDER {
+            return throw_here(lua, DISORDER);
+        }
+        if let Some(text) = text.strip_prefix(LESS_PLACE) {
+            return throw_text(lua, text);
+        }
+    }
+    throw(value)
 }
 
 fn sort(
@@ -58,7 +80,8 @@ fn sort(
             return Ok(MultiValue::new());
         }
         if table.raw_len() > SORTED_NATIVELY_MAX {
-            let less: Function = lua.load("local a, b = ... return a < b").into_function()?;
+            let less = lua.load("local a, b = ... return a < b");
+            let less = less.set_name(LESS).into_function()?;
             return call(
                 lua,
                 context,
@@ -87,7 +110,8 @@ fn sort(
 fn sort_plain(lua: &Lua, table: &Table, state: &State) -> mlua::Result<bool> {
     if let Some(mut numbers) = collect(table, state, |value| match value {
         Value::Integer(number) => Some(to_double(*number)),
-        Value::Number(number) if !number.is_nan() => Some(*number),
+        // −0 is equal to 0, and yet shown otherwise.
+        Value::Number(number) if !number.is_nan() && *number != 0.0 => Some(*number),
         _ => None,
     })? {
         numbers.sort_unstable_by(f64::total_cmp);
@@ -137,6 +161,7 @@ fn put(table: &Table, values: impl Iterator<Item = mlua::Result<Value>>) -> mlua
 
 fn insert(args: &Params<'_>, context: &Context, native: &Function) -> mlua::Result<MultiValue> {
     let table = args.table(1)?;
+    sandbox::check_writable(args.lua, &table)?;
     match args.len() {
         2 => table.raw_seti(table.raw_len() + 1, args.value(2))?,
         3 => {
@@ -150,7 +175,7 @@ fn insert(args: &Params<'_>, context: &Context, native: &Function) -> mlua::Resu
         }
         _ => {
             let text = "wrong number of arguments to 'insert'";
-            return Err(crate::script::raise::throw_here(args.lua, text));
+            return Err(throw_here(args.lua, text));
         }
     }
     Ok(MultiValue::new())

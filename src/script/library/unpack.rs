@@ -16,11 +16,7 @@ fn unpack(args: &Params<'_>, _: &Context) -> mlua::Result<MultiValue> {
     let mut format = Format::new(args)?;
     let data = args.text(2)?;
     let data = data.as_bytes();
-    let start = args.integer_or(3, 1)?;
-    let start = usize::try_from(start)
-        .ok()
-        .and_then(|start| start.checked_sub(1));
-    let mut at = start.ok_or_else(|| args.bad(3, "offset must be 1 or greater"))?;
+    let mut at = start(args)?;
     let mut results: Vec<Value> = Vec::new();
     while let Some(item) = format.next()? {
         at = at.saturating_add(format.padding(at, item));
@@ -62,8 +58,17 @@ fn unpack(args: &Params<'_>, _: &Context) -> mlua::Result<MultiValue> {
         at = at.saturating_add(taken);
     }
     #[expect(clippy::cast_precision_loss, reason = "as Lua does it")]
-    results.push(Value::Number((at + 1) as f64));
+    results.push(Value::Number(at.saturating_add(1) as f64));
     Ok(MultiValue::from_vec(results))
+}
+
+/// Where to begin. What is negative is past the end.
+fn start(args: &Params<'_>) -> mlua::Result<usize> {
+    let start = args.integer_or(3, 1)?;
+    if start == 0 {
+        return Err(args.bad(3, "offset must be 1 or greater"));
+    }
+    Ok(usize::try_from(start).map_or(usize::MAX, |start| start - 1))
 }
 
 fn part<'d>(args: &Params<'_>, data: &'d [u8], at: usize, size: usize) -> mlua::Result<&'d [u8]> {
