@@ -166,6 +166,9 @@ impl<'a> Applier<'a> {
         let received = &self.state.figures.received;
         received.fetch_add(chunk.len() as u64, Ordering::Relaxed);
         self.buffer.extend_from_slice(chunk);
+        let generation = Arc::clone(&self.state.position.generation);
+        // As servers do: what has been received is worked off before the next of many long readers gets in.
+        let _turn = generation.spaces.turn();
         let mut used = 0;
         let result = loop {
             let rest = self.buffer.get(used..).unwrap_or_default();

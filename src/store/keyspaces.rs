@@ -7,6 +7,7 @@ use ahash::RandomState;
 use arc_swap::ArcSwap;
 
 use super::db::{Db, SHARDS};
+use super::gate::{Gate, Turn};
 use super::libraries::Libraries;
 use super::locks::{Slot, Slots};
 use super::taint::{Tainted, Taints};
@@ -30,6 +31,7 @@ pub struct Keyspaces {
     taints: Taints,
     waiters: Waiters,
     watches: Arc<Watches>,
+    gate: Gate,
     libraries: ArcSwap<Libraries>,
 }
 
@@ -66,6 +68,7 @@ impl Keyspaces {
             taints: Taints::default(),
             waiters: Waiters::default(),
             watches: Arc::default(),
+            gate: Gate::default(),
             libraries: ArcSwap::default(),
         }
     }
@@ -109,6 +112,24 @@ impl Keyspaces {
     #[must_use]
     pub const fn watches(&self) -> &Arc<Watches> {
         &self.watches
+    }
+
+    /// In front of all shards.
+    pub(super) const fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Whether the writer keeps readers of some keys waiting: a view may take long to come. Costs one load.
+    #[must_use]
+    #[inline]
+    pub fn keeps_waiting(&self) -> bool {
+        self.gate.is_closed()
+    }
+
+    /// All that is [written](Self::write) while this lasts is one turn of the writer: readers of what it had to wait for, who
+    /// come meanwhile, get in at its end. So many may be written in it as a reader may well wait for.
+    pub fn turn(&self) -> Turn<'_> {
+        Turn::begin(&self.gate)
     }
 
     /// What is not known to be right.
@@ -199,6 +220,7 @@ impl Keyspaces {
     #[must_use]
     pub fn hold(&self, mut slots: Vec<Slot>) -> Vec<View<'_>> {
         slots.sort_unstable();
+        let _debt = self.gate.pass(|slot| slots.contains(&slot));
         slots
             .chunk_by(|one, other| one.db == other.db)
             .map(|group| {
@@ -206,7 +228,7 @@ impl Keyspaces {
                 let db = usize::try_from(db).unwrap_or(usize::MAX);
                 // Made now: else its first key could come between two looks at it.
                 self.db_or_create(db);
-                View::of_slots(self, db, &mut Slots::from_slice(group))
+                View::locking(self, db, &mut Slots::from_slice(group))
             })
             .collect()
     }

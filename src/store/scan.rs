@@ -75,13 +75,14 @@ impl View<'_> {
         let Some(db) = self.db() else {
             return Cursor::START;
         };
+        let gate = self.pass_to_walk();
         let mut held: Vec<RwLockReadGuard<'_, Table>> = Vec::new();
         let start = cursor.shard();
         let (mut found, mut looked_at) = (0, 0);
         let looks_max = count.saturating_mul(10).saturating_add(FREE_BUCKETS);
         for shard in start..SHARDS {
             let Some(lock) = db.shard(shard) else { break };
-            let table = lock.read();
+            let table = gate.read(lock);
             let epoch = db.epoch(shard);
             let first = if shard == start {
                 cursor.bucket(epoch)

@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use super::db::{Db, Delta, Table, find, find_mut, insert};
 use super::entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};
+use super::gate::Leaving;
 use super::keyspaces::Keyspaces;
 use super::libraries::Libraries;
 use super::locks::{Slot, Slots, WriteHeld};
@@ -35,15 +36,16 @@ pub struct Tx<'a> {
     watched: bool,
     /// Whether changes within values are kept from those who watch.
     quiet: bool,
+    /// The last field: readers get in when nothing is held.
+    _leaving: Leaving<'a>,
 }
 
 impl<'a> Tx<'a> {
     pub(super) fn new(spaces: &'a Keyspaces, number: usize, slots: &mut Slots) -> Self {
         let held = WriteHeld::acquire(slots, |slot| {
-            spaces
-                .db_or_create(slot.db as usize)?
-                .shard(slot.shard as usize)
-                .map(|shard| shard.write())
+            let db = spaces.db_or_create(slot.db as usize)?;
+            let shard = db.shard(slot.shard as usize)?;
+            Some(spaces.gate().write(slot, shard))
         });
         Self {
             spaces,
@@ -57,6 +59,7 @@ impl<'a> Tx<'a> {
             libraries: None,
             watched: spaces.watches().any(),
             quiet: false,
+            _leaving: Leaving(spaces.gate()),
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::db::{Db, find};
 use super::entry::{Entry, Value};
+use super::gate::{Gate, Inside};
 use super::keyspaces::Keyspaces;
 use super::locks::{ReadHeld, Slots};
 use crate::value::Collection;
@@ -29,39 +30,69 @@ pub struct View<'a> {
     held: ReadHeld<'a>,
     now_ms: Cell<Option<i64>>,
     lost: Cell<bool>,
+    /// With locks only.
+    _inside: Option<Inside>,
 }
 
 impl<'a> View<'a> {
     #[inline]
     pub(super) fn of_key(spaces: &'a Keyspaces, db: usize, key: &[u8]) -> Self {
-        let mut slots: Slots = [spaces.slot(db, key)].into_iter().collect();
-        Self::of_slots(spaces, db, &mut slots)
+        let slot = spaces.slot(db, key);
+        let gate = spaces.gate();
+        let _debt = gate.pass(|wanted| wanted == slot);
+        let shard = spaces.db(db).and_then(|db| db.shard(slot.shard as usize));
+        let held = shard.map_or_else(ReadHeld::none, |shard| {
+            ReadHeld::one(slot, gate.read(shard))
+        });
+        Self::with(spaces, db, held, Some(Inside::new()))
     }
 
     pub(super) fn of_slots(spaces: &'a Keyspaces, number: usize, slots: &mut Slots) -> Self {
+        let _debt = spaces.gate().pass(|slot| slots.contains(&slot));
+        Self::locking(spaces, number, slots)
+    }
+
+    /// As [`of_slots`](Self::of_slots), for who has passed the gate.
+    pub(super) fn locking(spaces: &'a Keyspaces, number: usize, slots: &mut Slots) -> Self {
+        let gate = spaces.gate();
         let held = match spaces.db(number) {
             Some(db) => ReadHeld::acquire(slots, |slot| {
-                db.shard(slot.shard as usize).map(|shard| shard.read())
+                let shard = db.shard(slot.shard as usize)?;
+                Some(gate.read(shard))
             }),
             None => ReadHeld::none(),
         };
+        Self::with(spaces, number, held, Some(Inside::new()))
+    }
+
+    #[inline]
+    const fn with(
+        spaces: &'a Keyspaces,
+        number: usize,
+        held: ReadHeld<'a>,
+        inside: Option<Inside>,
+    ) -> Self {
         Self {
             spaces,
             number,
             held,
             now_ms: Cell::new(None),
             lost: Cell::new(false),
+            _inside: inside,
         }
     }
 
     pub(super) fn unlocked(spaces: &'a Keyspaces, number: usize) -> Self {
-        Self {
-            spaces,
-            number,
-            held: ReadHeld::none(),
-            now_ms: Cell::new(None),
-            lost: Cell::new(false),
-        }
+        Self::with(spaces, number, ReadHeld::none(), None)
+    }
+
+    /// The gate, once the writer has had its turn if it wants what a walk over the database comes for.
+    pub(super) fn pass_to_walk(&self) -> &'a Gate {
+        let number = u32::try_from(self.number).unwrap_or(u32::MAX);
+        let gate = self.spaces.gate();
+        // Each of its shards is a claim of its own: the writer need not wait for the whole walk.
+        drop(gate.pass(|slot| slot.db == number));
+        gate
     }
 
     /// The database's number.

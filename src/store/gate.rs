@@ -1,0 +1,260 @@
+//! Turns: readers cannot keep the writer out, nor the writer readers.
+//!
+//! A shard's lock lets readers in whenever only readers are in, so that a thread which holds it can take it again. Left to
+//! themselves, readers that overlap keep the writer out for as long as they come, and a writer that comes back at once
+//! overtakes readers who are still waking up. So both come by turns:
+//!
+//! * A writer that does not get a shard closes the gate in front of it. Readers who are in or on their way in go on; who
+//!   comes for that shard from then on waits until the writer's turn ends. The writer waits for each reader once at most.
+//! * A turn is one [`Tx`](super::Tx), or all that are made while a [`Turn`] lasts: as servers do, the writer works off what
+//!   it has received before the next of a flood of long readers gets in.
+//! * At the end of its turn the writer waits until all those are in whom it kept waiting, here or at a shard's own lock. A
+//!   reader waits for the turn under way when it comes, and for no other.
+//!
+//! # Why nothing deadlocks
+//! 1. Shards are locked in the order of [`Slot`]. Who waits for a shard holds lower ones only; who holds a shard for reading
+//!    gets it again without waiting.
+//! 2. Nobody who holds a shard waits at the gate: a thread that has a view passes.
+//! 3. The writer waits for those it owes a turn only when it holds no shard, and opens the gate first.
+//!
+//! By 2 and 3, whoever waits at the gate or for readers it owes is waited for by nobody who waits for a shard; by 1 those
+//! cannot wait for each other in a circle. (The sweeper locks one shard and waits for nothing then.)
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use dashmap::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::locks::Slot;
+
+/// How often the writer tries again before it closes the gate. Most readers are gone by then.
+const TRIES: u32 = 10;
+
+/// Of these tries, those that come after so short a while that another thread is not worth going to.
+const SPINNING_TRIES: u32 = 6;
+
+/// In front of all shards of a generation.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    /// The slot that the writer closed last, as [`number`] has it; 0 while the gate is open.
+    closed: AtomicU64,
+    /// Readers who wait for the writer, or have just stopped to.
+    owed: AtomicUsize,
+    /// Whether a [`Turn`] lasts. The writer's own.
+    in_turn: AtomicBool,
+    /// How often the gate was opened. Readers wait here for it to change.
+    openings: Mutex<u64>,
+    opened: Condvar,
+    /// Told when nobody is owed a turn any more.
+    paid: Condvar,
+}
+
+impl Gate {
+    /// Whether some readers wait, or would.
+    #[inline]
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed) != 0
+    }
+
+    /// Waits while the gate is closed in front of what the reader comes for. To be called before its first shard; the debt
+    /// is to be kept until it has its last.
+    #[inline]
+    pub(super) fn pass(&self, comes_for: impl Fn(Slot) -> bool) -> Option<Debt<'_>> {
+        if self.is_closed() {
+            self.wait(comes_for)
+        } else {
+            None
+        }
+    }
+
+    #[cold]
+    fn wait(&self, comes_for: impl Fn(Slot) -> bool) -> Option<Debt<'_>> {
+        if Inside::anyone() {
+            return None;
+        }
+        let mut openings = self.openings();
+        slot(self.closed.load(Ordering::Relaxed)).filter(|slot| comes_for(*slot))?;
+        let debt = self.owe();
+        let before = *openings;
+        while *openings == before {
+            openings = self
+                .opened
+                .wait(openings)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        Some(debt)
+    }
+
+    /// Locks a shard for reading.
+    #[inline]
+    pub(super) fn read<'s, T>(&self, shard: &'s RwLock<T>) -> RwLockReadGuard<'s, T> {
+        shard
+            .try_read()
+            .unwrap_or_else(|| self.read_after_writer(shard))
+    }
+
+    #[cold]
+    fn read_after_writer<'s, T>(&self, shard: &'s RwLock<T>) -> RwLockReadGuard<'s, T> {
+        let _debt = self.owe();
+        shard.read()
+    }
+
+    /// Locks a shard for the writer.
+    #[inline]
+    pub(super) fn write<'s, T>(&self, slot: Slot, shard: &'s RwLock<T>) -> RwLockWriteGuard<'s, T> {
+        shard
+            .try_write()
+            .unwrap_or_else(|| self.write_after_readers(slot, shard))
+    }
+
+    #[cold]
+    fn write_after_readers<'s, T>(
+        &self,
+        slot: Slot,
+        shard: &'s RwLock<T>,
+    ) -> RwLockWriteGuard<'s, T> {
+        let guard = (0..TRIES).find_map(|round| {
+            if round < SPINNING_TRIES {
+                (0..1 << round).for_each(|_| std::hint::spin_loop());
+            } else {
+                std::thread::yield_now();
+            }
+            shard.try_write()
+        });
+        guard.unwrap_or_else(|| {
+            self.close(slot);
+            shard.write()
+        })
+    }
+
+    fn close(&self, slot: Slot) {
+        let _openings = self.openings();
+        self.closed.store(number(slot), Ordering::Relaxed);
+    }
+
+    /// The writer holds no shard any more. Unless its turn goes on, those get in whom it kept waiting.
+    #[inline]
+    fn leave(&self) {
+        let kept = self.is_closed() || self.owed.load(Ordering::Relaxed) > 0;
+        if kept && !self.in_turn.load(Ordering::Relaxed) {
+            self.let_in();
+        }
+    }
+
+    #[cold]
+    fn let_in(&self) {
+        let mut openings = self.openings();
+        self.closed.store(0, Ordering::Relaxed);
+        *openings += 1;
+        self.opened.notify_all();
+        // Who comes now finds the gate open and no writer in: the debts only get fewer.
+        while self.owed.load(Ordering::SeqCst) > 0 {
+            openings = self
+                .paid
+                .wait(openings)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn owe(&self) -> Debt<'_> {
+        self.owed.fetch_add(1, Ordering::SeqCst);
+        Debt(self)
+    }
+
+    fn openings(&self) -> MutexGuard<'_, u64> {
+        // A poisoned lock still holds a whole value.
+        self.openings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A reader's claim to get in before the writer's next turn.
+#[derive(Debug)]
+pub(super) struct Debt<'g>(&'g Gate);
+
+impl Drop for Debt<'_> {
+    fn drop(&mut self) {
+        if self.0.owed.fetch_sub(1, Ordering::SeqCst) == 1 {
+            // Under the lock: the writer is not between its look and its wait.
+            let _openings = self.0.openings();
+            self.0.paid.notify_all();
+        }
+    }
+}
+
+/// Stands behind the guards of a [`Tx`](super::Tx), to be dropped after them.
+#[derive(Debug)]
+pub(super) struct Leaving<'g>(pub(super) &'g Gate);
+
+impl Drop for Leaving<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+/// While it lasts, all that the writer does is one turn: readers who were kept waiting get in when it is dropped.
+#[derive(Debug)]
+#[must_use = "the turn ends when this is dropped"]
+pub struct Turn<'g>(&'g Gate);
+
+impl<'g> Turn<'g> {
+    pub(super) fn begin(gate: &'g Gate) -> Self {
+        gate.in_turn.store(true, Ordering::Relaxed);
+        Self(gate)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.in_turn.store(false, Ordering::Relaxed);
+        self.0.leave();
+    }
+}
+
+/// A number for each slot, none of them 0.
+fn number(slot: Slot) -> u64 {
+    (u64::from(slot.db) << 32 | u64::from(slot.shard)) + 1
+}
+
+/// The slot with that number.
+fn slot(number: u64) -> Option<Slot> {
+    let place = number.checked_sub(1)?;
+    Some(Slot {
+        db: u32::try_from(place >> 32).ok()?,
+        shard: u32::try_from(place & u64::from(u32::MAX)).ok()?,
+    })
+}
+
+thread_local! {
+    /// How many views with locks this thread has.
+    static VIEWS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Stands in every view that has locks, so that its thread is known to be inside. Stays in its thread.
+#[derive(Debug)]
+pub(super) struct Inside(PhantomData<*const ()>);
+
+impl Inside {
+    #[inline]
+    pub(super) fn new() -> Self {
+        VIEWS.set(VIEWS.get() + 1);
+        Self(PhantomData)
+    }
+
+    fn anyone() -> bool {
+        VIEWS.get() > 0
+    }
+}
+
+impl Drop for Inside {
+    #[inline]
+    fn drop(&mut self) {
+        VIEWS.set(VIEWS.get() - 1);
+    }
+}
+
+#[cfg(test)]
+#[path = "gate_tests.rs"]
+mod tests;
