@@ -322,6 +322,30 @@ impl Dialect {
         self.since(NEVER, (8, 1))
     }
 
+    /// CLIENT KILL refuses ids that nobody has since Redis 6.2.
+    #[must_use]
+    pub const fn refuses_to_kill_client_zero(self) -> bool {
+        self.since_redis(6, 2)
+    }
+
+    /// What cannot run inside MULTI, like SAVE, is refused there since Redis 7.0, not when it runs.
+    #[must_use]
+    pub const fn denies_within_transactions(self) -> bool {
+        self.since_redis(7, 0)
+    }
+
+    /// HELLO reads all its options before it logs in, and its error names the protocol version too, since Redis 7.2.
+    #[must_use]
+    pub const fn reads_hello_before_login(self) -> bool {
+        self.since_redis(7, 2)
+    }
+
+    /// Before AUTH even an unknown command is told to authenticate, since Valkey 9.1.
+    #[must_use]
+    pub const fn asks_for_password_first(self) -> bool {
+        self.since(NEVER, (9, 1))
+    }
+
     /// What CLIENT KILL and LIST say of an id that is none.
     #[must_use]
     pub const fn client_id_errors(self) -> [&'static str; 2] {

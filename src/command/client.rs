@@ -44,6 +44,8 @@ pub struct Shown {
     pub protocol: u8,
     /// Commands queued by MULTI, `None` outside.
     pub queued: Option<usize>,
+    /// Keys that WATCH watches.
+    pub watched: usize,
     /// The last command: container, if any, and name.
     pub command: (Option<&'static str>, &'static str),
     /// Commands run.
@@ -104,6 +106,7 @@ impl Client {
             db: 0,
             protocol: 2,
             queued: None,
+            watched: 0,
             command: (None, "NULL"),
             commands: 0,
             input_bytes: 0,
@@ -174,8 +177,9 @@ impl Client {
         // Writing to a String cannot fail.
         let _ = write!(
             line,
-            " qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem={} tot-mem={} events=r cmd={command} \
+            " watch={} qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem={} tot-mem={} events=r cmd={command} \
              user=default redir=-1 resp={} lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={}",
+            shown.watched,
             shown.query_bytes,
             shown.reply_bytes,
             shown.query_bytes + shown.reply_bytes,

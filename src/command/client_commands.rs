@@ -186,10 +186,7 @@ fn of_type(cx: &SessionCx<'_>, name: &[u8]) -> Result<Vec<Arc<Client>>, Error> {
     match name.to_ascii_lowercase().as_slice() {
         b"normal" => Ok(cx.host.clients()),
         b"master" | b"replica" | b"slave" | b"pubsub" => Ok(Vec::new()),
-        _ => Err(Error::Owned(format!(
-            "ERR Unknown client type '{}'",
-            String::from_utf8_lossy(name)
-        ))),
+        _ => Err(Error::quoting("ERR Unknown client type '{}'", &[name])),
     }
 }
 
@@ -198,17 +195,21 @@ fn of_ids(cx: &SessionCx<'_>, words: Args<'_>) -> Result<Vec<Arc<Client>>, Error
     let mut chosen = Vec::new();
     for word in words.iter() {
         let [_, no_id] = cx.reply.dialect().client_id_errors();
-        let id = client_id(word).ok_or(Error::Text(no_id))?;
-        if id == 0 && cx.reply.dialect().refuses_client_zero() {
-            return Err(Error::Text("ERR client-id should be greater than 0"));
-        }
-        chosen.extend(clients.iter().find(|client| client.id == id).cloned());
+        let refuses_zero = cx.reply.dialect().refuses_client_zero();
+        let id = client_id(word, no_id, refuses_zero)?;
+        let found = clients.binary_search_by_key(&id, |client| client.id);
+        chosen.extend(found.ok().and_then(|at| clients.get(at)).cloned());
     }
     Ok(chosen)
 }
 
-fn client_id(word: &[u8]) -> Option<u64> {
-    u64::try_from(parse_integer(word)?).ok()
+/// A client's id, or a number that nobody has. For a negative one that is not 0, which stands for all in an old CLIENT KILL.
+fn client_id(word: &[u8], no_number: &'static str, refuses_zero: bool) -> Result<u64, Error> {
+    let number = parse_integer(word).ok_or(Error::Text(no_number))?;
+    if number <= 0 && refuses_zero {
+        return Err(Error::Text("ERR client-id should be greater than 0"));
+    }
+    Ok(u64::try_from(number).unwrap_or(u64::MAX))
 }
 
 /// Checks text for a line of CLIENT LIST, where it ends at the first zero byte; gives it up to there. The whole text must be
@@ -359,10 +360,9 @@ fn filtered(cx: &SessionCx<'_>, args: Args<'_>) -> Result<(Vec<Arc<Client>>, boo
         match args.at(at).to_ascii_lowercase().as_slice() {
             b"id" => {
                 let [no_id, _] = cx.reply.dialect().client_id_errors();
-                let id = client_id(args.at(at + 1))
-                    .filter(|id| *id > 0)
-                    .ok_or(Error::Text(no_id))?;
-                clients.retain(|client| client.id == id);
+                let refuses_zero = cx.reply.dialect().refuses_to_kill_client_zero();
+                let id = client_id(args.at(at + 1), no_id, refuses_zero)?;
+                clients.retain(|client| client.id == id || id == 0);
             }
             b"addr" => clients.retain(|client| client.address == text),
             b"laddr" => clients.retain(|client| client.local_address == text),

@@ -175,24 +175,41 @@ fn log_in(cx: &mut SessionCx<'_>, user: &[u8], password: &[u8]) -> Result<(), Er
     Ok(())
 }
 
+/// What HELLO's options ask for.
+#[derive(Default)]
+struct Greeting<'a> {
+    login: Option<(&'a [u8], &'a [u8])>,
+    name: Option<Vec<u8>>,
+}
+
 fn hello(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     let protocol = match args.get(1) {
         None => cx.reply.protocol(),
         Some(word) => protocol(word, cx.reply.dialect())?,
     };
-    let name = hello_options(cx, args)?;
-    if !cx.session.authenticated {
-        return Err(Error::Text(
-            "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> \
-             option can be used to authenticate the client and select the RESP protocol version at the same time",
-        ));
+    let greeting = greeting(cx, args)?;
+    if let Some((user, password)) = greeting.login {
+        log_in(cx, user, password)?;
     }
-    if let Some(name) = name {
+    if !cx.session.authenticated {
+        return Err(Error::Text(not_logged_in(cx.reply.dialect())));
+    }
+    if let Some(name) = greeting.name {
         cx.session.client.shown().name = name;
     }
     cx.reply.set_protocol(protocol);
     introduce(cx);
     Ok(())
+}
+
+const fn not_logged_in(dialect: Dialect) -> &'static str {
+    if dialect.reads_hello_before_login() {
+        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> \
+         option can be used to authenticate the client and select the RESP protocol version at the same time"
+    } else {
+        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> \
+         option can be used to authenticate the client and select the RESP protocol version at the same time"
+    }
 }
 
 fn protocol(word: &[u8], dialect: Dialect) -> Result<Protocol, Error> {
@@ -209,28 +226,31 @@ fn protocol(word: &[u8], dialect: Dialect) -> Result<Protocol, Error> {
     }
 }
 
-/// Logs in as AUTH says; gives the name of SETNAME, to be set once everything is right.
-fn hello_options(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<Option<Vec<u8>>, Error> {
-    let (mut at, mut name) = (2, None);
+/// Reads the options. Old servers log in as they meet AUTH: an error behind it leaves the client authenticated.
+fn greeting<'a>(cx: &mut SessionCx<'_>, args: Args<'a>) -> Result<Greeting<'a>, Error> {
+    let dialect = cx.reply.dialect();
+    let (mut at, mut greeting) = (2, Greeting::default());
     while at < args.len() {
         let more = args.len() - at - 1;
         if args.is(at, "auth") && more >= 2 {
-            log_in(cx, args.at(at + 1), args.at(at + 2))?;
+            let (user, password) = (args.at(at + 1), args.at(at + 2));
+            if !dialect.reads_hello_before_login() {
+                log_in(cx, user, password)?;
+            }
+            greeting.login = Some((user, password));
             at += 3;
         } else if args.is(at, "setname") && more >= 1 {
-            name = Some(client_commands::client_name(
-                args.at(at + 1),
-                cx.reply.dialect(),
-            )?);
+            let name = client_commands::client_name(args.at(at + 1), dialect)?;
+            greeting.name = Some(name);
             at += 2;
         } else {
-            let option = String::from_utf8_lossy(args.at(at));
-            return Err(Error::Owned(format!(
-                "ERR Syntax error in HELLO option '{option}'"
-            )));
+            return Err(Error::quoting(
+                "ERR Syntax error in HELLO option '{}'",
+                &[args.at(at)],
+            ));
         }
     }
-    Ok(name)
+    Ok(greeting)
 }
 
 fn introduce(cx: &mut SessionCx<'_>) {

@@ -1,6 +1,7 @@
 //! Why a command did not do its work, in the words that Redis uses.
 
 use super::Wait;
+use super::resolve::c_string;
 use crate::store::{NoSuchDatabase, Tainted, WrongType};
 
 /// A command's error reply, without the leading `-`.
@@ -52,6 +53,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// An error in which `words` stand in the places of `{}`, as C formats them: up to the first zero byte of each.
+    pub(super) fn quoting(text: &str, words: &[&[u8]]) -> Self {
+        let mut parts = text.split("{}");
+        let mut built = parts.next().unwrap_or_default().as_bytes().to_vec();
+        for (part, word) in parts.zip(words) {
+            built.extend_from_slice(c_string(word, usize::MAX));
+            built.extend_from_slice(part.as_bytes());
+        }
+        Self::Quoting(built)
+    }
+
     /// The reply's bytes.
     #[must_use]
     pub fn text(&self) -> Vec<u8> {
@@ -59,5 +71,16 @@ impl Error {
             Self::Quoting(text) => text.clone(),
             other => other.to_string().into_bytes(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_words_keep_their_bytes_and_end_at_a_zero() {
+        let error = Error::quoting("ERR no {} in '{}'", &[b"\xff{}", b"a\0b"]);
+        assert_eq!(error.text(), b"ERR no \xff{} in 'a'");
     }
 }

@@ -410,10 +410,10 @@ fn expiry_allowed(tx: &Tx<'_>, args: Args<'_>, at: i64) -> Result<bool, Error> {
         } else if args.is(index, "lt") {
             current.is_none_or(|current| at < current)
         } else {
-            return Err(Error::Owned(format!(
+            return Err(Error::quoting(
                 "ERR Unsupported option {}",
-                String::from_utf8_lossy(args.at(index))
-            )));
+                &[args.at(index)],
+            ));
         };
     }
     Ok(allowed)

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use super::client::Client;
+use super::client::{Client, Shown};
 use super::scripting::{self, Scripting};
 use super::table::{Command, Flags, Scope};
 use super::transaction::{self, Transaction};
 use super::{Error, Place, Wait, read_at, resolve_for};
-use crate::resp::{Args, Reply};
+use crate::resp::{Args, Protocol, Reply};
 use crate::store::{Generation, Served, Watching};
 
 /// The reply to a write.
@@ -40,7 +40,7 @@ pub struct Session {
     pub blocked: Option<Blocked>,
     /// Close once the replies so far are written.
     pub closing: bool,
-    /// Commands run since this was last told to the client's record.
+    /// Commands run.
     pub commands: u64,
     /// The last command: container, if any, and name.
     pub last: (Option<&'static str>, &'static str),
@@ -84,6 +84,16 @@ impl Session {
             commands: 0,
             last: (None, "NULL"),
         }
+    }
+
+    /// Brings the connection's record up to date with its state.
+    pub fn publish(&self, shown: &mut Shown, protocol: Protocol) {
+        shown.db = self.db;
+        shown.protocol = if protocol == Protocol::Resp3 { 3 } else { 2 };
+        shown.queued = self.transaction.as_ref().map(Transaction::len);
+        shown.watched = self.watching.as_ref().map_or(0, |watching| watching.len());
+        shown.command = self.last;
+        shown.commands = self.commands;
     }
 }
 
@@ -214,14 +224,9 @@ pub struct SessionCx<'a> {
 
 impl SessionCx<'_> {
     /// Brings the connection's record up to date with its state.
-    pub fn publish(&mut self) {
-        let session = &mut *self.session;
-        let mut shown = session.client.shown();
-        shown.db = session.db;
-        shown.protocol = if self.reply.is_resp3() { 3 } else { 2 };
-        shown.queued = session.transaction.as_ref().map(Transaction::len);
-        shown.command = session.last;
-        shown.commands += std::mem::take(&mut session.commands);
+    pub fn publish(&self) {
+        let mut shown = self.session.client.shown();
+        self.session.publish(&mut shown, self.reply.protocol());
     }
 }
 
@@ -279,21 +284,35 @@ fn admit(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Err
 
 #[inline]
 fn check(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Error> {
-    let row = resolve_for(args, cx.reply.dialect())
+    let dialect = cx.reply.dialect();
+    if !cx.session.authenticated && dialect.asks_for_password_first() {
+        check_open(super::lookup(args.at(0)))?;
+    }
+    let row = resolve_for(args, dialect)
         .or_else(|error| transaction::found_when_run(cx, args).ok_or(error))?;
-    if !cx.session.authenticated && !row.flags.has(Flags::NO_AUTH) {
-        return Err(Error::Text("NOAUTH Authentication required."));
+    if !cx.session.authenticated {
+        check_open(Some(row))?;
     }
     if row.is_write() || row.flags.has(Flags::SCRIPT) && scripting::writes(cx, row, args) {
         return Err(READONLY);
     }
     if cx.session.transaction.is_some() {
-        transaction::check(row, args, cx.reply.dialect())?;
+        transaction::check(row, args, dialect)?;
     }
     if cx.generation.is_none() && !row.flags.has(Flags::LOADING) {
         return Err(LOADING);
     }
     Ok(row)
+}
+
+/// Refuses what may not be asked for before AUTH.
+#[cold]
+fn check_open(row: Option<&Command>) -> Result<(), Error> {
+    if row.is_some_and(|row| row.flags.has(Flags::NO_AUTH)) {
+        Ok(())
+    } else {
+        Err(Error::Text("NOAUTH Authentication required."))
+    }
 }
 
 /// Runs an admitted command, or queues it inside MULTI.
@@ -337,14 +356,14 @@ pub fn run(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) -> Res
     };
     let reply = &mut *cx.reply;
     let mut work = || read_at(place, handler, row, args, reply);
-    if row.locks(args) == Scope::Keys {
+    if row.locks(args) == Scope::Keys && !generation.spaces.keeps_waiting() {
         work()
     } else {
         long(work)
     }
 }
 
-/// Runs what may walk a whole database, letting the runtime's other tasks move to another thread meanwhile.
+/// Runs what may walk a whole database or wait for the writer, letting the runtime's other tasks move to another thread meanwhile.
 pub(super) fn long<T>(work: impl FnOnce() -> T) -> T {
     use tokio::runtime::{Handle, RuntimeFlavor};
     match Handle::try_current() {

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use super::keys::Keys;
-use super::session::{SessionCx, run};
+use super::session::{SessionCx, long, run};
 use super::table::{Arity, Command, Family, Flags, Scope};
 use super::{Error, lookup, resolve_for};
 use crate::dialect::Dialect;
@@ -96,8 +96,10 @@ pub(super) fn runs_at_once(row: &Command) -> bool {
 /// # Errors
 /// The error reply. Source: valkey 9.1 server.c, `processCommand`, and COMMAND's flag `no_multi` of five servers.
 pub(super) fn check(row: &Command, args: Args<'_>, dialect: Dialect) -> Result<(), Error> {
-    let is_denied = row.flags.has(Flags::NO_MULTI)
+    let is_denied = row.flags.has(Flags::NO_MULTI) && dialect.denies_within_transactions()
         || match row.name {
+            // It would lock what the transaction does not hold.
+            "debug" => true,
             "multi" | "watch" => dialect.denies_nested_transactions(),
             "reply" => dialect.names_what_transactions_deny(),
             _ => false,
@@ -117,11 +119,12 @@ pub(super) fn check(row: &Command, args: Args<'_>, dialect: Dialect) -> Result<(
 }
 
 /// The container of an unknown subcommand, or of one with a wrong number of words, where the server finds that out only when
-/// the transaction runs.
+/// the transaction runs, or once the client has authenticated.
 #[cold]
 pub(super) fn found_when_run(cx: &SessionCx<'_>, args: Args<'_>) -> Option<&'static Command> {
     let dialect = cx.reply.dialect();
-    if cx.session.transaction.is_none() || dialect.has_subcommand_rows() || args.len() < 2 {
+    let runs_now = cx.session.transaction.is_none() && cx.session.authenticated;
+    if runs_now || dialect.has_subcommand_rows() || args.len() < 2 {
         return None;
     }
     let container = lookup(args.at(0)).filter(|row| dialect.has(row.presence));
@@ -213,7 +216,13 @@ fn exec(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     }
     let held = cx.generation.map(|generation| {
         let watched = watching.iter().flat_map(|watching| watching.keys());
-        hold(generation, cx.session.db, &transaction.queued, watched)
+        let db = cx.session.db;
+        let hold = || hold(generation, db, &transaction.queued, watched);
+        if generation.spaces.keeps_waiting() {
+            long(hold)
+        } else {
+            hold()
+        }
     });
     if let (Some(watching), Some(generation), Some(held)) = (watching, cx.generation, &held)
         && watching.is_broken(&generation.spaces, held, rules(cx))

@@ -5,7 +5,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -114,11 +113,7 @@ impl Connection<'_> {
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let statistics = &self.server.statistics;
-        statistics
-            .input_bytes
-            .fetch_add(read as u64, Ordering::Relaxed);
-        self.session.client.shown().input_bytes += read as u64;
+        self.settle(read, 0, 0);
         self.check_query_limit();
         Ok(())
     }
@@ -127,8 +122,7 @@ impl Connection<'_> {
         let mut shown = self.session.client.shown();
         shown.blocked = blocked;
         shown.unblock = None;
-        shown.command = self.session.last;
-        shown.db = self.session.db;
+        // Waiting is no silence.
         shown.active = Instant::now();
     }
 }

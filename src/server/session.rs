@@ -112,30 +112,29 @@ impl<'s> Connection<'s> {
         stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
         read: usize,
     ) -> std::io::Result<()> {
-        let commands_before = self.session.commands;
-        let mut written = 0;
+        let mut read = read;
         loop {
+            let commands = self.session.commands;
             let more = self.answer_some();
-            written += self.reply.len();
+            let written = self.reply.len();
             if !self.reply.is_empty() {
                 self.write(stream).await?;
             }
+            let commands = self.session.commands - commands;
+            self.settle(std::mem::take(&mut read), written, commands);
             if self.session.closing {
-                break;
+                return Ok(());
             }
             if let Some(blocked) = self.session.blocked.take() {
                 self.wait(stream, blocked).await?;
                 continue;
             }
             if !more {
-                break;
+                return Ok(());
             }
             // A long pipeline of one client must not keep the others waiting.
             tokio::task::yield_now().await;
         }
-        let commands = self.session.commands - commands_before;
-        self.settle(read, written, commands);
-        Ok(())
     }
 
     /// Answers requests until the input ends inside one or enough replies wait; gives whether there may be more.
@@ -147,7 +146,7 @@ impl<'s> Connection<'s> {
         }
         let (mut used, mut more) = (0, false);
         let was_authenticated = self.session.authenticated;
-        loop {
+        while !self.session.closing && self.session.blocked.is_none() {
             match self.parser.step(self.input.get(used..).unwrap_or_default()) {
                 Ok(Step::Command(args, taken)) => {
                     used += taken;
@@ -164,9 +163,6 @@ impl<'s> Connection<'s> {
                     protocol_error(&mut self.reply, &mut self.session, &error);
                     break;
                 }
-            }
-            if self.session.closing || self.session.blocked.is_some() {
-                break;
             }
             if self.session.authenticated != was_authenticated || self.reply.len() > FLUSH_BYTES {
                 more = true;
@@ -209,8 +205,8 @@ impl<'s> Connection<'s> {
         result
     }
 
-    /// Brings the records up to date, once per batch.
-    fn settle(&mut self, read: usize, written: usize, commands: u64) {
+    /// Brings the records up to date: bytes read and written, and commands run, since it was last done.
+    pub(super) fn settle(&mut self, read: usize, written: usize, commands: u64) {
         if self.input.is_empty() && self.input.capacity() > KEPT_BYTES {
             self.input = BytesMut::new();
             self.read_bytes = READ_BYTES_FIRST;
@@ -223,15 +219,11 @@ impl<'s> Connection<'s> {
             .output_bytes
             .fetch_add(written, Ordering::Relaxed);
         let mut shown = self.session.client.shown();
+        self.session.publish(&mut shown, self.reply.protocol());
         shown.active = Instant::now();
         shown.input_bytes += read;
         shown.output_bytes += written;
         shown.query_bytes = self.input.len();
-        shown.commands += std::mem::take(&mut self.session.commands);
-        shown.command = self.session.last;
-        shown.db = self.session.db;
-        shown.queued = self.session.transaction.as_ref().map(|queued| queued.len());
-        shown.protocol = if self.reply.is_resp3() { 3 } else { 2 };
     }
 }
 

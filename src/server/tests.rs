@@ -10,7 +10,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -63,7 +63,8 @@ impl Running {
     }
 
     fn serve(&self, writes: &[&[&str]]) {
-        let generation = Generation::new(16, Dialect::default(), Arc::clone(self.served.tuning()));
+        let dialect = self.server.config.dialect.unwrap_or_default();
+        let generation = Generation::new(16, dialect, Arc::clone(self.served.tuning()));
         let spaces = &generation.spaces;
         for words in writes {
             let owned = ArgsBuf::new(*words);
@@ -74,6 +75,19 @@ impl Running {
             command::apply(&mut tx, spaces, row, owned.as_args()).unwrap();
         }
         self.served.swap_in(Arc::new(generation));
+    }
+
+    /// Until a client's command waits.
+    fn wait_for_blocked(&self) {
+        let blocked = || {
+            let clients = self.server.clients.all();
+            clients.iter().any(|client| client.shown().blocked)
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while !blocked() {
+            assert!(Instant::now() < deadline, "nobody waits");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn client(&self) -> Client {
@@ -299,6 +313,70 @@ fn a_password_is_asked_for() {
     client.says("HELLO 3 AUTH default secret\r\n", "%7\r\n");
 }
 
+/// A server with a password, which speaks like another.
+fn speaking(dialect: Dialect) -> Running {
+    Running::start(Config {
+        password: Some("secret".to_owned()),
+        dialect: Some(dialect),
+        ..Config::default()
+    })
+    .with_data()
+}
+
+const NO_AUTH: &str = "-NOAUTH Authentication required.\r\n";
+
+#[test]
+fn servers_log_in_before_or_after_hello_has_been_read() {
+    let wrong = "-ERR Syntax error in HELLO option 'FOO'\r\n";
+    for (dialect, then) in [
+        (Dialect::redis(6, 0, 16), "+PONG\r\n"),
+        (Dialect::redis(7, 0, 15), "+PONG\r\n"),
+        (Dialect::redis(8, 0, 2), NO_AUTH),
+        (Dialect::valkey(8, 1, 1), NO_AUTH),
+    ] {
+        speaking(dialect).client().says(
+            "HELLO 3 AUTH default secret FOO\r\nPING\r\n",
+            &format!("{wrong}{then}"),
+        );
+    }
+    let running = speaking(Dialect::redis(8, 0, 2));
+    running
+        .client()
+        .says("HELLO 3 AUTH default wrong FOO\r\n", wrong);
+}
+
+#[test]
+fn the_password_is_asked_for_before_or_after_other_mistakes() {
+    let sent = "NOSUCH\r\nGET\r\nCLIENT FOO\r\nEXEC x\r\n";
+    let aborted = "-EXECABORT Transaction discarded because of: ";
+    let replies = [
+        (
+            Dialect::redis(6, 0, 16),
+            format!(
+                "-ERR unknown command `NOSUCH`, with args beginning with: \r\n\
+                 -ERR wrong number of arguments for 'get' command\r\n{NO_AUTH}\
+                 {aborted}wrong number of arguments for 'exec' command\r\n"
+            ),
+        ),
+        (
+            Dialect::valkey(8, 1, 1),
+            format!(
+                "-ERR unknown command 'NOSUCH', with args beginning with: \r\n\
+                 -ERR wrong number of arguments for 'get' command\r\n\
+                 -ERR unknown subcommand 'FOO'. Try CLIENT HELP.\r\n\
+                 {aborted}wrong number of arguments for 'exec' command\r\n"
+            ),
+        ),
+        (
+            Dialect::valkey(9, 1, 2),
+            format!("{NO_AUTH}{NO_AUTH}{NO_AUTH}{aborted}{}", &NO_AUTH[1..]),
+        ),
+    ];
+    for (dialect, replies) in replies {
+        speaking(dialect).client().says(sent, &replies);
+    }
+}
+
 #[test]
 fn before_authentication_requests_are_small() {
     let running = with_password();
@@ -406,6 +484,126 @@ fn refused_commands_abort_a_transaction() {
         "MULTI\r\nMULTI\r\nSET a 1\r\nEXEC\r\nGET a\r\n",
         "+OK\r\n-ERR MULTI calls can not be nested\r\n-READONLY You can't write against a read only replica.\r\n\
          -EXECABORT Transaction discarded because of previous errors.\r\n$1\r\n1\r\n",
+    );
+}
+
+/// What a server has no reason to keep out of MULTI is queued, and refused when it runs.
+#[test]
+fn multi_refuses_what_its_server_refuses() {
+    let replies = |dialect, line: &str| {
+        let running = speaking(dialect);
+        let mut client = running.client();
+        client.send(format!(
+            "AUTH secret\r\nMULTI\r\n{line}\r\nEXEC\r\nQUIT\r\n"
+        ));
+        let rest = client.rest();
+        let start = rest.strip_prefix("+OK\r\n+OK\r\n").unwrap().to_owned();
+        start.strip_suffix("+OK\r\n").unwrap().to_owned()
+    };
+    let refused = |error: &str| {
+        format!("-ERR {error}\r\n-EXECABORT Transaction discarded because of previous errors.\r\n")
+    };
+    let queued = |error: &str| format!("+QUEUED\r\n*1\r\n-{error}\r\n");
+    let (six, seven) = (Dialect::redis(6, 0, 16), Dialect::redis(7, 0, 15));
+    let (eight, nine) = (Dialect::valkey(8, 1, 1), Dialect::valkey(9, 1, 2));
+    let not_allowed = refused("Command not allowed inside a transaction");
+    let disk = queued("ERR not supported: redtail keeps nothing on disk");
+    for (dialect, line, expected) in [
+        (six, "SAVE", disk.clone()),
+        (seven, "BGSAVE", disk),
+        (seven, "SAVE", not_allowed.clone()),
+        (
+            seven,
+            "MULTI",
+            "-ERR MULTI calls can not be nested\r\n*0\r\n".to_owned(),
+        ),
+        (eight, "MULTI", not_allowed.clone()),
+        (seven, "DEBUG SLEEP 0", not_allowed),
+        (
+            nine,
+            "SAVE",
+            refused("Command 'save' not allowed inside a transaction"),
+        ),
+        (
+            nine,
+            "CLIENT REPLY OFF",
+            refused("Command 'client|reply' not allowed inside a transaction"),
+        ),
+        (
+            six,
+            "CLIENT FOO",
+            queued(
+                "ERR Unknown subcommand or wrong number of arguments for 'FOO'. Try CLIENT HELP",
+            ),
+        ),
+        (
+            seven,
+            "CLIENT FOO",
+            refused("unknown subcommand 'FOO'. Try CLIENT HELP."),
+        ),
+    ] {
+        assert_eq!(replies(dialect, line), expected, "{dialect:?} {line}");
+    }
+}
+
+#[test]
+fn a_waiting_client_is_shown_as_it_is() {
+    let running = plain();
+    let mut client = running.client();
+    client.send("HELLO 3\r\nWATCH a b a\r\nSELECT 2\r\nXREAD BLOCK 0 STREAMS s $\r\n");
+    running.wait_for_blocked();
+    let line = running.server.clients.all()[0].line();
+    for field in [
+        " flags=b ",
+        " db=2 ",
+        " resp=3 ",
+        " cmd=xread ",
+        " watch=2 ",
+        " tot-cmds=4",
+    ] {
+        assert!(line.contains(field), "{field} in {line}");
+    }
+    let commands = &running.server.statistics.commands;
+    assert_eq!(commands.load(Ordering::Relaxed), 4);
+}
+
+#[test]
+fn what_comes_behind_a_waiting_command_is_answered_behind_it() {
+    let running = plain();
+    let mut client = running.client();
+    let waits = "XREAD BLOCK 20 STREAMS s $\r\n";
+    client.says(&format!("{waits}PING\r\n"), "*-1\r\n+PONG\r\n");
+    client.says(
+        &format!("CLIENT REPLY SKIP\r\n{waits}PING\r\n"),
+        "+PONG\r\n",
+    );
+}
+
+#[test]
+fn a_waiting_command_goes_on_in_another_generation() {
+    let running = plain();
+    let mut client = running.client();
+    client.send("XREAD BLOCK 0 STREAMS s $\r\n");
+    running.wait_for_blocked();
+    let old = running.served.current().unwrap();
+    running.serve(&[&["XADD", "s", "1-1", "a", "b"]]);
+    old.spaces.waiters().wake_all();
+    client.expects("*1\r\n*2\r\n$1\r\ns\r\n*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n");
+}
+
+#[test]
+fn what_comes_behind_a_waiting_command_is_bounded_too() {
+    let running = Running::start(Config {
+        query_bytes_max: 1000,
+        ..Config::default()
+    })
+    .with_data();
+    let mut client = running.client();
+    client.send("XREAD BLOCK 0 STREAMS s $\r\n");
+    running.wait_for_blocked();
+    client.closes_after(
+        &"PING\r\n".repeat(200),
+        "-ERR Protocol error: the request is larger than query-bytes-max\r\n",
     );
 }
 

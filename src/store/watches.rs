@@ -168,6 +168,18 @@ impl Watching {
         Ok(())
     }
 
+    /// How many keys are watched.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     /// The watched keys with their databases.
     pub fn keys(&self) -> impl Iterator<Item = (usize, &[u8])> {
         self.keys.keys().map(|(db, key)| (*db, &**key))

@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use crate::client::{show, words};
+use crate::client::words;
 use crate::servers::{ALL, Server};
 
 /// Searches in each protocol version; the sets that they search are small and large, dense and wide, regular and odd.
@@ -172,23 +172,10 @@ fn search_and_compare(name: &str, seed: u64) {
     }
     // Redis 6.0 does not know the command, in other words than ours.
     searches.retain(|words| name != "redis-6.0" || words[0] != b"GEOSEARCH");
-    for resp3 in [false, true] {
-        let client = |server: &Server| {
-            if resp3 {
-                server.client().resp3()
-            } else {
-                server.client()
-            }
-        };
-        let expected = client(&primary).pipeline(&searches);
-        let replies = client(&redtail).pipeline(&searches);
-        for ((search, expected), reply) in searches.iter().zip(&expected).zip(&replies) {
-            // There, Valkey reads memory that it never wrote.
-            if !reply.0.starts_with(b"-ERR the middle of the polygon") {
-                assert_eq!(reply, expected, "{name}: {}", show(search));
-            }
-        }
-    }
+    // There, Valkey reads memory that it never wrote.
+    redtail.answers_as(&primary, name, &searches, |reply| {
+        reply.0.starts_with(b"-ERR the middle of the polygon")
+    });
 }
 
 #[test]
@@ -213,19 +200,13 @@ fn stored_searches_of_the_stream_keep_what_the_primary_keeps() {
             .collect();
         primary.client().pipeline(&writes);
         redtail.wait_in_sync(&primary);
+        let mut questions = Vec::new();
         for key in
             (0..20).flat_map(|index| ["kept", "by", "found"].map(|kept| format!("{kept}{index}")))
         {
-            for line in [
-                format!("ZRANGE {key} 0 -1 WITHSCORES"),
-                format!("OBJECT ENCODING {key}"),
-            ] {
-                assert_eq!(
-                    redtail.command(&line),
-                    primary.command(&line),
-                    "{name}: {line}"
-                );
-            }
+            questions.push(words(&format!("ZRANGE {key} 0 -1 WITHSCORES")));
+            questions.push(words(&format!("OBJECT ENCODING {key}")));
         }
+        redtail.answers_as(&primary, name, &questions, |_| false);
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::client::{Client, Reply};
+use crate::client::{Client, Reply, show};
 
 /// Every server that `tests/servers` unpacks, oldest first.
 pub const ALL: [&str; 5] = [
@@ -108,6 +108,28 @@ impl Server {
         });
         server.wait_for("its data", |client| client.command("DBSIZE").is_integer());
         Some(server)
+    }
+
+    /// Asserts that this server answers each of `questions` as `other`, a server `name`, does, in both protocol versions; but for
+    /// its replies that are `exempt`.
+    pub fn answers_as(
+        &self,
+        other: &Self,
+        name: &str,
+        questions: &[Vec<Vec<u8>>],
+        exempt: impl Fn(&Reply) -> bool,
+    ) {
+        let in_both = |server: &Self| {
+            let mut replies = server.client().pipeline(questions);
+            replies.extend(server.client().resp3().pipeline(questions));
+            replies
+        };
+        let asked = questions.iter().chain(questions);
+        for ((question, expected), reply) in asked.zip(in_both(other)).zip(in_both(self)) {
+            if !exempt(&reply) {
+                assert_eq!(reply, expected, "{name}: {}", show(question));
+            }
+        }
     }
 
     /// Starts `redtail serve` on `primary`, in sync.

@@ -7,7 +7,6 @@ use super::cell::{Cell, INDEXED, Point};
 use super::shape::{Search, Shape};
 use crate::command::Error;
 use crate::command::parse::{float, integer};
-use crate::command::resolve::c_string;
 use crate::dialect::Dialect;
 use crate::resp::Args;
 use crate::value::Zset;
@@ -374,9 +373,7 @@ pub(super) fn unit_m(unit: &[u8], dialect: Dialect) -> Result<f64, Error> {
 
 fn no_member(member: &[u8], dialect: Dialect) -> Error {
     if dialect.has_geo_polygons() {
-        let text = c_string(member, usize::MAX);
-        let start: &[u8] = b"ERR member ";
-        return Error::Quoting([start, text, b" does not exist"].concat());
+        return Error::quoting("ERR member {} does not exist", &[member]);
     }
     Error::Text("ERR could not decode requested zset member")
 }

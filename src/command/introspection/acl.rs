@@ -156,14 +156,13 @@ fn log(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn dryrun(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
-    let text = |at: usize| String::from_utf8_lossy(args.at(at)).into_owned();
     if args.at(2) != b"default" {
-        return Err(Error::Owned(format!("ERR User '{}' not found", text(2))));
+        return Err(Error::quoting("ERR User '{}' not found", &[args.at(2)]));
     }
     let dialect = cx.reply.dialect();
     let row = lookup(args.at(3)).filter(|row| dialect.has(row.presence));
     let Some(row) = row else {
-        return Err(Error::Owned(format!("ERR Command '{}' not found", text(3))));
+        return Err(Error::quoting("ERR Command '{}' not found", &[args.at(3)]));
     };
     if row.subcommands.is_empty() && !row.arity_in(dialect).fits(args.len() - 3) {
         return Err(Error::Arity(row.name.to_owned()));

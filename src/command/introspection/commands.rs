@@ -239,10 +239,7 @@ pub(super) fn acl_cat(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Erro
     };
     let name = String::from_utf8_lossy(category).to_lowercase();
     if !CATEGORIES.contains(&name.as_str()) {
-        return Err(Error::Owned(format!(
-            "ERR Unknown category '{}'",
-            String::from_utf8_lossy(category)
-        )));
+        return Err(Error::quoting("ERR Unknown category '{}'", &[category]));
     }
     let dialect = cx.reply.dialect();
     let names: Vec<&str> = names(dialect)

@@ -1,6 +1,5 @@
 //! CONFIG.
 
-use std::borrow::Cow;
 use std::fmt::Display;
 use std::sync::atomic::Ordering;
 
@@ -196,36 +195,38 @@ fn check_settable<'a>(
 
 const FIXED_WHILE_RUNNING: &str = "redtail cannot change it while it runs";
 
-fn text(word: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(word)
-}
-
 /// Source: redis 6.0 networking.c, `addReplySubcommandSyntaxError`.
 fn wrong_arguments(args: Args<'_>) -> Error {
-    let word = text(args.at(1));
-    Error::Owned(format!(
-        "ERR Unknown subcommand or wrong number of arguments for '{word}'. Try CONFIG HELP."
-    ))
+    Error::quoting(
+        "ERR Unknown subcommand or wrong number of arguments for '{}'. Try CONFIG HELP.",
+        &[args.at(1)],
+    )
 }
 
 /// Source: config.c of redis 6.0 and 7.0, `configSetCommand`.
 fn unknown(name: &[u8], dialect: Dialect) -> Error {
-    let name = text(name);
-    Error::Owned(if dialect.sets_several_settings() {
-        format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'")
+    let text = if dialect.sets_several_settings() {
+        "ERR Unknown option or number of arguments for CONFIG SET - '{}'"
     } else {
-        format!("ERR Unsupported CONFIG parameter: {name}")
-    })
+        "ERR Unsupported CONFIG parameter: {}"
+    };
+    Error::quoting(text, &[name])
 }
 
 /// As [`unknown`], for a value that cannot be set.
 fn refused(name: &[u8], value: &[u8], why: &dyn Display, dialect: Dialect) -> Error {
-    let (name, value) = (text(name), text(value));
-    Error::Owned(if dialect.sets_several_settings() {
-        format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}")
+    let why = why.to_string();
+    if dialect.sets_several_settings() {
+        Error::quoting(
+            "ERR CONFIG SET failed (possibly related to argument '{}') - {}",
+            &[name, why.as_bytes()],
+        )
     } else {
-        format!("ERR Invalid argument '{value}' for CONFIG SET '{name}' - {why}")
-    })
+        Error::quoting(
+            "ERR Invalid argument '{}' for CONFIG SET '{}' - {}",
+            &[value, name, why.as_bytes()],
+        )
+    }
 }
 
 fn rewrite(_cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {

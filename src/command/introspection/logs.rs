@@ -103,10 +103,10 @@ fn commandlog_reset(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error>
 }
 
 fn graph(_cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
-    let event = String::from_utf8_lossy(args.at(2));
-    Err(Error::Owned(format!(
-        "ERR No samples available for event '{event}'"
-    )))
+    Err(Error::quoting(
+        "ERR No samples available for event '{}'",
+        &[args.at(2)],
+    ))
 }
 
 fn doctor(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! Changes of consumer groups: XGROUP, XACK, XCLAIM.
 
-use super::{apply, id, no_group};
+use super::{apply, id};
 use crate::command::Error;
 use crate::command::parse::integer;
 use crate::rdb::stream::StreamId;
@@ -76,9 +76,9 @@ pub(super) fn setid(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn missing(args: Args<'_>) -> Error {
-    no_group(
+    Error::quoting(
         "NOGROUP No such consumer group '{}' for key name '{}'",
-        [args.at(3), args.at(2)],
+        &[args.at(3), args.at(2)],
     )
 }
 
@@ -222,9 +222,9 @@ pub(super) fn xclaim(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         })
     })?;
     changed.flatten().ok_or_else(|| {
-        no_group(
+        Error::quoting(
             "NOGROUP No such key '{}' or consumer group '{}'",
-            [args.at(1), args.at(2)],
+            &[args.at(1), args.at(2)],
         )
     })
 }

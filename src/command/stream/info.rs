@@ -1,6 +1,6 @@
 //! XINFO and XPENDING.
 
-use super::{bulk_id, entries, entry, id, no_group};
+use super::{bulk_id, entries, entry, id};
 use crate::command::Error;
 use crate::command::parse::integer;
 use crate::command::resolve::c_string;
@@ -250,9 +250,9 @@ pub(super) fn consumers(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> R
         .collection::<Stream>(args.at(2))?
         .ok_or(Error::NoSuchKey)?;
     let group = stream.groups().get(args.at(3)).ok_or_else(|| {
-        no_group(
+        Error::quoting(
             "NOGROUP No such consumer group '{}' for key name '{}'",
-            [args.at(3), args.at(2)],
+            &[args.at(3), args.at(2)],
         )
     })?;
     let since_7_2 = reply.dialect().has_active_times();
@@ -317,9 +317,9 @@ pub(super) fn xpending(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Re
     let stream = view.collection::<Stream>(args.at(1))?;
     let group = stream.and_then(|stream| stream.groups().get(args.at(2)));
     let group = group.ok_or_else(|| {
-        no_group(
+        Error::quoting(
             "NOGROUP No such key '{}' or consumer group '{}'",
-            [args.at(1), args.at(2)],
+            &[args.at(1), args.at(2)],
         )
     })?;
     match wanted {

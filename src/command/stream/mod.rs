@@ -179,17 +179,6 @@ fn xlen(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error>
     Ok(())
 }
 
-/// An error whose text holds names, which may be any bytes.
-fn no_group(text: &str, names: [&[u8]; 2]) -> Error {
-    let mut parts = text.split("{}");
-    let mut built = parts.next().unwrap_or_default().to_owned();
-    for (part, name) in parts.zip(names) {
-        built.push_str(&String::from_utf8_lossy(name));
-        built.push_str(part);
-    }
-    Error::Owned(built)
-}
-
 fn bulk_id(reply: &mut Reply, id: StreamId) {
     let mut text = [0_u8; 41];
     let mut rest = text.as_mut_slice();
