@@ -209,36 +209,54 @@ fn try_apply(
         )));
     };
     check_arity(command, args)?;
-    if spaces.taints().any() {
-        settle_taints(tx, spaces, command, args)?;
-    }
+    let doubted = spaces.taints().any() && settle_taints(tx, spaces, command, args)?;
     tx.set_quiet(command.quiet);
     let result = handler(tx, args);
     if tx.take_lost() {
         // Whatever it made of a value that is gone, the primary made something else.
         return Err(Tainted.into());
     }
+    if doubted && result.is_ok() {
+        doubt_elements(tx, command, args);
+    }
     result
 }
 
 /// The outcome of a command that reads or changes a key whose value is unknown is unknown, too; but a key that it deletes
-/// is known again.
+/// is known again. Gives whether it goes on by the lengths of lists whose elements are not known.
 fn settle_taints(
     tx: &mut Tx<'_>,
     spaces: &Keyspaces,
     command: &Command,
     args: Args<'_>,
-) -> Result<(), Error> {
-    let mut tainted = false;
+) -> Result<bool, Error> {
+    let mut worst = None;
     touched(command, args, tx.db_number(), &mut |touch| {
         if let Touch::Key(db, key) = touch {
             if command.outcome == Outcome::Gone {
                 tx.untaint(db, key);
             }
-            tainted |= spaces.taints().holds(number(db), key);
+            worst = worst.max(spaces.taints().doubt(number(db), key));
         }
     });
-    if tainted { Err(Tainted.into()) } else { Ok(()) }
+    match worst {
+        None => Ok(false),
+        Some(Doubt::Elements) if command.by_length => Ok(true),
+        Some(_) => Err(Tainted.into()),
+    }
+}
+
+/// Elements of one of the lists may now be in any of them.
+fn doubt_elements(tx: &mut Tx<'_>, command: &Command, args: Args<'_>) {
+    touched(command, args, tx.db_number(), &mut |touch| {
+        if let Touch::Key(db, key) = touch {
+            if tx.exists(key) {
+                tx.taint(db, key, Doubt::Elements);
+            } else {
+                tx.untaint(db, key);
+            }
+        }
+    });
 }
 
 /// Taints everything that `command` names; everything at all when that is not known.

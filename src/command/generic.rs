@@ -92,33 +92,40 @@ pub(super) const FAMILY: Family = Family {
             .about("4.0.0", "Deletes keys; memory is freed later."),
         Command::new("expire", Arity::at_least(3), Keys::first())
             .apply(expire)
+            .by_length()
             .flags(Flags::FAST)
             .about("1.0.0", "Lets a key expire after seconds.")
             .arity_before("7.0.0", Arity::exactly(3)),
         Command::new("pexpire", Arity::at_least(3), Keys::first())
             .apply(pexpire)
+            .by_length()
             .flags(Flags::FAST)
             .about("2.6.0", "Lets a key expire after milliseconds.")
             .arity_before("7.0.0", Arity::exactly(3)),
         Command::new("expireat", Arity::at_least(3), Keys::first())
             .apply(expireat)
+            .by_length()
             .flags(Flags::FAST)
             .about("1.2.0", "Lets a key expire at a Unix second.")
             .arity_before("7.0.0", Arity::exactly(3)),
         Command::new("pexpireat", Arity::at_least(3), Keys::first())
             .apply(pexpireat)
+            .by_length()
             .flags(Flags::FAST)
             .about("2.6.0", "Lets a key expire at a Unix millisecond.")
             .arity_before("7.0.0", Arity::exactly(3)),
         Command::new("persist", Arity::exactly(2), Keys::first())
             .apply(persist)
+            .by_length()
             .flags(Flags::FAST)
             .about("2.2.0", "Takes a key's expiry away."),
         Command::new("rename", Arity::exactly(3), Keys::leading(2))
             .apply(rename)
+            .by_length()
             .about("1.0.0", "Gives a value another key."),
         Command::new("renamenx", Arity::exactly(3), Keys::leading(2))
             .apply(renamenx)
+            .by_length()
             .flags(Flags::FAST)
             .about("1.0.0", "Gives a value another key, if that is free."),
         Command::new("copy", Arity::at_least(3), Keys::leading(2))

@@ -43,39 +43,53 @@ pub(super) const FAMILY: Family = Family {
             .about("6.0.6", "Gives the indexes of matching elements."),
         Command::new("lpush", Arity::at_least(3), Keys::first())
             .apply(lpush)
+            .outcome(Outcome::Exists)
+            .by_length()
             .flags(GROW_FAST)
             .about("1.0.0", "Adds elements at the head."),
         Command::new("rpush", Arity::at_least(3), Keys::first())
             .apply(rpush)
+            .outcome(Outcome::Exists)
+            .by_length()
             .flags(GROW_FAST)
             .about("1.0.0", "Adds elements at the tail."),
         Command::new("lpushx", Arity::at_least(3), Keys::first())
             .apply(lpushx)
+            .outcome(Outcome::Exists)
+            .by_length()
             .flags(GROW_FAST)
             .about("2.2.0", "Adds elements at the head of a list that exists."),
         Command::new("rpushx", Arity::at_least(3), Keys::first())
             .apply(rpushx)
+            .outcome(Outcome::Exists)
+            .by_length()
             .flags(GROW_FAST)
             .about("2.2.0", "Adds elements at the tail of a list that exists."),
         Command::new("lpop", Arity::at_least(2), Keys::first())
             .apply(lpop)
+            .by_length()
             .flags(Flags::FAST)
             .about("1.0.0", "Takes elements off the head.")
             .arity_before("6.2.0", Arity::exactly(2)),
         Command::new("rpop", Arity::at_least(2), Keys::first())
             .apply(rpop)
+            .by_length()
             .flags(Flags::FAST)
             .about("1.0.0", "Takes elements off the tail.")
             .arity_before("6.2.0", Arity::exactly(2)),
         Command::new("ltrim", Arity::exactly(4), Keys::first())
             .apply(ltrim)
+            .by_length()
             .about("1.0.0", "Removes the elements outside a range of indexes."),
         Command::new("lset", Arity::exactly(4), Keys::first())
             .apply(lset)
+            .outcome(Outcome::Exists)
+            .by_length()
             .flags(GROW)
             .about("1.0.0", "Replaces the element at an index."),
         Command::new("linsert", Arity::exactly(5), Keys::first())
             .apply(linsert)
+            .outcome(Outcome::Exists)
             .flags(GROW)
             .about("2.2.0", "Puts an element before or after another."),
         Command::new("lrem", Arity::exactly(4), Keys::first())
@@ -83,11 +97,13 @@ pub(super) const FAMILY: Family = Family {
             .about("1.0.0", "Removes matching elements."),
         Command::new("rpoplpush", Arity::exactly(3), Keys::leading(2))
             .apply(rpoplpush)
+            .by_length()
             .outcome(Outcome::SecondExists)
             .flags(GROW)
             .about("1.2.0", "Moves a list's last element to another's head."),
         Command::new("lmove", Arity::exactly(5), Keys::leading(2))
             .apply(lmove)
+            .by_length()
             .outcome(Outcome::SecondExists)
             .flags(GROW)
             .about(

@@ -164,6 +164,8 @@ pub struct Command {
     pub outcome: Outcome,
     /// What it changes within a value does not break a WATCH.
     pub quiet: bool,
+    /// Whether lists whose elements are not known, but how many, are so again once it is done: it looks at their lengths alone.
+    pub by_length: bool,
 }
 
 impl Command {
@@ -189,6 +191,7 @@ impl Command {
             touches: None,
             outcome: Outcome::Depends,
             quiet: false,
+            by_length: false,
         }
     }
 
@@ -198,6 +201,13 @@ impl Command {
         let mut row = Self::new(name, Arity::at_least(2), Keys::None);
         row.subcommands = subcommands;
         row
+    }
+
+    /// Says that it looks at lists' lengths alone.
+    #[must_use]
+    pub const fn by_length(mut self) -> Self {
+        self.by_length = true;
+        self
     }
 
     /// Changes within a value, not whether there is one, without breaking a WATCH.

@@ -19,8 +19,10 @@ const TAINTED_KEYS_MAX: usize = 100_000;
 pub struct Tainted;
 
 /// What a taint leaves known of its key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Doubt {
+    /// The key holds a list of as many elements as it has here; which they are is not known.
+    Elements,
     /// The key exists, with a value that is not known.
     Value,
     /// Not even that.
@@ -73,16 +75,14 @@ impl Taints {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Taints one key. Doubt about its existence, once there, stays.
+    /// Taints one key. The greater of two doubts stays.
     pub(super) fn add(&self, db: u32, key: &[u8], doubt: Doubt) {
         if self.everything() {
             return;
         }
         let mut keys = self.keys.write();
         let held = keys.entry((db, key.into())).or_insert(doubt);
-        if doubt == Doubt::Existence {
-            *held = doubt;
-        }
+        *held = doubt.max(*held);
         if keys.len() > TAINTED_KEYS_MAX {
             self.everything.store(true, Ordering::Release);
             *keys = HashMap::new();
@@ -105,7 +105,18 @@ impl Taints {
 
     /// Whether that key is tainted.
     pub fn holds(&self, db: u32, key: &[u8]) -> bool {
-        self.any() && (self.everything() || self.keys.read().contains_key(&(db, Box::from(key))))
+        self.doubt(db, key).is_some()
+    }
+
+    /// What is not known of that key, if anything.
+    pub fn doubt(&self, db: u32, key: &[u8]) -> Option<Doubt> {
+        if !self.any() {
+            None
+        } else if self.everything() {
+            Some(Doubt::Existence)
+        } else {
+            self.keys.read().get(&(db, Box::from(key))).copied()
+        }
     }
 
     /// Whether it is not known which keys that database holds.

@@ -99,11 +99,7 @@ fn sort(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         return Ok(());
     };
     prepare(tx, args.at(1), &mut query)?;
-    let Some(words) = values(tx, args.at(1), &query)? else {
-        tx.set(destination, None, NewValue::text(b""));
-        tx.taint(tx.db_number(), destination, Doubt::Value);
-        return Ok(());
-    };
+    let (words, by_chance) = values(tx, args.at(1), &query)?;
     if words.is_empty() {
         tx.remove(destination);
         return Ok(());
@@ -116,6 +112,9 @@ fn sort(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         None,
         NewValue::Object(Box::new(list.into_object())),
     );
+    if by_chance {
+        tx.taint(tx.db_number(), destination, Doubt::Elements);
+    }
     Ok(())
 }
 
@@ -136,15 +135,13 @@ fn prepare(tx: &mut Tx<'_>, key: &[u8], query: &mut Query<'_>) -> Result<(), Err
     Ok(())
 }
 
-/// The words to store: an empty one where a pattern leads to nothing. `None` when only the primary knows their order.
-fn values(tx: &Tx<'_>, key: &[u8], query: &Query<'_>) -> Result<Option<Vec<Vec<u8>>>, Error> {
+/// The words to store, an empty one where a pattern leads to nothing, and whether only the primary knows their order.
+fn values(tx: &Tx<'_>, key: &[u8], query: &Query<'_>) -> Result<(Vec<Vec<u8>>, bool), Error> {
     let sorted = order::sorted(&tx, key, query, tx.dialect())?;
-    if sorted.by_chance {
-        return Ok(None);
-    }
     let elements = sorted.elements.into_iter();
     if query.get.is_empty() {
-        return Ok(Some(elements.map(|element| element.to_vec()).collect()));
+        let words = elements.map(|element| element.to_vec()).collect();
+        return Ok((words, sorted.by_chance));
     }
     let (mut words, mut buffer) = (Vec::new(), Vec::new());
     for element in elements {
@@ -153,7 +150,7 @@ fn values(tx: &Tx<'_>, key: &[u8], query: &Query<'_>) -> Result<Option<Vec<Vec<u
             words.push(value.map(|value| value.to_vec()).unwrap_or_default());
         }
     }
-    Ok(Some(words))
+    Ok((words, sorted.by_chance))
 }
 
 #[cfg(test)]

@@ -147,6 +147,23 @@ fn an_order_that_only_the_primary_knows_taints_the_destination_alone() {
     assert_eq!(bench.read("LRANGE e 0 -1"), "*3 $1 a $1 b $1 c");
 }
 
+/// Which keys there are stays known as long as that depends on lengths.
+#[test]
+fn a_list_in_an_order_that_only_the_primary_knows_comes_to_its_end_all_the_same() {
+    let bench = Bench::new(REDIS_7_0);
+    bench.apply(WRITES);
+    bench.apply("SORT zset BY none_* ALPHA STORE d\nRPUSHX d x\nLSET d 0 y\nPEXPIREAT d 9000000000000\nPERSIST d");
+    let before = bench.read("DBSIZE");
+    bench.apply("RENAME d e\nRPOPLPUSH e f\nLTRIM e 0 1\nLPOP e");
+    assert!(bench.read("LRANGE f 0 -1").starts_with("-TAINTED"));
+    assert!(bench.read("GET d") == "$-1" && bench.read("DBSIZE") != before);
+    bench.apply("RPOP e\nLPOP f");
+    assert_eq!(bench.read("EXISTS e f"), ":0");
+    bench.apply("SORT zset BY none_* ALPHA STORE d");
+    bench.try_apply("LREM d 0 a").unwrap_err();
+    assert!(bench.read("DBSIZE").starts_with("-TAINTED"));
+}
+
 #[test]
 fn a_pattern_that_leads_to_a_tainted_key_is_refused() {
     let bench = Bench::new(REDIS_7_0);
