@@ -423,6 +423,16 @@ impl Dialect {
         }
     }
 
+    /// What a digest is answered that is not known; shorter since Valkey 8.0.
+    #[must_use]
+    pub const fn unknown_script(self) -> &'static str {
+        if self.since(NEVER, (8, 0)) {
+            "NOSCRIPT No matching script."
+        } else {
+            "NOSCRIPT No matching script. Please use EVAL."
+        }
+    }
+
     /// What a script is told that calls a command without words, or with words that are none.
     #[must_use]
     pub const fn script_word_errors(self) -> [&'static str; 2] {

@@ -130,7 +130,9 @@ const SCRIPT: &[Command] = &[
     inner("debug", Arity::exactly(3), debug)
         .about("3.2.0", "Says that there is no debugger.")
         .difference("YES and SYNC are refused: redtail has no debugger of scripts."),
-    inner("exists", Arity::at_least(3), exists).about("2.6.0", "Tells which scripts are known."),
+    inner("exists", Arity::at_least(3), exists)
+        .about("2.6.0", "Tells which scripts are known.")
+        .arity_before("7.0.0", Arity::at_least(2)),
     inner("flush", Arity::at_least(2), flush).about("2.6.0", "Forgets all scripts."),
     inner("help", Arity::exactly(2), help).about("5.0.0", "Lists the subcommands."),
     inner("kill", Arity::exactly(2), kill)
@@ -186,22 +188,22 @@ fn eval_ro(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn evalsha(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
-    run(cx, known(args)?, args, false)
+    let script = known(args, cx.reply.dialect())?;
+    run(cx, script, args, false)
 }
 
 fn evalsha_ro(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
-    run(cx, known(args)?, args, true)
+    let script = known(args, cx.reply.dialect())?;
+    run(cx, script, args, true)
 }
-
-const NOSCRIPT: Error = Error::Text("NOSCRIPT No matching script. Please use EVAL.");
 
 /// Digits of a digest.
 const DIGEST_DIGITS: usize = 40;
 
-fn known(args: Args<'_>) -> Result<Script<'_>, Error> {
+fn known(args: Args<'_>, dialect: Dialect) -> Result<Script<'_>, Error> {
     match args.at(1).len() {
         DIGEST_DIGITS => Ok(Script::Digest(args.at(1))),
-        _ => Err(NOSCRIPT),
+        _ => Err(Error::Text(dialect.unknown_script())),
     }
 }
 
@@ -275,7 +277,8 @@ fn exists(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn show(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
-    let text = cx.host.scripting().text(args.at(2)).ok_or(NOSCRIPT)?;
+    let unknown = Error::Text(cx.reply.dialect().unknown_script());
+    let text = cx.host.scripting().text(args.at(2)).ok_or(unknown)?;
     cx.reply.bulk(&text);
     Ok(())
 }

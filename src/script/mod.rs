@@ -184,8 +184,8 @@ impl Engine {
         if let Some(text) = lock(&self.texts).get(&digest) {
             return Ok((digest, text.clone()));
         }
-        let code = code.ok_or(NOSCRIPT)?;
         let dialect = evaluator.interpreter.state.dialect;
+        let code = code.ok_or(Error::Text(dialect.unknown_script()))?;
         let (flags, start) = shebang::read(code, dialect)
             .map_err(|text| Error::Quoting([b"ERR ", &*text].concat()))?;
         let code = Bytes::copy_from_slice(code);
@@ -303,7 +303,6 @@ struct Task<'t> {
     globals: Option<Table>,
 }
 
-const NOSCRIPT: Error = Error::Text("NOSCRIPT No matching script. Please use EVAL.");
 const NO_FUNCTION: Error = Error::Text("ERR Function not found");
 const WRITES: Error =
     Error::Text("READONLY Can not run script with write flag on readonly replica");
