@@ -8,10 +8,12 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 
+use ahash::RandomState;
+
 use super::graph::{Graph, Layer, Node, Shape};
 use super::point::{Kind, Point};
 use super::projection::Projection;
-use super::{Element, VectorSet};
+use super::{Element, LEVEL_MAX, VectorSet};
 use crate::rdb::encode::Writer;
 use crate::rdb::module::{Items, ModuleId, ModuleValue};
 
@@ -197,7 +199,8 @@ impl Links {
         numbers: u64,
     ) -> Option<Vec<Layer>> {
         let place = u32::try_from(self.places.len()).ok()?;
-        if id == 0 || self.places.insert(id, place).is_some() {
+        let is_given = (1..=ID_MAX).contains(&id) && level <= LEVEL_MAX as u64;
+        if !is_given || self.places.insert(id, place).is_some() {
             return None;
         }
         let mut left = numbers;
@@ -238,26 +241,53 @@ impl Links {
 impl Graph {
     /// Whether every link leads both ways, once, to a node of the same layer, and no node has more than it may have.
     pub(super) fn links_are_sound(&self) -> bool {
-        self.iter().all(|(at, node)| {
+        let mut pairs = Pairs::default();
+        let are_sound = self.iter().all(|(at, node)| {
             let mut layers = node.layers.iter().enumerate();
-            layers.all(|(number, layer)| self.layer_is_sound(at, number, layer))
-        })
+            layers.all(|(number, layer)| self.layer_is_sound(at, number, layer, &mut pairs))
+        });
+        are_sound && pairs.are_whole()
     }
 
-    fn layer_is_sound(&self, at: u32, number: usize, layer: &Layer) -> bool {
+    /// Whether a node's links in a layer are different ones, and as many as may be. Notes them in `pairs`.
+    fn layer_is_sound(&self, at: u32, number: usize, layer: &Layer, pairs: &mut Pairs) -> bool {
+        layer
+            .links
+            .iter()
+            .for_each(|link| pairs.note(number, at, *link));
         let (least, most) = (self.links_max(number), self.shape.neighbours * 3);
         let mut sorted = layer.links.clone();
         sorted.sort_unstable();
         (least..=most).contains(&layer.links_max)
             && layer.links.len() <= layer.links_max as usize
             && sorted.is_sorted_by(|one, next| one < next)
-            && layer
-                .links
-                .iter()
-                .all(|link| *link != at && self.node(*link).links(number).contains(&at))
+            && !layer.links.contains(&at)
     }
 }
 
+/// Tells whether links that each lead one way, none of which is noted twice, make pairs: what two hashes of both ends come to,
+/// with seeds that nobody knows, is zero then. Looking for each link's other way would take the square of the links' number.
+#[derive(Default)]
+struct Pairs {
+    hashers: [RandomState; 2],
+    sums: [u64; 2],
+}
+
+impl Pairs {
+    fn note(&mut self, layer: usize, from: u32, to: u32) {
+        let pair = (layer, from.min(to), from.max(to));
+        for (sum, hasher) in self.sums.iter_mut().zip(&self.hashers) {
+            *sum ^= hasher.hash_one(pair);
+        }
+    }
+
+    fn are_whole(&self) -> bool {
+        self.sums == [0, 0]
+    }
+}
+
+/// Ids are counted from 1: there is room for all that are still to come.
+const ID_MAX: u64 = u64::MAX >> 1;
 const NEIGHBOURS_SHIFT: u32 = 8;
 /// Source: hnsw.h, `HNSW_MAX_M`.
 const NEIGHBOURS_MAX: u32 = 4096;

@@ -260,6 +260,20 @@ fn what_no_server_writes_is_not_taken() {
         items.remove(22);
     };
     assert!(items(one_way).is_none());
+    let no_id_left = |items: &mut Vec<Item>| {
+        items[8] = u64::MAX.into();
+        items[22] = u64::MAX.into();
+    };
+    assert!(items(no_id_left).is_none());
+    let in_layers = |more: u64| {
+        items(|items| {
+            items[7] = (6 + 2 * more).into();
+            items[9] = more.into();
+            (0..more).for_each(|_| drop(items.splice(13..13, [0.into(), 16.into()])));
+        })
+    };
+    assert!(in_layers(16).is_some_and(|set| set.level_max() == 16));
+    assert!(in_layers(17).is_none(), "more layers than there may be");
     assert!(
         items(|items| items.push(1.into())).is_none(),
         "more behind it"
