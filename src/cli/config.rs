@@ -64,6 +64,9 @@ settings! {
     /// Seconds after a key's time at which the memory of its value is given back; 0 keeps all values until the primary deletes
     /// their keys [default: 60]
     expired_grace: [u64] = "REDTAIL_EXPIRED_GRACE", "SECONDS";
+    /// Whether to keep when each key was last used, for OBJECT IDLETIME: some bytes a key, and a look at the clock for each use:
+    /// yes or no [default: no]
+    track_access: [Switch] = "REDTAIL_TRACK_ACCESS", "WHETHER";
     /// Client connections at most [default: 10000]
     maxclients: [usize] = "REDTAIL_MAXCLIENTS", "COUNT";
     /// Seconds after which a silent client is disconnected, 0 for never [default: 0]
@@ -172,6 +175,17 @@ impl TryFrom<String> for DialectChoice {
     }
 }
 
+/// Yes or no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Switch {
+    /// No.
+    #[default]
+    No,
+    /// Yes.
+    Yes,
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -264,6 +278,7 @@ impl Settings {
             },
             databases: self.server().databases,
             dialect: self.dialect(),
+            track_access: self.track_access == Some(Switch::Yes),
             encodings: self.encodings()?,
             expired_grace: self
                 .expired_grace

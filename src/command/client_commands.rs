@@ -29,7 +29,7 @@ pub(super) const CLIENT: &[Command] = &[
         .flags(Flags::ADMIN)
         .about("7.0.0", "Accepted; nothing is evicted."),
     row("no-touch", Arity::exactly(3), no_touch)
-        .about("7.2.0", "Accepted; access times are not kept."),
+        .about("7.2.0", "Keeps what this connection reads from counting as used."),
     row("kill", Arity::at_least(3), kill)
         .flags(Flags::ADMIN)
         .about("2.4.0", "Closes connections."),
@@ -300,7 +300,9 @@ fn no_evict(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn no_touch(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
-    cx.session.client.shown().no_touch = on_or_off(args)?;
+    let no_touch = on_or_off(args)?;
+    cx.session.touches = !no_touch;
+    cx.session.client.shown().no_touch = no_touch;
     cx.reply.ok();
     Ok(())
 }

@@ -132,6 +132,7 @@ fn reset(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     session.replies = Replies::On;
     session.transaction = None;
     session.watching = None;
+    session.touches = true;
     {
         let mut shown = session.client.shown();
         shown.name.clear();

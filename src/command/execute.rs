@@ -26,6 +26,7 @@ pub fn read(
         spaces,
         db,
         now_ms: None,
+        touches: true,
     };
     read_at(place, handler, command, args, reply)
 }
@@ -39,6 +40,8 @@ pub struct Place<'s> {
     pub db: usize,
     /// The time in Unix milliseconds, for commands that must agree on what has expired; else each looks at the clock.
     pub now_ms: Option<i64>,
+    /// Whether the keys that are looked up count as used.
+    pub touches: bool,
 }
 
 /// As [`read`], at a place and time.
@@ -53,12 +56,18 @@ pub fn read_at(
     args: Args<'_>,
     reply: &mut Reply,
 ) -> Result<(), Error> {
-    let Place { spaces, db, now_ms } = place;
+    let Place {
+        spaces,
+        db,
+        now_ms,
+        touches,
+    } = place;
     let mark = reply.len();
     let mut look = |view: &View<'_>| {
         if let Some(now_ms) = now_ms {
             view.set_clock(now_ms);
         }
+        view.set_touches(touches);
         reply.truncate(mark);
         let result = handler(view, args, reply);
         // To whom a value comes back that has been given up, that is said instead.

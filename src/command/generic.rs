@@ -25,12 +25,9 @@ pub(super) const FAMILY: Family = Family {
             .flags(Flags::FAST)
             .about("1.0.0", "Counts the keys that exist."),
         Command::new("touch", Arity::at_least(2), Keys::all())
-            .read(exists)
+            .read(touch)
             .flags(Flags::FAST)
-            .about(
-                "3.2.1",
-                "Counts the keys that exist; an access time is not kept.",
-            ),
+            .about("3.2.1", "Counts the keys that exist, as used now."),
         Command::new("type", Arity::exactly(2), Keys::first())
             .read(type_of)
             .flags(Flags::FAST)
@@ -176,9 +173,17 @@ fn exists(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Erro
     reply.count(
         args.from(1)
             .iter()
-            .filter(|key| view.entry(key).is_some())
+            .filter(|key| view.peek(key).is_some())
             .count(),
     );
+    Ok(())
+}
+
+/// CLIENT NO-TOUCH does not hold for what is there to touch.
+fn touch(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    view.set_touches(true);
+    let keys = args.from(1);
+    reply.count(keys.iter().filter(|key| view.entry(key).is_some()).count());
     Ok(())
 }
 
@@ -199,7 +204,8 @@ fn type_name(value: Value<'_>) -> Cow<'static, str> {
 }
 
 fn type_of(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
-    reply.simple(&view.value(args.at(1)).map_or("none".into(), type_name));
+    let value = view.peek(args.at(1)).map(Entry::value);
+    reply.simple(&value.map_or("none".into(), type_name));
     Ok(())
 }
 
@@ -210,7 +216,7 @@ fn expiry_figure(
     reply: &mut Reply,
     figure: impl Fn(i64) -> i64,
 ) -> Result<(), Error> {
-    reply.integer(match view.entry(args.at(1)).map(Entry::expire_at_ms) {
+    reply.integer(match view.peek(args.at(1)).map(Entry::expire_at_ms) {
         None => -2,
         Some(None) => -1,
         Some(Some(at)) => figure(at),

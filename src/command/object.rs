@@ -22,8 +22,11 @@ pub(super) const OBJECT: &[Command] = &[
     of_key("freq", freq)
         .about("4.0.0", "Refused as by a server without an LFU policy."),
     of_key("idletime", idletime)
-        .about("2.2.3", "Refused: access times are not kept.")
-        .difference("An error: a time of access for each key would cost every key memory and every read time."),
+        .about("2.2.3", "Gives the seconds since a key was last used, with --track-access.")
+        .difference(
+            "An error without --track-access: a time of use costs every key memory and every read time. Small integers that \
+             share a value share a time in Redis, too.",
+        ),
     of_key("refcount", refcount)
         .about("2.2.3", "Gives how many share a value.")
         .difference("Small integers count as shared in Redis, also where COPY or SETRANGE made one that is not."),
@@ -56,7 +59,7 @@ const fn of_key(name: &'static str, handler: ReadFn) -> Command {
 
 /// The entry at word 2; without one the reply is null.
 fn entry<'v>(view: &'v View<'_>, args: Args<'_>, reply: &mut Reply) -> Option<&'v Entry> {
-    let entry = view.entry(args.at(2));
+    let entry = view.peek(args.at(2));
     if entry.is_none() {
         reply.null();
     }
@@ -120,12 +123,14 @@ fn freq(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error>
 }
 
 fn idletime(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
-    if entry(view, args, reply).is_none() {
+    let Some(entry) = entry(view, args, reply) else {
         return Ok(());
-    }
-    Err(Error::Text(
-        "ERR not supported: redtail keeps no times of access",
-    ))
+    };
+    let used_at_s = entry.used_at_s().map(i64::from).ok_or(Error::Text(
+        "ERR not supported: redtail keeps no times of access without --track-access yes",
+    ))?;
+    reply.integer((view.now_ms() / 1000 - used_at_s).max(0));
+    Ok(())
 }
 
 /// Tells of a key past its time, too, as long as it is kept. Source: redis 7.0 object.c, `memoryCommand`.

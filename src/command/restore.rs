@@ -27,6 +27,7 @@ struct Options {
     absolute: bool,
     /// Which of IDLETIME and FREQ was there; only one may be.
     rank: Option<Rank>,
+    idle_s: i64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,7 +36,7 @@ enum Rank {
     Freq,
 }
 
-/// DIFFERENCE: times and frequencies of use are checked and then dropped.
+/// DIFFERENCE: frequencies of use are checked and then dropped, as by a server without an LFU policy.
 ///
 /// Source: redis 7.0 cluster.c, restoreCommand.
 fn options(args: Args<'_>) -> Result<Options, Error> {
@@ -47,7 +48,11 @@ fn options(args: Args<'_>) -> Result<Options, Error> {
         } else if args.is(index, "absttl") {
             options.absolute = true;
         } else {
-            options.rank = Some(rank(args, index, options.rank)?);
+            let (rank, number) = rank(args, index, options.rank)?;
+            if rank == Rank::Idle {
+                options.idle_s = number;
+            }
+            options.rank = Some(rank);
             index += 1;
         }
         index += 1;
@@ -56,7 +61,7 @@ fn options(args: Args<'_>) -> Result<Options, Error> {
 }
 
 /// Reads IDLETIME or FREQ with its number; the other one must not have been `before`.
-fn rank(args: Args<'_>, index: usize, before: Option<Rank>) -> Result<Rank, Error> {
+fn rank(args: Args<'_>, index: usize, before: Option<Rank>) -> Result<(Rank, i64), Error> {
     let rank = if args.is(index, "idletime") {
         Rank::Idle
     } else if args.is(index, "freq") {
@@ -73,7 +78,7 @@ fn rank(args: Args<'_>, index: usize, before: Option<Rank>) -> Result<Rank, Erro
         Rank::Freq if !(0..=255).contains(&number) => Err(Error::Text(
             "ERR Invalid FREQ value, must be >= 0 and <= 255",
         )),
-        _ => Ok(rank),
+        _ => Ok((rank, number)),
     }
 }
 
@@ -96,7 +101,10 @@ pub(super) fn restore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         NewValue::from_rdb(object, &thresholds).map(|value| tx.set(key, expiry, value))
     });
     match restored {
-        Ok(Ok(())) => Ok(()),
+        Ok(Ok(())) => {
+            tx.set_idle(key, u32::try_from(options.idle_s).unwrap_or(u32::MAX));
+            Ok(())
+        }
         Ok(Err(duplicate)) => Err(Error::Owned(format!("ERR Bad data format: {duplicate}"))),
         Err(error) => Err(Error::Owned(format!("ERR Bad data format: {error}"))),
     }

@@ -10,7 +10,7 @@ use super::table::{Command, Flags, Scope};
 use super::transaction::{self, Transaction};
 use super::{Error, Place, Wait, read_at, resolve_for};
 use crate::resp::{Args, Protocol, Reply};
-use crate::store::{Generation, Served, Watching};
+use crate::store::{Generation, Keyspaces, Served, Watching};
 
 /// The reply to a write.
 pub(super) const READONLY: Error =
@@ -34,6 +34,8 @@ pub struct Session {
     pub transaction: Option<Transaction>,
     /// What WATCH watches.
     pub watching: Option<Box<Watching>>,
+    /// Whether what it reads counts as used: CLIENT NO-TOUCH.
+    pub touches: bool,
     /// The time of the transaction that runs, in Unix milliseconds: a key cannot expire between two of its commands.
     pub clock: Option<i64>,
     /// The command that waits; what comes behind it waits, too.
@@ -78,6 +80,7 @@ impl Session {
             replies: Replies::On,
             transaction: None,
             watching: None,
+            touches: true,
             clock: None,
             blocked: None,
             closing: false,
@@ -353,6 +356,7 @@ pub fn run(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) -> Res
         spaces: &generation.spaces,
         db: cx.session.db,
         now_ms: cx.session.clock,
+        touches: cx.session.touches,
     };
     let reply = &mut *cx.reply;
     let mut work = || read_at(place, handler, row, args, reply);
@@ -371,6 +375,16 @@ pub(super) fn long<T>(work: impl FnOnce() -> T) -> T {
             tokio::task::block_in_place(work)
         }
         _ => work(),
+    }
+}
+
+/// Takes views, which may have to wait for the writer.
+#[inline]
+pub(super) fn entering<T>(spaces: &Keyspaces, enter: impl FnOnce() -> T) -> T {
+    if spaces.keeps_waiting() {
+        long(enter)
+    } else {
+        enter()
     }
 }
 

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use super::keys::Keys;
-use super::session::{SessionCx, long, run};
+use super::session::{SessionCx, entering, run};
 use super::table::{Arity, Command, Family, Flags, Scope};
 use super::{Error, lookup, resolve_for};
 use crate::dialect::Dialect;
@@ -217,12 +217,9 @@ fn exec(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     let held = cx.generation.map(|generation| {
         let watched = watching.iter().flat_map(|watching| watching.keys());
         let db = cx.session.db;
-        let hold = || hold(generation, db, &transaction.queued, watched);
-        if generation.spaces.keeps_waiting() {
-            long(hold)
-        } else {
-            hold()
-        }
+        entering(&generation.spaces, || {
+            hold(generation, db, &transaction.queued, watched)
+        })
     });
     if let (Some(watching), Some(generation), Some(held)) = (watching, cx.generation, &held)
         && watching.is_broken(&generation.spaces, held, rules(cx))

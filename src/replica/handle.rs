@@ -44,6 +44,8 @@ pub struct Config {
     pub expired_grace: Duration,
     /// Which server's words replies are in; `None` for those of the server that wrote the snapshot.
     pub dialect: Option<Dialect>,
+    /// Whether keys have times of use, for OBJECT IDLETIME: four bytes each, or eight, as the allocator rounds.
+    pub track_access: bool,
 }
 
 impl Config {
@@ -63,6 +65,7 @@ impl Config {
             encodings: Choices::default(),
             expired_grace: EXPIRED_GRACE,
             dialect: None,
+            track_access: false,
         })
     }
 }
@@ -137,7 +140,7 @@ impl Replica {
     /// # Errors
     /// When the writer thread cannot be started.
     pub fn start(config: Config) -> std::io::Result<Self> {
-        let tuning = Arc::new(Tuning::new(config.encodings));
+        let tuning = Arc::new(Tuning::new(config.encodings).tracking_access(config.track_access));
         let (served, progress) = (Arc::new(Served::new(tuning)), Arc::new(Progress::default()));
         let (link, figures) = (
             Arc::new(upstream::Status::default()),

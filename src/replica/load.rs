@@ -15,7 +15,7 @@ use crate::rdb::object::{Meta, Object};
 use crate::rdb::reader::Reader;
 use crate::rdb::source::Source;
 use crate::store::{
-    DuplicateKey, Entry, Generation, Keyspaces, Libraries, Loader, NewValue, Tuning,
+    DuplicateKey, Entry, Generation, Keyspaces, Libraries, Loader, NewValue, Tuning, unix_ms,
 };
 use crate::value::{Choices, Thresholds};
 
@@ -174,7 +174,7 @@ fn rdb<S: Source>(
     announced: u64,
     figures: &LoadFigures,
 ) -> Result<Loaded, LoadError> {
-    let spaces = Keyspaces::new(kept.databases);
+    let spaces = Keyspaces::new(kept.databases).tracking_access(kept.tuning.tracks_access());
     let choices = kept.tuning.choices();
     let mut snapshot = Snapshot {
         loader: Loader::new(&spaces),
@@ -271,6 +271,14 @@ impl Snapshot<'_> {
     }
 }
 
+/// The second of the last use of a key that has been idle so long; of one that does not say, now.
+///
+/// Source: redis 8.0 object.c, `objectSetLRUOrLFU`.
+fn used_at_s(idle_s: Option<u64>) -> u32 {
+    let now_s = u64::try_from(unix_ms()).unwrap_or(0) / 1000;
+    u32::try_from(now_s.saturating_sub(idle_s.unwrap_or(0))).unwrap_or(0)
+}
+
 impl Sink for Snapshot<'_> {
     fn aux(&mut self, name: &[u8], value: &[u8]) -> Result<(), SinkError> {
         self.facts.dialect = Dialect::after_aux(self.facts.dialect, name, value);
@@ -326,9 +334,11 @@ impl Sink for Snapshot<'_> {
         object: Object<'_>,
     ) -> Result<(), SinkError> {
         let value = NewValue::from_rdb(object, &self.thresholds).map_err(Refusal::from)?;
-        self.loader
-            .insert(Entry::new(key, meta.expire_at_ms, value))
-            .map_err(Refusal::from)?;
+        let mut entry = Entry::new(key, meta.expire_at_ms, value);
+        if self.spaces.tracks_access() {
+            entry = entry.clocked(used_at_s(meta.idle_s));
+        }
+        self.loader.insert(entry).map_err(Refusal::from)?;
         self.keys += 1;
         if self.keys.is_multiple_of(FIGURES_EVERY) {
             self.figures.keys.store(self.keys, Ordering::Relaxed);

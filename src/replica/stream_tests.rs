@@ -585,6 +585,7 @@ fn a_swept_key_is_known_to_be_lost_when_the_clock_goes_back() {
             spaces: &bench.generation.spaces,
             db: 0,
             now_ms: Some(now_ms),
+            touches: true,
         };
         let mut reply = Reply::new(Protocol::Resp2, Dialect::default(), usize::MAX);
         let read = row.read.unwrap();

@@ -87,6 +87,14 @@ impl Host for Server {
             ("maxclients", config.clients_max.to_string()),
             ("timeout", config.idle_timeout.as_secs().to_string()),
             (
+                "track-access",
+                if self.served().tuning().tracks_access() {
+                    "yes".to_owned()
+                } else {
+                    "no".to_owned()
+                },
+            ),
+            (
                 "client-query-buffer-limit",
                 config.query_bytes_max.to_string(),
             ),

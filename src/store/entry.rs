@@ -8,12 +8,16 @@
 //!          STUB    nothing: the sweeper has taken the value away
 //! ```
 //!
+//! With HAS_CLOCK four bytes more stand before the tag, aligned: when the entry was last used, in Unix seconds. Readers write
+//! them, too, so they are touched as an atomic alone. What is found by the tag lies where it lies without.
+//!
 //! A small string key thus costs one allocation and eight bytes of table slot, and a lookup touches the block once.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::value::Object;
 
@@ -30,6 +34,11 @@ const HAS_EXPIRY: u8 = 0b100;
 const RAW: u8 = 0b1000;
 /// The value that the sweeper took away was a hash that counts among those with expiring fields.
 const TIMED_STUB: u8 = 0b1_0000;
+
+/// Four bytes before the tag tell when the entry was last used.
+const HAS_CLOCK: u8 = 0b10_0000;
+/// What those four bytes are aligned to, and how many they are.
+const CLOCK_BYTES: usize = size_of::<AtomicU32>();
 
 /// A value to be put under a key.
 #[derive(Debug)]
@@ -121,13 +130,8 @@ impl Entry {
         let expiry = expiry.as_ref().map_or(&[][..], |bytes| &bytes[..]);
         let [head, tail] = payload;
         let parts = [&tag[..], key_len, expiry, key, head, tail];
-        let layout = block_layout(parts.iter().map(|part| part.len()).sum());
-        // SAFETY: the layout's size is at least 2 (tag and key length), so not zero.
-        let start = unsafe { alloc(layout) };
-        let Some(block) = NonNull::new(start) else {
-            handle_alloc_error(layout)
-        };
-        let mut at = start;
+        let block = allocate(kind, parts.iter().map(|part| part.len()).sum());
+        let mut at = block.as_ptr();
         for part in parts {
             // SAFETY: the parts' lengths add up to the block's size, so each lies inside it; the block is new, so nothing overlaps.
             unsafe {
@@ -282,12 +286,50 @@ impl Entry {
         self.tag() & KIND_MASK == STUB
     }
 
-    /// Whether it has neither an expiry nor lost its value: the common case, told by one byte.
+    /// Whether it has no expiry, has not lost its value and keeps no time of use: the common case, told by one byte.
     #[must_use]
     #[inline]
     pub fn is_plain(&self) -> bool {
         let tag = self.tag();
-        tag & HAS_EXPIRY == 0 && tag & KIND_MASK != STUB
+        tag & (HAS_EXPIRY | HAS_CLOCK) == 0 && tag & KIND_MASK != STUB
+    }
+
+    /// The same entry keeping its time of use: `now_s`, in Unix seconds.
+    #[must_use]
+    pub fn clocked(self, now_s: u32) -> Self {
+        let clocked = match self.tag() & HAS_CLOCK {
+            0 => {
+                let (key, expiry) = (self.key().to_vec(), self.expire_at_ms());
+                self.retagged(HAS_CLOCK, &key, expiry)
+            }
+            _ => self,
+        };
+        clocked.touch(now_s);
+        clocked
+    }
+
+    /// Notes a use, if times of use are kept.
+    pub fn touch(&self, now_s: u32) {
+        if let Some(clock) = self.clock()
+            && clock.load(Ordering::Relaxed) != now_s
+        {
+            clock.store(now_s, Ordering::Relaxed);
+        }
+    }
+
+    /// When it was last used, in Unix seconds; `None` when that is not kept.
+    #[must_use]
+    pub fn used_at_s(&self) -> Option<u32> {
+        self.clock().map(|clock| clock.load(Ordering::Relaxed))
+    }
+
+    fn clock(&self) -> Option<&AtomicU32> {
+        if self.tag() & HAS_CLOCK == 0 {
+            return None;
+        }
+        // SAFETY: with HAS_CLOCK the allocation begins so many bytes before the tag, aligned for them; they were initialised by
+        // `allocate`, live as long as the block, and are never reached but as an atomic.
+        Some(unsafe { AtomicU32::from_ptr(self.0.as_ptr().sub(CLOCK_BYTES).cast()) })
     }
 
     #[inline]
@@ -304,13 +346,16 @@ impl Entry {
         } else {
             STUB
         };
-        Self::build(tag, self.key(), self.expire_at_ms(), [&[], &[]])
+        let tag = tag | self.tag() & HAS_CLOCK;
+        let stub = Self::build(tag, self.key(), self.expire_at_ms(), [&[], &[]]);
+        self.used_at_s().into_iter().for_each(|at| stub.touch(at));
+        stub
     }
 
     /// Bytes that the value takes.
     pub(super) fn value_bytes(&self) -> usize {
         let parts = self.parts();
-        self.heap_bytes() - parts.payload
+        self.heap_bytes() - parts.payload - clock_bytes(parts.tag)
     }
 
     /// Whether a string was changed in place since it was set.
@@ -322,15 +367,21 @@ impl Entry {
     /// The value's block for an entry of the same value under `key` with `expire_at_ms`; this entry is used up.
     #[must_use]
     pub fn rebuilt(self, key: &[u8], expire_at_ms: Option<i64>) -> Self {
+        self.retagged(0, key, expire_at_ms)
+    }
+
+    /// As [`rebuilt`](Self::rebuilt), with further bits in its tag.
+    fn retagged(self, bits: u8, key: &[u8], expire_at_ms: Option<i64>) -> Self {
         let parts = self.parts();
         let payload = self.payload_bytes(parts);
-        let built = Self::build(parts.tag & !HAS_EXPIRY, key, expire_at_ms, [payload, &[]]);
+        let tag = (parts.tag | bits) & !HAS_EXPIRY;
+        let built = Self::build(tag, key, expire_at_ms, [payload, &[]]);
+        self.used_at_s().into_iter().for_each(|at| built.touch(at));
         // The object, if any, now belongs to the new block: free only the old block.
-        let layout = block_layout(parts.payload + payload.len());
-        let block = self.0;
+        let (block, size) = (self.0, parts.payload + payload.len());
         std::mem::forget(self);
-        // SAFETY: allocated by `build` with this layout; `self` is forgotten, so it is not freed again.
-        unsafe { dealloc(block.as_ptr(), layout) };
+        // SAFETY: allocated by `build` with this tag and size; `self` is forgotten, so it is not freed again.
+        unsafe { free(block, parts.tag, size) };
         built
     }
 
@@ -404,7 +455,7 @@ impl Entry {
     #[must_use]
     pub(super) fn weigh(&self) -> (usize, bool) {
         let parts = self.parts();
-        let block = parts.payload + self.payload_len(parts);
+        let block = parts.payload + self.payload_len(parts) + clock_bytes(parts.tag);
         match self.object() {
             None => (block, parts.tag & TIMED_STUB != 0),
             Some(object) => {
@@ -418,13 +469,13 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         let parts = self.parts();
-        let layout = block_layout(parts.payload + self.payload_len(parts));
+        let size = parts.payload + self.payload_len(parts);
         if let Some(pointer) = self.object_pointer(parts) {
             // SAFETY: from `Box::into_raw`, owned by this entry alone.
             drop(unsafe { Box::from_raw(pointer) });
         }
-        // SAFETY: allocated by `build` with this layout, freed once.
-        unsafe { dealloc(self.0.as_ptr(), layout) };
+        // SAFETY: allocated by `build` with this tag and size, freed once.
+        unsafe { free(self.0, parts.tag, size) };
     }
 }
 
@@ -452,10 +503,46 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// A block of `size` bytes; everything inside is read unaligned.
-const fn block_layout(size: usize) -> Layout {
-    // SAFETY: an alignment of one is a power of two, and blocks are far smaller than isize::MAX: they were built from slices.
-    unsafe { Layout::from_size_align_unchecked(size, 1) }
+/// Bytes before the tag.
+const fn clock_bytes(tag: u8) -> usize {
+    if tag & HAS_CLOCK == 0 { 0 } else { CLOCK_BYTES }
+}
+
+/// The layout of a block of `size` bytes from its tag on, which are read unaligned.
+const fn block_layout(tag: u8, size: usize) -> Layout {
+    let before = clock_bytes(tag);
+    let align = if before == 0 { 1 } else { CLOCK_BYTES };
+    // SAFETY: the alignment is a power of two, and blocks are far smaller than isize::MAX: they were built from slices.
+    unsafe { Layout::from_size_align_unchecked(before + size, align) }
+}
+
+/// A new block of `size` bytes (at least one) from its tag on, with a clock of 0 before them if the tag says so.
+fn allocate(tag: u8, size: usize) -> NonNull<u8> {
+    let layout = block_layout(tag, size);
+    // SAFETY: the layout's size is at least one, by the caller's promise.
+    let start = unsafe { alloc(layout) };
+    if start.is_null() {
+        handle_alloc_error(layout)
+    }
+    let before = clock_bytes(tag);
+    if before > 0 {
+        // SAFETY: the allocation begins with four bytes for the clock, aligned.
+        unsafe { start.cast::<u32>().write(0) };
+    }
+    // SAFETY: inside the allocation, which is not null.
+    unsafe { NonNull::new_unchecked(start.add(before)) }
+}
+
+/// Gives a block back.
+///
+/// # Safety
+/// `block` came from [`allocate`] with this `size` and a tag that agrees in [`HAS_CLOCK`], and is not used any more.
+unsafe fn free(block: NonNull<u8>, tag: u8, size: usize) {
+    // SAFETY: by the caller's promise this is where the allocation began, and its layout.
+    unsafe {
+        let start = block.as_ptr().sub(clock_bytes(tag));
+        dealloc(start, block_layout(tag, size));
+    }
 }
 
 /// Seven bits a byte, lowest first, the high bit set on all but the last. At most ten bytes.
@@ -528,6 +615,32 @@ mod tests {
             );
             assert_eq!((copy.key(), text_of(&copy)), (&b"copy"[..], text_of(&same)));
         }
+    }
+
+    #[test]
+    fn a_time_of_use_costs_four_bytes_and_stays_through_every_change() {
+        for (value, len) in [(NewValue::text(b"v"), 4), (NewValue::Integer(-5), 10)] {
+            let entry = Entry::new(b"k", Some(7), value).clocked(3);
+            assert_eq!(entry.heap_bytes(), CLOCK_BYTES + 8 + len + 1);
+            let text = text_of(&entry);
+            entry.touch(u32::MAX);
+            let mut entry = entry.rebuilt(b"a longer key", None);
+            entry.set_expiry(Some(9));
+            assert_eq!(
+                (entry.used_at_s(), entry.expire_at_ms(), text_of(&entry)),
+                (Some(u32::MAX), Some(9), text.clone())
+            );
+            let (stub, weight) = (entry.without_value(), entry.heap_bytes());
+            assert_eq!(stub.heap_bytes() + entry.value_bytes(), weight);
+            assert!(!entry.is_plain() && stub.is_swept());
+            let copy = entry.copied(b"copy", None).clocked(8);
+            assert_eq!((copy.used_at_s(), text_of(&copy)), (Some(8), text));
+        }
+        let long = Entry::new(b"k", None, NewValue::text(&[7; 5000])).clocked(1);
+        assert_eq!((long.used_at_s(), text_of(&long)), (Some(1), vec![7; 5000]));
+        let plain = Entry::new(b"k", None, NewValue::text(b"v"));
+        plain.touch(1);
+        assert_eq!((plain.used_at_s(), plain.is_plain()), (None, true));
     }
 
     #[test]

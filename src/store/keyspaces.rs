@@ -32,6 +32,7 @@ pub struct Keyspaces {
     waiters: Waiters,
     watches: Arc<Watches>,
     gate: Gate,
+    tracks_access: bool,
     libraries: ArcSwap<Libraries>,
 }
 
@@ -69,8 +70,23 @@ impl Keyspaces {
             waiters: Waiters::default(),
             watches: Arc::default(),
             gate: Gate::default(),
+            tracks_access: false,
             libraries: ArcSwap::default(),
         }
+    }
+
+    /// The same, with a time of use for each key if `tracks` says so.
+    #[must_use]
+    pub const fn tracking_access(mut self, tracks: bool) -> Self {
+        self.tracks_access = tracks;
+        self
+    }
+
+    /// Whether keys have times of use.
+    #[must_use]
+    #[inline]
+    pub const fn tracks_access(&self) -> bool {
+        self.tracks_access
     }
 
     /// How many databases there can be.

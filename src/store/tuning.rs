@@ -12,6 +12,7 @@ use crate::value::Choices;
 pub struct Tuning {
     choices: RwLock<Choices>,
     version: AtomicU64,
+    tracks_access: bool,
 }
 
 impl Tuning {
@@ -21,7 +22,21 @@ impl Tuning {
         Self {
             choices: RwLock::new(choices),
             version: AtomicU64::new(0),
+            tracks_access: false,
         }
+    }
+
+    /// The same, with a time of use for each key if `tracks` says so.
+    #[must_use]
+    pub const fn tracking_access(mut self, tracks: bool) -> Self {
+        self.tracks_access = tracks;
+        self
+    }
+
+    /// Whether keys have times of use.
+    #[must_use]
+    pub const fn tracks_access(&self) -> bool {
+        self.tracks_access
     }
 
     /// What is chosen now.

@@ -9,7 +9,7 @@ use super::keyspaces::Keyspaces;
 use super::libraries::Libraries;
 use super::locks::{Slot, Slots, WriteHeld};
 use super::taint::{Doubt, Taints};
-use super::view::{WrongType, unix_ms};
+use super::view::{WrongType, unix_ms, unix_s};
 use super::watches::{Replacement, Rules};
 use crate::dialect::Dialect;
 use crate::value::{Collection, Object, Thresholds};
@@ -105,6 +105,20 @@ impl<'a> Tx<'a> {
         }
         self.number = db;
         Ok(())
+    }
+
+    /// The second at which what is used now is used, if that is kept.
+    #[inline]
+    fn use_s(&self) -> Option<u32> {
+        let tracks = self.spaces.tracks_access();
+        tracks.then(|| unix_s(self.now_ms()))
+    }
+
+    /// Counts `key` as last used so many seconds ago, if times of use are kept.
+    pub fn set_idle(&self, key: &[u8], idle_s: u32) {
+        if let (Some(now_s), Some(entry)) = (self.use_s(), self.entry(key)) {
+            entry.touch(now_s.saturating_sub(idle_s));
+        }
     }
 
     /// Keeps changes within values from those who watch their keys, until told otherwise: there are commands whose changes
@@ -238,7 +252,11 @@ impl<'a> Tx<'a> {
     #[must_use]
     pub fn entry(&self, key: &[u8]) -> Option<&Entry> {
         let (slot, hash) = self.locate(key);
-        find(self.held.get(slot)?, hash, key)
+        let entry = find(self.held.get(slot)?, hash, key)?;
+        if let Some(now_s) = self.use_s() {
+            entry.touch(now_s);
+        }
+        Some(entry)
     }
 
     /// Whether `key` exists.
@@ -288,6 +306,10 @@ impl<'a> Tx<'a> {
 
     /// Puts an entry under its own key, replacing what was there.
     pub fn put(&mut self, entry: Entry) {
+        let entry = match self.use_s() {
+            Some(now_s) => entry.clocked(now_s),
+            None => entry,
+        };
         let spaces = self.spaces;
         let number = self.number;
         let added = Delta::of(&entry);
@@ -338,12 +360,14 @@ impl<'a> Tx<'a> {
 
     /// Sets, changes or removes the expiry of `key`. Gives whether the key exists.
     pub fn set_expiry(&mut self, key: &[u8], expire_at_ms: Option<i64>) -> bool {
+        let used_s = self.use_s();
         let Some((table, _, hash)) = self.table(key) else {
             return false;
         };
         let Some(entry) = find_mut(table, hash, key) else {
             return false;
         };
+        used_s.into_iter().for_each(|now_s| entry.touch(now_s));
         let mut change = Delta::default();
         change.subtract(Delta::of(entry));
         entry.set_expiry(expire_at_ms);
@@ -410,12 +434,14 @@ impl<'a> Tx<'a> {
         key: &[u8],
         change: impl FnOnce(&mut C) -> R,
     ) -> Result<Option<R>, WrongType> {
+        let used_s = self.use_s();
         let Some((table, _, hash)) = self.table(key) else {
             return Ok(None);
         };
         let Some(entry) = find_mut(table, hash, key) else {
             return Ok(None);
         };
+        used_s.into_iter().for_each(|now_s| entry.touch(now_s));
         let before = Delta::of(entry);
         let collection = entry.object_mut().and_then(C::of_mut).ok_or(WrongType)?;
         let result = change(collection);

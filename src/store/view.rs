@@ -30,6 +30,8 @@ pub struct View<'a> {
     held: ReadHeld<'a>,
     now_ms: Cell<Option<i64>>,
     lost: Cell<bool>,
+    /// Whether what is looked up counts as used.
+    touches: Cell<bool>,
     /// With locks only.
     _inside: Option<Inside>,
 }
@@ -78,6 +80,7 @@ impl<'a> View<'a> {
             held,
             now_ms: Cell::new(None),
             lost: Cell::new(false),
+            touches: Cell::new(true),
             _inside: inside,
         }
     }
@@ -122,17 +125,39 @@ impl<'a> View<'a> {
         self.now_ms.set(Some(now_ms));
     }
 
-    /// The entry of `key`, unless it is absent or past its time. A key whose shard is not held reads as absent.
+    /// Says whether the keys that are looked up from now on count as used.
+    pub fn set_touches(&self, touches: bool) {
+        self.touches.set(touches);
+    }
+
+    /// The entry of `key`, unless it is absent or past its time, and counts it as used. A key whose shard is not held reads as
+    /// absent.
     #[must_use]
     #[inline]
     pub fn entry(&self, key: &[u8]) -> Option<&Entry> {
-        let hash = self.spaces.hash(key);
-        let table = self.held.get(self.spaces.slot_of_hash(self.number, hash))?;
-        find(table, hash, key).filter(|entry| self.shows(entry))
+        let entry = self.entry_at_any_time(key)?;
+        (entry.is_plain() || self.uses(entry)).then_some(entry)
+    }
+
+    /// As [`entry`](Self::entry), without counting it as used.
+    #[must_use]
+    pub fn peek(&self, key: &[u8]) -> Option<&Entry> {
+        self.entry_at_any_time(key)
+            .filter(|entry| self.shows(entry))
+    }
+
+    /// Whether an entry is not past its time; then it counts as used.
+    fn uses(&self, entry: &Entry) -> bool {
+        let shows = self.shows_expiring(entry);
+        if shows && self.touches.get() && entry.used_at_s().is_some() {
+            entry.touch(unix_s(self.now_ms()));
+        }
+        shows
     }
 
     /// The entry of `key`, past its time or not: for what looks at the store itself, as DEBUG does.
     #[must_use]
+    #[inline]
     pub fn entry_at_any_time(&self, key: &[u8]) -> Option<&Entry> {
         let hash = self.spaces.hash(key);
         let table = self.held.get(self.spaces.slot_of_hash(self.number, hash))?;
@@ -203,6 +228,11 @@ impl<'a> View<'a> {
             .flat_map(|(_, table)| super::scan::entries(table))
             .filter(|entry| self.shows(entry))
     }
+}
+
+/// The second of a time in milliseconds.
+pub(super) fn unix_s(ms: i64) -> u32 {
+    u32::try_from(ms / 1000).unwrap_or(0)
 }
 
 /// Unix time in milliseconds.

@@ -22,6 +22,7 @@ mod field_expiry;
 mod functions;
 mod fuzz;
 mod geo;
+mod idletime;
 mod large;
 mod library;
 /// The counting allocator of the fuzz targets, for all of these tests.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::read::{self, Found};
 use crate::command::Error;
+use crate::command::session::entering;
 use crate::rdb::stream::StreamId;
 use crate::resp::Reply;
 use crate::store::{Keyspaces, Tainted};
@@ -32,7 +33,8 @@ impl Wait {
     /// # Errors
     /// The error reply when the state of a stream has become unknown.
     pub fn answer(&self, spaces: &Keyspaces, reply: &mut Reply) -> Result<bool, Error> {
-        let view = spaces.view_keys(self.db, self.keys.iter().map(|key| &**key));
+        let keys = self.keys.iter().map(|key| &**key);
+        let view = entering(spaces, || spaces.view_keys(self.db, keys));
         if self.keys.iter().any(|key| view.is_tainted(key)) {
             return Err(Tainted.into());
         }
