@@ -133,7 +133,9 @@ const SCRIPT: &[Command] = &[
     inner("exists", Arity::at_least(3), exists)
         .about("2.6.0", "Tells which scripts are known.")
         .arity_before("7.0.0", Arity::at_least(2)),
-    inner("flush", Arity::at_least(2), flush).about("2.6.0", "Forgets all scripts."),
+    inner("flush", Arity::at_least(2), flush)
+        .about("2.6.0", "Forgets all scripts.")
+        .arity_before("6.2.0", Arity::exactly(2)),
     inner("help", Arity::exactly(2), help).about("5.0.0", "Lists the subcommands."),
     inner("kill", Arity::exactly(2), kill)
         .flags(Flags::ALLOW_BUSY)

@@ -112,10 +112,14 @@ struct SetOptions {
 
 impl SetOptions {
     fn parse(args: Args<'_>, now_ms: i64) -> Result<Self, Error> {
+        // Valkey takes a key of that name for the word, and no other server a number for an option.
+        // Source: valkey 9.1 t_hash.c, `hsetexCommand`.
+        let is_named_so =
+            args.is(1, "fields") && args.get(2).is_some_and(|word| integer(word).is_ok());
         let mut options = Self {
             must_exist: None,
             then: Then::Persist,
-            fields: 2,
+            fields: if is_named_so { 1 } else { 2 },
         };
         while !args.is(options.fields, "fields") {
             let index = options.fields;

@@ -88,6 +88,8 @@ fn hsetex_without_an_expiry_sets_and_hgetdel_removes() {
     assert_eq!(bench.read("HGETALL h"), "*4 $1 f $3 1.5 $1 g $3 yes");
     bench.apply("HGETDEL h FIELDS 2 f g");
     assert_eq!(bench.read("EXISTS h"), ":0");
+    bench.apply("HSETEX fields 2 f v e u\nHSETEX fields FIELDS 1 e w");
+    assert_eq!(bench.read("HGETALL fields"), "*4 $1 f $1 v $1 e $1 w");
 }
 
 #[test]
