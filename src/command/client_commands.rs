@@ -28,8 +28,10 @@ pub(super) const CLIENT: &[Command] = &[
     row("no-evict", Arity::exactly(3), no_evict)
         .flags(Flags::ADMIN)
         .about("7.0.0", "Accepted; nothing is evicted."),
-    row("no-touch", Arity::exactly(3), no_touch)
-        .about("7.2.0", "Keeps what this connection reads from counting as used."),
+    row("no-touch", Arity::exactly(3), no_touch).about(
+        "7.2.0",
+        "Keeps what this connection reads from counting as used.",
+    ),
     row("kill", Arity::at_least(3), kill)
         .flags(Flags::ADMIN)
         .about("2.4.0", "Closes connections."),
