@@ -3,7 +3,8 @@
 //! One writer, many readers. [`Keyspaces`] is one generation of all databases; a full resync builds a new one beside the
 //! old. Readers come through a [`View`], which holds the read locks of all shards that its command names; the writer
 //! through a [`Tx`], which holds their write locks until the whole command (or MULTI/EXEC block) is done. Locks are taken
-//! in one order, so a reader sees whole units only and nothing deadlocks; guards cannot cross an await.
+//! in one order, so a reader sees whole units only and nothing deadlocks; guards cannot cross an await. Where they are in each
+//! other's way, the writer and the readers come by turns: `gate` says how, and why that does not deadlock either.
 //!
 //! This room knows no protocol and no command. It alone may use `unsafe`: for the entries' one-block layout and for
 //! walking a table by bucket position.
