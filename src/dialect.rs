@@ -506,7 +506,7 @@ impl Dialect {
         matches!(self.family, Family::Valkey) && self.since(NEVER, (9, 1))
     }
 
-    /// Errors of scripts name the script, but in Valkey 9.1, which leaves the name empty.
+    /// Errors of scripts name the script or function, but in Valkey 9.1, which leaves the name empty.
     #[must_use]
     pub const fn names_failed_scripts(self) -> bool {
         !self.names_subcommands_in_scripts()

@@ -107,7 +107,7 @@ impl<'c> Caller<'c> {
             generation: self.generation,
         };
         let result = command::run(&mut cx, row, args);
-        self.settle(cx.reply, &result)?;
+        self.settle(cx.reply, &result, args)?;
         if self.held.is_some_and(|held| held != session.db) {
             return Err(end(self.state.doom(Fatal::Databases)));
         }
@@ -120,12 +120,22 @@ impl<'c> Caller<'c> {
     }
 
     /// Makes an error the reply.
-    fn settle(&self, reply: &mut Reply, result: &Result<(), command::Error>) -> mlua::Result<()> {
+    fn settle(
+        &self,
+        reply: &mut Reply,
+        result: &Result<(), command::Error>,
+        args: Args<'_>,
+    ) -> mlua::Result<()> {
         match result {
             // Since Redis 7.2 nothing is said of what cannot wait: it has found nothing.
             Err(command::Error::Waits(_)) if self.state.dialect.reads_again_when_woken() => {
                 reply.truncate(0);
                 reply.null_array();
+            }
+            Err(command::Error::Waits(_)) => {
+                let text: &[u8] = b" command is not allowed with BLOCK option from scripts";
+                reply.truncate(0);
+                reply.error([b"ERR ", args.at(0), text].concat());
             }
             Err(error) => {
                 reply.truncate(0);

@@ -3,41 +3,30 @@
 use mlua::{Lua, Value};
 
 use super::interpreter::Failure;
-use crate::command::{Error, Script};
+use crate::command::Error;
 use crate::dialect::Dialect;
 
 /// The error reply of the script or function called `name`. Source: redis 7.0 script_lua.c, `luaCallFunction`; redis 6.0
 /// scripting.c, `evalGenericCommand`.
-pub(super) fn error(
-    lua: &Lua,
-    failure: Failure,
-    dialect: Dialect,
-    name: &str,
-    script: Script<'_>,
-) -> Error {
+pub(super) fn error(lua: &Lua, failure: Failure, dialect: Dialect, name: &str) -> Error {
     let (value, place) = match failure {
         Failure::Fatal(fatal) => return Error::Owned(fatal.to_string()),
         Failure::Error(value, place) => (value, place),
     };
     let text = if dialect.protects_globals() {
-        modern(lua, value, place, &shown_name(dialect, name, script))
+        modern(
+            lua,
+            value,
+            place,
+            dialect.names_failed_scripts().then_some(name),
+        )
     } else {
         older(lua, value, place, name)
     };
     Error::Quoting(trimmed(c_text(&text)).to_vec())
 }
 
-/// Valkey 9.1 leaves the name of a script empty.
-fn shown_name(dialect: Dialect, name: &str, script: Script<'_>) -> String {
-    let is_function = matches!(script, Script::Function(_));
-    if is_function || dialect.names_failed_scripts() {
-        format!("{name}, ")
-    } else {
-        String::new()
-    }
-}
-
-fn modern(lua: &Lua, value: Value, place: Option<(String, i64)>, name: &str) -> Vec<u8> {
+fn modern(lua: &Lua, value: Value, place: Option<(String, i64)>, name: Option<&str>) -> Vec<u8> {
     let mut text = match value {
         Value::Table(table) => {
             let text = table.get::<Value>("err").ok();
@@ -51,6 +40,7 @@ fn modern(lua: &Lua, value: Value, place: Option<(String, i64)>, name: &str) -> 
         }
     };
     if let Some((source, line)) = place {
+        let name = name.map_or_else(String::new, |name| format!("{name}, "));
         text.extend_from_slice(format!(" script: {name}on {source}:{line}.").as_bytes());
     }
     text

@@ -281,13 +281,7 @@ impl Engine {
         lock(&self.running).retain(|running| !Arc::ptr_eq(running, &killed));
         result.map_err(|failure| {
             let dialect = interpreter.state.dialect;
-            failure::error(
-                &interpreter.lua,
-                failure,
-                dialect,
-                task.name,
-                task.call.script,
-            )
+            failure::error(&interpreter.lua, failure, dialect, task.name)
         })
     }
 }

@@ -5,16 +5,7 @@ use redtail::command::lookup;
 use super::grammar::Words;
 
 /// Rows, or containers of rows, that followers are not asked.
-pub const EXEMPT: &[&str] = &[
-    "function list",
-    "function stats",
-    "eval",
-    "fcall",
-    "eval_ro",
-    "fcall_ro",
-    "object idletime",
-    "lolwut",
-];
+pub const EXEMPT: &[&str] = &["object idletime", "lolwut"];
 
 /// What servers list among their read-only commands and no form makes, with the reason.
 pub const UNASKED: &[(&str, &str)] = &[

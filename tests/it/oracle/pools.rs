@@ -272,7 +272,7 @@ impl Pools {
             "pattern" => self.text(PATTERNS),
             "junk" => self.text(JUNK),
             "channel" => self.text(&["news", "sport", "weather"]),
-            "library" => self.text(&["one", "two", "three"]),
+            "library" => self.text(&["one", "two", "three", "four"]),
             "group" => self.text(&["g", "h", "workers"]),
             "consumer" => self.text(&["alice", "bob", "c3"]),
             "dump" => self.payload(),

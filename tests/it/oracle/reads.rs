@@ -175,20 +175,62 @@ DEBUG DIGEST
 ";
 
 const SCRIPT: &str = r##"
-EVAL_RO "return redis.call('GET',KEYS[1])" 1 {str}
+EVAL_RO "return redis.call('GET',KEYS[1])" 1 {any}
 EVAL_RO "return {redis.call('LRANGE',KEYS[1],0,-1),redis.call('ZSCORE',KEYS[2],ARGV[1])}" 2 {list} {zset} {m}
 EVAL "return redis.pcall('SET',KEYS[1],1)" 1 {str}
 EVAL "return redis.call('HGET',KEYS[1],ARGV[1])" 1 {hash} {m}
 EVAL "return {ARGV[1],#KEYS,3.7,true,false,redis.status_reply('x'),redis.error_reply('y')}" 1 {any} {value}
+EVAL "return {KEYS,ARGV}" #{any}+ {value}+
+EVAL "return redis.pcall('ZRANGE',KEYS[1],ARGV[1],ARGV[2],'WITHSCORES')" 1 {zset} {index} {index}
+EVAL_RO "redis.setresp(3) return redis.call('ZRANGE',KEYS[1],0,-1,'WITHSCORES')" 1 {zset}
+EVAL_RO "redis.setresp(3) return {redis.pcall('ZSCORE',KEYS[1],ARGV[1]),redis.pcall('HGET',KEYS[1],ARGV[1])}" 1 {any} {m}
+EVAL "return {double=tonumber(redis.call('ZSCORE',KEYS[1],ARGV[1]) or 0)}" 1 {zset} {m}
+EVAL "local t=redis.call('SMEMBERS',KEYS[1]) table.sort(t) return t" 1 {any}
+EVAL "local t=redis.call('HGETALL',KEYS[1]) local r={} for i=1,#t,2 do r[#r+1]=t[i]..'='..t[i+1] end table.sort(r) return r" 1 {hash}
+EVAL "redis.setresp(3) local r={} for k,v in pairs(redis.call('HGETALL',KEYS[1]).map) do r[#r+1]=k..'='..v end table.sort(r) return r" 1 {hash}
+EVAL_RO "redis.setresp(3) local r={} for k in pairs(redis.call('SMEMBERS',KEYS[1]).set) do r[#r+1]=k end table.sort(r) return r" 1 {set}
+EVAL "return redis.call('XRANGE',KEYS[1],'-','+','COUNT',ARGV[1])" 1 {stream} {count}
+EVAL "return redis.call('XREAD','BLOCK',0,'STREAMS',KEYS[1],ARGV[1])" 1 {stream} {id}
+EVAL "return {redis.pcall('TYPE',KEYS[1]),redis.pcall('STRLEN',KEYS[1]),redis.pcall('LLEN',KEYS[1]),redis.pcall('SCARD',KEYS[1])}" 1 {any}
+EVAL "local ok,e=pcall(redis.call,'INCR',KEYS[1]) return {ok,type(e),redis.pcall('GETRANGE',KEYS[1],0,5)}" 1 {any}
+EVAL "return cmsgpack.pack(redis.call('LRANGE',KEYS[1],0,ARGV[1]))" 1 {list} {index}
+EVAL "return cmsgpack.unpack(redis.call('GET',KEYS[1]) or '')" 1 {str}
+EVAL "local t={} for w in string.gmatch(redis.call('GET',KEYS[1]) or '','%w+') do t[#t+1]=w end return t" 1 {str}
+EVAL "return {string.gsub(redis.call('GET',KEYS[1]) or '','%d',function(d) return d+1 end)}" 1 {str}
+EVAL "return tonumber(redis.call('GET',KEYS[1]) or 0)" 1 {num}
+EVAL "return tostring(tonumber(redis.call('GET',KEYS[1]) or 0))" 1 {num}
+EVAL "return redis.call('ECHO',tonumber(redis.call('GET',KEYS[1])) or 0)" 1 {num}
+EVAL "local n=tonumber(redis.call('GET',KEYS[1])) or 0 return {struct.pack('>ldf',n,n,n),cmsgpack.pack(n),bit.band(n,255)}" 1 {num}
+EVAL "return redis.call('SORT',KEYS[1],'ALPHA','LIMIT',0,5)" 1 {list}
+EVAL "return redis.call('BITCOUNT',KEYS[1])" 1 {any}
+EVAL_RO "return redis.call('PFCOUNT',KEYS[1])" 1 {pf}
+EVAL "redis.setresp(3) return redis.call('GEOPOS',KEYS[1],ARGV[1])" 1 {geo} {m}
+EVAL_RO "redis.setresp(3) return redis.call('GEOPOS',KEYS[1],ARGV[1])" 1 {geo} {m}
+EVAL "redis.call('SELECT',ARGV[1]) return redis.call('LLEN',KEYS[1])" 1 {list} {db}
+EVAL "return {redis.call('EXISTS',unpack(KEYS)),redis.sha1hex(ARGV[1])}" #{any}+ {value}
+EVAL "return redis.call(ARGV[1],KEYS[1])" 1 {any} (GET|LLEN|DEL|NOSUCH|SUBSCRIBE|OBJECT|HLEN|BLPOP|TYPE)
+EVAL "#!lua flags=no-writes\nreturn redis.call('TYPE',KEYS[1])" 1 {any}
+EVAL "#!lua\nreturn 1" 0
+EVAL "return nosuch" 0
+EVAL "return (" 0
+EVAL "error({err=ARGV[1]})" 0 {m}
+EVAL "return 1" (-1|x|2)
 EVALSHA ffffffffffffffffffffffffffffffffffffffff 0
 EVALSHA_RO ffffffffffffffffffffffffffffffffffffffff 1 {any}
 SCRIPT EXISTS ffffffffffffffffffffffffffffffffffffffff
+SCRIPT LOAD "return 1"
+SCRIPT KILL
 FCALL f1 1 {str} {value}
-FCALL f2 1 {str}
+FCALL f2 1 {any}
+FCALL f3 1 {list} {value}
+FCALL f4 0 {value}
 FCALL_RO f1 1 {str} {value}
-FCALL_RO f2 1 {str}
+FCALL_RO f2 1 {any}
+FCALL_RO f3 1 {list} {value}
+FCALL_RO f4 0 {value}
 FUNCTION LIST [LIBRARYNAME {pattern}] [WITHCODE]
 FUNCTION STATS
+FUNCTION KILL
 FUNCTION DUMP
 "##;
 

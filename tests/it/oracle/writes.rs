@@ -319,6 +319,8 @@ EVAL "for i=1,10 do redis.call('HSET',KEYS[1],i,ARGV[1]) end redis.call('NOSUCH'
 EVAL "return redis.call('SPOP',KEYS[1],3)" 1 {set}
 FUNCTION LOAD [REPLACE] "#!lua name=one\nredis.register_function('f1',function(keys,args) return redis.call('SET',keys[1],args[1]) end)"
 FUNCTION LOAD [REPLACE] "#!lua name=two\nredis.register_function{function_name='f2',callback=function(keys,args) return redis.call('GET',keys[1]) end,flags={'no-writes'}}"
+FUNCTION LOAD [REPLACE] "#!lua name=three\nlocal n=0 redis.register_function{function_name='f3',callback=function(keys,args) local t=redis.call('LRANGE',keys[1],0,-1) return {#t,t,redis.error_reply(args[1]),{ok='x'}} end,description='three',flags={'no-writes','allow-stale'}}"
+FUNCTION LOAD [REPLACE] "#!lua name=four\nredis.register_function{function_name='f4',callback=function(keys,args) error(args[1]) end,flags={'no-writes'}}"
 FUNCTION RESTORE {dump} [(FLUSH|APPEND|REPLACE)]
 FUNCTION DELETE {library}
 FUNCTION FLUSH [(ASYNC|SYNC)]
