@@ -45,6 +45,13 @@ pub const STREAM_WORD_BYTES_MAX: usize = 4 << 30;
 /// needs. Replies that scripts build from whole collections of a million small members fit.
 pub const SCRIPT_MEMORY_BYTES_MAX: usize = 256 << 20;
 
+/// The memory that scripts which run at once share: each gets a part when it begins, at most [`SCRIPT_MEMORY_BYTES_MAX`] and
+/// at least [`SCRIPT_MEMORY_BYTES_MIN`].
+pub const SCRIPTS_MEMORY_BYTES: usize = 1 << 30;
+
+/// See [`SCRIPTS_MEMORY_BYTES`]: what a script that looks at a few keys does with, many times over.
+pub const SCRIPT_MEMORY_BYTES_MIN: usize = 16 << 20;
+
 /// How long a script may run: it holds the writer off all the while. A server's own `busy-reply-threshold`, after which it
 /// answers nobody else.
 pub const SCRIPT_MILLISECONDS_MAX: u64 = 5_000;

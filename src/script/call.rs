@@ -12,7 +12,6 @@ use super::state::State;
 use super::to_lua;
 use crate::command::{self, Command, Flags, Host, Session, SessionCx};
 use crate::dialect::Dialect;
-use crate::limits::SCRIPT_MEMORY_BYTES_MAX;
 use crate::resp::{Args, Protocol, Reply};
 use crate::store::Generation;
 
@@ -47,7 +46,7 @@ impl<'c> Caller<'c> {
         let mut session = Session::new(Arc::clone(&cx.session.client), true);
         session.db = cx.session.db;
         session.clock = Some(now_ms);
-        let reply = Reply::new(Protocol::Resp2, state.dialect, SCRIPT_MEMORY_BYTES_MAX);
+        let reply = Reply::new(Protocol::Resp2, state.dialect, state.bytes_max());
         Self {
             host: cx.host,
             generation: cx.generation,

@@ -18,7 +18,7 @@ use super::shebang::ScriptFlags;
 use super::state::{State, lock};
 use crate::command::{Error, FunctionShown, LibraryShown};
 use crate::dialect::Dialect;
-use crate::limits::SCRIPT_MILLISECONDS_MAX;
+use crate::limits::{SCRIPT_MEMORY_BYTES_MAX, SCRIPT_MILLISECONDS_MAX};
 use crate::store::{Libraries, Library, Tainted};
 
 /// An interpreter with all libraries in it.
@@ -43,8 +43,8 @@ impl Loaded {
     /// When it is not known which there are, or one of them cannot be loaded here.
     pub(super) fn new(dialect: Dialect, libraries: Arc<Libraries>) -> Result<Self, Error> {
         let all = libraries.all().ok_or(Tainted)?;
-        let interpreter =
-            Interpreter::new(dialect, api::without_debugging).map_err(|error| broken(&error))?;
+        let interpreter = Interpreter::new(dialect, |_, _, api| api::without_debugging(api))
+            .map_err(|error| broken(&error))?;
         let registered = Registered::default();
         let stage = Stage::new(&interpreter, &registered).map_err(|error| broken(&error))?;
         let mut functions = HashMap::new();
@@ -129,7 +129,9 @@ impl Stage {
             CompileError::Memory => refuse("it needs too much memory"),
         })?;
         let time = Duration::from_millis(SCRIPT_MILLISECONDS_MAX);
-        interpreter.state.begin(time, Arc::default());
+        interpreter
+            .state
+            .begin(time, SCRIPT_MEMORY_BYTES_MAX, Arc::default());
         chunk.call::<()>(()).map_err(|error| {
             refuse(&match caught_error(&interpreter.lua, &error) {
                 Ok(Caught::Value(raised)) => raised.to_string(),

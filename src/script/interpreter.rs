@@ -1,6 +1,8 @@
 //! One Lua: its libraries, its limits, and how a function of a script is run in it.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use mlua::{
     Function, HookTriggers, Lua, LuaOptions, MultiValue, Scope, StdLib, Table, Value, VmState,
@@ -16,7 +18,7 @@ use crate::dialect::Dialect;
 use crate::limits::SCRIPT_MEMORY_BYTES_MAX;
 
 /// How many instructions run between two looks at the clock.
-const INSTRUCTIONS_PER_TICK: u32 = 1_000;
+const INSTRUCTIONS_PER_TICK: u32 = 200;
 
 /// Above this much memory after a script, what it left behind is collected at once.
 const KEPT_BYTES: usize = 4 << 20;
@@ -76,10 +78,11 @@ impl From<mlua::Error> for Failure {
 }
 
 impl Interpreter {
-    /// An interpreter without the commands, which are lent to each script; `own_api` changes the table `redis` first.
+    /// An interpreter without the commands, which are lent to each script; `own` changes the globals and the table `redis`
+    /// first.
     pub(super) fn new(
         dialect: Dialect,
-        own_api: impl FnOnce(&Table) -> mlua::Result<()>,
+        own: impl FnOnce(&Lua, &Table, &Table) -> mlua::Result<()>,
     ) -> mlua::Result<Self> {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::OS;
         let lua = Lua::new_with(libraries, LuaOptions::default())?;
@@ -95,11 +98,10 @@ impl Interpreter {
         remove(&lua, &real, dialect)?;
         super::library::add(&lua, &real, &state)?;
         let api = super::api::table(&lua, &state)?;
-        own_api(&api)?;
+        own(&lua, &real, &api)?;
         for name in dialect.api_names() {
             real.raw_set(*name, &api)?;
         }
-        sandbox::add_helpers(&lua, &real, dialect)?;
         let globals = if dialect.protects_globals() {
             Some(sandbox::protect_globals(&lua, &real, texts.as_ref())?)
         } else {
@@ -202,6 +204,18 @@ impl Interpreter {
             Ok(Caught::Fatal(fatal)) => self.fatal(fatal),
             Err(_) => self.fatal(Fatal::Memory),
         }
+    }
+
+    /// A script begins: it may run for `time` or until it is `killed`, and hold so many bytes.
+    pub(super) fn begin(
+        &self,
+        time: Duration,
+        bytes: usize,
+        killed: Arc<AtomicBool>,
+    ) -> mlua::Result<()> {
+        self.lua.set_memory_limit(bytes)?;
+        self.state.begin(time, bytes, killed);
+        Ok(())
     }
 
     /// Gives back what the last script left; false when the interpreter is better thrown away.

@@ -45,7 +45,9 @@ use crate::command::{
     Error, FunctionShown, LibraryShown, Script, ScriptCall, Scripting, SessionCx,
 };
 use crate::dialect::Dialect;
-use crate::limits::SCRIPT_MILLISECONDS_MAX;
+use crate::limits::{
+    SCRIPT_MEMORY_BYTES_MAX, SCRIPT_MEMORY_BYTES_MIN, SCRIPT_MILLISECONDS_MAX, SCRIPTS_MEMORY_BYTES,
+};
 use crate::store::{Generation, Keyspaces, Libraries, Slot, View, unix_ms};
 
 /// Interpreters that wait for the next script.
@@ -71,8 +73,10 @@ struct Evaluator {
 
 impl Evaluator {
     fn new(dialect: Dialect) -> Result<Self, Error> {
-        let interpreter =
-            Interpreter::new(dialect, |_| Ok(())).map_err(|_| fatal(Fatal::Memory))?;
+        let interpreter = Interpreter::new(dialect, |lua, real, _| {
+            sandbox::add_helpers(lua, real, dialect)
+        })
+        .map_err(|_| fatal(Fatal::Memory))?;
         // Scripts are compiled to run with these.
         interpreter
             .globals(&[], &[])
@@ -263,6 +267,16 @@ impl Engine {
         result
     }
 
+    /// Notes that a script runs: by what it can be ended, and how many bytes it may hold.
+    fn enter(&self) -> (Arc<AtomicBool>, usize) {
+        let killed = Arc::new(AtomicBool::new(false));
+        let mut running = lock(&self.running);
+        running.push(Arc::clone(&killed));
+        let part = SCRIPTS_MEMORY_BYTES / running.len();
+        let bytes = part.clamp(SCRIPT_MEMORY_BYTES_MIN, SCRIPT_MEMORY_BYTES_MAX);
+        (killed, bytes)
+    }
+
     /// Runs a script while its database is held; if it wants others, once more, while all are.
     fn run_held(
         &self,
@@ -270,13 +284,16 @@ impl Engine {
         interpreter: &Interpreter,
         task: &Task<'_>,
     ) -> Result<(), Error> {
-        let killed = Arc::new(AtomicBool::new(false));
-        lock(&self.running).push(Arc::clone(&killed));
+        let (killed, bytes) = self.enter();
         let mark = cx.reply.len();
-        let mut result = run_once(cx, interpreter, task, &killed, Some(cx.session.db));
+        let begin = || {
+            let time = Duration::from_millis(SCRIPT_MILLISECONDS_MAX);
+            interpreter.begin(time, bytes, Arc::clone(&killed))
+        };
+        let mut result = run_once(cx, interpreter, task, begin, Some(cx.session.db));
         if matches!(result, Err(Failure::Fatal(Fatal::Databases))) {
             cx.reply.truncate(mark);
-            result = run_once(cx, interpreter, task, &killed, None);
+            result = run_once(cx, interpreter, task, begin, None);
         }
         lock(&self.running).retain(|running| !Arc::ptr_eq(running, &killed));
         result.map_err(|failure| {
@@ -305,13 +322,13 @@ fn run_once(
     cx: &mut SessionCx<'_>,
     interpreter: &Interpreter,
     task: &Task<'_>,
-    killed: &Arc<AtomicBool>,
+    begin: impl Fn() -> mlua::Result<()>,
     db: Option<usize>,
 ) -> Result<(), Failure> {
     let held = cx.generation.map(|generation| hold(&generation.spaces, db));
-    let time = Duration::from_millis(SCRIPT_MILLISECONDS_MAX);
+    // Its time is that for which it holds others off.
+    begin()?;
     let state = &interpreter.state;
-    state.begin(time, Arc::clone(killed));
     let now_ms = cx.session.clock.unwrap_or_else(unix_ms);
     let caller = Caller::new(cx, state, task.is_read_only, db, now_ms);
     let mut result = Ok(());

@@ -37,7 +37,7 @@ pub(super) enum Fatal {
     #[error("ERR the script needs more memory than redtail gives it; it was ended")]
     Memory,
     /// Someone asked for its end.
-    #[error("ERR Error running script: Script killed by user with SCRIPT KILL...")]
+    #[error("ERR Script killed by user with SCRIPT KILL...")]
     Killed,
     /// It wants to read another database than it holds; it has to begin again.
     #[error("ERR the script reads several databases")]
@@ -84,13 +84,15 @@ pub(super) fn place(lua: &Lua, level: usize) -> String {
 pub(super) fn raised_at(lua: &Lua) -> Option<(String, i64)> {
     let is_c = lua.inspect_stack(1, |frame| frame.source().what == "C");
     let level = if is_c? { 2 } else { 1 };
-    lua.inspect_stack(level, |frame| {
+    let place = lua.inspect_stack(level, |frame| {
         let line = frame
             .current_line()
             .and_then(|line| i64::try_from(line).ok());
         let source = frame.source().source.map(std::borrow::Cow::into_owned);
         (source.unwrap_or_default(), line.unwrap_or(-1))
-    })
+    });
+    // Servers call from C what is called from there here.
+    place.filter(|(source, _)| source != "=prelude")
 }
 
 /// What an error is to the script.

@@ -1,12 +1,13 @@
 //! What an interpreter knows of the script that it runs.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::raise::Fatal;
 use super::random::Random;
 use crate::dialect::Dialect;
+use crate::limits::SCRIPT_MEMORY_BYTES_MAX;
 
 /// What all functions of an interpreter share.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub(super) struct State {
     pub(super) dialect: Dialect,
     /// The generator of `math.random`.
     pub(super) random: Mutex<Random>,
+    /// How many bytes the script may hold: Lua's, and as many outside of it.
+    bytes: AtomicUsize,
     /// Whether commands answer in RESP3.
     pub(super) resp3: AtomicBool,
     run: Mutex<Run>,
@@ -35,14 +38,16 @@ impl State {
         Arc::new(Self {
             dialect,
             random: Mutex::default(),
+            bytes: AtomicUsize::new(SCRIPT_MEMORY_BYTES_MAX),
             resp3: AtomicBool::new(false),
             run: Mutex::default(),
             runs: AtomicU64::new(0),
         })
     }
 
-    /// A script begins; it may run for `time`, or until `killed`.
-    pub(super) fn begin(&self, time: Duration, killed: Arc<AtomicBool>) {
+    /// A script begins; it may run for `time`, or until `killed`, and hold so many bytes.
+    pub(super) fn begin(&self, time: Duration, bytes: usize, killed: Arc<AtomicBool>) {
+        self.bytes.store(bytes, Ordering::Relaxed);
         *lock(&self.run) = Run {
             deadline: Some(Instant::now() + time),
             fatal: None,
@@ -53,6 +58,11 @@ impl State {
         if self.dialect.seeds_scripts() {
             *lock(&self.random) = Random::seeded(0);
         }
+    }
+
+    /// How many bytes the script may hold.
+    pub(super) fn bytes_max(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Tells one run from another.

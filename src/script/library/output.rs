@@ -2,7 +2,6 @@
 
 use mlua::{Lua, Value};
 
-use crate::limits::SCRIPT_MEMORY_BYTES_MAX;
 use crate::script::raise::{Fatal, end};
 use crate::script::state::State;
 
@@ -20,7 +19,7 @@ impl<'s> Output<'s> {
 
     /// Appends.
     pub(super) fn push(&mut self, bytes: &[u8]) -> mlua::Result<()> {
-        if self.bytes.len().saturating_add(bytes.len()) > SCRIPT_MEMORY_BYTES_MAX {
+        if self.bytes.len().saturating_add(bytes.len()) > self.state.bytes_max() {
             return Err(end(self.state.doom(Fatal::Memory)));
         }
         self.bytes.extend_from_slice(bytes);

@@ -8,7 +8,6 @@ use super::output::Output;
 use super::pattern::{Capture, Matcher, PatternError};
 use super::tables::call;
 use super::{Call, Context, one};
-use crate::limits::SCRIPT_MEMORY_BYTES_MAX;
 use crate::script::params::{Params, type_name};
 use crate::script::raise::{Fatal, end, throw_here};
 use crate::script::state::{State, lock};
@@ -309,7 +308,7 @@ fn rep(args: &Params<'_>, context: &Context) -> mlua::Result<MultiValue> {
     let text = args.text(1)?;
     let times = usize::try_from(args.int(2)?).unwrap_or(0);
     let text = text.as_bytes();
-    if text.len().saturating_mul(times) > SCRIPT_MEMORY_BYTES_MAX {
+    if text.len().saturating_mul(times) > context.state.bytes_max() {
         return Err(end(context.state.doom(Fatal::Memory)));
     }
     let times = if text.is_empty() { 0 } else { times };
