@@ -396,7 +396,7 @@ fn seen(lua: &Lua) -> mlua::Result<Function> {
     })
 }
 
-/// `loadstring`: text only, for what is compiled already can break out of Lua.
+/// `loadstring`. DIFFERENCE: text only, before Redis 7.0 too, for what is compiled already can break out of Lua.
 fn loadstring(lua: &Lua, args: MultiValue) -> mlua::Result<(Value, Value)> {
     let args = Params::new(lua, args);
     let code = args.text(1)?;

@@ -1,8 +1,10 @@
 //! Scripts, answered as a real replica answers them: `fixtures/scripts.txt` has one a line. In those that begin with `#!`,
 //! `\n` ends that line.
 
+use std::time::Instant;
+
 use crate::client::{Client, Reply};
-use crate::servers::{ALL, Server};
+use crate::servers::{ALL, PATIENCE, Server};
 
 const SCRIPTS: &str = include_str!("../../fixtures/scripts.txt");
 
@@ -99,6 +101,46 @@ fn scripts_answer_as_on_a_replica() {
         };
         assert_same(name, command, replica, redtail);
     }
+}
+
+/// What would need all memory.
+const HUNGRY: &[&str] = &[
+    "local s='x' while true do s=s..s end",
+    "local t={} for i=1,1e9 do t[i]={} end",
+    "return string.rep('x',2e9)",
+    "collectgarbage('stop') while true do local t={} end",
+];
+
+#[test]
+fn a_script_that_needs_too_much_memory_is_ended_and_the_next_one_runs() {
+    let Some(pair) = pair("redis-8.0") else {
+        return;
+    };
+    let mut client = pair.redtail.client();
+    for script in HUNGRY {
+        let reply = ask(&mut client, "EVAL", script);
+        assert!(reply.text().contains("memory"), "{script}: {reply:?}");
+        let next = ask(&mut client, "EVAL", "return 'next'");
+        assert_eq!(next.bulk().as_deref(), Some(&b"next"[..]));
+    }
+}
+
+#[test]
+fn others_are_served_while_a_script_runs_and_can_end_it() {
+    let Some(pair) = pair("valkey-9.1") else {
+        return;
+    };
+    let mut running = pair.redtail.client();
+    let endless = ["EVAL", "while true do end", "0"].map(|word| word.as_bytes().to_vec());
+    running.send_all(&[endless.to_vec()]);
+    let mut other = pair.redtail.client();
+    let end = Instant::now() + PATIENCE;
+    while other.command("SCRIPT KILL").0 != b"+OK\r\n" {
+        assert!(Instant::now() < end, "no script runs");
+        assert_eq!(other.command("GET str").text(), "value");
+    }
+    let reply = running.read().unwrap();
+    assert!(reply.text().contains("killed by user"), "{reply:?}");
 }
 
 /// What would run for ever, and what would hide its end.

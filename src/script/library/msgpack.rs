@@ -14,7 +14,7 @@ const DEPTH_MAX: usize = 16;
 /// Tables within tables that are read.
 const UNPACKED_DEPTH_MAX: usize = 3_500;
 
-/// How many results there may be: Lua's stack takes no more.
+/// How many results there may be. DIFFERENCE: a server gives up to 7,998.
 const RESULTS_MAX: usize = 7_900;
 
 /// How many values are packed at once: as many places of the stack must be free. Source: `mp_pack`.

@@ -9,7 +9,7 @@ use crate::script::raise::throw_here;
 
 pub(super) const FUNCTIONS: &[(&str, Call)] = &[("unpack", unpack)];
 
-/// How many results there may be: Lua's stack takes no more.
+/// How many results there may be. DIFFERENCE: a server gives up to 7,998.
 const RESULTS_MAX: usize = 7_900;
 
 fn unpack(args: &Params<'_>, _: &Context) -> mlua::Result<MultiValue> {
