@@ -164,8 +164,8 @@ const BOUNDS: &str = "A script that runs longer than 5 seconds or needs more tha
     an error, for it holds off what the primary sends; a server goes on, and answers BUSY to all others. So is one that gives a \
     function more than about 7,900 words at once, where a server takes 7,999. `pairs` goes by the order of Lua 5.1, where \
     Valkey's own Lua has another, and Redis's for names of 32 bytes and more. What a script sets in `cjson`, in the collector, or \
-    before Redis 7.0 among the globals, ends with it. Scripts that a primary before Redis 7.0 tells its replicas of are not \
-    known.";
+    before Redis 7.0 among the globals, ends with it. Before Redis 7.0, too, scripts that the primary tells its replicas \
+    of are not known, and a real replica's scripts still see keys whose time is over, which the primary's do not.";
 
 /// What a client's words run, if they are those of a row that runs scripts.
 fn script<'a>(row: &Command, args: Args<'a>) -> Script<'a> {

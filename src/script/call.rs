@@ -99,6 +99,10 @@ impl<'c> Caller<'c> {
                 return to_lua::reply(lua, reply, &self.state).map(|value| (value, true));
             }
         };
+        if self.may_not_block(row, args) {
+            reply.error(waiting(args).text());
+            return to_lua::reply(lua, reply, &self.state).map(|value| (value, true));
+        }
         let mut cx = SessionCx {
             reply,
             session,
@@ -106,7 +110,7 @@ impl<'c> Caller<'c> {
             generation: self.generation,
         };
         let result = command::run(&mut cx, row, args);
-        self.settle(cx.reply, &result, args)?;
+        self.settle(cx.reply, &result)?;
         if self.held.is_some_and(|held| held != session.db) {
             return Err(end(self.state.doom(Fatal::Databases)));
         }
@@ -118,23 +122,23 @@ impl<'c> Caller<'c> {
         to_lua::reply(lua, reply, &self.state).map(|value| (value, is_error))
     }
 
+    /// Whether these words are refused in scripts, whatever there is to read. Source: redis 7.0 t_stream.c, `xreadCommand`.
+    fn may_not_block(&self, row: &Command, args: Args<'_>) -> bool {
+        let mut options = args
+            .iter()
+            .take_while(|word| !word.eq_ignore_ascii_case(b"streams"));
+        row.name == "xread"
+            && !self.state.dialect.reads_again_when_woken()
+            && options.any(|word| word.eq_ignore_ascii_case(b"block"))
+    }
+
     /// Makes an error the reply.
-    fn settle(
-        &self,
-        reply: &mut Reply,
-        result: &Result<(), command::Error>,
-        args: Args<'_>,
-    ) -> mlua::Result<()> {
+    fn settle(&self, reply: &mut Reply, result: &Result<(), command::Error>) -> mlua::Result<()> {
         match result {
             // Since Redis 7.2 nothing is said of what cannot wait: it has found nothing.
             Err(command::Error::Waits(_)) if self.state.dialect.reads_again_when_woken() => {
                 reply.truncate(0);
                 reply.null_array();
-            }
-            Err(command::Error::Waits(_)) => {
-                let text: &[u8] = b" command is not allowed with BLOCK option from scripts";
-                reply.truncate(0);
-                reply.error([b"ERR ", args.at(0), text].concat());
             }
             Err(error) => {
                 reply.truncate(0);
@@ -202,6 +206,12 @@ impl<'c> Caller<'c> {
         }
         Refused::Command(error)
     }
+}
+
+/// What a script is told of a command that would wait.
+fn waiting(args: Args<'_>) -> command::Error {
+    let text: &[u8] = b" command is not allowed with BLOCK option from scripts";
+    command::Error::Quoting([b"ERR ", args.at(0), text].concat())
 }
 
 /// Whether a script gets its own last word back, for the server does not read such replies. Source: redis 6.0 scripting.c,

@@ -39,6 +39,7 @@ fn modern(lua: &Lua, value: Value, place: Option<(String, i64)>, name: Option<&s
             [b"ERR ", &*shown.unwrap_or_default()].concat()
         }
     };
+    text.truncate(c_text(&text).len());
     if let Some((source, line)) = place {
         let name = name.map_or_else(String::new, |name| format!("{name}, "));
         text.extend_from_slice(format!(" script: {name}on {source}:{line}.").as_bytes());
