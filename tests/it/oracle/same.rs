@@ -156,6 +156,9 @@ pub fn rule(first: &[u8], second: Option<&Vec<u8>>) -> Same {
     row.map_or(Same::Exactly, |(_, same, _)| *same)
 }
 
+/// The only setting of redtail's own that it shows.
+const OWN_SETTING: &str = "track-access";
+
 /// Whether the settings that `read` names are the same, and all others of `found` are known in `expected`.
 pub fn same_settings(read: &Words, expected: &Reply, found: &Reply) -> bool {
     let is_named = |name: &str| {
@@ -171,7 +174,8 @@ pub fn same_settings(read: &Words, expected: &Reply, found: &Reply) -> bool {
         let names: BTreeSet<_> = matched.into_iter().map(|(name, _)| name).collect();
         (BTreeSet::from_iter(named), names)
     };
-    let (expected, found) = (settings(expected), settings(found));
+    let (mut expected, found) = (settings(expected), settings(found));
+    expected.1.insert(OWN_SETTING.to_owned());
     expected.0 == found.0 && found.1.is_subset(&expected.1)
 }
 

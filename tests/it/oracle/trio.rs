@@ -326,7 +326,8 @@ pub fn is_quiet(client: &mut Client, expires: bool) -> bool {
         .filter_map(Reply::bulk)
         .collect();
     let ttls: Vec<_> = keys.iter().map(|key| of("PTTL {k}", key)).collect();
-    let is_soon = |ttl: &Reply| ttl.integer().is_some_and(|ms| (0..500_000).contains(&ms));
+    // Redis 6.0 answers 0 for a time that wrapped below zero, and such a key stays.
+    let is_soon = |ttl: &Reply| ttl.integer().is_some_and(|ms| (1..500_000).contains(&ms));
     if client.pipeline(&ttls).iter().any(is_soon) {
         return false;
     }
@@ -348,7 +349,8 @@ fn are_fields_quiet(client: &mut Client, key: &[u8], expires: bool) -> bool {
     let mut ask: Vec<&[u8]> = vec![b"HPTTL", key, b"FIELDS", count.as_bytes()];
     ask.extend(fields.iter().map(Vec::as_slice));
     let ttls = client.words(&ask).elements();
-    let is_soon = |ttl: &Reply| ttl.integer().is_some_and(|ms| (0..500_000).contains(&ms));
+    // Redis 6.0 answers 0 for a time that wrapped below zero, and such a key stays.
+    let is_soon = |ttl: &Reply| ttl.integer().is_some_and(|ms| (1..500_000).contains(&ms));
     let size = client.words(&[b"HLEN", key]).integer();
     !ttls.iter().any(is_soon) && (!expires || size == i64::try_from(fields.len()).ok())
 }
