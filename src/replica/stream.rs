@@ -206,7 +206,8 @@ struct State<'a> {
     thresholds: Thresholds,
     queue: Option<Queue>,
     /// Commands whose failure has been reported: a flood of them must not become a flood of log lines.
-    warned: HashSet<&'static str>,
+    /// Once because of a taint that was there already, and once for another reason.
+    warned: HashSet<(&'static str, bool)>,
     progress: &'a Progress,
     figures: &'a StreamFigures,
 }
@@ -352,7 +353,8 @@ impl State<'_> {
         self.figures.failed.fetch_add(1, Ordering::Relaxed);
         let (command, offset) = (row.name, self.read_offset);
         let key = shown(args.at(1));
-        if self.warned.insert(command) {
+        let is_consequence = matches!(error, command::Error::Tainted(_));
+        if self.warned.insert((row.name, is_consequence)) {
             tracing::warn!(command, %key, offset, %error, "a write could not be applied: its keys answer TAINTED until the next full sync; further ones are logged at level debug");
         } else {
             tracing::debug!(command, %key, offset, %error, "a write could not be applied");
