@@ -213,7 +213,7 @@ EVAL "#!lua flags=no-writes\nreturn redis.call('TYPE',KEYS[1])" 1 {any}
 EVAL "#!lua\nreturn 1" 0
 EVAL "return nosuch" 0
 EVAL "return (" 0
-EVAL "error({err=ARGV[1]})" 0 {m}
+EVAL "error({err=ARGV[1] or 'none'})" 0 {m}
 EVAL "return 1" (-1|x|2)
 EVALSHA ffffffffffffffffffffffffffffffffffffffff 0
 EVALSHA_RO ffffffffffffffffffffffffffffffffffffffff 1 {any}
