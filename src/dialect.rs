@@ -423,6 +423,21 @@ impl Dialect {
         }
     }
 
+    /// What clients see of an error that a script returns: without line ends behind it, since Redis 7.0.
+    #[must_use]
+    pub fn script_error(self, mut text: &[u8]) -> &[u8] {
+        while let (true, [start @ .., b'\r' | b'\n']) = (self.since_redis(7, 0), text) {
+            text = start;
+        }
+        text
+    }
+
+    /// `redis.error_reply` takes line ends off a text without spaces; no longer since Valkey 9.1.
+    #[must_use]
+    pub const fn trims_words_as_errors(self) -> bool {
+        !self.since(NEVER, (9, 1))
+    }
+
     /// What a digest is answered that is not known; shorter since Valkey 8.0.
     #[must_use]
     pub const fn unknown_script(self) -> &'static str {

@@ -108,7 +108,7 @@ fn number((major, minor, patch): (u8, u8, u8)) -> i64 {
 /// Source: redis 7.0 script_lua.c, `luaPushErrorBuff`; redis 6.0 scripting.c, `luaPushError`.
 pub(super) fn error_table(lua: &Lua, state: &State, text: &[u8]) -> mlua::Result<Table> {
     let text = if state.dialect.protects_globals() {
-        with_code(text)
+        with_code(text, state.dialect)
     } else {
         [caller(lua).as_bytes(), text].concat()
     };
@@ -118,7 +118,7 @@ pub(super) fn error_table(lua: &Lua, state: &State, text: &[u8]) -> mlua::Result
 }
 
 /// Texts begin with `-` when they have a code already.
-fn with_code(text: &[u8]) -> Vec<u8> {
+fn with_code(text: &[u8], dialect: Dialect) -> Vec<u8> {
     let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
     let Some(coded) = text.strip_prefix(b"-") else {
         return [b"ERR ", trimmed(text)].concat();
@@ -128,7 +128,8 @@ fn with_code(text: &[u8]) -> Vec<u8> {
             let (code, rest) = coded.split_at(space);
             [code, b" ", trimmed(rest.get(1..).unwrap_or_default())].concat()
         }
-        None => [b"ERR ", trimmed(coded)].concat(),
+        None if dialect.trims_words_as_errors() => [b"ERR ", trimmed(coded)].concat(),
+        None => [b"ERR ", coded].concat(),
     }
 }
 

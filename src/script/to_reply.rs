@@ -145,7 +145,8 @@ fn scalar(reply: &mut Reply, value: &Value, resp3: bool) {
 /// Writes a table that stands for an error, a status, a double, a large number or a text with a format.
 fn single(reply: &mut Reply, table: &Table, state: &State) -> mlua::Result<bool> {
     if let Value::String(error) = table.raw_get("err")? {
-        reply.error(c_text(&error.as_bytes()));
+        let error = error.as_bytes();
+        reply.error(state.dialect.script_error(c_text(&error)));
         return Ok(true);
     }
     if let Value::String(status) = table.raw_get("ok")? {

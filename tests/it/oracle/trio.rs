@@ -323,6 +323,9 @@ fn full_syncs(client: &mut Client) -> i64 {
     syncs.and_then(|syncs| syncs.parse().ok()).unwrap_or(0)
 }
 
+/// What ends within this time may end while replies are compared. Less than what a wait lasts at most.
+const SOON_MS: i64 = 20_000;
+
 /// Whether no key and no field of the selected database is about to expire or, if `expires`, to be deleted.
 pub fn is_quiet(client: &mut Client, expires: bool) -> bool {
     let keys: Vec<_> = client
@@ -333,7 +336,7 @@ pub fn is_quiet(client: &mut Client, expires: bool) -> bool {
         .collect();
     let ttls: Vec<_> = keys.iter().map(|key| of("PTTL {k}", key)).collect();
     // Redis 6.0 answers 0 for a time that wrapped below zero, and such a key stays.
-    let is_soon = |ttl: &Reply| ttl.integer().is_some_and(|ms| (1..500_000).contains(&ms));
+    let is_soon = |ttl: &Reply| ttl.integer().is_some_and(|ms| (1..SOON_MS).contains(&ms));
     if client.pipeline(&ttls).iter().any(is_soon) {
         return false;
     }
@@ -356,7 +359,7 @@ fn are_fields_quiet(client: &mut Client, key: &[u8], expires: bool) -> bool {
     ask.extend(fields.iter().map(Vec::as_slice));
     let ttls = client.words(&ask).elements();
     // Redis 6.0 answers 0 for a time that wrapped below zero, and such a key stays.
-    let is_soon = |ttl: &Reply| ttl.integer().is_some_and(|ms| (1..500_000).contains(&ms));
+    let is_soon = |ttl: &Reply| ttl.integer().is_some_and(|ms| (1..SOON_MS).contains(&ms));
     let size = client.words(&[b"HLEN", key]).integer();
     !ttls.iter().any(is_soon) && (!expires || size == i64::try_from(fields.len()).ok())
 }
