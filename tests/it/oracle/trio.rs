@@ -104,8 +104,11 @@ impl Trio {
     pub fn reset(&mut self, manner: Manner) {
         self.manner = manner;
         self.writer = self.primary.client();
-        for line in ["FLUSHALL", "FUNCTION FLUSH"] {
-            self.writer.command(line);
+        self.writer.command("FLUSHALL");
+        if self.survives_function_flush {
+            self.writer.command("FUNCTION FLUSH");
+        } else {
+            self.delete_libraries();
         }
         let expires = u8::from(manner.expires);
         self.writer
@@ -114,6 +117,15 @@ impl Trio {
         self.set_limits();
         if self.follower.command("DBSIZE").is_error() {
             self.attach();
+        }
+    }
+
+    fn delete_libraries(&mut self) {
+        for library in self.writer.command("FUNCTION LIST").elements() {
+            // Its reply begins with the word library_name.
+            let name = library.elements().swap_remove(1).text();
+            let deleted = self.writer.command(&format!("FUNCTION DELETE {name}"));
+            assert_eq!(deleted.text(), "OK", "{name}");
         }
     }
 
