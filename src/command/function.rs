@@ -11,7 +11,7 @@ use super::Error;
 use super::client_commands::help;
 use super::glob;
 use super::keys::{Keys, Touch};
-use super::scripting::{FunctionShown, LibraryShown, NOTBUSY};
+use super::scripting::{FunctionShown, LibraryShown, kill};
 use super::session::{SessionCx, long};
 use super::table::{Arity, Command, Family, Flags};
 use crate::rdb;
@@ -242,13 +242,5 @@ fn stats(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     cx.reply.count(libraries.len());
     cx.reply.bulk(b"functions_count");
     cx.reply.count(functions);
-    Ok(())
-}
-
-fn kill(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
-    if !cx.host.scripting().kill() {
-        return Err(NOTBUSY);
-    }
-    cx.reply.ok();
     Ok(())
 }

@@ -302,7 +302,8 @@ fn flush(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn kill(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+/// SCRIPT KILL, and FUNCTION KILL.
+pub(super) fn kill(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     if !cx.host.scripting().kill() {
         return Err(NOTBUSY);
     }
@@ -311,7 +312,7 @@ fn kill(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
 }
 
 /// Nothing runs that could be ended.
-pub(super) const NOTBUSY: Error = Error::Text("NOTBUSY No scripts in execution right now.");
+const NOTBUSY: Error = Error::Text("NOTBUSY No scripts in execution right now.");
 
 fn debug(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     if args.is(2, "no") {
