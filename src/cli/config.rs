@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Failure;
 use crate::dialect::Dialect;
 use crate::server;
-use crate::upstream::{Address, Primary, Secret, Timing};
+use crate::upstream::{AckPolicy, Address, Primary, Secret, SpoolLimits, Timing};
 use crate::value::Choices;
 
 /// Declares settings: per row the documentation, which is also the help text, the field, its type, its variable, and what
@@ -59,8 +59,24 @@ settings! {
     databases: [usize] = "REDTAIL_DATABASES", "COUNT";
     /// The port to announce to the primary [default: none, so that nobody discovers this replica there]
     announce_port: [u16] = "REDTAIL_ANNOUNCE_PORT", "PORT";
+    /// What the primary is told about how far we are. honest: the truth, so that WAIT, min-replicas and FAILOVER count us as a
+    /// replica. observer: nothing, so that WAIT and FAILOVER do not, but a SHUTDOWN of Redis 7 or later waits for us. auto:
+    /// honest below a replica, observer below a primary [default: auto]
+    ack: [AckPolicy] = "REDTAIL_ACK", "POLICY";
     /// Seconds without a byte from the primary after which the link counts as lost [default: 60]
     repl_timeout: [u64] = "REDTAIL_REPL_TIMEOUT", "SECONDS";
+    /// Seconds for the connection and for each reply of the handshake [default: 5]
+    repl_syncio_timeout: [u64] = "REDTAIL_REPL_SYNCIO_TIMEOUT", "SECONDS";
+    /// Seconds of silence after which the connection to the primary is probed, 0 for never [default: 300]
+    tcp_keepalive: [u64] = "REDTAIL_TCP_KEEPALIVE", "SECONDS";
+    /// Seconds from the begin of one full sync to that of the next at least [default: 10]
+    resync_floor: [u64] = "REDTAIL_RESYNC_FLOOR", "SECONDS";
+    /// Bytes from the primary that may wait in memory to be taken in; what comes beyond waits in a file [default: 64mb]
+    spool_memory: [Amount] = "REDTAIL_SPOOL_MEMORY", "BYTES";
+    /// Bytes from the primary that may wait in that file, 0 for none; beyond it the primary has to wait [default: 16gb]
+    spool_file: [Amount] = "REDTAIL_SPOOL_FILE", "BYTES";
+    /// The folder of that file, which has no name there and goes with the process [default: the system's for temporary files]
+    spool_dir: [PathBuf] = "REDTAIL_SPOOL_DIR", "FOLDER";
     /// Seconds after a key's time at which the memory of its value is given back; 0 keeps all values until the primary deletes
     /// their keys [default: 60]
     expired_grace: [u64] = "REDTAIL_EXPIRED_GRACE", "SECONDS";
@@ -266,15 +282,13 @@ impl Settings {
     /// # Errors
     /// As [`Settings::primary`].
     pub fn replica(&self) -> Result<crate::replica::Config, Failure> {
-        let mut timing = Timing::default();
-        if let Some(seconds) = self.repl_timeout {
-            timing.silence = Duration::from_secs(seconds.max(1));
-        }
         Ok(crate::replica::Config {
             upstream: crate::upstream::Config {
                 primary: self.primary()?,
                 listening_port: self.announce_port,
-                timing,
+                acks: self.ack.unwrap_or_default(),
+                timing: self.timing(),
+                spool: self.spool()?,
             },
             databases: self.server().databases,
             dialect: self.dialect(),
@@ -283,6 +297,33 @@ impl Settings {
             expired_grace: self
                 .expired_grace
                 .map_or(crate::replica::EXPIRED_GRACE, Duration::from_secs),
+        })
+    }
+
+    fn timing(&self) -> Timing {
+        let default = Timing::default();
+        let or = |given: Option<u64>, default| given.map_or(default, Duration::from_secs);
+        let positive =
+            |given: Option<u64>, default| or(given.map(|seconds| seconds.max(1)), default);
+        Timing {
+            silence: positive(self.repl_timeout, default.silence),
+            handshake: positive(self.repl_syncio_timeout, default.handshake),
+            keepalive: or(self.tcp_keepalive, default.keepalive),
+            resync_floor: or(self.resync_floor, default.resync_floor),
+            ..default
+        }
+    }
+
+    fn spool(&self) -> Result<SpoolLimits, Failure> {
+        let default = SpoolLimits::default();
+        let memory = bytes("spool-memory", self.spool_memory.as_ref())?;
+        let file = bytes("spool-file", self.spool_file.as_ref())?;
+        Ok(SpoolLimits {
+            memory_bytes: memory.map_or(default.memory_bytes, |bytes| {
+                usize::try_from(bytes).unwrap_or(usize::MAX)
+            }),
+            file_bytes: file.unwrap_or(default.file_bytes),
+            folder: self.spool_dir.clone(),
         })
     }
 
@@ -349,6 +390,20 @@ impl Settings {
                 .map_or(default.idle_timeout, Duration::from_secs),
         }
     }
+}
+
+/// The bytes that a setting names, if it is given.
+fn bytes(name: &str, amount: Option<&Amount>) -> Result<Option<u64>, Failure> {
+    let Some(Amount(text)) = amount else {
+        return Ok(None);
+    };
+    let bytes = crate::value::memory(text.as_bytes()).and_then(|bytes| u64::try_from(bytes).ok());
+    let wrong = || {
+        Failure::Usage(format!(
+            "--{name}: write a number of bytes, such as 1048576 or 1mb"
+        ))
+    };
+    bytes.ok_or_else(wrong).map(Some)
 }
 
 /// The primary's address as INFO shows it: host and port.

@@ -151,7 +151,7 @@ impl Sources {
                 .map(|replid| replid.to_string())
                 .unwrap_or_default(),
             applied_offset: applied,
-            received_offset: stream.received.load(Relaxed).max(applied),
+            received_offset: self.figures.received(&self.progress),
             input_bytes: self.link.bytes.load(Relaxed),
             applied_commands: stream.commands.load(Relaxed),
             failed_writes: stream.failed.load(Relaxed),

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::upstream::ReplId;
+use crate::upstream::{Phase, Progress, ReplId};
 
 /// Counters of the writer, read by INFO, status and the progress display.
 #[derive(Debug, Default)]
@@ -48,8 +48,8 @@ pub struct StreamFigures {
     pub unknown: AtomicU64,
     /// Messages published at the primary.
     pub published: AtomicU64,
-    /// The offset of all that has been received, applied or not.
-    pub received: AtomicU64,
+    /// The offset of all that the writer has taken from the link, applied or not.
+    pub taken: AtomicU64,
 }
 
 /// What has been taken from keys long past their time.
@@ -61,6 +61,20 @@ pub struct SweepFigures {
     pub bytes: AtomicU64,
     /// Walks over all keys that have ended.
     pub passes: AtomicU64,
+}
+
+impl Figures {
+    /// The offset of all that has been received, applied or not.
+    #[must_use]
+    pub fn received(&self, progress: &Progress) -> u64 {
+        // What waits behind a snapshot under way belongs to another offset.
+        let waiting = match progress.phase() {
+            Phase::Streaming => progress.waiting(),
+            Phase::Transfer | Phase::Idle => 0,
+        };
+        let taken = self.stream.taken.load(Ordering::Relaxed);
+        taken.max(progress.applied()) + waiting
+    }
 }
 
 impl LoadFigures {

@@ -21,7 +21,7 @@ use crate::store::{
     Cursor, Figures as DatabaseFigures, Generation, NoSuchDatabase, Served, Tainted, Tuning, Value,
     View, WrongType,
 };
-use crate::upstream::{self, AddressError, Progress, ReplId, Timing};
+use crate::upstream::{self, AckPolicy, AddressError, Progress, ReplId, SpoolLimits, Timing};
 use crate::value::Choices;
 
 /// As many databases as a Redis has unless it is told otherwise.
@@ -57,7 +57,9 @@ impl Config {
         let upstream = upstream::Config {
             primary: address.parse()?,
             listening_port: None,
+            acks: AckPolicy::default(),
             timing: Timing::default(),
+            spool: SpoolLimits::default(),
         };
         Ok(Self {
             upstream,
@@ -238,7 +240,7 @@ impl Replica {
             link: self.link.snapshot(),
             replid: self.figures.replid(),
             applied_offset: self.progress.applied(),
-            received_offset: self.figures.stream.received.load(Ordering::Relaxed),
+            received_offset: self.figures.received(&self.progress),
             loads: self.figures.load.completed.load(Ordering::Relaxed),
             failed_writes: self.figures.stream.failed.load(Ordering::Relaxed),
             tainted_keys: taints.map_or(Some(0), |taints| {

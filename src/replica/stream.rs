@@ -163,8 +163,8 @@ impl<'a> Applier<'a> {
     /// # Errors
     /// [`StreamError`]; the position then stays where the last whole unit ended.
     pub(super) fn feed(&mut self, chunk: &[u8]) -> Result<(), StreamError> {
-        let received = &self.state.figures.received;
-        received.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        let taken = &self.state.figures.taken;
+        taken.fetch_add(chunk.len() as u64, Ordering::Relaxed);
         self.buffer.extend_from_slice(chunk);
         let generation = Arc::clone(&self.state.position.generation);
         // As servers do: what has been received is worked off before the next of many long readers gets in.

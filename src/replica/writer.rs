@@ -13,17 +13,19 @@ use crate::dialect::Dialect;
 use crate::rdb::reader::Reader;
 use crate::rdb::source::Source;
 use crate::store::Served;
-use crate::upstream::{Fault, Link, LinkEnd, Progress, ReplId, Resume, Start};
+use crate::upstream::{Fault, Link, LinkEnd, Progress, Receiver, ReplId, Resume, Start};
 
 /// The bytes of a link; ends when the connection does.
 struct LinkSource {
-    bytes: mpsc::Receiver<Bytes>,
+    bytes: Receiver,
     figures: Arc<Figures>,
+    progress: Arc<Progress>,
 }
 
 impl Source for LinkSource {
     fn next_chunk(&mut self) -> io::Result<Bytes> {
-        let chunk = self.bytes.blocking_recv().unwrap_or_default();
+        let chunk = self.bytes.recv()?;
+        self.progress.note_taken(chunk.len());
         self.figures.load.note_bytes(chunk.len());
         Ok(chunk)
     }
@@ -49,6 +51,7 @@ impl Writer {
             let source = LinkSource {
                 bytes: link.bytes,
                 figures: Arc::clone(&self.figures),
+                progress: Arc::clone(&self.progress),
             };
             let fault = self.follow(link.start, source).err();
             self.progress.set_idle();
@@ -122,7 +125,7 @@ impl Writer {
         };
         self.figures
             .stream
-            .received
+            .taken
             .store(position.offset, std::sync::atomic::Ordering::Relaxed);
         let mut applier = Applier::new(position, &self.progress, &self.figures.stream);
         let mut result = applier.feed(&rest);

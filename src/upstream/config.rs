@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use url::{Host, Url};
 
+use super::spool::SpoolLimits;
+
 /// The port of an address without one.
 const DEFAULT_PORT: u16 = 6379;
 
@@ -174,6 +176,10 @@ pub struct Timing {
     pub retry_max: Duration,
     /// Before a retry where a person must change something first.
     pub retry_refused: Duration,
+    /// From one full sync's begin to the next one's at least: each makes the primary fork and send all that it holds.
+    pub resync_floor: Duration,
+    /// A connection without traffic is probed this often; zero for never. Redis's `tcp-keepalive`.
+    pub keepalive: Duration,
 }
 
 impl Default for Timing {
@@ -185,8 +191,24 @@ impl Default for Timing {
             retry_first: Duration::from_millis(100),
             retry_max: Duration::from_secs(5),
             retry_refused: Duration::from_secs(30),
+            resync_floor: Duration::from_secs(10),
+            keepalive: Duration::from_secs(300),
         }
     }
+}
+
+/// What the primary is told about how far we are. It decides whether we count as a replica that holds its data safely.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum AckPolicy {
+    /// Honest below a replica, an observer below a primary.
+    #[default]
+    Auto,
+    /// The applied offset: WAIT counts us, FAILOVER may pick us, SHUTDOWN need not wait.
+    Honest,
+    /// Always 0: WAIT and FAILOVER leave us out; SHUTDOWN of Redis 7.0 and later waits for `shutdown-timeout`, and lag looks
+    /// like the whole history.
+    Observer,
 }
 
 /// All that the link needs to know.
@@ -196,8 +218,12 @@ pub struct Config {
     pub primary: Primary,
     /// The port to announce. None is announced by default: whoever discovers replicas through the primary must not come here.
     pub listening_port: Option<u16>,
+    /// What acknowledgements say.
+    pub acks: AckPolicy,
     /// How long to wait for what.
     pub timing: Timing,
+    /// How much may wait for the writer, and where.
+    pub spool: SpoolLimits,
 }
 
 #[cfg(test)]

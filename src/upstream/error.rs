@@ -50,6 +50,16 @@ pub enum Error {
         /// What the writer says about what it got.
         fault: Fault,
     },
+    /// The primary closes the connection during or right after each full sync.
+    #[error(
+        "{ended}; it is the {times}th time in a row that this happens during or right after a full sync: raise client-output-buffer-limit replica (or slave) at the primary, or its memory limits"
+    )]
+    Dropped {
+        /// How many times.
+        times: u32,
+        /// How the connection ended.
+        ended: Box<Self>,
+    },
 }
 
 impl Error {
@@ -57,6 +67,15 @@ impl Error {
     #[must_use]
     pub const fn needs_a_person(&self) -> bool {
         matches!(self, Self::Refused { .. })
+    }
+
+    /// Whether the primary's side closed the connection.
+    pub(super) const fn is_closing(&self) -> bool {
+        match self {
+            Self::Io(_) | Self::Closed(_) => true,
+            Self::Unfinished { ended, .. } => matches!(**ended, Self::Io(_) | Self::Closed(_)),
+            _ => false,
+        }
     }
 
     /// How a connection's end and the writer's verdict on its bytes make one error.
@@ -114,7 +133,7 @@ impl Error {
     pub(super) fn delay(&self, failures: u32, timing: &Timing) -> Duration {
         let doubled = timing.retry_first.saturating_mul(1 << failures.min(16));
         let base = match self {
-            Self::Refused { .. } => timing.retry_refused,
+            Self::Refused { .. } | Self::Dropped { .. } => timing.retry_refused,
             // The next try will likely make the primary fork and save once more.
             Self::Fault(_) | Self::Unfinished { .. } => doubled.min(timing.retry_refused),
             _ => doubled.min(timing.retry_max),

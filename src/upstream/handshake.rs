@@ -1,17 +1,17 @@
 //! From a fresh connection to the primary's answer to PSYNC.
 //!
 //! ```text
-//! PING → [AUTH] → [REPLCONF listening-port] → REPLCONF capa → REPLCONF version → PSYNC
+//! PING → [AUTH] → [INFO replication] → [REPLCONF listening-port] → REPLCONF capa → REPLCONF version → PSYNC
 //! ```
 //! Each command waits for its reply: PSYNC in particular is refused behind unread replies.
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::config::{Config, Secret};
+use super::config::{AckPolicy, Config, Secret};
 use super::error::Error;
 use super::link::{ReplId, Resume, Start};
 use crate::limits::HANDSHAKE_LINE_BYTES_MAX;
@@ -22,6 +22,26 @@ const ANNOUNCED_VERSION: &str = "9.1.0";
 
 /// How much of a reply goes into an error. Real ones are shorter.
 const SHOWN_CHARS_MAX: usize = 200;
+
+/// What an acknowledgement says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Acks {
+    /// The applied offset.
+    Honest,
+    /// Nothing: 0.
+    Observer,
+}
+
+/// What the primary has accepted.
+pub(super) struct Accepted {
+    pub(super) start: Start,
+    /// The bytes that came right behind its answer.
+    pub(super) first: Bytes,
+    pub(super) acks: Acks,
+}
+
+/// The longest INFO reply that is read. Real ones are below 10 KB, but for primaries of thousands of replicas.
+const INFO_BYTES_MAX: usize = 1 << 20;
 
 /// A connection in its handshake: reply lines in, commands out.
 pub(super) struct Handshake<'s, S> {
@@ -41,13 +61,14 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Handshake<'s, S> {
         }
     }
 
-    /// Shakes hands and asks to resume, or for everything. Gives the answer and the bytes that came right behind it.
+    /// Shakes hands and asks to resume, or for everything.
     ///
     /// # Errors
     /// [`Error`].
-    pub(super) async fn run(mut self, resume: Option<Resume>) -> Result<(Start, Bytes), Error> {
+    pub(super) async fn run(mut self, resume: Option<Resume>) -> Result<Accepted, Error> {
         self.ping().await?;
         self.auth().await?;
+        let acks = self.acks().await?;
         if let Some(port) = self.config.listening_port {
             self.replconf(&["listening-port", &port.to_string()])
                 .await?;
@@ -56,7 +77,8 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Handshake<'s, S> {
         // By itself: servers that do not know it refuse the whole command.
         self.replconf(&["version", ANNOUNCED_VERSION]).await?;
         let start = self.psync(resume).await?;
-        Ok((start, self.buffer.freeze()))
+        let first = self.buffer.freeze();
+        Ok(Accepted { start, first, acks })
     }
 
     async fn ping(&mut self) -> Result<(), Error> {
@@ -85,6 +107,44 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Handshake<'s, S> {
         } else {
             Err(self.error_of(&reply, "AUTH"))
         }
+    }
+
+    /// What acknowledgements will say: without a choice, that depends on whom they go to.
+    async fn acks(&mut self) -> Result<Acks, Error> {
+        match self.config.acks {
+            AckPolicy::Honest => return Ok(Acks::Honest),
+            AckPolicy::Observer => return Ok(Acks::Observer),
+            AckPolicy::Auto => {}
+        }
+        self.send(&["INFO", "replication"]).await?;
+        let header = self.line("answering INFO").await?;
+        let Some(length) = header.strip_prefix('$') else {
+            // Most likely a user who may not run it. Below a primary nothing is lost by being an observer.
+            tracing::info!(reply = %self.shown(&header), "the upstream does not tell its role: it is taken for a primary (see --ack)");
+            return Ok(Acks::Observer);
+        };
+        let length = length
+            .parse()
+            .ok()
+            .filter(|length| *length <= INFO_BYTES_MAX);
+        let length = length.ok_or_else(|| self.error_of(&header, "INFO"))?;
+        let info = self.bulk(length).await?;
+        let is_replica = memchr::memmem::find(&info, b"role:slave").is_some();
+        Ok(if is_replica {
+            Acks::Honest
+        } else {
+            Acks::Observer
+        })
+    }
+
+    /// The `length` bytes of a bulk reply whose header was read, and the line end behind them.
+    async fn bulk(&mut self, length: usize) -> Result<Bytes, Error> {
+        while self.buffer.len() < length + 2 {
+            self.fill("answering INFO").await?;
+        }
+        let bulk = self.buffer.split_to(length).freeze();
+        self.buffer.advance(2);
+        Ok(bulk)
     }
 
     /// Errors to these do not matter: the server does without.
@@ -140,11 +200,17 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Handshake<'s, S> {
                 let endless = String::from_utf8_lossy(&self.buffer);
                 return Err(Error::Garbage("a line without end", self.shown(&endless)));
             }
-            let read = timeout(self.patience, self.stream.read_buf(&mut self.buffer)).await;
-            if read.map_err(|_| Error::Silence(self.patience, doing))?? == 0 {
-                return Err(Error::Closed(doing));
-            }
+            self.fill(doing).await?;
         }
+    }
+
+    /// Reads what comes next.
+    async fn fill(&mut self, doing: &'static str) -> Result<(), Error> {
+        let read = timeout(self.patience, self.stream.read_buf(&mut self.buffer)).await;
+        if read.map_err(|_| Error::Silence(self.patience, doing))?? == 0 {
+            return Err(Error::Closed(doing));
+        }
+        Ok(())
     }
 
     fn error_of(&self, reply: &str, asked: &'static str) -> Error {

@@ -4,8 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-use bytes::Bytes;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
+
+use super::spool::Receiver;
 
 /// A replication id: 40 characters that name one history of writes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -94,7 +95,7 @@ pub struct Link {
     /// How it starts.
     pub start: Start,
     /// Everything that comes behind the reply to PSYNC. Ends with the connection; dropping it closes the connection.
-    pub bytes: mpsc::Receiver<Bytes>,
+    pub bytes: Receiver,
     /// Where the writer says that it is done.
     pub done: oneshot::Sender<LinkEnd>,
 }
@@ -115,6 +116,8 @@ pub enum Phase {
 #[derive(Debug, Default)]
 pub struct Progress {
     applied: AtomicU64,
+    /// Received bytes that the writer has not taken yet.
+    waiting: AtomicU64,
     phase: AtomicU8,
     ack: Notify,
 }
@@ -123,6 +126,11 @@ impl Progress {
     /// Bytes of the stream that have been applied and are visible.
     pub fn applied(&self) -> u64 {
         self.applied.load(Ordering::Acquire)
+    }
+
+    /// Bytes that have been received and wait for the writer.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// What the writer is doing.
@@ -137,6 +145,16 @@ impl Progress {
     /// Waits until an acknowledgement is wanted at once.
     pub async fn ack_wanted(&self) {
         self.ack.notified().await;
+    }
+
+    /// Bytes have come that the writer has not taken yet.
+    pub fn note_waiting(&self, bytes: usize) {
+        self.waiting.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// The writer has taken bytes.
+    pub fn note_taken(&self, bytes: usize) {
+        self.waiting.fetch_sub(bytes as u64, Ordering::Relaxed);
     }
 
     /// The writer has applied everything up to `offset`.
@@ -163,6 +181,7 @@ impl Progress {
 
     /// There is no link any more.
     pub fn set_idle(&self) {
+        self.waiting.store(0, Ordering::Relaxed);
         self.phase.store(Phase::Idle as u8, Ordering::Release);
     }
 }

@@ -5,14 +5,19 @@
 //! reads at its own pace; when the connection ends the writer says where to resume ([`LinkEnd`]).
 
 mod config;
+mod connect;
 mod error;
 mod handshake;
 mod link;
+mod pacing;
+mod pump;
 mod run;
+mod spool;
 mod status;
 
-pub use config::{Address, AddressError, Config, Primary, Secret, Timing};
+pub use config::{AckPolicy, Address, AddressError, Config, Primary, Secret, Timing};
 pub use error::Error;
 pub use link::{Fault, Link, LinkEnd, NotReplId, Phase, Progress, ReplId, Resume, Start};
 pub use run::run;
+pub use spool::{Receiver, SpoolLimits};
 pub use status::{Snapshot, State, Status};

@@ -51,6 +51,8 @@ pub struct Snapshot {
 struct Inner {
     state: State,
     down_since: Option<Instant>,
+    /// Since when it streams, `None` while it does not.
+    up_since: Option<Instant>,
     last_error: Option<String>,
 }
 
@@ -81,6 +83,7 @@ impl Default for Status {
             inner: Mutex::new(Inner {
                 state: State::Connect,
                 down_since: Some(now),
+                up_since: None,
                 last_error: None,
             }),
             last_io: AtomicU64::new(0),
@@ -121,6 +124,14 @@ impl Status {
         } else {
             inner.down_since.or_else(|| Some(Instant::now()))
         };
+        inner.up_since =
+            (state == State::Connected).then(|| inner.up_since.unwrap_or_else(Instant::now));
+    }
+
+    /// How long the link has been streaming, `None` when it is not.
+    #[must_use]
+    pub fn streamed(&self) -> Option<Duration> {
+        self.inner().up_since.map(|since| since.elapsed())
     }
 
     /// Notes why a connection ended.

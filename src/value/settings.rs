@@ -170,7 +170,8 @@ impl Setting {
 }
 
 /// A number of bytes with a unit: `512`, `1k` (1000), `1kb` (1024), in any letter case. Source: redis 7.0 util.c, memtoull.
-fn memory(text: &[u8]) -> Option<i128> {
+#[must_use]
+pub fn memory(text: &[u8]) -> Option<i128> {
     const UNITS: &[(&str, i128)] = &[
         ("", 1),
         ("b", 1),

@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use redtail::upstream::{
-    self, Config, Fault, Link, LinkEnd, Progress, ReplId, Resume, Start, State, Status, Timing,
+    self, AckPolicy, Config, Fault, Link, LinkEnd, Progress, ReplId, Resume, SpoolLimits, Start,
+    State, Status, Timing,
 };
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -42,6 +43,18 @@ fn timing() -> Timing {
         retry_first: Duration::from_millis(1),
         retry_max: Duration::from_millis(2),
         retry_refused: Duration::from_millis(2),
+        resync_floor: Duration::ZERO,
+        keepalive: Duration::ZERO,
+    }
+}
+
+fn config(address: &str, timing: Timing, acks: AckPolicy) -> Config {
+    Config {
+        primary: address.parse().unwrap(),
+        listening_port: None,
+        acks,
+        timing,
+        spool: SpoolLimits::default(),
     }
 }
 
@@ -51,11 +64,14 @@ impl Follower {
     }
 
     fn with(address: &str, timing: Timing) -> Self {
-        let config = Config {
-            primary: address.parse().unwrap(),
-            listening_port: None,
-            timing,
-        };
+        Self::start(config(address, timing, AckPolicy::Honest))
+    }
+
+    fn with_acks(primary: &Scripted, acks: AckPolicy) -> Self {
+        Self::start(config(&primary.address(), timing(), acks))
+    }
+
+    fn start(config: Config) -> Self {
         let runtime = Runtime::new().unwrap();
         let (sender, links) = mpsc::channel(1);
         let (progress, status) = (Arc::new(Progress::default()), Arc::new(Status::default()));
@@ -96,10 +112,13 @@ impl Follower {
 /// All that a link brings until it ends.
 fn drain(link: &mut Link) -> Vec<u8> {
     let mut all = Vec::new();
-    while let Some(chunk) = link.bytes.blocking_recv() {
+    loop {
+        let chunk = link.bytes.recv().unwrap();
+        if chunk.is_empty() {
+            return all;
+        }
         all.extend_from_slice(&chunk);
     }
-    all
 }
 
 fn id(text: &str) -> ReplId {
@@ -271,7 +290,7 @@ fn asks_for_everything_when_the_writer_has_lost_its_place() {
     let (mut connection, _) = primary.accept_psync();
     connection.send("+CONTINUE\r\nrubbish");
     let mut link = follower.link();
-    link.bytes.blocking_recv().unwrap();
+    link.bytes.recv().unwrap();
     drop(link.bytes);
     let end = LinkEnd {
         resume: None,
@@ -407,7 +426,7 @@ fn a_long_transfer_is_no_silence() {
     }
     let mut received = 0;
     while received < 25 {
-        received += link.bytes.blocking_recv().unwrap().len();
+        received += link.bytes.recv().unwrap().len();
     }
     assert_eq!(follower.error(), "");
 }
@@ -472,6 +491,61 @@ fn acknowledges_again_and_again_until_the_stream_starts_and_after() {
     for _ in 0..5 {
         assert_eq!(connection.command(), "REPLCONF ACK 90");
     }
+}
+
+/// The first acknowledgement at offset 40 of a follower whose question for the role gets that answer.
+fn first_ack(policy: AckPolicy, info: &str) -> String {
+    let primary = Scripted::start();
+    let mut follower = Follower::with_acks(&primary, policy);
+    let mut connection = primary.accept();
+    loop {
+        let command = connection.command();
+        match command.as_str() {
+            "INFO replication" => connection.send(info),
+            psync if psync.starts_with("PSYNC") => break,
+            _ => connection.send("+OK\r\n"),
+        }
+    }
+    connection.send(full_resync(40));
+    let _link = follower.link();
+    follower.progress.start_stream(40);
+    connection.command()
+}
+
+#[test]
+fn is_an_observer_below_a_primary_and_honest_below_a_replica() {
+    let info = |role: &str| {
+        let text = format!("# Replication\r\nrole:{role}\r\nconnected_slaves:0\r\n");
+        format!("${}\r\n{text}\r\n", text.len())
+    };
+    let (master, slave) = (info("master"), info("slave"));
+    let (none, given) = ("REPLCONF ACK 0", "REPLCONF ACK 40");
+    for (policy, answer, ack) in [
+        (AckPolicy::Auto, master.as_str(), none),
+        (AckPolicy::Auto, slave.as_str(), given),
+        (
+            AckPolicy::Auto,
+            "-NOPERM this user has no permissions to run info\r\n",
+            none,
+        ),
+        (AckPolicy::Honest, "", given),
+        (AckPolicy::Observer, "", none),
+    ] {
+        assert_eq!(first_ack(policy, answer), ack, "{policy:?} {answer}");
+    }
+}
+
+#[test]
+fn an_endless_answer_about_the_role_is_no_reply() {
+    let primary = Scripted::start();
+    let follower = Follower::with_acks(&primary, AckPolicy::Auto);
+    let mut connection = primary.accept();
+    while connection.command() != "INFO replication" {
+        connection.send("+OK\r\n");
+    }
+    connection.send("$999999999999\r\n");
+    connection.wait_for_close();
+    follower.wait_for("the error", |follower| follower.error().contains("INFO"));
 }
 
 #[test]

@@ -1,0 +1,183 @@
+//! When to come back after a connection has ended: soon, but never so as to hurt the primary.
+
+use std::time::{Duration, Instant};
+
+use super::config::Timing;
+use super::error::Error;
+use super::link::Start;
+
+/// A link that the primary closes sooner than this after it began to stream had no time to prove itself.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// So many links in a row that the primary closed during or right after a full sync are no accident.
+const DROPS_SUSPICIOUS: u32 = 2;
+
+/// A connection that has ended, as far as pacing looks at it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Past {
+    /// How the primary started it, if it came that far.
+    pub(super) start: Option<Start>,
+    /// How long it had been streaming, if it came that far.
+    pub(super) streamed: Option<Duration>,
+    /// Whether anything was applied.
+    pub(super) advanced: bool,
+    /// Whether the next one can ask to resume.
+    pub(super) resumes: bool,
+}
+
+/// What is remembered of earlier connections.
+#[derive(Debug, Default)]
+pub(super) struct Pacing {
+    failures: u32,
+    drops: u32,
+    last_full: Option<Instant>,
+    /// The primary answered the last wish to resume with a full sync, and will likely do so again.
+    refused: bool,
+}
+
+impl Pacing {
+    /// The primary has accepted a connection.
+    pub(super) fn accepted(&mut self, start: Start, asked_to_resume: bool) {
+        let full = matches!(start, Start::Full { .. });
+        self.refused = full && asked_to_resume;
+        if full {
+            self.last_full = Some(Instant::now());
+        }
+    }
+
+    /// A connection has ended with `error`. Gives the error, which may now say more, and how long to wait.
+    pub(super) fn ended(&mut self, past: Past, error: Error, timing: &Timing) -> (Error, Duration) {
+        // A link that applied something did well, however it ended. One that is only accepted and dropped did not.
+        self.failures = if past.advanced { 0 } else { self.failures + 1 };
+        let error = self.suspect(past, error);
+        let steps = self.failures.max(self.drops);
+        let delay = error.delay(steps, timing);
+        let needs_full = !past.resumes || self.refused;
+        let floor = if needs_full {
+            self.floor(timing)
+        } else {
+            Duration::ZERO
+        };
+        (error, delay.max(floor))
+    }
+
+    /// Counts links that the primary drops during or right after their full sync: its output buffer for us is too small.
+    fn suspect(&mut self, past: Past, error: Error) -> Error {
+        // A primary that cannot be reached tells nothing about why it dropped the links before.
+        let Some(start) = past.start else {
+            return error;
+        };
+        let unsettled = past.streamed.is_none_or(|streamed| streamed < SETTLED);
+        let full = matches!(start, Start::Full { .. });
+        if !(full && unsettled && error.is_closing()) {
+            self.drops = 0;
+            return error;
+        }
+        self.drops += 1;
+        if self.drops < DROPS_SUSPICIOUS {
+            return error;
+        }
+        Error::Dropped {
+            times: self.drops,
+            ended: Box::new(error),
+        }
+    }
+
+    /// What is missing until the next full sync may be asked for.
+    fn floor(&self, timing: &Timing) -> Duration {
+        self.last_full.map_or(Duration::ZERO, |last| {
+            timing.resync_floor.saturating_sub(last.elapsed())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    fn full() -> Start {
+        Start::Full {
+            replid: "0123456789abcdef0123456789abcdef01234567".parse().unwrap(),
+            offset: 1,
+        }
+    }
+
+    fn dropped(streamed: Option<Duration>) -> Past {
+        Past {
+            start: Some(full()),
+            streamed,
+            advanced: streamed.is_some(),
+            resumes: streamed.is_some(),
+        }
+    }
+
+    fn timing() -> Timing {
+        Timing {
+            resync_floor: Duration::from_secs(100),
+            ..Timing::default()
+        }
+    }
+
+    #[test]
+    fn a_second_full_sync_waits_for_the_floor_and_a_resume_does_not() {
+        let mut pacing = Pacing::default();
+        pacing.accepted(full(), false);
+        let past = Past {
+            start: Some(full()),
+            ..Past::default()
+        };
+        let (_, delay) = pacing.ended(past, Error::Closed("x"), &timing());
+        assert!(delay > Duration::from_secs(99), "{delay:?}");
+        let past = Past {
+            advanced: true,
+            resumes: true,
+            ..past
+        };
+        let (_, delay) = pacing.ended(past, Error::Closed("x"), &timing());
+        assert!(delay < Duration::from_secs(1), "{delay:?}");
+    }
+
+    #[test]
+    fn a_primary_that_refuses_to_resume_is_asked_no_faster_than_the_floor() {
+        let mut pacing = Pacing::default();
+        pacing.accepted(full(), true);
+        let past = Past {
+            start: Some(full()),
+            streamed: Some(Duration::from_secs(60)),
+            advanced: true,
+            resumes: true,
+        };
+        let (_, delay) = pacing.ended(past, Error::Closed("x"), &timing());
+        assert!(delay > Duration::from_secs(99), "{delay:?}");
+    }
+
+    #[test]
+    fn two_drops_right_after_a_full_sync_name_the_setting_and_wait_longer() {
+        let (mut pacing, timing) = (Pacing::default(), Timing::default());
+        let closed = || Error::Closed("sending to us");
+        let (first, _) = pacing.ended(dropped(None), closed(), &timing);
+        assert!(matches!(first, Error::Closed(_)), "{first}");
+        let (second, delay) = pacing.ended(dropped(Some(Duration::ZERO)), closed(), &timing);
+        assert!(
+            second.to_string().contains("client-output-buffer-limit"),
+            "{second}"
+        );
+        assert!(delay >= timing.retry_refused / 2, "{delay:?}");
+        // One that lasted shows that the buffer suffices.
+        let lasted = dropped(Some(Duration::from_secs(60)));
+        let (after, delay) = pacing.ended(lasted, closed(), &timing);
+        assert!(matches!(after, Error::Closed(_)), "{after}");
+        assert!(delay < Duration::from_secs(1), "{delay:?}");
+    }
+
+    #[test]
+    fn silence_and_faults_of_our_own_are_no_drops() {
+        let mut pacing = Pacing::default();
+        for _ in 0..5 {
+            let silence = Error::Silence(Duration::ZERO, "x");
+            let (error, _) = pacing.ended(dropped(None), silence, &Timing::default());
+            assert!(matches!(error, Error::Silence(..)), "{error}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Bytes from the socket to the writer, acknowledgements back.
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+
+use super::config::Timing;
+use super::connect::Connection;
+use super::error::Error;
+use super::handshake::{Acks, command};
+use super::link::{Phase, Progress};
+use super::spool::{Gone, Sender};
+use super::status::{State, Status};
+use crate::limits::READ_CHUNK_BYTES;
+
+/// Moves bytes from the socket to the writer, and acknowledgements back.
+pub(super) struct Pump<'u> {
+    pub(super) timing: Timing,
+    pub(super) progress: &'u Progress,
+    pub(super) status: &'u Status,
+    /// What the acknowledgements say.
+    pub(super) acks: Acks,
+    pub(super) bytes: Sender,
+}
+
+impl Pump<'_> {
+    /// Pumps until the connection ends or the writer stops listening, and says why.
+    pub(super) async fn run(self, stream: &mut Box<dyn Connection>, first: Bytes) -> Error {
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        if !first.is_empty() {
+            self.status.received(first.len());
+            if self.pass(first).await.is_err() {
+                return Error::Abandoned;
+            }
+        }
+        tokio::select! {
+            error = self.read(&mut reader) => error,
+            error = self.acknowledge(&mut writer) => error,
+        }
+    }
+
+    async fn pass(&self, chunk: Bytes) -> Result<(), Gone> {
+        self.progress.note_waiting(chunk.len());
+        self.bytes.send(chunk).await
+    }
+
+    async fn read(&self, reader: &mut (impl AsyncRead + Unpin)) -> Error {
+        let mut buffer = BytesMut::new();
+        loop {
+            // Counted from the last byte, never from the start of the transfer: a long snapshot is not a silent primary.
+            let deadline = Instant::now() + self.timing.silence;
+            // Small reads share a buffer: a new one for each would cost more than the read.
+            if buffer.capacity() < READ_CHUNK_BYTES / 8 {
+                buffer.reserve(READ_CHUNK_BYTES);
+            }
+            let read = tokio::select! {
+                read = reader.read_buf(&mut buffer) => read,
+                () = sleep_until(deadline) => return Error::Silence(self.timing.silence, "following its stream"),
+                () = self.bytes.closed() => return Error::Abandoned,
+            };
+            match read {
+                Ok(0) => return Error::Closed("sending to us"),
+                Ok(read) => self.status.received(read),
+                Err(error) => return error.into(),
+            }
+            if self.pass(buffer.split().freeze()).await.is_err() {
+                return Error::Abandoned;
+            }
+        }
+    }
+
+    /// Once a second, and at once when asked. It goes on for as long as the link does, because an acknowledgement that
+    /// reaches a diskless primary before it has reaped its child is lost, and the stream then waits for the next one.
+    async fn acknowledge(&self, writer: &mut (impl AsyncWrite + Unpin)) -> Error {
+        let mut ticks = interval_at(Instant::now() + self.timing.ack, self.timing.ack);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.progress.ack_wanted() => {}
+            }
+            let message = self.sign_of_life();
+            if let Err(error) = writer.write_all(&message).await {
+                return error.into();
+            }
+        }
+    }
+
+    /// An acknowledgement once the stream is being applied; before that a newline, which says that we are alive and counts
+    /// nothing.
+    fn sign_of_life(&self) -> Vec<u8> {
+        match self.progress.phase() {
+            Phase::Streaming => {
+                self.status.enter(State::Connected);
+                let offset = match self.acks {
+                    Acks::Honest => self.progress.applied(),
+                    Acks::Observer => 0,
+                };
+                command(&["REPLCONF", "ACK", &offset.to_string()])
+            }
+            Phase::Transfer | Phase::Idle => b"\n".to_vec(),
+        }
+    }
+}

@@ -1,0 +1,454 @@
+//! The bytes of a link on their way to the writer: in memory up to a bound, then in a file.
+//!
+//! A primary that sends its snapshot without a disk sends it to all the replicas of that round at the pace of the slowest.
+//! So what it sends is taken at once, however long the writer needs to decode it.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::Notify;
+
+use crate::limits::READ_CHUNK_BYTES;
+
+/// How much of a link's bytes may wait for the writer, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpoolLimits {
+    /// Bytes that wait in memory.
+    pub memory_bytes: usize,
+    /// Bytes that wait in the file behind it; 0 for no file. Beyond both the primary has to wait.
+    pub file_bytes: u64,
+    /// The folder of the file, which has no name there and goes with the process; `None` for the system's own.
+    pub folder: Option<PathBuf>,
+}
+
+impl Default for SpoolLimits {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 64 << 20,
+            file_bytes: 16 << 30,
+            folder: None,
+        }
+    }
+}
+
+/// The other side is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Gone;
+
+/// A file is followed by another one at this size, so that what has been taken gives its room back.
+const SEGMENT_BYTES: u64 = 64 << 20;
+
+/// What waits in one file: bytes from `read` to `written` of it.
+#[derive(Debug)]
+struct Segment {
+    file: Arc<File>,
+    read: u64,
+    written: u64,
+    /// The sender is writing behind `written`: the file must stay, even read to its end.
+    writing: bool,
+}
+
+impl Segment {
+    const fn waiting(&self) -> u64 {
+        self.written - self.read
+    }
+}
+
+/// What waits, oldest first: all of `memory`, then all of `files`.
+#[derive(Debug, Default)]
+struct Waiting {
+    memory: VecDeque<Bytes>,
+    memory_bytes: usize,
+    files: VecDeque<Segment>,
+    /// No more will come.
+    ended: bool,
+    /// Nobody takes any more.
+    abandoned: bool,
+}
+
+impl Waiting {
+    fn push(&mut self, chunk: Bytes) {
+        self.memory_bytes += chunk.len();
+        self.memory.push_back(chunk);
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        let chunk = self.memory.pop_front()?;
+        self.memory_bytes -= chunk.len();
+        Some(chunk)
+    }
+
+    /// Files that are read to their end go; with the last of them memory is used again.
+    fn settle(&mut self) {
+        let done = |segment: &Segment| segment.waiting() == 0 && !segment.writing;
+        while self.files.front().is_some_and(done) {
+            self.files.pop_front();
+        }
+    }
+
+    fn file_bytes(&self) -> u64 {
+        self.files.iter().map(Segment::waiting).sum()
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    limits: SpoolLimits,
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+    /// Told when something was taken, and when nobody takes any more.
+    taken: Notify,
+    /// Told when nobody takes any more.
+    gone: Notify,
+}
+
+impl Shared {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        // A poisoned lock still holds a whole value: nothing between the assignments under it can panic.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where the link's task puts bytes in. Dropping it ends the spool.
+#[derive(Debug)]
+pub(super) struct Sender(Arc<Shared>);
+
+/// Where the writer takes bytes out. Dropping it tells the sender that nobody reads any more.
+#[derive(Debug)]
+pub struct Receiver(Arc<Shared>);
+
+/// A spool with those limits.
+pub(super) fn spool(limits: SpoolLimits) -> (Sender, Receiver) {
+    let shared = Arc::new(Shared {
+        limits,
+        waiting: Mutex::default(),
+        arrived: Condvar::new(),
+        taken: Notify::new(),
+        gone: Notify::new(),
+    });
+    (Sender(Arc::clone(&shared)), Receiver(shared))
+}
+
+/// Where the next chunk goes.
+enum Place {
+    Memory,
+    File(Arc<File>, u64),
+    /// A file must be made first.
+    NewFile,
+    /// There is no room now.
+    Nowhere,
+}
+
+impl Sender {
+    /// Puts `chunk` behind all others. Waits only where neither memory nor the file has room.
+    ///
+    /// # Errors
+    /// [`Gone`] when nobody takes it.
+    pub(super) async fn send(&self, chunk: Bytes) -> Result<(), Gone> {
+        let mut file_works = true;
+        loop {
+            let taken = self.0.taken.notified();
+            match self.place(chunk.len(), file_works)? {
+                Place::Memory => {
+                    self.0.waiting().push(chunk);
+                    self.0.arrived.notify_one();
+                    return Ok(());
+                }
+                Place::NewFile => file_works = self.open().await,
+                Place::File(file, at) => {
+                    if self.append(file, at, chunk.clone()).await {
+                        return Ok(());
+                    }
+                    file_works = false;
+                }
+                Place::Nowhere => taken.await,
+            }
+        }
+    }
+
+    /// Waits until nobody takes any more.
+    pub(super) async fn closed(&self) {
+        let gone = self.0.gone.notified();
+        if !self.0.waiting().abandoned {
+            gone.await;
+        }
+    }
+
+    fn place(&self, len: usize, file_works: bool) -> Result<Place, Gone> {
+        let limits = &self.0.limits;
+        let mut waiting = self.0.waiting();
+        if waiting.abandoned {
+            return Err(Gone);
+        }
+        waiting.settle();
+        // A chunk larger than all the room goes in alone.
+        let fits = waiting.memory_bytes + len <= limits.memory_bytes || waiting.memory.is_empty();
+        if waiting.files.is_empty() && fits {
+            return Ok(Place::Memory);
+        }
+        let room = waiting.file_bytes() + len as u64 <= limits.file_bytes;
+        if !file_works || !room {
+            return Ok(Place::Nowhere);
+        }
+        Ok(match waiting.files.back_mut() {
+            Some(last) if last.written < SEGMENT_BYTES => {
+                last.writing = true;
+                Place::File(Arc::clone(&last.file), last.written)
+            }
+            _ => Place::NewFile,
+        })
+    }
+
+    async fn open(&self) -> bool {
+        let folder = self.0.limits.folder.clone();
+        let opened = blocking(move || match folder {
+            Some(folder) => tempfile::tempfile_in(folder),
+            None => tempfile::tempfile(),
+        });
+        match opened.await {
+            Ok(file) => {
+                tracing::debug!(
+                    "the primary sends faster than its bytes can be taken in: more waits in a file"
+                );
+                self.0.waiting().files.push_back(Segment {
+                    file: Arc::new(file),
+                    read: 0,
+                    written: 0,
+                    writing: false,
+                });
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no spool file can be made: the primary has to wait");
+                false
+            }
+        }
+    }
+
+    /// Writes `chunk` at `at`, behind all that is in the file.
+    async fn append(&self, file: Arc<File>, at: u64, chunk: Bytes) -> bool {
+        let len = chunk.len() as u64;
+        let result = blocking(move || file.write_all_at(&chunk, at)).await;
+        let mut waiting = self.0.waiting();
+        if let Some(last) = waiting.files.back_mut() {
+            last.writing = false;
+            if result.is_ok() {
+                last.written = at + len;
+            }
+        }
+        drop(waiting);
+        self.0.arrived.notify_one();
+        if let Err(error) = &result {
+            tracing::warn!(%error, "the spool file cannot grow: the primary has to wait");
+        }
+        result.is_ok()
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.0.waiting().ended = true;
+        self.0.arrived.notify_one();
+    }
+}
+
+/// What a receiver finds.
+enum Next {
+    Chunk(Bytes),
+    InFile(Arc<File>, u64, usize),
+    End,
+}
+
+impl Receiver {
+    /// The next bytes; blocks until there are some. Empty at the end.
+    ///
+    /// # Errors
+    /// The spool file cannot be read.
+    pub fn recv(&mut self) -> io::Result<Bytes> {
+        let chunk = match self.next() {
+            Next::Chunk(chunk) => chunk,
+            Next::End => Bytes::new(),
+            Next::InFile(file, at, len) => {
+                let mut buffer = BytesMut::zeroed(len);
+                file.read_exact_at(&mut buffer, at)?;
+                let mut waiting = self.0.waiting();
+                if let Some(first) = waiting.files.front_mut() {
+                    first.read += len as u64;
+                }
+                drop(waiting);
+                buffer.freeze()
+            }
+        };
+        self.0.taken.notify_waiters();
+        Ok(chunk)
+    }
+
+    fn next(&self) -> Next {
+        let mut waiting = self.0.waiting();
+        loop {
+            if let Some(chunk) = waiting.pop() {
+                return Next::Chunk(chunk);
+            }
+            waiting.settle();
+            if let Some(first) = waiting.files.front()
+                && first.waiting() > 0
+            {
+                let len = usize::try_from(first.waiting()).unwrap_or(usize::MAX);
+                let file = Arc::clone(&first.file);
+                return Next::InFile(file, first.read, len.min(READ_CHUNK_BYTES));
+            }
+            if waiting.ended {
+                return Next::End;
+            }
+            waiting = self
+                .0
+                .arrived
+                .wait(waiting)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Bytes that wait.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        let waiting = self.0.waiting();
+        waiting.memory_bytes as u64 + waiting.file_bytes()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.0.waiting().abandoned = true;
+        self.0.taken.notify_waiters();
+        self.0.gone.notify_waiters();
+    }
+}
+
+/// Runs file work off the sockets' threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(_) => Err(io::Error::other("the runtime is stopping")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    fn limits(memory_bytes: usize, file_bytes: u64) -> SpoolLimits {
+        SpoolLimits {
+            memory_bytes,
+            file_bytes,
+            folder: None,
+        }
+    }
+
+    fn chunk(number: u32, len: usize) -> Bytes {
+        let mut bytes = vec![0; len];
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            *byte = number
+                .wrapping_mul(31)
+                .wrapping_add(at as u32)
+                .to_le_bytes()[0];
+        }
+        bytes.into()
+    }
+
+    fn drain(mut receiver: Receiver) -> Vec<u8> {
+        let mut all = Vec::new();
+        loop {
+            let chunk = receiver.recv().unwrap();
+            if chunk.is_empty() {
+                return all;
+            }
+            all.extend_from_slice(&chunk);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sender_never_waits_while_the_file_has_room_and_nothing_is_reordered() {
+        let (sender, receiver) = spool(limits(1000, 1 << 30));
+        let mut sent = Vec::new();
+        for number in 0..200 {
+            let chunk = chunk(number, 1 + number as usize * 7);
+            sent.extend_from_slice(&chunk);
+            sender.send(chunk).await.unwrap();
+        }
+        assert_eq!(receiver.waiting(), sent.len() as u64);
+        drop(sender);
+        assert!(drain(receiver) == sent);
+    }
+
+    #[tokio::test]
+    async fn memory_is_used_again_once_the_file_is_read_to_its_end() {
+        let (sender, mut receiver) = spool(limits(10, 1 << 20));
+        for round in 0..3 {
+            sender.send(chunk(round, 10)).await.unwrap();
+            sender.send(chunk(round, 20)).await.unwrap();
+            assert_eq!(sender.0.waiting().files.len(), 1, "{round}");
+            assert_eq!(receiver.recv().unwrap(), chunk(round, 10));
+            assert_eq!(receiver.recv().unwrap(), chunk(round, 20));
+            sender.send(chunk(round, 5)).await.unwrap();
+            assert!(sender.0.waiting().files.is_empty(), "{round}");
+            assert_eq!(receiver.recv().unwrap(), chunk(round, 5));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sender_waits_where_there_is_no_room_and_goes_on_when_there_is() {
+        for file_bytes in [0, 30] {
+            let (sender, mut receiver) = spool(limits(10, file_bytes));
+            let reader = std::thread::spawn(move || {
+                std::thread::sleep(std::time::Duration::from_millis(50));
+                assert!(receiver.waiting() <= 10 + file_bytes);
+                let mut all = receiver.recv().unwrap().to_vec();
+                all.extend(drain(receiver));
+                all
+            });
+            let mut sent = Vec::new();
+            for number in 0..50 {
+                sent.extend_from_slice(&chunk(number, 10));
+                sender.send(chunk(number, 10)).await.unwrap();
+            }
+            drop(sender);
+            assert!(reader.join().unwrap() == sent, "{file_bytes}");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_folder_for_the_file_the_primary_waits_and_nothing_is_lost() {
+        let (sender, receiver) = spool(SpoolLimits {
+            folder: Some("/nonexistent".into()),
+            ..limits(10, 1 << 20)
+        });
+        let reader = std::thread::spawn(move || drain(receiver));
+        let mut sent = Vec::new();
+        for number in 0..20 {
+            sent.extend_from_slice(&chunk(number, 10));
+            sender.send(chunk(number, 10)).await.unwrap();
+        }
+        drop(sender);
+        assert!(reader.join().unwrap() == sent);
+    }
+
+    #[tokio::test]
+    async fn a_waiting_sender_hears_that_nobody_reads_any_more() {
+        let (sender, receiver) = spool(limits(10, 0));
+        sender.send(chunk(0, 10)).await.unwrap();
+        let ends = async {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            drop(receiver);
+        };
+        let (sent, (), ()) = tokio::join!(sender.send(chunk(1, 10)), sender.closed(), ends);
+        assert_eq!(sent, Err(Gone));
+    }
+}
