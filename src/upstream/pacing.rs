@@ -130,6 +130,7 @@ mod tests {
         let (_, delay) = pacing.ended(past, Error::Closed("x"), &timing());
         assert!(delay > Duration::from_secs(99), "{delay:?}");
         let past = Past {
+            streamed: Some(SETTLED),
             advanced: true,
             resumes: true,
             ..past

@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::Notify;
@@ -43,6 +44,9 @@ pub(super) struct Gone;
 /// A file is followed by another one at this size, so that what has been taken gives its room back.
 const SEGMENT_BYTES: u64 = 64 << 20;
 
+/// A disk that refused is not asked again for so long: it is most likely full.
+const FILE_REST: Duration = Duration::from_secs(5);
+
 /// What waits in one file: bytes from `read` to `written` of it.
 #[derive(Debug)]
 struct Segment {
@@ -65,6 +69,8 @@ struct Waiting {
     memory: VecDeque<Bytes>,
     memory_bytes: usize,
     files: VecDeque<Segment>,
+    /// When the disk last refused a file or bytes.
+    file_failed: Option<Instant>,
     /// No more will come.
     ended: bool,
     /// Nobody takes any more.
@@ -89,6 +95,12 @@ impl Waiting {
         while self.files.front().is_some_and(done) {
             self.files.pop_front();
         }
+    }
+
+    /// Whether `len` bytes may go to a file now.
+    fn file_takes(&self, len: usize, limits: &SpoolLimits) -> bool {
+        let rests = |failed: Instant| failed.elapsed() < FILE_REST;
+        !self.file_failed.is_some_and(rests) && self.file_bytes() + len as u64 <= limits.file_bytes
     }
 
     fn file_bytes(&self) -> u64 {
@@ -150,21 +162,19 @@ impl Sender {
     /// # Errors
     /// [`Gone`] when nobody takes it.
     pub(super) async fn send(&self, chunk: Bytes) -> Result<(), Gone> {
-        let mut file_works = true;
         loop {
             let taken = self.0.taken.notified();
-            match self.place(chunk.len(), file_works)? {
+            match self.place(chunk.len())? {
                 Place::Memory => {
                     self.0.waiting().push(chunk);
                     self.0.arrived.notify_one();
                     return Ok(());
                 }
-                Place::NewFile => file_works = self.open().await,
+                Place::NewFile => self.open().await,
                 Place::File(file, at) => {
                     if self.append(file, at, chunk.clone()).await {
                         return Ok(());
                     }
-                    file_works = false;
                 }
                 Place::Nowhere => taken.await,
             }
@@ -179,7 +189,7 @@ impl Sender {
         }
     }
 
-    fn place(&self, len: usize, file_works: bool) -> Result<Place, Gone> {
+    fn place(&self, len: usize) -> Result<Place, Gone> {
         let limits = &self.0.limits;
         let mut waiting = self.0.waiting();
         if waiting.abandoned {
@@ -191,8 +201,7 @@ impl Sender {
         if waiting.files.is_empty() && fits {
             return Ok(Place::Memory);
         }
-        let room = waiting.file_bytes() + len as u64 <= limits.file_bytes;
-        if !file_works || !room {
+        if !waiting.file_takes(len, limits) {
             return Ok(Place::Nowhere);
         }
         Ok(match waiting.files.back_mut() {
@@ -204,7 +213,7 @@ impl Sender {
         })
     }
 
-    async fn open(&self) -> bool {
+    async fn open(&self) {
         let folder = self.0.limits.folder.clone();
         let opened = blocking(move || match folder {
             Some(folder) => tempfile::tempfile_in(folder),
@@ -219,14 +228,11 @@ impl Sender {
                     file: Arc::new(file),
                     read: 0,
                     written: 0,
-                    writing: false,
+                    // Empty as it is, it must stay until the chunk is in it that it was made for.
+                    writing: true,
                 });
-                true
             }
-            Err(error) => {
-                tracing::warn!(%error, "no spool file can be made: the primary has to wait");
-                false
-            }
+            Err(error) => self.give_up_file(&error),
         }
     }
 
@@ -244,9 +250,15 @@ impl Sender {
         drop(waiting);
         self.0.arrived.notify_one();
         if let Err(error) = &result {
-            tracing::warn!(%error, "the spool file cannot grow: the primary has to wait");
+            self.give_up_file(error);
         }
         result.is_ok()
+    }
+
+    /// Leaves the disk alone for a while, and says so once in it.
+    fn give_up_file(&self, error: &io::Error) {
+        tracing::warn!(%error, "the spool file cannot be written (see --spool-dir): the primary has to wait");
+        self.0.waiting().file_failed = Some(Instant::now());
     }
 }
 
