@@ -31,6 +31,15 @@ pub const READ_CHUNK_BYTES: usize = 256 << 10;
 /// The longest reply line of a primary during the handshake. Real ones are below 200 bytes.
 pub const HANDSHAKE_LINE_BYTES_MAX: usize = 16 << 10;
 
+/// The longest bulk reply before a link streams. INFO is below 10 KB, but for primaries of thousands of replicas.
+pub const BULK_BYTES_MAX: usize = 1 << 20;
+
+/// The longest password in a file.
+pub const SECRET_BYTES_MAX: u64 = 64 << 10;
+
+/// How many addresses of one name are tried. Each may take the whole time for a connection.
+pub const NAME_ADDRESSES_MAX: usize = 16;
+
 /// The most words in one command of the stream: as many as Redis accepts from its own clients (an `int`).
 pub const STREAM_WORDS_MAX: usize = i32::MAX as usize;
 

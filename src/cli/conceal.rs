@@ -4,7 +4,7 @@
 //! only. A program that was started with a password among its arguments therefore starts itself anew, as the same process,
 //! with those values moved to their variables. They are visible for the milliseconds until then.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -12,6 +12,7 @@ use std::process::Command;
 const SECRETS: &[(&str, &str)] = &[
     ("--primary", "REDTAIL_PRIMARY"),
     ("--primary-password", "REDTAIL_PRIMARY_PASSWORD"),
+    ("--sentinel-password", "REDTAIL_SENTINEL_PASSWORD"),
     ("--requirepass", "REDTAIL_REQUIREPASS"),
 ];
 
@@ -43,33 +44,63 @@ pub(super) fn conceal_passwords() -> std::io::Result<()> {
 
 fn concealed(mut arguments: impl Iterator<Item = OsString>) -> Concealed {
     let mut concealed = Concealed::default();
+    let mut addresses = Addresses::default();
     while let Some(argument) = arguments.next() {
         let text = argument.to_string_lossy().into_owned();
         let (flag, attached) = match text.split_once('=') {
             Some((flag, value)) => (flag, Some(OsString::from(value))),
             None => (text.as_str(), None),
         };
-        let Some((_, variable)) = SECRETS.iter().find(|(secret, _)| *secret == flag) else {
+        let Some((flag, variable)) = SECRETS.iter().find(|(secret, _)| *secret == flag) else {
             concealed.arguments.push(argument);
             continue;
         };
-        let separate = attached.is_none();
         match attached.or_else(|| arguments.next()) {
-            Some(value) if holds_password(flag, &value) => {
-                concealed.variables.push((variable, value))
-            }
-            value => {
-                concealed.arguments.push(argument);
-                concealed.arguments.extend(value.filter(|_| separate));
-            }
+            Some(value) if *flag == ADDRESS => addresses.given.push(value),
+            Some(value) => concealed.variables.push((variable, value)),
+            None => concealed.arguments.push(argument),
         }
     }
+    addresses.pass_on(&mut concealed);
     concealed
 }
 
-/// An address holds one only if it names a user.
-fn holds_password(flag: &str, value: &OsStr) -> bool {
-    flag != "--primary" || value.to_string_lossy().contains('@')
+/// The flag that may be repeated.
+const ADDRESS: &str = "--primary";
+
+/// Addresses as given, of which one may hold a password: then all of them go into the variable, since flags and variable do
+/// not add up.
+#[derive(Default)]
+struct Addresses {
+    given: Vec<OsString>,
+}
+
+impl Addresses {
+    fn pass_on(self, concealed: &mut Concealed) {
+        let texts: Option<Vec<&str>> = self.given.iter().map(|value| value.to_str()).collect();
+        match texts {
+            // One holds a password only if it names a user.
+            Some(texts) if texts.iter().any(|text| text.contains('@')) => {
+                let all: Vec<String> = texts.into_iter().map(with_scheme).collect();
+                let variable = ("REDTAIL_PRIMARY", OsString::from(all.join(",")));
+                concealed.variables.push(variable);
+            }
+            _ => {
+                for value in self.given {
+                    concealed.arguments.extend([OsString::from(ADDRESS), value]);
+                }
+            }
+        }
+    }
+}
+
+/// An address as it can stand in a list.
+fn with_scheme(address: &str) -> String {
+    if address.contains('@') && !address.contains("://") {
+        format!("redis://{address}")
+    } else {
+        address.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -103,9 +134,9 @@ mod tests {
         ]);
         assert_eq!(arguments, ["serve", "--listen", "127.0.0.1:1"]);
         let expected = [
-            ("REDTAIL_PRIMARY", "redis://a:b@h"),
             ("REDTAIL_REQUIREPASS", "c=d"),
             ("REDTAIL_PRIMARY_PASSWORD", "e"),
+            ("REDTAIL_PRIMARY", "redis://a:b@h"),
         ];
         assert_eq!(
             variables,
@@ -114,10 +145,23 @@ mod tests {
     }
 
     #[test]
+    fn moves_all_addresses_when_one_of_them_holds_a_password() {
+        let (arguments, variables) = conceal(&[
+            "--primary",
+            "h:1",
+            "--primary=a:b@h",
+            "--primary",
+            "unix:/s",
+        ]);
+        assert_eq!(arguments, [""; 0]);
+        let joined = "h:1,redis://a:b@h,unix:/s".to_owned();
+        assert_eq!(variables, [("REDTAIL_PRIMARY", joined)]);
+    }
+
+    #[test]
     fn leaves_arguments_without_a_password_alone() {
         for arguments in [
-            &["serve", "--primary", "redis://h:1", "--listen", "x"][..],
-            &["serve", "--primary=redis://h:1"],
+            &["serve", "--listen", "x", "--primary", "redis://h:1"][..],
             &["serve", "--primary"],
             &["rdb", "check", "--help"],
             &[],

@@ -9,13 +9,13 @@ use std::time::Duration;
 use super::Failure;
 use crate::dialect::Dialect;
 use crate::server;
-use crate::upstream::{AckPolicy, Address, Primary, Secret, SpoolLimits, Timing};
+use crate::upstream::{AckPolicy, Login, Password, Secret, SpoolLimits, Timing, Upstream};
 use crate::value::Choices;
 
 /// Declares settings: per row the documentation, which is also the help text, the field, its type, its variable, and what
 /// the help shows for its value.
 macro_rules! settings {
-    ($($(#[doc = $doc:literal])+ $field:ident: [$($type:tt)+] = $variable:literal, $value:literal $(, $more:ident = $with:literal)* $(; or $old:literal)?;)+) => {
+    ($($(#[doc = $doc:literal])+ $field:ident: [$($type:tt)+] = $variable:literal, $value:literal $(, $more:ident = $with:literal)* $(; or $old:literal)? $(; read by $reader:literal)?;)+) => {
         /// The settings as given, each with its flag, its variable and its key in the file.
         #[derive(Clone, Default, clap::Args, serde::Deserialize)]
         #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -24,6 +24,7 @@ macro_rules! settings {
                 $(#[doc = $doc])+
                 #[arg(long, env = $variable, hide_env_values = true, value_name = $value $(, $more = $with)* $(, alias = $old)?)]
                 $(#[serde(alias = $old)])?
+                $(#[serde(deserialize_with = $reader)])?
                 pub $field: Option<$($type)+>,
             )+
         }
@@ -39,13 +40,16 @@ macro_rules! settings {
 }
 
 settings! {
-    /// The primary: redis://host:port or redis://user:password@host:port. A password in an argument can be seen in `ps` for a
-    /// moment: give the address by REDTAIL_PRIMARY or in the file instead
-    primary: [String] = "REDTAIL_PRIMARY", "ADDRESS";
+    /// The primary: redis://[user:password@]host:port, host:port or unix:///path; several flags, or several with commas
+    /// between, are tried in turn. A password in an argument can be seen in `ps` for a moment: give the address by
+    /// REDTAIL_PRIMARY or in the file instead
+    primary: [Vec<String>] = "REDTAIL_PRIMARY", "ADDRESS"; read by "one_or_more";
     /// The user to authenticate as at the primary [default: the one in the address]
     primary_user: [String] = "REDTAIL_PRIMARY_USER", "NAME";
     /// The password for the primary; better given by REDTAIL_PRIMARY_PASSWORD or in the file
     primary_password: [String] = "REDTAIL_PRIMARY_PASSWORD", "PASSWORD";
+    /// A file with that password, read anew for each connection [default: none]
+    primary_password_file: [PathBuf] = "REDTAIL_PRIMARY_PASSWORD_FILE", "FILE";
     /// Where to listen: address:port or unix:/path; several flags, or several with commas between [default: 127.0.0.1:6380]
     listen: [Vec<server::Listen>] = "REDTAIL_LISTEN", "ADDRESS", value_delimiter = ',';
     /// The password that clients must give; better given by REDTAIL_REQUIREPASS or in the file [default: none]
@@ -256,35 +260,37 @@ pub fn load(flags: Settings, path: Option<&PathBuf>) -> Result<Settings, Failure
 }
 
 impl Settings {
-    /// The primary with its user and password.
+    /// Whom to follow, with users and passwords.
     ///
     /// # Errors
     /// [`Failure::Usage`] when the address is missing or wrong; without repeating it.
-    pub fn primary(&self) -> Result<Primary, Failure> {
-        let Some(address) = &self.primary else {
+    pub fn upstream(&self) -> Result<Upstream, Failure> {
+        let Some(addresses) = &self.primary else {
             return Err(Failure::Usage(
                 "no primary: give --primary, REDTAIL_PRIMARY or a key `primary` in the file"
                     .to_owned(),
             ));
         };
-        let mut primary: Primary = address
-            .parse()
+        let upstream = Upstream::of(addresses.iter().map(String::as_str))
             .map_err(|error| Failure::Usage(format!("--primary: {error}")))?;
-        primary.user = self.primary_user.clone().or(primary.user);
-        if let Some(password) = &self.primary_password {
-            primary.password = Some(Secret::new(password.as_str()));
-        }
-        Ok(primary)
+        Ok(upstream.with_login(&Login {
+            user: self.primary_user.clone(),
+            password: password(
+                "primary",
+                self.primary_password.as_ref(),
+                self.primary_password_file.as_ref(),
+            )?,
+        }))
     }
 
     /// What the replica is told.
     ///
     /// # Errors
-    /// As [`Settings::primary`].
+    /// As [`Settings::upstream`].
     pub fn replica(&self) -> Result<crate::replica::Config, Failure> {
         Ok(crate::replica::Config {
             upstream: crate::upstream::Config {
-                primary: self.primary()?,
+                upstream: self.upstream()?,
                 listening_port: self.announce_port,
                 acks: self.ack.unwrap_or_default(),
                 timing: self.timing(),
@@ -392,6 +398,35 @@ impl Settings {
     }
 }
 
+/// The password that is given as such or by a file.
+fn password(
+    whose: &str,
+    given: Option<&String>,
+    file: Option<&PathBuf>,
+) -> Result<Option<Password>, Failure> {
+    match (given, file) {
+        (Some(_), Some(_)) => Err(Failure::Usage(format!(
+            "--{whose}-password and --{whose}-password-file are both given: leave one out"
+        ))),
+        (Some(given), None) => Ok(Some(Password::Given(Secret::new(given.as_str())))),
+        (None, file) => Ok(file.cloned().map(Password::File)),
+    }
+}
+
+/// A key of the file that holds one text or a list of them.
+fn one_or_more<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged, expecting = "expected a string or a list of strings")]
+    enum OneOrMore {
+        One(String),
+        More(Vec<String>),
+    }
+    Ok(Some(match serde::Deserialize::deserialize(from)? {
+        OneOrMore::One(text) => vec![text],
+        OneOrMore::More(texts) => texts,
+    }))
+}
+
 /// The bytes that a setting names, if it is given.
 fn bytes(name: &str, amount: Option<&Amount>) -> Result<Option<u64>, Failure> {
     let Some(Amount(text)) = amount else {
@@ -406,21 +441,13 @@ fn bytes(name: &str, amount: Option<&Amount>) -> Result<Option<u64>, Failure> {
     bytes.ok_or_else(wrong).map(Some)
 }
 
-/// The primary's address as INFO shows it: host and port.
-#[must_use]
-pub fn host_and_port(address: &Address) -> (String, u16) {
-    match address {
-        Address::Tcp { host, port } => (host.clone(), *port),
-        Address::Unix(path) => (path.display().to_string(), 0),
-    }
-}
-
 const DEFAULT_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 6380);
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
+    use crate::upstream::Primary;
     use clap::Parser;
 
     #[derive(Parser)]
@@ -511,6 +538,8 @@ mod tests {
             "databases = \"secret\"\n",
             "primary = \"redis://:secret@h\n",
             "primary-password = secret\n",
+            "primary = [\"secret\", 5]\n",
+            "primary = { secret = \"secret\" }\n",
             "requirepass = [\"secret\"]\n",
         ] {
             assert!(!refusal(text).contains("secret"), "{}", refusal(text));
@@ -518,7 +547,7 @@ mod tests {
         let settings = flags(&["--primary", "nonsense://u:secret@h"]);
         assert!(
             !settings
-                .primary()
+                .upstream()
                 .err()
                 .unwrap()
                 .to_string()
@@ -539,11 +568,42 @@ mod tests {
         assert!(refusal("dialect = \"keydb-6\"").contains("no such dialect"));
     }
 
+    fn members(settings: &Settings) -> Vec<Primary> {
+        let Upstream::List(list) = settings.upstream().unwrap();
+        list
+    }
+
+    fn given(text: &str) -> Option<Password> {
+        Some(Password::Given(Secret::new(text)))
+    }
+
     #[test]
     fn a_password_given_apart_replaces_the_one_in_the_address() {
-        let settings = flags(&["--primary", "redis://a:b@h", "--primary-password", "c"]);
-        let primary = settings.primary().unwrap();
-        assert_eq!(primary.user.as_deref(), Some("a"));
-        assert_eq!(primary.password, Some(Secret::new("c")));
+        let settings = flags(&["--primary", "redis://a:b@h,h2", "--primary-password", "c"]);
+        let list = members(&settings);
+        assert_eq!(list[0].login.user.as_deref(), Some("a"));
+        assert!(
+            list.iter()
+                .all(|member| member.login.password == given("c"))
+        );
+        let both = flags(&["--primary", "h", "--primary-password", "secret"]);
+        let both = both.or(flags(&["--primary-password-file", "/x"]));
+        let error = both.upstream().err().unwrap().to_string();
+        assert!(
+            error.contains("both given") && !error.contains("secret"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn addresses_may_be_repeated_joined_or_listed_in_the_file() {
+        for settings in [
+            flags(&["--primary", "h:1", "--primary", "h:2"]),
+            flags(&["--primary", "h:1,h:2"]),
+            in_file("primary = \"h:1,h:2\"").unwrap(),
+            in_file("primary = [\"h:1\", \"h:2\"]").unwrap(),
+        ] {
+            assert_eq!(members(&settings).len(), 2);
+        }
     }
 }

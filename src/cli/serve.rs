@@ -69,11 +69,10 @@ pub async fn follow_and_serve(
         .await
         .map_err(|error| Failure::Runtime(error.to_string()))?;
     let token = CancellationToken::new();
-    let address = replica.upstream.primary.address.clone();
     let replica = Replica::start(replica)
         .map_err(|error| Failure::Runtime(format!("cannot start the writer: {error}")))?;
     beside(&replica, token.clone())?;
-    let sources = Sources::of(&replica, address);
+    let sources = Sources::of(&replica);
     let served = Arc::clone(replica.served());
     let server = Server::new(server, served, move || sources.look());
     let display = tokio::spawn(progress::show(
@@ -111,7 +110,6 @@ pub fn stop_on_signal(stop: CancellationToken) -> Result<(), Failure> {
 
 /// Where the figures about the replica come from.
 struct Sources {
-    address: Address,
     served: Arc<Served>,
     progress: Arc<Progress>,
     link: Arc<Status>,
@@ -119,9 +117,8 @@ struct Sources {
 }
 
 impl Sources {
-    fn of(replica: &Replica, address: Address) -> Self {
+    fn of(replica: &Replica) -> Self {
         Self {
-            address,
             served: Arc::clone(replica.served()),
             progress: Arc::clone(replica.progress()),
             link: Arc::clone(replica.link()),
@@ -130,8 +127,9 @@ impl Sources {
     }
 
     fn look(&self) -> Replication {
-        let (host, port) = config::host_and_port(&self.address);
         let link = self.link.snapshot();
+        let address = link.address.as_ref().map(Address::host_and_port);
+        let (host, port) = address.unwrap_or_default();
         let (load, stream) = (&self.figures.load, &self.figures.stream);
         let applied = if self.served.peek().is_some() {
             self.progress.applied()

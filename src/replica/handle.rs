@@ -21,7 +21,7 @@ use crate::store::{
     Cursor, Figures as DatabaseFigures, Generation, NoSuchDatabase, Served, Tainted, Tuning, Value,
     View, WrongType,
 };
-use crate::upstream::{self, AckPolicy, AddressError, Progress, ReplId, SpoolLimits, Timing};
+use crate::upstream::{self, AddressError, Progress, ReplId};
 use crate::value::Choices;
 
 /// As many databases as a Redis has unless it is told otherwise.
@@ -49,18 +49,13 @@ pub struct Config {
 }
 
 impl Config {
-    /// Follows the primary at `address`: `redis://[user[:password]@]host[:port]` or `unix:///path`.
+    /// Follows the primary at `address`: `redis://[user[:password]@]host[:port]`, `unix:///path`, or several of them with
+    /// commas between, that are tried in turn.
     ///
     /// # Errors
     /// [`AddressError`] says what is wrong with the address.
     pub fn new(address: &str) -> Result<Self, AddressError> {
-        let upstream = upstream::Config {
-            primary: address.parse()?,
-            listening_port: None,
-            acks: AckPolicy::default(),
-            timing: Timing::default(),
-            spool: SpoolLimits::default(),
-        };
+        let upstream = upstream::Config::new(address.parse()?);
         Ok(Self {
             upstream,
             databases: DATABASES,

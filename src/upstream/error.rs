@@ -1,9 +1,11 @@
 //! What goes wrong on the link, and what is done about it.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::config::{Address, Timing};
+use super::address::Address;
+use super::config::Timing;
 use super::link::Fault;
 
 /// Why a connection could not be made or came to its end.
@@ -13,6 +15,17 @@ pub enum Error {
     /// No connection.
     #[error("cannot connect to {0}: {1}")]
     Connect(Address, #[source] io::Error),
+    /// There is no server that could be followed.
+    #[error("there is no server to follow")]
+    Nobody,
+    /// A file that is read for each connection.
+    #[error("cannot read the {0} in {path}: {2}", path = .1.display())]
+    File(&'static str, PathBuf, #[source] io::Error),
+    /// A replica that has received less than we have: it would answer with a full sync of older data.
+    #[error(
+        "{0} is a replica that lacks {1} bytes of what is served here, and its own primary sends it nothing more"
+    )]
+    Behind(Address, u64),
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Io(#[from] io::Error),
@@ -66,7 +79,7 @@ impl Error {
     /// Whether waiting alone does not help.
     #[must_use]
     pub const fn needs_a_person(&self) -> bool {
-        matches!(self, Self::Refused { .. })
+        matches!(self, Self::Refused { .. } | Self::File(..))
     }
 
     /// Whether the primary's side closed the connection.

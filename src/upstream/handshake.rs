@@ -1,4 +1,4 @@
-//! From a fresh connection to the primary's answer to PSYNC.
+//! From a fresh connection to the server's answer to PSYNC.
 //!
 //! ```text
 //! PING → [AUTH] → [INFO replication] → [REPLCONF listening-port] → REPLCONF capa → REPLCONF version → PSYNC
@@ -7,21 +7,23 @@
 
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::timeout;
+use bytes::Bytes;
+use tokio::time::{Instant, sleep};
 
-use super::config::{AckPolicy, Config, Secret};
+use super::address::Primary;
+use super::config::{AckPolicy, Config};
+use super::connect::Connection;
 use super::error::Error;
 use super::link::{ReplId, Resume, Start};
-use crate::limits::HANDSHAKE_LINE_BYTES_MAX;
+use super::role::Role;
+use super::wire::Wire;
 
 /// The version that we claim: the newest whose snapshots we decode. A Valkey 9 sends older followers the RDB of Redis 7.2,
 /// and no snapshot at all of a hash whose fields expire. Source: valkey 9.1 rdb.c, `rdbSaveKeyValuePair`.
 const ANNOUNCED_VERSION: &str = "9.1.0";
 
-/// How much of a reply goes into an error. Real ones are shorter.
-const SHOWN_CHARS_MAX: usize = 200;
+/// How long until a replica that is behind us is looked at again.
+const CATCH_UP_LOOK: Duration = Duration::from_millis(50);
 
 /// What an acknowledgement says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,31 +34,31 @@ pub(super) enum Acks {
     Observer,
 }
 
-/// What the primary has accepted.
+/// What the server has accepted.
 pub(super) struct Accepted {
     pub(super) start: Start,
+    pub(super) stream: Box<dyn Connection>,
     /// The bytes that came right behind its answer.
     pub(super) first: Bytes,
     pub(super) acks: Acks,
 }
 
-/// The longest INFO reply that is read. Real ones are below 10 KB, but for primaries of thousands of replicas.
-const INFO_BYTES_MAX: usize = 1 << 20;
-
 /// A connection in its handshake: reply lines in, commands out.
-pub(super) struct Handshake<'s, S> {
-    stream: &'s mut S,
-    buffer: BytesMut,
-    patience: Duration,
+pub(super) struct Handshake<'s> {
+    wire: Wire,
+    server: &'s Primary,
     config: &'s Config,
 }
 
-impl<'s, S: AsyncRead + AsyncWrite + Unpin> Handshake<'s, S> {
-    pub(super) fn new(stream: &'s mut S, config: &'s Config) -> Self {
+impl<'s> Handshake<'s> {
+    pub(super) fn new(
+        stream: Box<dyn Connection>,
+        server: &'s Primary,
+        config: &'s Config,
+    ) -> Self {
         Self {
-            stream,
-            buffer: BytesMut::new(),
-            patience: config.timing.handshake,
+            wire: Wire::new(stream, config.timing.handshake),
+            server,
             config,
         }
     }
@@ -67,8 +69,9 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Handshake<'s, S> {
     /// [`Error`].
     pub(super) async fn run(mut self, resume: Option<Resume>) -> Result<Accepted, Error> {
         self.ping().await?;
-        self.auth().await?;
-        let acks = self.acks().await?;
+        self.wire.auth(&self.server.login).await?;
+        let role = self.role(resume).await?;
+        let acks = self.acks(role.as_ref());
         if let Some(port) = self.config.listening_port {
             self.replconf(&["listening-port", &port.to_string()])
                 .await?;
@@ -77,74 +80,64 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Handshake<'s, S> {
         // By itself: servers that do not know it refuse the whole command.
         self.replconf(&["version", ANNOUNCED_VERSION]).await?;
         let start = self.psync(resume).await?;
-        let first = self.buffer.freeze();
-        Ok(Accepted { start, first, acks })
+        let (stream, first) = self.wire.into_parts();
+        Ok(Accepted {
+            start,
+            stream,
+            first,
+            acks,
+        })
     }
 
     async fn ping(&mut self) -> Result<(), Error> {
-        let reply = self.ask(&["PING"], "answering PING").await?;
+        let reply = self.wire.ask(&["PING"], "answering PING").await?;
         let proceeds = ["-NOAUTH", "-NOPERM", "-ERR operation not permitted"];
         if reply.starts_with('+') || proceeds.iter().any(|start| reply.starts_with(start)) {
             return Ok(());
         }
-        Err(self.error_of(&reply, "PING"))
+        Err(self.wire.error_of(&reply, "PING"))
     }
 
-    async fn auth(&mut self) -> Result<(), Error> {
-        let primary = &self.config.primary;
-        let Some(password) = &primary.password else {
-            return Ok(());
-        };
-        let user = primary.user.as_deref();
-        let words: Vec<&str> = ["AUTH"]
-            .into_iter()
-            .chain(user)
-            .chain([password.expose()])
-            .collect();
-        let reply = self.ask(&words, "answering AUTH").await?;
-        if reply.starts_with('+') {
-            Ok(())
-        } else {
-            Err(self.error_of(&reply, "AUTH"))
-        }
-    }
-
-    /// What acknowledgements will say: without a choice, that depends on whom they go to.
-    async fn acks(&mut self) -> Result<Acks, Error> {
+    /// What acknowledgements will say: without a choice, that depends on whom they go to. Below a primary nothing is lost by
+    /// being an observer.
+    fn acks(&self, role: Option<&Role>) -> Acks {
         match self.config.acks {
-            AckPolicy::Honest => return Ok(Acks::Honest),
-            AckPolicy::Observer => return Ok(Acks::Observer),
-            AckPolicy::Auto => {}
+            AckPolicy::Honest => Acks::Honest,
+            AckPolicy::Observer => Acks::Observer,
+            AckPolicy::Auto if role.is_some_and(|role| role.primary.is_some()) => Acks::Honest,
+            AckPolicy::Auto => Acks::Observer,
         }
-        self.send(&["INFO", "replication"]).await?;
-        let header = self.line("answering INFO").await?;
-        let Some(length) = header.strip_prefix('$') else {
-            // Most likely a user who may not run it. Below a primary nothing is lost by being an observer.
-            tracing::info!(reply = %self.shown(&header), "the upstream does not tell its role: it is taken for a primary (see --ack)");
-            return Ok(Acks::Observer);
-        };
-        let length = length
-            .parse()
-            .ok()
-            .filter(|length| *length <= INFO_BYTES_MAX);
-        let length = length.ok_or_else(|| self.error_of(&header, "INFO"))?;
-        let info = self.bulk(length).await?;
-        let is_replica = memchr::memmem::find(&info, b"role:slave").is_some();
-        Ok(if is_replica {
-            Acks::Honest
-        } else {
-            Acks::Observer
-        })
     }
 
-    /// The `length` bytes of a bulk reply whose header was read, and the line end behind them.
-    async fn bulk(&mut self, length: usize) -> Result<Bytes, Error> {
-        while self.buffer.len() < length + 2 {
-            self.fill("answering INFO").await?;
+    /// What the server says of itself, if that matters. A replica that is a little behind us is given the time to catch up.
+    async fn role(&mut self, resume: Option<Resume>) -> Result<Option<Role>, Error> {
+        if self.config.acks != AckPolicy::Auto {
+            return Ok(None);
         }
-        let bulk = self.buffer.split_to(length).freeze();
-        self.buffer.advance(2);
-        Ok(bulk)
+        let deadline = Instant::now() + self.config.timing.handshake;
+        loop {
+            let role = self.info().await?;
+            let lacks = |role: &Role| resume.map_or(0, |resume| role.lacks(resume));
+            match role.as_ref().map_or(0, lacks) {
+                0 => return Ok(role),
+                lacking if Instant::now() > deadline => {
+                    return Err(Error::Behind(self.server.address.clone(), lacking));
+                }
+                _ => sleep(CATCH_UP_LOOK).await,
+            }
+        }
+    }
+
+    /// What the server says of itself; `None` when it does not.
+    async fn info(&mut self) -> Result<Option<Role>, Error> {
+        let doing = "answering INFO";
+        let header = self.wire.ask(&["INFO", "replication"], doing).await?;
+        let Some(info) = self.wire.bulk(&header, doing).await? else {
+            // Most likely a user who may not run it.
+            tracing::info!(reply = %self.wire.shown(&header), "the upstream does not tell its role: it is taken for a primary (see --ack)");
+            return Ok(None);
+        };
+        Ok(Some(Role::of(&String::from_utf8_lossy(&info))))
     }
 
     /// Errors to these do not matter: the server does without.
@@ -153,11 +146,11 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Handshake<'s, S> {
             .into_iter()
             .chain(options.iter().copied())
             .collect();
-        let reply = self.ask(&words, "answering REPLCONF").await?;
+        let reply = self.wire.ask(&words, "answering REPLCONF").await?;
         if reply.starts_with(['+', '-']) {
             Ok(())
         } else {
-            Err(self.error_of(&reply, "REPLCONF"))
+            Err(self.wire.error_of(&reply, "REPLCONF"))
         }
     }
 
@@ -169,84 +162,14 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin> Handshake<'s, S> {
             ),
             None => ("?".to_owned(), "-1".to_owned()),
         };
-        self.send(&["PSYNC", &replid, &next]).await?;
         // A diskless primary may wait for more replicas before it answers, and sends newlines meanwhile.
-        self.patience = self.config.timing.silence;
-        let reply = self.line("answering PSYNC").await?;
-        start_of(&reply).ok_or_else(|| self.error_of(&reply, "PSYNC"))
+        self.wire.set_patience(self.config.timing.silence);
+        let reply = self
+            .wire
+            .ask(&["PSYNC", &replid, &next], "answering PSYNC")
+            .await?;
+        start_of(&reply).ok_or_else(|| self.wire.error_of(&reply, "PSYNC"))
     }
-
-    async fn ask(&mut self, words: &[&str], doing: &'static str) -> Result<String, Error> {
-        self.send(words).await?;
-        self.line(doing).await
-    }
-
-    async fn send(&mut self, words: &[&str]) -> Result<(), Error> {
-        self.stream.write_all(&command(words)).await?;
-        Ok(self.stream.flush().await?)
-    }
-
-    /// The next line that is not empty: empty ones only say that the primary is alive.
-    async fn line(&mut self, doing: &'static str) -> Result<String, Error> {
-        loop {
-            while let Some(end) = memchr::memchr(b'\n', &self.buffer) {
-                let line = self.buffer.split_to(end + 1);
-                let line = line.trim_ascii_end();
-                if !line.is_empty() {
-                    return Ok(String::from_utf8_lossy(line).into_owned());
-                }
-            }
-            if self.buffer.len() > HANDSHAKE_LINE_BYTES_MAX {
-                let endless = String::from_utf8_lossy(&self.buffer);
-                return Err(Error::Garbage("a line without end", self.shown(&endless)));
-            }
-            self.fill(doing).await?;
-        }
-    }
-
-    /// Reads what comes next.
-    async fn fill(&mut self, doing: &'static str) -> Result<(), Error> {
-        let read = timeout(self.patience, self.stream.read_buf(&mut self.buffer)).await;
-        if read.map_err(|_| Error::Silence(self.patience, doing))?? == 0 {
-            return Err(Error::Closed(doing));
-        }
-        Ok(())
-    }
-
-    fn error_of(&self, reply: &str, asked: &'static str) -> Error {
-        match reply.strip_prefix('-') {
-            Some(message) => Error::of_reply(&self.shown(message)),
-            None => Error::Garbage(asked, self.shown(reply)),
-        }
-    }
-
-    /// A reply as it may be shown: short, on one line, and without the password. A server without AUTH repeats the words
-    /// that it was sent.
-    fn shown(&self, reply: &str) -> String {
-        let (message, _repeated) = reply
-            .split_once(", with args beginning with")
-            .unwrap_or((reply, ""));
-        let password = self.config.primary.password.as_ref();
-        let hidden = match password.map(Secret::expose) {
-            Some(password) if !password.is_empty() => message.replace(password, "***"),
-            _ => message.to_owned(),
-        };
-        let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-        hidden
-            .chars()
-            .take(SHOWN_CHARS_MAX)
-            .map(printable)
-            .collect()
-    }
-}
-
-/// A command as the primary reads it.
-pub(super) fn command(words: &[&str]) -> Vec<u8> {
-    let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
-    for word in words {
-        bytes.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
-    }
-    bytes
 }
 
 fn start_of(reply: &str) -> Option<Start> {

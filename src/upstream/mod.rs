@@ -4,6 +4,8 @@
 //! store and no RDB: each connection that the primary accepts becomes a [`Link`], whose bytes the replica's writer thread
 //! reads at its own pace; when the connection ends the writer says where to resume ([`LinkEnd`]).
 
+mod address;
+mod choose;
 mod config;
 mod connect;
 mod error;
@@ -11,13 +13,18 @@ mod handshake;
 mod link;
 mod pacing;
 mod pump;
+mod role;
 mod run;
+mod secret;
 mod spool;
 mod status;
+mod wire;
 
-pub use config::{AckPolicy, Address, AddressError, Config, Primary, Secret, Timing};
+pub use address::{Address, AddressError, Primary, Upstream};
+pub use config::{AckPolicy, Config, Timing};
 pub use error::Error;
 pub use link::{Fault, Link, LinkEnd, NotReplId, Phase, Progress, ReplId, Resume, Start};
 pub use run::run;
+pub use secret::{Login, Password, Secret};
 pub use spool::{Receiver, SpoolLimits};
 pub use status::{Snapshot, State, Status};

@@ -23,6 +23,8 @@ pub(super) struct Past {
     pub(super) advanced: bool,
     /// Whether the next one can ask to resume.
     pub(super) resumes: bool,
+    /// Whether there is another server that was not tried since the last pause.
+    pub(super) others_left: bool,
 }
 
 /// What is remembered of earlier connections.
@@ -48,10 +50,19 @@ impl Pacing {
     /// A connection has ended with `error`. Gives the error, which may now say more, and how long to wait.
     pub(super) fn ended(&mut self, past: Past, error: Error, timing: &Timing) -> (Error, Duration) {
         // A link that applied something did well, however it ended. One that is only accepted and dropped did not.
-        self.failures = if past.advanced { 0 } else { self.failures + 1 };
+        self.failures = if past.advanced {
+            0
+        } else {
+            self.failures + u32::from(!past.others_left)
+        };
         let error = self.suspect(past, error);
         let steps = self.failures.max(self.drops);
-        let delay = error.delay(steps, timing);
+        // A server that did not accept us has no more part in this round; one that did may have been hurt by it.
+        let delay = if past.others_left && past.start.is_none() {
+            Duration::ZERO
+        } else {
+            error.delay(steps, timing)
+        };
         let needs_full = !past.resumes || self.refused;
         let floor = if needs_full {
             self.floor(timing)
@@ -109,6 +120,7 @@ mod tests {
             streamed,
             advanced: streamed.is_some(),
             resumes: streamed.is_some(),
+            others_left: false,
         }
     }
 
@@ -148,8 +160,30 @@ mod tests {
             streamed: Some(Duration::from_secs(60)),
             advanced: true,
             resumes: true,
+            others_left: false,
         };
         let (_, delay) = pacing.ended(past, Error::Closed("x"), &timing());
+        assert!(delay > Duration::from_secs(99), "{delay:?}");
+    }
+
+    #[test]
+    fn another_server_is_tried_at_once_but_for_a_full_sync() {
+        let others_left = Past {
+            others_left: true,
+            ..Past::default()
+        };
+        let mut pacing = Pacing::default();
+        for _ in 0..5 {
+            let (_, delay) = pacing.ended(others_left, Error::Closed("x"), &timing());
+            assert_eq!(delay, Duration::ZERO);
+        }
+        let (_, delay) = pacing.ended(Past::default(), Error::Closed("x"), &timing());
+        assert!(
+            delay < timing().retry_first * 4,
+            "one round is one failure: {delay:?}"
+        );
+        pacing.accepted(full(), false);
+        let (_, delay) = pacing.ended(others_left, Error::Closed("x"), &timing());
         assert!(delay > Duration::from_secs(99), "{delay:?}");
     }
 

@@ -7,10 +7,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 use super::config::Timing;
 use super::connect::Connection;
 use super::error::Error;
-use super::handshake::{Acks, command};
+use super::handshake::Acks;
 use super::link::{Phase, Progress};
 use super::spool::{Gone, Sender};
 use super::status::{State, Status};
+use super::wire::command;
 use crate::limits::READ_CHUNK_BYTES;
 
 /// Moves bytes from the socket to the writer, and acknowledgements back.
@@ -80,7 +81,12 @@ impl Pump<'_> {
                 () = self.progress.ack_wanted() => {}
             }
             let message = self.sign_of_life();
-            if let Err(error) = writer.write_all(&message).await {
+            // TLS may keep what it has taken until it is told to send it.
+            let sent = async {
+                writer.write_all(&message).await?;
+                writer.flush().await
+            };
+            if let Err(error) = sent.await {
                 return error.into();
             }
         }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::address::Address;
+use super::choose::Choice;
 use super::config::Config;
 use super::connect::connect;
 use super::error::Error;
@@ -25,7 +27,8 @@ pub async fn run(
     status: Arc<Status>,
     stop: CancellationToken,
 ) {
-    let mut upstream = Upstream {
+    let mut task = Task {
+        choice: Choice::new(config.upstream.clone()),
         config,
         links,
         progress,
@@ -35,21 +38,22 @@ pub async fn run(
         past: Past::default(),
     };
     loop {
-        let before = upstream.resume;
-        upstream.past = Past::default();
+        let before = task.resume;
+        task.past = Past::default();
         let error = tokio::select! {
-            ended = upstream.attempt() => match ended {
+            ended = task.attempt() => match ended {
                 Err(error) => error,
-                Ok(WriterGone) => return upstream.writer_gone(),
+                Ok(WriterGone) => return task.writer_gone(),
             },
             () = stop.cancelled() => return,
         };
-        upstream.past.advanced = upstream.resume.is_some() && upstream.resume != before;
-        upstream.past.resumes = upstream.resume.is_some();
-        let timing = upstream.config.timing;
-        let (error, delay) = upstream.pacing.ended(upstream.past, error, &timing);
-        upstream.status.fail(&error);
-        upstream.status.enter(State::Connect);
+        task.past.advanced = task.resume.is_some() && task.resume != before;
+        task.past.resumes = task.resume.is_some();
+        task.past.others_left = task.choice.ended(task.past.advanced);
+        let timing = task.config.timing;
+        let (error, delay) = task.pacing.ended(task.past, error, &timing);
+        task.status.fail(&error);
+        task.status.enter(State::Connect);
         report(&error, delay);
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
@@ -69,7 +73,9 @@ fn report(error: &Error, delay: Duration) {
     }
 }
 
-struct Upstream {
+/// The link's task.
+struct Task {
+    choice: Choice,
     config: Config,
     links: mpsc::Sender<Link>,
     progress: Arc<Progress>,
@@ -80,17 +86,24 @@ struct Upstream {
     past: Past,
 }
 
-impl Upstream {
+impl Task {
     /// One connection, from its start to its end.
     async fn attempt(&mut self) -> Result<WriterGone, Error> {
         self.status.attempts.fetch_add(1, Ordering::Relaxed);
         self.status.enter(State::Connecting);
+        let server = self.choice.next()?;
+        self.status.turn_to(&server.address);
         let timing = self.config.timing;
-        let mut stream = connect(&self.config.primary.address, &timing).await?;
+        let stream = connect(&server.address, &timing).await?;
         self.status.enter(State::Handshake);
-        let handshake = Handshake::new(&mut stream, &self.config);
-        let Accepted { start, first, acks } = handshake.run(self.resume).await?;
-        self.note(start);
+        let handshake = Handshake::new(stream, &server, &self.config);
+        let Accepted {
+            start,
+            mut stream,
+            first,
+            acks,
+        } = handshake.run(self.resume).await?;
+        self.note(&server.address, start);
         let (sender, bytes) = spool(self.config.spool.clone());
         let (done, end) = oneshot::channel();
         let link = Link { start, bytes, done };
@@ -124,7 +137,7 @@ impl Upstream {
     }
 
     /// Notes what the primary granted.
-    fn note(&mut self, start: Start) {
+    fn note(&mut self, address: &Address, start: Start) {
         self.past.start = Some(start);
         self.pacing.accepted(start, self.resume.is_some());
         let status = &self.status;
@@ -134,13 +147,13 @@ impl Upstream {
                 let refused = u64::from(self.resume.is_some());
                 status.partial_refused.fetch_add(refused, Ordering::Relaxed);
                 status.enter(State::Sync);
-                tracing::info!(%replid, offset, "full resync");
+                tracing::info!(%address, %replid, offset, "full resync");
             }
             Start::Continue { replid } => {
                 status.partial_resyncs.fetch_add(1, Ordering::Relaxed);
                 status.enter(State::Connected);
                 let offset = self.resume.map(|resume| resume.offset);
-                tracing::info!(new_replid = ?replid, offset, "partial resync");
+                tracing::info!(%address, new_replid = ?replid, offset, "partial resync");
             }
         }
     }

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::address::Address;
+
 /// Where the link stands, in the words of ROLE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum State {
@@ -45,11 +47,14 @@ pub struct Snapshot {
     pub last_io: Option<Duration>,
     /// Why the last connection ended.
     pub last_error: Option<String>,
+    /// The server that is followed, or tried; `None` before the first.
+    pub address: Option<Address>,
 }
 
 #[derive(Debug)]
 struct Inner {
     state: State,
+    address: Option<Address>,
     down_since: Option<Instant>,
     /// Since when it streams, `None` while it does not.
     up_since: Option<Instant>,
@@ -82,6 +87,7 @@ impl Default for Status {
             started: now,
             inner: Mutex::new(Inner {
                 state: State::Connect,
+                address: None,
                 down_since: Some(now),
                 up_since: None,
                 last_error: None,
@@ -112,7 +118,13 @@ impl Status {
             down_for: inner.down_since.map(|since| since.elapsed()),
             last_io,
             last_error: inner.last_error.clone(),
+            address: inner.address.clone(),
         }
+    }
+
+    /// Notes which server is tried now.
+    pub fn turn_to(&self, address: &Address) {
+        self.inner().address = Some(address.clone());
     }
 
     /// Sets the state.

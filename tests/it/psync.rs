@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use redtail::upstream::{
-    self, AckPolicy, Config, Fault, Link, LinkEnd, Progress, ReplId, Resume, SpoolLimits, Start,
-    State, Status, Timing,
+    self, AckPolicy, Config, Fault, Link, LinkEnd, Progress, ReplId, Resume, Start, State, Status,
+    Timing,
 };
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -50,11 +50,9 @@ fn timing() -> Timing {
 
 fn config(address: &str, timing: Timing, acks: AckPolicy) -> Config {
     Config {
-        primary: address.parse().unwrap(),
-        listening_port: None,
         acks,
         timing,
-        spool: SpoolLimits::default(),
+        ..Config::new(address.parse().unwrap())
     }
 }
 

@@ -1,0 +1,309 @@
+//! Addresses of upstreams, as people write them.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use url::{Host, Url};
+
+use super::secret::{Login, Password, Secret};
+
+/// The port of an address without one.
+const DEFAULT_PORT: u16 = 6379;
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// A TCP port.
+    Tcp {
+        /// A name or an address, IPv6 without brackets. Names are looked up anew at every attempt.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// Host and port as INFO shows them; of a Unix socket its path and 0.
+    #[must_use]
+    pub fn host_and_port(&self) -> (String, u16) {
+        match self {
+            Self::Tcp { host, port } => (host.clone(), *port),
+            Self::Unix(path) => (path.display().to_string(), 0),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Text that is not an upstream's address. Never repeats the text, which may hold a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddressError {
+    /// Not a URL.
+    #[error("not an address; write redis://[user[:password]@]host:port ({0})")]
+    Syntax(String),
+    /// Another scheme.
+    #[error("the scheme {0}:// is not supported; write redis://host:port or unix:///path")]
+    Scheme(String),
+    /// No host.
+    #[error("the address names no host; write redis://host:port")]
+    Host,
+    /// A database, which a replica cannot choose.
+    #[error("the address names a database; a replica follows all of them: leave the path out")]
+    Database,
+    /// A query or fragment, which would be ignored: more likely a password with `?` or `#` in it.
+    #[error("the address has a ? or #; write them as %3F and %23 in a password")]
+    Extra,
+    /// A comma that may be part of a password or begin another address.
+    #[error(
+        "the address has a comma; write it as %2C in a password, and each address of a list with its redis://"
+    )]
+    Comma,
+}
+
+/// A server that may be followed: where it is and who we are there. Parses from `redis://[user[:password]@]host[:port]`,
+/// `host:port` and `unix:///path`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Primary {
+    /// Where it listens.
+    pub address: Address,
+    /// Who we are there.
+    pub login: Login,
+}
+
+impl FromStr for Primary {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return Ok(Self {
+                address: Address::Unix(PathBuf::from(path)),
+                login: Login::default(),
+            });
+        }
+        let text = if text.contains("://") {
+            text.to_owned()
+        } else {
+            format!("redis://{text}")
+        };
+        let url = Url::parse(&text).map_err(|error| AddressError::Syntax(error.to_string()))?;
+        if url.scheme() != "redis" {
+            return Err(AddressError::Scheme(url.scheme().to_owned()));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(AddressError::Extra);
+        }
+        if !matches!(url.path().trim_matches('/'), "" | "0") {
+            return Err(AddressError::Database);
+        }
+        Ok(Self {
+            address: tcp(&url)?,
+            login: login(&url),
+        })
+    }
+}
+
+/// The host and port of `url`.
+fn tcp(url: &Url) -> Result<Address, AddressError> {
+    let host = match url.host().ok_or(AddressError::Host)? {
+        Host::Domain(name) => name.to_owned(),
+        Host::Ipv4(address) => address.to_string(),
+        Host::Ipv6(address) => address.to_string(),
+    };
+    if host.is_empty() {
+        return Err(AddressError::Host);
+    }
+    let port = url.port().unwrap_or(DEFAULT_PORT);
+    Ok(Address::Tcp { host, port })
+}
+
+/// The user and password of `url`.
+fn login(url: &Url) -> Login {
+    let password = url.password().map(percent_decoded).map(Secret::new);
+    Login {
+        user: Some(percent_decoded(url.username())).filter(|user| !user.is_empty()),
+        password: password.map(Password::Given),
+    }
+}
+
+/// Undoes `%41`; anything that is not two hex digits stays as it is.
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        let escaped = if byte == b'%' { hex_pair(tail) } else { None };
+        bytes.push(escaped.unwrap_or(byte));
+        rest = escaped.and_then(|_| tail.get(2..)).unwrap_or(tail);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The byte that the first two hex digits of `text` name.
+fn hex_pair(text: &[u8]) -> Option<u8> {
+    let digit = |at| u8::try_from(char::from(*text.get(at)?).to_digit(16)?).ok();
+    Some(digit(0)? << 4 | digit(1)?)
+}
+
+/// Whom to follow. Parses from one address, or several with commas between.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Upstream {
+    /// Servers with the same data, never none: the one that worked last is tried first, then the others in this order.
+    List(Vec<Primary>),
+}
+
+impl Upstream {
+    /// Whom `texts` name, each of them one address or several with commas between.
+    ///
+    /// # Errors
+    /// [`AddressError`], also when there is none.
+    pub fn of<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<Self, AddressError> {
+        let mut list = Vec::new();
+        for text in texts {
+            for member in members(text)? {
+                list.push(member.parse()?);
+            }
+        }
+        if list.is_empty() {
+            return Err(AddressError::Host);
+        }
+        Ok(Self::List(list))
+    }
+
+    /// Takes over what `login` has, whatever the addresses say.
+    #[must_use]
+    pub fn with_login(mut self, login: &Login) -> Self {
+        match &mut self {
+            Self::List(list) => {
+                for member in list {
+                    member.login.replace_by(login);
+                }
+            }
+        }
+        self
+    }
+}
+
+impl FromStr for Upstream {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        Self::of([text])
+    }
+}
+
+/// The addresses in `text`. One behind a comma that has an `@` but no scheme is more likely the end of a password.
+fn members(text: &str) -> Result<Vec<&str>, AddressError> {
+    let members: Vec<&str> = text.split(',').map(str::trim).collect();
+    let is_doubtful = |member: &&str| member.contains('@') && !member.contains("://");
+    if members.len() > 1 && members.iter().any(is_doubtful) {
+        return Err(AddressError::Comma);
+    }
+    Ok(members)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    fn tcp(host: &str, port: u16) -> Address {
+        Address::Tcp {
+            host: host.to_owned(),
+            port,
+        }
+    }
+
+    fn secret(text: &str) -> Option<Password> {
+        Some(Password::Given(Secret::new(text)))
+    }
+
+    fn addresses(text: &str) -> Vec<Address> {
+        let Upstream::List(list) = text.parse().unwrap();
+        list.into_iter().map(|member| member.address).collect()
+    }
+
+    #[test]
+    fn understands_addresses_with_and_without_everything() {
+        let plain: Primary = "redis://example.com".parse().unwrap();
+        assert_eq!(
+            plain,
+            Primary {
+                address: tcp("example.com", 6379),
+                login: Login::default(),
+            }
+        );
+        let full: Primary = "redis://app:p%40ss%3a@[::1]:7000/0".parse().unwrap();
+        assert_eq!(full.address, tcp("::1", 7000));
+        assert_eq!(full.login.user.as_deref(), Some("app"));
+        assert_eq!(full.login.password, secret("p@ss:"));
+        let only_password: Primary = "redis://:secret@127.0.0.1:6380".parse().unwrap();
+        assert_eq!(only_password.login.user, None);
+        assert_eq!(only_password.login.password, secret("secret"));
+        for (text, host) in [("10.0.0.1:7000", "10.0.0.1"), ("[::1]:7000", "::1")] {
+            let bare: Primary = text.parse().unwrap();
+            assert_eq!(bare.address, tcp(host, 7000));
+        }
+        assert_eq!(
+            "unix:///run/redis.sock".parse::<Primary>().unwrap().address,
+            Address::Unix("/run/redis.sock".into())
+        );
+    }
+
+    #[test]
+    fn decodes_only_whole_escapes() {
+        assert_eq!(percent_decoded("%41%zz%+4%4"), "A%zz%+4%4");
+    }
+
+    #[test]
+    fn a_list_keeps_its_order_and_each_members_own_login() {
+        assert_eq!(
+            addresses("h1:1, redis://h2,unix:/s"),
+            [tcp("h1", 1), tcp("h2", 6379), Address::Unix("/s".into())]
+        );
+        let Upstream::List(list) = "redis://:a@h,redis://b:c%2C@h:2".parse().unwrap();
+        let passwords: Vec<_> = list.into_iter().map(|m| m.login.password).collect();
+        assert_eq!(passwords, [secret("a"), secret("c,")]);
+    }
+
+    #[test]
+    fn a_comma_that_may_be_in_a_password_is_refused() {
+        for text in ["redis://u:12,34@h", "u:1@h,u:2@h", "redis://h,u:p@h"] {
+            assert_eq!(text.parse::<Upstream>(), Err(AddressError::Comma), "{text}");
+        }
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_an_address_and_never_shows_a_password() {
+        for wrong in [
+            "http://u:secret@h",
+            "redis://u:secret@h:port",
+            "redis://u:secret@h/3",
+            "redis://u:12/secret@h",
+            "redis://u:12?secret@h",
+            "redis://u:12,secret@h",
+            "redis://h#secret",
+            "redis://h,nonsense://:secret@h",
+            "redis://",
+            "redis://h,",
+            "",
+        ] {
+            let error = wrong.parse::<Upstream>().unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
+        }
+        let upstream: Upstream = "redis://:secret@h".parse().unwrap();
+        assert!(!format!("{upstream:?}").contains("secret"));
+    }
+}

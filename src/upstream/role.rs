@@ -1,0 +1,103 @@
+//! What a server says of itself.
+//!
+//! Taken from `INFO replication`, not from ROLE: it says the same and also which histories the server holds, and it is asked
+//! for anyway, so that an ACL user needs one permission less.
+
+use super::link::{ReplId, Resume};
+
+/// A server's place in replication.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Role {
+    /// The primary that it follows, `None` when it is one.
+    pub(super) primary: Option<(String, u16)>,
+    /// Whether its link to that is up.
+    pub(super) link_up: bool,
+    /// Up to where it can serve us.
+    pub(super) offset: u64,
+    /// The histories that it can serve us from.
+    pub(super) histories: Vec<ReplId>,
+}
+
+impl Role {
+    /// Reads the text of `INFO replication`. What is missing stays empty: it comes from others.
+    pub(super) fn of(info: &str) -> Self {
+        let field = |name: &str| {
+            let line = |line: &'_ str| {
+                line.strip_prefix(name)?
+                    .strip_prefix(':')
+                    .map(str::to_owned)
+            };
+            info.lines().find_map(line)
+        };
+        let number = |name| field(name).and_then(|text| text.parse().ok());
+        let host_and_port = || {
+            let port = field("master_port").and_then(|text| text.parse().ok());
+            (field("master_host").unwrap_or_default(), port.unwrap_or(0))
+        };
+        let ids = ["master_replid", "master_replid2"].map(field);
+        Self {
+            primary: (field("role").as_deref() == Some("slave")).then(host_and_port),
+            link_up: field("master_link_status").as_deref() == Some("up"),
+            offset: number("master_repl_offset").unwrap_or(0),
+            histories: ids
+                .into_iter()
+                .flatten()
+                .filter_map(|id| id.parse().ok())
+                .collect(),
+        }
+    }
+
+    /// How many bytes of our own history this replica still lacks: a PSYNC now would be answered with a full sync. A primary
+    /// lacks nothing: it will not get it from anyone.
+    pub(super) fn lacks(&self, resume: Resume) -> u64 {
+        if self.primary.is_some() && self.histories.contains(&resume.replid) {
+            resume.offset.saturating_sub(self.offset)
+        } else {
+            0
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    const ID: &str = "0123456789abcdef0123456789abcdef01234567";
+
+    fn replica(offset: u64) -> Role {
+        Role::of(&format!(
+            "# Replication\r\nrole:slave\r\nmaster_host:h\r\nmaster_port:7\r\nmaster_link_status:up\r\n\
+             master_replid:{ID}\r\nmaster_replid2:{}\r\nmaster_repl_offset:{offset}\r\n",
+            "0".repeat(40)
+        ))
+    }
+
+    #[test]
+    fn reads_what_servers_say() {
+        let role = replica(17);
+        assert_eq!(role.primary, Some(("h".to_owned(), 7)));
+        assert_eq!(
+            (role.link_up, role.offset, role.histories.len()),
+            (true, 17, 2)
+        );
+        assert_eq!(Role::of("role:master\r\n").primary, None);
+        assert_eq!(Role::of("nonsense"), Role::default());
+    }
+
+    #[test]
+    fn only_a_replica_of_the_same_history_can_catch_up() {
+        let resume = |id: &str| Resume {
+            replid: id.parse().unwrap(),
+            offset: 20,
+        };
+        assert_eq!(replica(17).lacks(resume(ID)), 3);
+        assert_eq!(replica(20).lacks(resume(ID)), 0);
+        assert_eq!(replica(17).lacks(resume(&"f".repeat(40))), 0);
+        let primary = Role {
+            primary: None,
+            ..replica(17)
+        };
+        assert_eq!(primary.lacks(resume(ID)), 0);
+    }
+}

@@ -1,0 +1,165 @@
+//! Users and passwords: as given, or in files that are read anew for each connection, so that a changed one is used.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::error::Error;
+use crate::limits::SECRET_BYTES_MAX;
+
+/// A password: never shown by `Debug` or `Display`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a password.
+    pub fn new(password: impl Into<String>) -> Self {
+        Self(password.into())
+    }
+
+    /// The password itself, for the one place that sends or compares it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Where a password comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Password {
+    /// From whoever configured us.
+    Given(Secret),
+    /// From a file, read anew for each connection; one line end at its end is not part of it.
+    File(PathBuf),
+}
+
+/// Who we are at a server.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Login {
+    /// The ACL user; the default user if none.
+    pub user: Option<String>,
+    /// The password; no AUTH without one.
+    pub password: Option<Password>,
+}
+
+impl Login {
+    /// Takes over what `other` has.
+    pub fn replace_by(&mut self, other: &Self) {
+        self.user = other.user.clone().or_else(|| self.user.take());
+        self.password = other.password.clone().or_else(|| self.password.take());
+    }
+
+    /// The password as it is now.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it cannot be read within `patience`.
+    pub(super) async fn password(&self, patience: Duration) -> Result<Option<Secret>, Error> {
+        match &self.password {
+            None => Ok(None),
+            Some(Password::Given(secret)) => Ok(Some(secret.clone())),
+            Some(Password::File(path)) => {
+                let wanted = path.clone();
+                let read = blocking(patience, move || in_file(&wanted)).await;
+                let password =
+                    read.map_err(|error| Error::File("password", path.clone(), error))?;
+                Ok(Some(Secret(password)))
+            }
+        }
+    }
+}
+
+/// Reads files beside the runtime's own threads, which a slow disk must not hold up.
+///
+/// # Errors
+/// What `read` says, or that it took longer than `patience`.
+pub(super) async fn blocking<T: Send + 'static>(
+    patience: Duration,
+    read: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let reading = tokio::task::spawn_blocking(read);
+    tokio::time::timeout(patience, reading)
+        .await
+        .map_err(|_| io::ErrorKind::TimedOut)??
+}
+
+/// The password in the file at `path`.
+fn in_file(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let mut file = File::open(path)?.take(SECRET_BYTES_MAX + 1);
+    let read = file.read_to_string(&mut text)?;
+    if read as u64 > SECRET_BYTES_MAX {
+        return Err(io::Error::other("it is too long for a password"));
+    }
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let password = line.strip_suffix('\r').unwrap_or(line);
+    if password.is_empty() {
+        return Err(io::Error::other("it is empty"));
+    }
+    Ok(password.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    fn read(text: &[u8]) -> io::Result<String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        in_file(file.path())
+    }
+
+    #[test]
+    fn cuts_one_line_end_and_nothing_else() {
+        assert_eq!(read(b"secret").unwrap(), "secret");
+        assert_eq!(read(b"secret\n").unwrap(), "secret");
+        assert_eq!(read(b"secret\r\n").unwrap(), "secret");
+        assert_eq!(read(b" a b \n\n").unwrap(), " a b \n");
+    }
+
+    #[test]
+    fn refuses_files_that_hold_no_password() {
+        for text in [&b""[..], b"\n", &[b'x'; (64 << 10) + 1], b"\xff\xfe"] {
+            assert!(read(text).is_err(), "{} bytes", text.len());
+        }
+        assert!(in_file(Path::new("/nowhere/at/all")).is_err());
+    }
+
+    #[test]
+    fn what_is_given_apart_replaces_and_what_is_not_stays() {
+        let given = |text| Some(Password::Given(Secret::new(text)));
+        let mut login = Login {
+            user: Some("a".to_owned()),
+            password: given("b"),
+        };
+        login.replace_by(&Login {
+            user: None,
+            password: given("c"),
+        });
+        assert_eq!(login.user.as_deref(), Some("a"));
+        assert_eq!(login.password, given("c"));
+    }
+
+    #[test]
+    fn is_never_shown() {
+        let login = Login {
+            user: None,
+            password: Some(Password::Given(Secret::new("hidden"))),
+        };
+        assert!(!format!("{login:?} {}", Secret::new("hidden")).contains("hidden"));
+    }
+}

@@ -1,0 +1,166 @@
+//! Commands to a server and its replies, before it becomes our upstream.
+//!
+//! Replies are taken apart line by line and never as a tree: no nesting that a peer may send makes us recurse, and no length
+//! that it announces makes us allocate.
+
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use super::connect::Connection;
+use super::error::Error;
+use super::secret::{Login, Secret};
+use crate::limits::{BULK_BYTES_MAX, HANDSHAKE_LINE_BYTES_MAX};
+
+/// How much of a reply goes into an error. Real ones are shorter.
+const SHOWN_CHARS_MAX: usize = 200;
+
+/// A connection on which each command waits for its reply.
+pub(super) struct Wire {
+    stream: Box<dyn Connection>,
+    buffer: BytesMut,
+    patience: Duration,
+    /// What must never be shown.
+    password: Option<Secret>,
+}
+
+impl Wire {
+    pub(super) fn new(stream: Box<dyn Connection>, patience: Duration) -> Self {
+        Self {
+            stream,
+            buffer: BytesMut::new(),
+            patience,
+            password: None,
+        }
+    }
+
+    /// How long each line may take from now on.
+    pub(super) const fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
+    /// The connection, and the bytes of it that were read and not asked for.
+    pub(super) fn into_parts(self) -> (Box<dyn Connection>, Bytes) {
+        (self.stream, self.buffer.freeze())
+    }
+
+    /// Says who we are, if there is a password.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub(super) async fn auth(&mut self, login: &Login) -> Result<(), Error> {
+        self.password = login.password(self.patience).await?;
+        let Some(password) = self.password.clone() else {
+            return Ok(());
+        };
+        let words: Vec<&str> = ["AUTH"]
+            .into_iter()
+            .chain(login.user.as_deref())
+            .chain([password.expose()])
+            .collect();
+        let reply = self.ask(&words, "answering AUTH").await?;
+        if reply.starts_with('+') {
+            Ok(())
+        } else {
+            Err(self.error_of(&reply, "AUTH"))
+        }
+    }
+
+    /// Sends a command and reads the line that answers it.
+    pub(super) async fn ask(
+        &mut self,
+        words: &[&str],
+        doing: &'static str,
+    ) -> Result<String, Error> {
+        self.send(words).await?;
+        self.line(doing).await
+    }
+
+    pub(super) async fn send(&mut self, words: &[&str]) -> Result<(), Error> {
+        self.stream.write_all(&command(words)).await?;
+        Ok(self.stream.flush().await?)
+    }
+
+    /// The next line that is not empty: empty ones only say that the server is alive.
+    pub(super) async fn line(&mut self, doing: &'static str) -> Result<String, Error> {
+        loop {
+            while let Some(end) = memchr::memchr(b'\n', &self.buffer) {
+                let line = self.buffer.split_to(end + 1);
+                let line = line.trim_ascii_end();
+                if !line.is_empty() {
+                    return Ok(String::from_utf8_lossy(line).into_owned());
+                }
+            }
+            if self.buffer.len() > HANDSHAKE_LINE_BYTES_MAX {
+                let endless = String::from_utf8_lossy(&self.buffer);
+                return Err(Error::Garbage("a line without end", self.shown(&endless)));
+            }
+            self.fill(doing).await?;
+        }
+    }
+
+    /// The bytes of a bulk reply whose `header` was read; `None` when it is another reply.
+    pub(super) async fn bulk(
+        &mut self,
+        header: &str,
+        doing: &'static str,
+    ) -> Result<Option<Bytes>, Error> {
+        let Some(length) = header.strip_prefix('$') else {
+            return Ok(None);
+        };
+        let length = length.parse().ok().filter(|n| *n <= BULK_BYTES_MAX);
+        let length: usize = length.ok_or_else(|| self.error_of(header, doing))?;
+        while self.buffer.len() < length + 2 {
+            self.fill(doing).await?;
+        }
+        let bulk = self.buffer.split_to(length).freeze();
+        self.buffer.advance(2);
+        Ok(Some(bulk))
+    }
+
+    /// Reads what comes next.
+    async fn fill(&mut self, doing: &'static str) -> Result<(), Error> {
+        let read = timeout(self.patience, self.stream.read_buf(&mut self.buffer)).await;
+        if read.map_err(|_| Error::Silence(self.patience, doing))?? == 0 {
+            return Err(Error::Closed(doing));
+        }
+        Ok(())
+    }
+
+    /// What a reply to `asked` means that is not the one hoped for.
+    pub(super) fn error_of(&self, reply: &str, asked: &'static str) -> Error {
+        match reply.strip_prefix('-') {
+            Some(message) => Error::of_reply(&self.shown(message)),
+            None => Error::Garbage(asked, self.shown(reply)),
+        }
+    }
+
+    /// A reply as it may be shown: short, on one line, and without the password. A server without AUTH repeats the words
+    /// that it was sent.
+    pub(super) fn shown(&self, reply: &str) -> String {
+        let (message, _repeated) = reply
+            .split_once(", with args beginning with")
+            .unwrap_or((reply, ""));
+        let hidden = match self.password.as_ref().map(Secret::expose) {
+            Some(password) if !password.is_empty() => message.replace(password, "***"),
+            _ => message.to_owned(),
+        };
+        let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+        hidden
+            .chars()
+            .take(SHOWN_CHARS_MAX)
+            .map(printable)
+            .collect()
+    }
+}
+
+/// A command as a server reads it.
+pub(super) fn command(words: &[&str]) -> Vec<u8> {
+    let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        bytes.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
+    }
+    bytes
+}
