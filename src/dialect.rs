@@ -210,6 +210,31 @@ impl Dialect {
         }
     }
 
+    /// What INFO replication calls the buffer of a full sync over a second connection, where the server has that.
+    ///
+    /// Source: redis 8.0 and valkey 8.1 server.c, `genRedisInfoString` and `genValkeyInfoString`.
+    #[must_use]
+    pub const fn full_sync_buffer_names(self) -> &'static [&'static str] {
+        match (self.family, self.version) {
+            (Family::Valkey, (8.., ..)) => {
+                &["replicas_repl_buffer_size", "replicas_repl_buffer_peak"]
+            }
+            (Family::Redis, (8.., ..)) => &[
+                "replica_full_sync_buffer_size",
+                "replica_full_sync_buffer_peak",
+            ],
+            _ => &[],
+        }
+    }
+
+    /// Whether INFO replication counts replicas whose main connection waits for their second one.
+    ///
+    /// Source: valkey 8.1 server.c, `genValkeyInfoString`.
+    #[must_use]
+    pub const fn counts_waiting_replicas(self) -> bool {
+        matches!((self.family, self.version), (Family::Valkey, (8.., ..)))
+    }
+
     /// The letters of the servers in the catalogue of commands that speak for this one, the nearest first.
     #[must_use]
     pub const fn catalogue_columns(self) -> &'static str {

@@ -2,12 +2,14 @@
 //!
 //! A flag wins over the environment, the environment over the file, the file over the default.
 
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use super::Failure;
 use crate::dialect::Dialect;
+use crate::replica::{ResyncMemory, ResyncPolicy};
 use crate::server;
 use crate::upstream::{AckPolicy, Login, Password, Secret, SpoolLimits, Timing, Upstream};
 use crate::value::Choices;
@@ -81,6 +83,17 @@ settings! {
     spool_file: [Amount] = "REDTAIL_SPOOL_FILE", "BYTES";
     /// The folder of that file, which has no name there and goes with the process [default: the system's for temporary files]
     spool_dir: [PathBuf] = "REDTAIL_SPOOL_DIR", "FOLDER";
+    /// How much memory a full resync may take. two-copies: the old data is served until the new is whole. one-copy: it is given up
+    /// first, and clients get LOADING meanwhile [default: two-copies]
+    resync_memory: [ResyncMemory] = "REDTAIL_RESYNC_MEMORY", "COPIES";
+    /// Percent of the keys that a full resync of another history must bring; one with fewer, as of a primary that came back
+    /// empty, is held back until SIGUSR1 or the guard's timeout. 0 for none [default: 0]
+    resync_guard: [u8] = "REDTAIL_RESYNC_GUARD", "PERCENT";
+    /// Seconds for which such a resync is held back at most [default: 600]
+    resync_guard_timeout: [u64] = "REDTAIL_RESYNC_GUARD_TIMEOUT", "SECONDS";
+    /// Bytes from the primary that are worked off in a second at most, 64kb or more, to leave the machine to others; what comes
+    /// faster waits as above [default: no limit]
+    writer_rate: [Amount] = "REDTAIL_WRITER_RATE", "BYTES";
     /// Seconds after a key's time at which the memory of its value is given back; 0 keeps all values until the primary deletes
     /// their keys [default: 60]
     expired_grace: [u64] = "REDTAIL_EXPIRED_GRACE", "SECONDS";
@@ -299,6 +312,8 @@ impl Settings {
             databases: self.server().databases,
             dialect: self.dialect(),
             track_access: self.track_access == Some(Switch::Yes),
+            resync: self.resync()?,
+            writer_rate: self.writer_rate()?,
             encodings: self.encodings()?,
             expired_grace: self
                 .expired_grace
@@ -317,6 +332,38 @@ impl Settings {
             keepalive: or(self.tcp_keepalive, default.keepalive),
             resync_floor: or(self.resync_floor, default.resync_floor),
             ..default
+        }
+    }
+
+    fn resync(&self) -> Result<ResyncPolicy, Failure> {
+        let default = ResyncPolicy::default();
+        let policy = ResyncPolicy {
+            memory: self.resync_memory.unwrap_or_default(),
+            guard_percent: self.resync_guard.unwrap_or_default(),
+            guard_patience: self
+                .resync_guard_timeout
+                .map_or(default.guard_patience, Duration::from_secs),
+        };
+        if policy.guard_percent > 100 {
+            return Err(Failure::Usage(
+                "--resync-guard: a percentage, 0 to 100".to_owned(),
+            ));
+        }
+        if policy.guard_percent > 0 && policy.memory == ResyncMemory::OneCopy {
+            return Err(Failure::Usage(
+                "--resync-guard keeps the old data while the new is held back: it needs --resync-memory two-copies".to_owned(),
+            ));
+        }
+        Ok(policy)
+    }
+
+    fn writer_rate(&self) -> Result<Option<NonZeroU64>, Failure> {
+        let rate = bytes("writer-rate", self.writer_rate.as_ref())?.and_then(NonZeroU64::new);
+        match rate {
+            Some(rate) if rate.get() < WRITER_RATE_MIN => Err(Failure::Usage(format!(
+                "--writer-rate: {WRITER_RATE_MIN} or more, or 0 for no limit"
+            ))),
+            rate => Ok(rate),
         }
     }
 
@@ -440,6 +487,9 @@ fn bytes(name: &str, amount: Option<&Amount>) -> Result<Option<u64>, Failure> {
     };
     bytes.ok_or_else(wrong).map(Some)
 }
+
+/// The slowest writer: one chunk from the primary may be this large, and takes a few seconds then.
+const WRITER_RATE_MIN: u64 = 64 << 10;
 
 const DEFAULT_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 6380);
 

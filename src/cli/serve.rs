@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::config::{self, Settings};
@@ -39,7 +39,8 @@ pub fn serve(args: Serve) -> Result<(), Failure> {
         settings.log_level.as_deref(),
         settings.log_format.unwrap_or_default(),
     )?;
-    runtime()?.block_on(follow_and_serve(replica, server, |_, stop| {
+    runtime()?.block_on(follow_and_serve(replica, server, |replica, stop| {
+        accept_on_signal(replica)?;
         stop_on_signal(stop)
     }))
 }
@@ -92,10 +93,6 @@ pub async fn follow_and_serve(
 /// # Errors
 /// [`Failure::Runtime`] when the system does not let us.
 pub fn stop_on_signal(stop: CancellationToken) -> Result<(), Failure> {
-    let on = |kind| {
-        signal(kind)
-            .map_err(|error| Failure::Runtime(format!("cannot listen for signals: {error}")))
-    };
     let (mut terminate, mut interrupt) =
         (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
     tokio::spawn(async move {
@@ -106,6 +103,22 @@ pub fn stop_on_signal(stop: CancellationToken) -> Result<(), Failure> {
         stop.cancel();
     });
     Ok(())
+}
+
+/// Takes over, at each SIGUSR1, a full resync that is held back.
+fn accept_on_signal(replica: &Replica) -> Result<(), Failure> {
+    let accept = replica.resync_acceptor();
+    let mut asked = on(SignalKind::user_defined1())?;
+    tokio::spawn(async move {
+        while asked.recv().await.is_some() {
+            accept();
+        }
+    });
+    Ok(())
+}
+
+fn on(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::Runtime(format!("cannot listen for signals: {error}")))
 }
 
 /// Where the figures about the replica come from.
@@ -130,6 +143,7 @@ impl Sources {
         let link = self.link.snapshot();
         let address = link.address.as_ref().map(Address::host_and_port);
         let (host, port) = address.unwrap_or_default();
+        let (history, held) = (self.figures.history(), self.figures.held());
         let (load, stream) = (&self.figures.load, &self.figures.stream);
         let applied = if self.served.peek().is_some() {
             self.progress.applied()
@@ -142,12 +156,16 @@ impl Sources {
             state: link.state.word(),
             last_io: link.last_io,
             down_for: link.down_for,
+            was_up: link.was_up,
             last_error: link.last_error,
-            replid: self
-                .figures
-                .replid()
+            replid: history
+                .replid
                 .map(|replid| replid.to_string())
                 .unwrap_or_default(),
+            replid_before: history
+                .before
+                .map(|(replid, offset)| (replid.to_string(), offset)),
+            held: held.map(|held| [held.keys as u64, held.since.elapsed().as_secs()]),
             applied_offset: applied,
             received_offset: self.figures.received(&self.progress),
             input_bytes: self.link.bytes.load(Relaxed),

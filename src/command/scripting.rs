@@ -240,7 +240,7 @@ fn fcall_ro(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
 
 /// Source: redis 7.0 functions.c, `fcallCommandGeneric`.
 fn call_function(cx: &mut SessionCx<'_>, args: Args<'_>, is_read_only: bool) -> Result<(), Error> {
-    let generation = cx.generation.ok_or(super::session::LOADING)?;
+    let generation = cx.generation.ok_or_else(|| super::session::loading(cx))?;
     let host = cx.host;
     let libraries = long(|| host.scripting().libraries(generation))?;
     let mut functions = libraries.iter().flat_map(|library| &library.functions);

@@ -17,7 +17,12 @@ pub(super) const READONLY: Error =
     Error::Text("READONLY You can't write against a read only replica.");
 
 /// The reply to a read before the first sync.
-pub(super) const LOADING: Error = Error::Text("LOADING Redis is loading the dataset in memory");
+const LOADING: Error = Error::Text("LOADING Redis is loading the dataset in memory");
+
+/// The reply to a read where the old data was given up for a full resync.
+const LOADING_AGAIN: Error = Error::Text(
+    "LOADING redtail gave up its data to load a full resync, as --resync-memory one-copy says",
+);
 
 /// A connection's state.
 #[derive(Debug)]
@@ -183,10 +188,16 @@ pub struct Replication {
     pub last_io: Option<Duration>,
     /// Since when the link is down, `None` while it is up.
     pub down_for: Option<Duration>,
+    /// Whether it has ever been up.
+    pub was_up: bool,
     /// Why it last went down.
     pub last_error: Option<String>,
     /// The followed history's id, empty before the first sync.
     pub replid: String,
+    /// The id that it had before a failover, and the first offset that is only in the new one.
+    pub replid_before: Option<(String, u64)>,
+    /// The full resync that is held back: its keys, and for how many seconds.
+    pub held: Option<[u64; 2]>,
     /// Bytes of it applied.
     pub applied_offset: u64,
     /// Bytes of it received.
@@ -303,7 +314,7 @@ fn check(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Err
         transaction::check(row, args, dialect)?;
     }
     if cx.generation.is_none() && !row.flags.has(Flags::LOADING) {
-        return Err(LOADING);
+        return Err(loading(cx));
     }
     Ok(row)
 }
@@ -351,7 +362,7 @@ pub fn run(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) -> Res
             None => Err(Error::Text("ERR not supported by this replica")),
         };
     };
-    let generation = cx.generation.ok_or(LOADING)?;
+    let generation = cx.generation.ok_or_else(|| loading(cx))?;
     let place = Place {
         spaces: &generation.spaces,
         db: cx.session.db,
@@ -364,6 +375,16 @@ pub fn run(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) -> Res
         work()
     } else {
         long(work)
+    }
+}
+
+/// Why there is nothing to read from.
+#[cold]
+pub(super) fn loading(cx: &SessionCx<'_>) -> Error {
+    if cx.host.served().was_cleared() {
+        LOADING_AGAIN
+    } else {
+        LOADING
     }
 }
 

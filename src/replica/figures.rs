@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use crate::upstream::{Phase, Progress, ReplId};
 
@@ -15,7 +16,36 @@ pub struct Figures {
     /// The sweeper.
     pub sweep: SweepFigures,
     fault: Mutex<Option<String>>,
-    replid: Mutex<Option<ReplId>>,
+    history: Mutex<History>,
+    held: Mutex<Option<Held>>,
+}
+
+/// The history that is served.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct History {
+    /// Its id, `None` before the first sync.
+    pub replid: Option<ReplId>,
+    /// The id that it had before a failover, and the first offset that is only in the new one.
+    pub before: Option<(ReplId, u64)>,
+}
+
+impl History {
+    /// Whether that id has been this history's.
+    #[must_use]
+    pub fn knows(&self, replid: ReplId) -> bool {
+        self.replid == Some(replid) || self.before.is_some_and(|(before, _)| before == replid)
+    }
+}
+
+/// A snapshot that is held back.
+#[derive(Debug, Clone, Copy)]
+pub struct Held {
+    /// Since when.
+    pub since: Instant,
+    /// Keys in it.
+    pub keys: usize,
+    /// Keys in what is served.
+    pub served_keys: usize,
 }
 
 /// A snapshot's load.
@@ -70,7 +100,7 @@ impl Figures {
         // What waits behind a snapshot under way belongs to another offset.
         let waiting = match progress.phase() {
             Phase::Streaming => progress.waiting(),
-            Phase::Transfer | Phase::Idle => 0,
+            Phase::Transfer | Phase::Held | Phase::Idle => 0,
         };
         let taken = self.stream.taken.load(Ordering::Relaxed);
         taken.max(progress.applied()) + waiting
@@ -119,13 +149,38 @@ impl Figures {
             .clone()
     }
 
-    pub(super) fn note_replid(&self, replid: ReplId) {
-        *self.replid.lock().unwrap_or_else(PoisonError::into_inner) = Some(replid);
+    /// Another history is served from now on.
+    pub(super) fn begin_history(&self, replid: ReplId) {
+        *self.history.lock().unwrap_or_else(PoisonError::into_inner) = History {
+            replid: Some(replid),
+            before: None,
+        };
     }
 
-    /// The id of the history that is being followed.
+    /// The history has another id for what comes behind `offset`.
+    ///
+    /// Source: redis 7.0 replication.c, `slaveTryPartialResynchronization`.
+    pub(super) fn rename_history(&self, replid: ReplId, offset: u64) {
+        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        if history.replid != Some(replid) {
+            history.before = history.replid.map(|old| (old, offset.saturating_add(1)));
+            history.replid = Some(replid);
+        }
+    }
+
+    /// The history that is served.
     #[must_use]
-    pub fn replid(&self) -> Option<ReplId> {
-        *self.replid.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn history(&self) -> History {
+        *self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn note_held(&self, held: Option<Held>) {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
+    }
+
+    /// The snapshot that is held back, if there is one.
+    #[must_use]
+    pub fn held(&self) -> Option<Held> {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

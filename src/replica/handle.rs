@@ -1,5 +1,6 @@
 //! The handle on a running replica: what a program that embeds redtail uses, and what the server is built on.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -11,7 +12,8 @@ use redis_protocol::resp3::types::BytesFrame;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::figures::Figures;
+use super::figures::{Figures, Held, History};
+use super::resync::{Confirmation, ResyncPolicy};
 use super::sweep;
 use super::writer::Writer;
 use crate::command::{self, glob::Glob};
@@ -21,7 +23,7 @@ use crate::store::{
     Cursor, Figures as DatabaseFigures, Generation, NoSuchDatabase, Served, Tainted, Tuning, Value,
     View, WrongType,
 };
-use crate::upstream::{self, AddressError, Progress, ReplId};
+use crate::upstream::{self, AddressError, Progress};
 use crate::value::Choices;
 
 /// As many databases as a Redis has unless it is told otherwise.
@@ -46,6 +48,11 @@ pub struct Config {
     pub dialect: Option<Dialect>,
     /// Whether keys have times of use, for OBJECT IDLETIME: four bytes each, or eight, as the allocator rounds.
     pub track_access: bool,
+    /// What a full sync may do to what is served.
+    pub resync: ResyncPolicy,
+    /// Bytes of the primary's that are worked off in a second at most; what comes faster waits in the spool. `None` for as
+    /// fast as it goes.
+    pub writer_rate: Option<NonZeroU64>,
 }
 
 impl Config {
@@ -63,6 +70,8 @@ impl Config {
             expired_grace: EXPIRED_GRACE,
             dialect: None,
             track_access: false,
+            resync: ResyncPolicy::default(),
+            writer_rate: None,
         })
     }
 }
@@ -71,8 +80,9 @@ impl Config {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The first sync has not ended yet.
-    #[error("LOADING the first sync with the primary has not ended yet")]
+    /// There is nothing to read from: the first sync has not ended yet, or a later one under
+    /// [`OneCopy`](super::ResyncMemory::OneCopy).
+    #[error("LOADING a full sync with the primary has not ended yet")]
     Loading,
     /// The replica was stopped.
     #[error("the replica was stopped")]
@@ -94,8 +104,10 @@ pub enum Error {
 pub struct Status {
     /// The link to the primary.
     pub link: upstream::Snapshot,
-    /// The history that is followed, `None` before the first sync.
-    pub replid: Option<ReplId>,
+    /// The history that is served.
+    pub history: History,
+    /// The snapshot that is held back, if there is one.
+    pub held: Option<Held>,
     /// Bytes of it that have been applied and are visible.
     pub applied_offset: u64,
     /// Bytes of it that have been received.
@@ -126,6 +138,7 @@ pub struct Replica {
     ready: watch::Receiver<bool>,
     stop: CancellationToken,
     writer: Option<JoinHandle<()>>,
+    confirmation: Arc<Confirmation>,
     /// The sweeper works until this is dropped.
     _sweeper: std::sync::mpsc::Sender<()>,
 }
@@ -143,6 +156,7 @@ impl Replica {
             Arc::new(upstream::Status::default()),
             Arc::new(Figures::default()),
         );
+        let confirmation = Arc::new(Confirmation::default());
         let (ready_sender, ready) = watch::channel(false);
         let (links_sender, links) = mpsc::channel(1);
         let writer = Writer {
@@ -151,6 +165,9 @@ impl Replica {
             figures: Arc::clone(&figures),
             databases: config.databases,
             dialect: config.dialect,
+            rate: config.writer_rate,
+            resync: config.resync,
+            confirmation: Arc::clone(&confirmation),
             ready: ready_sender,
             lineage: None,
         };
@@ -174,6 +191,7 @@ impl Replica {
             ready,
             stop,
             writer: Some(writer),
+            confirmation,
             _sweeper: sweeper,
         })
     }
@@ -189,6 +207,17 @@ impl Replica {
             .await
             .map(drop)
             .map_err(|_| Error::Stopped)
+    }
+
+    /// Takes over what a full sync brought and the guard holds back ([`ResyncPolicy`]). Does nothing where nothing is held back.
+    pub fn accept_resync(&self) {
+        self.confirmation.give();
+    }
+
+    /// A way to [`accept_resync`](Self::accept_resync) from elsewhere.
+    pub fn resync_acceptor(&self) -> impl Fn() + Send + Sync + 'static {
+        let confirmation = Arc::clone(&self.confirmation);
+        move || confirmation.give()
     }
 
     /// Stops following and waits until the writer has ended. What was applied stays readable through [`served`](Self::served).
@@ -233,7 +262,8 @@ impl Replica {
             .map(|generation| generation.spaces.taints());
         Status {
             link: self.link.snapshot(),
-            replid: self.figures.replid(),
+            history: self.figures.history(),
+            held: self.figures.held(),
             applied_offset: self.progress.applied(),
             received_offset: self.figures.received(&self.progress),
             loads: self.figures.load.completed.load(Ordering::Relaxed),

@@ -78,7 +78,7 @@ impl From<Refusal> for SinkError {
 
 /// How a payload ends.
 #[derive(Debug, PartialEq, Eq)]
-enum Framing {
+pub(super) enum Framing {
     Length(u64),
     Mark([u8; MARK_BYTES]),
 }
@@ -138,30 +138,38 @@ pub fn load_dump<S: Source>(source: S, databases: usize) -> Result<Arc<Generatio
     rdb(&mut Reader::new(source), kept, 0, &figures).map(|loaded| loaded.generation)
 }
 
-/// Reads a payload, from the keep-alive newlines before its header to its last byte.
+/// Reads a payload's header, and the keep-alive newlines before it.
+///
+/// # Errors
+/// [`LoadError`].
+pub(super) fn header<S: Source>(reader: &mut Reader<S>) -> Result<Framing, LoadError> {
+    loop {
+        // A primary that is still saving sends a bare newline now and then.
+        let line = reader.read_line(HANDSHAKE_LINE_BYTES_MAX)?;
+        if !line.is_empty() {
+            return Framing::parse(line);
+        }
+    }
+}
+
+/// Reads a payload behind its header, to its last byte.
 ///
 /// # Errors
 /// [`LoadError`]; what has been loaded is dropped.
 pub(super) fn payload<S: Source>(
     reader: &mut Reader<S>,
+    framing: &Framing,
     kept: Kept<'_>,
     figures: &LoadFigures,
 ) -> Result<Loaded, LoadError> {
-    let framing = loop {
-        // A primary that is still saving sends a bare newline now and then.
-        let line = reader.read_line(HANDSHAKE_LINE_BYTES_MAX)?;
-        if !line.is_empty() {
-            break Framing::parse(line)?;
-        }
-    };
     let announced = if let Framing::Length(length) = framing {
-        length
+        *length
     } else {
         0
     };
     figures.start(announced);
     let result = rdb(reader, kept, announced, figures).and_then(|loaded| {
-        end(reader, &framing)?;
+        end(reader, framing)?;
         Ok(loaded)
     });
     figures.end(result.is_ok());

@@ -15,7 +15,8 @@ fn load(body: &[u8]) -> Generation {
         dialect: None,
         tuning: &Arc::default(),
     };
-    let loaded = super::payload(&mut reader, kept, &LoadFigures::default()).unwrap();
+    let framing = super::header(&mut reader).unwrap();
+    let loaded = super::payload(&mut reader, &framing, kept, &LoadFigures::default()).unwrap();
     Arc::into_inner(loaded.generation).unwrap()
 }
 

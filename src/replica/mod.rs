@@ -14,10 +14,13 @@ mod figures;
 pub mod fuzzing;
 mod handle;
 mod load;
+mod rate;
+mod resync;
 mod stream;
 mod sweep;
 mod writer;
 
-pub use figures::{Figures, LoadFigures, StreamFigures, SweepFigures};
+pub use figures::{Figures, Held, History, LoadFigures, StreamFigures, SweepFigures};
 pub use handle::{Config, Database, EXPIRED_GRACE, Error, Replica, Scan, Status};
 pub use load::{LoadError, load_dump};
+pub use resync::{ResyncMemory, ResyncPolicy};

@@ -1,30 +1,45 @@
 //! The writer thread's main loop.
 
 use std::io;
+use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
-use super::figures::Figures;
+use super::figures::{Figures, Held};
 use super::load::{self, Kept, LoadError};
+use super::rate::Rate;
+use super::resync::{Confirmation, ResyncMemory, ResyncPolicy};
 use super::stream::{Applier, Position};
 use crate::dialect::Dialect;
 use crate::rdb::reader::Reader;
 use crate::rdb::source::Source;
-use crate::store::Served;
+use crate::store::{Generation, Served};
 use crate::upstream::{Fault, Link, LinkEnd, Progress, Receiver, ReplId, Resume, Start};
+
+/// How often the writer looks whether a snapshot that is held back was confirmed.
+const HOLD_LOOK: Duration = Duration::from_millis(20);
+
+/// How long readers may go on with what they have begun before a generation is given up under one-copy.
+const READERS_LEAVE: Duration = Duration::from_secs(1);
 
 /// The bytes of a link; ends when the connection does.
 struct LinkSource {
     bytes: Receiver,
     figures: Arc<Figures>,
     progress: Arc<Progress>,
+    rate: Option<Rate>,
 }
 
 impl Source for LinkSource {
     fn next_chunk(&mut self) -> io::Result<Bytes> {
         let chunk = self.bytes.recv()?;
+        if let Some(rate) = &mut self.rate {
+            std::thread::sleep(rate.delay(chunk.len(), Instant::now()));
+        }
         self.progress.note_taken(chunk.len());
         self.figures.load.note_bytes(chunk.len());
         Ok(chunk)
@@ -39,6 +54,11 @@ pub(super) struct Writer {
     pub(super) databases: usize,
     /// In place of the one that the snapshot names.
     pub(super) dialect: Option<Dialect>,
+    /// Bytes a second that are worked off at most.
+    pub(super) rate: Option<NonZeroU64>,
+    /// What a full sync may do to what is served.
+    pub(super) resync: ResyncPolicy,
+    pub(super) confirmation: Arc<Confirmation>,
     /// Whether anything is served yet.
     pub(super) ready: watch::Sender<bool>,
     pub(super) lineage: Option<(ReplId, Position)>,
@@ -52,6 +72,7 @@ impl Writer {
                 bytes: link.bytes,
                 figures: Arc::clone(&self.figures),
                 progress: Arc::clone(&self.progress),
+                rate: self.rate.map(Rate::new),
             };
             let fault = self.follow(link.start, source).err();
             self.progress.set_idle();
@@ -71,22 +92,34 @@ impl Writer {
         let (rest, source) = match start {
             Start::Full { replid, offset } => self.load(replid, offset, source)?,
             Start::Continue { replid } => {
-                let Some((current, position)) = &mut self.lineage else {
-                    return Err(Fault::new(
-                        "the primary continues a stream that we do not hold",
-                    ));
-                };
-                // After a failover the stream goes on under the new primary's id.
-                *current = replid.unwrap_or(*current);
-                self.figures.note_replid(*current);
-                self.progress.start_stream(position.offset);
+                self.resume(replid)?;
                 (Bytes::new(), source)
             }
         };
-        self.stream(rest, source)
+        if self.released(&source) {
+            self.stream(rest, source)
+        } else {
+            Ok(())
+        }
     }
 
-    /// Loads a snapshot beside what is served, then serves it. On a failure the old generation stays.
+    fn resume(&mut self, replid: Option<ReplId>) -> Result<(), Fault> {
+        let Some((current, position)) = &mut self.lineage else {
+            let message = "the primary continues a stream that we do not hold";
+            return Err(Fault::new(message));
+        };
+        // After a failover the stream goes on under the new primary's id.
+        *current = replid.unwrap_or(*current);
+        if self.figures.held().is_some() {
+            self.progress.start_hold(position.offset);
+        } else {
+            self.figures.rename_history(*current, position.offset);
+            self.progress.start_stream(position.offset);
+        }
+        Ok(())
+    }
+
+    /// Loads a snapshot beside what is served, then serves it or holds it back. On a failure the old generation stays.
     fn load(
         &mut self,
         replid: ReplId,
@@ -95,28 +128,112 @@ impl Writer {
     ) -> Result<(Bytes, LinkSource), Fault> {
         self.progress.start_transfer();
         let mut reader = Reader::new(source);
+        let framing = load::header(&mut reader).map_err(|error| fault_of(&error))?;
+        if self.resync.memory == ResyncMemory::OneCopy {
+            self.make_room();
+        }
         let kept = Kept {
             databases: self.databases,
             dialect: self.dialect,
             tuning: self.served.tuning(),
         };
-        let loaded = load::payload(&mut reader, kept, &self.figures.load)
+        let loaded = load::payload(&mut reader, &framing, kept, &self.figures.load)
             .map_err(|error| fault_of(&error))?;
-        let old = self.served.swap_in(Arc::clone(&loaded.generation));
-        if let Some(old) = &old {
-            old.spaces.waiters().wake_all();
-        }
+        let held = self.suspicion(replid, &loaded.generation);
         let position = Position {
             offset,
             db: loaded.stream_db,
             generation: loaded.generation,
         };
         self.lineage = Some((replid, position));
-        self.figures.note_replid(replid);
-        self.ready.send_replace(true);
-        self.progress.start_stream(offset);
-        drop_aside(old);
+        self.figures.note_held(held);
+        match held {
+            Some(held) => self.hold(held, offset),
+            None => self.publish(),
+        }
         Ok(reader.into_rest())
+    }
+
+    /// Gives up what is served, before anything takes its place.
+    fn make_room(&mut self) {
+        self.lineage = None;
+        let Some(old) = self.served.clear() else {
+            return;
+        };
+        tracing::warn!(
+            "clients get LOADING until the full resync is loaded (--resync-memory one-copy)"
+        );
+        old.spaces.waiters().wake_all();
+        let patience = Instant::now() + READERS_LEAVE;
+        while Arc::strong_count(&old) > 1 && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Why a loaded snapshot should not be served yet, if it is of another history than what is and much smaller.
+    fn suspicion(&self, replid: ReplId, loaded: &Generation) -> Option<Held> {
+        let served = self.served.current()?;
+        if self.figures.history().knows(replid) {
+            return None;
+        }
+        let (keys, served_keys) = (keys_of(loaded), keys_of(&served));
+        let since = self.figures.held().map(|held| held.since);
+        self.resync.suspects(keys, served_keys).then(|| Held {
+            since: since.unwrap_or_else(Instant::now),
+            keys,
+            served_keys,
+        })
+    }
+
+    fn hold(&self, held: Held, offset: u64) {
+        let Held {
+            keys, served_keys, ..
+        } = held;
+        tracing::error!(
+            keys,
+            served_keys,
+            patience = ?self.resync.guard_patience,
+            "the primary has begun another history with far fewer keys: the old data goes on being served (--resync-guard). \
+             Send SIGUSR1 to take the new data over now"
+        );
+        // A confirmation is of what is held when it is given.
+        let _earlier = self.confirmation.take();
+        self.progress.start_hold(offset);
+    }
+
+    /// Waits until nothing is held back; `false` when the link ends before.
+    fn released(&self, source: &LinkSource) -> bool {
+        let Some(held) = self.figures.held() else {
+            return true;
+        };
+        loop {
+            let confirmed = self.confirmation.take();
+            if confirmed || held.since.elapsed() >= self.resync.guard_patience {
+                tracing::warn!(confirmed, keys = held.keys, "the new data is taken over");
+                self.figures.note_held(None);
+                self.publish();
+                return true;
+            }
+            if source.bytes.ended() {
+                return false;
+            }
+            std::thread::sleep(HOLD_LOOK);
+        }
+    }
+
+    /// Serves what was loaded.
+    fn publish(&self) {
+        let Some((replid, position)) = &self.lineage else {
+            return;
+        };
+        let old = self.served.swap_in(Arc::clone(&position.generation));
+        if let Some(old) = &old {
+            old.spaces.waiters().wake_all();
+        }
+        self.figures.begin_history(*replid);
+        self.ready.send_replace(true);
+        self.progress.start_stream(position.offset);
+        drop_aside(old);
     }
 
     fn stream(&mut self, rest: Bytes, mut source: LinkSource) -> Result<(), Fault> {
@@ -126,7 +243,7 @@ impl Writer {
         self.figures
             .stream
             .taken
-            .store(position.offset, std::sync::atomic::Ordering::Relaxed);
+            .store(position.offset, Ordering::Relaxed);
         let mut applier = Applier::new(position, &self.progress, &self.figures.stream);
         let mut result = applier.feed(&rest);
         while result.is_ok() {
@@ -144,6 +261,11 @@ impl Writer {
             Err(error) => Err(Fault::new(error.to_string())),
         }
     }
+}
+
+fn keys_of(generation: &Generation) -> usize {
+    let databases = generation.spaces.figures();
+    databases.iter().map(|database| database.keys).sum()
 }
 
 fn fault_of(error: &LoadError) -> Fault {

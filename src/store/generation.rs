@@ -1,6 +1,7 @@
 //! What is being served: one generation, swapped whole.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 
@@ -46,6 +47,8 @@ impl Generation {
 #[derive(Debug, Default)]
 pub struct Served {
     current: ArcSwapOption<Generation>,
+    /// Whether there was something before, and was given up to make room.
+    cleared: AtomicBool,
     tuning: Arc<Tuning>,
 }
 
@@ -55,6 +58,7 @@ impl Served {
     pub fn new(tuning: Arc<Tuning>) -> Self {
         Self {
             current: ArcSwapOption::default(),
+            cleared: AtomicBool::new(false),
             tuning,
         }
     }
@@ -80,5 +84,18 @@ impl Served {
     /// Serves `generation` from now on. The old one lives as long as a reader still holds it.
     pub fn swap_in(&self, generation: Arc<Generation>) -> Option<Arc<Generation>> {
         self.current.swap(Some(generation))
+    }
+
+    /// Serves nothing until the next [`swap_in`](Self::swap_in).
+    pub fn clear(&self) -> Option<Arc<Generation>> {
+        let old = self.current.swap(None);
+        self.cleared.fetch_or(old.is_some(), Ordering::Relaxed);
+        old
+    }
+
+    /// Whether something was served before, where nothing is now.
+    #[must_use]
+    pub fn was_cleared(&self) -> bool {
+        self.cleared.load(Ordering::Relaxed)
     }
 }

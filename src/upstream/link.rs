@@ -108,6 +108,8 @@ pub enum Phase {
     Idle,
     /// Loading a snapshot.
     Transfer,
+    /// Keeping what was loaded back from readers; the stream behind it waits.
+    Held,
     /// Applying the stream.
     Streaming,
 }
@@ -119,6 +121,8 @@ pub struct Progress {
     /// Received bytes that the writer has not taken yet.
     waiting: AtomicU64,
     phase: AtomicU8,
+    /// The offset of the snapshot that is held back.
+    held: AtomicU64,
     ack: Notify,
 }
 
@@ -133,11 +137,21 @@ impl Progress {
         self.waiting.load(Ordering::Relaxed)
     }
 
+    /// Bytes of the history that is being followed that are in memory, whether readers see them or not: what the primary may
+    /// be told.
+    pub fn taken_in(&self) -> u64 {
+        match self.phase() {
+            Phase::Held => self.held.load(Ordering::Acquire),
+            _ => self.applied(),
+        }
+    }
+
     /// What the writer is doing.
     pub fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Acquire) {
             1 => Phase::Transfer,
-            2 => Phase::Streaming,
+            2 => Phase::Held,
+            3 => Phase::Streaming,
             _ => Phase::Idle,
         }
     }
@@ -170,6 +184,14 @@ impl Progress {
     /// A snapshot is being loaded.
     pub fn start_transfer(&self) {
         self.phase.store(Phase::Transfer as u8, Ordering::Release);
+    }
+
+    /// A snapshot of that offset is held back. A diskless primary is told so at once: it keeps what follows in its own memory
+    /// until then.
+    pub fn start_hold(&self, offset: u64) {
+        self.held.store(offset, Ordering::Release);
+        self.phase.store(Phase::Held as u8, Ordering::Release);
+        self.request_ack();
     }
 
     /// The stream is being applied from `offset` on; the primary is told so at once.

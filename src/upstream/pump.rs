@@ -98,13 +98,21 @@ impl Pump<'_> {
         match self.progress.phase() {
             Phase::Streaming => {
                 self.status.enter(State::Connected);
-                let offset = match self.acks {
-                    Acks::Honest => self.progress.applied(),
-                    Acks::Observer => 0,
-                };
-                command(&["REPLCONF", "ACK", &offset.to_string()])
+                self.acknowledgement()
+            }
+            Phase::Held => {
+                self.status.enter(State::Sync);
+                self.acknowledgement()
             }
             Phase::Transfer | Phase::Idle => b"\n".to_vec(),
         }
+    }
+
+    fn acknowledgement(&self) -> Vec<u8> {
+        let offset = match self.acks {
+            Acks::Honest => self.progress.taken_in(),
+            Acks::Observer => 0,
+        };
+        command(&["REPLCONF", "ACK", &offset.to_string()])
     }
 }

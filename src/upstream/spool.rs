@@ -325,6 +325,12 @@ impl Receiver {
         }
     }
 
+    /// Whether the link has ended; what it brought may still wait.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.0.waiting().ended
+    }
+
     /// Bytes that wait.
     #[must_use]
     pub fn waiting(&self) -> u64 {

@@ -43,6 +43,8 @@ pub struct Snapshot {
     pub state: State,
     /// Since when it is not connected, `None` while it is.
     pub down_for: Option<Duration>,
+    /// Whether it has ever been connected.
+    pub was_up: bool,
     /// How long ago the last byte came, `None` before the first.
     pub last_io: Option<Duration>,
     /// Why the last connection ended.
@@ -56,6 +58,7 @@ struct Inner {
     state: State,
     address: Option<Address>,
     down_since: Option<Instant>,
+    was_up: bool,
     /// Since when it streams, `None` while it does not.
     up_since: Option<Instant>,
     last_error: Option<String>,
@@ -89,6 +92,7 @@ impl Default for Status {
                 state: State::Connect,
                 address: None,
                 down_since: Some(now),
+                was_up: false,
                 up_since: None,
                 last_error: None,
             }),
@@ -116,6 +120,7 @@ impl Status {
         Snapshot {
             state: inner.state,
             down_for: inner.down_since.map(|since| since.elapsed()),
+            was_up: inner.was_up,
             last_io,
             last_error: inner.last_error.clone(),
             address: inner.address.clone(),
@@ -131,6 +136,7 @@ impl Status {
     pub fn enter(&self, state: State) {
         let mut inner = self.inner();
         inner.state = state;
+        inner.was_up |= state == State::Connected;
         inner.down_since = if state == State::Connected {
             None
         } else {

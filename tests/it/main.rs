@@ -34,6 +34,7 @@ mod moments;
 mod oracle;
 mod psync;
 mod reference;
+mod resync;
 mod rooms;
 mod scripted;
 mod scripts;

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use redtail::replica::{Config, Replica};
+use redtail::upstream::AckPolicy;
 use tokio::runtime::Runtime;
 
 use crate::scripted::{
@@ -25,6 +26,8 @@ impl Follower {
         config.upstream.timing.retry_max = Duration::from_millis(2);
         config.upstream.timing.retry_refused = Duration::from_millis(2);
         config.upstream.timing.ack = Duration::from_millis(10);
+        config.upstream.timing.resync_floor = Duration::ZERO;
+        config.upstream.acks = AckPolicy::Honest;
         let runtime = Runtime::new().unwrap();
         let guard = runtime.enter();
         let replica = Replica::start(config).unwrap();

@@ -9,7 +9,7 @@ use digest::Digest;
 
 use super::keys::Keys;
 use super::object::encoding_of as encoding;
-use super::session::{LOADING, SessionCx, long};
+use super::session::{SessionCx, loading, long};
 use super::table::{Arity, Command, Family, Flags};
 use super::{Error, resolve::c_string};
 use crate::dialect::Dialect;
@@ -119,7 +119,7 @@ fn sleep(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn generation<'g>(cx: &SessionCx<'g>) -> Result<&'g Generation, Error> {
-    cx.generation.ok_or(LOADING)
+    cx.generation.ok_or_else(|| loading(cx))
 }
 
 /// `DEBUG DIGEST`: of all databases at one moment, keys past their time too.

@@ -34,7 +34,7 @@ const SECTIONS: &[(&str, Section, bool)] = &[
     ("Keyspace", keyspace, true),
 ];
 
-/// An id that names no history: there is no second one here.
+/// An id that names no history.
 const NO_REPLID: &str = "0000000000000000000000000000000000000000";
 
 /// What is looked at once for all sections.
@@ -197,11 +197,7 @@ fn persistence(text: &mut Text, facts: &Facts<'_>) {
         text.line("loading_total_bytes", expected);
         text.line("loading_loaded_bytes", bytes);
         text.line("loading_loaded_keys", keys);
-        let percent = if expected == 0 {
-            0.0
-        } else {
-            bytes as f64 * 100.0 / expected as f64
-        };
+        let percent = percent(bytes, expected);
         text.line("loading_loaded_perc", format_args!("{percent:.2}"));
     }
     text.line("rdb_changes_since_last_save", 0);
@@ -255,24 +251,34 @@ fn replication(text: &mut Text, facts: &Facts<'_>) {
     text.line("master_sync_in_progress", u8::from(syncing));
     text.line("slave_read_repl_offset", replication.received_offset);
     text.line("slave_repl_offset", replication.applied_offset);
-    if let Some([bytes, _, expected]) = replication.loading.filter(|_| syncing) {
-        text.line("master_sync_total_bytes", expected);
-        text.line("master_sync_read_bytes", bytes);
-        text.line("master_sync_left_bytes", expected.saturating_sub(bytes));
+    for name in facts.dialect.full_sync_buffer_names() {
+        text.line(name, 0);
+    }
+    if syncing {
+        transfer(text, replication);
     }
     if let Some(down_for) = replication.down_for {
-        text.line("master_link_down_since_seconds", seconds(down_for));
+        let since = replication.was_up.then(|| seconds(down_for));
+        text.line(
+            "master_link_down_since_seconds",
+            since.as_deref().unwrap_or("-1"),
+        );
     }
     text.line("slave_priority", 0);
     text.line("slave_read_only", 1);
     text.line("replica_announced", 0);
     text.line("connected_slaves", 0);
+    if facts.dialect.counts_waiting_replicas() {
+        text.line("replicas_waiting_psync", 0);
+    }
     text.line("master_failover_state", "no-failover");
     let replid = Some(replication.replid.as_str()).filter(|id| !id.is_empty());
     text.line("master_replid", replid.unwrap_or(NO_REPLID));
-    text.line("master_replid2", NO_REPLID);
+    let before = replication.replid_before.as_ref();
+    text.line("master_replid2", before.map_or(NO_REPLID, |(id, _)| id));
     text.line("master_repl_offset", replication.applied_offset);
-    text.line("second_repl_offset", -1);
+    let second = before.map(|(_, offset)| offset.to_string());
+    text.line("second_repl_offset", second.as_deref().unwrap_or("-1"));
     for name in [
         "repl_backlog_active",
         "repl_backlog_size",
@@ -280,6 +286,35 @@ fn replication(text: &mut Text, facts: &Facts<'_>) {
         "repl_backlog_histlen",
     ] {
         text.line(name, 0);
+    }
+}
+
+/// A snapshot on its way. Where its size is not known, what is left is what has come, negative.
+///
+/// Source: redis 7.0 server.c, `genRedisInfoString`.
+fn transfer(text: &mut Text, replication: &Replication) {
+    let [bytes, _, expected] = replication.loading.unwrap_or_default();
+    let left = i128::from(expected) - i128::from(bytes);
+    text.line("master_sync_total_bytes", expected);
+    text.line("master_sync_read_bytes", bytes);
+    text.line("master_sync_left_bytes", left);
+    text.line(
+        "master_sync_perc",
+        format_args!("{:.2}", percent(bytes, expected)),
+    );
+    let last_io = replication.last_io.map(|ago| ago.as_secs().to_string());
+    text.line(
+        "master_sync_last_io_seconds_ago",
+        last_io.as_deref().unwrap_or("-1"),
+    );
+}
+
+/// How much of it has come; 0 where the whole is not known.
+fn percent(bytes: u64, expected: u64) -> f64 {
+    if expected == 0 {
+        0.0
+    } else {
+        bytes as f64 * 100.0 / expected as f64
     }
 }
 
@@ -314,6 +349,10 @@ fn redtail(text: &mut Text, facts: &Facts<'_>) {
     let [completed, failed] = replication.loads;
     text.line("redtail_loads_completed", completed);
     text.line("redtail_loads_failed", failed);
+    let [held_keys, held_seconds] = replication.held.unwrap_or_default();
+    text.line("redtail_resync_held", u8::from(replication.held.is_some()));
+    text.line("redtail_resync_held_keys", held_keys);
+    text.line("redtail_resync_held_seconds", held_seconds);
     let sentence = |text: &Option<String>| text.as_deref().unwrap_or("").replace(['\r', '\n'], " ");
     text.line("redtail_last_link_error", sentence(&replication.last_error));
     text.line("redtail_last_fault", sentence(&replication.last_fault));

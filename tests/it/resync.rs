@@ -1,0 +1,293 @@
+//! Full resyncs of real primaries: what INFO and ROLE say meanwhile, what is held back, what is given up.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use crate::client::Client;
+use crate::servers::{ALL, Server, free_port};
+
+/// The fields of INFO replication.
+fn fields(client: &mut Client) -> BTreeMap<String, String> {
+    let text = client.command("INFO replication").text();
+    let fields = text.lines().filter_map(|line| line.split_once(':'));
+    fields
+        .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+        .collect()
+}
+
+/// What is not the same for two replicas of one primary, or has its reason at redtail: no backlog and never announced.
+const OWN: &[&str] = &[
+    "master_last_io_seconds_ago",
+    "master_sync_last_io_seconds_ago",
+    "master_sync_read_bytes",
+    "master_sync_left_bytes",
+    "master_link_down_since_seconds",
+    "slave_priority",
+    "replica_announced",
+    "repl_backlog_active",
+    "repl_backlog_size",
+    "repl_backlog_first_byte_offset",
+    "repl_backlog_histlen",
+];
+
+/// Asserts that redtail has all fields of a real replica, with its values.
+fn shows_what_a_replica_shows(redtail: &Server, real: &Server, state: &str) {
+    let (ours, theirs) = (fields(&mut redtail.client()), fields(&mut real.client()));
+    for (name, value) in theirs {
+        let shown = ours.get(&name);
+        assert!(shown.is_some(), "{state}: no {name} in {ours:?}");
+        if !OWN.contains(&name.as_str()) {
+            assert_eq!(shown, Some(&value), "{state}: {name}");
+        }
+    }
+    let role = |server: &Server| server.command("ROLE");
+    assert_eq!(role(redtail), role(real), "{state}");
+}
+
+fn link_is(server: &Server, state: &str) {
+    server.wait_for(&format!("a link that is {state}"), |client| {
+        client.info("replication", "master_link_status").as_deref() == Some(state)
+    });
+}
+
+#[test]
+fn info_and_role_are_those_of_a_replica_in_every_state() {
+    for name in ALL {
+        let Some(mut primary) = Server::start(name, &["--repl-ping-replica-period", "3600"]) else {
+            continue;
+        };
+        for number in 0..50 {
+            primary.command(&format!("SET key{number} value"));
+        }
+        // From 6.0 on each key takes its time, of which there is enough to look.
+        primary.command("CONFIG SET rdb-key-save-delay 30000");
+        let port = primary.port.to_string();
+        let redtail = Server::redtail_of(&format!("127.0.0.1:{port}"), &[]);
+        let real = Server::start_on(name, None, None, &[]).unwrap();
+        real.command(&format!("REPLICAOF 127.0.0.1 {port}"));
+        let syncing = |client: &mut Client| {
+            client
+                .info("replication", "master_sync_in_progress")
+                .as_deref()
+                == Some("1")
+        };
+        redtail.wait_for("a transfer", syncing);
+        let shown = fields(&mut redtail.client());
+        for field in [
+            "master_sync_total_bytes",
+            "master_sync_left_bytes",
+            "master_sync_perc",
+        ] {
+            assert!(shown.contains_key(field), "{name}: no {field} in {shown:?}");
+        }
+        assert_eq!(shown["master_link_down_since_seconds"], "-1", "{name}");
+        assert_eq!(
+            redtail.command("GET key1").text(),
+            "LOADING Redis is loading the dataset in memory"
+        );
+        link_is(&redtail, "up");
+        link_is(&real, "up");
+        primary.command("SET a b");
+        redtail.wait_in_sync(&primary);
+        real.wait_in_sync(&primary);
+        shows_what_a_replica_shows(&redtail, &real, &format!("{name} connected"));
+        primary.stop();
+        link_is(&redtail, "down");
+        link_is(&real, "down");
+        let waits = |client: &mut Client| client.command("ROLE").text().contains("connect\n");
+        let in_role = |server: &Server| {
+            server.wait_for("the state of a link that is down", |client| {
+                waits(client) || client.command("ROLE").elements()[3].text() == "connect"
+            });
+        };
+        in_role(&redtail);
+        in_role(&real);
+        shows_what_a_replica_shows(&redtail, &real, &format!("{name} down"));
+    }
+}
+
+#[test]
+fn the_id_before_a_failover_is_told_as_a_replica_tells_it() {
+    for name in ALL {
+        let Some(top) = Server::start(name, &[]) else {
+            continue;
+        };
+        let middle = Server::replica(name, &top).unwrap();
+        let real = Server::replica(name, &middle).unwrap();
+        let redtail = Server::redtail(&middle);
+        top.command("SET a 1");
+        redtail.wait_in_sync(&top);
+        middle.command("REPLICAOF NO ONE");
+        middle.command("SET a 2");
+        redtail.wait_in_sync(&middle);
+        real.wait_in_sync(&middle);
+        let history = |server: &Server| {
+            let shown = fields(&mut server.client());
+            let of = |name: &str| shown[name].clone();
+            (
+                of("master_replid"),
+                of("master_replid2"),
+                of("second_repl_offset"),
+            )
+        };
+        assert_ne!(
+            history(&redtail).1,
+            "0000000000000000000000000000000000000000"
+        );
+        assert_eq!(history(&redtail), history(&real), "{name}");
+        assert_eq!(
+            redtail
+                .client()
+                .info("redtail", "redtail_full_syncs")
+                .unwrap(),
+            "1",
+            "{name}"
+        );
+    }
+}
+
+const HUNDRED: i64 = 100;
+
+/// A primary of a hundred keys on a port that can be had again, and redtail under a guard.
+fn guarded(name: &str, arguments: &[&str]) -> Option<(Server, Server)> {
+    let primary = Server::start_on(name, Some(free_port()), None, &[])?;
+    for number in 0..HUNDRED {
+        primary.command(&format!("SET key{number} old"));
+    }
+    let guard = ["--resync-guard", "50", "--resync-floor", "0"];
+    let arguments: Vec<&str> = guard.iter().chain(arguments).copied().collect();
+    let redtail = Server::redtail_with(&primary, &arguments);
+    Some((primary, redtail))
+}
+
+/// The primary ends, and another one with a single key comes to its place.
+fn come_back_empty(primary: Server, name: &str) -> Server {
+    let port = primary.port;
+    drop(primary);
+    let emptied = Server::start_on(name, Some(port), None, &[]).unwrap();
+    emptied.command("SET key1 new");
+    emptied
+}
+
+fn held(client: &mut Client) -> bool {
+    client.info("redtail", "redtail_resync_held").as_deref() == Some("1")
+}
+
+#[test]
+fn an_emptied_primary_is_held_back_until_someone_confirms() {
+    for name in ["redis-7.0", "valkey-9.1"] {
+        let Some((primary, redtail)) = guarded(name, &[]) else {
+            continue;
+        };
+        let primary = come_back_empty(primary, name);
+        redtail.wait_for("the guard", held);
+        primary.command("SET key2 new");
+        assert_eq!(redtail.command("DBSIZE").integer(), Some(HUNDRED));
+        assert_eq!(redtail.command("GET key2").text(), "old");
+        // A lost link changes nothing, and costs no further full sync.
+        primary.command("CLIENT KILL TYPE replica");
+        redtail.wait_for("another link", |client| {
+            client.info("redtail", "redtail_partial_syncs").as_deref() == Some("1")
+        });
+        assert!(held(&mut redtail.client()));
+        assert_eq!(redtail.command("GET key1").text(), "old");
+        assert_eq!(
+            redtail
+                .client()
+                .info("replication", "master_link_status")
+                .as_deref(),
+            Some("down")
+        );
+        confirm(&redtail);
+        redtail.wait_for("the new data", |client| {
+            client.command("GET key2").text() == "new"
+        });
+        assert_eq!(redtail.command("DBSIZE").integer(), Some(2), "{name}");
+        redtail.wait_in_sync(&primary);
+        link_is(&redtail, "up");
+        assert_eq!(primary.client().info("stats", "sync_full").unwrap(), "1");
+    }
+}
+
+/// Sends SIGUSR1.
+fn confirm(redtail: &Server) {
+    let pid = redtail.pid().to_string();
+    let killed = Command::new("kill").args(["-USR1", &pid]).status().unwrap();
+    assert!(killed.success());
+}
+
+#[test]
+fn an_emptied_primary_is_held_back_no_longer_than_said() {
+    let Some((primary, redtail)) = guarded("redis-7.0", &["--resync-guard-timeout", "1"]) else {
+        return;
+    };
+    let primary = come_back_empty(primary, "redis-7.0");
+    redtail.wait_for_log("far fewer keys");
+    redtail.wait_for("the new data", |client| {
+        client.command("GET key1").text() == "new"
+    });
+    assert_eq!(redtail.command("DBSIZE").integer(), Some(1));
+    redtail.wait_in_sync(&primary);
+}
+
+#[test]
+fn a_flush_that_the_stream_tells_is_no_matter_of_the_guard() {
+    let Some((primary, redtail)) = guarded("redis-7.0", &[]) else {
+        return;
+    };
+    primary.command("FLUSHALL");
+    redtail.wait_for("the flush", |client| {
+        client.command("DBSIZE").integer() == Some(0)
+    });
+    assert!(!held(&mut redtail.client()));
+}
+
+#[test]
+fn one_copy_gives_the_old_data_up_and_says_why() {
+    let Some(primary) = Server::start_on("redis-7.0", Some(free_port()), None, &[]) else {
+        return;
+    };
+    let fill = |primary: &Server, value: &str| {
+        for number in 0..HUNDRED {
+            primary.command(&format!("SET key{number} {value}"));
+        }
+    };
+    fill(&primary, "old");
+    let arguments = ["--resync-memory", "one-copy", "--resync-floor", "0"];
+    let redtail = Server::redtail_with(&primary, &arguments);
+    let port = primary.port;
+    drop(primary);
+    // Nothing is given up for a primary that is only away.
+    link_is(&redtail, "down");
+    assert_eq!(redtail.command("GET key1").text(), "old");
+    let delay = ["--rdb-key-save-delay", "20000"];
+    let primary = Server::start_on("redis-7.0", Some(port), None, &delay).unwrap();
+    fill(&primary, "new");
+    let mut answers = Vec::new();
+    redtail.wait_for("the new data", |client| {
+        answers.push(client.command("GET key1").text());
+        answers.last().is_some_and(|answer| answer == "new")
+    });
+    answers.dedup();
+    let why =
+        "LOADING redtail gave up its data to load a full resync, as --resync-memory one-copy says";
+    // It may have come between the fill's keys, for a first, smaller resync.
+    let known = |answer: &String| ["old", "new", "(nil)", why].contains(&answer.as_str());
+    assert!(answers.iter().all(known), "{answers:?}");
+    assert!(answers.iter().any(|answer| answer == why), "{answers:?}");
+}
+
+#[test]
+fn a_guard_and_one_copy_contradict_each_other() {
+    let output = Command::new(env!("CARGO_BIN_EXE_redtail"))
+        .args(["serve", "--primary", "127.0.0.1:1"])
+        .args(["--resync-guard", "50", "--resync-memory", "one-copy"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        message.contains("it needs --resync-memory two-copies"),
+        "{message}"
+    );
+}
