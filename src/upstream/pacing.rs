@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::config::Timing;
 use super::error::Error;
-use super::link::Start;
+use super::link::{ReplId, Resume, Start};
 
 /// A link that the primary closes sooner than this after it began to stream had no time to prove itself.
 const SETTLED: Duration = Duration::from_secs(10);
@@ -32,19 +32,25 @@ pub(super) struct Past {
 pub(super) struct Pacing {
     failures: u32,
     drops: u32,
-    last_full: Option<Instant>,
-    /// The primary answered the last wish to resume with a full sync, and will likely do so again.
+    /// The last full sync: its history, and when it began.
+    last_full: Option<(ReplId, Instant)>,
+    /// The primary answered the last wish to resume its history with a full sync, and will likely do so again.
     refused: bool,
 }
 
 impl Pacing {
     /// The primary has accepted a connection.
-    pub(super) fn accepted(&mut self, start: Start, asked_to_resume: bool) {
-        let full = matches!(start, Start::Full { .. });
-        self.refused = full && asked_to_resume;
-        if full {
-            self.last_full = Some(Instant::now());
+    pub(super) fn accepted(&mut self, start: Start, asked: Option<Resume>) {
+        let Start::Full { replid, .. } = start else {
+            self.refused = false;
+            return;
+        };
+        self.refused = asked.is_some_and(|resume| resume.replid == replid);
+        // A primary that was restarted, or another one, has its own reasons to close connections.
+        if self.last_full.is_none_or(|(last, _)| last != replid) {
+            self.drops = 0;
         }
+        self.last_full = Some((replid, Instant::now()));
     }
 
     /// A connection has ended with `error`. Gives the error, which may now say more, and how long to wait.
@@ -55,7 +61,8 @@ impl Pacing {
         } else {
             self.failures + u32::from(!past.others_left)
         };
-        let error = self.suspect(past, error);
+        let needs_full = !past.resumes || self.refused;
+        let error = self.suspect(past, error, needs_full);
         let steps = self.failures.max(self.drops);
         // A server that did not accept us has no more part in this round; one that did may have been hurt by it.
         let delay = if past.others_left && past.start.is_none() {
@@ -63,7 +70,6 @@ impl Pacing {
         } else {
             error.delay(steps, timing)
         };
-        let needs_full = !past.resumes || self.refused;
         let floor = if needs_full {
             self.floor(timing)
         } else {
@@ -73,7 +79,7 @@ impl Pacing {
     }
 
     /// Counts links that the primary drops during or right after their full sync: its output buffer for us is too small.
-    fn suspect(&mut self, past: Past, error: Error) -> Error {
+    fn suspect(&mut self, past: Past, error: Error, needs_full: bool) -> Error {
         // A primary that cannot be reached tells nothing about why it dropped the links before.
         let Some(start) = past.start else {
             return error;
@@ -85,7 +91,8 @@ impl Pacing {
             return error;
         }
         self.drops += 1;
-        if self.drops < DROPS_SUSPICIOUS {
+        // One that can be resumed costs the primary nothing.
+        if self.drops < DROPS_SUSPICIOUS || !needs_full {
             return error;
         }
         Error::Dropped {
@@ -96,7 +103,7 @@ impl Pacing {
 
     /// What is missing until the next full sync may be asked for.
     fn floor(&self, timing: &Timing) -> Duration {
-        self.last_full.map_or(Duration::ZERO, |last| {
+        self.last_full.map_or(Duration::ZERO, |(_, last)| {
             timing.resync_floor.saturating_sub(last.elapsed())
         })
     }
@@ -107,11 +114,23 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
 
+    fn id(digit: u8) -> ReplId {
+        let digits = vec![digit; 40];
+        String::from_utf8(digits).unwrap().parse().unwrap()
+    }
+
     fn full() -> Start {
         Start::Full {
-            replid: "0123456789abcdef0123456789abcdef01234567".parse().unwrap(),
+            replid: id(b'1'),
             offset: 1,
         }
+    }
+
+    fn resume() -> Option<Resume> {
+        Some(Resume {
+            replid: id(b'1'),
+            offset: 1,
+        })
     }
 
     fn dropped(streamed: Option<Duration>) -> Past {
@@ -134,7 +153,7 @@ mod tests {
     #[test]
     fn a_second_full_sync_waits_for_the_floor_and_a_resume_does_not() {
         let mut pacing = Pacing::default();
-        pacing.accepted(full(), false);
+        pacing.accepted(full(), None);
         let past = Past {
             start: Some(full()),
             ..Past::default()
@@ -154,7 +173,7 @@ mod tests {
     #[test]
     fn a_primary_that_refuses_to_resume_is_asked_no_faster_than_the_floor() {
         let mut pacing = Pacing::default();
-        pacing.accepted(full(), true);
+        pacing.accepted(full(), resume());
         let past = Past {
             start: Some(full()),
             streamed: Some(Duration::from_secs(60)),
@@ -182,18 +201,22 @@ mod tests {
             delay < timing().retry_first * 4,
             "one round is one failure: {delay:?}"
         );
-        pacing.accepted(full(), false);
+        pacing.accepted(full(), None);
         let (_, delay) = pacing.ended(others_left, Error::Closed("x"), &timing());
         assert!(delay > Duration::from_secs(99), "{delay:?}");
     }
 
     #[test]
-    fn two_drops_right_after_a_full_sync_name_the_setting_and_wait_longer() {
+    fn two_drops_right_after_full_syncs_of_one_history_name_the_setting_and_wait_longer() {
         let (mut pacing, timing) = (Pacing::default(), Timing::default());
         let closed = || Error::Closed("sending to us");
-        let (first, _) = pacing.ended(dropped(None), closed(), &timing);
+        pacing.accepted(full(), None);
+        let streamed = dropped(Some(Duration::ZERO));
+        let (first, delay) = pacing.ended(streamed, closed(), &timing);
         assert!(matches!(first, Error::Closed(_)), "{first}");
-        let (second, delay) = pacing.ended(dropped(Some(Duration::ZERO)), closed(), &timing);
+        assert!(delay < Duration::from_secs(1), "{delay:?}");
+        pacing.accepted(full(), resume());
+        let (second, delay) = pacing.ended(streamed, closed(), &timing);
         assert!(
             second.to_string().contains("client-output-buffer-limit"),
             "{second}"
@@ -201,9 +224,24 @@ mod tests {
         assert!(delay >= timing.retry_refused / 2, "{delay:?}");
         // One that lasted shows that the buffer suffices.
         let lasted = dropped(Some(Duration::from_secs(60)));
-        let (after, delay) = pacing.ended(lasted, closed(), &timing);
+        let (after, _) = pacing.ended(lasted, closed(), &timing);
         assert!(matches!(after, Error::Closed(_)), "{after}");
-        assert!(delay < Duration::from_secs(1), "{delay:?}");
+    }
+
+    #[test]
+    fn a_primary_that_was_restarted_is_not_suspected() {
+        let (mut pacing, timing) = (Pacing::default(), Timing::default());
+        let streamed = dropped(Some(Duration::ZERO));
+        for digit in b'1'..=b'5' {
+            let start = Start::Full {
+                replid: id(digit),
+                offset: 1,
+            };
+            pacing.accepted(start, resume().filter(|_| digit > b'1'));
+            let (error, delay) = pacing.ended(streamed, Error::Closed("x"), &timing);
+            assert!(matches!(error, Error::Closed(_)), "{error}");
+            assert!(delay < Duration::from_secs(1), "{delay:?}");
+        }
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl Task {
     /// Notes what the primary granted.
     fn note(&mut self, address: &Address, start: Start) {
         self.past.start = Some(start);
-        self.pacing.accepted(start, self.resume.is_some());
+        self.pacing.accepted(start, self.resume);
         let status = &self.status;
         match start {
             Start::Full { replid, offset } => {

@@ -393,7 +393,7 @@ fn comes_back_when_the_primary_closes_at_any_step() {
     }
     let (mut connection, _) = primary.accept_psync();
     connection.send(full_resync(0));
-    follower.link();
+    let _link = follower.link();
     let error = follower.error();
     assert!(
         error.contains("closed the connection while answering"),
