@@ -568,6 +568,17 @@ impl Dialect {
         own_major > major || (own_major == major && own_minor >= minor)
     }
 
+    /// The aux field by which its snapshots name their writer, and its value.
+    #[must_use]
+    pub fn aux(self) -> (&'static [u8], String) {
+        let (major, minor, patch) = self.version;
+        let name: &[u8] = match self.family {
+            Family::Redis => b"redis-ver",
+            Family::Valkey => b"valkey-ver",
+        };
+        (name, format!("{major}.{minor}.{patch}"))
+    }
+
     /// The version of the snapshots and DUMP payloads that it writes.
     ///
     /// Source: rdb.h, `RDB_VERSION`, of Redis 2.6 to 8.0 and Valkey 8.1 and 9.1.

@@ -51,6 +51,7 @@ pub mod replica;
 pub mod resp;
 pub mod script;
 pub mod server;
+pub mod state;
 pub mod store;
 pub mod upstream;
 pub mod value;

@@ -11,6 +11,7 @@ use super::Failure;
 use crate::dialect::Dialect;
 use crate::replica::{ResyncMemory, ResyncPolicy};
 use crate::server;
+use crate::state::{self, Fsync};
 use crate::upstream::{AckPolicy, Login, Password, Secret, SpoolLimits, Timing, Upstream};
 use crate::value::Choices;
 
@@ -94,6 +95,13 @@ settings! {
     /// Bytes from the primary that are worked off in a second at most, 64kb or more, to leave the machine to others; what comes
     /// faster waits as above [default: no limit]
     writer_rate: [Amount] = "REDTAIL_WRITER_RATE", "BYTES";
+    /// The directory from which a restart resumes: a snapshot and the stream behind it [default: none, so that each start is
+    /// a full sync]
+    state_dir: [PathBuf] = "REDTAIL_STATE_DIR", "FOLDER";
+    /// When the state is forced to the disk: always, everysec or no. It matters for the loss of power alone [default: everysec]
+    state_fsync: [Fsync] = "REDTAIL_STATE_FSYNC", "POLICY";
+    /// Bytes of the state's log after which a new snapshot is written [default: the size of the last one, 64mb at least]
+    state_log_max: [Amount] = "REDTAIL_STATE_LOG_MAX", "BYTES";
     /// Seconds after a key's time at which the memory of its value is given back; 0 keeps all values until the primary deletes
     /// their keys [default: 60]
     expired_grace: [u64] = "REDTAIL_EXPIRED_GRACE", "SECONDS";
@@ -314,6 +322,7 @@ impl Settings {
             track_access: self.track_access == Some(Switch::Yes),
             resync: self.resync()?,
             writer_rate: self.writer_rate()?,
+            state: self.state()?,
             encodings: self.encodings()?,
             expired_grace: self
                 .expired_grace
@@ -365,6 +374,15 @@ impl Settings {
             ))),
             rate => Ok(rate),
         }
+    }
+
+    fn state(&self) -> Result<Option<state::Config>, Failure> {
+        let log_bytes_max = bytes("state-log-max", self.state_log_max.as_ref())?;
+        Ok(self.state_dir.as_ref().map(|folder| state::Config {
+            fsync: self.state_fsync.unwrap_or_default(),
+            log_bytes_max,
+            ..state::Config::new(folder)
+        }))
     }
 
     fn spool(&self) -> Result<SpoolLimits, Failure> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis_protocol::resp3::decode::complete::decode_bytes;
 use redis_protocol::resp3::types::BytesFrame;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::figures::{Figures, Held, History};
@@ -19,6 +19,7 @@ use super::writer::Writer;
 use crate::command::{self, glob::Glob};
 use crate::dialect::Dialect;
 use crate::resp::{ArgsBuf, Protocol, Reply};
+use crate::state::{self, Keeper};
 use crate::store::{
     Cursor, Figures as DatabaseFigures, Generation, NoSuchDatabase, Served, Tainted, Tuning, Value,
     View, WrongType,
@@ -53,6 +54,8 @@ pub struct Config {
     /// Bytes of the primary's that are worked off in a second at most; what comes faster waits in the spool. `None` for as
     /// fast as it goes.
     pub writer_rate: Option<NonZeroU64>,
+    /// What a restart resumes from; without one it begins with a full sync.
+    pub state: Option<state::Config>,
 }
 
 impl Config {
@@ -72,6 +75,7 @@ impl Config {
             track_access: false,
             resync: ResyncPolicy::default(),
             writer_rate: None,
+            state: None,
         })
     }
 }
@@ -135,6 +139,7 @@ pub struct Replica {
     progress: Arc<Progress>,
     link: Arc<upstream::Status>,
     figures: Arc<Figures>,
+    state: Option<Arc<state::Figures>>,
     ready: watch::Receiver<bool>,
     stop: CancellationToken,
     writer: Option<JoinHandle<()>>,
@@ -147,9 +152,17 @@ impl Replica {
     /// Starts following. Must be called inside a tokio runtime, on which the link's task runs; the writer is a thread of
     /// its own. Returns at once: [`ready`](Self::ready) waits for the first sync.
     ///
+    /// What the state directory holds is served before the primary is asked for anything.
+    ///
     /// # Errors
-    /// When the writer thread cannot be started.
+    /// When the writer thread cannot be started, or the state directory cannot be used.
     pub fn start(config: Config) -> std::io::Result<Self> {
+        let state = Arc::new(state::Figures::default());
+        let keeper = config
+            .state
+            .map(|config| Keeper::open(config, Arc::clone(&state)))
+            .transpose()
+            .map_err(std::io::Error::other)?;
         let tuning = Arc::new(Tuning::new(config.encodings).tracking_access(config.track_access));
         let (served, progress) = (Arc::new(Served::new(tuning)), Arc::new(Progress::default()));
         let (link, figures) = (
@@ -159,7 +172,8 @@ impl Replica {
         let confirmation = Arc::new(Confirmation::default());
         let (ready_sender, ready) = watch::channel(false);
         let (links_sender, links) = mpsc::channel(1);
-        let writer = Writer {
+        let keeps_state = keeper.is_some();
+        let mut writer = Writer {
             served: Arc::clone(&served),
             progress: Arc::clone(&progress),
             figures: Arc::clone(&figures),
@@ -170,24 +184,40 @@ impl Replica {
             confirmation: Arc::clone(&confirmation),
             ready: ready_sender,
             lineage: None,
+            keeper,
+            saving: None,
+            loaded: None,
         };
+        let (restored_sender, restored) = oneshot::channel();
         let writer = std::thread::Builder::new()
             .name("redtail-writer".to_owned())
-            .spawn(move || writer.run(links))?;
+            .spawn(move || {
+                // Nobody waits for it when the replica was stopped meanwhile.
+                let _ = restored_sender.send(writer.restore());
+                writer.run(links);
+            })?;
         let sweeper = sweep::start(&served, &figures, config.expired_grace)?;
         let stop = CancellationToken::new();
-        tokio::spawn(upstream::run(
-            config.upstream,
-            links_sender,
-            Arc::clone(&progress),
-            Arc::clone(&link),
-            stop.clone(),
-        ));
+        let (followed, status, stopped) = (Arc::clone(&progress), Arc::clone(&link), stop.clone());
+        tokio::spawn(async move {
+            // A writer that panicked takes no links either: that is found out below.
+            let resume = restored.await.unwrap_or(None);
+            upstream::run(
+                config.upstream,
+                resume,
+                links_sender,
+                followed,
+                status,
+                stopped,
+            )
+            .await;
+        });
         Ok(Self {
             served,
             progress,
             link,
             figures,
+            state: keeps_state.then_some(state),
             ready,
             stop,
             writer: Some(writer),
@@ -251,6 +281,12 @@ impl Replica {
     #[must_use]
     pub const fn figures(&self) -> &Arc<Figures> {
         &self.figures
+    }
+
+    /// The state directory's counters, if there is one.
+    #[must_use]
+    pub const fn state(&self) -> Option<&Arc<state::Figures>> {
+        self.state.as_ref()
     }
 
     /// How the replica stands.

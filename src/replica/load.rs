@@ -8,12 +8,13 @@ use bytes::Bytes;
 use super::figures::LoadFigures;
 use crate::dialect::Dialect;
 use crate::limits::HANDSHAKE_LINE_BYTES_MAX;
-use crate::rdb::decode::{Sink, decode};
+use crate::rdb::decode::{Checksum, Sink, decode};
 use crate::rdb::error::SinkError;
 use crate::rdb::module::ModuleAux;
 use crate::rdb::object::{Meta, Object};
 use crate::rdb::reader::Reader;
 use crate::rdb::source::Source;
+use crate::state::{self, Taint};
 use crate::store::{
     DuplicateKey, Entry, Generation, Keyspaces, Libraries, Loader, NewValue, Tuning, unix_ms,
 };
@@ -111,6 +112,11 @@ pub(super) struct Loaded {
     pub(super) generation: Arc<Generation>,
     /// The database that was selected in the stream when the snapshot was taken.
     pub(super) stream_db: usize,
+    /// The history that the snapshot names, and its offset there.
+    pub(super) lineage: Option<(String, u64)>,
+    /// Bytes of the RDB.
+    pub(super) bytes: u64,
+    pub(super) checksum: Checksum,
 }
 
 /// What a snapshot is loaded into.
@@ -176,6 +182,22 @@ pub(super) fn payload<S: Source>(
     result
 }
 
+/// Reads a snapshot of the state directory, of `bytes` bytes.
+///
+/// # Errors
+/// [`LoadError`].
+pub(super) fn snapshot<S: Source>(
+    source: S,
+    bytes: u64,
+    kept: Kept<'_>,
+    figures: &LoadFigures,
+) -> Result<Loaded, LoadError> {
+    figures.start(bytes);
+    let result = rdb(&mut Reader::new(source), kept, bytes, figures);
+    figures.end(result.is_ok());
+    result
+}
+
 fn rdb<S: Source>(
     reader: &mut Reader<S>,
     kept: Kept<'_>,
@@ -212,7 +234,18 @@ fn rdb<S: Source>(
         stream_db,
         libraries,
         module_aux,
+        replid,
+        offset,
+        taints,
+        taints_everything,
+        is_swept: _,
     } = snapshot.facts;
+    for taint in taints {
+        spaces.taints().restore(taint.db, &taint.key, taint.doubt);
+    }
+    if taints_everything {
+        spaces.taints().add_everything();
+    }
     spaces.set_libraries(libraries);
     if announced != 0 && summary.bytes != announced {
         return Err(LoadError::Length {
@@ -220,16 +253,20 @@ fn rdb<S: Source>(
             actual: summary.bytes,
         });
     }
-    let dialect = kept.dialect.or(dialect).unwrap_or_default();
+    let written_by = dialect.or(kept.dialect).unwrap_or_default();
     let generation = Arc::new(Generation {
         spaces,
-        dialect,
+        dialect: kept.dialect.unwrap_or(written_by),
+        written_by,
         tuning: Arc::clone(kept.tuning),
         module_aux,
     });
     Ok(Loaded {
         generation,
         stream_db,
+        lineage: replid.zip(offset),
+        bytes: summary.bytes,
+        checksum: summary.checksum,
     })
 }
 
@@ -254,6 +291,12 @@ struct Facts {
     stream_db: usize,
     libraries: Libraries,
     module_aux: Vec<ModuleAux>,
+    replid: Option<String>,
+    offset: Option<u64>,
+    taints: Vec<Taint>,
+    taints_everything: bool,
+    /// Of the key that comes next: that its value was given up, and whether that was a hash with times.
+    is_swept: Option<bool>,
 }
 
 /// Takes the decoder's events into a new generation.
@@ -290,9 +333,17 @@ fn used_at_s(idle_s: Option<u64>) -> u32 {
 impl Sink for Snapshot<'_> {
     fn aux(&mut self, name: &[u8], value: &[u8]) -> Result<(), SinkError> {
         self.facts.dialect = Dialect::after_aux(self.facts.dialect, name, value);
-        if name == b"repl-stream-db" {
-            let db = crate::resp::parse_integer(value).and_then(|db| u64::try_from(db).ok());
-            self.facts.stream_db = self.known(db.unwrap_or(0))?;
+        let number =
+            || crate::resp::parse_integer(value).and_then(|number| u64::try_from(number).ok());
+        match name {
+            b"repl-stream-db" => self.facts.stream_db = self.known(number().unwrap_or(0))?,
+            b"repl-id" => self.facts.replid = String::from_utf8(value.to_vec()).ok(),
+            b"repl-offset" => self.facts.offset = number(),
+            state::SWEPT => self.facts.is_swept = Some(value == b"timed"),
+            state::TAINTED => self.facts.taints.extend(Taint::decode(value)),
+            state::TAINTED_ALL => self.facts.taints_everything = true,
+            state::LIBRARIES_DOUBTED => self.facts.libraries.doubt(),
+            _ => {}
         }
         // These fields come before the keys, so the first key is already kept as its server keeps it.
         let dialect = self.chosen_dialect.or(self.facts.dialect);
@@ -341,8 +392,13 @@ impl Sink for Snapshot<'_> {
         meta: Meta,
         object: Object<'_>,
     ) -> Result<(), SinkError> {
-        let value = NewValue::from_rdb(object, &self.thresholds).map_err(Refusal::from)?;
-        let mut entry = Entry::new(key, meta.expire_at_ms, value);
+        let mut entry = match self.facts.is_swept.take() {
+            None => {
+                let value = NewValue::from_rdb(object, &self.thresholds).map_err(Refusal::from)?;
+                Entry::new(key, meta.expire_at_ms, value)
+            }
+            Some(timed) => Entry::swept(key, meta.expire_at_ms, timed),
+        };
         if self.spaces.tracks_access() {
             entry = entry.clocked(used_at_s(meta.idle_s));
         }

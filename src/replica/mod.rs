@@ -15,6 +15,7 @@ pub mod fuzzing;
 mod handle;
 mod load;
 mod rate;
+mod restore;
 mod resync;
 mod stream;
 mod sweep;

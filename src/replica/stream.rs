@@ -11,6 +11,7 @@ use super::figures::StreamFigures;
 use crate::command::{self, Command};
 use crate::limits::{STREAM_WORD_BYTES_MAX, STREAM_WORDS_MAX};
 use crate::resp::{Args, ProtocolError, RequestLimits, RequestParser, Span, Step};
+use crate::state::Saving;
 use crate::store::{Generation, Keyspaces, Slot};
 use crate::upstream::Progress;
 use crate::value::Thresholds;
@@ -147,6 +148,8 @@ impl<'a> Applier<'a> {
                 position,
                 queue: None,
                 warned: HashSet::new(),
+                clock_ms: None,
+                saving: None,
                 progress,
                 figures,
             },
@@ -156,6 +159,30 @@ impl<'a> Applier<'a> {
     /// Where the last whole unit ended. What has been read beyond it, of a command or of a MULTI, is forgotten.
     pub(super) fn into_position(self) -> Position {
         self.state.position
+    }
+
+    /// The offset of all that has been fed.
+    pub(super) const fn received(&self) -> u64 {
+        self.state.read_offset + self.buffer.len() as u64
+    }
+
+    /// Where it stands, and what has been fed beyond that; `None` inside a MULTI.
+    pub(super) fn rest(&self) -> Option<(&Position, &[u8])> {
+        let state = &self.state;
+        state
+            .queue
+            .is_none()
+            .then_some((&state.position, &*self.buffer))
+    }
+
+    /// Lets commands go by `clock_ms`, Unix milliseconds, from now on.
+    pub(super) const fn set_clock(&mut self, clock_ms: i64) {
+        self.state.clock_ms = Some(clock_ms);
+    }
+
+    /// The snapshot being written: it is given what commands are about to change.
+    pub(super) const fn saving(&mut self) -> &mut Option<Saving> {
+        &mut self.state.saving
     }
 
     /// Applies every command that ends in `chunk`.
@@ -208,6 +235,10 @@ struct State<'a> {
     /// Commands whose failure has been reported: a flood of them must not become a flood of log lines.
     /// Once because of a taint that was there already, and once for another reason.
     warned: HashSet<(&'static str, bool)>,
+    /// The time that commands go by, if that is not the system's.
+    clock_ms: Option<i64>,
+    /// A snapshot being written, which needs what a command changes first.
+    saving: Option<Saving>,
     progress: &'a Progress,
     figures: &'a StreamFigures,
 }
@@ -299,9 +330,13 @@ impl State<'_> {
         } = &*self.position.generation;
         let mut slots: SmallVec<[Slot; 4]> = SmallVec::new();
         command::slots(row, spaces, self.db, args, &mut slots);
+        if let Some(saving) = &mut self.saving {
+            saving.before(&slots);
+        }
         let mut tx = spaces
             .write(self.db, slots)
             .with_thresholds(self.thresholds)
+            .with_clock(self.clock_ms)
             .with_dialect(*dialect);
         let result = command::apply(&mut tx, spaces, row, args);
         drop(tx);
@@ -328,9 +363,14 @@ impl State<'_> {
         let Generation {
             spaces, dialect, ..
         } = &*generation;
+        let slots = queue.slots(spaces);
+        if let Some(saving) = &mut self.saving {
+            saving.before(&slots);
+        }
         let mut tx = spaces
-            .write(self.db, queue.slots(spaces))
+            .write(self.db, slots)
             .with_thresholds(self.thresholds)
+            .with_clock(self.clock_ms)
             .with_dialect(*dialect);
         for (db, row, args) in queue.iter() {
             let result = tx

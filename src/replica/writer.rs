@@ -3,7 +3,7 @@
 use std::io;
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,12 +12,15 @@ use tokio::sync::{mpsc, watch};
 use super::figures::{Figures, Held};
 use super::load::{self, Kept, LoadError};
 use super::rate::Rate;
+use super::restore::{Restored, restore};
 use super::resync::{Confirmation, ResyncMemory, ResyncPolicy};
-use super::stream::{Applier, Position};
+use super::stream::{Applier, Position, StreamError};
 use crate::dialect::Dialect;
+use crate::rdb::decode::Checksum;
 use crate::rdb::reader::Reader;
 use crate::rdb::source::Source;
-use crate::store::{Generation, Served};
+use crate::state::{Keeper, Payload, Place, Saving};
+use crate::store::{Generation, Served, unix_ms};
 use crate::upstream::{Fault, Link, LinkEnd, Progress, Receiver, ReplId, Resume, Start};
 
 /// How often the writer looks whether a snapshot that is held back was confirmed.
@@ -32,6 +35,8 @@ struct LinkSource {
     figures: Arc<Figures>,
     progress: Arc<Progress>,
     rate: Option<Rate>,
+    /// Where what comes is kept, while it is a payload.
+    payload: Option<Payload>,
 }
 
 impl Source for LinkSource {
@@ -42,6 +47,9 @@ impl Source for LinkSource {
         }
         self.progress.note_taken(chunk.len());
         self.figures.load.note_bytes(chunk.len());
+        if let Some(payload) = &mut self.payload {
+            payload.take(&chunk);
+        }
         Ok(chunk)
     }
 }
@@ -62,9 +70,43 @@ pub(super) struct Writer {
     /// Whether anything is served yet.
     pub(super) ready: watch::Sender<bool>,
     pub(super) lineage: Option<(ReplId, Position)>,
+    /// What a restart resumes from.
+    pub(super) keeper: Option<Keeper>,
+    /// The snapshot being written for it.
+    pub(super) saving: Option<Saving>,
+    /// The payload of what is about to be served.
+    pub(super) loaded: Option<LoadedPayload>,
+}
+
+/// A payload that was loaded, as it is kept.
+pub(super) struct LoadedPayload {
+    payload: Payload,
+    bytes: u64,
+    checksum: Checksum,
 }
 
 impl Writer {
+    /// Serves what the state directory holds. Gives where that can be resumed.
+    pub(super) fn restore(&mut self) -> Option<Resume> {
+        let kept = Kept {
+            databases: self.databases,
+            dialect: self.dialect,
+            tuning: self.served.tuning(),
+        };
+        let Restored { position, replid } =
+            restore(self.keeper.as_mut()?, kept, &self.figures.load)?;
+        let offset = position.offset;
+        self.served.swap_in(Arc::clone(&position.generation));
+        self.progress.set_applied(offset);
+        self.figures.stream.taken.store(offset, Relaxed);
+        self.lineage = replid.map(|replid| (replid, position));
+        if let Some(replid) = replid {
+            self.figures.begin_history(replid);
+        }
+        self.ready.send_replace(true);
+        replid.map(|replid| Resume { replid, offset })
+    }
+
     /// Works until the upstream gives no more links.
     pub(super) fn run(mut self, mut links: mpsc::Receiver<Link>) {
         while let Some(link) = links.blocking_recv() {
@@ -73,6 +115,7 @@ impl Writer {
                 figures: Arc::clone(&self.figures),
                 progress: Arc::clone(&self.progress),
                 rate: self.rate.map(Rate::new),
+                payload: None,
             };
             let fault = self.follow(link.start, source).err();
             self.progress.set_idle();
@@ -85,6 +128,11 @@ impl Writer {
             });
             // Nobody waits for the answer when the upstream is being stopped.
             let _ = link.done.send(LinkEnd { resume, fault });
+            // Nothing comes for a while: what is left of a snapshot is written in one go.
+            if let (Some(keeper), Some(saving)) = (&mut self.keeper, &mut self.saving) {
+                saving.finish();
+                keeper.work(&mut self.saving);
+            }
         }
     }
 
@@ -109,7 +157,16 @@ impl Writer {
             return Err(Fault::new(message));
         };
         // After a failover the stream goes on under the new primary's id.
-        *current = replid.unwrap_or(*current);
+        if let Some(replid) = replid.filter(|replid| replid != current) {
+            *current = replid;
+            if let Some(keeper) = self
+                .keeper
+                .as_mut()
+                .filter(|_| self.figures.held().is_none())
+            {
+                keeper.rename(replid, position.offset);
+            }
+        }
         if self.figures.held().is_some() {
             self.progress.start_hold(position.offset);
         } else {
@@ -124,9 +181,12 @@ impl Writer {
         &mut self,
         replid: ReplId,
         offset: u64,
-        source: LinkSource,
+        mut source: LinkSource,
     ) -> Result<(Bytes, LinkSource), Fault> {
         self.progress.start_transfer();
+        // Before another file takes its name.
+        self.loaded = None;
+        source.payload = self.keeper.as_mut().and_then(Keeper::payload);
         let mut reader = Reader::new(source);
         let framing = load::header(&mut reader).map_err(|error| fault_of(&error))?;
         if self.resync.memory == ResyncMemory::OneCopy {
@@ -140,6 +200,12 @@ impl Writer {
         let loaded = load::payload(&mut reader, &framing, kept, &self.figures.load)
             .map_err(|error| fault_of(&error))?;
         let held = self.suspicion(replid, &loaded.generation);
+        let (rest, mut source) = reader.into_rest();
+        self.loaded = source.payload.take().map(|payload| LoadedPayload {
+            payload,
+            bytes: loaded.bytes,
+            checksum: loaded.checksum,
+        });
         let position = Position {
             offset,
             db: loaded.stream_db,
@@ -151,7 +217,7 @@ impl Writer {
             Some(held) => self.hold(held, offset),
             None => self.publish(),
         }
-        Ok(reader.into_rest())
+        Ok((rest, source))
     }
 
     /// Gives up what is served, before anything takes its place.
@@ -202,7 +268,7 @@ impl Writer {
     }
 
     /// Waits until nothing is held back; `false` when the link ends before.
-    fn released(&self, source: &LinkSource) -> bool {
+    fn released(&mut self, source: &LinkSource) -> bool {
         let Some(held) = self.figures.held() else {
             return true;
         };
@@ -222,10 +288,20 @@ impl Writer {
     }
 
     /// Serves what was loaded.
-    fn publish(&self) {
+    fn publish(&mut self) {
         let Some((replid, position)) = &self.lineage else {
             return;
         };
+        if let Some(keeper) = &mut self.keeper {
+            self.saving = None;
+            let (replid, offset, db) = (*replid, position.offset, position.db);
+            let place = Place { replid, offset, db };
+            // Before anyone sees the new data: a restart must not go back to the old.
+            match self.loaded.take() {
+                Some(loaded) => keeper.begin(loaded.payload, loaded.bytes, loaded.checksum, place),
+                None => keeper.begin_without(),
+            }
+        }
         let old = self.served.swap_in(Arc::clone(&position.generation));
         if let Some(old) = &old {
             old.spaces.waiters().wake_all();
@@ -240,25 +316,71 @@ impl Writer {
         let Some((replid, position)) = self.lineage.take() else {
             return Ok(());
         };
-        self.figures
-            .stream
-            .taken
-            .store(position.offset, Ordering::Relaxed);
+        self.figures.stream.taken.store(position.offset, Relaxed);
         let mut applier = Applier::new(position, &self.progress, &self.figures.stream);
-        let mut result = applier.feed(&rest);
+        *applier.saving() = self.saving.take();
+        let mut result = take(&mut self.keeper, &mut applier, &rest);
         while result.is_ok() {
+            if let Some(keeper) = &mut self.keeper {
+                save(keeper, &mut applier, replid, &source.bytes);
+            }
             match source.next_chunk() {
-                Ok(chunk) if !chunk.is_empty() => result = applier.feed(&chunk),
+                Ok(chunk) if !chunk.is_empty() => {
+                    result = take(&mut self.keeper, &mut applier, &chunk);
+                }
                 _ => break,
             }
         }
+        self.saving = applier.saving().take();
         match result {
             Ok(()) => {
                 self.lineage = Some((replid, applier.into_position()));
                 Ok(())
             }
             // The position is lost with the lineage: the next link is a full resync. What is held is still served.
-            Err(error) => Err(Fault::new(error.to_string())),
+            Err(error) => {
+                self.saving = None;
+                self.keeper.iter_mut().for_each(Keeper::end);
+                Err(Fault::new(error.to_string()))
+            }
+        }
+    }
+}
+
+/// Keeps a chunk of the stream, then applies it: a restart must not find less than readers have seen.
+fn take(
+    keeper: &mut Option<Keeper>,
+    applier: &mut Applier<'_>,
+    chunk: &[u8],
+) -> Result<(), StreamError> {
+    if let Some(keeper) = keeper
+        && !chunk.is_empty()
+    {
+        // Kept with it, so that relative expiries come to the same when it is applied again.
+        let at_ms = unix_ms();
+        keeper.append(applier.received(), at_ms, chunk);
+        applier.set_clock(at_ms);
+    }
+    applier.feed(chunk)
+}
+
+/// Begins a snapshot if one is due, and writes at it until the stream goes on.
+fn save(keeper: &mut Keeper, applier: &mut Applier<'_>, replid: ReplId, stream: &Receiver) {
+    if applier.saving().is_none() && keeper.wants_snapshot() {
+        let begun = applier.rest().and_then(|(position, pending)| {
+            let place = Place {
+                replid,
+                offset: position.offset,
+                db: position.db,
+            };
+            keeper.start_saving(place, pending, &position.generation)
+        });
+        *applier.saving() = begun;
+    }
+    while applier.saving().is_some() {
+        keeper.work(applier.saving());
+        if stream.waiting() > 0 {
+            return;
         }
     }
 }

@@ -352,6 +352,19 @@ impl Entry {
         stub
     }
 
+    /// A key whose value was given up after its time; `timed` if that was a hash with expiring fields.
+    #[must_use]
+    pub fn swept(key: &[u8], expire_at_ms: Option<i64>, timed: bool) -> Self {
+        let tag = if timed { STUB | TIMED_STUB } else { STUB };
+        Self::build(tag, key, expire_at_ms, [&[], &[]])
+    }
+
+    /// Whether it holds, or held before it was swept, a hash with expiring fields.
+    #[must_use]
+    pub fn is_timed(&self) -> bool {
+        self.weigh().1
+    }
+
     /// Bytes that the value takes.
     pub(super) fn value_bytes(&self) -> usize {
         let parts = self.parts();

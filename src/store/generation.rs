@@ -16,8 +16,10 @@ use crate::value::Thresholds;
 pub struct Generation {
     /// The databases.
     pub spaces: Keyspaces,
-    /// Who wrote the snapshot.
+    /// Whose words replies are in: by default, who wrote the snapshot.
     pub dialect: Dialect,
+    /// Who wrote the snapshot.
+    pub written_by: Dialect,
     /// The operator's settings of its encodings.
     pub tuning: Arc<Tuning>,
     /// What modules keep beside the keys, in the snapshot's order.
@@ -31,6 +33,7 @@ impl Generation {
         Self {
             spaces: Keyspaces::new(databases),
             dialect,
+            written_by: dialect,
             tuning,
             module_aux: Vec::new(),
         }

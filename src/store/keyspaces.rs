@@ -7,6 +7,7 @@ use ahash::RandomState;
 use arc_swap::ArcSwap;
 
 use super::db::{Db, SHARDS};
+use super::entry::Entry;
 use super::gate::{Gate, Turn};
 use super::libraries::Libraries;
 use super::locks::{Slot, Slots};
@@ -276,6 +277,13 @@ impl Keyspaces {
             return result;
         }
         run(&self.view_db(db))
+    }
+
+    /// Gives every entry of a shard to `visit`, under its read lock: keys past their time too.
+    pub fn visit(&self, db: usize, shard: usize, visit: impl FnMut(&Entry)) {
+        if let Some(lock) = self.db(db).and_then(|db| db.shard(shard)) {
+            super::scan::entries(&lock.read()).for_each(visit);
+        }
     }
 
     /// The writer's hold on `slots`, working in database `db`. The replica's writer thread alone calls this.

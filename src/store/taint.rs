@@ -96,6 +96,20 @@ impl Taints {
         self.any.store(true, Ordering::Release);
     }
 
+    /// The tainted keys, with what is not known of each.
+    #[must_use]
+    pub fn list(&self) -> Vec<(u32, Box<[u8]>, Doubt)> {
+        let keys = self.keys.read();
+        let each = keys.iter();
+        each.map(|((db, key), doubt)| (*db, key.clone(), *doubt))
+            .collect()
+    }
+
+    /// Taints a key of a generation that nobody reads yet.
+    pub fn restore(&self, db: u32, key: &[u8], doubt: Doubt) {
+        self.add(db, key, doubt);
+    }
+
     /// A key's state is known again: it is gone.
     pub(super) fn remove(&self, db: u32, key: &[u8]) {
         let mut keys = self.keys.write();

@@ -36,6 +36,8 @@ pub struct Tx<'a> {
     watched: bool,
     /// Whether changes within values are kept from those who watch.
     quiet: bool,
+    /// The time that it goes by, if that is not the system's.
+    clock_ms: Option<i64>,
     /// The last field: readers get in when nothing is held.
     _leaving: Leaving<'a>,
 }
@@ -59,6 +61,7 @@ impl<'a> Tx<'a> {
             libraries: None,
             watched: spaces.watches().any(),
             quiet: false,
+            clock_ms: None,
             _leaving: Leaving(spaces.gate()),
         }
     }
@@ -74,6 +77,13 @@ impl<'a> Tx<'a> {
     #[must_use]
     pub const fn with_dialect(mut self, dialect: Dialect) -> Self {
         self.dialect = dialect;
+        self
+    }
+
+    /// The same going by `clock_ms`, Unix milliseconds, in place of the system's clock if it is given.
+    #[must_use]
+    pub const fn with_clock(mut self, clock_ms: Option<i64>) -> Self {
+        self.clock_ms = clock_ms;
         self
     }
 
@@ -229,7 +239,7 @@ impl<'a> Tx<'a> {
     /// Unix time in milliseconds, for relative expiries of old primaries.
     #[must_use]
     pub fn now_ms(&self) -> i64 {
-        unix_ms()
+        self.clock_ms.unwrap_or_else(unix_ms)
     }
 
     fn delta(&mut self) -> &mut Delta {

@@ -19,9 +19,11 @@ use super::pump::Pump;
 use super::spool::spool;
 use super::status::{State, Status};
 
-/// Keeps a link to the primary until `stop` is cancelled. Every accepted connection goes to `links`.
+/// Keeps a link to the primary until `stop` is cancelled. Every accepted connection goes to `links`. The first one resumes at
+/// `resume`, if the primary lets it.
 pub async fn run(
     config: Config,
+    resume: Option<Resume>,
     links: mpsc::Sender<Link>,
     progress: Arc<Progress>,
     status: Arc<Status>,
@@ -33,7 +35,7 @@ pub async fn run(
         links,
         progress,
         status,
-        resume: None,
+        resume,
         pacing: Pacing::default(),
         past: Past::default(),
     };

@@ -40,6 +40,7 @@ mod scripted;
 mod scripts;
 mod servers;
 mod sort;
+mod state;
 mod sweep;
 mod transfer;
 mod traps;

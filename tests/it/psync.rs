@@ -76,6 +76,7 @@ impl Follower {
         let stop = CancellationToken::new();
         runtime.spawn(upstream::run(
             config,
+            None,
             sender,
             Arc::clone(&progress),
             Arc::clone(&status),

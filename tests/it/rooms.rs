@@ -14,16 +14,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("store", &["value", "rdb", "resp"]),
     ("command", &["store", "value", "resp", "rdb"]),
     ("upstream", &["resp"]),
+    ("state", &["upstream", "store", "rdb"]),
     (
         "replica",
-        &["upstream", "rdb", "command", "store", "value", "resp"],
+        &[
+            "upstream", "state", "rdb", "command", "store", "value", "resp",
+        ],
     ),
     ("script", &["command", "store", "resp"]),
     ("server", &["script", "command", "store", "resp"]),
     (
         "cli",
         &[
-            "server", "replica", "upstream", "rdb", "command", "store", "resp", "value",
+            "server", "replica", "upstream", "state", "rdb", "command", "store", "resp", "value",
         ],
     ),
     // The bodies of the fuzz targets.

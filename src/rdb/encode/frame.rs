@@ -60,6 +60,15 @@ impl<W: Write> Writer<W> {
         self.length(expires)
     }
 
+    /// Goes on with database `db`, which was started before.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn select(&mut self, db: u64) -> io::Result<()> {
+        self.u8(kind::SELECTDB)?;
+        self.length(db)
+    }
+
     /// Writes what stands before a key's value: its attributes, type and name. The value follows.
     ///
     /// # Errors

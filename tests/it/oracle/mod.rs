@@ -43,6 +43,25 @@ use trio::{Manner, Step, Trio, is_quiet};
 
 pub use pair::scan;
 
+/// Random writes of every kind, for tests of other things: commands that belong together stand together. Left out is what
+/// ends some servers, and what redtail cannot order as a primary does.
+pub fn writes(seed: u64, count: usize) -> Vec<Vec<Vec<u8>>> {
+    let mut generator = Generator::new(seed);
+    let units = generator.steps(count).into_iter().map(|step| match step {
+        Step::Write(commands) => commands,
+        Step::Attach => Vec::new(),
+    });
+    let is_left_out = |words: &Vec<Vec<u8>>| {
+        let name = words[0].to_ascii_uppercase();
+        let is_flush = words.len() > 1 && words[1].eq_ignore_ascii_case(b"FLUSH");
+        name == b"SORT" || (name == b"FUNCTION" && is_flush)
+    };
+    units
+        .filter(|unit| !unit.iter().any(is_left_out))
+        .flatten()
+        .collect()
+}
+
 /// Steps between two comparisons.
 const BATCH: usize = 50;
 

@@ -1,0 +1,235 @@
+//! From the state directory to a generation: its snapshot, then its logs, through the same code as a full sync and a live
+//! stream.
+
+use std::path::Path;
+
+use super::figures::{LoadFigures, StreamFigures};
+use super::load::{self, Kept, LoadError};
+use super::stream::{Applier, Position, StreamError};
+use crate::rdb::decode::Checksum;
+use crate::rdb::error::Cause;
+use crate::rdb::source::FileSource;
+use crate::state::{Begin, Chain, Damage, Head, Keeper, Kind, LogReader, Place};
+use crate::upstream::{Progress, ReplId};
+
+/// What a state directory held.
+pub(super) struct Restored {
+    pub(super) position: Position,
+    /// The history to resume; `None` where the stream could not be followed any further.
+    pub(super) replid: Option<ReplId>,
+}
+
+/// A chain that was read.
+struct Read {
+    restored: Restored,
+    /// The log that the stream goes on in, and where its whole records end.
+    log: (u64, u64),
+}
+
+/// Restores the newest state that is whole. What is damaged is set aside; `None` when nothing is left.
+pub(super) fn restore(
+    keeper: &mut Keeper,
+    kept: Kept<'_>,
+    figures: &LoadFigures,
+) -> Option<Restored> {
+    while let Some(chain) = keeper.newest() {
+        match read(&chain, kept, figures) {
+            Ok(Read { restored, log }) => {
+                note(&chain, &restored);
+                // A history that has ended is not appended to; the next full sync takes its place.
+                if restored.replid.is_some() {
+                    keeper.resume(&chain, log.0, log.1);
+                }
+                return Some(restored);
+            }
+            Err(damage @ Damage::Corrupt { .. }) => {
+                if let Err(error) = keeper.set_aside(&chain, &damage) {
+                    tracing::error!(%error, "the damaged state cannot be renamed");
+                    return None;
+                }
+            }
+            Err(damage) => {
+                tracing::error!(%damage, "the state is left alone: a full sync follows");
+                return None;
+            }
+        }
+    }
+    None
+}
+
+fn note(chain: &Chain, restored: &Restored) {
+    let (generation, offset) = (chain.number, restored.position.offset);
+    match restored.replid {
+        Some(replid) => {
+            tracing::info!(generation, %replid, offset, "resuming from the state directory")
+        }
+        None => tracing::warn!(
+            generation,
+            offset,
+            "the state is served, but its stream cannot be followed any further: a full sync follows"
+        ),
+    }
+}
+
+fn read(chain: &Chain, kept: Kept<'_>, figures: &LoadFigures) -> Result<Read, Damage> {
+    let Some((number, path)) = chain.logs.first() else {
+        return Err(corrupt(&chain.snapshot, 0, "its log is missing"));
+    };
+    let (begin, log) = LogReader::open(path)?;
+    if begin.number != *number {
+        return Err(log.corrupt(0, "it is another generation's"));
+    }
+    let position = snapshot(&chain.snapshot, begin, kept, figures)?;
+    let mut replay = Replay {
+        place: Some(Place {
+            replid: begin.replid,
+            offset: begin.offset,
+            db: position.db,
+        }),
+        position,
+    };
+    let mut end = (*number, replay.log(log)?);
+    for (number, path) in chain.logs.iter().skip(1) {
+        let (begin, log) = LogReader::open(path)?;
+        if !replay.goes_on_at(begin) {
+            break;
+        }
+        end = (*number, replay.log(log)?);
+    }
+    Ok(Read {
+        restored: Restored {
+            position: replay.position,
+            replid: replay.place.map(|place| place.replid),
+        },
+        log: end,
+    })
+}
+
+/// Loads the snapshot of the log that begins there.
+fn snapshot(
+    path: &Path,
+    begin: Begin,
+    kept: Kept<'_>,
+    figures: &LoadFigures,
+) -> Result<Position, Damage> {
+    let unusable = |what: String| Damage::Unusable {
+        path: path.to_owned(),
+        what,
+    };
+    let size = std::fs::metadata(path).map_err(|error| unusable(error.to_string()))?;
+    let source = FileSource::open(path).map_err(|error| unusable(error.to_string()))?;
+    let loaded =
+        load::snapshot(source, size.len(), kept, figures).map_err(|error| of_load(path, &error))?;
+    if !matches!(loaded.checksum, Checksum::Verified(_)) {
+        return Err(corrupt(path, loaded.bytes, "it has no checksum"));
+    }
+    let named = loaded.lineage;
+    if named.is_some_and(|named| named != (begin.replid.to_string(), begin.offset)) {
+        return Err(corrupt(path, 0, "its log begins at another offset"));
+    }
+    let db = usize::try_from(begin.db).unwrap_or(usize::MAX);
+    if !loaded.generation.spaces.grow_to(db) {
+        return Err(unusable(format!(
+            "database {db} is selected; allow it with --databases"
+        )));
+    }
+    Ok(Position {
+        offset: begin.offset,
+        db,
+        generation: loaded.generation,
+    })
+}
+
+/// What our own limits refuse, or the system cannot read, is not damaged.
+fn of_load(path: &Path, error: &LoadError) -> Damage {
+    let what = error.to_string();
+    match error {
+        LoadError::Rdb(rdb) if matches!(rdb.cause(), Cause::Sink(_) | Cause::Io(_)) => {
+            Damage::Unusable {
+                path: path.to_owned(),
+                what,
+            }
+        }
+        LoadError::Rdb(rdb) => corrupt(path, rdb.offset(), &what),
+        _ => corrupt(path, 0, &what),
+    }
+}
+
+fn corrupt(path: &Path, at: u64, what: &str) -> Damage {
+    Damage::Corrupt {
+        path: path.to_owned(),
+        at,
+        what: what.to_owned(),
+    }
+}
+
+/// Logs being applied.
+struct Replay {
+    position: Position,
+    /// Where it stands; `None` once the stream cannot be followed any further.
+    place: Option<Place>,
+}
+
+impl Replay {
+    /// Whether a log that begins there goes on where the last one ended.
+    fn goes_on_at(&self, begin: Begin) -> bool {
+        let db = usize::try_from(begin.db).unwrap_or(usize::MAX);
+        self.place
+            == Some(Place {
+                replid: begin.replid,
+                offset: begin.offset,
+                db,
+            })
+    }
+
+    /// Applies a log. Gives where its whole records end.
+    fn log(&mut self, mut log: LogReader) -> Result<u64, Damage> {
+        // Nobody must see how far this is, nor count it as the stream's.
+        let (progress, figures) = (Progress::default(), StreamFigures::default());
+        let start = |position: &Position| Applier::new(position.clone(), &progress, &figures);
+        let mut applier = start(&self.position);
+        let mut payload = Vec::new();
+        while let Some(place) = &mut self.place {
+            let begins = log.position();
+            let Some(head) = log.next(&mut payload)? else {
+                break;
+            };
+            if head.offset != applier.received() {
+                applier = start(&applier.into_position());
+            }
+            if head.offset != applier.received() {
+                return Err(log.corrupt(begins, "a record begins where none ended"));
+            }
+            match head.kind {
+                Kind::Renamed => place.replid = id_of(&log, begins, &payload)?,
+                Kind::Stream => {
+                    if let Err(error) = apply(&mut applier, head, &payload) {
+                        tracing::warn!(%error, "in the kept stream");
+                        self.place = None;
+                    }
+                }
+            }
+        }
+        if log.left() > 0 && self.place.is_some() {
+            let (at, left) = (log.position(), log.left());
+            tracing::warn!(at, left, "the log ends within a record: that is cut off");
+        }
+        self.position = applier.into_position();
+        if let Some(place) = &mut self.place {
+            place.offset = self.position.offset;
+            place.db = self.position.db;
+        }
+        Ok(log.position())
+    }
+}
+
+fn apply(applier: &mut Applier<'_>, head: Head, payload: &[u8]) -> Result<(), StreamError> {
+    applier.set_clock(head.at_ms);
+    applier.feed(payload)
+}
+
+fn id_of(log: &LogReader, at: u64, payload: &[u8]) -> Result<ReplId, Damage> {
+    let id = std::str::from_utf8(payload).ok();
+    id.and_then(|id| id.parse().ok())
+        .ok_or_else(|| log.corrupt(at, "not a replication id"))
+}

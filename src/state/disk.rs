@@ -1,0 +1,192 @@
+//! The thread that waits for the disk, so that the stream need not.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::figures::Figures;
+use super::folder::Folder;
+
+/// How often a log is forced to the disk.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// A snapshot that is whole.
+#[derive(Debug)]
+pub(super) struct Whole {
+    pub(super) number: u64,
+    pub(super) file: Arc<File>,
+    /// Its temporary name, if it still has that.
+    pub(super) temporary: Option<PathBuf>,
+    pub(super) log: Arc<File>,
+}
+
+/// What the thread and the writer share.
+#[derive(Debug, Default)]
+struct Shared {
+    log: Mutex<Option<Arc<File>>>,
+    /// Whether the log has got bytes since it was forced to the disk.
+    dirty: AtomicBool,
+    /// Whether there is a new log, whose name must be forced to the disk too.
+    renamed: AtomicBool,
+    /// Generations up to here are given up: nothing must make them whole any more.
+    abandoned: Mutex<u64>,
+    /// The generation whose snapshot became durable last.
+    durable: Mutex<Option<u64>>,
+    failed: AtomicBool,
+    error: Mutex<Option<io::Error>>,
+}
+
+/// The writer's side. Dropping it forces the log to the disk and ends the thread.
+#[derive(Debug)]
+pub(super) struct Disk {
+    shared: Arc<Shared>,
+    jobs: Option<Sender<Whole>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Disk {
+    /// Starts the thread. It forces the log to the disk once a second if `syncs_logs` says so.
+    pub(super) fn start(
+        folder: Folder,
+        figures: Arc<Figures>,
+        syncs_logs: bool,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let (jobs, waiting) = mpsc::channel();
+        let worker = Worker {
+            folder,
+            figures,
+            shared: Arc::clone(&shared),
+            syncs_logs,
+        };
+        let thread = std::thread::Builder::new()
+            .name("redtail-state".to_owned())
+            .spawn(move || worker.run(&waiting))?;
+        Ok(Self {
+            shared,
+            jobs: Some(jobs),
+            thread: Some(thread),
+        })
+    }
+
+    /// The log that is written from now on.
+    pub(super) fn watch(&self, log: Option<Arc<File>>) {
+        *lock(&self.shared.log) = log;
+        self.shared.renamed.store(true, Ordering::Release);
+    }
+
+    /// Gives up all generations up to `number`. When this returns, nothing of them is being renamed.
+    pub(super) fn abandon(&self, number: u64) {
+        self.watch(None);
+        *lock(&self.shared.abandoned) = number;
+    }
+
+    /// The log has got bytes.
+    pub(super) fn note_written(&self) {
+        self.shared.dirty.store(true, Ordering::Release);
+    }
+
+    /// Makes a snapshot durable, then removes the generations before it.
+    pub(super) fn settle(&self, whole: Whole) {
+        // The thread ends only after this.
+        let _ = self.jobs.as_ref().map(|jobs| jobs.send(whole));
+    }
+
+    /// The generation whose snapshot has become durable since this was last asked.
+    pub(super) fn durable(&self) -> Option<u64> {
+        lock(&self.shared.durable).take()
+    }
+
+    /// What went wrong since this was last asked. Costs one load as long as nothing has.
+    pub(super) fn error(&self) -> Option<io::Error> {
+        if !self.shared.failed.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.shared.failed.store(false, Ordering::Release);
+        lock(&self.shared.error).take()
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has nothing more to force.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Worker {
+    folder: Folder,
+    figures: Arc<Figures>,
+    shared: Arc<Shared>,
+    syncs_logs: bool,
+}
+
+impl Worker {
+    fn run(&self, jobs: &Receiver<Whole>) {
+        loop {
+            let result = match jobs.recv_timeout(EVERY) {
+                Ok(whole) => self.settle(whole),
+                Err(RecvTimeoutError::Timeout) => self.sync(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            self.note(result);
+        }
+        self.note(self.sync());
+    }
+
+    fn note(&self, result: io::Result<()>) {
+        if let Err(error) = result {
+            *lock(&self.shared.error) = Some(error);
+            self.shared.failed.store(true, Ordering::Release);
+        }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let log = lock(&self.shared.log).clone();
+        let Some(log) = log.filter(|_| self.syncs_logs) else {
+            return Ok(());
+        };
+        if self.shared.renamed.swap(false, Ordering::AcqRel) {
+            self.folder.sync()?;
+        }
+        if self.shared.dirty.swap(false, Ordering::AcqRel) {
+            log.sync_data()?;
+        }
+        Ok(())
+    }
+
+    fn settle(&self, whole: Whole) -> io::Result<()> {
+        whole.file.sync_all()?;
+        whole.log.sync_all()?;
+        let abandoned = lock(&self.shared.abandoned);
+        if whole.number <= *abandoned {
+            return Ok(());
+        }
+        if let Some(temporary) = whole.temporary {
+            fs::rename(temporary, self.folder.snapshot(whole.number))?;
+        }
+        self.folder.sync()?;
+        self.folder
+            .remove_generations(|number| number < whole.number)?;
+        drop(abandoned);
+        let bytes = whole.file.metadata()?.len();
+        self.figures.snapshot_bytes.store(bytes, Ordering::Relaxed);
+        self.figures.snapshots.fetch_add(1, Ordering::Relaxed);
+        self.figures.note_error(None);
+        *lock(&self.shared.durable) = Some(whole.number);
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A poisoned lock still holds a whole value.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,145 @@
+//! The directory's files and their names.
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Error;
+
+/// An open state directory, which no other process can open.
+#[derive(Debug, Clone)]
+pub(super) struct Folder {
+    path: PathBuf,
+    _lock: Arc<File>,
+}
+
+/// The generations of which there are files.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Listing {
+    pub(super) snapshots: BTreeSet<u64>,
+    pub(super) logs: BTreeSet<u64>,
+}
+
+impl Folder {
+    /// Opens the directory, makes it if need be, and removes what was not finished.
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+        let wrong = |error| Error::Folder(path.to_owned(), error);
+        // For its owner alone: it holds all the data.
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(wrong)?;
+        let lock = owned(&path.join("lock"), OpenOptions::new().create(true)).map_err(wrong)?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => Error::InUse(path.to_owned()),
+            TryLockError::Error(error) => wrong(error),
+        })?;
+        let folder = Self {
+            path: path.to_owned(),
+            _lock: Arc::new(lock),
+        };
+        folder
+            .remove_where(|name| name.ends_with(TEMPORARY))
+            .map_err(wrong)?;
+        Ok(folder)
+    }
+
+    pub(super) fn snapshot(&self, number: u64) -> PathBuf {
+        self.path.join(format!("{SNAPSHOT}{number}{RDB}"))
+    }
+
+    pub(super) fn log(&self, number: u64) -> PathBuf {
+        self.path.join(format!("{LOG}{number}"))
+    }
+
+    /// A new file under a temporary name, and that name.
+    pub(super) fn create(&self, number: u64, what: &str) -> io::Result<(File, PathBuf)> {
+        let path = self.path.join(format!("{what}-{number}{TEMPORARY}"));
+        let file = owned(&path, OpenOptions::new().create(true).truncate(true))?;
+        Ok((file, path))
+    }
+
+    /// Forces names to the disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
+
+    pub(super) fn list(&self) -> io::Result<Listing> {
+        let mut listing = Listing::default();
+        for name in self.names()? {
+            let snapshot = name
+                .strip_prefix(SNAPSHOT)
+                .and_then(|rest| rest.strip_suffix(RDB));
+            listing.snapshots.extend(snapshot.and_then(number_of));
+            listing
+                .logs
+                .extend(name.strip_prefix(LOG).and_then(number_of));
+        }
+        Ok(listing)
+    }
+
+    /// Removes all snapshots and logs of generations for which `goes` says yes.
+    pub(super) fn remove_generations(&self, goes: impl Fn(u64) -> bool) -> io::Result<()> {
+        let listing = self.list()?;
+        let snapshots = listing.snapshots.iter().filter(|number| goes(**number));
+        let logs = listing.logs.iter().filter(|number| goes(**number));
+        // Snapshots first: a log without one is nothing, a snapshot without its log is damage.
+        let paths = snapshots
+            .map(|number| self.snapshot(*number))
+            .chain(logs.map(|number| self.log(*number)));
+        paths.into_iter().try_for_each(fs::remove_file)
+    }
+
+    /// Renames the files of these generations out of the way, and removes what was set aside before `stamp`.
+    pub(super) fn set_aside(&self, numbers: &[u64], stamp: i64) -> io::Result<()> {
+        let this = format!("{CORRUPT}{stamp}");
+        self.remove_where(|name| name.contains(CORRUPT) && !name.ends_with(&this))?;
+        for number in numbers {
+            for path in [self.snapshot(*number), self.log(*number)] {
+                let mut aside = path.clone().into_os_string();
+                aside.push(&this);
+                match fs::rename(&path, aside) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    other => other?,
+                }
+            }
+        }
+        self.sync()
+    }
+
+    fn remove_where(&self, goes: impl Fn(&str) -> bool) -> io::Result<()> {
+        let names = self.names()?;
+        names
+            .iter()
+            .filter(|name| goes(name))
+            .try_for_each(|name| fs::remove_file(self.path.join(name)))
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        let entries = fs::read_dir(&self.path)?;
+        let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        names.collect()
+    }
+}
+
+/// Opens a file that its owner alone may read.
+fn owned(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    options.read(true).write(true).mode(0o600).open(path)
+}
+
+/// The number in a name as this room writes it: nothing else is taken for one of its files.
+fn number_of(text: &str) -> Option<u64> {
+    text.parse()
+        .ok()
+        .filter(|number: &u64| number.to_string() == text)
+}
+
+const SNAPSHOT: &str = "snapshot-";
+const RDB: &str = ".rdb";
+const LOG: &str = "log-";
+const TEMPORARY: &str = ".tmp";
+const CORRUPT: &str = ".corrupt-";

@@ -1,0 +1,444 @@
+//! What the writer thread keeps its state with.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::disk::{Disk, Whole};
+use super::figures::Figures;
+use super::folder::Folder;
+use super::log::{Damage, Log};
+use super::payload::Payload;
+use super::record::{Begin, Kind, PAYLOAD_BYTES_MAX};
+use super::saving::{Saving, Step};
+use super::{Config, Error, Fsync};
+use crate::rdb::decode::Checksum;
+use crate::store::{Generation, unix_ms};
+use crate::upstream::ReplId;
+
+/// A place in a history, between two commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The history's id.
+    pub replid: ReplId,
+    /// Bytes of it up to here.
+    pub offset: u64,
+    /// The database selected here.
+    pub db: usize,
+}
+
+/// A generation's files, and the logs that may go on from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// The generation.
+    pub number: u64,
+    /// Its snapshot.
+    pub snapshot: PathBuf,
+    /// The logs in order, each with its generation. Without the first, which is the snapshot's own, the state is damaged.
+    pub logs: Vec<(u64, PathBuf)>,
+}
+
+/// What is being kept.
+#[derive(Debug)]
+enum History {
+    /// Nothing: no history is followed, or it has ended.
+    None,
+    Kept(Kept),
+    /// Nothing, for something could not be written.
+    Stopped {
+        until: Instant,
+    },
+}
+
+#[derive(Debug)]
+struct Kept {
+    log: Log,
+    /// Bytes of the logs between the newest durable snapshot and `log`.
+    earlier_bytes: u64,
+    /// Whether there is a snapshot to resume from.
+    has_snapshot: bool,
+    /// A snapshot that is being forced to the disk.
+    settling: bool,
+    /// No snapshot is begun before.
+    not_before: Instant,
+    /// Snapshots that a command's needs have ended.
+    hurried: u32,
+}
+
+/// Keeps a history so that a restart can resume it. Failures end the keeping for a while and are logged here.
+#[derive(Debug)]
+pub struct Keeper {
+    config: Config,
+    folder: Folder,
+    figures: Arc<Figures>,
+    disk: Disk,
+    history: History,
+    /// The highest number of a generation so far.
+    last: u64,
+    pause: Duration,
+    /// Why there was no file for a payload.
+    refused: Option<io::Error>,
+}
+
+/// The longest pause between two attempts, in first pauses.
+const PAUSE_TIMES_MAX: u32 = 100;
+
+/// The log is let grow to this, however small the snapshot.
+const LOG_BYTES_MIN: u64 = 64 << 20;
+
+/// A snapshot is not begun while more than this of an unfinished command waits: it would have to be copied.
+const PENDING_BYTES_MAX: usize = 1 << 20;
+
+/// After so many snapshots that a command has ended, the next one is written whatever commands need.
+const HURRIED_MAX: u32 = 3;
+
+impl Keeper {
+    /// Opens the directory. Nothing is read yet.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn open(config: Config, figures: Arc<Figures>) -> Result<Self, Error> {
+        let folder = Folder::open(&config.folder)?;
+        let wrong = |error| Error::Folder(config.folder.clone(), error);
+        let listing = folder.list().map_err(wrong)?;
+        let numbers = listing.snapshots.iter().chain(&listing.logs);
+        let last = numbers.max().copied().unwrap_or(0);
+        let syncs_logs = config.fsync == Fsync::EverySecond;
+        let disk = Disk::start(folder.clone(), Arc::clone(&figures), syncs_logs).map_err(wrong)?;
+        Ok(Self {
+            pause: config.retry,
+            config,
+            folder,
+            figures,
+            disk,
+            history: History::None,
+            last,
+            refused: None,
+        })
+    }
+
+    /// The newest generation that there is.
+    #[must_use]
+    pub fn newest(&self) -> Option<Chain> {
+        let listing = match self.folder.list() {
+            Ok(listing) => listing,
+            Err(error) => {
+                tracing::warn!(%error, "the state directory cannot be read");
+                return None;
+            }
+        };
+        let number = *listing.snapshots.last()?;
+        let logs = (number..).take_while(|number| listing.logs.contains(number));
+        Some(Chain {
+            number,
+            snapshot: self.folder.snapshot(number),
+            logs: logs
+                .map(|number| (number, self.folder.log(number)))
+                .collect(),
+        })
+    }
+
+    /// Renames a damaged generation's files out of the way.
+    ///
+    /// # Errors
+    /// When they are still there.
+    pub fn set_aside(&self, chain: &Chain, damage: &Damage) -> io::Result<()> {
+        tracing::error!(%damage, "the state is set aside as *.corrupt-<time>");
+        self.figures.note_error(Some(damage.to_string()));
+        self.figures.set_aside.fetch_add(1, Ordering::Relaxed);
+        let mut numbers: Vec<u64> = chain.logs.iter().map(|(number, _)| *number).collect();
+        numbers.push(chain.number);
+        self.folder.set_aside(&numbers, unix_ms() / 1000)
+    }
+
+    /// Goes on with a chain that was read up to the log `number`, whose whole records end at `bytes`. Later logs are removed.
+    pub fn resume(&mut self, chain: &Chain, number: u64, bytes: u64) {
+        if let Err(error) = self.try_resume(chain, number, bytes) {
+            self.stop(&error);
+        }
+    }
+
+    fn try_resume(&mut self, chain: &Chain, number: u64, bytes: u64) -> io::Result<()> {
+        self.folder.remove_generations(|other| other > number)?;
+        let earlier = chain.logs.iter().filter(|(other, _)| *other < number);
+        let sizes = earlier.map(|(_, path)| Ok(fs::metadata(path)?.len()));
+        let earlier_bytes = sizes.sum::<io::Result<u64>>()?;
+        let log = Log::reopen(&self.folder.log(number), bytes)?;
+        let snapshot = Arc::new(File::open(&chain.snapshot)?);
+        let size = snapshot.metadata()?.len();
+        self.figures.snapshot_bytes.store(size, Ordering::Relaxed);
+        // It may be known to the system only: what is older goes when it is on the disk.
+        self.disk.settle(Whole {
+            number: chain.number,
+            file: snapshot,
+            temporary: None,
+            log: Arc::clone(log.file()),
+        });
+        self.keep(log, earlier_bytes, true);
+        Ok(())
+    }
+
+    fn keep(&mut self, log: Log, earlier_bytes: u64, has_snapshot: bool) {
+        self.disk.watch(Some(Arc::clone(log.file())));
+        let kept = Kept {
+            log,
+            earlier_bytes,
+            has_snapshot,
+            settling: has_snapshot,
+            not_before: Instant::now(),
+            hurried: 0,
+        };
+        self.note_log(&kept);
+        self.history = History::Kept(kept);
+        self.figures.keeps.store(true, Ordering::Relaxed);
+    }
+
+    fn note_log(&self, kept: &Kept) {
+        let bytes = kept.earlier_bytes + kept.log.bytes();
+        self.figures.log_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Where the payload of a full resync that begins goes; `None` if no file can be made for it.
+    pub fn payload(&mut self) -> Option<Payload> {
+        let created = Payload::create(&self.folder, self.last + 1);
+        created.map_err(|error| self.refused = Some(error)).ok()
+    }
+
+    /// A full resync's payload is loaded, and is about to be served from `place` on: from now on its history is kept, and the
+    /// one before is not. `bytes` and `checksum` are those of its RDB.
+    pub fn begin(&mut self, payload: Payload, bytes: u64, checksum: Checksum, place: Place) {
+        if let Err(error) = self.try_begin(payload, bytes, checksum, place) {
+            self.stop(&error);
+        }
+    }
+
+    /// The same where the payload could not be kept: a snapshot must be written first.
+    pub fn begin_without(&mut self) {
+        let error = self.refused.take();
+        self.stop(&error.unwrap_or_else(|| io::Error::other("the payload was not kept")));
+    }
+
+    fn try_begin(
+        &mut self,
+        mut payload: Payload,
+        bytes: u64,
+        checksum: Checksum,
+        place: Place,
+    ) -> io::Result<()> {
+        let (file, path) = payload.done(bytes, checksum)?;
+        let log = self.new_log(place, &[])?;
+        if self.config.fsync == Fsync::Always {
+            file.sync_all()?;
+        }
+        fs::rename(path, self.folder.snapshot(self.last))?;
+        self.disk.settle(Whole {
+            number: self.last,
+            file,
+            temporary: None,
+            log: Arc::clone(log.file()),
+        });
+        self.keep(log, 0, true);
+        Ok(())
+    }
+
+    /// Begins the log of the next generation at `place`, with what was received of the command there.
+    fn new_log(&mut self, place: Place, pending: &[u8]) -> io::Result<Log> {
+        let begin = Begin {
+            number: self.last + 1,
+            replid: place.replid,
+            offset: place.offset,
+            db: u32::try_from(place.db).unwrap_or(u32::MAX),
+        };
+        self.last += 1;
+        let log = Log::create(&self.folder, begin, unix_ms(), pending)?;
+        if self.config.fsync == Fsync::Always {
+            log.file().sync_all()?;
+            self.folder.sync()?;
+        }
+        Ok(log)
+    }
+
+    /// The history cannot be followed any further: a restart will find that out again, so nothing is appended to it.
+    pub fn end(&mut self) {
+        if matches!(self.history, History::Kept(_)) {
+            self.history = History::None;
+            self.figures.keeps.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Keeps `chunk`, which begins at `offset` and is about to be applied at `at_ms`.
+    pub fn append(&mut self, offset: u64, at_ms: i64, chunk: &[u8]) {
+        let most = usize::try_from(PAYLOAD_BYTES_MAX).unwrap_or(usize::MAX);
+        let mut at = offset;
+        for part in chunk.chunks(most) {
+            self.record(Kind::Stream, at, at_ms, part);
+            at += part.len() as u64;
+        }
+    }
+
+    /// The history goes on under another id.
+    pub fn rename(&mut self, replid: ReplId, offset: u64) {
+        let id = replid.to_string();
+        self.record(Kind::Renamed, offset, unix_ms(), id.as_bytes());
+    }
+
+    fn record(&mut self, kind: Kind, offset: u64, at_ms: i64, payload: &[u8]) {
+        let History::Kept(kept) = &mut self.history else {
+            return;
+        };
+        let mut result = kept.log.append(kind, offset, at_ms, payload);
+        if result.is_ok() && self.config.fsync == Fsync::Always {
+            result = kept.log.file().sync_data();
+        }
+        let bytes = kept.earlier_bytes + kept.log.bytes();
+        self.figures.log_bytes.store(bytes, Ordering::Relaxed);
+        match result.err().or_else(|| self.disk.error()) {
+            None => self.disk.note_written(),
+            Some(error) => self.stop(&error),
+        }
+    }
+
+    /// Whether a snapshot should be begun now.
+    #[must_use]
+    pub fn wants_snapshot(&mut self) -> bool {
+        let most = self.log_bytes_max();
+        if let History::Kept(kept) = &mut self.history
+            && kept.settling
+            && self.disk.durable().is_some()
+        {
+            self.pause = self.config.retry;
+            kept.settling = false;
+        }
+        match &self.history {
+            History::None => false,
+            History::Kept(kept) => {
+                let bytes = kept.earlier_bytes + kept.log.bytes();
+                bytes > most && !kept.settling && kept.not_before <= Instant::now()
+            }
+            History::Stopped { until } => *until <= Instant::now(),
+        }
+    }
+
+    fn log_bytes_max(&self) -> u64 {
+        let snapshot_bytes = self.figures.snapshot_bytes.load(Ordering::Relaxed);
+        let chosen = self.config.log_bytes_max;
+        chosen.unwrap_or_else(|| snapshot_bytes.max(LOG_BYTES_MIN))
+    }
+
+    /// Begins a snapshot of what `generation` holds at `place`, with what was received beyond it; `None` if it cannot be.
+    pub fn start_saving(
+        &mut self,
+        place: Place,
+        pending: &[u8],
+        generation: &Arc<Generation>,
+    ) -> Option<Saving> {
+        if pending.len() > PENDING_BYTES_MAX {
+            return None;
+        }
+        match self.try_start_saving(place, pending, generation) {
+            Ok(saving) => {
+                self.figures.saves.store(true, Ordering::Relaxed);
+                Some(saving)
+            }
+            Err(error) => {
+                self.saving_failed(&error);
+                None
+            }
+        }
+    }
+
+    fn try_start_saving(
+        &mut self,
+        place: Place,
+        pending: &[u8],
+        generation: &Arc<Generation>,
+    ) -> io::Result<Saving> {
+        let patient = match &self.history {
+            History::Kept(kept) => kept.hurried >= HURRIED_MAX,
+            _ => false,
+        };
+        let saving = Saving::create(&self.folder, self.last + 1, place, generation, patient)?;
+        let log = self.new_log(place, pending)?;
+        match &mut self.history {
+            History::Kept(kept) => {
+                kept.earlier_bytes += kept.log.bytes();
+                self.disk.watch(Some(Arc::clone(log.file())));
+                kept.log = log;
+            }
+            _ => {
+                self.keep(log, 0, false);
+            }
+        }
+        Ok(saving)
+    }
+
+    /// Goes on with a snapshot for a short while. One that is ended becomes the newest generation, or is given up.
+    pub fn work(&mut self, saving: &mut Option<Saving>) {
+        let Some(going) = saving else { return };
+        let is_kept = matches!(self.history, History::Kept(_));
+        if is_kept && going.step() == Step::More {
+            return;
+        }
+        self.figures.saves.store(false, Ordering::Relaxed);
+        let ended = saving.take().filter(|_| is_kept);
+        if let Some(ended) = ended
+            && let Err(error) = self.end_saving(ended)
+        {
+            self.saving_failed(&error);
+        }
+    }
+
+    fn end_saving(&mut self, mut saving: Saving) -> io::Result<()> {
+        saving.end()?;
+        let History::Kept(kept) = &mut self.history else {
+            return Ok(());
+        };
+        kept.settling = true;
+        kept.has_snapshot = true;
+        kept.earlier_bytes = 0;
+        kept.hurried = 0;
+        self.disk.settle(Whole {
+            number: saving.number(),
+            file: Arc::clone(saving.file()),
+            temporary: saving.keep(),
+            log: Arc::clone(kept.log.file()),
+        });
+        Ok(())
+    }
+
+    /// The log goes on if there is a snapshot before it.
+    fn saving_failed(&mut self, error: &io::Error) {
+        let pause = self.pause;
+        match &mut self.history {
+            History::Kept(kept) if kept.has_snapshot => {
+                tracing::warn!(%error, retry_in = ?pause, "no new snapshot: the log goes on growing");
+                kept.not_before = Instant::now() + pause;
+                kept.hurried += 1;
+                self.figures.failures.fetch_add(1, Ordering::Relaxed);
+                self.figures.note_error(Some(error.to_string()));
+            }
+            _ => self.stop(error),
+        }
+    }
+
+    /// Keeps nothing for a while. What is there is removed: a restart would go back in time with it.
+    fn stop(&mut self, error: &io::Error) {
+        let pause = self.pause;
+        tracing::error!(%error, retry_in = ?pause, "the state cannot be written: a restart will need a full sync");
+        self.figures.keeps.store(false, Ordering::Relaxed);
+        self.figures.log_bytes.store(0, Ordering::Relaxed);
+        self.figures.failures.fetch_add(1, Ordering::Relaxed);
+        self.figures.note_error(Some(error.to_string()));
+        self.disk.abandon(self.last);
+        if let Err(error) = self.folder.remove_generations(|_| true) {
+            tracing::error!(%error, "the old state cannot be removed: a restart would resume from it, at an older offset");
+        }
+        self.history = History::Stopped {
+            until: Instant::now() + pause,
+        };
+        self.pause = (pause * 2).min(self.config.retry * PAUSE_TIMES_MAX);
+    }
+}

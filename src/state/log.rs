@@ -1,0 +1,248 @@
+//! Writing and reading logs.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::folder::Folder;
+use super::record::{BEGIN_BYTES, Begin, HEAD_BYTES, Head, Kind, MARK, NotBegin};
+use crate::rdb::crc64;
+
+/// A log that is being written. Whole records only, as far as the system does not fail.
+#[derive(Debug)]
+pub(super) struct Log {
+    file: Arc<File>,
+    bytes: u64,
+    /// The record being put together.
+    buffer: Vec<u8>,
+}
+
+/// A buffer larger than this is given back after its record.
+const KEPT_BUFFER_BYTES_MAX: usize = 1 << 20;
+
+impl Log {
+    /// Begins a new log. It has its name only once its header, and `pending`, is whole.
+    pub(super) fn create(
+        folder: &Folder,
+        begin: Begin,
+        at_ms: i64,
+        pending: &[u8],
+    ) -> io::Result<Self> {
+        let (mut file, temporary) = folder.create(begin.number, "log")?;
+        file.write_all(&begin.encode())?;
+        let mut log = Self {
+            file: Arc::new(file),
+            bytes: BEGIN_BYTES as u64,
+            buffer: Vec::new(),
+        };
+        if !pending.is_empty() {
+            log.append(Kind::Stream, begin.offset, at_ms, pending)?;
+        }
+        fs::rename(temporary, folder.log(begin.number))?;
+        Ok(log)
+    }
+
+    /// Goes on behind the first `bytes` bytes of a log; what follows them is cut off.
+    pub(super) fn reopen(path: &Path, bytes: u64) -> io::Result<Self> {
+        let mut file = File::options().read(true).write(true).open(path)?;
+        file.set_len(bytes)?;
+        file.seek(SeekFrom::End(0))?;
+        Ok(Self {
+            file: Arc::new(file),
+            bytes,
+            buffer: Vec::new(),
+        })
+    }
+
+    /// Hands one record to the system.
+    pub(super) fn append(
+        &mut self,
+        kind: Kind,
+        offset: u64,
+        at_ms: i64,
+        payload: &[u8],
+    ) -> io::Result<()> {
+        self.buffer.clear();
+        Head::new(kind, offset, at_ms, payload).encode(&mut self.buffer);
+        self.buffer.extend_from_slice(payload);
+        (&*self.file).write_all(&self.buffer)?;
+        self.bytes += self.buffer.len() as u64;
+        if self.buffer.capacity() > KEPT_BUFFER_BYTES_MAX {
+            self.buffer = Vec::new();
+        }
+        Ok(())
+    }
+
+    pub(super) const fn file(&self) -> &Arc<File> {
+        &self.file
+    }
+
+    pub(super) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// What is wrong with a file of the state directory.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Damage {
+    /// It is not what was written: it must not be used.
+    #[error("{} is damaged at byte {at}: {what}", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// Bytes from its start.
+        at: u64,
+        /// What is wrong there.
+        what: String,
+    },
+    /// It may be whole, but cannot be used here.
+    #[error("{} cannot be used: {what}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        what: String,
+    },
+}
+
+/// Reads a log from its start.
+#[derive(Debug)]
+pub struct LogReader {
+    file: BufReader<File>,
+    path: PathBuf,
+    /// Where the next record begins.
+    at: u64,
+    len: u64,
+}
+
+impl LogReader {
+    /// Opens a log and reads where it begins.
+    ///
+    /// # Errors
+    /// [`Damage`].
+    pub fn open(path: &Path) -> Result<(Begin, Self), Damage> {
+        let file = File::open(path).map_err(|error| of_io(path, 0, &error))?;
+        let len = file
+            .metadata()
+            .map_err(|error| of_io(path, 0, &error))?
+            .len();
+        let mut reader = Self {
+            file: BufReader::new(file),
+            path: path.to_owned(),
+            at: BEGIN_BYTES as u64,
+            len,
+        };
+        let mut header = [0; BEGIN_BYTES];
+        let read = reader.file.read_exact(&mut header);
+        read.map_err(|error| of_io(path, 0, &error))?;
+        let begin = Begin::decode(&header).map_err(|error| match error {
+            NotBegin::Damaged => reader.corrupt(0, "the header"),
+            NotBegin::Version(_) => reader.corrupt(8, &error.to_string()),
+        })?;
+        Ok((begin, reader))
+    }
+
+    /// Reads the next record. `None` at the end: [`position`](Self::position) is then where the last whole record ends, and
+    /// what follows is the torn end of one that was never applied.
+    ///
+    /// # Errors
+    /// [`Damage`] where something is wrong and a record follows.
+    pub fn next(&mut self, payload: &mut Vec<u8>) -> Result<Option<Head>, Damage> {
+        let Some(head) = self.head()? else {
+            return self.ended(self.at + 1, "the head of a record");
+        };
+        let behind = self.at + HEAD_BYTES as u64 + u64::from(head.len);
+        if behind > self.len {
+            return Ok(None);
+        }
+        payload.resize(usize::try_from(head.len).unwrap_or(usize::MAX), 0);
+        let read = self.file.read_exact(payload);
+        read.map_err(|error| of_io(&self.path, self.at, &error))?;
+        if crc64::update(0, payload) != head.payload_sum {
+            return self.ended(behind, "the checksum of a record");
+        }
+        self.at = behind;
+        Ok(Some(head))
+    }
+
+    /// Where the last record that was read ends.
+    #[must_use]
+    pub const fn position(&self) -> u64 {
+        self.at
+    }
+
+    /// Bytes behind it.
+    #[must_use]
+    pub const fn left(&self) -> u64 {
+        self.len.saturating_sub(self.at)
+    }
+
+    /// An error about the record that was read last.
+    #[must_use]
+    pub fn corrupt(&self, at: u64, what: &str) -> Damage {
+        Damage::Corrupt {
+            path: self.path.clone(),
+            at,
+            what: what.to_owned(),
+        }
+    }
+
+    fn head(&mut self) -> Result<Option<Head>, Damage> {
+        let mut bytes = [0; HEAD_BYTES];
+        match self.file.read_exact(&mut bytes) {
+            Ok(()) => Ok(Head::decode(&bytes)),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(of_io(&self.path, self.at, &error)),
+        }
+    }
+
+    /// The record here is not whole: the end, unless there is another one from `from` on.
+    fn ended(&mut self, from: u64, what: &str) -> Result<Option<Head>, Damage> {
+        let followed = self
+            .is_followed(from)
+            .map_err(|error| of_io(&self.path, from, &error))?;
+        if followed {
+            Err(self.corrupt(self.at, what))
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Whether the head of a record stands anywhere from `from` on.
+    fn is_followed(&mut self, from: u64) -> io::Result<bool> {
+        self.file.seek(SeekFrom::Start(from))?;
+        let mut window = Vec::new();
+        loop {
+            let start = window.len();
+            (&mut self.file).take(SCAN_BYTES).read_to_end(&mut window)?;
+            let is_head = |at: usize| {
+                let bytes = window.get(at..).and_then(<[u8]>::first_chunk);
+                bytes.is_some_and(|bytes| Head::decode(bytes).is_some())
+            };
+            if memchr::memmem::find_iter(&window, MARK).any(is_head) {
+                return Ok(true);
+            }
+            if window.len() == start {
+                return Ok(false);
+            }
+            // A head may begin in one window and end in the next.
+            let keep = window.len().saturating_sub(HEAD_BYTES);
+            window.drain(..keep);
+        }
+    }
+}
+
+/// Bytes that are looked through at a time.
+const SCAN_BYTES: u64 = 1 << 20;
+
+/// A file that ends too early is damaged; one that cannot be read may be whole.
+fn of_io(path: &Path, at: u64, error: &io::Error) -> Damage {
+    let (path, what) = (path.to_owned(), error.to_string());
+    if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::NotFound) {
+        Damage::Corrupt { path, at, what }
+    } else {
+        Damage::Unusable { path, what }
+    }
+}

@@ -1,0 +1,371 @@
+//! Writing the store as a snapshot while the stream goes on.
+//!
+//! What a real server would make of the file is the same data: whatever redtail knows beyond that stands in aux fields, which
+//! servers pass over. Source: redis 8.0 rdb.c, "We ignore fields we don't understand, as by AUX field contract".
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::folder::Folder;
+use super::keeper::Place;
+use crate::rdb::decode::Version;
+use crate::rdb::encode::Writer;
+use crate::rdb::object::Meta;
+use crate::store::{Doubt, Entry, Generation, Slot, unix_ms};
+
+/// The next key's value was given up after its time: see `store`'s sweeper. The value says whether it was a hash with times.
+pub const SWEPT: &[u8] = b"redtail-swept";
+/// A tainted key: its database, its doubt and its name, with blanks between.
+pub const TAINTED: &[u8] = b"redtail-tainted";
+/// Everything is tainted.
+pub const TAINTED_ALL: &[u8] = b"redtail-tainted-all";
+/// It is not known which function libraries there are.
+pub const LIBRARIES_DOUBTED: &[u8] = b"redtail-libraries-doubted";
+
+/// How long it works between two chunks of the stream, beyond the shard that it has begun.
+const STEP: Duration = Duration::from_millis(2);
+
+/// Keys up to which what a command needs at once is written at once; a command that needs more makes the snapshot begin anew
+/// later, for the stream would stand still meanwhile.
+const HURRIED_KEYS_MAX: usize = 200_000;
+
+/// A taint as a snapshot holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taint {
+    /// The database.
+    pub db: u32,
+    /// What is not known.
+    pub doubt: Doubt,
+    /// The key.
+    pub key: Box<[u8]>,
+}
+
+impl Taint {
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = format!("{} {} ", self.db, word(self.doubt)).into_bytes();
+        bytes.extend_from_slice(&self.key);
+        bytes
+    }
+
+    /// Reads the value of a [`TAINTED`] field; `None` for anything else.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut parts = bytes.splitn(3, |byte| *byte == b' ');
+        let db = std::str::from_utf8(parts.next()?).ok()?.parse().ok()?;
+        let named = parts.next()?;
+        let doubts = [Doubt::Elements, Doubt::Value, Doubt::Existence];
+        Some(Self {
+            db,
+            doubt: doubts
+                .into_iter()
+                .find(|doubt| word(*doubt).as_bytes() == named)?,
+            key: parts.next()?.into(),
+        })
+    }
+}
+
+const fn word(doubt: Doubt) -> &'static str {
+    match doubt {
+        Doubt::Elements => "elements",
+        Doubt::Value => "value",
+        Doubt::Existence => "existence",
+    }
+}
+
+/// One database at the moment of the snapshot.
+#[derive(Debug)]
+struct Database {
+    keys: u64,
+    expires: u64,
+    /// By shard.
+    written: Box<[bool]>,
+    introduced: bool,
+}
+
+/// A snapshot being written. After a failure it is of no further use.
+#[derive(Debug)]
+pub struct Saving {
+    number: u64,
+    /// Its temporary name, for as long as it is to be removed with this.
+    path: Option<PathBuf>,
+    file: Arc<File>,
+    generation: Arc<Generation>,
+    writer: Option<Writer<Output>>,
+    databases: Vec<Database>,
+    /// The database whose keys are being written.
+    selected: Option<usize>,
+    /// Where the walk is.
+    next: (usize, usize),
+    error: Option<io::Error>,
+    patient: bool,
+}
+
+/// The file, shared with the thread that forces it to the disk.
+#[derive(Debug)]
+struct Output(Arc<File>);
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (&*self.0).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What a step came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// There is more to write.
+    More,
+    /// All is written, or a failure has ended it.
+    Done,
+}
+
+impl Saving {
+    /// Begins the snapshot of what `generation` holds now, at `place`. With `patient` a command that needs much at once is
+    /// waited for; else it ends the snapshot.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub(super) fn create(
+        folder: &Folder,
+        number: u64,
+        place: Place,
+        generation: &Arc<Generation>,
+        patient: bool,
+    ) -> io::Result<Self> {
+        let (file, path) = folder.create(number, "snapshot")?;
+        let file = Arc::new(file);
+        let version = Version::of_payload(generation.written_by.rdb_version());
+        let mut writer = Writer::new(Output(Arc::clone(&file)), version).uncompressed();
+        introduce(&mut writer, generation, place)?;
+        Ok(Self {
+            number,
+            path: Some(path),
+            file,
+            generation: Arc::clone(generation),
+            writer: Some(writer),
+            databases: databases_of(generation),
+            selected: None,
+            next: (0, 0),
+            error: None,
+            patient,
+        })
+    }
+
+    /// What a command is about to change is written first. Must be called before its locks are taken.
+    pub fn before(&mut self, slots: &[Slot]) {
+        if self.error.is_some() {
+            return;
+        }
+        if slots.len() > 1 && !self.patient && self.unwritten_keys(slots) > HURRIED_KEYS_MAX {
+            self.error = Some(io::Error::other(HURRIED));
+            return;
+        }
+        for slot in slots {
+            let place = (slot.db as usize, slot.shard as usize);
+            if let Err(error) = self.write_shard(place.0, place.1) {
+                self.error = Some(error);
+            }
+        }
+    }
+
+    /// Keys of shards that a command needs and that are not written, as far as evenly filled shards tell.
+    fn unwritten_keys(&self, slots: &[Slot]) -> usize {
+        let keys = slots.iter().filter_map(|slot| {
+            let database = self.databases.get(slot.db as usize)?;
+            let written = database.written.get(slot.shard as usize)?;
+            let keys = usize::try_from(database.keys).unwrap_or(usize::MAX);
+            (!written).then(|| keys.div_ceil(database.written.len().max(1)))
+        });
+        keys.sum()
+    }
+
+    /// Writes some more: one shard at least, and for a few milliseconds at most beyond that.
+    pub fn step(&mut self) -> Step {
+        let started = Instant::now();
+        loop {
+            if self.error.is_some() {
+                return Step::Done;
+            }
+            let (db, shard) = self.next;
+            let Some(database) = self.databases.get(db) else {
+                return Step::Done;
+            };
+            if database.keys == 0 || shard >= database.written.len() {
+                self.next = (db + 1, 0);
+                continue;
+            }
+            self.next = (db, shard + 1);
+            if let Err(error) = self.write_shard(db, shard) {
+                self.error = Some(error);
+            }
+            if started.elapsed() > STEP {
+                return Step::More;
+            }
+        }
+    }
+
+    /// Writes all the rest.
+    pub fn finish(&mut self) {
+        while self.step() == Step::More {}
+    }
+
+    fn write_shard(&mut self, db: usize, shard: usize) -> io::Result<()> {
+        let Some(database) = self.databases.get_mut(db) else {
+            return Ok(());
+        };
+        match database.written.get_mut(shard) {
+            Some(written) if !*written => *written = true,
+            _ => return Ok(()),
+        }
+        let Some(writer) = &mut self.writer else {
+            return Ok(());
+        };
+        let now_s = unix_ms() / 1000;
+        let mut result = Ok(());
+        let selected = &mut self.selected;
+        self.generation.spaces.visit(db, shard, |entry| {
+            if result.is_ok() {
+                result = select(writer, selected, db, database)
+                    .and_then(|()| write_entry(writer, entry, now_s));
+            }
+        });
+        result
+    }
+
+    /// Ends the file. Gives its bytes.
+    pub(super) fn end(&mut self) -> io::Result<u64> {
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
+        let Some(mut writer) = self.writer.take() else {
+            return Ok(0);
+        };
+        for aux in self
+            .generation
+            .module_aux
+            .iter()
+            .filter(|aux| aux.when != BEFORE_KEYS)
+        {
+            writer.module_aux(aux)?;
+        }
+        writer.end()?;
+        Ok(self.file.metadata()?.len())
+    }
+
+    pub(super) const fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) const fn file(&self) -> &Arc<File> {
+        &self.file
+    }
+
+    /// The file's temporary name. It stays from now on.
+    pub(super) const fn keep(&mut self) -> Option<PathBuf> {
+        self.path.take()
+    }
+}
+
+impl Drop for Saving {
+    fn drop(&mut self) {
+        if let Some(path) = self.path.take() {
+            // If it stays, the next start removes it.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+const HURRIED: &str = "a command changes more at once than can be written meanwhile";
+
+/// Where a module wants its data read. Source: redis 8.0 redismodule.h, `REDISMODULE_AUX_BEFORE_RDB`.
+const BEFORE_KEYS: u64 = 1;
+
+fn databases_of(generation: &Generation) -> Vec<Database> {
+    let spaces = &generation.spaces;
+    let database = |number| {
+        let db = spaces.db(number);
+        Database {
+            keys: db.map_or(0, |db| db.len() as u64),
+            expires: db.map_or(0, |db| db.expires() as u64),
+            written: spaces.slots_of_db(number).map(|_| false).collect(),
+            introduced: false,
+        }
+    };
+    (0..spaces.databases()).map(database).collect()
+}
+
+/// Writes what stands before the keys.
+fn introduce<W: Write>(
+    writer: &mut Writer<W>,
+    generation: &Generation,
+    place: Place,
+) -> io::Result<()> {
+    writer.header()?;
+    let (name, version) = generation.written_by.aux();
+    writer.aux(name, version.as_bytes())?;
+    writer.aux(b"redis-bits", b"64")?;
+    writer.aux(b"ctime", (unix_ms() / 1000).to_string().as_bytes())?;
+    writer.aux(b"repl-stream-db", place.db.to_string().as_bytes())?;
+    writer.aux(b"repl-id", place.replid.to_string().as_bytes())?;
+    writer.aux(b"repl-offset", place.offset.to_string().as_bytes())?;
+    let taints = generation.spaces.taints();
+    if taints.everything() {
+        writer.aux(TAINTED_ALL, b"1")?;
+    }
+    for (db, key, doubt) in taints.list() {
+        writer.aux(TAINTED, &Taint { db, doubt, key }.encode())?;
+    }
+    let libraries = generation.spaces.libraries();
+    match libraries.all() {
+        None => writer.aux(LIBRARIES_DOUBTED, b"1")?,
+        Some(all) => all.iter().try_for_each(|one| writer.function(&one.code))?,
+    }
+    let mut aux = generation.module_aux.iter();
+    aux.by_ref()
+        .filter(|aux| aux.when == BEFORE_KEYS)
+        .try_for_each(|aux| writer.module_aux(aux))
+}
+
+fn select<W: Write>(
+    writer: &mut Writer<W>,
+    selected: &mut Option<usize>,
+    db: usize,
+    database: &mut Database,
+) -> io::Result<()> {
+    if *selected == Some(db) {
+        return Ok(());
+    }
+    *selected = Some(db);
+    if std::mem::replace(&mut database.introduced, true) {
+        writer.select(db as u64)
+    } else {
+        writer.database(db as u64, database.keys, database.expires)
+    }
+}
+
+fn write_entry<W: Write>(writer: &mut Writer<W>, entry: &Entry, now_s: i64) -> io::Result<()> {
+    let idle = |used_s: u32| u64::try_from(now_s - i64::from(used_s)).unwrap_or(0);
+    let meta = Meta {
+        expire_at_ms: entry.expire_at_ms(),
+        idle_s: entry.used_at_s().map(idle),
+        freq: None,
+    };
+    if entry.is_swept() {
+        // Its time is long over: a server that loads it as a primary drops it, whatever the value.
+        let timed: &[u8] = if entry.is_timed() { b"timed" } else { b"plain" };
+        writer.aux(SWEPT, timed)?;
+        writer.key(entry.key(), meta, crate::rdb::ValueType::String)?;
+        return writer.string(b"");
+    }
+    let value = entry.value();
+    let kind = value.value_type(writer.layouts());
+    writer.key(entry.key(), meta, kind)?;
+    value.encode(writer)
+}
