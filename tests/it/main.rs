@@ -18,6 +18,7 @@ mod corpus;
 mod dialect;
 mod dump;
 mod encodings;
+mod faults;
 mod field_expiry;
 mod functions;
 mod fuzz;

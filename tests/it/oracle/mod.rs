@@ -34,14 +34,15 @@ use redtail::command::{Command, all};
 use crate::client::{Client, Reply};
 use crate::servers::{ALL, Server};
 use exempt::{EXEMPT, UNASKED};
-use generator::Generator;
 use grammar::forms;
 use pair::{Difference, Pair};
 use report::report;
 use same::RELAXED;
-use trio::{Manner, Step, Trio, is_quiet};
+use trio::{Manner, Trio, is_quiet};
 
+pub use generator::Generator;
 pub use pair::scan;
+pub use trio::{Step, flushes as flushes_functions};
 
 /// Random writes of every kind, for tests of other things: commands that belong together stand together. Left out is what
 /// ends some servers, and what redtail cannot order as a primary does.

@@ -376,7 +376,8 @@ fn are_fields_quiet(client: &mut Client, key: &[u8], expires: bool) -> bool {
     !ttls.iter().any(is_soon) && (!expires || size == i64::try_from(fields.len()).ok())
 }
 
-fn flushes(words: &Words) -> bool {
+/// Whether this is FUNCTION FLUSH.
+pub fn flushes(words: &Words) -> bool {
     let is = |at: usize, name: &str| {
         let word = words.get(at);
         word.is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes()))

@@ -1,0 +1,238 @@
+//! What writes to the primary while its connections are cut: everything that the oracle writes, and beside it the keys that
+//! the readers of [`super::reader`] watch.
+
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::thread::{self, JoinHandle, sleep};
+use std::time::Duration;
+
+use super::{STEADY_KEYS, WATCHED_DB, steady};
+use crate::client::{Client, Reply, encode, words};
+use crate::oracle::{Generator, Step, flushes_functions};
+
+type Words = Vec<Vec<u8>>;
+
+/// Random writes in one go.
+const STEPS: usize = 25;
+
+/// Writers at a primary, which end when this is dropped.
+pub struct Load {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    /// The primary's port.
+    target: AtomicU16,
+    stopped: AtomicBool,
+    /// Held by writers while they write.
+    gate: RwLock<()>,
+    written: AtomicU64,
+}
+
+impl Load {
+    /// Writes to the primary on that port; the first values of what readers watch are there when it returns.
+    pub fn start(port: u16, seed: u64) -> Self {
+        let shared = Arc::new(Shared {
+            target: AtomicU16::new(port),
+            stopped: AtomicBool::new(false),
+            gate: RwLock::new(()),
+            written: AtomicU64::new(0),
+        });
+        let mut keeper = Keeper::new(seed);
+        assert!(shared.write_to(
+            &mut Client::try_connect(port).expect("a primary"),
+            &keeper.begin()
+        ));
+        let (random, watched) = (Arc::clone(&shared), Arc::clone(&shared));
+        let mut generator = Generator::new(seed);
+        let threads = vec![
+            thread::spawn(move || random.write(|client| anything(&mut generator, client))),
+            thread::spawn(move || watched.write(|_| keeper.round())),
+        ];
+        Self { shared, threads }
+    }
+
+    /// Writes to another primary from now on.
+    pub fn aim(&self, port: u16) {
+        self.shared.target.store(port, Ordering::Relaxed);
+    }
+
+    /// Nothing is written for as long as the guard is held.
+    pub fn freeze(&self) -> RwLockWriteGuard<'_, ()> {
+        self.shared
+            .gate
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Commands that a primary has answered.
+    pub fn written(&self) -> u64 {
+        self.shared.written.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    /// Writes round after round, on a new connection whenever one ends or another primary is to be written to.
+    /// A round that failed is written once more, so that every number is there in the end.
+    fn write(&self, mut round: impl FnMut(&mut Client) -> Vec<Words>) {
+        let mut failed = None;
+        while !self.stopped.load(Ordering::Relaxed) {
+            let port = self.target.load(Ordering::Relaxed);
+            let is_to_go_on = || {
+                self.target.load(Ordering::Relaxed) == port && !self.stopped.load(Ordering::Relaxed)
+            };
+            let select = [words(&format!("SELECT {WATCHED_DB}"))];
+            if let Ok(mut client) = Client::try_connect(port)
+                && self.write_to(&mut client, &select)
+            {
+                while is_to_go_on() && self.write_once(&mut client, &mut failed, &mut round) {
+                    // Not as fast as it goes: the readers want their share of the processors.
+                    sleep(Duration::from_millis(2));
+                }
+            }
+            sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn write_once(
+        &self,
+        client: &mut Client,
+        failed: &mut Option<Vec<Words>>,
+        round: &mut impl FnMut(&mut Client) -> Vec<Words>,
+    ) -> bool {
+        let _open = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        let commands = failed.take().unwrap_or_else(|| round(client));
+        let is_written = self.write_to(client, &commands);
+        *failed = (!is_written).then_some(commands);
+        is_written
+    }
+
+    /// Whether the primary took it: false when it is gone, or none any more.
+    fn write_to(&self, client: &mut Client, commands: &[Words]) -> bool {
+        let request: Vec<u8> = commands.iter().flat_map(|words| encode(words)).collect();
+        let sent = client.send(&request);
+        let replies: Result<Vec<_>, _> = commands.iter().map(|_| client.read()).collect();
+        self.written
+            .fetch_add(commands.len() as u64, Ordering::Relaxed);
+        sent.is_ok() && replies.is_ok_and(|replies| !replies.iter().any(is_no_primary))
+    }
+}
+
+fn is_no_primary(reply: &Reply) -> bool {
+    reply.0.starts_with(b"-READONLY") || reply.0.starts_with(b"-LOADING")
+}
+
+/// Random writes of every kind to the databases of the oracle.
+fn anything(generator: &mut Generator, client: &mut Client) -> Vec<Words> {
+    if generator.pools.one_in(40) {
+        let dumps: Vec<_> = generator
+            .dumps(5)
+            .iter()
+            .map(|words| client.words(&words.iter().map(Vec::as_slice).collect::<Vec<_>>()))
+            .collect();
+        generator.pools.payloads = dumps.iter().filter_map(Reply::bulk).collect();
+    }
+    let steps = generator.steps(STEPS).into_iter();
+    let writes = steps.flat_map(|step| match step {
+        Step::Write(commands) => commands,
+        Step::Attach => Vec::new(),
+    });
+    writes.filter(is_wanted).collect()
+}
+
+/// Not what takes the readers' keys away, what orders as only the primary can (a DIFFERENCE of SORT), what ends a server of
+/// Redis 8.0, or what its own replicas do not do as the primary did.
+fn is_wanted(words: &Words) -> bool {
+    let name = words[0].to_ascii_lowercase();
+    let is_unwanted = match name.as_slice() {
+        // Where scores differ, it depends on the levels of a skip list, which each server throws dice for.
+        b"zremrangebylex" => true,
+        b"zrangestore" => has(words, "bylex"),
+        // Valkey 9.1 looks for options to write anew in the key, too.
+        b"hsetex" => !words.get(1).is_some_and(|key| key.contains(&b':')),
+        b"flushall" | b"sort" => true,
+        _ => false,
+    };
+    !is_unwanted && !flushes_functions(words)
+}
+
+fn has(words: &Words, option: &str) -> bool {
+    words
+        .iter()
+        .any(|word| word.eq_ignore_ascii_case(option.as_bytes()))
+}
+
+/// Writes what readers watch, each round with a number larger by one.
+struct Keeper {
+    round: u64,
+    rng: fastrand::Rng,
+}
+
+impl Keeper {
+    fn new(seed: u64) -> Self {
+        Self {
+            round: 0,
+            rng: fastrand::Rng::with_seed(seed),
+        }
+    }
+
+    /// What is there before the first round.
+    fn begin(&mut self) -> Vec<Words> {
+        let mut commands = vec![words(&format!("SELECT {WATCHED_DB}"))];
+        commands.extend((0..STEADY_KEYS).map(set_steady));
+        commands.extend(self.round());
+        commands
+    }
+
+    fn round(&mut self) -> Vec<Words> {
+        self.round += 1;
+        let n = self.round;
+        let mut commands = vec![words("MULTI"), words(&format!("SET pair:a {n}"))];
+        // Now and then one that is long under way.
+        let filling = if self.rng.u8(..16) == 0 {
+            150
+        } else {
+            self.rng.usize(0..4)
+        };
+        commands.extend((0..filling).map(|_| self.filling()));
+        commands.extend(
+            [
+                format!("SET pair:b {n}"),
+                "EXEC".into(),
+                format!("SET first {n}"),
+                format!("SET second {n}"),
+            ]
+            .map(|line| words(&line)),
+        );
+        commands.push(set_steady(self.rng.usize(0..STEADY_KEYS)));
+        commands
+    }
+
+    /// A write of some hundred bytes, seldom of many thousand.
+    fn filling(&mut self) -> Words {
+        let length = if self.rng.u8(..) == 0 {
+            60_000
+        } else {
+            self.rng.usize(0..700)
+        };
+        let value = vec![self.rng.u8(..); length];
+        let key = format!("filling:{}", self.rng.u8(..60));
+        vec![b"SET".to_vec(), key.into_bytes(), value]
+    }
+}
+
+/// Writes the value that a key of the steady ones always has.
+fn set_steady(number: usize) -> Words {
+    let (key, value) = steady(number);
+    vec![b"SET".to_vec(), key, value]
+}

@@ -1,0 +1,96 @@
+//! redtail in this process, with the times of its link set shorter than any setting allows: a thousand cuts must not take a
+//! thousand waits.
+
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+use redtail::cli::config::LogFormat;
+use redtail::cli::serve::follow_and_serve;
+use redtail::replica;
+use redtail::server;
+use tokio_util::sync::CancellationToken;
+
+use crate::client::Client;
+use crate::servers::{PATIENCE, free_port};
+
+/// A running replica with its listener, stopped on drop.
+pub struct Node {
+    pub port: u16,
+    stop: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Follows the primary on that port of this machine, and comes back at once whatever happens.
+pub fn config(port: u16) -> replica::Config {
+    let mut config = replica::Config::new(&format!("127.0.0.1:{port}")).expect("an address");
+    let timing = &mut config.upstream.timing;
+    timing.retry_first = Duration::from_millis(1);
+    timing.retry_max = Duration::from_millis(20);
+    timing.retry_refused = Duration::from_millis(20);
+    timing.resync_floor = Duration::ZERO;
+    timing.ack = Duration::from_millis(50);
+    // Digests are of values past their time, too.
+    config.expired_grace = Duration::ZERO;
+    config
+}
+
+impl Node {
+    /// Follows the primary on that port, in sync.
+    pub fn start(port: u16) -> Self {
+        let (replica, listen) = (config(port), free_port());
+        let server = server::Config {
+            listen: vec![server::Listen::Tcp(([127, 0, 0, 1], listen).into())],
+            debug: server::Access::Yes,
+            ..server::Config::default()
+        };
+        // Shown when the test fails. A test that runs in one process with others finds it started.
+        _ = redtail::cli::log::start(None, LogFormat::Compact);
+        let (sender, tokens) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            let beside = |_: &redtail::Replica, stop| {
+                sender.send(stop).expect("the test waits");
+                Ok(())
+            };
+            let runtime = tokio::runtime::Builder::new_multi_thread();
+            let runtime = { runtime }.worker_threads(2).enable_all().build();
+            let ended = runtime
+                .expect("a runtime")
+                .block_on(follow_and_serve(replica, server, beside));
+            assert!(ended.is_ok(), "redtail serves");
+        });
+        let node = Self {
+            port: listen,
+            stop: tokens.recv().expect("redtail starts"),
+            thread: Some(thread),
+        };
+        wait("the first sync", || {
+            Client::try_connect(listen)
+                .is_ok_and(|mut client| client.command("DBSIZE").is_integer())
+        });
+        node
+    }
+
+    pub fn client(&self) -> Client {
+        Client::try_connect(self.port).expect("redtail listens")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// Waits until `done` says so.
+///
+/// # Panics
+/// When it takes longer than [`PATIENCE`].
+pub fn wait(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,179 @@
+//! The proof that nothing was lost and nothing doubled: DEBUG DIGEST of both at the same offset, while nobody writes.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::WATCHED_DB;
+use super::load::Load;
+use super::reader::Readers;
+use crate::client::{Client, Reply, show};
+use crate::servers::PATIENCE;
+
+/// Connections to a primary and its follower.
+pub struct Proof {
+    pub primary: Client,
+    pub follower: Client,
+    /// A real replica of the primary, which tells what a primary keeps to itself.
+    pub witness: Option<Client>,
+    /// What primaries have kept to themselves.
+    pub kept: Vec<String>,
+}
+
+impl Proof {
+    pub fn new(primary: Client, follower: Client) -> Self {
+        Self {
+            primary,
+            follower,
+            witness: None,
+            kept: Vec::new(),
+        }
+    }
+
+    /// Stops the writers, waits for the follower, and compares.
+    ///
+    /// # Panics
+    /// When the follower does not come, or differs, or a reader has seen what it must not.
+    pub fn settle(&mut self, what: &str, load: &Load, readers: &Readers) {
+        let _frozen = load.freeze();
+        self.same(what);
+        readers.check();
+    }
+
+    /// Compares both, while nobody writes.
+    ///
+    /// # Panics
+    /// When the follower does not come, or differs.
+    pub fn same(&mut self, what: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            assert!(
+                Instant::now() < deadline,
+                "{what}: never still at one offset"
+            );
+            let Some([expected, found]) = self.digests(what) else {
+                continue;
+            };
+            if expected == found {
+                return;
+            }
+            let differences = self.differences();
+            let are_kept = differences.iter().all(|key| self.is_kept(key));
+            assert!(
+                are_kept && !differences.is_empty(),
+                "{what}: {expected:?} here {found:?}, {differences:#?}"
+            );
+        }
+    }
+
+    /// The digests of both at one offset; `None` when time has passed between them, for keys end and primaries ping.
+    fn digests(&mut self, what: &str) -> Option<[Reply; 2]> {
+        let offset = self.primary.offset("master_repl_offset")?;
+        self.wait_for_offset(what, offset);
+        let digests =
+            [&mut self.primary, &mut self.follower].map(|client| client.command("DEBUG DIGEST"));
+        let is_still = self.primary.offset("master_repl_offset") == Some(offset)
+            && self.follower.offset("slave_repl_offset") == Some(offset);
+        is_still.then_some(digests)
+    }
+
+    fn wait_for_offset(&mut self, what: &str, offset: i64) {
+        let deadline = Instant::now() + PATIENCE;
+        let follower = &mut self.follower;
+        while follower.offset("slave_repl_offset") < Some(offset) || !is_up(follower) {
+            let last = follower.info("redtail", "redtail_last_link_error");
+            let info = follower.command("INFO replication").text();
+            assert!(
+                Instant::now() < deadline,
+                "{what}: waited for offset {offset}: {last:?} {info}"
+            );
+            sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// The first keys whose digests differ.
+    fn differences(&mut self) -> Vec<Difference> {
+        let mut found = Vec::new();
+        for database in [0, 1, 5, WATCHED_DB] {
+            for key in self.keys(database) {
+                let ask: [&[u8]; 3] = [b"DEBUG", b"DIGEST-VALUE", &key];
+                let [expected, here] =
+                    [&mut self.primary, &mut self.follower].map(|client| client.words(&ask));
+                if expected != here && found.len() < DIFFERENCES_MAX {
+                    found.push(Difference {
+                        database,
+                        key,
+                        expected,
+                        here,
+                    });
+                }
+            }
+        }
+        found
+    }
+
+    /// Selects the database in all, and gives the keys of both.
+    fn keys(&mut self, database: usize) -> Vec<Vec<u8>> {
+        let mut keys = Vec::new();
+        let witness = self.witness.iter_mut();
+        for client in [&mut self.primary, &mut self.follower]
+            .into_iter()
+            .chain(witness)
+        {
+            client.command(&format!("SELECT {database}"));
+            keys.extend(
+                client
+                    .command("KEYS *")
+                    .elements()
+                    .iter()
+                    .filter_map(Reply::bulk),
+            );
+        }
+        keys.sort();
+        keys.dedup();
+        keys
+    }
+
+    /// Whether the primary's own replica has the same as we: then it is the primary that told nobody. The key is deleted.
+    fn is_kept(&mut self, difference: &Difference) -> bool {
+        let Some(witness) = &mut self.witness else {
+            return false;
+        };
+        let select = format!("SELECT {}", difference.database);
+        for client in [&mut self.primary, witness] {
+            client.command(&select);
+        }
+        let digest = witness.words(&[b"DEBUG", b"DIGEST-VALUE", &difference.key]);
+        let is_kept = digest == difference.here;
+        if is_kept {
+            self.kept.push(format!("{difference:?}"));
+            self.primary.words(&[b"DEL", &difference.key]);
+        }
+        is_kept
+    }
+}
+
+/// A key that differs, with both digests.
+struct Difference {
+    database: usize,
+    key: Vec<u8>,
+    expected: Reply,
+    here: Reply,
+}
+
+impl std::fmt::Debug for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (key, expected, here) = (show(&[&self.key]), self.expected.text(), self.here.text());
+        write!(f, "{key} in {}: {expected} here {here}", self.database)
+    }
+}
+
+/// More than these are not shown.
+const DIFFERENCES_MAX: usize = 10;
+
+/// Whether the link is up.
+pub fn is_up(follower: &mut Client) -> bool {
+    follower
+        .info("replication", "master_link_status")
+        .as_deref()
+        == Some("up")
+}

@@ -1,0 +1,336 @@
+//! A TCP proxy between a follower and its primary: it cuts, holds, slows down and breaks into pieces what passes, and changes
+//! neither a byte nor their order.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+
+use super::cut::{Cut, End, Place};
+use crate::servers::PATIENCE;
+
+/// How bytes pass.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Bytes of one write at most.
+    pub piece: usize,
+    /// The time between two writes.
+    pub pause: Duration,
+}
+
+/// At full speed.
+pub const FREE: Pace = Pace {
+    piece: READ_BYTES,
+    pause: Duration::ZERO,
+};
+
+/// How a connection is treated.
+pub struct Plan {
+    pub pace: Pace,
+    pub cut: Option<Cut>,
+}
+
+impl Plan {
+    /// Cuts there, at this pace up to there.
+    pub fn cut(place: Place, end: End, pace: Pace) -> Self {
+        Self {
+            pace,
+            cut: Some(Cut::new(place, end)),
+        }
+    }
+
+    fn free() -> Self {
+        Self {
+            pace: FREE,
+            cut: None,
+        }
+    }
+}
+
+/// A listening proxy, which ends with all its connections when it is dropped.
+pub struct Proxy {
+    pub port: u16,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// The primary's port.
+    target: AtomicU16,
+    stopped: AtomicBool,
+    /// Whether nothing passes at the moment.
+    held: AtomicBool,
+    /// Whether nobody gets through at the moment.
+    closed: AtomicBool,
+    cuts: AtomicU64,
+    accepted: AtomicU64,
+    /// Bytes from the primary that were passed on.
+    down: AtomicU64,
+    next: Mutex<Option<Plan>>,
+    wires: Mutex<Vec<Arc<Wire>>>,
+}
+
+/// One connection through the proxy.
+struct Wire {
+    follower: TcpStream,
+    primary: TcpStream,
+    plan: Mutex<Plan>,
+    ended: AtomicBool,
+}
+
+impl Proxy {
+    /// Leads to the port `target` of this machine.
+    pub fn start(target: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let shared = Arc::new(Shared {
+            target: AtomicU16::new(target),
+            stopped: AtomicBool::new(false),
+            held: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            cuts: AtomicU64::new(0),
+            accepted: AtomicU64::new(0),
+            down: AtomicU64::new(0),
+            next: Mutex::new(None),
+            wires: Mutex::new(Vec::new()),
+        });
+        let accepting = Arc::clone(&shared);
+        thread::spawn(move || accepting.accept(&listener));
+        Self { port, shared }
+    }
+
+    /// Leads new connections to another port.
+    pub fn aim(&self, target: u16) {
+        self.shared.target.store(target, Ordering::Relaxed);
+    }
+
+    /// Treats the connection that there is by this plan.
+    pub fn plan(&self, plan: Plan) {
+        if let Some(wire) = lock(&self.shared.wires).last() {
+            *lock(&wire.plan) = plan;
+        }
+    }
+
+    /// Treats the next connection by this plan.
+    pub fn plan_next(&self, plan: Plan) {
+        *lock(&self.shared.next) = Some(plan);
+    }
+
+    /// Ends the connections that there are.
+    pub fn cut_now(&self, end: End) {
+        let wires: Vec<_> = lock(&self.shared.wires).clone();
+        wires.iter().for_each(|wire| self.shared.cut(wire, end));
+    }
+
+    /// Whether new connections are refused from now on.
+    pub fn close(&self, closed: bool) {
+        self.shared.closed.store(closed, Ordering::Relaxed);
+    }
+
+    /// Whether everything stands still from now on.
+    pub fn hold(&self, held: bool) {
+        self.shared.held.store(held, Ordering::Relaxed);
+    }
+
+    /// Connections that this proxy has cut.
+    pub fn cuts(&self) -> u64 {
+        self.shared.cuts.load(Ordering::Relaxed)
+    }
+
+
+    /// Bytes from the primary that were passed on.
+    pub fn down_bytes(&self) -> u64 {
+        self.shared.down.load(Ordering::Relaxed)
+    }
+
+    /// Waits until so many connections were cut.
+    pub fn wait_for_cuts(&self, cuts: u64) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.cuts() < cuts {
+            assert!(Instant::now() < deadline, "waited in vain for cut {cuts}");
+            sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+        self.hold(false);
+        self.cut_now(End::Fin);
+        // Wakes the thread that accepts.
+        _ = TcpStream::connect(("127.0.0.1", self.port));
+    }
+}
+
+impl Shared {
+    fn accept(self: Arc<Self>, listener: &TcpListener) {
+        for follower in listener.incoming().flatten() {
+            if self.stopped.load(Ordering::Relaxed) {
+                return;
+            }
+            self.accepted.fetch_add(1, Ordering::Relaxed);
+            if !self.closed.load(Ordering::Relaxed) {
+                // Without a primary the follower finds its connection closed.
+                _ = self.connect(follower);
+            }
+        }
+    }
+
+    fn connect(self: &Arc<Self>, follower: TcpStream) -> io::Result<()> {
+        let primary = TcpStream::connect(("127.0.0.1", self.target.load(Ordering::Relaxed)))?;
+        for stream in [&follower, &primary] {
+            stream.set_nodelay(true)?;
+            stream.set_write_timeout(Some(PATIENCE))?;
+        }
+        let plan = lock(&self.next).take().unwrap_or_else(Plan::free);
+        let wire = Arc::new(Wire {
+            follower,
+            primary,
+            plan: Mutex::new(plan),
+            ended: AtomicBool::new(false),
+        });
+        lock(&self.wires).push(Arc::clone(&wire));
+        for direction in [Direction::Down, Direction::Up] {
+            let (shared, wire) = (Arc::clone(self), Arc::clone(&wire));
+            thread::spawn(move || {
+                // An error is an end like any other.
+                _ = shared.pump(&wire, direction);
+                shared.end(&wire, End::Fin);
+            });
+        }
+        Ok(())
+    }
+
+    fn pump(&self, wire: &Arc<Wire>, direction: Direction) -> io::Result<()> {
+        let (mut from, mut to) = direction.of(wire);
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            let read = from.read(&mut buffer)?;
+            if read == 0 {
+                return Ok(());
+            }
+            let mut rest = &buffer[..read];
+            while !rest.is_empty() {
+                self.wait_while_held();
+                let (passing, pace, end) = wire.passes(rest, direction);
+                to.write_all(&rest[..passing])?;
+                if direction == Direction::Down {
+                    self.down.fetch_add(passing as u64, Ordering::Relaxed);
+                }
+                if let Some(end) = end {
+                    self.cut(wire, end);
+                    return Ok(());
+                }
+                rest = &rest[passing..];
+                sleep(pace.pause);
+            }
+        }
+    }
+
+    fn wait_while_held(&self) {
+        while self.held.load(Ordering::Relaxed) {
+            sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn cut(&self, wire: &Arc<Wire>, end: End) {
+        if self.end(wire, end) {
+            self.cuts.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends a connection; false when it had ended already.
+    fn end(&self, wire: &Arc<Wire>, end: End) -> bool {
+        if wire.ended.swap(true, Ordering::Relaxed) {
+            return false;
+        }
+        lock(&self.wires).retain(|other| !Arc::ptr_eq(other, wire));
+        for stream in [&wire.follower, &wire.primary] {
+            if end == End::Rst {
+                // The reset goes out when the last thread has let the socket go, which reading no more makes them do.
+                _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+                _ = stream.shutdown(Shutdown::Read);
+            } else {
+                _ = stream.shutdown(Shutdown::Both);
+            }
+        }
+        true
+    }
+}
+
+/// Which way bytes go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Down,
+    Up,
+}
+
+impl Direction {
+    fn of(self, wire: &Wire) -> (&TcpStream, &TcpStream) {
+        match self {
+            Self::Down => (&wire.primary, &wire.follower),
+            Self::Up => (&wire.follower, &wire.primary),
+        }
+    }
+}
+
+impl Wire {
+    /// How many of these bytes pass now, how they do, and whether the connection ends behind them.
+    fn passes(&self, bytes: &[u8], direction: Direction) -> (usize, Pace, Option<End>) {
+        let plan = &mut *lock(&self.plan);
+        let pace = plan.pace;
+        let piece = &bytes[..bytes.len().min(pace.piece)];
+        let Some(cut) = &mut plan.cut else {
+            return (piece.len(), pace, None);
+        };
+        let passing = match direction {
+            Direction::Down => cut.down(piece),
+            Direction::Up => cut.up(piece),
+        };
+        (
+            passing.unwrap_or(piece.len()),
+            pace,
+            passing.map(|_| cut.end),
+        )
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const READ_BYTES: usize = 16 << 10;
+
+#[test]
+fn everything_passes_in_order_in_pieces_of_one_byte_and_ends_at_the_byte_named() {
+    let primary = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = Proxy::start(primary.local_addr().unwrap().port());
+    let sent: Vec<u8> = (0..=255).collect();
+    for end in [End::Fin, End::Rst] {
+        proxy.plan_next(Plan::cut(
+            Place::Down(200),
+            end,
+            Pace {
+                piece: 1,
+                pause: Duration::ZERO,
+            },
+        ));
+        let mut follower = TcpStream::connect(("127.0.0.1", proxy.port)).unwrap();
+        let (mut upstream, _) = primary.accept().unwrap();
+        upstream.write_all(&sent).unwrap();
+        let mut received = Vec::new();
+        let ended = follower.read_to_end(&mut received);
+        if end == End::Fin {
+            assert_eq!(received, sent[..200]);
+        } else {
+            // A reset may overtake what is not read yet.
+            assert!(sent[..200].starts_with(&received));
+            assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        }
+    }
+    assert_eq!(proxy.cuts(), 2);
+}
