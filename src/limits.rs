@@ -34,6 +34,12 @@ pub const HANDSHAKE_LINE_BYTES_MAX: usize = 16 << 10;
 /// The longest bulk reply before a link streams. INFO is below 10 KB, but for primaries of thousands of replicas.
 pub const BULK_BYTES_MAX: usize = 1 << 20;
 
+/// The longest file of certificates: the system's own, with all authorities, is below 300 KB.
+pub const CERTIFICATES_BYTES_MAX: u64 = 16 << 20;
+
+/// The most files of a folder of certificates that are read: systems have some hundred.
+pub const CERTIFICATE_FILES_MAX: usize = 4096;
+
 /// The longest password in a file.
 pub const SECRET_BYTES_MAX: u64 = 64 << 10;
 

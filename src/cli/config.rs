@@ -12,7 +12,7 @@ use crate::dialect::Dialect;
 use crate::replica::{ResyncMemory, ResyncPolicy};
 use crate::server;
 use crate::state::{self, Fsync};
-use crate::upstream::{AckPolicy, Login, Password, Secret, SpoolLimits, Timing, Upstream};
+use crate::upstream::{AckPolicy, Login, Password, Secret, SpoolLimits, Timing, Tls, Upstream};
 use crate::value::Choices;
 
 /// Declares settings: per row the documentation, which is also the help text, the field, its type, its variable, and what
@@ -43,7 +43,7 @@ macro_rules! settings {
 }
 
 settings! {
-    /// The primary: redis://[user:password@]host:port, host:port or unix:///path; several flags, or several with commas
+    /// The primary: redis://[user:password@]host:port, rediss://… for TLS, or unix:///path; several flags, or several with commas
     /// between, are tried in turn. A password in an argument can be seen in `ps` for a moment: give the address by
     /// REDTAIL_PRIMARY or in the file instead
     primary: [Vec<String>] = "REDTAIL_PRIMARY", "ADDRESS"; read by "one_or_more";
@@ -53,6 +53,16 @@ settings! {
     primary_password: [String] = "REDTAIL_PRIMARY_PASSWORD", "PASSWORD";
     /// A file with that password, read anew for each connection [default: none]
     primary_password_file: [PathBuf] = "REDTAIL_PRIMARY_PASSWORD_FILE", "FILE";
+    /// A file (PEM) with the authorities that may sign the certificate of a rediss:// server [default: the system's]
+    tls_ca_cert_file: [PathBuf] = "REDTAIL_TLS_CA_CERT_FILE", "FILE";
+    /// A folder of such files [default: none]
+    tls_ca_cert_dir: [PathBuf] = "REDTAIL_TLS_CA_CERT_DIR", "FOLDER";
+    /// A file (PEM) with the certificate to show to the server, read anew for each connection as all of these [default: none]
+    tls_cert_file: [PathBuf] = "REDTAIL_TLS_CERT_FILE", "FILE";
+    /// A file (PEM) with its private key, not encrypted [default: the certificate's own file]
+    tls_key_file: [PathBuf] = "REDTAIL_TLS_KEY_FILE", "FILE";
+    /// The name to ask for (SNI), which the server's certificate must have [default: the host of its address]
+    tls_sni: [String] = "REDTAIL_TLS_SNI", "NAME";
     /// Where to listen: address:port or unix:/path; several flags, or several with commas between [default: 127.0.0.1:6380]
     listen: [Vec<server::Listen>] = "REDTAIL_LISTEN", "ADDRESS", value_delimiter = ',';
     /// The password that clients must give; better given by REDTAIL_REQUIREPASS or in the file [default: none]
@@ -304,6 +314,29 @@ impl Settings {
         }))
     }
 
+    /// How to speak TLS. Settings of it without an address that uses it are a mistake that would send everything in the clear.
+    fn tls(&self) -> Result<Tls, Failure> {
+        let tls = Tls {
+            ca_cert_file: self.tls_ca_cert_file.clone(),
+            ca_cert_dir: self.tls_ca_cert_dir.clone(),
+            cert_file: self.tls_cert_file.clone(),
+            key_file: self.tls_key_file.clone(),
+            server_name: self.tls_sni.clone(),
+        };
+        if tls.key_file.is_some() && tls.cert_file.is_none() {
+            return Err(Failure::Usage(
+                "--tls-key-file without --tls-cert-file".to_owned(),
+            ));
+        }
+        if tls != Tls::default() && !self.upstream()?.uses_tls() {
+            return Err(Failure::Usage(
+                "--tls-… settings without an address that uses TLS: write rediss:// instead of redis://"
+                    .to_owned(),
+            ));
+        }
+        Ok(tls)
+    }
+
     /// What the replica is told.
     ///
     /// # Errors
@@ -312,6 +345,7 @@ impl Settings {
         Ok(crate::replica::Config {
             upstream: crate::upstream::Config {
                 upstream: self.upstream()?,
+                tls: self.tls()?,
                 listening_port: self.announce_port,
                 acks: self.ack.unwrap_or_default(),
                 timing: self.timing(),
@@ -661,6 +695,17 @@ mod tests {
             error.contains("both given") && !error.contains("secret"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn settings_of_tls_without_tls_are_refused() {
+        let refused = |words: &[&str]| flags(words).replica().err().unwrap().to_string();
+        let plain = refused(&["--primary", "redis://h,h2", "--tls-ca-cert-file", "/x"]);
+        assert!(plain.contains("rediss://"), "{plain}");
+        let keyed = refused(&["--primary", "rediss://h", "--tls-key-file", "/x"]);
+        assert!(keyed.contains("--tls-cert-file"), "{keyed}");
+        let mixed = flags(&["--primary", "h,rediss://h", "--tls-sni", "x"]);
+        assert!(mixed.replica().is_ok());
     }
 
     #[test]

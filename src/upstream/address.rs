@@ -54,7 +54,9 @@ pub enum AddressError {
     #[error("not an address; write redis://[user[:password]@]host:port ({0})")]
     Syntax(String),
     /// Another scheme.
-    #[error("the scheme {0}:// is not supported; write redis://host:port or unix:///path")]
+    #[error(
+        "the scheme {0}:// is not supported; write redis://host:port, rediss://host:port for TLS, or unix:///path"
+    )]
     Scheme(String),
     /// No host.
     #[error("the address names no host; write redis://host:port")]
@@ -73,11 +75,13 @@ pub enum AddressError {
 }
 
 /// A server that may be followed: where it is and who we are there. Parses from `redis://[user[:password]@]host[:port]`,
-/// `host:port` and `unix:///path`.
+/// `rediss://…` for TLS, `host:port` and `unix:///path`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Primary {
     /// Where it listens.
     pub address: Address,
+    /// Whether it speaks TLS.
+    pub tls: bool,
     /// Who we are there.
     pub login: Login,
 }
@@ -90,6 +94,7 @@ impl FromStr for Primary {
             let path = path.strip_prefix("//").unwrap_or(path);
             return Ok(Self {
                 address: Address::Unix(PathBuf::from(path)),
+                tls: false,
                 login: Login::default(),
             });
         }
@@ -99,9 +104,11 @@ impl FromStr for Primary {
             format!("redis://{text}")
         };
         let url = Url::parse(&text).map_err(|error| AddressError::Syntax(error.to_string()))?;
-        if url.scheme() != "redis" {
-            return Err(AddressError::Scheme(url.scheme().to_owned()));
-        }
+        let tls = match url.scheme() {
+            "redis" => false,
+            "rediss" => true,
+            other => return Err(AddressError::Scheme(other.to_owned())),
+        };
         if url.query().is_some() || url.fragment().is_some() {
             return Err(AddressError::Extra);
         }
@@ -110,6 +117,7 @@ impl FromStr for Primary {
         }
         Ok(Self {
             address: tcp(&url)?,
+            tls,
             login: login(&url),
         })
     }
@@ -182,6 +190,14 @@ impl Upstream {
         Ok(Self::List(list))
     }
 
+    /// Whether anything of it speaks TLS.
+    #[must_use]
+    pub fn uses_tls(&self) -> bool {
+        match self {
+            Self::List(list) => list.iter().any(|member| member.tls),
+        }
+    }
+
     /// Takes over what `login` has, whatever the addresses say.
     #[must_use]
     pub fn with_login(mut self, login: &Login) -> Self {
@@ -242,6 +258,7 @@ mod tests {
             plain,
             Primary {
                 address: tcp("example.com", 6379),
+                tls: false,
                 login: Login::default(),
             }
         );
@@ -252,6 +269,8 @@ mod tests {
         let only_password: Primary = "redis://:secret@127.0.0.1:6380".parse().unwrap();
         assert_eq!(only_password.login.user, None);
         assert_eq!(only_password.login.password, secret("secret"));
+        let over_tls: Primary = "rediss://u:p@h".parse().unwrap();
+        assert!(over_tls.tls && over_tls.address == tcp("h", 6379));
         for (text, host) in [("10.0.0.1:7000", "10.0.0.1"), ("[::1]:7000", "::1")] {
             let bare: Primary = text.parse().unwrap();
             assert_eq!(bare.address, tcp(host, 7000));

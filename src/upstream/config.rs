@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::address::Upstream;
 use super::spool::SpoolLimits;
+use super::tls::Tls;
 
 /// How long the link waits for what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,8 @@ pub enum AckPolicy {
 pub struct Config {
     /// Whom to follow.
     pub upstream: Upstream,
+    /// How to speak TLS with those of them that do.
+    pub tls: Tls,
     /// The port to announce. None is announced by default: whoever discovers replicas through the primary must not come here.
     pub listening_port: Option<u16>,
     /// What acknowledgements say.
@@ -76,6 +79,7 @@ impl Config {
     pub fn new(upstream: Upstream) -> Self {
         Self {
             upstream,
+            tls: Tls::default(),
             listening_port: None,
             acks: AckPolicy::default(),
             timing: Timing::default(),

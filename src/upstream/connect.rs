@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -9,8 +10,9 @@ use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
 
 use super::address::Address;
-use super::config::Timing;
+use super::config::{Config, Timing};
 use super::error::Error;
+use super::tls;
 use crate::limits::NAME_ADDRESSES_MAX;
 
 /// Any byte stream to a server.
@@ -20,29 +22,44 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Connection for T {}
 /// Connects. The name is looked up anew, and its addresses are tried in turn, each for the handshake's time.
 ///
 /// # Errors
-/// [`Error::Connect`].
+/// [`Error::Connect`], [`Error::Tls`].
 pub(super) async fn connect(
     address: &Address,
-    timing: &Timing,
+    over_tls: bool,
+    config: &Config,
 ) -> Result<Box<dyn Connection>, Error> {
-    let connected: io::Result<Box<dyn Connection>> = match address {
-        Address::Tcp { host, port } => tcp(host, *port, timing).await.map(boxed),
-        Address::Unix(path) => in_time(timing, UnixStream::connect(path)).await.map(boxed),
-    };
-    connected.map_err(|error| Error::Connect(address.clone(), error))
-}
-
-fn boxed(stream: impl Connection + 'static) -> Box<dyn Connection> {
-    Box::new(stream)
+    let timing = &config.timing;
+    let failed = |error| Error::Connect(address.clone(), error);
+    Ok(match address {
+        Address::Unix(path) => {
+            let connecting = in_time(timing, UnixStream::connect(path));
+            Box::new(connecting.await.map_err(failed)?)
+        }
+        Address::Tcp { host, port } => {
+            let stream = tcp(host, *port, timing).await.map_err(failed)?;
+            if over_tls {
+                Box::new(tls::connect(stream, host, &config.tls, timing.handshake).await?)
+            } else {
+                Box::new(stream)
+            }
+        }
+    })
 }
 
 /// Connects to the first of the name's addresses that accepts.
 async fn tcp(host: &str, port: u16, timing: &Timing) -> io::Result<TcpStream> {
-    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     let addresses = in_time(timing, lookup_host((host, port))).await?;
+    prepared(first_of(addresses, timing).await?, timing)
+}
+
+async fn first_of(
+    addresses: impl Iterator<Item = SocketAddr>,
+    timing: &Timing,
+) -> io::Result<TcpStream> {
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in addresses.take(NAME_ADDRESSES_MAX) {
         match in_time(timing, TcpStream::connect(address)).await {
-            Ok(stream) => return prepared(stream, timing),
+            Ok(stream) => return Ok(stream),
             Err(error) => failed = error,
         }
     }
@@ -62,4 +79,28 @@ async fn in_time<T>(timing: &Timing, doing: impl Future<Output = io::Result<T>>)
     timeout(timing.handshake, doing)
         .await
         .map_err(|_| io::ErrorKind::TimedOut)?
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+    use std::net::TcpListener;
+
+    #[tokio::test]
+    async fn an_address_that_does_not_accept_is_followed_by_the_next() {
+        let dead = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let live = listener.local_addr().unwrap();
+        let timing = Timing::default();
+        let stream = first_of([dead, live].into_iter(), &timing).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), live);
+        let none = first_of([dead].into_iter(), &timing).await.unwrap_err();
+        assert_eq!(none.kind(), io::ErrorKind::ConnectionRefused);
+        let nameless = first_of(std::iter::empty(), &timing).await.unwrap_err();
+        assert_eq!(nameless.kind(), io::ErrorKind::NotFound);
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::address::Address;
 use super::config::Timing;
 use super::link::Fault;
+use super::tls::{self, TlsError};
 
 /// Why a connection could not be made or came to its end.
 #[derive(Debug, thiserror::Error)]
@@ -22,16 +23,20 @@ pub enum Error {
     #[error("cannot read the {0} in {path}: {2}", path = .1.display())]
     File(&'static str, PathBuf, #[source] io::Error),
     /// A replica that has received less than we have: it would answer with a full sync of older data.
-    #[error(
-        "{0} is a replica that lacks {1} bytes of what is served here, and its own primary sends it nothing more"
-    )]
+    #[error("{0} is a replica that lacks {1} bytes of what is served here, and does not catch up")]
     Behind(Address, u64),
+    /// There is no TLS connection.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     /// The connection broke.
     #[error("the connection broke: {0}")]
-    Io(#[from] io::Error),
+    Io(#[source] io::Error),
     /// The primary closed it.
     #[error("the primary closed the connection while {0}")]
     Closed(&'static str),
+    /// The server went away at the first words that were not TLS.
+    #[error("{0}; if its port is one for TLS, write rediss:// instead of redis://")]
+    Speechless(#[source] Box<Self>),
     /// Nothing came in time.
     #[error("nothing came from the primary for {0:?} while {1}")]
     Silence(Duration, &'static str),
@@ -75,11 +80,22 @@ pub enum Error {
     },
 }
 
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        match tls::refusal(&error) {
+            Some(refusal) => Self::Tls(refusal),
+            // A server that goes down takes no leave, and TLS has many words for that.
+            None if error.kind() == io::ErrorKind::UnexpectedEof => Self::Io(error.kind().into()),
+            None => Self::Io(error),
+        }
+    }
+}
+
 impl Error {
     /// Whether waiting alone does not help.
     #[must_use]
     pub const fn needs_a_person(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::File(..))
+        matches!(self, Self::Refused { .. } | Self::File(..) | Self::Tls(_))
     }
 
     /// Whether the primary's side closed the connection.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
-use super::address::Primary;
+use super::address::{Address, Primary};
 use super::config::{AckPolicy, Config};
 use super::connect::Connection;
 use super::error::Error;
@@ -90,12 +90,21 @@ impl<'s> Handshake<'s> {
     }
 
     async fn ping(&mut self) -> Result<(), Error> {
-        let reply = self.wire.ask(&["PING"], "answering PING").await?;
+        let reply = match self.wire.ask(&["PING"], "answering PING").await {
+            Err(error) if error.is_closing() && self.is_plain_tcp() => {
+                return Err(Error::Speechless(Box::new(error)));
+            }
+            reply => reply?,
+        };
         let proceeds = ["-NOAUTH", "-NOPERM", "-ERR operation not permitted"];
         if reply.starts_with('+') || proceeds.iter().any(|start| reply.starts_with(start)) {
             return Ok(());
         }
         Err(self.wire.error_of(&reply, "PING"))
+    }
+
+    const fn is_plain_tcp(&self) -> bool {
+        !self.server.tls && matches!(self.server.address, Address::Tcp { .. })
     }
 
     /// What acknowledgements will say: without a choice, that depends on whom they go to. Below a primary nothing is lost by
@@ -111,7 +120,7 @@ impl<'s> Handshake<'s> {
 
     /// What the server says of itself, if that matters. A replica that is a little behind us is given the time to catch up.
     async fn role(&mut self, resume: Option<Resume>) -> Result<Option<Role>, Error> {
-        if self.config.acks != AckPolicy::Auto {
+        if self.config.acks != AckPolicy::Auto && resume.is_none() {
             return Ok(None);
         }
         let deadline = Instant::now() + self.config.timing.handshake;
@@ -134,7 +143,9 @@ impl<'s> Handshake<'s> {
         let header = self.wire.ask(&["INFO", "replication"], doing).await?;
         let Some(info) = self.wire.bulk(&header, doing).await? else {
             // Most likely a user who may not run it.
-            tracing::info!(reply = %self.wire.shown(&header), "the upstream does not tell its role: it is taken for a primary (see --ack)");
+            if self.config.acks == AckPolicy::Auto {
+                tracing::info!(reply = %self.wire.shown(&header), "the upstream does not tell its role: it is taken for a primary (see --ack)");
+            }
             return Ok(None);
         };
         Ok(Some(Role::of(&String::from_utf8_lossy(&info))))

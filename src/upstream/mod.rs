@@ -18,6 +18,7 @@ mod run;
 mod secret;
 mod spool;
 mod status;
+mod tls;
 mod wire;
 
 pub use address::{Address, AddressError, Primary, Upstream};
@@ -28,3 +29,4 @@ pub use run::run;
 pub use secret::{Login, Password, Secret};
 pub use spool::{Receiver, SpoolLimits};
 pub use status::{Snapshot, State, Status};
+pub use tls::{Tls, TlsError};

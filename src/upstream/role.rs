@@ -48,9 +48,10 @@ impl Role {
     }
 
     /// How many bytes of our own history this replica still lacks: a PSYNC now would be answered with a full sync. A primary
-    /// lacks nothing: it will not get it from anyone.
+    /// lacks nothing, for it will not get it from anyone; nor does a replica without a link, which refuses PSYNC.
     pub(super) fn lacks(&self, resume: Resume) -> u64 {
-        if self.primary.is_some() && self.histories.contains(&resume.replid) {
+        let catches_up = self.primary.is_some() && self.link_up;
+        if catches_up && self.histories.contains(&resume.replid) {
             resume.offset.saturating_sub(self.offset)
         } else {
             0

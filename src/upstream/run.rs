@@ -36,6 +36,7 @@ pub async fn run(
         progress,
         status,
         resume,
+        followed: None,
         pacing: Pacing::default(),
         past: Past::default(),
     };
@@ -56,7 +57,7 @@ pub async fn run(
         let (error, delay) = task.pacing.ended(task.past, error, &timing);
         task.status.fail(&error);
         task.status.enter(State::Connect);
-        report(&error, delay);
+        report(task.status.snapshot().address.as_ref(), &error, delay);
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
             () = stop.cancelled() => return,
@@ -67,11 +68,12 @@ pub async fn run(
 /// Nobody takes links any more.
 struct WriterGone;
 
-fn report(error: &Error, delay: Duration) {
+fn report(address: Option<&Address>, error: &Error, delay: Duration) {
+    let address = address.map(tracing::field::display);
     if error.needs_a_person() {
-        tracing::error!(%error, retry_in = ?delay, "the primary will not serve us");
+        tracing::error!(address, %error, retry_in = ?delay, "the primary will not serve us");
     } else {
-        tracing::warn!(%error, retry_in = ?delay, "the link to the primary is down");
+        tracing::warn!(address, %error, retry_in = ?delay, "the link to the primary is down");
     }
 }
 
@@ -84,6 +86,8 @@ struct Task {
     status: Arc<Status>,
     resume: Option<Resume>,
     pacing: Pacing,
+    /// The server that accepted us last.
+    followed: Option<Address>,
     /// What is known of the connection under way.
     past: Past,
 }
@@ -96,7 +100,7 @@ impl Task {
         let server = self.choice.next()?;
         self.status.turn_to(&server.address);
         let timing = self.config.timing;
-        let stream = connect(&server.address, &timing).await?;
+        let stream = connect(&server.address, server.tls, &self.config).await?;
         self.status.enter(State::Handshake);
         let handshake = Handshake::new(stream, &server, &self.config);
         let Accepted {
@@ -138,8 +142,12 @@ impl Task {
         self.status.enter(State::Connect);
     }
 
-    /// Notes what the primary granted.
+    /// Notes what the server granted.
     fn note(&mut self, address: &Address, start: Start) {
+        let before = self.followed.replace(address.clone());
+        if let Some(before) = before.filter(|before| before != address) {
+            tracing::info!(%before, now = %address, "another server is followed");
+        }
         self.past.start = Some(start);
         self.pacing.accepted(start, self.resume);
         let status = &self.status;

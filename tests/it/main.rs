@@ -11,6 +11,7 @@
 
 mod blocking;
 mod catalogue;
+mod certificates;
 mod cli;
 mod client;
 mod clients;
@@ -45,5 +46,6 @@ mod state;
 mod sweep;
 mod transfer;
 mod traps;
+mod upstreams;
 mod vectors;
 mod watch;

@@ -548,6 +548,23 @@ fn an_endless_answer_about_the_role_is_no_reply() {
 }
 
 #[test]
+fn a_replica_that_is_behind_is_not_asked_for_what_it_does_not_have_yet() {
+    let primary = Scripted::start();
+    let _follower = follower_at_100(&primary);
+    let mut connection = primary.accept();
+    for offset in [98, 99, 100] {
+        while connection.command() != "INFO replication" {
+            connection.send("+OK\r\n");
+        }
+        let info = format!(
+            "role:slave\r\nmaster_link_status:up\r\nmaster_replid:{ID}\r\nmaster_repl_offset:{offset}\r\n"
+        );
+        connection.send(format!("${}\r\n{info}\r\n", info.len()));
+    }
+    assert_eq!(connection.greet(), format!("PSYNC {ID} 101"));
+}
+
+#[test]
 fn acknowledges_at_once_when_asked() {
     let primary = Scripted::start();
     // Its own acknowledgements come once a minute.

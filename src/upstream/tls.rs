@@ -1,0 +1,252 @@
+//! TLS to servers.
+//!
+//! All files are read anew for each connection, so that renewed certificates and keys are used without a restart. The same
+//! settings hold for every server and sentinel whose address asks for TLS.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{self, AlertDescription, CertificateError, ClientConfig, RootCertStore};
+
+use crate::limits::{CERTIFICATE_FILES_MAX, CERTIFICATES_BYTES_MAX};
+
+/// Whom to trust, and what to show.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tls {
+    /// A PEM file with the authorities that may sign a server's certificate. With neither this nor a folder, the system's own.
+    pub ca_cert_file: Option<PathBuf>,
+    /// A folder of such files.
+    pub ca_cert_dir: Option<PathBuf>,
+    /// A PEM file with the certificate that we show, and those between it and its authority.
+    pub cert_file: Option<PathBuf>,
+    /// A PEM file with its private key, not encrypted. The certificate's own file if none.
+    pub key_file: Option<PathBuf>,
+    /// The name that is asked for (SNI) and that the certificate must have. The address's own if none.
+    pub server_name: Option<String>,
+}
+
+/// Why there is no TLS connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("cannot read {path}: {1}", path = .0.display())]
+    File(PathBuf, #[source] io::Error),
+    /// A file does not hold what it should.
+    #[error("{path} holds no {1}", path = .0.display())]
+    Missing(PathBuf, &'static str),
+    /// Nobody is trusted.
+    #[error("the system has no list of certificate authorities: give --tls-ca-cert-file")]
+    NoAuthorities,
+    /// Our key and certificate are not a pair.
+    #[error("the key in --tls-key-file does not belong to the certificate in --tls-cert-file")]
+    KeyMismatch,
+    /// A name that no certificate could have.
+    #[error("{0:?} is neither a host name nor an address: give the server's name by --tls-sni")]
+    Name(String),
+    /// Nothing was heard of the other side.
+    #[error(
+        "the server did not answer within {0:?}; if its port is one without TLS, write redis:// instead of rediss://"
+    )]
+    Silence(Duration),
+    /// The server closed the connection.
+    #[error(
+        "the server closed the connection during the handshake; if its port is one without TLS, write redis:// instead of rediss://"
+    )]
+    Closed,
+    /// One side does not accept the other.
+    #[error("{cause}{fix}")]
+    Refused {
+        /// What is wrong.
+        cause: String,
+        /// What to change, with what stands between.
+        fix: &'static str,
+    },
+}
+
+impl From<rustls::Error> for TlsError {
+    fn from(error: rustls::Error) -> Self {
+        match error {
+            rustls::Error::InconsistentKeys(_) => Self::KeyMismatch,
+            error => Self::Refused {
+                fix: fix(&error),
+                cause: error.to_string(),
+            },
+        }
+    }
+}
+
+/// What to do about an error.
+fn fix(error: &rustls::Error) -> &'static str {
+    use rustls::Error as E;
+    match error {
+        E::InvalidCertificate(error) => certificate_fix(error),
+        E::InvalidMessage(_) => {
+            ". If the port is one without TLS, write redis:// instead of rediss://"
+        }
+        E::AlertReceived(AlertDescription::CertificateRequired) => {
+            ". Give a client certificate: --tls-cert-file and --tls-key-file"
+        }
+        E::AlertReceived(AlertDescription::HandshakeFailure) => {
+            ". The server may want a client certificate (--tls-cert-file), or ciphers that are no longer used"
+        }
+        E::AlertReceived(
+            AlertDescription::UnknownCA
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnsupportedCertificate,
+        ) => ". The server does not accept our certificate: see --tls-cert-file",
+        E::AlertReceived(AlertDescription::UnrecognisedName) => {
+            ". Give the name that the server wants by --tls-sni"
+        }
+        E::AlertReceived(AlertDescription::ProtocolVersion) | E::PeerIncompatible(_) => {
+            ". The server must speak TLS 1.2 or 1.3"
+        }
+        _ => "",
+    }
+}
+
+fn certificate_fix(error: &CertificateError) -> &'static str {
+    use CertificateError as E;
+    match error {
+        E::UnknownIssuer => {
+            ". Give the authority that signed the server's certificate: --tls-ca-cert-file or --tls-ca-cert-dir"
+        }
+        E::Expired | E::ExpiredContext { .. } => ". Renew the server's certificate",
+        E::NotValidYet | E::NotValidYetContext { .. } => ". Look at the clocks of both machines",
+        E::NotValidForName | E::NotValidForNameContext { .. } => {
+            ". Use a name that the server's certificate has, or give one by --tls-sni"
+        }
+        _ => "",
+    }
+}
+
+/// What a failed read or write of a TLS connection says, if TLS itself failed.
+pub(super) fn refusal(error: &io::Error) -> Option<TlsError> {
+    let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    Some(inner.clone().into())
+}
+
+/// Shakes hands over `stream` with the server at `host`.
+///
+/// # Errors
+/// [`TlsError`].
+pub(super) async fn connect(
+    stream: TcpStream,
+    host: &str,
+    tls: &Tls,
+    patience: Duration,
+) -> Result<TlsStream<TcpStream>, TlsError> {
+    let name = tls.server_name.as_deref().unwrap_or(host).to_owned();
+    let server = ServerName::try_from(name.clone()).map_err(|_| TlsError::Name(name))?;
+    let settings = tls.clone();
+    let shaking = async {
+        let config = tokio::task::spawn_blocking(move || settings.read());
+        let config = config.await.map_err(|_| TlsError::Closed)??;
+        let connector = TlsConnector::from(Arc::new(config));
+        let connected = connector.connect(server, stream).await;
+        connected.map_err(|error| refusal(&error).unwrap_or(TlsError::Closed))
+    };
+    tokio::time::timeout(patience, shaking)
+        .await
+        .map_err(|_| TlsError::Silence(patience))?
+}
+
+impl Tls {
+    /// Reads all files.
+    fn read(&self) -> Result<ClientConfig, TlsError> {
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(self.authorities()?);
+        let Some(cert_file) = &self.cert_file else {
+            return Ok(config.with_no_client_auth());
+        };
+        let key_file = self.key_file.as_ref().unwrap_or(cert_file);
+        let (chain, key) = (certificates(cert_file)?, key(key_file)?);
+        Ok(config.with_client_auth_cert(chain, key)?)
+    }
+
+    /// Whom we trust.
+    fn authorities(&self) -> Result<RootCertStore, TlsError> {
+        let mut all = Vec::new();
+        if let Some(file) = &self.ca_cert_file {
+            all.extend(certificates(file)?);
+        }
+        if let Some(folder) = &self.ca_cert_dir {
+            all.extend(certificates_within(folder)?);
+        }
+        if self.ca_cert_file.is_none() && self.ca_cert_dir.is_none() {
+            // What the system cannot read of its own is its own matter, as long as something is left.
+            all = rustls_native_certs::load_native_certs().certs;
+        }
+        let mut roots = RootCertStore::empty();
+        match (roots.add_parsable_certificates(all), &self.ca_cert_file) {
+            ((1.., _), _) => Ok(roots),
+            (_, Some(file)) => Err(TlsError::Missing(file.clone(), "certificate")),
+            (_, None) => Err(TlsError::NoAuthorities),
+        }
+    }
+}
+
+/// The certificates in a file, at least one.
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let missing = || TlsError::Missing(file.to_owned(), "certificate (a PEM block)");
+    let text = text(file)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    found
+        .ok()
+        .filter(|found| !found.is_empty())
+        .ok_or_else(missing)
+}
+
+/// The certificates in a folder's files, at least one. Other files may lie there, too.
+fn certificates_within(folder: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let failed = |error| TlsError::File(folder.to_owned(), error);
+    let mut found = Vec::new();
+    for entry in folder
+        .read_dir()
+        .map_err(failed)?
+        .take(CERTIFICATE_FILES_MAX)
+    {
+        let path = entry.map_err(failed)?.path();
+        if path.is_file() {
+            found.extend(certificates(&path).unwrap_or_default());
+        }
+    }
+    if found.is_empty() {
+        let folder = folder.to_owned();
+        return Err(TlsError::Missing(
+            folder,
+            "file with certificates (PEM blocks)",
+        ));
+    }
+    Ok(found)
+}
+
+/// The private key in a file.
+fn key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(&text(file)?)
+        .map_err(|_| TlsError::Missing(file.to_owned(), "private key that is not encrypted"))
+}
+
+fn text(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let read = || {
+        let mut text = Vec::new();
+        File::open(path)?
+            .take(CERTIFICATES_BYTES_MAX)
+            .read_to_end(&mut text)?;
+        Ok(text)
+    };
+    read().map_err(|error| TlsError::File(path.to_owned(), error))
+}
