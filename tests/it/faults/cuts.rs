@@ -174,27 +174,27 @@ fn cut_at_random(name: &str, default: u64) {
 
 #[test]
 fn random_cuts_below_redis_6_0_lose_and_double_nothing() {
-    cut_at_random("redis-6.0", 10);
+    cut_at_random("redis-6.0", 30);
 }
 
 #[test]
 fn random_cuts_below_redis_7_0_lose_and_double_nothing() {
-    cut_at_random("redis-7.0", 25);
+    cut_at_random("redis-7.0", 40);
 }
 
 #[test]
 fn random_cuts_below_redis_8_0_lose_and_double_nothing() {
-    cut_at_random("redis-8.0", 10);
+    cut_at_random("redis-8.0", 30);
 }
 
 #[test]
 fn random_cuts_below_valkey_8_1_lose_and_double_nothing() {
-    cut_at_random("valkey-8.1", 10);
+    cut_at_random("valkey-8.1", 30);
 }
 
 #[test]
 fn random_cuts_below_valkey_9_1_lose_and_double_nothing() {
-    cut_at_random("valkey-9.1", 25);
+    cut_at_random("valkey-9.1", 40);
 }
 
 #[test]

@@ -9,11 +9,17 @@
 
 mod cut;
 mod cuts;
+mod endurance;
 mod load;
 mod node;
+mod payload;
+mod primaries;
 mod proof;
 mod proxy;
 mod reader;
+mod stage;
+
+use crate::servers::Server;
 
 /// The database of the keys that readers watch; the random writes leave it alone.
 const WATCHED_DB: usize = 9;
@@ -33,4 +39,9 @@ fn number(variable: &str, default: u64) -> u64 {
     value
         .and_then(|value| value.parse().ok())
         .unwrap_or(default)
+}
+
+/// A word of a server's INFO; empty if it is not there.
+fn word(server: &Server, section: &str, field: &str) -> String {
+    server.client().info(section, field).unwrap_or_default()
 }

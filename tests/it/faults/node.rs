@@ -38,7 +38,12 @@ pub fn config(port: u16) -> replica::Config {
 impl Node {
     /// Follows the primary on that port, in sync.
     pub fn start(port: u16) -> Self {
-        let (replica, listen) = (config(port), free_port());
+        Self::with(config(port))
+    }
+
+    /// The same with another configuration.
+    pub fn with(replica: replica::Config) -> Self {
+        let listen = free_port();
         let server = server::Config {
             listen: vec![server::Listen::Tcp(([127, 0, 0, 1], listen).into())],
             debug: server::Access::Yes,

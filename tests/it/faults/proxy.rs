@@ -140,7 +140,6 @@ impl Proxy {
         self.shared.cuts.load(Ordering::Relaxed)
     }
 
-
     /// Bytes from the primary that were passed on.
     pub fn down_bytes(&self) -> u64 {
         self.shared.down.load(Ordering::Relaxed)
