@@ -94,6 +94,9 @@ settings! {
     spool_file: [Amount] = "REDTAIL_SPOOL_FILE", "BYTES";
     /// The folder of that file, which has no name there and goes with the process [default: the system's for temporary files]
     spool_dir: [PathBuf] = "REDTAIL_SPOOL_DIR", "FOLDER";
+    /// How old what is served may be, such as 5s or 500ms: reads are answered with MASTERDOWN once it is longer ago that the server
+    /// was asked for its offset and all up to that was applied. It is asked four times in that time [default: any age]
+    max_staleness: [Period] = "REDTAIL_MAX_STALENESS", "TIME";
     /// How much memory a full resync may take. two-copies: the old data is served until the new is whole. one-copy: it is given up
     /// first, and clients get LOADING meanwhile [default: two-copies]
     resync_memory: [ResyncMemory] = "REDTAIL_RESYNC_MEMORY", "COPIES";
@@ -188,6 +191,47 @@ impl std::str::FromStr for Amount {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Ok(Self(text.to_owned()))
+    }
+}
+
+/// A time: `5s`, `500ms`, `2m`, `1h`, or a number of seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "AmountInFile")]
+pub struct Period(Duration);
+
+/// Text that is no time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a time above zero; write 5s, 500ms, 2m, 1h or a number of seconds")]
+pub struct NoTime;
+
+impl FromStr for Period {
+    type Err = NoTime;
+
+    fn from_str(text: &str) -> Result<Self, NoTime> {
+        let digits = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
+        let (number, unit) = text.split_at(digits);
+        let milliseconds = match unit {
+            "ms" => 1,
+            "" | "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return Err(NoTime),
+        };
+        let number: u64 = number.parse().map_err(|_| NoTime)?;
+        let time = number.checked_mul(milliseconds).filter(|time| *time > 0);
+        time.map(|time| Self(Duration::from_millis(time)))
+            .ok_or(NoTime)
+    }
+}
+
+impl TryFrom<AmountInFile> for Period {
+    type Error = NoTime;
+
+    fn try_from(amount: AmountInFile) -> Result<Self, NoTime> {
+        let Amount(text) = amount.into();
+        text.parse()
     }
 }
 
@@ -350,6 +394,8 @@ impl Settings {
                 acks: self.ack.unwrap_or_default(),
                 timing: self.timing(),
                 spool: self.spool()?,
+                // The replica asks for proofs as its limit on age needs them.
+                proof_every: None,
             },
             databases: self.server().databases,
             dialect: self.dialect(),
@@ -357,6 +403,7 @@ impl Settings {
             resync: self.resync()?,
             writer_rate: self.writer_rate()?,
             state: self.state()?,
+            max_staleness: self.max_staleness.map(|Period(time)| time),
             encodings: self.encodings()?,
             expired_grace: self
                 .expired_grace

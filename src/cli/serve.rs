@@ -167,6 +167,8 @@ impl Sources {
                 .map(|(replid, offset)| (replid.to_string(), offset)),
             held: held.map(|held| [held.keys as u64, held.since.elapsed().as_secs()]),
             applied_offset: applied,
+            proven_ago: self.figures.proven().map(|at| at.elapsed()),
+            stale: self.served.is_stale(),
             received_offset: self.figures.received(&self.progress),
             input_bytes: self.link.bytes.load(Relaxed),
             applied_commands: stream.commands.load(Relaxed),

@@ -19,6 +19,10 @@ pub(super) const READONLY: Error =
 /// The reply to a read before the first sync.
 const LOADING: Error = Error::Text("LOADING Redis is loading the dataset in memory");
 
+/// The reply to a read where the data may be older than allowed. Source: redis 7.0 server.c, `createSharedObjects`.
+const MASTERDOWN: Error =
+    Error::Text("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.");
+
 /// The reply to a read where the old data was given up for a full resync.
 const LOADING_AGAIN: Error = Error::Text(
     "LOADING redtail gave up its data to load a full resync, as --resync-memory one-copy says",
@@ -202,6 +206,10 @@ pub struct Replication {
     pub applied_offset: u64,
     /// Bytes of it received.
     pub received_offset: u64,
+    /// How long ago what is served surely lacked nothing.
+    pub proven_ago: Option<Duration>,
+    /// Whether reads are refused for that.
+    pub stale: bool,
     /// Bytes received over all links.
     pub input_bytes: u64,
     /// Commands applied.
@@ -234,6 +242,8 @@ pub struct SessionCx<'a> {
     pub host: &'a dyn Host,
     /// What reads are answered from, `None` before the first sync.
     pub generation: Option<&'a Generation>,
+    /// Whether that may be older than allowed.
+    pub stale: bool,
 }
 
 impl SessionCx<'_> {
@@ -313,10 +323,21 @@ fn check(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Err
     if cx.session.transaction.is_some() {
         transaction::check(row, args, dialect)?;
     }
-    if cx.generation.is_none() && !row.flags.has(Flags::LOADING) {
+    if cx.generation.is_none() && !answered(cx, row, Flags::LOADING) {
         return Err(loading(cx));
     }
+    if cx.stale && !answered(cx, row, Flags::STALE) {
+        return Err(MASTERDOWN);
+    }
     Ok(row)
+}
+
+/// Whether a command is answered in a state that only commands with `flag` are: an EXEC with all that it runs.
+#[cold]
+fn answered(cx: &SessionCx<'_>, row: &Command, flag: Flags) -> bool {
+    let queued = cx.session.transaction.as_ref();
+    let has_all = |transaction: &Transaction| transaction.has_only(flag);
+    row.flags.has(flag) && (row.name != "exec" || queued.is_none_or(has_all))
 }
 
 /// Refuses what may not be asked for before AUTH.

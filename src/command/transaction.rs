@@ -65,6 +65,11 @@ pub struct Transaction {
 }
 
 impl Transaction {
+    /// Whether all that was queued has `flag`.
+    pub(super) fn has_only(&self, flag: Flags) -> bool {
+        self.queued.iter().all(|(row, _)| row.flags.has(flag))
+    }
+
     /// A command was refused: EXEC will run nothing.
     pub const fn abort(&mut self) {
         self.aborted = true;

@@ -18,6 +18,7 @@ pub struct Figures {
     fault: Mutex<Option<String>>,
     history: Mutex<History>,
     held: Mutex<Option<Held>>,
+    proven: Mutex<Option<Instant>>,
 }
 
 /// The history that is served.
@@ -172,6 +173,23 @@ impl Figures {
     #[must_use]
     pub fn history(&self) -> History {
         *self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// No history, while what is served is being exchanged: an offset of one must not be taken for one of the other.
+    pub(super) fn leave_history(&self) {
+        *self.history.lock().unwrap_or_else(PoisonError::into_inner) = History::default();
+    }
+
+    /// Notes that what is served has all that was written until then.
+    pub(super) fn note_proven(&self, at: Instant) {
+        let mut proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
+        *proven = (*proven).max(Some(at));
+    }
+
+    /// Until when all that was written is surely in what is served; `None` before that was ever known.
+    #[must_use]
+    pub fn proven(&self) -> Option<Instant> {
+        *self.proven.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn note_held(&self, held: Option<Held>) {

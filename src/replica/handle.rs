@@ -1,5 +1,6 @@
 //! The handle on a running replica: what a program that embeds redtail uses, and what the server is built on.
 
+use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::figures::{Figures, Held, History};
 use super::resync::{Confirmation, ResyncPolicy};
+use super::staleness::{self, Freshness};
 use super::sweep;
 use super::writer::Writer;
 use crate::command::{self, glob::Glob};
@@ -56,6 +58,8 @@ pub struct Config {
     pub writer_rate: Option<NonZeroU64>,
     /// What a restart resumes from; without one it begins with a full sync.
     pub state: Option<state::Config>,
+    /// How long ago it may have been proven that what is served lacks nothing; reads are refused beyond it. `None` for any time.
+    pub max_staleness: Option<Duration>,
 }
 
 impl Config {
@@ -76,6 +80,7 @@ impl Config {
             resync: ResyncPolicy::default(),
             writer_rate: None,
             state: None,
+            max_staleness: None,
         })
     }
 }
@@ -88,6 +93,9 @@ pub enum Error {
     /// [`OneCopy`](super::ResyncMemory::OneCopy).
     #[error("LOADING a full sync with the primary has not ended yet")]
     Loading,
+    /// It is too long ago that the data was proven to be fresh: [`Config::max_staleness`].
+    #[error("MASTERDOWN the data is older than allowed, or not proven to be younger")]
+    Stale,
     /// The replica was stopped.
     #[error("the replica was stopped")]
     Stopped,
@@ -116,6 +124,11 @@ pub struct Status {
     pub applied_offset: u64,
     /// Bytes of it that have been received.
     pub received_offset: u64,
+    /// How long ago what is served surely had everything; `None` before that was ever known. While the link is up and nothing is
+    /// asked of the server ([`Config::max_staleness`]), this is how long ago the last byte came.
+    pub proven_ago: Option<Duration>,
+    /// Whether reads are refused for that.
+    pub stale: bool,
     /// Full syncs loaded.
     pub loads: u64,
     /// Writes that could not be applied.
@@ -198,12 +211,26 @@ impl Replica {
             })?;
         let sweeper = sweep::start(&served, &figures, config.expired_grace)?;
         let stop = CancellationToken::new();
+        let freshness = Freshness {
+            served: Arc::clone(&served),
+            progress: Arc::clone(&progress),
+            figures: Arc::clone(&figures),
+            link: Arc::clone(&link),
+            limit: config.max_staleness,
+            pending: VecDeque::new(),
+        };
+        tokio::spawn(freshness.watch(stop.clone()));
+        let proof_every = config.max_staleness.map(staleness::proof_period);
+        let upstream_config = upstream::Config {
+            proof_every,
+            ..config.upstream
+        };
         let (followed, status, stopped) = (Arc::clone(&progress), Arc::clone(&link), stop.clone());
         tokio::spawn(async move {
             // A writer that panicked takes no links either: that is found out below.
             let resume = restored.await.unwrap_or(None);
             upstream::run(
-                config.upstream,
+                upstream_config,
                 resume,
                 links_sender,
                 followed,
@@ -302,6 +329,8 @@ impl Replica {
             held: self.figures.held(),
             applied_offset: self.progress.applied(),
             received_offset: self.figures.received(&self.progress),
+            proven_ago: self.figures.proven().map(|at| at.elapsed()),
+            stale: self.served.is_stale(),
             loads: self.figures.load.completed.load(Ordering::Relaxed),
             failed_writes: self.figures.stream.failed.load(Ordering::Relaxed),
             tainted_keys: taints.map_or(Some(0), |taints| {
@@ -376,6 +405,9 @@ impl<'r> Database<'r> {
     /// What is served, if it has this database.
     fn known<'g>(&self, served: Option<&'g Arc<Generation>>) -> Result<&'g Generation, Error> {
         let generation = served.ok_or(Error::Loading)?;
+        if self.replica.served.is_stale() {
+            return Err(Error::Stale);
+        }
         if self.number < generation.spaces.databases() {
             Ok(generation)
         } else {

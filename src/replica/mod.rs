@@ -17,6 +17,7 @@ mod load;
 mod rate;
 mod restore;
 mod resync;
+mod staleness;
 mod stream;
 mod sweep;
 mod writer;

@@ -302,13 +302,14 @@ impl Writer {
                 None => keeper.begin_without(),
             }
         }
+        self.figures.leave_history();
         let old = self.served.swap_in(Arc::clone(&position.generation));
         if let Some(old) = &old {
             old.spaces.waiters().wake_all();
         }
+        self.progress.start_stream(position.offset);
         self.figures.begin_history(*replid);
         self.ready.send_replace(true);
-        self.progress.start_stream(position.offset);
         drop_aside(old);
     }
 

@@ -108,6 +108,8 @@ impl<'c> Caller<'c> {
             session,
             host: self.host,
             generation: self.generation,
+            // The script itself was let in.
+            stale: false,
         };
         let result = command::run(&mut cx, row, args);
         self.settle(cx.reply, &result)?;

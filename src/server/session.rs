@@ -139,6 +139,7 @@ impl<'s> Connection<'s> {
 
     /// Answers requests until the input ends inside one or enough replies wait; gives whether there may be more.
     fn answer_some(&mut self) -> bool {
+        let stale = self.server.served().is_stale();
         let generation = self.server.served().peek();
         let generation = generation.as_deref();
         if let Some(generation) = generation {
@@ -155,6 +156,7 @@ impl<'s> Connection<'s> {
                         session: &mut self.session,
                         host: self.server,
                         generation,
+                        stale,
                     };
                     answer(&mut cx, args);
                 }

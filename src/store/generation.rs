@@ -52,6 +52,8 @@ pub struct Served {
     current: ArcSwapOption<Generation>,
     /// Whether there was something before, and was given up to make room.
     cleared: AtomicBool,
+    /// Whether it is too long ago that what is served was proven to lack nothing.
+    stale: AtomicBool,
     tuning: Arc<Tuning>,
 }
 
@@ -62,6 +64,7 @@ impl Served {
         Self {
             current: ArcSwapOption::default(),
             cleared: AtomicBool::new(false),
+            stale: AtomicBool::new(false),
             tuning,
         }
     }
@@ -94,6 +97,18 @@ impl Served {
         let old = self.current.swap(None);
         self.cleared.fetch_or(old.is_some(), Ordering::Relaxed);
         old
+    }
+
+    /// Says whether reads are to be refused because what is served may lack too much; gives what was said before.
+    pub fn set_stale(&self, stale: bool) -> bool {
+        self.stale.swap(stale, Ordering::Relaxed)
+    }
+
+    /// Whether reads are to be refused for that.
+    #[must_use]
+    #[inline]
+    pub fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Relaxed)
     }
 
     /// Whether something was served before, where nothing is now.

@@ -71,6 +71,8 @@ pub struct Config {
     pub timing: Timing,
     /// How much may wait for the writer, and where.
     pub spool: SpoolLimits,
+    /// How often the server is asked for its offset, on a connection beside the link's; `None` for never.
+    pub proof_every: Option<Duration>,
 }
 
 impl Config {
@@ -84,6 +86,7 @@ impl Config {
             acks: AckPolicy::default(),
             timing: Timing::default(),
             spool: SpoolLimits::default(),
+            proof_every: None,
         }
     }
 }

@@ -1,13 +1,15 @@
 //! The link's task: connect, shake hands, pump, come back.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::address::Address;
+use super::address::{Address, Primary};
 use super::choose::Choice;
 use super::config::Config;
 use super::connect::connect;
@@ -15,6 +17,7 @@ use super::error::Error;
 use super::handshake::{Accepted, Handshake};
 use super::link::{Link, LinkEnd, Progress, Resume, Start};
 use super::pacing::{Pacing, Past};
+use super::proof::{Prober, Proof};
 use super::pump::Pump;
 use super::spool::spool;
 use super::status::{State, Status};
@@ -123,7 +126,10 @@ impl Task {
             status: &self.status,
             bytes: sender,
         };
-        let ended = pump.run(&mut stream, first).await;
+        let ended = tokio::select! {
+            ended = pump.run(&mut stream, first) => ended,
+            never = self.prove(&server) => match never {},
+        };
         self.past.streamed = self.status.streamed();
         // The primary must not count on a follower that reads no more while the writer works off what has come.
         drop(stream);
@@ -133,6 +139,21 @@ impl Task {
         };
         self.resume = resume;
         Err(Error::of_end(ended, fault))
+    }
+
+    /// Asks the server for its offset now and then, if that is wanted.
+    async fn prove(&self, server: &Primary) -> Infallible {
+        let Some(every) = self.config.proof_every else {
+            return pending().await;
+        };
+        let (config, status) = (&self.config, &*self.status);
+        let prober = Prober {
+            server,
+            config,
+            status,
+            every,
+        };
+        prober.run().await
     }
 
     /// Nothing is applied any more: the link must not look as if it were up.
@@ -157,6 +178,8 @@ impl Task {
                 let refused = u64::from(self.resume.is_some());
                 status.partial_refused.fetch_add(refused, Ordering::Relaxed);
                 status.enter(State::Sync);
+                let at = Instant::now();
+                status.prove(Some(Proof { at, replid, offset }));
                 tracing::info!(%address, %replid, offset, "full resync");
             }
             Start::Continue { replid } => {

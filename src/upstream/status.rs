@@ -1,10 +1,11 @@
 //! The link's state, for ROLE, INFO and the log.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::address::Address;
+use super::proof::Proof;
 
 /// Where the link stands, in the words of ROLE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,7 +63,12 @@ struct Inner {
     /// Since when it streams, `None` while it does not.
     up_since: Option<Instant>,
     last_error: Option<String>,
+    /// Proofs that nobody has looked at yet.
+    proofs: Vec<Proof>,
 }
+
+/// Proofs that are kept for whoever looks at them: far more than come between two looks.
+const PROOFS_MAX: usize = 64;
 
 /// The link's state and counters, written by its task.
 #[derive(Debug)]
@@ -71,6 +77,8 @@ pub struct Status {
     inner: Mutex<Inner>,
     /// Milliseconds after `started`, plus one; 0 before the first byte.
     last_io: AtomicU64,
+    /// The server does not tell its offset.
+    unprovable: AtomicBool,
     /// Connections tried.
     pub attempts: AtomicU64,
     /// Full resyncs that the primary began.
@@ -95,8 +103,10 @@ impl Default for Status {
                 was_up: false,
                 up_since: None,
                 last_error: None,
+                proofs: Vec::new(),
             }),
             last_io: AtomicU64::new(0),
+            unprovable: AtomicBool::new(false),
             attempts: AtomicU64::new(0),
             full_resyncs: AtomicU64::new(0),
             partial_resyncs: AtomicU64::new(0),
@@ -110,12 +120,7 @@ impl Status {
     /// How the link stands now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let last_io = self
-            .last_io
-            .load(Ordering::Relaxed)
-            .checked_sub(1)
-            .map(Duration::from_millis);
-        let last_io = last_io.map(|at| self.started.elapsed().saturating_sub(at));
+        let last_io = self.last_received().map(|at| at.elapsed());
         let inner = self.inner();
         Snapshot {
             state: inner.state,
@@ -162,6 +167,38 @@ impl Status {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
         self.last_io.store(now + 1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// When the last byte came, `None` before the first.
+    #[must_use]
+    pub fn last_received(&self) -> Option<Instant> {
+        let after = self.last_io.load(Ordering::Relaxed).checked_sub(1)?;
+        self.started.checked_add(Duration::from_millis(after))
+    }
+
+    /// Keeps a proof for [`take_proofs`](Self::take_proofs).
+    pub(super) fn prove(&self, proof: Option<Proof>) {
+        let mut inner = self.inner();
+        if inner.proofs.len() < PROOFS_MAX {
+            inner.proofs.extend(proof);
+        }
+    }
+
+    /// The proofs since the last call, oldest first.
+    #[must_use]
+    pub fn take_proofs(&self) -> Vec<Proof> {
+        std::mem::take(&mut self.inner().proofs)
+    }
+
+    /// Notes that the server does not tell its offset; gives whether that is new.
+    pub(super) fn set_unprovable(&self) -> bool {
+        !self.unprovable.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether the server does not tell its offset.
+    #[must_use]
+    pub fn is_unprovable(&self) -> bool {
+        self.unprovable.load(Ordering::Relaxed)
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

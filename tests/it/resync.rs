@@ -295,3 +295,126 @@ fn a_guard_and_one_copy_contradict_each_other() {
         "{message}"
     );
 }
+
+/// Stops or continues a process.
+fn signal(server: &Server, signal: &str) {
+    let pid = server.pid().to_string();
+    let sent = Command::new("kill").args([signal, &pid]).status().unwrap();
+    assert!(sent.success());
+}
+
+const MASTERDOWN: &str =
+    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
+
+#[test]
+fn stale_data_is_refused_as_a_replica_refuses_it_and_served_again() {
+    for name in ["redis-6.0", "redis-8.0", "valkey-9.1"] {
+        // A primary that says nothing of its own accord.
+        let quiet = ["--repl-ping-replica-period", "3600"];
+        let Some(primary) = Server::start_on(name, Some(free_port()), None, &quiet) else {
+            continue;
+        };
+        primary.command("SET a 1");
+        let redtail = Server::redtail_with(&primary, &["--max-staleness", "2s"]);
+        // Silence is no staleness while the primary can be asked.
+        let start = std::time::Instant::now();
+        while start.elapsed() < std::time::Duration::from_millis(3500) {
+            assert_eq!(redtail.command("GET a").text(), "1", "{name}");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        // A primary that hangs keeps its connections; only it cannot prove anything.
+        signal(&primary, "-STOP");
+        redtail.wait_for("a refusal", |client| {
+            client.command("GET a").text() == MASTERDOWN
+        });
+        assert_eq!(
+            redtail.client().info("redtail", "redtail_stale").as_deref(),
+            Some("1")
+        );
+        let mut client = redtail.client();
+        client.command("MULTI");
+        assert_eq!(client.command("GET a").text(), MASTERDOWN);
+        assert_eq!(
+            client.command("EXEC").text(),
+            "EXECABORT Transaction discarded because of previous errors."
+        );
+        signal(&primary, "-CONT");
+        redtail.wait_for("fresh data", |client| client.command("GET a").text() == "1");
+        // What real replicas say, for all commands that they have in common with us.
+        let mut primary = primary;
+        let real = Server::replica(name, &primary).unwrap();
+        real.command("CONFIG SET replica-serve-stale-data no");
+        let mut queued = [redtail.client(), real.client()];
+        for client in &mut queued {
+            client.command("MULTI");
+            assert_eq!(client.command("GET a").text(), "QUEUED");
+        }
+        primary.stop();
+        for server in [&redtail, &real] {
+            server.wait_for("a refusal", |client| {
+                client.command("GET a").text() == MASTERDOWN
+            });
+        }
+        let [ours, theirs] = queued.map(|mut client| client.command("EXEC"));
+        assert_eq!(ours, theirs, "{name}");
+        for question in [
+            "EXISTS a",
+            "DBSIZE",
+            "KEYS *",
+            "SCAN 0",
+            "OBJECT HELP",
+            "EVAL return(1) 0",
+            "PING",
+            "ECHO a",
+            "SELECT 1",
+            "TYPE a",
+            "MULTI",
+            "COMMAND COUNT",
+            "TIME",
+            "LASTSAVE",
+            "WATCH a",
+            "RANDOMKEY",
+            "OBJECT ENCODING a",
+            "MEMORY USAGE a",
+            "DEBUG OBJECT a",
+            "SCRIPT EXISTS a",
+            "XREAD STREAMS s 0",
+            "GETDEL a",
+            "NOSUCH a",
+            "CLIENT GETNAME",
+        ] {
+            let (ours, theirs) = (redtail.command(question), real.command(question));
+            let own = ["TIME", "LASTSAVE", "COMMAND COUNT"].contains(&question);
+            assert!(
+                own || ours == theirs,
+                "{name}: {question}: {ours:?} {theirs:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn without_permission_to_ask_the_stream_is_the_proof() {
+    let name = "redis-7.0";
+    let Some(primary) = Server::start(name, &["--repl-ping-replica-period", "1"]) else {
+        return;
+    };
+    primary.command("ACL SETUSER follower on >pass +psync +replconf +ping");
+    primary.command("SET a 1");
+    let address = format!("redis://follower:pass@127.0.0.1:{}", primary.port);
+    let redtail = Server::redtail_of(&address, &["--max-staleness", "3s"]);
+    redtail.wait_for("the first sync", |client| {
+        client.command("GET a").text() == "1"
+    });
+    redtail.wait_for_log("does not tell its offset");
+    let start = std::time::Instant::now();
+    while start.elapsed() < std::time::Duration::from_secs(4) {
+        assert_eq!(redtail.command("GET a").text(), "1");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    signal(&primary, "-STOP");
+    redtail.wait_for("a refusal", |client| {
+        client.command("GET a").text() == MASTERDOWN
+    });
+    signal(&primary, "-CONT");
+}

@@ -349,6 +349,11 @@ fn redtail(text: &mut Text, facts: &Facts<'_>) {
     let [completed, failed] = replication.loads;
     text.line("redtail_loads_completed", completed);
     text.line("redtail_loads_failed", failed);
+    let proven = replication
+        .proven_ago
+        .map(|ago| ago.as_millis().to_string());
+    text.line("redtail_proven_ms_ago", proven.as_deref().unwrap_or("-1"));
+    text.line("redtail_stale", u8::from(replication.stale));
     let [held_keys, held_seconds] = replication.held.unwrap_or_default();
     text.line("redtail_resync_held", u8::from(replication.held.is_some()));
     text.line("redtail_resync_held_keys", held_keys);

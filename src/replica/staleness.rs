@@ -1,0 +1,127 @@
+//! How long ago it was proven that nothing is missing, and whether that is too long.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::figures::Figures;
+use crate::store::Served;
+use crate::upstream::{Phase, Progress, Proof, Status};
+
+/// How often it is looked where no limit is set: for figures alone.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// The bounds of that with a limit, of which it is a tenth.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(200));
+
+/// Proofs that wait to be reached. They come a few times per limit, so that the oldest of more would be of no use.
+const PENDING_MAX: usize = 32;
+
+/// How often the server is asked for proof under that limit.
+pub(super) fn proof_period(limit: Duration) -> Duration {
+    (limit / 4).clamp(Duration::from_millis(10), Duration::from_secs(5))
+}
+
+/// Looks at proofs, and tells the store when the last one that was reached is too old.
+pub(super) struct Freshness {
+    pub(super) served: Arc<Served>,
+    pub(super) progress: Arc<Progress>,
+    pub(super) figures: Arc<Figures>,
+    pub(super) link: Arc<Status>,
+    /// `None` for any age.
+    pub(super) limit: Option<Duration>,
+    /// Proofs of more than has been applied, oldest first.
+    pub(super) pending: VecDeque<Proof>,
+}
+
+impl Freshness {
+    /// Looks until `stop` is cancelled.
+    pub(super) async fn watch(mut self, stop: CancellationToken) {
+        let period = self
+            .limit
+            .map_or(LOOK, |limit| (limit / 10).clamp(LOOKS.0, LOOKS.1));
+        let mut ticks = interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => self.look(),
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    fn look(&mut self) {
+        self.take_proofs();
+        self.reach();
+        let proven = self.figures.proven();
+        let too_old = |limit| proven.is_none_or(|at| at.elapsed() > limit);
+        // Before the first sync there is nothing that could be stale.
+        let stale = self.limit.is_some_and(too_old) && self.served.peek().is_some();
+        if self.served.set_stale(stale) != stale {
+            self.report(stale);
+        }
+    }
+
+    fn report(&self, stale: bool) {
+        if stale {
+            let limit = self.limit.unwrap_or_default();
+            tracing::warn!(
+                ?limit,
+                "the data is not proven to be fresh: reads are refused (--max-staleness)"
+            );
+        } else {
+            tracing::info!("the data is fresh again");
+        }
+    }
+
+    fn take_proofs(&mut self) {
+        self.pending.extend(self.link.take_proofs());
+        if self.limit.is_none() || self.link.is_unprovable() {
+            self.pending.extend(self.sample());
+        }
+        self.pending.truncate(PENDING_MAX);
+    }
+
+    /// What takes a proof's place where there is none: all that had come when something last came.
+    fn sample(&self) -> Option<Proof> {
+        if self.progress.phase() != Phase::Streaming {
+            return None;
+        }
+        Some(Proof {
+            at: self.link.last_received()?,
+            replid: self.figures.history().replid?,
+            offset: self.figures.received(&self.progress),
+        })
+    }
+
+    /// Finds the last proof that what is served includes.
+    fn reach(&mut self) {
+        let before = self.figures.history().replid;
+        let applied = self.progress.applied();
+        // An offset means nothing without its history, which may just be changing.
+        let Some(replid) = self
+            .figures
+            .history()
+            .replid
+            .filter(|id| before == Some(*id))
+        else {
+            return;
+        };
+        // What was held for another history will not be reached any more, or is not served yet.
+        while let Some(first) = self.pending.front() {
+            let reached = first.replid == replid && first.offset <= applied;
+            if first.replid == replid && !reached {
+                break;
+            }
+            if reached {
+                self.figures.note_proven(first.at);
+            } else if self.progress.phase() != Phase::Streaming {
+                break;
+            }
+            self.pending.pop_front();
+        }
+    }
+}
