@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
+use super::catalogue;
 use super::client::{Client, Shown};
 use super::scripting::{self, Scripting};
 use super::table::{Command, Flags, Scope};
@@ -323,21 +324,27 @@ fn check(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Err
     if cx.session.transaction.is_some() {
         transaction::check(row, args, dialect)?;
     }
-    if cx.generation.is_none() && !answered(cx, row, Flags::LOADING) {
+    if cx.generation.is_none() && !answered(cx, row, args, "loading") {
         return Err(loading(cx));
     }
-    if cx.stale && !answered(cx, row, Flags::STALE) {
+    if cx.stale && !answered(cx, row, args, "stale") {
         return Err(MASTERDOWN);
     }
     Ok(row)
 }
 
-/// Whether a command is answered in a state that only commands with `flag` are: an EXEC with all that it runs.
+/// Whether a command is answered in a state that the upstream answers only commands with `flag` in: an EXEC with all that it
+/// runs. Source: redis 7.0 server.c, `processCommand`.
 #[cold]
-fn answered(cx: &SessionCx<'_>, row: &Command, flag: Flags) -> bool {
-    let queued = cx.session.transaction.as_ref();
-    let has_all = |transaction: &Transaction| transaction.has_only(flag);
-    row.flags.has(flag) && (row.name != "exec" || queued.is_none_or(has_all))
+fn answered(cx: &SessionCx<'_>, row: &Command, args: Args<'_>, flag: &str) -> bool {
+    let dialect = cx.reply.dialect();
+    let queued = cx
+        .session
+        .transaction
+        .as_ref()
+        .filter(|_| row.name == "exec");
+    catalogue::flagged(args, row, dialect, flag)
+        && queued.is_none_or(|transaction| transaction.has_only(flag, dialect))
 }
 
 /// Refuses what may not be asked for before AUTH.

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 
+use super::catalogue;
 use super::keys::Keys;
 use super::session::{SessionCx, entering, run};
 use super::table::{Arity, Command, Family, Flags, Scope};
@@ -66,8 +67,9 @@ pub struct Transaction {
 
 impl Transaction {
     /// Whether all that was queued has `flag`.
-    pub(super) fn has_only(&self, flag: Flags) -> bool {
-        self.queued.iter().all(|(row, _)| row.flags.has(flag))
+    pub(super) fn has_only(&self, flag: &str, dialect: Dialect) -> bool {
+        let has = |row, args: &ArgsBuf| catalogue::flagged(args.as_args(), row, dialect, flag);
+        self.queued.iter().all(|(row, args)| has(row, args))
     }
 
     /// A command was refused: EXEC will run nothing.
