@@ -335,6 +335,8 @@ fn check(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Err
 
 /// Whether a command is answered in a state that the upstream answers only commands with `flag` in: an EXEC with all that it
 /// runs. Source: redis 7.0 server.c, `processCommand`.
+///
+/// DIFFERENCE: scripts are refused as a whole. Since Redis 7.0 they begin, and fail where they read.
 #[cold]
 fn answered(cx: &SessionCx<'_>, row: &Command, args: Args<'_>, flag: &str) -> bool {
     let dialect = cx.reply.dialect();
@@ -343,7 +345,9 @@ fn answered(cx: &SessionCx<'_>, row: &Command, args: Args<'_>, flag: &str) -> bo
         .transaction
         .as_ref()
         .filter(|_| row.name == "exec");
-    catalogue::flagged(args, row, dialect, flag)
+    let has_flag = catalogue::flagged(args, row, dialect, flag);
+    has_flag
+        && !row.flags.has(Flags::SCRIPT)
         && queued.is_none_or(|transaction| transaction.has_only(flag, dialect))
 }
 

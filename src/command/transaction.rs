@@ -68,7 +68,9 @@ pub struct Transaction {
 impl Transaction {
     /// Whether all that was queued has `flag`.
     pub(super) fn has_only(&self, flag: &str, dialect: Dialect) -> bool {
-        let has = |row, args: &ArgsBuf| catalogue::flagged(args.as_args(), row, dialect, flag);
+        let has = |row: &Command, args: &ArgsBuf| {
+            !row.flags.has(Flags::SCRIPT) && catalogue::flagged(args.as_args(), row, dialect, flag)
+        };
         self.queued.iter().all(|(row, args)| has(row, args))
     }
 

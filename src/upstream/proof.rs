@@ -62,7 +62,7 @@ impl Prober<'_> {
 
     async fn ask(&self) -> Result<Infallible, Error> {
         let timing = &self.config.timing;
-        let stream = connect(&self.server.address, timing).await?;
+        let stream = connect(&self.server.address, self.server.tls, self.config).await?;
         let mut wire = Wire::new(stream, timing.handshake);
         wire.auth(&self.server.login).await?;
         let doing = "answering INFO";
