@@ -179,6 +179,16 @@ fn a_wrong_length_changes_nothing() {
 }
 
 #[test]
+fn a_type_that_is_not_known_stops_the_load_by_name_and_place() {
+    let mut rdb = dump(&[("a", "new")]);
+    let key = b"\x00\x01a";
+    let at = rdb.windows(key.len()).position(|bytes| bytes == key);
+    rdb[at.unwrap()] = 99;
+    refuses(&with_length(&rdb), "type 99");
+    refuses(&with_length(&rdb), &format!("offset {}", at.unwrap()));
+}
+
+#[test]
 fn garbage_in_place_of_a_payload_changes_nothing() {
     refuses(b"HTTP/1.1 400 Bad Request\r\n", "HTTP/1.1 400");
     refuses(b"$-7\r\n", "$-7");

@@ -11,7 +11,7 @@ use crate::resp::Args;
 
 const FIXED: &str = "ERR not supported: redtail follows the primary that it was started with";
 const PROCESS: &str = "ERR not supported: end redtail with a signal";
-const DISK: &str = "ERR not supported: redtail keeps nothing on disk";
+const DISK: &str = "ERR not supported: redtail saves nothing when told to (see --state-dir)";
 const CHAIN: &str = "ERR not supported: redtail has no replicas of its own";
 const PUBSUB: &str = "ERR not supported: redtail carries no messages; subscribe at the primary";
 pub(super) const USERS: &str = "ERR not supported: redtail has the user default alone";
