@@ -161,6 +161,11 @@ impl Progress {
         self.ack.notified().await;
     }
 
+    /// A link begins: nothing of it waits yet. What the last one counted after the writer was done with it is forgotten.
+    pub fn begin_link(&self) {
+        self.waiting.store(0, Ordering::Relaxed);
+    }
+
     /// Bytes have come that the writer has not taken yet.
     pub fn note_waiting(&self, bytes: usize) {
         self.waiting.fetch_add(bytes as u64, Ordering::Relaxed);

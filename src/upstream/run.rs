@@ -116,6 +116,7 @@ impl Task {
         let (sender, bytes) = spool(self.config.spool.clone());
         let (done, end) = oneshot::channel();
         let link = Link { start, bytes, done };
+        self.progress.begin_link();
         if self.links.send(link).await.is_err() {
             return Ok(WriterGone);
         }
