@@ -1,0 +1,155 @@
+//! What scripts see and are told differently.
+
+use super::{Dialect, Family, NEVER};
+
+/// What a script is told of a command that it cannot run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScriptErrors {
+    /// There is none of that name.
+    pub unknown: &'static str,
+    /// It takes other words.
+    pub arity: &'static str,
+    /// No script may.
+    pub forbidden: &'static str,
+    /// It writes.
+    pub read_only: &'static str,
+}
+
+impl Dialect {
+    /// Scripts share tables that they cannot change, and name errors by their codes, since Redis 7.0.
+    #[must_use]
+    pub const fn protects_globals(self) -> bool {
+        self.since_redis(7, 0)
+    }
+
+    /// Every script's random numbers are the same before Redis 7.0.
+    #[must_use]
+    pub const fn seeds_scripts(self) -> bool {
+        !self.since_redis(7, 0)
+    }
+
+    /// Scripts have `os.clock` since Redis 7.4.
+    #[must_use]
+    pub const fn has_script_clock(self) -> bool {
+        self.since((7, 4), (8, 0))
+    }
+
+    /// What scripts call the table of commands.
+    #[must_use]
+    pub const fn api_names(self) -> &'static [&'static str] {
+        match self.family {
+            Family::Redis => &["redis"],
+            Family::Valkey => &["redis", "server"],
+        }
+    }
+
+    /// What clients see of an error that a script returns: without line ends behind it, since Redis 7.0.
+    #[must_use]
+    pub fn script_error(self, mut text: &[u8]) -> &[u8] {
+        while let (true, [start @ .., b'\r' | b'\n']) = (self.since_redis(7, 0), text) {
+            text = start;
+        }
+        text
+    }
+
+    /// `redis.error_reply` takes line ends off a text without spaces; no longer since Valkey 9.1.
+    #[must_use]
+    pub const fn trims_words_as_errors(self) -> bool {
+        !self.since(NEVER, (9, 1))
+    }
+
+    /// What a digest is answered that is not known; shorter since Valkey 8.0.
+    #[must_use]
+    pub const fn unknown_script(self) -> &'static str {
+        if self.since(NEVER, (8, 0)) {
+            "NOSCRIPT No matching script."
+        } else {
+            "NOSCRIPT No matching script. Please use EVAL."
+        }
+    }
+
+    /// What a script is told that calls a command without words, or with words that are none.
+    #[must_use]
+    pub const fn script_word_errors(self) -> [&'static str; 2] {
+        match self.family {
+            Family::Valkey => [
+                "Please specify at least one argument for this call",
+                "Command arguments must be strings or integers",
+            ],
+            Family::Redis if self.since_redis(7, 0) => [
+                "Please specify at least one argument for this redis lib call",
+                "Lua redis lib command arguments must be strings or integers",
+            ],
+            Family::Redis => [
+                "Please specify at least one argument for redis.call()",
+                "Lua redis() command arguments must be strings or integers",
+            ],
+        }
+    }
+
+    /// What a script is told of a command that it cannot run.
+    #[must_use]
+    pub const fn script_call_errors(self) -> ScriptErrors {
+        let modern = ScriptErrors {
+            unknown: "Unknown Redis command called from script",
+            arity: "Wrong number of args calling Redis command from script",
+            forbidden: "This Redis command is not allowed from script",
+            read_only: "-READONLY You can't write against a read only replica.",
+        };
+        match self.family {
+            Family::Valkey => ScriptErrors {
+                unknown: "Unknown command called from script",
+                arity: "Wrong number of args calling command from script",
+                forbidden: if self.names_subcommands_in_scripts() {
+                    "This Valkey command is not allowed from script"
+                } else {
+                    modern.forbidden
+                },
+                ..modern
+            },
+            Family::Redis if self.since_redis(7, 0) => modern,
+            Family::Redis => ScriptErrors {
+                unknown: "Unknown Redis command called from Lua script",
+                arity: "Wrong number of args calling Redis command From Lua script",
+                forbidden: "This Redis command is not allowed from scripts",
+                read_only: "-READONLY You can't write against a read only replica.\r\n",
+            },
+        }
+    }
+
+    /// What scripts see the function called that errors go through which nothing catches.
+    #[must_use]
+    pub const fn script_handler_names(self) -> &'static [&'static str] {
+        match self.family {
+            Family::Redis => &["__redis__err__handler"],
+            Family::Valkey => &["__redis__err__handler", "__server__err__handler"],
+        }
+    }
+
+    /// Whose `cmsgpack` is.
+    #[must_use]
+    pub const fn packer_owner(self) -> &'static str {
+        match self.family {
+            Family::Redis => "Salvatore Sanfilippo",
+            Family::Valkey => "Redis Ltd.",
+        }
+    }
+
+    /// Scripts are told which subcommand is unknown since Valkey 9.1, before that something is.
+    #[must_use]
+    pub const fn names_subcommands_in_scripts(self) -> bool {
+        matches!(self.family, Family::Valkey) && self.since(NEVER, (9, 1))
+    }
+
+    /// Errors of scripts name the script or function, but in Valkey 9.1, which leaves the name empty.
+    #[must_use]
+    pub const fn names_failed_scripts(self) -> bool {
+        !self.names_subcommands_in_scripts()
+    }
+
+    /// Places of Lua's stack that are taken when a script's value is written.
+    #[must_use]
+    pub const fn script_stack_places(self) -> usize {
+        if self.since_redis(7, 0) { 1 } else { 2 }
+    }
+}
