@@ -9,9 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::{self, Settings};
 use super::{Failure, log, progress};
-use crate::command::Replication;
+use crate::command::{KeptState, Replication};
 use crate::replica::{Figures, Replica};
 use crate::server::{Listeners, Server};
+use crate::state;
 use crate::store::Served;
 use crate::upstream::{Address, Progress, Status};
 
@@ -127,6 +128,7 @@ struct Sources {
     progress: Arc<Progress>,
     link: Arc<Status>,
     figures: Arc<Figures>,
+    state: Option<Arc<state::Figures>>,
 }
 
 impl Sources {
@@ -136,6 +138,7 @@ impl Sources {
             progress: Arc::clone(replica.progress()),
             link: Arc::clone(replica.link()),
             figures: Arc::clone(replica.figures()),
+            state: replica.state().cloned(),
         }
     }
 
@@ -193,6 +196,18 @@ impl Sources {
                 ]
             }),
             last_fault: self.figures.last_fault(),
+            kept: self.state.as_deref().map(kept),
         }
+    }
+}
+
+fn kept(state: &state::Figures) -> KeptState {
+    KeptState {
+        keeps: state.keeps.load(Relaxed),
+        saves: state.saves.load(Relaxed),
+        snapshots: state.snapshots.load(Relaxed),
+        bytes: [&state.snapshot_bytes, &state.log_bytes].map(|bytes| bytes.load(Relaxed)),
+        failures: [&state.failures, &state.set_aside].map(|count| count.load(Relaxed)),
+        last_error: state.last_error(),
     }
 }

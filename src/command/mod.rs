@@ -58,7 +58,8 @@ pub use keys::{Keys, Touch};
 pub use resolve::{check_arity, resolve, resolve_for, unknown_command};
 pub use scripting::{FunctionShown, LibraryShown, Script, ScriptCall, Scripting};
 pub use session::{
-    Blocked, Host, Replication, Replies, Session, SessionCx, SessionFn, Statistics, answer, run,
+    Blocked, Host, KeptState, Replication, Replies, Session, SessionCx, SessionFn, Statistics,
+    answer, run,
 };
 pub use stream::Wait;
 pub use table::{Arity, Command, Family, Flags, Outcome, Scope, TouchFn, all, lookup};

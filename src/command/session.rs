@@ -231,6 +231,25 @@ pub struct Replication {
     pub loading: Option<[u64; 3]>,
     /// What went wrong last with a load or the stream.
     pub last_fault: Option<String>,
+    /// The state directory, if there is one.
+    pub kept: Option<KeptState>,
+}
+
+/// What a restart would resume from.
+#[derive(Debug, Clone, Default)]
+pub struct KeptState {
+    /// Whether the stream is being kept.
+    pub keeps: bool,
+    /// Whether a snapshot is being written.
+    pub saves: bool,
+    /// Snapshots that became durable.
+    pub snapshots: u64,
+    /// Bytes of the newest one, and of the logs behind it.
+    pub bytes: [u64; 2],
+    /// How often something could not be written, and how often damaged files were set aside.
+    pub failures: [u64; 2],
+    /// Why nothing is kept, or why something was set aside.
+    pub last_error: Option<String>,
 }
 
 /// What a session handler may use.

@@ -186,6 +186,7 @@ impl Replica {
         let (ready_sender, ready) = watch::channel(false);
         let (links_sender, links) = mpsc::channel(1);
         let keeps_state = keeper.is_some();
+        let stop = CancellationToken::new();
         let mut writer = Writer {
             served: Arc::clone(&served),
             progress: Arc::clone(&progress),
@@ -199,6 +200,7 @@ impl Replica {
             lineage: None,
             keeper,
             saving: None,
+            stop: stop.clone(),
             loaded: None,
         };
         let (restored_sender, restored) = oneshot::channel();
@@ -210,7 +212,6 @@ impl Replica {
                 writer.run(links);
             })?;
         let sweeper = sweep::start(&served, &figures, config.expired_grace)?;
-        let stop = CancellationToken::new();
         let freshness = Freshness {
             served: Arc::clone(&served),
             progress: Arc::clone(&progress),

@@ -1,14 +1,17 @@
 //! From the state directory to a generation: its snapshot, then its logs, through the same code as a full sync and a live
 //! stream.
 
+use std::io;
 use std::path::Path;
+
+use bytes::Bytes;
 
 use super::figures::{LoadFigures, StreamFigures};
 use super::load::{self, Kept, LoadError};
 use super::stream::{Applier, Position, StreamError};
 use crate::rdb::decode::Checksum;
 use crate::rdb::error::Cause;
-use crate::rdb::source::FileSource;
+use crate::rdb::source::{FileSource, Source};
 use crate::state::{Begin, Chain, Damage, Head, Keeper, Kind, LogReader, Place};
 use crate::upstream::{Progress, ReplId};
 
@@ -26,14 +29,29 @@ struct Read {
     log: (u64, u64),
 }
 
-/// Restores the newest state that is whole. What is damaged is set aside; `None` when nothing is left.
+/// What reading a chain needs.
+#[derive(Clone, Copy)]
+struct Context<'a> {
+    kept: Kept<'a>,
+    figures: &'a LoadFigures,
+    stopped: &'a dyn Fn() -> bool,
+}
+
+/// Restores the newest state that is whole. What is damaged is set aside; `None` when nothing is left, or when `stopped` says
+/// so.
 pub(super) fn restore(
     keeper: &mut Keeper,
     kept: Kept<'_>,
     figures: &LoadFigures,
+    stopped: &dyn Fn() -> bool,
 ) -> Option<Restored> {
+    let cx = Context {
+        kept,
+        figures,
+        stopped,
+    };
     while let Some(chain) = keeper.newest() {
-        match read(&chain, kept, figures) {
+        match read(&chain, cx) {
             Ok(Read { restored, log }) => {
                 note(&chain, &restored);
                 // A history that has ended is not appended to; the next full sync takes its place.
@@ -48,6 +66,7 @@ pub(super) fn restore(
                     return None;
                 }
             }
+            Err(_) if stopped() => return None,
             Err(damage) => {
                 tracing::error!(%damage, "the state is left alone: a full sync follows");
                 return None;
@@ -71,7 +90,7 @@ fn note(chain: &Chain, restored: &Restored) {
     }
 }
 
-fn read(chain: &Chain, kept: Kept<'_>, figures: &LoadFigures) -> Result<Read, Damage> {
+fn read(chain: &Chain, cx: Context<'_>) -> Result<Read, Damage> {
     let Some((number, path)) = chain.logs.first() else {
         return Err(corrupt(&chain.snapshot, 0, "its log is missing"));
     };
@@ -79,7 +98,7 @@ fn read(chain: &Chain, kept: Kept<'_>, figures: &LoadFigures) -> Result<Read, Da
     if begin.number != *number {
         return Err(log.corrupt(0, "it is another generation's"));
     }
-    let position = snapshot(&chain.snapshot, begin, kept, figures)?;
+    let position = snapshot(&chain.snapshot, begin, cx)?;
     let mut replay = Replay {
         place: Some(Place {
             replid: begin.replid,
@@ -88,13 +107,13 @@ fn read(chain: &Chain, kept: Kept<'_>, figures: &LoadFigures) -> Result<Read, Da
         }),
         position,
     };
-    let mut end = (*number, replay.log(log)?);
+    let mut end = (*number, replay.log(log, cx.stopped)?);
     for (number, path) in chain.logs.iter().skip(1) {
         let (begin, log) = LogReader::open(path)?;
         if !replay.goes_on_at(begin) {
             break;
         }
-        end = (*number, replay.log(log)?);
+        end = (*number, replay.log(log, cx.stopped)?);
     }
     Ok(Read {
         restored: Restored {
@@ -106,20 +125,18 @@ fn read(chain: &Chain, kept: Kept<'_>, figures: &LoadFigures) -> Result<Read, Da
 }
 
 /// Loads the snapshot of the log that begins there.
-fn snapshot(
-    path: &Path,
-    begin: Begin,
-    kept: Kept<'_>,
-    figures: &LoadFigures,
-) -> Result<Position, Damage> {
+fn snapshot(path: &Path, begin: Begin, cx: Context<'_>) -> Result<Position, Damage> {
     let unusable = |what: String| Damage::Unusable {
         path: path.to_owned(),
         what,
     };
     let size = std::fs::metadata(path).map_err(|error| unusable(error.to_string()))?;
-    let source = FileSource::open(path).map_err(|error| unusable(error.to_string()))?;
-    let loaded =
-        load::snapshot(source, size.len(), kept, figures).map_err(|error| of_load(path, &error))?;
+    let source = Stoppable {
+        file: FileSource::open(path).map_err(|error| unusable(error.to_string()))?,
+        stopped: cx.stopped,
+    };
+    let loaded = load::snapshot(source, size.len(), cx.kept, cx.figures)
+        .map_err(|error| of_load(path, &error))?;
     if !matches!(loaded.checksum, Checksum::Verified(_)) {
         return Err(corrupt(path, loaded.bytes, "it has no checksum"));
     }
@@ -139,6 +156,23 @@ fn snapshot(
         generation: loaded.generation,
     })
 }
+
+/// A file that ends with an error once nobody wants it any more.
+struct Stoppable<'a> {
+    file: FileSource,
+    stopped: &'a dyn Fn() -> bool,
+}
+
+impl Source for Stoppable<'_> {
+    fn next_chunk(&mut self) -> io::Result<Bytes> {
+        if (self.stopped)() {
+            return Err(io::Error::other(STOPPED));
+        }
+        self.file.next_chunk()
+    }
+}
+
+const STOPPED: &str = "the replica was stopped";
 
 /// What our own limits refuse, or the system cannot read, is not damaged.
 fn of_load(path: &Path, error: &LoadError) -> Damage {
@@ -183,13 +217,16 @@ impl Replay {
     }
 
     /// Applies a log. Gives where its whole records end.
-    fn log(&mut self, mut log: LogReader) -> Result<u64, Damage> {
+    fn log(&mut self, mut log: LogReader, stopped: &dyn Fn() -> bool) -> Result<u64, Damage> {
         // Nobody must see how far this is, nor count it as the stream's.
         let (progress, figures) = (Progress::default(), StreamFigures::default());
         let start = |position: &Position| Applier::new(position.clone(), &progress, &figures);
         let mut applier = start(&self.position);
         let mut payload = Vec::new();
         while let Some(place) = &mut self.place {
+            if stopped() {
+                return Err(log.unusable(STOPPED));
+            }
             let begins = log.position();
             let Some(head) = log.next(&mut payload)? else {
                 break;

@@ -166,6 +166,12 @@ impl<'a> Applier<'a> {
         self.state.read_offset + self.buffer.len() as u64
     }
 
+    /// Where the last whole unit ended.
+    #[cfg(test)]
+    pub(super) const fn position(&self) -> &Position {
+        &self.state.position
+    }
+
     /// Where it stands, and what has been fed beyond that; `None` inside a MULTI.
     pub(super) fn rest(&self) -> Option<(&Position, &[u8])> {
         let state = &self.state;

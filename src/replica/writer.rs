@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::figures::{Figures, Held};
 use super::load::{self, Kept, LoadError};
@@ -74,6 +75,8 @@ pub(super) struct Writer {
     pub(super) keeper: Option<Keeper>,
     /// The snapshot being written for it.
     pub(super) saving: Option<Saving>,
+    /// Ends a restore that takes long.
+    pub(super) stop: CancellationToken,
     /// The payload of what is about to be served.
     pub(super) loaded: Option<LoadedPayload>,
 }
@@ -94,7 +97,9 @@ impl Writer {
             tuning: self.served.tuning(),
         };
         let Restored { position, replid } =
-            restore(self.keeper.as_mut()?, kept, &self.figures.load)?;
+            restore(self.keeper.as_mut()?, kept, &self.figures.load, &|| {
+                self.stop.is_cancelled()
+            })?;
         let offset = position.offset;
         self.served.swap_in(Arc::clone(&position.generation));
         self.progress.set_applied(offset);
@@ -404,3 +409,7 @@ fn drop_aside<T: Send + 'static>(old: Option<T>) {
             .spawn(move || drop(old));
     }
 }
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

@@ -234,6 +234,9 @@ impl Keeper {
             file.sync_all()?;
         }
         fs::rename(path, self.folder.snapshot(self.last))?;
+        if self.config.fsync == Fsync::Always {
+            self.folder.sync()?;
+        }
         self.disk.settle(Whole {
             number: self.last,
             file,

@@ -189,6 +189,15 @@ impl LogReader {
         }
     }
 
+    /// An error that is not the log's fault.
+    #[must_use]
+    pub fn unusable(&self, what: &str) -> Damage {
+        Damage::Unusable {
+            path: self.path.clone(),
+            what: what.to_owned(),
+        }
+    }
+
     fn head(&mut self) -> Result<Option<Head>, Damage> {
         let mut bytes = [0; HEAD_BYTES];
         match self.file.read_exact(&mut bytes) {

@@ -162,6 +162,21 @@ impl Server {
         })
     }
 
+    /// The same, with files of at most `kib` KiB: what is written beyond that fails as on a full disk.
+    pub fn redtail_with_file_limit(kib: u32, address: &str, arguments: &[&str]) -> Self {
+        let limited = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" \"$@\"");
+        Self::spawn(None, |port, directory| {
+            let mut command = Command::new("bash");
+            let listen = format!("127.0.0.1:{port}");
+            command
+                .args(["-c", &limited, env!("CARGO_BIN_EXE_redtail"), "serve"])
+                .args(["--primary", address, "--listen", &listen])
+                .args(arguments)
+                .current_dir(directory);
+            command
+        })
+    }
+
     /// Spawns what `command` says for a port and a directory, until it answers; a port that was taken in between is
     /// replaced by another.
     fn spawn(port: Option<u16>, command: impl Fn(u16, &Path) -> Command) -> Self {

@@ -109,3 +109,431 @@ fn a_restart_serves_at_once_and_resumes_by_partial_resync() {
         assert_eq!(again.command("DEBUG DIGEST"), digest, "{name}");
     }
 }
+
+#[test]
+fn an_upstream_that_was_promoted_is_resumed_before_and_after_the_restart() {
+    for name in ["redis-6.0", "redis-7.0", "valkey-9.1"] {
+        let Some(top) = primary(name) else { continue };
+        let upstream = Server::replica(name, &top).expect("it was there");
+        let folder = TempDir::new().unwrap();
+        write(&top, 1, 300);
+        let mut first = redtail(&address(&upstream), folder.path(), &[]);
+        ready(&first);
+        first.wait_in_sync(&upstream);
+        // While it runs: the history goes on under another id.
+        upstream.command("REPLICAOF NO ONE");
+        upstream.command("DEBUG SET-ACTIVE-EXPIRE 0");
+        write(&upstream, 2, 300);
+        first.wait_in_sync(&upstream);
+        let before = shown(&first);
+        first.stop();
+        let mut alone = redtail(&nowhere(), folder.path(), &[]);
+        ready(&alone);
+        assert_eq!(shown(&alone), before, "{name}");
+        assert_eq!(
+            before.replid,
+            upstream.client().info("replication", "master_replid")
+        );
+        alone.stop();
+        let mut second = redtail(&address(&upstream), folder.path(), &[]);
+        second.wait_in_sync(&upstream);
+        // While it is away: it asks under the id that the new history has as its second.
+        upstream.command(&format!("REPLICAOF 127.0.0.1 {}", top.port));
+        second.stop();
+        let again = redtail(&address(&upstream), folder.path(), &[]);
+        ready(&again);
+        upstream.wait_for("its primary", |client| {
+            client.info("replication", "master_link_status").as_deref() == Some("up")
+        });
+        write(&top, 3, 300);
+        again.wait_for("the same data", |client| {
+            client.command("DEBUG DIGEST") == upstream.command("DEBUG DIGEST")
+                && client.offset("slave_repl_offset")
+                    == upstream.client().offset("master_repl_offset")
+        });
+    }
+}
+
+#[test]
+fn another_primary_brings_a_full_resync_and_the_old_data_is_served_until_then() {
+    let (Some(one), Some(other)) = (primary("redis-7.0"), primary("redis-7.0")) else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    one.command("SET whose one");
+    other.command("SET whose other");
+    let mut first = redtail(&address(&one), folder.path(), &[]);
+    ready(&first);
+    first.stop();
+    other.command("CONFIG SET rdb-key-save-delay 300000");
+    let mut second = redtail(&address(&other), folder.path(), &[]);
+    second.wait_for("its listener", |client| {
+        client.command("GET whose").text() == "one"
+    });
+    second.wait_for("the other's data", |client| {
+        client.command("GET whose").text() == "other"
+    });
+    second.stop();
+    let third = redtail(&nowhere(), folder.path(), &[]);
+    third.wait_for("its data", |client| {
+        client.command("GET whose").text() == "other"
+    });
+}
+
+#[test]
+fn two_processes_cannot_share_a_directory() {
+    let Some(primary) = primary("redis-7.0") else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let first = redtail(&address(&primary), folder.path(), &[]);
+    ready(&first);
+    let second = std::process::Command::new(env!("CARGO_BIN_EXE_redtail"))
+        .args(["serve", "--primary", &address(&primary), "--listen"])
+        .arg(format!("127.0.0.1:{}", free_port()))
+        .arg("--state-dir")
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert!(said.contains("is in use by another process"), "{said}");
+    assert!(said.contains(folder.path().to_str().unwrap()), "{said}");
+}
+
+#[test]
+fn a_damaged_file_is_set_aside_with_a_message_and_a_full_sync_follows() {
+    let Some(primary) = primary("redis-7.0") else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    write(&primary, 1, 200);
+    let mut first = redtail(&address(&primary), folder.path(), &[]);
+    ready(&first);
+    first.stop();
+    let snapshot = folder.path().join("snapshot-1.rdb");
+    let mut bytes = std::fs::read(&snapshot).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 8;
+    std::fs::write(&snapshot, &bytes).unwrap();
+    let full = syncs(&primary)[0];
+    let mut second = redtail(&address(&primary), folder.path(), &[]);
+    ready(&second);
+    second.wait_in_sync(&primary);
+    assert_eq!(syncs(&primary)[0], full + 1);
+    assert_eq!(
+        second.command("DEBUG DIGEST"),
+        primary.command("DEBUG DIGEST")
+    );
+    let log = second.log();
+    assert!(log.contains("snapshot-1.rdb is damaged at byte"), "{log}");
+    assert!(log.contains("set aside as *.corrupt-"), "{log}");
+    let aside = second.client().info("redtail", "redtail_state_set_aside");
+    assert_eq!(aside.as_deref(), Some("1"));
+    let kept = std::fs::read_dir(folder.path()).unwrap();
+    let names = kept.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let corrupt: Vec<_> = names.filter(|name| name.contains(".corrupt-")).collect();
+    assert_eq!(corrupt.len(), 2, "{corrupt:?}");
+    second.stop();
+    let third = redtail(&nowhere(), folder.path(), &[]);
+    ready(&third);
+}
+
+fn state(client: &mut Client, field: &str) -> String {
+    client
+        .info("redtail", &format!("redtail_state{field}"))
+        .unwrap_or_default()
+}
+
+#[test]
+fn a_full_disk_ends_the_keeping_once_and_it_begins_again_when_there_is_room() {
+    let Some(primary) = primary("redis-7.0") else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    primary.command("SET key first");
+    let own = folder.path().to_str().unwrap();
+    let mut first = Server::redtail_with_file_limit(
+        200,
+        &address(&primary),
+        &["--state-dir", own, "--enable-debug-command", "yes"],
+    );
+    ready(&first);
+    assert_eq!(state(&mut first.client(), ""), "kept");
+    // More in all than a file may have; what is there in the end is small.
+    let value = "v".repeat(1000);
+    let lines: Vec<_> = (0..500)
+        .map(|number| crate::client::words(&format!("SET key {value}{number}")))
+        .collect();
+    drop(primary.client().pipeline(&lines));
+    first.wait_in_sync(&primary);
+    assert_eq!(first.command("GET key").text(), format!("{value}499"));
+    let said = "the state cannot be written";
+    assert_eq!(first.log().matches(said).count(), 1, "{}", first.log());
+    primary.command("SET key last");
+    first.wait_for("a new snapshot", |client| {
+        primary.command("SET key last");
+        state(client, "") == "kept" && state(client, "_snapshots") == "2"
+    });
+    assert_eq!(state(&mut first.client(), "_failures"), "1");
+    first.wait_in_sync(&primary);
+    first.stop();
+    let [full, _] = syncs(&primary);
+    let second = redtail(&address(&primary), folder.path(), &[]);
+    second.wait_in_sync(&primary);
+    assert_eq!(second.command("GET key").text(), "last");
+    assert_eq!(syncs(&primary)[0], full);
+}
+
+/// Cuts the newest log behind its header; gives the path of the snapshot before it.
+fn bare_snapshot(folder: &Path) -> std::path::PathBuf {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let number = |name: &String| name.strip_prefix("log-")?.parse::<u64>().ok();
+    let newest = names.iter().filter_map(number).max().unwrap();
+    let log = std::fs::File::options()
+        .write(true)
+        .open(folder.join(format!("log-{newest}")))
+        .unwrap();
+    log.set_len(80).unwrap();
+    folder.join(format!("snapshot-{newest}.rdb"))
+}
+
+#[test]
+fn a_snapshot_of_our_own_is_one_that_the_real_server_loads() {
+    for name in ALL {
+        let Some(primary) = primary(name) else {
+            continue;
+        };
+        let folder = TempDir::new().unwrap();
+        let short = ["--state-log-max", "20kb"];
+        let mut first = redtail(&address(&primary), folder.path(), &short);
+        ready(&first);
+        for seed in 1..4 {
+            write(&primary, seed, 700);
+            first.wait_in_sync(&primary);
+        }
+        for line in [
+            "HSET h f v g w",
+            "HEXPIRE h 1000 FIELDS 1 f",
+            "SET timed v EX 1000",
+            "VADD v VALUES 3 1 2 3 element",
+            "SET own:key 7",
+        ] {
+            drop(primary.command(line));
+        }
+        first.wait_in_sync(&primary);
+        first.wait_for("a snapshot of its own", |client| {
+            drop(primary.command("APPEND long 0123456789012345678901234567890123456789"));
+            state(client, "_snapshots").parse::<u32>().unwrap_or(0) >= 4
+                && state(client, "_saving") == "0"
+        });
+        first.wait_in_sync(&primary);
+        terminate(&mut first);
+        let snapshot = bare_snapshot(folder.path());
+        let dump = std::fs::read(&snapshot).unwrap();
+        assert!(
+            dump.windows(9).any(
+                |bytes| bytes == b"repl-id\x28".as_slice() || bytes.starts_with(b"\x07repl-id")
+            )
+        );
+        let ours = redtail(&nowhere(), folder.path(), &[]);
+        ready(&ours);
+        // As a replica it does not drop what is past its time.
+        let nobody = free_port().to_string();
+        let replica = ["--replicaof", "127.0.0.1", &nobody];
+        let theirs = Server::start_on(name, None, Some(&snapshot), &replica).unwrap();
+        assert_eq!(
+            ours.command("DEBUG DIGEST"),
+            theirs.command("DEBUG DIGEST"),
+            "{name}"
+        );
+        assert_eq!(
+            ours.command("INFO keyspace").text().lines().count(),
+            theirs.command("INFO keyspace").text().lines().count(),
+            "{name}"
+        );
+        if name != "redis-6.0" {
+            let libraries = |server: &Server| server.command("FUNCTION LIST WITHCODE").sorted(1);
+            assert_eq!(libraries(&ours), libraries(&theirs), "{name}");
+        }
+    }
+}
+
+/// Writes until dropped: pairs that are equal in every moment and only grow, and much else.
+struct Load {
+    stop: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Load {
+    fn start(primary: &Server, seed: u64) -> Self {
+        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let (mut client, stopped) = (primary.client(), std::sync::Arc::clone(&stop));
+        let thread = std::thread::spawn(move || {
+            let mut random = fastrand::Rng::with_seed(seed);
+            for round in 1.. {
+                let mut lines = vec![
+                    "SELECT 0".to_owned(),
+                    "MULTI".to_owned(),
+                    format!("SET a {round}"),
+                    format!("SET b {round}"),
+                    "EXEC".to_owned(),
+                ];
+                lines.extend((0..20).map(|_| any_write(&mut random)));
+                let commands: Vec<_> = lines
+                    .iter()
+                    .map(|line| crate::client::words(line))
+                    .collect();
+                drop(client.pipeline(&commands));
+                if stopped.load(std::sync::atomic::Ordering::Relaxed) {
+                    return;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        });
+        Self {
+            stop,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        drop(self.thread.take().map(std::thread::JoinHandle::join));
+    }
+}
+
+fn any_write(random: &mut fastrand::Rng) -> String {
+    let (key, number) = (random.u32(..500), random.u32(..100));
+    match random.u32(..12) {
+        0 => format!("SELECT {}", random.u32(..3)),
+        1 => format!("DEL text:{key}"),
+        2 => format!("SETEX timed:{key} {} v", 1 + number),
+        3 => format!("RPUSH list:{key} {number} {}", "x".repeat(number as usize)),
+        4 => format!("LPOP list:{key}"),
+        5 => format!("HSET hash:{key} field:{number} {number}"),
+        6 => format!("ZADD zset:{key} {number} member:{number}"),
+        7 => format!("SADD set:{key} {number}"),
+        8 => format!("XADD stream:{key} * field {number}"),
+        9 => format!("INCR number:{key}"),
+        10 => format!("APPEND text:{key} {}", "y".repeat(number as usize)),
+        _ => format!("SET text:{key} {number}"),
+    }
+}
+
+/// What a reader has seen: the offset, and the pair.
+type Seen = (i64, i64);
+
+/// Reads until the connection ends; gives the last that was seen. Panics at anything older, or at half a transaction.
+fn watch(port: u16, mut last: Seen) -> Seen {
+    let Ok(mut client) = Client::try_connect(port) else {
+        return last;
+    };
+    let mut answered = false;
+    loop {
+        let Ok(pair) = client.try_command(&[b"MGET", b"a", b"b"]) else {
+            return last;
+        };
+        let Ok(info) = client.try_command(&[b"INFO", b"replication"]) else {
+            return last;
+        };
+        let text = info.text();
+        let offset = text
+            .lines()
+            .find_map(|line| line.strip_prefix("slave_repl_offset:"));
+        let offset: i64 = offset.and_then(|offset| offset.parse().ok()).unwrap_or(-1);
+        if pair.is_error() && !answered {
+            // It is still reading its state.
+            continue;
+        }
+        answered = true;
+        let pair: Vec<i64> = pair
+            .elements()
+            .iter()
+            .map(|value| value.text().parse().unwrap_or(-1))
+            .collect();
+        assert_eq!(pair.len(), 2, "not an answer");
+        assert_eq!(pair[0], pair[1], "half of a transaction");
+        assert!(
+            offset >= last.0 && pair[0] >= last.1,
+            "{offset} {pair:?} after {last:?}"
+        );
+        last = (offset, pair[0]);
+    }
+}
+
+fn number(variable: &str, default: u64) -> u64 {
+    let value = std::env::var(variable).ok();
+    value
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(default)
+}
+
+/// `REDTAIL_KILLS` times `kill -9` at random moments under load, from the seed `REDTAIL_KILLS_SEED` on.
+fn kills(name: &str, changes_history: bool) {
+    let backlog = ["--repl-backlog-size", "256mb"];
+    let Some(primary) = Server::start(name, &backlog) else {
+        return;
+    };
+    primary.command("DEBUG SET-ACTIVE-EXPIRE 0");
+    primary.command("MSET a 0 b 0");
+    let (count, seed) = (number("REDTAIL_KILLS", 5), number("REDTAIL_KILLS_SEED", 1));
+    let mut random = fastrand::Rng::with_seed(seed);
+    let folder = TempDir::new().unwrap();
+    let more = ["--state-log-max", "100kb", "--resync-floor", "0"];
+    let load = Load::start(&primary, seed);
+    let mut last = (0, 0);
+    let mut snapshots = 0;
+    for kill in 0..count {
+        let mut redtail = redtail(&address(&primary), folder.path(), &more);
+        if kill == 0 || changes_history {
+            ready(&redtail);
+        }
+        let port = redtail.port;
+        let reader = std::thread::spawn(move || watch(port, last));
+        if changes_history && random.bool() {
+            primary.command("DEBUG CHANGE-REPL-ID");
+            primary.command("CLIENT KILL TYPE replica");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(random.u64(1..600)));
+        if let Some(written) = redtail.client().info("redtail", "redtail_state_snapshots") {
+            snapshots += written.parse::<u64>().unwrap_or(0);
+        }
+        redtail.stop();
+        last = reader
+            .join()
+            .unwrap_or_else(|_| panic!("{name}, seed {seed}, kill {kill}: {}", redtail.log()));
+    }
+    drop(load);
+    let again = redtail(&address(&primary), folder.path(), &more);
+    again.wait_in_sync(&primary);
+    eprintln!(
+        "{name}, seed {seed}: {count} kills, {snapshots} snapshots, syncs {:?}",
+        syncs(&primary)
+    );
+    if !changes_history {
+        assert_eq!(syncs(&primary)[0], 1, "{name}, seed {seed}");
+    }
+    assert_eq!(
+        again.command("DEBUG DIGEST"),
+        primary.command("DEBUG DIGEST"),
+        "{name}, seed {seed}"
+    );
+}
+
+#[test]
+fn kills_at_any_moment_lose_nothing_that_a_reader_saw() {
+    ["redis-7.0", "valkey-9.1"]
+        .iter()
+        .for_each(|name| kills(name, false));
+}
+
+#[test]
+fn kills_around_full_resyncs_lose_nothing_that_a_reader_saw() {
+    kills("redis-8.0", true);
+}

@@ -7,7 +7,7 @@ use std::fmt::{Display, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::super::Error;
-use super::super::session::{Host, Replication, SessionCx};
+use super::super::session::{Host, KeptState, Replication, SessionCx};
 use super::started;
 use crate::dialect::{Dialect, Family};
 use crate::resp::Args;
@@ -358,9 +358,38 @@ fn redtail(text: &mut Text, facts: &Facts<'_>) {
     text.line("redtail_resync_held", u8::from(replication.held.is_some()));
     text.line("redtail_resync_held_keys", held_keys);
     text.line("redtail_resync_held_seconds", held_seconds);
-    let sentence = |text: &Option<String>| text.as_deref().unwrap_or("").replace(['\r', '\n'], " ");
-    text.line("redtail_last_link_error", sentence(&replication.last_error));
-    text.line("redtail_last_fault", sentence(&replication.last_fault));
+    let (link_error, fault) = (&replication.last_error, &replication.last_fault);
+    text.line("redtail_last_link_error", sentence(link_error.as_ref()));
+    text.line("redtail_last_fault", sentence(fault.as_ref()));
+    kept(text, replication.kept.as_ref());
+}
+
+/// The state directory.
+fn kept(text: &mut Text, kept: Option<&KeptState>) {
+    let Some(kept) = kept else {
+        return text.line("redtail_state", "off");
+    };
+    let [snapshot_bytes, log_bytes] = kept.bytes;
+    let [failures, set_aside] = kept.failures;
+    text.line(
+        "redtail_state",
+        if kept.keeps { "kept" } else { "not-kept" },
+    );
+    text.line("redtail_state_saving", u8::from(kept.saves));
+    text.line("redtail_state_snapshots", kept.snapshots);
+    text.line("redtail_state_snapshot_bytes", snapshot_bytes);
+    text.line("redtail_state_log_bytes", log_bytes);
+    text.line("redtail_state_failures", failures);
+    text.line("redtail_state_set_aside", set_aside);
+    text.line(
+        "redtail_state_last_error",
+        sentence(kept.last_error.as_ref()),
+    );
+}
+
+/// A sentence on a line of its own.
+fn sentence(text: Option<&String>) -> String {
+    text.map_or(String::new(), |text| text.replace(['\r', '\n'], " "))
 }
 
 fn cpu(text: &mut Text, _facts: &Facts<'_>) {
