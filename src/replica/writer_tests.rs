@@ -32,11 +32,14 @@ struct State {
     replid: Option<ReplId>,
     offset: u64,
     db: usize,
-    keys: BTreeMap<(usize, Vec<u8>), (Vec<u8>, Option<i64>)>,
+    keys: BTreeMap<(usize, Vec<u8>), Dumped>,
     taints: BTreeMap<(u32, Box<[u8]>), Doubt>,
     tainted: bool,
     libraries: usize,
 }
+
+/// A value as DUMP gives it, and its expiry.
+type Dumped = (Vec<u8>, Option<i64>);
 
 fn state_of(replid: Option<ReplId>, position: &Position) -> State {
     let spaces = &position.generation.spaces;
@@ -89,7 +92,7 @@ fn rdb(pairs: &[(&str, &str)]) -> Vec<u8> {
     for (key, value) in pairs {
         rdb.push(0);
         for text in [key, value] {
-            rdb.push(text.len() as u8);
+            rdb.push(text.len().to_le_bytes()[0]);
             rdb.extend_from_slice(text.as_bytes());
         }
     }
