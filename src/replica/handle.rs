@@ -203,12 +203,13 @@ impl Replica {
             stop: stop.clone(),
             loaded: None,
         };
+        let age_matters = config.max_staleness.is_some();
         let (restored_sender, restored) = oneshot::channel();
         let writer = std::thread::Builder::new()
             .name("redtail-writer".to_owned())
             .spawn(move || {
                 // Nobody waits for it when the replica was stopped meanwhile.
-                let _ = restored_sender.send(writer.restore());
+                let _ = restored_sender.send(writer.restore(age_matters));
                 writer.run(links);
             })?;
         let sweeper = sweep::start(&served, &figures, config.expired_grace)?;

@@ -89,8 +89,9 @@ pub(super) struct LoadedPayload {
 }
 
 impl Writer {
-    /// Serves what the state directory holds. Gives where that can be resumed.
-    pub(super) fn restore(&mut self) -> Option<Resume> {
+    /// Serves what the state directory holds, as stale data if its age matters: nothing proves that it is fresh. Gives where it
+    /// can be resumed.
+    pub(super) fn restore(&mut self, age_matters: bool) -> Option<Resume> {
         let kept = Kept {
             databases: self.databases,
             dialect: self.dialect,
@@ -102,6 +103,9 @@ impl Writer {
             })?;
         let offset = position.offset;
         self.served.swap_in(Arc::clone(&position.generation));
+        if age_matters {
+            self.served.set_stale(true);
+        }
         self.progress.set_applied(offset);
         self.figures.stream.taken.store(offset, Relaxed);
         self.lineage = replid.map(|replid| (replid, position));
