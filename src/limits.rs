@@ -43,6 +43,15 @@ pub const CERTIFICATE_FILES_MAX: usize = 4096;
 /// The longest password in a file.
 pub const SECRET_BYTES_MAX: u64 = 64 << 10;
 
+/// The longest array of a reply before a link streams, and the most of its arrays in one: a sentinel's fields, and its servers.
+pub const REPLY_WORDS_MAX: usize = 1024;
+
+/// The longest reply of nested arrays before a link streams. A sentinel says 1 KB of each server.
+pub const REPLY_BYTES_MAX: usize = 4 << 20;
+
+/// How many sentinels are remembered: three to seven are usual.
+pub const SENTINELS_MAX: usize = 32;
+
 /// How many addresses of one name are tried. Each may take the whole time for a connection.
 pub const NAME_ADDRESSES_MAX: usize = 16;
 

@@ -44,7 +44,7 @@ macro_rules! settings {
 
 settings! {
     /// The primary: redis://[user:password@]host:port, rediss://… for TLS, or unix:///path; several flags, or several with commas
-    /// between, are tried in turn. A password in an argument can be seen in `ps` for a moment: give the address by
+    /// between, are tried in turn. Or sentinel://host,host/name?prefer=replica, sentinels://… for TLS. A password in an argument can be seen in `ps` for a moment: give the address by
     /// REDTAIL_PRIMARY or in the file instead
     primary: [Vec<String>] = "REDTAIL_PRIMARY", "ADDRESS"; read by "one_or_more";
     /// The user to authenticate as at the primary [default: the one in the address]
@@ -53,6 +53,12 @@ settings! {
     primary_password: [String] = "REDTAIL_PRIMARY_PASSWORD", "PASSWORD";
     /// A file with that password, read anew for each connection [default: none]
     primary_password_file: [PathBuf] = "REDTAIL_PRIMARY_PASSWORD_FILE", "FILE";
+    /// The user to authenticate as at sentinels [default: the one in the address]
+    sentinel_user: [String] = "REDTAIL_SENTINEL_USER", "NAME";
+    /// The password for sentinels; better given by REDTAIL_SENTINEL_PASSWORD or in the file [default: the one in the address]
+    sentinel_password: [String] = "REDTAIL_SENTINEL_PASSWORD", "PASSWORD";
+    /// A file with that password, read anew for each connection [default: none]
+    sentinel_password_file: [PathBuf] = "REDTAIL_SENTINEL_PASSWORD_FILE", "FILE";
     /// A file (PEM) with the authorities that may sign the certificate of a rediss:// server [default: the system's]
     tls_ca_cert_file: [PathBuf] = "REDTAIL_TLS_CA_CERT_FILE", "FILE";
     /// A folder of such files [default: none]
@@ -348,14 +354,29 @@ impl Settings {
         };
         let upstream = Upstream::of(addresses.iter().map(String::as_str))
             .map_err(|error| Failure::Usage(format!("--primary: {error}")))?;
-        Ok(upstream.with_login(&Login {
+        let login = Login {
             user: self.primary_user.clone(),
             password: password(
                 "primary",
                 self.primary_password.as_ref(),
                 self.primary_password_file.as_ref(),
             )?,
-        }))
+        };
+        let sentinels = Login {
+            user: self.sentinel_user.clone(),
+            password: password(
+                "sentinel",
+                self.sentinel_password.as_ref(),
+                self.sentinel_password_file.as_ref(),
+            )?,
+        };
+        if sentinels != Login::default() && !matches!(upstream, Upstream::Sentinel(_)) {
+            return Err(Failure::Usage(
+                "--sentinel-… settings without an address of sentinels: write sentinel://host,…/name"
+                    .to_owned(),
+            ));
+        }
+        Ok(upstream.with_login(&login).with_sentinel_login(&sentinels))
     }
 
     /// How to speak TLS. Settings of it without an address that uses it are a mistake that would send everything in the clear.
@@ -596,7 +617,7 @@ const DEFAULT_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 6380);
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
-    use crate::upstream::Primary;
+    use crate::upstream::Node;
     use clap::Parser;
 
     #[derive(Parser)]
@@ -717,9 +738,11 @@ mod tests {
         assert!(refusal("dialect = \"keydb-6\"").contains("no such dialect"));
     }
 
-    fn members(settings: &Settings) -> Vec<Primary> {
-        let Upstream::List(list) = settings.upstream().unwrap();
-        list
+    fn members(settings: &Settings) -> Vec<Node> {
+        match settings.upstream().unwrap() {
+            Upstream::List(list) => list,
+            Upstream::Sentinel(_) => panic!("no list"),
+        }
     }
 
     fn given(text: &str) -> Option<Password> {

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use url::{Host, Url};
 
 use super::secret::{Login, Password, Secret};
+use super::sentinel::Sentinels;
 
 /// The port of an address without one.
 const DEFAULT_PORT: u16 = 6379;
@@ -72,12 +73,25 @@ pub enum AddressError {
         "the address has a comma; write it as %2C in a password, and each address of a list with its redis://"
     )]
     Comma,
+    /// Not the address of sentinels.
+    #[error(
+        "not an address of sentinels; write sentinel://[user:password@]host[:port],host…/name, with %2F for a / in a password"
+    )]
+    Sentinel,
+    /// A part behind the `?` of an address of sentinels.
+    #[error(
+        "behind the ? of an address of sentinels stand prefer=replica or prefer=primary, and server-tls=yes or server-tls=no, with & between"
+    )]
+    SentinelOption,
+    /// Sentinels among other addresses.
+    #[error("an address of sentinels stands alone: all of them are in it, with commas between")]
+    Alone,
 }
 
 /// A server that may be followed: where it is and who we are there. Parses from `redis://[user[:password]@]host[:port]`,
 /// `rediss://…` for TLS, `host:port` and `unix:///path`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Primary {
+pub struct Node {
     /// Where it listens.
     pub address: Address,
     /// Whether it speaks TLS.
@@ -86,7 +100,7 @@ pub struct Primary {
     pub login: Login,
 }
 
-impl FromStr for Primary {
+impl FromStr for Node {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
@@ -103,7 +117,7 @@ impl FromStr for Primary {
         } else {
             format!("redis://{text}")
         };
-        let url = Url::parse(&text).map_err(|error| AddressError::Syntax(error.to_string()))?;
+        let url = parsed(&text)?;
         let tls = match url.scheme() {
             "redis" => false,
             "rediss" => true,
@@ -116,15 +130,38 @@ impl FromStr for Primary {
             return Err(AddressError::Database);
         }
         Ok(Self {
-            address: tcp(&url)?,
+            address: tcp(&url, DEFAULT_PORT)?,
             tls,
             login: login(&url),
         })
     }
 }
 
+/// The address in `host[:port]`.
+pub(super) fn server(text: &str, default_port: u16) -> Result<Address, AddressError> {
+    if text.contains(['@', '/', '?', '#']) {
+        return Err(AddressError::Extra);
+    }
+    tcp(&parsed(&format!("redis://{text}"))?, default_port)
+}
+
+/// The login, the hosts and what stands behind the `/` of a URL with several hosts, which no URL library knows.
+pub(super) fn authority_and_rest(text: &str) -> Result<(Login, &str, &str), AddressError> {
+    let (authority, rest) = text.split_once('/').ok_or(AddressError::Sentinel)?;
+    let Some((login_text, hosts)) = authority.rsplit_once('@') else {
+        return Ok((Login::default(), authority, rest));
+    };
+    let login_text = login_text.replace('@', "%40");
+    let url = parsed(&format!("redis://{login_text}@host"))?;
+    Ok((login(&url), hosts, rest))
+}
+
+fn parsed(text: &str) -> Result<Url, AddressError> {
+    Url::parse(text).map_err(|error| AddressError::Syntax(error.to_string()))
+}
+
 /// The host and port of `url`.
-fn tcp(url: &Url) -> Result<Address, AddressError> {
+fn tcp(url: &Url, default_port: u16) -> Result<Address, AddressError> {
     let host = match url.host().ok_or(AddressError::Host)? {
         Host::Domain(name) => name.to_owned(),
         Host::Ipv4(address) => address.to_string(),
@@ -133,21 +170,21 @@ fn tcp(url: &Url) -> Result<Address, AddressError> {
     if host.is_empty() {
         return Err(AddressError::Host);
     }
-    let port = url.port().unwrap_or(DEFAULT_PORT);
+    let port = url.port().unwrap_or(default_port);
     Ok(Address::Tcp { host, port })
 }
 
 /// The user and password of `url`.
 fn login(url: &Url) -> Login {
-    let password = url.password().map(percent_decoded).map(Secret::new);
+    let password = url.password().map(decoded).map(Secret::new);
     Login {
-        user: Some(percent_decoded(url.username())).filter(|user| !user.is_empty()),
+        user: Some(decoded(url.username())).filter(|user| !user.is_empty()),
         password: password.map(Password::Given),
     }
 }
 
 /// Undoes `%41`; anything that is not two hex digits stays as it is.
-fn percent_decoded(text: &str) -> String {
+pub(super) fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {
@@ -164,12 +201,14 @@ fn hex_pair(text: &[u8]) -> Option<u8> {
     Some(digit(0)? << 4 | digit(1)?)
 }
 
-/// Whom to follow. Parses from one address, or several with commas between.
+/// Whom to follow. Parses from one address, several with commas between, or the address of [`Sentinels`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Upstream {
     /// Servers with the same data, never none: the one that worked last is tried first, then the others in this order.
-    List(Vec<Primary>),
+    List(Vec<Node>),
+    /// What sentinels say.
+    Sentinel(Sentinels),
 }
 
 impl Upstream {
@@ -178,6 +217,14 @@ impl Upstream {
     /// # Errors
     /// [`AddressError`], also when there is none.
     pub fn of<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<Self, AddressError> {
+        let texts: Vec<&str> = texts.into_iter().collect();
+        match texts.as_slice() {
+            [text] if Sentinels::are_in(text) => return Ok(Self::Sentinel(text.parse()?)),
+            texts if texts.iter().any(|text| Sentinels::are_in(text)) => {
+                return Err(AddressError::Alone);
+            }
+            _ => {}
+        }
         let mut list = Vec::new();
         for text in texts {
             for member in members(text)? {
@@ -195,20 +242,33 @@ impl Upstream {
     pub fn uses_tls(&self) -> bool {
         match self {
             Self::List(list) => list.iter().any(|member| member.tls),
+            Self::Sentinel(all) => all.servers_tls || all.nodes.iter().any(|node| node.tls),
         }
     }
 
-    /// Takes over what `login` has, whatever the addresses say.
+    /// Takes over what `login` has for the servers to follow, whatever the addresses say.
     #[must_use]
     pub fn with_login(mut self, login: &Login) -> Self {
         match &mut self {
-            Self::List(list) => {
-                for member in list {
-                    member.login.replace_by(login);
-                }
-            }
+            Self::List(list) => replace_logins(list, login),
+            Self::Sentinel(sentinels) => sentinels.servers_login.replace_by(login),
         }
         self
+    }
+
+    /// Takes over what `login` has for the sentinels, if there are any.
+    #[must_use]
+    pub fn with_sentinel_login(mut self, login: &Login) -> Self {
+        if let Self::Sentinel(sentinels) = &mut self {
+            replace_logins(&mut sentinels.nodes, login);
+        }
+        self
+    }
+}
+
+fn replace_logins(nodes: &mut [Node], login: &Login) {
+    for node in nodes {
+        node.login.replace_by(login);
     }
 }
 
@@ -246,44 +306,51 @@ mod tests {
         Some(Password::Given(Secret::new(text)))
     }
 
+    fn list(text: &str) -> Vec<Node> {
+        match text.parse().unwrap() {
+            Upstream::List(list) => list,
+            Upstream::Sentinel(_) => panic!("{text} is no list"),
+        }
+    }
+
     fn addresses(text: &str) -> Vec<Address> {
-        let Upstream::List(list) = text.parse().unwrap();
+        let list = list(text);
         list.into_iter().map(|member| member.address).collect()
     }
 
     #[test]
     fn understands_addresses_with_and_without_everything() {
-        let plain: Primary = "redis://example.com".parse().unwrap();
+        let plain: Node = "redis://example.com".parse().unwrap();
         assert_eq!(
             plain,
-            Primary {
+            Node {
                 address: tcp("example.com", 6379),
                 tls: false,
                 login: Login::default(),
             }
         );
-        let full: Primary = "redis://app:p%40ss%3a@[::1]:7000/0".parse().unwrap();
+        let full: Node = "redis://app:p%40ss%3a@[::1]:7000/0".parse().unwrap();
         assert_eq!(full.address, tcp("::1", 7000));
         assert_eq!(full.login.user.as_deref(), Some("app"));
         assert_eq!(full.login.password, secret("p@ss:"));
-        let only_password: Primary = "redis://:secret@127.0.0.1:6380".parse().unwrap();
+        let only_password: Node = "redis://:secret@127.0.0.1:6380".parse().unwrap();
         assert_eq!(only_password.login.user, None);
         assert_eq!(only_password.login.password, secret("secret"));
-        let over_tls: Primary = "rediss://u:p@h".parse().unwrap();
+        let over_tls: Node = "rediss://u:p@h".parse().unwrap();
         assert!(over_tls.tls && over_tls.address == tcp("h", 6379));
         for (text, host) in [("10.0.0.1:7000", "10.0.0.1"), ("[::1]:7000", "::1")] {
-            let bare: Primary = text.parse().unwrap();
+            let bare: Node = text.parse().unwrap();
             assert_eq!(bare.address, tcp(host, 7000));
         }
         assert_eq!(
-            "unix:///run/redis.sock".parse::<Primary>().unwrap().address,
+            "unix:///run/redis.sock".parse::<Node>().unwrap().address,
             Address::Unix("/run/redis.sock".into())
         );
     }
 
     #[test]
     fn decodes_only_whole_escapes() {
-        assert_eq!(percent_decoded("%41%zz%+4%4"), "A%zz%+4%4");
+        assert_eq!(decoded("%41%zz%+4%4"), "A%zz%+4%4");
     }
 
     #[test]
@@ -292,7 +359,7 @@ mod tests {
             addresses("h1:1, redis://h2,unix:/s"),
             [tcp("h1", 1), tcp("h2", 6379), Address::Unix("/s".into())]
         );
-        let Upstream::List(list) = "redis://:a@h,redis://b:c%2C@h:2".parse().unwrap();
+        let list = list("redis://:a@h,redis://b:c%2C@h:2");
         let passwords: Vec<_> = list.into_iter().map(|m| m.login.password).collect();
         assert_eq!(passwords, [secret("a"), secret("c,")]);
     }

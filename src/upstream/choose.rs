@@ -1,28 +1,51 @@
 //! Which server to try next.
 //!
 //! Servers are tried in rounds: one after the other, each once, without a pause between them. What worked last comes first.
-//! Only a round that failed as a whole is followed by a pause.
+//! Only a round that failed as a whole is followed by a pause. Of a list that is all; sentinels are asked anew for each try.
 
-use super::address::{Primary, Upstream};
+use std::future::pending;
+
+use super::address::{Address, Node, Upstream};
+use super::config::Config;
 use super::error::Error;
+use super::sentinel::{Circle, Told};
+use super::status::Status;
+
+/// A server to try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Candidate {
+    pub(super) node: Node,
+    /// What a sentinel says that it is.
+    pub(super) told: Option<Told>,
+}
+
+/// Who knows the servers.
+enum Source {
+    List(Vec<Candidate>),
+    Sentinels(Circle),
+}
 
 /// The servers that may be followed, and how far this round has come.
 pub(super) struct Choice {
-    upstream: Upstream,
+    source: Source,
     /// The one that worked last.
-    last: Option<Primary>,
+    last: Option<Node>,
     /// The one that is being tried.
-    current: Option<Primary>,
+    current: Option<Node>,
     /// Those that have failed in this round.
-    failed: Vec<Primary>,
+    failed: Vec<Node>,
     /// Whether this round has more to try.
     others_left: bool,
 }
 
 impl Choice {
-    pub(super) const fn new(upstream: Upstream) -> Self {
+    pub(super) fn new(upstream: Upstream) -> Self {
+        let candidate = |node| Candidate { node, told: None };
         Self {
-            upstream,
+            source: match upstream {
+                Upstream::List(list) => Source::List(list.into_iter().map(candidate).collect()),
+                Upstream::Sentinel(sentinels) => Source::Sentinels(Circle::new(sentinels)),
+            },
             last: None,
             current: None,
             failed: Vec::new(),
@@ -34,20 +57,21 @@ impl Choice {
     ///
     /// # Errors
     /// [`Error`] when there is none.
-    pub(super) fn next(&mut self) -> Result<Primary, Error> {
-        let candidates = self.candidates();
-        let mut untried = candidates.iter().filter(|one| !self.failed.contains(one));
+    pub(super) async fn next(&mut self, config: &Config) -> Result<Candidate, Error> {
+        let candidates = self.candidates(config).await?;
+        let is_untried = |one: &&Candidate| !self.failed.contains(&one.node);
+        let mut untried = candidates.iter().filter(is_untried);
         let Some(chosen) = untried.next().or(candidates.first()).cloned() else {
             return Err(Error::Nobody);
         };
-        self.others_left = untried.any(|one| *one != chosen);
-        self.current = Some(chosen.clone());
+        self.others_left = untried.any(|one| one.node != chosen.node);
+        self.current = Some(chosen.node.clone());
         Ok(chosen)
     }
 
     /// The attempt has ended. Whether another server can be tried at once.
     pub(super) fn ended(&mut self, worked: bool) -> bool {
-        let others_left = !worked && std::mem::take(&mut self.others_left);
+        let others_left = std::mem::take(&mut self.others_left) && !worked;
         if !others_left {
             self.failed.clear();
         }
@@ -59,13 +83,37 @@ impl Choice {
         others_left
     }
 
+    /// Waits until the server should be followed no more, and says why. Only sentinels know.
+    pub(super) async fn must_leave(
+        &mut self,
+        server: &Candidate,
+        config: &Config,
+        status: &Status,
+    ) -> Error {
+        match (&mut self.source, &server.told) {
+            (Source::Sentinels(circle), Some(told)) => {
+                let address = &server.node.address;
+                Error::Moved(circle.watch(address, told, config, status).await)
+            }
+            _ => pending().await,
+        }
+    }
+
     /// All of them, best first.
-    fn candidates(&self) -> Vec<Primary> {
-        let Upstream::List(list) = &self.upstream;
-        let is_last = |one: &&Primary| self.last.as_ref() == Some(one);
-        let first = list.iter().find(is_last);
-        let rest = list.iter().filter(|one| !is_last(one));
-        first.into_iter().chain(rest).cloned().collect()
+    async fn candidates(&mut self, config: &Config) -> Result<Vec<Candidate>, Error> {
+        let last = self.last.as_ref();
+        match &mut self.source {
+            Source::Sentinels(circle) => {
+                let last: Option<&Address> = last.map(|node| &node.address);
+                circle.candidates(last, config).await
+            }
+            Source::List(list) => {
+                let is_last = |one: &&Candidate| last == Some(&one.node);
+                let first = list.iter().find(is_last);
+                let rest = list.iter().filter(|one| !is_last(one));
+                Ok(first.into_iter().chain(rest).cloned().collect())
+            }
+        }
     }
 }
 
@@ -75,11 +123,14 @@ mod tests {
     use super::*;
 
     /// Tries as often as `worked` says, and shows what was tried and where a pause came.
-    fn tried(list: &str, worked: &[bool]) -> String {
-        let mut choice = Choice::new(list.parse().unwrap());
+    async fn tried(list: &str, worked: &[bool]) -> String {
+        let upstream: Upstream = list.parse().unwrap();
+        let config = Config::new(upstream.clone());
+        let mut choice = Choice::new(upstream);
         let mut shown = String::new();
         for worked in worked {
-            shown += &choice.next().unwrap().address.host_and_port().0;
+            let server = choice.next(&config).await.unwrap().node;
+            shown += &server.address.host_and_port().0;
             if !choice.ended(*worked) {
                 shown.push('|');
             }
@@ -87,20 +138,20 @@ mod tests {
         shown
     }
 
-    #[test]
-    fn each_is_tried_once_a_round_and_a_pause_follows_the_round() {
-        assert_eq!(tried("a", &[false; 3]), "a|a|a|");
-        assert_eq!(tried("a,b,c", &[false; 7]), "abc|abc|a");
+    #[tokio::test]
+    async fn each_is_tried_once_a_round_and_a_pause_follows_the_round() {
+        assert_eq!(tried("a", &[false; 3]).await, "a|a|a|");
+        assert_eq!(tried("a,b,c", &[false; 7]).await, "abc|abc|a");
     }
 
-    #[test]
-    fn what_worked_last_comes_first() {
+    #[tokio::test]
+    async fn what_worked_last_comes_first() {
         let worked = [false, true, false, false, false, false];
-        assert_eq!(tried("a,b,c", &worked), "ab|bac|b");
+        assert_eq!(tried("a,b,c", &worked).await, "ab|bac|b");
     }
 
-    #[test]
-    fn the_same_address_twice_is_one_server() {
-        assert_eq!(tried("a,a", &[false; 2]), "a|a|");
+    #[tokio::test]
+    async fn the_same_address_twice_is_one_server() {
+        assert_eq!(tried("a,a", &[false; 2]).await, "a|a|");
     }
 }

@@ -23,6 +23,8 @@ pub struct Timing {
     pub retry_refused: Duration,
     /// From one full sync's begin to the next one's at least: each makes the primary fork and send all that it holds.
     pub resync_floor: Duration,
+    /// Between two looks at what a sentinel says, when it sends no message. It asks the servers every ten seconds itself.
+    pub sentinel_look: Duration,
     /// A connection without traffic is probed this often; zero for never. Redis's `tcp-keepalive`.
     pub keepalive: Duration,
 }
@@ -37,6 +39,7 @@ impl Default for Timing {
             retry_max: Duration::from_secs(5),
             retry_refused: Duration::from_secs(30),
             resync_floor: Duration::from_secs(10),
+            sentinel_look: Duration::from_secs(10),
             keepalive: Duration::from_secs(300),
         }
     }

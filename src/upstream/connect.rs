@@ -22,7 +22,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Connection for T {}
 /// Connects. The name is looked up anew, and its addresses are tried in turn, each for the handshake's time.
 ///
 /// # Errors
-/// [`Error::Connect`], [`Error::Tls`].
+/// [`Error::Connect`], [`Error::Tls`], [`Error::Ourselves`].
 pub(super) async fn connect(
     address: &Address,
     over_tls: bool,
@@ -37,6 +37,9 @@ pub(super) async fn connect(
         }
         Address::Tcp { host, port } => {
             let stream = tcp(host, *port, timing).await.map_err(failed)?;
+            if config.listening_port == Some(*port) && is_this_machine(&stream) {
+                return Err(Error::Ourselves(address.clone()));
+            }
             if over_tls {
                 Box::new(tls::connect(stream, host, &config.tls, timing.handshake).await?)
             } else {
@@ -64,6 +67,11 @@ async fn first_of(
         }
     }
     Err(failed)
+}
+
+fn is_this_machine(stream: &TcpStream) -> bool {
+    let (ours, theirs) = (stream.local_addr(), stream.peer_addr());
+    ours.is_ok_and(|ours| theirs.is_ok_and(|theirs| ours.ip() == theirs.ip()))
 }
 
 fn prepared(stream: TcpStream, timing: &Timing) -> io::Result<TcpStream> {

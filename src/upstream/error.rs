@@ -28,23 +28,45 @@ pub enum Error {
     /// There is no TLS connection.
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),
+    /// A sentinel does not tell.
+    #[error("the sentinel at {0}: {1}")]
+    Sentinel(Address, #[source] Box<Self>),
+    /// A sentinel knows other names.
+    #[error("it knows no primary by the name of {0:?}")]
+    UnknownName(String),
+    /// A server is something else than a sentinel says. They agree again after some seconds.
+    #[error("{address} is {is}, and not {told}, as Sentinel says")]
+    NotAsTold {
+        /// The server.
+        address: Address,
+        /// What it says of itself.
+        is: String,
+        /// What Sentinel says of it.
+        told: String,
+    },
+    /// A sentinel took us for a replica that may be followed.
+    #[error("{0} is redtail itself")]
+    Ourselves(Address),
+    /// There is a better server.
+    #[error("{0}")]
+    Moved(Why),
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Io(#[source] io::Error),
     /// The primary closed it.
-    #[error("the primary closed the connection while {0}")]
+    #[error("the server closed the connection while {0}")]
     Closed(&'static str),
     /// The server went away at the first words that were not TLS.
     #[error("{0}; if its port is one for TLS, write rediss:// instead of redis://")]
     Speechless(#[source] Box<Self>),
     /// Nothing came in time.
-    #[error("nothing came from the primary for {0:?} while {1}")]
+    #[error("nothing came from the server for {0:?} while {1}")]
     Silence(Duration, &'static str),
     /// The primary cannot serve us now.
-    #[error("the primary is not ready: {0}")]
+    #[error("the server is not ready: {0}")]
     NotReady(String),
     /// The primary will not serve us until someone changes something.
-    #[error("the primary refuses: {reply}. {fix}")]
+    #[error("the server refuses: {reply}. {fix}")]
     Refused {
         /// Its own words.
         reply: String,
@@ -52,7 +74,7 @@ pub enum Error {
         fix: &'static str,
     },
     /// Bytes that are no reply.
-    #[error("the primary answered {0} with {1:?}, which is no reply that a Redis or Valkey gives")]
+    #[error("the server answered {0} with {1:?}, which is no reply that a Redis or Valkey gives")]
     Garbage(&'static str, String),
     /// The writer wants no more of its bytes.
     #[error("the replica stopped reading from the primary")]
@@ -80,6 +102,24 @@ pub enum Error {
     },
 }
 
+/// Why a server is left for another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Why {
+    /// It was followed as the primary.
+    #[error("another server is the primary now, says Sentinel")]
+    NoPrimary,
+    /// It was followed as a replica.
+    #[error("the replica is the primary now, says Sentinel")]
+    Promoted,
+    /// A replica without a link of its own.
+    #[error("the replica is down or has no link to the primary, says Sentinel")]
+    Unhealthy,
+    /// The primary was followed for want of a replica.
+    #[error("there is a healthy replica again, says Sentinel")]
+    ReplicaReady,
+}
+
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         match tls::refusal(&error) {
@@ -94,8 +134,12 @@ impl From<io::Error> for Error {
 impl Error {
     /// Whether waiting alone does not help.
     #[must_use]
-    pub const fn needs_a_person(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::File(..) | Self::Tls(_))
+    pub fn needs_a_person(&self) -> bool {
+        match self {
+            Self::Sentinel(_, error) => error.needs_a_person(),
+            Self::Refused { .. } | Self::File(..) | Self::Tls(_) | Self::UnknownName(_) => true,
+            _ => false,
+        }
     }
 
     /// Whether the primary's side closed the connection.
@@ -124,7 +168,7 @@ impl Error {
         const FIXES: &[(&str, &str)] = &[
             (
                 "NOAUTH",
-                "Give its password: --primary-password, REDTAIL_PRIMARY_PASSWORD or the configuration file",
+                "Give its password: --primary-password (a sentinel's: --sentinel-password), its variable or the configuration file",
             ),
             ("WRONGPASS", "Give the right user and password"),
             ("NOPERM", "Let its ACL user run +ping +psync +replconf"),
@@ -163,6 +207,8 @@ impl Error {
         let doubled = timing.retry_first.saturating_mul(1 << failures.min(16));
         let base = match self {
             Self::Refused { .. } | Self::Dropped { .. } => timing.retry_refused,
+            // There is another server; but sentinels may differ about it.
+            Self::Moved(_) if failures <= 1 => Duration::ZERO,
             // The next try will likely make the primary fork and save once more.
             Self::Fault(_) | Self::Unfinished { .. } => doubled.min(timing.retry_refused),
             _ => doubled.min(timing.retry_max),

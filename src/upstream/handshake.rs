@@ -10,12 +10,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
-use super::address::{Address, Primary};
+use super::address::{Address, Node};
+use super::choose::Candidate;
 use super::config::{AckPolicy, Config};
 use super::connect::Connection;
 use super::error::Error;
 use super::link::{ReplId, Resume, Start};
-use super::role::Role;
+use super::role::{Role, same_server};
+use super::sentinel::Told;
 use super::wire::Wire;
 
 /// The version that we claim: the newest whose snapshots we decode. A Valkey 9 sends older followers the RDB of Redis 7.2,
@@ -46,19 +48,21 @@ pub(super) struct Accepted {
 /// A connection in its handshake: reply lines in, commands out.
 pub(super) struct Handshake<'s> {
     wire: Wire,
-    server: &'s Primary,
+    server: &'s Node,
+    told: Option<&'s Told>,
     config: &'s Config,
 }
 
 impl<'s> Handshake<'s> {
     pub(super) fn new(
         stream: Box<dyn Connection>,
-        server: &'s Primary,
+        candidate: &'s Candidate,
         config: &'s Config,
     ) -> Self {
         Self {
             wire: Wire::new(stream, config.timing.handshake),
-            server,
+            server: &candidate.node,
+            told: candidate.told.as_ref(),
             config,
         }
     }
@@ -71,6 +75,7 @@ impl<'s> Handshake<'s> {
         self.ping().await?;
         self.wire.auth(&self.server.login).await?;
         let role = self.role(resume).await?;
+        verify(&self.server.address, self.told, role.as_ref()).await?;
         let acks = self.acks(role.as_ref());
         if let Some(port) = self.config.listening_port {
             self.replconf(&["listening-port", &port.to_string()])
@@ -120,7 +125,8 @@ impl<'s> Handshake<'s> {
 
     /// What the server says of itself, if that matters. A replica that is a little behind us is given the time to catch up.
     async fn role(&mut self, resume: Option<Resume>) -> Result<Option<Role>, Error> {
-        if self.config.acks != AckPolicy::Auto && resume.is_none() {
+        let unasked = self.config.acks != AckPolicy::Auto && self.told.is_none();
+        if unasked && resume.is_none() {
             return Ok(None);
         }
         let deadline = Instant::now() + self.config.timing.handshake;
@@ -143,8 +149,17 @@ impl<'s> Handshake<'s> {
         let header = self.wire.ask(&["INFO", "replication"], doing).await?;
         let Some(info) = self.wire.bulk(&header, doing).await? else {
             // Most likely a user who may not run it.
+            let reply = self.wire.shown(&header);
+            if self.told.is_some() {
+                let fix =
+                    "Let its ACL user run +info too: what Sentinel says of it is checked there";
+                return Err(Error::Refused { reply, fix });
+            }
             if self.config.acks == AckPolicy::Auto {
-                tracing::info!(reply = %self.wire.shown(&header), "the upstream does not tell its role: it is taken for a primary (see --ack)");
+                tracing::info!(
+                    reply,
+                    "the upstream does not tell its role: it is taken for a primary (see --ack)"
+                );
             }
             return Ok(None);
         };
@@ -181,6 +196,26 @@ impl<'s> Handshake<'s> {
             .await?;
         start_of(&reply).ok_or_else(|| self.wire.error_of(&reply, "PSYNC"))
     }
+}
+
+/// Checks what a sentinel said of the server.
+async fn verify(address: &Address, told: Option<&Told>, role: Option<&Role>) -> Result<(), Error> {
+    let (Some(told), Some(role)) = (told, role) else {
+        return Ok(());
+    };
+    let fits = match (told, &role.primary) {
+        (Told::Primary, None) => true,
+        (Told::ReplicaOf(primary), Some(own)) => same_server(primary, own).await,
+        _ => false,
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(Error::NotAsTold {
+        address: address.clone(),
+        is: role.to_string(),
+        told: told.to_string(),
+    })
 }
 
 fn start_of(reply: &str) -> Option<Start> {

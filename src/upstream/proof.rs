@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use super::address::Primary;
+use super::address::Node;
 use super::config::Config;
 use super::connect::connect;
 use super::error::Error;
@@ -44,7 +44,7 @@ impl Proof {
 
 /// Asks for proofs for as long as a link lives.
 pub(super) struct Prober<'u> {
-    pub(super) server: &'u Primary,
+    pub(super) server: &'u Node,
     pub(super) config: &'u Config,
     pub(super) status: &'u Status,
     pub(super) every: Duration,

@@ -3,6 +3,11 @@
 //! Taken from `INFO replication`, not from ROLE: it says the same and also which histories the server holds, and it is asked
 //! for anyway, so that an ACL user needs one permission less.
 
+use std::fmt;
+
+use tokio::net::lookup_host;
+
+use super::address::Address;
 use super::link::{ReplId, Resume};
 
 /// A server's place in replication.
@@ -59,6 +64,42 @@ impl Role {
     }
 }
 
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.primary {
+            None => f.write_str("a primary"),
+            Some((host, port)) => write!(f, "a replica of {}", shown(host, *port)),
+        }
+    }
+}
+
+/// An address from a peer, on one line.
+fn shown(host: &str, port: u16) -> String {
+    let host = host.chars().take(256).filter(|c| !c.is_control()).collect();
+    Address::Tcp { host, port }.to_string()
+}
+
+/// Whether a server that knows its primary as `other` means `address`: one may be a name and the other an address.
+pub(super) async fn same_server(address: &Address, other: &(String, u16)) -> bool {
+    let Address::Tcp { host, port } = address else {
+        return false;
+    };
+    if *port != other.1 {
+        return false;
+    }
+    if host.eq_ignore_ascii_case(&other.0) {
+        return true;
+    }
+    let (Ok(ours), Ok(theirs)) = tokio::join!(
+        lookup_host((host.as_str(), *port)),
+        lookup_host((other.0.as_str(), other.1))
+    ) else {
+        return false;
+    };
+    let theirs: Vec<_> = theirs.collect();
+    ours.into_iter().any(|one| theirs.contains(&one))
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
@@ -84,6 +125,19 @@ mod tests {
         );
         assert_eq!(Role::of("role:master\r\n").primary, None);
         assert_eq!(Role::of("nonsense"), Role::default());
+    }
+
+    #[tokio::test]
+    async fn a_name_and_its_address_are_one_server() {
+        let address = Address::Tcp {
+            host: "127.0.0.1".to_owned(),
+            port: 7,
+        };
+        let is_same =
+            async |host: &str, port| same_server(&address, &(host.to_owned(), port)).await;
+        assert!(is_same("127.0.0.1", 7).await && is_same("localhost", 7).await);
+        assert!(!is_same("127.0.0.1", 8).await && !is_same("127.0.0.2", 7).await);
+        assert!(!is_same("no name at all", 7).await);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::address::{Address, Primary};
+use super::address::{Address, Node};
 use super::choose::Choice;
 use super::config::Config;
 use super::connect::connect;
@@ -80,6 +80,20 @@ fn report(address: Option<&Address>, error: &Error, delay: Duration) {
     }
 }
 
+/// Asks the server for its offset now and then, if that is wanted.
+async fn prove(config: &Config, status: &Status, server: &Node) -> Infallible {
+    let Some(every) = config.proof_every else {
+        return pending().await;
+    };
+    let prober = Prober {
+        server,
+        config,
+        status,
+        every,
+    };
+    prober.run().await
+}
+
 /// The link's task.
 struct Task {
     choice: Choice,
@@ -100,10 +114,11 @@ impl Task {
     async fn attempt(&mut self) -> Result<WriterGone, Error> {
         self.status.attempts.fetch_add(1, Ordering::Relaxed);
         self.status.enter(State::Connecting);
-        let server = self.choice.next()?;
-        self.status.turn_to(&server.address);
+        let server = self.choice.next(&self.config).await?;
+        let address = &server.node.address;
+        self.status.turn_to(address);
         let timing = self.config.timing;
-        let stream = connect(&server.address, server.tls, &self.config).await?;
+        let stream = connect(address, server.node.tls, &self.config).await?;
         self.status.enter(State::Handshake);
         let handshake = Handshake::new(stream, &server, &self.config);
         let Accepted {
@@ -112,7 +127,7 @@ impl Task {
             first,
             acks,
         } = handshake.run(self.resume).await?;
-        self.note(&server.address, start);
+        self.note(address, start);
         let (sender, bytes) = spool(self.config.spool.clone());
         let (done, end) = oneshot::channel();
         let link = Link { start, bytes, done };
@@ -129,7 +144,8 @@ impl Task {
         };
         let ended = tokio::select! {
             ended = pump.run(&mut stream, first) => ended,
-            never = self.prove(&server) => match never {},
+            never = prove(&self.config, &self.status, &server.node) => match never {},
+            better = self.choice.must_leave(&server, &self.config, &self.status) => better,
         };
         self.past.streamed = self.status.streamed();
         // The primary must not count on a follower that reads no more while the writer works off what has come.
@@ -140,21 +156,6 @@ impl Task {
         };
         self.resume = resume;
         Err(Error::of_end(ended, fault))
-    }
-
-    /// Asks the server for its offset now and then, if that is wanted.
-    async fn prove(&self, server: &Primary) -> Infallible {
-        let Some(every) = self.config.proof_every else {
-            return pending().await;
-        };
-        let (config, status) = (&self.config, &*self.status);
-        let prober = Prober {
-            server,
-            config,
-            status,
-            every,
-        };
-        prober.run().await
     }
 
     /// Nothing is applied any more: the link must not look as if it were up.

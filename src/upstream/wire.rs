@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::connect::Connection;
 use super::error::Error;
 use super::secret::{Login, Secret};
-use crate::limits::{BULK_BYTES_MAX, HANDSHAKE_LINE_BYTES_MAX};
+use crate::limits::{BULK_BYTES_MAX, HANDSHAKE_LINE_BYTES_MAX, REPLY_BYTES_MAX, REPLY_WORDS_MAX};
 
 /// How much of a reply goes into an error. Real ones are shorter.
 const SHOWN_CHARS_MAX: usize = 200;
@@ -120,6 +120,76 @@ impl Wire {
         Ok(Some(bulk))
     }
 
+    /// The strings of the array that comes next; `None` for a null.
+    pub(super) async fn words(
+        &mut self,
+        doing: &'static str,
+    ) -> Result<Option<Vec<String>>, Error> {
+        let mut left = REPLY_BYTES_MAX;
+        self.array(doing, &mut left).await
+    }
+
+    /// The strings of the arrays in the array that comes next.
+    pub(super) async fn tables(&mut self, doing: &'static str) -> Result<Vec<Vec<String>>, Error> {
+        let (mut tables, mut left) = (Vec::new(), REPLY_BYTES_MAX);
+        for _ in 0..self.count(doing).await?.unwrap_or(0) {
+            tables.extend(self.array(doing, &mut left).await?);
+        }
+        Ok(tables)
+    }
+
+    /// The strings of an array in a reply of which `left` more bytes are taken.
+    async fn array(
+        &mut self,
+        doing: &'static str,
+        left: &mut usize,
+    ) -> Result<Option<Vec<String>>, Error> {
+        let Some(count) = self.count(doing).await? else {
+            return Ok(None);
+        };
+        let mut words = Vec::new();
+        for _ in 0..count {
+            let header = self.line(doing).await?;
+            let word = match header.as_str() {
+                "$-1" => Bytes::new(),
+                _ => {
+                    let bulk = self.bulk(&header, doing).await?;
+                    bulk.ok_or_else(|| self.error_of(&header, doing))?
+                }
+            };
+            let rest = left.checked_sub(header.len() + word.len());
+            *left = rest.ok_or_else(|| Error::Garbage(doing, "too much".to_owned()))?;
+            words.push(String::from_utf8_lossy(&word).into_owned());
+        }
+        Ok(Some(words))
+    }
+
+    /// How many elements the array has that comes next; `None` for a null.
+    async fn count(&mut self, doing: &'static str) -> Result<Option<usize>, Error> {
+        let header = self.line(doing).await?;
+        if matches!(header.as_str(), "*-1" | "$-1" | "_") {
+            return Ok(None);
+        }
+        let count = header.strip_prefix('*').and_then(|text| text.parse().ok());
+        match count.filter(|count| *count <= REPLY_WORDS_MAX) {
+            Some(count) => Ok(Some(count)),
+            None => Err(self.error_of(&header, doing)),
+        }
+    }
+
+    /// Waits for anything to come, and forgets it, unless it is an error.
+    pub(super) async fn hear(&mut self) -> Result<(), Error> {
+        self.buffer.clear();
+        if self.stream.read_buf(&mut self.buffer).await? == 0 {
+            return Err(Error::Closed("sending messages"));
+        }
+        if self.buffer.first() == Some(&b'-') {
+            let reply = String::from_utf8_lossy(&self.buffer);
+            return Err(self.error_of(&reply, "SUBSCRIBE"));
+        }
+        Ok(())
+    }
+
     /// Reads what comes next.
     async fn fill(&mut self, doing: &'static str) -> Result<(), Error> {
         let read = timeout(self.patience, self.stream.read_buf(&mut self.buffer)).await;
@@ -163,4 +233,62 @@ pub(super) fn command(words: &[&str]) -> Vec<u8> {
         bytes.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    /// A wire on which exactly `bytes` come, one by one.
+    fn wire(bytes: &[u8]) -> Wire {
+        let (ours, mut theirs) = tokio::io::duplex(1);
+        let bytes = bytes.to_vec();
+        tokio::spawn(async move { theirs.write_all(&bytes).await });
+        Wire::new(Box::new(ours), Duration::from_secs(10))
+    }
+
+    #[tokio::test]
+    async fn reads_arrays_of_arrays_of_strings() {
+        let mut wire = wire(b"*2\r\n*2\r\n$1\r\na\r\n$4\r\n*1\r\n\r\n*1\r\n$-1\r\n*-1\r\n*0\r\n");
+        let tables = wire.tables("x").await.unwrap();
+        assert_eq!(tables, [vec!["a", "*1\r\n"], vec![""]]);
+        assert_eq!(wire.words("x").await.unwrap(), None);
+        assert_eq!(wire.tables("x").await.unwrap(), [[""; 0]; 0]);
+    }
+
+    #[tokio::test]
+    async fn takes_no_more_of_a_hostile_reply_than_its_bounds() {
+        for hostile in [
+            b"*1025\r\n".to_vec(),
+            b"*-5\r\n".to_vec(),
+            b"*99999999999999999999\r\n".to_vec(),
+            b"*1\r\n*1\r\n*1\r\n".to_vec(),
+            b"*1\r\n*1\r\n$1048577\r\n".to_vec(),
+            b"*1\r\n*1\r\n:5\r\n".to_vec(),
+            b"*1\r\n$1\r\na\r\n".to_vec(),
+            b"+OK\r\n".to_vec(),
+            b"-ERR no\r\n".to_vec(),
+            b"*1\r\n*2\r\n$1\r\na\r\n".to_vec(),
+            vec![b'*'; HANDSHAKE_LINE_BYTES_MAX + 2],
+        ] {
+            assert!(wire(&hostile).tables("x").await.is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn takes_no_more_of_a_long_reply_than_its_bound() {
+        let word = [b"$65536\r\n".to_vec(), vec![b'x'; 65_536], b"\r\n".to_vec()].concat();
+        let (ours, mut theirs) = tokio::io::duplex(1 << 20);
+        tokio::spawn(async move {
+            theirs.write_all(b"*1\r\n*1024\r\n").await?;
+            for _ in 0..1024 {
+                theirs.write_all(&word).await?;
+            }
+            Ok::<_, std::io::Error>(())
+        });
+        let mut wire = Wire::new(Box::new(ours), Duration::from_secs(10));
+        let error = wire.tables("x").await.unwrap_err();
+        assert!(error.to_string().contains("too much"), "{error}");
+    }
 }

@@ -40,6 +40,7 @@ mod resync;
 mod rooms;
 mod scripted;
 mod scripts;
+mod sentinel;
 mod servers;
 mod sort;
 mod state;

@@ -44,6 +44,7 @@ fn timing() -> Timing {
         retry_max: Duration::from_millis(2),
         retry_refused: Duration::from_millis(2),
         resync_floor: Duration::ZERO,
+        sentinel_look: PATIENCE,
         keepalive: Duration::ZERO,
     }
 }
@@ -317,7 +318,7 @@ fn retries_when_the_primary_is_not_ready() {
         assert_eq!(psync, format!("PSYNC {ID} 101"), "before {reply}");
         connection.send(format!("{reply}\r\n"));
         connection.wait_for_close();
-        let expected = format!("the primary is not ready: {}", &reply[1..]);
+        let expected = format!("the server is not ready: {}", &reply[1..]);
         follower.wait_for(reply, |follower| follower.error() == expected);
     }
 }
@@ -442,7 +443,7 @@ fn a_silent_primary_is_given_up() {
     let _next = primary.accept();
     let error = follower.error();
     assert!(
-        error.contains("nothing came from the primary for 1s"),
+        error.contains("nothing came from the server for 1s"),
         "{error}"
     );
 }

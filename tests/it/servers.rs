@@ -79,6 +79,17 @@ impl Server {
         Some(replica)
     }
 
+    /// Starts a sentinel of the server `name` on a free port, with a configuration file, which it writes to.
+    pub fn sentinel(name: &str, file: &str) -> Option<Self> {
+        let program = program(name, "redis-server")?;
+        Some(Self::spawn(None, |port, directory| {
+            let mut command = Command::new(&program);
+            command.args([file, "--sentinel", "--bind", "127.0.0.1", "--port"]);
+            command.arg(port.to_string()).arg("--dir").arg(directory);
+            command
+        }))
+    }
+
     /// Starts the server `name` on `port`, or a free one, with the dump file given.
     pub fn start_on(
         name: &str,

@@ -1,0 +1,254 @@
+//! The sentinels of one name: asking them in turn, and listening to one.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::Sentinels;
+use super::view::{Told, Verdict, View};
+use crate::limits::SENTINELS_MAX;
+use crate::upstream::address::{Address, Node};
+use crate::upstream::choose::Candidate;
+use crate::upstream::config::Config;
+use crate::upstream::connect::connect;
+use crate::upstream::error::{Error, Why};
+use crate::upstream::status::Status;
+use crate::upstream::wire::Wire;
+
+/// Messages after which a server may have changed its place.
+const EVENTS: [&str; 9] = [
+    "SUBSCRIBE",
+    "+switch-master",
+    "+sdown",
+    "-sdown",
+    "+odown",
+    "+slave",
+    "+slave-reconf-done",
+    "+convert-to-slave",
+    "+reboot",
+];
+
+/// A server without a healthy link of its own is left after so many looks.
+const LOOKS_UNHEALTHY: u32 = 2;
+
+/// The primary is left for a replica that has been healthy for so many looks.
+const LOOKS_READY: u32 = 6;
+
+/// The sentinels that are known: those of the address, and those that they told of. The one that answered last is first.
+#[derive(Debug)]
+pub(in crate::upstream) struct Circle {
+    sentinels: Sentinels,
+    known: Vec<Node>,
+}
+
+impl Circle {
+    pub(in crate::upstream) fn new(sentinels: Sentinels) -> Self {
+        let known = sentinels.nodes.clone();
+        Self { sentinels, known }
+    }
+
+    /// Whom to follow, best first.
+    ///
+    /// # Errors
+    /// [`Error::Sentinel`] of the last one when none answers.
+    pub(in crate::upstream) async fn candidates(
+        &mut self,
+        last: Option<&Address>,
+        config: &Config,
+    ) -> Result<Vec<Candidate>, Error> {
+        let prefer = self.sentinels.prefer;
+        let (_, view) = self.ask(config).await?;
+        let candidate = |(address, told)| Candidate {
+            node: self.server(address),
+            told: Some(told),
+        };
+        let candidates = view.candidates(prefer, last);
+        Ok(candidates.into_iter().map(candidate).collect())
+    }
+
+    /// Listens until `server`, of which we were told what it is, should be followed no more.
+    pub(in crate::upstream) async fn watch(
+        &mut self,
+        server: &Address,
+        told: &Told,
+        config: &Config,
+        status: &Status,
+    ) -> Why {
+        let mut worse = Worse::default();
+        loop {
+            match self.listen(server, told, &mut worse, config, status).await {
+                Ok(why) => return why,
+                Err(error) => tracing::warn!(%error, "a sentinel is listened to no more"),
+            }
+            // What it said may have been about to change.
+            let known = self.known.len();
+            self.known.rotate_left(1.min(known));
+            sleep(config.timing.retry_max / 5).await;
+        }
+    }
+
+    /// The same, as far as one sentinel goes.
+    async fn listen(
+        &mut self,
+        server: &Address,
+        told: &Told,
+        worse: &mut Worse,
+        config: &Config,
+        status: &Status,
+    ) -> Result<Why, Error> {
+        let (name, prefer) = (self.sentinels.name.clone(), self.sentinels.prefer);
+        let look = config.timing.sentinel_look;
+        let (mut asks, _) = self.ask(config).await?;
+        let front = self.known.first().cloned().ok_or(Error::Nobody)?;
+        let listening = async {
+            let mut events = open(&front, config).await?;
+            events.send(&EVENTS).await?;
+            loop {
+                let view = in_time(config, View::ask(&mut asks, &name, prefer)).await?;
+                let verdict = view.verdict(server, told, prefer);
+                let lasts = worse.lasts(verdict, Instant::now());
+                if let Some(why) = judge(verdict, lasts, look, status.streamed().is_some()) {
+                    return Ok(why);
+                }
+                // One look for all messages that come together.
+                if let Ok(heard) = timeout(look, events.hear()).await {
+                    heard?;
+                    sleep(look / 50).await;
+                }
+            }
+        };
+        listening.await.map_err(|error| of(&front, error))
+    }
+
+    /// Asks one sentinel after the other until one answers, which comes first from then on.
+    async fn ask(&mut self, config: &Config) -> Result<(Wire, View), Error> {
+        let mut failed = Error::Nobody;
+        for at in 0..self.known.len() {
+            let Some(node) = self.known.get(at).cloned() else {
+                break;
+            };
+            match self.ask_one(&node, config).await {
+                Ok((wire, view)) => {
+                    self.known.rotate_left(at);
+                    self.learn(&view, &node);
+                    return Ok((wire, view));
+                }
+                Err(error) => failed = of(&node, error),
+            }
+        }
+        Err(failed)
+    }
+
+    async fn ask_one(&self, node: &Node, config: &Config) -> Result<(Wire, View), Error> {
+        let mut wire = open(node, config).await?;
+        let asking = View::ask(&mut wire, &self.sentinels.name, self.sentinels.prefer);
+        let view = in_time(config, asking).await?;
+        Ok((wire, view))
+    }
+
+    /// Takes up sentinels that `teller` knows. They are spoken to as it is.
+    fn learn(&mut self, view: &View, teller: &Node) {
+        for address in &view.sentinels {
+            let is_known = self.known.iter().any(|node| node.address == *address);
+            if !is_known && self.known.len() < SENTINELS_MAX {
+                tracing::info!(sentinel = %address, "another sentinel is known");
+                self.known.push(Node {
+                    address: address.clone(),
+                    ..teller.clone()
+                });
+            }
+        }
+    }
+
+    fn server(&self, address: Address) -> Node {
+        Node {
+            address,
+            tls: self.sentinels.servers_tls,
+            login: self.sentinels.servers_login.clone(),
+        }
+    }
+}
+
+fn of(node: &Node, error: Error) -> Error {
+    Error::Sentinel(node.address.clone(), Box::new(error))
+}
+
+async fn open(node: &Node, config: &Config) -> Result<Wire, Error> {
+    let stream = connect(&node.address, node.tls, config).await?;
+    let mut wire = Wire::new(stream, config.timing.handshake);
+    wire.auth(&node.login).await?;
+    Ok(wire)
+}
+
+/// A sentinel that sends byte by byte must not hold us up.
+async fn in_time<T>(
+    config: &Config,
+    asking: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let patience = config.timing.handshake * 2;
+    let silence = |_| Error::Silence(patience, "answering SENTINEL");
+    timeout(patience, asking).await.map_err(silence)?
+}
+
+/// How long there has been a better server.
+#[derive(Debug, Default)]
+struct Worse {
+    since: Option<Instant>,
+}
+
+impl Worse {
+    /// How long that has been so at `now`.
+    fn lasts(&mut self, verdict: Verdict, now: Instant) -> Duration {
+        if !matches!(verdict, Verdict::Worse(_)) {
+            self.since = None;
+            return Duration::ZERO;
+        }
+        now - *self.since.get_or_insert(now)
+    }
+}
+
+/// Why to leave a server now, if so. A full sync that is under way is not given up for a better server.
+fn judge(verdict: Verdict, lasts: Duration, look: Duration, streams: bool) -> Option<Why> {
+    match verdict {
+        Verdict::Right => None,
+        Verdict::Wrong(why) => Some(why),
+        Verdict::Worse(why) => {
+            let looks = if why == Why::ReplicaReady {
+                LOOKS_READY
+            } else {
+                LOOKS_UNHEALTHY
+            };
+            (streams && lasts >= look * looks).then_some(why)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_better_must_stay_so_and_what_is_wrong_is_left_at_once() {
+        let look = Duration::from_secs(10);
+        let ready = Verdict::Worse(Why::ReplicaReady);
+        assert_eq!(judge(ready, look * 5, look, true), None);
+        assert_eq!(judge(ready, look * 6, look, true), Some(Why::ReplicaReady));
+        assert_eq!(judge(ready, look * 6, look, false), None);
+        let wrong = Verdict::Wrong(Why::NoPrimary);
+        assert_eq!(
+            judge(wrong, Duration::ZERO, look, false),
+            Some(Why::NoPrimary)
+        );
+    }
+
+    #[test]
+    fn a_good_look_in_between_begins_anew() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let (mut worse, sick) = (Worse::default(), Verdict::Worse(Why::Unhealthy));
+        assert_eq!(worse.lasts(sick, start), Duration::ZERO);
+        assert_eq!(worse.lasts(sick, start + second), second);
+        assert_eq!(worse.lasts(Verdict::Right, start + second), Duration::ZERO);
+        assert_eq!(worse.lasts(sick, start + second * 2), Duration::ZERO);
+    }
+}
