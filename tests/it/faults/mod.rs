@@ -7,6 +7,8 @@
 //! | `REDTAIL_CUTS` | random cuts below each server | see `cuts` |
 //! | `REDTAIL_FAULT_SEED` | the seed of writes and cuts | 1 |
 
+mod acks;
+mod cohort;
 mod cut;
 mod cuts;
 mod endurance;

@@ -43,7 +43,17 @@ impl Node {
 
     /// The same with another configuration.
     pub fn with(replica: replica::Config) -> Self {
-        let listen = free_port();
+        Self::on(free_port(), replica)
+    }
+
+    /// The same, and tells the primary its port.
+    pub fn announced(mut replica: replica::Config) -> Self {
+        let port = free_port();
+        replica.upstream.listening_port = Some(port);
+        Self::on(port, replica)
+    }
+
+    fn on(listen: u16, replica: replica::Config) -> Self {
         let server = server::Config {
             listen: vec![server::Listen::Tcp(([127, 0, 0, 1], listen).into())],
             debug: server::Access::Yes,

@@ -66,9 +66,6 @@ struct Shared {
     /// Whether nobody gets through at the moment.
     closed: AtomicBool,
     cuts: AtomicU64,
-    accepted: AtomicU64,
-    /// Bytes from the primary that were passed on.
-    down: AtomicU64,
     next: Mutex<Option<Plan>>,
     wires: Mutex<Vec<Arc<Wire>>>,
 }
@@ -92,8 +89,6 @@ impl Proxy {
             held: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             cuts: AtomicU64::new(0),
-            accepted: AtomicU64::new(0),
-            down: AtomicU64::new(0),
             next: Mutex::new(None),
             wires: Mutex::new(Vec::new()),
         });
@@ -140,11 +135,6 @@ impl Proxy {
         self.shared.cuts.load(Ordering::Relaxed)
     }
 
-    /// Bytes from the primary that were passed on.
-    pub fn down_bytes(&self) -> u64 {
-        self.shared.down.load(Ordering::Relaxed)
-    }
-
     /// Waits until so many connections were cut.
     pub fn wait_for_cuts(&self, cuts: u64) {
         let deadline = Instant::now() + PATIENCE;
@@ -171,7 +161,6 @@ impl Shared {
             if self.stopped.load(Ordering::Relaxed) {
                 return;
             }
-            self.accepted.fetch_add(1, Ordering::Relaxed);
             if !self.closed.load(Ordering::Relaxed) {
                 // Without a primary the follower finds its connection closed.
                 _ = self.connect(follower);
@@ -217,9 +206,6 @@ impl Shared {
                 self.wait_while_held();
                 let (passing, pace, end) = wire.passes(rest, direction);
                 to.write_all(&rest[..passing])?;
-                if direction == Direction::Down {
-                    self.down.fetch_add(passing as u64, Ordering::Relaxed);
-                }
                 if let Some(end) = end {
                     self.cut(wire, end);
                     return Ok(());

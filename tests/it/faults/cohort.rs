@@ -1,0 +1,84 @@
+//! A real replica that gets its snapshot together with redtail: however slowly redtail decodes, the replica is not kept waiting.
+
+use std::time::{Duration, Instant};
+
+use super::node::wait;
+use super::word;
+use crate::servers::Server;
+
+/// A snapshot of 64 MB, whatever the compression: it is off.
+const FILL: &str = "DEBUG POPULATE 64 key 1000000";
+
+/// For what differs from run to run.
+const ALLOWANCE: Duration = Duration::from_secs(3);
+
+/// How long `replica` takes to become one of `primary`.
+fn sync_time(primary: &Server, replica: &Server) -> Duration {
+    let started = Instant::now();
+    let line = format!("REPLICAOF 127.0.0.1 {}", primary.port);
+    assert_eq!(replica.command(&line).text(), "OK");
+    replica.wait_for("the replica's link", |client| {
+        client.info("replication", "master_link_status").as_deref() == Some("up")
+    });
+    started.elapsed()
+}
+
+/// At 1 MB a second the same snapshot takes more than a minute; what waits does so in a file, for memory holds little of it.
+#[test]
+fn a_replica_of_the_same_round_is_not_slowed_by_a_slow_redtail() {
+    for name in ["redis-7.0", "valkey-9.1"] {
+        share_a_round(name);
+    }
+}
+
+fn share_a_round(name: &str) {
+    let config = ["--repl-diskless-sync", "yes", "--rdbcompression", "no"];
+    let Some(primary) = Server::start(name, &config) else {
+        return;
+    };
+    let replica = Server::start(name, &[]).expect("the server was there a moment ago");
+    assert_eq!(primary.command(FILL).text(), "OK");
+    let alone = sync_time(&primary, &replica);
+
+    // Both are waited for, and nobody else.
+    primary.command("CONFIG SET repl-diskless-sync-delay 60");
+    primary.command("CONFIG SET repl-diskless-sync-max-replicas 2");
+    replica.command("REPLICAOF NO ONE");
+    replica.command("FLUSHALL");
+    primary.command("DEBUG CHANGE-REPL-ID");
+    let slow = ["--writer-rate", "1mb", "--spool-memory", "4mb"];
+    let redtail = Server::redtail_of(&format!("redis://127.0.0.1:{}", primary.port), &slow);
+    wait("redtail to wait for the round", || {
+        word(&primary, "replication", "slave0").contains("state=wait_bgsave")
+    });
+    let beside = sync_time(&primary, &replica);
+
+    eprintln!("{name}: {alone:.2?} alone, {beside:.2?} beside redtail");
+    assert_eq!(
+        primary.command("DEBUG DIGEST"),
+        replica.command("DEBUG DIGEST")
+    );
+    let decoded = |field: &str| {
+        word(&redtail, "replication", field)
+            .parse::<u64>()
+            .unwrap_or(0)
+    };
+    assert_eq!(
+        word(&primary, "stats", "sync_full"),
+        "3",
+        "{name}: one alone, two at once"
+    );
+    assert_eq!(
+        word(&redtail, "replication", "master_sync_in_progress"),
+        "1",
+        "{name}"
+    );
+    assert!(
+        decoded("master_sync_read_bytes") < 20_000_000,
+        "{name}: it is too fast to be slow"
+    );
+    assert!(
+        beside <= alone.mul_f64(1.5) + ALLOWANCE,
+        "{name}: {alone:?} alone, {beside:?} beside redtail"
+    );
+}
