@@ -189,3 +189,21 @@ fn a_failover_with_nobody_but_an_observer_ends_where_it_began() {
         assert_eq!(server.command("SET k 2").text(), "OK", "{name}");
     }
 }
+
+/// One that is honest and announces no port may be picked and cannot be found: the primary takes no write until it is told to stop
+/// looking, and then goes on with us as before.
+#[test]
+fn a_failover_to_redtail_without_a_port_needs_an_abort() {
+    for name in &ALL[1..] {
+        let Some((server, node)) = follow(name, AckPolicy::Honest, false) else {
+            return;
+        };
+        assert_eq!(server.command("FAILOVER").text(), "OK", "{name}");
+        server.wait_for("its demotion", |client| {
+            client.info("replication", "role").as_deref() == Some("slave")
+        });
+        assert_eq!(server.command("FAILOVER ABORT").text(), "OK", "{name}");
+        server.wait_for("writes", |client| client.command("SET k 3").text() == "OK");
+        wait("the write", || node.client().command("GET k").text() == "3");
+    }
+}
