@@ -184,8 +184,11 @@ fn a_type_that_is_not_known_stops_the_load_by_name_and_place() {
     let key = b"\x00\x01a";
     let at = rdb.windows(key.len()).position(|bytes| bytes == key);
     rdb[at.unwrap()] = 99;
-    refuses(&with_length(&rdb), "type 99");
-    refuses(&with_length(&rdb), &format!("offset {}", at.unwrap()));
+    let why = format!(
+        "byte {}, reading a value of key \"a\" (type 99)",
+        at.unwrap()
+    );
+    refuses(&with_length(&rdb), &why);
 }
 
 #[test]

@@ -127,7 +127,7 @@ fn the_acknowledged_offset_is_the_applied_one_and_moves() {
     let Some(primary) = Server::start("redis-7.0", &[]) else {
         return;
     };
-    let redtail = Server::redtail(&primary);
+    let redtail = Server::redtail_with(&primary, &["--ack", "honest"]);
     for round in 0..3 {
         primary.command(&format!("SET round {round}"));
         redtail.wait_in_sync(&primary);
@@ -146,11 +146,11 @@ fn the_acknowledged_offset_is_the_applied_one_and_moves() {
 }
 
 #[test]
-fn wait_counts_it_as_a_replica() {
+fn wait_counts_it_as_a_replica_where_it_is_to_be_one() {
     let Some(primary) = Server::start("redis-7.0", &[]) else {
         return;
     };
-    let _redtail = Server::redtail(&primary);
+    let _redtail = Server::redtail_with(&primary, &["--ack", "honest"]);
     let mut client = primary.client();
     client.command("SET a 1");
     assert_eq!(
