@@ -69,6 +69,8 @@ settings! {
     tls_key_file: [PathBuf] = "REDTAIL_TLS_KEY_FILE", "FILE";
     /// The name to ask for (SNI), which the server's certificate must have [default: the host of its address]
     tls_sni: [String] = "REDTAIL_TLS_SNI", "NAME";
+    /// Whether the server's certificate must have that name; Redis's own replicas do not ask: yes or no [default: yes]
+    tls_verify_name: [Switch] = "REDTAIL_TLS_VERIFY_NAME", "WHETHER";
     /// Where to listen: address:port or unix:/path; several flags, or several with commas between [default: 127.0.0.1:6380]
     listen: [Vec<server::Listen>] = "REDTAIL_LISTEN", "ADDRESS", value_delimiter = ',';
     /// The password that clients must give; better given by REDTAIL_REQUIREPASS or in the file [default: none]
@@ -387,6 +389,7 @@ impl Settings {
             cert_file: self.tls_cert_file.clone(),
             key_file: self.tls_key_file.clone(),
             server_name: self.tls_sni.clone(),
+            any_name: self.tls_verify_name == Some(Switch::No),
         };
         if tls.key_file.is_some() && tls.cert_file.is_none() {
             return Err(Failure::Usage(

@@ -93,7 +93,22 @@ async fn in_time<T>(timing: &Timing, doing: impl Future<Output = io::Result<T>>)
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
+    use crate::upstream::Upstream;
     use std::net::TcpListener;
+
+    #[tokio::test]
+    async fn what_we_announce_ourselves_is_not_followed() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let upstream: Upstream = format!("127.0.0.1:{port}").parse().unwrap();
+        let mut config = Config::new(upstream);
+        let host = "127.0.0.1".to_owned();
+        let address = Address::Tcp { host, port };
+        assert!(connect(&address, false, &config).await.is_ok());
+        config.listening_port = Some(port);
+        let refused = connect(&address, false, &config).await.err();
+        assert!(matches!(refused, Some(Error::Ourselves(_))), "{refused:?}");
+    }
 
     #[tokio::test]
     async fn an_address_that_does_not_accept_is_followed_by_the_next() {

@@ -12,10 +12,17 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::client::WebPkiServerVerifier;
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{self, AlertDescription, CertificateError, ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{
+    self, AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore,
+    SignatureScheme,
+};
 
 use crate::limits::{CERTIFICATE_FILES_MAX, CERTIFICATES_BYTES_MAX};
 
@@ -32,6 +39,9 @@ pub struct Tls {
     pub key_file: Option<PathBuf>,
     /// The name that is asked for (SNI) and that the certificate must have. The address's own if none.
     pub server_name: Option<String>,
+    /// Whether the name in the certificate does not matter, as it does not to Redis's own replicas: whoever has a certificate
+    /// of a trusted authority may be our upstream.
+    pub any_name: bool,
 }
 
 /// Why there is no TLS connection.
@@ -126,7 +136,10 @@ fn certificate_fix(error: &CertificateError) -> &'static str {
         E::Expired | E::ExpiredContext { .. } => ". Renew the server's certificate",
         E::NotValidYet | E::NotValidYetContext { .. } => ". Look at the clocks of both machines",
         E::NotValidForName | E::NotValidForNameContext { .. } => {
-            ". Use a name that the server's certificate has, or give one by --tls-sni"
+            ". Use a name that the server's certificate has, or give one by --tls-sni, or see --tls-verify-name"
+        }
+        E::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            ". The server shows an authority's own certificate: let that authority sign one for the server"
         }
         _ => "",
     }
@@ -166,9 +179,20 @@ pub(super) async fn connect(
 impl Tls {
     /// Reads all files.
     fn read(&self) -> Result<ClientConfig, TlsError> {
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(self.authorities()?);
+        let provider = Arc::new(ring::default_provider());
+        let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()?;
+        let authorities = Arc::new(self.authorities()?);
+        let config = if self.any_name {
+            let inner = WebPkiServerVerifier::builder_with_provider(authorities, provider);
+            let inner = inner.build().map_err(|_| TlsError::NoAuthorities)?;
+            let verifier = Arc::new(AnyName(inner));
+            config
+                .dangerous()
+                .with_custom_certificate_verifier(verifier)
+        } else {
+            config.with_root_certificates(authorities)
+        };
         let Some(cert_file) = &self.cert_file else {
             return Ok(config.with_no_client_auth());
         };
@@ -196,6 +220,54 @@ impl Tls {
             (_, Some(file)) => Err(TlsError::Missing(file.clone(), "certificate")),
             (_, None) => Err(TlsError::NoAuthorities),
         }
+    }
+}
+
+/// Verifies all of a certificate but its name, which is looked at last.
+#[derive(Debug)]
+struct AnyName(Arc<WebPkiServerVerifier>);
+
+impl ServerCertVerifier for AnyName {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        use CertificateError as E;
+        let verified =
+            self.0
+                .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        match verified {
+            Err(rustls::Error::InvalidCertificate(
+                E::NotValidForName | E::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
     }
 }
 

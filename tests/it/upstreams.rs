@@ -149,6 +149,11 @@ fn says_what_is_wrong_with_the_servers_certificate_and_what_to_do() {
         &["--tls-ca-cert-file", &stranger.file()],
         "Give the authority that signed the server's certificate: --tls-ca-cert-file",
     );
+    let any_name = [&trusting[..], &["--tls-verify-name", "no"]].concat();
+    wait_for_sync(&redtail(&other.address(), &any_name));
+    let still = [&any_name[2..], &["--tls-ca-cert-file", &stranger.file()]].concat();
+    refusal(&other.address(), &still, "--tls-ca-cert-file");
+    refusal(&old.address(), &any_name, "Renew the server's certificate");
     // The system's authorities have not signed it either.
     refusal(&other.address(), &[], "--tls-ca-cert-file");
     let sni = [&trusting[..], &["--tls-sni", "db.example"]].concat();
