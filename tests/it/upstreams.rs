@@ -151,7 +151,8 @@ fn says_what_is_wrong_with_the_servers_certificate_and_what_to_do() {
     );
     let any_name = [&trusting[..], &["--tls-verify-name", "no"]].concat();
     wait_for_sync(&redtail(&other.address(), &any_name));
-    let still = [&any_name[2..], &["--tls-ca-cert-file", &stranger.file()]].concat();
+    let stranger = stranger.file();
+    let still = [&any_name[2..], &["--tls-ca-cert-file", &stranger]].concat();
     refusal(&other.address(), &still, "--tls-ca-cert-file");
     refusal(&old.address(), &any_name, "Renew the server's certificate");
     // The system's authorities have not signed it either.

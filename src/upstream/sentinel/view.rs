@@ -255,7 +255,7 @@ mod tests {
     fn equal_replicas_are_chosen_at_random() {
         let view = view(&[replica(2, true, 10), replica(3, true, 0)]);
         let mut first: Vec<u16> = (0..200)
-            .map(|_| ports(&view, Prefer::Replica, None)[0])
+            .filter_map(|_| ports(&view, Prefer::Replica, None).first().copied())
             .collect();
         first.sort_unstable();
         first.dedup();
