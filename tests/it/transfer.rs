@@ -186,7 +186,7 @@ fn a_type_that_is_not_known_stops_the_load_by_name_and_place() {
     rdb[at.unwrap()] = 99;
     let why = format!(
         "byte {}, reading a value of key \"a\" (type 99)",
-        at.unwrap()
+        at.unwrap() + key.len()
     );
     refuses(&with_length(&rdb), &why);
 }
