@@ -54,8 +54,8 @@ pub enum AckPolicy {
     Auto,
     /// The applied offset: WAIT counts us, FAILOVER may pick us, SHUTDOWN need not wait.
     Honest,
-    /// 0, or 1 where the history is empty: WAIT and FAILOVER leave us out, min-replicas does not; SHUTDOWN of Redis 7.0 and
-    /// later waits for `shutdown-timeout`, and lag looks like the whole history.
+    /// Always 0: WAIT and FAILOVER leave us out, min-replicas does not; SHUTDOWN of Redis 7.0 and later waits for
+    /// `shutdown-timeout`, and lag looks like the whole history.
     Observer,
 }
 

@@ -111,10 +111,7 @@ impl Pump<'_> {
     fn acknowledgement(&self) -> Vec<u8> {
         let offset = match self.acks {
             Acks::Honest => self.progress.taken_in(),
-            // Nothing, but where nothing is everything: a FAILOVER of a primary that has written nothing yet would pick us, and
-            // with nobody to reach here it would stay read-only. No history has a command that ends at 1.
-            // Source: redis 7.0 replication.c, `updateFailoverStatus`.
-            Acks::Observer => u64::from(self.progress.taken_in() == 0),
+            Acks::Observer => 0,
         };
         command(&["REPLCONF", "ACK", &offset.to_string()])
     }
