@@ -99,6 +99,14 @@ impl Choice {
         }
     }
 
+    /// Waits until there is something new to try. Only sentinels know.
+    pub(super) async fn news(&mut self, config: &Config) {
+        match &mut self.source {
+            Source::Sentinels(circle) => circle.news(config).await,
+            Source::List(_) => pending().await,
+        }
+    }
+
     /// All of them, best first.
     async fn candidates(&mut self, config: &Config) -> Result<Vec<Candidate>, Error> {
         let last = self.last.as_ref();

@@ -61,7 +61,7 @@ impl Pacing {
         } else {
             self.failures + u32::from(!past.others_left)
         };
-        let needs_full = !past.resumes || self.refused;
+        let needs_full = self.needs_full(past);
         let error = self.suspect(past, error, needs_full);
         let steps = self.failures.max(self.drops);
         // A server that did not accept us has no more part in this round; one that did may have been hurt by it.
@@ -76,6 +76,11 @@ impl Pacing {
             Duration::ZERO
         };
         (error, delay.max(floor))
+    }
+
+    /// Whether the next connection will likely be answered with a full sync.
+    pub(super) fn needs_full(&self, past: Past) -> bool {
+        !past.resumes || self.refused
     }
 
     /// Counts links that the primary drops during or right after their full sync: its output buffer for us is too small.

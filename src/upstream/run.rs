@@ -62,7 +62,7 @@ pub async fn run(
         task.status.enter(State::Connect);
         report(task.status.snapshot().address.as_ref(), &error, delay);
         tokio::select! {
-            () = tokio::time::sleep(delay) => {}
+            () = task.pause(delay) => {}
             () = stop.cancelled() => return,
         }
     }
@@ -156,6 +156,19 @@ impl Task {
         };
         self.resume = resume;
         Err(Error::of_end(ended, fault))
+    }
+
+    /// Waits that long, or until there is news of another server: but never less before a full sync.
+    async fn pause(&mut self, delay: Duration) {
+        let shortened = !self.pacing.needs_full(self.past);
+        let news = async {
+            tokio::time::sleep(self.config.timing.retry_first).await;
+            self.choice.news(&self.config).await;
+        };
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = news, if shortened => tracing::debug!("there is news of another server"),
+        }
     }
 
     /// Nothing is applied any more: the link must not look as if it were up.

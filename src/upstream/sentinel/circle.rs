@@ -40,12 +40,18 @@ const LOOKS_READY: u32 = 6;
 pub(in crate::upstream) struct Circle {
     sentinels: Sentinels,
     known: Vec<Node>,
+    /// The outline of the last answer.
+    offered: Vec<String>,
 }
 
 impl Circle {
     pub(in crate::upstream) fn new(sentinels: Sentinels) -> Self {
         let known = sentinels.nodes.clone();
-        Self { sentinels, known }
+        Self {
+            sentinels,
+            known,
+            offered: Vec::new(),
+        }
     }
 
     /// Whom to follow, best first.
@@ -58,7 +64,9 @@ impl Circle {
         config: &Config,
     ) -> Result<Vec<Candidate>, Error> {
         let prefer = self.sentinels.prefer;
+        self.offered.clear();
         let (_, view) = self.ask(config).await?;
+        self.offered = view.outline();
         let candidate = |(address, told)| Candidate {
             node: self.server(address),
             told: Some(told),
@@ -75,11 +83,34 @@ impl Circle {
         config: &Config,
         status: &Status,
     ) -> Why {
+        let prefer = self.sentinels.prefer;
+        let look = config.timing.sentinel_look;
         let mut worse = Worse::default();
+        let should_leave = |view: &View| {
+            let verdict = view.verdict(server, told, prefer);
+            let lasts = worse.lasts(verdict, Instant::now());
+            judge(verdict, lasts, look, status.streamed().is_some())
+        };
+        self.listen_until(config, should_leave).await
+    }
+
+    /// Listens until there is something else to follow than when [`Self::candidates`] was asked, or the first answer if it had none.
+    pub(in crate::upstream) async fn news(&mut self, config: &Config) {
+        let before = self.offered.clone();
+        let differs = |view: &View| (view.outline() != before).then_some(());
+        self.listen_until(config, differs).await;
+    }
+
+    /// Listens to one sentinel after the other until `judge` has seen enough.
+    async fn listen_until<T>(
+        &mut self,
+        config: &Config,
+        mut judge: impl FnMut(&View) -> Option<T>,
+    ) -> T {
         loop {
-            match self.listen(server, told, &mut worse, config, status).await {
-                Ok(why) => return why,
-                Err(error) => tracing::warn!(%error, "a sentinel is listened to no more"),
+            match self.listen(config, &mut judge).await {
+                Ok(seen) => return seen,
+                Err(error) => tracing::debug!(%error, "a sentinel is listened to no more"),
             }
             // What it said may have been about to change.
             let known = self.known.len();
@@ -89,14 +120,11 @@ impl Circle {
     }
 
     /// The same, as far as one sentinel goes.
-    async fn listen(
+    async fn listen<T>(
         &mut self,
-        server: &Address,
-        told: &Told,
-        worse: &mut Worse,
         config: &Config,
-        status: &Status,
-    ) -> Result<Why, Error> {
+        judge: &mut impl FnMut(&View) -> Option<T>,
+    ) -> Result<T, Error> {
         let (name, prefer) = (self.sentinels.name.clone(), self.sentinels.prefer);
         let look = config.timing.sentinel_look;
         let (mut asks, _) = self.ask(config).await?;
@@ -106,10 +134,8 @@ impl Circle {
             events.send(&EVENTS).await?;
             loop {
                 let view = in_time(config, View::ask(&mut asks, &name, prefer)).await?;
-                let verdict = view.verdict(server, told, prefer);
-                let lasts = worse.lasts(verdict, Instant::now());
-                if let Some(why) = judge(verdict, lasts, look, status.streamed().is_some()) {
-                    return Ok(why);
+                if let Some(seen) = judge(&view) {
+                    return Ok(seen);
                 }
                 // One look for all messages that come together.
                 if let Ok(heard) = timeout(look, events.hear()).await {

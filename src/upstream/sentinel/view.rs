@@ -129,6 +129,15 @@ impl View {
         }
     }
 
+    /// What there is to follow, in a form that only changes with it.
+    pub(super) fn outline(&self) -> Vec<String> {
+        let mut healthy: Vec<String> = self.healthy().map(|one| one.address.to_string()).collect();
+        healthy.sort_unstable();
+        let state = if self.primary_up { "up" } else { "down" };
+        healthy.push(format!("{} {state}", self.primary));
+        healthy
+    }
+
     fn replica_verdict(&self, address: &Address) -> Verdict {
         if self.healthy().any(|one| one.address == *address) {
             return Verdict::Right;
@@ -249,6 +258,27 @@ mod tests {
         assert_eq!(ports(&view, Prefer::Replica, Some(2)), [2, 4, 1]);
         assert_eq!(ports(&view, Prefer::Replica, Some(3)), [4, 2, 1]);
         assert_eq!(ports(&view, Prefer::Primary, Some(2)), [1]);
+    }
+
+    #[test]
+    fn the_outline_changes_with_what_can_be_followed_and_with_nothing_else() {
+        let outline = |replicas: &[Replica]| view(replicas).outline();
+        let (one, two, sick) = (
+            replica(2, true, 1),
+            replica(3, true, 9),
+            replica(3, false, 9),
+        );
+        assert_eq!(
+            outline(&[one.clone(), two.clone()]),
+            outline(&[two.clone(), replica(2, true, 5)])
+        );
+        assert_eq!(outline(&[one.clone(), sick]), outline(&[one.clone()]));
+        assert_ne!(outline(&[one.clone(), two]), outline(&[one]));
+        let down = View {
+            primary_up: false,
+            ..view(&[])
+        };
+        assert_ne!(down.outline(), outline(&[]));
     }
 
     #[test]
