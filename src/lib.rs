@@ -40,8 +40,8 @@
 //! ```
 //!
 //! `rdb` and `resp` are pure codecs, `value` the in-memory types, `command` the one table of commands; `dialect` holds the
-//! differences between server versions and `limits` every bound with its reason. What redtail does not do: it does not
-//! write, persist, vote in a failover or feed other replicas.
+//! differences between server versions and `limits` every bound with its reason; `state` keeps what a restart resumes from. What
+//! redtail does not do: it does not write, vote in a failover or feed other replicas.
 
 pub mod command;
 pub mod dialect;

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -118,7 +119,7 @@ impl Writer {
 
     /// Works until the upstream gives no more links.
     pub(super) fn run(mut self, mut links: mpsc::Receiver<Link>) {
-        while let Some(link) = links.blocking_recv() {
+        while let Some(link) = self.next_link(&mut links) {
             let source = LinkSource {
                 bytes: link.bytes,
                 figures: Arc::clone(&self.figures),
@@ -137,12 +138,19 @@ impl Writer {
             });
             // Nobody waits for the answer when the upstream is being stopped.
             let _ = link.done.send(LinkEnd { resume, fault });
-            // Nothing comes for a while: what is left of a snapshot is written in one go.
-            if let (Some(keeper), Some(saving)) = (&mut self.keeper, &mut self.saving) {
-                saving.finish();
-                keeper.work(&mut self.saving);
+        }
+    }
+
+    /// Waits for a link, and writes at a snapshot that is not whole yet meanwhile.
+    fn next_link(&mut self, links: &mut mpsc::Receiver<Link>) -> Option<Link> {
+        while let (Some(keeper), true) = (&mut self.keeper, self.saving.is_some()) {
+            match links.try_recv() {
+                Ok(link) => return Some(link),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => keeper.work(&mut self.saving),
             }
         }
+        links.blocking_recv()
     }
 
     fn follow(&mut self, start: Start, source: LinkSource) -> Result<(), Fault> {
@@ -389,7 +397,7 @@ fn save(keeper: &mut Keeper, applier: &mut Applier<'_>, replid: ReplId, stream: 
     }
     while applier.saving().is_some() {
         keeper.work(applier.saving());
-        if stream.waiting() > 0 {
+        if stream.waiting() > 0 || stream.ended() {
             return;
         }
     }

@@ -212,7 +212,8 @@ impl Saving {
     }
 
     /// Writes all the rest.
-    pub fn finish(&mut self) {
+    #[cfg(test)]
+    pub(crate) fn finish(&mut self) {
         while self.step() == Step::More {}
     }
 
