@@ -687,7 +687,7 @@ fn a_state_that_needs_more_databases_is_left_alone() {
 }
 
 #[test]
-fn a_command_that_changes_everything_is_waited_for_or_ends_the_snapshot() {
+fn a_command_that_changes_little_at_once_is_waited_for() {
     let folder = TempDir::new().unwrap();
     let mut live = Live::open(folder.path());
     live.load(ID, START, &[("a", "1")]);
@@ -696,6 +696,32 @@ fn a_command_that_changes_everything_is_waited_for_or_ends_the_snapshot() {
     let begun = live.follow_saving(&[], &[commands(&["FLUSHALL", "SET a 2"])]);
     assert!(begun.keys.len() > 100);
     live.wait_for_snapshots(2);
+    let end = live.state();
+    live.killed();
+    assert_eq!(Live::restored(folder.path()).state(), end);
+}
+
+#[test]
+fn a_command_that_changes_much_at_once_ends_the_snapshot_but_not_each_time() {
+    let folder = TempDir::new().unwrap();
+    let mut live = Live::open(folder.path());
+    live.load(ID, START, &[("a", "1")]);
+    live.wait_for_snapshots(1);
+    let lines: Vec<String> = (0..2000).map(|key| format!("SET key:{key} v")).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let fill = [&commands(&["SELECT 0"])[..], &commands(&lines)].concat();
+    let flush = commands(&["FLUSHALL", "SET a 2"]);
+    for attempt in 1..=3 {
+        live.follow(std::slice::from_ref(&fill));
+        live.follow_saving(&[], std::slice::from_ref(&flush));
+        assert_eq!(live.figures.failures.load(Relaxed), attempt);
+        let copy = copy(folder.path());
+        assert_eq!(Live::restored(copy.path()).state(), live.state());
+    }
+    live.follow(&[fill]);
+    live.follow_saving(&[], &[flush]);
+    live.wait_for_snapshots(2);
+    assert_eq!(names(folder.path()), ["log-5", "snapshot-5.rdb"]);
     let end = live.state();
     live.killed();
     assert_eq!(Live::restored(folder.path()).state(), end);

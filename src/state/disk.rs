@@ -168,7 +168,7 @@ impl Worker {
         whole.log.sync_all()?;
         let abandoned = lock(&self.shared.abandoned);
         if whole.number <= *abandoned {
-            return Ok(());
+            return whole.temporary.map_or(Ok(()), fs::remove_file);
         }
         if let Some(temporary) = whole.temporary {
             fs::rename(temporary, self.folder.snapshot(whole.number))?;

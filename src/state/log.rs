@@ -29,7 +29,17 @@ impl Log {
         at_ms: i64,
         pending: &[u8],
     ) -> io::Result<Self> {
-        let (mut file, temporary) = folder.create(begin.number, "log")?;
+        let (file, temporary) = folder.create(begin.number, "log")?;
+        let log = Self::begin(file, begin, at_ms, pending)
+            .and_then(|log| fs::rename(&temporary, folder.log(begin.number)).map(|()| log));
+        if log.is_err() {
+            // On a full disk its room is needed; if it stays, the next start removes it.
+            let _ = fs::remove_file(temporary);
+        }
+        log
+    }
+
+    fn begin(mut file: File, begin: Begin, at_ms: i64, pending: &[u8]) -> io::Result<Self> {
         file.write_all(&begin.encode())?;
         let mut log = Self {
             file: Arc::new(file),
@@ -39,7 +49,6 @@ impl Log {
         if !pending.is_empty() {
             log.append(Kind::Stream, begin.offset, at_ms, pending)?;
         }
-        fs::rename(temporary, folder.log(begin.number))?;
         Ok(log)
     }
 

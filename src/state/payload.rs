@@ -43,9 +43,7 @@ impl Payload {
         })
     }
 
-    /// Takes the next bytes of the link. A failure to write is told when the payload is [done](Keeper::begin).
-    ///
-    /// [`Keeper::begin`]: super::Keeper::begin
+    /// Takes the next bytes of the link. A failure to write is told [when it is used](super::Keeper::begin).
     pub fn take(&mut self, chunk: &[u8]) {
         let body = self.behind_header(chunk);
         if body.is_empty() || matches!(self.state, State::Failed(_)) {

@@ -30,7 +30,7 @@ const STEP: Duration = Duration::from_millis(2);
 
 /// Keys up to which what a command needs at once is written at once; a command that needs more makes the snapshot begin anew
 /// later, for the stream would stand still meanwhile.
-const HURRIED_KEYS_MAX: usize = 200_000;
+const HURRIED_KEYS_MAX: usize = if cfg!(test) { 500 } else { 200_000 };
 
 /// A taint as a snapshot holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -490,6 +490,8 @@ fn kills(name: &str, changes_history: bool) {
     let mut last = (0, 0);
     let mut snapshots = 0;
     for kill in 0..count {
+        let fsync = ["always", "everysec", "no"][random.usize(..3)];
+        let more = [&more[..], &["--state-fsync", fsync]].concat();
         let mut redtail = redtail(&address(&primary), folder.path(), &more);
         if kill == 0 || changes_history {
             ready(&redtail);
