@@ -180,10 +180,13 @@ impl Saving {
         let keys = slots.iter().filter_map(|slot| {
             let database = self.databases.get(slot.db as usize)?;
             let written = database.written.get(slot.shard as usize)?;
-            let keys = usize::try_from(database.keys).unwrap_or(usize::MAX);
-            (!written).then(|| keys.div_ceil(database.written.len().max(1)))
+            (!written).then_some((database.keys, database.written.len() as u64))
         });
-        keys.sum()
+        // Keys times shards, which are as many in each database.
+        let (sum, shards) = keys.fold((0_u64, 1), |(sum, _), (keys, shards)| {
+            (sum.saturating_add(keys), shards)
+        });
+        usize::try_from(sum / shards).unwrap_or(usize::MAX)
     }
 
     /// Writes some more: one shard at least, and for a few milliseconds at most beyond that.
