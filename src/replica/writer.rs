@@ -31,6 +31,9 @@ const HOLD_LOOK: Duration = Duration::from_millis(20);
 /// How long readers may go on with what they have begun before a generation is given up under one-copy.
 const READERS_LEAVE: Duration = Duration::from_secs(1);
 
+/// How long a snapshot is written at before the writer looks whether something has come.
+const SAVE_STEP: Duration = Duration::from_millis(2);
+
 /// The bytes of a link; ends when the connection does.
 struct LinkSource {
     bytes: Receiver,
@@ -147,7 +150,7 @@ impl Writer {
             match links.try_recv() {
                 Ok(link) => return Some(link),
                 Err(TryRecvError::Disconnected) => return None,
-                Err(TryRecvError::Empty) => keeper.work(&mut self.saving),
+                Err(TryRecvError::Empty) => keeper.work(&mut self.saving, SAVE_STEP),
             }
         }
         links.blocking_recv()
@@ -396,7 +399,12 @@ fn save(keeper: &mut Keeper, applier: &mut Applier<'_>, replid: ReplId, stream: 
         *applier.saving() = begun;
     }
     while applier.saving().is_some() {
-        keeper.work(applier.saving());
+        // A stream that waits gets its turn after each shard.
+        let budget = match stream.waiting() {
+            0 => SAVE_STEP,
+            _ => Duration::ZERO,
+        };
+        keeper.work(applier.saving(), budget);
         if stream.waiting() > 0 || stream.ended() {
             return;
         }

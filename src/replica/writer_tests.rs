@@ -206,7 +206,7 @@ impl Live {
         }
         let keeper = self.keeper.as_mut().unwrap();
         while applier.saving().is_some() {
-            keeper.work(applier.saving());
+            keeper.work(applier.saving(), SAVE_STEP);
         }
         self.lineage = Some((replid, applier.into_position()));
         before
@@ -447,9 +447,8 @@ fn shortened() -> Shortened {
     let (all, half) = (many(3), many(4));
     let pending = [&all[..], &half[..half.len() - 9]].concat();
     let rest = [&half[half.len() - 9..], &many(5)].concat();
-    let mut before = None;
+    let before;
     let at_begin = {
-        // Durable only after the copy: the thread is kept waiting by nobody, so the copy is taken before the snapshot ends.
         let (replid, position) = live.lineage.take().unwrap();
         let mut applier = Applier::new(position, &live.progress, &live.stream);
         take(&mut live.keeper, &mut applier, &pending).unwrap();
@@ -464,16 +463,16 @@ fn shortened() -> Shortened {
         take(&mut live.keeper, &mut applier, &rest).unwrap();
         let keeper = live.keeper.as_mut().unwrap();
         applier.saving().as_mut().unwrap().finish();
-        before.get_or_insert_with(|| copy(folder.path()));
+        before = copy(folder.path());
         while applier.saving().is_some() {
-            keeper.work(applier.saving());
+            keeper.work(applier.saving(), SAVE_STEP);
         }
         live.lineage = Some((replid, applier.into_position()));
         state
     };
     live.wait_for_snapshots(2);
     Shortened {
-        before: before.unwrap(),
+        before,
         after: copy(folder.path()),
         at_begin,
         at_end: live.state().unwrap(),

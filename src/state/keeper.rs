@@ -378,11 +378,12 @@ impl Keeper {
         Ok(saving)
     }
 
-    /// Goes on with a snapshot for a short while. One that is ended becomes the newest generation, or is given up.
-    pub fn work(&mut self, saving: &mut Option<Saving>) {
+    /// Goes on with a snapshot, for one shard at least and `budget` at most beyond that. One that is ended becomes the newest
+    /// generation, or is given up.
+    pub fn work(&mut self, saving: &mut Option<Saving>, budget: Duration) {
         let Some(going) = saving else { return };
         let is_kept = matches!(self.history, History::Kept(_));
-        if is_kept && going.step() == Step::More {
+        if is_kept && going.step(budget) == Step::More {
             return;
         }
         self.figures.saves.store(false, Ordering::Relaxed);

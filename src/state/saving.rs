@@ -25,9 +25,6 @@ pub const TAINTED_ALL: &[u8] = b"redtail-tainted-all";
 /// It is not known which function libraries there are.
 pub const LIBRARIES_DOUBTED: &[u8] = b"redtail-libraries-doubted";
 
-/// How long it works between two chunks of the stream, beyond the shard that it has begun.
-const STEP: Duration = Duration::from_millis(2);
-
 /// Keys up to which what a command needs at once is written at once; a command that needs more makes the snapshot begin anew
 /// later, for the stream would stand still meanwhile.
 const HURRIED_KEYS_MAX: usize = if cfg!(test) { 500 } else { 200_000 };
@@ -189,8 +186,8 @@ impl Saving {
         usize::try_from(sum / shards).unwrap_or(usize::MAX)
     }
 
-    /// Writes some more: one shard at least, and for a few milliseconds at most beyond that.
-    pub fn step(&mut self) -> Step {
+    /// Writes some more: one shard at least, and others as long as `budget` is not used up.
+    pub fn step(&mut self, budget: Duration) -> Step {
         let started = Instant::now();
         loop {
             if self.error.is_some() {
@@ -208,7 +205,7 @@ impl Saving {
             if let Err(error) = self.write_shard(db, shard) {
                 self.error = Some(error);
             }
-            if started.elapsed() > STEP {
+            if started.elapsed() > budget {
                 return Step::More;
             }
         }
@@ -217,7 +214,7 @@ impl Saving {
     /// Writes all the rest.
     #[cfg(test)]
     pub(crate) fn finish(&mut self) {
-        while self.step() == Step::More {}
+        while self.step(Duration::from_secs(1)) == Step::More {}
     }
 
     fn write_shard(&mut self, db: usize, shard: usize) -> io::Result<()> {
