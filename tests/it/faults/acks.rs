@@ -127,6 +127,21 @@ fn a_shutdown_waits_for_observers_as_long_as_it_is_set_to_and_not_for_others() {
     }
 }
 
+#[test]
+fn a_shutdown_that_is_told_not_to_wait_does_not_wait_for_observers() {
+    for name in &ALL[1..] {
+        let Some((mut server, _node)) = follow(name, AckPolicy::Observer, false) else {
+            return;
+        };
+        server.command("SET k 2");
+        server.command("CONFIG SET shutdown-timeout 600");
+        _ = server
+            .client()
+            .try_command(&[b"SHUTDOWN", b"NOSAVE", b"NOW"]);
+        assert_eq!(server.exit_code(), Some(0), "{name}");
+    }
+}
+
 /// Long enough to tell waiting from a slow machine.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -150,6 +165,36 @@ fn a_failover_that_picks_redtail_is_refused_and_undone() {
             "no-failover",
             "{name}"
         );
+    }
+}
+
+/// Beside a real replica, either may be picked: then that one takes over, or all stays as it was. Either way somebody takes writes.
+#[test]
+fn a_failover_beside_an_honest_redtail_ends_with_a_primary_that_takes_writes() {
+    for name in &ALL[1..] {
+        let Some((server, _node)) = follow(name, AckPolicy::Honest, true) else {
+            return;
+        };
+        let replica = Server::replica(name, &server).expect("the server was there a moment ago");
+        assert_eq!(
+            server.command("FAILOVER TIMEOUT 20000").text(),
+            "OK",
+            "{name}"
+        );
+        server.wait_for("its end", |client| {
+            client
+                .info("replication", "master_failover_state")
+                .as_deref()
+                == Some("no-failover")
+        });
+        let is_replaced = word(&server, "replication", "role") == "slave";
+        assert_eq!(
+            word(&replica, "replication", "role") == "master",
+            is_replaced,
+            "{name}"
+        );
+        let primary = if is_replaced { &replica } else { &server };
+        assert_eq!(primary.command("SET k 2").text(), "OK", "{name}");
     }
 }
 

@@ -1,19 +1,26 @@
 //! What writes to the primary while its connections are cut: everything that the oracle writes, and beside it the keys that
 //! the readers of [`super::reader`] watch.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
 use std::thread::{self, JoinHandle, sleep};
 use std::time::Duration;
 
 use super::{STEADY_KEYS, WATCHED_DB, steady};
-use crate::client::{Client, Reply, encode, words};
+use crate::client::{Client, Reply, encode, show, words};
 use crate::oracle::{Generator, Step, flushes_functions};
 
 type Words = Vec<Vec<u8>>;
 
 /// Random writes in one go.
 const STEPS: usize = 25;
+
+/// Commands that are remembered.
+const RECENT_MAX: usize = 20_000;
+
+/// Of these as many as are shown.
+const RECENT_SHOWN_MAX: usize = 60;
 
 /// Writers at a primary, which end when this is dropped.
 pub struct Load {
@@ -28,6 +35,8 @@ struct Shared {
     /// Held by writers while they write.
     gate: RwLock<()>,
     written: AtomicU64,
+    /// What was written lately, for messages.
+    recent: Mutex<VecDeque<String>>,
 }
 
 impl Load {
@@ -38,6 +47,7 @@ impl Load {
             stopped: AtomicBool::new(false),
             gate: RwLock::new(()),
             written: AtomicU64::new(0),
+            recent: Mutex::default(),
         });
         let mut keeper = Keeper::new(seed);
         assert!(shared.write_to(
@@ -64,6 +74,25 @@ impl Load {
             .gate
             .write()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was lately written to a key, or to all of them.
+    pub fn recently(&self, key: &[u8]) -> Vec<String> {
+        let key = String::from_utf8_lossy(key).into_owned();
+        let recent = self
+            .shared
+            .recent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let concerns = |line: &&String| {
+            let upper = line.to_ascii_uppercase();
+            line.contains(&key)
+                || ["SWAPDB", "FLUSHDB", "SELECT"]
+                    .iter()
+                    .any(|name| upper.starts_with(name))
+        };
+        let lines: Vec<_> = recent.iter().filter(concerns).cloned().collect();
+        lines[lines.len().saturating_sub(RECENT_SHOWN_MAX)..].to_vec()
     }
 
     /// Commands that a primary has answered.
@@ -119,6 +148,11 @@ impl Shared {
 
     /// Whether the primary took it: false when it is gone, or none any more.
     fn write_to(&self, client: &mut Client, commands: &[Words]) -> bool {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.extend(commands.iter().map(|words| show(words)));
+        let beyond = recent.len().saturating_sub(RECENT_MAX);
+        recent.drain(..beyond);
+        drop(recent);
         let request: Vec<u8> = commands.iter().flat_map(|words| encode(words)).collect();
         let sent = client.send(&request);
         let replies: Result<Vec<_>, _> = commands.iter().map(|_| client.read()).collect();
@@ -158,6 +192,9 @@ fn is_wanted(words: &Words) -> bool {
         // Where scores differ, it depends on the levels of a skip list, which each server throws dice for.
         b"zremrangebylex" => true,
         b"zrangestore" => has(words, "bylex"),
+        // A zero loses its sign where its sorted set is packed, which it is after a full sync, or was not before.
+        b"zadd" | b"zincrby" => has(words, "-0"),
+        b"zunionstore" | b"zinterstore" => has(words, "weights"),
         // Valkey 9.1 looks for options to write anew in the key, too.
         b"hsetex" => !words.get(1).is_some_and(|key| key.contains(&b':')),
         b"flushall" | b"sort" => true,

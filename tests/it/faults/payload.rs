@@ -11,12 +11,11 @@ use crate::scripted::{Scripted, dump, full_resync, with_length};
 use crate::servers::{ALL, PATIENCE, Server};
 
 /// A little of each kind.
-const DATA: [&str; 8] = [
+const DATA: [&str; 7] = [
     "SET string value",
     "SET number 12345 PX 100000000",
     "RPUSH list a b 3",
     "SADD set 1 2 3",
-    "SADD names x y",
     "HSET hash f v",
     "ZADD zset 1.5 m",
     "XADD stream 1-1 f v",

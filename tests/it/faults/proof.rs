@@ -35,7 +35,7 @@ impl Proof {
     /// When the follower does not come, or differs, or a reader has seen what it must not.
     pub fn settle(&mut self, what: &str, load: &Load, readers: &Readers) {
         let _frozen = load.freeze();
-        self.same(what);
+        self.same_or(what, |key| load.recently(key));
         readers.check();
     }
 
@@ -44,6 +44,11 @@ impl Proof {
     /// # Panics
     /// When the follower does not come, or differs.
     pub fn same(&mut self, what: &str) {
+        self.same_or(what, |_| Vec::new());
+    }
+
+    /// The same; `history` knows what was lately written to a key, for the message.
+    fn same_or(&mut self, what: &str, history: impl Fn(&[u8]) -> Vec<String>) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             assert!(
@@ -56,13 +61,49 @@ impl Proof {
             if expected == found {
                 return;
             }
-            let differences = self.differences();
-            let are_kept = differences.iter().all(|key| self.is_kept(key));
+            let mut differences = self.differences();
             assert!(
-                are_kept && !differences.is_empty(),
-                "{what}: {expected:?} here {found:?}, {differences:#?}"
+                !differences.is_empty(),
+                "{what}: {expected:?}, here {found:?}"
             );
+            differences.retain(|key| !self.is_kept(key));
+            for difference in &differences {
+                self.show(difference, history(&difference.key));
+            }
+            assert!(differences.is_empty(), "{what}: {differences:#?}");
         }
+    }
+
+    /// Prints what there is to know of a difference: the elements that only one has, and how they came to be.
+    fn show(&mut self, difference: &Difference, history: Vec<String>) {
+        let key = difference.key.as_slice();
+        let reads: [&[&[u8]]; 4] = [
+            &[b"GET", key],
+            &[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"],
+            &[b"HGETALL", key],
+            &[b"LRANGE", key, b"0", b"-1"],
+        ];
+        for read in reads {
+            let [there, here] = [&mut self.primary, &mut self.follower].map(|client| {
+                client.command(&format!("SELECT {}", difference.database));
+                client.words(read)
+            });
+            if there != here {
+                let only = |one: &Reply, other: &Reply| {
+                    let (one, other) = (one.elements(), other.elements());
+                    one.into_iter()
+                        .filter(|element| !other.contains(element))
+                        .collect::<Vec<_>>()
+                };
+                eprintln!(
+                    "{}: only there {:?}, only here {:?}",
+                    show(read),
+                    only(&there, &here),
+                    only(&here, &there)
+                );
+            }
+        }
+        eprintln!("written lately: {history:#?}");
     }
 
     /// The digests of both at one offset; `None` when time has passed between them, for keys end and primaries ping.
