@@ -181,6 +181,45 @@ fn another_primary_brings_a_full_resync_and_the_old_data_is_served_until_then() 
 }
 
 #[test]
+fn what_the_guard_holds_back_is_not_kept_until_it_is_taken_over() {
+    let Some(mut full) = primary("redis-7.0") else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let lines: Vec<_> = (0..100)
+        .map(|number| crate::client::words(&format!("SET key:{number} {number}")))
+        .collect();
+    drop(full.client().pipeline(&lines));
+    let guard = ["--resync-guard", "50", "--resync-floor", "0"];
+    let mut first = redtail(&address(&full), folder.path(), &guard);
+    ready(&first);
+    full.stop();
+    let emptied = Server::start_on("redis-7.0", Some(full.port), None, &[]).unwrap();
+    emptied.command("SET only 1");
+    let is_held =
+        |client: &mut Client| client.info("redtail", "redtail_resync_held").as_deref() == Some("1");
+    first.wait_for("the guard", is_held);
+    first.stop();
+    let mut second = redtail(&address(&emptied), folder.path(), &guard);
+    second.wait_for("the guard", is_held);
+    assert_eq!(second.command("DBSIZE").integer(), Some(100));
+    let pid = second.pid().to_string();
+    let confirmed = std::process::Command::new("kill")
+        .args(["-USR1", &pid])
+        .status();
+    assert!(confirmed.unwrap().success());
+    emptied.command("SET then 2");
+    second.wait_in_sync(&emptied);
+    second.wait_for("the new data", |client| {
+        client.command("DBSIZE").integer() == Some(2)
+    });
+    second.stop();
+    let third = redtail(&nowhere(), folder.path(), &guard);
+    ready(&third);
+    assert_eq!(third.command("DBSIZE").integer(), Some(2));
+}
+
+#[test]
 fn two_processes_cannot_share_a_directory() {
     let Some(primary) = primary("redis-7.0") else {
         return;
