@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::node::{config, wait};
 use crate::client::encode;
@@ -73,7 +74,9 @@ fn cut_everywhere(what: &str, payload: &[u8]) {
             .1
             .parse()
             .unwrap();
-        Arc::new(redtail::Replica::start(config(port)).unwrap())
+        let mut config = config(port);
+        config.upstream.timing.retry_refused = Duration::from_millis(1);
+        Arc::new(redtail::Replica::start(config).unwrap())
     });
     let (mut connection, _) = primary.accept_psync();
     connection.send(full_resync(1));
