@@ -178,6 +178,23 @@ pub fn slots(
     });
 }
 
+/// Gives every key that applying `command` in database `db` may change to `visit`. Gives true where it may change whole
+/// databases, too.
+pub fn changes(
+    command: &Command,
+    db: usize,
+    args: Args<'_>,
+    visit: &mut dyn FnMut(usize, &[u8]),
+) -> bool {
+    let mut whole = false;
+    touched(command, args, db, &mut |touch| match touch {
+        Touch::Key(db, key) => visit(db, key),
+        Touch::Db(_) | Touch::Everything => whole = true,
+        Touch::Libraries => {}
+    });
+    whole
+}
+
 /// Wakes those who wait for what `command` may have changed. To be called when the change is visible.
 #[cold]
 pub fn wake(spaces: &Keyspaces, command: &Command, db: usize, args: Args<'_>) {

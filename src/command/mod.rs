@@ -53,7 +53,7 @@ mod random_tests;
 pub use catalogue::flagged;
 pub use cluster::FLUSHSLOT;
 pub use error::Error;
-pub use execute::{Place, apply, read, read_at, slots, wake};
+pub use execute::{Place, apply, changes, read, read_at, slots, wake};
 pub use keys::{Keys, Touch};
 pub use resolve::{check_arity, resolve, resolve_for, unknown_command};
 pub use scripting::{FunctionShown, LibraryShown, Script, ScriptCall, Scripting};

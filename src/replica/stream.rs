@@ -337,7 +337,7 @@ impl State<'_> {
         let mut slots: SmallVec<[Slot; 4]> = SmallVec::new();
         command::slots(row, spaces, self.db, args, &mut slots);
         if let Some(saving) = &mut self.saving {
-            saving.before(&slots);
+            save_first(saving, std::iter::once((self.db, row, args)), &slots);
         }
         let mut tx = spaces
             .write(self.db, slots)
@@ -371,7 +371,7 @@ impl State<'_> {
         } = &*generation;
         let slots = queue.slots(spaces);
         if let Some(saving) = &mut self.saving {
-            saving.before(&slots);
+            save_first(saving, queue.iter(), &slots);
         }
         let mut tx = spaces
             .write(self.db, slots)
@@ -422,6 +422,22 @@ impl State<'_> {
         self.position.generation.spaces.watches().touch_all();
         self.figures.unknown.fetch_add(1, Ordering::Relaxed);
         self.figures.failed.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Gives a snapshot that is being written what commands are about to change, before their locks are taken.
+#[cold]
+fn save_first<'q>(
+    saving: &mut Saving,
+    commands: impl Iterator<Item = (usize, &'static Command, Args<'q>)>,
+    slots: &[Slot],
+) {
+    let mut whole = false;
+    for (db, row, args) in commands {
+        whole |= command::changes(row, db, args, &mut |db, key| saving.before_key(db, key));
+    }
+    if whole {
+        saving.before(slots);
     }
 }
 

@@ -399,11 +399,12 @@ fn save(keeper: &mut Keeper, applier: &mut Applier<'_>, replid: ReplId, stream: 
         *applier.saving() = begun;
     }
     while applier.saving().is_some() {
-        // A stream that waits gets its turn after each shard.
-        let budget = match stream.waiting() {
-            0 => SAVE_STEP,
-            _ => Duration::ZERO,
-        };
+        // A stream that waits gets its turn after each shard, and most of the time.
+        let waits = stream.waiting() > 0;
+        if waits && applier.saving().as_ref().is_some_and(Saving::rests) {
+            return;
+        }
+        let budget = if waits { Duration::ZERO } else { SAVE_STEP };
         keeper.work(applier.saving(), budget);
         if stream.waiting() > 0 || stream.ended() {
             return;

@@ -20,7 +20,7 @@
 //!
 //! * At a full resync the snapshot is the primary's own payload, written while it is decoded: it is there when the
 //!   data is first served.
-//! * To shorten the log, the store is written through [`Saving`], a few shards at a time between chunks of the stream. A shard
+//! * To shorten the log, the store is written through [`Saving`], a few shards at a time between chunks of the stream. A key
 //!   that a command is about to change is written first, so the whole is of one offset, without a fork or a second copy.
 //!
 //! # Where a crash can come

@@ -3,6 +3,7 @@
 //! What a real server would make of the file is the same data: whatever redtail knows beyond that stands in aux fields, which
 //! servers pass over. Source: redis 8.0 rdb.c, "We ignore fields we don't understand, as by AUX field contract".
 
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -28,6 +29,12 @@ pub const LIBRARIES_DOUBTED: &[u8] = b"redtail-libraries-doubted";
 /// Keys up to which what a command needs at once is written at once; a command that needs more makes the snapshot begin anew
 /// later, for the stream would stand still meanwhile.
 const HURRIED_KEYS_MAX: usize = if cfg!(test) { 500 } else { 200_000 };
+
+/// Keys of a shard that are written one by one before the whole shard is: what is kept of them stays small.
+const EARLY_KEYS_MAX: usize = if cfg!(test) { 2 } else { 512 };
+
+/// While the stream waits a snapshot gets a quarter of the time.
+const REST_TIMES: u32 = 4;
 
 /// A taint as a snapshot holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,12 +99,16 @@ pub struct Saving {
     generation: Arc<Generation>,
     writer: Option<Writer<Output>>,
     databases: Vec<Database>,
+    /// Keys of shards that are not written, of which those are that a command was about to change; by database and shard.
+    early: HashMap<(usize, usize), HashSet<Box<[u8]>>>,
     /// The database whose keys are being written.
     selected: Option<usize>,
     /// Where the walk is.
     next: (usize, usize),
     error: Option<io::Error>,
     patient: bool,
+    /// A stream that waits comes first until then.
+    rests_until: Instant,
 }
 
 /// The file, shared with the thread that forces it to the disk.
@@ -148,14 +159,50 @@ impl Saving {
             generation: Arc::clone(generation),
             writer: Some(writer),
             databases: databases_of(generation),
+            early: HashMap::new(),
             selected: None,
             next: (0, 0),
             error: None,
             patient,
+            rests_until: Instant::now(),
         })
     }
 
-    /// What a command is about to change is written first. Must be called before its locks are taken.
+    /// A key that a command is about to change is written first. Must be called before its lock is taken.
+    pub fn before_key(&mut self, db: usize, key: &[u8]) {
+        let shard = self.generation.spaces.slot(db, key).shard as usize;
+        let is_written =
+            |database: &Database| database.keys == 0 || database.written.get(shard) != Some(&false);
+        if self.error.is_some() || self.databases.get(db).is_none_or(is_written) {
+            return;
+        }
+        if let Err(error) = self.write_key(db, shard, key) {
+            self.error = Some(error);
+        }
+    }
+
+    fn write_key(&mut self, db: usize, shard: usize, key: &[u8]) -> io::Result<()> {
+        let early = self.early.entry((db, shard)).or_default();
+        if early.contains(key) {
+            return Ok(());
+        }
+        if early.len() >= EARLY_KEYS_MAX {
+            return self.write_shard(db, shard);
+        }
+        early.insert(key.into());
+        let (Some(database), Some(writer)) = (self.databases.get_mut(db), &mut self.writer) else {
+            return Ok(());
+        };
+        let (selected, now_s) = (&mut self.selected, unix_ms() / 1000);
+        let mut result = Ok(());
+        self.generation.spaces.visit_key(db, key, |entry| {
+            result = select(writer, selected, db, database)
+                .and_then(|()| write_entry(writer, entry, now_s));
+        });
+        result
+    }
+
+    /// Shards that a command is about to change whole are written first. Must be called before its locks are taken.
     pub fn before(&mut self, slots: &[Slot]) {
         if self.error.is_some() {
             return;
@@ -205,7 +252,9 @@ impl Saving {
             if let Err(error) = self.write_shard(db, shard) {
                 self.error = Some(error);
             }
-            if started.elapsed() > budget {
+            let took = started.elapsed();
+            if took > budget {
+                self.rests_until = started + took * REST_TIMES;
                 return Step::More;
             }
         }
@@ -215,6 +264,12 @@ impl Saving {
     #[cfg(test)]
     pub(crate) fn finish(&mut self) {
         while self.step(Duration::from_secs(1)) == Step::More {}
+    }
+
+    /// Whether it has had its share of the time for now, if the stream waits.
+    #[must_use]
+    pub fn rests(&self) -> bool {
+        Instant::now() < self.rests_until
     }
 
     fn write_shard(&mut self, db: usize, shard: usize) -> io::Result<()> {
@@ -229,10 +284,12 @@ impl Saving {
             return Ok(());
         };
         let now_s = unix_ms() / 1000;
+        let early = self.early.remove(&(db, shard)).unwrap_or_default();
+        let is_early = |key: &[u8]| !early.is_empty() && early.contains(key);
         let mut result = Ok(());
         let selected = &mut self.selected;
         self.generation.spaces.visit(db, shard, |entry| {
-            if result.is_ok() {
+            if result.is_ok() && !is_early(entry.key()) {
                 result = select(writer, selected, db, database)
                     .and_then(|()| write_entry(writer, entry, now_s));
             }

@@ -286,6 +286,18 @@ impl Keyspaces {
         }
     }
 
+    /// Gives the entry of `key`, if there is one, to `visit`, under its shard's read lock: past its time too.
+    pub fn visit_key(&self, db: usize, key: &[u8], visit: impl FnOnce(&Entry)) {
+        let hash = self.hash(key);
+        let shard = self.slot_of_hash(db, hash).shard as usize;
+        if let Some(lock) = self.db(db).and_then(|db| db.shard(shard)) {
+            let table = lock.read();
+            if let Some(entry) = super::db::find(&table, hash, key) {
+                visit(entry);
+            }
+        }
+    }
+
     /// The writer's hold on `slots`, working in database `db`. The replica's writer thread alone calls this.
     #[must_use]
     pub fn write(&self, db: usize, slots: impl IntoIterator<Item = Slot>) -> Tx<'_> {
