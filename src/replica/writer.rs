@@ -106,15 +106,17 @@ impl Writer {
                 self.stop.is_cancelled()
             })?;
         let offset = position.offset;
-        self.served.swap_in(Arc::clone(&position.generation));
-        if age_matters {
-            self.served.set_stale(true);
-        }
+        let generation = Arc::clone(&position.generation);
+        // The figures first: whoever sees the data must not be told that it is of no offset.
         self.progress.set_applied(offset);
         self.figures.stream.taken.store(offset, Relaxed);
         self.lineage = replid.map(|replid| (replid, position));
         if let Some(replid) = replid {
             self.figures.begin_history(replid);
+        }
+        self.served.swap_in(generation);
+        if age_matters {
+            self.served.set_stale(true);
         }
         self.ready.send_replace(true);
         replid.map(|replid| Resume { replid, offset })
