@@ -43,7 +43,7 @@ macro_rules! settings {
 }
 
 settings! {
-    /// The primary: redis://[user:password@]host:port, rediss://… for TLS, or unix:///path; several flags, or several with commas
+    /// The primary: redis://host:port, redis://user:password@host:port, rediss://… for TLS, or unix:///path; several flags, or several with commas
     /// between, are tried in turn. Or sentinel://host,host/name?prefer=replica, sentinels://… for TLS. A password in an argument can be seen in `ps` for a moment: give the address by
     /// REDTAIL_PRIMARY or in the file instead
     primary: [Vec<String>] = "REDTAIL_PRIMARY", "ADDRESS"; read by "one_or_more";

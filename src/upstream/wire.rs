@@ -258,6 +258,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_reply_that_is_cut_anywhere_is_an_error() {
+        let whole = b"*2\r\n*2\r\n$2\r\nip\r\n$1\r\nh\r\n*1\r\n$0\r\n\r\n";
+        assert!(wire(whole).tables("x").await.is_ok());
+        for length in 0..whole.len() {
+            let cut = whole.get(..length).unwrap_or_default();
+            let error = wire(cut).tables("x").await.unwrap_err();
+            assert!(matches!(error, Error::Closed(_)), "{length}: {error}");
+        }
+    }
+
+    #[tokio::test]
     async fn takes_no_more_of_a_hostile_reply_than_its_bounds() {
         for hostile in [
             b"*1025\r\n".to_vec(),

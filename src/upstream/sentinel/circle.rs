@@ -16,9 +16,12 @@ use crate::upstream::error::{Error, Why};
 use crate::upstream::status::Status;
 use crate::upstream::wire::Wire;
 
-/// Messages after which a server may have changed its place.
-const EVENTS: [&str; 9] = [
+/// Messages after which a server may have changed its place. The one who leads a failover tells of the promotion some
+/// seconds before all others tell of the switch.
+const EVENTS: [&str; 11] = [
     "SUBSCRIBE",
+    "+promoted-slave",
+    "+config-update-from",
     "+switch-master",
     "+sdown",
     "-sdown",
