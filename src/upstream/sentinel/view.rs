@@ -272,7 +272,10 @@ mod tests {
             outline(&[one.clone(), two.clone()]),
             outline(&[two.clone(), replica(2, true, 5)])
         );
-        assert_eq!(outline(&[one.clone(), sick]), outline(&[one.clone()]));
+        assert_eq!(
+            outline(&[one.clone(), sick]),
+            outline(std::slice::from_ref(&one))
+        );
         assert_ne!(outline(&[one.clone(), two]), outline(&[one]));
         let down = View {
             primary_up: false,
