@@ -14,7 +14,7 @@ use crate::replica::{Figures, Replica};
 use crate::server::{Listeners, Server};
 use crate::state;
 use crate::store::Served;
-use crate::upstream::{Address, Progress, Status};
+use crate::upstream::{AckPolicy, Address, Progress, Status};
 
 /// Follows a primary and answers clients.
 #[derive(Clone, clap::Args)]
@@ -40,6 +40,12 @@ pub fn serve(args: Serve) -> Result<(), Failure> {
         settings.log_level.as_deref(),
         settings.log_format.unwrap_or_default(),
     )?;
+    if replica.upstream.acks == AckPolicy::Honest && replica.upstream.listening_port.is_none() {
+        tracing::warn!(
+            "--ack honest without --announce-port: a FAILOVER at the primary may choose redtail, find nobody, and take no writes until \
+             FAILOVER ABORT"
+        );
+    }
     runtime()?.block_on(follow_and_serve(replica, server, |replica, stop| {
         accept_on_signal(replica)?;
         stop_on_signal(stop)

@@ -371,14 +371,8 @@ mod tests {
     }
 
     fn chunk(number: u32, len: usize) -> Bytes {
-        let mut bytes = vec![0; len];
-        for (at, byte) in bytes.iter_mut().enumerate() {
-            *byte = number
-                .wrapping_mul(31)
-                .wrapping_add(at as u32)
-                .to_le_bytes()[0];
-        }
-        bytes.into()
+        let bytes = (number.wrapping_mul(31)..).take(len);
+        bytes.map(|word| word.to_le_bytes()[0]).collect()
     }
 
     fn drain(mut receiver: Receiver) -> Vec<u8> {

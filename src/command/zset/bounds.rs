@@ -107,6 +107,17 @@ impl<'a> Bounds<'a> {
         start..start + inside
     }
 
+    /// Whether what a server finds depends on how its skip list happens to link the members: by name, where scores differ. No
+    /// two servers need agree then, nor could we know.
+    ///
+    /// Source: redis 7.0 t_zset.c, `zslDeleteRangeByLex`, `zslFirstInLexRange`.
+    pub(super) fn find_by_chance(&self, zset: &Zset) -> bool {
+        let score = |member: Option<(_, f64)>| member.map(|(_, score)| score);
+        matches!(self, Self::Lex { .. })
+            && zset.as_listpack().is_none()
+            && score(zset.iter().next()) != score(zset.iter().next_back())
+    }
+
     /// Whether anything can be in range. Source: redis 7.0 t_zset.c, `zslIsInRange`, `zslIsInLexRange`.
     fn may_hold(&self, zset: &Zset) -> bool {
         let mut text = IntText::new();

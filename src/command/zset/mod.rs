@@ -20,6 +20,9 @@ mod range;
 pub(super) use apply::zadd;
 pub(super) use range::store;
 
+const BY_CHANCE: &str = "By name, among members of different scores in a set too large to be packed, what a server finds depends on \
+                         chance: the key that changes answers TAINTED then, until the next full sync.";
+
 /// This file's rows.
 pub(super) const FAMILY: Family = Family {
     group: "sorted-set",
@@ -119,7 +122,8 @@ pub(super) const FAMILY: Family = Family {
             .about("1.2.0", "Removes members by score."),
         one_key("zremrangebylex", Arity::exactly(4))
             .apply(range::zremrangebylex)
-            .about("2.8.9", "Removes members by name."),
+            .about("2.8.9", "Removes members by name.")
+            .difference(BY_CHANCE),
         one_key("zpopmin", Arity::at_least(2))
             .apply(apply::zpopmin)
             .flags(Flags::FAST)
@@ -131,7 +135,8 @@ pub(super) const FAMILY: Family = Family {
         Command::new("zrangestore", Arity::at_least(5), Keys::leading(2))
             .apply(range::zrangestore)
             .flags(Flags::DENYOOM)
-            .about("6.2.0", "Keeps a range of a sorted set under another key."),
+            .about("6.2.0", "Keeps a range of a sorted set under another key.")
+            .difference(BY_CHANCE),
         Command::new("zunionstore", Arity::at_least(4), STORED)
             .apply(algebra::zunionstore)
             .flags(Flags::DENYOOM)

@@ -8,7 +8,7 @@ use crate::command::Error;
 use crate::command::parse::{self, integer};
 use crate::dialect::Dialect;
 use crate::resp::{Args, Reply};
-use crate::store::{NewValue, Tx, View};
+use crate::store::{Doubt, NewValue, Tx, View};
 use crate::value::{Collection, Thresholds, Zset};
 
 /// What a command of the family has by its name; `None` where options decide.
@@ -178,6 +178,10 @@ impl<'a> Query<'a> {
         self.limited(bounds.ranks(zset, self.reverse), from_other_end)
     }
 
+    fn finds_by_chance(&self, zset: &Zset) -> bool {
+        matches!(self.wanted, Wanted::Bounds(bounds) if bounds.find_by_chance(zset))
+    }
+
     fn limited(&self, ranks: Range<usize>, from_other_end: bool) -> Range<usize> {
         let skipped = match usize::try_from(self.offset) {
             Ok(offset) => offset.min(ranks.len()),
@@ -319,7 +323,15 @@ pub(super) fn zremrangebyscore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Er
 
 pub(super) fn zremrangebylex(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let bounds = Bounds::names(args.at(2), args.at(3))?;
-    remove(tx, args, |zset| bounds.ranks(zset, false))
+    let mut by_chance = false;
+    remove(tx, args, |zset| {
+        by_chance = bounds.find_by_chance(zset);
+        bounds.ranks(zset, false)
+    })?;
+    if by_chance {
+        tx.taint(tx.db_number(), args.at(1), Doubt::Existence);
+    }
+    Ok(())
 }
 
 fn remove(
@@ -341,14 +353,19 @@ pub(super) fn zrangestore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> 
     };
     let query = Query::parse(args, 3, stores)?;
     let dialect = tx.dialect();
-    let mut result = Vec::new();
+    let (mut result, mut by_chance) = (Vec::new(), false);
     if let Some(zset) = tx.collection::<Zset>(args.at(2))? {
+        by_chance = query.finds_by_chance(zset);
         let members = zset.range(query.ranks(zset, dialect));
         result.extend(members.map(|(member, score)| (member.to_boxed(), score)));
     }
     let is_counted = matches!(query.wanted, Wanted::Ranks(..));
     begin_packed(&mut result, is_counted, &tx.thresholds());
-    store(tx, args.at(1), result)
+    store(tx, args.at(1), result)?;
+    if by_chance {
+        tx.taint(tx.db_number(), args.at(1), Doubt::Existence);
+    }
+    Ok(())
 }
 
 /// Takes from zeros the sign that packed sets do not keep. A result whose size is not known beforehand begins packed however

@@ -287,3 +287,29 @@ fn scores_and_weights_may_be_in_hexadecimal_before_valkey_9() {
     assert_eq!(of(Dialect::valkey(8, 1, 1)), doubled);
     assert_eq!(of(Dialect::valkey(9, 1, 2)), None);
 }
+
+/// Which members of different scores a server's skip list finds by name depends on its random levels.
+#[test]
+fn a_range_by_name_among_different_scores_is_known_for_packed_sets_alone() {
+    let bench = Bench::new(Dialect::redis(7, 0, 15));
+    let long = "x".repeat(65);
+    bench.apply(&format!(
+        "ZADD packed 1 a 2 b 3 c\nZADD equal 1 {long} 1 a 1 b\nZADD large 1 {long} 2 a 3 b\nZADD other 1 {long} 2 a 3 b"
+    ));
+    bench.apply(
+        "ZREMRANGEBYLEX packed [b [b\nZREMRANGEBYLEX equal [a [a\nZREMRANGEBYLEX large [a [a",
+    );
+    bench.apply("ZRANGESTORE p packed - + BYLEX\nZRANGESTORE l other - + BYLEX\nZRANGESTORE s other 1 3 BYSCORE");
+    for (key, known) in [
+        ("packed", true),
+        ("equal", true),
+        ("large", false),
+        ("other", true),
+        ("p", true),
+        ("l", false),
+        ("s", true),
+    ] {
+        let reply = bench.read(&format!("ZCARD {key}"));
+        assert_eq!(!reply.starts_with("-TAINTED"), known, "{key}: {reply}");
+    }
+}
