@@ -26,7 +26,7 @@ use crate::store::{
     Cursor, Figures as DatabaseFigures, Generation, NoSuchDatabase, Served, Tainted, Tuning, Value,
     View, WrongType,
 };
-use crate::upstream::{self, AddressError, Progress};
+use crate::upstream::{self, AddressError, Link, Progress, Resume};
 use crate::value::Choices;
 
 /// As many databases as a Redis has unless it is told otherwise.
@@ -63,8 +63,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Follows the primary at `address`: `redis://[user[:password]@]host[:port]`, `unix:///path`, or several of them with
-    /// commas between, that are tried in turn.
+    /// Follows the primary at `address`: `redis://[user[:password]@]host[:port]`, `rediss://…` over TLS, `unix:///path`, or several
+    /// of them with commas between, that are tried in turn; or what sentinels name, `sentinel://host[:port],…/name`.
     ///
     /// # Errors
     /// [`AddressError`] says what is wrong with the address.
@@ -171,88 +171,104 @@ impl Replica {
     /// When the writer thread cannot be started, or the state directory cannot be used.
     pub fn start(config: Config) -> std::io::Result<Self> {
         let state = Arc::new(state::Figures::default());
-        let keeper = config
-            .state
-            .map(|config| Keeper::open(config, Arc::clone(&state)))
-            .transpose()
-            .map_err(std::io::Error::other)?;
-        let tuning = Arc::new(Tuning::new(config.encodings).tracking_access(config.track_access));
-        let (served, progress) = (Arc::new(Served::new(tuning)), Arc::new(Progress::default()));
-        let (link, figures) = (
-            Arc::new(upstream::Status::default()),
-            Arc::new(Figures::default()),
-        );
-        let confirmation = Arc::new(Confirmation::default());
+        let open = |config| Keeper::open(config, Arc::clone(&state));
+        let keeper = config.state.clone().map(open).transpose();
+        let keeper = keeper.map_err(std::io::Error::other)?;
+        let tuning = Tuning::new(config.encodings).tracking_access(config.track_access);
+        let (served, figures) = (Arc::new(Served::new(Arc::new(tuning))), Arc::default());
+        let sweeper = sweep::start(&served, &figures, config.expired_grace)?;
         let (ready_sender, ready) = watch::channel(false);
         let (links_sender, links) = mpsc::channel(1);
-        let keeps_state = keeper.is_some();
-        let stop = CancellationToken::new();
-        let mut writer = Writer {
-            served: Arc::clone(&served),
-            progress: Arc::clone(&progress),
-            figures: Arc::clone(&figures),
+        let mut replica = Self {
+            served,
+            progress: Arc::default(),
+            link: Arc::default(),
+            figures,
+            state: keeper.is_some().then_some(state),
+            ready,
+            stop: CancellationToken::new(),
+            writer: None,
+            confirmation: Arc::default(),
+            _sweeper: sweeper,
+        };
+        let writer = replica.new_writer(&config, keeper, ready_sender);
+        let restored = replica.spawn_writer(writer, config.max_staleness.is_some(), links)?;
+        replica.spawn_freshness(config.max_staleness);
+        replica.spawn_link(config, restored, links_sender);
+        Ok(replica)
+    }
+
+    fn new_writer(
+        &self,
+        config: &Config,
+        keeper: Option<Keeper>,
+        ready: watch::Sender<bool>,
+    ) -> Writer {
+        Writer {
+            served: Arc::clone(&self.served),
+            progress: Arc::clone(&self.progress),
+            figures: Arc::clone(&self.figures),
             databases: config.databases,
             dialect: config.dialect,
             rate: config.writer_rate,
             resync: config.resync,
-            confirmation: Arc::clone(&confirmation),
-            ready: ready_sender,
+            confirmation: Arc::clone(&self.confirmation),
+            ready,
             lineage: None,
             keeper,
             saving: None,
-            stop: stop.clone(),
+            stop: self.stop.clone(),
             loaded: None,
-        };
-        let age_matters = config.max_staleness.is_some();
-        let (restored_sender, restored) = oneshot::channel();
-        let writer = std::thread::Builder::new()
-            .name("redtail-writer".to_owned())
-            .spawn(move || {
-                // Nobody waits for it when the replica was stopped meanwhile.
-                let _ = restored_sender.send(writer.restore(age_matters));
-                writer.run(links);
-            })?;
-        let sweeper = sweep::start(&served, &figures, config.expired_grace)?;
+        }
+    }
+
+    /// Starts the writer's thread. What it gives comes once the state directory has been read: where to resume.
+    fn spawn_writer(
+        &mut self,
+        mut writer: Writer,
+        age_matters: bool,
+        links: mpsc::Receiver<Link>,
+    ) -> std::io::Result<oneshot::Receiver<Option<Resume>>> {
+        let (sender, restored) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("redtail-writer".to_owned());
+        let thread = thread.spawn(move || {
+            // Nobody waits for it when the replica was stopped meanwhile.
+            let _ = sender.send(writer.restore(age_matters));
+            writer.run(links);
+        })?;
+        self.writer = Some(thread);
+        Ok(restored)
+    }
+
+    fn spawn_freshness(&self, limit: Option<Duration>) {
         let freshness = Freshness {
-            served: Arc::clone(&served),
-            progress: Arc::clone(&progress),
-            figures: Arc::clone(&figures),
-            link: Arc::clone(&link),
-            limit: config.max_staleness,
+            served: Arc::clone(&self.served),
+            progress: Arc::clone(&self.progress),
+            figures: Arc::clone(&self.figures),
+            link: Arc::clone(&self.link),
+            limit,
             pending: VecDeque::new(),
         };
-        tokio::spawn(freshness.watch(stop.clone()));
-        let proof_every = config.max_staleness.map(staleness::proof_period);
-        let upstream_config = upstream::Config {
-            proof_every,
+        tokio::spawn(freshness.watch(self.stop.clone()));
+    }
+
+    fn spawn_link(
+        &self,
+        config: Config,
+        restored: oneshot::Receiver<Option<Resume>>,
+        links: mpsc::Sender<Link>,
+    ) {
+        let upstream = upstream::Config {
+            proof_every: config.max_staleness.map(staleness::proof_period),
             ..config.upstream
         };
-        let (followed, status, stopped) = (Arc::clone(&progress), Arc::clone(&link), stop.clone());
+        let (progress, status) = (Arc::clone(&self.progress), Arc::clone(&self.link));
+        let stop = self.stop.clone();
         tokio::spawn(async move {
-            // A writer that panicked takes no links either: that is found out below.
+            // A writer that panicked takes no links either: that is found out at the first of them.
             let resume = restored.await.unwrap_or(None);
-            upstream::run(
-                upstream_config,
-                resume,
-                links_sender,
-                followed,
-                status,
-                stopped,
-            )
-            .await;
+            upstream::run(upstream, resume, links, progress, status, stop).await;
         });
-        Ok(Self {
-            served,
-            progress,
-            link,
-            figures,
-            state: keeps_state.then_some(state),
-            ready,
-            stop,
-            writer: Some(writer),
-            confirmation,
-            _sweeper: sweeper,
-        })
     }
 
     /// Waits for the end of the first sync.

@@ -1,0 +1,173 @@
+use super::*;
+use crate::upstream::Node;
+use clap::Parser;
+
+#[derive(Parser)]
+struct Flags {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+fn flags(words: &[&str]) -> Settings {
+    let words = std::iter::once("redtail").chain(words.iter().copied());
+    Flags::try_parse_from(words).unwrap().settings
+}
+
+fn in_file(text: &str) -> Result<Settings, Failure> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    super::file(file.path())
+}
+
+fn refusal(text: &str) -> String {
+    in_file(text).err().unwrap().to_string()
+}
+
+#[test]
+fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+    let file = in_file("maxclients = 5\ndatabases = 3\nlisten = [\"127.0.0.1:1\", \"unix:/x\"]\n");
+    let settings = flags(&["--maxclients", "7"]).or(file.unwrap());
+    let server = settings.server();
+    assert_eq!((server.clients_max, server.databases), (7, 3));
+    assert_eq!(server.query_words_max, 1 << 20);
+    let listen: Vec<String> = server.listen.iter().map(ToString::to_string).collect();
+    assert_eq!(listen, ["127.0.0.1:1", "unix:/x"]);
+}
+
+#[test]
+fn encodings_are_set_under_both_spellings_by_flag_and_file() {
+    let chosen = |settings: Settings| {
+        let choices = settings.encodings().unwrap();
+        let thresholds = choices.thresholds(crate::dialect::Dialect::redis(8, 0, 0));
+        (
+            thresholds.hash_max_listpack_entries,
+            thresholds.zset_max_listpack_value,
+            thresholds.list_max_listpack_size,
+        )
+    };
+    assert_eq!(chosen(Settings::default()), (512, 64, -2));
+    let words = [
+        "--hash-max-ziplist-entries=5",
+        "--zset-max-listpack-value",
+        "1kb",
+        "--list-max-listpack-size",
+        "-5",
+    ];
+    assert_eq!(chosen(flags(&words)), (5, 1024, -5));
+    let text = "hash-max-listpack-entries = 5\nzset-max-ziplist-value = \"1kb\"\nlist-max-ziplist-size = -5\n";
+    assert_eq!(chosen(in_file(text).unwrap()), (5, 1024, -5));
+    let wrong = flags(&["--hash-max-listpack-entries", "many"]).encodings();
+    assert_eq!(
+        wrong.err().unwrap().to_string(),
+        "--hash-max-listpack-entries: argument couldn't be parsed into an integer"
+    );
+}
+
+#[test]
+fn listeners_may_be_repeated_or_joined_with_commas() {
+    for words in [
+        &["--listen", "127.0.0.1:1", "--listen", "[::1]:2"][..],
+        &["--listen", "127.0.0.1:1,[::1]:2"],
+    ] {
+        assert_eq!(flags(words).server().listen.len(), 2);
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused_by_name_and_line() {
+    let refusal = refusal("databases = 1\nprimry = \"redis://:secret@h\"\n");
+    assert!(
+        refusal.contains("line 2") && refusal.contains("`primry`"),
+        "{refusal}"
+    );
+    assert!(!refusal.contains("secret"), "{refusal}");
+}
+
+#[test]
+fn nothing_that_is_said_about_a_wrong_value_repeats_it() {
+    for text in [
+        "databases = \"secret\"\n",
+        "primary = \"redis://:secret@h\n",
+        "primary-password = secret\n",
+        "primary = [\"secret\", 5]\n",
+        "primary = { secret = \"secret\" }\n",
+        "requirepass = [\"secret\"]\n",
+    ] {
+        assert!(!refusal(text).contains("secret"), "{}", refusal(text));
+    }
+    let settings = flags(&["--primary", "nonsense://u:secret@h"]);
+    assert!(
+        !settings
+            .upstream()
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("secret")
+    );
+}
+
+#[test]
+fn a_dialect_is_auto_or_a_server_with_its_version() {
+    let chosen = |text| flags(&["--dialect", text]).dialect();
+    assert_eq!(chosen("auto"), None);
+    assert_eq!(chosen("redis-7.0"), Some(Dialect::redis(7, 0, 0)));
+    assert_eq!(chosen("valkey-9.1.2"), Some(Dialect::valkey(9, 1, 2)));
+    assert_eq!(
+        in_file("dialect = \"redis-6.0.16\"").unwrap().dialect(),
+        Some(Dialect::redis(6, 0, 16))
+    );
+    assert!(refusal("dialect = \"keydb-6\"").contains("no such dialect"));
+}
+
+fn members(settings: &Settings) -> Vec<Node> {
+    match settings.upstream().unwrap() {
+        Upstream::List(list) => list,
+        Upstream::Sentinel(_) => panic!("no list"),
+    }
+}
+
+fn given(text: &str) -> Option<Password> {
+    Some(Password::Given(Secret::new(text)))
+}
+
+#[test]
+fn a_password_given_apart_replaces_the_one_in_the_address() {
+    let settings = flags(&["--primary", "redis://a:b@h,h2", "--primary-password", "c"]);
+    let list = members(&settings);
+    let users: Vec<_> = list.iter().map(|one| one.login.user.as_deref()).collect();
+    assert_eq!(users, [Some("a"), None]);
+    assert!(
+        list.iter()
+            .all(|member| member.login.password == given("c"))
+    );
+    let both = flags(&["--primary", "h", "--primary-password", "secret"]);
+    let both = both.or(flags(&["--primary-password-file", "/x"]));
+    let error = both.upstream().err().unwrap().to_string();
+    assert!(
+        error.contains("both given") && !error.contains("secret"),
+        "{error}"
+    );
+}
+
+#[test]
+fn settings_of_tls_without_tls_are_refused() {
+    let refused = |words: &[&str]| flags(words).replica().err().unwrap().to_string();
+    let plain = refused(&["--primary", "redis://h,h2", "--tls-ca-cert-file", "/x"]);
+    assert!(plain.contains("rediss://"), "{plain}");
+    let keyed = refused(&["--primary", "rediss://h", "--tls-key-file", "/x"]);
+    assert!(keyed.contains("--tls-cert-file"), "{keyed}");
+    let mixed = flags(&["--primary", "h,rediss://h", "--tls-sni", "x"]);
+    assert!(mixed.replica().is_ok());
+}
+
+#[test]
+fn addresses_may_be_repeated_joined_or_listed_in_the_file() {
+    for settings in [
+        flags(&["--primary", "h:1", "--primary", "h:2"]),
+        flags(&["--primary", "h:1,h:2"]),
+        in_file("primary = \"h:1,h:2\"").unwrap(),
+        in_file("primary = [\"h:1\", \"h:2\"]").unwrap(),
+    ] {
+        assert_eq!(members(&settings).len(), 2);
+    }
+}
