@@ -97,6 +97,17 @@ impl Server {
         dump: Option<&Path>,
         config: &[&str],
     ) -> Option<Self> {
+        Self::start_in(&[], name, port, dump, config)
+    }
+
+    /// The same, with variables in its environment.
+    pub fn start_in(
+        environment: &[(&str, &Path)],
+        name: &str,
+        port: Option<u16>,
+        dump: Option<&Path>,
+        config: &[&str],
+    ) -> Option<Self> {
         let program = program(name, "redis-server")?;
         let debug: &[&str] = if name == "redis-6.0" {
             &[]
@@ -114,7 +125,8 @@ impl Server {
             command
                 .args(["--save", "", "--repl-diskless-sync-delay", "0"])
                 .args(debug)
-                .args(config);
+                .args(config)
+                .envs(environment.iter().copied());
             command
         });
         server.wait_for("its data", |client| client.command("DBSIZE").is_integer());
@@ -159,6 +171,11 @@ impl Server {
 
     /// Starts `redtail serve` on the primary at `address` as soon as it accepts connections.
     pub fn redtail_of(address: &str, arguments: &[&str]) -> Self {
+        Self::redtail_in(&[], address, arguments)
+    }
+
+    /// The same, with variables in its environment.
+    pub fn redtail_in(environment: &[(&str, &Path)], address: &str, arguments: &[&str]) -> Self {
         Self::spawn(None, |port, directory| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_redtail"));
             command.args([
@@ -169,6 +186,7 @@ impl Server {
                 &format!("127.0.0.1:{port}"),
             ]);
             command.args(arguments).current_dir(directory);
+            command.envs(environment.iter().copied());
             command
         })
     }

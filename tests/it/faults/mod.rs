@@ -8,6 +8,7 @@
 //! | `REDTAIL_FAULT_SEED` | the seed of writes and cuts | 1 |
 
 mod acks;
+mod clock;
 mod cohort;
 mod cut;
 mod cuts;

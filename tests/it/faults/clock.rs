@@ -1,0 +1,143 @@
+//! Clocks that move: redtail beside a real replica whose clock moves with it, below a primary whose clock moves by itself.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::word;
+use crate::client::{Reply, words};
+use crate::servers::Server;
+
+/// A wall clock that some processes share.
+struct Clock {
+    library: PathBuf,
+    shift: PathBuf,
+}
+
+impl Clock {
+    /// A right one, kept in `folder`.
+    fn new(folder: &Path, name: &str) -> Self {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/faults/clock.c");
+        let library = folder.join("clock.so");
+        let mut compiler = Command::new("cc");
+        compiler.args(["-O1", "-shared", "-fPIC", "-o"]);
+        let compiled = compiler.arg(&library).arg(source).status();
+        assert!(compiled.expect("a C compiler").success());
+        let clock = Self {
+            library,
+            shift: folder.join(name),
+        };
+        clock.set(0);
+        clock
+    }
+
+    /// Lets it be `seconds` fast.
+    fn set(&self, seconds: i64) {
+        // In place: it is mapped by those who look at it.
+        let file = std::fs::File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&self.shift)
+            .expect("the clock's file");
+        std::os::unix::fs::FileExt::write_all_at(&file, &seconds.to_ne_bytes(), 0)
+            .expect("the clock is set");
+    }
+
+    fn environment(&self) -> [(&'static str, &Path); 2] {
+        [("LD_PRELOAD", &self.library), ("CLOCK_SHIFT", &self.shift)]
+    }
+}
+
+const HOUR: i64 = 3600;
+
+const WRITES: [&str; 6] = [
+    "SET stays 1",
+    "SET minute 2 EX 60",
+    "SET hours 3 EX 10000",
+    "RPUSH list a b c",
+    "EXPIRE list 10000",
+    "HSET hash f v",
+];
+
+const QUESTIONS: [&str; 10] = [
+    "GET stays",
+    "GET minute",
+    "GET hours",
+    "LRANGE list 0 -1",
+    "EXISTS stays minute hours list hash",
+    "TYPE list",
+    "MGET stays minute hours",
+    "DBSIZE",
+    "SORT list ALPHA",
+    "OBJECT ENCODING hours",
+];
+
+fn answers(server: &Server) -> Vec<Reply> {
+    let mut answers = server.client().pipeline(&QUESTIONS.map(words));
+    answers.push(server.command("KEYS *").sorted(1));
+    answers
+}
+
+#[test]
+fn a_moved_clock_hides_and_shows_what_it_does_on_a_real_replica() {
+    for name in ["redis-6.0", "redis-8.0", "valkey-9.1"] {
+        let folder = TempDir::new().expect("a folder");
+        let theirs = Clock::new(folder.path(), "of-primary");
+        let ours = Clock::new(folder.path(), "of-replicas");
+        let Some(primary) = Server::start_in(&theirs.environment(), name, None, None, &[]) else {
+            return;
+        };
+        WRITES.iter().for_each(|line| {
+            primary.command(line);
+        });
+        let address = format!("127.0.0.1:{}", primary.port);
+        let port = primary.port.to_string();
+        let config = ["--replicaof", "127.0.0.1", &port];
+        let real = Server::start_in(&ours.environment(), name, None, None, &config)
+            .expect("it was there a moment ago");
+        let follow =
+            |arguments: &[&str]| Server::redtail_in(&ours.environment(), &address, arguments);
+        let keeping = follow(&["--expired-grace", "0", "--enable-debug-command", "yes"]);
+        // Gives the memory of what is long over back, and has it no more when the clock goes back.
+        let sweeping = follow(&["--expired-grace", "60"]);
+        for server in [&real, &keeping, &sweeping] {
+            server.wait_for("its link", |client| {
+                client.info("replication", "master_link_status").as_deref() == Some("up")
+            });
+        }
+        for fast in [0, HOUR, 5 * HOUR, -5 * HOUR, HOUR, 0] {
+            ours.set(fast);
+            primary.command("INCR moved");
+            for server in [&real, &keeping, &sweeping] {
+                server.wait_in_sync(&primary);
+            }
+            // A real replica looks at its clock now and then.
+            keeping.wait_for(&format!("{name}: a clock {fast} s fast"), |_| {
+                answers(&keeping) == answers(&real)
+            });
+            let expected = answers(&real);
+            for ((reply, known), line) in answers(&sweeping).iter().zip(&expected).zip(QUESTIONS) {
+                let gone = reply.text().starts_with("TAINTED");
+                assert!(reply == known || gone, "{name}, {fast}: {line}: {reply:?}");
+            }
+        }
+        // What is over for the primary is deleted there, and so everywhere.
+        theirs.set(5 * HOUR);
+        primary.wait_for("its own deletions", |client| {
+            client.command("DBSIZE").integer() == Some(3)
+        });
+        for server in [&real, &keeping, &sweeping] {
+            server.wait_in_sync(&primary);
+            assert_eq!(server.command("DBSIZE").integer(), Some(3), "{name}");
+        }
+        if name != "redis-6.0" {
+            assert_eq!(
+                keeping.command("DEBUG DIGEST"),
+                real.command("DEBUG DIGEST")
+            );
+        }
+        assert_eq!(word(&primary, "stats", "sync_full"), "3", "{name}");
+    }
+}
