@@ -42,9 +42,7 @@ impl Folder {
             path: path.to_owned(),
             _lock: Arc::new(lock),
         };
-        folder
-            .remove_where(|name| name.ends_with(TEMPORARY))
-            .map_err(wrong)?;
+        folder.remove_where(is_unfinished).map_err(wrong)?;
         Ok(folder)
     }
 
@@ -97,7 +95,7 @@ impl Folder {
     /// Renames the files of these generations out of the way, and removes what was set aside before `stamp`.
     pub(super) fn set_aside(&self, numbers: &[u64], stamp: i64) -> io::Result<()> {
         let this = format!("{CORRUPT}{stamp}");
-        self.remove_where(|name| name.contains(CORRUPT) && !name.ends_with(&this))?;
+        self.remove_where(|name| is_set_aside(name) && !name.ends_with(&this))?;
         for number in numbers {
             for path in [self.snapshot(*number), self.log(*number)] {
                 let mut aside = path.clone().into_os_string();
@@ -131,15 +129,70 @@ fn owned(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     options.read(true).write(true).mode(0o600).open(path)
 }
 
-/// The number in a name as this room writes it: nothing else is taken for one of its files.
+/// The number in a name as this room writes it: nothing else is taken for one of its files, nor a number that leaves no room
+/// for later ones.
 fn number_of(text: &str) -> Option<u64> {
     text.parse()
         .ok()
-        .filter(|number: &u64| number.to_string() == text)
+        .filter(|number: &u64| number.to_string() == text && *number < u64::MAX / 2)
+}
+
+/// Whether that is a file which was not finished. Others may keep files of their own here.
+fn is_unfinished(name: &str) -> bool {
+    let number = |start| number_of(name.strip_prefix(start)?.strip_suffix(TEMPORARY)?);
+    [SNAPSHOT, LOG, PAYLOAD]
+        .into_iter()
+        .any(|start| number(start).is_some())
+}
+
+/// Whether that is a file which was set aside.
+fn is_set_aside(name: &str) -> bool {
+    let whole = name.split_once(CORRUPT).map_or("", |(whole, _)| whole);
+    let snapshot = whole
+        .strip_prefix(SNAPSHOT)
+        .and_then(|rest| rest.strip_suffix(RDB));
+    let number = snapshot.or_else(|| whole.strip_prefix(LOG));
+    number.and_then(number_of).is_some()
 }
 
 const SNAPSHOT: &str = "snapshot-";
 const RDB: &str = ".rdb";
 const LOG: &str = "log-";
+/// Only ever with a temporary name.
+const PAYLOAD: &str = "payload-";
 const TEMPORARY: &str = ".tmp";
 const CORRUPT: &str = ".corrupt-";
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_others_are_left_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let foreign = [
+            "notes.tmp",
+            "log-x.tmp",
+            "log-01.tmp",
+            "a.corrupt-1",
+            "snapshot-1",
+            "snapshot-18446744073709551615.rdb",
+        ];
+        let own = ["log-7.tmp", "snapshot-3.tmp", "payload-9.tmp"];
+        let kept = ["snapshot-2.rdb", "log-2", "log-1.corrupt-5"];
+        for name in foreign.iter().chain(&own).chain(&kept) {
+            fs::write(home.path().join(name), "").unwrap();
+        }
+        let folder = Folder::open(home.path()).unwrap();
+        let listing = folder.list().unwrap();
+        assert_eq!((listing.snapshots, listing.logs), ([2].into(), [2].into()));
+        folder.set_aside(&[2], 6).unwrap();
+        let mut names = folder.names().unwrap();
+        names.sort_unstable();
+        let set_aside = ["log-2.corrupt-6", "snapshot-2.rdb.corrupt-6", "lock"];
+        let mut expected: Vec<&str> = foreign.into_iter().chain(set_aside).collect();
+        expected.sort_unstable();
+        assert_eq!(names, expected);
+    }
+}
