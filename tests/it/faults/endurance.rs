@@ -38,8 +38,9 @@ fn endure(name: &str) {
         }
     }
     let (full, partial) = stage.syncs();
+    // One for each new history, and the first. A cut in the middle of one makes it begin again.
     assert!(
-        full == 6 && partial >= 17,
+        full >= 6 && full + partial >= 23,
         "{full} full syncs, {partial} partial ones"
     );
     let seen = stage.end();
