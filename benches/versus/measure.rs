@@ -1,0 +1,233 @@
+//! One system in one round, as a replica of a primary with a million strings.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::control::{Control, wait_applied, wait_in_sync};
+use crate::floor::ToConstant;
+use crate::load::{Generator, Requests, Shape};
+use crate::process::Process;
+use crate::report::Results;
+use crate::strings::{KEY_BYTES, Strings};
+use crate::systems::{Kind, System, constant_server, primary};
+
+/// Clients of a row unless it says otherwise.
+const CLIENTS: usize = 50;
+/// How long a system is left alone after a sync before its memory is looked at.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// What stays the same for all rounds.
+pub(crate) struct Plan {
+    /// The groups of rows wanted; none for all.
+    pub(crate) groups: Vec<String>,
+    /// How long each kind of reads goes on.
+    pub(crate) time: Duration,
+}
+
+impl Plan {
+    /// Whether rows of `group` are wanted.
+    pub(crate) fn wants(&self, group: &str) -> bool {
+        self.groups.is_empty() || self.groups.iter().any(|wanted| wanted == group)
+    }
+}
+
+/// A primary with strings.
+pub(crate) struct StringsPrimary {
+    pub(crate) process: Process,
+    pub(crate) strings: Strings,
+}
+
+impl StringsPrimary {
+    /// Starts the server `name` and fills it with `keys` keys.
+    pub(crate) fn start(name: &str, keys: u32) -> Self {
+        let process = primary(name);
+        let strings = Strings::new(keys);
+        let shape = Shape {
+            clients: 1,
+            pipeline: 1000,
+        };
+        Generator::connect(process.port, shape).run_count(&mut strings.fill(), u64::from(keys));
+        Self { process, strings }
+    }
+
+    /// Overwrites `count` random keys.
+    fn overwrite(&mut self, count: u64) -> u64 {
+        let mut sets = self.strings.overwrites();
+        let shape = Shape {
+            clients: 1,
+            pipeline: 500,
+        };
+        let seen = Generator::connect(self.process.port, shape).run_count(&mut sets, count);
+        self.strings.wrote(&sets);
+        seen.answered
+    }
+}
+
+/// Measures `system` in all that is wanted of it.
+pub(crate) fn round(
+    plan: &Plan,
+    system: &System,
+    primary: &mut StringsPrimary,
+    results: &mut Results,
+) {
+    if matches!(system.kind, Kind::Floor) {
+        return floor(plan, primary, system, results);
+    }
+    let replica = sync(plan, system, primary, results);
+    let name = &system.name;
+    if plan.wants("get") {
+        gets(plan, name, &replica, &mut primary.strings.gets(), results);
+    }
+    if plan.wants("mget") {
+        let mut mgets = primary.strings.mgets(100);
+        results.record("mget", name, reads(plan, &replica, 4, &mut mgets).cpu_us);
+    }
+    if plan.wants("scan") {
+        results.record("scan", name, scan(&replica, primary.strings.count()));
+    }
+    if plan.wants("apply") {
+        results.record("apply", name, apply(&replica, primary));
+    }
+}
+
+/// What can be measured of the floor.
+fn floor(plan: &Plan, primary: &StringsPrimary, system: &System, results: &mut Results) {
+    if plan.wants("sync") {
+        let start = Instant::now();
+        system.replica(&primary.process).finished();
+        results.record("sync-wall", &system.name, start.elapsed().as_secs_f64());
+    }
+    if plan.wants("get") {
+        let server = constant_server();
+        let mut requests = ToConstant(primary.strings.gets());
+        gets(plan, &system.name, &server, &mut requests, results);
+    }
+}
+
+/// Starts a replica and waits until it serves everything.
+fn sync(plan: &Plan, system: &System, primary: &StringsPrimary, results: &mut Results) -> Process {
+    let start = Instant::now();
+    let replica = system.replica(&primary.process).listening();
+    wait_in_sync(&replica, u64::from(primary.strings.count()));
+    let wall = start.elapsed();
+    sleep(SETTLE);
+    if plan.wants("sync") {
+        let name = &system.name;
+        results.record("sync-cpu", name, replica.cpu().as_secs_f64());
+        results.record("sync-wall", name, wall.as_secs_f64());
+        results.record("sync-memory", name, replica.resident_bytes() as f64 / 1e6);
+    }
+    replica
+}
+
+/// Names of a GET row's figures: CPU, throughput, p50, p99.
+type GetRows = (usize, [&'static str; 4]);
+
+const GETS: [GetRows; 3] = [
+    (1, ["get-1-cpu", "get-1-rate", "get-1-p50", "get-1-p99"]),
+    (
+        16,
+        ["get-16-cpu", "get-16-rate", "get-16-p50", "get-16-p99"],
+    ),
+    (
+        64,
+        ["get-64-cpu", "get-64-rate", "get-64-p50", "get-64-p99"],
+    ),
+];
+
+fn gets(
+    plan: &Plan,
+    name: &str,
+    server: &Process,
+    requests: &mut impl Requests,
+    results: &mut Results,
+) {
+    for (pipeline, [cpu, rate, p50, p99]) in GETS {
+        let reads = reads(plan, server, pipeline, requests);
+        results.record(cpu, name, reads.cpu_us);
+        results.record(rate, name, reads.per_second / 1e3);
+        results.record(p50, name, reads.p50_ms);
+        results.record(p99, name, reads.p99_ms);
+    }
+}
+
+/// The figures of a kind of reads.
+pub(crate) struct Reads {
+    /// CPU of the server for each request, in microseconds.
+    pub(crate) cpu_us: f64,
+    pub(crate) per_second: f64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+}
+
+/// Sends requests for the plan's time, after a tenth of it that does not count.
+pub(crate) fn reads(
+    plan: &Plan,
+    server: &Process,
+    pipeline: usize,
+    requests: &mut impl Requests,
+) -> Reads {
+    let shape = Shape {
+        clients: CLIENTS,
+        pipeline,
+    };
+    let mut generator = Generator::connect(server.port, shape);
+    generator.run_for(requests, plan.time / 10);
+    let before = server.cpu();
+    let seen = generator.run_for(requests, plan.time);
+    let cpu = server.cpu() - before;
+    assert_eq!(seen.refused, 0, "errors instead of replies");
+    Reads {
+        cpu_us: cpu.as_secs_f64() * 1e6 / seen.answered as f64,
+        per_second: seen.per_second(),
+        p50_ms: seen.percentile(0.50).as_secs_f64() * 1e3,
+        p99_ms: seen.percentile(0.99).as_secs_f64() * 1e3,
+    }
+}
+
+/// CPU of a whole SCAN for each key, in nanoseconds; every key must come.
+pub(crate) fn scan(server: &Process, keys: u32) -> f64 {
+    let mut control = Control::of(server);
+    let mut seen = vec![false; keys as usize];
+    let before = server.cpu();
+    let mut cursor = String::from("0");
+    loop {
+        let (next, names): (String, Vec<String>) = control
+            .ask(&["SCAN", &cursor, "COUNT", "1000"])
+            .expect("SCAN");
+        for name in names {
+            assert_eq!(name.len(), KEY_BYTES);
+            seen[name[4..].parse::<usize>().expect("a key's number")] = true;
+        }
+        if next == "0" {
+            break;
+        }
+        cursor = next;
+    }
+    let cpu = server.cpu() - before;
+    assert!(seen.iter().all(|seen| *seen), "SCAN left keys out");
+    cpu.as_secs_f64() * 1e9 / f64::from(keys)
+}
+
+/// CPU of the replica for each SET that its primary streams, in microseconds; then all values must be the new ones.
+fn apply(replica: &Process, primary: &mut StringsPrimary) -> f64 {
+    primary.overwrite(10_000);
+    wait_applied(replica, &primary.process);
+    let before = replica.cpu();
+    let written = primary.overwrite(1_000_000);
+    wait_applied(replica, &primary.process);
+    let cpu = replica.cpu() - before;
+    check_all(replica, &primary.strings);
+    cpu.as_secs_f64() * 1e6 / written as f64
+}
+
+/// Every key has the value that it should have.
+fn check_all(server: &Process, strings: &Strings) {
+    let shape = Shape {
+        clients: 1,
+        pipeline: 1000,
+    };
+    let seen = Generator::connect(server.port, shape)
+        .run_count(&mut strings.gets_in_turn(), u64::from(strings.count()));
+    assert_eq!(seen.refused, 0, "errors instead of replies");
+}

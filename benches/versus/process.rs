@@ -1,0 +1,139 @@
+//! Child processes: started on a free port, asked for their CPU time and memory, ended with the bench however that ends.
+
+use std::fs::File;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+/// How long a step may take before the bench gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+
+/// What runs now, for the end by a signal.
+static RUNNING: Mutex<Vec<(Pid, PathBuf)>> = Mutex::new(Vec::new());
+
+/// A running child with a directory of its own; both go on drop.
+pub(crate) struct Process {
+    child: Child,
+    directory: TempDir,
+    /// Where it listens, on 127.0.0.1.
+    pub(crate) port: u16,
+}
+
+impl Process {
+    /// Starts what `command` says for a port and a directory.
+    pub(crate) fn start(command: impl FnOnce(u16, &Path) -> Command) -> Self {
+        let directory = TempDir::new().expect("a temporary directory");
+        let log = File::create(directory.path().join("log")).expect("a log file");
+        let port = free_port();
+        let mut command = command(port, directory.path());
+        command
+            .current_dir(directory.path())
+            .stdin(Stdio::null())
+            .stderr(log.try_clone().expect("a log file"))
+            .stdout(log);
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        running().push((pid_of(&child), directory.path().to_owned()));
+        Self {
+            child,
+            directory,
+            port,
+        }
+    }
+
+    /// Waits until it accepts connections.
+    pub(crate) fn listening(mut self) -> Self {
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            let ended = self.child.try_wait().expect("the child is ours");
+            assert!(
+                ended.is_none() && Instant::now() < deadline,
+                "nothing listens: {}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self
+    }
+
+    /// Waits for its end, which must be a good one.
+    pub(crate) fn finished(mut self) {
+        let status = self.child.wait().expect("the child is ours");
+        assert!(status.success(), "{status}: {}", self.log());
+    }
+
+    /// The CPU time of all its threads so far, user and system, as utime + stime of `/proc/PID/stat` but finer.
+    pub(crate) fn cpu(&self) -> Duration {
+        let clock = clock_getcpuclockid(pid_of(&self.child)).expect("the child has a CPU clock");
+        clock_gettime(clock)
+            .expect("the child has a CPU clock")
+            .into()
+    }
+
+    /// Its resident memory in bytes: VmRSS.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("the child runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
+        kib.and_then(|kib| kib.parse::<u64>().ok())
+            .expect("VmRSS in kB")
+            * 1024
+    }
+
+    /// What it has printed so far.
+    pub(crate) fn log(&self) -> String {
+        let bytes = std::fs::read(self.directory.path().join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+        running().retain(|(pid, _)| *pid != pid_of(&self.child));
+    }
+}
+
+/// On SIGINT and SIGTERM ends what runs and this process.
+pub(crate) fn end_children_on_signals() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            let mut terminate =
+                tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+                    .expect("a signal handler");
+            tokio::select! { _ = tokio::signal::ctrl_c() => {}, _ = terminate.recv() => {} }
+        });
+        for (pid, directory) in running().drain(..) {
+            _ = kill(pid, Signal::SIGKILL);
+            _ = std::fs::remove_dir_all(directory);
+        }
+        std::process::exit(130);
+    });
+}
+
+fn running() -> std::sync::MutexGuard<'static, Vec<(Pid, PathBuf)>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn pid_of(child: &Child) -> Pid {
+    Pid::from_raw(child.id().cast_signed())
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("a bound socket").port()
+}

@@ -1,0 +1,145 @@
+//! What was measured, and the tables made of it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::rows::{Row, Target};
+use crate::systems::{FLOOR, REDTAIL, System};
+
+/// All figures, by row and system, in the order of the rounds.
+#[derive(Default)]
+pub(crate) struct Results(BTreeMap<(&'static str, String), Vec<f64>>);
+
+impl Results {
+    /// Adds a figure.
+    pub(crate) fn record(&mut self, row: &'static str, system: &str, figure: f64) {
+        eprintln!("{system:>12} {row:<16} {figure:.3}");
+        let figures = self.0.entry((row, system.to_owned())).or_default();
+        figures.push(figure);
+    }
+
+    /// Median, least and greatest of a system's figures in a row.
+    pub(crate) fn summary(&self, row: &Row, system: &str) -> Option<Summary> {
+        let mut figures = self.0.get(&(row.id, system.to_owned()))?.clone();
+        figures.sort_by(f64::total_cmp);
+        let (low, high) = ((figures.len() - 1) / 2, figures.len() / 2);
+        Some(Summary {
+            median: f64::midpoint(figures[low], figures[high]),
+            least: figures[0],
+            greatest: figures[figures.len() - 1],
+        })
+    }
+}
+
+/// A system's figures in one row.
+#[derive(Clone, Copy)]
+pub(crate) struct Summary {
+    pub(crate) median: f64,
+    pub(crate) least: f64,
+    pub(crate) greatest: f64,
+}
+
+/// A table of `rows` that have figures, in Markdown.
+pub(crate) fn table(rows: &[Row], systems: &[System], results: &Results) -> String {
+    let mut out = String::from("| |");
+    for system in systems {
+        _ = write!(out, " {} |", title(system));
+    }
+    out.push_str(" redtail : best rival | target | |\n|---|");
+    out.push_str(&"---|".repeat(systems.len() + 3));
+    out.push('\n');
+    for row in rows {
+        line(&mut out, row, systems, results);
+    }
+    out
+}
+
+fn title(system: &System) -> String {
+    format!("{} {}", system.name, system.version())
+        .trim()
+        .to_owned()
+}
+
+fn line(out: &mut String, row: &Row, systems: &[System], results: &Results) {
+    let mut any = false;
+    let mut cells = String::new();
+    for system in systems {
+        let summary = results.summary(row, &system.name);
+        any |= summary.is_some();
+        _ = write!(cells, " {} |", summary.map_or("–".to_owned(), cell));
+    }
+    if any {
+        let (ratio, target, met) = verdict(row, systems, results);
+        _ = writeln!(
+            out,
+            "| {}, {} |{cells} {ratio} | {target} | {met} |",
+            row.title, row.unit
+        );
+    }
+}
+
+/// A median and, behind it, how far the rounds were apart.
+fn cell(summary: Summary) -> String {
+    let Summary {
+        median,
+        least,
+        greatest,
+    } = summary;
+    if least == greatest {
+        return number(median);
+    }
+    format!(
+        "{} ({}–{})",
+        number(median),
+        number(least),
+        number(greatest)
+    )
+}
+
+/// Three digits that say something, no more.
+pub(crate) fn number(figure: f64) -> String {
+    let decimals = match figure.abs() {
+        100.0.. => 0,
+        10.0.. => 1,
+        _ => 2,
+    };
+    format!("{figure:.decimals$}")
+}
+
+/// Ratio to the best rival, the target in words, and whether it is met.
+fn verdict(row: &Row, systems: &[System], results: &Results) -> (String, String, &'static str) {
+    let median = |name: &str| results.summary(row, name).map(|summary| summary.median);
+    let redtail = median(REDTAIL);
+    let best = best_rival(row, systems, results);
+    let ratio_to = |other: Option<f64>| Some(redtail? / other?);
+    let (basis, share, of) = match row.target {
+        Some(Target::OfBestRival(share)) => (best, Some(share), ""),
+        Some(Target::OfFloor(share)) => (median(FLOOR), Some(share), " the floor"),
+        None => (None, None, ""),
+    };
+    let sign = if row.more_is_better { '≥' } else { '≤' };
+    let target = share.map_or("–".to_owned(), |share| format!("{sign} {share:.2}×{of}"));
+    let met = match (ratio_to(basis), share) {
+        (Some(ratio), Some(share)) if row.more_is_better == (ratio >= share) || ratio == share => {
+            "met"
+        }
+        (Some(_), Some(_)) => "**missed**",
+        _ => "",
+    };
+    let mut ratio = ratio_to(best).map_or("–".to_owned(), |ratio| format!("{ratio:.2}×"));
+    if let (Some(Target::OfFloor(_)), Some(of_floor)) = (row.target, ratio_to(basis)) {
+        _ = write!(ratio, " ({of_floor:.2}× the floor)");
+    }
+    (ratio, target, met)
+}
+
+/// The best median among the rivals.
+pub(crate) fn best_rival(row: &Row, systems: &[System], results: &Results) -> Option<f64> {
+    let rivals = systems.iter().filter(|system| system.is_rival());
+    let medians = rivals.filter_map(|rival| Some(results.summary(row, &rival.name)?.median));
+    if row.more_is_better {
+        medians.max_by(f64::total_cmp)
+    } else {
+        medians.min_by(f64::total_cmp)
+    }
+}

@@ -1,0 +1,177 @@
+//! What is compared: servers that are installed, builds of redtail, and floors that do the least that can be done.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::process::Process;
+
+/// Rivals that are measured unless others are named.
+const RIVALS: [&str; 3] = ["redis-7.0", "redis-8.0", "valkey-9.1"];
+/// The build of redtail that this bench came with.
+pub(crate) const REDTAIL: &str = "redtail";
+/// What does the least: a replica that keeps nothing, a server that looks nothing up.
+pub(crate) const FLOOR: &str = "floor";
+
+/// Something that is measured.
+#[derive(Clone)]
+pub(crate) struct System {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+}
+
+/// How it is started.
+#[derive(Clone)]
+pub(crate) enum Kind {
+    /// A server of Redis or Valkey.
+    Rival(PathBuf),
+    /// A build of redtail.
+    Redtail(PathBuf),
+    Floor,
+}
+
+impl System {
+    /// Those that are `named`, or all that are installed when none is; and the `builds` of redtail, NAME=PATH.
+    ///
+    /// # Panics
+    /// When one that is named is not there.
+    pub(crate) fn choose(named: &[String], builds: &[String]) -> Vec<Self> {
+        let mut systems = Vec::new();
+        for name in named {
+            let system = Self::find(name).unwrap_or_else(|| panic!("no {name}: run tests/servers"));
+            systems.push(system);
+        }
+        if named.is_empty() {
+            let all = [REDTAIL].into_iter().chain(RIVALS).chain([FLOOR]);
+            systems.extend(all.filter_map(Self::find));
+        }
+        systems.extend(builds.iter().map(|build| {
+            let (name, path) = build.split_once('=').expect("--system NAME=PATH");
+            let path = std::path::absolute(path).expect("a path");
+            Self::new(name, Kind::Redtail(path))
+        }));
+        systems
+    }
+
+    fn find(name: &str) -> Option<Self> {
+        let kind = match name {
+            REDTAIL => Kind::Redtail(env!("CARGO_BIN_EXE_redtail").into()),
+            FLOOR => Kind::Floor,
+            name => Kind::Rival(server(name)?),
+        };
+        Some(Self::new(name, kind))
+    }
+
+    fn new(name: &str, kind: Kind) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+        }
+    }
+
+    /// Whether it is one of those that redtail is compared with.
+    pub(crate) fn is_rival(&self) -> bool {
+        matches!(self.kind, Kind::Rival(_))
+    }
+
+    /// What it says about its version.
+    pub(crate) fn version(&self) -> String {
+        let (Kind::Rival(path) | Kind::Redtail(path)) = &self.kind else {
+            return String::new();
+        };
+        let output = Command::new(path)
+            .arg("--version")
+            .output()
+            .expect("it runs");
+        let said = String::from_utf8_lossy(&output.stdout);
+        let version = said.split_whitespace().find_map(|word| {
+            let word = word.strip_prefix("v=").unwrap_or(word);
+            word.starts_with(|first: char| first.is_ascii_digit())
+                .then_some(word)
+        });
+        version.unwrap_or_default().to_owned()
+    }
+
+    /// Starts it as a replica of `primary` with its default settings. It may not listen yet.
+    pub(crate) fn replica(&self, primary: &Process) -> Process {
+        self.replica_with(primary, &[])
+    }
+
+    /// The same with further arguments.
+    pub(crate) fn replica_with(&self, primary: &Process, arguments: &[&str]) -> Process {
+        Process::start(|port, directory| {
+            let mut command = match &self.kind {
+                Kind::Rival(program) => rival(program, port, directory, primary.port),
+                Kind::Redtail(program) => redtail(program, port, primary.port),
+                Kind::Floor => floor("swallow", primary.port),
+            };
+            command.args(arguments);
+            command
+        })
+    }
+}
+
+/// Starts the server `name` as a primary without data.
+///
+/// # Panics
+/// When it is not there.
+pub(crate) fn primary(name: &str) -> Process {
+    let program = server(name).unwrap_or_else(|| panic!("no {name}: run tests/servers"));
+    let process = Process::start(|port, directory| {
+        let mut command = server_command(&program, port, directory);
+        command.args(["--repl-diskless-sync-delay", "0"]);
+        command.args(["--enable-debug-command", "yes"]);
+        command
+    });
+    process.listening()
+}
+
+/// Starts the server that answers a constant.
+pub(crate) fn constant_server() -> Process {
+    Process::start(|port, _| floor("constant", port)).listening()
+}
+
+fn floor(part: &str, port: u16) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.args(["--bench", part, "--port", &port.to_string()]);
+    command
+}
+
+fn redtail(program: &Path, port: u16, primary: u16) -> Command {
+    let mut command = Command::new(program);
+    command.args([
+        "serve",
+        "--primary",
+        &format!("redis://127.0.0.1:{primary}"),
+    ]);
+    command.args(["--listen", &format!("127.0.0.1:{port}")]);
+    command
+}
+
+/// A server as a replica that loads its first snapshot straight from the socket, which suits it best: by default it would write it to
+/// the disk first.
+fn rival(program: &Path, port: u16, directory: &Path, primary: u16) -> Command {
+    let mut command = server_command(program, port, directory);
+    command.args(["--repl-diskless-load", "on-empty-db"]);
+    command.args(["--replicaof", "127.0.0.1", &primary.to_string()]);
+    command
+}
+
+/// A server without snapshots of its own, for these would be taken in the middle of a measurement.
+fn server_command(program: &Path, port: u16, directory: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
+    command.args(["--save", "", "--dir"]).arg(directory);
+    command
+}
+
+/// The program of the server `name`: one that `tests/servers` has unpacked, or of that name on the PATH.
+fn server(name: &str) -> Option<PathBuf> {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let unpacked =
+        std::env::var_os("REDTAIL_SERVERS").map_or(home.join("target/servers"), |d| home.join(d));
+    let unpacked = unpacked.join(name).join("redis-server");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut candidates =
+        std::iter::once(unpacked).chain(std::env::split_paths(&path).map(|d| d.join(name)));
+    candidates.find(|candidate| candidate.is_file())
+}
