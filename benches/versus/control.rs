@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use redis::{Connection, FromRedisValue, RedisResult, cmd};
+use redis::{Connection, FromRedisValue, Pipeline, RedisResult, cmd};
 
 use crate::process::{PATIENCE, Process};
 
@@ -21,6 +21,12 @@ impl Control {
     pub(crate) fn ask<T: FromRedisValue>(&mut self, words: &[&str]) -> RedisResult<T> {
         let (name, arguments) = words.split_first().expect("a command");
         cmd(name).arg(arguments).query(&mut self.0)
+    }
+
+    /// Runs a pipeline, each of whose commands must succeed.
+    pub(crate) fn run(&mut self, pipeline: &Pipeline) {
+        let replied: RedisResult<()> = pipeline.query(&mut self.0);
+        replied.expect("a write");
     }
 
     /// The field `name` of INFO's section.

@@ -55,13 +55,13 @@ impl Seen {
         self.answered as f64 / self.took.as_secs_f64()
     }
 
-    /// The time that `share` of the batches did not exceed.
-    pub(crate) fn percentile(&self, share: f64) -> Duration {
+    /// The time that `share` of the batches did not exceed, in milliseconds.
+    pub(crate) fn percentile_ms(&self, share: f64) -> f64 {
         let mut sorted = self.batches_ns.clone();
         sorted.sort_unstable();
         let last = sorted.len().saturating_sub(1);
         let at = (last as f64 * share).round() as usize;
-        Duration::from_nanos(sorted.get(at).copied().unwrap_or(0))
+        sorted.get(at).map_or(0.0, |&ns| ns as f64 / 1e6)
     }
 }
 

@@ -12,10 +12,14 @@
     reason = "a bench may panic, and its numbers are its own"
 )]
 
+mod chart;
 mod control;
+mod disturbed;
 mod floor;
 mod load;
 mod measure;
+mod mixed;
+mod page;
 mod process;
 mod report;
 mod rows;
@@ -26,7 +30,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-use measure::{Plan, StringsPrimary};
+use measure::{Plan, Primaries, StringsPrimary};
 use report::Results;
 use systems::System;
 
@@ -53,6 +57,9 @@ struct Options {
     /// Seconds for each kind of reads
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
+    /// Write what was measured into docs/performance.md and its charts
+    #[arg(long)]
+    write: bool,
     #[arg(long, hide = true, default_value_t = 0)]
     port: u16,
     /// Given by `cargo bench`; without it nothing is measured
@@ -98,11 +105,37 @@ fn rivals(options: &Options) {
         time: Duration::from_secs_f64(options.seconds),
     };
     let mut results = Results::default();
-    let mut primary = StringsPrimary::start(&options.primary, 1_000_000);
+    let mut primaries = Primaries {
+        strings: StringsPrimary::start(&options.primary, 1_000_000),
+        mixed: measure::wants_mixed(&plan).then(|| mixed::start(&options.primary)),
+    };
     for _ in 0..options.rounds {
         for system in &systems {
-            measure::round(&plan, system, &mut primary, &mut results);
+            measure::round(&plan, system, &mut primaries, &mut results);
         }
     }
-    println!("{}", report::table(rows::VERSUS, &systems, &results));
+    let table = report::table(rows::VERSUS, &systems, &results);
+    println!("{table}");
+    if options.write {
+        page::replace("rivals", &format!("{}\n\n{table}", heading(options)));
+        page::replace("mix", &mixed::describe());
+        page::chart(
+            "rivals.svg",
+            &chart::draw(&report::panels(rows::VERSUS, &systems, &results)),
+        );
+    }
+}
+
+/// How a part was measured.
+fn heading(options: &Options) -> String {
+    let command: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| word != "--bench")
+        .collect();
+    format!(
+        "`cargo bench --bench versus -- {}` on {}. Medians of {} rounds, and the range of these.",
+        command.join(" "),
+        page::machine(),
+        options.rounds
+    )
 }

@@ -1,11 +1,13 @@
-//! One system in one round, as a replica of a primary with a million strings.
+//! One system in one round, as a replica of a primary with a million strings, then of one with a mix of types.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::control::{Control, wait_applied, wait_in_sync};
+use crate::disturbed::{during_resync, during_writes};
 use crate::floor::ToConstant;
 use crate::load::{Generator, Requests, Shape};
+use crate::mixed::{self, Whole};
 use crate::process::Process;
 use crate::report::Results;
 use crate::strings::{KEY_BYTES, Strings};
@@ -15,6 +17,8 @@ use crate::systems::{Kind, System, constant_server, primary};
 const CLIENTS: usize = 50;
 /// How long a system is left alone after a sync before its memory is looked at.
 const SETTLE: Duration = Duration::from_secs(1);
+/// From one full sync to the next: redtail holds a second one back for ten seconds, which would be ten seconds of easy reads.
+const RESYNC_FLOOR: Duration = Duration::from_secs(11);
 
 /// What stays the same for all rounds.
 pub(crate) struct Plan {
@@ -29,6 +33,12 @@ impl Plan {
     pub(crate) fn wants(&self, group: &str) -> bool {
         self.groups.is_empty() || self.groups.iter().any(|wanted| wanted == group)
     }
+}
+
+/// The primaries of the table.
+pub(crate) struct Primaries {
+    pub(crate) strings: StringsPrimary,
+    pub(crate) mixed: Option<Process>,
 }
 
 /// A primary with strings.
@@ -67,14 +77,31 @@ impl StringsPrimary {
 pub(crate) fn round(
     plan: &Plan,
     system: &System,
-    primary: &mut StringsPrimary,
+    primaries: &mut Primaries,
     results: &mut Results,
 ) {
     if matches!(system.kind, Kind::Floor) {
-        return floor(plan, primary, system, results);
+        return floor(plan, primaries, system, results);
     }
-    let replica = sync(plan, system, primary, results);
+    if STRINGS_GROUPS.iter().any(|group| plan.wants(group)) {
+        strings(plan, system, &mut primaries.strings, results);
+    }
+    if let Some(primary) = &primaries.mixed {
+        mixed(plan, system, primary, results);
+    }
+}
+
+const STRINGS_GROUPS: [&str; 7] = ["sync", "get", "mget", "scan", "apply", "writes", "resync"];
+
+/// A replica of the primary with strings.
+fn strings(plan: &Plan, system: &System, primary: &mut StringsPrimary, results: &mut Results) {
     let name = &system.name;
+    let begun = Instant::now();
+    let keys = u64::from(primary.strings.count());
+    let (replica, costs) = sync(system, &primary.process, keys);
+    if plan.wants("sync") {
+        costs.record(["sync-cpu", "sync-wall", "sync-memory"], name, results);
+    }
     if plan.wants("get") {
         gets(plan, name, &replica, &mut primary.strings.gets(), results);
     }
@@ -88,36 +115,104 @@ pub(crate) fn round(
     if plan.wants("apply") {
         results.record("apply", name, apply(&replica, primary));
     }
+    if plan.wants("writes") {
+        let seen = during_writes(&replica, primary, plan.time);
+        assert_eq!(seen.refused, 0, "errors instead of replies");
+        results.record("writes-rate", name, seen.per_second() / 1e3);
+        results.record("writes-p99", name, seen.percentile_ms(0.99));
+        check_all(&replica, &primary.strings);
+    }
+    if plan.wants("resync") {
+        sleep(RESYNC_FLOOR.saturating_sub(begun.elapsed()));
+        let mut gets = primary.strings.gets();
+        let seen = during_resync(&replica, &primary.process, keys, &mut gets);
+        results.record("resync-p99", name, seen.percentile_ms(0.99));
+        results.record("resync-longest", name, seen.percentile_ms(1.0));
+        results.record("resync-refused", name, seen.refused as f64);
+        check_all(&replica, &primary.strings);
+    }
+}
+
+/// A replica of the primary with the mix.
+fn mixed(plan: &Plan, system: &System, primary: &Process, results: &mut Results) {
+    let name = &system.name;
+    let (replica, costs) = sync(system, primary, mixed::keys());
+    if plan.wants("mixed") {
+        costs.record(["mixed-cpu", "mixed-wall", "mixed-memory"], name, results);
+    }
+    for (row, requests) in COLLECTIONS {
+        if plan.wants(row) {
+            let reads = reads(plan, &replica, 4, &mut requests());
+            results.record(row, name, reads.cpu_us);
+        }
+    }
+}
+
+/// A row and what it asks.
+type Collections = (&'static str, fn() -> Whole);
+
+/// Rows that read whole collections.
+const COLLECTIONS: [Collections; 4] = [
+    ("hgetall", Whole::hgetall),
+    ("lrange", Whole::lrange),
+    ("zrange", Whole::zrange),
+    ("smembers", Whole::smembers),
+];
+
+/// Whether any rows need the primary with the mix.
+pub(crate) fn wants_mixed(plan: &Plan) -> bool {
+    plan.wants("mixed") || COLLECTIONS.iter().any(|(row, _)| plan.wants(row))
 }
 
 /// What can be measured of the floor.
-fn floor(plan: &Plan, primary: &StringsPrimary, system: &System, results: &mut Results) {
-    if plan.wants("sync") {
+fn floor(plan: &Plan, primaries: &Primaries, system: &System, results: &mut Results) {
+    let mut swallow = |row, primary: &Process| {
         let start = Instant::now();
-        system.replica(&primary.process).finished();
-        results.record("sync-wall", &system.name, start.elapsed().as_secs_f64());
+        system.replica(primary).finished();
+        results.record(row, &system.name, start.elapsed().as_secs_f64());
+    };
+    if plan.wants("sync") {
+        swallow("sync-wall", &primaries.strings.process);
+    }
+    if let (true, Some(primary)) = (plan.wants("mixed"), &primaries.mixed) {
+        swallow("mixed-wall", primary);
     }
     if plan.wants("get") {
         let server = constant_server();
-        let mut requests = ToConstant(primary.strings.gets());
+        let mut requests = ToConstant(primaries.strings.strings.gets());
         gets(plan, &system.name, &server, &mut requests, results);
     }
 }
 
-/// Starts a replica and waits until it serves everything.
-fn sync(plan: &Plan, system: &System, primary: &StringsPrimary, results: &mut Results) -> Process {
+/// What a full sync has cost.
+pub(crate) struct SyncCosts {
+    pub(crate) cpu: Duration,
+    pub(crate) wall: Duration,
+    pub(crate) resident_bytes: u64,
+}
+
+impl SyncCosts {
+    fn record(&self, rows: [&'static str; 3], name: &str, results: &mut Results) {
+        let [cpu, wall, memory] = rows;
+        results.record(cpu, name, self.cpu.as_secs_f64());
+        results.record(wall, name, self.wall.as_secs_f64());
+        results.record(memory, name, self.resident_bytes as f64 / 1e6);
+    }
+}
+
+/// Starts a replica, waits until it serves all `keys` keys and lets it settle.
+pub(crate) fn sync(system: &System, primary: &Process, keys: u64) -> (Process, SyncCosts) {
     let start = Instant::now();
-    let replica = system.replica(&primary.process).listening();
-    wait_in_sync(&replica, u64::from(primary.strings.count()));
+    let replica = system.replica(primary).listening();
+    wait_in_sync(&replica, keys);
     let wall = start.elapsed();
     sleep(SETTLE);
-    if plan.wants("sync") {
-        let name = &system.name;
-        results.record("sync-cpu", name, replica.cpu().as_secs_f64());
-        results.record("sync-wall", name, wall.as_secs_f64());
-        results.record("sync-memory", name, replica.resident_bytes() as f64 / 1e6);
-    }
-    replica
+    let costs = SyncCosts {
+        cpu: replica.cpu(),
+        wall,
+        resident_bytes: replica.resident_bytes(),
+    };
+    (replica, costs)
 }
 
 /// Names of a GET row's figures: CPU, throughput, p50, p99.
@@ -180,8 +275,8 @@ pub(crate) fn reads(
     Reads {
         cpu_us: cpu.as_secs_f64() * 1e6 / seen.answered as f64,
         per_second: seen.per_second(),
-        p50_ms: seen.percentile(0.50).as_secs_f64() * 1e3,
-        p99_ms: seen.percentile(0.99).as_secs_f64() * 1e3,
+        p50_ms: seen.percentile_ms(0.50),
+        p99_ms: seen.percentile_ms(0.99),
     }
 }
 

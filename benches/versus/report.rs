@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use crate::chart::Panel;
 use crate::rows::{Row, Target};
 use crate::systems::{FLOOR, REDTAIL, System};
 
@@ -52,6 +53,24 @@ pub(crate) fn table(rows: &[Row], systems: &[System], results: &Results) -> Stri
         line(&mut out, row, systems, results);
     }
     out
+}
+
+/// The rows that have a target, as bars: redtail first.
+pub(crate) fn panels(rows: &[Row], systems: &[System], results: &Results) -> Vec<Panel> {
+    let aimed = rows.iter().filter(|row| row.target.is_some());
+    let panels = aimed.map(|row| Panel {
+        title: format!("{}, {}", row.title, row.unit),
+        bars: systems
+            .iter()
+            .filter_map(|system| bar(row, system, results))
+            .collect(),
+    });
+    panels.filter(|panel| !panel.bars.is_empty()).collect()
+}
+
+fn bar(row: &Row, system: &System, results: &Results) -> Option<(String, f64, bool)> {
+    let summary = results.summary(row, &system.name)?;
+    Some((system.name.clone(), summary.median, system.name == REDTAIL))
 }
 
 fn title(system: &System) -> String {

@@ -67,7 +67,13 @@ pub(crate) const VERSUS: &[Row] = &[
         "s",
     )
     .aims(OfFloor(1.05)),
-    row("sync-memory", "sync", "resident memory after it", "MB").aims(OfBestRival(0.80)),
+    row(
+        "sync-memory",
+        "sync",
+        "resident memory after the sync of 1,000,000 strings",
+        "MB",
+    )
+    .aims(OfBestRival(0.80)),
     row("get-1-cpu", "get", "GET, no pipeline, CPU", "µs/op").aims(OfBestRival(0.97)),
     row("get-1-rate", "get", "GET, no pipeline, throughput", "k/s").more_is_better(),
     row("get-1-p50", "get", "GET, no pipeline, p50", "ms"),
@@ -91,4 +97,80 @@ pub(crate) const VERSUS: &[Row] = &[
         "µs/op",
     )
     .aims(OfBestRival(0.45)),
+    row(
+        "writes-p99",
+        "writes",
+        "GET of 10 clients during 100,000 writes/s, p99",
+        "ms",
+    ),
+    row(
+        "writes-rate",
+        "writes",
+        "GET of 10 clients during 100,000 writes/s, throughput",
+        "k/s",
+    )
+    .more_is_better(),
+    row(
+        "resync-p99",
+        "resync",
+        "GET of 10 clients during a full resync, p99",
+        "ms",
+    ),
+    row(
+        "resync-longest",
+        "resync",
+        "GET of 10 clients during a full resync, longest",
+        "ms",
+    ),
+    row(
+        "resync-refused",
+        "resync",
+        "GET of 10 clients during a full resync, answered with an error",
+        "requests",
+    ),
+    row(
+        "mixed-cpu",
+        "mixed",
+        "full sync of 300,000 keys of all types, CPU",
+        "s",
+    )
+    .aims(OfBestRival(0.45)),
+    row(
+        "mixed-wall",
+        "mixed",
+        "full sync of 300,000 keys of all types, from start to in sync",
+        "s",
+    )
+    .aims(OfFloor(1.05)),
+    row(
+        "mixed-memory",
+        "mixed",
+        "resident memory after the sync of all types",
+        "MB",
+    )
+    .aims(OfBestRival(0.85)),
+    row(
+        "hgetall",
+        "hgetall",
+        "HGETALL of 100 fields, pipeline 4, CPU",
+        "µs/op",
+    ),
+    row(
+        "lrange",
+        "lrange",
+        "LRANGE of 100 elements, pipeline 4, CPU",
+        "µs/op",
+    ),
+    row(
+        "zrange",
+        "zrange",
+        "ZRANGE of 100 members, pipeline 4, CPU",
+        "µs/op",
+    ),
+    row(
+        "smembers",
+        "smembers",
+        "SMEMBERS of 100 members, pipeline 4, CPU",
+        "µs/op",
+    ),
 ];

@@ -60,6 +60,15 @@ impl Strings {
         Get {
             keys: Order::random(self.count()),
             strings: self,
+            any_generation: false,
+        }
+    }
+
+    /// The same while values change: each must be one that its key has had or is given now.
+    pub(crate) fn gets_during_writes(&self) -> Get<'_> {
+        Get {
+            any_generation: true,
+            ..self.gets()
         }
     }
 
@@ -89,6 +98,7 @@ impl Strings {
 pub(crate) struct Get<'a> {
     keys: Order,
     strings: &'a Strings,
+    any_generation: bool,
 }
 
 impl Requests for Get<'_> {
@@ -103,6 +113,9 @@ impl Requests for Get<'_> {
     fn check(&self, key: u32, bytes: &[u8]) -> Reply {
         if bytes.len() < REPLY_BYTES {
             return unexpected_part(bytes);
+        }
+        if self.any_generation {
+            return expect(&reply(key, bytes[5]), bytes);
         }
         expect(&self.strings.reply(key), bytes)
     }
@@ -225,7 +238,7 @@ fn reply(key: u32, generation: u8) -> [u8; REPLY_BYTES] {
 }
 
 /// The last step of splitmix64: all bits of the number change with each of `seed`.
-fn scattered(seed: u64) -> u64 {
+pub(crate) fn scattered(seed: u64) -> u64 {
     let mut mixed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
