@@ -383,6 +383,18 @@ impl Replica {
         self.database(0).get(key)
     }
 
+    /// [`Database::get_with`] of database 0.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn get_with<R>(
+        &self,
+        key: impl AsRef<[u8]>,
+        read: impl FnOnce(Option<&[u8]>) -> R,
+    ) -> Result<R, Error> {
+        self.database(0).get_with(key, read)
+    }
+
     /// [`Database::mget`] of database 0.
     ///
     /// # Errors
@@ -438,17 +450,29 @@ impl<'r> Database<'r> {
     /// # Errors
     /// [`Error::Loading`] before the first sync, [`Error::WrongType`], [`Error::Tainted`]; [`Error::Reply`] for a database there is none of.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, Error> {
+        self.get_with(key, |text| text.map(<[u8]>::to_vec))
+    }
+
+    /// Gives `read` the string at `key` where it lies, without a copy, and gives what that gives. The writer waits for it
+    /// where it changes the same shard, so it should be short; it must not read from the replica itself.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get); `read` is not called then.
+    pub fn get_with<R>(
+        &self,
+        key: impl AsRef<[u8]>,
+        read: impl FnOnce(Option<&[u8]>) -> R,
+    ) -> Result<R, Error> {
         let key = key.as_ref();
         let served = self.replica.served.peek();
         let generation = self.known(served.as_ref())?;
         let view = generation.spaces.view_key(self.number, key);
         self.check(&generation.spaces, key)?;
-        let text = text(&view, key);
+        let value = view.value(key);
         if view.lost() {
-            Err(Tainted.into())
-        } else {
-            text
+            return Err(Tainted.into());
         }
+        with_text(value, read)
     }
 
     /// The strings at `keys`, all at one offset; `None` where there is no such key or no string.
@@ -538,10 +562,19 @@ impl<'r> Database<'r> {
 }
 
 fn text(view: &View<'_>, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-    match view.value(key) {
-        None => Ok(None),
-        Some(Value::Text(text)) => Ok(Some(text.to_vec())),
-        Some(Value::Integer(number)) => Ok(Some(number.to_string().into_bytes())),
+    with_text(view.value(key), |text| text.map(<[u8]>::to_vec))
+}
+
+fn with_text<R>(
+    value: Option<Value<'_>>,
+    read: impl FnOnce(Option<&[u8]>) -> R,
+) -> Result<R, Error> {
+    match value {
+        None => Ok(read(None)),
+        Some(Value::Text(text)) => Ok(read(Some(text))),
+        Some(Value::Integer(number)) => {
+            Ok(read(Some(itoa::Buffer::new().format(number).as_bytes())))
+        }
         Some(Value::Object(_)) => Err(WrongType.into()),
     }
 }
