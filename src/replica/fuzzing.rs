@@ -1,4 +1,4 @@
-//! The fuzz target of the command stream; see [`crate::fuzzing`].
+//! The fuzz target of the command stream (see [`crate::fuzzing`]), and the way into it for benches.
 
 use super::figures::StreamFigures;
 use super::stream::{Applier, Position};
@@ -46,6 +46,28 @@ fn follow(bytes: &[u8], step: usize) -> (u64, usize, Vec<(usize, usize)>, Option
         keys.collect(),
         error.map(|error| error.to_string()),
     )
+}
+
+/// Gives `work` what applies bytes of a primary's command stream to `generation`, as the writer does.
+///
+/// # Panics
+/// When the bytes are no commands.
+pub fn applying<R>(
+    generation: &Arc<Generation>,
+    work: impl FnOnce(&mut dyn FnMut(&[u8])) -> R,
+) -> R {
+    let position = Position {
+        offset: 0,
+        db: 0,
+        generation: Arc::clone(generation),
+    };
+    let (progress, figures) = (Progress::default(), StreamFigures::default());
+    let mut applier = Applier::new(position, &progress, &figures);
+    work(&mut |bytes| {
+        if let Err(error) = applier.feed(bytes) {
+            panic!("{error}");
+        }
+    })
 }
 
 const DATABASES: usize = 4;

@@ -1,0 +1,104 @@
+//! What does a program pay that reads from a replica inside itself?
+
+use std::cell::LazyCell;
+
+use criterion::Criterion;
+use redtail::{Config, Replica};
+use tokio::runtime::Runtime;
+
+use crate::counting;
+use crate::data::{key, scattered, strings, value};
+
+const KEYS: usize = 1_000_000;
+const VALUE_BYTES: usize = 32;
+
+/// A replica with data and no primary, and the runtime that it lives in.
+pub(crate) struct Embedded {
+    pub(crate) replica: Replica,
+    _runtime: Runtime,
+}
+
+impl Embedded {
+    /// Serves so many strings of 32 bytes.
+    pub(crate) fn new(keys: usize) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let _entered = runtime.enter();
+        // Nobody listens there: no sync takes the data away.
+        let config = Config::new("unix:///nonexistent/redtail-bench.sock").unwrap();
+        let replica = Replica::start(config).unwrap();
+        replica.served().swap_in(strings(keys, VALUE_BYTES, false));
+        drop(_entered);
+        Self {
+            replica,
+            _runtime: runtime,
+        }
+    }
+
+    /// The length of the string at `key`, 0 for none.
+    pub(crate) fn read(&self, key: &[u8]) -> usize {
+        self.replica
+            .get_with(key, |text| text.map_or(0, <[u8]>::len))
+            .unwrap()
+    }
+}
+
+pub(crate) fn benches(criterion: &mut Criterion) {
+    let embedded = LazyCell::new(|| {
+        let embedded = Embedded::new(KEYS);
+        check(&embedded);
+        embedded
+    });
+    let (hot, missing) = (key(7), key(KEYS + 7));
+    let mut group = criterion.benchmark_group("library");
+    group.bench_function("get_with hot", |bencher| {
+        let embedded = &*embedded;
+        bencher.iter(|| embedded.read(&hot));
+    });
+    group.bench_function("get_with miss", |bencher| {
+        let embedded = &*embedded;
+        bencher.iter(|| embedded.read(&missing));
+    });
+    let mut step = 0;
+    group.bench_function(format!("get_with random of {KEYS}"), |bencher| {
+        let embedded = &*embedded;
+        bencher.iter(|| {
+            step += 1;
+            embedded.read(&key(scattered(step) % KEYS))
+        });
+    });
+    group.bench_function("get hot", |bencher| {
+        let replica = &embedded.replica;
+        bencher.iter(|| replica.get(hot).unwrap());
+    });
+    let ten: Vec<_> = (0..10).map(key).collect();
+    group.bench_function("mget 10", |bencher| {
+        let replica = &embedded.replica;
+        bencher.iter(|| replica.mget(&ten).unwrap());
+    });
+    group.bench_function("command GET", |bencher| {
+        let replica = &embedded.replica;
+        bencher.iter(|| replica.command(&[b"GET", &hot[..]]).unwrap());
+    });
+    group.finish();
+}
+
+fn check(embedded: &Embedded) {
+    let replica = &embedded.replica;
+    let expected = Some(value(VALUE_BYTES));
+    assert_eq!(replica.get(key(7)), Ok(expected.clone()));
+    assert_eq!(replica.get(key(KEYS + 7)), Ok(None));
+    assert_eq!(
+        replica.mget(&[key(1), key(2)]),
+        Ok(vec![expected.clone(), expected])
+    );
+    let (allocations, read) = counting::allocations(|| {
+        (0..100)
+            .map(|number| embedded.read(&key(scattered(number) % KEYS)))
+            .sum::<usize>()
+    });
+    assert_eq!((allocations, read), (0, 100 * VALUE_BYTES));
+}

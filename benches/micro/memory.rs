@@ -1,0 +1,58 @@
+//! How many bytes does a key take, and an element of one? Printed, by type; the time is that of making the keys from commands.
+
+use std::sync::Arc;
+
+use criterion::{BatchSize, Criterion, Throughput};
+use redtail::replica::fuzzing::applying;
+use redtail::store::Generation;
+
+use crate::counting;
+use crate::data::{assert_sound, empty};
+use crate::kinds::{KINDS, Kind};
+
+pub(crate) fn benches(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("memory");
+    group.sample_size(10);
+    for kind in KINDS {
+        let mut made = None;
+        group.throughput(Throughput::Elements((kind.keys() * kind.elements) as u64));
+        group.bench_function(kind.name, |bencher| {
+            let stream = made.get_or_insert_with(|| {
+                print(kind);
+                kind.stream()
+            });
+            bencher.iter_batched(|| (), |()| made_by(stream), BatchSize::PerIteration);
+        });
+    }
+    group.finish();
+}
+
+fn made_by(stream: &[u8]) -> Arc<Generation> {
+    let generation = empty();
+    applying(&generation, |apply| apply(stream));
+    assert_sound(&generation);
+    generation
+}
+
+/// Bytes as the allocator was asked for them, names and tables included, beside what INFO says.
+fn print(kind: &Kind) {
+    let stream = kind.stream();
+    // The first key of a database makes its shards, which cost the same however many keys there are.
+    let generation = empty();
+    applying(&generation, |apply| {
+        apply(&crate::data::request(&crate::data::words("SET other 1")));
+        apply(&crate::data::request(&crate::data::words("DEL other")));
+    });
+    let (held, ()) = counting::bytes_held(|| applying(&generation, |apply| apply(&stream)));
+    kind.check(&generation);
+    let counted = generation.spaces.figures()[0].memory_bytes;
+    let keys = kind.keys();
+    println!(
+        "memory/{}: {:.1} bytes a key of {} elements, {:.1} an element; {:.1} a key as INFO counts",
+        kind.name,
+        held as f64 / keys as f64,
+        kind.elements,
+        held as f64 / (keys * kind.elements) as f64,
+        counted as f64 / keys as f64
+    );
+}

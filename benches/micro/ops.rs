@@ -1,0 +1,248 @@
+//! Single operations, to be counted or looked into by other programs.
+//!
+//! `--ops` lists their names. `--op NAME TIMES` does one so many times and nothing else: the difference between 2 N and N times
+//! is N operations, without what prepares them. `--allocs NAME` prints who allocates in one, after it has been done before.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hint::black_box;
+use std::sync::Arc;
+
+use redtail::rdb::source::MemorySource;
+use redtail::replica::fuzzing::applying;
+use redtail::replica::load_dump;
+use redtail::resp::{Protocol, Reply, RequestParser};
+use redtail::store::Generation;
+
+use crate::apply::FAMILIES;
+use crate::counting;
+use crate::data::{Asker, DIALECT, dump, empty, key, made_by, request, scattered, strings, words};
+use crate::kinds::KINDS;
+use crate::library::Embedded;
+use crate::loopback::Loopback;
+use crate::resp::{LIMITS, parse};
+use crate::talks::{served, talks};
+
+/// Keys that operations choose from: few, since a simulated processor fills them in.
+const KEYS: usize = 10_000;
+
+/// Done before anything is counted, for buffers to be as large as they get.
+const WARM_UP: u64 = 10;
+
+/// Prepares an operation, then does it as often as it is told.
+type Op = Box<dyn FnOnce(&mut dyn FnMut(&mut dyn FnMut(u64)))>;
+
+/// Does what the arguments ask for; gives false when that is none of this.
+pub(crate) fn serve(args: &[String]) -> bool {
+    let args: Vec<_> = args.iter().map(String::as_str).collect();
+    match args.as_slice() {
+        ["--ops", ..] => ops().iter().for_each(|(name, _)| println!("{name}")),
+        ["--op", name, times, ..] => {
+            let times = times
+                .parse()
+                .unwrap_or_else(|_| refuse("TIMES is no number"));
+            op(name)(&mut |run| run(times));
+        }
+        ["--allocs", name, ..] => print_allocations(op(name)),
+        _ => return false,
+    }
+    true
+}
+
+fn op(name: &str) -> Op {
+    let found = ops().into_iter().find(|(known, _)| known == name);
+    let unknown = || refuse(&format!("no operation {name:?}; --ops lists them"));
+    found.map_or_else(unknown, |(_, op)| op)
+}
+
+fn refuse(why: &str) -> ! {
+    eprintln!("micro: {why}");
+    std::process::exit(2)
+}
+
+fn ops() -> Vec<(String, Op)> {
+    let mut ops = reads();
+    ops.extend(codecs());
+    ops.extend(writes());
+    ops.extend(loads());
+    ops.extend(talks().into_iter().map(|talk| {
+        let name = format!("connection {}", talk.name);
+        let op: Op = Box::new(move |work| {
+            let mut loopback = Loopback::new(served());
+            talk.check(&mut loopback);
+            work(&mut |times| talk.run(&mut loopback, times));
+        });
+        (name, op)
+    }));
+    ops
+}
+
+/// An operation that is one call.
+fn simple<F: FnMut()>(name: &str, prepare: impl FnOnce() -> F + 'static) -> (String, Op) {
+    let op: Op = Box::new(move |work| {
+        let mut once = prepare();
+        work(&mut |times| (0..times).for_each(|_| once()));
+    });
+    (name.to_owned(), op)
+}
+
+/// A read command, without a connection.
+fn read(name: &str, line: &'static str, make: fn() -> Arc<Generation>) -> (String, Op) {
+    simple(name, move || {
+        let mut asker = Asker::new(&make(), &words(line));
+        assert!(asker.ask().len() > 1);
+        move || {
+            black_box(asker.ask());
+        }
+    })
+}
+
+fn reads() -> Vec<(String, Op)> {
+    let small = || strings(KEYS, 32, false);
+    let tables = || {
+        made_by(
+            &KINDS
+                .iter()
+                .find(|kind| kind.name == "hash hashtable")
+                .unwrap()
+                .stream(),
+        )
+    };
+    vec![
+        read("get hot", "GET key:0000000000000007", small),
+        read("get miss", "GET nothing", small),
+        simple("get random", || {
+            let generation = strings(KEYS, 32, false);
+            let mut askers: Vec<_> = (0..1_000)
+                .map(|at| Asker::new(&generation, &[b"GET", &key(scattered(at) % KEYS)[..]]))
+                .collect();
+            let mut at = 0;
+            move || {
+                at += 1;
+                black_box(askers[at % 1_000].ask());
+            }
+        }),
+        read("mget 10", "MGET 0 1 2 3 4 5 6 7 8 9", small),
+        read("hget listpack", "HGET hash element:00000042", served),
+        read(
+            "hget table",
+            "HGET key:0000000000000007 element:00000042",
+            tables,
+        ),
+        read("hgetall 100", "HGETALL hash", served),
+        read("lrange 100", "LRANGE list 0 -1", served),
+        read("smembers 100", "SMEMBERS set", served),
+        read("zrange 100", "ZRANGE zset 0 -1", served),
+        read("scan 1000", "SCAN 0 COUNT 1000", small),
+        simple("library get_with", || {
+            let embedded = Embedded::new(KEYS);
+            move || {
+                black_box(embedded.read(&key(7)));
+            }
+        }),
+    ]
+}
+
+fn codecs() -> Vec<(String, Op)> {
+    vec![
+        simple("parse get", || {
+            let mut parser = RequestParser::new(LIMITS);
+            let get = request(&[b"GET", &key(7)[..]]);
+            move || {
+                black_box(parse(&mut parser, black_box(&get)));
+            }
+        }),
+        simple("encode bulk", || {
+            let mut reply = Reply::new(Protocol::Resp2, DIALECT, usize::MAX);
+            move || {
+                reply.clear(usize::MAX);
+                reply.bulk(black_box(&[b'v'; 32]));
+            }
+        }),
+    ]
+}
+
+/// Batches of 100 commands of each family.
+fn writes() -> Vec<(String, Op)> {
+    let families = FAMILIES
+        .iter()
+        .flat_map(|family| [(family, false), (family, true)]);
+    let ops = families.map(|(family, multi)| {
+        let way = if multi { " in multi" } else { "" };
+        let op: Op = Box::new(move |work| {
+            let stream = family.stream(multi);
+            applying(&empty(), |apply| {
+                work(&mut |times| (0..times).for_each(|_| apply(&stream)));
+            });
+        });
+        (format!("apply {}{way}", family.name), op)
+    });
+    ops.collect()
+}
+
+/// Loads of dumps with 1,000 strings, and with 20,000 elements of each other kind.
+fn loads() -> Vec<(String, Op)> {
+    let strings = simple("ingest 1000 strings", || {
+        let dump = dump(&strings(1_000, 32, false), 1_000, 12, false);
+        move || {
+            drop(black_box(
+                load_dump(MemorySource(dump.clone()), 16).unwrap(),
+            ))
+        }
+    });
+    let kinds = KINDS.iter().filter(|kind| kind.elements > 1).map(|kind| {
+        simple(&format!("ingest {}", kind.name), || {
+            let dump = dump(&kind.make(), kind.keys(), 12, false);
+            move || {
+                drop(black_box(
+                    load_dump(MemorySource(dump.clone()), 16).unwrap(),
+                ))
+            }
+        })
+    });
+    std::iter::once(strings).chain(kinds).collect()
+}
+
+thread_local! {
+    /// Allocations and bytes by call stack.
+    static STACKS: RefCell<HashMap<String, (u64, usize)>> = RefCell::default();
+}
+
+fn print_allocations(op: Op) {
+    op(&mut |run| {
+        run(WARM_UP);
+        let (allocations, ()) = counting::allocations(|| run(1));
+        println!("{allocations} allocations in one operation, once warm");
+        counting::observed(note, || run(1));
+    });
+    let mut stacks: Vec<_> = STACKS.take().into_iter().collect();
+    stacks.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
+    for (stack, (count, bytes)) in stacks {
+        println!("\n{count} allocations, {bytes} bytes:\n{stack}");
+    }
+}
+
+/// Remembers who asks for so many bytes.
+fn note(bytes: usize) {
+    let stack = std::backtrace::Backtrace::force_capture().to_string();
+    let stack = of_interest(&stack);
+    STACKS.with_borrow_mut(|stacks| {
+        let entry = stacks.entry(stack).or_default();
+        entry.0 += 1;
+        entry.1 += bytes;
+    });
+}
+
+/// The frames between the allocator and what does the operation.
+fn of_interest(stack: &str) -> String {
+    let lines: Vec<_> = stack.lines().collect();
+    let is_ours = |line: &&str| line.contains("micro::counting") || line.contains("__rust_alloc");
+    let first = lines.iter().rposition(is_ours).map_or(0, |at| at + 1);
+    let last = lines
+        .iter()
+        .position(|line| line.contains("micro::ops::") && !line.contains("note"));
+    let frames = lines
+        .get(first..last.unwrap_or(lines.len()))
+        .unwrap_or(&lines);
+    frames.join("\n")
+}
