@@ -9,6 +9,7 @@
 //!
 //! [`Replica`] is the handle that programs use: it starts the writer and the link, and answers reads.
 
+mod ahead;
 mod figures;
 #[doc(hidden)]
 pub mod fuzzing;

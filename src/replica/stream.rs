@@ -7,12 +7,13 @@ use std::sync::atomic::Ordering;
 
 use smallvec::SmallVec;
 
+use super::ahead::{Ahead, Read, only_key};
 use super::figures::StreamFigures;
 use crate::command::{self, Command};
 use crate::limits::{STREAM_WORD_BYTES_MAX, STREAM_WORDS_MAX};
 use crate::resp::{Args, ProtocolError, RequestLimits, RequestParser, Span, Step};
 use crate::state::Saving;
-use crate::store::{Generation, Keyspaces, Slot};
+use crate::store::{Generation, KeyHash, Keyspaces, Slot};
 use crate::upstream::Progress;
 use crate::value::Thresholds;
 
@@ -122,6 +123,8 @@ pub(super) struct Applier<'a> {
     parser: RequestParser,
     /// An incomplete command's bytes.
     buffer: Vec<u8>,
+    /// Empty between two chunks.
+    ahead: Ahead,
     state: State<'a>,
 }
 
@@ -140,6 +143,7 @@ impl<'a> Applier<'a> {
         Self {
             parser: RequestParser::new(limits),
             buffer: Vec::new(),
+            ahead: Ahead::default(),
             state: State {
                 read_offset: position.offset,
                 db: position.db,
@@ -204,27 +208,53 @@ impl<'a> Applier<'a> {
         let _turn = generation.spaces.turn();
         let mut used = 0;
         let result = loop {
-            let rest = self.buffer.get(used..).unwrap_or_default();
-            match self.parser.step(rest) {
-                Ok(Step::NeedMore) => break Ok(()),
-                Ok(Step::Command(args, taken)) => {
-                    used += taken;
-                    if let Err(error) = self.state.command(args, taken as u64) {
-                        break Err(error);
-                    }
-                }
-                Err(cause) => {
-                    let offset = self.state.read_offset;
-                    break Err(StreamError::Protocol { offset, cause });
-                }
+            match self.step(&mut used) {
+                Ok(true) => {}
+                Ok(false) => break self.catch_up(),
+                Err(error) => break Err(error),
             }
         };
+        self.ahead.clear();
         self.buffer.drain(..used);
         // Not only when it is empty: a busy stream's chunks hardly ever end where a command does.
         if self.buffer.len() < KEPT_BUFFER_BYTES_MAX {
             self.buffer.shrink_to(KEPT_BUFFER_BYTES_MAX);
         }
         result
+    }
+}
+
+impl Applier<'_> {
+    /// Reads the command behind the first `used` bytes of the buffer, which it adds to them. Gives false when the buffer ends
+    /// before the command does.
+    fn step(&mut self, used: &mut usize) -> Result<bool, StreamError> {
+        let rest = self.buffer.get(*used..).unwrap_or_default();
+        let step = self.parser.step(rest);
+        let (args, taken) = match step {
+            Ok(Step::NeedMore) => return Ok(false),
+            Ok(Step::Command(args, taken)) => (args, taken),
+            Err(cause) => {
+                // What is before it is valid.
+                self.catch_up()?;
+                let offset = self.state.read_offset;
+                return Err(StreamError::Protocol { offset, cause });
+            }
+        };
+        let read = Read::new(&self.state.position.generation.spaces, args, taken);
+        let waits = self.ahead.push(*used, &read);
+        *used += taken;
+        if !waits {
+            self.state.work_off(&mut self.ahead, &self.buffer)?;
+            self.state.command(read)?;
+        } else if self.ahead.is_full() {
+            self.catch_up()?;
+        }
+        Ok(true)
+    }
+
+    /// Applies all that has been read.
+    fn catch_up(&mut self) -> Result<(), StreamError> {
+        self.state.work_off(&mut self.ahead, &self.buffer)
     }
 }
 
@@ -250,12 +280,26 @@ struct State<'a> {
 }
 
 impl State<'_> {
-    fn command(&mut self, args: Args<'_>, taken: u64) -> Result<(), StreamError> {
-        match command::lookup(args.at(0)) {
-            Some(row) if row.apply.is_some() && row.subcommands.is_empty() => self.data(row, args),
+    /// Applies what waits in `buffer`, whose keys are asked for first.
+    fn work_off(&mut self, ahead: &mut Ahead, buffer: &[u8]) -> Result<(), StreamError> {
+        let spaces = &self.position.generation.spaces;
+        spaces.fetch(self.db, ahead.hashes());
+        for read in ahead.iter(buffer) {
+            self.command(read)?;
+        }
+        ahead.clear();
+        Ok(())
+    }
+
+    fn command(&mut self, read: Read<'_>) -> Result<(), StreamError> {
+        let args = read.args;
+        match read.row {
+            Some(row) if row.apply.is_some() && row.subcommands.is_empty() => {
+                self.data(row, args, read.hash);
+            }
             _ => self.control(args)?,
         }
-        self.read_offset += taken;
+        self.read_offset += read.taken as u64;
         if self.queue.is_none() {
             self.position.offset = self.read_offset;
             self.position.db = self.db;
@@ -293,10 +337,10 @@ impl State<'_> {
             }
             // Says who serves a slot; the keys' own coming and going is in the stream.
             b"cluster" if args.is(1, "setslot") => {}
-            b"cluster" if args.is(1, "flushslot") => self.data(&command::FLUSHSLOT, args),
+            b"cluster" if args.is(1, "flushslot") => self.data(&command::FLUSHSLOT, args, None),
             b"cluster" if args.is(1, "syncslots") => self.sync_slots(args)?,
             _ => match command::resolve(args) {
-                Ok(row) if row.is_write() || row.apply.is_some() => self.data(row, args),
+                Ok(row) if row.is_write() || row.apply.is_some() => self.data(row, args, None),
                 // A primary sends no reads, but one that is made to changes nothing by it.
                 Ok(row) if row.read.is_some() => {}
                 _ => self.unknown(args, NO_COMMAND),
@@ -326,7 +370,8 @@ impl State<'_> {
         Ok(())
     }
 
-    fn data(&mut self, row: &'static Command, args: Args<'_>) {
+    /// Applies one write; `hash` is that of its only key, where that is known.
+    fn data(&mut self, row: &'static Command, args: Args<'_>, hash: Option<KeyHash>) {
         if let Some(queue) = &mut self.queue {
             return queue.push(self.db, row, args);
         }
@@ -334,13 +379,18 @@ impl State<'_> {
         let Generation {
             spaces, dialect, ..
         } = &*self.position.generation;
-        let mut slots: SmallVec<[Slot; 4]> = SmallVec::new();
-        command::slots(row, spaces, self.db, args, &mut slots);
-        if let Some(saving) = &mut self.saving {
-            save_first(saving, std::iter::once((self.db, row, args)), &slots);
-        }
-        let mut tx = spaces
-            .write(self.db, slots)
+        let tx = match (hash, only_key(row, args), &mut self.saving) {
+            (Some(hash), Some(key), None) => spaces.write_key(self.db, key, hash),
+            (_, _, saving) => {
+                let mut slots: SmallVec<[Slot; 4]> = SmallVec::new();
+                command::slots(row, spaces, self.db, args, &mut slots);
+                if let Some(saving) = saving {
+                    save_first(saving, std::iter::once((self.db, row, args)), &slots);
+                }
+                spaces.write(self.db, slots)
+            }
+        };
+        let mut tx = tx
             .with_thresholds(self.thresholds)
             .with_clock(self.clock_ms)
             .with_dialect(*dialect);

@@ -23,6 +23,12 @@ impl<'a> Args<'a> {
         Self { buffer, spans }
     }
 
+    /// Where the words lie in their buffer.
+    #[must_use]
+    pub const fn spans(&self) -> &'a [Span] {
+        self.spans
+    }
+
     /// How many words, the command's name included.
     #[must_use]
     pub const fn len(&self) -> usize {

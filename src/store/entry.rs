@@ -37,6 +37,8 @@ const TIMED_STUB: u8 = 0b1_0000;
 
 /// Four bytes before the tag tell when the entry was last used.
 const HAS_CLOCK: u8 = 0b10_0000;
+/// What processors fetch from memory at once.
+const CACHE_LINE_BYTES: usize = 64;
 /// What those four bytes are aligned to, and how many they are.
 const CLOCK_BYTES: usize = size_of::<AtomicU32>();
 
@@ -219,6 +221,12 @@ impl Entry {
         let parts = self.parts();
         // SAFETY: the key lies between its start and the payload.
         unsafe { self.bytes(parts.key, parts.payload - parts.key) }
+    }
+
+    /// Where its block begins, and where most blocks end: small ones lie across two cache lines.
+    pub(super) const fn block_lines(&self) -> [*const u8; 2] {
+        let start = self.0.as_ptr();
+        [start, start.wrapping_add(CACHE_LINE_BYTES)]
     }
 
     /// When it expires: Unix time in milliseconds.
@@ -417,14 +425,8 @@ impl Entry {
     pub fn set_expiry(&mut self, expire_at_ms: Option<i64>) {
         let parts = self.parts();
         if let (true, Some(at)) = (parts.tag & HAS_EXPIRY != 0, expire_at_ms) {
-            // SAFETY: a block with HAS_EXPIRY holds eight bytes there; `&mut self` makes the write exclusive.
-            unsafe {
-                self.0
-                    .as_ptr()
-                    .add(parts.expiry)
-                    .cast::<[u8; 8]>()
-                    .write_unaligned(at.to_ne_bytes())
-            };
+            // SAFETY: a block with HAS_EXPIRY holds eight bytes there.
+            unsafe { self.put_word(parts.expiry, at.to_ne_bytes()) };
         } else if parts.tag & HAS_EXPIRY != 0 || expire_at_ms.is_some() {
             // SAFETY: the key lies inside the block, which lives until `rebuilt` has copied it.
             let key = unsafe {
@@ -438,6 +440,65 @@ impl Entry {
                 let old = std::ptr::read(self);
                 std::ptr::write(self, old.rebuilt(key, expire_at_ms));
             }
+        }
+    }
+
+    /// Takes `value` and the expiry in place of its own if they have just the same room here; else gives false and changes
+    /// nothing.
+    pub(super) fn overwrite(&mut self, expire_at_ms: Option<i64>, value: &NewValue<'_>) -> bool {
+        let parts = self.parts();
+        if expire_at_ms.is_some() != (parts.tag & HAS_EXPIRY != 0) {
+            return false;
+        }
+        let is_taken = match (value, parts.tag & KIND_MASK) {
+            (NewValue::Text { bytes, raw }, TEXT) => self.overwrite_text(parts, bytes, *raw),
+            (NewValue::Integer(number), INTEGER) => {
+                // SAFETY: an INTEGER block's payload is eight bytes.
+                unsafe { self.put_word(parts.payload, number.to_ne_bytes()) };
+                true
+            }
+            _ => false,
+        };
+        if let (true, Some(at)) = (is_taken, expire_at_ms) {
+            // SAFETY: a block with HAS_EXPIRY holds eight bytes there.
+            unsafe { self.put_word(parts.expiry, at.to_ne_bytes()) };
+        }
+        is_taken
+    }
+
+    fn overwrite_text(&mut self, parts: Parts, bytes: &[u8], raw: bool) -> bool {
+        // SAFETY: a TEXT block's payload starts with its length.
+        let (len, taken) = unsafe { self.length(parts.payload) };
+        if len != bytes.len() {
+            return false;
+        }
+        let tag = if raw {
+            parts.tag | RAW
+        } else {
+            parts.tag & !RAW
+        };
+        let block = self.0.as_ptr();
+        // SAFETY: a TEXT block's payload is a length and that many bytes; `&mut self` makes the writes exclusive, and nobody who
+        // calls this lends bytes of the block itself.
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), block.add(parts.payload + taken), len);
+            *block = tag;
+        }
+        true
+    }
+
+    /// Writes eight bytes at `offset`.
+    ///
+    /// # Safety
+    /// `offset + 8` lies inside the block.
+    const unsafe fn put_word(&mut self, offset: usize, word: [u8; 8]) {
+        // SAFETY: inside the block by the caller's promise; written unaligned; `&mut self` makes the write exclusive.
+        unsafe {
+            self.0
+                .as_ptr()
+                .add(offset)
+                .cast::<[u8; 8]>()
+                .write_unaligned(word);
         }
     }
 
@@ -627,6 +688,65 @@ mod tests {
                 (&b"other"[..], Some(9), text_of(&same))
             );
             assert_eq!((copy.key(), text_of(&copy)), (&b"copy"[..], text_of(&same)));
+        }
+    }
+
+    #[test]
+    fn is_overwritten_only_by_what_takes_the_same_room() {
+        let values = || {
+            [
+                NewValue::text(b"some"),
+                NewValue::text(b"text"),
+                NewValue::Text {
+                    bytes: b"raw!",
+                    raw: true,
+                },
+                NewValue::text(b"longer"),
+                NewValue::Integer(-5),
+                NewValue::Integer(6),
+            ]
+        };
+        for (old_index, old) in values().into_iter().enumerate() {
+            for (new_index, new) in values().into_iter().enumerate() {
+                for (had, has) in [
+                    (None, None),
+                    (Some(1), Some(2)),
+                    (None, Some(2)),
+                    (Some(1), None),
+                ] {
+                    let [old, new] = [&old, &new].map(copy_of);
+                    let mut entry = Entry::new(b"key", had, old).clocked(9);
+                    let (before, weight) = (text_of(&entry), entry.weigh());
+                    let fits = entry.overwrite(has, &new);
+                    let group = |index: usize| index.clamp(2, 4);
+                    let same_room =
+                        group(old_index) == group(new_index) && had.is_some() == has.is_some();
+                    assert_eq!(fits, same_room, "{old_index} {new_index}");
+                    let expected = Entry::new(b"key", has, new);
+                    if fits {
+                        assert_eq!(
+                            (text_of(&entry), entry.expire_at_ms()),
+                            (text_of(&expected), has)
+                        );
+                        assert_eq!(entry.is_raw(), expected.is_raw());
+                    } else {
+                        assert_eq!((text_of(&entry), entry.expire_at_ms()), (before, had));
+                    }
+                    assert_eq!((entry.key(), entry.weigh()), (&b"key"[..], weight));
+                    assert_eq!(entry.used_at_s(), Some(9));
+                }
+            }
+        }
+        let mut long = Entry::new(b"k", None, NewValue::text(&[7; 5000]));
+        assert!(!long.overwrite(None, &NewValue::text(&[8; 5000])));
+        assert!(!Entry::swept(b"k", None, false).overwrite(None, &NewValue::text(b"")));
+    }
+
+    fn copy_of<'a>(value: &NewValue<'a>) -> NewValue<'a> {
+        match value {
+            NewValue::Text { bytes, raw } => NewValue::Text { bytes, raw: *raw },
+            NewValue::Integer(number) => NewValue::Integer(*number),
+            NewValue::Object(_) => unreachable!("no objects here"),
         }
     }
 

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 
 use super::db::{Db, SHARDS};
 use super::entry::Entry;
+use super::fetch::KeyHash;
 use super::gate::{Gate, Turn};
 use super::libraries::Libraries;
 use super::locks::{Slot, Slots};
@@ -191,15 +192,26 @@ impl Keyspaces {
         self.slot_of_hash(db, hash)
     }
 
+    /// The slot that a key of that hash has in database `db`.
+    #[must_use]
+    #[inline]
+    pub fn slot_at(&self, db: usize, hash: KeyHash) -> Slot {
+        self.slot_of_hash(db, hash.0)
+    }
+
     #[inline]
     pub(super) fn slot_of_hash(&self, db: usize, hash: u64) -> Slot {
-        const SHARD_BITS: u32 = SHARDS.trailing_zeros();
-        // The same bits that DashMap takes: the highest but seven, which its tables use.
-        let shard = (hash << 7) >> (u64::BITS - SHARD_BITS);
         Slot {
             db: u32::try_from(db).unwrap_or(u32::MAX),
-            shard: u32::try_from(shard).unwrap_or(0),
+            shard: u32::try_from(Self::shard_of_hash(hash)).unwrap_or(0),
         }
+    }
+
+    #[inline]
+    pub(super) fn shard_of_hash(hash: u64) -> usize {
+        const SHARD_BITS: u32 = SHARDS.trailing_zeros();
+        // The same bits that DashMap takes: the highest but seven, which its tables use.
+        usize::try_from((hash << 7) >> (u64::BITS - SHARD_BITS)).unwrap_or(0)
     }
 
     #[inline]
@@ -303,6 +315,13 @@ impl Keyspaces {
     pub fn write(&self, db: usize, slots: impl IntoIterator<Item = Slot>) -> Tx<'_> {
         let mut slots: Slots = slots.into_iter().collect();
         Tx::new(self, db, &mut slots)
+    }
+
+    /// As [`write`](Self::write), on the one key of database `db` with that hash.
+    #[must_use]
+    #[inline]
+    pub fn write_key<'a>(&'a self, db: usize, key: &'a [u8], hash: KeyHash) -> Tx<'a> {
+        Tx::of_key(self, db, key, hash)
     }
 }
 

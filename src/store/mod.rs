@@ -15,6 +15,7 @@
 
 mod db;
 mod entry;
+mod fetch;
 mod from_rdb;
 mod gate;
 mod generation;
@@ -36,6 +37,7 @@ mod watches;
 
 pub use db::Db;
 pub use entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};
+pub use fetch::KeyHash;
 pub use gate::Turn;
 pub use generation::{Generation, Served};
 pub use keyspaces::{DATABASES_GROWN_MAX, Figures, Keyspaces};

@@ -2,8 +2,11 @@
 
 use std::cell::Cell;
 
+use dashmap::RwLockWriteGuard;
+
 use super::db::{Db, Delta, Table, find, find_mut, insert};
 use super::entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};
+use super::fetch::KeyHash;
 use super::gate::Leaving;
 use super::keyspaces::Keyspaces;
 use super::libraries::Libraries;
@@ -38,17 +41,38 @@ pub struct Tx<'a> {
     quiet: bool,
     /// The time that it goes by, if that is not the system's.
     clock_ms: Option<i64>,
+    /// The key that it is most likely asked for, with its hash.
+    known: Option<(&'a [u8], u64)>,
     /// The last field: readers get in when nothing is held.
     _leaving: Leaving<'a>,
 }
 
 impl<'a> Tx<'a> {
     pub(super) fn new(spaces: &'a Keyspaces, number: usize, slots: &mut Slots) -> Self {
-        let held = WriteHeld::acquire(slots, |slot| {
-            let db = spaces.db_or_create(slot.db as usize)?;
-            let shard = db.shard(slot.shard as usize)?;
-            Some(spaces.gate().write(slot, shard))
-        });
+        let held = WriteHeld::acquire(slots, |slot| lock(spaces, slot));
+        Self::holding(spaces, number, held, None)
+    }
+
+    #[inline]
+    pub(super) fn of_key(
+        spaces: &'a Keyspaces,
+        number: usize,
+        key: &'a [u8],
+        hash: KeyHash,
+    ) -> Self {
+        let slot = spaces.slot_at(number, hash);
+        let held = lock(spaces, slot).map(|guard| WriteHeld::one(slot, guard));
+        let held = held.unwrap_or_else(WriteHeld::none);
+        Self::holding(spaces, number, held, Some((key, hash.0)))
+    }
+
+    #[inline]
+    fn holding(
+        spaces: &'a Keyspaces,
+        number: usize,
+        held: WriteHeld<'a>,
+        known: Option<(&'a [u8], u64)>,
+    ) -> Self {
         Self {
             spaces,
             number,
@@ -62,6 +86,7 @@ impl<'a> Tx<'a> {
             watched: spaces.watches().any(),
             quiet: false,
             clock_ms: None,
+            known,
             _leaving: Leaving(spaces.gate()),
         }
     }
@@ -247,7 +272,11 @@ impl<'a> Tx<'a> {
     }
 
     fn locate(&self, key: &[u8]) -> (Slot, u64) {
-        let hash = self.spaces.hash(key);
+        let hash = match self.known {
+            // The very same bytes: handlers pass on the words of their command.
+            Some((known, hash)) if std::ptr::eq(known, key) => hash,
+            _ => self.spaces.hash(key),
+        };
         (self.spaces.slot_of_hash(self.number, hash), hash)
     }
 
@@ -311,41 +340,65 @@ impl<'a> Tx<'a> {
 
     /// Sets `key` to `value`, replacing what was there, its expiry too.
     pub fn set(&mut self, key: &[u8], expire_at_ms: Option<i64>, value: NewValue<'_>) {
-        self.put(Entry::new(key, expire_at_ms, value));
+        let used_s = self.use_s();
+        let (slot, hash) = self.locate(key);
+        let Some(table) = self.held.get_mut(slot) else {
+            return self.lose();
+        };
+        let Some(old) = find_mut(table, hash, key) else {
+            let entry = Entry::new(key, expire_at_ms, value);
+            self.insert(clocked(entry, used_s), slot, hash);
+            return self.tell(key);
+        };
+        if old.overwrite(expire_at_ms, &value) {
+            used_s.into_iter().for_each(|now_s| old.touch(now_s));
+        } else {
+            let entry = Entry::new(key, expire_at_ms, value);
+            let change = replace(old, clocked(entry, used_s));
+            self.delta().add(change);
+        }
+        self.tell(key);
     }
 
     /// Puts an entry under its own key, replacing what was there.
     pub fn put(&mut self, entry: Entry) {
-        let entry = match self.use_s() {
-            Some(now_s) => entry.clocked(now_s),
-            None => entry,
-        };
-        let spaces = self.spaces;
-        let number = self.number;
-        let added = Delta::of(&entry);
+        let entry = clocked(entry, self.use_s());
         let key: smallvec::SmallVec<[u8; 64]> = match self.watched {
             true => entry.key().into(),
             false => smallvec::SmallVec::new(),
         };
-        let Some((table, slot, hash)) = self.table(entry.key()) else {
-            debug_assert!(false, "a key outside the locks of its command");
-            // The write is lost, so nothing may be answered as if it were not.
-            self.taint_everything();
-            return;
+        let (slot, hash) = self.locate(entry.key());
+        let Some(table) = self.held.get_mut(slot) else {
+            return self.lose();
         };
-        let mut change = added;
         if let Some(old) = find_mut(table, hash, entry.key()) {
-            change.subtract(Delta::of(old));
-            *old = entry;
-        } else if insert(table, hash, entry, spaces.hasher())
-            && let Some(db) = spaces.db(number)
-        {
-            db.bump_epoch(slot.shard as usize);
+            let change = replace(old, entry);
+            self.delta().add(change);
+        } else {
+            self.insert(entry, slot, hash);
         }
-        self.delta().add(change);
         if self.watched {
             self.tell(&key);
         }
+    }
+
+    /// Puts an entry where none of its key is.
+    fn insert(&mut self, entry: Entry, slot: Slot, hash: u64) {
+        let spaces = self.spaces;
+        self.delta().add(Delta::of(&entry));
+        if let Some(table) = self.held.get_mut(slot)
+            && insert(table, hash, entry, spaces.hasher())
+            && let Some(db) = spaces.db(self.number)
+        {
+            db.bump_epoch(slot.shard as usize);
+        }
+    }
+
+    /// A key lies outside the locks of its command. The write is lost, so nothing may be answered as if it were not.
+    #[cold]
+    fn lose(&mut self) {
+        debug_assert!(false, "a key outside the locks of its command");
+        self.taint_everything();
     }
 
     /// The keys of the current database, all of whose slots are held, that `wanted` says yes to.
@@ -566,6 +619,28 @@ impl<'a> Tx<'a> {
         figures.add(*self.deltas.of(db));
         figures
     }
+}
+
+/// Locks the shard at `slot`, whose database comes to be if need be.
+fn lock(spaces: &Keyspaces, slot: Slot) -> Option<RwLockWriteGuard<'_, Table>> {
+    let db = spaces.db_or_create(slot.db as usize)?;
+    let shard = db.shard(slot.shard as usize)?;
+    Some(spaces.gate().write(slot, shard))
+}
+
+fn clocked(entry: Entry, used_s: Option<u32>) -> Entry {
+    match used_s {
+        Some(now_s) => entry.clocked(now_s),
+        None => entry,
+    }
+}
+
+/// Puts `entry` in the place of `old`, and gives the difference.
+fn replace(old: &mut Entry, entry: Entry) -> Delta {
+    let mut delta = Delta::of(&entry);
+    delta.subtract(Delta::of(old));
+    *old = entry;
+    delta
 }
 
 /// A database's number as taints know it.

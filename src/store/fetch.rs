@@ -1,0 +1,104 @@
+//! Asking for memory before it is needed.
+//!
+//! Most of what a command on a random key takes is waiting for memory, three times: for the table's control bytes, the slot
+//! and the entry, each of which tells where the next is. Who knows several keys beforehand lets these waits overlap.
+
+use super::db::Table;
+use super::keyspaces::Keyspaces;
+
+/// The hash of a key: the same in all databases of all generations of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyHash(pub(super) u64);
+
+impl Keyspaces {
+    /// The hash of `key`.
+    #[must_use]
+    #[inline]
+    pub fn hash_of(&self, key: &[u8]) -> KeyHash {
+        KeyHash(self.hash(key))
+    }
+
+    /// Brings the entries of keys with those hashes in database `db` nearer to the processor: a hint, which changes nothing
+    /// and waits for no lock. For so few at once that they stay near until they are used.
+    pub fn fetch(&self, db: usize, hashes: impl Iterator<Item = KeyHash> + Clone) {
+        let Some(db) = self.db(db) else { return };
+        let each = |look: fn(&Table, u64)| {
+            for KeyHash(hash) in hashes.clone() {
+                let shard = db.shard(Self::shard_of_hash(hash));
+                if let Some(table) = shard.and_then(|shard| shard.try_read()) {
+                    look(&table, hash);
+                }
+            }
+        };
+        each(fetch_bucket);
+        each(fetch_entry);
+    }
+}
+
+/// Asks for the control bytes and the slot where the search for `hash` begins.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "tables use the low bits alone"
+)]
+fn fetch_bucket(table: &Table, hash: u64) {
+    let first = hash as usize & (table.buckets() - 1);
+    // Slots lie before this place, the last one first, and control bytes behind it.
+    let middle = table.data_end().as_ptr();
+    fetch_line(middle.cast::<u8>().wrapping_add(first));
+    fetch_line(middle.wrapping_sub(first + 1).cast());
+}
+
+/// Asks for the entries that the search for `hash` will look at: most often that of its key, or none.
+fn fetch_entry(table: &Table, hash: u64) {
+    // SAFETY: the table is borrowed for as long as the walk lasts, so it neither goes nor changes.
+    let buckets = unsafe { table.iter_hash(hash) };
+    for bucket in buckets {
+        // SAFETY: the walk gives full buckets only, and the borrowed table keeps what they hold.
+        let (entry, _) = unsafe { bucket.as_ref() };
+        entry.block_lines().into_iter().for_each(fetch_line);
+    }
+}
+
+/// Asks for the cache line of `address`, which need not be one of ours.
+#[inline]
+fn fetch_line(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing, faults never, and every processor of this architecture has it.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{NewValue, Slot};
+
+    #[test]
+    fn fetching_changes_nothing_whatever_is_there() {
+        let spaces = Keyspaces::new(2);
+        let keys: Vec<Vec<u8>> = (0..500u32).map(|key| key.to_le_bytes().to_vec()).collect();
+        let fetch = |db| spaces.fetch(db, keys.iter().map(|key| spaces.hash_of(key)));
+        fetch(0);
+        assert!(spaces.db(0).is_none());
+        for key in keys.iter().step_by(2) {
+            let mut tx = spaces.write(0, [spaces.slot(0, key)]);
+            tx.set(key, None, NewValue::text(key));
+        }
+        [0, 1, 7, usize::MAX].into_iter().for_each(fetch);
+        assert_eq!(spaces.db(0).map(crate::store::Db::len), Some(250));
+    }
+
+    #[test]
+    fn a_shard_that_is_locked_is_passed_over() {
+        let spaces = Keyspaces::new(1);
+        let slot: Slot = spaces.slot(0, b"k");
+        let mut tx = spaces.write(0, [slot]);
+        tx.set(b"k", None, NewValue::text(b"v"));
+        spaces.fetch(0, std::iter::once(spaces.hash_of(b"k")));
+        assert!(tx.exists(b"k"));
+    }
+}
