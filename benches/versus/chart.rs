@@ -13,7 +13,7 @@ pub(crate) struct Panel {
 
 const COLUMNS: usize = 2;
 const PANEL_WIDTH: usize = 440;
-const LABEL_WIDTH: usize = 92;
+const LABEL_WIDTH: usize = 120;
 const BAR_HEIGHT: usize = 20;
 const TITLE_HEIGHT: usize = 34;
 const GAP: usize = 28;

@@ -23,6 +23,17 @@ impl Control {
         cmd(name).arg(arguments).query(&mut self.0)
     }
 
+    /// Sets a string.
+    pub(crate) fn set(&mut self, key: &str, value: &[u8]) {
+        let replied: RedisResult<()> = cmd("SET").arg(key).arg(value).query(&mut self.0);
+        replied.expect("a write");
+    }
+
+    /// Reads a string.
+    pub(crate) fn read(&mut self, key: &str) -> Vec<u8> {
+        cmd("GET").arg(key).query(&mut self.0).expect("a string")
+    }
+
     /// Runs a pipeline, each of whose commands must succeed.
     pub(crate) fn run(&mut self, pipeline: &Pipeline) {
         let replied: RedisResult<()> = pipeline.query(&mut self.0);

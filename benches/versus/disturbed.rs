@@ -18,6 +18,66 @@ pub(crate) const FEW: Shape = Shape {
     pipeline: 1,
 };
 
+/// Requests of one connection that keep to a number in a second.
+pub(crate) struct Paced {
+    begun: Instant,
+    per_second: u64,
+}
+
+impl Paced {
+    pub(crate) const SHAPE: Shape = Shape {
+        clients: 1,
+        pipeline: 100,
+    };
+
+    pub(crate) fn new(per_second: u64) -> Self {
+        Self {
+            begun: Instant::now(),
+            per_second,
+        }
+    }
+
+    /// Waits until the next batch is due; gives how many requests were answered.
+    pub(crate) fn hold(&self, seen: &Seen) -> u64 {
+        let due = Duration::from_micros(seen.answered * 1_000_000 / self.per_second);
+        std::thread::sleep(due.saturating_sub(self.begun.elapsed()));
+        seen.answered
+    }
+}
+
+/// What `read` sees, which is told when `work` on another thread is done.
+pub(crate) fn beside(
+    work: impl FnOnce() + Send,
+    read: impl FnOnce(&dyn Fn() -> bool) -> Seen,
+) -> Seen {
+    std::thread::scope(|scope| {
+        let work = scope.spawn(work);
+        read(&|| work.is_finished())
+    })
+}
+
+/// What `read` sees while `work` on another thread goes on, until it is told to stop.
+pub(crate) fn throughout(
+    work: impl FnOnce(&AtomicBool) + Send,
+    read: impl FnOnce() -> Seen,
+) -> Seen {
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| work(&stop));
+        let _told = TellOnDrop(&stop);
+        read()
+    })
+}
+
+/// Says stop, also when the readers panic: the scope waits for the other thread.
+struct TellOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for TellOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Reads of 10 clients, one by one, for `time` while the primary is written to; everything is applied afterwards.
 pub(crate) fn during_writes(
     replica: &Process,
@@ -26,38 +86,29 @@ pub(crate) fn during_writes(
 ) -> Seen {
     let mut sets = primary.strings.overwrites();
     let mut generator = Generator::connect(replica.port, FEW);
-    let strings = &primary.strings;
+    let mut gets = primary.strings.gets_during_writes();
     let port = primary.process.port;
-    let stop = AtomicBool::new(false);
-    let seen = std::thread::scope(|scope| {
-        let writer = scope.spawn(|| write_at_pace(port, &mut sets, &stop));
-        let seen = generator.run_for(&mut strings.gets_during_writes(), time);
-        stop.store(true, Ordering::Relaxed);
-        let written = writer.join().expect("the writer writes");
-        let wanted = WRITES_PER_SECOND as f64 * time.as_secs_f64();
-        if (written as f64) < wanted * 0.9 {
-            eprintln!("the primary took {written} writes of {wanted}");
-        }
-        seen
-    });
+    let seen = throughout(
+        |stop| write_at_pace(port, &mut sets, stop),
+        || generator.run_for(&mut gets, time),
+    );
     primary.strings.wrote(&sets);
     wait_applied(replica, &primary.process);
     seen
 }
 
-/// Sends writes, a hundred at once, at their pace until told to stop; how many.
-fn write_at_pace(port: u16, requests: &mut Set, stop: &AtomicBool) -> u64 {
-    let shape = Shape {
-        clients: 1,
-        pipeline: 100,
-    };
-    let begun = Instant::now();
-    let seen = Generator::connect(port, shape).run(requests, |seen| {
-        let due = Duration::from_micros(seen.answered * 1_000_000 / WRITES_PER_SECOND);
-        std::thread::sleep(due.saturating_sub(begun.elapsed()));
+/// Writes until told to stop.
+/// A primary that does not keep the pace is told of: the row then compares unequal streams.
+fn write_at_pace(port: u16, requests: &mut Set, stop: &AtomicBool) {
+    let pace = Paced::new(WRITES_PER_SECOND);
+    let seen = Generator::connect(port, Paced::SHAPE).run(requests, |seen| {
+        pace.hold(seen);
         stop.load(Ordering::Relaxed)
     });
-    seen.answered
+    let share = seen.per_second() / WRITES_PER_SECOND as f64;
+    if share < 0.9 {
+        eprintln!("the primary took {:.0} % of the writes", share * 100.0);
+    }
 }
 
 /// Reads of 10 clients, one by one, from the moment when the primary drops `replica` and takes another history, until that is in sync
@@ -69,10 +120,10 @@ pub(crate) fn during_resync(
     requests: &mut impl Requests,
 ) -> Seen {
     let mut generator = Generator::connect(replica.port, FEW);
-    std::thread::scope(|scope| {
-        let resync = scope.spawn(|| resync(replica, primary, keys));
-        generator.run(requests, |_| resync.is_finished())
-    })
+    beside(
+        || resync(replica, primary, keys),
+        |done| generator.run(requests, |_| done()),
+    )
 }
 
 /// Makes the replica sync in full, and waits until it has.

@@ -15,7 +15,9 @@
 mod chart;
 mod control;
 mod disturbed;
+mod extremes;
 mod floor;
+mod growth;
 mod load;
 mod measure;
 mod mixed;
@@ -25,6 +27,7 @@ mod report;
 mod rows;
 mod strings;
 mod systems;
+mod threads;
 
 use std::time::Duration;
 
@@ -32,6 +35,7 @@ use clap::{Parser, ValueEnum};
 
 use measure::{Plan, Primaries, StringsPrimary};
 use report::Results;
+use rows::Row;
 use systems::System;
 
 /// Compares redtail with Redis and Valkey as replicas of the same primary
@@ -73,6 +77,10 @@ struct Options {
 enum Part {
     /// The table beside the rivals
     Rivals,
+    /// How cost grows with the keyspace, and large things
+    Growth,
+    /// What cores bring, and what long commands cost others
+    Threads,
     #[value(hide = true)]
     Swallow,
     #[value(hide = true)]
@@ -85,57 +93,134 @@ fn main() {
         return;
     }
     match options.part {
-        Part::Swallow => floor::swallow(options.port),
-        Part::Constant => floor::answer_constant(options.port),
-        Part::Rivals => {
-            process::end_children_on_signals();
-            rivals(&options);
+        Part::Swallow => return floor::swallow(options.port),
+        Part::Constant => return floor::answer_constant(options.port),
+        _ => process::end_children_on_signals(),
+    }
+    let systems = options.chosen();
+    match options.part {
+        Part::Growth => growth(&options, &systems),
+        Part::Threads => threads(&options, &systems),
+        _ => rivals(&options, &systems),
+    }
+}
+
+impl Options {
+    /// The systems to measure: the growth is that of redtail and one rival unless others are named.
+    fn chosen(&self) -> Vec<System> {
+        let mut named = self.systems.clone();
+        if named.is_empty() && matches!(self.part, Part::Growth) {
+            named = vec![systems::REDTAIL.to_owned(), "valkey-9.1".to_owned()];
+        }
+        let mut systems = System::choose(&named, &self.builds);
+        systems.retain(|system| system.has_reads() || matches!(self.part, Part::Rivals));
+        systems
+    }
+
+    /// What stays the same for all rounds.
+    fn plan(&self, rows: &[&[Row]]) -> Plan {
+        for group in &self.rows {
+            let known = rows.iter().copied().flatten().any(|row| row.group == group);
+            assert!(known, "no rows {group}");
+        }
+        Plan {
+            groups: self.rows.clone(),
+            time: Duration::from_secs_f64(self.seconds),
+        }
+    }
+
+    /// Prints a part of the page; with `--write`, writes it too.
+    fn show(&self, part: &str, tables: &str, rounds: usize) {
+        println!("{tables}");
+        if self.write {
+            page::replace(part, &format!("{}\n\n{tables}", heading(rounds)));
         }
     }
 }
 
-fn rivals(options: &Options) {
-    let systems = System::choose(&options.systems, &options.builds);
-    for group in &options.rows {
-        let known = rows::VERSUS.iter().any(|row| row.group == group);
-        assert!(known, "no rows {group}");
-    }
-    let plan = Plan {
-        groups: options.rows.clone(),
-        time: Duration::from_secs_f64(options.seconds),
+/// How a part was measured.
+fn heading(rounds: usize) -> String {
+    let words = std::env::args().skip(1).filter(|word| word != "--bench");
+    let words: Vec<String> = words.collect();
+    let counted = match rounds {
+        1 => "Measured once.".to_owned(),
+        _ => format!("Medians of {rounds} rounds, and the range of these."),
     };
+    let command = words.join(" ");
+    let machine = page::machine();
+    format!("`cargo bench --bench versus -- {command}` on {machine}. {counted}")
+}
+
+fn rivals(options: &Options, systems: &[System]) {
+    let plan = options.plan(&[rows::VERSUS]);
     let mut results = Results::default();
     let mut primaries = Primaries {
         strings: StringsPrimary::start(&options.primary, 1_000_000),
         mixed: measure::wants_mixed(&plan).then(|| mixed::start(&options.primary)),
     };
     for _ in 0..options.rounds {
-        for system in &systems {
+        for system in systems {
             measure::round(&plan, system, &mut primaries, &mut results);
         }
     }
-    let table = report::table(rows::VERSUS, &systems, &results);
-    println!("{table}");
+    options.show(
+        "rivals",
+        &report::table(rows::VERSUS, systems, &results),
+        options.rounds,
+    );
     if options.write {
-        page::replace("rivals", &format!("{}\n\n{table}", heading(options)));
         page::replace("mix", &mixed::describe());
-        page::chart(
-            "rivals.svg",
-            &chart::draw(&report::panels(rows::VERSUS, &systems, &results)),
-        );
+        let panels = report::panels(rows::VERSUS, systems, &results);
+        page::chart("rivals.svg", &chart::draw(&panels));
     }
 }
 
-/// How a part was measured.
-fn heading(options: &Options) -> String {
-    let command: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|word| word != "--bench")
-        .collect();
-    format!(
-        "`cargo bench --bench versus -- {}` on {}. Medians of {} rounds, and the range of these.",
-        command.join(" "),
-        page::machine(),
-        options.rounds
-    )
+fn growth(options: &Options, systems: &[System]) {
+    let plan = options.plan(&[rows::GROWTH, rows::EXTREMES]);
+    if plan.wants("growth") {
+        let sizes = growth::measure(&plan, &options.primary, options.rounds, systems);
+        let tables = sizes.iter().map(|(keys, results)| {
+            let table = report::table(rows::GROWTH, systems, results);
+            format!("### {keys} keys\n\n{table}\n")
+        });
+        options.show("growth", &tables.collect::<String>(), options.rounds);
+        if options.write {
+            let panels = growth::panels(systems, &sizes);
+            page::chart("growth.svg", &chart::draw(&panels));
+        }
+    }
+    let mut results = Results::default();
+    extremes::measure(&plan, &options.primary, systems, &mut results);
+    options.show(
+        "extremes",
+        &report::table(rows::EXTREMES, systems, &results),
+        1,
+    );
+}
+
+fn threads(options: &Options, systems: &[System]) {
+    let plan = options.plan(&[rows::SCALING, rows::LONG]);
+    let primary = threads::start_primary(&options.primary);
+    let (mut scaling, mut long) = (Results::default(), Results::default());
+    for _ in 0..options.rounds {
+        for system in systems {
+            if plan.wants("scaling") && !system.is_rival() {
+                threads::scaling(&plan, system, &primary, &mut scaling);
+            }
+            if plan.wants("long") {
+                threads::long_commands(&plan, system, &primary, &mut long);
+            }
+        }
+    }
+    let columns = threads::columns(systems);
+    options.show(
+        "scaling",
+        &report::table(rows::SCALING, &columns, &scaling),
+        options.rounds,
+    );
+    options.show(
+        "long",
+        &report::table(rows::LONG, systems, &long),
+        options.rounds,
+    );
 }

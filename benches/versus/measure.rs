@@ -123,7 +123,7 @@ fn strings(plan: &Plan, system: &System, primary: &mut StringsPrimary, results: 
         check_all(&replica, &primary.strings);
     }
     if plan.wants("resync") {
-        sleep(RESYNC_FLOOR.saturating_sub(begun.elapsed()));
+        wait_for_resync_floor(begun);
         let mut gets = primary.strings.gets();
         let seen = during_resync(&replica, &primary.process, keys, &mut gets);
         results.record("resync-p99", name, seen.percentile_ms(0.99));
@@ -131,6 +131,11 @@ fn strings(plan: &Plan, system: &System, primary: &mut StringsPrimary, results: 
         results.record("resync-refused", name, seen.refused as f64);
         check_all(&replica, &primary.strings);
     }
+}
+
+/// Waits until a replica that began its last full sync at `begun` need not hold back the next.
+pub(crate) fn wait_for_resync_floor(begun: Instant) {
+    sleep(RESYNC_FLOOR.saturating_sub(begun.elapsed()));
 }
 
 /// A replica of the primary with the mix.

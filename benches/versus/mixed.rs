@@ -83,6 +83,11 @@ pub(crate) fn start(name: &str) -> Process {
     process
 }
 
+/// Writes hashes of `fields` fields to the server: `big:N`.
+pub(crate) fn fill_hashes(server: &Process, keys: u32, fields: u32) {
+    fill(server, &family("big", Kind::Hash, keys, fields));
+}
+
 fn fill(server: &Process, family: &Family) {
     let mut control = Control::of(server);
     let mut batch = redis::pipe();
@@ -180,6 +185,47 @@ fn text(number: u32, index: u32) -> String {
         "{:016x}",
         scattered(u64::from(number) << 32 | u64::from(index))
     )
+}
+
+/// HGET of a random field of a random hash of [`fill_hashes`].
+pub(crate) struct Fields {
+    keys: u32,
+    fields: u32,
+    random: fastrand::Rng,
+}
+
+impl Fields {
+    pub(crate) fn of(keys: u32, fields: u32) -> Self {
+        let random = fastrand::Rng::new();
+        Self {
+            keys,
+            fields,
+            random,
+        }
+    }
+}
+
+impl Requests for Fields {
+    fn request(&mut self, out: &mut Vec<u8>) -> u32 {
+        let (number, index) = (self.random.u32(..self.keys), self.random.u32(..self.fields));
+        let request = cmd("HGET")
+            .arg(format!("big:{number}"))
+            .arg(field(index))
+            .get_packed_command();
+        out.extend_from_slice(&request);
+        number * self.fields + index
+    }
+
+    fn check(&self, asked: u32, bytes: &[u8]) -> Reply {
+        let value = text(asked / self.fields, asked % self.fields);
+        expect(bulk(&value).as_bytes(), bytes)
+    }
+}
+
+/// How many bytes HGETALL answers of a hash of [`fill_hashes`], without its header.
+pub(crate) fn hash_bytes(fields: u32) -> usize {
+    let fields = (0..fields).map(|index| bulk(&field(index)).len());
+    fields.map(|bytes| bytes + MEMBER_BYTES).sum()
 }
 
 /// How long a member is as a bulk string.

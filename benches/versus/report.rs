@@ -129,26 +129,22 @@ pub(crate) fn number(figure: f64) -> String {
 fn verdict(row: &Row, systems: &[System], results: &Results) -> (String, String, &'static str) {
     let median = |name: &str| results.summary(row, name).map(|summary| summary.median);
     let redtail = median(REDTAIL);
-    let best = best_rival(row, systems, results);
     let ratio_to = |other: Option<f64>| Some(redtail? / other?);
-    let (basis, share, of) = match row.target {
-        Some(Target::OfBestRival(share)) => (best, Some(share), ""),
-        Some(Target::OfFloor(share)) => (median(FLOOR), Some(share), " the floor"),
-        None => (None, None, ""),
-    };
+    let to_best = ratio_to(best_rival(row, systems, results));
+    let to_floor = ratio_to(median(FLOOR));
+    let mut ratio = to_best.map_or("–".to_owned(), |ratio| format!("{ratio:.2}×"));
     let sign = if row.more_is_better { '≥' } else { '≤' };
-    let target = share.map_or("–".to_owned(), |share| format!("{sign} {share:.2}×{of}"));
-    let met = match (ratio_to(basis), share) {
-        (Some(ratio), Some(share)) if row.more_is_better == (ratio >= share) || ratio == share => {
-            "met"
-        }
-        (Some(_), Some(_)) => "**missed**",
-        _ => "",
+    let (figure, bound, target) = match row.target {
+        None => return (ratio, "–".to_owned(), ""),
+        Some(Target::OfBestRival(bound)) => (to_best, bound, format!("{sign} {bound:.2}×")),
+        Some(Target::OfFloor(bound)) => (to_floor, bound, format!("{sign} {bound:.2}× the floor")),
+        Some(Target::AtMost(bound)) => (redtail, bound, format!("{sign} {bound} {}", row.unit)),
     };
-    let mut ratio = ratio_to(best).map_or("–".to_owned(), |ratio| format!("{ratio:.2}×"));
-    if let (Some(Target::OfFloor(_)), Some(of_floor)) = (row.target, ratio_to(basis)) {
-        _ = write!(ratio, " ({of_floor:.2}× the floor)");
+    if let (Some(Target::OfFloor(_)), Some(to_floor)) = (row.target, to_floor) {
+        _ = write!(ratio, " ({to_floor:.2}× the floor)");
     }
+    let met = figure.map(|figure| figure == bound || row.more_is_better == (figure > bound));
+    let met = met.map_or("", |met| if met { "met" } else { "**missed**" });
     (ratio, target, met)
 }
 

@@ -19,9 +19,11 @@ pub(crate) struct Row {
 pub(crate) enum Target {
     OfBestRival(f64),
     OfFloor(f64),
+    /// In the row's own unit.
+    AtMost(f64),
 }
 
-use Target::{OfBestRival, OfFloor};
+use Target::{AtMost, OfBestRival, OfFloor};
 
 const fn row(
     id: &'static str,
@@ -173,4 +175,160 @@ pub(crate) const VERSUS: &[Row] = &[
         "SMEMBERS of 100 members, pipeline 4, CPU",
         "µs/op",
     ),
+];
+
+/// At each size of the growth.
+pub(crate) const GROWTH: &[Row] = &[
+    row(
+        "growth-key",
+        "growth",
+        "memory, above that of a replica without keys",
+        "bytes/key",
+    ),
+    row(
+        "growth-sync-cpu",
+        "growth",
+        "full sync, CPU, above that of a replica without keys",
+        "ns/key",
+    ),
+    row(
+        "growth-sync-wall",
+        "growth",
+        "full sync, from start to in sync",
+        "s",
+    ),
+    row("growth-get-1", "growth", "GET, no pipeline, CPU", "µs/op"),
+    row("growth-get-64", "growth", "GET, pipeline 64, CPU", "µs/op"),
+    row(
+        "growth-scan",
+        "growth",
+        "whole SCAN, COUNT 1000, CPU",
+        "ns/key",
+    ),
+];
+
+/// Large things.
+pub(crate) const EXTREMES: &[Row] = &[
+    row(
+        "grow-p99",
+        "stalls",
+        "GET of 10 clients while 9,000,000 keys come by the stream, p99",
+        "ms",
+    ),
+    row("grow-longest", "stalls", "the same, longest", "ms"),
+    row(
+        "grow-refused",
+        "stalls",
+        "the same, answered with an error",
+        "requests",
+    ),
+    row(
+        "load-p99",
+        "stalls",
+        "GET of 10 clients while 10,000,000 keys load anew, p99",
+        "ms",
+    ),
+    row("load-longest", "stalls", "the same, longest", "ms"),
+    row(
+        "load-refused",
+        "stalls",
+        "the same, answered with an error",
+        "requests",
+    ),
+    row(
+        "large-wall",
+        "large",
+        "full sync of a value of 512 MB, from start to in sync",
+        "s",
+    ),
+    row("large-memory", "large", "resident memory after it", "MB"),
+    row("large-get", "large", "GET of that value", "s"),
+    row(
+        "large-longest",
+        "large",
+        "GET of 10 clients meanwhile, longest",
+        "ms",
+    ),
+    row(
+        "idle",
+        "idle",
+        "memory of an idle connection, of 1,000",
+        "kB",
+    ),
+    row(
+        "fields-cpu",
+        "fields",
+        "full sync of 1,000 hashes of 10,000 fields, CPU",
+        "ns/field",
+    ),
+    row(
+        "fields-wall",
+        "fields",
+        "the same, from start to in sync",
+        "s",
+    ),
+    row(
+        "fields-memory",
+        "fields",
+        "resident memory after it",
+        "bytes/field",
+    ),
+    row(
+        "fields-get",
+        "fields",
+        "HGET of them, pipeline 16, CPU",
+        "µs/op",
+    ),
+];
+
+/// With one worker thread and with two.
+pub(crate) const SCALING: &[Row] = &[
+    row(
+        "threads-random-rate",
+        "scaling",
+        "GET of random keys, pipeline 64, throughput",
+        "k/s",
+    )
+    .more_is_better(),
+    row(
+        "threads-random-cpu",
+        "scaling",
+        "GET of random keys, pipeline 64, CPU",
+        "µs/op",
+    ),
+    row(
+        "threads-hot-rate",
+        "scaling",
+        "GET of one key, pipeline 64, throughput",
+        "k/s",
+    )
+    .more_is_better(),
+    row(
+        "threads-hot-cpu",
+        "scaling",
+        "GET of one key, pipeline 64, CPU",
+        "µs/op",
+    ),
+];
+
+/// Beside long commands.
+pub(crate) const LONG: &[Row] = &[
+    row("long-none-p99", "long", "GET of 10 clients, p99", "ms"),
+    row("long-none-longest", "long", "the same, longest", "ms"),
+    row(
+        "long-keys-p99",
+        "long",
+        "beside KEYS of 1,000,000 keys, p99",
+        "ms",
+    )
+    .aims(AtMost(10.0)),
+    row("long-keys-longest", "long", "the same, longest", "ms").aims(AtMost(50.0)),
+    row(
+        "long-hash-p99",
+        "long",
+        "beside HGETALL of 1,000,000 fields, p99",
+        "ms",
+    )
+    .aims(AtMost(10.0)),
+    row("long-hash-longest", "long", "the same, longest", "ms").aims(AtMost(50.0)),
 ];

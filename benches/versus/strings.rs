@@ -40,11 +40,7 @@ impl Strings {
 
     /// SETs of all keys in turn.
     pub(crate) fn fill(&self) -> Set {
-        Set {
-            keys: Order::in_turn(self.count()),
-            generation: 0,
-            written: Vec::new(),
-        }
+        Set::of(0, self.count())
     }
 
     /// From now on the values must be those that `set` wrote.
@@ -76,6 +72,14 @@ impl Strings {
     pub(crate) fn gets_in_turn(&self) -> Get<'_> {
         Get {
             keys: Order::in_turn(self.count()),
+            ..self.gets()
+        }
+    }
+
+    /// GETs of one key.
+    pub(crate) fn gets_of(&self, key: u32) -> Get<'_> {
+        Get {
+            keys: Order::Turn(key, 1),
             ..self.gets()
         }
     }
@@ -171,6 +175,17 @@ pub(crate) struct Set {
     keys: Order,
     generation: u8,
     written: Vec<u32>,
+}
+
+impl Set {
+    /// SETs of the keys from `first` on, below `end`, in turn.
+    pub(crate) fn of(first: u32, end: u32) -> Self {
+        Self {
+            keys: Order::Turn(first, end),
+            generation: 0,
+            written: Vec::new(),
+        }
+    }
 }
 
 impl Requests for Set {

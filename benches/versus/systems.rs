@@ -61,6 +61,11 @@ impl System {
         Some(Self::new(name, kind))
     }
 
+    /// The same under another name.
+    pub(crate) fn named(&self, name: &str) -> Self {
+        Self::new(name, self.kind.clone())
+    }
+
     fn new(name: &str, kind: Kind) -> Self {
         Self {
             name: name.to_owned(),
@@ -71,6 +76,11 @@ impl System {
     /// Whether it is one of those that redtail is compared with.
     pub(crate) fn is_rival(&self) -> bool {
         matches!(self.kind, Kind::Rival(_))
+    }
+
+    /// Whether it serves data.
+    pub(crate) fn has_reads(&self) -> bool {
+        !matches!(self.kind, Kind::Floor)
     }
 
     /// What it says about its version.
@@ -93,18 +103,22 @@ impl System {
 
     /// Starts it as a replica of `primary` with its default settings. It may not listen yet.
     pub(crate) fn replica(&self, primary: &Process) -> Process {
-        self.replica_with(primary, &[])
+        self.spawn(primary, |_| ())
     }
 
-    /// The same with further arguments.
-    pub(crate) fn replica_with(&self, primary: &Process, arguments: &[&str]) -> Process {
+    /// The same with a variable in its environment.
+    pub(crate) fn replica_in(&self, (name, value): (&str, &str), primary: &Process) -> Process {
+        self.spawn(primary, |command| _ = command.env(name, value))
+    }
+
+    fn spawn(&self, primary: &Process, adapt: impl FnOnce(&mut Command)) -> Process {
         Process::start(|port, directory| {
             let mut command = match &self.kind {
                 Kind::Rival(program) => rival(program, port, directory, primary.port),
                 Kind::Redtail(program) => redtail(program, port, primary.port),
                 Kind::Floor => floor("swallow", primary.port),
             };
-            command.args(arguments);
+            adapt(&mut command);
             command
         })
     }
