@@ -158,8 +158,9 @@ fn rivals(options: &Options, systems: &[System]) {
         strings: StringsPrimary::start(&options.primary, 1_000_000),
         mixed: measure::wants_mixed(&plan).then(|| mixed::start(&options.primary)),
     };
-    for _ in 0..options.rounds {
-        for system in systems {
+    for round in 0..options.rounds {
+        // Another one begins each time, for the primary and the machine are not the same after each.
+        for system in systems.iter().cycle().skip(round).take(systems.len()) {
             measure::round(&plan, system, &mut primaries, &mut results);
         }
     }

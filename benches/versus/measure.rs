@@ -116,21 +116,38 @@ fn strings(plan: &Plan, system: &System, primary: &mut StringsPrimary, results: 
         results.record("apply", name, apply(&replica, primary));
     }
     if plan.wants("writes") {
-        let seen = during_writes(&replica, primary, plan.time);
-        assert_eq!(seen.refused, 0, "errors instead of replies");
-        results.record("writes-rate", name, seen.per_second() / 1e3);
-        results.record("writes-p99", name, seen.percentile_ms(0.99));
-        check_all(&replica, &primary.strings);
+        beside_writes(plan, name, &replica, primary, results);
     }
     if plan.wants("resync") {
         wait_for_resync_floor(begun);
-        let mut gets = primary.strings.gets();
-        let seen = during_resync(&replica, &primary.process, keys, &mut gets);
-        results.record("resync-p99", name, seen.percentile_ms(0.99));
-        results.record("resync-longest", name, seen.percentile_ms(1.0));
-        results.record("resync-refused", name, seen.refused as f64);
-        check_all(&replica, &primary.strings);
+        beside_resync(name, &replica, primary, results);
     }
+}
+
+/// Reads during a stream of writes; then every value must be the last one.
+fn beside_writes(
+    plan: &Plan,
+    name: &str,
+    replica: &Process,
+    primary: &mut StringsPrimary,
+    results: &mut Results,
+) {
+    let seen = during_writes(replica, primary, plan.time);
+    assert_eq!(seen.refused, 0, "errors instead of replies");
+    results.record("writes-rate", name, seen.per_second() / 1e3);
+    results.record("writes-p99", name, seen.percentile_ms(0.99));
+    check_all(replica, &primary.strings);
+}
+
+/// Reads during a full resync; then every value must be there.
+fn beside_resync(name: &str, replica: &Process, primary: &StringsPrimary, results: &mut Results) {
+    let keys = u64::from(primary.strings.count());
+    let mut gets = primary.strings.gets();
+    let seen = during_resync(replica, &primary.process, keys, &mut gets);
+    results.record("resync-p99", name, seen.percentile_ms(0.99));
+    results.record("resync-longest", name, seen.percentile_ms(1.0));
+    results.record("resync-refused", name, seen.refused as f64);
+    check_all(replica, &primary.strings);
 }
 
 /// Waits until a replica that began its last full sync at `begun` need not hold back the next.

@@ -118,6 +118,7 @@ fn cell(summary: Summary) -> String {
 /// Three digits that say something, no more.
 pub(crate) fn number(figure: f64) -> String {
     let decimals = match figure.abs() {
+        0.0 => 0,
         100.0.. => 0,
         10.0.. => 1,
         _ => 2,
@@ -129,7 +130,7 @@ pub(crate) fn number(figure: f64) -> String {
 fn verdict(row: &Row, systems: &[System], results: &Results) -> (String, String, &'static str) {
     let median = |name: &str| results.summary(row, name).map(|summary| summary.median);
     let redtail = median(REDTAIL);
-    let ratio_to = |other: Option<f64>| Some(redtail? / other?);
+    let ratio_to = |other: Option<f64>| Some(redtail? / other.filter(|other| *other > 0.0)?);
     let to_best = ratio_to(best_rival(row, systems, results));
     let to_floor = ratio_to(median(FLOOR));
     let mut ratio = to_best.map_or("–".to_owned(), |ratio| format!("{ratio:.2}×"));
