@@ -1,7 +1,8 @@
 //! Single operations, to be counted or looked into by other programs.
 //!
-//! `--ops` lists their names. `--op NAME TIMES` does one so many times and nothing else: the difference between 2 N and N times
-//! is N operations, without what prepares them. `--allocs NAME` prints who allocates in one, after it has been done before.
+//! `--ops` lists their names, each with a number of times that is worth counting. `--op NAME TIMES` does one so many times and
+//! nothing else: the difference between 2 N and N times is N operations, without what prepares them. `--allocs NAME` prints who
+//! allocates in one, after it has been done before.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -36,7 +37,9 @@ type Op = Box<dyn FnOnce(&mut dyn FnMut(&mut dyn FnMut(u64)))>;
 pub(crate) fn serve(args: &[String]) -> bool {
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     match args.as_slice() {
-        ["--ops", ..] => ops().iter().for_each(|(name, _)| println!("{name}")),
+        ["--ops", ..] => ops()
+            .iter()
+            .for_each(|(name, _)| println!("{name}\t{}", times_of(name))),
         ["--op", name, times, ..] => {
             let times = times
                 .parse()
@@ -47,6 +50,15 @@ pub(crate) fn serve(args: &[String]) -> bool {
         _ => return false,
     }
     true
+}
+
+/// How often to do it so that little of what is counted is chance, and a simulated processor is done in seconds.
+fn times_of(name: &str) -> u64 {
+    match name.split(' ').next() {
+        Some("ingest") => 2,
+        Some("apply" | "connection") => 30,
+        _ => 1_000,
+    }
 }
 
 fn op(name: &str) -> Op {
@@ -233,16 +245,18 @@ fn note(bytes: usize) {
     });
 }
 
-/// The frames between the allocator and what does the operation.
+/// Of a backtrace the frames of this program, each with its place, without those of the counting; all, if there is none.
 fn of_interest(stack: &str) -> String {
     let lines: Vec<_> = stack.lines().collect();
-    let is_ours = |line: &&str| line.contains("micro::counting") || line.contains("__rust_alloc");
-    let first = lines.iter().rposition(is_ours).map_or(0, |at| at + 1);
-    let last = lines
-        .iter()
-        .position(|line| line.contains("micro::ops::") && !line.contains("note"));
-    let frames = lines
-        .get(first..last.unwrap_or(lines.len()))
-        .unwrap_or(&lines);
-    frames.join("\n")
+    let is_told = |place: &str| {
+        let file = place.trim().strip_prefix("at ./").unwrap_or_default();
+        file.starts_with("src/") || file.starts_with("benches/micro/data.rs")
+    };
+    let frames = lines.windows(2).filter(|frame| is_told(frame[1]));
+    let told: Vec<_> = frames.map(|frame| frame.join(" ")).collect();
+    if told.is_empty() {
+        stack.to_owned()
+    } else {
+        told.join("\n")
+    }
 }

@@ -81,11 +81,13 @@ pub(crate) fn benches(criterion: &mut Criterion) {
         for threads in [1, 4] {
             group.throughput(Throughput::Elements(threads as u64));
             group.bench_function(format!("{shards}, {threads} readers"), |bencher| {
-                bencher.iter_custom(|reads| readers(&tables, threads, reads));
+                let tables = &*tables;
+                bencher.iter_custom(|reads| readers(tables, threads, reads));
             });
         }
         group.bench_function(format!("{shards}, 4 readers and a writer"), |bencher| {
-            bencher.iter_custom(|reads| beside_a_writer(&tables, reads));
+            let tables = &*tables;
+            bencher.iter_custom(|reads| beside_a_writer(tables, reads));
         });
     }
     group.finish();

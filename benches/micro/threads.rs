@@ -21,11 +21,13 @@ pub(crate) fn benches(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(threads as u64));
         for (name, keys) in [("random", KEYS), ("hot", 1)] {
             group.bench_function(format!("{name} {threads}"), |bencher| {
-                bencher.iter_custom(|reads| on_threads(&generation.spaces, threads, reads, keys));
+                let spaces = &generation.spaces;
+                bencher.iter_custom(|reads| on_threads(spaces, threads, reads, keys));
             });
         }
         group.bench_function(format!("random {threads} and a writer"), |bencher| {
-            bencher.iter_custom(|reads| beside_a_writer(&generation, threads, reads));
+            let generation = &*generation;
+            bencher.iter_custom(|reads| beside_a_writer(generation, threads, reads));
         });
     }
     group.finish();

@@ -1,0 +1,104 @@
+"""Compares what criterion measured of two programs in several rounds; called by benches/compare.
+
+    compare.py RESULTS      RESULTS/ROUND/{base,head} are directories that criterion wrote
+"""
+
+import json
+import math
+import random
+import statistics
+import sys
+from pathlib import Path
+
+RESAMPLES = 2000
+LEAST_DIFFERENCE = 0.02
+
+
+def samples(folder):
+    """Nanoseconds an iteration of every sample, by the bench's name."""
+    found = {}
+    for file in folder.glob("**/new/sample.json"):
+        sample = json.loads(file.read_text())
+        name = json.loads((file.parent / "benchmark.json").read_text())["full_id"]
+        found[name] = [time / count for time, count in zip(sample["times"], sample["iters"])]
+    return found
+
+
+def ratio(rounds):
+    """HEAD's time as a part of BASE's: the geometric mean of the rounds' own ratios, for what slows one round slows both."""
+    logs = [math.log(statistics.median(head) / statistics.median(base)) for base, head in rounds]
+    return math.exp(statistics.fmean(logs))
+
+
+def interval(rounds, chance):
+    """The middle 95 % of the ratio, rounds and the samples within them drawn again."""
+
+    def again(sample):
+        return chance.choices(sample, k=len(sample))
+
+    ratios = sorted(
+        ratio([(again(base), again(head)) for base, head in again(rounds)]) for _ in range(RESAMPLES)
+    )
+    return ratios[RESAMPLES // 40], ratios[-RESAMPLES // 40]
+
+
+def ways(first, second, most, memo={}):
+    """In how many orders of so many values of two kinds the statistic U is `most` at most."""
+    if most < 0:
+        return 0
+    if first == 0 or second == 0:
+        return 1
+    key = (first, second, most)
+    if key not in memo:
+        memo[key] = ways(first - 1, second, most - second) + ways(first, second - 1, most)
+    return memo[key]
+
+
+def mann_whitney(base, head):
+    """The exact two-sided p; ties count half."""
+    above = sum((one > other) + (one == other) / 2 for one in head for other in base)
+    least = math.floor(min(above, len(base) * len(head) - above))
+    orders = math.comb(len(base) + len(head), len(base))
+    return min(1.0, 2 * ways(len(base), len(head), least) / orders)
+
+
+def shown(nanoseconds):
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
+        if nanoseconds >= size:
+            return f"{nanoseconds / size:.2f} {unit}"
+    return f"{nanoseconds:.1f} ns"
+
+
+def verdict(value, low, high):
+    if low <= 1 <= high or abs(value - 1) < LEAST_DIFFERENCE:
+        return ""
+    return "faster" if value < 1 else "SLOWER"
+
+
+def line(name, rounds, chance):
+    bases, heads = ([statistics.median(side) for side in sides] for sides in zip(*rounds))
+    value, (low, high) = ratio(rounds), interval(rounds, chance)
+    word = verdict(value, low, high)
+    times = f"{shown(statistics.median(bases)):>10} {shown(statistics.median(heads)):>10}"
+    print(f"{name:<44} {times}  {value:6.3f} [{low:.3f} {high:.3f}]  {mann_whitney(bases, heads):.3f}  {word}")
+    return word
+
+
+def main(results):
+    sides = [(samples(round / "base"), samples(round / "head")) for round in sorted(results.iterdir())]
+    everywhere = [set(side) for pair in sides for side in pair]
+    names = sorted(set.intersection(*everywhere))
+    if not names:
+        sys.exit("compare: no bench's name matches in both")
+    for name in sorted(set.union(*everywhere) - set(names)):
+        print(f"{name}: only in one of them")
+    print(f"{'':<44} {'base':>10} {'head':>10}   ratio [95 % interval]  p")
+    chance = random.Random(1)
+    words = [line(name, [(base[name], head[name]) for base, head in sides], chance) for name in names]
+    print(f"{words.count('faster')} faster, {words.count('SLOWER')} slower, of {len(names)}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]))
