@@ -56,25 +56,15 @@ pub fn read_at(
     args: Args<'_>,
     reply: &mut Reply,
 ) -> Result<(), Error> {
-    let Place {
-        spaces,
-        db,
-        now_ms,
-        touches,
-    } = place;
+    let Place { spaces, db, .. } = place;
     let mark = reply.len();
     let mut look = |view: &View<'_>| {
-        if let Some(now_ms) = now_ms {
+        reply.truncate(mark);
+        if let Some(now_ms) = place.now_ms {
             view.set_clock(now_ms);
         }
-        view.set_touches(touches);
-        reply.truncate(mark);
-        let result = handler(view, args, reply);
-        // To whom a value comes back that has been given up, that is said instead.
-        if view.lost() {
-            return Err(Tainted.into());
-        }
-        result
+        view.set_touches(place.touches);
+        look(view, handler, args, reply)
     };
     let result = if let (Scope::Keys, None, Some(key)) =
         (command.scope, command.also_reads, command.keys.single(args))
@@ -90,6 +80,25 @@ pub fn read_at(
     };
     if result.is_err() {
         reply.truncate(mark);
+    }
+    result
+}
+
+/// Answers from a view.
+///
+/// # Errors
+/// The error reply; what the handler wrote is still there then.
+#[inline]
+pub(super) fn look(
+    view: &View<'_>,
+    handler: super::ReadFn,
+    args: Args<'_>,
+    reply: &mut Reply,
+) -> Result<(), Error> {
+    let result = handler(view, args, reply);
+    // To whom a value comes back that has been given up, that is said instead.
+    if view.lost() {
+        return Err(Tainted.into());
     }
     result
 }

@@ -107,12 +107,19 @@ impl Keys {
         }
     }
 
+    /// Whether there is exactly one, at a fixed place.
+    #[must_use]
+    #[inline]
+    pub fn is_single(&self) -> bool {
+        matches!(*self, Self::Range { first, last, .. } if i32::try_from(first) == Ok(last))
+    }
+
     /// The only key, when the command has exactly one at a fixed place: the common case, found without a walk.
     #[must_use]
     #[inline]
     pub fn single<'a>(&self, args: Args<'a>) -> Option<&'a [u8]> {
         match *self {
-            Self::Range { first, last, .. } if i32::try_from(first) == Ok(last) => args.get(first),
+            Self::Range { first, .. } if self.is_single() => args.get(first),
             _ => None,
         }
     }

@@ -6,6 +6,7 @@
 //! handler taints the keys it names when it arrives in the stream. COMMAND, the locks a command takes and the reference
 //! page are derived from the rows; nothing else lists commands.
 
+mod ahead;
 mod catalogue;
 pub mod client;
 mod error;
@@ -50,6 +51,7 @@ mod hostile_tests;
 #[cfg(test)]
 mod random_tests;
 
+pub use ahead::Ahead;
 pub use catalogue::flagged;
 pub use cluster::FLUSHSLOT;
 pub use error::Error;

@@ -286,20 +286,27 @@ pub fn answer(cx: &mut SessionCx<'_>, args: Args<'_>) {
     let mark = cx.reply.len();
     let before = cx.session.replies;
     match admit(cx, args).and_then(|row| perform(cx, row, args)) {
-        Ok(()) => {}
         Err(Error::Waits(wait)) => {
             cx.session.blocked = Some(Blocked {
                 wait,
                 silent: before != Replies::On,
             });
         }
-        Err(error) => refuse(cx, mark, &error),
-    }
-    if cx.reply.overflowed() {
-        overflow(cx, mark);
+        result => finish(cx, mark, result),
     }
     if before != Replies::On {
         hold_back(cx, mark, before);
+    }
+}
+
+/// Makes a reply that was begun at `mark` whole: an error takes the place of what is there, or of what grew too large.
+#[inline]
+pub(super) fn finish(cx: &mut SessionCx<'_>, mark: usize, result: Result<(), Error>) {
+    if let Err(error) = result {
+        refuse(cx, mark, &error);
+    }
+    if cx.reply.overflowed() {
+        overflow(cx, mark);
     }
 }
 

@@ -1,6 +1,5 @@
 //! The command table.
 
-use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use super::keys::{Keys, Touch};
@@ -356,6 +355,19 @@ impl Command {
         self
     }
 
+    /// Whether it looks at the one key that it names, and at nothing else, for a short time.
+    #[must_use]
+    #[inline]
+    pub fn is_point_read(&self) -> bool {
+        self.read.is_some()
+            && self.flags.has(Flags::FAST)
+            && matches!(self.scope, Scope::Keys)
+            && self.also_reads.is_none()
+            && self.session.is_none()
+            && !self.is_write()
+            && self.keys.is_single()
+    }
+
     /// Whether it changes data.
     #[must_use]
     pub const fn is_write(&self) -> bool {
@@ -407,25 +419,60 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Command)> {
     })
 }
 
-/// The longest command name looked up; longer ones are unknown.
-const NAME_BYTES_MAX: usize = 32;
+/// Places in the index: a power of two, some times the number of rows, so that a name is nearly always at its own.
+const PLACES: usize = 2048;
 
 /// The row of a name in any letter case.
 #[must_use]
 #[inline]
 pub fn lookup(name: &[u8]) -> Option<&'static Command> {
-    static INDEX: OnceLock<HashMap<&'static [u8], &'static Command, ahash::RandomState>> =
-        OnceLock::new();
-    let index = INDEX.get_or_init(|| {
-        all()
-            .map(|(_, command)| (command.name.as_bytes(), command))
-            .collect()
-    });
-    let mut lower = [0; NAME_BYTES_MAX];
-    let lower = lower.get_mut(..name.len())?;
-    lower.copy_from_slice(name);
-    lower.make_ascii_lowercase();
-    index.get(&*lower).copied()
+    static INDEX: OnceLock<Box<[Option<&'static Command>]>> = OnceLock::new();
+    let index = INDEX.get_or_init(index);
+    let mut place = place(name);
+    // There are far fewer rows than places, so one is empty.
+    while let Some(Some(row)) = index.get(place) {
+        if name.eq_ignore_ascii_case(row.name.as_bytes()) {
+            return Some(row);
+        }
+        place = (place + 1) % PLACES;
+    }
+    None
+}
+
+#[cold]
+fn index() -> Box<[Option<&'static Command>]> {
+    let mut index = vec![None; PLACES].into_boxed_slice();
+    for (_, command) in all() {
+        let mut place = place(command.name.as_bytes());
+        while let Some(Some(_)) = index.get(place) {
+            place = (place + 1) % PLACES;
+        }
+        if let Some(free) = index.get_mut(place) {
+            *free = Some(command);
+        }
+    }
+    index
+}
+
+/// Where a name stands, or begins to be looked for: told by its length, its first four letters and its last four.
+#[inline]
+fn place(name: &[u8]) -> usize {
+    const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+    let letters = |four: [u8; 4]| u64::from(u32::from_le_bytes(four) | 0x2020_2020);
+    let (first, last) = match (name.first_chunk(), name.last_chunk()) {
+        (Some(first), Some(last)) => (letters(*first), letters(*last)),
+        _ => {
+            let mut short = [0; 4];
+            short
+                .iter_mut()
+                .zip(name)
+                .for_each(|(to, letter)| *to = *letter);
+            (letters(short), 0)
+        }
+    };
+    let mixed = (first << 32 | last).wrapping_add(name.len() as u64);
+    let place = mixed.wrapping_mul(SPREAD) >> (u64::BITS - PLACES.trailing_zeros());
+    usize::try_from(place).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -437,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_unique_lower_case_and_short_enough_to_be_found() {
+    fn names_are_unique_lower_case_and_found() {
         let mut seen = std::collections::HashSet::new();
         for (_, command) in all() {
             assert!(seen.insert(command.name), "{} stands twice", command.name);
@@ -446,10 +493,7 @@ mod tests {
                 Some(command.name)
             );
         }
-        assert!(
-            rows()
-                .all(|row| row.name == row.name.to_lowercase() && row.name.len() <= NAME_BYTES_MAX)
-        );
+        assert!(rows().all(|row| row.name == row.name.to_lowercase()));
     }
 
     #[test]

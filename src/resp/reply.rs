@@ -14,6 +14,9 @@ pub enum Protocol {
     Resp3,
 }
 
+/// The longest line that a length or an integer takes: its kind, 20 digits, a line end.
+const HEADER_BYTES_MAX: usize = 23;
+
 /// The replies of one connection that wait to be written, in the protocol version and the dialect it speaks.
 ///
 /// One buffer for a whole pipeline: handlers append, the session writes it out in one go. Past `limit` bytes nothing
@@ -114,12 +117,18 @@ impl Reply {
     }
 
     /// Appends bytes that are RESP already.
+    #[inline]
     pub fn raw(&mut self, bytes: &[u8]) {
-        if bytes.len() > self.limit.saturating_sub(self.out.len()) {
-            self.overflowed = true;
-        } else if !self.overflowed {
+        if self.takes(bytes.len()) {
             self.out.extend_from_slice(bytes);
         }
+    }
+
+    /// Whether so many bytes more fit under the limit. If not, nothing is appended from now on.
+    #[inline]
+    fn takes(&mut self, bytes: usize) -> bool {
+        self.overflowed |= bytes > self.limit.saturating_sub(self.out.len());
+        !self.overflowed
     }
 
     fn header(&mut self, kind: u8, number: i64) {
@@ -129,8 +138,15 @@ impl Reply {
         self.raw(b"\r\n");
     }
 
+    /// As [`header`](Self::header); most lengths have two digits at most.
+    #[inline]
     fn length(&mut self, kind: u8, length: usize) {
-        self.header(kind, i64::try_from(length).unwrap_or(i64::MAX));
+        let digit = |number: usize| b'0' + u8::try_from(number % 10).unwrap_or(0);
+        match length {
+            0..10 => self.raw(&[kind, digit(length), b'\r', b'\n']),
+            10..100 => self.raw(&[kind, digit(length / 10), digit(length), b'\r', b'\n']),
+            _ => self.header(kind, i64::try_from(length).unwrap_or(i64::MAX)),
+        }
     }
 
     /// `+text`.
@@ -172,7 +188,10 @@ impl Reply {
     }
 
     /// A bulk string.
+    #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
+        self.out
+            .reserve(HEADER_BYTES_MAX + bytes.len().min(self.limit) + 2);
         self.length(b'$', bytes.len());
         self.raw(bytes);
         self.raw(b"\r\n");

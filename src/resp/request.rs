@@ -182,6 +182,17 @@ fn number_line(
     too_long: ProtocolError,
 ) -> Result<Option<(Option<i64>, usize)>, ProtocolError> {
     let line = buffer.get(start..).unwrap_or_default();
+    // Most lengths have one digit or two.
+    let short = match *line {
+        [ones @ b'0'..=b'9', b'\r', _, ..] => Some((ones - b'0', 3)),
+        [tens @ b'1'..=b'9', ones @ b'0'..=b'9', b'\r', _, ..] => {
+            Some(((tens - b'0') * 10 + (ones - b'0'), 4))
+        }
+        _ => None,
+    };
+    if let Some((number, taken)) = short {
+        return Ok(Some((Some(i64::from(number)), start + taken)));
+    }
     let mut value = 0usize;
     for (index, byte) in line.iter().enumerate().take(10) {
         match byte {

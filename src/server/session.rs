@@ -10,7 +10,7 @@ use tokio_util::sync::WaitForCancellationFuture;
 
 use super::shared::Server;
 use crate::command::client::Client;
-use crate::command::{Host as _, Session, SessionCx, answer};
+use crate::command::{Ahead, Host as _, Session, SessionCx, answer};
 use crate::resp::{Protocol, ProtocolError, Reply, RequestLimits, RequestParser, Step};
 
 /// Room for requests that a new connection starts with.
@@ -53,6 +53,7 @@ pub(super) struct Connection<'s> {
     /// How much room the next read gets.
     pub(super) read_bytes: usize,
     parser: RequestParser,
+    ahead: Ahead,
     pub(super) reply: Reply,
     pub(super) session: Session,
 }
@@ -65,6 +66,7 @@ impl<'s> Connection<'s> {
             input: BytesMut::new(),
             read_bytes: READ_BYTES_FIRST,
             parser: RequestParser::new(limits(server, authenticated)),
+            ahead: Ahead::default(),
             reply: Reply::new(
                 Protocol::default(),
                 server.config.dialect.unwrap_or_default(),
@@ -145,28 +147,48 @@ impl<'s> Connection<'s> {
         if let Some(generation) = generation {
             self.reply.set_dialect(generation.dialect);
         }
-        let (mut used, mut more) = (0, false);
         let was_authenticated = self.session.authenticated;
-        while !self.session.closing && self.session.blocked.is_none() {
-            match self.parser.step(self.input.get(used..).unwrap_or_default()) {
-                Ok(Step::Command(args, taken)) => {
-                    used += taken;
-                    let mut cx = SessionCx {
-                        reply: &mut self.reply,
-                        session: &mut self.session,
-                        host: self.server,
-                        generation,
-                        stale,
-                    };
-                    answer(&mut cx, args);
-                }
-                Ok(Step::NeedMore) => break,
-                Err(error) => {
-                    protocol_error(&mut self.reply, &mut self.session, &error);
+        let mut cx = SessionCx {
+            reply: &mut self.reply,
+            session: &mut self.session,
+            host: self.server,
+            generation,
+            stale,
+        };
+        let is_full = |cx: &SessionCx<'_>| cx.reply.len() > FLUSH_BYTES;
+        let (mut used, mut more) = (0, false);
+        while !cx.session.closing && cx.session.blocked.is_none() {
+            let step = self.parser.step(self.input.get(used..).unwrap_or_default());
+            if let Ok(Step::Command(args, taken)) = step
+                && self.ahead.take(&cx, args, [used, used + taken])
+            {
+                used += taken;
+                continue;
+            }
+            if !self.ahead.is_empty() {
+                let end = self.ahead.answer(&mut cx, &self.input, is_full);
+                more = is_full(&cx);
+                if more || cx.session.closing {
+                    // What was looked at behind it will be looked at again.
+                    used = end;
+                    self.parser.reset();
                     break;
                 }
             }
-            if self.session.authenticated != was_authenticated || self.reply.len() > FLUSH_BYTES {
+            match step {
+                Ok(Step::Command(args, taken)) => {
+                    if !self.ahead.take(&cx, args, [used, used + taken]) {
+                        answer(&mut cx, args);
+                    }
+                    used += taken;
+                }
+                Ok(Step::NeedMore) => break,
+                Err(error) => {
+                    protocol_error(cx.reply, cx.session, &error);
+                    break;
+                }
+            }
+            if cx.session.authenticated != was_authenticated || is_full(&cx) {
                 more = true;
                 break;
             }

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use ahash::RandomState;
 use arc_swap::ArcSwap;
 
+use super::ahead::Group;
 use super::db::{Db, SHARDS};
 use super::entry::Entry;
 use super::fetch::KeyHash;
@@ -226,8 +227,23 @@ impl Keyspaces {
     /// A reader's view of the one `key` in database `db`.
     #[must_use]
     #[inline]
-    pub fn view_key(&self, db: usize, key: &[u8]) -> View<'_> {
+    pub fn view_key<'a>(&'a self, db: usize, key: &'a [u8]) -> View<'a> {
         View::of_key(self, db, key)
+    }
+
+    /// What [`group`](Self::group) wants to know of a key.
+    #[must_use]
+    #[inline]
+    pub fn hash_of(&self, key: &[u8]) -> u64 {
+        self.hash(key)
+    }
+
+    /// Holds the shards of several single keys of database `db`, whose hashes are given, and fetches their entries side by
+    /// side. `None` where that would have to wait for the writer; then each key is to be viewed by itself.
+    #[must_use]
+    #[inline]
+    pub fn group(&self, db: usize, hashes: impl Iterator<Item = u64>) -> Option<Group<'_>> {
+        Group::enter(self, db, hashes)
     }
 
     /// A reader's view of `keys` in database `db`, all at one moment.

@@ -13,6 +13,7 @@
     reason = "one-block entries and bucket positions; each use says why it is sound"
 )]
 
+mod ahead;
 mod db;
 mod entry;
 mod fetch;
@@ -35,6 +36,7 @@ mod view;
 mod waiters;
 mod watches;
 
+pub use ahead::{GROUP_MAX, Group};
 pub use db::Db;
 pub use entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};
 pub use fetch::KeyHash;

@@ -3,11 +3,14 @@
 use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::db::{Db, find};
+use dashmap::RwLockReadGuard;
+
+use super::ahead;
+use super::db::{Db, Table, find};
 use super::entry::{Entry, Value};
 use super::gate::{Gate, Inside};
 use super::keyspaces::Keyspaces;
-use super::locks::{ReadHeld, Slots};
+use super::locks::{ReadHeld, Slot, Slots};
 use crate::value::Collection;
 
 /// A key holds another type than the command works on.
@@ -27,7 +30,9 @@ pub struct WrongType;
 pub struct View<'a> {
     spaces: &'a Keyspaces,
     number: usize,
-    held: ReadHeld<'a>,
+    held: Shards<'a>,
+    /// The key that it was taken for, if it is only one, and its hash.
+    key: Option<(&'a [u8], u64)>,
     now_ms: Cell<Option<i64>>,
     lost: Cell<bool>,
     /// Whether what is looked up counts as used.
@@ -36,17 +41,68 @@ pub struct View<'a> {
     _inside: Option<Inside>,
 }
 
+/// The shards that a view may look into.
+enum Shards<'a> {
+    /// None: no lock is held, or there is no such database.
+    None,
+    /// One.
+    One(Slot, RwLockReadGuard<'a, Table>),
+    /// One that somebody else holds.
+    Lent(Slot, &'a Table),
+    /// As many as the command needs.
+    Many(ReadHeld<'a>),
+}
+
+impl Shards<'_> {
+    #[inline]
+    fn get(&self, slot: Slot) -> Option<&Table> {
+        match self {
+            Self::None => None,
+            Self::One(held, table) => (*held == slot).then_some(&**table),
+            Self::Lent(held, table) => (*held == slot).then_some(*table),
+            Self::Many(many) => many.get(slot).map(|table| &**table),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Table> {
+        let (one, many) = match self {
+            Self::None => (None, None),
+            Self::One(_, table) => (Some(&**table), None),
+            Self::Lent(_, table) => (Some(*table), None),
+            Self::Many(many) => (None, Some(many)),
+        };
+        let many = many.into_iter().flat_map(ReadHeld::iter);
+        one.into_iter().chain(many.map(|(_, table)| &**table))
+    }
+}
+
 impl<'a> View<'a> {
     #[inline]
-    pub(super) fn of_key(spaces: &'a Keyspaces, db: usize, key: &[u8]) -> Self {
-        let slot = spaces.slot(db, key);
+    pub(super) fn of_key(spaces: &'a Keyspaces, db: usize, key: &'a [u8]) -> Self {
+        let hash = spaces.hash(key);
+        let slot = spaces.slot_of_hash(db, hash);
         let gate = spaces.gate();
         let _debt = gate.pass(|wanted| wanted == slot);
         let shard = spaces.db(db).and_then(|db| db.shard(slot.shard as usize));
-        let held = shard.map_or_else(ReadHeld::none, |shard| {
-            ReadHeld::one(slot, gate.read(shard))
-        });
-        Self::with(spaces, db, held, Some(Inside::new()))
+        let held = shard.map_or(Shards::None, |shard| Shards::One(slot, gate.read(shard)));
+        let mut view = Self::with(spaces, db, held, Some(Inside::new()));
+        view.key = Some((key, hash));
+        view
+    }
+
+    /// A view of `key`, whose shard another holds for as long as this lives.
+    #[inline]
+    pub(super) const fn lent(
+        spaces: &'a Keyspaces,
+        db: usize,
+        slot: Slot,
+        table: &'a Table,
+        key: &'a [u8],
+        hash: u64,
+    ) -> Self {
+        let mut view = Self::with(spaces, db, Shards::Lent(slot, table), None);
+        view.key = Some((key, hash));
+        view
     }
 
     pub(super) fn of_slots(spaces: &'a Keyspaces, number: usize, slots: &mut Slots) -> Self {
@@ -58,11 +114,11 @@ impl<'a> View<'a> {
     pub(super) fn locking(spaces: &'a Keyspaces, number: usize, slots: &mut Slots) -> Self {
         let gate = spaces.gate();
         let held = match spaces.db(number) {
-            Some(db) => ReadHeld::acquire(slots, |slot| {
+            Some(db) => Shards::Many(ReadHeld::acquire(slots, |slot| {
                 let shard = db.shard(slot.shard as usize)?;
                 Some(gate.read(shard))
-            }),
-            None => ReadHeld::none(),
+            })),
+            None => Shards::None,
         };
         Self::with(spaces, number, held, Some(Inside::new()))
     }
@@ -71,13 +127,14 @@ impl<'a> View<'a> {
     const fn with(
         spaces: &'a Keyspaces,
         number: usize,
-        held: ReadHeld<'a>,
+        held: Shards<'a>,
         inside: Option<Inside>,
     ) -> Self {
         Self {
             spaces,
             number,
             held,
+            key: None,
             now_ms: Cell::new(None),
             lost: Cell::new(false),
             touches: Cell::new(true),
@@ -86,7 +143,7 @@ impl<'a> View<'a> {
     }
 
     pub(super) fn unlocked(spaces: &'a Keyspaces, number: usize) -> Self {
-        Self::with(spaces, number, ReadHeld::none(), None)
+        Self::with(spaces, number, Shards::None, None)
     }
 
     /// The gate, once the writer has had its turn if it wants what a walk over the database comes for.
@@ -159,16 +216,32 @@ impl<'a> View<'a> {
     #[must_use]
     #[inline]
     pub fn entry_at_any_time(&self, key: &[u8]) -> Option<&Entry> {
-        let hash = self.spaces.hash(key);
+        let hash = self.hash(key);
         let table = self.held.get(self.spaces.slot_of_hash(self.number, hash))?;
         find(table, hash, key)
     }
 
+    #[inline]
+    fn hash(&self, key: &[u8]) -> u64 {
+        match self.key {
+            // The very same bytes: they are borrowed for as long as the view lives.
+            Some((known, hash)) if std::ptr::eq(known, key) => hash,
+            _ => self.spaces.hash(key),
+        }
+    }
+
+    /// Fetches the entries of the first [`GROUP_MAX`](super::GROUP_MAX) of `keys` side by side, for reads that follow.
+    pub fn fetch<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
+        ahead::fetch(keys.filter_map(|key| {
+            let hash = self.spaces.hash(key);
+            let slot = self.spaces.slot_of_hash(self.number, hash);
+            Some((self.held.get(slot)?, hash))
+        }));
+    }
+
     /// Every entry of the held shards, past its time or not.
     pub fn entries_at_any_time(&self) -> impl Iterator<Item = &Entry> {
-        self.held
-            .iter()
-            .flat_map(|(_, table)| super::scan::entries(table))
+        self.held.iter().flat_map(super::scan::entries)
     }
 
     /// Whether an entry is not past its time. One that should be shown but has lost its value is noted: see
@@ -225,7 +298,7 @@ impl<'a> View<'a> {
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.held
             .iter()
-            .flat_map(|(_, table)| super::scan::entries(table))
+            .flat_map(super::scan::entries)
             .filter(|entry| self.shows(entry))
     }
 }

@@ -10,7 +10,7 @@ use super::keys::Keys;
 use super::parse::{integer, range};
 use super::table::{Arity, Command, Family, Flags};
 use crate::resp::{Args, Reply};
-use crate::store::{Value, View, WrongType};
+use crate::store::{GROUP_MAX, Value, View, WrongType};
 pub(super) use edit::grow;
 
 /// The keys of MSET and its like: every other argument.
@@ -159,8 +159,12 @@ fn get(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> 
 }
 
 fn mget(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
-    reply.array(args.len() - 1);
-    for key in args.from(1).iter() {
+    let keys = args.from(1);
+    reply.array(keys.len());
+    for (index, key) in keys.iter().enumerate() {
+        if index % GROUP_MAX == 0 {
+            view.fetch(keys.from(index).iter());
+        }
         match view.value(key) {
             Some(Value::Text(text)) => reply.bulk(text),
             Some(Value::Integer(number)) => reply.bulk_integer(number),

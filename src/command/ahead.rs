@@ -1,0 +1,138 @@
+//! Reads of a pipeline that look at one key each, answered in a group.
+//!
+//! The requests that stand one behind the other in what a connection has sent are taken together as long as each is such a
+//! read: their shards are held and their entries fetched side by side, then they are answered in order. The replies are those of
+//! the requests one by one, all of one moment. Everything else, and whatever needs the writer waited for, goes the ordinary way,
+//! through [`answer`](super::answer).
+
+use super::execute::look;
+use super::resolve::resolve_for;
+use super::session::{Replies, SessionCx, finish, run};
+use super::table::Command;
+use crate::resp::{Args, Span};
+use crate::store::{GROUP_MAX, Group};
+
+/// Reads that wait for the group's end. Empty between batches.
+#[derive(Debug, Default)]
+pub struct Ahead {
+    spans: Vec<Span>,
+    reads: Vec<Read>,
+    /// The row of the last one: pipelines repeat themselves.
+    last: Option<&'static Command>,
+}
+
+#[derive(Debug)]
+struct Read {
+    row: &'static Command,
+    hash: u64,
+    /// One past its last word in `spans`.
+    words_end: usize,
+    /// Where its bytes begin and end in the input.
+    bytes: [usize; 2],
+}
+
+impl Ahead {
+    /// Whether nothing waits.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.reads.is_empty()
+    }
+
+    /// Takes a request that lies at `bytes` of the input, unless it has to be answered by itself; gives whether it did.
+    #[inline]
+    pub fn take(&mut self, cx: &SessionCx<'_>, args: Args<'_>, bytes: [usize; 2]) -> bool {
+        if self.reads.len() >= GROUP_MAX || (self.reads.is_empty() && !takes_reads(cx)) {
+            return false;
+        }
+        let Some((generation, row)) = cx.generation.zip(self.row(cx, args)) else {
+            return false;
+        };
+        let Some(key) = row.keys.single(args) else {
+            return false;
+        };
+        self.spans.extend_from_slice(args.spans());
+        self.reads.push(Read {
+            row,
+            hash: generation.spaces.hash_of(key),
+            words_end: self.spans.len(),
+            bytes,
+        });
+        true
+    }
+
+    #[inline]
+    fn row(&mut self, cx: &SessionCx<'_>, args: Args<'_>) -> Option<&'static Command> {
+        let dialect = cx.reply.dialect();
+        if let Some(last) = self.last.filter(|_| !self.reads.is_empty())
+            && args.at(0).eq_ignore_ascii_case(last.name.as_bytes())
+            && last.arity_in(dialect).fits(args.len())
+        {
+            return Some(last);
+        }
+        self.last = resolve_for(args, dialect)
+            .ok()
+            .filter(|row| row.is_point_read());
+        self.last
+    }
+
+    /// Answers what waits, up to the first after which `pause` says so or the connection closes. Gives where the last one that was
+    /// answered ends in the input; what stands behind it is forgotten.
+    pub fn answer(
+        &mut self,
+        cx: &mut SessionCx<'_>,
+        input: &[u8],
+        pause: impl Fn(&SessionCx<'_>) -> bool,
+    ) -> usize {
+        let group = self.group(cx);
+        let (mut end, mut words) = (0, 0);
+        for (index, read) in self.reads.iter().enumerate() {
+            let spans = self.spans.get(words..read.words_end).unwrap_or_default();
+            let args = Args::new(input.get(read.bytes[0]..).unwrap_or_default(), spans);
+            (end, words) = (read.bytes[1], read.words_end);
+            let group = group.as_ref().map(|group| (group, index));
+            read.answer(cx, args, group);
+            if cx.session.closing || pause(cx) {
+                break;
+            }
+        }
+        self.spans.clear();
+        self.reads.clear();
+        end
+    }
+
+    /// Holds all that they look at, where that is to be had at once and worth it.
+    fn group<'g>(&self, cx: &SessionCx<'g>) -> Option<Group<'g>> {
+        let spaces = &cx.generation.filter(|_| self.reads.len() > 1)?.spaces;
+        let group = spaces.group(cx.session.db, self.reads.iter().map(|read| read.hash))?;
+        // A taint is set under the locks of its keys: none can slip in from here on.
+        (!spaces.taints().any()).then_some(group)
+    }
+}
+
+impl Read {
+    #[inline]
+    fn answer(&self, cx: &mut SessionCx<'_>, args: Args<'_>, group: Option<(&Group<'_>, usize)>) {
+        let mark = cx.reply.len();
+        cx.session.commands += 1;
+        cx.session.last = (None, self.row.name);
+        let result = match (group, self.row.read, self.row.keys.single(args)) {
+            (Some((group, index)), Some(handler), Some(key)) => {
+                let view = group.view(index, key);
+                view.set_touches(cx.session.touches);
+                look(&view, handler, args, cx.reply)
+            }
+            _ => run(cx, self.row, args),
+        };
+        finish(cx, mark, result);
+    }
+}
+
+/// Whether the connection is in no state that a request might have to be looked at for.
+fn takes_reads(cx: &SessionCx<'_>) -> bool {
+    let session = &cx.session;
+    session.authenticated
+        && session.transaction.is_none()
+        && session.replies == Replies::On
+        && session.clock.is_none()
+        && !cx.stale
+}
