@@ -380,16 +380,21 @@ fn scan(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error>
                 .type_name
                 .is_none_or(|name| name.eq_ignore_ascii_case(type_name(entry.value()).as_bytes()))
     };
-    let mut found: Vec<Vec<u8>> = Vec::new();
-    let next = view.scan(Cursor::from_number(cursor), options.count, |entry| {
-        if wanted(entry) {
-            found.push(entry.key().to_vec());
-        }
+    let walk = |reply: &mut Reply| {
+        let mut found = 0;
+        let next = view.scan(Cursor::from_number(cursor), options.count, |entry| {
+            if wanted(entry) {
+                reply.bulk(entry.key());
+                found += 1;
+            }
+        });
+        (next, found)
+    };
+    reply.under(walk, |reply, (next, found)| {
+        reply.array(2);
+        reply.bulk(itoa::Buffer::new().format(next.number()).as_bytes());
+        reply.array(found);
     });
-    reply.array(2);
-    reply.bulk(next.number().to_string().as_bytes());
-    reply.array(found.len());
-    found.iter().for_each(|key| reply.bulk(key));
     Ok(())
 }
 

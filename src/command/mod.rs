@@ -21,6 +21,7 @@ mod session;
 mod table;
 #[cfg(test)]
 pub(crate) mod testing;
+mod traffic;
 mod transaction;
 
 mod bitmap;
@@ -65,6 +66,7 @@ pub use session::{
 };
 pub use stream::Wait;
 pub use table::{Arity, Command, Family, Flags, Outcome, Scope, TouchFn, all, lookup};
+pub use traffic::Traffic;
 pub use transaction::Transaction;
 
 use crate::resp::{Args, Reply};

@@ -8,6 +8,7 @@ use super::catalogue;
 use super::client::{Client, Shown};
 use super::scripting::{self, Scripting};
 use super::table::{Command, Flags, Scope};
+use super::traffic::Traffic;
 use super::transaction::{self, Transaction};
 use super::{Error, Place, Wait, read_at, resolve_for};
 use crate::resp::{Args, Protocol, Reply};
@@ -145,12 +146,8 @@ pub struct Statistics {
     pub connections: AtomicU64,
     /// Connections refused because there were too many.
     pub rejected: AtomicU64,
-    /// Commands run.
-    pub commands: AtomicU64,
-    /// Bytes received.
-    pub input_bytes: AtomicU64,
-    /// Bytes sent.
-    pub output_bytes: AtomicU64,
+    /// Commands and bytes.
+    pub traffic: Traffic,
     /// Connections closed because their replies grew too large or were not taken.
     pub reply_limit_closes: AtomicU64,
     /// Connections closed because their request grew too large.
@@ -170,9 +167,7 @@ impl Default for Statistics {
             port: zero(),
             connections: zero(),
             rejected: zero(),
-            commands: zero(),
-            input_bytes: zero(),
-            output_bytes: zero(),
+            traffic: Traffic::default(),
             reply_limit_closes: zero(),
             query_limit_closes: zero(),
             errors: zero(),

@@ -190,8 +190,12 @@ impl Reply {
     /// A bulk string.
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
-        self.out
-            .reserve(HEADER_BYTES_MAX + bytes.len().min(self.limit) + 2);
+        let whole = HEADER_BYTES_MAX
+            .saturating_add(bytes.len())
+            .saturating_add(2);
+        if whole <= self.limit.saturating_sub(self.out.len()) {
+            self.out.reserve(whole);
+        }
         self.length(b'$', bytes.len());
         self.raw(bytes);
         self.raw(b"\r\n");
@@ -309,10 +313,15 @@ impl Reply {
 
     /// Writes an array whose length is known only after its elements: `fill` appends them and gives their number.
     pub fn array_of(&mut self, fill: impl FnOnce(&mut Self) -> usize) {
+        self.under(fill, Self::array);
+    }
+
+    /// Writes what is known only after what stands behind it: `head` goes before all that `body` appends, and gets its result.
+    pub fn under<R>(&mut self, body: impl FnOnce(&mut Self) -> R, head: impl FnOnce(&mut Self, R)) {
         let mark = self.out.len();
-        let length = fill(self);
+        let result = body(self);
         let end = self.out.len();
-        self.array(length);
+        head(self, result);
         let header = self.out.len() - end;
         if let Some(tail) = self.out.get_mut(mark..) {
             tail.rotate_right(header);

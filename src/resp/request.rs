@@ -101,6 +101,9 @@ impl RequestParser {
     #[inline]
     pub fn step<'a>(&'a mut self, buffer: &'a [u8]) -> Result<Step<'a>, ProtocolError> {
         if self.position == 0 {
+            if let Some(taken) = self.whole(buffer) {
+                return Ok(Step::Command(Args::new(buffer, &self.spans), taken));
+            }
             match buffer.first() {
                 None => return Ok(Step::NeedMore),
                 Some(b'*') => {}
@@ -124,6 +127,27 @@ impl RequestParser {
         }
         let taken = std::mem::take(&mut self.position);
         Ok(Step::Command(Args::new(buffer, &self.spans), taken))
+    }
+
+    /// Finds a command that is there whole, with no length of more than two digits: nearly every one is. Gives its bytes, or
+    /// `None` for what has to be looked at more closely.
+    #[inline]
+    fn whole(&mut self, buffer: &[u8]) -> Option<usize> {
+        let (words, mut position) = short_line(b'*', buffer)?;
+        if words > self.limits.words_max {
+            return None;
+        }
+        self.spans.clear();
+        for _ in 0..words {
+            let (len, taken) = short_line(b'$', buffer.get(position..)?)?;
+            let start = position + taken;
+            position = start + len + 2;
+            if position > buffer.len() || len > self.limits.word_bytes_max {
+                return None;
+            }
+            self.spans.push(Span { start, len });
+        }
+        Some(position)
     }
 
     fn count(&self, buffer: &[u8]) -> Result<Option<(usize, usize)>, ProtocolError> {
@@ -174,6 +198,19 @@ impl RequestParser {
     }
 }
 
+/// Reads a line of `kind` with one digit or two: the number, and the bytes of the line.
+#[inline]
+fn short_line(kind: u8, line: &[u8]) -> Option<(usize, usize)> {
+    let digit = |byte: u8| usize::from(byte - b'0');
+    match *line {
+        [first, ones @ b'0'..=b'9', b'\r', _, ..] if first == kind => Some((digit(ones), 4)),
+        [first, tens @ b'1'..=b'9', ones @ b'0'..=b'9', b'\r', _, ..] if first == kind => {
+            Some((digit(tens) * 10 + digit(ones), 5))
+        }
+        _ => None,
+    }
+}
+
 /// Reads `digits\r\n` at `start`: the number (`None` if it is not one) and where the line ends.
 #[inline]
 fn number_line(
@@ -182,17 +219,6 @@ fn number_line(
     too_long: ProtocolError,
 ) -> Result<Option<(Option<i64>, usize)>, ProtocolError> {
     let line = buffer.get(start..).unwrap_or_default();
-    // Most lengths have one digit or two.
-    let short = match *line {
-        [ones @ b'0'..=b'9', b'\r', _, ..] => Some((ones - b'0', 3)),
-        [tens @ b'1'..=b'9', ones @ b'0'..=b'9', b'\r', _, ..] => {
-            Some(((tens - b'0') * 10 + (ones - b'0'), 4))
-        }
-        _ => None,
-    };
-    if let Some((number, taken)) = short {
-        return Ok(Some((Some(i64::from(number)), start + taken)));
-    }
     let mut value = 0usize;
     for (index, byte) in line.iter().enumerate().take(10) {
         match byte {

@@ -1,7 +1,10 @@
 //! One connection, from its first byte to its last.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
@@ -82,21 +85,32 @@ impl<'s> Connection<'s> {
         closed: WaitForCancellationFuture<'_>,
     ) -> std::io::Result<()> {
         tokio::pin!(closed);
+        let mut is_told = false;
         while !self.session.closing {
             self.input.reserve(self.read_bytes);
             let room = self.input.capacity() - self.input.len();
-            let read = tokio::select! {
-                biased;
-                read = stream.read_buf(&mut self.input) => read?,
-                () = &mut closed => return Ok(()),
+            let mut reading = pin!(stream.read_buf(&mut self.input));
+            let close = &self.session.client.close;
+            let read = poll_fn(|cx| {
+                if close.is_cancelled() {
+                    return Poll::Ready(None);
+                }
+                let read = reading.as_mut().poll(cx).map(Some);
+                // The task is always the same one: to be told once is enough.
+                if read.is_pending() && !is_told && closed.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(None);
+                }
+                is_told |= read.is_pending();
+                read
+            });
+            let Some(read) = read.await.transpose()? else {
+                break;
             };
             if read == 0 {
                 return Ok(());
             }
             self.adapt(read, room);
             self.batch(stream, read).await?;
-            // What CLIENT KILL of this very connection asks for, once its reply is out.
-            self.session.closing |= self.session.client.close.is_cancelled();
         }
         stream.shutdown().await
     }
@@ -158,8 +172,12 @@ impl<'s> Connection<'s> {
         let is_full = |cx: &SessionCx<'_>| cx.reply.len() > FLUSH_BYTES;
         let (mut used, mut more) = (0, false);
         while !cx.session.closing && cx.session.blocked.is_none() {
-            let step = self.parser.step(self.input.get(used..).unwrap_or_default());
+            let rest = self.input.get(used..).unwrap_or_default();
+            let step = self.parser.step(rest);
+            // The words of the inline form do not lie in the input.
+            let stays = rest.first() == Some(&b'*');
             if let Ok(Step::Command(args, taken)) = step
+                && stays
                 && self.ahead.take(&cx, args, [used, used + taken])
             {
                 used += taken;
@@ -177,7 +195,7 @@ impl<'s> Connection<'s> {
             }
             match step {
                 Ok(Step::Command(args, taken)) => {
-                    if !self.ahead.take(&cx, args, [used, used + taken]) {
+                    if !(stays && self.ahead.take(&cx, args, [used, used + taken])) {
                         answer(&mut cx, args);
                     }
                     used += taken;
@@ -215,18 +233,36 @@ impl<'s> Connection<'s> {
 
     /// Writes all replies. A connection that is closed meanwhile gets a moment to take them.
     async fn write(&mut self, stream: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
+        let bytes = self.reply.as_bytes();
+        // What the peer has room for is taken at once.
+        let mut at_once = poll_fn(|cx| match Pin::new(&mut *stream).poll_write(cx, bytes) {
+            Poll::Ready(written) => Poll::Ready(written),
+            Poll::Pending => Poll::Ready(Ok(0)),
+        });
+        let written = (&mut at_once).await?;
+        let rest = bytes.get(written..).unwrap_or_default();
+        if !rest.is_empty() {
+            self.write_rest(stream, rest).await?;
+        }
+        self.reply.clear(KEPT_BYTES);
+        Ok(())
+    }
+
+    async fn write_rest(
+        &self,
+        stream: &mut (impl AsyncWrite + Unpin),
+        rest: &[u8],
+    ) -> std::io::Result<()> {
         let client = &self.session.client;
         let closed = async {
             client.close.cancelled().await;
             tokio::time::sleep(CLOSING_GRACE).await;
         };
-        let result = tokio::select! {
+        tokio::select! {
             biased;
-            result = write_all(stream, self.reply.as_bytes(), client) => result,
+            result = write_all(stream, rest, client) => result,
             () = closed => Err(std::io::ErrorKind::TimedOut.into()),
-        };
-        self.reply.clear(KEPT_BYTES);
-        result
+        }
     }
 
     /// Brings the records up to date: bytes read and written, and commands run, since it was last done.
@@ -235,13 +271,9 @@ impl<'s> Connection<'s> {
             self.input = BytesMut::new();
             self.read_bytes = READ_BYTES_FIRST;
         }
-        let statistics = &self.server.statistics;
-        statistics.commands.fetch_add(commands, Ordering::Relaxed);
         let (read, written) = (read as u64, written as u64);
-        statistics.input_bytes.fetch_add(read, Ordering::Relaxed);
-        statistics
-            .output_bytes
-            .fetch_add(written, Ordering::Relaxed);
+        let traffic = &self.server.statistics.traffic;
+        traffic.add([commands, read, written]);
         let mut shown = self.session.client.shown();
         self.session.publish(&mut shown, self.reply.protocol());
         shown.active = Instant::now();

@@ -95,6 +95,7 @@ impl View<'_> {
                         return Cursor::at(epoch, shard, bucket);
                     }
                     looked_at += 1;
+                    fetch_ahead(&table, bucket);
                     if let Some(entry) = entry_at(&table, bucket) {
                         found += 1;
                         visit(entry);
@@ -164,6 +165,7 @@ impl Reservoir {
 const RANDOM_TRIES_MAX: usize = 10_000;
 
 /// The entry in a bucket.
+#[inline]
 pub(super) fn entry_at(table: &Table, bucket: usize) -> Option<&Entry> {
     if bucket >= table.buckets() {
         return None;
@@ -192,5 +194,18 @@ pub(super) fn entry_at_mut(table: &mut Table, bucket: usize) -> Option<&mut Entr
 
 /// All entries of a table.
 pub(super) fn entries(table: &Table) -> impl Iterator<Item = &Entry> {
-    (0..table.buckets()).filter_map(|bucket| entry_at(table, bucket))
+    (0..table.buckets()).filter_map(|bucket| {
+        fetch_ahead(table, bucket);
+        entry_at(table, bucket)
+    })
+}
+
+/// Asks for an entry that a walk, which is at `bucket` now, comes to soon: each lies somewhere else in memory.
+#[inline]
+fn fetch_ahead(table: &Table, bucket: usize) {
+    /// So far that memory has answered by then, at some nanoseconds a bucket.
+    const BUCKETS_AHEAD: usize = 16;
+    if let Some(entry) = entry_at(table, bucket + BUCKETS_AHEAD) {
+        entry.fetch();
+    }
 }

@@ -240,15 +240,13 @@ fn resetstat(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     for counter in [
         &counted.connections,
         &counted.rejected,
-        &counted.commands,
-        &counted.input_bytes,
-        &counted.output_bytes,
         &counted.reply_limit_closes,
         &counted.query_limit_closes,
         &counted.errors,
     ] {
         counter.store(0, Ordering::Relaxed);
     }
+    counted.traffic.reset();
     cx.reply.ok();
     Ok(())
 }

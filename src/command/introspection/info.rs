@@ -211,9 +211,10 @@ fn persistence(text: &mut Text, facts: &Facts<'_>) {
 fn stats(text: &mut Text, facts: &Facts<'_>) {
     let counted = facts.host.statistics();
     text.count("total_connections_received", &counted.connections);
-    text.count("total_commands_processed", &counted.commands);
-    text.count("total_net_input_bytes", &counted.input_bytes);
-    text.count("total_net_output_bytes", &counted.output_bytes);
+    let [commands, input_bytes, output_bytes] = counted.traffic.totals();
+    text.line("total_commands_processed", commands);
+    text.line("total_net_input_bytes", input_bytes);
+    text.line("total_net_output_bytes", output_bytes);
     text.line("total_net_repl_input_bytes", facts.replication.input_bytes);
     text.count("rejected_connections", &counted.rejected);
     text.count(
