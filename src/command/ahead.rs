@@ -10,7 +10,7 @@ use super::resolve::resolve_for;
 use super::session::{Replies, SessionCx, finish, run};
 use super::table::Command;
 use crate::resp::{Args, Span};
-use crate::store::{GROUP_MAX, Group};
+use crate::store::{GROUP_MAX, Group, KeyHash};
 
 /// Reads that wait for the group's end. Empty between batches.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub struct Ahead {
 #[derive(Debug)]
 struct Read {
     row: &'static Command,
-    hash: u64,
+    hash: KeyHash,
     /// One past its last word in `spans`.
     words_end: usize,
     /// Where its bytes begin and end in the input.

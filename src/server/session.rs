@@ -283,26 +283,26 @@ impl<'s> Connection<'s> {
     }
 }
 
-/// Writes `bytes`; while the peer does not take them the client's record says since when.
+/// Writes `bytes`, which the peer had no room for at once; meanwhile its record says since when it has taken nothing.
 async fn write_all(
     stream: &mut (impl AsyncWrite + Unpin),
     mut bytes: &[u8],
     client: &Client,
 ) -> std::io::Result<()> {
-    let mut noted = false;
+    let note = |bytes: usize| {
+        let mut shown = client.shown();
+        shown.reply_bytes = bytes;
+        shown.stalled = (bytes > 0).then(Instant::now);
+    };
     while !bytes.is_empty() {
+        note(bytes.len());
         let written = stream.write(bytes).await?;
         if written == 0 {
             return Err(std::io::ErrorKind::WriteZero.into());
         }
         bytes = bytes.get(written..).unwrap_or_default();
-        if !bytes.is_empty() || noted {
-            let mut shown = client.shown();
-            shown.reply_bytes = bytes.len();
-            shown.stalled = (!bytes.is_empty()).then(Instant::now);
-            noted = true;
-        }
     }
+    note(0);
     Ok(())
 }
 

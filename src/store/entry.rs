@@ -187,12 +187,6 @@ impl Entry {
         }
     }
 
-    /// Asks the processor for the block's first line.
-    #[inline]
-    pub(super) fn fetch(&self) {
-        super::ahead::prefetch(self.0.as_ptr());
-    }
-
     #[inline]
     fn parts(&self) -> Parts {
         // SAFETY: every block starts with a tag and a key length.

@@ -40,7 +40,8 @@ impl Keyspaces {
     clippy::cast_possible_truncation,
     reason = "tables use the low bits alone"
 )]
-fn fetch_bucket(table: &Table, hash: u64) {
+#[inline]
+pub(super) fn fetch_bucket(table: &Table, hash: u64) {
     let first = hash as usize & (table.buckets() - 1);
     // Slots lie before this place, the last one first, and control bytes behind it.
     let middle = table.data_end().as_ptr();
@@ -49,7 +50,8 @@ fn fetch_bucket(table: &Table, hash: u64) {
 }
 
 /// Asks for the entries that the search for `hash` will look at: most often that of its key, or none.
-fn fetch_entry(table: &Table, hash: u64) {
+#[inline]
+pub(super) fn fetch_entry(table: &Table, hash: u64) {
     // SAFETY: the table is borrowed for as long as the walk lasts, so it neither goes nor changes.
     let buckets = unsafe { table.iter_hash(hash) };
     for bucket in buckets {
@@ -61,7 +63,7 @@ fn fetch_entry(table: &Table, hash: u64) {
 
 /// Asks for the cache line of `address`, which need not be one of ours.
 #[inline]
-fn fetch_line(address: *const u8) {
+pub(super) fn fetch_line(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch reads nothing, faults never, and every processor of this architecture has it.
     unsafe {

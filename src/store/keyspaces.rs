@@ -6,11 +6,11 @@ use std::sync::{Arc, OnceLock};
 use ahash::RandomState;
 use arc_swap::ArcSwap;
 
-use super::ahead::Group;
 use super::db::{Db, SHARDS};
 use super::entry::Entry;
 use super::fetch::KeyHash;
 use super::gate::{Gate, Turn};
+use super::group::Group;
 use super::libraries::Libraries;
 use super::locks::{Slot, Slots};
 use super::taint::{Tainted, Taints};
@@ -231,18 +231,11 @@ impl Keyspaces {
         View::of_key(self, db, key)
     }
 
-    /// What [`group`](Self::group) wants to know of a key.
-    #[must_use]
-    #[inline]
-    pub fn hash_of(&self, key: &[u8]) -> u64 {
-        self.hash(key)
-    }
-
     /// Holds the shards of several single keys of database `db`, whose hashes are given, and fetches their entries side by
     /// side. `None` where that would have to wait for the writer; then each key is to be viewed by itself.
     #[must_use]
     #[inline]
-    pub fn group(&self, db: usize, hashes: impl Iterator<Item = u64>) -> Option<Group<'_>> {
+    pub fn group(&self, db: usize, hashes: impl Iterator<Item = KeyHash>) -> Option<Group<'_>> {
         Group::enter(self, db, hashes)
     }
 

@@ -28,6 +28,21 @@ pub(super) type ReadHeld<'a> = Held<RwLockReadGuard<'a, Table>>;
 pub(super) type WriteHeld<'a> = Held<RwLockWriteGuard<'a, Table>>;
 
 impl<G> Held<G> {
+    /// No lock at all.
+    pub(super) fn none() -> Self {
+        Self {
+            guards: SmallVec::new(),
+        }
+    }
+
+    /// The one lock of `slot`.
+    #[inline]
+    pub(super) fn one(slot: Slot, guard: G) -> Self {
+        Self {
+            guards: SmallVec::from_buf([(slot, guard)]),
+        }
+    }
+
     /// Locks `slots` one after the other with `lock`; a slot for which it gives `None` has no shard yet.
     pub(super) fn acquire(slots: &mut Slots, mut lock: impl FnMut(Slot) -> Option<G>) -> Self {
         if slots.len() > 1 {

@@ -13,13 +13,13 @@
     reason = "one-block entries and bucket positions; each use says why it is sound"
 )]
 
-mod ahead;
 mod db;
 mod entry;
 mod fetch;
 mod from_rdb;
 mod gate;
 mod generation;
+mod group;
 mod keyspaces;
 mod libraries;
 mod loader;
@@ -36,12 +36,12 @@ mod view;
 mod waiters;
 mod watches;
 
-pub use ahead::{GROUP_MAX, Group};
 pub use db::Db;
 pub use entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};
 pub use fetch::KeyHash;
 pub use gate::Turn;
 pub use generation::{Generation, Served};
+pub use group::{GROUP_MAX, Group};
 pub use keyspaces::{DATABASES_GROWN_MAX, Figures, Keyspaces};
 pub use libraries::{Libraries, Library, LibraryError};
 pub use loader::{DuplicateKey, Loader};

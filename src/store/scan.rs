@@ -9,6 +9,7 @@ use dashmap::RwLockReadGuard;
 
 use super::db::{SHARDS, Table};
 use super::entry::Entry;
+use super::fetch::fetch_line;
 use super::view::View;
 
 /// Buckets looked at, beyond ten times the wanted count, before a call returns with little: a shard's empty table costs
@@ -206,6 +207,6 @@ fn fetch_ahead(table: &Table, bucket: usize) {
     /// So far that memory has answered by then, at some nanoseconds a bucket.
     const BUCKETS_AHEAD: usize = 16;
     if let Some(entry) = entry_at(table, bucket + BUCKETS_AHEAD) {
-        entry.fetch();
+        entry.block_lines().into_iter().for_each(fetch_line);
     }
 }

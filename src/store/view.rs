@@ -4,11 +4,13 @@ use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use dashmap::RwLockReadGuard;
+use smallvec::SmallVec;
 
-use super::ahead;
 use super::db::{Db, Table, find};
 use super::entry::{Entry, Value};
+use super::fetch::{fetch_bucket, fetch_entry};
 use super::gate::{Gate, Inside};
+use super::group::GROUP_MAX;
 use super::keyspaces::Keyspaces;
 use super::locks::{ReadHeld, Slot, Slots};
 use crate::value::Collection;
@@ -230,13 +232,20 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Fetches the entries of the first [`GROUP_MAX`](super::GROUP_MAX) of `keys` side by side, for reads that follow.
+    /// Brings the entries of the first [`GROUP_MAX`](super::GROUP_MAX) of `keys` nearer to the processor, for reads that follow.
     pub fn fetch<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
-        ahead::fetch(keys.filter_map(|key| {
+        let places = keys.take(GROUP_MAX).filter_map(|key| {
             let hash = self.spaces.hash(key);
             let slot = self.spaces.slot_of_hash(self.number, hash);
             Some((self.held.get(slot)?, hash))
-        }));
+        });
+        let places: SmallVec<[_; GROUP_MAX]> = places.collect();
+        places
+            .iter()
+            .for_each(|(table, hash)| fetch_bucket(table, *hash));
+        places
+            .iter()
+            .for_each(|(table, hash)| fetch_entry(table, *hash));
     }
 
     /// Every entry of the held shards, past its time or not.
