@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::task::unconstrained;
 use tokio_util::sync::WaitForCancellationFuture;
 
 use super::shared::Server;
@@ -84,7 +85,7 @@ impl<'s> Connection<'s> {
         stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
         closed: WaitForCancellationFuture<'_>,
     ) -> std::io::Result<()> {
-        tokio::pin!(closed);
+        let mut closed = pin!(unconstrained(closed));
         let mut is_told = false;
         while !self.session.closing {
             self.input.reserve(self.read_bytes);
@@ -169,48 +170,7 @@ impl<'s> Connection<'s> {
             generation,
             stale,
         };
-        let is_full = |cx: &SessionCx<'_>| cx.reply.len() > FLUSH_BYTES;
-        let (mut used, mut more) = (0, false);
-        while !cx.session.closing && cx.session.blocked.is_none() {
-            let rest = self.input.get(used..).unwrap_or_default();
-            let step = self.parser.step(rest);
-            // The words of the inline form do not lie in the input.
-            let stays = rest.first() == Some(&b'*');
-            if let Ok(Step::Command(args, taken)) = step
-                && stays
-                && self.ahead.take(&cx, args, [used, used + taken])
-            {
-                used += taken;
-                continue;
-            }
-            if !self.ahead.is_empty() {
-                let end = self.ahead.answer(&mut cx, &self.input, is_full);
-                more = is_full(&cx);
-                if more || cx.session.closing {
-                    // What was looked at behind it will be looked at again.
-                    used = end;
-                    self.parser.reset();
-                    break;
-                }
-            }
-            match step {
-                Ok(Step::Command(args, taken)) => {
-                    if !(stays && self.ahead.take(&cx, args, [used, used + taken])) {
-                        answer(&mut cx, args);
-                    }
-                    used += taken;
-                }
-                Ok(Step::NeedMore) => break,
-                Err(error) => {
-                    protocol_error(cx.reply, cx.session, &error);
-                    break;
-                }
-            }
-            if cx.session.authenticated != was_authenticated || is_full(&cx) {
-                more = true;
-                break;
-            }
-        }
+        let (used, more) = answer_requests(&mut cx, &mut self.parser, &mut self.ahead, &self.input);
         if self.session.authenticated != was_authenticated {
             self.parser
                 .set_limits(limits(self.server, self.session.authenticated));
@@ -281,6 +241,63 @@ impl<'s> Connection<'s> {
         shown.output_bytes += written;
         shown.query_bytes = self.input.len();
     }
+}
+
+/// Answers requests at the start of `input`, reads of single keys in groups. Gives how many bytes they took, and whether there may be
+/// more: enough replies wait, or other limits hold from here on.
+fn answer_requests(
+    cx: &mut SessionCx<'_>,
+    parser: &mut RequestParser,
+    ahead: &mut Ahead,
+    input: &[u8],
+) -> (usize, bool) {
+    let is_full = |cx: &SessionCx<'_>| cx.reply.len() > FLUSH_BYTES;
+    let was_authenticated = cx.session.authenticated;
+    let mut used = 0;
+    while !cx.session.closing && cx.session.blocked.is_none() {
+        let rest = input.get(used..).unwrap_or_default();
+        let step = parser.step(rest);
+        // The words of the inline form do not lie in the input.
+        let stays = rest.first() == Some(&b'*');
+        let mut take = |ahead: &mut Ahead, cx: &SessionCx<'_>| match step {
+            Ok(Step::Command(args, taken))
+                if stays && ahead.take(cx, args, [used, used + taken]) =>
+            {
+                used += taken;
+                true
+            }
+            _ => false,
+        };
+        if take(ahead, cx) {
+            continue;
+        }
+        if !ahead.is_empty() {
+            let end = ahead.answer(cx, input, is_full);
+            if is_full(cx) || cx.session.closing {
+                // What was looked at behind it will be looked at again.
+                parser.reset();
+                return (end, true);
+            }
+            if take(ahead, cx) {
+                continue;
+            }
+        }
+        match step {
+            Ok(Step::Command(args, taken)) => {
+                used += taken;
+                answer(cx, args);
+            }
+            Ok(Step::NeedMore) => break,
+            Err(error) => {
+                protocol_error(cx.reply, cx.session, &error);
+                break;
+            }
+        }
+        if cx.session.authenticated != was_authenticated || is_full(cx) {
+            return (used, true);
+        }
+    }
+    (used, false)
 }
 
 /// Writes `bytes`, which the peer had no room for at once; meanwhile its record says since when it has taken nothing.
