@@ -9,26 +9,21 @@ use super::execute::look;
 use super::resolve::resolve_for;
 use super::session::{Replies, SessionCx, finish, run};
 use super::table::Command;
-use crate::resp::{Args, Span};
+use crate::resp::{Args, Batch};
 use crate::store::{GROUP_MAX, Group, KeyHash};
 
 /// Reads that wait for the group's end. Empty between batches.
 #[derive(Debug, Default)]
 pub struct Ahead {
-    spans: Vec<Span>,
-    reads: Vec<Read>,
+    reads: Batch<Read>,
     /// The row of the last one: pipelines repeat themselves.
     last: Option<&'static Command>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Read {
     row: &'static Command,
     hash: KeyHash,
-    /// One past its last word in `spans`.
-    words_end: usize,
-    /// Where its bytes begin and end in the input.
-    bytes: [usize; 2],
 }
 
 impl Ahead {
@@ -50,13 +45,8 @@ impl Ahead {
         let Some(key) = row.keys.single(args) else {
             return false;
         };
-        self.spans.extend_from_slice(args.spans());
-        self.reads.push(Read {
-            row,
-            hash: generation.spaces.hash_of(key),
-            words_end: self.spans.len(),
-            bytes,
-        });
+        let hash = generation.spaces.hash_of(key);
+        self.reads.push(args, bytes, Read { row, hash });
         true
     }
 
@@ -84,18 +74,15 @@ impl Ahead {
         pause: impl Fn(&SessionCx<'_>) -> bool,
     ) -> usize {
         let group = self.group(cx);
-        let (mut end, mut words) = (0, 0);
-        for (index, read) in self.reads.iter().enumerate() {
-            let spans = self.spans.get(words..read.words_end).unwrap_or_default();
-            let args = Args::new(input.get(read.bytes[0]..).unwrap_or_default(), spans);
-            (end, words) = (read.bytes[1], read.words_end);
+        let mut end = 0;
+        for (index, (args, bytes, read)) in self.reads.iter(input).enumerate() {
+            end = bytes[1];
             let group = group.as_ref().map(|group| (group, index));
             read.answer(cx, args, group);
             if cx.session.closing || pause(cx) {
                 break;
             }
         }
-        self.spans.clear();
         self.reads.clear();
         end
     }
@@ -103,7 +90,7 @@ impl Ahead {
     /// Holds all that they look at, where that is to be had at once and worth it.
     fn group<'g>(&self, cx: &SessionCx<'g>) -> Option<Group<'g>> {
         let spaces = &cx.generation.filter(|_| self.reads.len() > 1)?.spaces;
-        let group = spaces.group(cx.session.db, self.reads.iter().map(|read| read.hash))?;
+        let group = spaces.group(cx.session.db, self.reads.known().map(|read| read.hash))?;
         // A taint is set under the locks of its keys: none can slip in from here on.
         (!spaces.taints().any()).then_some(group)
     }
@@ -111,7 +98,7 @@ impl Ahead {
 
 impl Read {
     #[inline]
-    fn answer(&self, cx: &mut SessionCx<'_>, args: Args<'_>, group: Option<(&Group<'_>, usize)>) {
+    fn answer(self, cx: &mut SessionCx<'_>, args: Args<'_>, group: Option<(&Group<'_>, usize)>) {
         let mark = cx.reply.len();
         cx.session.commands += 1;
         cx.session.last = (None, self.row.name);

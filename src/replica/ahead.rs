@@ -4,7 +4,7 @@
 //! applied, and all the keys are asked for at once.
 
 use crate::command::{self, Command};
-use crate::resp::{Args, Span};
+use crate::resp::{Args, Batch};
 use crate::store::{KeyHash, Keyspaces};
 
 /// Commands that wait at most: their keys' entries must still be near when their turn comes.
@@ -48,70 +48,46 @@ pub(super) fn only_key<'b>(row: &Command, args: Args<'b>) -> Option<&'b [u8]> {
     }
 }
 
-/// Where a waiting command lies.
-#[derive(Debug)]
-struct Waiting {
-    start: usize,
-    taken: usize,
-    first_span: usize,
-    words: usize,
-    row: Option<&'static Command>,
-    hash: Option<KeyHash>,
-}
-
 /// Commands that lie one behind the other in a buffer.
 #[derive(Debug, Default)]
-pub(super) struct Ahead {
-    spans: Vec<Span>,
-    waiting: Vec<Waiting>,
-}
+pub(super) struct Ahead(Batch<Known>);
+
+/// What is known of a waiting command: its row and hash, as of [`Read`].
+type Known = (Option<&'static Command>, Option<KeyHash>);
 
 impl Ahead {
     /// Lets a command that starts at `start` of the buffer wait, if so long a one may.
     pub(super) fn push(&mut self, start: usize, read: &Read<'_>) -> bool {
-        let spans = read.args.spans();
-        if spans.len() > WORDS_MAX {
-            return false;
+        let waits = read.args.len() <= WORDS_MAX;
+        if waits {
+            let bytes = [start, start + read.taken];
+            self.0.push(read.args, bytes, (read.row, read.hash));
         }
-        self.waiting.push(Waiting {
-            start,
-            taken: read.taken,
-            first_span: self.spans.len(),
-            words: spans.len(),
-            row: read.row,
-            hash: read.hash,
-        });
-        self.spans.extend_from_slice(spans);
-        true
+        waits
     }
 
     /// Whether it is time to apply what waits.
     pub(super) const fn is_full(&self) -> bool {
-        self.waiting.len() >= COMMANDS_MAX
+        self.0.len() >= COMMANDS_MAX
     }
 
     /// The hashes of the keys of those that touch one key.
     pub(super) fn hashes(&self) -> impl Iterator<Item = KeyHash> + Clone {
-        self.waiting.iter().filter_map(|waiting| waiting.hash)
+        self.0.known().filter_map(|(_, hash)| hash)
     }
 
     /// What waits, in order; `buffer` is the one that the commands lie in.
     pub(super) fn iter<'b>(&'b self, buffer: &'b [u8]) -> impl Iterator<Item = Read<'b>> {
-        self.waiting.iter().map(move |waiting| {
-            let bytes = buffer.get(waiting.start..).unwrap_or_default();
-            let words = waiting.first_span..waiting.first_span + waiting.words;
-            let spans = self.spans.get(words).unwrap_or_default();
-            Read {
-                args: Args::new(bytes, spans),
-                taken: waiting.taken,
-                row: waiting.row,
-                hash: waiting.hash,
-            }
+        let waiting = self.0.iter(buffer);
+        waiting.map(|(args, [start, end], (row, hash))| Read {
+            args,
+            taken: end - start,
+            row,
+            hash,
         })
     }
 
     pub(super) fn clear(&mut self) {
-        self.spans.clear();
-        self.waiting.clear();
+        self.0.clear();
     }
 }

@@ -6,6 +6,7 @@
 //! crate does it.
 
 mod args;
+mod batch;
 pub mod double;
 mod number;
 mod reply;
@@ -14,6 +15,7 @@ mod request;
 mod request_tests;
 
 pub use args::{Args, ArgsBuf, Span};
+pub use batch::Batch;
 pub use number::parse_integer;
 pub use reply::{Protocol, Reply};
 pub use request::{ProtocolError, RequestLimits, RequestParser, Step};

@@ -94,6 +94,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
     use crate::upstream::Upstream;
+    use socket2::{Domain, Socket, Type};
     use std::net::TcpListener;
 
     #[tokio::test]
@@ -112,10 +113,11 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_that_does_not_accept_is_followed_by_the_next() {
-        let dead = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
+        // Bound, so that nobody else gets it, but not listened on.
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        socket.bind(&any.into()).unwrap();
+        let dead = socket.local_addr().unwrap().as_socket().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let live = listener.local_addr().unwrap();
         let timing = Timing::default();
