@@ -42,10 +42,10 @@ impl<'a> NewValue<'a> {
             Decoded::ZsetListpack(pairs) => Object::Zset(Zset::from_listpack(pairs, thresholds)?),
             Decoded::Zset(members) => Object::Zset(Zset::from_members(members, thresholds)?),
             Decoded::Module(value) => match VectorSet::from_module(&value) {
-                Some(set) => Object::VectorSet(set),
+                Some(set) => Object::VectorSet(set.into()),
                 None => Object::Module(value),
             },
-            Decoded::Stream(stream) => Object::Stream(Stream::from_rdb(*stream)?),
+            Decoded::Stream(stream) => Object::Stream(Stream::from_rdb(*stream)?.into()),
         };
         Ok(Self::Object(Box::new(object)))
     }

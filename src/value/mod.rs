@@ -40,15 +40,17 @@ pub enum Object {
     Hash(Hash),
     /// A sorted set.
     Zset(Zset),
-    /// A stream.
-    Stream(Stream),
+    /// A stream. In a block of its own, as all forms that are larger than a vector: there are many values of other types.
+    Stream(Box<Stream>),
     /// A vector set.
-    VectorSet(VectorSet),
+    VectorSet(Box<VectorSet>),
     /// A value of any other module type, whose meaning only the module knows.
     Module(ModuleValue),
     /// Not known any more: taken away long after its key's time. It is of no type, so every command refuses it.
     Swept,
 }
+
+const _: () = assert!(size_of::<Object>() <= 32, "every collection pays for this");
 
 impl Object {
     /// Bytes on the heap behind this value, the enum itself not counted.
@@ -60,8 +62,8 @@ impl Object {
             Self::Set(set) => set.heap_bytes(),
             Self::Hash(hash) => hash.heap_bytes(),
             Self::Zset(zset) => zset.heap_bytes(),
-            Self::Stream(stream) => stream.heap_bytes(),
-            Self::VectorSet(set) => set.heap_bytes(),
+            Self::Stream(stream) => size_of::<Stream>() + stream.heap_bytes(),
+            Self::VectorSet(set) => size_of::<VectorSet>() + set.heap_bytes(),
             Self::Module(value) => value.items().len(),
             Self::Swept => 0,
         }
@@ -113,7 +115,7 @@ macro_rules! collection {
             }
 
             fn into_object(self) -> Object {
-                Object::$type(self)
+                Object::$type(self.into())
             }
 
             fn len(&self) -> usize {
