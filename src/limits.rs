@@ -25,8 +25,9 @@ pub const PREALLOCATED_BYTES_MAX: usize = 1 << 20;
 /// How many elements' room is reserved on a declared count alone.
 pub const PREALLOCATED_ELEMENTS_MAX: usize = 4096;
 
-/// The size of one network or file read: large enough that a full sync costs few system calls, small enough to stay in L2.
-pub const READ_CHUNK_BYTES: usize = 256 << 10;
+/// The size of one network or file read: large enough that a full sync costs few system calls, small enough that several stay
+/// in L2, and that an allocator keeps it among others instead of in 4 MB of its own.
+pub const READ_CHUNK_BYTES: usize = 64 << 10;
 
 /// The longest reply line of a primary during the handshake. Real ones are below 200 bytes.
 pub const HANDSHAKE_LINE_BYTES_MAX: usize = 16 << 10;

@@ -1,5 +1,7 @@
 //! Bytes from the socket to the writer, acknowledgements back.
 
+use std::collections::VecDeque;
+
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
@@ -24,6 +26,42 @@ pub(super) struct Pump<'u> {
     pub(super) bytes: Sender,
 }
 
+/// Buffers for reads, used in turn: the same few stay near the processor as long as the writer keeps up.
+#[derive(Default)]
+struct Buffers {
+    current: BytesMut,
+    /// Used up, the oldest first.
+    resting: VecDeque<BytesMut>,
+}
+
+impl Buffers {
+    /// A buffer with room for the next read.
+    fn current(&mut self) -> &mut BytesMut {
+        // Small reads share a buffer: one for each would cost more than the read.
+        if self.current.capacity() < READ_CHUNK_BYTES / 8 {
+            self.resting.push_back(std::mem::take(&mut self.current));
+            self.current = self
+                .oldest()
+                .unwrap_or_else(|| BytesMut::with_capacity(READ_CHUNK_BYTES));
+        }
+        &mut self.current
+    }
+
+    /// The oldest buffer, if the writer is done with all that was in it.
+    fn oldest(&mut self) -> Option<BytesMut> {
+        let is_free = self.resting.front_mut()?.try_reclaim(READ_CHUNK_BYTES);
+        let oldest = if is_free || self.resting.len() > BUFFERS_KEPT {
+            self.resting.pop_front()
+        } else {
+            None
+        };
+        oldest.filter(|_| is_free)
+    }
+}
+
+/// Buffers that are kept for their turn: together small enough to stay in L2.
+const BUFFERS_KEPT: usize = 8;
+
 impl Pump<'_> {
     /// Pumps until the connection ends or the writer stops listening, and says why.
     pub(super) async fn run(self, stream: &mut Box<dyn Connection>, first: Bytes) -> Error {
@@ -46,16 +84,13 @@ impl Pump<'_> {
     }
 
     async fn read(&self, reader: &mut (impl AsyncRead + Unpin)) -> Error {
-        let mut buffer = BytesMut::new();
+        let mut buffers = Buffers::default();
         loop {
             // Counted from the last byte, never from the start of the transfer: a long snapshot is not a silent primary.
             let deadline = Instant::now() + self.timing.silence;
-            // Small reads share a buffer: a new one for each would cost more than the read.
-            if buffer.capacity() < READ_CHUNK_BYTES / 8 {
-                buffer.reserve(READ_CHUNK_BYTES);
-            }
+            let buffer = buffers.current();
             let read = tokio::select! {
-                read = reader.read_buf(&mut buffer) => read,
+                read = reader.read_buf(buffer) => read,
                 () = sleep_until(deadline) => return Error::Silence(self.timing.silence, "following its stream"),
                 () = self.bytes.closed() => return Error::Abandoned,
             };
