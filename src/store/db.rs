@@ -1,5 +1,6 @@
 //! One database: a DashMap used through its shards.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use ahash::RandomState;
@@ -10,6 +11,43 @@ use super::entry::Entry;
 
 /// Shards of a database. Many, so that growing one stalls its readers only briefly and lock collisions are rare.
 pub(super) const SHARDS: usize = 1024;
+
+/// The shard of a key whose hash is `hash`.
+///
+/// Shards get unequal parts of the keys, the last twice as many as the first. Tables double when they are full, so shards of one
+/// size would all do so at once, and all be half empty until they are full again. So some have, and some have not, however many
+/// keys there are.
+#[inline]
+pub(super) fn shard_of(hash: u64) -> usize {
+    // Neither the seven highest bits nor the lowest: tables use them.
+    shard_at((hash << 7) >> 32)
+}
+
+/// The shard of what lies at `place`, below 2³², on the line of all hashes.
+#[inline]
+fn shard_at(place: u64) -> usize {
+    // x + x(1 - x)/3, where 2³² is 1: close to log2(1 + x), which makes parts grow evenly.
+    let bent = (place * ((1 << 32) - place)) >> 32;
+    let shard = (place + bent / 3) >> (u32::BITS - SHARDS.trailing_zeros());
+    usize::try_from(shard).unwrap_or(0)
+}
+
+/// How many of [`SHARES`] keys come to each shard.
+pub(super) fn shares() -> &'static [usize; SHARDS] {
+    static COUNTED: OnceLock<[usize; SHARDS]> = OnceLock::new();
+    COUNTED.get_or_init(|| {
+        let mut shares = [0; SHARDS];
+        for place in (0..1 << 32).step_by((1 << 32) / SHARES) {
+            if let Some(share) = shares.get_mut(shard_at(place)) {
+                *share += 1;
+            }
+        }
+        shares
+    })
+}
+
+/// See [`shares`]: enough to tell them to a few hundredths.
+pub(super) const SHARES: usize = 64 * SHARDS;
 
 /// One shard's table. The entry is its own key: eight bytes a slot.
 pub(super) type Table = RawTable<(Entry, SharedValue<()>)>;
@@ -132,13 +170,6 @@ impl Db {
         self.heap_bytes() + slots * SLOT_BYTES
     }
 
-    #[cfg(test)]
-    pub(super) fn shard_of(&self, hash: u64) -> usize {
-        // The high bits choose the shard, as in DashMap; its tables use the low ones and the top seven.
-        self.map
-            .determine_shard(usize::try_from(hash).unwrap_or(usize::MAX))
-    }
-
     #[inline]
     pub(super) fn shard(&self, shard: usize) -> Option<&RwLock<Table>> {
         self.map.shards().get(shard).map(|padded| &**padded)
@@ -233,6 +264,24 @@ pub(super) fn find_mut<'t>(table: &'t mut Table, hash: u64, key: &[u8]) -> Optio
         .map(|(entry, _)| entry)
 }
 
+/// Inserts an entry unless one of its key is there: then gives it back. Entries may move.
+pub(super) fn insert_new(
+    table: &mut Table,
+    hash: u64,
+    entry: Entry,
+    hasher: &RandomState,
+) -> Result<(), Entry> {
+    let slot = table.find_or_find_insert_slot(
+        hash,
+        |(other, _)| other.key() == entry.key(),
+        |(entry, _)| hash_key(hasher, entry.key()),
+    );
+    let Err(slot) = slot else { return Err(entry) };
+    // SAFETY: the slot was found for this hash right before, and the table has not changed since.
+    unsafe { table.insert_in_slot(hash, slot, (entry, SharedValue::new(()))) };
+    Ok(())
+}
+
 /// Inserts an entry whose key is absent. Gives whether entries may have moved.
 pub(super) fn insert(table: &mut Table, hash: u64, entry: Entry, hasher: &RandomState) -> bool {
     let may_move = table.capacity() == table.len();
@@ -240,4 +289,37 @@ pub(super) fn insert(table: &mut Table, hash: u64, entry: Entry, hasher: &Random
         hash_key(hasher, entry.key())
     });
     may_move
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shard_gets_its_part_and_the_last_twice_as_many_as_the_first() {
+        let shares = shares();
+        assert_eq!(shares.iter().sum::<usize>(), SHARES);
+        let mean = SHARES / SHARDS;
+        assert!(
+            shares
+                .iter()
+                .all(|share| (mean * 3 / 4 - 1..=mean * 3 / 2 + 1).contains(share))
+        );
+        assert!(shares.is_sorted_by(|one, next| *one <= next + 1));
+        assert_eq!((shard_at(0), shard_at((1 << 32) - 1)), (0, SHARDS - 1));
+    }
+
+    #[test]
+    fn tables_are_as_full_however_many_keys_there_are() {
+        for keys in [100_000, 130_000, 160_000, 200_000] {
+            let buckets: usize = (0..SHARDS)
+                .map(|shard| (keys * shares()[shard] / SHARES * 8 / 7).next_power_of_two())
+                .sum();
+            assert!(
+                (50..75).contains(&(100 * keys / buckets)),
+                "{keys}: {buckets}"
+            );
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! Most of what a command on a random key takes is waiting for memory, three times: for the table's control bytes, the slot
 //! and the entry, each of which tells where the next is. Who knows several keys beforehand lets these waits overlap.
 
-use super::db::Table;
+use super::db::{Table, shard_of};
 use super::keyspaces::Keyspaces;
 
 /// The hash of a key: the same in all databases of all generations of a process.
@@ -24,7 +24,7 @@ impl Keyspaces {
         let Some(db) = self.db(db) else { return };
         let each = |look: fn(&Table, u64)| {
             for KeyHash(hash) in hashes.clone() {
-                let shard = db.shard(Self::shard_of_hash(hash));
+                let shard = db.shard(shard_of(hash));
                 if let Some(table) = shard.and_then(|shard| shard.try_read()) {
                     look(&table, hash);
                 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use ahash::RandomState;
 use arc_swap::ArcSwap;
 
-use super::db::{Db, SHARDS};
+use super::db::{Db, SHARDS, shard_of};
 use super::entry::Entry;
 use super::fetch::KeyHash;
 use super::gate::{Gate, Turn};
@@ -204,15 +204,8 @@ impl Keyspaces {
     pub(super) fn slot_of_hash(&self, db: usize, hash: u64) -> Slot {
         Slot {
             db: u32::try_from(db).unwrap_or(u32::MAX),
-            shard: u32::try_from(Self::shard_of_hash(hash)).unwrap_or(0),
+            shard: u32::try_from(shard_of(hash)).unwrap_or(0),
         }
-    }
-
-    #[inline]
-    pub(super) fn shard_of_hash(hash: u64) -> usize {
-        const SHARD_BITS: u32 = SHARDS.trailing_zeros();
-        // The same bits that DashMap takes: the highest but seven, which its tables use.
-        usize::try_from((hash << 7) >> (u64::BITS - SHARD_BITS)).unwrap_or(0)
     }
 
     #[inline]
@@ -347,25 +340,5 @@ impl Keyspaces {
     /// Every slot of database `db`: for commands that change it whole.
     pub fn slots_of_db(&self, db: usize) -> impl Iterator<Item = Slot> + use<> {
         all_slots(db)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chooses_the_same_shard_as_dashmap() {
-        let spaces = Keyspaces::new(1);
-        let Some(db) = spaces.db_or_create(0) else {
-            unreachable!("one database")
-        };
-        for number in 0..10_000u32 {
-            let key = number.to_le_bytes();
-            assert_eq!(
-                spaces.slot(0, &key).shard as usize,
-                db.shard_of(db.hash(&key))
-            );
-        }
     }
 }

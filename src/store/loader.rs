@@ -1,7 +1,8 @@
 //! Filling a new generation from a snapshot.
 
-use super::db::{Db, Delta, SHARDS, find, insert};
+use super::db::{Db, Delta, SHARDS, SHARES, insert_new, shard_of, shares};
 use super::entry::Entry;
+use super::fetch::fetch_bucket;
 use super::keyspaces::Keyspaces;
 
 /// Entries that wait per shard before they are inserted together: enough that a shard's table is fetched into the cache
@@ -51,10 +52,10 @@ impl<'a> Loader<'a> {
     /// Makes room for `keys` keys in the current database. A hint; the caller bounds it by what the input can hold.
     pub fn reserve(&mut self, keys: usize) {
         let Some(db) = self.current() else { return };
-        // Keys spread over shards like balls over bins: four deviations more than the mean, and hardly a shard must grow.
-        let mean = keys / SHARDS;
-        let room = mean + 4 * mean.isqrt();
-        for shard in 0..SHARDS {
+        for (shard, share) in shares().iter().enumerate() {
+            // Keys spread over shards like balls over bins: two deviations more than the mean, and few shards must grow.
+            let mean = keys * share / SHARES;
+            let room = mean + 2 * mean.isqrt();
             if let Some(lock) = db.shard(shard)
                 && room > 0
             {
@@ -78,7 +79,9 @@ impl<'a> Loader<'a> {
     #[inline]
     pub fn insert(&mut self, entry: Entry) -> Result<(), DuplicateKey> {
         let hash = self.spaces.hash(entry.key());
-        let shard = self.spaces.slot_of_hash(0, hash).shard as usize;
+        let shard = shard_of(hash);
+        // Now, while its block is near.
+        self.delta.add(Delta::of(&entry));
         let Some(batch) = self.batches.get_mut(shard) else {
             return Ok(());
         };
@@ -98,15 +101,14 @@ impl<'a> Loader<'a> {
             return Ok(());
         };
         let mut table = lock.write();
+        batch
+            .iter()
+            .for_each(|(hash, _)| fetch_bucket(&table, *hash));
         for (hash, entry) in batch.drain(..) {
-            if find(&table, hash, entry.key()).is_some() {
-                return Err(DuplicateKey(
-                    String::from_utf8_lossy(entry.key()).into_owned(),
-                    self.number,
-                ));
+            if let Err(entry) = insert_new(&mut table, hash, entry, db.hasher()) {
+                let key = String::from_utf8_lossy(entry.key()).into_owned();
+                return Err(DuplicateKey(key, self.number));
             }
-            self.delta.add(Delta::of(&entry));
-            insert(&mut table, hash, entry, db.hasher());
         }
         Ok(())
     }
