@@ -12,6 +12,7 @@ from pathlib import Path
 
 RESAMPLES = 2000
 LEAST_DIFFERENCE = 0.02
+SIGNIFICANCE = 0.05
 
 
 def samples(folder):
@@ -30,11 +31,11 @@ def ratio(rounds):
     return math.exp(statistics.fmean(logs))
 
 
-def interval(rounds, chance):
+def interval(rounds, draws):
     """The middle 95 % of the ratio, rounds and the samples within them drawn again."""
 
     def again(sample):
-        return chance.choices(sample, k=len(sample))
+        return draws.choices(sample, k=len(sample))
 
     ratios = sorted(
         ratio([(again(base), again(head)) for base, head in again(rounds)]) for _ in range(RESAMPLES)
@@ -69,32 +70,28 @@ def shown(nanoseconds):
     return f"{nanoseconds:.1f} ns"
 
 
-def verdict(value, low, high):
-    if low <= 1 <= high or abs(value - 1) < LEAST_DIFFERENCE:
+def verdict(value, low, high, p):
+    if low <= 1 <= high or p >= SIGNIFICANCE or abs(value - 1) < LEAST_DIFFERENCE:
         return ""
     return "faster" if value < 1 else "SLOWER"
 
 
-def line(name, rounds, chance):
+def line(name, rounds, draws):
     bases, heads = ([statistics.median(side) for side in sides] for sides in zip(*rounds))
-    value, (low, high) = ratio(rounds), interval(rounds, chance)
-    word = verdict(value, low, high)
+    value, (low, high) = ratio(rounds), interval(rounds, draws)
+    p = mann_whitney(bases, heads)
+    word = verdict(value, low, high, p)
     times = f"{shown(statistics.median(bases)):>10} {shown(statistics.median(heads)):>10}"
-    print(f"{name:<44} {times}  {value:6.3f} [{low:.3f} {high:.3f}]  {mann_whitney(bases, heads):.3f}  {word}")
+    print(f"{name:<44} {times}  {value:6.3f} [{low:.3f} {high:.3f}]  {p:.3f}  {word}")
     return word
 
 
 def main(results):
     sides = [(samples(round / "base"), samples(round / "head")) for round in sorted(results.iterdir())]
-    everywhere = [set(side) for pair in sides for side in pair]
-    names = sorted(set.intersection(*everywhere))
-    if not names:
-        sys.exit("compare: no bench's name matches in both")
-    for name in sorted(set.union(*everywhere) - set(names)):
-        print(f"{name}: only in one of them")
+    names = sorted(set.intersection(*[set(side) for pair in sides for side in pair]))
     print(f"{'':<44} {'base':>10} {'head':>10}   ratio [95 % interval]  p")
-    chance = random.Random(1)
-    words = [line(name, [(base[name], head[name]) for base, head in sides], chance) for name in names]
+    draws = random.Random(1)
+    words = [line(name, [(base[name], head[name]) for base, head in sides], draws) for name in names]
     print(f"{words.count('faster')} faster, {words.count('SLOWER')} slower, of {len(names)}")
 
 

@@ -253,7 +253,9 @@ fn of_interest(stack: &str) -> String {
         file.starts_with("src/") || file.starts_with("benches/micro/data.rs")
     };
     let frames = lines.windows(2).filter(|frame| is_told(frame[1]));
-    let told: Vec<_> = frames.map(|frame| frame.join(" ")).collect();
+    let told: Vec<_> = frames
+        .map(|frame| format!("{}  {}", frame[0], frame[1].trim()))
+        .collect();
     if told.is_empty() {
         stack.to_owned()
     } else {
