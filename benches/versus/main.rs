@@ -43,7 +43,8 @@ use systems::System;
 struct Options {
     #[arg(value_enum, default_value = "rivals")]
     part: Part,
-    /// Groups of rows to measure [default: all]
+    /// Groups of rows to measure: sync, get, mget, scan, apply, writes, resync, mixed, hgetall, lrange, zrange, smembers; of the growth
+    /// growth, stalls, large, idle, fields; of the threads scaling, long [default: all]
     #[arg(long, value_delimiter = ',')]
     rows: Vec<String>,
     /// How often each system is measured
@@ -61,7 +62,7 @@ struct Options {
     /// Seconds for each kind of reads
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
-    /// Write what was measured into docs/performance.md and its charts
+    /// Write what was measured into docs/performance.md and its charts, in place of what stands there
     #[arg(long)]
     write: bool,
     #[arg(long, hide = true, default_value_t = 0)]
@@ -129,8 +130,11 @@ impl Options {
         }
     }
 
-    /// Prints a part of the page; with `--write`, writes it too.
+    /// Prints a part of the page; with `--write`, writes it too. A part of which nothing was measured stays as it is.
     fn show(&self, part: &str, tables: &str, rounds: usize) {
+        if !tables.contains("\n| ") {
+            return;
+        }
         println!("{tables}");
         if self.write {
             page::replace(part, &format!("{}\n\n{tables}", heading(rounds)));
