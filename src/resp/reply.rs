@@ -124,7 +124,8 @@ impl Reply {
         }
     }
 
-    /// Whether so many bytes more fit under the limit. If not, nothing is appended from now on.
+    /// Whether so many bytes more fit under the limit: for lines, as many as the longest has. If not, nothing is appended from
+    /// now on.
     #[inline]
     fn takes(&mut self, bytes: usize) -> bool {
         self.overflowed |= bytes > self.limit.saturating_sub(self.out.len());
@@ -138,14 +139,32 @@ impl Reply {
         self.raw(b"\r\n");
     }
 
-    /// As [`header`](Self::header); most lengths have two digits at most.
+    /// As [`header`](Self::header), for a length.
     #[inline]
     fn length(&mut self, kind: u8, length: usize) {
-        let digit = |number: usize| b'0' + u8::try_from(number % 10).unwrap_or(0);
+        if self.takes(HEADER_BYTES_MAX) {
+            self.append_length(kind, length);
+        }
+    }
+
+    /// Appends a line for which there is room. Most lengths have two digits at most.
+    #[inline]
+    fn append_length(&mut self, kind: u8, length: usize) {
+        let digit = |number: usize| b'0' + u8::try_from(number).unwrap_or(0);
         match length {
-            0..10 => self.raw(&[kind, digit(length), b'\r', b'\n']),
-            10..100 => self.raw(&[kind, digit(length / 10), digit(length), b'\r', b'\n']),
-            _ => self.header(kind, i64::try_from(length).unwrap_or(i64::MAX)),
+            0..10 => self
+                .out
+                .extend_from_slice(&[kind, digit(length), b'\r', b'\n']),
+            10..100 => {
+                let line = [kind, digit(length / 10), digit(length % 10), b'\r', b'\n'];
+                self.out.extend_from_slice(&line);
+            }
+            _ => {
+                self.out.push(kind);
+                let mut digits = itoa::Buffer::new();
+                self.out.extend_from_slice(digits.format(length).as_bytes());
+                self.out.extend_from_slice(b"\r\n");
+            }
         }
     }
 
@@ -190,15 +209,13 @@ impl Reply {
     /// A bulk string.
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
-        let whole = HEADER_BYTES_MAX
-            .saturating_add(bytes.len())
-            .saturating_add(2);
-        if whole <= self.limit.saturating_sub(self.out.len()) {
+        let whole = bytes.len().saturating_add(HEADER_BYTES_MAX + 2);
+        if self.takes(whole) {
             self.out.reserve(whole);
+            self.append_length(b'$', bytes.len());
+            self.out.extend_from_slice(bytes);
+            self.out.extend_from_slice(b"\r\n");
         }
-        self.length(b'$', bytes.len());
-        self.raw(bytes);
-        self.raw(b"\r\n");
     }
 
     /// An integer as a bulk string.
