@@ -25,6 +25,7 @@ pub mod lzf;
 pub mod module;
 pub mod object;
 pub mod packed;
+mod pair;
 pub mod reader;
 pub mod source;
 pub mod stream;

@@ -1,5 +1,6 @@
 //! What the decoder gives: one value of the keyspace, still in the shape in which it was written.
 
+pub use super::pair::Pair;
 use super::{intset::Intset, listpack::Listpack, module::ModuleValue, stream::StreamObject};
 
 /// A key's attributes that stand before its type byte.
@@ -43,16 +44,11 @@ impl<'a> From<&'a ListNode> for NodeRef<'a> {
 /// One element of a member/score list.
 pub type Scored = (Box<[u8]>, f64);
 
-/// A hash's field and value.
-pub type Pair = (Box<[u8]>, Box<[u8]>);
-
 /// A hash's field and value, and when the field expires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimedPair {
-    /// The field.
-    pub field: Box<[u8]>,
-    /// Its value.
-    pub value: Box<[u8]>,
+    /// The field and its value.
+    pub pair: Pair,
     /// Absolute expiry, Unix time in milliseconds, not negative.
     pub expire_at_ms: Option<i64>,
 }

@@ -96,7 +96,9 @@ pub(super) fn content(object: Object<'_>) -> Content {
             Content::Hash(in_turn(&packed, |[field, value]| (field, value)))
         }
         Object::Hash(pairs) => {
-            let pairs = pairs.into_iter().map(|(f, v)| (f.into(), v.into()));
+            let pairs = pairs
+                .iter()
+                .map(|pair| (pair.field().into(), pair.value().into()));
             Content::Hash(pairs.collect())
         }
         Object::HashListpackTimed(packed) => {
@@ -152,7 +154,8 @@ fn number<T: FromStr<Err: Debug>>(text: &[u8]) -> T {
 
 fn timed(pair: TimedPair) -> (Text, (Text, i64)) {
     let at = pair.expire_at_ms.unwrap_or(0);
-    (pair.field.into(), (pair.value.into(), at))
+    let (field, value) = pair.pair.parts();
+    (field.into(), (value.into(), at))
 }
 
 /// Groups without what depends on when and by which version they were made.

@@ -1,5 +1,7 @@
 //! One value of an RDB, by its type number.
 
+use smallvec::SmallVec;
+
 use super::{
     decode::Version,
     duplicates::Duplicates,
@@ -116,8 +118,8 @@ impl Values {
         let fields = packed.iter().step_by(2);
         let values = packed.iter().skip(1).step_by(2);
         let pairs = fields.zip(values);
-        let boxed = pairs.map(|(field, value)| (field.to_boxed(), value.to_boxed()));
-        Ok(Object::Hash(boxed.collect()))
+        let pairs = pairs.map(|(field, value)| Pair::of_items(field, value));
+        Ok(Object::Hash(pairs.collect()))
     }
 
     /// Source: redis 8.0 rdb.c, rdbLoadObject, case `RDB_TYPE_HASH_LISTPACK_EX`.
@@ -197,11 +199,15 @@ fn hash<S: Source>(reader: &mut Reader<S>) -> Result<Object<'static>, Error> {
     Ok(Object::Hash(pairs))
 }
 
+/// A field waits here for its value; most fit.
+type FieldText = SmallVec<[u8; 64]>;
+
 fn plain_pair<S: Source>(reader: &mut Reader<S>) -> Result<Pair, Error> {
     reader.reading("a hash's field");
-    let field = reader.boxed_string()?;
+    let field: FieldText = reader.string()?.text(&mut IntText::new()).into();
     reader.reading("a hash's value");
-    Ok((field, reader.boxed_string()?))
+    let value = reader.string()?;
+    Ok(Pair::new(&field, value.text(&mut IntText::new())))
 }
 
 fn hash_timed<S: Source>(
@@ -218,18 +224,14 @@ fn hash_timed<S: Source>(
 
 /// A pair of Valkey's type 22. Source: valkey 9.0 rdb.c, rdbLoadObject.
 fn pair_with_expiry<S: Source>(reader: &mut Reader<S>) -> Result<TimedPair, Error> {
-    let (field, value) = plain_pair(reader)?;
+    let pair = plain_pair(reader)?;
     reader.reading("a field's expiry");
     let expire_at_ms = match i64::from_le_bytes(reader.array()?) {
         -1 => None,
         at @ 0.. => Some(at),
         _ => return Err(reader.error(Cause::Corrupt(NOT_AN_EXPIRY))),
     };
-    Ok(TimedPair {
-        field,
-        value,
-        expire_at_ms,
-    })
+    Ok(TimedPair { pair, expire_at_ms })
 }
 
 /// Redis's type 24, which it writes only for hashes that have an expiring field.
@@ -260,10 +262,8 @@ fn pair_after_expiry<S: Source>(reader: &mut Reader<S>, first: u64) -> Result<Ti
                 .ok_or_else(|| reader.error(Cause::Corrupt(NOT_AN_EXPIRY)))?,
         ),
     };
-    let (field, value) = plain_pair(reader)?;
     Ok(TimedPair {
-        field,
-        value,
+        pair: plain_pair(reader)?,
         expire_at_ms: expire_at_ms.filter(|at| *at != 0),
     })
 }

@@ -399,12 +399,11 @@ fn sweep(spaces: &Keyspaces) -> Swept {
 
 #[test]
 fn a_swept_hash_counts_among_those_with_expiring_fields_until_it_is_removed() {
-    use crate::rdb::object::TimedPair;
+    use crate::rdb::object::{Pair, TimedPair};
     use crate::value::{Hash, Object, Thresholds};
     let spaces = Keyspaces::new(1);
     let pair = TimedPair {
-        field: (*b"f").into(),
-        value: [b'v'; 1000].into(),
+        pair: Pair::new(b"f", &[b'v'; 1000]),
         expire_at_ms: Some(1),
     };
     let hash = Hash::from_timed_pairs(vec![pair], &Thresholds::default()).unwrap();

@@ -96,17 +96,17 @@ impl<V: Visitor> Sink for Sound<'_, V> {
 /// Refuses a value whose pieces, each valid, are no value together.
 fn check_sound(object: &Object<'_>) -> Result<(), SinkError> {
     let sound = match object {
-        Object::Set(members) => all_differ(members.iter()),
-        Object::Hash(pairs) => all_differ(pairs.iter().map(|(field, _)| field)),
-        Object::HashTimed(pairs) => all_differ(pairs.iter().map(|pair| &pair.field)),
-        Object::Zset(members) => all_differ(members.iter().map(|(member, _)| member)),
+        Object::Set(members) => all_differ(members.iter().map(|member| &**member)),
+        Object::Hash(pairs) => all_differ(pairs.iter().map(|pair| pair.field())),
+        Object::HashTimed(pairs) => all_differ(pairs.iter().map(|pair| pair.pair.field())),
+        Object::Zset(members) => all_differ(members.iter().map(|(member, _)| &**member)),
         Object::Stream(stream) => Stream::from_rdb((**stream).clone()).map(drop),
         _ => Ok(()),
     };
     sound.map_err(SinkError::new)
 }
 
-fn all_differ<'a>(mut names: impl Iterator<Item = &'a Box<[u8]>>) -> Result<(), Unsound> {
+fn all_differ<'a>(mut names: impl Iterator<Item = &'a [u8]>) -> Result<(), Unsound> {
     let mut seen = HashSet::new();
     if names.all(|name| seen.insert(name)) {
         Ok(())

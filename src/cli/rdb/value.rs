@@ -62,7 +62,7 @@ impl Serialize for Value<'_> {
             }
             Object::Hash(hash) => to.collect_seq(
                 hash.iter()
-                    .map(|(field, value)| (string(field), string(value))),
+                    .map(|pair| (string(pair.field()), string(pair.value()))),
             ),
             Object::HashListpackTimed(hash) => {
                 let field = |(field, value, expiry)| TimedField {
@@ -72,7 +72,7 @@ impl Serialize for Value<'_> {
                 to.collect_seq(triples(hash).map(field))
             }
             Object::HashTimed(hash) => to.collect_seq(hash.iter().map(|field| TimedField {
-                pair: (string(&field.field), string(&field.value)),
+                pair: (string(field.pair.field()), string(field.pair.value())),
                 expiry: field.expire_at_ms,
             })),
             Object::ZsetListpack(zset) => to.collect_seq(

@@ -62,11 +62,11 @@ pub enum Layout<'a> {
 
 impl Row for Pair {
     fn key(&self) -> &[u8] {
-        &self.0
+        self.field()
     }
 
     fn heap_bytes(&self) -> usize {
-        self.0.len() + self.1.len()
+        Self::heap_bytes(self)
     }
 }
 
@@ -103,7 +103,10 @@ impl Hash {
     /// [`Error::Duplicate`].
     pub fn from_pairs(pairs: Vec<Pair>, thresholds: &Thresholds) -> Result<Self, Error> {
         let limit = thresholds.hash_max_listpack_value;
-        let is_short = |(field, value): &Pair| field.len() <= limit && value.len() <= limit;
+        let is_short = |pair: &Pair| {
+            let (field, value) = pair.parts();
+            field.len() <= limit && value.len() <= limit
+        };
         if pairs.len() <= thresholds.hash_max_listpack_entries && pairs.iter().all(is_short) {
             return Self::pack(&pairs);
         }
@@ -145,7 +148,7 @@ impl Hash {
 
     fn pack(pairs: &[Pair]) -> Result<Self, Error> {
         let mut packed = Listpack::new();
-        for (field, value) in pairs {
+        for (field, value) in pairs.iter().map(Pair::parts) {
             if packed.position(field, 1).is_some() {
                 return Err(Error::Duplicate);
             }
@@ -272,7 +275,7 @@ impl Hash {
     pub fn get(&self, field: &[u8]) -> Option<Item<'_>> {
         match &self.0 {
             Form::Packed(packed) => find(packed, field),
-            Form::Table(table) => table.get(field).map(|(_, value)| Item::Str(value)),
+            Form::Table(table) => table.get(field).map(|pair| Item::Str(pair.value())),
             Form::Timed(timed) => timed.get(field).map(|field| field.value),
         }
     }
@@ -359,8 +362,8 @@ impl Hash {
         let added = match &mut self.0 {
             Form::Packed(packed) => set_packed(packed, field, value),
             Form::Table(table) => {
-                !table.change(field, |pair| pair.1 = value.into())
-                    && table.insert((field.into(), value.into()))
+                !table.change(field, |pair| pair.set_value(value))
+                    && table.insert(Pair::new(field, value))
             }
             Form::Timed(timed) => return timed.set(field, value, thresholds),
         };
@@ -453,7 +456,7 @@ impl Hash {
         };
         let mut table = Table::with_capacity(packed.len() / 2 + 1);
         for (field, value) in self.iter() {
-            table.insert((field.to_boxed(), value.to_boxed()));
+            table.insert(Pair::of_items(field, value));
         }
         self.0 = Form::Table(Box::new(table));
     }
@@ -486,7 +489,8 @@ fn set_packed(packed: &mut Listpack, field: &[u8], value: &[u8]) -> bool {
     true
 }
 
-fn items((field, value): &Pair) -> (Item<'_>, Item<'_>) {
+fn items(pair: &Pair) -> (Item<'_>, Item<'_>) {
+    let (field, value) = pair.parts();
     (Item::Str(field), Item::Str(value))
 }
 

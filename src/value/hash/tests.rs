@@ -35,7 +35,7 @@ fn texts(hash: &Hash) -> Model {
 }
 
 fn pair(field: &str, value: &str) -> Pair {
-    (field.as_bytes().into(), value.as_bytes().into())
+    Pair::new(field.as_bytes(), value.as_bytes())
 }
 
 proptest! {
@@ -226,8 +226,7 @@ proptest! {
 /// Fields a to z with times 1, 2, …, every third without one.
 fn timed_pairs(count: u8) -> Vec<TimedPair> {
     let pair = |number: u8| TimedPair {
-        field: [b'a' + number].into(),
-        value: (*b"v").into(),
+        pair: Pair::new(&[b'a' + number], b"v"),
         expire_at_ms: (!number.is_multiple_of(3)).then_some(number.into()),
     };
     (0..count).map(pair).collect()

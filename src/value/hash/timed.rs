@@ -4,7 +4,7 @@ use hashbrown::hash_table;
 
 use super::Field;
 use crate::rdb::listpack::{self, IntText, Item, Listpack};
-use crate::rdb::object::TimedPair;
+use crate::rdb::object::{Pair, TimedPair};
 use crate::value::table::{Row, Table};
 use crate::value::{Error, Thresholds};
 
@@ -30,11 +30,11 @@ enum Form {
 
 impl Row for TimedPair {
     fn key(&self) -> &[u8] {
-        &self.field
+        self.pair.field()
     }
 
     fn heap_bytes(&self) -> usize {
-        self.field.len() + self.value.len()
+        self.pair.heap_bytes()
     }
 }
 
@@ -64,7 +64,10 @@ impl Timed {
         thresholds: &Thresholds,
     ) -> Result<Self, Error> {
         let limit = thresholds.hash_max_listpack_value;
-        let is_short = |pair: &TimedPair| pair.field.len() <= limit && pair.value.len() <= limit;
+        let is_short = |pair: &TimedPair| {
+            let (field, value) = pair.pair.parts();
+            field.len() <= limit && value.len() <= limit
+        };
         let few = pairs.len() <= thresholds.hash_max_listpack_entries;
         if thresholds.hash_packs_expiries && few && pairs.iter().all(is_short) {
             return Self::pack(&pairs);
@@ -80,11 +83,12 @@ impl Timed {
 
     fn pack(pairs: &[TimedPair]) -> Result<Self, Error> {
         let mut packed = Listpack::new();
-        for pair in pairs {
-            if packed.position(&pair.field, 2).is_some() {
+        for TimedPair { pair, expire_at_ms } in pairs {
+            let (field, value) = pair.parts();
+            if packed.position(field, 2).is_some() {
                 return Err(Error::Duplicate);
             }
-            put(&mut packed, &pair.field, &pair.value, pair.expire_at_ms);
+            put(&mut packed, field, value, *expire_at_ms);
         }
         packed.shrink_to_fit();
         Ok(Self::new(Form::Packed(packed)))
@@ -106,8 +110,7 @@ impl Timed {
         let mut table = Table::with_capacity(pairs.len() + 1);
         for (field, value) in pairs {
             table.insert(TimedPair {
-                field: field.to_boxed(),
-                value: value.to_boxed(),
+                pair: Pair::of_items(field, value),
                 expire_at_ms: None,
             });
         }
@@ -188,8 +191,7 @@ impl Timed {
         let mut table = Table::with_capacity(packed.len() / 3 + 1);
         for field in self.iter() {
             table.insert(TimedPair {
-                field: field.name.to_boxed(),
-                value: field.value.to_boxed(),
+                pair: Pair::of_items(field.name, field.value),
                 expire_at_ms: field.expire_at_ms,
             });
         }
@@ -210,10 +212,9 @@ impl Timed {
                 None => put(packed, field, value, None),
             },
             Form::Table(table) => {
-                !table.change(field, |pair| pair.value = value.into())
+                !table.change(field, |pair| pair.pair.set_value(value))
                     && table.insert(TimedPair {
-                        field: field.into(),
-                        value: value.into(),
+                        pair: Pair::new(field, value),
                         expire_at_ms: None,
                     })
             }
@@ -343,9 +344,10 @@ fn triple<'a>(items: &mut listpack::Iter<'a>) -> Option<Field<'a>> {
 }
 
 fn row(pair: &TimedPair) -> Field<'_> {
+    let (name, value) = pair.pair.parts();
     Field {
-        name: Item::Str(&pair.field),
-        value: Item::Str(&pair.value),
+        name: Item::Str(name),
+        value: Item::Str(value),
         expire_at_ms: pair.expire_at_ms,
     }
 }
