@@ -1,5 +1,7 @@
 //! The two primitives of the format: lengths, and strings in their plain, integer and compressed forms.
 
+use std::borrow::Cow;
+
 use super::{
     error::{Cause, Error},
     lzf,
@@ -10,6 +12,17 @@ use super::{
 use crate::limits::{
     LZF_EXPANSION_MAX, PACKED_BYTES_MAX, PREALLOCATED_BYTES_MAX, STRING_BYTES_MAX,
 };
+
+/// Strings longer than this are given away by [`Reader::string_to_keep`] rather than copied.
+const GIVEN_AWAY_BYTES_MIN: usize = 64 << 10;
+
+/// A string that is to be kept.
+pub(super) enum Kept<'a> {
+    /// Text.
+    Text(Cow<'a, [u8]>),
+    /// An integer that stands for its decimal text.
+    Int(i64),
+}
 
 /// What stands where a length may stand. Source: redis 7.0 rdb.c, rdbLoadLenByRef.
 enum Length {
@@ -72,6 +85,38 @@ impl<S: Source> Reader<S> {
             }
             Length::Code(code) => self.coded_string(code),
         }
+    }
+
+    /// A string that is to be kept: a long one that had to be put together is given away, so that nobody needs to copy it.
+    ///
+    /// # Errors
+    /// As [`Self::string`].
+    #[inline]
+    pub(super) fn string_to_keep(&mut self) -> Result<Kept<'_>, Error> {
+        let item = match self.length_or_code()? {
+            Length::Plain(length) => {
+                let len = self.within(length, STRING_BYTES_MAX)?;
+                if len > GIVEN_AWAY_BYTES_MIN && !self.has(len) {
+                    return self.take_vec(len).map(Cow::Owned).map(Kept::Text);
+                }
+                self.take(len).map(Item::Str)?
+            }
+            Length::Code(LZF) => {
+                let mut long = None;
+                self.inflate(STRING_BYTES_MAX, None, |out| {
+                    long = (out.len() > GIVEN_AWAY_BYTES_MIN).then(|| std::mem::take(out));
+                })?;
+                match long {
+                    Some(text) => return Ok(Kept::Text(Cow::Owned(text))),
+                    None => Item::Str(&self.inflated),
+                }
+            }
+            Length::Code(code) => self.coded_string(code)?,
+        };
+        Ok(match item {
+            Item::Str(text) => Kept::Text(Cow::Borrowed(text)),
+            Item::Int(number) => Kept::Int(number),
+        })
     }
 
     /// A string in a box of its own.

@@ -1,5 +1,7 @@
 //! What the decoder gives: one value of the keyspace, still in the shape in which it was written.
 
+use std::borrow::Cow;
+
 pub use super::pair::Pair;
 use super::{intset::Intset, listpack::Listpack, module::ModuleValue, stream::StreamObject};
 
@@ -60,8 +62,8 @@ pub struct TimedPair {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Object<'a> {
-    /// A string stored as text.
-    Str(&'a [u8]),
+    /// A string stored as text; a long one in a vector of its own.
+    Str(Cow<'a, [u8]>),
     /// A string stored as an integer (its text is the decimal form).
     Int(i64),
     /// A list, head first.

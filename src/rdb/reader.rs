@@ -129,6 +129,19 @@ impl<S: Source> Reader<S> {
         Ok(&self.scratch)
     }
 
+    /// Whether the next `len` bytes lie in one chunk.
+    pub(super) fn has(&self, len: usize) -> bool {
+        len <= self.chunk.len() - self.at
+    }
+
+    /// The next `len` bytes, put together in a vector.
+    pub(super) fn take_vec(&mut self, len: usize) -> Result<Vec<u8>, Error> {
+        self.stitch(len)?;
+        let mut bytes = std::mem::take(&mut self.scratch);
+        bytes.shrink_to_fit();
+        Ok(bytes)
+    }
+
     /// The next `len` bytes, taken from their chunk or put together, beside the buffer for decompressed strings.
     pub(super) fn take_to_inflate(&mut self, len: usize) -> Result<(&[u8], &mut Vec<u8>), Error> {
         if len <= self.chunk.len() - self.at {

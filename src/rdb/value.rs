@@ -8,6 +8,7 @@ use super::{
     error::{Cause, Error},
     intset::Intset,
     kind::ValueType,
+    length::Kept,
     list,
     listpack::Listpack,
     module::ModuleValue,
@@ -166,9 +167,9 @@ impl Values {
 
 fn string<S: Source>(reader: &mut Reader<S>) -> Result<Object<'_>, Error> {
     reader.reading("a string");
-    reader.string().map(|item| match item {
-        Item::Str(text) => Object::Str(text),
-        Item::Int(value) => Object::Int(value),
+    reader.string_to_keep().map(|kept| match kept {
+        Kept::Text(text) => Object::Str(text),
+        Kept::Int(value) => Object::Int(value),
     })
 }
 

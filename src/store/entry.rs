@@ -223,6 +223,12 @@ impl Entry {
         unsafe { self.bytes(parts.key, parts.payload - parts.key) }
     }
 
+    /// Where its block begins, and where most keys end: enough for who looks at keys alone.
+    pub(super) const fn key_lines(&self) -> [*const u8; 2] {
+        let start = self.0.as_ptr();
+        [start, start.wrapping_add(CACHE_LINE_BYTES / 2)]
+    }
+
     /// Where its block begins, and where most blocks end: small ones lie across two cache lines.
     pub(super) const fn block_lines(&self) -> [*const u8; 2] {
         let start = self.0.as_ptr();

@@ -1,5 +1,7 @@
 //! From what the RDB decoder gives to what the store keeps.
 
+use std::borrow::Cow;
+
 use super::entry::NewValue;
 use crate::rdb::object::Object as Decoded;
 use crate::resp::parse_integer;
@@ -27,7 +29,8 @@ impl<'a> NewValue<'a> {
     /// When its pieces, each valid, are no value together: real servers refuse such a snapshot or RESTORE too.
     pub fn from_rdb(decoded: Decoded<'a>, thresholds: &Thresholds) -> Result<Self, value::Error> {
         let object = match decoded {
-            Decoded::Str(text) => return Ok(Self::encoded(text)),
+            Decoded::Str(Cow::Borrowed(text)) => return Ok(Self::encoded(text)),
+            Decoded::Str(Cow::Owned(text)) => Object::Text(text),
             Decoded::Int(number) => return Ok(Self::Integer(number)),
             Decoded::List(nodes) => Object::List(List::from_nodes(nodes, thresholds)),
             Decoded::SetIntset(members) => Object::Set(Set::from_intset(members, thresholds)),

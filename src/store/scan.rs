@@ -207,6 +207,6 @@ fn fetch_ahead(table: &Table, bucket: usize) {
     /// So far that memory has answered by then, at some nanoseconds a bucket.
     const BUCKETS_AHEAD: usize = 16;
     if let Some(entry) = entry_at(table, bucket + BUCKETS_AHEAD) {
-        entry.block_lines().into_iter().for_each(fetch_line);
+        entry.key_lines().into_iter().for_each(fetch_line);
     }
 }
