@@ -49,12 +49,10 @@ impl<G> Held<G> {
             slots.sort_unstable();
             slots.dedup();
         }
-        Self {
-            guards: slots
-                .iter()
-                .filter_map(|&slot| Some((slot, lock(slot)?)))
-                .collect(),
-        }
+        // At once: a few keys' guards would else grow in three steps.
+        let mut guards = SmallVec::with_capacity(slots.len());
+        guards.extend(slots.iter().filter_map(|&slot| Some((slot, lock(slot)?))));
+        Self { guards }
     }
 
     fn index(&self, slot: Slot) -> Option<usize> {
