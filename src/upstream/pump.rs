@@ -27,7 +27,6 @@ pub(super) struct Pump<'u> {
 }
 
 /// Buffers for reads, used in turn: the same few stay near the processor as long as the writer keeps up.
-#[derive(Default)]
 struct Buffers {
     current: BytesMut,
     /// Used up, the oldest first.
@@ -35,6 +34,13 @@ struct Buffers {
 }
 
 impl Buffers {
+    fn new() -> Self {
+        Self {
+            current: BytesMut::with_capacity(READ_CHUNK_BYTES),
+            resting: VecDeque::new(),
+        }
+    }
+
     /// A buffer with room for the next read.
     fn current(&mut self) -> &mut BytesMut {
         // Small reads share a buffer: one for each would cost more than the read.
@@ -84,7 +90,7 @@ impl Pump<'_> {
     }
 
     async fn read(&self, reader: &mut (impl AsyncRead + Unpin)) -> Error {
-        let mut buffers = Buffers::default();
+        let mut buffers = Buffers::new();
         loop {
             // Counted from the last byte, never from the start of the transfer: a long snapshot is not a silent primary.
             let deadline = Instant::now() + self.timing.silence;
@@ -149,5 +155,36 @@ impl Pump<'_> {
             Acks::Observer => 0,
         };
         command(&["REPLCONF", "ACK", &offset.to_string()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads as much as there is room for, and gives where it lies.
+    fn fill(buffers: &mut Buffers) -> Bytes {
+        let buffer = buffers.current();
+        let room = buffer.capacity();
+        buffer.resize(room, 0);
+        buffer.split().freeze()
+    }
+
+    #[test]
+    fn buffers_that_the_writer_is_done_with_are_used_again() {
+        let mut buffers = Buffers::new();
+        let places: std::collections::HashSet<*const u8> =
+            (0..100).map(|_| fill(&mut buffers).as_ptr()).collect();
+        assert!(places.len() <= 2, "{}", places.len());
+    }
+
+    #[test]
+    fn what_the_writer_still_reads_is_left_alone_and_not_kept_for_ever() {
+        let mut buffers = Buffers::new();
+        let held: Vec<Bytes> = (0..50).map(|_| fill(&mut buffers)).collect();
+        let places: std::collections::HashSet<*const u8> =
+            held.iter().map(|chunk| chunk.as_ptr()).collect();
+        assert_eq!(places.len(), held.len());
+        assert!(buffers.resting.len() <= BUFFERS_KEPT);
     }
 }
