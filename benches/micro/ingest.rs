@@ -130,6 +130,8 @@ fn their_load(program: &Path, file: &Path) -> f64 {
     let mut server = Command::new(program)
         .args(["--port", "0", "--save", "", "--appendonly", "no"])
         .args([Path::new("--dir"), folder.path()])
+        // One that listens nowhere does not start.
+        .args([Path::new("--unixsocket"), &folder.path().join("socket")])
         .args([Path::new("--logfile"), &log])
         .spawn()
         .unwrap();
