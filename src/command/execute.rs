@@ -5,9 +5,10 @@ use smallvec::SmallVec;
 use super::Error;
 use super::keys::Touch;
 use super::resolve::check_arity;
-use super::table::{Command, Outcome, Scope};
+use super::session::long;
+use super::table::{Command, Flags, Outcome, Scope};
 use crate::resp::{Args, Reply};
-use crate::store::{Doubt, Keyspaces, NewValue, Slot, Tainted, Tx, View};
+use crate::store::{Doubt, Entry, Keyspaces, NewValue, Slot, Tainted, Tx, View};
 
 /// Answers a client's read in database `db`, all of it at one moment. The arity has been checked.
 ///
@@ -64,7 +65,11 @@ pub fn read_at(
             view.set_clock(now_ms);
         }
         view.set_touches(place.touches);
-        look(view, handler, args, reply)
+        if is_long(command, view, args) {
+            long(|| look(view, handler, args, reply))
+        } else {
+            look(view, handler, args, reply)
+        }
     };
     let result = if let (Scope::Keys, None, Some(key)) =
         (command.scope, command.also_reads, command.keys.single(args))
@@ -82,6 +87,26 @@ pub fn read_at(
         reply.truncate(mark);
     }
     result
+}
+
+/// Elements from which on a walk over all of them, half a millisecond or more, lets other connections go on meanwhile. That costs
+/// some microseconds.
+const LONG_ELEMENTS: usize = 10_000;
+
+/// Whether an answer may take long, by the words or by the size of the values that they name.
+#[inline]
+fn is_long(command: &Command, view: &View<'_>, args: Args<'_>) -> bool {
+    if command.flags.has(Flags::FAST) {
+        return args.len() > LONG_ELEMENTS;
+    }
+    let mut elements = 0;
+    command.keys.visit(args, |index| {
+        elements += view
+            .entry_at_any_time(args.at(index))
+            .map_or(0, Entry::elements);
+    });
+    let wanted = command.wants.map_or(elements, |wants| wants(args));
+    elements.min(wanted) > LONG_ELEMENTS
 }
 
 /// Answers from a view.

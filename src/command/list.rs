@@ -2,7 +2,7 @@
 
 use super::Error;
 use super::keys::Keys;
-use super::parse::{integer, range};
+use super::parse::{integer, places, range};
 use super::table::{Arity, Command, Family, Flags, Outcome};
 use crate::rdb::listpack::{IntText, Item};
 use crate::resp::{Args, Reply};
@@ -30,6 +30,7 @@ pub(super) const FAMILY: Family = Family {
     commands: &[
         Command::new("lrange", Arity::exactly(4), Keys::first())
             .read(lrange)
+            .wants(places)
             .about("1.0.0", "Gives the elements of a range of indexes."),
         Command::new("llen", Arity::exactly(2), Keys::first())
             .read(llen)

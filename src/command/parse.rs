@@ -2,7 +2,7 @@
 
 use super::{Error, hexadecimal};
 use crate::dialect::Dialect;
-use crate::resp::parse_integer;
+use crate::resp::{Args, parse_integer};
 
 /// An integer argument.
 ///
@@ -62,6 +62,33 @@ pub(super) fn c_double(text: &[u8]) -> Option<f64> {
 pub(super) fn is_hexadecimal(text: &[u8]) -> bool {
     let digits = text.strip_prefix(b"-").or(text.strip_prefix(b"+"));
     matches!(digits.unwrap_or(text), [b'0', b'x' | b'X', ..])
+}
+
+/// How many elements the places in words 2 and 3 enclose at most; all there are, where those are no places or count from
+/// different ends.
+pub(super) fn places(args: Args<'_>) -> usize {
+    let are_places = (4..args.len()).all(|at| args.is(at, "rev") || args.is(at, "withscores"));
+    match (parse_integer(args.at(2)), parse_integer(args.at(3))) {
+        (Some(start), Some(end)) if are_places && (start < 0) == (end < 0) => {
+            usize::try_from(end - start).map_or(0, |more| more.saturating_add(1))
+        }
+        _ => usize::MAX,
+    }
+}
+
+#[test]
+fn places_bound_how_many_elements_are_given() {
+    let places = |words: &[&str]| places(crate::resp::ArgsBuf::new(words).as_args());
+    assert_eq!(places(&["lrange", "k", "0", "9"]), 10);
+    assert_eq!(places(&["lrange", "k", "-5", "-5"]), 1);
+    assert_eq!(places(&["lrange", "k", "3", "2"]), 0);
+    assert_eq!(places(&["lrange", "k", "0", "-1"]), usize::MAX);
+    assert_eq!(places(&["lrange", "k", "x", "1"]), usize::MAX);
+    assert_eq!(places(&["zrange", "k", "0", "9", "REV", "WITHSCORES"]), 10);
+    assert_eq!(places(&["zrange", "k", "0", "9", "BYSCORE"]), usize::MAX);
+    let ends = [i64::MIN, i64::MAX].map(|end| end.to_string());
+    assert_eq!(places(&["lrange", "k", &ends[0], "-1"]), 1 << 63);
+    assert_eq!(places(&["lrange", "k", "0", &ends[1]]), 1 << 63);
 }
 
 /// An index pair counted from the end when negative, as LRANGE and GETRANGE take it, cut to `len`.

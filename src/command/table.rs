@@ -139,6 +139,8 @@ pub struct Command {
     pub scope: Scope,
     /// Tells by the arguments whether it reads keys of its database that it does not name: then all of it is locked.
     pub also_reads: Option<fn(Args<'_>) -> bool>,
+    /// Tells by the arguments how many elements it gives at most, where that bounds its time.
+    pub wants: Option<fn(Args<'_>) -> usize>,
     /// Since which version it exists.
     pub since: &'static str,
     /// In which servers it is.
@@ -178,6 +180,7 @@ impl Command {
             flags: Flags(0),
             scope: Scope::Keys,
             also_reads: None,
+            wants: None,
             since: "1.0.0",
             presence: Presence::ALWAYS,
             older_arity: None,
@@ -275,6 +278,13 @@ impl Command {
     #[must_use]
     pub const fn also_reads(mut self, reads: fn(Args<'_>) -> bool) -> Self {
         self.also_reads = Some(reads);
+        self
+    }
+
+    /// Gives no more elements, and walks no further, than `wants` says.
+    #[must_use]
+    pub const fn wants(mut self, wants: fn(Args<'_>) -> usize) -> Self {
+        self.wants = Some(wants);
         self
     }
 

@@ -96,8 +96,9 @@ mod tests {
             .iter(buffer)
             .map(|(args, bytes, known)| (args.iter().collect::<Vec<_>>(), bytes, known))
             .collect();
-        assert_eq!(words[0], (vec![&b"GET"[..], b"k"], [2, 6], 'a'));
-        assert_eq!(words[1], (vec![&b"SET"[..], b"k", b"v"], [6, 11], 'b'));
+        let get = (vec![&b"GET"[..], b"k"], [2, 6], 'a');
+        let set = (vec![&b"SET"[..], b"k", b"v"], [6, 11], 'b');
+        assert_eq!(words, [get, set]);
         assert_eq!(batch.known().collect::<String>(), "ab");
         batch.clear();
         assert!(batch.is_empty() && batch.iter(buffer).next().is_none());

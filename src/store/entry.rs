@@ -280,6 +280,17 @@ impl Entry {
         }
     }
 
+    /// How many elements its value has, 64 bytes of text counted as one.
+    #[must_use]
+    pub fn elements(&self) -> usize {
+        const TEXT_BYTES: usize = 64;
+        match self.value() {
+            Value::Text(text) => text.len() / TEXT_BYTES,
+            Value::Integer(_) => 1,
+            Value::Object(object) => object.elements(),
+        }
+    }
+
     fn object(&self) -> Option<&Object> {
         // SAFETY: the pointer came from `Box::into_raw` and is freed only when the entry is dropped.
         self.object_pointer(self.parts())

@@ -70,6 +70,24 @@ impl Object {
     }
 }
 
+impl Object {
+    /// How many elements it has: bytes, for what is not made of elements.
+    #[must_use]
+    pub fn elements(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::List(list) => list.len(),
+            Self::Set(set) => set.len(),
+            Self::Hash(hash) => hash.len(),
+            Self::Zset(zset) => zset.len(),
+            Self::Stream(stream) => stream.len(),
+            Self::VectorSet(set) => set.len(),
+            Self::Module(value) => value.items().len(),
+            Self::Swept => 0,
+        }
+    }
+}
+
 /// One of the collection types: what the store needs to know of it.
 pub trait Collection: Sized {
     /// Whether a value of this type goes on existing with no elements (streams do).

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Error;
 use super::generic::{ScanOptions, scan_cursor};
 use super::keys::Keys;
-use super::parse::integer;
+use super::parse::{integer, places};
 use super::table::{Arity, Command, Family, Flags};
 use crate::rdb::listpack::{IntText, Item};
 use crate::resp::{Args, Reply, double};
@@ -51,9 +51,11 @@ pub(super) const FAMILY: Family = Family {
             .arity_before("7.2.0", Arity::exactly(3)),
         one_key("zrange", Arity::at_least(4))
             .read(range::zrange)
+            .wants(places)
             .about("1.2.0", "Gives members by place, score or name."),
         one_key("zrevrange", Arity::at_least(4))
             .read(range::zrevrange)
+            .wants(places)
             .about("1.2.0", "Gives members by place, descending."),
         one_key("zrangebyscore", Arity::at_least(4))
             .read(range::zrangebyscore)
