@@ -120,9 +120,17 @@ impl Options {
 
     /// What stays the same for all rounds.
     fn plan(&self, rows: &[&[Row]]) -> Plan {
-        for group in &self.rows {
-            let known = rows.iter().copied().flatten().any(|row| row.group == group);
-            assert!(known, "no rows {group}");
+        let mut known: Vec<&str> = rows
+            .iter()
+            .copied()
+            .flatten()
+            .map(|row| row.group)
+            .collect();
+        known.dedup();
+        let mut asked = self.rows.iter();
+        if let Some(unknown) = asked.find(|group| !known.contains(&group.as_str())) {
+            eprintln!("--rows {unknown}: there are {}", known.join(", "));
+            std::process::exit(2);
         }
         Plan {
             groups: self.rows.clone(),

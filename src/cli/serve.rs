@@ -1,5 +1,6 @@
 //! `redtail serve`: follow a primary, answer clients, until a signal.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -52,12 +53,18 @@ pub fn serve(args: Serve) -> Result<(), Failure> {
     }))
 }
 
-/// The runtime of all sockets.
+/// The runtime of all sockets: of as many workers as tokio's own variable says, or one less than there are processors. Whoever asks
+/// needs one too, most often on the same machine, and so does the writer.
 ///
 /// # Errors
 /// [`Failure::Runtime`] when the system gives no threads.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+        builder.worker_threads(processors.saturating_sub(1).max(1));
+    }
+    builder
         .enable_all()
         .build()
         .map_err(|error| Failure::Runtime(format!("cannot start: {error}")))

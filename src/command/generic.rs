@@ -373,9 +373,9 @@ fn check_type_name(name: &[u8], dialect: Dialect) -> Result<(), Error> {
 fn scan(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
     let cursor = scan_cursor(args.at(1), reply.dialect())?;
     let options = ScanOptions::parse(args, 2, reply.dialect())?;
-    let wanted = |entry: &Entry| {
+    let wanted = |entry: &Entry, key: &[u8]| {
         view.shows(entry)
-            && options.pattern.matches(entry.key())
+            && options.pattern.matches(key)
             && options
                 .type_name
                 .is_none_or(|name| name.eq_ignore_ascii_case(type_name(entry.value()).as_bytes()))
@@ -383,8 +383,9 @@ fn scan(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error>
     let walk = |reply: &mut Reply| {
         let mut found = 0;
         let next = view.scan(Cursor::from_number(cursor), options.count, |entry| {
-            if wanted(entry) {
-                reply.bulk(entry.key());
+            let key = entry.key();
+            if wanted(entry, key) {
+                reply.bulk(key);
                 found += 1;
             }
         });
