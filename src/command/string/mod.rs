@@ -8,6 +8,7 @@ mod tests;
 use super::Error;
 use super::keys::Keys;
 use super::parse::{integer, range};
+use super::session::long;
 use super::table::{Arity, Command, Family, Flags};
 use crate::resp::{Args, Reply};
 use crate::store::{GROUP_MAX, Value, View, WrongType};
@@ -151,7 +152,7 @@ fn msetex_keys(args: Args<'_>, visit: &mut dyn FnMut(usize)) {
 fn get(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
     match view.value(args.at(1)) {
         None => reply.null(),
-        Some(Value::Text(text)) => reply.bulk(text),
+        Some(Value::Text(text)) => bulk(reply, text),
         Some(Value::Integer(number)) => reply.bulk_integer(number),
         Some(Value::Object(_)) => return Err(WrongType.into()),
     }
@@ -166,12 +167,24 @@ fn mget(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error>
             view.fetch(keys.from(index).iter());
         }
         match view.value(key) {
-            Some(Value::Text(text)) => reply.bulk(text),
+            Some(Value::Text(text)) => bulk(reply, text),
             Some(Value::Integer(number)) => reply.bulk_integer(number),
             Some(Value::Object(_)) | None => reply.null(),
         }
     }
     Ok(())
+}
+
+/// Text from which on a copy lets other connections go on meanwhile.
+const LONG_TEXT_BYTES: usize = 1 << 20;
+
+#[inline]
+fn bulk(reply: &mut Reply, text: &[u8]) {
+    if text.len() > LONG_TEXT_BYTES {
+        long(|| reply.bulk(text));
+    } else {
+        reply.bulk(text);
+    }
 }
 
 /// Calls `use_text` with the string at a key, the empty string when there is none.
