@@ -19,7 +19,7 @@ const GROWN: [u32; 2] = [1_000_000, 10_000_000];
 const GROWTH_PER_SECOND: u64 = 250_000;
 /// The longest value that servers accept.
 const LARGE_BYTES: usize = 512 << 20;
-/// Hashes, and fields of each: ten million in all, for each process must stay below 8 GB.
+/// Hashes, and fields of each: ten million in all, so that the primary, its child and a replica fit into a small machine.
 const HASHES: [u32; 2] = [1_000, 10_000];
 const IDLE: usize = 1_000;
 
