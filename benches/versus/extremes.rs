@@ -19,8 +19,8 @@ const GROWN: [u32; 2] = [1_000_000, 10_000_000];
 const GROWTH_PER_SECOND: u64 = 250_000;
 /// The longest value that servers accept.
 const LARGE_BYTES: usize = 512 << 20;
-/// Hashes, and fields of each: ten million in all, so that the primary, its child and a replica fit into a small machine.
-const HASHES: [u32; 2] = [1_000, 10_000];
+/// Hashes, and fields of each: a hundred million in all, which take the primary 10 GB and a replica 6.
+const HASHES: [u32; 2] = [10_000, 10_000];
 const IDLE: usize = 1_000;
 
 /// Measures each of `systems` once.
