@@ -254,3 +254,56 @@ impl<S: Source> Reader<S> {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    /// Bytes in chunks of so many.
+    struct Chunks(Bytes, usize);
+
+    impl Source for Chunks {
+        fn next_chunk(&mut self) -> std::io::Result<Bytes> {
+            let len = self.1.min(self.0.len());
+            Ok(self.0.split_to(len))
+        }
+    }
+
+    #[test]
+    fn a_string_to_keep_is_whole_wherever_its_chunks_end_and_leaves_the_next_one_alone() {
+        for len in [
+            1,
+            4096,
+            GIVEN_AWAY_BYTES_MIN,
+            GIVEN_AWAY_BYTES_MIN + 1,
+            300_000,
+        ] {
+            let text: Vec<u8> = (0..len).map(|at| u8::try_from(at % 251).unwrap()).collect();
+            let packed = ::lzf::compress(&text).ok();
+            let mut bytes = Vec::new();
+            push_length(&mut bytes, len as u64);
+            bytes.extend_from_slice(&text);
+            if let Some(packed) = &packed {
+                bytes.push(CODE | LZF);
+                push_length(&mut bytes, packed.len() as u64);
+                push_length(&mut bytes, len as u64);
+                bytes.extend_from_slice(packed);
+            }
+            bytes.extend_from_slice(&[CODE, 7]);
+            for chunk in [1000, GIVEN_AWAY_BYTES_MIN, usize::MAX] {
+                let mut reader = Reader::new(Chunks(bytes.clone().into(), chunk));
+                for _ in 0..1 + usize::from(packed.is_some()) {
+                    let kept = reader.string_to_keep().unwrap();
+                    assert!(
+                        matches!(kept, Kept::Text(kept) if *kept == *text),
+                        "{len} {chunk}"
+                    );
+                }
+                let next = reader.string_to_keep().unwrap();
+                assert!(matches!(next, Kept::Int(7)), "{len} {chunk}");
+            }
+        }
+    }
+}
