@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -348,11 +349,20 @@ pub fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// A port that was free a moment ago.
+/// A port that nothing listens on, and that no other test is told of soon.
+///
+/// Linux gives ports from 32,768 on to sockets that name none, so a port from below cannot be taken by a connection, or by
+/// a listener that asks for any, between this answer and its use, nor while a server on it is down. Every process begins at
+/// a place of its own.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener
-        .local_addr()
-        .expect("a bound socket has an address")
-        .port()
+    const FIRST: u32 = 11_000;
+    const OF_A_PROCESS: u32 = 20;
+    const PLACES: u32 = 1_050;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let own = std::process::id() % PLACES * OF_A_PROCESS;
+    (0..PLACES * OF_A_PROCESS)
+        .map(|_| own + NEXT.fetch_add(1, Ordering::Relaxed))
+        .filter_map(|place| u16::try_from(FIRST + place % (PLACES * OF_A_PROCESS)).ok())
+        .find(|&port| TcpListener::bind(("0.0.0.0", port)).is_ok())
+        .expect("a free port")
 }

@@ -132,7 +132,7 @@ impl Proxy {
 
     /// Connections that this proxy has cut.
     pub fn cuts(&self) -> u64 {
-        self.shared.cuts.load(Ordering::Relaxed)
+        self.shared.cuts.load(Ordering::SeqCst)
     }
 
     /// Waits until so many connections were cut.
@@ -187,7 +187,7 @@ impl Shared {
             thread::spawn(move || {
                 // An error is an end like any other.
                 _ = shared.pump(&wire, direction);
-                shared.end(&wire, End::Fin);
+                shared.end(&wire);
             });
         }
         Ok(())
@@ -222,17 +222,22 @@ impl Shared {
         }
     }
 
+    /// Ends a connection and counts it, before either side can see the end and ask for the count.
     fn cut(&self, wire: &Arc<Wire>, end: End) {
-        if self.end(wire, end) {
-            self.cuts.fetch_add(1, Ordering::Relaxed);
+        if !wire.ended.swap(true, Ordering::Relaxed) {
+            self.cuts.fetch_add(1, Ordering::SeqCst);
+            self.close_both(wire, end);
         }
     }
 
-    /// Ends a connection; false when it had ended already.
-    fn end(&self, wire: &Arc<Wire>, end: End) -> bool {
-        if wire.ended.swap(true, Ordering::Relaxed) {
-            return false;
+    /// Ends a connection that one of its sides has ended.
+    fn end(&self, wire: &Arc<Wire>) {
+        if !wire.ended.swap(true, Ordering::Relaxed) {
+            self.close_both(wire, End::Fin);
         }
+    }
+
+    fn close_both(&self, wire: &Arc<Wire>, end: End) {
         lock(&self.wires).retain(|other| !Arc::ptr_eq(other, wire));
         for stream in [&wire.follower, &wire.primary] {
             if end == End::Rst {
@@ -243,7 +248,6 @@ impl Shared {
                 _ = stream.shutdown(Shutdown::Both);
             }
         }
-        true
     }
 }
 
