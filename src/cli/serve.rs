@@ -187,6 +187,7 @@ impl Sources {
             stale: self.served.is_stale(),
             received_offset: self.figures.received(&self.progress),
             input_bytes: self.link.bytes.load(Relaxed),
+            spooled_bytes: self.link.spooled.load(Relaxed),
             applied_commands: stream.commands.load(Relaxed),
             failed_writes: stream.failed.load(Relaxed),
             unknown_commands: stream.unknown.load(Relaxed),

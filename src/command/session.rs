@@ -208,6 +208,8 @@ pub struct Replication {
     pub stale: bool,
     /// Bytes received over all links.
     pub input_bytes: u64,
+    /// Those among them that waited in the spool's file.
+    pub spooled_bytes: u64,
     /// Commands applied.
     pub applied_commands: u64,
     /// Writes that could not be applied.

@@ -128,7 +128,7 @@ impl Task {
             acks,
         } = handshake.run(self.resume).await?;
         self.note(address, start);
-        let (sender, bytes) = spool(self.config.spool.clone());
+        let (sender, bytes) = spool(self.config.spool.clone(), Arc::clone(&self.status.spooled));
         let (done, end) = oneshot::channel();
         let link = Link { start, bytes, done };
         self.progress.begin_link();

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -111,6 +112,8 @@ impl Waiting {
 #[derive(Debug)]
 struct Shared {
     limits: SpoolLimits,
+    /// Counts the bytes that go through a file.
+    spooled: Arc<AtomicU64>,
     waiting: Mutex<Waiting>,
     arrived: Condvar,
     /// Told when something was taken, and when nobody takes any more.
@@ -134,10 +137,11 @@ pub(super) struct Sender(Arc<Shared>);
 #[derive(Debug)]
 pub struct Receiver(Arc<Shared>);
 
-/// A spool with those limits.
-pub(super) fn spool(limits: SpoolLimits) -> (Sender, Receiver) {
+/// A spool with those limits, which counts in `spooled` the bytes that go through its file.
+pub(super) fn spool(limits: SpoolLimits, spooled: Arc<AtomicU64>) -> (Sender, Receiver) {
     let shared = Arc::new(Shared {
         limits,
+        spooled,
         waiting: Mutex::default(),
         arrived: Condvar::new(),
         taken: Notify::new(),
@@ -245,6 +249,7 @@ impl Sender {
             last.writing = false;
             if result.is_ok() {
                 last.written = at + len;
+                self.0.spooled.fetch_add(len, Ordering::Relaxed);
             }
         }
         drop(waiting);
@@ -388,7 +393,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_sender_never_waits_while_the_file_has_room_and_nothing_is_reordered() {
-        let (sender, receiver) = spool(limits(1000, 1 << 30));
+        let spooled = Arc::default();
+        let (sender, receiver) = spool(limits(1000, 1 << 30), Arc::clone(&spooled));
         let mut sent = Vec::new();
         for number in 0..200 {
             let chunk = chunk(number, 1 + number as usize * 7);
@@ -396,13 +402,16 @@ mod tests {
             sender.send(chunk).await.unwrap();
         }
         assert_eq!(receiver.waiting(), sent.len() as u64);
+        let in_file = spooled.load(Ordering::Relaxed);
+        assert!(in_file >= receiver.waiting() - 1000, "{in_file}");
+        assert!(in_file < receiver.waiting(), "memory comes first");
         drop(sender);
         assert!(drain(receiver) == sent);
     }
 
     #[tokio::test]
     async fn memory_is_used_again_once_the_file_is_read_to_its_end() {
-        let (sender, mut receiver) = spool(limits(10, 1 << 20));
+        let (sender, mut receiver) = spool(limits(10, 1 << 20), Arc::default());
         for round in 0..3 {
             sender.send(chunk(round, 10)).await.unwrap();
             sender.send(chunk(round, 20)).await.unwrap();
@@ -418,7 +427,7 @@ mod tests {
     #[tokio::test]
     async fn a_sender_waits_where_there_is_no_room_and_goes_on_when_there_is() {
         for file_bytes in [0, 30] {
-            let (sender, mut receiver) = spool(limits(10, file_bytes));
+            let (sender, mut receiver) = spool(limits(10, file_bytes), Arc::default());
             let reader = std::thread::spawn(move || {
                 std::thread::sleep(std::time::Duration::from_millis(50));
                 assert!(receiver.waiting() <= 10 + file_bytes);
@@ -438,10 +447,11 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_folder_for_the_file_the_primary_waits_and_nothing_is_lost() {
-        let (sender, receiver) = spool(SpoolLimits {
+        let nowhere = SpoolLimits {
             folder: Some("/nonexistent".into()),
             ..limits(10, 1 << 20)
-        });
+        };
+        let (sender, receiver) = spool(nowhere, Arc::default());
         let reader = std::thread::spawn(move || drain(receiver));
         let mut sent = Vec::new();
         for number in 0..20 {
@@ -454,7 +464,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_waiting_sender_hears_that_nobody_reads_any_more() {
-        let (sender, receiver) = spool(limits(10, 0));
+        let (sender, receiver) = spool(limits(10, 0), Arc::default());
         sender.send(chunk(0, 10)).await.unwrap();
         let ends = async {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;

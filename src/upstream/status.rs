@@ -1,7 +1,7 @@
 //! The link's state, for ROLE, INFO and the log.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::address::Address;
@@ -89,6 +89,8 @@ pub struct Status {
     pub partial_refused: AtomicU64,
     /// Bytes received.
     pub bytes: AtomicU64,
+    /// Those among them that waited for the writer in a file.
+    pub spooled: Arc<AtomicU64>,
 }
 
 impl Default for Status {
@@ -112,6 +114,7 @@ impl Default for Status {
             partial_resyncs: AtomicU64::new(0),
             partial_refused: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            spooled: Arc::default(),
         }
     }
 }

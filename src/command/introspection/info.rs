@@ -327,6 +327,7 @@ fn redtail(text: &mut Text, facts: &Facts<'_>) {
     text.line("redtail_applied_offset", applied);
     text.line("redtail_received_offset", received);
     text.line("redtail_lag_bytes", received.saturating_sub(applied));
+    text.line("redtail_spool_file_bytes", replication.spooled_bytes);
     text.line("redtail_applied_commands", replication.applied_commands);
     text.line("redtail_failed_writes", replication.failed_writes);
     text.line("redtail_unknown_commands", replication.unknown_commands);

@@ -8,6 +8,11 @@ use crate::servers::Server;
 
 /// A snapshot of 64 MB, whatever the compression: it is off.
 const FILL: &str = "DEBUG POPULATE 64 key 1000000";
+const SNAPSHOT_BYTES: u64 = 64_000_000;
+
+/// What may wait in redtail's memory (`--spool-memory`), and what it has in its hands beside that.
+const SPOOL_MEMORY: &str = "4mb";
+const MEMORY_BYTES: u64 = (4 << 20) + (1 << 20);
 
 /// For what differs from run to run.
 const ALLOWANCE: Duration = Duration::from_secs(3);
@@ -46,7 +51,7 @@ fn share_a_round(name: &str) {
     replica.command("REPLICAOF NO ONE");
     replica.command("FLUSHALL");
     primary.command("DEBUG CHANGE-REPL-ID");
-    let slow = ["--writer-rate", "1mb", "--spool-memory", "4mb"];
+    let slow = ["--writer-rate", "1mb", "--spool-memory", SPOOL_MEMORY];
     let redtail = Server::redtail_of(&format!("redis://127.0.0.1:{}", primary.port), &slow);
     wait("redtail to wait for the round", || {
         word(&primary, "replication", "slave0").contains("state=wait_bgsave")
@@ -58,11 +63,6 @@ fn share_a_round(name: &str) {
         primary.command("DEBUG DIGEST"),
         replica.command("DEBUG DIGEST")
     );
-    let decoded = |field: &str| {
-        word(&redtail, "replication", field)
-            .parse::<u64>()
-            .unwrap_or(0)
-    };
     assert_eq!(
         word(&primary, "stats", "sync_full"),
         "3",
@@ -73,12 +73,33 @@ fn share_a_round(name: &str) {
         "1",
         "{name}"
     );
-    assert!(
-        decoded("master_sync_read_bytes") < 20_000_000,
-        "{name}: it is too fast to be slow"
-    );
+    check_spool(&redtail, name);
     assert!(
         beside <= alone.mul_f64(1.5) + ALLOWANCE,
         "{name}: {alone:?} alone, {beside:?} beside redtail"
+    );
+}
+
+/// All of the snapshot has come, little of it is decoded, and what waits does so in the file but for what memory may hold.
+fn check_spool(redtail: &Server, name: &str) {
+    let figure = |section, field| word(redtail, section, field).parse::<u64>().unwrap_or(0);
+    wait("the end of the snapshot", || {
+        figure("stats", "total_net_repl_input_bytes") > SNAPSHOT_BYTES
+    });
+    // In this order, for all three grow.
+    let received = figure("stats", "total_net_repl_input_bytes");
+    let in_file = figure("redtail", "redtail_spool_file_bytes");
+    let decoded = figure("replication", "master_sync_read_bytes");
+    assert!(
+        decoded < SNAPSHOT_BYTES / 3,
+        "{name}: it is too fast to be slow"
+    );
+    assert!(
+        in_file > SNAPSHOT_BYTES / 2,
+        "{name}: {in_file} of {received} bytes in the file"
+    );
+    assert!(
+        in_file + decoded + MEMORY_BYTES >= received,
+        "{name}: of {received} bytes {in_file} went to the file, {decoded} are decoded, and the rest is too much for memory"
     );
 }
