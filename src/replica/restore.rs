@@ -109,11 +109,12 @@ fn read(chain: &Chain, cx: Context<'_>) -> Result<Read, Damage> {
     };
     let mut end = (*number, replay.log(log, cx.stopped)?);
     for (number, path) in chain.logs.iter().skip(1) {
-        let (begin, log) = LogReader::open(path)?;
-        if !replay.goes_on_at(begin) {
-            break;
+        match LogReader::open_later(path)? {
+            Some((begin, log)) if replay.goes_on_at(begin) => {
+                end = (*number, replay.log(log, cx.stopped)?);
+            }
+            _ => break,
         }
-        end = (*number, replay.log(log, cx.stopped)?);
     }
     Ok(Read {
         restored: Restored {

@@ -324,11 +324,12 @@ impl Writer {
                 None => keeper.begin_without(),
             }
         }
-        if self.served.peek().is_none() {
-            // Whoever is served first must not be told the offset of nothing.
-            self.progress.set_applied(position.offset);
-        }
         self.figures.leave_history();
+        if self.served.peek().is_none() {
+            // Whoever is served first must not be told the offset and the history of nothing.
+            self.progress.set_applied(position.offset);
+            self.figures.begin_history(*replid);
+        }
         let old = self.served.swap_in(Arc::clone(&position.generation));
         if let Some(old) = &old {
             old.spaces.waiters().wake_all();

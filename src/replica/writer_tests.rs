@@ -535,9 +535,26 @@ fn a_new_log_without_its_first_records_is_left_where_the_old_one_ends() {
         Live::restored(before.path()).state(),
         Some(at_begin.clone())
     );
-    // Not even its name, or not even a header that is whole.
+    // Not even a header that is whole, or not even its name.
+    for header in [&bytes[..0], &bytes[..79], &[0; 80], &[0; 4096]] {
+        fs::write(&log, header).unwrap();
+        let copy = copy(before.path());
+        assert_eq!(Live::restored(copy.path()).state(), Some(at_begin.clone()));
+    }
     fs::rename(&log, before.path().join("log-2.tmp")).unwrap();
     assert_eq!(Live::restored(before.path()).state(), Some(at_begin));
+}
+
+#[test]
+fn a_new_log_whose_header_alone_is_damaged_is_set_aside() {
+    let Shortened { before, .. } = shortened();
+    let log = before.path().join("log-2");
+    let mut bytes = fs::read(&log).unwrap();
+    bytes[20] ^= 1;
+    fs::write(&log, &bytes).unwrap();
+    let live = Live::restored(before.path());
+    assert_eq!(live.state(), None);
+    assert_eq!(live.figures.set_aside.load(Relaxed), 1);
 }
 
 #[test]

@@ -28,8 +28,9 @@ pub(super) struct Whole {
 /// What the thread and the writer share.
 #[derive(Debug, Default)]
 struct Shared {
-    log: Mutex<Option<Arc<File>>>,
-    /// Whether the log has got bytes since it was forced to the disk.
+    /// Logs of which the disk may lack the end, in order. The last is the one that is written.
+    logs: Mutex<Vec<Arc<File>>>,
+    /// Whether that has got bytes since it was forced to the disk.
     dirty: AtomicBool,
     /// Whether there is a new log, whose name must be forced to the disk too.
     renamed: AtomicBool,
@@ -74,15 +75,16 @@ impl Disk {
         })
     }
 
-    /// The log that is written from now on.
-    pub(super) fn watch(&self, log: Option<Arc<File>>) {
-        *lock(&self.shared.log) = log;
+    /// The log that is written from now on. Those before it are forced to the disk once more: without their ends it is of no
+    /// use.
+    pub(super) fn watch(&self, log: Arc<File>) {
+        lock(&self.shared.logs).push(log);
         self.shared.renamed.store(true, Ordering::Release);
     }
 
     /// Gives up all generations up to `number`. When this returns, nothing of them is being renamed.
     pub(super) fn abandon(&self, number: u64) {
-        self.watch(None);
+        lock(&self.shared.logs).clear();
         *lock(&self.shared.abandoned) = number;
     }
 
@@ -150,10 +152,13 @@ impl Worker {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let log = lock(&self.shared.log).clone();
-        let Some(log) = log.filter(|_| self.syncs_logs) else {
+        let Some((ended, log)) = self.logs() else {
             return Ok(());
         };
+        if !self.syncs_logs {
+            return Ok(());
+        }
+        ended.iter().try_for_each(|log| log.sync_data())?;
         if self.shared.renamed.swap(false, Ordering::AcqRel) {
             self.folder.sync()?;
         }
@@ -161,6 +166,14 @@ impl Worker {
             log.sync_data()?;
         }
         Ok(())
+    }
+
+    /// Logs that are written no more, which are forgotten with this, and the one that is.
+    fn logs(&self) -> Option<(Vec<Arc<File>>, Arc<File>)> {
+        let mut logs = lock(&self.shared.logs);
+        let log = logs.pop()?;
+        let ended = std::mem::replace(&mut *logs, vec![Arc::clone(&log)]);
+        Some((ended, log))
     }
 
     fn settle(&self, whole: Whole) -> io::Result<()> {

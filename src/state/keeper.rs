@@ -167,6 +167,7 @@ impl Keeper {
         let sizes = earlier.map(|(_, path)| Ok(fs::metadata(path)?.len()));
         let earlier_bytes = sizes.sum::<io::Result<u64>>()?;
         let log = Log::reopen(&self.folder.log(number), bytes)?;
+        self.force(chain, number)?;
         let snapshot = Arc::new(File::open(&chain.snapshot)?);
         let size = snapshot.metadata()?.len();
         self.figures.snapshot_bytes.store(size, Ordering::Relaxed);
@@ -181,8 +182,24 @@ impl Keeper {
         Ok(())
     }
 
+    /// Logs that were read may be known to the system only, if the process before was killed.
+    fn force(&self, chain: &Chain, last: u64) -> io::Result<()> {
+        let is_read = |(number, _): &&(u64, PathBuf)| *number <= last;
+        for (_, path) in chain.logs.iter().filter(is_read) {
+            let log = File::open(path)?;
+            match self.config.fsync {
+                Fsync::Always => log.sync_all()?,
+                Fsync::EverySecond | Fsync::No => self.disk.watch(Arc::new(log)),
+            }
+        }
+        if self.config.fsync == Fsync::Always {
+            self.folder.sync()?;
+        }
+        Ok(())
+    }
+
     fn keep(&mut self, log: Log, earlier_bytes: u64, has_snapshot: bool) {
-        self.disk.watch(Some(Arc::clone(log.file())));
+        self.disk.watch(Arc::clone(log.file()));
         let kept = Kept {
             log,
             earlier_bytes,
@@ -368,7 +385,7 @@ impl Keeper {
         match &mut self.history {
             History::Kept(kept) => {
                 kept.earlier_bytes += kept.log.bytes();
-                self.disk.watch(Some(Arc::clone(log.file())));
+                self.disk.watch(Arc::clone(log.file()));
                 kept.log = log;
             }
             _ => {
@@ -437,7 +454,8 @@ impl Keeper {
         self.figures.failures.fetch_add(1, Ordering::Relaxed);
         self.figures.note_error(Some(error.to_string()));
         self.disk.abandon(self.last);
-        if let Err(error) = self.folder.remove_generations(|_| true) {
+        let removed = self.folder.remove_generations(|_| true);
+        if let Err(error) = removed.and_then(|()| self.folder.sync()) {
             tracing::error!(%error, "the old state cannot be removed: a restart would resume from it, at an older offset");
         }
         self.history = History::Stopped {

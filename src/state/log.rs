@@ -153,6 +153,24 @@ impl LogReader {
         Ok((begin, reader))
     }
 
+    /// Opens a log that goes on from another. `None` if its header is not whole and no record follows: before a log had
+    /// anything to hold, the loss of power took what it began with.
+    ///
+    /// # Errors
+    /// [`Damage`].
+    pub fn open_later(path: &Path) -> Result<Option<(Begin, Self)>, Damage> {
+        let damage = match Self::open(path) {
+            Err(damage @ Damage::Corrupt { .. }) => damage,
+            opened => return opened.map(Some),
+        };
+        let file = File::open(path).map_err(|error| of_io(path, 0, &error))?;
+        match is_followed(&mut BufReader::new(file), 0) {
+            Ok(true) => Err(damage),
+            Ok(false) => Ok(None),
+            Err(error) => Err(of_io(path, 0, &error)),
+        }
+    }
+
     /// Reads the next record. `None` at the end: [`position`](Self::position) is then where the last whole record ends, and
     /// what follows is the torn end of one that was never applied.
     ///
@@ -218,37 +236,35 @@ impl LogReader {
 
     /// The record here is not whole: the end, unless there is another one from `from` on.
     fn ended(&mut self, from: u64, what: &str) -> Result<Option<Head>, Damage> {
-        let followed = self
-            .is_followed(from)
-            .map_err(|error| of_io(&self.path, from, &error))?;
-        if followed {
+        let followed = is_followed(&mut self.file, from);
+        if followed.map_err(|error| of_io(&self.path, from, &error))? {
             Err(self.corrupt(self.at, what))
         } else {
             Ok(None)
         }
     }
+}
 
-    /// Whether the head of a record stands anywhere from `from` on.
-    fn is_followed(&mut self, from: u64) -> io::Result<bool> {
-        self.file.seek(SeekFrom::Start(from))?;
-        let mut window = Vec::new();
-        loop {
-            let start = window.len();
-            (&mut self.file).take(SCAN_BYTES).read_to_end(&mut window)?;
-            let is_head = |at: usize| {
-                let bytes = window.get(at..).and_then(<[u8]>::first_chunk);
-                bytes.is_some_and(|bytes| Head::decode(bytes).is_some())
-            };
-            if memchr::memmem::find_iter(&window, MARK).any(is_head) {
-                return Ok(true);
-            }
-            if window.len() == start {
-                return Ok(false);
-            }
-            // A head may begin in one window and end in the next.
-            let keep = window.len().saturating_sub(HEAD_BYTES);
-            window.drain(..keep);
+/// Whether the head of a record stands anywhere from `from` on.
+fn is_followed(file: &mut BufReader<File>, from: u64) -> io::Result<bool> {
+    file.seek(SeekFrom::Start(from))?;
+    let mut window = Vec::new();
+    loop {
+        let start = window.len();
+        file.take(SCAN_BYTES).read_to_end(&mut window)?;
+        let is_head = |at: usize| {
+            let bytes = window.get(at..).and_then(<[u8]>::first_chunk);
+            bytes.is_some_and(|bytes| Head::decode(bytes).is_some())
+        };
+        if memchr::memmem::find_iter(&window, MARK).any(is_head) {
+            return Ok(true);
         }
+        if window.len() == start {
+            return Ok(false);
+        }
+        // A head may begin in one window and end in the next.
+        let keep = window.len().saturating_sub(HEAD_BYTES);
+        window.drain(..keep);
     }
 }
 

@@ -32,6 +32,10 @@
 //! | the old files are removed | generation *n* + 1, the newer one | the end of `log-<n+1>` |
 //! | the end of a record is written | a torn tail, which is cut off | the end of the command before it |
 //!
+//! When power is lost, what was not forced to the disk may be gone, or names may be there without the bytes. Before an old
+//! generation is removed, the new snapshot, its log and their names are forced; a log is forced before the one that goes on
+//! from it. A later log whose header is not whole, with nothing behind it, had nothing to hold yet.
+//!
 //! A snapshot is checked by its own checksum, a log by those of its records. What is damaged otherwise than at its end is set
 //! aside, with a message, and an older generation is looked for; without one a full resync follows.
 //!

@@ -34,6 +34,7 @@ mod measured;
 mod modules;
 mod moments;
 mod oracle;
+mod preload;
 mod psync;
 mod reference;
 mod resync;

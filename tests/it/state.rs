@@ -1,5 +1,7 @@
 //! The state directory: restarts that resume, whatever was cut, flipped, or in the way.
 
+mod disk;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,12 +1,12 @@
 //! Clocks that move: redtail beside a real replica whose clock moves with it, below a primary whose clock moves by itself.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use tempfile::TempDir;
 
 use super::word;
 use crate::client::{Reply, words};
+use crate::preload;
 use crate::servers::Server;
 
 /// A wall clock that some processes share.
@@ -18,14 +18,8 @@ struct Clock {
 impl Clock {
     /// A right one, kept in `folder`.
     fn new(folder: &Path, name: &str) -> Self {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/faults/clock.c");
-        let library = folder.join("clock.so");
-        let mut compiler = Command::new("cc");
-        compiler.args(["-O1", "-shared", "-fPIC", "-o"]);
-        let compiled = compiler.arg(&library).arg(source).status();
-        assert!(compiled.expect("a C compiler").success());
         let clock = Self {
-            library,
+            library: preload::library(folder, "faults/clock.c"),
             shift: folder.join(name),
         };
         clock.set(0);
