@@ -23,6 +23,7 @@ mod faults;
 mod field_expiry;
 mod functions;
 mod fuzz;
+mod gate;
 mod geo;
 mod idletime;
 mod large;

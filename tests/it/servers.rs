@@ -109,13 +109,26 @@ impl Server {
         dump: Option<&Path>,
         config: &[&str],
     ) -> Option<Self> {
+        let server = Self::start_loading(environment, name, port, dump, config)?;
+        server.wait_for("its data", |client| client.command("DBSIZE").is_integer());
+        Some(server)
+    }
+
+    /// The same, and does not wait for the dump to be loaded.
+    pub fn start_loading(
+        environment: &[(&str, &Path)],
+        name: &str,
+        port: Option<u16>,
+        dump: Option<&Path>,
+        config: &[&str],
+    ) -> Option<Self> {
         let program = program(name, "redis-server")?;
         let debug: &[&str] = if name == "redis-6.0" {
             &[]
         } else {
             &["--enable-debug-command", "yes"]
         };
-        let server = Self::spawn(port, |port, directory| {
+        Some(Self::spawn(port, |port, directory| {
             if let Some(dump) = dump {
                 std::fs::copy(dump, directory.join("dump.rdb")).expect("the dump copies");
             }
@@ -129,9 +142,7 @@ impl Server {
                 .args(config)
                 .envs(environment.iter().copied());
             command
-        });
-        server.wait_for("its data", |client| client.command("DBSIZE").is_integer());
-        Some(server)
+        }))
     }
 
     /// Asserts that this server answers each of `questions` as `other`, a server `name`, does, in both protocol versions; but for

@@ -156,6 +156,8 @@ pub(super) const fn refused((name, words, since): Named) -> Command {
 const fn flags(name: &str) -> Flags {
     match name.as_bytes() {
         b"psync" | b"save" | b"shutdown" | b"sync" => ALWAYS.and(Flags::NO_MULTI),
+        // Readers are told so; the stream's is not this row.
+        b"flushslot" => ALWAYS.and(Flags::WRITE),
         _ => ALWAYS,
     }
 }
