@@ -8,16 +8,39 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 
 use super::address::Address;
 use super::config::{Config, Timing};
 use super::error::Error;
+use super::gather::Gather;
 use super::tls;
 use crate::limits::NAME_ADDRESSES_MAX;
 
 /// Any byte stream to a server.
-pub(super) trait Connection: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Connection for T {}
+pub(super) trait Connection: AsyncRead + AsyncWrite + Unpin + Send {
+    /// Lets the kernel gather what comes, where it can.
+    fn gather(&self) -> Option<Gather> {
+        None
+    }
+}
+
+impl Connection for UnixStream {}
+
+#[cfg(test)]
+impl Connection for tokio::io::DuplexStream {}
+
+impl Connection for TcpStream {
+    fn gather(&self) -> Option<Gather> {
+        Gather::of(self)
+    }
+}
+
+impl Connection for TlsStream<TcpStream> {
+    fn gather(&self) -> Option<Gather> {
+        Gather::of(self.get_ref().0)
+    }
+}
 
 /// Connects. The name is looked up anew, and its addresses are tried in turn, each for the handshake's time.
 ///

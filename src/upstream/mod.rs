@@ -9,6 +9,7 @@ mod choose;
 mod config;
 mod connect;
 mod error;
+mod gather;
 mod handshake;
 mod link;
 mod pacing;

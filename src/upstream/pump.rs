@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 
 use super::config::Timing;
 use super::connect::Connection;
 use super::error::Error;
+use super::gather::{GATHER_TIME, Gather};
 use super::handshake::Acks;
 use super::link::{Phase, Progress};
 use super::spool::{Gone, Sender};
@@ -71,6 +72,7 @@ const BUFFERS_KEPT: usize = 8;
 impl Pump<'_> {
     /// Pumps until the connection ends or the writer stops listening, and says why.
     pub(super) async fn run(self, stream: &mut Box<dyn Connection>, first: Bytes) -> Error {
+        let gather = stream.gather();
         let (mut reader, mut writer) = tokio::io::split(stream);
         if !first.is_empty() {
             self.status.received(first.len());
@@ -79,7 +81,7 @@ impl Pump<'_> {
             }
         }
         tokio::select! {
-            error = self.read(&mut reader) => error,
+            error = self.read(&mut reader, gather) => error,
             error = self.acknowledge(&mut writer) => error,
         }
     }
@@ -89,24 +91,49 @@ impl Pump<'_> {
         self.bytes.send(chunk).await
     }
 
-    async fn read(&self, reader: &mut (impl AsyncRead + Unpin)) -> Error {
+    async fn read(
+        &self,
+        reader: &mut (impl AsyncRead + Unpin),
+        mut gather: Option<Gather>,
+    ) -> Error {
         let mut buffers = Buffers::new();
         loop {
-            // Counted from the last byte, never from the start of the transfer: a long snapshot is not a silent primary.
-            let deadline = Instant::now() + self.timing.silence;
             let buffer = buffers.current();
-            let read = tokio::select! {
-                read = reader.read_buf(buffer) => read,
-                () = sleep_until(deadline) => return Error::Silence(self.timing.silence, "following its stream"),
-                () = self.bytes.closed() => return Error::Abandoned,
+            let read = match self.next(reader, buffer, gather.as_mut()).await {
+                Ok(read) => read,
+                Err(error) => return error,
             };
-            match read {
-                Ok(0) => return Error::Closed("sending to us"),
-                Ok(read) => self.status.received(read),
-                Err(error) => return error.into(),
+            self.status.received(read);
+            if let Some(gather) = &mut gather {
+                gather.after(read, self.progress.phase() == Phase::Transfer);
             }
             if self.pass(buffer.split().freeze()).await.is_err() {
                 return Error::Abandoned;
+            }
+        }
+    }
+
+    /// Waits for bytes, and gives how many came.
+    async fn next(
+        &self,
+        reader: &mut (impl AsyncRead + Unpin),
+        buffer: &mut BytesMut,
+        mut gather: Option<&mut Gather>,
+    ) -> Result<usize, Error> {
+        // Counted from the last byte, never from the start of the transfer: a long snapshot is not a silent primary.
+        let deadline = Instant::now() + self.timing.silence;
+        loop {
+            let gathering = gather.as_deref_mut().filter(|gather| gather.is_on());
+            tokio::select! {
+                read = reader.read_buf(buffer) => return match read? {
+                    0 => Err(Error::Closed("sending to us")),
+                    read => Ok(read),
+                },
+                () = sleep(GATHER_TIME), if gathering.is_some() => gathering.into_iter().for_each(Gather::stop),
+                () = sleep_until(deadline) => {
+                    return Err(Error::Silence(self.timing.silence, "following its stream"));
+                }
+                () = self.bytes.closed() => return Err(Error::Abandoned),
             }
         }
     }

@@ -1,0 +1,128 @@
+//! Waking less often during a transfer: the kernel gathers bytes before it tells of them.
+//!
+//! A primary sends its snapshot in pieces of a few kilobytes. To be woken for each, and to wake the writer for each, costs a
+//! tenth of a full sync's processor time.
+
+use std::io;
+use std::mem::size_of_val;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Duration;
+
+use crate::limits::READ_CHUNK_BYTES;
+
+/// A second handle of the socket, for its low-water mark: how many bytes must lie there before we are woken.
+pub(super) struct Gather {
+    socket: OwnedFd,
+    is_on: bool,
+}
+
+impl Gather {
+    /// For this socket; `None` when the process has no descriptor left for it.
+    pub(super) fn of(socket: &impl AsFd) -> Option<Self> {
+        let socket = socket.as_fd().try_clone_to_owned().ok()?;
+        let is_on = false;
+        Some(Self { socket, is_on })
+    }
+
+    /// Whether bytes may lie in the socket that nobody was told of.
+    pub(super) const fn is_on(&self) -> bool {
+        self.is_on
+    }
+
+    /// After a read of so many bytes of a transfer, or of anything else: bytes that come in a trickle are told of at once.
+    pub(super) fn after(&mut self, read: usize, transfer: bool) {
+        if transfer && read >= TRICKLE_BYTES {
+            self.set(true);
+        } else if !transfer {
+            self.set(false);
+        }
+    }
+
+    /// Tells of every byte again, and of those that lie there.
+    pub(super) fn stop(&mut self) {
+        self.set(false);
+    }
+
+    fn set(&mut self, on: bool) {
+        let bytes = if on { READ_CHUNK_BYTES } else { 1 };
+        if on != self.is_on && set_low_water(&self.socket, bytes).is_ok() {
+            self.is_on = on;
+        }
+    }
+}
+
+/// How long bytes may lie untold.
+pub(super) const GATHER_TIME: Duration = Duration::from_millis(5);
+/// Fewer bytes at once are not worth gathering.
+const TRICKLE_BYTES: usize = 2 << 10;
+
+/// Sets `SO_RCVLOWAT`. Linux wakes at once who waits for fewer bytes than lie there (tcp.c, `tcp_set_rcvlowat`).
+fn set_low_water(socket: &OwnedFd, bytes: usize) -> io::Result<()> {
+    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    let size = libc::socklen_t::try_from(size_of_val(&bytes)).unwrap_or(0);
+    #[expect(unsafe_code, reason = "no library has this option")]
+    // SAFETY: the descriptor is open as long as `socket` lives, and the option's value is an integer of the size named.
+    let done = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_RCVLOWAT,
+            (&raw const bytes).cast(),
+            size,
+        )
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::timeout;
+
+    #[tokio::test]
+    async fn few_bytes_wait_until_gathering_stops() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (mut theirs, _) = listener.accept().await.unwrap();
+        let mut gather = Gather::of(&ours).unwrap();
+        gather.after(TRICKLE_BYTES - 1, true);
+        assert!(!gather.is_on());
+        gather.after(TRICKLE_BYTES, true);
+        assert!(gather.is_on());
+        theirs.write_all(b"few").await.unwrap();
+        let told = timeout(Duration::from_millis(50), ours.readable());
+        assert!(told.await.is_err());
+        gather.stop();
+        ours.readable().await.unwrap();
+        assert_eq!(ours.try_read(&mut [0; 10]).unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn many_bytes_and_the_end_are_told_of() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (mut theirs, _) = listener.accept().await.unwrap();
+        let mut gather = Gather::of(&ours).unwrap();
+        gather.after(READ_CHUNK_BYTES, true);
+        theirs.write_all(&[0; READ_CHUNK_BYTES]).await.unwrap();
+        let mut read = 0;
+        while read < READ_CHUNK_BYTES {
+            ours.readable().await.unwrap();
+            read += ours.try_read(&mut [0; READ_CHUNK_BYTES]).unwrap_or(0);
+        }
+        drop(theirs);
+        ours.readable().await.unwrap();
+        assert_eq!(ours.try_read(&mut [0; 10]).unwrap(), 0);
+    }
+}
