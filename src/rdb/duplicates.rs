@@ -3,26 +3,51 @@
 use super::packed::{IntText, Item};
 use ahash::RandomState;
 
-/// A search for duplicates whose buffer is used again, in time that stays near linear for any input.
+/// A search for duplicates whose table is used again, in time that stays near linear for any input.
 #[derive(Debug, Default)]
 pub(super) struct Duplicates {
     /// Seeded, so that nobody can make different elements collide on purpose.
     hasher: RandomState,
-    hashes: Vec<u64>,
+    /// Hashes of elements at or behind their places; 0 is a free place.
+    seen: Vec<u64>,
 }
 
 impl Duplicates {
-    /// Whether two of the elements have the same text.
-    pub(super) fn any<'a>(&mut self, items: impl Iterator<Item = Item<'a>> + Clone) -> bool {
-        let mut buffer = IntText::new();
-        self.hashes.clear();
-        self.hashes.extend(
-            items
-                .clone()
-                .map(|item| self.hasher.hash_one(item.text(&mut buffer))),
-        );
-        has_twins(&mut self.hashes)
+    /// Whether two of the elements, of which there are `len`, have the same text.
+    pub(super) fn any<'a>(
+        &mut self,
+        len: usize,
+        items: impl Iterator<Item = Item<'a>> + Clone,
+    ) -> bool {
+        self.any_hash(len, items.clone())
             && has_twins(&mut items.map(|item| item.to_vec()).collect::<Vec<_>>())
+    }
+
+    fn any_hash<'a>(&mut self, len: usize, mut items: impl Iterator<Item = Item<'a>>) -> bool {
+        let mut buffer = IntText::new();
+        self.seen.clear();
+        self.seen.resize(len.next_power_of_two() * 2, 0);
+        items.any(|item| {
+            let hash = self.hasher.hash_one(item.text(&mut buffer));
+            !self.note(hash.max(1))
+        })
+    }
+
+    /// Gives false when the hash was noted before, or when there are more than was said: then a slower look decides.
+    fn note(&mut self, hash: u64) -> bool {
+        let mask = self.seen.len() - 1;
+        let first = usize::try_from(hash & mask as u64).unwrap_or(0);
+        for step in 0..=mask {
+            match self.seen.get_mut((first + step) & mask) {
+                Some(free) if *free == 0 => {
+                    *free = hash;
+                    return true;
+                }
+                Some(seen) if *seen == hash => return false,
+                _ => {}
+            }
+        }
+        false
     }
 }
 
@@ -41,8 +66,14 @@ mod tests {
     #[test]
     fn finds_equal_texts_whatever_their_form() {
         let mut duplicates = Duplicates::default();
-        assert!(!duplicates.any([Item::Int(1), Item::Str(b"01"), Item::Str(b"")].into_iter()));
-        assert!(duplicates.any([Item::Int(1), Item::Str(b"x"), Item::Str(b"1")].into_iter()));
-        assert!(!duplicates.any([].into_iter()));
+        assert!(!duplicates.any(
+            3,
+            [Item::Int(1), Item::Str(b"01"), Item::Str(b"")].into_iter()
+        ));
+        assert!(duplicates.any(
+            3,
+            [Item::Int(1), Item::Str(b"x"), Item::Str(b"1")].into_iter()
+        ));
+        assert!(!duplicates.any(0, [].into_iter()));
     }
 }

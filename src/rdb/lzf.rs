@@ -11,45 +11,71 @@ pub use compress::Compressor;
 ///
 /// Source: redis 7.0 lzf_d.c.
 pub fn decompress(input: &[u8], len: usize, out: &mut Vec<u8>) -> Option<()> {
-    out.reserve_exact(len);
+    out.resize(len, 0);
     let mut rest = input;
+    let mut at = 0;
     while let Some((&control, after)) = rest.split_first() {
         let control = usize::from(control);
-        rest = if control < 32 {
-            let (literal, after) = after.split_at_checked(control + 1)?;
-            fits(out, literal.len(), len)?;
-            out.extend_from_slice(literal);
-            after
+        let (run, after) = if control < 32 {
+            (
+                literal(after, control + 1, out, at)?,
+                after.get(control + 1..)?,
+            )
         } else {
             let (run, low, after) = match (control >> 5, after) {
                 (7, [more, low, after @ ..]) => (9 + usize::from(*more), low, after),
                 (short @ 1..=6, [low, after @ ..]) => (short + 2, low, after),
                 _ => return None,
             };
-            fits(out, run, len)?;
-            repeat(out, ((control & 0x1f) << 8 | usize::from(*low)) + 1, run)?;
-            after
+            let distance = ((control & 0x1f) << 8 | usize::from(*low)) + 1;
+            (repeat(out, at, distance, run)?, after)
         };
+        at += run;
+        rest = after;
     }
-    (out.len() == len).then_some(())
+    (at == len).then_some(())
 }
 
+/// Bytes that one move of the processor copies. Runs are short, mostly, and a move of a known size needs no call: where there is
+/// room behind a run, more than the run is copied, and what follows writes over it.
+const MOVE: usize = 16;
+
+/// Copies the first `run` bytes of `input` to `out` from `at` on; gives `run`.
 #[inline]
-fn fits(out: &[u8], more: usize, len: usize) -> Option<()> {
-    (more <= len - out.len()).then_some(())
+fn literal(input: &[u8], run: usize, out: &mut [u8], at: usize) -> Option<usize> {
+    if run <= MOVE
+        && let Some(whole) = input.first_chunk::<MOVE>()
+        && let Some(place) = out
+            .get_mut(at..)
+            .and_then(|out| out.first_chunk_mut::<MOVE>())
+    {
+        *place = *whole;
+    } else {
+        out.get_mut(at..at + run)?
+            .copy_from_slice(input.get(..run)?);
+    }
+    Some(run)
 }
 
-/// Appends `run` bytes from `distance` back. Where they overlap what is being written, the pattern repeats.
+/// Copies `run` bytes from `distance` back. Where they overlap what is being written, the pattern repeats.
 #[inline]
-fn repeat(out: &mut Vec<u8>, distance: usize, run: usize) -> Option<()> {
-    let start = out.len().checked_sub(distance)?;
-    let mut left = run;
-    while left > 0 {
-        let step = left.min(out.len() - start);
-        out.extend_from_within(start..start + step);
-        left -= step;
+fn repeat(out: &mut [u8], at: usize, distance: usize, run: usize) -> Option<usize> {
+    let start = at.checked_sub(distance)?;
+    if run <= MOVE && distance >= MOVE && at + MOVE <= out.len() {
+        out.copy_within(start..start + MOVE, at);
+        return Some(run);
     }
-    Some(())
+    if at + run > out.len() {
+        return None;
+    }
+    let mut done = 0;
+    while done < run {
+        // What has been written is part of the pattern, so each step is twice the one before.
+        let step = (run - done).min(distance + done);
+        out.copy_within(start..start + step, at + done);
+        done += step;
+    }
+    Some(run)
 }
 
 #[cfg(test)]

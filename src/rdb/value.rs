@@ -92,7 +92,7 @@ impl Values {
 
     fn packed_set<S: Source>(&mut self, reader: &mut Reader<S>) -> Result<Object<'static>, Error> {
         let packed = listpack(reader)?;
-        if self.duplicates.any(packed.iter()) {
+        if self.duplicates.any(packed.len(), packed.iter()) {
             return Err(reader.error(Cause::Corrupt("a member stands twice in a set")));
         }
         Ok(Object::SetListpack(packed))
@@ -133,7 +133,10 @@ impl Values {
         if !packed.len().is_multiple_of(3) || !expiries.fuse().all(is_packed_expiry) {
             return Err(reader.error(Cause::Corrupt("not field, value and expiry")));
         }
-        if self.duplicates.any(packed.iter().step_by(3)) {
+        if self
+            .duplicates
+            .any(packed.len() / 3, packed.iter().step_by(3))
+        {
             return Err(reader.error(Cause::Corrupt("a field or member stands twice")));
         }
         Ok(Object::HashListpackTimed(packed))
@@ -158,7 +161,10 @@ impl Values {
         if !packed.len().is_multiple_of(2) {
             return Err(reader.error(Cause::Corrupt("an element without its pair")));
         }
-        if self.duplicates.any(packed.iter().step_by(2)) {
+        if self
+            .duplicates
+            .any(packed.len() / 2, packed.iter().step_by(2))
+        {
             return Err(reader.error(Cause::Corrupt("a field or member stands twice")));
         }
         Ok(())
