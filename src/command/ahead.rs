@@ -10,7 +10,7 @@ use super::resolve::resolve_for;
 use super::session::{Replies, SessionCx, finish, run};
 use super::table::Command;
 use crate::resp::{Args, Batch};
-use crate::store::{GROUP_MAX, Group, KeyHash};
+use crate::store::{GROUP_MAX, Generation, Group, KeyHash};
 
 /// Reads that wait for the group's end. Empty between batches.
 #[derive(Debug, Default)]
@@ -112,6 +112,14 @@ impl Read {
         };
         finish(cx, mark, result);
     }
+}
+
+/// The hash of the key that a request looks at, if it is a read of one key.
+#[inline]
+pub fn point_read_key(generation: &Generation, args: Args<'_>) -> Option<KeyHash> {
+    let row = resolve_for(args, generation.dialect).ok()?;
+    let key = row.keys.single(args).filter(|_| row.is_point_read())?;
+    Some(generation.spaces.hash_of(key))
 }
 
 /// Whether the connection is in no state that a request might have to be looked at for.

@@ -52,7 +52,7 @@ mod hostile_tests;
 #[cfg(test)]
 mod random_tests;
 
-pub use ahead::Ahead;
+pub use ahead::{Ahead, point_read_key};
 pub use catalogue::flagged;
 pub use cluster::FLUSHSLOT;
 pub use error::Error;

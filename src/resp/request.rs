@@ -129,6 +129,13 @@ impl RequestParser {
         Ok(Step::Command(Args::new(buffer, &self.spans), taken))
     }
 
+    /// The one command that `buffer` consists of, if a short look tells that: a look ahead, which changes nothing.
+    #[inline]
+    pub fn peek_lone<'a>(&'a mut self, buffer: &'a [u8]) -> Option<Args<'a>> {
+        let is_lone = self.position == 0 && self.whole(buffer) == Some(buffer.len());
+        is_lone.then(|| Args::new(buffer, &self.spans))
+    }
+
     /// Finds a command that is there whole, with no length of more than two digits: nearly every one is. Gives its bytes, or
     /// `None` for what has to be looked at more closely.
     #[inline]

@@ -30,6 +30,10 @@ fn encode(words: &Words) -> Vec<u8> {
     out
 }
 
+fn words(args: Args<'_>) -> Words {
+    args.iter().map(<[u8]>::to_vec).collect()
+}
+
 /// Feeds `bytes` in pieces of the given sizes, as a connection does, and gives all commands found.
 fn parse(bytes: &[u8], sizes: &[usize]) -> Result<Vec<Words>, ProtocolError> {
     let mut parser = RequestParser::new(LIMITS);
@@ -39,8 +43,16 @@ fn parse(bytes: &[u8], sizes: &[usize]) -> Result<Vec<Words>, ProtocolError> {
         let (piece, after) = rest.split_at(size.clamp(1, rest.len().max(1)).min(rest.len()));
         buffer.extend_from_slice(piece);
         rest = after;
-        while let Step::Command(args, taken) = parser.step(&buffer)? {
-            found.push(args.iter().map(<[u8]>::to_vec).collect());
+        loop {
+            // A look ahead tells what the next step will, or nothing.
+            let lone: Option<Words> = parser.peek_lone(&buffer).map(words);
+            let Step::Command(args, taken) = parser.step(&buffer)? else {
+                assert_eq!(lone, None);
+                break;
+            };
+            let args = words(args);
+            assert!(lone.is_none_or(|lone| lone == args && taken == buffer.len()));
+            found.push(args);
             buffer.drain(..taken);
         }
         if rest.is_empty() {

@@ -14,8 +14,9 @@ use tokio_util::sync::WaitForCancellationFuture;
 
 use super::shared::Server;
 use crate::command::client::Client;
-use crate::command::{Ahead, Host as _, Session, SessionCx, answer};
+use crate::command::{Ahead, Host as _, Session, SessionCx, answer, point_read_key};
 use crate::resp::{Protocol, ProtocolError, Reply, RequestLimits, RequestParser, Step};
+use crate::store::{Fetch, KeyHash};
 
 /// Room for requests that a new connection starts with.
 const READ_BYTES_FIRST: usize = 4 << 10;
@@ -111,9 +112,28 @@ impl<'s> Connection<'s> {
                 return Ok(());
             }
             self.adapt(read, room);
+            self.fetch_lone_key().await;
             self.batch(stream, read).await?;
         }
         stream.shutdown().await
+    }
+
+    /// Asks for the memory of the key that a lone read looks at, and lets other connections have their turn while it comes. In a
+    /// pipeline the reads of a group do that for each other.
+    async fn fetch_lone_key(&mut self) {
+        let Some(hash) = self.lone_key() else { return };
+        for step in [Fetch::Bucket, Fetch::Entry] {
+            if let Some(generation) = self.server.served().peek().as_deref() {
+                generation.spaces.fetch_step(self.session.db, hash, step);
+            }
+            next_turn().await;
+        }
+    }
+
+    /// The hash of the key that the one request in the input looks at.
+    fn lone_key(&mut self) -> Option<KeyHash> {
+        let args = self.parser.peek_lone(&self.input)?;
+        point_read_key(self.server.served().peek().as_deref()?, args)
     }
 
     /// Reads that fill their room get more; a buffer that has grown is given back when it is empty.
@@ -241,6 +261,20 @@ impl<'s> Connection<'s> {
         shown.output_bytes += written;
         shown.query_bytes = self.input.len();
     }
+}
+
+/// Lets the tasks that are ready have their turn: woken at once, the task goes behind them. Unlike
+/// [`yield_now`](tokio::task::yield_now), without a look at the sockets before it goes on.
+async fn next_turn() {
+    let mut had_turn = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut had_turn, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Answers requests at the start of `input`, reads of single keys in groups. Gives how many bytes they took, and whether there may be

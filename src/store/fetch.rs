@@ -10,6 +10,15 @@ use super::keyspaces::Keyspaces;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyHash(pub(super) u64);
 
+/// What to ask for. The second tells where it is only once the first is there.
+#[derive(Debug, Clone, Copy)]
+pub enum Fetch {
+    /// The place in the table.
+    Bucket,
+    /// The entry.
+    Entry,
+}
+
 impl Keyspaces {
     /// The hash of `key`.
     #[must_use]
@@ -21,17 +30,24 @@ impl Keyspaces {
     /// Brings the entries of keys with those hashes in database `db` nearer to the processor: a hint, which changes nothing
     /// and waits for no lock. For so few at once that they stay near until they are used.
     pub fn fetch(&self, db: usize, hashes: impl Iterator<Item = KeyHash> + Clone) {
-        let Some(db) = self.db(db) else { return };
-        let each = |look: fn(&Table, u64)| {
-            for KeyHash(hash) in hashes.clone() {
-                let shard = db.shard(shard_of(hash));
-                if let Some(table) = shard.and_then(|shard| shard.try_read()) {
-                    look(&table, hash);
-                }
+        for step in [Fetch::Bucket, Fetch::Entry] {
+            for hash in hashes.clone() {
+                self.fetch_step(db, hash, step);
             }
+        }
+    }
+
+    /// One step of [`fetch`](Self::fetch) for one key, for who has other things to do before the next.
+    #[inline]
+    pub fn fetch_step(&self, db: usize, KeyHash(hash): KeyHash, step: Fetch) {
+        let shard = self.db(db).and_then(|db| db.shard(shard_of(hash)));
+        let Some(table) = shard.and_then(|shard| shard.try_read()) else {
+            return;
         };
-        each(fetch_bucket);
-        each(fetch_entry);
+        match step {
+            Fetch::Bucket => fetch_bucket(&table, hash),
+            Fetch::Entry => fetch_entry(&table, hash),
+        }
     }
 }
 

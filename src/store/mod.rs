@@ -38,7 +38,7 @@ mod watches;
 
 pub use db::Db;
 pub use entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};
-pub use fetch::KeyHash;
+pub use fetch::{Fetch, KeyHash};
 pub use gate::Turn;
 pub use generation::{Generation, Served};
 pub use group::{GROUP_MAX, Group};
