@@ -392,17 +392,26 @@ impl Sink for Snapshot<'_> {
         meta: Meta,
         object: Object<'_>,
     ) -> Result<(), SinkError> {
-        let mut entry = match self.facts.is_swept.take() {
-            None => {
-                let value = NewValue::from_rdb(object, &self.thresholds).map_err(Refusal::from)?;
-                Entry::new(key, meta.expire_at_ms, value)
-            }
-            Some(timed) => Entry::swept(key, meta.expire_at_ms, timed),
+        let expiry = meta.expire_at_ms;
+        let value = match self.facts.is_swept.take() {
+            Some(timed) => Err(timed),
+            None => Ok(NewValue::from_rdb(object, &self.thresholds).map_err(Refusal::from)?),
         };
-        if self.spaces.tracks_access() {
-            entry = entry.clocked(used_at_s(meta.idle_s));
-        }
-        self.loader.insert(entry).map_err(Refusal::from)?;
+        let clock = self.spaces.tracks_access().then(|| used_at_s(meta.idle_s));
+        let added = match (value, clock) {
+            (Ok(value), None) => self.loader.add(key, expiry, value),
+            (value, clock) => {
+                let entry = match value {
+                    Ok(value) => Entry::new(key, expiry, value),
+                    Err(timed) => Entry::swept(key, expiry, timed),
+                };
+                self.loader.insert(match clock {
+                    Some(at) => entry.clocked(at),
+                    None => entry,
+                })
+            }
+        };
+        added.map_err(Refusal::from)?;
         self.keys += 1;
         if self.keys.is_multiple_of(FIGURES_EVERY) {
             self.figures.keys.store(self.keys, Ordering::Relaxed);

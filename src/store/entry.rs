@@ -115,6 +115,43 @@ impl Entry {
         }
     }
 
+    /// Appends to `out` the block of an entry with this text, which is not above [`INLINE_TEXT_BYTES_MAX`].
+    #[inline]
+    pub(super) fn write_text(
+        key: &[u8],
+        expire_at_ms: Option<i64>,
+        text: &[u8],
+        out: &mut Vec<u8>,
+    ) {
+        let push_length = |len: usize, out: &mut Vec<u8>| match u8::try_from(len) {
+            Ok(short @ ..0x80) => out.push(short),
+            _ => {
+                let (bytes, taken) = varint(len);
+                out.extend_from_slice(bytes.get(..taken).unwrap_or_default());
+            }
+        };
+        out.push(expire_at_ms.map_or(TEXT, |_| TEXT | HAS_EXPIRY));
+        push_length(key.len(), out);
+        if let Some(at) = expire_at_ms {
+            out.extend_from_slice(&at.to_ne_bytes());
+        }
+        out.extend_from_slice(key);
+        push_length(text.len(), out);
+        out.extend_from_slice(text);
+    }
+
+    /// The entry of a block that was written elsewhere.
+    ///
+    /// # Safety
+    /// [`write_text`](Self::write_text) wrote these bytes, all at once.
+    #[inline]
+    pub(super) unsafe fn of_block(bytes: &[u8]) -> Self {
+        let block = allocate(TEXT, bytes.len());
+        // SAFETY: the new block has as many bytes.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), block.as_ptr(), bytes.len()) };
+        Self(block)
+    }
+
     fn boxed(key: &[u8], expire_at_ms: Option<i64>, object: Box<Object>) -> Self {
         let pointer = Box::into_raw(object).expose_provenance().to_ne_bytes();
         Self::build(OBJECT, key, expire_at_ms, [&pointer, &[]])

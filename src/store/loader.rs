@@ -1,13 +1,19 @@
 //! Filling a new generation from a snapshot.
 
 use super::db::{Db, Delta, SHARDS, SHARES, insert_new, shard_of, shares};
-use super::entry::Entry;
+use super::entry::{Entry, NewValue};
 use super::fetch::fetch_bucket;
 use super::keyspaces::Keyspaces;
 
-/// Entries that wait per shard before they are inserted together: enough that a shard's table is fetched into the cache
+/// Keys that wait per shard before they are inserted together: enough that a shard's table is fetched into the cache
 /// once for many inserts, few enough that what waits stays in the cache too.
 const BATCH: usize = 32;
+
+/// Bytes of short strings that wait, in all, before every shard gets its own: as much as stays in L2.
+const WAITING_BYTES: usize = 1 << 20;
+
+/// A longer string gets its block at once.
+const SHORT_BYTES: usize = 256;
 
 /// A snapshot names a key twice in one database.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,13 +21,54 @@ const BATCH: usize = 32;
 pub struct DuplicateKey(pub String, pub usize);
 
 /// Inserts keys into a generation that nobody reads yet, in batches per shard.
+///
+/// Short strings get their blocks only when their batch is inserted. So those of a shard lie side by side in memory, a batch
+/// at a time, and who walks a shard finds many in one page.
 #[derive(Debug)]
 pub struct Loader<'a> {
     spaces: &'a Keyspaces,
     number: usize,
     db: Option<&'a Db>,
-    batches: Vec<Vec<(u64, Entry)>>,
+    batches: Vec<Vec<(u64, Waiting)>>,
+    short: Short,
     delta: Delta,
+}
+
+/// What waits for its batch.
+#[derive(Debug)]
+enum Waiting {
+    Entry(Entry),
+    /// Where a short string lies in [`Short`].
+    Short(u32),
+}
+
+/// Blocks of short strings that wait, one behind the other, each behind its length (u16).
+#[derive(Debug, Default)]
+struct Short(Vec<u8>);
+
+impl Short {
+    /// Takes a string in; gives where it lies. `None` if it is not short, or nothing more fits.
+    #[inline]
+    fn push(&mut self, key: &[u8], expire_at_ms: Option<i64>, text: &[u8]) -> Option<u32> {
+        if key.len() > SHORT_BYTES || text.len() > SHORT_BYTES {
+            return None;
+        }
+        let place = self.0.len();
+        self.0.extend_from_slice(&[0; 2]);
+        Entry::write_text(key, expire_at_ms, text, &mut self.0);
+        let len = u16::try_from(self.0.len() - place - 2).ok()?;
+        *self.0.get_mut(place..)?.first_chunk_mut()? = len.to_le_bytes();
+        u32::try_from(place).ok()
+    }
+
+    /// The entry of the string that lies there, as [`push`](Self::push) told.
+    #[inline]
+    fn entry(&self, place: u32) -> Option<Entry> {
+        let (len, rest) = self.0.get(place as usize..)?.split_first_chunk()?;
+        let block = rest.get(..u16::from_le_bytes(*len).into())?;
+        // SAFETY: a whole block was written there, behind its length.
+        Some(unsafe { Entry::of_block(block) })
+    }
 }
 
 impl<'a> Loader<'a> {
@@ -34,6 +81,7 @@ impl<'a> Loader<'a> {
             number: 0,
             db: None,
             batches,
+            short: Short::default(),
             delta: Delta::default(),
         }
     }
@@ -79,13 +127,40 @@ impl<'a> Loader<'a> {
     #[inline]
     pub fn insert(&mut self, entry: Entry) -> Result<(), DuplicateKey> {
         let hash = self.spaces.hash(entry.key());
+        self.wait(hash, Waiting::Entry(entry))
+    }
+
+    /// As [`insert`](Self::insert), for a key that keeps no time of use.
+    ///
+    /// # Errors
+    /// [`DuplicateKey`], possibly for an entry added before.
+    #[inline]
+    pub fn add(
+        &mut self,
+        key: &[u8],
+        expire_at_ms: Option<i64>,
+        value: NewValue<'_>,
+    ) -> Result<(), DuplicateKey> {
+        let hash = self.spaces.hash(key);
+        if let NewValue::Text { bytes, raw: false } = value
+            && let Some(place) = self.short.push(key, expire_at_ms, bytes)
+        {
+            self.wait(hash, Waiting::Short(place))?;
+            return match self.short.0.len() {
+                ..WAITING_BYTES => Ok(()),
+                _ => self.flush_all(),
+            };
+        }
+        self.wait(hash, Waiting::Entry(Entry::new(key, expire_at_ms, value)))
+    }
+
+    #[inline]
+    fn wait(&mut self, hash: u64, what: Waiting) -> Result<(), DuplicateKey> {
         let shard = shard_of(hash);
-        // Now, while its block is near.
-        self.delta.add(Delta::of(&entry));
         let Some(batch) = self.batches.get_mut(shard) else {
             return Ok(());
         };
-        batch.push((hash, entry));
+        batch.push((hash, what));
         if batch.len() >= BATCH {
             self.flush(shard)
         } else {
@@ -104,7 +179,14 @@ impl<'a> Loader<'a> {
         batch
             .iter()
             .for_each(|(hash, _)| fetch_bucket(&table, *hash));
-        for (hash, entry) in batch.drain(..) {
+        for (hash, waiting) in batch.drain(..) {
+            let entry = match waiting {
+                Waiting::Entry(entry) => Some(entry),
+                Waiting::Short(place) => self.short.entry(place),
+            };
+            // A place stays as it was told until all that waits has been inserted.
+            let Some(entry) = entry else { continue };
+            self.delta.add(Delta::of(&entry));
             if let Err(entry) = insert_new(&mut table, hash, entry, db.hasher()) {
                 let key = String::from_utf8_lossy(entry.key()).into_owned();
                 return Err(DuplicateKey(key, self.number));
@@ -113,20 +195,23 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
+    fn flush_all(&mut self) -> Result<(), DuplicateKey> {
+        for shard in 0..SHARDS {
+            let batch = self.batches.get(shard);
+            if batch.is_some_and(|batch| !batch.is_empty()) {
+                self.flush(shard)?;
+            }
+        }
+        self.short.0.clear();
+        Ok(())
+    }
+
     /// Inserts all that still waits.
     ///
     /// # Errors
     /// [`DuplicateKey`].
     pub fn finish(&mut self) -> Result<(), DuplicateKey> {
-        for shard in 0..SHARDS {
-            if self
-                .batches
-                .get(shard)
-                .is_some_and(|batch| !batch.is_empty())
-            {
-                self.flush(shard)?;
-            }
-        }
+        self.flush_all()?;
         if let Some(db) = self.db {
             db.publish(std::mem::take(&mut self.delta));
         }

@@ -91,6 +91,9 @@ impl View<'_> {
                 0
             };
             if !table.is_empty() {
+                for bucket in first..first + BUCKETS_AHEAD {
+                    fetch_entry_at(&table, bucket);
+                }
                 for bucket in first..table.buckets() {
                     if found >= count || looked_at >= looks_max {
                         return Cursor::at(epoch, shard, bucket);
@@ -203,10 +206,16 @@ pub(super) fn entries(table: &Table) -> impl Iterator<Item = &Entry> {
 
 /// Asks for an entry that a walk, which is at `bucket` now, comes to soon: each lies somewhere else in memory.
 #[inline]
-fn fetch_ahead(table: &Table, bucket: usize) {
-    /// So far that memory has answered by then, at some nanoseconds a bucket.
-    const BUCKETS_AHEAD: usize = 16;
-    if let Some(entry) = entry_at(table, bucket + BUCKETS_AHEAD) {
+pub(super) fn fetch_ahead(table: &Table, bucket: usize) {
+    fetch_entry_at(table, bucket + BUCKETS_AHEAD);
+}
+
+#[inline]
+fn fetch_entry_at(table: &Table, bucket: usize) {
+    if let Some(entry) = entry_at(table, bucket) {
         entry.key_lines().into_iter().for_each(fetch_line);
     }
 }
+
+/// So far that memory has answered by then, at some nanoseconds a bucket.
+const BUCKETS_AHEAD: usize = 16;

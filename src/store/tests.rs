@@ -269,6 +269,47 @@ fn loading_finds_keys_that_stand_twice() {
 }
 
 #[test]
+fn what_waited_for_its_batch_is_loaded_as_it_was() {
+    let spaces = Keyspaces::new(1);
+    let mut loader = Loader::new(&spaces);
+    // Past what waits at most, so that some are inserted early and some at the end.
+    let keys = 30_000;
+    let text = |number: usize| vec![b'x'; number % 300];
+    let at = |number: usize| i64::MAX - i64::try_from(number).unwrap();
+    let expiry = |number: usize| (number % 3 == 0).then(|| at(number));
+    for number in 0..keys {
+        let text = text(number);
+        let value = match number % 7 {
+            0 => NewValue::Integer(at(number)),
+            1 => NewValue::Text {
+                bytes: &text,
+                raw: true,
+            },
+            _ => NewValue::text(&text),
+        };
+        loader.add(&key(number), expiry(number), value).unwrap();
+    }
+    loader.finish().unwrap();
+    assert_eq!(spaces.db(0).unwrap().len(), 30_000);
+    for number in 0..keys {
+        let key = key(number);
+        let view = spaces.view_key(0, &key);
+        let entry = view.entry(&key).unwrap();
+        assert_eq!(entry.expire_at_ms(), expiry(number));
+        assert_eq!(entry.is_raw(), number % 7 == 1);
+        match entry.value() {
+            Value::Integer(value) => assert_eq!((value, number % 7), (at(number), 0)),
+            Value::Text(bytes) => assert_eq!(bytes, text(number)),
+            Value::Object(object) => panic!("{object:?}"),
+        }
+    }
+    let counted = spaces.db(0).unwrap().expires();
+    assert_eq!(counted, 10_000);
+    loader.add(&key(78), None, NewValue::text(b"x")).unwrap();
+    assert_eq!(loader.finish(), Err(DuplicateKey("key:78".to_owned(), 0)));
+}
+
+#[test]
 fn taints_follow_their_keys() {
     let taints = Taints::default();
     assert!(!taints.any());
