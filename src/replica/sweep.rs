@@ -14,8 +14,15 @@ const WORK: Duration = Duration::from_millis(1);
 /// Pauses are so many times as long as the work before them: a twentieth of one processor at most.
 const PAUSE_TIMES: u32 = 19;
 
-/// The pause after a pass over all keys.
-const REST: Duration = Duration::from_secs(1);
+/// The pause after a pass over all keys, at least.
+const REST_MIN: Duration = Duration::from_secs(1);
+
+/// The pause after a pass is this part of the grace: values stay a little longer, and an idle process has little to do.
+const REST_PART: u32 = 4;
+
+fn rest(grace: Duration) -> Duration {
+    (grace / REST_PART).max(REST_MIN)
+}
 
 /// Starts the sweeper, unless `grace` is zero. It ends when what this gives is dropped.
 ///
@@ -39,11 +46,11 @@ pub(super) fn start(
 /// Sweeps what `served` holds of values whose keys' time ended more than `grace` ago, until `stop`'s sender is gone.
 fn run(served: &Served, figures: &Figures, grace: Duration, stop: &Receiver<()>) {
     let mut walk = Walk::default();
-    let mut pause = REST;
+    let mut pause = rest(grace);
     while stop.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-        pause = served
-            .current()
-            .map_or(REST, |generation| walk.work(&generation, figures, grace));
+        pause = served.current().map_or(rest(grace), |generation| {
+            walk.work(&generation, figures, grace)
+        });
     }
 }
 
@@ -72,7 +79,7 @@ impl Walk {
         while started.elapsed() < WORK {
             let Some(swept) = self.sweeper.step(&generation.spaces, before_ms) else {
                 figures.sweep.passes.fetch_add(1, Relaxed);
-                return REST.max(started.elapsed() * PAUSE_TIMES);
+                return rest(grace).max(started.elapsed() * PAUSE_TIMES);
             };
             figures.sweep.keys.fetch_add(swept.keys as u64, Relaxed);
             figures.sweep.bytes.fetch_add(swept.bytes as u64, Relaxed);

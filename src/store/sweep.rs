@@ -8,7 +8,7 @@
 use super::db::{SHARDS, Table};
 use super::entry::Entry;
 use super::keyspaces::Keyspaces;
-use super::scan::{entry_at, entry_at_mut};
+use super::scan::{entry_at, entry_at_mut, fetch_ahead};
 
 /// Buckets looked at under one lock at most: well below a millisecond's work, even if all their values go.
 pub const LOCKED_BUCKETS_MAX: usize = 512;
@@ -105,6 +105,7 @@ fn candidates(table: &Table, first: usize, before_ms: i64) -> Candidates {
         };
     }
     let is_wanted = |bucket: &usize| {
+        fetch_ahead(table, *bucket);
         entry_at(table, *bucket).is_some_and(|entry| is_sweepable(entry, before_ms))
     };
     Candidates {
