@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::figures::{LoadFigures, StreamFigures};
 use super::load::{self, Kept, LoadError};
 use super::stream::{Applier, Position, StreamError};
+use crate::rdb::crc64;
 use crate::rdb::decode::Checksum;
 use crate::rdb::error::Cause;
 use crate::rdb::source::{FileSource, Source};
@@ -175,18 +176,41 @@ impl Source for Stoppable<'_> {
 
 const STOPPED: &str = "the replica was stopped";
 
-/// What our own limits refuse, or the system cannot read, is not damaged.
+/// What our own limits refuse, or the system cannot read, is not damaged: unless it reads so because a bit has turned, a key's
+/// name into another's, say.
 fn of_load(path: &Path, error: &LoadError) -> Damage {
     let what = error.to_string();
-    match error {
-        LoadError::Rdb(rdb) if matches!(rdb.cause(), Cause::Sink(_) | Cause::Io(_)) => {
-            Damage::Unusable {
-                path: path.to_owned(),
-                what,
-            }
+    let LoadError::Rdb(rdb) = error else {
+        return corrupt(path, 0, &what);
+    };
+    let is_damaged = match rdb.cause() {
+        Cause::Io(_) => false,
+        Cause::Sink(_) => FileSource::open(path)
+            .and_then(is_whole)
+            .is_ok_and(|whole| !whole),
+        _ => true,
+    };
+    if is_damaged {
+        return corrupt(path, rdb.offset(), &what);
+    }
+    Damage::Unusable {
+        path: path.to_owned(),
+        what,
+    }
+}
+
+/// Whether the last eight bytes are the checksum of those before them.
+fn is_whole(mut source: impl Source) -> io::Result<bool> {
+    let (mut sum, mut rest) = (0, Vec::new());
+    loop {
+        let chunk = source.next_chunk()?;
+        if chunk.is_empty() {
+            return Ok(rest == u64::to_le_bytes(sum));
         }
-        LoadError::Rdb(rdb) => corrupt(path, rdb.offset(), &what),
-        _ => corrupt(path, 0, &what),
+        rest.extend_from_slice(&chunk);
+        let summed = rest.len().saturating_sub(size_of_val(&sum));
+        sum = crc64::update(sum, rest.get(..summed).unwrap_or_default());
+        rest.drain(..summed);
     }
 }
 
