@@ -10,12 +10,14 @@ use crate::store::Tx;
 /// Slots of a cluster.
 const SLOTS: u16 = 16384;
 
-/// `CLUSTER FLUSHSLOT slot [ASYNC | SYNC]` as the stream brings it. Not in the table, for clients cannot ask for it.
+/// `CLUSTER FLUSHSLOT slot [ASYNC | SYNC]`, CLUSTER's only write.
 ///
 /// Source: valkey 9.1 cluster_legacy.c, delKeysInSlot.
-pub static FLUSHSLOT: Command = Command::new("flushslot", Arity::at_least(3), Keys::None)
+pub(super) const FLUSHSLOT: Command = Command::new("flushslot", Arity::at_least(3), Keys::None)
     .apply(flushslot)
-    .touches(everything);
+    .touches(everything)
+    .about("9.0.0", "Removes the keys of a slot.")
+    .valkey_only();
 
 fn everything<'a>(_args: Args<'a>, _db: usize, visit: &mut dyn FnMut(Touch<'a>)) {
     visit(Touch::Everything);

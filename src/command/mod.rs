@@ -54,7 +54,6 @@ mod random_tests;
 
 pub use ahead::{Ahead, point_read_key};
 pub use catalogue::flagged;
-pub use cluster::FLUSHSLOT;
 pub use error::Error;
 pub use execute::{Place, apply, changes, read, read_at, slots, wake};
 pub use keys::{Keys, Touch};

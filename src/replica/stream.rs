@@ -337,7 +337,6 @@ impl State<'_> {
             }
             // Says who serves a slot; the keys' own coming and going is in the stream.
             b"cluster" if args.is(1, "setslot") => {}
-            b"cluster" if args.is(1, "flushslot") => self.data(&command::FLUSHSLOT, args, None),
             b"cluster" if args.is(1, "syncslots") => self.sync_slots(args)?,
             _ => match command::resolve(args) {
                 Ok(row) if row.is_write() || row.apply.is_some() => self.data(row, args, None),

@@ -3,6 +3,7 @@
 //! Some reasons are a replica's own, the others say what redtail does not have.
 
 use super::super::Error;
+use super::super::cluster::FLUSHSLOT;
 use super::super::keys::Keys;
 use super::super::session::SessionCx;
 use super::super::table::{Arity, Command, Family, Flags};
@@ -116,9 +117,8 @@ const CLUSTER_COMMON: [Named; 28] = [
 ];
 
 /// CLUSTER's subcommands in Valkey alone.
-const CLUSTER_VALKEY: [Named; 6] = [
+const CLUSTER_VALKEY: [Named; 5] = [
     ("cancelslotmigrations", 2, "9.0.0"),
-    ("flushslot", -3, "9.0.0"),
     ("getslotmigrations", 2, "9.0.0"),
     ("migrateslots", -4, "9.0.0"),
     ("slot-stats", -4, "8.0.0"),
@@ -156,8 +156,6 @@ pub(super) const fn refused((name, words, since): Named) -> Command {
 const fn flags(name: &str) -> Flags {
     match name.as_bytes() {
         b"psync" | b"save" | b"shutdown" | b"sync" => ALWAYS.and(Flags::NO_MULTI),
-        // Readers are told so; the stream's is not this row.
-        b"flushslot" => ALWAYS.and(Flags::WRITE),
         _ => ALWAYS,
     }
 }
@@ -218,8 +216,10 @@ const fn joined<const A: usize, const B: usize, const N: usize>(
     rows
 }
 
-const CLUSTER_ROWS: &[Command] =
-    &joined::<28, 6, 34>(rows(CLUSTER_COMMON, false), rows(CLUSTER_VALKEY, true));
+const CLUSTER_ROWS: &[Command] = &joined::<28, 6, 34>(
+    rows(CLUSTER_COMMON, false),
+    joined(rows(CLUSTER_VALKEY, true), [FLUSHSLOT]),
+);
 
 /// Containers.
 const OTHERS: [Command; 2] = [
