@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-pub use super::pair::Pair;
-use super::{intset::Intset, listpack::Listpack, module::ModuleValue, stream::StreamObject};
+use super::{
+    intset::Intset, listpack::Listpack, module::ModuleValue, records::Records, stream::StreamObject,
+};
 
 /// A key's attributes that stand before its type byte.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,18 +44,6 @@ impl<'a> From<&'a ListNode> for NodeRef<'a> {
     }
 }
 
-/// One element of a member/score list.
-pub type Scored = (Box<[u8]>, f64);
-
-/// A hash's field and value, and when the field expires.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TimedPair {
-    /// The field and its value.
-    pub pair: Pair,
-    /// Absolute expiry, Unix time in milliseconds, not negative.
-    pub expire_at_ms: Option<i64>,
-}
-
 /// A value as decoded. Strings are borrowed from the reader's buffers; everything else is owned.
 ///
 /// Packed blobs (listpacks, intsets) have been validated deeply; nothing that walks them later can fail.
@@ -73,19 +62,19 @@ pub enum Object<'a> {
     /// A small set, packed: members.
     SetListpack(Listpack),
     /// A set.
-    Set(Vec<Box<[u8]>>),
+    Set(Records),
     /// A small hash, packed: field, value, …
     HashListpack(Listpack),
     /// A hash.
-    Hash(Vec<Pair>),
+    Hash(Records),
     /// A small hash whose fields expire, packed: field, value, expiry (Unix time in milliseconds, 0 for none), …
     HashListpackTimed(Listpack),
     /// A hash whose fields expire.
-    HashTimed(Vec<TimedPair>),
+    HashTimed(Records),
     /// A small sorted set, packed: member, score, … ascending.
     ZsetListpack(Listpack),
     /// A sorted set, in no promised order.
-    Zset(Vec<Scored>),
+    Zset(Records),
     /// A stream.
     Stream(Box<StreamObject>),
     /// A value of a module type.
@@ -104,10 +93,10 @@ impl Object<'_> {
             | Self::HashListpack(packed)
             | Self::HashListpackTimed(packed)
             | Self::ZsetListpack(packed) => packed.is_empty(),
-            Self::Set(members) => members.is_empty(),
-            Self::Hash(pairs) => pairs.is_empty(),
-            Self::HashTimed(pairs) => pairs.is_empty(),
-            Self::Zset(members) => members.is_empty(),
+            Self::Set(records)
+            | Self::Hash(records)
+            | Self::HashTimed(records)
+            | Self::Zset(records) => records.is_empty(),
         }
     }
 }

@@ -10,8 +10,9 @@ use super::{
     error::{Error, SinkError},
     kind,
     listpack::Listpack,
-    object::{ListNode, Meta, Object, TimedPair},
+    object::{ListNode, Meta, Object},
     reader::Reader,
+    records::Record,
     source::{MemorySource, Source},
     stream::{Group, StreamId, StreamObject},
 };
@@ -91,29 +92,31 @@ pub(super) fn content(object: Object<'_>) -> Content {
             Content::Set(members.collect())
         }
         Object::SetListpack(packed) => Content::Set(texts(&packed).into_iter().collect()),
-        Object::Set(members) => Content::Set(members.into_iter().map(Into::into).collect()),
+        Object::Set(members) => {
+            Content::Set(members.iter().map(|member| member.key.into()).collect())
+        }
         Object::HashListpack(packed) => {
             Content::Hash(in_turn(&packed, |[field, value]| (field, value)))
         }
         Object::Hash(pairs) => {
             let pairs = pairs
                 .iter()
-                .map(|pair| (pair.field().into(), pair.value().into()));
+                .map(|pair| (pair.key.into(), pair.value.into()));
             Content::Hash(pairs.collect())
         }
         Object::HashListpackTimed(packed) => {
             let triple = |[field, value, at]: [Text; 3]| (field, (value, number(&at)));
             Content::TimedHash(in_turn(&packed, triple))
         }
-        Object::HashTimed(pairs) => Content::TimedHash(pairs.into_iter().map(timed).collect()),
+        Object::HashTimed(pairs) => Content::TimedHash(pairs.iter().map(timed).collect()),
         Object::ZsetListpack(packed) => {
             let pair = |[member, score]: [Text; 2]| (member, number(&score));
             Content::Zset(in_turn(&packed, pair))
         }
         Object::Zset(members) => {
             let members = members
-                .into_iter()
-                .map(|(member, score)| (member.into(), score));
+                .iter()
+                .map(|member| (member.key.into(), member.score()));
             Content::Zset(members.collect())
         }
         Object::Module(value) => Content::Module(value.items().to_vec()),
@@ -152,10 +155,9 @@ fn number<T: FromStr<Err: Debug>>(text: &[u8]) -> T {
     std::str::from_utf8(text).unwrap().parse().unwrap()
 }
 
-fn timed(pair: TimedPair) -> (Text, (Text, i64)) {
-    let at = pair.expire_at_ms.unwrap_or(0);
-    let (field, value) = pair.pair.parts();
-    (field.into(), (value.into(), at))
+fn timed(pair: Record<'_>) -> (Text, (Text, i64)) {
+    let at = pair.expire_at_ms().unwrap_or(0);
+    (pair.key.into(), (pair.value.into(), at))
 }
 
 /// Groups without what depends on when and by which version they were made.

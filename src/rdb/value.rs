@@ -12,9 +12,10 @@ use super::{
     list,
     listpack::Listpack,
     module::ModuleValue,
-    object::{Object, Pair, Scored, TimedPair},
+    object::Object,
     packed::{IntText, Item, PackedError},
     reader::Reader,
+    records::{Handle, Record, Records, Shape, expiry_number},
     source::Source,
     stream_read,
     ziplist::{read_ziplist, read_zipmap},
@@ -26,6 +27,8 @@ use crate::limits::PREALLOCATED_ELEMENTS_MAX;
 pub(super) struct Values {
     version: Version,
     duplicates: Duplicates,
+    /// Where records are put together, so that they get blocks of their own size.
+    room: Vec<u8>,
 }
 
 impl Values {
@@ -33,6 +36,7 @@ impl Values {
         Self {
             version,
             duplicates: Duplicates::default(),
+            room: Vec::new(),
         }
     }
 
@@ -45,21 +49,22 @@ impl Values {
         let Some(kind) = ValueType::new(number, self.version) else {
             return Err(reader.error(Cause::UnknownType(number)));
         };
+        let room = &mut self.room;
         match kind {
             ValueType::String => string(reader),
             ValueType::List => list::plain(reader),
             ValueType::ListZiplist => list::ziplists(reader, 1),
             ValueType::ListQuicklist => list::quicklist(reader),
             ValueType::ListQuicklist2 => list::quicklist_2(reader),
-            ValueType::Set => set(reader),
+            ValueType::Set => set(reader, room),
             ValueType::SetIntset => intset(reader),
             ValueType::SetListpack => self.packed_set(reader),
-            ValueType::Hash => hash(reader),
-            ValueType::Hash2 => hash_timed(reader, pair_with_expiry),
-            ValueType::HashMetadata => hash_metadata(reader),
-            ValueType::HashMetadataPreGa => {
-                hash_timed(reader, |reader| pair_after_expiry(reader, 1))
-            }
+            ValueType::Hash => hash(reader, room),
+            ValueType::Hash2 => hash_timed(reader, room, pair_with_expiry),
+            ValueType::HashMetadata => hash_metadata(reader, room),
+            ValueType::HashMetadataPreGa => hash_timed(reader, room, |reader, pairs| {
+                pair_after_expiry(reader, pairs, 1)
+            }),
             ValueType::HashZipmap => {
                 zipmap(reader).and_then(|packed| self.zipmap_hash(reader, &packed))
             }
@@ -74,8 +79,8 @@ impl Values {
                 self.packed_timed_hash(reader)
             }
             ValueType::HashListpackExPreGa => self.packed_timed_hash(reader),
-            ValueType::Zset => zset(reader, text_score),
-            ValueType::Zset2 => zset(reader, binary_score),
+            ValueType::Zset => zset(reader, room, text_score),
+            ValueType::Zset2 => zset(reader, room, binary_score),
             ValueType::ZsetZiplist => {
                 ziplist(reader).and_then(|packed| self.packed_zset(reader, packed))
             }
@@ -118,9 +123,13 @@ impl Values {
         self.check_pairs(reader, packed)?;
         let fields = packed.iter().step_by(2);
         let values = packed.iter().skip(1).step_by(2);
-        let pairs = fields.zip(values);
-        let pairs = pairs.map(|(field, value)| Pair::of_items(field, value));
-        Ok(Object::Hash(pairs.collect()))
+        let mut pairs = Records::in_room(Shape::FIELD, &mut self.room);
+        let (mut field_text, mut value_text) = (IntText::new(), IntText::new());
+        for (field, value) in fields.zip(values) {
+            let (field, value) = (field.text(&mut field_text), value.text(&mut value_text));
+            pairs.push(Record::field(field, value));
+        }
+        Ok(Object::Hash(pairs.leave_room(&mut self.room)))
     }
 
     /// Source: redis 8.0 rdb.c, rdbLoadObject, case `RDB_TYPE_HASH_LISTPACK_EX`.
@@ -179,14 +188,15 @@ fn string<S: Source>(reader: &mut Reader<S>) -> Result<Object<'_>, Error> {
     })
 }
 
-fn set<S: Source>(reader: &mut Reader<S>) -> Result<Object<'static>, Error> {
+fn set<S: Source>(reader: &mut Reader<S>, room: &mut Vec<u8>) -> Result<Object<'static>, Error> {
     let count = count(reader)?;
-    let mut members = Vec::with_capacity(room(count));
+    let mut members = Records::in_room(Shape::MEMBER, room);
     reader.reading("a set's member");
     for _ in 0..count {
-        members.push(reader.boxed_string()?);
+        let member = reader.string()?;
+        members.push(Record::member(member.text(&mut IntText::new())));
     }
-    Ok(Object::Set(members))
+    Ok(Object::Set(members.leave_room(room)))
 }
 
 fn intset<S: Source>(reader: &mut Reader<S>) -> Result<Object<'static>, Error> {
@@ -197,56 +207,68 @@ fn intset<S: Source>(reader: &mut Reader<S>) -> Result<Object<'static>, Error> {
         .map_err(|error| reader.error(error))
 }
 
-fn hash<S: Source>(reader: &mut Reader<S>) -> Result<Object<'static>, Error> {
+fn hash<S: Source>(reader: &mut Reader<S>, room: &mut Vec<u8>) -> Result<Object<'static>, Error> {
     let count = count(reader)?;
-    let mut pairs = Vec::with_capacity(room(count));
+    let mut pairs = Records::in_room(Shape::FIELD, room);
     for _ in 0..count {
-        pairs.push(plain_pair(reader)?);
+        pair(reader, &mut pairs, None)?;
     }
-    Ok(Object::Hash(pairs))
+    Ok(Object::Hash(pairs.leave_room(room)))
 }
 
 /// A field waits here for its value; most fit.
 type FieldText = SmallVec<[u8; 64]>;
 
-fn plain_pair<S: Source>(reader: &mut Reader<S>) -> Result<Pair, Error> {
+fn pair<S: Source>(
+    reader: &mut Reader<S>,
+    pairs: &mut Records,
+    expire_at_ms: Option<i64>,
+) -> Result<Handle, Error> {
     reader.reading("a hash's field");
     let field: FieldText = reader.string()?.text(&mut IntText::new()).into();
     reader.reading("a hash's value");
     let value = reader.string()?;
-    Ok(Pair::new(&field, value.text(&mut IntText::new())))
+    let mut text = IntText::new();
+    let record = Record::timed_field(&field, value.text(&mut text), expire_at_ms);
+    Ok(pairs.push(record))
 }
 
 fn hash_timed<S: Source>(
     reader: &mut Reader<S>,
-    pair: impl Fn(&mut Reader<S>) -> Result<TimedPair, Error>,
+    room: &mut Vec<u8>,
+    pair: impl Fn(&mut Reader<S>, &mut Records) -> Result<(), Error>,
 ) -> Result<Object<'static>, Error> {
     let count = count(reader)?;
-    let mut pairs = Vec::with_capacity(room(count));
+    let mut pairs = Records::in_room(Shape::TIMED_FIELD, room);
     for _ in 0..count {
-        pairs.push(pair(reader)?);
+        pair(reader, &mut pairs)?;
     }
-    Ok(Object::HashTimed(pairs))
+    Ok(Object::HashTimed(pairs.leave_room(room)))
 }
 
 /// A pair of Valkey's type 22. Source: valkey 9.0 rdb.c, rdbLoadObject.
-fn pair_with_expiry<S: Source>(reader: &mut Reader<S>) -> Result<TimedPair, Error> {
-    let pair = plain_pair(reader)?;
+fn pair_with_expiry<S: Source>(reader: &mut Reader<S>, pairs: &mut Records) -> Result<(), Error> {
+    let handle = pair(reader, pairs, None)?;
     reader.reading("a field's expiry");
-    let expire_at_ms = match i64::from_le_bytes(reader.array()?) {
-        -1 => None,
-        at @ 0.. => Some(at),
+    match i64::from_le_bytes(reader.array()?) {
+        -1 => {}
+        at @ 0.. => pairs.set_number(handle, expiry_number(Some(at))),
         _ => return Err(reader.error(Cause::Corrupt(NOT_AN_EXPIRY))),
-    };
-    Ok(TimedPair { pair, expire_at_ms })
+    }
+    Ok(())
 }
 
 /// Redis's type 24, which it writes only for hashes that have an expiring field.
 ///
 /// Source: redis 8.0 rdb.c, rdbLoadObject, case `RDB_TYPE_HASH_METADATA`.
-fn hash_metadata<S: Source>(reader: &mut Reader<S>) -> Result<Object<'static>, Error> {
+fn hash_metadata<S: Source>(
+    reader: &mut Reader<S>,
+    room: &mut Vec<u8>,
+) -> Result<Object<'static>, Error> {
     let first = first_expiry(reader)?;
-    hash_timed(reader, |reader| pair_after_expiry(reader, first))
+    hash_timed(reader, room, |reader, pairs| {
+        pair_after_expiry(reader, pairs, first)
+    })
 }
 
 /// The soonest expiry of a hash's fields, to which those of Redis's type 24 are relative.
@@ -260,7 +282,11 @@ fn first_expiry<S: Source>(reader: &mut Reader<S>) -> Result<u64, Error> {
 }
 
 /// A pair behind its expiry: 0 for none, or one more than the time since `first`.
-fn pair_after_expiry<S: Source>(reader: &mut Reader<S>, first: u64) -> Result<TimedPair, Error> {
+fn pair_after_expiry<S: Source>(
+    reader: &mut Reader<S>,
+    pairs: &mut Records,
+    first: u64,
+) -> Result<(), Error> {
     reader.reading("a field's expiry");
     let expire_at_ms = match reader.length()? {
         0 => None,
@@ -269,10 +295,7 @@ fn pair_after_expiry<S: Source>(reader: &mut Reader<S>, first: u64) -> Result<Ti
                 .ok_or_else(|| reader.error(Cause::Corrupt(NOT_AN_EXPIRY)))?,
         ),
     };
-    Ok(TimedPair {
-        pair: plain_pair(reader)?,
-        expire_at_ms: expire_at_ms.filter(|at| *at != 0),
-    })
+    pair(reader, pairs, expire_at_ms.filter(|at| *at != 0)).map(drop)
 }
 
 fn field_expiry(since: u64, first: u64) -> Option<i64> {
@@ -286,21 +309,23 @@ fn is_packed_expiry(item: Item<'_>) -> bool {
 
 fn zset<S: Source>(
     reader: &mut Reader<S>,
+    room: &mut Vec<u8>,
     score: impl Fn(&mut Reader<S>) -> Result<f64, Error>,
 ) -> Result<Object<'static>, Error> {
     let count = count(reader)?;
-    let mut members: Vec<Scored> = Vec::with_capacity(room(count));
+    let mut members = Records::in_room(Shape::SCORED, room);
     for _ in 0..count {
         reader.reading("a sorted set's member");
-        let member = reader.boxed_string()?;
+        let member = reader.string()?;
+        let member = members.push(Record::member(member.text(&mut IntText::new())));
         reader.reading("a sorted set's score");
         let score = score(reader)?;
         if score.is_nan() {
             return Err(reader.error(Cause::Corrupt(NOT_A_SCORE)));
         }
-        members.push((member, score));
+        members.set_number(member, score.to_bits());
     }
-    Ok(Object::Zset(members))
+    Ok(Object::Zset(members.leave_room(room)))
 }
 
 fn binary_score<S: Source>(reader: &mut Reader<S>) -> Result<f64, Error> {

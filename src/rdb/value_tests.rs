@@ -377,11 +377,13 @@ const HOSTILE: [(&str, u8, &[u8]); 17] = [
 ];
 
 /// The same for listpacks by their elements.
-const HOSTILE_PACKED: [(&str, u8, &[&str]); 12] = [
+const HOSTILE_PACKED: [(&str, u8, &[&str]); 14] = [
     ("a NaN packed score", 17, &["a", "nan"]),
     ("a score that is none", 17, &["a", "b"]),
     ("scores out of order", 17, &["a", "2", "b", "1"]),
     ("members out of order", 17, &["b", "1", "a", "1"]),
+    ("a scored member twice", 17, &["a", "1", "b", "1", "a", "2"]),
+    ("a member without a score", 17, &["a", "1", "b"]),
     ("a field without a value", 16, &["a", "b", "c"]),
     ("a field twice", 16, &["a", "b", "a", "c"]),
     ("a member twice", 20, &["1", "b", "1"]),
@@ -420,7 +422,7 @@ fn a_field_whose_expiry_comes_to_zero_has_none() {
         let mut reader = Reader::new(MemorySource(bytes));
         let mut values = Values::new(version);
         match values.decode(&mut reader, 24).unwrap() {
-            Object::HashTimed(pairs) => pairs[0].expire_at_ms,
+            Object::HashTimed(pairs) => pairs.iter().next().unwrap().expire_at_ms(),
             other => panic!("{other:?}"),
         }
     };

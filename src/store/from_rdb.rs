@@ -35,15 +35,15 @@ impl<'a> NewValue<'a> {
             Decoded::List(nodes) => Object::List(List::from_nodes(nodes, thresholds)),
             Decoded::SetIntset(members) => Object::Set(Set::from_intset(members, thresholds)),
             Decoded::SetListpack(members) => Object::Set(Set::from_listpack(members, thresholds)?),
-            Decoded::Set(members) => Object::Set(Set::from_members(members, thresholds)?),
+            Decoded::Set(members) => Object::Set(Set::from_records(members, thresholds)?),
             Decoded::HashListpack(pairs) => Object::Hash(Hash::from_listpack(pairs, thresholds)?),
-            Decoded::Hash(pairs) => Object::Hash(Hash::from_pairs(pairs, thresholds)?),
+            Decoded::Hash(pairs) => Object::Hash(Hash::from_records(pairs, thresholds)?),
             Decoded::HashListpackTimed(triples) => {
                 Object::Hash(Hash::from_triples(triples, thresholds)?)
             }
-            Decoded::HashTimed(pairs) => Object::Hash(Hash::from_timed_pairs(pairs, thresholds)?),
-            Decoded::ZsetListpack(pairs) => Object::Zset(Zset::from_listpack(pairs, thresholds)?),
-            Decoded::Zset(members) => Object::Zset(Zset::from_members(members, thresholds)?),
+            Decoded::HashTimed(pairs) => Object::Hash(Hash::from_timed_records(pairs, thresholds)?),
+            Decoded::ZsetListpack(pairs) => Object::Zset(Zset::from_listpack(pairs, thresholds)),
+            Decoded::Zset(members) => Object::Zset(Zset::from_records(members, thresholds)?),
             Decoded::Module(value) => match VectorSet::from_module(&value) {
                 Some(set) => Object::VectorSet(set.into()),
                 None => Object::Module(value),

@@ -440,14 +440,12 @@ fn sweep(spaces: &Keyspaces) -> Swept {
 
 #[test]
 fn a_swept_hash_counts_among_those_with_expiring_fields_until_it_is_removed() {
-    use crate::rdb::object::{Pair, TimedPair};
+    use crate::rdb::records::{Record, Records, Shape};
     use crate::value::{Hash, Object, Thresholds};
     let spaces = Keyspaces::new(1);
-    let pair = TimedPair {
-        pair: Pair::new(b"f", &[b'v'; 1000]),
-        expire_at_ms: Some(1),
-    };
-    let hash = Hash::from_timed_pairs(vec![pair], &Thresholds::default()).unwrap();
+    let pair = Record::timed_field(b"f", &[b'v'; 1000], Some(1));
+    let pairs = Records::of(Shape::TIMED_FIELD, [pair]);
+    let hash = Hash::from_timed_records(pairs, &Thresholds::default()).unwrap();
     let value = NewValue::Object(Box::new(Object::Hash(hash)));
     let slot = spaces.slot(0, b"h");
     spaces

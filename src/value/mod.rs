@@ -7,6 +7,7 @@
 mod encode;
 mod error;
 pub mod hash;
+mod index;
 pub mod list;
 pub mod set;
 mod settings;
@@ -25,7 +26,7 @@ pub use settings::{Choices, SETTINGS, Setting, SettingError, memory, setting};
 pub use stream::{Consumer, Entry, Group, Keep, Pending, Stream};
 pub use thresholds::{ScoreText, Thresholds};
 pub use vector::VectorSet;
-pub use zset::{Change, Walk, Zset};
+pub use zset::{Change, Scored, Walk, Zset};
 
 /// A value that does not fit into its key's own block.
 #[derive(Debug, Clone)]

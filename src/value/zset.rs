@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::{Error, Thresholds};
 use crate::dialect::Dialect;
 use crate::rdb::listpack::{IntText, Item, Listpack};
-use crate::rdb::object::Scored;
+use crate::rdb::records::{Record, Records, Shape};
 
 mod order;
 mod packed;
@@ -14,6 +14,9 @@ mod table;
 
 use packed::Pairs;
 use table::{Members, Table};
+
+/// A member and its score.
+pub type Scored = (Box<[u8]>, f64);
 
 /// A sorted set: members, each once, ascending by score and then by their bytes. No score is NaN.
 #[derive(Debug, Clone)]
@@ -51,10 +54,9 @@ impl Zset {
     ///
     /// Source: redis 7.0 rdb.c, rdbLoadObject.
     ///
-    /// # Errors
-    /// An odd number of elements, a score that is no number, members out of order or twice.
-    pub fn from_listpack(listpack: Listpack, thresholds: &Thresholds) -> Result<Self, Error> {
-        packed::check(&listpack)?;
+    /// The decoder has seen that they are in order and each stands once.
+    #[must_use]
+    pub fn from_listpack(listpack: Listpack, thresholds: &Thresholds) -> Self {
         let fits = listpack.len() / 2 <= thresholds.zset_max_listpack_entries;
         let mut zset = Self {
             form: Form::Packed(listpack),
@@ -62,32 +64,45 @@ impl Zset {
         if !fits {
             zset.enlarge();
         }
-        Ok(zset)
+        zset
     }
 
     /// Takes members in any order, packed if they are few and short. No score may be NaN.
     ///
     /// # Errors
     /// A score that is NaN, a member that stands twice.
-    pub fn from_members(mut members: Vec<Scored>, thresholds: &Thresholds) -> Result<Self, Error> {
-        if members.iter().any(|(_, score)| score.is_nan()) {
-            return Err(Error::Score);
-        }
+    pub fn from_members(members: &[Scored], thresholds: &Thresholds) -> Result<Self, Error> {
+        let members = members.iter();
+        let members = members.map(|(member, score)| Record::scored(member, *score));
+        Self::from_records(Records::of(Shape::SCORED, members), thresholds)
+    }
+
+    /// As [`from_members`](Self::from_members), from a snapshot's members.
+    ///
+    /// # Errors
+    /// A score that is NaN, a member that stands twice.
+    pub fn from_records(members: Records, thresholds: &Thresholds) -> Result<Self, Error> {
         let fits = members.len() <= thresholds.zset_max_listpack_entries
             && members
                 .iter()
-                .all(|(member, _)| member.len() <= thresholds.zset_max_listpack_value);
+                .all(|member| member.key.len() <= thresholds.zset_max_listpack_value);
         if !fits {
-            let table = Table::new(members.into_iter()).ok_or(Error::Duplicate)?;
             return Ok(Self {
-                form: Form::Large(Box::new(table)),
+                form: Form::Large(Box::new(Table::new(members)?)),
             });
         }
-        members
-            .sort_unstable_by(|(one, low), (other, high)| ascending((*low, one), (*high, other)));
+        let mut sorted: Vec<Record<'_>> = members.iter().collect();
+        sorted.sort_unstable_by(|one, other| {
+            ascending((one.score(), one.key), (other.score(), other.key))
+        });
         let mut listpack = Listpack::new();
-        members.iter().for_each(|(member, score)| {
-            packed::push(&mut listpack, member, *score, thresholds.zset_score_text)
+        sorted.iter().for_each(|member| {
+            packed::push(
+                &mut listpack,
+                member.key,
+                member.score(),
+                thresholds.zset_score_text,
+            );
         });
         listpack.shrink_to_fit();
         packed::check(&listpack)?;
@@ -268,13 +283,13 @@ impl Zset {
     /// Leaves the packed form, for good as in Redis.
     pub fn enlarge(&mut self) {
         if let Form::Packed(packed) = &self.form {
-            let members: Vec<_> = Pairs::new(packed, 0)
-                .map(|(member, score)| (member.to_boxed(), score))
-                .collect();
+            let mut members = Records::new(Shape::SCORED);
+            let mut text = IntText::new();
+            Pairs::new(packed, 0).for_each(|(member, score)| {
+                members.push(Record::scored(member.text(&mut text), score));
+            });
             // Members stand once, by this type's own invariant.
-            self.form = Form::Large(Box::new(
-                Table::new(members.into_iter()).unwrap_or_default(),
-            ));
+            self.form = Form::Large(Box::new(Table::new(members).unwrap_or_default()));
         }
     }
 }

@@ -96,10 +96,10 @@ impl<V: Visitor> Sink for Sound<'_, V> {
 /// Refuses a value whose pieces, each valid, are no value together.
 fn check_sound(object: &Object<'_>) -> Result<(), SinkError> {
     let sound = match object {
-        Object::Set(members) => all_differ(members.iter().map(|member| &**member)),
-        Object::Hash(pairs) => all_differ(pairs.iter().map(|pair| pair.field())),
-        Object::HashTimed(pairs) => all_differ(pairs.iter().map(|pair| pair.pair.field())),
-        Object::Zset(members) => all_differ(members.iter().map(|(member, _)| &**member)),
+        Object::Set(records)
+        | Object::Hash(records)
+        | Object::HashTimed(records)
+        | Object::Zset(records) => all_differ(records.iter().map(|record| record.key)),
         Object::Stream(stream) => Stream::from_rdb((**stream).clone()).map(drop),
         _ => Ok(()),
     };

@@ -56,13 +56,13 @@ impl Serialize for Value<'_> {
             Object::List(nodes) => to.collect_seq(nodes.iter().flat_map(elements).map(text)),
             Object::SetIntset(set) => to.collect_seq(set.iter().map(Item::Int).map(text)),
             Object::SetListpack(set) => to.collect_seq(set.iter().map(text)),
-            Object::Set(set) => to.collect_seq(set.iter().map(|member| string(member))),
+            Object::Set(set) => to.collect_seq(set.iter().map(|member| string(member.key))),
             Object::HashListpack(hash) => {
                 to.collect_seq(pairs(hash).map(|(field, value)| (text(field), text(value))))
             }
             Object::Hash(hash) => to.collect_seq(
                 hash.iter()
-                    .map(|pair| (string(pair.field()), string(pair.value()))),
+                    .map(|pair| (string(pair.key), string(pair.value))),
             ),
             Object::HashListpackTimed(hash) => {
                 let field = |(field, value, expiry)| TimedField {
@@ -72,15 +72,15 @@ impl Serialize for Value<'_> {
                 to.collect_seq(triples(hash).map(field))
             }
             Object::HashTimed(hash) => to.collect_seq(hash.iter().map(|field| TimedField {
-                pair: (string(field.pair.field()), string(field.pair.value())),
-                expiry: field.expire_at_ms,
+                pair: (string(field.key), string(field.value)),
+                expiry: field.expire_at_ms(),
             })),
             Object::ZsetListpack(zset) => to.collect_seq(
                 pairs(zset).map(|(member, score)| (text(member), score_text(packed_score(score)))),
             ),
             Object::Zset(zset) => to.collect_seq(
                 zset.iter()
-                    .map(|(member, score)| (string(member), score_text(*score))),
+                    .map(|member| (string(member.key), score_text(member.score()))),
             ),
             Object::Module(value) => ModuleLine {
                 module: value.id().name(),

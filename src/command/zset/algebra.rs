@@ -5,10 +5,9 @@ use crate::command::Error;
 use crate::command::parse::{float, integer};
 use crate::dialect::Dialect;
 use crate::rdb::listpack::Item;
-use crate::rdb::object::Scored;
 use crate::resp::{Args, Reply};
 use crate::store::{Tx, Value, View, WrongType};
-use crate::value::{Collection, Object, Set, Zset};
+use crate::value::{Collection, Object, Scored, Set, Zset};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operation {

@@ -393,7 +393,7 @@ pub(in crate::command) fn store(
         tx.remove(key);
         return Ok(());
     }
-    let zset = Zset::from_members(members, &tx.thresholds())
+    let zset = Zset::from_members(&members, &tx.thresholds())
         .map_err(|error| Error::Owned(format!("ERR {error}")))?;
     tx.set(key, None, NewValue::Object(Box::new(zset.into_object())));
     Ok(())

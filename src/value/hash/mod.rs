@@ -6,15 +6,13 @@ mod timed;
 
 use std::io::{self, Write};
 
-use hashbrown::hash_table;
-
-use super::table::{Row, Table};
+use super::table::Table;
 use super::{Error, Thresholds};
 use crate::dialect::Dialect;
 use crate::rdb::ValueType;
 use crate::rdb::encode::{Layouts, Writer};
-use crate::rdb::listpack::{self, Item, Listpack};
-use crate::rdb::object::{Pair, TimedPair};
+use crate::rdb::listpack::{self, IntText, Item, Listpack};
+use crate::rdb::records::{self, Record, Records, Shape};
 use crate::resp::parse_integer;
 use timed::Timed;
 
@@ -25,7 +23,7 @@ pub struct Hash(Form);
 #[derive(Debug, Clone)]
 enum Form {
     Packed(Listpack),
-    Table(Box<Table<Pair>>),
+    Table(Box<Table>),
     /// A hash that has, or had, fields that expire.
     Timed(Box<Timed>),
 }
@@ -60,16 +58,6 @@ pub enum Layout<'a> {
     Table,
 }
 
-impl Row for Pair {
-    fn key(&self) -> &[u8] {
-        self.field()
-    }
-
-    fn heap_bytes(&self) -> usize {
-        Self::heap_bytes(self)
-    }
-}
-
 impl Default for Hash {
     fn default() -> Self {
         Self(Form::Packed(Listpack::new()))
@@ -101,21 +89,11 @@ impl Hash {
     ///
     /// # Errors
     /// [`Error::Duplicate`].
-    pub fn from_pairs(pairs: Vec<Pair>, thresholds: &Thresholds) -> Result<Self, Error> {
-        let limit = thresholds.hash_max_listpack_value;
-        let is_short = |pair: &Pair| {
-            let (field, value) = pair.parts();
-            field.len() <= limit && value.len() <= limit
-        };
-        if pairs.len() <= thresholds.hash_max_listpack_entries && pairs.iter().all(is_short) {
+    pub fn from_records(pairs: Records, thresholds: &Thresholds) -> Result<Self, Error> {
+        if are_small(&pairs, thresholds) {
             return Self::pack(&pairs);
         }
-        let mut table = Table::with_capacity(pairs.len());
-        for pair in pairs {
-            if !table.insert(pair) {
-                return Err(Error::Duplicate);
-            }
-        }
+        let table = Table::from_records(pairs).ok_or(Error::Duplicate)?;
         Ok(Self(Form::Table(Box::new(table))))
     }
 
@@ -141,19 +119,19 @@ impl Hash {
     ///
     /// # Errors
     /// [`Error::Duplicate`].
-    pub fn from_timed_pairs(pairs: Vec<TimedPair>, thresholds: &Thresholds) -> Result<Self, Error> {
-        let timed = Timed::from_pairs(pairs, thresholds)?;
+    pub fn from_timed_records(pairs: Records, thresholds: &Thresholds) -> Result<Self, Error> {
+        let timed = Timed::from_records(pairs, thresholds)?;
         Ok(Self(Form::Timed(Box::new(timed))))
     }
 
-    fn pack(pairs: &[Pair]) -> Result<Self, Error> {
+    fn pack(pairs: &Records) -> Result<Self, Error> {
         let mut packed = Listpack::new();
-        for (field, value) in pairs.iter().map(Pair::parts) {
-            if packed.position(field, 1).is_some() {
+        for pair in pairs.iter() {
+            if packed.position(pair.key, 1).is_some() {
                 return Err(Error::Duplicate);
             }
-            packed.push(field);
-            packed.push(value);
+            packed.push(pair.key);
+            packed.push(pair.value);
         }
         packed.shrink_to_fit();
         Ok(Self(Form::Packed(packed)))
@@ -180,7 +158,7 @@ impl Hash {
     pub fn heap_bytes(&self) -> usize {
         match &self.0 {
             Form::Packed(packed) => packed.capacity(),
-            Form::Table(table) => size_of::<Table<Pair>>() + table.heap_bytes(),
+            Form::Table(table) => size_of::<Table>() + table.heap_bytes(),
             Form::Timed(timed) => timed.heap_bytes(),
         }
     }
@@ -275,7 +253,7 @@ impl Hash {
     pub fn get(&self, field: &[u8]) -> Option<Item<'_>> {
         match &self.0 {
             Form::Packed(packed) => find(packed, field),
-            Form::Table(table) => table.get(field).map(|pair| Item::Str(pair.value())),
+            Form::Table(table) => table.get(field).map(|pair| Item::Str(pair.value)),
             Form::Timed(timed) => timed.get(field).map(|field| field.value),
         }
     }
@@ -361,10 +339,13 @@ impl Hash {
         self.prepare([field, value].into_iter(), thresholds);
         let added = match &mut self.0 {
             Form::Packed(packed) => set_packed(packed, field, value),
-            Form::Table(table) => {
-                !table.change(field, |pair| pair.set_value(value))
-                    && table.insert(Pair::new(field, value))
-            }
+            Form::Table(table) => match table.insert(Record::field(field, value)) {
+                Ok(_) => true,
+                Err(handle) => {
+                    table.set_value(handle, value);
+                    false
+                }
+            },
             Form::Timed(timed) => return timed.set(field, value, thresholds),
         };
         if self.len() > thresholds.hash_max_listpack_entries {
@@ -379,7 +360,7 @@ impl Hash {
             Form::Packed(packed) => packed
                 .position(field, 1)
                 .is_some_and(|index| packed.remove(index, 2) > 0),
-            Form::Table(table) => table.remove(field).is_some(),
+            Form::Table(table) => table.remove(field),
             Form::Timed(timed) => timed.remove(field),
         }
     }
@@ -436,9 +417,7 @@ impl Hash {
     #[must_use]
     pub fn sample(&self, count: usize) -> Vec<(Item<'_>, Item<'_>)> {
         match &self.0 {
-            Form::Table(table) if count < table.len() / 3 => {
-                table.sample(count).into_iter().map(items).collect()
-            }
+            Form::Table(table) => table.sample(count).into_iter().map(items).collect(),
             Form::Timed(timed) => {
                 let sample = timed.sample(count).into_iter();
                 sample.map(|field| (field.name, field.value)).collect()
@@ -454,9 +433,11 @@ impl Hash {
             Form::Timed(timed) => return timed.unpack(),
             Form::Table(_) => return,
         };
-        let mut table = Table::with_capacity(packed.len() / 2 + 1);
-        for (field, value) in self.iter() {
-            table.insert(Pair::of_items(field, value));
+        let mut table = Table::new(Shape::FIELD);
+        let (mut name, mut text) = (IntText::new(), IntText::new());
+        let mut items = packed.iter();
+        while let (Some(field), Some(value)) = (items.next(), items.next()) {
+            let _ = table.insert(Record::field(field.text(&mut name), value.text(&mut text)));
         }
         self.0 = Form::Table(Box::new(table));
     }
@@ -489,9 +470,17 @@ fn set_packed(packed: &mut Listpack, field: &[u8], value: &[u8]) -> bool {
     true
 }
 
-fn items(pair: &Pair) -> (Item<'_>, Item<'_>) {
-    let (field, value) = pair.parts();
-    (Item::Str(field), Item::Str(value))
+fn items(pair: Record<'_>) -> (Item<'_>, Item<'_>) {
+    (Item::Str(pair.key), Item::Str(pair.value))
+}
+
+/// Whether a hash of these fields is packed.
+fn are_small(pairs: &Records, thresholds: &Thresholds) -> bool {
+    let limit = thresholds.hash_max_listpack_value;
+    pairs.len() <= thresholds.hash_max_listpack_entries
+        && pairs
+            .iter()
+            .all(|pair| pair.key.len() <= limit && pair.value.len() <= limit)
 }
 
 fn plain<'a>((name, value): (Item<'a>, Item<'a>)) -> Field<'a> {
@@ -512,7 +501,7 @@ pub struct Iter<'a> {
 #[derive(Debug, Clone)]
 enum Walk<'a> {
     Packed(listpack::Iter<'a>),
-    Table(hash_table::Iter<'a, Pair>),
+    Table(records::Iter<'a>),
     Timed(timed::Iter<'a>),
 }
 

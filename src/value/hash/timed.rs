@@ -1,11 +1,9 @@
 //! The forms of a hash whose fields expire: a listpack of triples, the soonest first, or a table whose rows hold a time.
 
-use hashbrown::hash_table;
-
-use super::Field;
+use super::{Field, are_small};
 use crate::rdb::listpack::{self, IntText, Item, Listpack};
-use crate::rdb::object::{Pair, TimedPair};
-use crate::value::table::{Row, Table};
+use crate::rdb::records::{self, Record, Records, Shape, expiry_number};
+use crate::value::table::Table;
 use crate::value::{Error, Thresholds};
 
 /// A hash that has, or had, fields that expire.
@@ -25,17 +23,7 @@ pub(super) struct Timed {
 enum Form {
     /// Field, value, expiry or 0. Source: redis 8.0 t_hash.c, `listpackEx`.
     Packed(Listpack),
-    Table(Table<TimedPair>),
-}
-
-impl Row for TimedPair {
-    fn key(&self) -> &[u8] {
-        self.pair.field()
-    }
-
-    fn heap_bytes(&self) -> usize {
-        self.pair.heap_bytes()
-    }
+    Table(Table),
 }
 
 impl Timed {
@@ -59,36 +47,21 @@ impl Timed {
     }
 
     /// Builds either form, as small as `thresholds` allow.
-    pub(super) fn from_pairs(
-        pairs: Vec<TimedPair>,
-        thresholds: &Thresholds,
-    ) -> Result<Self, Error> {
-        let limit = thresholds.hash_max_listpack_value;
-        let is_short = |pair: &TimedPair| {
-            let (field, value) = pair.pair.parts();
-            field.len() <= limit && value.len() <= limit
-        };
-        let few = pairs.len() <= thresholds.hash_max_listpack_entries;
-        if thresholds.hash_packs_expiries && few && pairs.iter().all(is_short) {
+    pub(super) fn from_records(pairs: Records, thresholds: &Thresholds) -> Result<Self, Error> {
+        if thresholds.hash_packs_expiries && are_small(&pairs, thresholds) {
             return Self::pack(&pairs);
         }
-        let mut table = Table::with_capacity(pairs.len());
-        for pair in pairs {
-            if !table.insert(pair) {
-                return Err(Error::Duplicate);
-            }
-        }
+        let table = Table::from_records(pairs).ok_or(Error::Duplicate)?;
         Ok(Self::new(Form::Table(table)))
     }
 
-    fn pack(pairs: &[TimedPair]) -> Result<Self, Error> {
+    fn pack(pairs: &Records) -> Result<Self, Error> {
         let mut packed = Listpack::new();
-        for TimedPair { pair, expire_at_ms } in pairs {
-            let (field, value) = pair.parts();
-            if packed.position(field, 2).is_some() {
+        for pair in pairs.iter() {
+            if packed.position(pair.key, 2).is_some() {
                 return Err(Error::Duplicate);
             }
-            put(&mut packed, field, value, *expire_at_ms);
+            put(&mut packed, pair.key, pair.value, pair.expire_at_ms());
         }
         packed.shrink_to_fit();
         Ok(Self::new(Form::Packed(packed)))
@@ -106,15 +79,13 @@ impl Timed {
     }
 
     /// Gives the fields of a hash without expiries room for them, in a table.
-    pub(super) fn table<'a>(pairs: impl ExactSizeIterator<Item = (Item<'a>, Item<'a>)>) -> Self {
-        let mut table = Table::with_capacity(pairs.len() + 1);
-        for (field, value) in pairs {
-            table.insert(TimedPair {
-                pair: Pair::of_items(field, value),
-                expire_at_ms: None,
-            });
-        }
-        Self::new(Form::Table(table))
+    pub(super) fn table<'a>(pairs: impl Iterator<Item = (Item<'a>, Item<'a>)>) -> Self {
+        let fields = pairs.map(|(name, value)| Field {
+            name,
+            value,
+            expire_at_ms: None,
+        });
+        Self::new(Form::Table(table_of(fields)))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -185,17 +156,9 @@ impl Timed {
 
     /// Turns into a table; of a field that stands twice the first is kept.
     pub(super) fn unpack(&mut self) {
-        let Form::Packed(packed) = &self.form else {
-            return;
-        };
-        let mut table = Table::with_capacity(packed.len() / 3 + 1);
-        for field in self.iter() {
-            table.insert(TimedPair {
-                pair: Pair::of_items(field.name, field.value),
-                expire_at_ms: field.expire_at_ms,
-            });
+        if let Form::Packed(_) = &self.form {
+            self.form = Form::Table(table_of(self.iter()));
         }
-        self.form = Form::Table(table);
     }
 
     fn unpack_if_large(&mut self, thresholds: &Thresholds) {
@@ -211,13 +174,13 @@ impl Timed {
                 Some(index) => !packed.replace(index + 1, value),
                 None => put(packed, field, value, None),
             },
-            Form::Table(table) => {
-                !table.change(field, |pair| pair.pair.set_value(value))
-                    && table.insert(TimedPair {
-                        pair: Pair::new(field, value),
-                        expire_at_ms: None,
-                    })
-            }
+            Form::Table(table) => match table.insert(Record::timed_field(field, value, None)) {
+                Ok(_) => true,
+                Err(handle) => {
+                    table.set_value(handle, value);
+                    false
+                }
+            },
         };
         self.unpack_if_large(thresholds);
         added
@@ -259,7 +222,9 @@ impl Timed {
                 put(packed, field, &value.unwrap_or_default(), expire_at_ms);
             }
             Form::Table(table) => {
-                table.change(field, |pair| pair.expire_at_ms = expire_at_ms);
+                if let Some(handle) = table.find(field) {
+                    table.set_number(handle, expiry_number(expire_at_ms));
+                }
             }
         }
     }
@@ -274,7 +239,9 @@ impl Timed {
                 let index = packed.position(field, 2);
                 index.map(|index| packed.remove(index, 3));
             }
-            Form::Table(table) => drop(table.remove(field)),
+            Form::Table(table) => {
+                table.remove(field);
+            }
         }
         self.expiring -= usize::from(expires);
         if expires && self.expiring == 0 {
@@ -308,10 +275,8 @@ impl Timed {
 
     pub(super) fn sample(&self, count: usize) -> Vec<Field<'_>> {
         match &self.form {
-            Form::Table(table) if count < table.len() / 3 => {
-                table.sample(count).into_iter().map(row).collect()
-            }
-            _ => crate::value::sample(self.iter(), self.len(), count),
+            Form::Table(table) => table.sample(count).into_iter().map(row).collect(),
+            Form::Packed(_) => crate::value::sample(self.iter(), self.len(), count),
         }
     }
 }
@@ -343,13 +308,23 @@ fn triple<'a>(items: &mut listpack::Iter<'a>) -> Option<Field<'a>> {
     })
 }
 
-fn row(pair: &TimedPair) -> Field<'_> {
-    let (name, value) = pair.pair.parts();
+fn row(pair: Record<'_>) -> Field<'_> {
     Field {
-        name: Item::Str(name),
-        value: Item::Str(value),
-        expire_at_ms: pair.expire_at_ms,
+        name: Item::Str(pair.key),
+        value: Item::Str(pair.value),
+        expire_at_ms: pair.expire_at_ms(),
     }
+}
+
+/// A table of fields; of one that stands twice the first is kept.
+fn table_of<'a>(fields: impl Iterator<Item = Field<'a>>) -> Table {
+    let mut table = Table::new(Shape::TIMED_FIELD);
+    let (mut name, mut text) = (IntText::new(), IntText::new());
+    for field in fields {
+        let (name, value) = (field.name.text(&mut name), field.value.text(&mut text));
+        let _ = table.insert(Record::timed_field(name, value, field.expire_at_ms));
+    }
+    table
 }
 
 /// By how much the soonest expiry must move for Redis to note it. Source: redis 8.0 t_hash.c,
@@ -362,7 +337,7 @@ const NO_EXPIRY: i64 = 0;
 #[derive(Debug, Clone)]
 pub(super) enum Iter<'a> {
     Packed(listpack::Iter<'a>),
-    Table(hash_table::Iter<'a, TimedPair>),
+    Table(records::Iter<'a>),
 }
 
 impl<'a> Iterator for Iter<'a> {

@@ -6,15 +6,14 @@ mod tests;
 
 use std::io::{self, Write};
 
-use hashbrown::hash_table;
-
-use super::table::{Row, Table};
+use super::table::Table;
 use super::{Error, Thresholds};
 use crate::dialect::Dialect;
 use crate::rdb::ValueType;
 use crate::rdb::encode::{Layouts, Writer};
 use crate::rdb::intset::Intset;
 use crate::rdb::listpack::{self, IntText, Item, Listpack};
+use crate::rdb::records::{self, Record, Records, Shape};
 use crate::resp::parse_integer;
 
 pub use algebra::{difference, intersection, intersection_store, union};
@@ -28,17 +27,7 @@ pub struct Set(Form);
 enum Form {
     Intset(Intset),
     Packed(Listpack),
-    Table(Box<Table<Box<[u8]>>>),
-}
-
-impl Row for Box<[u8]> {
-    fn key(&self) -> &[u8] {
-        self
-    }
-
-    fn heap_bytes(&self) -> usize {
-        self.len()
-    }
+    Table(Box<Table>),
 }
 
 impl Default for Set {
@@ -83,17 +72,14 @@ impl Set {
     ///
     /// # Errors
     /// [`Error::Duplicate`].
-    pub fn from_members(members: Vec<Box<[u8]>>, thresholds: &Thresholds) -> Result<Self, Error> {
-        let mut set = Self::default();
-        if members.len() > thresholds.set_max_intset_entries {
-            set.0 = Form::Table(Box::new(Table::with_capacity(members.len())));
+    pub fn from_records(members: Records, thresholds: &Thresholds) -> Result<Self, Error> {
+        if !are_small(&members, thresholds) {
+            let table = Table::from_records(members).ok_or(Error::Duplicate)?;
+            return Ok(Self(Form::Table(Box::new(table))));
         }
-        for member in members {
-            let added = match &mut set.0 {
-                Form::Table(table) => table.insert(member),
-                _ => set.add(&member, thresholds),
-            };
-            if !added {
+        let mut set = Self::default();
+        for member in members.iter() {
+            if !set.add(member.key, thresholds) {
                 return Err(Error::Duplicate);
             }
         }
@@ -123,7 +109,7 @@ impl Set {
         match &self.0 {
             Form::Intset(intset) => intset.byte_len(),
             Form::Packed(packed) => packed.capacity(),
-            Form::Table(table) => size_of::<Table<Box<[u8]>>>() + table.heap_bytes(),
+            Form::Table(table) => size_of::<Table>() + table.heap_bytes(),
         }
     }
 
@@ -161,7 +147,7 @@ impl Set {
         match &self.0 {
             Form::Intset(intset) => parse_integer(member).is_some_and(|n| intset.contains(n)),
             Form::Packed(packed) => packed.position(member, 0).is_some(),
-            Form::Table(table) => table.get(member).is_some(),
+            Form::Table(table) => table.find(member).is_some(),
         }
     }
 
@@ -189,7 +175,7 @@ impl Set {
                 self.0 = match parse_integer(first) {
                     Some(_) if fits_intset => Form::Intset(Intset::new()),
                     _ if fits_listpack => Form::Packed(Listpack::new()),
-                    _ => Form::Table(Box::new(Table::with_capacity(0))),
+                    _ => Form::Table(Box::new(Table::new(Shape::MEMBER))),
                 }
             }
             Form::Packed(_) if !fits_listpack => self.unpack(),
@@ -224,7 +210,7 @@ impl Set {
                 self.unpack();
                 self.add(member, thresholds)
             }
-            Form::Table(table) => table.get(member).is_none() && table.insert(member.into()),
+            Form::Table(table) => table.insert(Record::member(member)).is_ok(),
         }
     }
 
@@ -251,7 +237,7 @@ impl Set {
             Form::Packed(packed) => packed
                 .position(member, 0)
                 .is_some_and(|index| packed.remove(index, 1) > 0),
-            Form::Table(table) => table.remove(member).is_some(),
+            Form::Table(table) => table.remove(member),
         }
     }
 
@@ -269,7 +255,7 @@ impl Set {
     /// set is visited whole whatever the cursor.
     pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(Item<'_>)) -> u64 {
         if let Form::Table(table) = &self.0 {
-            return table.scan(cursor, count, |member| visit(Item::Str(member)));
+            return table.scan(cursor, count, |record| visit(Item::Str(record.key)));
         }
         self.iter().for_each(visit);
         0
@@ -279,7 +265,7 @@ impl Set {
     #[must_use]
     pub fn random(&self) -> Option<Item<'_>> {
         match &self.0 {
-            Form::Table(table) => table.random().map(|member| Item::Str(member)),
+            Form::Table(table) => table.random().map(|record| Item::Str(record.key)),
             _ if self.is_empty() => None,
             Form::Intset(intset) => intset.get(fastrand::usize(..intset.len())).map(Item::Int),
             Form::Packed(packed) => packed.get(fastrand::usize(..packed.len())),
@@ -290,9 +276,9 @@ impl Set {
     #[must_use]
     pub fn sample(&self, count: usize) -> Vec<Item<'_>> {
         match &self.0 {
-            Form::Table(table) if count < table.len() / 3 => {
+            Form::Table(table) => {
                 let members = table.sample(count).into_iter();
-                members.map(|member| Item::Str(member)).collect()
+                members.map(|record| Item::Str(record.key)).collect()
             }
             _ => super::sample(self.iter(), self.len(), count),
         }
@@ -307,13 +293,21 @@ impl Set {
 
     /// Turns into a table; a second copy of a member is dropped.
     fn unpack(&mut self) {
-        // Room for the members there are and one more. What a command announces is no measure: it may repeat itself.
-        let mut table = Table::with_capacity(self.len() + 1);
+        let mut table = Table::new(Shape::MEMBER);
         self.iter().for_each(|member| {
-            table.insert(member.to_boxed());
+            let _ = table.insert(Record::member(member.text(&mut IntText::new())));
         });
         self.0 = Form::Table(Box::new(table));
     }
+}
+
+/// Whether a set of these members, none of which may stand twice, is an intset or a listpack.
+fn are_small(members: &Records, thresholds: &Thresholds) -> bool {
+    let is_short = |member: Record<'_>| member.key.len() <= thresholds.set_max_listpack_value;
+    let is_integer = |member: Record<'_>| parse_integer(member.key).is_some();
+    members.len() <= thresholds.set_max_intset_entries
+        && (members.iter().all(is_integer)
+            || members.len() <= thresholds.set_max_listpack_entries && members.iter().all(is_short))
 }
 
 /// Whether a packed set of `members` members takes `member` too.
@@ -340,7 +334,7 @@ pub struct Iter<'a>(Walk<'a>);
 enum Walk<'a> {
     Intset(&'a Intset, usize),
     Packed(listpack::Iter<'a>),
-    Table(hash_table::Iter<'a, Box<[u8]>>),
+    Table(records::Iter<'a>),
 }
 
 impl<'a> Iterator for Iter<'a> {
@@ -354,7 +348,7 @@ impl<'a> Iterator for Iter<'a> {
                 Some(Item::Int(number))
             }
             Walk::Packed(items) => items.next(),
-            Walk::Table(rows) => rows.next().map(|member| Item::Str(member)),
+            Walk::Table(records) => records.next().map(|record| Item::Str(record.key)),
         }
     }
 }

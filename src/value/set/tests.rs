@@ -107,9 +107,9 @@ proptest! {
     #[test]
     fn a_snapshots_members_make_the_set_that_adding_them_makes(members in members()) {
         let thresholds = low();
-        let boxed: Vec<Box<[u8]>> = members.iter().map(|member| member.clone().into()).collect();
+        let records = members.iter().map(|member| Record::member(member));
         let distinct = model(&members).len() == members.len();
-        let built = Set::from_members(boxed, &thresholds);
+        let built = Set::from_records(Records::of(Shape::MEMBER, records), &thresholds);
         prop_assert_eq!(built.is_ok(), distinct);
         if let Ok(built) = built {
             let added = filled(&members, &thresholds);

@@ -1,17 +1,24 @@
-//! Ids in an order that someone else knows, in short blocks.
+//! Handles in an order that someone else knows, in short blocks.
 
-/// Ids a block holds at most. Short enough that an insertion moves little, long enough that a million ids make only some
+use crate::rdb::records::Handle;
+
+/// Handles a block holds at most. Short enough that an insertion moves little, long enough that a million of them make only some
 /// thousand blocks: ranks are found by adding up their lengths.
-const BLOCK_IDS_MAX: usize = 256;
-/// Ids a block gets when all are known beforehand: some room for more.
-const BLOCK_IDS_LOADED: usize = 224;
+const BLOCK_MAX: usize = 256;
+/// Handles a block gets when all are known beforehand: some room for more.
+const BLOCK_LOADED: usize = 224;
+/// Room that a block gets at least when it grows, in handles.
+const BLOCK_GROWS_MIN: usize = 8;
 
-/// A sequence of ids. It compares nothing itself: places are found with a predicate.
+type Block = Vec<[u8; 5]>;
+
+/// A sequence of handles. It compares nothing itself: places are found with a predicate.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Order {
-    /// None is empty, and each has room for [`BLOCK_IDS_MAX`].
-    blocks: Vec<Vec<u32>>,
-    len: usize,
+    /// None is empty.
+    blocks: Vec<Block>,
+    /// Handles that all blocks have room for.
+    room: usize,
 }
 
 /// A place in the sequence: a block, and a position in it.
@@ -22,46 +29,76 @@ pub(super) struct Place {
 }
 
 impl Order {
-    /// These ids, in this order.
-    pub(super) fn new(ids: &[u32]) -> Self {
-        Self {
-            blocks: ids.chunks(BLOCK_IDS_LOADED).map(block).collect(),
-            len: ids.len(),
+    /// These handles, in this order.
+    pub(super) fn new(handles: impl ExactSizeIterator<Item = Handle>) -> Self {
+        let mut left = handles.len();
+        let mut handles = handles.map(Handle::pack);
+        let mut order = Self {
+            blocks: Vec::with_capacity(left.div_ceil(BLOCK_LOADED)),
+            room: 0,
+        };
+        while left > 0 {
+            let len = left.min(BLOCK_LOADED);
+            let mut block = Vec::with_capacity(len);
+            block.extend(handles.by_ref().take(len));
+            order.add_block(order.blocks.len(), block);
+            left -= len;
         }
+        order
     }
 
     /// Bytes on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
-        self.blocks.capacity() * size_of::<Vec<u32>>()
-            + self.blocks.len() * BLOCK_IDS_MAX * size_of::<u32>()
+        self.blocks.capacity() * size_of::<Block>() + self.room * size_of::<[u8; 5]>()
     }
 
-    /// The place behind all leading ids for which `precedes` holds.
-    pub(super) fn partition(&self, mut precedes: impl FnMut(u32) -> bool) -> Place {
+    fn add_block(&mut self, at: usize, block: Block) {
+        self.room += block.capacity();
+        self.blocks.insert(at, block);
+    }
+
+    fn take_block(&mut self, at: usize) -> Block {
+        let block = self.blocks.remove(at);
+        self.room -= block.capacity();
+        block
+    }
+
+    /// Changes a block, if there is one of this number.
+    fn change(&mut self, at: usize, change: impl FnOnce(&mut Block)) {
+        if let Some(block) = self.blocks.get_mut(at) {
+            let before = block.capacity();
+            change(block);
+            self.room = self.room - before + block.capacity();
+        }
+    }
+
+    /// The place behind all leading handles for which `precedes` holds.
+    pub(super) fn partition(&self, mut precedes: impl FnMut(Handle) -> bool) -> Place {
+        let mut precedes = |packed: &[u8; 5]| precedes(Handle::unpack(*packed));
         let block = self
             .blocks
-            .partition_point(|block| block.last().is_some_and(|id| precedes(*id)));
+            .partition_point(|block| block.last().is_some_and(&mut precedes));
         let at = self
             .blocks
             .get(block)
-            .map_or(0, |ids| ids.partition_point(|id| precedes(*id)));
+            .map_or(0, |block| block.partition_point(precedes));
         Place { block, at }
     }
 
-    /// How many ids stand before a place.
+    /// How many handles stand before a place.
     pub(super) fn rank(&self, place: Place) -> usize {
         let before = self.blocks.iter().take(place.block).map(Vec::len);
         before.sum::<usize>() + place.at
     }
 
-    /// The place of the id with `rank` ids before it.
+    /// The place of the handle with `rank` others before it.
     fn place(&self, rank: usize) -> Place {
         let mut at = rank;
-        for (block, ids) in self.blocks.iter().enumerate() {
-            if at < ids.len() {
+        for (block, handles) in self.blocks.iter().enumerate() {
+            if at < handles.len() {
                 return Place { block, at };
             }
-            at -= ids.len();
+            at -= handles.len();
         }
         Place {
             block: self.blocks.len(),
@@ -69,23 +106,34 @@ impl Order {
         }
     }
 
-    /// Puts an id at a place; what stands there moves behind it.
-    pub(super) fn insert(&mut self, place: Place, id: u32) {
-        self.len += 1;
-        let Some(place) = self.make_room(place) else {
-            return self.blocks.push(block(&[id]));
-        };
-        if let Some(ids) = self.blocks.get_mut(place.block) {
-            ids.insert(place.at.min(ids.len()), id);
+    /// Puts another handle at a place that has one.
+    pub(super) fn replace(&mut self, place: Place, handle: Handle) {
+        let block = self.blocks.get_mut(place.block);
+        if let Some(own) = block.and_then(|block| block.get_mut(place.at)) {
+            *own = handle.pack();
         }
     }
 
-    /// The same place once its block has room; `None` when it is a new last block's.
+    /// Puts a handle at a place; what stands there moves behind it.
+    pub(super) fn insert(&mut self, place: Place, handle: Handle) {
+        let Some(place) = self.make_room(place) else {
+            return self.add_block(self.blocks.len(), vec![handle.pack()]);
+        };
+        self.change(place.block, |block| {
+            if block.len() == block.capacity() {
+                let more = (block.len() / 2).max(BLOCK_GROWS_MIN);
+                block.reserve_exact(more.min(BLOCK_MAX - block.len()));
+            }
+            block.insert(place.at.min(block.len()), handle.pack());
+        });
+    }
+
+    /// The same place once its block may take one more; `None` when it is a new last block's.
     fn make_room(&mut self, mut place: Place) -> Option<Place> {
         if place.block == self.blocks.len() {
             let last = self.blocks.last()?;
             // Ascending insertions fill blocks to the brim.
-            if last.len() == BLOCK_IDS_MAX {
+            if last.len() == BLOCK_MAX {
                 return None;
             }
             place = Place {
@@ -93,47 +141,43 @@ impl Order {
                 at: last.len(),
             };
         }
-        let ids = self.blocks.get_mut(place.block)?;
-        if ids.len() == BLOCK_IDS_MAX {
-            let upper = block(ids.get(BLOCK_IDS_MAX / 2..).unwrap_or_default());
-            ids.truncate(BLOCK_IDS_MAX / 2);
-            self.blocks.insert(place.block + 1, upper);
-            if place.at > BLOCK_IDS_MAX / 2 {
+        let block = self.blocks.get_mut(place.block)?;
+        if block.len() == BLOCK_MAX {
+            let upper = block.split_off(BLOCK_MAX / 2);
+            self.add_block(place.block + 1, upper);
+            if place.at > BLOCK_MAX / 2 {
                 place.block += 1;
-                place.at -= BLOCK_IDS_MAX / 2;
+                place.at -= BLOCK_MAX / 2;
             }
         }
         Some(place)
     }
 
-    /// Takes out the id at a place.
+    /// Takes out the handle at a place.
     pub(super) fn remove(&mut self, place: Place) {
-        let Some(ids) = self.blocks.get_mut(place.block) else {
+        let Some(block) = self.blocks.get_mut(place.block) else {
             return;
         };
-        if place.at < ids.len() {
-            ids.remove(place.at);
-            self.len -= 1;
+        if place.at < block.len() {
+            block.remove(place.at);
             self.merge(place.block);
         }
     }
 
     /// Joins a block that has become short with the next one, or drops it when it is empty.
-    fn merge(&mut self, block: usize) {
-        let len_of = |at: usize| self.blocks.get(at).map_or(BLOCK_IDS_MAX, Vec::len);
-        if len_of(block) == 0 {
-            self.blocks.remove(block);
-        } else if len_of(block) + len_of(block + 1) <= BLOCK_IDS_MAX / 2 {
-            let next = self.blocks.remove(block + 1);
-            if let Some(ids) = self.blocks.get_mut(block) {
-                ids.extend(next);
-            }
+    fn merge(&mut self, at: usize) {
+        let len_of = |at: usize| self.blocks.get(at).map_or(BLOCK_MAX, Vec::len);
+        if len_of(at) == 0 {
+            self.take_block(at);
+        } else if len_of(at) + len_of(at + 1) <= BLOCK_MAX / 2 {
+            let next = self.take_block(at + 1);
+            self.change(at, |block| block.extend(next));
         }
     }
 
-    /// The ids with ranks in `range`, which must lie inside, from either end.
-    pub(super) fn range(&self, range: std::ops::Range<usize>) -> Ids<'_> {
-        Ids {
+    /// The handles with ranks in `range`, which must lie inside, from either end.
+    pub(super) fn range(&self, range: std::ops::Range<usize>) -> Handles<'_> {
+        Handles {
             blocks: &self.blocks,
             front: self.place(range.start),
             back: self.place(range.end),
@@ -142,39 +186,32 @@ impl Order {
     }
 }
 
-/// A block with these ids and room for more.
-fn block(ids: &[u32]) -> Vec<u32> {
-    let mut block = Vec::with_capacity(BLOCK_IDS_MAX);
-    block.extend_from_slice(ids);
-    block
-}
-
-/// A walk over ids, from either end.
+/// A walk over handles, from either end.
 #[derive(Debug, Clone)]
-pub(super) struct Ids<'a> {
-    blocks: &'a [Vec<u32>],
-    /// The next id from the front.
+pub(super) struct Handles<'a> {
+    blocks: &'a [Block],
+    /// The next handle from the front.
     front: Place,
-    /// Behind the next id from the back.
+    /// Behind the next handle from the back.
     back: Place,
     left: usize,
 }
 
-impl Iterator for Ids<'_> {
-    type Item = u32;
+impl Iterator for Handles<'_> {
+    type Item = Handle;
 
-    fn next(&mut self) -> Option<u32> {
+    fn next(&mut self) -> Option<Handle> {
         self.left = self.left.checked_sub(1)?;
-        let ids = self.blocks.get(self.front.block)?;
-        let id = ids.get(self.front.at).copied();
+        let block = self.blocks.get(self.front.block)?;
+        let packed = block.get(self.front.at).copied();
         self.front.at += 1;
-        if self.front.at >= ids.len() {
+        if self.front.at >= block.len() {
             self.front = Place {
                 block: self.front.block + 1,
                 at: 0,
             };
         }
-        id
+        packed.map(Handle::unpack)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -182,8 +219,8 @@ impl Iterator for Ids<'_> {
     }
 }
 
-impl DoubleEndedIterator for Ids<'_> {
-    fn next_back(&mut self) -> Option<u32> {
+impl DoubleEndedIterator for Handles<'_> {
+    fn next_back(&mut self) -> Option<Handle> {
         self.left = self.left.checked_sub(1)?;
         if self.back.at == 0 {
             let block = self.back.block.checked_sub(1)?;
@@ -191,8 +228,9 @@ impl DoubleEndedIterator for Ids<'_> {
             self.back = Place { block, at };
         }
         self.back.at -= 1;
-        self.blocks.get(self.back.block)?.get(self.back.at).copied()
+        let block = self.blocks.get(self.back.block)?;
+        block.get(self.back.at).copied().map(Handle::unpack)
     }
 }
 
-impl ExactSizeIterator for Ids<'_> {}
+impl ExactSizeIterator for Handles<'_> {}

@@ -1,0 +1,257 @@
+//! Where records lie, by the hash of their keys. Bucket positions serve as scan cursors.
+//!
+//! A cursor is a place: bucket and layout epoch. Inserting and removing leave other rows where they are; growth, clean-up
+//! and shrinking move them, and then the epoch changes and a cursor of the old one starts over. So a row that is there
+//! from the first call to the last is given at least once.
+
+use std::sync::OnceLock;
+
+use ahash::RandomState;
+use hashbrown::HashTable;
+
+use crate::rdb::records::Handle;
+
+/// A hash table of handles. It knows no keys: these are for the caller to compare.
+#[derive(Debug, Clone)]
+pub(super) struct Index {
+    rows: Rows,
+    /// Changes whenever rows may have moved.
+    epoch: u32,
+}
+
+#[derive(Debug, Clone)]
+enum Rows {
+    /// Places in the first chunk.
+    Near(HashTable<u16>),
+    Far(HashTable<[u8; 5]>),
+}
+
+/// A handle as a row keeps it.
+trait Row: Copy + PartialEq {
+    fn new(handle: Handle) -> Self;
+    fn handle(self) -> Handle;
+}
+
+impl Row for u16 {
+    fn new(handle: Handle) -> Self {
+        handle.at()
+    }
+
+    fn handle(self) -> Handle {
+        Handle::near(self)
+    }
+}
+
+impl Row for [u8; 5] {
+    fn new(handle: Handle) -> Self {
+        handle.pack()
+    }
+
+    fn handle(self) -> Handle {
+        Handle::unpack(self)
+    }
+}
+
+/// The same for either kind of rows.
+macro_rules! either {
+    ($rows:expr, $table:ident => $result:expr) => {
+        match $rows {
+            Rows::Near($table) => $result,
+            Rows::Far($table) => $result,
+        }
+    };
+}
+
+impl Index {
+    /// An empty index with room for `capacity` rows; `near` if all handles are of the first chunk.
+    pub(super) fn with_capacity(near: bool, capacity: usize) -> Self {
+        Self {
+            rows: if near {
+                Rows::Near(HashTable::with_capacity(capacity))
+            } else {
+                Rows::Far(HashTable::with_capacity(capacity))
+            },
+            // A random start: a cursor of a deleted and recreated key is not taken for a valid place.
+            epoch: fastrand::u32(..),
+        }
+    }
+
+    /// Bytes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        either!(&self.rows, table => table.allocation_size())
+    }
+
+    fn len(&self) -> usize {
+        either!(&self.rows, table => table.len())
+    }
+
+    fn capacity(&self) -> usize {
+        either!(&self.rows, table => table.capacity())
+    }
+
+    fn buckets(&self) -> usize {
+        either!(&self.rows, table => table.num_buckets())
+    }
+
+    #[inline]
+    fn at(&self, bucket: usize) -> Option<Handle> {
+        either!(&self.rows, table => table.get_bucket(bucket).map(|row| row.handle()))
+    }
+
+    /// The row of this hash that `is` the one.
+    #[inline]
+    pub(super) fn find(&self, hash: u64, mut is: impl FnMut(Handle) -> bool) -> Option<Handle> {
+        either!(&self.rows, table => {
+            table.find(hash, |row| is(row.handle())).map(|row| row.handle())
+        })
+    }
+
+    /// Adds a row, whose key is known to have none; `rehash` gives the hash of any row's key.
+    pub(super) fn insert(&mut self, hash: u64, handle: Handle, rehash: impl Fn(Handle) -> u64) {
+        if matches!(self.rows, Rows::Near(_)) && handle.chunk() > 0 {
+            self.widen(&rehash);
+        }
+        if self.len() == self.capacity() {
+            self.bump_epoch();
+        }
+        either!(&mut self.rows, table => {
+            table.insert_unique(hash, Row::new(handle), |row| rehash(row.handle()));
+        });
+    }
+
+    /// Makes room in its rows for handles of all chunks.
+    fn widen(&mut self, rehash: impl Fn(Handle) -> u64) {
+        let Rows::Near(near) = &self.rows else {
+            return;
+        };
+        let mut far = HashTable::with_capacity(near.len() + 1);
+        for row in near {
+            let handle = row.handle();
+            far.insert_unique(rehash(handle), Row::new(handle), |row: &[u8; 5]| {
+                rehash(row.handle())
+            });
+        }
+        self.rows = Rows::Far(far);
+        self.bump_epoch();
+    }
+
+    /// Puts another handle in a row's place.
+    pub(super) fn replace(
+        &mut self,
+        hash: u64,
+        old: Handle,
+        new: Handle,
+        rehash: impl Fn(Handle) -> u64,
+    ) {
+        if matches!(self.rows, Rows::Near(_)) && new.chunk() > 0 {
+            self.widen(rehash);
+        }
+        either!(&mut self.rows, table => {
+            if let Some(row) = table.find_mut(hash, |row| row.handle() == old) {
+                *row = Row::new(new);
+            }
+        });
+    }
+
+    /// Takes out the row of this hash that `is` the one.
+    pub(super) fn remove(
+        &mut self,
+        hash: u64,
+        mut is: impl FnMut(Handle) -> bool,
+        rehash: impl Fn(Handle) -> u64,
+    ) -> Option<Handle> {
+        let handle = either!(&mut self.rows, table => {
+            let entry = table.find_entry(hash, |row| is(row.handle())).ok()?;
+            entry.remove().0.handle()
+        });
+        if self.len() < self.capacity() / SPARSE && self.capacity() > SMALL {
+            self.bump_epoch();
+            let room = self.len() * 2;
+            either!(&mut self.rows, table => {
+                table.shrink_to(room, |row| rehash(row.handle()));
+            });
+        }
+        Some(handle)
+    }
+
+    /// Visits about `count` rows from `cursor` (0 to start) on; gives the cursor to go on with, 0 at the end.
+    pub(super) fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(Handle)) -> u64 {
+        let looks_max = count.saturating_mul(LOOKS_PER_ROW);
+        let buckets = self.first_bucket(cursor)..self.buckets();
+        let mut found = 0;
+        for (looked, bucket) in buckets.enumerate() {
+            if found >= count || looked >= looks_max {
+                return self.cursor(bucket);
+            }
+            if let Some(handle) = self.at(bucket) {
+                found += 1;
+                visit(handle);
+            }
+        }
+        0
+    }
+
+    /// A row at random, each as likely as any other.
+    pub(super) fn random(&self) -> Option<Handle> {
+        self.at(self.random_bucket()?)
+    }
+
+    /// `count` different rows at random. For `count` well below the number of rows.
+    pub(super) fn sample(&self, count: usize) -> Vec<Handle> {
+        let mut buckets = std::collections::HashSet::new();
+        while buckets.len() < count.min(self.len() / 2) {
+            let Some(bucket) = self.random_bucket() else {
+                break;
+            };
+            buckets.insert(bucket);
+        }
+        let handles = buckets.into_iter().filter_map(|bucket| self.at(bucket));
+        handles.collect()
+    }
+
+    /// Guesses until it hits: a table is never sparser than one row in sixteen buckets or so.
+    fn random_bucket(&self) -> Option<usize> {
+        if self.len() == 0 {
+            return None;
+        }
+        loop {
+            let bucket = fastrand::usize(..self.buckets());
+            if self.at(bucket).is_some() {
+                return Some(bucket);
+            }
+        }
+    }
+
+    fn bump_epoch(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1);
+    }
+
+    /// Never 0: a walk that is not at its end has passed a bucket.
+    fn cursor(&self, bucket: usize) -> u64 {
+        u64::from(self.epoch & EPOCH_MASK) << BUCKET_BITS | bucket as u64
+    }
+
+    fn first_bucket(&self, cursor: u64) -> usize {
+        if cursor >> BUCKET_BITS != u64::from(self.epoch & EPOCH_MASK) {
+            return 0;
+        }
+        usize::try_from(cursor & ((1 << BUCKET_BITS) - 1)).unwrap_or(0)
+    }
+}
+
+/// Hashes with one random seed for the whole process, against members chosen to collide.
+#[inline]
+pub(super) fn hash(key: &[u8]) -> u64 {
+    static SEED: OnceLock<RandomState> = OnceLock::new();
+    SEED.get_or_init(RandomState::new).hash_one(key)
+}
+
+/// Buckets looked at for each row wanted, before a call returns with fewer. Source: redis 7.0 db.c, scanGenericCommand.
+const LOOKS_PER_ROW: usize = 10;
+/// An index with one row in so many is shrunk.
+const SPARSE: usize = 8;
+/// An index of so many rows is not worth shrinking.
+const SMALL: usize = 32;
+/// A cursor's low bits; with the epoch's 31 it stays a positive `i64`, which some clients need.
+const BUCKET_BITS: u32 = 32;
+const EPOCH_MASK: u32 = u32::MAX >> 1;
