@@ -276,7 +276,7 @@ fn what_waited_for_its_batch_is_loaded_as_it_was() {
     let keys = 30_000;
     let text = |number: usize| vec![b'x'; number % 300];
     let at = |number: usize| i64::MAX - i64::try_from(number).unwrap();
-    let expiry = |number: usize| (number % 3 == 0).then(|| at(number));
+    let expiry = |number: usize| number.is_multiple_of(3).then(|| at(number));
     for number in 0..keys {
         let text = text(number);
         let value = match number % 7 {
