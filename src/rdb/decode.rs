@@ -2,7 +2,7 @@
 
 use super::{
     error::{Cause, Error, SinkError},
-    kind,
+    kind::{self, ValueType},
     module::ModuleAux,
     object::{Meta, Object},
     packed::IntText,
@@ -10,6 +10,7 @@ use super::{
     source::Source,
     value::Values,
 };
+use std::borrow::Cow;
 use std::fmt;
 
 /// Who defined the format's version.
@@ -150,6 +151,15 @@ pub trait Sink {
         let _ = number;
     }
 
+    /// As [`key`](Self::key), for a string that is short and plain: most are.
+    ///
+    /// # Errors
+    /// To stop the decoding.
+    #[inline]
+    fn text(&mut self, db: u64, key: &[u8], meta: &Meta, text: &[u8]) -> Result<(), SinkError> {
+        self.key(db, key, *meta, Object::Str(Cow::Borrowed(text)))
+    }
+
     /// A key and its value. Keys already expired are given like others.
     ///
     /// # Errors
@@ -278,6 +288,17 @@ impl<S: Source, K: Sink> Decoder<'_, S, K> {
     }
 
     fn key(&mut self, number: u8) -> Result<(), Error> {
+        if number == ValueType::String as u8
+            && let Some(([key, text], place)) = self.reader.texts_at_hand()
+        {
+            self.summary.keys += 1;
+            self.sink.value_type(number);
+            let given = self.sink.text(self.db, key, &self.meta, text);
+            if self.meta != Meta::default() {
+                self.meta = Meta::default();
+            }
+            return given.map_err(|error| Error::new(place, "a value", error).in_key(key, number));
+        }
         self.reader.reading("a key's name");
         let mut buffer = IntText::new();
         self.key.clear();

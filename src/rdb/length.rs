@@ -58,6 +58,19 @@ pub(super) fn push_length(out: &mut Vec<u8>, length: u64) {
     }
 }
 
+/// A string at the start of `bytes` that stands there whole, plain and with a length of one or two bytes; and what follows it.
+#[inline]
+pub(super) fn short_text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = match bytes {
+        [short @ ..0x40, rest @ ..] => (usize::from(*short), rest),
+        [high @ 0x40..0x80, low, rest @ ..] => {
+            (usize::from(u16::from_be_bytes([high & 0x3f, *low])), rest)
+        }
+        _ => return None,
+    };
+    rest.split_at_checked(len)
+}
+
 impl<S: Source> Reader<S> {
     /// A length.
     ///

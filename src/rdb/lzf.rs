@@ -68,6 +68,11 @@ fn repeat(out: &mut [u8], at: usize, distance: usize, run: usize) -> Option<usiz
     if at + run > out.len() {
         return None;
     }
+    if distance == 1 {
+        let byte = *out.get(start)?;
+        out.get_mut(at..at + run)?.fill(byte);
+        return Some(run);
+    }
     let mut done = 0;
     while done < run {
         // What has been written is part of the pattern, so each step is twice the one before.

@@ -3,6 +3,7 @@
 use super::{
     crc64,
     error::{Cause, Error},
+    length::short_text,
     source::Source,
 };
 use crate::limits::PREALLOCATED_BYTES_MAX;
@@ -129,6 +130,21 @@ impl<S: Source> Reader<S> {
         Ok(&self.scratch)
     }
 
+    /// The next two strings, if both lie in one chunk as [`short_text`] wants them, and the second one's position. Else nothing is
+    /// read.
+    #[inline]
+    pub(super) fn texts_at_hand(&mut self) -> Option<([&[u8]; 2], u64)> {
+        let Self {
+            chunk, at, base, ..
+        } = self;
+        let rest = chunk.get(*at..)?;
+        let (first, after) = short_text(rest)?;
+        let place = base.wrapping_add(to_u64(chunk.len() - after.len()));
+        let (second, after) = short_text(after)?;
+        *at = chunk.len() - after.len();
+        Some(([first, second], place))
+    }
+
     /// Whether the next `len` bytes lie in one chunk.
     pub(super) fn has(&self, len: usize) -> bool {
         len <= self.chunk.len() - self.at
@@ -225,6 +241,7 @@ impl<S: Source> Reader<S> {
             .source
             .next_chunk()
             .map_err(|error| self.error(error))?;
+        draw_near(&self.chunk);
         if self.chunk.is_empty() {
             Err(self.error(Cause::Truncated))
         } else {
@@ -235,6 +252,14 @@ impl<S: Source> Reader<S> {
 
 fn to_u64(len: usize) -> u64 {
     u64::try_from(len).unwrap_or(u64::MAX)
+}
+
+/// Looks at every cache line of what another thread, on another processor, has received: one behind the other they would come one by
+/// one, as the decoder needs them.
+fn draw_near(chunk: &[u8]) {
+    const CACHE_LINE_BYTES: usize = 64;
+    let lines = chunk.iter().step_by(CACHE_LINE_BYTES);
+    std::hint::black_box(lines.fold(0, |all, byte| all ^ byte));
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A full resync's payload: `$length` or `$EOF:mark`, an RDB, and for the latter the mark again.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -412,11 +413,30 @@ impl Sink for Snapshot<'_> {
             }
         };
         added.map_err(Refusal::from)?;
+        self.count_key();
+        Ok(())
+    }
+
+    #[inline]
+    fn text(&mut self, db: u64, key: &[u8], meta: &Meta, text: &[u8]) -> Result<(), SinkError> {
+        if self.facts.is_swept.is_some() || self.spaces.tracks_access() {
+            return self.key(db, key, *meta, Object::Str(Cow::Borrowed(text)));
+        }
+        self.loader
+            .add(key, meta.expire_at_ms, NewValue::encoded(text))
+            .map_err(Refusal::from)?;
+        self.count_key();
+        Ok(())
+    }
+}
+
+impl Snapshot<'_> {
+    #[inline]
+    fn count_key(&mut self) {
         self.keys += 1;
         if self.keys.is_multiple_of(FIGURES_EVERY) {
             self.figures.keys.store(self.keys, Ordering::Relaxed);
         }
-        Ok(())
     }
 }
 

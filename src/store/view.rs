@@ -86,7 +86,12 @@ impl<'a> View<'a> {
         let gate = spaces.gate();
         let _debt = gate.pass(|wanted| wanted == slot);
         let shard = spaces.db(db).and_then(|db| db.shard(slot.shard as usize));
-        let held = shard.map_or(Shards::None, |shard| Shards::One(slot, gate.read(shard)));
+        let held = shard.map_or(Shards::None, |shard| {
+            let table = gate.read(shard);
+            // The slot comes while the control bytes tell which one it is.
+            fetch_bucket(&table, hash);
+            Shards::One(slot, table)
+        });
         let mut view = Self::with(spaces, db, held, Some(Inside::new()));
         view.key = Some((key, hash));
         view
