@@ -126,8 +126,7 @@ impl<'a> Loader<'a> {
     /// [`DuplicateKey`], possibly for an entry added before.
     #[inline]
     pub fn insert(&mut self, entry: Entry) -> Result<(), DuplicateKey> {
-        let hash = self.spaces.hash(entry.key());
-        self.wait(hash, Waiting::Entry(entry))
+        self.insert_hashed(self.spaces.hash(entry.key()), entry)
     }
 
     /// As [`insert`](Self::insert), for a key that keeps no time of use.
@@ -151,7 +150,14 @@ impl<'a> Loader<'a> {
                 _ => self.flush_all(),
             };
         }
-        self.wait(hash, Waiting::Entry(Entry::new(key, expire_at_ms, value)))
+        self.insert_hashed(hash, Entry::new(key, expire_at_ms, value))
+    }
+
+    #[inline]
+    fn insert_hashed(&mut self, hash: u64, entry: Entry) -> Result<(), DuplicateKey> {
+        // Now, while its block is near.
+        self.delta.add(Delta::of(&entry));
+        self.wait(hash, Waiting::Entry(entry))
     }
 
     #[inline]
@@ -181,12 +187,16 @@ impl<'a> Loader<'a> {
             .for_each(|(hash, _)| fetch_bucket(&table, *hash));
         for (hash, waiting) in batch.drain(..) {
             let entry = match waiting {
-                Waiting::Entry(entry) => Some(entry),
-                Waiting::Short(place) => self.short.entry(place),
+                Waiting::Entry(entry) => entry,
+                Waiting::Short(place) => {
+                    // A place stays as it was told until all that waits has been inserted.
+                    let Some(entry) = self.short.entry(place) else {
+                        continue;
+                    };
+                    self.delta.add(Delta::of(&entry));
+                    entry
+                }
             };
-            // A place stays as it was told until all that waits has been inserted.
-            let Some(entry) = entry else { continue };
-            self.delta.add(Delta::of(&entry));
             if let Err(entry) = insert_new(&mut table, hash, entry, db.hasher()) {
                 let key = String::from_utf8_lossy(entry.key()).into_owned();
                 return Err(DuplicateKey(key, self.number));
