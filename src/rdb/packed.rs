@@ -44,6 +44,7 @@ impl<'a> Item<'a> {
     }
 
     /// The element's text; that of an integer is written into `buffer`.
+    #[inline]
     pub fn text<'b>(&self, buffer: &'b mut IntText) -> &'b [u8]
     where
         'a: 'b,

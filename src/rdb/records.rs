@@ -244,7 +244,7 @@ impl Handle {
     }
 }
 
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 struct Chunk {
     bytes: Vec<u8>,
     /// Bytes of dead records; of a chunk that is free, the number of the next free one.
@@ -545,7 +545,11 @@ impl Records {
     /// All records: in the order in which they came, as long as none has been taken away.
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {
-        Iter(self.entries())
+        Iter {
+            chunks: self.chunks.iter(),
+            rest: &[],
+            shape: self.shape,
+        }
     }
 
     /// All records and where they lie.
@@ -600,14 +604,29 @@ impl fmt::Debug for Records {
 
 /// A walk over records.
 #[derive(Debug, Clone)]
-pub struct Iter<'a>(Entries<'a>);
+pub struct Iter<'a> {
+    /// Those behind the one at work.
+    chunks: std::slice::Iter<'a, Chunk>,
+    /// What is left of the chunk at work.
+    rest: &'a [u8],
+    shape: Shape,
+}
 
 impl<'a> Iterator for Iter<'a> {
     type Item = Record<'a>;
 
     #[inline]
     fn next(&mut self) -> Option<Record<'a>> {
-        self.0.next().map(|(_, record)| record)
+        loop {
+            let Some((record, rest)) = Record::split(self.rest, self.shape) else {
+                self.rest = &self.chunks.next()?.bytes;
+                continue;
+            };
+            let first = std::mem::replace(&mut self.rest, rest).first();
+            if first.is_some_and(|first| first & DEAD == 0) {
+                return Some(record);
+            }
+        }
     }
 }
 

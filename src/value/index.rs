@@ -8,10 +8,11 @@ use std::sync::OnceLock;
 
 use ahash::RandomState;
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
-use crate::rdb::records::Handle;
+use crate::rdb::records::{Handle, Records};
 
-/// A hash table of handles. It knows no keys: these are for the caller to compare.
+/// A hash table of the handles of records, which are the caller's and always the same.
 #[derive(Debug, Clone)]
 pub(super) struct Index {
     rows: Rows,
@@ -63,17 +64,17 @@ macro_rules! either {
 }
 
 impl Index {
-    /// An empty index with room for `capacity` rows; `near` if all handles are of the first chunk.
-    pub(super) fn with_capacity(near: bool, capacity: usize) -> Self {
-        Self {
-            rows: if near {
-                Rows::Near(HashTable::with_capacity(capacity))
+    /// An index of all records; `None` if a key stands twice.
+    pub(super) fn of(records: &Records) -> Option<Self> {
+        Some(Self {
+            rows: if records.are_near() {
+                Rows::Near(rows(records)?)
             } else {
-                Rows::Far(HashTable::with_capacity(capacity))
+                Rows::Far(rows(records)?)
             },
             // A random start: a cursor of a deleted and recreated key is not taken for a valid place.
             epoch: fastrand::u32(..),
-        }
+        })
     }
 
     /// Bytes on the heap.
@@ -98,78 +99,63 @@ impl Index {
         either!(&self.rows, table => table.get_bucket(bucket).map(|row| row.handle()))
     }
 
-    /// The row of this hash that `is` the one.
+    /// Where the record of `key` lies.
     #[inline]
-    pub(super) fn find(&self, hash: u64, mut is: impl FnMut(Handle) -> bool) -> Option<Handle> {
+    pub(super) fn find(&self, records: &Records, key: &[u8]) -> Option<Handle> {
         either!(&self.rows, table => {
-            table.find(hash, |row| is(row.handle())).map(|row| row.handle())
+            let found = table.find(hash(key), |row| records.key(row.handle()) == key);
+            found.map(|row| row.handle())
         })
     }
 
-    /// Adds a row, whose key is known to have none; `rehash` gives the hash of any row's key.
-    pub(super) fn insert(&mut self, hash: u64, handle: Handle, rehash: impl Fn(Handle) -> u64) {
-        if matches!(self.rows, Rows::Near(_)) && handle.chunk() > 0 {
-            self.widen(&rehash);
-        }
+    /// Adds a record, whose key is known to have no row.
+    pub(super) fn insert(&mut self, records: &Records, key: &[u8], handle: Handle) {
+        self.admit(records, handle);
         if self.len() == self.capacity() {
             self.bump_epoch();
         }
         either!(&mut self.rows, table => {
-            table.insert_unique(hash, Row::new(handle), |row| rehash(row.handle()));
+            table.insert_unique(hash(key), Row::new(handle), |row| rehash(records, *row));
         });
     }
 
-    /// Makes room in its rows for handles of all chunks.
-    fn widen(&mut self, rehash: impl Fn(Handle) -> u64) {
+    /// Sees that its rows can be this handle.
+    fn admit(&mut self, records: &Records, handle: Handle) {
         let Rows::Near(near) = &self.rows else {
             return;
         };
+        if handle.chunk() == 0 {
+            return;
+        }
         let mut far = HashTable::with_capacity(near.len() + 1);
         for row in near {
-            let handle = row.handle();
-            far.insert_unique(rehash(handle), Row::new(handle), |row: &[u8; 5]| {
-                rehash(row.handle())
-            });
+            let row = <[u8; 5]>::new(row.handle());
+            far.insert_unique(rehash(records, row), row, |row| rehash(records, *row));
         }
         self.rows = Rows::Far(far);
         self.bump_epoch();
     }
 
-    /// Puts another handle in a row's place.
-    pub(super) fn replace(
-        &mut self,
-        hash: u64,
-        old: Handle,
-        new: Handle,
-        rehash: impl Fn(Handle) -> u64,
-    ) {
-        if matches!(self.rows, Rows::Near(_)) && new.chunk() > 0 {
-            self.widen(rehash);
-        }
+    /// Notes that the record of `key` moves.
+    pub(super) fn replace(&mut self, records: &Records, key: &[u8], old: Handle, new: Handle) {
+        self.admit(records, new);
         either!(&mut self.rows, table => {
-            if let Some(row) = table.find_mut(hash, |row| row.handle() == old) {
+            if let Some(row) = table.find_mut(hash(key), |row| row.handle() == old) {
                 *row = Row::new(new);
             }
         });
     }
 
-    /// Takes out the row of this hash that `is` the one.
-    pub(super) fn remove(
-        &mut self,
-        hash: u64,
-        mut is: impl FnMut(Handle) -> bool,
-        rehash: impl Fn(Handle) -> u64,
-    ) -> Option<Handle> {
+    /// Takes out the row of `key`.
+    pub(super) fn remove(&mut self, records: &Records, key: &[u8]) -> Option<Handle> {
         let handle = either!(&mut self.rows, table => {
-            let entry = table.find_entry(hash, |row| is(row.handle())).ok()?;
-            entry.remove().0.handle()
+            let found = table.find_entry(hash(key), |row| records.key(row.handle()) == key);
+            found.ok()?.remove().0.handle()
         });
         if self.len() < self.capacity() / SPARSE && self.capacity() > SMALL {
             self.bump_epoch();
             let room = self.len() * 2;
-            either!(&mut self.rows, table => {
-                table.shrink_to(room, |row| rehash(row.handle()));
-            });
+            either!(&mut self.rows, table => table.shrink_to(room, |row| rehash(records, *row)));
         }
         Some(handle)
     }
@@ -239,9 +225,30 @@ impl Index {
     }
 }
 
+/// Rows of all records; `None` if a key stands twice.
+fn rows<R: Row>(records: &Records) -> Option<HashTable<R>> {
+    let mut table = HashTable::<R>::with_capacity(records.len());
+    for (handle, record) in records.entries() {
+        let entry = table.entry(
+            hash(record.key),
+            |row| records.key(row.handle()) == record.key,
+            |row| rehash(records, *row),
+        );
+        match entry {
+            Entry::Occupied(_) => return None,
+            Entry::Vacant(place) => place.insert(R::new(handle)),
+        };
+    }
+    Some(table)
+}
+
+fn rehash<R: Row>(records: &Records, row: R) -> u64 {
+    hash(records.key(row.handle()))
+}
+
 /// Hashes with one random seed for the whole process, against members chosen to collide.
 #[inline]
-pub(super) fn hash(key: &[u8]) -> u64 {
+fn hash(key: &[u8]) -> u64 {
     static SEED: OnceLock<RandomState> = OnceLock::new();
     SEED.get_or_init(RandomState::new).hash_one(key)
 }

@@ -1,6 +1,6 @@
 //! The table inside large sets, hashes and sorted sets: records, and from some number on an index of where they lie.
 
-use super::index::{Index, hash};
+use super::index::Index;
 use crate::rdb::records::{Handle, Iter, Record, Records, Shape};
 
 /// So few records are walked over instead of indexed.
@@ -26,7 +26,7 @@ impl Table {
     /// A table of these records; `None` if a key stands twice.
     pub(super) fn from_records(records: Records) -> Option<Self> {
         if records.len() > WALKED_MAX {
-            let index = Some(index_of(&records)?);
+            let index = Some(Index::of(&records)?);
             return Some(Self { records, index });
         }
         (!repeats(&records)).then_some(Self {
@@ -62,7 +62,7 @@ impl Table {
     /// Where the record of `key` lies.
     pub(super) fn find(&self, key: &[u8]) -> Option<Handle> {
         match &self.index {
-            Some(index) => index.find(hash(key), |handle| self.records.key(handle) == key),
+            Some(index) => index.find(&self.records, key),
             None => self.walk_to(key),
         }
     }
@@ -84,8 +84,8 @@ impl Table {
         let handle = self.records.push(record);
         let Self { records, index } = self;
         match index {
-            Some(index) => index.insert(hash(record.key), handle, |other| hash(records.key(other))),
-            None if records.len() > WALKED_MAX => *index = index_of(records),
+            Some(index) => index.insert(records, record.key, handle),
+            None if records.len() > WALKED_MAX => *index = Index::of(records),
             None => {}
         }
         Ok(handle)
@@ -102,7 +102,7 @@ impl Table {
         let new = self.records.push(Record { key, value, number });
         let Self { records, index } = self;
         if let Some(index) = index {
-            index.replace(hash(key), handle, new, |other| hash(records.key(other)));
+            index.replace(records, key, handle, new);
         }
         self.records.remove(handle);
         self.tidy(handle.chunk());
@@ -126,11 +126,7 @@ impl Table {
     pub(super) fn unlink(&mut self, key: &[u8]) -> Option<Handle> {
         let Self { records, index } = self;
         let handle = match index {
-            Some(index) => index.remove(
-                hash(key),
-                |handle| records.key(handle) == key,
-                |other| hash(records.key(other)),
-            ),
+            Some(index) => index.remove(records, key),
             None => self.walk_to(key),
         }?;
         self.records.remove(handle);
@@ -160,7 +156,7 @@ impl Table {
         if let Some(index) = index {
             // Each record's new place is that of none behind it, so no two rows are ever the same.
             for (record, old, new) in records.moves(chunk).filter(|(_, old, new)| old != new) {
-                index.replace(hash(record.key), old, new, |other| hash(records.key(other)));
+                index.replace(records, record.key, old, new);
             }
         }
         records.compact(chunk);
@@ -209,20 +205,6 @@ impl Table {
             _ => super::sample(self.iter(), self.len(), count),
         }
     }
-}
-
-/// An index of records; `None` if a key stands twice.
-fn index_of(records: &Records) -> Option<Index> {
-    let mut index = Index::with_capacity(records.are_near(), records.len());
-    for (handle, record) in records.entries() {
-        let wanted = hash(record.key);
-        let twin = index.find(wanted, |other| records.key(other) == record.key);
-        if twin.is_some() {
-            return None;
-        }
-        index.insert(wanted, handle, |other| hash(records.key(other)));
-    }
-    Some(index)
 }
 
 /// Whether a key stands twice among few records.

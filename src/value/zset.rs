@@ -313,6 +313,7 @@ enum WalkForm<'a> {
 impl<'a> Iterator for Walk<'a> {
     type Item = (Item<'a>, f64);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         match &mut self.0 {
             WalkForm::Packed(pairs) => pairs.next(),

@@ -61,7 +61,8 @@ fn member_of(random: &mut fastrand::Rng, names: usize) -> Vec<u8> {
     match name % 3 {
         0 => name.to_string().into_bytes(),
         1 => format!("-{name}").into_bytes(),
-        _ => format!("member:{name}").into_bytes(),
+        // Of many, so long that they lie in more than one chunk.
+        _ => format!("member:{name:0width$}", width = names / 20).into_bytes(),
     }
 }
 
@@ -104,6 +105,38 @@ fn a_small_one_is_what_the_model_says() {
 fn a_large_one_is_what_the_model_says() {
     for seed in 0..3 {
         follow_model(seed, 1500, 6000);
+    }
+    follow_model(3, 3000, 8000);
+}
+
+#[test]
+fn loads_members_in_whatever_order_they_come() {
+    let thresholds = Thresholds::default();
+    let mut random = fastrand::Rng::with_seed(5);
+    for count in [300_u32, 6000] {
+        let sorted: Vec<Scored> = (0..count)
+            .map(|number| {
+                let member = format!("member:{number:06}").into_bytes();
+                (member.into(), f64::from(number / 3))
+            })
+            .collect();
+        let mut members = sorted.clone();
+        for shuffled in 0..3 {
+            let mut zset = Zset::from_members(&members, &thresholds).unwrap();
+            assert!(
+                contents(&zset).iter().eq(sorted
+                    .iter()
+                    .map(|(member, score)| (*score, member.to_vec()))
+                    .collect::<Vec<_>>()
+                    .iter())
+            );
+            zset.remove_range(100..usize::MAX);
+            assert_eq!(zset.rank(b"member:000099"), Some(99), "{shuffled}");
+            members.reverse();
+            if shuffled == 1 {
+                random.shuffle(&mut members);
+            }
+        }
     }
 }
 

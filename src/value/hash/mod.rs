@@ -506,6 +506,7 @@ enum Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
+    #[inline]
     fn next(&mut self) -> Option<Field<'a>> {
         match self {
             Self::Packed(words) => Some(plain((words.next()?, words.next()?))),
@@ -518,6 +519,7 @@ impl<'a> Walk<'a> {
 impl<'a> Iterator for Iter<'a> {
     type Item = (Item<'a>, Item<'a>);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let field = self.walk.next()?;
         self.left = self.left.saturating_sub(1);

@@ -340,6 +340,7 @@ enum Walk<'a> {
 impl<'a> Iterator for Iter<'a> {
     type Item = Item<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Item<'a>> {
         match &mut self.0 {
             Walk::Intset(intset, index) => {
@@ -349,6 +350,20 @@ impl<'a> Iterator for Iter<'a> {
             }
             Walk::Packed(items) => items.next(),
             Walk::Table(records) => records.next().map(|record| Item::Str(record.key)),
+        }
+    }
+
+    /// Looks at the form once, in place of once for each member.
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(self, init: B, mut visit: F) -> B {
+        match self.0 {
+            Walk::Intset(intset, index) => {
+                let numbers = (index..intset.len()).filter_map(|index| intset.get(index));
+                numbers.map(Item::Int).fold(init, visit)
+            }
+            Walk::Packed(items) => items.fold(init, visit),
+            Walk::Table(records) => {
+                records.fold(init, |so_far, record| visit(so_far, Item::Str(record.key)))
+            }
         }
     }
 }

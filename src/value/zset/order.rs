@@ -10,15 +10,104 @@ const BLOCK_LOADED: usize = 224;
 /// Room that a block gets at least when it grows, in handles.
 const BLOCK_GROWS_MIN: usize = 8;
 
-type Block = Vec<[u8; 5]>;
-
 /// A sequence of handles. It compares nothing itself: places are found with a predicate.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Order {
     /// None is empty.
     blocks: Vec<Block>,
-    /// Handles that all blocks have room for.
+    /// Bytes that all blocks have room for.
     room: usize,
+    width: Width,
+}
+
+/// Handles, one after the other.
+#[derive(Debug, Clone)]
+struct Block(Vec<u8>);
+
+/// How handles are written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Width {
+    /// Their places, for all are in the first chunk.
+    Near,
+    /// Packed.
+    Far,
+}
+
+impl Width {
+    fn of(handles: impl Iterator<Item = Handle>) -> Self {
+        let mut handles = handles;
+        if handles.all(|handle| handle.chunk() == 0) {
+            Self::Near
+        } else {
+            Self::Far
+        }
+    }
+
+    /// Bytes of a handle.
+    const fn bytes(self) -> usize {
+        match self {
+            Self::Near => 2,
+            Self::Far => 5,
+        }
+    }
+}
+
+impl Block {
+    fn with_room(handles: usize, width: Width) -> Self {
+        Self(Vec::with_capacity(handles * width.bytes()))
+    }
+
+    #[inline]
+    fn len(&self, width: Width) -> usize {
+        self.0.len() / width.bytes()
+    }
+
+    #[inline]
+    fn get(&self, at: usize, width: Width) -> Option<Handle> {
+        let bytes = self.0.get(at * width.bytes()..)?;
+        match width {
+            Width::Near => bytes
+                .first_chunk()
+                .map(|at| Handle::near(u16::from_le_bytes(*at))),
+            Width::Far => bytes.first_chunk().map(|packed| Handle::unpack(*packed)),
+        }
+    }
+
+    fn last(&self, width: Width) -> Option<Handle> {
+        self.get(self.len(width).checked_sub(1)?, width)
+    }
+
+    fn push(&mut self, handle: Handle, width: Width) {
+        match width {
+            Width::Near => self.0.extend_from_slice(&handle.at().to_le_bytes()),
+            Width::Far => self.0.extend_from_slice(&handle.pack()),
+        }
+    }
+
+    fn insert(&mut self, at: usize, handle: Handle, width: Width) {
+        self.push(handle, width);
+        let moved = self.0.get_mut(at * width.bytes()..).unwrap_or_default();
+        moved.rotate_right(width.bytes().min(moved.len()));
+    }
+
+    fn remove(&mut self, at: usize, width: Width) {
+        let start = at * width.bytes();
+        self.0.drain(start..start + width.bytes());
+    }
+
+    /// How many leading handles `precedes` holds for.
+    fn partition(&self, width: Width, mut precedes: impl FnMut(Handle) -> bool) -> usize {
+        let (mut low, mut high) = (0, self.len(width));
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.get(middle, width).is_some_and(&mut precedes) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
 }
 
 /// A place in the sequence: a block, and a position in it.
@@ -28,19 +117,36 @@ pub(super) struct Place {
     at: usize,
 }
 
+impl Default for Order {
+    fn default() -> Self {
+        Self {
+            blocks: Vec::new(),
+            room: 0,
+            width: Width::Near,
+        }
+    }
+}
+
 impl Order {
     /// These handles, in this order.
-    pub(super) fn new(handles: impl ExactSizeIterator<Item = Handle>) -> Self {
+    pub(super) fn new(handles: impl ExactSizeIterator<Item = Handle> + Clone) -> Self {
+        let width = Width::of(handles.clone());
+        Self::with_width(handles, width)
+    }
+
+    fn with_width(handles: impl ExactSizeIterator<Item = Handle>, width: Width) -> Self {
         let mut left = handles.len();
-        let mut handles = handles.map(Handle::pack);
         let mut order = Self {
             blocks: Vec::with_capacity(left.div_ceil(BLOCK_LOADED)),
             room: 0,
+            width,
         };
+        let mut handles = handles;
         while left > 0 {
             let len = left.min(BLOCK_LOADED);
-            let mut block = Vec::with_capacity(len);
-            block.extend(handles.by_ref().take(len));
+            let mut block = Block::with_room(len, width);
+            let some = handles.by_ref().take(len);
+            some.for_each(|handle| block.push(handle, width));
             order.add_block(order.blocks.len(), block);
             left -= len;
         }
@@ -49,45 +155,46 @@ impl Order {
 
     /// Bytes on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
-        self.blocks.capacity() * size_of::<Block>() + self.room * size_of::<[u8; 5]>()
+        self.blocks.capacity() * size_of::<Block>() + self.room
     }
 
     fn add_block(&mut self, at: usize, block: Block) {
-        self.room += block.capacity();
+        self.room += block.0.capacity();
         self.blocks.insert(at, block);
     }
 
     fn take_block(&mut self, at: usize) -> Block {
         let block = self.blocks.remove(at);
-        self.room -= block.capacity();
+        self.room -= block.0.capacity();
         block
     }
 
     /// Changes a block, if there is one of this number.
     fn change(&mut self, at: usize, change: impl FnOnce(&mut Block)) {
         if let Some(block) = self.blocks.get_mut(at) {
-            let before = block.capacity();
+            let before = block.0.capacity();
             change(block);
-            self.room = self.room - before + block.capacity();
+            self.room = self.room - before + block.0.capacity();
         }
     }
 
     /// The place behind all leading handles for which `precedes` holds.
     pub(super) fn partition(&self, mut precedes: impl FnMut(Handle) -> bool) -> Place {
-        let mut precedes = |packed: &[u8; 5]| precedes(Handle::unpack(*packed));
+        let width = self.width;
         let block = self
             .blocks
-            .partition_point(|block| block.last().is_some_and(&mut precedes));
+            .partition_point(|block| block.last(width).is_some_and(&mut precedes));
         let at = self
             .blocks
             .get(block)
-            .map_or(0, |block| block.partition_point(precedes));
+            .map_or(0, |block| block.partition(width, precedes));
         Place { block, at }
     }
 
     /// How many handles stand before a place.
     pub(super) fn rank(&self, place: Place) -> usize {
-        let before = self.blocks.iter().take(place.block).map(Vec::len);
+        let before = self.blocks.iter().take(place.block);
+        let before = before.map(|block| block.len(self.width));
         before.sum::<usize>() + place.at
     }
 
@@ -95,10 +202,11 @@ impl Order {
     fn place(&self, rank: usize) -> Place {
         let mut at = rank;
         for (block, handles) in self.blocks.iter().enumerate() {
-            if at < handles.len() {
+            let len = handles.len(self.width);
+            if at < len {
                 return Place { block, at };
             }
-            at -= handles.len();
+            at -= len;
         }
         Place {
             block: self.blocks.len(),
@@ -106,45 +214,72 @@ impl Order {
         }
     }
 
-    /// Puts another handle at a place that has one.
+    /// Puts another handle, of the same chunk, at a place that has one.
     pub(super) fn replace(&mut self, place: Place, handle: Handle) {
-        let block = self.blocks.get_mut(place.block);
-        if let Some(own) = block.and_then(|block| block.get_mut(place.at)) {
-            *own = handle.pack();
+        let width = self.width;
+        self.change(place.block, |block| {
+            if place.at < block.len(width) {
+                block.remove(place.at, width);
+                block.insert(place.at, handle, width);
+            }
+        });
+    }
+
+    /// Sees that handles of all chunks can be written down. Places stay what they are.
+    fn widen(&mut self) {
+        let mut wide = std::mem::take(self);
+        wide.room = 0;
+        for Block(bytes) in &mut wide.blocks {
+            let near = bytes.as_chunks().0;
+            let mut far = Block::with_room(near.len(), Width::Far);
+            near.iter()
+                .for_each(|at| far.push(Handle::near(u16::from_le_bytes(*at)), Width::Far));
+            *bytes = far.0;
+            wide.room += bytes.capacity();
         }
+        wide.width = Width::Far;
+        *self = wide;
     }
 
     /// Puts a handle at a place; what stands there moves behind it.
     pub(super) fn insert(&mut self, place: Place, handle: Handle) {
+        if self.width == Width::Near && handle.chunk() > 0 {
+            self.widen();
+        }
+        let width = self.width;
         let Some(place) = self.make_room(place) else {
-            return self.add_block(self.blocks.len(), vec![handle.pack()]);
+            let mut block = Block::with_room(BLOCK_GROWS_MIN, width);
+            block.push(handle, width);
+            return self.add_block(self.blocks.len(), block);
         };
         self.change(place.block, |block| {
-            if block.len() == block.capacity() {
-                let more = (block.len() / 2).max(BLOCK_GROWS_MIN);
-                block.reserve_exact(more.min(BLOCK_MAX - block.len()));
+            let len = block.len(width);
+            if block.0.capacity() - block.0.len() < width.bytes() {
+                let more = (len / 2).max(BLOCK_GROWS_MIN).min(BLOCK_MAX - len);
+                block.0.reserve_exact(more * width.bytes());
             }
-            block.insert(place.at.min(block.len()), handle.pack());
+            block.insert(place.at.min(len), handle, width);
         });
     }
 
     /// The same place once its block may take one more; `None` when it is a new last block's.
     fn make_room(&mut self, mut place: Place) -> Option<Place> {
+        let width = self.width;
         if place.block == self.blocks.len() {
-            let last = self.blocks.last()?;
+            let at = self.blocks.last()?.len(width);
             // Ascending insertions fill blocks to the brim.
-            if last.len() == BLOCK_MAX {
+            if at == BLOCK_MAX {
                 return None;
             }
             place = Place {
                 block: place.block - 1,
-                at: last.len(),
+                at,
             };
         }
         let block = self.blocks.get_mut(place.block)?;
-        if block.len() == BLOCK_MAX {
-            let upper = block.split_off(BLOCK_MAX / 2);
-            self.add_block(place.block + 1, upper);
+        if block.len(width) == BLOCK_MAX {
+            let upper = block.0.split_off(BLOCK_MAX / 2 * width.bytes());
+            self.add_block(place.block + 1, Block(upper));
             if place.at > BLOCK_MAX / 2 {
                 place.block += 1;
                 place.at -= BLOCK_MAX / 2;
@@ -155,23 +290,27 @@ impl Order {
 
     /// Takes out the handle at a place.
     pub(super) fn remove(&mut self, place: Place) {
+        let width = self.width;
         let Some(block) = self.blocks.get_mut(place.block) else {
             return;
         };
-        if place.at < block.len() {
-            block.remove(place.at);
+        if place.at < block.len(width) {
+            block.remove(place.at, width);
             self.merge(place.block);
         }
     }
 
     /// Joins a block that has become short with the next one, or drops it when it is empty.
     fn merge(&mut self, at: usize) {
-        let len_of = |at: usize| self.blocks.get(at).map_or(BLOCK_MAX, Vec::len);
+        let len_of = |at: usize| {
+            let block = self.blocks.get(at);
+            block.map_or(BLOCK_MAX, |block| block.len(self.width))
+        };
         if len_of(at) == 0 {
             self.take_block(at);
         } else if len_of(at) + len_of(at + 1) <= BLOCK_MAX / 2 {
-            let next = self.take_block(at + 1);
-            self.change(at, |block| block.extend(next));
+            let Block(next) = self.take_block(at + 1);
+            self.change(at, |block| block.0.extend(next));
         }
     }
 
@@ -179,6 +318,7 @@ impl Order {
     pub(super) fn range(&self, range: std::ops::Range<usize>) -> Handles<'_> {
         Handles {
             blocks: &self.blocks,
+            width: self.width,
             front: self.place(range.start),
             back: self.place(range.end),
             left: range.len(),
@@ -190,6 +330,7 @@ impl Order {
 #[derive(Debug, Clone)]
 pub(super) struct Handles<'a> {
     blocks: &'a [Block],
+    width: Width,
     /// The next handle from the front.
     front: Place,
     /// Behind the next handle from the back.
@@ -200,18 +341,19 @@ pub(super) struct Handles<'a> {
 impl Iterator for Handles<'_> {
     type Item = Handle;
 
+    #[inline]
     fn next(&mut self) -> Option<Handle> {
         self.left = self.left.checked_sub(1)?;
         let block = self.blocks.get(self.front.block)?;
-        let packed = block.get(self.front.at).copied();
+        let handle = block.get(self.front.at, self.width);
         self.front.at += 1;
-        if self.front.at >= block.len() {
+        if self.front.at >= block.len(self.width) {
             self.front = Place {
                 block: self.front.block + 1,
                 at: 0,
             };
         }
-        packed.map(Handle::unpack)
+        handle
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -224,12 +366,13 @@ impl DoubleEndedIterator for Handles<'_> {
         self.left = self.left.checked_sub(1)?;
         if self.back.at == 0 {
             let block = self.back.block.checked_sub(1)?;
-            let at = self.blocks.get(block).map_or(0, Vec::len);
+            let at = self.blocks.get(block)?.len(self.width);
             self.back = Place { block, at };
         }
         self.back.at -= 1;
-        let block = self.blocks.get(self.back.block)?;
-        block.get(self.back.at).copied().map(Handle::unpack)
+        self.blocks
+            .get(self.back.block)?
+            .get(self.back.at, self.width)
     }
 }
 

@@ -156,6 +156,7 @@ pub(super) struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
+    #[inline]
     fn member(&self, handle: Handle) -> Option<(&'a [u8], f64)> {
         let member = self.members.at(handle)?;
         Some((member.key, member.score()))
@@ -165,6 +166,7 @@ impl<'a> Members<'a> {
 impl<'a> Iterator for Members<'a> {
     type Item = (&'a [u8], f64);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let handle = self.handles.next()?;
         self.member(handle)
