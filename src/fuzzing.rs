@@ -22,7 +22,7 @@ use crate::value::Thresholds;
 use bytes::Bytes;
 use redis_protocol::resp2::{decode::decode as decode_frame, types::OwnedFrame};
 
-pub use crate::replica::fuzzing::stream;
+pub use crate::replica::fuzzing::{state, stream};
 
 /// A whole dump. It decodes alike in one chunk and in small ones, and an error names a place inside it.
 pub fn dump(bytes: &[u8]) {

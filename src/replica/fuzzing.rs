@@ -1,4 +1,8 @@
-//! The fuzz target of the command stream (see [`crate::fuzzing`]), and the way into it for benches.
+//! The fuzz targets of the command stream and of the state directory (see [`crate::fuzzing`]), and the way into it for benches.
+
+mod state;
+
+pub use state::state;
 
 use super::figures::StreamFigures;
 use super::stream::{Applier, Position};

@@ -122,7 +122,7 @@ pub(super) const MARK: &[u8; 3] = b"\xf5RT";
 pub(super) const PAYLOAD_BYTES_MAX: u32 = 16 << 20;
 
 impl Head {
-    pub(super) fn new(kind: Kind, offset: u64, at_ms: i64, payload: &[u8]) -> Self {
+    pub(crate) fn new(kind: Kind, offset: u64, at_ms: i64, payload: &[u8]) -> Self {
         Self {
             kind,
             len: u32::try_from(payload.len()).unwrap_or(u32::MAX),
@@ -132,7 +132,7 @@ impl Head {
         }
     }
 
-    pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, bytes: &mut Vec<u8>) {
         let start = bytes.len();
         bytes.extend_from_slice(MARK);
         bytes.push(self.kind.number());

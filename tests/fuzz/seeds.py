@@ -76,9 +76,16 @@ def requests():
     yield b'SET a "quoted \\x00\\n" \'single\'\r\nPING\n\r\n*0\r\n'
 
 
+def states():
+    for what in range(9):
+        for at, seed in enumerate(streams()):
+            if at < 12:
+                yield bytes([what, at * 20, 0, 1 + at * 9]) + seed
+
+
 def main():
     target, directory = sys.argv[1], pathlib.Path(sys.argv[2])
-    seeds = {"dump": dumps, "packed": packed, "payload": payloads, "request": requests, "stream": streams}
+    seeds = {"dump": dumps, "packed": packed, "payload": payloads, "request": requests, "state": states, "stream": streams}
     for seed in seeds[target]():
         (directory / hashlib.sha1(seed).hexdigest()).write_bytes(seed)
 

@@ -13,11 +13,12 @@ use crate::servers::fixture;
 type Body = fn(&[u8]);
 
 /// Every target by its name.
-const TARGETS: [(&str, Body); 5] = [
+const TARGETS: [(&str, Body); 6] = [
     ("dump", fuzzing::dump),
     ("packed", fuzzing::packed),
     ("payload", fuzzing::payload),
     ("request", fuzzing::request),
+    ("state", fuzzing::state),
     ("stream", fuzzing::stream),
 ];
 
@@ -114,22 +115,28 @@ fn mutated_pieces_of_dumps_keep_every_promise() {
     }
 }
 
+const LINES: [&str; 10] = [
+    "SET a 1",
+    "MULTI",
+    "RPUSH l 1 2",
+    "EXEC",
+    "HSET h f v",
+    "SELECT 1",
+    "XADD x 1-1 f v",
+    "ZADD z 1 m",
+    "DEL a",
+    "PING",
+];
+
+/// All lines as a primary, or a client, sends them.
+fn commands() -> Vec<u8> {
+    let words = |line: &str| encode(&line.split(' ').map(str::as_bytes).collect::<Vec<_>>());
+    LINES.iter().flat_map(|line| words(line)).collect()
+}
+
 #[test]
 fn mutated_commands_keep_every_promise() {
-    let lines = [
-        "SET a 1",
-        "MULTI",
-        "RPUSH l 1 2",
-        "EXEC",
-        "HSET h f v",
-        "SELECT 1",
-        "XADD x 1-1 f v",
-        "ZADD z 1 m",
-        "DEL a",
-        "PING",
-    ];
-    let words = |line: &str| encode(&line.split(' ').map(str::as_bytes).collect::<Vec<_>>());
-    let whole: Vec<u8> = lines.iter().flat_map(|line| words(line)).collect();
+    let whole = commands();
     fuzz(fuzzing::request, &whole, 3000);
     fuzz(
         fuzzing::request,
@@ -137,6 +144,19 @@ fn mutated_commands_keep_every_promise() {
         3000,
     );
     fuzz(fuzzing::stream, &whole, 1000);
+}
+
+#[test]
+fn damaged_states_keep_every_promise() {
+    for what in 0..9 {
+        for (at, byte) in [(5_u16, 1), (90, 8), (130, 100), (300, 255)] {
+            let [low, high] = at.to_le_bytes();
+            let start = [what, low, high, byte];
+            let whole = [&start[..], &commands()].concat();
+            run(fuzzing::state, &whole);
+            fuzz(fuzzing::state, &whole, 20);
+        }
+    }
 }
 
 #[test]
