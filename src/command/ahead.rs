@@ -104,6 +104,7 @@ impl Read {
         cx.session.last = (None, self.row.name);
         let result = match (group, self.row.read, self.row.keys.single(args)) {
             (Some((group, index)), Some(handler), Some(key)) => {
+                cx.session.grouped += 1;
                 let view = group.view(index, key);
                 view.set_touches(cx.session.touches);
                 look(&view, handler, args, cx.reply)

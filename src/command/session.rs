@@ -55,6 +55,8 @@ pub struct Session {
     pub closing: bool,
     /// Commands run.
     pub commands: u64,
+    /// Those among them that were reads of a group.
+    pub grouped: u64,
     /// The last command: container, if any, and name.
     pub last: (Option<&'static str>, &'static str),
 }
@@ -96,6 +98,7 @@ impl Session {
             blocked: None,
             closing: false,
             commands: 0,
+            grouped: 0,
             last: (None, "NULL"),
         }
     }

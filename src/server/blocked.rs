@@ -113,7 +113,7 @@ impl Connection<'_> {
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        self.settle(read, 0, 0);
+        self.settle(read, 0, [0, 0]);
         self.check_query_limit();
         Ok(())
     }

@@ -151,14 +151,15 @@ impl<'s> Connection<'s> {
     ) -> std::io::Result<()> {
         let mut read = read;
         loop {
-            let commands = self.session.commands;
+            let (commands, grouped) = (self.session.commands, self.session.grouped);
             let more = self.answer_some();
             let written = self.reply.len();
             if !self.reply.is_empty() {
                 self.write(stream).await?;
             }
             let commands = self.session.commands - commands;
-            self.settle(std::mem::take(&mut read), written, commands);
+            let grouped = self.session.grouped - grouped;
+            self.settle(std::mem::take(&mut read), written, [commands, grouped]);
             if self.session.closing {
                 return Ok(());
             }
@@ -245,15 +246,15 @@ impl<'s> Connection<'s> {
         }
     }
 
-    /// Brings the records up to date: bytes read and written, and commands run, since it was last done.
-    pub(super) fn settle(&mut self, read: usize, written: usize, commands: u64) {
+    /// Brings the records up to date: bytes read and written, commands run and reads grouped, since it was last done.
+    pub(super) fn settle(&mut self, read: usize, written: usize, [commands, grouped]: [u64; 2]) {
         if self.input.is_empty() && self.input.capacity() > KEPT_BYTES {
             self.input = BytesMut::new();
             self.read_bytes = READ_BYTES_FIRST;
         }
         let (read, written) = (read as u64, written as u64);
         let traffic = &self.server.statistics.traffic;
-        traffic.add([commands, read, written]);
+        traffic.add([commands, grouped, read, written]);
         let mut shown = self.session.client.shown();
         self.session.publish(&mut shown, self.reply.protocol());
         shown.active = Instant::now();

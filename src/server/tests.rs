@@ -656,6 +656,24 @@ fn a_waiting_client_is_shown_as_it_is() {
 }
 
 #[test]
+fn reads_of_a_pipeline_are_answered_in_groups() {
+    let running = plain();
+    let mut client = running.client();
+    let get = "*2\r\n$3\r\nGET\r\n$1\r\na\r\n";
+    let grouped = || running.server.statistics.traffic.totals()[1];
+    for _ in 0..64 {
+        client.says(get, "$1\r\n1\r\n");
+    }
+    // Requests are counted before the next one of the connection is read.
+    client.says("PING\r\n", "+PONG\r\n");
+    assert_eq!(grouped(), 0, "one at a time");
+    client.says(&get.repeat(64), &"$1\r\n1\r\n".repeat(64));
+    client.says("PING\r\n", "+PONG\r\n");
+    // The system may hand them over in pieces; a read that is alone in one is no group.
+    assert!(grouped() > 32, "{}", grouped());
+}
+
+#[test]
 fn what_comes_behind_a_waiting_command_is_answered_behind_it() {
     let running = plain();
     let mut client = running.client();

@@ -49,6 +49,7 @@ mod state;
 mod sweep;
 mod transfer;
 mod traps;
+mod turns;
 mod upstreams;
 mod vectors;
 mod watch;

@@ -211,7 +211,7 @@ fn persistence(text: &mut Text, facts: &Facts<'_>) {
 fn stats(text: &mut Text, facts: &Facts<'_>) {
     let counted = facts.host.statistics();
     text.count("total_connections_received", &counted.connections);
-    let [commands, input_bytes, output_bytes] = counted.traffic.totals();
+    let [commands, _, input_bytes, output_bytes] = counted.traffic.totals();
     text.line("total_commands_processed", commands);
     text.line("total_net_input_bytes", input_bytes);
     text.line("total_net_output_bytes", output_bytes);
@@ -329,6 +329,8 @@ fn redtail(text: &mut Text, facts: &Facts<'_>) {
     text.line("redtail_lag_bytes", received.saturating_sub(applied));
     text.line("redtail_spool_file_bytes", replication.spooled_bytes);
     text.line("redtail_applied_commands", replication.applied_commands);
+    let [_, grouped, ..] = facts.host.statistics().traffic.totals();
+    text.line("redtail_grouped_reads", grouped);
     text.line("redtail_failed_writes", replication.failed_writes);
     text.line("redtail_unknown_commands", replication.unknown_commands);
     text.line("redtail_published_messages", replication.published);
