@@ -132,11 +132,9 @@ fn view<'s>(command: &Command, spaces: &'s Keyspaces, db: usize, args: Args<'_>)
     match command.locks(args) {
         Scope::Database => spaces.view_db(db),
         Scope::Nothing => spaces.view_none(db),
-        Scope::Keys => {
-            let mut keys: SmallVec<[&[u8]; 16]> = SmallVec::new();
-            command.keys.visit(args, |index| keys.push(args.at(index)));
-            spaces.view_keys(db, keys)
-        }
+        Scope::Keys => spaces.view_each(db, |visit| {
+            command.keys.visit(args, |index| visit(args.at(index)));
+        }),
     }
 }
 

@@ -12,7 +12,7 @@ use super::fetch::KeyHash;
 use super::gate::{Gate, Turn};
 use super::group::Group;
 use super::libraries::Libraries;
-use super::locks::{Slot, Slots};
+use super::locks::{Slot, Slots, gather};
 use super::taint::{Tainted, Taints};
 use super::tx::Tx;
 use super::view::View;
@@ -235,8 +235,20 @@ impl Keyspaces {
     /// A reader's view of `keys` in database `db`, all at one moment.
     #[must_use]
     pub fn view_keys<'k>(&self, db: usize, keys: impl IntoIterator<Item = &'k [u8]>) -> View<'_> {
-        let mut slots: Slots = keys.into_iter().map(|key| self.slot(db, key)).collect();
-        View::of_slots(self, db, &mut slots)
+        self.view_each(db, |visit| keys.into_iter().for_each(visit))
+    }
+
+    /// As [`view_keys`](Self::view_keys), of all keys that `keys` gives to what it is given.
+    #[must_use]
+    pub fn view_each<'k>(
+        &self,
+        db: usize,
+        keys: impl FnOnce(&mut dyn FnMut(&'k [u8])),
+    ) -> View<'_> {
+        gather(
+            |slots| keys(&mut |key| slots.push(self.slot(db, key))),
+            |slots| View::of_slots(self, db, slots),
+        )
     }
 
     /// A reader's view of the whole of database `db`, at one moment.
@@ -315,8 +327,10 @@ impl Keyspaces {
     /// The writer's hold on `slots`, working in database `db`. The replica's writer thread alone calls this.
     #[must_use]
     pub fn write(&self, db: usize, slots: impl IntoIterator<Item = Slot>) -> Tx<'_> {
-        let mut slots: Slots = slots.into_iter().collect();
-        Tx::new(self, db, &mut slots)
+        gather(
+            |gathered| gathered.extend(slots),
+            |slots| Tx::new(self, db, slots),
+        )
     }
 
     /// As [`write`](Self::write), on the one key of database `db` with that hash.

@@ -2,6 +2,8 @@
 //!
 //! Locks are always taken in the order of [`Slot`]: readers and the writer cannot wait for each other in a circle.
 
+use std::cell::Cell;
+
 use dashmap::{RwLockReadGuard, RwLockWriteGuard};
 use smallvec::SmallVec;
 
@@ -27,6 +29,47 @@ pub(super) struct Held<G> {
 pub(super) type ReadHeld<'a> = Held<RwLockReadGuard<'a, Table>>;
 pub(super) type WriteHeld<'a> = Held<RwLockWriteGuard<'a, Table>>;
 
+impl<G> Drop for Held<G> {
+    fn drop(&mut self) {
+        if self.guards.spilled() && self.guards.capacity() <= KEPT_MAX {
+            let guards = std::mem::take(&mut self.guards).into_vec();
+            // Not at the end of the thread, which drops what it keeps first.
+            _ = GUARDS.try_with(|kept| kept.set(emptied(guards)));
+        }
+    }
+}
+
+thread_local! {
+    /// Room for the guards of the thread's next command of many keys.
+    static GUARDS: Cell<Vec<Room>> = const { Cell::new(Vec::new()) };
+    /// Room for its slots.
+    static SLOTS: Cell<Vec<Slot>> = const { Cell::new(Vec::new()) };
+}
+
+/// As large as a guard with its slot.
+type Room = [u64; 2];
+
+/// Room for more than so many is not kept.
+const KEPT_MAX: usize = 4096;
+
+/// The same room for other things, as long as those are as large: the library then uses the block again.
+fn emptied<A, B>(mut room: Vec<A>) -> Vec<B> {
+    room.clear();
+    room.into_iter().filter_map(|_| None).collect()
+}
+
+/// Gives `take` what `fill` has put in, in room that the thread keeps.
+pub(super) fn gather<R>(fill: impl FnOnce(&mut Slots), take: impl FnOnce(&mut Slots) -> R) -> R {
+    let mut gathered = Slots::from_vec(SLOTS.take());
+    fill(&mut gathered);
+    let result = take(&mut gathered);
+    gathered.clear();
+    if gathered.spilled() && gathered.capacity() <= KEPT_MAX {
+        SLOTS.set(gathered.into_vec());
+    }
+    result
+}
+
 impl<G> Held<G> {
     /// No lock at all.
     pub(super) fn none() -> Self {
@@ -49,8 +92,13 @@ impl<G> Held<G> {
             slots.sort_unstable();
             slots.dedup();
         }
+        let mut guards = if slots.len() > 1 {
+            SmallVec::from_vec(emptied(GUARDS.take()))
+        } else {
+            SmallVec::new()
+        };
         // At once: a few keys' guards would else grow in three steps.
-        let mut guards = SmallVec::with_capacity(slots.len());
+        guards.reserve_exact(slots.len());
         guards.extend(slots.iter().filter_map(|&slot| Some((slot, lock(slot)?))));
         Self { guards }
     }
