@@ -13,7 +13,7 @@ use super::super::restore::restore;
 use super::super::stream::{Applier, Position};
 use super::DATABASES;
 use crate::rdb::source::MemorySource;
-use crate::state::{Config, Fsync, Head, Keeper, Kind, Place};
+use crate::state::{Config, Error, Fsync, Head, Keeper, Kind, Place};
 use crate::upstream::{Progress, ReplId};
 
 /// A state directory. The first four bytes say how the others are kept as a stream, and what happens to the files then. A
@@ -168,9 +168,13 @@ fn open(folder: &Path) -> Keeper {
         fsync: Fsync::No,
         ..Config::new(folder)
     };
-    match Keeper::open(config, Arc::default()) {
-        Ok(keeper) => keeper,
-        Err(error) => panic!("{error}"),
+    loop {
+        match Keeper::open(config.clone(), Arc::default()) {
+            Ok(keeper) => return keeper,
+            // A process that was started meanwhile has all our files until it runs its own program.
+            Err(Error::InUse(_)) => std::thread::yield_now(),
+            Err(error) => panic!("{error}"),
+        }
     }
 }
 
