@@ -16,11 +16,9 @@ pub fn decompress(input: &[u8], len: usize, out: &mut Vec<u8>) -> Option<()> {
     let mut at = 0;
     while let Some((&control, after)) = rest.split_first() {
         let control = usize::from(control);
-        let (run, after) = if control < 32 {
-            (
-                literal(after, control + 1, out, at)?,
-                after.get(control + 1..)?,
-            )
+        if control < LITERAL_MAX {
+            rest = literal(out, at, after, control + 1)?;
+            at += control + 1;
         } else {
             let (run, low, after) = match (control >> 5, after) {
                 (7, [more, low, after @ ..]) => (9 + usize::from(*more), low, after),
@@ -28,59 +26,71 @@ pub fn decompress(input: &[u8], len: usize, out: &mut Vec<u8>) -> Option<()> {
                 _ => return None,
             };
             let distance = ((control & 0x1f) << 8 | usize::from(*low)) + 1;
-            (repeat(out, at, distance, run)?, after)
-        };
-        at += run;
-        rest = after;
+            repeat(out, at, distance, run)?;
+            at += run;
+            rest = after;
+        }
     }
     (at == len).then_some(())
 }
 
-/// Bytes that one move of the processor copies. Runs are short, mostly, and a move of a known size needs no call: where there is
-/// room behind a run, more than the run is copied, and what follows writes over it.
-const MOVE: usize = 16;
+/// Bytes that a literal has at most.
+const LITERAL_MAX: usize = 32;
 
-/// Copies the first `run` bytes of `input` to `out` from `at` on; gives `run`.
+/// Copies `run` bytes, a literal's, from the start of `input`; gives the input behind them.
+///
+/// A move of a known size needs no call: where there is room behind a run, more than the run is copied, and what follows writes over it.
 #[inline]
-fn literal(input: &[u8], run: usize, out: &mut [u8], at: usize) -> Option<usize> {
-    if run <= MOVE
-        && let Some(whole) = input.first_chunk::<MOVE>()
-        && let Some(place) = out
-            .get_mut(at..)
-            .and_then(|out| out.first_chunk_mut::<MOVE>())
-    {
-        *place = *whole;
-    } else {
-        out.get_mut(at..at + run)?
-            .copy_from_slice(input.get(..run)?);
+fn literal<'a>(out: &mut [u8], at: usize, input: &'a [u8], run: usize) -> Option<&'a [u8]> {
+    let (literal, after) = input.split_at_checked(run)?;
+    let to = out.get_mut(at..)?;
+    match (
+        input.first_chunk::<LITERAL_MAX>(),
+        to.first_chunk_mut::<LITERAL_MAX>(),
+    ) {
+        (Some(from), Some(to)) => *to = *from,
+        _ => to.get_mut(..run)?.copy_from_slice(literal),
     }
-    Some(run)
+    Some(after)
 }
+
+/// Bytes that are moved at once for a run of so many or fewer, as most are.
+const MOVE: usize = 16;
 
 /// Copies `run` bytes from `distance` back. Where they overlap what is being written, the pattern repeats.
 #[inline]
-fn repeat(out: &mut [u8], at: usize, distance: usize, run: usize) -> Option<usize> {
+fn repeat(out: &mut [u8], at: usize, distance: usize, run: usize) -> Option<()> {
     let start = at.checked_sub(distance)?;
-    if run <= MOVE && distance >= MOVE && at + MOVE <= out.len() {
-        out.copy_within(start..start + MOVE, at);
-        return Some(run);
+    let (before, to) = out.split_at_mut_checked(at)?;
+    let from = before.get(start..)?;
+    if run <= MOVE
+        && let (Some(from), Some(to)) = (from.first_chunk::<MOVE>(), to.first_chunk_mut::<MOVE>())
+    {
+        *to = *from;
+    } else if let (Some(from), Some(to)) = (from.get(..run), to.get_mut(..run)) {
+        to.copy_from_slice(from);
+    } else {
+        repeat_pattern(out, start, at, run)?;
     }
-    if at + run > out.len() {
-        return None;
-    }
+    Some(())
+}
+
+/// The same for a run that overlaps itself.
+fn repeat_pattern(out: &mut [u8], start: usize, at: usize, run: usize) -> Option<()> {
+    let place = out.get_mut(start..at + run)?;
+    let distance = at - start;
     if distance == 1 {
-        let byte = *out.get(start)?;
-        out.get_mut(at..at + run)?.fill(byte);
-        return Some(run);
+        place.fill(*place.first()?);
+        return Some(());
     }
-    let mut done = 0;
-    while done < run {
+    let mut done = distance;
+    while done < place.len() {
         // What has been written is part of the pattern, so each step is twice the one before.
-        let step = (run - done).min(distance + done);
-        out.copy_within(start..start + step, at + done);
+        let step = done.min(place.len() - done);
+        place.copy_within(..step, done);
         done += step;
     }
-    Some(run)
+    Some(())
 }
 
 #[cfg(test)]
