@@ -224,12 +224,16 @@ fn made() -> BTreeSet<String> {
     names.collect()
 }
 
+/// What a cluster's primary alone takes, which these are not; `stream_tests` feeds it to the stream.
+const OF_CLUSTERS: [&str; 1] = ["cluster flushslot"];
+
 #[test]
 fn every_row_of_the_command_table_has_a_form() {
     let made = made();
     let rows = rows().into_iter();
     let missing: Vec<_> = rows
         .filter(|(name, row)| (row.read.is_some() || row.is_write()) && !made.contains(name))
+        .filter(|(name, _)| !OF_CLUSTERS.contains(&name.as_str()))
         .map(|(name, _)| name)
         .collect();
     assert!(missing.is_empty(), "no form makes {missing:?}");
