@@ -222,8 +222,10 @@ fn breaks(operation: i32, prefix: &str, fsync: &str) {
     redtail.stop();
     let [full, partial] = syncs(&primary);
     let again = disk.redtail(&address(&primary), &arguments);
-    again.wait_in_sync(&primary);
+    // At the primary's offset it is from the start.
+    again.wait_for("a link", |_| syncs(&primary) != [full, partial]);
     assert_eq!(syncs(&primary), [full, partial + 1]);
+    again.wait_in_sync(&primary);
     assert_eq!(
         again.command("DEBUG DIGEST"),
         primary.command("DEBUG DIGEST")
