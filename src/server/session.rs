@@ -132,6 +132,9 @@ impl<'s> Connection<'s> {
 
     /// The hash of the key that the one request in the input looks at.
     fn lone_key(&mut self) -> Option<KeyHash> {
+        if !self.session.authenticated {
+            return None;
+        }
         let args = self.parser.peek_lone(&self.input)?;
         point_read_key(self.server.served().peek().as_deref()?, args)
     }

@@ -86,13 +86,17 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
     use tokio::time::timeout;
 
+    /// Both ends of a connection.
+    async fn connected() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).await;
+        let (theirs, _) = listener.accept().await.unwrap();
+        (ours.unwrap(), theirs)
+    }
+
     #[tokio::test]
     async fn few_bytes_wait_until_gathering_stops() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let ours = TcpStream::connect(listener.local_addr().unwrap())
-            .await
-            .unwrap();
-        let (mut theirs, _) = listener.accept().await.unwrap();
+        let (ours, mut theirs) = connected().await;
         let mut gather = Gather::of(&ours).unwrap();
         gather.after(TRICKLE_BYTES - 1, true);
         assert!(!gather.is_on());
@@ -108,11 +112,7 @@ mod tests {
 
     #[tokio::test]
     async fn many_bytes_and_the_end_are_told_of() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let ours = TcpStream::connect(listener.local_addr().unwrap())
-            .await
-            .unwrap();
-        let (mut theirs, _) = listener.accept().await.unwrap();
+        let (ours, mut theirs) = connected().await;
         let mut gather = Gather::of(&ours).unwrap();
         gather.after(READ_CHUNK_BYTES, true);
         theirs.write_all(&[0; READ_CHUNK_BYTES]).await.unwrap();
