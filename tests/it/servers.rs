@@ -44,6 +44,8 @@ pub fn program(name: &str, program: &str) -> Option<PathBuf> {
         std::env::var_os("REDTAIL_SERVERS").map_or(home.join("target/servers"), |d| home.join(d));
     let path = servers.join(name).join(program);
     if path.exists() {
+        // Shown when the test fails: builds of one version differ.
+        eprintln!("{name} is {}", package(&servers.join(name)));
         return Some(path);
     }
     let strict = std::env::var_os("REDTAIL_TESTS_STRICT").is_some_and(|value| value == "1");
@@ -55,6 +57,15 @@ pub fn program(name: &str, program: &str) -> Option<PathBuf> {
         path.display()
     );
     None
+}
+
+/// The package that the server in `directory` came from, as `tests/servers` noted it.
+fn package(directory: &Path) -> String {
+    let noted = std::fs::read_to_string(directory.join("package"));
+    noted.map_or_else(
+        |_| "of an unknown package".to_owned(),
+        |text| text.trim().to_owned(),
+    )
 }
 
 impl Server {

@@ -1,0 +1,63 @@
+//! Where builds of one version answer differently: a distribution mends its server and keeps the version's number.
+//!
+//! A snapshot names the version alone, so redtail answers as the version was released. The tests accept the answer of a
+//! patched build instead where it is listed here.
+
+use crate::client::Reply;
+
+/// Scripts that are refused since a patch: without the check, `acl_check_cmd` read past the end of its arguments.
+/// Source: Debian's redis 5:8.0.2-3+deb13u3, compared with 5:8.0.2-3+deb13u1.
+const REFUSED_SCRIPT: &str = "Wrong number of args for redis.acl_check_cmd()";
+
+/// Scripts whose error a build without the patch writes with its line end inside, which is no RESP.
+/// Source: as above.
+pub const BREAKS_ITS_LINE: &[&str] = &["error({err='x\\r\\ny'})", "error('a\\r\\nb')"];
+
+/// Commands whose key specifications are called incomplete since a patch: they name another key than the command writes
+/// or reads when an option is repeated or looks like a key. Source: as above.
+const INCOMPLETE: &[&str] = &["georadius", "georadiusbymember", "xread", "xreadgroup"];
+
+/// Whether `theirs` is another build's answer to `script` where redtail says `ours`.
+pub fn other_build(script: &str, ours: &Reply, theirs: &Reply) -> bool {
+    if BREAKS_ITS_LINE.contains(&script) {
+        let line = theirs.0.strip_suffix(b"\r\n").unwrap_or_default();
+        return line.len() > 1 && ours.0.starts_with(line);
+    }
+    ours.0 == b":1\r\n" && theirs.text().contains(REFUSED_SCRIPT)
+}
+
+/// Whether `theirs` is what COMMAND INFO of `command` says in a patched build where the release says `ours`.
+pub fn patched_specification(command: &str, ours: &Reply, theirs: &Reply) -> bool {
+    let theirs = String::from_utf8_lossy(&theirs.0);
+    INCOMPLETE.contains(&command) && without_incomplete(&theirs).as_bytes() == ours.0
+}
+
+/// COMMAND INFO without the notes that start with `Incomplete`, and without the flag that goes with them.
+fn without_incomplete(info: &str) -> String {
+    let mut specifications = info.split("*8\r\n$5\r\nnotes\r\n");
+    let mut plain = specifications.next().unwrap_or_default().to_owned();
+    for noted in specifications {
+        let (_, rest) = noted
+            .split_once("\r\nIncomplete because ")
+            .unwrap_or_else(|| panic!("another note: {noted}"));
+        let (_, rest) = rest.split_once("\r\n").expect("the note ends");
+        let rest = rest.replacen("flags\r\n*3\r\n", "flags\r\n*2\r\n", 1);
+        plain.push_str("*6\r\n");
+        plain.push_str(&rest.replacen("+incomplete\r\n", "", 1));
+    }
+    plain
+}
+
+#[test]
+fn only_the_note_and_its_flag_are_taken_out() {
+    let flags = "flags\r\n*2\r\n+RO\r\n+access\r\n$4\r\nrest\r\n";
+    let released = format!("*1\r\n*6\r\n$5\r\n{flags}");
+    let noted = flags.replace("*2", "*3").replace("$4", "+incomplete\r\n$4");
+    let note = "$5\r\nnotes\r\n$30\r\nIncomplete because of a reason\r\n";
+    let patched = format!("*1\r\n*8\r\n{note}$5\r\n{noted}");
+    let [released, patched] = [released, patched].map(|text| Reply(text.into_bytes()));
+    assert!(patched_specification("xread", &released, &patched));
+    assert!(!patched_specification("get", &released, &patched));
+    let other = Reply(b"*0\r\n".to_vec());
+    assert!(!patched_specification("xread", &other, &patched));
+}
