@@ -18,6 +18,7 @@ use super::tx::Tx;
 use super::view::View;
 use super::waiters::Waiters;
 use super::watches::Watches;
+use crate::value::place::first_epoch;
 
 /// Databases up to which one that the upstream uses is simply there, whatever number was asked for: room for so many costs
 /// 16 KiB.
@@ -58,7 +59,7 @@ impl Keyspaces {
     /// `databases` empty databases.
     ///
     /// All generations of a process hash with the same seed: a SCAN that began in one finds each key in the same shard of
-    /// the next. Epochs start at random, so that its bucket position within a shard is not mistaken for a valid one.
+    /// the next. Their epochs begin far apart, so that its bucket position within a shard is not mistaken for a valid one.
     #[must_use]
     pub fn new(databases: usize) -> Self {
         static HASHER: OnceLock<RandomState> = OnceLock::new();
@@ -68,7 +69,7 @@ impl Keyspaces {
                 .collect(),
             databases: AtomicUsize::new(databases),
             hasher: HASHER.get_or_init(RandomState::new).clone(),
-            first_epoch: fastrand::u32(..),
+            first_epoch: first_epoch(),
             taints: Taints::default(),
             waiters: Waiters::default(),
             watches: Arc::default(),

@@ -1,6 +1,7 @@
 //! Walking a database a few buckets at a time.
 //!
-//! A cursor is a place, not a thing we keep: shard, bucket within the shard's table, and the shard's epoch at that time.
+//! A cursor is a place, not a thing we keep: shard, bucket within the shard's table, and the shard's epoch at that time, in a
+//! number that a double holds exactly (see [`place`](crate::value::place)).
 //! Inserting and removing leave the other entries where they are; only a table's growth or its clean-up moves them, and
 //! then the epoch changes. A cursor of another epoch starts its shard again. So a key that is there from the first call to
 //! the last is returned at least once, and returned twice only if its shard changed its layout meanwhile.
@@ -11,16 +12,22 @@ use super::db::{SHARDS, Table};
 use super::entry::Entry;
 use super::fetch::fetch_line;
 use super::view::View;
+use crate::value::place::{NUMBER_BITS, Places};
 
 /// Buckets looked at, beyond ten times the wanted count, before a call returns with little: a shard's empty table costs
 /// next to nothing, so a database of a few keys comes back whole in one call.
 const FREE_BUCKETS: usize = 8192;
 
-const BUCKET_BITS: u32 = 31;
 const SHARD_BITS: u32 = SHARDS.trailing_zeros();
-const EPOCH_BITS: u32 = 22;
 
-/// Where a SCAN goes on. As a number it fits into 63 bits; 0 is both start and end.
+/// The bits below those of the shard.
+const PLACE_BITS: u32 = NUMBER_BITS - SHARD_BITS;
+
+/// Where in its shard. A shard of 2²⁴ buckets and more, in a database of ten thousand million keys, still has 10 bits for its
+/// epoch: no such table changes its layout by itself a thousand times between two calls.
+const PLACES: Places = Places::new(PLACE_BITS, [10, 17, 24, 31]);
+
+/// Where a SCAN goes on. As a number it is below 2⁵³; 0 is both start and end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor(u64);
 
@@ -28,7 +35,7 @@ impl Cursor {
     /// The start of a walk.
     pub const START: Self = Self(0);
 
-    /// The cursor that a client sent.
+    /// The cursor that a client sent. Any number is one: what we have not given out begins some shard.
     #[must_use]
     pub const fn from_number(number: u64) -> Self {
         Self(number)
@@ -40,33 +47,26 @@ impl Cursor {
         self.0
     }
 
-    fn at(epoch: u32, shard: usize, bucket: usize) -> Self {
-        let epoch = u64::from(epoch) & mask(EPOCH_BITS);
-        Self(
-            epoch << (SHARD_BITS + BUCKET_BITS)
-                | (shard as u64) << BUCKET_BITS
-                | bucket as u64 & mask(BUCKET_BITS),
-        )
+    /// `None` where no number is left for the place.
+    fn at(epoch: u32, shard: usize, bucket: usize, buckets: usize) -> Option<Self> {
+        let place = PLACES.number(buckets, epoch.into(), bucket)?;
+        Some(Self((shard as u64) << PLACE_BITS | place))
     }
 
     fn shard(self) -> usize {
-        usize::try_from(self.0 >> BUCKET_BITS & mask(SHARD_BITS)).unwrap_or(0)
+        usize::try_from(self.0 >> PLACE_BITS & (SHARDS as u64 - 1)).unwrap_or(0)
     }
 
-    /// The bucket to go on with in a shard whose epoch is now `epoch`.
-    fn bucket(self, epoch: u32) -> usize {
-        let same_layout =
-            self.0 >> (SHARD_BITS + BUCKET_BITS) == u64::from(epoch) & mask(EPOCH_BITS);
-        if same_layout {
-            usize::try_from(self.0 & mask(BUCKET_BITS)).unwrap_or(0)
+    /// The bucket to go on with in a shard of so many whose epoch is now `epoch`.
+    fn bucket(self, epoch: u32, buckets: usize) -> usize {
+        let place = self.0 & ((1 << PLACE_BITS) - 1);
+        let bucket = PLACES.bucket(place, buckets, epoch.into());
+        if self.0 >> NUMBER_BITS == 0 {
+            bucket
         } else {
             0
         }
     }
-}
-
-const fn mask(bits: u32) -> u64 {
-    (1 << bits) - 1
 }
 
 impl View<'_> {
@@ -86,7 +86,7 @@ impl View<'_> {
             let table = gate.read(lock);
             let epoch = db.epoch(shard);
             let first = if shard == start {
-                cursor.bucket(epoch)
+                cursor.bucket(epoch, table.buckets())
             } else {
                 0
             };
@@ -95,8 +95,10 @@ impl View<'_> {
                     fetch_entry_at(&table, bucket);
                 }
                 for bucket in first..table.buckets() {
-                    if found >= count || looked_at >= looks_max {
-                        return Cursor::at(epoch, shard, bucket);
+                    if (found >= count || looked_at >= looks_max)
+                        && let Some(next) = Cursor::at(epoch, shard, bucket, table.buckets())
+                    {
+                        return next;
                     }
                     looked_at += 1;
                     fetch_ahead(&table, bucket);

@@ -10,6 +10,7 @@ use ahash::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
+use super::place::{NUMBER_BITS, Places, first_epoch};
 use crate::rdb::records::{Handle, Records};
 
 /// A hash table of the handles of records, which are the caller's and always the same.
@@ -72,8 +73,8 @@ impl Index {
             } else {
                 Rows::Far(rows(records)?)
             },
-            // A random start: a cursor of a deleted and recreated key is not taken for a valid place.
-            epoch: fastrand::u32(..),
+            // Not that of another table: a cursor of a key that is written anew is not taken for a valid place.
+            epoch: first_epoch(),
         })
     }
 
@@ -167,7 +168,10 @@ impl Index {
         let mut found = 0;
         for (looked, bucket) in buckets.enumerate() {
             if found >= count || looked >= looks_max {
-                return self.cursor(bucket);
+                // Without a number for the place the walk goes on to the end.
+                if let Some(cursor) = self.cursor(bucket) {
+                    return cursor;
+                }
             }
             if let Some(handle) = self.at(bucket) {
                 found += 1;
@@ -213,15 +217,12 @@ impl Index {
     }
 
     /// Never 0: a walk that is not at its end has passed a bucket.
-    fn cursor(&self, bucket: usize) -> u64 {
-        u64::from(self.epoch & EPOCH_MASK) << BUCKET_BITS | bucket as u64
+    fn cursor(&self, bucket: usize) -> Option<u64> {
+        PLACES.number(self.buckets(), self.epoch.into(), bucket)
     }
 
     fn first_bucket(&self, cursor: u64) -> usize {
-        if cursor >> BUCKET_BITS != u64::from(self.epoch & EPOCH_MASK) {
-            return 0;
-        }
-        usize::try_from(cursor & ((1 << BUCKET_BITS) - 1)).unwrap_or(0)
+        PLACES.bucket(cursor, self.buckets(), self.epoch.into())
     }
 }
 
@@ -259,6 +260,5 @@ const LOOKS_PER_ROW: usize = 10;
 const SPARSE: usize = 8;
 /// An index of so many rows is not worth shrinking.
 const SMALL: usize = 32;
-/// A cursor's low bits; with the epoch's 31 it stays a positive `i64`, which some clients need.
-const BUCKET_BITS: u32 = 32;
-const EPOCH_MASK: u32 = u32::MAX >> 1;
+/// Cursors. The largest tables still have 17 bits for their epoch: more growths and clean-ups than a walk lasts.
+const PLACES: Places = Places::new(NUMBER_BITS, [14, 22, 28, 34]);

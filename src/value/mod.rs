@@ -9,6 +9,7 @@ mod error;
 pub mod hash;
 mod index;
 pub mod list;
+pub mod place;
 pub mod set;
 mod settings;
 mod stream;
