@@ -56,8 +56,9 @@ pub const SENTINELS_MAX: usize = 32;
 /// How many addresses of one name are tried. Each may take the whole time for a connection.
 pub const NAME_ADDRESSES_MAX: usize = 16;
 
-/// The most words in one command of the stream: as many as Redis accepts from its own clients (an `int`).
-pub const STREAM_WORDS_MAX: usize = i32::MAX as usize;
+/// How long a script may run that the upstream sent as its text: readers wait meanwhile. It ran at the primary, whose clients
+/// waited, too; one that runs on for ever must not stop the replica.
+pub const REPLAY_SECONDS_MAX: u64 = 60;
 
 /// What one connection's watched keys may take: more than any transaction guards, and little beside the data.
 pub const WATCHED_BYTES_MAX: usize = 16 << 20;

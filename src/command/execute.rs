@@ -254,7 +254,7 @@ pub fn apply(
     result
 }
 
-fn try_apply(
+pub(super) fn try_apply(
     tx: &mut Tx<'_>,
     spaces: &Keyspaces,
     command: &Command,

@@ -38,6 +38,7 @@ mod introspection;
 mod lcs;
 mod list;
 mod object;
+mod replay;
 mod restore;
 mod scripting;
 mod set;
@@ -57,6 +58,7 @@ pub use catalogue::flagged;
 pub use error::Error;
 pub use execute::{Place, apply, changes, read, read_at, slots, wake};
 pub use keys::{Keys, Touch};
+pub use replay::{Replay, Unsure, slots as replay_slots};
 pub use resolve::{check_arity, resolve, resolve_for, unknown_command};
 pub use scripting::{FunctionShown, LibraryShown, Script, ScriptCall, Scripting};
 pub use session::{

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::Error;
 use super::client_commands::help;
 use super::keys::Keys;
+use super::replay::{Replay, Unsure};
 use super::session::{SessionCx, long};
 use super::table::{Arity, Command, Family, Flags};
 use crate::dialect::Dialect;
@@ -38,6 +39,22 @@ pub struct ScriptCall<'a> {
 }
 
 impl<'a> ScriptCall<'a> {
+    /// What EVAL or EVALSHA of these words runs.
+    ///
+    /// # Errors
+    /// What a client would be told.
+    pub fn of(args: Args<'a>) -> Result<Self, Error> {
+        let row = super::lookup(args.at(0)).ok_or(Error::Syntax)?;
+        super::check_arity(row, args)?;
+        let keys = parse_integer(args.at(2)).ok_or(Error::NotInteger)?;
+        Ok(Self {
+            script: script(row, args),
+            is_read_only: false,
+            words: args.from(3),
+            keys: checked(keys, args)?,
+        })
+    }
+
     /// The keys that it is given.
     pub fn keys(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.words.iter().take(self.keys)
@@ -87,6 +104,13 @@ pub trait Scripting: Send + Sync {
     /// What the client is told instead; nothing of the reply counts then.
     fn run(&self, cx: &mut SessionCx<'_>, call: &ScriptCall<'_>) -> Result<(), Error>;
 
+    /// Runs a script that the upstream sent as its text, on what the writer holds. An error of the script's own ends it, as it
+    /// did at the primary.
+    ///
+    /// # Errors
+    /// [`Unsure`] when it is not known what it did there; something may have been changed.
+    fn replay(&self, replay: &mut Replay<'_, '_>, call: &ScriptCall<'_>) -> Result<(), Unsure>;
+
     /// Whether the script says of itself that it may write: a read-only replica does not begin it.
     fn writes(&self, cx: &SessionCx<'_>, script: Script<'_>) -> bool;
 
@@ -107,6 +131,12 @@ pub trait Scripting: Send + Sync {
     /// # Errors
     /// When it is not known which there are, or they cannot be loaded.
     fn libraries(&self, generation: &Generation) -> Result<Arc<Vec<LibraryShown>>, Error>;
+
+    /// Whether a library's code can be loaded.
+    ///
+    /// # Errors
+    /// Why not.
+    fn check_library(&self, code: &[u8], dialect: Dialect) -> Result<(), Error>;
 
     /// Ends all scripts and functions that run now; false when there is none.
     fn kill(&self) -> bool;

@@ -219,6 +219,10 @@ pub struct Replication {
     pub failed_writes: u64,
     /// Those among them of which not even the keys were known.
     pub unknown_commands: u64,
+    /// Scripts that came as their text and were run.
+    pub scripts: u64,
+    /// What came in the stream, changed no data and was passed over, by name.
+    pub passed: Vec<(Box<str>, u64)>,
     /// Messages published at the primary.
     pub published: u64,
     /// Keys long past their time whose values were given up, and the bytes that this gave back.

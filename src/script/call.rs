@@ -20,7 +20,7 @@ use crate::store::Generation;
 const REPLICATING: [&str; 3] = ["pfcount", "publish", "spublish"];
 
 /// Room for replies that is kept between calls.
-const KEPT_BYTES: usize = 64 << 10;
+pub(super) const KEPT_BYTES: usize = 64 << 10;
 
 /// What one script may call commands with.
 pub(super) struct Caller<'c> {

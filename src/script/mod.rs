@@ -18,6 +18,7 @@ mod library;
 mod params;
 mod raise;
 mod random;
+mod replay;
 mod sandbox;
 mod shebang;
 mod state;
@@ -42,7 +43,7 @@ use self::state::lock;
 use self::texts::{Text, Texts};
 use self::to_reply::Writer;
 use crate::command::{
-    Error, FunctionShown, LibraryShown, Script, ScriptCall, Scripting, SessionCx,
+    Error, FunctionShown, LibraryShown, Replay, Script, ScriptCall, Scripting, SessionCx, Unsure,
 };
 use crate::dialect::Dialect;
 use crate::limits::{
@@ -426,6 +427,10 @@ impl Scripting for Engine {
         flags.is_some_and(|flags| !flags.reads_only())
     }
 
+    fn replay(&self, replay: &mut Replay<'_, '_>, call: &ScriptCall<'_>) -> Result<(), Unsure> {
+        self.run_again(replay, call)
+    }
+
     fn load(&self, code: &[u8], dialect: Dialect) -> Result<String, Error> {
         let mut evaluator = self.evaluator(dialect)?;
         let text = self.resolve(Script::Text(code), &mut evaluator);
@@ -449,6 +454,13 @@ impl Scripting for Engine {
         let shown = Arc::clone(&loaded.shown);
         self.give_back_loaded(loaded);
         Ok(shown)
+    }
+
+    fn check_library(&self, code: &[u8], dialect: Dialect) -> Result<(), Error> {
+        let mut libraries = Libraries::default();
+        let added = libraries.add(Bytes::copy_from_slice(code), false);
+        added.map_err(|error| Error::Owned(error.to_string()))?;
+        Loaded::new(dialect, Arc::new(libraries)).map(drop)
     }
 
     fn kill(&self) -> bool {

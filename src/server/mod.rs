@@ -16,7 +16,7 @@ mod shared;
 
 pub use config::{Access, AccessError, Config, Listen, ListenError};
 pub use listen::{Error, Listeners};
-pub use shared::Server;
+pub use shared::{Server, scripting};
 
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,12 @@ pub struct Server {
     replication: Box<dyn Fn() -> Replication + Send + Sync>,
 }
 
+/// Somebody to run the scripts that an old primary sends as their text: an engine apart from that of clients.
+#[must_use]
+pub fn scripting() -> Arc<dyn Scripting> {
+    Arc::new(Engine::new())
+}
+
 impl Server {
     /// A server of what `served` holds; `replication` says how the replica stands whenever a client asks.
     #[must_use]

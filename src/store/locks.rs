@@ -29,6 +29,18 @@ pub(super) struct Held<G> {
 pub(super) type ReadHeld<'a> = Held<RwLockReadGuard<'a, Table>>;
 pub(super) type WriteHeld<'a> = Held<RwLockWriteGuard<'a, Table>>;
 
+/// Tables that somebody holds.
+pub(super) trait Tables {
+    /// The table of a slot, if it is held.
+    fn table(&self, slot: Slot) -> Option<&Table>;
+}
+
+impl Tables for WriteHeld<'_> {
+    fn table(&self, slot: Slot) -> Option<&Table> {
+        self.get(slot).map(|table| &**table)
+    }
+}
+
 impl<G> Drop for Held<G> {
     fn drop(&mut self) {
         if self.guards.spilled() && self.guards.capacity() <= KEPT_MAX {

@@ -6,13 +6,14 @@ use dashmap::RwLock;
 
 use crate::value::Choices;
 
-/// The encodings' settings, shared by all generations. Whoever works by them looks at the version and reads them again when
+/// The settings that all generations share: those of encodings, of times of use, of the stream. Whoever works by them looks at the version and reads them again when
 /// it has changed.
 #[derive(Debug, Default)]
 pub struct Tuning {
     choices: RwLock<Choices>,
     version: AtomicU64,
     tracks_access: bool,
+    ignored: Vec<Box<str>>,
 }
 
 impl Tuning {
@@ -23,7 +24,22 @@ impl Tuning {
             choices: RwLock::new(choices),
             version: AtomicU64::new(0),
             tracks_access: false,
+            ignored: Vec::new(),
         }
+    }
+
+    /// The same, passing over commands of the stream with these names.
+    #[must_use]
+    pub fn ignoring(mut self, names: &[String]) -> Self {
+        self.ignored = names.iter().map(|name| name.as_str().into()).collect();
+        self
+    }
+
+    /// The name among those to pass over that `name` is, in any letters.
+    #[must_use]
+    pub fn ignored(&self, name: &[u8]) -> Option<&str> {
+        let mut names = self.ignored.iter().map(|ignored| &**ignored);
+        names.find(|ignored| ignored.as_bytes().eq_ignore_ascii_case(name))
     }
 
     /// The same, with a time of use for each key if `tracks` says so.

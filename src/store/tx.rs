@@ -112,6 +112,11 @@ impl<'a> Tx<'a> {
         self
     }
 
+    /// Goes by another time from now on.
+    pub const fn set_clock(&mut self, clock_ms: Option<i64>) {
+        self.clock_ms = clock_ms;
+    }
+
     /// Who wrote the stream: versions that work the same command out differently are told apart by it.
     #[must_use]
     pub const fn dialect(&self) -> Dialect {
@@ -140,6 +145,11 @@ impl<'a> Tx<'a> {
         }
         self.number = db;
         Ok(())
+    }
+
+    /// What it holds.
+    pub(super) const fn held(&self) -> &WriteHeld<'a> {
+        &self.held
     }
 
     /// The second at which what is used now is used, if that is kept.

@@ -12,7 +12,8 @@ use super::fetch::{fetch_bucket, fetch_entry};
 use super::gate::{Gate, Inside};
 use super::group::GROUP_MAX;
 use super::keyspaces::Keyspaces;
-use super::locks::{ReadHeld, Slot, Slots};
+use super::locks::{ReadHeld, Slot, Slots, Tables};
+use super::tx::Tx;
 use crate::value::Collection;
 
 /// A key holds another type than the command works on.
@@ -53,6 +54,8 @@ enum Shards<'a> {
     Lent(Slot, &'a Table),
     /// As many as the command needs.
     Many(ReadHeld<'a>),
+    /// Those of one database that the writer holds.
+    Writers(&'a (dyn Tables + 'a), usize),
 }
 
 impl Shards<'_> {
@@ -63,18 +66,25 @@ impl Shards<'_> {
             Self::One(held, table) => (*held == slot).then_some(&**table),
             Self::Lent(held, table) => (*held == slot).then_some(*table),
             Self::Many(many) => many.get(slot).map(|table| &**table),
+            Self::Writers(held, _) => held.table(slot),
         }
     }
 
     fn iter(&self) -> impl Iterator<Item = &Table> {
-        let (one, many) = match self {
-            Self::None => (None, None),
-            Self::One(_, table) => (Some(&**table), None),
-            Self::Lent(_, table) => (Some(*table), None),
-            Self::Many(many) => (None, Some(many)),
+        let (one, many, writers) = match self {
+            Self::None => (None, None, None),
+            Self::One(_, table) => (Some(&**table), None, None),
+            Self::Lent(_, table) => (Some(*table), None, None),
+            Self::Many(many) => (None, Some(many), None),
+            Self::Writers(held, db) => (None, None, Some((held, db))),
         };
         let many = many.into_iter().flat_map(ReadHeld::iter);
-        one.into_iter().chain(many.map(|(_, table)| &**table))
+        let writers = writers.into_iter().flat_map(|(held, db)| {
+            super::keyspaces::all_slots(*db).filter_map(|slot| held.table(slot))
+        });
+        one.into_iter()
+            .chain(many.map(|(_, table)| &**table))
+            .chain(writers)
     }
 }
 
@@ -110,6 +120,13 @@ impl<'a> View<'a> {
         let mut view = Self::with(spaces, db, Shards::Lent(slot, table), None);
         view.key = Some((key, hash));
         view
+    }
+
+    /// What the writer sees of the database that it works in: its own changes, which no reader sees yet, too.
+    #[must_use]
+    pub fn within(spaces: &'a Keyspaces, tx: &'a Tx<'_>) -> Self {
+        let number = tx.db_number();
+        Self::with(spaces, number, Shards::Writers(tx.held(), number), None)
     }
 
     pub(super) fn of_slots(spaces: &'a Keyspaces, number: usize, slots: &mut Slots) -> Self {

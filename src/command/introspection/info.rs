@@ -333,6 +333,14 @@ fn redtail(text: &mut Text, facts: &Facts<'_>) {
     text.line("redtail_grouped_reads", grouped);
     text.line("redtail_failed_writes", replication.failed_writes);
     text.line("redtail_unknown_commands", replication.unknown_commands);
+    text.line("redtail_scripts_run", replication.scripts);
+    let passed = replication.passed.iter().map(|(_, count)| count);
+    text.line("redtail_passed_over", passed.sum::<u64>());
+    let names = replication.passed.iter();
+    let names: Vec<_> = names
+        .map(|(name, count)| format!("{name}={count}"))
+        .collect();
+    text.line("redtail_passed_over_names", names.join(","));
     text.line("redtail_published_messages", replication.published);
     let [swept_keys, swept_bytes] = replication.swept;
     text.line("redtail_expired_swept_keys", swept_keys);

@@ -1,0 +1,305 @@
+//! Scripts that a Redis 6 with `lua-replicate-commands no` sends as their text: redtail runs them, and has what the primary has.
+
+use crate::client::Client;
+use crate::servers::Server;
+
+const NAME: &str = "redis-6.0";
+const OLD_HABITS: [&str; 2] = ["--lua-replicate-commands", "no"];
+
+/// Scripts with what they are given: `KEYS` and `ARGV` behind the number of keys.
+const SCRIPTS: &[(&str, &str)] = &[
+    ("return redis.call('set', KEYS[1], ARGV[1])", "1 a 1"),
+    (
+        "local n = redis.call('incr', KEYS[1]) redis.call('set', KEYS[2], n * 2) return n",
+        "2 count twice",
+    ),
+    (
+        "local n = redis.call('incrby', 'count', 40) redis.call('rpush', 'log', n, redis.call('decr', 'count'))",
+        "0",
+    ),
+    (
+        "for i = 1, 100 do redis.call('sadd', 's', 'm' .. i) end redis.call('rpush', 'log', redis.call('scard', 's'))",
+        "0",
+    ),
+    // In order of their bytes, wherever they lie.
+    (
+        "for _, m in ipairs(redis.call('smembers', 's')) do redis.call('rpush', 'members', m) end",
+        "0",
+    ),
+    (
+        "redis.call('hmset', 'h', 'x', 1, 'b', 2, 'a', 3) for _, f in ipairs(redis.call('hkeys', 'h')) do redis.call('rpush', 'fields', f) end",
+        "0",
+    ),
+    (
+        "for _, v in ipairs(redis.call('hvals', 'h')) do redis.call('rpush', 'fields', v) end",
+        "0",
+    ),
+    (
+        "for i, k in ipairs(redis.call('keys', '*')) do redis.call('hset', 'all', k, i) end",
+        "0",
+    ),
+    (
+        "redis.call('sadd', 't', 'm1', 'm5', 'zz') for _, m in ipairs(redis.call('sunion', 's', 't')) do redis.call('rpush', 'union', m) end",
+        "0",
+    ),
+    // The same random numbers everywhere.
+    (
+        "for i = 1, 20 do redis.call('zadd', 'z', math.random(1000), 'm' .. i) end",
+        "0",
+    ),
+    (
+        "math.randomseed(42) redis.call('zadd', 'z', math.random(), 'seeded')",
+        "0",
+    ),
+    (
+        "redis.call('rpush', 'log', redis.call('zadd', 'z', 1, 'm1', 2, 'new'), redis.call('zincrby', 'z', 2.5, 'm1'), redis.call('zrem', 'z', 'm2', 'none'))",
+        "0",
+    ),
+    (
+        "local p = redis.call('zpopmin', 'z') redis.call('rpush', 'log', p[1], p[2], unpack(redis.call('zpopmax', 'z', 2)))",
+        "0",
+    ),
+    (
+        "redis.call('rpush', 'log', redis.call('hset', 'h', 'x', 2, 'y', 1), redis.call('hincrby', 'h', 'x', 5), redis.call('hdel', 'h', 'b', 'q'), redis.call('hsetnx', 'h', 'x', 1), redis.call('hsetnx', 'h', 'w', 1))",
+        "0",
+    ),
+    (
+        "redis.call('rpush', 'l', 'a', 'b', 'c', 'b') redis.call('rpush', 'log', redis.call('lrem', 'l', 0, 'b'), redis.call('linsert', 'l', 'before', 'c', 'n'), redis.call('linsert', 'l', 'after', 'q', 'n'), redis.call('lpop', 'l'), redis.call('rpop', 'l'))",
+        "0",
+    ),
+    (
+        "redis.call('rpush', 'src', 1, 2, 3) redis.call('rpush', 'log', redis.call('rpoplpush', 'src', 'dst'), redis.call('llen', 'dst')) redis.call('lset', 'src', 0, 'first') redis.call('ltrim', 'src', 0, 0)",
+        "0",
+    ),
+    (
+        "redis.call('rpush', 'log', redis.call('append', 'text', 'abc'), redis.call('setrange', 'text', 5, 'x'), redis.call('strlen', 'text'), redis.call('setbit', 'bits', 7, 1), redis.call('setbit', 'bits', 7, 0))",
+        "0",
+    ),
+    (
+        "redis.call('rpush', 'log', redis.call('setnx', 'text', 1), redis.call('setnx', 'fresh', 1), redis.call('del', 'fresh', 'fresh', 'none'), redis.call('exists', 'fresh'))",
+        "0",
+    ),
+    (
+        "if redis.call('set', 'lock', ARGV[1], 'NX', 'PX', 100000) then redis.call('rpush', 'log', 'got') else redis.call('rpush', 'log', 'held') end",
+        "0 me",
+    ),
+    (
+        "if redis.call('set', 'lock', ARGV[1], 'NX', 'PX', 100000) then redis.call('rpush', 'log', 'got') else redis.call('rpush', 'log', 'held') end",
+        "0 you",
+    ),
+    (
+        "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end",
+        "1 lock me",
+    ),
+    (
+        "redis.call('rpush', 'log', redis.call('getset', 'text', 'new'), redis.call('msetnx', 'p', 1, 'q', 2), redis.call('msetnx', 'p', 1, 'r', 2), redis.call('renamenx', 'p', 'q'), redis.call('smove', 's', 't', 'm7'))",
+        "0",
+    ),
+    (
+        "redis.call('rename', 'q', 'moved') redis.call('mset', 'u', 1, 'v', 2) redis.call('rpush', 'log', redis.call('unlink', 'u', 'w'))",
+        "0",
+    ),
+    (
+        "redis.call('rpush', 'log', redis.call('sinterstore', 'both', 's', 't'), redis.call('sdiffstore', 'rest', 's', 't'), redis.call('zunionstore', 'zz', 1, 'z'), redis.call('pfadd', 'hll', 'a', 'b'), redis.call('pfadd', 'hll', 'a'), redis.call('pfcount', 'hll'))",
+        "0",
+    ),
+    ("redis.call('xadd', 'stream', '5-1', 'a', 1)", "0"),
+    // Errors: those that are caught, those that end it after a write, those of the command itself.
+    (
+        "local e = redis.pcall('lpush', 'text', 1) redis.call('rpush', 'log', e.err) e = redis.pcall('incr', 'text') redis.call('rpush', 'log', e.err)",
+        "0",
+    ),
+    ("redis.call('set', 'before', 1) error('the end')", "0"),
+    (
+        "redis.call('set', 'before2', 1) redis.call('lpush', 'before2', 1) redis.call('set', 'after', 1)",
+        "0",
+    ),
+    (
+        "redis.call('set', 'before3', 1) redis.call('nosuchcommand')",
+        "0",
+    ),
+    (
+        "local e = redis.pcall('nosuchcommand') redis.call('set', 'told', e.err)",
+        "0",
+    ),
+    (
+        "local e = redis.pcall('get') redis.call('set', 'told2', e.err)",
+        "0",
+    ),
+    (
+        "local e = redis.pcall('subscribe', 'x') redis.call('set', 'told3', e.err)",
+        "0",
+    ),
+    // No write comes after what differs from server to server.
+    (
+        "redis.call('set', 'dirty', 1) redis.call('time') local e = redis.pcall('set', 'dirty', 2) return e",
+        "0",
+    ),
+    (
+        "redis.call('set', 'dirty2', tostring(redis.replicate_commands == nil)) redis.call('set', 'dirty3', tostring((function() return redis.call('set', 'x', 1).ok end)()))",
+        "0",
+    ),
+    (
+        "redis.call('set', 'late', 1) redis.call('set', 'switched', tostring(redis.replicate_commands()))",
+        "0",
+    ),
+    // Other databases, expiries, messages, libraries of Lua.
+    (
+        "redis.call('select', 3) redis.call('set', 'there', 1) redis.call('select', 0) redis.call('set', 'here', 1)",
+        "0",
+    ),
+    (
+        "redis.call('set', 'brief', 1) redis.call('rpush', 'log', redis.call('expire', 'brief', 100000), redis.call('expire', 'none', 1), redis.call('persist', 'brief'), redis.call('persist', 'brief'))",
+        "0",
+    ),
+    (
+        "redis.call('set', 'over', 1) redis.call('expire', 'over', -1) redis.call('set', 'exists', redis.call('exists', 'over'))",
+        "0",
+    ),
+    (
+        "redis.call('publish', 'c', 'm') redis.call('set', 'json', cjson.encode({1, 2, {a = 'b'}})) redis.call('set', 'packed', cmsgpack.pack({1, 'x'})) redis.call('set', 'sha', redis.sha1hex('x'))",
+        "0",
+    ),
+    (
+        "local t = {} for i = 1, 50 do t[#t + 1] = string.format('%05d', i * 7919 % 101) end table.sort(t) redis.call('set', 'sorted', table.concat(t, ','))",
+        "0",
+    ),
+    (
+        "return redis.status_reply(redis.call('set', KEYS[1], ARGV[1]).ok)",
+        "1 status x",
+    ),
+];
+
+fn in_words(script: &str, rest: &str) -> Vec<Vec<u8>> {
+    let words = ["EVAL", script].into_iter().chain(rest.split(' '));
+    words.map(|word| word.as_bytes().to_vec()).collect()
+}
+
+fn digest(client: &mut Client) -> String {
+    client.command("DEBUG DIGEST").text()
+}
+
+/// Waits until redtail has all, and compares.
+fn same(primary: &Server, redtail: &Server, what: &str) {
+    redtail.wait_in_sync(primary);
+    let own = digest(&mut redtail.client());
+    assert_eq!(
+        own,
+        digest(&mut primary.client()),
+        "{what}: {}",
+        redtail.log()
+    );
+}
+
+fn start() -> Option<(Server, Server)> {
+    let primary = Server::start(NAME, &OLD_HABITS)?;
+    let redtail = Server::redtail_with(&primary, &["--enable-debug-command", "yes"]);
+    Some((primary, redtail))
+}
+
+#[test]
+fn scripts_that_come_as_their_text_do_what_they_did_at_the_primary() {
+    let Some((primary, redtail)) = start() else {
+        return;
+    };
+    let mut client = primary.client();
+    for (script, rest) in SCRIPTS {
+        client.pipeline(&[in_words(script, rest)]);
+        same(&primary, &redtail, script);
+    }
+    let figure = redtail.client().info("redtail", "redtail_scripts_run");
+    let figure: usize = figure.and_then(|text| text.parse().ok()).expect("a figure");
+    assert!(
+        figure > SCRIPTS.len() / 2,
+        "the primary sent texts: {figure}"
+    );
+}
+
+#[test]
+fn scripts_by_their_digest_and_within_transactions_are_run_as_one() {
+    let Some((primary, redtail)) = start() else {
+        return;
+    };
+    let mut client = primary.client();
+    let loaded = client.words(&[
+        b"SCRIPT",
+        b"LOAD",
+        b"return redis.call('incrby', KEYS[1], ARGV[1])",
+    ]);
+    let evalsha = format!("EVALSHA {} 1 n 5", loaded.text());
+    client.command(&evalsha);
+    client.command(&evalsha);
+    for line in [
+        "MULTI", "SET m 1", &evalsha, "SELECT 2", &evalsha, "EXEC", "SELECT 0",
+    ] {
+        client.command(line);
+    }
+    same(&primary, &redtail, "within MULTI");
+    assert_eq!(redtail.command("GET n").text(), "15");
+    // Keys past their time are there until the primary deletes them.
+    client.command("SET gone 1 PX 1");
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    client.pipeline(&[in_words(
+        "if redis.call('exists', 'gone') == 0 then redis.call('set', 'seen', 'gone') end",
+        "0",
+    )]);
+    same(&primary, &redtail, "an expired key");
+    assert_eq!(redtail.command("GET seen").text(), "gone");
+}
+
+#[test]
+fn readers_see_all_of_a_script_or_nothing() {
+    let Some((primary, redtail)) = start() else {
+        return;
+    };
+    let script = "for i = 1, 200 do redis.call('set', 'k' .. i, ARGV[1]) end";
+    let writer = std::thread::spawn({
+        let mut client = primary.client();
+        move || {
+            for round in 0..100 {
+                client.pipeline(&[in_words(script, &format!("0 {round}"))]);
+            }
+        }
+    });
+    let mut reader = redtail.client();
+    let keys: Vec<_> = (1..=200).map(|at| format!("k{at}")).collect();
+    let question = format!("MGET {}", keys.join(" "));
+    while !writer.is_finished() {
+        let values = reader.command(&question).text();
+        let mut values = values.lines();
+        let first = values.next();
+        assert!(values.all(|value| Some(value) == first), "{question}");
+    }
+    writer.join().expect("the writer ends");
+    same(&primary, &redtail, "after all");
+}
+
+#[test]
+fn what_a_script_surely_did_is_not_guessed() {
+    for (script, reason) in [
+        (
+            "redis.call('sadd', 's', 1, 2, 3) redis.call('spop', 's')",
+            "whose reply only the primary knows",
+        ),
+        (
+            "redis.call('xadd', 'x', '*', 'a', 1)",
+            "whose reply only the primary knows",
+        ),
+        (
+            "redis.call('set', 'a', 1) redis.call('scan', 0)",
+            "in the primary's order",
+        ),
+        (
+            "redis.call('set', 'a', 1) redis.setresp(3) redis.call('get', 'a')",
+            "RESP3",
+        ),
+    ] {
+        let Some((primary, redtail)) = start() else {
+            return;
+        };
+        primary.client().pipeline(&[in_words(script, "0")]);
+        redtail.wait_for("the taint", |client| client.command("GET a").is_error());
+        assert!(redtail.command("GET a").text().contains("TAINTED"));
+        assert!(redtail.log().contains(reason), "{}", redtail.log());
+    }
+}
