@@ -191,6 +191,8 @@ impl Sources {
             applied_commands: stream.commands.load(Relaxed),
             failed_writes: stream.failed.load(Relaxed),
             unknown_commands: stream.unknown.load(Relaxed),
+            scripts: stream.scripts.load(Relaxed),
+            passed: stream.passed.counts(),
             published: stream.published.load(Relaxed),
             swept: [
                 self.figures.sweep.keys.load(Relaxed),

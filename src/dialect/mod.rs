@@ -3,6 +3,7 @@
 //! The upstream names itself in the snapshot's aux fields (`redis-ver`, `valkey-ver`). Each difference is one
 //! method here, in the file of what it is about; no other room compares versions.
 
+mod link;
 mod scripts;
 mod server;
 mod streams;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use super::passed::Passed;
 use crate::upstream::{Phase, Progress, ReplId};
 
 /// Counters of the writer, read by INFO, status and the progress display.
@@ -77,6 +78,10 @@ pub struct StreamFigures {
     pub failed: AtomicU64,
     /// Those among them of which not even the keys were known.
     pub unknown: AtomicU64,
+    /// Scripts that came as their text and were run.
+    pub scripts: AtomicU64,
+    /// What changed no data and was passed over.
+    pub passed: Passed,
     /// Messages published at the primary.
     pub published: AtomicU64,
     /// The offset of all that the writer has taken from the link, applied or not.

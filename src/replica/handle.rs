@@ -60,6 +60,22 @@ pub struct Config {
     pub state: Option<state::Config>,
     /// How long ago it may have been proven that what is served lacks nothing; reads are refused beyond it. `None` for any time.
     pub max_staleness: Option<Duration>,
+    /// Names of commands that the upstream sends, that touch no data, and that are to be passed over, besides
+    /// [`PROVIDER_COMMANDS`](super::PROVIDER_COMMANDS). Any other command that is not known taints everything.
+    pub stream_ignore: Vec<String>,
+    /// Who runs the scripts that a primary before Redis 7.0 sends as their text, under `lua-replicate-commands no`; without
+    /// anybody such a script taints everything. `redtail serve` has [`server::scripting`](crate::server::scripting).
+    pub scripting: Option<Scripts>,
+}
+
+/// Who runs scripts of the primary's.
+#[derive(Clone)]
+pub struct Scripts(pub Arc<dyn command::Scripting>);
+
+impl std::fmt::Debug for Scripts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Scripts")
+    }
 }
 
 impl Config {
@@ -81,6 +97,8 @@ impl Config {
             writer_rate: None,
             state: None,
             max_staleness: None,
+            stream_ignore: Vec::new(),
+            scripting: None,
         })
     }
 }
@@ -174,7 +192,9 @@ impl Replica {
         let open = |config| Keeper::open(config, Arc::clone(&state));
         let keeper = config.state.clone().map(open).transpose();
         let keeper = keeper.map_err(std::io::Error::other)?;
-        let tuning = Tuning::new(config.encodings).tracking_access(config.track_access);
+        let tuning = Tuning::new(config.encodings)
+            .tracking_access(config.track_access)
+            .ignoring(&config.stream_ignore);
         let (served, figures) = (Arc::new(Served::new(Arc::new(tuning))), Arc::default());
         let sweeper = sweep::start(&served, &figures, config.expired_grace)?;
         let (ready_sender, ready) = watch::channel(false);
@@ -217,6 +237,10 @@ impl Replica {
             lineage: None,
             keeper,
             saving: None,
+            scripting: config
+                .scripting
+                .as_ref()
+                .map(|scripts| Arc::clone(&scripts.0)),
             stop: self.stop.clone(),
             loaded: None,
         }

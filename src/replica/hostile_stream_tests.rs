@@ -9,6 +9,7 @@
 use super::tests::{Bench, encode, stream};
 use super::*;
 use crate::command::testing::{hostile, one_key_of_each_kind, rows};
+use crate::dialect::Dialect;
 use crate::resp::ArgsBuf;
 
 fn encoded(words: &ArgsBuf) -> Vec<u8> {
@@ -55,14 +56,15 @@ fn real_stream() -> Vec<u8> {
 /// Where `bytes` could be left: at the start, and behind each command that no MULTI holds open.
 fn unit_ends(bytes: &[u8]) -> Vec<u64> {
     let mut parser = RequestParser::new(RequestLimits {
-        words_max: STREAM_WORDS_MAX,
+        words_max: Dialect::default().request_words_max(),
         word_bytes_max: STREAM_WORD_BYTES_MAX,
         inline: false,
     });
     let (mut used, mut open, mut ends) = (0, false, vec![0]);
     while let Ok(Step::Command(args, taken)) = parser.step(&bytes[used..]) {
         used += taken;
-        open = args.is(0, "multi") || (open && !args.is(0, "exec"));
+        let is = |name| args.len() == 1 && args.is(0, name);
+        open = is("multi") || (open && !is("exec") && !is("discard"));
         if !open {
             ends.push(used as u64);
         }

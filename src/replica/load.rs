@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use super::figures::LoadFigures;
+use crate::command::Scripting;
 use crate::dialect::Dialect;
 use crate::limits::HANDSHAKE_LINE_BYTES_MAX;
 use crate::rdb::decode::{Checksum, Sink, decode};
@@ -129,6 +130,8 @@ pub(super) struct Kept<'a> {
     pub(super) dialect: Option<Dialect>,
     /// The settings of encodings.
     pub(super) tuning: &'a Arc<Tuning>,
+    /// Who runs scripts that come in the stream.
+    pub(super) scripting: Option<&'a Arc<dyn Scripting>>,
 }
 
 /// Loads a dump from `source` into a generation of its own: what a full sync does, without a primary.
@@ -141,6 +144,7 @@ pub fn load_dump<S: Source>(source: S, databases: usize) -> Result<Arc<Generatio
         databases,
         dialect: None,
         tuning: &Arc::default(),
+        scripting: None,
     };
     rdb(&mut Reader::new(source), kept, 0, &figures).map(|loaded| loaded.generation)
 }

@@ -14,6 +14,7 @@ fn load(body: &[u8]) -> Generation {
         databases: 16,
         dialect: None,
         tuning: &Arc::default(),
+        scripting: None,
     };
     let framing = super::header(&mut reader).unwrap();
     let loaded = super::payload(&mut reader, &framing, kept, &LoadFigures::default()).unwrap();

@@ -15,6 +15,7 @@ mod figures;
 pub mod fuzzing;
 mod handle;
 mod load;
+mod passed;
 mod rate;
 mod restore;
 mod resync;
@@ -24,6 +25,7 @@ mod sweep;
 mod writer;
 
 pub use figures::{Figures, Held, History, LoadFigures, StreamFigures, SweepFigures};
-pub use handle::{Config, Database, EXPIRED_GRACE, Error, Replica, Scan, Status};
+pub use handle::{Config, Database, EXPIRED_GRACE, Error, Replica, Scan, Scripts, Status};
 pub use load::{LoadError, load_dump};
+pub use passed::{PROVIDER_COMMANDS, Passed};
 pub use resync::{ResyncMemory, ResyncPolicy};

@@ -3,12 +3,14 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::figures::{LoadFigures, StreamFigures};
 use super::load::{self, Kept, LoadError};
 use super::stream::{Applier, Position, StreamError};
+use crate::command::Scripting;
 use crate::rdb::crc64;
 use crate::rdb::decode::Checksum;
 use crate::rdb::error::Cause;
@@ -107,6 +109,7 @@ fn read(chain: &Chain, cx: Context<'_>) -> Result<Read, Damage> {
             db: position.db,
         }),
         position,
+        scripting: cx.kept.scripting.cloned(),
     };
     let mut end = (*number, replay.log(log, cx.stopped)?);
     for (number, path) in chain.logs.iter().skip(1) {
@@ -227,6 +230,7 @@ struct Replay {
     position: Position,
     /// Where it stands; `None` once the stream cannot be followed any further.
     place: Option<Place>,
+    scripting: Option<Arc<dyn Scripting>>,
 }
 
 impl Replay {
@@ -245,7 +249,10 @@ impl Replay {
     fn log(&mut self, mut log: LogReader, stopped: &dyn Fn() -> bool) -> Result<u64, Damage> {
         // Nobody must see how far this is, nor count it as the stream's.
         let (progress, figures) = (Progress::default(), StreamFigures::default());
-        let start = |position: &Position| Applier::new(position.clone(), &progress, &figures);
+        let scripting = self.scripting.clone();
+        let start = |position: &Position| {
+            Applier::new(position.clone(), &progress, &figures).with_scripting(scripting.clone())
+        };
         let mut applier = start(&self.position);
         let mut payload = Vec::new();
         while let Some(place) = &mut self.place {

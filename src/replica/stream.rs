@@ -1,5 +1,8 @@
 //! Applying the command stream.
 
+mod control;
+mod scripts;
+
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,11 +12,11 @@ use smallvec::SmallVec;
 
 use super::ahead::{Ahead, Read, only_key};
 use super::figures::StreamFigures;
-use crate::command::{self, Command};
-use crate::limits::{STREAM_WORD_BYTES_MAX, STREAM_WORDS_MAX};
+use crate::command::{self, Command, Scripting};
+use crate::limits::STREAM_WORD_BYTES_MAX;
 use crate::resp::{Args, ProtocolError, RequestLimits, RequestParser, Span, Step};
 use crate::state::Saving;
-use crate::store::{Generation, KeyHash, Keyspaces, Slot};
+use crate::store::{Generation, KeyHash, Keyspaces, Slot, Tx};
 use crate::upstream::Progress;
 use crate::value::Thresholds;
 
@@ -41,6 +44,9 @@ pub(super) enum StreamError {
     /// A database past all that there is room for.
     #[error("the primary uses database {0}; allow it with --databases {1} or more")]
     Database(i64, i64),
+    /// The primary says that it is done, or is none.
+    #[error("the primary ended its stream with {0}")]
+    Ended(&'static str),
     /// Slots have come to the primary, or failed to.
     #[error("a migration of slots has ended: what is in them comes with a new snapshot")]
     Migrated,
@@ -63,6 +69,10 @@ struct Queue {
     words: Vec<u8>,
     spans: Vec<Span>,
     commands: Vec<Queued>,
+    /// The database at MULTI.
+    begun_in: usize,
+    /// Whether EXEC runs nothing.
+    aborted: bool,
 }
 
 #[derive(Debug)]
@@ -74,6 +84,13 @@ struct Queued {
 }
 
 impl Queue {
+    fn begun_in(db: usize) -> Self {
+        Self {
+            begun_in: db,
+            ..Self::default()
+        }
+    }
+
     fn push(&mut self, db: usize, command: &'static Command, args: Args<'_>) {
         let first = self.spans.len();
         for word in args.iter() {
@@ -93,11 +110,19 @@ impl Queue {
 
     /// The slots that all its commands need. Repeated ones are dropped on the way: a flush is a few bytes in the stream and
     /// thousands of slots here.
-    fn slots(&self, spaces: &Keyspaces) -> SmallVec<[Slot; 4]> {
+    fn slots(
+        &self,
+        spaces: &Keyspaces,
+        scripting: Option<&Arc<dyn Scripting>>,
+    ) -> SmallVec<[Slot; 4]> {
         let mut slots = SmallVec::new();
         let mut settled = REPEATED_SLOTS_MAX;
         for (db, row, args) in self.iter() {
-            command::slots(row, spaces, db, args, &mut slots);
+            if scripts::is_script(row) {
+                slots.extend(scripts::slots(spaces, scripting, db, args).0);
+            } else {
+                command::slots(row, spaces, db, args, &mut slots);
+            }
             if slots.len() >= 2 * settled {
                 slots.sort_unstable();
                 slots.dedup();
@@ -135,13 +160,14 @@ impl<'a> Applier<'a> {
         progress: &'a Progress,
         figures: &'a StreamFigures,
     ) -> Self {
+        let dialect = position.generation.dialect;
         let limits = RequestLimits {
-            words_max: STREAM_WORDS_MAX,
+            words_max: dialect.request_words_max(),
             word_bytes_max: STREAM_WORD_BYTES_MAX,
             inline: false,
         };
         Self {
-            parser: RequestParser::new(limits),
+            parser: RequestParser::new(limits).checking_line_ends(dialect.checks_line_ends()),
             buffer: Vec::new(),
             ahead: Ahead::default(),
             state: State {
@@ -154,10 +180,17 @@ impl<'a> Applier<'a> {
                 warned: HashSet::new(),
                 clock_ms: None,
                 saving: None,
+                scripting: None,
                 progress,
                 figures,
             },
         }
+    }
+
+    /// The same, with somebody to run the scripts that old primaries send as their text.
+    pub(super) fn with_scripting(mut self, scripting: Option<Arc<dyn Scripting>>) -> Self {
+        self.state.scripting = scripting;
+        self
     }
 
     /// Where the last whole unit ended. What has been read beyond it, of a command or of a MULTI, is forgotten.
@@ -275,6 +308,8 @@ struct State<'a> {
     clock_ms: Option<i64>,
     /// A snapshot being written, which needs what a command changes first.
     saving: Option<Saving>,
+    /// Who runs scripts that come as their text.
+    scripting: Option<Arc<dyn Scripting>>,
     progress: &'a Progress,
     figures: &'a StreamFigures,
 }
@@ -305,67 +340,6 @@ impl State<'_> {
             self.position.db = self.db;
             self.progress.set_applied(self.read_offset);
         }
-        Ok(())
-    }
-
-    /// Everything that is not simply a write that we can apply.
-    fn control(&mut self, args: Args<'_>) -> Result<(), StreamError> {
-        let name = args.at(0).to_ascii_lowercase();
-        match name.as_slice() {
-            b"" | b"ping" => {}
-            b"publish" | b"spublish" => {
-                self.figures.published.fetch_add(1, Ordering::Relaxed);
-            }
-            // Scripts are kept by the primary; what they write comes as commands.
-            b"script" => {}
-            b"eval" | b"evalsha" | b"fcall" => self.unknown(args, SCRIPT),
-            b"select" => self.select(args)?,
-            b"multi" if self.queue.is_none() => self.queue = Some(Queue::default()),
-            b"exec" if self.queue.is_some() => {
-                let queue = self.queue.take().unwrap_or_default();
-                self.exec(&queue);
-            }
-            // Old primaries wrap wrongly now and then. Their own replicas go on after an error that nobody reads.
-            b"multi" | b"exec" => tracing::debug!(
-                offset = self.read_offset,
-                "MULTI inside MULTI, or EXEC without it"
-            ),
-            b"replconf" => {
-                if args.is(1, "getack") {
-                    self.progress.request_ack();
-                }
-            }
-            // Says who serves a slot; the keys' own coming and going is in the stream.
-            b"cluster" if args.is(1, "setslot") => {}
-            b"cluster" if args.is(1, "syncslots") => self.sync_slots(args)?,
-            _ => match command::resolve(args) {
-                Ok(row) if row.is_write() || row.apply.is_some() => self.data(row, args, None),
-                // A primary sends no reads, but one that is made to changes nothing by it.
-                Ok(row) if row.read.is_some() => {}
-                _ => self.unknown(args, NO_COMMAND),
-            },
-        }
-        Ok(())
-    }
-
-    /// An atomic migration of slots. Until it ends their keys must be hidden, which nobody can tell apart here: nothing is
-    /// vouched for until then, and the end calls for a snapshot. Source: valkey 9.1 cluster_migrateslots.c.
-    fn sync_slots(&self, args: Args<'_>) -> Result<(), StreamError> {
-        if args.is(2, "establish") {
-            self.unknown(args, MIGRATION);
-        } else if args.is(2, "finish") {
-            return Err(StreamError::Migrated);
-        }
-        Ok(())
-    }
-
-    fn select(&mut self, args: Args<'_>) -> Result<(), StreamError> {
-        let number = crate::resp::parse_integer(args.at(1)).unwrap_or(-1);
-        let spaces = &self.position.generation.spaces;
-        self.db = usize::try_from(number)
-            .ok()
-            .filter(|db| spaces.grow_to(*db))
-            .ok_or(StreamError::Database(number, number.saturating_add(1)))?;
         Ok(())
     }
 
@@ -418,7 +392,7 @@ impl State<'_> {
         let Generation {
             spaces, dialect, ..
         } = &*generation;
-        let slots = queue.slots(spaces);
+        let slots = queue.slots(spaces, self.scripting.as_ref());
         if let Some(saving) = &mut self.saving {
             save_first(saving, queue.iter(), &slots);
         }
@@ -428,6 +402,12 @@ impl State<'_> {
             .with_clock(self.clock_ms)
             .with_dialect(*dialect);
         for (db, row, args) in queue.iter() {
+            if scripts::is_script(row) {
+                if let Err(reason) = self.run_script(&mut tx, spaces, db, args) {
+                    self.unknown_within(&mut tx, args, reason);
+                }
+                continue;
+            }
             let result = tx
                 .select(db)
                 .map_err(Into::into)
@@ -437,7 +417,11 @@ impl State<'_> {
         drop(tx);
         if spaces.waiters().any() {
             for (db, row, args) in queue.iter() {
-                command::wake(spaces, row, db, args);
+                if scripts::is_script(row) {
+                    spaces.waiters().wake_all();
+                } else {
+                    command::wake(spaces, row, db, args);
+                }
             }
         }
     }
@@ -459,16 +443,26 @@ impl State<'_> {
     /// A command of which we do not even know the keys: nothing can be vouched for any more. Another snapshot would not help:
     /// the next such command may be on its way already.
     fn unknown(&self, args: Args<'_>, reason: &'static str) {
+        self.report_unknown(args, reason);
+        let spaces = &self.position.generation.spaces;
+        spaces.taints().add_everything();
+        spaces.waiters().wake_all();
+        spaces.watches().touch_all();
+    }
+
+    /// The same for a command within a transaction, whose locks are held.
+    fn unknown_within(&self, tx: &mut Tx<'_>, args: Args<'_>, reason: &'static str) {
+        self.report_unknown(args, reason);
+        tx.taint_everything();
+    }
+
+    fn report_unknown(&self, args: Args<'_>, reason: &'static str) {
         let (name, offset) = (shown(args.at(0)), self.read_offset);
-        let taints = self.position.generation.spaces.taints();
-        if taints.everything() {
+        if self.position.generation.spaces.taints().everything() {
             tracing::debug!(command = %name, offset, reason, "another command that cannot be applied");
         } else {
             tracing::error!(command = %name, offset, reason, "a command from the primary cannot be applied: all keys answer TAINTED until the next full sync");
         }
-        taints.add_everything();
-        self.position.generation.spaces.waiters().wake_all();
-        self.position.generation.spaces.watches().touch_all();
         self.figures.unknown.fetch_add(1, Ordering::Relaxed);
         self.figures.failed.fetch_add(1, Ordering::Relaxed);
     }
@@ -491,9 +485,6 @@ fn save_first<'q>(
 }
 
 const NO_COMMAND: &str = "it is not known";
-
-const SCRIPT: &str =
-    "it is a script, whose writes are not known; set lua-replicate-commands to yes at the primary";
 
 const MIGRATION: &str = "slots are being migrated";
 

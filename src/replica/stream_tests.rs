@@ -213,6 +213,149 @@ fn a_transaction_that_is_wrapped_twice_or_not_begun_is_applied_all_the_same() {
     assert_eq!(bench.read(0, "EXISTS a b c d").unwrap(), ":4");
 }
 
+/// What `bytes` of a `dialect`'s stream make of nothing: whether each of the keys a, b and c is there, and what was passed over.
+fn followed(dialect: Dialect, bytes: &[u8]) -> ([bool; 3], String) {
+    let mut bench = Bench::new();
+    let tuning = crate::store::Tuning::default().ignoring(&["my.audit".to_owned()]);
+    let generation = Generation::new(4, dialect, Arc::new(tuning));
+    bench.generation = Arc::new(generation);
+    let mut applier = bench.applier(0);
+    applier.feed(bytes).unwrap();
+    assert_eq!(applier.into_position().offset, bytes.len() as u64);
+    assert!(!bench.generation.spaces.taints().any());
+    let there = |key| bench.read(0, &format!("EXISTS {key}")).unwrap() == ":1";
+    let counts = bench.figures.passed.counts().into_iter();
+    let names: Vec<_> = counts
+        .map(|(name, count)| format!("{name}={count}"))
+        .collect();
+    (["a", "b", "c"].map(there), names.join(","))
+}
+
+#[test]
+fn what_is_passed_over_is_counted_by_its_name_and_taints_nothing() {
+    let blank: &[u8] = b"\r\n\n*0\r\n*-1\r\n*-9\r\n";
+    let unnamed: &[u8] = b"*1\r\n$0\r\n\r\n";
+    for (bytes, names) in [
+        (blank.to_vec(), "an empty request=5"),
+        (unnamed.to_vec(), "an empty name=1"),
+        (
+            stream(&["EXEC", "EXEC", "DISCARD"]),
+            "discard without multi=1,exec without multi=2",
+        ),
+        (
+            stream(&["OPINFO 1 2", "opinfo", "My.Audit x"]),
+            "my.audit=1,opinfo=2",
+        ),
+        (stream(&["REPLCONF TIMESTAMP 1664341989666"]), "replconf=1"),
+        (
+            stream(&["REPLCONF GETACK *", "PING", "PING x y", "SCRIPT FLUSH"]),
+            "",
+        ),
+        (
+            stream(&["GET a", "CLIENT SETNAME x", "CONFIG SET save x"]),
+            "get=1,set=1,setname=1",
+        ),
+        (
+            stream(&["SELECT", "SELECT 1 2"]),
+            "select with another number of words=2",
+        ),
+        (
+            stream(&["SELECT -1", "SELECT x", "SELECT 01"]),
+            "select of no database=3",
+        ),
+        (
+            stream(&["MULTI x", "EXEC x"]),
+            "exec with arguments=1,multi with arguments=1",
+        ),
+    ] {
+        let bytes = [bytes, encode("SET a 1")].concat();
+        let seen = followed(Dialect::default(), &bytes);
+        assert_eq!(seen, ([true, false, false], names.to_owned()));
+    }
+}
+
+#[test]
+fn a_transaction_that_servers_refuse_runs_nothing_and_leaves_the_database() {
+    let unnamed: &[u8] = b"*1\r\n$0\r\n\r\n";
+    let [redis, valkey] = [Dialect::default(), Dialect::valkey(8, 1, 0)];
+    let begin = stream(&["MULTI", "SELECT 1", "SET a 1", "SELECT 0", "SET a 1"]);
+    let end = stream(&["SET b 1", "SELECT 2", "EXEC", "SET c 1"]);
+    for (dialect, between, runs) in [
+        (redis, encode("MULTI"), true),
+        (valkey, encode("MULTI"), false),
+        (redis, encode("DISCARD"), false),
+        (redis, unnamed.to_vec(), false),
+        (redis, encode("EXEC x"), false),
+        (redis, encode("SELECT -1"), true),
+        (redis, encode("OPINFO"), true),
+        (Dialect::redis(6, 0, 0), encode("RESET"), false),
+        (redis, encode("RESET"), true),
+    ] {
+        let bytes = [&*begin, &between, &end].concat();
+        let (there, names) = followed(dialect, &bytes);
+        let discarded = between == encode("DISCARD") || between == encode("EXEC x");
+        // There is no transaction any more.
+        let wanted = match (runs, discarded) {
+            (true, _) => [true, true, false],
+            (false, true) => [false, true, false],
+            (false, false) => [false, false, true],
+        };
+        assert_eq!(there, wanted, "{names}");
+        assert_ne!(names, "");
+    }
+}
+
+#[test]
+fn lines_end_as_the_upstreams_replicas_want_it() {
+    let odd: [&[u8]; 3] = [
+        b"*2\r\n$3\r\nDELxx$1\r\na\r\n",
+        b"*2\rX$3\r\nDEL\r\n$1\r\na\r\n",
+        b"*2\r\n$3\rXDEL\r\n$1\r\na\r\n",
+    ];
+    for bytes in odd {
+        assert_eq!(followed(Dialect::valkey(8, 1, 0), bytes).1, "");
+        let mut bench = Bench::new();
+        bench.generation = Arc::new(Generation::new(4, Dialect::valkey(9, 1, 0), Arc::default()));
+        // However it comes.
+        for step in [1, bytes.len()] {
+            let mut applier = bench.applier(0);
+            let mut pieces = bytes.chunks(step);
+            let error = pieces.find_map(|piece| applier.feed(piece).err()).unwrap();
+            assert!(error.to_string().ends_with("invalid CRLF in request"));
+        }
+    }
+}
+
+#[test]
+fn what_ends_the_link_of_a_replica_ends_it_here() {
+    for (line, says) in [("QUIT", "QUIT"), ("POST x", "POST"), ("Host: x", "Host:")] {
+        let bench = Bench::new();
+        let error = bench.applier(0).feed(&encode(line)).unwrap_err();
+        let text = format!("the primary ended its stream with {says}");
+        assert_eq!(error.to_string(), text);
+    }
+    for old in [true, false] {
+        let mut bench = Bench::new();
+        let dialect = if old {
+            Dialect::redis(6, 0, 0)
+        } else {
+            Dialect::default()
+        };
+        bench.generation = Arc::new(Generation::new(4, dialect, Arc::default()));
+        let refused = bench.applier(0).feed(b"*1048577\r\n").is_err();
+        assert_eq!(refused, old, "as many words as that server takes");
+    }
+}
+
+#[test]
+fn what_may_change_the_meaning_of_what_follows_is_not_passed_over() {
+    for line in ["WATCH k", "DEBUG RELOAD"] {
+        let bench = Bench::new();
+        bench.applier(0).feed(&stream(&["SET a 1", line])).unwrap();
+        assert!(bench.is_tainted("GET a"), "{line}");
+    }
+}
+
 #[test]
 fn a_huge_command_leaves_no_huge_buffer_behind() {
     let bench = Bench::new();
@@ -245,7 +388,7 @@ fn many_flushes_in_one_transaction_need_few_slots() {
     let words = ArgsBuf::new(["flushall"]);
     let mut queue = Queue::default();
     (0..1000).for_each(|_| queue.push(0, row, words.as_args()));
-    assert!(queue.slots(spaces).len() <= 2 * REPEATED_SLOTS_MAX);
+    assert!(queue.slots(spaces, None).len() <= 2 * REPEATED_SLOTS_MAX);
 }
 
 #[test]

@@ -17,6 +17,7 @@ use super::rate::Rate;
 use super::restore::{Restored, restore};
 use super::resync::{Confirmation, ResyncMemory, ResyncPolicy};
 use super::stream::{Applier, Position, StreamError};
+use crate::command::Scripting;
 use crate::dialect::Dialect;
 use crate::rdb::decode::Checksum;
 use crate::rdb::reader::Reader;
@@ -79,6 +80,8 @@ pub(super) struct Writer {
     pub(super) keeper: Option<Keeper>,
     /// The snapshot being written for it.
     pub(super) saving: Option<Saving>,
+    /// Who runs scripts that come as their text.
+    pub(super) scripting: Option<Arc<dyn Scripting>>,
     /// Ends a restore that takes long.
     pub(super) stop: CancellationToken,
     /// The payload of what is about to be served.
@@ -100,6 +103,7 @@ impl Writer {
             databases: self.databases,
             dialect: self.dialect,
             tuning: self.served.tuning(),
+            scripting: self.scripting.as_ref(),
         };
         let Restored { position, replid } =
             restore(self.keeper.as_mut()?, kept, &self.figures.load, &|| {
@@ -218,6 +222,7 @@ impl Writer {
             databases: self.databases,
             dialect: self.dialect,
             tuning: self.served.tuning(),
+            scripting: self.scripting.as_ref(),
         };
         let loaded = load::payload(&mut reader, &framing, kept, &self.figures.load)
             .map_err(|error| fault_of(&error))?;
@@ -345,7 +350,8 @@ impl Writer {
             return Ok(());
         };
         self.figures.stream.taken.store(position.offset, Relaxed);
-        let mut applier = Applier::new(position, &self.progress, &self.figures.stream);
+        let mut applier = Applier::new(position, &self.progress, &self.figures.stream)
+            .with_scripting(self.scripting.clone());
         *applier.saving() = self.saving.take();
         let mut result = take(&mut self.keeper, &mut applier, &rest);
         while result.is_ok() {

@@ -83,6 +83,7 @@ fn kept(tuning: &Arc<crate::store::Tuning>) -> Kept<'_> {
         databases: 16,
         dialect: None,
         tuning,
+        scripting: None,
     }
 }
 

@@ -12,7 +12,7 @@ pub struct RequestLimits {
     pub words_max: usize,
     /// Bytes in one word.
     pub word_bytes_max: usize,
-    /// Whether the inline form is understood.
+    /// Whether the inline form is understood. Where it is not, as in the stream, a blank line is a command without words.
     pub inline: bool,
 }
 
@@ -42,6 +42,9 @@ pub enum ProtocolError {
     /// An inline request whose quotes do not close.
     #[error("unbalanced quotes in request")]
     Quotes,
+    /// A line does not end as it must.
+    #[error("invalid CRLF in request")]
+    LineEnd,
     /// An inline request where only arrays are sent.
     #[error("expected '*', got '{}'", char::from(*.0))]
     ExpectedArray(u8),
@@ -63,6 +66,8 @@ pub enum Step<'a> {
 #[derive(Debug)]
 pub struct RequestParser {
     limits: RequestLimits,
+    /// Whether line ends are looked at.
+    strict: bool,
     spans: Vec<Span>,
     missing: usize,
     position: usize,
@@ -75,11 +80,19 @@ impl RequestParser {
     pub const fn new(limits: RequestLimits) -> Self {
         Self {
             limits,
+            strict: false,
             spans: Vec::new(),
             missing: 0,
             position: 0,
             inline: Vec::new(),
         }
+    }
+
+    /// The same, looking whether lines end with CR and LF if `strict` says so; most servers step over two bytes.
+    #[must_use]
+    pub const fn checking_line_ends(mut self, strict: bool) -> Self {
+        self.strict = strict;
+        self
     }
 
     /// Changes what is accepted from the next length on.
@@ -108,7 +121,7 @@ impl RequestParser {
                 None => return Ok(Step::NeedMore),
                 Some(b'*') => {}
                 Some(_) if self.limits.inline => return self.inline(buffer),
-                Some(&byte) => return Err(ProtocolError::ExpectedArray(byte)),
+                Some(_) => return self.blank(buffer),
             }
             self.spans.clear();
             let Some((count, next)) = self.count(buffer)? else {
@@ -154,13 +167,46 @@ impl RequestParser {
             }
             self.spans.push(Span { start, len });
         }
-        Some(position)
+        (!self.strict || self.ends_well(buffer)).then_some(position)
+    }
+
+    /// Whether the lines of a command that is there whole end as they must.
+    #[cold]
+    fn ends_well(&self, buffer: &[u8]) -> bool {
+        let first = memchr::memchr(b'\r', buffer).and_then(|end| buffer.get(end + 1));
+        first == Some(&b'\n')
+            && self.spans.iter().all(|span| {
+                let end = span.start + span.len;
+                buffer.get(span.start - 1) == Some(&b'\n')
+                    && buffer.get(end..end + 2) == Some(b"\r\n")
+            })
+    }
+
+    /// What is no array where only arrays are sent: an empty line is passed over, as servers do.
+    #[cold]
+    fn blank<'a>(&'a mut self, buffer: &'a [u8]) -> Result<Step<'a>, ProtocolError> {
+        self.spans.clear();
+        let taken = match *buffer {
+            [b'\n', ..] => 1,
+            [b'\r', b'\n', ..] => 2,
+            [b'\r'] => return Ok(Step::NeedMore),
+            [byte, ..] => return Err(ProtocolError::ExpectedArray(byte)),
+            [] => return Ok(Step::NeedMore),
+        };
+        Ok(Step::Command(Args::new(buffer, &self.spans), taken))
+    }
+
+    /// Checks a line end, if that is wanted; `end` is where the line behind it begins.
+    fn check_end(&self, buffer: &[u8], end: usize) -> Result<(), ProtocolError> {
+        let is_right = !self.strict || buffer.get(end - 2..end) == Some(b"\r\n");
+        is_right.then_some(()).ok_or(ProtocolError::LineEnd)
     }
 
     fn count(&self, buffer: &[u8]) -> Result<Option<(usize, usize)>, ProtocolError> {
         let Some((number, next)) = number_line(buffer, 1, ProtocolError::MultibulkLine)? else {
             return Ok(None);
         };
+        self.check_end(buffer, next)?;
         let number = number.ok_or(ProtocolError::MultibulkLength)?;
         let count = usize::try_from(number.max(0)).map_err(|_| ProtocolError::MultibulkLength)?;
         if count > self.limits.words_max {
@@ -186,7 +232,12 @@ impl RequestParser {
         if len > self.limits.word_bytes_max {
             return Err(ProtocolError::BulkLength);
         }
-        Ok((buffer.len() >= start + len + 2).then_some(Span { start, len }))
+        self.check_end(buffer, start)?;
+        if buffer.len() < start + len + 2 {
+            return Ok(None);
+        }
+        self.check_end(buffer, start + len + 2)?;
+        Ok(Some(Span { start, len }))
     }
 
     fn inline<'a>(&'a mut self, buffer: &'a [u8]) -> Result<Step<'a>, ProtocolError> {

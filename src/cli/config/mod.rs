@@ -118,6 +118,10 @@ settings! {
     /// Bytes from the primary that are worked off in a second at most, 64kb or more, to leave the machine to others; what comes
     /// faster waits as above [default: no limit]
     writer_rate: [Amount] = "REDTAIL_WRITER_RATE", "BYTES";
+    /// Names of commands that the primary sends, that touch no data, and that are to be passed over; several with commas between.
+    /// Those that providers are known to send (OPINFO) need not be named [default: none, so that any other unknown command taints
+    /// everything]
+    stream_ignore: [Vec<String>] = "REDTAIL_STREAM_IGNORE", "NAME", value_delimiter = ',';
     /// The directory from which a restart resumes: a snapshot and the stream behind it [default: none, so that each start is
     /// a full sync]
     state_dir: [PathBuf] = "REDTAIL_STATE_DIR", "FOLDER";
@@ -304,6 +308,8 @@ impl Settings {
             state: self.state()?,
             max_staleness: self.max_staleness.map(|Period(time)| time),
             encodings: self.encodings()?,
+            stream_ignore: self.stream_ignore()?,
+            scripting: Some(crate::replica::Scripts(server::scripting())),
             expired_grace: self
                 .expired_grace
                 .map_or(crate::replica::EXPIRED_GRACE, Duration::from_secs),
@@ -354,6 +360,19 @@ impl Settings {
             ))),
             rate => Ok(rate),
         }
+    }
+
+    /// A command that is known here must not be passed over: what it does would be missing.
+    fn stream_ignore(&self) -> Result<Vec<String>, Failure> {
+        let names = self.stream_ignore.clone().unwrap_or_default();
+        for name in &names {
+            if name.is_empty() || crate::command::lookup(name.as_bytes()).is_some() {
+                return Err(Failure::Usage(format!(
+                    "--stream-ignore {name}: only commands that redtail does not know can be passed over"
+                )));
+            }
+        }
+        Ok(names)
     }
 
     fn state(&self) -> Result<Option<state::Config>, Failure> {

@@ -193,6 +193,7 @@ fn kept(tuning: &Arc<crate::store::Tuning>) -> Kept<'_> {
         databases: DATABASES,
         dialect: None,
         tuning,
+        scripting: None,
     }
 }
 

@@ -1,0 +1,62 @@
+//! What comes in the stream, changes no data, and is passed over: counted by name, and logged.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+/// Commands that providers' servers send to their replicas and that touch no data. More can be named by
+/// [`Config::stream_ignore`](super::Config::stream_ignore).
+///
+/// * `opinfo`: Alibaba Cloud, beside each write. Source: RedisShake, `filters/aliyun.lua`, and its issue 533.
+///
+/// AWS sends `REPLCONF TIMESTAMP …`, which needs no entry: every REPLCONF is known. Source: RedisShake's issue 506.
+pub const PROVIDER_COMMANDS: &[&str] = &["opinfo"];
+
+/// How often each thing was passed over. Names are those of the command table, of the settings, and of this room: there are no
+/// more of them, whatever a primary sends.
+#[derive(Debug, Default)]
+pub struct Passed(Mutex<BTreeMap<Box<str>, u64>>);
+
+impl Passed {
+    /// Counts one; gives how many there are now.
+    pub(super) fn note(&self, name: &str) -> u64 {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(name) {
+            *count += 1;
+            return *count;
+        }
+        counts.insert(name.into(), 1);
+        1
+    }
+
+    /// All that was passed over, by name.
+    #[must_use]
+    pub fn counts(&self) -> Vec<(Box<str>, u64)> {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let pairs = counts.iter();
+        pairs.map(|(name, count)| (name.clone(), *count)).collect()
+    }
+}
+
+/// Whether the `count`th of a kind is worth a line in the log: the first, the tenth, the hundredth.
+pub(super) const fn is_logged(mut count: u64) -> bool {
+    while count > 0 && count.is_multiple_of(10) {
+        count /= 10;
+    }
+    count == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_each_name_and_logs_ever_more_seldom() {
+        let passed = Passed::default();
+        let logged = (0..1000).filter(|_| is_logged(passed.note("opinfo")));
+        assert_eq!(logged.count(), 4);
+        passed.note("ping");
+        let counts = passed.counts();
+        assert_eq!(counts, [("opinfo".into(), 1000), ("ping".into(), 1)]);
+        assert!(!is_logged(0) && !is_logged(20) && is_logged(10_000));
+    }
+}

@@ -1,0 +1,207 @@
+//! What is in the stream beside writes: transactions, databases, and all that replicas pass over.
+//!
+//! A replica follows what its primary sends, not what it should have sent: a command that it refuses it logs, and goes on. Where
+//! that changes no data, so it is here. It is counted by name, and logged.
+
+use std::sync::atomic::Ordering;
+
+use super::{MIGRATION, NO_COMMAND, Queue, State, StreamError};
+use crate::command;
+use crate::replica::passed::{PROVIDER_COMMANDS, is_logged};
+use crate::resp::Args;
+
+/// Commands that are known and change no row of ours, yet may change what comes after them: none is passed over.
+const NOT_PASSED: [&str; 2] = ["debug", "watch"];
+
+impl State<'_> {
+    /// Everything that is not simply a write that we can apply.
+    pub(super) fn control(&mut self, args: Args<'_>) -> Result<(), StreamError> {
+        if args.is_empty() {
+            self.pass("an empty request");
+            return Ok(());
+        }
+        let name = args.at(0).to_ascii_lowercase();
+        match name.as_slice() {
+            b"ping" => {}
+            b"publish" | b"spublish" => {
+                self.figures.published.fetch_add(1, Ordering::Relaxed);
+            }
+            b"script" => self.keep_script(args),
+            b"eval" | b"evalsha" => self.script(args),
+            b"fcall" => self.unknown(args, super::scripts::FUNCTION),
+            b"select" => self.select(args)?,
+            b"multi" => self.multi(args),
+            b"exec" => self.end_multi(args),
+            b"discard" => self.discard(args),
+            b"replconf" => self.replconf(args),
+            // Says who serves a slot; the keys' own coming and going is in the stream.
+            b"cluster" if args.is(1, "setslot") => {}
+            b"cluster" if args.is(1, "syncslots") => self.sync_slots(args)?,
+            b"quit" => return Err(StreamError::Ended("QUIT")),
+            // What a browser says that was led to a server. Source: redis 7.0 server.c, `securityWarningCommand`.
+            b"post" => return Err(StreamError::Ended("POST")),
+            b"host:" => return Err(StreamError::Ended("Host:")),
+            _ => self.other(args),
+        }
+        Ok(())
+    }
+
+    /// A command that is in the table, or in none.
+    fn other(&mut self, args: Args<'_>) {
+        let dialect = self.position.generation.dialect;
+        match command::resolve(args) {
+            Ok(row) if row.is_write() || row.apply.is_some() => {
+                self.data(row, args, None);
+                if args.is(0, "function") && args.is(1, "load") {
+                    self.check_library(args.at(args.len() - 1));
+                }
+            }
+            Ok(row) if NOT_PASSED.contains(&row.name) => self.unknown(args, UNCLEAR),
+            Ok(row) => {
+                self.pass(row.name);
+                if !dialect.has(row.presence) {
+                    self.abort();
+                }
+            }
+            Err(_) if args.at(0).is_empty() => {
+                self.pass("an empty name");
+                self.abort();
+            }
+            Err(_) => self.foreign(args),
+        }
+    }
+
+    /// A command that is not known: passed over if it is said to touch no data.
+    fn foreign(&mut self, args: Args<'_>) {
+        let name = args.at(0);
+        let mut known = PROVIDER_COMMANDS.iter().copied();
+        let known = known.find(|known| known.as_bytes().eq_ignore_ascii_case(name));
+        let generation = std::sync::Arc::clone(&self.position.generation);
+        match known.or_else(|| generation.tuning.ignored(name)) {
+            Some(name) => self.pass(name),
+            None => self.unknown(args, NO_COMMAND),
+        }
+    }
+
+    /// Counts what is passed over, and logs it: the first, the tenth, the hundredth.
+    pub(super) fn pass(&self, what: &str) {
+        let (count, offset) = (self.figures.passed.note(what), self.read_offset);
+        if is_logged(count) {
+            tracing::warn!(
+                what,
+                count,
+                offset,
+                "passed over in the primary's stream: it changes no data"
+            );
+        }
+    }
+
+    /// A server that refuses a command inside of MULTI runs nothing at EXEC.
+    fn abort(&mut self) {
+        if let Some(queue) = &mut self.queue {
+            queue.aborted = true;
+        }
+    }
+
+    /// Whether a command of the stream's own has the right number of words; else it is passed over.
+    fn has_words(&mut self, args: Args<'_>, count: usize, name: &'static str) -> bool {
+        if args.len() != count {
+            self.pass(name);
+            self.abort();
+        }
+        args.len() == count
+    }
+
+    fn multi(&mut self, args: Args<'_>) {
+        if !self.has_words(args, 1, "multi with arguments") {
+            return;
+        }
+        if self.queue.is_none() {
+            self.queue = Some(Queue::begun_in(self.db));
+            return;
+        }
+        // Old primaries wrap wrongly now and then. Their own replicas go on after an error that nobody reads.
+        self.pass("multi inside multi");
+        if self
+            .position
+            .generation
+            .dialect
+            .denies_nested_transactions()
+        {
+            self.abort();
+        }
+    }
+
+    fn end_multi(&mut self, args: Args<'_>) {
+        // A refused EXEC ends the transaction, unlike any other refused command.
+        if !self.has_words(args, 1, "exec with arguments") && self.queue.is_none() {
+            return;
+        }
+        match self.queue.take() {
+            None => self.pass("exec without multi"),
+            Some(queue) if queue.aborted => {
+                self.db = queue.begun_in;
+                self.pass("a transaction that servers refuse");
+            }
+            Some(queue) => self.exec(&queue),
+        }
+    }
+
+    fn discard(&mut self, args: Args<'_>) {
+        if !self.has_words(args, 1, "discard with arguments") {
+            return;
+        }
+        match self.queue.take() {
+            None => self.pass("discard without multi"),
+            Some(queue) => {
+                self.db = queue.begun_in;
+                self.pass("a transaction that was discarded");
+            }
+        }
+    }
+
+    fn replconf(&self, args: Args<'_>) {
+        // Pairs of words; with one too many, servers refuse the whole.
+        let is_paired = args.len() % 2 == 1;
+        let mut options = args.from(1).iter().step_by(2);
+        if is_paired && options.any(|option| option.eq_ignore_ascii_case(b"getack")) {
+            self.progress.request_ack();
+        } else {
+            self.pass("replconf");
+        }
+    }
+
+    /// An atomic migration of slots. Until it ends their keys must be hidden, which nobody can tell apart here: nothing is
+    /// vouched for until then, and the end calls for a snapshot. Source: valkey 9.1 cluster_migrateslots.c.
+    fn sync_slots(&self, args: Args<'_>) -> Result<(), StreamError> {
+        if args.is(2, "establish") {
+            self.unknown(args, MIGRATION);
+        } else if args.is(2, "finish") {
+            return Err(StreamError::Migrated);
+        } else {
+            self.pass("cluster syncslots");
+        }
+        Ok(())
+    }
+
+    /// What is no number of a database is passed over, as servers do. DIFFERENCE: past the last database they do so, too, and
+    /// write into the wrong one from then on; here the link ends, and says which number it was.
+    fn select(&mut self, args: Args<'_>) -> Result<(), StreamError> {
+        if !self.has_words(args, 2, "select with another number of words") {
+            return Ok(());
+        }
+        let number = crate::resp::parse_integer(args.at(1));
+        let Some(number) = number.filter(|number| *number >= 0) else {
+            self.pass("select of no database");
+            return Ok(());
+        };
+        let spaces = &self.position.generation.spaces;
+        self.db = usize::try_from(number)
+            .ok()
+            .filter(|db| spaces.grow_to(*db))
+            .ok_or(StreamError::Database(number, number.saturating_add(1)))?;
+        Ok(())
+    }
+}
+
+const UNCLEAR: &str = "what comes after it may depend on it";

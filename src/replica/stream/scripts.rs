@@ -1,0 +1,128 @@
+//! Scripts that come as their text: those of primaries before Redis 7.0 with `lua-replicate-commands no`. All others send what
+//! their scripts have written, as commands.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::State;
+use crate::command::{self, Command, Replay, ScriptCall, Scripting, Unsure};
+use crate::replica::passed::is_logged;
+use crate::resp::Args;
+use crate::store::{Keyspaces, Slot, Tx};
+
+/// Why nothing is vouched for after a function.
+pub(super) const FUNCTION: &str = "it is a function, whose writes are not known";
+
+const BROKEN: &str = "a library that cannot be loaded";
+
+const NO_ENGINE: &str =
+    "it is a script, and nothing here runs it; set lua-replicate-commands to yes at the primary";
+
+const TOO_NEW: &str = "it is a script, and servers since Redis 7.0 do not run it alike";
+
+/// Whether a row's command runs a script.
+pub(super) fn is_script(row: &Command) -> bool {
+    matches!(row.name, "eval" | "evalsha")
+}
+
+/// The slots that a script needs, and the only database among them, if it is one.
+pub(super) fn slots(
+    spaces: &Keyspaces,
+    scripting: Option<&Arc<dyn Scripting>>,
+    db: usize,
+    args: Args<'_>,
+) -> (Vec<Slot>, Option<usize>) {
+    let kept = scripting.filter(|_| args.is(0, "evalsha"));
+    match kept.and_then(|scripting| scripting.text(args.at(1))) {
+        Some(text) => command::replay_slots(spaces, db, &text),
+        None => command::replay_slots(spaces, db, args.at(1)),
+    }
+}
+
+impl State<'_> {
+    /// EVAL or EVALSHA.
+    pub(super) fn script(&mut self, args: Args<'_>) {
+        let Some(row) = command::lookup(args.at(0)) else {
+            return;
+        };
+        if let Some(queue) = &mut self.queue {
+            return queue.push(self.db, row, args);
+        }
+        self.tune();
+        let generation = Arc::clone(&self.position.generation);
+        let spaces = &generation.spaces;
+        let (slots, _) = slots(spaces, self.scripting.as_ref(), self.db, args);
+        if let Some(saving) = &mut self.saving {
+            saving.before(&slots);
+        }
+        let mut tx = spaces
+            .write(self.db, slots)
+            .with_thresholds(self.thresholds)
+            .with_clock(self.clock_ms)
+            .with_dialect(generation.dialect);
+        if let Err(reason) = self.run_script(&mut tx, spaces, self.db, args) {
+            self.unknown_within(&mut tx, args, reason);
+        }
+        drop(tx);
+        spaces.waiters().wake_all();
+    }
+
+    /// Runs a script on what is held.
+    pub(super) fn run_script(
+        &self,
+        tx: &mut Tx<'_>,
+        spaces: &Keyspaces,
+        db: usize,
+        args: Args<'_>,
+    ) -> Result<(), &'static str> {
+        let scripting = self.scripting.as_ref().ok_or(NO_ENGINE)?;
+        if tx.dialect().protects_globals() {
+            return Err(TOO_NEW);
+        }
+        let Ok(call) = ScriptCall::of(args) else {
+            self.pass("a script that servers refuse");
+            return Ok(());
+        };
+        tx.select(db).map_err(|_| "its database is not there")?;
+        let (_, only) = slots(spaces, Some(scripting), db, args);
+        // A script goes by one time.
+        let now_ms = tx.now_ms();
+        tx.set_clock(Some(now_ms));
+        let result = scripting.replay(&mut Replay::new(tx, spaces, only), &call);
+        tx.set_clock(self.clock_ms);
+        self.figures.commands.fetch_add(1, Ordering::Relaxed);
+        self.figures.scripts.fetch_add(1, Ordering::Relaxed);
+        result.map_err(|Unsure(why)| why)
+    }
+
+    /// Says if a library cannot be loaded: it is kept as the primary has it, and whoever calls its functions is told.
+    pub(super) fn check_library(&self, code: &[u8]) {
+        let Some(scripting) = &self.scripting else {
+            return;
+        };
+        let checked = scripting.check_library(code, self.position.generation.dialect);
+        if let Err(error) = checked {
+            let (count, offset) = (self.figures.passed.note(BROKEN), self.read_offset);
+            if is_logged(count) {
+                tracing::warn!(count, offset, %error, "a library of functions from the primary cannot be loaded: its functions answer with that error");
+            }
+        }
+    }
+
+    /// SCRIPT: what the primary keeps is kept, for EVALSHA.
+    pub(super) fn keep_script(&self, args: Args<'_>) {
+        let Some(scripting) = &self.scripting else {
+            return;
+        };
+        if args.is(1, "flush") {
+            scripting.flush();
+        } else if args.is(1, "load") && args.len() == 3 {
+            let loaded = scripting.load(args.at(2), self.position.generation.dialect);
+            if loaded.is_err() {
+                self.pass("a script that servers refuse");
+            }
+        } else {
+            self.pass("script");
+        }
+    }
+}
