@@ -460,7 +460,11 @@ impl Scripting for Engine {
         let mut libraries = Libraries::default();
         let added = libraries.add(Bytes::copy_from_slice(code), false);
         added.map_err(|error| Error::Owned(error.to_string()))?;
-        Loaded::new(dialect, Arc::new(libraries)).map(drop)
+        let loaded = Loaded::new(dialect, Arc::new(libraries))?;
+        match loaded.shown.iter().any(|one| one.functions.is_empty()) {
+            true => Err(Error::Text("ERR No functions registered")),
+            false => Ok(()),
+        }
     }
 
     fn kill(&self) -> bool {
