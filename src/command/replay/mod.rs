@@ -98,7 +98,12 @@ impl<'r, 'tx> Replay<'r, 'tx> {
             return self.write(row, args, reply);
         }
         if row.read.is_some() {
-            return self.read(row, args, reply);
+            self.read(row, args, reply)?;
+            // PFCOUNT keeps its count in the value.
+            return match row.apply {
+                Some(_) => self.apply(row, args),
+                None => Ok(()),
+            };
         }
         match row.name {
             "select" => self.select(args)?,
