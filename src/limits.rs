@@ -82,6 +82,14 @@ pub const SCRIPT_MEMORY_BYTES_MIN: usize = 16 << 20;
 /// answers nobody else.
 pub const SCRIPT_MILLISECONDS_MAX: u64 = 5_000;
 
+/// How long a script may run among the other commands of its connection, in ticks: of 200 instructions, of a call of a command,
+/// or of as much work in a library. That is less than half a millisecond; past it the script begins again on a thread that
+/// nobody else waits for.
+pub const SCRIPT_TICKS_SHORT: u32 = 100;
+
+/// What a script may say to the log before it has ended, in bytes.
+pub const SCRIPT_LOG_BYTES_MAX: usize = 64 << 10;
+
 /// How many texts of scripts are remembered, and how many bytes of them. A server's own limit of scripts that were not
 /// loaded on purpose is 500.
 pub const SCRIPTS_MAX: usize = 10_000;

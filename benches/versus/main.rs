@@ -25,6 +25,7 @@ mod page;
 mod process;
 mod report;
 mod rows;
+mod scripts;
 mod strings;
 mod systems;
 mod threads;

@@ -10,6 +10,7 @@ use crate::load::{Generator, Requests, Shape};
 use crate::mixed::{self, Whole};
 use crate::process::Process;
 use crate::report::Results;
+use crate::scripts;
 use crate::strings::{KEY_BYTES, Strings};
 use crate::systems::{Kind, System, constant_server, primary};
 
@@ -91,7 +92,9 @@ pub(crate) fn round(
     }
 }
 
-const STRINGS_GROUPS: [&str; 7] = ["sync", "get", "mget", "scan", "apply", "writes", "resync"];
+const STRINGS_GROUPS: [&str; 8] = [
+    "sync", "get", "mget", "scripts", "scan", "apply", "writes", "resync",
+];
 
 /// A replica of the primary with strings.
 fn strings(plan: &Plan, system: &System, primary: &mut StringsPrimary, results: &mut Results) {
@@ -108,6 +111,9 @@ fn strings(plan: &Plan, system: &System, primary: &mut StringsPrimary, results: 
     if plan.wants("mget") {
         let mut mgets = primary.strings.mgets(100);
         results.record("mget", name, reads(plan, &replica, 4, &mut mgets).cpu_us);
+    }
+    if plan.wants("scripts") {
+        scripts::measure(plan, name, &replica, primary, results);
     }
     if plan.wants("scan") {
         results.record("scan", name, scan(&replica, primary.strings.count()));

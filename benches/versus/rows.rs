@@ -93,6 +93,48 @@ pub(crate) const VERSUS: &[Row] = &[
     row("scan", "scan", "whole SCAN, COUNT 1000, CPU", "ns/key").aims(OfBestRival(0.30)),
     row("mget", "mget", "MGET of 100 keys, pipeline 4, CPU", "µs/op"),
     row(
+        "evalsha-get-1",
+        "scripts",
+        "EVALSHA of a GET, no pipeline, CPU",
+        "µs/op",
+    )
+    .aims(OfBestRival(0.60)),
+    row(
+        "evalsha-mget-1",
+        "scripts",
+        "EVALSHA of an MGET of 10 keys, no pipeline, CPU",
+        "µs/op",
+    )
+    .aims(OfBestRival(0.60)),
+    row(
+        "fcall-1",
+        "scripts",
+        "FCALL_RO of a GET, no pipeline, CPU",
+        "µs/op",
+    )
+    .aims(OfBestRival(0.60)),
+    row(
+        "evalsha-get-16",
+        "scripts",
+        "EVALSHA of a GET, pipeline 16, CPU",
+        "µs/op",
+    )
+    .aims(OfBestRival(0.60)),
+    row(
+        "evalsha-mget-16",
+        "scripts",
+        "EVALSHA of an MGET of 10 keys, pipeline 16, CPU",
+        "µs/op",
+    )
+    .aims(OfBestRival(0.60)),
+    row(
+        "fcall-16",
+        "scripts",
+        "FCALL_RO of a GET, pipeline 16, CPU",
+        "µs/op",
+    )
+    .aims(OfBestRival(0.60)),
+    row(
         "apply",
         "apply",
         "applying SETs from the stream, CPU",

@@ -86,10 +86,25 @@ impl Strings {
 
     /// MGETs of `count` random keys each.
     pub(crate) fn mgets(&self, count: usize) -> MGet<'_> {
+        self.asks(&["MGET"], count, true)
+    }
+
+    /// Commands of these words and `count` random keys each. They give the values as a list, or the one value as it is.
+    pub(crate) fn asks(&self, words: &[&str], count: usize, gives_list: bool) -> MGet<'_> {
+        let mut request = format!("*{}\r\n", words.len() + count);
+        for word in words {
+            request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+        }
         MGet {
             gets: self.gets(),
             asked: Vec::new(),
             count,
+            request: request.into_bytes(),
+            header: if gives_list {
+                format!("*{count}\r\n").into_bytes()
+            } else {
+                Vec::new()
+            },
         }
     }
 
@@ -133,17 +148,21 @@ fn unexpected_part(bytes: &[u8]) -> Reply {
     Reply::Partial
 }
 
-/// MGET of random keys: they are remembered by number of request.
+/// What gives the values of random keys: they are remembered by number of request.
 pub(crate) struct MGet<'a> {
     gets: Get<'a>,
     asked: Vec<u32>,
     count: usize,
+    /// A request up to its keys.
+    request: Vec<u8>,
+    /// A reply up to its values.
+    header: Vec<u8>,
 }
 
 impl Requests for MGet<'_> {
     fn request(&mut self, out: &mut Vec<u8>) -> u32 {
         let first = self.asked.len();
-        out.extend_from_slice(format!("*{}\r\n$4\r\nMGET\r\n", self.count + 1).as_bytes());
+        out.extend_from_slice(&self.request);
         for _ in 0..self.count {
             let key = self.gets.keys.next();
             self.asked.push(key);
@@ -153,12 +172,12 @@ impl Requests for MGet<'_> {
     }
 
     fn check(&self, first: u32, bytes: &[u8]) -> Reply {
-        let header = format!("*{}\r\n", self.count);
+        let header = &self.header;
         let length = header.len() + self.count * REPLY_BYTES;
         if bytes.len() < length {
             return unexpected_part(bytes);
         }
-        assert!(bytes.starts_with(header.as_bytes()), "a wrong reply");
+        assert!(bytes.starts_with(header), "a wrong reply");
         let keys = &self.asked[first as usize..];
         for (&key, reply) in keys
             .iter()

@@ -8,7 +8,7 @@ use super::resolve::check_arity;
 use super::session::long;
 use super::table::{Command, Flags, Outcome, Scope};
 use crate::resp::{Args, Reply};
-use crate::store::{Doubt, Entry, Keyspaces, NewValue, Slot, Tainted, Tx, View};
+use crate::store::{Doubt, Entry, Growing, Keyspaces, NewValue, Slot, Tainted, Tx, View};
 
 /// Answers a client's read in database `db`, all of it at one moment. The arity has been checked.
 ///
@@ -45,6 +45,51 @@ pub struct Place<'s> {
     pub touches: bool,
 }
 
+impl Place<'_> {
+    /// Answers from a view of this place; what the handler wrote is still there after an error.
+    #[inline]
+    fn look(
+        self,
+        view: &View<'_>,
+        handler: super::ReadFn,
+        command: &Command,
+        args: Args<'_>,
+        reply: &mut Reply,
+    ) -> Result<(), Error> {
+        if let Some(now_ms) = self.now_ms {
+            view.set_clock(now_ms);
+        }
+        view.set_touches(self.touches);
+        if is_long(command, view, args) {
+            long(|| look(view, handler, args, reply))
+        } else {
+            look(view, handler, args, reply)
+        }
+    }
+}
+
+/// As [`read_at`], for a command that looks at nothing but the keys it names, whose shards `held` holds.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_held(
+    place: Place<'_>,
+    held: &Growing<'_>,
+    handler: super::ReadFn,
+    command: &Command,
+    args: Args<'_>,
+    reply: &mut Reply,
+) -> Result<(), Error> {
+    let Place { spaces, db, .. } = place;
+    let mark = reply.len();
+    let result = check_touched(command, spaces, db, args)
+        .and_then(|()| place.look(&held.view(db), handler, command, args, reply));
+    if result.is_err() {
+        reply.truncate(mark);
+    }
+    result
+}
+
 /// As [`read`], at a place and time.
 ///
 /// # Errors
@@ -61,15 +106,7 @@ pub fn read_at(
     let mark = reply.len();
     let mut look = |view: &View<'_>| {
         reply.truncate(mark);
-        if let Some(now_ms) = place.now_ms {
-            view.set_clock(now_ms);
-        }
-        view.set_touches(place.touches);
-        if is_long(command, view, args) {
-            long(|| look(view, handler, args, reply))
-        } else {
-            look(view, handler, args, reply)
-        }
+        place.look(view, handler, command, args, reply)
     };
     let result = if let (Scope::Keys, None, Some(key)) =
         (command.scope, command.also_reads, command.keys.single(args))

@@ -56,14 +56,14 @@ mod random_tests;
 pub use ahead::{Ahead, point_read_key};
 pub use catalogue::flagged;
 pub use error::Error;
-pub use execute::{Place, apply, changes, read, read_at, slots, wake};
+pub use execute::{Place, apply, changes, read, read_at, read_held, slots, wake};
 pub use keys::{Keys, Touch};
 pub use replay::{Replay, Unsure, slots as replay_slots};
 pub use resolve::{check_arity, resolve, resolve_for, unknown_command};
 pub use scripting::{FunctionShown, LibraryShown, Script, ScriptCall, Scripting};
 pub use session::{
     Blocked, Host, KeptState, Replication, Replies, Session, SessionCx, SessionFn, Statistics,
-    answer, run,
+    answer, long, run,
 };
 pub use stream::Wait;
 pub use table::{Arity, Command, Family, Flags, Outcome, Scope, TouchFn, all, lookup};

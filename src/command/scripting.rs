@@ -10,7 +10,7 @@ use super::Error;
 use super::client_commands::help;
 use super::keys::Keys;
 use super::replay::{Replay, Unsure};
-use super::session::{SessionCx, long};
+use super::session::SessionCx;
 use super::table::{Arity, Command, Family, Flags};
 use crate::dialect::Dialect;
 use crate::resp::{Args, parse_integer};
@@ -56,15 +56,24 @@ impl<'a> ScriptCall<'a> {
     }
 
     /// The keys that it is given.
-    pub fn keys(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         self.words.iter().take(self.keys)
     }
 
     /// What it is given besides.
-    pub fn arguments(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    pub fn arguments(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         self.words.iter().skip(self.keys)
     }
+
+    /// How many bytes it is given, as RESP.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.words.iter().map(|word| word.len() + WORD_BYTES).sum()
+    }
 }
+
+/// What RESP puts around a word, at least.
+const WORD_BYTES: usize = 5;
 
 /// A library of functions.
 #[derive(Debug, Clone)]
@@ -137,6 +146,12 @@ pub trait Scripting: Send + Sync {
     /// # Errors
     /// Why not.
     fn check_library(&self, code: &[u8], dialect: Dialect) -> Result<(), Error>;
+
+    /// Whether a library registers a function of that name.
+    ///
+    /// # Errors
+    /// As for [`libraries`](Self::libraries).
+    fn has_function(&self, generation: &Generation, name: &[u8]) -> Result<bool, Error>;
 
     /// Ends all scripts and functions that run now; false when there is none.
     fn kill(&self) -> bool;
@@ -257,7 +272,7 @@ fn run(
         keys: checked(keys, args)?,
     };
     let host = cx.host;
-    long(|| host.scripting().run(cx, &call))
+    host.scripting().run(cx, &call)
 }
 
 fn fcall(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
@@ -272,9 +287,7 @@ fn fcall_ro(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
 fn call_function(cx: &mut SessionCx<'_>, args: Args<'_>, is_read_only: bool) -> Result<(), Error> {
     let generation = cx.generation.ok_or_else(|| super::session::loading(cx))?;
     let host = cx.host;
-    let libraries = long(|| host.scripting().libraries(generation))?;
-    let mut functions = libraries.iter().flat_map(|library| &library.functions);
-    if !functions.any(|function| function.name == args.at(1)) {
+    if !host.scripting().has_function(generation, args.at(1))? {
         return Err(Error::Text("ERR Function not found"));
     }
     if parse_integer(args.at(2)).is_none() {
@@ -298,7 +311,7 @@ fn checked(keys: i64, args: Args<'_>) -> Result<usize, Error> {
 fn load(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     let dialect = cx.reply.dialect();
     let host = cx.host;
-    let digest = long(|| host.scripting().load(args.at(2), dialect))?;
+    let digest = host.scripting().load(args.at(2), dialect)?;
     cx.reply.bulk(digest.as_bytes());
     Ok(())
 }

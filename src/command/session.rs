@@ -451,7 +451,7 @@ pub(super) fn loading(cx: &SessionCx<'_>) -> Error {
 }
 
 /// Runs what may walk a whole database or wait for the writer, letting the runtime's other tasks move to another thread meanwhile.
-pub(super) fn long<T>(work: impl FnOnce() -> T) -> T {
+pub fn long<T>(work: impl FnOnce() -> T) -> T {
     use tokio::runtime::{Handle, RuntimeFlavor};
     match Handle::try_current() {
         Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::MultiThread => {

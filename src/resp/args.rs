@@ -121,6 +121,13 @@ impl ArgsBuf {
         self.spans.clear();
     }
 
+    /// As [`clear`](Self::clear); memory beyond `keep` bytes is given back.
+    pub fn clear_to(&mut self, keep: usize) {
+        self.clear();
+        self.buffer.shrink_to(keep);
+        self.spans.shrink_to(keep / size_of::<Span>());
+    }
+
     /// The words.
     #[must_use]
     pub fn as_args(&self) -> Args<'_> {

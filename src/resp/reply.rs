@@ -63,6 +63,11 @@ impl Reply {
         self.protocol = protocol;
     }
 
+    /// Changes how many bytes it takes at most.
+    pub const fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     /// The dialect in use.
     #[must_use]
     pub const fn dialect(&self) -> Dialect {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use mlua::{FromLua, Lua, LuaString, MultiValue, Table, Value};
-use sha1::{Digest as _, Sha1};
+use mlua::{Lua, LuaString, MultiValue, Table, Value};
 
 use super::params::{Params, to_double, truncated};
-use super::raise::{throw, throw_text};
+use super::raise::{end, throw, throw_text};
 use super::state::State;
+use super::texts::Digest;
 use crate::command;
 use crate::dialect::Dialect;
 use crate::resp::ArgsBuf;
@@ -177,14 +177,8 @@ fn sha1hex(args: &Params<'_>, state: &State) -> mlua::Result<Value> {
         return Err(refuse(args, state, "wrong number of arguments"));
     }
     let text = args.lua.coerce_string(args.value(1))?;
-    let digest = digest(&text.map_or_else(Vec::new, |text| text.as_bytes().to_vec()));
-    args.lua.create_string(digest).map(Value::String)
-}
-
-/// The SHA-1 of a text as 40 digits, which scripts are known by.
-pub(super) fn digest(text: &[u8]) -> String {
-    let sum = Sha1::digest(text);
-    sum.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digest = Digest::of(&text.map_or_else(Vec::new, |text| text.as_bytes().to_vec()));
+    args.lua.create_string(digest.digits()).map(Value::String)
 }
 
 /// The one argument, if it is the only one and a text.
@@ -280,6 +274,9 @@ fn log(args: &Params<'_>, state: &State) -> mlua::Result<Value> {
         };
         return Err(refuse(args, state, text));
     }
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return Ok(Value::Nil);
+    }
     let mut message = Vec::new();
     for value in args.values().get(1..).unwrap_or_default() {
         if let Some(text) = args.lua.coerce_string(value.clone())? {
@@ -289,18 +286,15 @@ fn log(args: &Params<'_>, state: &State) -> mlua::Result<Value> {
     }
     let shown = message.get(..LOGGED_BYTES_MAX).unwrap_or(&message);
     let shown = String::from_utf8_lossy(shown);
-    // DIFFERENCE: clients cannot fill the log; whoever wants to read their messages asks for details.
-    tracing::debug!(level, "a script says: {}", shown.trim_end());
+    state.say(level, shown.trim_end().to_owned()).map_err(end)?;
     Ok(Value::Nil)
 }
 
 fn acl_check_cmd(args: &Params<'_>, state: &State) -> mlua::Result<Value> {
-    let given = args.values().iter().cloned();
-    let given: Vec<Word> = given
-        .map(|value| Word::from_lua(value, args.lua))
-        .collect::<mlua::Result<_>>()?;
-    let words = words(&given, state).map_err(|text| refuse(args, state, text))?;
-    let found = command::resolve_for(words.as_args(), state.dialect);
+    let mut given = ArgsBuf::default();
+    let values = args.values().iter().cloned();
+    words(values, state, &mut given).map_err(|text| refuse(args, state, text))?;
+    let found = command::resolve_for(given.as_args(), state.dialect);
     if matches!(found, Ok(_) | Err(command::Error::Arity(_))) {
         return Ok(Value::Boolean(true));
     }
@@ -309,43 +303,29 @@ fn acl_check_cmd(args: &Params<'_>, state: &State) -> mlua::Result<Value> {
     Err(refuse(args, state, &text))
 }
 
-/// An argument as commands take it. Whatever it refers to in Lua is let go at once: Lua lends few references.
-#[derive(Debug)]
-pub(super) enum Word {
-    Text(Vec<u8>),
-    Number(f64),
-    Other,
-}
-
-impl FromLua for Word {
-    fn from_lua(value: Value, _: &Lua) -> mlua::Result<Self> {
-        Ok(match value {
-            Value::String(text) => Self::Text(text.as_bytes().to_vec()),
-            Value::Integer(number) => Self::Number(to_double(number)),
-            Value::Number(number) => Self::Number(number),
-            _ => Self::Other,
-        })
-    }
-}
-
-/// The words of a command, or what is wrong with them. Source: redis 7.0 script_lua.c, `luaArgsToRedisArgv`.
+/// Puts the words of a command into `words`. Source: redis 7.0 script_lua.c, `luaArgsToRedisArgv`.
 ///
 /// # Errors
 /// What the script is told.
-pub(super) fn words(args: &[Word], state: &State) -> Result<ArgsBuf, &'static str> {
+pub(super) fn words(
+    values: impl ExactSizeIterator<Item = Value>,
+    state: &State,
+    words: &mut ArgsBuf,
+) -> Result<(), &'static str> {
     let [none, mistyped] = state.dialect.script_word_errors();
-    if args.is_empty() {
+    if values.len() == 0 {
         return Err(none);
     }
-    let mut words = ArgsBuf::default();
-    for word in args {
-        match word {
-            Word::Text(text) => words.push(text),
-            Word::Number(number) => words.push(&number_word(*number, state.dialect)),
-            Word::Other => return Err(mistyped),
+    words.clear();
+    for value in values {
+        match value {
+            Value::String(text) => words.push(&text.as_bytes()),
+            Value::Integer(number) => words.push(&number_word(to_double(number), state.dialect)),
+            Value::Number(number) => words.push(&number_word(number, state.dialect)),
+            _ => return Err(mistyped),
         }
     }
-    Ok(words)
+    Ok(())
 }
 
 /// A number as commands get it.

@@ -10,12 +10,13 @@ use std::time::Duration;
 use mlua::{Function, Lua, MultiValue, Table, Value};
 
 use super::api;
-use super::interpreter::{CompileError, Interpreter};
+use super::habit::Habit;
+use super::interpreter::{CompileError, Interpreter, may_set_collector};
 use super::params::Params;
 use super::raise::{Caught, caught_error, throw};
 use super::sandbox::{self, Shared};
 use super::shebang::ScriptFlags;
-use super::state::{State, lock};
+use super::state::{Bounds, State, lock};
 use crate::command::{Error, FunctionShown, LibraryShown};
 use crate::dialect::Dialect;
 use crate::limits::{SCRIPT_MEMORY_BYTES_MAX, SCRIPT_MILLISECONDS_MAX};
@@ -24,13 +25,58 @@ use crate::store::{Libraries, Library, Tainted};
 /// An interpreter with all libraries in it.
 pub(super) struct Loaded {
     pub(super) interpreter: Interpreter,
+    functions: HashMap<Vec<u8>, Function>,
+    /// What is known of them, in all interpreters.
+    pub(super) known: Arc<Known>,
+}
+
+/// What is known of libraries that were loaded.
+pub(super) struct Known {
+    /// In whose words.
+    pub(super) dialect: Dialect,
     /// Which they are.
     pub(super) libraries: Arc<Libraries>,
-    /// What scripts see as their globals.
-    pub(super) globals: Table,
-    functions: HashMap<Vec<u8>, Function>,
     /// What is told of them.
     pub(super) shown: Arc<Vec<LibraryShown>>,
+    functions: HashMap<Vec<u8>, Facts>,
+    /// Whether one of them may change how the collector works.
+    pub(super) sets_collector: bool,
+}
+
+/// What is known of a function.
+pub(super) struct Facts {
+    /// What errors call it.
+    pub(super) name: String,
+    /// Whether it may write, for all that it says.
+    pub(super) writes: bool,
+    /// Whether it shares variables with others or keeps them from one call to the next: then it cannot begin again.
+    pub(super) keeps_variables: bool,
+    /// How much it held lately.
+    pub(super) habit: Habit,
+}
+
+impl Facts {
+    fn new(shown: &FunctionShown, function: &Function) -> Self {
+        Self {
+            name: String::from_utf8_lossy(&shown.name).into_owned(),
+            writes: shown.writes(),
+            // The globals are protected, so there is nothing else to keep anything in.
+            keeps_variables: function.info().num_upvalues > 0,
+            habit: Habit::default(),
+        }
+    }
+}
+
+impl Known {
+    /// What is known of the function called `name`.
+    pub(super) fn function(&self, name: &[u8]) -> Option<&Facts> {
+        self.functions.get(name)
+    }
+
+    /// Whether this is of these libraries, in these words.
+    pub(super) fn is_of(&self, dialect: Dialect, libraries: &Arc<Libraries>) -> bool {
+        self.dialect == dialect && Arc::ptr_eq(&self.libraries, libraries)
+    }
 }
 
 /// What a library has registered so far.
@@ -47,12 +93,13 @@ impl Loaded {
             .map_err(|error| broken(&error))?;
         let registered = Registered::default();
         let stage = Stage::new(&interpreter, &registered).map_err(|error| broken(&error))?;
-        let mut functions = HashMap::new();
+        let (mut functions, mut facts) = (HashMap::new(), HashMap::new());
         let mut shown = Vec::new();
         for library in all {
             stage.load(&interpreter, library)?;
             let mut own = Vec::new();
             for (function, callback) in lock(&registered).drain(..) {
+                facts.insert(function.name.clone(), Facts::new(&function, &callback));
                 functions.insert(function.name.clone(), callback);
                 own.push(function);
             }
@@ -62,14 +109,26 @@ impl Loaded {
                 functions: own,
             });
         }
-        let globals = stage.finish(&interpreter).map_err(|error| broken(&error))?;
+        stage.finish(&interpreter).map_err(|error| broken(&error))?;
+        let mut codes = all.iter().map(|library| &library.code);
+        let sets_collector = codes.any(|code| may_set_collector(code));
         Ok(Self {
             interpreter,
-            libraries: Arc::clone(&libraries),
-            globals,
             functions,
-            shown: Arc::new(shown),
+            known: Arc::new(Known {
+                dialect,
+                libraries: Arc::clone(&libraries),
+                shown: Arc::new(shown),
+                functions: facts,
+                sets_collector,
+            }),
         })
+    }
+
+    /// Knows of the libraries what the interpreters know that loaded them before: habits are theirs in common.
+    pub(super) fn knowing(mut self, known: Arc<Known>) -> Self {
+        self.known = known;
+        self
     }
 
     /// The function called `name`.
@@ -129,9 +188,13 @@ impl Stage {
             CompileError::Memory => refuse("it needs too much memory"),
         })?;
         let time = Duration::from_millis(SCRIPT_MILLISECONDS_MAX);
-        interpreter
-            .state
-            .begin(time, SCRIPT_MEMORY_BYTES_MAX, Arc::default());
+        let bounds = Bounds {
+            time,
+            ticks: None,
+            bytes: SCRIPT_MEMORY_BYTES_MAX,
+            may_begin_again: false,
+        };
+        interpreter.begin(bounds).map_err(|error| broken(&error))?;
         chunk.call::<()>(()).map_err(|error| {
             refuse(&match caught_error(&interpreter.lua, &error) {
                 Ok(Caught::Value(raised)) => raised.to_string(),
@@ -142,11 +205,10 @@ impl Stage {
     }
 
     /// From now on functions see what scripts see.
-    fn finish(self, interpreter: &Interpreter) -> mlua::Result<Table> {
-        let scripts = interpreter.globals(&[], &[])?;
+    fn finish(self, interpreter: &Interpreter) -> mlua::Result<()> {
+        let scripts = interpreter.globals(None)?;
         self.meta.raw_set("__index", scripts)?;
-        interpreter.lua.set_globals(self.globals.clone())?;
-        Ok(self.globals)
+        interpreter.lua.set_globals(self.globals)
     }
 }
 

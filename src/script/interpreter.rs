@@ -1,19 +1,19 @@
 //! One Lua: its libraries, its limits, and how a function of a script is run in it.
 
-use std::sync::atomic::AtomicBool;
+use std::cell::Cell;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use mlua::{
-    Function, HookTriggers, Lua, LuaOptions, MultiValue, Scope, StdLib, Table, Value, VmState,
+    Function, HookTriggers, Lua, LuaOptions, LuaString, MultiValue, StdLib, Table, Value, VmState,
 };
 
+use super::call::Room;
 use super::params::Params;
 use super::raise::{
     Caught, Fatal, Raised, caught, caught_error, end, place, raised_at, throw, throw_text,
 };
 use super::sandbox;
-use super::state::{State, lock};
+use super::state::{Bounds, State, lock};
 use crate::dialect::Dialect;
 use crate::limits::SCRIPT_MEMORY_BYTES_MAX;
 
@@ -42,8 +42,8 @@ pub(super) struct Interpreter {
     pub(super) state: Arc<State>,
     /// The real tables; no script sees them.
     real: Table,
-    /// The real table `redis`.
-    api: Table,
+    /// `KEYS` and `ARGV`.
+    names: [LuaString; 2],
     /// What scripts see, since Redis 7.0.
     globals: Option<Table>,
     /// The metatable of texts.
@@ -53,9 +53,11 @@ pub(super) struct Interpreter {
     pub(super) next: Function,
     /// Lua's own `collectgarbage`, whose settings scripts may change.
     collect: Function,
-    bound: Function,
+    /// `xpcall` of a function with two arguments.
+    call: Function,
     handler: Function,
     failure: Arc<Mutex<Option<Failure>>>,
+    room: Cell<Option<Room>>,
 }
 
 /// Why a script failed.
@@ -78,8 +80,7 @@ impl From<mlua::Error> for Failure {
 }
 
 impl Interpreter {
-    /// An interpreter without the commands, which are lent to each script; `own` changes the globals and the table `redis`
-    /// first.
+    /// An interpreter; `own` changes the globals and the table `redis` first.
     pub(super) fn new(
         dialect: Dialect,
         own: impl FnOnce(&Lua, &Table, &Table) -> mlua::Result<()>,
@@ -94,11 +95,12 @@ impl Interpreter {
         let collect: Function = lua.globals().raw_get("collectgarbage")?;
         let texts = texts_metatable(&lua);
         let real = sandbox::copy(&lua, &lua.globals())?;
-        let bound = replace(&lua, &real, &state)?;
+        let call = replace(&lua, &real, &state)?;
         remove(&lua, &real, dialect)?;
         super::library::add(&lua, &real, &state)?;
         let api = super::api::table(&lua, &state)?;
         own(&lua, &real, &api)?;
+        super::call::add(&lua, &api)?;
         for name in dialect.api_names() {
             real.raw_set(*name, &api)?;
         }
@@ -111,54 +113,49 @@ impl Interpreter {
         let handler = handler(&lua, &state, &failure)?;
         // Functions that are written in C name this as their environment.
         lua.globals().clear()?;
+        let names = [lua.create_string("KEYS")?, lua.create_string("ARGV")?];
         Ok(Self {
             lua,
             state,
             real,
-            api,
+            names,
             globals,
             texts,
             xpcall,
             next,
             collect,
-            bound,
+            call,
             handler,
             failure,
+            room: Cell::default(),
         })
     }
 
-    /// The globals for one script, with `own` among them. `lent` puts functions into the table `redis` that live as long as
-    /// the script.
-    pub(super) fn globals(
-        &self,
-        own: &[(&str, Value)],
-        lent: &[(&str, Function)],
-    ) -> mlua::Result<Table> {
-        let globals = match &self.globals {
-            Some(globals) => globals.clone(),
-            None => sandbox::own_globals(&self.lua, &self.real)?,
+    /// The globals for one script, with its keys and arguments among them if `own` has them. Since Redis 7.0 they are always
+    /// the same table.
+    pub(super) fn globals(&self, own: Option<[&Table; 2]>) -> mlua::Result<Table> {
+        let Some(globals) = &self.globals else {
+            return self.fresh_globals(own);
         };
-        let holder = if self.globals.is_some() {
-            &self.real
-        } else {
-            &globals
-        };
-        for (name, value) in own {
-            holder.raw_set(*name, value)?;
-        }
-        let api = match &self.globals {
-            Some(_) => self.api.clone(),
-            None => globals.raw_get("redis")?,
-        };
-        for (name, function) in lent {
-            api.raw_set(*name, function)?;
-        }
-        if self.globals.is_none() {
-            globals.set_metatable(Some(sandbox::strict(&self.lua)?))?;
-            if let Some(texts) = &self.texts {
-                texts.clear()?;
-                texts.raw_set("__index", globals.raw_get::<Value>("string")?)?;
-            }
+        self.put(&self.real, own)?;
+        Ok(globals.clone())
+    }
+
+    fn put(&self, holder: &Table, own: Option<[&Table; 2]>) -> mlua::Result<()> {
+        let own = own.into_iter().flatten();
+        self.names
+            .iter()
+            .zip(own)
+            .try_for_each(|(name, value)| holder.raw_set(name, value))
+    }
+
+    fn fresh_globals(&self, own: Option<[&Table; 2]>) -> mlua::Result<Table> {
+        let globals = sandbox::own_globals(&self.lua, &self.real)?;
+        self.put(&globals, own)?;
+        globals.set_metatable(Some(sandbox::strict(&self.lua)?))?;
+        if let Some(texts) = &self.texts {
+            texts.clear()?;
+            texts.raw_set("__index", globals.raw_get::<Value>("string")?)?;
         }
         self.lua.set_globals(globals.clone())?;
         Ok(globals)
@@ -168,19 +165,19 @@ impl Interpreter {
     pub(super) fn run(
         &self,
         function: &Function,
-        arguments: Option<(Table, Table)>,
+        arguments: Option<[Table; 2]>,
     ) -> Result<Value, Failure> {
-        let function: Function = match arguments {
-            Some((keys, args)) => self.bound.call((function, keys, args))?,
-            None => function.clone(),
+        let results: Result<(bool, Value), _> = match arguments {
+            Some([keys, args]) => self.call.call((function, &self.handler, keys, args)),
+            None => self.xpcall.call((function, &self.handler)),
         };
-        *lock(&self.failure) = None;
-        let results: Result<(bool, Value), _> = self.xpcall.call((function, &self.handler));
-        let failed = lock(&self.failure).take();
         match results {
             _ if self.state.fatal().is_some() => Err(self.fatal(Fatal::Time)),
             Ok((true, value)) => Ok(value),
-            Ok((false, value)) => Err(failed.unwrap_or_else(|| self.unhandled(value))),
+            Ok((false, value)) => {
+                let failed = lock(&self.failure).take();
+                Err(failed.unwrap_or_else(|| self.unhandled(value)))
+            }
             Err(error) => Err(self.of_error(&error)),
         }
     }
@@ -206,25 +203,18 @@ impl Interpreter {
         }
     }
 
-    /// A script begins: it may run for `time` or until it is `killed`, and hold so many bytes.
-    pub(super) fn begin(
-        &self,
-        time: Duration,
-        bytes: usize,
-        killed: Arc<AtomicBool>,
-    ) -> mlua::Result<()> {
-        self.lua.set_memory_limit(bytes)?;
-        self.state.begin(time, bytes, killed);
+    /// A script begins, or begins again.
+    pub(super) fn begin(&self, bounds: Bounds) -> mlua::Result<()> {
+        *lock(&self.failure) = None;
+        self.lua.set_memory_limit(bounds.bytes)?;
+        self.state.begin(bounds);
         Ok(())
     }
 
-    /// Gives back what the last script left; false when the interpreter is better thrown away.
-    pub(super) fn tidy(&self) -> bool {
-        self.lua.gc_restart();
-        let restored = ["setpause", "setstepmul"]
-            .into_iter()
-            .try_for_each(|setting| self.collect.call::<()>((setting, COLLECTOR_PERCENT)));
-        if self.state.fatal().is_some() || restored.is_err() {
+    /// Gives back what the last script left; false when the interpreter is better thrown away. `sets_collector` says whether it
+    /// may have changed how the collector works.
+    pub(super) fn tidy(&self, sets_collector: bool) -> bool {
+        if self.state.fatal().is_some() || sets_collector && self.reset_collector().is_err() {
             return false;
         }
         self.lua.used_memory() <= KEPT_BYTES
@@ -244,13 +234,52 @@ impl Interpreter {
         })
     }
 
-    /// Makes functions that borrow what one script works on.
-    pub(super) fn scope<'env, R>(
-        &self,
-        run: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> mlua::Result<R>,
-    ) -> mlua::Result<R> {
-        self.lua.scope(run)
+    /// The room of the last script, or new room.
+    pub(super) fn take_room(&self) -> Room {
+        let room = self.room.take();
+        room.unwrap_or_else(|| Room::new(self.state.dialect))
     }
+
+    /// Keeps room for the next script.
+    pub(super) fn keep_room(&self, room: Room) {
+        self.room.set(Some(room));
+    }
+
+    fn reset_collector(&self) -> mlua::Result<()> {
+        self.lua.gc_restart();
+        ["setpause", "setstepmul"]
+            .into_iter()
+            .try_for_each(|setting| self.collect.call::<()>((setting, COLLECTOR_PERCENT)))
+    }
+}
+
+/// Lets `build` make Lua's values of a reply or a request of so many bytes. Where there is plenty of room it goes without Lua's
+/// guard against a lack of memory, a protected call for each value.
+pub(super) fn building<R>(
+    lua: &Lua,
+    state: &State,
+    bytes: usize,
+    build: impl FnOnce() -> mlua::Result<R>,
+) -> mlua::Result<R> {
+    let limit = state.bytes_max();
+    let needed = bytes.saturating_mul(VALUE_BYTES_PER_BYTE);
+    if needed.saturating_add(lua.used_memory()) > limit {
+        return build();
+    }
+    lua.set_memory_limit(0)?;
+    let built = build();
+    lua.set_memory_limit(limit)?;
+    built
+}
+
+/// What a byte of RESP takes in Lua at most, and more: four of them make a table.
+const VALUE_BYTES_PER_BYTE: usize = 48;
+
+/// Whether a script may reach `collectgarbage`, by name or through what leads to all globals.
+pub(super) fn may_set_collector(code: &[u8]) -> bool {
+    ["collectgarbage", "_G", "fenv", "load"]
+        .into_iter()
+        .any(|name| memchr::memmem::find(code, name.as_bytes()).is_some())
 }
 
 /// Why a script is none.
@@ -301,7 +330,7 @@ fn remove(lua: &Lua, real: &Table, dialect: Dialect) -> mlua::Result<()> {
 
 const PRELUDE: &str = include_str!("prelude.lua");
 
-/// Puts our own functions in the place of Lua's; gives the one that binds arguments.
+/// Puts our own functions in the place of Lua's; gives the one that calls functions of libraries.
 fn replace(lua: &Lua, real: &Table, state: &Arc<State>) -> mlua::Result<Function> {
     let threads: Table = real.raw_get("coroutine")?;
     let prelude = lua.load(PRELUDE).set_name("=prelude").into_function()?;
@@ -331,7 +360,7 @@ fn replace(lua: &Lua, real: &Table, state: &Arc<State>) -> mlua::Result<Function
     let join = lua.create_function(load_pieces)?;
     real.raw_set("load", load.call::<Function>(join)?)?;
     sandbox::add_random(lua, &real.raw_get("math")?, state)?;
-    ours.raw_get("bound")
+    ours.raw_get("call")
 }
 
 /// Gives `false` and what `pcall` caught. Since Redis 7.0 what commands throw is a table; scripts catch its text.

@@ -4,21 +4,26 @@
 //! nothing of connections beyond the session of [`crate::command`], through whose rows alone scripts reach the data, and it
 //! never sees a mutable store.
 //!
-//! A script holds the read locks of its database from its first to its last command: all of it is of one moment, and the
-//! writer waits. So it is bounded in time and memory, and what would run on inside Lua's own C functions, where no clock is
-//! looked at, is written again here: searching with patterns, sorting, repeating. An [`Engine`] keeps a few interpreters for
-//! all connections; one that was ended by force is thrown away.
+//! A script holds what it reads until it has ended: the keys that it declares, and more as it asks for more ([`reach`]). All of
+//! it is of one moment, and the writer waits. So it is bounded in time and memory, and what would run on inside Lua's own C
+//! functions, where no clock is looked at, is written again here: searching with patterns, sorting, repeating. A script that
+//! asks for what is not to be had at once, or is not short, begins again with its database held ([`running`]): it only reads, so
+//! nobody can tell. An [`Engine`] keeps a few interpreters for all connections; one that was ended by force is thrown away.
 
 mod api;
 mod call;
+mod evaluator;
 mod failure;
 mod functions;
+mod habit;
 mod interpreter;
 mod library;
 mod params;
 mod raise;
 mod random;
+mod reach;
 mod replay;
+mod running;
 mod sandbox;
 mod shebang;
 mod state;
@@ -26,128 +31,52 @@ mod texts;
 mod to_lua;
 mod to_reply;
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 
 use bytes::Bytes;
-use mlua::{Function, Table, Value, Variadic};
 
-use self::api::Word;
-use self::call::Caller;
-use self::functions::Loaded;
-use self::interpreter::{CompileError, Failure, Interpreter};
-use self::raise::Fatal;
-use self::state::lock;
-use self::texts::{Text, Texts};
-use self::to_reply::Writer;
+use self::evaluator::Evaluator;
+use self::functions::{Known, Loaded};
+use self::interpreter::Interpreter;
+use self::running::Task;
+use self::state::{State, lock};
+use self::texts::{Digest, Text, Texts};
 use crate::command::{
-    Error, FunctionShown, LibraryShown, Replay, Script, ScriptCall, Scripting, SessionCx, Unsure,
+    Error, LibraryShown, Replay, Script, ScriptCall, Scripting, SessionCx, Unsure, long,
 };
 use crate::dialect::Dialect;
-use crate::limits::{
-    SCRIPT_MEMORY_BYTES_MAX, SCRIPT_MEMORY_BYTES_MIN, SCRIPT_MILLISECONDS_MAX, SCRIPTS_MEMORY_BYTES,
-};
-use crate::store::{Generation, Keyspaces, Libraries, Slot, View, unix_ms};
+use crate::limits::{SCRIPT_MEMORY_BYTES_MAX, SCRIPT_MEMORY_BYTES_MIN, SCRIPTS_MEMORY_BYTES};
+use crate::store::{Generation, Libraries};
 
 /// Interpreters that wait for the next script.
 const IDLE_MAX: usize = 4;
 
-/// Compiled scripts that an interpreter keeps.
-const COMPILED_MAX: usize = 500;
+/// Texts up to this length are compiled where they come in; longer ones let other connections go on.
+const COMPILED_AT_ONCE_BYTES: usize = 4 << 10;
 
 /// Runs the scripts of all connections.
 #[derive(Default)]
 pub struct Engine {
     texts: Mutex<Texts>,
-    idle: Mutex<Vec<Evaluator>>,
-    loaded: Mutex<Vec<Loaded>>,
-    running: Mutex<Vec<Arc<AtomicBool>>>,
+    #[expect(clippy::vec_box, reason = "every script moves one out and in again")]
+    idle: Mutex<Vec<Box<Evaluator>>>,
+    #[expect(clippy::vec_box, reason = "every script moves one out and in again")]
+    loaded: Mutex<Vec<Box<Loaded>>>,
+    /// The libraries that were loaded last.
+    known: Mutex<Option<Arc<Known>>>,
+    /// All interpreters that there are.
+    states: Mutex<Vec<Weak<State>>>,
+    running: AtomicUsize,
 }
 
-/// An interpreter of EVAL's scripts, with those that it has compiled.
-struct Evaluator {
-    interpreter: Interpreter,
-    compiled: HashMap<String, Function>,
-}
+/// Counts a script while it runs.
+struct Running<'e>(&'e AtomicUsize);
 
-impl Evaluator {
-    fn new(dialect: Dialect) -> Result<Self, Error> {
-        let interpreter = Interpreter::new(dialect, |lua, real, _| {
-            sandbox::add_helpers(lua, real, dialect)
-        })
-        .map_err(|_| fatal(Fatal::Memory))?;
-        // Scripts are compiled to run with these.
-        interpreter
-            .globals(&[], &[])
-            .map_err(|_| fatal(Fatal::Memory))?;
-        Ok(Self {
-            interpreter,
-            compiled: HashMap::new(),
-        })
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
-
-    /// The function of a script.
-    fn function(&mut self, digest: &str, text: &Text) -> Result<Function, Error> {
-        if let Some(function) = self.compiled.get(digest) {
-            return Ok(function.clone());
-        }
-        let code = text.code.get(text.start..).unwrap_or_default();
-        let function = if self.interpreter.state.dialect.protects_globals() {
-            self.compile(code)?
-        } else {
-            self.define(digest, code)?
-        };
-        if self.compiled.len() >= COMPILED_MAX {
-            self.compiled.clear();
-        }
-        self.compiled.insert(digest.to_owned(), function.clone());
-        Ok(function)
-    }
-
-    fn compile(&self, code: &[u8]) -> Result<Function, Error> {
-        let compiled = self.interpreter.compile(code, "@user_script");
-        compiled.map_err(|error| match error {
-            CompileError::Syntax(text) => {
-                Error::Owned(format!("ERR Error compiling script (new function): {text}"))
-            }
-            CompileError::Memory => fatal(Fatal::Memory),
-        })
-    }
-
-    /// Before Redis 7.0 a script is the body of a function. Source: redis 6.0 scripting.c, `luaCreateFunction`.
-    fn define(&self, digest: &str, code: &[u8]) -> Result<Function, Error> {
-        let name = format!("f_{digest}");
-        let definition = [b"function ", name.as_bytes(), b"() ", code, b"\nend"].concat();
-        let chunk = self.compile(&definition)?;
-        let defined = || -> mlua::Result<Function> {
-            let scratch = self.interpreter.lua.create_table()?;
-            chunk.set_environment(scratch.clone())?;
-            chunk.call::<()>(())?;
-            scratch.raw_get(name)
-        };
-        defined().map_err(|error| {
-            let text = error.to_string();
-            let text = text.split("\nstack traceback:").next().unwrap_or_default();
-            Error::Owned(format!("ERR Error running script (new function): {text}"))
-        })
-    }
-}
-
-fn fatal(fatal: Fatal) -> Error {
-    Error::Owned(fatal.to_string())
-}
-
-/// What to hold while a script runs: its database, or all of them.
-fn hold(spaces: &Keyspaces, db: Option<usize>) -> Vec<View<'_>> {
-    let slots: Vec<Slot> = match db {
-        Some(db) => spaces.slots_of_db(db).collect(),
-        None => (0..spaces.databases())
-            .flat_map(|db| spaces.slots_of_db(db))
-            .collect(),
-    };
-    spaces.hold(slots)
 }
 
 impl Engine {
@@ -157,16 +86,27 @@ impl Engine {
         Self::default()
     }
 
-    fn evaluator(&self, dialect: Dialect) -> Result<Evaluator, Error> {
-        let mut idle = lock(&self.idle);
-        idle.retain(|one| one.interpreter.state.dialect == dialect);
-        let found = idle.pop();
-        drop(idle);
-        found.map_or_else(|| Evaluator::new(dialect), Ok)
+    /// An interpreter was made: what runs in it can be killed.
+    fn register(&self, interpreter: &Interpreter) {
+        let mut states = lock(&self.states);
+        states.retain(|state| state.strong_count() > 0);
+        states.push(Arc::downgrade(&interpreter.state));
     }
 
-    fn give_back(&self, evaluator: Evaluator) {
-        if evaluator.interpreter.tidy() {
+    fn evaluator(&self, dialect: Dialect) -> Result<Box<Evaluator>, Error> {
+        let mut idle = lock(&self.idle);
+        idle.retain(|one| one.interpreter.state.dialect == dialect);
+        if let Some(found) = idle.pop() {
+            return Ok(found);
+        }
+        drop(idle);
+        let made = Box::new(long(|| Evaluator::new(dialect))?);
+        self.register(&made.interpreter);
+        Ok(made)
+    }
+
+    fn give_back(&self, mut evaluator: Box<Evaluator>) {
+        if evaluator.tidy() {
             let mut idle = lock(&self.idle);
             if idle.len() < IDLE_MAX {
                 idle.push(evaluator);
@@ -174,29 +114,34 @@ impl Engine {
         }
     }
 
-    /// The text of a script, and its digest. What is not known yet is compiled first.
+    /// A script, and its digest. What is not known yet is compiled first.
     fn resolve(
         &self,
         script: Script<'_>,
         evaluator: &mut Evaluator,
-    ) -> Result<(String, Text), Error> {
+    ) -> Result<(Digest, Arc<Text>), Error> {
+        let dialect = evaluator.interpreter.state.dialect;
         let (digest, code) = match script {
-            Script::Text(code) => (api::digest(code), Some(code)),
-            Script::Digest(digest) | Script::Function(digest) => {
-                (String::from_utf8_lossy(digest).to_ascii_lowercase(), None)
-            }
+            Script::Text(code) => (Some(Digest::of(code)), Some(code)),
+            Script::Digest(digits) | Script::Function(digits) => (Digest::parse(digits), None),
+        };
+        let unknown = Error::Text(dialect.unknown_script());
+        let Some(digest) = digest else {
+            return Err(unknown);
         };
         if let Some(text) = lock(&self.texts).get(&digest) {
-            return Ok((digest, text.clone()));
+            return Ok((digest, Arc::clone(text)));
         }
-        let dialect = evaluator.interpreter.state.dialect;
-        let code = code.ok_or(Error::Text(dialect.unknown_script()))?;
-        let (flags, start) = shebang::read(code, dialect)
-            .map_err(|text| Error::Quoting([b"ERR ", &*text].concat()))?;
-        let code = Bytes::copy_from_slice(code);
-        let text = Text { code, flags, start };
-        evaluator.function(&digest, &text)?;
-        lock(&self.texts).insert(digest.clone(), text.clone());
+        let code = code.ok_or(unknown)?;
+        let text =
+            Text::new(code, dialect).map_err(|text| Error::Quoting([b"ERR ", &*text].concat()))?;
+        let text = Arc::new(text);
+        if code.len() > COMPILED_AT_ONCE_BYTES {
+            long(|| evaluator.function(&digest, &text))?;
+        } else {
+            evaluator.function(&digest, &text)?;
+        }
+        lock(&self.texts).insert(digest, Arc::clone(&text));
         Ok((digest, text))
     }
 
@@ -213,30 +158,57 @@ impl Engine {
         {
             return Err(WRITES);
         }
-        let is_read_only = call.is_read_only || text.flags.is_some();
+        let (_running, bytes) = self.enter();
         let task = Task {
             call,
             function,
-            is_read_only,
-            name: &digest,
-            globals: None,
+            is_read_only: call.is_read_only || text.flags.is_some(),
+            is_function: false,
+            may_begin_again: true,
+            habit: &text.habit,
+            bytes,
         };
-        self.run_held(cx, &evaluator.interpreter, &task)
+        let interpreter = &evaluator.interpreter;
+        task.run(cx, interpreter).map_err(|failure| {
+            let dialect = interpreter.state.dialect;
+            failure::error(&interpreter.lua, failure, dialect, &digest.digits())
+        })
+    }
+
+    /// What is known of `libraries`, which are loaded if nothing is.
+    fn known(&self, dialect: Dialect, libraries: &Arc<Libraries>) -> Result<Arc<Known>, Error> {
+        let known = lock(&self.known).clone();
+        if let Some(known) = known.filter(|known| known.is_of(dialect, libraries)) {
+            return Ok(known);
+        }
+        let loaded = self.loaded(dialect, libraries)?;
+        let known = Arc::clone(&loaded.known);
+        self.give_back_loaded(loaded);
+        Ok(known)
     }
 
     /// An interpreter with `libraries` in it.
-    fn loaded(&self, dialect: Dialect, libraries: &Arc<Libraries>) -> Result<Loaded, Error> {
+    fn loaded(&self, dialect: Dialect, libraries: &Arc<Libraries>) -> Result<Box<Loaded>, Error> {
         let mut loaded = lock(&self.loaded);
-        loaded.retain(|one| {
-            one.interpreter.state.dialect == dialect && Arc::ptr_eq(&one.libraries, libraries)
-        });
-        let found = loaded.pop();
+        loaded.retain(|one| one.known.is_of(dialect, libraries));
+        if let Some(found) = loaded.pop() {
+            return Ok(found);
+        }
         drop(loaded);
-        found.map_or_else(|| Loaded::new(dialect, Arc::clone(libraries)), Ok)
+        let made = long(|| Loaded::new(dialect, Arc::clone(libraries)))?;
+        self.register(&made.interpreter);
+        let mut known = lock(&self.known);
+        Ok(Box::new(match &*known {
+            Some(known) if known.is_of(dialect, libraries) => made.knowing(Arc::clone(known)),
+            _ => {
+                *known = Some(Arc::clone(&made.known));
+                made
+            }
+        }))
     }
 
-    fn give_back_loaded(&self, one: Loaded) {
-        if one.interpreter.tidy() {
+    fn give_back_loaded(&self, one: Box<Loaded>) {
+        if one.interpreter.tidy(one.known.sets_collector) {
             let mut loaded = lock(&self.loaded);
             if loaded.len() < IDLE_MAX {
                 loaded.push(one);
@@ -253,154 +225,58 @@ impl Engine {
         let generation = cx.generation.ok_or(NO_FUNCTION)?;
         let libraries = generation.spaces.libraries();
         let loaded = self.loaded(cx.reply.dialect(), &libraries)?;
+        let result = self.call_in(cx, call, &loaded, name);
+        self.give_back_loaded(loaded);
+        result
+    }
+
+    fn call_in(
+        &self,
+        cx: &mut SessionCx<'_>,
+        call: &ScriptCall<'_>,
+        loaded: &Loaded,
+        name: &[u8],
+    ) -> Result<(), Error> {
         let function = loaded.function(name).ok_or(NO_FUNCTION)?;
+        let facts = loaded.known.function(name).ok_or(NO_FUNCTION)?;
+        let (_running, bytes) = self.enter();
         let task = Task {
             call,
             function,
             // Those that write are refused before.
             is_read_only: true,
-            name: &String::from_utf8_lossy(name),
-            globals: Some(loaded.globals.clone()),
+            is_function: true,
+            may_begin_again: !facts.keeps_variables,
+            habit: &facts.habit,
+            bytes,
         };
-        let result = self.run_held(cx, &loaded.interpreter, &task);
-        drop(task);
-        self.give_back_loaded(loaded);
-        result
-    }
-
-    /// Notes that a script runs: by what it can be ended, and how many bytes it may hold.
-    fn enter(&self) -> (Arc<AtomicBool>, usize) {
-        let killed = Arc::new(AtomicBool::new(false));
-        let mut running = lock(&self.running);
-        running.push(Arc::clone(&killed));
-        let part = SCRIPTS_MEMORY_BYTES / running.len();
-        let bytes = part.clamp(SCRIPT_MEMORY_BYTES_MIN, SCRIPT_MEMORY_BYTES_MAX);
-        (killed, bytes)
-    }
-
-    /// Runs a script while its database is held; if it wants others, once more, while all are.
-    fn run_held(
-        &self,
-        cx: &mut SessionCx<'_>,
-        interpreter: &Interpreter,
-        task: &Task<'_>,
-    ) -> Result<(), Error> {
-        let (killed, bytes) = self.enter();
-        let mark = cx.reply.len();
-        let begin = || {
-            let time = Duration::from_millis(SCRIPT_MILLISECONDS_MAX);
-            interpreter.begin(time, bytes, Arc::clone(&killed))
-        };
-        let mut result = run_once(cx, interpreter, task, begin, Some(cx.session.db));
-        if matches!(result, Err(Failure::Fatal(Fatal::Databases))) {
-            cx.reply.truncate(mark);
-            result = run_once(cx, interpreter, task, begin, None);
-        }
-        lock(&self.running).retain(|running| !Arc::ptr_eq(running, &killed));
-        result.map_err(|failure| {
+        let interpreter = &loaded.interpreter;
+        task.run(cx, interpreter).map_err(|failure| {
             let dialect = interpreter.state.dialect;
-            failure::error(&interpreter.lua, failure, dialect, task.name)
+            failure::error(&interpreter.lua, failure, dialect, &facts.name)
         })
     }
-}
 
-/// A function that is to be run.
-struct Task<'t> {
-    call: &'t ScriptCall<'t>,
-    function: Function,
-    is_read_only: bool,
-    /// What errors call it.
-    name: &'t str,
-    /// The globals of a function.
-    globals: Option<Table>,
+    /// Counts a script that begins to run, and says how many bytes it may hold.
+    fn enter(&self) -> (Running<'_>, usize) {
+        let others = self.running.fetch_add(1, Ordering::Relaxed);
+        let part = SCRIPTS_MEMORY_BYTES / (others + 1);
+        let bytes = part.clamp(SCRIPT_MEMORY_BYTES_MIN, SCRIPT_MEMORY_BYTES_MAX);
+        (Running(&self.running), bytes)
+    }
 }
 
 const NO_FUNCTION: Error = Error::Text("ERR Function not found");
 const WRITES: Error =
     Error::Text("READONLY Can not run script with write flag on readonly replica");
 
-fn run_once(
-    cx: &mut SessionCx<'_>,
-    interpreter: &Interpreter,
-    task: &Task<'_>,
-    begin: impl Fn() -> mlua::Result<()>,
-    db: Option<usize>,
-) -> Result<(), Failure> {
-    let held = cx.generation.map(|generation| hold(&generation.spaces, db));
-    // Its time is that for which it holds others off.
-    begin()?;
-    let state = &interpreter.state;
-    let now_ms = cx.session.clock.unwrap_or_else(unix_ms);
-    let caller = Caller::new(cx, state, task.is_read_only, db, now_ms);
-    let mut result = Ok(());
-    let lent = interpreter.scope(|scope| {
-        let call =
-            scope.create_function(|lua, args: Variadic<Word>| caller.call(lua, &args, true))?;
-        let pcall =
-            scope.create_function(|lua, args: Variadic<Word>| caller.call(lua, &args, false))?;
-        result = answer(cx, interpreter, task, &[("call", call), ("pcall", pcall)]);
-        Ok(())
-    });
-    drop(held);
-    match lent {
-        Ok(()) => result,
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Runs the function and writes what it gives.
-fn answer(
-    cx: &mut SessionCx<'_>,
-    interpreter: &Interpreter,
-    task: &Task<'_>,
-    lent: &[(&str, Function)],
-) -> Result<(), Failure> {
-    let lua = &interpreter.lua;
-    let keys = list(lua, task.call.keys())?;
-    let args = list(lua, task.call.arguments())?;
-    let (own, arguments) = if task.globals.is_some() {
-        (Vec::new(), Some((keys, args)))
-    } else {
-        let own = vec![("KEYS", Value::Table(keys)), ("ARGV", Value::Table(args))];
-        (own, None)
-    };
-    let globals = interpreter.globals(&own, lent)?;
-    if let Some(globals) = &task.globals {
-        lua.set_globals(globals.clone())?;
-    } else if !interpreter.state.dialect.protects_globals() {
-        task.function.set_environment(globals)?;
-    }
-    let value = interpreter.run(&task.function, arguments)?;
-    let state = &interpreter.state;
-    let places = state.dialect.script_stack_places();
-    let writer = Writer {
-        reply: cx.reply,
-        resp3: state.resp3.load(Ordering::Relaxed),
-        state,
-        next: &interpreter.next,
-        waiting: lua.create_table()?,
-    };
-    Ok(writer.write(value, places)?)
-}
-
-fn list<'w>(lua: &mlua::Lua, words: impl Iterator<Item = &'w [u8]>) -> mlua::Result<Table> {
-    let table = lua.create_table()?;
-    for (index, word) in words.enumerate() {
-        table.raw_seti(index + 1, lua.create_string(word)?)?;
-    }
-    Ok(table)
-}
-
 impl Engine {
     fn function_writes(&self, cx: &SessionCx<'_>, name: &[u8]) -> bool {
-        let libraries = cx
-            .generation
-            .and_then(|generation| self.libraries(generation).ok());
-        let libraries = libraries.unwrap_or_default();
-        let mut functions = libraries.iter().flat_map(|library| &library.functions);
-        functions
-            .find(|function| function.name == name)
-            .is_some_and(FunctionShown::writes)
+        let known = cx.generation.and_then(|generation| {
+            self.known(generation.dialect, &generation.spaces.libraries())
+                .ok()
+        });
+        known.is_some_and(|known| known.function(name).is_some_and(|facts| facts.writes))
     }
 }
 
@@ -418,10 +294,8 @@ impl Scripting for Engine {
     fn writes(&self, cx: &SessionCx<'_>, script: Script<'_>) -> bool {
         let flags = match script {
             Script::Text(code) => shebang::flags(code, cx.reply.dialect()),
-            Script::Digest(digest) => {
-                let digest = String::from_utf8_lossy(digest).to_ascii_lowercase();
-                lock(&self.texts).get(&digest).and_then(|text| text.flags)
-            }
+            Script::Digest(digits) => Digest::parse(digits)
+                .and_then(|digest| lock(&self.texts).get(&digest).and_then(|text| text.flags)),
             Script::Function(name) => return self.function_writes(cx, name),
         };
         flags.is_some_and(|flags| !flags.reads_only())
@@ -435,13 +309,13 @@ impl Scripting for Engine {
         let mut evaluator = self.evaluator(dialect)?;
         let text = self.resolve(Script::Text(code), &mut evaluator);
         self.give_back(evaluator);
-        text.map(|(digest, _)| digest)
+        text.map(|(digest, _)| digest.digits())
     }
 
     fn text(&self, digest: &[u8]) -> Option<Bytes> {
-        let digest = String::from_utf8_lossy(digest).to_ascii_lowercase();
         let texts = lock(&self.texts);
-        texts.get(&digest).map(|text| text.code.clone())
+        let text = texts.get(&Digest::parse(digest)?)?;
+        Some(text.code.clone())
     }
 
     fn flush(&self) {
@@ -450,10 +324,13 @@ impl Scripting for Engine {
     }
 
     fn libraries(&self, generation: &Generation) -> Result<Arc<Vec<LibraryShown>>, Error> {
-        let loaded = self.loaded(generation.dialect, &generation.spaces.libraries())?;
-        let shown = Arc::clone(&loaded.shown);
-        self.give_back_loaded(loaded);
-        Ok(shown)
+        let known = self.known(generation.dialect, &generation.spaces.libraries())?;
+        Ok(Arc::clone(&known.shown))
+    }
+
+    fn has_function(&self, generation: &Generation, name: &[u8]) -> Result<bool, Error> {
+        let known = self.known(generation.dialect, &generation.spaces.libraries())?;
+        Ok(known.function(name).is_some())
     }
 
     fn check_library(&self, code: &[u8], dialect: Dialect) -> Result<(), Error> {
@@ -461,17 +338,23 @@ impl Scripting for Engine {
         let added = libraries.add(Bytes::copy_from_slice(code), false);
         added.map_err(|error| Error::Owned(error.to_string()))?;
         let loaded = Loaded::new(dialect, Arc::new(libraries))?;
-        match loaded.shown.iter().any(|one| one.functions.is_empty()) {
+        match loaded
+            .known
+            .shown
+            .iter()
+            .any(|one| one.functions.is_empty())
+        {
             true => Err(Error::Text("ERR No functions registered")),
             false => Ok(()),
         }
     }
 
     fn kill(&self) -> bool {
-        let running = lock(&self.running);
-        running
-            .iter()
-            .for_each(|one| one.store(true, Ordering::Relaxed));
-        !running.is_empty()
+        let states = lock(&self.states);
+        let mut any = false;
+        for state in states.iter().filter_map(Weak::upgrade) {
+            any |= state.kill();
+        }
+        any
     }
 }

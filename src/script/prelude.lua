@@ -72,11 +72,11 @@ return {
     end
   end,
 
-  -- A function with two arguments that `xpcall` can call without any, and that is not seen above it.
-  bound = function(f, keys, args)
-    return function()
+  -- Calls a function with two arguments, protected, so that nothing is seen above it.
+  call = function(f, handler, keys, args)
+    return xpcall(function()
       return f(keys, args)
-    end
+    end, handler)
   end,
 
   -- A comparison that counts as instructions, whatever it calls.

@@ -39,9 +39,12 @@ pub(super) enum Fatal {
     /// Someone asked for its end.
     #[error("ERR Script killed by user with SCRIPT KILL...")]
     Killed,
-    /// It wants to read another database than it holds; it has to begin again.
-    #[error("ERR the script reads several databases")]
-    Databases,
+    /// It wants more than it holds, or takes longer than it may at this level; it has to begin again at the next. Clients see
+    /// this only where that is not possible.
+    #[error(
+        "ERR redtail could not read all that the script asked for as of one moment; run it again"
+    )]
+    Wider,
 }
 
 /// An error that a script may catch.

@@ -9,16 +9,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mlua::{Function, Lua, LuaString, Table, Value, Variadic};
+use mlua::{Function, Lua, LuaString, MultiValue, Table, Value};
 
-use super::api::{Word, error_table, words};
+use super::api::{error_table, words};
+use super::call::{Calls, lend};
 use super::interpreter::{Failure, Interpreter};
 use super::raise::{Fatal, end, throw};
-use super::state::State;
-use super::{Engine, list, to_lua};
+use super::running::list;
+use super::state::{Bounds, State};
+use super::{Engine, to_lua};
 use crate::command::{self, Command, Replay, Script, ScriptCall, Unsure};
 use crate::limits::REPLAY_SECONDS_MAX;
-use crate::resp::{Args, Protocol, Reply};
+use crate::resp::{Args, ArgsBuf, Protocol, Reply};
 
 /// Source: redis 6.0 scripting.c, `luaRedisGenericCommand`.
 const AFTER_RANDOM: &str = "Write commands not allowed after non deterministic commands. Call redis.replicate_commands() at the \
@@ -34,12 +36,13 @@ struct Caller<'c, 'r, 'tx> {
     unsure: Cell<Option<Unsure>>,
 }
 
-impl Caller<'_, '_, '_> {
-    fn call(&self, lua: &Lua, args: &[Word], throws: bool) -> mlua::Result<Value> {
+impl Calls for Caller<'_, '_, '_> {
+    fn call(&self, lua: &Lua, args: MultiValue, throws: bool) -> mlua::Result<Value> {
         self.state.tick().map_err(end)?;
-        let (value, is_error) = match words(args, &self.state) {
+        let mut given = ArgsBuf::default();
+        let (value, is_error) = match words(args.into_iter(), &self.state, &mut given) {
             Err(text) => (self.error(lua, text.as_bytes())?, true),
-            Ok(words) => self.perform(lua, words.as_args())?,
+            Ok(()) => self.perform(lua, given.as_args())?,
         };
         match &value {
             Value::Table(table) if is_error && throws => Err(throw(table.raw_get("err")?)),
@@ -47,6 +50,16 @@ impl Caller<'_, '_, '_> {
         }
     }
 
+    /// It has not switched to sending its effects: else they would have come, not the script.
+    fn replicates_commands(&self) -> mlua::Result<bool> {
+        match self.has_written.get() {
+            true => Ok(false),
+            false => Err(self.give_up(Unsure("it calls redis.replicate_commands() first"))),
+        }
+    }
+}
+
+impl Caller<'_, '_, '_> {
     fn error(&self, lua: &Lua, text: &[u8]) -> mlua::Result<Value> {
         error_table(lua, &self.state, text).map(Value::Table)
     }
@@ -54,7 +67,7 @@ impl Caller<'_, '_, '_> {
     /// Ends the script for good.
     fn give_up(&self, why: Unsure) -> mlua::Error {
         self.unsure.set(Some(why));
-        end(self.state.doom(Fatal::Databases))
+        end(self.state.doom(Fatal::Wider))
     }
 
     /// The command's reply and whether it is an error.
@@ -168,38 +181,19 @@ fn run(
         has_written: Cell::new(false),
         unsure: Cell::new(None),
     };
-    let mut result = Ok(());
-    let lent = interpreter
-        .begin(time, memory, Arc::default())
-        .and_then(|()| {
-            interpreter.scope(|scope| {
-                let call_one = scope
-                    .create_function(|lua, args: Variadic<Word>| caller.call(lua, &args, true))?;
-                let pcall = scope
-                    .create_function(|lua, args: Variadic<Word>| caller.call(lua, &args, false))?;
-                // It has not switched to sending its effects: else they would have come, not the script.
-                let switch = scope.create_function(|_, _: Variadic<Value>| {
-                    match caller.has_written.get() {
-                        true => Ok(false),
-                        false => {
-                            Err(caller.give_up(Unsure("it calls redis.replicate_commands() first")))
-                        }
-                    }
-                })?;
-                let lent = [
-                    ("call", call_one),
-                    ("pcall", pcall),
-                    ("replicate_commands", switch),
-                ];
-                result = answer(interpreter, call, function, &lent);
-                Ok(())
-            })
-        });
-    match (caller.unsure.get(), lent, result) {
-        (Some(why), ..) => Err(why),
+    let bounds = Bounds {
+        time,
+        ticks: None,
+        bytes: memory,
+        may_begin_again: false,
+    };
+    let begun = interpreter.begin(bounds).map_err(Failure::from);
+    let result = begun.and_then(|()| lend(&caller, || answer(interpreter, call, function)));
+    match (caller.unsure.get(), result) {
+        (Some(why), _) => Err(why),
         // An error ends it as it ended at the primary: what it has written stays.
-        (None, Ok(()), Ok(()) | Err(Failure::Error(..))) => Ok(()),
-        (None, ..) => Err(Unsure("it takes too long or too much memory")),
+        (None, Ok(()) | Err(Failure::Error(..))) => Ok(()),
+        (None, _) => Err(Unsure("it takes too long or too much memory")),
     }
 }
 
@@ -207,13 +201,11 @@ fn answer(
     interpreter: &Interpreter,
     call: &ScriptCall<'_>,
     function: &Function,
-    lent: &[(&str, Function)],
 ) -> Result<(), Failure> {
     let lua = &interpreter.lua;
     let keys = list(lua, call.keys())?;
     let args = list(lua, call.arguments())?;
-    let own = [("KEYS", Value::Table(keys)), ("ARGV", Value::Table(args))];
-    let globals = interpreter.globals(&own, lent)?;
+    let globals = interpreter.globals(Some([&keys, &args]))?;
     function.set_environment(globals)?;
     interpreter.run(function, None)?;
     Ok(())

@@ -1,15 +1,15 @@
 //! What an interpreter knows of the script that it runs.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::raise::Fatal;
 use super::random::Random;
 use crate::dialect::Dialect;
-use crate::limits::SCRIPT_MEMORY_BYTES_MAX;
+use crate::limits::{SCRIPT_LOG_BYTES_MAX, SCRIPT_MEMORY_BYTES_MAX};
 
-/// What all functions of an interpreter share.
+/// What all functions of an interpreter share. One thread at a time runs in it; others only [`kill`](State::kill).
 #[derive(Debug)]
 pub(super) struct State {
     /// Whose words are spoken.
@@ -20,17 +20,43 @@ pub(super) struct State {
     bytes: AtomicUsize,
     /// Whether commands answer in RESP3.
     pub(super) resp3: AtomicBool,
-    run: Mutex<Run>,
+    /// When the interpreter was made.
+    made: Instant,
+    /// When the script must end, in nanoseconds since then; 0 for one that is bounded in ticks.
+    deadline_ns: AtomicU64,
+    /// How many ticks it has left.
+    ticks: AtomicU32,
+    /// Why it must end, as its number in [`FATALS`] counted from 1; 0 while it may go on.
+    fatal: AtomicU8,
+    running: AtomicBool,
+    killed: AtomicBool,
     /// How many scripts were run.
     runs: AtomicU64,
+    log: Mutex<Log>,
 }
 
-/// How long the script may run.
+/// What a script says to the log.
 #[derive(Debug, Default)]
-struct Run {
-    deadline: Option<Instant>,
-    fatal: Option<Fatal>,
-    killed: Arc<AtomicBool>,
+struct Log {
+    /// Whether the script may begin again: then what it says is held until it has ended.
+    waits: bool,
+    lines: Vec<(i64, String)>,
+    bytes: usize,
+}
+
+const FATALS: [Fatal; 4] = [Fatal::Time, Fatal::Memory, Fatal::Killed, Fatal::Wider];
+
+/// How far a script may go.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// How long it may run, unless `ticks` are counted.
+    pub(super) time: Duration,
+    /// How many ticks it may run before it has to begin again.
+    pub(super) ticks: Option<u32>,
+    /// How many bytes it may hold.
+    pub(super) bytes: usize,
+    /// Whether it may have to begin again.
+    pub(super) may_begin_again: bool,
 }
 
 impl State {
@@ -40,24 +66,59 @@ impl State {
             random: Mutex::default(),
             bytes: AtomicUsize::new(SCRIPT_MEMORY_BYTES_MAX),
             resp3: AtomicBool::new(false),
-            run: Mutex::default(),
+            made: Instant::now(),
+            deadline_ns: AtomicU64::new(u64::MAX),
+            ticks: AtomicU32::new(u32::MAX),
+            fatal: AtomicU8::new(0),
+            running: AtomicBool::new(false),
+            killed: AtomicBool::new(false),
             runs: AtomicU64::new(0),
+            log: Mutex::default(),
         })
     }
 
-    /// A script begins; it may run for `time`, or until `killed`, and hold so many bytes.
-    pub(super) fn begin(&self, time: Duration, bytes: usize, killed: Arc<AtomicBool>) {
-        self.bytes.store(bytes, Ordering::Relaxed);
-        *lock(&self.run) = Run {
-            deadline: Some(Instant::now() + time),
-            fatal: None,
-            killed,
-        };
+    /// A script begins, or begins again.
+    pub(super) fn begin(&self, bounds: Bounds) {
+        let end = self.elapsed_ns().saturating_add(nanoseconds(bounds.time));
+        let end = if bounds.ticks.is_some() { 0 } else { end };
+        self.bytes.store(bounds.bytes, Ordering::Relaxed);
+        self.deadline_ns.store(end, Ordering::Relaxed);
+        let ticks = bounds.ticks.unwrap_or(u32::MAX);
+        self.ticks.store(ticks, Ordering::Relaxed);
+        self.fatal.store(0, Ordering::Relaxed);
         self.runs.fetch_add(1, Ordering::Relaxed);
         self.resp3.store(false, Ordering::Relaxed);
         if self.dialect.seeds_scripts() {
             *lock(&self.random) = Random::seeded(0);
         }
+        *lock(&self.log) = Log {
+            waits: bounds.may_begin_again,
+            ..Log::default()
+        };
+    }
+
+    /// From now on the script can be killed, until [`leave`](Self::leave), however often it begins again.
+    pub(super) fn enter(&self) {
+        self.killed.store(false, Ordering::Relaxed);
+        self.running.store(true, Ordering::Release);
+    }
+
+    /// The script has ended; what it said is logged.
+    pub(super) fn leave(&self) {
+        self.running.store(false, Ordering::Relaxed);
+        let log = std::mem::take(&mut *lock(&self.log));
+        log.lines
+            .iter()
+            .for_each(|(level, line)| write(*level, line));
+    }
+
+    /// Ends the script that runs; false for none.
+    pub(super) fn kill(&self) -> bool {
+        let runs = self.running.load(Ordering::Acquire);
+        if runs {
+            self.killed.store(true, Ordering::Relaxed);
+        }
+        runs
     }
 
     /// How many bytes the script may hold.
@@ -74,31 +135,137 @@ impl State {
     ///
     /// # Errors
     /// The reason.
+    #[inline]
     pub(super) fn tick(&self) -> Result<(), Fatal> {
-        let mut run = lock(&self.run);
-        if run.fatal.is_none() {
-            let is_late = run.deadline.is_some_and(|end| Instant::now() > end);
-            run.fatal = if run.killed.load(Ordering::Relaxed) {
-                Some(Fatal::Killed)
-            } else {
-                is_late.then_some(Fatal::Time)
-            };
+        if let Some(fatal) = self.fatal() {
+            return Err(fatal);
         }
-        run.fatal.map_or(Ok(()), Err)
+        if self.killed.load(Ordering::Relaxed) {
+            return Err(self.doom(Fatal::Killed));
+        }
+        match self.deadline_ns.load(Ordering::Relaxed) {
+            0 => self.count_tick(),
+            end if self.elapsed_ns() > end => Err(self.doom(Fatal::Time)),
+            _ => Ok(()),
+        }
     }
 
-    /// The script must end.
+    fn count_tick(&self) -> Result<(), Fatal> {
+        let left = self.ticks.load(Ordering::Relaxed);
+        if left == 0 {
+            return Err(self.doom(Fatal::Wider));
+        }
+        self.ticks.store(left - 1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The script must end; for the first reason that there was.
     pub(super) fn doom(&self, fatal: Fatal) -> Fatal {
-        *lock(&self.run).fatal.get_or_insert(fatal)
+        if let Some(first) = self.fatal() {
+            return first;
+        }
+        let number = FATALS.iter().position(|known| *known == fatal);
+        let number = number.and_then(|number| u8::try_from(number + 1).ok());
+        self.fatal.store(number.unwrap_or(1), Ordering::Relaxed);
+        fatal
     }
 
     /// Why it had to end.
+    #[inline]
     pub(super) fn fatal(&self) -> Option<Fatal> {
-        lock(&self.run).fatal
+        let number = usize::from(self.fatal.load(Ordering::Relaxed));
+        FATALS.get(number.checked_sub(1)?).copied()
     }
+
+    /// Takes what a script says to the log: one that may have to begin again must not say it twice. One that says more than is
+    /// held begins again where it need not.
+    ///
+    /// # Errors
+    /// When the script has to begin again.
+    pub(super) fn say(&self, level: i64, line: String) -> Result<(), Fatal> {
+        let mut log = lock(&self.log);
+        if !log.waits {
+            write(level, &line);
+            return Ok(());
+        }
+        log.bytes += line.len() + size_of::<(i64, String)>();
+        if log.bytes > SCRIPT_LOG_BYTES_MAX {
+            return Err(self.doom(Fatal::Wider));
+        }
+        log.lines.push((level, line));
+        Ok(())
+    }
+
+    fn elapsed_ns(&self) -> u64 {
+        nanoseconds(self.made.elapsed())
+    }
+}
+
+/// DIFFERENCE: clients cannot fill the log; whoever wants to read their messages asks for details.
+fn write(level: i64, line: &str) {
+    tracing::debug!(level, "a script says: {line}");
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Locks; a panic elsewhere leaves nothing half done in what these hold.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bounds(ticks: Option<u32>, may_begin_again: bool) -> Bounds {
+        Bounds {
+            time: Duration::from_secs(60),
+            ticks,
+            bytes: 1 << 20,
+            may_begin_again,
+        }
+    }
+
+    #[test]
+    fn a_script_bounded_in_ticks_has_to_begin_again_after_so_many() {
+        let state = State::new(Dialect::default());
+        state.begin(bounds(Some(2), true));
+        assert_eq!((state.tick(), state.tick()), (Ok(()), Ok(())));
+        assert_eq!(state.tick(), Err(Fatal::Wider));
+        assert_eq!(
+            state.doom(Fatal::Time),
+            Fatal::Wider,
+            "the first reason counts"
+        );
+        state.begin(bounds(None, true));
+        assert!((0..100).all(|_| state.tick().is_ok()));
+    }
+
+    #[test]
+    fn what_a_script_says_is_dropped_when_it_begins_again_and_bounded() {
+        let state = State::new(Dialect::default());
+        state.begin(bounds(None, true));
+        assert_eq!(state.say(0, "first".to_owned()), Ok(()));
+        state.begin(bounds(None, true));
+        assert!(lock(&state.log).lines.is_empty());
+        let line = "x".repeat(SCRIPT_LOG_BYTES_MAX);
+        assert_eq!(state.say(0, line), Err(Fatal::Wider));
+        state.begin(bounds(None, false));
+        assert_eq!(state.say(0, "x".repeat(SCRIPT_LOG_BYTES_MAX)), Ok(()));
+        assert!(lock(&state.log).lines.is_empty(), "it was written at once");
+    }
+
+    #[test]
+    fn only_a_script_that_runs_is_killed() {
+        let state = State::new(Dialect::default());
+        assert!(!state.kill());
+        state.enter();
+        state.begin(bounds(None, false));
+        assert!(state.kill());
+        assert_eq!(state.tick(), Err(Fatal::Killed));
+        state.leave();
+        assert!(!state.kill());
+    }
 }

@@ -1,14 +1,57 @@
 //! The texts of scripts that EVAL has run or SCRIPT LOAD has kept, by their digests.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use sha1::{Digest as _, Sha1};
 
-use super::shebang::ScriptFlags;
+use super::habit::Habit;
+use super::interpreter::may_set_collector;
+use super::shebang::{self, ScriptFlags};
+use crate::dialect::Dialect;
 use crate::limits::{SCRIPTS_BYTES_MAX, SCRIPTS_MAX};
 
-/// A script that compiles.
-#[derive(Debug, Clone)]
+/// What a script is known by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Digest([u8; 20]);
+
+impl Digest {
+    /// The SHA-1 of a text.
+    pub(super) fn of(text: &[u8]) -> Self {
+        Self(Sha1::digest(text).into())
+    }
+
+    /// From forty hexadecimal digits, in letters of any case.
+    pub(super) fn parse(digits: &[u8]) -> Option<Self> {
+        let mut bytes = [0; 20];
+        if digits.len() != 40 {
+            return None;
+        }
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            let &[high, low] = pair else { return None };
+            *byte = digit(high)? << 4 | digit(low)?;
+        }
+        Some(Self(bytes))
+    }
+
+    /// As forty digits in small letters.
+    pub(super) fn digits(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+fn digit(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// A script.
+#[derive(Debug)]
 pub(super) struct Text {
     /// All of it.
     pub(super) code: Bytes,
@@ -16,27 +59,48 @@ pub(super) struct Text {
     pub(super) flags: Option<ScriptFlags>,
     /// Where Lua begins.
     pub(super) start: usize,
+    /// Whether it may change how the collector works.
+    pub(super) sets_collector: bool,
+    /// How much it held lately.
+    pub(super) habit: Habit,
+}
+
+impl Text {
+    /// What is known of a script that has not run.
+    ///
+    /// # Errors
+    /// What servers say of a first line that they do not understand.
+    pub(super) fn new(code: &[u8], dialect: Dialect) -> Result<Self, Vec<u8>> {
+        let (flags, start) = shebang::read(code, dialect)?;
+        Ok(Self {
+            code: Bytes::copy_from_slice(code),
+            flags,
+            start,
+            sets_collector: may_set_collector(code),
+            habit: Habit::default(),
+        })
+    }
 }
 
 /// Texts by digest, the oldest forgotten first when there are too many. DIFFERENCE: servers before Redis 7.4 forget none,
 /// and later ones none that was loaded on purpose; a client that is told NOSCRIPT loads it again.
 #[derive(Debug, Default)]
 pub(super) struct Texts {
-    by_digest: HashMap<String, Text>,
-    oldest: VecDeque<String>,
+    by_digest: HashMap<Digest, Arc<Text>, ahash::RandomState>,
+    oldest: VecDeque<Digest>,
     bytes: usize,
 }
 
 impl Texts {
-    /// The text of a digest in small letters.
-    pub(super) fn get(&self, digest: &str) -> Option<&Text> {
+    /// The text of a digest.
+    pub(super) fn get(&self, digest: &Digest) -> Option<&Arc<Text>> {
         self.by_digest.get(digest)
     }
 
     /// Remembers a text.
-    pub(super) fn insert(&mut self, digest: String, text: Text) {
+    pub(super) fn insert(&mut self, digest: Digest, text: Arc<Text>) {
         let bytes = text.code.len();
-        if self.by_digest.insert(digest.clone(), text).is_some() {
+        if self.by_digest.insert(digest, text).is_some() {
             return;
         }
         self.bytes += bytes;
@@ -53,5 +117,28 @@ impl Texts {
     /// Forgets all.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_read_from_its_digits_in_any_letters() {
+        let digest = Digest::of(b"return 1");
+        let digits = digest.digits();
+        assert_eq!(digits, "e0e1f9fabfc9d4800c877a703b823ac0578ff8db");
+        assert_eq!(
+            Digest::parse(digits.to_uppercase().as_bytes()),
+            Some(digest)
+        );
+        for wrong in [
+            &digits[1..],
+            &format!("g{}", &digits[1..]),
+            &format!("{digits}0"),
+        ] {
+            assert_eq!(Digest::parse(wrong.as_bytes()), None, "{wrong}");
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! Replies of commands as values of Lua. Source: redis 7.0 script_lua.c, `redisProtocolToLuaType`.
 
-use mlua::{Lua, Table, Value};
+use mlua::{Either, Lua, Table, Value};
 
 use super::api::error_table;
+use super::interpreter::building;
 use super::params::to_double;
 use super::state::State;
 use crate::resp::{Reply, parse_integer};
@@ -14,7 +15,7 @@ pub(super) fn reply(lua: &Lua, reply: &Reply, state: &State) -> mlua::Result<Val
         state,
         rest: reply.as_bytes(),
     };
-    reader.value()
+    building(lua, state, reply.len(), || reader.value())
 }
 
 /// A table that tells an error which a server has counted: since Redis 7.0 it says so.
@@ -98,12 +99,32 @@ impl<'r> Reader<'r> {
         let Some(length) = length(line) else {
             return Ok(Value::Boolean(false));
         };
-        let table = self.lua.create_table()?;
-        for index in 1..=length {
-            let value = self.value()?;
-            table.raw_seti(index, value)?;
+        let mut result = Ok(());
+        let lua = self.lua;
+        let elements = (0..length).map(|_| {
+            let element = self.element();
+            element.unwrap_or_else(|error| {
+                result = Err(error);
+                Either::Right(Value::Nil)
+            })
+        });
+        let table = lua.create_sequence_from(elements)?;
+        result.map(|()| Value::Table(table))
+    }
+
+    /// An element of an array. Lua takes a text that is UTF-8 as it is, without a reference to it.
+    fn element(&mut self) -> mlua::Result<Either<&'r str, Value>> {
+        let (kind, rest) = self.rest.split_first().unwrap_or((&b'_', &[]));
+        let end = memchr::memchr(b'\r', rest).unwrap_or(rest.len());
+        let text = rest.get(..end).and_then(length).filter(|_| *kind == b'$');
+        let text = text.and_then(|length| rest.get(end + 2..)?.get(..length));
+        match text.and_then(|text| std::str::from_utf8(text).ok()) {
+            Some(text) => {
+                self.rest = rest.get(end + text.len() + 4..).unwrap_or_default();
+                Ok(Either::Left(text))
+            }
+            None => self.value().map(Either::Right),
         }
-        Ok(Value::Table(table))
     }
 
     fn map(&mut self, line: &[u8]) -> mlua::Result<Value> {

@@ -1,7 +1,8 @@
 //! Values of Lua as replies. Source: redis 7.0 script_lua.c, `luaReplyToRedisReply`.
 
-use mlua::{Function, Table, Value};
+use mlua::{Function, Lua, Table, Value};
 
+use super::interpreter::building;
 use super::params::truncated;
 use super::state::State;
 use crate::resp::Reply;
@@ -33,19 +34,93 @@ pub(super) struct Writer<'w> {
     pub(super) state: &'w State,
     /// Whether the script asked its commands for RESP3.
     pub(super) resp3: bool,
+    pub(super) lua: &'w Lua,
     pub(super) next: &'w Function,
-    pub(super) waiting: Table,
 }
+
+/// What writing takes of Lua's memory: names of fields, and tables that wait.
+const WRITING_BYTES: usize = 16 << 10;
+
+/// Elements of a flat list between two looks at the clock.
+const ELEMENTS_PER_TICK: usize = 256;
 
 impl Writer<'_> {
     /// Writes `value`; `places` are taken of the stack already.
     pub(super) fn write(mut self, value: Value, places: usize) -> mlua::Result<()> {
+        let Value::Table(table) = value else {
+            scalar(self.reply, &value, self.resp3);
+            return Ok(());
+        };
+        building(self.lua, self.state, WRITING_BYTES, || {
+            if single(self.reply, &table, self.state)? || self.flat(&table)? {
+                return Ok(());
+            }
+            let waiting = self.lua.create_table()?;
+            Nested {
+                writer: self,
+                waiting,
+            }
+            .write(table, places)
+        })
+    }
+
+    /// Writes a list of values that are no tables themselves, as most are; false, and nothing written, for any other table.
+    fn flat(&mut self, table: &Table) -> mlua::Result<bool> {
+        let mark = self.reply.len();
+        let mut found = self.named(table)?.is_none();
+        let mut failed = None;
+        self.reply.array_of(|reply| {
+            let mut length = 0;
+            while found && !reply.overflowed() {
+                match table.raw_get(length + 1) {
+                    Ok(Value::Nil) => break,
+                    Ok(Value::Table(_)) => found = false,
+                    Ok(value) => scalar(reply, &value, self.resp3),
+                    Err(error) => failed = Some(error),
+                }
+                if length % ELEMENTS_PER_TICK == 0 {
+                    let tick = self.state.tick().map_err(super::raise::end);
+                    failed = failed.take().or(tick.err());
+                }
+                if failed.is_some() {
+                    break;
+                }
+                length += 1;
+            }
+            length
+        });
+        if !found {
+            self.reply.truncate(mark);
+        }
+        failed.map_or(Ok(found), Err)
+    }
+
+    /// The table of a map or set, and which it is.
+    fn named(&self, table: &Table) -> mlua::Result<Option<(Kind, Table)>> {
+        if let Value::Table(map) = table.raw_get("map")? {
+            return Ok(Some((Kind::Map(false), map)));
+        }
+        if let Value::Table(set) = table.raw_get("set")? {
+            return Ok(Some((Kind::Set, set)));
+        }
+        Ok(None)
+    }
+}
+
+/// Writes tables that have tables in them.
+struct Nested<'w> {
+    writer: Writer<'w>,
+    waiting: Table,
+}
+
+impl Nested<'_> {
+    fn write(mut self, table: Table, places: usize) -> mlua::Result<()> {
         let mut frames = Vec::new();
-        self.value(value, places, &mut frames)?;
+        self.value(Value::Table(table), places, &mut frames)?;
         while let Some(frame) = frames.pop() {
-            self.state.tick().map_err(super::raise::end)?;
+            self.writer.state.tick().map_err(super::raise::end)?;
             self.step(frame, &mut frames)?;
-            if self.reply.overflowed() {
+            if self.writer.reply.overflowed() {
                 return Ok(());
             }
         }
@@ -54,9 +129,11 @@ impl Writer<'_> {
 
     fn value(&mut self, value: Value, places: usize, frames: &mut Vec<Frame>) -> mlua::Result<()> {
         match value {
-            _ if places + 1 > STACK_PLACES_MAX => self.reply.error("ERR reached lua stack limit"),
+            _ if places + 1 > STACK_PLACES_MAX => {
+                self.writer.reply.error("ERR reached lua stack limit")
+            }
             Value::Table(table) => return self.table(&table, places, frames),
-            value => scalar(self.reply, &value, self.resp3),
+            value => scalar(self.writer.reply, &value, self.writer.resp3),
         }
         Ok(())
     }
@@ -79,7 +156,7 @@ impl Writer<'_> {
             }
             Kind::Map(false) | Kind::Set => {
                 let last: Value = self.waiting.raw_get(slot + 1)?;
-                let key: Value = self.next.call((table, last))?;
+                let key: Value = self.writer.next.call((table, last))?;
                 self.waiting.raw_set(slot + 1, &key)?;
                 if key.is_nil() {
                     return Ok(());
@@ -96,23 +173,23 @@ impl Writer<'_> {
 
     /// Writes the head of a table, or all of one that stands for something else.
     fn table(&mut self, table: &Table, places: usize, frames: &mut Vec<Frame>) -> mlua::Result<()> {
-        if single(self.reply, table, self.state)? {
+        if single(self.writer.reply, table, self.writer.state)? {
             return Ok(());
         }
         let slot = frames.last().map_or(1, |last| last.slot + 2);
-        if let Value::Table(map) = table.raw_get("map")? {
-            self.reply.map(map.pairs::<Value, Value>().count());
-            return self.begin(Kind::Map(false), &map, slot, places + 3, frames);
-        }
-        if let Value::Table(set) = table.raw_get("set")? {
-            self.reply.set(set.pairs::<Value, Value>().count());
-            return self.begin(Kind::Set, &set, slot, places + 3, frames);
+        if let Some((kind, inner)) = self.writer.named(table)? {
+            let entries = inner.pairs::<Value, Value>().count();
+            match kind {
+                Kind::Set => self.writer.reply.set(entries),
+                _ => self.writer.reply.map(entries),
+            }
+            return self.begin(kind, &inner, slot, places + 3, frames);
         }
         let mut length = 0;
         while !table.raw_get::<Value>(length + 1)?.is_nil() {
             length += 1;
         }
-        self.reply.array(length);
+        self.writer.reply.array(length);
         self.begin(Kind::List(1), table, slot, places + 1, frames)
     }
 

@@ -11,6 +11,7 @@ use super::entry::Entry;
 use super::fetch::KeyHash;
 use super::gate::{Gate, Turn};
 use super::group::Group;
+use super::growing::Growing;
 use super::libraries::Libraries;
 use super::locks::{Slot, Slots, gather};
 use super::taint::{Tainted, Taints};
@@ -275,6 +276,20 @@ impl Keyspaces {
                 View::locking(self, db, &mut Slots::from_slice(group))
             })
             .collect()
+    }
+
+    /// Holds the shards of `keys` of database `db`, to which more may come.
+    #[must_use]
+    pub fn growing<'k>(&self, db: usize, keys: impl Iterator<Item = &'k [u8]>) -> Growing<'_> {
+        Growing::new(self, keys.map(|key| self.slot(db, key)).collect())
+    }
+
+    /// As [`growing`](Self::growing), with whole databases.
+    #[must_use]
+    pub fn growing_dbs(&self, dbs: impl Iterator<Item = usize> + Clone) -> Growing<'_> {
+        let mut growing = Growing::new(self, dbs.clone().flat_map(all_slots).collect());
+        growing.are_whole(dbs);
+        growing
     }
 
     /// A reader's view that holds no lock: for what needs no key, and for [`View::scan`], which locks as it walks.

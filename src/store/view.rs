@@ -54,8 +54,8 @@ enum Shards<'a> {
     Lent(Slot, &'a Table),
     /// As many as the command needs.
     Many(ReadHeld<'a>),
-    /// Those of one database that the writer holds.
-    Writers(&'a (dyn Tables + 'a), usize),
+    /// Those of one database that the writer or a script holds.
+    Held(&'a (dyn Tables + 'a), usize),
 }
 
 impl Shards<'_> {
@@ -66,25 +66,25 @@ impl Shards<'_> {
             Self::One(held, table) => (*held == slot).then_some(&**table),
             Self::Lent(held, table) => (*held == slot).then_some(*table),
             Self::Many(many) => many.get(slot).map(|table| &**table),
-            Self::Writers(held, _) => held.table(slot),
+            Self::Held(held, _) => held.table(slot),
         }
     }
 
     fn iter(&self) -> impl Iterator<Item = &Table> {
-        let (one, many, writers) = match self {
+        let (one, many, held) = match self {
             Self::None => (None, None, None),
             Self::One(_, table) => (Some(&**table), None, None),
             Self::Lent(_, table) => (Some(*table), None, None),
             Self::Many(many) => (None, Some(many), None),
-            Self::Writers(held, db) => (None, None, Some((held, db))),
+            Self::Held(held, db) => (None, None, Some((held, db))),
         };
         let many = many.into_iter().flat_map(ReadHeld::iter);
-        let writers = writers.into_iter().flat_map(|(held, db)| {
+        let held = held.into_iter().flat_map(|(held, db)| {
             super::keyspaces::all_slots(*db).filter_map(|slot| held.table(slot))
         });
         one.into_iter()
             .chain(many.map(|(_, table)| &**table))
-            .chain(writers)
+            .chain(held)
     }
 }
 
@@ -126,7 +126,16 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn within(spaces: &'a Keyspaces, tx: &'a Tx<'_>) -> Self {
         let number = tx.db_number();
-        Self::with(spaces, number, Shards::Writers(tx.held(), number), None)
+        Self::with(spaces, number, Shards::Held(tx.held(), number), None)
+    }
+
+    /// A view into what `growing` holds.
+    pub(super) const fn through(
+        growing: &'a (dyn Tables + 'a),
+        spaces: &'a Keyspaces,
+        number: usize,
+    ) -> Self {
+        Self::with(spaces, number, Shards::Held(growing, number), None)
     }
 
     pub(super) fn of_slots(spaces: &'a Keyspaces, number: usize, slots: &mut Slots) -> Self {

@@ -164,3 +164,174 @@ fn an_endless_script_is_ended_and_the_next_one_runs() {
         assert_eq!(next.bulk().as_deref(), Some(&b"next"[..]));
     }
 }
+
+/// What reads keys that it does not declare, by ways that need more and more to be held, and what may give up halfway.
+const UNDECLARED: &[&str] = &[
+    "return {redis.call('GET','num'),redis.call('LRANGE','list',0,-1),redis.call('GET',KEYS[1])}",
+    "return {redis.call('DBSIZE'),redis.call('GET','num'),#redis.call('KEYS','*')}",
+    "local a=redis.call('GET','str') redis.call('SELECT',3) local b=redis.call('GET','str') return {a,b or 'none'}",
+    "redis.call('SELECT',9) redis.call('SELECT',0) return redis.call('GET','num')",
+    "local n=0 for i=1,100000 do n=n+i end return {n,redis.call('GET','num')}",
+    "local t={} for i=1,300 do t[i]=redis.call('GET','str') end return {#t,t[300]}",
+    "return {pcall(function() local n=0 for i=1,100000 do n=n+1 end redis.call('SELECT',5) return redis.call('DBSIZE') end)}",
+    "local f=coroutine.wrap(function() for i=1,100000 do end coroutine.yield(redis.call('GET','num')) end) return f()",
+    "local t={} for k,v in ipairs(redis.call('SORT','list','BY','nosort','GET','str')) do t[k]=v end return t",
+    "math.randomseed(7) local a=math.random(1000000) for i=1,100000 do end redis.call('DBSIZE') return {a,math.random(1000000)}",
+    "return redis.call('INFO','keyspace')~=nil",
+    "for i=1,100000 do end error('late')",
+    "for i=1,100000 do end return redis.pcall('SET','x',1)",
+];
+
+#[test]
+fn scripts_that_need_more_than_their_keys_answer_as_on_a_replica() {
+    for name in ALL {
+        let Some(Pair {
+            _primary,
+            replica,
+            redtail,
+        }) = pair(name)
+        else {
+            return;
+        };
+        let (mut replica, mut redtail) = (replica.client(), redtail.client());
+        // Again and again: what a script needed is remembered.
+        for script in UNDECLARED.iter().cycle().take(3 * UNDECLARED.len()) {
+            let expected = ask(&mut replica, "EVAL", script);
+            assert_eq!(
+                ask(&mut redtail, "EVAL", script),
+                expected,
+                "{name}: {script}"
+            );
+        }
+    }
+}
+
+/// Counts its calls, and what it found in each way of asking for more than it declares.
+const COUNTER: &str = "#!lua name=counter
+local calls, seen = 0, {}
+redis.register_function{function_name='count', flags={'no-writes'}, callback=function(keys, args)
+  calls = calls + 1
+  local key = args[1]
+  seen[key] = (seen[key] or 0) + 1
+  if key == 'slow' then for i = 1, 100000 do end end
+  if key == 'all' then redis.call('DBSIZE') end
+  local found = redis.call('GET', key)
+  return {calls, seen[key], found or 'none'}
+end}
+redis.register_function{function_name='far', flags={'no-writes'}, callback=function(keys, args)
+  calls = calls + 1
+  redis.call('SELECT', 4)
+  return {redis.call('GET', args[1]) or 'none', redis.call('DBSIZE')}
+end}
+redis.register_function{function_name='plain', flags={'no-writes'}, callback=function(keys, args)
+  for i = 1, 100000 do end
+  return {redis.call('GET', 'num'), redis.call('DBSIZE'), args[1]}
+end}";
+
+#[test]
+fn a_function_that_keeps_variables_runs_once_for_each_call() {
+    for name in ALL.iter().filter(|name| **name != "redis-6.0") {
+        let Some(pair) = pair(name) else {
+            return;
+        };
+        let loaded = pair
+            ._primary
+            .client()
+            .words(&[b"FUNCTION", b"LOAD", COUNTER.as_bytes()]);
+        assert!(!loaded.is_error(), "{name}: {loaded:?}");
+        pair.replica.wait_in_sync(&pair._primary);
+        pair.redtail.wait_in_sync(&pair._primary);
+        let (mut replica, mut redtail) = (pair.replica.client(), pair.redtail.client());
+        for _ in 0..5 {
+            for key in ["str", "slow", "all", "num"] {
+                for words in [
+                    ["FCALL_RO", "count", "0", key],
+                    ["FCALL", "plain", "0", key],
+                ] {
+                    let words = words.map(str::as_bytes);
+                    let expected = replica.words(&words);
+                    assert_eq!(redtail.words(&words), expected, "{name}: {key}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_function_that_keeps_variables_and_leaves_its_database_is_right_or_to_be_called_again_once() {
+    let Some(pair) = pair("valkey-9.1") else {
+        return;
+    };
+    let load: [&[u8]; 3] = [b"FUNCTION", b"LOAD", COUNTER.as_bytes()];
+    assert!(!pair._primary.client().words(&load).is_error());
+    pair.replica.wait_in_sync(&pair._primary);
+    pair.redtail.wait_in_sync(&pair._primary);
+    let call: [&[u8]; 4] = [b"FCALL_RO", b"far", b"0", b"str"];
+    let expected = pair.replica.client().words(&call);
+    let mut client = pair.redtail.client();
+    let mut errors = 0;
+    for _ in 0..20 {
+        let found = client.words(&call);
+        if found.is_error() {
+            assert!(found.text().contains("run it again"), "{found:?}");
+            errors += 1;
+        } else {
+            assert_eq!(found, expected);
+        }
+    }
+    assert!(
+        errors <= 1,
+        "all databases are held from the second call on"
+    );
+}
+
+/// Reads keys that are written together: one that is declared, two that are not, one of another database.
+const TOGETHER: &str = "local a=redis.call('GET',KEYS[1]) for i=1,tonumber(ARGV[1]) do end \
+    local b,c=redis.call('GET','together:b'),redis.call('GET','together:c') redis.call('SELECT',1) \
+    return {a,b,c,redis.call('GET','together:d')}";
+
+#[test]
+fn a_script_sees_one_moment_of_keys_that_it_does_not_declare() {
+    let Some(pair) = pair("redis-7.0") else {
+        return;
+    };
+    let writes = |number: u32| {
+        let set = |key: &str| vec![b"SET".to_vec(), key.into(), number.to_string().into()];
+        let word = |word: &str| vec![word.as_bytes().to_vec()];
+        let select = |db: &str| vec![b"SELECT".to_vec(), db.into()];
+        let (a, b, c) = (set("together:a"), set("together:b"), set("together:c"));
+        let d = set("together:d");
+        [
+            word("MULTI"),
+            a,
+            b,
+            c,
+            select("1"),
+            d,
+            select("0"),
+            word("EXEC"),
+        ]
+    };
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut client = pair._primary.client();
+            for number in 0..3000 {
+                client.send_all(&writes(number));
+                for _ in 0..8 {
+                    assert!(!client.read().unwrap().is_error());
+                }
+            }
+        });
+        let mut client = pair.redtail.client();
+        while !writer.is_finished() {
+            for steps in ["0", "1000", "100000"] {
+                let words = ["EVAL", TOGETHER, "1", "together:a", steps].map(str::as_bytes);
+                let found = client.words(&words);
+                let values = found.elements();
+                let first = values.first().map(Reply::text);
+                let is_one = values.iter().all(|value| Some(value.text()) == first);
+                assert!(is_one && !found.is_error(), "{found:?}");
+            }
+        }
+    });
+}

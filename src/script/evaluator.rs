@@ -1,0 +1,107 @@
+//! An interpreter of EVAL's scripts, with those that it has compiled.
+
+use std::collections::HashMap;
+
+use mlua::Function;
+
+use super::interpreter::{CompileError, Interpreter};
+use super::raise::Fatal;
+use super::sandbox;
+use super::texts::{Digest, Text};
+use crate::command::Error;
+use crate::dialect::Dialect;
+
+/// Compiled scripts that an interpreter keeps.
+const COMPILED_MAX: usize = 500;
+
+/// See the module.
+pub(super) struct Evaluator {
+    pub(super) interpreter: Interpreter,
+    compiled: HashMap<Digest, Function, ahash::RandomState>,
+    /// Whether a script since the last [`tidy`](Self::tidy) may have changed how the collector works.
+    sets_collector: bool,
+}
+
+impl Evaluator {
+    /// One that has compiled nothing.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub(super) fn new(dialect: Dialect) -> Result<Self, Error> {
+        let interpreter = Interpreter::new(dialect, |lua, real, _| {
+            sandbox::add_helpers(lua, real, dialect)
+        })
+        .map_err(|_| Fatal::Memory)?;
+        // Scripts are compiled to run with these.
+        let globals = interpreter.globals(None).map_err(|_| Fatal::Memory)?;
+        let set = interpreter.lua.set_globals(globals);
+        set.map_err(|_| Fatal::Memory)?;
+        Ok(Self {
+            interpreter,
+            compiled: HashMap::default(),
+            sets_collector: false,
+        })
+    }
+
+    /// The function of a script.
+    ///
+    /// # Errors
+    /// When it does not compile.
+    pub(super) fn function(&mut self, digest: &Digest, text: &Text) -> Result<Function, Error> {
+        self.sets_collector |= text.sets_collector;
+        if let Some(function) = self.compiled.get(digest) {
+            return Ok(function.clone());
+        }
+        let code = text.code.get(text.start..).unwrap_or_default();
+        let function = if self.interpreter.state.dialect.protects_globals() {
+            self.compile(code)?
+        } else {
+            self.define(digest, code)?
+        };
+        if self.compiled.len() >= COMPILED_MAX {
+            self.compiled.clear();
+        }
+        self.compiled.insert(*digest, function.clone());
+        Ok(function)
+    }
+
+    fn compile(&self, code: &[u8]) -> Result<Function, Error> {
+        let compiled = self.interpreter.compile(code, "@user_script");
+        compiled.map_err(|error| match error {
+            CompileError::Syntax(text) => {
+                Error::Owned(format!("ERR Error compiling script (new function): {text}"))
+            }
+            CompileError::Memory => Fatal::Memory.into(),
+        })
+    }
+
+    /// Before Redis 7.0 a script is the body of a function. Source: redis 6.0 scripting.c, `luaCreateFunction`.
+    fn define(&self, digest: &Digest, code: &[u8]) -> Result<Function, Error> {
+        let name = format!("f_{}", digest.digits());
+        let definition = [b"function ", name.as_bytes(), b"() ", code, b"\nend"].concat();
+        let chunk = self.compile(&definition)?;
+        let defined = || -> mlua::Result<Function> {
+            let scratch = self.interpreter.lua.create_table()?;
+            chunk.set_environment(scratch.clone())?;
+            chunk.call::<()>(())?;
+            scratch.raw_get(name)
+        };
+        defined().map_err(|error| {
+            let text = error.to_string();
+            let text = text.split("\nstack traceback:").next().unwrap_or_default();
+            Error::Owned(format!("ERR Error running script (new function): {text}"))
+        })
+    }
+
+    /// Gives back what scripts left; false when the interpreter is better thrown away.
+    pub(super) fn tidy(&mut self) -> bool {
+        self.interpreter
+            .tidy(std::mem::take(&mut self.sets_collector))
+    }
+}
+
+impl From<Fatal> for Error {
+    fn from(fatal: Fatal) -> Self {
+        Self::Owned(fatal.to_string())
+    }
+}

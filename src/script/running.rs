@@ -1,0 +1,188 @@
+//! One script that runs: at which level it begins, and what happens when that was not enough.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use mlua::{Either, Function, Lua, Table, Value};
+
+use super::call::{Caller, lend};
+use super::habit::Habit;
+use super::interpreter::{Failure, Interpreter, building};
+use super::raise::Fatal;
+use super::reach::{Level, Reach};
+use super::state::{Bounds, State, lock};
+use super::to_reply::Writer;
+use crate::command::{ScriptCall, SessionCx, long};
+use crate::limits::{SCRIPT_MILLISECONDS_MAX, SCRIPT_TICKS_SHORT};
+
+/// What is to be run.
+pub(super) struct Task<'t> {
+    pub(super) call: &'t ScriptCall<'t>,
+    pub(super) function: Function,
+    pub(super) is_read_only: bool,
+    /// Whether it is a function of a library, which is given its keys and arguments.
+    pub(super) is_function: bool,
+    /// Whether it may begin again. What keeps variables must not: they would show that it had run before.
+    pub(super) may_begin_again: bool,
+    /// How much it held lately.
+    pub(super) habit: &'t Habit,
+    /// How many bytes it may hold.
+    pub(super) bytes: usize,
+}
+
+impl Task<'_> {
+    /// Runs it and writes its reply, of one moment: with its keys held alone, or with as much more as it turns out to need. A
+    /// run that gives up leaves nothing: no reply, no line in the log, no random number drawn.
+    ///
+    /// # Errors
+    /// Why it failed; of the reply nothing counts then.
+    pub(super) fn run(
+        &self,
+        cx: &mut SessionCx<'_>,
+        interpreter: &Interpreter,
+    ) -> Result<(), Failure> {
+        let state = &*interpreter.state;
+        let mark = cx.reply.len();
+        let random = *lock(&state.random);
+        let mut level = self.first_level(cx);
+        state.enter();
+        let result = loop {
+            let result = self.run_at(cx, interpreter, level);
+            if !matches!(result, Err(Failure::Fatal(Fatal::Wider))) {
+                break result;
+            }
+            let wider = wider(level);
+            self.habit.note(wider);
+            if !self.may_begin_again || wider == level {
+                break result;
+            }
+            level = wider;
+            cx.reply.truncate(mark);
+            *lock(&state.random) = random;
+        };
+        state.leave();
+        result
+    }
+
+    fn first_level(&self, cx: &SessionCx<'_>) -> Level {
+        if cx.session.clock.is_some() {
+            // EXEC holds everything for it.
+            Level::Lent
+        } else if self.may_begin_again {
+            self.habit.first()
+        } else {
+            self.habit.last().max(Level::Database)
+        }
+    }
+
+    /// Short scripts run where they are; what may take long or has to wait lets other connections go on.
+    fn run_at(
+        &self,
+        cx: &mut SessionCx<'_>,
+        interpreter: &Interpreter,
+        level: Level,
+    ) -> Result<(), Failure> {
+        let waits = |cx: &SessionCx<'_>| {
+            cx.generation
+                .is_some_and(|generation| generation.spaces.keeps_waiting())
+        };
+        if level == Level::Keys && !waits(cx) {
+            run_once(cx, interpreter, self, level)
+        } else {
+            long(|| run_once(cx, interpreter, self, level))
+        }
+    }
+
+    fn bounds(&self, level: Level) -> Bounds {
+        Bounds {
+            time: Duration::from_millis(SCRIPT_MILLISECONDS_MAX),
+            ticks: (level == Level::Keys).then_some(SCRIPT_TICKS_SHORT),
+            bytes: self.bytes,
+            may_begin_again: self.may_begin_again && wider(level) != level,
+        }
+    }
+}
+
+/// The level after `level`; that itself where there is none.
+const fn wider(level: Level) -> Level {
+    match level {
+        Level::Keys => Level::Database,
+        Level::Database | Level::Everything => Level::Everything,
+        Level::Lent => Level::Lent,
+    }
+}
+
+fn run_once(
+    cx: &mut SessionCx<'_>,
+    interpreter: &Interpreter,
+    task: &Task<'_>,
+    level: Level,
+) -> Result<(), Failure> {
+    let reach = Reach::begin(cx, level, task.call.keys());
+    // Its time is that for which it holds others off.
+    interpreter.begin(task.bounds(level))?;
+    let room = interpreter.take_room();
+    let caller = Caller::new(cx, &interpreter.state, task.is_read_only, reach, room);
+    let result = lend(&caller, || answer(cx, interpreter, task));
+    interpreter.keep_room(caller.into_room());
+    result
+}
+
+/// Runs the function and writes what it gives.
+fn answer(
+    cx: &mut SessionCx<'_>,
+    interpreter: &Interpreter,
+    task: &Task<'_>,
+) -> Result<(), Failure> {
+    let (lua, state) = (&interpreter.lua, &*interpreter.state);
+    let [keys, args] = building(lua, state, task.call.bytes(), || {
+        let keys = list(lua, task.call.keys())?;
+        let args = list(lua, task.call.arguments())?;
+        if !task.is_function {
+            let globals = interpreter.globals(Some([&keys, &args]))?;
+            if !state.dialect.protects_globals() {
+                task.function.set_environment(globals)?;
+            }
+        }
+        Ok([keys, args])
+    })?;
+    let arguments = task.is_function.then_some([keys, args]);
+    let value = interpreter.run(&task.function, arguments)?;
+    write(cx, interpreter, state, value)
+}
+
+fn write(
+    cx: &mut SessionCx<'_>,
+    interpreter: &Interpreter,
+    state: &State,
+    value: Value,
+) -> Result<(), Failure> {
+    let writer = Writer {
+        reply: cx.reply,
+        resp3: state.resp3.load(Ordering::Relaxed),
+        state,
+        lua: &interpreter.lua,
+        next: &interpreter.next,
+    };
+    Ok(writer.write(value, state.dialect.script_stack_places())?)
+}
+
+/// A list of Lua's.
+pub(super) fn list<'w>(
+    lua: &Lua,
+    words: impl ExactSizeIterator<Item = &'w [u8]>,
+) -> mlua::Result<Table> {
+    let mut result = Ok(());
+    let words = words.map(|word| match std::str::from_utf8(word) {
+        Ok(text) => Either::Left(text),
+        Err(_) => Either::Right(lua.create_string(word).map_or_else(
+            |error| {
+                result = Err(error);
+                Value::Nil
+            },
+            Value::String,
+        )),
+    });
+    let table = lua.create_sequence_from(words)?;
+    result.map(|()| table)
+}
