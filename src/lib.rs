@@ -60,6 +60,7 @@ pub mod value;
 pub mod cli;
 #[doc(hidden)]
 pub mod fuzzing;
+mod words;
 
 pub use redis_protocol;
 pub use replica::{Config, Database, Error, Replica, Scan, Status};

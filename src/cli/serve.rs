@@ -83,6 +83,13 @@ pub async fn follow_and_serve(
     let listeners = Listeners::open(&server.listen)
         .await
         .map_err(|error| Failure::Runtime(error.to_string()))?;
+    for listen in server.denied_listeners() {
+        tracing::warn!(
+            %listen,
+            "protected mode: there is no password, so clients of other machines are refused. Set one (--requirepass), or let everyone in \
+             (--protected-mode no)"
+        );
+    }
     let token = CancellationToken::new();
     let replica = Replica::start(replica)
         .map_err(|error| Failure::Runtime(format!("cannot start the writer: {error}")))?;

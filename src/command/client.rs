@@ -1,6 +1,7 @@
 //! What is known of one connection, for CLIENT LIST and CLIENT KILL.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -85,8 +86,8 @@ impl Client {
     /// Whether the peer is on this machine. Source: redis 7.0 networking.c, `islocalClient`.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        let hosts = ["127.0.0.1:", "[::1]:"];
-        self.is_unix || hosts.iter().any(|host| self.address.starts_with(host))
+        let peer = self.address.parse::<SocketAddr>();
+        self.is_unix || peer.is_ok_and(|peer| peer.ip().to_canonical().is_loopback())
     }
 
     /// A connection made just now.

@@ -68,7 +68,11 @@ impl Clients {
                 )
             };
             if waiting_for.is_some_and(|waited| waited > stall) {
-                tracing::warn!(client = client.id, address = %client.address, "closed: it does not take its replies");
+                tracing::warn!(
+                    client = client.id,
+                    address = %client.address,
+                    "disconnected a client that takes none of its replies (--stall-timeout)"
+                );
                 client.close.cancel();
                 stalled += 1;
             } else if !idle.is_zero() && !blocked && waiting_for.is_none() && silent_for > idle {

@@ -20,7 +20,9 @@ pub enum Listen {
 
 /// Text that is no address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no address to listen on; write 127.0.0.1:6380, [::1]:6380 or unix:/path")]
+#[error(
+    "{0:?} is not an address to listen on: write an IP address with a port, such as 127.0.0.1:6380, 0.0.0.0:6380 or [::1]:6380, or unix:/path"
+)]
 pub struct ListenError(String);
 
 impl FromStr for Listen {
@@ -87,7 +89,7 @@ impl Access {
 
 /// Text that says of nobody whether he may.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not no, local or yes")]
+#[error("{0:?} is neither no, local nor yes")]
 pub struct AccessError(String);
 
 impl FromStr for Access {
@@ -107,6 +109,8 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// The default user's password; none lets everyone in.
     pub password: Option<String>,
+    /// Whether clients from elsewhere are refused as long as there is no password.
+    pub protected: bool,
     /// Who may use DEBUG.
     pub debug: Access,
     /// How many databases SELECT knows.
@@ -134,6 +138,7 @@ impl Default for Config {
         Self {
             listen: Vec::new(),
             password: None,
+            protected: true,
             debug: Access::No,
             databases: 16,
             dialect: None,

@@ -14,8 +14,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::config::Listen;
+use super::protected::DENIED;
 use super::session;
 use super::shared::Server;
+use crate::words::Plain;
 
 /// How long connections get to finish their batch when the server stops.
 const STOP_GRACE: Duration = Duration::from_secs(2);
@@ -31,11 +33,27 @@ const SWEEP_EVERY: Duration = Duration::from_millis(250);
 #[non_exhaustive]
 pub enum Error {
     /// The socket could not be opened.
-    #[error("cannot listen on {0}: {1}")]
+    #[error("cannot listen on {0}: {error}{hint}", error = Plain(.1), hint = hint(.1))]
     Bind(Listen, #[source] io::Error),
     /// Something else than a socket stands in a Unix socket's place.
-    #[error("cannot listen on unix:{}: a file that is not a socket is in its place", .0.display())]
+    #[error("cannot listen on unix:{}: there is a file of that name that is not a socket. Remove it, or choose another path", .0.display())]
     NotSocket(PathBuf),
+}
+
+/// What to do about an address that cannot be listened on, with what stands between.
+fn hint(error: &io::Error) -> &'static str {
+    use io::ErrorKind as E;
+    match error.kind() {
+        E::AddrInUse => {
+            ". Another program listens there, perhaps another redtail: end it, or choose another address by --listen"
+        }
+        E::AddrNotAvailable => ". This machine does not have that address: see --listen",
+        E::PermissionDenied => {
+            ". The system reserves ports below 1024, and a socket's folder must be writable: see --listen"
+        }
+        E::NotFound => ". The folder of the socket is not there",
+        _ => "",
+    }
 }
 
 /// Open listeners. Connections wait in them until [`Server::run`].
@@ -154,6 +172,10 @@ impl Server {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
+                Ok((stream, address)) if self.config.denies(address.ip()) => {
+                    self.statistics.rejected.fetch_add(1, Ordering::Relaxed);
+                    tasks.spawn(turn_away(stream, DENIED));
+                }
                 Ok((stream, address)) => {
                     // Replies must not wait for more to send; without the option they are only slower.
                     let _ = stream.set_nodelay(true);
@@ -208,23 +230,27 @@ impl Server {
             }
             None => {
                 self.statistics.rejected.fetch_add(1, Ordering::Relaxed);
-                tasks.spawn(turn_away(stream));
+                tasks.spawn(turn_away(stream, FULL));
             }
         }
     }
 }
 
-/// Tells a connection that there is no room.
-async fn turn_away(mut stream: impl AsyncWrite + Unpin) {
+/// Source: redis 7.0 networking.c, `acceptCommonHandler`.
+const FULL: &[u8] = b"-ERR max number of clients reached\r\n";
+
+/// Says why a connection is not served, and closes it.
+async fn turn_away(mut stream: impl AsyncWrite + Unpin, reason: &[u8]) {
     // Nobody is left to tell if this fails.
-    let _ = stream
-        .write_all(b"-ERR max number of clients reached\r\n")
-        .await;
+    let _ = stream.write_all(reason).await;
     let _ = stream.shutdown().await;
 }
 
 async fn back_off(error: &io::Error) {
-    tracing::warn!(%error, "a connection could not be accepted");
+    tracing::warn!(
+        error = %Plain(error),
+        "a client could not be let in. If too many files are open, raise the limit (ulimit -n) or lower --maxclients"
+    );
     tokio::time::sleep(ACCEPT_BACKOFF).await;
 }
 

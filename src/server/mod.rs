@@ -11,6 +11,7 @@ mod blocked;
 mod clients;
 mod config;
 mod listen;
+mod protected;
 mod session;
 mod shared;
 

@@ -89,6 +89,10 @@ impl Host for Server {
             ("port", port.to_string()),
             ("unixsocket", unix),
             ("databases", self.databases().to_string()),
+            (
+                "protected-mode",
+                if config.protected { "yes" } else { "no" }.to_owned(),
+            ),
             ("enable-debug-command", config.debug.word().to_owned()),
             ("maxclients", config.clients_max.to_string()),
             ("timeout", config.idle_timeout.as_secs().to_string()),

@@ -77,6 +77,8 @@ settings! {
     listen: [Vec<server::Listen>] = "REDTAIL_LISTEN", "ADDRESS", value_delimiter = ',';
     /// The password that clients must give; better given by REDTAIL_REQUIREPASS or in the file [default: none]
     requirepass: [String] = "REDTAIL_REQUIREPASS", "PASSWORD";
+    /// Whether clients of other machines are refused while there is no password (--requirepass): yes or no [default: yes]
+    protected_mode: [Switch] = "REDTAIL_PROTECTED_MODE", "WHETHER";
     /// Whose words replies are in: auto for those of the server that wrote the snapshot, or redis-7.0, valkey-9.1.2 and the
     /// like [default: auto]
     dialect: [DialectChoice] = "REDTAIL_DIALECT", "NAME";
@@ -444,6 +446,7 @@ impl Settings {
                 None => vec![server::Listen::Tcp(DEFAULT_LISTEN.into())],
             },
             password: self.requirepass.clone().filter(|word| !word.is_empty()),
+            protected: self.protected_mode != Some(Switch::No),
             debug: self.enable_debug_command.unwrap_or(default.debug),
             databases: self.databases.unwrap_or(default.databases).max(1),
             dialect: self.dialect(),

@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
 use self::primary::DemoPrimary;
-use super::config::{LogFormat, Settings};
+use super::config::{LogFormat, Settings, Switch};
 use super::serve::{follow_and_serve, runtime, stop_on_signal};
 use super::{Failure, log};
 use crate::replica::{Config, Replica};
@@ -53,13 +53,15 @@ pub fn demo(args: Demo) -> Result<(), Failure> {
 
 async fn run(args: Demo) -> Result<(), Failure> {
     let shop = CancellationToken::new();
-    let primary = DemoPrimary::start(shop.clone())
-        .await
-        .map_err(|error| Failure::Runtime(format!("cannot start the demo's primary: {error}")))?;
+    let primary = DemoPrimary::start(shop.clone()).await.map_err(|error| {
+        Failure::Runtime(format!("cannot start the demo's own primary: {error}"))
+    })?;
     let replica = Config::new(&format!("redis://{}", primary.address()))
         .map_err(|error| Failure::Runtime(error.to_string()))?;
     let settings = Settings {
         listen: Some(args.listen.clone()),
+        // Made-up data needs no protection.
+        protected_mode: Some(Switch::No),
         ..Settings::default()
     };
     let beside = |replica: &Replica, stop: CancellationToken| {
