@@ -79,7 +79,9 @@ pub async fn follow_and_serve(
     server: crate::server::Config,
     beside: impl FnOnce(&Replica, CancellationToken) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    // First of all: a primary must not be asked for a snapshot that nobody could read.
+    // The first to have the state directory is the one to go on: another must not look as if it served.
+    let replica = Replica::prepare(replica).map_err(|error| Failure::Runtime(error.to_string()))?;
+    // Before the primary is asked for a snapshot that nobody could read.
     let listeners = Listeners::open(&server.listen)
         .await
         .map_err(|error| Failure::Runtime(error.to_string()))?;
@@ -91,7 +93,8 @@ pub async fn follow_and_serve(
         );
     }
     let token = CancellationToken::new();
-    let replica = Replica::start(replica)
+    let replica = replica
+        .start()
         .map_err(|error| Failure::Runtime(format!("cannot start the writer: {error}")))?;
     beside(&replica, token.clone())?;
     let sources = Sources::of(&replica);

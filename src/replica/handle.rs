@@ -163,6 +163,24 @@ pub struct Status {
     pub databases: Vec<DatabaseFigures>,
 }
 
+/// A replica that has its state directory and has not begun: from [`Replica::prepare`].
+#[derive(Debug)]
+pub struct Prepared {
+    config: Config,
+    keeper: Option<Keeper>,
+    state: Option<Arc<state::Figures>>,
+}
+
+impl Prepared {
+    /// Starts following, as [`Replica::start`] does.
+    ///
+    /// # Errors
+    /// When the writer thread cannot be started.
+    pub fn start(self) -> std::io::Result<Replica> {
+        Replica::begin(self)
+    }
+}
+
 /// A running replica. Dropping it stops it, without waiting.
 #[derive(Debug)]
 pub struct Replica {
@@ -188,10 +206,32 @@ impl Replica {
     /// # Errors
     /// When the writer thread cannot be started, or the state directory cannot be used.
     pub fn start(config: Config) -> std::io::Result<Self> {
+        Self::prepare(config)?.start()
+    }
+
+    /// Takes the state directory, if there is one, and starts nothing yet: for a program that has more to open before it begins.
+    /// A directory that the disk does not let us write is logged, and done without.
+    ///
+    /// # Errors
+    /// When another process has the state directory, or a setting should not have named it.
+    pub fn prepare(config: Config) -> std::io::Result<Prepared> {
         let state = Arc::new(state::Figures::default());
-        let open = |config| Keeper::open(config, Arc::clone(&state));
+        let open = |config| Keeper::open_if_possible(config, &state);
         let keeper = config.state.clone().map(open).transpose();
-        let keeper = keeper.map_err(std::io::Error::other)?;
+        let keeper = keeper.map_err(std::io::Error::other)?.flatten();
+        Ok(Prepared {
+            state: config.state.is_some().then_some(state),
+            config,
+            keeper,
+        })
+    }
+
+    fn begin(prepared: Prepared) -> std::io::Result<Self> {
+        let Prepared {
+            config,
+            keeper,
+            state,
+        } = prepared;
         let tuning = Tuning::new(config.encodings)
             .tracking_access(config.track_access)
             .ignoring(&config.stream_ignore);
@@ -204,7 +244,7 @@ impl Replica {
             progress: Arc::default(),
             link: Arc::default(),
             figures,
-            state: keeper.is_some().then_some(state),
+            state,
             ready,
             stop: CancellationToken::new(),
             writer: None,

@@ -25,7 +25,9 @@ mod sweep;
 mod writer;
 
 pub use figures::{Figures, Held, History, LoadFigures, StreamFigures, SweepFigures};
-pub use handle::{Config, Database, EXPIRED_GRACE, Error, Replica, Scan, Scripts, Status};
+pub use handle::{
+    Config, Database, EXPIRED_GRACE, Error, Prepared, Replica, Scan, Scripts, Status,
+};
 pub use load::{LoadError, load_dump};
 pub use passed::{PROVIDER_COMMANDS, Passed};
 pub use resync::{ResyncMemory, ResyncPolicy};

@@ -17,6 +17,7 @@ use crate::rdb::error::Cause;
 use crate::rdb::source::{FileSource, Source};
 use crate::state::{Begin, Chain, Damage, Head, Keeper, Kind, LogReader, Place};
 use crate::upstream::{Progress, ReplId};
+use crate::words::Plain;
 
 /// What a state directory held.
 pub(super) struct Restored {
@@ -65,13 +66,16 @@ pub(super) fn restore(
             }
             Err(damage @ Damage::Corrupt { .. }) => {
                 if let Err(error) = keeper.set_aside(&chain, &damage) {
-                    tracing::error!(%error, "the damaged state cannot be renamed");
+                    tracing::error!(
+                        error = %Plain(&error),
+                        "cannot rename the damaged state: redtail leaves it and asks the primary for a full sync"
+                    );
                     return None;
                 }
             }
             Err(_) if stopped() => return None,
             Err(damage) => {
-                tracing::error!(%damage, "the state is left alone: a full sync follows");
+                tracing::error!(%damage, "cannot use the kept state: redtail leaves it and asks the primary for a full sync");
                 return None;
             }
         }
@@ -83,12 +87,12 @@ fn note(chain: &Chain, restored: &Restored) {
     let (generation, offset) = (chain.number, restored.position.offset);
     match restored.replid {
         Some(replid) => {
-            tracing::info!(generation, %replid, offset, "resuming from the state directory")
+            tracing::info!(generation, %replid, offset, "serving the kept state; redtail asks the primary for what comes after it")
         }
         None => tracing::warn!(
             generation,
             offset,
-            "the state is served, but its stream cannot be followed any further: a full sync follows"
+            "serving the kept state, whose stream cannot be followed any further: redtail asks the primary for a full sync"
         ),
     }
 }
@@ -273,7 +277,7 @@ impl Replay {
                 Kind::Renamed => place.replid = id_of(&log, begins, &payload)?,
                 Kind::Stream => {
                     if let Err(error) = apply(&mut applier, head, &payload) {
-                        tracing::warn!(%error, "in the kept stream");
+                        tracing::warn!(%error, "the kept stream ends here for redtail");
                         self.place = None;
                     }
                 }
@@ -281,7 +285,11 @@ impl Replay {
         }
         if log.left() > 0 && self.place.is_some() {
             let (at, left) = (log.position(), log.left());
-            tracing::warn!(at, left, "the log ends within a record: that is cut off");
+            tracing::warn!(
+                at,
+                left,
+                "the kept log ends in the middle of a record, as after a crash: redtail cuts that record off"
+            );
         }
         self.position = applier.into_position();
         if let Some(place) = &mut self.place {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,7 +33,12 @@ impl Folder {
             .mode(0o700)
             .create(path)
             .map_err(wrong)?;
-        let lock = owned(&path.join("lock"), OpenOptions::new().create(true)).map_err(wrong)?;
+        close(path)?;
+        let lock = path.join(LOCK);
+        if lock.is_dir() {
+            return Err(Error::Lock(lock));
+        }
+        let lock = owned(&lock, OpenOptions::new().create(true)).map_err(wrong)?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => Error::InUse(path.to_owned()),
             TryLockError::Error(error) => wrong(error),
@@ -118,10 +123,54 @@ impl Folder {
     }
 
     fn names(&self) -> io::Result<Vec<String>> {
-        let entries = fs::read_dir(&self.path)?;
-        let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
-        names.collect()
+        names_in(&self.path)
     }
+}
+
+fn names_in(path: &Path) -> io::Result<Vec<String>> {
+    let entries = fs::read_dir(path)?;
+    let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    names.collect()
+}
+
+/// Closes a directory to everyone but its owner. Only one that holds nothing but our own files: `/tmp`, say, is not ours to close.
+fn close(path: &Path) -> Result<(), Error> {
+    let wrong = |error| Error::Folder(path.to_owned(), error);
+    let mode = fs::metadata(path).map_err(wrong)?.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let open = |fix| Error::Open(path.to_owned(), mode, fix);
+    let names = names_in(path).map_err(wrong)?;
+    if !names.iter().all(|name| is_own(name)) {
+        return Err(open(
+            "It holds files of others, so redtail does not change its mode: give a directory of redtail's own (--state-dir), or chmod 700 it",
+        ));
+    }
+    match fs::set_permissions(path, fs::Permissions::from_mode(0o700)) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(open(
+            "It belongs to another user, so redtail cannot change its mode: give a directory of redtail's own, such as one inside it",
+        )),
+        Err(error) => Err(wrong(error)),
+        Ok(()) => {
+            tracing::warn!(
+                path = %path.display(),
+                mode = %format_args!("{mode:03o}"),
+                "other users could get at the state directory, which holds all the data: redtail has closed it (chmod 700)"
+            );
+            Ok(())
+        }
+    }
+}
+
+/// Whether that is a name of this room.
+fn is_own(name: &str) -> bool {
+    let number = |start, end| number_of(name.strip_prefix(start)?.strip_suffix(end)?);
+    name == LOCK
+        || number(SNAPSHOT, RDB).is_some()
+        || number(LOG, "").is_some()
+        || is_unfinished(name)
+        || is_set_aside(name)
 }
 
 /// Opens a file that its owner alone may read.
@@ -155,6 +204,7 @@ fn is_set_aside(name: &str) -> bool {
     number.and_then(number_of).is_some()
 }
 
+const LOCK: &str = "lock";
 const SNAPSHOT: &str = "snapshot-";
 const RDB: &str = ".rdb";
 const LOG: &str = "log-";
@@ -167,6 +217,76 @@ const CORRUPT: &str = ".corrupt-";
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+
+    fn open_with(mode: u32, files: &[&str]) -> (tempfile::TempDir, Result<Folder, Error>) {
+        let home = tempfile::tempdir().unwrap();
+        for name in files {
+            fs::write(home.path().join(name), "").unwrap();
+        }
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(mode)).unwrap();
+        let folder = Folder::open(home.path());
+        (home, folder)
+    }
+
+    #[test]
+    fn a_directory_of_its_own_that_others_may_read_is_closed() {
+        for mode in [0o755, 0o750, 0o770, 0o711, 0o702] {
+            let files = [
+                "lock",
+                "snapshot-1.rdb",
+                "log-1",
+                "log-2.tmp",
+                "log-1.corrupt-5",
+            ];
+            let (home, folder) = open_with(mode, &files);
+            folder.unwrap();
+            let now = fs::metadata(home.path()).unwrap().permissions().mode();
+            assert_eq!(now & 0o777, 0o700, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_directory_of_others_is_refused_and_left_as_it_is() {
+        let (home, folder) = open_with(0o755, &["notes"]);
+        let error = folder.unwrap_err();
+        assert!(matches!(error, Error::Open(_, 0o755, _)), "{error}");
+        assert!(
+            !error.is_of_the_disk() && error.to_string().contains("mode 755"),
+            "{error}"
+        );
+        let now = fs::metadata(home.path()).unwrap().permissions().mode();
+        assert_eq!(now & 0o777, 0o755);
+        assert!(open_with(0o700, &["notes"]).1.is_ok());
+    }
+
+    #[test]
+    fn only_the_disks_own_faults_are_done_without() {
+        let folder = |code| Error::Folder("/x".into(), io::Error::from_raw_os_error(code));
+        for code in [libc::EROFS, libc::ENOSPC, libc::EDQUOT, libc::EIO] {
+            assert!(folder(code).is_of_the_disk(), "{}", folder(code));
+        }
+        for code in [
+            libc::EACCES,
+            libc::EPERM,
+            libc::ENOTDIR,
+            libc::EEXIST,
+            libc::ENOENT,
+        ] {
+            assert!(!folder(code).is_of_the_disk(), "{}", folder(code));
+        }
+        assert!(!Error::InUse("/x".into()).is_of_the_disk());
+    }
+
+    #[test]
+    fn a_lock_that_is_a_directory_is_named() {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join("lock")).unwrap();
+        let error = Folder::open(home.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("/lock is a directory, where redtail keeps a file"),
+            "{error}"
+        );
+    }
 
     #[test]
     fn files_of_others_are_left_alone() {
@@ -184,6 +304,7 @@ mod tests {
         for name in foreign.iter().chain(&own).chain(&kept) {
             fs::write(home.path().join(name), "").unwrap();
         }
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
         let folder = Folder::open(home.path()).unwrap();
         let listing = folder.list().unwrap();
         assert_eq!((listing.snapshots, listing.logs), ([2].into(), [2].into()));

@@ -18,6 +18,7 @@ use super::{Config, Error, Fsync};
 use crate::rdb::decode::Checksum;
 use crate::store::{Generation, unix_ms};
 use crate::upstream::ReplId;
+use crate::words::{Period, Plain};
 
 /// A place in a history, between two commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,13 +121,33 @@ impl Keeper {
         })
     }
 
+    /// As [`Keeper::open`]; where the disk does not let us write, there is no keeper, and that is logged and shown.
+    ///
+    /// # Errors
+    /// [`Error`], where a setting is wrong.
+    pub fn open_if_possible(config: Config, figures: &Arc<Figures>) -> Result<Option<Self>, Error> {
+        match Self::open(config, Arc::clone(figures)) {
+            Err(error) if error.is_of_the_disk() => {
+                tracing::error!(
+                    %error,
+                    "redtail serves without keeping its state: the next start needs a full sync. Once the directory can be written, empty \
+                     it, for what it holds is out of date by then, and restart redtail"
+                );
+                figures.failures.fetch_add(1, Ordering::Relaxed);
+                figures.note_error(Some(error.to_string()));
+                Ok(None)
+            }
+            opened => opened.map(Some),
+        }
+    }
+
     /// The newest generation that there is.
     #[must_use]
     pub fn newest(&self) -> Option<Chain> {
         let listing = match self.folder.list() {
             Ok(listing) => listing,
             Err(error) => {
-                tracing::warn!(%error, "the state directory cannot be read");
+                tracing::warn!(error = %Plain(&error), "cannot read the state directory: redtail asks the primary for a full sync");
                 return None;
             }
         };
@@ -146,7 +167,7 @@ impl Keeper {
     /// # Errors
     /// When they are still there.
     pub fn set_aside(&self, chain: &Chain, damage: &Damage) -> io::Result<()> {
-        tracing::error!(%damage, "the state is set aside as *.corrupt-<time>");
+        tracing::error!(%damage, "the kept state is damaged: redtail renames its files to *.corrupt-<time> and does not use them");
         self.figures.note_error(Some(damage.to_string()));
         self.figures.set_aside.fetch_add(1, Ordering::Relaxed);
         let mut numbers: Vec<u64> = chain.logs.iter().map(|(number, _)| *number).collect();
@@ -435,7 +456,11 @@ impl Keeper {
         let pause = self.pause;
         match &mut self.history {
             History::Kept(kept) if kept.has_snapshot => {
-                tracing::warn!(%error, retry_in = ?pause, "no new snapshot: the log goes on growing");
+                tracing::warn!(
+                    error = %Plain(error),
+                    retry_in = %Period(pause),
+                    "could not write a new snapshot of the state: the last one stays, and the log after it goes on growing"
+                );
                 kept.not_before = Instant::now() + pause;
                 kept.hurried += 1;
                 self.figures.failures.fetch_add(1, Ordering::Relaxed);
@@ -448,7 +473,11 @@ impl Keeper {
     /// Keeps nothing for a while. What is there is removed: a restart would go back in time with it.
     fn stop(&mut self, error: &io::Error) {
         let pause = self.pause;
-        tracing::error!(%error, retry_in = ?pause, "the state cannot be written: a restart will need a full sync");
+        tracing::error!(
+            error = %Plain(error),
+            retry_in = %Period(pause),
+            "cannot write the state, and has removed what was there: until a new snapshot is complete, a restart needs a full sync"
+        );
         self.figures.keeps.store(false, Ordering::Relaxed);
         self.figures.log_bytes.store(0, Ordering::Relaxed);
         self.figures.failures.fetch_add(1, Ordering::Relaxed);
@@ -456,7 +485,10 @@ impl Keeper {
         self.disk.abandon(self.last);
         let removed = self.folder.remove_generations(|_| true);
         if let Err(error) = removed.and_then(|()| self.folder.sync()) {
-            tracing::error!(%error, "the old state cannot be removed: a restart would resume from it, at an older offset");
+            tracing::error!(
+                error = %Plain(&error),
+                "cannot remove the old state either: empty the directory before the next start, which would go back to older data"
+            );
         }
         self.history = History::Stopped {
             until: Instant::now() + pause,

@@ -40,6 +40,9 @@
 //! aside, with a message, and an older generation is looked for; without one a full resync follows.
 //!
 //! # Failures
+//! A directory that the disk does not let us write at the start, because it is read-only or full, is done without. One that the
+//! settings should not have named ends the program: another process uses it, others may read it, it is no directory.
+//!
 //! When a file cannot be written (no room, no permission, a broken disk) the replica goes on without: one message, no more
 //! appending, and what the directory holds is removed, because a restart would go back in time with it. After a pause, which
 //! grows from [`Config::retry`] to a hundred times that, a new snapshot is tried.
@@ -62,6 +65,8 @@ pub use saving::{LIBRARIES_DOUBTED, SWEPT, Saving, TAINTED, TAINTED_ALL, Taint};
 
 use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::words::Plain;
 
 /// When what was written is forced to the disk: `appendfsync` of Redis. It matters for the loss of power alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
@@ -132,9 +137,43 @@ impl Config {
 #[non_exhaustive]
 pub enum Error {
     /// Another process uses it.
-    #[error("the state directory {0} is in use by another process")]
+    #[error(
+        "another redtail uses the state directory {path}: end that one, or give this one a directory of its own (--state-dir)",
+        path = .0.display()
+    )]
     InUse(PathBuf),
+    /// Something else is where the lock should be.
+    #[error(
+        "{path} is a directory, where redtail keeps a file: remove it, or choose another --state-dir",
+        path = .0.display()
+    )]
+    Lock(PathBuf),
+    /// Others may get in, and it is not ours to close.
+    #[error(
+        "other users may get at what is in the state directory {path} (mode {1:03o}), and redtail keeps all its data there. {2}",
+        path = .0.display()
+    )]
+    Open(PathBuf, u32, &'static str),
     /// It cannot be made or opened.
-    #[error("the state directory {0} cannot be used: {1}")]
+    #[error("cannot use the state directory {path}: {error}", path = .0.display(), error = Plain(.1))]
     Folder(PathBuf, std::io::Error),
+}
+
+impl Error {
+    /// Whether it is the disk's fault and not that of a setting: then redtail can serve without state.
+    fn is_of_the_disk(&self) -> bool {
+        use std::io::ErrorKind as E;
+        let Self::Folder(_, error) = self else {
+            return false;
+        };
+        !matches!(
+            error.kind(),
+            E::NotFound
+                | E::PermissionDenied
+                | E::AlreadyExists
+                | E::NotADirectory
+                | E::IsADirectory
+                | E::InvalidInput
+        )
+    }
 }

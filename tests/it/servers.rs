@@ -229,6 +229,47 @@ impl Server {
         })
     }
 
+    /// The same, in a place where `folder` lies on a file system that is read-only; `None` where the system gives no such place.
+    pub fn redtail_with_read_only(
+        folder: &Path,
+        address: &str,
+        arguments: &[&str],
+    ) -> Option<Self> {
+        let mount = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\"";
+        let inside = |script: &str| {
+            let mut command = Command::new("unshare");
+            command.args([
+                "--user",
+                "--map-root-user",
+                "--mount",
+                "bash",
+                "-c",
+                script,
+                "-",
+            ]);
+            command.arg(folder);
+            command
+        };
+        if !inside(mount)
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+        {
+            _ = writeln!(std::io::stderr(), "SKIPPED: nothing can be mounted here");
+            return None;
+        }
+        let script = format!("{mount} && shift && exec \"$@\"");
+        Some(Self::spawn(None, |port, directory| {
+            let mut command = inside(&script);
+            command
+                .args([env!("CARGO_BIN_EXE_redtail"), "serve", "--primary", address])
+                .args(["--listen", &format!("127.0.0.1:{port}")])
+                .args(arguments)
+                .current_dir(directory);
+            command
+        }))
+    }
+
     /// Spawns what `command` says for a port and a directory, until it answers; a port that was taken in between is
     /// replaced by another.
     fn spawn(port: Option<u16>, command: impl Fn(u16, &Path) -> Command) -> Self {

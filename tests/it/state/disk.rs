@@ -206,7 +206,7 @@ fn breaks(operation: i32, prefix: &str, fsync: &str) {
         redtail.command("DEBUG DIGEST"),
         primary.command("DEBUG DIGEST")
     );
-    let said = "the state cannot be written: a restart will need a full sync";
+    let said = "cannot write the state, and has removed what was there";
     assert!(redtail.log().contains(said), "{}", redtail.log());
     let error = state(&mut redtail.client(), "_last_error");
     assert!(error.contains("Input/output error"), "{error}");
@@ -298,7 +298,7 @@ fn a_state_that_cannot_be_read_is_left_for_a_start_that_can() {
     for prefix in ["snapshot-", "log-"] {
         disk.fail(READ, prefix);
         let mut broken = disk.redtail(&nowhere(), &[]);
-        broken.wait_for_log("the state is left alone: a full sync follows");
+        broken.wait_for_log("cannot use the kept state: redtail leaves it");
         let log = broken.log();
         assert!(log.contains("Input/output error"), "{log}");
         let reply = broken.command("DBSIZE").text();
