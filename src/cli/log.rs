@@ -12,8 +12,16 @@ use super::config::LogFormat;
 /// # Errors
 /// [`Failure::Usage`] when the filter is not understood.
 pub fn start(filter: Option<&str>, format: LogFormat) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(filter.unwrap_or("info"))
-        .map_err(|error| Failure::Usage(format!("--log-level: {error}")))?;
+    let wrong = |what: String| Failure::Usage(format!("--log-level: {what}. {LEVELS}"));
+    let filter = filter.unwrap_or("info");
+    if let Some(word) = filter
+        .split(',')
+        .map(str::trim)
+        .find(|word| is_no_level(word))
+    {
+        return Err(wrong(format!("there is no level {word:?}")));
+    }
+    let filter = EnvFilter::try_new(filter).map_err(|error| wrong(error.to_string()))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
@@ -24,4 +32,38 @@ pub fn start(filter: Option<&str>, format: LogFormat) -> Result<(), Failure> {
         LogFormat::Compact => builder.compact().try_init(),
     };
     Ok(())
+}
+
+const LEVELS: &str =
+    "Write error, warn, info, debug, trace or off, or a filter such as redtail::upstream=debug";
+
+/// Whether that is most likely meant for a level and is none: as a filter it would name a program's part, and let nothing through.
+fn is_no_level(word: &str) -> bool {
+    let levels = ["error", "warn", "info", "debug", "trace", "off"];
+    let is_level = levels.iter().any(|level| level.eq_ignore_ascii_case(word));
+    let is_filter = word.contains(['=', ':', '[']) || word == env!("CARGO_PKG_NAME");
+    !(is_level || is_filter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused_rather_than_silencing_the_log() {
+        for word in ["verbose", "notice", "warning", "loud", ""] {
+            let error = start(Some(word), LogFormat::default()).err();
+            let said = error.map(|error| error.to_string()).unwrap_or_default();
+            assert!(said.contains("Write error, warn, info"), "{word}: {said}");
+        }
+        for word in [
+            "INFO",
+            "off",
+            "redtail",
+            "redtail::upstream=debug",
+            "info,redtail=trace",
+        ] {
+            assert!(!word.split(',').any(is_no_level), "{word}");
+        }
+    }
 }

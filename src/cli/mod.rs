@@ -8,6 +8,7 @@ mod conceal;
 pub mod config;
 pub mod demo;
 pub mod log;
+mod mistake;
 pub mod progress;
 pub mod rdb;
 pub mod serve;
@@ -47,8 +48,8 @@ enum Rdb {
 
 const EXIT_CODES: &str = "Exit codes: 0 ended by SIGTERM or SIGINT; 1 failed while running (a listener could not be opened); \
                           2 a wrong argument, variable or configuration file.\n\
-                          Each flag is also a variable and, under its own name, a key of the file; \
-                          a flag wins over the environment, the environment over the file.";
+                          Each setting can be given as a flag, as the variable shown with it, or in the file under the flag's name without \
+                          its dashes. A flag wins over the variable, and the variable over the file.";
 
 /// Why the program ends.
 #[derive(Debug, thiserror::Error)]
@@ -75,9 +76,15 @@ impl Failure {
 #[must_use]
 pub fn main() -> ExitCode {
     if let Err(error) = conceal::conceal_passwords() {
-        eprintln!("redtail: a password can be seen in the process list: {error}");
+        eprintln!(
+            "redtail: other users can see the password in the process list (ps), because redtail could not start itself anew: {error}"
+        );
     }
-    let result = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return mistake::report(&error),
+    };
+    let result = match cli.command {
         Commands::Serve(args) => serve::serve(*args),
         Commands::Demo(args) => demo::demo(args),
         Commands::Rdb(Rdb::Check(args)) => return rdb::check(&args),

@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
 use crate::replica::{Figures, LoadFigures};
+use crate::words::Period;
 
 /// How often the figures are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -62,7 +63,9 @@ impl Display {
         {
             self.last_line = Some(Instant::now());
             let (keys, bytes) = (load.keys.load(Relaxed), load.bytes.load(Relaxed));
+            // A diskless primary does not say how much will come.
             let of_bytes = load.bytes_expected.load(Relaxed);
+            let of_bytes = (of_bytes > 0).then_some(of_bytes);
             tracing::info!(keys, bytes, of_bytes, "loading");
         }
     }
@@ -71,10 +74,11 @@ impl Display {
         let (keys, bytes) = (load.keys.load(Relaxed), load.bytes.load(Relaxed));
         match self.started {
             Some(started) => {
-                tracing::info!(keys, bytes, took = ?started.elapsed(), "loaded; serving it");
+                let took = Period(started.elapsed());
+                tracing::info!(keys, bytes, %took, "the full sync is loaded");
             }
             // It was over before it was seen.
-            None => tracing::info!(keys, bytes, "loaded; serving it"),
+            None => tracing::info!(keys, bytes, "the full sync is loaded"),
         }
     }
 

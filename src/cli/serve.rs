@@ -16,6 +16,7 @@ use crate::server::{Listeners, Server};
 use crate::state;
 use crate::store::Served;
 use crate::upstream::{AckPolicy, Address, Progress, Status};
+use crate::words::Plain;
 
 /// Follows a primary and answers clients.
 #[derive(Clone, clap::Args)]
@@ -41,10 +42,14 @@ pub fn serve(args: Serve) -> Result<(), Failure> {
         settings.log_level.as_deref(),
         settings.log_format.unwrap_or_default(),
     )?;
+    let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
+    for unknown in config::unknown_variables(names) {
+        tracing::warn!("{unknown}");
+    }
     if replica.upstream.acks == AckPolicy::Honest && replica.upstream.listening_port.is_none() {
         tracing::warn!(
-            "--ack honest without --announce-port: a FAILOVER at the primary may choose redtail, find nobody, and take no writes until \
-             FAILOVER ABORT"
+            "--ack honest without --announce-port: a FAILOVER at the primary may choose redtail, which cannot take over, and the primary \
+             then takes no writes until FAILOVER ABORT. Give --announce-port too, or leave --ack out"
         );
     }
     runtime()?.block_on(follow_and_serve(replica, server, |replica, stop| {
@@ -64,10 +69,12 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
         builder.worker_threads(processors.saturating_sub(1).max(1));
     }
-    builder
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::Runtime(format!("cannot start: {error}")))
+    builder.enable_all().build().map_err(|error| {
+        Failure::Runtime(format!(
+            "the system gives redtail no threads: {}",
+            Plain(&error)
+        ))
+    })
 }
 
 /// Follows and serves until the token is cancelled. `beside` gets the replica and that token, and starts what else runs.
@@ -95,7 +102,7 @@ pub async fn follow_and_serve(
     let token = CancellationToken::new();
     let replica = replica
         .start()
-        .map_err(|error| Failure::Runtime(format!("cannot start the writer: {error}")))?;
+        .map_err(|error| Failure::Runtime(format!("cannot start the writer: {}", Plain(&error))))?;
     beside(&replica, token.clone())?;
     let sources = Sources::of(&replica);
     let served = Arc::clone(replica.served());
@@ -142,7 +149,8 @@ fn accept_on_signal(replica: &Replica) -> Result<(), Failure> {
 }
 
 fn on(kind: SignalKind) -> Result<Signal, Failure> {
-    signal(kind).map_err(|error| Failure::Runtime(format!("cannot listen for signals: {error}")))
+    signal(kind)
+        .map_err(|error| Failure::Runtime(format!("cannot listen for signals: {}", Plain(&error))))
 }
 
 /// Where the figures about the replica come from.
@@ -171,6 +179,7 @@ impl Sources {
         let (host, port) = address.unwrap_or_default();
         let (history, held) = (self.figures.history(), self.figures.held());
         let (load, stream) = (&self.figures.load, &self.figures.stream);
+        let fault = self.figures.last_fault(&self.link);
         let applied = if self.served.peek().is_some() {
             self.progress.applied()
         } else {
@@ -184,6 +193,8 @@ impl Sources {
             down_for: link.down_for,
             was_up: link.was_up,
             last_error: link.last_error,
+            needs_a_person: link.needs_a_person,
+            upstream_mode: link.mode.word(),
             replid: history
                 .replid
                 .map(|replid| replid.to_string())
@@ -221,7 +232,7 @@ impl Sources {
                     load.bytes_expected.load(Relaxed),
                 ]
             }),
-            last_fault: self.figures.last_fault(),
+            last_fault: fault.map(|fault| (fault.what, fault.at.elapsed())),
             kept: self.state.as_deref().map(kept),
         }
     }

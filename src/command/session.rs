@@ -195,6 +195,10 @@ pub struct Replication {
     pub was_up: bool,
     /// Why it last went down.
     pub last_error: Option<String>,
+    /// Whether it cannot come up before someone has put that right.
+    pub needs_a_person: bool,
+    /// How the upstream runs, as it says: `standalone`, `cluster` or `unknown`.
+    pub upstream_mode: &'static str,
     /// The followed history's id, empty before the first sync.
     pub replid: String,
     /// The id that it had before a failover, and the first offset that is only in the new one.
@@ -233,8 +237,8 @@ pub struct Replication {
     pub loads: [u64; 2],
     /// The load under way: bytes and keys so far, bytes expected (0 when unknown).
     pub loading: Option<[u64; 3]>,
-    /// What went wrong last with a load or the stream.
-    pub last_fault: Option<String>,
+    /// What went wrong last with the link, a load or the stream, and how long ago.
+    pub last_fault: Option<(String, Duration)>,
     /// The state directory, if there is one.
     pub kept: Option<KeptState>,
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::passed::Passed;
-use crate::upstream::{Phase, Progress, ReplId};
+use crate::upstream::{Phase, Progress, ReplId, Status};
 
 /// Counters of the writer, read by INFO, status and the progress display.
 #[derive(Debug, Default)]
@@ -16,10 +16,19 @@ pub struct Figures {
     pub stream: StreamFigures,
     /// The sweeper.
     pub sweep: SweepFigures,
-    fault: Mutex<Option<String>>,
+    fault: Mutex<Option<Fault>>,
     history: Mutex<History>,
     held: Mutex<Option<Held>>,
     proven: Mutex<Option<Instant>>,
+}
+
+/// Something that went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// What, and what to do about it.
+    pub what: String,
+    /// When.
+    pub at: Instant,
 }
 
 /// The history that is served.
@@ -141,18 +150,28 @@ impl LoadFigures {
 }
 
 impl Figures {
-    /// Notes the last thing that went wrong.
-    pub(super) fn note_fault(&self, fault: String) {
-        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+    /// Notes what went wrong with a load or the stream.
+    pub(super) fn note_fault(&self, what: String) {
+        let at = Instant::now();
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(Fault { what, at });
     }
 
-    /// The last thing that went wrong with a load or the stream.
+    /// What went wrong last with the link, a load or the stream.
     #[must_use]
-    pub fn last_fault(&self) -> Option<String> {
-        self.fault
+    pub fn last_fault(&self, link: &Status) -> Option<Fault> {
+        let link = link.snapshot();
+        let of_link = link.last_error.zip(link.failed_at);
+        let of_link = of_link.map(|(what, at)| Fault { what, at });
+        let of_data = self
+            .fault
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+            .clone();
+        // A link that ends for the sake of its bytes says so, too, with how the connection ended.
+        [of_data, of_link]
+            .into_iter()
+            .flatten()
+            .max_by_key(|fault| fault.at)
     }
 
     /// Another history is served from now on.

@@ -13,7 +13,7 @@ use redis_protocol::resp3::types::BytesFrame;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::figures::{Figures, Held, History};
+use super::figures::{Fault, Figures, Held, History};
 use super::resync::{Confirmation, ResyncPolicy};
 use super::staleness::{self, Freshness};
 use super::sweep;
@@ -155,8 +155,8 @@ pub struct Status {
     pub tainted_keys: Option<usize>,
     /// Keys long past their time whose values' memory was given back, and how many bytes that were.
     pub swept: (u64, u64),
-    /// What went wrong last with a load or the stream.
-    pub last_fault: Option<String>,
+    /// What went wrong last with the link, a load or the stream.
+    pub last_fault: Option<Fault>,
     /// The server that wrote the snapshot, `None` before the first sync.
     pub dialect: Option<Dialect>,
     /// The databases that hold keys.
@@ -422,7 +422,7 @@ impl Replica {
                 self.figures.sweep.keys.load(Ordering::Relaxed),
                 self.figures.sweep.bytes.load(Ordering::Relaxed),
             ),
-            last_fault: self.figures.last_fault(),
+            last_fault: self.figures.last_fault(&self.link),
             dialect: generation.as_ref().map(|generation| generation.dialect),
             databases: generation
                 .map(|generation| generation.spaces.figures())

@@ -24,7 +24,7 @@ mod stream;
 mod sweep;
 mod writer;
 
-pub use figures::{Figures, Held, History, LoadFigures, StreamFigures, SweepFigures};
+pub use figures::{Fault, Figures, Held, History, LoadFigures, StreamFigures, SweepFigures};
 pub use handle::{
     Config, Database, EXPIRED_GRACE, Error, Prepared, Replica, Scan, Scripts, Status,
 };

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::figures::Figures;
 use crate::store::Served;
 use crate::upstream::{Phase, Progress, Proof, Status};
+use crate::words::Period;
 
 /// How often it is looked where no limit is set: for figures alone.
 const LOOK: Duration = Duration::from_millis(500);
@@ -69,8 +70,8 @@ impl Freshness {
         if stale {
             let limit = self.limit.unwrap_or_default();
             tracing::warn!(
-                ?limit,
-                "the data is not proven to be fresh: reads are refused (--max-staleness)"
+                limit = %Period(limit),
+                "the data may be older than --max-staleness allows: reads are refused (MASTERDOWN) until it is proven to be fresh"
             );
         } else {
             tracing::info!("the data is fresh again");

@@ -25,6 +25,7 @@ use crate::rdb::source::Source;
 use crate::state::{Keeper, Payload, Place, Saving};
 use crate::store::{Generation, Served, unix_ms};
 use crate::upstream::{Fault, Link, LinkEnd, Progress, Receiver, ReplId, Resume, Start};
+use crate::words::Period;
 
 /// How often the writer looks whether a snapshot that is held back was confirmed.
 const HOLD_LOOK: Duration = Duration::from_millis(20);
@@ -254,7 +255,7 @@ impl Writer {
             return;
         };
         tracing::warn!(
-            "clients get LOADING until the full resync is loaded (--resync-memory one-copy)"
+            "the old data is given up: clients get LOADING until the full resync is loaded (--resync-memory one-copy)"
         );
         old.spaces.waiters().wake_all();
         let patience = Instant::now() + READERS_LEAVE;
@@ -285,8 +286,8 @@ impl Writer {
         tracing::error!(
             keys,
             served_keys,
-            patience = ?self.resync.guard_patience,
-            "the primary has begun another history with far fewer keys: the old data goes on being served (--resync-guard). \
+            patience = %Period(self.resync.guard_patience),
+            "the primary has begun another history with far fewer keys: redtail goes on serving the old data (--resync-guard). \
              Send SIGUSR1 to take the new data over now"
         );
         // A confirmation is of what is held when it is given.
@@ -302,7 +303,11 @@ impl Writer {
         loop {
             let confirmed = self.confirmation.take();
             if confirmed || held.since.elapsed() >= self.resync.guard_patience {
-                tracing::warn!(confirmed, keys = held.keys, "the new data is taken over");
+                tracing::warn!(
+                    confirmed,
+                    keys = held.keys,
+                    "taking over the new data that was held back"
+                );
                 self.figures.note_held(None);
                 self.publish();
                 return true;

@@ -52,39 +52,47 @@ impl fmt::Display for Address {
 #[non_exhaustive]
 pub enum AddressError {
     /// Not a URL.
-    #[error("not an address; write redis://[user[:password]@]host:port ({0})")]
+    #[error(
+        "this is not an address ({0}): write redis://host:port, or redis://user:password@host:port"
+    )]
     Syntax(String),
     /// Another scheme.
     #[error(
-        "the scheme {0}:// is not supported; write redis://host:port, rediss://host:port for TLS, or unix:///path"
+        "redtail does not know {0}:// addresses: write redis://host:port, rediss://host:port for TLS, unix:///path, or sentinel://host,host/name"
     )]
     Scheme(String),
     /// No host.
-    #[error("the address names no host; write redis://host:port")]
+    #[error("the address names no host: write redis://host:port")]
     Host,
     /// A database, which a replica cannot choose.
-    #[error("the address names a database; a replica follows all of them: leave the path out")]
+    #[error("redtail follows all databases of a server: leave out what follows the port")]
     Database,
     /// A query or fragment, which would be ignored: more likely a password with `?` or `#` in it.
-    #[error("the address has a ? or #; write them as %3F and %23 in a password")]
+    #[error(
+        "the address has a ? or a #: in a password write them as %3F and %23, elsewhere leave them out"
+    )]
     Extra,
     /// A comma that may be part of a password or begin another address.
     #[error(
-        "the address has a comma; write it as %2C in a password, and each address of a list with its redis://"
+        "the address has a comma: in a password write it as %2C; in a list, begin each address with redis://"
     )]
     Comma,
     /// Not the address of sentinels.
     #[error(
-        "not an address of sentinels; write sentinel://[user:password@]host[:port],host…/name, with %2F for a / in a password"
+        "this is not an address of sentinels: write sentinel://host:port,host:port/name, or sentinel://user:password@host:port/name, with the name \
+         of the primary there, and %2F for a / in a password"
     )]
     Sentinel,
     /// A part behind the `?` of an address of sentinels.
     #[error(
-        "behind the ? of an address of sentinels stand prefer=replica or prefer=primary, and server-tls=yes or server-tls=no, with & between"
+        "the options of an address of sentinels, after its ?, are prefer=replica or prefer=primary, and server-tls=yes or server-tls=no, with & \
+         between them"
     )]
     SentinelOption,
     /// Sentinels among other addresses.
-    #[error("an address of sentinels stands alone: all of them are in it, with commas between")]
+    #[error(
+        "an address of sentinels cannot be mixed with others: write one sentinel://host,host/name with all sentinels"
+    )]
     Alone,
 }
 

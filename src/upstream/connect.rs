@@ -45,7 +45,7 @@ impl Connection for TlsStream<TcpStream> {
 /// Connects. The name is looked up anew, and its addresses are tried in turn, each for the handshake's time.
 ///
 /// # Errors
-/// [`Error::Connect`], [`Error::Tls`], [`Error::Ourselves`].
+/// [`Error::Lookup`], [`Error::Connect`], [`Error::Tls`], [`Error::Ourselves`].
 pub(super) async fn connect(
     address: &Address,
     over_tls: bool,
@@ -59,7 +59,12 @@ pub(super) async fn connect(
             Box::new(connecting.await.map_err(failed)?)
         }
         Address::Tcp { host, port } => {
-            let stream = tcp(host, *port, timing).await.map_err(failed)?;
+            let addresses = in_time(timing, lookup_host((host.as_str(), *port))).await;
+            let addresses = addresses.map_err(|error| Error::Lookup(host.clone(), error))?;
+            let stream = first_of(addresses, timing).await;
+            let stream = stream
+                .and_then(|stream| prepared(stream, timing))
+                .map_err(failed)?;
             if config.listening_port == Some(*port) && is_this_machine(&stream) {
                 return Err(Error::Ourselves(address.clone()));
             }
@@ -72,12 +77,7 @@ pub(super) async fn connect(
     })
 }
 
-/// Connects to the first of the name's addresses that accepts.
-async fn tcp(host: &str, port: u16, timing: &Timing) -> io::Result<TcpStream> {
-    let addresses = in_time(timing, lookup_host((host, port))).await?;
-    prepared(first_of(addresses, timing).await?, timing)
-}
-
+/// Connects to the first of a name's addresses that accepts.
 async fn first_of(
     addresses: impl Iterator<Item = SocketAddr>,
     timing: &Timing,

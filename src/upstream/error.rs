@@ -8,22 +8,31 @@ use super::address::Address;
 use super::config::Timing;
 use super::link::Fault;
 use super::tls::{self, TlsError};
+use crate::words::{Period, Plain};
 
 /// Why a connection could not be made or came to its end.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The name has no address.
+    #[error(
+        "cannot find the address of {0:?}: {error}. Check the name, and whether this machine's DNS knows it: getent hosts {0}",
+        error = lookup(.1)
+    )]
+    Lookup(String, #[source] io::Error),
     /// No connection.
-    #[error("cannot connect to {0}: {1}")]
+    #[error("cannot connect to {0}: {error}{hint}", error = Plain(.1), hint = connect_hint(.1))]
     Connect(Address, #[source] io::Error),
     /// There is no server that could be followed.
     #[error("there is no server to follow")]
     Nobody,
     /// A file that is read for each connection.
-    #[error("cannot read the {0} in {path}: {2}", path = .1.display())]
+    #[error("cannot read the {0} in {path}: {error}", path = .1.display(), error = Plain(.2))]
     File(&'static str, PathBuf, #[source] io::Error),
     /// A replica that has received less than we have: it would answer with a full sync of older data.
-    #[error("{0} is a replica that lacks {1} bytes of what is served here, and does not catch up")]
+    #[error(
+        "{0} is a replica that still lacks {1} bytes of what redtail serves, and does not catch up"
+    )]
     Behind(Address, u64),
     /// There is no TLS connection.
     #[error("TLS: {0}")]
@@ -32,10 +41,15 @@ pub enum Error {
     #[error("the sentinel at {0}: {1}")]
     Sentinel(Address, #[source] Box<Self>),
     /// A sentinel knows other names.
-    #[error("it knows no primary by the name of {0:?}")]
+    #[error(
+        "it knows no primary by the name of {0:?}. Check the name behind the / of the address; SENTINEL masters lists those that it knows"
+    )]
     UnknownName(String),
+    /// What listens there is no server that could be followed.
+    #[error("{0}")]
+    NoServer(String),
     /// A server is something else than a sentinel says. They agree again after some seconds.
-    #[error("{address} is {is}, and not {told}, as Sentinel says")]
+    #[error("{address} is {is}, but Sentinel says that it is {told}")]
     NotAsTold {
         /// The server.
         address: Address,
@@ -45,26 +59,49 @@ pub enum Error {
         told: String,
     },
     /// A sentinel took us for a replica that may be followed.
-    #[error("{0} is redtail itself")]
+    #[error("{0} is this redtail itself")]
     Ourselves(Address),
     /// There is a better server.
     #[error("{0}")]
     Moved(Why),
     /// The connection broke.
-    #[error("the connection broke: {0}")]
+    #[error("the connection broke: {error}", error = Plain(.0))]
     Io(#[source] io::Error),
     /// The primary closed it.
     #[error("the server closed the connection while {0}")]
     Closed(&'static str),
     /// The server went away at the first words that were not TLS.
-    #[error("{0}; if its port is one for TLS, write rediss:// instead of redis://")]
+    #[error(
+        "{0}. If it expects TLS on this port, write rediss:// instead of redis://; a proxy without a server behind it closes like this, too"
+    )]
     Speechless(#[source] Box<Self>),
+    /// The server went away at the first command that a proxy does not know.
+    #[error(
+        "{0}. A proxy does that at a command which it does not pass on: if there is one, give the address of the server behind it"
+    )]
+    Untold(#[source] Box<Self>),
     /// Nothing came in time.
-    #[error("nothing came from the server for {0:?} while {1}")]
+    #[error("the server sent nothing for {period} while {1}", period = Period(*.0))]
     Silence(Duration, &'static str),
     /// The primary cannot serve us now.
-    #[error("the server is not ready: {0}")]
-    NotReady(String),
+    #[error("the server is not ready: {why} ({reply})")]
+    NotReady {
+        /// Its own words.
+        reply: String,
+        /// What they mean.
+        why: &'static str,
+    },
+    /// An error reply that no server is known to give there.
+    #[error(
+        "the server answered {asked} with an error that redtail does not know: {reply}. Its own log may say more; if a proxy or another \
+         program answers there, give the address of the Redis or Valkey server itself"
+    )]
+    Unexpected {
+        /// The command.
+        asked: &'static str,
+        /// Its own words.
+        reply: String,
+    },
     /// The primary will not serve us until someone changes something.
     #[error("the server refuses: {reply}. {fix}")]
     Refused {
@@ -74,10 +111,12 @@ pub enum Error {
         fix: &'static str,
     },
     /// Bytes that are no reply.
-    #[error("the server answered {0} with {1:?}, which is no reply that a Redis or Valkey gives")]
+    #[error(
+        "the server answered {0} with {1:?}, which no Redis or Valkey does. Check the host and the port: another program may listen there"
+    )]
     Garbage(&'static str, String),
     /// The writer wants no more of its bytes.
-    #[error("the replica stopped reading from the primary")]
+    #[error("redtail no longer reads what the primary sends")]
     Abandoned,
     /// The writer gave the link up.
     #[error("{0}")]
@@ -107,16 +146,16 @@ pub enum Error {
 #[non_exhaustive]
 pub enum Why {
     /// It was followed as the primary.
-    #[error("another server is the primary now, says Sentinel")]
+    #[error("Sentinel says that another server is the primary now")]
     NoPrimary,
     /// It was followed as a replica.
-    #[error("the replica is the primary now, says Sentinel")]
+    #[error("Sentinel says that this replica is the primary now")]
     Promoted,
     /// A replica without a link of its own.
-    #[error("the replica is down or has no link to the primary, says Sentinel")]
+    #[error("Sentinel says that this replica is down or has no link to the primary")]
     Unhealthy,
     /// The primary was followed for want of a replica.
-    #[error("there is a healthy replica again, says Sentinel")]
+    #[error("Sentinel says that there is a healthy replica again")]
     ReplicaReady,
 }
 
@@ -137,7 +176,13 @@ impl Error {
     pub fn needs_a_person(&self) -> bool {
         match self {
             Self::Sentinel(_, error) => error.needs_a_person(),
-            Self::Refused { .. } | Self::File(..) | Self::Tls(_) | Self::UnknownName(_) => true,
+            Self::Refused { .. }
+            | Self::Unexpected { .. }
+            | Self::Garbage(..)
+            | Self::NoServer(_)
+            | Self::File(..)
+            | Self::Tls(_)
+            | Self::UnknownName(_) => true,
             _ => false,
         }
     }
@@ -163,50 +208,12 @@ impl Error {
         }
     }
 
-    /// What an error reply of the primary means. Source: redis 7.0 replication.c, `slaveTryPartialResynchronization`.
-    pub(super) fn of_reply(reply: &str) -> Self {
-        const FIXES: &[(&str, &str)] = &[
-            (
-                "NOAUTH",
-                "Give its password: --primary-password (a sentinel's: --sentinel-password), its variable or the configuration file",
-            ),
-            ("WRONGPASS", "Give the right user and password"),
-            ("NOPERM", "Let its ACL user run +ping +psync +replconf"),
-            (
-                "DENIED",
-                "Turn its protected mode off or set a password there",
-            ),
-            ("ERR invalid password", "Give the right password"),
-            (
-                "ERR Client sent AUTH, but no password is set",
-                "Leave the password out",
-            ),
-            ("ERR AUTH", "Leave the password out, or give the user too"),
-            (
-                "ERR unknown command",
-                "Point redtail at a Redis (2.8 or later) or Valkey where AUTH, REPLCONF and PSYNC have their usual names",
-            ),
-        ];
-        let fix = FIXES.iter().find(|(start, _)| {
-            reply
-                .get(..start.len())
-                .is_some_and(|head| head.eq_ignore_ascii_case(start))
-        });
-        match fix {
-            Some((_, fix)) => Self::Refused {
-                reply: reply.to_owned(),
-                fix,
-            },
-            None => Self::NotReady(reply.to_owned()),
-        }
-    }
-
     /// How long to wait before attempt number `failures + 1`: doubling up to a bound, and jittered by half, so that many
     /// followers of a restarted primary do not come back in step.
     pub(super) fn delay(&self, failures: u32, timing: &Timing) -> Duration {
         let doubled = timing.retry_first.saturating_mul(1 << failures.min(16));
         let base = match self {
-            Self::Refused { .. } | Self::Dropped { .. } => timing.retry_refused,
+            Self::Refused { .. } | Self::NoServer(_) | Self::Dropped { .. } => timing.retry_refused,
             // There is another server; but sentinels may differ about it.
             Self::Moved(_) if failures <= 1 => Duration::ZERO,
             // The next try will likely make the primary fork and save once more.
@@ -214,5 +221,35 @@ impl Error {
             _ => doubled.min(timing.retry_max),
         };
         base.mul_f64(0.5 + fastrand::f64())
+    }
+}
+
+/// A resolver's reason: of what it says before, that it is one, nobody needs to be told.
+fn lookup(error: &io::Error) -> String {
+    let text = Plain(error).to_string();
+    let reason = text.strip_prefix("failed to lookup address information: ");
+    reason.unwrap_or(&text).to_owned()
+}
+
+/// What to look at when a server does not accept a connection, with what stands between.
+fn connect_hint(error: &io::Error) -> &'static str {
+    use io::ErrorKind as E;
+    match error.kind() {
+        E::ConnectionRefused => {
+            ". Nothing listens there for this machine: is the server running, is the port right, and does its bind setting let others in?"
+        }
+        E::TimedOut => {
+            ". No answer came: check the address, and whether a firewall lets this machine through"
+        }
+        E::HostUnreachable | E::NetworkUnreachable => {
+            ". There is no way to it from here: check the address and the network"
+        }
+        E::NotFound => {
+            ". There is no such socket: is the server running, and is unixsocket set to this path?"
+        }
+        E::PermissionDenied => {
+            ". This process may not open it: check the socket's owner and its unixsocketperm, or the firewall's rules"
+        }
+        _ => "",
     }
 }

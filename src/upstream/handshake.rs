@@ -1,7 +1,7 @@
 //! From a fresh connection to the server's answer to PSYNC.
 //!
 //! ```text
-//! PING → [AUTH] → [INFO replication] → [REPLCONF listening-port] → REPLCONF capa → REPLCONF version → PSYNC
+//! PING → [AUTH] → INFO server → [INFO replication] → [REPLCONF listening-port] → REPLCONF capa → REPLCONF version → PSYNC
 //! ```
 //! Each command waits for its reply: PSYNC in particular is refused behind unread replies.
 
@@ -15,6 +15,7 @@ use super::choose::Candidate;
 use super::config::{AckPolicy, Config};
 use super::connect::Connection;
 use super::error::Error;
+use super::kind::{self, Mode};
 use super::link::{ReplId, Resume, Start};
 use super::role::{Role, same_server};
 use super::sentinel::Told;
@@ -43,6 +44,7 @@ pub(super) struct Accepted {
     /// The bytes that came right behind its answer.
     pub(super) first: Bytes,
     pub(super) acks: Acks,
+    pub(super) mode: Mode,
 }
 
 /// A connection in its handshake: reply lines in, commands out.
@@ -72,8 +74,11 @@ impl<'s> Handshake<'s> {
     /// # Errors
     /// [`Error`].
     pub(super) async fn run(mut self, resume: Option<Resume>) -> Result<Accepted, Error> {
-        self.ping().await?;
+        if let Err(error) = self.ping().await {
+            return Err(self.recognised(error).await);
+        }
         self.wire.auth(&self.server.login).await?;
+        let mode = self.mode().await?;
         let role = self.role(resume).await?;
         verify(&self.server.address, self.told, role.as_ref()).await?;
         let acks = self.acks(role.as_ref());
@@ -91,7 +96,27 @@ impl<'s> Handshake<'s> {
             stream,
             first,
             acks,
+            mode,
         })
+    }
+
+    /// How the server runs. It is the first command that a proxy might not know: some hang up at those.
+    async fn mode(&mut self) -> Result<Mode, Error> {
+        match kind::ask(&mut self.wire, self.server).await {
+            Err(error) if error.is_closing() => Err(Error::Untold(Box::new(error))),
+            mode => mode,
+        }
+    }
+
+    /// Why the server is not ready: one that is none will never be, such as a redtail that has no data yet.
+    async fn recognised(&mut self, error: Error) -> Error {
+        if !matches!(error, Error::NotReady { .. }) {
+            return error;
+        }
+        match kind::ask(&mut self.wire, self.server).await {
+            Err(known @ Error::NoServer(_)) => known,
+            _ => error,
+        }
     }
 
     async fn ping(&mut self) -> Result<(), Error> {
@@ -151,14 +176,13 @@ impl<'s> Handshake<'s> {
             // Most likely a user who may not run it.
             let reply = self.wire.shown(&header);
             if self.told.is_some() {
-                let fix =
-                    "Let its ACL user run +info too: what Sentinel says of it is checked there";
+                let fix = "Allow redtail's user INFO there (ACL SETUSER <user> +info): what Sentinel says of a server is checked there";
                 return Err(Error::Refused { reply, fix });
             }
             if self.config.acks == AckPolicy::Auto {
                 tracing::info!(
                     reply,
-                    "the upstream does not tell its role: it is taken for a primary (see --ack)"
+                    "the upstream does not say whether it is a primary or a replica: redtail takes it for a primary (see --ack)"
                 );
             }
             return Ok(None);
@@ -269,28 +293,6 @@ mod tests {
             "",
         ] {
             assert_eq!(start_of(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn knows_which_refusals_need_a_person() {
-        for reply in [
-            "NOAUTH Authentication required.",
-            "NOPERM this user",
-            "ERR unknown command `PSYNC`",
-            "WRONGPASS x",
-            "DENIED Redis",
-        ] {
-            assert!(Error::of_reply(reply).needs_a_person(), "{reply}");
-        }
-        for reply in [
-            "LOADING Redis is loading",
-            "NOMASTERLINK Can't SYNC",
-            "BUSY script",
-            "MASTERDOWN Link",
-            "ERR max number of clients reached",
-        ] {
-            assert!(!Error::of_reply(reply).needs_a_person(), "{reply}");
         }
     }
 }

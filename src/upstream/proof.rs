@@ -84,8 +84,8 @@ impl Prober<'_> {
         if self.status.set_unprovable() {
             tracing::warn!(
                 reply,
-                "the server does not tell its offset: what it sends is all that proves how fresh the data is, so --max-staleness \
-                 must be above its repl-ping-replica-period; allow the user +info to do without"
+                "redtail's user may not ask the server for its offset (ACL SETUSER <user> +info allows it). Until it may, only what the \
+                 server sends proves how fresh the data is: keep --max-staleness above its repl-ping-replica-period"
             );
         }
     }

@@ -15,12 +15,14 @@ use super::config::Config;
 use super::connect::connect;
 use super::error::Error;
 use super::handshake::{Accepted, Handshake};
+use super::kind::Mode;
 use super::link::{Link, LinkEnd, Progress, Resume, Start};
 use super::pacing::{Pacing, Past};
 use super::proof::{Prober, Proof};
 use super::pump::Pump;
 use super::spool::spool;
 use super::status::{State, Status};
+use crate::words::Period;
 
 /// Keeps a link to the primary until `stop` is cancelled. Every accepted connection goes to `links`. The first one resumes at
 /// `resume`, if the primary lets it.
@@ -72,11 +74,14 @@ pub async fn run(
 struct WriterGone;
 
 fn report(address: Option<&Address>, error: &Error, delay: Duration) {
+    // An error of a sentinel names it; the server that was followed last has no part in it.
+    let address = address.filter(|_| !matches!(error, Error::Sentinel(..)));
     let address = address.map(tracing::field::display);
+    let retry_in = tracing::field::display(Period(delay));
     if error.needs_a_person() {
-        tracing::error!(address, %error, retry_in = ?delay, "the primary will not serve us");
+        tracing::error!(address, %error, retry_in, "redtail cannot follow the primary until this is put right");
     } else {
-        tracing::warn!(address, %error, retry_in = ?delay, "the link to the primary is down");
+        tracing::warn!(address, %error, retry_in, "the link to the primary is down");
     }
 }
 
@@ -126,8 +131,9 @@ impl Task {
             mut stream,
             first,
             acks,
+            mode,
         } = handshake.run(self.resume).await?;
-        self.note(address, start);
+        self.note(address, start, mode);
         let (sender, bytes) = spool(self.config.spool.clone(), Arc::clone(&self.status.spooled));
         let (done, end) = oneshot::channel();
         let link = Link { start, bytes, done };
@@ -167,23 +173,34 @@ impl Task {
         };
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
-            () = news, if shortened => tracing::debug!("there is news of another server"),
+            () = news, if shortened => tracing::debug!("Sentinel has news of another server"),
         }
     }
 
     /// Nothing is applied any more: the link must not look as if it were up.
     fn writer_gone(&self) {
-        tracing::error!("the writer has ended: nothing more is applied");
+        tracing::error!(
+            "the writer has ended: redtail applies nothing more. This is a fault of redtail itself; restart it"
+        );
         self.status.fail(&Error::Abandoned);
         self.status.enter(State::Connect);
     }
 
     /// Notes what the server granted.
-    fn note(&mut self, address: &Address, start: Start) {
+    fn note(&mut self, address: &Address, start: Start, mode: Mode) {
         let before = self.followed.replace(address.clone());
-        if let Some(before) = before.filter(|before| before != address) {
-            tracing::info!(%before, now = %address, "another server is followed");
+        let is_new = before.as_ref() != Some(address);
+        if let Some(before) = before.filter(|_| is_new) {
+            tracing::info!(%before, now = %address, "following another server");
         }
+        if is_new && mode == Mode::Cluster {
+            tracing::warn!(
+                %address,
+                "this is one server of a cluster: redtail serves the keys of its slots and no others. Run one redtail for each primary of \
+                 the cluster to have all keys"
+            );
+        }
+        self.status.set_mode(mode);
         self.past.start = Some(start);
         self.pacing.accepted(start, self.resume);
         let status = &self.status;
@@ -201,7 +218,8 @@ impl Task {
                 status.partial_resyncs.fetch_add(1, Ordering::Relaxed);
                 status.enter(State::Connected);
                 let offset = self.resume.map(|resume| resume.offset);
-                tracing::info!(%address, new_replid = ?replid, offset, "partial resync");
+                let new_replid = replid.map(tracing::field::display);
+                tracing::info!(%address, new_replid, offset, "partial resync");
             }
         }
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::address::Address;
+use super::kind::Mode;
 use super::proof::Proof;
 
 /// Where the link stands, in the words of ROLE.
@@ -50,6 +51,12 @@ pub struct Snapshot {
     pub last_io: Option<Duration>,
     /// Why the last connection ended.
     pub last_error: Option<String>,
+    /// When that was.
+    pub failed_at: Option<Instant>,
+    /// Whether there is no link because someone has to put something right first: what [`last_error`](Self::last_error) says.
+    pub needs_a_person: bool,
+    /// How the server that accepted us last runs.
+    pub mode: Mode,
     /// The server that is followed, or tried; `None` before the first.
     pub address: Option<Address>,
 }
@@ -63,6 +70,9 @@ struct Inner {
     /// Since when it streams, `None` while it does not.
     up_since: Option<Instant>,
     last_error: Option<String>,
+    failed_at: Option<Instant>,
+    needs_a_person: bool,
+    mode: Mode,
     /// Proofs that nobody has looked at yet.
     proofs: Vec<Proof>,
 }
@@ -105,6 +115,9 @@ impl Default for Status {
                 was_up: false,
                 up_since: None,
                 last_error: None,
+                failed_at: None,
+                needs_a_person: false,
+                mode: Mode::default(),
                 proofs: Vec::new(),
             }),
             last_io: AtomicU64::new(0),
@@ -131,6 +144,9 @@ impl Status {
             was_up: inner.was_up,
             last_io,
             last_error: inner.last_error.clone(),
+            failed_at: inner.failed_at,
+            needs_a_person: inner.needs_a_person,
+            mode: inner.mode,
             address: inner.address.clone(),
         }
     }
@@ -145,6 +161,7 @@ impl Status {
         let mut inner = self.inner();
         inner.state = state;
         inner.was_up |= state == State::Connected;
+        inner.needs_a_person &= !matches!(state, State::Sync | State::Connected);
         inner.down_since = if state == State::Connected {
             None
         } else {
@@ -162,7 +179,15 @@ impl Status {
 
     /// Notes why a connection ended.
     pub fn fail(&self, error: &super::Error) {
-        self.inner().last_error = Some(error.to_string());
+        let mut inner = self.inner();
+        inner.last_error = Some(error.to_string());
+        inner.failed_at = Some(Instant::now());
+        inner.needs_a_person = error.needs_a_person();
+    }
+
+    /// Notes how the server runs.
+    pub(super) fn set_mode(&self, mode: Mode) {
+        self.inner().mode = mode;
     }
 
     /// Notes that bytes came.

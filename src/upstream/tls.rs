@@ -25,6 +25,7 @@ use tokio_rustls::rustls::{
 };
 
 use crate::limits::{CERTIFICATE_FILES_MAX, CERTIFICATES_BYTES_MAX};
+use crate::words::{Period, Plain};
 
 /// Whom to trust, and what to show.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -49,7 +50,7 @@ pub struct Tls {
 #[non_exhaustive]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("cannot read {path}: {1}", path = .0.display())]
+    #[error("cannot read {path}: {error}", path = .0.display(), error = Plain(.1))]
     File(PathBuf, #[source] io::Error),
     /// A file does not hold what it should.
     #[error("{path} holds no {1}", path = .0.display())]
@@ -65,12 +66,13 @@ pub enum TlsError {
     Name(String),
     /// Nothing was heard of the other side.
     #[error(
-        "the server did not answer within {0:?}; if its port is one without TLS, write redis:// instead of rediss://"
+        "the server did not answer within {period}; if it does not speak TLS on this port, write redis:// instead of rediss://",
+        period = Period(*.0)
     )]
     Silence(Duration),
     /// The server closed the connection.
     #[error(
-        "the server closed the connection during the handshake; if its port is one without TLS, write redis:// instead of rediss://"
+        "the server closed the connection during the TLS handshake; if it does not speak TLS on this port, write redis:// instead of rediss://"
     )]
     Closed,
     /// One side does not accept the other.
@@ -89,10 +91,79 @@ impl From<rustls::Error> for TlsError {
             rustls::Error::InconsistentKeys(_) => Self::KeyMismatch,
             error => Self::Refused {
                 fix: fix(&error),
-                cause: error.to_string(),
+                cause: cause(&error),
             },
         }
     }
+}
+
+/// What is wrong, in words of people. `rustls` has the names of its own types in many of its words.
+fn cause(error: &rustls::Error) -> String {
+    use rustls::Error as E;
+    let text = match error {
+        E::InvalidCertificate(error) => certificate_cause(error),
+        E::InvalidMessage(_) => "the server's answer is not TLS",
+        E::AlertReceived(alert) => {
+            return format!(
+                "the server refuses the TLS connection ({})",
+                spaced(&format!("{alert:?}"))
+            );
+        }
+        E::PeerIncompatible(_) => {
+            "the server and redtail have no version or cipher of TLS in common"
+        }
+        E::NoCertificatesPresented => "the server shows no certificate",
+        E::DecryptError => "what the server sent cannot be decrypted",
+        E::PeerMisbehaved(_)
+        | E::InappropriateMessage { .. }
+        | E::InappropriateHandshakeMessage { .. } => "the server broke the rules of TLS",
+        E::InvalidCertRevocationList(_) => "a list of revoked certificates cannot be used",
+        _ => return format!("the TLS connection failed: {error}"),
+    };
+    text.to_owned()
+}
+
+fn certificate_cause(error: &CertificateError) -> &'static str {
+    use CertificateError as E;
+    match error {
+        E::UnknownIssuer => {
+            "the server's certificate is signed by an authority that redtail does not trust, or by itself"
+        }
+        E::Expired | E::ExpiredContext { .. } => "the server's certificate has expired",
+        E::NotValidYet | E::NotValidYetContext { .. } => {
+            "the server's certificate is not valid yet"
+        }
+        E::NotValidForName | E::NotValidForNameContext { .. } => {
+            "the server's certificate is for another name"
+        }
+        E::Revoked => "the server's certificate was revoked",
+        E::BadSignature => "the signature of the server's certificate is wrong",
+        E::BadEncoding => "the server's certificate cannot be read",
+        E::InvalidPurpose | E::InvalidPurposeContext { .. } => {
+            "the server's certificate is not one for servers"
+        }
+        other if is_self_signed(other) => {
+            "the server's certificate is self-signed, as openssl req -x509 makes it, and redtail accepts none of these"
+        }
+        _ => "the server's certificate is not valid",
+    }
+}
+
+/// A certificate that is an authority's own: what `openssl req -x509` makes.
+fn is_self_signed(error: &CertificateError) -> bool {
+    matches!(error, CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity"))
+}
+
+/// `HandshakeFailure` as `handshake failure`.
+fn spaced(name: &str) -> String {
+    let mut words = String::with_capacity(name.len() + 4);
+    for (at, letter) in name.char_indices() {
+        if at > 0 && letter.is_uppercase() {
+            words.push(' ');
+        }
+        words.extend(letter.to_lowercase());
+    }
+    words
 }
 
 /// What to do about an error.
@@ -101,13 +172,13 @@ fn fix(error: &rustls::Error) -> &'static str {
     match error {
         E::InvalidCertificate(error) => certificate_fix(error),
         E::InvalidMessage(_) => {
-            ". If the port is one without TLS, write redis:// instead of rediss://"
+            ". If it does not speak TLS on this port, write redis:// instead of rediss://"
         }
         E::AlertReceived(AlertDescription::CertificateRequired) => {
             ". Give a client certificate: --tls-cert-file and --tls-key-file"
         }
         E::AlertReceived(AlertDescription::HandshakeFailure) => {
-            ". The server may want a client certificate (--tls-cert-file), or ciphers that are no longer used"
+            ". It may want a client certificate (--tls-cert-file), or allow only ciphers that are no longer safe"
         }
         E::AlertReceived(
             AlertDescription::UnknownCA
@@ -133,13 +204,15 @@ fn certificate_fix(error: &CertificateError) -> &'static str {
         E::UnknownIssuer => {
             ". Give the authority that signed the server's certificate: --tls-ca-cert-file or --tls-ca-cert-dir"
         }
+        E::Revoked => ". Give the server a new one",
         E::Expired | E::ExpiredContext { .. } => ". Renew the server's certificate",
-        E::NotValidYet | E::NotValidYetContext { .. } => ". Look at the clocks of both machines",
+        E::NotValidYet | E::NotValidYetContext { .. } => ". Check the clocks of both machines",
         E::NotValidForName | E::NotValidForNameContext { .. } => {
             ". Use a name that the server's certificate has, or give one by --tls-sni, or see --tls-verify-name"
         }
-        E::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            ". The server shows an authority's own certificate: let that authority sign one for the server"
+        other if is_self_signed(other) => {
+            ". Make an authority (openssl req -x509), let it sign a certificate for the server, and give the authority's certificate by \
+             --tls-ca-cert-file"
         }
         _ => "",
     }

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::connect::Connection;
 use super::error::Error;
+use super::refusal;
 use super::secret::{Login, Secret};
 use crate::limits::{BULK_BYTES_MAX, HANDSHAKE_LINE_BYTES_MAX, REPLY_BYTES_MAX, REPLY_WORDS_MAX};
 
@@ -95,7 +96,7 @@ impl Wire {
             }
             if self.buffer.len() > HANDSHAKE_LINE_BYTES_MAX {
                 let endless = String::from_utf8_lossy(&self.buffer);
-                return Err(Error::Garbage("a line without end", self.shown(&endless)));
+                return Err(Error::Garbage(asked(doing), self.shown(&endless)));
             }
             self.fill(doing).await?;
         }
@@ -158,7 +159,7 @@ impl Wire {
                 }
             };
             let rest = left.checked_sub(header.len() + word.len());
-            *left = rest.ok_or_else(|| Error::Garbage(doing, "too much".to_owned()))?;
+            *left = rest.ok_or_else(|| Error::Garbage(asked(doing), "too much".to_owned()))?;
             words.push(String::from_utf8_lossy(&word).into_owned());
         }
         Ok(Some(words))
@@ -199,10 +200,11 @@ impl Wire {
         Ok(())
     }
 
-    /// What a reply to `asked` means that is not the one hoped for.
-    pub(super) fn error_of(&self, reply: &str, asked: &'static str) -> Error {
+    /// What a reply means that is not the one hoped for, to a command or while the server was `doing` something.
+    pub(super) fn error_of(&self, reply: &str, doing: &'static str) -> Error {
+        let asked = asked(doing);
         match reply.strip_prefix('-') {
-            Some(message) => Error::of_reply(&self.shown(message)),
+            Some(message) => refusal::meaning(&self.shown(message), asked),
             None => Error::Garbage(asked, self.shown(reply)),
         }
     }
@@ -224,6 +226,11 @@ impl Wire {
             .map(printable)
             .collect()
     }
+}
+
+/// The command that a server is answering.
+fn asked(doing: &'static str) -> &'static str {
+    doing.strip_prefix("answering ").unwrap_or(doing)
 }
 
 /// A command as a server reads it.

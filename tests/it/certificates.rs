@@ -47,6 +47,16 @@ impl Authority {
         self.folder.path().display().to_string()
     }
 
+    /// A certificate for these names and addresses that signs itself, as `openssl req -x509` makes it.
+    pub fn self_signed(&self, name: &str, subjects: &[&str]) -> Pair {
+        let subjects: Vec<String> = subjects.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(subjects).expect("good names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let own = params.self_signed(&key).expect("a certificate").pem();
+        self.keep(name, &own, &key)
+    }
+
     /// A certificate for these names and addresses, in the files `NAME.pem` and `NAME.key`.
     pub fn sign(&self, name: &str, subjects: &[&str]) -> Pair {
         self.sign_until(name, subjects, 2099)
@@ -60,11 +70,15 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().expect("a key");
         let signed = params.signed_by(&key, &self.issuer).expect("a certificate");
+        self.keep(name, &signed.pem(), &key)
+    }
+
+    fn keep(&self, name: &str, certificate: &str, key: &KeyPair) -> Pair {
         let pair = Pair {
             cert: self.path(&format!("{name}.pem")).display().to_string(),
             key: self.path(&format!("{name}.key")).display().to_string(),
         };
-        std::fs::write(&pair.cert, signed.pem()).expect("a file");
+        std::fs::write(&pair.cert, certificate).expect("a file");
         std::fs::write(&pair.key, key.serialize_pem()).expect("a file");
         pair
     }

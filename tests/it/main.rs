@@ -57,3 +57,4 @@ mod upstreams;
 mod vectors;
 mod verbatim_scripts;
 mod watch;
+mod words;

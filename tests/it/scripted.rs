@@ -19,8 +19,9 @@ pub const OTHER_ID: &str = "ffffffffffffffffffffffffffffffffffffffff";
 pub const MARK: &str = "markmarkmarkmarkmarkmarkmarkmarkmarkmark";
 
 /// What a follower without a password says up to PSYNC, one line per command.
-pub const PREAMBLE: [&str; 3] = [
+pub const PREAMBLE: [&str; 4] = [
     "PING",
+    "INFO server",
     "REPLCONF capa eof capa psync2",
     "REPLCONF version 9.1.0",
 ];

@@ -356,7 +356,7 @@ fn what_sentinel_says_of_a_server_is_checked_there() {
     connection.send(strings(&replica.concat()));
     assert_eq!(connection.command(), "SENTINEL sentinels group");
     connection.send("*0\r\n");
-    redtail.wait_for_log("is a primary, and not a replica of 127.0.0.1:");
+    redtail.wait_for_log("is a primary, but Sentinel says that it is a replica of 127.0.0.1:");
     assert_eq!(
         stranger.client().info("stats", "sync_full").as_deref(),
         Some("0")
@@ -378,7 +378,7 @@ fn says_what_is_wrong_with_the_sentinels() {
         "sentinel://127.0.0.1:{}/group",
         group.primary.port
     ))
-    .wait_for_log("unknown command");
+    .wait_for_log("This server is no sentinel: give the port of a sentinel");
 }
 
 #[test]

@@ -57,7 +57,8 @@ impl Follower {
     }
 
     fn fault(&self) -> String {
-        self.replica.status().last_fault.unwrap_or_default()
+        let fault = self.replica.status().last_fault;
+        fault.map_or(String::new(), |fault| fault.what)
     }
 }
 

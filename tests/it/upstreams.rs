@@ -409,7 +409,7 @@ fn another_of_the_list_takes_over_by_partial_resync() {
         second.command("SET first word");
         assert_equal(&redtail, &second);
         assert_eq!(syncs(&second), counts(0, 1), "{name}");
-        redtail.wait_for_log("another server is followed");
+        redtail.wait_for_log("following another server");
     }
 }
 

@@ -2,10 +2,14 @@
 //!
 //! A flag wins over the environment, the environment over the file, the file over the default.
 
+mod file;
+mod near;
 mod values;
+mod variables;
 
 use std::num::NonZeroU64;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::Failure;
@@ -15,7 +19,10 @@ use crate::server;
 use crate::state::{self, Fsync};
 use crate::upstream::{AckPolicy, Login, Password, Secret, SpoolLimits, Timing, Tls, Upstream};
 use crate::value::Choices;
+pub use file::file;
+use values::Wanted;
 pub use values::{Amount, DialectChoice, LogFormat, NoSuchDialect, NoTime, Period, Switch};
+pub use variables::unknown_variables;
 
 /// Declares settings: per row the documentation, which is also the help text, the field, its type, its variable, and what
 /// the help shows for its value.
@@ -41,115 +48,123 @@ macro_rules! settings {
                 Self { $($field: self.$field.or(other.$field),)+ }
             }
         }
+
+        /// Each field, other names of its key, and what its value looks like.
+        const FIELDS: &[(&str, &[&str], &str)] =
+            &[$((stringify!($field), &[$($old)?], <$($type)+ as Wanted>::WANTED),)+];
+
+        /// The variables of all settings.
+        const VARIABLES: &[&str] = &[$($variable,)+];
     };
 }
 
 settings! {
-    /// The primary: redis://host:port, redis://user:password@host:port, rediss://… for TLS, or unix:///path; several flags, or several with commas
-    /// between, are tried in turn. Or sentinel://host,host/name?prefer=replica, sentinels://… for TLS. A password in an argument can be seen in `ps` for a moment: give the address by
-    /// REDTAIL_PRIMARY or in the file instead
+    /// The server to follow: redis://host:port, redis://user:password@host:port, rediss://… over TLS, or unix:///path. Several, with
+    /// commas between or as several flags, are tried in turn. Or what Sentinel names: sentinel://host,host/name?prefer=replica,
+    /// sentinels://… over TLS. An argument can be seen in `ps` for a moment: give an address with a password by REDTAIL_PRIMARY or in
+    /// the file
     primary: [Vec<String>] = "REDTAIL_PRIMARY", "ADDRESS"; read by "one_or_more";
-    /// The user to authenticate as at the primary [default: the one in the address]
+    /// The user to sign in as at the primary [default: the one in the address]
     primary_user: [String] = "REDTAIL_PRIMARY_USER", "NAME";
-    /// The password for the primary; better given by REDTAIL_PRIMARY_PASSWORD or in the file
+    /// The password for the primary. Better given by REDTAIL_PRIMARY_PASSWORD or in the file [default: the one in the address]
     primary_password: [String] = "REDTAIL_PRIMARY_PASSWORD", "PASSWORD";
-    /// A file with that password, read anew for each connection [default: none]
+    /// A file with that password. It is read again for each connection [default: none]
     primary_password_file: [PathBuf] = "REDTAIL_PRIMARY_PASSWORD_FILE", "FILE";
-    /// The user to authenticate as at sentinels [default: the one in the address]
+    /// The user to sign in as at sentinels [default: the one in the address]
     sentinel_user: [String] = "REDTAIL_SENTINEL_USER", "NAME";
-    /// The password for sentinels; better given by REDTAIL_SENTINEL_PASSWORD or in the file [default: the one in the address]
+    /// The password for sentinels. Better given by REDTAIL_SENTINEL_PASSWORD or in the file [default: the one in the address]
     sentinel_password: [String] = "REDTAIL_SENTINEL_PASSWORD", "PASSWORD";
-    /// A file with that password, read anew for each connection [default: none]
+    /// A file with that password. It is read again for each connection [default: none]
     sentinel_password_file: [PathBuf] = "REDTAIL_SENTINEL_PASSWORD_FILE", "FILE";
-    /// A file (PEM) with the authorities that may sign the certificate of a rediss:// server [default: the system's]
+    /// A PEM file with the authorities that may sign the certificate of a rediss:// server [default: the system's]
     tls_ca_cert_file: [PathBuf] = "REDTAIL_TLS_CA_CERT_FILE", "FILE";
     /// A folder of such files [default: none]
     tls_ca_cert_dir: [PathBuf] = "REDTAIL_TLS_CA_CERT_DIR", "FOLDER";
-    /// A file (PEM) with the certificate to show to the server, read anew for each connection as all of these [default: none]
+    /// A PEM file with the certificate to show to the server. Like all TLS files, it is read again for each connection [default: none]
     tls_cert_file: [PathBuf] = "REDTAIL_TLS_CERT_FILE", "FILE";
-    /// A file (PEM) with its private key, not encrypted [default: the certificate's own file]
+    /// A PEM file with the certificate's private key, not encrypted [default: the certificate's own file]
     tls_key_file: [PathBuf] = "REDTAIL_TLS_KEY_FILE", "FILE";
-    /// The name to ask for (SNI), which the server's certificate must have [default: the host of its address]
+    /// The name that the server's certificate must have, and that redtail asks for (SNI) [default: the host in the address]
     tls_sni: [String] = "REDTAIL_TLS_SNI", "NAME";
-    /// Whether the server's certificate must have that name; Redis's own replicas do not ask: yes or no [default: yes]
+    /// Whether the server's certificate must have that name: yes or no. Redis's own replicas do not check it [default: yes]
     tls_verify_name: [Switch] = "REDTAIL_TLS_VERIFY_NAME", "WHETHER";
-    /// Where to listen: address:port or unix:/path; several flags, or several with commas between [default: 127.0.0.1:6380]
-    listen: [Vec<server::Listen>] = "REDTAIL_LISTEN", "ADDRESS", value_delimiter = ',';
-    /// The password that clients must give; better given by REDTAIL_REQUIREPASS or in the file [default: none]
+    /// Where to listen for clients: address:port or unix:/path. Several with commas between, or as several flags [default: 127.0.0.1:6380]
+    listen: [Vec<server::Listen>] = "REDTAIL_LISTEN", "ADDRESS", value_delimiter = ','; read by "one_or_more";
+    /// The password that clients must give. Better given by REDTAIL_REQUIREPASS or in the file [default: none]
     requirepass: [String] = "REDTAIL_REQUIREPASS", "PASSWORD";
     /// Whether clients of other machines are refused while there is no password (--requirepass): yes or no [default: yes]
     protected_mode: [Switch] = "REDTAIL_PROTECTED_MODE", "WHETHER";
-    /// Whose words replies are in: auto for those of the server that wrote the snapshot, or redis-7.0, valkey-9.1.2 and the
-    /// like [default: auto]
+    /// Which server's words replies use: auto for the server that wrote the snapshot, or redis-7.0, valkey-9.1.2 and the like
+    /// [default: auto]
     dialect: [DialectChoice] = "REDTAIL_DIALECT", "NAME";
-    /// Who may use DEBUG: no, local or yes [default: no]
+    /// Who may use DEBUG: no for nobody, local for clients of this machine, yes for all [default: no]
     enable_debug_command: [server::Access] = "REDTAIL_ENABLE_DEBUG_COMMAND", "WHO";
-    /// How many databases the primary has; more come to be as it uses them, up to 1024 [default: 16]
+    /// How many databases there are. If the primary uses more, redtail adds them, up to 1024 [default: 16]
     databases: [usize] = "REDTAIL_DATABASES", "COUNT";
-    /// The port to announce to the primary [default: none, so that nobody discovers this replica there]
+    /// The port to announce to the primary [default: none, so that nobody finds this replica through the primary]
     announce_port: [u16] = "REDTAIL_ANNOUNCE_PORT", "PORT";
-    /// What the primary is told about how far we are. honest: the truth, so that WAIT, min-replicas and FAILOVER count us as a
-    /// replica. observer: nothing, so that WAIT and FAILOVER do not, but a SHUTDOWN of Redis 7 or later waits for us. auto:
-    /// honest below a replica, observer below a primary [default: auto]
+    /// What to report to the primary. honest: the true offset, so that WAIT, min-replicas and FAILOVER count redtail as a replica.
+    /// observer: always 0, so that WAIT and FAILOVER do not count it; but SHUTDOWN of Redis 7 or later waits for it. auto: honest
+    /// below a replica, observer below a primary [default: auto]
     ack: [AckPolicy] = "REDTAIL_ACK", "POLICY";
     /// Seconds without a byte from the primary after which the link counts as lost [default: 60]
     repl_timeout: [u64] = "REDTAIL_REPL_TIMEOUT", "SECONDS";
-    /// Seconds for the connection and for each reply of the handshake [default: 5]
+    /// Seconds to wait for a connection, and for each reply of the handshake [default: 5]
     repl_syncio_timeout: [u64] = "REDTAIL_REPL_SYNCIO_TIMEOUT", "SECONDS";
-    /// Seconds of silence after which the connection to the primary is probed, 0 for never [default: 300]
+    /// Seconds of silence after which TCP checks that the primary is still there, 0 for never [default: 300]
     tcp_keepalive: [u64] = "REDTAIL_TCP_KEEPALIVE", "SECONDS";
-    /// Seconds from the begin of one full sync to that of the next at least [default: 10]
+    /// Seconds between the starts of two full syncs, at least [default: 10]
     resync_floor: [u64] = "REDTAIL_RESYNC_FLOOR", "SECONDS";
-    /// Bytes from the primary that may wait in memory to be taken in; what comes beyond waits in a file [default: 64mb]
+    /// Bytes from the primary that may wait in memory until they are applied; more of them wait in a file [default: 64mb]
     spool_memory: [Amount] = "REDTAIL_SPOOL_MEMORY", "BYTES";
     /// Bytes from the primary that may wait in that file, 0 for none; beyond it the primary has to wait [default: 16gb]
     spool_file: [Amount] = "REDTAIL_SPOOL_FILE", "BYTES";
-    /// The folder of that file, which has no name there and goes with the process [default: the system's for temporary files]
+    /// The folder of that file, which has no name and goes with the process [default: the system's for temporary files]
     spool_dir: [PathBuf] = "REDTAIL_SPOOL_DIR", "FOLDER";
-    /// How old what is served may be, such as 5s or 500ms: reads are answered with MASTERDOWN once it is longer ago that the server
-    /// was asked for its offset and all up to that was applied. It is asked four times in that time [default: any age]
+    /// How old the data may be, with a unit: 5s, 500ms, 2m or 1h. Older data is not served: reads get MASTERDOWN. redtail asks the
+    /// server for its offset four times in that time, and knows its data to be as new as the last question whose offset it has
+    /// reached [default: any age]
     max_staleness: [Period] = "REDTAIL_MAX_STALENESS", "TIME";
-    /// How much memory a full resync may take. two-copies: the old data is served until the new is whole. one-copy: it is given up
-    /// first, and clients get LOADING meanwhile [default: two-copies]
+    /// How much memory a full resync may take. two-copies: the old data is served until the new is complete. one-copy: the old data
+    /// goes first, and clients get LOADING meanwhile [default: two-copies]
     resync_memory: [ResyncMemory] = "REDTAIL_RESYNC_MEMORY", "COPIES";
-    /// Percent of the keys that a full resync of another history must bring; one with fewer, as of a primary that came back
+    /// Percent of the keys that a full resync of another history must bring. One that brings fewer, as from a primary that came back
     /// empty, is held back until SIGUSR1 or the guard's timeout. 0 for none [default: 0]
     resync_guard: [u8] = "REDTAIL_RESYNC_GUARD", "PERCENT";
-    /// Seconds for which such a resync is held back at most [default: 600]
+    /// Seconds after which such a resync is taken over anyway [default: 600]
     resync_guard_timeout: [u64] = "REDTAIL_RESYNC_GUARD_TIMEOUT", "SECONDS";
-    /// Bytes from the primary that are worked off in a second at most, 64kb or more, to leave the machine to others; what comes
-    /// faster waits as above [default: no limit]
+    /// Bytes from the primary to apply in a second, 64kb or more, to leave the machine to others; what comes faster waits as above
+    /// [default: no limit]
     writer_rate: [Amount] = "REDTAIL_WRITER_RATE", "BYTES";
-    /// Names of commands that the primary sends, that touch no data, and that are to be passed over; several with commas between.
-    /// Those that providers are known to send (OPINFO) need not be named [default: none, so that any other unknown command taints
-    /// everything]
-    stream_ignore: [Vec<String>] = "REDTAIL_STREAM_IGNORE", "NAME", value_delimiter = ',';
-    /// The directory from which a restart resumes: a snapshot and the stream behind it [default: none, so that each start is
-    /// a full sync]
+    /// Names of commands that the primary sends and that touch no data: redtail passes over them. Several with commas between. Those that
+    /// providers are known to send (OPINFO) need no naming [default: none, so that any other unknown command taints everything]
+    stream_ignore: [Vec<String>] = "REDTAIL_STREAM_IGNORE", "NAME", value_delimiter = ','; read by "one_or_more";
+    /// The directory to resume from after a restart: a snapshot and the stream after it. For redtail's user alone: it holds all the
+    /// data [default: none, so that each start needs a full sync]
     state_dir: [PathBuf] = "REDTAIL_STATE_DIR", "FOLDER";
-    /// When the state is forced to the disk: always, everysec or no. It matters for the loss of power alone [default: everysec]
+    /// When the state is forced to the disk: always, everysec or no. This matters only if the machine loses power [default: everysec]
     state_fsync: [Fsync] = "REDTAIL_STATE_FSYNC", "POLICY";
     /// Bytes of the state's log after which a new snapshot is written [default: the size of the last one, 64mb at least]
     state_log_max: [Amount] = "REDTAIL_STATE_LOG_MAX", "BYTES";
-    /// Seconds after a key's time at which the memory of its value is given back; 0 keeps all values until the primary deletes
-    /// their keys [default: 60]
+    /// Seconds after a key has expired at which its value's memory is freed; 0 keeps all values until the primary deletes their
+    /// keys [default: 60]
     expired_grace: [u64] = "REDTAIL_EXPIRED_GRACE", "SECONDS";
-    /// Whether to keep when each key was last used, for OBJECT IDLETIME: some bytes a key, and a look at the clock for each use:
-    /// yes or no [default: no]
+    /// Whether to note when each key was last used, for OBJECT IDLETIME: yes or no. Costs some bytes a key and a look at the clock
+    /// for each use [default: no]
     track_access: [Switch] = "REDTAIL_TRACK_ACCESS", "WHETHER";
-    /// Client connections at most [default: 10000]
+    /// How many clients may be connected [default: 10000]
     maxclients: [usize] = "REDTAIL_MAXCLIENTS", "COUNT";
     /// Seconds after which a silent client is disconnected, 0 for never [default: 0]
     timeout: [u64] = "REDTAIL_TIMEOUT", "SECONDS";
-    /// Bytes of one request at most [default: 1 GiB]
+    /// The largest request, in bytes [default: 1 GiB]
     query_bytes_max: [usize] = "REDTAIL_QUERY_BYTES_MAX", "BYTES";
-    /// Words of one command at most [default: 1048576]
+    /// The most words in one command [default: 1048576]
     query_words_max: [usize] = "REDTAIL_QUERY_WORDS_MAX", "COUNT";
-    /// Bytes of one word of a command at most [default: 512 MiB]
+    /// The longest word of a command, in bytes [default: 512 MiB]
     word_bytes_max: [usize] = "REDTAIL_WORD_BYTES_MAX", "BYTES";
     /// Bytes of replies that may wait for one client [default: 1 GiB]
     reply_bytes_max: [usize] = "REDTAIL_REPLY_BYTES_MAX", "BYTES";
-    /// Seconds after which a client that does not take its replies is disconnected [default: 60]
+    /// Seconds after which a client that takes none of its replies is disconnected [default: 60]
     stall_timeout: [u64] = "REDTAIL_STALL_TIMEOUT", "SECONDS";
     /// Fields up to which a hash is packed [default: 512]
     hash_max_listpack_entries: [Amount] = "REDTAIL_HASH_MAX_LISTPACK_ENTRIES", "COUNT"; or "hash-max-ziplist-entries";
@@ -157,7 +172,7 @@ settings! {
     hash_max_listpack_value: [Amount] = "REDTAIL_HASH_MAX_LISTPACK_VALUE", "BYTES"; or "hash-max-ziplist-value";
     /// Bytes up to which a HyperLogLog is sparse [default: 3000]
     hll_sparse_max_bytes: [Amount] = "REDTAIL_HLL_SPARSE_MAX_BYTES", "BYTES";
-    /// Accepted for the sake of configurations: nothing is compressed [default: 0]
+    /// Accepted so that configurations need no change; redtail compresses nothing [default: 0]
     list_compress_depth: [Amount] = "REDTAIL_LIST_COMPRESS_DEPTH", "COUNT";
     /// Elements of a list's node, or -1 to -5 for 4, 8, 16, 32, 64 KiB [default: -2]
     list_max_listpack_size: [Amount] = "REDTAIL_LIST_MAX_LISTPACK_SIZE", "COUNT", allow_hyphen_values = true; or "list-max-ziplist-size";
@@ -181,35 +196,24 @@ settings! {
     log_format: [LogFormat] = "REDTAIL_LOG_FORMAT", "FORMAT";
 }
 
-/// Reads the settings in `file`.
-///
-/// # Errors
-/// [`Failure::Usage`] when it cannot be read, or with the line and the reason; never with what stands there, which may be a
-/// password.
-pub fn file(file: &Path) -> Result<Settings, Failure> {
-    let shown = file.display();
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Failure::Usage(format!("cannot read {shown}: {error}")))?;
-    toml::from_str(&text).map_err(|error| {
-        let before = error
-            .span()
-            .and_then(|span| text.get(..span.start))
-            .unwrap_or_default();
-        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-        Failure::Usage(format!("{shown}, line {line}: {}", reason(error.message())))
-    })
+/// All keys of the file.
+fn keys() -> impl Iterator<Item = &'static str> {
+    /// Their names with dashes, made once.
+    static KEYS: OnceLock<Vec<String>> = OnceLock::new();
+    let own = KEYS.get_or_init(|| {
+        let names = FIELDS.iter().map(|(field, ..)| field.replace('_', "-"));
+        names.collect()
+    });
+    let old = FIELDS.iter().flat_map(|(_, old, _)| *old);
+    own.iter().map(String::as_str).chain(old.copied())
 }
 
-/// The first line of a reason: what follows may quote the file. Values are quoted in messages on wrong types, too.
-fn reason(message: &str) -> String {
-    let line = message.lines().next().unwrap_or_default();
-    match line.split_once("invalid type: ") {
-        Some((_, wrong)) => {
-            let expected = wrong.rsplit_once("expected ").map_or("", |(_, rest)| rest);
-            format!("a value of the wrong type; expected {expected}")
-        }
-        None => line.to_owned(),
-    }
+/// What the value of a key looks like; `None` where there is no such key.
+fn wanted(key: &str) -> Option<&'static str> {
+    let is_field = |(field, old, _): &&(&str, &[&str], &str)| {
+        field.replace('_', "-") == key || old.contains(&key)
+    };
+    FIELDS.iter().find(is_field).map(|(.., wanted)| *wanted)
 }
 
 /// The settings of `redtail serve`, given by flags, environment and file, put together.
@@ -231,7 +235,7 @@ impl Settings {
     pub fn upstream(&self) -> Result<Upstream, Failure> {
         let Some(addresses) = &self.primary else {
             return Err(Failure::Usage(
-                "no primary: give --primary, REDTAIL_PRIMARY or a key `primary` in the file"
+                "no primary to follow: name it by --primary redis://host:port, by the variable REDTAIL_PRIMARY, or by the key `primary` of the file"
                     .to_owned(),
             ));
         };
@@ -255,7 +259,7 @@ impl Settings {
         };
         if sentinels != Login::default() && !matches!(upstream, Upstream::Sentinel(_)) {
             return Err(Failure::Usage(
-                "--sentinel-… settings without an address of sentinels: write sentinel://host,…/name"
+                "the --sentinel-… settings are for addresses of sentinels only: write --primary sentinel://host,…/name, or leave them out"
                     .to_owned(),
             ));
         }
@@ -274,12 +278,13 @@ impl Settings {
         };
         if tls.key_file.is_some() && tls.cert_file.is_none() {
             return Err(Failure::Usage(
-                "--tls-key-file without --tls-cert-file".to_owned(),
+                "--tls-key-file needs --tls-cert-file, the certificate that belongs to the key"
+                    .to_owned(),
             ));
         }
         if tls != Tls::default() && !self.upstream()?.uses_tls() {
             return Err(Failure::Usage(
-                "--tls-… settings without an address that uses TLS: write rediss:// instead of redis://"
+                "the --tls-… settings are for addresses that use TLS only: write rediss:// instead of redis://, or leave them out"
                     .to_owned(),
             ));
         }
@@ -343,12 +348,13 @@ impl Settings {
         };
         if policy.guard_percent > 100 {
             return Err(Failure::Usage(
-                "--resync-guard: a percentage, 0 to 100".to_owned(),
+                "--resync-guard: write a percentage, 0 to 100".to_owned(),
             ));
         }
         if policy.guard_percent > 0 && policy.memory == ResyncMemory::OneCopy {
             return Err(Failure::Usage(
-                "--resync-guard keeps the old data while the new is held back: it needs --resync-memory two-copies".to_owned(),
+                "--resync-guard keeps the new data beside the old: it needs --resync-memory two-copies"
+                    .to_owned(),
             ));
         }
         Ok(policy)
@@ -358,7 +364,7 @@ impl Settings {
         let rate = bytes("writer-rate", self.writer_rate.as_ref())?.and_then(NonZeroU64::new);
         match rate {
             Some(rate) if rate.get() < WRITER_RATE_MIN => Err(Failure::Usage(format!(
-                "--writer-rate: {WRITER_RATE_MIN} or more, or 0 for no limit"
+                "--writer-rate: write {WRITER_RATE_MIN} (64kb) or more, or 0 for no limit"
             ))),
             rate => Ok(rate),
         }
@@ -473,24 +479,28 @@ fn password(
 ) -> Result<Option<Password>, Failure> {
     match (given, file) {
         (Some(_), Some(_)) => Err(Failure::Usage(format!(
-            "--{whose}-password and --{whose}-password-file are both given: leave one out"
+            "--{whose}-password and --{whose}-password-file are both given: leave one of them out"
         ))),
         (Some(given), None) => Ok(Some(Password::Given(Secret::new(given.as_str())))),
         (None, file) => Ok(file.cloned().map(Password::File)),
     }
 }
 
-/// A key of the file that holds one text or a list of them.
-fn one_or_more<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
+/// A key of the file that holds one value or a list of them.
+fn one_or_more<'de, D, T>(from: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: serde::Deserialize<'de>,
+{
     #[derive(serde::Deserialize)]
-    #[serde(untagged, expecting = "expected a string or a list of strings")]
-    enum OneOrMore {
-        One(String),
-        More(Vec<String>),
+    #[serde(untagged)]
+    enum OneOrMore<T> {
+        One(T),
+        More(Vec<T>),
     }
     Ok(Some(match serde::Deserialize::deserialize(from)? {
-        OneOrMore::One(text) => vec![text],
-        OneOrMore::More(texts) => texts,
+        OneOrMore::One(value) => vec![value],
+        OneOrMore::More(values) => values,
     }))
 }
 
@@ -502,7 +512,7 @@ fn bytes(name: &str, amount: Option<&Amount>) -> Result<Option<u64>, Failure> {
     let bytes = crate::value::memory(text.as_bytes()).and_then(|bytes| u64::try_from(bytes).ok());
     let wrong = || {
         Failure::Usage(format!(
-            "--{name}: write a number of bytes, such as 1048576 or 1mb"
+            "--{name}: write a number of bytes, such as 1048576, or one with a unit, such as 1mb"
         ))
     };
     bytes.ok_or_else(wrong).map(Some)

@@ -84,6 +84,114 @@ fn an_unknown_key_is_refused_by_name_and_line() {
 }
 
 #[test]
+fn an_unknown_key_is_answered_with_the_one_that_was_meant() {
+    for (text, near) in [
+        ("primry = \"h\"\n", "Did you mean `primary`?"),
+        ("max_staleness = \"5s\"\n", "Did you mean `max-staleness`?"),
+        (
+            "hash-max-ziplist-entry = 5\n",
+            "Did you mean `hash-max-ziplist-entries`?",
+        ),
+    ] {
+        let refusal = refusal(text);
+        assert!(refusal.ends_with(near), "{refusal}");
+        assert!(refusal.len() < 150, "it lists all keys: {refusal}");
+    }
+    let none = refusal("[redtail]\nquux = 1\n");
+    assert!(none.contains("redtail serve --help"), "{none}");
+}
+
+#[test]
+fn a_wrong_value_is_answered_with_its_key_and_what_it_wants() {
+    for (text, wants) in [
+        (
+            "maxclients = \"many\"",
+            "key `maxclients` wants a whole number",
+        ),
+        ("maxclients = -1", "key `maxclients` wants a whole number"),
+        ("announce-port = 70000", "a whole number from 0 to 65535"),
+        (
+            "databases = [\n1,\n2]",
+            "key `databases` wants a whole number",
+        ),
+        (
+            "max-staleness = 5",
+            "a time with its unit in double quotes, such as \"5s\" or \"500ms\"",
+        ),
+        (
+            "max-staleness = \"5\"",
+            "key `max-staleness` wants a time with its unit",
+        ),
+        (
+            "track-access = true",
+            "key `track-access` wants \"yes\" or \"no\", in double quotes",
+        ),
+        ("listen = \"nowhere\"", "key `listen` wants an address"),
+        ("listen = 6380", "key `listen` wants an address"),
+        ("primary = 5", "key `primary` wants a text in double quotes"),
+        ("ack = \"maybe\"", "\"auto\", \"honest\" or \"observer\""),
+        (
+            "state-fsync = \"sometimes\"",
+            "\"always\", \"everysec\" or \"no\"",
+        ),
+        ("spool-memory = true", "such as \"64mb\""),
+        (
+            "hash-max-ziplist-value = 1.5",
+            "key `hash-max-ziplist-value` wants a whole number",
+        ),
+    ] {
+        let refusal = refusal(&format!("# settings\n{text}\n"));
+        assert!(
+            refusal.contains(wants) && refusal.contains(", line "),
+            "{text}: {refusal}"
+        );
+        assert!(
+            !refusal.contains("usize") && !refusal.contains("expected"),
+            "{refusal}"
+        );
+    }
+    let no_toml = refusal("primary = redis://h\n");
+    assert!(
+        no_toml.contains("line 1") && no_toml.contains("in double quotes"),
+        "{no_toml}"
+    );
+}
+
+#[test]
+fn every_setting_is_a_key_of_the_file_under_its_flags_name() {
+    use clap::CommandFactory as _;
+    let flags = Flags::command();
+    let flags = flags.get_arguments().filter_map(clap::Arg::get_long);
+    for flag in flags.filter(|flag| *flag != "help") {
+        assert!(
+            wanted(flag).is_some() && keys().any(|key| key == flag),
+            "{flag}"
+        );
+    }
+    assert_eq!(wanted("hash_max_ziplist_entries"), None);
+}
+
+#[test]
+fn one_listener_needs_no_list() {
+    let settings = in_file("listen = \"0.0.0.0:1\"\nprotected-mode = \"no\"").unwrap();
+    assert_eq!(settings.server().listen.len(), 1);
+    assert!(!settings.server().protected);
+}
+
+#[test]
+fn a_time_without_its_unit_is_asked_for_it() {
+    let wrong = |text: &str| text.parse::<Period>().err().unwrap().to_string();
+    assert_eq!(
+        wrong("5"),
+        "the unit is missing: write 5s for seconds, 5ms for milliseconds, 5m for minutes"
+    );
+    for text in ["", "s", "0s", "5 s", "-5s", "1d", "99999999999999999999"] {
+        assert!(wrong(text).contains("5s, 500ms, 2m or 1h"), "{text}");
+    }
+    assert_eq!("2m".parse(), Ok(Period(Duration::from_secs(120))));
+}
+
+#[test]
 fn nothing_that_is_said_about_a_wrong_value_repeats_it() {
     for text in [
         "databases = \"secret\"\n",
@@ -116,7 +224,7 @@ fn a_dialect_is_auto_or_a_server_with_its_version() {
         in_file("dialect = \"redis-6.0.16\"").unwrap().dialect(),
         Some(Dialect::redis(6, 0, 16))
     );
-    assert!(refusal("dialect = \"keydb-6\"").contains("no such dialect"));
+    assert!(refusal("dialect = \"keydb-6\"").contains("key `dialect` wants \"auto\""));
 }
 
 fn members(settings: &Settings) -> Vec<Node> {

@@ -1,9 +1,49 @@
 //! What values of settings look like.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use crate::dialect::Dialect;
+use crate::replica::ResyncMemory;
+use crate::server::{Access, Listen};
+use crate::state::Fsync;
+use crate::upstream::AckPolicy;
+
+/// What a value of this type looks like in the file, for whoever wrote another.
+pub(super) trait Wanted {
+    /// Words that go on from "the key wants".
+    const WANTED: &'static str;
+}
+
+/// Says of types what their values look like.
+macro_rules! wanted {
+    ($($type:ty = $words:literal;)+) => {
+        $(impl Wanted for $type {
+            const WANTED: &'static str = $words;
+        })+
+    };
+}
+
+wanted! {
+    String = "a text in double quotes";
+    PathBuf = "a path in double quotes";
+    u8 = "a whole number from 0 to 100, without quotes";
+    u16 = "a whole number from 0 to 65535, without quotes";
+    u64 = "a whole number, without quotes";
+    usize = "a whole number, without quotes";
+    Amount = "a whole number, or one with a unit in double quotes, such as \"64mb\"";
+    Period = "a time with its unit in double quotes, such as \"5s\" or \"500ms\"";
+    Switch = "\"yes\" or \"no\", in double quotes";
+    Access = "\"no\", \"local\" or \"yes\", in double quotes";
+    AckPolicy = "\"auto\", \"honest\" or \"observer\", in double quotes";
+    ResyncMemory = "\"two-copies\" or \"one-copy\", in double quotes";
+    Fsync = "\"always\", \"everysec\" or \"no\", in double quotes";
+    LogFormat = "\"full\" or \"compact\", in double quotes";
+    DialectChoice = "\"auto\", or a server with its version such as \"redis-7.0\" or \"valkey-9.1.2\", in double quotes";
+    Vec<String> = "a text in double quotes, or a list of them: [\"…\", \"…\"]";
+    Vec<Listen> = "an address such as \"127.0.0.1:6380\", \"[::1]:6380\" or \"unix:/path\", or a list of them: [\"…\", \"…\"]";
+}
 
 /// A value of a setting of Redis: a number, or a number of bytes with a unit such as `1kb`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
@@ -34,15 +74,24 @@ impl std::str::FromStr for Amount {
     }
 }
 
-/// A time: `5s`, `500ms`, `2m`, `1h`, or a number of seconds.
+/// A time with its unit: `5s`, `500ms`, `2m`, `1h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(try_from = "AmountInFile")]
 pub struct Period(pub(super) Duration);
 
 /// Text that is no time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a time above zero; write 5s, 500ms, 2m, 1h or a number of seconds")]
-pub struct NoTime;
+#[non_exhaustive]
+pub enum NoTime {
+    /// A number that may be seconds or milliseconds.
+    #[error(
+        "the unit is missing: write {0}s for seconds, {0}ms for milliseconds, {0}m for minutes"
+    )]
+    Unit(u64),
+    /// Anything else.
+    #[error("write a number above zero with a unit: 5s, 500ms, 2m or 1h")]
+    Time,
+}
 
 impl FromStr for Period {
     type Err = NoTime;
@@ -54,15 +103,16 @@ impl FromStr for Period {
         let (number, unit) = text.split_at(digits);
         let milliseconds = match unit {
             "ms" => 1,
-            "" | "s" => 1000,
+            "s" => 1000,
             "m" => 60_000,
             "h" => 3_600_000,
-            _ => return Err(NoTime),
+            "" => return Err(number.parse().map_or(NoTime::Time, NoTime::Unit)),
+            _ => return Err(NoTime::Time),
         };
-        let number: u64 = number.parse().map_err(|_| NoTime)?;
+        let number: u64 = number.parse().map_err(|_| NoTime::Time)?;
         let time = number.checked_mul(milliseconds).filter(|time| *time > 0);
         time.map(|time| Self(Duration::from_millis(time)))
-            .ok_or(NoTime)
+            .ok_or(NoTime::Time)
     }
 }
 
@@ -88,7 +138,9 @@ pub enum DialectChoice {
 
 /// Text that names no dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no such dialect; write auto, redis-7.0, valkey-9.1.2 or the like")]
+#[error(
+    "there is no such dialect: write auto, or a server with its version such as redis-7.0 or valkey-9.1.2"
+)]
 pub struct NoSuchDialect;
 
 impl FromStr for DialectChoice {

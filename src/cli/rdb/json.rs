@@ -78,7 +78,7 @@ pub fn json(args: &Json) -> ExitCode {
         // A reader that has gone away (`| head`) is no failure.
         (Some(failure), _) if failure.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         (Some(failure), _) => {
-            eprintln!("redtail: standard output: {failure}");
+            eprintln!("redtail: cannot write to standard output: {failure}");
             ExitCode::FAILURE
         }
         (None, Err(error)) => {

@@ -120,6 +120,8 @@ fn server(text: &mut Text, facts: &Facts<'_>) {
     let uptime = statistics.started.elapsed().as_secs();
     let now_us = crate::store::unix_ms().saturating_mul(1000);
     text.line("redis_mode", "standalone");
+    // A redtail that is told to follow this one recognises it by this line.
+    text.line("redtail_version", env!("CARGO_PKG_VERSION"));
     text.line(
         "os",
         format_args!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
@@ -370,9 +372,20 @@ fn redtail(text: &mut Text, facts: &Facts<'_>) {
     text.line("redtail_resync_held", u8::from(replication.held.is_some()));
     text.line("redtail_resync_held_keys", held_keys);
     text.line("redtail_resync_held_seconds", held_seconds);
-    let (link_error, fault) = (&replication.last_error, &replication.last_fault);
-    text.line("redtail_last_link_error", sentence(link_error.as_ref()));
-    text.line("redtail_last_fault", sentence(fault.as_ref()));
+    text.line("redtail_upstream_mode", replication.upstream_mode);
+    let link_error = replication.last_error.as_ref();
+    text.line("redtail_last_link_error", sentence(link_error));
+    text.line(
+        "redtail_link_needs_a_person",
+        u8::from(replication.needs_a_person),
+    );
+    let fault = replication.last_fault.as_ref();
+    text.line("redtail_last_fault", sentence(fault.map(|(what, _)| what)));
+    let ago = fault.map(|(_, ago)| ago.as_secs().to_string());
+    text.line(
+        "redtail_last_fault_seconds_ago",
+        ago.as_deref().unwrap_or("-1"),
+    );
     kept(text, replication.kept.as_ref());
 }
 

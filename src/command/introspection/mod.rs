@@ -52,7 +52,8 @@ pub(super) const FAMILY: Family = Family {
         row("role", Arity::exactly(1), ALWAYS.and(Flags::FAST), role).about(
             "2.8.12",
             "Says that this is a replica, of whom, and how far.",
-        ),
+        )
+        .difference("While the link cannot come up before someone has put something right, a sixth element says what."),
         row(
             "time",
             Arity::exactly(1),
@@ -134,10 +135,12 @@ fn nothing(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Source: redis 7.0 replication.c, `roleCommand`.
+/// Source: redis 7.0 replication.c, `roleCommand`. DIFFERENCE: a sixth element while someone has to act.
 fn role(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     let replication = cx.host.replication();
-    cx.reply.array(5);
+    let reason = replication.last_error.as_ref();
+    let reason = reason.filter(|_| replication.needs_a_person);
+    cx.reply.array(if reason.is_some() { 6 } else { 5 });
     cx.reply.bulk(b"slave");
     cx.reply.bulk(replication.host.as_bytes());
     cx.reply.integer(i64::from(replication.port));
@@ -147,6 +150,9 @@ fn role(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     } else {
         -1
     });
+    if let Some(reason) = reason {
+        cx.reply.bulk(reason.as_bytes());
+    }
     Ok(())
 }
 

@@ -113,7 +113,7 @@ impl Circle {
         loop {
             match self.listen(config, &mut judge).await {
                 Ok(seen) => return seen,
-                Err(error) => tracing::debug!(%error, "a sentinel is listened to no more"),
+                Err(error) => tracing::debug!(%error, "stopped listening to a sentinel"),
             }
             // What it said may have been about to change.
             let known = self.known.len();
@@ -181,7 +181,7 @@ impl Circle {
         for address in &view.sentinels {
             let is_known = self.known.iter().any(|node| node.address == *address);
             if !is_known && self.known.len() < SENTINELS_MAX {
-                tracing::info!(sentinel = %address, "another sentinel is known");
+                tracing::info!(sentinel = %address, "learned of another sentinel");
                 self.known.push(Node {
                     address: address.clone(),
                     ..teller.clone()

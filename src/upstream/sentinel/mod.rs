@@ -65,6 +65,8 @@ impl FromStr for Sentinels {
         };
         let (login, hosts, rest) = authority_and_rest(rest)?;
         let (name, query) = rest.split_once('?').unwrap_or((rest, ""));
+        // Database 0, as other programs write it: all databases are followed.
+        let name = name.strip_suffix("/0").unwrap_or(name);
         if name.is_empty() || name.contains(['/', '#']) || query.contains('#') {
             return Err(AddressError::Sentinel);
         }

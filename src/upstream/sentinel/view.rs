@@ -162,7 +162,7 @@ async fn replicas(wire: &mut Wire, name: &str) -> Result<Vec<Replica>, Error> {
     let doing = "answering SENTINEL replicas";
     wire.send(&["SENTINEL", "replicas", name]).await?;
     let tables = match wire.tables(doing).await {
-        Err(Error::NotReady(_)) => {
+        Err(Error::Unexpected { .. }) => {
             wire.send(&["SENTINEL", "slaves", name]).await?;
             wire.tables(doing).await?
         }

@@ -98,7 +98,7 @@ fn cut_everywhere(what: &str, payload: &[u8]) {
         );
         let is_explained = status
             .last_fault
-            .is_some_and(|fault| fault.contains("snapshot"));
+            .is_some_and(|fault| fault.what.contains("snapshot"));
         assert!(
             is_explained || cut == 0,
             "{what}, cut at {cut}: {:?}",
