@@ -23,6 +23,7 @@ mod measure;
 mod mixed;
 mod page;
 mod process;
+mod production;
 mod report;
 mod rows;
 mod scripts;
@@ -44,7 +45,7 @@ use systems::System;
 struct Options {
     #[arg(value_enum, default_value = "rivals")]
     part: Part,
-    /// Groups of rows to measure: sync, get, mget, scan, apply, writes, resync, mixed, hgetall, lrange, zrange, smembers; of the growth
+    /// Groups of rows to measure: sync, get, mget, scan, apply, writes, resync, mixed, hgetall, lrange, zrange, smembers, production; of the growth
     /// growth, stalls, large, idle, fields; of the threads scaling, long [default: all]
     #[arg(long, value_delimiter = ',')]
     rows: Vec<String>,
@@ -170,6 +171,9 @@ fn rivals(options: &Options, systems: &[System]) {
     let mut primaries = Primaries {
         strings: StringsPrimary::start(&options.primary, 1_000_000),
         mixed: measure::wants_mixed(&plan).then(|| mixed::start(&options.primary)),
+        production: plan
+            .wants("production")
+            .then(|| production::start(&options.primary)),
     };
     for round in 0..options.rounds {
         // Another one begins each time, for the primary and the machine are not the same after each.
@@ -184,6 +188,7 @@ fn rivals(options: &Options, systems: &[System]) {
     );
     if options.write {
         page::replace("mix", &mixed::describe());
+        page::replace("production", &production::describe());
         let panels = report::panels(rows::VERSUS, systems, &results);
         page::chart("rivals.svg", &chart::draw(&panels));
     }

@@ -9,6 +9,7 @@ use crate::floor::ToConstant;
 use crate::load::{Generator, Requests, Shape};
 use crate::mixed::{self, Whole};
 use crate::process::Process;
+use crate::production;
 use crate::report::Results;
 use crate::scripts;
 use crate::strings::{KEY_BYTES, Strings};
@@ -40,6 +41,7 @@ impl Plan {
 pub(crate) struct Primaries {
     pub(crate) strings: StringsPrimary,
     pub(crate) mixed: Option<Process>,
+    pub(crate) production: Option<Process>,
 }
 
 /// A primary with strings.
@@ -90,7 +92,14 @@ pub(crate) fn round(
     if let Some(primary) = &primaries.mixed {
         mixed(plan, system, primary, results);
     }
+    if let Some(primary) = &primaries.production {
+        let (_replica, costs) = sync(system, primary, u64::from(production::KEYS));
+        costs.record(PRODUCTION, &system.name, results);
+    }
 }
+
+/// The rows of the keyspace as production has it.
+const PRODUCTION: [&str; 3] = ["production-cpu", "production-wall", "production-memory"];
 
 const STRINGS_GROUPS: [&str; 8] = [
     "sync", "get", "mget", "scripts", "scan", "apply", "writes", "resync",
@@ -204,6 +213,9 @@ fn floor(plan: &Plan, primaries: &Primaries, system: &System, results: &mut Resu
     }
     if let (true, Some(primary)) = (plan.wants("mixed"), &primaries.mixed) {
         swallow("mixed-wall", primary);
+    }
+    if let Some(primary) = &primaries.production {
+        swallow("production-wall", primary);
     }
     if plan.wants("get") {
         let server = constant_server();

@@ -17,8 +17,9 @@ pub(crate) struct Family {
     pub(crate) elements: u32,
 }
 
+/// A type of value.
 #[derive(Clone, Copy)]
-enum Kind {
+pub(crate) enum Kind {
     Text,
     ExpiringText,
     Integer,
@@ -119,31 +120,32 @@ impl Family {
                 vec![set]
             }
             Kind::Integer => vec![start("SET").arg(number).to_owned()],
-            Kind::Stream => (1..=self.elements)
-                .map(|entry| stream_entry(&key, number, entry))
-                .collect(),
-            Kind::Hash | Kind::List | Kind::IntegerSet | Kind::Set | Kind::SortedSet => {
-                self.collection(&key, number)
-            }
+            collection => collection.fill(&key, number, self.elements),
         }
     }
+}
 
-    /// Commands of a thousand elements at most.
-    fn collection(&self, key: &str, number: u32) -> Vec<Cmd> {
+impl Kind {
+    /// What makes the collection `key`, of the number `number`: commands of a thousand elements at most.
+    pub(crate) fn fill(self, key: &str, number: u32, elements: u32) -> Vec<Cmd> {
+        if matches!(self, Self::Stream) {
+            let entries = 1..=elements;
+            return entries
+                .map(|entry| stream_entry(key, number, entry))
+                .collect();
+        }
         let mut commands = Vec::new();
-        for first in (0..self.elements).step_by(1000) {
-            let mut command = cmd(self.kind.adding());
+        for first in (0..elements).step_by(1000) {
+            let mut command = cmd(self.adding());
             command.arg(key);
-            for index in first..self.elements.min(first + 1000) {
-                self.kind.add(&mut command, number, index);
+            for index in first..elements.min(first + 1000) {
+                self.add(&mut command, number, index);
             }
             commands.push(command);
         }
         commands
     }
-}
 
-impl Kind {
     fn adding(self) -> &'static str {
         match self {
             Self::Hash => "HSET",
@@ -180,7 +182,7 @@ fn field(index: u32) -> String {
 }
 
 /// The element `index` of the key `number`: 16 characters.
-fn text(number: u32, index: u32) -> String {
+pub(crate) fn text(number: u32, index: u32) -> String {
     format!(
         "{:016x}",
         scattered(u64::from(number) << 32 | u64::from(index))

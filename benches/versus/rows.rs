@@ -194,6 +194,27 @@ pub(crate) const VERSUS: &[Row] = &[
     )
     .aims(OfBestRival(0.85)),
     row(
+        "production-cpu",
+        "production",
+        "full sync of 300,000 keys as production has them, CPU",
+        "s",
+    )
+    .aims(OfBestRival(0.45)),
+    row(
+        "production-wall",
+        "production",
+        "the same, from start to in sync",
+        "s",
+    )
+    .aims(OfFloor(1.05)),
+    row(
+        "production-memory",
+        "production",
+        "resident memory after it",
+        "MB",
+    )
+    .aims(OfBestRival(0.85)),
+    row(
         "hgetall",
         "hgetall",
         "HGETALL of 100 fields, pipeline 4, CPU",
