@@ -88,7 +88,7 @@ fn commands(number: u32) -> Vec<Cmd> {
         Kind::Text => vec![cmd("SET").arg(&key).arg(long_text(number, size)).to_owned()],
         kind => kind.fill(&key, number, size),
     };
-    if number % EXPIRES == 0 {
+    if number.is_multiple_of(EXPIRES) {
         commands.push(cmd("EXPIRE").arg(&key).arg(86_400 + number).to_owned());
     }
     commands

@@ -132,7 +132,7 @@ impl Caller<'_, '_, '_> {
 /// Puts texts in order. DIFFERENCE: in that of their bytes, where a server goes by the language of its environment.
 fn sort(table: &Table) -> mlua::Result<()> {
     let mut texts: Vec<LuaString> = table.sequence_values().collect::<mlua::Result<_>>()?;
-    texts.sort_by(|one, other| (*one.as_bytes()).cmp(&*other.as_bytes()));
+    texts.sort_by_cached_key(|text| text.as_bytes().to_vec());
     let mut texts = texts.into_iter().zip(1..);
     texts.try_for_each(|(text, at)| table.raw_seti(at, text))
 }

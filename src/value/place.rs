@@ -90,6 +90,12 @@ const STRIDE: u64 = 0x4E9D_3A79;
 
 #[cfg(test)]
 mod tests {
+    #![expect(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        reason = "a test may panic"
+    )]
+
     use super::*;
 
     const PLACES: Places = Places::new(43, [10, 17, 24, 31]);

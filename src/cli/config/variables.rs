@@ -49,6 +49,8 @@ fn explain(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::indexing_slicing, reason = "a test may panic")]
+
     use super::*;
 
     fn said(names: &[&str]) -> Vec<String> {
