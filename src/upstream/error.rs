@@ -187,6 +187,11 @@ impl Error {
         }
     }
 
+    /// Whether the server was left for a better one: nothing is wrong then.
+    pub(super) const fn is_a_move(&self) -> bool {
+        matches!(self, Self::Moved(_))
+    }
+
     /// Whether the primary's side closed the connection.
     pub(super) const fn is_closing(&self) -> bool {
         match self {

@@ -51,7 +51,7 @@ pub struct Snapshot {
     pub last_io: Option<Duration>,
     /// Why the last connection ended.
     pub last_error: Option<String>,
-    /// When that was.
+    /// When that was; `None` where it was no failure but a move to a better server.
     pub failed_at: Option<Instant>,
     /// Whether there is no link because someone has to put something right first: what [`last_error`](Self::last_error) says.
     pub needs_a_person: bool,
@@ -181,7 +181,7 @@ impl Status {
     pub fn fail(&self, error: &super::Error) {
         let mut inner = self.inner();
         inner.last_error = Some(error.to_string());
-        inner.failed_at = Some(Instant::now());
+        inner.failed_at = (!error.is_a_move()).then(Instant::now);
         inner.needs_a_person = error.needs_a_person();
     }
 
