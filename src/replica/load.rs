@@ -224,6 +224,7 @@ fn rdb<S: Source>(
         figures,
         keys: 0,
         chosen_dialect: kept.dialect,
+        scripting: kept.scripting,
         facts: Facts::default(),
     };
     reader.mark_start();
@@ -315,10 +316,21 @@ struct Snapshot<'a> {
     keys: u64,
     /// Holds whatever the snapshot says.
     chosen_dialect: Option<Dialect>,
+    scripting: Option<&'a Arc<dyn Scripting>>,
     facts: Facts,
 }
 
 impl Snapshot<'_> {
+    /// A script that the server knows, whose digest may come in the stream. Source: redis 6.0 rdb.c, `rdbLoadRio`.
+    fn keep_script(&self, code: &[u8]) {
+        let dialect = self.chosen_dialect.or(self.facts.dialect);
+        let dialect = dialect.unwrap_or_default();
+        let scripting = self.scripting.filter(|_| !dialect.protects_globals());
+        if let Some(Err(error)) = scripting.map(|scripting| scripting.load(code, dialect)) {
+            tracing::warn!(%error, "a script of the snapshot does not compile here: calls of it taint everything");
+        }
+    }
+
     fn known(&self, db: u64) -> Result<usize, Refusal> {
         usize::try_from(db)
             .ok()
@@ -344,6 +356,7 @@ impl Sink for Snapshot<'_> {
             b"repl-stream-db" => self.facts.stream_db = self.known(number().unwrap_or(0))?,
             b"repl-id" => self.facts.replid = String::from_utf8(value.to_vec()).ok(),
             b"repl-offset" => self.facts.offset = number(),
+            b"lua" => self.keep_script(value),
             state::SWEPT => self.facts.is_swept = Some(value == b"timed"),
             state::TAINTED => self.facts.taints.extend(Taint::decode(value)),
             state::TAINTED_ALL => self.facts.taints_everything = true,

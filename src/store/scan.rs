@@ -221,3 +221,38 @@ fn fetch_entry_at(table: &Table, bucket: usize) {
 
 /// So far that memory has answered by then, at some nanoseconds a bucket.
 const BUCKETS_AHEAD: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_cursor_is_exact_as_a_double() {
+        for buckets in [8, 1 << 10, 1 << 17, 1 << 24, 1 << 31] {
+            let cursor = Cursor::at(u32::MAX, SHARDS - 1, buckets - 1, buckets);
+            let cursor = cursor.map(Cursor::number);
+            assert!(cursor.is_some_and(|number| number < 1 << 53), "{buckets}");
+            assert!(cursor.is_some_and(|number| number as f64 as u64 == number));
+        }
+        // Larger tables are walked to their end in one call: a wrong place would be worse than a long reply.
+        assert_eq!(Cursor::at(0, 0, 1 << 31, 1 << 32), None);
+    }
+
+    #[test]
+    fn a_cursor_finds_its_place_in_its_own_layout_only() {
+        let mut random = fastrand::Rng::with_seed(5);
+        for _ in 0..10_000 {
+            let buckets = 1 << random.u32(3..31);
+            let (shard, bucket) = (random.usize(..SHARDS), random.usize(..buckets));
+            let epoch = random.u32(..);
+            let cursor = Cursor::at(epoch, shard, bucket, buckets);
+            let cursor = cursor.map(|cursor| Cursor::from_number(cursor.number()));
+            let found = |epoch, buckets| {
+                cursor.map(|cursor| (cursor.shard(), cursor.bucket(epoch, buckets)))
+            };
+            assert_eq!(found(epoch, buckets), Some((shard, bucket)));
+            assert_eq!(found(epoch.wrapping_add(1), buckets), Some((shard, 0)));
+            assert_eq!(found(epoch.wrapping_add(1), buckets * 2), Some((shard, 0)));
+        }
+    }
+}

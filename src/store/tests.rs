@@ -98,6 +98,24 @@ fn a_scan_misses_nothing_when_its_shard_grows_or_changes_places() {
 }
 
 #[test]
+fn any_number_is_a_cursor_from_which_a_walk_comes_to_its_end() {
+    let spaces = Keyspaces::new(1);
+    (0..3_000).for_each(|number| set(&spaces, 0, &key(number), b"x"));
+    let made_up = (0..64).flat_map(|bit| [1 << bit, u64::MAX >> bit, !(1 << bit)]);
+    for number in made_up {
+        let (mut cursor, mut calls) = (Cursor::from_number(number), 0);
+        loop {
+            cursor = spaces.view_none(0).scan(cursor, 100, |_| {});
+            calls += 1;
+            assert!(calls < 1_000 && cursor.number() < 1 << 53, "{number}");
+            if cursor == Cursor::START {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
 fn a_scan_begun_in_one_generation_ends_in_the_next_without_a_gap() {
     let (old, new) = (Keyspaces::new(1), Keyspaces::new(1));
     let keys: HashSet<_> = (0..5_000).map(key).collect();

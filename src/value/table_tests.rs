@@ -73,6 +73,22 @@ fn a_cursor_from_before_growth_starts_over() {
 }
 
 #[test]
+fn any_number_is_a_cursor_from_which_a_walk_comes_to_its_end() {
+    let table = filled(0..3_000);
+    for number in (0..64).flat_map(|bit| [1 << bit, u64::MAX >> bit, !(1 << bit)]) {
+        let (mut cursor, mut calls) = (number, 0);
+        loop {
+            cursor = table.scan(cursor, 100, |_| {});
+            calls += 1;
+            assert!(calls < 100 && cursor < 1 << 53, "{number}");
+            if cursor == 0 {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
 fn a_scan_without_changes_gives_every_record_once() {
     for rows in [10, 3_000] {
         let table = filled(0..rows);

@@ -1,6 +1,7 @@
 //! Scripts that a Redis 6 with `lua-replicate-commands no` sends as their text: redtail runs them, and has what the primary has.
 
 use crate::client::Client;
+use crate::scripted::{Scripted, full_resync, stream, with_length};
 use crate::servers::Server;
 
 const NAME: &str = "redis-6.0";
@@ -302,4 +303,36 @@ fn what_a_script_surely_did_is_not_guessed() {
         assert!(redtail.command("GET a").text().contains("TAINTED"));
         assert!(redtail.log().contains(reason), "{}", redtail.log());
     }
+}
+
+/// Redis before 7.0 writes the scripts that it knows into its snapshots.
+#[test]
+fn scripts_of_the_snapshot_are_known_by_their_digests() {
+    let script = "return redis.call('set', KEYS[1], 'by digest')";
+    let mut rdb = b"REDIS0009".to_vec();
+    for (name, value) in [("redis-ver", "6.0.16"), ("lua", script)] {
+        rdb.push(0xfa);
+        for text in [name, value] {
+            rdb.push(u8::try_from(text.len()).expect("short"));
+            rdb.extend_from_slice(text.as_bytes());
+        }
+    }
+    rdb.push(0xff);
+    rdb.extend_from_slice(&[0; 8]);
+    let primary = Scripted::start();
+    let redtail = Server::redtail_of(&format!("redis://{}", primary.address()), &[]);
+    let (mut connection, _) = primary.accept_psync();
+    connection.send(full_resync(0));
+    connection.send(with_length(&rdb));
+    connection.send(stream(&[
+        "EVALSHA b6f1900fe8d9b0085327002414081cc08c0a746f 1 k",
+    ]));
+    redtail.wait_for("the script", |client| {
+        client.command("GET k").text() == "by digest"
+    });
+    connection.send(stream(&[
+        "EVALSHA ffffffffffffffffffffffffffffffffffffffff 1 k",
+    ]));
+    redtail.wait_for("the taint", |client| client.command("GET k").is_error());
+    redtail.wait_for_log("its text was sent before the last full sync or start");
 }
