@@ -276,7 +276,7 @@ fn readers_see_all_of_a_script_or_nothing() {
 }
 
 #[test]
-fn what_a_script_surely_did_is_not_guessed() {
+fn a_script_whose_effects_are_not_surely_known_taints_everything() {
     for (script, reason) in [
         (
             "redis.call('sadd', 's', 1, 2, 3) redis.call('spop', 's')",

@@ -115,6 +115,14 @@ impl<'r, 'tx> Replay<'r, 'tx> {
                 reply.bulk(args.at(1));
                 return Ok(());
             }
+            // No write comes after it, so nothing depends on what it says.
+            "time" => {
+                let now_ms = self.tx.now_ms();
+                reply.array(2);
+                reply.bulk((now_ms / 1000).to_string().as_bytes());
+                reply.bulk((now_ms % 1000 * 1000).to_string().as_bytes());
+                return Ok(());
+            }
             // As many as subscribe here, as on a server's replica.
             "publish" => {
                 reply.integer(0);
