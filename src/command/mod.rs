@@ -60,7 +60,10 @@ pub use execute::{Place, apply, changes, read, read_at, read_held, slots, wake};
 pub use keys::{Keys, Touch};
 pub use replay::{Replay, Unsure, slots as replay_slots};
 pub use resolve::{check_arity, resolve, resolve_for, unknown_command};
-pub use scripting::{FunctionShown, LibraryShown, Script, ScriptCall, Scripting};
+pub use scripting::{
+    FunctionShown, LibraryShown, NoSuchShare, Script, ScriptCall, ScriptFigures, ScriptShare,
+    Scripting,
+};
 pub use session::{
     Blocked, Host, KeptState, Replication, Replies, Session, SessionCx, SessionFn, Statistics,
     answer, long, run,

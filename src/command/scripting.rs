@@ -2,7 +2,9 @@
 //!
 //! Lua itself is a room above this one; the server lends it as [`Scripting`].
 
+use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -105,6 +107,65 @@ impl FunctionShown {
     }
 }
 
+/// What scripts have done to the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ScriptFigures {
+    /// For how long the writer waited for them.
+    pub held_up: Duration,
+    /// Scripts that were not begun for that.
+    pub refused: u64,
+    /// Scripts that began again, to hold more than their keys.
+    pub begun_again: u64,
+}
+
+/// The share of time for which scripts may hold the stream up, in percent: 1 to 100, which is no limit.
+///
+/// A quarter, unless told otherwise. The writer then has three quarters of the time, in which it applies some hundred thousand
+/// commands a second, so it catches up with any primary; and the stream is held up for a script's five seconds at a time, with
+/// fifteen between two such scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "u8")]
+pub struct ScriptShare(u8);
+
+/// A number that is no such share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a percentage from 1 to 100")]
+pub struct NoSuchShare;
+
+impl ScriptShare {
+    /// The percentage.
+    #[must_use]
+    pub const fn percent(self) -> u8 {
+        self.0
+    }
+}
+
+impl Default for ScriptShare {
+    fn default() -> Self {
+        Self(25)
+    }
+}
+
+impl TryFrom<u8> for ScriptShare {
+    type Error = NoSuchShare;
+
+    fn try_from(percent: u8) -> Result<Self, NoSuchShare> {
+        match percent {
+            1..=100 => Ok(Self(percent)),
+            _ => Err(NoSuchShare),
+        }
+    }
+}
+
+impl FromStr for ScriptShare {
+    type Err = NoSuchShare;
+
+    fn from_str(text: &str) -> Result<Self, NoSuchShare> {
+        let percent: u8 = text.parse().map_err(|_| NoSuchShare)?;
+        percent.try_into()
+    }
+}
+
 /// Who runs scripts.
 pub trait Scripting: Send + Sync {
     /// Runs a script and writes its reply.
@@ -152,6 +213,9 @@ pub trait Scripting: Send + Sync {
     /// # Errors
     /// As for [`libraries`](Self::libraries).
     fn has_function(&self, generation: &Generation, name: &[u8]) -> Result<bool, Error>;
+
+    /// What scripts have done to the stream so far.
+    fn figures(&self) -> ScriptFigures;
 
     /// Ends all scripts and functions that run now; false when there is none.
     fn kill(&self) -> bool;

@@ -11,6 +11,7 @@ use crate::dialect::Dialect;
 pub(super) fn error(lua: &Lua, failure: Failure, dialect: Dialect, name: &str) -> Error {
     let (value, place) = match failure {
         Failure::Fatal(fatal) => return Error::Owned(fatal.to_string()),
+        Failure::Refused(text) => return Error::Owned(text),
         Failure::Error(value, place) => (value, place),
     };
     let text = if dialect.protects_globals() {

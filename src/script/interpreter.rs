@@ -67,6 +67,8 @@ pub(super) enum Failure {
     Error(Value, Option<(String, i64)>),
     /// It was ended.
     Fatal(Fatal),
+    /// It was not begun: what the client is told.
+    Refused(String),
 }
 
 impl From<mlua::Error> for Failure {

@@ -25,6 +25,7 @@ mod reach;
 mod replay;
 mod running;
 mod sandbox;
+mod share;
 mod shebang;
 mod state;
 mod texts;
@@ -40,10 +41,12 @@ use self::evaluator::Evaluator;
 use self::functions::{Known, Loaded};
 use self::interpreter::Interpreter;
 use self::running::Task;
+use self::share::Share;
 use self::state::{State, lock};
 use self::texts::{Digest, Text, Texts};
 use crate::command::{
-    Error, LibraryShown, Replay, Script, ScriptCall, Scripting, SessionCx, Unsure, long,
+    Error, LibraryShown, Replay, Script, ScriptCall, ScriptFigures, ScriptShare, Scripting,
+    SessionCx, Unsure, long,
 };
 use crate::dialect::Dialect;
 use crate::limits::{SCRIPT_MEMORY_BYTES_MAX, SCRIPT_MEMORY_BYTES_MIN, SCRIPTS_MEMORY_BYTES};
@@ -56,8 +59,8 @@ const IDLE_MAX: usize = 4;
 const COMPILED_AT_ONCE_BYTES: usize = 4 << 10;
 
 /// Runs the scripts of all connections.
-#[derive(Default)]
 pub struct Engine {
+    share: Share,
     texts: Mutex<Texts>,
     #[expect(clippy::vec_box, reason = "every script moves one out and in again")]
     idle: Mutex<Vec<Box<Evaluator>>>,
@@ -82,8 +85,16 @@ impl Drop for Running<'_> {
 impl Engine {
     /// An engine that has run nothing.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(share: ScriptShare) -> Self {
+        Self {
+            share: Share::new(share),
+            texts: Mutex::default(),
+            idle: Mutex::default(),
+            loaded: Mutex::default(),
+            known: Mutex::default(),
+            states: Mutex::default(),
+            running: AtomicUsize::new(0),
+        }
     }
 
     /// An interpreter was made: what runs in it can be killed.
@@ -166,6 +177,7 @@ impl Engine {
             is_function: false,
             may_begin_again: true,
             habit: &text.habit,
+            share: &self.share,
             bytes,
         };
         let interpreter = &evaluator.interpreter;
@@ -248,6 +260,7 @@ impl Engine {
             is_function: true,
             may_begin_again: !facts.keeps_variables,
             habit: &facts.habit,
+            share: &self.share,
             bytes,
         };
         let interpreter = &loaded.interpreter;
@@ -347,6 +360,10 @@ impl Scripting for Engine {
             true => Err(Error::Text("ERR No functions registered")),
             false => Ok(()),
         }
+    }
+
+    fn figures(&self) -> ScriptFigures {
+        self.share.figures()
     }
 
     fn kill(&self) -> bool {

@@ -10,6 +10,7 @@ use super::habit::Habit;
 use super::interpreter::{Failure, Interpreter, building};
 use super::raise::Fatal;
 use super::reach::{Level, Reach};
+use super::share::Share;
 use super::state::{Bounds, State, lock};
 use super::to_reply::Writer;
 use crate::command::{ScriptCall, SessionCx, long};
@@ -26,6 +27,8 @@ pub(super) struct Task<'t> {
     pub(super) may_begin_again: bool,
     /// How much it held lately.
     pub(super) habit: &'t Habit,
+    /// How much scripts may hold the stream up.
+    pub(super) share: &'t Share,
     /// How many bytes it may hold.
     pub(super) bytes: usize,
 }
@@ -56,6 +59,7 @@ impl Task<'_> {
             if !self.may_begin_again || wider == level {
                 break result;
             }
+            self.share.note_again();
             level = wider;
             cx.reply.truncate(mark);
             *lock(&state.random) = random;
@@ -87,10 +91,16 @@ impl Task<'_> {
                 .is_some_and(|generation| generation.spaces.keeps_waiting())
         };
         if level == Level::Keys && !waits(cx) {
-            run_once(cx, interpreter, self, level)
-        } else {
-            long(|| run_once(cx, interpreter, self, level))
+            return run_once(cx, interpreter, self, level);
         }
+        let held = cx.generation.filter(|_| level != Level::Keys);
+        let holding = held
+            .map(|generation| self.share.begin(generation))
+            .transpose();
+        let holding = holding.map_err(Failure::Refused)?;
+        let result = long(|| run_once(cx, interpreter, self, level));
+        drop(holding);
+        result
     }
 
     fn bounds(&self, level: Level) -> Bounds {

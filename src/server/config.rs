@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::command::ScriptShare;
 use crate::dialect::Dialect;
 
 /// Where a server listens.
@@ -127,6 +128,8 @@ pub struct Config {
     pub word_bytes_max: usize,
     /// Bytes of replies that wait for one connection at most.
     pub reply_bytes_max: usize,
+    /// For how much of the time scripts may hold up what the primary sends.
+    pub script_share: ScriptShare,
     /// How long a connection may take no byte of the replies that wait for it.
     pub stall_timeout: Duration,
     /// How long a connection may send nothing; zero for ever.
@@ -147,6 +150,7 @@ impl Default for Config {
             query_words_max: 1 << 20,
             word_bytes_max: crate::limits::STRING_BYTES_MAX,
             reply_bytes_max: 1 << 30,
+            script_share: ScriptShare::default(),
             stall_timeout: Duration::from_secs(60),
             idle_timeout: Duration::ZERO,
         }

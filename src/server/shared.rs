@@ -8,7 +8,7 @@ use subtle::ConstantTimeEq as _;
 use super::clients::Clients;
 use super::config::{Access, Config, Listen};
 use crate::command::client::Client;
-use crate::command::{Host, Replication, Scripting, Statistics};
+use crate::command::{Host, Replication, ScriptShare, Scripting, Statistics};
 use crate::script::Engine;
 use crate::store::Served;
 
@@ -25,7 +25,8 @@ pub struct Server {
 /// Somebody to run the scripts that an old primary sends as their text: an engine apart from that of clients.
 #[must_use]
 pub fn scripting() -> Arc<dyn Scripting> {
-    Arc::new(Engine::new())
+    // No client runs any here, so that there is nothing to share.
+    Arc::new(Engine::new(ScriptShare::default()))
 }
 
 impl Server {
@@ -37,10 +38,10 @@ impl Server {
         replication: impl Fn() -> Replication + Send + Sync + 'static,
     ) -> Arc<Self> {
         Arc::new(Self {
+            scripts: Engine::new(config.script_share),
             config,
             clients: Clients::default(),
             statistics: Statistics::default(),
-            scripts: Engine::new(),
             served,
             replication: Box::new(replication),
         })
@@ -95,6 +96,7 @@ impl Host for Server {
             ),
             ("enable-debug-command", config.debug.word().to_owned()),
             ("maxclients", config.clients_max.to_string()),
+            ("script-share", config.script_share.percent().to_string()),
             ("timeout", config.idle_timeout.as_secs().to_string()),
             (
                 "track-access",

@@ -24,6 +24,7 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use dashmap::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -49,6 +50,7 @@ pub(super) struct Gate {
     opened: Condvar,
     /// Told when nobody is owed a turn any more.
     paid: Condvar,
+    waited: Waited,
 }
 
 impl Gate {
@@ -125,13 +127,21 @@ impl Gate {
         });
         guard.unwrap_or_else(|| {
             self.close(slot);
-            shard.write()
+            self.waited.begin();
+            let guard = shard.write();
+            self.waited.end();
+            guard
         })
     }
 
     fn close(&self, slot: Slot) {
         let _openings = self.openings();
         self.closed.store(number(slot), Ordering::Relaxed);
+    }
+
+    /// For how long the writer has waited for readers: waits of [`NOTICED`] and more, the one under way included.
+    pub(super) fn writer_waited(&self) -> Duration {
+        self.waited.total(self.waited.now())
     }
 
     /// The writer holds no shard any more. Unless its turn goes on, those get in whom it kept waiting.
@@ -166,6 +176,54 @@ impl Gate {
     fn openings(&self) -> MutexGuard<'_, u64> {
         // A poisoned lock still holds a whole value.
         self.openings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A shorter wait of the writer holds nothing up: it works off all that came meanwhile.
+const NOTICED: Duration = Duration::from_millis(10);
+
+/// For how long the writer has waited for readers.
+#[derive(Debug)]
+struct Waited {
+    made: Instant,
+    /// Over now, in nanoseconds.
+    past_ns: AtomicU64,
+    /// Since when it waits, in nanoseconds since this was made, counted from 1; 0 while it does not.
+    since_ns: AtomicU64,
+}
+
+impl Default for Waited {
+    fn default() -> Self {
+        Self {
+            made: Instant::now(),
+            past_ns: AtomicU64::new(0),
+            since_ns: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Waited {
+    fn now(&self) -> u64 {
+        u64::try_from(self.made.elapsed().as_nanos()).unwrap_or(u64::MAX - 1)
+    }
+
+    fn begin(&self) {
+        self.since_ns.store(self.now() + 1, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        let total = self.total(self.now());
+        self.since_ns.store(0, Ordering::Relaxed);
+        let total = u64::try_from(total.as_nanos()).unwrap_or(u64::MAX);
+        self.past_ns.store(total, Ordering::Relaxed);
+    }
+
+    fn total(&self, now_ns: u64) -> Duration {
+        let past = Duration::from_nanos(self.past_ns.load(Ordering::Relaxed));
+        let since = self.since_ns.load(Ordering::Relaxed).checked_sub(1);
+        let wait = since.map_or(0, |since| now_ns.saturating_sub(since));
+        let wait = Duration::from_nanos(wait);
+        if wait < NOTICED { past } else { past + wait }
     }
 }
 

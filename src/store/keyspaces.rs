@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use ahash::RandomState;
 use arc_swap::ArcSwap;
@@ -145,6 +146,12 @@ impl Keyspaces {
     #[inline]
     pub fn keeps_waiting(&self) -> bool {
         self.gate.is_closed()
+    }
+
+    /// For how long the writer has waited for readers so far; waits of less than 10 ms do not count.
+    #[must_use]
+    pub fn writer_waited(&self) -> Duration {
+        self.gate.writer_waited()
     }
 
     /// All that is [written](Self::write) while this lasts is one turn of the writer: readers of what it had to wait for, who

@@ -1,7 +1,7 @@
 //! Scripts, answered as a real replica answers them: `fixtures/scripts.txt` has one a line. In those that begin with `#!`,
 //! `\n` ends that line.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::builds::{BREAKS_ITS_LINE, other_build};
 use crate::client::{Client, Reply};
@@ -334,4 +334,46 @@ fn a_script_sees_one_moment_of_keys_that_it_does_not_declare() {
             }
         }
     });
+}
+
+#[test]
+fn scripts_that_hold_the_stream_up_for_too_long_are_refused_and_short_ones_are_not() {
+    let Some(primary) = Server::start("valkey-8.1", &[]) else {
+        return;
+    };
+    primary.command("SET str value");
+    let redtail = Server::redtail_with(&primary, &["--script-share", "1"]);
+    let mut running = redtail.client();
+    let endless = ["EVAL", "while true do end", "0"].map(|word| word.as_bytes().to_vec());
+    running.send_all(&[endless.to_vec()]);
+    let figure = |name| -> u64 {
+        let found = redtail.client().info("redtail", name);
+        found.unwrap().parse().unwrap()
+    };
+    let end = Instant::now() + PATIENCE;
+    let mut number = 0;
+    // Whatever shard it is in, the script holds it.
+    while figure("redtail_scripts_held_up_ms") == 0 {
+        number += 1;
+        primary.command(&format!("SET key:{number} x"));
+        assert!(Instant::now() < end, "the stream was not held up");
+        // The figure moves when a script begins or ends.
+        let _ = redtail.command("EVAL return(redis.call('DBSIZE')) 0");
+        std::thread::sleep(Duration::from_millis(100));
+        if number == 20 {
+            assert_eq!(redtail.command("SCRIPT KILL").0, b"+OK\r\n");
+            assert!(running.read().unwrap().text().contains("killed by user"));
+        }
+    }
+    let long = "for i=1,1000000 do end return 1";
+    let mut client = redtail.client();
+    let refused = client.words(&["EVAL", long, "0"].map(str::as_bytes));
+    let text = refused.text();
+    assert!(
+        text.starts_with("BUSY") && text.contains("--script-share"),
+        "{text}"
+    );
+    let short = ["EVAL", "return redis.call('GET',KEYS[1])", "1", "str"].map(str::as_bytes);
+    assert_eq!(client.words(&short).text(), "value");
+    assert!(figure("redtail_scripts_refused") > 0);
 }

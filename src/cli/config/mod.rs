@@ -13,6 +13,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::Failure;
+use crate::command::ScriptShare;
 use crate::dialect::Dialect;
 use crate::replica::{ResyncMemory, ResyncPolicy};
 use crate::server;
@@ -164,6 +165,9 @@ settings! {
     word_bytes_max: [usize] = "REDTAIL_WORD_BYTES_MAX", "BYTES";
     /// Bytes of replies that may wait for one client [default: 1 GiB]
     reply_bytes_max: [usize] = "REDTAIL_REPLY_BYTES_MAX", "BYTES";
+    /// Percent of the time for which scripts of all clients may hold up what the primary sends, 1 to 100; past it, scripts that hold
+    /// more than the keys they declare are refused until it is less [default: 25]
+    script_share: [ScriptShare] = "REDTAIL_SCRIPT_SHARE", "PERCENT";
     /// Seconds after which a client that takes none of its replies is disconnected [default: 60]
     stall_timeout: [u64] = "REDTAIL_STALL_TIMEOUT", "SECONDS";
     /// Fields up to which a hash is packed [default: 512]
@@ -461,6 +465,7 @@ impl Settings {
             query_words_max: self.query_words_max.unwrap_or(default.query_words_max),
             word_bytes_max: self.word_bytes_max.unwrap_or(default.word_bytes_max),
             reply_bytes_max: self.reply_bytes_max.unwrap_or(default.reply_bytes_max),
+            script_share: self.script_share.unwrap_or_default(),
             stall_timeout: self
                 .stall_timeout
                 .map_or(default.stall_timeout, Duration::from_secs),

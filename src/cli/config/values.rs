@@ -26,6 +26,7 @@ macro_rules! wanted {
 }
 
 wanted! {
+    crate::command::ScriptShare = "a number from 1 to 100";
     String = "a text in double quotes";
     PathBuf = "a path in double quotes";
     u8 = "a whole number from 0 to 100, without quotes";

@@ -333,6 +333,10 @@ fn redtail(text: &mut Text, facts: &Facts<'_>) {
     text.line("redtail_applied_commands", replication.applied_commands);
     let [_, grouped, ..] = facts.host.statistics().traffic.totals();
     text.line("redtail_grouped_reads", grouped);
+    let scripts = facts.host.scripting().figures();
+    text.line("redtail_scripts_held_up_ms", scripts.held_up.as_millis());
+    text.line("redtail_scripts_refused", scripts.refused);
+    text.line("redtail_scripts_begun_again", scripts.begun_again);
     text.line("redtail_failed_writes", replication.failed_writes);
     text.line("redtail_unknown_commands", replication.unknown_commands);
     text.line("redtail_scripts_run", replication.scripts);
