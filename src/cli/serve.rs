@@ -209,6 +209,7 @@ impl Sources {
             received_offset: self.figures.received(&self.progress),
             input_bytes: self.link.bytes.load(Relaxed),
             spooled_bytes: self.link.spooled.load(Relaxed),
+            direct_reads: self.link.direct_reads.load(Relaxed),
             applied_commands: stream.commands.load(Relaxed),
             failed_writes: stream.failed.load(Relaxed),
             unknown_commands: stream.unknown.load(Relaxed),

@@ -217,6 +217,8 @@ pub struct Replication {
     pub input_bytes: u64,
     /// Those among them that waited in the spool's file.
     pub spooled_bytes: u64,
+    /// Pieces of the stream that the writer read from the socket itself.
+    pub direct_reads: u64,
     /// Commands applied.
     pub applied_commands: u64,
     /// Writes that could not be applied.

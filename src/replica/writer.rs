@@ -24,7 +24,7 @@ use crate::rdb::reader::Reader;
 use crate::rdb::source::Source;
 use crate::state::{Keeper, Payload, Place, Saving};
 use crate::store::{Generation, Served, unix_ms};
-use crate::upstream::{Fault, Link, LinkEnd, Progress, Receiver, ReplId, Resume, Start};
+use crate::upstream::{Fault, Link, LinkEnd, Piece, Progress, Receiver, ReplId, Resume, Start};
 use crate::words::Period;
 
 /// How often the writer looks whether a snapshot that is held back was confirmed.
@@ -44,6 +44,20 @@ struct LinkSource {
     rate: Option<Rate>,
     /// Where what comes is kept, while it is a payload.
     payload: Option<Payload>,
+}
+
+impl LinkSource {
+    /// The next bytes of the stream, read from the socket by this thread where it keeps up; empty at the end.
+    fn next_piece(&mut self) -> io::Result<Piece<'_>> {
+        let piece = self.bytes.recv_stream()?;
+        if let Some(rate) = &mut self.rate {
+            std::thread::sleep(rate.delay(piece.len(), Instant::now()));
+        }
+        if let Piece::Spooled(chunk) = &piece {
+            self.progress.note_taken(chunk.len());
+        }
+        Ok(piece)
+    }
 }
 
 impl Source for LinkSource {
@@ -363,9 +377,9 @@ impl Writer {
             if let Some(keeper) = &mut self.keeper {
                 save(keeper, &mut applier, replid, &source.bytes);
             }
-            match source.next_chunk() {
-                Ok(chunk) if !chunk.is_empty() => {
-                    result = take(&mut self.keeper, &mut applier, &chunk);
+            match source.next_piece() {
+                Ok(piece) if !piece.is_empty() => {
+                    result = take(&mut self.keeper, &mut applier, &piece);
                 }
                 _ => break,
             }
@@ -415,6 +429,10 @@ fn save(keeper: &mut Keeper, applier: &mut Applier<'_>, replid: ReplId, stream: 
             keeper.start_saving(place, pending, &position.generation)
         });
         *applier.saving() = begun;
+    }
+    if applier.saving().is_some() {
+        // What comes is looked for in the spool meanwhile.
+        stream.give_back();
     }
     while applier.saving().is_some() {
         // A stream that waits gets its turn after each shard, and most of the time.

@@ -14,6 +14,7 @@ use super::address::Address;
 use super::config::{Config, Timing};
 use super::error::Error;
 use super::gather::Gather;
+use super::line::Line;
 use super::tls;
 use crate::limits::NAME_ADDRESSES_MAX;
 
@@ -23,20 +24,39 @@ pub(super) trait Connection: AsyncRead + AsyncWrite + Unpin + Send {
     fn gather(&self) -> Option<Gather> {
         None
     }
+
+    /// The connection once its handshake is done.
+    fn into_line(self: Box<Self>) -> Line;
 }
 
-impl Connection for UnixStream {}
+impl Connection for UnixStream {
+    fn into_line(self: Box<Self>) -> Line {
+        Line::unix(*self)
+    }
+}
 
 #[cfg(test)]
-impl Connection for tokio::io::DuplexStream {}
+impl Connection for tokio::io::DuplexStream {
+    fn into_line(self: Box<Self>) -> Line {
+        Line::Wrapped(self)
+    }
+}
 
 impl Connection for TcpStream {
+    fn into_line(self: Box<Self>) -> Line {
+        Line::tcp(*self)
+    }
+
     fn gather(&self) -> Option<Gather> {
         Gather::of(self)
     }
 }
 
 impl Connection for TlsStream<TcpStream> {
+    fn into_line(self: Box<Self>) -> Line {
+        Line::Wrapped(self)
+    }
+
     fn gather(&self) -> Option<Gather> {
         Gather::of(self.get_ref().0)
     }

@@ -3,14 +3,13 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 
 use super::config::Timing;
-use super::connect::Connection;
 use super::error::Error;
 use super::gather::{GATHER_TIME, Gather};
 use super::handshake::Acks;
+use super::line::{Incoming, Line, Outgoing};
 use super::link::{Phase, Progress};
 use super::spool::{Gone, Sender};
 use super::status::{State, Status};
@@ -71,9 +70,9 @@ const BUFFERS_KEPT: usize = 8;
 
 impl Pump<'_> {
     /// Pumps until the connection ends or the writer stops listening, and says why.
-    pub(super) async fn run(self, stream: &mut Box<dyn Connection>, first: Bytes) -> Error {
-        let gather = stream.gather();
-        let (mut reader, mut writer) = tokio::io::split(stream);
+    pub(super) async fn run(self, line: Line, first: Bytes) -> Error {
+        let gather = line.gather();
+        let (mut incoming, mut outgoing) = line.split();
         if !first.is_empty() {
             self.status.received(first.len());
             if self.pass(first).await.is_err() {
@@ -81,8 +80,8 @@ impl Pump<'_> {
             }
         }
         tokio::select! {
-            error = self.read(&mut reader, gather) => error,
-            error = self.acknowledge(&mut writer) => error,
+            error = self.read(&mut incoming, gather) => error,
+            error = self.acknowledge(&mut outgoing) => error,
         }
     }
 
@@ -91,15 +90,11 @@ impl Pump<'_> {
         self.bytes.send(chunk).await
     }
 
-    async fn read(
-        &self,
-        reader: &mut (impl AsyncRead + Unpin),
-        mut gather: Option<Gather>,
-    ) -> Error {
+    async fn read(&self, incoming: &mut Incoming, mut gather: Option<Gather>) -> Error {
         let mut buffers = Buffers::new();
         loop {
             let buffer = buffers.current();
-            let read = match self.next(reader, buffer, gather.as_mut()).await {
+            let read = match self.next(incoming, buffer, gather.as_mut()).await {
                 Ok(read) => read,
                 Err(error) => return error,
             };
@@ -116,31 +111,38 @@ impl Pump<'_> {
     /// Waits for bytes, and gives how many came.
     async fn next(
         &self,
-        reader: &mut (impl AsyncRead + Unpin),
+        incoming: &mut Incoming,
         buffer: &mut BytesMut,
         mut gather: Option<&mut Gather>,
     ) -> Result<usize, Error> {
         // Counted from the last byte, never from the start of the transfer: a long snapshot is not a silent primary.
-        let deadline = Instant::now() + self.timing.silence;
+        let mut deadline = Instant::now() + self.timing.silence;
         loop {
             let gathering = gather.as_deref_mut().filter(|gather| gather.is_on());
             tokio::select! {
-                read = reader.read_buf(buffer) => return match read? {
+                read = incoming.read(buffer, &self.bytes, gathering.is_none()) => return match read? {
                     0 => Err(Error::Closed("sending to us")),
                     read => Ok(read),
                 },
                 () = sleep(GATHER_TIME), if gathering.is_some() => gathering.into_iter().for_each(Gather::stop),
-                () = sleep_until(deadline) => {
-                    return Err(Error::Silence(self.timing.silence, "following its stream"));
-                }
+                () = sleep_until(deadline) => match self.heard_until() {
+                    Some(later) if later > deadline => deadline = later,
+                    _ => return Err(Error::Silence(self.timing.silence, "following its stream")),
+                },
                 () = self.bytes.closed() => return Err(Error::Abandoned),
             }
         }
     }
 
+    /// When the silence is too long, going by what the writer has read itself.
+    fn heard_until(&self) -> Option<Instant> {
+        let last = self.status.last_received()?;
+        Some(Instant::from_std(last) + self.timing.silence)
+    }
+
     /// Once a second, and at once when asked. It goes on for as long as the link does, because an acknowledgement that
     /// reaches a diskless primary before it has reaped its child is lost, and the stream then waits for the next one.
-    async fn acknowledge(&self, writer: &mut (impl AsyncWrite + Unpin)) -> Error {
+    async fn acknowledge(&self, outgoing: &mut Outgoing) -> Error {
         let mut ticks = interval_at(Instant::now() + self.timing.ack, self.timing.ack);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -149,12 +151,7 @@ impl Pump<'_> {
                 () = self.progress.ack_wanted() => {}
             }
             let message = self.sign_of_life();
-            // TLS may keep what it has taken until it is told to send it.
-            let sent = async {
-                writer.write_all(&message).await?;
-                writer.flush().await
-            };
-            if let Err(error) = sent.await {
+            if let Err(error) = outgoing.send(&message).await {
                 return error.into();
             }
         }

@@ -128,13 +128,15 @@ impl Task {
         let handshake = Handshake::new(stream, &server, &self.config);
         let Accepted {
             start,
-            mut stream,
+            stream,
             first,
             acks,
             mode,
         } = handshake.run(self.resume).await?;
         self.note(address, start, mode);
-        let (sender, bytes) = spool(self.config.spool.clone(), Arc::clone(&self.status.spooled));
+        let line = stream.into_line();
+        let status = Arc::clone(&self.status);
+        let (sender, bytes) = spool(self.config.spool.clone(), status, line.socket());
         let (done, end) = oneshot::channel();
         let link = Link { start, bytes, done };
         self.progress.begin_link();
@@ -149,14 +151,13 @@ impl Task {
             bytes: sender,
         };
         let ended = tokio::select! {
-            ended = pump.run(&mut stream, first) => ended,
+            ended = pump.run(line, first) => ended,
             never = prove(&self.config, &self.status, &server.node) => match never {},
             better = self.choice.must_leave(&server, &self.config, &self.status) => better,
         };
         self.past.streamed = self.status.streamed();
-        // The primary must not count on a follower that reads no more while the writer works off what has come.
-        drop(stream);
-        // The writer has then applied all that was received: only now is it known where to resume.
+        // The connection is closed by now: the primary must not count on a follower that reads no more while the writer works
+        // off what has come. When that is done the writer has applied all that was received: only now is it known where to resume.
         let Ok(LinkEnd { resume, fault }) = end.await else {
             return Ok(WriterGone);
         };

@@ -6,15 +6,20 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
+use std::ops::Deref;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::Notify;
+use tokio::time::sleep;
 
+use super::holder::Holder;
+use super::line::Socket;
+use super::status::Status;
 use crate::limits::READ_CHUNK_BYTES;
 
 /// How much of a link's bytes may wait for the writer, and where.
@@ -48,6 +53,16 @@ const SEGMENT_BYTES: u64 = 64 << 20;
 /// A disk that refused is not asked again for so long: it is most likely full.
 const FILE_REST: Duration = Duration::from_secs(5);
 
+/// How long the writer may be busy with what it has read from the socket until the link's task reads on in its place.
+const UNREAD_MAX: Duration = Duration::from_millis(50);
+
+/// How often the link's task looks after a writer that has read nothing since the last look: each look costs an idle link a
+/// wake-up.
+const IDLE_LOOK: Duration = Duration::from_millis(250);
+
+/// How long the writer waits in the socket until it looks again whether the link has ended. It is woken by that, too.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+
 /// What waits in one file: bytes from `read` to `written` of it.
 #[derive(Debug)]
 struct Segment {
@@ -76,6 +91,12 @@ struct Waiting {
     ended: bool,
     /// Nobody takes any more.
     abandoned: bool,
+    /// Who reads the socket.
+    holder: Holder,
+    /// The writer waits for bytes, or for the socket.
+    wants_socket: bool,
+    /// What the writer's reading failed with.
+    broken: Option<io::Error>,
 }
 
 impl Waiting {
@@ -112,14 +133,18 @@ impl Waiting {
 #[derive(Debug)]
 struct Shared {
     limits: SpoolLimits,
-    /// Counts the bytes that go through a file.
-    spooled: Arc<AtomicU64>,
+    /// Counts the bytes that go through a file, and what the writer reads itself.
+    status: Arc<Status>,
+    /// What the writer may read itself, once the spool is empty.
+    socket: Option<Arc<Socket>>,
     waiting: Mutex<Waiting>,
     arrived: Condvar,
     /// Told when something was taken, and when nobody takes any more.
     taken: Notify,
     /// Told when nobody takes any more.
     gone: Notify,
+    /// Told when the writer leaves the socket to the link's task.
+    returned: Notify,
 }
 
 impl Shared {
@@ -135,19 +160,33 @@ pub(super) struct Sender(Arc<Shared>);
 
 /// Where the writer takes bytes out. Dropping it tells the sender that nobody reads any more.
 #[derive(Debug)]
-pub struct Receiver(Arc<Shared>);
+pub struct Receiver {
+    shared: Arc<Shared>,
+    /// For what is read from the socket.
+    buffer: Vec<u8>,
+}
 
-/// A spool with those limits, which counts in `spooled` the bytes that go through its file.
-pub(super) fn spool(limits: SpoolLimits, spooled: Arc<AtomicU64>) -> (Sender, Receiver) {
+/// A spool with those limits, which counts in `status`. From `socket` the writer may read itself.
+pub(super) fn spool(
+    limits: SpoolLimits,
+    status: Arc<Status>,
+    socket: Option<Arc<Socket>>,
+) -> (Sender, Receiver) {
     let shared = Arc::new(Shared {
         limits,
-        spooled,
+        status,
+        socket,
         waiting: Mutex::default(),
         arrived: Condvar::new(),
         taken: Notify::new(),
         gone: Notify::new(),
+        returned: Notify::new(),
     });
-    (Sender(Arc::clone(&shared)), Receiver(shared))
+    let receiver = Receiver {
+        shared: Arc::clone(&shared),
+        buffer: Vec::new(),
+    };
+    (Sender(shared), receiver)
 }
 
 /// Where the next chunk goes.
@@ -190,6 +229,50 @@ impl Sender {
         let gone = self.0.gone.notified();
         if !self.0.waiting().abandoned {
             gone.await;
+        }
+    }
+
+    /// Lets the writer read the socket: everything that was read here has been sent.
+    pub(super) fn offer(&self) {
+        let mut waiting = self.0.waiting();
+        waiting.holder.offer();
+        if waiting.wants_socket {
+            self.0.arrived.notify_one();
+        }
+    }
+
+    /// Asks for the socket, to read it. Gives whether it may be read.
+    ///
+    /// # Errors
+    /// What the writer's reading failed with.
+    pub(super) fn claim(&self) -> io::Result<bool> {
+        let mut waiting = self.0.waiting();
+        match waiting.broken.take() {
+            Some(error) => Err(error),
+            None => Ok(waiting.holder.claim()),
+        }
+    }
+
+    /// Waits until the socket must be read here again: the writer gives it back, or has been busy for long.
+    pub(super) async fn turn(&self) {
+        let mut reads = 0;
+        loop {
+            let returned = self.0.returned.notified();
+            let now = Instant::now();
+            if self.0.waiting().holder.claim_back(now, UNREAD_MAX) {
+                return;
+            }
+            let before = reads;
+            reads = self.0.status.direct_reads.load(Ordering::Relaxed);
+            let look = if reads == before {
+                IDLE_LOOK
+            } else {
+                UNREAD_MAX
+            };
+            tokio::select! {
+                () = returned => {}
+                () = sleep(look) => {}
+            }
         }
     }
 
@@ -249,7 +332,7 @@ impl Sender {
             last.writing = false;
             if result.is_ok() {
                 last.written = at + len;
-                self.0.spooled.fetch_add(len, Ordering::Relaxed);
+                self.0.status.spooled.fetch_add(len, Ordering::Relaxed);
             }
         }
         drop(waiting);
@@ -271,6 +354,10 @@ impl Drop for Sender {
     fn drop(&mut self) {
         self.0.waiting().ended = true;
         self.0.arrived.notify_one();
+        // The primary must not count on a follower that reads no more, and the writer may wait for more of it.
+        if let Some(socket) = &self.0.socket {
+            socket.shut();
+        }
     }
 }
 
@@ -278,7 +365,29 @@ impl Drop for Sender {
 enum Next {
     Chunk(Bytes),
     InFile(Arc<File>, u64, usize),
+    /// Nothing, and the socket is his to read.
+    Socket(Arc<Socket>),
     End,
+}
+
+/// Bytes of the stream.
+#[derive(Debug)]
+pub enum Piece<'a> {
+    /// They came through the spool.
+    Spooled(Bytes),
+    /// They were read from the socket just now.
+    Direct(&'a [u8]),
+}
+
+impl Deref for Piece<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Spooled(chunk) => chunk,
+            Self::Direct(bytes) => bytes,
+        }
+    }
 }
 
 impl Receiver {
@@ -287,26 +396,98 @@ impl Receiver {
     /// # Errors
     /// The spool file cannot be read.
     pub fn recv(&mut self) -> io::Result<Bytes> {
-        let chunk = match self.next() {
-            Next::Chunk(chunk) => chunk,
-            Next::End => Bytes::new(),
-            Next::InFile(file, at, len) => {
-                let mut buffer = BytesMut::zeroed(len);
-                file.read_exact_at(&mut buffer, at)?;
-                let mut waiting = self.0.waiting();
-                if let Some(first) = waiting.files.front_mut() {
-                    first.read += len as u64;
-                }
-                drop(waiting);
-                buffer.freeze()
+        loop {
+            match self.next(false) {
+                Next::Chunk(chunk) => return Ok(self.taken(chunk)),
+                Next::InFile(file, at, len) => return self.read_file(&file, at, len),
+                Next::End => return Ok(Bytes::new()),
+                Next::Socket(_) => {}
             }
-        };
-        self.0.taken.notify_waiters();
-        Ok(chunk)
+        }
     }
 
-    fn next(&self) -> Next {
-        let mut waiting = self.0.waiting();
+    /// As [`recv`](Self::recv), but reads the socket itself once the spool is empty: who waits there is woken by the bytes
+    /// and not by another thread.
+    ///
+    /// # Errors
+    /// The spool file cannot be read.
+    pub fn recv_stream(&mut self) -> io::Result<Piece<'_>> {
+        let read = loop {
+            match self.next(true) {
+                Next::Chunk(chunk) => return Ok(Piece::Spooled(self.taken(chunk))),
+                Next::InFile(file, at, len) => {
+                    return self.read_file(&file, at, len).map(Piece::Spooled);
+                }
+                Next::End => return Ok(Piece::Spooled(Bytes::new())),
+                Next::Socket(socket) => {
+                    if let Some(read) = self.read_socket(&socket) {
+                        break read;
+                    }
+                }
+            }
+        };
+        Ok(Piece::Direct(self.buffer.get(..read).unwrap_or_default()))
+    }
+
+    /// Leaves the socket to the link's task, which takes what comes into the spool.
+    pub fn give_back(&self) {
+        if self.shared.waiting().holder.give_back() {
+            self.shared.returned.notify_waiters();
+        }
+    }
+
+    fn taken(&self, chunk: Bytes) -> Bytes {
+        self.shared.taken.notify_waiters();
+        chunk
+    }
+
+    fn read_file(&self, file: &File, at: u64, len: usize) -> io::Result<Bytes> {
+        let mut buffer = BytesMut::zeroed(len);
+        file.read_exact_at(&mut buffer, at)?;
+        let mut waiting = self.shared.waiting();
+        if let Some(first) = waiting.files.front_mut() {
+            first.read += len as u64;
+        }
+        drop(waiting);
+        Ok(self.taken(buffer.freeze()))
+    }
+
+    /// Waits in the socket and reads it; `None` when nothing came of it. At the end of the connection, after a failure, and when
+    /// more has come than one read takes, the socket goes back to the link's task.
+    fn read_socket(&mut self, socket: &Socket) -> Option<usize> {
+        self.buffer.resize(READ_CHUNK_BYTES, 0);
+        match socket
+            .wait(WAIT_MAX)
+            .and_then(|ready| ready.then(|| socket.read(&mut self.buffer)).transpose())
+        {
+            Ok(None) => None,
+            Ok(Some(0)) => {
+                self.give_back();
+                None
+            }
+            Ok(Some(read)) => {
+                let status = &self.shared.status;
+                status.received(read);
+                status.direct_reads.fetch_add(1, Ordering::Relaxed);
+                if read == self.buffer.len() {
+                    self.give_back();
+                } else {
+                    self.shared.waiting().holder.leave(Instant::now());
+                }
+                Some(read)
+            }
+            Err(error) if is_passing(&error) => None,
+            Err(error) => {
+                self.shared.waiting().broken = Some(error);
+                self.give_back();
+                None
+            }
+        }
+    }
+
+    /// What to take now; blocks until there is something. The socket only if it is wanted.
+    fn next(&self, wants_socket: bool) -> Next {
+        let mut waiting = self.shared.waiting();
         loop {
             if let Some(chunk) = waiting.pop() {
                 return Next::Chunk(chunk);
@@ -322,34 +503,51 @@ impl Receiver {
             if waiting.ended {
                 return Next::End;
             }
+            if let Some(socket) = &self.shared.socket
+                && wants_socket
+                && waiting.files.is_empty()
+                && waiting.holder.take()
+            {
+                return Next::Socket(Arc::clone(socket));
+            }
+            waiting.wants_socket = wants_socket;
             waiting = self
-                .0
+                .shared
                 .arrived
                 .wait(waiting)
                 .unwrap_or_else(PoisonError::into_inner);
+            waiting.wants_socket = false;
         }
     }
 
     /// Whether the link has ended; what it brought may still wait.
     #[must_use]
     pub fn ended(&self) -> bool {
-        self.0.waiting().ended
+        self.shared.waiting().ended
     }
 
     /// Bytes that wait.
     #[must_use]
     pub fn waiting(&self) -> u64 {
-        let waiting = self.0.waiting();
+        let waiting = self.shared.waiting();
         waiting.memory_bytes as u64 + waiting.file_bytes()
     }
 }
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        self.0.waiting().abandoned = true;
-        self.0.taken.notify_waiters();
-        self.0.gone.notify_waiters();
+        self.shared.waiting().abandoned = true;
+        self.shared.taken.notify_waiters();
+        self.shared.gone.notify_waiters();
     }
+}
+
+/// Whether a read that failed so may be tried again at once.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
 }
 
 /// Runs file work off the sockets' threads.
@@ -393,8 +591,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_sender_never_waits_while_the_file_has_room_and_nothing_is_reordered() {
-        let spooled = Arc::default();
-        let (sender, receiver) = spool(limits(1000, 1 << 30), Arc::clone(&spooled));
+        let status = Arc::new(Status::default());
+        let (sender, receiver) = spool(limits(1000, 1 << 30), Arc::clone(&status), None);
         let mut sent = Vec::new();
         for number in 0..200 {
             let chunk = chunk(number, 1 + number as usize * 7);
@@ -402,7 +600,7 @@ mod tests {
             sender.send(chunk).await.unwrap();
         }
         assert_eq!(receiver.waiting(), sent.len() as u64);
-        let in_file = spooled.load(Ordering::Relaxed);
+        let in_file = status.spooled.load(Ordering::Relaxed);
         assert!(in_file >= receiver.waiting() - 1000, "{in_file}");
         assert!(in_file < receiver.waiting(), "memory comes first");
         drop(sender);
@@ -411,7 +609,7 @@ mod tests {
 
     #[tokio::test]
     async fn memory_is_used_again_once_the_file_is_read_to_its_end() {
-        let (sender, mut receiver) = spool(limits(10, 1 << 20), Arc::default());
+        let (sender, mut receiver) = spool(limits(10, 1 << 20), Arc::default(), None);
         for round in 0..3 {
             sender.send(chunk(round, 10)).await.unwrap();
             sender.send(chunk(round, 20)).await.unwrap();
@@ -427,7 +625,7 @@ mod tests {
     #[tokio::test]
     async fn a_sender_waits_where_there_is_no_room_and_goes_on_when_there_is() {
         for file_bytes in [0, 30] {
-            let (sender, mut receiver) = spool(limits(10, file_bytes), Arc::default());
+            let (sender, mut receiver) = spool(limits(10, file_bytes), Arc::default(), None);
             let reader = std::thread::spawn(move || {
                 std::thread::sleep(std::time::Duration::from_millis(50));
                 assert!(receiver.waiting() <= 10 + file_bytes);
@@ -451,7 +649,7 @@ mod tests {
             folder: Some("/nonexistent".into()),
             ..limits(10, 1 << 20)
         };
-        let (sender, receiver) = spool(nowhere, Arc::default());
+        let (sender, receiver) = spool(nowhere, Arc::default(), None);
         let reader = std::thread::spawn(move || drain(receiver));
         let mut sent = Vec::new();
         for number in 0..20 {
@@ -464,7 +662,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_waiting_sender_hears_that_nobody_reads_any_more() {
-        let (sender, receiver) = spool(limits(10, 0), Arc::default());
+        let (sender, receiver) = spool(limits(10, 0), Arc::default(), None);
         sender.send(chunk(0, 10)).await.unwrap();
         let ends = async {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;

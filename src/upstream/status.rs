@@ -1,7 +1,7 @@
 //! The link's state, for ROLE, INFO and the log.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::address::Address;
@@ -100,7 +100,9 @@ pub struct Status {
     /// Bytes received.
     pub bytes: AtomicU64,
     /// Those among them that waited for the writer in a file.
-    pub spooled: Arc<AtomicU64>,
+    pub spooled: AtomicU64,
+    /// Pieces of the stream that the writer read from the socket itself.
+    pub direct_reads: AtomicU64,
 }
 
 impl Default for Status {
@@ -127,7 +129,8 @@ impl Default for Status {
             partial_resyncs: AtomicU64::new(0),
             partial_refused: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
-            spooled: Arc::default(),
+            spooled: AtomicU64::new(0),
+            direct_reads: AtomicU64::new(0),
         }
     }
 }

@@ -23,6 +23,7 @@ mod dump;
 mod encodings;
 mod faults;
 mod field_expiry;
+mod fresh;
 mod functions;
 mod fuzz;
 mod gate;

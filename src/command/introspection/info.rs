@@ -330,6 +330,7 @@ fn redtail(text: &mut Text, facts: &Facts<'_>) {
     text.line("redtail_received_offset", received);
     text.line("redtail_lag_bytes", received.saturating_sub(applied));
     text.line("redtail_spool_file_bytes", replication.spooled_bytes);
+    text.line("redtail_direct_reads", replication.direct_reads);
     text.line("redtail_applied_commands", replication.applied_commands);
     let [_, grouped, ..] = facts.host.statistics().traffic.totals();
     text.line("redtail_grouped_reads", grouped);

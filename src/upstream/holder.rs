@@ -1,0 +1,131 @@
+//! Who reads a link's socket: the link's task or the writer.
+//!
+//! ```text
+//!              offer                      take
+//!   Task ────────────────► Offered ─────────────────► Writer
+//!    ▲ ▲       claim          │                        │  ▲
+//!    │ └──────────────────────┘                  leave │  │ take
+//!    │                                                 ▼  │
+//!    └─────────────── give_back, claim_back ───────── Away
+//! ```
+//! The bytes stay in order because of two rules. The task offers only what it waits for: whatever it has read is in the spool by
+//! then, and the writer takes the socket only once the spool is empty. And while the writer has the socket the task reads
+//! nothing; it claims it back only from a writer that works off what it has read, and that comes back to the spool first.
+
+use std::time::{Duration, Instant};
+
+/// Who reads the socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Holder {
+    /// The task: it reads, or puts what it has read into the spool.
+    #[default]
+    Task,
+    /// The task waits for bytes, and the writer may do so in its place.
+    Offered,
+    /// The writer: it waits for bytes, or reads them.
+    Writer,
+    /// The writer has been working off what it has read since then.
+    Away(Instant),
+}
+
+impl Holder {
+    /// The task waits for bytes.
+    pub(super) const fn offer(&mut self) {
+        if matches!(self, Self::Task) {
+            *self = Self::Offered;
+        }
+    }
+
+    /// The task wants to read. Gives whether it may.
+    pub(super) const fn claim(&mut self) -> bool {
+        if matches!(self, Self::Offered) {
+            *self = Self::Task;
+        }
+        matches!(self, Self::Task)
+    }
+
+    /// The task wants to read again what it has left to the writer. Gives whether it may: the writer has given it back, or has
+    /// not looked at it for `patience`.
+    pub(super) fn claim_back(&mut self, now: Instant, patience: Duration) -> bool {
+        if let Self::Away(since) = self
+            && now.saturating_duration_since(*since) >= patience
+        {
+            *self = Self::Task;
+        }
+        self.claim()
+    }
+
+    /// The writer has worked off all that was read, and wants to read on. Gives whether it may.
+    pub(super) const fn take(&mut self) -> bool {
+        if !matches!(self, Self::Task) {
+            *self = Self::Writer;
+        }
+        matches!(self, Self::Writer)
+    }
+
+    /// The writer goes to work off what it has read.
+    pub(super) const fn leave(&mut self, now: Instant) {
+        if matches!(self, Self::Writer) {
+            *self = Self::Away(now);
+        }
+    }
+
+    /// The writer leaves the reading to the task. Gives whether that changes anything.
+    pub(super) const fn give_back(&mut self) -> bool {
+        let held = matches!(self, Self::Writer | Self::Away(_));
+        if held {
+            *self = Self::Task;
+        }
+        held
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_writer_takes_only_what_is_offered_and_the_task_claims_only_what_is_left_alone() {
+        let (now, mut holder) = (Instant::now(), Holder::default());
+        assert!(
+            !holder.take(),
+            "the task may be between a read and the spool"
+        );
+        holder.offer();
+        assert!(holder.claim() && !holder.take());
+        holder.offer();
+        assert!(holder.take());
+        assert!(!holder.claim() && !holder.claim_back(now + PATIENCE, PATIENCE));
+        holder.offer();
+        assert_eq!(
+            holder,
+            Holder::Writer,
+            "what one does not have one cannot offer"
+        );
+        holder.leave(now);
+        assert!(!holder.claim() && !holder.claim_back(now + PATIENCE / 2, PATIENCE));
+        assert!(holder.take());
+        holder.leave(now);
+        assert!(holder.claim_back(now + PATIENCE, PATIENCE));
+        assert!(!holder.take());
+        holder.leave(now);
+        assert!(!holder.give_back() && holder == Holder::Task);
+    }
+
+    #[test]
+    fn what_is_given_back_is_the_tasks_at_once() {
+        let now = Instant::now();
+        for away in [false, true] {
+            let mut holder = Holder::Writer;
+            if away {
+                holder.leave(now);
+            }
+            assert!(
+                holder.give_back() && holder.claim_back(now, PATIENCE),
+                "{away}"
+            );
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! How a command of the stream gets to the writer: straight from the socket while it keeps up, through the spool where it does
+//! not. What that buys is measured in `benches/versus`.
+
+use std::time::{Duration, Instant};
+
+use crate::client::Client;
+use crate::servers::{PATIENCE, Server};
+
+/// Commands that are sent one by one.
+const SINGLES: u64 = 200;
+
+fn direct_reads(redtail: &Server) -> u64 {
+    let figure = redtail.client().info("redtail", "redtail_direct_reads");
+    figure.expect("a figure").parse().expect("a number")
+}
+
+/// Writes `SINGLES` times, each once the one before is visible, and gives how many pieces the writer read itself meanwhile.
+fn reads_of_singles(primary: &Server, redtail: &Server) -> u64 {
+    let (mut writes, mut reads) = (primary.client(), redtail.client());
+    let before = direct_reads(redtail);
+    let deadline = Instant::now() + PATIENCE;
+    for number in 0..SINGLES {
+        writes.command(&format!("SET single {number}"));
+        while reads.command("GET single").text() != number.to_string() {
+            assert!(Instant::now() < deadline, "{number} is not seen");
+        }
+    }
+    direct_reads(redtail) - before
+}
+
+#[test]
+fn the_writer_reads_each_command_of_an_idle_link_itself() {
+    for name in ["redis-7.0", "valkey-9.1"] {
+        let Some(primary) = Server::start(name, &[]) else {
+            return;
+        };
+        let redtail = Server::redtail(&primary);
+        // The first sync's end, and pings, take the other way now and then.
+        let read = reads_of_singles(&primary, &redtail);
+        assert!(read >= SINGLES * 9 / 10, "{name}: {read}");
+    }
+}
+
+#[test]
+fn so_it_does_over_a_unix_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("primary").display().to_string();
+    let Some(primary) = Server::start("redis-7.0", &["--unixsocket", &path]) else {
+        return;
+    };
+    let redtail = Server::redtail_of(&format!("unix://{path}"), &[]);
+    redtail.wait_in_sync(&primary);
+    let read = reads_of_singles(&primary, &redtail);
+    assert!(read >= SINGLES * 9 / 10, "{read}");
+}
+
+/// A megabyte of the stream.
+fn megabyte(number: usize) -> Vec<Vec<u8>> {
+    let key = format!("big:{number}").into_bytes();
+    vec![b"SET".to_vec(), key, vec![b'x'; 1 << 20]]
+}
+
+#[test]
+fn a_writer_that_falls_behind_leaves_the_reading_to_the_spool_and_takes_it_up_again() {
+    let Some(primary) = Server::start("redis-7.0", &[]) else {
+        return;
+    };
+    let redtail = Server::redtail_with(&primary, &["--writer-rate", "4mb"]);
+    redtail.wait_in_sync(&primary);
+    reads_of_singles(&primary, &redtail);
+    let before = direct_reads(&redtail);
+    let commands: Vec<_> = (0..24).map(megabyte).collect();
+    for command in &commands {
+        primary.client().pipeline(std::slice::from_ref(command));
+    }
+    // All of it is here before much of it has been worked off: the primary has nothing left to send.
+    let written = primary.client().offset("master_repl_offset");
+    let figure = |client: &mut Client, name| {
+        let figure = client.info("redtail", name);
+        figure.and_then(|figure| figure.parse::<i64>().ok())
+    };
+    let mut lag = 0;
+    redtail.wait_for("all that was written", |client| {
+        lag = figure(client, "redtail_lag_bytes").unwrap_or(0);
+        figure(client, "redtail_received_offset") >= written
+    });
+    assert!(lag > 4 << 20, "the writer has caught up already: {lag}");
+    let pieces = direct_reads(&redtail) - before;
+    // In pieces of 64 KB at most it would have been 384 times.
+    assert!(pieces < 40, "{pieces}");
+    redtail.wait_in_sync(&primary);
+    std::thread::sleep(Duration::from_millis(10));
+    let read = reads_of_singles(&primary, &redtail);
+    assert!(read >= SINGLES * 9 / 10, "{read}");
+}
+
+#[test]
+fn all_is_read_while_a_snapshot_for_the_next_start_is_written() {
+    let Some(primary) = Server::start("redis-7.0", &[]) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state").display().to_string();
+    let redtail =
+        Server::redtail_with(&primary, &["--state-dir", &state, "--state-log-max", "1mb"]);
+    redtail.wait_in_sync(&primary);
+    let read = reads_of_singles(&primary, &redtail);
+    assert!(read >= SINGLES * 9 / 10, "{read}");
+    let commands: Vec<_> = (0..16).map(megabyte).collect();
+    // The log outgrows its limit, and a snapshot takes its place.
+    for command in &commands {
+        primary.client().pipeline(std::slice::from_ref(command));
+    }
+    redtail.wait_for("another snapshot", |client| {
+        reads_of_singles(&primary, &redtail);
+        let saves = client.info("redtail", "redtail_state_snapshots");
+        saves.is_some_and(|saves| saves.parse::<u64>().unwrap() > 0)
+    });
+    let read = reads_of_singles(&primary, &redtail);
+    assert!(read >= SINGLES * 9 / 10, "{read}");
+}
