@@ -25,10 +25,15 @@ pub(crate) struct Paced {
 }
 
 impl Paced {
-    pub(crate) const SHAPE: Shape = Shape {
-        clients: 1,
-        pipeline: 100,
-    };
+    pub(crate) const SHAPE: Shape = Self::shape(100_000);
+
+    /// A batch for each millisecond.
+    const fn shape(per_second: u64) -> Shape {
+        Shape {
+            clients: 1,
+            pipeline: (per_second / 1000) as usize,
+        }
+    }
 
     pub(crate) fn new(per_second: u64) -> Self {
         Self {
@@ -57,10 +62,7 @@ pub(crate) fn beside(
 }
 
 /// What `read` sees while `work` on another thread goes on, until it is told to stop.
-pub(crate) fn throughout(
-    work: impl FnOnce(&AtomicBool) + Send,
-    read: impl FnOnce() -> Seen,
-) -> Seen {
+pub(crate) fn throughout<T>(work: impl FnOnce(&AtomicBool) + Send, read: impl FnOnce() -> T) -> T {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| work(&stop));
@@ -89,7 +91,7 @@ pub(crate) fn during_writes(
     let mut gets = primary.strings.gets_during_writes();
     let port = primary.process.port;
     let seen = throughout(
-        |stop| write_at_pace(port, &mut sets, stop),
+        |stop| write_at_pace(port, WRITES_PER_SECOND, &mut sets, stop),
         || generator.run_for(&mut gets, time),
     );
     primary.strings.wrote(&sets);
@@ -97,15 +99,15 @@ pub(crate) fn during_writes(
     seen
 }
 
-/// Writes until told to stop.
+/// Writes so often in a second until told to stop.
 /// A primary that does not keep the pace is told of: the row then compares unequal streams.
-fn write_at_pace(port: u16, requests: &mut Set, stop: &AtomicBool) {
-    let pace = Paced::new(WRITES_PER_SECOND);
-    let seen = Generator::connect(port, Paced::SHAPE).run(requests, |seen| {
+pub(crate) fn write_at_pace(port: u16, per_second: u64, requests: &mut Set, stop: &AtomicBool) {
+    let pace = Paced::new(per_second);
+    let seen = Generator::connect(port, Paced::shape(per_second)).run(requests, |seen| {
         pace.hold(seen);
         stop.load(Ordering::Relaxed)
     });
-    let share = seen.per_second() / WRITES_PER_SECOND as f64;
+    let share = seen.per_second() / per_second as f64;
     if share < 0.9 {
         eprintln!("the primary took {:.0} % of the writes", share * 100.0);
     }

@@ -17,6 +17,7 @@ mod control;
 mod disturbed;
 mod extremes;
 mod floor;
+mod fresh;
 mod growth;
 mod load;
 mod measure;
@@ -45,7 +46,7 @@ use systems::System;
 struct Options {
     #[arg(value_enum, default_value = "rivals")]
     part: Part,
-    /// Groups of rows to measure: sync, get, mget, scan, apply, writes, resync, mixed, hgetall, lrange, zrange, smembers, production; of the growth
+    /// Groups of rows to measure: sync, get, mget, scan, apply, writes, fresh, resync, mixed, hgetall, lrange, zrange, smembers, production; of the growth
     /// growth, stalls, large, idle, fields; of the threads scaling, long [default: all]
     #[arg(long, value_delimiter = ',')]
     rows: Vec<String>,

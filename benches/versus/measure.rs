@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::control::{Control, wait_applied, wait_in_sync};
 use crate::disturbed::{during_resync, during_writes};
 use crate::floor::ToConstant;
+use crate::fresh;
 use crate::load::{Generator, Requests, Shape};
 use crate::mixed::{self, Whole};
 use crate::process::Process;
@@ -101,8 +102,8 @@ pub(crate) fn round(
 /// The rows of the keyspace as production has it.
 const PRODUCTION: [&str; 3] = ["production-cpu", "production-wall", "production-memory"];
 
-const STRINGS_GROUPS: [&str; 8] = [
-    "sync", "get", "mget", "scripts", "scan", "apply", "writes", "resync",
+const STRINGS_GROUPS: [&str; 9] = [
+    "sync", "get", "mget", "scripts", "scan", "apply", "writes", "fresh", "resync",
 ];
 
 /// A replica of the primary with strings.
@@ -132,6 +133,9 @@ fn strings(plan: &Plan, system: &System, primary: &mut StringsPrimary, results: 
     }
     if plan.wants("writes") {
         beside_writes(plan, name, &replica, primary, results);
+    }
+    if plan.wants("fresh") {
+        fresh::measure(name, &replica, primary, plan.time, results);
     }
     if plan.wants("resync") {
         wait_for_resync_floor(begun);

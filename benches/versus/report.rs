@@ -131,13 +131,19 @@ fn verdict(row: &Row, systems: &[System], results: &Results) -> (String, String,
     let median = |name: &str| results.summary(row, name).map(|summary| summary.median);
     let redtail = median(REDTAIL);
     let ratio_to = |other: Option<f64>| Some(redtail? / other.filter(|other| *other > 0.0)?);
-    let to_best = ratio_to(best_rival(row, systems, results));
+    let best = best_rival(row, systems, results);
+    let to_best = ratio_to(best);
     let to_floor = ratio_to(median(FLOOR));
     let mut ratio = to_best.map_or("–".to_owned(), |ratio| format!("{ratio:.2}×"));
     let sign = if row.more_is_better { '≥' } else { '≤' };
     let (figure, bound, target) = match row.target {
         None => return (ratio, "–".to_owned(), ""),
         Some(Target::OfBestRival(bound)) => (to_best, bound, format!("{sign} {bound:.2}×")),
+        Some(Target::AtMostBestRival) => (
+            redtail.filter(|_| best.is_some()),
+            best.unwrap_or_default(),
+            format!("{sign} the best rival"),
+        ),
         Some(Target::OfFloor(bound)) => (to_floor, bound, format!("{sign} {bound:.2}× the floor")),
         Some(Target::AtMost(bound)) => (redtail, bound, format!("{sign} {bound} {}", row.unit)),
     };

@@ -18,12 +18,14 @@ pub(crate) struct Row {
 #[derive(Clone, Copy)]
 pub(crate) enum Target {
     OfBestRival(f64),
+    /// For figures that may be 0.
+    AtMostBestRival,
     OfFloor(f64),
     /// In the row's own unit.
     AtMost(f64),
 }
 
-use Target::{AtMost, OfBestRival, OfFloor};
+use Target::{AtMost, AtMostBestRival, OfBestRival, OfFloor};
 
 const fn row(
     id: &'static str,
@@ -154,6 +156,70 @@ pub(crate) const VERSUS: &[Row] = &[
         "k/s",
     )
     .more_is_better(),
+    row(
+        "fresh-idle-cpu",
+        "fresh",
+        "a link without writes, CPU of one processor",
+        "%",
+    )
+    .aims(AtMost(0.2)),
+    row(
+        "fresh-share",
+        "fresh",
+        "first GET at the replica after a SET that is too old",
+        "of 10,000",
+    )
+    .aims(AtMostBestRival),
+    row(
+        "fresh-p50",
+        "fresh",
+        "from the SET's reply to its value, p50",
+        "µs",
+    ),
+    row(
+        "fresh-p99",
+        "fresh",
+        "from the SET's reply to its value, p99",
+        "µs",
+    ),
+    row(
+        "fresh-10k-share",
+        "fresh",
+        "first GET at the replica after a SET beside 10,000 writes/s that is too old",
+        "of 10,000",
+    )
+    .aims(AtMostBestRival),
+    row(
+        "fresh-10k-p50",
+        "fresh",
+        "from the SET's reply to its value beside 10,000 writes/s, p50",
+        "µs",
+    ),
+    row(
+        "fresh-10k-p99",
+        "fresh",
+        "from the SET's reply to its value beside 10,000 writes/s, p99",
+        "µs",
+    ),
+    row(
+        "fresh-100k-share",
+        "fresh",
+        "first GET at the replica after a SET beside 100,000 writes/s that is too old",
+        "of 10,000",
+    )
+    .aims(AtMostBestRival),
+    row(
+        "fresh-100k-p50",
+        "fresh",
+        "from the SET's reply to its value beside 100,000 writes/s, p50",
+        "µs",
+    ),
+    row(
+        "fresh-100k-p99",
+        "fresh",
+        "from the SET's reply to its value beside 100,000 writes/s, p99",
+        "µs",
+    ),
     row(
         "resync-p99",
         "resync",
