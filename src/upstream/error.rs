@@ -131,11 +131,14 @@ pub enum Error {
     },
     /// The primary closes the connection during or right after each full sync.
     #[error(
-        "{ended}; it is the {times}th time in a row that this happens during or right after a full sync: raise client-output-buffer-limit replica (or slave) at the primary, or its memory limits"
+        "{ended}; a full sync has ended so {times} times in a row: {reason}",
+        reason = dropped_for(*.whole)
     )]
     Dropped {
         /// How many times.
         times: u32,
+        /// Whether the snapshot had come to its end.
+        whole: bool,
         /// How the connection ended.
         ended: Box<Self>,
     },
@@ -157,6 +160,15 @@ pub enum Why {
     /// The primary was followed for want of a replica.
     #[error("Sentinel says that there is a healthy replica again")]
     ReplicaReady,
+}
+
+/// Why a primary closes the connection of a full sync, and what to do.
+const fn dropped_for(whole: bool) -> &'static str {
+    if whole {
+        "raise client-output-buffer-limit replica (or slave) at the primary, or its memory limits"
+    } else {
+        "the primary's output buffer for us has reached its limit (raise client-output-buffer-limit replica, or slave, there), or          something ends its snapshot process (FLUSHALL, or the system for want of memory); its log says which"
+    }
 }
 
 impl From<io::Error> for Error {

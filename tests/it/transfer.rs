@@ -21,12 +21,17 @@ struct Follower {
 
 impl Follower {
     fn of(primary: &Scripted) -> Self {
+        Self::with_floor(primary, Duration::ZERO)
+    }
+
+    /// One that asks for a full sync no sooner than `floor` after the last.
+    fn with_floor(primary: &Scripted, floor: Duration) -> Self {
         let mut config = Config::new(&primary.address()).unwrap();
         config.upstream.timing.retry_first = Duration::from_millis(1);
         config.upstream.timing.retry_max = Duration::from_millis(2);
         config.upstream.timing.retry_refused = Duration::from_millis(2);
         config.upstream.timing.ack = Duration::from_millis(10);
-        config.upstream.timing.resync_floor = Duration::ZERO;
+        config.upstream.timing.resync_floor = floor;
         config.upstream.acks = AckPolicy::Honest;
         let runtime = Runtime::new().unwrap();
         let guard = runtime.enter();
@@ -320,4 +325,66 @@ fn a_full_resync_empties_what_the_new_snapshot_lacks() {
     connection.send(with_length(&dump(&[("b", "2")])));
     follower.wait_for_value("b", "2");
     assert_eq!(follower.get("a"), None);
+}
+
+/// Long enough for a follower that does not wait to come back many times.
+const A_WHILE: Duration = Duration::from_millis(1500);
+
+/// `+FULLRESYNC` of another history than [`ID`], at offset 100.
+fn full_resync_of(digit: char) -> String {
+    let id = digit.to_string().repeat(40);
+    format!("+FULLRESYNC {id} 100\r\n")
+}
+
+/// A follower whose floor does not pass during a test, and that serves `a` = `old` of a primary that is gone.
+fn left_behind(primary: &Scripted) -> Follower {
+    let follower = Follower::with_floor(primary, PATIENCE);
+    let (mut connection, psync) = primary.accept_psync();
+    assert_eq!(psync, "PSYNC ? -1");
+    connection.send(full_resync(100));
+    connection.send(with_length(&dump(&[("a", "old")])));
+    connection.wait_for_command("REPLCONF ACK 100");
+    follower
+}
+
+#[test]
+fn a_new_history_that_is_cut_while_old_data_is_served_waits_for_the_floor() {
+    let primary = Scripted::start();
+    let follower = left_behind(&primary);
+    let payload = with_length(&dump(&[("a", "new")]));
+    // That what is held could be resumed is worth a try at once.
+    let (mut connection, psync) = primary.accept_psync();
+    assert_eq!(psync, format!("PSYNC {ID} 101"));
+    connection.send(full_resync_of('a'));
+    connection.send(&payload[..payload.len() - 9]);
+    drop(connection);
+    let again = primary.accept_within(A_WHILE);
+    assert!(again.is_none(), "a third full sync within the floor");
+    assert_eq!(follower.get("a").as_deref(), Some("old"));
+}
+
+#[test]
+fn a_new_history_each_time_waits_for_the_floor() {
+    let primary = Scripted::start();
+    let follower = left_behind(&primary);
+    let (mut connection, _) = primary.accept_psync();
+    connection.send(full_resync_of('a'));
+    connection.send(with_length(&dump(&[("a", "new")])));
+    follower.wait_for_value("a", "new");
+    connection.wait_for_command("REPLCONF ACK 100");
+    drop(connection);
+    let again = primary.accept_within(A_WHILE);
+    assert!(again.is_none(), "a third full sync within the floor");
+}
+
+#[test]
+fn a_resumed_link_is_taken_up_at_once_however_often_it_breaks() {
+    let primary = Scripted::start();
+    let _follower = left_behind(&primary);
+    for _ in 0..20 {
+        let (mut connection, psync) = primary.accept_psync();
+        assert_eq!(psync, format!("PSYNC {ID} 101"));
+        connection.send("+CONTINUE\r\n");
+        connection.wait_for_command("REPLCONF ACK 100");
+    }
 }
