@@ -5,10 +5,11 @@
 //! ```
 //! Each command waits for its reply: PSYNC in particular is refused behind unread replies.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::address::{Address, Node};
 use super::choose::Candidate;
@@ -27,6 +28,9 @@ const ANNOUNCED_VERSION: &str = "9.1.0";
 
 /// How long until a replica that is behind us is looked at again.
 const CATCH_UP_LOOK: Duration = Duration::from_millis(50);
+
+/// How long an answer to PSYNC may take until the log says what it waits for.
+const PSYNC_QUIET: Duration = Duration::from_secs(1);
 
 /// What an acknowledgement says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,6 +208,21 @@ impl<'s> Handshake<'s> {
         }
     }
 
+    /// Asks, and says what is waited for if that takes long.
+    async fn ask_psync(&mut self, words: &[&str]) -> Result<String, Error> {
+        let mut asking = pin!(self.wire.ask(words, "answering PSYNC"));
+        if let Ok(reply) = timeout(PSYNC_QUIET, asking.as_mut()).await {
+            return reply;
+        }
+        let address = &self.server.address;
+        tracing::info!(
+            %address,
+            "waiting for the server to begin a snapshot: it waits for further replicas \
+             (repl-diskless-sync-delay there, 5 seconds by default) or for the end of another snapshot"
+        );
+        asking.await
+    }
+
     async fn psync(&mut self, resume: Option<Resume>) -> Result<Start, Error> {
         let (replid, next) = match resume {
             Some(resume) => (
@@ -214,10 +233,7 @@ impl<'s> Handshake<'s> {
         };
         // A diskless primary may wait for more replicas before it answers, and sends newlines meanwhile.
         self.wire.set_patience(self.config.timing.silence);
-        let reply = self
-            .wire
-            .ask(&["PSYNC", &replid, &next], "answering PSYNC")
-            .await?;
+        let reply = self.ask_psync(&["PSYNC", &replid, &next]).await?;
         start_of(&reply).ok_or_else(|| self.wire.error_of(&reply, "PSYNC"))
     }
 }

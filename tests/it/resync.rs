@@ -412,3 +412,67 @@ fn without_permission_to_ask_the_stream_is_the_proof() {
     });
     signal(&primary, "-CONT");
 }
+
+/// Lets a snapshot of `primary` begin, and ends it by FLUSHALL.
+fn kill_a_snapshot(primary: &Server) {
+    primary.command("DEBUG POPULATE 3000");
+    primary.wait_for("a snapshot", |client| {
+        client
+            .info("persistence", "rdb_bgsave_in_progress")
+            .as_deref()
+            == Some("1")
+    });
+    primary.command("FLUSHALL");
+}
+
+#[test]
+fn a_snapshot_that_flushall_ends_is_not_blamed_on_the_output_buffer() {
+    for name in ["redis-6.0", "redis-7.0", "valkey-9.1"] {
+        for diskless in ["yes", "no"] {
+            // A millisecond for each key: no snapshot ends by itself.
+            let slow = [
+                "--rdb-key-save-delay",
+                "1000",
+                "--repl-diskless-sync",
+                diskless,
+            ];
+            let Some(primary) = Server::start(name, &slow) else {
+                continue;
+            };
+            primary.command("DEBUG POPULATE 3000");
+            let address = format!("redis://127.0.0.1:{}", primary.port);
+            let redtail = Server::redtail_of(&address, &["--resync-floor", "1"]);
+            for _ in 0..3 {
+                kill_a_snapshot(&primary);
+            }
+            primary.command("SET a last");
+            redtail.wait_for("the last value", |client| {
+                client.command("GET a").text().contains("last")
+            });
+            let log = redtail.log();
+            assert!(!log.contains("output-buffer"), "{name}, {diskless}: {log}");
+            let ended = log.matches("the link to the primary is down").count();
+            assert!(ended >= 3, "{name}, {diskless}: {log}");
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_that_the_primary_delays_is_said_to_be_waited_for() {
+    let delayed = [
+        "--repl-diskless-sync",
+        "yes",
+        "--repl-diskless-sync-delay",
+        "2",
+    ];
+    let Some(primary) = Server::start("redis-7.0", &delayed) else {
+        return;
+    };
+    let redtail = Server::redtail(&primary);
+    let log = redtail.log();
+    let said = log.find("repl-diskless-sync-delay there");
+    assert!(
+        said.is_some_and(|said| log[said..].contains("full resync")),
+        "{log}"
+    );
+}
