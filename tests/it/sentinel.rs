@@ -443,3 +443,44 @@ fn sentinels_and_servers_may_want_tls_and_passwords_of_their_own() {
     let without = Server::redtail_of(&address, &["--tls-ca-cert-file", &ca]);
     without.wait_for_log("--sentinel-password");
 }
+
+/// What a sentinel that looks at its servers all the time knows of replicas: how many, and the text of their list.
+fn listed(sentinel: &Server) -> (String, String) {
+    let fields = sentinel.command("SENTINEL MASTER group").text();
+    let mut lines = fields.lines().skip_while(|line| *line != "num-slaves");
+    let count = lines.nth(1).unwrap_or_default().to_owned();
+    (count, sentinel.command("SENTINEL REPLICAS group").text())
+}
+
+#[test]
+fn sentinel_lists_an_unannounced_redtail_as_down_and_keeps_an_announced_one_to_itself() {
+    for name in servers() {
+        let Some(group) = Group::start(&name, 1) else {
+            return;
+        };
+        let [sentinel, ..] = &group.sentinels[..] else {
+            unreachable!("three")
+        };
+        sentinel.command("SENTINEL DEBUG INFO-PERIOD 100");
+        let primary = format!("redis://127.0.0.1:{}", group.primary.port);
+        let port = free_port().to_string();
+        let listen = format!("127.0.0.1:{port}");
+        let announced = redtail_with(&primary, &["--listen", &listen, "--announce-port", &port]);
+        sentinel.wait_for_log(&format!("+slave slave 127.0.0.1:{port}"));
+        // Only INFO of redtail itself can tell that it is not to be listed.
+        sentinel.wait_for("two replicas, of which one is listed", |_| {
+            let (count, list) = listed(sentinel);
+            count == "2" && !list.contains(&port)
+        });
+        let unannounced = redtail(&primary);
+        sentinel.wait_for_log("+sdown slave 127.0.0.1:0");
+        let (count, list) = listed(sentinel);
+        assert!(
+            count == "3" && list.contains("127.0.0.1:0"),
+            "{name}: {list}"
+        );
+        let down = format!("+sdown slave 127.0.0.1:{port}");
+        assert!(!sentinel.log().contains(&down), "{name}");
+        drop((announced, unannounced));
+    }
+}
