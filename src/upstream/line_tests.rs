@@ -176,11 +176,13 @@ async fn a_task_that_ends_wakes_the_writer_and_closes_the_connection() {
         incoming,
         sender,
         mut receiver,
-        status,
+        ..
     } = link().await;
     let task = tokio::spawn(pump(incoming, sender));
+    let (taken, first_taken) = tokio::sync::oneshot::channel();
     let writer = std::thread::spawn(move || {
         let first = receiver.recv_stream().unwrap().len();
+        taken.send(()).unwrap();
         let begun = Instant::now();
         (
             first,
@@ -190,9 +192,7 @@ async fn a_task_that_ends_wakes_the_writer_and_closes_the_connection() {
         )
     });
     (&theirs).write_all(b"x").unwrap();
-    while status.last_received().is_none() {
-        sleep(Duration::from_millis(1)).await;
-    }
+    first_taken.await.unwrap();
     sleep(LONG).await;
     task.abort();
     let closed = tokio::task::spawn_blocking(move || {

@@ -462,6 +462,8 @@ fn sentinel_lists_an_unannounced_redtail_as_down_and_keeps_an_announced_one_to_i
             unreachable!("three")
         };
         sentinel.command("SENTINEL DEBUG INFO-PERIOD 100");
+        // It pings no connection whose SUBSCRIBE was refused, and connects again once a second.
+        sentinel.command("SENTINEL SET group down-after-milliseconds 5000");
         let primary = format!("redis://127.0.0.1:{}", group.primary.port);
         let port = free_port().to_string();
         let listen = format!("127.0.0.1:{port}");
