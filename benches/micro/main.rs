@@ -29,6 +29,7 @@ mod shards;
 mod store;
 mod talks;
 mod threads;
+mod waits;
 
 use std::time::Duration;
 
@@ -41,6 +42,7 @@ static ALLOCATOR: counting::Counting = counting::Counting;
 const QUESTIONS: &[fn(&mut Criterion)] = &[
     store::benches,
     threads::benches,
+    waits::benches,
     shards::benches,
     ingest::benches,
     resp::benches,

@@ -1,14 +1,17 @@
 //! Running a row: locks, taints, errors.
 
+use std::cell::Cell;
+
 use smallvec::SmallVec;
 
 use super::Error;
 use super::keys::Touch;
 use super::resolve::check_arity;
 use super::session::long;
-use super::table::{Command, Flags, Outcome, Scope};
+use super::table::{Command, Outcome, Scope};
+use super::work;
 use crate::resp::{Args, Reply};
-use crate::store::{Doubt, Entry, Growing, Keyspaces, NewValue, Slot, Tainted, Tx, View};
+use crate::store::{Doubt, Growing, Keyspaces, NewValue, Slot, Tainted, Tx, View};
 
 /// Answers a client's read in database `db`, all of it at one moment. The arity has been checked.
 ///
@@ -28,6 +31,7 @@ pub fn read(
         db,
         now_ms: None,
         touches: true,
+        worked: None,
     };
     read_at(place, handler, command, args, reply)
 }
@@ -43,6 +47,8 @@ pub struct Place<'s> {
     pub now_ms: Option<i64>,
     /// Whether the keys that are looked up count as used.
     pub touches: bool,
+    /// To what the work is added: see [`Session::worked`](super::Session::worked).
+    pub worked: Option<&'s Cell<usize>>,
 }
 
 impl Place<'_> {
@@ -56,15 +62,22 @@ impl Place<'_> {
         args: Args<'_>,
         reply: &mut Reply,
     ) -> Result<(), Error> {
-        if let Some(now_ms) = self.now_ms {
-            view.set_clock(now_ms);
-        }
-        view.set_touches(self.touches);
-        if is_long(command, view, args) {
+        if self.begin(view, command, args) > work::LONG {
             long(|| look(view, handler, args, reply))
         } else {
             look(view, handler, args, reply)
         }
+    }
+
+    /// Tells a view when and how it is looked at. Gives how much work that is, which it counts.
+    #[inline]
+    fn begin(self, view: &View<'_>, command: &Command, args: Args<'_>) -> usize {
+        prepare(view, self);
+        let work = work::of(command, view, args);
+        if let Some(worked) = self.worked {
+            worked.set(worked.get().saturating_add(work));
+        }
+        work
     }
 }
 
@@ -104,21 +117,23 @@ pub fn read_at(
 ) -> Result<(), Error> {
     let Place { spaces, db, .. } = place;
     let mark = reply.len();
-    let mut look = |view: &View<'_>| {
-        reply.truncate(mark);
-        place.look(view, handler, command, args, reply)
-    };
     let result = if let (Scope::Keys, None, Some(key)) =
         (command.scope, command.also_reads, command.keys.single(args))
     {
         let view = spaces.view_key(db, key);
-        check_key(spaces, db, key).and_then(|()| look(&view))
+        check_key(spaces, db, key)
+            .and_then(|()| look_once(view, place, handler, command, args, reply))
     } else if command.scope == Scope::Nothing {
-        let surveyed = spaces.survey(db, look);
+        let surveyed = spaces.survey(db, |view| {
+            reply.truncate(mark);
+            prepare(view, place);
+            look(view, handler, args, reply)
+        });
         surveyed.map_err(Error::from).and_then(|result| result)
     } else {
         let view = view(command, spaces, db, args);
-        check_touched(command, spaces, db, args).and_then(|()| look(&view))
+        check_touched(command, spaces, db, args)
+            .and_then(|()| look_once(view, place, handler, command, args, reply))
     };
     if result.is_err() {
         reply.truncate(mark);
@@ -126,24 +141,50 @@ pub fn read_at(
     result
 }
 
-/// Elements from which on a walk over all of them, half a millisecond or more, lets other connections go on meanwhile. That costs
-/// some microseconds.
-const LONG_ELEMENTS: usize = 10_000;
-
-/// Whether an answer may take long, by the words or by the size of the values that they name.
 #[inline]
-fn is_long(command: &Command, view: &View<'_>, args: Args<'_>) -> bool {
-    if command.flags.has(Flags::FAST) {
-        return args.len() > LONG_ELEMENTS;
+fn prepare(view: &View<'_>, place: Place<'_>) {
+    if let Some(now_ms) = place.now_ms {
+        view.set_clock(now_ms);
     }
-    let mut elements = 0;
-    command.keys.visit(args, |index| {
-        elements += view
-            .entry_at_any_time(args.at(index))
-            .map_or(0, Entry::elements);
-    });
-    let wanted = command.wants.map_or(elements, |wants| wants(args));
-    elements.min(wanted) > LONG_ELEMENTS
+    view.set_touches(place.touches);
+}
+
+/// Answers from a view that nobody else needs. What may take long lets other connections go on meanwhile, and the writer, too, where
+/// a copy of the values is much less work.
+#[inline]
+fn look_once(
+    view: View<'_>,
+    place: Place<'_>,
+    handler: super::ReadFn,
+    command: &Command,
+    args: Args<'_>,
+    reply: &mut Reply,
+) -> Result<(), Error> {
+    let work = place.begin(&view, command, args);
+    if work <= work::LONG {
+        return look(&view, handler, args, reply);
+    }
+    long(move || look_long(view, handler, command, args, reply, work))
+}
+
+/// As [`look_once`], for what takes long. A copy is made of one moment, under the locks; then they are released.
+#[cold]
+fn look_long(
+    view: View<'_>,
+    handler: super::ReadFn,
+    command: &Command,
+    args: Args<'_>,
+    reply: &mut Reply,
+    work: usize,
+) -> Result<(), Error> {
+    let copies =
+        command.locks(args) == Scope::Keys && work::is_worth_a_copy(command, &view, args, work);
+    if !copies {
+        return look(&view, handler, args, reply);
+    }
+    let copy = view.copied(|visit| command.keys.visit(args, |index| visit(args.at(index))));
+    drop(view);
+    look(&copy, handler, args, reply)
 }
 
 /// Answers from a view.

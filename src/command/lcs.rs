@@ -5,6 +5,7 @@ use super::keys::Keys;
 use super::parse::integer;
 use super::session::long;
 use super::table::{Arity, Command, Family};
+use super::work::product;
 use crate::dialect::Dialect;
 use crate::limits::STRING_BYTES_MAX;
 use crate::resp::{Args, Reply};
@@ -16,9 +17,11 @@ pub(super) const FAMILY: Family = Family {
     commands: &[
         Command::new("lcs", Arity::at_least(3), Keys::leading(2))
             .read(lcs)
+            .work(product)
             .about("7.0.0", "Finds the longest common subsequence of two strings."),
         Command::new("stralgo", Arity::at_least(2), ALGORITHM_KEYS)
             .read(stralgo)
+            .work(product)
             .difference("two strings whose lengths multiply to more than 2^29 are refused; Redis 6 takes the memory or dies")
             .about("6.0.0", "Runs an algorithm on strings; the only one is LCS.")
             .until("7.0.0"),

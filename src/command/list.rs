@@ -2,8 +2,9 @@
 
 use super::Error;
 use super::keys::Keys;
-use super::parse::{integer, places, range};
+use super::parse::{integer, range};
 use super::table::{Arity, Command, Family, Flags, Outcome};
+use super::work::between;
 use crate::rdb::listpack::{IntText, Item};
 use crate::resp::{Args, Reply};
 use crate::store::{Tx, View};
@@ -30,7 +31,7 @@ pub(super) const FAMILY: Family = Family {
     commands: &[
         Command::new("lrange", Arity::exactly(4), Keys::first())
             .read(lrange)
-            .wants(places)
+            .work(between)
             .about("1.0.0", "Gives the elements of a range of indexes."),
         Command::new("llen", Arity::exactly(2), Keys::first())
             .read(llen)

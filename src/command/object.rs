@@ -4,6 +4,7 @@ use super::keys::Keys;
 use super::parse::integer;
 use super::session::SessionCx;
 use super::table::{Arity, Command, Flags};
+use super::work::words;
 use super::{Error, ReadFn};
 use crate::dialect::Dialect;
 use crate::resp::{Args, Reply};
@@ -39,6 +40,7 @@ pub(super) const OBJECT: &[Command] = &[
 /// MEMORY USAGE.
 pub(super) const MEMORY_USAGE: Command = Command::new("usage", Arity::at_least(3), SECOND)
     .read(usage)
+    .work(words)
     .about(
         "4.0.0",
         "Gives the bytes that a key and its value take here.",
@@ -54,7 +56,9 @@ const SECOND: Keys = Keys::Range {
 };
 
 const fn of_key(name: &'static str, handler: ReadFn) -> Command {
-    Command::new(name, Arity::exactly(3), SECOND).read(handler)
+    Command::new(name, Arity::exactly(3), SECOND)
+        .read(handler)
+        .work(words)
 }
 
 /// The entry at word 2; without one the reply is null.

@@ -6,6 +6,7 @@ use super::keys::Keys;
 use super::list::OUT_OF_RANGE;
 use super::parse::integer;
 use super::table::{Arity, Command, Family, Flags};
+use super::work::{random, step};
 use crate::rdb::listpack::{IntText, Item};
 use crate::resp::{Args, Reply};
 use crate::store::{NewValue, Tx, View};
@@ -35,9 +36,11 @@ pub(super) const FAMILY: Family = Family {
             .about("1.0.0", "Gives the number of members."),
         Command::new("sscan", Arity::at_least(3), Keys::first())
             .read(sscan)
+            .work(step)
             .about("2.8.0", "Walks over the members a few at a time."),
         Command::new("srandmember", Arity::at_least(2), Keys::first())
             .read(srandmember)
+            .work(random)
             .about("1.0.0", "Gives members at random."),
         Command::new("sinter", Arity::at_least(2), Keys::all())
             .read(sinter)

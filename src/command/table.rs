@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use super::keys::{Keys, Touch};
 use super::session::SessionFn;
+use super::work::WorkFn;
 use super::{ApplyFn, ReadFn};
 use crate::dialect::{Dialect, Presence};
 use crate::resp::Args;
@@ -139,8 +140,8 @@ pub struct Command {
     pub scope: Scope,
     /// Tells by the arguments whether it reads keys of its database that it does not name: then all of it is locked.
     pub also_reads: Option<fn(Args<'_>) -> bool>,
-    /// Tells by the arguments how many elements it gives at most, where that bounds its time.
-    pub wants: Option<fn(Args<'_>) -> usize>,
+    /// How much work a read is, where that is not the size of the values that it names.
+    pub work: Option<WorkFn>,
     /// Since which version it exists.
     pub since: &'static str,
     /// In which servers it is.
@@ -180,7 +181,7 @@ impl Command {
             flags: Flags(0),
             scope: Scope::Keys,
             also_reads: None,
-            wants: None,
+            work: None,
             since: "1.0.0",
             presence: Presence::ALWAYS,
             older_arity: None,
@@ -281,10 +282,10 @@ impl Command {
         self
     }
 
-    /// Gives no more elements, and walks no further, than `wants` says.
+    /// A read of as much work as `work` says.
     #[must_use]
-    pub const fn wants(mut self, wants: fn(Args<'_>) -> usize) -> Self {
-        self.wants = Some(wants);
+    pub const fn work(mut self, work: WorkFn) -> Self {
+        self.work = Some(work);
         self
     }
 

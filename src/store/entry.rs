@@ -317,14 +317,14 @@ impl Entry {
         }
     }
 
-    /// How many elements its value has, 64 bytes of text counted as one.
+    /// How much there is of its value to walk over or to copy: its elements, or every 64 bytes, whichever are more.
     #[must_use]
-    pub fn elements(&self) -> usize {
-        const TEXT_BYTES: usize = 64;
+    pub fn size(&self) -> usize {
+        const BYTES: usize = 64;
         match self.value() {
-            Value::Text(text) => text.len() / TEXT_BYTES,
+            Value::Text(text) => text.len() / BYTES,
             Value::Integer(_) => 1,
-            Value::Object(object) => object.elements(),
+            Value::Object(object) => object.elements().max(object.heap_bytes() / BYTES),
         }
     }
 

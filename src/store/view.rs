@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use dashmap::RwLockReadGuard;
 use smallvec::SmallVec;
 
-use super::db::{Db, Table, find};
+use super::db::{Db, Table, find, insert};
 use super::entry::{Entry, Value};
 use super::fetch::{fetch_bucket, fetch_entry};
 use super::gate::{Gate, Inside};
@@ -56,6 +56,8 @@ enum Shards<'a> {
     Many(ReadHeld<'a>),
     /// Those of one database that the writer or a script holds.
     Held(&'a (dyn Tables + 'a), usize),
+    /// Copies of all entries that the command names: no lock is held.
+    Copied(Box<Table>),
 }
 
 impl Shards<'_> {
@@ -67,6 +69,7 @@ impl Shards<'_> {
             Self::Lent(held, table) => (*held == slot).then_some(*table),
             Self::Many(many) => many.get(slot).map(|table| &**table),
             Self::Held(held, _) => held.table(slot),
+            Self::Copied(table) => Some(table),
         }
     }
 
@@ -77,6 +80,7 @@ impl Shards<'_> {
             Self::Lent(_, table) => (Some(*table), None, None),
             Self::Many(many) => (None, Some(many), None),
             Self::Held(held, db) => (None, None, Some((held, db))),
+            Self::Copied(table) => (Some(&**table), None, None),
         };
         let many = many.into_iter().flat_map(ReadHeld::iter);
         let held = held.into_iter().flat_map(|(held, db)| {
@@ -177,6 +181,30 @@ impl<'a> View<'a> {
 
     pub(super) fn unlocked(spaces: &'a Keyspaces, number: usize) -> Self {
         Self::with(spaces, number, Shards::None, None)
+    }
+
+    /// A view of the same moment and time that holds no lock: the entries of the keys that `keys` visits are copied, and all other keys
+    /// read as absent.
+    #[must_use]
+    pub fn copied(&self, keys: impl FnOnce(&mut dyn FnMut(&[u8]))) -> Self {
+        let mut table = Table::new();
+        keys(&mut |key| {
+            let hash = self.spaces.hash(key);
+            // The lookup counts as use: that of the copy does not.
+            let entry = self.entry(key).or_else(|| self.entry_at_any_time(key));
+            if let (Some(entry), None) = (entry, find(&table, hash, key)) {
+                let copy = entry.copied(key, entry.expire_at_ms());
+                insert(&mut table, hash, copy, self.spaces.hasher());
+            }
+        });
+        let copy = Self::with(
+            self.spaces,
+            self.number,
+            Shards::Copied(Box::new(table)),
+            None,
+        );
+        copy.set_clock(self.now_ms());
+        copy
     }
 
     /// The gate, once the writer has had its turn if it wants what a walk over the database comes for.

@@ -7,6 +7,7 @@
 use super::Error;
 use super::keys::Keys;
 use super::table::{Arity, Command, Family, Flags};
+use super::work::words;
 use crate::resp::{Args, Reply};
 use crate::store::{Tx, View};
 use crate::value::Zset;
@@ -27,12 +28,15 @@ pub(super) const FAMILY: Family = Family {
     commands: &[
         Command::new("geodist", Arity::at_least(4), Keys::first())
             .read(geodist)
+            .work(words)
             .about("3.2.0", "Gives the distance of two places."),
         Command::new("geohash", Arity::at_least(2), Keys::first())
             .read(geohash)
+            .work(words)
             .about("3.2.0", "Gives the geohash texts of places."),
         Command::new("geopos", Arity::at_least(2), Keys::first())
             .read(geopos)
+            .work(words)
             .about("3.2.0", "Gives the longitudes and latitudes of places."),
         Command::new("geosearch", Arity::at_least(7), Keys::first())
             .read(geosearch)

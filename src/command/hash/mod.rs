@@ -11,6 +11,7 @@ use super::Error;
 use super::keys::Keys;
 use super::parse::integer;
 use super::table::{Arity, Command, Family, Flags};
+use super::work::{random, step};
 use crate::resp::Args;
 use apply::{hdel, hexpire, hgetdel, hincrby, hpersist, hset, hsetex, hsetnx};
 use expiry::{hexpiretime, hpexpiretime, hpttl, httl};
@@ -54,9 +55,11 @@ pub(super) const FAMILY: Family = Family {
             .about("3.2.0", "Gives the length of a field's value."),
         Command::new("hscan", Arity::at_least(3), Keys::first())
             .read(hscan)
+            .work(step)
             .about("2.8.0", "Walks over the fields a few at a time."),
         Command::new("hrandfield", Arity::at_least(2), Keys::first())
             .read(hrandfield)
+            .work(random)
             .about("6.2.0", "Gives fields at random."),
         Command::new("httl", Arity::at_least(5), Keys::first())
             .read(httl)

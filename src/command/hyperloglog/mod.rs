@@ -15,6 +15,7 @@ use super::Error;
 use super::keys::Keys;
 use super::session::SessionCx;
 use super::table::{Arity, Command, Family, Flags, Outcome};
+use super::work::registers;
 use crate::dialect::Dialect;
 use crate::resp::{Args, Reply};
 use crate::store::{Entry, Tainted, Tx, Value, View, WrongType};
@@ -26,6 +27,7 @@ pub(super) const FAMILY: Family = Family {
     commands: &[
         Command::new("pfcount", Arity::at_least(2), Keys::all())
             .read(pfcount)
+            .work(registers)
             .accept(pfcount_refreshed)
             .outcome(Outcome::Exists)
             .difference(

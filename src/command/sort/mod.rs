@@ -6,6 +6,7 @@
 use super::Error;
 use super::keys::Keys;
 use super::table::{Arity, Command, Family, Flags};
+use super::work::several_times;
 use super::zset::bulk_item;
 use crate::resp::{Args, Reply};
 use crate::store::{Doubt, NewValue, Tx, View};
@@ -23,6 +24,7 @@ pub(super) const FAMILY: Family = Family {
     commands: &[
         Command::new("sort_ro", Arity::at_least(2), Keys::first())
             .read(sort_ro)
+            .work(several_times)
             .also_reads(query::reads_other_keys)
             .difference(
                 "ALPHA compares bytes, as servers in the C locale do. Elements of a large set come in another order where nothing \

@@ -3,6 +3,7 @@
 use super::Error;
 use super::keys::Keys;
 use super::table::{Arity, Command, Family, Flags};
+use super::work::counted;
 use crate::rdb::listpack::Item;
 use crate::rdb::stream::StreamId;
 use crate::resp::{Args, Reply};
@@ -28,9 +29,11 @@ pub(super) const FAMILY: Family = Family {
             .about("5.0.0", "Counts the entries of a stream."),
         one_key("xrange", Arity::at_least(4))
             .read(read::xrange)
+            .work(counted)
             .about("5.0.0", "Gives entries by id."),
         one_key("xrevrange", Arity::at_least(4))
             .read(read::xrevrange)
+            .work(counted)
             .about("5.0.0", "Gives entries by id, descending."),
         Command::new("xread", Arity::at_least(4), STREAMS)
             .read(read::xread)

@@ -10,6 +10,7 @@ use super::keys::Keys;
 use super::parse::{integer, range};
 use super::session::long;
 use super::table::{Arity, Command, Family, Flags};
+use super::work::bytes_between;
 use crate::resp::{Args, Reply};
 use crate::store::{GROUP_MAX, Value, View, WrongType};
 pub(super) use edit::grow;
@@ -46,9 +47,11 @@ pub(super) const FAMILY: Family = Family {
             .about("8.4.0", "Gives the XXH3 hash of a string."),
         Command::new("getrange", Arity::exactly(4), Keys::first())
             .read(getrange)
+            .work(bytes_between)
             .about("2.4.0", "Gives a part of a string."),
         Command::new("substr", Arity::exactly(4), Keys::first())
             .read(getrange)
+            .work(bytes_between)
             .about(
                 "1.0.0",
                 "Gives a part of a string; the old name of GETRANGE.",

@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use super::Error;
 use super::keys::Keys;
 use super::table::{Arity, Command, Family, Flags, Outcome};
+use super::work::{random, words as words_work};
 use crate::resp::{Args, Reply, parse_integer};
 use crate::store::{Value, View};
 use crate::value::vector::Element;
@@ -33,11 +34,12 @@ pub(super) const FAMILY: Family = Family {
                  in every server. vset-uid counts this process's vector sets.",
             ),
         read("vismember", vismember, Flags::NONE)
+            .work(words_work)
             .about("8.0.0", "Tells whether something is an element."),
         read("vlinks", vlinks, Flags::FAST)
             .about("8.0.0", "Gives an element's neighbours in the graph.")
             .difference(GRAPH),
-        read("vrandmember", vrandmember, Flags::NONE).about("8.0.0", "Gives elements at random."),
+        read("vrandmember", vrandmember, Flags::NONE).work(random).about("8.0.0", "Gives elements at random."),
         read("vsim", similar::vsim, Flags::NONE)
             .about("8.0.0", "Finds the elements most similar to a vector.")
             .difference(GRAPH),

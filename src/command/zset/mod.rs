@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use super::Error;
 use super::generic::{ScanOptions, scan_cursor};
 use super::keys::Keys;
-use super::parse::{integer, places};
+use super::parse::integer;
 use super::table::{Arity, Command, Family, Flags};
+use super::work::{between, random, several_times, step};
 use crate::rdb::listpack::{IntText, Item};
 use crate::resp::{Args, Reply, double};
 use crate::store::View;
@@ -51,11 +52,11 @@ pub(super) const FAMILY: Family = Family {
             .arity_before("7.2.0", Arity::exactly(3)),
         one_key("zrange", Arity::at_least(4))
             .read(range::zrange)
-            .wants(places)
+            .work(between)
             .about("1.2.0", "Gives members by place, score or name."),
         one_key("zrevrange", Arity::at_least(4))
             .read(range::zrevrange)
-            .wants(places)
+            .work(between)
             .about("1.2.0", "Gives members by place, descending."),
         one_key("zrangebyscore", Arity::at_least(4))
             .read(range::zrangebyscore)
@@ -79,21 +80,26 @@ pub(super) const FAMILY: Family = Family {
             .about("2.8.9", "Counts the members in a range of names."),
         one_key("zscan", Arity::at_least(3))
             .read(zscan)
+            .work(step)
             .about("2.8.0", "Walks over members and scores."),
         one_key("zrandmember", Arity::at_least(2))
             .read(zrandmember)
+            .work(random)
             .about("6.2.0", "Gives members at random."),
         Command::new("zunion", Arity::at_least(3), COUNTED)
             .read(algebra::zunion)
+            .work(several_times)
             .about("6.2.0", "Gives the members of any of some sorted sets."),
         Command::new("zinter", Arity::at_least(3), COUNTED)
             .read(algebra::zinter)
+            .work(several_times)
             .about(
                 "6.2.0",
                 "Gives the members that sorted sets have in common.",
             ),
         Command::new("zdiff", Arity::at_least(3), COUNTED)
             .read(algebra::zdiff)
+            .work(several_times)
             .about(
                 "6.2.0",
                 "Gives the members that only the first sorted set has.",

@@ -1,0 +1,139 @@
+//! How much work an answer is, known before it is begun: from the words and from the size of the values that they name.
+//!
+//! The unit is an element looked at, about 50 ns; 64 bytes of text count as one. What counts is what is asked for: a count of 100 million
+//! random members is as much work in a set of three as in one of a million.
+
+use std::collections::HashSet;
+
+use super::parse::places;
+use super::table::{Command, Flags};
+use crate::resp::{Args, parse_integer};
+use crate::store::{Entry, View};
+
+/// The work of a command with these words on values of that size in all. With [`usize::MAX`] for the size: what the words alone bound it to.
+pub type WorkFn = fn(Args<'_>, usize) -> usize;
+
+/// Work from which on, half a millisecond or more, other connections go on meanwhile. To let them costs some microseconds.
+pub(super) const LONG: usize = 10_000;
+
+/// Work from which on, ten milliseconds or more, it is done on a copy where copying is much less, for the writer not to wait.
+pub(super) const WORTH_COPYING: usize = 200_000;
+
+/// How many times the values' size the work must be for that.
+const TIMES_THE_COPY: usize = 4;
+
+/// How much work an answer is.
+#[inline]
+pub(super) fn of(command: &Command, view: &View<'_>, args: Args<'_>) -> usize {
+    match command.work {
+        None if command.flags.has(Flags::FAST) => args.len(),
+        // Most often the words are enough, and no value needs to be looked up.
+        Some(work) if work(args, usize::MAX) <= LONG => work(args, usize::MAX),
+        Some(work) => work(args, size(command, view, args)),
+        None => size(command, view, args).max(args.len()),
+    }
+}
+
+/// The size of all values that a command names, each as often as it is named.
+fn size(command: &Command, view: &View<'_>, args: Args<'_>) -> usize {
+    let mut size = 0usize;
+    command.keys.visit(args, |index| {
+        let entry = view.entry_at_any_time(args.at(index));
+        size = size.saturating_add(entry.map_or(0, Entry::size));
+    });
+    size
+}
+
+/// Whether so much work should be done on a copy of the values.
+#[cold]
+pub(super) fn is_worth_a_copy(
+    command: &Command,
+    view: &View<'_>,
+    args: Args<'_>,
+    work: usize,
+) -> bool {
+    if work < WORTH_COPYING {
+        return false;
+    }
+    let mut seen = HashSet::new();
+    let (mut size, mut named) = (0usize, 0usize);
+    command.keys.visit(args, |index| {
+        let key = args.at(index);
+        named += 1;
+        if seen.insert(key) {
+            let entry = view.entry_at_any_time(key);
+            size = size.saturating_add(entry.map_or(0, Entry::size));
+        }
+    });
+    named > 0
+        && size
+            .saturating_add(seen.len())
+            .saturating_mul(TIMES_THE_COPY)
+            <= work
+}
+
+fn number(args: Args<'_>, index: usize) -> Option<usize> {
+    let number = parse_integer(args.at(index))?;
+    Some(usize::try_from(number.unsigned_abs()).unwrap_or(usize::MAX))
+}
+
+/// The number behind an option's name.
+fn option(args: Args<'_>, name: &str) -> Option<usize> {
+    let at = (2..args.len()).find(|at| args.is(*at, name))?;
+    number(args, at + 1)
+}
+
+/// A few looks for each word.
+pub(super) fn words(args: Args<'_>, _size: usize) -> usize {
+    args.len()
+}
+
+/// Registers of every HyperLogLog.
+pub(super) fn registers(args: Args<'_>, _size: usize) -> usize {
+    args.len().saturating_mul(256)
+}
+
+/// Elements between two places.
+pub(super) fn between(args: Args<'_>, size: usize) -> usize {
+    places(args).min(size)
+}
+
+/// Bytes between two places.
+pub(super) fn bytes_between(args: Args<'_>, size: usize) -> usize {
+    (places(args) / 64).min(size)
+}
+
+/// So many different elements, or so many that may repeat when the count in word 2 is negative. One is found with a few looks.
+pub(super) fn random(args: Args<'_>, size: usize) -> usize {
+    let count = number(args, 2).unwrap_or(1).saturating_mul(4);
+    if args.at(2).starts_with(b"-") {
+        count
+    } else {
+        count.min(size)
+    }
+}
+
+/// A step of a walk: COUNT elements, ten without it.
+pub(super) fn step(args: Args<'_>, size: usize) -> usize {
+    option(args, "count").unwrap_or(10).min(size)
+}
+
+/// All elements, or as many as COUNT says, of some fields each.
+pub(super) fn counted(args: Args<'_>, size: usize) -> usize {
+    let count = option(args, "count").map_or(usize::MAX, |count| count.saturating_mul(4));
+    count.min(size)
+}
+
+/// A table of every byte of one text by every byte of the other, 32 cells in the time of an element: at most where both are as long.
+pub(super) fn product(_args: Args<'_>, size: usize) -> usize {
+    size.saturating_mul(size).saturating_mul(32)
+}
+
+/// All elements are sorted or put into a new order.
+pub(super) fn several_times(_args: Args<'_>, size: usize) -> usize {
+    size.saturating_mul(4)
+}
+
+#[cfg(test)]
+#[path = "work_tests.rs"]
+mod tests;
