@@ -96,3 +96,6 @@ pub const SCRIPTS_MAX: usize = 10_000;
 
 /// See [`SCRIPTS_MAX`].
 pub const SCRIPTS_BYTES_MAX: usize = 64 << 20;
+
+/// What a primary's transaction may take until its EXEC comes, where nothing else is set: as much as one request of a client.
+pub const TRANSACTION_BYTES_MAX: usize = 1 << 30;

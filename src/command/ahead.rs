@@ -66,7 +66,7 @@ impl Ahead {
     }
 
     /// Answers what waits, up to the first after which `pause` says so or the connection closes. Gives where the last one that was
-    /// answered ends in the input; what stands behind it is forgotten.
+    /// answered ends in the input; what stands behind it is forgotten, and so is one that was put off.
     pub fn answer(
         &mut self,
         cx: &mut SessionCx<'_>,
@@ -76,9 +76,14 @@ impl Ahead {
         let group = self.group(cx);
         let mut end = 0;
         for (index, (args, bytes, read)) in self.reads.iter(input).enumerate() {
-            end = bytes[1];
             let group = group.as_ref().map(|group| (group, index));
             read.answer(cx, args, group);
+            if cx.session.deferred {
+                cx.session.commands -= 1;
+                end = bytes[0];
+                break;
+            }
+            end = bytes[1];
             if cx.session.closing || pause(cx) {
                 break;
             }
@@ -111,7 +116,7 @@ impl Read {
             }
             _ => run(cx, self.row, args),
         };
-        finish(cx, mark, result);
+        finish(cx, mark, result, true);
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::resolve::c_string;
+use crate::resp::Account;
 
 /// A connection as others may see it. The session writes it once per batch of commands.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Client {
     pub wake: Arc<Notify>,
     /// Cancelled to close the connection.
     pub close: CancellationToken,
+    /// What its requests and replies hold of the memory of all.
+    pub account: Arc<Account>,
     shown: Mutex<Shown>,
 }
 
@@ -98,6 +101,7 @@ impl Client {
         local_address: String,
         is_unix: bool,
         close: CancellationToken,
+        account: Arc<Account>,
     ) -> Self {
         let now = Instant::now();
         let shown = Shown {
@@ -129,6 +133,7 @@ impl Client {
             connected: now,
             wake: Arc::default(),
             close,
+            account,
             shown: Mutex::new(shown),
         }
     }

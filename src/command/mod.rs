@@ -23,6 +23,7 @@ mod table;
 pub(crate) mod testing;
 mod traffic;
 mod transaction;
+mod work;
 
 mod bitmap;
 mod client_commands;
@@ -65,13 +66,14 @@ pub use scripting::{
     Scripting,
 };
 pub use session::{
-    Blocked, Host, KeptState, Replication, Replies, Session, SessionCx, SessionFn, Statistics,
-    answer, long, run,
+    Blocked, Host, KeptState, OUT_OF_MEMORY, Replication, Replies, Session, SessionCx, SessionFn,
+    Statistics, TOO_LARGE, answer, long, run,
 };
 pub use stream::Wait;
 pub use table::{Arity, Command, Family, Flags, Outcome, Scope, TouchFn, all, lookup};
 pub use traffic::Traffic;
 pub use transaction::Transaction;
+pub use work::WorkFn;
 
 use crate::resp::{Args, Reply};
 use crate::store::{Tx, View};

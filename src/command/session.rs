@@ -1,5 +1,6 @@
 //! What a connection's own commands work on, and the order in which a request is checked and answered.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use super::table::{Command, Flags, Scope};
 use super::traffic::Traffic;
 use super::transaction::{self, Transaction};
 use super::{Error, Place, Wait, read_at, resolve_for};
-use crate::resp::{Args, Protocol, Reply};
+use crate::resp::{Args, Budget, Protocol, Reply};
 use crate::store::{Generation, Keyspaces, Served, Watching};
 
 /// The reply to a write.
@@ -53,6 +54,12 @@ pub struct Session {
     pub blocked: Option<Blocked>,
     /// Close once the replies so far are written.
     pub closing: bool,
+    /// The last request was not answered: its reply has no room beside those that wait. It is to be asked again once they are written.
+    pub deferred: bool,
+    /// Requests refused for what they ask for, since this was last taken: see `is_refusal`.
+    pub refused: u32,
+    /// The work of its reads since this was last taken, in elements.
+    pub worked: Cell<usize>,
     /// Commands run.
     pub commands: u64,
     /// Those among them that were reads of a group.
@@ -97,6 +104,9 @@ impl Session {
             clock: None,
             blocked: None,
             closing: false,
+            deferred: false,
+            refused: 0,
+            worked: Cell::new(0),
             commands: 0,
             grouped: 0,
             last: (None, "NULL"),
@@ -134,6 +144,8 @@ pub trait Host: Send + Sync {
     fn scripting(&self) -> &dyn Scripting;
     /// Whether this connection may use DEBUG.
     fn allows_debug(&self, client: &Client) -> bool;
+    /// Ends the connection that holds most of the memory of all, if that is more than `bytes` and nobody takes it.
+    fn relieve(&self, bytes: usize);
 }
 
 /// What a server is, and what it has counted.
@@ -151,6 +163,8 @@ pub struct Statistics {
     pub rejected: AtomicU64,
     /// Commands and bytes.
     pub traffic: Traffic,
+    /// The memory of all requests and replies.
+    pub budget: Arc<Budget>,
     /// Connections closed because their replies grew too large or were not taken.
     pub reply_limit_closes: AtomicU64,
     /// Connections closed because their request grew too large.
@@ -171,6 +185,7 @@ impl Default for Statistics {
             connections: zero(),
             rejected: zero(),
             traffic: Traffic::default(),
+            budget: Arc::default(),
             reply_limit_closes: zero(),
             query_limit_closes: zero(),
             errors: zero(),
@@ -295,28 +310,56 @@ pub fn answer(cx: &mut SessionCx<'_>, args: Args<'_>) {
     }
     let mark = cx.reply.len();
     let before = cx.session.replies;
-    match admit(cx, args).and_then(|row| perform(cx, row, args)) {
+    let row = admit(cx, args);
+    let kept = row.as_ref().ok().copied();
+    let repeats = kept.is_some_and(|row| row.read.is_some()) && cx.session.transaction.is_none();
+    match row.and_then(|row| perform(cx, row, args)) {
         Err(Error::Waits(wait)) => {
             cx.session.blocked = Some(Blocked {
                 wait,
                 silent: before != Replies::On,
             });
         }
-        result => finish(cx, mark, result),
+        result => {
+            if result.is_err() {
+                cx.session.refused += u32::from(is_refusal(kept));
+            }
+            finish(cx, mark, result, repeats);
+        }
     }
-    if before != Replies::On {
+    if cx.session.deferred {
+        cx.session.commands -= 1;
+    } else if before != Replies::On {
         hold_back(cx, mark, before);
     }
 }
 
-/// Makes a reply that was begun at `mark` whole: an error takes the place of what is there, or of what grew too large.
+/// Whether an error says that the command is not to be had here, now or by this client: what is unknown, what writes, what redtail
+/// does not do, a wrong password. Asking again changes nothing. A read's own errors, such as WRONGTYPE, and a script's are none.
+#[cold]
+fn is_refusal(row: Option<&Command>) -> bool {
+    row.is_none_or(|row| row.read.is_none() && !row.flags.has(Flags::SCRIPT))
+}
+
+/// Makes a reply that was begun at `mark` whole: an error takes the place of what is there, or of what grew too large. What
+/// `repeats` without harm is put off where it has no room beside the replies that wait.
 #[inline]
-pub(super) fn finish(cx: &mut SessionCx<'_>, mark: usize, result: Result<(), Error>) {
+pub(super) fn finish(
+    cx: &mut SessionCx<'_>,
+    mark: usize,
+    result: Result<(), Error>,
+    repeats: bool,
+) {
     if let Err(error) = result {
         refuse(cx, mark, &error);
     }
     if cx.reply.overflowed() {
-        overflow(cx, mark);
+        if mark > 0 && (repeats || cx.session.deferred) {
+            cx.reply.truncate(mark);
+            cx.session.deferred = true;
+        } else {
+            overflow(cx, mark);
+        }
     }
 }
 
@@ -436,10 +479,12 @@ pub fn run(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) -> Res
         db: cx.session.db,
         now_ms: cx.session.clock,
         touches: cx.session.touches,
+        worked: Some(&cx.session.worked),
     };
     let reply = &mut *cx.reply;
     let mut work = || read_at(place, handler, row, args, reply);
-    if row.locks(args) == Scope::Keys && !generation.spaces.keeps_waiting() {
+    let is_short = row.locks(args) == Scope::Keys;
+    if is_short && !generation.spaces.keeps_waiting() {
         work()
     } else {
         long(work)
@@ -487,21 +532,31 @@ fn refuse(cx: &mut SessionCx<'_>, mark: usize, error: &Error) {
         .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
 }
 
-/// A reply that is too large to be held is replaced by an error, and the connection ends: what the client has read so far
-/// is whole.
+/// A reply that cannot be held is replaced by an error. One that is larger than any of this client's may be ends the connection: what
+/// the client has read so far is whole. One that has no room beside those of others does not.
 #[cold]
 fn overflow(cx: &mut SessionCx<'_>, mark: usize) {
-    refuse(
-        cx,
-        mark,
-        &Error::Text("ERR the reply is larger than reply-bytes-max; closing the connection"),
-    );
+    if cx.reply.was_refused() {
+        let bytes = cx.session.client.account.held();
+        refuse(cx, mark, &OUT_OF_MEMORY);
+        return cx.host.relieve(bytes);
+    }
+    refuse(cx, mark, &TOO_LARGE);
     cx.session.closing = true;
     cx.host
         .statistics()
         .reply_limit_closes
         .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
 }
+
+/// The reply in the place of one that is larger than any of this client's may be.
+pub const TOO_LARGE: Error =
+    Error::Text("ERR the reply is larger than reply-bytes-max; closing the connection");
+
+/// The reply to what would take more memory than clients may have.
+pub const OUT_OF_MEMORY: Error = Error::Text(
+    "OOM the requests and replies of all clients would take more than clients-memory allows; ask for less at a time",
+);
 
 /// Takes back a reply that CLIENT REPLY does not want.
 #[cold]

@@ -6,16 +6,18 @@
 //! DIFFERENCE: a full resync counts as a change of every watched key; a replica keeps watches over keys that were neither
 //! there before nor are afterwards.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::catalogue;
+use super::execute::look;
 use super::keys::Keys;
-use super::session::{SessionCx, entering, run};
+use super::session::{OUT_OF_MEMORY, SessionCx, entering, long, run};
 use super::table::{Arity, Command, Family, Flags, Scope};
-use super::{Error, lookup, resolve_for};
+use super::{Error, lookup, resolve_for, work};
 use crate::dialect::Dialect;
-use crate::resp::{Args, ArgsBuf};
-use crate::store::{Generation, Rules, Slot, View, Watching, unix_ms};
+use crate::resp::{Account, Args, ArgsBuf};
+use crate::store::{Entry, Generation, Rules, Slot, Value, View, Watching, unix_ms};
 
 /// What queued commands may hold in all: as much as one request may.
 const QUEUED_BYTES_MAX: usize = 1 << 30;
@@ -57,15 +59,60 @@ const ALWAYS: Flags = Flags::NOSCRIPT
     .and(Flags::FAST)
     .and(Flags::ALLOW_BUSY);
 
+/// Bytes of queued commands for which nobody is asked, and by which more is asked for: most transactions are smaller.
+const QUEUED_BYTES_STEP: usize = 64 << 10;
+
+/// A command that waits for EXEC.
+type Queued = (&'static Command, ArgsBuf);
+
 /// What MULTI has queued.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Transaction {
-    queued: Vec<(&'static Command, ArgsBuf)>,
+    queued: Vec<Queued>,
     bytes: usize,
+    /// Bytes that it may have without asking the account.
+    granted: usize,
+    account: Arc<Account>,
     aborted: bool,
 }
 
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        self.account.shrink(self.granted - QUEUED_BYTES_STEP);
+    }
+}
+
 impl Transaction {
+    const fn new(account: Arc<Account>) -> Self {
+        Self {
+            queued: Vec::new(),
+            bytes: 0,
+            granted: QUEUED_BYTES_STEP,
+            account,
+            aborted: false,
+        }
+    }
+
+    /// Makes room for `bytes` more; gives whether there is.
+    fn takes(&mut self, bytes: usize) -> bool {
+        self.bytes += bytes;
+        if self.bytes <= self.granted {
+            return true;
+        }
+        let more = (self.bytes - self.granted).next_multiple_of(QUEUED_BYTES_STEP);
+        let granted = self.account.grow(more);
+        self.granted += if granted { more } else { 0 };
+        granted
+    }
+
+    /// Forgets what is queued, and that EXEC could run it.
+    fn give_up(&mut self) {
+        self.queued = Vec::new();
+        self.aborted = true;
+        self.account.shrink(self.granted - QUEUED_BYTES_STEP);
+        self.granted = QUEUED_BYTES_STEP;
+    }
+
     /// Whether all that was queued has `flag`.
     pub(super) fn has_only(&self, flag: &str, dialect: Dialect) -> bool {
         let has = |row: &Command, args: &ArgsBuf| {
@@ -153,15 +200,25 @@ pub(super) fn queue(
     let Some(transaction) = &mut cx.session.transaction else {
         return Ok(());
     };
+    if transaction.aborted {
+        // As servers do since Redis 7: it will not run, so it need not be kept.
+        cx.reply.simple("QUEUED");
+        return Ok(());
+    }
     let bytes: usize = args.iter().map(|word| word.len() + 16).sum();
-    transaction.bytes += bytes + QUEUED_OVERHEAD_BYTES;
+    let has_room = transaction.takes(bytes + QUEUED_OVERHEAD_BYTES);
     if transaction.bytes > QUEUED_BYTES_MAX {
-        transaction.queued.clear();
-        transaction.abort();
+        transaction.give_up();
         cx.session.closing = true;
         return Err(Error::Text("ERR the transaction holds too many bytes"));
     }
-    transaction.queued.push((row, ArgsBuf::new(args.iter())));
+    if !has_room {
+        transaction.give_up();
+        let bytes = cx.session.client.account.held();
+        cx.host.relieve(bytes);
+        return Err(OUT_OF_MEMORY);
+    }
+    transaction.queued.push((row, ArgsBuf::copy_of(args)));
     cx.reply.simple("QUEUED");
     Ok(())
 }
@@ -170,7 +227,8 @@ fn multi(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     if cx.session.transaction.is_some() {
         return Err(Error::Text("ERR MULTI calls can not be nested"));
     }
-    cx.session.transaction = Some(Transaction::default());
+    let account = Arc::clone(&cx.session.client.account);
+    cx.session.transaction = Some(Transaction::new(account));
     cx.reply.ok();
     Ok(())
 }
@@ -223,27 +281,173 @@ fn exec(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
             "EXECABORT Transaction discarded because of previous errors.",
         ));
     }
-    let held = cx.generation.map(|generation| {
+    let mut held = cx.generation.map(|generation| {
         let watched = watching.iter().flat_map(|watching| watching.keys());
         let db = cx.session.db;
         entering(&generation.spaces, || {
             hold(generation, db, &transaction.queued, watched)
         })
     });
-    if let (Some(watching), Some(generation), Some(held)) = (watching, cx.generation, &held)
+    if let (Some(watching), Some(generation), Some(held)) = (&watching, cx.generation, &held)
         && watching.is_broken(&generation.spaces, held, rules(cx))
     {
         cx.reply.null_array();
         return Ok(());
     }
+    let bytes = text_bytes(cx.session.db, &transaction.queued, held.as_deref());
+    if !cx.reply.reserve(bytes) {
+        // Known before anything is copied. Beside replies that wait it is put off until those are written.
+        if !cx.reply.is_empty() {
+            cx.session.deferred = true;
+            cx.session.transaction = Some(transaction);
+            cx.session.watching = watching;
+        }
+        return Ok(());
+    }
     cx.session.clock = Some(unix_ms());
     cx.reply.array(transaction.queued.len());
-    for (row, args) in &transaction.queued {
+    run_all(cx, &transaction.queued, &mut held);
+    cx.session.clock = None;
+    Ok(())
+}
+
+/// Runs queued commands. Once they take long, other connections go on meanwhile.
+fn run_all<'g>(cx: &mut SessionCx<'g>, queued: &[Queued], held: &mut Option<Vec<View<'g>>>) {
+    let begun = work_so_far(cx);
+    for (index, (row, args)) in queued.iter().enumerate() {
+        if work_so_far(cx) - begun > work::LONG {
+            let rest = queued.get(index..).unwrap_or_default();
+            return long(|| run_long(cx, rest, held));
+        }
         run_queued(cx, row, args.as_args());
     }
-    cx.session.clock = None;
-    drop(held);
-    Ok(())
+}
+
+/// As [`run_all`], for what has taken long already. What goes on long enough for the writer to wait noticeably is done on copies, where
+/// those are soon made: copies of one moment, for the locks are released only then. It ends where the connection is closed.
+fn run_long<'g>(cx: &mut SessionCx<'g>, queued: &[Queued], held: &mut Option<Vec<View<'g>>>) {
+    let begun = work_so_far(cx);
+    let mut copies = None;
+    let mut looked = false;
+    for (index, (row, args)) in queued.iter().enumerate() {
+        if cx.session.client.close.is_cancelled() {
+            cx.session.closing = true;
+            return;
+        }
+        if !looked && work_so_far(cx) - begun > work::WORTH_COPYING {
+            looked = true;
+            let rest = queued.get(index..).unwrap_or_default();
+            copies = held.as_deref().and_then(|held| copied(cx, rest, held));
+            if copies.is_some() {
+                *held = None;
+            }
+        }
+        match (&copies, row.read) {
+            (Some(copies), Some(handler)) => {
+                let mark = cx.reply.len();
+                let view = copies.iter().find(|view| view.db_number() == cx.session.db);
+                let none = cx
+                    .generation
+                    .map(|generation| generation.spaces.view_none(cx.session.db));
+                let result = match view.or(none.as_ref()) {
+                    Some(view) => look(view, handler, args.as_args(), cx.reply),
+                    None => Ok(()),
+                };
+                finish_queued(cx, mark, result);
+            }
+            _ => run_queued(cx, row, args.as_args()),
+        }
+        if cx.reply.overflowed() {
+            return;
+        }
+    }
+}
+
+/// How much has been done for this connection's turn: elements looked at, or copied into its replies.
+fn work_so_far(cx: &SessionCx<'_>) -> usize {
+    cx.session.worked.get() + cx.reply.len() / 64
+}
+
+/// Copies of what queued commands read, if all of them name their keys and there is not more of it than is copied at once.
+fn copied<'g>(cx: &SessionCx<'g>, queued: &[Queued], held: &[View<'g>]) -> Option<Vec<View<'g>>> {
+    let spaces = &cx.generation?.spaces;
+    let mut by_db: BTreeMap<usize, Vec<&[u8]>> = BTreeMap::new();
+    let mut all_named = !spaces.taints().any();
+    each_read(
+        cx.session.db,
+        spaces.databases(),
+        queued,
+        &mut |db, row, args| {
+            all_named &= row.locks(args) == Scope::Keys && !row.flags.has(Flags::SCRIPT);
+            let keys = by_db.entry(db).or_default();
+            row.keys.visit(args, |index| keys.push(args.at(index)));
+        },
+    );
+    let view_of = |db: usize| held.iter().find(|view| view.db_number() == db);
+    let mut size = 0usize;
+    for (db, keys) in &mut by_db {
+        keys.sort_unstable();
+        keys.dedup();
+        let view = view_of(*db)?;
+        let sizes = keys
+            .iter()
+            .map(|key| view.entry_at_any_time(key).map_or(1, Entry::size));
+        size = size.saturating_add(sizes.sum());
+    }
+    (all_named && size <= work::WORTH_COPYING).then_some(())?;
+    let copies = by_db.iter().map(|(db, keys)| {
+        let view = view_of(*db)?;
+        view.set_touches(cx.session.touches);
+        cx.session
+            .clock
+            .into_iter()
+            .for_each(|now_ms| view.set_clock(now_ms));
+        Some(view.copied(|visit| keys.iter().for_each(|key| visit(key))))
+    });
+    copies.collect()
+}
+
+/// The bytes of the texts that queued commands give whole: what their replies take at least.
+fn text_bytes(db: usize, queued: &[Queued], held: Option<&[View<'_>]>) -> usize {
+    let mut bytes = 0usize;
+    let held = held.unwrap_or_default();
+    each_read(db, usize::MAX, queued, &mut |db, row, args| {
+        if !matches!(row.name, "get" | "mget") {
+            return;
+        }
+        let Some(view) = held.iter().find(|view| view.db_number() == db) else {
+            return;
+        };
+        row.keys.visit(args, |index| {
+            if let Some(Value::Text(text)) = view.peek(args.at(index)).map(Entry::value) {
+                bytes = bytes.saturating_add(text.len());
+            }
+        });
+    });
+    bytes
+}
+
+/// Gives every queued read to `visit`, with the database that it works in.
+fn each_read<'q>(
+    db: usize,
+    databases: usize,
+    queued: &'q [Queued],
+    visit: &mut dyn FnMut(usize, &'static Command, Args<'q>),
+) {
+    let mut db = db;
+    for (row, args) in queued {
+        let args = args.as_args();
+        if row.name == "select" {
+            db = args
+                .get(1)
+                .and_then(crate::resp::parse_integer)
+                .and_then(|number| usize::try_from(number).ok())
+                .filter(|number| *number < databases)
+                .unwrap_or(db);
+        } else if row.read.is_some() || row.flags.has(Flags::SCRIPT) {
+            visit(db, row, args);
+        }
+    }
 }
 
 fn rules(cx: &SessionCx<'_>) -> Rules {
@@ -259,6 +463,10 @@ fn run_queued(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) {
     } else {
         resolve_for(args, cx.reply.dialect()).map(|_| ())
     };
+    finish_queued(cx, mark, result);
+}
+
+fn finish_queued(cx: &mut SessionCx<'_>, mark: usize, result: Result<(), Error>) {
     match result {
         Ok(()) => {}
         // Inside a transaction nothing waits.
@@ -276,33 +484,24 @@ fn run_queued(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) {
 fn hold<'g, 'k>(
     generation: &'g Generation,
     db: usize,
-    queued: &[(&'static Command, ArgsBuf)],
+    queued: &[Queued],
     watched: impl Iterator<Item = (usize, &'k [u8])>,
 ) -> Vec<View<'g>> {
     let spaces = &generation.spaces;
-    let mut db = db;
     let mut slots: Vec<Slot> = watched.map(|(db, key)| spaces.slot(db, key)).collect();
     // Named once however often it is read: a database's slots are far larger than the command that asks for them.
     let mut whole = BTreeSet::new();
-    for (row, args) in queued {
-        let args = args.as_args();
-        if row.name == "select" {
-            db = args
-                .get(1)
-                .and_then(crate::resp::parse_integer)
-                .and_then(|number| usize::try_from(number).ok())
-                .filter(|number| *number < spaces.databases())
-                .unwrap_or(db);
-        } else if row.flags.has(Flags::SCRIPT) {
+    each_read(db, spaces.databases(), queued, &mut |db, row, args| {
+        if row.flags.has(Flags::SCRIPT) {
             // It may select any, and there is no other moment to take the locks of that.
             whole.extend(0..spaces.databases());
-        } else if row.read.is_some() && row.locks(args) == Scope::Keys {
+        } else if row.locks(args) == Scope::Keys {
             row.keys
                 .visit(args, |index| slots.push(spaces.slot(db, args.at(index))));
-        } else if row.read.is_some() {
+        } else {
             whole.insert(db);
         }
-    }
+    });
     slots.extend(whole.into_iter().flat_map(|db| spaces.slots_of_db(db)));
     spaces.hold(slots)
 }

@@ -56,6 +56,8 @@ pub struct Config {
     /// Bytes of the primary's that are worked off in a second at most; what comes faster waits in the spool. `None` for as
     /// fast as it goes.
     pub writer_rate: Option<NonZeroU64>,
+    /// Bytes of a primary's transaction that are kept until its EXEC. One that is larger ends the link, and comes with a full sync.
+    pub transaction_bytes_max: usize,
     /// What a restart resumes from; without one it begins with a full sync.
     pub state: Option<state::Config>,
     /// How long ago it may have been proven that what is served lacks nothing; reads are refused beyond it. `None` for any time.
@@ -95,6 +97,7 @@ impl Config {
             track_access: false,
             resync: ResyncPolicy::default(),
             writer_rate: None,
+            transaction_bytes_max: crate::limits::TRANSACTION_BYTES_MAX,
             state: None,
             max_staleness: None,
             stream_ignore: Vec::new(),
@@ -271,6 +274,7 @@ impl Replica {
             databases: config.databases,
             dialect: config.dialect,
             rate: config.writer_rate,
+            transaction_max: config.transaction_bytes_max,
             resync: config.resync,
             confirmation: Arc::clone(&self.confirmation),
             ready,

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use super::ahead::{Ahead, Read, only_key};
 use super::figures::StreamFigures;
 use crate::command::{self, Command, Scripting};
-use crate::limits::STREAM_WORD_BYTES_MAX;
+use crate::limits::{STREAM_WORD_BYTES_MAX, TRANSACTION_BYTES_MAX};
 use crate::resp::{Args, ProtocolError, RequestLimits, RequestParser, Span, Step};
 use crate::state::Saving;
 use crate::store::{Generation, KeyHash, Keyspaces, Slot, Tx};
@@ -47,6 +47,16 @@ pub(super) enum StreamError {
     /// The primary says that it is done, or is none.
     #[error("the primary ended its stream with {0}")]
     Ended(&'static str),
+    /// What is between MULTI and EXEC has to be kept until EXEC, and there is not so much room.
+    #[error(
+        "a transaction that began at offset {offset} is larger than {bytes_max} bytes, which is what --clients-memory allows: its outcome comes with a full sync"
+    )]
+    Transaction {
+        /// Where its MULTI is.
+        offset: u64,
+        /// The room for it.
+        bytes_max: usize,
+    },
     /// Slots have come to the primary, or failed to.
     #[error("a migration of slots has ended: what is in them comes with a new snapshot")]
     Migrated,
@@ -106,6 +116,13 @@ impl Queue {
             first,
             len: args.len(),
         });
+    }
+
+    /// Bytes that it takes.
+    const fn bytes(&self) -> usize {
+        let spans = self.spans.capacity() * size_of::<Span>();
+        let commands = self.commands.capacity() * size_of::<Queued>();
+        self.words.capacity() + spans + commands
     }
 
     /// The slots that all its commands need. Repeated ones are dropped on the way: a flush is a few bytes in the stream and
@@ -177,6 +194,7 @@ impl<'a> Applier<'a> {
                 thresholds: position.generation.thresholds(),
                 position,
                 queue: None,
+                transaction_max: TRANSACTION_BYTES_MAX,
                 warned: HashSet::new(),
                 clock_ms: None,
                 saving: None,
@@ -221,6 +239,11 @@ impl<'a> Applier<'a> {
     /// Lets commands go by `clock_ms`, Unix milliseconds, from now on.
     pub(super) const fn set_clock(&mut self, clock_ms: i64) {
         self.state.clock_ms = Some(clock_ms);
+    }
+
+    /// Lets what is between MULTI and EXEC take so many bytes.
+    pub(super) const fn set_transaction_max(&mut self, bytes: usize) {
+        self.state.transaction_max = bytes;
     }
 
     /// The snapshot being written: it is given what commands are about to change.
@@ -301,6 +324,8 @@ struct State<'a> {
     tuned: u64,
     thresholds: Thresholds,
     queue: Option<Queue>,
+    /// Bytes that it may take.
+    transaction_max: usize,
     /// Commands whose failure has been reported: a flood of them must not become a flood of log lines.
     /// Once because of a taint that was there already, and once for another reason.
     warned: HashSet<(&'static str, bool)>,
@@ -335,12 +360,26 @@ impl State<'_> {
             _ => self.control(args)?,
         }
         self.read_offset += read.taken as u64;
-        if self.queue.is_none() {
+        if let Some(queue) = &self.queue {
+            self.check_transaction(queue)?;
+        } else {
             self.position.offset = self.read_offset;
             self.position.db = self.db;
             self.progress.set_applied(self.read_offset);
         }
         Ok(())
+    }
+
+    /// Ends the link where a transaction outgrows its room. The full sync that follows has all of it, or nothing: a primary takes no
+    /// snapshot in the middle.
+    fn check_transaction(&self, queue: &Queue) -> Result<(), StreamError> {
+        if queue.bytes() <= self.transaction_max {
+            return Ok(());
+        }
+        Err(StreamError::Transaction {
+            offset: self.position.offset,
+            bytes_max: self.transaction_max,
+        })
     }
 
     /// Applies one write; `hash` is that of its only key, where that is known.

@@ -729,6 +729,7 @@ fn a_swept_key_is_known_to_be_lost_when_the_clock_goes_back() {
             db: 0,
             now_ms: Some(now_ms),
             touches: true,
+            worked: None,
         };
         let mut reply = Reply::new(Protocol::Resp2, Dialect::default(), usize::MAX);
         let read = row.read.unwrap();
@@ -741,4 +742,27 @@ fn a_swept_key_is_known_to_be_lost_when_the_clock_goes_back() {
     }
     assert_eq!(read_at(1000, "DBSIZE"), Ok(":2\r\n".to_owned()));
     assert_eq!(read_at(1000, "GET live"), Ok("$1\r\n1\r\n".to_owned()));
+}
+
+#[test]
+fn a_transaction_without_end_ends_the_link_and_one_that_fits_does_not() {
+    let bench = Bench::new();
+    let mut applier = bench.applier(100);
+    applier.set_transaction_max(100_000);
+    let value = "x".repeat(1000);
+    let set = encode(&format!("SET a {value}"));
+    applier.feed(&stream(&["SET b 1", "MULTI"])).unwrap();
+    let begun = applier.position().offset;
+    (0..20).for_each(|_| applier.feed(&set).unwrap());
+    applier.feed(&encode("EXEC")).unwrap();
+    assert!(applier.position().offset > begun);
+    assert_eq!(bench.read(0, "STRLEN a").unwrap(), ":1000");
+    let begun = applier.position().offset;
+    applier.feed(&encode("MULTI")).unwrap();
+    let fed = (0..200).take_while(|_| applier.feed(&set).is_ok()).count();
+    assert!((30..100).contains(&fed), "{fed} KB");
+    let error = applier.feed(&set).unwrap_err().to_string();
+    assert!(error.contains(&format!("offset {begun} ")), "{error}");
+    assert!(error.contains("--clients-memory"), "{error}");
+    assert_eq!(applier.into_position().offset, begun);
 }

@@ -85,6 +85,8 @@ pub(super) struct Writer {
     pub(super) dialect: Option<Dialect>,
     /// Bytes a second that are worked off at most.
     pub(super) rate: Option<NonZeroU64>,
+    /// Bytes of a transaction that are kept until its end.
+    pub(super) transaction_max: usize,
     /// What a full sync may do to what is served.
     pub(super) resync: ResyncPolicy,
     pub(super) confirmation: Arc<Confirmation>,
@@ -371,6 +373,7 @@ impl Writer {
         self.figures.stream.taken.store(position.offset, Relaxed);
         let mut applier = Applier::new(position, &self.progress, &self.figures.stream)
             .with_scripting(self.scripting.clone());
+        applier.set_transaction_max(self.transaction_max);
         *applier.saving() = self.saving.take();
         let mut result = take(&mut self.keeper, &mut applier, &rest);
         while result.is_ok() {

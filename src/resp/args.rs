@@ -92,6 +92,17 @@ pub struct ArgsBuf {
 }
 
 impl ArgsBuf {
+    /// A copy of `args`, in no more memory than it needs.
+    #[must_use]
+    pub fn copy_of(args: Args<'_>) -> Self {
+        let mut built = Self {
+            buffer: Vec::with_capacity(args.iter().map(<[u8]>::len).sum()),
+            spans: Vec::with_capacity(args.len()),
+        };
+        args.iter().for_each(|word| built.push(word));
+        built
+    }
+
     /// Copies `words`.
     pub fn new<W: AsRef<[u8]>>(words: impl IntoIterator<Item = W>) -> Self {
         let mut built = Self::default();

@@ -7,6 +7,7 @@
 
 mod args;
 mod batch;
+mod budget;
 pub mod double;
 mod number;
 mod reply;
@@ -16,6 +17,7 @@ mod request_tests;
 
 pub use args::{Args, ArgsBuf, Span};
 pub use batch::Batch;
+pub use budget::{Account, Budget};
 pub use number::parse_integer;
-pub use reply::{Protocol, Reply};
+pub use reply::{FREE_BYTES, Protocol, Reply};
 pub use request::{ProtocolError, RequestLimits, RequestParser, Step};

@@ -1,7 +1,10 @@
 //! Writing replies.
 
+use std::sync::Arc;
+
 use crate::dialect::Dialect;
 
+use super::budget::Account;
 use super::double;
 
 /// The protocol version that a connection has chosen with HELLO.
@@ -17,17 +20,29 @@ pub enum Protocol {
 /// The longest line that a length or an integer takes: its kind, 20 digits, a line end.
 const HEADER_BYTES_MAX: usize = 23;
 
+/// Bytes of a buffer that no account is asked for: most connections never hold more.
+pub const FREE_BYTES: usize = 64 << 10;
+
+/// Errors up to this fit under every limit.
+const ERROR_BYTES_FREE: usize = 512;
+
 /// The replies of one connection that wait to be written, in the protocol version and the dialect it speaks.
 ///
-/// One buffer for a whole pipeline: handlers append, the session writes it out in one go. Past `limit` bytes nothing
-/// more is appended and [`Reply::overflowed`] says so; the session then answers with an error and closes.
+/// One buffer for a whole pipeline: handlers append, the session writes it out in one go. Past `limit` bytes, or where its
+/// [`Account`] is refused more, nothing is appended any more and [`Reply::overflowed`] says so; the session then answers with
+/// an error.
 #[derive(Debug)]
 pub struct Reply {
     out: Vec<u8>,
     protocol: Protocol,
     dialect: Dialect,
     limit: usize,
+    /// Bytes that may be written without asking the account.
+    granted: usize,
+    account: Option<Arc<Account>>,
     overflowed: bool,
+    /// Whether that was for the account, and not for the limit.
+    refused: bool,
     /// The text of a double, whose length must stand before it.
     number: Vec<u8>,
 }
@@ -41,9 +56,20 @@ impl Reply {
             protocol,
             dialect,
             limit,
+            granted: limit,
+            account: None,
             overflowed: false,
+            refused: false,
             number: Vec::new(),
         }
+    }
+
+    /// Asks `account` for what goes beyond [`FREE_BYTES`].
+    #[must_use]
+    pub fn with_account(mut self, account: Arc<Account>) -> Self {
+        self.account = Some(account);
+        self.granted = FREE_BYTES.min(self.limit);
+        self
     }
 
     /// The protocol version in use.
@@ -109,16 +135,54 @@ impl Reply {
         self.overflowed
     }
 
+    /// Whether that was because all connections hold too much, not this one alone.
+    #[must_use]
+    pub const fn was_refused(&self) -> bool {
+        self.overflowed && self.refused
+    }
+
     /// Takes back everything written after `mark`, and the overflow that it caused.
     pub fn truncate(&mut self, mark: usize) {
         self.out.truncate(mark);
         self.overflowed = false;
+        self.refused = false;
     }
 
-    /// Empties the buffer; memory beyond `keep` bytes is given back.
+    /// Empties the buffer; memory beyond `keep` bytes is given back, and all that an account was asked for.
     pub fn clear(&mut self, keep: usize) {
         self.out.clear();
         self.out.shrink_to(keep);
+        if self.granted > FREE_BYTES {
+            self.give_back();
+        }
+    }
+
+    /// Drops the first `bytes`, which have been sent.
+    pub fn forget(&mut self, bytes: usize) {
+        self.out.drain(..bytes.min(self.out.len()));
+    }
+
+    #[cold]
+    fn give_back(&mut self) {
+        if let Some(account) = &self.account {
+            self.out.shrink_to(FREE_BYTES);
+            account.shrink(self.granted);
+            self.granted = FREE_BYTES.min(self.limit);
+        }
+    }
+
+    /// Whether `bytes` more would fit now.
+    #[must_use]
+    pub fn has_room(&self, bytes: usize) -> bool {
+        let needed = self.out.len().saturating_add(bytes);
+        let account = self.account.as_ref();
+        let grows = |account: &Arc<Account>| needed <= self.limit && account.has_room(needed);
+        needed <= self.granted || account.is_some_and(grows)
+    }
+
+    /// Makes room for `bytes` at once, so that what grows to that size is not copied on the way; gives whether they fit.
+    pub fn reserve(&mut self, bytes: usize) -> bool {
+        self.takes(bytes)
     }
 
     /// Appends bytes that are RESP already.
@@ -133,8 +197,32 @@ impl Reply {
     /// now on.
     #[inline]
     fn takes(&mut self, bytes: usize) -> bool {
-        self.overflowed |= bytes > self.limit.saturating_sub(self.out.len());
+        if bytes > self.granted.saturating_sub(self.out.len()) {
+            self.ask(bytes);
+        }
         !self.overflowed
+    }
+
+    /// Gets room for `bytes` more, half of what there is at least, so that few steps lead to any size. While it moves, the old
+    /// block and the new one are both there, and both are asked for.
+    #[cold]
+    fn ask(&mut self, bytes: usize) {
+        let needed = self.out.len().saturating_add(bytes);
+        let Some(account) = self.account.as_ref().filter(|_| needed <= self.limit) else {
+            self.overflowed = true;
+            return;
+        };
+        let ample = needed.max(self.granted / 2 * 3).min(self.limit);
+        let Some(wanted) = [ample, needed].into_iter().find(|size| account.grow(*size)) else {
+            self.overflowed = true;
+            self.refused = true;
+            return;
+        };
+        self.out.reserve_exact(wanted - self.out.len());
+        if self.granted > FREE_BYTES {
+            account.shrink(self.granted);
+        }
+        self.granted = wanted;
     }
 
     fn header(&mut self, kind: u8, number: i64) {
@@ -185,20 +273,21 @@ impl Reply {
         self.raw(b"+OK\r\n");
     }
 
-    /// An error line; `text` starts with its code (`ERR …`). Line ends inside become spaces, as in Redis.
+    /// An error line; `text` starts with its code (`ERR …`). Line ends inside become spaces, as in Redis. Short ones fit
+    /// under every limit: one must be able to say that nothing else does.
     pub fn error(&mut self, text: impl AsRef<[u8]>) {
-        self.raw(b"-");
-        for (index, line) in text
-            .as_ref()
-            .split(|byte| b"\r\n".contains(byte))
-            .enumerate()
-        {
-            if index > 0 {
-                self.raw(b" ");
-            }
-            self.raw(line);
+        let text = text.as_ref();
+        let fits = !self.overflowed && text.len() <= ERROR_BYTES_FREE || self.takes(text.len() + 3);
+        if !fits {
+            return;
         }
-        self.raw(b"\r\n");
+        self.out.push(b'-');
+        let is_end = |byte: &u8| b"\r\n".contains(byte);
+        self.out.extend(
+            text.iter()
+                .map(|byte| if is_end(byte) { b' ' } else { *byte }),
+        );
+        self.out.extend_from_slice(b"\r\n");
     }
 
     /// An integer.

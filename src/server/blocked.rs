@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::session::Connection;
 use crate::command::client::Unblock;
-use crate::command::{Blocked, Error, Host as _, Wait};
+use crate::command::{Blocked, Error, Host as _, OUT_OF_MEMORY, TOO_LARGE, Wait};
 use crate::store::Generation;
 
 /// How the waiting ended.
@@ -44,6 +44,13 @@ impl Connection<'_> {
             End::TimedOut => self.reply.null_array(),
             End::Failed(error) => self.reply.error(error.text()),
         }
+        if self.reply.overflowed() {
+            let is_refused = self.reply.was_refused();
+            self.reply.truncate(mark);
+            self.reply
+                .error(if is_refused { OUT_OF_MEMORY } else { TOO_LARGE }.text());
+            self.session.closing |= !is_refused;
+        }
         if blocked.silent {
             self.reply.truncate(mark);
         }
@@ -71,7 +78,10 @@ impl Connection<'_> {
                 if let Some(end) = self.look(&generation, wait) {
                     return Ok(end);
                 }
-                self.input.reserve(self.read_bytes);
+                self.make_room();
+                if self.session.closing {
+                    return Ok(End::Answered);
+                }
                 tokio::select! {
                     biased;
                     () = close.cancelled() => return Err(io::ErrorKind::ConnectionAborted.into()),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::command::client::Client;
+use crate::resp::{Account, Budget};
 
 /// All connections by number: their order of arrival.
 #[derive(Debug, Default)]
@@ -29,6 +30,7 @@ impl Clients {
         local_address: String,
         is_unix: bool,
         close: CancellationToken,
+        budget: &Arc<Budget>,
         most: usize,
     ) -> Option<Arc<Client>> {
         let mut open = self.open();
@@ -36,7 +38,9 @@ impl Clients {
             return None;
         }
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
-        let client = Arc::new(Client::new(id, address, local_address, is_unix, close));
+        let account = Arc::new(Account::new(Arc::clone(budget)));
+        let client = Client::new(id, address, local_address, is_unix, close, account);
+        let client = Arc::new(client);
         open.insert(id, Arc::clone(&client));
         Some(client)
     }
@@ -81,4 +85,27 @@ impl Clients {
         }
         stalled
     }
+
+    /// Closes the connection that holds most, if that is more than `bytes` and its peer has not taken its replies for a while;
+    /// gives whether there was one. Where others are refused what is less, the largest goes first.
+    pub(super) fn end_largest(&self, bytes: usize) -> bool {
+        let is_stalled = |client: &Arc<Client>| {
+            let since = client.shown().stalled;
+            since.is_some_and(|since| since.elapsed() > STALLED_FOR)
+        };
+        let all = self.all().into_iter();
+        let largest = all
+            .filter(|client| client.account.held() > bytes && !client.close.is_cancelled())
+            .filter(is_stalled)
+            .max_by_key(|client| client.account.held());
+        if let Some(client) = &largest {
+            let held = client.account.held();
+            tracing::warn!(client = client.id, address = %client.address, held, "closed: it holds the most memory and does not take its replies, while others are refused theirs");
+            client.close.cancel();
+        }
+        largest.is_some()
+    }
 }
+
+/// A peer that has taken nothing for so long is not merely slow: what it holds may be taken from it for others.
+const STALLED_FOR: Duration = Duration::from_secs(1);

@@ -130,6 +130,8 @@ pub struct Config {
     pub reply_bytes_max: usize,
     /// For how much of the time scripts may hold up what the primary sends.
     pub script_share: ScriptShare,
+    /// Bytes that the requests and replies of all connections may take together, beyond what each has for free.
+    pub clients_memory: usize,
     /// How long a connection may take no byte of the replies that wait for it.
     pub stall_timeout: Duration,
     /// How long a connection may send nothing; zero for ever.
@@ -151,6 +153,7 @@ impl Default for Config {
             word_bytes_max: crate::limits::STRING_BYTES_MAX,
             reply_bytes_max: 1 << 30,
             script_share: ScriptShare::default(),
+            clients_memory: super::memory::share(),
             stall_timeout: Duration::from_secs(60),
             idle_timeout: Duration::ZERO,
         }

@@ -220,9 +220,14 @@ impl Server {
         tasks: &TaskTracker,
     ) {
         let most = self.config.clients_max;
-        let admitted = self
-            .clients
-            .admit(address, local, is_unix, stop.child_token(), most);
+        let admitted = self.clients.admit(
+            address,
+            local,
+            is_unix,
+            stop.child_token(),
+            &self.statistics.budget,
+            most,
+        );
         match admitted {
             Some(client) => {
                 self.statistics.connections.fetch_add(1, Ordering::Relaxed);

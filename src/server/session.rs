@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
@@ -12,10 +12,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::task::unconstrained;
 use tokio_util::sync::WaitForCancellationFuture;
 
+use super::refusals::Refusals;
 use super::shared::Server;
 use crate::command::client::Client;
 use crate::command::{Ahead, Host as _, Session, SessionCx, answer, point_read_key};
-use crate::resp::{Protocol, ProtocolError, Reply, RequestLimits, RequestParser, Step};
+use crate::resp::{FREE_BYTES, Protocol, ProtocolError, Reply, RequestLimits, RequestParser, Step};
 use crate::store::{Fetch, KeyHash};
 
 /// Room for requests that a new connection starts with.
@@ -28,7 +29,16 @@ const READ_BYTES_MAX: usize = 256 << 10;
 const FLUSH_BYTES: usize = 64 << 10;
 
 /// Memory of the buffers that is kept between batches.
-const KEPT_BYTES: usize = 64 << 10;
+const KEPT_BYTES: usize = FREE_BYTES;
+
+/// Bytes of requests that are held without asking whether there is memory for them.
+const INPUT_BYTES_FREE: usize = FREE_BYTES;
+
+/// Work of a connection's reads, in elements of 50 ns, after which others have their turn: about a millisecond.
+const TURN_WORK: usize = 20_000;
+
+/// Bytes of requests after which others have their turn. What is queued is copied, and has no replies that would end the turn.
+const TURN_BYTES: usize = 512 << 10;
 
 /// How long a connection that is being closed may take to accept its last replies.
 const CLOSING_GRACE: Duration = Duration::from_millis(500);
@@ -61,6 +71,17 @@ pub(super) struct Connection<'s> {
     ahead: Ahead,
     pub(super) reply: Reply,
     pub(super) session: Session,
+    /// How much of the replies has been written.
+    sent: usize,
+    /// Bytes that were read while replies were being written.
+    read_meanwhile: usize,
+    /// The peer sends no more.
+    ended: bool,
+    /// Bytes of the input that the account was asked for.
+    input_granted: usize,
+    /// Bytes read since other connections had their turn.
+    turn_bytes: usize,
+    refusals: Option<Refusals>,
 }
 
 impl<'s> Connection<'s> {
@@ -76,8 +97,15 @@ impl<'s> Connection<'s> {
                 Protocol::default(),
                 server.config.dialect.unwrap_or_default(),
                 server.config.reply_bytes_max,
-            ),
+            )
+            .with_account(Arc::clone(&client.account)),
             session: Session::new(client, authenticated),
+            sent: 0,
+            read_meanwhile: 0,
+            ended: false,
+            input_granted: 0,
+            turn_bytes: 0,
+            refusals: None,
         }
     }
 
@@ -88,8 +116,12 @@ impl<'s> Connection<'s> {
     ) -> std::io::Result<()> {
         let mut closed = pin!(unconstrained(closed));
         let mut is_told = false;
-        while !self.session.closing {
-            self.input.reserve(self.read_bytes);
+        while !self.session.closing && !self.ended {
+            self.make_room();
+            if self.session.closing {
+                self.write(stream, &mut false).await?;
+                break;
+            }
             let room = self.input.capacity() - self.input.len();
             let mut reading = pin!(stream.read_buf(&mut self.input));
             let close = &self.session.client.close;
@@ -114,8 +146,67 @@ impl<'s> Connection<'s> {
             self.adapt(read, room);
             self.fetch_lone_key().await;
             self.batch(stream, read).await?;
+            self.give_turn(read).await;
+        }
+        if self.ended {
+            return Ok(());
         }
         stream.shutdown().await
+    }
+
+    /// Room for the next read. Where the memory of all has none for a request as large as this one, the connection closes.
+    pub(super) fn make_room(&mut self) {
+        self.input.reserve(self.read_bytes);
+        let capacity = self.input.capacity();
+        if capacity > INPUT_BYTES_FREE && capacity > self.input_granted {
+            self.ask_for_input(capacity);
+        }
+    }
+
+    #[cold]
+    fn ask_for_input(&mut self, capacity: usize) {
+        let account = &self.session.client.account;
+        if account.grow(capacity - self.input_granted) {
+            self.input_granted = capacity;
+            return;
+        }
+        self.server.relieve(account.held());
+        self.reply.error(
+            "OOM the requests and replies of all clients would take more than clients-memory allows; closing the connection",
+        );
+        self.close_for_query();
+    }
+
+    fn close_for_query(&mut self) {
+        self.session.closing = true;
+        let closes = &self.server.statistics.query_limit_closes;
+        closes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// After a long turn lets others have theirs, and after refusals waits: see [`Refusals`].
+    async fn give_turn(&mut self, read: usize) {
+        self.turn_bytes += read;
+        if self.turn_bytes > TURN_BYTES {
+            self.turn_bytes = 0;
+            tokio::task::yield_now().await;
+        }
+        let refused = std::mem::take(&mut self.session.refused);
+        if refused > 0 {
+            self.slow_down(refused).await;
+        }
+    }
+
+    #[cold]
+    async fn slow_down(&mut self, refused: u32) {
+        let now = Instant::now();
+        let refusals = self.refusals.get_or_insert_with(|| Refusals::new(now));
+        if let Some(wait) = refusals.count(refused, now) {
+            let close = &self.session.client.close;
+            tokio::select! {
+                () = close.cancelled() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
     }
 
     /// Asks for the memory of the key that a lone read looks at, and lets other connections have their turn while it comes. In a
@@ -155,14 +246,17 @@ impl<'s> Connection<'s> {
         let mut read = read;
         loop {
             let (commands, grouped) = (self.session.commands, self.session.grouped);
-            let more = self.answer_some();
-            let written = self.reply.len();
+            let mut more = self.answer_some();
+            let mut written = 0;
             if !self.reply.is_empty() {
-                self.write(stream).await?;
+                written = self.write(stream, &mut more).await?;
             }
             let commands = self.session.commands - commands;
             let grouped = self.session.grouped - grouped;
-            self.settle(std::mem::take(&mut read), written, [commands, grouped]);
+            let meanwhile = std::mem::take(&mut self.read_meanwhile);
+            self.turn_bytes += meanwhile;
+            let read = std::mem::take(&mut read) + meanwhile;
+            self.settle(read, written, [commands, grouped]);
             if self.session.closing {
                 return Ok(());
             }
@@ -174,6 +268,7 @@ impl<'s> Connection<'s> {
                 return Ok(());
             }
             // A long pipeline of one client must not keep the others waiting.
+            self.turn_bytes = 0;
             tokio::task::yield_now().await;
         }
     }
@@ -187,6 +282,8 @@ impl<'s> Connection<'s> {
             self.reply.set_dialect(generation.dialect);
         }
         let was_authenticated = self.session.authenticated;
+        self.session.deferred = false;
+        self.session.worked.set(0);
         let mut cx = SessionCx {
             reply: &mut self.reply,
             session: &mut self.session,
@@ -210,43 +307,123 @@ impl<'s> Connection<'s> {
         }
         self.reply
             .error("ERR Protocol error: the request is larger than query-bytes-max");
-        self.session.closing = true;
-        let closes = &self.server.statistics.query_limit_closes;
-        closes.fetch_add(1, Ordering::Relaxed);
+        self.close_for_query();
     }
 
-    /// Writes all replies. A connection that is closed meanwhile gets a moment to take them.
-    async fn write(&mut self, stream: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
+    /// Writes all replies; gives how many bytes. `more` says whether there may be requests in the input, before and afterwards.
+    async fn write(
+        &mut self,
+        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        more: &mut bool,
+    ) -> std::io::Result<usize> {
         let bytes = self.reply.as_bytes();
         // What the peer has room for is taken at once.
         let mut at_once = poll_fn(|cx| match Pin::new(&mut *stream).poll_write(cx, bytes) {
             Poll::Ready(written) => Poll::Ready(written),
             Poll::Pending => Poll::Ready(Ok(0)),
         });
-        let written = (&mut at_once).await?;
-        let rest = bytes.get(written..).unwrap_or_default();
-        if !rest.is_empty() {
-            self.write_rest(stream, rest).await?;
+        let mut written = (&mut at_once).await?;
+        if written < bytes.len() {
+            self.sent = written;
+            written += self.write_on(stream, more).await?;
+            self.sent = 0;
         }
         self.reply.clear(KEPT_BYTES);
-        Ok(())
+        Ok(written)
     }
 
-    async fn write_rest(
-        &self,
-        stream: &mut (impl AsyncWrite + Unpin),
-        rest: &[u8],
-    ) -> std::io::Result<()> {
-        let client = &self.session.client;
-        let closed = async {
+    /// Writes what the peer had no room for at once, and reads and answers on meanwhile, as servers do: the peer may be one that
+    /// writes all its requests before it reads. A connection that is closed meanwhile gets a moment to take its replies.
+    async fn write_on(
+        &mut self,
+        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        more: &mut bool,
+    ) -> std::io::Result<usize> {
+        let client = Arc::clone(&self.session.client);
+        let mut closed = pin!(async {
             client.close.cancelled().await;
             tokio::time::sleep(CLOSING_GRACE).await;
-        };
-        tokio::select! {
-            biased;
-            result = write_all(stream, rest, client) => result,
-            () = closed => Err(std::io::ErrorKind::TimedOut.into()),
+        });
+        let mut total = 0;
+        self.show_stalled(true);
+        while self.sent < self.reply.len() {
+            if self.answers_on() && *more {
+                *more = self.answer_some();
+                tokio::task::yield_now().await;
+            }
+            let reads = self.answers_on() && !*more && !self.ended;
+            if reads {
+                self.make_room();
+            }
+            let event = poll_fn(|cx| {
+                if closed.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Err(std::io::ErrorKind::TimedOut.into()));
+                }
+                self.poll_event(stream, cx, reads)
+            });
+            match event.await? {
+                Event::Written(0) => return Err(std::io::ErrorKind::WriteZero.into()),
+                Event::Written(bytes) => {
+                    total += bytes;
+                    self.sent += bytes;
+                    self.forget_sent();
+                    self.show_stalled(true);
+                }
+                Event::Read(0) => self.ended = true,
+                Event::Read(bytes) => {
+                    self.read_meanwhile += bytes;
+                    *more = true;
+                }
+            }
         }
+        self.show_stalled(false);
+        Ok(total)
+    }
+
+    /// Whether requests are answered though replies wait. Past the bound the peer has to take some first.
+    fn answers_on(&self) -> bool {
+        let session = &self.session;
+        let waiting = self.reply.len() - self.sent;
+        let is_ready = !session.closing && !session.deferred && session.blocked.is_none();
+        let bytes_max = self.server.config.reply_bytes_max / 2;
+        is_ready && waiting < bytes_max && self.reply.has_room(FLUSH_BYTES)
+    }
+
+    /// Writes if the peer has room, else reads if there is something and `reads`.
+    fn poll_event(
+        &mut self,
+        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        cx: &mut Context<'_>,
+        reads: bool,
+    ) -> Poll<std::io::Result<Event>> {
+        let rest = self.reply.as_bytes().get(self.sent..).unwrap_or_default();
+        if let Poll::Ready(written) = Pin::new(&mut *stream).poll_write(cx, rest) {
+            return Poll::Ready(written.map(Event::Written));
+        }
+        if !reads {
+            return Poll::Pending;
+        }
+        let reading = pin!(stream.read_buf(&mut self.input));
+        reading.poll(cx).map_ok(Event::Read)
+    }
+
+    /// Gives up the room of what has been written, once that is most of the replies.
+    fn forget_sent(&mut self) {
+        if self.sent > FLUSH_BYTES && self.sent > self.reply.len() / 2 {
+            self.reply.forget(self.sent);
+            self.sent = 0;
+        }
+    }
+
+    /// Notes in the client's record what waits and since when the peer has taken nothing, or that nothing waits.
+    fn show_stalled(&self, waits: bool) {
+        let mut shown = self.session.client.shown();
+        shown.reply_bytes = if waits {
+            self.reply.len() - self.sent
+        } else {
+            0
+        };
+        shown.stalled = waits.then(Instant::now);
     }
 
     /// Brings the records up to date: bytes read and written, commands run and reads grouped, since it was last done.
@@ -254,6 +431,8 @@ impl<'s> Connection<'s> {
         if self.input.is_empty() && self.input.capacity() > KEPT_BYTES {
             self.input = BytesMut::new();
             self.read_bytes = READ_BYTES_FIRST;
+            let account = &self.session.client.account;
+            account.shrink(std::mem::take(&mut self.input_granted));
         }
         let (read, written) = (read as u64, written as u64);
         let traffic = &self.server.statistics.traffic;
@@ -289,7 +468,9 @@ fn answer_requests(
     ahead: &mut Ahead,
     input: &[u8],
 ) -> (usize, bool) {
-    let is_full = |cx: &SessionCx<'_>| cx.reply.len() > FLUSH_BYTES;
+    let full_at = cx.reply.len() + FLUSH_BYTES;
+    let is_full =
+        |cx: &SessionCx<'_>| cx.reply.len() > full_at || cx.session.worked.get() > TURN_WORK;
     let was_authenticated = cx.session.authenticated;
     let mut used = 0;
     while !cx.session.closing && cx.session.blocked.is_none() {
@@ -311,7 +492,7 @@ fn answer_requests(
         }
         if !ahead.is_empty() {
             let end = ahead.answer(cx, input, is_full);
-            if is_full(cx) || cx.session.closing {
+            if is_full(cx) || cx.session.closing || cx.session.deferred {
                 // What was looked at behind it will be looked at again.
                 parser.reset();
                 return (end, true);
@@ -322,8 +503,11 @@ fn answer_requests(
         }
         match step {
             Ok(Step::Command(args, taken)) => {
-                used += taken;
                 answer(cx, args);
+                if cx.session.deferred {
+                    return (used, true);
+                }
+                used += taken;
             }
             Ok(Step::NeedMore) => break,
             Err(error) => {
@@ -338,27 +522,10 @@ fn answer_requests(
     (used, false)
 }
 
-/// Writes `bytes`, which the peer had no room for at once; meanwhile its record says since when it has taken nothing.
-async fn write_all(
-    stream: &mut (impl AsyncWrite + Unpin),
-    mut bytes: &[u8],
-    client: &Client,
-) -> std::io::Result<()> {
-    let note = |bytes: usize| {
-        let mut shown = client.shown();
-        shown.reply_bytes = bytes;
-        shown.stalled = (bytes > 0).then(Instant::now);
-    };
-    while !bytes.is_empty() {
-        note(bytes.len());
-        let written = stream.write(bytes).await?;
-        if written == 0 {
-            return Err(std::io::ErrorKind::WriteZero.into());
-        }
-        bytes = bytes.get(written..).unwrap_or_default();
-    }
-    note(0);
-    Ok(())
+/// What came first while replies were being written.
+enum Event {
+    Written(usize),
+    Read(usize),
 }
 
 fn limits(server: &Server, authenticated: bool) -> RequestLimits {

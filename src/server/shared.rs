@@ -9,6 +9,7 @@ use super::clients::Clients;
 use super::config::{Access, Config, Listen};
 use crate::command::client::Client;
 use crate::command::{Host, Replication, ScriptShare, Scripting, Statistics};
+use crate::resp::Budget;
 use crate::script::Engine;
 use crate::store::Served;
 
@@ -37,11 +38,15 @@ impl Server {
         served: Arc<Served>,
         replication: impl Fn() -> Replication + Send + Sync + 'static,
     ) -> Arc<Self> {
+        let statistics = Statistics {
+            budget: Arc::new(Budget::new(config.clients_memory)),
+            ..Statistics::default()
+        };
         Arc::new(Self {
             scripts: Engine::new(config.script_share),
             config,
             clients: Clients::default(),
-            statistics: Statistics::default(),
+            statistics,
             served,
             replication: Box::new(replication),
         })
@@ -110,6 +115,10 @@ impl Host for Server {
                 "client-query-buffer-limit",
                 config.query_bytes_max.to_string(),
             ),
+            (
+                "clients-memory",
+                self.statistics.budget.bytes_max().to_string(),
+            ),
             ("proto-max-bulk-len", config.word_bytes_max.to_string()),
         ]
     }
@@ -124,6 +133,13 @@ impl Host for Server {
 
     fn scripting(&self) -> &dyn Scripting {
         &self.scripts
+    }
+
+    fn relieve(&self, bytes: usize) {
+        if self.clients.end_largest(bytes) {
+            let closes = &self.statistics.reply_limit_closes;
+            closes.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn allows_debug(&self, client: &Client) -> bool {

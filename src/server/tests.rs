@@ -813,3 +813,6 @@ fn the_redis_crate_understands_what_the_server_says_of_itself() {
         .unwrap();
     assert_eq!(values, (1, "hello".to_owned()));
 }
+
+#[path = "pressure_tests.rs"]
+mod pressure;

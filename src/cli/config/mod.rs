@@ -168,6 +168,9 @@ settings! {
     /// Percent of the time for which scripts of all clients may hold up what the primary sends, 1 to 100; past it, scripts that hold
     /// more than the keys they declare are refused until it is less [default: 25]
     script_share: [ScriptShare] = "REDTAIL_SCRIPT_SHARE", "PERCENT";
+    /// Bytes that the requests and replies of all clients may take together. One client may hold as much as is free: half when it is
+    /// alone, a third beside another [default: a quarter of the machine's memory, or of the control group's]
+    clients_memory: [usize] = "REDTAIL_CLIENTS_MEMORY", "BYTES";
     /// Seconds after which a client that takes none of its replies is disconnected [default: 60]
     stall_timeout: [u64] = "REDTAIL_STALL_TIMEOUT", "SECONDS";
     /// Fields up to which a hash is packed [default: 512]
@@ -316,6 +319,7 @@ impl Settings {
             track_access: self.track_access == Some(Switch::Yes),
             resync: self.resync()?,
             writer_rate: self.writer_rate()?,
+            transaction_bytes_max: self.server().clients_memory,
             state: self.state()?,
             max_staleness: self.max_staleness.map(|Period(time)| time),
             encodings: self.encodings()?,
@@ -466,6 +470,7 @@ impl Settings {
             word_bytes_max: self.word_bytes_max.unwrap_or(default.word_bytes_max),
             reply_bytes_max: self.reply_bytes_max.unwrap_or(default.reply_bytes_max),
             script_share: self.script_share.unwrap_or_default(),
+            clients_memory: self.clients_memory.unwrap_or(default.clients_memory),
             stall_timeout: self
                 .stall_timeout
                 .map_or(default.stall_timeout, Duration::from_secs),

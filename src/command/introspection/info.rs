@@ -338,6 +338,11 @@ fn redtail(text: &mut Text, facts: &Facts<'_>) {
     text.line("redtail_scripts_held_up_ms", scripts.held_up.as_millis());
     text.line("redtail_scripts_refused", scripts.refused);
     text.line("redtail_scripts_begun_again", scripts.begun_again);
+    let budget = &facts.host.statistics().budget;
+    text.line("redtail_clients_memory", budget.held());
+    text.line("redtail_clients_memory_peak", budget.peak());
+    text.line("redtail_clients_memory_max", budget.bytes_max());
+    text.line("redtail_clients_memory_refusals", budget.refusals());
     text.line("redtail_failed_writes", replication.failed_writes);
     text.line("redtail_unknown_commands", replication.unknown_commands);
     text.line("redtail_scripts_run", replication.scripts);

@@ -1,0 +1,308 @@
+//! Clients that ask for much, take little, or ask again and again.
+
+use super::*;
+
+/// Bytes of the reply to `GET big`, whose value is 1 MB.
+const BIG: usize = (1 << 20) + "$1048576\r\n\r\n".len();
+
+fn with_big_value(config: Config) -> Running {
+    let running = Running::start(config).with_data();
+    let big = "x".repeat(1 << 20);
+    running.serve(&[
+        &["SET", "big", &big],
+        &["SET", "a", "1"],
+        &["SADD", "small", "1", "2", "3"],
+    ]);
+    running
+}
+
+impl Running {
+    fn wait_for(&self, is_so: impl Fn() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !is_so() {
+            let held = self.server.statistics.budget.held();
+            assert!(Instant::now() < deadline, "{held} bytes held");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// A client that takes little and, if at all, late.
+fn narrow(running: &Running) -> Client {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let address: std::net::SocketAddr = ([127, 0, 0, 1], running.port).into();
+    socket.connect(&address.into()).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    Client(stream)
+}
+
+impl Client {
+    fn takes(&mut self, bytes: usize) -> Vec<u8> {
+        let mut taken = vec![0; bytes];
+        self.0.read_exact(&mut taken).unwrap();
+        taken
+    }
+
+    /// The first line of the next reply.
+    fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\r\n") {
+            line.extend(self.takes(1));
+        }
+        String::from_utf8(line).unwrap()
+    }
+}
+
+#[test]
+fn a_client_may_write_its_whole_pipeline_before_it_reads() {
+    let running = with_big_value(Config::default());
+    let mut client = narrow(&running);
+    // Far more, in both directions, than the sockets hold: requests of 10 MB, replies of 30 MB.
+    let request = "*2\r\n$3\r\nGET\r\n$1\r\na\r\n*3\r\n$8\r\nGETRANGE\r\n$3\r\nbig\r\n"
+        .replace("*3", "*4")
+        + "$1\r\n0\r\n$2\r\n99\r\n";
+    let times = 150_000;
+    client.send(request.repeat(times));
+    let reply = format!("$1\r\n1\r\n$100\r\n{}\r\n", "x".repeat(100));
+    for _ in 0..times {
+        let taken = client.takes(reply.len());
+        assert!(taken == reply.as_bytes());
+    }
+    client.says("PING\r\n", "+PONG\r\n");
+    running.wait_for(|| running.server.statistics.budget.held() == 0);
+}
+
+#[test]
+fn what_is_answered_ahead_is_bounded_and_nothing_of_it_is_lost() {
+    let config = Config {
+        reply_bytes_max: 4 << 20,
+        ..Config::default()
+    };
+    let running = with_big_value(config);
+    let mut client = narrow(&running);
+    let times = 40;
+    client.send("GET big\r\nSELECT 1\r\nSELECT 0\r\n".repeat(times));
+    // As much as fits waits, and not more.
+    running.wait_for(|| running.server.statistics.budget.held() > 1 << 20);
+    for _ in 0..times {
+        assert_eq!(client.takes(BIG + 10).len(), BIG + 10);
+    }
+    client.says("PING\r\n", "+PONG\r\n");
+    let peak = running.server.statistics.budget.peak();
+    assert!(peak <= 2 * (4 << 20), "{peak}");
+    let closes = &running.server.statistics.reply_limit_closes;
+    assert_eq!(
+        closes.load(Ordering::Relaxed),
+        0,
+        "what does not fit yet is put off"
+    );
+}
+
+#[test]
+fn replies_to_a_peer_that_sends_no_more_are_written_to_the_last() {
+    let running = with_big_value(Config::default());
+    let mut client = narrow(&running);
+    client.send("GET big\r\n".repeat(20));
+    client.0.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(client.rest().len(), 20 * BIG);
+}
+
+#[test]
+fn what_one_client_leaves_lying_is_refused_to_it_and_not_to_others() {
+    let config = Config {
+        clients_memory: 24 << 20,
+        ..Config::default()
+    };
+    let running = with_big_value(config);
+    let mut greedy = narrow(&running);
+    greedy.send("MULTI\r\n".to_owned() + &"GET big\r\n".repeat(40) + "EXEC\r\n");
+    for _ in 0..41 {
+        greedy.line();
+    }
+    assert!(
+        greedy.line().starts_with("-OOM "),
+        "40 MB are more than half of 24"
+    );
+    greedy.says("PING\r\n", "+PONG\r\n");
+    let budget = &running.server.statistics.budget;
+    running.wait_for(|| budget.held() == 0);
+    assert!(budget.peak() <= 16 << 20, "{}", budget.peak());
+    // Now it takes what it gets, and others get theirs.
+    greedy.send("GET big\r\n".repeat(40));
+    let mut other = running.client();
+    for _ in 0..10 {
+        other.send("GET big\r\n");
+        assert_eq!(other.takes(BIG)[0], b'$');
+    }
+    for _ in 0..40 {
+        assert_eq!(greedy.takes(BIG)[0], b'$');
+    }
+    greedy.says("PING\r\n", "+PONG\r\n");
+}
+
+#[test]
+fn queued_commands_and_long_requests_are_of_the_same_memory() {
+    let config = Config {
+        clients_memory: 8 << 20,
+        ..Config::default()
+    };
+    let running = with_big_value(config);
+    let held = || running.server.statistics.budget.held();
+    let mut client = running.client();
+    client.says("MULTI\r\n", "+OK\r\n");
+    let word = "w".repeat(100_000);
+    let request = format!("*2\r\n$3\r\nGET\r\n${}\r\n{word}\r\n", word.len());
+    let mut queued = 0;
+    let refused = loop {
+        client.send(&request);
+        match client.line() {
+            line if line == "+QUEUED\r\n" => queued += 1,
+            line => break line,
+        }
+    };
+    assert!(refused.starts_with("-OOM "), "{refused}");
+    assert!((30..45).contains(&queued), "half of 8 MB: {queued}");
+    assert!(held() <= 1 << 20, "what cannot run is not kept: {}", held());
+    client.says(
+        "EXEC\r\n",
+        "-EXECABORT Transaction discarded because of previous errors.\r\n",
+    );
+    let mut long = running.client();
+    long.send("*2\r\n$3\r\nGET\r\n$100000000\r\n");
+    // The server closes in the middle of it.
+    let _ = long.0.write_all(&vec![b'x'; 100_000_000]);
+    let rest = long.rest();
+    assert!(rest.is_empty() || rest.starts_with("-OOM "), "{rest}");
+    running.wait_for(|| running.server.connections() == 1);
+    let closes = &running.server.statistics.query_limit_closes;
+    assert_eq!(closes.load(Ordering::Relaxed), 1);
+    drop(client);
+    running.wait_for(|| held() == 0);
+}
+
+#[test]
+fn the_largest_that_takes_nothing_goes_where_others_are_refused() {
+    let config = Config {
+        clients_memory: 11 << 20,
+        ..Config::default()
+    };
+    let running = with_big_value(config);
+    let mut lazy = narrow(&running);
+    lazy.send("GET big\r\n".repeat(40));
+    running.wait_for(|| running.server.statistics.budget.held() > 1 << 20);
+    let mut other = running.client();
+    other.says("PING\r\n", "+PONG\r\n");
+    let mut refused = 0;
+    let deadline = Instant::now() + PATIENCE;
+    // Until the lazy one has taken nothing for a while, what has no room beside its replies is refused; then it goes.
+    while running.server.connections() > 1 {
+        assert!(Instant::now() < deadline);
+        let five = "MULTI\r\n".to_owned() + &"GET big\r\n".repeat(5) + "EXEC\r\n";
+        other.send(five);
+        (0..6).for_each(|_| drop(other.line()));
+        match other.line() {
+            line if line.starts_with("-OOM ") => refused += 1,
+            line => {
+                assert_eq!(line, "*5\r\n");
+                other.takes(5 * BIG);
+            }
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(refused > 0);
+    other.says("PING\r\n", "+PONG\r\n");
+}
+
+#[test]
+fn refusals_that_repeat_are_slowed_on_their_connection_alone_and_in_order() {
+    let running = Running::start(Config::default()).with_data();
+    let mut client = running.client();
+    let refusal = "-ERR not supported: redtail carries no messages; subscribe at the primary\r\n";
+    // A pipeline is answered at once, in order.
+    let pipeline = "SUBSCRIBE x\r\nGET a\r\n".repeat(120);
+    let replies = format!("{refusal}$1\r\n1\r\n").repeat(120);
+    client.says(&pipeline, &replies);
+    // From then on each costs a wait of 10 ms, in which another connection is answered many times.
+    let before = running.server.statistics.errors.load(Ordering::Relaxed);
+    let begun = Instant::now();
+    let mut other = running.client();
+    let storm = std::thread::spawn(move || {
+        for _ in 0..20 {
+            client.says("SUBSCRIBE x\r\n", refusal);
+        }
+        begun.elapsed()
+    });
+    let mut answered = 0;
+    while !storm.is_finished() {
+        other.says("GET a\r\n", "$1\r\n1\r\n");
+        answered += 1;
+    }
+    assert!(storm.join().unwrap() >= Duration::from_millis(150));
+    assert!(answered > 20, "{answered}");
+    let errors = running.server.statistics.errors.load(Ordering::Relaxed);
+    assert_eq!(errors - before, 20);
+}
+
+#[test]
+fn one_worker_answers_others_while_it_does_what_takes_long() {
+    let served = Arc::new(Served::default());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let stop = CancellationToken::new();
+    let listeners = runtime
+        .block_on(Listeners::open(&["127.0.0.1:0".parse().unwrap()]))
+        .unwrap();
+    let port = listeners.port().unwrap();
+    let server = Server::new(Config::default(), Arc::clone(&served), Replication::default);
+    runtime.spawn(Arc::clone(&server).run(listeners, stop.clone()));
+    let running = Running {
+        server,
+        served,
+        stop,
+        runtime: Some(runtime),
+        port,
+    };
+    running.serve(&[&["SADD", "small", "1", "2", "3"], &["SET", "a", "1"]]);
+    let (mut long, mut other) = (running.client(), running.client());
+    other.says("GET a\r\n", "$1\r\n1\r\n");
+    long.send("SRANDMEMBER small -20000000\r\n");
+    std::thread::sleep(Duration::from_millis(20));
+    other.says("GET a\r\n", "$1\r\n1\r\n");
+    long.0.set_nonblocking(true).unwrap();
+    let read = long.0.read(&mut [0; 100]);
+    assert!(read.is_err(), "the other one's reply came first");
+}
+
+#[test]
+fn a_long_transaction_is_of_one_moment_and_does_not_keep_the_writer_waiting() {
+    let running = with_big_value(Config::default());
+    let mut client = narrow(&running);
+    let count = 2_000_000;
+    let ask = format!("SRANDMEMBER small -{count}\r\n");
+    client.send("MULTI\r\nGET a\r\n".to_owned() + &ask.repeat(5) + "GET a\r\n");
+    client.expects(&("+OK\r\n".to_owned() + &"+QUEUED\r\n".repeat(7)));
+    client.send("EXEC\r\n");
+    // Its first replies are there.
+    running.wait_for(|| running.server.statistics.budget.held() > 0);
+    let served = running.served.current().unwrap();
+    let spaces = &served.spaces;
+    let mut tx = spaces.write(0, [spaces.slot(0, b"a")]);
+    tx.set(b"a", None, crate::store::NewValue::Integer(2));
+    drop(tx);
+    client.0.set_nonblocking(true).unwrap();
+    let read = client.0.read(&mut [0; 1]);
+    assert!(read.is_err(), "the writer waited until the end");
+    client.0.set_nonblocking(false).unwrap();
+    client.expects("*7\r\n$1\r\n1\r\n");
+    for _ in 0..5 {
+        assert_eq!(client.line(), format!("*{count}\r\n"));
+        client.takes(count * "$1\r\n1\r\n".len());
+    }
+    client.says("GET a\r\n", "$1\r\n1\r\n$1\r\n2\r\n");
+}
