@@ -6,10 +6,12 @@
 mod link;
 mod scripts;
 mod server;
+mod snapshots;
 mod streams;
 mod values;
 
 pub use scripts::ScriptErrors;
+pub use snapshots::Flaw;
 
 /// The server family of an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

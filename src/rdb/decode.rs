@@ -8,8 +8,9 @@ use super::{
     packed::IntText,
     reader::Reader,
     source::Source,
-    value::Values,
+    value::{Decoded, Values},
 };
+use crate::dialect::Dialect;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -73,6 +74,23 @@ impl Version {
     #[must_use]
     pub fn keeps_empty_collections(self) -> bool {
         matches!(self.magic, Magic::Redis) && self.number < 10
+    }
+
+    /// Whether its servers know opcode 244, where a cluster slot's keys start.
+    fn has_slots(self) -> bool {
+        matches!(self.magic, Magic::Valkey) || self.number >= 12
+    }
+
+    /// The server that is taken to have written it, if it does not name itself.
+    #[must_use]
+    pub const fn dialect(self) -> Dialect {
+        match (self.magic, self.number) {
+            (Magic::Valkey, _) => Dialect::valkey(9, 0, 0),
+            (Magic::Redis, ..=9) => Dialect::redis(6, 0, 0),
+            (Magic::Redis, 10) => Dialect::redis(7, 0, 0),
+            (Magic::Redis, 11) => Dialect::redis(7, 2, 0),
+            (Magic::Redis, _) => Dialect::redis(8, 0, 0),
+        }
     }
 
     /// Whether a checksum follows the end opcode.
@@ -151,6 +169,24 @@ pub trait Sink {
         let _ = number;
     }
 
+    /// The value that comes next has something wrong, whereby servers of the writer's version load it all the same. One that cannot
+    /// be kept as they have it comes as [`lost`](Self::lost).
+    ///
+    /// # Errors
+    /// To stop the decoding, which it does if nothing else is said: with the error given.
+    fn flawed(&mut self, error: Error) -> Result<(), Error> {
+        Err(error)
+    }
+
+    /// A key whose value has been passed over, after [`flawed`](Self::flawed).
+    ///
+    /// # Errors
+    /// To stop the decoding.
+    fn lost(&mut self, db: u64, key: &[u8], meta: Meta) -> Result<(), SinkError> {
+        let _ = (db, key, meta);
+        Ok(())
+    }
+
     /// As [`key`](Self::key), for a string that is short and plain: most are.
     ///
     /// # Errors
@@ -212,6 +248,7 @@ pub fn decode<S: Source>(reader: &mut Reader<S>, sink: &mut impl Sink) -> Result
         meta: Meta::default(),
         key: Vec::new(),
         name: Vec::new(),
+        dialect: None,
         values: Values::new(version),
         summary: Summary {
             version,
@@ -229,11 +266,11 @@ pub fn decode<S: Source>(reader: &mut Reader<S>, sink: &mut impl Sink) -> Result
 fn header<S: Source>(reader: &mut Reader<S>) -> Result<Version, Error> {
     reader.reading("the header");
     let version = Version::parse(reader.take(9)?).ok_or(Cause::NotRdb);
-    let version = version.map_err(|cause| reader.error(cause))?;
+    let version = version.map_err(|cause| reader.error_at(0, cause))?;
     if version.is_known() {
         Ok(version)
     } else {
-        Err(reader.error(Cause::Version(version)))
+        Err(reader.error_at(0, Cause::Version(version)))
     }
 }
 
@@ -247,6 +284,8 @@ struct Decoder<'d, S, K> {
     key: Vec<u8>,
     /// An aux field's name, likewise.
     name: Vec<u8>,
+    /// Who wrote it, as far as it says so.
+    dialect: Option<Dialect>,
     values: Values,
     summary: Summary,
 }
@@ -255,6 +294,7 @@ impl<S: Source, K: Sink> Decoder<'_, S, K> {
     /// Reads one opcode or key. Gives false at the end opcode.
     fn step(&mut self) -> Result<bool, Error> {
         self.reader.reading("a type or opcode");
+        let at = self.reader.position();
         let opcode = self.reader.u8()?;
         match opcode {
             kind::EOF => return Ok(false),
@@ -274,20 +314,21 @@ impl<S: Source, K: Sink> Decoder<'_, S, K> {
             kind::AUX => self.aux()?,
             kind::FUNCTION2 => self.function()?,
             kind::MODULE_AUX => self.module_aux()?,
-            kind::SLOT_INFO => self.slot_info()?,
-            kind::FUNCTION_PRE_GA => return Err(self.reader.error(Cause::OldFunction)),
+            kind::SLOT_INFO if self.summary.version.has_slots() => self.slot_info()?,
+            kind::FUNCTION_PRE_GA => return Err(self.reader.error_at(at, Cause::OldFunction)),
             kind::SLOT_IMPORT if self.summary.version.magic == Magic::Valkey => {
-                return Err(self.reader.error(Cause::SlotImport));
+                return Err(self.reader.error_at(at, Cause::SlotImport));
             }
             number @ kind::OPCODE_MIN.. => {
-                return Err(self.reader.error(Cause::UnknownType(number)));
+                return Err(self.reader.error_at(at, Cause::UnknownType(number)));
             }
-            number => self.key(number)?,
+            number => self.key(number, at)?,
         }
         Ok(true)
     }
 
-    fn key(&mut self, number: u8) -> Result<(), Error> {
+    /// Reads a key and its value, whose type `number` stands at `type_at`.
+    fn key(&mut self, number: u8, type_at: u64) -> Result<(), Error> {
         if number == ValueType::String as u8
             && let Some(([key, text], place)) = self.reader.texts_at_hand()
         {
@@ -307,10 +348,21 @@ impl<S: Source, K: Sink> Decoder<'_, S, K> {
         let meta = std::mem::take(&mut self.meta);
         self.reader.reading("a value");
         let place = self.reader.position();
-        let object = match self.values.decode(self.reader, number) {
-            Ok(object) => object,
+        let Decoded { object, found } = match self.values.decode(self.reader, number, type_at) {
+            Ok(decoded) => decoded,
             Err(error) => return Err(error.in_key(&self.key, number)),
         };
+        if let Some(found) = found {
+            let error = found.error.in_key(&self.key, number);
+            self.sink.flawed(error)?;
+            if found.is_lost {
+                self.summary.keys += 1;
+                let given = self.sink.lost(self.db, &self.key, meta);
+                return given.map_err(|error| {
+                    Error::new(place, "a value", error).in_key(&self.key, number)
+                });
+            }
+        }
         if object.is_empty_collection() && !self.summary.version.keeps_empty_collections() {
             self.summary.empty_keys_skipped += 1;
             return Ok(());
@@ -344,9 +396,13 @@ impl<S: Source, K: Sink> Decoder<'_, S, K> {
         self.name
             .extend_from_slice(self.reader.string()?.text(&mut buffer));
         self.reader.reading("an aux field's value");
-        let given = self
-            .sink
-            .aux(&self.name, self.reader.string()?.text(&mut buffer));
+        let value = self.reader.string()?;
+        let value = value.text(&mut buffer);
+        self.dialect = Dialect::after_aux(self.dialect, &self.name, value);
+        if let Some(dialect) = self.dialect {
+            self.values.flaws.dialect = dialect;
+        }
+        let given = self.sink.aux(&self.name, value);
         given.map_err(|error| self.reader.error(error))
     }
 
@@ -376,12 +432,17 @@ impl<S: Source, K: Sink> Decoder<'_, S, K> {
 
     fn finish(mut self) -> Result<Summary, Error> {
         self.reader.reading("the checksum");
+        let at = self.reader.position();
         if self.summary.version.has_checksum() {
             let computed = self.reader.checksum();
             self.summary.checksum = match u64::from_le_bytes(self.reader.array()?) {
                 0 => Checksum::Disabled,
                 stated if stated == computed => Checksum::Verified(stated),
-                stated => return Err(self.reader.error(Cause::Checksum { stated, computed })),
+                stated => {
+                    return Err(self
+                        .reader
+                        .error_at(at, Cause::Checksum { stated, computed }));
+                }
             };
         }
         self.summary.bytes = self.reader.position();

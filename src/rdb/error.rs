@@ -21,6 +21,16 @@ pub enum Cause {
     /// The input ended.
     #[error("the input ends here")]
     Truncated,
+    /// A string is longer than all that is left.
+    #[error(
+        "{length} bytes run past the input's end, before which {left} are left: the length or the end is wrong"
+    )]
+    PastEnd {
+        /// Bytes that the string should have here.
+        length: u64,
+        /// Bytes that there are.
+        left: u64,
+    },
     /// The input could not be read.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -106,6 +116,26 @@ impl Error {
     pub fn in_key(mut self, key: &[u8], kind: u8) -> Self {
         self.0.key = Some((key.into(), kind));
         self
+    }
+
+    /// The same error; or, if the input ended inside a string of `len` bytes that begin at `content` and whose length stands at
+    /// `at`, that it did.
+    #[cold]
+    pub(super) fn in_string(mut self, at: u64, content: u64, len: usize) -> Self {
+        if matches!(self.0.cause, Cause::Truncated) {
+            self.0.cause = Cause::PastEnd {
+                length: len as u64,
+                left: self.0.offset.saturating_sub(content),
+            };
+            self.0.offset = at;
+        }
+        self
+    }
+
+    /// Whether the input ended too early.
+    #[must_use]
+    pub fn is_truncated(&self) -> bool {
+        matches!(self.0.cause, Cause::Truncated | Cause::PastEnd { .. })
     }
 
     /// Bytes from the RDB's start to the place of the error.

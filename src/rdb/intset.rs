@@ -2,7 +2,7 @@
 
 pub use super::packed::PackedError;
 
-const HEADER_BYTES: usize = 8;
+pub(super) const HEADER_BYTES: usize = 8;
 
 /// A valid intset, byte for byte as Redis would write it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{
     error::{Cause, Error},
     lzf,
-    packed::Item,
+    packed::{Item, PackedError},
     reader::Reader,
     source::Source,
 };
@@ -22,6 +22,15 @@ pub(super) enum Kept<'a> {
     Text(Cow<'a, [u8]>),
     /// An integer that stands for its decimal text.
     Int(i64),
+}
+
+/// Where a packed value stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place {
+    /// Its bytes begin here.
+    Plain(u64),
+    /// It is in a compressed string, or another form, whose code stands here.
+    Coded(u64),
 }
 
 /// What stands where a length may stand. Source: redis 7.0 rdb.c, rdbLoadLenByRef.
@@ -77,11 +86,13 @@ impl<S: Source> Reader<S> {
     /// # Errors
     /// When a string's code stands in its place, at the end of the input, or when the source fails.
     pub fn length(&mut self) -> Result<u64, Error> {
+        let at = self.position();
         match self.length_or_code()? {
             Length::Plain(length) => Ok(length),
-            Length::Code(_) => {
-                Err(self.error(Cause::Corrupt("a string's code stands where a length must")))
-            }
+            Length::Code(_) => Err(self.error_at(
+                at,
+                Cause::Corrupt("a string's code stands where a length must"),
+            )),
         }
     }
 
@@ -91,12 +102,13 @@ impl<S: Source> Reader<S> {
     /// When it is longer than `STRING_BYTES_MAX`, corrupt, at the end of the input, or when the source fails.
     #[inline]
     pub fn string(&mut self) -> Result<Item<'_>, Error> {
+        let at = self.position();
         match self.length_or_code()? {
             Length::Plain(length) => {
-                let len = self.within(length, STRING_BYTES_MAX)?;
-                self.take(len).map(Item::Str)
+                let len = self.within(at, length, STRING_BYTES_MAX)?;
+                self.take_string(at, len).map(Item::Str)
             }
-            Length::Code(code) => self.coded_string(code),
+            Length::Code(code) => self.coded_string(at, code),
         }
     }
 
@@ -106,17 +118,21 @@ impl<S: Source> Reader<S> {
     /// As [`Self::string`].
     #[inline]
     pub(super) fn string_to_keep(&mut self) -> Result<Kept<'_>, Error> {
+        let at = self.position();
         let item = match self.length_or_code()? {
             Length::Plain(length) => {
-                let len = self.within(length, STRING_BYTES_MAX)?;
+                let len = self.within(at, length, STRING_BYTES_MAX)?;
                 if len > GIVEN_AWAY_BYTES_MIN && !self.has(len) {
-                    return self.take_vec(len).map(Cow::Owned).map(Kept::Text);
+                    let content = self.position();
+                    let taken = self.take_vec(len);
+                    let taken = taken.map_err(|error| error.in_string(at, content, len));
+                    return taken.map(Cow::Owned).map(Kept::Text);
                 }
-                self.take(len).map(Item::Str)?
+                self.take_string(at, len).map(Item::Str)?
             }
             Length::Code(LZF) => {
                 let mut long = None;
-                self.inflate(STRING_BYTES_MAX, None, |out| {
+                self.inflate(at, STRING_BYTES_MAX, None, |out| {
                     long = (out.len() > GIVEN_AWAY_BYTES_MIN).then(|| std::mem::take(out));
                 })?;
                 match long {
@@ -124,7 +140,7 @@ impl<S: Source> Reader<S> {
                     None => Item::Str(&self.inflated),
                 }
             }
-            Length::Code(code) => self.coded_string(code)?,
+            Length::Code(code) => self.coded_string(at, code)?,
         };
         Ok(match item {
             Item::Str(text) => Kept::Text(Cow::Borrowed(text)),
@@ -141,23 +157,44 @@ impl<S: Source> Reader<S> {
         self.string().map(|item| item.to_boxed())
     }
 
-    /// A string that is a packed value, in a vector of its own.
+    /// A string that is a packed value, in a vector of its own, and where it stands.
     ///
     /// # Errors
     /// As [`Self::string`], with a limit of `PACKED_BYTES_MAX`.
-    pub fn blob(&mut self) -> Result<Vec<u8>, Error> {
-        match self.length_or_code()? {
+    pub(super) fn blob(&mut self) -> Result<(Vec<u8>, Place), Error> {
+        let at = self.position();
+        let (bytes, place) = match self.length_or_code()? {
             Length::Plain(length) => {
-                let len = self.within(length, PACKED_BYTES_MAX)?;
-                self.take(len).map(<[u8]>::to_vec)
+                let len = self.within(at, length, PACKED_BYTES_MAX)?;
+                let place = Place::Plain(self.position());
+                (self.take_string(at, len)?.to_vec(), place)
             }
             Length::Code(LZF) => {
                 let mut blob = Vec::new();
-                self.inflate(PACKED_BYTES_MAX, None, |out| blob = std::mem::take(out))?;
-                Ok(blob)
+                self.inflate(at, PACKED_BYTES_MAX, None, |out| blob = std::mem::take(out))?;
+                (blob, Place::Coded(at))
             }
-            Length::Code(code) => self.coded_string(code).map(|item| item.to_vec()),
-        }
+            Length::Code(code) => (self.coded_string(at, code)?.to_vec(), Place::Coded(at)),
+        };
+        Ok((bytes, place))
+    }
+
+    /// What is wrong in the packed value of that place, where it is.
+    #[cold]
+    pub(super) fn packed_error(&self, place: Place, error: PackedError) -> Error {
+        let at = match place {
+            Place::Plain(start) => start.saturating_add(error.at() as u64),
+            Place::Coded(start) => start,
+        };
+        self.error_at(at, error)
+    }
+
+    /// The next `len` bytes, the content of a string whose length stands at `at`.
+    #[inline]
+    fn take_string(&mut self, at: u64, len: usize) -> Result<&[u8], Error> {
+        let content = self.position();
+        let taken = self.take(len);
+        taken.map_err(|error| error.in_string(at, content, len))
     }
 
     /// A length, whose shortest form goes to `raw`.
@@ -169,22 +206,23 @@ impl<S: Source> Reader<S> {
 
     /// A string, which goes to `raw` in the form in which it stands here, once that has been found valid.
     pub(super) fn raw_string(&mut self, raw: &mut Vec<u8>) -> Result<(), Error> {
+        let at = self.position();
         match self.length_or_code()? {
             Length::Plain(length) => {
-                let len = self.within(length, STRING_BYTES_MAX)?;
+                let len = self.within(at, length, STRING_BYTES_MAX)?;
                 push_length(raw, length);
-                raw.extend_from_slice(self.take(len)?);
+                raw.extend_from_slice(self.take_string(at, len)?);
             }
             Length::Code(LZF) => {
                 raw.push(CODE | LZF);
-                self.inflate(STRING_BYTES_MAX, Some(raw), |_| ())?;
+                self.inflate(at, STRING_BYTES_MAX, Some(raw), |_| ())?;
             }
             Length::Code(code) => {
                 let len = match code {
                     INT8 => 1,
                     INT16 => 2,
                     INT32 => 4,
-                    _ => return Err(self.error(Cause::Corrupt("not a form of string"))),
+                    _ => return Err(self.error_at(at, Cause::Corrupt("not a form of string"))),
                 };
                 raw.push(CODE | code);
                 raw.extend_from_slice(self.take(len)?);
@@ -210,38 +248,50 @@ impl<S: Source> Reader<S> {
         match first {
             LEN32 => Ok(Length::Plain(u32::from_be_bytes(self.array()?).into())),
             LEN64 => Ok(Length::Plain(u64::from_be_bytes(self.array()?))),
-            _ => Err(self.error(Cause::Corrupt("not a length"))),
+            _ => {
+                let at = self.position().wrapping_sub(1);
+                Err(self.error_at(at, Cause::Corrupt("not a length")))
+            }
         }
     }
 
-    fn coded_string(&mut self, code: u8) -> Result<Item<'_>, Error> {
+    /// A string in the form `code`, which stands at `at`.
+    fn coded_string(&mut self, at: u64, code: u8) -> Result<Item<'_>, Error> {
         match code {
             INT8 => Ok(Item::Int(i8::from_le_bytes(self.array()?).into())),
             INT16 => Ok(Item::Int(i16::from_le_bytes(self.array()?).into())),
             INT32 => Ok(Item::Int(i32::from_le_bytes(self.array()?).into())),
             LZF => {
-                self.inflate(STRING_BYTES_MAX, None, |_| ())?;
+                self.inflate(at, STRING_BYTES_MAX, None, |_| ())?;
                 Ok(Item::Str(&self.inflated))
             }
-            _ => Err(self.error(Cause::Corrupt("not a form of string"))),
+            _ => Err(self.error_at(at, Cause::Corrupt("not a form of string"))),
         }
     }
 
-    /// Decompresses the string whose code was just read; `then` sees the result, and `raw` gets the compressed form.
+    /// Decompresses the string whose code, at `at`, was just read; `then` sees the result, and `raw` gets the compressed form.
     fn inflate(
         &mut self,
+        at: u64,
         max: usize,
         raw: Option<&mut Vec<u8>>,
         then: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), Error> {
+        let packed_at = self.position();
         let packed = self.length()?;
-        let packed = self.within(packed, max)?;
+        let packed = self.within(packed_at, packed, max)?;
+        let len_at = self.position();
         let len = self.length()?;
-        let len = self.within(len, max)?;
+        let len = self.within(len_at, len, max)?;
         if len > packed.saturating_mul(LZF_EXPANSION_MAX) {
-            return Err(self.error(Cause::Corrupt("a compressed string cannot grow so much")));
+            return Err(self.error_at(
+                at,
+                Cause::Corrupt("a compressed string cannot grow so much"),
+            ));
         }
-        let (bytes, out) = self.take_to_inflate(packed)?;
+        let content = self.position();
+        let taken = self.take_to_inflate(packed);
+        let (bytes, out) = taken.map_err(|error| error.in_string(at, content, packed))?;
         if let Some(raw) = raw {
             push_length(raw, bytes.len() as u64);
             push_length(raw, len as u64);
@@ -254,16 +304,18 @@ impl<S: Source> Reader<S> {
                 then(out);
                 Ok(())
             }
-            None => Err(self.error(Cause::Corrupt(
-                "a compressed string does not decompress to its length",
-            ))),
+            None => Err(self.error_at(
+                at,
+                Cause::Corrupt("a compressed string does not decompress to its length"),
+            )),
         }
     }
 
-    fn within(&self, length: u64, max: usize) -> Result<usize, Error> {
+    /// A length that stands at `at`, if it is no longer than `max`.
+    fn within(&self, at: u64, length: u64, max: usize) -> Result<usize, Error> {
         match usize::try_from(length) {
             Ok(len) if len <= max => Ok(len),
-            _ => Err(self.error(Cause::TooLong { length, max })),
+            _ => Err(self.error_at(at, Cause::TooLong { length, max })),
         }
     }
 }

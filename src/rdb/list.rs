@@ -2,13 +2,16 @@
 
 use super::{
     error::{Cause, Error},
+    flaws::Flaws,
     listpack::Listpack,
     object::{ListNode, Object},
     packed::{IntText, Item},
     reader::Reader,
     source::Source,
+    value::listpack,
     ziplist::read_ziplist,
 };
+use crate::dialect::Flaw;
 
 /// A list as single strings. Packed here the way that Redis packs by default.
 pub(super) fn plain<S: Source>(reader: &mut Reader<S>) -> Result<Object<'static>, Error> {
@@ -23,57 +26,68 @@ pub(super) fn plain<S: Source>(reader: &mut Reader<S>) -> Result<Object<'static>
 }
 
 /// A list as many ziplists.
-pub(super) fn quicklist<S: Source>(reader: &mut Reader<S>) -> Result<Object<'static>, Error> {
+pub(super) fn quicklist<S: Source>(
+    reader: &mut Reader<S>,
+    flaws: &mut Flaws,
+) -> Result<Object<'static>, Error> {
     reader.reading("a list's size");
     let nodes = reader.length()?;
-    ziplists(reader, nodes)
+    ziplists(reader, flaws, nodes)
 }
 
 /// A list as a number of ziplists.
 pub(super) fn ziplists<S: Source>(
     reader: &mut Reader<S>,
+    flaws: &mut Flaws,
     nodes: u64,
 ) -> Result<Object<'static>, Error> {
     let mut list = Builder::default();
     reader.reading("a list's ziplist");
     for _ in 0..nodes {
-        let blob = reader.blob()?;
-        read_ziplist(&blob, |item| list.push(item)).map_err(|error| reader.error(error))?;
+        let (blob, place) = reader.blob()?;
+        if let Err(error) = read_ziplist(&blob, |item| list.push(item)) {
+            flaws.lose(Flaw::OldPacked, reader.packed_error(place, error))?;
+        }
         list.end_node();
     }
     Ok(list.finish())
 }
 
 /// A list as listpacks and single large elements.
-pub(super) fn quicklist_2<S: Source>(reader: &mut Reader<S>) -> Result<Object<'static>, Error> {
+pub(super) fn quicklist_2<S: Source>(
+    reader: &mut Reader<S>,
+    flaws: &mut Flaws,
+) -> Result<Object<'static>, Error> {
     reader.reading("a list's size");
     let count = reader.length()?;
     let mut nodes = Vec::new();
     for _ in 0..count {
-        match node(reader)? {
-            ListNode::Packed(packed) if packed.is_empty() => {}
-            node => nodes.push(node),
+        match node(reader, flaws)? {
+            None => {}
+            Some(ListNode::Packed(packed)) if packed.is_empty() => {}
+            Some(node) => nodes.push(node),
         }
     }
     Ok(Object::List(nodes))
 }
 
-fn node<S: Source>(reader: &mut Reader<S>) -> Result<ListNode, Error> {
+/// A node; none where it has a flaw for which the list is lost.
+fn node<S: Source>(reader: &mut Reader<S>, flaws: &mut Flaws) -> Result<Option<ListNode>, Error> {
     reader.reading("a list's node");
+    let at = reader.position();
     match reader.length()? {
-        PLAIN => match reader.boxed_string()? {
-            text if text.is_empty() => {
-                Err(reader.error(Cause::Corrupt("a large element without bytes")))
+        PLAIN => {
+            let at = reader.position();
+            match reader.boxed_string()? {
+                text if text.is_empty() => {
+                    let cause = Cause::Corrupt("a large element without bytes");
+                    Err(reader.error_at(at, cause))
+                }
+                text => Ok(Some(ListNode::Plain(text))),
             }
-            text => Ok(ListNode::Plain(text)),
-        },
-        PACKED => {
-            let blob = reader.blob()?;
-            Listpack::validate(blob)
-                .map(ListNode::Packed)
-                .map_err(|error| reader.error(error))
         }
-        _ => Err(reader.error(Cause::Corrupt("not a kind of list node"))),
+        PACKED => Ok(listpack(reader, flaws)?.map(ListNode::Packed)),
+        _ => Err(reader.error_at(at, Cause::Corrupt("not a kind of list node"))),
     }
 }
 

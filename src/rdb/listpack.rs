@@ -56,15 +56,13 @@ impl Listpack {
             });
         }
         if *last != TERMINATOR {
-            return Err(PackedError::Entry {
-                at: actual - 1,
-                reason: "not the terminator",
-            });
+            return Err(PackedError::Terminator { at: actual - 1 });
         }
         let counted = validate_entries(body)?;
         let stated = u16::from_le_bytes([*c0, *c1]);
         if stated != COUNT_UNKNOWN && usize::from(stated) != counted {
             return Err(PackedError::Count {
+                at: 4,
                 stated: stated.into(),
                 actual: counted,
             });

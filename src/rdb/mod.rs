@@ -16,6 +16,7 @@ pub mod dump;
 mod duplicates;
 pub mod encode;
 pub mod error;
+mod flaws;
 pub mod intset;
 mod kind;
 mod length;

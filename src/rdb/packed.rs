@@ -119,10 +119,18 @@ pub enum PackedError {
     /// The header's element count is not the number of elements.
     #[error("its count field says {stated} elements, it has {actual}")]
     Count {
+        /// Where the header states it.
+        at: usize,
         /// The count that the header states.
         stated: usize,
         /// The elements found.
         actual: usize,
+    },
+    /// The last byte is not the mark of the end.
+    #[error("byte {at} of the blob: not the terminator")]
+    Terminator {
+        /// Where the last byte stands.
+        at: usize,
     },
     /// Something at one place is not what it must be.
     #[error("byte {at} of the blob: {reason}")]
@@ -132,6 +140,26 @@ pub enum PackedError {
         /// What was expected there.
         reason: &'static str,
     },
+}
+
+impl PackedError {
+    /// Where in the blob it is.
+    #[must_use]
+    pub const fn at(&self) -> usize {
+        match self {
+            Self::Header { .. } | Self::Size { .. } => 0,
+            Self::Count { at, .. } | Self::Terminator { at } | Self::Entry { at, .. } => *at,
+        }
+    }
+
+    /// Whether it is seen without a look at the elements: no server takes such a listpack.
+    #[must_use]
+    pub const fn is_outside(&self) -> bool {
+        matches!(
+            self,
+            Self::Header { .. } | Self::Size { .. } | Self::Terminator { .. }
+        )
+    }
 }
 
 #[cfg(test)]

@@ -79,6 +79,12 @@ impl<S: Source> Reader<S> {
         Error::new(self.position(), self.reading, cause)
     }
 
+    /// An error at `place` in what is read.
+    #[cold]
+    pub(super) fn error_at(&self, place: u64, cause: impl Into<Cause>) -> Error {
+        Error::new(place, self.reading, cause)
+    }
+
     /// The next byte.
     ///
     /// # Errors

@@ -2,30 +2,37 @@
 
 use super::{
     duplicates::has_twins,
-    error::{Cause, Error},
+    error::Error,
+    flaws::{Flaws, corrupt},
     listpack::{Iter, Listpack},
     object::Object,
     reader::Reader,
     source::Source,
     stream::{Consumer, Group, Pending, StreamId, StreamObject},
-    value::room,
+    value::{listpack, room},
 };
+use crate::dialect::Flaw;
 
 /// Reads a stream of layout 1 (type 15), 2 (type 19) or 3 (type 21).
 ///
 /// What older layouts lack is filled in as Redis's loader does. Source: redis 7.2 rdb.c, rdbLoadObject.
 pub(super) fn stream<S: Source>(
     reader: &mut Reader<S>,
+    flaws: &mut Flaws,
     layout: u8,
 ) -> Result<Object<'static>, Error> {
     let mut walk = Walk::default();
     let mut stream = StreamObject {
-        nodes: nodes(reader, &mut walk)?,
+        nodes: nodes(reader, flaws, &mut walk)?,
         ..StreamObject::default()
     };
-    reader.reading("a stream's counters");
+    reader.reading("a stream's length");
+    let length_at = reader.position();
     stream.length = reader.length()?;
+    reader.reading("a stream's last id");
+    let last_id_at = reader.position();
     stream.last_id = id(reader)?;
+    reader.reading("a stream's counters");
     if layout >= 2 {
         stream.first_id = id(reader)?;
         stream.max_deleted_id = id(reader)?;
@@ -34,40 +41,75 @@ pub(super) fn stream<S: Source>(
         stream.first_id = walk.first.unwrap_or_default();
         stream.entries_added = stream.length;
     }
-    if stream.length > 0 && stream.nodes.is_empty() {
-        return Err(reader.error(Cause::Corrupt("a stream's length without entries")));
+    // Of a stream that is lost, not all entries have been seen.
+    if stream.length != walk.live && !flaws.is_lost() {
+        let flaw = if stream.nodes.is_empty() {
+            Flaw::StreamWithoutNodes
+        } else {
+            Flaw::StreamLength
+        };
+        let cause = corrupt("a stream's length is not the number of its entries");
+        flaws.keep(flaw, reader.error_at(length_at, cause))?;
     }
     if walk.last > Some(stream.last_id) {
-        return Err(reader.error(Cause::Corrupt("a stream's entry lies past its last id")));
+        let cause = corrupt("a stream's entry lies past its last id");
+        flaws.keep(Flaw::StreamLastId, reader.error_at(last_id_at, cause))?;
     }
-    stream.groups = groups(reader, &stream, layout)?;
+    stream.groups = groups(reader, flaws, &stream, layout)?;
     Ok(Object::Stream(Box::new(stream)))
 }
 
 fn nodes<S: Source>(
     reader: &mut Reader<S>,
+    flaws: &mut Flaws,
     walk: &mut Walk,
 ) -> Result<Vec<(StreamId, Listpack)>, Error> {
     reader.reading("a stream's size");
     let count = reader.length()?;
     let mut nodes: Vec<(StreamId, Listpack)> = Vec::with_capacity(room(count));
+    let (mut last_at, mut ascend) = (0, true);
     for _ in 0..count {
         reader.reading("a stream node's id");
-        let key = reader.string()?.to_vec();
-        let raw = <[u8; 16]>::try_from(key)
-            .map_err(|_| reader.error(Cause::Corrupt("an id of other than 16 bytes")))?;
-        let key = StreamId::from_be_bytes(raw);
+        last_at = reader.position();
+        let key = node_id(reader)?;
         if nodes.last().is_some_and(|(before, _)| *before >= key) {
-            return Err(reader.error(Cause::Corrupt("a stream's nodes are not in order")));
+            ascend = false;
+            let cause = corrupt("a stream's nodes are not in order");
+            flaws.keep(Flaw::StreamOrder, reader.error_at(last_at, cause))?;
         }
+        let node_at = reader.position();
+        let Some(packed) = listpack(reader, flaws)? else {
+            continue;
+        };
         reader.reading("a stream's node");
-        let blob = reader.blob()?;
-        let packed = Listpack::validate(blob).map_err(|error| reader.error(error))?;
-        walk.node(key, &packed)
-            .map_err(|reason| reader.error(Cause::Corrupt(reason)))?;
+        if packed.is_empty() {
+            return Err(reader.error_at(node_at, corrupt("a stream's node without entries")));
+        }
+        if let Err((flaw, reason)) = walk.node(key, &packed) {
+            let error = reader.error_at(node_at, corrupt(reason));
+            match flaw {
+                Flaw::StreamOrder => flaws.keep(flaw, error)?,
+                _ => flaws.lose(flaw, error)?,
+            }
+        }
         nodes.push((key, packed));
     }
+    if !ascend {
+        nodes.sort_by_key(|(id, _)| *id);
+        if has_twins(&mut nodes.iter().map(|(id, _)| *id).collect::<Vec<_>>()) {
+            return Err(reader.error_at(last_at, corrupt("a stream's node stands twice")));
+        }
+        walk.again(&nodes);
+    }
     Ok(nodes)
+}
+
+fn node_id<S: Source>(reader: &mut Reader<S>) -> Result<StreamId, Error> {
+    let at = reader.position();
+    let key = reader.string()?.to_vec();
+    let raw = <[u8; 16]>::try_from(key);
+    raw.map(StreamId::from_be_bytes)
+        .map_err(|_| reader.error_at(at, corrupt("an id of other than 16 bytes")))
 }
 
 /// An id as two lengths.
@@ -83,54 +125,72 @@ fn raw_id<S: Source>(reader: &mut Reader<S>) -> Result<StreamId, Error> {
 /// What a walk over all entries has found so far.
 #[derive(Default)]
 struct Walk {
-    /// The first entry that is not deleted.
+    /// Entries that are not deleted.
+    live: u64,
+    /// The first of them.
     first: Option<StreamId>,
-    /// The latest of them.
+    /// The one before.
+    before: Option<StreamId>,
+    /// The one with the largest id.
     last: Option<StreamId>,
 }
 
 impl Walk {
     /// Checks all of a node: the master entry, each entry's fields and counts, and that ids ascend.
     ///
-    /// DIFFERENCE: Redis trusts the order of ids; our searches rely on it, so it is checked, for what is not deleted.
-    ///
     /// Source: redis 7.2 t_stream.c, streamValidateListpackIntegrity.
-    fn node(&mut self, key: StreamId, packed: &Listpack) -> Result<(), &'static str> {
+    fn node(&mut self, key: StreamId, packed: &Listpack) -> Result<(), (Flaw, &'static str)> {
+        let in_node = |reason| (Flaw::StreamNode, reason);
         let mut items = Items(packed.iter());
-        let live = items.count()?;
-        let deleted = items.count()?;
-        let master_fields = items.count()?;
-        items.skip(master_fields)?;
-        if items.int()? != 0 {
-            return Err("a stream node's master entry does not end");
+        let live = items.count().map_err(in_node)?;
+        let deleted = items.count().map_err(in_node)?;
+        let master_fields = items.count().map_err(in_node)?;
+        items.skip(master_fields).map_err(in_node)?;
+        if items.int().map_err(in_node)? != 0 {
+            return Err(in_node("a stream node's master entry does not end"));
         }
-        let mut tombstones = 0_u64;
-        let entries = live.checked_add(deleted).ok_or(WRONG_ENTRY)?;
+        let (mut tombstones, mut in_order) = (0_u64, true);
+        let entries = live.checked_add(deleted).ok_or(in_node(WRONG_ENTRY))?;
         for _ in 0..entries {
-            let (delta, flags) = items.entry(master_fields)?;
+            let (delta, flags) = items.entry(master_fields).map_err(in_node)?;
             if flags & DELETED != 0 {
                 tombstones += 1;
-            } else {
-                let id = StreamId::new(
-                    key.ms.wrapping_add(delta.ms),
-                    key.seq.wrapping_add(delta.seq),
-                );
-                self.live(id)?;
+                continue;
             }
+            let id = StreamId::new(
+                key.ms.wrapping_add(delta.ms),
+                key.seq.wrapping_add(delta.seq),
+            );
+            if id < key {
+                return Err(in_node("an entry lies before its stream's node"));
+            }
+            in_order &= self.live(id);
         }
         if tombstones != deleted || items.0.next().is_some() {
-            return Err("a stream node's counters do not match its entries");
+            return Err(in_node("a stream node's counters do not match its entries"));
         }
-        Ok(())
+        if in_order {
+            Ok(())
+        } else {
+            Err((Flaw::StreamOrder, "a stream's ids are not in order"))
+        }
     }
 
-    fn live(&mut self, id: StreamId) -> Result<(), &'static str> {
-        if self.last.is_some_and(|before| before >= id) {
-            return Err("a stream's ids are not in order");
-        }
+    /// Notes an entry that is not deleted; gives whether it lies behind the one before.
+    fn live(&mut self, id: StreamId) -> bool {
+        self.live += 1;
         self.first.get_or_insert(id);
-        self.last = Some(id);
-        Ok(())
+        self.last = self.last.max(Some(id));
+        self.before.replace(id).is_none_or(|before| before < id)
+    }
+
+    /// Walks over nodes that have been put in order.
+    fn again(&mut self, nodes: &[(StreamId, Listpack)]) {
+        *self = Self::default();
+        for (key, packed) in nodes {
+            // What is wrong has been said.
+            let _known = self.node(*key, packed);
+        }
     }
 }
 
@@ -179,41 +239,57 @@ impl Items<'_> {
 
 fn groups<S: Source>(
     reader: &mut Reader<S>,
+    flaws: &mut Flaws,
     stream: &StreamObject,
     layout: u8,
 ) -> Result<Vec<Group>, Error> {
     reader.reading("a stream's groups");
     let count = reader.length()?;
     let mut groups = Vec::new();
+    let mut last_at = reader.position();
     for _ in 0..count {
-        groups.push(group(reader, stream, layout)?);
+        last_at = reader.position();
+        groups.push(group(reader, flaws, stream, layout)?);
     }
-    if has_twins(
-        &mut groups
-            .iter()
-            .map(|group: &Group| &group.name)
-            .collect::<Vec<_>>(),
-    ) {
-        return Err(reader.error(Cause::Corrupt("a group stands twice in a stream")));
+    if stand_twice(&groups, |group: &Group| &group.name) {
+        return Err(reader.error_at(last_at, corrupt("a group stands twice in a stream")));
     }
     Ok(groups)
 }
 
+fn stand_twice<T>(all: &[T], name: impl Fn(&T) -> &Box<[u8]>) -> bool {
+    has_twins(&mut all.iter().map(name).collect::<Vec<_>>())
+}
+
 fn group<S: Source>(
     reader: &mut Reader<S>,
+    flaws: &mut Flaws,
     stream: &StreamObject,
     layout: u8,
 ) -> Result<Group, Error> {
     reader.reading("a stream's group");
     let name = reader.boxed_string()?;
     let last_id = id(reader)?;
+    let read_at = reader.position();
     let entries_read = if layout >= 2 {
         reader.length()?.cast_signed()
     } else {
         estimate_entries_read(stream, last_id)
     };
-    let pel = pel(reader)?;
-    let consumers = consumers(reader, &pel, layout)?;
+    if entries_read < UNKNOWN {
+        let cause = corrupt("a group has read less than nothing");
+        flaws.lose(Flaw::GroupCounter, reader.error_at(read_at, cause))?;
+    }
+    let pel = pel(reader, flaws)?;
+    let mut owners = Owners {
+        of: vec![None; pel.len()],
+        pel: &pel,
+    };
+    let consumers = consumers(reader, flaws, &mut owners, layout)?;
+    if owners.of.contains(&None) {
+        let cause = corrupt("a pending entry without a consumer");
+        flaws.lose(Flaw::PendingOwnerless, reader.error(cause))?;
+    }
     Ok(Group {
         name,
         last_id,
@@ -223,16 +299,20 @@ fn group<S: Source>(
     })
 }
 
-fn pel<S: Source>(reader: &mut Reader<S>) -> Result<Vec<Pending>, Error> {
+fn pel<S: Source>(reader: &mut Reader<S>, flaws: &mut Flaws) -> Result<Vec<Pending>, Error> {
     reader.reading("a group's pending entries");
     let count = reader.length()?;
     let mut pel: Vec<Pending> = Vec::with_capacity(room(count));
+    let (mut last_at, mut ascend) = (0, true);
     for _ in 0..count {
+        last_at = reader.position();
         let id = raw_id(reader)?;
         let delivery_time_ms = i64::from_le_bytes(reader.array()?);
         let delivery_count = reader.length()?;
         if pel.last().is_some_and(|before| before.id >= id) {
-            return Err(reader.error(Cause::Corrupt("pending entries are not in order")));
+            ascend = false;
+            let cause = corrupt("pending entries are not in order");
+            flaws.keep(Flaw::PendingOrder, reader.error_at(last_at, cause))?;
         }
         pel.push(Pending {
             id,
@@ -240,41 +320,49 @@ fn pel<S: Source>(reader: &mut Reader<S>) -> Result<Vec<Pending>, Error> {
             delivery_count,
         });
     }
+    if !ascend {
+        pel.sort_by_key(|pending| pending.id);
+        if has_twins(&mut pel.iter().map(|pending| pending.id).collect::<Vec<_>>()) {
+            return Err(reader.error_at(last_at, corrupt("a pending entry stands twice")));
+        }
+    }
     Ok(pel)
+}
+
+/// Which consumer, by its number, has each of a group's pending entries.
+struct Owners<'p> {
+    /// The entries, ascending.
+    pel: &'p [Pending],
+    of: Vec<Option<u64>>,
 }
 
 /// Reads the consumers, who must own every pending entry of the group, and each once.
 fn consumers<S: Source>(
     reader: &mut Reader<S>,
-    pel: &[Pending],
+    flaws: &mut Flaws,
+    owners: &mut Owners<'_>,
     layout: u8,
 ) -> Result<Vec<Consumer>, Error> {
     reader.reading("a group's consumers");
     let count = reader.length()?;
-    let mut owned = vec![false; pel.len()];
     let mut consumers = Vec::new();
-    for _ in 0..count {
-        consumers.push(consumer(reader, pel, &mut owned, layout)?);
+    let mut last_at = reader.position();
+    for number in 0..count {
+        last_at = reader.position();
+        consumers.push(consumer(reader, flaws, owners, (number, layout))?);
     }
-    if owned.contains(&false) {
-        return Err(reader.error(Cause::Corrupt("a pending entry without a consumer")));
-    }
-    if has_twins(
-        &mut consumers
-            .iter()
-            .map(|consumer: &Consumer| &consumer.name)
-            .collect::<Vec<_>>(),
-    ) {
-        return Err(reader.error(Cause::Corrupt("a consumer stands twice in a group")));
+    if stand_twice(&consumers, |consumer: &Consumer| &consumer.name) {
+        let cause = corrupt("a consumer stands twice in a group");
+        flaws.lose(Flaw::ConsumerTwice, reader.error_at(last_at, cause))?;
     }
     Ok(consumers)
 }
 
 fn consumer<S: Source>(
     reader: &mut Reader<S>,
-    pel: &[Pending],
-    owned: &mut [bool],
-    layout: u8,
+    flaws: &mut Flaws,
+    owners: &mut Owners<'_>,
+    (number, layout): (u64, u8),
 ) -> Result<Consumer, Error> {
     reader.reading("a group's consumer");
     let name = reader.boxed_string()?;
@@ -285,20 +373,24 @@ fn consumer<S: Source>(
         seen_time_ms
     };
     let count = reader.length()?;
-    let mut pending = Vec::with_capacity(room(count).min(pel.len()));
+    let mut pending = Vec::with_capacity(room(count).min(owners.pel.len()));
     reader.reading("a consumer's pending entries");
     for _ in 0..count {
+        let at = reader.position();
         let id = raw_id(reader)?;
-        let index = pel.binary_search_by_key(&id, |entry| entry.id).ok();
-        match index.and_then(|index| owned.get_mut(index)) {
-            Some(taken @ false) => *taken = true,
-            Some(true) => {
-                return Err(reader.error(Cause::Corrupt("a pending entry has two owners")));
+        let index = owners.pel.binary_search_by_key(&id, |entry| entry.id).ok();
+        match index.and_then(|index| owners.of.get_mut(index)) {
+            Some(owner @ None) => *owner = Some(number),
+            Some(Some(owner)) if *owner == number => {
+                return Err(reader.error_at(at, corrupt("a consumer has an entry twice")));
+            }
+            Some(Some(_)) => {
+                let cause = corrupt("a pending entry has two owners");
+                flaws.lose(Flaw::PendingShared, reader.error_at(at, cause))?;
             }
             None => {
-                return Err(reader.error(Cause::Corrupt(
-                    "a consumer's entry is not pending in its group",
-                )));
+                let cause = corrupt("a consumer's entry is not pending in its group");
+                return Err(reader.error_at(at, cause));
             }
         }
         pending.push(id);
@@ -317,7 +409,10 @@ fn consumer<S: Source>(
 /// Source: redis 7.0 t_stream.c, streamEstimateDistanceFromFirstEverEntry.
 fn estimate_entries_read(stream: &StreamObject, last_id: StreamId) -> i64 {
     let added = stream.entries_added.cast_signed();
-    let before_first = (stream.entries_added - stream.length).cast_signed();
+    let before_first = stream
+        .entries_added
+        .wrapping_sub(stream.length)
+        .cast_signed();
     let past_all = last_id == stream.last_id || (stream.length == 0 && last_id < stream.last_id);
     match last_id {
         _ if added == 0 => 0,
@@ -332,5 +427,8 @@ fn estimate_entries_read(stream: &StreamObject, last_id: StreamId) -> i64 {
 /// Source: redis 7.2 stream.h, `STREAM_ITEM_FLAG_*`.
 const DELETED: i64 = 1;
 const SAME_FIELDS: i64 = 2;
+
+/// In the place of a group's counter that is not known. Source: redis 7.0 stream.h, `SCG_INVALID_ENTRIES_READ`.
+const UNKNOWN: i64 = -1;
 
 const WRONG_ENTRY: &str = "not a whole stream entry";

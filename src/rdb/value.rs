@@ -6,7 +6,8 @@ use super::{
     decode::Version,
     duplicates::Duplicates,
     error::{Cause, Error},
-    intset::Intset,
+    flaws::{Flaws, Found, corrupt},
+    intset::{self, Intset},
     kind::ValueType,
     length::Kept,
     list,
@@ -20,6 +21,7 @@ use super::{
     stream_read,
     ziplist::{read_ziplist, read_zipmap},
 };
+use crate::dialect::Flaw;
 use crate::limits::PREALLOCATED_ELEMENTS_MAX;
 
 /// Decodes values of one version.
@@ -29,7 +31,20 @@ pub(super) struct Values {
     duplicates: Duplicates,
     /// Where records are put together, so that they get blocks of their own size.
     room: Vec<u8>,
+    pub(super) flaws: Flaws,
 }
+
+/// A value as it was read.
+#[derive(Debug)]
+pub(super) struct Decoded<'r> {
+    /// The value; of no meaning if it is lost.
+    pub(super) object: Object<'r>,
+    /// What is wrong in it, where servers load it all the same.
+    pub(super) found: Option<Found>,
+}
+
+/// In the place of a value that cannot be kept.
+const LOST: Object<'static> = Object::Int(0);
 
 impl Values {
     pub(super) fn new(version: Version) -> Self {
@@ -37,27 +52,39 @@ impl Values {
             version,
             duplicates: Duplicates::default(),
             room: Vec::new(),
+            flaws: Flaws::of(version.dialect()),
         }
     }
 
-    /// Reads the value of type `number` that follows.
+    /// Reads the value that follows, of type `number`, which stands at `type_at`.
     pub(super) fn decode<'r, S: Source>(
         &mut self,
         reader: &'r mut Reader<S>,
         number: u8,
-    ) -> Result<Object<'r>, Error> {
+        type_at: u64,
+    ) -> Result<Decoded<'r>, Error> {
         let Some(kind) = ValueType::new(number, self.version) else {
-            return Err(reader.error(Cause::UnknownType(number)));
+            return Err(reader.error_at(type_at, Cause::UnknownType(number)));
         };
-        let room = &mut self.room;
+        let object = self.read(reader, kind)?;
+        let found = self.flaws.take();
+        Ok(Decoded { object, found })
+    }
+
+    fn read<'r, S: Source>(
+        &mut self,
+        reader: &'r mut Reader<S>,
+        kind: ValueType,
+    ) -> Result<Object<'r>, Error> {
+        let (room, flaws) = (&mut self.room, &mut self.flaws);
         match kind {
             ValueType::String => string(reader),
             ValueType::List => list::plain(reader),
-            ValueType::ListZiplist => list::ziplists(reader, 1),
-            ValueType::ListQuicklist => list::quicklist(reader),
-            ValueType::ListQuicklist2 => list::quicklist_2(reader),
+            ValueType::ListZiplist => list::ziplists(reader, flaws, 1),
+            ValueType::ListQuicklist => list::quicklist(reader, flaws),
+            ValueType::ListQuicklist2 => list::quicklist_2(reader, flaws),
             ValueType::Set => set(reader, room),
-            ValueType::SetIntset => intset(reader),
+            ValueType::SetIntset => intset(reader, flaws),
             ValueType::SetListpack => self.packed_set(reader),
             ValueType::Hash => hash(reader, room),
             ValueType::Hash2 => hash_timed(reader, room, pair_with_expiry),
@@ -65,40 +92,49 @@ impl Values {
             ValueType::HashMetadataPreGa => hash_timed(reader, room, |reader, pairs| {
                 pair_after_expiry(reader, pairs, 1)
             }),
-            ValueType::HashZipmap => {
-                zipmap(reader).and_then(|packed| self.zipmap_hash(reader, &packed))
-            }
+            ValueType::HashZipmap => self.zipmap_hash(reader),
             ValueType::HashZiplist => {
-                ziplist(reader).and_then(|packed| self.packed_hash(reader, packed))
+                let place = Packed::Old(reader.position());
+                let packed = ziplist(reader, flaws)?;
+                self.packed_hash(reader, place, packed)
             }
             ValueType::HashListpack => {
-                listpack(reader).and_then(|packed| self.packed_hash(reader, packed))
+                let place = Packed::New(reader.position());
+                let packed = listpack(reader, flaws)?;
+                self.packed_hash(reader, place, packed)
             }
             ValueType::HashListpackEx => {
                 first_expiry(reader)?;
                 self.packed_timed_hash(reader)
             }
             ValueType::HashListpackExPreGa => self.packed_timed_hash(reader),
-            ValueType::Zset => zset(reader, room, text_score),
+            ValueType::Zset => zset(reader, room, |reader| text_score(reader, flaws)),
             ValueType::Zset2 => zset(reader, room, binary_score),
             ValueType::ZsetZiplist => {
-                ziplist(reader).and_then(|packed| self.packed_zset(reader, packed))
+                let place = Packed::Old(reader.position());
+                let packed = ziplist(reader, flaws)?;
+                self.packed_zset(reader, place, packed)
             }
             ValueType::ZsetListpack => {
-                listpack(reader).and_then(|packed| self.packed_zset(reader, packed))
+                let place = Packed::New(reader.position());
+                let packed = listpack(reader, flaws)?;
+                self.packed_zset(reader, place, packed)
             }
-            ValueType::StreamListpacks => stream_read::stream(reader, 1),
-            ValueType::StreamListpacks2 => stream_read::stream(reader, 2),
-            ValueType::StreamListpacks3 => stream_read::stream(reader, 3),
+            ValueType::StreamListpacks => stream_read::stream(reader, flaws, 1),
+            ValueType::StreamListpacks2 => stream_read::stream(reader, flaws, 2),
+            ValueType::StreamListpacks3 => stream_read::stream(reader, flaws, 3),
             ValueType::Module2 => ModuleValue::read(reader).map(Object::Module),
-            ValueType::ModulePreGa => Err(reader.error(Cause::Module(number))),
+            ValueType::ModulePreGa => Err(reader.error(Cause::Module(kind.number()))),
         }
     }
 
     fn packed_set<S: Source>(&mut self, reader: &mut Reader<S>) -> Result<Object<'static>, Error> {
-        let packed = listpack(reader)?;
+        let place = Packed::New(reader.position());
+        let Some(packed) = listpack(reader, &mut self.flaws)? else {
+            return Ok(LOST);
+        };
         if self.duplicates.any(packed.len(), packed.iter()) {
-            return Err(reader.error(Cause::Corrupt("a member stands twice in a set")));
+            return self.lose(reader, place, "a member stands twice in a set");
         }
         Ok(Object::SetListpack(packed))
     }
@@ -106,21 +142,29 @@ impl Values {
     fn packed_hash<S: Source>(
         &mut self,
         reader: &Reader<S>,
-        packed: Listpack,
+        place: Packed,
+        packed: Option<Listpack>,
     ) -> Result<Object<'static>, Error> {
-        self.check_pairs(reader, &packed)?;
-        Ok(Object::HashListpack(packed))
+        let Some(packed) = packed else {
+            return Ok(LOST);
+        };
+        match self.wrong_pairs(&packed) {
+            Some(reason) => self.lose(reader, place, reason),
+            None => Ok(Object::HashListpack(packed)),
+        }
     }
 
     /// A zipmap's pairs, unpacked: unlike those of a ziplist their lengths count for the encoding that they take.
     ///
     /// Source: redis 7.0 rdb.c, rdbLoadObject, case `RDB_TYPE_HASH_ZIPMAP`.
-    fn zipmap_hash<S: Source>(
-        &mut self,
-        reader: &Reader<S>,
-        packed: &Listpack,
-    ) -> Result<Object<'static>, Error> {
-        self.check_pairs(reader, packed)?;
+    fn zipmap_hash<S: Source>(&mut self, reader: &mut Reader<S>) -> Result<Object<'static>, Error> {
+        let place = Packed::Old(reader.position());
+        let Some(packed) = zipmap(reader, &mut self.flaws)? else {
+            return Ok(LOST);
+        };
+        if let Some(reason) = self.wrong_pairs(&packed) {
+            return self.lose(reader, place, reason);
+        }
         let fields = packed.iter().step_by(2);
         let values = packed.iter().skip(1).step_by(2);
         let mut pairs = Records::in_room(Shape::FIELD, &mut self.room);
@@ -137,46 +181,95 @@ impl Values {
         &mut self,
         reader: &mut Reader<S>,
     ) -> Result<Object<'static>, Error> {
-        let packed = listpack(reader)?;
-        let expiries = packed.iter().skip(2).step_by(3);
-        if !packed.len().is_multiple_of(3) || !expiries.fuse().all(is_packed_expiry) {
-            return Err(reader.error(Cause::Corrupt("not field, value and expiry")));
+        let place = Packed::New(reader.position());
+        let Some(packed) = listpack(reader, &mut self.flaws)? else {
+            return Ok(LOST);
+        };
+        let mut expiries = packed.iter().skip(2).step_by(3).fuse();
+        if let Some(expiry) = expiries.find(|expiry| !is_packed_expiry(*expiry)) {
+            let error = reader.error_at(place.at(), corrupt(NOT_AN_EXPIRY));
+            if expiry.as_int().is_none() {
+                // A text in its place is more than any server bears.
+                return Err(error);
+            }
+            self.flaws.lose(Flaw::FieldExpiry, error)?;
+            return Ok(LOST);
         }
-        if self
-            .duplicates
-            .any(packed.len() / 3, packed.iter().step_by(3))
-        {
-            return Err(reader.error(Cause::Corrupt("a field or member stands twice")));
+        let triples = packed.len() / 3;
+        if !packed.len().is_multiple_of(3) {
+            self.lose(reader, place, "not field, value and expiry")
+        } else if self.duplicates.any(triples, packed.iter().step_by(3)) {
+            self.lose(reader, place, TWICE)
+        } else {
+            Ok(Object::HashListpackTimed(packed))
         }
-        Ok(Object::HashListpackTimed(packed))
     }
 
-    /// DIFFERENCE: Redis trusts the order of a packed sorted set; our searches rely on it, so it is checked.
+    /// DIFFERENCE: servers trust the order of a packed sorted set, and answer by it. Our searches rely on it: a set without it is
+    /// lost, and its key answers TAINTED.
     fn packed_zset<S: Source>(
         &mut self,
         reader: &Reader<S>,
-        packed: Listpack,
+        place: Packed,
+        packed: Option<Listpack>,
     ) -> Result<Object<'static>, Error> {
-        self.check_pairs(reader, &packed)?;
-        check_scores(&packed).map_err(|reason| reader.error(Cause::Corrupt(reason)))?;
+        let Some(packed) = packed else {
+            return Ok(LOST);
+        };
+        if let Some(reason) = self.wrong_pairs(&packed) {
+            return self.lose(reader, place, reason);
+        }
+        if let Some((flaw, reason)) = wrong_scores(&packed) {
+            let error = reader.error_at(place.at(), corrupt(reason));
+            self.flaws.lose(flaw, error)?;
+            return Ok(LOST);
+        }
         Ok(Object::ZsetListpack(packed))
     }
 
-    fn check_pairs<S: Source>(
+    fn wrong_pairs(&mut self, packed: &Listpack) -> Option<&'static str> {
+        if !packed.len().is_multiple_of(2) {
+            return Some("an element without its pair");
+        }
+        let firsts = packed.iter().step_by(2);
+        let any = self.duplicates.any(packed.len() / 2, firsts);
+        any.then_some(TWICE)
+    }
+
+    /// A packed value that has something wrong inside, though each of its entries is one.
+    fn lose<S: Source>(
         &mut self,
         reader: &Reader<S>,
-        packed: &Listpack,
-    ) -> Result<(), Error> {
-        if !packed.len().is_multiple_of(2) {
-            return Err(reader.error(Cause::Corrupt("an element without its pair")));
+        place: Packed,
+        reason: &'static str,
+    ) -> Result<Object<'static>, Error> {
+        let error = reader.error_at(place.at(), corrupt(reason));
+        self.flaws.lose(place.flaw(), error)?;
+        Ok(LOST)
+    }
+}
+
+/// Where the string that a packed value is begins.
+#[derive(Debug, Clone, Copy)]
+enum Packed {
+    /// A ziplist or zipmap.
+    Old(u64),
+    /// A listpack.
+    New(u64),
+}
+
+impl Packed {
+    const fn at(self) -> u64 {
+        match self {
+            Self::Old(at) | Self::New(at) => at,
         }
-        if self
-            .duplicates
-            .any(packed.len() / 2, packed.iter().step_by(2))
-        {
-            return Err(reader.error(Cause::Corrupt("a field or member stands twice")));
+    }
+
+    const fn flaw(self) -> Flaw {
+        match self {
+            Self::Old(_) => Flaw::OldPacked,
+            Self::New(_) => Flaw::Listpack,
         }
-        Ok(())
     }
 }
 
@@ -199,12 +292,21 @@ fn set<S: Source>(reader: &mut Reader<S>, room: &mut Vec<u8>) -> Result<Object<'
     Ok(Object::Set(members.leave_room(room)))
 }
 
-fn intset<S: Source>(reader: &mut Reader<S>) -> Result<Object<'static>, Error> {
+fn intset<S: Source>(reader: &mut Reader<S>, flaws: &mut Flaws) -> Result<Object<'static>, Error> {
     reader.reading("an intset");
-    let blob = reader.blob()?;
-    Intset::validate(blob)
-        .map(Object::SetIntset)
-        .map_err(|error| reader.error(error))
+    let (blob, place) = reader.blob()?;
+    match Intset::validate(blob) {
+        Ok(set) => Ok(Object::SetIntset(set)),
+        Err(error) => {
+            let flaw = if error.at() >= intset::HEADER_BYTES {
+                Flaw::IntsetOrder
+            } else {
+                Flaw::OldPacked
+            };
+            flaws.lose(flaw, reader.packed_error(place, error))?;
+            Ok(LOST)
+        }
+    }
 }
 
 fn hash<S: Source>(reader: &mut Reader<S>, room: &mut Vec<u8>) -> Result<Object<'static>, Error> {
@@ -250,10 +352,11 @@ fn hash_timed<S: Source>(
 fn pair_with_expiry<S: Source>(reader: &mut Reader<S>, pairs: &mut Records) -> Result<(), Error> {
     let handle = pair(reader, pairs, None)?;
     reader.reading("a field's expiry");
+    let place = reader.position();
     match i64::from_le_bytes(reader.array()?) {
         -1 => {}
         at @ 0.. => pairs.set_number(handle, expiry_number(Some(at))),
-        _ => return Err(reader.error(Cause::Corrupt(NOT_AN_EXPIRY))),
+        _ => return Err(reader.error_at(place, corrupt(NOT_AN_EXPIRY))),
     }
     Ok(())
 }
@@ -274,10 +377,11 @@ fn hash_metadata<S: Source>(
 /// The soonest expiry of a hash's fields, to which those of Redis's type 24 are relative.
 fn first_expiry<S: Source>(reader: &mut Reader<S>) -> Result<u64, Error> {
     reader.reading("a hash's first expiry");
+    let place = reader.position();
     match u64::from_le_bytes(reader.array()?) {
         // One more than the latest stands for none at all.
         at if at <= FIELD_EXPIRY_MS_MAX + 1 => Ok(at),
-        _ => Err(reader.error(Cause::Corrupt(NOT_AN_EXPIRY))),
+        _ => Err(reader.error_at(place, corrupt(NOT_AN_EXPIRY))),
     }
 }
 
@@ -288,11 +392,12 @@ fn pair_after_expiry<S: Source>(
     first: u64,
 ) -> Result<(), Error> {
     reader.reading("a field's expiry");
+    let place = reader.position();
     let expire_at_ms = match reader.length()? {
         0 => None,
         since => Some(
             field_expiry(since - 1, first)
-                .ok_or_else(|| reader.error(Cause::Corrupt(NOT_AN_EXPIRY)))?,
+                .ok_or_else(|| reader.error_at(place, corrupt(NOT_AN_EXPIRY)))?,
         ),
     };
     pair(reader, pairs, expire_at_ms.filter(|at| *at != 0)).map(drop)
@@ -310,7 +415,7 @@ fn is_packed_expiry(item: Item<'_>) -> bool {
 fn zset<S: Source>(
     reader: &mut Reader<S>,
     room: &mut Vec<u8>,
-    score: impl Fn(&mut Reader<S>) -> Result<f64, Error>,
+    mut score: impl FnMut(&mut Reader<S>) -> Result<f64, Error>,
 ) -> Result<Object<'static>, Error> {
     let count = count(reader)?;
     let mut members = Records::in_room(Shape::SCORED, room);
@@ -319,9 +424,10 @@ fn zset<S: Source>(
         let member = reader.string()?;
         let member = members.push(Record::member(member.text(&mut IntText::new())));
         reader.reading("a sorted set's score");
+        let at = reader.position();
         let score = score(reader)?;
         if score.is_nan() {
-            return Err(reader.error(Cause::Corrupt(NOT_A_SCORE)));
+            return Err(reader.error_at(at, corrupt(NOT_A_SCORE)));
         }
         members.set_number(member, score.to_bits());
     }
@@ -333,46 +439,74 @@ fn binary_score<S: Source>(reader: &mut Reader<S>) -> Result<f64, Error> {
 }
 
 /// Source: redis 7.0 rdb.c, rdbLoadDoubleValue.
-fn text_score<S: Source>(reader: &mut Reader<S>) -> Result<f64, Error> {
-    let score = match reader.u8()? {
-        253 => None,
-        254 => Some(f64::INFINITY),
-        255 => Some(f64::NEG_INFINITY),
-        len => parse_score(reader.take(len.into())?),
+fn text_score<S: Source>(reader: &mut Reader<S>, flaws: &mut Flaws) -> Result<f64, Error> {
+    let at = reader.position();
+    let text = match reader.u8()? {
+        253 => return Ok(f64::NAN),
+        254 => return Ok(f64::INFINITY),
+        255 => return Ok(f64::NEG_INFINITY),
+        len => reader.take(len.into())?,
     };
-    score.ok_or_else(|| reader.error(Cause::Corrupt(NOT_A_SCORE)))
+    if let Ok(score) = parse_score(text) {
+        return Ok(score);
+    }
+    // Servers read as far as it is a number.
+    let flaw = if text
+        .trim_ascii_start()
+        .first()
+        .is_some_and(u8::is_ascii_digit)
+    {
+        Flaw::ScoreText
+    } else {
+        Flaw::MemberTwice
+    };
+    flaws.lose(flaw, reader.error_at(at, corrupt(NOT_A_SCORE)))?;
+    Ok(0.0)
 }
 
-/// A score from its text; never NaN.
-fn parse_score(text: &[u8]) -> Option<f64> {
-    let score: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
-    (!score.is_nan()).then_some(score)
+/// A score from its text; or else what is wrong with it.
+fn parse_score(text: &[u8]) -> Result<f64, Flaw> {
+    let text = std::str::from_utf8(text).map_err(|_| Flaw::ScoreText)?;
+    match text.parse::<f64>() {
+        Ok(score) if score.is_nan() => Err(Flaw::ScoreNan),
+        Ok(score) => Ok(score),
+        Err(_) => Err(Flaw::ScoreText),
+    }
 }
 
-/// Checks that every second element is a score, and that scores, then members, ascend.
-fn check_scores(packed: &Listpack) -> Result<(), &'static str> {
+/// Whether every second element is a score, and scores, then members, ascend; or else what is wrong.
+fn wrong_scores(packed: &Listpack) -> Option<(Flaw, &'static str)> {
     let mut items = packed.iter();
     let mut previous: Option<(f64, Item<'_>)> = None;
+    let mut wrong = None;
     while let (Some(member), Some(score)) = (items.next(), items.next()) {
-        let score = packed_score(score).ok_or(NOT_A_SCORE)?;
+        let score = match packed_score(score) {
+            Ok(score) => score,
+            // More servers refuse this than any other: it counts, wherever it is.
+            Err(Flaw::ScoreNan) => return Some((Flaw::ScoreNan, NOT_A_SCORE)),
+            Err(flaw) => {
+                wrong.get_or_insert((flaw, NOT_A_SCORE));
+                continue;
+            }
+        };
         let ascends = previous.is_none_or(|(before, earlier)| {
             before < score || (before == score && less(&earlier, &member))
         });
         if !ascends {
-            return Err("a packed sorted set is not in order");
+            wrong.get_or_insert((Flaw::ScoreOrder, "a packed sorted set is not in order"));
         }
         previous = Some((score, member));
     }
-    Ok(())
+    wrong
 }
 
-fn packed_score(item: Item<'_>) -> Option<f64> {
+fn packed_score(item: Item<'_>) -> Result<f64, Flaw> {
     match item {
         #[expect(
             clippy::cast_precision_loss,
             reason = "Redis converts the same way; larger numbers are stored as text"
         )]
-        Item::Int(value) => Some(value as f64),
+        Item::Int(value) => Ok(value as f64),
         Item::Str(text) => parse_score(text),
     }
 }
@@ -381,36 +515,54 @@ fn less(one: &Item<'_>, other: &Item<'_>) -> bool {
     one.text(&mut IntText::new()) < other.text(&mut IntText::new())
 }
 
-fn listpack<S: Source>(reader: &mut Reader<S>) -> Result<Listpack, Error> {
+/// A listpack; none where it has a flaw for which the value is lost.
+pub(super) fn listpack<S: Source>(
+    reader: &mut Reader<S>,
+    flaws: &mut Flaws,
+) -> Result<Option<Listpack>, Error> {
     reader.reading("a listpack");
-    let blob = reader.blob()?;
-    Listpack::validate(blob).map_err(|error| reader.error(error))
+    let (blob, place) = reader.blob()?;
+    match Listpack::validate(blob) {
+        Ok(packed) => Ok(Some(packed)),
+        Err(error) if error.is_outside() => Err(reader.packed_error(place, error)),
+        Err(error) => {
+            flaws.lose(Flaw::Listpack, reader.packed_error(place, error))?;
+            Ok(None)
+        }
+    }
 }
 
-fn ziplist<S: Source>(reader: &mut Reader<S>) -> Result<Listpack, Error> {
+fn ziplist<S: Source>(
+    reader: &mut Reader<S>,
+    flaws: &mut Flaws,
+) -> Result<Option<Listpack>, Error> {
     reader.reading("a ziplist");
-    repack(reader, |blob, packed| {
+    repack(reader, flaws, |blob, packed| {
         read_ziplist(blob, |item| packed.push_item(item))
     })
 }
 
-fn zipmap<S: Source>(reader: &mut Reader<S>) -> Result<Listpack, Error> {
+fn zipmap<S: Source>(reader: &mut Reader<S>, flaws: &mut Flaws) -> Result<Option<Listpack>, Error> {
     reader.reading("a zipmap");
-    repack(reader, |blob, packed| {
+    repack(reader, flaws, |blob, packed| {
         read_zipmap(blob, |text| packed.push(text))
     })
 }
 
-/// Reads a blob of an old layout into a listpack.
+/// Reads a blob of an old layout into a listpack; none where it has a flaw for which the value is lost.
 fn repack<S: Source>(
     reader: &mut Reader<S>,
+    flaws: &mut Flaws,
     read: impl FnOnce(&[u8], &mut Listpack) -> Result<(), PackedError>,
-) -> Result<Listpack, Error> {
-    let blob = reader.blob()?;
+) -> Result<Option<Listpack>, Error> {
+    let (blob, place) = reader.blob()?;
     let mut packed = Listpack::with_room(blob.len());
-    read(&blob, &mut packed).map_err(|error| reader.error(error))?;
+    if let Err(error) = read(&blob, &mut packed) {
+        flaws.lose(Flaw::OldPacked, reader.packed_error(place, error))?;
+        return Ok(None);
+    }
     packed.shrink_to_fit();
-    Ok(packed)
+    Ok(Some(packed))
 }
 
 fn count<S: Source>(reader: &mut Reader<S>) -> Result<u64, Error> {
@@ -425,6 +577,7 @@ pub(super) fn room(count: u64) -> usize {
     })
 }
 
+const TWICE: &str = "a field or member stands twice";
 const NOT_A_SCORE: &str = "not a score";
 const NOT_AN_EXPIRY: &str = "not an expiry";
 /// The latest time that Redis gives a field, Unix time in milliseconds. Source: redis 8.0 ebuckets.h, `EB_EXPIRE_TIME_MAX`.

@@ -260,6 +260,68 @@ fn no_truncation_or_corrupt_byte_of_any_type_panics() {
     }
 }
 
+/// A dump of one value between two strings; its type stands at [`TYPE_AT`].
+fn between(header: &str, number: u8, value: &[u8]) -> Vec<u8> {
+    let head = [0, 1, b'a', 1, b'x', number, 1, b'k'];
+    let body = [&head[..], value, b"\0\x01z\x01y"].concat();
+    dump(header, &body)
+}
+
+const TYPE_AT: usize = 14;
+
+#[test]
+fn what_is_wrong_is_named_where_it_is_and_never_before() {
+    /// The longest piece of a fixed length, an id in a stream: whatever of it is wrong is named at its start.
+    const PIECE_BYTES_MAX: u64 = 16;
+    for (header, number, value, _) in specimens() {
+        let good = between(header, number, &value);
+        let cut = |len: usize| {
+            let error = load(&good[..len]).unwrap_err();
+            assert!(error.is_truncated(), "type {number} cut to {len}: {error}");
+            assert!(error.offset() <= len as u64, "{error}");
+            error.offset()
+        };
+        assert_eq!(cut(good.len() - 1), good.len() as u64 - 1);
+        for at in 9..good.len() - 8 {
+            // Where the piece begins that this byte is a part of.
+            let begins = cut(at + 1).min(at as u64);
+            let mut bad = good.clone();
+            for byte in 0..=255 {
+                bad[at] = byte;
+                if let Err(error) = load(&bad) {
+                    let is_behind = error.offset() + PIECE_BYTES_MAX > begins;
+                    assert!(is_behind, "type {number}, byte {at} made {byte}: {error}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_kind_that_nobody_knows_is_named_where_it_stands() {
+    for (header, number, value, _) in specimens() {
+        let mut bad = between(header, number, &value);
+        let version = Version::of_payload(if header == REDIS { 12 } else { 80 });
+        for kind in (0..0xf0).filter(|kind| ValueType::new(*kind, version).is_none()) {
+            bad[TYPE_AT] = kind;
+            let error = load(&bad).unwrap_err();
+            assert!(matches!(error.cause(), Cause::UnknownType(named) if *named == kind));
+            assert_eq!(error.offset(), TYPE_AT as u64);
+        }
+    }
+}
+
+#[test]
+fn a_string_that_runs_past_the_end_is_named_with_its_length() {
+    let mut bad = between(REDIS, 0, b"\x02hi");
+    bad[TYPE_AT + 3] = 0x3f;
+    assert_eq!(
+        load(&bad).unwrap_err().to_string(),
+        "byte 17, reading a string of key \"k\" (type 0): 63 bytes run past the input's end, before which 16 are left: the length \
+         or the end is wrong"
+    );
+}
+
 #[test]
 fn old_streams_get_the_counters_that_redis_gives_them() {
     struct Take(Option<StreamObject>);
@@ -421,7 +483,7 @@ fn a_field_whose_expiry_comes_to_zero_has_none() {
         let version = Version::of_payload(12);
         let mut reader = Reader::new(MemorySource(bytes));
         let mut values = Values::new(version);
-        match values.decode(&mut reader, 24).unwrap() {
+        match values.decode(&mut reader, 24, 0).unwrap().object {
             Object::HashTimed(pairs) => pairs.iter().next().unwrap().expire_at_ms(),
             other => panic!("{other:?}"),
         }

@@ -33,10 +33,7 @@ pub(super) fn read_ziplist<'a>(
         });
     }
     if *last != TERMINATOR {
-        return Err(PackedError::Entry {
-            at: actual - 1,
-            reason: "not the terminator",
-        });
+        return Err(PackedError::Terminator { at: actual - 1 });
     }
     let (mut rest, mut previous, mut count) = (body, 0, 0);
     while !rest.is_empty() {
@@ -66,6 +63,7 @@ pub(super) fn read_ziplist<'a>(
     match usize::from(u16::from_le_bytes([*c0, *c1])) {
         stated if stated == count || stated == usize::from(u16::MAX) => Ok(()),
         stated => Err(PackedError::Count {
+            at: 8,
             stated,
             actual: count,
         }),
@@ -156,6 +154,7 @@ pub(super) fn read_zipmap<'a>(
     }
     if stated < 254 && stated != count {
         return Err(PackedError::Count {
+            at: 0,
             stated,
             actual: count,
         });

@@ -10,7 +10,8 @@ use super::figures::LoadFigures;
 use crate::command::Scripting;
 use crate::dialect::Dialect;
 use crate::limits::HANDSHAKE_LINE_BYTES_MAX;
-use crate::rdb::decode::{Checksum, Sink, decode};
+use crate::rdb::decode::{Checksum, Sink, Version, decode};
+use crate::rdb::error::Error as RdbError;
 use crate::rdb::error::SinkError;
 use crate::rdb::module::ModuleAux;
 use crate::rdb::object::{Meta, Object};
@@ -18,7 +19,7 @@ use crate::rdb::reader::Reader;
 use crate::rdb::source::Source;
 use crate::state::{self, Taint};
 use crate::store::{
-    DuplicateKey, Entry, Generation, Keyspaces, Libraries, Loader, NewValue, Tuning, unix_ms,
+    Doubt, DuplicateKey, Entry, Generation, Keyspaces, Libraries, Loader, NewValue, Tuning, unix_ms,
 };
 use crate::value::{Choices, Thresholds};
 
@@ -27,6 +28,9 @@ const PRESIZED_KEYS_MAX: u64 = 4 << 20;
 
 /// The fewest bytes that a key takes in an RDB: type, key length, value length.
 const KEY_BYTES_MIN: u64 = 3;
+
+/// How many damaged values of a snapshot are named in the log one by one.
+const FLAWED_SHOWN: u64 = 16;
 
 /// How many keys between two updates of the figures.
 const FIGURES_EVERY: u64 = 1024;
@@ -244,8 +248,16 @@ fn rdb<S: Source>(
         offset,
         taints,
         taints_everything,
+        flawed,
+        writer: _,
         is_swept: _,
     } = snapshot.facts;
+    if flawed > FLAWED_SHOWN {
+        tracing::warn!(
+            values = flawed - FLAWED_SHOWN,
+            "more values of the snapshot are damaged, of a kind that servers of its version load"
+        );
+    }
     for taint in taints {
         spaces.taints().restore(taint.db, &taint.key, taint.doubt);
     }
@@ -301,6 +313,10 @@ struct Facts {
     offset: Option<u64>,
     taints: Vec<Taint>,
     taints_everything: bool,
+    /// Who wrote it, which a version alone says less well.
+    writer: Dialect,
+    /// Values that have something wrong, whereby servers load them.
+    flawed: u64,
     /// Of the key that comes next: that its value was given up, and whether that was a hash with times.
     is_swept: Option<bool>,
 }
@@ -348,8 +364,29 @@ fn used_at_s(idle_s: Option<u64>) -> u32 {
 }
 
 impl Sink for Snapshot<'_> {
+    fn version(&mut self, version: Version) -> Result<(), SinkError> {
+        self.facts.writer = version.dialect();
+        Ok(())
+    }
+
+    fn flawed(&mut self, error: RdbError) -> Result<(), RdbError> {
+        self.note_flaw(&error);
+        Ok(())
+    }
+
+    /// The key is there, for counts and for the stream; who asks for its value is answered TAINTED.
+    fn lost(&mut self, db: u64, key: &[u8], meta: Meta) -> Result<(), SinkError> {
+        self.facts.taints.push(Taint {
+            db: u32::try_from(db).unwrap_or(u32::MAX),
+            key: key.into(),
+            doubt: Doubt::Value,
+        });
+        self.key(db, key, meta, Object::Int(0))
+    }
+
     fn aux(&mut self, name: &[u8], value: &[u8]) -> Result<(), SinkError> {
         self.facts.dialect = Dialect::after_aux(self.facts.dialect, name, value);
+        self.facts.writer = self.facts.dialect.unwrap_or(self.facts.writer);
         let number =
             || crate::resp::parse_integer(value).and_then(|number| u64::try_from(number).ok());
         match name {
@@ -405,7 +442,7 @@ impl Sink for Snapshot<'_> {
     #[inline]
     fn key(
         &mut self,
-        _db: u64,
+        db: u64,
         key: &[u8],
         meta: Meta,
         object: Object<'_>,
@@ -413,7 +450,18 @@ impl Sink for Snapshot<'_> {
         let expiry = meta.expire_at_ms;
         let value = match self.facts.is_swept.take() {
             Some(timed) => Err(timed),
-            None => Ok(NewValue::from_rdb(object, &self.thresholds).map_err(Refusal::from)?),
+            None => match NewValue::from_rdb(object, &self.thresholds) {
+                Ok(value) => Ok(value),
+                Err(error)
+                    if error
+                        .flaw()
+                        .is_some_and(|flaw| self.facts.writer.loads(flaw)) =>
+                {
+                    self.note_flaw(&error);
+                    return self.lost(db, key, meta);
+                }
+                Err(error) => return Err(Refusal::from(error).into()),
+            },
         };
         let clock = self.spaces.tracks_access().then(|| used_at_s(meta.idle_s));
         let added = match (value, clock) {
@@ -448,6 +496,13 @@ impl Sink for Snapshot<'_> {
 }
 
 impl Snapshot<'_> {
+    fn note_flaw(&mut self, error: &dyn std::error::Error) {
+        self.facts.flawed += 1;
+        if self.facts.flawed <= FLAWED_SHOWN {
+            tracing::warn!(%error, "a value of the snapshot is damaged, of a kind that servers of its version load");
+        }
+    }
+
     #[inline]
     fn count_key(&mut self) {
         self.keys += 1;

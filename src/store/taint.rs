@@ -1,6 +1,6 @@
 //! Keys whose value is no longer known to be right.
 //!
-//! A write that could not be applied taints the keys it names, or everything when they cannot be known. Whoever asks for
+//! A value of a snapshot that could not be kept as the primary has it taints its key. A write that could not be applied taints the keys it names, or everything when they cannot be known. Whoever asks for
 //! them gets an error, never the old value. Only a full resync (a new generation) makes them clean.
 
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ const TAINTED_KEYS_MAX: usize = 100_000;
 /// The asked-for data is tainted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "TAINTED a write from the primary could not be applied here; the value is unknown until the next full sync"
+    "TAINTED a value or a write from the primary could not be taken over here; the value is unknown until the next full sync"
 )]
 pub struct Tainted;
 

@@ -20,12 +20,13 @@ const NODE_TREE_BYTES: usize = size_of::<(StreamId, Listpack)>() * 3 / 2;
 /// A stream.
 #[derive(Debug, Clone, Default)]
 pub struct Stream {
-    /// By the id that their entries' differences are added to. Each has a live entry.
+    /// By the id that their entries' differences are added to.
     nodes: BTreeMap<StreamId, Listpack>,
+    /// Live entries; another number if a snapshot said so.
     length: u64,
     /// The last id given to an entry.
     pub last_id: StreamId,
-    /// The first live entry's; 0-0 when there is none.
+    /// The first live entry's; 0-0 when there is none. A snapshot may say another.
     first_id: StreamId,
     /// The largest id deleted by XDEL.
     pub max_deleted_id: StreamId,
@@ -46,32 +47,27 @@ pub enum Keep {
 }
 
 impl Stream {
-    /// A decoded stream.
+    /// A decoded stream. Its length, its first and its last id are those that it states, whatever its entries are, and entries
+    /// need not ascend: servers keep such a stream too, and answer by what it states.
     ///
     /// # Errors
-    /// A node whose entries, counts or ids do not hold together; groups or consumers twice; a pending entry whose owner is
+    /// A node whose entries and counts do not hold together; nodes, groups or consumers twice; a pending entry whose owner is
     /// not clear.
     pub fn from_rdb(object: StreamObject) -> Result<Self, Error> {
         let mut stream = Self {
+            length: object.length,
+            first_id: object.first_id,
             last_id: object.last_id,
             max_deleted_id: object.max_deleted_id,
             entries_added: object.entries_added,
             ..Self::default()
         };
-        let mut last = None;
         for (id, listpack) in object.nodes {
-            last = node::check(id, &listpack, last)?;
-            stream.length += node::counts(&listpack).0;
+            node::check(id, &listpack)?;
             stream.heap_bytes += node_bytes(&listpack);
             if stream.nodes.insert(id, listpack).is_some() {
                 return Err(Error::Stream("node stands twice"));
             }
-        }
-        if last.is_some_and(|last| last > stream.last_id) {
-            return Err(Error::Stream("entry is above its last id"));
-        }
-        if stream.length != object.length {
-            return Err(Error::Stream("length is not the number of its entries"));
         }
         for mut group in object.groups {
             let name = std::mem::take(&mut group.name);
@@ -80,7 +76,6 @@ impl Stream {
             }
             stream.put_group(name, Group::from_rdb(group)?);
         }
-        stream.find_first();
         Ok(stream)
     }
 
@@ -143,11 +138,12 @@ impl Stream {
                 // Packed entries are read forwards only: those of one node are gathered and turned round.
                 let entries = node::Entries::new(*id, listpack).into_iter().flatten();
                 let mut entries: Vec<Entry<'_>> = entries
-                    .filter(|entry| !entry.is_deleted() && (start..=end).contains(&entry.id))
+                    .filter(|entry| !entry.is_deleted() && entry.id <= end)
                     .collect();
                 entries.reverse();
                 entries
             })
+            .take_while(move |entry| entry.id >= start)
     }
 
     /// The nodes that may hold entries from `start` to `end`.
@@ -187,7 +183,7 @@ impl Stream {
         let before = node_bytes(node);
         node::append(node, master_id, id, pairs);
         self.heap_bytes = self.heap_bytes + node_bytes(node) - before;
-        self.length += 1;
+        self.length = self.length.wrapping_add(1);
         // A snapshot may say any number.
         self.entries_added = self.entries_added.wrapping_add(1);
         self.last_id = id;
@@ -199,14 +195,15 @@ impl Stream {
 
     /// Deletes entries; gives how many there were.
     pub fn delete(&mut self, ids: &[StreamId]) -> usize {
-        let mut deleted = 0;
+        let (mut deleted, mut first) = (0, false);
         for id in ids {
             if self.delete_one(*id) {
+                first |= *id == self.first_id;
                 self.max_deleted_id = self.max_deleted_id.max(*id);
                 deleted += 1;
             }
         }
-        if deleted > 0 {
+        if deleted > 0 && (first || self.length == 0) {
             self.find_first();
         }
         deleted
@@ -221,7 +218,7 @@ impl Stream {
             return false;
         }
         self.heap_bytes = self.heap_bytes + node_bytes(node) - before;
-        self.length -= 1;
+        self.length = self.length.wrapping_sub(1);
         if node::counts(node).0 == 0 {
             let master_id = *master_id;
             self.drop_node(master_id);
@@ -244,7 +241,7 @@ impl Stream {
                 break;
             }
             if self.is_all_old(id, node, keep) {
-                self.length -= live;
+                self.length = self.length.wrapping_sub(live);
                 dropped += live;
                 self.drop_node(id);
                 continue;
@@ -263,7 +260,7 @@ impl Stream {
     /// Whether nothing of a node is kept.
     fn is_all_old(&self, id: StreamId, listpack: &Listpack, keep: Keep) -> bool {
         match keep {
-            Keep::Newest(most) => self.length - node::counts(listpack).0 >= most,
+            Keep::Newest(most) => self.length.wrapping_sub(node::counts(listpack).0) >= most,
             Keep::From(first) => node::Entries::new(id, listpack)
                 .into_iter()
                 .flatten()
@@ -282,12 +279,12 @@ impl Stream {
             Keep::From(first) => entry.id < first,
             Keep::Newest(most) => {
                 let wanted = left > most;
-                left -= u64::from(wanted && !entry.is_deleted());
+                left = left.wrapping_sub(u64::from(wanted && !entry.is_deleted()));
                 wanted
             }
         });
         self.heap_bytes = self.heap_bytes + node_bytes(node) - before;
-        self.length -= buried;
+        self.length = self.length.wrapping_sub(buried);
         buried
     }
 
@@ -297,9 +294,14 @@ impl Stream {
         }
     }
 
+    /// Source: redis 7.0 t_stream.c, `streamGetEdgeID`, and those who call it.
     fn find_first(&mut self) {
         let first = self.range(StreamId::MIN, StreamId::MAX).next();
-        self.first_id = first.map_or(StreamId::MIN, |entry| entry.id);
+        self.first_id = match first {
+            _ if self.length == 0 => StreamId::MIN,
+            Some(entry) => entry.id,
+            None => StreamId::MAX,
+        };
     }
 
     /// The last live entry's id, `None` when there is none.

@@ -82,6 +82,13 @@ impl Zset {
     /// # Errors
     /// A score that is NaN, a member that stands twice.
     pub fn from_records(members: Records, thresholds: &Thresholds) -> Result<Self, Error> {
+        Self::from_sound(members, thresholds).map_err(|error| match error {
+            Error::Duplicate => Error::MemberTwice,
+            other => other,
+        })
+    }
+
+    fn from_sound(members: Records, thresholds: &Thresholds) -> Result<Self, Error> {
         let fits = members.len() <= thresholds.zset_max_listpack_entries
             && members
                 .iter()

@@ -197,8 +197,8 @@ fn refuses_pieces_that_do_not_fit_together() {
         members.push((b"0"[..].into(), 5.0));
         Zset::from_members(&members, &thresholds).map(|_| ())
     };
-    assert_eq!(twice(3), Err(Error::Duplicate));
-    assert_eq!(twice(300), Err(Error::Duplicate));
+    assert_eq!(twice(3), Err(Error::MemberTwice));
+    assert_eq!(twice(300), Err(Error::MemberTwice));
     let nan = vec![(b"a"[..].into(), f64::NAN)];
     assert!(Zset::from_members(&nan, &thresholds).is_err());
 }

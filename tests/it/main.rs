@@ -24,6 +24,7 @@ mod encodings;
 mod faults;
 mod field_expiry;
 mod fresh;
+mod flaws;
 mod functions;
 mod fuzz;
 mod gate;

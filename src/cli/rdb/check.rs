@@ -209,7 +209,10 @@ impl fmt::Display for Contents {
     reason = "a test may panic"
 )]
 mod tests {
-    use super::{super::hint, *};
+    use super::{
+        super::{End, hint},
+        *,
+    };
 
     fn fixture(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -221,7 +224,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
         let error = inspect(file.path()).err().unwrap();
-        format!("{error}; {}", hint(&error))
+        format!("{error}; {}", hint(&error, &End::of(file.path())))
     }
 
     #[test]
@@ -256,12 +259,31 @@ mod tests {
         );
         assert!(
             failure(&good[..good.len() - 3])
-                .contains("reading the checksum: the input ends here; the file is cut short")
+                .contains("reading the checksum: the input ends here; the file is cut short, or")
         );
         assert!(failure(b"*1\r\n$4\r\nPING\r\n").contains("this is not an RDB"));
         assert!(failure(b"REDIS0099").contains("version REDIS0099 is newer"));
         assert!(failure(&flipped).starts_with("byte "));
         assert!(!failure(&flipped).contains('\n'));
+    }
+
+    #[test]
+    fn a_flipped_byte_is_never_called_a_cut_file_nor_a_cut_file_a_flipped_byte() {
+        let good = std::fs::read(fixture("redis-7.0-lru.rdb")).unwrap();
+        for at in 0..good.len() {
+            let cut = failure(&good[..at]);
+            assert!(cut.contains("cut short") || at == 0, "{at}: {cut}");
+            if at + 9 == good.len() {
+                continue;
+            }
+            for bit in 0..8 {
+                let mut bad = good.clone();
+                bad[at] ^= 1 << bit;
+                let flipped = failure(&bad);
+                let blames_the_end = flipped.contains("is cut short, or");
+                assert!(!blames_the_end, "byte {at}, bit {bit}: {flipped}");
+            }
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::rdb::{
     reader::Reader,
     source::FileSource,
 };
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 pub use check::{Check, check};
@@ -37,26 +38,65 @@ fn open(path: &Path) -> Result<Reader<FileSource>, Error> {
 
 /// One line on standard error: which dump, where, why, and what to do.
 fn complain(file: &Path, error: &Error) {
-    eprintln!("redtail: {}: {error}; {}", file.display(), hint(error));
+    let hint = hint(error, &End::of(file));
+    eprintln!("redtail: {}: {error}; {hint}", file.display());
 }
 
+/// What the end of a file says about the rest; nothing of standard input, whose end has passed by.
+#[derive(Debug, Default)]
+struct End {
+    /// The file's length in bytes.
+    bytes: u64,
+    /// Whether the end opcode stands where it must, in front of eight bytes for the checksum.
+    is_whole: bool,
+}
+
+impl End {
+    fn of(file: &Path) -> Self {
+        Self::read(file).unwrap_or_default()
+    }
+
+    fn read(file: &Path) -> std::io::Result<Self> {
+        let mut file = std::fs::File::open(file)?;
+        let start = file.seek(SeekFrom::End(-END_BYTES))?;
+        let mut opcode = [0];
+        file.read_exact(&mut opcode)?;
+        Ok(Self {
+            bytes: start + END_BYTES.unsigned_abs(),
+            is_whole: opcode == [0xff],
+        })
+    }
+}
+
+/// The end opcode and the checksum.
+const END_BYTES: i64 = 9;
+
 /// What to do about an error.
-fn hint(error: &Error) -> &'static str {
+fn hint(error: &Error, end: &End) -> &'static str {
     match error.cause() {
         Cause::Truncated if error.offset() == 0 => "the file is empty: save or copy it again",
-        Cause::Truncated => "the file is cut short: save or copy it again",
+        Cause::Truncated | Cause::PastEnd { .. } if end.is_whole => {
+            "the file ends as a dump does, so it is not cut short: a length, a count or a type before this place is damaged; copy it \
+             again or use another"
+        }
+        Cause::Truncated | Cause::PastEnd { .. } => {
+            "the file is cut short, or a length in it is damaged: save or copy it again"
+        }
         Cause::Io(_) => "give the path of a dump that can be read, such as /var/lib/redis/dump.rdb",
         Cause::NotRdb => "give a dump as SAVE or redis-cli --rdb write it, unpacked",
         Cause::Version(_) | Cause::UnknownType(_) => {
-            "it was written by a newer server, or is damaged here"
+            "it was written by a newer server, or is damaged here or before"
         }
         Cause::OldFunction => "delete the functions in that release candidate, and save again",
         Cause::Module(_) => "the dump needs a module that only its own server has",
         Cause::SlotImport => "save again when the slot migration has ended",
-        Cause::Checksum { .. } => {
-            "the file was damaged after it was written: copy it again or use another"
+        Cause::Checksum { .. } if error.offset() + 8 < end.bytes => {
+            "more bytes follow: the end opcode before this place, or anything before it, is damaged; copy the file again or use another"
         }
-        _ => "the file is damaged: copy it again or use another",
+        Cause::Checksum { .. } => {
+            "every part is well formed and at least one is not what was written: copy the file again or use another"
+        }
+        _ => "the file is damaged here or before: copy it again or use another",
     }
 }
 

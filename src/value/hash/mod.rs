@@ -88,7 +88,7 @@ impl Hash {
     /// A hash from a snapshot's pairs, packed if it is small.
     ///
     /// # Errors
-    /// [`Error::Duplicate`].
+    /// [`Error::FieldTwice`] if it is small, else [`Error::Duplicate`].
     pub fn from_records(pairs: Records, thresholds: &Thresholds) -> Result<Self, Error> {
         if are_small(&pairs, thresholds) {
             return Self::pack(&pairs);
@@ -118,7 +118,7 @@ impl Hash {
     /// A hash from a snapshot's pairs with expiries, packed if it is small and the server packs such hashes.
     ///
     /// # Errors
-    /// [`Error::Duplicate`].
+    /// [`Error::FieldTwice`] if it is packed, else [`Error::Duplicate`].
     pub fn from_timed_records(pairs: Records, thresholds: &Thresholds) -> Result<Self, Error> {
         let timed = Timed::from_records(pairs, thresholds)?;
         Ok(Self(Form::Timed(Box::new(timed))))
@@ -128,7 +128,7 @@ impl Hash {
         let mut packed = Listpack::new();
         for pair in pairs.iter() {
             if packed.position(pair.key, 1).is_some() {
-                return Err(Error::Duplicate);
+                return Err(Error::FieldTwice);
             }
             packed.push(pair.key);
             packed.push(pair.value);

@@ -97,7 +97,7 @@ fn refuses_a_field_without_a_value_and_a_field_that_stands_twice() {
     assert_eq!(odd.unwrap_err(), Error::Odd);
     let mut twice = vec![("f", "1"), ("g", "2"), ("f", "3")];
     let refused = hash_of(&twice, &thresholds);
-    assert_eq!(refused.unwrap_err(), Error::Duplicate);
+    assert_eq!(refused.unwrap_err(), Error::FieldTwice);
     twice.push(("h", "longer than six"));
     let refused = hash_of(&twice, &thresholds);
     assert_eq!(refused.unwrap_err(), Error::Duplicate);
@@ -262,15 +262,13 @@ fn refuses_triples_that_are_not_whole_and_timed_fields_that_stand_twice() {
     ));
     let mut twice = timed_pairs(2);
     twice.push(Record::timed_field(b"a", b"v", None));
-    for entries in [0, 8] {
+    for (entries, error) in [(0, Error::Duplicate), (8, Error::FieldTwice)] {
         let thresholds = Thresholds {
             hash_max_listpack_entries: entries,
             ..low()
         };
-        assert!(matches!(
-            Hash::from_timed_records(twice.clone(), &thresholds),
-            Err(Error::Duplicate)
-        ));
+        let refused = Hash::from_timed_records(twice.clone(), &thresholds);
+        assert_eq!(refused.unwrap_err(), error);
     }
     let unpacked: Listpack = "a 1 0 a 2 0 c 3 0 d 4 0 e 5 0 f 6 0 g 7 0 h 8 0 i 9 0"
         .split(' ')

@@ -59,7 +59,7 @@ impl Timed {
         let mut packed = Listpack::new();
         for pair in pairs.iter() {
             if packed.position(pair.key, 2).is_some() {
-                return Err(Error::Duplicate);
+                return Err(Error::FieldTwice);
             }
             put(&mut packed, pair.key, pair.value, pair.expire_at_ms());
         }

@@ -71,16 +71,16 @@ impl Set {
     /// Source: redis 7.2 rdb.c, rdbLoadObject.
     ///
     /// # Errors
-    /// [`Error::Duplicate`].
+    /// [`Error::MemberTwice`].
     pub fn from_records(members: Records, thresholds: &Thresholds) -> Result<Self, Error> {
         if !are_small(&members, thresholds) {
-            let table = Table::from_records(members).ok_or(Error::Duplicate)?;
+            let table = Table::from_records(members).ok_or(Error::MemberTwice)?;
             return Ok(Self(Form::Table(Box::new(table))));
         }
         let mut set = Self::default();
         for member in members.iter() {
             if !set.add(member.key, thresholds) {
-                return Err(Error::Duplicate);
+                return Err(Error::MemberTwice);
             }
         }
         set.shrink_to_fit();

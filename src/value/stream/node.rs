@@ -146,27 +146,21 @@ fn set_counts(node: &mut Listpack, live: u64, deleted: u64) {
     }
 }
 
-/// Checks a node whole: all entries are there, the counts are true, live ids ascend from `after` on and from the node's own.
-/// Gives the last live id, `after` when there is none.
-pub(super) fn check(
-    master_id: StreamId,
-    node: &Listpack,
-    after: Option<StreamId>,
-) -> Result<Option<StreamId>, Error> {
+/// Checks a node whole: all entries are there, the counts are true, no live id is below the node's own. Whether ids ascend is of no
+/// concern here.
+pub(super) fn check(master_id: StreamId, node: &Listpack) -> Result<(), Error> {
     let mut entries =
         Entries::new(master_id, node).ok_or(Error::Stream("master entry is not whole"))?;
     let (mut live, mut deleted) = (0_u64, 0_u64);
-    let mut last = after;
     for entry in entries.by_ref() {
         if entry.is_deleted() {
             deleted += 1;
             continue;
         }
         live += 1;
-        if entry.id < master_id || last.is_some_and(|last| entry.id <= last) {
-            return Err(Error::Stream("ids do not ascend"));
+        if entry.id < master_id {
+            return Err(Error::Stream("entry lies before its node"));
         }
-        last = Some(entry.id);
     }
     if entries.index != node.len() {
         return Err(Error::Stream("entry is not whole"));
@@ -174,7 +168,7 @@ pub(super) fn check(
     if stated_counts(node) != Some((live, deleted)) {
         return Err(Error::Stream("counts are not those of its entries"));
     }
-    Ok(last)
+    Ok(())
 }
 
 /// A node whose first entry has these fields; the entry itself is still to be appended.
@@ -252,11 +246,15 @@ pub(super) fn bury(
 
 /// Makes a tombstone of one live entry; gives whether it was there.
 pub(super) fn bury_one(node: &mut Listpack, master_id: StreamId, id: StreamId) -> bool {
-    let found = Entries::new(master_id, node)
+    let mut live = Entries::new(master_id, node)
         .into_iter()
         .flatten()
-        .find(|entry| entry.id == id && !entry.is_deleted());
-    let index = found.map(|entry| entry.index);
+        .filter(|entry| !entry.is_deleted());
+    // The first that is not below it: where ids do not ascend, servers look no further either.
+    let found = live.find(|entry| entry.id >= id);
+    let index = found
+        .filter(|entry| entry.id == id)
+        .map(|entry| entry.index);
     index.is_some_and(|index| bury_at(node, &[index]) == 1)
 }
 
