@@ -34,6 +34,8 @@ pub enum Flaw {
     StreamLastId,
     /// Nodes or entries of a stream that do not ascend.
     StreamOrder,
+    /// An entry of a stream whose id is below that of its node.
+    StreamIdBelowNode,
     /// A stream's node whose counters and entries do not match.
     StreamNode,
     /// Pending entries of a group that do not ascend.
@@ -73,6 +75,7 @@ impl Dialect {
             | Flaw::FieldExpiry
             | Flaw::StreamLastId
             | Flaw::StreamOrder
+            | Flaw::StreamIdBelowNode
             | Flaw::PendingOrder
             | Flaw::GroupCounter => true,
         }

@@ -86,7 +86,7 @@ fn node<S: Source>(reader: &mut Reader<S>, flaws: &mut Flaws) -> Result<Option<L
                 text => Ok(Some(ListNode::Plain(text))),
             }
         }
-        PACKED => Ok(listpack(reader, flaws)?.map(ListNode::Packed)),
+        PACKED => Ok(listpack(reader, flaws, 1)?.map(ListNode::Packed)),
         _ => Err(reader.error_at(at, Cause::Corrupt("not a kind of list node"))),
     }
 }

@@ -78,7 +78,7 @@ fn nodes<S: Source>(
             flaws.keep(Flaw::StreamOrder, reader.error_at(last_at, cause))?;
         }
         let node_at = reader.position();
-        let Some(packed) = listpack(reader, flaws)? else {
+        let Some(packed) = listpack(reader, flaws, 0)? else {
             continue;
         };
         reader.reading("a stream's node");
@@ -162,7 +162,8 @@ impl Walk {
                 key.seq.wrapping_add(delta.seq),
             );
             if id < key {
-                return Err(in_node("an entry lies before its stream's node"));
+                let reason = "an entry lies before its stream's node";
+                return Err((Flaw::StreamIdBelowNode, reason));
             }
             in_order &= self.live(id);
         }

@@ -100,7 +100,7 @@ impl Values {
             }
             ValueType::HashListpack => {
                 let place = Packed::New(reader.position());
-                let packed = listpack(reader, flaws)?;
+                let packed = listpack(reader, flaws, 2)?;
                 self.packed_hash(reader, place, packed)
             }
             ValueType::HashListpackEx => {
@@ -117,7 +117,7 @@ impl Values {
             }
             ValueType::ZsetListpack => {
                 let place = Packed::New(reader.position());
-                let packed = listpack(reader, flaws)?;
+                let packed = listpack(reader, flaws, 2)?;
                 self.packed_zset(reader, place, packed)
             }
             ValueType::StreamListpacks => stream_read::stream(reader, flaws, 1),
@@ -130,7 +130,7 @@ impl Values {
 
     fn packed_set<S: Source>(&mut self, reader: &mut Reader<S>) -> Result<Object<'static>, Error> {
         let place = Packed::New(reader.position());
-        let Some(packed) = listpack(reader, &mut self.flaws)? else {
+        let Some(packed) = listpack(reader, &mut self.flaws, 1)? else {
             return Ok(LOST);
         };
         if self.duplicates.any(packed.len(), packed.iter()) {
@@ -182,7 +182,7 @@ impl Values {
         reader: &mut Reader<S>,
     ) -> Result<Object<'static>, Error> {
         let place = Packed::New(reader.position());
-        let Some(packed) = listpack(reader, &mut self.flaws)? else {
+        let Some(packed) = listpack(reader, &mut self.flaws, 3)? else {
             return Ok(LOST);
         };
         let mut expiries = packed.iter().skip(2).step_by(3).fuse();
@@ -515,21 +515,32 @@ fn less(one: &Item<'_>, other: &Item<'_>) -> bool {
     one.text(&mut IntText::new()) < other.text(&mut IntText::new())
 }
 
-/// A listpack; none where it has a flaw for which the value is lost.
+/// A listpack of elements that take `items` items each; none where it has a flaw for which the value is lost.
+///
+/// Servers believe the header: one that states no whole element is empty, whatever it holds.
 pub(super) fn listpack<S: Source>(
     reader: &mut Reader<S>,
     flaws: &mut Flaws,
+    items: u16,
 ) -> Result<Option<Listpack>, Error> {
     reader.reading("a listpack");
     let (blob, place) = reader.blob()?;
-    match Listpack::validate(blob) {
-        Ok(packed) => Ok(Some(packed)),
-        Err(error) if error.is_outside() => Err(reader.packed_error(place, error)),
-        Err(error) => {
-            flaws.lose(Flaw::Listpack, reader.packed_error(place, error))?;
-            Ok(None)
-        }
+    let stated = match blob.as_slice() {
+        [_, _, _, _, low, high, ..] => u16::from_le_bytes([*low, *high]),
+        _ => 0,
+    };
+    let error = match Listpack::validate(blob) {
+        Ok(packed) if packed.is_empty() || stated >= items => return Ok(Some(packed)),
+        Ok(_) => reader.packed_error(place, INCOMPLETE),
+        Err(error) if error.is_outside() => return Err(reader.packed_error(place, error)),
+        Err(error) => reader.packed_error(place, error),
+    };
+    if stated < items {
+        flaws.keep(Flaw::Listpack, error)?;
+        return Ok(Some(Listpack::new()));
     }
+    flaws.lose(Flaw::Listpack, error)?;
+    Ok(None)
 }
 
 fn ziplist<S: Source>(
@@ -577,6 +588,10 @@ pub(super) fn room(count: u64) -> usize {
     })
 }
 
+const INCOMPLETE: PackedError = PackedError::Entry {
+    at: 4,
+    reason: "it holds no whole element",
+};
 const TWICE: &str = "a field or member stands twice";
 const NOT_A_SCORE: &str = "not a score";
 const NOT_AN_EXPIRY: &str = "not an expiry";

@@ -562,7 +562,7 @@ fn unknown_types_name_type_key_and_offset() {
         assert!(matches!(error.cause(), Cause::UnknownType(cause) if *cause == number));
         assert_eq!(
             (error.key(), error.offset()),
-            (Some((&b"k"[..], number)), 12)
+            (Some((&b"k"[..], number)), 9)
         );
     }
     assert!(matches!(

@@ -83,7 +83,8 @@ impl Zset {
     /// A score that is NaN, a member that stands twice.
     pub fn from_records(members: Records, thresholds: &Thresholds) -> Result<Self, Error> {
         Self::from_sound(members, thresholds).map_err(|error| match error {
-            Error::Duplicate => Error::MemberTwice,
+            // They have been sorted: what does not ascend is the same.
+            Error::Duplicate | Error::Order => Error::MemberTwice,
             other => other,
         })
     }
