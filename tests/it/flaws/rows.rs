@@ -598,12 +598,32 @@ pub(super) const KEPT: &[Row] = &[
         ],
     ),
     (
+        "hash16 one",
+        Hash,
+        &[
+            (
+                "78v9",
+                b"\x10\n\n\0\0\0\x01\0\x81a\x02\xff",
+            ),
+        ],
+    ),
+    (
         "hash16 empty",
         Hash,
         &[
             (
                 "78v9",
                 b"\x10\x07\x07\0\0\0\0\0\xff",
+            ),
+        ],
+    ),
+    (
+        "hash16 count zero",
+        Hash,
+        &[
+            (
+                "78v9",
+                b"\x10\x11\x11\0\0\0\0\0\x81a\x02\x01\x01\x81b\x02\x02\x01\xff",
             ),
         ],
     ),
@@ -904,6 +924,16 @@ pub(super) const KEPT: &[Row] = &[
             (
                 "78v9",
                 b"\x12\x01\x02\x07\x07\0\0\0\0\0\xff",
+            ),
+        ],
+    ),
+    (
+        "list18 count zero",
+        List,
+        &[
+            (
+                "78v9",
+                b"\x12\x01\x02\x10\x10\0\0\0\0\0\x81a\x02\x81b\x02\x81c\x02\xff",
             ),
         ],
     ),
@@ -1450,32 +1480,12 @@ pub(super) const LOST: &[Row] = &[
         ],
     ),
     (
-        "hash16 one",
-        Hash,
-        &[
-            (
-                "78v9",
-                b"\x10\n\n\0\0\0\x01\0\x81a\x02\xff",
-            ),
-        ],
-    ),
-    (
         "hash16 count less",
         Hash,
         &[
             (
                 "78v9",
                 b"\x10\x11\x11\0\0\0\x02\0\x81a\x02\x01\x01\x81b\x02\x02\x01\xff",
-            ),
-        ],
-    ),
-    (
-        "hash16 count zero",
-        Hash,
-        &[
-            (
-                "78v9",
-                b"\x10\x11\x11\0\0\0\0\0\x81a\x02\x01\x01\x81b\x02\x02\x01\xff",
             ),
         ],
     ),
@@ -2526,16 +2536,6 @@ pub(super) const LOST: &[Row] = &[
             (
                 "78v9",
                 b"\x12\x01\x02\x10\x10\0\0\0\x05\0\x81a\x02\x81b\x02\x81c\x02\xff",
-            ),
-        ],
-    ),
-    (
-        "list18 count zero",
-        List,
-        &[
-            (
-                "78v9",
-                b"\x12\x01\x02\x10\x10\0\0\0\0\0\x81a\x02\x81b\x02\x81c\x02\xff",
             ),
         ],
     ),
