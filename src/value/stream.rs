@@ -33,6 +33,8 @@ pub struct Stream {
     /// Entries ever added.
     pub entries_added: u64,
     groups: BTreeMap<Box<[u8]>, Group>,
+    /// An entry may lie past the first of the next node, for a snapshot's nodes did.
+    overlaps: bool,
     /// Of all nodes and groups.
     heap_bytes: usize,
 }
@@ -62,13 +64,17 @@ impl Stream {
             entries_added: object.entries_added,
             ..Self::default()
         };
+        let mut last = None;
         for (id, listpack) in object.nodes {
-            node::check(id, &listpack)?;
+            stream.overlaps |= last > Some(id);
+            last = last.max(node::check(id, &listpack)?);
             stream.heap_bytes += node_bytes(&listpack);
             if stream.nodes.insert(id, listpack).is_some() {
                 return Err(Error::Stream("node stands twice"));
             }
         }
+        // What is appended then comes before it, maybe in a node of its own.
+        stream.overlaps |= last > Some(stream.last_id);
         for mut group in object.groups {
             let name = std::mem::take(&mut group.name);
             if stream.groups.contains_key(&name) {
@@ -132,7 +138,9 @@ impl Stream {
 
     /// As [`range`](Self::range), descending.
     pub fn range_back(&self, start: StreamId, end: StreamId) -> impl Iterator<Item = Entry<'_>> {
-        self.nodes_between(start, end)
+        // A walk backwards goes on to the first node, or to an entry below the start.
+        let lowest = if self.overlaps { StreamId::MIN } else { start };
+        self.nodes_between(lowest, end)
             .rev()
             .flat_map(move |(id, listpack)| {
                 // Packed entries are read forwards only: those of one node are gathered and turned round.

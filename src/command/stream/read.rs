@@ -151,8 +151,11 @@ pub(super) struct Found<'v> {
 }
 
 impl<'v> Found<'v> {
-    /// A stream with entries above an id, if there are any.
+    /// A stream with entries above an id, if there are any. What it says of its length counts first, as for servers.
     pub(super) fn new(key: &'v [u8], stream: &'v Stream, above: StreamId) -> Option<Self> {
+        if stream.is_empty() {
+            return None;
+        }
         let start = id::after(above)?;
         let last = stream.last_live_id()?;
         (last > above).then_some(Self { key, stream, start })

@@ -147,11 +147,11 @@ fn set_counts(node: &mut Listpack, live: u64, deleted: u64) {
 }
 
 /// Checks a node whole: all entries are there, the counts are true, no live id is below the node's own. Whether ids ascend is of no
-/// concern here.
-pub(super) fn check(master_id: StreamId, node: &Listpack) -> Result<(), Error> {
+/// concern here. Gives the largest live id.
+pub(super) fn check(master_id: StreamId, node: &Listpack) -> Result<Option<StreamId>, Error> {
     let mut entries =
         Entries::new(master_id, node).ok_or(Error::Stream("master entry is not whole"))?;
-    let (mut live, mut deleted) = (0_u64, 0_u64);
+    let (mut live, mut deleted, mut last) = (0_u64, 0_u64, None);
     for entry in entries.by_ref() {
         if entry.is_deleted() {
             deleted += 1;
@@ -161,6 +161,7 @@ pub(super) fn check(master_id: StreamId, node: &Listpack) -> Result<(), Error> {
         if entry.id < master_id {
             return Err(Error::Stream("entry lies before its node"));
         }
+        last = last.max(Some(entry.id));
     }
     if entries.index != node.len() {
         return Err(Error::Stream("entry is not whole"));
@@ -168,7 +169,7 @@ pub(super) fn check(master_id: StreamId, node: &Listpack) -> Result<(), Error> {
     if stated_counts(node) != Some((live, deleted)) {
         return Err(Error::Stream("counts are not those of its entries"));
     }
-    Ok(())
+    Ok(last)
 }
 
 /// A node whose first entry has these fields; the entry itself is still to be appended.
