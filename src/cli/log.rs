@@ -1,18 +1,20 @@
 //! Logs: lines on standard error.
 
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 
 use tracing_subscriber::EnvFilter;
 
 use super::Failure;
 use super::config::LogFormat;
+use crate::server::LogLevel;
 
-/// Starts logging what `filter` lets through, `info` if there is none.
+/// Starts logging what `filter` lets through, `info` if there is none; gives what changes that later.
 ///
 /// # Errors
 /// [`Failure::Usage`] when the filter is not understood.
-pub fn start(filter: Option<&str>, format: LogFormat) -> Result<(), Failure> {
-    let wrong = |what: String| Failure::Usage(format!("--log-level: {what}. {LEVELS}"));
+pub fn start(filter: Option<&str>, format: LogFormat) -> Result<Option<LogLevel>, Failure> {
+    let wrong = |what: String| Failure::Usage(format!("--log-level: {what}. {WRITE}"));
     let filter = filter.unwrap_or("info");
     if let Some(word) = filter
         .split(',')
@@ -23,18 +25,68 @@ pub fn start(filter: Option<&str>, format: LogFormat) -> Result<(), Failure> {
     }
     let filter = EnvFilter::try_new(filter).map_err(|error| wrong(error.to_string()))?;
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(super::progress::writer);
     // A program that embeds this and logs already goes on logging its own way.
-    let _ = match format {
-        LogFormat::Full => builder.try_init(),
-        LogFormat::Compact => builder.compact().try_init(),
-    };
-    Ok(())
+    Ok(match format {
+        LogFormat::Full => {
+            let builder = builder.with_env_filter(filter).with_filter_reloading();
+            let handle = builder.reload_handle();
+            let set = move |level: &str| change(handle.reload(EnvFilter::new(filter_of(level))));
+            builder
+                .try_init()
+                .is_ok()
+                .then(|| -> LogLevel { Arc::new(set) })
+        }
+        LogFormat::Compact => {
+            let builder = builder
+                .compact()
+                .with_env_filter(filter)
+                .with_filter_reloading();
+            let handle = builder.reload_handle();
+            let set = move |level: &str| change(handle.reload(EnvFilter::new(filter_of(level))));
+            builder
+                .try_init()
+                .is_ok()
+                .then(|| -> LogLevel { Arc::new(set) })
+        }
+    })
 }
 
-const LEVELS: &str =
+/// The log's levels in servers' words, each with the filter that comes nearest.
+const LEVELS: [(&str, &str); 5] = [
+    ("debug", "trace"),
+    ("verbose", "debug"),
+    ("notice", "info"),
+    ("warning", "warn"),
+    ("nothing", "off"),
+];
+
+fn filter_of(level: &str) -> &'static str {
+    let found = LEVELS.iter().find(|(name, _)| *name == level);
+    found.map_or("info", |(_, filter)| filter)
+}
+
+/// The level, in servers' words, that comes nearest to a filter.
+#[must_use]
+pub fn level_of(filter: Option<&str>) -> &'static str {
+    let filter = filter.unwrap_or("info");
+    if filter.eq_ignore_ascii_case("error") {
+        return "warning";
+    }
+    let found = LEVELS
+        .iter()
+        .find(|(_, own)| filter.eq_ignore_ascii_case(own));
+    found.map_or("notice", |(name, _)| name)
+}
+
+fn change(reloaded: Result<(), tracing_subscriber::reload::Error>) {
+    if let Err(error) = reloaded {
+        tracing::warn!(%error, "the log's level could not be changed");
+    }
+}
+
+const WRITE: &str =
     "Write error, warn, info, debug, trace or off, or a filter such as redtail::upstream=debug";
 
 /// Whether that is most likely meant for a level and is none: as a filter it would name a program's part, and let nothing through.

@@ -37,8 +37,8 @@ pub fn serve(args: Serve) -> Result<(), Failure> {
     let settings = config::load(args.settings, args.config.as_ref())?;
     // Everything that can be wrong is found before anything is started.
     let replica = settings.replica()?;
-    let server = settings.server();
-    log::start(
+    let mut server = settings.server();
+    server.log_level = log::start(
         settings.log_level.as_deref(),
         settings.log_format.unwrap_or_default(),
     )?;

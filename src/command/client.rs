@@ -1,6 +1,7 @@
 //! What is known of one connection, for CLIENT LIST and CLIENT KILL.
 
-use std::fmt::Write as _;
+use std::borrow::Cow;
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -10,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::resolve::c_string;
 use crate::resp::Account;
+use crate::dialect::Dialect;
 
 /// A connection as others may see it. The session writes it once per batch of commands.
 #[derive(Debug)]
@@ -155,48 +157,72 @@ impl Client {
         waits
     }
 
-    /// Its line in CLIENT LIST, without the line end.
+    /// Its line in CLIENT LIST, without the line end, with the fields that a server of `dialect` has.
     ///
-    /// Source: redis 7.2 networking.c, `catClientInfoString`. Fields that describe memory which is not kept per client here
-    /// are 0.
+    /// Source: redis 7.2 and 8.0, valkey 8.1 networking.c, `catClientInfoString`. Fields that describe memory which is not kept
+    /// per client here are 0.
     #[must_use]
-    pub fn line(&self) -> String {
+    pub fn line(&self, dialect: Dialect) -> String {
+        let fields = self.fields(dialect);
+        let shown = fields
+            .iter()
+            .filter(|(name, _)| dialect.shows_client_field(name));
+        let words: Vec<String> = shown
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        words.join(" ")
+    }
+
+    /// All fields of all versions, in their order.
+    fn fields(&self, dialect: Dialect) -> Vec<(&'static str, Cow<'static, str>)> {
         let shown = self.shown().clone();
-        let mut line = format!(
-            "id={} addr={} laddr={} fd=0 name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi={}",
-            self.id,
-            self.address,
-            self.local_address,
-            String::from_utf8_lossy(c_string(&shown.name, usize::MAX)),
-            self.connected.elapsed().as_secs(),
-            shown.active.elapsed().as_secs(),
-            self.flags(&shown),
-            shown.db,
-            shown
-                .queued
-                .map_or(-1, |queued| i64::try_from(queued).unwrap_or(i64::MAX)),
-        );
+        let text = |value: &dyn Display| Cow::Owned(value.to_string());
+        let zero = Cow::Borrowed("0");
+        let name = String::from_utf8_lossy(c_string(&shown.name, usize::MAX)).into_owned();
+        let queued = shown.queued.map(|queued| queued.to_string());
         let command = match shown.command {
+            (Some(container), _) if !dialect.has_subcommand_rows() => container.to_owned(),
             (Some(container), name) => format!("{container}|{name}"),
             (None, name) => name.to_owned(),
         };
-        // Writing to a String cannot fail.
-        let _ = write!(
-            line,
-            " watch={} qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem={} tot-mem={} events=r cmd={command} \
-             user=default redir=-1 resp={} lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={}",
-            shown.watched,
-            shown.query_bytes,
-            shown.reply_bytes,
-            shown.query_bytes + shown.reply_bytes,
-            shown.protocol,
-            shown.lib_name,
-            shown.lib_version,
-            shown.input_bytes,
-            shown.output_bytes,
-            shown.commands,
-        );
-        line
+        vec![
+            ("id", text(&self.id)),
+            ("addr", text(&self.address)),
+            ("laddr", text(&self.local_address)),
+            ("fd", zero.clone()),
+            ("name", text(&name)),
+            ("age", text(&self.connected.elapsed().as_secs())),
+            ("idle", text(&shown.active.elapsed().as_secs())),
+            ("flags", text(&self.flags(&shown))),
+            ("capa", Cow::Borrowed("")),
+            ("db", text(&shown.db)),
+            ("sub", zero.clone()),
+            ("psub", zero.clone()),
+            ("ssub", zero.clone()),
+            ("multi", Cow::Owned(queued.unwrap_or("-1".to_owned()))),
+            ("watch", text(&shown.watched)),
+            ("qbuf", text(&shown.query_bytes)),
+            ("qbuf-free", zero.clone()),
+            ("argv-mem", zero.clone()),
+            ("multi-mem", zero.clone()),
+            ("rbs", zero.clone()),
+            ("rbp", zero.clone()),
+            ("obl", zero.clone()),
+            ("oll", zero.clone()),
+            ("omem", text(&shown.reply_bytes)),
+            ("tot-mem", text(&(shown.query_bytes + shown.reply_bytes))),
+            ("events", Cow::Borrowed("r")),
+            ("cmd", Cow::Owned(command)),
+            ("user", Cow::Borrowed("default")),
+            ("redir", Cow::Borrowed("-1")),
+            ("resp", text(&shown.protocol)),
+            ("lib-name", text(&shown.lib_name)),
+            ("lib-ver", text(&shown.lib_version)),
+            ("io-thread", zero),
+            ("tot-net-in", text(&shown.input_bytes)),
+            ("tot-net-out", text(&shown.output_bytes)),
+            ("tot-cmds", text(&shown.commands)),
+        ]
     }
 
     fn flags(&self, shown: &Shown) -> String {

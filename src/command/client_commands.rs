@@ -20,7 +20,8 @@ pub(super) const CLIENT: &[Command] = &[
     row("info", Arity::exactly(2), info).about("6.2.0", "Describes this connection."),
     row("list", Arity::at_least(2), list)
         .flags(Flags::ADMIN)
-        .about("2.4.0", "Describes the connections."),
+        .about("2.4.0", "Describes the connections.")
+        .difference("The link to the upstream is not among them; memory that is not counted for each connection is 0."),
     row("setname", Arity::exactly(3), set_name).about("2.6.9", "Names this connection."),
     row("getname", Arity::exactly(2), name).about("2.6.9", "Gives this connection's name."),
     row("setinfo", Arity::exactly(4), set_info).about("7.2.0", "Tells which library is used."),
@@ -158,7 +159,7 @@ fn getredir(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
 
 fn info(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     cx.publish();
-    let line = cx.session.client.line() + "\n";
+    let line = cx.session.client.line(cx.reply.dialect()) + "\n";
     cx.reply.verbatim("txt", line.as_bytes());
     Ok(())
 }
@@ -174,9 +175,10 @@ fn list(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
         return Err(Error::Syntax);
     };
     cx.publish();
+    let dialect = cx.reply.dialect();
     let mut text = String::new();
     for client in chosen {
-        text.push_str(&client.line());
+        text.push_str(&client.line(dialect));
         text.push('\n');
     }
     cx.reply.verbatim("txt", text.as_bytes());

@@ -6,7 +6,7 @@ use super::keys::Keys;
 use super::parse::integer;
 use super::session::{Replies, SessionCx};
 use super::table::{Arity, Command, Family, Flags};
-use super::{Error, client_commands};
+use super::{Error, client_commands, introspection};
 use crate::dialect::{Dialect, Family as ServerFamily};
 use crate::resp::{Args, Protocol, parse_integer};
 
@@ -38,7 +38,7 @@ pub(super) const FAMILY: Family = Family {
                 "Chooses the protocol version and says what the server is.",
             )
             .difference(
-                "The list of modules is empty, also where the upstream has some of its own.",
+                "Of modules only that is listed which every server of the upstream's version has.",
             )
             .arity_before("6.2.0", Arity::at_least(2)),
         Command::new("auth", Arity::at_least(2), Keys::None)
@@ -279,5 +279,5 @@ fn introduce(cx: &mut SessionCx<'_>) {
         reply.bulk(value.as_bytes());
     }
     reply.bulk(b"modules");
-    reply.array(0);
+    introspection::modules(reply);
 }

@@ -24,6 +24,7 @@ pub(crate) mod testing;
 mod traffic;
 mod transaction;
 mod work;
+mod tunables;
 
 mod bitmap;
 mod client_commands;
@@ -71,9 +72,10 @@ pub use session::{
 };
 pub use stream::Wait;
 pub use table::{Arity, Command, Family, Flags, Outcome, Scope, TouchFn, all, lookup};
-pub use traffic::Traffic;
+pub use traffic::{Rates, Traffic};
 pub use transaction::Transaction;
 pub use work::WorkFn;
+pub use tunables::{SetLogLevel, Tunables};
 
 use crate::resp::{Args, Reply};
 use crate::store::{Tx, View};

@@ -9,8 +9,9 @@ use super::catalogue;
 use super::client::{Client, Shown};
 use super::scripting::{self, Scripting};
 use super::table::{Command, Flags, Scope};
-use super::traffic::Traffic;
+use super::traffic::{Rates, Traffic};
 use super::transaction::{self, Transaction};
+use super::tunables::Tunables;
 use super::{Error, Place, Wait, read_at, resolve_for};
 use crate::resp::{Args, Budget, Protocol, Reply};
 use crate::store::{Generation, Keyspaces, Served, Watching};
@@ -136,6 +137,8 @@ pub trait Host: Send + Sync {
     fn clients(&self) -> Vec<Arc<Client>>;
     /// The server's settings as CONFIG GET names them, secrets left out.
     fn settings(&self) -> Vec<(&'static str, String)>;
+    /// What CONFIG SET changes.
+    fn tunables(&self) -> &Tunables;
     /// What the server is and counts.
     fn statistics(&self) -> &Statistics;
     /// How the replica stands.
@@ -165,6 +168,8 @@ pub struct Statistics {
     pub traffic: Traffic,
     /// The memory of all requests and replies.
     pub budget: Arc<Budget>,
+    /// How fast those grow.
+    pub rates: Rates,
     /// Connections closed because their replies grew too large or were not taken.
     pub reply_limit_closes: AtomicU64,
     /// Connections closed because their request grew too large.
@@ -186,6 +191,7 @@ impl Default for Statistics {
             rejected: zero(),
             traffic: Traffic::default(),
             budget: Arc::default(),
+            rates: Rates::default(),
             reply_limit_closes: zero(),
             query_limit_closes: zero(),
             errors: zero(),

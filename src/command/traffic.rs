@@ -1,6 +1,9 @@
 //! What all connections have done, counted without getting in each other's way.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// Threads that count apart; more of them share.
 const LANES: usize = 16;
@@ -43,6 +46,49 @@ impl Traffic {
     }
 }
 
+/// How fast the figures of [`Traffic`] have grown lately.
+#[derive(Debug, Default)]
+pub struct Rates(Mutex<VecDeque<(Instant, [u64; 4])>>);
+
+impl Rates {
+    /// Samples that are kept: with four a second, the rate is that of two seconds. A server's own is of 1.6.
+    const SAMPLES: usize = 9;
+
+    fn samples(&self) -> MutexGuard<'_, VecDeque<(Instant, [u64; 4])>> {
+        // A poisoned lock still holds whole samples.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the figures of this moment.
+    pub fn sample(&self, totals: [u64; 4]) {
+        self.sample_at(Instant::now(), totals);
+    }
+
+    fn sample_at(&self, now: Instant, totals: [u64; 4]) {
+        let mut samples = self.samples();
+        samples.push_back((now, totals));
+        if samples.len() > Self::SAMPLES {
+            samples.pop_front();
+        }
+    }
+
+    /// Each figure's growth in a second.
+    #[must_use]
+    pub fn per_second(&self) -> [u64; 4] {
+        let samples = self.samples();
+        let (Some((start, before)), Some((end, after))) = (samples.front(), samples.back()) else {
+            return [0; 4];
+        };
+        let milliseconds = u64::try_from((*end - *start).as_millis()).unwrap_or(u64::MAX);
+        let mut rates = [0; 4];
+        for ((rate, before), after) in rates.iter_mut().zip(before).zip(after) {
+            let grown = after.saturating_sub(*before).saturating_mul(1000);
+            *rate = grown.checked_div(milliseconds).unwrap_or(0);
+        }
+        rates
+    }
+}
+
 /// The lane of this thread.
 fn lane() -> usize {
     static THREADS: AtomicUsize = AtomicUsize::new(0);
@@ -55,6 +101,24 @@ fn lane() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rates_are_those_of_the_last_samples() {
+        let (rates, start) = (Rates::default(), Instant::now());
+        assert_eq!(rates.per_second(), [0; 4]);
+        let quarter = std::time::Duration::from_millis(250);
+        for at in 0..100 {
+            // A hundred a second at first, then a thousand.
+            let commands = if at < 50 {
+                at * 25
+            } else {
+                1250 + (at - 50) * 250
+            };
+            let when = start + quarter * u32::try_from(at).unwrap();
+            rates.sample_at(when, [commands, 0, commands * 2, 0]);
+        }
+        assert_eq!(rates.per_second(), [1000, 0, 2000, 0]);
+    }
 
     #[test]
     fn threads_count_to_one_total() {

@@ -201,6 +201,18 @@ impl Dialect {
         }
     }
 
+    /// The letter of the one among the five servers that were asked that is nearest to this one.
+    #[must_use]
+    pub const fn asked_server(self) -> char {
+        match (self.family, self.version) {
+            (Family::Redis, (..=6, ..)) => '6',
+            (Family::Redis, (7, ..)) => '7',
+            (Family::Redis, _) => '8',
+            (Family::Valkey, (..=8, ..)) => 'v',
+            (Family::Valkey, _) => 'V',
+        }
+    }
+
     /// Whether this is `family`'s release `major.minor` or later. Valkey forked from Redis 7.2, so every Valkey counts as Redis 7.2.
     #[must_use]
     pub const fn since_redis(self, major: u8, minor: u8) -> bool {

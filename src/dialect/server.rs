@@ -28,6 +28,53 @@ impl Dialect {
         matches!((self.family, self.version), (Family::Valkey, (8.., ..)))
     }
 
+    /// Whether CLIENT LIST has the field.
+    ///
+    /// Source: networking.c, `catClientInfoString`, of Redis 6.0 to 8.0 and Valkey 8.1 and 9.1.
+    #[must_use]
+    pub fn shows_client_field(self, name: &str) -> bool {
+        match name {
+            "laddr" | "redir" => self.since_redis(6, 2),
+            "ssub" | "multi-mem" | "rbs" | "rbp" | "resp" => self.since_redis(7, 0),
+            "lib-name" | "lib-ver" => self.since_redis(7, 2),
+            "watch" => self.since((7, 4), (8, 0)),
+            "io-thread" => self.since((8, 0), NEVER),
+            "capa" => self.since(NEVER, (8, 0)),
+            "tot-net-in" | "tot-net-out" | "tot-cmds" => self.since(NEVER, (8, 1)),
+            _ => true,
+        }
+    }
+
+    /// The module that the server brings with it, if it does: its name, and where it says that it lies.
+    #[must_use]
+    pub const fn own_module(self) -> Option<(&'static str, &'static str)> {
+        match self.family {
+            Family::Redis if self.since((8, 0), NEVER) => Some(("vectorset", "")),
+            Family::Valkey if self.since(NEVER, (9, 1)) => Some(("lua", "lua")),
+            _ => None,
+        }
+    }
+
+    /// Whether MEMORY STATS has the field. Source: object.c, `memoryCommand`, of Redis 6.0 to 8.0 and Valkey 8.1 and 9.1.
+    #[must_use]
+    pub fn shows_memory_field(self, name: &str) -> bool {
+        match name {
+            "replica.fullsync.buffer" | "script.VMs" => self.since((8, 0), NEVER),
+            "replicas.repl.buffer" | "cluster.slot_import" | "cluster.slot_export" => {
+                self.since(NEVER, (9, 1))
+            }
+            "cluster.links" | "functions.caches" => self.since_redis(7, 0),
+            "overhead.db.hashtable.lut"
+            | "overhead.db.hashtable.rehashing"
+            | "db.dict.rehashing.count"
+            | "allocator.muzzy" => self.since((8, 0), (8, 1)),
+            "overhead.hashtable.slot-to-keys" => {
+                self.since_redis(7, 0) && !self.since((7, 4), (8, 0))
+            }
+            _ => true,
+        }
+    }
+
     /// COMMAND gives the subcommands of what has none as an empty set in RESP3, as an empty array since Valkey 9.1.
     #[must_use]
     pub const fn gives_no_subcommands_as_set(self) -> bool {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::command::ScriptShare;
@@ -136,7 +137,16 @@ pub struct Config {
     pub stall_timeout: Duration,
     /// How long a connection may send nothing; zero for ever.
     pub idle_timeout: Duration,
+    /// How long a connection may be silent before it is probed; zero for ever. Redis's `tcp-keepalive`.
+    pub keepalive: Duration,
+    /// Changes what is logged, for `CONFIG SET loglevel`; `None` where the log is another program's.
+    pub log_level: Option<LogLevel>,
+    /// Further settings as CONFIG GET shows them, under Redis's names.
+    pub shown: Vec<(&'static str, String)>,
 }
+
+/// See [`Config::log_level`].
+pub type LogLevel = Arc<dyn Fn(&str) + Send + Sync>;
 
 impl Default for Config {
     fn default() -> Self {
@@ -156,6 +166,9 @@ impl Default for Config {
             clients_memory: super::memory::share(),
             stall_timeout: Duration::from_secs(60),
             idle_timeout: Duration::ZERO,
+            keepalive: Duration::from_secs(300),
+            log_level: None,
+            shown: Vec::new(),
         }
     }
 }

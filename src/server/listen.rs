@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -17,6 +18,7 @@ use super::config::Listen;
 use super::protected::DENIED;
 use super::session;
 use super::shared::Server;
+use crate::command::Tunables;
 use crate::words::Plain;
 
 /// How long connections get to finish their batch when the server stops.
@@ -151,9 +153,10 @@ impl Server {
                 () = stop.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            let stalled = self
-                .clients
-                .sweep(self.config.idle_timeout, self.config.stall_timeout);
+            let statistics = &self.statistics;
+            statistics.rates.sample(statistics.traffic.totals());
+            let idle = Duration::from_millis(self.tunables.idle_ms.load(Ordering::Relaxed));
+            let stalled = self.clients.sweep(idle, self.config.stall_timeout);
             self.statistics
                 .reply_limit_closes
                 .fetch_add(stalled, Ordering::Relaxed);
@@ -179,6 +182,7 @@ impl Server {
                 Ok((stream, address)) => {
                     // Replies must not wait for more to send; without the option they are only slower.
                     let _ = stream.set_nodelay(true);
+                    self.probe_when_silent(&stream);
                     let local = stream.local_addr().map(|local| local.to_string());
                     let local = local.unwrap_or_default();
                     self.start(stream, address.to_string(), local, false, stop, tasks);
@@ -186,6 +190,20 @@ impl Server {
                 Err(error) => back_off(&error).await,
             }
         }
+    }
+
+    /// Has the system find out whether a silent peer is still there. Source: redis 7.0 anet.c, `anetKeepAlive`.
+    fn probe_when_silent(&self, stream: &TcpStream) {
+        let seconds = self.tunables.keepalive_seconds.load(Ordering::Relaxed);
+        if seconds == 0 {
+            return;
+        }
+        let between = Duration::from_secs((seconds / 3).max(1));
+        let probes = TcpKeepalive::new()
+            .with_time(Duration::from_secs(seconds))
+            .with_interval(between);
+        // Without the option a peer that vanished is noticed later.
+        let _ = SockRef::from(stream).set_tcp_keepalive(&probes);
     }
 
     async fn accept_unix(
@@ -219,7 +237,7 @@ impl Server {
         stop: &CancellationToken,
         tasks: &TaskTracker,
     ) {
-        let most = self.config.clients_max;
+        let most = Tunables::size(&self.tunables.clients_max);
         let admitted = self.clients.admit(
             address,
             local,

@@ -17,7 +17,7 @@ mod refusals;
 mod session;
 mod shared;
 
-pub use config::{Access, AccessError, Config, Listen, ListenError};
+pub use config::{Access, AccessError, Config, Listen, ListenError, LogLevel};
 pub use listen::{Error, Listeners};
 pub use shared::{Server, scripting};
 

@@ -15,7 +15,7 @@ use tokio_util::sync::WaitForCancellationFuture;
 use super::refusals::Refusals;
 use super::shared::Server;
 use crate::command::client::Client;
-use crate::command::{Ahead, Host as _, Session, SessionCx, answer, point_read_key};
+use crate::command::{Ahead, Host as _, Session, SessionCx, Tunables, answer, point_read_key};
 use crate::resp::{FREE_BYTES, Protocol, ProtocolError, Reply, RequestLimits, RequestParser, Step};
 use crate::store::{Fetch, KeyHash};
 
@@ -302,7 +302,8 @@ impl<'s> Connection<'s> {
     }
 
     pub(super) fn check_query_limit(&mut self) {
-        if self.input.len() <= self.server.config.query_bytes_max || self.session.closing {
+        let most = Tunables::size(&self.server.tunables.query_bytes_max);
+        if self.input.len() <= most || self.session.closing {
             return;
         }
         self.reply
@@ -530,16 +531,17 @@ enum Event {
 
 fn limits(server: &Server, authenticated: bool) -> RequestLimits {
     let config = &server.config;
+    let word_bytes_max = Tunables::size(&server.tunables.word_bytes_max);
     if authenticated {
         return RequestLimits {
             words_max: config.query_words_max,
-            word_bytes_max: config.word_bytes_max,
+            word_bytes_max,
             inline: true,
         };
     }
     RequestLimits {
         words_max: UNAUTHENTICATED_WORDS_MAX.min(config.query_words_max),
-        word_bytes_max: UNAUTHENTICATED_WORD_BYTES_MAX.min(config.word_bytes_max),
+        word_bytes_max: UNAUTHENTICATED_WORD_BYTES_MAX.min(word_bytes_max),
         inline: true,
     }
 }

@@ -1,14 +1,16 @@
 //! What all connections share.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use subtle::ConstantTimeEq as _;
 
 use super::clients::Clients;
 use super::config::{Access, Config, Listen};
 use crate::command::client::Client;
-use crate::command::{Host, Replication, ScriptShare, Scripting, Statistics};
+use crate::command::{
+    Host, Replication, ScriptShare, Scripting, SetLogLevel, Statistics, Tunables,
+};
 use crate::resp::Budget;
 use crate::script::Engine;
 use crate::store::Served;
@@ -18,6 +20,7 @@ pub struct Server {
     pub(super) config: Config,
     pub(super) clients: Clients,
     pub(super) statistics: Statistics,
+    pub(super) tunables: Tunables,
     scripts: Engine,
     served: Arc<Served>,
     replication: Box<dyn Fn() -> Replication + Send + Sync>,
@@ -44,6 +47,7 @@ impl Server {
         };
         Arc::new(Self {
             scripts: Engine::new(config.script_share),
+            tunables: tunables(&config),
             config,
             clients: Clients::default(),
             statistics,
@@ -57,6 +61,20 @@ impl Server {
     pub fn connections(&self) -> usize {
         self.clients.len()
     }
+}
+
+/// The settings that begin as `config` says and may change.
+fn tunables(config: &Config) -> Tunables {
+    let log_level = config.log_level.clone();
+    let mut tunables =
+        Tunables::new(log_level.map(|set| -> SetLogLevel { Box::new(move |level| set(level)) }));
+    let idle_ms = u64::try_from(config.idle_timeout.as_millis()).unwrap_or(u64::MAX);
+    tunables.idle_ms = AtomicU64::new(idle_ms);
+    tunables.keepalive_seconds = AtomicU64::new(config.keepalive.as_secs());
+    tunables.clients_max = AtomicU64::new(config.clients_max as u64);
+    tunables.word_bytes_max = AtomicU64::new(config.word_bytes_max as u64);
+    tunables.query_bytes_max = AtomicU64::new(config.query_bytes_max as u64);
+    tunables
 }
 
 impl Host for Server {
@@ -90,7 +108,11 @@ impl Host for Server {
             }
         }
         let port = self.statistics.port.load(Ordering::Relaxed);
-        vec![
+        let number = |number: &AtomicU64| number.load(Ordering::Relaxed).to_string();
+        let tunables = &self.tunables;
+        let timeout = tunables.idle_ms.load(Ordering::Relaxed) / 1000;
+        let tracks = self.served().tuning().tracks_access();
+        let mut all = vec![
             ("bind", bind.join(" ")),
             ("port", port.to_string()),
             ("unixsocket", unix),
@@ -100,27 +122,35 @@ impl Host for Server {
                 if config.protected { "yes" } else { "no" }.to_owned(),
             ),
             ("enable-debug-command", config.debug.word().to_owned()),
-            ("maxclients", config.clients_max.to_string()),
+            ("maxclients", number(&tunables.clients_max)),
             ("script-share", config.script_share.percent().to_string()),
-            ("timeout", config.idle_timeout.as_secs().to_string()),
-            (
-                "track-access",
-                if self.served().tuning().tracks_access() {
-                    "yes".to_owned()
-                } else {
-                    "no".to_owned()
-                },
-            ),
+            ("timeout", timeout.to_string()),
+            ("tcp-keepalive", number(&tunables.keepalive_seconds)),
+            ("track-access", if tracks { "yes" } else { "no" }.to_owned()),
             (
                 "client-query-buffer-limit",
-                config.query_bytes_max.to_string(),
+                number(&tunables.query_bytes_max),
             ),
             (
                 "clients-memory",
                 self.statistics.budget.bytes_max().to_string(),
             ),
-            ("proto-max-bulk-len", config.word_bytes_max.to_string()),
-        ]
+            ("proto-max-bulk-len", number(&tunables.word_bytes_max)),
+            (
+                "client-output-buffer-limit",
+                format!("normal {} 0 0 {OTHER_CLIENTS}", config.reply_bytes_max),
+            ),
+            ("dir", working_directory()),
+        ];
+        if config.password.is_none() {
+            all.push(("requirepass", String::new()));
+        }
+        all.extend(config.shown.iter().cloned());
+        all
+    }
+
+    fn tunables(&self) -> &Tunables {
+        &self.tunables
     }
 
     fn statistics(&self) -> &Statistics {
@@ -149,4 +179,12 @@ impl Host for Server {
             Access::Yes => true,
         }
     }
+}
+
+/// A server's default limits for clients that there are none of here.
+const OTHER_CLIENTS: &str = "slave 268435456 67108864 60 pubsub 33554432 8388608 60";
+
+fn working_directory() -> String {
+    let path = std::env::current_dir().unwrap_or_default();
+    path.display().to_string()
 }

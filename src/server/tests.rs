@@ -640,7 +640,7 @@ fn a_waiting_client_is_shown_as_it_is() {
     let mut client = running.client();
     client.send("HELLO 3\r\nWATCH a b a\r\nSELECT 2\r\nXREAD BLOCK 0 STREAMS s $\r\n");
     running.wait_for_blocked();
-    let line = running.server.clients.all()[0].line();
+    let line = running.server.clients.all()[0].line(Dialect::valkey(9, 1, 0));
     for field in [
         " flags=b ",
         " db=2 ",

@@ -254,6 +254,15 @@ impl Upstream {
         }
     }
 
+    /// Whether any of the servers to follow is given a password.
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        match self {
+            Self::List(list) => list.iter().any(|member| member.login.password.is_some()),
+            Self::Sentinel(all) => all.servers_login.password.is_some(),
+        }
+    }
+
     /// Takes over what `login` has for the servers to follow, whatever the addresses say.
     #[must_use]
     pub fn with_login(mut self, login: &Login) -> Self {

@@ -23,7 +23,7 @@ pub use error::Error;
 pub use hash::Hash;
 pub use list::{End, List};
 pub use set::Set;
-pub use settings::{Choices, SETTINGS, Setting, SettingError, memory, setting};
+pub use settings::{Choices, SETTINGS, Setting, SettingError, memory, parse_bytes, setting};
 pub use stream::{Consumer, Entry, Group, Keep, Pending, Stream};
 pub use thresholds::{ScoreText, Thresholds};
 pub use vector::VectorSet;

@@ -150,23 +150,43 @@ impl Setting {
     /// # Errors
     /// [`SettingError`].
     pub fn parse(&self, text: &[u8], dialect: Dialect) -> Result<i64, SettingError> {
-        let out_of_range = SettingError::Range(*self.range.start(), *self.range.end());
-        let value = if self.memory {
-            memory(text).ok_or(SettingError::NotMemory)?
-        } else {
-            i128::from(crate::resp::parse_integer(text).ok_or(SettingError::NotInteger)?)
-        };
-        if self.memory && value > i128::from(u64::MAX) && dialect.refuses_overflowing_bytes() {
-            return Err(SettingError::NotMemory);
+        if self.memory {
+            return parse_bytes(text, &self.range, dialect);
         }
-        if self.memory && dialect.clamps_bytes() {
-            return Ok(i64::try_from(value).unwrap_or(i64::MAX));
-        }
-        i64::try_from(value)
-            .ok()
-            .filter(|value| self.range.contains(value))
-            .ok_or(out_of_range)
+        let value = crate::resp::parse_integer(text).ok_or(SettingError::NotInteger)?;
+        within(i128::from(value), &self.range)
     }
+}
+
+/// Reads a number of bytes as a server of `dialect` does; a server takes no text at all for 0.
+///
+/// # Errors
+/// [`SettingError::NotMemory`], [`SettingError::Range`].
+pub fn parse_bytes(
+    text: &[u8],
+    range: &RangeInclusive<i64>,
+    dialect: Dialect,
+) -> Result<i64, SettingError> {
+    let value = if text.is_empty() {
+        0
+    } else {
+        memory(text).ok_or(SettingError::NotMemory)?
+    };
+    if value > i128::from(u64::MAX) && dialect.refuses_overflowing_bytes() {
+        return Err(SettingError::NotMemory);
+    }
+    if dialect.clamps_bytes() {
+        return Ok(i64::try_from(value).unwrap_or(i64::MAX));
+    }
+    within(value, range)
+}
+
+fn within(value: i128, range: &RangeInclusive<i64>) -> Result<i64, SettingError> {
+    let out_of_range = SettingError::Range(*range.start(), *range.end());
+    let value = i64::try_from(value).ok();
+    value
+        .filter(|value| range.contains(value))
+        .ok_or(out_of_range)
 }
 
 /// A number of bytes with a unit: `512`, `1k` (1000), `1kb` (1024), in any letter case. Source: redis 7.0 util.c, memtoull.
@@ -255,6 +275,7 @@ mod tests {
         assert_eq!(read("HASH-max-ziplist-value", "1kb", NEW), Ok(1024));
         assert_eq!(read("hash-max-listpack-value", "2K", NEW), Ok(2000));
         assert_eq!(read("list-max-listpack-size", "-9", NEW), Ok(-9));
+        assert_eq!(read("hash-max-listpack-value", "", NEW), Ok(0));
         let wrong = [
             (
                 "hash-max-listpack-entries",
@@ -269,11 +290,6 @@ mod tests {
             (
                 "hash-max-listpack-value",
                 "1q",
-                "argument must be a memory value",
-            ),
-            (
-                "hash-max-listpack-value",
-                "",
                 "argument must be a memory value",
             ),
             (

@@ -30,6 +30,7 @@ mod fuzz;
 mod gate;
 mod geo;
 mod idletime;
+mod introspection;
 mod large;
 mod library;
 /// The counting allocator of the fuzz targets, for all of these tests.

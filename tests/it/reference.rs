@@ -39,7 +39,12 @@ given back earlier.
 complexity. COMMAND leaves out the notes of key specifications.
 * **Order.** Where a server's order is that of its hash table (COMMAND, CONFIG GET, KEYS, SCAN, members of large sets and hashes), \
 ours is another.
-* **INFO** has the fields that exist here under Redis's names, and a section `redtail`.
+* **INFO** has the fields of the upstream's version, but for what is not counted here (keyspace hits and misses, event loop and thread \
+times, memory of scripts, hits of each command), and a section `redtail`. Data and what holds it are not told apart: overheads are 0, \
+and the peak of memory is the process's.
+* **CONFIG** has the settings of the upstream's version. `timeout`, `maxclients`, `tcp-keepalive`, `loglevel`, `proto-max-bulk-len`, \
+`client-query-buffer-limit` and the encodings' settings take effect when they are set; what has no meaning here is kept for CONFIG GET \
+and logged once; what would promise something that redtail does not do is refused with the reason.
 ";
 
 /// What a client, and the stream, get of a row.

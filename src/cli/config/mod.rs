@@ -112,7 +112,7 @@ settings! {
     repl_timeout: [u64] = "REDTAIL_REPL_TIMEOUT", "SECONDS";
     /// Seconds to wait for a connection, and for each reply of the handshake [default: 5]
     repl_syncio_timeout: [u64] = "REDTAIL_REPL_SYNCIO_TIMEOUT", "SECONDS";
-    /// Seconds of silence after which TCP checks that the primary is still there, 0 for never [default: 300]
+    /// Seconds of silence after which TCP checks that the primary, or a client, is still there, 0 for never [default: 300]
     tcp_keepalive: [u64] = "REDTAIL_TCP_KEEPALIVE", "SECONDS";
     /// Seconds between the starts of two full syncs, at least [default: 10]
     resync_floor: [u64] = "REDTAIL_RESYNC_FLOOR", "SECONDS";
@@ -477,7 +477,35 @@ impl Settings {
             idle_timeout: self
                 .timeout
                 .map_or(default.idle_timeout, Duration::from_secs),
+            keepalive: self
+                .tcp_keepalive
+                .map_or(default.keepalive, Duration::from_secs),
+            log_level: None,
+            shown: self.shown(),
         }
+    }
+
+    /// What CONFIG GET shows of settings that the server itself does not need, under Redis's names.
+    fn shown(&self) -> Vec<(&'static str, String)> {
+        let mut shown = vec![
+            (
+                "loglevel",
+                super::log::level_of(self.log_level.as_deref()).to_owned(),
+            ),
+            ("masteruser", self.primary_user.clone().unwrap_or_default()),
+            ("repl-timeout", self.timing().silence.as_secs().to_string()),
+            (
+                "replica-announce-port",
+                self.announce_port.unwrap_or_default().to_string(),
+            ),
+        ];
+        if self
+            .upstream()
+            .is_ok_and(|upstream| !upstream.has_password())
+        {
+            shown.push(("masterauth", String::new()));
+        }
+        shown
     }
 }
 

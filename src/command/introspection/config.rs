@@ -1,6 +1,6 @@
 //! CONFIG.
 
-use std::fmt::Display;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::Ordering;
 
 use super::super::Error;
@@ -8,23 +8,27 @@ use super::super::client_commands::help;
 use super::super::glob::Glob;
 use super::super::session::SessionCx;
 use super::super::table::{Arity, Command};
-use super::{ADMIN, HELP, row};
+use super::super::tunables::Tunables;
+use super::effects::{Live, TRUE_HERE, refusal};
+use super::settings::Known;
+use super::{ADMIN, HELP, row, settings, special};
 use crate::dialect::Dialect;
 use crate::resp::Args;
-use crate::value::{SETTINGS, Setting, setting};
+use crate::value::{Setting, Thresholds, setting};
 
 /// The subcommands.
 pub(super) const CONFIG: &[Command] = &[
     row("get", Arity::at_least(3), ADMIN, get)
         .about("2.0.0", "Gives the settings that match.")
-        .difference("a pattern matches the settings that redtail has, fewer than a server's"),
-    row("set", Arity::at_least(4), ADMIN, set)
-        .about(
-            "2.0.0",
-            "Changes where small encodings end; other settings are fixed.",
-        )
         .difference(
-            "settings other than those of encodings can only be given the value that they have",
+            "Passwords are left out, and `track-access` is redtail's own. Values are what is true here; a setting without meaning here \
+             has the server's default.",
+        ),
+    row("set", Arity::at_least(4), ADMIN, set)
+        .about("2.0.0", "Changes settings.")
+        .difference(
+            "What has no meaning here is kept for CONFIG GET and logged once: `notify-keyspace-events` too, since nobody can subscribe. \
+             What would promise something that redtail does not do is refused with the reason: `save`, `appendonly`, slow logs.",
         ),
     row("resetstat", Arity::exactly(2), ADMIN, resetstat).about("2.0.0", "Sets counters to zero."),
     row("rewrite", Arity::exactly(2), ADMIN, rewrite)
@@ -32,46 +36,19 @@ pub(super) const CONFIG: &[Command] = &[
     row("help", Arity::exactly(2), HELP, help).about("5.0.0", "Lists the subcommands."),
 ];
 
-/// What Redis calls settings and redtail cannot change: clients ask for some of them to find out how a server behaves.
-/// Source: redis 7.0 config.c.
-const FIXED: &[(&str, &str)] = &[
-    ("activerehashing", "yes"),
-    ("appendfsync", "everysec"),
-    ("appendonly", "no"),
-    ("cluster-enabled", "no"),
-    ("latency-monitor-threshold", "0"),
-    ("lfu-decay-time", "1"),
-    ("lfu-log-factor", "10"),
-    ("maxmemory", "0"),
-    ("maxmemory-policy", "noeviction"),
-    ("maxmemory-samples", "5"),
-    ("notify-keyspace-events", ""),
-    ("replica-priority", "0"),
-    ("replica-read-only", "yes"),
-    ("replica-serve-stale-data", "yes"),
-    ("save", ""),
-    ("slave-priority", "0"),
-    ("slave-read-only", "yes"),
-    ("slave-serve-stale-data", "yes"),
-    ("slowlog-log-slower-than", "-1"),
-    ("slowlog-max-len", "0"),
-];
-
-/// Passwords are not among the settings: `requirepass` and `masterauth` match nothing.
+/// Passwords are not shown: `requirepass` and `masterauth` are there only while they are empty.
 fn get(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     let dialect = cx.reply.dialect();
     if args.len() > 3 && !dialect.sets_several_settings() {
         return Err(wrong_arguments(args));
     }
-    let all = settings(cx);
+    let all = Values::of(cx).all();
     let mut found: Vec<(Vec<u8>, &str)> = Vec::new();
+    let mut names = HashSet::new();
     for pattern in args.from(2).iter() {
         for (name, value) in &all {
-            let shown = shown_name(pattern, name, dialect);
-            if let Some(shown) = shown
-                && !found
-                    .iter()
-                    .any(|(known, _)| known.eq_ignore_ascii_case(shown))
+            if let Some(shown) = shown_name(pattern, name, dialect)
+                && names.insert(name)
             {
                 found.push((shown.to_vec(), value));
             }
@@ -89,12 +66,10 @@ fn get(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// What Redis has before 7.0: no such gate before DEBUG, and of two names for the upstream the older.
+/// Redis before 7.0 shows the older of two names for the upstream.
 fn retain_older(found: &mut Vec<(Vec<u8>, &str)>) {
     let has_older = found.iter().any(|(name, _)| is(name, "slaveof"));
-    found.retain(|(name, _)| {
-        !(is(name, "enable-debug-command") || has_older && is(name, "replicaof"))
-    });
+    found.retain(|(name, _)| !(has_older && is(name, "replicaof")));
 }
 
 /// How a setting that `pattern` names is shown: a name that is no pattern is repeated as it was given, since Redis 7.0. A
@@ -114,24 +89,76 @@ fn is(given: &[u8], name: &str) -> bool {
     given.eq_ignore_ascii_case(name.as_bytes())
 }
 
-/// All settings with their values.
-fn settings(cx: &SessionCx<'_>) -> Vec<(&'static str, String)> {
-    let dialect = cx.reply.dialect();
-    let mut all = cx.host.settings();
-    let replication = cx.host.replication();
-    let upstream = format!("{} {}", replication.host, replication.port);
-    all.extend(["slaveof", "replicaof"].map(|name| (name, upstream.clone())));
-    all.extend(FIXED.iter().map(|&(name, value)| (name, value.to_owned())));
-    let thresholds = cx.host.served().tuning().choices().thresholds(dialect);
-    for setting in &SETTINGS {
-        let value = setting.value(&thresholds).to_string();
-        all.extend(setting.names(dialect).map(|name| (name, value.clone())));
-    }
-    all
+/// Where the values of settings come from.
+struct Values {
+    dialect: Dialect,
+    host: Vec<(&'static str, String)>,
+    kept: BTreeMap<&'static str, String>,
+    thresholds: Thresholds,
 }
 
-/// Where small encodings end can be changed. DIFFERENCE: other settings that Redis lets change are refused, unless they
-/// are given the value that they have.
+impl Values {
+    fn of(cx: &SessionCx<'_>) -> Self {
+        let dialect = cx.reply.dialect();
+        let replication = cx.host.replication();
+        let mut host = cx.host.settings();
+        host.push((
+            "replicaof",
+            format!("{} {}", replication.host, replication.port),
+        ));
+        Self {
+            dialect,
+            host,
+            kept: cx.host.tunables().all_kept(),
+            thresholds: cx.host.served().tuning().choices().thresholds(dialect),
+        }
+    }
+
+    /// All settings of the upstream's version that are shown, and redtail's own.
+    fn all(&self) -> Vec<(&'static str, String)> {
+        let own = self.host.iter().filter(|(name, _)| OWN.contains(name));
+        settings::all(self.dialect)
+            .filter_map(|known| Some((known.name, self.value(known)?)))
+            .chain(own.cloned())
+            .collect()
+    }
+
+    /// A setting's value; `None` for a password.
+    fn value(&self, known: &Known) -> Option<String> {
+        if let Some(setting) = setting(known.name.as_bytes()) {
+            return Some(setting.value(&self.thresholds).to_string());
+        }
+        let name = settings::own_name(known.name);
+        if let Some(value) = self.kept.get(name) {
+            return Some(value.clone());
+        }
+        if let Some((_, value)) = self.host.iter().find(|(own, _)| *own == name) {
+            return Some(value.clone());
+        }
+        if SECRET.contains(&name) {
+            return None;
+        }
+        let here = TRUE_HERE.iter().find(|(own, _)| *own == name);
+        Some(here.map_or(known.default, |(_, value)| value).to_owned())
+    }
+}
+
+/// Settings that no server has.
+const OWN: &[&str] = &["track-access"];
+
+/// Settings that are shown only where the host says that they are empty.
+const SECRET: &[&str] = &["masterauth", "requirepass"];
+
+/// One setting's change, checked.
+enum Change {
+    Encoding(&'static Setting, i64),
+    Live(&'static Live, String),
+    /// Kept for CONFIG GET alone.
+    Kept(&'static str, String),
+}
+
+/// All settings are changed, or none. Some take effect, some are kept for CONFIG GET alone, and some are refused: see
+/// [`super::effects`].
 fn set(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     let dialect = cx.reply.dialect();
     if args.len() != 4 && !dialect.sets_several_settings() {
@@ -140,60 +167,100 @@ fn set(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     if !args.len().is_multiple_of(2) {
         return Err(Error::Syntax);
     }
-    let all = settings(cx);
-    let pairs = || {
-        (2..args.len())
-            .step_by(2)
-            .map(|at| (args.at(at), args.at(at + 1)))
-    };
-    if let Some((name, _)) = pairs().find(|(name, _)| !is_known(&all, name)) {
-        return Err(unknown(name, dialect));
-    }
-    check_settable(&all, pairs(), dialect)?;
-    let mut changes: Vec<(&'static Setting, i64)> = Vec::new();
-    for (name, value) in pairs() {
-        if let Some(setting) = setting(name) {
-            let parsed = setting.parse(value, dialect);
-            let parsed = parsed.map_err(|error| refused(name, value, &error, dialect))?;
-            changes.push((setting, parsed));
+    let mut named: Vec<(&'static Known, &[u8], &[u8])> = Vec::new();
+    for at in (2..args.len()).step_by(2) {
+        let (name, value) = (args.at(at), args.at(at + 1));
+        let known = check_name(name, value, dialect)?;
+        if named.iter().any(|(other, ..)| other.name == known.name) {
+            return Err(refused(name, value, "duplicate parameter", dialect));
         }
+        named.push((known, name, value));
     }
-    cx.host.served().tuning().change(|choices| {
-        for (setting, value) in changes {
-            choices.choose(setting, value);
-        }
-    });
+    let values = Values::of(cx);
+    let tunables = cx.host.tunables();
+    let mut changes = Vec::new();
+    for (known, name, value) in named {
+        let change = plan(&values, tunables, known, value);
+        changes.extend(change.map_err(|why| refused(name, value, &why, dialect))?);
+    }
+    make(cx, changes);
     cx.reply.ok();
     Ok(())
 }
 
-fn is_known(all: &[(&str, String)], name: &[u8]) -> bool {
-    all.iter().any(|(known, _)| is(name, known))
-}
-
-/// Refuses what stands twice, and a change of what cannot be changed.
-fn check_settable<'a>(
-    all: &[(&str, String)],
-    pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-    dialect: Dialect,
-) -> Result<(), Error> {
-    let mut seen: Vec<&[u8]> = Vec::new();
-    for (name, value) in pairs {
-        let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
-        if seen.iter().any(|other| is(other)) {
-            return Err(refused(name, value, &"duplicate parameter", dialect));
-        }
-        let same =
-            |(known, held): &(&str, String)| is(known.as_bytes()) && held.as_bytes() == value;
-        if setting(name).is_none() && !all.iter().any(same) {
-            return Err(refused(name, value, &FIXED_WHILE_RUNNING, dialect));
-        }
-        seen.push(name);
+/// The setting of that name, if a running server changes it at all. Source: config.c of redis 6.0 and 7.0, `configSetCommand`.
+fn check_name(name: &[u8], value: &[u8], dialect: Dialect) -> Result<&'static Known, Error> {
+    let known = settings::find(name, dialect);
+    let known = known.ok_or_else(|| unknown(name, dialect))?;
+    match known.fixed() {
+        None => Ok(known),
+        Some(why) if dialect.sets_several_settings() => Err(refused(name, value, why, dialect)),
+        Some(_) => Err(unknown(name, dialect)),
     }
-    Ok(())
 }
 
-const FIXED_WHILE_RUNNING: &str = "redtail cannot change it while it runs";
+/// What setting `known` to `text` would change; nothing where it has that value.
+fn plan(
+    values: &Values,
+    tunables: &Tunables,
+    known: &'static Known,
+    text: &[u8],
+) -> Result<Option<Change>, String> {
+    let dialect = values.dialect;
+    if let Some(setting) = setting(known.name.as_bytes()) {
+        let parsed = setting.parse(text, dialect);
+        return parsed
+            .map(|value| Some(Change::Encoding(setting, value)))
+            .map_err(|error| error.to_string());
+    }
+    let name = settings::own_name(known.name);
+    let now = values.value(known);
+    let value = match special::read(name, text, now.as_deref().unwrap_or(""), dialect) {
+        Some(read) if dialect.sets_several_settings() => read?,
+        // Redis 6.0 says no more of these.
+        Some(read) => read.map_err(|_| String::new())?,
+        None => known.read(text, dialect)?,
+    };
+    if now.as_ref() == Some(&value) {
+        return Ok(None);
+    }
+    if let Some(why) = refusal(name, &value, now.as_deref().unwrap_or("")) {
+        return Err(why.to_owned());
+    }
+    let Some(live) = Live::find(name) else {
+        return Ok(Some(Change::Kept(name, value)));
+    };
+    if name == "loglevel" && tunables.log_level.is_none() {
+        return Err("the log is that of the program around redtail".to_owned());
+    }
+    Ok(Some(Change::Live(live, value)))
+}
+
+/// Makes changes that have been checked.
+fn make(cx: &SessionCx<'_>, changes: Vec<Change>) {
+    let tunables = cx.host.tunables();
+    let mut encodings = Vec::new();
+    for change in changes {
+        match change {
+            Change::Encoding(setting, value) => encodings.push((setting, value)),
+            Change::Live(live, value) => live.apply(tunables, &value),
+            Change::Kept(name, value) => {
+                if tunables.keep(name, value.clone()) {
+                    tracing::info!(
+                        setting = name,
+                        value,
+                        "CONFIG SET keeps the value for CONFIG GET: it has no effect in redtail"
+                    );
+                }
+            }
+        }
+    }
+    cx.host.served().tuning().change(|choices| {
+        for (setting, value) in encodings {
+            choices.choose(setting, value);
+        }
+    });
+}
 
 /// Source: redis 6.0 networking.c, `addReplySubcommandSyntaxError`.
 fn wrong_arguments(args: Args<'_>) -> Error {
@@ -214,12 +281,16 @@ fn unknown(name: &[u8], dialect: Dialect) -> Error {
 }
 
 /// As [`unknown`], for a value that cannot be set.
-fn refused(name: &[u8], value: &[u8], why: &dyn Display, dialect: Dialect) -> Error {
-    let why = why.to_string();
+fn refused(name: &[u8], value: &[u8], why: &str, dialect: Dialect) -> Error {
     if dialect.sets_several_settings() {
         Error::quoting(
             "ERR CONFIG SET failed (possibly related to argument '{}') - {}",
             &[name, why.as_bytes()],
+        )
+    } else if why.is_empty() {
+        Error::quoting(
+            "ERR Invalid argument '{}' for CONFIG SET '{}'",
+            &[value, name],
         )
     } else {
         Error::quoting(

@@ -1,13 +1,16 @@
 //! INFO.
 //!
-//! Redis's field names, with the figures that exist here; what is not kept (keyspace hits, latencies) is left out rather
-//! than shown as 0. Section `redtail` has what no Redis has. Source: redis 7.0 server.c, `genRedisInfoString`.
+//! The fields of the upstream's version, as far as their figures exist here; what is not counted (keyspace hits, latencies) is left
+//! out rather than shown as 0. Section `redtail` has what no Redis has. Source: redis 7.0 server.c, `genRedisInfoString`.
 
+use std::collections::HashSet;
 use std::fmt::{Display, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::super::Error;
+use super::super::client::Shown;
 use super::super::session::{Host, KeptState, Replication, SessionCx};
+use super::memory::{self, Memory, ratio};
 use super::started;
 use crate::dialect::{Dialect, Family};
 use crate::resp::Args;
@@ -24,15 +27,18 @@ const SECTIONS: &[(&str, Section, bool)] = &[
     ("Persistence", persistence, true),
     ("Stats", stats, true),
     ("Replication", replication, true),
-    ("Redtail", redtail, true),
+    (OWN_SECTION, redtail, true),
     ("CPU", cpu, true),
-    ("Modules", |_, _| {}, true),
+    ("Modules", modules, true),
     ("Commandstats", |_, _| {}, false),
     ("Errorstats", errorstats, true),
     ("Latencystats", |_, _| {}, false),
     ("Cluster", cluster, true),
     ("Keyspace", keyspace, true),
 ];
+
+/// The section that no server has.
+const OWN_SECTION: &str = "Redtail";
 
 /// An id that names no history.
 const NO_REPLID: &str = "0000000000000000000000000000000000000000";
@@ -43,16 +49,63 @@ struct Facts<'a> {
     dialect: Dialect,
     generation: Option<&'a Generation>,
     replication: Replication,
+    settings: Vec<(&'static str, String)>,
+    /// Bytes of requests and replies of all connections.
+    client_bytes: u64,
+}
+
+impl Facts<'_> {
+    /// A setting's value as CONFIG GET shows it, if it is not the server's default.
+    fn setting(&self, name: &str) -> Option<String> {
+        let found = self.settings.iter().find(|(own, _)| *own == name);
+        found.map(|(_, value)| value.clone())
+    }
+
+    /// The same as a number.
+    fn number(&self, name: &str) -> u64 {
+        let value = self.setting(name);
+        value.and_then(|value| value.parse().ok()).unwrap_or(0)
+    }
+}
+
+/// Sections and fields, each with the servers that have it, as their replicas answered INFO themselves.
+const NAMES: &str = include_str!("info.txt");
+
+/// The sections and fields of the nearest server that was asked.
+fn names(dialect: Dialect) -> HashSet<&'static str> {
+    let letter = dialect.asked_server();
+    let lines = NAMES.lines().filter_map(|line| line.split_once(' '));
+    lines
+        .filter(|(servers, _)| servers.contains(letter))
+        .map(|(_, name)| name)
+        .collect()
 }
 
 /// INFO's text.
-#[derive(Default)]
-struct Text(String);
+struct Text {
+    text: String,
+    names: HashSet<&'static str>,
+}
 
 impl Text {
+    /// A field, if the upstream's version has it or it is redtail's own.
     fn line(&mut self, name: &str, value: impl Display) {
+        if self.names.contains(name) || name.starts_with("redtail_") {
+            self.entry(name, value);
+        }
+    }
+
+    /// A line that is no field with a fixed name.
+    fn entry(&mut self, name: &str, value: impl Display) {
         // Writing to a String cannot fail.
-        let _ = write!(self.0, "{name}:{value}\r\n");
+        let _ = write!(self.text, "{name}:{value}\r\n");
+    }
+
+    /// Fields that are 0 here.
+    fn zeros(&mut self, names: &[&str]) {
+        for name in names {
+            self.line(name, 0);
+        }
     }
 
     fn count(&mut self, name: &str, counter: &AtomicU64) {
@@ -72,22 +125,35 @@ pub(super) fn info(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> 
         dialect: cx.reply.dialect(),
         generation: cx.generation,
         replication: cx.host.replication(),
+        settings: told(cx.host),
+        client_bytes: memory::of_clients(cx),
     };
     let text = text(&facts, args);
-    cx.reply.verbatim("txt", text.0.as_bytes());
+    cx.reply.verbatim("txt", text.text.as_bytes());
     Ok(())
 }
 
+/// What the host and CONFIG SET say of settings.
+fn told(host: &dyn Host) -> Vec<(&'static str, String)> {
+    let kept = host.tunables().all_kept();
+    kept.into_iter().chain(host.settings()).collect()
+}
+
 fn text(facts: &Facts<'_>, args: Args<'_>) -> Text {
-    let mut text = Text::default();
+    let mut text = Text {
+        text: String::new(),
+        names: names(facts.dialect),
+    };
     for (name, section, is_default) in SECTIONS {
-        if !wanted(args, name, *is_default) {
+        let head = format!("# {name}");
+        let is_there = *name == OWN_SECTION || text.names.contains(head.as_str());
+        if !is_there || !wanted(args, name, *is_default) {
             continue;
         }
-        if !text.0.is_empty() {
-            text.0.push_str("\r\n");
+        if !text.text.is_empty() {
+            text.text.push_str("\r\n");
         }
-        let _ = write!(text.0, "# {name}\r\n");
+        let _ = write!(text.text, "{head}\r\n");
         section(&mut text, facts);
     }
     text
@@ -113,13 +179,15 @@ fn server(text: &mut Text, facts: &Facts<'_>) {
         text.line("redis_version", "7.2.4");
         text.line("server_name", "valkey");
         text.line("valkey_version", format_args!("{major}.{minor}.{patch}"));
+        text.line("valkey_release_stage", "ga");
     } else {
         text.line("redis_version", format_args!("{major}.{minor}.{patch}"));
     }
-    let statistics = facts.host.statistics();
-    let uptime = statistics.started.elapsed().as_secs();
-    let now_us = crate::store::unix_ms().saturating_mul(1000);
+    text.line("redis_git_sha1", "00000000");
+    text.line("redis_git_dirty", 0);
+    text.line("redis_build_id", 0);
     text.line("redis_mode", "standalone");
+    text.line("server_mode", "standalone");
     // A redtail that is told to follow this one recognises it by this line.
     text.line("redtail_version", env!("CARGO_PKG_VERSION"));
     text.line(
@@ -127,65 +195,147 @@ fn server(text: &mut Text, facts: &Facts<'_>) {
         format_args!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
     );
     text.line("arch_bits", usize::BITS);
+    text.line("monotonic_clock", "POSIX clock_gettime");
     text.line("multiplexing_api", "tokio");
+    // What a server says that no gcc has compiled.
+    text.line("gcc_version", "0.0.0");
+    process(text, facts);
+}
+
+/// What is of this process, not of the version.
+fn process(text: &mut Text, facts: &Facts<'_>) {
+    let statistics = facts.host.statistics();
+    let uptime = statistics.started.elapsed().as_secs();
+    let now_us = crate::store::unix_ms().saturating_mul(1000);
     text.line("process_id", std::process::id());
+    text.line("process_supervised", "no");
     text.line("run_id", &statistics.run_id);
     text.count("tcp_port", &statistics.port);
     text.line("server_time_usec", now_us);
     text.line("uptime_in_seconds", uptime);
     text.line("uptime_in_days", uptime / 86_400);
+    for name in ["hz", "configured_hz", "clients_hz"] {
+        text.line(name, facts.setting("hz").as_deref().unwrap_or("10"));
+    }
+    // Source: redis 7.0 server.h, `LRU_CLOCK_MAX`: 24 bits of seconds.
+    text.line("lru_clock", (now_us / 1_000_000) & 0x00ff_ffff);
+    let program = std::env::current_exe().unwrap_or_default();
+    text.line("executable", program.display());
     text.line("config_file", "");
+    text.line("io_threads_active", 0);
+    let zone = facts.setting("availability-zone").unwrap_or_default();
+    text.line("availability_zone", zone);
+    let bind = facts.setting("bind").unwrap_or_default();
+    let port = statistics.port.load(Ordering::Relaxed);
+    text.line(
+        "listener0",
+        format_args!("name=tcp,bind={bind},port={port}"),
+    );
 }
 
 fn clients(text: &mut Text, facts: &Facts<'_>) {
-    let clients = facts.host.clients();
-    let blocked = clients.iter().filter(|client| client.shown().blocked);
+    let clients: Vec<Shown> = facts
+        .host
+        .clients()
+        .iter()
+        .map(|client| client.shown().clone())
+        .collect();
+    let count = |is: fn(&Shown) -> bool| clients.iter().filter(|client| is(client)).count();
+    let most = |bytes: fn(&Shown) -> usize| clients.iter().map(bytes).max().unwrap_or(0);
+    let watched: usize = clients.iter().map(|client| client.watched).sum();
     text.line("connected_clients", clients.len());
     text.line("cluster_connections", 0);
-    let settings = facts.host.settings();
-    let most = settings.iter().find(|(name, _)| *name == "maxclients");
-    text.line("maxclients", most.map_or("", |(_, value)| value));
-    text.line("blocked_clients", blocked.count());
-    text.line("tracking_clients", 0);
+    text.line(
+        "maxclients",
+        facts.setting("maxclients").unwrap_or_default(),
+    );
+    text.line(
+        "client_recent_max_input_buffer",
+        most(|client| client.query_bytes),
+    );
+    text.line(
+        "client_recent_max_output_buffer",
+        most(|client| client.reply_bytes),
+    );
+    text.line("blocked_clients", count(|client| client.blocked));
+    text.zeros(&["tracking_clients", "pubsub_clients"]);
+    text.line("watching_clients", count(|client| client.watched > 0));
     text.line("clients_in_timeout_table", 0);
+    text.line("total_watched_keys", watched);
+    text.line("paused_reason", "none");
+    text.line("paused_actions", "none");
+    text.line("paused_timeout_milliseconds", 0);
 }
 
+/// DIFFERENCE: data and what holds it are not told apart, so overheads are 0; the peak is that of the whole process.
 fn memory(text: &mut Text, facts: &Facts<'_>) {
-    let held: usize = facts.generation.map_or(0, |generation| {
-        generation
-            .spaces
-            .figures()
-            .iter()
-            .map(|db| db.memory_bytes)
-            .sum()
-    });
-    let (rss, peak) = resident();
-    text.bytes("used_memory", held as u64);
-    text.bytes("used_memory_rss", rss);
-    text.bytes("used_memory_rss_peak", peak);
+    let memory = Memory::of(facts.generation, facts.client_bytes);
+    let (held, resident, peak) = (memory.held, memory.resident, memory.peak());
+    let percent = |part, of| format!("{:.2}%", ratio(part, of) * 100.0);
+    text.bytes("used_memory", held);
+    text.bytes("used_memory_rss", resident);
+    text.bytes("used_memory_peak", peak);
+    text.line("used_memory_peak_perc", percent(held, peak));
+    text.zeros(&["used_memory_overhead", "used_memory_startup"]);
     text.line("used_memory_dataset", held);
-    text.bytes("maxmemory", 0);
-    text.line("maxmemory_policy", "noeviction");
-    let ratio = if held == 0 {
-        0.0
-    } else {
-        rss as f64 / held as f64
-    };
-    text.line("mem_fragmentation_ratio", format_args!("{ratio:.2}"));
+    text.line("used_memory_dataset_perc", percent(held, held));
+    text.line("allocator_allocated", held);
+    text.line("allocator_active", resident);
+    text.line("allocator_resident", resident);
+    text.line("allocator_muzzy", 0);
+    text.bytes("total_system_memory", system_memory());
+    text.bytes("maxmemory", facts.number("maxmemory"));
+    let policy = facts.setting("maxmemory-policy");
+    text.line(
+        "maxmemory_policy",
+        policy.as_deref().unwrap_or("noeviction"),
+    );
+    allocator(text, held, resident);
+    text.zeros(NOT_HELD);
+    text.line("mem_clients_normal", memory.clients);
     text.line("mem_allocator", "mimalloc");
-    text.line("active_defrag_running", 0);
-    text.line("lazyfree_pending_objects", 0);
+    text.zeros(&[
+        "mem_overhead_db_hashtable_rehashing",
+        "active_defrag_running",
+        "lazyfree_pending_objects",
+        "lazyfreed_objects",
+    ]);
 }
 
-/// The process's resident bytes, now and at most; 0 where `/proc` does not tell.
-fn resident() -> (u64, u64) {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kib = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        let number = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-        number.unwrap_or(0) * 1024
-    };
-    (kib("VmRSS:"), kib("VmHWM:"))
+/// What servers hold beside the data, and redtail does not.
+const NOT_HELD: &[&str] = &[
+    "mem_not_counted_for_evict",
+    "mem_replication_backlog",
+    "mem_total_replication_buffers",
+    "mem_replica_full_sync_buffer",
+    "mem_replicas_repl_buffer",
+    "mem_clients_slaves",
+    "mem_cluster_links",
+    "mem_cluster_slot_import",
+    "mem_cluster_slot_export",
+    "mem_aof_buffer",
+];
+
+/// What the process takes beyond the data: the allocator's share is not told apart from the rest.
+fn allocator(text: &mut Text, held: u64, resident: u64) {
+    let beyond = resident.saturating_sub(held);
+    let share = format!("{:.2}", ratio(resident, held));
+    text.line("allocator_frag_ratio", &share);
+    text.line("allocator_frag_bytes", beyond);
+    text.line("allocator_rss_ratio", "1.00");
+    text.line("allocator_rss_bytes", 0);
+    text.line("rss_overhead_ratio", "1.00");
+    text.line("rss_overhead_bytes", 0);
+    text.line("mem_fragmentation_ratio", &share);
+    text.line("mem_fragmentation_bytes", beyond);
+}
+
+/// The machine's memory in bytes; 0 where `/proc` does not tell.
+fn system_memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
 }
 
 fn persistence(text: &mut Text, facts: &Facts<'_>) {
@@ -202,12 +352,39 @@ fn persistence(text: &mut Text, facts: &Facts<'_>) {
         let percent = percent(bytes, expected);
         text.line("loading_loaded_perc", format_args!("{percent:.2}"));
     }
-    text.line("rdb_changes_since_last_save", 0);
-    text.line("rdb_bgsave_in_progress", 0);
+    text.zeros(&[
+        "current_cow_peak",
+        "current_cow_size",
+        "current_cow_size_age",
+    ]);
+    text.line("current_fork_perc", "0.00");
+    text.zeros(&[
+        "current_save_keys_processed",
+        "current_save_keys_total",
+        "rdb_changes_since_last_save",
+        "rdb_bgsave_in_progress",
+    ]);
     text.line("rdb_last_save_time", started(facts.host));
     text.line("rdb_last_bgsave_status", "ok");
-    text.line("aof_enabled", 0);
-    text.line("aof_rewrite_in_progress", 0);
+    text.line("rdb_last_bgsave_time_sec", -1);
+    text.line("rdb_current_bgsave_time_sec", -1);
+    text.zeros(&["rdb_saves", "rdb_last_cow_size"]);
+    text.zeros(&[
+        "aof_enabled",
+        "aof_rewrite_in_progress",
+        "aof_rewrite_scheduled",
+    ]);
+    text.line("aof_last_rewrite_time_sec", -1);
+    text.line("aof_current_rewrite_time_sec", -1);
+    text.line("aof_last_bgrewrite_status", "ok");
+    text.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
+    text.line("aof_last_write_status", "ok");
+    text.zeros(&[
+        "aof_last_cow_size",
+        "module_fork_in_progress",
+        "module_fork_last_cow_size",
+        "slot_migration_fork_in_progress",
+    ]);
 }
 
 fn stats(text: &mut Text, facts: &Facts<'_>) {
@@ -215,8 +392,13 @@ fn stats(text: &mut Text, facts: &Facts<'_>) {
     text.count("total_connections_received", &counted.connections);
     let [commands, _, input_bytes, output_bytes] = counted.traffic.totals();
     text.line("total_commands_processed", commands);
+    let [per_second, _, input, output] = counted.rates.per_second();
+    let kib = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
+    text.line("instantaneous_ops_per_sec", per_second);
     text.line("total_net_input_bytes", input_bytes);
     text.line("total_net_output_bytes", output_bytes);
+    text.line("instantaneous_input_kbps", kib(input));
+    text.line("instantaneous_output_kbps", kib(output));
     text.line("total_net_repl_input_bytes", facts.replication.input_bytes);
     text.count("rejected_connections", &counted.rejected);
     text.count(
@@ -227,15 +409,63 @@ fn stats(text: &mut Text, facts: &Facts<'_>) {
         "client_output_buffer_limit_disconnections",
         &counted.reply_limit_closes,
     );
-    // These count sub-replicas, of which there are none.
-    for name in ["sync_full", "sync_partial_ok", "sync_partial_err"] {
-        text.line(name, 0);
-    }
-    text.line("evicted_keys", 0);
-    text.line("pubsub_channels", 0);
-    text.line("pubsub_patterns", 0);
+    text.zeros(NEVER_HAPPENS);
+    text.line("expired_stale_perc", "0.00");
+    text.line("expired_keys_with_volatile_items_stale_perc", "0.00");
     text.count("total_error_replies", &counted.errors);
 }
+
+/// What is counted of things that do not happen here: there are no replicas of redtail, nothing is evicted, forked, tracked or
+/// defragmented, and a replica deletes what has expired by its primary's word alone.
+const NEVER_HAPPENS: &[&str] = &[
+    "sync_full",
+    "sync_partial_ok",
+    "sync_partial_err",
+    "total_net_repl_output_bytes",
+    "instantaneous_output_repl_kbps",
+    "total_net_cluster_slot_import_bytes",
+    "total_net_cluster_slot_export_bytes",
+    "expired_keys",
+    "expired_subkeys",
+    "expired_fields",
+    "expired_time_cap_reached_count",
+    "expire_cycle_cpu_milliseconds",
+    "evicted_keys",
+    "evicted_clients",
+    "evicted_scripts",
+    "total_eviction_exceeded_time",
+    "current_eviction_exceeded_time",
+    "pubsub_channels",
+    "pubsub_patterns",
+    "pubsubshard_channels",
+    "latest_fork_usec",
+    "total_forks",
+    "migrate_cached_sockets",
+    "slave_expires_tracked_keys",
+    "active_defrag_hits",
+    "active_defrag_misses",
+    "active_defrag_key_hits",
+    "active_defrag_key_misses",
+    "total_active_defrag_time",
+    "current_active_defrag_time",
+    "tracking_total_keys",
+    "tracking_total_items",
+    "tracking_total_prefixes",
+    "unexpected_error_replies",
+    "dump_payload_sanitizations",
+    "io_threaded_reads_processed",
+    "io_threaded_writes_processed",
+    "io_threaded_freed_objects",
+    "io_threaded_accept_processed",
+    "io_threaded_poll_processed",
+    "io_threaded_total_prefetch_batches",
+    "io_threaded_total_prefetch_entries",
+    "acl_access_denied_cmd",
+    "acl_access_denied_key",
+    "acl_access_denied_channel",
+    "acl_access_denied_tls_cert",
+    "acl_access_denied_db",
+];
 
 fn replication(text: &mut Text, facts: &Facts<'_>) {
     let replication = &facts.replication;
@@ -431,6 +661,16 @@ fn cpu(text: &mut Text, _facts: &Facts<'_>) {
     let (user, system) = processor_seconds();
     text.line("used_cpu_sys", format_args!("{system:.6}"));
     text.line("used_cpu_user", format_args!("{user:.6}"));
+    text.line("used_cpu_sys_children", "0.000000");
+    text.line("used_cpu_user_children", "0.000000");
+}
+
+/// Source: redis 8.0 and valkey 9.1 module.c, `genModulesInfoString`.
+fn modules(text: &mut Text, facts: &Facts<'_>) {
+    if let Some((name, _)) = facts.dialect.own_module() {
+        let tail = "ver=1,api=1,filters=0,usedby=[],using=[],options=[]";
+        text.entry("module", format_args!("name={name},{tail}"));
+    }
 }
 
 /// Processor time in user and in system mode. Source: proc(5), `/proc/pid/stat`, whose ticks are hundredths of a second.
@@ -449,7 +689,7 @@ fn processor_seconds() -> (f64, f64) {
 fn errorstats(text: &mut Text, facts: &Facts<'_>) {
     let errors = facts.host.statistics().errors.load(Ordering::Relaxed);
     if errors > 0 {
-        text.line("errorstat_ALL", format_args!("count={errors}"));
+        text.entry("errorstat_ALL", format_args!("count={errors}"));
     }
 }
 
@@ -464,7 +704,7 @@ fn keyspace(text: &mut Text, facts: &Facts<'_>) {
     let timed_name = generation.dialect.timed_hashes_name();
     for db in generation.spaces.figures() {
         let timed = timed_name.map_or(String::new(), |name| format!(",{name}={}", db.timed_hashes));
-        text.line(
+        text.entry(
             &format!("db{}", db.db),
             format_args!("keys={},expires={},avg_ttl=0{timed}", db.keys, db.expires),
         );

@@ -3,10 +3,14 @@
 mod acl;
 mod commands;
 mod config;
+mod effects;
 mod info;
 mod logs;
+mod memory;
 mod messages;
 mod refused;
+mod settings;
+mod special;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -17,7 +21,7 @@ use super::keys::Keys;
 use super::object::MEMORY_USAGE;
 use super::session::{Host, SessionCx, SessionFn};
 use super::table::{Arity, Command, Family, Flags};
-use crate::resp::Args;
+use crate::resp::{Args, Reply};
 use refused::refused;
 
 pub(super) use messages::FAMILY as MESSAGES;
@@ -91,9 +95,9 @@ pub(super) const FAMILY: Family = Family {
 
 const MEMORY: &[Command] = &[
     MEMORY_USAGE,
-    row("stats", Arity::exactly(2), Flags::NONE, memory_stats)
-        .about("4.0.0", "Gives the figures of memory that there are.")
-        .difference("Only the figures that exist here, of redtail's own memory."),
+    row("stats", Arity::exactly(2), Flags::NONE, memory::stats)
+        .about("4.0.0", "Describes redtail's own memory.")
+        .difference("Data and what holds it are not told apart: overheads are 0. So is what redtail does not have, such as a backlog."),
     row("malloc-stats", Arity::exactly(2), Flags::NONE, malloc_stats)
         .about("4.0.0", "Says that there are none.")
         .difference("As from a server without jemalloc."),
@@ -110,10 +114,12 @@ const MODULE: &[Command] = &[
         "list",
         Arity::exactly(2),
         Flags::ADMIN.and(Flags::NOSCRIPT),
-        nothing,
+        module_list,
     )
-    .about("4.0.0", "Gives nothing.")
-    .difference("Always empty: a server's own vectorset or lua is not listed."),
+    .about("4.0.0", "Lists what a server of the upstream's version brings with it.")
+    .difference(
+        "Modules that the upstream loaded are not listed: redtail keeps their values, and has none of their commands.",
+    ),
     refused(("load", -3, "4.0.0")).difference(refused::MODULES),
     refused(("loadex", -3, "7.0.0")).difference(refused::MODULES),
     refused(("unload", 3, "4.0.0")).difference(refused::MODULES),
@@ -193,25 +199,28 @@ fn lolwut(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn memory_stats(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
-    let figures = cx
-        .generation
-        .map(|generation| generation.spaces.figures())
-        .unwrap_or_default();
-    let bytes: usize = figures.iter().map(|db| db.memory_bytes).sum();
-    let keys: usize = figures.iter().map(|db| db.keys).sum();
-    let figures = [
-        ("total.allocated", bytes),
-        ("keys.count", keys),
-        ("keys.bytes-per-key", bytes.checked_div(keys).unwrap_or(0)),
-        ("dataset.bytes", bytes),
-    ];
-    cx.reply.map(figures.len());
-    for (name, figure) in figures {
-        cx.reply.bulk(name.as_bytes());
-        cx.reply.count(figure);
-    }
+fn module_list(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    modules(cx.reply);
     Ok(())
+}
+
+/// The module that a server of the dialect brings with it: what it does is built in here, too.
+///
+/// Source: redis 8.0 and valkey 9.1 module.c, `addReplyLoadedModules`.
+pub(super) fn modules(reply: &mut Reply) {
+    let Some((name, path)) = reply.dialect().own_module() else {
+        return reply.array(0);
+    };
+    reply.array(1);
+    reply.map(4);
+    reply.bulk(b"name");
+    reply.bulk(name.as_bytes());
+    reply.bulk(b"ver");
+    reply.integer(1);
+    reply.bulk(b"path");
+    reply.bulk(path.as_bytes());
+    reply.bulk(b"args");
+    reply.array(0);
 }
 
 /// Source: redis 7.0 object.c, MEMORY MALLOC-STATS without jemalloc.

@@ -107,7 +107,8 @@ const XINFO: &[Command] = &[
         .about("5.0.0", "Gives the figures of a stream."),
     Command::new("groups", Arity::exactly(3), SECOND)
         .read(info::groups)
-        .about("5.0.0", "Gives the consumer groups of a stream."),
+        .about("5.0.0", "Gives the consumer groups of a stream.")
+        .difference("On Redis 7.0 `entries-read` says what a replica says that synced when redtail did: the stream does not carry it."),
     Command::new("consumers", Arity::exactly(4), SECOND)
         .read(info::consumers)
         .about("5.0.0", "Gives the consumers of a group."),
