@@ -75,6 +75,18 @@ impl Dialect {
         }
     }
 
+    /// Words of one request at most: a million before Redis 7.0, as many as an `int` counts since.
+    ///
+    /// Source: redis 6.0 and 7.0 networking.c, `processMultibulkBuffer`.
+    #[must_use]
+    pub const fn request_words_max(self) -> usize {
+        if self.since_redis(7, 0) {
+            i32::MAX as usize
+        } else {
+            1 << 20
+        }
+    }
+
     /// COMMAND gives the subcommands of what has none as an empty set in RESP3, as an empty array since Valkey 9.1.
     #[must_use]
     pub const fn gives_no_subcommands_as_set(self) -> bool {

@@ -5,6 +5,10 @@ use super::args::{Args, ArgsBuf, Span};
 /// The longest line that is read while looking for its end: Redis's `PROTO_INLINE_MAX_SIZE`.
 const LINE_BYTES_MAX: usize = 64 << 10;
 
+/// The longest line that is taken when its end is there: servers look for the end in steps of 16 KiB, and so take a line of more than
+/// [`LINE_BYTES_MAX`] if the step that passes it has the end.
+const WHOLE_LINE_BYTES_MAX: usize = LINE_BYTES_MAX + (16 << 10);
+
 /// What a peer may ask us to hold.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestLimits {
@@ -247,6 +251,9 @@ impl RequestParser {
             }
             return Ok(Step::NeedMore);
         };
+        if end > WHOLE_LINE_BYTES_MAX {
+            return Err(ProtocolError::InlineLine);
+        }
         let line = buffer.get(..end).unwrap_or_default();
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         self.spans.clear();

@@ -123,8 +123,8 @@ pub struct Config {
     pub clients_max: usize,
     /// Bytes of an incomplete request at most. Redis's `client-query-buffer-limit`: 1 GiB.
     pub query_bytes_max: usize,
-    /// Words of one command at most.
-    pub query_words_max: usize,
+    /// Words of one command at most; `None` for as many as the upstream's version takes.
+    pub query_words_max: Option<usize>,
     /// Bytes of one word at most. Redis's `proto-max-bulk-len`: 512 MiB.
     pub word_bytes_max: usize,
     /// Bytes of replies that wait for one connection at most.
@@ -159,7 +159,7 @@ impl Default for Config {
             dialect: None,
             clients_max: 10_000,
             query_bytes_max: 1 << 30,
-            query_words_max: 1 << 20,
+            query_words_max: None,
             word_bytes_max: crate::limits::STRING_BYTES_MAX,
             reply_bytes_max: 1 << 30,
             script_share: ScriptShare::default(),

@@ -16,6 +16,7 @@ use super::refusals::Refusals;
 use super::shared::Server;
 use crate::command::client::Client;
 use crate::command::{Ahead, Host as _, Session, SessionCx, Tunables, answer, point_read_key};
+use crate::dialect::Dialect;
 use crate::resp::{FREE_BYTES, Protocol, ProtocolError, Reply, RequestLimits, RequestParser, Step};
 use crate::store::{Fetch, KeyHash};
 
@@ -91,7 +92,11 @@ impl<'s> Connection<'s> {
             server,
             input: BytesMut::new(),
             read_bytes: READ_BYTES_FIRST,
-            parser: RequestParser::new(limits(server, authenticated)),
+            parser: RequestParser::new(limits(
+                server,
+                authenticated,
+                server.config.dialect.unwrap_or_default(),
+            )),
             ahead: Ahead::default(),
             reply: Reply::new(
                 Protocol::default(),
@@ -281,7 +286,11 @@ impl<'s> Connection<'s> {
         if let Some(generation) = generation {
             self.reply.set_dialect(generation.dialect);
         }
-        let was_authenticated = self.session.authenticated;
+        self.parser.set_limits(limits(
+            self.server,
+            self.session.authenticated,
+            self.reply.dialect(),
+        ));
         self.session.deferred = false;
         self.session.worked.set(0);
         let mut cx = SessionCx {
@@ -292,10 +301,6 @@ impl<'s> Connection<'s> {
             stale,
         };
         let (used, more) = answer_requests(&mut cx, &mut self.parser, &mut self.ahead, &self.input);
-        if self.session.authenticated != was_authenticated {
-            self.parser
-                .set_limits(limits(self.server, self.session.authenticated));
-        }
         self.input.advance(used);
         self.check_query_limit();
         more
@@ -529,18 +534,22 @@ enum Event {
     Read(usize),
 }
 
-fn limits(server: &Server, authenticated: bool) -> RequestLimits {
+/// What a request may hold. They may change between requests: with AUTH, CONFIG SET, and the upstream's version.
+fn limits(server: &Server, authenticated: bool, dialect: Dialect) -> RequestLimits {
     let config = &server.config;
+    let words_max = config
+        .query_words_max
+        .unwrap_or(dialect.request_words_max());
     let word_bytes_max = Tunables::size(&server.tunables.word_bytes_max);
     if authenticated {
         return RequestLimits {
-            words_max: config.query_words_max,
+            words_max,
             word_bytes_max,
             inline: true,
         };
     }
     RequestLimits {
-        words_max: UNAUTHENTICATED_WORDS_MAX.min(config.query_words_max),
+        words_max: UNAUTHENTICATED_WORDS_MAX.min(words_max),
         word_bytes_max: UNAUTHENTICATED_WORD_BYTES_MAX.min(word_bytes_max),
         inline: true,
     }

@@ -26,7 +26,10 @@ impl Trio {
             let mut words = vec!["--replicaof", "127.0.0.1", &port];
             words.extend(config);
             let replica = Server::start(name, &words).expect("the server is there");
-            replica.wait_in_sync(&primary);
+            replica.wait_for("its primary", |client| {
+                let status = client.info("replication", "master_link_status");
+                status.is_some_and(|status| status == "up")
+            });
             let redtail = Server::redtail(&primary);
             let trio = Self {
                 name,
@@ -259,7 +262,7 @@ fn config_set_takes_effect() {
     let mut set = |line: &str| assert_eq!(admin.command(line).text(), "OK", "{line}");
 
     // The log's level.
-    set("CONFIG SET loglevel nothing");
+    set("CONFIG SET loglevel warning");
     set("CONFIG SET maxmemory 1mb");
     set("CONFIG SET loglevel notice");
     set("CONFIG SET maxmemory-samples 9");
@@ -462,8 +465,8 @@ fn info_has_the_fields_of_the_version() {
     });
 }
 
-fn groups(server: &Server) -> [Reply; 2] {
-    ["XINFO GROUPS s", "XINFO STREAM s FULL"].map(|line| server.command(line))
+fn groups(server: &Server) -> Reply {
+    server.command("XINFO GROUPS s")
 }
 
 /// Before Redis 7.2 a primary does not replicate how many entries a group has read: what a replica says of that depends on when it
@@ -487,17 +490,22 @@ fn groups_have_read_what_a_replica_of_the_same_moment_says() {
             ));
             write(&format!("XREADGROUP GROUP g c COUNT {count} STREAMS s >"));
         }
+        let mut said = BTreeSet::new();
+        let mut compare = || {
+            for (replica, redtail) in &pairs {
+                replica.wait_in_sync(&primary);
+                redtail.wait_in_sync(&primary);
+                let ours = groups(redtail);
+                assert_eq!(ours, groups(replica), "{name}");
+                said.insert(ours);
+            }
+        };
+        compare();
+        // This one is replicated with its count.
         write("XREADGROUP GROUP g c COUNT 1 NOACK STREAMS s >");
         write("XADD s 30-1 a 1");
-        let mut said = BTreeSet::new();
-        for (replica, redtail) in &pairs {
-            replica.wait_in_sync(&primary);
-            redtail.wait_in_sync(&primary);
-            let [ours, _] = groups(redtail);
-            assert_eq!(ours, groups(replica)[0], "{name}");
-            said.insert(ours);
-        }
+        compare();
         let differ = name == "redis-7.0";
-        assert_eq!(said.len() > 1, differ, "{name}: {said:?}");
+        assert_eq!(said.len() > 2, differ, "{name}: {said:?}");
     }
 }

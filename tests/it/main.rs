@@ -10,6 +10,7 @@
 )]
 
 mod blocking;
+mod bounds;
 mod builds;
 mod catalogue;
 mod certificates;

@@ -159,7 +159,7 @@ settings! {
     timeout: [u64] = "REDTAIL_TIMEOUT", "SECONDS";
     /// The largest request, in bytes [default: 1 GiB]
     query_bytes_max: [usize] = "REDTAIL_QUERY_BYTES_MAX", "BYTES";
-    /// The most words in one command [default: 1048576]
+    /// Words of one command at most [default: as the upstream: 1048576 before Redis 7.0, 2147483647 since]
     query_words_max: [usize] = "REDTAIL_QUERY_WORDS_MAX", "COUNT";
     /// The longest word of a command, in bytes [default: 512 MiB]
     word_bytes_max: [usize] = "REDTAIL_WORD_BYTES_MAX", "BYTES";
@@ -466,7 +466,7 @@ impl Settings {
             dialect: self.dialect(),
             clients_max: self.maxclients.unwrap_or(default.clients_max),
             query_bytes_max: self.query_bytes_max.unwrap_or(default.query_bytes_max),
-            query_words_max: self.query_words_max.unwrap_or(default.query_words_max),
+            query_words_max: self.query_words_max,
             word_bytes_max: self.word_bytes_max.unwrap_or(default.word_bytes_max),
             reply_bytes_max: self.reply_bytes_max.unwrap_or(default.reply_bytes_max),
             script_share: self.script_share.unwrap_or_default(),

@@ -29,7 +29,7 @@ fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
     let settings = flags(&["--maxclients", "7"]).or(file.unwrap());
     let server = settings.server();
     assert_eq!((server.clients_max, server.databases), (7, 3));
-    assert_eq!(server.query_words_max, 1 << 20);
+    assert_eq!(server.query_words_max, None);
     let listen: Vec<String> = server.listen.iter().map(ToString::to_string).collect();
     assert_eq!(listen, ["127.0.0.1:1", "unix:/x"]);
 }

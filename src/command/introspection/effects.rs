@@ -17,8 +17,10 @@ const LIVE: &[Live] = &[
     Live {
         name: "timeout",
         apply: |tunables, value| {
-            let milliseconds = number(value).saturating_mul(1000);
-            tunables.idle_ms.store(milliseconds, Ordering::Relaxed);
+            if let Ok(seconds) = value.parse::<u64>() {
+                let milliseconds = seconds.saturating_mul(1000);
+                tunables.idle_ms.store(milliseconds, Ordering::Relaxed);
+            }
         },
     },
     Live {
@@ -61,13 +63,11 @@ impl Live {
     }
 }
 
-/// A number that has been checked.
-fn number(value: &str) -> u64 {
-    value.parse().unwrap_or(u64::MAX)
-}
-
+/// Stores a number that has been checked.
 fn store(place: &AtomicU64, value: &str) {
-    place.store(number(value), Ordering::Relaxed);
+    if let Ok(number) = value.parse() {
+        place.store(number, Ordering::Relaxed);
+    }
 }
 
 /// What is true here, where a server's default is not.

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use super::Error;
 use super::generic::{ScanOptions, scan_cursor};
 use super::keys::Keys;
-use super::parse::integer;
+use super::list::OUT_OF_RANGE;
+use super::parse::{integer, places};
 use super::table::{Arity, Command, Family, Flags};
 use super::work::{between, random, several_times, step};
 use crate::rdb::listpack::{IntText, Item};
@@ -389,7 +390,10 @@ fn zrandmember(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(),
         return Err(Error::Syntax);
     }
     let with_scores = args.len() == 4;
-    if count == i64::MIN || (with_scores && count.unsigned_abs() > i64::MAX as u64 / 2) {
+    if count == i64::MIN {
+        return Err(Error::Text(OUT_OF_RANGE));
+    }
+    if with_scores && count.unsigned_abs() > i64::MAX as u64 / 2 {
         return Err(Error::Text("ERR value is out of range"));
     }
     let Some(zset) = view.collection::<Zset>(args.at(1))? else {

@@ -144,6 +144,10 @@ const REDIS_8: &[Told] = &[
     ("ZRANDMEMBER none 3", "*0"),
     ("ZRANDMEMBER z 1 NONSENSE", "-ERR syntax error"),
     (
+        "ZRANDMEMBER z -9223372036854775808",
+        "-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+    ),
+    (
         "ZRANDMEMBER z 4611686018427387904 WITHSCORES",
         "-ERR value is out of range",
     ),
