@@ -57,11 +57,13 @@ pub(super) const LATENCY: &[Command] = &[
 
 /// Source: redis 6.0 and 7.0 slowlog.c, `slowlogCommand`.
 fn slowlog_get(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
-    if args.len() > 3 && !cx.reply.dialect().has_subcommand_rows() {
-        return Err(Error::quoting(
-            "ERR Unknown subcommand or wrong number of arguments for '{}'. Try SLOWLOG HELP.",
-            &[args.at(1)],
-        ));
+    if args.len() > 3 {
+        let text = if cx.reply.dialect().has_subcommand_rows() {
+            "ERR unknown subcommand or wrong number of arguments for '{}'. Try SLOWLOG HELP."
+        } else {
+            "ERR Unknown subcommand or wrong number of arguments for '{}'. Try SLOWLOG HELP."
+        };
+        return Err(Error::quoting(text, &[args.at(1)]));
     }
     if let Some(count) = args.get(2) {
         let count = integer(count);
