@@ -10,8 +10,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::resolve::c_string;
-use crate::resp::Account;
 use crate::dialect::Dialect;
+use crate::resp::Account;
 
 /// A connection as others may see it. The session writes it once per batch of commands.
 #[derive(Debug)]

@@ -23,8 +23,8 @@ mod table;
 pub(crate) mod testing;
 mod traffic;
 mod transaction;
-mod work;
 mod tunables;
+mod work;
 
 mod bitmap;
 mod client_commands;
@@ -74,8 +74,8 @@ pub use stream::Wait;
 pub use table::{Arity, Command, Family, Flags, Outcome, Scope, TouchFn, all, lookup};
 pub use traffic::{Rates, Traffic};
 pub use transaction::Transaction;
-pub use work::WorkFn;
 pub use tunables::{SetLogLevel, Tunables};
+pub use work::WorkFn;
 
 use crate::resp::{Args, Reply};
 use crate::store::{Tx, View};
