@@ -8,14 +8,4 @@ impl Dialect {
     pub const fn checks_line_ends(self) -> bool {
         self.since(NEVER, (9, 1))
     }
-
-    /// The most words of a request. Source: networking.c, `processMultibulkBuffer`, of Redis 6.0 and 7.0.
-    #[must_use]
-    pub const fn request_words_max(self) -> usize {
-        if self.since_redis(7, 0) {
-            i32::MAX as usize
-        } else {
-            1 << 20
-        }
-    }
 }

@@ -6,7 +6,7 @@ use super::Error;
 use super::generic::{ScanOptions, scan_cursor};
 use super::keys::Keys;
 use super::list::OUT_OF_RANGE;
-use super::parse::{integer, places};
+use super::parse::integer;
 use super::table::{Arity, Command, Family, Flags};
 use super::work::{between, random, several_times, step};
 use crate::rdb::listpack::{IntText, Item};
