@@ -107,14 +107,14 @@ mod tests {
         let (rates, start) = (Rates::default(), Instant::now());
         assert_eq!(rates.per_second(), [0; 4]);
         let quarter = std::time::Duration::from_millis(250);
-        for at in 0..100 {
+        for at in 0..100_u32 {
             // A hundred a second at first, then a thousand.
-            let commands = if at < 50 {
+            let commands = u64::from(if at < 50 {
                 at * 25
             } else {
                 1250 + (at - 50) * 250
-            };
-            let when = start + quarter * u32::try_from(at).unwrap();
+            });
+            let when = start + quarter * at;
             rates.sample_at(when, [commands, 0, commands * 2, 0]);
         }
         assert_eq!(rates.per_second(), [1000, 0, 2000, 0]);

@@ -224,6 +224,11 @@ const BUCKETS_AHEAD: usize = 16;
 
 #[cfg(test)]
 mod tests {
+    #![expect(
+        clippy::cast_possible_truncation,
+        reason = "the test asks whether anything is lost"
+    )]
+
     use super::*;
 
     #[test]
