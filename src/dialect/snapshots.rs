@@ -62,14 +62,14 @@ impl Dialect {
             | Flaw::MemberTwice
             | Flaw::StreamWithoutNodes
             | Flaw::ConsumerTwice => !self.since_redis(7, 0),
-            Flaw::PendingShared => !self.since_redis(7, 2),
             Flaw::Listpack
             | Flaw::IntsetOrder
             | Flaw::ScoreNan
             | Flaw::FieldTwice
             | Flaw::StreamLength
             | Flaw::StreamNode
-            | Flaw::PendingOwnerless => !self.since(NEVER, (9, 0)),
+            | Flaw::PendingOwnerless
+            | Flaw::PendingShared => !self.since(NEVER, (9, 0)),
             Flaw::ScoreOrder
             | Flaw::ScoreText
             | Flaw::FieldExpiry

@@ -92,6 +92,9 @@ impl Reply {
     /// Changes how many bytes it takes at most.
     pub const fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
+        if self.account.is_none() {
+            self.granted = limit;
+        }
     }
 
     /// The dialect in use.
@@ -436,6 +439,22 @@ impl Reply {
         let header = self.out.len() - end;
         if let Some(tail) = self.out.get_mut(mark..) {
             tail.rotate_right(header);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_is_set_later_holds_from_then_on() {
+        let mut reply = Reply::new(Protocol::Resp2, Dialect::default(), 0);
+        for (limit, fits) in [(1 << 20, true), (10, false), (1 << 20, true)] {
+            reply.truncate(0);
+            reply.set_limit(limit);
+            reply.bulk(&[b'x'; 1000]);
+            assert_eq!(!reply.overflowed(), fits, "{limit}");
         }
     }
 }

@@ -4,10 +4,10 @@
 //! nothing of connections beyond the session of [`crate::command`], through whose rows alone scripts reach the data, and it
 //! never sees a mutable store.
 //!
-//! A script holds what it reads until it has ended: the keys that it declares, and more as it asks for more ([`reach`]). All of
+//! A script holds what it reads until it has ended: the keys that it declares, and more as it asks for more (`reach`). All of
 //! it is of one moment, and the writer waits. So it is bounded in time and memory, and what would run on inside Lua's own C
 //! functions, where no clock is looked at, is written again here: searching with patterns, sorting, repeating. A script that
-//! asks for what is not to be had at once, or is not short, begins again with its database held ([`running`]): it only reads, so
+//! asks for what is not to be had at once, or is not short, begins again with its database held (`running`): it only reads, so
 //! nobody can tell. An [`Engine`] keeps a few interpreters for all connections; one that was ended by force is thrown away.
 
 mod api;

@@ -357,6 +357,8 @@ impl<'s> Connection<'s> {
                 *more = self.answer_some();
                 tokio::task::yield_now().await;
             }
+            // Requests that wait here are answered whether or not the peer takes anything: it may read only after its last one.
+            let answers = self.answers_on() && *more;
             let reads = self.answers_on() && !*more && !self.ended;
             if reads {
                 self.make_room();
@@ -365,7 +367,10 @@ impl<'s> Connection<'s> {
                 if closed.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Err(std::io::ErrorKind::TimedOut.into()));
                 }
-                self.poll_event(stream, cx, reads)
+                match self.poll_event(stream, cx, reads) {
+                    Poll::Pending if answers => Poll::Ready(Ok(Event::Requests)),
+                    event => event,
+                }
             });
             match event.await? {
                 Event::Written(0) => return Err(std::io::ErrorKind::WriteZero.into()),
@@ -375,6 +380,7 @@ impl<'s> Connection<'s> {
                     self.forget_sent();
                     self.show_stalled(true);
                 }
+                Event::Requests => {}
                 Event::Read(0) => self.ended = true,
                 Event::Read(bytes) => {
                     self.read_meanwhile += bytes;
@@ -532,6 +538,8 @@ fn answer_requests(
 enum Event {
     Written(usize),
     Read(usize),
+    /// Neither can go on, but there are requests to answer.
+    Requests,
 }
 
 /// What a request may hold. They may change between requests: with AUTH, CONFIG SET, and the upstream's version.

@@ -13,6 +13,11 @@ const REFUSED_SCRIPT: &str = "Wrong number of args for redis.acl_check_cmd()";
 /// Source: as above.
 pub const BREAKS_ITS_LINE: &[&str] = &["error({err='x\\r\\ny'})", "error('a\\r\\nb')"];
 
+/// Values that a patched build refuses to load: a pending entry of two consumers is freed twice, and scores that are no number
+/// have no place in the order. redtail loads the snapshot and answers TAINTED for the key.
+/// Source: Debian's redis 5:7.0.15-1~deb12u10, compared with 5:7.0.15-1~deb12u7, and 5:6.0.16-1+deb11u9 with +deb11u2.
+pub const REFUSED_SNAPSHOTS: &[&str] = &["group pel two owners", "zset3 nan text"];
+
 /// Commands whose key specifications are called incomplete since a patch: they name another key than the command writes
 /// or reads when an option is repeated or looks like a key. Source: as above.
 const INCOMPLETE: &[&str] = &["georadius", "georadiusbymember", "xread", "xreadgroup"];

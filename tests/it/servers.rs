@@ -1,11 +1,13 @@
 //! Real servers, and the `redtail` binary, as child processes on free ports.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -44,8 +46,7 @@ pub fn program(name: &str, program: &str) -> Option<PathBuf> {
         std::env::var_os("REDTAIL_SERVERS").map_or(home.join("target/servers"), |d| home.join(d));
     let path = servers.join(name).join(program);
     if path.exists() {
-        // Shown when the test fails: builds of one version differ.
-        eprintln!("{name} is {}", package(&servers.join(name)));
+        show_package(name, &servers.join(name));
         return Some(path);
     }
     let strict = std::env::var_os("REDTAIL_TESTS_STRICT").is_some_and(|value| value == "1");
@@ -59,13 +60,16 @@ pub fn program(name: &str, program: &str) -> Option<PathBuf> {
     None
 }
 
-/// The package that the server in `directory` came from, as `tests/servers` noted it.
-fn package(directory: &Path) -> String {
-    let noted = std::fs::read_to_string(directory.join("package"));
-    noted.map_or_else(
-        |_| "of an unknown package".to_owned(),
-        |text| text.trim().to_owned(),
-    )
+/// Prints once which package the server `name` in `directory` came from, as `tests/servers` noted it. The test runner shows that
+/// when the test fails: builds of one version differ.
+fn show_package(name: &str, directory: &Path) {
+    static SHOWN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if shown.insert(name.to_owned()) {
+        let noted = std::fs::read_to_string(directory.join("package"));
+        let package = noted.unwrap_or_else(|_| "of an unknown package".to_owned());
+        eprintln!("{name} is {}", package.trim());
+    }
 }
 
 impl Server {

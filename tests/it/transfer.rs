@@ -189,11 +189,9 @@ fn a_type_that_is_not_known_stops_the_load_by_name_and_place() {
     let mut rdb = dump(&[("a", "new")]);
     let key = b"\x00\x01a";
     let at = rdb.windows(key.len()).position(|bytes| bytes == key);
-    rdb[at.unwrap()] = 99;
-    let why = format!(
-        "byte {}, reading a value of key \"a\" (type 99)",
-        at.unwrap() + key.len()
-    );
+    let at = at.expect("the key is there");
+    rdb[at] = 99;
+    let why = format!("byte {at}, reading a value of key \"a\" (type 99)");
     refuses(&with_length(&rdb), &why);
 }
 

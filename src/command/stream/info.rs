@@ -24,7 +24,8 @@ pub(super) fn stream(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Resu
     let since_7 = reply.dialect().has_stream_counters();
     let own = if full.is_some() { 2 } else { 3 };
     reply.map(own + if since_7 { 7 } else { 4 });
-    number(reply, "length", stream.len());
+    reply.bulk(b"length");
+    reply.integer(super::length_shown(stream.len()));
     number(reply, "radix-tree-keys", stream.nodes().len());
     number(reply, "radix-tree-nodes", stream.tree_nodes());
     labelled_id(reply, "last-generated-id", stream.last_id);

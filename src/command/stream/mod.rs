@@ -179,8 +179,14 @@ const fn one_key(name: &'static str, arity: Arity) -> Command {
 
 fn xlen(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
     let stream = view.collection::<Stream>(args.at(1))?;
-    reply.count(stream.map_or(0, Stream::len));
+    reply.integer(length_shown(stream.map_or(0, Stream::len)));
     Ok(())
+}
+
+/// A stream's length as servers show it: a damaged snapshot may state one that they write with a sign.
+/// Source: redis 7.0 t_stream.c, `xlenCommand`.
+fn length_shown(length: usize) -> i64 {
+    i64::from_ne_bytes((length as u64).to_ne_bytes())
 }
 
 fn bulk_id(reply: &mut Reply, id: StreamId) {
