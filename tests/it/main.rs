@@ -38,6 +38,7 @@ mod library;
 #[path = "../fuzz/src/measured.rs"]
 #[allow(unsafe_code, reason = "an allocator is an unsafe trait")]
 mod measured;
+mod memory;
 mod modules;
 mod moments;
 mod oracle;
