@@ -580,11 +580,21 @@ fn swapdb(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether it empties all, as far as every server understands the words.
+fn check_flush(args: Args<'_>) -> Result<(), Error> {
+    match args.len() {
+        1 => Ok(()),
+        2 if args.is(1, "async") || args.is(1, "sync") => Ok(()),
+        _ => Err(Error::Syntax),
+    }
+}
+
 fn flushdb_touches<'a>(_args: Args<'a>, db: usize, visit: &mut dyn FnMut(Touch<'a>)) {
     visit(Touch::Db(db));
 }
 
-fn flushdb(tx: &mut Tx<'_>, _args: Args<'_>) -> Result<(), Error> {
+fn flushdb(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    check_flush(args)?;
     let keys = tx.keys();
     drop_aside(keys, tx.flush(tx.db_number()));
     Ok(())
@@ -594,7 +604,8 @@ fn flushall_touches<'a>(_args: Args<'a>, _db: usize, visit: &mut dyn FnMut(Touch
     visit(Touch::Everything);
 }
 
-fn flushall(tx: &mut Tx<'_>, _args: Args<'_>) -> Result<(), Error> {
+fn flushall(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    check_flush(args)?;
     let old: Vec<_> = (0..tx.databases()).map(|db| tx.flush(db)).collect();
     drop_aside(usize::MAX, old);
     Ok(())

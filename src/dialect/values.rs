@@ -47,6 +47,12 @@ impl Dialect {
         matches!(self.family, Family::Valkey)
     }
 
+    /// A search for places in a key that does not exist deletes the key it is stored at; before Redis 6.2 it leaves that as it is.
+    #[must_use]
+    pub const fn stores_places_of_no_key(self) -> bool {
+        self.since_redis(6, 2)
+    }
+
     /// Small hashes and sorted sets are listpacks since Redis 7.0, ziplists before.
     #[must_use]
     pub const fn has_listpacks(self) -> bool {

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use super::ahead::{Ahead, Read, only_key};
 use super::figures::StreamFigures;
-use crate::command::{self, Command, Scripting};
+use crate::command::{self, Command, NotApplied, Scripting};
 use crate::limits::{STREAM_WORD_BYTES_MAX, TRANSACTION_BYTES_MAX};
 use crate::resp::{Args, ProtocolError, RequestLimits, RequestParser, Span, Step};
 use crate::state::Saving;
@@ -194,6 +194,7 @@ impl<'a> Applier<'a> {
                 thresholds: position.generation.thresholds(),
                 position,
                 queue: None,
+                trusts_version: false,
                 transaction_max: TRANSACTION_BYTES_MAX,
                 warned: HashSet::new(),
                 clock_ms: None,
@@ -244,6 +245,14 @@ impl<'a> Applier<'a> {
     /// Lets what is between MULTI and EXEC take so many bytes.
     pub(super) const fn set_transaction_max(&mut self, bytes: usize) {
         self.state.transaction_max = bytes;
+    }
+
+    /// Says that the stream comes from the very server that wrote the snapshot. One that goes on with another's may be newer.
+    pub(super) fn trust_version(&mut self) {
+        let generation = &*self.state.position.generation;
+        let dialect = generation.dialect;
+        self.state.trusts_version =
+            dialect == generation.written_by && dialect.has_known_commands();
     }
 
     /// The snapshot being written: it is given what commands are about to change.
@@ -324,6 +333,8 @@ struct State<'a> {
     tuned: u64,
     thresholds: Thresholds,
     queue: Option<Queue>,
+    /// Whether the server that sends this is surely of the dialect's version, all of whose commands are known.
+    trusts_version: bool,
     /// Bytes that it may take.
     transaction_max: usize,
     /// Commands whose failure has been reported: a flood of them must not become a flood of log lines.
@@ -354,7 +365,11 @@ impl State<'_> {
     fn command(&mut self, read: Read<'_>) -> Result<(), StreamError> {
         let args = read.args;
         match read.row {
-            Some(row) if row.apply.is_some() && row.subcommands.is_empty() => {
+            Some(row)
+                if row.apply.is_some()
+                    && row.subcommands.is_empty()
+                    && self.is_taken(row, args) =>
+            {
                 self.data(row, args, read.hash);
             }
             _ => self.control(args)?,
@@ -447,10 +462,11 @@ impl State<'_> {
                 }
                 continue;
             }
-            let result = tx
-                .select(db)
-                .map_err(Into::into)
-                .and_then(|()| command::apply(&mut tx, spaces, row, args));
+            let selected = tx.select(db).map_err(|error| NotApplied {
+                error: error.into(),
+                refused: false,
+            });
+            let result = selected.and_then(|()| command::apply(&mut tx, spaces, row, args));
             self.count(row, args, result);
         }
         drop(tx);
@@ -465,9 +481,14 @@ impl State<'_> {
         }
     }
 
-    fn count(&mut self, row: &Command, args: Args<'_>, result: Result<(), command::Error>) {
+    fn count(&mut self, row: &Command, args: Args<'_>, result: Result<(), NotApplied>) {
         self.figures.commands.fetch_add(1, Ordering::Relaxed);
-        let Err(error) = result else { return };
+        let Err(NotApplied { error, refused }) = result else {
+            return;
+        };
+        if refused {
+            return self.pass_refused(row.name, args, &error);
+        }
         self.figures.failed.fetch_add(1, Ordering::Relaxed);
         let (command, offset) = (row.name, self.read_offset);
         let key = shown(args.at(1));

@@ -180,6 +180,7 @@ impl Writer {
     }
 
     fn follow(&mut self, start: Start, source: LinkSource) -> Result<(), Fault> {
+        let is_full = matches!(start, Start::Full { .. });
         let (rest, source) = match start {
             Start::Full { replid, offset } => self.load(replid, offset, source)?,
             Start::Continue { replid } => {
@@ -188,7 +189,7 @@ impl Writer {
             }
         };
         if self.released(&source) {
-            self.stream(rest, source)
+            self.stream(rest, source, is_full)
         } else {
             Ok(())
         }
@@ -366,7 +367,8 @@ impl Writer {
         drop_aside(old);
     }
 
-    fn stream(&mut self, rest: Bytes, mut source: LinkSource) -> Result<(), Fault> {
+    /// Applies the stream of the server that wrote the snapshot, if `is_own`, or of one that goes on with it.
+    fn stream(&mut self, rest: Bytes, mut source: LinkSource, is_own: bool) -> Result<(), Fault> {
         let Some((replid, position)) = self.lineage.take() else {
             return Ok(());
         };
@@ -374,6 +376,9 @@ impl Writer {
         let mut applier = Applier::new(position, &self.progress, &self.figures.stream)
             .with_scripting(self.scripting.clone());
         applier.set_transaction_max(self.transaction_max);
+        if is_own {
+            applier.trust_version();
+        }
         *applier.saving() = self.saving.take();
         let mut result = take(&mut self.keeper, &mut applier, &rest);
         while result.is_ok() {

@@ -34,6 +34,8 @@ pub struct Tx<'a> {
     dialect: Dialect,
     changes_taints: bool,
     lost: Cell<bool>,
+    /// Whether anything was changed since this was last asked.
+    changed: Cell<bool>,
     libraries: Option<Libraries>,
     /// Whether keys are watched; asked under their locks.
     watched: bool,
@@ -82,6 +84,7 @@ impl<'a> Tx<'a> {
             dialect: Dialect::default(),
             changes_taints: false,
             lost: Cell::new(false),
+            changed: Cell::new(false),
             libraries: None,
             watched: spaces.watches().any(),
             quiet: false,
@@ -181,6 +184,7 @@ impl<'a> Tx<'a> {
     /// Tells those who watch `key` that it has changed.
     #[inline]
     fn tell(&self, key: &[u8]) {
+        self.changed.set(true);
         if self.watched {
             let watches = self.spaces.watches();
             watches.touch(self.number, key, self.exists(key), self.rules());
@@ -189,6 +193,7 @@ impl<'a> Tx<'a> {
 
     #[inline]
     fn tell_within(&self, key: &[u8]) {
+        self.changed.set(true);
         if !self.quiet {
             self.tell(key);
         }
@@ -197,6 +202,7 @@ impl<'a> Tx<'a> {
     /// Tells those who watch keys of database `db` that it is emptied, or that the contents of `replacement` come instead.
     /// Nothing has moved yet.
     fn tell_all(&self, db: usize, replacement: Option<usize>) {
+        self.changed.set(true);
         if !self.watched {
             return;
         }
@@ -260,6 +266,7 @@ impl<'a> Tx<'a> {
 
     /// The function libraries, to change: the changes become visible with all else.
     pub fn libraries(&mut self) -> &mut Libraries {
+        self.changed.set(true);
         let spaces = self.spaces;
         self.libraries
             .get_or_insert_with(|| (*spaces.libraries()).clone())
@@ -336,6 +343,11 @@ impl<'a> Tx<'a> {
         self.lost.replace(false)
     }
 
+    /// Whether anything was changed, or begun to be, since this was last asked.
+    pub const fn take_changed(&self) -> bool {
+        self.changed.replace(false)
+    }
+
     /// The collection at `key`.
     ///
     /// # Errors
@@ -372,6 +384,7 @@ impl<'a> Tx<'a> {
 
     /// Puts an entry under its own key, replacing what was there.
     pub fn put(&mut self, entry: Entry) {
+        self.changed.set(true);
         let entry = clocked(entry, self.use_s());
         let key: smallvec::SmallVec<[u8; 64]> = match self.watched {
             true => entry.key().into(),
@@ -516,7 +529,11 @@ impl<'a> Tx<'a> {
         };
         used_s.into_iter().for_each(|now_s| entry.touch(now_s));
         let before = Delta::of(entry);
-        let collection = entry.object_mut().and_then(C::of_mut).ok_or(WrongType)?;
+        let is_swept = entry.is_swept();
+        let Some(collection) = entry.object_mut().and_then(C::of_mut) else {
+            self.lost.set(self.lost.get() || is_swept);
+            return Err(WrongType);
+        };
         let result = change(collection);
         let emptied = !C::STAYS_WHEN_EMPTY && collection.is_empty();
         let mut delta = Delta::of(entry);

@@ -54,6 +54,7 @@ mod servers;
 mod sort;
 mod state;
 mod stream_forms;
+mod stream_refusals;
 mod sweep;
 mod transfer;
 mod traps;

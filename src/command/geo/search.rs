@@ -76,6 +76,7 @@ pub(super) fn keep(tx: &mut Tx<'_>, args: Args<'_>, form: Form) -> Result<(), Er
     };
     let found = match zset {
         Some(zset) => find(zset, &query, dialect)?,
+        None if !dialect.stores_places_of_no_key() => return Ok(()),
         None => Vec::new(),
     };
     let score = |place: &Found<'_>| {

@@ -6,7 +6,7 @@
 use std::sync::atomic::Ordering;
 
 use super::{MIGRATION, NO_COMMAND, Queue, State, StreamError};
-use crate::command;
+use crate::command::{self, Command};
 use crate::replica::passed::{PROVIDER_COMMANDS, is_logged};
 use crate::resp::Args;
 
@@ -21,7 +21,11 @@ impl State<'_> {
             return Ok(());
         }
         let name = args.at(0).to_ascii_lowercase();
-        match name.as_slice() {
+        let name = name.as_slice();
+        if !OWN_WORDS.contains(&name) && self.refuse(args) {
+            return Ok(());
+        }
+        match name {
             b"ping" => {}
             b"publish" | b"spublish" => {
                 self.figures.published.fetch_add(1, Ordering::Relaxed);
@@ -46,6 +50,48 @@ impl State<'_> {
         Ok(())
     }
 
+    /// Whether a server of the dialect takes this command with so many words, as far as that is certain.
+    pub(super) fn is_taken(&self, row: &Command, args: Args<'_>) -> bool {
+        let dialect = self.position.generation.dialect;
+        !self.trusts_version
+            || (dialect.has(row.presence) && row.arity_in(dialect).fits(args.len()))
+    }
+
+    /// Passes over what the upstream's version surely refuses for its name, its subcommand or the number of its words. A name
+    /// that no version has is another matter: a module may have it.
+    fn refuse(&mut self, args: Args<'_>) -> bool {
+        let dialect = self.position.generation.dialect;
+        let Some(row) = command::lookup(args.at(0)).filter(|_| self.trusts_version) else {
+            return false;
+        };
+        let Err(error) = command::resolve_for(args, dialect) else {
+            return false;
+        };
+        self.pass_refused(row.name, args, &error);
+        // Before servers had rows of subcommands, these were looked at no earlier than in EXEC.
+        let in_exec = dialect.has(row.presence)
+            && !dialect.has_subcommand_rows()
+            && !row.subcommands.is_empty()
+            && args.len() > 1;
+        if !in_exec {
+            self.abort();
+        }
+        true
+    }
+
+    /// Counts a command that servers refuse, and logs it with its error.
+    pub(super) fn pass_refused(&self, name: &str, args: Args<'_>, error: &command::Error) {
+        let what = format!("a refused {name}");
+        let (count, offset) = (self.figures.passed.note(&what), self.read_offset);
+        if is_logged(count) {
+            let key = super::shown(args.at(1));
+            tracing::warn!(
+                what, count, offset, %key, %error,
+                "passed over in the primary's stream: a replica of its version refuses it, too, and it changes nothing"
+            );
+        }
+    }
+
     /// A command that is in the table, or in none.
     fn other(&mut self, args: Args<'_>) {
         let dialect = self.position.generation.dialect;
@@ -67,7 +113,10 @@ impl State<'_> {
                 self.pass("an empty name");
                 self.abort();
             }
-            Err(_) => self.foreign(args),
+            Err(_) => match command::lookup(args.at(0)) {
+                Some(row) if !row.subcommands.iter().any(Command::is_write) => self.pass(row.name),
+                _ => self.foreign(args),
+            },
         }
     }
 
@@ -203,5 +252,8 @@ impl State<'_> {
         Ok(())
     }
 }
+
+/// Commands whose words are looked at here in ways of their own.
+const OWN_WORDS: [&[u8]; 5] = [b"multi", b"exec", b"discard", b"select", b"replconf"];
 
 const UNCLEAR: &str = "what comes after it may depend on it";
