@@ -164,7 +164,18 @@ fn look_once(
     if work <= work::LONG {
         return look(&view, handler, args, reply);
     }
+    if !has_room(&view, command, args, reply) {
+        return Ok(());
+    }
     long(move || look_long(view, handler, command, args, reply, work))
+}
+
+/// Whether a long reply has room, as far as its length is known before anything of it is copied. Then the room is there; else the reply
+/// has overflowed.
+#[cold]
+fn has_room(view: &View<'_>, command: &Command, args: Args<'_>, reply: &mut Reply) -> bool {
+    let least = command.least.map_or(0, |least| least(view, args));
+    reply.reserve(least)
 }
 
 /// As [`look_once`], for what takes long. A copy is made of one moment, under the locks; then they are released.

@@ -2,6 +2,7 @@
 
 use super::Error;
 use super::keys::Keys;
+use super::least;
 use super::parse::{integer, range};
 use super::table::{Arity, Command, Family, Flags, Outcome};
 use super::work::between;
@@ -32,6 +33,7 @@ pub(super) const FAMILY: Family = Family {
         Command::new("lrange", Arity::exactly(4), Keys::first())
             .read(lrange)
             .work(between)
+            .least(least::between::<List>)
             .about("1.0.0", "Gives the elements of a range of indexes."),
         Command::new("llen", Arity::exactly(2), Keys::first())
             .read(llen)

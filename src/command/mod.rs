@@ -38,6 +38,7 @@ mod hash;
 mod hyperloglog;
 mod introspection;
 mod lcs;
+mod least;
 mod list;
 mod object;
 mod replay;
@@ -60,6 +61,7 @@ pub use catalogue::flagged;
 pub use error::Error;
 pub use execute::{NotApplied, Place, apply, changes, read, read_at, read_held, slots, wake};
 pub use keys::{Keys, Touch};
+pub use least::LeastFn;
 pub use replay::{Replay, Unsure, slots as replay_slots};
 pub use resolve::{check_arity, resolve, resolve_for, unknown_command};
 pub use scripting::{

@@ -176,6 +176,8 @@ pub struct Statistics {
     pub query_limit_closes: AtomicU64,
     /// Error replies.
     pub errors: AtomicU64,
+    /// How often a connection had to wait since it was refused again and again.
+    pub slowed: AtomicU64,
 }
 
 impl Default for Statistics {
@@ -195,6 +197,7 @@ impl Default for Statistics {
             reply_limit_closes: zero(),
             query_limit_closes: zero(),
             errors: zero(),
+            slowed: zero(),
         }
     }
 }
@@ -314,6 +317,11 @@ pub fn answer(cx: &mut SessionCx<'_>, args: Args<'_>) {
     if args.is_empty() {
         return;
     }
+    if cx.reply.is_crowded() && !is_read_again(cx, args) {
+        // It is not run twice: so it is not run before its reply has room for certain.
+        cx.session.deferred = true;
+        return;
+    }
     let mark = cx.reply.len();
     let before = cx.session.replies;
     let row = admit(cx, args);
@@ -340,6 +348,13 @@ pub fn answer(cx: &mut SessionCx<'_>, args: Args<'_>) {
     }
 }
 
+/// Whether a request may be answered a second time, where its reply has had no room the first time.
+#[cold]
+fn is_read_again(cx: &SessionCx<'_>, args: Args<'_>) -> bool {
+    let row = resolve_for(args, cx.reply.dialect());
+    cx.session.transaction.is_none() && row.is_ok_and(|row| row.read.is_some())
+}
+
 /// Whether an error says that the command is not to be had here, now or by this client: what is unknown, what writes, what redtail
 /// does not do, a wrong password. Asking again changes nothing. A read's own errors, such as WRONGTYPE, and a script's are none.
 #[cold]
@@ -360,7 +375,7 @@ pub(super) fn finish(
         refuse(cx, mark, &error);
     }
     if cx.reply.overflowed() {
-        if mark > 0 && (repeats || cx.session.deferred) {
+        if mark > 0 && cx.reply.sent() <= mark && (repeats || cx.session.deferred) {
             cx.reply.truncate(mark);
             cx.session.deferred = true;
         } else {
@@ -530,8 +545,14 @@ pub(super) fn entering<T>(spaces: &Keyspaces, enter: impl FnOnce() -> T) -> T {
 
 #[cold]
 fn refuse(cx: &mut SessionCx<'_>, mark: usize, error: &Error) {
-    cx.reply.truncate(mark);
-    cx.reply.error(error.text());
+    if cx.reply.sent() > mark {
+        // Its first byte has been sent to see who is there: no other reply can take its place.
+        cx.reply.truncate(cx.reply.sent());
+        cx.session.closing = true;
+    } else {
+        cx.reply.truncate(mark);
+        cx.reply.error(error.text());
+    }
     cx.host
         .statistics()
         .errors
@@ -542,6 +563,11 @@ fn refuse(cx: &mut SessionCx<'_>, mark: usize, error: &Error) {
 /// the client has read so far is whole. One that has no room beside those of others does not.
 #[cold]
 fn overflow(cx: &mut SessionCx<'_>, mark: usize) {
+    if cx.reply.is_deserted() {
+        cx.reply.truncate(mark);
+        cx.session.closing = true;
+        return;
+    }
     if cx.reply.was_refused() {
         let bytes = cx.session.client.account.held();
         refuse(cx, mark, &OUT_OF_MEMORY);
@@ -569,6 +595,7 @@ pub const OUT_OF_MEMORY: Error = Error::Text(
 fn hold_back(cx: &mut SessionCx<'_>, mark: usize, before: Replies) {
     let turned_on = before == Replies::Off && cx.session.replies == Replies::On;
     if !turned_on {
+        cx.session.closing |= cx.reply.sent() > mark;
         cx.reply.truncate(mark);
     }
     if before == Replies::SkipNext && cx.session.replies == Replies::SkipNext {

@@ -3,6 +3,7 @@
 use super::Error;
 use super::generic::{ScanOptions, scan_cursor};
 use super::keys::Keys;
+use super::least;
 use super::list::OUT_OF_RANGE;
 use super::parse::integer;
 use super::table::{Arity, Command, Family, Flags};
@@ -21,6 +22,7 @@ pub(super) const FAMILY: Family = Family {
     commands: &[
         Command::new("smembers", Arity::exactly(2), Keys::first())
             .read(smembers)
+            .least(least::elements::<Set>)
             .about("1.0.0", "Gives all members."),
         Command::new("sismember", Arity::exactly(3), Keys::first())
             .read(sismember)
@@ -41,6 +43,7 @@ pub(super) const FAMILY: Family = Family {
         Command::new("srandmember", Arity::at_least(2), Keys::first())
             .read(srandmember)
             .work(random)
+            .least(least::random::<Set>)
             .about("1.0.0", "Gives members at random."),
         Command::new("sinter", Arity::at_least(2), Keys::all())
             .read(sinter)

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use super::keys::{Keys, Touch};
+use super::least::LeastFn;
 use super::session::SessionFn;
 use super::work::WorkFn;
 use super::{ApplyFn, ReadFn};
@@ -142,6 +143,8 @@ pub struct Command {
     pub also_reads: Option<fn(Args<'_>) -> bool>,
     /// How much work a read is, where that is not the size of the values that it names.
     pub work: Option<WorkFn>,
+    /// How long a read's reply is at least, where that is known before it is written.
+    pub least: Option<LeastFn>,
     /// Since which version it exists.
     pub since: &'static str,
     /// In which servers it is.
@@ -182,6 +185,7 @@ impl Command {
             scope: Scope::Keys,
             also_reads: None,
             work: None,
+            least: None,
             since: "1.0.0",
             presence: Presence::ALWAYS,
             older_arity: None,
@@ -286,6 +290,13 @@ impl Command {
     #[must_use]
     pub const fn work(mut self, work: WorkFn) -> Self {
         self.work = Some(work);
+        self
+    }
+
+    /// A read whose reply is as long as `least` says, or longer.
+    #[must_use]
+    pub const fn least(mut self, least: LeastFn) -> Self {
+        self.least = Some(least);
         self
     }
 

@@ -17,7 +17,7 @@ use super::table::{Arity, Command, Family, Flags, Scope};
 use super::{Error, lookup, resolve_for, work};
 use crate::dialect::Dialect;
 use crate::resp::{Account, Args, ArgsBuf};
-use crate::store::{Entry, Generation, Rules, Slot, Value, View, Watching, unix_ms};
+use crate::store::{Entry, Generation, Rules, Slot, View, Watching, unix_ms};
 
 /// What queued commands may hold in all: as much as one request may.
 const QUEUED_BYTES_MAX: usize = 1 << 30;
@@ -294,7 +294,7 @@ fn exec(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
         cx.reply.null_array();
         return Ok(());
     }
-    let bytes = text_bytes(cx.session.db, &transaction.queued, held.as_deref());
+    let bytes = least_bytes(cx, &transaction.queued, held.as_deref());
     if !cx.reply.reserve(bytes) {
         // Known before anything is copied. Beside replies that wait it is put off until those are written.
         if !cx.reply.is_empty() {
@@ -324,15 +324,21 @@ fn run_all<'g>(cx: &mut SessionCx<'g>, queued: &[Queued], held: &mut Option<Vec<
 }
 
 /// As [`run_all`], for what has taken long already. What goes on long enough for the writer to wait noticeably is done on copies, where
-/// those are soon made: copies of one moment, for the locks are released only then. It ends where the connection is closed.
+/// those are soon made: copies of one moment, for the locks are released only then. It ends where the connection is closed, from either
+/// side.
 fn run_long<'g>(cx: &mut SessionCx<'g>, queued: &[Queued], held: &mut Option<Vec<View<'g>>>) {
     let begun = work_so_far(cx);
+    let mut looked_at = begun;
     let mut copies = None;
     let mut looked = false;
     for (index, (row, args)) in queued.iter().enumerate() {
-        if cx.session.client.close.is_cancelled() {
-            cx.session.closing = true;
-            return;
+        if work_so_far(cx) - looked_at > work::LONG {
+            looked_at = work_so_far(cx);
+            let is_deserted = cx.reply.is_deserted();
+            if is_deserted || cx.session.client.close.is_cancelled() {
+                cx.session.closing = true;
+                return;
+            }
         }
         if !looked && work_so_far(cx) - begun > work::WORTH_COPYING {
             looked = true;
@@ -350,7 +356,12 @@ fn run_long<'g>(cx: &mut SessionCx<'g>, queued: &[Queued], held: &mut Option<Vec
                     .generation
                     .map(|generation| generation.spaces.view_none(cx.session.db));
                 let result = match view.or(none.as_ref()) {
-                    Some(view) => look(view, handler, args.as_args(), cx.reply),
+                    Some(view) => {
+                        let done = &cx.session.worked;
+                        let work = work::of(row, view, args.as_args());
+                        done.set(done.get().saturating_add(work));
+                        look(view, handler, args.as_args(), cx.reply)
+                    }
                     None => Ok(()),
                 };
                 finish_queued(cx, mark, result);
@@ -407,23 +418,26 @@ fn copied<'g>(cx: &SessionCx<'g>, queued: &[Queued], held: &[View<'g>]) -> Optio
     copies.collect()
 }
 
-/// The bytes of the texts that queued commands give whole: what their replies take at least.
-fn text_bytes(db: usize, queued: &[Queued], held: Option<&[View<'_>]>) -> usize {
+/// What the replies to queued commands take at least, as far as it is known before they are written. A tainted key's is an error.
+fn least_bytes(cx: &SessionCx<'_>, queued: &[Queued], held: Option<&[View<'_>]>) -> usize {
+    let (Some(generation), Some(held)) = (cx.generation, held) else {
+        return 0;
+    };
+    if generation.spaces.taints().any() {
+        return 0;
+    }
     let mut bytes = 0usize;
-    let held = held.unwrap_or_default();
-    each_read(db, usize::MAX, queued, &mut |db, row, args| {
-        if !matches!(row.name, "get" | "mget") {
-            return;
-        }
-        let Some(view) = held.iter().find(|view| view.db_number() == db) else {
-            return;
-        };
-        row.keys.visit(args, |index| {
-            if let Some(Value::Text(text)) = view.peek(args.at(index)).map(Entry::value) {
-                bytes = bytes.saturating_add(text.len());
+    each_read(
+        cx.session.db,
+        generation.spaces.databases(),
+        queued,
+        &mut |db, row, args| {
+            let view = held.iter().find(|view| view.db_number() == db);
+            if let (Some(least), Some(view)) = (row.least, view) {
+                bytes = bytes.saturating_add(least(view, args));
             }
-        });
-    });
+        },
+    );
     bytes
 }
 

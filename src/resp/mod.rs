@@ -10,6 +10,7 @@ mod batch;
 mod budget;
 pub mod double;
 mod number;
+mod peer;
 mod reply;
 mod request;
 #[cfg(test)]
@@ -19,5 +20,6 @@ pub use args::{Args, ArgsBuf, Span};
 pub use batch::Batch;
 pub use budget::{Account, Budget};
 pub use number::parse_integer;
+pub use peer::{Peer, Presence, answering};
 pub use reply::{FREE_BYTES, Protocol, Reply};
 pub use request::{ProtocolError, RequestLimits, RequestParser, Step};

@@ -6,6 +6,7 @@ use crate::dialect::Dialect;
 
 use super::budget::Account;
 use super::double;
+use super::peer::{self, Presence};
 
 /// The protocol version that a connection has chosen with HELLO.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,6 +24,12 @@ const HEADER_BYTES_MAX: usize = 23;
 /// Bytes of a buffer that no account is asked for: most connections never hold more.
 pub const FREE_BYTES: usize = 64 << 10;
 
+/// How much is written between two looks at the peer.
+const LOOK_BYTES: usize = 4 << 20;
+
+/// No reply that is not made of the data is longer than that.
+const AMPLE_BYTES: usize = 16 << 20;
+
 /// Errors up to this fit under every limit.
 const ERROR_BYTES_FREE: usize = 512;
 
@@ -34,15 +41,21 @@ const ERROR_BYTES_FREE: usize = 512;
 #[derive(Debug)]
 pub struct Reply {
     out: Vec<u8>,
+    /// How much of it has been sent.
+    sent: usize,
     protocol: Protocol,
     dialect: Dialect,
     limit: usize,
-    /// Bytes that may be written without asking the account.
+    /// Bytes that may be written without another look at the account and the peer.
     granted: usize,
+    /// Bytes that the account has been asked for, and there is room for.
+    reserved: usize,
     account: Option<Arc<Account>>,
     overflowed: bool,
     /// Whether that was for the account, and not for the limit.
     refused: bool,
+    /// Nobody is left to take replies.
+    deserted: bool,
     /// The text of a double, whose length must stand before it.
     number: Vec<u8>,
 }
@@ -53,13 +66,16 @@ impl Reply {
     pub const fn new(protocol: Protocol, dialect: Dialect, limit: usize) -> Self {
         Self {
             out: Vec::new(),
+            sent: 0,
             protocol,
             dialect,
             limit,
             granted: limit,
+            reserved: limit,
             account: None,
             overflowed: false,
             refused: false,
+            deserted: false,
             number: Vec::new(),
         }
     }
@@ -69,6 +85,7 @@ impl Reply {
     pub fn with_account(mut self, account: Arc<Account>) -> Self {
         self.account = Some(account);
         self.granted = FREE_BYTES.min(self.limit);
+        self.reserved = self.granted;
         self
     }
 
@@ -94,6 +111,7 @@ impl Reply {
         self.limit = limit;
         if self.account.is_none() {
             self.granted = limit;
+            self.reserved = limit;
         }
     }
 
@@ -108,7 +126,7 @@ impl Reply {
         self.dialect = dialect;
     }
 
-    /// What has been written and not yet taken.
+    /// What has been written, sent or not.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.out
@@ -124,6 +142,47 @@ impl Reply {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.out.is_empty()
+    }
+
+    /// What has not been sent yet.
+    #[must_use]
+    pub fn unsent(&self) -> &[u8] {
+        self.out.get(self.sent..).unwrap_or_default()
+    }
+
+    /// How many bytes have been sent of what was written.
+    #[must_use]
+    pub const fn sent(&self) -> usize {
+        self.sent
+    }
+
+    /// Notes that so many bytes more have been sent. Drops those that have once they are most of a long reply, or an eighth of the limit
+    /// where others need the room.
+    pub fn note_sent(&mut self, bytes: usize) {
+        self.sent += bytes;
+        let least = if self.out.len() > self.limit / 2 {
+            self.limit / 8
+        } else {
+            self.out.len() / 2
+        };
+        if self.sent > FREE_BYTES && self.sent > least {
+            self.out.drain(..self.sent.min(self.out.len()));
+            self.sent = 0;
+        }
+    }
+
+    /// Whether the peer that this thread answers takes no more replies; then nothing is appended any more.
+    pub fn is_deserted(&mut self) -> bool {
+        if !self.deserted {
+            match peer::look(self.unsent()) {
+                Presence::Gone => {
+                    self.deserted = true;
+                    self.overflowed = true;
+                }
+                Presence::There(sent) => self.sent += sent,
+            }
+        }
+        self.deserted
     }
 
     /// Bytes of memory that the buffer holds.
@@ -154,24 +213,29 @@ impl Reply {
     /// Empties the buffer; memory beyond `keep` bytes is given back, and all that an account was asked for.
     pub fn clear(&mut self, keep: usize) {
         self.out.clear();
+        self.sent = 0;
         self.out.shrink_to(keep);
-        if self.granted > FREE_BYTES {
+        if self.reserved > FREE_BYTES {
             self.give_back();
         }
-    }
-
-    /// Drops the first `bytes`, which have been sent.
-    pub fn forget(&mut self, bytes: usize) {
-        self.out.drain(..bytes.min(self.out.len()));
     }
 
     #[cold]
     fn give_back(&mut self) {
         if let Some(account) = &self.account {
             self.out.shrink_to(FREE_BYTES);
-            account.shrink(self.granted);
-            self.granted = FREE_BYTES.min(self.limit);
+            account.shrink(self.reserved);
+            self.reserved = FREE_BYTES.min(self.limit);
+            self.granted = self.reserved;
         }
+    }
+
+    /// Whether what is written now may become so long that the limit refuses it for what waits before it. Every reply gets half of the
+    /// limit, or [`AMPLE_BYTES`].
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        let room = self.limit.saturating_sub(self.out.len());
+        !self.out.is_empty() && room < AMPLE_BYTES.min(self.limit / 2)
     }
 
     /// Whether `bytes` more would fit now.
@@ -180,12 +244,16 @@ impl Reply {
         let needed = self.out.len().saturating_add(bytes);
         let account = self.account.as_ref();
         let grows = |account: &Arc<Account>| needed <= self.limit && account.has_room(needed);
-        needed <= self.granted || account.is_some_and(grows)
+        needed <= self.reserved || account.is_some_and(grows)
     }
 
     /// Makes room for `bytes` at once, so that what grows to that size is not copied on the way; gives whether they fit.
     pub fn reserve(&mut self, bytes: usize) -> bool {
-        self.takes(bytes)
+        let needed = self.out.len().saturating_add(bytes);
+        if needed > self.reserved {
+            self.grow(needed);
+        }
+        !self.overflowed
     }
 
     /// Appends bytes that are RESP already.
@@ -206,26 +274,37 @@ impl Reply {
         !self.overflowed
     }
 
-    /// Gets room for `bytes` more, half of what there is at least, so that few steps lead to any size. While it moves, the old
-    /// block and the new one are both there, and both are asked for.
+    /// Gets room for `bytes` more, unless nobody is left to take them. While a block moves, the old one and the new one are both there, and
+    /// both are asked for.
     #[cold]
     fn ask(&mut self, bytes: usize) {
+        if self.account.is_some() && self.is_deserted() {
+            return;
+        }
         let needed = self.out.len().saturating_add(bytes);
+        if needed > self.reserved {
+            self.grow(needed);
+        }
+        self.granted = needed.saturating_add(LOOK_BYTES).min(self.reserved);
+    }
+
+    /// Asks for `needed` bytes, and half of what there is at least, so that few steps lead to any size.
+    fn grow(&mut self, needed: usize) {
         let Some(account) = self.account.as_ref().filter(|_| needed <= self.limit) else {
             self.overflowed = true;
             return;
         };
-        let ample = needed.max(self.granted / 2 * 3).min(self.limit);
+        let ample = needed.max(self.reserved / 2 * 3).min(self.limit);
         let Some(wanted) = [ample, needed].into_iter().find(|size| account.grow(*size)) else {
             self.overflowed = true;
             self.refused = true;
             return;
         };
         self.out.reserve_exact(wanted - self.out.len());
-        if self.granted > FREE_BYTES {
-            account.shrink(self.granted);
+        if self.reserved > FREE_BYTES {
+            account.shrink(self.reserved);
         }
-        self.granted = wanted;
+        self.reserved = wanted;
     }
 
     fn header(&mut self, kind: u8, number: i64) {
@@ -446,6 +525,46 @@ impl Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A peer that is gone after some looks.
+    struct Leaving(std::cell::Cell<usize>);
+
+    impl peer::Peer for Leaving {
+        fn look(&self, unsent: &[u8]) -> Presence {
+            let left = self.0.get();
+            self.0.set(left.saturating_sub(1));
+            match left {
+                0 => Presence::Gone,
+                1 => Presence::There(unsent.len().min(1)),
+                _ => Presence::There(0),
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_reply_ends_where_nobody_is_left_to_take_it_even_if_all_its_room_is_there() {
+        let new = || {
+            let account = Account::new(Arc::new(super::super::Budget::new(1 << 30)));
+            Reply::new(Protocol::Resp2, Dialect::default(), 1 << 30).with_account(Arc::new(account))
+        };
+        let fill = |reply: &mut Reply| {
+            assert!(reply.reserve(100 << 20));
+            while reply.len() < 100 << 20 && !reply.overflowed() {
+                reply.bulk(&[b'x'; 1000]);
+            }
+        };
+        let mut reply = new();
+        peer::answering(&Leaving(3.into()), || fill(&mut reply));
+        assert!(reply.overflowed() && !reply.was_refused() && reply.is_deserted());
+        assert!(reply.len() < 4 * LOOK_BYTES, "{}", reply.len());
+        assert_eq!((reply.sent(), reply.unsent().len()), (1, reply.len() - 1));
+        let mut reply = new();
+        fill(&mut reply);
+        assert!(
+            !reply.overflowed(),
+            "nobody to look at is no sign of absence"
+        );
+    }
 
     #[test]
     fn a_limit_that_is_set_later_holds_from_then_on() {

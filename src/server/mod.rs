@@ -12,6 +12,7 @@ mod clients;
 mod config;
 mod listen;
 mod memory;
+mod peer;
 mod protected;
 mod refusals;
 mod session;

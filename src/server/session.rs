@@ -1,6 +1,7 @@
 //! One connection, from its first byte to its last.
 
 use std::future::poll_fn;
+use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,12 +13,15 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::task::unconstrained;
 use tokio_util::sync::WaitForCancellationFuture;
 
+use super::peer::Socket;
 use super::refusals::Refusals;
 use super::shared::Server;
 use crate::command::client::Client;
 use crate::command::{Ahead, Host as _, Session, SessionCx, Tunables, answer, point_read_key};
 use crate::dialect::Dialect;
-use crate::resp::{FREE_BYTES, Protocol, ProtocolError, Reply, RequestLimits, RequestParser, Step};
+use crate::resp::{
+    FREE_BYTES, Protocol, ProtocolError, Reply, RequestLimits, RequestParser, Step, answering,
+};
 use crate::store::{Fetch, KeyHash};
 
 /// Room for requests that a new connection starts with.
@@ -52,7 +56,7 @@ const UNAUTHENTICATED_WORD_BYTES_MAX: usize = 16 << 10;
 
 /// Serves a connection until it ends, either side closes it, or it breaks a limit.
 pub(super) async fn run(
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    mut stream: impl AsyncRead + AsyncWrite + AsFd + Unpin,
     server: Arc<Server>,
     client: Arc<Client>,
 ) {
@@ -72,8 +76,6 @@ pub(super) struct Connection<'s> {
     ahead: Ahead,
     pub(super) reply: Reply,
     pub(super) session: Session,
-    /// How much of the replies has been written.
-    sent: usize,
     /// Bytes that were read while replies were being written.
     read_meanwhile: usize,
     /// The peer sends no more.
@@ -105,7 +107,6 @@ impl<'s> Connection<'s> {
             )
             .with_account(Arc::clone(&client.account)),
             session: Session::new(client, authenticated),
-            sent: 0,
             read_meanwhile: 0,
             ended: false,
             input_granted: 0,
@@ -116,7 +117,7 @@ impl<'s> Connection<'s> {
 
     async fn serve(
         &mut self,
-        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        stream: &mut (impl AsyncRead + AsyncWrite + AsFd + Unpin),
         closed: WaitForCancellationFuture<'_>,
     ) -> std::io::Result<()> {
         let mut closed = pin!(unconstrained(closed));
@@ -206,6 +207,8 @@ impl<'s> Connection<'s> {
         let now = Instant::now();
         let refusals = self.refusals.get_or_insert_with(|| Refusals::new(now));
         if let Some(wait) = refusals.count(refused, now) {
+            let slowed = &self.server.statistics.slowed;
+            slowed.fetch_add(1, Ordering::Relaxed);
             let close = &self.session.client.close;
             tokio::select! {
                 () = close.cancelled() => {}
@@ -245,13 +248,13 @@ impl<'s> Connection<'s> {
     /// Answers every whole request that has come.
     async fn batch(
         &mut self,
-        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        stream: &mut (impl AsyncRead + AsyncWrite + AsFd + Unpin),
         read: usize,
     ) -> std::io::Result<()> {
         let mut read = read;
         loop {
             let (commands, grouped) = (self.session.commands, self.session.grouped);
-            let mut more = self.answer_some();
+            let mut more = self.answer_some(stream);
             let mut written = 0;
             if !self.reply.is_empty() {
                 written = self.write(stream, &mut more).await?;
@@ -279,7 +282,7 @@ impl<'s> Connection<'s> {
     }
 
     /// Answers requests until the input ends inside one or enough replies wait; gives whether there may be more.
-    fn answer_some(&mut self) -> bool {
+    fn answer_some(&mut self, stream: &impl AsFd) -> bool {
         let stale = self.server.served().is_stale();
         let generation = self.server.served().peek();
         let generation = generation.as_deref();
@@ -300,7 +303,9 @@ impl<'s> Connection<'s> {
             generation,
             stale,
         };
-        let (used, more) = answer_requests(&mut cx, &mut self.parser, &mut self.ahead, &self.input);
+        let (used, more) = answering(&Socket::of(stream), || {
+            answer_requests(&mut cx, &mut self.parser, &mut self.ahead, &self.input)
+        });
         self.input.advance(used);
         self.check_query_limit();
         more
@@ -319,10 +324,10 @@ impl<'s> Connection<'s> {
     /// Writes all replies; gives how many bytes. `more` says whether there may be requests in the input, before and afterwards.
     async fn write(
         &mut self,
-        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        stream: &mut (impl AsyncRead + AsyncWrite + AsFd + Unpin),
         more: &mut bool,
     ) -> std::io::Result<usize> {
-        let bytes = self.reply.as_bytes();
+        let bytes = self.reply.unsent();
         // What the peer has room for is taken at once.
         let mut at_once = poll_fn(|cx| match Pin::new(&mut *stream).poll_write(cx, bytes) {
             Poll::Ready(written) => Poll::Ready(written),
@@ -330,9 +335,8 @@ impl<'s> Connection<'s> {
         });
         let mut written = (&mut at_once).await?;
         if written < bytes.len() {
-            self.sent = written;
+            self.reply.note_sent(written);
             written += self.write_on(stream, more).await?;
-            self.sent = 0;
         }
         self.reply.clear(KEPT_BYTES);
         Ok(written)
@@ -342,7 +346,7 @@ impl<'s> Connection<'s> {
     /// writes all its requests before it reads. A connection that is closed meanwhile gets a moment to take its replies.
     async fn write_on(
         &mut self,
-        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        stream: &mut (impl AsyncRead + AsyncWrite + AsFd + Unpin),
         more: &mut bool,
     ) -> std::io::Result<usize> {
         let client = Arc::clone(&self.session.client);
@@ -352,9 +356,10 @@ impl<'s> Connection<'s> {
         });
         let mut total = 0;
         self.show_stalled(true);
-        while self.sent < self.reply.len() {
+        while !self.reply.unsent().is_empty() {
             if self.answers_on() && *more {
-                *more = self.answer_some();
+                *more = self.answer_some(stream);
+                self.session.client.shown().reply_bytes = self.reply.unsent().len();
                 tokio::task::yield_now().await;
             }
             // Requests that wait here are answered whether or not the peer takes anything: it may read only after its last one.
@@ -376,8 +381,7 @@ impl<'s> Connection<'s> {
                 Event::Written(0) => return Err(std::io::ErrorKind::WriteZero.into()),
                 Event::Written(bytes) => {
                     total += bytes;
-                    self.sent += bytes;
-                    self.forget_sent();
+                    self.reply.note_sent(bytes);
                     self.show_stalled(true);
                 }
                 Event::Requests => {}
@@ -395,20 +399,19 @@ impl<'s> Connection<'s> {
     /// Whether requests are answered though replies wait. Past the bound the peer has to take some first.
     fn answers_on(&self) -> bool {
         let session = &self.session;
-        let waiting = self.reply.len() - self.sent;
+        let waiting = self.reply.unsent().len();
         let is_ready = !session.closing && !session.deferred && session.blocked.is_none();
-        let bytes_max = self.server.config.reply_bytes_max / 2;
-        is_ready && waiting < bytes_max && self.reply.has_room(FLUSH_BYTES)
+        is_ready && waiting < self.server.config.reply_bytes_max && self.reply.has_room(FLUSH_BYTES)
     }
 
     /// Writes if the peer has room, else reads if there is something and `reads`.
     fn poll_event(
         &mut self,
-        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        stream: &mut (impl AsyncRead + AsyncWrite + AsFd + Unpin),
         cx: &mut Context<'_>,
         reads: bool,
     ) -> Poll<std::io::Result<Event>> {
-        let rest = self.reply.as_bytes().get(self.sent..).unwrap_or_default();
+        let rest = self.reply.unsent();
         if let Poll::Ready(written) = Pin::new(&mut *stream).poll_write(cx, rest) {
             return Poll::Ready(written.map(Event::Written));
         }
@@ -419,22 +422,10 @@ impl<'s> Connection<'s> {
         reading.poll(cx).map_ok(Event::Read)
     }
 
-    /// Gives up the room of what has been written, once that is most of the replies.
-    fn forget_sent(&mut self) {
-        if self.sent > FLUSH_BYTES && self.sent > self.reply.len() / 2 {
-            self.reply.forget(self.sent);
-            self.sent = 0;
-        }
-    }
-
     /// Notes in the client's record what waits and since when the peer has taken nothing, or that nothing waits.
     fn show_stalled(&self, waits: bool) {
         let mut shown = self.session.client.shown();
-        shown.reply_bytes = if waits {
-            self.reply.len() - self.sent
-        } else {
-            0
-        };
+        shown.reply_bytes = if waits { self.reply.unsent().len() } else { 0 };
         shown.stalled = waits.then(Instant::now);
     }
 

@@ -9,6 +9,7 @@ mod read;
 
 use super::Error;
 use super::keys::Keys;
+use super::least;
 use super::parse::integer;
 use super::table::{Arity, Command, Family, Flags};
 use super::work::{random, step};
@@ -34,6 +35,7 @@ pub(super) const FAMILY: Family = Family {
             .about("2.0.0", "Gives the values of several fields."),
         Command::new("hgetall", Arity::exactly(2), Keys::first())
             .read(hgetall)
+            .least(least::fields)
             .about("2.0.0", "Gives all fields with their values."),
         Command::new("hlen", Arity::exactly(2), Keys::first())
             .read(hlen)
@@ -45,9 +47,11 @@ pub(super) const FAMILY: Family = Family {
             .about("2.0.0", "Tells whether there is a field."),
         Command::new("hkeys", Arity::exactly(2), Keys::first())
             .read(hkeys)
+            .least(least::fields)
             .about("2.0.0", "Gives all fields."),
         Command::new("hvals", Arity::exactly(2), Keys::first())
             .read(hvals)
+            .least(least::fields)
             .about("2.0.0", "Gives all values."),
         Command::new("hstrlen", Arity::exactly(3), Keys::first())
             .read(hstrlen)
@@ -60,6 +64,7 @@ pub(super) const FAMILY: Family = Family {
         Command::new("hrandfield", Arity::at_least(2), Keys::first())
             .read(hrandfield)
             .work(random)
+            .least(least::random_fields)
             .about("6.2.0", "Gives fields at random."),
         Command::new("httl", Arity::at_least(5), Keys::first())
             .read(httl)

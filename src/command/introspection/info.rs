@@ -573,6 +573,8 @@ fn redtail(text: &mut Text, facts: &Facts<'_>) {
     text.line("redtail_clients_memory_peak", budget.peak());
     text.line("redtail_clients_memory_max", budget.bytes_max());
     text.line("redtail_clients_memory_refusals", budget.refusals());
+    let slowed = facts.host.statistics().slowed.load(Ordering::Relaxed);
+    text.line("redtail_clients_slowed", slowed);
     text.line("redtail_failed_writes", replication.failed_writes);
     text.line("redtail_unknown_commands", replication.unknown_commands);
     text.line("redtail_scripts_run", replication.scripts);

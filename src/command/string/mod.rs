@@ -7,12 +7,13 @@ mod tests;
 
 use super::Error;
 use super::keys::Keys;
+use super::least::texts;
 use super::parse::{integer, range};
 use super::session::long;
 use super::table::{Arity, Command, Family, Flags};
 use super::work::bytes_between;
-use crate::resp::{Args, Reply};
-use crate::store::{GROUP_MAX, Value, View, WrongType};
+use crate::resp::{Args, FREE_BYTES, Reply, parse_integer};
+use crate::store::{Entry, GROUP_MAX, Value, View, WrongType};
 pub(super) use edit::grow;
 
 /// The keys of MSET and its like: every other argument.
@@ -31,10 +32,12 @@ pub(super) const FAMILY: Family = Family {
     commands: &[
         Command::new("get", Arity::exactly(2), Keys::first())
             .read(get)
+            .least(texts)
             .flags(Flags::FAST)
             .about("1.0.0", "Gives the string at a key."),
         Command::new("mget", Arity::at_least(2), Keys::all())
             .read(mget)
+            .least(texts)
             .flags(Flags::FAST)
             .about("1.0.0", "Gives the strings at several keys."),
         Command::new("strlen", Arity::exactly(2), Keys::first())
@@ -48,10 +51,12 @@ pub(super) const FAMILY: Family = Family {
         Command::new("getrange", Arity::exactly(4), Keys::first())
             .read(getrange)
             .work(bytes_between)
+            .least(part_bytes)
             .about("2.4.0", "Gives a part of a string."),
         Command::new("substr", Arity::exactly(4), Keys::first())
             .read(getrange)
             .work(bytes_between)
+            .least(part_bytes)
             .about(
                 "1.0.0",
                 "Gives a part of a string; the old name of GETRANGE.",
@@ -165,12 +170,21 @@ fn get(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> 
 fn mget(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
     let keys = args.from(1);
     reply.array(keys.len());
+    let mut is_added_up = false;
     for (index, key) in keys.iter().enumerate() {
         if index % GROUP_MAX == 0 {
             view.fetch(keys.from(index).iter());
         }
         match view.value(key) {
-            Some(Value::Text(text)) => bulk(reply, text),
+            Some(Value::Text(text)) => {
+                if text.len() > FREE_BYTES && !is_added_up {
+                    is_added_up = true;
+                    if !reply.reserve(texts(view, args.from(index))) {
+                        return Ok(());
+                    }
+                }
+                bulk(reply, text);
+            }
             Some(Value::Integer(number)) => reply.bulk_integer(number),
             Some(Value::Object(_)) | None => reply.null(),
         }
@@ -229,6 +243,17 @@ fn getrange(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Er
         reply.bulk(part.unwrap_or_default());
     })?;
     Ok(())
+}
+
+/// The bytes that GETRANGE gives.
+fn part_bytes(view: &View<'_>, args: Args<'_>) -> usize {
+    let places = parse_integer(args.at(2)).zip(parse_integer(args.at(3)));
+    let text = match view.peek(args.at(1)).map(Entry::value) {
+        Some(Value::Text(text)) => text,
+        _ => return 0,
+    };
+    let part = places.and_then(|(start, end)| text_range(start, end, text.len()));
+    part.map_or(0, |part| part.end() - part.start() + 1)
 }
 
 /// As [`range`], but two negative indexes in the wrong order name nothing even where both would be cut to the first byte,

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::Error;
 use super::generic::{ScanOptions, scan_cursor};
 use super::keys::Keys;
+use super::least;
 use super::list::OUT_OF_RANGE;
 use super::parse::integer;
 use super::table::{Arity, Command, Family, Flags};
@@ -54,6 +55,7 @@ pub(super) const FAMILY: Family = Family {
         one_key("zrange", Arity::at_least(4))
             .read(range::zrange)
             .work(between)
+            .least(least::between::<Zset>)
             .about("1.2.0", "Gives members by place, score or name."),
         one_key("zrevrange", Arity::at_least(4))
             .read(range::zrevrange)
@@ -86,6 +88,7 @@ pub(super) const FAMILY: Family = Family {
         one_key("zrandmember", Arity::at_least(2))
             .read(zrandmember)
             .work(random)
+            .least(least::random::<Zset>)
             .about("6.2.0", "Gives members at random."),
         Command::new("zunion", Arity::at_least(3), COUNTED)
             .read(algebra::zunion)

@@ -1,0 +1,59 @@
+//! Whether a client is still there, found out in the middle of a long answer.
+
+use std::cell::Cell;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, write};
+
+use crate::resp::{Peer, Presence};
+
+/// A client's socket, for as long as some of its requests are answered.
+///
+/// A peer that has ended only its own side still reads, as `nc -N` does, and looks like one that has closed: the end of its bytes is all
+/// that either sends. The first byte that is sent tells them apart, for a closed socket answers it with a reset.
+pub(super) struct Socket<'s> {
+    socket: BorrowedFd<'s>,
+    has_sent: Cell<bool>,
+}
+
+impl<'s> Socket<'s> {
+    pub(super) fn of(socket: &'s impl AsFd) -> Self {
+        Self {
+            socket: socket.as_fd(),
+            has_sent: Cell::new(false),
+        }
+    }
+
+    /// Sends one byte, once.
+    fn try_byte(&self, unsent: &[u8]) -> Presence {
+        let byte = unsent.get(..1).filter(|_| !self.has_sent.get());
+        let Some(byte) = byte else {
+            return Presence::There(0);
+        };
+        self.has_sent.set(true);
+        match write(self.socket, byte) {
+            Ok(sent) => Presence::There(sent),
+            Err(Errno::AGAIN | Errno::INTR) => Presence::There(0),
+            Err(_) => Presence::Gone,
+        }
+    }
+}
+
+impl Peer for Socket<'_> {
+    fn look(&self, unsent: &[u8]) -> Presence {
+        let mut watched = [PollFd::from_borrowed_fd(self.socket, PollFlags::RDHUP)];
+        if poll(&mut watched, Some(&Timespec::default())).is_err() {
+            return Presence::There(0);
+        }
+        let [watched] = watched;
+        let seen = watched.revents();
+        if seen.intersects(PollFlags::HUP | PollFlags::ERR) {
+            Presence::Gone
+        } else if seen.contains(PollFlags::RDHUP) {
+            self.try_byte(unsent)
+        } else {
+            Presence::There(0)
+        }
+    }
+}
