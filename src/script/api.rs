@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use mlua::{Lua, LuaString, MultiValue, Table, Value};
 
+use super::bridge::Scalar;
 use super::params::{Params, to_double, truncated};
 use super::raise::{end, throw, throw_text};
 use super::state::State;
@@ -43,9 +44,8 @@ pub(super) fn table(lua: &Lua, state: &Arc<State>) -> mlua::Result<Table> {
         Ok(Value::Boolean(false))
     })?;
     add(lua, &api, "debug", state, |_, _| Ok(Value::Nil))?;
-    add(lua, &api, "replicate_commands", state, |_, _| {
-        Ok(Value::Boolean(true))
-    })?;
+    // The function itself comes with those that call commands.
+    api.raw_set("replicate_commands", true)?;
     if state.dialect.protects_globals() {
         add(lua, &api, "acl_check_cmd", state, acl_check_cmd)?;
     }
@@ -108,7 +108,7 @@ fn number((major, minor, patch): (u8, u8, u8)) -> i64 {
 /// Source: redis 7.0 script_lua.c, `luaPushErrorBuff`; redis 6.0 scripting.c, `luaPushError`.
 pub(super) fn error_table(lua: &Lua, state: &State, text: &[u8]) -> mlua::Result<Table> {
     let text = if state.dialect.protects_globals() {
-        with_code(text, state.dialect)
+        coded(text, state.dialect)
     } else {
         [caller(lua).as_bytes(), text].concat()
     };
@@ -118,7 +118,7 @@ pub(super) fn error_table(lua: &Lua, state: &State, text: &[u8]) -> mlua::Result
 }
 
 /// Texts begin with `-` when they have a code already.
-fn with_code(text: &[u8], dialect: Dialect) -> Vec<u8> {
+pub(super) fn coded(text: &[u8], dialect: Dialect) -> Vec<u8> {
     let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
     let Some(coded) = text.strip_prefix(b"-") else {
         return [b"ERR ", trimmed(text)].concat();
@@ -292,8 +292,23 @@ fn log(args: &Params<'_>, state: &State) -> mlua::Result<Value> {
 
 fn acl_check_cmd(args: &Params<'_>, state: &State) -> mlua::Result<Value> {
     let mut given = ArgsBuf::default();
-    let values = args.values().iter().cloned();
-    words(values, state, &mut given).map_err(|text| refuse(args, state, text))?;
+    let values = args.values();
+    let checked = check_words(values.len(), state.dialect).and_then(|()| {
+        let mut values = values.iter();
+        values.try_for_each(|value| match value {
+            Value::String(text) => {
+                add_word(&Scalar::Text(&text.as_bytes()), state.dialect, &mut given)
+            }
+            Value::Integer(number) => add_word(
+                &Scalar::Number(to_double(*number)),
+                state.dialect,
+                &mut given,
+            ),
+            Value::Number(number) => add_word(&Scalar::Number(*number), state.dialect, &mut given),
+            _ => add_word(&Scalar::Other, state.dialect, &mut given),
+        })
+    });
+    checked.map_err(|text| refuse(args, state, text))?;
     let found = command::resolve_for(given.as_args(), state.dialect);
     if matches!(found, Ok(_) | Err(command::Error::Arity(_))) {
         return Ok(Value::Boolean(true));
@@ -303,27 +318,31 @@ fn acl_check_cmd(args: &Params<'_>, state: &State) -> mlua::Result<Value> {
     Err(refuse(args, state, &text))
 }
 
-/// Puts the words of a command into `words`. Source: redis 7.0 script_lua.c, `luaArgsToRedisArgv`.
+/// Puts the words of a command into `words`, which is empty. Source: redis 7.0 script_lua.c, `luaArgsToRedisArgv`.
 ///
 /// # Errors
 /// What the script is told.
-pub(super) fn words(
-    values: impl ExactSizeIterator<Item = Value>,
-    state: &State,
+pub(super) fn word_list<'s>(
+    mut values: impl ExactSizeIterator<Item = Scalar<'s>>,
+    dialect: Dialect,
     words: &mut ArgsBuf,
 ) -> Result<(), &'static str> {
-    let [none, mistyped] = state.dialect.script_word_errors();
-    if values.len() == 0 {
-        return Err(none);
+    check_words(values.len(), dialect)?;
+    values.try_for_each(|value| add_word(&value, dialect, words))
+}
+
+const fn check_words(count: usize, dialect: Dialect) -> Result<(), &'static str> {
+    match count {
+        0 => Err(dialect.script_word_errors()[0]),
+        _ => Ok(()),
     }
-    words.clear();
-    for value in values {
-        match value {
-            Value::String(text) => words.push(&text.as_bytes()),
-            Value::Integer(number) => words.push(&number_word(to_double(number), state.dialect)),
-            Value::Number(number) => words.push(&number_word(number, state.dialect)),
-            _ => return Err(mistyped),
-        }
+}
+
+fn add_word(value: &Scalar<'_>, dialect: Dialect, words: &mut ArgsBuf) -> Result<(), &'static str> {
+    match value {
+        Scalar::Text(text) => words.push(text),
+        Scalar::Number(number) => words.push(&number_word(*number, dialect)),
+        Scalar::Boolean(_) | Scalar::Other => return Err(dialect.script_word_errors()[1]),
     }
     Ok(())
 }

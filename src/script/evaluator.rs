@@ -1,10 +1,11 @@
 //! An interpreter of EVAL's scripts, with those that it has compiled.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use mlua::Function;
 
-use super::interpreter::{CompileError, Interpreter};
+use super::interpreter::{CompileError, Compiled, Interpreter};
 use super::raise::Fatal;
 use super::sandbox;
 use super::texts::{Digest, Text};
@@ -17,7 +18,7 @@ const COMPILED_MAX: usize = 500;
 /// See the module.
 pub(super) struct Evaluator {
     pub(super) interpreter: Interpreter,
-    compiled: HashMap<Digest, Function, ahash::RandomState>,
+    compiled: HashMap<Digest, Arc<Compiled>, ahash::RandomState>,
     /// Whether a script since the last [`tidy`](Self::tidy) may have changed how the collector works.
     sets_collector: bool,
 }
@@ -33,7 +34,7 @@ impl Evaluator {
         })
         .map_err(|_| Fatal::Memory)?;
         // Scripts are compiled to run with these.
-        let globals = interpreter.globals(None).map_err(|_| Fatal::Memory)?;
+        let globals = interpreter.globals().map_err(|_| Fatal::Memory)?;
         let set = interpreter.lua.set_globals(globals);
         set.map_err(|_| Fatal::Memory)?;
         Ok(Self {
@@ -47,10 +48,14 @@ impl Evaluator {
     ///
     /// # Errors
     /// When it does not compile.
-    pub(super) fn function(&mut self, digest: &Digest, text: &Text) -> Result<Function, Error> {
+    pub(super) fn function(
+        &mut self,
+        digest: &Digest,
+        text: &Text,
+    ) -> Result<Arc<Compiled>, Error> {
         self.sets_collector |= text.sets_collector;
         if let Some(function) = self.compiled.get(digest) {
-            return Ok(function.clone());
+            return Ok(Arc::clone(function));
         }
         let code = text.code.get(text.start..).unwrap_or_default();
         let function = if self.interpreter.state.dialect.protects_globals() {
@@ -58,10 +63,14 @@ impl Evaluator {
         } else {
             self.define(digest, code)?
         };
+        let function = self.interpreter.keep(function).map_err(|_| Fatal::Memory)?;
+        let function = Arc::new(function);
         if self.compiled.len() >= COMPILED_MAX {
-            self.compiled.clear();
+            for (_, old) in self.compiled.drain() {
+                self.interpreter.forget(&old).map_err(|_| Fatal::Memory)?;
+            }
         }
-        self.compiled.insert(*digest, function.clone());
+        self.compiled.insert(*digest, Arc::clone(&function));
         Ok(function)
     }
 

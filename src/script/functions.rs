@@ -11,7 +11,7 @@ use mlua::{Function, Lua, MultiValue, Table, Value};
 
 use super::api;
 use super::habit::Habit;
-use super::interpreter::{CompileError, Interpreter, may_set_collector};
+use super::interpreter::{CompileError, Compiled, Interpreter, may_set_collector};
 use super::params::Params;
 use super::raise::{Caught, caught_error, throw};
 use super::sandbox::{self, Shared};
@@ -25,7 +25,7 @@ use crate::store::{Libraries, Library, Tainted};
 /// An interpreter with all libraries in it.
 pub(super) struct Loaded {
     pub(super) interpreter: Interpreter,
-    functions: HashMap<Vec<u8>, Function>,
+    functions: HashMap<Vec<u8>, Compiled, ahash::RandomState>,
     /// What is known of them, in all interpreters.
     pub(super) known: Arc<Known>,
 }
@@ -38,7 +38,7 @@ pub(super) struct Known {
     pub(super) libraries: Arc<Libraries>,
     /// What is told of them.
     pub(super) shown: Arc<Vec<LibraryShown>>,
-    functions: HashMap<Vec<u8>, Facts>,
+    functions: HashMap<Vec<u8>, Facts, ahash::RandomState>,
     /// Whether one of them may change how the collector works.
     pub(super) sets_collector: bool,
 }
@@ -93,13 +93,14 @@ impl Loaded {
             .map_err(|error| broken(&error))?;
         let registered = Registered::default();
         let stage = Stage::new(&interpreter, &registered).map_err(|error| broken(&error))?;
-        let (mut functions, mut facts) = (HashMap::new(), HashMap::new());
+        let (mut functions, mut facts) = (HashMap::default(), HashMap::default());
         let mut shown = Vec::new();
         for library in all {
             stage.load(&interpreter, library)?;
             let mut own = Vec::new();
             for (function, callback) in lock(&registered).drain(..) {
                 facts.insert(function.name.clone(), Facts::new(&function, &callback));
+                let callback = interpreter.keep(callback).map_err(|error| broken(&error))?;
                 functions.insert(function.name.clone(), callback);
                 own.push(function);
             }
@@ -132,8 +133,8 @@ impl Loaded {
     }
 
     /// The function called `name`.
-    pub(super) fn function(&self, name: &[u8]) -> Option<Function> {
-        self.functions.get(name).cloned()
+    pub(super) fn function(&self, name: &[u8]) -> Option<&Compiled> {
+        self.functions.get(name)
     }
 }
 
@@ -206,7 +207,7 @@ impl Stage {
 
     /// From now on functions see what scripts see.
     fn finish(self, interpreter: &Interpreter) -> mlua::Result<()> {
-        let scripts = interpreter.globals(None)?;
+        let scripts = interpreter.globals()?;
         self.meta.raw_set("__index", scripts)?;
         interpreter.lua.set_globals(self.globals)
     }

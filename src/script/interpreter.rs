@@ -7,13 +7,13 @@ use mlua::{
     Function, HookTriggers, Lua, LuaOptions, LuaString, MultiValue, StdLib, Table, Value, VmState,
 };
 
-use super::call::Room;
+use super::bridge::{Bridge, Ended, Gives, Kept, Site, drop_kept, keep};
+use super::call::Allowed;
 use super::params::Params;
-use super::raise::{
-    Caught, Fatal, Raised, caught, caught_error, end, place, raised_at, throw, throw_text,
-};
+use super::raise::{Caught, Fatal, Raised, caught, end, place, raised_at, throw, throw_text};
 use super::sandbox;
 use super::state::{Bounds, State, lock};
+use crate::command::ScriptCall;
 use crate::dialect::Dialect;
 use crate::limits::SCRIPT_MEMORY_BYTES_MAX;
 
@@ -48,16 +48,22 @@ pub(super) struct Interpreter {
     globals: Option<Table>,
     /// The metatable of texts.
     texts: Option<Table>,
-    xpcall: Function,
     /// Lua's own `next`.
     pub(super) next: Function,
     /// Lua's own `collectgarbage`, whose settings scripts may change.
     collect: Function,
-    /// `xpcall` of a function with two arguments.
-    call: Function,
-    handler: Function,
     failure: Arc<Mutex<Option<Failure>>>,
-    room: Cell<Option<Room>>,
+    allowed: Cell<Option<Allowed>>,
+    /// How many bytes Lua was told it may hold.
+    limit: Cell<usize>,
+    /// Lua points into it, so it comes after `lua`: fields are dropped in their order.
+    site: Site,
+}
+
+/// A function of a script or a library.
+pub(super) struct Compiled {
+    pub(super) function: Function,
+    kept: Kept,
 }
 
 /// Why a script failed.
@@ -92,17 +98,16 @@ impl Interpreter {
         lua.set_memory_limit(SCRIPT_MEMORY_BYTES_MAX)?;
         let state = State::new(dialect);
         watch(&lua, &state)?;
-        let xpcall: Function = lua.globals().raw_get("xpcall")?;
         let next: Function = lua.globals().raw_get("next")?;
         let collect: Function = lua.globals().raw_get("collectgarbage")?;
         let texts = texts_metatable(&lua);
         let real = sandbox::copy(&lua, &lua.globals())?;
-        let call = replace(&lua, &real, &state)?;
+        replace(&lua, &real, &state)?;
         remove(&lua, &real, dialect)?;
         super::library::add(&lua, &real, &state)?;
         let api = super::api::table(&lua, &state)?;
         own(&lua, &real, &api)?;
-        super::call::add(&lua, &api)?;
+        let site = Site::add(&lua, &api)?;
         for name in dialect.api_names() {
             real.raw_set(*name, &api)?;
         }
@@ -113,6 +118,7 @@ impl Interpreter {
         };
         let failure = Arc::default();
         let handler = handler(&lua, &state, &failure)?;
+        let site = site.build(&lua, &state, &real, &handler)?;
         // Functions that are written in C name this as their environment.
         lua.globals().clear()?;
         let names = [lua.create_string("KEYS")?, lua.create_string("ARGV")?];
@@ -123,24 +129,21 @@ impl Interpreter {
             names,
             globals,
             texts,
-            xpcall,
             next,
             collect,
-            call,
-            handler,
             failure,
-            room: Cell::default(),
+            allowed: Cell::default(),
+            limit: Cell::new(SCRIPT_MEMORY_BYTES_MAX),
+            site,
         })
     }
 
-    /// The globals for one script, with its keys and arguments among them if `own` has them. Since Redis 7.0 they are always
-    /// the same table.
-    pub(super) fn globals(&self, own: Option<[&Table; 2]>) -> mlua::Result<Table> {
-        let Some(globals) = &self.globals else {
-            return self.fresh_globals(own);
-        };
-        self.put(&self.real, own)?;
-        Ok(globals.clone())
+    /// The globals that scripts see. Since Redis 7.0 they are always the same table; before, each script has its own.
+    pub(super) fn globals(&self) -> mlua::Result<Table> {
+        match &self.globals {
+            Some(globals) => Ok(globals.clone()),
+            None => self.fresh_globals(None),
+        }
     }
 
     fn put(&self, holder: &Table, own: Option<[&Table; 2]>) -> mlua::Result<()> {
@@ -151,7 +154,8 @@ impl Interpreter {
             .try_for_each(|(name, value)| holder.raw_set(name, value))
     }
 
-    fn fresh_globals(&self, own: Option<[&Table; 2]>) -> mlua::Result<Table> {
+    /// Globals for one script before Redis 7.0, with its keys and arguments among them if `own` has them.
+    pub(super) fn fresh_globals(&self, own: Option<[&Table; 2]>) -> mlua::Result<Table> {
         let globals = sandbox::own_globals(&self.lua, &self.real)?;
         self.put(&globals, own)?;
         globals.set_metatable(Some(sandbox::strict(&self.lua)?))?;
@@ -163,25 +167,41 @@ impl Interpreter {
         Ok(globals)
     }
 
-    /// Runs `function`, with keys and arguments if it takes them; gives its first result.
+    /// Runs `function` with the keys and arguments of `call`; its first result waits to be taken.
     pub(super) fn run(
         &self,
-        function: &Function,
-        arguments: Option<[Table; 2]>,
-    ) -> Result<Value, Failure> {
-        let results: Result<(bool, Value), _> = match arguments {
-            Some([keys, args]) => self.call.call((function, &self.handler, keys, args)),
-            None => self.xpcall.call((function, &self.handler)),
-        };
-        match results {
-            _ if self.state.fatal().is_some() => Err(self.fatal(Fatal::Time)),
-            Ok((true, value)) => Ok(value),
-            Ok((false, value)) => {
-                let failed = lock(&self.failure).take();
-                Err(failed.unwrap_or_else(|| self.unhandled(value)))
-            }
-            Err(error) => Err(self.of_error(&error)),
+        function: &Compiled,
+        call: &ScriptCall<'_>,
+        gives: Gives,
+    ) -> Result<Ended<'_>, Failure> {
+        let ended = self.bridge().run(function.kept, call, gives);
+        if self.state.fatal().is_some() {
+            return Err(self.fatal(Fatal::Time));
         }
+        if !ended.failed {
+            return Ok(ended);
+        }
+        let failed = lock(&self.failure).take();
+        Err(failed.unwrap_or_else(|| match ended.value(&self.lua) {
+            Ok(value) => self.unhandled(value),
+            Err(error) => error.into(),
+        }))
+    }
+
+    /// The way to its Lua.
+    pub(super) fn bridge(&self) -> &Bridge {
+        self.site.bridge()
+    }
+
+    /// Makes a function ready to be run.
+    pub(super) fn keep(&self, function: Function) -> mlua::Result<Compiled> {
+        let kept = keep(&self.lua, &function)?;
+        Ok(Compiled { function, kept })
+    }
+
+    /// Gives up a function that was made ready.
+    pub(super) fn forget(&self, function: &Compiled) -> mlua::Result<()> {
+        drop_kept(&self.lua, function.kept)
     }
 
     fn fatal(&self, fatal: Fatal) -> Failure {
@@ -197,18 +217,12 @@ impl Interpreter {
         }
     }
 
-    fn of_error(&self, error: &mlua::Error) -> Failure {
-        match caught_error(&self.lua, error) {
-            Ok(Caught::Value(raised)) => Failure::Error(raised.value, None),
-            Ok(Caught::Fatal(fatal)) => self.fatal(fatal),
-            Err(_) => self.fatal(Fatal::Memory),
-        }
-    }
-
     /// A script begins, or begins again.
     pub(super) fn begin(&self, bounds: Bounds) -> mlua::Result<()> {
         *lock(&self.failure) = None;
-        self.lua.set_memory_limit(bounds.bytes)?;
+        if self.limit.replace(bounds.bytes) != bounds.bytes {
+            self.lua.set_memory_limit(bounds.bytes)?;
+        }
         self.state.begin(bounds);
         Ok(())
     }
@@ -236,15 +250,14 @@ impl Interpreter {
         })
     }
 
-    /// The room of the last script, or new room.
-    pub(super) fn take_room(&self) -> Room {
-        let room = self.room.take();
-        room.unwrap_or_else(|| Room::new(self.state.dialect))
+    /// What was remembered for the next script.
+    pub(super) fn take_allowed(&self) -> Allowed {
+        self.allowed.take().unwrap_or_default()
     }
 
-    /// Keeps room for the next script.
-    pub(super) fn keep_room(&self, room: Room) {
-        self.room.set(Some(room));
+    /// Remembers it for the next script.
+    pub(super) fn keep_allowed(&self, allowed: Allowed) {
+        self.allowed.set(Some(allowed));
     }
 
     fn reset_collector(&self) -> mlua::Result<()> {
@@ -332,8 +345,8 @@ fn remove(lua: &Lua, real: &Table, dialect: Dialect) -> mlua::Result<()> {
 
 const PRELUDE: &str = include_str!("prelude.lua");
 
-/// Puts our own functions in the place of Lua's; gives the one that calls functions of libraries.
-fn replace(lua: &Lua, real: &Table, state: &Arc<State>) -> mlua::Result<Function> {
+/// Puts our own functions in the place of Lua's.
+fn replace(lua: &Lua, real: &Table, state: &Arc<State>) -> mlua::Result<()> {
     let threads: Table = real.raw_get("coroutine")?;
     let prelude = lua.load(PRELUDE).set_name("=prelude").into_function()?;
     let arguments: Vec<Value> = vec![
@@ -361,8 +374,7 @@ fn replace(lua: &Lua, real: &Table, state: &Arc<State>) -> mlua::Result<Function
     let load: Function = ours.raw_get("load")?;
     let join = lua.create_function(load_pieces)?;
     real.raw_set("load", load.call::<Function>(join)?)?;
-    sandbox::add_random(lua, &real.raw_get("math")?, state)?;
-    ours.raw_get("call")
+    sandbox::add_random(lua, &real.raw_get("math")?, state)
 }
 
 /// Gives `false` and what `pcall` caught. Since Redis 7.0 what commands throw is a table; scripts catch its text.

@@ -11,6 +11,7 @@
 //! nobody can tell. An [`Engine`] keeps a few interpreters for all connections; one that was ended by force is thrown away.
 
 mod api;
+mod bridge;
 mod call;
 mod evaluator;
 mod failure;
@@ -29,7 +30,6 @@ mod share;
 mod shebang;
 mod state;
 mod texts;
-mod to_lua;
 mod to_reply;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -172,7 +172,7 @@ impl Engine {
         let (_running, bytes) = self.enter();
         let task = Task {
             call,
-            function,
+            function: &function,
             is_read_only: call.is_read_only || text.flags.is_some(),
             is_function: false,
             may_begin_again: true,

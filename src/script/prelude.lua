@@ -72,13 +72,6 @@ return {
     end
   end,
 
-  -- Calls a function with two arguments, protected, so that nothing is seen above it.
-  call = function(f, handler, keys, args)
-    return xpcall(function()
-      return f(keys, args)
-    end, handler)
-  end,
-
   -- A comparison that counts as instructions, whatever it calls.
   counted = function(f)
     return function(a, b)

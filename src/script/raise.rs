@@ -108,7 +108,7 @@ pub(super) enum Caught {
 }
 
 /// What Lua says when it gets no memory.
-const NO_MEMORY: &[u8] = b"not enough memory";
+pub(super) const NO_MEMORY: &[u8] = b"not enough memory";
 
 /// What was thrown, as the value that `pcall` found.
 pub(super) fn caught(lua: &Lua, value: Value) -> mlua::Result<Caught> {

@@ -9,18 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mlua::{Function, Lua, LuaString, MultiValue, Table, Value};
-
-use super::api::{error_table, words};
-use super::call::{Calls, lend};
-use super::interpreter::{Failure, Interpreter};
-use super::raise::{Fatal, end, throw};
-use super::running::list;
+use super::Engine;
+use super::bridge::{Answer, Calls, Gives};
+use super::interpreter::{Compiled, Failure, Interpreter};
+use super::raise::Fatal;
+use super::running::set_globals;
 use super::state::{Bounds, State};
-use super::{Engine, to_lua};
 use crate::command::{self, Command, Replay, Script, ScriptCall, Unsure};
 use crate::limits::REPLAY_SECONDS_MAX;
-use crate::resp::{Args, ArgsBuf, Protocol, Reply};
+use crate::resp::{Args, Reply, parse_integer};
 
 /// Source: redis 6.0 scripting.c, `luaRedisGenericCommand`.
 const AFTER_RANDOM: &str = "Write commands not allowed after non deterministic commands. Call redis.replicate_commands() at the \
@@ -29,7 +26,7 @@ const AFTER_RANDOM: &str = "Write commands not allowed after non deterministic c
 /// What the script calls commands with.
 struct Caller<'c, 'r, 'tx> {
     state: Arc<State>,
-    inner: RefCell<(&'c mut Replay<'r, 'tx>, Reply)>,
+    replay: RefCell<&'c mut Replay<'r, 'tx>>,
     /// Whether a command was called whose reply differs from server to server.
     is_random: Cell<bool>,
     has_written: Cell<bool>,
@@ -37,104 +34,124 @@ struct Caller<'c, 'r, 'tx> {
 }
 
 impl Calls for Caller<'_, '_, '_> {
-    fn call(&self, lua: &Lua, args: MultiValue, throws: bool) -> mlua::Result<Value> {
-        self.state.tick().map_err(end)?;
-        let mut given = ArgsBuf::default();
-        let (value, is_error) = match words(args.into_iter(), &self.state, &mut given) {
-            Err(text) => (self.error(lua, text.as_bytes())?, true),
-            Ok(()) => self.perform(lua, given.as_args())?,
-        };
-        match &value {
-            Value::Table(table) if is_error && throws => Err(throw(table.raw_get("err")?)),
-            _ => Ok(value),
-        }
-    }
-
-    /// It has not switched to sending its effects: else they would have come, not the script.
-    fn replicates_commands(&self) -> mlua::Result<bool> {
-        match self.has_written.get() {
-            true => Ok(false),
-            false => Err(self.give_up(Unsure("it calls redis.replicate_commands() first"))),
-        }
-    }
-}
-
-impl Caller<'_, '_, '_> {
-    fn error(&self, lua: &Lua, text: &[u8]) -> mlua::Result<Value> {
-        error_table(lua, &self.state, text).map(Value::Table)
-    }
-
-    /// Ends the script for good.
-    fn give_up(&self, why: Unsure) -> mlua::Error {
-        self.unsure.set(Some(why));
-        end(self.state.doom(Fatal::Wider))
-    }
-
-    /// The command's reply and whether it is an error.
-    fn perform(&self, lua: &Lua, args: Args<'_>) -> mlua::Result<(Value, bool)> {
+    fn call(&self, args: Args<'_>, reply: &mut Reply) -> Answer {
         if self.state.resp3.load(Ordering::Relaxed) {
-            return Err(self.give_up(Unsure("it asks for replies in RESP3")));
+            return self.give_up(Unsure("it asks for replies in RESP3"));
         }
-        let row = match self.find(args)? {
+        let row = match self.find(args) {
             Ok(row) => row,
-            Err(text) => return Ok((self.error(lua, text.as_bytes())?, true)),
+            Err(Refused::Told(text)) => return refuse(reply, text),
+            Err(Refused::Unsure(why)) => return self.give_up(why),
         };
         let flagged = |flag| command::flagged(args, row, self.state.dialect, flag);
         if row.is_write() {
             if self.is_random.get() {
-                return Ok((self.error(lua, AFTER_RANDOM.as_bytes())?, true));
+                return refuse(reply, AFTER_RANDOM);
             }
             self.has_written.set(true);
         }
         if flagged("random") {
             self.is_random.set(true);
         }
-        let mut inner = self.inner.borrow_mut();
-        let (replay, reply) = &mut *inner;
-        reply.clear(super::call::KEPT_BYTES);
-        replay
-            .call(row, args, reply)
-            .map_err(|why| self.give_up(why))?;
-        if reply.overflowed() {
-            return Err(end(self.state.doom(Fatal::Memory)));
+        if let Err(why) = self.replay.borrow_mut().call(row, args, reply) {
+            return self.give_up(why);
         }
-        let is_error = reply.as_bytes().starts_with(b"-");
-        let value = to_lua::reply(lua, reply, &self.state)?;
-        if let (Value::Table(table), true) = (&value, flagged("sort_for_script"))
-            && reply.as_bytes().starts_with(b"*")
-        {
-            sort(table)?;
+        if flagged("sort_for_script") {
+            sort(reply);
         }
-        Ok((value, is_error))
+        Answer::Reply
+    }
+
+    /// It has not switched to sending its effects: else they would have come, not the script.
+    fn replicates_commands(&self) -> Option<bool> {
+        if self.has_written.get() {
+            return Some(false);
+        }
+        self.give_up(Unsure("it calls redis.replicate_commands() first"));
+        None
+    }
+}
+
+/// Why a command is not run.
+enum Refused {
+    /// The script is told so.
+    Told(&'static str),
+    /// Nobody knows what the primary did.
+    Unsure(Unsure),
+}
+
+fn refuse(reply: &mut Reply, text: &str) -> Answer {
+    reply.raw(text.as_bytes());
+    Answer::Error { is_counted: false }
+}
+
+impl Caller<'_, '_, '_> {
+    /// Ends the script for good.
+    fn give_up(&self, why: Unsure) -> Answer {
+        self.unsure.set(Some(why));
+        self.state.doom(Fatal::Wider);
+        Answer::End
     }
 
     /// The row that the words name, or what the script is told.
-    fn find(&self, args: Args<'_>) -> mlua::Result<Result<&'static Command, &'static str>> {
+    fn find(&self, args: Args<'_>) -> Result<&'static Command, Refused> {
         let dialect = self.state.dialect;
         let texts = dialect.script_call_errors();
         let container = command::lookup(args.at(0)).filter(|row| dialect.has(row.presence));
         let row = match (command::resolve_for(args, dialect), container) {
             (Ok(row), _) => row,
-            (Err(_), None) => return Ok(Err(texts.unknown)),
-            (Err(command::Error::Arity(_)), Some(_)) => return Ok(Err(texts.arity)),
+            (Err(_), None) => return Err(Refused::Told(texts.unknown)),
+            (Err(command::Error::Arity(_)), Some(_)) => return Err(Refused::Told(texts.arity)),
             (Err(_), Some(_)) => {
-                return Err(self.give_up(Unsure("it calls a subcommand that is not known")));
+                let why = Unsure("it calls a subcommand that is not known");
+                return Err(Refused::Unsure(why));
             }
         };
         if command::flagged(args, row, dialect, "noscript") || row.flags.has(command::Flags::SCRIPT)
         {
-            return Ok(Err(texts.forbidden));
+            return Err(Refused::Told(texts.forbidden));
         }
-        Ok(Ok(row))
+        Ok(row)
     }
 }
 
-/// Puts texts in order. DIFFERENCE: in that of their bytes, where a server goes by the language of its environment.
-fn sort(table: &Table) -> mlua::Result<()> {
-    let mut texts: Vec<LuaString> = table.sequence_values().collect::<mlua::Result<_>>()?;
-    texts.sort_by_cached_key(|text| text.as_bytes().to_vec());
-    let mut texts = texts.into_iter().zip(1..);
-    texts.try_for_each(|(text, at)| table.raw_seti(at, text))
+/// Puts the texts of an array in order. DIFFERENCE: in that of their bytes, where a server goes by the language of its
+/// environment.
+fn sort(reply: &mut Reply) {
+    let Some(mut texts) = texts(reply.as_bytes()) else {
+        return;
+    };
+    texts.sort_unstable();
+    let sorted: Vec<u8> = texts
+        .into_iter()
+        .flat_map(|(_, written)| written)
+        .copied()
+        .collect();
+    reply.truncate(reply.len() - sorted.len());
+    reply.raw(&sorted);
+}
+
+/// The texts of an array, and how each is written; `None` for any other reply.
+fn texts(reply: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
+    let mut rest = line(reply.strip_prefix(b"*")?)?.1;
+    let mut texts = Vec::new();
+    while !rest.is_empty() {
+        let (length, body) = line(rest.strip_prefix(b"$")?)?;
+        let length = usize::try_from(parse_integer(length)?).ok()?;
+        let end = rest.len() - body.len() + length + LINE_END.len();
+        let (written, others) = rest.split_at_checked(end)?;
+        texts.push((body.get(..length)?, written));
+        rest = others;
+    }
+    Some(texts)
+}
+
+const LINE_END: &[u8] = b"\r\n";
+
+/// The first line, and what follows it.
+fn line(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = memchr::memchr(b'\r', text)?;
+    Some((text.get(..end)?, text.get(end + LINE_END.len()..)?))
 }
 
 impl Engine {
@@ -168,15 +185,14 @@ fn run(
     interpreter: &Interpreter,
     replay: &mut Replay<'_, '_>,
     call: &ScriptCall<'_>,
-    function: &Function,
+    function: &Compiled,
 ) -> Result<(), Unsure> {
     let state = &interpreter.state;
     let time = Duration::from_secs(REPLAY_SECONDS_MAX);
     let memory = crate::limits::SCRIPT_MEMORY_BYTES_MAX;
-    let reply = Reply::new(Protocol::Resp2, replay.dialect(), memory);
     let caller = Caller {
         state: Arc::clone(state),
-        inner: RefCell::new((replay, reply)),
+        replay: RefCell::new(replay),
         is_random: Cell::new(false),
         has_written: Cell::new(false),
         unsure: Cell::new(None),
@@ -188,25 +204,15 @@ fn run(
         may_begin_again: false,
     };
     let begun = interpreter.begin(bounds).map_err(Failure::from);
-    let result = begun.and_then(|()| lend(&caller, || answer(interpreter, call, function)));
+    let result = begun.and_then(|()| {
+        set_globals(interpreter, function, call)?;
+        let run = || interpreter.run(function, call, Gives::Nothing).map(drop);
+        interpreter.bridge().lend(&caller, run)
+    });
     match (caller.unsure.get(), result) {
         (Some(why), _) => Err(why),
         // An error ends it as it ended at the primary: what it has written stays.
         (None, Ok(()) | Err(Failure::Error(..))) => Ok(()),
         (None, _) => Err(Unsure("it takes too long or too much memory")),
     }
-}
-
-fn answer(
-    interpreter: &Interpreter,
-    call: &ScriptCall<'_>,
-    function: &Function,
-) -> Result<(), Failure> {
-    let lua = &interpreter.lua;
-    let keys = list(lua, call.keys())?;
-    let args = list(lua, call.arguments())?;
-    let globals = interpreter.globals(Some([&keys, &args]))?;
-    function.set_environment(globals)?;
-    interpreter.run(function, None)?;
-    Ok(())
 }

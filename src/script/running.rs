@@ -3,15 +3,16 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mlua::{Either, Function, Lua, Table, Value};
+use mlua::{Either, Lua, Table, Value};
 
-use super::call::{Caller, lend};
+use super::bridge::Gives;
+use super::call::Caller;
 use super::habit::Habit;
-use super::interpreter::{Failure, Interpreter, building};
+use super::interpreter::{Compiled, Failure, Interpreter, building};
 use super::raise::Fatal;
 use super::reach::{Level, Reach};
 use super::share::Share;
-use super::state::{Bounds, State, lock};
+use super::state::{Bounds, lock};
 use super::to_reply::Writer;
 use crate::command::{ScriptCall, SessionCx, long};
 use crate::limits::{SCRIPT_MILLISECONDS_MAX, SCRIPT_TICKS_SHORT};
@@ -19,7 +20,7 @@ use crate::limits::{SCRIPT_MILLISECONDS_MAX, SCRIPT_TICKS_SHORT};
 /// What is to be run.
 pub(super) struct Task<'t> {
     pub(super) call: &'t ScriptCall<'t>,
-    pub(super) function: Function,
+    pub(super) function: &'t Compiled,
     pub(super) is_read_only: bool,
     /// Whether it is a function of a library, which is given its keys and arguments.
     pub(super) is_function: bool,
@@ -131,57 +132,63 @@ fn run_once(
     let reach = Reach::begin(cx, level, task.call.keys());
     // Its time is that for which it holds others off.
     interpreter.begin(task.bounds(level))?;
-    let room = interpreter.take_room();
-    let caller = Caller::new(cx, &interpreter.state, task.is_read_only, reach, room);
-    let result = lend(&caller, || answer(cx, interpreter, task));
-    interpreter.keep_room(caller.into_room());
+    let allowed = interpreter.take_allowed();
+    let caller = Caller::new(cx, &interpreter.state, task.is_read_only, reach, allowed);
+    let bridge = interpreter.bridge();
+    let result = bridge.lend(&caller, || answer(cx, interpreter, task));
+    interpreter.keep_allowed(caller.into_allowed());
     result
 }
 
-/// Runs the function and writes what it gives.
+/// Runs the function and writes its result.
 fn answer(
     cx: &mut SessionCx<'_>,
     interpreter: &Interpreter,
     task: &Task<'_>,
 ) -> Result<(), Failure> {
-    let (lua, state) = (&interpreter.lua, &*interpreter.state);
-    let [keys, args] = building(lua, state, task.call.bytes(), || {
-        let keys = list(lua, task.call.keys())?;
-        let args = list(lua, task.call.arguments())?;
-        if !task.is_function {
-            let globals = interpreter.globals(Some([&keys, &args]))?;
-            if !state.dialect.protects_globals() {
-                task.function.set_environment(globals)?;
-            }
-        }
-        Ok([keys, args])
-    })?;
-    let arguments = task.is_function.then_some([keys, args]);
-    let value = interpreter.run(&task.function, arguments)?;
-    write(cx, interpreter, state, value)
-}
-
-fn write(
-    cx: &mut SessionCx<'_>,
-    interpreter: &Interpreter,
-    state: &State,
-    value: Value,
-) -> Result<(), Failure> {
+    let state = &*interpreter.state;
+    let gives = if task.is_function {
+        Gives::Arguments
+    } else if state.dialect.protects_globals() {
+        Gives::Globals
+    } else {
+        set_globals(interpreter, task.function, task.call)?;
+        Gives::Nothing
+    };
+    let ended = interpreter.run(task.function, task.call, gives)?;
+    let resp3 = state.resp3.load(Ordering::Relaxed);
+    if ended.write(cx.reply, resp3).map_err(Failure::Fatal)? {
+        return Ok(());
+    }
     let writer = Writer {
         reply: cx.reply,
-        resp3: state.resp3.load(Ordering::Relaxed),
+        resp3,
         state,
         lua: &interpreter.lua,
         next: &interpreter.next,
     };
+    let value = ended.value(&interpreter.lua)?;
     Ok(writer.write(value, state.dialect.script_stack_places())?)
 }
 
+/// Before Redis 7.0 each script has globals of its own, with its keys and arguments among them.
+pub(super) fn set_globals(
+    interpreter: &Interpreter,
+    function: &Compiled,
+    call: &ScriptCall<'_>,
+) -> Result<(), Failure> {
+    let lua = &interpreter.lua;
+    let globals = building(lua, &interpreter.state, call.bytes(), || {
+        let keys = list(lua, call.keys())?;
+        let args = list(lua, call.arguments())?;
+        interpreter.fresh_globals(Some([&keys, &args]))
+    })?;
+    function.function.set_environment(globals)?;
+    Ok(())
+}
+
 /// A list of Lua's.
-pub(super) fn list<'w>(
-    lua: &Lua,
-    words: impl ExactSizeIterator<Item = &'w [u8]>,
-) -> mlua::Result<Table> {
+fn list<'w>(lua: &Lua, words: impl ExactSizeIterator<Item = &'w [u8]>) -> mlua::Result<Table> {
     let mut result = Ok(());
     let words = words.map(|word| match std::str::from_utf8(word) {
         Ok(text) => Either::Left(text),

@@ -24,15 +24,16 @@ impl Digest {
 
     /// From forty hexadecimal digits, in letters of any case.
     pub(super) fn parse(digits: &[u8]) -> Option<Self> {
+        let digits: &[u8; 40] = digits.try_into().ok()?;
         let mut bytes = [0; 20];
-        if digits.len() != 40 {
-            return None;
+        let mut wrong = 0;
+        let (pairs, _) = digits.as_chunks::<2>();
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            let (high, low) = (DIGITS[usize::from(*high)], DIGITS[usize::from(*low)]);
+            wrong |= high | low;
+            *byte = high << 4 | low & 0xF;
         }
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let &[high, low] = pair else { return None };
-            *byte = digit(high)? << 4 | digit(low)?;
-        }
-        Some(Self(bytes))
+        (wrong < NO_DIGIT).then_some(Self(bytes))
     }
 
     /// As forty digits in small letters.
@@ -41,14 +42,20 @@ impl Digest {
     }
 }
 
-fn digit(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
+/// The value of each hexadecimal digit, in letters of any case.
+const DIGITS: [u8; 256] = {
+    let mut values = [NO_DIGIT; 256];
+    let mut value: u8 = 0;
+    while value < 16 {
+        values[b"0123456789abcdef"[value as usize] as usize] = value;
+        values[b"0123456789ABCDEF"[value as usize] as usize] = value;
+        value += 1;
     }
-}
+    values
+};
+
+/// The value of what is no digit: above that of any.
+const NO_DIGIT: u8 = 0x80;
 
 /// A script.
 #[derive(Debug)]

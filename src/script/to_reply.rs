@@ -2,6 +2,7 @@
 
 use mlua::{Function, Lua, Table, Value};
 
+use super::bridge::Scalar;
 use super::interpreter::building;
 use super::params::truncated;
 use super::state::State;
@@ -210,12 +211,22 @@ impl Nested<'_> {
 
 fn scalar(reply: &mut Reply, value: &Value, resp3: bool) {
     match value {
-        Value::String(text) => reply.bulk(&text.as_bytes()),
-        Value::Boolean(value) if resp3 => reply.boolean(*value),
-        Value::Boolean(true) => reply.integer(1),
-        Value::Number(number) => reply.integer(truncated(*number)),
+        Value::String(text) => write_scalar(reply, &Scalar::Text(&text.as_bytes()), resp3),
+        Value::Boolean(value) => write_scalar(reply, &Scalar::Boolean(*value), resp3),
+        Value::Number(number) => write_scalar(reply, &Scalar::Number(*number), resp3),
         Value::Integer(number) => reply.integer(*number),
-        _ => reply.null(),
+        _ => write_scalar(reply, &Scalar::Other, resp3),
+    }
+}
+
+/// Writes a value that has no other values in it.
+pub(super) fn write_scalar(reply: &mut Reply, value: &Scalar<'_>, resp3: bool) {
+    match value {
+        Scalar::Text(text) => reply.bulk(text),
+        Scalar::Number(number) => reply.integer(truncated(*number)),
+        Scalar::Boolean(value) if resp3 => reply.boolean(*value),
+        Scalar::Boolean(true) => reply.integer(1),
+        Scalar::Boolean(false) | Scalar::Other => reply.null(),
     }
 }
 
