@@ -1,14 +1,14 @@
-//! Reads of a pipeline that look at one key each, answered in a group.
+//! Requests of a pipeline that look at one key each, answered in a group.
 //!
-//! The requests that stand one behind the other in what a connection has sent are taken together as long as each is such a
-//! read: their shards are held and their entries fetched side by side, then they are answered in order. The replies are those of
-//! the requests one by one, all of one moment. Everything else, and whatever needs the writer waited for, goes the ordinary way,
-//! through [`answer`](super::answer).
+//! Reads that follow one another in what a connection has sent are taken together: their shards are held and their entries
+//! fetched side by side, then they are answered in order. The replies are those of the requests one by one, all of one moment.
+//! So are scripts with one key, but they hold for themselves what they read: only their entries are fetched first. Everything
+//! else, and whatever has to wait for the writer, goes the ordinary way, through [`answer`](super::answer).
 
 use super::execute::look;
 use super::resolve::resolve_for;
-use super::session::{Replies, SessionCx, finish, run};
-use super::table::Command;
+use super::session::{Replies, SessionCx, answer, finish, run};
+use super::table::{Command, Flags};
 use crate::resp::{Args, Batch};
 use crate::store::{GROUP_MAX, Generation, Group, KeyHash};
 
@@ -42,7 +42,10 @@ impl Ahead {
         let Some((generation, row)) = cx.generation.zip(self.row(cx, args)) else {
             return false;
         };
-        let Some(key) = row.keys.single(args) else {
+        if !self.reads.is_empty() && self.are_scripts() != is_script(row) {
+            return false;
+        }
+        let Some(key) = single_key(row, args) else {
             return false;
         };
         let hash = generation.spaces.hash_of(key);
@@ -61,7 +64,7 @@ impl Ahead {
         }
         self.last = resolve_for(args, dialect)
             .ok()
-            .filter(|row| row.is_point_read());
+            .filter(|row| row.is_point_read() || is_script(row));
         self.last
     }
 
@@ -74,12 +77,14 @@ impl Ahead {
         pause: impl Fn(&SessionCx<'_>) -> bool,
     ) -> usize {
         let group = self.group(cx);
+        if group.is_none() {
+            self.fetch(cx);
+        }
         let mut end = 0;
         for (index, (args, bytes, read)) in self.reads.iter(input).enumerate() {
             let group = group.as_ref().map(|group| (group, index));
             read.answer(cx, args, group);
             if cx.session.deferred {
-                cx.session.commands -= 1;
                 end = bytes[0];
                 break;
             }
@@ -92,8 +97,27 @@ impl Ahead {
         end
     }
 
+    fn are_scripts(&self) -> bool {
+        let mut reads = self.reads.known();
+        reads.next().is_some_and(|read| is_script(read.row))
+    }
+
+    /// Fetches what scripts look at, so that they wait for memory together.
+    fn fetch(&self, cx: &SessionCx<'_>) {
+        if let Some(generation) = cx.generation
+            && self.reads.len() > 1
+            && self.are_scripts()
+        {
+            let hashes = self.reads.known().map(|read| read.hash);
+            generation.spaces.fetch(cx.session.db, hashes);
+        }
+    }
+
     /// Holds all that they look at, where that is to be had at once and worth it.
     fn group<'g>(&self, cx: &SessionCx<'g>) -> Option<Group<'g>> {
+        if self.are_scripts() {
+            return None;
+        }
         let spaces = &cx.generation.filter(|_| self.reads.len() > 1)?.spaces;
         let group = spaces.group(cx.session.db, self.reads.known().map(|read| read.hash))?;
         // A taint is set under the locks of its keys: none can slip in from here on.
@@ -104,6 +128,9 @@ impl Ahead {
 impl Read {
     #[inline]
     fn answer(self, cx: &mut SessionCx<'_>, args: Args<'_>, group: Option<(&Group<'_>, usize)>) {
+        if is_script(self.row) {
+            return answer(cx, args);
+        }
         let mark = cx.reply.len();
         cx.session.commands += 1;
         cx.session.last = (None, self.row.name);
@@ -117,7 +144,22 @@ impl Read {
             _ => run(cx, self.row, args),
         };
         finish(cx, mark, result, true);
+        cx.session.commands -= u64::from(cx.session.deferred);
     }
+}
+
+/// Whether a row runs scripts, which read for themselves.
+const fn is_script(row: &Command) -> bool {
+    row.flags.has(Flags::SCRIPT)
+}
+
+/// The key of a request that has one.
+#[inline]
+fn single_key<'a>(row: &Command, args: Args<'a>) -> Option<&'a [u8]> {
+    if is_script(row) {
+        return args.get(3).filter(|_| args.at(2) == b"1");
+    }
+    row.keys.single(args)
 }
 
 /// The hash of the key that a request looks at, if it is a read of one key.

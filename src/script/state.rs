@@ -44,6 +44,16 @@ struct Log {
     bytes: usize,
 }
 
+impl Log {
+    fn begin(&mut self, waits: bool) {
+        self.waits = waits;
+        if !self.lines.is_empty() {
+            self.lines = Vec::new();
+            self.bytes = 0;
+        }
+    }
+}
+
 const FATALS: [Fatal; 4] = [Fatal::Time, Fatal::Memory, Fatal::Killed, Fatal::Wider];
 
 /// How far a script may go.
@@ -79,8 +89,10 @@ impl State {
 
     /// A script begins, or begins again.
     pub(super) fn begin(&self, bounds: Bounds) {
-        let end = self.elapsed_ns().saturating_add(nanoseconds(bounds.time));
-        let end = if bounds.ticks.is_some() { 0 } else { end };
+        let end = match bounds.ticks {
+            Some(_) => 0,
+            None => self.elapsed_ns().saturating_add(nanoseconds(bounds.time)),
+        };
         self.bytes.store(bounds.bytes, Ordering::Relaxed);
         self.deadline_ns.store(end, Ordering::Relaxed);
         let ticks = bounds.ticks.unwrap_or(u32::MAX);
@@ -91,10 +103,7 @@ impl State {
         if self.dialect.seeds_scripts() {
             *lock(&self.random) = Random::seeded(0);
         }
-        *lock(&self.log) = Log {
-            waits: bounds.may_begin_again,
-            ..Log::default()
-        };
+        lock(&self.log).begin(bounds.may_begin_again);
     }
 
     /// From now on the script can be killed, until [`leave`](Self::leave), however often it begins again.
@@ -106,10 +115,11 @@ impl State {
     /// The script has ended; what it said is logged.
     pub(super) fn leave(&self) {
         self.running.store(false, Ordering::Relaxed);
-        let log = std::mem::take(&mut *lock(&self.log));
+        let mut log = lock(&self.log);
         log.lines
             .iter()
             .for_each(|(level, line)| write(*level, line));
+        log.begin(false);
     }
 
     /// Ends the script that runs; false for none.
