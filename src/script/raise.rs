@@ -87,15 +87,29 @@ pub(super) fn place(lua: &Lua, level: usize) -> String {
 pub(super) fn raised_at(lua: &Lua) -> Option<(String, i64)> {
     let is_c = lua.inspect_stack(1, |frame| frame.source().what == "C");
     let level = if is_c? { 2 } else { 1 };
-    let place = lua.inspect_stack(level, |frame| {
+    // Servers have in C what the prelude has in Lua: of several functions in one place they see one.
+    let skipped = (level..)
+        .take_while(|level| is_of_prelude(lua, *level))
+        .count();
+    lua.inspect_stack(level + skipped, |frame| {
         let line = frame
             .current_line()
             .and_then(|line| i64::try_from(line).ok());
         let source = frame.source().source.map(std::borrow::Cow::into_owned);
         (source.unwrap_or_default(), line.unwrap_or(-1))
-    });
-    // Servers call from C what is called from there here.
-    place.filter(|(source, _)| source != "=prelude")
+    })
+}
+
+/// Whether the function at `level` is one of the prelude, or called one of them as its last step.
+fn is_of_prelude(lua: &Lua, level: usize) -> bool {
+    let is_prelude = |level| {
+        let found = lua.inspect_stack(level, |frame| {
+            frame.source().source.as_deref() == Some("=prelude")
+        });
+        found == Some(true)
+    };
+    let is_tail = lua.inspect_stack(level, |frame| frame.source().what == "tail");
+    is_prelude(level) || is_tail == Some(true) && is_prelude(level - 1)
 }
 
 /// What an error is to the script.

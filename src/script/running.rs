@@ -148,7 +148,9 @@ fn answer(
 ) -> Result<(), Failure> {
     let state = &*interpreter.state;
     let gives = if task.is_function {
-        Gives::Arguments
+        Gives::Arguments {
+            own: !task.may_begin_again,
+        }
     } else if state.dialect.protects_globals() {
         Gives::Globals
     } else {

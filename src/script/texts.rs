@@ -22,7 +22,7 @@ impl Digest {
         let sum: [u8; 20] = Sha1::digest(text).into();
         let mut digits = [0; 40];
         for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(sum) {
-            *pair = [byte >> 4, byte & 0xF].map(|value| DIGITS[usize::from(value)]);
+            *pair = [byte >> 4, byte & 0xF].map(digit);
         }
         Self(digits)
     }
@@ -40,7 +40,12 @@ impl Digest {
     }
 }
 
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
+const fn digit(value: u8) -> u8 {
+    match value {
+        0..10 => b'0' + value,
+        _ => b'a' + value - 10,
+    }
+}
 
 /// A script.
 #[derive(Debug)]

@@ -285,6 +285,131 @@ fn a_function_that_keeps_variables_and_leaves_its_database_is_right_or_to_be_cal
     );
 }
 
+/// Scripts that change their lists, and scripts that would notice.
+const CHANGING: &[&str] = &[
+    "KEYS[1]='other' KEYS[2]=nil ARGV.name='x' return {KEYS[1],ARGV.name}",
+    "local n=0 for k,v in pairs(KEYS) do n=n+1 end for k,v in pairs(ARGV) do n=n+1 end return {n,#KEYS,#ARGV,KEYS[1],ARGV[2]}",
+    "setmetatable(KEYS,{__index=function(t,k) return 'made '..k end}) return {KEYS[7],KEYS[1]}",
+    "return {KEYS[7] or 'none',tostring(getmetatable(KEYS)),ARGV.name or 'none'}",
+    "table.insert(KEYS,'third') table.remove(ARGV,1) ARGV[1.5]='x' return {#KEYS,#ARGV,KEYS[3],ARGV[1.5]}",
+    "return {#KEYS,#ARGV,KEYS[3] or 'none',ARGV[1.5] or 'none'}",
+    "for i=1,100 do ARGV[i]=i end for i=3,100 do ARGV[i]=nil end return #ARGV",
+    "ARGV[1],ARGV[2]=nil,nil KEYS[KEYS]=KEYS return {#ARGV,#KEYS}",
+    "local f=coroutine.wrap(function() KEYS.x=1 coroutine.yield(redis.call('GET',KEYS[1])) error('y') end) return {f(),KEYS.x}",
+    "local ok,e=pcall(redis.call,'LPUSH',KEYS[1],'x') return {ok,type(e)}",
+    "local ok,e=pcall(function() return redis.call('HGET',KEYS[1],'x') end) return {ok,type(e),type(KEYS.x)}",
+    "return redis.call('HGET',KEYS[1],'x')",
+    "return {redis.pcall('HGET',KEYS[1],'x').err,#KEYS}",
+    "return redis.call('MGET',KEYS[1],'num','none')",
+    "return {1,2.9,true,false,'x'}",
+    "return {[1]='a',[2]='b',[4]='d'}",
+    "return {'a','b',x='y'}",
+    "local t={} t[2]='b' t[1]='a' t[3]={'c'} return t",
+    "return {'a',{err='MY error'},'b'}",
+];
+
+#[test]
+fn what_a_script_does_to_its_lists_is_gone_in_the_next() {
+    for name in ALL {
+        let Some(pair) = pair(name) else {
+            return;
+        };
+        let (mut replica, mut redtail) = (pair.replica.client(), pair.redtail.client());
+        for script in CHANGING.iter().cycle().take(3 * CHANGING.len()) {
+            for words in [
+                &["EVAL", *script, "2", "str", "hash", "arg", "x"][..],
+                &["EVAL", *script, "1", "str", "arg"],
+                &["EVAL", *script, "0"],
+            ] {
+                let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+                let expected = replica.words(&words);
+                assert_eq!(
+                    redtail.words(&words),
+                    expected,
+                    "{name}: {script} {words:?}"
+                );
+            }
+        }
+    }
+}
+
+/// Keeps the lists that it is given, and says what was in those of the call before.
+const KEEPER: &str = "#!lua name=keeper
+local kept, given
+redis.register_function{function_name='keep', flags={'no-writes'}, callback=function(keys, args)
+  local before = {kept and kept[1] or 'none', given and given[1] or 'none'}
+  kept, given = keys, args
+  return before
+end}
+redis.register_function{function_name='change', flags={'no-writes'}, callback=function(keys, args)
+  local before = {#keys, #args, keys.x or 'none', keys[1] or 'none'}
+  keys.x, args[1] = 'changed', nil
+  return before
+end}";
+
+#[test]
+fn a_function_may_keep_its_lists() {
+    for name in ALL.iter().filter(|name| **name != "redis-6.0") {
+        let Some(pair) = pair(name) else {
+            return;
+        };
+        let load: [&[u8]; 3] = [b"FUNCTION", b"LOAD", KEEPER.as_bytes()];
+        assert!(!pair._primary.client().words(&load).is_error());
+        pair.replica.wait_in_sync(&pair._primary);
+        pair.redtail.wait_in_sync(&pair._primary);
+        let (mut replica, mut redtail) = (pair.replica.client(), pair.redtail.client());
+        for function in ["keep", "change"] {
+            for (key, argument) in [("a", "1"), ("b", "2"), ("c", "3"), ("c", "3")] {
+                let words = ["FCALL_RO", function, "1", key, argument].map(str::as_bytes);
+                let expected = replica.words(&words);
+                assert_eq!(redtail.words(&words), expected, "{name}: {function} {key}");
+            }
+        }
+    }
+}
+
+#[test]
+fn scripts_and_reads_of_a_pipeline_are_answered_in_order() {
+    let Some(pair) = pair("valkey-9.1") else {
+        return;
+    };
+    let script = "return {redis.call('GET',KEYS[1]),ARGV[1]}";
+    let (mut replica, mut redtail) = (pair.replica.client(), pair.redtail.client());
+    let digests = [&mut replica, &mut redtail]
+        .map(|client| client.words(&[b"SCRIPT", b"LOAD", script.as_bytes()]));
+    assert_eq!(digests[0], digests[1]);
+    let digest = digests[0].text();
+    let kinds: [&[&str]; 9] = [
+        &["GET", "str"],
+        &["EVALSHA", &digest, "1", "str", "x"],
+        &["EVAL", script, "1", "num", "y"],
+        &["EVALSHA", &digest, "1", "list", "wrong type"],
+        &["EVALSHA", &digest, "2", "num", "str", "two keys"],
+        &[
+            "EVALSHA",
+            "ffffffffffffffffffffffffffffffffffffffff",
+            "1",
+            "str",
+        ],
+        &["MGET", "str", "num"],
+        &["EVALSHA", &digest, "none", "str"],
+        &["EVALSHA", &digest],
+    ];
+    // Each kind before and after each other, alone and in a row.
+    let mut requests = Vec::new();
+    for first in kinds {
+        for second in kinds {
+            for words in [first, second, second] {
+                requests.push(words.iter().map(|word| word.as_bytes().to_vec()).collect());
+            }
+        }
+    }
+    let (expected, found) = (replica.pipeline(&requests), redtail.pipeline(&requests));
+    for ((expected, found), request) in expected.iter().zip(&found).zip(&requests) {
+        assert_eq!(found, expected, "{}", crate::client::show(request));
+    }
+}
+
 /// Reads keys that are written together: one that is declared, two that are not, one of another database.
 const TOGETHER: &str = "local a=redis.call('GET',KEYS[1]) for i=1,tonumber(ARGV[1]) do end \
     local b,c=redis.call('GET','together:b'),redis.call('GET','together:c') redis.call('SELECT',1) \

@@ -80,8 +80,11 @@ pub(super) struct Kept(c_int);
 pub(super) enum Gives {
     /// As the globals `KEYS` and `ARGV`.
     Globals,
-    /// As the two arguments of the function.
-    Arguments,
+    /// As the two arguments of the function. One that keeps variables might keep them, too.
+    Arguments {
+        /// Whether the lists are its own.
+        own: bool,
+    },
     /// They are there already.
     Nothing,
 }
@@ -102,8 +105,19 @@ pub(super) struct Bridge {
     /// `give`, and what it needs: the table of the globals, and the names in it.
     give: Kept,
     globals: Kept,
-    names: [Kept; 2],
+    lists: [List; 2],
     handler: Kept,
+}
+
+/// The keys or the arguments, as a list that scripts use one after the other: making one and giving it back takes as long as
+/// the rest of a short script.
+struct List {
+    name: Kept,
+    table: Kept,
+    /// How many words are in it.
+    len: Cell<c_int>,
+    /// Whether the globals have it.
+    is_global: Cell<bool>,
 }
 
 // SAFETY: what it points to is Lua's, which may move to another thread together with it (mlua's feature `send`), and the running
@@ -178,7 +192,7 @@ impl Site {
             panic: Cell::new(None),
             give: keep(lua, give)?,
             globals: keep(lua, globals)?,
-            names: [keep(lua, "KEYS")?, keep(lua, "ARGV")?],
+            lists: [List::new(lua, "KEYS")?, List::new(lua, "ARGV")?],
             handler: keep(lua, handler)?,
         };
         // SAFETY: no script runs yet, so nobody else looks into it.
@@ -246,7 +260,10 @@ impl Bridge {
             call,
             gives,
         };
-        let values = if gives == Gives::Arguments { 2 } else { 0 };
+        let values = match gives {
+            Gives::Arguments { .. } => 2,
+            Gives::Globals | Gives::Nothing => 0,
+        };
         let lua = self.lua.as_ptr();
         // SAFETY: the stack of the main state has room for twenty values at its bottom, and what can fail is called protected.
         let (top, status) = unsafe {
@@ -518,23 +535,79 @@ unsafe extern "C-unwind" fn give(lua: *mut ffi::lua_State) -> c_int {
     unsafe {
         let given: *const Given<'_> = ffi::lua_touserdata(lua, 1).cast::<Given<'_>>();
         let given = &*given;
+        let [keys, args] = &given.bridge.lists;
         match given.gives {
             Gives::Nothing => 0,
-            Gives::Arguments => {
-                push::list(lua, given.call.keys());
-                push::list(lua, given.call.arguments());
+            Gives::Arguments { own } => {
+                keys.push(lua, given.call.keys(), own);
+                args.push(lua, given.call.arguments(), own);
                 2
             }
             Gives::Globals => {
-                let [keys, args] = given.bridge.names;
                 push_kept(lua, given.bridge.globals);
-                push_kept(lua, keys);
-                push::list(lua, given.call.keys());
-                ffi::lua_rawset(lua, -3);
-                push_kept(lua, args);
-                push::list(lua, given.call.arguments());
-                ffi::lua_rawset(lua, -3);
+                keys.put(lua, given.call.keys());
+                args.put(lua, given.call.arguments());
                 0
+            }
+        }
+    }
+}
+
+impl List {
+    fn new(lua: &Lua, name: &str) -> mlua::Result<Self> {
+        Ok(Self {
+            name: keep(lua, name)?,
+            table: keep(lua, lua.create_table()?)?,
+            len: Cell::new(0),
+            is_global: Cell::new(false),
+        })
+    }
+
+    /// Pushes the list of `words`, a new one if it is to be the script's `own`, or if the last script changed it.
+    ///
+    /// # Safety
+    /// There is room for four values on the stack, and a protected call around.
+    unsafe fn push<'w>(
+        &self,
+        lua: *mut ffi::lua_State,
+        words: impl ExactSizeIterator<Item = &'w [u8]>,
+        own: bool,
+    ) {
+        let len = c_int::try_from(words.len()).unwrap_or(c_int::MAX);
+        // SAFETY: the table is on the stack, or in the registry, all along.
+        unsafe {
+            push_kept(lua, self.table);
+            if own || self.len.get() != len || !push::is_list(lua, len) {
+                ffi::lua_settop(lua, -2);
+                ffi::lua_createtable(lua, len, 0);
+                if !own {
+                    ffi::lua_pushvalue(lua, -1);
+                    ffi::lua_rawseti_(lua, ffi::LUA_REGISTRYINDEX, self.table.0);
+                    self.is_global.set(false);
+                    self.len.set(len);
+                }
+            }
+            push::fill(lua, words);
+        }
+    }
+
+    /// Puts the list of `words` into the table of the globals, which is on top of the stack.
+    ///
+    /// # Safety
+    /// As for [`push`](Self::push).
+    unsafe fn put<'w>(
+        &self,
+        lua: *mut ffi::lua_State,
+        words: impl ExactSizeIterator<Item = &'w [u8]>,
+    ) {
+        // SAFETY: as for this function.
+        unsafe {
+            push_kept(lua, self.name);
+            self.push(lua, words, false);
+            if self.is_global.replace(true) {
+                ffi::lua_settop(lua, -3);
+            } else {
+                ffi::lua_rawset(lua, -3);
             }
         }
     }

@@ -19,23 +19,47 @@ pub(super) unsafe fn text(lua: *mut ffi::lua_State, text: &[u8]) {
     unsafe { ffi::lua_pushlstring_(lua, text.as_ptr().cast(), text.len()) };
 }
 
-/// Pushes a list of texts.
+/// Fills the list on top of the stack.
 ///
 /// # Safety
-/// As for [`text`], with three places.
-pub(super) unsafe fn list<'w>(
-    lua: *mut ffi::lua_State,
-    words: impl ExactSizeIterator<Item = &'w [u8]>,
-) {
+/// As for [`text`].
+pub(super) unsafe fn fill<'w>(lua: *mut ffi::lua_State, words: impl Iterator<Item = &'w [u8]>) {
     // SAFETY: the table lies below each text.
     unsafe {
-        ffi::lua_createtable(lua, c_int::try_from(words.len()).unwrap_or(c_int::MAX), 0);
         let mut at = 0;
         for word in words {
             at += 1;
             text(lua, word);
             ffi::lua_rawseti_(lua, -2, at);
         }
+    }
+}
+
+/// Whether the table on top of the stack has a value for each number from 1 to `len`, nothing else, and no metatable.
+///
+/// # Safety
+/// There are two places left on the stack.
+pub(super) unsafe fn is_list(lua: *mut ffi::lua_State, len: c_int) -> bool {
+    // SAFETY: the keys are those that `lua_next` gave, so it cannot fail.
+    unsafe {
+        if ffi::lua_getmetatable(lua, -1) != 0 {
+            ffi::lua_settop(lua, -2);
+            return false;
+        }
+        let mut found = 0;
+        ffi::lua_pushnil(lua);
+        while ffi::lua_next(lua, -2) != 0 {
+            ffi::lua_settop(lua, -2);
+            found += 1;
+            let is_number = ffi::lua_type(lua, -1) == ffi::LUA_TNUMBER;
+            let key = ffi::lua_tonumber(lua, -1);
+            // All numbers differ: so many whole ones up to `len` are all of them.
+            if !is_number || key.fract() != 0.0 || !(1.0..=f64::from(len)).contains(&key) {
+                ffi::lua_settop(lua, -2);
+                return false;
+            }
+        }
+        found == len
     }
 }
 
