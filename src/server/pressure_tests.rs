@@ -408,6 +408,45 @@ fn one_worker_answers_others_while_it_does_what_takes_long() {
 }
 
 #[test]
+fn others_have_their_turn_after_some_requests_that_are_only_queued() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let any = "127.0.0.1:0".parse().unwrap();
+    let listeners = runtime.block_on(Listeners::open(&[any])).unwrap();
+    let port = listeners.port().unwrap();
+    // Some megabytes lie there before the server begins.
+    let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    client.set_nonblocking(true).unwrap();
+    let get = format!("*2\r\n$3\r\nGET\r\n$10000\r\n{}\r\n", "k".repeat(10_000));
+    let requests = "MULTI\r\n".to_owned() + &get.repeat(1000);
+    let lying = client.write(requests.as_bytes()).unwrap() as u64;
+    assert!(lying > 1 << 20, "{lying}");
+    let served = Arc::new(Served::default());
+    served.swap_in(Arc::new(Generation::new(
+        16,
+        Dialect::default(),
+        Arc::clone(served.tuning()),
+    )));
+    let server = Server::new(Config::default(), served, Replication::default);
+    let stop = CancellationToken::new();
+    let most = runtime.block_on(async {
+        tokio::spawn(Arc::clone(&server).run(listeners, stop.clone()));
+        let (mut read, mut most) = (0, 0);
+        while read < lying / 2 {
+            tokio::task::yield_now().await;
+            let now = server.statistics.traffic.totals()[2];
+            most = most.max(now - read);
+            read = now;
+        }
+        stop.cancel();
+        most
+    });
+    assert!(most <= 128 << 10, "{most} bytes in one turn");
+}
+
+#[test]
 fn a_long_transaction_is_of_one_moment_and_does_not_keep_the_writer_waiting() {
     let running = with_big_value(Config::default());
     let mut client = narrow(&running);

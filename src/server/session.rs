@@ -28,7 +28,7 @@ use crate::store::{Fetch, KeyHash};
 const READ_BYTES_FIRST: usize = 4 << 10;
 
 /// Room that is added at most when reads fill what there is.
-const READ_BYTES_MAX: usize = 256 << 10;
+const READ_BYTES_MAX: usize = 64 << 10;
 
 /// Replies are written once they pass this, even in the middle of a pipeline.
 const FLUSH_BYTES: usize = 64 << 10;
@@ -42,8 +42,9 @@ const INPUT_BYTES_FREE: usize = FREE_BYTES;
 /// Work of a connection's reads, in elements of 50 ns, after which others have their turn: about a millisecond.
 const TURN_WORK: usize = 20_000;
 
-/// Bytes of requests after which others have their turn. What is queued is copied, and has no replies that would end the turn.
-const TURN_BYTES: usize = 512 << 10;
+/// Bytes of requests after which others have their turn: about a quarter of a millisecond. What is queued is copied, and has no replies that
+/// would end the turn.
+const TURN_BYTES: usize = 64 << 10;
 
 /// How long a connection that is being closed may take to accept its last replies.
 const CLOSING_GRACE: Duration = Duration::from_millis(500);
@@ -192,7 +193,7 @@ impl<'s> Connection<'s> {
     /// After a long turn lets others have theirs, and after refusals waits: see [`Refusals`].
     async fn give_turn(&mut self, read: usize) {
         self.turn_bytes += read;
-        if self.turn_bytes > TURN_BYTES {
+        if self.turn_bytes >= TURN_BYTES {
             self.turn_bytes = 0;
             tokio::task::yield_now().await;
         }
