@@ -56,6 +56,10 @@ pub struct Reply {
     refused: bool,
     /// Nobody is left to take replies.
     deserted: bool,
+    /// What has been sent was taken back: nothing that is sent now could be understood.
+    severed: bool,
+    /// How many heads are to be put before what is written now: no byte behind them may be sent yet.
+    headless: usize,
     /// The text of a double, whose length must stand before it.
     number: Vec<u8>,
 }
@@ -76,6 +80,8 @@ impl Reply {
             overflowed: false,
             refused: false,
             deserted: false,
+            severed: false,
+            headless: 0,
             number: Vec::new(),
         }
     }
@@ -147,7 +153,16 @@ impl Reply {
     /// What has not been sent yet.
     #[must_use]
     pub fn unsent(&self) -> &[u8] {
-        self.out.get(self.sent..).unwrap_or_default()
+        match self.severed {
+            true => &[],
+            false => self.out.get(self.sent..).unwrap_or_default(),
+        }
+    }
+
+    /// Whether something was [taken back](Self::truncate) that has been sent: the connection must close.
+    #[must_use]
+    pub const fn is_severed(&self) -> bool {
+        self.severed
     }
 
     /// How many bytes have been sent of what was written.
@@ -174,7 +189,11 @@ impl Reply {
     /// Whether the peer that this thread answers takes no more replies; then nothing is appended any more.
     pub fn is_deserted(&mut self) -> bool {
         if !self.deserted {
-            match peer::look(self.unsent()) {
+            let settled = match self.headless {
+                0 => self.unsent(),
+                _ => &[],
+            };
+            match peer::look(settled) {
                 Presence::Gone => {
                     self.deserted = true;
                     self.overflowed = true;
@@ -205,6 +224,7 @@ impl Reply {
 
     /// Takes back everything written after `mark`, and the overflow that it caused.
     pub fn truncate(&mut self, mark: usize) {
+        self.severed |= mark < self.sent;
         self.out.truncate(mark);
         self.overflowed = false;
         self.refused = false;
@@ -512,7 +532,9 @@ impl Reply {
     /// Writes what is known only after what stands behind it: `head` goes before all that `body` appends, and gets its result.
     pub fn under<R>(&mut self, body: impl FnOnce(&mut Self) -> R, head: impl FnOnce(&mut Self, R)) {
         let mark = self.out.len();
+        self.headless += 1;
         let result = body(self);
+        self.headless -= 1;
         let end = self.out.len();
         head(self, result);
         let header = self.out.len() - end;
@@ -558,6 +580,22 @@ mod tests {
         assert!(reply.overflowed() && !reply.was_refused() && reply.is_deserted());
         assert!(reply.len() < 4 * LOOK_BYTES, "{}", reply.len());
         assert_eq!((reply.sent(), reply.unsent().len()), (1, reply.len() - 1));
+        let mut reply = new();
+        peer::answering(&Leaving(1.into()), || {
+            reply.under(fill, |reply, ()| reply.array(1))
+        });
+        assert_eq!(
+            reply.sent(),
+            0,
+            "the first byte is not known before the head is written"
+        );
+        reply.truncate(0);
+        assert!(!reply.is_severed());
+        let mut reply = new();
+        peer::answering(&Leaving(1.into()), || fill(&mut reply));
+        reply.truncate(0);
+        reply.ok();
+        assert!(reply.is_severed() && reply.unsent().is_empty());
         let mut reply = new();
         fill(&mut reply);
         assert!(

@@ -266,6 +266,7 @@ impl<'s> Connection<'s> {
             self.turn_bytes += meanwhile;
             let read = std::mem::take(&mut read) + meanwhile;
             self.settle(read, written, [commands, grouped]);
+            self.session.closing |= self.reply.is_severed();
             if self.session.closing {
                 return Ok(());
             }
