@@ -210,6 +210,7 @@ impl Sources {
             input_bytes: self.link.bytes.load(Relaxed),
             spooled_bytes: self.link.spooled.load(Relaxed),
             direct_reads: self.link.direct_reads.load(Relaxed),
+            waits: self.link.arrivals.waits(),
             applied_commands: stream.commands.load(Relaxed),
             failed_writes: stream.failed.load(Relaxed),
             unknown_commands: stream.unknown.load(Relaxed),

@@ -23,10 +23,10 @@ use crate::dialect::Dialect;
 use crate::resp::{ArgsBuf, Protocol, Reply};
 use crate::state::{self, Keeper};
 use crate::store::{
-    Cursor, Figures as DatabaseFigures, Generation, NoSuchDatabase, Served, Tainted, Tuning, Value,
-    View, WrongType,
+    Cursor, Figures as DatabaseFigures, Generation, Inflow, NoSuchDatabase, Served, Tainted,
+    Tuning, Value, View, WrongType,
 };
-use crate::upstream::{self, AddressError, Link, Progress, Resume};
+use crate::upstream::{self, AddressError, Arrivals, Link, Progress, Resume};
 use crate::value::Choices;
 
 /// As many databases as a Redis has unless it is told otherwise.
@@ -200,6 +200,13 @@ pub struct Replica {
     _sweeper: std::sync::mpsc::Sender<()>,
 }
 
+impl Inflow for Arrivals {
+    #[inline]
+    fn catch_up(&self) {
+        Self::catch_up(self);
+    }
+}
+
 impl Replica {
     /// Starts following. Must be called inside a tokio runtime, on which the link's task runs; the writer is a thread of
     /// its own. Returns at once: [`ready`](Self::ready) waits for the first sync.
@@ -238,14 +245,17 @@ impl Replica {
         let tuning = Tuning::new(config.encodings)
             .tracking_access(config.track_access)
             .ignoring(&config.stream_ignore);
-        let (served, figures) = (Arc::new(Served::new(Arc::new(tuning))), Arc::default());
+        let link = Arc::<upstream::Status>::default();
+        let inflow = Arc::clone(&link.arrivals);
+        let served = Arc::new(Served::new(Arc::new(tuning)).with_inflow(inflow));
+        let figures = Arc::default();
         let sweeper = sweep::start(&served, &figures, config.expired_grace)?;
         let (ready_sender, ready) = watch::channel(false);
         let (links_sender, links) = mpsc::channel(1);
         let mut replica = Self {
             served,
             progress: Arc::default(),
-            link: Arc::default(),
+            link,
             figures,
             state,
             ready,

@@ -152,6 +152,7 @@ impl<'s> Connection<'s> {
             }
             self.adapt(read, room);
             self.fetch_lone_key().await;
+            self.server.served().catch_up();
             self.batch(stream, read).await?;
             self.give_turn(read).await;
         }

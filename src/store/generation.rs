@@ -46,6 +46,12 @@ impl Generation {
     }
 }
 
+/// Where changes come from, for readers who want to see all that has arrived.
+pub trait Inflow: std::fmt::Debug + Send + Sync {
+    /// Waits until all that has arrived is visible, if that is likely to be soon.
+    fn catch_up(&self);
+}
+
 /// The generation that readers see, none before the first sync; and the settings of all generations.
 #[derive(Debug, Default)]
 pub struct Served {
@@ -55,6 +61,7 @@ pub struct Served {
     /// Whether it is too long ago that what is served was proven to lack nothing.
     stale: AtomicBool,
     tuning: Arc<Tuning>,
+    inflow: Option<Arc<dyn Inflow>>,
 }
 
 impl Served {
@@ -66,6 +73,23 @@ impl Served {
             cleared: AtomicBool::new(false),
             stale: AtomicBool::new(false),
             tuning,
+            inflow: None,
+        }
+    }
+
+    /// With what its changes come from.
+    #[must_use]
+    pub fn with_inflow(mut self, inflow: Arc<dyn Inflow>) -> Self {
+        self.inflow = Some(inflow);
+        self
+    }
+
+    /// Waits until all that has arrived is visible, if that is likely to be soon: for a request that may have been sent after a
+    /// write whose effect its client expects to see.
+    #[inline]
+    pub fn catch_up(&self) {
+        if let Some(inflow) = &self.inflow {
+            inflow.catch_up();
         }
     }
 

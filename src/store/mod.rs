@@ -41,7 +41,7 @@ pub use db::Db;
 pub use entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};
 pub use fetch::{Fetch, KeyHash};
 pub use gate::Turn;
-pub use generation::{Generation, Served};
+pub use generation::{Generation, Inflow, Served};
 pub use group::{GROUP_MAX, Group};
 pub use growing::Growing;
 pub use keyspaces::{DATABASES_GROWN_MAX, Figures, Keyspaces};

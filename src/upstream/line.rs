@@ -25,7 +25,7 @@ pub(super) struct Socket(socket2::Socket);
 
 impl Socket {
     /// Another handle of that socket, which must not block.
-    fn of(socket: &impl AsFd) -> io::Result<Self> {
+    pub(super) fn of(socket: &impl AsFd) -> io::Result<Self> {
         let socket = socket.as_fd().try_clone_to_owned()?;
         Ok(Self(socket.into()))
     }
@@ -39,6 +39,11 @@ impl Socket {
             Err(rustix::io::Errno::INTR) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether bytes are there that have not been read.
+    pub(super) fn has_more(&self) -> bool {
+        rustix::io::ioctl_fionread(&self.0).is_ok_and(|bytes| bytes > 0)
     }
 
     /// Reads what is there; 0 at the end. Never blocks.

@@ -5,6 +5,7 @@
 //! reads at its own pace; when the connection ends the writer says where to resume ([`LinkEnd`]).
 
 mod address;
+mod arrivals;
 mod choose;
 mod config;
 mod connect;
@@ -29,6 +30,7 @@ mod tls;
 mod wire;
 
 pub use address::{Address, AddressError, Node, Upstream};
+pub use arrivals::Arrivals;
 pub use config::{AckPolicy, Config, Timing};
 pub use error::{Error, Why};
 pub use kind::Mode;

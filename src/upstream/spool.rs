@@ -172,6 +172,7 @@ pub(super) fn spool(
     status: Arc<Status>,
     socket: Option<Arc<Socket>>,
 ) -> (Sender, Receiver) {
+    status.arrivals.begin(socket.clone());
     let shared = Arc::new(Shared {
         limits,
         status,
@@ -414,8 +415,12 @@ impl Receiver {
     pub fn recv_stream(&mut self) -> io::Result<Piece<'_>> {
         let read = loop {
             match self.next(true) {
-                Next::Chunk(chunk) => return Ok(Piece::Spooled(self.taken(chunk))),
+                Next::Chunk(chunk) => {
+                    self.shared.status.arrivals.leave();
+                    return Ok(Piece::Spooled(self.taken(chunk)));
+                }
                 Next::InFile(file, at, len) => {
+                    self.shared.status.arrivals.leave();
                     return self.read_file(&file, at, len).map(Piece::Spooled);
                 }
                 Next::End => return Ok(Piece::Spooled(Bytes::new())),
@@ -431,6 +436,7 @@ impl Receiver {
 
     /// Leaves the socket to the link's task, which takes what comes into the spool.
     pub fn give_back(&self) {
+        self.shared.status.arrivals.leave();
         if self.shared.waiting().holder.give_back() {
             self.shared.returned.notify_waiters();
         }
@@ -456,10 +462,16 @@ impl Receiver {
     /// more has come than one read takes, the socket goes back to the link's task.
     fn read_socket(&mut self, socket: &Socket) -> Option<usize> {
         self.buffer.resize(READ_CHUNK_BYTES, 0);
-        match socket
-            .wait(WAIT_MAX)
-            .and_then(|ready| ready.then(|| socket.read(&mut self.buffer)).transpose())
-        {
+        let arrivals = &self.shared.status.arrivals;
+        arrivals.rest();
+        let read = socket.wait(WAIT_MAX).and_then(|ready| {
+            if !ready {
+                return Ok(None);
+            }
+            arrivals.work();
+            socket.read(&mut self.buffer).map(Some)
+        });
+        match read {
             Ok(None) => None,
             Ok(Some(0)) => {
                 self.give_back();
@@ -536,6 +548,7 @@ impl Receiver {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
+        self.shared.status.arrivals.end();
         self.shared.waiting().abandoned = true;
         self.shared.taken.notify_waiters();
         self.shared.gone.notify_waiters();

@@ -1,10 +1,11 @@
 //! The link's state, for ROLE, INFO and the log.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::address::Address;
+use super::arrivals::Arrivals;
 use super::kind::Mode;
 use super::proof::Proof;
 
@@ -103,6 +104,8 @@ pub struct Status {
     pub spooled: AtomicU64,
     /// Pieces of the stream that the writer read from the socket itself.
     pub direct_reads: AtomicU64,
+    /// What has arrived and is not visible yet.
+    pub arrivals: Arc<Arrivals>,
 }
 
 impl Default for Status {
@@ -131,6 +134,7 @@ impl Default for Status {
             bytes: AtomicU64::new(0),
             spooled: AtomicU64::new(0),
             direct_reads: AtomicU64::new(0),
+            arrivals: Arc::default(),
         }
     }
 }

@@ -41,6 +41,45 @@ fn the_writer_reads_each_command_of_an_idle_link_itself() {
     }
 }
 
+/// Reads that waited for the writer, and those among them that waited in vain.
+fn waits(redtail: &Server) -> [usize; 2] {
+    [
+        "redtail_reads_that_waited",
+        "redtail_reads_that_waited_in_vain",
+    ]
+    .map(|name| {
+        let figure = redtail.client().info("redtail", name);
+        figure.expect("a figure").parse().expect("a number")
+    })
+}
+
+#[test]
+fn a_read_after_the_primarys_reply_sees_the_write() {
+    const TRIES: usize = 3_000;
+    for name in ["redis-7.0", "valkey-9.1"] {
+        let Some(primary) = Server::start(name, &[]) else {
+            return;
+        };
+        let redtail = Server::redtail(&primary);
+        reads_of_singles(&primary, &redtail);
+        let (mut writes, mut reads) = (primary.client(), redtail.client());
+        let before = waits(&redtail);
+        let too_old = (0..TRIES).filter(|number| {
+            writes.command(&format!("SET single {number}"));
+            reads.command("GET single").text() != number.to_string()
+        });
+        let too_old = too_old.count();
+        let [waited, in_vain] = waits(&redtail);
+        let in_vain = in_vain - before[1];
+        assert!(waited > before[0], "{name}: nobody had to wait");
+        // What comes while the link's task has the socket is not waited for: pings, now and then.
+        assert!(
+            too_old <= in_vain + TRIES / 200,
+            "{name}: {too_old}, in vain {in_vain}"
+        );
+    }
+}
+
 #[test]
 fn so_it_does_over_a_unix_socket() {
     let folder = tempfile::tempdir().unwrap();

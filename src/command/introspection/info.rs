@@ -561,6 +561,9 @@ fn redtail(text: &mut Text, facts: &Facts<'_>) {
     text.line("redtail_lag_bytes", received.saturating_sub(applied));
     text.line("redtail_spool_file_bytes", replication.spooled_bytes);
     text.line("redtail_direct_reads", replication.direct_reads);
+    let [waits, in_vain] = replication.waits;
+    text.line("redtail_reads_that_waited", waits);
+    text.line("redtail_reads_that_waited_in_vain", in_vain);
     text.line("redtail_applied_commands", replication.applied_commands);
     let [_, grouped, ..] = facts.host.statistics().traffic.totals();
     text.line("redtail_grouped_reads", grouped);

@@ -1,0 +1,224 @@
+//! What has arrived at this host and is not visible yet, for readers who would rather wait for it.
+//!
+//! A client that has the primary's reply to a write and then asks here may be faster than the writer, which has to be woken
+//! first. A single-threaded replica cannot be overtaken so: it finds the write and the request at the same look at its sockets.
+//! So a reader looks into the link's socket, too. If bytes wait in it, or the writer is working some off, the reader waits until the writer
+//! has worked off all that had arrived, for [`PATIENCE`] at most: whoever falls behind is not waited for.
+//!
+//! The writer counts its turns: an even number while it waits in the socket and has worked off all that it has read, an odd one from
+//! before it reads until then.
+
+use std::hint::spin_loop;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+
+use super::line::Socket;
+
+/// How long a reader waits at most. The writer needs a few microseconds, and some tens if it has to be woken.
+const PATIENCE: Duration = Duration::from_millis(1);
+
+/// Looks at the turn before the reader lets other threads run in between.
+const SPINS: u32 = 50;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Arrivals {
+    /// What the writer reads.
+    socket: ArcSwapOption<Socket>,
+    /// Whether it reads that now; else the bytes take another way, and nobody can tell how many are on it.
+    is_direct: AtomicBool,
+    turn: AtomicU64,
+    /// The turn, plus one, in which a reader waited in vain: nobody else waits in it.
+    vain: AtomicU64,
+    /// Readers that waited.
+    waits: AtomicU64,
+    /// Those among them that waited in vain.
+    waits_in_vain: AtomicU64,
+}
+
+impl Arrivals {
+    /// A link begins; its socket, if the writer may read it.
+    pub(super) fn begin(&self, socket: Option<Arc<Socket>>) {
+        self.leave();
+        self.socket.store(socket);
+    }
+
+    /// The link has ended.
+    pub(super) fn end(&self) {
+        self.begin(None);
+    }
+
+    /// The writer has worked off all that it has read, and goes to wait in the socket.
+    pub(super) fn rest(&self) {
+        self.turn
+            .fetch_add(self.turn.load(Ordering::Relaxed) & 1, Ordering::SeqCst);
+        self.is_direct.store(true, Ordering::SeqCst);
+    }
+
+    /// The writer goes to read.
+    pub(super) fn work(&self) {
+        self.turn.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The bytes take another way from here on.
+    pub(super) fn leave(&self) {
+        self.is_direct.store(false, Ordering::SeqCst);
+    }
+
+    /// Waits until all that has arrived is visible, if that is likely to be soon.
+    #[inline]
+    pub fn catch_up(&self) {
+        if !self.is_direct.load(Ordering::Relaxed) {
+            return;
+        }
+        let socket = self.socket.load();
+        let Some(socket) = socket.as_deref() else {
+            return;
+        };
+        if let Some(until) = self.turn_to_wait_for(socket) {
+            self.wait(socket, until);
+        }
+    }
+
+    /// How many readers waited, and how many of them in vain.
+    #[must_use]
+    pub fn waits(&self) -> [u64; 2] {
+        [&self.waits, &self.waits_in_vain].map(|figure| figure.load(Ordering::Relaxed))
+    }
+
+    /// The turn in which all will be visible that has arrived by now; `None` when all is.
+    #[inline]
+    fn turn_to_wait_for(&self, socket: &Socket) -> Option<u64> {
+        let has_more = socket.has_more();
+        let turn = self.turn.load(Ordering::SeqCst);
+        let works = turn & 1;
+        match has_more {
+            false if works == 0 => None,
+            false => Some(turn + 1),
+            // What is being worked off may have been read before this came.
+            true => Some(turn + 2 + works),
+        }
+    }
+
+    #[cold]
+    fn wait(&self, socket: &Socket, until: u64) {
+        let mut seen = self.turn.load(Ordering::SeqCst);
+        if self.vain.load(Ordering::Relaxed) == seen + 1 {
+            return;
+        }
+        self.waits.fetch_add(1, Ordering::Relaxed);
+        let begun = Instant::now();
+        let mut looks = 0u32;
+        loop {
+            let turn = self.turn.load(Ordering::SeqCst);
+            if turn >= until || !self.is_direct.load(Ordering::Relaxed) {
+                return;
+            }
+            if turn != seen {
+                seen = turn;
+                if self.turn_to_wait_for(socket).is_none() {
+                    return;
+                }
+            }
+            looks += 1;
+            if looks < SPINS {
+                spin_loop();
+                continue;
+            }
+            if begun.elapsed() >= PATIENCE {
+                self.vain.store(turn + 1, Ordering::Relaxed);
+                self.waits_in_vain.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use std::io::Write as _;
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+
+    use super::*;
+
+    /// A link's two ends, and a writer that waits in it.
+    fn resting() -> (UnixStream, Arc<Socket>, Arrivals) {
+        let (primary, own) = UnixStream::pair().unwrap();
+        own.set_nonblocking(true).unwrap();
+        let socket = Arc::new(Socket::of(&own).unwrap());
+        let arrivals = Arrivals::default();
+        arrivals.begin(Some(Arc::clone(&socket)));
+        arrivals.rest();
+        (primary, socket, arrivals)
+    }
+
+    fn work(socket: &Socket, arrivals: &Arrivals) {
+        assert!(socket.wait(Duration::from_secs(10)).unwrap());
+        arrivals.work();
+        assert!(socket.read(&mut [0; 16]).unwrap() > 0);
+    }
+
+    #[test]
+    fn a_reader_waits_for_what_has_arrived_or_is_being_worked_off_and_for_nothing_else() {
+        let (mut primary, socket, arrivals) = resting();
+        assert_eq!(arrivals.turn_to_wait_for(&socket), None);
+        primary.write_all(b"x").unwrap();
+        assert_eq!(arrivals.turn_to_wait_for(&socket), Some(2));
+        work(&socket, &arrivals);
+        assert_eq!(arrivals.turn_to_wait_for(&socket), Some(2));
+        primary.write_all(b"y").unwrap();
+        assert_eq!(arrivals.turn_to_wait_for(&socket), Some(4));
+        arrivals.rest();
+        work(&socket, &arrivals);
+        arrivals.rest();
+        assert_eq!(arrivals.turn_to_wait_for(&socket), None);
+        arrivals.catch_up();
+        assert_eq!(arrivals.waits(), [0, 0]);
+    }
+
+    #[test]
+    fn a_reader_goes_on_once_the_writer_has_worked_off_what_was_there() {
+        for _ in 0..200 {
+            let (mut primary, socket, arrivals) = resting();
+            let visible = AtomicBool::new(false);
+            primary.write_all(b"x").unwrap();
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    work(&socket, &arrivals);
+                    visible.store(true, Ordering::SeqCst);
+                    arrivals.rest();
+                });
+                arrivals.catch_up();
+                let [_, in_vain] = arrivals.waits();
+                assert!(visible.load(Ordering::SeqCst) || in_vain == 1);
+            });
+        }
+    }
+
+    #[test]
+    fn a_writer_that_does_not_come_back_is_waited_for_once() {
+        let (mut primary, socket, arrivals) = resting();
+        primary.write_all(b"x").unwrap();
+        for _ in 0..3 {
+            arrivals.catch_up();
+            assert_eq!(arrivals.waits(), [1, 1]);
+        }
+        work(&socket, &arrivals);
+        arrivals.rest();
+        primary.write_all(b"x").unwrap();
+        arrivals.catch_up();
+        assert_eq!(arrivals.waits(), [2, 2]);
+        for gone in [Arrivals::leave, Arrivals::end] {
+            gone(&arrivals);
+            arrivals.catch_up();
+            assert_eq!(arrivals.waits(), [2, 2]);
+        }
+    }
+}
