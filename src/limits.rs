@@ -97,5 +97,9 @@ pub const SCRIPTS_MAX: usize = 10_000;
 /// See [`SCRIPTS_MAX`].
 pub const SCRIPTS_BYTES_MAX: usize = 64 << 20;
 
+/// Texts of scripts that the upstream has shown are kept with its data, so many bytes of them: it may call them by digest ever after.
+/// A server keeps them all; a script is some kilobytes long.
+pub const UPSTREAM_SCRIPTS_BYTES_MAX: usize = 64 << 20;
+
 /// What a primary's transaction may take until its EXEC comes, where nothing else is set: as much as one request of a client.
 pub const TRANSACTION_BYTES_MAX: usize = 1 << 30;

@@ -342,8 +342,12 @@ impl Snapshot<'_> {
         let dialect = self.chosen_dialect.or(self.facts.dialect);
         let dialect = dialect.unwrap_or_default();
         let scripting = self.scripting.filter(|_| !dialect.protects_globals());
-        if let Some(Err(error)) = scripting.map(|scripting| scripting.load(code, dialect)) {
-            tracing::warn!(%error, "a script of the snapshot does not compile here: calls of it taint everything");
+        match scripting.map(|scripting| scripting.load(code, dialect)) {
+            Some(Ok(digits)) => self.spaces.scripts().keep(&digits, code),
+            Some(Err(error)) => {
+                tracing::warn!(%error, "a script of the snapshot does not compile here: calls of it taint everything");
+            }
+            None => {}
         }
     }
 

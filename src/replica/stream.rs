@@ -127,16 +127,12 @@ impl Queue {
 
     /// The slots that all its commands need. Repeated ones are dropped on the way: a flush is a few bytes in the stream and
     /// thousands of slots here.
-    fn slots(
-        &self,
-        spaces: &Keyspaces,
-        scripting: Option<&Arc<dyn Scripting>>,
-    ) -> SmallVec<[Slot; 4]> {
+    fn slots(&self, spaces: &Keyspaces) -> SmallVec<[Slot; 4]> {
         let mut slots = SmallVec::new();
         let mut settled = REPEATED_SLOTS_MAX;
         for (db, row, args) in self.iter() {
             if scripts::is_script(row) {
-                slots.extend(scripts::slots(spaces, scripting, db, args).0);
+                slots.extend(scripts::slots(spaces, db, args).0);
             } else {
                 command::slots(row, spaces, db, args, &mut slots);
             }
@@ -446,7 +442,7 @@ impl State<'_> {
         let Generation {
             spaces, dialect, ..
         } = &*generation;
-        let slots = queue.slots(spaces, self.scripting.as_ref());
+        let slots = queue.slots(spaces);
         if let Some(saving) = &mut self.saving {
             save_first(saving, queue.iter(), &slots);
         }

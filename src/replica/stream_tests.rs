@@ -386,7 +386,7 @@ fn many_flushes_in_one_transaction_need_few_slots() {
     let words = ArgsBuf::new(["flushall"]);
     let mut queue = Queue::default();
     (0..1000).for_each(|_| queue.push(0, row, words.as_args()));
-    assert!(queue.slots(spaces, None).len() <= 2 * REPEATED_SLOTS_MAX);
+    assert!(queue.slots(spaces).len() <= 2 * REPEATED_SLOTS_MAX);
 }
 
 #[test]

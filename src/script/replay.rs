@@ -170,7 +170,7 @@ impl Engine {
             (Err(_), Script::Text(_)) => return Err(Unsure("it does not compile here")),
             (Err(_), _) => {
                 return Err(Unsure(
-                    "its text was sent before the last full sync or start",
+                    "neither the snapshot nor the stream since then has its text",
                 ));
             }
         };

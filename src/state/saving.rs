@@ -385,6 +385,10 @@ fn introduce<W: Write>(
         None => writer.aux(LIBRARIES_DOUBTED, b"1")?,
         Some(all) => all.iter().try_for_each(|one| writer.function(&one.code))?,
     }
+    // As Redis before 7.0 names them, which sends scripts by their digests. Source: redis 6.0 rdb.c, `rdbSaveRio`.
+    for code in generation.spaces.scripts().all() {
+        writer.aux(b"lua", &code)?;
+    }
     let mut aux = generation.module_aux.iter();
     aux.by_ref()
         .filter(|aux| aux.when == BEFORE_KEYS)

@@ -15,6 +15,7 @@ use super::group::Group;
 use super::growing::Growing;
 use super::libraries::Libraries;
 use super::locks::{Slot, Slots, gather};
+use super::scripts::Scripts;
 use super::taint::{Tainted, Taints};
 use super::tx::Tx;
 use super::view::View;
@@ -40,6 +41,7 @@ pub struct Keyspaces {
     gate: Gate,
     tracks_access: bool,
     libraries: ArcSwap<Libraries>,
+    scripts: Scripts,
 }
 
 /// A database's figures for INFO.
@@ -78,6 +80,7 @@ impl Keyspaces {
             gate: Gate::default(),
             tracks_access: false,
             libraries: ArcSwap::default(),
+            scripts: Scripts::default(),
         }
     }
 
@@ -170,6 +173,12 @@ impl Keyspaces {
     #[must_use]
     pub fn libraries(&self) -> Arc<Libraries> {
         self.libraries.load_full()
+    }
+
+    /// The scripts that the upstream has shown.
+    #[must_use]
+    pub const fn scripts(&self) -> &Scripts {
+        &self.scripts
     }
 
     /// Replaces the function libraries.

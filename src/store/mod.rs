@@ -26,6 +26,7 @@ mod libraries;
 mod loader;
 mod locks;
 mod scan;
+mod scripts;
 mod sweep;
 mod taint;
 #[cfg(test)]
@@ -49,6 +50,7 @@ pub use libraries::{Libraries, Library, LibraryError};
 pub use loader::{DuplicateKey, Loader};
 pub use locks::Slot;
 pub use scan::Cursor;
+pub use scripts::Scripts;
 pub use sweep::{LOCKED_BUCKETS_MAX, Sweeper, Swept};
 pub use taint::{Doubt, Tainted, Taints};
 pub use tuning::Tuning;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::State;
-use crate::command::{self, Command, Replay, ScriptCall, Scripting, Unsure};
+use crate::command::{self, Command, Replay, Script, ScriptCall, Scripting, Unsure};
+use crate::dialect::Dialect;
 use crate::replica::passed::is_logged;
 use crate::resp::Args;
-use crate::store::{Keyspaces, Slot, Tx};
+use crate::store::{Generation, Keyspaces, Slot, Tx};
 
 /// Why nothing is vouched for after a function.
 pub(super) const FUNCTION: &str = "it is a function, whose writes are not known";
@@ -26,16 +27,34 @@ pub(super) fn is_script(row: &Command) -> bool {
 }
 
 /// The slots that a script needs, and the only database among them, if it is one.
-pub(super) fn slots(
-    spaces: &Keyspaces,
-    scripting: Option<&Arc<dyn Scripting>>,
-    db: usize,
-    args: Args<'_>,
-) -> (Vec<Slot>, Option<usize>) {
-    let kept = scripting.filter(|_| args.is(0, "evalsha"));
-    match kept.and_then(|scripting| scripting.text(args.at(1))) {
+pub(super) fn slots(spaces: &Keyspaces, db: usize, args: Args<'_>) -> (Vec<Slot>, Option<usize>) {
+    let kept = args.is(0, "evalsha").then(|| spaces.scripts());
+    match kept.and_then(|kept| kept.text(args.at(1))) {
         Some(text) => command::replay_slots(spaces, db, &text),
         None => command::replay_slots(spaces, db, args.at(1)),
+    }
+}
+
+/// Keeps the text of a call with the data, or hands the kept one to who runs scripts, which forgets texts that clients push out.
+fn known(
+    spaces: &Keyspaces,
+    scripting: &Arc<dyn Scripting>,
+    dialect: Dialect,
+    call: &ScriptCall<'_>,
+) {
+    match call.script {
+        Script::Text(code) => {
+            if let Ok(digits) = scripting.load(code, dialect) {
+                spaces.scripts().keep(&digits, code);
+            }
+        }
+        Script::Digest(digest) if scripting.text(digest).is_none() => {
+            if let Some(code) = spaces.scripts().text(digest) {
+                // It has been compiled before.
+                let _ = scripting.load(&code, dialect);
+            }
+        }
+        Script::Digest(_) | Script::Function(_) => {}
     }
 }
 
@@ -51,7 +70,7 @@ impl State<'_> {
         self.tune();
         let generation = Arc::clone(&self.position.generation);
         let spaces = &generation.spaces;
-        let (slots, _) = slots(spaces, self.scripting.as_ref(), self.db, args);
+        let (slots, _) = slots(spaces, self.db, args);
         if let Some(saving) = &mut self.saving {
             saving.before(&slots);
         }
@@ -84,7 +103,8 @@ impl State<'_> {
             return Ok(());
         };
         tx.select(db).map_err(|_| "its database is not there")?;
-        let (_, only) = slots(spaces, Some(scripting), db, args);
+        let (_, only) = slots(spaces, db, args);
+        known(spaces, scripting, tx.dialect(), &call);
         // A script goes by one time.
         let now_ms = tx.now_ms();
         tx.set_clock(Some(now_ms));
@@ -114,12 +134,16 @@ impl State<'_> {
         let Some(scripting) = &self.scripting else {
             return;
         };
+        let Generation {
+            spaces, dialect, ..
+        } = &*self.position.generation;
         if args.is(1, "flush") {
+            spaces.scripts().clear();
             scripting.flush();
         } else if args.is(1, "load") && args.len() == 3 {
-            let loaded = scripting.load(args.at(2), self.position.generation.dialect);
-            if loaded.is_err() {
-                self.pass("a script that servers refuse");
+            match scripting.load(args.at(2), *dialect) {
+                Ok(digits) => spaces.scripts().keep(&digits, args.at(2)),
+                Err(_) => self.pass("a script that servers refuse"),
             }
         } else {
             self.pass("script");

@@ -1,0 +1,93 @@
+//! Scripts that the upstream has shown, by the digests by which it may call them: part of what its stream builds on, like the
+//! keys. Kept as text, run by nobody in this room.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use crate::limits::UPSTREAM_SCRIPTS_BYTES_MAX;
+
+/// What an entry costs beside its text.
+const OVERHEAD_BYTES: usize = 256;
+
+/// All scripts of a generation. The oldest is forgotten when there are too many bytes of them: a call of it is then one of a
+/// script that is not known.
+#[derive(Debug, Default)]
+pub struct Scripts(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    by_digest: HashMap<Box<[u8]>, Bytes, ahash::RandomState>,
+    oldest: VecDeque<Box<[u8]>>,
+    bytes: usize,
+}
+
+impl Scripts {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a script under the forty digits of its digest, in small letters.
+    pub fn keep(&self, digits: &str, code: &[u8]) {
+        let mut kept = self.kept();
+        let digits = digits.as_bytes();
+        if kept.by_digest.contains_key(digits) {
+            return;
+        }
+        kept.bytes += code.len() + OVERHEAD_BYTES;
+        kept.oldest.push_back(digits.into());
+        kept.by_digest
+            .insert(digits.into(), Bytes::copy_from_slice(code));
+        while kept.bytes > UPSTREAM_SCRIPTS_BYTES_MAX {
+            let Some(oldest) = kept.oldest.pop_front() else {
+                return;
+            };
+            let gone = kept.by_digest.remove(&oldest);
+            kept.bytes -= gone.map_or(0, |code| code.len() + OVERHEAD_BYTES);
+        }
+    }
+
+    /// The text of a script, by its digest in any letters.
+    #[must_use]
+    pub fn text(&self, digest: &[u8]) -> Option<Bytes> {
+        let digits = digest.to_ascii_lowercase();
+        self.kept().by_digest.get(&*digits).cloned()
+    }
+
+    /// Forgets all.
+    pub fn clear(&self) {
+        *self.kept() = Kept::default();
+    }
+
+    /// All texts, the oldest first.
+    #[must_use]
+    pub fn all(&self) -> Vec<Bytes> {
+        let kept = self.kept();
+        let texts = kept.oldest.iter();
+        texts
+            .filter_map(|digits| kept.by_digest.get(digits).cloned())
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_goes_when_there_are_too_many_bytes() {
+        let scripts = Scripts::default();
+        let long = vec![b'x'; UPSTREAM_SCRIPTS_BYTES_MAX / 2];
+        for digits in ["aa", "bb", "bb"] {
+            scripts.keep(digits, &long[..long.len() - OVERHEAD_BYTES]);
+        }
+        assert!(scripts.text(b"AA").is_some());
+        scripts.keep("cc", b"return 1");
+        assert!(scripts.text(b"aa").is_none());
+        assert_eq!(scripts.all().len(), 2);
+        assert_eq!(scripts.all()[1], "return 1");
+        scripts.clear();
+        assert!(scripts.all().is_empty());
+    }
+}
