@@ -60,8 +60,8 @@ pub const NAME_ADDRESSES_MAX: usize = 16;
 /// waited, too; one that runs on for ever must not stop the replica.
 pub const REPLAY_SECONDS_MAX: u64 = 60;
 
-/// What one connection's watched keys may take: more than any transaction guards, and little beside the data.
-pub const WATCHED_BYTES_MAX: usize = 16 << 20;
+/// What one connection's watched keys take without being asked of the memory of all clients, and in what steps more is asked for.
+pub const WATCHED_BYTES_STEP: usize = 64 << 10;
 
 /// The longest word in a command of the stream. A primary may be set to accept more than [`STRING_BYTES_MAX`] from its
 /// clients, and RESTORE payloads are longer than the value.

@@ -45,7 +45,7 @@ pub(super) const FAMILY: Family = Family {
             .session(watch)
             .flags(ALWAYS)
             .about("2.2.0", "Lets EXEC give null if one of the keys changes before it.")
-            .difference("A full resync counts as a change of every watched key; what one connection watches is bounded."),
+            .difference("A full resync counts as a change of every watched key; many watched keys count towards `--clients-memory`, without room WATCH answers OOM."),
         Command::new("unwatch", Arity::exactly(1), Keys::None)
             .session(unwatch)
             .flags(ALWAYS)
@@ -250,13 +250,16 @@ fn watch(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     // Before the first sync no key is there; that it ends is no change that EXEC could be asked about meanwhile.
     if let Some(generation) = cx.generation {
         let watching = &mut cx.session.watching;
-        let watching = watching.get_or_insert_with(|| Box::new(Watching::new(&generation.spaces)));
+        let account = &cx.session.client.account;
+        let none = || Box::new(Watching::new(&generation.spaces, Arc::clone(account)));
+        let watching = watching.get_or_insert_with(none);
         let (spaces, db, keys) = (&generation.spaces, cx.session.db, args.from(1));
         let views = spaces.hold(keys.iter().map(|key| spaces.slot(db, key)).collect());
         for view in &views {
-            watching
-                .add(view, keys.iter())
-                .map_err(|_| Error::Text("ERR too many watched keys"))?;
+            if watching.add(view, keys.iter()).is_err() {
+                cx.host.relieve(account.held());
+                return Err(OUT_OF_MEMORY);
+            }
         }
     }
     cx.reply.ok();

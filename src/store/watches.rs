@@ -11,7 +11,8 @@ use dashmap::RwLock;
 
 use super::keyspaces::Keyspaces;
 use super::view::View;
-use crate::limits::WATCHED_BYTES_MAX;
+use crate::limits::WATCHED_BYTES_STEP;
+use crate::resp::Account;
 
 /// What watching a key costs beyond the key's bytes, in this registry and in the connection's list.
 const WATCH_OVERHEAD_BYTES: usize = 256;
@@ -115,29 +116,46 @@ pub struct Watching {
     changed: Arc<AtomicBool>,
     keys: HashMap<(usize, Box<[u8]>), Arc<Watch>>,
     bytes: usize,
+    /// Bytes that it may have without asking the account.
+    granted: usize,
+    account: Arc<Account>,
 }
 
-/// A connection watches more than [`WATCHED_BYTES_MAX`].
+/// There is no memory for what a connection wants to watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("ERR too many watched keys")]
+#[error("no memory for more watched keys")]
 pub struct TooManyWatched;
 
 impl Watching {
-    /// Nothing yet, of the keys in `spaces`.
+    /// Nothing yet, of the keys in `spaces`. Memory for many is asked of `account`.
     #[must_use]
-    pub fn new(spaces: &Keyspaces) -> Self {
+    pub fn new(spaces: &Keyspaces, account: Arc<Account>) -> Self {
         Self {
             registry: Arc::clone(spaces.watches()),
             changed: Arc::default(),
             keys: HashMap::new(),
             bytes: 0,
+            granted: WATCHED_BYTES_STEP,
+            account,
         }
+    }
+
+    /// Makes room for `bytes` more; gives whether there is.
+    fn takes(&mut self, bytes: usize) -> bool {
+        self.bytes += bytes;
+        if self.bytes <= self.granted {
+            return true;
+        }
+        let more = (self.bytes - self.granted).next_multiple_of(WATCHED_BYTES_STEP);
+        let granted = self.account.grow(more);
+        self.granted += if granted { more } else { 0 };
+        granted
     }
 
     /// Watches `keys` of the view's database, too, from the view's moment on. The view holds their locks.
     ///
     /// # Errors
-    /// [`TooManyWatched`]; those up to the bound are watched.
+    /// [`TooManyWatched`]; those before are watched.
     pub fn add<'k>(
         &mut self,
         view: &View<'_>,
@@ -148,8 +166,7 @@ impl Watching {
             if self.keys.contains_key(&place) {
                 continue;
             }
-            self.bytes += key.len() + WATCH_OVERHEAD_BYTES;
-            if self.bytes > WATCHED_BYTES_MAX {
+            if !self.takes(key.len() + WATCH_OVERHEAD_BYTES) {
                 return Err(TooManyWatched);
             }
             let watch = Arc::new(Watch {
@@ -209,6 +226,7 @@ fn is_expired(view: &View<'_>, key: &[u8]) -> bool {
 
 impl Drop for Watching {
     fn drop(&mut self) {
+        self.account.shrink(self.granted - WATCHED_BYTES_STEP);
         if self.keys.is_empty() {
             return;
         }
@@ -231,6 +249,7 @@ impl Drop for Watching {
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+    use crate::resp::Budget;
     use crate::store::NewValue;
 
     const RULES: Rules = Rules {
@@ -247,7 +266,7 @@ mod tests {
     }
 
     fn watching(spaces: &Keyspaces, db: usize, key: &[u8]) -> Watching {
-        let mut watching = Watching::new(spaces);
+        let mut watching = Watching::new(spaces, Arc::default());
         let view = spaces.view_key(db, key);
         watching.add(&view, [key].into_iter()).unwrap();
         watching
@@ -311,15 +330,25 @@ mod tests {
     }
 
     #[test]
-    fn refuses_to_watch_without_bound() {
+    fn what_many_watched_keys_take_is_asked_of_the_account_and_given_back() {
         let spaces = spaces();
-        let mut watching = Watching::new(&spaces);
-        let key = vec![b'k'; WATCHED_BYTES_MAX / 2];
-        for (last, fits) in [(b'a', true), (b'b', false)] {
+        let budget = Arc::new(Budget::new(4 * WATCHED_BYTES_STEP));
+        let account = Arc::new(Account::new(Arc::clone(&budget)));
+        let mut watching = Watching::new(&spaces, account);
+        let key = vec![b'k'; WATCHED_BYTES_STEP - WATCH_OVERHEAD_BYTES - 1];
+        for (last, fits, held) in [
+            (b'a', true, 0),
+            (b'b', true, 1),
+            (b'c', true, 2),
+            (b'd', false, 2),
+        ] {
             let key = [&key[..], &[last]].concat();
             let view = spaces.view_key(0, &key);
             assert_eq!(watching.add(&view, [&key[..]].into_iter()).is_ok(), fits);
+            assert_eq!(budget.held(), held * WATCHED_BYTES_STEP);
         }
+        drop(watching);
+        assert_eq!(budget.held(), 0);
     }
 
     #[test]

@@ -2,16 +2,21 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::servers::{ALL, Server};
+use crate::servers::{ALL, Server, free_port};
 
 /// What a server answers to bytes after which it closes the connection or goes on: the first line, of a reply in bulk only its
 /// length, or nothing.
 ///
 /// A PING behind them makes a server speak that takes them.
 fn answer(server: &Server, bytes: &[u8]) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("it listens");
+    answer_at(server.port, bytes)
+}
+
+fn answer_at(port: u16, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
     let patience = Some(Duration::from_secs(30));
     stream.set_read_timeout(patience).expect("a socket option");
     // A server that refuses may close before it has read everything.
@@ -185,6 +190,230 @@ fn numbers_end_where_the_version_ends_them() {
                 continue;
             }
             assert_eq!(ours.command(line), theirs.command(line), "{name}: {line}");
+        }
+    }
+}
+
+/// What a connection may call itself, and its library.
+fn names() -> Vec<Vec<Vec<u8>>> {
+    let long = "x".repeat(100_000);
+    let names = [
+        "",
+        "x",
+        &long,
+        "a b",
+        "a\nb",
+        "a\x7f",
+        "~",
+        "!",
+        " ",
+        "\t",
+        "w\u{f6}rld",
+        "a\0b",
+    ];
+    let forms = [
+        "CLIENT SETNAME",
+        "CLIENT SETINFO LIB-NAME",
+        "CLIENT SETINFO lib-ver",
+        "CLIENT SETINFO NOSUCH",
+        "HELLO 2 SETNAME",
+    ];
+    let words = |form: &&str, name: &&str| {
+        let words = form.split(' ').chain([*name]);
+        words.map(|word| word.as_bytes().to_vec()).collect()
+    };
+    let of_form = |form| names.iter().map(move |name| words(form, name));
+    forms.iter().flat_map(of_form).collect()
+}
+
+#[test]
+fn names_of_connections_are_those_that_the_version_takes() {
+    for name in ALL {
+        let Some(primary) = Server::start(name, &[]) else {
+            continue;
+        };
+        let redtail = Server::redtail(&primary);
+        let (mut theirs, mut ours) = (primary.client(), redtail.client());
+        for words in names() {
+            let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+            let [own, real] = [ours.words(&words), theirs.words(&words)];
+            // HELLO shows numbers of the connection's own.
+            if !real.is_error() && words[0] == b"HELLO" {
+                assert!(!own.is_error(), "{name}: {words:?}: {own:?}");
+            } else {
+                assert_eq!(own, real, "{name}: {words:?}");
+            }
+            let own = ours.command("CLIENT GETNAME");
+            assert_eq!(own, theirs.command("CLIENT GETNAME"), "{name}: {words:?}");
+        }
+    }
+}
+
+#[test]
+fn who_has_not_given_a_password_is_bounded_as_the_version_bounds() {
+    let word = |length: usize| format!("*1\r\n${length}\r\n{}\r\nPING\r\n", "x".repeat(length));
+    let requests = [
+        ("ten words", many_words(10)),
+        ("eleven words", many_words(11)),
+        ("16 KiB", word(16 << 10).into_bytes()),
+        ("more than 16 KiB", word((16 << 10) + 1).into_bytes()),
+        ("more than 512 MiB", b"*1\r\n$536870913\r\n".to_vec()),
+        ("2^31 words", b"*2147483648\r\n".to_vec()),
+        ("a line", inline(60_000)),
+        ("a line of 64 KiB", inline(64 << 10)),
+    ];
+    for name in ALL {
+        let Some(primary) = Server::start(name, &[]) else {
+            continue;
+        };
+        let redtail = Closed::follow(&primary);
+        primary.command("CONFIG SET requirepass secret");
+        for (what, bytes) in &requests {
+            let [theirs, ours] = [primary.port, redtail.0].map(|port| answer_at(port, bytes));
+            assert_eq!(ours, theirs, "{name}: {what}");
+        }
+    }
+}
+
+/// A redtail that answers nobody without its password, by its port.
+struct Closed(u16, Child);
+
+impl Closed {
+    fn follow(primary: &Server) -> Self {
+        let port = free_port();
+        let [from, to] = [primary.port, port].map(|port| format!("127.0.0.1:{port}"));
+        let child = Command::new(env!("CARGO_BIN_EXE_redtail"))
+            .args(["serve", "--requirepass", "secret", "--listen", &to])
+            .args(["--primary", &format!("redis://{from}")])
+            .stderr(Stdio::null())
+            .spawn();
+        let started = Self(port, child.expect("it starts"));
+        for _ in 0..3000 {
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        started
+    }
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        self.1.kill().expect("it was there");
+        self.1.wait().expect("it ends");
+    }
+}
+
+/// Before Redis 7.2 the sum of now and the timeout overflows, and a client waits for ever; later ones refuse.
+#[test]
+fn a_timeout_beyond_all_times_is_refused_or_waits_as_in_the_version() {
+    for name in ALL {
+        let Some(primary) = Server::start(name, &[]) else {
+            continue;
+        };
+        let replica = Server::replica(name, &primary).expect("the server is there");
+        replica.wait_in_sync(&primary);
+        let redtail = Server::redtail(&primary);
+        for timeout in [
+            "9223372036854775807",
+            "9223370000000000000",
+            "9223372036854775808",
+            "-1",
+            "1e3",
+            "1.5",
+            "01",
+            "0x10",
+            "",
+        ] {
+            let words: [&[u8]; 6] = [
+                b"XREAD",
+                b"BLOCK",
+                timeout.as_bytes(),
+                b"STREAMS",
+                b"x",
+                b"$",
+            ];
+            let begin = |server: &Server| {
+                let mut client = server.client();
+                client
+                    .send(&crate::client::encode(&words))
+                    .expect("it reads");
+                client
+            };
+            let waits = name < "redis-8" || timeout == "9223370000000000000";
+            let waits = waits && timeout.starts_with('9') && !timeout.ends_with("808");
+            let mut both = [&replica, &redtail].map(begin);
+            if waits {
+                for server in [&replica, &redtail] {
+                    server.wait_for("the client to wait", |client| {
+                        let blocked = client.info("clients", "blocked_clients");
+                        blocked.as_deref() == Some("1")
+                    });
+                }
+                primary.command("XADD x * a 1");
+            }
+            let [theirs, ours] = both
+                .each_mut()
+                .map(|client| client.read().expect("a reply"));
+            assert_eq!(ours, theirs, "{name}: {timeout:?}");
+            assert_eq!(ours.is_error(), !waits, "{name}: {timeout:?}");
+        }
+    }
+}
+
+#[test]
+fn transactions_watch_and_queue_as_much_as_those_of_servers() {
+    for name in ALL {
+        let Some(primary) = Server::start(name, &[]) else {
+            continue;
+        };
+        let redtail = Server::redtail(&primary);
+        // Servers look through all keys that a client watches for each new one.
+        let keys = (0..10_000).map(|number| format!("{number}{}", "x".repeat(3000)));
+        let keys: Vec<_> = keys.collect();
+        let (mut theirs, mut ours) = (primary.client(), redtail.client());
+        for keys in keys.chunks(1000) {
+            let words = ["WATCH"].into_iter().chain(keys.iter().map(String::as_str));
+            let words: Vec<&[u8]> = words.map(str::as_bytes).collect();
+            assert_eq!(ours.words(&words), theirs.words(&words), "{name}");
+        }
+        let queued = std::iter::once("MULTI".to_owned());
+        let queued = queued.chain((0..50_000).map(|_| "GET a".to_owned()));
+        let queued: Vec<_> = queued.map(|line| crate::client::words(&line)).collect();
+        assert!(ours.pipeline(&queued) == theirs.pipeline(&queued), "{name}");
+        assert_eq!(ours.command("EXEC"), theirs.command("EXEC"), "{name}");
+    }
+}
+
+/// Patterns whose stars servers follow to a depth of their own.
+#[test]
+fn patterns_match_to_the_depth_of_the_version() {
+    for name in ALL {
+        let Some(primary) = Server::start(name, &[]) else {
+            continue;
+        };
+        let key = "a".repeat(3000);
+        primary.command(&format!("SET {key} 1"));
+        let redtail = Server::redtail(&primary);
+        redtail.wait_in_sync(&primary);
+        for stars in [998, 999, 1000, 1001, 1002, 2000, 3000] {
+            for pattern in [
+                "*a".repeat(stars),
+                "a*".repeat(stars),
+                "*a*".repeat(stars),
+                "[a]*".repeat(stars),
+                "*?".repeat(stars),
+                format!("{}a", "*".repeat(stars)),
+            ] {
+                for line in [
+                    format!("KEYS {pattern}"),
+                    format!("SCAN 0 COUNT 100 MATCH {pattern}"),
+                ] {
+                    let [ours, theirs] = [&redtail, &primary].map(|server| server.command(&line));
+                    assert_eq!(ours, theirs, "{name}: {stars}: {}", &pattern[..4]);
+                }
+            }
         }
     }
 }

@@ -47,6 +47,7 @@ mod psync;
 mod reference;
 mod resync;
 mod rooms;
+mod script_bounds;
 mod scripted;
 mod scripts;
 mod sentinel;

@@ -108,11 +108,11 @@ fn timeout(text: &[u8], reply: &Reply) -> Result<u64, Error> {
         return Err(Error::Text("ERR timeout is negative"));
     }
     if timeout_ms > i64::MAX - unix_ms() {
-        // There, the sum of both overflows: the timeout has passed already.
+        // There, the sum of both overflows, and the moment that results sorts behind all others: none comes.
         return if reply.dialect().reads_again_when_woken() {
             Err(Error::Text("ERR timeout is out of range"))
         } else {
-            Ok(1)
+            Ok(0)
         };
     }
     Ok(timeout_ms.unsigned_abs())
