@@ -51,12 +51,10 @@ pub enum LoadError {
     /// The first line is no payload header.
     #[error("the primary announces a snapshot with {0:?} instead of $<length> or $EOF:<mark>")]
     Header(String),
-    /// The mark behind the RDB is not the one announced.
-    #[error(
-        "the bytes behind the snapshot, at offset {0}, are not the end mark that was announced"
-    )]
+    /// The mark that was announced does not come behind the RDB.
+    #[error("the snapshot ends at offset {0}, and the end mark that was announced does not follow")]
     Mark(u64),
-    /// The RDB is shorter or longer than announced.
+    /// The RDB is longer than announced, or a kept one shorter.
     #[error("the snapshot takes {actual} bytes where {announced} were announced")]
     Length {
         /// Bytes announced.
@@ -184,7 +182,7 @@ pub(super) fn payload<S: Source>(
     };
     figures.start(announced);
     let result = rdb(reader, kept, announced, figures).and_then(|loaded| {
-        end(reader, framing)?;
+        end(reader, framing, loaded.bytes)?;
         Ok(loaded)
     });
     figures.end(result.is_ok());
@@ -202,11 +200,19 @@ pub(super) fn snapshot<S: Source>(
     figures: &LoadFigures,
 ) -> Result<Loaded, LoadError> {
     figures.start(bytes);
-    let result = rdb(&mut Reader::new(source), kept, bytes, figures);
+    let loaded = rdb(&mut Reader::new(source), kept, bytes, figures);
+    let result = loaded.and_then(|loaded| match loaded.bytes == bytes {
+        true => Ok(loaded),
+        false => Err(LoadError::Length {
+            announced: bytes,
+            actual: loaded.bytes,
+        }),
+    });
     figures.end(result.is_ok());
     result
 }
 
+/// Decodes an RDB of `announced` bytes, 0 if nobody knows, into a generation of its own.
 fn rdb<S: Source>(
     reader: &mut Reader<S>,
     kept: Kept<'_>,
@@ -214,23 +220,7 @@ fn rdb<S: Source>(
     figures: &LoadFigures,
 ) -> Result<Loaded, LoadError> {
     let spaces = Keyspaces::new(kept.databases).tracking_access(kept.tuning.tracks_access());
-    let choices = kept.tuning.choices();
-    let mut snapshot = Snapshot {
-        loader: Loader::new(&spaces),
-        spaces: &spaces,
-        keys_max: if announced == 0 {
-            PRESIZED_KEYS_MAX
-        } else {
-            PRESIZED_KEYS_MAX.min(announced / KEY_BYTES_MIN)
-        },
-        thresholds: choices.thresholds(kept.dialect.unwrap_or_default()),
-        choices,
-        figures,
-        keys: 0,
-        chosen_dialect: kept.dialect,
-        scripting: kept.scripting,
-        facts: Facts::default(),
-    };
+    let mut snapshot = Snapshot::new(&spaces, kept, announced, figures);
     reader.mark_start();
     let summary = decode(reader, &mut snapshot)?;
     snapshot
@@ -239,67 +229,59 @@ fn rdb<S: Source>(
         .map_err(|duplicate| reader.error(SinkError::from(Refusal::from(duplicate))))?;
     figures.keys.store(snapshot.keys, Ordering::Relaxed);
     figures.bytes.store(summary.bytes, Ordering::Relaxed);
-    let Facts {
-        dialect,
-        stream_db,
-        libraries,
-        module_aux,
-        replid,
-        offset,
-        taints,
-        taints_everything,
-        flawed,
-        writer: _,
-        is_swept: _,
-    } = snapshot.facts;
-    if flawed > FLAWED_SHOWN {
-        tracing::warn!(
-            values = flawed - FLAWED_SHOWN,
-            "more values of the snapshot are damaged, of a kind that servers of its version load"
-        );
-    }
-    for taint in taints {
-        spaces.taints().restore(taint.db, &taint.key, taint.doubt);
-    }
-    if taints_everything {
-        spaces.taints().add_everything();
-    }
-    spaces.set_libraries(libraries);
-    if announced != 0 && summary.bytes != announced {
-        return Err(LoadError::Length {
-            announced,
-            actual: summary.bytes,
-        });
-    }
-    let written_by = dialect.or(kept.dialect).unwrap_or_default();
-    let generation = Arc::new(Generation {
-        spaces,
-        dialect: kept.dialect.unwrap_or(written_by),
-        written_by,
-        tuning: Arc::clone(kept.tuning),
-        module_aux,
-    });
+    let facts = snapshot.facts;
+    facts.report();
+    let lineage = facts.replid.clone().zip(facts.offset);
+    let stream_db = facts.stream_db;
     Ok(Loaded {
-        generation,
+        generation: Arc::new(facts.generation(spaces, kept)),
         stream_db,
-        lineage: replid.zip(offset),
+        lineage,
         bytes: summary.bytes,
         checksum: summary.checksum,
     })
 }
 
-/// The end of the RDB has been found by decoding it, never by looking for the mark, which a value may contain.
-fn end<S: Source>(reader: &mut Reader<S>, framing: &Framing) -> Result<(), LoadError> {
-    let Framing::Mark(mark) = framing else {
-        return Ok(());
+/// Reads up to the payload's end. That of the RDB, `bytes` bytes long, has been found by decoding it, never by looking for the mark,
+/// which a value may contain. What lies between the two servers pass over: they decode a file that they have received before.
+/// Source: redis 8.0 replication.c, `readSyncBulkPayload`.
+fn end<S: Source>(reader: &mut Reader<S>, framing: &Framing, bytes: u64) -> Result<(), LoadError> {
+    let passed = match framing {
+        Framing::Length(announced) => rest(reader, *announced, bytes)?,
+        Framing::Mark(mark) => up_to(reader, mark)?,
     };
-    let at = reader.position();
-    let found = reader.array::<MARK_BYTES>()?;
-    if found == *mark {
-        Ok(())
-    } else {
-        Err(LoadError::Mark(at))
+    if passed > 0 {
+        tracing::warn!(
+            bytes = passed,
+            "passed over what comes after the snapshot's end, as servers do"
+        );
     }
+    Ok(())
+}
+
+/// Passes over the rest of `announced` bytes, of which `actual` have been read. Gives how many there were.
+fn rest<S: Source>(reader: &mut Reader<S>, announced: u64, actual: u64) -> Result<u64, LoadError> {
+    let rest = announced
+        .checked_sub(actual)
+        .ok_or(LoadError::Length { announced, actual })?;
+    for _ in 0..rest {
+        reader.array::<1>()?;
+    }
+    Ok(rest)
+}
+
+/// Reads up to the end of `mark`. Gives how many bytes were before it.
+fn up_to<S: Source>(reader: &mut Reader<S>, mark: &[u8; MARK_BYTES]) -> Result<u64, LoadError> {
+    let at = reader.position();
+    let mut last = reader.array::<MARK_BYTES>()?;
+    let mut passed = 0;
+    while last != *mark {
+        last.rotate_left(1);
+        let [next] = reader.array::<1>().map_err(|_| LoadError::Mark(at))?;
+        last[MARK_BYTES - 1] = next;
+        passed += 1;
+    }
+    Ok(passed)
 }
 
 /// What the aux fields and functions of a snapshot say.
@@ -336,6 +318,64 @@ struct Snapshot<'a> {
     facts: Facts,
 }
 
+impl Facts {
+    /// Says what was loaded though something is wrong with it, beyond what has been named.
+    fn report(&self) {
+        if self.flawed > FLAWED_SHOWN {
+            tracing::warn!(
+                values = self.flawed - FLAWED_SHOWN,
+                "more values of the snapshot are damaged, of a kind that servers of its version load"
+            );
+        }
+    }
+
+    /// The generation of what was loaded into `spaces`.
+    fn generation(self, spaces: Keyspaces, kept: Kept<'_>) -> Generation {
+        for taint in self.taints {
+            spaces.taints().restore(taint.db, &taint.key, taint.doubt);
+        }
+        if self.taints_everything {
+            spaces.taints().add_everything();
+        }
+        spaces.set_libraries(self.libraries);
+        let written_by = self.dialect.or(kept.dialect).unwrap_or_default();
+        Generation {
+            spaces,
+            dialect: kept.dialect.unwrap_or(written_by),
+            written_by,
+            tuning: Arc::clone(kept.tuning),
+            module_aux: self.module_aux,
+        }
+    }
+}
+
+impl<'a> Snapshot<'a> {
+    fn new(
+        spaces: &'a Keyspaces,
+        kept: Kept<'a>,
+        announced: u64,
+        figures: &'a LoadFigures,
+    ) -> Self {
+        let choices = kept.tuning.choices();
+        let keys_max = match announced {
+            0 => PRESIZED_KEYS_MAX,
+            bytes => PRESIZED_KEYS_MAX.min(bytes / KEY_BYTES_MIN),
+        };
+        Self {
+            loader: Loader::new(spaces),
+            spaces,
+            keys_max,
+            thresholds: choices.thresholds(kept.dialect.unwrap_or_default()),
+            choices,
+            figures,
+            keys: 0,
+            chosen_dialect: kept.dialect,
+            scripting: kept.scripting,
+            facts: Facts::default(),
+        }
+    }
+}
+
 impl Snapshot<'_> {
     /// A script that the server knows, whose digest may come in the stream. Source: redis 6.0 rdb.c, `rdbLoadRio`.
     fn keep_script(&self, code: &[u8]) {
@@ -357,6 +397,17 @@ impl Snapshot<'_> {
             .filter(|number| self.spaces.grow_to(*number))
             .ok_or(Refusal::Database(db, db.saturating_add(1)))
     }
+}
+
+/// The number that a text begins with, as C's `atoi` reads it; 0 for one that is negative or none. A server stays in database 0 then.
+fn leading(text: &[u8]) -> u64 {
+    let blanks = text.iter().take_while(|byte| byte.is_ascii_whitespace());
+    let text = text.get(blanks.count()..).unwrap_or_default();
+    let text = text.strip_prefix(b"+").unwrap_or(text);
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit());
+    let digits = text.get(..digits.count()).unwrap_or_default();
+    let number = std::str::from_utf8(digits).ok();
+    number.and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
 /// The second of the last use of a key that has been idle so long; of one that does not say, now.
@@ -394,7 +445,7 @@ impl Sink for Snapshot<'_> {
         let number =
             || crate::resp::parse_integer(value).and_then(|number| u64::try_from(number).ok());
         match name {
-            b"repl-stream-db" => self.facts.stream_db = self.known(number().unwrap_or(0))?,
+            b"repl-stream-db" => self.facts.stream_db = self.known(leading(value))?,
             b"repl-id" => self.facts.replid = String::from_utf8(value.to_vec()).ok(),
             b"repl-offset" => self.facts.offset = number(),
             b"lua" => self.keep_script(value),

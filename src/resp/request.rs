@@ -25,12 +25,18 @@ pub struct RequestLimits {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// The count after `*` is not a number or above the limit.
+    /// The count after `*` is not a number.
     #[error("invalid multibulk length")]
     MultibulkLength,
-    /// The length after `$` is not a number or above the limit.
+    /// So many words are above the limit.
+    #[error("invalid multibulk length")]
+    TooManyWords(usize),
+    /// The length after `$` is not a number.
     #[error("invalid bulk length")]
     BulkLength,
+    /// A word of so many bytes is above the limit.
+    #[error("invalid bulk length")]
+    WordTooLong(usize),
     /// Something else than `$` stands where a word must start.
     #[error("expected '$', got '{}'", char::from(*.0))]
     ExpectedBulk(u8),
@@ -214,7 +220,7 @@ impl RequestParser {
         let number = number.ok_or(ProtocolError::MultibulkLength)?;
         let count = usize::try_from(number.max(0)).map_err(|_| ProtocolError::MultibulkLength)?;
         if count > self.limits.words_max {
-            return Err(ProtocolError::MultibulkLength);
+            return Err(ProtocolError::TooManyWords(count));
         }
         Ok(Some((count, next)))
     }
@@ -234,7 +240,7 @@ impl RequestParser {
             .and_then(|number| usize::try_from(number).ok())
             .ok_or(ProtocolError::BulkLength)?;
         if len > self.limits.word_bytes_max {
-            return Err(ProtocolError::BulkLength);
+            return Err(ProtocolError::WordTooLong(len));
         }
         self.check_end(buffer, start)?;
         if buffer.len() < start + len + 2 {

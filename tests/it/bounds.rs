@@ -266,7 +266,7 @@ fn who_has_not_given_a_password_is_bounded_as_the_version_bounds() {
         let Some(primary) = Server::start(name, &[]) else {
             continue;
         };
-        let redtail = Closed::follow(&primary);
+        let redtail = Closed::follow(&primary, name);
         primary.command("CONFIG SET requirepass secret");
         for (what, bytes) in &requests {
             let [theirs, ours] = [primary.port, redtail.0].map(|port| answer_at(port, bytes));
@@ -279,12 +279,17 @@ fn who_has_not_given_a_password_is_bounded_as_the_version_bounds() {
 struct Closed(u16, Child);
 
 impl Closed {
-    fn follow(primary: &Server) -> Self {
+    fn follow(primary: &Server, dialect: &str) -> Self {
         let port = free_port();
         let [from, to] = [primary.port, port].map(|port| format!("127.0.0.1:{port}"));
         let child = Command::new(env!("CARGO_BIN_EXE_redtail"))
             .args(["serve", "--requirepass", "secret", "--listen", &to])
-            .args(["--primary", &format!("redis://{from}")])
+            .args([
+                "--primary",
+                &format!("redis://{from}"),
+                "--dialect",
+                dialect,
+            ])
             .stderr(Stdio::null())
             .spawn();
         let started = Self(port, child.expect("it starts"));

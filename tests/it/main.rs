@@ -57,6 +57,7 @@ mod state;
 mod stream_forms;
 mod stream_refusals;
 mod sweep;
+mod tails;
 mod transfer;
 mod traps;
 mod turns;

@@ -10,12 +10,21 @@ fn lines(lines: &[&str]) -> Vec<u8> {
 }
 
 /// A dump of server `name` with a key.
-fn dump(name: &str) -> Vec<u8> {
+pub fn dump(name: &str) -> Vec<u8> {
+    dump_with(name, &[])
+}
+
+/// The same, with more fields before the key.
+pub fn dump_with(name: &str, fields: &[(&str, &str)]) -> Vec<u8> {
     let (family, version) = name.split_once('-').expect("a family and a version");
-    let mut rdb = b"REDIS0009\xfa".to_vec();
-    for text in [&*format!("{family}-ver"), &*format!("{version}.0")] {
-        rdb.push(u8::try_from(text.len()).expect("short"));
-        rdb.extend_from_slice(text.as_bytes());
+    let mut rdb = b"REDIS0009".to_vec();
+    let version = (&*format!("{family}-ver"), &*format!("{version}.0"));
+    for (field, value) in [version].iter().chain(fields) {
+        rdb.push(0xfa);
+        for text in [field, value] {
+            rdb.push(u8::try_from(text.len()).expect("short"));
+            rdb.extend_from_slice(text.as_bytes());
+        }
     }
     rdb.extend_from_slice(b"\xfe\x00\x00\x01k\x01v\xff");
     rdb.extend_from_slice(&[0; 8]);
@@ -32,12 +41,12 @@ pub struct Follower {
 }
 
 impl Follower {
-    fn new(name: &str, start: impl FnOnce(&str) -> Option<Server>) -> Option<Self> {
+    fn new(payload: &[u8], start: impl FnOnce(&str) -> Option<Server>) -> Option<Self> {
         let primary = Scripted::start();
         let address = primary.address();
         let port = address.rsplit(':').next().expect("a port");
         let server = start(port)?;
-        let connection = sync(&primary, &dump(name));
+        let connection = sync(&primary, payload);
         let synced = Self {
             _primary: primary,
             server,
@@ -52,13 +61,22 @@ impl Follower {
     }
 
     pub fn real(name: &str) -> Option<Self> {
-        Self::new(name, |port| {
+        Self::real_of(name, &with_length(&dump(name)))
+    }
+
+    /// A server in sync with `payload`, as it is sent.
+    pub fn real_of(name: &str, payload: &[u8]) -> Option<Self> {
+        Self::new(payload, |port| {
             Server::start(name, &["--replicaof", "127.0.0.1", port])
         })
     }
 
     pub fn redtail(name: &str) -> Option<Self> {
-        Self::new(name, |port| {
+        Self::redtail_of(&with_length(&dump(name)))
+    }
+
+    pub fn redtail_of(payload: &[u8]) -> Option<Self> {
+        Self::new(payload, |port| {
             let own = [
                 "--resync-floor",
                 "0",
@@ -91,10 +109,10 @@ impl Follower {
     }
 }
 
-fn sync(primary: &Scripted, rdb: &[u8]) -> Connection {
+fn sync(primary: &Scripted, payload: &[u8]) -> Connection {
     let (mut connection, _) = primary.accept_psync();
     connection.send(full_resync(0));
-    connection.send(with_length(rdb));
+    connection.send(payload);
     connection
 }
 

@@ -180,8 +180,8 @@ fn a_wrong_checksum_changes_nothing() {
 #[test]
 fn a_wrong_length_changes_nothing() {
     let rdb = dump(&[("a", "new")]);
-    let longer = [format!("${}\r\n", rdb.len() + 1).as_bytes(), &rdb, b"x"].concat();
-    refuses(&longer, "announced");
+    let shorter = [format!("${}\r\n", rdb.len() - 1).as_bytes(), &rdb].concat();
+    refuses(&shorter, "announced");
 }
 
 #[test]
