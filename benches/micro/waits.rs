@@ -45,7 +45,7 @@ const ASKED: &[(&str, &str)] = &[
         "GEOSEARCH zset FROMLONLAT 0 0 BYRADIUS 20000 km",
         "ZADD zset 1 x",
     ),
-    ("XRANGE stream - +", "XADD stream * a b"),
+    ("XRANGE stream - +", "XDEL stream 9-9"),
     ("GET text", "APPEND text x"),
     ("GETRANGE text 0 -1", "APPEND text x"),
     ("BITCOUNT text", "APPEND text x"),

@@ -188,8 +188,8 @@ fn look_long(
     reply: &mut Reply,
     work: usize,
 ) -> Result<(), Error> {
-    let copies =
-        command.locks(args) == Scope::Keys && work::is_worth_a_copy(command, &view, args, work);
+    let copies = command.locks(args) == Scope::Keys
+        && work::is_worth_a_copy(command, &view, args, work, |bytes| reply.has_room(bytes));
     if !copies {
         return look(&view, handler, args, reply);
     }

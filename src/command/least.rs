@@ -5,13 +5,13 @@
 use super::parse::range;
 use crate::resp::{Args, parse_integer};
 use crate::store::{Entry, Value, View};
-use crate::value::{Collection, Hash};
+use crate::value::{Collection, Hash, List, Set, Zset};
 
 /// The fewest bytes that the reply to a read with these words takes.
 pub type LeastFn = fn(&View<'_>, Args<'_>) -> usize;
 
 /// An empty text: `$0` and two line ends.
-const ELEMENT_BYTES_MIN: usize = 6;
+pub(super) const ELEMENT_BYTES_MIN: usize = 6;
 
 /// The texts at all keys, whole.
 pub(super) fn texts(view: &View<'_>, args: Args<'_>) -> usize {
@@ -29,6 +29,41 @@ fn text_bytes(view: &View<'_>, key: &[u8]) -> usize {
 /// All elements.
 pub(super) fn elements<C: Collection>(view: &View<'_>, args: Args<'_>) -> usize {
     len::<C>(view, args).saturating_mul(ELEMENT_BYTES_MIN)
+}
+
+/// The largest of some sets, which no union is smaller than.
+pub(super) fn largest_set(view: &View<'_>, args: Args<'_>) -> usize {
+    let mut largest = 0;
+    for key in args.from(1).iter() {
+        match view.peek(key).map(Entry::value) {
+            Some(Value::Object(object)) => match Set::of(object) {
+                Some(set) => largest = largest.max(set.len()),
+                None => return 0,
+            },
+            Some(_) => return 0,
+            None => {}
+        }
+    }
+    largest.saturating_mul(ELEMENT_BYTES_MIN)
+}
+
+/// All elements, where they are sorted as texts and nothing else is asked for.
+pub(super) fn sorted(view: &View<'_>, args: Args<'_>) -> usize {
+    let is_order = |at| args.is(at, "alpha") || args.is(at, "asc") || args.is(at, "desc");
+    let is_alpha = (2..args.len()).any(|at| args.is(at, "alpha"));
+    if !is_alpha || !(2..args.len()).all(is_order) {
+        return 0;
+    }
+    let lengths = [
+        len::<List>(view, args),
+        len::<Set>(view, args),
+        len::<Zset>(view, args),
+    ];
+    lengths
+        .into_iter()
+        .max()
+        .unwrap_or(0)
+        .saturating_mul(ELEMENT_BYTES_MIN)
 }
 
 /// The elements between two places, where nothing else is asked for.

@@ -38,7 +38,7 @@ pub(super) const FAMILY: Family = Family {
             .about("1.0.0", "Gives the number of members."),
         Command::new("sscan", Arity::at_least(3), Keys::first())
             .read(sscan)
-            .work(step)
+            .steps(step)
             .about("2.8.0", "Walks over the members a few at a time."),
         Command::new("srandmember", Arity::at_least(2), Keys::first())
             .read(srandmember)
@@ -60,6 +60,7 @@ pub(super) const FAMILY: Family = Family {
         .about("7.0.0", "Gives the number of members that all sets have."),
         Command::new("sunion", Arity::at_least(2), Keys::all())
             .read(sunion)
+            .least(least::largest_set)
             .about("1.0.0", "Gives the members of any of the sets."),
         Command::new("sdiff", Arity::at_least(2), Keys::all())
             .read(sdiff)

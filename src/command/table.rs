@@ -143,6 +143,8 @@ pub struct Command {
     pub also_reads: Option<fn(Args<'_>) -> bool>,
     /// How much work a read is, where that is not the size of the values that it names.
     pub work: Option<WorkFn>,
+    /// How many elements a walk's step surely looks at.
+    pub step: Option<WorkFn>,
     /// How long a read's reply is at least, where that is known before it is written.
     pub least: Option<LeastFn>,
     /// Since which version it exists.
@@ -185,6 +187,7 @@ impl Command {
             scope: Scope::Keys,
             also_reads: None,
             work: None,
+            step: None,
             least: None,
             since: "1.0.0",
             presence: Presence::ALWAYS,
@@ -290,6 +293,14 @@ impl Command {
     #[must_use]
     pub const fn work(mut self, work: WorkFn) -> Self {
         self.work = Some(work);
+        self
+    }
+
+    /// A read that surely looks at as many elements as `step` says.
+    #[must_use]
+    pub const fn steps(mut self, step: WorkFn) -> Self {
+        self.work = Some(step);
+        self.step = Some(step);
         self
     }
 

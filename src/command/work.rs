@@ -5,10 +5,11 @@
 
 use std::collections::HashSet;
 
+use super::least::ELEMENT_BYTES_MIN;
 use super::parse::places;
 use super::table::{Command, Flags};
 use crate::resp::{Args, parse_integer};
-use crate::store::{Entry, View};
+use crate::store::{Entry, Value, View};
 
 /// The work of a command with these words on values of that size in all. With [`usize::MAX`] for the size: what the words alone bound it to.
 pub type WorkFn = fn(Args<'_>, usize) -> usize;
@@ -18,6 +19,13 @@ pub(super) const LONG: usize = 10_000;
 
 /// Work from which on, ten milliseconds or more, it is done on a copy where copying is much less, for the writer not to wait.
 pub(super) const WORTH_COPYING: usize = 200_000;
+
+/// Bytes of memory that stand for an element: see [`Entry::size`].
+const SIZE_BYTES: usize = 64;
+
+/// How often a collection's size may be its elements that are looked at, for a copy to take the writer less time. To copy an element
+/// takes about 10 ns, for chunks are copied whole; to look at it and write it, 50 to 400.
+const LOOK_PER_COPY: usize = 2;
 
 /// How many times the values' size the work must be for that.
 const TIMES_THE_COPY: usize = 4;
@@ -44,32 +52,43 @@ fn size(command: &Command, view: &View<'_>, args: Args<'_>) -> usize {
     size
 }
 
-/// Whether so much work should be done on a copy of the values.
+/// Whether so much work should be done on a copy of the values. A large copy has to have room: `has_room` is asked for its bytes.
 #[cold]
 pub(super) fn is_worth_a_copy(
     command: &Command,
     view: &View<'_>,
     args: Args<'_>,
     work: usize,
+    has_room: impl FnOnce(usize) -> bool,
 ) -> bool {
     if work < WORTH_COPYING {
         return false;
     }
     let mut seen = HashSet::new();
-    let (mut size, mut named) = (0usize, 0usize);
+    let (mut size, mut named, mut has_text) = (0usize, 0usize, false);
     command.keys.visit(args, |index| {
         let key = args.at(index);
         named += 1;
         if seen.insert(key) {
             let entry = view.entry_at_any_time(key);
             size = size.saturating_add(entry.map_or(0, Entry::size));
+            has_text |= entry.is_some_and(|entry| matches!(entry.value(), Value::Text(_)));
         }
     });
-    named > 0
-        && size
-            .saturating_add(seen.len())
-            .saturating_mul(TIMES_THE_COPY)
-            <= work
+    let copy = size.saturating_add(seen.len());
+    let is_much_more = copy.saturating_mul(TIMES_THE_COPY) <= work;
+    let is_a_pass = || !has_text && copy <= visited(command, view, args, size) * LOOK_PER_COPY;
+    named > 0 && (is_much_more || is_a_pass() && has_room(size.saturating_mul(SIZE_BYTES)))
+}
+
+/// How many elements are surely looked at, where that is known: what is asked for may be less than the work, which is only a bound.
+fn visited(command: &Command, view: &View<'_>, args: Args<'_>, size: usize) -> usize {
+    let walked = match command.step {
+        Some(step) => step(args, size),
+        None => 0,
+    };
+    let given = command.least.map_or(0, |least| least(view, args));
+    walked.max(given / ELEMENT_BYTES_MIN)
 }
 
 fn number(args: Args<'_>, index: usize) -> Option<usize> {

@@ -172,7 +172,7 @@ fn only_what_is_much_more_than_its_values_is_done_on_a_copy() {
         let view = bench.spaces.view_each(0, |visit| {
             row.keys.visit(args, |index| visit(args.at(index)));
         });
-        is_worth_a_copy(row, &view, args, of(row, &view, args))
+        is_worth_a_copy(row, &view, args, of(row, &view, args), |_| true)
     };
     assert!(copies("SRANDMEMBER small -100000000"));
     assert!(copies("LCS text text"));
@@ -185,6 +185,82 @@ fn only_what_is_much_more_than_its_values_is_done_on_a_copy() {
         !copies(&format!("MGET{many}")),
         "a copy would be as much work"
     );
+}
+
+#[test]
+fn a_pass_over_a_large_collection_is_done_on_a_copy_and_what_may_be_less_is_not() {
+    let bench = full();
+    let fill = |head: &str, element: &dyn Fn(usize) -> String| {
+        for first in (0..250_000).step_by(10_000) {
+            let words: String = (first..first + 10_000)
+                .map(|at| format!(" {}", element(at)))
+                .collect();
+            bench.apply(&format!("{head}{words}"));
+        }
+    };
+    fill("SADD many", &|at| format!("m{at}"));
+    fill("RPUSH many-in-list", &|at| format!("m{at}"));
+    fill("ZADD many-in-zset", &|at| format!("{at} m{at}"));
+    fill("HSET many-in-hash", &|at| format!("m{at} {at}"));
+    let copies = |line: &str, has_room: bool| {
+        let words = ArgsBuf::new(line.split(' '));
+        let args = words.as_args();
+        let row = resolve(args).unwrap();
+        let view = bench.spaces.view_each(0, |visit| {
+            row.keys.visit(args, |index| visit(args.at(index)));
+        });
+        is_worth_a_copy(row, &view, args, of(row, &view, args), |bytes| {
+            assert!(bytes >= 250_000);
+            has_room
+        })
+    };
+    let passes = "SMEMBERS many
+SUNION many small
+SUNION many many
+SSCAN many 0 COUNT 1000000
+HGETALL many-in-hash
+HKEYS many-in-hash
+HSCAN many-in-hash 0 COUNT 1000000
+LRANGE many-in-list 0 -1
+SORT_RO many-in-list ALPHA DESC
+ZRANGE many-in-zset 0 -1
+ZREVRANGE many-in-zset 10 -1";
+    for line in passes.lines() {
+        assert!(copies(line, true), "{line}");
+        assert!(!copies(line, false), "{line}: without room for it");
+    }
+    for line in passes.lines() {
+        let words = ArgsBuf::new(line.split(' '));
+        let args = words.as_args();
+        let row = resolve(args).unwrap();
+        let view = bench.spaces.view_each(0, |visit| {
+            row.keys.visit(args, |index| visit(args.at(index)));
+        });
+        let copy = view.copied(|visit| row.keys.visit(args, |index| visit(args.at(index))));
+        let replies = [&view, &copy].map(|view| {
+            let mut reply = Reply::new(Protocol::Resp2, Dialect::default(), 1 << 30);
+            row.read.unwrap()(view, args, &mut reply).unwrap();
+            reply.as_bytes().to_vec()
+        });
+        assert!(replies[0] == replies[1], "{line}: in another order");
+    }
+    let others = "SINTER many small
+SDIFF small many
+SUNION many list
+SSCAN many 0 COUNT 10
+SSCAN many 0 COUNT 100000
+LRANGE many-in-list 249990 -1
+LRANGE many -10 -1
+ZRANGE many-in-zset -10 -1
+ZRANGE many-in-zset 5 6 BYSCORE
+ZRANGEBYSCORE many-in-zset 5 6
+ZINTER 2 many-in-zset small-zset
+LPOS many-in-list m1
+SORT_RO many-in-list LIMIT 0 10
+GETRANGE text 0 -1";
+    for line in others.lines() {
+        assert!(!copies(line, true), "{line}");
+    }
 }
 
 /// A store that a handler can get at.

@@ -59,7 +59,7 @@ pub(super) const FAMILY: Family = Family {
             .about("3.2.0", "Gives the length of a field's value."),
         Command::new("hscan", Arity::at_least(3), Keys::first())
             .read(hscan)
-            .work(step)
+            .steps(step)
             .about("2.8.0", "Walks over the fields a few at a time."),
         Command::new("hrandfield", Arity::at_least(2), Keys::first())
             .read(hrandfield)

@@ -5,6 +5,7 @@
 
 use super::Error;
 use super::keys::Keys;
+use super::least;
 use super::table::{Arity, Command, Family, Flags};
 use super::work::several_times;
 use super::zset::bulk_item;
@@ -25,6 +26,7 @@ pub(super) const FAMILY: Family = Family {
         Command::new("sort_ro", Arity::at_least(2), Keys::first())
             .read(sort_ro)
             .work(several_times)
+            .least(least::sorted)
             .also_reads(query::reads_other_keys)
             .difference(
                 "ALPHA compares bytes, as servers in the C locale do. Elements of a large set come in another order where nothing \

@@ -60,6 +60,7 @@ pub(super) const FAMILY: Family = Family {
         one_key("zrevrange", Arity::at_least(4))
             .read(range::zrevrange)
             .work(between)
+            .least(least::between::<Zset>)
             .about("1.2.0", "Gives members by place, descending."),
         one_key("zrangebyscore", Arity::at_least(4))
             .read(range::zrangebyscore)
@@ -83,7 +84,7 @@ pub(super) const FAMILY: Family = Family {
             .about("2.8.9", "Counts the members in a range of names."),
         one_key("zscan", Arity::at_least(3))
             .read(zscan)
-            .work(step)
+            .steps(step)
             .about("2.8.0", "Walks over members and scores."),
         one_key("zrandmember", Arity::at_least(2))
             .read(zrandmember)
