@@ -25,10 +25,10 @@ const TEXT_BYTES: usize = 256 << 20;
 
 /// What is asked, and the command that the stream sends meanwhile.
 const ASKED: &[(&str, &str)] = &[
-    ("SRANDMEMBER small -30000000", "SADD small a"),
-    ("HRANDFIELD small-hash -30000000", "HSET small-hash a 1"),
-    ("ZRANDMEMBER small-zset -30000000", "ZADD small-zset 1 a"),
-    ("LCS short short LEN", "SET short x"),
+    ("SRANDMEMBER small -5000000", "SADD small a"),
+    ("HRANDFIELD small-hash -5000000", "HSET small-hash a 1"),
+    ("ZRANDMEMBER small-zset -5000000", "ZADD small-zset 1 a"),
+    ("LCS short short LEN", "SETRANGE short 0 x"),
     ("SMEMBERS set", "SADD set x"),
     ("SUNION set set set set", "SADD set x"),
     ("SINTER set set", "SADD set x"),
@@ -186,7 +186,7 @@ fn filled() -> Arc<Generation> {
         push(&mut stream, &words(line));
     }
     push(&mut stream, &[b"SET", &b"text"[..], &vec![0; TEXT_BYTES]]);
-    push(&mut stream, &[b"SET", &b"short"[..], &value(20_000)]);
+    push(&mut stream, &[b"SET", &b"short"[..], &value(8_000)]);
     for at in 0..ELEMENTS {
         let (name, number) = (element(at), at.to_string());
         push(&mut stream, &["SADD", "set", &name]);
