@@ -251,7 +251,7 @@ impl Reply {
     }
 
     /// Whether what is written now may become so long that the limit refuses it for what waits before it. Every reply gets half of the
-    /// limit, or [`AMPLE_BYTES`].
+    /// limit, or 16 MB.
     #[must_use]
     pub fn is_crowded(&self) -> bool {
         let room = self.limit.saturating_sub(self.out.len());
