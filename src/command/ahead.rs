@@ -7,7 +7,7 @@
 
 use super::execute::look;
 use super::resolve::resolve_for;
-use super::session::{Replies, SessionCx, answer, finish, run};
+use super::session::{Replies, SessionCx, answer_row, finish, run};
 use super::table::{Command, Flags};
 use crate::resp::{Args, Batch};
 use crate::store::{GROUP_MAX, Generation, Group, KeyHash};
@@ -109,7 +109,7 @@ impl Ahead {
             && self.are_scripts()
         {
             let hashes = self.reads.known().map(|read| read.hash);
-            generation.spaces.fetch(cx.session.db, hashes);
+            drop(generation.spaces.group(cx.session.db, hashes));
         }
     }
 
@@ -129,7 +129,7 @@ impl Read {
     #[inline]
     fn answer(self, cx: &mut SessionCx<'_>, args: Args<'_>, group: Option<(&Group<'_>, usize)>) {
         if is_script(self.row) {
-            return answer(cx, args);
+            return answer_row(cx, self.row, args);
         }
         let mark = cx.reply.len();
         cx.session.commands += 1;

@@ -69,8 +69,8 @@ pub use scripting::{
     Scripting,
 };
 pub use session::{
-    Blocked, Host, KeptState, OUT_OF_MEMORY, Replication, Replies, Session, SessionCx, SessionFn,
-    Statistics, TOO_LARGE, answer, long, run,
+    Blocked, Host, KeptState, OUT_OF_MEMORY, READONLY, Replication, Replies, Session, SessionCx,
+    SessionFn, Statistics, TOO_LARGE, answer, long, run,
 };
 pub use stream::Wait;
 pub use table::{Arity, Command, Family, Flags, Outcome, Scope, TouchFn, all, lookup};

@@ -17,8 +17,7 @@ use crate::resp::{Args, Budget, Protocol, Reply};
 use crate::store::{Generation, Keyspaces, Served, Watching};
 
 /// The reply to a write.
-pub(super) const READONLY: Error =
-    Error::Text("READONLY You can't write against a read only replica.");
+pub const READONLY: Error = Error::Text("READONLY You can't write against a read only replica.");
 
 /// The reply to a read before the first sync.
 const LOADING: Error = Error::Text("LOADING Redis is loading the dataset in memory");
@@ -316,17 +315,32 @@ pub type SessionFn = fn(&mut SessionCx<'_>, Args<'_>) -> Result<(), Error>;
 /// Answers one request: at most one reply is appended. A request without words is ignored.
 #[inline]
 pub fn answer(cx: &mut SessionCx<'_>, args: Args<'_>) {
-    if args.is_empty() {
+    if args.is_empty() || is_put_off(cx, args) {
         return;
     }
-    if cx.reply.is_crowded() && !is_read_again(cx, args) {
-        // It is not run twice: so it is not run before its reply has room for certain.
-        cx.session.deferred = true;
-        return;
+    let row = admit(cx, args);
+    respond(cx, row, args);
+}
+
+/// As [`answer`], for a row that the state of the connection admits. That a script may write is found out when it is to run.
+pub(super) fn answer_row(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) {
+    if !is_put_off(cx, args) {
+        respond(cx, Ok(row), args);
     }
+}
+
+/// What is not run twice is not run before its reply has room for certain.
+#[inline]
+fn is_put_off(cx: &mut SessionCx<'_>, args: Args<'_>) -> bool {
+    let is_put_off = cx.reply.is_crowded() && !is_read_again(cx, args);
+    cx.session.deferred |= is_put_off;
+    is_put_off
+}
+
+#[inline]
+fn respond(cx: &mut SessionCx<'_>, row: Result<&'static Command, Error>, args: Args<'_>) {
     let mark = cx.reply.len();
     let before = cx.session.replies;
-    let row = admit(cx, args);
     let kept = row.as_ref().ok().copied();
     let repeats = kept.is_some_and(|row| row.read.is_some()) && cx.session.transaction.is_none();
     match row.and_then(|row| perform(cx, row, args)) {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use mlua::Function;
 
@@ -15,10 +16,18 @@ use crate::dialect::Dialect;
 /// Compiled scripts that an interpreter keeps.
 const COMPILED_MAX: usize = 500;
 
+/// A script that is compiled, and what is known of it.
+pub(super) struct Ready {
+    pub(super) function: Compiled,
+    pub(super) text: Arc<Text>,
+    /// The number of the texts in which it was found last: while it is theirs the script is known.
+    texts: AtomicU64,
+}
+
 /// See the module.
 pub(super) struct Evaluator {
     pub(super) interpreter: Interpreter,
-    compiled: HashMap<Digest, Arc<Compiled>, ahash::RandomState>,
+    compiled: HashMap<Digest, Arc<Ready>, ahash::RandomState>,
     /// Whether a script since the last [`tidy`](Self::tidy) may have changed how the collector works.
     sets_collector: bool,
 }
@@ -44,18 +53,30 @@ impl Evaluator {
         })
     }
 
-    /// The function of a script.
+    /// A script that is compiled, if it was found in the texts of that number.
+    pub(super) fn ready(&mut self, digest: &Digest, texts: u64) -> Option<Arc<Ready>> {
+        let ready = self.compiled.get(digest)?;
+        if ready.texts.load(Ordering::Relaxed) != texts {
+            return None;
+        }
+        self.sets_collector |= ready.text.sets_collector;
+        Some(Arc::clone(ready))
+    }
+
+    /// A script that was found in the texts of that number.
     ///
     /// # Errors
     /// When it does not compile.
-    pub(super) fn function(
+    pub(super) fn make_ready(
         &mut self,
         digest: &Digest,
-        text: &Text,
-    ) -> Result<Arc<Compiled>, Error> {
+        text: &Arc<Text>,
+        texts: u64,
+    ) -> Result<Arc<Ready>, Error> {
         self.sets_collector |= text.sets_collector;
-        if let Some(function) = self.compiled.get(digest) {
-            return Ok(Arc::clone(function));
+        if let Some(ready) = self.compiled.get(digest) {
+            ready.texts.store(texts, Ordering::Relaxed);
+            return Ok(Arc::clone(ready));
         }
         let code = text.code.get(text.start..).unwrap_or_default();
         let function = if self.interpreter.state.dialect.protects_globals() {
@@ -64,14 +85,19 @@ impl Evaluator {
             self.define(digest, code)?
         };
         let function = self.interpreter.keep(function).map_err(|_| Fatal::Memory)?;
-        let function = Arc::new(function);
         if self.compiled.len() >= COMPILED_MAX {
             for (_, old) in self.compiled.drain() {
-                self.interpreter.forget(&old).map_err(|_| Fatal::Memory)?;
+                let forgotten = self.interpreter.forget(&old.function);
+                forgotten.map_err(|_| Fatal::Memory)?;
             }
         }
-        self.compiled.insert(*digest, Arc::clone(&function));
-        Ok(function)
+        let ready = Arc::new(Ready {
+            function,
+            text: Arc::clone(text),
+            texts: AtomicU64::new(texts),
+        });
+        self.compiled.insert(*digest, Arc::clone(&ready));
+        Ok(ready)
     }
 
     fn compile(&self, code: &[u8]) -> Result<Function, Error> {

@@ -175,13 +175,14 @@ impl Interpreter {
         gives: Gives,
     ) -> Result<Ended<'_>, Failure> {
         let ended = self.bridge().run(function.kept, call, gives);
-        if self.state.fatal().is_some() {
-            return Err(self.fatal(Fatal::Time));
-        }
-        if !ended.failed {
+        let is_fatal = self.state.fatal().is_some();
+        if !ended.failed && !is_fatal {
             return Ok(ended);
         }
         let failed = lock(&self.failure).take();
+        if is_fatal {
+            return Err(self.fatal(Fatal::Time));
+        }
         Err(failed.unwrap_or_else(|| match ended.value(&self.lua) {
             Ok(value) => self.unhandled(value),
             Err(error) => error.into(),
@@ -219,7 +220,6 @@ impl Interpreter {
 
     /// A script begins, or begins again.
     pub(super) fn begin(&self, bounds: Bounds) -> mlua::Result<()> {
-        *lock(&self.failure) = None;
         if self.limit.replace(bounds.bytes) != bounds.bytes {
             self.lua.set_memory_limit(bounds.bytes)?;
         }

@@ -32,12 +32,13 @@ mod state;
 mod texts;
 mod to_reply;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 
-use self::evaluator::Evaluator;
+use self::evaluator::{Evaluator, Ready};
 use self::functions::{Known, Loaded};
 use self::interpreter::Interpreter;
 use self::running::Task;
@@ -45,8 +46,8 @@ use self::share::Share;
 use self::state::{State, lock};
 use self::texts::{Digest, Text, Texts};
 use crate::command::{
-    Error, LibraryShown, Replay, Script, ScriptCall, ScriptFigures, ScriptShare, Scripting,
-    SessionCx, Unsure, long,
+    Error, LibraryShown, READONLY, Replay, Script, ScriptCall, ScriptFigures, ScriptShare,
+    Scripting, SessionCx, Unsure, long,
 };
 use crate::dialect::Dialect;
 use crate::limits::{SCRIPT_MEMORY_BYTES_MAX, SCRIPT_MEMORY_BYTES_MIN, SCRIPTS_MEMORY_BYTES};
@@ -62,12 +63,14 @@ const COMPILED_AT_ONCE_BYTES: usize = 4 << 10;
 pub struct Engine {
     share: Share,
     texts: Mutex<Texts>,
+    /// The number of the texts.
+    texts_number: AtomicU64,
     #[expect(clippy::vec_box, reason = "every script moves one out and in again")]
     idle: Mutex<Vec<Box<Evaluator>>>,
     #[expect(clippy::vec_box, reason = "every script moves one out and in again")]
     loaded: Mutex<Vec<Box<Loaded>>>,
     /// The libraries that were loaded last.
-    known: Mutex<Option<Arc<Known>>>,
+    known: ArcSwapOption<Known>,
     /// All interpreters that there are.
     states: Mutex<Vec<Weak<State>>>,
     running: AtomicUsize,
@@ -89,9 +92,10 @@ impl Engine {
         Self {
             share: Share::new(share),
             texts: Mutex::default(),
+            texts_number: AtomicU64::new(0),
             idle: Mutex::default(),
             loaded: Mutex::default(),
-            known: Mutex::default(),
+            known: ArcSwapOption::default(),
             states: Mutex::default(),
             running: AtomicUsize::new(0),
         }
@@ -105,12 +109,10 @@ impl Engine {
     }
 
     fn evaluator(&self, dialect: Dialect) -> Result<Box<Evaluator>, Error> {
-        let mut idle = lock(&self.idle);
-        idle.retain(|one| one.interpreter.state.dialect == dialect);
-        if let Some(found) = idle.pop() {
+        let found = lock(&self.idle).pop();
+        if let Some(found) = found.filter(|one| one.interpreter.state.dialect == dialect) {
             return Ok(found);
         }
-        drop(idle);
         let made = Box::new(long(|| Evaluator::new(dialect))?);
         self.register(&made.interpreter);
         Ok(made)
@@ -125,35 +127,46 @@ impl Engine {
         }
     }
 
-    /// A script, and its digest. What is not known yet is compiled first.
-    fn resolve(
+    /// A script that can run, and its digest. What is not known yet is compiled first.
+    fn ready(
         &self,
         script: Script<'_>,
         evaluator: &mut Evaluator,
-    ) -> Result<(Digest, Arc<Text>), Error> {
-        let dialect = evaluator.interpreter.state.dialect;
+    ) -> Result<(Digest, Arc<Ready>), Error> {
         let (digest, code) = match script {
             Script::Text(code) => (Some(Digest::of(code)), Some(code)),
             Script::Digest(digits) | Script::Function(digits) => (Digest::parse(digits), None),
         };
+        let dialect = evaluator.interpreter.state.dialect;
         let unknown = Error::Text(dialect.unknown_script());
         let Some(digest) = digest else {
             return Err(unknown);
         };
-        if let Some(text) = lock(&self.texts).get(&digest) {
-            return Ok((digest, Arc::clone(text)));
+        let number = self.texts_number.load(Ordering::Acquire);
+        if let Some(ready) = evaluator.ready(&digest, number) {
+            return Ok((digest, ready));
+        }
+        let known = lock(&self.texts).get(&digest).cloned();
+        if let Some(text) = known {
+            return Ok((digest, evaluator.make_ready(&digest, &text, number)?));
         }
         let code = code.ok_or(unknown)?;
         let text =
             Text::new(code, dialect).map_err(|text| Error::Quoting([b"ERR ", &*text].concat()))?;
         let text = Arc::new(text);
-        if code.len() > COMPILED_AT_ONCE_BYTES {
-            long(|| evaluator.function(&digest, &text))?;
+        let ready = if code.len() > COMPILED_AT_ONCE_BYTES {
+            long(|| evaluator.make_ready(&digest, &text, number))?
         } else {
-            evaluator.function(&digest, &text)?;
-        }
-        lock(&self.texts).insert(digest, Arc::clone(&text));
-        Ok((digest, text))
+            evaluator.make_ready(&digest, &text, number)?
+        };
+        self.change_texts(|texts| texts.insert(digest, text));
+        Ok((digest, ready))
+    }
+
+    fn change_texts(&self, change: impl FnOnce(&mut Texts)) {
+        let mut texts = lock(&self.texts);
+        change(&mut texts);
+        self.texts_number.store(texts.number(), Ordering::Release);
     }
 
     fn evaluate(
@@ -162,17 +175,17 @@ impl Engine {
         call: &ScriptCall<'_>,
         evaluator: &mut Evaluator,
     ) -> Result<(), Error> {
-        let (digest, text) = self.resolve(call.script, evaluator)?;
-        let function = evaluator.function(&digest, &text)?;
+        let (digest, ready) = self.ready(call.script, evaluator)?;
+        let text = &*ready.text;
         if let Some(flags) = text.flags
             && !flags.reads_only()
         {
-            return Err(WRITES);
+            return Err(READONLY);
         }
         let (_running, bytes) = self.enter();
         let task = Task {
             call,
-            function: &function,
+            function: &ready.function,
             is_read_only: call.is_read_only || text.flags.is_some(),
             is_function: false,
             may_begin_again: true,
@@ -189,9 +202,12 @@ impl Engine {
 
     /// What is known of `libraries`, which are loaded if nothing is.
     fn known(&self, dialect: Dialect, libraries: &Arc<Libraries>) -> Result<Arc<Known>, Error> {
-        let known = lock(&self.known).clone();
-        if let Some(known) = known.filter(|known| known.is_of(dialect, libraries)) {
-            return Ok(known);
+        let known = self.known.load();
+        if let Some(known) = known
+            .as_ref()
+            .filter(|known| known.is_of(dialect, libraries))
+        {
+            return Ok(Arc::clone(known));
         }
         let loaded = self.loaded(dialect, libraries)?;
         let known = Arc::clone(&loaded.known);
@@ -201,19 +217,17 @@ impl Engine {
 
     /// An interpreter with `libraries` in it.
     fn loaded(&self, dialect: Dialect, libraries: &Arc<Libraries>) -> Result<Box<Loaded>, Error> {
-        let mut loaded = lock(&self.loaded);
-        loaded.retain(|one| one.known.is_of(dialect, libraries));
-        if let Some(found) = loaded.pop() {
+        let found = lock(&self.loaded).pop();
+        if let Some(found) = found.filter(|one| one.known.is_of(dialect, libraries)) {
             return Ok(found);
         }
-        drop(loaded);
         let made = long(|| Loaded::new(dialect, Arc::clone(libraries)))?;
         self.register(&made.interpreter);
-        let mut known = lock(&self.known);
-        Ok(Box::new(match &*known {
-            Some(known) if known.is_of(dialect, libraries) => made.knowing(Arc::clone(known)),
+        let known = self.known.load_full();
+        Ok(Box::new(match known {
+            Some(known) if known.is_of(dialect, libraries) => made.knowing(known),
             _ => {
-                *known = Some(Arc::clone(&made.known));
+                self.known.store(Some(Arc::clone(&made.known)));
                 made
             }
         }))
@@ -251,11 +265,13 @@ impl Engine {
     ) -> Result<(), Error> {
         let function = loaded.function(name).ok_or(NO_FUNCTION)?;
         let facts = loaded.known.function(name).ok_or(NO_FUNCTION)?;
+        if facts.writes {
+            return Err(READONLY);
+        }
         let (_running, bytes) = self.enter();
         let task = Task {
             call,
             function,
-            // Those that write are refused before.
             is_read_only: true,
             is_function: true,
             may_begin_again: !facts.keeps_variables,
@@ -280,8 +296,6 @@ impl Engine {
 }
 
 const NO_FUNCTION: Error = Error::Text("ERR Function not found");
-const WRITES: Error =
-    Error::Text("READONLY Can not run script with write flag on readonly replica");
 
 impl Engine {
     fn function_writes(&self, cx: &SessionCx<'_>, name: &[u8]) -> bool {
@@ -320,9 +334,9 @@ impl Scripting for Engine {
 
     fn load(&self, code: &[u8], dialect: Dialect) -> Result<String, Error> {
         let mut evaluator = self.evaluator(dialect)?;
-        let text = self.resolve(Script::Text(code), &mut evaluator);
+        let ready = self.ready(Script::Text(code), &mut evaluator);
         self.give_back(evaluator);
-        text.map(|(digest, _)| digest.digits())
+        ready.map(|(digest, _)| digest.digits())
     }
 
     fn text(&self, digest: &[u8]) -> Option<Bytes> {
@@ -332,7 +346,7 @@ impl Scripting for Engine {
     }
 
     fn flush(&self) {
-        lock(&self.texts).clear();
+        self.change_texts(Texts::clear);
         lock(&self.idle).clear();
     }
 

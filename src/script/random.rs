@@ -21,6 +21,16 @@ impl Default for Random {
 }
 
 impl Random {
+    /// The generator that [`bits`](Self::bits) gave.
+    pub(super) const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// All of its state.
+    pub(super) const fn bits(self) -> u64 {
+        self.0
+    }
+
     /// Begins the sequence of `seed`.
     pub(super) fn seeded(seed: i32) -> Self {
         Self((u64::from(seed.cast_unsigned()) << 16) | LOW_BITS)

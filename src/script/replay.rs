@@ -164,18 +164,14 @@ impl Engine {
         let dialect = replay.dialect();
         let broken = Unsure("there is no memory to run it");
         let mut evaluator = self.evaluator(dialect).map_err(|_| broken)?;
-        let resolved = self.resolve(call.script, &mut evaluator);
-        let (digest, text) = match (resolved, call.script) {
-            (Ok(found), _) => found,
-            (Err(_), Script::Text(_)) => return Err(Unsure("it does not compile here")),
-            (Err(_), _) => {
-                return Err(Unsure(
-                    "neither the snapshot nor the stream since then has its text",
-                ));
+        let found = self.ready(call.script, &mut evaluator);
+        let (_, ready) = found.map_err(|_| match call.script {
+            Script::Text(_) => Unsure("it does not compile here"),
+            Script::Digest(_) | Script::Function(_) => {
+                Unsure("neither the snapshot nor the stream since then has its text")
             }
-        };
-        let function = evaluator.function(&digest, &text).map_err(|_| broken)?;
-        let result = run(&evaluator.interpreter, replay, call, &function);
+        })?;
+        let result = run(&evaluator.interpreter, replay, call, &ready.function);
         self.give_back(evaluator);
         result
     }

@@ -12,7 +12,7 @@ use super::interpreter::{Compiled, Failure, Interpreter, building};
 use super::raise::Fatal;
 use super::reach::{Level, Reach};
 use super::share::Share;
-use super::state::{Bounds, lock};
+use super::state::Bounds;
 use super::to_reply::Writer;
 use crate::command::{ScriptCall, SessionCx, long};
 use crate::limits::{SCRIPT_MILLISECONDS_MAX, SCRIPT_TICKS_SHORT};
@@ -47,7 +47,7 @@ impl Task<'_> {
     ) -> Result<(), Failure> {
         let state = &*interpreter.state;
         let mark = cx.reply.len();
-        let random = *lock(&state.random);
+        let random = state.random();
         let mut level = self.first_level(cx);
         state.enter();
         let result = loop {
@@ -63,7 +63,7 @@ impl Task<'_> {
             self.share.note_again();
             level = wider;
             cx.reply.truncate(mark);
-            *lock(&state.random) = random;
+            state.set_random(random);
         };
         state.leave();
         result

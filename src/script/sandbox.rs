@@ -355,7 +355,9 @@ pub(super) fn add_random(lua: &Lua, math: &Table, state: &Arc<State>) -> mlua::R
     let shared = Arc::clone(state);
     let random = move |lua: &Lua, args: MultiValue| {
         let args = Params::new(lua, args);
-        let fraction = super::state::lock(&shared.random).fraction();
+        let mut random = shared.random();
+        let fraction = random.fraction();
+        shared.set_random(random);
         match args.len() {
             0 => Ok(fraction),
             1 => between(&args, fraction, 1, args.int(1)?, 1),
@@ -367,7 +369,7 @@ pub(super) fn add_random(lua: &Lua, math: &Table, state: &Arc<State>) -> mlua::R
     let shared = Arc::clone(state);
     let seed = move |lua: &Lua, args: MultiValue| {
         let seed = Params::new(lua, args).int(1)?;
-        *super::state::lock(&shared.random) = super::random::Random::seeded(seed);
+        shared.set_random(super::random::Random::seeded(seed));
         Ok(())
     };
     math.raw_set("randomseed", lua.create_function(seed)?)

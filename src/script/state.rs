@@ -14,8 +14,8 @@ use crate::limits::{SCRIPT_LOG_BYTES_MAX, SCRIPT_MEMORY_BYTES_MAX};
 pub(super) struct State {
     /// Whose words are spoken.
     pub(super) dialect: Dialect,
-    /// The generator of `math.random`.
-    pub(super) random: Mutex<Random>,
+    /// The generator of `math.random`, as its bits.
+    random: AtomicU64,
     /// How many bytes the script may hold: Lua's, and as many outside of it.
     bytes: AtomicUsize,
     /// Whether commands answer in RESP3.
@@ -32,26 +32,18 @@ pub(super) struct State {
     killed: AtomicBool,
     /// How many scripts were run.
     runs: AtomicU64,
+    /// Whether the script may begin again: then what it says is held until it has ended.
+    holds_log: AtomicBool,
+    /// Whether lines are held.
+    has_lines: AtomicBool,
     log: Mutex<Log>,
 }
 
-/// What a script says to the log.
+/// What a script has said to the log.
 #[derive(Debug, Default)]
 struct Log {
-    /// Whether the script may begin again: then what it says is held until it has ended.
-    waits: bool,
     lines: Vec<(i64, String)>,
     bytes: usize,
-}
-
-impl Log {
-    fn begin(&mut self, waits: bool) {
-        self.waits = waits;
-        if !self.lines.is_empty() {
-            self.lines = Vec::new();
-            self.bytes = 0;
-        }
-    }
 }
 
 const FATALS: [Fatal; 4] = [Fatal::Time, Fatal::Memory, Fatal::Killed, Fatal::Wider];
@@ -73,7 +65,7 @@ impl State {
     pub(super) fn new(dialect: Dialect) -> Arc<Self> {
         Arc::new(Self {
             dialect,
-            random: Mutex::default(),
+            random: AtomicU64::new(Random::default().bits()),
             bytes: AtomicUsize::new(SCRIPT_MEMORY_BYTES_MAX),
             resp3: AtomicBool::new(false),
             made: Instant::now(),
@@ -83,6 +75,8 @@ impl State {
             running: AtomicBool::new(false),
             killed: AtomicBool::new(false),
             runs: AtomicU64::new(0),
+            holds_log: AtomicBool::new(false),
+            has_lines: AtomicBool::new(false),
             log: Mutex::default(),
         })
     }
@@ -98,12 +92,15 @@ impl State {
         let ticks = bounds.ticks.unwrap_or(u32::MAX);
         self.ticks.store(ticks, Ordering::Relaxed);
         self.fatal.store(0, Ordering::Relaxed);
-        self.runs.fetch_add(1, Ordering::Relaxed);
+        // Only the thread that runs scripts changes it.
+        self.runs.store(self.run_number() + 1, Ordering::Relaxed);
         self.resp3.store(false, Ordering::Relaxed);
         if self.dialect.seeds_scripts() {
-            *lock(&self.random) = Random::seeded(0);
+            self.set_random(Random::seeded(0));
         }
-        lock(&self.log).begin(bounds.may_begin_again);
+        self.holds_log
+            .store(bounds.may_begin_again, Ordering::Relaxed);
+        self.take_lines();
     }
 
     /// From now on the script can be killed, until [`leave`](Self::leave), however often it begins again.
@@ -115,11 +112,28 @@ impl State {
     /// The script has ended; what it said is logged.
     pub(super) fn leave(&self) {
         self.running.store(false, Ordering::Relaxed);
-        let mut log = lock(&self.log);
-        log.lines
-            .iter()
-            .for_each(|(level, line)| write(*level, line));
-        log.begin(false);
+        self.holds_log.store(false, Ordering::Relaxed);
+        for (level, line) in self.take_lines() {
+            write(level, &line);
+        }
+    }
+
+    fn take_lines(&self) -> Vec<(i64, String)> {
+        if !self.has_lines.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        self.has_lines.store(false, Ordering::Relaxed);
+        std::mem::take(&mut *lock(&self.log)).lines
+    }
+
+    /// The generator of `math.random` as it is now.
+    pub(super) fn random(&self) -> Random {
+        Random::from_bits(self.random.load(Ordering::Relaxed))
+    }
+
+    /// Puts another one in its place.
+    pub(super) fn set_random(&self, random: Random) {
+        self.random.store(random.bits(), Ordering::Relaxed);
     }
 
     /// Ends the script that runs; false for none.
@@ -193,16 +207,17 @@ impl State {
     /// # Errors
     /// When the script has to begin again.
     pub(super) fn say(&self, level: i64, line: String) -> Result<(), Fatal> {
-        let mut log = lock(&self.log);
-        if !log.waits {
+        if !self.holds_log.load(Ordering::Relaxed) {
             write(level, &line);
             return Ok(());
         }
+        let mut log = lock(&self.log);
         log.bytes += line.len() + size_of::<(i64, String)>();
         if log.bytes > SCRIPT_LOG_BYTES_MAX {
             return Err(self.doom(Fatal::Wider));
         }
         log.lines.push((level, line));
+        self.has_lines.store(true, Ordering::Relaxed);
         Ok(())
     }
 

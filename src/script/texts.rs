@@ -86,6 +86,8 @@ pub(super) struct Texts {
     by_digest: HashMap<Digest, Arc<Text>, ahash::RandomState>,
     oldest: VecDeque<Digest>,
     bytes: usize,
+    /// How often one was forgotten.
+    number: u64,
 }
 
 impl Texts {
@@ -106,6 +108,7 @@ impl Texts {
             let Some(oldest) = self.oldest.pop_front() else {
                 return;
             };
+            self.number += 1;
             let gone = self.by_digest.remove(&oldest);
             self.bytes -= gone.map_or(0, |text| text.code.len());
         }
@@ -113,7 +116,15 @@ impl Texts {
 
     /// Forgets all.
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            number: self.number + 1,
+            ..Self::default()
+        };
+    }
+
+    /// Another number whenever a text was forgotten.
+    pub(super) const fn number(&self) -> u64 {
+        self.number
     }
 }
 
