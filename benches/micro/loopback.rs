@@ -47,6 +47,8 @@ impl Loopback {
         let (stream, received) = (&mut self.stream, &mut self.received);
         received.resize(reply_bytes, 0);
         self.runtime.block_on(async {
+            // The runtime makes its list of tasks that have yielded with the first of them, each time that it is entered.
+            tokio::task::yield_now().await;
             for _ in 0..rounds {
                 stream.write_all(requests).await.unwrap();
                 stream.read_exact(received).await.unwrap();
