@@ -10,7 +10,7 @@ use super::resolve::check_arity;
 use super::session::long;
 use super::table::{Command, Outcome, Scope};
 use super::work;
-use crate::resp::{Args, Reply, parse_integer};
+use crate::resp::{Args, Reply};
 use crate::store::{Doubt, Growing, Keyspaces, NewValue, Slot, Tainted, Tx, View};
 
 /// Answers a client's read in database `db`, all of it at one moment. The arity has been checked.
@@ -326,52 +326,24 @@ pub fn wake(spaces: &Keyspaces, command: &Command, db: usize, args: Args<'_>) {
     });
 }
 
-/// Why a command of the stream was not applied.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotApplied {
-    /// What the handler said.
-    pub error: Error,
-    /// Whether servers refuse it as well and change nothing, so that all is as before. Else what the command names is tainted.
-    pub refused: bool,
-}
-
-/// Applies one command of the stream under locks that are held already. A failure taints what the command names, unless a
-/// server surely fails alike and changes nothing.
+/// Applies one command of the stream under locks that are held already. A failure taints what the command names.
+///
+/// DIFFERENCE: a real replica logs a write that fails on its data (another type, no such group, no number) and keeps the data.
+/// But a primary sends no command that failed there: what fails here alone shows that our data is not the primary's.
 ///
 /// # Errors
-/// [`NotApplied`].
+/// What the handler said; the keys are tainted then.
 pub fn apply(
     tx: &mut Tx<'_>,
     spaces: &Keyspaces,
     command: &Command,
     args: Args<'_>,
-) -> Result<(), NotApplied> {
-    tx.take_changed();
-    let Err(error) = try_apply(tx, spaces, command, args) else {
-        return Ok(());
-    };
-    let refused = !tx.take_changed() && is_refused(command, args, &error);
-    if !refused {
+) -> Result<(), Error> {
+    let result = try_apply(tx, spaces, command, args);
+    if result.is_err() {
         taint(tx, command, args);
     }
-    Err(NotApplied { error, refused })
-}
-
-/// Whether servers fail with this error, too, before they change anything. Errors about the words of a command are not among
-/// these: a later version may have a meaning for them. `tests/it/stream_refusals.rs` asks real replicas.
-fn is_refused(command: &Command, args: Args<'_>, error: &Error) -> bool {
-    match error {
-        Error::WrongType(_) | Error::NoSuchKey | Error::IndexOutOfRange | Error::Overflow => true,
-        // It is the stored value that is no number.
-        Error::NotInteger => match command.name {
-            "incr" | "decr" => true,
-            "incrby" | "decrby" => parse_integer(args.at(2)).is_some(),
-            _ => false,
-        },
-        Error::Text(text) => text.starts_with("WRONGTYPE "),
-        Error::Quoting(text) => text.starts_with(b"NOGROUP "),
-        _ => false,
-    }
+    result
 }
 
 pub(super) fn try_apply(

@@ -485,12 +485,14 @@ fn rename(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn renamenx(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    if tx.exists(args.at(2)) {
+    if tx.exists(args.at(1)) && tx.exists(args.at(2)) {
         Ok(())
     } else {
         rename(tx, args)
     }
 }
+
+const SAME: Error = Error::Text("ERR source and destination objects are the same");
 
 /// A database number argument.
 fn database(text: &[u8]) -> Result<usize, Error> {
@@ -528,6 +530,9 @@ fn copy_touches<'a>(args: Args<'a>, db: usize, visit: &mut dyn FnMut(Touch<'a>))
 fn copy(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let source = tx.db_number();
     let (target, replace) = copy_options(args, source)?;
+    if (source, args.at(1)) == (target, args.at(2)) {
+        return Err(SAME);
+    }
     let Some(copied) = tx
         .entry(args.at(1))
         .map(|entry| entry.copied(args.at(2), entry.expire_at_ms()))
@@ -555,6 +560,9 @@ fn move_touches<'a>(args: Args<'a>, db: usize, visit: &mut dyn FnMut(Touch<'a>))
 
 fn move_key(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let (key, own, target) = (args.at(1), tx.db_number(), database(args.at(2))?);
+    if own == target {
+        return Err(SAME);
+    }
     tx.select(target)?;
     let taken = tx.exists(key);
     tx.select(own)?;

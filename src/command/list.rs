@@ -362,13 +362,14 @@ fn ltrim(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
 fn lset(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let index = integer(args.at(2))?;
     let thresholds = tx.thresholds();
-    let list = tx.collection::<List>(args.at(1))?;
-    let len = list.ok_or(Error::NoSuchKey)?.len();
-    let place = place(index, len).ok_or(Error::IndexOutOfRange)?;
-    tx.update(args.at(1), |list: &mut List| {
-        list.set(place, args.at(3), &thresholds)
+    let done = tx.update(args.at(1), |list: &mut List| {
+        place(index, list.len()).is_some_and(|place| list.set(place, args.at(3), &thresholds))
     })?;
-    Ok(())
+    match done {
+        None => Err(Error::NoSuchKey),
+        Some(false) => Err(Error::IndexOutOfRange),
+        Some(true) => Ok(()),
+    }
 }
 
 fn linsert(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {

@@ -59,7 +59,7 @@ mod random_tests;
 pub use ahead::{Ahead, point_read_key};
 pub use catalogue::flagged;
 pub use error::Error;
-pub use execute::{NotApplied, Place, apply, changes, read, read_at, read_held, slots, wake};
+pub use execute::{Place, apply, changes, read, read_at, read_held, slots, wake};
 pub use keys::{Keys, Touch};
 pub use least::LeastFn;
 pub use replay::{Replay, Unsure, slots as replay_slots};

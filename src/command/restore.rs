@@ -134,7 +134,7 @@ mod tests {
         let command = resolve(args).unwrap();
         let mut needed = smallvec::SmallVec::new();
         slots(command, spaces, 0, args, &mut needed);
-        apply(&mut spaces.write(0, needed), spaces, command, args).map_err(|failure| failure.error)
+        apply(&mut spaces.write(0, needed), spaces, command, args)
     }
 
     fn expiry(spaces: &Keyspaces) -> Option<i64> {

@@ -36,7 +36,7 @@ impl Bench {
             .write(0, needed)
             .with_thresholds(Thresholds::of(self.dialect))
             .with_dialect(self.dialect);
-        apply(&mut tx, &self.spaces, command, args).map_err(|failure| failure.error)
+        apply(&mut tx, &self.spaces, command, args)
     }
 
     /// Applies commands, one a line; they must succeed.

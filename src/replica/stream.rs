@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use super::ahead::{Ahead, Read, only_key};
 use super::figures::StreamFigures;
-use crate::command::{self, Command, NotApplied, Scripting};
+use crate::command::{self, Command, Scripting};
 use crate::limits::{STREAM_WORD_BYTES_MAX, TRANSACTION_BYTES_MAX};
 use crate::resp::{Args, ProtocolError, RequestLimits, RequestParser, Span, Step};
 use crate::state::Saving;
@@ -458,11 +458,10 @@ impl State<'_> {
                 }
                 continue;
             }
-            let selected = tx.select(db).map_err(|error| NotApplied {
-                error: error.into(),
-                refused: false,
-            });
-            let result = selected.and_then(|()| command::apply(&mut tx, spaces, row, args));
+            let result = tx
+                .select(db)
+                .map_err(Into::into)
+                .and_then(|()| command::apply(&mut tx, spaces, row, args));
             self.count(row, args, result);
         }
         drop(tx);
@@ -477,14 +476,9 @@ impl State<'_> {
         }
     }
 
-    fn count(&mut self, row: &Command, args: Args<'_>, result: Result<(), NotApplied>) {
+    fn count(&mut self, row: &Command, args: Args<'_>, result: Result<(), command::Error>) {
         self.figures.commands.fetch_add(1, Ordering::Relaxed);
-        let Err(NotApplied { error, refused }) = result else {
-            return;
-        };
-        if refused {
-            return self.pass_refused(row.name, args, &error);
-        }
+        let Err(error) = result else { return };
         self.figures.failed.fetch_add(1, Ordering::Relaxed);
         let (command, offset) = (row.name, self.read_offset);
         let key = shown(args.at(1));

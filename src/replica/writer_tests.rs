@@ -641,12 +641,7 @@ fn taints_swept_values_and_libraries_are_what_they_were() {
     live.load(ID, START, &[("a", "1"), ("old", &long)]);
     let library = "#!lua name=lib\nredis.register_function('f', function() return 1 end)";
     let written = [
-        commands(&[
-            "SELECT 0",
-            "PEXPIREAT old 5",
-            "VADD a VALUES 1 none x",
-            "SET text 1",
-        ]),
+        commands(&["SELECT 0", "PEXPIREAT old 5", "RPUSH a x", "SET text 1"]),
         command(&["FUNCTION", "LOAD", library]),
     ];
     live.follow(&written);

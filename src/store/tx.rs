@@ -34,8 +34,6 @@ pub struct Tx<'a> {
     dialect: Dialect,
     changes_taints: bool,
     lost: Cell<bool>,
-    /// Whether anything was changed since this was last asked.
-    changed: Cell<bool>,
     libraries: Option<Libraries>,
     /// Whether keys are watched; asked under their locks.
     watched: bool,
@@ -84,7 +82,6 @@ impl<'a> Tx<'a> {
             dialect: Dialect::default(),
             changes_taints: false,
             lost: Cell::new(false),
-            changed: Cell::new(false),
             libraries: None,
             watched: spaces.watches().any(),
             quiet: false,
@@ -184,7 +181,6 @@ impl<'a> Tx<'a> {
     /// Tells those who watch `key` that it has changed.
     #[inline]
     fn tell(&self, key: &[u8]) {
-        self.changed.set(true);
         if self.watched {
             let watches = self.spaces.watches();
             watches.touch(self.number, key, self.exists(key), self.rules());
@@ -193,7 +189,6 @@ impl<'a> Tx<'a> {
 
     #[inline]
     fn tell_within(&self, key: &[u8]) {
-        self.changed.set(true);
         if !self.quiet {
             self.tell(key);
         }
@@ -202,7 +197,6 @@ impl<'a> Tx<'a> {
     /// Tells those who watch keys of database `db` that it is emptied, or that the contents of `replacement` come instead.
     /// Nothing has moved yet.
     fn tell_all(&self, db: usize, replacement: Option<usize>) {
-        self.changed.set(true);
         if !self.watched {
             return;
         }
@@ -266,7 +260,6 @@ impl<'a> Tx<'a> {
 
     /// The function libraries, to change: the changes become visible with all else.
     pub fn libraries(&mut self) -> &mut Libraries {
-        self.changed.set(true);
         let spaces = self.spaces;
         self.libraries
             .get_or_insert_with(|| (*spaces.libraries()).clone())
@@ -343,11 +336,6 @@ impl<'a> Tx<'a> {
         self.lost.replace(false)
     }
 
-    /// Whether anything was changed, or begun to be, since this was last asked.
-    pub const fn take_changed(&self) -> bool {
-        self.changed.replace(false)
-    }
-
     /// The collection at `key`.
     ///
     /// # Errors
@@ -384,7 +372,6 @@ impl<'a> Tx<'a> {
 
     /// Puts an entry under its own key, replacing what was there.
     pub fn put(&mut self, entry: Entry) {
-        self.changed.set(true);
         let entry = clocked(entry, self.use_s());
         let key: smallvec::SmallVec<[u8; 64]> = match self.watched {
             true => entry.key().into(),

@@ -211,7 +211,6 @@ fn tolerated() -> Vec<(&'static str, Vec<u8>)> {
         "PING x y",
         "PUBLISH x",
         "SET a",
-        "SADD k x",
         "XGROUP NOSUCH k g",
         "OBJECT NOSUCH k",
         "CLIENT NOSUCH",

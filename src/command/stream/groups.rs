@@ -84,36 +84,24 @@ fn missing(args: Args<'_>) -> Error {
 
 pub(super) fn destroy(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     tx.update(args.at(2), |stream: &mut Stream| {
-        stream.remove_group(args.at(3))
-    })?;
-    Ok(())
+        stream.remove_group(args.at(3));
+    })?
+    .ok_or(Error::NoSuchKey)
 }
 
 pub(super) fn createconsumer(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    if !has_group(tx, args.at(2), args.at(3))? {
-        return Err(missing(args));
-    }
     let now_ms = tx.now_ms();
     change(tx, args.at(2), args.at(3), |group| {
         group.consumer(args.at(4), now_ms);
-    })?;
-    Ok(())
+    })?
+    .ok_or_else(|| missing(args))
 }
 
 pub(super) fn delconsumer(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    if !has_group(tx, args.at(2), args.at(3))? {
-        return Err(missing(args));
-    }
     change(tx, args.at(2), args.at(3), |group| {
         group.remove_consumer(args.at(4));
-    })?;
-    Ok(())
-}
-
-/// Whether there is such a group, before anything is touched.
-fn has_group(tx: &Tx<'_>, key: &[u8], name: &[u8]) -> Result<bool, Error> {
-    let stream = tx.collection::<Stream>(key)?;
-    Ok(stream.is_some_and(|stream| stream.groups().contains_key(name)))
+    })?
+    .ok_or_else(|| missing(args))
 }
 
 /// Changes a group; `None` when there is none.
@@ -220,15 +208,9 @@ pub(super) fn xclaim(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
             "ERR XCLAIM with a minimal idle time cannot be applied",
         ));
     }
-    if !has_group(tx, args.at(1), args.at(2))? {
-        return Err(Error::quoting(
-            "NOGROUP No such key '{}' or consumer group '{}'",
-            &[args.at(1), args.at(2)],
-        ));
-    }
     let now_ms = tx.now_ms();
     let forgets = tx.dialect().forgets_deleted_when_claimed();
-    tx.update(args.at(1), |stream: &mut Stream| {
+    let changed = tx.update(args.at(1), |stream: &mut Stream| {
         let gone: Vec<StreamId> = claim
             .ids
             .iter()
@@ -239,5 +221,10 @@ pub(super) fn xclaim(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
             claim.apply(group, args.at(3), (&gone, forgets), now_ms);
         })
     })?;
-    Ok(())
+    changed.flatten().ok_or_else(|| {
+        Error::quoting(
+            "NOGROUP No such key '{}' or consumer group '{}'",
+            &[args.at(1), args.at(2)],
+        )
+    })
 }
