@@ -14,6 +14,7 @@ mod bounds;
 mod builds;
 mod catalogue;
 mod certificates;
+mod check_tool;
 mod cli;
 mod client;
 mod clients;

@@ -1,0 +1,201 @@
+//! `redtail rdb check` beside the servers' own `redis-check-rdb`: both get the same damaged dumps, and accept or refuse the same.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::client::words;
+use crate::servers::{ALL, Server, program};
+
+/// One key of each type, small enough to damage every byte.
+const MADE: [&str; 9] = [
+    "SET text abc",
+    "SET number 77",
+    "RPUSH list a 1",
+    "SADD ints 1 300",
+    "SADD set a 1",
+    "HSET hash f 1",
+    "ZADD zset 1.5 a",
+    "XADD stream 5-1 f v",
+    "XGROUP CREATE stream g 5-1",
+];
+
+/// Where the two differ on purpose: whether the tool accepts, a part of what the one says that refuses, and the reason.
+const DIFFERENCES: [(bool, &str, &str); 10] = [
+    (
+        true,
+        "not a score",
+        "the tool takes any text for a score; servers read 0, or a part of it",
+    ),
+    (
+        true,
+        "a stream's entry lies past its last id",
+        "the tool does not compare a stream's ids with what it says of itself",
+    ),
+    (
+        true,
+        "a stream's length is not the number of its entries",
+        "the same; Valkey 9.1 compares",
+    ),
+    (
+        true,
+        "its count field says",
+        "Redis does not count the elements of a stream's listpacks; Valkey 9.1 does",
+    ),
+    (
+        true,
+        "a group has read less than nothing",
+        "the tool does not look at how much a group has read",
+    ),
+    (
+        true,
+        "a string's code stands where a length must",
+        "the tool takes the code for a length",
+    ),
+    (
+        true,
+        "the back-length does not match the entry",
+        "with its high bit set it goes on into the entry before it, and a zero there adds nothing",
+    ),
+    (
+        true,
+        "it starts with neither REDIS nor VALKEY and a version",
+        "the tool reads as many digits as there are; `001:` is version 1",
+    ),
+    (
+        true,
+        "is newer than this decoder knows",
+        "Valkey 9.1's tool tries any later version",
+    ),
+    (
+        false,
+        "Can't handle RDB format version",
+        "the tool knows versions up to its own",
+    ),
+];
+
+/// A dump of [`MADE`] by server `name`: what DUMP says of each key has nothing of the time in it, as SAVE has.
+fn dump(name: &str) -> Option<Vec<u8>> {
+    let server = Server::start(name, &[])?;
+    let mut client = server.client();
+    client.pipeline(&MADE.map(words));
+    let (mut version, mut keys) = (0, b"\xfe\x00".to_vec());
+    for key in [
+        "text", "number", "list", "ints", "set", "hash", "zset", "stream",
+    ] {
+        let dumped = client.command(&format!("DUMP {key}")).bulk();
+        let dumped = dumped.expect("a payload");
+        let (value, footer) = dumped.split_at(dumped.len() - 10);
+        version = footer[0];
+        keys.push(value[0]);
+        keys.push(u8::try_from(key.len()).expect("short"));
+        keys.extend_from_slice(key.as_bytes());
+        keys.extend_from_slice(&value[1..]);
+    }
+    let header = match version {
+        80.. => format!("VALKEY{version:03}"),
+        _ => format!("REDIS{version:04}"),
+    };
+    let aux = b"\xfa\x03abc\xc1\x00\x01";
+    Some([header.as_bytes(), aux, &keys, b"\xff", &[0; 8]].concat())
+}
+
+/// Damages of `dump`, each with what it is. There is no checksum, so that the damage itself must be found. Of every two bytes
+/// one is changed, which of them depends on `turn`.
+fn damaged(dump: &[u8], turn: usize) -> Vec<(String, Vec<u8>)> {
+    let content = dump.len() - 8;
+    let replaced = |at: usize, byte: u8| {
+        let mut bad = dump.to_vec();
+        bad[at] = byte;
+        (format!("byte {at} is {byte:#04x}"), bad)
+    };
+    let cut = |at: usize| (format!("cut at {at}"), dump[..at].to_vec());
+    let cuts = (turn..dump.len()).step_by(9).map(cut);
+    let flips = (turn..content)
+        .step_by(2)
+        .map(|at| replaced(at, dump[at] ^ (1 << (at / 2 % 8))));
+    let unknown = (9 + turn..content).step_by(7).map(|at| replaced(at, 0x50));
+    let of_version = [replaced(8, b':'), replaced(8, dump[8] + 1)];
+    let all = cuts.chain(flips).chain(unknown).chain(of_version);
+    std::iter::once(("whole".to_owned(), dump.to_vec()))
+        .chain(all)
+        .collect()
+}
+
+/// The tool of server `name`, run as the server is.
+fn tool(name: &str, file: &Path) -> Option<(bool, String)> {
+    let server = program(name, "redis-server")?;
+    let script = std::fs::read_to_string(&server).expect("a script");
+    let family = name.split('-').next().expect("a family");
+    let own = format!("/usr/bin/{family}-check-rdb\"");
+    let script = ["redis", "valkey"]
+        .map(|family| format!("/usr/bin/{family}-server\""))
+        .iter()
+        .fold(script, |script, server| script.replace(server, &own));
+    assert!(script.contains(&own), "{script}");
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(script).arg(server).arg(file);
+    Some(outcome(&mut command))
+}
+
+/// Whether a command accepts, and all that it says.
+fn outcome(command: &mut Command) -> (bool, String) {
+    let output = command.stdin(Stdio::null()).output().expect("it runs");
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
+/// What the two do not agree about: the listed reason, or what each said.
+fn differences(name: &str, turn: usize) -> Vec<Result<&'static str, String>> {
+    let Some(dump) = dump(name) else {
+        return Vec::new();
+    };
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("x.rdb");
+    let one = |(what, bytes): (String, Vec<u8>)| {
+        std::fs::write(&file, &bytes).expect("written");
+        let (accepts, its) = tool(name, &file)?;
+        let mut own = Command::new(env!("CARGO_BIN_EXE_redtail"));
+        let (accepted, ours) = outcome(own.args(["rdb", "check"]).arg(&file));
+        assert!(
+            what != "whole" || (accepts && accepted),
+            "{name}: {its} {ours}"
+        );
+        if accepts == accepted {
+            return None;
+        }
+        let refusal = if accepts { &ours } else { &its };
+        let mut rows = DIFFERENCES.iter();
+        let row = rows.find(|row| row.0 == accepts && refusal.contains(row.1));
+        Some(row.map(|row| row.2).ok_or_else(|| {
+            format!("{name}: {what}: the tool accepts: {accepts}: {its}; redtail: {ours}")
+        }))
+    };
+    damaged(&dump, turn).into_iter().filter_map(one).collect()
+}
+
+#[test]
+fn accepts_and_refuses_what_the_tool_of_the_servers_does() {
+    let names = [(ALL[1], 0), (ALL[2], 1), (ALL[4], 0)];
+    if names
+        .iter()
+        .any(|(name, _)| program(name, "redis-server").is_none())
+    {
+        return;
+    }
+    let found: Vec<_> = std::thread::scope(|scope| {
+        let threads = names.map(|(name, turn)| scope.spawn(move || differences(name, turn)));
+        let found = threads.map(|thread| thread.join().expect("no panic"));
+        found.into_iter().flatten().collect()
+    });
+    let unlisted: Vec<_> = found
+        .iter()
+        .filter_map(|found| found.as_ref().err())
+        .collect();
+    assert!(unlisted.is_empty(), "{unlisted:#?}");
+    for (_, part, reason) in DIFFERENCES {
+        assert!(found.contains(&Ok(reason)), "no longer so: {part}");
+    }
+}
