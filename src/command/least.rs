@@ -66,11 +66,12 @@ pub(super) fn sorted(view: &View<'_>, args: Args<'_>) -> usize {
         .saturating_mul(ELEMENT_BYTES_MIN)
 }
 
-/// The elements between two places, where nothing else is asked for.
+/// The elements between two places, where nothing else is asked for but their scores.
 pub(super) fn between<C: Collection>(view: &View<'_>, args: Args<'_>) -> usize {
     let places = parse_integer(args.at(2)).zip(parse_integer(args.at(3)));
+    let is_plain = args.len() == 4 || args.len() == 5 && args.is(4, "withscores");
     let range = places
-        .filter(|_| args.len() == 4)
+        .filter(|_| is_plain)
         .and_then(|(start, end)| range(start, end, len::<C>(view, args)));
     let count = range.map_or(0, |range| range.end() - range.start() + 1);
     count.saturating_mul(ELEMENT_BYTES_MIN)

@@ -224,6 +224,8 @@ HSCAN many-in-hash 0 COUNT 1000000
 LRANGE many-in-list 0 -1
 SORT_RO many-in-list ALPHA DESC
 ZRANGE many-in-zset 0 -1
+ZRANGE many-in-zset 0 -1 WITHSCORES
+ZREVRANGE many-in-zset 10 -1 WITHSCORES
 ZREVRANGE many-in-zset 10 -1";
     for line in passes.lines() {
         assert!(copies(line, true), "{line}");
@@ -252,7 +254,9 @@ SSCAN many 0 COUNT 100000
 LRANGE many-in-list 249990 -1
 LRANGE many -10 -1
 ZRANGE many-in-zset -10 -1
+ZRANGE many-in-zset -10 -1 WITHSCORES
 ZRANGE many-in-zset 5 6 BYSCORE
+ZRANGE many-in-zset 0 -1 BYSCORE
 ZRANGEBYSCORE many-in-zset 5 6
 ZINTER 2 many-in-zset small-zset
 LPOS many-in-list m1
