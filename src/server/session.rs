@@ -306,7 +306,8 @@ impl<'s> Connection<'s> {
             generation,
             stale,
         };
-        let most = limits(self.server, true, cx.reply.dialect());
+        let server = self.server;
+        let most = move |dialect| limits(server, true, dialect);
         let (used, more) = answering(&Socket::of(stream), || {
             let (parser, ahead) = (&mut self.parser, &mut self.ahead);
             answer_requests(&mut cx, parser, ahead, &self.input, most)
@@ -475,7 +476,7 @@ fn answer_requests(
     parser: &mut RequestParser,
     ahead: &mut Ahead,
     input: &[u8],
-    most: RequestLimits,
+    most: impl Fn(Dialect) -> RequestLimits,
 ) -> (usize, bool) {
     let full_at = cx.reply.len() + FLUSH_BYTES;
     let is_full =
@@ -520,6 +521,7 @@ fn answer_requests(
             }
             Ok(Step::NeedMore) => break,
             Err(error) => {
+                let most = most(cx.reply.dialect());
                 protocol_error(cx.reply, cx.session, &error, most);
                 break;
             }
