@@ -242,7 +242,7 @@ pub struct Replication {
     pub spooled_bytes: u64,
     /// Pieces of the stream that the writer read from the socket itself.
     pub direct_reads: u64,
-    /// Reads that waited for what had arrived, and those among them that waited in vain.
+    /// Requests that waited for what had arrived, and those among them that waited in vain.
     pub waits: [u64; 2],
     /// Commands applied.
     pub applied_commands: u64,

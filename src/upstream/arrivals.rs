@@ -10,7 +10,7 @@
 
 use std::hint::spin_loop;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -19,6 +19,9 @@ use super::line::Socket;
 
 /// How long a reader waits at most. The writer needs a few microseconds, and some tens if it has to be woken.
 const PATIENCE: Duration = Duration::from_millis(1);
+
+/// So many readers wait in vain in one turn: then the writer is not late but stuck, most likely after a long reader of the same keys.
+const VAIN_WAITS_MAX: u32 = 20;
 
 /// Looks at the turn before the reader lets other threads run in between.
 const SPINS: u32 = 50;
@@ -31,11 +34,11 @@ pub struct Arrivals {
     /// Whether it reads that now; else the bytes take another way, and nobody can tell how many are on it.
     is_direct: AtomicBool,
     turn: AtomicU64,
-    /// The turn, plus one, in which a reader waited in vain: nobody else waits in it.
-    vain: AtomicU64,
-    /// Readers that waited.
+    /// The last turn in which readers waited in vain, and how many did.
+    vain: (AtomicU64, AtomicU32),
+    /// Readers that had to wait.
     waits: AtomicU64,
-    /// Those among them that waited in vain.
+    /// Those among them that waited in vain, or not at all since so many had.
     waits_in_vain: AtomicU64,
 }
 
@@ -105,22 +108,27 @@ impl Arrivals {
 
     #[cold]
     fn wait(&self, socket: &Socket, until: u64) {
-        let mut seen = self.turn.load(Ordering::SeqCst);
-        if self.vain.load(Ordering::Relaxed) == seen + 1 {
-            return;
-        }
         self.waits.fetch_add(1, Ordering::Relaxed);
+        let turn = self.turn.load(Ordering::SeqCst);
+        if self.vain_waits_in(turn) >= VAIN_WAITS_MAX || !self.is_visible_soon(socket, until, turn)
+        {
+            self.waits_in_vain.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits for turn `until`, or until nothing more has arrived; false when that takes too long.
+    fn is_visible_soon(&self, socket: &Socket, until: u64, mut seen: u64) -> bool {
         let begun = Instant::now();
         let mut looks = 0u32;
         loop {
             let turn = self.turn.load(Ordering::SeqCst);
             if turn >= until || !self.is_direct.load(Ordering::Relaxed) {
-                return;
+                return true;
             }
             if turn != seen {
                 seen = turn;
                 if self.turn_to_wait_for(socket).is_none() {
-                    return;
+                    return true;
                 }
             }
             looks += 1;
@@ -129,12 +137,26 @@ impl Arrivals {
                 continue;
             }
             if begun.elapsed() >= PATIENCE {
-                self.vain.store(turn + 1, Ordering::Relaxed);
-                self.waits_in_vain.fetch_add(1, Ordering::Relaxed);
-                return;
+                self.note_vain(turn);
+                return false;
             }
             std::thread::yield_now();
         }
+    }
+
+    fn vain_waits_in(&self, turn: u64) -> u32 {
+        let (last, waits) = &self.vain;
+        match last.load(Ordering::Relaxed) == turn {
+            true => waits.load(Ordering::Relaxed),
+            false => 0,
+        }
+    }
+
+    /// Two readers at once may lose one of their counts, which does no harm.
+    fn note_vain(&self, turn: u64) {
+        let waits = self.vain_waits_in(turn) + 1;
+        self.vain.1.store(waits, Ordering::Relaxed);
+        self.vain.0.store(turn, Ordering::Relaxed);
     }
 }
 
@@ -203,22 +225,23 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_that_does_not_come_back_is_waited_for_once() {
+    fn a_writer_that_does_not_come_back_is_waited_for_a_few_times_in_each_turn() {
         let (mut primary, socket, arrivals) = resting();
-        primary.write_all(b"x").unwrap();
-        for _ in 0..3 {
-            arrivals.catch_up();
-            assert_eq!(arrivals.waits(), [1, 1]);
+        let calls = u64::from(VAIN_WAITS_MAX) + 5;
+        for turn in [0, 2] {
+            primary.write_all(b"x").unwrap();
+            (0..calls).for_each(|_| arrivals.catch_up());
+            assert_eq!(arrivals.vain_waits_in(turn), VAIN_WAITS_MAX);
+            work(&socket, &arrivals);
+            arrivals.rest();
         }
-        work(&socket, &arrivals);
-        arrivals.rest();
+        let waits = [2 * calls; 2];
+        assert_eq!(arrivals.waits(), waits);
         primary.write_all(b"x").unwrap();
-        arrivals.catch_up();
-        assert_eq!(arrivals.waits(), [2, 2]);
         for gone in [Arrivals::leave, Arrivals::end] {
             gone(&arrivals);
             arrivals.catch_up();
-            assert_eq!(arrivals.waits(), [2, 2]);
+            assert_eq!(arrivals.waits(), waits);
         }
     }
 }
