@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::builds::{closes_before_the_password, gives_up_on_stars};
 use crate::servers::{ALL, Server, free_port};
 
 /// What a server answers to bytes after which it closes the connection or goes on: the first line, of a reply in bulk only its
@@ -270,7 +271,9 @@ fn who_has_not_given_a_password_is_bounded_as_the_version_bounds() {
         primary.command("CONFIG SET requirepass secret");
         for (what, bytes) in &requests {
             let [theirs, ours] = [primary.port, redtail.0].map(|port| answer_at(port, bytes));
-            assert_eq!(ours, theirs, "{name}: {what}");
+            if !closes_before_the_password(name, &theirs) {
+                assert_eq!(ours, theirs, "{name}: {what}");
+            }
         }
     }
 }
@@ -416,7 +419,9 @@ fn patterns_match_to_the_depth_of_the_version() {
                     format!("SCAN 0 COUNT 100 MATCH {pattern}"),
                 ] {
                     let [ours, theirs] = [&redtail, &primary].map(|server| server.command(&line));
-                    assert_eq!(ours, theirs, "{name}: {stars}: {}", &pattern[..4]);
+                    if !gives_up_on_stars(name, &pattern, &theirs) {
+                        assert_eq!(ours, theirs, "{name}: {stars}: {}", &pattern[..4]);
+                    }
                 }
             }
         }

@@ -22,6 +22,19 @@ pub const REFUSED_SNAPSHOTS: &[&str] = &["group pel two owners", "zset3 nan text
 /// or reads when an option is repeated or looks like a key. Source: as above.
 const INCOMPLETE: &[&str] = &["georadius", "georadiusbymember", "xread", "xreadgroup"];
 
+/// Whether a patched build closed the connection of a client that has not given its password: more would have waited for it
+/// than is let. Redis 6.0 repeats a whole unknown name in its error. Source: Debian's redis 5:6.0.16-1+deb11u9, compared with +deb11u2
+/// (CVE-2025-21605).
+pub fn closes_before_the_password(name: &str, theirs: &str) -> bool {
+    name == "redis-6.0" && theirs.is_empty()
+}
+
+/// Whether a patched build gave up on a pattern of so many stars. Source: as above (CVE-2024-31228); later versions all do.
+pub fn gives_up_on_stars(name: &str, pattern: &str, theirs: &Reply) -> bool {
+    let stars = pattern.matches('*').count();
+    name == "redis-6.0" && stars > 1000 && theirs.0.ends_with(b"*0\r\n")
+}
+
 /// Whether `theirs` is another build's answer to `script` where redtail says `ours`.
 pub fn other_build(script: &str, ours: &Reply, theirs: &Reply) -> bool {
     if BREAKS_ITS_LINE.contains(&script) {
