@@ -241,6 +241,7 @@ impl Bridge {
         impl Drop for Lent<'_> {
             fn drop(&mut self) {
                 self.0.running.set(None);
+                self.0.shrink();
             }
         }
         let calls = NonNull::from(calls);
@@ -251,6 +252,15 @@ impl Bridge {
         self.is_busy.set(false);
         let _lent = Lent(self);
         run()
+    }
+
+    /// Gives back the room of a large command or reply: the next script may come late.
+    fn shrink(&self) {
+        // SAFETY: the script has ended, so nobody uses them.
+        unsafe {
+            (*self.words.get()).clear_to(KEPT_BYTES);
+            (*self.reply.get()).clear(KEPT_BYTES);
+        }
     }
 
     /// Runs a function with the keys and arguments of `call`.
