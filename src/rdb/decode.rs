@@ -1,4 +1,4 @@
-//! The walk over a whole RDB: header, opcodes, keys, checksum.
+//! Decodes a whole RDB: header, opcodes, keys, checksum.
 
 use super::{
     error::{Cause, Error, SinkError},
@@ -14,7 +14,7 @@ use crate::dialect::Dialect;
 use std::borrow::Cow;
 use std::fmt;
 
-/// Who defined the format's version.
+/// Who defined the format's version: the first word of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Magic {
     /// `REDIS` and four digits.
@@ -26,14 +26,14 @@ pub enum Magic {
 /// The version in an RDB's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version {
-    /// Whose numbering.
+    /// Whose numbering it is.
     pub magic: Magic,
     /// The number.
     pub number: u16,
 }
 
 impl Version {
-    /// From a header's nine bytes.
+    /// Parses a header's nine bytes.
     fn parse(header: &[u8]) -> Option<Self> {
         let (magic, digits) = match header.strip_prefix(b"REDIS") {
             Some(digits) => (Magic::Redis, digits),
@@ -48,7 +48,7 @@ impl Version {
         Some(Self { magic, number })
     }
 
-    /// The version that a DUMP payload means by its number alone.
+    /// Returns the version of a DUMP payload, which states only the number.
     #[must_use]
     pub fn of_payload(number: u16) -> Self {
         let magic = if number < VALKEY_VERSION {
@@ -68,20 +68,20 @@ impl Version {
         }
     }
 
-    /// Whether its servers load collections without elements: Redis 7.0 and later leave them out. A primary of before can
-    /// come by them, by a HINCRBYFLOAT that fails on a new key.
+    /// Whether servers of this version load empty collections. Redis 7.0 and later skip them. An older primary can create one,
+    /// with a HINCRBYFLOAT that fails on a new key.
     /// Source: redis 7.0 rdb.c, `emptykey` in `rdbLoadObject`.
     #[must_use]
     pub fn keeps_empty_collections(self) -> bool {
         matches!(self.magic, Magic::Redis) && self.number < 10
     }
 
-    /// Whether its servers know opcode 244, where a cluster slot's keys start.
+    /// Whether servers of this version know opcode 244, which marks the start of a cluster slot's keys.
     fn has_slots(self) -> bool {
         matches!(self.magic, Magic::Valkey) || self.number >= 12
     }
 
-    /// The server that is taken to have written it, if it does not name itself.
+    /// The server that is assumed to have written the file if the file does not say.
     #[must_use]
     pub const fn dialect(self) -> Dialect {
         match (self.magic, self.number) {
@@ -93,7 +93,7 @@ impl Version {
         }
     }
 
-    /// Whether a checksum follows the end opcode.
+    /// Whether a checksum follows the EOF opcode.
     fn has_checksum(self) -> bool {
         self.number >= 5
     }
@@ -108,39 +108,39 @@ impl fmt::Display for Version {
     }
 }
 
-/// Receives what a decoder finds, in the order of the file. Each call may stop the decoding.
+/// Receives what the decoder reads, in file order. Any call may stop the decoding by returning an error.
 pub trait Sink {
     /// The header was read.
     ///
     /// # Errors
-    /// To stop the decoding; so for every call here.
+    /// An error stops the decoding, as in every other call.
     fn version(&mut self, version: Version) -> Result<(), SinkError> {
         let _ = version;
         Ok(())
     }
 
-    /// A named fact about the snapshot, such as `repl-stream-db`. May come before, between and after the keys.
+    /// A named field about the snapshot, such as `repl-stream-db`. May come before, between and after the keys.
     ///
     /// # Errors
-    /// To stop the decoding.
+    /// An error stops the decoding.
     fn aux(&mut self, name: &[u8], value: &[u8]) -> Result<(), SinkError> {
         let _ = (name, value);
         Ok(())
     }
 
-    /// The keys that follow belong to this database. Not called for keys of database 0 that come first without it.
+    /// The following keys belong to this database. Not called for keys of database 0 that come first without a SELECTDB opcode.
     ///
     /// # Errors
-    /// To stop the decoding.
+    /// An error stops the decoding.
     fn select_db(&mut self, db: u64) -> Result<(), SinkError> {
         let _ = db;
         Ok(())
     }
 
-    /// How many keys the database will get, and how many of them expire. A hint: the numbers may lie.
+    /// How many keys the database has, and how many of them expire. Only a hint: the numbers may be wrong.
     ///
     /// # Errors
-    /// To stop the decoding.
+    /// An error stops the decoding.
     fn resize_db(&mut self, keys: u64, expires: u64) -> Result<(), SinkError> {
         let _ = (keys, expires);
         Ok(())
@@ -149,94 +149,94 @@ pub trait Sink {
     /// The source of a function library.
     ///
     /// # Errors
-    /// To stop the decoding.
+    /// An error stops the decoding.
     fn function(&mut self, code: &[u8]) -> Result<(), SinkError> {
         let _ = code;
         Ok(())
     }
 
-    /// What a module keeps beside the keys.
+    /// Data that a module stores outside the keys.
     ///
     /// # Errors
-    /// To stop the decoding.
+    /// An error stops the decoding.
     fn module_aux(&mut self, data: ModuleAux) -> Result<(), SinkError> {
         let _ = data;
         Ok(())
     }
 
-    /// The type number of the key that comes next, for those who care how it was written.
+    /// The type number of the next key, for a sink that needs the layout in which it was written.
     fn value_type(&mut self, number: u8) {
         let _ = number;
     }
 
-    /// The value that comes next has something wrong, whereby servers of the writer's version load it all the same. One that cannot
-    /// be kept as they have it comes as [`lost`](Self::lost).
+    /// The next value has a flaw, but servers of the writer's version load it anyway. If it cannot be kept as they have it,
+    /// [`lost`](Self::lost) follows instead of the value.
     ///
     /// # Errors
-    /// To stop the decoding, which it does if nothing else is said: with the error given.
+    /// An error stops the decoding. By default, the given error does.
     fn flawed(&mut self, error: Error) -> Result<(), Error> {
         Err(error)
     }
 
-    /// A key whose value has been passed over, after [`flawed`](Self::flawed).
+    /// A key whose value was skipped, after [`flawed`](Self::flawed).
     ///
     /// # Errors
-    /// To stop the decoding.
+    /// An error stops the decoding.
     fn lost(&mut self, db: u64, key: &[u8], meta: Meta) -> Result<(), SinkError> {
         let _ = (db, key, meta);
         Ok(())
     }
 
-    /// As [`key`](Self::key), for a string that is short and plain: most are.
+    /// Like [`key`](Self::key), but for a short, plain string, the most common value.
     ///
     /// # Errors
-    /// To stop the decoding.
+    /// An error stops the decoding.
     #[inline]
     fn text(&mut self, db: u64, key: &[u8], meta: &Meta, text: &[u8]) -> Result<(), SinkError> {
         self.key(db, key, *meta, Object::Str(Cow::Borrowed(text)))
     }
 
-    /// A key and its value. Keys already expired are given like others.
+    /// A key and its value. Expired keys are passed on like any other.
     ///
     /// # Errors
-    /// To stop the decoding.
+    /// An error stops the decoding.
     fn key(&mut self, db: u64, key: &[u8], meta: Meta, object: Object<'_>)
     -> Result<(), SinkError>;
 }
 
-/// What became of the checksum.
+/// The state of the checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checksum {
     /// It matches the content.
     Verified(u64),
-    /// The producer wrote 0: it was told not to compute one.
+    /// The writer stored 0: it was configured not to compute one.
     Disabled,
-    /// Versions below 5 have none.
+    /// Versions below 5 have no checksum.
     Absent,
 }
 
-/// What a whole RDB amounted to.
+/// A summary of one decoded RDB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Summary {
     /// The header's version.
     pub version: Version,
-    /// Keys given to the sink.
+    /// Number of keys passed to the sink.
     pub keys: u64,
-    /// Collections without elements, which Redis would not load either.
+    /// Number of empty collections skipped, which Redis does not load either.
     pub empty_keys_skipped: u64,
-    /// Pieces of modules' own data given to the sink.
+    /// Number of pieces of module data passed to the sink.
     pub module_aux: u64,
-    /// The RDB's length in bytes, checksum included.
+    /// Length of the RDB in bytes, including the checksum.
     pub bytes: u64,
     /// The state of the checksum.
     pub checksum: Checksum,
 }
 
-/// Decodes one RDB from the reader's place on and leaves the reader right behind it.
+/// Decodes one RDB, starting at the reader's position, and leaves the reader right after it.
 ///
 /// # Errors
-/// The first thing that is wrong, with its offset from the RDB's start; or the sink's own error. What the sink got
-/// before stays given: it is for the receiver to discard it.
+/// The first thing that is wrong, with its offset from the RDB's start, or the sink's own error. The sink keeps what it
+/// received before the error: its owner must discard that.
 pub fn decode<S: Source>(reader: &mut Reader<S>, sink: &mut impl Sink) -> Result<Summary, Error> {
     reader.mark_start();
     let version = header(reader)?;
@@ -278,20 +278,20 @@ struct Decoder<'d, S, K> {
     reader: &'d mut Reader<S>,
     sink: &'d mut K,
     db: u64,
-    /// Attributes read for the next key.
+    /// Attributes read so far for the next key.
     meta: Meta,
-    /// The key being read, in a buffer used for all of them.
+    /// The current key, in a buffer reused for all keys.
     key: Vec<u8>,
-    /// An aux field's name, likewise.
+    /// The name of the current aux field, in a buffer reused likewise.
     name: Vec<u8>,
-    /// Who wrote it, as far as it says so.
+    /// The server that wrote the file, as far as the file says.
     dialect: Option<Dialect>,
     values: Values,
     summary: Summary,
 }
 
 impl<S: Source, K: Sink> Decoder<'_, S, K> {
-    /// Reads one opcode or key. Gives false at the end opcode.
+    /// Reads one opcode or key. Returns false at the EOF opcode.
     fn step(&mut self) -> Result<bool, Error> {
         self.reader.reading("a type or opcode");
         let at = self.reader.position();
@@ -327,7 +327,7 @@ impl<S: Source, K: Sink> Decoder<'_, S, K> {
         Ok(true)
     }
 
-    /// Reads a key and its value, whose type `number` stands at `type_at`.
+    /// Reads a key and its value. The value's type is `number`, read at `type_at`.
     fn key(&mut self, number: u8, type_at: u64) -> Result<(), Error> {
         if number == ValueType::String as u8
             && let Some(([key, text], place)) = self.reader.texts_at_hand()
@@ -414,7 +414,7 @@ impl<S: Source, K: Sink> Decoder<'_, S, K> {
         given.map_err(|error| self.reader.error(error))
     }
 
-    /// Where a cluster slot's keys start, and how many they are: a hint that nothing here needs.
+    /// Skips the number and size of a cluster slot whose keys follow: a hint that nothing here needs.
     fn slot_info(&mut self) -> Result<(), Error> {
         self.reader.reading("a slot's size");
         for _ in 0..3 {
@@ -450,9 +450,9 @@ impl<S: Source, K: Sink> Decoder<'_, S, K> {
     }
 }
 
-/// The newest of Redis's versions whose every layout is known. Source: redis 8.0 rdb.h, `RDB_VERSION`.
+/// The newest Redis version of which this decoder knows every layout. Source: redis 8.0 rdb.h, `RDB_VERSION`.
 const REDIS_VERSION_MAX: u16 = 12;
-/// Valkey's only version of its own so far. Source: valkey 9.0 rdb.h, `RDB_VERSION`.
+/// The only version that Valkey has defined so far. Source: valkey 9.0 rdb.h, `RDB_VERSION`.
 const VALKEY_VERSION: u16 = 80;
 
 #[cfg(test)]

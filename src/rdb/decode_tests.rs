@@ -197,7 +197,7 @@ fn every_truncation_is_an_error_at_its_end() {
         for len in 0..bytes.len() {
             let error = load(&bytes[..len]).unwrap_err();
             let len = len as u64;
-            // A string that lacks its end is named where it begins, and says how much of it there is.
+            // An error in a truncated string is reported at the string's start and says how many bytes are left.
             let is_named = match error.cause() {
                 Cause::Truncated => error.offset() == len,
                 Cause::PastEnd { length, left } => {
@@ -314,7 +314,7 @@ fn the_sinks_error_stops_the_decoding_and_names_the_key() {
     let error = load(&twice).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "byte 17, reading a value of key \"a\" (type 0): a key stands twice"
+        "byte 17, reading a value of key \"a\" (type 0): duplicate key"
     );
 }
 

@@ -15,11 +15,11 @@ use super::{
 use bytes::Bytes;
 use std::io;
 
-/// Decodes a payload whole and gives its value to `take`, whose result comes back.
+/// Decodes a whole payload, passes its value to `take`, and returns the result of `take`.
 ///
 /// # Errors
-/// When the version is newer than this decoder knows, the checksum wrong (0 is not excused here), the value corrupt,
-/// of an unknown type or a collection without elements, or bytes are left after it.
+/// If the version is newer than this decoder supports, the checksum is wrong (0 is not an exception here), the value is
+/// corrupt, of an unknown type or an empty collection, or bytes are left after it.
 ///
 /// Source: redis 8.0 cluster.c, verifyDumpPayload and restoreCommand.
 pub fn decode_payload<T>(payload: &[u8], take: impl FnOnce(Object<'_>) -> T) -> Result<T, Error> {
@@ -29,7 +29,8 @@ pub fn decode_payload<T>(payload: &[u8], take: impl FnOnce(Object<'_>) -> T) -> 
     let kind = reader.u8()?;
     let decoded = Values::new(value.version).decode(&mut reader, kind, 0)?;
     if let Some(found) = decoded.found {
-        // What servers do not look at in a snapshot is looked at here: the command that brought it taints its key.
+        // Servers skip these checks when they load a snapshot, but not here: the command that carried the payload taints its
+        // key.
         return Err(found.error);
     }
     let object = decoded.object;
@@ -38,16 +39,16 @@ pub fn decode_payload<T>(payload: &[u8], take: impl FnOnce(Object<'_>) -> T) -> 
     let left = value.bytes.len() - usize::try_from(reader.position()).unwrap_or(0);
     reader.reading("a payload's end");
     match taken {
-        None => Err(reader.error(Cause::Corrupt("a collection without elements"))),
-        Some(_) if left > 0 => Err(reader.error(Cause::Corrupt("bytes are left after the value"))),
+        None => Err(reader.error(Cause::Corrupt("an empty collection"))),
+        Some(_) if left > 0 => Err(reader.error(Cause::Corrupt("trailing bytes after the value"))),
         Some(taken) => Ok(taken),
     }
 }
 
-/// The payload of one value for a server whose snapshots are of `version`; `encode` writes the value.
+/// Encodes the payload of one value for a server whose snapshots have `version`. `encode` writes the value.
 ///
 /// # Errors
-/// What `encode` says.
+/// The error of `encode`.
 ///
 /// Source: redis 8.0 cluster.c, createDumpPayload.
 pub fn encode_payload(
@@ -62,10 +63,10 @@ pub fn encode_payload(
     writer.checksum()
 }
 
-/// The sources of the libraries in a payload of FUNCTION DUMP.
+/// Returns the sources of the libraries in a FUNCTION DUMP payload.
 ///
 /// # Errors
-/// As [`decode_payload`], and for anything but libraries.
+/// Like [`decode_payload`], and if the payload holds anything but libraries.
 ///
 /// Source: redis 7.0 functions.c, functionRestoreCommand.
 pub fn decode_functions(payload: &[u8]) -> Result<Vec<Bytes>, Error> {
@@ -83,10 +84,10 @@ pub fn decode_functions(payload: &[u8]) -> Result<Vec<Bytes>, Error> {
     Ok(codes)
 }
 
-/// The payload of libraries for a server whose snapshots are of `version`.
+/// Encodes the payload of libraries for a server whose snapshots have `version`.
 ///
 /// # Errors
-/// None but for want of memory, as all writers say it.
+/// Writing to memory does not fail. The signature is that of all writers.
 pub fn encode_functions<'c>(
     version: Version,
     codes: impl Iterator<Item = &'c [u8]>,
@@ -105,8 +106,8 @@ struct Value<'p> {
     version: Version,
 }
 
-/// Takes the footer off: version and checksum, both checked. A newer version than this decoder's is no reason to refuse: a
-/// primary under `rdb-version-check relaxed` has taken the payload, and what is new in a version is a type of its own.
+/// Checks the footer, version and checksum, and takes it off. A version newer than this decoder's is accepted: a primary with
+/// `rdb-version-check relaxed` has accepted the payload, and whatever is new in a version has a type of its own.
 fn check_footer(payload: &[u8]) -> Result<Value<'_>, Error> {
     let wrong = |cause| Error::new(0, "a payload's footer", cause);
     let summed_len = payload
@@ -141,7 +142,7 @@ mod tests {
         *,
     };
 
-    /// `RPUSH l a -5 bb`, then `DUMP l`, on real servers.
+    /// The result of `RPUSH l a -5 bb`, then `DUMP l`, on real servers.
     const PAYLOADS: [(&str, &[u8]); 4] = [
         ("redis 6.0", b"\x0e\x01\x15\x15\0\0\0\x10\0\0\0\x03\0\0\x01a\x03\xfe\xfb\x03\x02bb\xff\t\0d\x95o\xb2h\xd02\x15"),
         ("redis 7.0", b"\x12\x01\x02\x11\x11\0\0\0\x03\0\x81a\x02\xdf\xfb\x02\x82bb\x03\xff\n\0\x9a\xb5H\xd6arH\xe8"),
@@ -149,7 +150,7 @@ mod tests {
         ("valkey 9.1", b"\x12\x01\x02\x11\x11\0\0\0\x03\0\x81a\x02\xdf\xfb\x02\x82bb\x03\xffP\0U\x9f\x81G\xff /\x1c"),
     ];
 
-    /// A payload of today's version around a type and value.
+    /// Wraps a type and value in a payload of version 12.
     fn payload(value: &[u8]) -> Vec<u8> {
         let summed = [value, &[12, 0]].concat();
         let sum = crc64::update(0, &summed).to_le_bytes();
@@ -206,7 +207,7 @@ mod tests {
         assert!(!is_accepted(b""));
     }
 
-    /// A string of version 222, which Valkey 8.1 takes under `rdb-version-check relaxed`, and a type that no version has.
+    /// A string of version 222, which Valkey 8.1 accepts with `rdb-version-check relaxed`, and a type that no version has.
     #[test]
     fn takes_what_it_knows_of_newer_versions_and_nothing_of_none() {
         assert!(is_accepted(b"\0\x03bar\xde\0\x0fYUza\xd3\xec\xe0"));
@@ -226,7 +227,7 @@ mod tests {
             decode_payload(&payload(b"\x05\x01\x01a\0\0\0\0\0\0\xf8\x7f"), |_| ()).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "byte 4, reading a sorted set's score: corrupt: not a score"
+            "byte 4, reading a sorted set's score: corrupt: invalid score"
         );
     }
 }

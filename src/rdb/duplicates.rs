@@ -1,19 +1,19 @@
-//! Whether an element stands twice in a packed value.
+//! Finds duplicate elements in a packed value.
 
 use super::packed::{IntText, Item};
 use ahash::RandomState;
 
-/// A search for duplicates whose table is used again, in time that stays near linear for any input.
+/// A search for duplicates that reuses its table. Its time stays near linear for any input.
 #[derive(Debug, Default)]
 pub(super) struct Duplicates {
-    /// Seeded, so that nobody can make different elements collide on purpose.
+    /// Seeded, so that an attacker cannot choose elements that collide.
     hasher: RandomState,
-    /// Hashes of elements at or behind their places; 0 is a free place.
+    /// Open addressing: each hash is at its slot or after it; 0 marks a free slot.
     seen: Vec<u64>,
 }
 
 impl Duplicates {
-    /// Whether two of the elements, of which there are `len`, have the same text.
+    /// Whether any two of the `len` elements have the same text.
     pub(super) fn any<'a>(
         &mut self,
         len: usize,
@@ -33,7 +33,8 @@ impl Duplicates {
         })
     }
 
-    /// Gives false when the hash was noted before, or when there are more than was said: then a slower look decides.
+    /// Returns false if the hash was noted before, or if there are more elements than announced. A slower, exact check then
+    /// decides.
     fn note(&mut self, hash: u64) -> bool {
         let mask = self.seen.len() - 1;
         let first = usize::try_from(hash & mask as u64).unwrap_or(0);
@@ -51,7 +52,7 @@ impl Duplicates {
     }
 }
 
-/// Whether two values are equal; sorts them.
+/// Whether any two values are equal. Sorts them.
 pub(super) fn has_twins<T: Ord>(values: &mut [T]) -> bool {
     values.sort_unstable();
     values

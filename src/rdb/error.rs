@@ -1,4 +1,4 @@
-//! What can go wrong in reading an RDB, always with the place.
+//! Errors from reading an RDB, always with the place.
 
 use super::packed::PackedError;
 use std::{fmt, io};
@@ -18,68 +18,68 @@ struct Details {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Cause {
-    /// The input ended.
-    #[error("the input ends here")]
+    /// The input ended too early.
+    #[error("unexpected end of input")]
     Truncated,
-    /// A string is longer than all that is left.
+    /// A string is longer than the rest of the input.
     #[error(
-        "{length} bytes run past the input's end, before which {left} are left: the length or the end is wrong"
+        "the length is {length} bytes, but the input has only {left} left: the length is wrong or the input is truncated"
     )]
     PastEnd {
-        /// Bytes that the string should have here.
+        /// The string's declared length in bytes.
         length: u64,
-        /// Bytes that there are.
+        /// Bytes left in the input.
         left: u64,
     },
     /// The input could not be read.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// The input does not start as an RDB does.
-    #[error("this is not an RDB: it starts with neither REDIS nor VALKEY and a version")]
+    /// The input does not start like an RDB.
+    #[error("this is not an RDB: it does not start with REDIS or VALKEY and a version number")]
     NotRdb,
-    /// A version that this decoder has not been proved on.
-    #[error("version {0} is newer than this decoder knows")]
+    /// A version that this decoder has not been proven to read.
+    #[error("version {0} is newer than this decoder supports")]
     Version(super::decode::Version),
-    /// A value type or opcode that has no meaning in this version.
-    #[error("type {0} is not known")]
+    /// A value type or opcode that does not exist in this version.
+    #[error("unknown type {0}")]
     UnknownType(u8),
-    /// Functions in the layout of a release candidate.
-    #[error("functions as release candidates of Redis 7.0 wrote them cannot be read")]
+    /// Functions in the layout of a Redis 7.0 release candidate.
+    #[error("functions in the layout of a Redis 7.0 release candidate cannot be read")]
     OldFunction,
     /// A module's value in a layout that does not say where it ends.
-    #[error("values of modules (type {0}) cannot be read")]
+    #[error("module values of type {0} cannot be read")]
     Module(u8),
-    /// A cluster slot is being moved into the primary.
+    /// A cluster slot was being migrated into the primary.
     #[error("a snapshot taken during a slot migration cannot be read")]
     SlotImport,
-    /// A byte or number that cannot be where it stands.
+    /// A byte or number that is not valid at its place.
     #[error("corrupt: {0}")]
     Corrupt(&'static str),
-    /// A packed value that is wrong inside.
+    /// A packed value whose content is invalid.
     #[error("corrupt: {0}")]
     Packed(#[from] PackedError),
-    /// A length beyond our limit.
-    #[error("{length} bytes are more than the {max} accepted")]
+    /// A length beyond redtail's limit.
+    #[error("{length} bytes exceed the limit of {max}")]
     TooLong {
-        /// Bytes declared.
+        /// The declared length in bytes.
         length: u64,
-        /// Bytes accepted.
+        /// The limit in bytes.
         max: usize,
     },
-    /// The checksum at the end is not that of the bytes read.
-    #[error("checksum {stated:016x} does not match the content, whose sum is {computed:016x}")]
+    /// The checksum at the end does not match the bytes read.
+    #[error("checksum {stated:016x} does not match the content, whose checksum is {computed:016x}")]
     Checksum {
-        /// The sum in the file.
+        /// The checksum in the file.
         stated: u64,
-        /// The sum of the bytes read.
+        /// The checksum of the bytes read.
         computed: u64,
     },
-    /// The receiver of the values refused one.
+    /// The receiver refused a value.
     #[error("{0}")]
     Sink(#[from] SinkError),
 }
 
-/// The reason for which the receiver of decoded values stops the decoding.
+/// Why the receiver of decoded values stopped the decoding.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct SinkError(Box<dyn std::error::Error + Send + Sync>);
@@ -98,7 +98,7 @@ impl SinkError {
 }
 
 impl Error {
-    /// An error at `offset` bytes from the RDB's start, while reading `reading`.
+    /// Creates an error at `offset` bytes from the RDB's start, found while reading `reading`.
     #[must_use]
     #[cold]
     pub fn new(offset: u64, reading: &'static str, cause: impl Into<Cause>) -> Self {
@@ -110,7 +110,7 @@ impl Error {
         }))
     }
 
-    /// The same error, known to be inside the value of `key`, of type `kind`.
+    /// Adds that the error is inside the value of `key`, of type `kind`.
     #[must_use]
     #[cold]
     pub fn in_key(mut self, key: &[u8], kind: u8) -> Self {
@@ -118,8 +118,8 @@ impl Error {
         self
     }
 
-    /// The same error; or, if the input ended inside a string of `len` bytes that begin at `content` and whose length stands at
-    /// `at`, that it did.
+    /// Replaces "end of input" with [`Cause::PastEnd`]: the input ended inside a string of `len` bytes. The string's bytes
+    /// start at `content` and its length is at `at`. Any other error is returned unchanged.
     #[cold]
     pub(super) fn in_string(mut self, at: u64, content: u64, len: usize) -> Self {
         if matches!(self.0.cause, Cause::Truncated) {
@@ -138,7 +138,7 @@ impl Error {
         matches!(self.0.cause, Cause::Truncated | Cause::PastEnd { .. })
     }
 
-    /// Bytes from the RDB's start to the place of the error.
+    /// Bytes from the RDB's start to the error.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.0.offset
@@ -150,19 +150,19 @@ impl Error {
         self.0.reading
     }
 
-    /// The key and the type number of the value in which it happened.
+    /// The key and the type number of the value that contains the error.
     #[must_use]
     pub fn key(&self) -> Option<(&[u8], u8)> {
         self.0.key.as_ref().map(|(key, kind)| (&**key, *kind))
     }
 
-    /// Why.
+    /// The cause.
     #[must_use]
     pub fn cause(&self) -> &Cause {
         &self.0.cause
     }
 
-    /// Why, by value.
+    /// The cause, by value.
     #[must_use]
     pub fn into_cause(self) -> Cause {
         self.0.cause
@@ -179,7 +179,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "byte {}, reading {}", self.0.offset, self.0.reading)?;
         if let Some((key, kind)) = &self.0.key {
-            // Keys are any bytes and any length: the line must stay one line.
+            // Keys can hold any bytes and have any length, but the message must stay on one line.
             let shown = key.get(..64).unwrap_or(key).escape_ascii();
             let more = if key.len() > 64 { "…" } else { "" };
             write!(f, " of key \"{shown}{more}\" (type {kind})")?;

@@ -1,22 +1,22 @@
-//! What is wrong in the value that is being read, where servers load it all the same.
+//! Flaws in the value being read: things that are wrong, but that servers load anyway.
 
 use super::error::{Cause, Error};
 use crate::dialect::{Dialect, Flaw};
 
-/// Collects what is wrong in one value. Reading goes on behind it, to the value's end.
+/// Collects the flaws of one value. After a flaw, reading continues to the value's end.
 #[derive(Debug)]
 pub(super) struct Flaws {
-    /// Whose snapshot it is.
+    /// The server that wrote the snapshot.
     pub(super) dialect: Dialect,
-    /// The first thing found wrong.
+    /// The first flaw found.
     first: Option<Error>,
     is_lost: bool,
 }
 
-/// What was found wrong in a value.
+/// The flaw found in a value.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// The first thing.
+    /// The first flaw found.
     pub(super) error: Error,
     /// Whether the value cannot be kept as the server has it.
     pub(super) is_lost: bool,
@@ -31,10 +31,10 @@ impl Flaws {
         }
     }
 
-    /// Goes on with a value that is kept with its flaw.
+    /// Notes a flaw and keeps the value.
     ///
     /// # Errors
-    /// The error itself, if servers refuse what has this flaw.
+    /// Returns `error` if the servers refuse a value with this flaw.
     pub(super) fn keep(&mut self, flaw: Flaw, error: Error) -> Result<(), Error> {
         if !self.dialect.loads(flaw) {
             return Err(error);
@@ -43,22 +43,22 @@ impl Flaws {
         Ok(())
     }
 
-    /// Goes on to the end of a value that cannot be kept as the server has it.
+    /// Notes a flaw in a value that cannot be kept as the server has it. Reading continues to the value's end.
     ///
     /// # Errors
-    /// As [`keep`](Self::keep).
+    /// Like [`keep`](Self::keep).
     pub(super) fn lose(&mut self, flaw: Flaw, error: Error) -> Result<(), Error> {
         self.keep(flaw, error)?;
         self.is_lost = true;
         Ok(())
     }
 
-    /// Whether the value that is being read cannot be kept.
+    /// Whether the value being read cannot be kept.
     pub(super) const fn is_lost(&self) -> bool {
         self.is_lost
     }
 
-    /// Ends a value: what was wrong in it, if anything.
+    /// Ends a value and returns the flaw found in it, if any.
     pub(super) fn take(&mut self) -> Option<Found> {
         let is_lost = std::mem::take(&mut self.is_lost);
         let error = self.first.take()?;
@@ -66,7 +66,7 @@ impl Flaws {
     }
 }
 
-/// A cause, from its words.
+/// A cause with the given reason.
 pub(super) fn corrupt(reason: &'static str) -> Cause {
     Cause::Corrupt(reason)
 }

@@ -1,4 +1,4 @@
-//! Intsets: a set of integers in one block of bytes, ascending, as Redis lays it out.
+//! Intsets: a set of integers in one block of bytes, ascending, in Redis's layout.
 
 pub use super::packed::PackedError;
 
@@ -11,7 +11,7 @@ pub struct Intset {
 }
 
 impl Intset {
-    /// An empty intset of 2-byte members.
+    /// Creates an empty intset of 2-byte members.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -19,10 +19,10 @@ impl Intset {
         }
     }
 
-    /// Takes a blob after checking its width, its size, and that its members ascend.
+    /// Wraps a blob after checking its width, its size, and that its members ascend.
     ///
     /// # Errors
-    /// The first thing found wrong. A set without members is refused, as Redis does.
+    /// The first thing found wrong. An empty set is refused, as in Redis.
     ///
     /// Source: redis 7.0 intset.c, intsetValidateIntegrity.
     pub fn validate(bytes: Vec<u8>) -> Result<Self, PackedError> {
@@ -35,13 +35,13 @@ impl Intset {
         if !matches!(width, 2 | 4 | 8) {
             return Err(PackedError::Entry {
                 at: 0,
-                reason: "the width of members is not 2, 4 or 8",
+                reason: "the member width is not 2, 4 or 8",
             });
         }
         if count == 0 {
             return Err(PackedError::Entry {
                 at: 4,
-                reason: "an intset without members",
+                reason: "an empty intset",
             });
         }
         let stated = 8 + u64::from(width) * u64::from(count);
@@ -58,19 +58,19 @@ impl Intset {
         }
     }
 
-    /// The blob.
+    /// Returns the blob.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The blob's size in bytes.
+    /// Size of the blob in bytes.
     #[must_use]
     pub fn byte_len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The number of members.
+    /// Number of members.
     #[must_use]
     pub fn len(&self) -> usize {
         self.members().len() / self.width()
@@ -82,12 +82,12 @@ impl Intset {
         self.members().is_empty()
     }
 
-    /// The members, ascending.
+    /// Iterates over the members in ascending order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = i64> + ExactSizeIterator + '_ {
         self.members().chunks_exact(self.width()).map(member)
     }
 
-    /// The member at `index` in ascending order.
+    /// Returns the member at `index` in ascending order.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<i64> {
         let start = index.checked_mul(self.width())?;
@@ -101,7 +101,7 @@ impl Intset {
         self.search(value).is_ok()
     }
 
-    /// Adds `value`, widening every member when it needs more bytes. Gives false when it was a member.
+    /// Adds `value`, and widens every member if it needs more bytes. Returns false if it was already a member.
     pub fn insert(&mut self, value: i64) -> bool {
         let Err(index) = self.search(value) else {
             return false;
@@ -116,7 +116,7 @@ impl Intset {
         true
     }
 
-    /// Removes `value`. Gives false when it was no member. Members keep their width, as in Redis.
+    /// Removes `value`. Returns false if it was not a member. Members keep their width, as in Redis.
     pub fn remove(&mut self, value: i64) -> bool {
         let Ok(index) = self.search(value) else {
             return false;
@@ -127,7 +127,7 @@ impl Intset {
     }
 
     fn width(&self) -> usize {
-        // The width was checked to be 2, 4 or 8: its first byte says it all.
+        // The width was checked to be 2, 4 or 8, so its first byte is enough.
         self.bytes.first().copied().unwrap_or(2).into()
     }
 
@@ -147,7 +147,7 @@ impl Intset {
             .map(|index| index + 1)
     }
 
-    /// The index of `value`, or the one at which it belongs.
+    /// Finds `value`: `Ok` with its index, or `Err` with the index at which it belongs.
     fn search(&self, value: i64) -> Result<usize, usize> {
         let (mut low, mut high) = (0, self.len());
         while low < high {
@@ -189,7 +189,7 @@ impl Default for Intset {
     }
 }
 
-/// One member from its bytes.
+/// Decodes one member.
 #[inline]
 fn member(bytes: &[u8]) -> i64 {
     match *bytes {
@@ -200,7 +200,7 @@ fn member(bytes: &[u8]) -> i64 {
     }
 }
 
-/// The fewest bytes that hold `value`.
+/// Returns the fewest bytes that hold `value`.
 fn width_of(value: i64) -> u8 {
     if i16::try_from(value).is_ok() {
         2

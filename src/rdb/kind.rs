@@ -2,20 +2,20 @@
 
 use super::decode::{Magic, Version};
 
-/// Declares the value types once: variant, number on the wire, name as Redis's own tools print it.
+/// Declares each value type once: variant, number on the wire, and the name that Redis's own tools print.
 macro_rules! value_types {
     ($($variant:ident = $number:literal $name:literal),* $(,)?) => {
-        /// A value type, by its layout.
+        /// A value type: one per layout.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[non_exhaustive]
         pub enum ValueType {
             $(#[doc = concat!("`", $name, "`, type ", $number, ".")] $variant,)*
-            /// Valkey's own 22.
+            /// Valkey's type 22.
             Hash2,
         }
 
         impl ValueType {
-            /// The type with this number in files of this version; the numbers from 22 on mean different things per magic.
+            /// Returns the type with this number in files of this version. From 22 on, a number's meaning depends on the magic.
             pub(super) fn new(number: u8, version: Version) -> Option<Self> {
                 let known = match number {
                     HASH_2 if version.magic == Magic::Valkey => return Some(Self::Hash2),
@@ -35,8 +35,8 @@ macro_rules! value_types {
             }
         }
 
-        /// The name of a value type as Redis's own tools print it; empty for unknown ones. 22 has its Valkey name: Redis wrote
-        /// it only in candidates for the release of 7.4.
+        /// Returns the name that Redis's own tools print for a value type, or an empty string for an unknown type. Type 22 has
+        /// its Valkey name: Redis wrote that number only in release candidates of 7.4.
         ///
         /// Source: redis 8.0 redis-check-rdb.c, `rdb_type_string`.
         #[must_use]
@@ -80,7 +80,7 @@ value_types! {
     HashListpackEx = 25 "hash-listpack-md",
 }
 
-/// Valkey's number for hashes whose fields expire; Redis's candidates for the release of 7.4 used it, too.
+/// Valkey's number for hashes whose fields expire. Release candidates of Redis 7.4 used it, too.
 const HASH_2: u8 = 22;
 
 pub(super) const EOF: u8 = 255;
@@ -92,10 +92,10 @@ pub(super) const AUX: u8 = 250;
 pub(super) const FREQ: u8 = 249;
 pub(super) const IDLE: u8 = 248;
 pub(super) const MODULE_AUX: u8 = 247;
-/// Functions as release candidates of Redis 7.0 wrote them; nobody reads them any more.
+/// Functions as release candidates of Redis 7.0 wrote them. No server reads them any more.
 pub(super) const FUNCTION_PRE_GA: u8 = 246;
 pub(super) const FUNCTION2: u8 = 245;
 pub(super) const SLOT_INFO: u8 = 244;
 pub(super) const SLOT_IMPORT: u8 = 243;
-/// Opcodes have grown downwards to here at most; a key's name would follow a lower number.
+/// The lowest opcode: opcodes have been assigned downwards from 255. After a lower number, a key's name would follow.
 pub(super) const OPCODE_MIN: u8 = 240;

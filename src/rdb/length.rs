@@ -1,4 +1,4 @@
-//! The two primitives of the format: lengths, and strings in their plain, integer and compressed forms.
+//! The format's two primitives: lengths, and strings in plain, integer and compressed form.
 
 use std::borrow::Cow;
 
@@ -13,42 +13,42 @@ use crate::limits::{
     LZF_EXPANSION_MAX, PACKED_BYTES_MAX, PREALLOCATED_BYTES_MAX, STRING_BYTES_MAX,
 };
 
-/// Strings longer than this are given away by [`Reader::string_to_keep`] rather than copied.
+/// [`Reader::string_to_keep`] moves strings longer than this instead of copying them.
 const GIVEN_AWAY_BYTES_MIN: usize = 64 << 10;
 
-/// A string that is to be kept.
+/// A string that the caller keeps.
 pub(super) enum Kept<'a> {
     /// Text.
     Text(Cow<'a, [u8]>),
-    /// An integer that stands for its decimal text.
+    /// An integer that represents its decimal text.
     Int(i64),
 }
 
-/// Where a packed value stands.
+/// Where a packed value is.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Place {
-    /// Its bytes begin here.
+    /// Its bytes start here.
     Plain(u64),
-    /// It is in a compressed string, or another form, whose code stands here.
+    /// It is a compressed string, or has another encoding, whose code is here.
     Coded(u64),
 }
 
-/// What stands where a length may stand. Source: redis 7.0 rdb.c, rdbLoadLenByRef.
+/// A length, or what can be in its place. Source: redis 7.0 rdb.c, rdbLoadLenByRef.
 enum Length {
     Plain(u64),
-    /// The form of a string, in place of its length.
+    /// The encoding of a string, in place of its length.
     Code(u8),
 }
 
-/// The forms of strings. Source: redis 7.0 rdb.h, `RDB_ENC_*`.
+/// String encodings. Source: redis 7.0 rdb.h, `RDB_ENC_*`.
 pub(super) const INT8: u8 = 0;
 pub(super) const INT16: u8 = 1;
 pub(super) const INT32: u8 = 2;
 pub(super) const LZF: u8 = 3;
-/// The first bytes of lengths that do not fit fourteen bits. Source: redis 7.0 rdb.h, `RDB_32BITLEN`, `RDB_64BITLEN`.
+/// The first bytes of lengths that do not fit in 14 bits. Source: redis 7.0 rdb.h, `RDB_32BITLEN`, `RDB_64BITLEN`.
 pub(super) const LEN32: u8 = 0x80;
 pub(super) const LEN64: u8 = 0x81;
-/// What stands in the high bits of a string's code, in place of a length.
+/// The high bits of a string's encoding code, which is in place of a length.
 pub(super) const CODE: u8 = 0xc0;
 
 /// Appends a length in its shortest form. Source: redis 7.0 rdb.c, `rdbSaveLen`.
@@ -67,7 +67,8 @@ pub(super) fn push_length(out: &mut Vec<u8>, length: u64) {
     }
 }
 
-/// A string at the start of `bytes` that stands there whole, plain and with a length of one or two bytes; and what follows it.
+/// Splits off the string at the start of `bytes`, if all of it is there and it is plain, with a length of one or two bytes.
+/// Returns it and the rest.
 #[inline]
 pub(super) fn short_text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = match bytes {
@@ -81,25 +82,25 @@ pub(super) fn short_text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 impl<S: Source> Reader<S> {
-    /// A length.
+    /// Reads a length.
     ///
     /// # Errors
-    /// When a string's code stands in its place, at the end of the input, or when the source fails.
+    /// If a string's encoding code is in its place, at the end of the input, or if the source fails.
     pub fn length(&mut self) -> Result<u64, Error> {
         let at = self.position();
         match self.length_or_code()? {
             Length::Plain(length) => Ok(length),
             Length::Code(_) => Err(self.error_at(
                 at,
-                Cause::Corrupt("a string's code stands where a length must"),
+                Cause::Corrupt("expected a length, found a string encoding"),
             )),
         }
     }
 
-    /// A string: text borrowed until the next read, or an integer that stands for its decimal text.
+    /// Reads a string: text borrowed until the next read, or an integer that represents its decimal text.
     ///
     /// # Errors
-    /// When it is longer than `STRING_BYTES_MAX`, corrupt, at the end of the input, or when the source fails.
+    /// If it is longer than `STRING_BYTES_MAX` or corrupt, at the end of the input, or if the source fails.
     #[inline]
     pub fn string(&mut self) -> Result<Item<'_>, Error> {
         let at = self.position();
@@ -112,10 +113,11 @@ impl<S: Source> Reader<S> {
         }
     }
 
-    /// A string that is to be kept: a long one that had to be put together is given away, so that nobody needs to copy it.
+    /// Reads a string that the caller keeps. A long string that had to be assembled is moved out, so that it need not be
+    /// copied.
     ///
     /// # Errors
-    /// As [`Self::string`].
+    /// Like [`Self::string`].
     #[inline]
     pub(super) fn string_to_keep(&mut self) -> Result<Kept<'_>, Error> {
         let at = self.position();
@@ -148,19 +150,19 @@ impl<S: Source> Reader<S> {
         })
     }
 
-    /// A string in a box of its own.
+    /// Reads a string into its own box.
     ///
     /// # Errors
-    /// As [`Self::string`].
+    /// Like [`Self::string`].
     #[inline]
     pub fn boxed_string(&mut self) -> Result<Box<[u8]>, Error> {
         self.string().map(|item| item.to_boxed())
     }
 
-    /// A string that is a packed value, in a vector of its own, and where it stands.
+    /// Reads a string that is a packed value into its own vector. Returns it and its place.
     ///
     /// # Errors
-    /// As [`Self::string`], with a limit of `PACKED_BYTES_MAX`.
+    /// Like [`Self::string`], with a limit of `PACKED_BYTES_MAX`.
     pub(super) fn blob(&mut self) -> Result<(Vec<u8>, Place), Error> {
         let at = self.position();
         let (bytes, place) = match self.length_or_code()? {
@@ -179,7 +181,7 @@ impl<S: Source> Reader<S> {
         Ok((bytes, place))
     }
 
-    /// What is wrong in the packed value of that place, where it is.
+    /// Turns an error inside the packed value at `place` into one with its offset in the RDB.
     #[cold]
     pub(super) fn packed_error(&self, place: Place, error: PackedError) -> Error {
         let at = match place {
@@ -189,7 +191,7 @@ impl<S: Source> Reader<S> {
         self.error_at(at, error)
     }
 
-    /// The next `len` bytes, the content of a string whose length stands at `at`.
+    /// Reads the next `len` bytes: the content of a string whose length is at `at`.
     #[inline]
     fn take_string(&mut self, at: u64, len: usize) -> Result<&[u8], Error> {
         let content = self.position();
@@ -197,14 +199,14 @@ impl<S: Source> Reader<S> {
         taken.map_err(|error| error.in_string(at, content, len))
     }
 
-    /// A length, whose shortest form goes to `raw`.
+    /// Reads a length and appends its shortest form to `raw`.
     pub(super) fn raw_length(&mut self, raw: &mut Vec<u8>) -> Result<u64, Error> {
         let length = self.length()?;
         push_length(raw, length);
         Ok(length)
     }
 
-    /// A string, which goes to `raw` in the form in which it stands here, once that has been found valid.
+    /// Reads a string, checks it, and appends it to `raw` in the same form.
     pub(super) fn raw_string(&mut self, raw: &mut Vec<u8>) -> Result<(), Error> {
         let at = self.position();
         match self.length_or_code()? {
@@ -222,7 +224,7 @@ impl<S: Source> Reader<S> {
                     INT8 => 1,
                     INT16 => 2,
                     INT32 => 4,
-                    _ => return Err(self.error_at(at, Cause::Corrupt("not a form of string"))),
+                    _ => return Err(self.error_at(at, Cause::Corrupt("unknown string encoding"))),
                 };
                 raw.push(CODE | code);
                 raw.extend_from_slice(self.take(len)?);
@@ -250,12 +252,12 @@ impl<S: Source> Reader<S> {
             LEN64 => Ok(Length::Plain(u64::from_be_bytes(self.array()?))),
             _ => {
                 let at = self.position().wrapping_sub(1);
-                Err(self.error_at(at, Cause::Corrupt("not a length")))
+                Err(self.error_at(at, Cause::Corrupt("invalid length")))
             }
         }
     }
 
-    /// A string in the form `code`, which stands at `at`.
+    /// Reads a string whose encoding is `code`, read at `at`.
     fn coded_string(&mut self, at: u64, code: u8) -> Result<Item<'_>, Error> {
         match code {
             INT8 => Ok(Item::Int(i8::from_le_bytes(self.array()?).into())),
@@ -265,11 +267,12 @@ impl<S: Source> Reader<S> {
                 self.inflate(at, STRING_BYTES_MAX, None, |_| ())?;
                 Ok(Item::Str(&self.inflated))
             }
-            _ => Err(self.error_at(at, Cause::Corrupt("not a form of string"))),
+            _ => Err(self.error_at(at, Cause::Corrupt("unknown string encoding"))),
         }
     }
 
-    /// Decompresses the string whose code, at `at`, was just read; `then` sees the result, and `raw` gets the compressed form.
+    /// Decompresses the string whose code was just read at `at`. Calls `then` with the result, and appends the compressed form
+    /// to `raw`.
     fn inflate(
         &mut self,
         at: u64,
@@ -286,7 +289,7 @@ impl<S: Source> Reader<S> {
         if len > packed.saturating_mul(LZF_EXPANSION_MAX) {
             return Err(self.error_at(
                 at,
-                Cause::Corrupt("a compressed string cannot grow so much"),
+                Cause::Corrupt("a compressed string cannot expand to its declared length"),
             ));
         }
         let content = self.position();
@@ -306,12 +309,12 @@ impl<S: Source> Reader<S> {
             }
             None => Err(self.error_at(
                 at,
-                Cause::Corrupt("a compressed string does not decompress to its length"),
+                Cause::Corrupt("a compressed string does not decompress to its declared length"),
             )),
         }
     }
 
-    /// A length that stands at `at`, if it is no longer than `max`.
+    /// Checks that a length, read at `at`, is at most `max`.
     fn within(&self, at: u64, length: u64, max: usize) -> Result<usize, Error> {
         match usize::try_from(length) {
             Ok(len) if len <= max => Ok(len),
@@ -326,7 +329,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
 
-    /// Bytes in chunks of so many.
+    /// A source of chunks with the given number of bytes.
     struct Chunks(Bytes, usize);
 
     impl Source for Chunks {

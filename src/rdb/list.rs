@@ -13,7 +13,7 @@ use super::{
 };
 use crate::dialect::Flaw;
 
-/// A list as single strings. Packed here the way that Redis packs by default.
+/// Reads a list of single strings and packs it the way Redis packs by default.
 pub(super) fn plain<S: Source>(reader: &mut Reader<S>) -> Result<Object<'static>, Error> {
     reader.reading("a list's size");
     let count = reader.length()?;
@@ -25,7 +25,7 @@ pub(super) fn plain<S: Source>(reader: &mut Reader<S>) -> Result<Object<'static>
     Ok(list.finish())
 }
 
-/// A list as many ziplists.
+/// Reads a list of ziplists, preceded by their number.
 pub(super) fn quicklist<S: Source>(
     reader: &mut Reader<S>,
     flaws: &mut Flaws,
@@ -35,7 +35,7 @@ pub(super) fn quicklist<S: Source>(
     ziplists(reader, flaws, nodes)
 }
 
-/// A list as a number of ziplists.
+/// Reads a list of `nodes` ziplists.
 pub(super) fn ziplists<S: Source>(
     reader: &mut Reader<S>,
     flaws: &mut Flaws,
@@ -53,7 +53,7 @@ pub(super) fn ziplists<S: Source>(
     Ok(list.finish())
 }
 
-/// A list as listpacks and single large elements.
+/// Reads a list of listpacks and single large elements.
 pub(super) fn quicklist_2<S: Source>(
     reader: &mut Reader<S>,
     flaws: &mut Flaws,
@@ -71,7 +71,7 @@ pub(super) fn quicklist_2<S: Source>(
     Ok(Object::List(nodes))
 }
 
-/// A node; none where it has a flaw for which the list is lost.
+/// Reads a node. Returns `None` if it has a flaw that loses the list.
 fn node<S: Source>(reader: &mut Reader<S>, flaws: &mut Flaws) -> Result<Option<ListNode>, Error> {
     reader.reading("a list's node");
     let at = reader.position();
@@ -80,18 +80,18 @@ fn node<S: Source>(reader: &mut Reader<S>, flaws: &mut Flaws) -> Result<Option<L
             let at = reader.position();
             match reader.boxed_string()? {
                 text if text.is_empty() => {
-                    let cause = Cause::Corrupt("a large element without bytes");
+                    let cause = Cause::Corrupt("an empty large element");
                     Err(reader.error_at(at, cause))
                 }
                 text => Ok(Some(ListNode::Plain(text))),
             }
         }
         PACKED => Ok(listpack(reader, flaws, 1)?.map(ListNode::Packed)),
-        _ => Err(reader.error_at(at, Cause::Corrupt("not a kind of list node"))),
+        _ => Err(reader.error_at(at, Cause::Corrupt("unknown kind of list node"))),
     }
 }
 
-/// Packs elements into nodes of up to [`NODE_BYTES_MAX`].
+/// Packs elements into nodes of at most [`NODE_BYTES_MAX`] bytes.
 #[derive(Default)]
 struct Builder {
     nodes: Vec<ListNode>,
@@ -131,5 +131,5 @@ pub(super) const PLAIN: u64 = 1;
 pub(super) const PACKED: u64 = 2;
 /// The default `list-max-listpack-size`, -2.
 const NODE_BYTES_MAX: usize = 8 << 10;
-/// What a listpack adds to an element at most. Source: redis 7.0 quicklist.c, `SIZE_ESTIMATE_OVERHEAD`.
+/// The most bytes that a listpack adds to an element. Source: redis 7.0 quicklist.c, `SIZE_ESTIMATE_OVERHEAD`.
 const ENTRY_OVERHEAD_BYTES: usize = 8;

@@ -1,7 +1,7 @@
-//! Listpacks: many small elements in one block of bytes, as Redis lays them out.
+//! Listpacks: many small elements in one block of bytes, in Redis's layout.
 //!
-//! A [`Listpack`] always holds a valid blob: it was built here, or [`Listpack::validate`] has walked all of it. What
-//! reads one therefore cannot fail; a walk that met an impossible byte would just end.
+//! A [`Listpack`] always holds a valid blob: either it was built here, or [`Listpack::validate`] has walked all of it. Reading
+//! one therefore cannot fail. If an iterator did meet an impossible byte, it would just end.
 
 pub use super::packed::{IntText, Item, PackedError};
 use crate::resp::parse_integer;
@@ -9,9 +9,9 @@ use std::ops::Range;
 
 const HEADER_BYTES: usize = 6;
 const TERMINATOR: u8 = 0xff;
-/// The header's count when there are too many elements for it: they must be counted by walking.
+/// The header's count if there are too many elements for it. They must then be counted by walking.
 const COUNT_UNKNOWN: u16 = u16::MAX;
-/// Redis adds nothing to a listpack that would pass this. Source: redis 7.0 listpack.c, `LISTPACK_MAX_SAFETY_LIMIT`.
+/// Redis does not let a listpack grow beyond this. Source: redis 7.0 listpack.c, `LISTPACK_MAX_SAFETY_LIMIT`.
 const SAFE_BYTES_MAX: usize = 1 << 30;
 
 /// A valid listpack, byte for byte as Redis would write it.
@@ -21,7 +21,7 @@ pub struct Listpack {
 }
 
 impl Listpack {
-    /// An empty listpack.
+    /// Creates an empty listpack.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -29,7 +29,7 @@ impl Listpack {
         }
     }
 
-    /// An empty listpack that can grow to about `bytes` without asking the allocator again.
+    /// Creates an empty listpack that can grow to about `bytes` without another allocation.
     #[must_use]
     pub fn with_room(bytes: usize) -> Self {
         let mut blob = Vec::with_capacity(bytes.max(HEADER_BYTES + 1));
@@ -37,7 +37,7 @@ impl Listpack {
         Self { bytes: blob }
     }
 
-    /// Takes a blob after walking all of it: sizes, every entry, every back-length, the count, the terminator.
+    /// Wraps a blob after walking all of it: sizes, every entry, every back-length, the count, the terminator.
     ///
     /// # Errors
     /// The first thing found wrong.
@@ -70,25 +70,25 @@ impl Listpack {
         Ok(Self { bytes })
     }
 
-    /// The blob.
+    /// Returns the blob.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The blob's size in bytes.
+    /// Size of the blob in bytes.
     #[must_use]
     pub fn byte_len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The bytes that the allocator was asked for.
+    /// Number of bytes allocated.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.bytes.capacity()
     }
 
-    /// The number of elements. Takes a walk past 65,534 of them.
+    /// Number of elements. Beyond 65,534 elements, counting them takes a walk.
     #[must_use]
     pub fn len(&self) -> usize {
         match self.count_field() {
@@ -103,13 +103,13 @@ impl Listpack {
         self.bytes.len() == HEADER_BYTES + 1
     }
 
-    /// Whether `more` bytes can be added without passing the size (1 GiB) at which Redis refuses.
+    /// Whether `more` bytes can be added without exceeding the size at which Redis refuses (1 GiB).
     #[must_use]
     pub fn can_grow(&self, more: usize) -> bool {
         self.bytes.len().saturating_add(more) <= SAFE_BYTES_MAX
     }
 
-    /// The elements, from either end.
+    /// Iterates over the elements, from either end.
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {
         Iter {
@@ -117,7 +117,7 @@ impl Listpack {
         }
     }
 
-    /// The elements from `index` on; none when that is past the last.
+    /// Iterates over the elements from `index` on. Empty if `index` is past the last.
     #[must_use]
     pub fn iter_from(&self, index: usize) -> Iter<'_> {
         Iter {
@@ -128,13 +128,13 @@ impl Listpack {
         }
     }
 
-    /// The element at `index`, counted from 0.
+    /// Returns the element at `index`, counted from 0.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Item<'_>> {
         self.iter_from(index).next()
     }
 
-    /// The index of the first element equal to `needle` among those at 0, `skip + 1`, `2 * (skip + 1)`, …
+    /// Returns the index of the first element equal to `needle` among those at 0, `skip + 1`, `2 * (skip + 1)`, …
     #[must_use]
     pub fn position(&self, needle: &[u8], skip: usize) -> Option<usize> {
         let number = parse_integer(needle);
@@ -147,7 +147,7 @@ impl Listpack {
         Some(nth * stride)
     }
 
-    /// Appends an element; canonical integers are stored as such.
+    /// Appends an element. A canonical integer is stored as an integer.
     pub fn push(&mut self, text: &[u8]) {
         self.push_item(Item::from_text(text));
     }
@@ -157,26 +157,26 @@ impl Listpack {
         self.push_item(Item::Int(value));
     }
 
-    /// Appends an element as it is: text stays text even where it looks like a number.
+    /// Appends an element as it is: text stays text even if it looks like a number.
     pub fn push_item(&mut self, item: Item<'_>) {
         let end = self.end();
         self.splice(end..end, &Entry::new(item));
         self.recount(1, 0);
     }
 
-    /// Puts an element before the one at `index`, or last when `index` is past the end.
+    /// Inserts an element before the one at `index`, or at the end if `index` is past it.
     pub fn insert(&mut self, index: usize, text: &[u8]) {
         let at = self.offset(index);
         self.splice(at..at, &Entry::new(Item::from_text(text)));
         self.recount(1, 0);
     }
 
-    /// Puts an element in the place of the one at `index`. Gives false, and does nothing, when there is none.
+    /// Replaces the element at `index`. Returns false, and changes nothing, if there is none.
     pub fn replace(&mut self, index: usize, text: &[u8]) -> bool {
         self.replace_item(index, Item::from_text(text))
     }
 
-    /// [`Self::replace`] with an element as it is.
+    /// Like [`Self::replace`], but stores the element as it is.
     pub fn replace_item(&mut self, index: usize, item: Item<'_>) -> bool {
         let mut rest = self.iter_from(index);
         let start = self.end() - rest.rest.len();
@@ -187,7 +187,7 @@ impl Listpack {
         found
     }
 
-    /// Removes up to `count` elements from `index` on; gives how many were there.
+    /// Removes up to `count` elements from `index` on. Returns how many were removed.
     pub fn remove(&mut self, index: usize, count: usize) -> usize {
         let mut rest = self.iter_from(index);
         let start = self.end() - rest.rest.len();
@@ -197,17 +197,17 @@ impl Listpack {
         removed
     }
 
-    /// Gives back what the vector holds beyond the blob.
+    /// Frees the capacity that the blob does not use.
     pub fn shrink_to_fit(&mut self) {
         self.bytes.shrink_to_fit();
     }
 
-    /// Where the terminator stands.
+    /// Returns the terminator's offset.
     fn end(&self) -> usize {
         self.bytes.len().saturating_sub(1)
     }
 
-    /// Where the element at `index` starts; the terminator's place when there is none. Walks from the nearer end.
+    /// Returns the offset of the element at `index`, or the terminator's if there is none. Walks from the nearer end.
     fn offset(&self, index: usize) -> usize {
         let count = self.count_field();
         if count == COUNT_UNKNOWN || index <= usize::from(count) / 2 {
@@ -228,7 +228,7 @@ impl Listpack {
         }
     }
 
-    /// Moves the count field. Once it is "unknown" it stays so, as in Redis.
+    /// Updates the count field. Once it is "unknown", it stays so, as in Redis.
     fn recount(&mut self, added: usize, removed: usize) {
         let count = self.count_field();
         if count == COUNT_UNKNOWN {
@@ -241,7 +241,7 @@ impl Listpack {
         }
     }
 
-    /// Puts one encoded entry in the place of the bytes in `range`, and sets the size field.
+    /// Replaces the bytes in `range` with one encoded entry, and updates the size field.
     fn splice(&mut self, range: Range<usize>, entry: &Entry<'_>) {
         let old_len = self.bytes.len();
         let entry_end = range.start + entry.len();
@@ -260,8 +260,8 @@ impl Listpack {
         }
     }
 
-    /// Lengthens the blob with zeros. Room grows by an eighth at a time: a million small collections must not carry
-    /// the spare half that doubling leaves.
+    /// Lengthens the blob with zeros. Capacity grows by an eighth at a time: a million small collections must not carry the
+    /// spare half that doubling would leave.
     fn grow(&mut self, new_len: usize) {
         if new_len > self.bytes.capacity() {
             let spare = (new_len / 8).min(4096);
@@ -296,10 +296,10 @@ impl<T: AsRef<[u8]>> FromIterator<T> for Listpack {
     }
 }
 
-/// A walk over a listpack's elements, from either end.
+/// An iterator over a listpack's elements, from either end.
 #[derive(Debug, Clone)]
 pub struct Iter<'a> {
-    /// The entries not yet given: whole ones, or nothing.
+    /// The remaining entries: whole ones, or nothing.
     rest: &'a [u8],
 }
 
@@ -328,7 +328,7 @@ impl DoubleEndedIterator for Iter<'_> {
     }
 }
 
-/// Reads the entry at the front: the element, and the size of its encoding and data without the back-length.
+/// Decodes the entry at the front. Returns the element, and the size of its encoding and data without the back-length.
 #[inline]
 fn decode(rest: &[u8]) -> Option<(Item<'_>, usize)> {
     let (&first, tail) = rest.split_first()?;
@@ -336,7 +336,7 @@ fn decode(rest: &[u8]) -> Option<(Item<'_>, usize)> {
         0..=0x7f => Some((Item::Int(first.into()), 1)),
         0x80..=0xbf => text(tail, usize::from(first & 0x3f), 1),
         0xc0..=0xdf => {
-            // The low five bits of the first byte are the sign and the high bits: moved up for the sign to spread.
+            // The low five bits of the first byte are the sign and the high bits: shift them up so that the sign extends.
             let high = i64::from(i8::from_le_bytes([first << 3]) >> 3);
             Some((Item::Int((high << 8) | i64::from(*tail.first()?)), 2))
         }
@@ -348,7 +348,7 @@ fn decode(rest: &[u8]) -> Option<(Item<'_>, usize)> {
     }
 }
 
-/// The entries whose first byte is only a kind.
+/// Decodes an entry whose first byte is only a kind.
 fn decode_wide(kind: u8, tail: &[u8]) -> Option<(Item<'_>, usize)> {
     match kind {
         0xf0 => {
@@ -377,7 +377,7 @@ fn text(data: &[u8], len: usize, header: usize) -> Option<(Item<'_>, usize)> {
     Some((Item::Str(data.get(..len)?), header.checked_add(len)?))
 }
 
-/// Walks the entries between header and terminator; gives their number.
+/// Walks the entries between header and terminator. Returns their number.
 fn validate_entries(body: &[u8]) -> Result<usize, PackedError> {
     let mut rest = body;
     let mut count = 0;
@@ -386,10 +386,10 @@ fn validate_entries(body: &[u8]) -> Result<usize, PackedError> {
             at: HEADER_BYTES + body.len() - rest.len(),
             reason,
         };
-        let (_, size) = decode(rest).ok_or_else(|| wrong("not a whole listpack entry"))?;
+        let (_, size) = decode(rest).ok_or_else(|| wrong("invalid or truncated listpack entry"))?;
         let (_, after) = rest
             .split_at_checked(size)
-            .ok_or_else(|| wrong("not a whole listpack entry"))?;
+            .ok_or_else(|| wrong("invalid or truncated listpack entry"))?;
         rest = skip_back_length(after, size)
             .ok_or_else(|| wrong("the back-length does not match the entry"))?;
         count += 1;
@@ -397,7 +397,7 @@ fn validate_entries(body: &[u8]) -> Result<usize, PackedError> {
     Ok(count)
 }
 
-/// What follows the back-length at the front of `after`, when that is the one of an entry of `size` bytes.
+/// Returns what follows the back-length at the front of `after`, if that is the back-length of an entry of `size` bytes.
 #[inline]
 fn skip_back_length(after: &[u8], size: usize) -> Option<&[u8]> {
     match after {
@@ -409,7 +409,7 @@ fn skip_back_length(after: &[u8], size: usize) -> Option<&[u8]> {
     }
 }
 
-/// How many bytes the back-length of an entry of `size` bytes takes. The odd limits are Redis's own.
+/// Returns the width in bytes of the back-length of an entry of `size` bytes. The odd limits are Redis's own.
 ///
 /// Source: redis 7.0 listpack.c, lpEncodeBacklen.
 #[inline]
@@ -423,7 +423,7 @@ fn back_length_bytes(size: usize) -> usize {
     }
 }
 
-/// The back-length of an entry of `size` bytes: the bytes, and how many of them count.
+/// Returns the back-length of an entry of `size` bytes: the bytes, and how many of them are used.
 fn back_length(size: usize) -> ([u8; 5], usize) {
     let width = back_length_bytes(size);
     let mut bytes = [0; 5];
@@ -439,7 +439,7 @@ fn back_length(size: usize) -> ([u8; 5], usize) {
     (bytes, width)
 }
 
-/// Reads the back-length that ends `bytes`: the size it states, and its own width.
+/// Reads the back-length at the end of `bytes`. Returns the size that it states, and its own width.
 #[inline]
 fn parse_back_length(bytes: &[u8]) -> Option<(usize, usize)> {
     let mut size = 0_usize;
@@ -452,7 +452,7 @@ fn parse_back_length(bytes: &[u8]) -> Option<(usize, usize)> {
     None
 }
 
-/// One entry as it is to be written: head, text, back-length.
+/// One entry to write: head, text, back-length.
 struct Entry<'a> {
     head: [u8; 9],
     head_len: usize,
@@ -462,7 +462,7 @@ struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// Nothing at all: what a removal puts in the place of entries.
+    /// An empty entry: a removal replaces entries with it.
     const NONE: Self = Self {
         head: [0; 9],
         head_len: 0,
@@ -496,7 +496,7 @@ impl<'a> Entry<'a> {
         self.head_len + self.text.len() + self.back_len
     }
 
-    /// Fills `place`, which is exactly [`Self::len`] bytes.
+    /// Fills `place`, which must be exactly [`Self::len`] bytes.
     fn write(&self, place: &mut [u8]) {
         let (head, rest) = place.split_at_mut(self.head_len);
         let (text, back) = rest.split_at_mut(self.text.len());
@@ -510,7 +510,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// The shortest encoding of an integer. Source: redis 7.0 listpack.c, lpEncodeIntegerGetType.
+/// Returns the shortest encoding of an integer. Source: redis 7.0 listpack.c, lpEncodeIntegerGetType.
 fn encode_int(value: i64) -> ([u8; 9], usize) {
     let [a, b, c, d, ..] = value.to_le_bytes();
     let mut head = [0; 9];
@@ -528,7 +528,7 @@ fn encode_int(value: i64) -> ([u8; 9], usize) {
     (head, len)
 }
 
-/// The head of a text entry. Source: redis 7.0 listpack.c, lpEncodeString.
+/// Returns the head of a text entry. Source: redis 7.0 listpack.c, lpEncodeString.
 fn encode_text_head(len: usize) -> ([u8; 9], usize) {
     let [a, b, c, d, ..] = len.to_le_bytes();
     let mut head = [0; 9];

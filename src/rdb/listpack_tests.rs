@@ -206,7 +206,7 @@ proptest! {
             prop_assert_eq!(packed.position(&text, 0), model.iter().position(|own| *own == text));
             prop_assert_eq!(packed.get(index).map(|item| item.to_vec()), model.get(index).cloned());
             assert_valid(&packed);
-            // What was edited into shape is what a fresh one would be.
+            // A listpack edited into shape equals one built from scratch.
             prop_assert_eq!(&packed, &model.iter().collect::<Listpack>());
         }
     }

@@ -1,13 +1,13 @@
-//! LZF: decompression into a buffer that the caller keeps, and compression as Redis does it.
+//! LZF: decompression into the caller's buffer, and compression as Redis does it.
 
 mod compress;
 
 pub use compress::Compressor;
 
-/// Appends the decompressed form of `input` to the empty `out`; it must come to exactly `len` bytes.
+/// Decompresses `input` into the empty `out`. The result must be exactly `len` bytes.
 ///
-/// Gives `None`, with anything in `out`, when a reference points before the start, the input ends inside a token, or
-/// the output is not `len` bytes. Allocates `len` bytes at most, which the caller has checked against the input.
+/// Returns `None`, and leaves anything in `out`, if a reference points before the start, the input ends inside a token, or the
+/// output is not `len` bytes. Allocates at most `len` bytes, which the caller has checked against the input.
 ///
 /// Source: redis 7.0 lzf_d.c.
 pub fn decompress(input: &[u8], len: usize, out: &mut Vec<u8>) -> Option<()> {
@@ -34,12 +34,13 @@ pub fn decompress(input: &[u8], len: usize, out: &mut Vec<u8>) -> Option<()> {
     (at == len).then_some(())
 }
 
-/// Bytes that a literal has at most.
+/// The maximum length of a literal in bytes.
 const LITERAL_MAX: usize = 32;
 
-/// Copies `run` bytes, a literal's, from the start of `input`; gives the input behind them.
+/// Copies a literal of `run` bytes from the start of `input`. Returns the input after it.
 ///
-/// A move of a known size needs no call: where there is room behind a run, more than the run is copied, and what follows writes over it.
+/// A move of a fixed size needs no call: if there is room after the literal, more bytes than the literal's are copied, and what
+/// follows overwrites them.
 #[inline]
 fn literal<'a>(out: &mut [u8], at: usize, input: &'a [u8], run: usize) -> Option<&'a [u8]> {
     let (literal, after) = input.split_at_checked(run)?;
@@ -54,10 +55,10 @@ fn literal<'a>(out: &mut [u8], at: usize, input: &'a [u8], run: usize) -> Option
     Some(after)
 }
 
-/// Bytes that are moved at once for a run of so many or fewer, as most are.
+/// A run of at most this many bytes, as most are, is copied by one move of this size.
 const MOVE: usize = 16;
 
-/// Copies `run` bytes from `distance` back. Where they overlap what is being written, the pattern repeats.
+/// Copies `run` bytes from `distance` bytes back. If source and destination overlap, the pattern repeats.
 #[inline]
 fn repeat(out: &mut [u8], at: usize, distance: usize, run: usize) -> Option<()> {
     let start = at.checked_sub(distance)?;
@@ -75,7 +76,7 @@ fn repeat(out: &mut [u8], at: usize, distance: usize, run: usize) -> Option<()> 
     Some(())
 }
 
-/// The same for a run that overlaps itself.
+/// Like [`repeat`], for a run that overlaps itself.
 fn repeat_pattern(out: &mut [u8], start: usize, at: usize, run: usize) -> Option<()> {
     let place = out.get_mut(start..at + run)?;
     let distance = at - start;
@@ -85,7 +86,7 @@ fn repeat_pattern(out: &mut [u8], start: usize, at: usize, run: usize) -> Option
     }
     let mut done = distance;
     while done < place.len() {
-        // What has been written is part of the pattern, so each step is twice the one before.
+        // The bytes written so far are part of the pattern, so each step is twice as long as the previous one.
         let step = done.min(place.len() - done);
         place.copy_within(..step, done);
         done += step;

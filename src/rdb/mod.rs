@@ -1,14 +1,15 @@
-//! RDB bytes to typed values: snapshots, dump files and DUMP payloads, and the packed layouts that they hold.
+//! Reads RDB bytes into typed values: snapshots, dump files and DUMP payloads, and the packed layouts inside them.
 //!
-//! A [`source::Source`] gives chunks of bytes, a [`reader::Reader`] walks over them, [`decode::decode`] gives each key
-//! and its [`object::Object`] to a [`decode::Sink`], in one pass and on one thread. Strings are borrowed from the
-//! reader; packed values are owned, walked once whole, and valid from then on.
+//! A [`source::Source`] supplies chunks of bytes and a [`reader::Reader`] walks over them. [`decode::decode`] hands each key
+//! and its [`object::Object`] to a [`decode::Sink`], in one pass and on one thread. Strings are borrowed from the reader.
+//! Packed values are owned: they are walked once in full and are valid from then on.
 //!
-//! The other way, an [`encode::Writer`] writes values, and the frame of a whole snapshot, in the layouts of any version.
+//! In the other direction, an [`encode::Writer`] writes values, and the frame of a whole snapshot, in the layouts of any
+//! version.
 //!
-//! It does no I/O of its own but reading a file, knows no store, keeps no key, and trusts no length: memory follows
-//! the bytes that have arrived. It does not look for duplicate keys, nor for duplicates in unpacked collections: the
-//! receiver's hash tables find them.
+//! The only I/O done here is reading a file. This module knows no store, keeps no keys and trusts no length: memory grows with
+//! the bytes received, never with a declared length. It does not check for duplicate keys, nor for duplicates in unpacked
+//! collections: the receiver's hash tables find them.
 
 pub mod crc64;
 pub mod decode;

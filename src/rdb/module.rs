@@ -1,7 +1,7 @@
-//! Values and data of modules, which only the module understands: kept as the bytes of their items.
+//! Values and data of modules, which only the module understands. They are kept as the bytes of their items.
 //!
-//! Items say of themselves what they are, so that they can be walked whole, and written again byte for byte, by one who
-//! does not know what they mean. Source: redis 8.0 module.c, `moduleTypeEncodeId`; rdb.c, `rdbLoadCheckModuleValue`.
+//! Each item states its own kind. So code that does not know what the items mean can still walk all of them and write them
+//! again byte for byte. Source: redis 8.0 module.c, `moduleTypeEncodeId`; rdb.c, `rdbLoadCheckModuleValue`.
 
 use super::error::{Cause, Error};
 use super::packed::IntText;
@@ -13,12 +13,12 @@ use crate::limits::{MODULE_BYTES_MAX, READ_CHUNK_BYTES};
 use bytes::Bytes;
 use std::io;
 
-/// A module type's id: a name of nine characters, and the version of its encoding.
+/// The id of a module type: a name of nine characters, and the version of its encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ModuleId(pub u64);
 
 impl ModuleId {
-    /// The type's name, such as `vectorset`.
+    /// Returns the type's name, such as `vectorset`.
     #[must_use]
     pub fn name(self) -> String {
         let letters = (1..=NAME_LETTERS).rev().map(|place| {
@@ -29,7 +29,7 @@ impl ModuleId {
         letters.collect()
     }
 
-    /// The version of its encoding.
+    /// Returns the version of the type's encoding.
     #[must_use]
     pub const fn version(self) -> u64 {
         self.0 & ((1 << VERSION_BITS) - 1)
@@ -44,25 +44,25 @@ pub struct ModuleValue {
 }
 
 impl ModuleValue {
-    /// The type's id.
+    /// Returns the type's id.
     #[must_use]
     pub const fn id(&self) -> ModuleId {
         self.id
     }
 
-    /// The items, the end mark included.
+    /// Returns the items, including the end mark.
     #[must_use]
     pub const fn items(&self) -> &[u8] {
         &self.items
     }
 
-    /// The items one by one, for one who knows what they mean.
+    /// Iterates over the items, for a caller that knows what they mean.
     #[must_use]
     pub fn walk(&self) -> Items<'_> {
         Items(Reader::new(Slice(&self.items)))
     }
 
-    /// One from its bytes, which do not tell its type.
+    /// Reads a value from its bytes, which do not include its type.
     #[cfg(test)]
     pub(crate) fn from_bytes(bytes: &Bytes) -> Option<Self> {
         Self::read(&mut Reader::new(MemorySource(bytes.clone()))).ok()
@@ -77,25 +77,25 @@ impl ModuleValue {
     }
 }
 
-/// Walks over the items of a value. After a `None` it is of no further use.
+/// A cursor over the items of a value. After a `None` it must not be used any more.
 #[derive(Debug)]
 pub struct Items<'v>(Reader<Slice<'v>>);
 
 impl Items<'_> {
-    /// The next item, if it is a number without a sign.
+    /// Reads the next item, which must be an unsigned number.
     pub fn number(&mut self) -> Option<u64> {
         self.kind(UINT)?;
         self.0.length().ok()
     }
 
-    /// The next item, if it is a text, as `take` takes it.
+    /// Reads the next item, which must be a text, and returns the result of `take`.
     pub fn text<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> Option<T> {
         self.kind(STRING)?;
         let text = self.0.string().ok()?;
         Some(take(text.text(&mut IntText::new())))
     }
 
-    /// Whether no item follows.
+    /// Whether no item is left.
     pub fn is_at_end(&mut self) -> bool {
         self.kind(END).is_some()
     }
@@ -118,25 +118,25 @@ impl Source for Slice<'_> {
     }
 }
 
-/// What a module keeps beside the keys.
+/// Data that a module stores outside the keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModuleAux {
     /// The id of the module's type.
     pub id: ModuleId,
-    /// Where it stands: 1 before the keys, 2 behind them.
+    /// Where it was written: 1 before the keys, 2 after them.
     pub when: u64,
-    /// The items, the end mark included.
+    /// The items, including the end mark.
     pub items: Box<[u8]>,
 }
 
 impl ModuleAux {
-    /// Reads what follows the opcode.
+    /// Reads everything after the opcode.
     pub(super) fn read<S: Source>(reader: &mut Reader<S>) -> Result<Self, Error> {
         reader.reading("a module's data");
         let id = ModuleId(reader.length()?);
         if reader.length()? != UINT {
             return Err(reader.error(Cause::Corrupt(
-                "a module's data does not say when it is read",
+                "a module's data does not say when to load it",
             )));
         }
         let when = reader.length()?;
@@ -145,7 +145,7 @@ impl ModuleAux {
     }
 }
 
-/// Reads items to the end mark.
+/// Reads items up to the end mark.
 fn read_items<S: Source>(reader: &mut Reader<S>) -> Result<Box<[u8]>, Error> {
     let mut raw = Vec::new();
     while read_item(reader, &mut raw)? {
@@ -159,9 +159,10 @@ fn read_items<S: Source>(reader: &mut Reader<S>) -> Result<Box<[u8]>, Error> {
     Ok(raw.into_boxed_slice())
 }
 
-/// Reads one item; gives false at the end mark.
+/// Reads one item. Returns false at the end mark.
 ///
-/// DIFFERENCE: Redis's own check passes over kinds that it does not know; where such an item would end nobody can tell.
+/// DIFFERENCE: Redis's own check skips kinds that it does not know. Such an item is refused here, because nothing says where it
+/// ends.
 fn read_item<S: Source>(reader: &mut Reader<S>, raw: &mut Vec<u8>) -> Result<bool, Error> {
     match reader.raw_length(raw)? {
         END => return Ok(false),
@@ -169,7 +170,7 @@ fn read_item<S: Source>(reader: &mut Reader<S>, raw: &mut Vec<u8>) -> Result<boo
         FLOAT => raw.extend_from_slice(reader.take(4)?),
         DOUBLE => raw.extend_from_slice(reader.take(8)?),
         STRING => reader.raw_string(raw)?,
-        _ => return Err(reader.error(Cause::Corrupt("not a kind of module item"))),
+        _ => return Err(reader.error(Cause::Corrupt("unknown kind of module item"))),
     }
     Ok(true)
 }
@@ -197,7 +198,7 @@ mod tests {
         ))))
     }
 
-    /// The id of a vector set, an item of each kind, a string in each form, the end.
+    /// The id of a vector set, an item of each kind, a string in each form, and the end mark.
     fn value() -> Vec<u8> {
         let mut bytes = vec![0x81];
         bytes.extend_from_slice(&0xbde7_2da2_bb1e_b400_u64.to_be_bytes());

@@ -1,4 +1,4 @@
-//! What the decoder gives: one value of the keyspace, still in the shape in which it was written.
+//! The decoder's output: one value of the keyspace, still in the layout in which it was written.
 
 use std::borrow::Cow;
 
@@ -6,32 +6,32 @@ use super::{
     intset::Intset, listpack::Listpack, module::ModuleValue, records::Records, stream::StreamObject,
 };
 
-/// A key's attributes that stand before its type byte.
+/// A key's attributes, written before its type byte.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Meta {
     /// Absolute expiry, Unix time in milliseconds.
     pub expire_at_ms: Option<i64>,
-    /// LRU idle time in seconds; written under an LRU policy only.
+    /// LRU idle time in seconds; written only under an LRU policy.
     pub idle_s: Option<u64>,
-    /// LFU counter, 0 to 255; written under an LFU policy only.
+    /// LFU counter, 0 to 255; written only under an LFU policy.
     pub freq: Option<u8>,
 }
 
 /// One node of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListNode {
-    /// A single element too large to be packed.
+    /// A single element that is too large to be packed.
     Plain(Box<[u8]>),
-    /// Many elements.
+    /// Many elements, packed.
     Packed(Listpack),
 }
 
-/// A look at one node of a list.
+/// A borrowed node of a list.
 #[derive(Debug, Clone, Copy)]
 pub enum NodeRef<'a> {
-    /// A single element too large to be packed.
+    /// A single element that is too large to be packed.
     Plain(&'a [u8]),
-    /// Many elements.
+    /// Many elements, packed.
     Packed(&'a Listpack),
 }
 
@@ -44,22 +44,22 @@ impl<'a> From<&'a ListNode> for NodeRef<'a> {
     }
 }
 
-/// A value as decoded. Strings are borrowed from the reader's buffers; everything else is owned.
+/// A decoded value. Strings are borrowed from the reader's buffers; everything else is owned.
 ///
-/// Packed blobs (listpacks, intsets) have been validated deeply; nothing that walks them later can fail.
-/// No duplicates are promised for fields and members of the unpacked forms: the receiver's hash table finds them.
+/// Packed blobs (listpacks, intsets) are fully validated: nothing that walks them later can fail. The unpacked forms may
+/// contain duplicate fields or members: the receiver's hash table finds them.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Object<'a> {
-    /// A string stored as text; a long one in a vector of its own.
+    /// A string stored as text. A long one may own its bytes.
     Str(Cow<'a, [u8]>),
-    /// A string stored as an integer (its text is the decimal form).
+    /// A string stored as an integer. Its text is the decimal form.
     Int(i64),
     /// A list, head first.
     List(Vec<ListNode>),
     /// A set of integers, packed.
     SetIntset(Intset),
-    /// A small set, packed: members.
+    /// A small set, packed: its members.
     SetListpack(Listpack),
     /// A set.
     Set(Records),
@@ -71,9 +71,9 @@ pub enum Object<'a> {
     HashListpackTimed(Listpack),
     /// A hash whose fields expire.
     HashTimed(Records),
-    /// A small sorted set, packed: member, score, … ascending.
+    /// A small sorted set, packed: member, score, … in ascending order.
     ZsetListpack(Listpack),
-    /// A sorted set, in no promised order.
+    /// A sorted set, in no particular order.
     Zset(Records),
     /// A stream.
     Stream(Box<StreamObject>),
@@ -82,7 +82,7 @@ pub enum Object<'a> {
 }
 
 impl Object<'_> {
-    /// Whether this is a collection without elements, which Redis does not load. An empty stream is a key like others.
+    /// Whether this is an empty collection, which Redis does not load. An empty stream is a key like any other.
     #[must_use]
     pub fn is_empty_collection(&self) -> bool {
         match self {

@@ -1,8 +1,8 @@
-//! What the packed layouts (listpack, intset, ziplist, zipmap) share: their elements, and what can be wrong with them.
+//! What the packed layouts (listpack, intset, ziplist, zipmap) share: their elements and their errors.
 
 use crate::resp::parse_integer;
 
-/// One element of a packed layout. An integer stands for its decimal text.
+/// One element of a packed layout. An integer represents its decimal text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Item<'a> {
     /// Text.
@@ -11,18 +11,18 @@ pub enum Item<'a> {
     Int(i64),
 }
 
-/// Room for the text of one integer element, so that reading it allocates nothing.
+/// A buffer for the text of one integer element, so that reading it needs no allocation.
 #[derive(Clone, Default)]
 pub struct IntText(itoa::Buffer);
 
 impl IntText {
-    /// An empty buffer.
+    /// Creates an empty buffer.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The decimal text of `value`, valid until the next call.
+    /// Returns the decimal text of `value`, valid until the next call.
     pub fn format(&mut self, value: i64) -> &[u8] {
         self.0.format(value).as_bytes()
     }
@@ -35,7 +35,7 @@ impl std::fmt::Debug for IntText {
 }
 
 impl<'a> Item<'a> {
-    /// Text as the element that Redis would store: an integer when it is one in canonical form.
+    /// Returns text as the element that Redis would store: an integer if the text is one in canonical form.
     ///
     /// Source: redis 7.0 listpack.c, lpEncodeGetType.
     #[must_use]
@@ -43,7 +43,7 @@ impl<'a> Item<'a> {
         parse_integer(text).map_or(Self::Str(text), Self::Int)
     }
 
-    /// The element's text; that of an integer is written into `buffer`.
+    /// Returns the element's text. An integer's text is written to `buffer`.
     #[inline]
     pub fn text<'b>(&self, buffer: &'b mut IntText) -> &'b [u8]
     where
@@ -55,19 +55,19 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// The element's text in a vector of its own.
+    /// Returns the element's text in its own vector.
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {
         self.text(&mut IntText::new()).to_vec()
     }
 
-    /// The element's text in a box of its own.
+    /// Returns the element's text in its own box.
     #[must_use]
     pub fn to_boxed(&self) -> Box<[u8]> {
         self.text(&mut IntText::new()).into()
     }
 
-    /// Bytes of the element's text.
+    /// Length of the element's text in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.text(&mut IntText::new()).len()
@@ -88,7 +88,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// The element as an integer: stored as one, or text in canonical form.
+    /// Returns the element as an integer, if it is stored as one or is text in canonical form.
     #[must_use]
     pub fn as_int(&self) -> Option<i64> {
         match *self {
@@ -103,47 +103,47 @@ impl<'a> Item<'a> {
 #[non_exhaustive]
 pub enum PackedError {
     /// The blob ends inside its header.
-    #[error("{actual} bytes are too few for the header")]
+    #[error("too short for its header: {actual} bytes")]
     Header {
         /// The blob's length in bytes.
         actual: usize,
     },
-    /// The header's size is not the blob's.
-    #[error("its size field says {stated} bytes, it has {actual}")]
+    /// The size in the header does not match the blob's.
+    #[error("the size field says {stated} bytes, but the blob has {actual}")]
     Size {
-        /// The size that the header states, or that its counts amount to, in bytes.
+        /// The size in bytes that the header states, or that its counts add up to.
         stated: u64,
         /// The blob's length in bytes.
         actual: usize,
     },
-    /// The header's element count is not the number of elements.
-    #[error("its count field says {stated} elements, it has {actual}")]
+    /// The element count in the header does not match the number of elements.
+    #[error("the count field says {stated} elements, but the blob has {actual}")]
     Count {
-        /// Where the header states it.
+        /// Offset of the count field.
         at: usize,
-        /// The count that the header states.
+        /// The count in the header.
         stated: usize,
-        /// The elements found.
+        /// The number of elements found.
         actual: usize,
     },
-    /// The last byte is not the mark of the end.
-    #[error("byte {at} of the blob: not the terminator")]
+    /// The last byte is not the terminator.
+    #[error("byte {at} of the blob: expected the terminator")]
     Terminator {
-        /// Where the last byte stands.
+        /// Offset of the last byte.
         at: usize,
     },
-    /// Something at one place is not what it must be.
+    /// An entry or field is not valid.
     #[error("byte {at} of the blob: {reason}")]
     Entry {
         /// Where the entry starts.
         at: usize,
-        /// What was expected there.
+        /// What is wrong there.
         reason: &'static str,
     },
 }
 
 impl PackedError {
-    /// Where in the blob it is.
+    /// The error's offset in the blob.
     #[must_use]
     pub const fn at(&self) -> usize {
         match self {
@@ -152,7 +152,7 @@ impl PackedError {
         }
     }
 
-    /// Whether it is seen without a look at the elements: no server takes such a listpack.
+    /// Whether the error is visible without reading the elements. No server accepts such a listpack.
     #[must_use]
     pub const fn is_outside(&self) -> bool {
         matches!(

@@ -1,4 +1,4 @@
-//! A cursor over a source's chunks that counts its position and sums what it has passed.
+//! A cursor over a source's chunks. It counts its position and sums the bytes it has read.
 
 use super::{
     crc64,
@@ -11,8 +11,8 @@ use bytes::{Buf, Bytes};
 
 /// Reads an RDB, or the lines before it, from a [`Source`].
 ///
-/// What lies whole in one chunk is borrowed from there; what straddles chunks is put together in one reused buffer,
-/// which grows as bytes arrive and never by a declared length. After an error the reader is of no further use.
+/// Data within one chunk is borrowed from there. Data that straddles chunks is assembled in one reused buffer, which grows as
+/// bytes arrive and never by a declared length. After an error the reader must not be used any more.
 #[derive(Debug)]
 pub struct Reader<S> {
     source: S,
@@ -31,7 +31,7 @@ pub struct Reader<S> {
 }
 
 impl<S: Source> Reader<S> {
-    /// A reader at the source's start.
+    /// Creates a reader at the source's start.
     pub fn new(source: S) -> Self {
         Self {
             source,
@@ -46,20 +46,20 @@ impl<S: Source> Reader<S> {
         }
     }
 
-    /// Makes this the place from which positions and the checksum count.
+    /// Makes positions and the checksum count from here.
     pub fn mark_start(&mut self) {
         self.base = 0_u64.wrapping_sub(to_u64(self.at));
         self.summed = self.at;
         self.crc = 0;
     }
 
-    /// Bytes read since the marked start.
+    /// Number of bytes read since the marked start.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.base.wrapping_add(to_u64(self.at))
     }
 
-    /// The checksum of the bytes read since the marked start.
+    /// Returns the checksum of the bytes read since the marked start.
     pub fn checksum(&mut self) -> u64 {
         let passed = self.chunk.get(self.summed..self.at).unwrap_or_default();
         self.crc = crc64::update(self.crc, passed);
@@ -67,28 +67,28 @@ impl<S: Source> Reader<S> {
         self.crc
     }
 
-    /// Names what is read next, for errors.
+    /// Names what is read next. Errors quote it.
     #[inline]
     pub fn reading(&mut self, what: &'static str) {
         self.reading = what;
     }
 
-    /// An error at this place.
+    /// Creates an error at the current position.
     #[cold]
     pub fn error(&self, cause: impl Into<Cause>) -> Error {
         Error::new(self.position(), self.reading, cause)
     }
 
-    /// An error at `place` in what is read.
+    /// Creates an error at `place` in what is being read.
     #[cold]
     pub(super) fn error_at(&self, place: u64, cause: impl Into<Cause>) -> Error {
         Error::new(place, self.reading, cause)
     }
 
-    /// The next byte.
+    /// Reads the next byte.
     ///
     /// # Errors
-    /// At the end of the input, or when the source fails.
+    /// At the end of the input, or if the source fails.
     #[inline]
     pub fn u8(&mut self) -> Result<u8, Error> {
         match self.chunk.get(self.at) {
@@ -100,18 +100,18 @@ impl<S: Source> Reader<S> {
         }
     }
 
-    /// The next four bytes as a little-endian number.
+    /// Reads the next four bytes as a little-endian number.
     ///
     /// # Errors
-    /// At the end of the input, or when the source fails.
+    /// At the end of the input, or if the source fails.
     pub fn u32_le(&mut self) -> Result<u32, Error> {
         self.array().map(u32::from_le_bytes)
     }
 
-    /// The next `N` bytes.
+    /// Reads the next `N` bytes.
     ///
     /// # Errors
-    /// At the end of the input, or when the source fails.
+    /// At the end of the input, or if the source fails.
     #[inline]
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         let mut array = [0; N];
@@ -123,10 +123,10 @@ impl<S: Source> Reader<S> {
         Ok(array)
     }
 
-    /// The next `len` bytes, valid until the next read.
+    /// Reads the next `len` bytes, valid until the next read.
     ///
     /// # Errors
-    /// At the end of the input, or when the source fails.
+    /// At the end of the input, or if the source fails.
     #[inline]
     pub fn take(&mut self, len: usize) -> Result<&[u8], Error> {
         if len <= self.chunk.len() - self.at {
@@ -136,8 +136,8 @@ impl<S: Source> Reader<S> {
         Ok(&self.scratch)
     }
 
-    /// The next two strings, if both lie in one chunk as [`short_text`] wants them, and the second one's position. Else nothing is
-    /// read.
+    /// Reads the next two strings if both lie in the current chunk and [`short_text`] accepts them. Returns them and the second
+    /// one's position. Otherwise reads nothing.
     #[inline]
     pub(super) fn texts_at_hand(&mut self) -> Option<([&[u8]; 2], u64)> {
         let Self {
@@ -151,12 +151,12 @@ impl<S: Source> Reader<S> {
         Some(([first, second], place))
     }
 
-    /// Whether the next `len` bytes lie in one chunk.
+    /// Whether the next `len` bytes lie in the current chunk.
     pub(super) fn has(&self, len: usize) -> bool {
         len <= self.chunk.len() - self.at
     }
 
-    /// The next `len` bytes, put together in a vector.
+    /// Reads the next `len` bytes into a vector.
     pub(super) fn take_vec(&mut self, len: usize) -> Result<Vec<u8>, Error> {
         self.stitch(len)?;
         let mut bytes = std::mem::take(&mut self.scratch);
@@ -164,7 +164,8 @@ impl<S: Source> Reader<S> {
         Ok(bytes)
     }
 
-    /// The next `len` bytes, taken from their chunk or put together, beside the buffer for decompressed strings.
+    /// Reads the next `len` bytes, borrowed from their chunk or assembled. Returns them and the buffer for decompressed
+    /// strings.
     pub(super) fn take_to_inflate(&mut self, len: usize) -> Result<(&[u8], &mut Vec<u8>), Error> {
         if len <= self.chunk.len() - self.at {
             let start = self.at;
@@ -178,10 +179,10 @@ impl<S: Source> Reader<S> {
         Ok((&self.scratch, &mut self.inflated))
     }
 
-    /// The next line without its end (`\n` or `\r\n`), valid until the next read.
+    /// Reads the next line, valid until the next read, without its line ending (`\n` or `\r\n`).
     ///
     /// # Errors
-    /// When it is longer than `max` bytes, at the end of the input, or when the source fails.
+    /// If it is longer than `max` bytes, at the end of the input, or if the source fails.
     pub fn read_line(&mut self, max: usize) -> Result<&[u8], Error> {
         self.scratch.clear();
         loop {
@@ -191,7 +192,7 @@ impl<S: Source> Reader<S> {
                 .get(..end.unwrap_or(available.len()))
                 .unwrap_or_default();
             if self.scratch.len() + part.len() > max {
-                return Err(self.error(Cause::Corrupt("a line without end")));
+                return Err(self.error(Cause::Corrupt("line too long")));
             }
             self.scratch.extend_from_slice(part);
             self.at += part.len() + usize::from(end.is_some());
@@ -203,13 +204,13 @@ impl<S: Source> Reader<S> {
         }
     }
 
-    /// The bytes not yet read, and the source of those that follow.
+    /// Returns the bytes not yet read, and the source of those that follow.
     pub fn into_rest(mut self) -> (Bytes, S) {
         self.chunk.advance(self.at);
         (self.chunk, self.source)
     }
 
-    /// The next `len` bytes, which the chunk is known to hold.
+    /// Reads the next `len` bytes, which the chunk is known to hold.
     #[inline]
     fn pass(&mut self, len: usize) -> &[u8] {
         let start = self.at;
@@ -217,7 +218,7 @@ impl<S: Source> Reader<S> {
         self.chunk.get(start..self.at).unwrap_or_default()
     }
 
-    /// Puts the next `len` bytes together in the scratch buffer.
+    /// Assembles the next `len` bytes in the scratch buffer.
     #[cold]
     fn stitch(&mut self, len: usize) -> Result<(), Error> {
         self.scratch.clear();
@@ -236,12 +237,12 @@ impl<S: Source> Reader<S> {
         }
     }
 
-    /// Replaces the chunk, all of which has been read.
+    /// Fetches the next chunk. All of the current one has been read.
     fn next_chunk(&mut self) -> Result<(), Error> {
         self.checksum();
         self.base = self.base.wrapping_add(to_u64(self.chunk.len()));
         (self.at, self.summed) = (0, 0);
-        // Dropped before the next is asked for, so that the source can use its memory again.
+        // Dropped before the next chunk is requested, so that the source can reuse its memory.
         self.chunk = Bytes::new();
         self.chunk = self
             .source
@@ -260,8 +261,8 @@ fn to_u64(len: usize) -> u64 {
     u64::try_from(len).unwrap_or(u64::MAX)
 }
 
-/// Looks at every cache line of what another thread, on another processor, has received: one behind the other they would come one by
-/// one, as the decoder needs them.
+/// Touches every cache line of a chunk that another thread, on another processor, has received. The cache misses then overlap;
+/// otherwise the decoder would wait for them one by one.
 fn draw_near(chunk: &[u8]) {
     const CACHE_LINE_BYTES: usize = 64;
     let lines = chunk.iter().step_by(CACHE_LINE_BYTES);

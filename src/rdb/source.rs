@@ -1,4 +1,4 @@
-//! Where an RDB's bytes come from: a socket's channel, a file, memory.
+//! Sources of an RDB's bytes: a socket's channel, a file, memory.
 
 use crate::limits::READ_CHUNK_BYTES;
 use bytes::{Bytes, BytesMut};
@@ -6,10 +6,10 @@ use std::{fs::File, io, io::Read, os::fd::AsFd, path::Path};
 
 /// A blocking source of byte chunks.
 pub trait Source {
-    /// The next bytes, as many as there are at once; empty at the end of the input.
+    /// Returns the next available bytes, or an empty chunk at the end of the input.
     ///
     /// # Errors
-    /// Whatever the file or connection beneath reports. The reader gives up at the first.
+    /// The error of the underlying file or connection. The reader stops at the first one.
     fn next_chunk(&mut self) -> io::Result<Bytes>;
 }
 
@@ -25,7 +25,7 @@ impl<S: Source + ?Sized> Source for Box<S> {
     }
 }
 
-/// Bytes in memory, given as one chunk.
+/// Bytes in memory, returned as one chunk.
 #[derive(Debug, Clone)]
 pub struct MemorySource(pub Bytes);
 
@@ -39,7 +39,7 @@ impl Source for MemorySource {
 #[derive(Debug)]
 pub struct FileSource {
     file: File,
-    /// Taken back from the chunk given before, once its reader has dropped it.
+    /// The memory of the previous chunk, reused once the reader has dropped that chunk.
     buffer: BytesMut,
 }
 
@@ -47,7 +47,7 @@ impl FileSource {
     /// Opens the file at `path`.
     ///
     /// # Errors
-    /// When it cannot be opened. A directory opens, and fails at the first read.
+    /// If it cannot be opened. A directory can be opened, but the first read fails.
     pub fn open(path: &Path) -> io::Result<Self> {
         File::open(path).map(Self::new)
     }
@@ -55,7 +55,7 @@ impl FileSource {
     /// Standard input.
     ///
     /// # Errors
-    /// When it is closed.
+    /// If it is closed.
     pub fn stdin() -> io::Result<Self> {
         let input = io::stdin().as_fd().try_clone_to_owned()?;
         Ok(Self::new(input.into()))

@@ -1,4 +1,4 @@
-//! Streams as decoded: nodes of packed entries, and the consumer groups.
+//! Decoded streams: nodes of packed entries, and the consumer groups.
 
 use super::listpack::Listpack;
 use std::fmt;
@@ -6,9 +6,9 @@ use std::fmt;
 /// The id of a stream entry, ordered as Redis orders them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId {
-    /// Unix time in milliseconds, by habit; any number in truth.
+    /// By convention the Unix time in milliseconds; in fact any number.
     pub ms: u64,
-    /// The sequence number among those of one millisecond.
+    /// The sequence number within that millisecond.
     pub seq: u64,
 }
 
@@ -21,13 +21,13 @@ impl StreamId {
         seq: u64::MAX,
     };
 
-    /// An id from its two parts.
+    /// Creates an id from its two parts.
     #[must_use]
     pub const fn new(ms: u64, seq: u64) -> Self {
         Self { ms, seq }
     }
 
-    /// An id from its raw form: both parts big-endian.
+    /// Reads an id from its raw form: both parts big-endian.
     #[must_use]
     pub fn from_be_bytes(raw: [u8; 16]) -> Self {
         let whole = u128::from_be_bytes(raw);
@@ -36,7 +36,7 @@ impl StreamId {
         Self { ms, seq }
     }
 
-    /// The raw form: both parts big-endian.
+    /// Returns the raw form: both parts big-endian.
     #[must_use]
     pub fn to_be_bytes(self) -> [u8; 16] {
         ((u128::from(self.ms) << 64) | u128::from(self.seq)).to_be_bytes()
@@ -52,17 +52,17 @@ impl fmt::Display for StreamId {
 /// A decoded stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StreamObject {
-    /// The nodes, ascending: the id that the entries' deltas are added to, and the packed entries.
+    /// The nodes in ascending order: the id to which the entries' deltas are added, and the packed entries.
     pub nodes: Vec<(StreamId, Listpack)>,
-    /// Entries that are not deleted.
+    /// Number of entries, without the deleted ones.
     pub length: u64,
-    /// The last id given to an entry.
+    /// The last id assigned to an entry.
     pub last_id: StreamId,
-    /// The first entry's id; 0-0 when there is none.
+    /// The first entry's id, or 0-0 if there is none.
     pub first_id: StreamId,
-    /// The largest id deleted by XDEL or XTRIM as Redis tracks it.
+    /// The largest id deleted by XDEL or XTRIM, as Redis tracks it.
     pub max_deleted_id: StreamId,
-    /// Entries ever added.
+    /// Number of entries ever added.
     pub entries_added: u64,
     /// The consumer groups, in the order of the dump.
     pub groups: Vec<Group>,
@@ -71,38 +71,38 @@ pub struct StreamObject {
 /// A consumer group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Group {
-    /// Its name.
+    /// The group's name.
     pub name: Box<[u8]>,
     /// The last id delivered.
     pub last_id: StreamId,
-    /// Entries read by the group; -1 when that is not known.
+    /// Number of entries that the group has read, or -1 if unknown.
     pub entries_read: i64,
-    /// Entries delivered and not acknowledged, ascending.
+    /// Entries delivered but not acknowledged, in ascending order.
     pub pel: Vec<Pending>,
-    /// Its consumers, in the order of the dump.
+    /// The group's consumers, in the order of the dump.
     pub consumers: Vec<Consumer>,
 }
 
-/// An entry delivered and not acknowledged.
+/// An entry that was delivered but not acknowledged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pending {
-    /// The entry.
+    /// The entry's id.
     pub id: StreamId,
     /// When it was last delivered, Unix time in milliseconds.
     pub delivery_time_ms: i64,
-    /// How often it was delivered.
+    /// How many times it was delivered.
     pub delivery_count: u64,
 }
 
 /// A consumer of a group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Consumer {
-    /// Its name.
+    /// The consumer's name.
     pub name: Box<[u8]>,
     /// When it last tried to read, Unix time in milliseconds.
     pub seen_time_ms: i64,
-    /// When it last got something, Unix time in milliseconds; -1 when never.
+    /// When it last received an entry, Unix time in milliseconds, or -1 if never.
     pub active_time_ms: i64,
-    /// The group's pending entries that it owns, ascending.
+    /// The ids of the group's pending entries that it owns, in ascending order.
     pub pending: Vec<StreamId>,
 }

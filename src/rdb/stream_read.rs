@@ -1,4 +1,4 @@
-//! The layouts of streams, checked entry by entry.
+//! Reads the layouts of streams and checks every entry.
 
 use super::{
     duplicates::has_twins,
@@ -15,7 +15,7 @@ use crate::dialect::Flaw;
 
 /// Reads a stream of layout 1 (type 15), 2 (type 19) or 3 (type 21).
 ///
-/// What older layouts lack is filled in as Redis's loader does. Source: redis 7.2 rdb.c, rdbLoadObject.
+/// Fills in what older layouts lack, as Redis's loader does. Source: redis 7.2 rdb.c, rdbLoadObject.
 pub(super) fn stream<S: Source>(
     reader: &mut Reader<S>,
     flaws: &mut Flaws,
@@ -41,18 +41,18 @@ pub(super) fn stream<S: Source>(
         stream.first_id = walk.first.unwrap_or_default();
         stream.entries_added = stream.length;
     }
-    // Of a stream that is lost, not all entries have been seen.
+    // If the stream is lost, not all of its entries have been seen.
     if stream.length != walk.live && !flaws.is_lost() {
         let flaw = if stream.nodes.is_empty() {
             Flaw::StreamWithoutNodes
         } else {
             Flaw::StreamLength
         };
-        let cause = corrupt("a stream's length is not the number of its entries");
+        let cause = corrupt("the stream's length does not match its number of entries");
         flaws.keep(flaw, reader.error_at(length_at, cause))?;
     }
     if walk.last > Some(stream.last_id) {
-        let cause = corrupt("a stream's entry lies past its last id");
+        let cause = corrupt("an entry's id is greater than the stream's last id");
         flaws.keep(Flaw::StreamLastId, reader.error_at(last_id_at, cause))?;
     }
     stream.groups = groups(reader, flaws, &stream, layout)?;
@@ -74,7 +74,7 @@ fn nodes<S: Source>(
         let key = node_id(reader)?;
         if nodes.last().is_some_and(|(before, _)| *before >= key) {
             ascend = false;
-            let cause = corrupt("a stream's nodes are not in order");
+            let cause = corrupt("the stream's nodes are out of order");
             flaws.keep(Flaw::StreamOrder, reader.error_at(last_at, cause))?;
         }
         let node_at = reader.position();
@@ -83,7 +83,7 @@ fn nodes<S: Source>(
         };
         reader.reading("a stream's node");
         if packed.is_empty() {
-            return Err(reader.error_at(node_at, corrupt("a stream's node without entries")));
+            return Err(reader.error_at(node_at, corrupt("a stream node without entries")));
         }
         if let Err((flaw, reason)) = walk.node(key, &packed) {
             let error = reader.error_at(node_at, corrupt(reason));
@@ -97,7 +97,7 @@ fn nodes<S: Source>(
     if !ascend {
         nodes.sort_by_key(|(id, _)| *id);
         if has_twins(&mut nodes.iter().map(|(id, _)| *id).collect::<Vec<_>>()) {
-            return Err(reader.error_at(last_at, corrupt("a stream's node stands twice")));
+            return Err(reader.error_at(last_at, corrupt("duplicate stream node")));
         }
         walk.again(&nodes);
     }
@@ -109,34 +109,34 @@ fn node_id<S: Source>(reader: &mut Reader<S>) -> Result<StreamId, Error> {
     let key = reader.string()?.to_vec();
     let raw = <[u8; 16]>::try_from(key);
     raw.map(StreamId::from_be_bytes)
-        .map_err(|_| reader.error_at(at, corrupt("an id of other than 16 bytes")))
+        .map_err(|_| reader.error_at(at, corrupt("a stream node's id is not 16 bytes long")))
 }
 
-/// An id as two lengths.
+/// Reads an id written as two lengths.
 fn id<S: Source>(reader: &mut Reader<S>) -> Result<StreamId, Error> {
     Ok(StreamId::new(reader.length()?, reader.length()?))
 }
 
-/// An id as 16 raw bytes.
+/// Reads an id written as 16 raw bytes.
 fn raw_id<S: Source>(reader: &mut Reader<S>) -> Result<StreamId, Error> {
     reader.array().map(StreamId::from_be_bytes)
 }
 
-/// What a walk over all entries has found so far.
+/// The state of a walk over all entries.
 #[derive(Default)]
 struct Walk {
-    /// Entries that are not deleted.
+    /// Number of entries, without the deleted ones.
     live: u64,
     /// The first of them.
     first: Option<StreamId>,
-    /// The one before.
+    /// The previous one.
     before: Option<StreamId>,
     /// The one with the largest id.
     last: Option<StreamId>,
 }
 
 impl Walk {
-    /// Checks all of a node: the master entry, each entry's fields and counts, and that ids ascend.
+    /// Checks a whole node: the master entry, each entry's fields and counts, and that the ids ascend.
     ///
     /// Source: redis 7.2 t_stream.c, streamValidateListpackIntegrity.
     fn node(&mut self, key: StreamId, packed: &Listpack) -> Result<(), (Flaw, &'static str)> {
@@ -147,7 +147,7 @@ impl Walk {
         let master_fields = items.count().map_err(in_node)?;
         items.skip(master_fields).map_err(in_node)?;
         if items.int().map_err(in_node)? != 0 {
-            return Err(in_node("a stream node's master entry does not end"));
+            return Err(in_node("a stream node's master entry is not terminated"));
         }
         let (mut tombstones, mut in_order) = (0_u64, true);
         let entries = live.checked_add(deleted).ok_or(in_node(WRONG_ENTRY))?;
@@ -162,7 +162,7 @@ impl Walk {
                 key.seq.wrapping_add(delta.seq),
             );
             if id < key {
-                let reason = "an entry lies before its stream's node";
+                let reason = "an entry's id is smaller than its node's id";
                 return Err((Flaw::StreamIdBelowNode, reason));
             }
             in_order &= self.live(id);
@@ -173,11 +173,11 @@ impl Walk {
         if in_order {
             Ok(())
         } else {
-            Err((Flaw::StreamOrder, "a stream's ids are not in order"))
+            Err((Flaw::StreamOrder, "the stream's ids are out of order"))
         }
     }
 
-    /// Notes an entry that is not deleted; gives whether it lies behind the one before.
+    /// Notes an entry that is not deleted. Returns whether its id is greater than the previous one's.
     fn live(&mut self, id: StreamId) -> bool {
         self.live += 1;
         self.first.get_or_insert(id);
@@ -185,17 +185,17 @@ impl Walk {
         self.before.replace(id).is_none_or(|before| before < id)
     }
 
-    /// Walks over nodes that have been put in order.
+    /// Walks again over nodes that have been sorted.
     fn again(&mut self, nodes: &[(StreamId, Listpack)]) {
         *self = Self::default();
         for (key, packed) in nodes {
-            // What is wrong has been said.
+            // The first walk has already reported the flaws.
             let _known = self.node(*key, packed);
         }
     }
 }
 
-/// The elements of a stream's node, by the roles that they must have.
+/// The elements of a stream's node, read by their roles.
 struct Items<'a>(Iter<'a>);
 
 impl Items<'_> {
@@ -217,7 +217,7 @@ impl Items<'_> {
         Ok(())
     }
 
-    /// One entry: its id less the node's, and its flags.
+    /// Reads one entry. Returns its id relative to the node's, and its flags.
     fn entry(&mut self, master_fields: u64) -> Result<(StreamId, i64), &'static str> {
         let flags = self.int()?;
         let delta = StreamId::new(self.int()?.cast_unsigned(), self.int()?.cast_unsigned());
@@ -253,7 +253,7 @@ fn groups<S: Source>(
         groups.push(group(reader, flaws, stream, layout)?);
     }
     if stand_twice(&groups, |group: &Group| &group.name) {
-        return Err(reader.error_at(last_at, corrupt("a group stands twice in a stream")));
+        return Err(reader.error_at(last_at, corrupt("duplicate group in a stream")));
     }
     Ok(groups)
 }
@@ -278,7 +278,7 @@ fn group<S: Source>(
         estimate_entries_read(stream, last_id)
     };
     if entries_read < UNKNOWN {
-        let cause = corrupt("a group has read less than nothing");
+        let cause = corrupt("a group's number of entries read is below -1");
         flaws.lose(Flaw::GroupCounter, reader.error_at(read_at, cause))?;
     }
     let pel = pel(reader, flaws)?;
@@ -312,7 +312,7 @@ fn pel<S: Source>(reader: &mut Reader<S>, flaws: &mut Flaws) -> Result<Vec<Pendi
         let delivery_count = reader.length()?;
         if pel.last().is_some_and(|before| before.id >= id) {
             ascend = false;
-            let cause = corrupt("pending entries are not in order");
+            let cause = corrupt("pending entries are out of order");
             flaws.keep(Flaw::PendingOrder, reader.error_at(last_at, cause))?;
         }
         pel.push(Pending {
@@ -324,20 +324,20 @@ fn pel<S: Source>(reader: &mut Reader<S>, flaws: &mut Flaws) -> Result<Vec<Pendi
     if !ascend {
         pel.sort_by_key(|pending| pending.id);
         if has_twins(&mut pel.iter().map(|pending| pending.id).collect::<Vec<_>>()) {
-            return Err(reader.error_at(last_at, corrupt("a pending entry stands twice")));
+            return Err(reader.error_at(last_at, corrupt("duplicate pending entry in a group")));
         }
     }
     Ok(pel)
 }
 
-/// Which consumer, by its number, has each of a group's pending entries.
+/// Which consumer, by its number, owns each of a group's pending entries.
 struct Owners<'p> {
-    /// The entries, ascending.
+    /// The entries, in ascending order.
     pel: &'p [Pending],
     of: Vec<Option<u64>>,
 }
 
-/// Reads the consumers, who must own every pending entry of the group, and each once.
+/// Reads the consumers, which must own every pending entry of the group exactly once.
 fn consumers<S: Source>(
     reader: &mut Reader<S>,
     flaws: &mut Flaws,
@@ -353,7 +353,7 @@ fn consumers<S: Source>(
         consumers.push(consumer(reader, flaws, owners, (number, layout))?);
     }
     if stand_twice(&consumers, |consumer: &Consumer| &consumer.name) {
-        let cause = corrupt("a consumer stands twice in a group");
+        let cause = corrupt("duplicate consumer in a group");
         flaws.lose(Flaw::ConsumerTwice, reader.error_at(last_at, cause))?;
     }
     Ok(consumers)
@@ -383,7 +383,7 @@ fn consumer<S: Source>(
         match index.and_then(|index| owners.of.get_mut(index)) {
             Some(owner @ None) => *owner = Some(number),
             Some(Some(owner)) if *owner == number => {
-                return Err(reader.error_at(at, corrupt("a consumer has an entry twice")));
+                return Err(reader.error_at(at, corrupt("a consumer owns a pending entry twice")));
             }
             Some(Some(_)) => {
                 let cause = corrupt("a pending entry has two owners");
@@ -404,8 +404,8 @@ fn consumer<S: Source>(
     })
 }
 
-/// How many entries a group of a layout without that number had read; -1 when it cannot be known. Such a stream's
-/// deletions are not known either, so they do not count here.
+/// Estimates how many entries a group had read, for a layout that lacks this number. Returns -1 if it cannot be known. Such a
+/// stream's deletions are not known either, so they are not taken into account.
 ///
 /// Source: redis 7.0 t_stream.c, streamEstimateDistanceFromFirstEverEntry.
 fn estimate_entries_read(stream: &StreamObject, last_id: StreamId) -> i64 {
@@ -429,7 +429,7 @@ fn estimate_entries_read(stream: &StreamObject, last_id: StreamId) -> i64 {
 const DELETED: i64 = 1;
 const SAME_FIELDS: i64 = 2;
 
-/// In the place of a group's counter that is not known. Source: redis 7.0 stream.h, `SCG_INVALID_ENTRIES_READ`.
+/// Stored as a group's counter if it is not known. Source: redis 7.0 stream.h, `SCG_INVALID_ENTRIES_READ`.
 const UNKNOWN: i64 = -1;
 
-const WRONG_ENTRY: &str = "not a whole stream entry";
+const WRONG_ENTRY: &str = "invalid or truncated stream entry";

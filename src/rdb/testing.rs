@@ -1,4 +1,4 @@
-//! What the tests of this room share: dumps by hand, and keyspaces compared by content.
+//! Helpers that the tests of this module share: handwritten dumps, and keyspaces compared by content.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -23,14 +23,14 @@ use std::str::FromStr;
 
 pub(super) type Text = Vec<u8>;
 
-/// A value by its content alone, whatever the form in which it was written.
+/// A value's content, whatever the layout in which it was written.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Content {
     Str(Text),
     List(Vec<Text>),
     Set(BTreeSet<Text>),
     Hash(BTreeMap<Text, Text>),
-    /// Fields with their values and expiries, 0 for none.
+    /// Fields with their values and expiries. An expiry of 0 means none.
     TimedHash(BTreeMap<Text, (Text, i64)>),
     Zset(BTreeMap<Text, f64>),
     Module(Text),
@@ -77,7 +77,7 @@ impl Sink for Keyspace {
             .insert((db, key.to_vec()), (meta, content(object)))
         {
             None => Ok(()),
-            Some(_) => Err(SinkError::new("a key stands twice")),
+            Some(_) => Err(SinkError::new("duplicate key")),
         }
     }
 }
@@ -139,7 +139,7 @@ fn node_texts(node: &ListNode) -> Vec<Text> {
     }
 }
 
-/// Elements that belong together, `N` at a time.
+/// Splits the elements into groups of `N`.
 fn in_turn<const N: usize, T, C: FromIterator<T>>(
     packed: &Listpack,
     make: impl Fn([Text; N]) -> T,
@@ -160,7 +160,7 @@ fn timed(pair: Record<'_>) -> (Text, (Text, i64)) {
     (pair.key.into(), (pair.value.into(), at))
 }
 
-/// Groups without what depends on when and by which version they were made.
+/// Clears everything in the groups that depends on when and by which version they were created.
 pub(super) fn timeless(mut groups: Vec<Group>) -> Vec<Group> {
     for group in &mut groups {
         group.entries_read = 0;
@@ -183,7 +183,7 @@ pub(super) fn entries(stream: &StreamObject) -> Vec<(StreamId, Vec<Text>)> {
         .collect()
 }
 
-/// The entries of a node that are not deleted, with fields and values in turn.
+/// Returns a node's entries, without the deleted ones, with fields and values alternating.
 pub(super) fn node_entries(key: StreamId, packed: &Listpack) -> Vec<(StreamId, Vec<Text>)> {
     let mut items = packed.iter();
     let mut next = || items.next().unwrap();
@@ -215,7 +215,7 @@ pub(super) fn node_entries(key: StreamId, packed: &Listpack) -> Vec<(StreamId, V
     found
 }
 
-/// Gives its bytes a few at a time.
+/// A source that returns a few bytes at a time.
 pub(super) struct Trickle {
     pub(super) rest: Bytes,
     pub(super) step: usize,
@@ -241,12 +241,12 @@ pub(super) fn fixture(name: &str) -> Vec<u8> {
     .unwrap()
 }
 
-/// A dump of one database with a body written by hand and no checksum.
+/// A dump of one database, with a handwritten body and no checksum.
 pub(super) fn dump(header: &str, body: &[u8]) -> Vec<u8> {
     [header.as_bytes(), body, &[kind::EOF], &[0; 8]].concat()
 }
 
-/// One value of the key `k`.
+/// Reads one value, of the key `k`.
 pub(super) fn only(header: &str, number: u8, value: &[u8]) -> Result<Content, Error> {
     let (keyspace, summary) = load(&dump(header, &[&[number, 1, b'k'], value].concat()))?;
     assert_eq!(summary.keys + summary.empty_keys_skipped, 1);
@@ -261,7 +261,7 @@ pub(super) fn text(content: &str) -> Text {
     content.as_bytes().to_vec()
 }
 
-/// A blob as a string of up to 16,383 bytes.
+/// Returns a blob as a string of up to 16,383 bytes.
 pub(super) fn blob(bytes: &[u8]) -> Vec<u8> {
     let [low, high] = u16::try_from(bytes.len()).unwrap().to_le_bytes();
     [&[0x40 | high, low], bytes].concat()

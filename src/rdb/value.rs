@@ -1,4 +1,4 @@
-//! One value of an RDB, by its type number.
+//! Decodes one value of an RDB, by its type number.
 
 use smallvec::SmallVec;
 
@@ -24,26 +24,26 @@ use super::{
 use crate::dialect::Flaw;
 use crate::limits::PREALLOCATED_ELEMENTS_MAX;
 
-/// Decodes values of one version.
+/// Decodes the values of one RDB version.
 #[derive(Debug)]
 pub(super) struct Values {
     version: Version,
     duplicates: Duplicates,
-    /// Where records are put together, so that they get blocks of their own size.
+    /// A buffer in which records are collected before they are copied to an allocation of their size.
     room: Vec<u8>,
     pub(super) flaws: Flaws,
 }
 
-/// A value as it was read.
+/// A value as read.
 #[derive(Debug)]
 pub(super) struct Decoded<'r> {
-    /// The value; of no meaning if it is lost.
+    /// The value. Meaningless if it is lost.
     pub(super) object: Object<'r>,
-    /// What is wrong in it, where servers load it all the same.
+    /// The flaw in it, if servers load the value anyway.
     pub(super) found: Option<Found>,
 }
 
-/// In the place of a value that cannot be kept.
+/// A placeholder for a value that cannot be kept.
 const LOST: Object<'static> = Object::Int(0);
 
 impl Values {
@@ -56,7 +56,7 @@ impl Values {
         }
     }
 
-    /// Reads the value that follows, of type `number`, which stands at `type_at`.
+    /// Reads the next value. Its type is `number`, read at `type_at`.
     pub(super) fn decode<'r, S: Source>(
         &mut self,
         reader: &'r mut Reader<S>,
@@ -134,7 +134,7 @@ impl Values {
             return Ok(LOST);
         };
         if self.duplicates.any(packed.len(), packed.iter()) {
-            return self.lose(reader, place, "a member stands twice in a set");
+            return self.lose(reader, place, "duplicate member in a set");
         }
         Ok(Object::SetListpack(packed))
     }
@@ -154,7 +154,7 @@ impl Values {
         }
     }
 
-    /// A zipmap's pairs, unpacked: unlike those of a ziplist their lengths count for the encoding that they take.
+    /// Reads a zipmap into unpacked pairs: unlike a ziplist's, the lengths of its elements decide the hash's encoding.
     ///
     /// Source: redis 7.0 rdb.c, rdbLoadObject, case `RDB_TYPE_HASH_ZIPMAP`.
     fn zipmap_hash<S: Source>(&mut self, reader: &mut Reader<S>) -> Result<Object<'static>, Error> {
@@ -189,7 +189,7 @@ impl Values {
         if let Some(expiry) = expiries.find(|expiry| !is_packed_expiry(*expiry)) {
             let error = reader.error_at(place.at(), corrupt(NOT_AN_EXPIRY));
             if expiry.as_int().is_none() {
-                // A text in its place is more than any server bears.
+                // No server accepts text in its place.
                 return Err(error);
             }
             self.flaws.lose(Flaw::FieldExpiry, error)?;
@@ -197,7 +197,11 @@ impl Values {
         }
         let triples = packed.len() / 3;
         if !packed.len().is_multiple_of(3) {
-            self.lose(reader, place, "not field, value and expiry")
+            self.lose(
+                reader,
+                place,
+                "the elements are not triples of field, value and expiry",
+            )
         } else if self.duplicates.any(triples, packed.iter().step_by(3)) {
             self.lose(reader, place, TWICE)
         } else {
@@ -205,8 +209,8 @@ impl Values {
         }
     }
 
-    /// DIFFERENCE: servers trust the order of a packed sorted set, and answer by it. Our searches rely on it: a set without it is
-    /// lost, and its key answers TAINTED.
+    /// DIFFERENCE: servers trust the order of a packed sorted set and answer by it. redtail's searches rely on the order: a set
+    /// that is out of order is lost, and its key answers TAINTED.
     fn packed_zset<S: Source>(
         &mut self,
         reader: &Reader<S>,
@@ -229,14 +233,14 @@ impl Values {
 
     fn wrong_pairs(&mut self, packed: &Listpack) -> Option<&'static str> {
         if !packed.len().is_multiple_of(2) {
-            return Some("an element without its pair");
+            return Some("an odd number of elements");
         }
         let firsts = packed.iter().step_by(2);
         let any = self.duplicates.any(packed.len() / 2, firsts);
         any.then_some(TWICE)
     }
 
-    /// A packed value that has something wrong inside, though each of its entries is one.
+    /// Reports a packed value whose entries are valid one by one but wrong together. The value is lost.
     fn lose<S: Source>(
         &mut self,
         reader: &Reader<S>,
@@ -249,7 +253,7 @@ impl Values {
     }
 }
 
-/// Where the string that a packed value is begins.
+/// Where the string that holds a packed value starts.
 #[derive(Debug, Clone, Copy)]
 enum Packed {
     /// A ziplist or zipmap.
@@ -318,7 +322,7 @@ fn hash<S: Source>(reader: &mut Reader<S>, room: &mut Vec<u8>) -> Result<Object<
     Ok(Object::Hash(pairs.leave_room(room)))
 }
 
-/// A field waits here for its value; most fit.
+/// Holds a field while its value is read. Most fields fit inline.
 type FieldText = SmallVec<[u8; 64]>;
 
 fn pair<S: Source>(
@@ -361,7 +365,7 @@ fn pair_with_expiry<S: Source>(reader: &mut Reader<S>, pairs: &mut Records) -> R
     Ok(())
 }
 
-/// Redis's type 24, which it writes only for hashes that have an expiring field.
+/// Redis's type 24, which Redis writes only for hashes that have an expiring field.
 ///
 /// Source: redis 8.0 rdb.c, rdbLoadObject, case `RDB_TYPE_HASH_METADATA`.
 fn hash_metadata<S: Source>(
@@ -374,18 +378,18 @@ fn hash_metadata<S: Source>(
     })
 }
 
-/// The soonest expiry of a hash's fields, to which those of Redis's type 24 are relative.
+/// Reads the earliest expiry of a hash's fields. The expiries in Redis's type 24 are relative to it.
 fn first_expiry<S: Source>(reader: &mut Reader<S>) -> Result<u64, Error> {
     reader.reading("a hash's first expiry");
     let place = reader.position();
     match u64::from_le_bytes(reader.array()?) {
-        // One more than the latest stands for none at all.
+        // One more than the latest time means no expiry at all.
         at if at <= FIELD_EXPIRY_MS_MAX + 1 => Ok(at),
         _ => Err(reader.error_at(place, corrupt(NOT_AN_EXPIRY))),
     }
 }
 
-/// A pair behind its expiry: 0 for none, or one more than the time since `first`.
+/// Reads a field's expiry, then the pair. The expiry is 0 for none, or the time since `first` plus one.
 fn pair_after_expiry<S: Source>(
     reader: &mut Reader<S>,
     pairs: &mut Records,
@@ -450,7 +454,7 @@ fn text_score<S: Source>(reader: &mut Reader<S>, flaws: &mut Flaws) -> Result<f6
     if let Ok(score) = parse_score(text) {
         return Ok(score);
     }
-    // Servers read as far as it is a number.
+    // Servers read up to where the text stops being a number.
     let flaw = if text
         .trim_ascii_start()
         .first()
@@ -464,7 +468,7 @@ fn text_score<S: Source>(reader: &mut Reader<S>, flaws: &mut Flaws) -> Result<f6
     Ok(0.0)
 }
 
-/// A score from its text; or else what is wrong with it.
+/// Parses a score's text, or returns the flaw in it.
 fn parse_score(text: &[u8]) -> Result<f64, Flaw> {
     let text = std::str::from_utf8(text).map_err(|_| Flaw::ScoreText)?;
     match text.parse::<f64>() {
@@ -474,7 +478,8 @@ fn parse_score(text: &[u8]) -> Result<f64, Flaw> {
     }
 }
 
-/// Whether every second element is a score, and scores, then members, ascend; or else what is wrong.
+/// Checks that every second element is a score, and that the scores, then the members, ascend. Returns what is wrong, if
+/// anything.
 fn wrong_scores(packed: &Listpack) -> Option<(Flaw, &'static str)> {
     let mut items = packed.iter();
     let mut previous: Option<(f64, Item<'_>)> = None;
@@ -482,7 +487,7 @@ fn wrong_scores(packed: &Listpack) -> Option<(Flaw, &'static str)> {
     while let (Some(member), Some(score)) = (items.next(), items.next()) {
         let score = match packed_score(score) {
             Ok(score) => score,
-            // More servers refuse this than any other: it counts, wherever it is.
+            // More servers refuse this flaw than any other, so it counts wherever it is.
             Err(Flaw::ScoreNan) => return Some((Flaw::ScoreNan, NOT_A_SCORE)),
             Err(flaw) => {
                 wrong.get_or_insert((flaw, NOT_A_SCORE));
@@ -493,7 +498,7 @@ fn wrong_scores(packed: &Listpack) -> Option<(Flaw, &'static str)> {
             before < score || (before == score && less(&earlier, &member))
         });
         if !ascends {
-            wrong.get_or_insert((Flaw::ScoreOrder, "a packed sorted set is not in order"));
+            wrong.get_or_insert((Flaw::ScoreOrder, "a packed sorted set is out of order"));
         }
         previous = Some((score, member));
     }
@@ -515,9 +520,9 @@ fn less(one: &Item<'_>, other: &Item<'_>) -> bool {
     one.text(&mut IntText::new()) < other.text(&mut IntText::new())
 }
 
-/// A listpack of elements that take `items` items each; none where it has a flaw for which the value is lost.
+/// Reads a listpack whose elements take `items` items each. Returns `None` if it has a flaw that loses the value.
 ///
-/// Servers believe the header: one that states no whole element is empty, whatever it holds.
+/// Servers trust the header: a listpack whose header states less than one whole element is empty, whatever it holds.
 pub(super) fn listpack<S: Source>(
     reader: &mut Reader<S>,
     flaws: &mut Flaws,
@@ -560,7 +565,7 @@ fn zipmap<S: Source>(reader: &mut Reader<S>, flaws: &mut Flaws) -> Result<Option
     })
 }
 
-/// Reads a blob of an old layout into a listpack; none where it has a flaw for which the value is lost.
+/// Converts a blob of an old layout to a listpack. Returns `None` if it has a flaw that loses the value.
 fn repack<S: Source>(
     reader: &mut Reader<S>,
     flaws: &mut Flaws,
@@ -581,7 +586,7 @@ fn count<S: Source>(reader: &mut Reader<S>) -> Result<u64, Error> {
     reader.length()
 }
 
-/// The room reserved on a declared count alone.
+/// The capacity to reserve for a declared count that is not yet backed by data.
 pub(super) fn room(count: u64) -> usize {
     usize::try_from(count).map_or(PREALLOCATED_ELEMENTS_MAX, |count| {
         count.min(PREALLOCATED_ELEMENTS_MAX)
@@ -590,12 +595,13 @@ pub(super) fn room(count: u64) -> usize {
 
 const INCOMPLETE: PackedError = PackedError::Entry {
     at: 4,
-    reason: "it holds no whole element",
+    reason: "the listpack holds no complete element",
 };
-const TWICE: &str = "a field or member stands twice";
-const NOT_A_SCORE: &str = "not a score";
-const NOT_AN_EXPIRY: &str = "not an expiry";
-/// The latest time that Redis gives a field, Unix time in milliseconds. Source: redis 8.0 ebuckets.h, `EB_EXPIRE_TIME_MAX`.
+const TWICE: &str = "duplicate field or member";
+const NOT_A_SCORE: &str = "invalid score";
+const NOT_AN_EXPIRY: &str = "invalid expiry";
+/// The latest expiry that Redis accepts for a field, Unix time in milliseconds. Source: redis 8.0 ebuckets.h,
+/// `EB_EXPIRE_TIME_MAX`.
 const FIELD_EXPIRY_MS_MAX: u64 = 0xffff_ffff_ffff;
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ fn fixtures_with_field_expiries_load() {
     }
 }
 
-/// A snapshot's header, a type, the bytes of a value of it, and the value's content.
+/// A snapshot's header, a type, the bytes of a value of that type, and the value's content.
 type Specimen = (&'static str, u8, Vec<u8>, Content);
 
 fn list(texts: &[&str]) -> Content {
@@ -56,7 +56,7 @@ fn zset() -> Content {
     Content::Zset([(text("a"), 1.5), (text("b"), f64::INFINITY)].into())
 }
 
-/// A value of each type and its content, for the mutations below.
+/// A value of each type and its content. The tests below mutate them.
 fn specimens() -> Vec<Specimen> {
     let all = [strings(), unpacked(), packed_values(), timed(), others()];
     all.into_iter().flatten().collect()
@@ -141,7 +141,7 @@ fn others() -> Vec<Specimen> {
     ]
 }
 
-/// The example of a real server: entries 5-1, 5-2 (deleted), 7-0 and 9-0, with a group that has one pending entry.
+/// An example from a real server: entries 5-1, 5-2 (deleted), 7-0 and 9-0, with a group that has one pending entry.
 fn stream_bytes(layout: u8) -> Vec<u8> {
     let id = |ms: u8, seq: u8| [[0, 0, 0, 0, 0, 0, 0, ms], [0, 0, 0, 0, 0, 0, 0, seq]].concat();
     let node = [
@@ -224,7 +224,7 @@ fn reads_a_value_of_every_type() {
     }
 }
 
-/// A type that is new to the table of types fails here until it has a specimen.
+/// Fails for a new type in the table of types until it has a specimen here.
 #[test]
 fn every_known_type_has_a_specimen() {
     let specimens = specimens();
@@ -232,7 +232,7 @@ fn every_known_type_has_a_specimen() {
         let version = Version::of_payload(version);
         let known = (0..=255).filter(|number| ValueType::new(*number, version).is_some());
         for number in known {
-            // Common types stand under one header; 6 is refused.
+            // Common types are listed under one header; 6 is refused.
             let found = specimens.iter().any(|(own, type_number, ..)| {
                 *type_number == number && (*own == header || number < 22)
             });
@@ -260,7 +260,7 @@ fn no_truncation_or_corrupt_byte_of_any_type_panics() {
     }
 }
 
-/// A dump of one value between two strings; its type stands at [`TYPE_AT`].
+/// A dump of one value between two strings. The value's type is at [`TYPE_AT`].
 fn between(header: &str, number: u8, value: &[u8]) -> Vec<u8> {
     let head = [0, 1, b'a', 1, b'x', number, 1, b'k'];
     let body = [&head[..], value, b"\0\x01z\x01y"].concat();
@@ -271,7 +271,7 @@ const TYPE_AT: usize = 14;
 
 #[test]
 fn what_is_wrong_is_named_where_it_is_and_never_before() {
-    /// The longest piece of a fixed length, an id in a stream: whatever of it is wrong is named at its start.
+    /// The longest piece of a fixed length, an id in a stream. An error anywhere in a piece is reported at its start.
     const PIECE_BYTES_MAX: u64 = 16;
     for (header, number, value, _) in specimens() {
         let good = between(header, number, &value);
@@ -283,7 +283,7 @@ fn what_is_wrong_is_named_where_it_is_and_never_before() {
         };
         assert_eq!(cut(good.len() - 1), good.len() as u64 - 1);
         for at in 9..good.len() - 8 {
-            // Where the piece begins that this byte is a part of.
+            // The start of the piece that this byte belongs to.
             let begins = cut(at + 1).min(at as u64);
             let mut bad = good.clone();
             for byte in 0..=255 {
@@ -317,8 +317,8 @@ fn a_string_that_runs_past_the_end_is_named_with_its_length() {
     bad[TYPE_AT + 3] = 0x3f;
     assert_eq!(
         load(&bad).unwrap_err().to_string(),
-        "byte 17, reading a string of key \"k\" (type 0): 63 bytes run past the input's end, before which 16 are left: the length \
-         or the end is wrong"
+        "byte 17, reading a string of key \"k\" (type 0): the length is 63 bytes, but the input has only 16 \
+         left: the length is wrong or the input is truncated"
     );
 }
 
@@ -438,7 +438,7 @@ const HOSTILE: [(&str, u8, &[u8]); 17] = [
     ),
 ];
 
-/// The same for listpacks by their elements.
+/// The same for listpacks, given by their elements.
 const HOSTILE_PACKED: [(&str, u8, &[&str]); 14] = [
     ("a NaN packed score", 17, &["a", "nan"]),
     ("a score that is none", 17, &["a", "b"]),

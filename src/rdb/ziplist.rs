@@ -1,7 +1,7 @@
-//! The packed layouts of old dumps, ziplists and zipmaps, read into texts and integers.
+//! Reads the packed layouts of old dumps, ziplists and zipmaps, into texts and integers.
 //!
-//! Neither is kept: their elements go to listpacks, and ziplists are written anew for servers that know nothing else. Both
-//! readers check everything that Redis's deep sanitization does.
+//! Neither layout is kept: the elements go to listpacks, and ziplists are written anew for servers that know nothing newer.
+//! Both readers check everything that Redis's deep sanitization checks.
 
 use super::packed::{Item, PackedError};
 
@@ -11,7 +11,7 @@ pub(super) use write::ziplist;
 
 const TERMINATOR: u8 = 0xff;
 
-/// Gives each element of a ziplist to `take`, after which the whole blob has been found valid or an error is given.
+/// Passes each element of a ziplist to `take`. Only after the last one is the whole blob known to be valid.
 ///
 /// # Errors
 /// The first thing found wrong: sizes, the tail offset, an entry, a previous-length, the count, the terminator.
@@ -42,12 +42,14 @@ pub(super) fn read_ziplist<'a>(
             reason,
         };
         let (stated, after) =
-            previous_length(rest).ok_or_else(|| wrong("not a whole ziplist entry"))?;
+            previous_length(rest).ok_or_else(|| wrong("invalid or truncated ziplist entry"))?;
         if stated != previous {
-            return Err(wrong("the previous entry's length does not match it"));
+            return Err(wrong(
+                "the previous-length does not match the previous entry",
+            ));
         }
         let (item, after) =
-            ziplist_item(after).ok_or_else(|| wrong("not a whole ziplist entry"))?;
+            ziplist_item(after).ok_or_else(|| wrong("invalid or truncated ziplist entry"))?;
         take(item);
         previous = rest.len() - after.len();
         count += 1;
@@ -57,7 +59,7 @@ pub(super) fn read_ziplist<'a>(
     if tail != Ok(actual - 1 - previous) {
         return Err(PackedError::Entry {
             at: 4,
-            reason: "the tail offset is not that of the last entry",
+            reason: "the tail offset does not point to the last entry",
         });
     }
     match usize::from(u16::from_le_bytes([*c0, *c1])) {
@@ -70,7 +72,7 @@ pub(super) fn read_ziplist<'a>(
     }
 }
 
-/// The previous entry's length at the front of an entry, and what follows.
+/// Reads the previous entry's length at the front of an entry. Returns it and the rest.
 fn previous_length(entry: &[u8]) -> Option<(usize, &[u8])> {
     match entry {
         [0xfe, wide @ ..] => {
@@ -82,7 +84,7 @@ fn previous_length(entry: &[u8]) -> Option<(usize, &[u8])> {
     }
 }
 
-/// The element at the front, and what follows.
+/// Reads the element at the front. Returns it and the rest.
 fn ziplist_item(entry: &[u8]) -> Option<(Item<'_>, &[u8])> {
     let (&first, rest) = entry.split_first()?;
     match first {
@@ -120,10 +122,10 @@ fn text(rest: &[u8], len: usize) -> Option<(Item<'_>, &[u8])> {
     Some((Item::Str(text), rest))
 }
 
-/// Gives each key and each value of a zipmap to `take`, alternating.
+/// Passes the keys and values of a zipmap to `take`, alternating.
 ///
 /// # Errors
-/// The first thing found wrong: an entry, the count, the terminator, or a map without entries, as in Redis.
+/// The first thing found wrong: an entry, the count, the terminator, or an empty map, as in Redis.
 ///
 /// Source: redis 7.0 zipmap.c, zipmapValidateIntegrity.
 pub(super) fn read_zipmap<'a>(
@@ -138,7 +140,7 @@ pub(super) fn read_zipmap<'a>(
     while !rest.is_empty() {
         let (key, value, after) = zipmap_pair(rest).ok_or(PackedError::Entry {
             at: actual - 1 - rest.len(),
-            reason: "not a whole zipmap entry",
+            reason: "invalid or truncated zipmap entry",
         })?;
         take(key);
         take(value);
@@ -149,7 +151,7 @@ pub(super) fn read_zipmap<'a>(
     if count == 0 {
         return Err(PackedError::Entry {
             at: 0,
-            reason: "a zipmap without entries",
+            reason: "an empty zipmap",
         });
     }
     if stated < 254 && stated != count {
@@ -162,7 +164,7 @@ pub(super) fn read_zipmap<'a>(
     Ok(())
 }
 
-/// The key and value at the front, and what follows the value's unused bytes.
+/// Reads the key and value at the front. Returns them and what follows the value's unused bytes.
 fn zipmap_pair(entry: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (key_len, rest) = zipmap_length(entry)?;
     let (key, rest) = rest.split_at_checked(key_len)?;
@@ -173,7 +175,7 @@ fn zipmap_pair(entry: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 }
 
 fn zipmap_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    // The same form as a ziplist's previous-length.
+    // It has the same form as a ziplist's previous-length.
     previous_length(bytes)
 }
 
@@ -188,7 +190,7 @@ mod tests {
 
     const ZIPLIST_HEADER_BYTES: usize = 10;
 
-    /// Every kind of entry, written out by hand.
+    /// Every kind of entry, encoded by hand.
     fn ziplist() -> (Vec<u8>, Vec<Item<'static>>) {
         let entries: [(&[u8], Item<'static>); 11] = [
             (b"\x01a", Item::Str(b"a")),

@@ -23,32 +23,32 @@ const MADE: [&str; 9] = [
 const DIFFERENCES: [(bool, &str, &str); 10] = [
     (
         true,
-        "not a score",
+        "invalid score",
         "the tool takes any text for a score; servers read 0, or a part of it",
     ),
     (
         true,
-        "a stream's entry lies past its last id",
+        "an entry's id is greater than the stream's last id",
         "the tool does not compare a stream's ids with what it says of itself",
     ),
     (
         true,
-        "a stream's length is not the number of its entries",
+        "the stream's length does not match its number of entries",
         "the same; Valkey 9.1 compares",
     ),
     (
         true,
-        "its count field says",
+        "the count field says",
         "Redis does not count the elements of a stream's listpacks; Valkey 9.1 does",
     ),
     (
         true,
-        "a group has read less than nothing",
+        "a group's number of entries read is below -1",
         "the tool does not look at how much a group has read",
     ),
     (
         true,
-        "a string's code stands where a length must",
+        "expected a length, found a string encoding",
         "the tool takes the code for a length",
     ),
     (
@@ -58,12 +58,12 @@ const DIFFERENCES: [(bool, &str, &str); 10] = [
     ),
     (
         true,
-        "it starts with neither REDIS nor VALKEY and a version",
+        "it does not start with REDIS or VALKEY and a version number",
         "the tool reads as many digits as there are; `001:` is version 1",
     ),
     (
         true,
-        "is newer than this decoder knows",
+        "is newer than this decoder supports",
         "Valkey 9.1's tool tries any later version",
     ),
     (

@@ -254,12 +254,14 @@ mod tests {
         let mut flipped = good.clone();
         flipped[good.len() / 2] ^= 0x10;
         assert!(
-            failure(b"")
-                .starts_with("byte 0, reading the header: the input ends here; the file is empty")
+            failure(b"").starts_with(
+                "byte 0, reading the header: unexpected end of input; the file is empty"
+            )
         );
         assert!(
-            failure(&good[..good.len() - 3])
-                .contains("reading the checksum: the input ends here; the file is cut short, or")
+            failure(&good[..good.len() - 3]).contains(
+                "reading the checksum: unexpected end of input; the file is cut short, or"
+            )
         );
         assert!(failure(b"*1\r\n$4\r\nPING\r\n").contains("this is not an RDB"));
         assert!(failure(b"REDIS0099").contains("version REDIS0099 is newer"));

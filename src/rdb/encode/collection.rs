@@ -11,10 +11,10 @@ use crate::rdb::ziplist::ziplist;
 use std::io::{self, Write};
 
 impl<W: Write> Writer<W> {
-    /// Writes a packed value in the version's layout for it: a listpack, or before version 10 a ziplist.
+    /// Writes a packed value in the version's layout for it: a listpack, or a ziplist before version 10.
     ///
     /// # Errors
-    /// Those of the output; so for everything here.
+    /// The output's error, as in everything here.
     pub fn packed(&mut self, packed: &Listpack) -> io::Result<()> {
         if self.layouts().has_listpacks() {
             self.string(packed.as_bytes())
@@ -26,7 +26,7 @@ impl<W: Write> Writer<W> {
     /// Writes a value of a module type: type 7.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     pub fn module(&mut self, value: &ModuleValue) -> io::Result<()> {
         self.length(value.id().0)?;
         self.raw(value.items())
@@ -35,7 +35,7 @@ impl<W: Write> Writer<W> {
     /// Writes a number as an item of a module's value.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     pub fn module_number(&mut self, number: u64) -> io::Result<()> {
         self.length(module::UINT)?;
         self.length(number)
@@ -44,7 +44,7 @@ impl<W: Write> Writer<W> {
     /// Writes a text as an item of a module's value.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     pub fn module_text(&mut self, text: &[u8]) -> io::Result<()> {
         self.length(module::STRING)?;
         self.string(text)
@@ -53,7 +53,7 @@ impl<W: Write> Writer<W> {
     /// Ends a module's value.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     pub fn module_end(&mut self) -> io::Result<()> {
         self.length(module::END)
     }
@@ -61,15 +61,15 @@ impl<W: Write> Writer<W> {
     /// Writes a set of integers: type 11.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     pub fn intset(&mut self, intset: &Intset) -> io::Result<()> {
         self.string(intset.as_bytes())
     }
 
-    /// Writes a list by its nodes, head first: type 18, or before version 10 type 14.
+    /// Writes a list by its nodes, head first: type 18, or type 14 before version 10.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     pub fn list<'a>(
         &mut self,
         nodes: impl ExactSizeIterator<Item = NodeRef<'a>>,
@@ -104,7 +104,7 @@ impl<W: Write> Writer<W> {
     /// Writes a set by its members: type 2.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     pub fn set<'a>(
         &mut self,
         count: usize,
@@ -120,7 +120,7 @@ impl<W: Write> Writer<W> {
     /// Writes a hash by its fields and values: type 4.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     pub fn hash<'a>(
         &mut self,
         count: usize,
@@ -137,7 +137,7 @@ impl<W: Write> Writer<W> {
     /// Writes a hash by its fields, values and expiries, Unix time in milliseconds: Valkey's type 22.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     pub fn hash_with_expiries<'a>(
         &mut self,
         count: usize,
@@ -152,10 +152,10 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// Writes a hash by its fields, values and expiries, of which `first_ms` is the soonest: Redis's type 24.
+    /// Writes a hash by its fields, values and expiries, of which `first_ms` is the earliest: Redis's type 24.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     pub fn hash_metadata<'a>(
         &mut self,
         count: usize,
@@ -165,7 +165,7 @@ impl<W: Write> Writer<W> {
         self.raw(&first_ms.to_le_bytes())?;
         self.count(count)?;
         for (field, value, expire_at_ms) in fields {
-            // 0 is for none.
+            // 0 means no expiry.
             let since = expire_at_ms.map_or(0, |at| at.abs_diff(first_ms) + 1);
             self.length(since)?;
             self.item(field)?;
@@ -174,10 +174,10 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// Writes a sorted set by its members and scores, which Redis gives highest first: type 5.
+    /// Writes a sorted set by its members and scores, which Redis writes highest first: type 5.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     pub fn zset<'a>(
         &mut self,
         count: usize,

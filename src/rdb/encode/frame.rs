@@ -1,4 +1,4 @@
-//! What stands around the values of a snapshot.
+//! Writes what surrounds the values of a snapshot.
 
 use super::Writer;
 use crate::rdb::kind;
@@ -6,21 +6,21 @@ use crate::rdb::module::{self, ModuleAux};
 use crate::rdb::object::Meta;
 use std::io::{self, Write};
 
-/// In the order of a snapshot: header, aux fields, functions, then each database with its keys, and the end.
+/// Call these in the order of a snapshot: header, aux fields, functions, then each database with its keys, and the end.
 impl<W: Write> Writer<W> {
     /// Writes the nine bytes of the header.
     ///
     /// # Errors
-    /// Those of the output; so for everything here.
+    /// The output's error, as in everything here.
     pub fn header(&mut self) -> io::Result<()> {
         let text = self.version().to_string();
         self.raw(text.as_bytes())
     }
 
-    /// Writes a named fact, such as `redis-ver`.
+    /// Writes a named field, such as `redis-ver`.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     pub fn aux(&mut self, name: &[u8], value: &[u8]) -> io::Result<()> {
         self.u8(kind::AUX)?;
         self.string(name)?;
@@ -30,16 +30,16 @@ impl<W: Write> Writer<W> {
     /// Writes the source of a function library.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     pub fn function(&mut self, code: &[u8]) -> io::Result<()> {
         self.u8(kind::FUNCTION2)?;
         self.string(code)
     }
 
-    /// Writes what a module keeps beside the keys.
+    /// Writes data that a module stores outside the keys.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     pub fn module_aux(&mut self, data: &ModuleAux) -> io::Result<()> {
         self.u8(kind::MODULE_AUX)?;
         self.length(data.id.0)?;
@@ -48,10 +48,10 @@ impl<W: Write> Writer<W> {
         self.raw(&data.items)
     }
 
-    /// Starts database `db`, which will get `keys` keys, `expires` of them with an expiry.
+    /// Starts database `db`, which has `keys` keys, `expires` of them with an expiry.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     pub fn database(&mut self, db: u64, keys: u64, expires: u64) -> io::Result<()> {
         self.u8(kind::SELECTDB)?;
         self.length(db)?;
@@ -60,19 +60,19 @@ impl<W: Write> Writer<W> {
         self.length(expires)
     }
 
-    /// Goes on with database `db`, which was started before.
+    /// Returns to database `db`, which was started before.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     pub fn select(&mut self, db: u64) -> io::Result<()> {
         self.u8(kind::SELECTDB)?;
         self.length(db)
     }
 
-    /// Writes what stands before a key's value: its attributes, type and name. The value follows.
+    /// Writes what precedes a key's value: its attributes, type and name. The value must follow.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     ///
     /// Source: redis 7.0 rdb.c, `rdbSaveKeyValuePair`.
     pub fn key(&mut self, key: &[u8], meta: Meta, kind: kind::ValueType) -> io::Result<()> {
@@ -91,10 +91,10 @@ impl<W: Write> Writer<W> {
         self.string(key)
     }
 
-    /// Ends the snapshot and gives the output back.
+    /// Ends the snapshot and returns the output.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     pub fn end(mut self) -> io::Result<W> {
         self.u8(kind::EOF)?;
         self.checksum()

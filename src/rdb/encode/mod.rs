@@ -1,10 +1,10 @@
-//! Typed values to RDB bytes: DUMP payloads, and whole snapshots piece by piece.
+//! Writes typed values as RDB bytes: DUMP payloads, and whole snapshots piece by piece.
 //!
-//! A [`Writer`] knows the layouts of one version and writes them to any [`Write`], in chunks, counting bytes and summing
-//! them. It keeps no value: elements are handed to it by iterators, so that a large value needs no more memory than its
-//! own output. What it writes for a value that is kept as Redis keeps it is what Redis writes, byte for byte.
+//! A [`Writer`] knows the layouts of one version. It writes to any [`Write`] in chunks, counts the bytes and sums them. It
+//! keeps no value: iterators supply the elements, so a large value needs no more memory than its own output. For a value in the
+//! same form as Redis's, it writes the same bytes as Redis.
 //!
-//! It chooses no layout: [`Layouts`] tells which a version has, and whoever holds the value picks.
+//! It chooses no layout: [`Layouts`] says which ones a version has, and the caller picks.
 
 mod collection;
 mod frame;
@@ -22,31 +22,31 @@ use std::cell::Cell;
 use std::io::{self, Write};
 
 thread_local! {
-    /// A compressor that was used before: to make its table takes longer than most payloads.
+    /// A compressor that was used before: creating its table takes longer than writing most payloads.
     static SPARE: Cell<Option<Compressor>> = const { Cell::new(None) };
 }
 
-/// Bytes gathered before they are summed and handed on.
+/// Number of bytes collected before they are summed and passed on.
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// Writes values and snapshots in the layouts of one version.
 ///
-/// After an error it is of no further use.
+/// After an error it must not be used any more.
 #[derive(Debug)]
 pub struct Writer<W> {
     out: W,
     version: Version,
-    /// Written, and not yet summed and handed on.
+    /// Bytes written but not yet summed and passed on.
     chunk: Vec<u8>,
     crc: u64,
-    /// Bytes handed on.
+    /// Number of bytes passed on.
     passed: u64,
-    /// `None` leaves strings uncompressed.
+    /// If `None`, strings are not compressed.
     compressor: Option<Compressor>,
 }
 
 impl<W: Write> Writer<W> {
-    /// A writer of `version` that compresses strings as Redis does by default (`rdbcompression yes`).
+    /// Creates a writer of `version` that compresses strings as Redis does by default (`rdbcompression yes`).
     pub fn new(out: W, version: Version) -> Self {
         Self {
             out,
@@ -58,26 +58,26 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// The same without compression (`rdbcompression no`).
+    /// Turns off compression (`rdbcompression no`).
     #[must_use]
     pub fn uncompressed(mut self) -> Self {
         self.compressor = None;
         self
     }
 
-    /// The version whose layouts are written.
+    /// Returns the version whose layouts are written.
     #[must_use]
     pub const fn version(&self) -> Version {
         self.version
     }
 
-    /// Which layouts that version has.
+    /// Returns the layouts of that version.
     #[must_use]
     pub const fn layouts(&self) -> Layouts {
         Layouts::of(self.version)
     }
 
-    /// Bytes written so far.
+    /// Number of bytes written so far.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.passed + self.chunk.len() as u64
@@ -86,7 +86,7 @@ impl<W: Write> Writer<W> {
     /// Writes bytes as they are.
     ///
     /// # Errors
-    /// Those of the output; so for everything that writes.
+    /// The output's error, as in everything that writes.
     pub fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.chunk.len() + bytes.len() > CHUNK_BYTES {
             self.flush_chunk()?;
@@ -101,7 +101,7 @@ impl<W: Write> Writer<W> {
     /// Writes one byte.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     pub fn u8(&mut self, byte: u8) -> io::Result<()> {
         self.raw(&[byte])
     }
@@ -120,10 +120,10 @@ impl<W: Write> Writer<W> {
         self.out.write_all(bytes)
     }
 
-    /// Ends with the checksum of everything written, and gives the output back.
+    /// Ends with the checksum of everything written, and returns the output.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     pub fn checksum(mut self) -> io::Result<W> {
         if let Some(compressor) = self.compressor.take() {
             SPARE.set(Some(compressor));
@@ -136,32 +136,33 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// Which layouts a version has. Source: redis 8.0 rdb.c, `rdbSaveObjectType`, and its predecessors.
+/// The layouts that a version has. Source: redis 8.0 rdb.c, `rdbSaveObjectType`, and its predecessors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layouts {
     version: Version,
 }
 
 impl Layouts {
-    /// Those of `version`.
+    /// Returns the layouts of `version`.
     #[must_use]
     pub const fn of(version: Version) -> Self {
         Self { version }
     }
 
-    /// Small hashes and sorted sets, and the nodes of lists, are listpacks since version 10, ziplists before.
+    /// Whether small hashes and sorted sets, and the nodes of lists, are listpacks (version 10 and later) or ziplists.
     #[must_use]
     pub const fn has_listpacks(self) -> bool {
         self.version.number >= 10
     }
 
-    /// Small sets of strings are listpacks since version 11.
+    /// Whether small sets of strings are listpacks (version 11 and later).
     #[must_use]
     pub const fn has_listpack_sets(self) -> bool {
         self.version.number >= 11
     }
 
-    /// Large elements of lists are nodes of their own since version 11; version 10 has them for elements of 1 GiB only.
+    /// Whether large elements of lists are nodes of their own (version 11 and later). Version 10 does this only for elements of
+    /// 1 GiB.
     ///
     /// Source: redis 7.0 quicklist.c, `packed_threshold`.
     #[must_use]
@@ -169,7 +170,7 @@ impl Layouts {
         self.version.number >= 11
     }
 
-    /// Which of the three layouts streams are written in.
+    /// Returns which of the three layouts streams are written in.
     #[must_use]
     pub const fn stream(self) -> u8 {
         match self.version.number {
@@ -179,7 +180,7 @@ impl Layouts {
         }
     }
 
-    /// Whether fields' expiries are written the way of Valkey (type 22) and not of Redis (types 24 and 25).
+    /// Whether field expiries are written as in Valkey (type 22) rather than as in Redis (types 24 and 25).
     #[must_use]
     pub const fn is_valkey(self) -> bool {
         matches!(self.version.magic, Magic::Valkey)

@@ -1,31 +1,31 @@
-//! Streams: their nodes, counters, groups and consumers, in this order.
+//! Writes streams: nodes, counters, groups and consumers, in this order.
 
 use super::Writer;
 use crate::rdb::listpack::Listpack;
 use crate::rdb::stream::{Pending, StreamId};
 use std::io::{self, Write};
 
-/// What a stream has beside its nodes and groups.
+/// What a stream has besides its nodes and groups.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StreamCounters {
-    /// Entries that are not deleted.
+    /// Number of entries, without the deleted ones.
     pub length: u64,
-    /// The last id given to an entry.
+    /// The last id assigned to an entry.
     pub last_id: StreamId,
-    /// The first entry's id; 0-0 when there is none.
+    /// The first entry's id, or 0-0 if there is none.
     pub first_id: StreamId,
     /// The largest id deleted.
     pub max_deleted_id: StreamId,
-    /// Entries ever added.
+    /// Number of entries ever added.
     pub entries_added: u64,
 }
 
 /// Source: redis 7.2 rdb.c, `rdbSaveObject`.
 impl<W: Write> Writer<W> {
-    /// Writes a stream's nodes, ascending.
+    /// Writes a stream's nodes, in ascending order.
     ///
     /// # Errors
-    /// Those of the output; so for everything here.
+    /// The output's error, as in everything here.
     pub fn stream_nodes<'a>(
         &mut self,
         nodes: impl ExactSizeIterator<Item = (StreamId, &'a Listpack)>,
@@ -38,10 +38,10 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// Writes a stream's counters, as many as the version has.
+    /// Writes the counters that the version has.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     pub fn stream_counters(&mut self, counters: &StreamCounters) -> io::Result<()> {
         self.length(counters.length)?;
         self.stream_id(counters.last_id)?;
@@ -53,10 +53,10 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// Writes what a group starts with; its pending entries and its consumers follow.
+    /// Writes the head of a group. Its pending entries and its consumers must follow.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     pub fn stream_group(
         &mut self,
         name: &[u8],
@@ -71,10 +71,10 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// Writes a group's pending entries, ascending.
+    /// Writes a group's pending entries, in ascending order.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     pub fn stream_pending(
         &mut self,
         pending: impl ExactSizeIterator<Item = Pending>,
@@ -88,10 +88,11 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// Writes a consumer with the pending entries that it owns, ascending. The number of consumers comes before the first.
+    /// Writes a consumer with the pending entries that it owns, in ascending order. The number of consumers must precede the
+    /// first one.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     pub fn stream_consumer(
         &mut self,
         name: &[u8],

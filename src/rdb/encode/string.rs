@@ -8,16 +8,16 @@ use std::io::{self, Write};
 
 /// The longest text that may be written as an integer: that of `i32::MIN`. Source: redis 7.0 rdb.c, `rdbSaveRawString`.
 const INTEGER_TEXT_BYTES_MAX: usize = 11;
-/// Compression is not tried up to this. Source: redis 7.0 rdb.c, `rdbSaveRawString`.
+/// Strings of up to this many bytes are not compressed. Source: redis 7.0 rdb.c, `rdbSaveRawString`.
 const UNCOMPRESSED_BYTES_MAX: usize = 20;
-/// The longest form of a length.
+/// The size of the longest form of a length.
 const LENGTH_BYTES_MAX: usize = 9;
 
 impl<W: Write> Writer<W> {
     /// Writes a length in its shortest form.
     ///
     /// # Errors
-    /// Those of the output; so for everything here.
+    /// The output's error, as in everything here.
     pub fn length(&mut self, length: u64) -> io::Result<()> {
         if self.chunk.len() + LENGTH_BYTES_MAX > CHUNK_BYTES {
             self.flush_chunk()?;
@@ -29,15 +29,15 @@ impl<W: Write> Writer<W> {
     /// Writes the number of elements that follow.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     pub fn count(&mut self, count: usize) -> io::Result<()> {
         self.length(count as u64)
     }
 
-    /// Writes a string: as an integer where its text is one of 32 bits, compressed where that saves four bytes.
+    /// Writes a string: as an integer if its text is a 32-bit one, and compressed if that saves enough.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     ///
     /// Source: redis 7.0 rdb.c, `rdbSaveRawString`.
     pub fn string(&mut self, text: &[u8]) -> io::Result<()> {
@@ -56,7 +56,7 @@ impl<W: Write> Writer<W> {
     /// Writes a string that is an integer.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     pub fn integer(&mut self, value: i64) -> io::Result<()> {
         match i32::try_from(value) {
             Ok(small) => self.small_integer(small),
@@ -69,10 +69,10 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Writes an element as the string that it stands for.
+    /// Writes an element as the string that it represents.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The output's error.
     pub fn item(&mut self, item: Item<'_>) -> io::Result<()> {
         match item {
             Item::Str(text) => self.string(text),
@@ -92,7 +92,7 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Writes `text` compressed; gives false, having written nothing, when that saves too little.
+    /// Writes `text` compressed. Returns false, having written nothing, if that saves too little.
     fn compressed(&mut self, text: &[u8]) -> io::Result<bool> {
         let Some(mut compressor) = self.compressor.take() else {
             return Ok(false);
@@ -113,5 +113,5 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// Compression must save more than so many bytes. Source: redis 7.0 rdb.c, `rdbSaveLzfStringObject`.
+/// Compression must save more than this many bytes. Source: redis 7.0 rdb.c, `rdbSaveLzfStringObject`.
 const MIN_SAVED_BYTES: usize = 4;

@@ -20,7 +20,7 @@ const V12: Version = Version {
     number: 12,
 };
 
-/// What `write` writes, without a checksum.
+/// Returns what `write` writes, without a checksum.
 fn written(write: impl FnOnce(&mut Writer<Vec<u8>>) -> io::Result<()>) -> Vec<u8> {
     let mut writer = Writer::new(Vec::new(), V12);
     write(&mut writer).unwrap();
@@ -43,7 +43,7 @@ fn lengths_take_their_shortest_form_and_read_back() {
     }
 }
 
-/// As real servers dump them.
+/// Values as real servers dump them.
 #[test]
 fn strings_take_the_form_that_redis_gives_them() {
     let string = |text: &[u8]| written(|writer| writer.string(text));
@@ -64,7 +64,7 @@ fn strings_take_the_form_that_redis_gives_them() {
     assert_eq!(integer(1 << 31), b"\x0a2147483648");
 }
 
-/// A snapshot in two databases, through chunks and larger than them.
+/// A snapshot of two databases, in strings that cross chunks and exceed them.
 fn snapshot(version: Version, large: &[u8]) -> Vec<u8> {
     let mut writer = Writer::new(Vec::new(), version);
     let mut write = || -> io::Result<()> {

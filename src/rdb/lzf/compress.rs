@@ -1,4 +1,4 @@
-//! LZF compression that finds the matches that Redis finds, so that the bytes are the same.
+//! LZF compression that finds the same matches as Redis, so that the bytes are identical.
 //!
 //! Source: redis 7.0 lzf_c.c with `HLOG` 16 and `VERY_FAST`.
 
@@ -6,20 +6,20 @@ use crate::limits::PREALLOCATED_BYTES_MAX;
 
 /// Compresses strings one after another with the same table and buffer.
 ///
-/// DIFFERENCE: Redis does not clear its table, so that places of an earlier string in the same memory may be found by
-/// chance; here each string starts with a clear one.
+/// DIFFERENCE: Redis does not clear its table, so it may find places of an earlier string in the same memory by chance. Here
+/// each string starts with a clear table.
 #[derive(Debug, Default)]
 pub struct Compressor {
-    /// Where three bytes of this hash stood last, plus `base`; what is not above `base` is of an earlier string.
+    /// The last place of each three-byte hash, plus `base`. A place that is not above `base` belongs to an earlier string.
     places: Vec<u32>,
     base: u32,
     out: Vec<u8>,
 }
 
-/// Output under construction: runs of literals, each behind its control byte, and references.
+/// The output so far: runs of literals, each preceded by its control byte, and references.
 struct Output<'o> {
     bytes: &'o mut Vec<u8>,
-    /// Literals in the run that is open.
+    /// Literals in the open run.
     literals: usize,
     limit: usize,
 }
@@ -30,7 +30,7 @@ impl Output<'_> {
         self.bytes.push(0);
     }
 
-    /// Writes the open run's control byte, or takes its place back when it has no literal.
+    /// Writes the open run's control byte, or removes it if the run has no literal.
     fn close_run(&mut self) {
         let at = self.bytes.len() - self.literals - 1;
         match (u8::try_from(self.literals), self.bytes.get_mut(at)) {
@@ -48,7 +48,7 @@ impl Output<'_> {
         }
     }
 
-    /// Gives `None` when there is no room for it.
+    /// Returns `None` if there is no room for the reference.
     fn reference(&mut self, distance: usize, len: usize) -> Option<()> {
         let unused = usize::from(self.literals == 0);
         if self.bytes.len() - unused + 4 >= self.limit {
@@ -67,7 +67,7 @@ impl Output<'_> {
 }
 
 impl Compressor {
-    /// The compressed form of `text`, valid until the next call; `None` when it is longer than `limit` bytes.
+    /// Returns the compressed form of `text`, valid until the next call, or `None` if it is longer than `limit` bytes.
     pub fn compress(&mut self, text: &[u8], limit: usize) -> Option<&[u8]> {
         self.start(text)?;
         self.out.clear();
@@ -79,12 +79,12 @@ impl Compressor {
         };
         let done = self.run(text, &mut output);
         self.out = bytes;
-        // Also after a text that does not fit: its places must not be taken for the next one's.
+        // This also applies to a text that does not fit: its places must not be mistaken for the next text's.
         self.base += u32::try_from(text.len()).ok()?;
         done.map(|()| &*self.out)
     }
 
-    /// The same without what a long string has made it hold.
+    /// Frees the memory that a long string took.
     #[must_use]
     pub fn shrunk(mut self) -> Self {
         self.out.clear();
@@ -92,7 +92,8 @@ impl Compressor {
         self
     }
 
-    /// Makes the table forget; `None` for a text whose places it cannot hold, or one that is too short.
+    /// Makes the table forget earlier strings. Returns `None` for a text that is too short, or whose places the table cannot
+    /// hold.
     fn start(&mut self, text: &[u8]) -> Option<()> {
         let len = u32::try_from(text.len()).ok().filter(|len| *len > 2)?;
         if self.places.is_empty() || self.base.checked_add(len).is_none() {
@@ -138,8 +139,8 @@ impl Compressor {
         Some(())
     }
 
-    /// Notes that the three bytes at `at` stand there; gives where three bytes of the same hash stood before, if not at
-    /// the very start. `None` past the end.
+    /// Records the place of the three bytes at `at`. Returns the previous place of three bytes with the same hash, unless that
+    /// is the very start. Returns `None` past the end.
     #[inline]
     fn exchange(&mut self, text: &[u8], at: usize) -> Option<Option<usize>> {
         let [one, two, three] = *text.get(at..)?.first_chunk()?;
@@ -152,8 +153,8 @@ impl Compressor {
     }
 }
 
-/// How many bytes at `at` a reference to `before` can stand for; `None` when that is too far back or not even three bytes
-/// are the same. The last two bytes of a text are left out of long matches.
+/// Returns how many bytes at `at` a reference to `before` can replace, or `None` if it is too far back or the first three bytes
+/// differ. Long matches leave out the last two bytes of a text.
 #[inline]
 fn reference_len(text: &[u8], before: usize, at: usize) -> Option<usize> {
     let (earlier, here) = (text.get(before..)?, text.get(at..)?);
@@ -163,7 +164,7 @@ fn reference_len(text: &[u8], before: usize, at: usize) -> Option<usize> {
         return None;
     }
     let most = (here.len() - 2).min(REFERENCE_MAX);
-    // Of a long text sixteen bytes are compared before any limit is looked at, and one more is taken unseen.
+    // In a long text, sixteen bytes are compared before any limit is checked, and one more is taken without a comparison.
     let (least, seen) = if most > 16 {
         (19, most.max(19))
     } else {
@@ -222,13 +223,13 @@ mod tests {
         }
     }
 
-    /// `DUMP` of these texts on Redis 7.0: what stands between the lengths and the footer.
+    /// `DUMP` of these texts on Redis 7.0: the bytes between the lengths and the footer.
     #[test]
     fn finds_what_redis_finds() {
         let bytes: Vec<u8> = (0..40).chain(0..40).collect();
         let run = [&b"\x1f"[..], bytes.get(..32).unwrap_or_default()].concat();
         let rest = [&b"\x08"[..], bytes.get(32..41).unwrap_or_default()].concat();
-        // Not a byte more would fit.
+        // Not one more byte would fit.
         let full = b"\x04bep b\xa0\x03\x02qzl`\x03\x04lxlqh".to_vec();
         let cases: [(&[u8], Vec<u8>); 5] = [
             (b"bep bep bep qzl qzl lxlqh", full),

@@ -1,4 +1,5 @@
-//! The members of large sets, hashes and sorted sets: one record after the other in chunks, none in a block of its own.
+//! The members of large sets, hashes and sorted sets: records stored one after another in chunks, not each in its own
+//! allocation.
 
 mod record;
 
@@ -9,38 +10,38 @@ use smallvec::SmallVec;
 use record::{DEAD, measure, split_text};
 pub use record::{Handle, Record, Shape, expiry_number};
 
-/// A chunk holds at most so many bytes, unless its only record is larger. Small enough to be put in order at one go.
+/// A chunk holds at most this many bytes, unless its only record is larger. A chunk is small enough to compact in one go.
 const CHUNK_BYTES: usize = 1 << 16;
-/// A handle's number of chunks: with half of each in use, half a terabyte.
+/// The maximum number of chunks that a handle can address. With half of each chunk in use, that is half a terabyte.
 const CHUNKS_MAX: usize = 1 << 24;
-/// A chunk with less than so many eighths in use is put into a smaller block.
+/// A chunk that uses less than this many eighths of its capacity is moved to a smaller allocation.
 const USED_EIGHTHS: usize = 7;
 
 #[derive(Debug, Clone, Default)]
 struct Chunk {
     bytes: Vec<u8>,
-    /// Bytes of dead records; of a chunk that is free, the number of the next free one.
+    /// Bytes of dead records. In a free chunk, the number of the next free chunk.
     dead: usize,
 }
 
-/// A store of records, to which more are added at its end. It does not look for keys that stand twice.
+/// A store of records, to which new ones are appended. It does not check for duplicate keys.
 pub struct Records {
     chunks: SmallVec<[Chunk; 1]>,
-    /// The chunk that takes what is added; there may be none yet.
+    /// The chunk that new records are appended to. It may not exist yet.
     tail: u32,
-    /// The first chunk of those whose number can be used again.
+    /// The first chunk in the list of free chunks, whose numbers can be reused.
     free: u32,
     len: usize,
-    /// Bytes of all blocks.
+    /// Capacity of all chunks in bytes.
     held: usize,
     shape: Shape,
 }
 
-/// No chunk has this number.
+/// Not a chunk number: marks the end of the free list.
 const NONE: u32 = u32::MAX;
 
 impl Records {
-    /// A store without records.
+    /// Creates an empty store.
     #[must_use]
     pub fn new(shape: Shape) -> Self {
         Self {
@@ -53,7 +54,7 @@ impl Records {
         }
     }
 
-    /// A store of these records.
+    /// Creates a store of these records.
     pub fn of<'a>(shape: Shape, records: impl IntoIterator<Item = Record<'a>>) -> Self {
         let mut store = Self::new(shape);
         records.into_iter().for_each(|record| {
@@ -62,7 +63,7 @@ impl Records {
         store
     }
 
-    /// A store without records that fills `room` first.
+    /// Creates an empty store that fills the buffer `room` first.
     pub(super) fn in_room(shape: Shape, room: &mut Vec<u8>) -> Self {
         let mut records = Self::new(shape);
         let bytes = std::mem::take(room);
@@ -71,7 +72,8 @@ impl Records {
         records
     }
 
-    /// Gives back the room that is too large for what it holds, emptied.
+    /// Copies the tail chunk's records to an allocation of their size and returns the larger buffer, emptied, in `room`. A chunk of
+    /// more than [`CHUNK_BYTES`] keeps its buffer.
     pub(super) fn leave_room(mut self, room: &mut Vec<u8>) -> Self {
         if self.bytes(self.tail).len() > CHUNK_BYTES {
             self.fit(self.tail);
@@ -92,13 +94,13 @@ impl Records {
         self.len
     }
 
-    /// Whether there is no record.
+    /// Whether there are no records.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Bytes held on the heap.
+    /// Bytes allocated on the heap.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         let chunks = if self.chunks.spilled() {
@@ -109,23 +111,23 @@ impl Records {
         self.held + chunks
     }
 
-    /// Whether all records lie in the first chunk.
+    /// Whether all records are in the first chunk.
     #[must_use]
     pub fn are_near(&self) -> bool {
         self.chunks.len() <= 1
     }
 
-    /// Adds a record.
+    /// Appends a record.
     ///
     /// # Panics
-    /// When there is no number left for one more chunk, after half a terabyte.
+    /// If there is no number left for another chunk, after half a terabyte.
     pub fn push(&mut self, record: Record<'_>) -> Handle {
         let size = record.size(self.shape);
         self.see_to_room(size);
         let Some(chunk) = self.chunks.get_mut(index(self.tail)) else {
             return Handle::near(0);
         };
-        // Less than CHUNK_BYTES: a chunk that is larger has one record.
+        // Less than CHUNK_BYTES: a larger chunk has only one record.
         let at = u16::try_from(chunk.bytes.len()).unwrap_or(u16::MAX);
         record.write(&mut chunk.bytes, self.shape);
         self.len += 1;
@@ -133,7 +135,7 @@ impl Records {
         Handle { chunk, at }
     }
 
-    /// Sees that the last chunk is one that may take `size` bytes more, and has room for them.
+    /// Makes sure that the tail chunk may take `size` more bytes and has capacity for them.
     #[inline]
     fn see_to_room(&mut self, size: usize) {
         if let Some(chunk) = self.chunks.get(index(self.tail)) {
@@ -150,7 +152,7 @@ impl Records {
         self.make_room(size);
     }
 
-    /// Makes another chunk the one that takes what is added.
+    /// Makes a free or new chunk the tail.
     fn open_chunk(&mut self) {
         self.fit(self.tail);
         if let Some(chunk) = self.chunks.get_mut(index(self.free)) {
@@ -159,12 +161,13 @@ impl Records {
             return;
         }
         let number = self.chunks.len();
-        assert!(number < CHUNKS_MAX, "half a terabyte in one collection");
+        assert!(number < CHUNKS_MAX, "a collection exceeds half a terabyte");
         self.tail = u32::try_from(number).unwrap_or(NONE);
         self.chunks.push(Chunk::default());
     }
 
-    /// Sees that the last chunk has room for `size` bytes more. It grows by a quarter of all there is, so that little is unused.
+    /// Makes sure that the tail chunk has capacity for `size` more bytes. It grows by a quarter of all capacity, so that little
+    /// is unused.
     fn make_room(&mut self, size: usize) {
         let more = self.held / 4;
         let Some(chunk) = self.chunks.get_mut(index(self.tail)) else {
@@ -179,7 +182,7 @@ impl Records {
         }
     }
 
-    /// Puts a chunk into a smaller block where its own is too large for it. (An allocator's own shrinking may do nothing.)
+    /// Moves a chunk to a smaller allocation if its own is too large. (An allocator's own shrinking may do nothing.)
     fn fit(&mut self, chunk: u32) {
         let Some(chunk) = self.chunks.get_mut(index(chunk)) else {
             return;
@@ -191,7 +194,7 @@ impl Records {
         }
     }
 
-    /// The record at a place. There is one as long as it has not been taken away or moved.
+    /// Returns the record at a handle. It is there until it is removed or moved.
     #[must_use]
     #[inline]
     pub fn get(&self, handle: Handle) -> Option<Record<'_>> {
@@ -199,7 +202,7 @@ impl Records {
         Record::split(bytes, self.shape).map(|(record, _)| record)
     }
 
-    /// The key of the record at a place.
+    /// Returns the key of the record at a handle.
     #[must_use]
     #[inline]
     pub fn key(&self, handle: Handle) -> &[u8] {
@@ -218,7 +221,7 @@ impl Records {
         chunk.map_or(&[], |chunk| &chunk.bytes)
     }
 
-    /// Writes another value over a record's own if both have the same length. Gives whether they have.
+    /// Overwrites a record's value if the new value has the same length. Returns whether it has.
     pub fn overwrite_value(&mut self, handle: Handle, value: &[u8]) -> bool {
         let number_size = if self.shape.has_number { 8 } else { 0 };
         let own = self.from(handle).and_then(|bytes| {
@@ -234,7 +237,7 @@ impl Records {
         }
     }
 
-    /// Gives a record another score or expiry, in a store that has them.
+    /// Sets a record's score or expiry, in a store that has them.
     pub fn set_number(&mut self, handle: Handle, number: u64) {
         let bytes = self.from(handle).filter(|_| self.shape.has_number);
         let end = bytes.and_then(|bytes| {
@@ -246,7 +249,7 @@ impl Records {
         }
     }
 
-    /// Puts `with` at `start` bytes behind a record's first.
+    /// Overwrites the bytes that start `start` bytes after the record's first byte.
     fn overwrite(&mut self, handle: Handle, start: usize, with: &[u8]) {
         let start = usize::from(handle.at) + start;
         let chunk = self.chunks.get_mut(index(handle.chunk));
@@ -256,7 +259,7 @@ impl Records {
         }
     }
 
-    /// Takes a record away. Its bytes stay until its chunk is [`compact`](Self::compact)ed.
+    /// Removes a record. Its bytes stay until its chunk is [`compact`](Self::compact)ed.
     pub fn remove(&mut self, handle: Handle) {
         let Some(size) = self.get(handle).map(|record| record.size(self.shape)) else {
             return;
@@ -271,15 +274,15 @@ impl Records {
         }
     }
 
-    /// Whether more than half of a chunk is dead: time to compact it.
+    /// Whether more than half of a chunk is dead, so that it should be compacted.
     #[must_use]
     pub fn is_wasteful(&self, chunk: u32) -> bool {
         let chunk = self.chunks.get(index(chunk));
         chunk.is_some_and(|chunk| chunk.dead > chunk.bytes.len() / 2)
     }
 
-    /// The records of a chunk, where each lies, and where it will once the chunk has been compacted: not behind the place that
-    /// it has, and so before all those of the ones after it.
+    /// Returns the records of a chunk, each with its place now and its place after the chunk is compacted. The new place is
+    /// never after the old one, and so it is before the old place of every later record.
     pub fn moves(&self, chunk: u32) -> impl Iterator<Item = (Record<'_>, Handle, Handle)> {
         let mut to = 0;
         self.entries_from(chunk)
@@ -291,7 +294,7 @@ impl Records {
             })
     }
 
-    /// Moves the records of a chunk together.
+    /// Closes the gaps that removed records left in a chunk.
     pub fn compact(&mut self, chunk: u32) {
         let shape = self.shape;
         let Some(Chunk { bytes, dead }) = self.chunks.get_mut(index(chunk)) else {
@@ -314,7 +317,7 @@ impl Records {
         self.fit(chunk);
     }
 
-    /// All records: in the order in which they came, as long as none has been taken away.
+    /// Returns all records. They are in insertion order as long as none has been removed.
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {
         Iter {
@@ -324,7 +327,7 @@ impl Records {
         }
     }
 
-    /// All records and where they lie.
+    /// Returns all records with their handles.
     #[must_use]
     pub fn entries(&self) -> Entries<'_> {
         self.entries_from(0)
@@ -368,12 +371,12 @@ impl fmt::Debug for Records {
     }
 }
 
-/// A walk over records.
+/// An iterator over records.
 #[derive(Debug, Clone)]
 pub struct Iter<'a> {
-    /// Those behind the one at work.
+    /// The chunks after the current one.
     chunks: std::slice::Iter<'a, Chunk>,
-    /// What is left of the chunk at work.
+    /// The rest of the current chunk.
     rest: &'a [u8],
     shape: Shape,
 }
@@ -396,14 +399,14 @@ impl<'a> Iterator for Iter<'a> {
     }
 }
 
-/// A walk over records that tells where they lie.
+/// An iterator over records and their handles.
 #[derive(Debug, Clone)]
 pub struct Entries<'a> {
     records: &'a Records,
     chunk: u32,
-    /// Those of the chunk.
+    /// The bytes of the current chunk.
     bytes: &'a [u8],
-    /// Where the next record begins.
+    /// Where the next record starts.
     at: usize,
 }
 

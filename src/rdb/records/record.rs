@@ -1,19 +1,19 @@
-//! One record: how it is written down, and where it lies.
+//! One record: its encoding, and its place.
 //!
 //! ```text
-//! record: key | value, of hashes | number of 8 bytes, of scores and expiries
+//! record: key | value, in hashes | number of 8 bytes, for scores and expiries
 //! key, value: length | bytes
-//! length: u8 below 126 | 126 and a u16 | 127 and a u64; the top bit of a key's first byte says that the record is dead
+//! length: u8 below 126 | 126 and a u16 | 127 and a u64; the top bit of a key's first byte marks the record as dead
 //! ```
 
-/// In a length's first byte: a u16 follows.
+/// In the first byte of a length: a u16 follows.
 const WIDE: u8 = 126;
-/// In a length's first byte: a u64 follows.
+/// In the first byte of a length: a u64 follows.
 const WIDEST: u8 = 127;
-/// In a record's first byte: it is dead.
+/// In the first byte of a record: the record is dead.
 pub(super) const DEAD: u8 = 0x80;
 
-/// What the records of a store have besides their keys.
+/// What the records of a store have besides a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     pub(super) has_value: bool,
@@ -38,18 +38,18 @@ impl Shape {
     }
 }
 
-/// One record. What its store's shape leaves out is empty or 0.
+/// One record. A part that its store's shape leaves out is empty or 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Record<'a> {
     /// The member or field.
     pub key: &'a [u8],
     /// The field's value.
     pub value: &'a [u8],
-    /// The bits of a score, or an expiry.
+    /// A score's bits, or an expiry.
     pub number: u64,
 }
 
-/// Stands in an expiry's place for none.
+/// Stored instead of an expiry if there is none.
 const NO_EXPIRY: u64 = u64::MAX;
 
 impl<'a> Record<'a> {
@@ -69,7 +69,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// A hash's field that may expire, at a Unix time in milliseconds that is not negative.
+    /// A hash's field that may expire: at a non-negative Unix time in milliseconds.
     #[must_use]
     pub fn timed_field(key: &'a [u8], value: &'a [u8], expire_at_ms: Option<i64>) -> Self {
         Self {
@@ -89,13 +89,13 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Its score.
+    /// Returns the score.
     #[must_use]
     pub const fn score(&self) -> f64 {
         f64::from_bits(self.number)
     }
 
-    /// When it expires.
+    /// Returns the expiry, Unix time in milliseconds.
     #[must_use]
     pub fn expire_at_ms(&self) -> Option<i64> {
         i64::try_from(self.number).ok()
@@ -120,7 +120,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The record at the start of `bytes`, and what follows it.
+    /// Splits off the record at the start of `bytes`. Returns it and the rest.
     #[inline]
     pub(super) fn split(bytes: &'a [u8], shape: Shape) -> Option<(Self, &'a [u8])> {
         let (key, rest) = split_text(bytes)?;
@@ -139,7 +139,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// An expiry as a record's number.
+/// Returns an expiry as a record's number.
 #[must_use]
 pub fn expiry_number(expire_at_ms: Option<i64>) -> u64 {
     let at = expire_at_ms.and_then(|at| u64::try_from(at).ok());
@@ -170,7 +170,7 @@ fn push_text(to: &mut Vec<u8>, text: &[u8]) {
     to.extend_from_slice(text);
 }
 
-/// The text at the start of `bytes`, and what follows it.
+/// Splits off the text at the start of `bytes`. Returns it and the rest.
 #[inline]
 pub(super) fn split_text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (first, rest) = bytes.split_first()?;
@@ -187,7 +187,7 @@ pub(super) fn split_text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     }
 }
 
-/// Where a record lies: the number of its chunk, below 2^24, and its place there.
+/// Where a record is: its chunk's number, below 2^24, and its place in that chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Handle {
     pub(super) chunk: u32,
@@ -195,25 +195,25 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// The number of its chunk.
+    /// The chunk's number.
     #[must_use]
     pub const fn chunk(self) -> u32 {
         self.chunk
     }
 
-    /// Its place in the chunk.
+    /// The place in the chunk.
     #[must_use]
     pub const fn at(self) -> u16 {
         self.at
     }
 
-    /// The handle of a place in the first chunk.
+    /// Returns the handle of a place in the first chunk.
     #[must_use]
     pub const fn near(at: u16) -> Self {
         Self { chunk: 0, at }
     }
 
-    /// The same in five bytes.
+    /// Packs the handle into five bytes.
     #[must_use]
     #[inline]
     pub const fn pack(self) -> [u8; 5] {
@@ -222,7 +222,7 @@ impl Handle {
         [a, b, c, d, e]
     }
 
-    /// From five bytes.
+    /// Unpacks a handle from five bytes.
     #[must_use]
     #[inline]
     pub const fn unpack([a, b, c, d, e]: [u8; 5]) -> Self {
@@ -233,7 +233,7 @@ impl Handle {
     }
 }
 
-/// The size of the record at the start of `bytes`, and whether it is dead.
+/// Returns the size of the record at the start of `bytes`, and whether it is dead.
 pub(super) fn measure(bytes: &[u8], shape: Shape) -> Option<(usize, bool)> {
     let (_, rest) = Record::split(bytes, shape)?;
     Some((bytes.len() - rest.len(), bytes.first()? & DEAD != 0))

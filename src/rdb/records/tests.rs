@@ -12,7 +12,7 @@ fn text(byte: u8, len: usize) -> Vec<u8> {
     vec![byte; len]
 }
 
-/// What a store of this shape keeps of a record.
+/// The part of a record that a store of this shape keeps.
 fn kept<'a>(record: Record<'a>, shape: Shape) -> Record<'a> {
     Record {
         key: record.key,
@@ -108,7 +108,7 @@ fn a_copy_counts_its_own_bytes() {
     assert_eq!(copy.held, sum_of_blocks(&copy));
 }
 
-/// Keys of all lengths, now and then of more than a chunk.
+/// Keys of all lengths, some of them larger than a chunk.
 fn key_of(random: &mut fastrand::Rng, number: usize) -> Vec<u8> {
     let mut key = number.to_string().into_bytes();
     let padding = match number % 50 {
@@ -121,7 +121,7 @@ fn key_of(random: &mut fastrand::Rng, number: usize) -> Vec<u8> {
     key
 }
 
-/// The handles by key, as the records are found in a walk.
+/// The handles by key, as found by iterating over the records.
 fn places(records: &Records) -> BTreeMap<Vec<u8>, Handle> {
     let entries = records.entries();
     entries
@@ -136,7 +136,7 @@ fn holds_what_a_map_holds_while_records_come_go_and_move() {
         let mut records = Records::new(shape);
         let mut model: BTreeMap<Vec<u8>, Handle> = BTreeMap::new();
         for number in 0..8000 {
-            // Grows first, then shrinks.
+            // It grows first, then it shrinks.
             if model.is_empty() || random.usize(..8000) > number {
                 let key = key_of(&mut random, number);
                 let handle = records.push(Record::timed_field(&key, b"value", Some(5)));

@@ -1,12 +1,12 @@
-//! Ziplists as servers before Redis 7.0 write them.
+//! Writes ziplists as servers before Redis 7.0 do.
 
 use super::TERMINATOR;
 use crate::rdb::packed::Item;
 
-/// A ziplist of `items`, as long as they are appended one after another.
+/// Returns a ziplist of `items`, as if they were appended one after another.
 ///
 /// DIFFERENCE: a server that has shortened or removed an element of 254 bytes or more may keep a longer form of the next
-/// element's previous-length than is needed; the same elements come out shorter here.
+/// element's previous-length than it needs. The same elements are shorter here.
 ///
 /// Source: redis 6.0 ziplist.c, `__ziplistInsert`.
 pub(in crate::rdb) fn ziplist<'a>(items: impl Iterator<Item = Item<'a>>, room: usize) -> Vec<u8> {
@@ -85,7 +85,7 @@ fn push_int(blob: &mut Vec<u8>, value: i64) {
 }
 
 const HEADER_BYTES: usize = 10;
-/// A previous-length that starts so has four more bytes.
+/// A previous-length that starts with this byte has four more bytes.
 const WIDE_PREVIOUS: u8 = 0xfe;
 
 #[cfg(test)]
