@@ -9,7 +9,7 @@ use url::{Host, Url};
 use super::secret::{Login, Password, Secret};
 use super::sentinel::Sentinels;
 
-/// The port of an address without one.
+/// The port of an address that names none.
 const DEFAULT_PORT: u16 = 6379;
 
 /// Where a server listens.
@@ -17,7 +17,7 @@ const DEFAULT_PORT: u16 = 6379;
 pub enum Address {
     /// A TCP port.
     Tcp {
-        /// A name or an address, IPv6 without brackets. Names are looked up anew at every attempt.
+        /// A name or an address, IPv6 without brackets. Names are resolved again at every attempt.
         host: String,
         /// The port.
         port: u16,
@@ -27,7 +27,7 @@ pub enum Address {
 }
 
 impl Address {
-    /// Host and port as INFO shows them; of a Unix socket its path and 0.
+    /// Returns host and port as INFO shows them; for a Unix socket, its path and 0.
     #[must_use]
     pub fn host_and_port(&self) -> (String, u16) {
         match self {
@@ -47,7 +47,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// Text that is not an upstream's address. Never repeats the text, which may hold a password.
+/// Text that is not an upstream address. Never repeats the text, which may contain a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddressError {
@@ -56,55 +56,55 @@ pub enum AddressError {
         "this is not an address ({0}): write redis://host:port, or redis://user:password@host:port"
     )]
     Syntax(String),
-    /// Another scheme.
+    /// An unsupported scheme.
     #[error(
-        "redtail does not know {0}:// addresses: write redis://host:port, rediss://host:port for TLS, unix:///path, or sentinel://host,host/name"
+        "redtail does not support {0}:// addresses: write redis://host:port, rediss://host:port for TLS, unix:///path, or sentinel://host,host/name"
     )]
     Scheme(String),
     /// No host.
-    #[error("the address names no host: write redis://host:port")]
+    #[error("the address has no host: write redis://host:port")]
     Host,
-    /// A database, which a replica cannot choose.
-    #[error("redtail follows all databases of a server: leave out what follows the port")]
+    /// A database number: a replica cannot choose one.
+    #[error("redtail follows all databases of a server: remove what follows the port")]
     Database,
-    /// A query or fragment, which would be ignored: more likely a password with `?` or `#` in it.
+    /// A query or a fragment. redtail would ignore it, and it is more likely a password that contains `?` or `#`.
     #[error(
-        "the address has a ? or a #: in a password write them as %3F and %23, elsewhere leave them out"
+        "the address contains ? or #: in a password, write them as %3F and %23; elsewhere, remove them"
     )]
     Extra,
-    /// A comma that may be part of a password or begin another address.
+    /// A comma that may be part of a password or may start another address.
     #[error(
-        "the address has a comma: in a password write it as %2C; in a list, begin each address with redis://"
+        "the address contains a comma: in a password, write it as %2C; in a list, start each address with redis://"
     )]
     Comma,
-    /// Not the address of sentinels.
+    /// Not a Sentinel address.
     #[error(
-        "this is not an address of sentinels: write sentinel://host:port,host:port/name, or sentinel://user:password@host:port/name, with the name \
-         of the primary there, and %2F for a / in a password"
+        "this is not a Sentinel address: write sentinel://host:port,host:port/name, or sentinel://user:password@host:port/name, where name \
+         is the primary's name in Sentinel; in a password, write / as %2F"
     )]
     Sentinel,
-    /// A part behind the `?` of an address of sentinels.
+    /// An unknown option after the `?` of a Sentinel address.
     #[error(
-        "the options of an address of sentinels, after its ?, are prefer=replica or prefer=primary, and server-tls=yes or server-tls=no, with & \
-         between them"
+        "the options after the ? of a Sentinel address are prefer=replica or prefer=primary, and server-tls=yes or server-tls=no, separated \
+         by &"
     )]
     SentinelOption,
-    /// Sentinels among other addresses.
+    /// A Sentinel address mixed with other addresses.
     #[error(
-        "an address of sentinels cannot be mixed with others: write one sentinel://host,host/name with all sentinels"
+        "a Sentinel address cannot be mixed with others: write one sentinel://host,host/name with all sentinels"
     )]
     Alone,
 }
 
-/// A server that may be followed: where it is and who we are there. Parses from `redis://[user[:password]@]host[:port]`,
-/// `rediss://…` for TLS, `host:port` and `unix:///path`.
+/// A server to follow: where it is, and the login that redtail uses there. Parses from
+/// `redis://[user[:password]@]host[:port]`, `rediss://…` for TLS, `host:port` and `unix:///path`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
     /// Where it listens.
     pub address: Address,
     /// Whether it speaks TLS.
     pub tls: bool,
-    /// Who we are there.
+    /// The login that redtail uses there.
     pub login: Login,
 }
 
@@ -145,7 +145,7 @@ impl FromStr for Node {
     }
 }
 
-/// The address in `host[:port]`.
+/// Parses `host[:port]`.
 pub(super) fn server(text: &str, default_port: u16) -> Result<Address, AddressError> {
     if text.contains(['@', '/', '?', '#']) {
         return Err(AddressError::Extra);
@@ -153,7 +153,7 @@ pub(super) fn server(text: &str, default_port: u16) -> Result<Address, AddressEr
     tcp(&parsed(&format!("redis://{text}"))?, default_port)
 }
 
-/// The login, the hosts and what stands behind the `/` of a URL with several hosts, which no URL library knows.
+/// Returns the login, the hosts, and what follows the `/` in a URL with several hosts, which no URL library supports.
 pub(super) fn authority_and_rest(text: &str) -> Result<(Login, &str, &str), AddressError> {
     let (authority, rest) = text.split_once('/').ok_or(AddressError::Sentinel)?;
     let Some((login_text, hosts)) = authority.rsplit_once('@') else {
@@ -168,7 +168,7 @@ fn parsed(text: &str) -> Result<Url, AddressError> {
     Url::parse(text).map_err(|error| AddressError::Syntax(error.to_string()))
 }
 
-/// The host and port of `url`.
+/// Returns the host and port of `url`.
 fn tcp(url: &Url, default_port: u16) -> Result<Address, AddressError> {
     let host = match url.host().ok_or(AddressError::Host)? {
         Host::Domain(name) => name.to_owned(),
@@ -182,7 +182,7 @@ fn tcp(url: &Url, default_port: u16) -> Result<Address, AddressError> {
     Ok(Address::Tcp { host, port })
 }
 
-/// The user and password of `url`.
+/// Returns the user and password of `url`.
 fn login(url: &Url) -> Login {
     let password = url.password().map(decoded).map(Secret::new);
     Login {
@@ -191,7 +191,7 @@ fn login(url: &Url) -> Login {
     }
 }
 
-/// Undoes `%41`; anything that is not two hex digits stays as it is.
+/// Decodes `%41` and the like. A `%` without two hex digits after it stays as it is.
 pub(super) fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -203,27 +203,27 @@ pub(super) fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The byte that the first two hex digits of `text` name.
+/// Returns the byte that the first two hex digits of `text` encode.
 fn hex_pair(text: &[u8]) -> Option<u8> {
     let digit = |at| u8::try_from(char::from(*text.get(at)?).to_digit(16)?).ok();
     Some(digit(0)? << 4 | digit(1)?)
 }
 
-/// Whom to follow. Parses from one address, several with commas between, or the address of [`Sentinels`].
+/// The servers to follow. Parses from one address, several separated by commas, or the address of [`Sentinels`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Upstream {
-    /// Servers with the same data, never none: the one that worked last is tried first, then the others in this order.
+    /// Servers with the same data, at least one. The one that worked last is tried first, then the others in this order.
     List(Vec<Node>),
-    /// What sentinels say.
+    /// The servers that sentinels name.
     Sentinel(Sentinels),
 }
 
 impl Upstream {
-    /// Whom `texts` name, each of them one address or several with commas between.
+    /// Parses `texts`, each of them one address or several separated by commas.
     ///
     /// # Errors
-    /// [`AddressError`], also when there is none.
+    /// Returns [`AddressError`], also when there is no address.
     pub fn of<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<Self, AddressError> {
         let texts: Vec<&str> = texts.into_iter().collect();
         match texts.as_slice() {
@@ -245,7 +245,7 @@ impl Upstream {
         Ok(Self::List(list))
     }
 
-    /// Whether anything of it speaks TLS.
+    /// Whether any of the servers or sentinels uses TLS.
     #[must_use]
     pub fn uses_tls(&self) -> bool {
         match self {
@@ -254,7 +254,7 @@ impl Upstream {
         }
     }
 
-    /// Whether any of the servers to follow is given a password.
+    /// Whether any of the servers to follow has a password.
     #[must_use]
     pub fn has_password(&self) -> bool {
         match self {
@@ -263,7 +263,7 @@ impl Upstream {
         }
     }
 
-    /// Takes over what `login` has for the servers to follow, whatever the addresses say.
+    /// Sets what `login` contains for the servers to follow, overriding the addresses.
     #[must_use]
     pub fn with_login(mut self, login: &Login) -> Self {
         match &mut self {
@@ -273,7 +273,7 @@ impl Upstream {
         self
     }
 
-    /// Takes over what `login` has for the sentinels, if there are any.
+    /// Sets what `login` contains for the sentinels, if there are any.
     #[must_use]
     pub fn with_sentinel_login(mut self, login: &Login) -> Self {
         if let Self::Sentinel(sentinels) = &mut self {
@@ -297,7 +297,7 @@ impl FromStr for Upstream {
     }
 }
 
-/// The addresses in `text`. One behind a comma that has an `@` but no scheme is more likely the end of a password.
+/// Splits `text` into addresses. A part after a comma that has an `@` but no scheme is more likely the end of a password.
 fn members(text: &str) -> Result<Vec<&str>, AddressError> {
     let members: Vec<&str> = text.split(',').map(str::trim).collect();
     let is_doubtful = |member: &&str| member.contains('@') && !member.contains("://");

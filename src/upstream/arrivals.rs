@@ -1,12 +1,13 @@
-//! What has arrived at this host and is not visible yet, for readers who would rather wait for it.
+//! Tracks what has arrived at this host and is not visible yet, for readers that would rather wait for it.
 //!
-//! A client that has the primary's reply to a write and then asks here may be faster than the writer, which has to be woken
-//! first. A single-threaded replica cannot be overtaken so: it finds the write and the request at the same look at its sockets.
-//! So a reader looks into the link's socket, too. If bytes wait in it, or the writer is working some off, the reader waits until the writer
-//! has worked off all that had arrived, for [`PATIENCE`] at most: whoever falls behind is not waited for.
+//! A client that has the primary's reply to a write and then asks redtail may be faster than the writer, which must be woken
+//! first. This cannot happen with a single-threaded replica: it finds the write and the request when it next polls its
+//! sockets. So a reader checks the link's socket, too. If bytes wait in it, or if the writer is processing some, the reader
+//! waits until the writer has processed everything that had arrived, for at most [`PATIENCE`]: readers do not wait for a
+//! writer that falls behind.
 //!
-//! The writer counts its turns: an even number while it waits in the socket and has worked off all that it has read, an odd one from
-//! before it reads until then.
+//! The writer counts its turns. The count is even while the writer waits in the socket and has processed everything that it
+//! has read. It is odd from before the writer reads until that is processed.
 
 use std::hint::spin_loop;
 use std::sync::Arc;
@@ -20,58 +21,60 @@ use super::line::Socket;
 /// How long a reader waits at most. The writer needs a few microseconds, and some tens if it has to be woken.
 const PATIENCE: Duration = Duration::from_millis(1);
 
-/// So many readers wait in vain in one turn: then the writer is not late but stuck, most likely after a long reader of the same keys.
+/// After this number of readers has waited in vain in one turn, the writer is not late but stuck, most likely because it
+/// waits for a long reader of the same keys.
 const VAIN_WAITS_MAX: u32 = 20;
 
-/// Looks at the turn before the reader lets other threads run in between.
+/// How often a reader checks the turn before it yields to other threads.
 const SPINS: u32 = 50;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Arrivals {
-    /// What the writer reads.
+    /// The socket that the writer reads.
     socket: ArcSwapOption<Socket>,
-    /// Whether it reads that now; else the bytes take another way, and nobody can tell how many are on it.
+    /// Whether the writer reads the socket now. If not, the bytes take another path, and a reader cannot know how many are on
+    /// it.
     is_direct: AtomicBool,
     turn: AtomicU64,
-    /// The last turn in which readers waited in vain, and how many did.
+    /// The last turn in which readers waited in vain, and the number of those readers.
     vain: (AtomicU64, AtomicU32),
-    /// Readers that had to wait.
+    /// Number of readers that had to wait.
     waits: AtomicU64,
-    /// Those among them that waited in vain, or not at all since so many had.
+    /// Number of those that waited in vain, or that did not wait because too many had.
     waits_in_vain: AtomicU64,
 }
 
 impl Arrivals {
-    /// A link begins; its socket, if the writer may read it.
+    /// Notes that a link starts, with the socket that the writer may read, if any.
     pub(super) fn begin(&self, socket: Option<Arc<Socket>>) {
         self.leave();
         self.socket.store(socket);
     }
 
-    /// The link has ended.
+    /// Notes that the link has ended.
     pub(super) fn end(&self) {
         self.begin(None);
     }
 
-    /// The writer has worked off all that it has read, and goes to wait in the socket.
+    /// Notes that the writer has processed everything that it has read, and is about to wait in the socket.
     pub(super) fn rest(&self) {
         self.turn
             .fetch_add(self.turn.load(Ordering::Relaxed) & 1, Ordering::SeqCst);
         self.is_direct.store(true, Ordering::SeqCst);
     }
 
-    /// The writer goes to read.
+    /// Notes that the writer is about to read.
     pub(super) fn work(&self) {
         self.turn.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// The bytes take another way from here on.
+    /// Notes that the bytes take another path from now on.
     pub(super) fn leave(&self) {
         self.is_direct.store(false, Ordering::SeqCst);
     }
 
-    /// Waits until all that has arrived is visible, if that is likely to be soon.
+    /// Waits until everything that has arrived is visible, if that is likely to be soon.
     #[inline]
     pub fn catch_up(&self) {
         if !self.is_direct.load(Ordering::Relaxed) {
@@ -86,13 +89,13 @@ impl Arrivals {
         }
     }
 
-    /// How many readers waited, and how many of them in vain.
+    /// Returns how many readers waited, and how many of them in vain.
     #[must_use]
     pub fn waits(&self) -> [u64; 2] {
         [&self.waits, &self.waits_in_vain].map(|figure| figure.load(Ordering::Relaxed))
     }
 
-    /// The turn in which all will be visible that has arrived by now; `None` when all is.
+    /// Returns the turn in which everything that has arrived by now will be visible; `None` when all of it is.
     #[inline]
     fn turn_to_wait_for(&self, socket: &Socket) -> Option<u64> {
         let has_more = socket.has_more();
@@ -101,7 +104,7 @@ impl Arrivals {
         match has_more {
             false if works == 0 => None,
             false => Some(turn + 1),
-            // What is being worked off may have been read before this came.
+            // The writer may have read the bytes that it is processing before these arrived.
             true => Some(turn + 2 + works),
         }
     }
@@ -116,7 +119,7 @@ impl Arrivals {
         }
     }
 
-    /// Waits for turn `until`, or until nothing more has arrived; false when that takes too long.
+    /// Waits for turn `until`, or until everything that has arrived is visible. Returns false when that takes too long.
     fn is_visible_soon(&self, socket: &Socket, until: u64, mut seen: u64) -> bool {
         let begun = Instant::now();
         let mut looks = 0u32;
@@ -152,7 +155,7 @@ impl Arrivals {
         }
     }
 
-    /// Two readers at once may lose one of their counts, which does no harm.
+    /// Two readers at the same time may lose one of their counts, which does no harm.
     fn note_vain(&self, turn: u64) {
         let waits = self.vain_waits_in(turn) + 1;
         self.vain.1.store(waits, Ordering::Relaxed);
@@ -170,7 +173,7 @@ mod tests {
 
     use super::*;
 
-    /// A link's two ends, and a writer that waits in it.
+    /// Returns the two ends of a link, with a writer that waits in it.
     fn resting() -> (UnixStream, Arc<Socket>, Arrivals) {
         let (primary, own) = UnixStream::pair().unwrap();
         own.set_nonblocking(true).unwrap();

@@ -1,7 +1,8 @@
 //! Which server to try next.
 //!
-//! Servers are tried in rounds: one after the other, each once, without a pause between them. What worked last comes first.
-//! Only a round that failed as a whole is followed by a pause. Of a list that is all; sentinels are asked anew for each try.
+//! Servers are tried in rounds: each once, one after the other, without a pause in between. The one that worked last comes
+//! first. A pause follows only after the whole round has failed. A list stays as it is; sentinels are asked again for each
+//! attempt.
 
 use std::future::pending;
 
@@ -19,22 +20,22 @@ pub(super) struct Candidate {
     pub(super) told: Option<Told>,
 }
 
-/// Who knows the servers.
+/// Where the servers come from.
 enum Source {
     List(Vec<Candidate>),
     Sentinels(Circle),
 }
 
-/// The servers that may be followed, and how far this round has come.
+/// The servers that may be followed, and the progress of this round.
 pub(super) struct Choice {
     source: Source,
-    /// The one that worked last.
+    /// The server that worked last.
     last: Option<Node>,
-    /// The one that is being tried.
+    /// The server that is being tried.
     current: Option<Node>,
-    /// Those that have failed in this round.
+    /// The servers that have failed in this round.
     failed: Vec<Node>,
-    /// Whether this round has more to try.
+    /// Whether this round has more servers to try.
     others_left: bool,
 }
 
@@ -53,10 +54,10 @@ impl Choice {
         }
     }
 
-    /// The server to try now.
+    /// Returns the server to try now.
     ///
     /// # Errors
-    /// [`Error`] when there is none.
+    /// Returns [`Error`] when there is none.
     pub(super) async fn next(&mut self, config: &Config) -> Result<Candidate, Error> {
         let candidates = self.candidates(config).await?;
         let is_untried = |one: &&Candidate| !self.failed.contains(&one.node);
@@ -69,7 +70,7 @@ impl Choice {
         Ok(chosen)
     }
 
-    /// The attempt has ended. Whether another server can be tried at once.
+    /// Notes that the attempt has ended. Returns whether another server can be tried at once.
     pub(super) fn ended(&mut self, worked: bool) -> bool {
         let others_left = std::mem::take(&mut self.others_left) && !worked;
         if !others_left {
@@ -83,7 +84,7 @@ impl Choice {
         others_left
     }
 
-    /// Waits until the server should be followed no more, and says why. Only sentinels know.
+    /// Waits until redtail should leave the server, and returns why. Only sentinels can say that.
     pub(super) async fn must_leave(
         &mut self,
         server: &Candidate,
@@ -99,7 +100,7 @@ impl Choice {
         }
     }
 
-    /// Waits until there is something new to try. Only sentinels know.
+    /// Waits until there is something new to try. Only sentinels can say that.
     pub(super) async fn news(&mut self, config: &Config) {
         match &mut self.source {
             Source::Sentinels(circle) => circle.news(config).await,
@@ -107,7 +108,7 @@ impl Choice {
         }
     }
 
-    /// All of them, best first.
+    /// Returns all servers, best first.
     async fn candidates(&mut self, config: &Config) -> Result<Vec<Candidate>, Error> {
         let last = self.last.as_ref();
         match &mut self.source {
@@ -130,7 +131,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
 
-    /// Tries as often as `worked` says, and shows what was tried and where a pause came.
+    /// Makes one attempt for each element of `worked`; shows which servers were tried, and marks each pause with `|`.
     async fn tried(list: &str, worked: &[bool]) -> String {
         let upstream: Upstream = list.parse().unwrap();
         let config = Config::new(upstream.clone());

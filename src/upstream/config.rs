@@ -1,4 +1,4 @@
-//! What the link is told.
+//! The link's configuration.
 
 use std::time::Duration;
 
@@ -6,26 +6,27 @@ use super::address::Upstream;
 use super::spool::SpoolLimits;
 use super::tls::Tls;
 
-/// How long the link waits for what.
+/// The link's timeouts and intervals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
-    /// For a connection and for each line of the handshake. Redis's own replicas give it five seconds.
+    /// Timeout for a connection, and for each line of the handshake. Redis's own replicas allow five seconds.
     pub handshake: Duration,
-    /// For any byte at all once the handshake is done, counted from the last one: Redis's `repl-timeout`.
+    /// Timeout after the last received byte, once the handshake is done: Redis's `repl-timeout`.
     pub silence: Duration,
-    /// Between two acknowledgements.
+    /// Time between two acknowledgements.
     pub ack: Duration,
-    /// Before the first retry; each further one waits twice as long.
+    /// Delay before the first retry. It doubles with each further retry.
     pub retry_first: Duration,
-    /// Before any retry at most.
+    /// Maximum delay before a retry.
     pub retry_max: Duration,
-    /// Before a retry where a person must change something first.
+    /// Delay before a retry when a person must fix something first.
     pub retry_refused: Duration,
-    /// From one full sync's begin to the next one's at least: each makes the primary fork and send all that it holds.
+    /// Minimum time between the starts of two full syncs: each makes the primary fork and send all its data.
     pub resync_floor: Duration,
-    /// Between two looks at what a sentinel says, when it sends no message. It asks the servers every ten seconds itself.
+    /// Time between two questions to a sentinel while it sends no message. A sentinel itself asks the servers every ten
+    /// seconds.
     pub sentinel_look: Duration,
-    /// A connection without traffic is probed this often; zero for never. Redis's `tcp-keepalive`.
+    /// Time after which an idle connection is probed; zero for never. Redis's `tcp-keepalive`.
     pub keepalive: Duration,
 }
 
@@ -45,41 +46,43 @@ impl Default for Timing {
     }
 }
 
-/// What the primary is told about how far we are. It decides whether we count as a replica that holds its data safely.
+/// The offset that redtail acknowledges to the primary. It decides whether the primary counts redtail as a replica that
+/// holds its data safely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum AckPolicy {
-    /// Honest below a replica, an observer below a primary.
+    /// Honest below a replica, observer below a primary.
     #[default]
     Auto,
-    /// The applied offset: WAIT counts us, FAILOVER may pick us, SHUTDOWN need not wait.
+    /// The applied offset: WAIT counts redtail, FAILOVER may pick it, and SHUTDOWN need not wait.
     Honest,
-    /// Always 0: WAIT and FAILOVER leave us out, min-replicas does not; SHUTDOWN of Redis 7.0 and later waits for
-    /// `shutdown-timeout`, and lag looks like the whole history.
+    /// Always 0: WAIT and FAILOVER ignore redtail, min-replicas counts it. SHUTDOWN in Redis 7.0 and later waits for
+    /// `shutdown-timeout`, and the lag looks like the whole history.
     Observer,
 }
 
-/// All that the link needs to know.
+/// The configuration of the link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Whom to follow.
+    /// The servers to follow.
     pub upstream: Upstream,
-    /// How to speak TLS with those of them that do.
+    /// TLS settings for those servers that use TLS.
     pub tls: Tls,
-    /// The port to announce. None is announced by default: whoever discovers replicas through the primary must not come here.
+    /// The port to announce. The default announces none: a client that discovers replicas through the primary must not
+    /// connect to redtail.
     pub listening_port: Option<u16>,
     /// What acknowledgements say.
     pub acks: AckPolicy,
-    /// How long to wait for what.
+    /// Timeouts and intervals.
     pub timing: Timing,
-    /// How much may wait for the writer, and where.
+    /// How many bytes may wait for the writer, and where.
     pub spool: SpoolLimits,
-    /// How often the server is asked for its offset, on a connection beside the link's; `None` for never.
+    /// How often to ask the server for its offset, on a separate connection; `None` for never.
     pub proof_every: Option<Duration>,
 }
 
 impl Config {
-    /// Follows `upstream`, with the default of everything else.
+    /// Follows `upstream`, with defaults for everything else.
     #[must_use]
     pub fn new(upstream: Upstream) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Connections to a server, whatever they run over.
+//! Connections to a server over any transport.
 
 use std::future::Future;
 use std::io;
@@ -20,12 +20,12 @@ use crate::limits::NAME_ADDRESSES_MAX;
 
 /// Any byte stream to a server.
 pub(super) trait Connection: AsyncRead + AsyncWrite + Unpin + Send {
-    /// Lets the kernel gather what comes, where it can.
+    /// Lets the kernel gather incoming bytes, if the transport supports it.
     fn gather(&self) -> Option<Gather> {
         None
     }
 
-    /// The connection once its handshake is done.
+    /// Converts the connection once its handshake is done.
     fn into_line(self: Box<Self>) -> Line;
 }
 
@@ -62,7 +62,7 @@ impl Connection for TlsStream<TcpStream> {
     }
 }
 
-/// Connects. The name is looked up anew, and its addresses are tried in turn, each for the handshake's time.
+/// Connects. Resolves the name again and tries its addresses in turn, each for up to the handshake timeout.
 ///
 /// # Errors
 /// [`Error::Lookup`], [`Error::Connect`], [`Error::Tls`], [`Error::Ourselves`].
@@ -97,7 +97,7 @@ pub(super) async fn connect(
     })
 }
 
-/// Connects to the first of a name's addresses that accepts.
+/// Connects to the first address of a name that accepts.
 async fn first_of(
     addresses: impl Iterator<Item = SocketAddr>,
     timing: &Timing,
@@ -156,7 +156,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_that_does_not_accept_is_followed_by_the_next() {
-        // Bound, so that nobody else gets it, but not listened on.
+        // Bound, so that no other process gets the port, but not listened on.
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         socket.bind(&any.into()).unwrap();

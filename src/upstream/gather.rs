@@ -1,7 +1,7 @@
-//! Waking less often during a transfer: the kernel gathers bytes before it tells of them.
+//! Fewer wake-ups during a transfer: the kernel gathers bytes before it reports them.
 //!
-//! A primary sends its snapshot in pieces of a few kilobytes. To be woken for each, and to wake the writer for each, costs a
-//! tenth of a full sync's processor time.
+//! A primary sends its snapshot in pieces of a few kilobytes. Waking the task for each piece, and then the writer, costs a
+//! tenth of the processor time of a full sync.
 
 use std::io;
 use std::mem::size_of_val;
@@ -10,26 +10,26 @@ use std::time::Duration;
 
 use crate::limits::READ_CHUNK_BYTES;
 
-/// A second handle of the socket, for its low-water mark: how many bytes must lie there before we are woken.
+/// A second handle of the socket, to set its low-water mark: the number of unread bytes at which the kernel wakes the task.
 pub(super) struct Gather {
     socket: OwnedFd,
     is_on: bool,
 }
 
 impl Gather {
-    /// For this socket; `None` when the process has no descriptor left for it.
+    /// Creates one for this socket; `None` when the process has no descriptor left.
     pub(super) fn of(socket: &impl AsFd) -> Option<Self> {
         let socket = socket.as_fd().try_clone_to_owned().ok()?;
         let is_on = false;
         Some(Self { socket, is_on })
     }
 
-    /// Whether bytes may lie in the socket that nobody was told of.
+    /// Whether the socket may contain bytes that the kernel has not reported.
     pub(super) const fn is_on(&self) -> bool {
         self.is_on
     }
 
-    /// After a read of so many bytes of a transfer, or of anything else: bytes that come in a trickle are told of at once.
+    /// Adjusts to a read of `read` bytes, of a transfer or of anything else. Bytes that trickle in are reported at once.
     pub(super) fn after(&mut self, read: usize, transfer: bool) {
         if transfer && read >= TRICKLE_BYTES {
             self.set(true);
@@ -38,7 +38,7 @@ impl Gather {
         }
     }
 
-    /// Tells of every byte again, and of those that lie there.
+    /// Makes the kernel report every byte again, including those already in the socket.
     pub(super) fn stop(&mut self) {
         self.set(false);
     }
@@ -51,17 +51,18 @@ impl Gather {
     }
 }
 
-/// How long bytes may lie untold.
+/// How long bytes may go unreported.
 pub(super) const GATHER_TIME: Duration = Duration::from_millis(5);
-/// Fewer bytes at once are not worth gathering.
+/// A read of fewer bytes is not worth gathering.
 const TRICKLE_BYTES: usize = 2 << 10;
 
-/// Sets `SO_RCVLOWAT`. Linux wakes at once who waits for fewer bytes than lie there (tcp.c, `tcp_set_rcvlowat`).
+/// Sets `SO_RCVLOWAT`. If the socket already contains enough bytes, Linux wakes the waiting task at once (tcp.c,
+/// `tcp_set_rcvlowat`).
 fn set_low_water(socket: &OwnedFd, bytes: usize) -> io::Result<()> {
     let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
     let size = libc::socklen_t::try_from(size_of_val(&bytes)).unwrap_or(0);
     #[expect(unsafe_code, reason = "no library has this option")]
-    // SAFETY: the descriptor is open as long as `socket` lives, and the option's value is an integer of the size named.
+    // SAFETY: the descriptor is open as long as `socket` lives, and the option's value is an integer of the given size.
     let done = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
@@ -86,7 +87,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
     use tokio::time::timeout;
 
-    /// Both ends of a connection.
+    /// Returns both ends of a connection.
     async fn connected() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let ours = TcpStream::connect(listener.local_addr().unwrap()).await;

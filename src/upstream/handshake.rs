@@ -1,9 +1,9 @@
-//! From a fresh connection to the server's answer to PSYNC.
+//! The handshake: from a fresh connection to the server's answer to PSYNC.
 //!
 //! ```text
 //! PING → [AUTH] → INFO server → [INFO replication] → [REPLCONF listening-port] → REPLCONF capa → REPLCONF version → PSYNC
 //! ```
-//! Each command waits for its reply: PSYNC in particular is refused behind unread replies.
+//! Each command waits for its reply. This matters for PSYNC in particular: a server refuses it while replies are pending.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -22,14 +22,15 @@ use super::role::{Role, same_server};
 use super::sentinel::Told;
 use super::wire::Wire;
 
-/// The version that we claim: the newest whose snapshots we decode. A Valkey 9 sends older followers the RDB of Redis 7.2,
-/// and no snapshot at all of a hash whose fields expire. Source: valkey 9.1 rdb.c, `rdbSaveKeyValuePair`.
+/// The version that redtail announces: the newest one whose snapshots it decodes. Valkey 9 sends older followers the RDB
+/// format of Redis 7.2, and cannot send them a snapshot that contains a hash with expiring fields. Source: valkey 9.1 rdb.c,
+/// `rdbSaveKeyValuePair`.
 const ANNOUNCED_VERSION: &str = "9.1.0";
 
-/// How long until a replica that is behind us is looked at again.
+/// How often to check a replica that is behind redtail.
 const CATCH_UP_LOOK: Duration = Duration::from_millis(50);
 
-/// How long an answer to PSYNC may take until the log says what it waits for.
+/// How long an answer to PSYNC may take before the log says what redtail is waiting for.
 const PSYNC_QUIET: Duration = Duration::from_secs(1);
 
 /// What an acknowledgement says.
@@ -37,15 +38,15 @@ const PSYNC_QUIET: Duration = Duration::from_secs(1);
 pub(super) enum Acks {
     /// The applied offset.
     Honest,
-    /// Nothing: 0.
+    /// Always 0.
     Observer,
 }
 
-/// What the server has accepted.
+/// An accepted connection.
 pub(super) struct Accepted {
     pub(super) start: Start,
     pub(super) stream: Box<dyn Connection>,
-    /// The bytes that came right behind its answer.
+    /// The bytes that arrived right after the answer to PSYNC.
     pub(super) first: Bytes,
     pub(super) acks: Acks,
     pub(super) mode: Mode,
@@ -73,7 +74,7 @@ impl<'s> Handshake<'s> {
         }
     }
 
-    /// Shakes hands and asks to resume, or for everything.
+    /// Shakes hands and asks to resume, or for a full resync.
     ///
     /// # Errors
     /// [`Error`].
@@ -91,7 +92,7 @@ impl<'s> Handshake<'s> {
                 .await?;
         }
         self.replconf(&["capa", "eof", "capa", "psync2"]).await?;
-        // By itself: servers that do not know it refuse the whole command.
+        // Sent separately: a server that does not know the option refuses the whole command.
         self.replconf(&["version", ANNOUNCED_VERSION]).await?;
         let start = self.psync(resume).await?;
         let (stream, first) = self.wire.into_parts();
@@ -104,7 +105,8 @@ impl<'s> Handshake<'s> {
         })
     }
 
-    /// How the server runs. It is the first command that a proxy might not know: some hang up at those.
+    /// Returns how the server runs. INFO is the first command that a proxy may not know, and some proxies close the
+    /// connection on an unknown command.
     async fn mode(&mut self) -> Result<Mode, Error> {
         match kind::ask(&mut self.wire, self.server).await {
             Err(error) if error.is_closing() => Err(Error::Untold(Box::new(error))),
@@ -112,7 +114,8 @@ impl<'s> Handshake<'s> {
         }
     }
 
-    /// Why the server is not ready: one that is none will never be, such as a redtail that has no data yet.
+    /// Returns why the server is not ready. A server that redtail cannot follow will never be ready: a redtail without data,
+    /// for example.
     async fn recognised(&mut self, error: Error) -> Error {
         if !matches!(error, Error::NotReady { .. }) {
             return error;
@@ -141,8 +144,8 @@ impl<'s> Handshake<'s> {
         !self.server.tls && matches!(self.server.address, Address::Tcp { .. })
     }
 
-    /// What acknowledgements will say: without a choice, that depends on whom they go to. Below a primary nothing is lost by
-    /// being an observer.
+    /// Returns what acknowledgements will say. Without a configured choice, that depends on the server's role: below a
+    /// primary, an observer loses nothing.
     fn acks(&self, role: Option<&Role>) -> Acks {
         match self.config.acks {
             AckPolicy::Honest => Acks::Honest,
@@ -152,7 +155,8 @@ impl<'s> Handshake<'s> {
         }
     }
 
-    /// What the server says of itself, if that matters. A replica that is a little behind us is given the time to catch up.
+    /// Returns what the server says about its role, if that matters. Waits for a replica that is a little behind redtail to
+    /// catch up.
     async fn role(&mut self, resume: Option<Resume>) -> Result<Option<Role>, Error> {
         let unasked = self.config.acks != AckPolicy::Auto && self.told.is_none();
         if unasked && resume.is_none() {
@@ -172,21 +176,21 @@ impl<'s> Handshake<'s> {
         }
     }
 
-    /// What the server says of itself; `None` when it does not.
+    /// Returns what the server says about its role; `None` when it does not say.
     async fn info(&mut self) -> Result<Option<Role>, Error> {
         let doing = "answering INFO";
         let header = self.wire.ask(&["INFO", "replication"], doing).await?;
         let Some(info) = self.wire.bulk(&header, doing).await? else {
-            // Most likely a user who may not run it.
+            // Most likely the user may not run INFO.
             let reply = self.wire.shown(&header);
             if self.told.is_some() {
-                let fix = "Allow redtail's user INFO there (ACL SETUSER <user> +info): what Sentinel says of a server is checked there";
+                let fix = "Let redtail's user run INFO (ACL SETUSER <user> +info): redtail needs it to check what Sentinel says about the server";
                 return Err(Error::Refused { reply, fix });
             }
             if self.config.acks == AckPolicy::Auto {
                 tracing::info!(
                     reply,
-                    "the upstream does not say whether it is a primary or a replica: redtail takes it for a primary (see --ack)"
+                    "the upstream does not say whether it is a primary or a replica: redtail assumes that it is a primary (see --ack)"
                 );
             }
             return Ok(None);
@@ -194,7 +198,7 @@ impl<'s> Handshake<'s> {
         Ok(Some(Role::of(&String::from_utf8_lossy(&info))))
     }
 
-    /// Errors to these do not matter: the server does without.
+    /// Sends REPLCONF. An error reply does not matter: the server works without the option.
     async fn replconf(&mut self, options: &[&str]) -> Result<(), Error> {
         let words: Vec<&str> = ["REPLCONF"]
             .into_iter()
@@ -208,7 +212,7 @@ impl<'s> Handshake<'s> {
         }
     }
 
-    /// Asks, and says what is waited for if that takes long.
+    /// Sends PSYNC and waits for the answer. If that takes long, logs what redtail is waiting for.
     async fn ask_psync(&mut self, words: &[&str]) -> Result<String, Error> {
         let mut asking = pin!(self.wire.ask(words, "answering PSYNC"));
         if let Ok(reply) = timeout(PSYNC_QUIET, asking.as_mut()).await {
@@ -217,8 +221,8 @@ impl<'s> Handshake<'s> {
         let address = &self.server.address;
         tracing::info!(
             %address,
-            "waiting for the server to begin a snapshot: it waits for further replicas \
-             (repl-diskless-sync-delay there, 5 seconds by default) or for the end of another snapshot"
+            "waiting for the server to start a snapshot: it may be waiting for more replicas \
+             (its repl-diskless-sync-delay, 5 seconds by default) or for another snapshot to finish"
         );
         asking.await
     }
@@ -231,14 +235,14 @@ impl<'s> Handshake<'s> {
             ),
             None => ("?".to_owned(), "-1".to_owned()),
         };
-        // A diskless primary may wait for more replicas before it answers, and sends newlines meanwhile.
+        // A diskless primary may wait for more replicas before it answers, and sends newlines while it waits.
         self.wire.set_patience(self.config.timing.silence);
         let reply = self.ask_psync(&["PSYNC", &replid, &next]).await?;
         start_of(&reply).ok_or_else(|| self.wire.error_of(&reply, "PSYNC"))
     }
 }
 
-/// Checks what a sentinel said of the server.
+/// Checks what a sentinel said about the server.
 async fn verify(address: &Address, told: Option<&Told>, role: Option<&Role>) -> Result<(), Error> {
     let (Some(told), Some(role)) = (told, role) else {
         return Ok(());
@@ -263,7 +267,7 @@ fn start_of(reply: &str) -> Option<Start> {
     match words.next()? {
         "+FULLRESYNC" => Some(Start::Full {
             replid: words.next()?.parse().ok()?,
-            // An offset is signed on the primary's side: a larger one could never be asked for again.
+            // The primary stores offsets as signed integers, so no follower could resume from a larger one.
             offset: words.next()?.parse::<i64>().ok()?.try_into().ok()?,
         }),
         "+CONTINUE" => match words.next() {

@@ -1,4 +1,4 @@
-//! Who reads a link's socket: the link's task or the writer.
+//! Which side reads a link's socket: the link's task or the writer.
 //!
 //! ```text
 //!              offer                      take
@@ -8,13 +8,14 @@
 //!    │                                                 ▼  │
 //!    └─────────────── give_back, claim_back ───────── Away
 //! ```
-//! The bytes stay in order because of two rules. The task offers only what it waits for: whatever it has read is in the spool by
-//! then, and the writer takes the socket only once the spool is empty. And while the writer has the socket the task reads
-//! nothing; it claims it back only from a writer that works off what it has read, and that comes back to the spool first.
+//! Two rules keep the bytes in order. First, the task offers the socket only while it waits for bytes: everything that it
+//! has read is in the spool by then, and the writer takes the socket only once the spool is empty. Second, the task reads
+//! nothing while the writer has the socket. It claims the socket back only from a writer that is processing what it has
+//! read, and such a writer returns to the spool first.
 
 use std::time::{Duration, Instant};
 
-/// Who reads the socket.
+/// Which side reads the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Holder {
     /// The task: it reads, or puts what it has read into the spool.
@@ -24,19 +25,19 @@ pub(super) enum Holder {
     Offered,
     /// The writer: it waits for bytes, or reads them.
     Writer,
-    /// The writer has been working off what it has read since then.
+    /// Neither: the writer has been processing what it has read since then.
     Away(Instant),
 }
 
 impl Holder {
-    /// The task waits for bytes.
+    /// Notes that the task waits for bytes.
     pub(super) const fn offer(&mut self) {
         if matches!(self, Self::Task) {
             *self = Self::Offered;
         }
     }
 
-    /// The task wants to read. Gives whether it may.
+    /// Claims the socket for the task. Returns whether the task may read it.
     pub(super) const fn claim(&mut self) -> bool {
         if matches!(self, Self::Offered) {
             *self = Self::Task;
@@ -44,8 +45,8 @@ impl Holder {
         matches!(self, Self::Task)
     }
 
-    /// The task wants to read again what it has left to the writer. Gives whether it may: the writer has given it back, or has
-    /// not looked at it for `patience`.
+    /// Claims the socket back from the writer. Returns whether the task may read it: the writer has returned it, or has not
+    /// asked for it within `patience`.
     pub(super) fn claim_back(&mut self, now: Instant, patience: Duration) -> bool {
         if let Self::Away(since) = self
             && now.saturating_duration_since(*since) >= patience
@@ -55,7 +56,8 @@ impl Holder {
         self.claim()
     }
 
-    /// The writer has worked off all that was read, and wants to read on. Gives whether it may.
+    /// Takes the socket for the writer, which has processed everything that was read. Returns whether the writer may read
+    /// it.
     pub(super) const fn take(&mut self) -> bool {
         if !matches!(self, Self::Task) {
             *self = Self::Writer;
@@ -63,14 +65,14 @@ impl Holder {
         matches!(self, Self::Writer)
     }
 
-    /// The writer goes to work off what it has read.
+    /// Notes that the writer starts to process what it has read.
     pub(super) const fn leave(&mut self, now: Instant) {
         if matches!(self, Self::Writer) {
             *self = Self::Away(now);
         }
     }
 
-    /// The writer leaves the reading to the task. Gives whether that changes anything.
+    /// Returns the socket to the task. Returns whether that changes anything.
     pub(super) const fn give_back(&mut self) -> bool {
         let held = matches!(self, Self::Writer | Self::Away(_));
         if held {
@@ -102,7 +104,7 @@ mod tests {
         assert_eq!(
             holder,
             Holder::Writer,
-            "what one does not have one cannot offer"
+            "the task cannot offer what it does not have"
         );
         holder.leave(now);
         assert!(!holder.claim() && !holder.claim_back(now + PATIENCE / 2, PATIENCE));

@@ -1,27 +1,28 @@
-//! What listens at an address, as it says itself.
+//! What kind of server listens at an address, according to the server itself.
 //!
-//! `INFO server` is all that Sentinel, a cluster's node and redtail itself have in common with a server that can be followed.
-//! Who may not ask takes it for such a server; PSYNC then shows what it is.
+//! `INFO server` is the one command that Sentinel, a cluster node and redtail itself share with a server that redtail can
+//! follow. If the user may not run INFO, redtail assumes such a server, and PSYNC then shows what it is.
 
 use super::address::{Address, Node};
 use super::error::Error;
 use super::role::Role;
 use super::wire::Wire;
 
-/// How a server runs. Source: valkey 9.1 server.c, `getServerMode`, which names the field `server_mode`; `redis_mode` before.
+/// How a server runs. Source: valkey 9.1 server.c, `getServerMode`, which names the field `server_mode`; `redis_mode` in
+/// earlier servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
-    /// It does not say, or not to us.
+    /// It does not say, or not to this user.
     #[default]
     Unknown,
-    /// By itself or with replicas: it has all keys.
+    /// Alone or with replicas: it has all keys.
     Standalone,
     /// In a cluster: it has the keys of its slots.
     Cluster,
 }
 
 impl Mode {
-    /// The word that INFO uses.
+    /// Returns the word that INFO uses.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -32,7 +33,7 @@ impl Mode {
     }
 }
 
-/// What `INFO server` names.
+/// The kinds of server that `INFO server` reveals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Server(Mode),
@@ -58,7 +59,7 @@ impl Kind {
 /// Asks what listens at the other end of `wire`, where `node` is expected.
 ///
 /// # Errors
-/// [`Error::NoServer`] with what it is and what to write instead.
+/// [`Error::NoServer`] says what it is and which address to write instead.
 pub(super) async fn ask(wire: &mut Wire, node: &Node) -> Result<Mode, Error> {
     let info = section(wire, "server").await?;
     match Kind::of(&info) {
@@ -74,7 +75,7 @@ pub(super) async fn ask(wire: &mut Wire, node: &Node) -> Result<Mode, Error> {
     }
 }
 
-/// A section of INFO; nothing of a server that does not tell.
+/// Returns a section of INFO, or an empty string if the server does not send it.
 async fn section(wire: &mut Wire, name: &str) -> Result<String, Error> {
     let doing = "answering INFO";
     let header = wire.ask(&["INFO", name], doing).await?;
@@ -94,8 +95,8 @@ fn sentinel(node: &Node, info: &str) -> String {
     let scheme = if node.tls { "sentinels" } else { "sentinel" };
     let address = &node.address;
     format!(
-        "{address} is a Sentinel, which has no data: write {scheme}://{address}/{}",
-        name.unwrap_or("NAME, with the name of the primary that it watches")
+        "{address} is a Sentinel, which holds no data: write {scheme}://{address}/{}",
+        name.unwrap_or("NAME, where NAME is the name of the primary that it watches")
     )
 }
 
@@ -141,7 +142,7 @@ mod tests {
         let node: Node = "rediss://u:p@h:26379".parse().unwrap();
         let info = "# Sentinel\r\nsentinel_masters:2\r\nmaster0:name=group,status=ok,address=127.0.0.1:1\r\n";
         assert!(sentinel(&node, info).ends_with("write sentinels://h:26379/group"));
-        assert!(sentinel(&node, "").contains("h:26379/NAME, with the name"));
+        assert!(sentinel(&node, "").contains("h:26379/NAME, where NAME"));
         let role = Role::of("role:slave\r\nmaster_host:p\r\nmaster_port:7\r\n");
         assert!(redtail(&node.address, &role).ends_with("it follows, p:7"));
         assert!(redtail(&node.address, &Role::default()).ends_with("it follows"));

@@ -1,7 +1,7 @@
 //! An accepted connection in two halves: bytes in, acknowledgements out.
 //!
-//! A socket without TLS can be read by the writer, too, while it keeps up: one thread is woken for a command in place of two,
-//! one after the other. What TLS brings passes through its layer here, and then through the spool.
+//! While the writer keeps up, it can read a socket without TLS itself: a command then wakes one thread, and not two in turn.
+//! Bytes over TLS pass through the TLS layer here, and then through the spool.
 
 use std::io::{self, Read as _};
 use std::net::Shutdown;
@@ -24,13 +24,14 @@ use super::spool::Sender;
 pub(super) struct Socket(socket2::Socket);
 
 impl Socket {
-    /// Another handle of that socket, which must not block.
+    /// Creates another handle of that socket, which must be non-blocking.
     pub(super) fn of(socket: &impl AsFd) -> io::Result<Self> {
         let socket = socket.as_fd().try_clone_to_owned()?;
         Ok(Self(socket.into()))
     }
 
-    /// Waits until there is something to read, the end included. Gives false after `at_most`, and when a signal comes.
+    /// Waits until there is something to read, which includes the end of the connection. Returns false after `at_most`, and
+    /// when a signal arrives.
     pub(super) fn wait(&self, at_most: Duration) -> io::Result<bool> {
         let mut watched = [PollFd::new(&self.0, PollFlags::IN)];
         let at_most = Timespec::try_from(at_most).ok();
@@ -41,28 +42,28 @@ impl Socket {
         }
     }
 
-    /// Whether bytes are there that have not been read.
+    /// Whether the socket has unread bytes.
     pub(super) fn has_more(&self) -> bool {
         rustix::io::ioctl_fionread(&self.0).is_ok_and(|bytes| bytes > 0)
     }
 
-    /// Reads what is there; 0 at the end. Never blocks.
+    /// Reads the available bytes; 0 at the end. Never blocks.
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         (&self.0).read(buffer)
     }
 
-    /// Ends the connection, whoever has handles of it; who waits in it is woken.
+    /// Ends the connection for all handles and wakes any thread that waits in it.
     pub(super) fn shut(&self) {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = self.0.shutdown(Shutdown::Both);
     }
 }
 
-/// A connection, whatever it runs over.
+/// A connection over any transport.
 pub(super) enum Line {
-    /// Without TLS.
+    /// A socket without TLS.
     Plain(PlainReader, Arc<Socket>),
-    /// One whose bytes are not those of the socket, or that there is no second handle for.
+    /// A connection whose bytes differ from the socket's bytes, or one without a second handle.
     Wrapped(Box<dyn Connection>),
 }
 
@@ -81,7 +82,7 @@ impl Line {
         }
     }
 
-    /// What the writer may read in place of the task.
+    /// Returns the socket that the writer may read in place of the task.
     pub(super) fn socket(&self) -> Option<Arc<Socket>> {
         match self {
             Self::Plain(_, socket) => Some(Arc::clone(socket)),
@@ -89,7 +90,7 @@ impl Line {
         }
     }
 
-    /// Lets the kernel gather what comes, where it can.
+    /// Lets the kernel gather incoming bytes, if the transport supports it.
     pub(super) fn gather(&self) -> Option<Gather> {
         match self {
             Self::Plain(reader, _) => reader.gather(),
@@ -97,7 +98,7 @@ impl Line {
         }
     }
 
-    /// Both halves.
+    /// Splits the connection into both halves.
     pub(super) fn split(self) -> (Incoming, Outgoing) {
         match self {
             Self::Plain(reader, socket) => (Incoming::Plain(reader), Outgoing::Plain(socket)),
@@ -109,15 +110,15 @@ impl Line {
     }
 }
 
-/// What comes in.
+/// The receiving half.
 pub(super) enum Incoming {
     Plain(PlainReader),
     Wrapped(ReadHalf<Box<dyn Connection>>),
 }
 
 impl Incoming {
-    /// Reads into `buffer`; gives how many bytes came, 0 at the end. While this waits the writer may read in its place, if
-    /// `offers`. May be dropped at any time and called again.
+    /// Reads into `buffer`. Returns the number of bytes read, 0 at the end. If `offers`, the writer may read in place of
+    /// this call while it waits. The call may be dropped at any time and made again.
     pub(super) async fn read(
         &mut self,
         buffer: &mut BytesMut,
@@ -137,7 +138,7 @@ enum Awake {
     Unix(UnixStream),
 }
 
-/// A socket that nobody watches here: the writer reads it, and the runtime must not be woken for each of its bytes.
+/// A socket that the runtime does not watch: the writer reads it, and its bytes must not wake the runtime.
 enum Resting {
     Tcp(std::net::TcpStream),
     Unix(std::os::unix::net::UnixStream),
@@ -175,11 +176,12 @@ impl Resting {
     }
 }
 
-/// The task's side of a socket that the writer may read. One of both is there, except after a failure.
+/// The task's side of a socket that the writer may read. Exactly one of `awake` and `resting` is set, except after a
+/// failure.
 pub(super) struct PlainReader {
     awake: Option<Awake>,
     resting: Option<Resting>,
-    /// The writer fell short of what came: until a read finds less than it has room for, the task goes on.
+    /// The writer did not keep up: the task reads until a read does not fill its buffer.
     catching_up: bool,
 }
 
@@ -245,9 +247,9 @@ impl PlainReader {
     }
 }
 
-/// What goes out.
+/// The sending half.
 pub(super) enum Outgoing {
-    /// The runtime does not watch it: it would be woken for each of the bytes that come, which the writer reads.
+    /// The runtime does not watch it: otherwise each of the received bytes, which the writer reads, would wake the runtime.
     Plain(Arc<Socket>),
     Wrapped(WriteHalf<Box<dyn Connection>>),
 }
@@ -259,7 +261,7 @@ impl Outgoing {
             Self::Plain(socket) => send_all(socket, message).await,
             Self::Wrapped(writer) => {
                 writer.write_all(message).await?;
-                // TLS may keep what it has taken until it is told to send it.
+                // TLS may hold back written bytes until a flush.
                 writer.flush().await
             }
         }
@@ -271,7 +273,7 @@ async fn send_all(socket: &Socket, mut message: &[u8]) -> io::Result<()> {
         match socket.0.send_with_flags(message, libc::MSG_NOSIGNAL) {
             Ok(sent) => message = message.get(sent..).unwrap_or_default(),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Acknowledgements of many minutes that the server does not read.
+            // The server has not read acknowledgements for many minutes.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(FULL_LOOK).await,
             Err(error) => return Err(error),
         }
@@ -279,7 +281,7 @@ async fn send_all(socket: &Socket, mut message: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// How often a socket without room is tried again.
+/// How often to retry a socket whose send buffer is full.
 const FULL_LOOK: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 /// Longer than a writer may be busy before the task reads in its place.
 const LONG: Duration = Duration::from_millis(200);
 
-/// A connection: the other end, the task's half and the writer's.
+/// A link: the other end, the task's half and the writer's half.
 struct Link {
     theirs: std::net::TcpStream,
     incoming: Incoming,
@@ -42,12 +42,12 @@ async fn link() -> Link {
     }
 }
 
-/// The link's task: reads until the end, and gives how many bytes came its way.
+/// Acts as the link's task: reads until the end, and returns how many bytes it passed on.
 async fn pump(mut incoming: Incoming, sender: Sender) -> usize {
     let mut passed = 0;
     loop {
         let mut buffer = BytesMut::with_capacity(16 << 10);
-        // As the pump does it: the reading is dropped now and then, and begun again.
+        // Like the pump: the read is dropped at times and started again.
         let read = tokio::select! {
             read = incoming.read(&mut buffer, &sender, true) => read.unwrap(),
             () = sleep(Duration::from_millis(7)) => continue,
@@ -60,7 +60,7 @@ async fn pump(mut incoming: Incoming, sender: Sender) -> usize {
     }
 }
 
-/// The `number`th byte of what is sent: no two places within reach of each other look alike for long.
+/// Returns the `number`th byte of what is sent. No two nearby positions stay equal for long.
 fn byte(number: usize) -> u8 {
     (number.wrapping_mul(2_654_435_761) >> 13).to_le_bytes()[0]
 }
@@ -80,7 +80,7 @@ fn send_all(mut theirs: std::net::TcpStream, total: usize, mut random: fastrand:
     }
 }
 
-/// Takes everything as the writer does, at all paces, and gives how many bytes came from the socket.
+/// Takes everything like the writer, at all paces, and returns how many bytes came from the socket.
 fn take_all(receiver: &mut Receiver, total: usize, mut random: fastrand::Rng) -> usize {
     let (mut taken, mut direct) = (0, 0);
     loop {
@@ -149,9 +149,10 @@ async fn a_writer_that_waits_in_the_socket_reads_alone_and_one_that_is_busy_does
             assert_eq!(&*receiver.recv_stream().unwrap(), [number]);
         }
         let direct = status.direct_reads.load(Ordering::Relaxed);
-        // The first may have come before the writer asked.
+        // The first byte may have arrived before the writer asked.
         assert!(direct >= 99, "{direct}");
-        // Far more than the kernel keeps: this would not return if nobody read. The writer is busy meanwhile.
+        // Far more than the kernel buffers: the call would not return if neither side read. The writer is busy during the
+        // call.
         theirs.write_all(&vec![7; 64 << 20]).unwrap();
         assert_eq!(status.direct_reads.load(Ordering::Relaxed), direct);
         drop(theirs);
@@ -226,7 +227,7 @@ async fn what_the_writers_reading_fails_with_is_what_the_task_says() {
         std::thread::sleep(LONG);
         (&theirs).write_all(b"x").unwrap();
         std::thread::sleep(LONG);
-        // A reset in place of an end.
+        // A reset instead of an end.
         socket2::SockRef::from(&theirs)
             .set_linger(Some(Duration::ZERO))
             .unwrap();

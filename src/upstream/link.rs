@@ -1,4 +1,4 @@
-//! What passes between the link's task and the writer thread.
+//! What the link's task and the writer thread exchange.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::spool::Receiver;
 
-/// A replication id: 40 characters that name one history of writes.
+/// A replication id: 40 characters that identify one history of writes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ReplId([u8; 40]);
 
@@ -52,40 +52,40 @@ pub enum Start {
         /// Its offset at the snapshot.
         offset: u64,
     },
-    /// The stream goes on where [`Resume`] asked.
+    /// The stream continues where [`Resume`] asked.
     Continue {
         /// The history's new id, if it has changed.
         replid: Option<ReplId>,
     },
 }
 
-/// Where a lost link is taken up again.
+/// Where to resume a lost link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resume {
     /// The history's id.
     pub replid: ReplId,
-    /// Bytes of it that have been applied; PSYNC asks for the next one.
+    /// How many bytes of it have been applied; PSYNC asks for the next one.
     pub offset: u64,
 }
 
-/// Why the writer gave a link up, in words.
+/// Why the writer ended a link, as text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Fault(String);
 
 impl Fault {
-    /// A fault with that description.
+    /// Creates a fault with that description.
     pub fn new(description: impl Into<String>) -> Self {
         Self(description.into())
     }
 }
 
-/// What the writer says when it is done with a link.
+/// What the writer reports when it is done with a link.
 #[derive(Debug)]
 pub struct LinkEnd {
     /// Where to resume; `None` asks for a full resync.
     pub resume: Option<Resume>,
-    /// What was wrong with the link's bytes, if they and not the connection ended it.
+    /// What was wrong with the link's bytes, if they ended the link and not the connection.
     pub fault: Option<Fault>,
 }
 
@@ -94,9 +94,9 @@ pub struct LinkEnd {
 pub struct Link {
     /// How it starts.
     pub start: Start,
-    /// Everything that comes behind the reply to PSYNC. Ends with the connection; dropping it closes the connection.
+    /// Everything that follows the reply to PSYNC. Ends with the connection; dropping it closes the connection.
     pub bytes: Receiver,
-    /// Where the writer says that it is done.
+    /// Where the writer reports that it is done.
     pub done: oneshot::Sender<LinkEnd>,
 }
 
@@ -108,37 +108,37 @@ pub enum Phase {
     Idle,
     /// Loading a snapshot.
     Transfer,
-    /// Keeping what was loaded back from readers; the stream behind it waits.
+    /// Hiding the loaded snapshot from readers while the stream after it waits.
     Held,
     /// Applying the stream.
     Streaming,
 }
 
-/// The writer's progress, for the acknowledgements.
+/// The writer's progress, from which acknowledgements are made.
 #[derive(Debug, Default)]
 pub struct Progress {
     applied: AtomicU64,
     /// Received bytes that the writer has not taken yet.
     waiting: AtomicU64,
     phase: AtomicU8,
-    /// The offset of the snapshot that is held back.
+    /// The offset of the snapshot that is hidden from readers.
     held: AtomicU64,
     ack: Notify,
 }
 
 impl Progress {
-    /// Bytes of the stream that have been applied and are visible.
+    /// Returns how many bytes of the stream have been applied and are visible.
     pub fn applied(&self) -> u64 {
         self.applied.load(Ordering::Acquire)
     }
 
-    /// Bytes that have been received and wait for the writer.
+    /// Returns how many received bytes wait for the writer.
     pub fn waiting(&self) -> u64 {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Bytes of the history that is being followed that are in memory, whether readers see them or not: what the primary may
-    /// be told.
+    /// Returns how many bytes of the followed history are in memory, whether readers see them or not: the offset that
+    /// redtail may acknowledge.
     pub fn taken_in(&self) -> u64 {
         match self.phase() {
             Phase::Held => self.held.load(Ordering::Acquire),
@@ -146,7 +146,7 @@ impl Progress {
         }
     }
 
-    /// What the writer is doing.
+    /// Returns what the writer is doing.
     pub fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Acquire) {
             1 => Phase::Transfer,
@@ -156,57 +156,58 @@ impl Progress {
         }
     }
 
-    /// Waits until an acknowledgement is wanted at once.
+    /// Waits until an acknowledgement must be sent at once.
     pub async fn ack_wanted(&self) {
         self.ack.notified().await;
     }
 
-    /// A link begins: nothing of it waits yet. What the last one counted after the writer was done with it is forgotten.
+    /// Notes that a link starts, with no bytes waiting. Discards what the last link counted after the writer was done with
+    /// it.
     pub fn begin_link(&self) {
         self.waiting.store(0, Ordering::Relaxed);
     }
 
-    /// Bytes have come that the writer has not taken yet.
+    /// Notes bytes that have arrived and that the writer has not taken yet.
     pub fn note_waiting(&self, bytes: usize) {
         self.waiting.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// The writer has taken bytes.
+    /// Notes that the writer has taken bytes.
     pub fn note_taken(&self, bytes: usize) {
         self.waiting.fetch_sub(bytes as u64, Ordering::Relaxed);
     }
 
-    /// The writer has applied everything up to `offset`.
+    /// Notes that the writer has applied everything up to `offset`.
     pub fn set_applied(&self, offset: u64) {
         self.applied.store(offset, Ordering::Release);
     }
 
-    /// The primary asks for an acknowledgement.
+    /// Notes that the primary asks for an acknowledgement.
     pub fn request_ack(&self) {
         self.ack.notify_one();
     }
 
-    /// A snapshot is being loaded.
+    /// Notes that a snapshot is being loaded.
     pub fn start_transfer(&self) {
         self.phase.store(Phase::Transfer as u8, Ordering::Release);
     }
 
-    /// A snapshot of that offset is held back. A diskless primary is told so at once: it keeps what follows in its own memory
-    /// until then.
+    /// Notes that a snapshot of that offset is loaded but hidden from readers. Acknowledges it at once: until then, a
+    /// diskless primary keeps everything that follows in its own memory.
     pub fn start_hold(&self, offset: u64) {
         self.held.store(offset, Ordering::Release);
         self.phase.store(Phase::Held as u8, Ordering::Release);
         self.request_ack();
     }
 
-    /// The stream is being applied from `offset` on; the primary is told so at once.
+    /// Notes that the stream is being applied after `offset`, and acknowledges that at once.
     pub fn start_stream(&self, offset: u64) {
         self.set_applied(offset);
         self.phase.store(Phase::Streaming as u8, Ordering::Release);
         self.request_ack();
     }
 
-    /// There is no link any more.
+    /// Notes that there is no link any more.
     pub fn set_idle(&self) {
         self.waiting.store(0, Ordering::Relaxed);
         self.phase.store(Phase::Idle as u8, Ordering::Release);

@@ -1,8 +1,9 @@
 //! The link to the primary: PSYNC from the follower's side.
 //!
-//! Async: connects, shakes hands, pumps bytes in and acknowledgements out, and comes back after any failure. It knows no
-//! store and no RDB: each connection that the primary accepts becomes a [`Link`], whose bytes the replica's writer thread
-//! reads at its own pace; when the connection ends the writer says where to resume ([`LinkEnd`]).
+//! Async: connects, shakes hands, pumps bytes in and acknowledgements out, and reconnects after any failure. It knows
+//! neither the store nor the RDB format: each connection that the primary accepts becomes a [`Link`], and the replica's
+//! writer thread reads the link's bytes at its own pace. When the connection ends, the writer says where to resume
+//! ([`LinkEnd`]).
 
 mod address;
 mod arrivals;

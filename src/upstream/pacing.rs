@@ -1,4 +1,4 @@
-//! When to come back after a connection has ended: soon, but never so as to hurt the primary.
+//! When to reconnect after a connection has ended: soon, but never so often that it hurts the primary.
 
 use std::time::{Duration, Instant};
 
@@ -6,43 +6,43 @@ use super::config::Timing;
 use super::error::Error;
 use super::link::{ReplId, Resume, Start};
 
-/// A link that the primary closes sooner than this after it began to stream had no time to prove itself.
+/// A link that the primary closes sooner than this after the stream started has not proved that it works.
 const SETTLED: Duration = Duration::from_secs(10);
 
-/// A history that grew by less than this during a full sync left next to nothing in the primary's output buffer for us: less
-/// than its backlog has by default, below which servers do not look at that buffer's limit (redis 7.0 networking.c,
-/// `checkClientOutputBufferLimits`).
+/// A history that grew by less than this during a full sync left almost nothing in the primary's output buffer for redtail.
+/// It is the default size of the backlog, and servers do not check that buffer's limit while the buffer is smaller than the
+/// backlog (redis 7.0 networking.c, `checkClientOutputBufferLimits`).
 const BUFFERED_BYTES_MIN: u64 = 1 << 20;
 
-/// So many links in a row that the primary closed during or right after a full sync are no accident.
+/// When the primary closes this number of links in a row during a full sync or right after it, that is no accident.
 const DROPS_SUSPICIOUS: u32 = 2;
 
-/// A connection that has ended, as far as pacing looks at it.
+/// What pacing needs to know about a connection that has ended.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Past {
-    /// How the primary started it, if it came that far.
+    /// How the primary answered PSYNC, if the connection got that far.
     pub(super) start: Option<Start>,
-    /// How long it had been streaming, if it came that far.
+    /// How long the connection had been streaming, if it got that far.
     pub(super) streamed: Option<Duration>,
     /// Whether anything was applied.
     pub(super) advanced: bool,
-    /// Whether the next one can ask to resume.
+    /// Whether the next connection can ask to resume.
     pub(super) resumes: bool,
-    /// Whether there is another server that was not tried since the last pause.
+    /// Whether there is another server that has not been tried since the last pause.
     pub(super) others_left: bool,
 }
 
-/// What is remembered of earlier connections.
+/// What redtail remembers about earlier connections.
 #[derive(Debug, Default)]
 pub(super) struct Pacing {
     failures: u32,
     drops: u32,
     last_full: Option<Full>,
-    /// The primary answered the last wish to resume its history with a full sync, and will likely do so again.
+    /// The primary answered the last request to resume its history with a full sync, and will likely do so again.
     refused: bool,
-    /// Full syncs in a row that answered a wish to resume, of whatever history.
+    /// Full syncs in a row that answered a request to resume any history.
     surprises: u32,
-    /// The link that began with the last of them has lasted.
+    /// Whether the link that started with the last full sync has lasted.
     settled: bool,
 }
 
@@ -51,12 +51,12 @@ pub(super) struct Pacing {
 struct Full {
     replid: ReplId,
     offset: u64,
-    /// When it began.
+    /// When it started.
     at: Instant,
 }
 
 impl Pacing {
-    /// The primary has accepted a connection.
+    /// Notes that the primary has accepted a connection.
     pub(super) fn accepted(&mut self, start: Start, asked: Option<Resume>) {
         let Start::Full { replid, offset } = start else {
             (self.refused, self.surprises) = (false, 0);
@@ -72,17 +72,19 @@ impl Pacing {
         self.last_full = Some(Full { replid, offset, at });
     }
 
-    /// Whether an output buffer can be why the primary closed the connection of the last full sync: its history is that one, and
-    /// has grown since. A primary that was restarted, or another one, has its own reasons to close connections.
+    /// Whether a full output buffer can be the reason why the primary closed the connection of the last full sync: the
+    /// history is the same, and has grown since. A primary that was restarted, or a different one, has other reasons to
+    /// close connections.
     fn may_have_filled_a_buffer(&self, replid: ReplId, offset: u64) -> bool {
         self.last_full.is_some_and(|last| {
             last.replid == replid && offset.saturating_sub(last.offset) >= BUFFERED_BYTES_MIN
         })
     }
 
-    /// A connection has ended with `error`. Gives the error, which may now say more, and how long to wait.
+    /// Notes that a connection has ended with `error`. Returns the error, which may now say more, and how long to wait.
     pub(super) fn ended(&mut self, past: Past, error: Error, timing: &Timing) -> (Error, Duration) {
-        // A link that applied something did well, however it ended. One that is only accepted and dropped did not.
+        // A link that applied something did well, no matter how it ended. One that was only accepted and then dropped did
+        // not.
         self.failures = if past.advanced {
             0
         } else {
@@ -92,7 +94,7 @@ impl Pacing {
         let needs_full = self.needs_full(past);
         let error = self.suspect(past, error, needs_full);
         let steps = self.failures.max(self.drops);
-        // A server that did not accept us has no more part in this round; one that did may have been hurt by it.
+        // A server that did not accept redtail is out of this round. One that did accept may have suffered from it.
         let delay = if past.others_left && past.start.is_none() {
             Duration::ZERO
         } else {
@@ -106,9 +108,9 @@ impl Pacing {
         (error, delay.max(floor))
     }
 
-    /// Whether the next connection will likely be answered with a full sync: nothing can be resumed, or what could be was
-    /// refused. A primary that comes with another history each time is believed once that it can resume the last one, and only
-    /// after its link has lasted.
+    /// Whether the primary will likely answer the next connection with a full sync: redtail cannot resume, or the primary
+    /// refused to. A primary that presents a different history each time is trusted once to resume its last one, and only
+    /// after that link has lasted.
     pub(super) const fn needs_full(&self, past: Past) -> bool {
         let surprises = match self.surprises {
             0 => false,
@@ -118,7 +120,8 @@ impl Pacing {
         !past.resumes || self.refused || surprises
     }
 
-    /// A link that lasted clears the primary of earlier full syncs: at once of one, after the floor's time of all.
+    /// A link that lasted clears the primary of earlier full syncs: of one at [`SETTLED`], of all after the time of the
+    /// floor.
     fn settle(&mut self, past: Past, timing: &Timing) {
         let streamed = past.streamed.unwrap_or_default();
         self.settled |= streamed >= SETTLED;
@@ -127,9 +130,10 @@ impl Pacing {
         }
     }
 
-    /// Counts links that the primary drops during or right after their full sync: its output buffer for us is too small.
+    /// Counts links that the primary closes during their full sync or right after it: its output buffer for redtail is too
+    /// small.
     fn suspect(&mut self, past: Past, error: Error, needs_full: bool) -> Error {
-        // A primary that cannot be reached tells nothing about why it dropped the links before.
+        // A primary that cannot be reached says nothing about why it dropped earlier links.
         let Some(start) = past.start else {
             return error;
         };
@@ -140,7 +144,7 @@ impl Pacing {
             return error;
         }
         self.drops += 1;
-        // One that can be resumed costs the primary nothing.
+        // A link that can be resumed costs the primary nothing.
         if self.drops < DROPS_SUSPICIOUS || !needs_full {
             return error;
         }
@@ -151,7 +155,7 @@ impl Pacing {
         }
     }
 
-    /// What is missing until the next full sync may be asked for.
+    /// Returns the time left until redtail may ask for the next full sync.
     fn floor(&self, timing: &Timing) -> Duration {
         self.last_full.map_or(Duration::ZERO, |last| {
             timing.resync_floor.saturating_sub(last.at.elapsed())
@@ -180,7 +184,8 @@ mod tests {
         }
     }
 
-    /// How long to wait after a link that `streamed` when the last full sync has just begun: the floor, or next to nothing.
+    /// Whether redtail waits for the floor after a link that `streamed`, when the last full sync has just started. Otherwise
+    /// the wait is next to nothing.
     fn waits_for_floor(pacing: &mut Pacing, advanced: bool, streamed: Option<Duration>) -> bool {
         let past = Past {
             start: Some(full()),
@@ -223,7 +228,7 @@ mod tests {
         assert!(!waits_for_floor(&mut pacing, true, Some(SETTLED)));
         pacing.accepted(full_of(b'4', 1), resume());
         assert!(waits_for_floor(&mut pacing, true, Some(SETTLED)));
-        // One that lasted for the floor's time owes nothing.
+        // A link that lasted for the time of the floor clears all.
         assert!(!waits_for_floor(
             &mut pacing,
             true,
@@ -327,7 +332,7 @@ mod tests {
             "{second}"
         );
         assert!(delay >= timing.retry_refused / 2, "{delay:?}");
-        // One that lasted shows that the buffer suffices.
+        // A link that lasted shows that the buffer is large enough.
         let lasted = dropped(Some(Duration::from_secs(60)));
         let (after, _) = pacing.ended(lasted, closed(), &timing);
         assert!(matches!(after, Error::Closed(_)), "{after}");
@@ -337,7 +342,7 @@ mod tests {
     fn drops_while_nothing_was_written_are_not_the_buffers() {
         let (mut pacing, timing) = (Pacing::default(), timing());
         for times in 0..5_u64 {
-            // As when its snapshot is killed by FLUSHALL again and again.
+            // This happens when FLUSHALL kills its snapshot process again and again.
             pacing.accepted(full_of(b'1', times * (BUFFERED_BYTES_MIN - 1)), None);
             let (error, delay) = pacing.ended(dropped(None), Error::Closed("x"), &timing);
             assert!(matches!(error, Error::Closed(_)), "{error}");

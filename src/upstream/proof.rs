@@ -1,8 +1,8 @@
-//! Proof of how far the server was at a given moment.
+//! Proof of how far the server's history had come at a given moment.
 //!
-//! The stream alone proves little: a server that says nothing may have nothing to say, or be gone. So the server is asked now
-//! and then, on a connection of its own, up to which offset its history goes: who has applied that much has all that was
-//! written until the question was sent.
+//! The stream alone proves little: a silent server may have nothing to send, or may be gone. So redtail asks the server at
+//! intervals, on a separate connection, for the offset of its history. A replica that has applied that offset has everything
+//! that was written before the question was sent.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -18,19 +18,19 @@ use super::role::Role;
 use super::status::Status;
 use super::wire::Wire;
 
-/// Where a history had come to at a moment, or later.
+/// How far a history had come at a given moment: this offset, or further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Proof {
     /// The moment.
     pub at: Instant,
     /// The history.
     pub replid: ReplId,
-    /// Its end then.
+    /// The offset of its end at that moment.
     pub offset: u64,
 }
 
 impl Proof {
-    /// What that role says, if it says anything: a replica whose own link is down does not know how far its history has come.
+    /// Returns what `role` proves, if anything: a replica whose own link is down does not know how far its history has come.
     fn of(role: &Role, at: Instant) -> Option<Self> {
         let speaks = role.primary.is_none() || role.link_up;
         let replid = *role.histories.first()?;
@@ -42,7 +42,7 @@ impl Proof {
     }
 }
 
-/// Asks for proofs for as long as a link lives.
+/// Asks for proofs as long as a link lasts.
 pub(super) struct Prober<'u> {
     pub(super) server: &'u Node,
     pub(super) config: &'u Config,
@@ -51,7 +51,7 @@ pub(super) struct Prober<'u> {
 }
 
 impl Prober<'_> {
-    /// Asks again and again; a connection that ends is replaced.
+    /// Asks again and again. Replaces a connection that ends.
     pub(super) async fn run(&self) -> Infallible {
         loop {
             let Err(error) = self.ask().await;
@@ -84,8 +84,8 @@ impl Prober<'_> {
         if self.status.set_unprovable() {
             tracing::warn!(
                 reply,
-                "redtail's user may not ask the server for its offset (ACL SETUSER <user> +info allows it). Until it may, only what the \
-                 server sends proves how fresh the data is: keep --max-staleness above its repl-ping-replica-period"
+                "redtail's user may not ask the server for its offset: allow it with ACL SETUSER <user> +info. Until then, only what the \
+                 server sends proves how fresh the data is: keep --max-staleness above the server's repl-ping-replica-period"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! Bytes from the socket to the writer, acknowledgements back.
+//! Moves bytes from the socket to the writer, and acknowledgements back.
 
 use std::collections::VecDeque;
 
@@ -26,10 +26,10 @@ pub(super) struct Pump<'u> {
     pub(super) bytes: Sender,
 }
 
-/// Buffers for reads, used in turn: the same few stay near the processor as long as the writer keeps up.
+/// Read buffers, used in turn. As long as the writer keeps up, the same few are reused and stay in the processor's cache.
 struct Buffers {
     current: BytesMut,
-    /// Used up, the oldest first.
+    /// Full buffers, oldest first.
     resting: VecDeque<BytesMut>,
 }
 
@@ -41,9 +41,9 @@ impl Buffers {
         }
     }
 
-    /// A buffer with room for the next read.
+    /// Returns a buffer with room for the next read.
     fn current(&mut self) -> &mut BytesMut {
-        // Small reads share a buffer: one for each would cost more than the read.
+        // Small reads share a buffer: a buffer for each would cost more than the read.
         if self.current.capacity() < READ_CHUNK_BYTES / 8 {
             self.resting.push_back(std::mem::take(&mut self.current));
             self.current = self
@@ -53,7 +53,7 @@ impl Buffers {
         &mut self.current
     }
 
-    /// The oldest buffer, if the writer is done with all that was in it.
+    /// Returns the oldest buffer, if the writer is done with everything in it.
     fn oldest(&mut self) -> Option<BytesMut> {
         let is_free = self.resting.front_mut()?.try_reclaim(READ_CHUNK_BYTES);
         let oldest = if is_free || self.resting.len() > BUFFERS_KEPT {
@@ -65,11 +65,11 @@ impl Buffers {
     }
 }
 
-/// Buffers that are kept for their turn: together small enough to stay in L2.
+/// Number of buffers kept for reuse: together small enough to stay in L2.
 const BUFFERS_KEPT: usize = 8;
 
 impl Pump<'_> {
-    /// Pumps until the connection ends or the writer stops listening, and says why.
+    /// Pumps until the connection ends or the writer stops reading. Returns the reason.
     pub(super) async fn run(self, line: Line, first: Bytes) -> Error {
         let gather = line.gather();
         let (mut incoming, mut outgoing) = line.split();
@@ -108,14 +108,15 @@ impl Pump<'_> {
         }
     }
 
-    /// Waits for bytes, and gives how many came.
+    /// Waits for bytes. Returns how many arrived.
     async fn next(
         &self,
         incoming: &mut Incoming,
         buffer: &mut BytesMut,
         mut gather: Option<&mut Gather>,
     ) -> Result<usize, Error> {
-        // Counted from the last byte, never from the start of the transfer: a long snapshot is not a silent primary.
+        // The deadline counts from the last byte, never from the start of the transfer: a primary that sends a long snapshot
+        // is not silent.
         let mut deadline = Instant::now() + self.timing.silence;
         loop {
             let gathering = gather.as_deref_mut().filter(|gather| gather.is_on());
@@ -134,14 +135,15 @@ impl Pump<'_> {
         }
     }
 
-    /// When the silence is too long, going by what the writer has read itself.
+    /// Returns when the silence is too long, based on what the writer has read itself.
     fn heard_until(&self) -> Option<Instant> {
         let last = self.status.last_received()?;
         Some(Instant::from_std(last) + self.timing.silence)
     }
 
-    /// Once a second, and at once when asked. It goes on for as long as the link does, because an acknowledgement that
-    /// reaches a diskless primary before it has reaped its child is lost, and the stream then waits for the next one.
+    /// Sends an acknowledgement every [`Timing::ack`], and at once when asked. It keeps sending as long as the link lasts:
+    /// an acknowledgement that reaches a diskless primary before it has reaped its child is lost, and the stream then waits
+    /// for the next one.
     async fn acknowledge(&self, outgoing: &mut Outgoing) -> Error {
         let mut ticks = interval_at(Instant::now() + self.timing.ack, self.timing.ack);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -157,8 +159,8 @@ impl Pump<'_> {
         }
     }
 
-    /// An acknowledgement once the stream is being applied; before that a newline, which says that we are alive and counts
-    /// nothing.
+    /// Returns an acknowledgement once the snapshot is loaded. Before that, returns a newline, which shows that redtail is
+    /// alive and acknowledges nothing.
     fn sign_of_life(&self) -> Vec<u8> {
         match self.progress.phase() {
             Phase::Streaming => {
@@ -186,7 +188,7 @@ impl Pump<'_> {
 mod tests {
     use super::*;
 
-    /// Reads as much as there is room for, and gives where it lies.
+    /// Fills the current buffer and returns the bytes.
     fn fill(buffers: &mut Buffers) -> Bytes {
         let buffer = buffers.current();
         let room = buffer.capacity();

@@ -2,10 +2,10 @@
 
 use super::error::Error;
 
-/// What follows from an error reply.
+/// What redtail concludes from an error reply.
 #[derive(Debug, Clone, Copy)]
 enum Meaning {
-    /// It goes by itself: this is why.
+    /// It passes without help, for this reason.
     Passes(&'static str),
     /// Someone must do this.
     Fix(&'static str),
@@ -13,25 +13,25 @@ enum Meaning {
 
 use Meaning::{Fix, Passes};
 
-const PASSWORD: &str = "Give its password by --primary-password, REDTAIL_PRIMARY_PASSWORD or the configuration file (a sentinel's: \
+const PASSWORD: &str = "Set its password with --primary-password, REDTAIL_PRIMARY_PASSWORD or the configuration file (for a sentinel: \
                         --sentinel-password)";
-const LOGIN: &str = "Check the user and the password that redtail has for it: --primary-user and --primary-password, or those in the address \
-                     (for a sentinel --sentinel-user and --sentinel-password)";
-const NO_PASSWORD: &str = "It has no password for this user: leave the password out, or name the user too (--primary-user)";
-const PERMISSIONS: &str = "Allow the user more there: ACL SETUSER <user> +ping +psync +replconf +info (at a sentinel: +sentinel +subscribe \
+const LOGIN: &str = "Check the user and the password that redtail sends: --primary-user and --primary-password, or those in the address \
+                     (for a sentinel: --sentinel-user and --sentinel-password)";
+const NO_PASSWORD: &str = "The server has no password for this user: leave the password out, or also give the user (--primary-user)";
+const PERMISSIONS: &str = "Give the user more permissions: ACL SETUSER <user> +ping +psync +replconf +info (on a sentinel: +sentinel +subscribe \
                            allchannels)";
-const PROTECTED: &str = "It is in protected mode: set a password there and give it to redtail, or turn protected mode off";
-const CLUSTER: &str = "A cluster, or a proxy of one, redirects redtail: give the address of one of the cluster's own servers. One redtail \
+const PROTECTED: &str = "The server is in protected mode: set a password there and give it to redtail, or turn protected mode off";
+const CLUSTER: &str = "A cluster or a cluster proxy redirects redtail: give the address of one of the cluster's own servers. One redtail \
                        holds the slots of one server: run one for each primary";
-const PROXY: &str = "This is no Redis or Valkey server itself, but most likely a proxy, which cannot pass a replica on: give the address of the \
+const PROXY: &str = "This is not a Redis or Valkey server but most likely a proxy, which cannot pass on replication: give the address of the \
                      server behind it";
-const COMMANDS: &str = "Only a Redis (2.8 or later) or Valkey server can be followed, where AUTH, REPLCONF and PSYNC have their usual names: \
-                        give the address of one, not of a proxy or of another program";
+const COMMANDS: &str = "redtail can only follow a Redis (2.8 or later) or Valkey server on which AUTH, REPLCONF and PSYNC have their usual names: \
+                        give the address of such a server, not of a proxy or another program";
 const REDTAIL: &str = "It is itself a redtail, which feeds no replicas: give the address of the primary that it follows";
-const NO_SENTINEL: &str = "This server is no sentinel: give the port of a sentinel, 26379 most often, or write redis://host:port to follow \
+const NO_SENTINEL: &str = "This server is not a sentinel: give the port of a sentinel, usually 26379, or write redis://host:port to follow \
                            this server itself";
 
-/// The starts of replies, in whatever case, and what they mean. The first that fits counts.
+/// How replies start, in any case, and what they mean. The first match counts.
 ///
 /// Sources: redis 7.0 replication.c, `syncCommand` and `slaveTryPartialResynchronization`; envoy's redis_proxy,
 /// `command_splitter_impl.h`.
@@ -54,10 +54,7 @@ const MEANINGS: &[(&str, Meaning)] = &[
     ("MOVED", Fix(CLUSTER)),
     ("ASK ", Fix(CLUSTER)),
     ("CROSSSLOT", Fix(CLUSTER)),
-    (
-        "CLUSTERDOWN",
-        Passes("the cluster that it belongs to is down"),
-    ),
+    ("CLUSTERDOWN", Passes("its cluster is down")),
     ("ERR wrong number of arguments", Fix(PROXY)),
     ("ERR unsupported command", Fix(PROXY)),
     ("unsupported command", Fix(PROXY)),
@@ -65,7 +62,7 @@ const MEANINGS: &[(&str, Meaning)] = &[
     ("ERR invalid request", Fix(PROXY)),
     (
         "no upstream host",
-        Passes("it is a proxy without a server behind it: give the address of the server itself"),
+        Passes("it is a proxy with no server behind it: give the address of the server itself"),
     ),
     (
         "upstream failure",
@@ -85,29 +82,29 @@ const MEANINGS: &[(&str, Meaning)] = &[
         "MASTERDOWN",
         Passes("it is a replica that has no link to its own primary"),
     ),
-    ("BUSY", Passes("it is busy with a script")),
-    ("TRYAGAIN", Passes("it asks to be tried again")),
+    ("BUSY", Passes("it is running a script")),
+    ("TRYAGAIN", Passes("it asks redtail to try again")),
     (
         "ERR max number of clients reached",
-        Passes("it has no room for another connection: raise its maxclients, or close some"),
+        Passes("it accepts no more connections: raise its maxclients, or close some"),
     ),
     (
         "ERR BGSAVE failed",
-        Passes("it could not make a snapshot: its own log says why"),
+        Passes("it could not make a snapshot: its log says why"),
     ),
     (
         "MISCONF",
-        Passes("it cannot save to its disk: its own log says why"),
+        Passes("it cannot save to its disk: its log says why"),
     ),
     ("OOM", Passes("it is out of memory")),
-    ("UNKILLABLE", Passes("it is busy with a script")),
+    ("UNKILLABLE", Passes("it is running a script")),
     (
         "ERR SYNC and PSYNC are invalid with pending output",
-        Passes("it has replies left to send"),
+        Passes("it still has replies to send"),
     ),
 ];
 
-/// What `reply`, an error without its `-`, means as the answer to `asked`.
+/// Returns what `reply`, an error without its `-`, means as the answer to `asked`.
 pub(super) fn meaning(reply: &str, asked: &'static str) -> Error {
     let starts = |start: &str| {
         reply

@@ -1,7 +1,7 @@
-//! What a server says of itself.
+//! What a server says about its role.
 //!
-//! Taken from `INFO replication`, not from ROLE: it says the same and also which histories the server holds, and it is asked
-//! for anyway, so that an ACL user needs one permission less.
+//! redtail asks `INFO replication` and not ROLE. INFO says the same and also which histories the server holds, and redtail
+//! needs it anyway: so an ACL user needs one permission less.
 
 use std::fmt;
 
@@ -10,21 +10,21 @@ use tokio::net::lookup_host;
 use super::address::Address;
 use super::link::{ReplId, Resume};
 
-/// A server's place in replication.
+/// A server's role in replication.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Role {
-    /// The primary that it follows, `None` when it is one.
+    /// The primary that it follows; `None` when it is a primary.
     pub(super) primary: Option<(String, u16)>,
-    /// Whether its link to that is up.
+    /// Whether its link to that primary is up.
     pub(super) link_up: bool,
-    /// Up to where it can serve us.
+    /// The offset up to which it can serve redtail.
     pub(super) offset: u64,
-    /// The histories that it can serve us from.
+    /// The histories from which it can serve redtail.
     pub(super) histories: Vec<ReplId>,
 }
 
 impl Role {
-    /// Reads the text of `INFO replication`. What is missing stays empty: it comes from others.
+    /// Reads the text of `INFO replication`. A missing field stays empty, because the text comes from another program.
     pub(super) fn of(info: &str) -> Self {
         let field = |name: &str| {
             let line = |line: &'_ str| {
@@ -52,8 +52,9 @@ impl Role {
         }
     }
 
-    /// How many bytes of our own history this replica still lacks: a PSYNC now would be answered with a full sync. A primary
-    /// lacks nothing, for it will not get it from anyone; nor does a replica without a link, which refuses PSYNC.
+    /// Returns how many bytes of redtail's history this replica lacks: if any, it would answer PSYNC with a full sync now.
+    /// The result is 0 for a primary, which cannot get the bytes from another server, and for a replica without a link,
+    /// which refuses PSYNC.
     pub(super) fn lacks(&self, resume: Resume) -> u64 {
         let catches_up = self.primary.is_some() && self.link_up;
         if catches_up && self.histories.contains(&resume.replid) {
@@ -73,13 +74,14 @@ impl fmt::Display for Role {
     }
 }
 
-/// An address from a peer, on one line.
+/// Formats an address from a peer on one line.
 fn shown(host: &str, port: u16) -> String {
     let host = host.chars().take(256).filter(|c| !c.is_control()).collect();
     Address::Tcp { host, port }.to_string()
 }
 
-/// Whether a server that knows its primary as `other` means `address`: one may be a name and the other an address.
+/// Whether `address` and `other`, which a server reports as its primary, are the same server: one may be a name and the
+/// other an address.
 pub(super) async fn same_server(address: &Address, other: &(String, u16)) -> bool {
     let Address::Tcp { host, port } = address else {
         return false;

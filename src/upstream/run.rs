@@ -1,4 +1,4 @@
-//! The link's task: connect, shake hands, pump, come back.
+//! The link's task: connect, shake hands, pump, reconnect.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -24,8 +24,8 @@ use super::spool::spool;
 use super::status::{State, Status};
 use crate::words::Period;
 
-/// Keeps a link to the primary until `stop` is cancelled. Every accepted connection goes to `links`. The first one resumes at
-/// `resume`, if the primary lets it.
+/// Keeps a link to the primary until `stop` is cancelled. Sends every accepted connection to `links`. The first one resumes
+/// at `resume`, if the primary allows it.
 pub async fn run(
     config: Config,
     resume: Option<Resume>,
@@ -70,22 +70,22 @@ pub async fn run(
     }
 }
 
-/// Nobody takes links any more.
+/// The writer no longer takes links.
 struct WriterGone;
 
 fn report(address: Option<&Address>, error: &Error, delay: Duration) {
-    // An error of a sentinel names it; the server that was followed last has no part in it.
+    // A sentinel's error names the sentinel; the server that was followed last is not involved.
     let address = address.filter(|_| !matches!(error, Error::Sentinel(..)));
     let address = address.map(tracing::field::display);
     let retry_in = tracing::field::display(Period(delay));
     if error.needs_a_person() {
-        tracing::error!(address, %error, retry_in, "redtail cannot follow the primary until this is put right");
+        tracing::error!(address, %error, retry_in, "redtail cannot follow the primary until this is fixed");
     } else {
         tracing::warn!(address, %error, retry_in, "the link to the primary is down");
     }
 }
 
-/// Asks the server for its offset now and then, if that is wanted.
+/// Asks the server for its offset at intervals, if configured.
 async fn prove(config: &Config, status: &Status, server: &Node) -> Infallible {
     let Some(every) = config.proof_every else {
         return pending().await;
@@ -108,14 +108,14 @@ struct Task {
     status: Arc<Status>,
     resume: Option<Resume>,
     pacing: Pacing,
-    /// The server that accepted us last.
+    /// The server that accepted redtail last.
     followed: Option<Address>,
-    /// What is known of the connection under way.
+    /// What is known about the current connection.
     past: Past,
 }
 
 impl Task {
-    /// One connection, from its start to its end.
+    /// Runs one connection from start to end.
     async fn attempt(&mut self) -> Result<WriterGone, Error> {
         self.status.attempts.fetch_add(1, Ordering::Relaxed);
         self.status.enter(State::Connecting);
@@ -156,8 +156,9 @@ impl Task {
             better = self.choice.must_leave(&server, &self.config, &self.status) => better,
         };
         self.past.streamed = self.status.streamed();
-        // The connection is closed by now: the primary must not count on a follower that reads no more while the writer works
-        // off what has come. When that is done the writer has applied all that was received: only now is it known where to resume.
+        // The connection is closed by now, so that the primary does not count on a follower that no longer reads while the
+        // writer processes the bytes received. Only when the writer is done has it applied everything received, and only
+        // then is it known where to resume.
         let Ok(LinkEnd { resume, fault }) = end.await else {
             return Ok(WriterGone);
         };
@@ -165,7 +166,7 @@ impl Task {
         Err(Error::of_end(ended, fault))
     }
 
-    /// Waits that long, or until there is news of another server: but never less before a full sync.
+    /// Waits for `delay`, or until sentinels name another server. Before a full sync, never waits less than `delay`.
     async fn pause(&mut self, delay: Duration) {
         let shortened = !self.pacing.needs_full(self.past);
         let news = async {
@@ -174,20 +175,20 @@ impl Task {
         };
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
-            () = news, if shortened => tracing::debug!("Sentinel has news of another server"),
+            () = news, if shortened => tracing::debug!("Sentinel names another server to try"),
         }
     }
 
-    /// Nothing is applied any more: the link must not look as if it were up.
+    /// Nothing is applied any more, so the link must not appear to be up.
     fn writer_gone(&self) {
         tracing::error!(
-            "the writer has ended: redtail applies nothing more. This is a fault of redtail itself; restart it"
+            "the writer thread has ended: redtail applies no more writes. This is a bug in redtail; restart it"
         );
         self.status.fail(&Error::Abandoned);
         self.status.enter(State::Connect);
     }
 
-    /// Notes what the server granted.
+    /// Notes how the server answered.
     fn note(&mut self, address: &Address, start: Start, mode: Mode) {
         let before = self.followed.replace(address.clone());
         let is_new = before.as_ref() != Some(address);
@@ -197,8 +198,8 @@ impl Task {
         if is_new && mode == Mode::Cluster {
             tracing::warn!(
                 %address,
-                "this is one server of a cluster: redtail serves the keys of its slots and no others. Run one redtail for each primary of \
-                 the cluster to have all keys"
+                "this is one server of a cluster: redtail serves only the keys of its slots. To serve all keys, run one redtail for each \
+                 primary of the cluster"
             );
         }
         self.status.set_mode(mode);

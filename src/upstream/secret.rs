@@ -1,4 +1,5 @@
-//! Users and passwords: as given, or in files that are read anew for each connection, so that a changed one is used.
+//! Users and passwords: given directly, or in files that are read again for each connection, so that a changed password
+//! takes effect.
 
 use std::fmt;
 use std::fs::File;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use super::error::Error;
 use crate::limits::SECRET_BYTES_MAX;
 
-/// A password: never shown by `Debug` or `Display`.
+/// A password. `Debug` and `Display` never show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -19,7 +20,7 @@ impl Secret {
         Self(password.into())
     }
 
-    /// The password itself, for the one place that sends or compares it.
+    /// Returns the password itself, for the one place that sends or compares it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -41,32 +42,32 @@ impl fmt::Display for Secret {
 /// Where a password comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Password {
-    /// From whoever configured us.
+    /// From the configuration.
     Given(Secret),
-    /// From a file, read anew for each connection; one line end at its end is not part of it.
+    /// From a file, read again for each connection. One line end at the end of the file is not part of the password.
     File(PathBuf),
 }
 
-/// Who we are at a server.
+/// The user and password that redtail uses at a server.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Login {
-    /// The ACL user; the default user if none.
+    /// The ACL user; `None` for the default user.
     pub user: Option<String>,
-    /// The password; no AUTH without one.
+    /// The password; without one, redtail sends no AUTH.
     pub password: Option<Password>,
 }
 
 impl Login {
-    /// Takes over what `other` has.
+    /// Replaces the user and the password by those that `other` has.
     pub fn replace_by(&mut self, other: &Self) {
         self.user = other.user.clone().or_else(|| self.user.take());
         self.password = other.password.clone().or_else(|| self.password.take());
     }
 
-    /// The password as it is now.
+    /// Returns the current password.
     ///
     /// # Errors
-    /// [`Error::File`] when it cannot be read within `patience`.
+    /// Returns [`Error::File`] when the file cannot be read within `patience`.
     pub(super) async fn password(&self, patience: Duration) -> Result<Option<Secret>, Error> {
         match &self.password {
             None => Ok(None),
@@ -82,10 +83,10 @@ impl Login {
     }
 }
 
-/// Reads files beside the runtime's own threads, which a slow disk must not hold up.
+/// Reads files on a separate thread, so that a slow disk does not block the runtime's threads.
 ///
 /// # Errors
-/// What `read` says, or that it took longer than `patience`.
+/// Returns the error of `read`, or a timeout when it takes longer than `patience`.
 pub(super) async fn blocking<T: Send + 'static>(
     patience: Duration,
     read: impl FnOnce() -> io::Result<T> + Send + 'static,
@@ -96,7 +97,7 @@ pub(super) async fn blocking<T: Send + 'static>(
         .map_err(|_| io::ErrorKind::TimedOut)??
 }
 
-/// The password in the file at `path`.
+/// Reads the password in the file at `path`.
 fn in_file(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     let mut file = File::open(path)?.take(SECRET_BYTES_MAX + 1);

@@ -1,7 +1,7 @@
-//! The bytes of a link on their way to the writer: in memory up to a bound, then in a file.
+//! The queue between a link and the writer: in memory up to a limit, then in a file.
 //!
-//! A primary that sends its snapshot without a disk sends it to all the replicas of that round at the pace of the slowest.
-//! So what it sends is taken at once, however long the writer needs to decode it.
+//! A diskless primary sends its snapshot to all replicas of a round at the pace of the slowest one. So redtail takes what
+//! the primary sends at once, no matter how long the writer needs to decode it.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -22,14 +22,15 @@ use super::line::Socket;
 use super::status::Status;
 use crate::limits::READ_CHUNK_BYTES;
 
-/// How much of a link's bytes may wait for the writer, and where.
+/// Limits for the bytes of a link that wait for the writer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpoolLimits {
-    /// Bytes that wait in memory.
+    /// Maximum bytes that wait in memory.
     pub memory_bytes: usize,
-    /// Bytes that wait in the file behind it; 0 for no file. Beyond both the primary has to wait.
+    /// Maximum bytes that wait in files once memory is full; 0 for no file. When both are full, the primary has to wait.
     pub file_bytes: u64,
-    /// The folder of the file, which has no name there and goes with the process; `None` for the system's own.
+    /// The folder for the files, which have no name there and vanish with the process; `None` for the system's temporary
+    /// folder.
     pub folder: Option<PathBuf>,
 }
 
@@ -47,29 +48,30 @@ impl Default for SpoolLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Gone;
 
-/// A file is followed by another one at this size, so that what has been taken gives its room back.
+/// Maximum size of one file. The next one then starts, so that the space of consumed bytes is freed.
 const SEGMENT_BYTES: u64 = 64 << 20;
 
-/// A disk that refused is not asked again for so long: it is most likely full.
+/// How long to leave the disk alone after it refused a write: it is most likely full.
 const FILE_REST: Duration = Duration::from_secs(5);
 
-/// How long the writer may be busy with what it has read from the socket until the link's task reads on in its place.
+/// How long the writer may process what it has read from the socket before the link's task reads in its place.
 const UNREAD_MAX: Duration = Duration::from_millis(50);
 
-/// How often the link's task looks after a writer that has read nothing since the last look: each look costs an idle link a
+/// How often the link's task checks a writer that has read nothing since the last check. On an idle link, each check costs a
 /// wake-up.
 const IDLE_LOOK: Duration = Duration::from_millis(250);
 
-/// How long the writer waits in the socket until it looks again whether the link has ended. It is woken by that, too.
+/// How long the writer waits in the socket before it checks again whether the link has ended. The end of the link also wakes
+/// it.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// What waits in one file: bytes from `read` to `written` of it.
+/// The bytes that wait in one file: those from `read` to `written`.
 #[derive(Debug)]
 struct Segment {
     file: Arc<File>,
     read: u64,
     written: u64,
-    /// The sender is writing behind `written`: the file must stay, even read to its end.
+    /// The sender is writing after `written`: the file must stay, even when it is read to its end.
     writing: bool,
 }
 
@@ -79,23 +81,23 @@ impl Segment {
     }
 }
 
-/// What waits, oldest first: all of `memory`, then all of `files`.
+/// The bytes that wait, oldest first: all of `memory`, then all of `files`.
 #[derive(Debug, Default)]
 struct Waiting {
     memory: VecDeque<Bytes>,
     memory_bytes: usize,
     files: VecDeque<Segment>,
-    /// When the disk last refused a file or bytes.
+    /// When the disk last refused to create a file or to write bytes.
     file_failed: Option<Instant>,
-    /// No more will come.
+    /// No more bytes will arrive.
     ended: bool,
-    /// Nobody takes any more.
+    /// The receiver is gone.
     abandoned: bool,
-    /// Who reads the socket.
+    /// Which side reads the socket.
     holder: Holder,
     /// The writer waits for bytes, or for the socket.
     wants_socket: bool,
-    /// What the writer's reading failed with.
+    /// The error of the writer's last read.
     broken: Option<io::Error>,
 }
 
@@ -111,7 +113,7 @@ impl Waiting {
         Some(chunk)
     }
 
-    /// Files that are read to their end go; with the last of them memory is used again.
+    /// Drops the files that are read to their end. After the last of them, memory is used again.
     fn settle(&mut self) {
         let done = |segment: &Segment| segment.waiting() == 0 && !segment.writing;
         while self.files.front().is_some_and(done) {
@@ -133,17 +135,17 @@ impl Waiting {
 #[derive(Debug)]
 struct Shared {
     limits: SpoolLimits,
-    /// Counts the bytes that go through a file, and what the writer reads itself.
+    /// Counts the bytes that go through a file, and those that the writer reads itself.
     status: Arc<Status>,
-    /// What the writer may read itself, once the spool is empty.
+    /// The socket that the writer may read itself once the spool is empty.
     socket: Option<Arc<Socket>>,
     waiting: Mutex<Waiting>,
     arrived: Condvar,
-    /// Told when something was taken, and when nobody takes any more.
+    /// Notified when the receiver has taken something, and when it is gone.
     taken: Notify,
-    /// Told when nobody takes any more.
+    /// Notified when the receiver is gone.
     gone: Notify,
-    /// Told when the writer leaves the socket to the link's task.
+    /// Notified when the writer returns the socket to the link's task.
     returned: Notify,
 }
 
@@ -154,19 +156,19 @@ impl Shared {
     }
 }
 
-/// Where the link's task puts bytes in. Dropping it ends the spool.
+/// The end where the link's task puts bytes in. Dropping it ends the spool.
 #[derive(Debug)]
 pub(super) struct Sender(Arc<Shared>);
 
-/// Where the writer takes bytes out. Dropping it tells the sender that nobody reads any more.
+/// The end where the writer takes bytes out. Dropping it tells the sender that the receiver is gone.
 #[derive(Debug)]
 pub struct Receiver {
     shared: Arc<Shared>,
-    /// For what is read from the socket.
+    /// Holds bytes read from the socket.
     buffer: Vec<u8>,
 }
 
-/// A spool with those limits, which counts in `status`. From `socket` the writer may read itself.
+/// Creates a spool with those limits that counts in `status`. The writer may read `socket` itself.
 pub(super) fn spool(
     limits: SpoolLimits,
     status: Arc<Status>,
@@ -194,17 +196,17 @@ pub(super) fn spool(
 enum Place {
     Memory,
     File(Arc<File>, u64),
-    /// A file must be made first.
+    /// A new file must be created first.
     NewFile,
     /// There is no room now.
     Nowhere,
 }
 
 impl Sender {
-    /// Puts `chunk` behind all others. Waits only where neither memory nor the file has room.
+    /// Appends `chunk`. Waits only when neither memory nor the file has room.
     ///
     /// # Errors
-    /// [`Gone`] when nobody takes it.
+    /// Returns [`Gone`] when the receiver is gone.
     pub(super) async fn send(&self, chunk: Bytes) -> Result<(), Gone> {
         loop {
             let taken = self.0.taken.notified();
@@ -225,7 +227,7 @@ impl Sender {
         }
     }
 
-    /// Waits until nobody takes any more.
+    /// Waits until the receiver is gone.
     pub(super) async fn closed(&self) {
         let gone = self.0.gone.notified();
         if !self.0.waiting().abandoned {
@@ -233,7 +235,7 @@ impl Sender {
         }
     }
 
-    /// Lets the writer read the socket: everything that was read here has been sent.
+    /// Lets the writer read the socket: everything that this side has read is in the spool.
     pub(super) fn offer(&self) {
         let mut waiting = self.0.waiting();
         waiting.holder.offer();
@@ -242,10 +244,10 @@ impl Sender {
         }
     }
 
-    /// Asks for the socket, to read it. Gives whether it may be read.
+    /// Asks for the socket in order to read it. Returns whether this side may read it.
     ///
     /// # Errors
-    /// What the writer's reading failed with.
+    /// Returns the error of the writer's last read.
     pub(super) fn claim(&self) -> io::Result<bool> {
         let mut waiting = self.0.waiting();
         match waiting.broken.take() {
@@ -254,7 +256,7 @@ impl Sender {
         }
     }
 
-    /// Waits until the socket must be read here again: the writer gives it back, or has been busy for long.
+    /// Waits until this side must read the socket again: the writer has returned it, or has been busy for too long.
     pub(super) async fn turn(&self) {
         let mut reads = 0;
         loop {
@@ -284,7 +286,7 @@ impl Sender {
             return Err(Gone);
         }
         waiting.settle();
-        // A chunk larger than all the room goes in alone.
+        // A chunk larger than the whole limit goes in alone.
         let fits = waiting.memory_bytes + len <= limits.memory_bytes || waiting.memory.is_empty();
         if waiting.files.is_empty() && fits {
             return Ok(Place::Memory);
@@ -310,13 +312,13 @@ impl Sender {
         match opened.await {
             Ok(file) => {
                 tracing::debug!(
-                    "the primary sends faster than its bytes can be taken in: more waits in a file"
+                    "the primary sends faster than redtail can process: further bytes wait in a file"
                 );
                 self.0.waiting().files.push_back(Segment {
                     file: Arc::new(file),
                     read: 0,
                     written: 0,
-                    // Empty as it is, it must stay until the chunk is in it that it was made for.
+                    // The file is empty, but it must stay until the chunk for which it was created is in it.
                     writing: true,
                 });
             }
@@ -324,7 +326,7 @@ impl Sender {
         }
     }
 
-    /// Writes `chunk` at `at`, behind all that is in the file.
+    /// Writes `chunk` at `at`, after everything in the file. Returns whether it succeeded.
     async fn append(&self, file: Arc<File>, at: u64, chunk: Bytes) -> bool {
         let len = chunk.len() as u64;
         let result = blocking(move || file.write_all_at(&chunk, at)).await;
@@ -344,9 +346,9 @@ impl Sender {
         result.is_ok()
     }
 
-    /// Leaves the disk alone for a while, and says so once in it.
+    /// Leaves the disk alone for a while, and logs that once.
     fn give_up_file(&self, error: &io::Error) {
-        tracing::warn!(%error, "the spool file cannot be written (see --spool-dir): the primary has to wait");
+        tracing::warn!(%error, "cannot write the spool file (see --spool-dir): the primary has to wait");
         self.0.waiting().file_failed = Some(Instant::now());
     }
 }
@@ -355,18 +357,18 @@ impl Drop for Sender {
     fn drop(&mut self) {
         self.0.waiting().ended = true;
         self.0.arrived.notify_one();
-        // The primary must not count on a follower that reads no more, and the writer may wait for more of it.
+        // The primary must not count on a follower that no longer reads, and the writer may be waiting for more bytes.
         if let Some(socket) = &self.0.socket {
             socket.shut();
         }
     }
 }
 
-/// What a receiver finds.
+/// What the receiver takes next.
 enum Next {
     Chunk(Bytes),
     InFile(Arc<File>, u64, usize),
-    /// Nothing, and the socket is his to read.
+    /// The spool is empty, and the receiver may read the socket.
     Socket(Arc<Socket>),
     End,
 }
@@ -374,9 +376,9 @@ enum Next {
 /// Bytes of the stream.
 #[derive(Debug)]
 pub enum Piece<'a> {
-    /// They came through the spool.
+    /// Bytes that came through the spool.
     Spooled(Bytes),
-    /// They were read from the socket just now.
+    /// Bytes that were just read from the socket.
     Direct(&'a [u8]),
 }
 
@@ -392,10 +394,10 @@ impl Deref for Piece<'_> {
 }
 
 impl Receiver {
-    /// The next bytes; blocks until there are some. Empty at the end.
+    /// Returns the next bytes. Blocks until there are some. Empty at the end.
     ///
     /// # Errors
-    /// The spool file cannot be read.
+    /// Returns an error when the spool file cannot be read.
     pub fn recv(&mut self) -> io::Result<Bytes> {
         loop {
             match self.next(false) {
@@ -407,11 +409,11 @@ impl Receiver {
         }
     }
 
-    /// As [`recv`](Self::recv), but reads the socket itself once the spool is empty: who waits there is woken by the bytes
-    /// and not by another thread.
+    /// Like [`recv`](Self::recv), but reads the socket itself once the spool is empty: the bytes themselves then wake the
+    /// waiting thread, and not another thread.
     ///
     /// # Errors
-    /// The spool file cannot be read.
+    /// Returns an error when the spool file cannot be read.
     pub fn recv_stream(&mut self) -> io::Result<Piece<'_>> {
         let read = loop {
             match self.next(true) {
@@ -434,7 +436,7 @@ impl Receiver {
         Ok(Piece::Direct(self.buffer.get(..read).unwrap_or_default()))
     }
 
-    /// Leaves the socket to the link's task, which takes what comes into the spool.
+    /// Returns the socket to the link's task, which puts what arrives into the spool.
     pub fn give_back(&self) {
         self.shared.status.arrivals.leave();
         if self.shared.waiting().holder.give_back() {
@@ -458,8 +460,8 @@ impl Receiver {
         Ok(self.taken(buffer.freeze()))
     }
 
-    /// Waits in the socket and reads it; `None` when nothing came of it. At the end of the connection, after a failure, and when
-    /// more has come than one read takes, the socket goes back to the link's task.
+    /// Waits in the socket and reads it; `None` when it read nothing. At the end of the connection, after a failure, and
+    /// when a read fills the buffer, the socket goes back to the link's task.
     fn read_socket(&mut self, socket: &Socket) -> Option<usize> {
         self.buffer.resize(READ_CHUNK_BYTES, 0);
         let arrivals = &self.shared.status.arrivals;
@@ -497,7 +499,7 @@ impl Receiver {
         }
     }
 
-    /// What to take now; blocks until there is something. The socket only if it is wanted.
+    /// Returns what to take next. Blocks until there is something. Returns the socket only if `wants_socket`.
     fn next(&self, wants_socket: bool) -> Next {
         let mut waiting = self.shared.waiting();
         loop {
@@ -532,13 +534,13 @@ impl Receiver {
         }
     }
 
-    /// Whether the link has ended; what it brought may still wait.
+    /// Whether the link has ended. Bytes that it delivered may still wait.
     #[must_use]
     pub fn ended(&self) -> bool {
         self.shared.waiting().ended
     }
 
-    /// Bytes that wait.
+    /// Returns the number of bytes that wait.
     #[must_use]
     pub fn waiting(&self) -> u64 {
         let waiting = self.shared.waiting();
@@ -555,7 +557,7 @@ impl Drop for Receiver {
     }
 }
 
-/// Whether a read that failed so may be tried again at once.
+/// Whether a read that failed like this may be retried at once.
 fn is_passing(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -563,13 +565,13 @@ fn is_passing(error: &io::Error) -> bool {
     )
 }
 
-/// Runs file work off the sockets' threads.
+/// Runs file work off the runtime's own threads.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(_) => Err(io::Error::other("the runtime is stopping")),
+        Err(_) => Err(io::Error::other("the runtime is shutting down")),
     }
 }
 

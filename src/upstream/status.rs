@@ -9,7 +9,7 @@ use super::arrivals::Arrivals;
 use super::kind::Mode;
 use super::proof::Proof;
 
-/// Where the link stands, in the words of ROLE.
+/// The state of the link, in ROLE's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum State {
     /// Waiting to connect.
@@ -26,7 +26,7 @@ pub enum State {
 }
 
 impl State {
-    /// The word that ROLE uses.
+    /// Returns the word that ROLE uses.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -39,26 +39,26 @@ impl State {
     }
 }
 
-/// A look at the link.
+/// The link at one moment.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// Where it stands.
+    /// The state of the link.
     pub state: State,
-    /// Since when it is not connected, `None` while it is.
+    /// How long the link has been down; `None` while it is connected.
     pub down_for: Option<Duration>,
     /// Whether it has ever been connected.
     pub was_up: bool,
-    /// How long ago the last byte came, `None` before the first.
+    /// Time since the last byte arrived; `None` before the first.
     pub last_io: Option<Duration>,
     /// Why the last connection ended.
     pub last_error: Option<String>,
-    /// When that was; `None` where it was no failure but a move to a better server.
+    /// When the last connection failed; `None` if it ended in a move to a better server.
     pub failed_at: Option<Instant>,
-    /// Whether there is no link because someone has to put something right first: what [`last_error`](Self::last_error) says.
+    /// Whether the link is down until someone fixes what [`last_error`](Self::last_error) says.
     pub needs_a_person: bool,
-    /// How the server that accepted us last runs.
+    /// How the server that accepted redtail last runs.
     pub mode: Mode,
-    /// The server that is followed, or tried; `None` before the first.
+    /// The server that is followed or tried; `None` before the first.
     pub address: Option<Address>,
 }
 
@@ -68,43 +68,43 @@ struct Inner {
     address: Option<Address>,
     down_since: Option<Instant>,
     was_up: bool,
-    /// Since when it streams, `None` while it does not.
+    /// Since when the link streams; `None` while it does not.
     up_since: Option<Instant>,
     last_error: Option<String>,
     failed_at: Option<Instant>,
     needs_a_person: bool,
     mode: Mode,
-    /// Proofs that nobody has looked at yet.
+    /// Proofs that have not been taken yet.
     proofs: Vec<Proof>,
 }
 
-/// Proofs that are kept for whoever looks at them: far more than come between two looks.
+/// Maximum number of proofs kept until they are taken: far more than arrive in between.
 const PROOFS_MAX: usize = 64;
 
-/// The link's state and counters, written by its task.
+/// The link's state and counters, written by the link's task.
 #[derive(Debug)]
 pub struct Status {
     started: Instant,
     inner: Mutex<Inner>,
     /// Milliseconds after `started`, plus one; 0 before the first byte.
     last_io: AtomicU64,
-    /// The server does not tell its offset.
+    /// The server does not reveal its offset.
     unprovable: AtomicBool,
-    /// Connections tried.
+    /// Connection attempts.
     pub attempts: AtomicU64,
-    /// Full resyncs that the primary began.
+    /// Full resyncs that the primary started.
     pub full_resyncs: AtomicU64,
-    /// Partial resyncs that it granted.
+    /// Partial resyncs that the primary granted.
     pub partial_resyncs: AtomicU64,
-    /// Partial resyncs that it answered with a full one.
+    /// Requests for a partial resync that the primary answered with a full one.
     pub partial_refused: AtomicU64,
     /// Bytes received.
     pub bytes: AtomicU64,
-    /// Those among them that waited for the writer in a file.
+    /// Received bytes that waited for the writer in a file.
     pub spooled: AtomicU64,
-    /// Pieces of the stream that the writer read from the socket itself.
+    /// Pieces of the stream that the writer read directly from the socket.
     pub direct_reads: AtomicU64,
-    /// What has arrived and is not visible yet.
+    /// Tracks bytes that have arrived and are not visible yet.
     pub arrivals: Arc<Arrivals>,
 }
 
@@ -140,7 +140,7 @@ impl Default for Status {
 }
 
 impl Status {
-    /// How the link stands now.
+    /// Returns the current state of the link.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let last_io = self.last_received().map(|at| at.elapsed());
@@ -158,7 +158,7 @@ impl Status {
         }
     }
 
-    /// Notes which server is tried now.
+    /// Notes which server is being tried.
     pub fn turn_to(&self, address: &Address) {
         self.inner().address = Some(address.clone());
     }
@@ -178,7 +178,7 @@ impl Status {
             (state == State::Connected).then(|| inner.up_since.unwrap_or_else(Instant::now));
     }
 
-    /// How long the link has been streaming, `None` when it is not.
+    /// Returns how long the link has been streaming; `None` when it is not.
     #[must_use]
     pub fn streamed(&self) -> Option<Duration> {
         self.inner().up_since.map(|since| since.elapsed())
@@ -197,14 +197,14 @@ impl Status {
         self.inner().mode = mode;
     }
 
-    /// Notes that bytes came.
+    /// Notes that bytes have arrived.
     pub fn received(&self, bytes: usize) {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
         self.last_io.store(now + 1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// When the last byte came, `None` before the first.
+    /// Returns when the last byte arrived; `None` before the first.
     #[must_use]
     pub fn last_received(&self) -> Option<Instant> {
         let after = self.last_io.load(Ordering::Relaxed).checked_sub(1)?;
@@ -219,18 +219,18 @@ impl Status {
         }
     }
 
-    /// The proofs since the last call, oldest first.
+    /// Returns the proofs since the last call, oldest first.
     #[must_use]
     pub fn take_proofs(&self) -> Vec<Proof> {
         std::mem::take(&mut self.inner().proofs)
     }
 
-    /// Notes that the server does not tell its offset; gives whether that is new.
+    /// Notes that the server does not reveal its offset. Returns whether that is new.
     pub(super) fn set_unprovable(&self) -> bool {
         !self.unprovable.swap(true, Ordering::Relaxed)
     }
 
-    /// Whether the server does not tell its offset.
+    /// Whether the server does not reveal its offset.
     #[must_use]
     pub fn is_unprovable(&self) -> bool {
         self.unprovable.load(Ordering::Relaxed)

@@ -1,7 +1,7 @@
-//! TLS to servers.
+//! TLS connections to servers.
 //!
-//! All files are read anew for each connection, so that renewed certificates and keys are used without a restart. The same
-//! settings hold for every server and sentinel whose address asks for TLS.
+//! All files are read again for each connection, so that renewed certificates and keys take effect without a restart. The
+//! same settings apply to every server and sentinel whose address asks for TLS.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -27,52 +27,53 @@ use tokio_rustls::rustls::{
 use crate::limits::{CERTIFICATE_FILES_MAX, CERTIFICATES_BYTES_MAX};
 use crate::words::{Period, Plain};
 
-/// Whom to trust, and what to show.
+/// Which certificates to trust, and which one to present.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tls {
-    /// A PEM file with the authorities that may sign a server's certificate. With neither this nor a folder, the system's own.
+    /// A PEM file with the authorities that may sign a server's certificate. Without this file and
+    /// [`ca_cert_dir`](Self::ca_cert_dir), the system's authorities.
     pub ca_cert_file: Option<PathBuf>,
     /// A folder of such files.
     pub ca_cert_dir: Option<PathBuf>,
-    /// A PEM file with the certificate that we show, and those between it and its authority.
+    /// A PEM file with redtail's own certificate, and any certificates between it and its authority.
     pub cert_file: Option<PathBuf>,
-    /// A PEM file with its private key, not encrypted. The certificate's own file if none.
+    /// A PEM file with the unencrypted private key. `None` if it is in the certificate's file.
     pub key_file: Option<PathBuf>,
-    /// The name that is asked for (SNI) and that the certificate must have. The address's own if none.
+    /// The name that redtail asks for (SNI) and that the certificate must contain. `None` for the name in the address.
     pub server_name: Option<String>,
-    /// Whether the name in the certificate does not matter, as it does not to Redis's own replicas: whoever has a certificate
-    /// of a trusted authority may be our upstream.
+    /// Whether any name in the certificate is accepted, as Redis's own replicas do: any server with a certificate from a
+    /// trusted authority may then be the upstream.
     pub any_name: bool,
 }
 
-/// Why there is no TLS connection.
+/// Why a TLS connection could not be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
     /// A file cannot be read.
     #[error("cannot read {path}: {error}", path = .0.display(), error = Plain(.1))]
     File(PathBuf, #[source] io::Error),
-    /// A file does not hold what it should.
-    #[error("{path} holds no {1}", path = .0.display())]
+    /// A file does not contain what it should.
+    #[error("{path} contains no {1}", path = .0.display())]
     Missing(PathBuf, &'static str),
-    /// Nobody is trusted.
-    #[error("the system has no list of certificate authorities: give --tls-ca-cert-file")]
+    /// No authority is trusted.
+    #[error("the system has no list of certificate authorities: set --tls-ca-cert-file")]
     NoAuthorities,
-    /// Our key and certificate are not a pair.
+    /// The key and the certificate are not a pair.
     #[error("the key in --tls-key-file does not belong to the certificate in --tls-cert-file")]
     KeyMismatch,
-    /// A name that no certificate could have.
-    #[error("{0:?} is neither a host name nor an address: give the server's name by --tls-sni")]
+    /// A name that no certificate can contain.
+    #[error("{0:?} is neither a host name nor an address: set the server's name with --tls-sni")]
     Name(String),
-    /// Nothing was heard of the other side.
+    /// The server did not answer in time.
     #[error(
-        "the server did not answer within {period}; if it does not speak TLS on this port, write redis:// instead of rediss://",
+        "the server did not answer within {period}. If it does not speak TLS on this port, write redis:// instead of rediss://",
         period = Period(*.0)
     )]
     Silence(Duration),
     /// The server closed the connection.
     #[error(
-        "the server closed the connection during the TLS handshake; if it does not speak TLS on this port, write redis:// instead of rediss://"
+        "the server closed the connection during the TLS handshake. If it does not speak TLS on this port, write redis:// instead of rediss://"
     )]
     Closed,
     /// One side does not accept the other.
@@ -80,7 +81,7 @@ pub enum TlsError {
     Refused {
         /// What is wrong.
         cause: String,
-        /// What to change, with what stands between.
+        /// What to change, with the separator before it.
         fix: &'static str,
     },
 }
@@ -97,7 +98,7 @@ impl From<rustls::Error> for TlsError {
     }
 }
 
-/// What is wrong, in words of people. `rustls` has the names of its own types in many of its words.
+/// Returns what is wrong, in plain words: many messages of `rustls` contain the names of its own types.
 fn cause(error: &rustls::Error) -> String {
     use rustls::Error as E;
     let text = match error {
@@ -110,14 +111,14 @@ fn cause(error: &rustls::Error) -> String {
             );
         }
         E::PeerIncompatible(_) => {
-            "the server and redtail have no version or cipher of TLS in common"
+            "the server and redtail have no TLS version or no cipher in common"
         }
-        E::NoCertificatesPresented => "the server shows no certificate",
-        E::DecryptError => "what the server sent cannot be decrypted",
+        E::NoCertificatesPresented => "the server presented no certificate",
+        E::DecryptError => "redtail cannot decrypt what the server sent",
         E::PeerMisbehaved(_)
         | E::InappropriateMessage { .. }
-        | E::InappropriateHandshakeMessage { .. } => "the server broke the rules of TLS",
-        E::InvalidCertRevocationList(_) => "a list of revoked certificates cannot be used",
+        | E::InappropriateHandshakeMessage { .. } => "the server violated the TLS protocol",
+        E::InvalidCertRevocationList(_) => "a certificate revocation list is invalid",
         _ => return format!("the TLS connection failed: {error}"),
     };
     text.to_owned()
@@ -127,7 +128,7 @@ fn certificate_cause(error: &CertificateError) -> &'static str {
     use CertificateError as E;
     match error {
         E::UnknownIssuer => {
-            "the server's certificate is signed by an authority that redtail does not trust, or by itself"
+            "the server's certificate is signed by an authority that redtail does not trust, or is self-signed"
         }
         E::Expired | E::ExpiredContext { .. } => "the server's certificate has expired",
         E::NotValidYet | E::NotValidYetContext { .. } => {
@@ -137,24 +138,24 @@ fn certificate_cause(error: &CertificateError) -> &'static str {
             "the server's certificate is for another name"
         }
         E::Revoked => "the server's certificate was revoked",
-        E::BadSignature => "the signature of the server's certificate is wrong",
-        E::BadEncoding => "the server's certificate cannot be read",
+        E::BadSignature => "the server's certificate has an invalid signature",
+        E::BadEncoding => "the server's certificate is malformed",
         E::InvalidPurpose | E::InvalidPurposeContext { .. } => {
-            "the server's certificate is not one for servers"
+            "the server's certificate is not valid for servers"
         }
         other if is_self_signed(other) => {
-            "the server's certificate is self-signed, as openssl req -x509 makes it, and redtail accepts none of these"
+            "the server's certificate is self-signed, like those that openssl req -x509 makes, and redtail does not accept it"
         }
         _ => "the server's certificate is not valid",
     }
 }
 
-/// A certificate that is an authority's own: what `openssl req -x509` makes.
+/// Whether the certificate is an authority's own certificate, like those that `openssl req -x509` makes.
 fn is_self_signed(error: &CertificateError) -> bool {
     matches!(error, CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity"))
 }
 
-/// `HandshakeFailure` as `handshake failure`.
+/// Turns `HandshakeFailure` into `handshake failure`.
 fn spaced(name: &str) -> String {
     let mut words = String::with_capacity(name.len() + 4);
     for (at, letter) in name.char_indices() {
@@ -166,7 +167,7 @@ fn spaced(name: &str) -> String {
     words
 }
 
-/// What to do about an error.
+/// Returns what to do about an error, with the separator before it.
 fn fix(error: &rustls::Error) -> &'static str {
     use rustls::Error as E;
     match error {
@@ -175,10 +176,10 @@ fn fix(error: &rustls::Error) -> &'static str {
             ". If it does not speak TLS on this port, write redis:// instead of rediss://"
         }
         E::AlertReceived(AlertDescription::CertificateRequired) => {
-            ". Give a client certificate: --tls-cert-file and --tls-key-file"
+            ". Provide a client certificate: --tls-cert-file and --tls-key-file"
         }
         E::AlertReceived(AlertDescription::HandshakeFailure) => {
-            ". It may want a client certificate (--tls-cert-file), or allow only ciphers that are no longer safe"
+            ". It may require a client certificate (--tls-cert-file), or allow only ciphers that are no longer safe"
         }
         E::AlertReceived(
             AlertDescription::UnknownCA
@@ -187,9 +188,9 @@ fn fix(error: &rustls::Error) -> &'static str {
             | AlertDescription::CertificateRevoked
             | AlertDescription::CertificateUnknown
             | AlertDescription::UnsupportedCertificate,
-        ) => ". The server does not accept our certificate: see --tls-cert-file",
+        ) => ". The server does not accept redtail's certificate: see --tls-cert-file",
         E::AlertReceived(AlertDescription::UnrecognisedName) => {
-            ". Give the name that the server wants by --tls-sni"
+            ". Set the name that the server expects with --tls-sni"
         }
         E::AlertReceived(AlertDescription::ProtocolVersion) | E::PeerIncompatible(_) => {
             ". The server must speak TLS 1.2 or 1.3"
@@ -202,23 +203,23 @@ fn certificate_fix(error: &CertificateError) -> &'static str {
     use CertificateError as E;
     match error {
         E::UnknownIssuer => {
-            ". Give the authority that signed the server's certificate: --tls-ca-cert-file or --tls-ca-cert-dir"
+            ". Provide the authority that signed the server's certificate: --tls-ca-cert-file or --tls-ca-cert-dir"
         }
-        E::Revoked => ". Give the server a new one",
+        E::Revoked => ". Give the server a new certificate",
         E::Expired | E::ExpiredContext { .. } => ". Renew the server's certificate",
         E::NotValidYet | E::NotValidYetContext { .. } => ". Check the clocks of both machines",
         E::NotValidForName | E::NotValidForNameContext { .. } => {
-            ". Use a name that the server's certificate has, or give one by --tls-sni, or see --tls-verify-name"
+            ". Use a name that the server's certificate contains, or set one with --tls-sni, or see --tls-verify-name"
         }
         other if is_self_signed(other) => {
-            ". Make an authority (openssl req -x509), let it sign a certificate for the server, and give the authority's certificate by \
+            ". Create an authority (openssl req -x509), sign a certificate for the server with it, and provide the authority's certificate with \
              --tls-ca-cert-file"
         }
         _ => "",
     }
 }
 
-/// What a failed read or write of a TLS connection says, if TLS itself failed.
+/// Returns the TLS error inside a failed read or write of a TLS connection, if TLS itself failed.
 pub(super) fn refusal(error: &io::Error) -> Option<TlsError> {
     let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     Some(inner.clone().into())
@@ -274,7 +275,7 @@ impl Tls {
         Ok(config.with_client_auth_cert(chain, key)?)
     }
 
-    /// Whom we trust.
+    /// Returns the trusted authorities.
     fn authorities(&self) -> Result<RootCertStore, TlsError> {
         let mut all = Vec::new();
         if let Some(file) = &self.ca_cert_file {
@@ -284,7 +285,7 @@ impl Tls {
             all.extend(certificates_within(folder)?);
         }
         if self.ca_cert_file.is_none() && self.ca_cert_dir.is_none() {
-            // What the system cannot read of its own is its own matter, as long as something is left.
+            // Unreadable certificates of the system do not matter, as long as some can be read.
             all = rustls_native_certs::load_native_certs().certs;
         }
         let mut roots = RootCertStore::empty();
@@ -296,7 +297,7 @@ impl Tls {
     }
 }
 
-/// Verifies all of a certificate but its name, which is looked at last.
+/// Verifies everything in a certificate except its name, which the inner verifier checks last.
 #[derive(Debug)]
 struct AnyName(Arc<WebPkiServerVerifier>);
 
@@ -344,7 +345,7 @@ impl ServerCertVerifier for AnyName {
     }
 }
 
-/// The certificates in a file, at least one.
+/// Returns the certificates in a file, at least one.
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let missing = || TlsError::Missing(file.to_owned(), "certificate (a PEM block)");
     let text = text(file)?;
@@ -355,7 +356,7 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         .ok_or_else(missing)
 }
 
-/// The certificates in a folder's files, at least one. Other files may lie there, too.
+/// Returns the certificates in a folder's files, at least one. The folder may contain other files.
 fn certificates_within(folder: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let failed = |error| TlsError::File(folder.to_owned(), error);
     let mut found = Vec::new();
@@ -379,10 +380,10 @@ fn certificates_within(folder: &Path) -> Result<Vec<CertificateDer<'static>>, Tl
     Ok(found)
 }
 
-/// The private key in a file.
+/// Returns the private key in a file.
 fn key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_slice(&text(file)?)
-        .map_err(|_| TlsError::Missing(file.to_owned(), "private key that is not encrypted"))
+        .map_err(|_| TlsError::Missing(file.to_owned(), "unencrypted private key"))
 }
 
 fn text(path: &Path) -> Result<Vec<u8>, TlsError> {

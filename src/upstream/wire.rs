@@ -1,7 +1,7 @@
-//! Commands to a server and its replies, before it becomes our upstream.
+//! Commands and replies on a connection to a server, before it becomes the upstream.
 //!
-//! Replies are taken apart line by line and never as a tree: no nesting that a peer may send makes us recurse, and no length
-//! that it announces makes us allocate.
+//! Replies are parsed line by line and never as a tree: no nesting in a reply makes the parser recurse, and no length that
+//! the peer announces makes it allocate.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::refusal;
 use super::secret::{Login, Secret};
 use crate::limits::{BULK_BYTES_MAX, HANDSHAKE_LINE_BYTES_MAX, REPLY_BYTES_MAX, REPLY_WORDS_MAX};
 
-/// How much of a reply goes into an error. Real ones are shorter.
+/// Maximum number of characters of a reply that an error shows. Real replies are shorter.
 const SHOWN_CHARS_MAX: usize = 200;
 
 /// A connection on which each command waits for its reply.
@@ -23,7 +23,7 @@ pub(super) struct Wire {
     stream: Box<dyn Connection>,
     buffer: BytesMut,
     patience: Duration,
-    /// What must never be shown.
+    /// The password, which must never be shown.
     password: Option<Secret>,
 }
 
@@ -37,17 +37,17 @@ impl Wire {
         }
     }
 
-    /// How long each line may take from now on.
+    /// Sets how long each line may take from now on.
     pub(super) const fn set_patience(&mut self, patience: Duration) {
         self.patience = patience;
     }
 
-    /// The connection, and the bytes of it that were read and not asked for.
+    /// Returns the connection, and the bytes that have been read beyond the last reply.
     pub(super) fn into_parts(self) -> (Box<dyn Connection>, Bytes) {
         (self.stream, self.buffer.freeze())
     }
 
-    /// Says who we are, if there is a password.
+    /// Authenticates, if there is a password.
     ///
     /// # Errors
     /// [`Error`].
@@ -84,7 +84,7 @@ impl Wire {
         Ok(self.stream.flush().await?)
     }
 
-    /// The next line that is not empty: empty ones only say that the server is alive.
+    /// Returns the next line that is not empty. Empty lines only show that the server is alive.
     pub(super) async fn line(&mut self, doing: &'static str) -> Result<String, Error> {
         loop {
             while let Some(end) = memchr::memchr(b'\n', &self.buffer) {
@@ -102,7 +102,7 @@ impl Wire {
         }
     }
 
-    /// The bytes of a bulk reply whose `header` was read; `None` when it is another reply.
+    /// Returns the bytes of a bulk reply whose `header` was read; `None` when it is another reply.
     pub(super) async fn bulk(
         &mut self,
         header: &str,
@@ -121,7 +121,7 @@ impl Wire {
         Ok(Some(bulk))
     }
 
-    /// The strings of the array that comes next; `None` for a null.
+    /// Returns the strings of the next array; `None` for a null.
     pub(super) async fn words(
         &mut self,
         doing: &'static str,
@@ -130,7 +130,7 @@ impl Wire {
         self.array(doing, &mut left).await
     }
 
-    /// The strings of the arrays in the array that comes next.
+    /// Returns the strings of the arrays in the next array.
     pub(super) async fn tables(&mut self, doing: &'static str) -> Result<Vec<Vec<String>>, Error> {
         let (mut tables, mut left) = (Vec::new(), REPLY_BYTES_MAX);
         for _ in 0..self.count(doing).await?.unwrap_or(0) {
@@ -139,7 +139,7 @@ impl Wire {
         Ok(tables)
     }
 
-    /// The strings of an array in a reply of which `left` more bytes are taken.
+    /// Returns the strings of the next array, whose reply may still have `left` bytes.
     async fn array(
         &mut self,
         doing: &'static str,
@@ -165,7 +165,7 @@ impl Wire {
         Ok(Some(words))
     }
 
-    /// How many elements the array has that comes next; `None` for a null.
+    /// Returns the number of elements in the next array; `None` for a null.
     async fn count(&mut self, doing: &'static str) -> Result<Option<usize>, Error> {
         let header = self.line(doing).await?;
         if matches!(header.as_str(), "*-1" | "$-1" | "_") {
@@ -178,7 +178,7 @@ impl Wire {
         }
     }
 
-    /// Waits for anything to come, and forgets it, unless it is an error.
+    /// Waits for any bytes and discards them, unless they are an error.
     pub(super) async fn hear(&mut self) -> Result<(), Error> {
         self.buffer.clear();
         if self.stream.read_buf(&mut self.buffer).await? == 0 {
@@ -191,7 +191,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Reads what comes next.
+    /// Reads the next bytes.
     async fn fill(&mut self, doing: &'static str) -> Result<(), Error> {
         let read = timeout(self.patience, self.stream.read_buf(&mut self.buffer)).await;
         if read.map_err(|_| Error::Silence(self.patience, doing))?? == 0 {
@@ -200,7 +200,8 @@ impl Wire {
         Ok(())
     }
 
-    /// What a reply means that is not the one hoped for, to a command or while the server was `doing` something.
+    /// Returns what an unexpected `reply` means: the answer to a command, or what the server sent while it was `doing`
+    /// something.
     pub(super) fn error_of(&self, reply: &str, doing: &'static str) -> Error {
         let asked = asked(doing);
         match reply.strip_prefix('-') {
@@ -209,8 +210,8 @@ impl Wire {
         }
     }
 
-    /// A reply as it may be shown: short, on one line, and without the password. A server without AUTH repeats the words
-    /// that it was sent.
+    /// Returns a reply as it may be shown: short, on one line, and without the password. A server that does not know AUTH
+    /// repeats the arguments that it was sent.
     pub(super) fn shown(&self, reply: &str) -> String {
         let (message, _repeated) = reply
             .split_once(", with args beginning with")
@@ -228,12 +229,12 @@ impl Wire {
     }
 }
 
-/// The command that a server is answering.
+/// Returns the command that a server is answering.
 fn asked(doing: &'static str) -> &'static str {
     doing.strip_prefix("answering ").unwrap_or(doing)
 }
 
-/// A command as a server reads it.
+/// Encodes a command.
 pub(super) fn command(words: &[&str]) -> Vec<u8> {
     let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
     for word in words {
@@ -247,7 +248,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
 
-    /// A wire on which exactly `bytes` come, one by one.
+    /// Returns a wire on which exactly `bytes` arrive, one by one.
     fn wire(bytes: &[u8]) -> Wire {
         let (ours, mut theirs) = tokio::io::duplex(1);
         let bytes = bytes.to_vec();

@@ -350,7 +350,7 @@ fn says_what_to_fix_when_the_primary_refuses() {
             "-ERR not supported: redtail has no replicas of its own",
             "the primary that it follows",
         ),
-        ("-ERR nobody knows this", "Its own log may say more"),
+        ("-ERR nobody knows this", "The server's log may say more"),
     ] {
         let (mut connection, _) = primary.accept_psync();
         connection.send(format!("{reply}\r\n"));

@@ -472,7 +472,7 @@ fn a_snapshot_that_the_primary_delays_is_said_to_be_waited_for() {
     };
     let redtail = Server::redtail(&primary);
     let log = redtail.log();
-    let said = log.find("repl-diskless-sync-delay there");
+    let said = log.find("its repl-diskless-sync-delay");
     assert!(
         said.is_some_and(|said| log[said..].contains("full resync")),
         "{log}"

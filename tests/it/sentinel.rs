@@ -370,15 +370,14 @@ fn says_what_is_wrong_with_the_sentinels() {
     };
     let port = group.sentinels[0].port;
     let run = |address: &str| Server::redtail_of(address, &[]);
-    run(&format!("sentinel://127.0.0.1:{port}/other"))
-        .wait_for_log("it knows no primary by the name of");
+    run(&format!("sentinel://127.0.0.1:{port}/other")).wait_for_log("it knows no primary named");
     run(&format!("sentinel://127.0.0.1:{}/group", free_port())).wait_for_log("the sentinel at 127");
     // A server is no sentinel.
     run(&format!(
         "sentinel://127.0.0.1:{}/group",
         group.primary.port
     ))
-    .wait_for_log("This server is no sentinel: give the port of a sentinel");
+    .wait_for_log("This server is not a sentinel: give the port of a sentinel");
 }
 
 #[test]

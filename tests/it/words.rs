@@ -35,7 +35,7 @@ fn says(redtail: &Server, words: &str) {
     let role = redtail.command("ROLE").elements();
     assert_eq!(role.len(), 6, "{role:?}");
     assert!(role[5].text().contains(words), "{role:?}");
-    assert!(redtail.log().contains("until this is put right"));
+    assert!(redtail.log().contains("until this is fixed"));
 }
 
 /// Waits until the log and INFO name what is wrong, where nobody has to act.
@@ -66,7 +66,7 @@ fn a_sentinel_is_recognised_and_the_address_to_write_is_given() {
         says(
             &redtail,
             &format!(
-                "{address} is a Sentinel, which has no data: write sentinel://{address}/group"
+                "{address} is a Sentinel, which holds no data: write sentinel://{address}/group"
             ),
         );
     }
@@ -81,7 +81,7 @@ fn a_server_that_is_no_sentinel_is_called_so() {
         let redtail = redtail(&format!("sentinel://127.0.0.1:{}/group", primary.port));
         says(
             &redtail,
-            "This server is no sentinel: give the port of a sentinel",
+            "This server is not a sentinel: give the port of a sentinel",
         );
         says(
             &redtail,
@@ -119,7 +119,7 @@ fn a_server_of_a_cluster_is_followed_with_a_warning() {
             continue;
         };
         let redtail = Server::redtail(&primary);
-        redtail.wait_for_log("redtail serves the keys of its slots and no others");
+        redtail.wait_for_log("redtail serves only the keys of its slots");
         assert_eq!(field(&redtail, "redtail_upstream_mode"), "cluster");
         assert_eq!(field(&redtail, "redtail_last_fault"), "");
         assert_eq!(field(&redtail, "redtail_last_fault_seconds_ago"), "-1");
@@ -149,11 +149,11 @@ fn a_wrong_login_is_named_with_the_setting_that_holds_it() {
         says(&weak, "ACL SETUSER <user> +ping +psync +replconf +info");
         primary.command("CONFIG SET requirepass right");
         let none = redtail(&format!("redis://127.0.0.1:{}", primary.port));
-        says(&none, "Give its password by --primary-password");
+        says(&none, "Set its password with --primary-password");
         let wrong = redtail(&format!("redis://:wrong@127.0.0.1:{}", primary.port));
         says(
             &wrong,
-            "Check the user and the password that redtail has for it: --primary-user",
+            "Check the user and the password that redtail sends: --primary-user",
         );
     }
 }
@@ -164,7 +164,7 @@ fn what_is_no_server_itself_is_named() {
         ("-MOVED 3999 127.0.0.1:6381", "run one for each primary"),
         (
             "-ERR wrong number of arguments for 'psync' command",
-            "most likely a proxy, which cannot pass a replica on",
+            "most likely a proxy, which cannot pass on replication",
         ),
         (
             "-ERR unsupported command 'psync'",
@@ -189,22 +189,22 @@ fn nothing_that_listens_a_name_that_is_none_and_another_program_are_told_apart()
     let refused = redtail(&format!("redis://127.0.0.1:{}", free_port()));
     mentions(
         &refused,
-        "Connection refused. Nothing listens there for this machine",
+        "Connection refused. Nothing accepts connections there",
     );
     assert!(!refused.log().contains("os error"), "{}", refused.log());
     let nameless = redtail("redis://no-such-host.invalid:6379");
     mentions(
         &nameless,
-        "Check the name, and whether this machine's DNS knows it: getent hosts no-such-host.invalid",
+        "Check the name, and whether this machine's DNS resolves it: getent hosts no-such-host.invalid",
     );
     let missing = redtail("unix:///nowhere/at/all.sock");
-    mentions(&missing, "There is no such socket: is the server running");
+    mentions(&missing, "The socket does not exist: is the server running");
     let website = Scripted::start();
     let confused = redtail(&format!("redis://{}", website.address()));
     website.accept().send("HTTP/1.1 400 Bad Request\r\n\r\n");
     says(
         &confused,
-        "Check the host and the port: another program may listen there",
+        "Check the host and the port: another program may be listening there",
     );
 }
 
@@ -219,7 +219,7 @@ fn a_proxy_that_hangs_up_at_unknown_commands_is_thought_of() {
     drop(connection);
     mentions(
         &redtail,
-        "A proxy does that at a command which it does not pass on",
+        "A proxy does this on a command that it does not pass on",
     );
 }
 
@@ -313,7 +313,7 @@ fn wrong_arguments_are_answered_with_what_to_write() {
         ),
         (
             vec!["serve", "--primary", "redis://127.0.0.1/3"],
-            "redtail follows all databases of a server: leave out what follows the port",
+            "redtail follows all databases of a server: remove what follows the port",
         ),
         (vec!["serve"], "name it by --primary redis://host:port"),
         (

@@ -1,4 +1,4 @@
-//! The sentinels of one name: asking them in turn, and listening to one.
+//! The sentinels of one name: asks them in turn, and listens to one.
 
 use std::future::Future;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use crate::upstream::error::{Error, Why};
 use crate::upstream::status::Status;
 use crate::upstream::wire::Wire;
 
-/// Messages after which a server may have changed its place. The one who leads a failover tells of the promotion some
-/// seconds before all others tell of the switch.
+/// Messages after which a server may have a new role. The sentinel that leads a failover reports the promotion some seconds
+/// before the others report the switch.
 const EVENTS: [&str; 11] = [
     "SUBSCRIBE",
     "+promoted-slave",
@@ -32,13 +32,13 @@ const EVENTS: [&str; 11] = [
     "+reboot",
 ];
 
-/// A server without a healthy link of its own is left after so many looks.
+/// redtail leaves a server that is down or has no link to its primary after this many times `Timing::sentinel_look`.
 const LOOKS_UNHEALTHY: u32 = 2;
 
-/// The primary is left for a replica that has been healthy for so many looks.
+/// redtail leaves the primary for a replica that has been healthy for this many times `Timing::sentinel_look`.
 const LOOKS_READY: u32 = 6;
 
-/// The sentinels that are known: those of the address, and those that they told of. The one that answered last is first.
+/// The known sentinels: those in the address, and those that other sentinels named. The one that answered last is first.
 #[derive(Debug)]
 pub(in crate::upstream) struct Circle {
     sentinels: Sentinels,
@@ -57,10 +57,10 @@ impl Circle {
         }
     }
 
-    /// Whom to follow, best first.
+    /// Returns the servers to follow, best first.
     ///
     /// # Errors
-    /// [`Error::Sentinel`] of the last one when none answers.
+    /// Returns [`Error::Sentinel`] of the last sentinel when none answers.
     pub(in crate::upstream) async fn candidates(
         &mut self,
         last: Option<&Address>,
@@ -78,7 +78,7 @@ impl Circle {
         Ok(candidates.into_iter().map(candidate).collect())
     }
 
-    /// Listens until `server`, of which we were told what it is, should be followed no more.
+    /// Listens until redtail should leave `server`, which a sentinel called `told`. Returns why.
     pub(in crate::upstream) async fn watch(
         &mut self,
         server: &Address,
@@ -97,14 +97,15 @@ impl Circle {
         self.listen_until(config, should_leave).await
     }
 
-    /// Listens until there is something else to follow than when [`Self::candidates`] was asked, or the first answer if it had none.
+    /// Listens until the servers to follow differ from those at the last call of [`Self::candidates`]. If that call got no
+    /// answer, the first answer counts.
     pub(in crate::upstream) async fn news(&mut self, config: &Config) {
         let before = self.offered.clone();
         let differs = |view: &View| (view.outline() != before).then_some(());
         self.listen_until(config, differs).await;
     }
 
-    /// Listens to one sentinel after the other until `judge` has seen enough.
+    /// Listens to one sentinel after the other until `judge` returns a result.
     async fn listen_until<T>(
         &mut self,
         config: &Config,
@@ -115,14 +116,14 @@ impl Circle {
                 Ok(seen) => return seen,
                 Err(error) => tracing::debug!(%error, "stopped listening to a sentinel"),
             }
-            // What it said may have been about to change.
+            // The last answer may be out of date soon: continue with the next sentinel.
             let known = self.known.len();
             self.known.rotate_left(1.min(known));
             sleep(config.timing.retry_max / 5).await;
         }
     }
 
-    /// The same, as far as one sentinel goes.
+    /// The same for one sentinel.
     async fn listen<T>(
         &mut self,
         config: &Config,
@@ -140,7 +141,7 @@ impl Circle {
                 if let Some(seen) = judge(&view) {
                     return Ok(seen);
                 }
-                // One look for all messages that come together.
+                // Messages that arrive together cause one question.
                 if let Ok(heard) = timeout(look, events.hear()).await {
                     heard?;
                     sleep(look / 50).await;
@@ -150,7 +151,7 @@ impl Circle {
         listening.await.map_err(|error| of(&front, error))
     }
 
-    /// Asks one sentinel after the other until one answers, which comes first from then on.
+    /// Asks one sentinel after the other until one answers. That one is asked first from then on.
     async fn ask(&mut self, config: &Config) -> Result<(Wire, View), Error> {
         let mut failed = Error::Nobody;
         for at in 0..self.known.len() {
@@ -176,7 +177,7 @@ impl Circle {
         Ok((wire, view))
     }
 
-    /// Takes up sentinels that `teller` knows. They are spoken to as it is.
+    /// Adds the sentinels that `teller` knows. They get the same login and TLS setting.
     fn learn(&mut self, view: &View, teller: &Node) {
         for address in &view.sentinels {
             let is_known = self.known.iter().any(|node| node.address == *address);
@@ -210,7 +211,7 @@ async fn open(node: &Node, config: &Config) -> Result<Wire, Error> {
     Ok(wire)
 }
 
-/// A sentinel that sends byte by byte must not hold us up.
+/// Fails if `asking` takes too long: a sentinel that sends byte by byte must not hold redtail up.
 async fn in_time<T>(
     config: &Config,
     asking: impl Future<Output = Result<T, Error>>,
@@ -227,7 +228,7 @@ struct Worse {
 }
 
 impl Worse {
-    /// How long that has been so at `now`.
+    /// Returns how long there has been a better server at `now`.
     fn lasts(&mut self, verdict: Verdict, now: Instant) -> Duration {
         if !matches!(verdict, Verdict::Worse(_)) {
             self.since = None;
@@ -237,7 +238,7 @@ impl Worse {
     }
 }
 
-/// Why to leave a server now, if so. A full sync that is under way is not given up for a better server.
+/// Returns why to leave the server now, or `None` to stay. redtail does not break off a full sync for a better server.
 fn judge(verdict: Verdict, lasts: Duration, look: Duration, streams: bool) -> Option<Why> {
     match verdict {
         Verdict::Right => None,

@@ -1,8 +1,8 @@
-//! Sentinel: who knows where a primary and its replicas are.
+//! Sentinel: servers that know where a primary and its replicas are.
 //!
-//! The sentinels are asked for each attempt, one after the other until one answers, and what they say of a server is checked
-//! at that server before it is followed. While a link streams, one of them is listened to: its messages are not read, each of
-//! them only makes us ask again. So nothing that a sentinel sends is ever more than a list of addresses.
+//! Each attempt asks the sentinels one after the other until one answers. What a sentinel says about a server is checked at
+//! that server before redtail follows it. While a link streams, redtail listens to one sentinel. It does not read the
+//! messages: each one only makes redtail ask again. So redtail never takes more from a sentinel than a list of addresses.
 
 mod circle;
 mod view;
@@ -15,37 +15,37 @@ use super::secret::Login;
 pub(super) use circle::Circle;
 pub(super) use view::Told;
 
-/// The port of a sentinel's address without one.
+/// The port of a sentinel whose address names none.
 const DEFAULT_PORT: u16 = 26379;
 
-/// Which of the servers behind a name to follow.
+/// Which of the servers of a name to follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Prefer {
-    /// A healthy replica, and the primary while there is none: our full syncs are then no work for the primary.
+    /// A healthy replica, or the primary while there is none. Full syncs then do not burden the primary.
     #[default]
     Replica,
     /// Always the primary.
     Primary,
 }
 
-/// Sentinels, and what is asked of them. Parses from `sentinel://[user:password@]host[:port],…/name[?prefer=primary]`, or
+/// Sentinels, and what to ask them. Parses from `sentinel://[user:password@]host[:port],…/name[?prefer=primary]`, or
 /// `sentinels://…` for TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sentinels {
-    /// Where they are, whether they speak TLS, and who we are there.
+    /// The sentinels: their addresses, whether they use TLS, and the login.
     pub nodes: Vec<Node>,
-    /// The primary's name there.
+    /// The primary's name in Sentinel.
     pub name: String,
-    /// Whom to follow.
+    /// Which servers to follow.
     pub prefer: Prefer,
-    /// Whether the servers that they name speak TLS.
+    /// Whether the servers that the sentinels name use TLS.
     pub servers_tls: bool,
-    /// Who we are at those servers.
+    /// The login at those servers.
     pub servers_login: Login,
 }
 
 impl Sentinels {
-    /// Whether `text` is an address of sentinels.
+    /// Whether `text` is a Sentinel address.
     pub(super) fn are_in(text: &str) -> bool {
         ["sentinel://", "sentinels://"]
             .iter()
@@ -65,7 +65,7 @@ impl FromStr for Sentinels {
         };
         let (login, hosts, rest) = authority_and_rest(rest)?;
         let (name, query) = rest.split_once('?').unwrap_or((rest, ""));
-        // Database 0, as other programs write it: all databases are followed.
+        // Other programs write database 0 like this. redtail follows all databases.
         let name = name.strip_suffix("/0").unwrap_or(name);
         if name.is_empty() || name.contains(['/', '#']) || query.contains('#') {
             return Err(AddressError::Sentinel);

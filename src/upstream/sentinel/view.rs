@@ -1,4 +1,4 @@
-//! What a sentinel says of the servers behind a name, and what follows from it.
+//! What a sentinel says about the servers of a name, and what follows from it.
 
 use std::fmt;
 
@@ -7,18 +7,18 @@ use crate::upstream::address::Address;
 use crate::upstream::error::{Error, Why};
 use crate::upstream::wire::Wire;
 
-/// Offsets that differ by less are as good as equal: a sentinel asks for them every ten seconds only.
+/// Offsets that differ by less count as equal: a sentinel asks for them only every ten seconds.
 const NEAR_BYTES: u64 = 1 << 20;
 
-/// Flags of a server that should not be followed.
+/// Flags of a server that redtail should not follow.
 const DOWN: [&str; 3] = ["s_down", "o_down", "disconnected"];
 
-/// What a server is, as a sentinel says.
+/// What a server is, according to a sentinel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::upstream) enum Told {
     /// The primary.
     Primary,
-    /// A replica of that one.
+    /// A replica of that primary.
     ReplicaOf(Address),
 }
 
@@ -31,13 +31,13 @@ impl fmt::Display for Told {
     }
 }
 
-/// A replica, as a sentinel sees it.
+/// A replica, according to a sentinel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Replica {
     address: Address,
-    /// Whom it says it follows.
+    /// The primary that it says it follows.
     primary: Option<Address>,
-    /// Whether it is up, and its link to its primary.
+    /// Whether the replica and its link to its primary are up.
     healthy: bool,
     offset: u64,
 }
@@ -46,21 +46,21 @@ pub(super) struct Replica {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct View {
     primary: Address,
-    /// Whether the primary is thought to be up.
+    /// Whether the sentinel considers the primary up.
     primary_up: bool,
     replicas: Vec<Replica>,
     /// The other sentinels.
     pub(super) sentinels: Vec<Address>,
 }
 
-/// How a server that is followed looks now.
+/// The verdict on the server that is followed now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// As it should.
+    /// Keep following it.
     Right,
-    /// It must be left.
+    /// Leave it at once.
     Wrong(Why),
-    /// There is a better one. Whether to move depends on how long that has been so.
+    /// There is a better server. Whether to move depends on how long that has been so.
     Worse(Why),
 }
 
@@ -68,7 +68,7 @@ impl View {
     /// Asks the sentinel on `wire` about `name`.
     ///
     /// # Errors
-    /// [`Error`], also when it does not know the name.
+    /// Returns [`Error`], also when the sentinel does not know the name.
     pub(super) async fn ask(wire: &mut Wire, name: &str, prefer: Prefer) -> Result<Self, Error> {
         let doing = "answering SENTINEL";
         let address = ["SENTINEL", "get-master-addr-by-name", name];
@@ -93,7 +93,7 @@ impl View {
         Ok(view)
     }
 
-    /// Whom to follow, best first; the one that worked last is best if it is healthy.
+    /// Returns the servers to follow, best first. The one that worked last comes first if it is healthy.
     pub(super) fn candidates(
         &self,
         prefer: Prefer,
@@ -103,7 +103,7 @@ impl View {
             Prefer::Replica => self.healthy().collect(),
             Prefer::Primary => Vec::new(),
         };
-        // Many followers of one name must not all choose the same one.
+        // Many followers of one name must not all choose the same replica.
         fastrand::shuffle(&mut replicas);
         let newest = replicas.iter().map(|one| one.offset).max().unwrap_or(0);
         let lag = |one: &Replica| (newest - one.offset) / NEAR_BYTES;
@@ -115,7 +115,7 @@ impl View {
         all.chain([(self.primary.clone(), Told::Primary)]).collect()
     }
 
-    /// How `address`, of which we were told what it is, looks now.
+    /// Returns the verdict on `address`, which a sentinel called `told`.
     pub(super) fn verdict(&self, address: &Address, told: &Told, prefer: Prefer) -> Verdict {
         let is_primary = *address == self.primary;
         match told {
@@ -129,7 +129,7 @@ impl View {
         }
     }
 
-    /// What there is to follow, in a form that only changes with it.
+    /// Lists the servers that can be followed, in a form that changes only when they do.
     pub(super) fn outline(&self) -> Vec<String> {
         let mut healthy: Vec<String> = self.healthy().map(|one| one.address.to_string()).collect();
         healthy.sort_unstable();
@@ -142,7 +142,7 @@ impl View {
         if self.healthy().any(|one| one.address == *address) {
             return Verdict::Right;
         }
-        // While nobody is better, a replica without a link has at least all that it had.
+        // While there is no better server, a replica without a link still has all the data that it had.
         if self.primary_up || self.healthy().next().is_some() {
             Verdict::Worse(Why::Unhealthy)
         } else {
@@ -150,14 +150,15 @@ impl View {
         }
     }
 
-    /// Replicas of this primary that are up. A sentinel gives those that follow another one some seconds to be put right.
+    /// Replicas of this primary that are up. A sentinel needs some seconds to redirect a replica that follows another
+    /// primary.
     fn healthy(&self) -> impl Iterator<Item = &Replica> {
         let fits = |one: &&Replica| one.healthy && one.primary.as_ref() == Some(&self.primary);
         self.replicas.iter().filter(fits)
     }
 }
 
-/// Asks for replicas, in the words of Redis 5.0 or those of older ones.
+/// Asks for replicas, with the command of Redis 5.0 or that of older servers.
 async fn replicas(wire: &mut Wire, name: &str) -> Result<Vec<Replica>, Error> {
     let doing = "answering SENTINEL replicas";
     wire.send(&["SENTINEL", "replicas", name]).await?;
@@ -172,7 +173,7 @@ async fn replicas(wire: &mut Wire, name: &str) -> Result<Vec<Replica>, Error> {
 }
 
 impl Replica {
-    /// From the fields that SENTINEL replicas tells.
+    /// Reads the fields in the reply of SENTINEL replicas.
     fn of(fields: &[String]) -> Option<Self> {
         let linked = field(fields, "master-link-status") == Some("ok");
         let offset = field(fields, "slave-repl-offset").and_then(|text| text.parse().ok());
@@ -186,7 +187,7 @@ impl Replica {
     }
 }
 
-/// The value behind `name` among names and values.
+/// Returns the value after `name` in a list of names and values.
 fn field<'f>(fields: &'f [String], name: &str) -> Option<&'f str> {
     let (pairs, _) = fields.as_chunks::<2>();
     let found = pairs.iter().find(|[field, _]| field == name);
