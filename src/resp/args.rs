@@ -1,6 +1,6 @@
 //! The arguments of one command, borrowed from the buffer in which they arrived.
 
-/// Where one argument lies in its buffer.
+/// Where one argument is in its buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     /// Index of the first byte.
@@ -17,31 +17,31 @@ pub struct Args<'a> {
 }
 
 impl<'a> Args<'a> {
-    /// Arguments lying in `buffer` at `spans`. A span outside the buffer reads as an empty argument.
+    /// Wraps the arguments at `spans` in `buffer`. A span outside the buffer reads as an empty argument.
     #[must_use]
     pub const fn new(buffer: &'a [u8], spans: &'a [Span]) -> Self {
         Self { buffer, spans }
     }
 
-    /// Where the words lie in their buffer.
+    /// Returns where the words are in their buffer.
     #[must_use]
     pub const fn spans(&self) -> &'a [Span] {
         self.spans
     }
 
-    /// How many words, the command's name included.
+    /// Number of words, including the command's name.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.spans.len()
     }
 
-    /// Whether there is no word at all (an empty request line).
+    /// Whether there are no words at all (an empty request line).
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.spans.is_empty()
     }
 
-    /// The word at `index` (0 is the name), or `None` past the end.
+    /// Returns the word at `index` (0 is the name), or `None` past the end.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&'a [u8]> {
         let span = self.spans.get(index)?;
@@ -49,13 +49,13 @@ impl<'a> Args<'a> {
             .get(span.start..span.start.checked_add(span.len)?)
     }
 
-    /// The word at `index`, empty past the end: for handlers whose arity has been checked.
+    /// Returns the word at `index`, or an empty one past the end. For handlers whose arity has been checked.
     #[must_use]
     pub fn at(&self, index: usize) -> &'a [u8] {
         self.get(index).unwrap_or_default()
     }
 
-    /// The words from `index` on, as arguments of their own (whose index 0 is no longer the name).
+    /// Returns the words from `index` on, as arguments of their own. Index 0 is then no longer the name.
     #[must_use]
     pub fn from(&self, index: usize) -> Args<'a> {
         Args {
@@ -64,7 +64,7 @@ impl<'a> Args<'a> {
         }
     }
 
-    /// All words in order, the name first.
+    /// Iterates over all words in order, the name first.
     pub fn iter(
         &self,
     ) -> impl ExactSizeIterator<Item = &'a [u8]> + DoubleEndedIterator + Clone + use<'a> {
@@ -76,7 +76,7 @@ impl<'a> Args<'a> {
         })
     }
 
-    /// Whether the word at `index` is `word`, in any letter case.
+    /// Whether the word at `index` is `word`, ignoring case.
     #[must_use]
     pub fn is(&self, index: usize, word: &str) -> bool {
         self.get(index)
@@ -92,7 +92,7 @@ pub struct ArgsBuf {
 }
 
 impl ArgsBuf {
-    /// A copy of `args`, in no more memory than it needs.
+    /// Copies `args`, using no more memory than needed.
     #[must_use]
     pub fn copy_of(args: Args<'_>) -> Self {
         let mut built = Self {
@@ -112,12 +112,12 @@ impl ArgsBuf {
         built
     }
 
-    /// Words that lie at `spans` of `buffer`.
+    /// Wraps the words at `spans` in `buffer`.
     pub(super) const fn from_parts(buffer: Vec<u8>, spans: Vec<Span>) -> Self {
         Self { buffer, spans }
     }
 
-    /// Adds one word.
+    /// Appends one word.
     pub fn push(&mut self, word: &[u8]) {
         self.spans.push(Span {
             start: self.buffer.len(),
@@ -126,20 +126,20 @@ impl ArgsBuf {
         self.buffer.extend_from_slice(word);
     }
 
-    /// Forgets all words, keeping the memory.
+    /// Removes all words but keeps the memory.
     pub fn clear(&mut self) {
         self.buffer.clear();
         self.spans.clear();
     }
 
-    /// As [`clear`](Self::clear); memory beyond `keep` bytes is given back.
+    /// Like [`clear`](Self::clear), but frees memory beyond `keep` bytes.
     pub fn clear_to(&mut self, keep: usize) {
         self.clear();
         self.buffer.shrink_to(keep);
         self.spans.shrink_to(keep / size_of::<Span>());
     }
 
-    /// The words.
+    /// Borrows the words.
     #[must_use]
     pub fn as_args(&self) -> Args<'_> {
         Args::new(&self.buffer, &self.spans)

@@ -1,9 +1,9 @@
-//! Commands that lie one behind the other in a buffer.
+//! Commands that lie one after another in a buffer.
 
 use super::args::{Args, Span};
 
-/// Commands that have been found in a buffer and wait, each with what else is known of it. Holds no bytes: whoever asks for the
-/// words gives the buffer. Keeps its memory when it is cleared.
+/// Commands found in a buffer and waiting to run, each with what else is known of it. Holds no bytes: to read the words, the
+/// caller passes the buffer again. Clearing keeps the memory.
 #[derive(Debug)]
 pub struct Batch<T> {
     spans: Vec<Span>,
@@ -12,9 +12,9 @@ pub struct Batch<T> {
 
 #[derive(Debug)]
 struct Found<T> {
-    /// Where its bytes begin and end in the buffer.
+    /// Where its bytes start and end in the buffer.
     bytes: [usize; 2],
-    /// One past its last word among the spans.
+    /// Index of the span after its last word.
     words_end: usize,
     known: T,
 }
@@ -29,20 +29,20 @@ impl<T> Default for Batch<T> {
 }
 
 impl<T: Copy> Batch<T> {
-    /// How many commands wait.
+    /// Number of waiting commands.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.commands.len()
     }
 
-    /// Whether none waits.
+    /// Whether no command is waiting.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.commands.is_empty()
     }
 
-    /// Adds the command whose first byte is at `bytes[0]` of the buffer, and the next one's at `bytes[1]`. Its words must lie in
-    /// the buffer: those of the inline form do not.
+    /// Adds the command whose first byte is at `bytes[0]` of the buffer; the next command starts at `bytes[1]`. Its words must
+    /// lie in the buffer: those of an inline request do not.
     #[inline]
     pub fn push(&mut self, args: Args<'_>, bytes: [usize; 2], known: T) {
         self.spans.extend_from_slice(args.spans());
@@ -53,12 +53,13 @@ impl<T: Copy> Batch<T> {
         });
     }
 
-    /// What is known of each, in order.
+    /// Iterates over what is known of each command, in order.
     pub fn known(&self) -> impl Iterator<Item = T> + Clone {
         self.commands.iter().map(|found| found.known)
     }
 
-    /// Each one's words in `buffer`, where it begins and ends there, and what else is known of it, in order.
+    /// Iterates over the commands in order: the words in `buffer`, where the command starts and ends there, and what else is
+    /// known of it.
     pub fn iter<'b>(&'b self, buffer: &'b [u8]) -> impl Iterator<Item = (Args<'b>, [usize; 2], T)> {
         let mut first = 0;
         self.commands.iter().map(move |found| {
@@ -69,7 +70,7 @@ impl<T: Copy> Batch<T> {
         })
     }
 
-    /// Forgets all.
+    /// Removes all commands.
     pub fn clear(&mut self) {
         self.spans.clear();
         self.commands.clear();

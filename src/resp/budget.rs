@@ -1,14 +1,15 @@
-//! One bound on the memory of all connections' requests and replies.
+//! One limit on the memory of all connections' requests and replies.
 //!
-//! Every connection has an [`Account`]; small buffers are free, what grows beyond them is asked for. The rule of sharing is that of
-//! switches with a common packet memory (Choudhury and Hahne, "Dynamic queue length thresholds", 1998): **an account may hold as much
-//! as stays free**. One connection alone gets half of the whole, two get a third each, n get 1/(n+1) each; whoever comes
-//! later still finds something, and the largest is refused first. Nothing is kept in order for that but two numbers.
+//! Every connection has an [`Account`]. Small buffers are free; larger ones must ask the account. The budget is shared by the
+//! rule of switches with a common packet memory (Choudhury and Hahne, "Dynamic queue length thresholds", 1998): **an account
+//! may hold as much as stays free**. One connection alone gets half of the budget, two get a third each, n get 1/(n+1) each. A
+//! connection that comes later still finds memory, and the largest one is refused first. This takes only two numbers and no
+//! ordering.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// What all connections may hold together, and what they hold.
+/// The limit for all connections together, and how much they hold.
 #[derive(Debug)]
 pub struct Budget {
     bytes_max: AtomicUsize,
@@ -24,7 +25,7 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// At most `bytes_max` bytes.
+    /// Creates a budget of at most `bytes_max` bytes.
     #[must_use]
     pub const fn new(bytes_max: usize) -> Self {
         Self {
@@ -35,25 +36,25 @@ impl Budget {
         }
     }
 
-    /// Bytes that may be held.
+    /// The limit in bytes.
     #[must_use]
     pub fn bytes_max(&self) -> usize {
         self.bytes_max.load(Ordering::Relaxed)
     }
 
-    /// Bytes held now.
+    /// Number of bytes held now.
     #[must_use]
     pub fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// The most bytes that were ever held.
+    /// The most bytes ever held.
     #[must_use]
     pub fn peak(&self) -> usize {
         self.peak.load(Ordering::Relaxed)
     }
 
-    /// How often an account was refused what it asked for.
+    /// How many requests for memory were refused.
     #[must_use]
     pub fn refusals(&self) -> u64 {
         self.refusals.load(Ordering::Relaxed)
@@ -82,7 +83,7 @@ impl Budget {
     }
 }
 
-/// What one connection holds of a [`Budget`]. Gives all back when it is dropped.
+/// One connection's share of a [`Budget`]. Returns all of it when dropped.
 #[derive(Debug, Default)]
 pub struct Account {
     budget: Arc<Budget>,
@@ -90,7 +91,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// An account that holds nothing.
+    /// Creates an account that holds nothing.
     #[must_use]
     pub const fn new(budget: Arc<Budget>) -> Self {
         Self {
@@ -99,13 +100,13 @@ impl Account {
         }
     }
 
-    /// Bytes that it holds.
+    /// Number of bytes that the account holds.
     #[must_use]
     pub fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// Takes `bytes` more, unless that would leave less free than the account then held; gives whether it did.
+    /// Takes `bytes` more, unless less would then be free than the account would hold. Returns whether it took them.
     #[must_use]
     pub fn grow(&self, bytes: usize) -> bool {
         let granted = self.budget.take(bytes, self.held());
@@ -123,7 +124,7 @@ impl Account {
         self.held().saturating_add(bytes) <= free
     }
 
-    /// Gives `bytes` back, all at most.
+    /// Returns `bytes` to the budget, or everything if the account holds less.
     pub fn shrink(&self, bytes: usize) {
         let left = |held: usize| Some(held.saturating_sub(bytes));
         let order = Ordering::Relaxed;
@@ -159,7 +160,7 @@ mod tests {
         );
         one.shrink(100);
         assert_eq!((budget.held(), one.held()), (650, 400));
-        assert!(two.grow(50), "what one gives back is there for the other");
+        assert!(two.grow(50), "one account can use what the other returned");
         drop(one);
         drop(two);
         assert_eq!((budget.held(), budget.peak()), (0, 750));

@@ -1,17 +1,18 @@
-//! The text of a double, in the two ways in which servers write it.
+//! The text of a double, in the two forms in which servers write it.
 
 use std::io::Write;
 
 mod grisu;
 mod powers;
 
-/// Significant digits of `%.17g`.
+/// Number of significant digits of `%.17g`.
 const PRINTF_DIGITS: i32 = 17;
 /// Whole numbers up to this are written as integers (half of an `i64`'s range). Source: redis 7.2 util.c, `double2ll`.
 const INTEGER_MAX: f64 = (i64::MAX / 2) as f64;
 
-/// Appends the text of `value`: as servers since Redis 7.2 write it (`shortest`: what reads back the same in few digits), or
-/// C's `%.17g` as servers before do. Infinities are `inf` and `-inf`, not-a-number is `nan`, zero keeps its sign.
+/// Appends the text of `value`. With `shortest`, writes it like servers since Redis 7.2: few digits that parse back to the same
+/// value. Otherwise writes C's `%.17g`, like older servers. Infinities are `inf` and `-inf`, not-a-number is `nan`, zero keeps
+/// its sign.
 ///
 /// Source: redis 7.2 util.c, `d2string`; redis 7.0 networking.c, `addReplyDouble`.
 pub fn write(out: &mut Vec<u8>, value: f64, shortest: bool) {
@@ -26,7 +27,7 @@ pub fn write(out: &mut Vec<u8>, value: f64, shortest: bool) {
     });
 }
 
-/// As [`write()`], `shortest`, without a form of its own for whole numbers: `3e+17`.
+/// Like [`write()`] with `shortest`, but whole numbers have no form of their own: `3e+17`.
 ///
 /// Source: redis 7.2 fpconv_dtoa.c, `fpconv_dtoa`.
 pub fn write_dtoa(out: &mut Vec<u8>, value: f64) {
@@ -35,7 +36,7 @@ pub fn write_dtoa(out: &mut Vec<u8>, value: f64) {
     });
 }
 
-/// Appends the sign and what has no digits; `finite` appends the rest of anything else.
+/// Appends the sign and the values that have no digits. `finite` appends the magnitude of any other value.
 fn write_by(out: &mut Vec<u8>, value: f64, finite: impl FnOnce(&mut Vec<u8>, f64)) {
     if value.is_nan() {
         out.extend_from_slice(b"nan");
@@ -54,7 +55,7 @@ fn write_by(out: &mut Vec<u8>, value: f64, finite: impl FnOnce(&mut Vec<u8>, f64
     }
 }
 
-/// Appends the text of a finite `value` without an exponent: up to seventeen digits behind the point, no zeros at the end.
+/// Appends the text of a finite `value` without an exponent: at most 17 digits after the point, without trailing zeros.
 ///
 /// Source: redis 7.0 util.c, `ld2string` with `LD_STR_HUMAN`.
 pub fn write_decimal(out: &mut Vec<u8>, value: f64) {
@@ -103,9 +104,9 @@ fn write_shortest(out: &mut Vec<u8>, magnitude: f64, negative: bool) {
     }
 }
 
-/// `%.17g`: seventeen digits, trailing zeros left out, scientific outside of `1e-4..1e17`.
+/// `%.17g`: 17 digits without trailing zeros, in scientific notation outside `1e-4..1e17`.
 fn write_printf(out: &mut Vec<u8>, magnitude: f64) {
-    // Rust rounds the exact value to the nearest, ties to even, as the C library does.
+    // Rust rounds the exact value to nearest, ties to even, as the C library does.
     let mut text = [0_u8; 32];
     let mut rest = text.as_mut_slice();
     let _ = write!(rest, "{magnitude:.16e}");
@@ -133,7 +134,7 @@ fn write_printf(out: &mut Vec<u8>, magnitude: f64) {
     }
 }
 
-/// Digits whose first stands for `10^exponent`, written with a point where one is needed.
+/// Writes digits, the first of which has the value of `10^exponent`, with a point if needed.
 fn plain(out: &mut Vec<u8>, digits: &[u8], exponent: i32) {
     let Ok(exponent) = usize::try_from(exponent) else {
         out.extend_from_slice(b"0.");
@@ -158,7 +159,7 @@ fn plain(out: &mut Vec<u8>, digits: &[u8], exponent: i32) {
     }
 }
 
-/// `d.ddde+x`, the exponent with at least `width` digits.
+/// Writes `d.ddde+x`, with at least `width` digits in the exponent.
 fn scientific(out: &mut Vec<u8>, digits: &[u8], exponent: i32, width: usize) {
     let (first, others) = digits.split_at(1.min(digits.len()));
     out.extend_from_slice(first);

@@ -6,7 +6,7 @@ fn text(value: f64, shortest: bool) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// A double's bits and its text, as `ZSCORE` of a real server told it.
+/// A double's bits and its text, as a real server's `ZSCORE` returned it.
 type Told = (u64, &'static str);
 
 const REDIS_8: &[Told] = &[

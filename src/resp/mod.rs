@@ -1,9 +1,9 @@
 //! RESP2 and RESP3: bytes ↔ typed values.
 //!
-//! Pure: no I/O, no store. [`RequestParser`] turns the bytes of a client or of a replication stream into [`Args`],
-//! which borrow from the buffer they came in; [`Reply`] writes replies of either protocol version. "Need more bytes"
-//! is `None`, never an error. Replies are not parsed here: where that is needed (library calls), the `redis-protocol`
-//! crate does it.
+//! Pure: no I/O and no store. [`RequestParser`] turns the bytes of a client or of a replication stream into [`Args`], which
+//! borrow from the buffer in which they arrived. [`Reply`] writes replies in either protocol version. "Need more bytes" is
+//! [`Step::NeedMore`], never an error. Replies are not parsed here: library calls, which need that, use the `redis-protocol`
+//! crate.
 
 mod args;
 mod batch;

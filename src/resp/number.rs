@@ -1,7 +1,7 @@
-//! Integers as Redis reads them.
+//! Integers, parsed as Redis parses them.
 
-/// Reads the canonical decimal form of an `i64`: no sign but a minus, no leading zero, no blanks.
-/// Gives `None` for anything else. Source: redis 7.0 util.c, `string2ll`.
+/// Parses the canonical decimal form of an `i64`: no sign but a minus, no leading zero, no blanks. Returns `None` for anything
+/// else. Source: redis 7.0 util.c, `string2ll`.
 #[must_use]
 pub fn parse_integer(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text {

@@ -18,54 +18,54 @@ pub enum Protocol {
     Resp3,
 }
 
-/// The longest line that a length or an integer takes: its kind, 20 digits, a line end.
+/// The longest line with a length or an integer: its kind, 20 digits, a line end.
 const HEADER_BYTES_MAX: usize = 23;
 
-/// Bytes of a buffer that no account is asked for: most connections never hold more.
+/// The size up to which a buffer needs no account: most connections never hold more.
 pub const FREE_BYTES: usize = 64 << 10;
 
-/// How much is written between two looks at the peer.
+/// The number of bytes written between two checks of the peer.
 const LOOK_BYTES: usize = 4 << 20;
 
-/// No reply that is not made of the data is longer than that.
+/// The maximum size of a reply that does not depend on the data.
 const AMPLE_BYTES: usize = 16 << 20;
 
-/// Errors up to this fit under every limit.
+/// Errors of up to this many bytes fit under every limit.
 const ERROR_BYTES_FREE: usize = 512;
 
-/// The replies of one connection that wait to be written, in the protocol version and the dialect it speaks.
+/// The replies of one connection that wait to be sent, in its protocol version and dialect.
 ///
-/// One buffer for a whole pipeline: handlers append, the session writes it out in one go. Past `limit` bytes, or where its
-/// [`Account`] is refused more, nothing is appended any more and [`Reply::overflowed`] says so; the session then answers with
-/// an error.
+/// There is one buffer for a whole pipeline: handlers append to it, and the session sends it in one go. Beyond `limit` bytes,
+/// or if its [`Account`] is refused more, nothing more is appended and [`Reply::overflowed`] returns true. The session then
+/// answers with an error.
 #[derive(Debug)]
 pub struct Reply {
     out: Vec<u8>,
-    /// How much of it has been sent.
+    /// Number of bytes of `out` already sent.
     sent: usize,
     protocol: Protocol,
     dialect: Dialect,
     limit: usize,
-    /// Bytes that may be written without another look at the account and the peer.
+    /// Number of bytes that `out` may reach before the account and the peer are checked again.
     granted: usize,
-    /// Bytes that the account has been asked for, and there is room for.
+    /// Number of bytes that the account has granted, and for which there is capacity.
     reserved: usize,
     account: Option<Arc<Account>>,
     overflowed: bool,
-    /// Whether that was for the account, and not for the limit.
+    /// Whether it overflowed because the account was refused more, rather than because of the limit.
     refused: bool,
-    /// Nobody is left to take replies.
+    /// Whether the peer receives no more replies.
     deserted: bool,
-    /// What has been sent was taken back: nothing that is sent now could be understood.
+    /// Whether bytes already sent were taken back. The peer could not make sense of anything sent after that.
     severed: bool,
-    /// How many heads are to be put before what is written now: no byte behind them may be sent yet.
+    /// Number of heads still to be inserted before what is written now. No byte after them may be sent yet.
     headless: usize,
-    /// The text of a double, whose length must stand before it.
+    /// Buffer for the text of a double, whose length must precede it.
     number: Vec<u8>,
 }
 
 impl Reply {
-    /// An empty buffer that takes at most `limit` bytes.
+    /// Creates an empty buffer that accepts at most `limit` bytes.
     #[must_use]
     pub const fn new(protocol: Protocol, dialect: Dialect, limit: usize) -> Self {
         Self {
@@ -86,7 +86,7 @@ impl Reply {
         }
     }
 
-    /// Asks `account` for what goes beyond [`FREE_BYTES`].
+    /// Sets the account that must grant everything beyond [`FREE_BYTES`].
     #[must_use]
     pub fn with_account(mut self, account: Arc<Account>) -> Self {
         self.account = Some(account);
@@ -95,7 +95,7 @@ impl Reply {
         self
     }
 
-    /// The protocol version in use.
+    /// Returns the protocol version in use.
     #[must_use]
     pub const fn protocol(&self) -> Protocol {
         self.protocol
@@ -107,12 +107,12 @@ impl Reply {
         matches!(self.protocol, Protocol::Resp3)
     }
 
-    /// Changes the protocol version of what is written from now on.
+    /// Changes the protocol version of everything written from now on.
     pub const fn set_protocol(&mut self, protocol: Protocol) {
         self.protocol = protocol;
     }
 
-    /// Changes how many bytes it takes at most.
+    /// Changes the maximum number of bytes.
     pub const fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
         if self.account.is_none() {
@@ -121,36 +121,36 @@ impl Reply {
         }
     }
 
-    /// The dialect in use.
+    /// Returns the dialect in use.
     #[must_use]
     pub const fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// Changes the dialect of what is written from now on.
+    /// Changes the dialect of everything written from now on.
     pub const fn set_dialect(&mut self, dialect: Dialect) {
         self.dialect = dialect;
     }
 
-    /// What has been written, sent or not.
+    /// Returns everything written, sent or not.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.out
     }
 
-    /// How many bytes wait; also a mark for [`Reply::truncate`].
+    /// Number of bytes in the buffer, which is also a mark for [`Reply::truncate`].
     #[must_use]
     pub const fn len(&self) -> usize {
         self.out.len()
     }
 
-    /// Whether nothing waits.
+    /// Whether the buffer is empty.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.out.is_empty()
     }
 
-    /// What has not been sent yet.
+    /// Returns the bytes that have not been sent yet.
     #[must_use]
     pub fn unsent(&self) -> &[u8] {
         match self.severed {
@@ -159,20 +159,20 @@ impl Reply {
         }
     }
 
-    /// Whether something was [taken back](Self::truncate) that has been sent: the connection must close.
+    /// Whether bytes already sent were [taken back](Self::truncate). The connection must then be closed.
     #[must_use]
     pub const fn is_severed(&self) -> bool {
         self.severed
     }
 
-    /// How many bytes have been sent of what was written.
+    /// Number of bytes of the buffer that have been sent.
     #[must_use]
     pub const fn sent(&self) -> usize {
         self.sent
     }
 
-    /// Notes that so many bytes more have been sent. Drops those that have once they are most of a long reply, or an eighth of the limit
-    /// where others need the room.
+    /// Notes that `bytes` more bytes have been sent. Drops the sent bytes once they are most of a long reply, or an eighth of
+    /// the limit if the buffer is more than half full.
     pub fn note_sent(&mut self, bytes: usize) {
         self.sent += bytes;
         let least = if self.out.len() > self.limit / 2 {
@@ -186,7 +186,7 @@ impl Reply {
         }
     }
 
-    /// Whether the peer that this thread answers takes no more replies; then nothing is appended any more.
+    /// Whether the peer whose requests this thread answers receives no more replies. If so, nothing more is appended.
     pub fn is_deserted(&mut self) -> bool {
         if !self.deserted {
             let settled = match self.headless {
@@ -204,7 +204,7 @@ impl Reply {
         self.deserted
     }
 
-    /// Bytes of memory that the buffer holds.
+    /// Capacity of the buffer in bytes.
     #[must_use]
     pub const fn capacity(&self) -> usize {
         self.out.capacity()
@@ -216,13 +216,13 @@ impl Reply {
         self.overflowed
     }
 
-    /// Whether that was because all connections hold too much, not this one alone.
+    /// Whether that was because all connections together hold too much, not this one alone.
     #[must_use]
     pub const fn was_refused(&self) -> bool {
         self.overflowed && self.refused
     }
 
-    /// Takes back everything written after `mark`, and the overflow that it caused.
+    /// Takes back everything written after `mark`, and resets the overflow.
     pub fn truncate(&mut self, mark: usize) {
         self.severed |= mark < self.sent;
         self.out.truncate(mark);
@@ -230,7 +230,7 @@ impl Reply {
         self.refused = false;
     }
 
-    /// Empties the buffer; memory beyond `keep` bytes is given back, and all that an account was asked for.
+    /// Empties the buffer. Frees memory beyond `keep` bytes, and returns everything that the account granted.
     pub fn clear(&mut self, keep: usize) {
         self.out.clear();
         self.sent = 0;
@@ -250,8 +250,8 @@ impl Reply {
         }
     }
 
-    /// Whether what is written now may become so long that the limit refuses it for what waits before it. Every reply gets half of the
-    /// limit, or 16 MB.
+    /// Whether the next reply could exceed the limit only because of the replies waiting before it. Every reply can count on
+    /// half of the limit, or on 16 MB if that is less.
     #[must_use]
     pub fn is_crowded(&self) -> bool {
         let room = self.limit.saturating_sub(self.out.len());
@@ -267,7 +267,7 @@ impl Reply {
         needed <= self.reserved || account.is_some_and(grows)
     }
 
-    /// Makes room for `bytes` at once, so that what grows to that size is not copied on the way; gives whether they fit.
+    /// Reserves `bytes` at once, so that a reply that grows to this size is not copied on the way. Returns whether they fit.
     pub fn reserve(&mut self, bytes: usize) -> bool {
         let needed = self.out.len().saturating_add(bytes);
         if needed > self.reserved {
@@ -276,7 +276,7 @@ impl Reply {
         !self.overflowed
     }
 
-    /// Appends bytes that are RESP already.
+    /// Appends bytes that are already RESP.
     #[inline]
     pub fn raw(&mut self, bytes: &[u8]) {
         if self.takes(bytes.len()) {
@@ -284,8 +284,8 @@ impl Reply {
         }
     }
 
-    /// Whether so many bytes more fit under the limit: for lines, as many as the longest has. If not, nothing is appended from
-    /// now on.
+    /// Whether `bytes` more fit under the limit. For a line, callers pass the size of the longest one. If they do not fit,
+    /// nothing is appended from now on.
     #[inline]
     fn takes(&mut self, bytes: usize) -> bool {
         if bytes > self.granted.saturating_sub(self.out.len()) {
@@ -294,8 +294,8 @@ impl Reply {
         !self.overflowed
     }
 
-    /// Gets room for `bytes` more, unless nobody is left to take them. While a block moves, the old one and the new one are both there, and
-    /// both are asked for.
+    /// Gets room for `bytes` more, unless the peer is gone. While the buffer is reallocated, the old and the new block both
+    /// exist, so the account must grant both.
     #[cold]
     fn ask(&mut self, bytes: usize) {
         if self.account.is_some() && self.is_deserted() {
@@ -308,7 +308,7 @@ impl Reply {
         self.granted = needed.saturating_add(LOOK_BYTES).min(self.reserved);
     }
 
-    /// Asks for `needed` bytes, and half of what there is at least, so that few steps lead to any size.
+    /// Asks for `needed` bytes, and if possible for half more than is reserved, so that few steps lead to any size.
     fn grow(&mut self, needed: usize) {
         let Some(account) = self.account.as_ref().filter(|_| needed <= self.limit) else {
             self.overflowed = true;
@@ -334,7 +334,7 @@ impl Reply {
         self.raw(b"\r\n");
     }
 
-    /// As [`header`](Self::header), for a length.
+    /// Like [`header`](Self::header), for a length.
     #[inline]
     fn length(&mut self, kind: u8, length: usize) {
         if self.takes(HEADER_BYTES_MAX) {
@@ -342,7 +342,7 @@ impl Reply {
         }
     }
 
-    /// Appends a line for which there is room. Most lengths have two digits at most.
+    /// Appends a line for which there is room. Most lengths have one or two digits.
     #[inline]
     fn append_length(&mut self, kind: u8, length: usize) {
         let digit = |number: usize| b'0' + u8::try_from(number).unwrap_or(0);
@@ -363,20 +363,20 @@ impl Reply {
         }
     }
 
-    /// `+text`.
+    /// Appends a simple string: `+text`.
     pub fn simple(&mut self, text: &str) {
         self.raw(b"+");
         self.raw(text.as_bytes());
         self.raw(b"\r\n");
     }
 
-    /// `+OK`.
+    /// Appends `+OK`.
     pub fn ok(&mut self) {
         self.raw(b"+OK\r\n");
     }
 
-    /// An error line; `text` starts with its code (`ERR …`). Line ends inside become spaces, as in Redis. Short ones fit
-    /// under every limit: one must be able to say that nothing else does.
+    /// Appends an error line. `text` starts with its code (`ERR …`). Line ends inside become spaces, as in Redis. Short errors
+    /// fit under every limit, because one must be able to report that nothing else fits.
     pub fn error(&mut self, text: impl AsRef<[u8]>) {
         let text = text.as_ref();
         let fits = !self.overflowed && text.len() <= ERROR_BYTES_FREE || self.takes(text.len() + 3);
@@ -392,17 +392,17 @@ impl Reply {
         self.out.extend_from_slice(b"\r\n");
     }
 
-    /// An integer.
+    /// Appends an integer.
     pub fn integer(&mut self, value: i64) {
         self.header(b':', value);
     }
 
-    /// A count, as an integer.
+    /// Appends a count, as an integer.
     pub fn count(&mut self, value: usize) {
         self.length(b':', value);
     }
 
-    /// A bulk string.
+    /// Appends a bulk string.
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
         let whole = bytes.len().saturating_add(HEADER_BYTES_MAX + 2);
@@ -414,13 +414,13 @@ impl Reply {
         }
     }
 
-    /// An integer as a bulk string.
+    /// Appends an integer as a bulk string.
     pub fn bulk_integer(&mut self, value: i64) {
         let mut digits = itoa::Buffer::new();
         self.bulk(digits.format(value).as_bytes());
     }
 
-    /// A bulk string, or null.
+    /// Appends a bulk string, or null.
     pub fn bulk_or_null(&mut self, bytes: Option<&[u8]>) {
         match bytes {
             Some(bytes) => self.bulk(bytes),
@@ -428,7 +428,7 @@ impl Reply {
         }
     }
 
-    /// Null: `$-1`, in RESP3 `_`.
+    /// Appends null: `$-1`, or `_` in RESP3.
     pub fn null(&mut self) {
         self.raw(if self.is_resp3() {
             b"_\r\n"
@@ -437,7 +437,7 @@ impl Reply {
         });
     }
 
-    /// Null where an array was expected: `*-1`, in RESP3 `_`.
+    /// Appends null in place of an array: `*-1`, or `_` in RESP3.
     pub fn null_array(&mut self) {
         self.raw(if self.is_resp3() {
             b"_\r\n"
@@ -446,12 +446,12 @@ impl Reply {
         });
     }
 
-    /// The head of an array of `length` replies.
+    /// Appends the head of an array of `length` replies.
     pub fn array(&mut self, length: usize) {
         self.length(b'*', length);
     }
 
-    /// The head of a map of `pairs` pairs; in RESP2 an array of twice as many.
+    /// Appends the head of a map of `pairs` pairs. In RESP2, it is an array of twice that length.
     pub fn map(&mut self, pairs: usize) {
         if self.is_resp3() {
             self.length(b'%', pairs)
@@ -460,7 +460,7 @@ impl Reply {
         }
     }
 
-    /// The head of a set; in RESP2 an array.
+    /// Appends the head of a set. In RESP2, it is an array.
     pub fn set(&mut self, length: usize) {
         if self.is_resp3() {
             self.length(b'~', length)
@@ -469,7 +469,7 @@ impl Reply {
         }
     }
 
-    /// The head of an out-of-band push; in RESP2 an array.
+    /// Appends the head of an out-of-band push. In RESP2, it is an array.
     pub fn push(&mut self, length: usize) {
         if self.is_resp3() {
             self.length(b'>', length)
@@ -478,7 +478,7 @@ impl Reply {
         }
     }
 
-    /// A boolean; in RESP2 the integer 1 or 0.
+    /// Appends a boolean. In RESP2, it is the integer 1 or 0.
     pub fn boolean(&mut self, value: bool) {
         match (self.is_resp3(), value) {
             (true, true) => self.raw(b"#t\r\n"),
@@ -487,13 +487,13 @@ impl Reply {
         }
     }
 
-    /// A double; in RESP2 a bulk string. Written as the dialect writes it.
+    /// Appends a double, formatted as in the dialect. In RESP2, it is a bulk string.
     pub fn double(&mut self, value: f64) {
         let shortest = self.dialect.has_shortest_doubles();
         self.number(|text| double::write(text, value, shortest));
     }
 
-    /// A finite double without an exponent; in RESP2 a bulk string. So servers write coordinates.
+    /// Appends a finite double without an exponent, as servers write coordinates. In RESP2, it is a bulk string.
     pub fn decimal(&mut self, value: f64) {
         self.number(|text| double::write_decimal(text, value));
     }
@@ -512,7 +512,7 @@ impl Reply {
         self.number = text;
     }
 
-    /// Text for people, with a three-letter format (`txt`, `mkd`); in RESP2 a bulk string.
+    /// Appends text for people, with a three-letter format (`txt`, `mkd`). In RESP2, it is a bulk string.
     pub fn verbatim(&mut self, format: &str, text: &[u8]) {
         if !self.is_resp3() {
             return self.bulk(text);
@@ -524,12 +524,13 @@ impl Reply {
         self.raw(b"\r\n");
     }
 
-    /// Writes an array whose length is known only after its elements: `fill` appends them and gives their number.
+    /// Appends an array whose length is known only after its elements. `fill` appends them and returns their number.
     pub fn array_of(&mut self, fill: impl FnOnce(&mut Self) -> usize) {
         self.under(fill, Self::array);
     }
 
-    /// Writes what is known only after what stands behind it: `head` goes before all that `body` appends, and gets its result.
+    /// Appends a head that is known only after its body. `body` appends the body; `head` gets its result, and what it appends
+    /// goes first.
     pub fn under<R>(&mut self, body: impl FnOnce(&mut Self) -> R, head: impl FnOnce(&mut Self, R)) {
         let mark = self.out.len();
         self.headless += 1;
@@ -548,7 +549,7 @@ impl Reply {
 mod tests {
     use super::*;
 
-    /// A peer that is gone after some looks.
+    /// A peer that is gone after a number of checks.
     struct Leaving(std::cell::Cell<usize>);
 
     impl peer::Peer for Leaving {
@@ -587,7 +588,7 @@ mod tests {
         assert_eq!(
             reply.sent(),
             0,
-            "the first byte is not known before the head is written"
+            "nothing can be sent before the head is written"
         );
         reply.truncate(0);
         assert!(!reply.is_severed());
@@ -600,7 +601,7 @@ mod tests {
         fill(&mut reply);
         assert!(
             !reply.overflowed(),
-            "nobody to look at is no sign of absence"
+            "without a peer to check, the reply must be complete"
         );
     }
 

@@ -1,26 +1,26 @@
-//! Parsing requests: arrays of bulk strings, and the inline form for people with a terminal.
+//! Parsing requests: arrays of bulk strings, and the inline form that people type in a terminal.
 
 use super::args::{Args, ArgsBuf, Span};
 
-/// The longest line that is read while looking for its end: Redis's `PROTO_INLINE_MAX_SIZE`.
+/// The longest line that is read before its end is found: Redis's `PROTO_INLINE_MAX_SIZE`.
 const LINE_BYTES_MAX: usize = 64 << 10;
 
-/// The longest line that is taken when its end is there: servers look for the end in steps of 16 KiB, and so take a line of more than
-/// [`LINE_BYTES_MAX`] if the step that passes it has the end.
+/// The longest line that is accepted if its end is already in the buffer. Servers search for the end in steps of 16 KiB, so
+/// they accept a line of more than [`LINE_BYTES_MAX`] if the step that crosses this limit contains the end.
 const WHOLE_LINE_BYTES_MAX: usize = LINE_BYTES_MAX + (16 << 10);
 
-/// What a peer may ask us to hold.
+/// Limits on what a peer can make redtail hold.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestLimits {
-    /// Words in one command.
+    /// Maximum number of words in one command.
     pub words_max: usize,
-    /// Bytes in one word.
+    /// Maximum number of bytes in one word.
     pub word_bytes_max: usize,
-    /// Whether the inline form is understood. Where it is not, as in the stream, a blank line is a command without words.
+    /// Whether inline requests are accepted. If not, as in the replication stream, a blank line is a command without words.
     pub inline: bool,
 }
 
-/// A request that cannot be understood; the connection is answered and closed.
+/// A request that cannot be parsed. The connection gets an error reply and is closed.
 /// The texts are Redis's. Source: redis 7.0 networking.c, `processMultibulkBuffer` and `processInlineBuffer`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -28,42 +28,42 @@ pub enum ProtocolError {
     /// The count after `*` is not a number.
     #[error("invalid multibulk length")]
     MultibulkLength,
-    /// So many words are above the limit.
+    /// This number of words exceeds the limit.
     #[error("invalid multibulk length")]
     TooManyWords(usize),
     /// The length after `$` is not a number.
     #[error("invalid bulk length")]
     BulkLength,
-    /// A word of so many bytes is above the limit.
+    /// A word of this many bytes exceeds the limit.
     #[error("invalid bulk length")]
     WordTooLong(usize),
-    /// Something else than `$` stands where a word must start.
+    /// A word must start here, but the byte is not `$`.
     #[error("expected '$', got '{}'", char::from(*.0))]
     ExpectedBulk(u8),
-    /// No line end after the count.
+    /// The count has no line end.
     #[error("too big mbulk count string")]
     MultibulkLine,
-    /// No line end after the length.
+    /// The length has no line end.
     #[error("too big bulk count string")]
     BulkLine,
-    /// An inline request without a line end.
+    /// An inline request has no line end.
     #[error("too big inline request")]
     InlineLine,
-    /// An inline request whose quotes do not close.
+    /// An inline request has unbalanced quotes.
     #[error("unbalanced quotes in request")]
     Quotes,
-    /// A line does not end as it must.
+    /// A line does not end with CR and LF.
     #[error("invalid CRLF in request")]
     LineEnd,
-    /// An inline request where only arrays are sent.
+    /// An inline request where only arrays are accepted.
     #[error("expected '*', got '{}'", char::from(*.0))]
     ExpectedArray(u8),
 }
 
-/// What [`RequestParser::step`] found.
+/// The result of [`RequestParser::step`].
 #[derive(Debug)]
 pub enum Step<'a> {
-    /// A whole command and how many bytes of the buffer it took. It may have no words at all (an empty line, `*0`).
+    /// A whole command, and how many bytes of the buffer it took. It may have no words at all (an empty line, `*0`).
     Command(Args<'a>, usize),
     /// The buffer ends inside a command.
     NeedMore,
@@ -71,12 +71,12 @@ pub enum Step<'a> {
 
 /// Finds commands in a buffer that grows at its end.
 ///
-/// Remembers how far it came in an incomplete command, so each byte is looked at once however small the reads are. The
-/// caller keeps the incomplete command's first byte at the start of the buffer between calls.
+/// It remembers how far it got in an incomplete command, so it reads each byte once, however small the reads are. Between
+/// calls, the caller must keep the incomplete command's first byte at the start of the buffer.
 #[derive(Debug)]
 pub struct RequestParser {
     limits: RequestLimits,
-    /// Whether line ends are looked at.
+    /// Whether line ends are checked.
     strict: bool,
     spans: Vec<Span>,
     missing: usize,
@@ -85,7 +85,7 @@ pub struct RequestParser {
 }
 
 impl RequestParser {
-    /// A parser at the start of a command.
+    /// Creates a parser at the start of a command.
     #[must_use]
     pub const fn new(limits: RequestLimits) -> Self {
         Self {
@@ -98,26 +98,26 @@ impl RequestParser {
         }
     }
 
-    /// The same, looking whether lines end with CR and LF if `strict` says so; most servers step over two bytes.
+    /// Sets whether to check that lines end with CR and LF. Most servers just skip two bytes.
     #[must_use]
     pub const fn checking_line_ends(mut self, strict: bool) -> Self {
         self.strict = strict;
         self
     }
 
-    /// Changes what is accepted from the next length on.
+    /// Changes the limits, from the next length on.
     pub const fn set_limits(&mut self, limits: RequestLimits) {
         self.limits = limits;
     }
 
-    /// Forgets an incomplete command.
+    /// Discards an incomplete command.
     pub fn reset(&mut self) {
         self.spans.clear();
         self.missing = 0;
         self.position = 0;
     }
 
-    /// Looks for one command at the start of `buffer`.
+    /// Parses one command at the start of `buffer`.
     ///
     /// # Errors
     /// [`ProtocolError`]; the parser must then be [`reset`](Self::reset) or dropped.
@@ -152,15 +152,15 @@ impl RequestParser {
         Ok(Step::Command(Args::new(buffer, &self.spans), taken))
     }
 
-    /// The one command that `buffer` consists of, if a short look tells that: a look ahead, which changes nothing.
+    /// Returns the one command that `buffer` consists of, if a quick check can tell. Does not advance the parser.
     #[inline]
     pub fn peek_lone<'a>(&'a mut self, buffer: &'a [u8]) -> Option<Args<'a>> {
         let is_lone = self.position == 0 && self.whole(buffer) == Some(buffer.len());
         is_lone.then(|| Args::new(buffer, &self.spans))
     }
 
-    /// Finds a command that is there whole, with no length of more than two digits: nearly every one is. Gives its bytes, or
-    /// `None` for what has to be looked at more closely.
+    /// Finds a complete command in which no length has more than two digits, as in almost every command. Returns the number of
+    /// bytes, or `None` if the command needs a closer look.
     #[inline]
     fn whole(&mut self, buffer: &[u8]) -> Option<usize> {
         let (words, mut position) = short_line(b'*', buffer)?;
@@ -180,7 +180,7 @@ impl RequestParser {
         (!self.strict || self.ends_well(buffer)).then_some(position)
     }
 
-    /// Whether the lines of a command that is there whole end as they must.
+    /// Whether all lines of a complete command end with CR and LF.
     #[cold]
     fn ends_well(&self, buffer: &[u8]) -> bool {
         let first = memchr::memchr(b'\r', buffer).and_then(|end| buffer.get(end + 1));
@@ -192,7 +192,7 @@ impl RequestParser {
             })
     }
 
-    /// What is no array where only arrays are sent: an empty line is passed over, as servers do.
+    /// Handles anything but an array where only arrays are accepted. Skips an empty line, as servers do.
     #[cold]
     fn blank<'a>(&'a mut self, buffer: &'a [u8]) -> Result<Step<'a>, ProtocolError> {
         self.spans.clear();
@@ -206,7 +206,7 @@ impl RequestParser {
         Ok(Step::Command(Args::new(buffer, &self.spans), taken))
     }
 
-    /// Checks a line end, if that is wanted; `end` is where the line behind it begins.
+    /// Checks a line end, if the parser is strict. `end` is where the next line starts.
     fn check_end(&self, buffer: &[u8], end: usize) -> Result<(), ProtocolError> {
         let is_right = !self.strict || buffer.get(end - 2..end) == Some(b"\r\n");
         is_right.then_some(()).ok_or(ProtocolError::LineEnd)
@@ -269,7 +269,7 @@ impl RequestParser {
     }
 }
 
-/// Reads a line of `kind` with one digit or two: the number, and the bytes of the line.
+/// Reads a line of `kind` with one or two digits. Returns the number, and the length of the line in bytes.
 #[inline]
 fn short_line(kind: u8, line: &[u8]) -> Option<(usize, usize)> {
     let digit = |byte: u8| usize::from(byte - b'0');
@@ -282,7 +282,7 @@ fn short_line(kind: u8, line: &[u8]) -> Option<(usize, usize)> {
     }
 }
 
-/// Reads `digits\r\n` at `start`: the number (`None` if it is not one) and where the line ends.
+/// Reads `digits\r\n` at `start`. Returns the number (`None` if it is not one) and where the line ends.
 #[inline]
 fn number_line(
     buffer: &[u8],
@@ -304,7 +304,7 @@ fn number_line(
     slow_number_line(line, start, too_long)
 }
 
-/// Everything that [`number_line`] does not see often: signs, long numbers, garbage, incomplete lines.
+/// Handles what [`number_line`] rarely sees: signs, long numbers, garbage, incomplete lines.
 #[cold]
 fn slow_number_line(
     line: &[u8],
@@ -326,7 +326,7 @@ fn slow_number_line(
 }
 
 impl ArgsBuf {
-    /// The words of a line, split as an inline request is; `None` when quotes do not close.
+    /// Splits a line into words like an inline request. Returns `None` if quotes are unbalanced.
     #[must_use]
     pub fn split(line: &[u8]) -> Option<Self> {
         let (mut buffer, mut spans) = (Vec::new(), Vec::new());
@@ -335,10 +335,10 @@ impl ArgsBuf {
     }
 }
 
-/// Splits an inline request as Redis does: blanks separate words, `"…"` with escapes, `'…'`.
-/// Gives `None` when quotes do not close. Source: redis 7.0 sds.c, `sdssplitargs`.
+/// Splits an inline request as Redis does: blanks separate words, and a word may be quoted as `"…"` with escapes, or as `'…'`.
+/// Returns `None` if quotes are unbalanced. Source: redis 7.0 sds.c, `sdssplitargs`.
 fn split_words(line: &[u8], out: &mut Vec<u8>, spans: &mut Vec<Span>) -> Option<()> {
-    // As a C string, the line ends at its first zero byte.
+    // The line ends at its first zero byte, like a C string.
     let end = memchr::memchr(0, line).unwrap_or(line.len());
     let mut rest = line.get(..end).unwrap_or_default();
     loop {
@@ -357,7 +357,7 @@ fn split_words(line: &[u8], out: &mut Vec<u8>, spans: &mut Vec<Span>) -> Option<
     }
 }
 
-/// What C's `isspace` takes.
+/// Whether C's `isspace` accepts the byte.
 const fn is_blank(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == 0x0b
 }
@@ -377,7 +377,7 @@ fn split_word<'a>(mut rest: &'a [u8], out: &mut Vec<u8>) -> Option<&'a [u8]> {
     Some(rest)
 }
 
-/// A closing quote must be followed by a blank or nothing.
+/// Checks that a blank or nothing follows a closing quote.
 fn ends_word(rest: &[u8]) -> Option<&[u8]> {
     rest.first()
         .is_none_or(u8::is_ascii_whitespace)

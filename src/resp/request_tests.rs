@@ -34,7 +34,7 @@ fn words(args: Args<'_>) -> Words {
     args.iter().map(<[u8]>::to_vec).collect()
 }
 
-/// Feeds `bytes` in pieces of the given sizes, as a connection does, and gives all commands found.
+/// Feeds `bytes` in pieces of the given sizes, as a connection does. Returns all commands found.
 fn parse(bytes: &[u8], sizes: &[usize]) -> Result<Vec<Words>, ProtocolError> {
     let mut parser = RequestParser::new(LIMITS);
     let (mut buffer, mut found) = (Vec::new(), Vec::new());
@@ -44,7 +44,7 @@ fn parse(bytes: &[u8], sizes: &[usize]) -> Result<Vec<Words>, ProtocolError> {
         buffer.extend_from_slice(piece);
         rest = after;
         loop {
-            // A look ahead tells what the next step will, or nothing.
+            // Peeking returns what the next step will return, or nothing.
             let lone: Option<Words> = parser.peek_lone(&buffer).map(words);
             let Step::Command(args, taken) = parser.step(&buffer)? else {
                 assert_eq!(lone, None);

@@ -1,15 +1,15 @@
-//! Decimal digits of a double by Grisu2 (F. Loitsch, "Printing floating-point numbers quickly and accurately with integers").
+//! Decimal digits of a double, by Grisu2 (F. Loitsch, "Printing floating-point numbers quickly and accurately with integers").
 //!
-//! Grisu2's digits always read back the same but are, for one double in a thousand, not the shortest such. Servers since
-//! Redis 7.2 use it, so a reply that equals theirs needs the very same arithmetic, roundings included.
+//! Grisu2's digits always parse back to the same double, but for one double in a thousand they are not the shortest that do.
+//! Servers since Redis 7.2 use it, so matching their replies takes exactly the same arithmetic, including the rounding.
 
 use super::powers::{FIRST_EXPONENT, POWERS, STEP};
 
 const FRACTION_BITS: i32 = 52;
 const HIDDEN_BIT: u64 = 1 << FRACTION_BITS;
-/// The binary exponents between which a scaled number must lie for its digits to be taken in 64 bits.
+/// A scaled number must have a binary exponent in this range, so that its digits can be generated in 64 bits.
 const SCALED_EXPONENTS: std::ops::RangeInclusive<i32> = -60..=-32;
-/// Grisu2 never gives more digits.
+/// The maximum number of digits that Grisu2 generates.
 pub(super) const DIGITS_MAX: usize = 18;
 
 /// The decimal form of a double without its sign: `digits * 10^exponent`.
@@ -17,7 +17,7 @@ pub(super) const DIGITS_MAX: usize = 18;
 pub(super) struct Decimal {
     digits: [u8; DIGITS_MAX],
     len: usize,
-    /// The power of ten that the digits, read as an integer, are multiplied by.
+    /// The power of ten by which the digits, read as an integer, are multiplied.
     pub(super) exponent: i32,
 }
 
@@ -28,7 +28,7 @@ impl Decimal {
     }
 
     fn push(&mut self, digit: u64) {
-        // Leading zeros are no digits.
+        // Leading zeros are not digits.
         if digit == 0 && self.len == 0 {
             return;
         }
@@ -39,7 +39,8 @@ impl Decimal {
         }
     }
 
-    /// Lowers the last digit while that brings the number nearer to the true value, all in units of the last place.
+    /// Lowers the last digit as long as that brings the number closer to the true value. All arguments are in units of the last
+    /// place.
     fn round(&mut self, safe: u64, mut rest: u64, unit: u64, distance: u64) {
         let Some(last) = self
             .len
@@ -83,7 +84,7 @@ impl Binary {
         }
     }
 
-    /// The same number with the top bit set.
+    /// Returns the same number with the top bit set.
     fn normalized(self) -> Self {
         let shift = self.significand.leading_zeros();
         Self {
@@ -92,14 +93,14 @@ impl Binary {
         }
     }
 
-    /// The middles between this double and its neighbours, lower and upper, both with the upper one's exponent.
+    /// Returns the midpoints between this double and its lower and upper neighbours, both with the upper one's exponent.
     fn boundaries(self) -> (Self, Self) {
         let upper = Self {
             significand: (self.significand << 1) + 1,
             exponent: self.exponent - 1,
         }
         .normalized();
-        // Below a power of two the doubles lie twice as close.
+        // Below a power of two, the doubles are twice as close together.
         let shift = if self.significand == HIDDEN_BIT { 2 } else { 1 };
         let to_upper = self.exponent - shift - upper.exponent;
         let lower = Self {
@@ -109,7 +110,7 @@ impl Binary {
         (lower, upper)
     }
 
-    /// The product's upper 64 bits, rounded.
+    /// Returns the upper 64 bits of the product, rounded.
     fn times(self, other: Self) -> Self {
         let product = u128::from(self.significand) * u128::from(other.significand) + (1 << 63);
         Self {
@@ -120,7 +121,7 @@ impl Binary {
     }
 }
 
-/// The digits of a finite double other than zero; its sign is left out.
+/// Returns the digits of a finite, non-zero double, without its sign.
 pub(super) fn decimal(value: f64) -> Decimal {
     let binary = Binary::new(value);
     let (lower, upper) = binary.boundaries();
@@ -128,16 +129,17 @@ pub(super) fn decimal(value: f64) -> Decimal {
     let middle = binary.normalized().times(power);
     let mut lower = lower.times(power);
     let mut upper = upper.times(power);
-    // The products are off by at most one: inside these narrower bounds all is safe.
+    // The products are off by at most one, so everything within these narrower bounds is safe.
     lower.significand += 1;
     upper.significand -= 1;
     generate(middle, lower, upper, -power_exponent)
 }
 
-/// The power of ten that brings a number with this binary exponent to where [`generate`] works, and its decimal exponent.
+/// Returns the power of ten that scales a number with this binary exponent to the range of [`generate`], and its decimal
+/// exponent.
 fn power_for(exponent: i32) -> (Binary, i32) {
     let mut index = first_guess(exponent);
-    // Two powers may do, and the first that the walk meets is the one that servers take.
+    // Two powers may qualify. Servers take the first one that this loop meets.
     while let Some(&(_, power)) = POWERS.get(index) {
         let scaled = exponent + power + 64;
         if scaled < *SCALED_EXPONENTS.start() {
@@ -157,16 +159,16 @@ fn power_for(exponent: i32) -> (Binary, i32) {
     (power, decimal)
 }
 
-/// Where to look first: `-(exponent + 87) * log10(2)`, truncated, as an index.
+/// Returns the index at which the search starts: that of `-(exponent + 87) * log10(2)`, truncated.
 fn first_guess(exponent: i32) -> usize {
     let table = i32::try_from(POWERS.len()).unwrap_or(0);
-    // No multiple within a double's exponents comes near enough to a whole number for the missing digits to matter.
+    // For a double's exponents, no multiple is close enough to a whole number for the missing digits to matter.
     let decimal = -(i64::from(exponent + table)) * 30_102_999_566_398 / 100_000_000_000_000;
     let steps = (decimal - i64::from(FIRST_EXPONENT)) / i64::from(STEP);
     usize::try_from(steps).unwrap_or(0)
 }
 
-/// Digits from the first on, until what is left lies inside the bounds.
+/// Generates digits from the first on, until the remainder is within the bounds.
 fn generate(middle: Binary, lower: Binary, upper: Binary, exponent: i32) -> Decimal {
     let mut found = Decimal {
         digits: [0; DIGITS_MAX],
@@ -194,7 +196,8 @@ fn generate(middle: Binary, lower: Binary, upper: Binary, exponent: i32) -> Deci
     found
 }
 
-/// Digits behind the point. The middle's distance from the upper bound grows tenfold with each, as the rest does.
+/// Generates the digits after the point. With each digit, both the remainder and the middle's distance from the upper bound
+/// grow tenfold.
 fn fraction_digits(
     found: &mut Decimal,
     (mut safe, mut distance, mut rest): (u64, u64, u64),

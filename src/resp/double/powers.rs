@@ -3,10 +3,10 @@
 /// The exponent of the first power in [`POWERS`].
 pub(super) const FIRST_EXPONENT: i32 = -348;
 
-/// The distance of the exponents in [`POWERS`].
+/// The difference between neighbouring exponents in [`POWERS`].
 pub(super) const STEP: i32 = 8;
 
-/// `10^-348`, `10^-340`, … `10^340`: `significand * 2^exponent`, the significand rounded to the nearest and its top bit set.
+/// `10^-348`, `10^-340`, … `10^340` as `significand * 2^exponent`. The significand is rounded to nearest, with its top bit set.
 pub(super) const POWERS: [(u64, i32); 87] = [
     (0xfa8f_d5a0_081c_0288, -1220),
     (0xbaae_e17f_a23e_bf76, -1193),
