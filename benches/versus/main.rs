@@ -65,7 +65,7 @@ struct Options {
     /// Seconds for each kind of reads
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
-    /// Write what was measured into docs/performance.md and its charts, in place of what stands there
+    /// Write the results into docs/performance.md and its charts, in place of the previous ones
     #[arg(long)]
     write: bool,
     #[arg(long, hide = true, default_value_t = 0)]
@@ -159,7 +159,7 @@ fn heading(rounds: usize) -> String {
     let words: Vec<String> = words.collect();
     let counted = match rounds {
         1 => "Measured once.".to_owned(),
-        _ => format!("Medians of {rounds} rounds, and the range of these."),
+        _ => format!("Medians of {rounds} rounds, with their range."),
     };
     let command = words.join(" ");
     let machine = page::machine();

@@ -1,38 +1,42 @@
-//! `docs/performance.md`: what is measured goes between its marks; what stands around them is written by hand.
+//! `docs/performance.md`: measured figures go between its marks; the text around them is written by hand.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Replaces the part `name` of the page.
+/// Replaces the text between the marks of `name` on the page.
 ///
 /// # Panics
-/// When the page does not have its marks.
+/// If the page does not have these marks.
 pub(crate) fn replace(name: &str, text: &str) {
     let path = docs().join("performance.md");
-    let page = fs::read_to_string(&path).expect("the page is there");
+    let page = fs::read_to_string(&path).expect("the page exists");
     let (begin, end) = (
         format!("<!-- versus {name} -->\n"),
         format!("<!-- end of {name} -->"),
     );
-    let (before, rest) = page.split_once(&begin).expect("the mark of the begin");
-    let (_, after) = rest.split_once(&end).expect("the mark of the end");
+    let (before, rest) = page
+        .split_once(&begin)
+        .expect("the page has the opening mark");
+    let (_, after) = rest
+        .split_once(&end)
+        .expect("the page has the closing mark");
     let page = format!("{before}{begin}\n{}\n\n{end}{after}", text.trim());
-    fs::write(&path, page).expect("the page can be written");
+    fs::write(&path, page).expect("the page is writable");
     eprintln!("wrote {name} to {}", path.display());
 }
 
 /// Writes a chart to `docs/performance/`.
 pub(crate) fn chart(name: &str, svg: &str) {
     let folder = docs().join("performance");
-    fs::create_dir_all(&folder).expect("a folder");
-    fs::write(folder.join(name), svg).expect("a file");
+    fs::create_dir_all(&folder).expect("the folder can be created");
+    fs::write(folder.join(name), svg).expect("the file can be written");
 }
 
-/// Processor, cores, memory and kernel, in a line.
+/// Processor, cores, memory and kernel, in one line.
 pub(crate) fn machine() -> String {
     let processors = read("/proc/cpuinfo");
     let model = field(&processors, "model name");
-    let cores = std::thread::available_parallelism().expect("processors");
+    let cores = std::thread::available_parallelism().expect("the number of processors");
     let memory = read("/proc/meminfo");
     let kib: f64 = field(&memory, "MemTotal")
         .trim_end_matches(" kB")

@@ -1,4 +1,4 @@
-//! What was measured, and the tables made of it.
+//! The measured figures, and the tables made from them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,7 +7,7 @@ use crate::chart::Panel;
 use crate::rows::{Row, Target};
 use crate::systems::{FLOOR, REDTAIL, System};
 
-/// All figures, by row and system, in the order of the rounds.
+/// All figures by row and system, in the order of the rounds.
 #[derive(Default)]
 pub(crate) struct Results(BTreeMap<(&'static str, String), Vec<f64>>);
 
@@ -19,7 +19,7 @@ impl Results {
         figures.push(figure);
     }
 
-    /// Median, least and greatest of a system's figures in a row.
+    /// Returns the median, least and greatest of a system's figures in a row.
     pub(crate) fn summary(&self, row: &Row, system: &str) -> Option<Summary> {
         let mut figures = self.0.get(&(row.id, system.to_owned()))?.clone();
         figures.sort_by(f64::total_cmp);
@@ -40,7 +40,7 @@ pub(crate) struct Summary {
     pub(crate) greatest: f64,
 }
 
-/// A table of `rows` that have figures, in Markdown.
+/// A Markdown table of the rows that have figures.
 pub(crate) fn table(rows: &[Row], systems: &[System], results: &Results) -> String {
     let mut out = String::from("| |");
     for system in systems {
@@ -55,7 +55,7 @@ pub(crate) fn table(rows: &[Row], systems: &[System], results: &Results) -> Stri
     out
 }
 
-/// The rows that have a target, as bars: redtail first.
+/// The rows that have a target, as bar charts with redtail first.
 pub(crate) fn panels(rows: &[Row], systems: &[System], results: &Results) -> Vec<Panel> {
     let aimed = rows.iter().filter(|row| row.target.is_some());
     let panels = aimed.map(|row| Panel {
@@ -97,7 +97,7 @@ fn line(out: &mut String, row: &Row, systems: &[System], results: &Results) {
     }
 }
 
-/// A median and, behind it, how far the rounds were apart.
+/// A median, followed by the range of the rounds.
 fn cell(summary: Summary) -> String {
     let Summary {
         median,
@@ -115,7 +115,7 @@ fn cell(summary: Summary) -> String {
     )
 }
 
-/// Three digits that say something, no more.
+/// Formats a figure with about three significant digits.
 pub(crate) fn number(figure: f64) -> String {
     let decimals = match figure.abs() {
         0.0 => 0,
@@ -126,7 +126,7 @@ pub(crate) fn number(figure: f64) -> String {
     format!("{figure:.decimals$}")
 }
 
-/// Ratio to the best rival, the target in words, and whether it is met.
+/// Returns the ratio to the best rival, the target in words, and whether it is met.
 fn verdict(row: &Row, systems: &[System], results: &Results) -> (String, String, &'static str) {
     let median = |name: &str| results.summary(row, name).map(|summary| summary.median);
     let redtail = median(REDTAIL);
@@ -155,7 +155,7 @@ fn verdict(row: &Row, systems: &[System], results: &Results) -> (String, String,
     (ratio, target, met)
 }
 
-/// The best median among the rivals.
+/// Returns the best median among the rivals.
 pub(crate) fn best_rival(row: &Row, systems: &[System], results: &Results) -> Option<f64> {
     let rivals = systems.iter().filter(|system| system.is_rival());
     let medians = rivals.filter_map(|rival| Some(results.summary(row, &rival.name)?.median));

@@ -1,16 +1,16 @@
 //! The rows of the tables: names, units, targets.
 
-/// One figure that is measured of every system.
+/// One figure, measured for every system.
 pub(crate) struct Row {
     /// Its name in the bench.
     pub(crate) id: &'static str,
-    /// What `--rows` calls it: all of one group are measured together.
+    /// The name for `--rows`: all rows of a group are measured together.
     pub(crate) group: &'static str,
     pub(crate) title: &'static str,
     pub(crate) unit: &'static str,
     /// Whether more is better.
     pub(crate) more_is_better: bool,
-    /// How much of the best rival's, or of the floor's, redtail's may be.
+    /// The bound on redtail's figure.
     pub(crate) target: Option<Target>,
 }
 
@@ -55,7 +55,7 @@ impl Row {
     }
 }
 
-/// Beside the rivals.
+/// Compared with the rivals.
 pub(crate) const VERSUS: &[Row] = &[
     row(
         "sync-cpu",
@@ -92,7 +92,7 @@ pub(crate) const VERSUS: &[Row] = &[
         .aims(OfBestRival(2.0)),
     row("get-64-p50", "get", "GET, pipeline 64, p50", "ms"),
     row("get-64-p99", "get", "GET, pipeline 64, p99", "ms").aims(OfBestRival(1.0)),
-    row("scan", "scan", "whole SCAN, COUNT 1000, CPU", "ns/key").aims(OfBestRival(0.30)),
+    row("scan", "scan", "full SCAN, COUNT 1000, CPU", "ns/key").aims(OfBestRival(0.30)),
     row("mget", "mget", "MGET of 100 keys, pipeline 4, CPU", "µs/op"),
     row(
         "evalsha-get-1",
@@ -159,65 +159,65 @@ pub(crate) const VERSUS: &[Row] = &[
     row(
         "fresh-idle-cpu",
         "fresh",
-        "a link without writes, CPU of one processor",
+        "an idle link, CPU of one processor",
         "%",
     )
     .aims(AtMost(0.2)),
     row(
         "fresh-share",
         "fresh",
-        "first GET at the replica after a SET that is too old",
+        "stale first GET at the replica after a SET",
         "of 10,000",
     )
     .aims(AtMostBestRival),
     row(
         "fresh-p50",
         "fresh",
-        "from the SET's reply to its value, p50",
+        "from the SET's reply until its value is visible, p50",
         "µs",
     ),
     row(
         "fresh-p99",
         "fresh",
-        "from the SET's reply to its value, p99",
+        "from the SET's reply until its value is visible, p99",
         "µs",
     ),
     row(
         "fresh-10k-share",
         "fresh",
-        "first GET at the replica after a SET beside 10,000 writes/s that is too old",
+        "stale first GET at the replica after a SET, with 10,000 writes/s",
         "of 10,000",
     )
     .aims(AtMostBestRival),
     row(
         "fresh-10k-p50",
         "fresh",
-        "from the SET's reply to its value beside 10,000 writes/s, p50",
+        "from the SET's reply until its value is visible, with 10,000 writes/s, p50",
         "µs",
     ),
     row(
         "fresh-10k-p99",
         "fresh",
-        "from the SET's reply to its value beside 10,000 writes/s, p99",
+        "from the SET's reply until its value is visible, with 10,000 writes/s, p99",
         "µs",
     ),
     row(
         "fresh-100k-share",
         "fresh",
-        "first GET at the replica after a SET beside 100,000 writes/s that is too old",
+        "stale first GET at the replica after a SET, with 100,000 writes/s",
         "of 10,000",
     )
     .aims(AtMostBestRival),
     row(
         "fresh-100k-p50",
         "fresh",
-        "from the SET's reply to its value beside 100,000 writes/s, p50",
+        "from the SET's reply until its value is visible, with 100,000 writes/s, p50",
         "µs",
     ),
     row(
         "fresh-100k-p99",
         "fresh",
-        "from the SET's reply to its value beside 100,000 writes/s, p99",
+        "from the SET's reply until its value is visible, with 100,000 writes/s, p99",
         "µs",
     ),
     row(
@@ -262,7 +262,7 @@ pub(crate) const VERSUS: &[Row] = &[
     row(
         "production-cpu",
         "production",
-        "full sync of 300,000 keys as production has them, CPU",
+        "full sync of 300,000 production-like keys, CPU",
         "s",
     )
     .aims(OfBestRival(0.45)),
@@ -276,7 +276,7 @@ pub(crate) const VERSUS: &[Row] = &[
     row(
         "production-memory",
         "production",
-        "resident memory after it",
+        "resident memory after that",
         "MB",
     )
     .aims(OfBestRival(0.85)),
@@ -306,18 +306,18 @@ pub(crate) const VERSUS: &[Row] = &[
     ),
 ];
 
-/// At each size of the growth.
+/// At each size of the keyspace.
 pub(crate) const GROWTH: &[Row] = &[
     row(
         "growth-key",
         "growth",
-        "memory, above that of a replica without keys",
+        "memory beyond that of an empty replica",
         "bytes/key",
     ),
     row(
         "growth-sync-cpu",
         "growth",
-        "full sync, CPU, above that of a replica without keys",
+        "full sync, CPU beyond that of an empty replica",
         "ns/key",
     ),
     row(
@@ -331,7 +331,7 @@ pub(crate) const GROWTH: &[Row] = &[
     row(
         "growth-scan",
         "growth",
-        "whole SCAN, COUNT 1000, CPU",
+        "full SCAN, COUNT 1000, CPU",
         "ns/key",
     ),
 ];
@@ -341,7 +341,7 @@ pub(crate) const EXTREMES: &[Row] = &[
     row(
         "grow-p99",
         "stalls",
-        "GET of 10 clients while 9,000,000 keys come by the stream, p99",
+        "GET of 10 clients while 9,000,000 keys arrive through the stream, p99",
         "ms",
     ),
     row("grow-longest", "stalls", "the same, longest", "ms"),
@@ -354,7 +354,7 @@ pub(crate) const EXTREMES: &[Row] = &[
     row(
         "load-p99",
         "stalls",
-        "GET of 10 clients while 10,000,000 keys load anew, p99",
+        "GET of 10 clients while 10,000,000 keys reload, p99",
         "ms",
     ),
     row("load-longest", "stalls", "the same, longest", "ms"),
@@ -370,18 +370,18 @@ pub(crate) const EXTREMES: &[Row] = &[
         "full sync of a value of 512 MB, from start to in sync",
         "s",
     ),
-    row("large-memory", "large", "resident memory after it", "MB"),
+    row("large-memory", "large", "resident memory after that", "MB"),
     row("large-get", "large", "GET of that value", "s"),
     row(
         "large-longest",
         "large",
-        "GET of 10 clients meanwhile, longest",
+        "GET of 10 clients at the same time, longest",
         "ms",
     ),
     row(
         "idle",
         "idle",
-        "memory of an idle connection, of 1,000",
+        "memory per idle connection, with 1,000 of them",
         "kB",
     ),
     row(
@@ -399,13 +399,13 @@ pub(crate) const EXTREMES: &[Row] = &[
     row(
         "fields-memory",
         "fields",
-        "resident memory after it",
+        "resident memory after that",
         "bytes/field",
     ),
     row(
         "fields-get",
         "fields",
-        "HGET of them, pipeline 16, CPU",
+        "HGET on these hashes, pipeline 16, CPU",
         "µs/op",
     ),
 ];
@@ -447,7 +447,7 @@ pub(crate) const LONG: &[Row] = &[
     row(
         "long-keys-p99",
         "long",
-        "beside KEYS of 1,000,000 keys, p99",
+        "during KEYS of 1,000,000 keys, p99",
         "ms",
     )
     .aims(AtMost(10.0)),
@@ -455,7 +455,7 @@ pub(crate) const LONG: &[Row] = &[
     row(
         "long-hash-p99",
         "long",
-        "beside HGETALL of 1,000,000 fields, p99",
+        "during HGETALL of 1,000,000 fields, p99",
         "ms",
     )
     .aims(AtMost(10.0)),
