@@ -1,14 +1,14 @@
-//! Keeping passwords out of `ps`.
+//! Keeps passwords out of `ps`.
 //!
-//! A process's arguments can be read by every user of the machine for as long as it lives, its environment by its owner
-//! only. A program that was started with a password among its arguments therefore starts itself anew, as the same process,
-//! with those values moved to their variables. They are visible for the milliseconds until then.
+//! While a process lives, every user of the machine can read its arguments, but only its owner can read its environment. If
+//! redtail is started with a password in its arguments, it therefore executes itself again as the same process, with those
+//! values moved to their variables. The password is visible only for the milliseconds before that.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// Flags whose values may be or hold a password, and their variables.
+/// Flags whose values may contain a password, and their variables.
 const SECRETS: &[(&str, &str)] = &[
     ("--primary", "REDTAIL_PRIMARY"),
     ("--primary-password", "REDTAIL_PRIMARY_PASSWORD"),
@@ -23,10 +23,10 @@ struct Concealed {
     variables: Vec<(&'static str, OsString)>,
 }
 
-/// Starts the program anew if there is a password among its arguments; gives what kept it from doing so.
+/// Restarts the program if its arguments contain a password. If that succeeds, this function does not return.
 ///
 /// # Errors
-/// The system's error. The program can go on, with its arguments as they are.
+/// The system's error if the restart fails. The program can continue with its arguments unchanged.
 pub(super) fn conceal_passwords() -> std::io::Result<()> {
     let mut arguments = std::env::args_os();
     let name = arguments.next().unwrap_or_default();
@@ -68,8 +68,7 @@ fn concealed(mut arguments: impl Iterator<Item = OsString>) -> Concealed {
 /// The flag that may be repeated.
 const ADDRESS: &str = "--primary";
 
-/// Addresses as given, of which one may hold a password: then all of them go into the variable, since flags and variable do
-/// not add up.
+/// The addresses given. If one holds a password, all of them go into the variable, because flags replace the variable.
 #[derive(Default)]
 struct Addresses {
     given: Vec<OsString>,
@@ -94,7 +93,7 @@ impl Addresses {
     }
 }
 
-/// An address as it can stand in a list.
+/// Returns an address in the form that a list needs.
 fn with_scheme(address: &str) -> String {
     if address.contains('@') && !address.contains("://") {
         format!("redis://{address}")

@@ -1,4 +1,4 @@
-//! Logs: lines on standard error.
+//! The log: lines on standard error.
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
@@ -9,10 +9,11 @@ use super::Failure;
 use super::config::LogFormat;
 use crate::server::LogLevel;
 
-/// Starts logging what `filter` lets through, `info` if there is none; gives what changes that later.
+/// Starts to log what `filter` lets through, `info` without a filter. Returns the function that changes the level later; `None`
+/// if the program already logs.
 ///
 /// # Errors
-/// [`Failure::Usage`] when the filter is not understood.
+/// [`Failure::Usage`] if the filter cannot be parsed.
 pub fn start(filter: Option<&str>, format: LogFormat) -> Result<Option<LogLevel>, Failure> {
     let wrong = |what: String| Failure::Usage(format!("--log-level: {what}. {WRITE}"));
     let filter = filter.unwrap_or("info");
@@ -21,13 +22,13 @@ pub fn start(filter: Option<&str>, format: LogFormat) -> Result<Option<LogLevel>
         .map(str::trim)
         .find(|word| is_no_level(word))
     {
-        return Err(wrong(format!("there is no level {word:?}")));
+        return Err(wrong(format!("unknown level {word:?}")));
     }
     let filter = EnvFilter::try_new(filter).map_err(|error| wrong(error.to_string()))?;
     let builder = tracing_subscriber::fmt()
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(super::progress::writer);
-    // A program that embeds this and logs already goes on logging its own way.
+    // A program that embeds this and already logs keeps its own logger.
     Ok(match format {
         LogFormat::Full => {
             let builder = builder.with_env_filter(filter).with_filter_reloading();
@@ -53,7 +54,7 @@ pub fn start(filter: Option<&str>, format: LogFormat) -> Result<Option<LogLevel>
     })
 }
 
-/// The log's levels in servers' words, each with the filter that comes nearest.
+/// The names that servers use for log levels, each with the nearest filter.
 const LEVELS: [(&str, &str); 5] = [
     ("debug", "trace"),
     ("verbose", "debug"),
@@ -67,7 +68,7 @@ fn filter_of(level: &str) -> &'static str {
     found.map_or("info", |(_, filter)| filter)
 }
 
-/// The level, in servers' words, that comes nearest to a filter.
+/// Returns the level, under the name that servers use, that is nearest to a filter.
 #[must_use]
 pub fn level_of(filter: Option<&str>) -> &'static str {
     let filter = filter.unwrap_or("info");
@@ -82,14 +83,14 @@ pub fn level_of(filter: Option<&str>) -> &'static str {
 
 fn change(reloaded: Result<(), tracing_subscriber::reload::Error>) {
     if let Err(error) = reloaded {
-        tracing::warn!(%error, "the log's level could not be changed");
+        tracing::warn!(%error, "could not change the log level");
     }
 }
 
 const WRITE: &str =
     "Write error, warn, info, debug, trace or off, or a filter such as redtail::upstream=debug";
 
-/// Whether that is most likely meant for a level and is none: as a filter it would name a program's part, and let nothing through.
+/// Whether the word is most likely meant as a level but is not one. As a filter it would name a module and let nothing through.
 fn is_no_level(word: &str) -> bool {
     let levels = ["error", "warn", "info", "debug", "trace", "off"];
     let is_level = levels.iter().any(|level| level.eq_ignore_ascii_case(word));

@@ -1,4 +1,4 @@
-//! What is said about wrong arguments.
+//! Messages about wrong arguments.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::Cli;
 
-/// How Rust words why a text is no number, and what to write.
+/// Rust's messages about a text that is not a number, and their replacements.
 const NUMBERS: &[(&str, &str)] = &[
     ("invalid digit found in string", "write a whole number"),
     (
@@ -26,7 +26,7 @@ const NUMBERS: &[(&str, &str)] = &[
     ("is not in 0..=255", "is not between 0 and 100"),
 ];
 
-/// Prints what `error` says, or the help that was asked for, and gives the exit code.
+/// Prints the error, or the requested help, and returns the exit code.
 pub(super) fn report(error: &clap::Error) -> ExitCode {
     let code = u8::try_from(error.exit_code()).unwrap_or(2);
     if let Some(words) = misplaced(error) {
@@ -34,13 +34,13 @@ pub(super) fn report(error: &clap::Error) -> ExitCode {
     } else if let Some(words) = in_plain_words(error) {
         eprint!("{words}");
     } else {
-        // Nobody is left to tell if this fails.
+        // If this fails, there is nowhere left to report it.
         let _ = error.print();
     }
     ExitCode::from(code)
 }
 
-/// What to do with a flag of `serve` that stands where `serve` does not see it.
+/// Returns what to do with a flag of `serve` that is given where `serve` does not see it.
 fn misplaced(error: &clap::Error) -> Option<String> {
     if error.kind() != ErrorKind::UnknownArgument {
         return None;
@@ -55,11 +55,11 @@ fn misplaced(error: &clap::Error) -> Option<String> {
         .get_arguments()
         .any(|argument| argument.get_long() == Some(name));
     is_of_serve.then(|| {
-        format!("{given} is a setting of the command serve: write it after that word, as in redtail serve {given} …")
+        format!("{given} is a setting of the command serve: write it after serve, as in redtail serve {given} …")
     })
 }
 
-/// The error without Rust's own words for what is no number.
+/// Returns the error with Rust's message about a wrong number replaced.
 fn in_plain_words(error: &clap::Error) -> Option<String> {
     if error.kind() != ErrorKind::ValueValidation {
         return None;

@@ -1,8 +1,8 @@
 //! The command line: argv to exit code.
 //!
-//! Exit codes: 0 ended as asked (a signal, `--help`, a sound dump); 1 a failure while running (a listener could not be
-//! opened, a dump is broken); 2 a wrong argument, variable or configuration file. A primary that is away or refuses is
-//! none of these: it is logged and tried again.
+//! Exit codes: 0 after a normal end (a signal, `--help`, a sound dump); 1 after a failure while running (a listener could not
+//! be opened, a dump is broken); 2 for a wrong argument, variable or configuration file. A primary that is unreachable or
+//! refuses redtail does not end the program: redtail logs it and tries again.
 
 mod conceal;
 pub mod config;
@@ -30,35 +30,35 @@ enum Commands {
     /// Follows a primary and answers clients
     #[command(after_help = EXIT_CODES)]
     Serve(Box<serve::Serve>),
-    /// Follows a small primary inside this process: for a machine with nothing installed
+    /// Follows a small primary inside this process, to try redtail with nothing installed
     Demo(demo::Demo),
-    /// Looks at RDB files
+    /// Reads RDB files
     #[command(subcommand)]
     Rdb(Rdb),
 }
 
 #[derive(Subcommand)]
 enum Rdb {
-    /// Decodes a dump whole and says what is in it, or where it is broken
+    /// Decodes a whole dump and reports what it holds, or where it is broken
     Check(rdb::Check),
-    /// Prints a dump as JSON, one line for each key
+    /// Prints a dump as JSON, one line per key
     #[command(after_long_help = rdb::JSON_FORMAT)]
     Json(rdb::Json),
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 ended by SIGTERM or SIGINT; 1 failed while running (a listener could not be opened); \
-                          2 a wrong argument, variable or configuration file.\n\
-                          Each setting can be given as a flag, as the variable shown with it, or in the file under the flag's name without \
-                          its dashes. A flag wins over the variable, and the variable over the file.";
+const EXIT_CODES: &str = "Exit codes: 0 ended by SIGTERM or SIGINT; 1 failed while running (for example, a listener could not be opened); \
+                          2 wrong argument, variable or configuration file.\n\
+                          Each setting can be given as a flag, as the variable shown with it, or in the configuration file under the flag's \
+                          name without its dashes. A flag overrides the variable, and the variable overrides the file.";
 
 /// Why the program ends.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
-    /// It was told something wrong.
+    /// An argument, a variable or the configuration file is wrong.
     #[error("{0}")]
     Usage(String),
-    /// Something failed while it ran.
+    /// Something failed while the program ran.
     #[error("{0}")]
     Runtime(String),
 }
@@ -77,7 +77,7 @@ impl Failure {
 pub fn main() -> ExitCode {
     if let Err(error) = conceal::conceal_passwords() {
         eprintln!(
-            "redtail: other users can see the password in the process list (ps), because redtail could not start itself anew: {error}"
+            "redtail: other users can see the password in the process list (ps), because redtail could not restart itself: {error}"
         );
     }
     let cli = match Cli::try_parse() {

@@ -1,4 +1,4 @@
-//! How far a load is: a bar on a terminal, lines elsewhere.
+//! The progress of a load: a bar on a terminal, log lines elsewhere.
 
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 use crate::replica::{Figures, LoadFigures};
 use crate::words::Period;
 
-/// How often the figures are looked at.
+/// How often the figures are read.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// How often a line is logged where there is no terminal.
+/// How often a line is logged if there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// The bar, once there was one: log lines must not be drawn over.
+/// The bar, once it has been shown. It must not overwrite log lines.
 static BAR: OnceLock<ProgressBar> = OnceLock::new();
 
 /// Shows each load of `figures` until `stop`.
@@ -63,7 +63,7 @@ impl Display {
         {
             self.last_line = Some(Instant::now());
             let (keys, bytes) = (load.keys.load(Relaxed), load.bytes.load(Relaxed));
-            // A diskless primary does not say how much will come.
+            // A diskless primary does not announce the size.
             let of_bytes = load.bytes_expected.load(Relaxed);
             let of_bytes = (of_bytes > 0).then_some(of_bytes);
             tracing::info!(keys, bytes, of_bytes, "loading");
@@ -77,7 +77,7 @@ impl Display {
                 let took = Period(started.elapsed());
                 tracing::info!(keys, bytes, %took, "the full sync is loaded");
             }
-            // It was over before it was seen.
+            // The load ended before the first tick.
             None => tracing::info!(keys, bytes, "the full sync is loaded"),
         }
     }
@@ -112,7 +112,7 @@ fn style(length_known: bool) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// Standard error, with the bar out of the way while a line is written.
+/// Returns a writer to standard error that hides the bar while it writes.
 #[must_use]
 pub fn writer() -> impl Write {
     AroundBar

@@ -1,4 +1,4 @@
-//! `redtail serve`: follow a primary, answer clients, until a signal.
+//! `redtail serve`: follows a primary and answers clients until a signal.
 
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ use crate::words::Plain;
 /// Follows a primary and answers clients.
 #[derive(Clone, clap::Args)]
 pub struct Serve {
-    /// A file with settings: the flags' names as keys
+    /// A TOML file of settings; its keys are the flags without their dashes
     #[arg(long, env = "REDTAIL_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// The settings.
@@ -32,10 +32,10 @@ pub struct Serve {
 /// Runs `redtail serve`.
 ///
 /// # Errors
-/// [`Failure`] when a setting is wrong or a listener cannot be opened.
+/// [`Failure`] if a setting is wrong, a listener cannot be opened, or the state directory cannot be used.
 pub fn serve(args: Serve) -> Result<(), Failure> {
     let settings = config::load(args.settings, args.config.as_ref())?;
-    // Everything that can be wrong is found before anything is started.
+    // Find every wrong setting before anything starts.
     let replica = settings.replica()?;
     let mut server = settings.server();
     server.log_level = log::start(
@@ -48,8 +48,8 @@ pub fn serve(args: Serve) -> Result<(), Failure> {
     }
     if replica.upstream.acks == AckPolicy::Honest && replica.upstream.listening_port.is_none() {
         tracing::warn!(
-            "--ack honest without --announce-port: a FAILOVER at the primary may choose redtail, which cannot take over, and the primary \
-             then takes no writes until FAILOVER ABORT. Give --announce-port too, or leave --ack out"
+            "--ack honest without --announce-port: a FAILOVER at the primary may choose redtail, which cannot take over. The primary \
+             then accepts no writes until FAILOVER ABORT. Give --announce-port too, or leave --ack out"
         );
     }
     runtime()?.block_on(follow_and_serve(replica, server, |replica, stop| {
@@ -58,11 +58,11 @@ pub fn serve(args: Serve) -> Result<(), Failure> {
     }))
 }
 
-/// The runtime of all sockets: of as many workers as tokio's own variable says, or one less than there are processors. Whoever asks
-/// needs one too, most often on the same machine, and so does the writer.
+/// Returns the runtime of all sockets. Its number of workers is that of tokio's own variable, or one less than the number of
+/// processors: the writer needs a processor too, and so do the clients, which mostly run on the same machine.
 ///
 /// # Errors
-/// [`Failure::Runtime`] when the system gives no threads.
+/// [`Failure::Runtime`] if the system cannot start the threads.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
@@ -70,32 +70,30 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         builder.worker_threads(processors.saturating_sub(1).max(1));
     }
     builder.enable_all().build().map_err(|error| {
-        Failure::Runtime(format!(
-            "the system gives redtail no threads: {}",
-            Plain(&error)
-        ))
+        Failure::Runtime(format!("cannot start redtail's threads: {}", Plain(&error)))
     })
 }
 
-/// Follows and serves until the token is cancelled. `beside` gets the replica and that token, and starts what else runs.
+/// Follows and serves until the token is cancelled. `beside` receives the replica and the token, and starts everything else
+/// that runs.
 ///
 /// # Errors
-/// [`Failure::Runtime`] when a listener cannot be opened.
+/// [`Failure::Runtime`] if a listener cannot be opened or the state directory cannot be used.
 pub async fn follow_and_serve(
     replica: crate::replica::Config,
     server: crate::server::Config,
     beside: impl FnOnce(&Replica, CancellationToken) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    // The first to have the state directory is the one to go on: another must not look as if it served.
+    // Lock the state directory first. A process that does not get it must not open a listener and look as if it served.
     let replica = Replica::prepare(replica).map_err(|error| Failure::Runtime(error.to_string()))?;
-    // Before the primary is asked for a snapshot that nobody could read.
+    // Open the listeners before asking the primary for a snapshot: without them no client could read the data.
     let listeners = Listeners::open(&server.listen)
         .await
         .map_err(|error| Failure::Runtime(error.to_string()))?;
     for listen in server.denied_listeners() {
         tracing::warn!(
             %listen,
-            "protected mode: there is no password, so clients of other machines are refused. Set one (--requirepass), or let everyone in \
+            "protected mode: no password is set, so clients from other machines are refused. Set one (--requirepass), or let everyone in \
              (--protected-mode no)"
         );
     }
@@ -113,7 +111,7 @@ pub async fn follow_and_serve(
     ));
     server.run(listeners, token.clone()).await;
     replica.stop().await;
-    // The display has nothing to say about its own end.
+    // The display returns nothing.
     let _ = display.await;
     tracing::info!("stopped");
     Ok(())
@@ -122,7 +120,7 @@ pub async fn follow_and_serve(
 /// Cancels `stop` at the first SIGTERM or SIGINT.
 ///
 /// # Errors
-/// [`Failure::Runtime`] when the system does not let us.
+/// [`Failure::Runtime`] if the signals cannot be handled.
 pub fn stop_on_signal(stop: CancellationToken) -> Result<(), Failure> {
     let (mut terminate, mut interrupt) =
         (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
@@ -136,7 +134,7 @@ pub fn stop_on_signal(stop: CancellationToken) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Takes over, at each SIGUSR1, a full resync that is held back.
+/// On each SIGUSR1, accepts a full resync that is held back.
 fn accept_on_signal(replica: &Replica) -> Result<(), Failure> {
     let accept = replica.resync_acceptor();
     let mut asked = on(SignalKind::user_defined1())?;
@@ -153,7 +151,7 @@ fn on(kind: SignalKind) -> Result<Signal, Failure> {
         .map_err(|error| Failure::Runtime(format!("cannot listen for signals: {}", Plain(&error))))
 }
 
-/// Where the figures about the replica come from.
+/// The sources of the figures about the replica.
 struct Sources {
     served: Arc<Served>,
     progress: Arc<Progress>,

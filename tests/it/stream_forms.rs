@@ -399,7 +399,7 @@ fn what_is_known_here_cannot_be_passed_over() {
             .expect("it runs");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(
-            !output.status.success() && said.contains("only commands that redtail does not know"),
+            !output.status.success() && said.contains("skip only commands that it does not know"),
             "{said}"
         );
     }

@@ -300,7 +300,7 @@ fn wrong_arguments_are_answered_with_what_to_write() {
     for (arguments, words) in [
         (
             vec!["--primary", "redis://127.0.0.1:1", "serve"],
-            "write it after that word, as in redtail serve --primary …",
+            "write it after serve, as in redtail serve --primary …",
         ),
         (
             with(&["--max-staleness", "5"]),
@@ -315,7 +315,7 @@ fn wrong_arguments_are_answered_with_what_to_write() {
             vec!["serve", "--primary", "redis://127.0.0.1/3"],
             "redtail follows all databases of a server: remove what follows the port",
         ),
-        (vec!["serve"], "name it by --primary redis://host:port"),
+        (vec!["serve"], "give it with --primary redis://host:port"),
         (
             with(&["--listen", "6380"]),
             "write an IP address with a port, such as 127.0.0.1:6380",
@@ -349,8 +349,9 @@ fn a_variable_that_is_none_is_told_with_the_one_that_was_meant() {
     let address = format!("redis://127.0.0.1:{}", free_port());
     let slip = [("REDTAIL_MAX_STALNESS", Path::new("5s"))];
     let redtail = Server::redtail_in(&slip, &address, &[]);
-    redtail
-        .wait_for_log("REDTAIL_MAX_STALNESS, and ignores it. Did you mean REDTAIL_MAX_STALENESS?");
+    redtail.wait_for_log(
+        "the unknown variable REDTAIL_MAX_STALNESS. Did you mean REDTAIL_MAX_STALENESS?",
+    );
 }
 
 #[test]
@@ -498,7 +499,7 @@ fn protected_mode_keeps_other_machines_out_until_there_is_a_password_or_leave() 
     );
     let set = protected.command("CONFIG GET protected-mode").text();
     assert_eq!(set, "protected-mode\nyes");
-    protected.wait_for_log("clients of other machines are refused");
+    protected.wait_for_log("clients from other machines are refused");
 
     let (open, port) = start(&["--protected-mode", "no"]);
     assert!(answer(outer, port).starts_with("-LOADING"));

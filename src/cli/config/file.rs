@@ -1,4 +1,4 @@
-//! The file of settings, and what is said about mistakes in it: line, key and what to write, never the value.
+//! The configuration file. A message about a mistake in it names the line, the key and what to write, but never the value.
 
 use std::path::Path;
 
@@ -12,13 +12,13 @@ use crate::words::Plain;
 /// Reads the settings in `file`.
 ///
 /// # Errors
-/// [`Failure::Usage`] when it cannot be read, or with the line and the reason; never with what stands there, which may be a
-/// password.
+/// [`Failure::Usage`] if the file cannot be read, or with the line and the reason. The message never quotes the value, which
+/// may be a password.
 pub fn file(file: &Path) -> Result<Settings, Failure> {
     let shown = file.display();
     let text = std::fs::read_to_string(file).map_err(|error| {
         Failure::Usage(format!(
-            "cannot read the settings in {shown}: {}",
+            "cannot read the configuration file {shown}: {}",
             Plain(&error)
         ))
     })?;
@@ -30,25 +30,25 @@ pub fn file(file: &Path) -> Result<Settings, Failure> {
     })
 }
 
-/// What is wrong at the byte `at` of `text`, for which the parser has `message`.
+/// Returns what is wrong at byte `at` of `text`, where the parser reports `message`.
 fn reason(text: &str, at: usize, message: &str) -> String {
-    // The first line of a message: what follows may quote the file.
+    // The other lines of the message may quote the file.
     let first = message.lines().next().unwrap_or_default();
     let Some(key) = key_at(text, at) else {
-        return format!("{first}. Each line is KEY = VALUE, with texts in double quotes");
+        return format!("{first}. Write each line as KEY = VALUE, with strings in double quotes");
     };
     match wanted(&key) {
-        Some(wanted) => format!("the key `{key}` wants {wanted}"),
+        Some(wanted) => format!("the key `{key}` must be {wanted}"),
         None => match nearest(&key, keys()) {
-            Some(near) => format!("there is no key `{key}`. Did you mean `{near}`?"),
+            Some(near) => format!("unknown key `{key}`. Did you mean `{near}`?"),
             None => format!(
-                "there is no key `{key}`. The keys are the flags of redtail serve --help, without their dashes"
+                "unknown key `{key}`. The keys are the flags that redtail serve --help lists, without their dashes"
             ),
         },
     }
 }
 
-/// The key of the outermost table whose name or value stands at the byte `at`; `None` where `text` is no TOML.
+/// Returns the key of the outermost table whose name or value is at byte `at`; `None` if `text` is not TOML.
 fn key_at(text: &str, at: usize) -> Option<String> {
     let table = DeTable::parse(text).ok()?;
     let found = table.get_ref().iter().find(|(key, value)| {

@@ -1,6 +1,6 @@
-//! Settings: one declaration each, from which come the flag, the variable, the key of the file, and the default.
+//! Settings. One declaration of each makes its flag, its variable and its key in the configuration file.
 //!
-//! A flag wins over the environment, the environment over the file, the file over the default.
+//! A flag overrides the environment, the environment the file, and the file the default.
 
 mod file;
 mod near;
@@ -25,11 +25,11 @@ use values::Wanted;
 pub use values::{Amount, DialectChoice, LogFormat, NoSuchDialect, NoTime, Period, Switch};
 pub use variables::unknown_variables;
 
-/// Declares settings: per row the documentation, which is also the help text, the field, its type, its variable, and what
-/// the help shows for its value.
+/// Declares settings. Each row holds the documentation, which is also the help text, then the field, its type, its variable,
+/// and what the help shows for its value.
 macro_rules! settings {
     ($($(#[doc = $doc:literal])+ $field:ident: [$($type:tt)+] = $variable:literal, $value:literal $(, $more:ident = $with:literal)* $(; or $old:literal)? $(; read by $reader:literal)?;)+) => {
-        /// The settings as given, each with its flag, its variable and its key in the file.
+        /// The settings as given. Each has a flag, a variable and a key in the configuration file.
         #[derive(Clone, Default, clap::Args, serde::Deserialize)]
         #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
         pub struct Settings {
@@ -43,14 +43,14 @@ macro_rules! settings {
         }
 
         impl Settings {
-            /// These settings, and where one is missing, `other`'s.
+            /// Returns these settings, with those of `other` where one is missing.
             #[must_use]
             pub fn or(self, other: Self) -> Self {
                 Self { $($field: self.$field.or(other.$field),)+ }
             }
         }
 
-        /// Each field, other names of its key, and what its value looks like.
+        /// Each field, the other names of its key, and what its value must be.
         const FIELDS: &[(&str, &[&str], &str)] =
             &[$((stringify!($field), &[$($old)?], <$($type)+ as Wanted>::WANTED),)+];
 
@@ -60,152 +60,201 @@ macro_rules! settings {
 }
 
 settings! {
-    /// The server to follow: redis://host:port, redis://user:password@host:port, rediss://… over TLS, or unix:///path. Several, with
-    /// commas between or as several flags, are tried in turn. Or what Sentinel names: sentinel://host,host/name?prefer=replica,
-    /// sentinels://… over TLS. An argument can be seen in `ps` for a moment: give an address with a password by REDTAIL_PRIMARY or in
-    /// the file
+    /// The server to follow, such as redis://host:port (required)
+    ///
+    /// Also redis://user:password@host:port, rediss://… over TLS, or unix:///path. Several addresses, separated by commas or
+    /// given as several flags, are tried in turn. sentinel://host,host/name?prefer=replica follows the server that Sentinel
+    /// names; sentinels://… does so over TLS. Other users can see an argument in `ps` for a moment: give an address with a
+    /// password in REDTAIL_PRIMARY or in the configuration file.
     primary: [Vec<String>] = "REDTAIL_PRIMARY", "ADDRESS"; read by "one_or_more";
-    /// The user to sign in as at the primary [default: the one in the address]
+    /// The user to authenticate as at the primary [default: the one in the address]
     primary_user: [String] = "REDTAIL_PRIMARY_USER", "NAME";
-    /// The password for the primary. Better given by REDTAIL_PRIMARY_PASSWORD or in the file [default: the one in the address]
+    /// The password for the primary [default: the one in the address]
+    ///
+    /// Set it in REDTAIL_PRIMARY_PASSWORD or in the configuration file: other users can see an argument in `ps` for a moment.
     primary_password: [String] = "REDTAIL_PRIMARY_PASSWORD", "PASSWORD";
-    /// A file with that password. It is read again for each connection [default: none]
+    /// A file that holds the password for the primary, read again for each connection [default: none]
     primary_password_file: [PathBuf] = "REDTAIL_PRIMARY_PASSWORD_FILE", "FILE";
-    /// The user to sign in as at sentinels [default: the one in the address]
+    /// The user to authenticate as at sentinels [default: the one in the address]
     sentinel_user: [String] = "REDTAIL_SENTINEL_USER", "NAME";
-    /// The password for sentinels. Better given by REDTAIL_SENTINEL_PASSWORD or in the file [default: the one in the address]
+    /// The password for sentinels [default: the one in the address]
+    ///
+    /// Set it in REDTAIL_SENTINEL_PASSWORD or in the configuration file: other users can see an argument in `ps` for a
+    /// moment.
     sentinel_password: [String] = "REDTAIL_SENTINEL_PASSWORD", "PASSWORD";
-    /// A file with that password. It is read again for each connection [default: none]
+    /// A file that holds the password for sentinels, read again for each connection [default: none]
     sentinel_password_file: [PathBuf] = "REDTAIL_SENTINEL_PASSWORD_FILE", "FILE";
-    /// A PEM file with the authorities that may sign the certificate of a rediss:// server [default: the system's]
+    /// A PEM file of the authorities that may sign the certificate of a TLS upstream [default: the system's]
     tls_ca_cert_file: [PathBuf] = "REDTAIL_TLS_CA_CERT_FILE", "FILE";
-    /// A folder of such files [default: none]
-    tls_ca_cert_dir: [PathBuf] = "REDTAIL_TLS_CA_CERT_DIR", "FOLDER";
-    /// A PEM file with the certificate to show to the server. Like all TLS files, it is read again for each connection [default: none]
+    /// A directory of such PEM files [default: none]
+    tls_ca_cert_dir: [PathBuf] = "REDTAIL_TLS_CA_CERT_DIR", "DIR";
+    /// A PEM file of the client certificate to present to the server [default: none]
+    ///
+    /// redtail reads all TLS files again for each connection.
     tls_cert_file: [PathBuf] = "REDTAIL_TLS_CERT_FILE", "FILE";
-    /// A PEM file with the certificate's private key, not encrypted [default: the certificate's own file]
+    /// A PEM file of the client certificate's private key, unencrypted [default: the certificate's own file]
     tls_key_file: [PathBuf] = "REDTAIL_TLS_KEY_FILE", "FILE";
-    /// The name that the server's certificate must have, and that redtail asks for (SNI) [default: the host in the address]
+    /// The name that the server's certificate must have [default: the host in the address]
+    ///
+    /// redtail also sends this name to the server (SNI).
     tls_sni: [String] = "REDTAIL_TLS_SNI", "NAME";
-    /// Whether the server's certificate must have that name: yes or no. Redis's own replicas do not check it [default: yes]
-    tls_verify_name: [Switch] = "REDTAIL_TLS_VERIFY_NAME", "WHETHER";
-    /// Where to listen for clients: address:port or unix:/path. Several with commas between, or as several flags [default: 127.0.0.1:6380]
+    /// Whether to check the name in the server's certificate: yes or no [default: yes]
+    ///
+    /// Redis's own replicas do not check it.
+    tls_verify_name: [Switch] = "REDTAIL_TLS_VERIFY_NAME", "YES|NO";
+    /// Where to listen for clients: address:port or unix:/path [default: 127.0.0.1:6380]
+    ///
+    /// To listen on several, separate them with commas or repeat the flag.
     listen: [Vec<server::Listen>] = "REDTAIL_LISTEN", "ADDRESS", value_delimiter = ','; read by "one_or_more";
-    /// The password that clients must give. Better given by REDTAIL_REQUIREPASS or in the file [default: none]
+    /// The password that clients must give [default: none]
+    ///
+    /// Set it in REDTAIL_REQUIREPASS or in the configuration file: other users can see an argument in `ps` for a moment.
     requirepass: [String] = "REDTAIL_REQUIREPASS", "PASSWORD";
-    /// Whether clients of other machines are refused while there is no password (--requirepass): yes or no [default: yes]
-    protected_mode: [Switch] = "REDTAIL_PROTECTED_MODE", "WHETHER";
-    /// Which server's words replies use: auto for the server that wrote the snapshot, or redis-7.0, valkey-9.1.2 and the like
-    /// [default: auto]
+    /// Whether to refuse clients from other machines while no password is set: yes or no [default: yes]
+    ///
+    /// Set the password with --requirepass.
+    protected_mode: [Switch] = "REDTAIL_PROTECTED_MODE", "YES|NO";
+    /// The server version that replies imitate [default: auto]
+    ///
+    /// auto is the version that wrote the snapshot. To fix another one, name a server with its version, such as redis-7.0 or
+    /// valkey-9.1.2.
     dialect: [DialectChoice] = "REDTAIL_DIALECT", "NAME";
-    /// Who may use DEBUG: no for nobody, local for clients of this machine, yes for all [default: no]
+    /// Who may use DEBUG: no (nobody), local (clients on this machine) or yes (everyone) [default: no]
     enable_debug_command: [server::Access] = "REDTAIL_ENABLE_DEBUG_COMMAND", "WHO";
-    /// How many databases there are. If the primary uses more, redtail adds them, up to 1024 [default: 16]
+    /// The number of databases [default: 16]
+    ///
+    /// If the primary uses more, redtail adds them, up to 1024.
     databases: [usize] = "REDTAIL_DATABASES", "COUNT";
-    /// The port to announce to the primary [default: none, so that nobody finds this replica through the primary]
+    /// The port to announce to the primary [default: none]
+    ///
+    /// Without it, programs that discover replicas through the primary do not find this one.
     announce_port: [u16] = "REDTAIL_ANNOUNCE_PORT", "PORT";
-    /// What to report to the primary. honest: the true offset, so that WAIT, min-replicas and FAILOVER count redtail as a replica.
-    /// observer: always 0, so that WAIT and FAILOVER do not count it; but SHUTDOWN of Redis 7 or later waits for it. auto: honest
-    /// below a replica, observer below a primary [default: auto]
+    /// Which offset to report to the primary: auto, honest or observer [default: auto]
+    ///
+    /// honest reports the true offset, so WAIT, min-replicas and FAILOVER count redtail as a replica. observer always reports 0,
+    /// so WAIT and FAILOVER do not count it, but SHUTDOWN of Redis 7 or later waits for it. auto is honest below a replica and
+    /// observer below a primary.
     ack: [AckPolicy] = "REDTAIL_ACK", "POLICY";
-    /// Seconds without a byte from the primary after which the link counts as lost [default: 60]
+    /// Seconds without a byte from the primary before the link counts as lost [default: 60]
     repl_timeout: [u64] = "REDTAIL_REPL_TIMEOUT", "SECONDS";
     /// Seconds to wait for a connection, and for each reply of the handshake [default: 5]
     repl_syncio_timeout: [u64] = "REDTAIL_REPL_SYNCIO_TIMEOUT", "SECONDS";
-    /// Seconds of silence after which TCP checks that the primary, or a client, is still there, 0 for never [default: 300]
+    /// Seconds of silence before TCP probes the primary or a client; 0 never probes [default: 300]
     tcp_keepalive: [u64] = "REDTAIL_TCP_KEEPALIVE", "SECONDS";
-    /// Seconds between the starts of two full syncs, at least [default: 10]
+    /// Minimum seconds between the starts of two full syncs [default: 10]
     resync_floor: [u64] = "REDTAIL_RESYNC_FLOOR", "SECONDS";
-    /// Bytes from the primary that may wait in memory until they are applied; more of them wait in a file [default: 64mb]
+    /// Maximum bytes from the primary that wait in memory until they are applied [default: 64mb]
+    ///
+    /// Bytes beyond that wait in a file: see --spool-file.
     spool_memory: [Amount] = "REDTAIL_SPOOL_MEMORY", "BYTES";
-    /// Bytes from the primary that may wait in that file, 0 for none; beyond it the primary has to wait [default: 16gb]
+    /// Maximum bytes from the primary that wait in the spool file; 0 uses no file [default: 16gb]
+    ///
+    /// When the file is full too, the primary has to wait.
     spool_file: [Amount] = "REDTAIL_SPOOL_FILE", "BYTES";
-    /// The folder of that file, which has no name and goes with the process [default: the system's for temporary files]
-    spool_dir: [PathBuf] = "REDTAIL_SPOOL_DIR", "FOLDER";
-    /// How old the data may be, with a unit: 5s, 500ms, 2m or 1h. Older data is not served: reads get MASTERDOWN. redtail asks the
-    /// server for its offset four times in that time, and knows its data to be as new as the last question whose offset it has
-    /// reached [default: any age]
+    /// The directory for the spool file [default: the system's directory for temporary files]
+    ///
+    /// The file has no name and disappears with the process.
+    spool_dir: [PathBuf] = "REDTAIL_SPOOL_DIR", "DIR";
+    /// Maximum age of the data, with a unit: 5s, 500ms, 2m or 1h [default: any age]
+    ///
+    /// Reads of older data get MASTERDOWN. redtail asks the server for its offset four times in this period. The data is as fresh
+    /// as the last of these questions whose offset redtail has reached.
     max_staleness: [Period] = "REDTAIL_MAX_STALENESS", "TIME";
-    /// How much memory a full resync may take. two-copies: the old data is served until the new is complete. one-copy: the old data
-    /// goes first, and clients get LOADING meanwhile [default: two-copies]
+    /// How much memory a full resync may take: two-copies or one-copy [default: two-copies]
+    ///
+    /// two-copies serves the old data until the new data is complete. one-copy discards the old data first, and clients get
+    /// LOADING until the new data is complete.
     resync_memory: [ResyncMemory] = "REDTAIL_RESYNC_MEMORY", "COPIES";
-    /// Percent of the keys that a full resync of another history must bring. One that brings fewer, as from a primary that came back
-    /// empty, is held back until SIGUSR1 or the guard's timeout. 0 for none [default: 0]
+    /// Hold back a full resync that brings less than this percentage of the keys; 0 holds back none [default: 0]
+    ///
+    /// This applies to resyncs of another history, such as one from a primary that came back empty. redtail keeps serving the old
+    /// data until it receives SIGUSR1 or --resync-guard-timeout has passed.
     resync_guard: [u8] = "REDTAIL_RESYNC_GUARD", "PERCENT";
-    /// Seconds after which such a resync is taken over anyway [default: 600]
+    /// Seconds before redtail accepts a full resync that --resync-guard holds back [default: 600]
     resync_guard_timeout: [u64] = "REDTAIL_RESYNC_GUARD_TIMEOUT", "SECONDS";
-    /// Bytes from the primary to apply in a second, 64kb or more, to leave the machine to others; what comes faster waits as above
-    /// [default: no limit]
+    /// Maximum bytes per second to apply from the primary, 64kb or more [default: no limit]
+    ///
+    /// This leaves the machine to other programs. Bytes that arrive faster wait as described at --spool-memory.
     writer_rate: [Amount] = "REDTAIL_WRITER_RATE", "BYTES";
-    /// Names of commands that the primary sends and that touch no data: redtail passes over them. Several with commas between. Those that
-    /// providers are known to send (OPINFO) need no naming [default: none, so that any other unknown command taints everything]
+    /// Names of commands from the primary that touch no data and that redtail skips [default: none]
+    ///
+    /// Separate several with commas. redtail already skips the commands that providers are known to send (OPINFO). Any other
+    /// unknown command taints everything.
     stream_ignore: [Vec<String>] = "REDTAIL_STREAM_IGNORE", "NAME", value_delimiter = ','; read by "one_or_more";
-    /// The directory to resume from after a restart: a snapshot and the stream after it. For redtail's user alone: it holds all the
-    /// data [default: none, so that each start needs a full sync]
-    state_dir: [PathBuf] = "REDTAIL_STATE_DIR", "FOLDER";
-    /// When the state is forced to the disk: always, everysec or no. This matters only if the machine loses power [default: everysec]
+    /// The directory to resume from after a restart [default: none, so each start needs a full sync]
+    ///
+    /// It holds a snapshot and the stream after it. That is all the data, so only redtail's user may access it.
+    state_dir: [PathBuf] = "REDTAIL_STATE_DIR", "DIR";
+    /// When to force the state to the disk: always, everysec or no [default: everysec]
+    ///
+    /// This matters only if the machine loses power.
     state_fsync: [Fsync] = "REDTAIL_STATE_FSYNC", "POLICY";
-    /// Bytes of the state's log after which a new snapshot is written [default: the size of the last one, 64mb at least]
+    /// Bytes of state log after which redtail writes a new snapshot [default: the size of the last one, at least 64mb]
     state_log_max: [Amount] = "REDTAIL_STATE_LOG_MAX", "BYTES";
-    /// Seconds after a key has expired at which its value's memory is freed; 0 keeps all values until the primary deletes their
-    /// keys [default: 60]
+    /// Seconds after a key expires before redtail frees its value's memory [default: 60]
+    ///
+    /// 0 keeps every value until the primary deletes its key.
     expired_grace: [u64] = "REDTAIL_EXPIRED_GRACE", "SECONDS";
-    /// Whether to note when each key was last used, for OBJECT IDLETIME: yes or no. Costs some bytes a key and a look at the clock
-    /// for each use [default: no]
-    track_access: [Switch] = "REDTAIL_TRACK_ACCESS", "WHETHER";
-    /// How many clients may be connected [default: 10000]
+    /// Whether to record when each key was last used, for OBJECT IDLETIME: yes or no [default: no]
+    ///
+    /// This costs a few bytes per key and a clock read per use.
+    track_access: [Switch] = "REDTAIL_TRACK_ACCESS", "YES|NO";
+    /// Maximum number of connected clients [default: 10000]
     maxclients: [usize] = "REDTAIL_MAXCLIENTS", "COUNT";
-    /// Seconds after which a silent client is disconnected, 0 for never [default: 0]
+    /// Seconds before a silent client is disconnected; 0 for never [default: 0]
     timeout: [u64] = "REDTAIL_TIMEOUT", "SECONDS";
     /// The largest request, in bytes [default: 1 GiB]
     query_bytes_max: [usize] = "REDTAIL_QUERY_BYTES_MAX", "BYTES";
-    /// Words of one command at most [default: as the upstream: 1048576 before Redis 7.0, 2147483647 since]
+    /// Maximum number of words in one command [default: the upstream's, 1048576 before Redis 7.0 and 2147483647 since]
     query_words_max: [usize] = "REDTAIL_QUERY_WORDS_MAX", "COUNT";
     /// The longest word of a command, in bytes [default: 512 MiB]
     word_bytes_max: [usize] = "REDTAIL_WORD_BYTES_MAX", "BYTES";
-    /// Bytes of replies that may wait for one client [default: 1 GiB]
+    /// Maximum bytes of replies that wait for one client [default: 1 GiB]
     reply_bytes_max: [usize] = "REDTAIL_REPLY_BYTES_MAX", "BYTES";
-    /// Percent of the time for which scripts of all clients may hold up what the primary sends, 1 to 100; past it, scripts that hold
-    /// more than the keys they declare are refused until it is less [default: 25]
+    /// Percentage of the time that clients' scripts may hold up the primary's stream, 1 to 100 [default: 25]
+    ///
+    /// While scripts exceed it, redtail refuses those that hold more than the keys they declare.
     script_share: [ScriptShare] = "REDTAIL_SCRIPT_SHARE", "PERCENT";
-    /// Bytes that the requests and replies of all clients may take together. One client may hold as much as is free: half when it is
-    /// alone, a third beside another [default: a quarter of the machine's memory, or of the control group's]
+    /// Maximum bytes that the requests and replies of all clients take together [default: a quarter of the memory]
+    ///
+    /// The memory is the machine's, or the control group's limit if that is less. One client may hold as much as stays free: half
+    /// of the total if it is alone, a third if there is another one.
     clients_memory: [usize] = "REDTAIL_CLIENTS_MEMORY", "BYTES";
-    /// Seconds after which a client that takes none of its replies is disconnected [default: 60]
+    /// Seconds before a client that takes none of its replies is disconnected [default: 60]
     stall_timeout: [u64] = "REDTAIL_STALL_TIMEOUT", "SECONDS";
-    /// Fields up to which a hash is packed [default: 512]
+    /// Maximum fields of a packed hash [default: 512]
     hash_max_listpack_entries: [Amount] = "REDTAIL_HASH_MAX_LISTPACK_ENTRIES", "COUNT"; or "hash-max-ziplist-entries";
-    /// Bytes of a field or value up to which a hash is packed [default: 64]
+    /// Maximum bytes of a field or value in a packed hash [default: 64]
     hash_max_listpack_value: [Amount] = "REDTAIL_HASH_MAX_LISTPACK_VALUE", "BYTES"; or "hash-max-ziplist-value";
-    /// Bytes up to which a HyperLogLog is sparse [default: 3000]
+    /// Maximum bytes of a sparse HyperLogLog [default: 3000]
     hll_sparse_max_bytes: [Amount] = "REDTAIL_HLL_SPARSE_MAX_BYTES", "BYTES";
     /// Accepted so that configurations need no change; redtail compresses nothing [default: 0]
     list_compress_depth: [Amount] = "REDTAIL_LIST_COMPRESS_DEPTH", "COUNT";
-    /// Elements of a list's node, or -1 to -5 for 4, 8, 16, 32, 64 KiB [default: -2]
+    /// Maximum elements of a list node, or -1 to -5 for 4, 8, 16, 32, 64 KiB [default: -2]
     list_max_listpack_size: [Amount] = "REDTAIL_LIST_MAX_LISTPACK_SIZE", "COUNT", allow_hyphen_values = true; or "list-max-ziplist-size";
-    /// Members up to which a set of integers is packed [default: 512]
+    /// Maximum members of a packed set of integers [default: 512]
     set_max_intset_entries: [Amount] = "REDTAIL_SET_MAX_INTSET_ENTRIES", "COUNT";
-    /// Members up to which a set of strings is packed, where the upstream packs them [default: 128]
+    /// Maximum members of a packed set of strings, where the upstream packs them [default: 128]
     set_max_listpack_entries: [Amount] = "REDTAIL_SET_MAX_LISTPACK_ENTRIES", "COUNT";
-    /// Bytes of a member up to which a set of strings is packed [default: 64]
+    /// Maximum bytes of a member in a packed set of strings [default: 64]
     set_max_listpack_value: [Amount] = "REDTAIL_SET_MAX_LISTPACK_VALUE", "BYTES";
-    /// Bytes of a stream's node, 0 for no limit [default: 4096]
+    /// Maximum bytes of a stream node; 0 for no limit [default: 4096]
     stream_node_max_bytes: [Amount] = "REDTAIL_STREAM_NODE_MAX_BYTES", "BYTES";
-    /// Entries of a stream's node, 0 for no limit [default: 100]
+    /// Maximum entries of a stream node; 0 for no limit [default: 100]
     stream_node_max_entries: [Amount] = "REDTAIL_STREAM_NODE_MAX_ENTRIES", "COUNT";
-    /// Members up to which a sorted set is packed [default: 128]
+    /// Maximum members of a packed sorted set [default: 128]
     zset_max_listpack_entries: [Amount] = "REDTAIL_ZSET_MAX_LISTPACK_ENTRIES", "COUNT"; or "zset-max-ziplist-entries";
-    /// Bytes of a member up to which a sorted set is packed [default: 64]
+    /// Maximum bytes of a member in a packed sorted set [default: 64]
     zset_max_listpack_value: [Amount] = "REDTAIL_ZSET_MAX_LISTPACK_VALUE", "BYTES"; or "zset-max-ziplist-value";
     /// What to log: error, warn, info, debug, trace, or a filter such as redtail::upstream=debug [default: info]
     log_level: [String] = "REDTAIL_LOG_LEVEL", "FILTER";
-    /// How log lines look: full or compact [default: full]
+    /// The format of log lines: full or compact [default: full]
     log_format: [LogFormat] = "REDTAIL_LOG_FORMAT", "FORMAT";
 }
 
-/// All keys of the file.
+/// Returns all keys of the configuration file.
 fn keys() -> impl Iterator<Item = &'static str> {
-    /// Their names with dashes, made once.
+    /// The names with dashes, built once.
     static KEYS: OnceLock<Vec<String>> = OnceLock::new();
     let own = KEYS.get_or_init(|| {
         let names = FIELDS.iter().map(|(field, ..)| field.replace('_', "-"));
@@ -215,7 +264,7 @@ fn keys() -> impl Iterator<Item = &'static str> {
     own.iter().map(String::as_str).chain(old.copied())
 }
 
-/// What the value of a key looks like; `None` where there is no such key.
+/// Returns what the value of a key must be; `None` if there is no such key.
 fn wanted(key: &str) -> Option<&'static str> {
     let is_field = |(field, old, _): &&(&str, &[&str], &str)| {
         field.replace('_', "-") == key || old.contains(&key)
@@ -223,10 +272,10 @@ fn wanted(key: &str) -> Option<&'static str> {
     FIELDS.iter().find(is_field).map(|(.., wanted)| *wanted)
 }
 
-/// The settings of `redtail serve`, given by flags, environment and file, put together.
+/// Combines the settings of `redtail serve` from flags, environment and configuration file.
 ///
 /// # Errors
-/// [`Failure::Usage`].
+/// [`Failure::Usage`] if the file cannot be read or is wrong.
 pub fn load(flags: Settings, path: Option<&PathBuf>) -> Result<Settings, Failure> {
     Ok(match path {
         Some(path) => flags.or(file(path)?),
@@ -235,14 +284,14 @@ pub fn load(flags: Settings, path: Option<&PathBuf>) -> Result<Settings, Failure
 }
 
 impl Settings {
-    /// Whom to follow, with users and passwords.
+    /// Returns the upstream to follow, with users and passwords.
     ///
     /// # Errors
-    /// [`Failure::Usage`] when the address is missing or wrong; without repeating it.
+    /// [`Failure::Usage`] if the address is missing or wrong. The message does not repeat the address.
     pub fn upstream(&self) -> Result<Upstream, Failure> {
         let Some(addresses) = &self.primary else {
             return Err(Failure::Usage(
-                "no primary to follow: name it by --primary redis://host:port, by the variable REDTAIL_PRIMARY, or by the key `primary` of the file"
+                "no primary to follow: give it with --primary redis://host:port, the variable REDTAIL_PRIMARY, or the key `primary` in the configuration file"
                     .to_owned(),
             ));
         };
@@ -266,14 +315,14 @@ impl Settings {
         };
         if sentinels != Login::default() && !matches!(upstream, Upstream::Sentinel(_)) {
             return Err(Failure::Usage(
-                "the --sentinel-… settings are for addresses of sentinels only: write --primary sentinel://host,…/name, or leave them out"
+                "the --sentinel-… settings need a Sentinel address: write --primary sentinel://host,…/name, or leave these settings out"
                     .to_owned(),
             ));
         }
         Ok(upstream.with_login(&login).with_sentinel_login(&sentinels))
     }
 
-    /// How to speak TLS. Settings of it without an address that uses it are a mistake that would send everything in the clear.
+    /// Returns how to speak TLS. TLS settings for an address without TLS are an error: everything would be sent in the clear.
     fn tls(&self) -> Result<Tls, Failure> {
         let tls = Tls {
             ca_cert_file: self.tls_ca_cert_file.clone(),
@@ -291,17 +340,17 @@ impl Settings {
         }
         if tls != Tls::default() && !self.upstream()?.uses_tls() {
             return Err(Failure::Usage(
-                "the --tls-… settings are for addresses that use TLS only: write rediss:// instead of redis://, or leave them out"
+                "the --tls-… settings need an address that uses TLS: write rediss:// instead of redis://, or leave these settings out"
                     .to_owned(),
             ));
         }
         Ok(tls)
     }
 
-    /// What the replica is told.
+    /// Returns the replica's configuration.
     ///
     /// # Errors
-    /// As [`Settings::upstream`].
+    /// [`Failure::Usage`] if a setting is missing or wrong.
     pub fn replica(&self) -> Result<crate::replica::Config, Failure> {
         Ok(crate::replica::Config {
             upstream: crate::upstream::Config {
@@ -311,7 +360,7 @@ impl Settings {
                 acks: self.ack.unwrap_or_default(),
                 timing: self.timing(),
                 spool: self.spool()?,
-                // The replica asks for proofs as its limit on age needs them.
+                // The replica sets this from `max_staleness`.
                 proof_every: None,
             },
             databases: self.server().databases,
@@ -356,12 +405,12 @@ impl Settings {
         };
         if policy.guard_percent > 100 {
             return Err(Failure::Usage(
-                "--resync-guard: write a percentage, 0 to 100".to_owned(),
+                "--resync-guard: write a percentage from 0 to 100".to_owned(),
             ));
         }
         if policy.guard_percent > 0 && policy.memory == ResyncMemory::OneCopy {
             return Err(Failure::Usage(
-                "--resync-guard keeps the new data beside the old: it needs --resync-memory two-copies"
+                "--resync-guard keeps the new data beside the old data, so it needs --resync-memory two-copies"
                     .to_owned(),
             ));
         }
@@ -378,13 +427,13 @@ impl Settings {
         }
     }
 
-    /// A command that is known here must not be passed over: what it does would be missing.
+    /// Returns the commands to skip. redtail must not skip a command that it knows: the command's effect would be missing.
     fn stream_ignore(&self) -> Result<Vec<String>, Failure> {
         let names = self.stream_ignore.clone().unwrap_or_default();
         for name in &names {
             if name.is_empty() || crate::command::lookup(name.as_bytes()).is_some() {
                 return Err(Failure::Usage(format!(
-                    "--stream-ignore {name}: only commands that redtail does not know can be passed over"
+                    "--stream-ignore {name}: redtail can skip only commands that it does not know"
                 )));
             }
         }
@@ -413,10 +462,10 @@ impl Settings {
         })
     }
 
-    /// Where small encodings end.
+    /// Returns the thresholds at which small encodings end.
     ///
     /// # Errors
-    /// [`Failure::Usage`] when a value is none of that setting.
+    /// [`Failure::Usage`] if a value is not valid for its setting.
     pub fn encodings(&self) -> Result<Choices, Failure> {
         let given = [
             ("hash-max-listpack-entries", &self.hash_max_listpack_entries),
@@ -450,7 +499,7 @@ impl Settings {
         }
     }
 
-    /// What the server is told.
+    /// Returns the server's configuration.
     #[must_use]
     pub fn server(&self) -> server::Config {
         let default = server::Config::default();
@@ -485,7 +534,7 @@ impl Settings {
         }
     }
 
-    /// What CONFIG GET shows of settings that the server itself does not need, under Redis's names.
+    /// Returns the settings that CONFIG GET shows but the server itself does not need, under Redis's names.
     fn shown(&self) -> Vec<(&'static str, String)> {
         let mut shown = vec![
             (
@@ -509,7 +558,7 @@ impl Settings {
     }
 }
 
-/// The password that is given as such or by a file.
+/// Returns the password that is given directly or in a file.
 fn password(
     whose: &str,
     given: Option<&String>,
@@ -517,14 +566,14 @@ fn password(
 ) -> Result<Option<Password>, Failure> {
     match (given, file) {
         (Some(_), Some(_)) => Err(Failure::Usage(format!(
-            "--{whose}-password and --{whose}-password-file are both given: leave one of them out"
+            "--{whose}-password and --{whose}-password-file are both given: leave one out"
         ))),
         (Some(given), None) => Ok(Some(Password::Given(Secret::new(given.as_str())))),
         (None, file) => Ok(file.cloned().map(Password::File)),
     }
 }
 
-/// A key of the file that holds one value or a list of them.
+/// Reads a key of the configuration file that holds one value or a list.
 fn one_or_more<'de, D, T>(from: D) -> Result<Option<Vec<T>>, D::Error>
 where
     D: serde::Deserializer<'de>,
@@ -542,7 +591,7 @@ where
     }))
 }
 
-/// The bytes that a setting names, if it is given.
+/// Returns the number of bytes that a setting gives; `None` if it is not set.
 fn bytes(name: &str, amount: Option<&Amount>) -> Result<Option<u64>, Failure> {
     let Some(Amount(text)) = amount else {
         return Ok(None);
@@ -556,7 +605,7 @@ fn bytes(name: &str, amount: Option<&Amount>) -> Result<Option<u64>, Failure> {
     bytes.ok_or_else(wrong).map(Some)
 }
 
-/// The slowest writer: one chunk from the primary may be this large, and takes a few seconds then.
+/// The lowest rate of the writer, in bytes a second. One chunk from the primary may be this large, and then takes a few seconds.
 const WRITER_RATE_MIN: u64 = 64 << 10;
 
 const DEFAULT_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 6380);

@@ -1,9 +1,9 @@
-//! Suggesting the name that was meant.
+//! Suggestions for a misspelled name.
 
-/// How like two names must be for one to be suggested for the other: as for flags. Source: clap 4.5, `did_you_mean`.
+/// How similar a name must be to be suggested, the same as for flags. Source: clap 4.5, `did_you_mean`.
 const LIKENESS: f64 = 0.7;
 
-/// The one of `names` that is most like `given`, if one is like it at all.
+/// Returns the name in `names` that is most similar to `given`; `None` if none is similar enough.
 pub(in crate::cli) fn nearest<'n>(
     given: &str,
     names: impl IntoIterator<Item = &'n str>,

@@ -106,29 +106,32 @@ fn a_wrong_value_is_answered_with_its_key_and_what_it_wants() {
     for (text, wants) in [
         (
             "maxclients = \"many\"",
-            "key `maxclients` wants a whole number",
+            "key `maxclients` must be a whole number",
         ),
-        ("maxclients = -1", "key `maxclients` wants a whole number"),
+        ("maxclients = -1", "key `maxclients` must be a whole number"),
         ("announce-port = 70000", "a whole number from 0 to 65535"),
         (
             "databases = [\n1,\n2]",
-            "key `databases` wants a whole number",
+            "key `databases` must be a whole number",
         ),
         (
             "max-staleness = 5",
-            "a time with its unit in double quotes, such as \"5s\" or \"500ms\"",
+            "a time with a unit, in double quotes, such as \"5s\" or \"500ms\"",
         ),
         (
             "max-staleness = \"5\"",
-            "key `max-staleness` wants a time with its unit",
+            "key `max-staleness` must be a time with a unit",
         ),
         (
             "track-access = true",
-            "key `track-access` wants \"yes\" or \"no\", in double quotes",
+            "key `track-access` must be \"yes\" or \"no\", in double quotes",
         ),
-        ("listen = \"nowhere\"", "key `listen` wants an address"),
-        ("listen = 6380", "key `listen` wants an address"),
-        ("primary = 5", "key `primary` wants a text in double quotes"),
+        ("listen = \"nowhere\"", "key `listen` must be an address"),
+        ("listen = 6380", "key `listen` must be an address"),
+        (
+            "primary = 5",
+            "key `primary` must be a string in double quotes",
+        ),
         ("ack = \"maybe\"", "\"auto\", \"honest\" or \"observer\""),
         (
             "state-fsync = \"sometimes\"",
@@ -137,7 +140,7 @@ fn a_wrong_value_is_answered_with_its_key_and_what_it_wants() {
         ("spool-memory = true", "such as \"64mb\""),
         (
             "hash-max-ziplist-value = 1.5",
-            "key `hash-max-ziplist-value` wants a whole number",
+            "key `hash-max-ziplist-value` must be a whole number",
         ),
     ] {
         let refusal = refusal(&format!("# settings\n{text}\n"));
@@ -224,7 +227,7 @@ fn a_dialect_is_auto_or_a_server_with_its_version() {
         in_file("dialect = \"redis-6.0.16\"").unwrap().dialect(),
         Some(Dialect::redis(6, 0, 16))
     );
-    assert!(refusal("dialect = \"keydb-6\"").contains("key `dialect` wants \"auto\""));
+    assert!(refusal("dialect = \"keydb-6\"").contains("key `dialect` must be \"auto\""));
 }
 
 fn members(settings: &Settings) -> Vec<Node> {

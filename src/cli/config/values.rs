@@ -1,4 +1,4 @@
-//! What values of settings look like.
+//! The types of settings' values.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -10,13 +10,13 @@ use crate::server::{Access, Listen};
 use crate::state::Fsync;
 use crate::upstream::AckPolicy;
 
-/// What a value of this type looks like in the file, for whoever wrote another.
+/// What a value of this type must be in the configuration file, for the message about a wrong one.
 pub(super) trait Wanted {
-    /// Words that go on from "the key wants".
+    /// Completes "the key must be …".
     const WANTED: &'static str;
 }
 
-/// Says of types what their values look like.
+/// Implements [`Wanted`] for types.
 macro_rules! wanted {
     ($($type:ty = $words:literal;)+) => {
         $(impl Wanted for $type {
@@ -27,14 +27,14 @@ macro_rules! wanted {
 
 wanted! {
     crate::command::ScriptShare = "a number from 1 to 100";
-    String = "a text in double quotes";
+    String = "a string in double quotes";
     PathBuf = "a path in double quotes";
     u8 = "a whole number from 0 to 100, without quotes";
     u16 = "a whole number from 0 to 65535, without quotes";
     u64 = "a whole number, without quotes";
     usize = "a whole number, without quotes";
-    Amount = "a whole number, or one with a unit in double quotes, such as \"64mb\"";
-    Period = "a time with its unit in double quotes, such as \"5s\" or \"500ms\"";
+    Amount = "a whole number, or a number with a unit in double quotes, such as \"64mb\"";
+    Period = "a time with a unit, in double quotes, such as \"5s\" or \"500ms\"";
     Switch = "\"yes\" or \"no\", in double quotes";
     Access = "\"no\", \"local\" or \"yes\", in double quotes";
     AckPolicy = "\"auto\", \"honest\" or \"observer\", in double quotes";
@@ -42,11 +42,11 @@ wanted! {
     Fsync = "\"always\", \"everysec\" or \"no\", in double quotes";
     LogFormat = "\"full\" or \"compact\", in double quotes";
     DialectChoice = "\"auto\", or a server with its version such as \"redis-7.0\" or \"valkey-9.1.2\", in double quotes";
-    Vec<String> = "a text in double quotes, or a list of them: [\"…\", \"…\"]";
-    Vec<Listen> = "an address such as \"127.0.0.1:6380\", \"[::1]:6380\" or \"unix:/path\", or a list of them: [\"…\", \"…\"]";
+    Vec<String> = "a string in double quotes, or a list of strings: [\"…\", \"…\"]";
+    Vec<Listen> = "an address such as \"127.0.0.1:6380\", \"[::1]:6380\" or \"unix:/path\", or a list of addresses: [\"…\", \"…\"]";
 }
 
-/// A value of a setting of Redis: a number, or a number of bytes with a unit such as `1kb`.
+/// The value of a Redis setting: a number, or a number of bytes with a unit such as `1kb`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(from = "AmountInFile")]
 pub struct Amount(pub(super) String);
@@ -75,16 +75,16 @@ impl std::str::FromStr for Amount {
     }
 }
 
-/// A time with its unit: `5s`, `500ms`, `2m`, `1h`.
+/// A time with a unit: `5s`, `500ms`, `2m`, `1h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(try_from = "AmountInFile")]
 pub struct Period(pub(super) Duration);
 
-/// Text that is no time.
+/// A text that is not a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoTime {
-    /// A number that may be seconds or milliseconds.
+    /// A number without a unit.
     #[error(
         "the unit is missing: write {0}s for seconds, {0}ms for milliseconds, {0}m for minutes"
     )]
@@ -126,21 +126,21 @@ impl TryFrom<AmountInFile> for Period {
     }
 }
 
-/// Whose words replies are in.
+/// The server version that replies imitate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
 #[serde(try_from = "String")]
 pub enum DialectChoice {
-    /// Those of the server that wrote the snapshot.
+    /// The version that wrote the snapshot.
     #[default]
     Auto,
-    /// Those of this one.
+    /// This version.
     Fixed(Dialect),
 }
 
-/// Text that names no dialect.
+/// A text that does not name a dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "there is no such dialect: write auto, or a server with its version such as redis-7.0 or valkey-9.1.2"
+    "unknown dialect: write auto, or a server with its version such as redis-7.0 or valkey-9.1.2"
 )]
 pub struct NoSuchDialect;
 
@@ -174,13 +174,13 @@ pub enum Switch {
     Yes,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogFormat {
-    /// With the room that speaks.
+    /// The full format.
     #[default]
     Full,
-    /// Shorter.
+    /// A shorter format.
     Compact,
 }

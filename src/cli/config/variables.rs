@@ -1,15 +1,15 @@
-//! Variables that look like redtail's and are none: most likely a slip, which must not go unseen.
+//! Environment variables that look like redtail's but are unknown. Most are typing mistakes, so redtail reports them.
 
 use super::VARIABLES;
 use super::near::nearest;
 
-/// What all variables begin with.
+/// The prefix of all variables.
 const PREFIX: &str = "REDTAIL_";
 
-/// Those of `serve` and `demo` that are no settings.
+/// Variables of `serve` and `demo` that are not settings.
 const MORE: &[&str] = &["REDTAIL_CONFIG", "REDTAIL_SECONDS"];
 
-/// What to say about each variable of the environment that redtail does not know. Never shows a value.
+/// Returns a message about each environment variable that redtail does not know. It never shows a value.
 pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Vec<String> {
     let unknown =
         |name: &String| name.starts_with(PREFIX) && !is_known(name) && !is_of_kubernetes(name);
@@ -28,7 +28,7 @@ fn is_known(name: &str) -> bool {
     known().any(|known| known == name)
 }
 
-/// Kubernetes sets these for a service that is called redtail. Source: kubernetes `pkg/kubelet/envvars/envvars.go`.
+/// Whether Kubernetes sets this variable for a service named redtail. Source: kubernetes `pkg/kubelet/envvars/envvars.go`.
 fn is_of_kubernetes(name: &str) -> bool {
     let rest = name.strip_prefix(PREFIX).unwrap_or_default();
     rest == "PORT" || rest.starts_with("PORT_") || rest.starts_with("SERVICE_")
@@ -39,10 +39,10 @@ fn explain(name: &str) -> String {
     let rests = known().filter_map(|known| known.strip_prefix(PREFIX));
     match nearest(rest, rests) {
         Some(near) => {
-            format!("redtail has no variable {name}, and ignores it. Did you mean {PREFIX}{near}?")
+            format!("redtail ignores the unknown variable {name}. Did you mean {PREFIX}{near}?")
         }
         None => format!(
-            "redtail has no variable {name}, and ignores it: redtail serve --help lists those that it has"
+            "redtail ignores the unknown variable {name}: redtail serve --help lists the known variables"
         ),
     }
 }

@@ -1,22 +1,22 @@
-//! What the demo's primary has written since its snapshot.
+//! What the demo primary has written since its snapshot.
 
-/// How much of the stream is kept: hours of a demo.
+/// Maximum bytes of the stream that are kept: hours of a demo.
 const BACKLOG_BYTES_MAX: usize = 16 << 20;
 
 /// Hex digits in a replication id.
 const REPLID_CHARS: usize = 40;
 
-/// One history of writes: its id, and the end of its stream. It starts at offset 0 with the embedded snapshot.
+/// One history of writes: its id and the latest part of its stream. It starts at offset 0 with the embedded snapshot.
 #[derive(Debug)]
 pub(super) struct History {
     replid: String,
-    /// The offset before the first byte that is kept.
+    /// The offset just before the first byte that is kept.
     start: u64,
     bytes: Vec<u8>,
 }
 
 impl History {
-    /// A new history, at the snapshot.
+    /// Creates a history that starts at the snapshot.
     pub(super) fn new() -> Self {
         let digit = |_| char::from_digit(fastrand::u32(..16), 16).unwrap_or('0');
         Self {
@@ -30,12 +30,12 @@ impl History {
         &self.replid
     }
 
-    /// The offset of the last byte written.
+    /// Returns the offset of the last byte written.
     pub(super) const fn offset(&self) -> u64 {
         self.start.saturating_add(self.bytes.len() as u64)
     }
 
-    /// Adds commands to the stream, and forgets the oldest half when there are too many.
+    /// Adds commands to the stream, and drops the oldest half if the stream exceeds [`BACKLOG_BYTES_MAX`].
     pub(super) fn append(&mut self, commands: &[u8]) {
         self.bytes.extend_from_slice(commands);
         if self.bytes.len() > BACKLOG_BYTES_MAX {
@@ -45,13 +45,13 @@ impl History {
         }
     }
 
-    /// The bytes behind `offset`; `None` when they are no longer, or not yet, there.
+    /// Returns the bytes after `offset`; `None` if they are no longer there or not yet written.
     pub(super) fn after(&self, offset: u64) -> Option<&[u8]> {
         let at = usize::try_from(offset.checked_sub(self.start)?).ok()?;
         self.bytes.get(at..)
     }
 
-    /// The offset to go on from for `PSYNC replid next`, if this history can.
+    /// Returns the offset to continue from for `PSYNC replid next`; `None` if this history cannot resume there.
     pub(super) fn resume(&self, replid: &[u8], next: &[u8]) -> Option<u64> {
         let next = u64::try_from(crate::resp::parse_integer(next)?).ok()?;
         let offset = next.checked_sub(1)?;
@@ -60,7 +60,7 @@ impl History {
     }
 }
 
-/// Adds `words` to `stream` as a command.
+/// Appends `words` to `stream` as a command.
 pub(super) fn write_command<W: AsRef<[u8]>>(stream: &mut Vec<u8>, words: &[W]) {
     stream.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
     for word in words {

@@ -1,7 +1,7 @@
-//! `redtail demo`: a replica to try out on a machine with nothing installed.
+//! `redtail demo`: a replica to try on a machine with nothing installed.
 //!
-//! A small primary inside the process (`DemoPrimary`) speaks real PSYNC over loopback; the replica follows and serves it
-//! by the same code as `redtail serve`. Here is only what is special to the demo: that primary, and what is printed.
+//! A small primary inside the process (`DemoPrimary`) speaks real PSYNC over loopback. The replica follows and serves it with
+//! the same code as `redtail serve`. This module holds only what the demo adds: that primary, and the output.
 
 mod history;
 mod primary;
@@ -24,10 +24,10 @@ use crate::server::Listen;
 use crate::store::Served;
 use crate::upstream::{Progress, Status};
 
-/// Follows a small primary inside this process: for a machine with nothing installed.
+/// Follows a small primary inside this process, to try redtail with nothing installed.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Demo {
-    /// Where to listen: address:port or unix:/path; several flags, or several with commas between
+    /// Where to listen: address:port or unix:/path; separate several with commas, or repeat the flag
     #[arg(
         long,
         env = "REDTAIL_LISTEN",
@@ -36,17 +36,17 @@ pub struct Demo {
         value_delimiter = ','
     )]
     pub listen: Vec<Listen>,
-    /// End by itself after so many seconds [default: never]
+    /// Seconds after which the demo ends by itself [default: never]
     #[arg(long, env = "REDTAIL_SECONDS", value_name = "COUNT")]
     pub seconds: Option<u64>,
 }
 
-/// Runs `redtail demo` until a signal, or until its time is over.
+/// Runs `redtail demo` until a signal, or until its time is up.
 ///
 /// # Errors
-/// [`Failure::Runtime`] when a listener cannot be opened.
+/// [`Failure::Runtime`] if a listener cannot be opened.
 pub fn demo(args: Demo) -> Result<(), Failure> {
-    // The display says all that goes well.
+    // The display shows everything that goes well.
     log::start(Some("warn"), LogFormat::default())?;
     runtime()?.block_on(run(args))
 }
@@ -78,7 +78,7 @@ async fn run(args: Demo) -> Result<(), Failure> {
     result
 }
 
-/// What is printed, and where its figures come from.
+/// Prints the output. Holds the sources of its figures.
 struct Display {
     primary: DemoPrimary,
     served: Arc<Served>,
@@ -96,7 +96,8 @@ impl Display {
         }
     }
 
-    /// Says what to try once there is something to read, then how the replica moves, once a second, for as long as asked.
+    /// Prints what to try once there is data to read, then one line on the replica's progress each second, until `args.seconds`
+    /// have passed.
     async fn show(&self, args: &Demo) {
         while self.served.peek().is_none() {
             sleep(A_MOMENT).await;
@@ -135,7 +136,7 @@ impl Display {
     }
 }
 
-/// How the replica stands.
+/// The state of the replica at one moment.
 struct Line {
     state: &'static str,
     offset: u64,
@@ -162,18 +163,18 @@ fn invitation(listen: &[Listen]) -> String {
         (None, None) => "redis-cli".to_owned(),
     };
     let mut text = format!(
-        "Following a small primary inside this process; reads are answered on {}.\nTry, in another terminal:\n\n",
+        "Following a small primary inside this process. Reads are answered on {}.\nTry in another terminal:\n\n",
         addresses.join(" and ")
     );
     for (command, what) in TRIALS {
         text.push_str(format!("  {cli} {command:<44} {what}").trim_end());
         text.push('\n');
     }
-    text.push_str("\nCtrl-C ends it.\n\n");
+    text.push_str("\nPress Ctrl-C to stop.\n\n");
     text
 }
 
-/// What cannot be printed is left out: the demo serves on without a terminal.
+/// Prints the text, and ignores an error: the demo keeps serving without a terminal.
 fn print(text: &str) {
     let mut stdout = io::stdout();
     let _closed = stdout
@@ -183,20 +184,20 @@ fn print(text: &str) {
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Between two looks for the end of the first sync.
+/// The pause between two checks whether the first sync is complete.
 const A_MOMENT: Duration = Duration::from_millis(10);
 
 /// Commands to try, and what they show.
 const TRIALS: &[(&str, &str)] = &[
     ("GET greeting", ""),
-    ("GET counter:visits", "moves"),
+    ("GET counter:visits", "changes"),
     ("HGETALL user:1", ""),
-    ("ZRANGE leaderboard:week 0 4 REV WITHSCORES", "moves"),
-    ("LRANGE recent:searches 0 9", "moves"),
+    ("ZRANGE leaderboard:week 0 4 REV WITHSCORES", "changes"),
+    ("LRANGE recent:searches 0 9", "changes"),
     ("XRANGE events:orders - + COUNT 3", ""),
     (
         "--scan --pattern 'session:live:*'",
-        "sessions of five seconds",
+        "sessions that last five seconds",
     ),
     ("-n 1 GET clock", "another database"),
     ("SET a 1", "refused: a replica is read-only"),

@@ -1,9 +1,9 @@
-//! A primary inside the process: just enough of one for a follower over loopback.
+//! A primary inside the process, with just enough features for a follower over loopback.
 //!
-//! It answers the handshake, sends the embedded snapshot as a diskless primary does (marked, and the stream only behind
-//! the first acknowledgement), then the shop's writes; a follower that comes back resumes from the backlog. It serves no
-//! reads. Its data is always the snapshot and all writes since: a full resync sends them from the start, and when the
-//! start is forgotten a new history begins.
+//! It answers the handshake and sends the embedded snapshot as a diskless primary does: with an end mark, and the stream only
+//! after the first acknowledgement. Then it sends the shop's writes. A follower that reconnects resumes from the backlog. The
+//! primary serves no reads. Its data is always the snapshot and all writes since. A full resync sends them from the start; if
+//! the start has been dropped, a new history begins.
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,13 +25,13 @@ use crate::store::unix_ms;
 /// The demo's data: a dump of Redis 7.0.
 static SNAPSHOT: &[u8] = include_bytes!("../../../fixtures/demo.rdb");
 
-/// What surrounds the snapshot. A real primary draws it; here nobody can plant it in a value.
+/// The mark around the snapshot. A real primary picks it at random; here no client can plant it in a value.
 const MARK: &str = "redtail-demo-redtail-demo-redtail-demo-1";
 
-/// Between two ticks of the shop.
+/// The time between two ticks of the shop.
 const TICK: Duration = Duration::from_millis(100);
 
-/// The least room for a read; requests are tiny.
+/// The minimum room for a read; requests are tiny.
 const READ_BYTES: usize = 4 << 10;
 
 const LIMITS: RequestLimits = RequestLimits {
@@ -40,7 +40,7 @@ const LIMITS: RequestLimits = RequestLimits {
     inline: true,
 };
 
-/// A running primary. Ends with the token it was started with.
+/// A running primary. It ends when the token that it was started with is cancelled.
 #[derive(Debug)]
 pub(super) struct DemoPrimary {
     address: SocketAddr,
@@ -51,7 +51,7 @@ impl DemoPrimary {
     /// Listens on a free loopback port and opens the shop.
     ///
     /// # Errors
-    /// When there is no port to be had.
+    /// If no port is available.
     pub(super) async fn start(stop: CancellationToken) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
@@ -65,18 +65,18 @@ impl DemoPrimary {
         Ok(Self { address, feed })
     }
 
-    /// Where it listens.
+    /// Returns the address it listens on.
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The offset of its last write.
+    /// Returns the offset of its last write.
     pub(super) fn offset(&self) -> u64 {
         self.feed.history().offset()
     }
 }
 
-/// The history, and word of its growth.
+/// The history, and a channel that reports its growth.
 #[derive(Debug)]
 struct Feed {
     history: Mutex<History>,
@@ -107,7 +107,8 @@ impl Feed {
         self.grown.send_replace(());
     }
 
-    /// Where a full resync starts: the id of a history whose every byte is still there.
+    /// Returns the replication id for a full resync. That history still has all its bytes: if the current one does not, a new
+    /// one begins.
     fn full_resync(&self) -> String {
         let mut history = self.history();
         if history.after(0).is_none() {
@@ -134,7 +135,7 @@ async fn serve(listener: TcpListener, feed: Arc<Feed>, stop: CancellationToken) 
                 let follower = Follower::new(stream, Arc::clone(&feed));
                 tokio::spawn(stop.clone().run_until_cancelled_owned(follower.run()));
             }
-            // Out of file descriptors, most likely: the next tick may find one.
+            // Most likely there are no file descriptors left. One may be free at the next tick.
             Err(_) => tokio::time::sleep(TICK).await,
         }
     }
@@ -149,17 +150,17 @@ struct Follower {
     sync: Sync,
 }
 
-/// How far a follower is.
+/// The state of a follower's sync.
 enum Sync {
-    /// It has not asked.
+    /// It has not sent PSYNC.
     Handshake,
-    /// It has been sent the snapshot, and must say that it has loaded it.
+    /// It has been sent the snapshot, and must acknowledge that it has loaded it.
     Loading(Position),
-    /// It gets the stream.
+    /// It receives the stream.
     Online(Position),
 }
 
-/// What a follower has been sent of which history.
+/// A history, and the offset up to which a follower has been sent it.
 #[derive(Clone)]
 struct Position {
     replid: String,
@@ -177,7 +178,7 @@ impl Follower {
         }
     }
 
-    /// Serves it until it leaves, sends what is no command, or its history is over.
+    /// Serves the follower until it disconnects, sends something that is not a command, or its history ends.
     async fn run(mut self) {
         let mut parser = RequestParser::new(LIMITS);
         let mut buffer = BytesMut::new();
@@ -250,7 +251,8 @@ impl Follower {
         }
     }
 
-    /// Adds the stream's new bytes to what is sent; false when its history is over and it must ask anew.
+    /// Adds the stream's new bytes to the replies. Returns false if the follower's history has ended and it must send PSYNC
+    /// again.
     fn collect(&mut self) -> bool {
         let Sync::Online(position) = &mut self.sync else {
             return true;
@@ -267,13 +269,13 @@ impl Follower {
     }
 }
 
-/// The answer to anything but PSYNC and ACK.
+/// Returns the reply to every command except PSYNC and ACK.
 fn reply(args: Args<'_>) -> &'static [u8] {
     if args.is(0, "ping") {
         b"+PONG\r\n"
     } else if args.is(0, "replconf") {
         b"+OK\r\n"
     } else {
-        b"-ERR the demo's primary only serves followers; ask the replica\r\n"
+        b"-ERR the demo primary serves only followers; ask the replica\r\n"
     }
 }

@@ -1,4 +1,4 @@
-//! The stream of a small shop: writes of every kind, in the forms in which a primary passes them on.
+//! The stream of a small shop: writes of every kind, in the forms in which a primary sends them to replicas.
 
 use std::collections::VecDeque;
 
@@ -7,10 +7,10 @@ use super::history::write_command;
 /// How long a visitor's session lasts.
 const SESSION_MS: i64 = 5_000;
 
-/// Ticks between two PINGs: a primary sends one each ten seconds.
+/// Ticks between two PINGs: a primary sends one every ten seconds.
 const TICKS_PER_PING: u64 = 100;
 
-/// Orders that the event stream keeps.
+/// Maximum orders that the event stream keeps.
 const ORDERS_KEPT: &str = "200";
 
 const USERS: u32 = 15;
@@ -19,17 +19,17 @@ const PRODUCTS: [&str; 10] = [
     "scarf",
 ];
 
-/// Writes the shop's commands, a few for each tick of its clock.
+/// Writes the shop's commands, a few at each tick of its clock.
 #[derive(Debug, Default)]
 pub(super) struct Shop {
     ticks: u64,
-    /// Sessions by the time at which they end. Replicas wait for the primary's DEL.
+    /// Sessions, ordered by the time at which they end. Replicas wait for the primary's DEL.
     sessions: VecDeque<(i64, String)>,
     last_order_ms: i64,
 }
 
 impl Shop {
-    /// What happens in one tick, at `now_ms` of the Unix clock, as commands that start and end in database 0.
+    /// Returns the commands of one tick at Unix time `now_ms`. They start and end in database 0.
     pub(super) fn tick(&mut self, now_ms: i64) -> Vec<u8> {
         let mut stream = Vec::new();
         self.ticks += 1;
@@ -56,7 +56,7 @@ impl Shop {
         }
     }
 
-    /// A session that ends by itself.
+    /// Writes a session that expires by itself.
     fn sign_in(&mut self, now_ms: i64, stream: &mut Vec<u8>) {
         let key = format!("session:live:{:08x}", fastrand::u32(..));
         let end_ms = now_ms + SESSION_MS;
@@ -65,7 +65,7 @@ impl Shop {
         self.sessions.push_back((end_ms, key));
     }
 
-    /// An order: all of it or nothing, at one offset.
+    /// Writes an order as a transaction, so that all of it appears at one offset.
     fn order(&mut self, now_ms: i64, stream: &mut Vec<u8>) {
         self.last_order_ms = now_ms.max(self.last_order_ms + 1);
         let id = format!("{}-0", self.last_order_ms);
@@ -83,7 +83,7 @@ impl Shop {
     }
 }
 
-/// Somebody looks at a product.
+/// Writes a user's visit to a product.
 fn visit(stream: &mut Vec<u8>) {
     let (user, (number, _)) = (user(), product());
     write_command(stream, &["INCR", "counter:visits"]);
@@ -103,7 +103,7 @@ fn search(stream: &mut Vec<u8>) {
     write_command(stream, &["LTRIM", "recent:searches", "0", "9"]);
 }
 
-/// A write to another database.
+/// Writes to another database.
 fn settings(stream: &mut Vec<u8>, now_ms: i64) {
     write_command(stream, &["SELECT", "1"]);
     write_command(stream, &["SET", "clock", &now_ms.to_string()]);
@@ -114,7 +114,7 @@ fn user() -> String {
     format!("user:{}", fastrand::u32(1..=USERS))
 }
 
-/// A product's number and name.
+/// Returns the number and name of a random product.
 fn product() -> (usize, &'static str) {
     let number = fastrand::usize(1..=PRODUCTS.len());
     let name = PRODUCTS.get(number % PRODUCTS.len()).copied();

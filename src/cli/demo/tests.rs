@@ -9,10 +9,10 @@ use super::primary::DemoPrimary;
 use super::{invitation, shop::Shop};
 use crate::replica::{Config, Replica};
 
-/// How long anything may take before a test fails.
+/// How long anything may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A replica of a demo primary, after its first sync.
+/// Starts a demo primary and a replica of it, and waits for the first sync.
 async fn demo(stop: &CancellationToken) -> (DemoPrimary, Replica) {
     let primary = DemoPrimary::start(stop.clone()).await.unwrap();
     let address = format!("redis://{}", primary.address());
@@ -29,7 +29,7 @@ async fn the_replica_holds_the_snapshot_and_follows_every_write() {
     let greeting = replica.get("greeting").unwrap().unwrap();
     assert_eq!(greeting, b"hello from redtail");
     let start = replica.status().applied_offset;
-    // Some seconds of the shop: every kind of tick comes up.
+    // After a few seconds of the shop, every kind of tick has occurred.
     let growth = async {
         while replica.status().applied_offset < start + 5_000 {
             sleep(Duration::from_millis(5)).await;

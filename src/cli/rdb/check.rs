@@ -1,4 +1,4 @@
-//! `redtail rdb check`: what is in a dump, or where it is broken.
+//! `redtail rdb check`: reports what a dump holds, or where it is broken.
 
 use super::{
     complain,
@@ -20,19 +20,19 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// Decodes a dump whole and says what is in it, or where it is broken.
+/// Decodes a whole dump and reports what it holds, or where it is broken.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Check {
     /// The dump, such as dump.rdb; - for standard input
     pub file: PathBuf,
 }
 
-/// Runs `redtail rdb check`: prints a report and gives 0, or one line on standard error and gives 1.
+/// Runs `redtail rdb check`. Prints a report and returns 0, or prints one line on standard error and returns 1.
 #[must_use]
 pub fn check(args: &Check) -> ExitCode {
     match inspect(&args.file) {
         Ok(report) => {
-            // A reader that has gone away (`| head`) is no failure of the dump.
+            // A reader that closes the pipe (`| head`) does not make the dump bad.
             let _gone = std::io::stdout().write_all(report.to_string().as_bytes());
             ExitCode::SUCCESS
         }
@@ -47,7 +47,7 @@ fn inspect(file: &Path) -> Result<Report, Error> {
     let mut reader = open(file)?;
     let mut contents = Contents::default();
     let summary = visit(&mut reader, &mut contents)?;
-    // Of standard input only the dump itself is read.
+    // From standard input, only the dump itself is read.
     let whole = std::fs::metadata(file).map_or(summary.bytes, |file| file.len());
     Ok(Report {
         summary,
@@ -56,26 +56,26 @@ fn inspect(file: &Path) -> Result<Report, Error> {
     })
 }
 
-/// Everything that the report says.
+/// The report.
 struct Report {
     summary: Summary,
     contents: Contents,
     bytes_after: u64,
 }
 
-/// What was met in the dump.
+/// What the dump holds.
 #[derive(Default)]
 struct Contents {
     aux: Vec<(String, String)>,
     databases: BTreeMap<u64, Keys>,
-    /// Keys by type and by how they are written.
+    /// The number of keys by type and by form.
     types: BTreeMap<(&'static str, &'static str), u64>,
     functions: Vec<String>,
     with_idle: u64,
     with_freq: u64,
 }
 
-/// Keys of one database.
+/// The number of keys in one database.
 #[derive(Default)]
 struct Keys {
     all: u64,
@@ -109,7 +109,7 @@ impl Visitor for Contents {
     }
 }
 
-/// A value's type and how it is written.
+/// Returns a value's type and the form in which it is written.
 fn written_as(object: &Object<'_>, type_number: u8) -> (&'static str, &'static str) {
     let form = match object {
         Object::Str(_) => "text",
@@ -126,7 +126,7 @@ fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Bytes as text that stays on its line; long ones are cut.
+/// Returns the bytes as text on one line, cut if it is long.
 fn one_line(bytes: &[u8]) -> String {
     const SHOWN_BYTES_MAX: usize = 100;
     let shown = bytes.get(..SHOWN_BYTES_MAX).unwrap_or(bytes);
@@ -148,9 +148,9 @@ impl fmt::Display for Report {
             Checksum::Verified(sum) => writeln!(f, "checksum   {sum:016x}, verified")?,
             Checksum::Disabled => writeln!(
                 f,
-                "checksum   0: it was switched off where the dump was written"
+                "checksum   0: it was disabled where the dump was written"
             )?,
-            Checksum::Absent => writeln!(f, "checksum   none: this version has none")?,
+            Checksum::Absent => writeln!(f, "checksum   none: this version does not have one")?,
         }
         writeln!(f, "keys       {}", summary.keys)?;
         contents.fmt(f)?;
@@ -159,16 +159,16 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    /// What most dumps have none of.
+    /// Writes the counts that are 0 for most dumps.
     fn fmt_odds(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let odds = [
             (self.contents.with_idle, "keys have an LRU idle time"),
             (self.contents.with_freq, "keys have an LFU counter"),
             (
                 self.summary.empty_keys_skipped,
-                "keys hold no element and were skipped",
+                "keys have no elements and were skipped",
             ),
-            (self.summary.module_aux, "pieces of data of modules"),
+            (self.summary.module_aux, "pieces of module data"),
             (self.bytes_after, "bytes follow the dump and were not read"),
         ];
         odds.iter()
@@ -190,7 +190,7 @@ impl fmt::Display for Contents {
             } = keys;
             writeln!(
                 f,
-                "database   {db}: {all} keys, {with_expiry} with an expiry, {expired} of them past it"
+                "database   {db}: {all} keys, {with_expiry} with an expiry, {expired} of them expired"
             )?;
         }
         for ((kind, form), count) in &self.types {

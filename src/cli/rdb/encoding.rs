@@ -1,4 +1,4 @@
-//! What OBJECT ENCODING calls a value that is written in a given way.
+//! The name that OBJECT ENCODING has for the form in which a value is written.
 
 use super::keys::Key;
 use crate::{
@@ -10,11 +10,11 @@ use crate::{
     },
 };
 
-/// The name that the server which wrote the value had for its form: `ziplist` for one written as a ziplist, whatever a
-/// newer server would make of it.
+/// Returns the name that the server which wrote the value used for its form: `ziplist` for a value written as a ziplist, even
+/// if a newer server converts it.
 ///
-/// `dialect` tells the versions apart where the value's number does not: whether a string is `embstr`, and whether a list of
-/// one listpack is called so.
+/// `dialect` decides where the value's type number does not: whether a string is `embstr`, and whether a list of one listpack
+/// is `listpack`.
 pub(super) fn encoding(key: &Key<'_>, dialect: Dialect) -> &'static str {
     let expires = key.meta.expire_at_ms.is_some();
     match &key.object {

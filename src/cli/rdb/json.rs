@@ -1,4 +1,4 @@
-//! `redtail rdb json`: a dump as JSON, one line for each key.
+//! `redtail rdb json`: prints a dump as JSON, one line per key.
 
 use super::{
     complain,
@@ -21,32 +21,32 @@ use std::{
     process::ExitCode,
 };
 
-/// Prints a dump as JSON, one line for each key.
+/// Prints a dump as JSON, one line per key.
 ///
-/// Keys come in the order of the dump, as they stand in it: expired ones too. Of a broken dump, the keys before the
-/// broken place are printed, then the error as `rdb check` prints it, with exit code 1.
+/// Keys appear in the order of the dump, including expired keys. For a broken dump, the keys before the damage are printed, then
+/// the error as `rdb check` prints it, with exit code 1.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Json {
     /// The dump, such as dump.rdb; - for standard input
     pub file: PathBuf,
-    /// How the bytes of keys, values, members, fields and names are written
+    /// How to write the bytes of keys, values, members, fields and names
     #[arg(long, value_enum, default_value_t)]
     pub binary: Binary,
 }
 
-/// The description of the output that stands below the help.
+/// The description of the output, shown below the help.
 pub const FORMAT: &str = "\
 Each line is an object:
   db        the database's number
   key       the key
-  type      string, list, set, hash, zset, stream or the name of a module's type, as TYPE says
-  encoding  the form in which it is written, as OBJECT ENCODING says
-  expiry    when it expires, Unix time in milliseconds, or null
+  type      string, list, set, hash, zset, stream or the name of a module's type, as TYPE replies
+  encoding  the form in which the value is written, as OBJECT ENCODING replies
+  expiry    when the key expires, Unix time in milliseconds, or null
   idle      LRU idle time in seconds; only in dumps made under an LRU policy
   freq      LFU counter; only in dumps made under an LFU policy
   value     string: a string
             list, set: an array of strings
-            hash: an array of [field, value], or [field, value, expiry] where the field expires
+            hash: an array of [field, value], or [field, value, expiry] if the field expires
             zset: an array of [member, score]; the score is a string, such as \"1.5\", \"-0\" or \"inf\"
             stream: an object {length, last_id, max_deleted_id, entries_added, entries, groups}
               entries   [[id, [[field, value], ...]], ...]
@@ -56,13 +56,13 @@ Each line is an object:
             module: an object {module, version, raw}: the type's name, its version, and the bytes of the items
             null for what the dump's version does not write and for what its server did not know
 
-Strings may hold any bytes. With --binary escape, well-formed UTF-8 stands for itself, but for control characters \
-(U+0000 to U+001F, U+007F to U+009F) and the backslash. A backslash is written \\\\, and each byte of a control character, \
-or of what is not UTF-8, is written \\x and two lower-case hexadecimal digits. To have the bytes back, take the string that \
-a JSON reader gives and replace each \\\\ by one backslash and each \\xNN by that byte, from left to right. (In the JSON text \
-itself each of these backslashes is doubled once more, as JSON demands.)";
+Strings may hold any bytes. With --binary escape, well-formed UTF-8 is written as is, except control characters \
+(U+0000 to U+001F, U+007F to U+009F) and the backslash. A backslash is written as \\\\. Each byte of a control character, \
+or of anything that is not UTF-8, is written as \\x and two lower-case hexadecimal digits. To restore the bytes, take the \
+string that a JSON reader returns and replace each \\\\ with one backslash and each \\xNN with that byte, from left to right. \
+(In the JSON text itself each of these backslashes is doubled again, as JSON requires.)";
 
-/// Runs `redtail rdb json`: prints the keys and gives 0, or one line on standard error in the end and gives 1.
+/// Runs `redtail rdb json`. Prints the keys and returns 0, or ends with one line on standard error and returns 1.
 #[must_use]
 pub fn json(args: &Json) -> ExitCode {
     let mut lines = Lines {
@@ -72,10 +72,10 @@ pub fn json(args: &Json) -> ExitCode {
         dialect: None,
     };
     let decoded = open(&args.file).and_then(|mut reader| visit(&mut reader, &mut lines));
-    // What was whole goes out before the error does.
+    // Write the complete keys before the error.
     let flushed = lines.out.flush();
     match (lines.failure.or(flushed.err()), decoded) {
-        // A reader that has gone away (`| head`) is no failure.
+        // A reader that closes the pipe (`| head`) is not a failure.
         (Some(failure), _) if failure.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         (Some(failure), _) => {
             eprintln!("redtail: cannot write to standard output: {failure}");
@@ -89,13 +89,13 @@ pub fn json(args: &Json) -> ExitCode {
     }
 }
 
-/// Prints keys as they come.
+/// Prints keys as they are decoded.
 struct Lines<W> {
     out: W,
-    /// Why the output cannot be written any more.
+    /// The error that stopped the output.
     failure: Option<io::Error>,
     binary: Binary,
-    /// Of the server that wrote the dump.
+    /// The dialect of the server that wrote the dump.
     dialect: Option<Dialect>,
 }
 
@@ -148,7 +148,7 @@ impl<W: Write> Lines<W> {
     }
 }
 
-/// What TYPE says: of a module's value, the name of the module's type.
+/// Returns what TYPE replies: for a module's value, the name of the module's type.
 fn type_name(object: &Object<'_>) -> Cow<'static, str> {
     match object {
         Object::Module(value) => value.id().name().into(),
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
     use crate::rdb::{reader::Reader, source::MemorySource};
 
-    /// The lines of a dump of one database, from its keys.
+    /// Returns the lines for a dump with these keys.
     fn lines(keys: &[u8], binary: Binary) -> String {
         let mut lines = Lines {
             out: Vec::new(),

@@ -1,4 +1,4 @@
-//! A dump key by key: what `check` and `json` have in common.
+//! Reads a dump key by key: the part that `check` and `json` share.
 
 use crate::rdb::{
     decode::{Sink, Summary, decode},
@@ -10,38 +10,38 @@ use crate::rdb::{
 use crate::value::{Error as Unsound, Stream};
 use std::collections::HashSet;
 
-/// A key as it stands in a dump.
+/// A key as it appears in a dump.
 pub(super) struct Key<'a> {
     /// The database's number.
     pub(super) db: u64,
     pub(super) name: &'a [u8],
     pub(super) meta: Meta,
-    /// The value's number, which says how it is written.
+    /// The value's type number, which says how it is written.
     pub(super) type_number: u8,
     pub(super) object: Object<'a>,
 }
 
-/// What is made of the parts of a dump.
+/// Receives the parts of a dump.
 pub(super) trait Visitor {
-    /// A named fact about the dump.
+    /// Receives a named fact about the dump.
     fn aux(&mut self, name: &[u8], value: &[u8]);
 
-    /// The source of a function library.
+    /// Receives the source of a function library.
     fn function(&mut self, code: &[u8]) {
         let _ = code;
     }
 
-    /// A key whose value is one.
+    /// Receives a key whose value is sound.
     ///
     /// # Errors
-    /// To stop the decoding.
+    /// An error stops the decoding.
     fn key(&mut self, key: Key<'_>) -> Result<(), SinkError>;
 }
 
 /// Decodes a dump.
 ///
 /// # Errors
-/// Where and why it is broken, or what `visitor` said.
+/// Where and why the dump is broken, or the error that `visitor` returned.
 pub(super) fn visit<S: Source>(
     reader: &mut Reader<S>,
     visitor: &mut impl Visitor,
@@ -53,10 +53,10 @@ pub(super) fn visit<S: Source>(
     decode(reader, &mut sound)
 }
 
-/// Lets through what a load would not refuse.
+/// Passes on the values that a load would accept, and refuses the others.
 struct Sound<'v, V> {
     visitor: &'v mut V,
-    /// The number of the value that comes next.
+    /// The type number of the next value.
     type_number: u8,
 }
 
@@ -93,7 +93,7 @@ impl<V: Visitor> Sink for Sound<'_, V> {
     }
 }
 
-/// Refuses a value whose pieces, each valid, are no value together.
+/// Refuses a value whose pieces are valid but do not form a valid value together.
 fn check_sound(object: &Object<'_>) -> Result<(), SinkError> {
     let sound = match object {
         Object::Set(records)

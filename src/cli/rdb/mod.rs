@@ -1,8 +1,8 @@
-//! `redtail rdb …`: dumps on their own, without a server.
+//! `redtail rdb …`: reads dumps without a server.
 //!
-//! `check` counts and `json` prints each key as it comes, both by way of `keys`; `encoding` names the form of a value, `text` writes bytes, `value` and `stream`
-//! values. Both commands refuse what a load would refuse, key by key. They keep no key, so one that stands twice in a
-//! database is not noticed.
+//! `check` counts and `json` prints each key as it is decoded, both through `keys`. `encoding` names the form of a value, `text`
+//! writes bytes, and `value` and `stream` write values. Both commands refuse what a load would refuse, key by key. They keep no
+//! keys, so they do not notice a duplicate key in a database.
 
 mod check;
 mod encoding;
@@ -24,7 +24,7 @@ use std::path::Path;
 pub use check::{Check, check};
 pub use json::{FORMAT as JSON_FORMAT, Json, json};
 
-/// A reader of the dump at `path`, or of standard input for `-`.
+/// Opens the dump at `path`, or standard input for `-`.
 fn open(path: &Path) -> Result<Reader<FileSource>, Error> {
     let source = if path == Path::new("-") {
         FileSource::stdin()
@@ -36,18 +36,18 @@ fn open(path: &Path) -> Result<Reader<FileSource>, Error> {
         .map_err(|error| Error::new(0, "the file", error))
 }
 
-/// One line on standard error: which dump, where, why, and what to do.
+/// Prints one line on standard error: which dump is broken, where, why, and what to do.
 fn complain(file: &Path, error: &Error) {
     let hint = hint(error, &End::of(file));
     eprintln!("redtail: {}: {error}; {hint}", file.display());
 }
 
-/// What the end of a file says about the rest; nothing of standard input, whose end has passed by.
+/// What the end of a file says about the rest. All zero for standard input, whose end cannot be read again.
 #[derive(Debug, Default)]
 struct End {
     /// The file's length in bytes.
     bytes: u64,
-    /// Whether the end opcode stands where it must, in front of eight bytes for the checksum.
+    /// Whether the end opcode is where it must be, before the eight bytes of the checksum.
     is_whole: bool,
 }
 
@@ -68,39 +68,39 @@ impl End {
     }
 }
 
-/// The end opcode and the checksum.
+/// The size of the end opcode and the checksum.
 const END_BYTES: i64 = 9;
 
-/// What to do about an error.
+/// Returns what to do about an error.
 fn hint(error: &Error, end: &End) -> &'static str {
     match error.cause() {
         Cause::Truncated if error.offset() == 0 => "the file is empty: save or copy it again",
         Cause::Truncated | Cause::PastEnd { .. } if end.is_whole => {
-            "the file ends as a dump does, so it is not cut short: a length, a count or a type before this place is damaged; copy it \
-             again or use another"
+            "the file ends as a dump does, so it is not cut short: a length, a count or a type before this point is damaged; copy it \
+             again or use another one"
         }
         Cause::Truncated | Cause::PastEnd { .. } => {
             "the file is cut short, or a length in it is damaged: save or copy it again"
         }
-        Cause::Io(_) => "give the path of a dump that can be read, such as /var/lib/redis/dump.rdb",
-        Cause::NotRdb => "give a dump as SAVE or redis-cli --rdb write it, unpacked",
+        Cause::Io(_) => "give the path of a readable dump, such as /var/lib/redis/dump.rdb",
+        Cause::NotRdb => "give a dump as SAVE or redis-cli --rdb writes it, not compressed",
         Cause::Version(_) | Cause::UnknownType(_) => {
-            "it was written by a newer server, or is damaged here or before"
+            "a newer server wrote it, or it is damaged at or before this point"
         }
         Cause::OldFunction => "delete the functions in that release candidate, and save again",
-        Cause::Module(_) => "the dump needs a module that only its own server has",
-        Cause::SlotImport => "save again when the slot migration has ended",
+        Cause::Module(_) => "the dump needs a module that only the server that wrote it has",
+        Cause::SlotImport => "save again after the slot migration ends",
         Cause::Checksum { .. } if error.offset() + 8 < end.bytes => {
-            "more bytes follow: the end opcode before this place, or anything before it, is damaged; copy the file again or use another"
+            "more bytes follow: the end opcode before this point, or something before it, is damaged; copy the file again or use another one"
         }
         Cause::Checksum { .. } => {
-            "every part is well formed and at least one is not what was written: copy the file again or use another"
+            "every part is well formed, but at least one is not what was written: copy the file again or use another one"
         }
-        _ => "the file is damaged here or before: copy it again or use another",
+        _ => "the file is damaged at or before this point: copy it again or use another one",
     }
 }
 
-/// What TYPE says.
+/// Returns what TYPE replies.
 fn type_of(object: &Object<'_>) -> &'static str {
     match object {
         Object::Str(_) | Object::Int(_) => "string",

@@ -7,7 +7,7 @@ use crate::{
 };
 use serde::{Serialize, Serializer};
 
-/// A stream, and what decides how it is written.
+/// A stream, and how to write it.
 pub(super) struct StreamValue {
     stream: Stream,
     type_number: u8,
@@ -50,7 +50,7 @@ struct ConsumerLine<'a> {
 }
 
 impl StreamValue {
-    /// A stream that was written with this type number.
+    /// Creates the value of a stream that was written with this type number.
     pub(super) fn new(stream: Stream, type_number: u8, binary: Binary) -> Self {
         Self {
             stream,
@@ -64,7 +64,7 @@ impl StreamValue {
         type_name(self.type_number) != "stream"
     }
 
-    /// Whether the layout holds the times when consumers last got something.
+    /// Whether the layout holds the times at which consumers last received an entry.
     fn has_active_times(&self) -> bool {
         !matches!(type_name(self.type_number), "stream" | "stream-v2")
     }
@@ -133,7 +133,7 @@ impl Serialize for StreamValue {
     }
 }
 
-/// An array, made while it is written.
+/// An array, produced while it is written.
 struct Seq<F>(F);
 
 impl<F: Fn() -> I, I: Iterator<Item: Serialize>> Serialize for Seq<F> {

@@ -1,4 +1,4 @@
-//! Strings of any bytes as JSON strings, so that the bytes can be had back.
+//! Strings of any bytes as JSON strings, from which the bytes can be restored.
 
 use crate::rdb::packed::{IntText, Item};
 use serde::{Serialize, Serializer};
@@ -10,11 +10,11 @@ pub enum Binary {
     /// UTF-8 as it is; \xNN for control characters and for bytes that are not UTF-8; \\ for a backslash
     #[default]
     Escape,
-    /// Base64 with padding, all strings alike
+    /// Base64 with padding, for every string
     Base64,
 }
 
-/// Bytes to be written in one of the two ways.
+/// Bytes, and how to write them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Text<'a> {
     pub(super) item: Item<'a>,
@@ -89,7 +89,7 @@ mod tests {
         Text { item, binary }.to_string()
     }
 
-    /// The bytes that an escaped text stands for.
+    /// Returns the bytes that an escaped text represents.
     fn unescape(text: &str) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut rest = text.bytes();

@@ -16,19 +16,19 @@ use crate::{
 };
 use serde::{Serialize, Serializer};
 
-/// A value, and the way in which its strings are written.
+/// A value, and how to write its strings.
 pub(super) enum Value<'a> {
-    /// Any but a stream.
+    /// Any value except a stream.
     Object(Object<'a>, Binary),
     /// A stream.
     Stream(Box<StreamValue>),
 }
 
 impl<'a> Value<'a> {
-    /// A decoded value, written with this type number.
+    /// Creates the value of an object that was written with this type number.
     ///
     /// # Errors
-    /// When a stream's pieces do not hold together.
+    /// If a stream's pieces do not form a valid stream.
     pub(super) fn new(object: Object<'a>, binary: Binary, number: u8) -> Result<Self, SinkError> {
         match object {
             Object::Stream(stream) => {
@@ -101,7 +101,7 @@ fn elements(node: &ListNode) -> impl Iterator<Item = Item<'_>> {
     plain.into_iter().chain(packed.into_iter().flatten())
 }
 
-/// The elements, two by two.
+/// Returns the elements in pairs.
 fn pairs(packed: &Listpack) -> impl Iterator<Item = (Item<'_>, Item<'_>)> {
     packed
         .iter()
@@ -109,7 +109,7 @@ fn pairs(packed: &Listpack) -> impl Iterator<Item = (Item<'_>, Item<'_>)> {
         .zip(packed.iter().skip(1).step_by(2))
 }
 
-/// Fields, values and expiries of a packed hash.
+/// Returns the fields, values and expiries of a packed hash.
 fn triples(packed: &Listpack) -> impl Iterator<Item = (Item<'_>, Item<'_>, Option<i64>)> {
     let mut items = packed.iter();
     std::iter::from_fn(move || {
@@ -127,7 +127,7 @@ struct ModuleLine<'a> {
     raw: Text<'a>,
 }
 
-/// A field with its value, and when it expires if it does.
+/// A field with its value, and its expiry if it has one.
 struct TimedField<'a> {
     pair: (Text<'a>, Text<'a>),
     expiry: Option<i64>,
@@ -143,7 +143,7 @@ impl Serialize for TimedField<'_> {
     }
 }
 
-/// A score of a packed sorted set, which the decoder has found to be one.
+/// Returns a score of a packed sorted set. The decoder has checked that the item is a score.
 fn packed_score(item: Item<'_>) -> f64 {
     let text = item.to_vec();
     let score = std::str::from_utf8(&text)
@@ -152,7 +152,7 @@ fn packed_score(item: Item<'_>) -> f64 {
     score.unwrap_or(f64::NAN)
 }
 
-/// A score in the few digits that read back the same.
+/// Returns a score in few digits that read back as the same number.
 fn score_text(score: f64) -> String {
     let mut text = Vec::new();
     double::write(&mut text, score, true);
