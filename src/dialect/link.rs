@@ -1,16 +1,16 @@
-//! What replicas make of the stream differently.
+//! Differences in how replicas handle the replication stream.
 
 use super::{Dialect, NEVER};
 
 impl Dialect {
-    /// Line ends of requests are looked at, not just stepped over, since Valkey 9.1.
+    /// Whether the line ends of requests are checked, not just skipped (since Valkey 9.1).
     #[must_use]
     pub const fn checks_line_ends(self) -> bool {
         self.since(NEVER, (9, 1))
     }
 
-    /// Whether all its commands are known here, down to the number of their words: servers of the versions up to this one were
-    /// asked. A later one may have more of them.
+    /// Whether redtail knows all of the server's commands and their numbers of words: it was checked against servers up to this
+    /// version. A later version may have more commands.
     #[must_use]
     pub const fn has_known_commands(self) -> bool {
         !self.since((8, 1), (9, 2))

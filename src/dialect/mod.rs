@@ -1,7 +1,7 @@
-//! Which server's words we speak: replies differ between versions, and a reply must be the upstream's.
+//! Which server redtail imitates: replies differ between versions, and a reply must be the upstream's.
 //!
-//! The upstream names itself in the snapshot's aux fields (`redis-ver`, `valkey-ver`). Each difference is one
-//! method here, in the file of what it is about; no other room compares versions.
+//! The upstream names itself in the snapshot's aux fields (`redis-ver`, `valkey-ver`). Each difference is one method here, in
+//! the file for its topic. No other module compares versions.
 
 mod link;
 mod scripts;
@@ -25,24 +25,25 @@ pub enum Family {
 /// A server family and its version (`major`, `minor`, `patch`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dialect {
-    /// Who wrote the snapshot.
+    /// The family of the server that wrote the snapshot.
     pub family: Family,
     /// Its version: major, minor, patch.
     pub version: (u8, u8, u8),
 }
 
-/// In which servers a command is: since which Redis, and since which Valkey.
+/// Which servers have a command: since which Redis, and since which Valkey.
 ///
-/// Valkey forked from Redis 7.2: what Redis had then is in every Valkey, what either got later is in the other only if said so.
+/// Valkey forked from Redis 7.2, so every Valkey has what Redis had then. Anything that either added later exists in the other
+/// only where that is stated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Presence {
     redis: (u8, u8),
     valkey: (u8, u8),
-    /// The first Redis without it.
+    /// The first Redis that no longer has it.
     gone: (u8, u8),
 }
 
-/// Later than every version there is.
+/// Later than any version.
 const NEVER: (u8, u8) = (u8::MAX, u8::MAX);
 
 impl Presence {
@@ -53,7 +54,7 @@ impl Presence {
         gone: NEVER,
     };
 
-    /// Since the Redis whose version is `text` (`6.2.0`), and since every Valkey unless that is later than the fork.
+    /// In Redis since version `text` (`6.2.0`). Also in every Valkey, unless that version is later than the fork.
     #[must_use]
     pub const fn since(text: &str) -> Self {
         let redis = major_and_minor(text);
@@ -69,7 +70,7 @@ impl Presence {
         }
     }
 
-    /// Also in Valkey, since that version.
+    /// Also in Valkey, since version `text`.
     #[must_use]
     pub const fn and_valkey(mut self, text: &str) -> Self {
         self.valkey = major_and_minor(text);
@@ -83,7 +84,7 @@ impl Presence {
         self
     }
 
-    /// Not in Redis from that version on, nor in Valkey.
+    /// No longer in Redis since version `text`, and not in Valkey.
     #[must_use]
     pub const fn until(mut self, text: &str) -> Self {
         self.gone = major_and_minor(text);
@@ -92,7 +93,7 @@ impl Presence {
     }
 }
 
-/// The first two numbers of a version; evaluated while compiling, for the rows of the command table.
+/// Returns the first two numbers of a version. Evaluated at compile time, for the rows of the command table.
 const fn major_and_minor(text: &str) -> (u8, u8) {
     let (mut rest, mut numbers, mut at) = (text.as_bytes(), [0u8; 2], 0);
     while let [byte, after @ ..] = rest {
@@ -111,14 +112,14 @@ const fn at_least(version: (u8, u8), least: (u8, u8)) -> bool {
 }
 
 impl Default for Dialect {
-    /// What is assumed before an upstream has named itself.
+    /// The dialect assumed until an upstream has named itself.
     fn default() -> Self {
         Self::redis(7, 0, 0)
     }
 }
 
 impl Dialect {
-    /// A Redis of that version.
+    /// Redis in this version.
     #[must_use]
     pub const fn redis(major: u8, minor: u8, patch: u8) -> Self {
         Self {
@@ -127,7 +128,7 @@ impl Dialect {
         }
     }
 
-    /// A Valkey of that version.
+    /// Valkey in this version.
     #[must_use]
     pub const fn valkey(major: u8, minor: u8, patch: u8) -> Self {
         Self {
@@ -137,7 +138,7 @@ impl Dialect {
     }
 
     /// Parses the text of an aux field `redis-ver` or `valkey-ver`: `7.0.15`, `8.0.6`, also `255.255.255` and `9.0.0-rc1`.
-    /// Gives `None` for text that is not two or three dotted numbers.
+    /// Returns `None` for text that is not two or three dotted numbers.
     #[must_use]
     pub fn parse(family: Family, text: &str) -> Option<Self> {
         let mut numbers = text.split('.').map(|part| {
@@ -153,8 +154,8 @@ impl Dialect {
         })
     }
 
-    /// The dialect known after a snapshot's aux field, when `known` was known before it. A Valkey names the Redis that it
-    /// resembles too: its own name wins.
+    /// Returns the dialect known after one more aux field of a snapshot, where `known` is the dialect known before it. A Valkey
+    /// also names the Redis that it resembles; its own name takes precedence.
     #[must_use]
     pub fn after_aux(known: Option<Self>, name: &[u8], value: &[u8]) -> Option<Self> {
         let named = |family| Self::parse(family, std::str::from_utf8(value).ok()?);
@@ -165,7 +166,7 @@ impl Dialect {
         }
     }
 
-    /// Parses what an operator writes: `redis-7.0`, `redis-7.2.4`, `valkey-9.1.2`. Gives `None` for anything else.
+    /// Parses a name written by an operator: `redis-7.0`, `redis-7.2.4`, `valkey-9.1.2`. Returns `None` for anything else.
     #[must_use]
     pub fn named(text: &str) -> Option<Self> {
         let (family, version) = text.split_once('-')?;
@@ -177,7 +178,7 @@ impl Dialect {
         Self::parse(family, version)
     }
 
-    /// Whether this server has what is present as said.
+    /// Whether this server has something with the given presence.
     #[must_use]
     #[inline]
     pub const fn has(self, what: Presence) -> bool {
@@ -188,7 +189,7 @@ impl Dialect {
         }
     }
 
-    /// The letters of the servers in the catalogue of commands that speak for this one, the nearest first.
+    /// Returns the letters of the servers in the command catalogue that can stand in for this one, nearest first.
     #[must_use]
     pub const fn catalogue_columns(self) -> &'static str {
         match (self.family, self.version) {
@@ -201,7 +202,7 @@ impl Dialect {
         }
     }
 
-    /// The letter of the one among the five servers that were asked that is nearest to this one.
+    /// Returns the letter of the server nearest to this one, among the five that were queried.
     #[must_use]
     pub const fn asked_server(self) -> char {
         match (self.family, self.version) {
@@ -213,7 +214,7 @@ impl Dialect {
         }
     }
 
-    /// Whether this is `family`'s release `major.minor` or later. Valkey forked from Redis 7.2, so every Valkey counts as Redis 7.2.
+    /// Whether this server is Redis `major.minor` or later. Valkey forked from Redis 7.2, so every Valkey counts as Redis 7.2.
     #[must_use]
     pub const fn since_redis(self, major: u8, minor: u8) -> bool {
         let (own_major, own_minor) = match self.family {
@@ -223,7 +224,7 @@ impl Dialect {
         own_major > major || (own_major == major && own_minor >= minor)
     }
 
-    /// The aux field by which its snapshots name their writer, and its value.
+    /// Returns the aux field with which the server's snapshots name their writer, and its value.
     #[must_use]
     pub fn aux(self) -> (&'static [u8], String) {
         let (major, minor, patch) = self.version;
@@ -234,7 +235,7 @@ impl Dialect {
         (name, format!("{major}.{minor}.{patch}"))
     }
 
-    /// The version of the snapshots and DUMP payloads that it writes.
+    /// Returns the version of the snapshots and DUMP payloads that the server writes.
     ///
     /// Source: rdb.h, `RDB_VERSION`, of Redis 2.6 to 8.0 and Valkey 8.1 and 9.1.
     #[must_use]
@@ -252,7 +253,7 @@ impl Dialect {
         }
     }
 
-    /// Whether this is Redis `redis` or later, or Valkey `valkey` or later: major and minor numbers.
+    /// Whether this server is Redis `redis` or later, or Valkey `valkey` or later. Each is a major and a minor number.
     const fn since(self, redis: (u8, u8), valkey: (u8, u8)) -> bool {
         let (major, minor, _) = self.version;
         let (least_major, least_minor) = match self.family {

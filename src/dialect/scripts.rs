@@ -1,40 +1,40 @@
-//! What scripts see and are told differently.
+//! Differences that scripts see.
 
 use super::{Dialect, Family, NEVER};
 
-/// What a script is told of a command that it cannot run.
+/// The errors that a script gets for a command that it cannot run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ScriptErrors {
-    /// There is none of that name.
+    /// No command has this name.
     pub unknown: &'static str,
-    /// It takes other words.
+    /// The number of words is wrong.
     pub arity: &'static str,
-    /// No script may.
+    /// No script may run it.
     pub forbidden: &'static str,
     /// It writes.
     pub read_only: &'static str,
 }
 
 impl Dialect {
-    /// Scripts share tables that they cannot change, and name errors by their codes, since Redis 7.0.
+    /// Whether scripts share tables that they cannot change, and name errors by their codes (since Redis 7.0).
     #[must_use]
     pub const fn protects_globals(self) -> bool {
         self.since_redis(7, 0)
     }
 
-    /// Every script's random numbers are the same before Redis 7.0.
+    /// Whether every script gets the same random numbers (before Redis 7.0).
     #[must_use]
     pub const fn seeds_scripts(self) -> bool {
         !self.since_redis(7, 0)
     }
 
-    /// Scripts have `os.clock` since Redis 7.4.
+    /// Whether scripts have `os.clock` (since Redis 7.4).
     #[must_use]
     pub const fn has_script_clock(self) -> bool {
         self.since((7, 4), (8, 0))
     }
 
-    /// What scripts call the table of commands.
+    /// Returns the names under which scripts find the table of commands.
     #[must_use]
     pub const fn api_names(self) -> &'static [&'static str] {
         match self.family {
@@ -43,7 +43,7 @@ impl Dialect {
         }
     }
 
-    /// What clients see of an error that a script returns: without line ends behind it, since Redis 7.0.
+    /// Returns what clients see of an error that a script returns. Since Redis 7.0, that is without the line ends at its end.
     #[must_use]
     pub fn script_error(self, mut text: &[u8]) -> &[u8] {
         while let (true, [start @ .., b'\r' | b'\n']) = (self.since_redis(7, 0), text) {
@@ -52,13 +52,13 @@ impl Dialect {
         text
     }
 
-    /// `redis.error_reply` takes line ends off a text without spaces; no longer since Valkey 9.1.
+    /// Whether `redis.error_reply` removes line ends from a text without spaces (until Valkey 9.1).
     #[must_use]
     pub const fn trims_words_as_errors(self) -> bool {
         !self.since(NEVER, (9, 1))
     }
 
-    /// What a digest is answered that is not known; shorter since Valkey 8.0.
+    /// Returns the error for an unknown script digest, which is shorter since Valkey 8.0.
     #[must_use]
     pub const fn unknown_script(self) -> &'static str {
         if self.since(NEVER, (8, 0)) {
@@ -68,7 +68,7 @@ impl Dialect {
         }
     }
 
-    /// What a script is told that calls a command without words, or with words that are none.
+    /// Returns the errors for a script that calls a command without words, or with words of the wrong type.
     #[must_use]
     pub const fn script_word_errors(self) -> [&'static str; 2] {
         match self.family {
@@ -87,7 +87,7 @@ impl Dialect {
         }
     }
 
-    /// What a script is told of a command that it cannot run.
+    /// Returns the errors that a script gets for a command that it cannot run.
     #[must_use]
     pub const fn script_call_errors(self) -> ScriptErrors {
         let modern = ScriptErrors {
@@ -117,7 +117,7 @@ impl Dialect {
         }
     }
 
-    /// What scripts see the function called that errors go through which nothing catches.
+    /// Returns the names under which scripts see the function that handles uncaught errors.
     #[must_use]
     pub const fn script_handler_names(self) -> &'static [&'static str] {
         match self.family {
@@ -126,7 +126,7 @@ impl Dialect {
         }
     }
 
-    /// Whose `cmsgpack` is.
+    /// Returns the copyright holder that `cmsgpack` names.
     #[must_use]
     pub const fn packer_owner(self) -> &'static str {
         match self.family {
@@ -135,19 +135,20 @@ impl Dialect {
         }
     }
 
-    /// Scripts are told which subcommand is unknown since Valkey 9.1, before that something is.
+    /// Whether the error for an unknown subcommand in a script names the subcommand (since Valkey 9.1). Other servers only say
+    /// that something is unknown.
     #[must_use]
     pub const fn names_subcommands_in_scripts(self) -> bool {
         matches!(self.family, Family::Valkey) && self.since(NEVER, (9, 1))
     }
 
-    /// Errors of scripts name the script or function, but in Valkey 9.1, which leaves the name empty.
+    /// Whether errors of scripts name the script or function. Valkey 9.1 leaves the name empty.
     #[must_use]
     pub const fn names_failed_scripts(self) -> bool {
         !self.names_subcommands_in_scripts()
     }
 
-    /// Places of Lua's stack that are taken when a script's value is written.
+    /// Returns the number of slots on Lua's stack that are in use when a script's value is written.
     #[must_use]
     pub const fn script_stack_places(self) -> usize {
         if self.since_redis(7, 0) { 1 } else { 2 }

@@ -1,9 +1,10 @@
-//! What connections, INFO, COMMAND, CLIENT and transactions answer differently.
+//! Differences in connections, INFO, COMMAND, CLIENT and transactions.
 
 use super::{Dialect, Family, NEVER};
 
 impl Dialect {
-    /// What INFO replication calls the buffer of a full sync over a second connection, where the server has that.
+    /// Returns the names that INFO replication uses for the buffer of a full sync over a second connection, if the server has
+    /// that.
     ///
     /// Source: redis 8.0 and valkey 8.1 server.c, `genRedisInfoString` and `genValkeyInfoString`.
     #[must_use]
@@ -20,7 +21,7 @@ impl Dialect {
         }
     }
 
-    /// Whether INFO replication counts replicas whose main connection waits for their second one.
+    /// Whether INFO replication counts replicas whose main connection is waiting for their second one.
     ///
     /// Source: valkey 8.1 server.c, `genValkeyInfoString`.
     #[must_use]
@@ -28,7 +29,7 @@ impl Dialect {
         matches!((self.family, self.version), (Family::Valkey, (8.., ..)))
     }
 
-    /// Whether CLIENT LIST has the field.
+    /// Whether CLIENT LIST shows this field.
     ///
     /// Source: networking.c, `catClientInfoString`, of Redis 6.0 to 8.0 and Valkey 8.1 and 9.1.
     #[must_use]
@@ -45,7 +46,7 @@ impl Dialect {
         }
     }
 
-    /// The module that the server brings with it, if it does: its name, and where it says that it lies.
+    /// Returns the module that ships with the server, if any: its name and its reported path.
     #[must_use]
     pub const fn own_module(self) -> Option<(&'static str, &'static str)> {
         match self.family {
@@ -55,7 +56,7 @@ impl Dialect {
         }
     }
 
-    /// Whether MEMORY STATS has the field. Source: object.c, `memoryCommand`, of Redis 6.0 to 8.0 and Valkey 8.1 and 9.1.
+    /// Whether MEMORY STATS shows this field. Source: object.c, `memoryCommand`, of Redis 6.0 to 8.0 and Valkey 8.1 and 9.1.
     #[must_use]
     pub fn shows_memory_field(self, name: &str) -> bool {
         match name {
@@ -75,7 +76,7 @@ impl Dialect {
         }
     }
 
-    /// Words of one request at most: a million before Redis 7.0, as many as an `int` counts since.
+    /// Returns the maximum number of words in one request: 2^20 before Redis 7.0, and the maximum of an `int` since.
     ///
     /// Source: redis 6.0 and 7.0 networking.c, `processMultibulkBuffer`.
     #[must_use]
@@ -87,37 +88,38 @@ impl Dialect {
         }
     }
 
-    /// COMMAND gives the subcommands of what has none as an empty set in RESP3, as an empty array since Valkey 9.1.
+    /// Whether COMMAND returns an empty set in RESP3 for a command without subcommands. Since Valkey 9.1 it returns an empty
+    /// array.
     #[must_use]
     pub const fn gives_no_subcommands_as_set(self) -> bool {
         !self.since(NEVER, (9, 1))
     }
 
-    /// COMMAND GETKEYS names a destination before the sources since Redis 7.0, and after them before.
+    /// Whether COMMAND GETKEYS names a destination before the sources (since Redis 7.0). Older servers name it after them.
     #[must_use]
     pub const fn names_destination_first(self) -> bool {
         self.since_redis(7, 0)
     }
 
-    /// READONLY is accepted outside of clusters since Valkey 8.0.
+    /// Whether READONLY is accepted outside clusters (since Valkey 8.0).
     #[must_use]
     pub const fn accepts_readonly(self) -> bool {
         self.since(NEVER, (8, 0))
     }
 
-    /// READWRITE is accepted outside of clusters before Redis 7.0 and since Valkey 8.0.
+    /// Whether READWRITE is accepted outside clusters (before Redis 7.0 and since Valkey 8.0).
     #[must_use]
     pub const fn accepts_readwrite(self) -> bool {
         self.since(NEVER, (8, 0)) || !self.since_redis(7, 0)
     }
 
-    /// Errors and texts name Redis; Valkey's do not.
+    /// Whether errors and texts name Redis, as in Redis but not in Valkey.
     #[must_use]
     pub const fn says_redis(self) -> bool {
         matches!(self.family, Family::Redis)
     }
 
-    /// LOLWUT's version line names Redis up to Valkey 8.1.
+    /// Returns the name in LOLWUT's version line. Up to Valkey 8.1 it is Redis.
     #[must_use]
     pub const fn name_in_lolwut(self) -> &'static str {
         if self.since(NEVER, (9, 0)) {
@@ -127,26 +129,26 @@ impl Dialect {
         }
     }
 
-    /// A user's flag `sanitize-payload` is shown since Redis 7.2, and no more since Valkey 9.0.
+    /// Whether a user's flag `sanitize-payload` is shown (since Redis 7.2, and no longer since Valkey 9.0).
     #[must_use]
     pub const fn shows_sanitize_payload(self) -> bool {
         self.since_redis(7, 2) && !self.since(NEVER, (9, 0))
     }
 
-    /// Users have patterns of channels since Redis 6.2.
+    /// Whether users have channel patterns (since Redis 6.2).
     #[must_use]
     pub const fn has_channel_patterns(self) -> bool {
         self.since_redis(6, 2)
     }
 
-    /// Users have databases since Valkey 9.1.
+    /// Whether users have database permissions (since Valkey 9.1).
     #[must_use]
     pub const fn has_database_permissions(self) -> bool {
         self.since(NEVER, (9, 1))
     }
 
-    /// Whether COMMAND lists what is known without it: QUIT since Redis 7.0; the words of HTTP, which close the connection,
-    /// before.
+    /// Whether COMMAND lists this command. QUIT is listed since Redis 7.0. `POST` and `Host:`, the words of HTTP that close the
+    /// connection, are listed only before that.
     #[must_use]
     pub fn lists(self, command: &str) -> bool {
         match command {
@@ -156,55 +158,57 @@ impl Dialect {
         }
     }
 
-    /// WRONGPASS speaks of disabled users since Redis 6.2, and HELLO has its own error for what is no number.
+    /// Whether WRONGPASS mentions disabled users, and HELLO has its own error for a version that is not a number (since Redis
+    /// 6.2).
     #[must_use]
     pub const fn has_modern_login_errors(self) -> bool {
         self.since_redis(6, 2)
     }
 
-    /// A key that was past its time when it was watched does not break the transaction, since Redis 7.0.
+    /// Whether a key that had already expired when it was watched leaves the transaction intact (since Redis 7.0).
     #[must_use]
     pub const fn ignores_expired_when_watched(self) -> bool {
         self.since_redis(7, 0)
     }
 
-    /// CLIENT LIST takes ID since Redis 6.2.
+    /// Whether CLIENT LIST accepts ID (since Redis 6.2).
     #[must_use]
     pub const fn lists_clients_by_id(self) -> bool {
         self.since_redis(6, 2)
     }
 
-    /// CLIENT LIST refuses the id 0, which nobody has, since Valkey 8.1.
+    /// Whether CLIENT LIST refuses the id 0, which no client has (since Valkey 8.1).
     #[must_use]
     pub const fn refuses_client_zero(self) -> bool {
         self.since(NEVER, (8, 1))
     }
 
-    /// CLIENT KILL refuses ids that nobody has since Redis 6.2.
+    /// Whether CLIENT KILL refuses ids that no client can have, like 0 (since Redis 6.2).
     #[must_use]
     pub const fn refuses_to_kill_client_zero(self) -> bool {
         self.since_redis(6, 2)
     }
 
-    /// What cannot run inside MULTI, like SAVE, is refused there since Redis 7.0, not when it runs.
+    /// Whether a command that cannot run inside MULTI, like SAVE, is refused when it is queued (since Redis 7.0). Older servers
+    /// refuse it when it runs.
     #[must_use]
     pub const fn denies_within_transactions(self) -> bool {
         self.since_redis(7, 0)
     }
 
-    /// HELLO reads all its options before it logs in, and its error names the protocol version too, since Redis 7.2.
+    /// Whether HELLO reads all its options before it logs in, and its error also names the protocol version (since Redis 7.2).
     #[must_use]
     pub const fn reads_hello_before_login(self) -> bool {
         self.since_redis(7, 2)
     }
 
-    /// Before AUTH even an unknown command is told to authenticate, since Valkey 9.1.
+    /// Whether even an unknown command gets the error to authenticate first, before AUTH (since Valkey 9.1).
     #[must_use]
     pub const fn asks_for_password_first(self) -> bool {
         self.since(NEVER, (9, 1))
     }
 
-    /// What CLIENT KILL and LIST say of an id that is none.
+    /// Returns the errors of CLIENT KILL and CLIENT LIST for an invalid id.
     #[must_use]
     pub const fn client_id_errors(self) -> [&'static str; 2] {
         const SYNTAX: &str = "ERR syntax error";
@@ -218,43 +222,46 @@ impl Dialect {
         }
     }
 
-    /// Since Redis 7.2 a client's name is checked up to its first zero byte only, and may hold anything behind it.
+    /// Whether a client's name is checked only up to its first zero byte, and may hold anything after it (since Redis 7.2).
     #[must_use]
     pub const fn has_names_behind_zero(self) -> bool {
         self.since_redis(7, 2)
     }
 
-    /// PFCOUNT of one key counts it past its time, too, on replicas before Redis 7.0: it looks it up as a write does.
+    /// Whether PFCOUNT of one key also counts an expired key on a replica (before Redis 7.0, where it looks the key up as a
+    /// write does).
     #[must_use]
     pub const fn counts_expired_sketches(self) -> bool {
         !self.since_redis(7, 0)
     }
 
-    /// MULTI and WATCH inside MULTI end the transaction since Valkey 8.1.
+    /// Whether MULTI and WATCH inside MULTI abort the transaction (since Valkey 8.1).
     #[must_use]
     pub const fn denies_nested_transactions(self) -> bool {
         self.since(NEVER, (8, 1))
     }
 
-    /// The error about what no transaction takes names the command since Valkey 9.1; CLIENT REPLY is among them then.
+    /// Whether the error about a command that no transaction accepts names the command (since Valkey 9.1). CLIENT REPLY is then
+    /// one of them.
     #[must_use]
     pub const fn names_what_transactions_deny(self) -> bool {
         self.since(NEVER, (9, 1))
     }
 
-    /// Subcommands are commands of their own, with their own arity and errors, since Redis 7.0.
+    /// Whether subcommands are commands of their own, with their own arity and errors (since Redis 7.0).
     #[must_use]
     pub const fn has_subcommand_rows(self) -> bool {
         self.since_redis(7, 0)
     }
 
-    /// The error about an unknown command puts its words in straight quotes since Redis 7.0, in backticks before.
+    /// Whether the error about an unknown command puts its words in straight quotes (since Redis 7.0). Older servers use
+    /// backticks.
     #[must_use]
     pub const fn quotes_straight(self) -> bool {
         self.since_redis(7, 0)
     }
 
-    /// CONFIG SET takes several settings, CONFIG GET several patterns, since Redis 7.0.
+    /// Whether CONFIG SET accepts several settings, and CONFIG GET several patterns (since Redis 7.0).
     #[must_use]
     pub const fn sets_several_settings(self) -> bool {
         self.since_redis(7, 0)

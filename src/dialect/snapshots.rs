@@ -1,60 +1,62 @@
-//! Which damaged values servers load from a snapshot all the same.
+//! Which damaged values servers load from a snapshot anyway.
 //!
-//! Servers check what would lead them astray at once, and little else, unless `sanitize-dump-payload` says so, which it does for
-//! no snapshot and no replication by default. Each line here is what five real servers did; `tests/it/flaws.rs` asks them again.
+//! Servers check what would lead them astray immediately, and little else, unless `sanitize-dump-payload` asks for more. By
+//! default, it does so for no snapshot and no replication. Each line here is what five real servers did; `tests/it/flaws.rs`
+//! tests them again.
 
 use super::{Dialect, NEVER};
 
-/// Something wrong inside a value of a snapshot, whose end is known all the same.
+/// A flaw inside a value of a snapshot. The value's end is known in spite of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
-    /// Anything in a ziplist, a zipmap or an intset but the order of its elements.
+    /// Anything in a ziplist, a zipmap or an intset except the order of its elements.
     OldPacked,
-    /// Anything in a listpack behind a header that is right: entries, their number, a missing pair, an element twice.
+    /// Anything in a listpack with a correct header: entries, their number, a missing pair, a duplicate element.
     Listpack,
-    /// Members of an intset that do not ascend.
+    /// The members of an intset do not ascend.
     IntsetOrder,
-    /// Members of a packed sorted set that do not ascend.
+    /// The members of a packed sorted set do not ascend.
     ScoreOrder,
-    /// A score whose text is more, or other, than a number.
+    /// The text of a score is not a number, or has more text after it.
     ScoreText,
-    /// The text of a packed score is that of no number at all, NaN.
+    /// The text of a packed score is NaN.
     ScoreNan,
-    /// A member twice in a set or sorted set that is not packed.
+    /// A duplicate member in a set or sorted set that is not packed.
     MemberTwice,
-    /// A field twice in a hash that is not packed, but is once it is loaded.
+    /// A duplicate field in a hash that is not packed, but becomes packed when loaded.
     FieldTwice,
-    /// A field's expiry that no command sets, in a listpack.
+    /// A field's expiry, in a listpack, that no command could have set.
     FieldExpiry,
-    /// A stream that states another number of entries than it has.
+    /// A stream whose stated number of entries is wrong.
     StreamLength,
-    /// A stream that states entries and has no node.
+    /// A stream that states entries but has no nodes.
     StreamWithoutNodes,
-    /// A stream with an entry past its last id.
+    /// A stream with an entry whose id is greater than the stream's last id.
     StreamLastId,
-    /// Nodes or entries of a stream that do not ascend.
+    /// The nodes or entries of a stream do not ascend.
     StreamOrder,
-    /// An entry of a stream whose id is below that of its node.
+    /// A stream entry whose id is smaller than its node's.
     StreamIdBelowNode,
-    /// A stream's node whose counters and entries do not match.
+    /// A stream node whose counters do not match its entries.
     StreamNode,
-    /// Pending entries of a group that do not ascend.
+    /// The pending entries of a group do not ascend.
     PendingOrder,
-    /// A pending entry that no consumer has.
+    /// A pending entry that no consumer owns.
     PendingOwnerless,
-    /// A pending entry that several consumers have.
+    /// A pending entry that several consumers own.
     PendingShared,
-    /// A consumer twice in a group.
+    /// A duplicate consumer in a group.
     ConsumerTwice,
-    /// A group that has read less than nothing.
+    /// A group whose number of entries read is below -1.
     GroupCounter,
 }
 
 impl Dialect {
-    /// Whether this server loads a value that has this flaw.
+    /// Whether this server loads a value with this flaw.
     ///
-    /// Source: rdb.c, `rdbLoadObject`, of Redis 6.0, 7.0 and 8.0 and Valkey 8.1 and 9.1. Since Valkey 9.0 packed values are walked
-    /// whole. Redis 6.2, which was not asked, counts as 6.0: at worst, a key is TAINTED that it would have refused.
+    /// Source: rdb.c, `rdbLoadObject`, of Redis 6.0, 7.0 and 8.0 and Valkey 8.1 and 9.1. Since Valkey 9.0, packed values are
+    /// fully validated. Redis 6.2 was not tested and counts as 6.0: at worst, a key is TAINTED that Redis 6.2 would have
+    /// refused.
     #[must_use]
     pub const fn loads(self, flaw: Flaw) -> bool {
         match flaw {

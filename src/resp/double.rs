@@ -134,7 +134,7 @@ fn write_printf(out: &mut Vec<u8>, magnitude: f64) {
     }
 }
 
-/// Writes digits, the first of which has the value of `10^exponent`, with a point if needed.
+/// Writes digits in plain notation, with a point if needed. The first digit's place value is `10^exponent`.
 fn plain(out: &mut Vec<u8>, digits: &[u8], exponent: i32) {
     let Ok(exponent) = usize::try_from(exponent) else {
         out.extend_from_slice(b"0.");

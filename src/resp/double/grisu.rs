@@ -39,8 +39,8 @@ impl Decimal {
         }
     }
 
-    /// Lowers the last digit as long as that brings the number closer to the true value. All arguments are in units of the last
-    /// place.
+    /// Lowers the last digit as long as that brings the number closer to the true value. `unit` is the value of one step of the
+    /// last digit, on the scale of the other arguments.
     fn round(&mut self, safe: u64, mut rest: u64, unit: u64, distance: u64) {
         let Some(last) = self
             .len
