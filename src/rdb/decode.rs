@@ -108,7 +108,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// Receives what the decoder reads, in file order. Any call may stop the decoding by returning an error.
+/// Receives what the decoder reads, in file order. A call may stop the decoding by returning an error.
 pub trait Sink {
     /// The header was read.
     ///

@@ -512,7 +512,7 @@ impl Reply {
         self.number = text;
     }
 
-    /// Appends text for people, with a three-letter format (`txt`, `mkd`). In RESP2, it is a bulk string.
+    /// Appends human-readable text, with a three-letter format (`txt`, `mkd`). In RESP2, it is a bulk string.
     pub fn verbatim(&mut self, format: &str, text: &[u8]) {
         if !self.is_resp3() {
             return self.bulk(text);

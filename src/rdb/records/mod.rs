@@ -72,8 +72,8 @@ impl Records {
         records
     }
 
-    /// Copies the tail chunk's records to an allocation of their size and returns the larger buffer, emptied, in `room`. A chunk of
-    /// more than [`CHUNK_BYTES`] keeps its buffer.
+    /// Copies the tail chunk's records to an allocation of their size and returns the larger buffer, emptied, in `room`. If the
+    /// tail chunk is larger than [`CHUNK_BYTES`], `room` stays empty.
     pub(super) fn leave_room(mut self, room: &mut Vec<u8>) -> Self {
         if self.bytes(self.tail).len() > CHUNK_BYTES {
             self.fit(self.tail);
