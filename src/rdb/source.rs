@@ -52,7 +52,7 @@ impl FileSource {
         File::open(path).map(Self::new)
     }
 
-    /// Standard input.
+    /// Opens standard input.
     ///
     /// # Errors
     /// If it is closed.

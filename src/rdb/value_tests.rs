@@ -28,7 +28,10 @@ fn fixtures_with_field_expiries_load() {
             });
         let expiries: Vec<i64> = timed.flat_map(|f| f.values().map(|(_, at)| *at)).collect();
         assert!(expiries.contains(&0), "{name}: a field without an expiry");
-        assert!(expiries.iter().any(|at| *at > 0), "{name}: one with");
+        assert!(
+            expiries.iter().any(|at| *at > 0),
+            "{name}: a field with an expiry"
+        );
     }
 }
 
@@ -397,7 +400,7 @@ const HOSTILE: [(&str, u8, &[u8]); 17] = [
         b"\x81\xff\xff\xff\xff\xff\xff\xff\xff",
     ),
     (
-        "a length past all",
+        "an absurd length",
         0,
         b"\x81\x00\x00\xff\xff\xff\xff\xff\xff",
     ),
@@ -406,16 +409,16 @@ const HOSTILE: [(&str, u8, &[u8]); 17] = [
         0,
         b"\xc3\x03\x80\x1f\xff\xff\xff\x00a\x20\x00",
     ),
-    ("a code where a length must be", 4, b"\xc0\x01"),
+    ("a string encoding instead of a length", 4, b"\xc0\x01"),
     ("an unknown string form", 0, b"\xc4"),
     ("an invalid length", 0, b"\x82"),
     ("a NaN score", 5, b"\x01\x01a\0\0\0\0\0\0\xf8\x7f"),
     ("a NaN text score", 3, b"\x01\x01a\xfd"),
     ("an empty intset", 11, b"\x08\x02\0\0\0\0\0\0\0"),
     ("an empty zipmap", 9, b"\x02\x00\xff"),
-    ("a list node of no kind", 18, b"\x01\x03\x01a"),
-    ("a large element without bytes", 18, b"\x01\x01\x00"),
-    ("a blob without bytes", 16, b"\0"),
+    ("an unknown kind of list node", 18, b"\x01\x03\x01a"),
+    ("an empty large element", 18, b"\x01\x01\x00"),
+    ("an empty blob", 16, b"\0"),
     (
         "a first expiry past the last",
         24,
@@ -427,12 +430,12 @@ const HOSTILE: [(&str, u8, &[u8]); 17] = [
         b"\0\0\0\0\0\0\x01\0\x01\x01\x01f\x01v",
     ),
     (
-        "an expiry past all",
+        "the largest expiry",
         22,
         b"\x01\x81\xff\xff\xff\xff\xff\xff\xff\xff\x01f\x01v",
     ),
     (
-        "a length of a stream without nodes",
+        "a length for a stream without nodes",
         15,
         b"\x00\x01\x00\x00\x00",
     ),
@@ -441,7 +444,7 @@ const HOSTILE: [(&str, u8, &[u8]); 17] = [
 /// The same for listpacks, given by their elements.
 const HOSTILE_PACKED: [(&str, u8, &[&str]); 14] = [
     ("a NaN packed score", 17, &["a", "nan"]),
-    ("a score that is none", 17, &["a", "b"]),
+    ("text instead of a score", 17, &["a", "b"]),
     ("scores out of order", 17, &["a", "2", "b", "1"]),
     ("members out of order", 17, &["b", "1", "a", "1"]),
     ("a scored member twice", 17, &["a", "1", "b", "1", "a", "2"]),
@@ -449,7 +452,7 @@ const HOSTILE_PACKED: [(&str, u8, &[&str]); 14] = [
     ("a field without a value", 16, &["a", "b", "c"]),
     ("a field twice", 16, &["a", "b", "a", "c"]),
     ("a member twice", 20, &["1", "b", "1"]),
-    ("a field expiry that is no number", 25, &["f", "v", "x"]),
+    ("a field expiry that is not a number", 25, &["f", "v", "x"]),
     ("a negative field expiry", 25, &["f", "v", "-1"]),
     ("a field without an expiry", 25, &["f", "v", "0", "g", "v"]),
     ("a timed field twice", 23, &["f", "v", "0", "f", "w", "0"]),
@@ -532,7 +535,7 @@ fn hostile_streams_are_refused() {
     }
     assert!(
         only(REDIS, 15, &stream(&[&good[..], &["x"]].concat())).is_err(),
-        "elements left"
+        "trailing elements"
     );
     let twice = [
         "2", "0", "1", "f", "0", "2", "0", "0", "v", "4", "2", "0", "0", "v", "4",
