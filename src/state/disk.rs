@@ -15,12 +15,12 @@ use super::folder::Folder;
 /// How often a log is forced to the disk.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// A snapshot that is whole.
+/// A complete snapshot.
 #[derive(Debug)]
 pub(super) struct Whole {
     pub(super) number: u64,
     pub(super) file: Arc<File>,
-    /// Its temporary name, if it still has that.
+    /// Its temporary name, if it still has one.
     pub(super) temporary: Option<PathBuf>,
     pub(super) log: Arc<File>,
 }
@@ -28,13 +28,13 @@ pub(super) struct Whole {
 /// What the thread and the writer share.
 #[derive(Debug, Default)]
 struct Shared {
-    /// Logs of which the disk may lack the end, in order. The last is the one that is written.
+    /// Logs whose end may not be on the disk yet, in order. The last one is being written.
     logs: Mutex<Vec<Arc<File>>>,
-    /// Whether that has got bytes since it was forced to the disk.
+    /// Whether the last log has received bytes since it was last forced to the disk.
     dirty: AtomicBool,
-    /// Whether there is a new log, whose name must be forced to the disk too.
+    /// Whether there is a new log, whose name must also be forced to the disk.
     renamed: AtomicBool,
-    /// Generations up to here are given up: nothing must make them whole any more.
+    /// Generations up to this one are abandoned: nothing may complete them any more.
     abandoned: Mutex<u64>,
     /// The generation whose snapshot became durable last.
     durable: Mutex<Option<u64>>,
@@ -51,7 +51,7 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    /// Starts the thread. It forces the log to the disk once a second if `syncs_logs` says so.
+    /// Starts the thread. If `syncs_logs`, it forces the log to the disk once a second.
     pub(super) fn start(
         folder: Folder,
         figures: Arc<Figures>,
@@ -75,20 +75,20 @@ impl Disk {
         })
     }
 
-    /// The log that is written from now on. Those before it are forced to the disk once more: without their ends it is of no
-    /// use.
+    /// Sets the log that is written from now on. Earlier logs are forced to the disk once more, because this log is useless
+    /// without their ends.
     pub(super) fn watch(&self, log: Arc<File>) {
         lock(&self.shared.logs).push(log);
         self.shared.renamed.store(true, Ordering::Release);
     }
 
-    /// Gives up all generations up to `number`. When this returns, nothing of them is being renamed.
+    /// Abandons all generations up to `number`. Once this returns, none of them is being renamed.
     pub(super) fn abandon(&self, number: u64) {
         lock(&self.shared.logs).clear();
         *lock(&self.shared.abandoned) = number;
     }
 
-    /// The log has got bytes.
+    /// Notes that the log has received bytes.
     pub(super) fn note_written(&self) {
         self.shared.dirty.store(true, Ordering::Release);
     }
@@ -99,12 +99,12 @@ impl Disk {
         let _ = self.jobs.as_ref().map(|jobs| jobs.send(whole));
     }
 
-    /// The generation whose snapshot has become durable since this was last asked.
+    /// Returns the generation whose snapshot has become durable since the last call.
     pub(super) fn durable(&self) -> Option<u64> {
         lock(&self.shared.durable).take()
     }
 
-    /// What went wrong since this was last asked. Costs one load as long as nothing has.
+    /// Returns what went wrong since the last call. Costs one load as long as nothing has.
     pub(super) fn error(&self) -> Option<io::Error> {
         if !self.shared.failed.load(Ordering::Relaxed) {
             return None;
@@ -168,7 +168,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Logs that are written no more, which are forgotten with this, and the one that is.
+    /// Returns the logs that are no longer written, and forgets them, and the log that is written.
     fn logs(&self) -> Option<(Vec<Arc<File>>, Arc<File>)> {
         let mut logs = lock(&self.shared.logs);
         let log = logs.pop()?;

@@ -1,4 +1,4 @@
-//! What the state directory tells about itself.
+//! What the state directory reports about itself.
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Mutex, PoisonError};
@@ -14,11 +14,11 @@ pub struct Figures {
     pub snapshots: AtomicU64,
     /// Bytes of the newest snapshot.
     pub snapshot_bytes: AtomicU64,
-    /// Bytes of the logs behind it.
+    /// Bytes of the logs after it.
     pub log_bytes: AtomicU64,
-    /// How often something could not be written.
+    /// Number of times that something could not be written.
     pub failures: AtomicU64,
-    /// How often damaged files were set aside.
+    /// Number of times that damaged files were set aside.
     pub set_aside: AtomicU64,
     last_error: Mutex<Option<String>>,
 }
@@ -31,7 +31,7 @@ impl Figures {
             .unwrap_or_else(PoisonError::into_inner) = error;
     }
 
-    /// Why nothing is kept, or why something was set aside; `None` once a snapshot has become durable.
+    /// Returns why nothing is kept, or why files were set aside; `None` once a snapshot has become durable.
     #[must_use]
     pub fn last_error(&self) -> Option<String> {
         self.last_error

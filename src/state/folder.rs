@@ -16,7 +16,7 @@ pub(super) struct Folder {
     _lock: Arc<File>,
 }
 
-/// The generations of which there are files.
+/// The generations that have files.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Listing {
     pub(super) snapshots: BTreeSet<u64>,
@@ -24,10 +24,10 @@ pub(super) struct Listing {
 }
 
 impl Folder {
-    /// Opens the directory, makes it if need be, and removes what was not finished.
+    /// Opens the directory, creates it if necessary, and removes unfinished files.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let wrong = |error| Error::Folder(path.to_owned(), error);
-        // For its owner alone: it holds all the data.
+        // For its owner only: it contains all the data.
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -59,7 +59,7 @@ impl Folder {
         self.path.join(format!("{LOG}{number}"))
     }
 
-    /// A new file under a temporary name, and that name.
+    /// Creates a file under a temporary name. Returns the file and that name.
     pub(super) fn create(&self, number: u64, what: &str) -> io::Result<(File, PathBuf)> {
         let path = self.path.join(format!("{what}-{number}{TEMPORARY}"));
         let file = owned(&path, OpenOptions::new().create(true).truncate(true))?;
@@ -85,19 +85,19 @@ impl Folder {
         Ok(listing)
     }
 
-    /// Removes all snapshots and logs of generations for which `goes` says yes.
+    /// Removes all snapshots and logs of the generations for which `goes` returns true.
     pub(super) fn remove_generations(&self, goes: impl Fn(u64) -> bool) -> io::Result<()> {
         let listing = self.list()?;
         let snapshots = listing.snapshots.iter().filter(|number| goes(**number));
         let logs = listing.logs.iter().filter(|number| goes(**number));
-        // Snapshots first: a log without one is nothing, a snapshot without its log is damage.
+        // Snapshots first: a log without its snapshot is ignored, but a snapshot without its log counts as damaged.
         let paths = snapshots
             .map(|number| self.snapshot(*number))
             .chain(logs.map(|number| self.log(*number)));
         paths.into_iter().try_for_each(fs::remove_file)
     }
 
-    /// Renames the files of these generations out of the way, and removes what was set aside before `stamp`.
+    /// Renames the files of these generations out of the way, and removes the files that were set aside before `stamp`.
     pub(super) fn set_aside(&self, numbers: &[u64], stamp: i64) -> io::Result<()> {
         let this = format!("{CORRUPT}{stamp}");
         self.remove_where(|name| is_set_aside(name) && !name.ends_with(&this))?;
@@ -133,7 +133,8 @@ fn names_in(path: &Path) -> io::Result<Vec<String>> {
     names.collect()
 }
 
-/// Closes a directory to everyone but its owner. Only one that holds nothing but our own files: `/tmp`, say, is not ours to close.
+/// Restricts a directory to its owner, but only if it contains nothing but redtail's own files: `/tmp`, for example, is not
+/// redtail's to restrict.
 fn close(path: &Path) -> Result<(), Error> {
     let wrong = |error| Error::Folder(path.to_owned(), error);
     let mode = fs::metadata(path).map_err(wrong)?.permissions().mode() & 0o777;
@@ -144,26 +145,27 @@ fn close(path: &Path) -> Result<(), Error> {
     let names = names_in(path).map_err(wrong)?;
     if !names.iter().all(|name| is_own(name)) {
         return Err(open(
-            "It holds files of others, so redtail does not change its mode: give a directory of redtail's own (--state-dir), or chmod 700 it",
+            "It contains files that are not redtail's, so redtail does not change its mode: give redtail a directory of its own (--state-dir), or \
+             chmod 700 this one",
         ));
     }
     match fs::set_permissions(path, fs::Permissions::from_mode(0o700)) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(open(
-            "It belongs to another user, so redtail cannot change its mode: give a directory of redtail's own, such as one inside it",
+            "It belongs to another user, so redtail cannot change its mode: give redtail a directory of its own, such as one inside this one",
         )),
         Err(error) => Err(wrong(error)),
         Ok(()) => {
             tracing::warn!(
                 path = %path.display(),
                 mode = %format_args!("{mode:03o}"),
-                "other users could get at the state directory, which holds all the data: redtail has closed it (chmod 700)"
+                "other users could access the state directory, which contains all the data: redtail has restricted it to its owner (chmod 700)"
             );
             Ok(())
         }
     }
 }
 
-/// Whether that is a name of this room.
+/// Whether redtail uses that name for a file.
 fn is_own(name: &str) -> bool {
     let number = |start, end| number_of(name.strip_prefix(start)?.strip_suffix(end)?);
     name == LOCK
@@ -173,20 +175,20 @@ fn is_own(name: &str) -> bool {
         || is_set_aside(name)
 }
 
-/// Opens a file that its owner alone may read.
+/// Opens a file that only its owner may read.
 fn owned(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     options.read(true).write(true).mode(0o600).open(path)
 }
 
-/// The number in a name as this room writes it: nothing else is taken for one of its files, nor a number that leaves no room
-/// for later ones.
+/// Returns the number in a name, if it is formatted like redtail formats it: other files are not taken for redtail's.
+/// Rejects a number that leaves no room for later ones.
 fn number_of(text: &str) -> Option<u64> {
     text.parse()
         .ok()
         .filter(|number: &u64| number.to_string() == text && *number < u64::MAX / 2)
 }
 
-/// Whether that is a file which was not finished. Others may keep files of their own here.
+/// Whether that is the name of an unfinished file. The directory may contain files of other programs.
 fn is_unfinished(name: &str) -> bool {
     let number = |start| number_of(name.strip_prefix(start)?.strip_suffix(TEMPORARY)?);
     [SNAPSHOT, LOG, PAYLOAD]
@@ -194,7 +196,7 @@ fn is_unfinished(name: &str) -> bool {
         .any(|start| number(start).is_some())
 }
 
-/// Whether that is a file which was set aside.
+/// Whether that is the name of a file that was set aside.
 fn is_set_aside(name: &str) -> bool {
     let whole = name.split_once(CORRUPT).map_or("", |(whole, _)| whole);
     let snapshot = whole
@@ -208,7 +210,7 @@ const LOCK: &str = "lock";
 const SNAPSHOT: &str = "snapshot-";
 const RDB: &str = ".rdb";
 const LOG: &str = "log-";
-/// Only ever with a temporary name.
+/// Only used with [`TEMPORARY`].
 const PAYLOAD: &str = "payload-";
 const TEMPORARY: &str = ".tmp";
 const CORRUPT: &str = ".corrupt-";
@@ -283,7 +285,7 @@ mod tests {
         fs::create_dir(home.path().join("lock")).unwrap();
         let error = Folder::open(home.path()).unwrap_err().to_string();
         assert!(
-            error.contains("/lock is a directory, where redtail keeps a file"),
+            error.contains("/lock is a directory, but redtail needs a file there"),
             "{error}"
         );
     }

@@ -1,4 +1,4 @@
-//! What the writer thread keeps its state with.
+//! The writer thread's handle to the state directory.
 
 use std::fs::{self, File};
 use std::io;
@@ -25,30 +25,31 @@ use crate::words::{Period, Plain};
 pub struct Place {
     /// The history's id.
     pub replid: ReplId,
-    /// Bytes of it up to here.
+    /// Bytes of the history up to here.
     pub offset: u64,
     /// The database selected here.
     pub db: usize,
 }
 
-/// A generation's files, and the logs that may go on from it.
+/// A generation's files, and the logs that may continue it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
     /// The generation.
     pub number: u64,
     /// Its snapshot.
     pub snapshot: PathBuf,
-    /// The logs in order, each with its generation. Without the first, which is the snapshot's own, the state is damaged.
+    /// The logs in order, each with its generation. If the first one, which belongs to the snapshot, is missing, the state
+    /// is damaged.
     pub logs: Vec<(u64, PathBuf)>,
 }
 
-/// What is being kept.
+/// The history that is being kept.
 #[derive(Debug)]
 enum History {
     /// Nothing: no history is followed, or it has ended.
     None,
     Kept(Kept),
-    /// Nothing, for something could not be written.
+    /// Nothing, because something could not be written.
     Stopped {
         until: Instant,
     },
@@ -61,15 +62,15 @@ struct Kept {
     earlier_bytes: u64,
     /// Whether there is a snapshot to resume from.
     has_snapshot: bool,
-    /// A snapshot that is being forced to the disk.
+    /// Whether a snapshot is being forced to the disk.
     settling: bool,
-    /// No snapshot is begun before.
+    /// No snapshot starts before this time.
     not_before: Instant,
-    /// Snapshots that a command's needs have ended.
+    /// Snapshots that have failed in a row, most likely because a command needed too much at once.
     hurried: u32,
 }
 
-/// Keeps a history so that a restart can resume it. Failures end the keeping for a while and are logged here.
+/// Keeps a history so that a restart can resume it. A failure is logged here and stops the keeping for a while.
 #[derive(Debug)]
 pub struct Keeper {
     config: Config,
@@ -77,23 +78,23 @@ pub struct Keeper {
     figures: Arc<Figures>,
     disk: Disk,
     history: History,
-    /// The highest number of a generation so far.
+    /// The highest generation number so far.
     last: u64,
     pause: Duration,
-    /// Why there was no file for a payload.
+    /// Why no file could be created for a payload.
     refused: Option<io::Error>,
 }
 
-/// The longest pause between two attempts, in first pauses.
+/// The longest pause between two attempts, as a multiple of the first pause.
 const PAUSE_TIMES_MAX: u32 = 100;
 
-/// The log is let grow to this, however small the snapshot.
+/// The log may grow to this size, no matter how small the snapshot is.
 const LOG_BYTES_MIN: u64 = 64 << 20;
 
-/// A snapshot is not begun while more than this of an unfinished command waits: it would have to be copied.
+/// No snapshot starts while more than this of an unfinished command waits, because it would have to be copied.
 const PENDING_BYTES_MAX: usize = 1 << 20;
 
-/// After so many snapshots that a command has ended, the next one is written whatever commands need.
+/// After this number of failed snapshots in a row, the next one is written no matter how much commands need at once.
 const HURRIED_MAX: u32 = 3;
 
 impl Keeper {
@@ -121,17 +122,17 @@ impl Keeper {
         })
     }
 
-    /// As [`Keeper::open`]; where the disk does not let us write, there is no keeper, and that is logged and shown.
+    /// Like [`Keeper::open`], but returns `None` when the disk does not let redtail write. The failure is logged and shown.
     ///
     /// # Errors
-    /// [`Error`], where a setting is wrong.
+    /// Returns [`Error`] when a setting is wrong.
     pub fn open_if_possible(config: Config, figures: &Arc<Figures>) -> Result<Option<Self>, Error> {
         match Self::open(config, Arc::clone(figures)) {
             Err(error) if error.is_of_the_disk() => {
                 tracing::error!(
                     %error,
-                    "redtail serves without keeping its state: the next start needs a full sync. Once the directory can be written, empty \
-                     it, for what it holds is out of date by then, and restart redtail"
+                    "redtail serves without keeping its state: the next start needs a full sync. Once the directory is writable, empty \
+                     it, because its contents are out of date by then, and restart redtail"
                 );
                 figures.failures.fetch_add(1, Ordering::Relaxed);
                 figures.note_error(Some(error.to_string()));
@@ -141,7 +142,7 @@ impl Keeper {
         }
     }
 
-    /// The newest generation that there is.
+    /// Returns the newest generation, if there is one.
     #[must_use]
     pub fn newest(&self) -> Option<Chain> {
         let listing = match self.folder.list() {
@@ -162,10 +163,10 @@ impl Keeper {
         })
     }
 
-    /// Renames a damaged generation's files out of the way.
+    /// Renames the files of a damaged generation out of the way.
     ///
     /// # Errors
-    /// When they are still there.
+    /// Returns an error when files may still be there.
     pub fn set_aside(&self, chain: &Chain, damage: &Damage) -> io::Result<()> {
         tracing::error!(%damage, "the kept state is damaged: redtail renames its files to *.corrupt-<time> and does not use them");
         self.figures.note_error(Some(damage.to_string()));
@@ -175,7 +176,7 @@ impl Keeper {
         self.folder.set_aside(&numbers, unix_ms() / 1000)
     }
 
-    /// Goes on with a chain that was read up to the log `number`, whose whole records end at `bytes`. Later logs are removed.
+    /// Continues a chain that was read up to the log `number`, whose whole records end at `bytes`. Removes later logs.
     pub fn resume(&mut self, chain: &Chain, number: u64, bytes: u64) {
         if let Err(error) = self.try_resume(chain, number, bytes) {
             self.stop(&error);
@@ -192,7 +193,7 @@ impl Keeper {
         let snapshot = Arc::new(File::open(&chain.snapshot)?);
         let size = snapshot.metadata()?.len();
         self.figures.snapshot_bytes.store(size, Ordering::Relaxed);
-        // It may be known to the system only: what is older goes when it is on the disk.
+        // The snapshot may not be on the disk yet. Older files are removed once it is.
         self.disk.settle(Whole {
             number: chain.number,
             file: snapshot,
@@ -203,7 +204,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// Logs that were read may be known to the system only, if the process before was killed.
+    /// Forces the logs that were read to the disk. If the previous process was killed, they may not be there yet.
     fn force(&self, chain: &Chain, last: u64) -> io::Result<()> {
         let is_read = |(number, _): &&(u64, PathBuf)| *number <= last;
         for (_, path) in chain.logs.iter().filter(is_read) {
@@ -239,21 +240,21 @@ impl Keeper {
         self.figures.log_bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// Where the payload of a full resync that begins goes; `None` if no file can be made for it.
+    /// Returns where to put the payload of a full resync that starts; `None` if no file can be created for it.
     pub fn payload(&mut self) -> Option<Payload> {
         let created = Payload::create(&self.folder, self.last + 1);
         created.map_err(|error| self.refused = Some(error)).ok()
     }
 
-    /// A full resync's payload is loaded, and is about to be served from `place` on: from now on its history is kept, and the
-    /// one before is not. `bytes` and `checksum` are those of its RDB.
+    /// Starts to keep the history of a full resync, and stops keeping the previous one. The payload is loaded, and is about
+    /// to be served from `place` on. `bytes` and `checksum` are those of its RDB.
     pub fn begin(&mut self, payload: Payload, bytes: u64, checksum: Checksum, place: Place) {
         if let Err(error) = self.try_begin(payload, bytes, checksum, place) {
             self.stop(&error);
         }
     }
 
-    /// The same where the payload could not be kept: a snapshot must be written first.
+    /// Like [`begin`](Self::begin), but the payload could not be kept: a snapshot must be written first.
     pub fn begin_without(&mut self) {
         let error = self.refused.take();
         self.stop(&error.unwrap_or_else(|| io::Error::other("the payload was not kept")));
@@ -285,7 +286,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// Begins the log of the next generation at `place`, with what was received of the command there.
+    /// Starts the log of the next generation at `place`, with the received part of the command there.
     fn new_log(&mut self, place: Place, pending: &[u8]) -> io::Result<Log> {
         let begin = Begin {
             number: self.last + 1,
@@ -302,7 +303,8 @@ impl Keeper {
         Ok(log)
     }
 
-    /// The history cannot be followed any further: a restart will find that out again, so nothing is appended to it.
+    /// Notes that the history cannot be followed any further. A restart will find that out again, so nothing more is
+    /// appended.
     pub fn end(&mut self) {
         if matches!(self.history, History::Kept(_)) {
             self.history = History::None;
@@ -320,7 +322,7 @@ impl Keeper {
         }
     }
 
-    /// The history goes on under another id.
+    /// Notes that the history continues under another id.
     pub fn rename(&mut self, replid: ReplId, offset: u64) {
         let id = replid.to_string();
         self.record(Kind::Renamed, offset, unix_ms(), id.as_bytes());
@@ -342,7 +344,7 @@ impl Keeper {
         }
     }
 
-    /// Whether a snapshot should be begun now.
+    /// Whether a snapshot should start now.
     #[must_use]
     pub fn wants_snapshot(&mut self) -> bool {
         let most = self.log_bytes_max();
@@ -369,7 +371,8 @@ impl Keeper {
         chosen.unwrap_or_else(|| snapshot_bytes.max(LOG_BYTES_MIN))
     }
 
-    /// Begins a snapshot of what `generation` holds at `place`, with what was received beyond it; `None` if it cannot be.
+    /// Starts a snapshot of what `generation` holds at `place`. `pending` is what was received beyond it. Returns `None` if
+    /// the snapshot cannot start.
     pub fn start_saving(
         &mut self,
         place: Place,
@@ -416,8 +419,8 @@ impl Keeper {
         Ok(saving)
     }
 
-    /// Goes on with a snapshot, for one shard at least and `budget` at most beyond that. One that is ended becomes the newest
-    /// generation, or is given up.
+    /// Continues a snapshot for at least one shard, and for at most `budget` beyond that. A finished snapshot becomes the
+    /// newest generation; a failed one is discarded.
     pub fn work(&mut self, saving: &mut Option<Saving>, budget: Duration) {
         let Some(going) = saving else { return };
         let is_kept = matches!(self.history, History::Kept(_));
@@ -451,7 +454,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// The log goes on if there is a snapshot before it.
+    /// Handles a failed snapshot. The log continues if there is a snapshot before it.
     fn saving_failed(&mut self, error: &io::Error) {
         let pause = self.pause;
         match &mut self.history {
@@ -459,7 +462,7 @@ impl Keeper {
                 tracing::warn!(
                     error = %Plain(error),
                     retry_in = %Period(pause),
-                    "could not write a new snapshot of the state: the last one stays, and the log after it goes on growing"
+                    "could not write a new snapshot of the state: the last one stays, and the log after it keeps growing"
                 );
                 kept.not_before = Instant::now() + pause;
                 kept.hurried += 1;
@@ -470,13 +473,13 @@ impl Keeper {
         }
     }
 
-    /// Keeps nothing for a while. What is there is removed: a restart would go back in time with it.
+    /// Keeps nothing for a while. Removes the existing state, because a restart would go back in time with it.
     fn stop(&mut self, error: &io::Error) {
         let pause = self.pause;
         tracing::error!(
             error = %Plain(error),
             retry_in = %Period(pause),
-            "cannot write the state, and has removed what was there: until a new snapshot is complete, a restart needs a full sync"
+            "cannot write the state, and redtail has removed the old one: until a new snapshot is complete, a restart needs a full sync"
         );
         self.figures.keeps.store(false, Ordering::Relaxed);
         self.figures.log_bytes.store(0, Ordering::Relaxed);
@@ -487,7 +490,7 @@ impl Keeper {
         if let Err(error) = removed.and_then(|()| self.folder.sync()) {
             tracing::error!(
                 error = %Plain(&error),
-                "cannot remove the old state either: empty the directory before the next start, which would go back to older data"
+                "cannot remove the old state either: empty the directory before the next start, or redtail goes back to older data"
             );
         }
         self.history = History::Stopped {

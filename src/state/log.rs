@@ -1,4 +1,4 @@
-//! Writing and reading logs.
+//! Writes and reads logs.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -9,20 +9,20 @@ use super::folder::Folder;
 use super::record::{BEGIN_BYTES, Begin, HEAD_BYTES, Head, Kind, MARK, NotBegin};
 use crate::rdb::crc64;
 
-/// A log that is being written. Whole records only, as far as the system does not fail.
+/// A log that is being written. It contains whole records only, unless the system fails.
 #[derive(Debug)]
 pub(super) struct Log {
     file: Arc<File>,
     bytes: u64,
-    /// The record being put together.
+    /// The record being encoded.
     buffer: Vec<u8>,
 }
 
-/// A buffer larger than this is given back after its record.
+/// A buffer larger than this is freed after its record.
 const KEPT_BUFFER_BYTES_MAX: usize = 1 << 20;
 
 impl Log {
-    /// Begins a new log. It has its name only once its header, and `pending`, is whole.
+    /// Creates a log. It gets its name only once its header and `pending` are complete.
     pub(super) fn create(
         folder: &Folder,
         begin: Begin,
@@ -33,7 +33,7 @@ impl Log {
         let log = Self::begin(file, begin, at_ms, pending)
             .and_then(|log| fs::rename(&temporary, folder.log(begin.number)).map(|()| log));
         if log.is_err() {
-            // On a full disk its room is needed; if it stays, the next start removes it.
+            // On a full disk, its space is needed. If this fails, the next start removes the file.
             let _ = fs::remove_file(temporary);
         }
         log
@@ -52,7 +52,7 @@ impl Log {
         Ok(log)
     }
 
-    /// Goes on behind the first `bytes` bytes of a log; what follows them is cut off.
+    /// Continues after the first `bytes` bytes of a log. Cuts off what follows them.
     pub(super) fn reopen(path: &Path, bytes: u64) -> io::Result<Self> {
         let mut file = File::options().read(true).write(true).open(path)?;
         file.set_len(bytes)?;
@@ -64,7 +64,7 @@ impl Log {
         })
     }
 
-    /// Hands one record to the system.
+    /// Hands one record to the operating system.
     pub(super) fn append(
         &mut self,
         kind: Kind,
@@ -96,17 +96,17 @@ impl Log {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Damage {
-    /// It is not what was written: it must not be used.
+    /// The file is not what was written, and must not be used.
     #[error("{} is damaged at byte {at}: {what}", path.display())]
     Corrupt {
         /// The file.
         path: PathBuf,
-        /// Bytes from its start.
+        /// The position in bytes from the file's start.
         at: u64,
         /// What is wrong there.
         what: String,
     },
-    /// It may be whole, but cannot be used here.
+    /// The file may be whole, but cannot be used here.
     #[error("{} cannot be used: {what}", path.display())]
     Unusable {
         /// The file.
@@ -127,7 +127,7 @@ pub struct LogReader {
 }
 
 impl LogReader {
-    /// Opens a log and reads where it begins.
+    /// Opens a log and reads its header.
     ///
     /// # Errors
     /// [`Damage`].
@@ -153,8 +153,8 @@ impl LogReader {
         Ok((begin, reader))
     }
 
-    /// Opens a log that goes on from another. `None` if its header is not whole and no record follows: before a log had
-    /// anything to hold, the loss of power took what it began with.
+    /// Opens a log that continues another. Returns `None` if its header is incomplete and no record follows: power was lost
+    /// before the log had anything to hold.
     ///
     /// # Errors
     /// [`Damage`].
@@ -171,11 +171,11 @@ impl LogReader {
         }
     }
 
-    /// Reads the next record. `None` at the end: [`position`](Self::position) is then where the last whole record ends, and
-    /// what follows is the torn end of one that was never applied.
+    /// Reads the next record. Returns `None` at the end: [`position`](Self::position) is then where the last whole record
+    /// ends, and what follows is the torn end of a record that was never applied.
     ///
     /// # Errors
-    /// [`Damage`] where something is wrong and a record follows.
+    /// Returns [`Damage`] when something is wrong and a record follows.
     pub fn next(&mut self, payload: &mut Vec<u8>) -> Result<Option<Head>, Damage> {
         let Some(head) = self.head()? else {
             return self.ended(self.at + 1, "the head of a record");
@@ -194,19 +194,19 @@ impl LogReader {
         Ok(Some(head))
     }
 
-    /// Where the last record that was read ends.
+    /// Returns where the last record that was read ends.
     #[must_use]
     pub const fn position(&self) -> u64 {
         self.at
     }
 
-    /// Bytes behind it.
+    /// Returns the number of bytes after that position.
     #[must_use]
     pub const fn left(&self) -> u64 {
         self.len.saturating_sub(self.at)
     }
 
-    /// An error about the record that was read last.
+    /// Returns an error about the record that was read last.
     #[must_use]
     pub fn corrupt(&self, at: u64, what: &str) -> Damage {
         Damage::Corrupt {
@@ -216,7 +216,7 @@ impl LogReader {
         }
     }
 
-    /// An error that is not the log's fault.
+    /// Returns an error that is not the log's fault.
     #[must_use]
     pub fn unusable(&self, what: &str) -> Damage {
         Damage::Unusable {
@@ -234,7 +234,7 @@ impl LogReader {
         }
     }
 
-    /// The record here is not whole: the end, unless there is another one from `from` on.
+    /// Handles a record that is not whole. It is the end, unless another record follows at `from` or later.
     fn ended(&mut self, from: u64, what: &str) -> Result<Option<Head>, Damage> {
         let followed = is_followed(&mut self.file, from);
         if followed.map_err(|error| of_io(&self.path, from, &error))? {
@@ -245,7 +245,7 @@ impl LogReader {
     }
 }
 
-/// Whether the head of a record stands anywhere from `from` on.
+/// Whether the head of a record appears anywhere from `from` on.
 fn is_followed(file: &mut BufReader<File>, from: u64) -> io::Result<bool> {
     file.seek(SeekFrom::Start(from))?;
     let mut window = Vec::new();
@@ -268,7 +268,7 @@ fn is_followed(file: &mut BufReader<File>, from: u64) -> io::Result<bool> {
     }
 }
 
-/// Bytes that are looked through at a time.
+/// Bytes scanned at a time.
 const SCAN_BYTES: u64 = 1 << 20;
 
 /// A file that ends too early is damaged; one that cannot be read may be whole.

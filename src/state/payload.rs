@@ -1,4 +1,4 @@
-//! A full resync's payload, kept as it comes.
+//! A full resync's payload, written to a file as it arrives.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,8 +10,8 @@ use super::folder::Folder;
 use crate::rdb::crc64;
 use crate::rdb::decode::Checksum;
 
-/// What passes through here on its way to the decoder is written to a file, from behind the payload's first line on. What
-/// follows the RDB (an end mark, the stream) is cut off when it is known where that ends.
+/// Writes a copy of what passes on its way to the decoder to a file, starting after the payload's first line. What follows
+/// the RDB (an end mark, the stream) is cut off once the RDB's end is known.
 #[derive(Debug)]
 pub struct Payload {
     file: File,
@@ -22,7 +22,7 @@ pub struct Payload {
 
 #[derive(Debug)]
 enum State {
-    /// Looking for the end of the first line that is not empty.
+    /// Reading up to the end of the first line that is not empty.
     Header {
         line_is_empty: bool,
     },
@@ -43,7 +43,7 @@ impl Payload {
         })
     }
 
-    /// Takes the next bytes of the link. A failure to write is told [when it is used](super::Keeper::begin).
+    /// Takes the next bytes of the link. A failed write is reported [when the payload is used](super::Keeper::begin).
     pub fn take(&mut self, chunk: &[u8]) {
         let body = self.behind_header(chunk);
         if body.is_empty() || matches!(self.state, State::Failed(_)) {
@@ -69,7 +69,7 @@ impl Payload {
         &[]
     }
 
-    /// The RDB is whole: `bytes` bytes. Gives its file and path.
+    /// Notes that the RDB is complete, with `bytes` bytes. Returns its file and path.
     pub(super) fn done(
         &mut self,
         bytes: u64,
@@ -87,7 +87,7 @@ impl Payload {
         Ok((Arc::new(self.file.try_clone()?), self.path.clone()))
     }
 
-    /// Writes the checksum that the primary was told not to compute.
+    /// Writes the checksum, which the primary is configured not to compute.
     fn sum(&self, bytes: u64) -> io::Result<()> {
         let end = bytes.saturating_sub(8);
         let mut buffer = vec![0; 256 << 10];
@@ -107,7 +107,7 @@ impl Payload {
 
 impl Drop for Payload {
     fn drop(&mut self) {
-        // It is gone already when it has become a snapshot.
+        // If the payload has become a snapshot, this name is already gone.
         let _ = fs::remove_file(&self.path);
     }
 }

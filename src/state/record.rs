@@ -1,4 +1,4 @@
-//! The log's bytes: a header, then records. All numbers are little-endian, all sums the CRC-64 of `rdb`.
+//! The bytes of a log: a header, then records. All numbers are little-endian, all checksums are the CRC-64 of `rdb`.
 
 use crate::rdb::crc64;
 use crate::upstream::ReplId;
@@ -10,24 +10,24 @@ pub struct Begin {
     pub number: u64,
     /// The history's id.
     pub replid: ReplId,
-    /// Bytes of it before the log.
+    /// Bytes of the history before the log.
     pub offset: u64,
     /// The database selected there.
     pub db: u32,
 }
 
-/// Why a log's header is none.
+/// Why bytes are not a log's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NotBegin {
-    /// Another file, or damaged.
+    /// The file is not a log, or it is damaged.
     #[error("the header is damaged")]
     Damaged,
     /// Written by another version of redtail.
-    #[error("version {0} of the log is not known")]
+    #[error("log version {0} is not supported")]
     Version(u32),
 }
 
-/// Bytes of a log's header.
+/// Size of a log's header in bytes.
 pub(super) const BEGIN_BYTES: usize = 80;
 
 const MAGIC: &[u8; 8] = b"RTAILLOG";
@@ -71,12 +71,12 @@ impl Begin {
     }
 }
 
-/// What a record holds.
+/// What a record contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Bytes of the stream, as they came.
+    /// Bytes of the stream, as received.
     Stream,
-    /// The history goes on under another id: 40 characters.
+    /// The history continues under another id: 40 characters.
     Renamed,
 }
 
@@ -97,28 +97,29 @@ impl Kind {
     }
 }
 
-/// What stands before a record's payload.
+/// The head of a record, which precedes its payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
-    /// What follows.
+    /// What the payload is.
     pub kind: Kind,
     /// Bytes of payload.
     pub len: u32,
-    /// Where in the history it begins. A record that begins before the end of the one before it takes back an unfinished
-    /// command or MULTI: the connection was lost, and it was asked for again.
+    /// Where in the history the payload begins. A record that begins before the end of the previous one replaces an
+    /// unfinished command or MULTI: the connection was lost, and redtail requested those bytes again.
     pub offset: u64,
-    /// When it was written, Unix milliseconds: the time that its commands went by.
+    /// When the record was written, in Unix milliseconds: the time that its commands used.
     pub at_ms: i64,
     pub(super) payload_sum: u64,
 }
 
-/// Bytes of a record's head.
+/// Size of a record's head in bytes.
 pub(super) const HEAD_BYTES: usize = 40;
 
 /// The first bytes of every head.
 pub(super) const MARK: &[u8; 3] = b"\xf5RT";
 
-/// The longest payload: what is written is a chunk from the socket, or as much of a command as is kept before a snapshot.
+/// Maximum payload in bytes. A payload is a chunk from the socket, or the part of an unfinished command that is kept before
+/// a snapshot.
 pub(super) const PAYLOAD_BYTES_MAX: u32 = 16 << 20;
 
 impl Head {
@@ -144,7 +145,7 @@ impl Head {
         bytes.extend_from_slice(&sum.to_le_bytes());
     }
 
-    /// `None` for bytes that are no head.
+    /// Returns `None` for bytes that are not a head.
     pub(super) fn decode(bytes: &[u8; HEAD_BYTES]) -> Option<Self> {
         let mut fields = Fields(bytes);
         let mark: [u8; 3] = fields.take();
@@ -160,14 +161,14 @@ impl Head {
     }
 }
 
-/// Whether the last eight bytes are the sum of those before them.
+/// Whether the last eight bytes are the checksum of those before them.
 fn is_summed(bytes: &[u8]) -> bool {
     bytes
         .split_last_chunk::<8>()
         .is_some_and(|(summed, sum)| crc64::update(0, summed) == u64::from_le_bytes(*sum))
 }
 
-/// Fixed-size fields one after the other. Behind the last byte they are zeros, which no sum covers.
+/// Reads fixed-size fields one after the other. Past the last byte they are zeros, which no checksum covers.
 struct Fields<'b>(&'b [u8]);
 
 impl Fields<'_> {

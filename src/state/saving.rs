@@ -1,7 +1,7 @@
-//! Writing the store as a snapshot while the stream goes on.
+//! Writes the store as a snapshot while the stream continues.
 //!
-//! What a real server would make of the file is the same data: whatever redtail knows beyond that stands in aux fields, which
-//! servers pass over. Source: redis 8.0 rdb.c, "We ignore fields we don't understand, as by AUX field contract".
+//! A real server loads the same data from the file. What redtail knows beyond that is in aux fields, which servers ignore.
+//! Source: redis 8.0 rdb.c, "We ignore fields we don't understand, as by AUX field contract".
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -17,26 +17,27 @@ use crate::rdb::encode::Writer;
 use crate::rdb::object::Meta;
 use crate::store::{Doubt, Entry, Generation, Slot, unix_ms};
 
-/// The next key's value was given up after its time: see `store`'s sweeper. The value says whether it was a hash with times.
+/// The sweeper in `store` discarded the next key's value after its expiry. This field's value says whether it was a hash
+/// with expiring fields.
 pub const SWEPT: &[u8] = b"redtail-swept";
-/// A tainted key: its database, its doubt and its name, with blanks between.
+/// A tainted key: its database, its doubt and its name, separated by spaces.
 pub const TAINTED: &[u8] = b"redtail-tainted";
 /// Everything is tainted.
 pub const TAINTED_ALL: &[u8] = b"redtail-tainted-all";
-/// It is not known which function libraries there are.
+/// The function libraries are not known.
 pub const LIBRARIES_DOUBTED: &[u8] = b"redtail-libraries-doubted";
 
-/// Keys up to which what a command needs at once is written at once; a command that needs more makes the snapshot begin anew
-/// later, for the stream would stand still meanwhile.
+/// Maximum number of keys that are written at once because a command needs them. A command that needs more makes the
+/// snapshot start again later, because the stream would stall while they are written.
 const HURRIED_KEYS_MAX: usize = if cfg!(test) { 500 } else { 200_000 };
 
-/// Keys of a shard that are written one by one before the whole shard is: what is kept of them stays small.
+/// Maximum number of keys that are written one by one before their whole shard is. It bounds the memory for their names.
 const EARLY_KEYS_MAX: usize = if cfg!(test) { 2 } else { 512 };
 
-/// While the stream waits a snapshot gets a quarter of the time.
+/// While the stream waits, a snapshot gets a quarter of the time.
 const REST_TIMES: u32 = 4;
 
-/// A taint as a snapshot holds it.
+/// A taint as stored in a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taint {
     /// The database.
@@ -79,7 +80,7 @@ const fn word(doubt: Doubt) -> &'static str {
     }
 }
 
-/// One database at the moment of the snapshot.
+/// A database at the moment of the snapshot.
 #[derive(Debug)]
 struct Database {
     keys: u64,
@@ -93,21 +94,22 @@ struct Database {
 #[derive(Debug)]
 pub struct Saving {
     number: u64,
-    /// Its temporary name, for as long as it is to be removed with this.
+    /// The file's temporary name, as long as dropping this removes the file.
     path: Option<PathBuf>,
     file: Arc<File>,
     generation: Arc<Generation>,
     writer: Option<Writer<Output>>,
     databases: Vec<Database>,
-    /// Keys of shards that are not written, of which those are that a command was about to change; by database and shard.
+    /// The keys of unwritten shards that have been written early, because a command was about to change them; by database
+    /// and shard.
     early: HashMap<(usize, usize), HashSet<Box<[u8]>>>,
     /// The database whose keys are being written.
     selected: Option<usize>,
-    /// Where the walk is.
+    /// The next database and shard to write.
     next: (usize, usize),
     error: Option<io::Error>,
     patient: bool,
-    /// A stream that waits comes first until then.
+    /// Until then, a stream that waits has priority.
     rests_until: Instant,
 }
 
@@ -125,21 +127,21 @@ impl Write for Output {
     }
 }
 
-/// What a step came to.
+/// The result of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// There is more to write.
     More,
-    /// All is written, or a failure has ended it.
+    /// Everything is written, or a failure has ended the snapshot.
     Done,
 }
 
 impl Saving {
-    /// Begins the snapshot of what `generation` holds now, at `place`. With `patient` a command that needs much at once is
-    /// waited for; else it ends the snapshot.
+    /// Starts a snapshot of what `generation` holds now, at `place`. If `patient`, a command that needs many keys at once
+    /// waits until they are written. Otherwise it ends the snapshot.
     ///
     /// # Errors
-    /// Those of the file.
+    /// Returns an error when the file cannot be written.
     pub(super) fn create(
         folder: &Folder,
         number: u64,
@@ -168,7 +170,7 @@ impl Saving {
         })
     }
 
-    /// A key that a command is about to change is written first. Must be called before its lock is taken.
+    /// Writes a key that a command is about to change. Call this before its lock is taken.
     pub fn before_key(&mut self, db: usize, key: &[u8]) {
         let shard = self.generation.spaces.slot(db, key).shard as usize;
         let is_written =
@@ -202,7 +204,7 @@ impl Saving {
         result
     }
 
-    /// Shards that a command is about to change whole are written first. Must be called before its locks are taken.
+    /// Writes shards that a command is about to change as a whole. Call this before their locks are taken.
     pub fn before(&mut self, slots: &[Slot]) {
         if self.error.is_some() {
             return;
@@ -219,21 +221,21 @@ impl Saving {
         }
     }
 
-    /// Keys of shards that a command needs and that are not written, as far as evenly filled shards tell.
+    /// Estimates how many keys of the shards that a command needs are not written yet, assuming evenly filled shards.
     fn unwritten_keys(&self, slots: &[Slot]) -> usize {
         let keys = slots.iter().filter_map(|slot| {
             let database = self.databases.get(slot.db as usize)?;
             let written = database.written.get(slot.shard as usize)?;
             (!written).then_some((database.keys, database.written.len() as u64))
         });
-        // Keys times shards, which are as many in each database.
+        // A sum of keys times shards. Each database has the same number of shards.
         let (sum, shards) = keys.fold((0_u64, 1), |(sum, _), (keys, shards)| {
             (sum.saturating_add(keys), shards)
         });
         usize::try_from(sum / shards).unwrap_or(usize::MAX)
     }
 
-    /// Writes some more: one shard at least, and others as long as `budget` is not used up.
+    /// Writes at least one shard, and more until `budget` is used up.
     pub fn step(&mut self, budget: Duration) -> Step {
         let started = Instant::now();
         loop {
@@ -260,13 +262,13 @@ impl Saving {
         }
     }
 
-    /// Writes all the rest.
+    /// Writes everything that is left.
     #[cfg(test)]
     pub(crate) fn finish(&mut self) {
         while self.step(Duration::from_secs(1)) == Step::More {}
     }
 
-    /// Whether it has had its share of the time for now, if the stream waits.
+    /// Whether the snapshot has used its share of the time for now, if the stream waits.
     #[must_use]
     pub fn rests(&self) -> bool {
         Instant::now() < self.rests_until
@@ -297,7 +299,7 @@ impl Saving {
         result
     }
 
-    /// Ends the file. Gives its bytes.
+    /// Ends the file. Returns its size in bytes.
     pub(super) fn end(&mut self) -> io::Result<u64> {
         if let Some(error) = self.error.take() {
             return Err(error);
@@ -325,7 +327,7 @@ impl Saving {
         &self.file
     }
 
-    /// The file's temporary name. It stays from now on.
+    /// Returns the file's temporary name. From now on, dropping this no longer removes the file.
     pub(super) const fn keep(&mut self) -> Option<PathBuf> {
         self.path.take()
     }
@@ -334,15 +336,16 @@ impl Saving {
 impl Drop for Saving {
     fn drop(&mut self) {
         if let Some(path) = self.path.take() {
-            // If it stays, the next start removes it.
+            // If this fails, the next start removes the file.
             let _ = std::fs::remove_file(path);
         }
     }
 }
 
-const HURRIED: &str = "a command changes more at once than can be written meanwhile";
+const HURRIED: &str = "a command changes more keys at once than can be written before it";
 
-/// Where a module wants its data read. Source: redis 8.0 redismodule.h, `REDISMODULE_AUX_BEFORE_RDB`.
+/// The value of module data that must be read before the keys. Source: redis 8.0 redismodule.h,
+/// `REDISMODULE_AUX_BEFORE_RDB`.
 const BEFORE_KEYS: u64 = 1;
 
 fn databases_of(generation: &Generation) -> Vec<Database> {
@@ -359,7 +362,7 @@ fn databases_of(generation: &Generation) -> Vec<Database> {
     (0..spaces.databases()).map(database).collect()
 }
 
-/// Writes what stands before the keys.
+/// Writes what comes before the keys.
 fn introduce<W: Write>(
     writer: &mut Writer<W>,
     generation: &Generation,
@@ -385,7 +388,8 @@ fn introduce<W: Write>(
         None => writer.aux(LIBRARIES_DOUBTED, b"1")?,
         Some(all) => all.iter().try_for_each(|one| writer.function(&one.code))?,
     }
-    // As Redis before 7.0 names them, which sends scripts by their digests. Source: redis 6.0 rdb.c, `rdbSaveRio`.
+    // Redis before 7.0, which sends scripts by their digests, uses this name for them. Source: redis 6.0 rdb.c,
+    // `rdbSaveRio`.
     for code in generation.spaces.scripts().all() {
         writer.aux(b"lua", &code)?;
     }
@@ -420,7 +424,7 @@ fn write_entry<W: Write>(writer: &mut Writer<W>, entry: &Entry, now_s: i64) -> i
         freq: None,
     };
     if entry.is_swept() {
-        // Its time is long over: a server that loads it as a primary drops it, whatever the value.
+        // The key expired long ago: a server that loads it as a primary drops it, whatever its value.
         let timed: &[u8] = if entry.is_timed() { b"timed" } else { b"plain" };
         writer.aux(SWEPT, timed)?;
         writer.key(entry.key(), meta, crate::rdb::ValueType::String)?;

@@ -399,7 +399,7 @@ fn a_state_directory_that_others_may_read_is_closed_or_refused() {
     let open = || fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755));
     open().expect("our folder");
     let mut redtail = Server::redtail_with(&primary, &["--state-dir", &path]);
-    redtail.wait_for_log("redtail has closed it (chmod 700)");
+    redtail.wait_for_log("redtail has restricted it to its owner (chmod 700)");
     assert_eq!(mode(folder.path()), 0o700);
     assert_eq!(field(&redtail, "redtail_state"), "kept");
     redtail.stop();
@@ -418,7 +418,7 @@ fn a_state_directory_that_others_may_read_is_closed_or_refused() {
     ];
     let said = ends(1, &serve, &[]);
     assert!(
-        said.contains("(mode 755)") && said.contains("or chmod 700 it"),
+        said.contains("(mode 755)") && said.contains("or chmod 700 this one"),
         "{said}"
     );
     assert!(!said.contains("listening"), "{said}");
@@ -438,7 +438,7 @@ fn a_state_directory_that_others_may_read_is_closed_or_refused() {
     ];
     let said = ends(1, &serve, &[]);
     assert!(
-        said.contains("/lock is a directory, where redtail keeps a file"),
+        said.contains("/lock is a directory, but redtail needs a file there"),
         "{said}"
     );
 }

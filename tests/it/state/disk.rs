@@ -206,7 +206,7 @@ fn breaks(operation: i32, prefix: &str, fsync: &str) {
         redtail.command("DEBUG DIGEST"),
         primary.command("DEBUG DIGEST")
     );
-    let said = "cannot write the state, and has removed what was there";
+    let said = "cannot write the state, and redtail has removed the old one";
     assert!(redtail.log().contains(said), "{}", redtail.log());
     let error = state(&mut redtail.client(), "_last_error");
     assert!(error.contains("Input/output error"), "{error}");
