@@ -180,7 +180,7 @@ fn owned(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     options.read(true).write(true).mode(0o600).open(path)
 }
 
-/// Returns the number in a name, if it is formatted like redtail formats it: other files are not taken for redtail's.
+/// Returns the number in a name, if it is formatted as redtail formats it: other files are not taken for redtail's.
 /// Rejects a number that leaves no room for later ones.
 fn number_of(text: &str) -> Option<u64> {
     text.parse()

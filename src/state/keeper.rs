@@ -66,7 +66,7 @@ struct Kept {
     settling: bool,
     /// No snapshot starts before this time.
     not_before: Instant,
-    /// Snapshots that have failed in a row, most likely because a command needed too much at once.
+    /// Snapshots that have failed in a row, for example because a command needed too many keys at once.
     hurried: u32,
 }
 

@@ -4,7 +4,7 @@
 //! lock               held as long as the process lives
 //! snapshot-<n>.rdb   an RDB file: all data at one offset
 //! log-<n>            the stream's raw bytes from that offset on, in records with checksums
-//! *.tmp              not finished: removed at the next start
+//! *.tmp              unfinished: removed at the next start
 //! *.corrupt-<time>   set aside because it was damaged; only the newest such set is kept
 //! ```
 //!

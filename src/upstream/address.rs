@@ -263,7 +263,7 @@ impl Upstream {
         }
     }
 
-    /// Sets what `login` contains for the servers to follow, overriding the addresses.
+    /// Applies `login` to the servers to follow. It overrides what the addresses say.
     #[must_use]
     pub fn with_login(mut self, login: &Login) -> Self {
         match &mut self {
@@ -273,7 +273,7 @@ impl Upstream {
         self
     }
 
-    /// Sets what `login` contains for the sentinels, if there are any.
+    /// Applies `login` to the sentinels, if there are any.
     #[must_use]
     pub fn with_sentinel_login(mut self, login: &Login) -> Self {
         if let Self::Sentinel(sentinels) = &mut self {

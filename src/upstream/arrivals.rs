@@ -28,7 +28,7 @@ const VAIN_WAITS_MAX: u32 = 20;
 /// How often a reader checks the turn before it yields to other threads.
 const SPINS: u32 = 50;
 
-/// See the module.
+/// Lets readers wait for what has arrived: see the module.
 #[derive(Debug, Default)]
 pub struct Arrivals {
     /// The socket that the writer reads.

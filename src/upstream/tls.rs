@@ -111,7 +111,7 @@ fn cause(error: &rustls::Error) -> String {
             );
         }
         E::PeerIncompatible(_) => {
-            "the server and redtail have no TLS version or no cipher in common"
+            "the server and redtail do not support a common TLS version or cipher"
         }
         E::NoCertificatesPresented => "the server presented no certificate",
         E::DecryptError => "redtail cannot decrypt what the server sent",
