@@ -1,4 +1,4 @@
-"""Compares what criterion measured of two programs in several rounds; called by benches/compare.
+"""Compares criterion's results for two programs over several rounds; benches/compare calls it.
 
     compare.py RESULTS      RESULTS/ROUND/{base,head} are directories that criterion wrote
 """
@@ -16,7 +16,7 @@ SIGNIFICANCE = 0.05
 
 
 def samples(folder):
-    """Nanoseconds an iteration of every sample, by the bench's name."""
+    """Returns the nanoseconds per iteration of every sample, by the bench's name."""
     found = {}
     for file in folder.glob("**/new/sample.json"):
         sample = json.loads(file.read_text())
@@ -26,13 +26,13 @@ def samples(folder):
 
 
 def ratio(rounds):
-    """HEAD's time as a part of BASE's: the geometric mean of the rounds' own ratios, for what slows one round slows both."""
+    """Returns the ratio of HEAD's time to BASE's: the geometric mean of the rounds' ratios, because a slow round slows both."""
     logs = [math.log(statistics.median(head) / statistics.median(base)) for base, head in rounds]
     return math.exp(statistics.fmean(logs))
 
 
 def interval(rounds, draws):
-    """The middle 95 % of the ratio, rounds and the samples within them drawn again."""
+    """Returns the middle 95 % of the ratios over resampled rounds and resampled samples within them."""
 
     def again(sample):
         return draws.choices(sample, k=len(sample))
@@ -44,7 +44,7 @@ def interval(rounds, draws):
 
 
 def ways(first, second, most, memo={}):
-    """In how many orders of so many values of two kinds the statistic U is `most` at most."""
+    """Returns the number of orders of `first` and `second` values in which the statistic U is at most `most`."""
     if most < 0:
         return 0
     if first == 0 or second == 0:
@@ -56,7 +56,7 @@ def ways(first, second, most, memo={}):
 
 
 def mann_whitney(base, head):
-    """The exact two-sided p; ties count half."""
+    """Returns the exact two-sided p; ties count half."""
     above = sum((one > other) + (one == other) / 2 for one in head for other in base)
     least = math.floor(min(above, len(base) * len(head) - above))
     orders = math.comb(len(base) + len(head), len(base))
