@@ -1,4 +1,4 @@
-//! `redis.*` and `server.*`, but for the functions that call commands.
+//! The tables `redis` and `server`, without the functions that call commands.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,10 +14,10 @@ use crate::command;
 use crate::dialect::Dialect;
 use crate::resp::ArgsBuf;
 
-/// Bytes of a message that reach the log.
+/// How many bytes of a message reach the log.
 const LOGGED_BYTES_MAX: usize = 1 << 10;
 
-/// Log levels, and what may be said to `redis.set_repl`: nothing that a replica would do differently.
+/// Log levels, and the values that `redis.set_repl` takes. The latter change nothing on a replica.
 const NUMBERS: [(&str, i64); 9] = [
     ("LOG_DEBUG", 0),
     ("LOG_VERBOSE", 1),
@@ -30,7 +30,7 @@ const NUMBERS: [(&str, i64); 9] = [
     ("REPL_ALL", 3),
 ];
 
-/// The table `redis`, without the functions that call commands.
+/// Returns the table `redis`, without the functions that call commands.
 pub(super) fn table(lua: &Lua, state: &Arc<State>) -> mlua::Result<Table> {
     let api = lua.create_table_from(NUMBERS)?;
     add_versions(&api, state.dialect)?;
@@ -44,7 +44,7 @@ pub(super) fn table(lua: &Lua, state: &Arc<State>) -> mlua::Result<Table> {
         Ok(Value::Boolean(false))
     })?;
     add(lua, &api, "debug", state, |_, _| Ok(Value::Nil))?;
-    // The function itself comes with those that call commands.
+    // `Site::add` replaces this value with the function.
     api.raw_set("replicate_commands", true)?;
     if state.dialect.protects_globals() {
         add(lua, &api, "acl_check_cmd", state, acl_check_cmd)?;
@@ -52,7 +52,7 @@ pub(super) fn table(lua: &Lua, state: &Arc<State>) -> mlua::Result<Table> {
     Ok(api)
 }
 
-/// What libraries see while they are loaded. Source: redis 7.0 function_lua.c, `luaEngineInitEngine`.
+/// Returns the table that libraries see while they are loaded. Source: redis 7.0 function_lua.c, `luaEngineInitEngine`.
 pub(super) fn loading_table(lua: &Lua, state: &Arc<State>) -> mlua::Result<Table> {
     let levels = NUMBERS
         .into_iter()
@@ -63,7 +63,7 @@ pub(super) fn loading_table(lua: &Lua, state: &Arc<State>) -> mlua::Result<Table
     Ok(api)
 }
 
-/// Functions of the table are for scripts of EVAL alone.
+/// Removes the functions that only EVAL scripts have.
 pub(super) fn without_debugging(api: &Table) -> mlua::Result<()> {
     ["breakpoint", "debug", "replicate_commands"]
         .into_iter()
@@ -104,7 +104,7 @@ fn number((major, minor, patch): (u8, u8, u8)) -> i64 {
     i64::from(u32::from_be_bytes([0, major, minor, patch]))
 }
 
-/// A table that tells an error. Since Redis 7.0 it has a code of its own, before it has the place.
+/// Returns an error table. Since Redis 7.0 its text starts with an error code; before, with the place.
 /// Source: redis 7.0 script_lua.c, `luaPushErrorBuff`; redis 6.0 scripting.c, `luaPushError`.
 pub(super) fn error_table(lua: &Lua, state: &State, text: &[u8]) -> mlua::Result<Table> {
     let text = if state.dialect.protects_globals() {
@@ -117,7 +117,7 @@ pub(super) fn error_table(lua: &Lua, state: &State, text: &[u8]) -> mlua::Result
     Ok(table)
 }
 
-/// Texts begin with `-` when they have a code already.
+/// Returns the text with an error code. A text that starts with `-` already has one.
 pub(super) fn coded(text: &[u8], dialect: Dialect) -> Vec<u8> {
     let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
     let Some(coded) = text.strip_prefix(b"-") else {
@@ -140,7 +140,7 @@ fn trimmed(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// `source: line: ` of the calling function.
+/// Returns `source: line: ` of the calling function.
 fn caller(lua: &Lua) -> String {
     let place = lua.inspect_stack(1, |frame| {
         let line = frame
@@ -152,7 +152,7 @@ fn caller(lua: &Lua) -> String {
     place.unwrap_or_default()
 }
 
-/// Throws what a function of the table has against its arguments.
+/// Returns the error that a function of the table throws when its arguments are wrong.
 fn refuse(args: &Params<'_>, state: &State, text: &str) -> mlua::Error {
     if !state.dialect.protects_globals() {
         return throw_text(args.lua, text);
@@ -163,7 +163,7 @@ fn refuse(args: &Params<'_>, state: &State, text: &str) -> mlua::Error {
     }
 }
 
-/// The name that the table goes by in errors.
+/// The name of the table in error messages.
 const fn own_name(state: &State) -> &'static str {
     if state.dialect.says_redis() {
         "redis"
@@ -181,7 +181,7 @@ fn sha1hex(args: &Params<'_>, state: &State) -> mlua::Result<Value> {
     args.lua.create_string(digest.digits()).map(Value::String)
 }
 
-/// The one argument, if it is the only one and a text.
+/// Returns the argument if there is exactly one and it is a string.
 fn single_text(args: &Params<'_>) -> Option<LuaString> {
     match args.values() {
         [Value::String(text)] => Some(text.clone()),
@@ -217,7 +217,7 @@ fn status_reply(args: &Params<'_>, state: &State) -> mlua::Result<Value> {
     }
 }
 
-/// A number as C converts it, 0 for what is none.
+/// Returns the argument as a number, converted like in C; 0 if it is not a number.
 fn loose_number(args: &Params<'_>, number: usize) -> mlua::Result<i64> {
     let value = args.lua.coerce_number(args.value(number))?;
     Ok(truncated(value.unwrap_or(0.0)))
@@ -318,10 +318,10 @@ fn acl_check_cmd(args: &Params<'_>, state: &State) -> mlua::Result<Value> {
     Err(refuse(args, state, &text))
 }
 
-/// Puts the words of a command into `words`, which is empty. Source: redis 7.0 script_lua.c, `luaArgsToRedisArgv`.
+/// Puts the words of a command into `words`, which must be empty. Source: redis 7.0 script_lua.c, `luaArgsToRedisArgv`.
 ///
 /// # Errors
-/// What the script is told.
+/// The error message for the script.
 pub(super) fn word_list<'s>(
     mut values: impl ExactSizeIterator<Item = Scalar<'s>>,
     dialect: Dialect,
@@ -347,7 +347,7 @@ fn add_word(value: &Scalar<'_>, dialect: Dialect, words: &mut ArgsBuf) -> Result
     Ok(())
 }
 
-/// A number as commands get it.
+/// Formats a number as the word that a command receives.
 fn number_word(number: f64, dialect: Dialect) -> Vec<u8> {
     let mut word = Vec::new();
     let shortest = dialect.has_shortest_doubles();

@@ -14,7 +14,7 @@ use crate::dialect::Dialect;
 use crate::resp::{Args, Reply};
 use crate::store::Generation;
 
-/// Commands that write nothing here and yet may reach replicas, which COMMAND does not show. Source: redis 7.0 commands.c,
+/// Commands that write nothing here but may still be replicated. COMMAND does not show that flag. Source: redis 7.0 commands.c,
 /// `CMD_MAY_REPLICATE`.
 const REPLICATING: [&str; 3] = ["pfcount", "publish", "spublish"];
 
@@ -23,7 +23,7 @@ pub(super) struct Caller<'c> {
     host: &'c dyn Host,
     generation: Option<&'c Generation>,
     state: &'c State,
-    /// Whether what may change data is refused as such.
+    /// Whether commands that may change data are refused because the script is read-only.
     is_read_only: bool,
     reach: Reach<'c>,
     inner: RefCell<Inner>,
@@ -34,15 +34,15 @@ struct Inner {
     allowed: Allowed,
 }
 
-/// Commands that an interpreter's scripts may call, which were called lately.
+/// The commands that the scripts of an interpreter called lately and may call.
 #[derive(Debug, Default)]
 pub(super) struct Allowed(SmallVec<[&'static Command; ALLOWED_MAX]>);
 
-/// So many are remembered.
+/// How many commands are remembered.
 const ALLOWED_MAX: usize = 8;
 
 impl<'c> Caller<'c> {
-    /// For a script that `cx` runs, which reads what `reach` holds.
+    /// Creates the caller for a script that `cx` runs and that reads what `reach` holds.
     pub(super) fn new(
         cx: &SessionCx<'c>,
         state: &'c State,
@@ -65,7 +65,7 @@ impl<'c> Caller<'c> {
         }
     }
 
-    /// What is remembered for the next script.
+    /// Returns the commands to remember for the next script.
     pub(super) fn into_allowed(self) -> Allowed {
         self.inner.into_inner().allowed
     }
@@ -99,7 +99,7 @@ impl Calls for Caller<'_> {
             session: &mut inner.session,
             host: self.host,
             generation: self.generation,
-            // The script itself was let in.
+            // Staleness was checked when the script itself was admitted.
             stale: false,
         };
         let read = self.reach.read(&mut cx, row, args);
@@ -113,7 +113,8 @@ impl Calls for Caller<'_> {
 }
 
 impl Caller<'_> {
-    /// Whether these words are refused in scripts, whatever there is to read. Source: redis 7.0 t_stream.c, `xreadCommand`.
+    /// Whether scripts may not use these words because they ask to block. This does not depend on the data. Source: redis 7.0
+    /// t_stream.c, `xreadCommand`.
     fn may_not_block(&self, row: &Command, args: Args<'_>) -> bool {
         let mut options = args
             .iter()
@@ -123,10 +124,10 @@ impl Caller<'_> {
             && options.any(|word| word.eq_ignore_ascii_case(b"block"))
     }
 
-    /// Makes an error the reply.
+    /// Replaces the reply with the error, if there is one.
     fn settle(&self, reply: &mut Reply, result: &Result<(), command::Error>) {
         match result {
-            // Since Redis 7.2 nothing is said of what cannot wait: it has found nothing.
+            // Since Redis 7.2 a command that cannot wait does not fail. It returns that it found nothing.
             Err(command::Error::Waits(_)) if self.state.dialect.reads_again_when_woken() => {
                 reply.truncate(0);
                 reply.null_array();
@@ -139,7 +140,7 @@ impl Caller<'_> {
         }
     }
 
-    /// The row that the words name, if a script here may run it. Source: redis 7.0 script.c, `scriptCall`.
+    /// Returns the row that the words name, if this script may run it. Source: redis 7.0 script.c, `scriptCall`.
     fn find(&self, args: Args<'_>, allowed: &mut Allowed) -> Result<&'static Command, Refused> {
         let dialect = self.state.dialect;
         if let Some(row) = known(args, dialect, allowed)
@@ -175,7 +176,7 @@ impl Caller<'_> {
         Ok(row)
     }
 
-    /// What a script is told of words that name nothing.
+    /// Returns the error for words that name no command.
     fn unresolved(&self, args: Args<'_>, error: command::Error) -> Refused {
         let dialect = self.state.dialect;
         let texts = dialect.script_call_errors();
@@ -183,7 +184,7 @@ impl Caller<'_> {
         match (container, error) {
             (None, _) => Refused::Script(texts.unknown.into()),
             (Some(_), command::Error::Arity(_)) => Refused::Script(texts.arity.into()),
-            // What is looked up as a whole is unknown as a whole.
+            // Servers that look up a subcommand together with its command say that the whole is unknown.
             (Some(_), _)
                 if dialect.has_subcommand_rows() && !dialect.names_subcommands_in_scripts() =>
             {
@@ -193,7 +194,8 @@ impl Caller<'_> {
         }
     }
 
-    /// Subcommands that the command itself looks for: what it says, unless scripts may not run it at all.
+    /// Returns the error for a subcommand that the command itself looks up: the command's own error, unless scripts may not run
+    /// the command at all.
     fn older_subcommand(&self, row: &Command, args: Args<'_>, error: command::Error) -> Refused {
         let dialect = self.state.dialect;
         if !dialect.has_subcommand_rows() && command::flagged(args, row, dialect, "noscript") {
@@ -207,7 +209,7 @@ fn may_replicate(args: Args<'_>) -> bool {
     REPLICATING.iter().any(|name| args.is(0, name))
 }
 
-/// The row of a command among those that scripts were allowed lately.
+/// Returns the row of a command that scripts were recently allowed to call.
 fn known(args: Args<'_>, dialect: Dialect, allowed: &Allowed) -> Option<&'static Command> {
     let name = args.at(0);
     let mut rows = allowed.0.iter().copied();
@@ -215,22 +217,22 @@ fn known(args: Args<'_>, dialect: Dialect, allowed: &Allowed) -> Option<&'static
         .filter(|row| row.arity_in(dialect).fits(args.len()))
 }
 
-/// What a script is told of a command that would wait.
+/// Returns the error for a command that would wait.
 fn waiting(args: Args<'_>) -> command::Error {
     let text: &[u8] = b" command is not allowed with BLOCK option from scripts";
     command::Error::Quoting([b"ERR ", args.at(0), text].concat())
 }
 
-/// Whether a script gets its own last word back, for the server does not read such replies. Source: redis 6.0 scripting.c,
-/// `redisProtocolToLuaType`.
+/// Whether a script gets the last word of its own command back. The server does not parse such replies. Source: redis 6.0
+/// scripting.c, `redisProtocolToLuaType`.
 fn is_unread(reply: &[u8], dialect: Dialect) -> bool {
     !dialect.protects_globals() && matches!(reply.first(), Some(b'=' | b'('))
 }
 
 /// Why a command is not run.
 enum Refused {
-    /// The script is told so, in the words of its own errors.
+    /// The script gets one of the script errors.
     Script(Vec<u8>),
-    /// The command said so.
+    /// The command's own error.
     Command(command::Error),
 }

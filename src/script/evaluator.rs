@@ -1,4 +1,4 @@
-//! An interpreter of EVAL's scripts, with those that it has compiled.
+//! An interpreter for EVAL scripts, with the scripts that it has compiled.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,36 +13,37 @@ use super::texts::{Digest, Text};
 use crate::command::Error;
 use crate::dialect::Dialect;
 
-/// Compiled scripts that an interpreter keeps.
+/// How many compiled scripts an interpreter keeps.
 const COMPILED_MAX: usize = 500;
 
-/// A script that is compiled, and what is known of it.
+/// A compiled script and the facts about it.
 pub(super) struct Ready {
     pub(super) function: Compiled,
     pub(super) text: Arc<Text>,
-    /// The number of the texts in which it was found last: while it is theirs the script is known.
+    /// The number of the texts (see [`number`](super::texts::Texts::number)) when the script was last found there. While it
+    /// matches, the script is known.
     texts: AtomicU64,
 }
 
-/// See the module.
+/// An interpreter for EVAL scripts.
 pub(super) struct Evaluator {
     pub(super) interpreter: Interpreter,
     compiled: HashMap<Digest, Arc<Ready>, ahash::RandomState>,
-    /// Whether a script since the last [`tidy`](Self::tidy) may have changed how the collector works.
+    /// Whether a script since the last [`tidy`](Self::tidy) may have changed the settings of the garbage collector.
     sets_collector: bool,
 }
 
 impl Evaluator {
-    /// One that has compiled nothing.
+    /// Creates an evaluator without any compiled scripts.
     ///
     /// # Errors
-    /// When there is no memory for it.
+    /// Fails if there is not enough memory.
     pub(super) fn new(dialect: Dialect) -> Result<Self, Error> {
         let interpreter = Interpreter::new(dialect, |lua, real, _| {
             sandbox::add_helpers(lua, real, dialect)
         })
         .map_err(|_| Fatal::Memory)?;
-        // Scripts are compiled to run with these.
+        // Scripts are compiled against these globals.
         let globals = interpreter.globals().map_err(|_| Fatal::Memory)?;
         let set = interpreter.lua.set_globals(globals);
         set.map_err(|_| Fatal::Memory)?;
@@ -53,7 +54,7 @@ impl Evaluator {
         })
     }
 
-    /// A script that is compiled, if it was found in the texts of that number.
+    /// Returns a compiled script if it was last found in the texts with the number `texts`.
     pub(super) fn ready(&mut self, digest: &Digest, texts: u64) -> Option<Arc<Ready>> {
         let ready = self.compiled.get(digest)?;
         if ready.texts.load(Ordering::Relaxed) != texts {
@@ -63,10 +64,10 @@ impl Evaluator {
         Some(Arc::clone(ready))
     }
 
-    /// A script that was found in the texts of that number.
+    /// Compiles a script that was just found in the texts with the number `texts`, unless it is compiled already.
     ///
     /// # Errors
-    /// When it does not compile.
+    /// Fails if the script does not compile.
     pub(super) fn make_ready(
         &mut self,
         digest: &Digest,
@@ -110,7 +111,8 @@ impl Evaluator {
         })
     }
 
-    /// Before Redis 7.0 a script is the body of a function. Source: redis 6.0 scripting.c, `luaCreateFunction`.
+    /// Wraps the script in a function definition: before Redis 7.0 a script is the body of a function.
+    /// Source: redis 6.0 scripting.c, `luaCreateFunction`.
     fn define(&self, digest: &Digest, code: &[u8]) -> Result<Function, Error> {
         let name = format!("f_{}", digest.digits());
         let definition = [b"function ", name.as_bytes(), b"() ", code, b"\nend"].concat();
@@ -128,7 +130,7 @@ impl Evaluator {
         })
     }
 
-    /// Gives back what scripts left; false when the interpreter is better thrown away.
+    /// Frees what scripts left. Returns false if the interpreter should be thrown away instead.
     pub(super) fn tidy(&mut self) -> bool {
         self.interpreter
             .tidy(std::mem::take(&mut self.sets_collector))

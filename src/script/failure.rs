@@ -1,4 +1,4 @@
-//! What a client is told of a script that failed.
+//! The error replies of scripts that failed.
 
 use mlua::{Lua, Value};
 
@@ -6,7 +6,7 @@ use super::interpreter::Failure;
 use crate::command::Error;
 use crate::dialect::Dialect;
 
-/// The error reply of the script or function called `name`. Source: redis 7.0 script_lua.c, `luaCallFunction`; redis 6.0
+/// Returns the error reply for the script or function called `name`. Source: redis 7.0 script_lua.c, `luaCallFunction`; redis 6.0
 /// scripting.c, `evalGenericCommand`.
 pub(super) fn error(lua: &Lua, failure: Failure, dialect: Dialect, name: &str) -> Error {
     let (value, place) = match failure {
@@ -32,7 +32,7 @@ fn modern(lua: &Lua, value: Value, place: Option<(String, i64)>, name: Option<&s
         Value::Table(table) => {
             let text = table.get::<Value>("err").ok();
             text.and_then(|text| self::text(lua, &text))
-                // DIFFERENCE: servers before Valkey 9.1 end themselves here.
+                // DIFFERENCE: servers before Valkey 9.1 crash here.
                 .unwrap_or_else(|| b"ERR unknown error".to_vec())
         }
         value => {
@@ -55,19 +55,19 @@ fn older(lua: &Lua, value: Value, place: Option<(String, i64)>, name: &str) -> V
             [format!("{source}:{line}: ").as_bytes(), c_text(&text)].concat()
         }
         (Some(text), None) => text,
-        // The server's own handler fails.
+        // On a server, the handler itself fails.
         (None, _) => format!("@err_handler_def:8: {}", unconcatenated(&value)).into_bytes(),
     };
     [start.as_bytes(), &end].concat()
 }
 
-/// What the servers' handler before Redis 7.0 says of a value that is no text.
+/// The error of the servers' handler before Redis 7.0, for a value that is not a string.
 pub(super) fn unconcatenated(value: &Value) -> String {
     let kind = super::params::type_name(value);
     format!("err_handler_def:8: attempt to concatenate local 'err' (a {kind} value)")
 }
 
-/// A text, or a number as one.
+/// Returns a string, or a number as a string.
 fn text(lua: &Lua, value: &Value) -> Option<Vec<u8>> {
     let text = lua.coerce_string(value.clone()).ok()??;
     Some(text.as_bytes().to_vec())

@@ -1,7 +1,7 @@
-//! Libraries of functions, loaded into an interpreter of their own. Source: redis 7.0 function_lua.c.
+//! Function libraries, loaded into interpreters of their own. Source: redis 7.0 function_lua.c.
 //!
-//! What the primary accepted is loaded when it is first asked for, and again when the libraries have changed. DIFFERENCE: what
-//! a library keeps in its own variables is kept by each interpreter apart.
+//! The libraries that the primary accepted are loaded when they are first needed, and again after they have changed.
+//! DIFFERENCE: each interpreter has its own copy of the variables that a library keeps.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -22,34 +22,35 @@ use crate::dialect::Dialect;
 use crate::limits::{SCRIPT_MEMORY_BYTES_MAX, SCRIPT_MILLISECONDS_MAX};
 use crate::store::{Libraries, Library, Tainted};
 
-/// An interpreter with all libraries in it.
+/// An interpreter with all libraries loaded.
 pub(super) struct Loaded {
     pub(super) interpreter: Interpreter,
     functions: HashMap<Vec<u8>, Compiled, ahash::RandomState>,
-    /// What is known of them, in all interpreters.
+    /// The facts about the libraries. All interpreters share them.
     pub(super) known: Arc<Known>,
 }
 
-/// What is known of libraries that were loaded.
+/// The facts about libraries that were loaded.
 pub(super) struct Known {
-    /// In whose words.
+    /// The dialect that they were loaded for.
     pub(super) dialect: Dialect,
-    /// Which they are.
+    /// The libraries themselves.
     pub(super) libraries: Arc<Libraries>,
-    /// What is told of them.
+    /// What FUNCTION LIST shows of them.
     pub(super) shown: Arc<Vec<LibraryShown>>,
     functions: HashMap<Vec<u8>, Facts, ahash::RandomState>,
-    /// Whether one of them may change how the collector works.
+    /// Whether one of them may change the settings of the garbage collector.
     pub(super) sets_collector: bool,
 }
 
-/// What is known of a function.
+/// The facts about a function.
 pub(super) struct Facts {
-    /// What errors call it.
+    /// Its name in error messages.
     pub(super) name: String,
-    /// Whether it may write, for all that it says.
+    /// Whether its flags allow it to write.
     pub(super) writes: bool,
-    /// Whether it shares variables with others or keeps them from one call to the next: then it cannot begin again.
+    /// Whether it has variables that it shares with other functions or keeps from one call to the next. If so, it cannot start
+    /// over.
     pub(super) keeps_variables: bool,
     /// How much it held lately.
     pub(super) habit: Habit,
@@ -60,7 +61,7 @@ impl Facts {
         Self {
             name: String::from_utf8_lossy(&shown.name).into_owned(),
             writes: shown.writes(),
-            // The globals are protected, so there is nothing else to keep anything in.
+            // The globals are protected, so upvalues are the only place to keep anything.
             keeps_variables: function.info().num_upvalues > 0,
             habit: Habit::default(),
         }
@@ -68,25 +69,25 @@ impl Facts {
 }
 
 impl Known {
-    /// What is known of the function called `name`.
+    /// Returns the facts about the function called `name`.
     pub(super) fn function(&self, name: &[u8]) -> Option<&Facts> {
         self.functions.get(name)
     }
 
-    /// Whether this is of these libraries, in these words.
+    /// Whether these facts are about `libraries`, in `dialect`.
     pub(super) fn is_of(&self, dialect: Dialect, libraries: &Arc<Libraries>) -> bool {
         self.dialect == dialect && Arc::ptr_eq(&self.libraries, libraries)
     }
 }
 
-/// What a library has registered so far.
+/// The functions that a library has registered so far.
 type Registered = Arc<Mutex<Vec<(FunctionShown, Function)>>>;
 
 impl Loaded {
-    /// Loads `libraries`.
+    /// Creates an interpreter and loads `libraries` into it.
     ///
     /// # Errors
-    /// When it is not known which there are, or one of them cannot be loaded here.
+    /// Fails if the set of libraries is tainted, or if one of them cannot be loaded here.
     pub(super) fn new(dialect: Dialect, libraries: Arc<Libraries>) -> Result<Self, Error> {
         let all = libraries.all().ok_or(Tainted)?;
         let interpreter = Interpreter::new(dialect, |_, _, api| api::without_debugging(api))
@@ -126,13 +127,13 @@ impl Loaded {
         })
     }
 
-    /// Knows of the libraries what the interpreters know that loaded them before: habits are theirs in common.
+    /// Uses the facts of the interpreters that loaded the same libraries before, so that all of them share the habits.
     pub(super) fn knowing(mut self, known: Arc<Known>) -> Self {
         self.known = known;
         self
     }
 
-    /// The function called `name`.
+    /// Returns the function called `name`.
     pub(super) fn function(&self, name: &[u8]) -> Option<&Compiled> {
         self.functions.get(name)
     }
@@ -142,7 +143,8 @@ fn broken(error: &mlua::Error) -> Error {
     Error::Owned(format!("ERR redtail cannot load the libraries: {error}"))
 }
 
-/// The globals of libraries: one empty table, behind which stands the one or the other.
+/// The globals of libraries: one empty table, whose metatable points to what libraries see while they load, or to what
+/// functions see.
 struct Stage {
     globals: Table,
     meta: Table,
@@ -205,7 +207,7 @@ impl Stage {
         })
     }
 
-    /// From now on functions see what scripts see.
+    /// From now on, library functions see the same globals as scripts.
     fn finish(self, interpreter: &Interpreter) -> mlua::Result<()> {
         let scripts = interpreter.globals()?;
         self.meta.raw_set("__index", scripts)?;
@@ -213,7 +215,7 @@ impl Stage {
     }
 }
 
-/// `redis.register_function`.
+/// Returns `redis.register_function`.
 fn register(lua: &Lua, state: &Arc<State>, registered: &Registered) -> mlua::Result<Function> {
     let (state, registered) = (Arc::clone(state), Arc::clone(registered));
     lua.create_function(move |lua, args: MultiValue| {
@@ -231,7 +233,7 @@ fn register(lua: &Lua, state: &Arc<State>, registered: &Registered) -> mlua::Res
     })
 }
 
-/// A function as a library describes it: by a table, or by its name alone.
+/// Reads how a library describes a function: by a table of named arguments, or by its name and the function.
 fn described(args: &Params<'_>) -> Result<(FunctionShown, Function), &'static str> {
     match args.values() {
         [Value::Table(named)] => by_names(named),

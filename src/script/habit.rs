@@ -1,23 +1,23 @@
-//! How much a script held lately, so that it does not run twice each time.
+//! How much a script held lately, so that it does not run twice every time.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use super::reach::Level;
 
-/// After so many runs a script that gave up is tried with its declared keys again: what it reads depends on its arguments. The
-/// runs that are lost so cost a hundredth.
+/// After this many runs, a script that had to start over is tried with only its declared keys again, because what it reads
+/// depends on its arguments. The runs lost this way cost one percent.
 const RUNS_REMEMBERED: u32 = 100;
 
-/// What is remembered of one script.
+/// What is remembered about one script.
 #[derive(Debug, Default)]
 pub(super) struct Habit {
     level: AtomicU8,
-    /// How many more runs begin there.
+    /// How many more runs start at this level.
     runs: AtomicU32,
 }
 
 impl Habit {
-    /// The level to begin at.
+    /// Returns the level for the next run to start at.
     pub(super) fn first(&self) -> Level {
         let left = self.runs.load(Ordering::Relaxed);
         if left == 0 {
@@ -27,7 +27,7 @@ impl Habit {
         self.last()
     }
 
-    /// The level that was needed last.
+    /// Returns the level that was needed last.
     pub(super) fn last(&self) -> Level {
         match self.level.load(Ordering::Relaxed) {
             0 => Level::Keys,
@@ -36,7 +36,7 @@ impl Habit {
         }
     }
 
-    /// The script needed `level`.
+    /// Records that the script needed `level`.
     pub(super) fn note(&self, level: Level) {
         let number = match level {
             Level::Keys => 0,

@@ -1,4 +1,4 @@
-//! One Lua: its libraries, its limits, and how a function of a script is run in it.
+//! One Lua interpreter: its libraries, its limits, and how it runs a script's function.
 
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
@@ -17,50 +17,50 @@ use crate::command::ScriptCall;
 use crate::dialect::Dialect;
 use crate::limits::SCRIPT_MEMORY_BYTES_MAX;
 
-/// How many instructions run between two looks at the clock.
+/// How many instructions run between two checks of the clock.
 const INSTRUCTIONS_PER_TICK: u32 = 200;
 
-/// Above this much memory after a script, what it left behind is collected at once.
+/// If Lua uses more memory than this after a script, its garbage is collected right away.
 const KEPT_BYTES: usize = 4 << 20;
 
-/// Where both settings of the collector are at first. Source: Lua 5.1 luaconf.h, `LUAI_GCPAUSE`, `LUAI_GCMUL`.
+/// The initial value of both collector settings. Source: Lua 5.1 luaconf.h, `LUAI_GCPAUSE`, `LUAI_GCMUL`.
 const COLLECTOR_PERCENT: u32 = 200;
 
-/// What scripts do not get of Lua's own globals, in any version.
+/// The globals of Lua that no script sees, in any version.
 const REMOVED: &[&str] = &[
     "dofile", "loadfile", "require", "module", "package", "debug", "io",
 ];
 
-/// What went since Redis 7.0.
+/// The globals that scripts no longer see since Redis 7.0.
 const REMOVED_SINCE: &[&str] = &["print", "getfenv", "setfenv", "newproxy"];
 
-/// A Lua with what scripts of one dialect see.
+/// A Lua interpreter with everything that scripts of one dialect see.
 pub(super) struct Interpreter {
-    /// Lua itself.
+    /// The Lua state.
     pub(super) lua: Lua,
-    /// What its functions share.
+    /// The state that all functions of the interpreter share.
     pub(super) state: Arc<State>,
-    /// The real tables; no script sees them.
+    /// The real tables. Scripts never see them directly.
     real: Table,
-    /// `KEYS` and `ARGV`.
+    /// The names `KEYS` and `ARGV`.
     names: [LuaString; 2],
-    /// What scripts see, since Redis 7.0.
+    /// The globals that scripts see since Redis 7.0.
     globals: Option<Table>,
-    /// The metatable of texts.
+    /// The metatable of strings.
     texts: Option<Table>,
     /// Lua's own `next`.
     pub(super) next: Function,
-    /// Lua's own `collectgarbage`, whose settings scripts may change.
+    /// Lua's own `collectgarbage`. Scripts may change its settings.
     collect: Function,
     failure: Arc<Mutex<Option<Failure>>>,
     allowed: Cell<Option<Allowed>>,
-    /// How many bytes Lua was told it may hold.
+    /// The memory limit that is set in Lua, in bytes.
     limit: Cell<usize>,
-    /// Lua points into it, so it comes after `lua`: fields are dropped in their order.
+    /// Lua points into it, so it must be declared after `lua`: fields are dropped in declaration order.
     site: Site,
 }
 
-/// A function of a script or a library.
+/// A compiled function of a script or a library.
 pub(super) struct Compiled {
     pub(super) function: Function,
     kept: Kept,
@@ -69,16 +69,16 @@ pub(super) struct Compiled {
 /// Why a script failed.
 #[derive(Debug, Clone)]
 pub(super) enum Failure {
-    /// With this value, raised there.
+    /// The script raised this value, at this source and line.
     Error(Value, Option<(String, i64)>),
-    /// It was ended.
+    /// The script was ended.
     Fatal(Fatal),
-    /// It was not begun: what the client is told.
+    /// The script was not started. The text is the error for the client.
     Refused(String),
 }
 
 impl From<mlua::Error> for Failure {
-    /// What Lua itself had against running it at all: memory, by all there is.
+    /// Converts an error that Lua itself had when it ran the script. If it is not a [`Fatal`], Lua ran out of memory.
     fn from(error: mlua::Error) -> Self {
         Self::Fatal(match error.downcast_ref::<Fatal>() {
             Some(fatal) => *fatal,
@@ -88,7 +88,7 @@ impl From<mlua::Error> for Failure {
 }
 
 impl Interpreter {
-    /// An interpreter; `own` changes the globals and the table `redis` first.
+    /// Creates an interpreter. `own` may change the globals and the table `redis` first.
     pub(super) fn new(
         dialect: Dialect,
         own: impl FnOnce(&Lua, &Table, &Table) -> mlua::Result<()>,
@@ -119,7 +119,7 @@ impl Interpreter {
         let failure = Arc::default();
         let handler = handler(&lua, &state, &failure)?;
         let site = site.build(&lua, &state, &real, &handler)?;
-        // Functions that are written in C name this as their environment.
+        // C functions use this table as their environment.
         lua.globals().clear()?;
         let names = [lua.create_string("KEYS")?, lua.create_string("ARGV")?];
         Ok(Self {
@@ -138,7 +138,7 @@ impl Interpreter {
         })
     }
 
-    /// The globals that scripts see. Since Redis 7.0 they are always the same table; before, each script has its own.
+    /// Returns the globals that scripts see. Since Redis 7.0 this is always the same table; before, each script has its own.
     pub(super) fn globals(&self) -> mlua::Result<Table> {
         match &self.globals {
             Some(globals) => Ok(globals.clone()),
@@ -154,7 +154,7 @@ impl Interpreter {
             .try_for_each(|(name, value)| holder.raw_set(name, value))
     }
 
-    /// Globals for one script before Redis 7.0, with its keys and arguments among them if `own` has them.
+    /// Returns new globals for one script before Redis 7.0. They include its keys and arguments if `own` has them.
     pub(super) fn fresh_globals(&self, own: Option<[&Table; 2]>) -> mlua::Result<Table> {
         let globals = sandbox::own_globals(&self.lua, &self.real)?;
         self.put(&globals, own)?;
@@ -167,7 +167,7 @@ impl Interpreter {
         Ok(globals)
     }
 
-    /// Runs `function` with the keys and arguments of `call`; its first result waits to be taken.
+    /// Runs `function` with the keys and arguments of `call`. The caller takes the first result from the returned [`Ended`].
     pub(super) fn run(
         &self,
         function: &Compiled,
@@ -189,18 +189,18 @@ impl Interpreter {
         }))
     }
 
-    /// The way to its Lua.
+    /// The bridge to this interpreter's Lua.
     pub(super) fn bridge(&self) -> &Bridge {
         self.site.bridge()
     }
 
-    /// Makes a function ready to be run.
+    /// Makes a function ready to run.
     pub(super) fn keep(&self, function: Function) -> mlua::Result<Compiled> {
         let kept = keep(&self.lua, &function)?;
         Ok(Compiled { function, kept })
     }
 
-    /// Gives up a function that was made ready.
+    /// Drops a function that [`keep`](Self::keep) made ready.
     pub(super) fn forget(&self, function: &Compiled) -> mlua::Result<()> {
         drop_kept(&self.lua, function.kept)
     }
@@ -209,7 +209,8 @@ impl Interpreter {
         Failure::Fatal(self.state.doom(fatal))
     }
 
-    /// Lua does not call its handler when there is no memory, nor when the handler itself fails.
+    /// Turns an error value that the handler did not see into a failure: Lua does not call the handler when there is no memory,
+    /// nor when the handler itself fails.
     fn unhandled(&self, value: Value) -> Failure {
         match caught(&self.lua, value) {
             Ok(Caught::Value(raised)) => Failure::Error(raised.value, None),
@@ -218,7 +219,7 @@ impl Interpreter {
         }
     }
 
-    /// A script begins, or begins again.
+    /// Sets the bounds for a script that starts, or starts over.
     pub(super) fn begin(&self, bounds: Bounds) -> mlua::Result<()> {
         if self.limit.replace(bounds.bytes) != bounds.bytes {
             self.lua.set_memory_limit(bounds.bytes)?;
@@ -227,8 +228,8 @@ impl Interpreter {
         Ok(())
     }
 
-    /// Gives back what the last script left; false when the interpreter is better thrown away. `sets_collector` says whether it
-    /// may have changed how the collector works.
+    /// Frees what the last script left. Returns false if the interpreter should be thrown away instead. `sets_collector` says
+    /// whether the script may have changed the settings of the garbage collector.
     pub(super) fn tidy(&self, sets_collector: bool) -> bool {
         if self.state.fatal().is_some() || sets_collector && self.reset_collector().is_err() {
             return false;
@@ -237,10 +238,10 @@ impl Interpreter {
             || self.lua.gc_collect().is_ok() && self.lua.used_memory() <= KEPT_BYTES * 2
     }
 
-    /// Compiles a script under the name `source`, to run with `globals`.
+    /// Compiles a script under the chunk name `source`, to run with the current globals.
     ///
     /// # Errors
-    /// What Lua says of the text.
+    /// Returns Lua's error message if the text does not compile.
     pub(super) fn compile(&self, code: &[u8], source: &str) -> Result<Function, CompileError> {
         let chunk = self.lua.load(code).set_name(source);
         let chunk = chunk.set_mode(mlua::chunk::ChunkMode::Text);
@@ -250,12 +251,12 @@ impl Interpreter {
         })
     }
 
-    /// What was remembered for the next script.
+    /// Takes the list of allowed commands that the last script left.
     pub(super) fn take_allowed(&self) -> Allowed {
         self.allowed.take().unwrap_or_default()
     }
 
-    /// Remembers it for the next script.
+    /// Keeps the list of allowed commands for the next script.
     pub(super) fn keep_allowed(&self, allowed: Allowed) {
         self.allowed.set(Some(allowed));
     }
@@ -268,8 +269,8 @@ impl Interpreter {
     }
 }
 
-/// Lets `build` make Lua's values of a reply or a request of so many bytes. Where there is plenty of room it goes without Lua's
-/// guard against a lack of memory, a protected call for each value.
+/// Runs `build`, which creates the Lua values for a reply or a request of `bytes` bytes. If there is plenty of room, it runs
+/// without Lua's memory limit, because under a limit every single value costs a protected call.
 pub(super) fn building<R>(
     lua: &Lua,
     state: &State,
@@ -287,26 +288,26 @@ pub(super) fn building<R>(
     built
 }
 
-/// What a byte of RESP takes in Lua at most, and more: four of them make a table.
+/// An upper bound for the memory that one byte of RESP takes in Lua: four bytes are enough for a table.
 const VALUE_BYTES_PER_BYTE: usize = 48;
 
-/// Whether a script may reach `collectgarbage`, by name or through what leads to all globals.
+/// Whether a script may reach `collectgarbage`, by its name or through something that leads to all globals.
 pub(super) fn may_set_collector(code: &[u8]) -> bool {
     ["collectgarbage", "_G", "fenv", "load"]
         .into_iter()
         .any(|name| memchr::memmem::find(code, name.as_bytes()).is_some())
 }
 
-/// Why a script is none.
+/// Why a text does not compile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum CompileError {
-    /// In Lua's words.
+    /// Lua's own message.
     Syntax(String),
-    /// It is too large.
+    /// There is not enough memory for it.
     Memory,
 }
 
-/// Looks at the clock all along, in coroutines too.
+/// Checks the clock every [`INSTRUCTIONS_PER_TICK`] instructions, in coroutines too.
 fn watch(lua: &Lua, state: &Arc<State>) -> mlua::Result<()> {
     let shared = Arc::clone(state);
     let triggers = HookTriggers::new().every_nth_instruction(INSTRUCTIONS_PER_TICK);
@@ -329,7 +330,7 @@ fn remove(lua: &Lua, real: &Table, dialect: Dialect) -> mlua::Result<()> {
             real.raw_remove(*name)?;
         }
     } else {
-        // DIFFERENCE: a server prints to its own output.
+        // DIFFERENCE: a server prints to its own standard output; here nothing is printed.
         real.raw_set("print", lua.create_function(|_, _: MultiValue| Ok(()))?)?;
         let native = real.raw_get("newproxy")?;
         real.raw_set("newproxy", sandbox::newproxy(lua, native)?)?;
@@ -345,7 +346,7 @@ fn remove(lua: &Lua, real: &Table, dialect: Dialect) -> mlua::Result<()> {
 
 const PRELUDE: &str = include_str!("prelude.lua");
 
-/// Puts our own functions in the place of Lua's.
+/// Replaces some of Lua's functions with our own.
 fn replace(lua: &Lua, real: &Table, state: &Arc<State>) -> mlua::Result<()> {
     let threads: Table = real.raw_get("coroutine")?;
     let prelude = lua.load(PRELUDE).set_name("=prelude").into_function()?;
@@ -369,7 +370,7 @@ fn replace(lua: &Lua, real: &Table, state: &Arc<State>) -> mlua::Result<()> {
         threads.raw_set(name, ours.raw_get::<Value>(name)?)?;
     }
     real.raw_set("loadstring", lua.create_function(loadstring)?)?;
-    // Taken away again by those that need it.
+    // The sorting functions remove it again.
     real.raw_set("counted", ours.raw_get::<Value>("counted")?)?;
     let load: Function = ours.raw_get("load")?;
     let join = lua.create_function(load_pieces)?;
@@ -377,8 +378,8 @@ fn replace(lua: &Lua, real: &Table, state: &Arc<State>) -> mlua::Result<()> {
     sandbox::add_random(lua, &real.raw_get("math")?, state)
 }
 
-/// Gives `false` and what `pcall` caught. Since Redis 7.0 what commands throw is a table; scripts catch its text.
-/// Source: redis 7.0 script_lua.c, `luaRedisPcall`.
+/// Returns the function that builds the result of a failed `pcall`: `false` and the error. Since Redis 7.0 commands throw a
+/// table, but scripts catch its text. Source: redis 7.0 script_lua.c, `luaRedisPcall`.
 fn catcher(lua: &Lua, state: &Arc<State>, textual: bool) -> mlua::Result<Function> {
     let state = Arc::clone(state);
     lua.create_function(move |lua, value: Value| {
@@ -395,7 +396,7 @@ fn catcher(lua: &Lua, state: &Arc<State>, textual: bool) -> mlua::Result<Functio
     })
 }
 
-/// What was caught, if the script may go on after it.
+/// Returns the caught error, unless it must end the script.
 fn visible(lua: &Lua, state: &State, value: Value) -> mlua::Result<Raised> {
     match caught(lua, value)? {
         Caught::Value(raised) => Ok(raised),
@@ -403,7 +404,7 @@ fn visible(lua: &Lua, state: &State, value: Value) -> mlua::Result<Raised> {
     }
 }
 
-/// Throws what was caught in a coroutine, in the caller. Source: Lua 5.1 lbaselib.c, `auxwrap`.
+/// Throws an error caught in a coroutine again, in the caller. Source: Lua 5.1 lbaselib.c, `auxwrap`.
 fn rethrow(lua: &Lua, state: &Arc<State>) -> mlua::Result<Function> {
     let state = Arc::clone(state);
     lua.create_function(move |lua, value: Value| -> mlua::Result<()> {
@@ -419,8 +420,7 @@ fn rethrow(lua: &Lua, state: &Arc<State>) -> mlua::Result<Function> {
     })
 }
 
-/// Says in the place of the function above that its argument `number` is missing. Source: Lua 5.1 lauxlib.c,
-/// `luaL_checkany`.
+/// Throws the error that the argument `number` of the calling function is missing. Source: Lua 5.1 lauxlib.c, `luaL_checkany`.
 fn absent(lua: &Lua, number: usize) -> mlua::Result<()> {
     let name = lua.inspect_stack(1, |frame| {
         frame.names().name.map(std::borrow::Cow::into_owned)
@@ -431,7 +431,7 @@ fn absent(lua: &Lua, number: usize) -> mlua::Result<()> {
     Err(throw_text(lua, text))
 }
 
-/// What a script may see of an error, and whether it is hidden from it; nil for what is no text, too.
+/// Returns the part of an error that a script may see, and whether the error is hidden from the script.
 fn seen(lua: &Lua) -> mlua::Result<Function> {
     lua.create_function(|lua, value: Value| match caught(lua, value)? {
         Caught::Value(raised) => Ok((raised.value, false)),
@@ -439,7 +439,7 @@ fn seen(lua: &Lua) -> mlua::Result<Function> {
     })
 }
 
-/// `loadstring`. DIFFERENCE: text only, before Redis 7.0 too, for what is compiled already can break out of Lua.
+/// `loadstring`. DIFFERENCE: it takes source text only, even before Redis 7.0, because compiled code can break out of Lua.
 fn loadstring(lua: &Lua, args: MultiValue) -> mlua::Result<(Value, Value)> {
     let args = Params::new(lua, args);
     let code = args.text(1)?;
@@ -451,7 +451,7 @@ fn loadstring(lua: &Lua, args: MultiValue) -> mlua::Result<(Value, Value)> {
     compile(lua, &code.as_bytes(), &name.as_bytes())
 }
 
-/// The same for what `load` has read.
+/// Compiles the pieces that `load` has read.
 fn load_pieces(lua: &Lua, (pieces, name): (Table, Value)) -> mlua::Result<(Value, Value)> {
     let mut code = Vec::new();
     for piece in pieces.sequence_values::<mlua::LuaString>() {
@@ -474,8 +474,8 @@ fn compile(lua: &Lua, code: &[u8], name: &[u8]) -> mlua::Result<(Value, Value)> 
     }
 }
 
-/// Notes what a script failed with, and where: the line that called, for what a function in C raises.
-/// Source: redis 7.0 eval.c, `scriptingInit`.
+/// Returns the error handler. It records the error that a script failed with, and where: for an error raised in a C function,
+/// the line that called it. Source: redis 7.0 eval.c, `scriptingInit`.
 fn handler(
     lua: &Lua,
     state: &Arc<State>,

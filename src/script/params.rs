@@ -1,4 +1,4 @@
-//! The arguments of a function that a script called, checked in Lua's words. Source: Lua 5.1 lauxlib.c.
+//! The arguments of a function that a script called, checked with Lua's error messages. Source: Lua 5.1 lauxlib.c.
 
 use mlua::{Function, Lua, LuaString, MultiValue, Table, Value};
 
@@ -11,43 +11,43 @@ pub(super) struct Params<'l> {
 }
 
 impl<'l> Params<'l> {
-    /// What a function was called with.
+    /// Wraps the arguments of a call.
     pub(super) fn new(lua: &'l Lua, values: MultiValue) -> Self {
         let values = values.into_iter().collect();
         Self { lua, values }
     }
 
-    /// How many there are.
+    /// The number of arguments.
     pub(super) const fn len(&self) -> usize {
         self.values.len()
     }
 
-    /// The argument `number`, counted from 1.
+    /// Returns the argument `number`, counted from 1.
     pub(super) fn get(&self, number: usize) -> Option<&Value> {
         self.values.get(number.checked_sub(1)?)
     }
 
-    /// As [`get`](Self::get), nil past the last.
+    /// Like [`get`](Self::get), but nil after the last argument.
     pub(super) fn value(&self, number: usize) -> Value {
         self.get(number).cloned().unwrap_or(Value::Nil)
     }
 
-    /// All of them.
+    /// Returns all arguments.
     pub(super) fn values(&self) -> &[Value] {
         &self.values
     }
 
-    /// Whether it is absent or nil.
+    /// Whether the argument is absent or nil.
     pub(super) fn is_none(&self, number: usize) -> bool {
         matches!(self.get(number), None | Some(Value::Nil))
     }
 
-    /// Its type's name.
+    /// Returns the name of the argument's type.
     pub(super) fn type_name(&self, number: usize) -> &'static str {
         self.get(number).map_or("no value", type_name)
     }
 
-    /// `bad argument …`. Source: `luaL_argerror`.
+    /// Returns a `bad argument …` error. Source: `luaL_argerror`.
     pub(super) fn bad(&self, number: usize, why: &str) -> mlua::Error {
         let named = self.lua.inspect_stack(0, |frame| {
             let names = frame.names();
@@ -66,13 +66,13 @@ impl<'l> Params<'l> {
         )
     }
 
-    /// `… expected, got …`. Source: `luaL_typerror`.
+    /// Returns a `… expected, got …` error. Source: `luaL_typerror`.
     pub(super) fn mismatch(&self, number: usize, expected: &str) -> mlua::Error {
         let found = self.type_name(number);
         self.bad(number, &format!("{expected} expected, got {found}"))
     }
 
-    /// A text, or a number as one.
+    /// Returns a string argument. A number is converted.
     pub(super) fn text(&self, number: usize) -> mlua::Result<LuaString> {
         let text = match self.get(number) {
             Some(Value::String(text)) => Some(text.clone()),
@@ -84,7 +84,7 @@ impl<'l> Params<'l> {
         text.ok_or_else(|| self.mismatch(number, "string"))
     }
 
-    /// A number, or a text that is one.
+    /// Returns a number argument. A numeric string is converted.
     pub(super) fn number(&self, number: usize) -> mlua::Result<f64> {
         let found = match self.get(number) {
             Some(value @ (Value::Number(_) | Value::Integer(_) | Value::String(_))) => {
@@ -95,12 +95,12 @@ impl<'l> Params<'l> {
         found.ok_or_else(|| self.mismatch(number, "number"))
     }
 
-    /// A whole number. Source: Lua 5.1 luaconf.h, `lua_number2integer`.
+    /// Returns a whole number. Source: Lua 5.1 luaconf.h, `lua_number2integer`.
     pub(super) fn integer(&self, number: usize) -> mlua::Result<i64> {
         self.number(number).map(truncated)
     }
 
-    /// A whole number, or `default` for none.
+    /// Returns a whole number, or `default` if the argument is absent or nil.
     pub(super) fn integer_or(&self, number: usize, default: i64) -> mlua::Result<i64> {
         if self.is_none(number) {
             return Ok(default);
@@ -108,12 +108,12 @@ impl<'l> Params<'l> {
         self.integer(number)
     }
 
-    /// A whole number of 32 bits. Source: `luaL_checkint`.
+    /// Returns a whole number of 32 bits. Source: `luaL_checkint`.
     pub(super) fn int(&self, number: usize) -> mlua::Result<i32> {
         self.integer(number).map(low_bits)
     }
 
-    /// A table.
+    /// Returns a table argument.
     pub(super) fn table(&self, number: usize) -> mlua::Result<Table> {
         match self.get(number) {
             Some(Value::Table(table)) => Ok(table.clone()),
@@ -121,7 +121,7 @@ impl<'l> Params<'l> {
         }
     }
 
-    /// A function.
+    /// Returns a function argument.
     pub(super) fn function(&self, number: usize) -> mlua::Result<Function> {
         match self.get(number) {
             Some(Value::Function(function)) => Ok(function.clone()),
@@ -130,7 +130,7 @@ impl<'l> Params<'l> {
     }
 }
 
-/// The type of a value in Lua's words.
+/// Returns the name that Lua uses for the type of a value.
 pub(super) fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Integer(_) => "number",
@@ -139,7 +139,7 @@ pub(super) fn type_name(value: &Value) -> &'static str {
     }
 }
 
-/// A double as an integer the way the processor does it: what does not fit is the least one.
+/// Converts a double to an integer the way the processor does: a value that does not fit becomes the smallest integer.
 #[expect(clippy::cast_possible_truncation, reason = "it is known to fit")]
 pub(super) fn truncated(number: f64) -> i64 {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
@@ -150,13 +150,13 @@ pub(super) fn truncated(number: f64) -> i64 {
     }
 }
 
-/// The low 32 bits, as C takes an `int` from a `long`.
+/// Returns the low 32 bits, like C when it converts a `long` to an `int`.
 #[expect(clippy::cast_possible_truncation, reason = "that is what it is for")]
 pub(super) const fn low_bits(number: i64) -> i32 {
     number as i32
 }
 
-/// A whole number of Lua's as what it is there.
+/// Converts an integer back to the double that it is in Lua.
 #[expect(clippy::cast_precision_loss, reason = "it was a double")]
 pub(super) const fn to_double(number: i64) -> f64 {
     number as f64

@@ -1,9 +1,10 @@
--- What must be Lua itself, for Lua calls back through it: no step of it may be lost when a script is ended.
--- Called with Lua's own functions and with Rust's; gives the functions that scripts see instead.
+-- The functions that must be written in Lua, because Lua calls back through them: when a script is ended, no step of them may
+-- be lost.
+-- The arguments are Lua's own functions and Rust's. The chunk returns the functions that scripts see instead.
 local select = select
 local pcall, xpcall, resume, create, plainly, textually, rethrow, seen, absent, modern = ...
 
--- Behind a protected call: `catch` gives what a script may see, or ends it for good.
+-- Handles the result of a protected call. `catch` returns what a script may see of an error, or ends the script for good.
 local function settled(catch, ok, ...)
   if ok then
     return ok, ...
@@ -22,7 +23,7 @@ return {
   pcall = function(...)
     if select('#', ...) == 0 then
       if modern then
-        -- The servers' own pcall counts its arguments wrong then.
+        -- In this case the servers' own pcall miscounts its arguments.
         return false, 'attempt to call a boolean value'
       end
       absent(1)
@@ -72,7 +73,7 @@ return {
     end
   end,
 
-  -- A comparison that counts as instructions, whatever it calls.
+  -- A comparison whose calls count as instructions, even if `f` is a C function.
   counted = function(f)
     return function(a, b)
       return f(a, b)

@@ -4,12 +4,12 @@ use std::fmt;
 
 use mlua::{Lua, Value};
 
-/// An error value as a script would throw it, and where it claims to come from if not from the line that called.
+/// An error value as a script would throw it, and the place that it claims to come from, if that is not the line that called.
 #[derive(Debug, Clone)]
 pub(super) struct Raised {
-    /// The value: most often a text, or a table with `err`.
+    /// The value: usually a string, or a table with the field `err`.
     pub(super) value: Value,
-    /// Source and line of the function of the server's own that raises it.
+    /// Source and line of the server's own function that raises it.
     pub(super) origin: Option<(&'static str, i64)>,
 }
 
@@ -24,7 +24,7 @@ impl fmt::Display for Raised {
 
 impl std::error::Error for Raised {}
 
-/// Why a script is ended, whatever it does to go on.
+/// Why a script is ended. Scripts cannot catch it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub(super) enum Fatal {
@@ -36,24 +36,24 @@ pub(super) enum Fatal {
     /// It needs too much memory.
     #[error("ERR the script needs more memory than redtail gives it; it was ended")]
     Memory,
-    /// Someone asked for its end.
+    /// A client asked for its end.
     #[error("ERR Script killed by user with SCRIPT KILL...")]
     Killed,
-    /// It wants more than it holds, or takes longer than it may at this level; it has to begin again at the next. Clients see
-    /// this only where that is not possible.
+    /// It needs more than it holds, or more time than it may take at this level, and has to start over at the next one. Clients
+    /// see this error only where that is not possible.
     #[error(
         "ERR redtail could not read all that the script asked for as of one moment; run it again"
     )]
     Wider,
 }
 
-/// An error that a script may catch.
+/// Returns an error that a script may catch.
 pub(super) fn throw(value: Value) -> mlua::Error {
     let origin = None;
     mlua::Error::external(Raised { value, origin })
 }
 
-/// As [`throw`], a text as it is.
+/// Like [`throw`], with exactly this text.
 pub(super) fn throw_text(lua: &Lua, text: impl AsRef<[u8]>) -> mlua::Error {
     match lua.create_string(text) {
         Ok(text) => throw(Value::String(text)),
@@ -61,19 +61,19 @@ pub(super) fn throw_text(lua: &Lua, text: impl AsRef<[u8]>) -> mlua::Error {
     }
 }
 
-/// As [`throw`], a text behind the place of the function that called the running one. Source: Lua 5.1 lauxlib.c,
-/// `luaL_error`.
+/// Like [`throw`], with a text that starts with the place of the function that called the running one. Source: Lua 5.1
+/// lauxlib.c, `luaL_error`.
 pub(super) fn throw_here(lua: &Lua, text: impl AsRef<[u8]>) -> mlua::Error {
     throw_text(lua, [place(lua, 1).as_bytes(), text.as_ref()].concat())
 }
 
-/// An error that ends the script.
+/// Returns an error that ends the script.
 pub(super) fn end(fatal: Fatal) -> mlua::Error {
     mlua::Error::external(fatal)
 }
 
-/// `source:line: ` of the function at `level` above the running one, empty where that is not known. Source: Lua 5.1
-/// lauxlib.c, `luaL_where`.
+/// Returns `source:line: ` of the function at `level` above the running one, or nothing if the place is unknown. Source: Lua
+/// 5.1 lauxlib.c, `luaL_where`.
 pub(super) fn place(lua: &Lua, level: usize) -> String {
     let place = lua.inspect_stack(level, |frame| {
         let line = frame.current_line().filter(|line| *line > 0)?;
@@ -83,11 +83,11 @@ pub(super) fn place(lua: &Lua, level: usize) -> String {
     place.flatten().unwrap_or_default()
 }
 
-/// Source and line of the function that raised the error which the running one handles.
+/// Returns source and line of the function that raised the error that the running function handles.
 pub(super) fn raised_at(lua: &Lua) -> Option<(String, i64)> {
     let is_c = lua.inspect_stack(1, |frame| frame.source().what == "C");
     let level = if is_c? { 2 } else { 1 };
-    // Servers have in C what the prelude has in Lua: of several functions in one place they see one.
+    // The prelude does in Lua what servers do in C. Where it needs several functions, a server has one stack frame.
     let skipped = (level..)
         .take_while(|level| is_of_prelude(lua, *level))
         .count();
@@ -100,7 +100,7 @@ pub(super) fn raised_at(lua: &Lua) -> Option<(String, i64)> {
     })
 }
 
-/// Whether the function at `level` is one of the prelude, or called one of them as its last step.
+/// Whether the function at `level` belongs to the prelude, or tail-called one that does.
 fn is_of_prelude(lua: &Lua, level: usize) -> bool {
     let is_prelude = |level| {
         let found = lua.inspect_stack(level, |frame| {
@@ -112,19 +112,19 @@ fn is_of_prelude(lua: &Lua, level: usize) -> bool {
     is_prelude(level) || is_tail == Some(true) && is_prelude(level - 1)
 }
 
-/// What an error is to the script.
+/// How a script sees an error.
 #[derive(Debug, Clone)]
 pub(super) enum Caught {
-    /// A value that it may look at.
+    /// A value that it may see.
     Value(Raised),
-    /// Nothing that it may see.
+    /// Nothing: the script must end.
     Fatal(Fatal),
 }
 
-/// What Lua says when it gets no memory.
+/// Lua's error text when it runs out of memory.
 pub(super) const NO_MEMORY: &[u8] = b"not enough memory";
 
-/// What was thrown, as the value that `pcall` found.
+/// Classifies the error value that `pcall` caught.
 pub(super) fn caught(lua: &Lua, value: Value) -> mlua::Result<Caught> {
     match value {
         Value::Error(error) => caught_error(lua, &error),
@@ -136,7 +136,7 @@ pub(super) fn caught(lua: &Lua, value: Value) -> mlua::Result<Caught> {
     }
 }
 
-/// What was thrown, as Rust got it.
+/// Classifies an error that Rust received.
 pub(super) fn caught_error(lua: &Lua, error: &mlua::Error) -> mlua::Result<Caught> {
     let mut error = error;
     while let mlua::Error::CallbackError { cause, .. } = error {
@@ -155,7 +155,7 @@ pub(super) fn caught_error(lua: &Lua, error: &mlua::Error) -> mlua::Result<Caugh
         mlua::Error::RuntimeError(text) => text.clone(),
         other => other.to_string(),
     };
-    // Functions that Rust calls put the stack behind their errors.
+    // Functions that Rust calls append the stack trace to their errors.
     let text = text.split("\nstack traceback:").next().unwrap_or_default();
     if text.as_bytes() == NO_MEMORY {
         return Ok(Caught::Fatal(Fatal::Memory));

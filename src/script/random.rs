@@ -1,6 +1,6 @@
 //! `math.random`: the servers' own sequence, the same on every machine. Source: redis 7.0 rand.c.
 
-/// The generator of `lrand48`, of 48 bits.
+/// The 48-bit generator of `lrand48`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Random(u64);
 
@@ -10,28 +10,28 @@ const MULTIPLIER: u64 = 0x5_DEEC_E66D;
 const INCREMENT: u64 = 0xB;
 const MASK: u64 = (1 << 48) - 1;
 
-/// Numbers are below this.
+/// The exclusive upper bound of the numbers.
 const RANDOM_MAX: u32 = i32::MAX as u32;
 
 impl Default for Random {
-    /// As it is before anything was seeded.
+    /// The state before anything was seeded.
     fn default() -> Self {
         Self(0x1234_ABCD_330E)
     }
 }
 
 impl Random {
-    /// The generator that [`bits`](Self::bits) gave.
+    /// Restores the generator from its [`bits`](Self::bits).
     pub(super) const fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
 
-    /// All of its state.
+    /// Returns the whole state.
     pub(super) const fn bits(self) -> u64 {
         self.0
     }
 
-    /// Begins the sequence of `seed`.
+    /// Starts the sequence of `seed`.
     pub(super) fn seeded(seed: i32) -> Self {
         Self((u64::from(seed.cast_unsigned()) << 16) | LOW_BITS)
     }
@@ -41,7 +41,7 @@ impl Random {
         u32::try_from(self.0 >> 17).unwrap_or(0)
     }
 
-    /// The next number, from 0 to below 1.
+    /// Returns the next number, from 0 (inclusive) to 1 (exclusive).
     pub(super) fn fraction(&mut self) -> f64 {
         f64::from(self.next() % RANDOM_MAX) / f64::from(RANDOM_MAX)
     }

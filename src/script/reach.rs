@@ -1,8 +1,8 @@
-//! What a script holds: the shards of the keys that it declares, and more as it asks for more.
+//! What a script holds: the shards of the keys that it declares, then more as it asks for more.
 //!
-//! Nothing that is held is let go before the end, so all that a script reads is of one moment. A script that asks for a shard
-//! which is not to be had at once gives up, and runs again from its beginning at the next [`Level`]; so does one that asks for
-//! more once its clock has gone on, for then it would compare newer expiries with an older time.
+//! Nothing that is held is released before the end, so everything that a script reads is from one moment. If a script asks for
+//! a shard whose lock is not free, the run is abandoned and the script starts over at the next [`Level`]. The same happens if
+//! it asks for more after its clock has moved on, because it would then compare newer expiries with an older time.
 
 use std::cell::RefCell;
 
@@ -10,21 +10,21 @@ use crate::command::{Command, Error, Place, Scope, SessionCx, read_held};
 use crate::resp::Args;
 use crate::store::{Generation, Growing, unix_ms};
 
-/// How much is held from the beginning.
+/// How much is held from the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
-    /// The keys that are declared. The script waits for nothing more, and is short: it runs among the connection's other
+    /// The declared keys. The script never waits for anything else and is short, so it runs among the connection's other
     /// commands.
     Keys,
-    /// Its database.
+    /// The script's database.
     Database,
     /// All databases.
     Everything,
-    /// Whatever its transaction holds: all databases.
+    /// Whatever the transaction around the script holds: all databases.
     Lent,
 }
 
-/// What a command looks at.
+/// What a command reads.
 enum Need {
     Nothing,
     Keys,
@@ -34,16 +34,16 @@ enum Need {
 
 /// What one run of a script holds.
 pub(super) struct Reach<'c> {
-    /// `None` where nothing is to be held: before the first sync, and in a transaction.
+    /// `None` if nothing has to be held: before the first sync, and in a transaction.
     shards: Option<RefCell<Growing<'c>>>,
     generation: Option<&'c Generation>,
     may_wait: bool,
-    /// The time of the script, which the keys that it holds are of.
+    /// The script's time. The keys that it holds are as of this time.
     pub(super) now_ms: i64,
 }
 
 impl<'c> Reach<'c> {
-    /// Takes the locks of a level for a script of `cx` with these keys, then looks at the clock.
+    /// Takes the locks of `level` for a script of `cx` with these keys, then reads the clock.
     pub(super) fn begin<'k>(
         cx: &SessionCx<'c>,
         level: Level,
@@ -69,7 +69,7 @@ impl<'c> Reach<'c> {
         }
     }
 
-    /// Holds what `row` looks at in database `db`, too; false when that is not to be had at the script's moment.
+    /// Also holds what `row` reads in database `db`. Returns false if that is not possible at the script's moment.
     pub(super) fn covers(&self, row: &Command, args: Args<'_>, db: usize) -> bool {
         let (Some(shards), Some(generation)) = (&self.shards, self.generation) else {
             return true;
@@ -93,7 +93,8 @@ impl<'c> Reach<'c> {
         whole && (shards.len() == before || unix_ms() == self.now_ms)
     }
 
-    /// Answers a read of keys that are [covered](Self::covers) from what is held; `None` for what is answered otherwise.
+    /// Answers a read of keys that are [covered](Self::covers) from what is held. Returns `None` if the command is not such a
+    /// read.
     pub(super) fn read(
         &self,
         cx: &mut SessionCx<'_>,
@@ -114,14 +115,14 @@ impl<'c> Reach<'c> {
     }
 }
 
-/// Commands beside reads that look at nothing which the stream changes.
+/// Commands other than reads that depend on nothing that the stream changes.
 const INDEPENDENT: [&str; 5] = ["ping", "echo", "select", "time", "help"];
 
 fn need(row: &Command, args: Args<'_>) -> Need {
     match row.read {
         Some(_) => match row.locks(args) {
             Scope::Keys => Need::Keys,
-            // Counts and walks hold nothing themselves: outside of scripts they need not agree with another command.
+            // Counts and walks take no locks up front: outside of scripts they need not agree with another command.
             Scope::Database | Scope::Nothing => Need::Database,
         },
         None if INDEPENDENT.contains(&row.name) => Need::Nothing,

@@ -1,4 +1,4 @@
-//! One script that runs: at which level it begins, and what happens when that was not enough.
+//! Runs one script: chooses the level at which it starts, and the next one if that was not enough.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,29 +17,29 @@ use super::to_reply::Writer;
 use crate::command::{ScriptCall, SessionCx, long};
 use crate::limits::{SCRIPT_MILLISECONDS_MAX, SCRIPT_TICKS_SHORT};
 
-/// What is to be run.
+/// A script to run.
 pub(super) struct Task<'t> {
     pub(super) call: &'t ScriptCall<'t>,
     pub(super) function: &'t Compiled,
     pub(super) is_read_only: bool,
-    /// Whether it is a function of a library, which is given its keys and arguments.
+    /// Whether it is a library function, which takes its keys and arguments as parameters.
     pub(super) is_function: bool,
-    /// Whether it may begin again. What keeps variables must not: they would show that it had run before.
+    /// Whether it may start over. A function that keeps variables must not: they would show that it had run before.
     pub(super) may_begin_again: bool,
     /// How much it held lately.
     pub(super) habit: &'t Habit,
-    /// How much scripts may hold the stream up.
+    /// The share of time for which scripts may hold up the stream.
     pub(super) share: &'t Share,
-    /// How many bytes it may hold.
+    /// How many bytes the script may hold.
     pub(super) bytes: usize,
 }
 
 impl Task<'_> {
-    /// Runs it and writes its reply, of one moment: with its keys held alone, or with as much more as it turns out to need. A
-    /// run that gives up leaves nothing: no reply, no line in the log, no random number drawn.
+    /// Runs the script and writes its reply, all as of one moment: with only its keys held, or with more if it turns out to
+    /// need more. A run that is abandoned leaves no trace: no reply, no log line, no random number drawn.
     ///
     /// # Errors
-    /// Why it failed; of the reply nothing counts then.
+    /// Why the script failed. Whatever is in the reply does not count then.
     pub(super) fn run(
         &self,
         cx: &mut SessionCx<'_>,
@@ -71,7 +71,7 @@ impl Task<'_> {
 
     fn first_level(&self, cx: &SessionCx<'_>) -> Level {
         if cx.session.clock.is_some() {
-            // EXEC holds everything for it.
+            // EXEC holds everything already.
             Level::Lent
         } else if self.may_begin_again {
             self.habit.first()
@@ -80,7 +80,8 @@ impl Task<'_> {
         }
     }
 
-    /// Short scripts run where they are; what may take long or has to wait lets other connections go on.
+    /// Runs the script at one level. Short scripts run right here. For one that may take long or has to wait, the thread's
+    /// other connections are moved out of the way first.
     fn run_at(
         &self,
         cx: &mut SessionCx<'_>,
@@ -114,7 +115,7 @@ impl Task<'_> {
     }
 }
 
-/// The level after `level`; that itself where there is none.
+/// Returns the level after `level`, or `level` itself if there is none.
 const fn wider(level: Level) -> Level {
     match level {
         Level::Keys => Level::Database,
@@ -130,7 +131,7 @@ fn run_once(
     level: Level,
 ) -> Result<(), Failure> {
     let reach = Reach::begin(cx, level, task.call.keys());
-    // Its time is that for which it holds others off.
+    // The script's time starts once the locks are held, because it limits how long others are held up.
     interpreter.begin(task.bounds(level))?;
     let allowed = interpreter.take_allowed();
     let caller = Caller::new(cx, &interpreter.state, task.is_read_only, reach, allowed);
@@ -173,7 +174,7 @@ fn answer(
     Ok(writer.write(value, state.dialect.script_stack_places())?)
 }
 
-/// Before Redis 7.0 each script has globals of its own, with its keys and arguments among them.
+/// Gives the function its own globals, including its keys and arguments, as it is before Redis 7.0.
 pub(super) fn set_globals(
     interpreter: &Interpreter,
     function: &Compiled,
@@ -189,7 +190,7 @@ pub(super) fn set_globals(
     Ok(())
 }
 
-/// A list of Lua's.
+/// Returns a Lua list of these words.
 fn list<'w>(lua: &Lua, words: impl ExactSizeIterator<Item = &'w [u8]>) -> mlua::Result<Table> {
     let mut result = Ok(());
     let words = words.map(|word| match std::str::from_utf8(word) {

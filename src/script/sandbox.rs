@@ -1,9 +1,9 @@
-//! The globals of scripts: which there are, and what protects them.
+//! The globals of scripts: which ones exist, and what protects them.
 //!
-//! Since Redis 7.0 all tables that scripts share are read only. Lua 5.1 itself has no such tables: what scripts see are
-//! empty ones, whose metatables look into the real ones, and the few functions that look past metatables know of them.
-//! Before, scripts may change what they like, also for those that come after them. DIFFERENCE: with redtail every script
-//! begins with tables of its own, so that no client changes what another one is answered.
+//! Since Redis 7.0 all tables that scripts share are read-only. Lua 5.1 itself has no read-only tables. So scripts see empty
+//! tables whose metatables look into the real ones, and the few functions that bypass metatables know about them. Before Redis
+//! 7.0, scripts may change what they like, even for the scripts that run after them. DIFFERENCE: in redtail every script starts
+//! with tables of its own, so that no client changes the replies of another one.
 
 use std::sync::Arc;
 
@@ -14,19 +14,19 @@ use super::raise::{Raised, place, raised_at, throw, throw_here, throw_text};
 use super::state::State;
 use crate::dialect::Dialect;
 
-/// What happens when a shared table is changed. Source: redis 7.0 deps/lua lvm.c, `luaV_settable`.
+/// The error when a script changes a shared table. Source: redis 7.0 deps/lua lvm.c, `luaV_settable`.
 const READ_ONLY: &str = "Attempt to modify a readonly table";
 
-/// The tables that scripts see, and the real ones behind them.
+/// The tables that scripts see, each with the real table that it stands for.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Shared {
     pairs: Vec<(Table, Table)>,
 }
 
 impl Shared {
-    /// The real table behind one that scripts see.
+    /// Returns the real table that a table seen by scripts stands for.
     fn real(&self, seen: &Table) -> Option<&Table> {
-        // Those that a script made itself are by far the most, and have no metatable.
+        // By far the most tables are the script's own and have no metatable.
         if !seen.has_metatable() {
             return None;
         }
@@ -34,19 +34,19 @@ impl Shared {
         pairs.find(|(own, _)| own == seen).map(|(_, real)| real)
     }
 
-    /// What scripts see of a table that is shared; nil for none.
+    /// Returns what scripts see in place of a shared table; nil if there is none.
     fn seen(&self, real: Option<Table>) -> Value {
         let mut pairs = self.pairs.iter();
         let found = real.and_then(|real| pairs.find(|(_, own)| *own == real));
         found.map_or(Value::Nil, |(seen, _)| Value::Table(seen.clone()))
     }
 
-    /// Puts an empty table before `real`, through which it can be read and not be changed.
+    /// Returns an empty table through which scripts can read `real` but not change it.
     pub(super) fn protect(&mut self, lua: &Lua, real: &Table) -> mlua::Result<Table> {
         self.protect_with(lua, real).map(|(seen, _)| seen)
     }
 
-    /// As [`protect`](Self::protect), with the metatable through which it can be read.
+    /// Like [`protect`](Self::protect), but also returns the metatable that redirects the reads.
     pub(super) fn protect_with(&mut self, lua: &Lua, real: &Table) -> mlua::Result<(Table, Table)> {
         let seen = lua.create_table()?;
         let meta = lua.create_table()?;
@@ -60,8 +60,8 @@ impl Shared {
     }
 }
 
-/// Fills `real` with protected views of the tables in it, and gives one of `real` itself, which fails to give what is not
-/// in it. `text_methods` is the metatable of texts.
+/// Replaces the tables in `real` with protected views, and returns a protected view of `real` itself. Reading a name that is
+/// not in it is an error. `texts` is the metatable of strings.
 pub(super) fn protect_globals(
     lua: &Lua,
     real: &Table,
@@ -87,7 +87,7 @@ pub(super) fn protect_globals(
     Ok(globals)
 }
 
-/// What is not in `real` is an error from now on; gives its new metatable.
+/// Makes reading a name that is not in `real` an error from now on. Returns the new metatable.
 pub(super) fn fail_on_missing(lua: &Lua, real: &Table) -> mlua::Result<Table> {
     let meta = lua.create_table()?;
     meta.raw_set("__index", lua.create_function(missing)?)?;
@@ -109,7 +109,7 @@ fn nonexistent(name: &[u8]) -> Vec<u8> {
     [start, name, b"'"].concat()
 }
 
-/// The functions that look past metatables.
+/// Wraps the functions that bypass metatables.
 fn add_raw_access(
     lua: &Lua,
     real: &Table,
@@ -143,12 +143,12 @@ fn add_raw_access(
     add_getmetatable(lua, real, shared, texts)
 }
 
-/// An entry of the metatables of protected tables that no script can look up.
+/// The key of an entry in the metatables of protected tables. No script can look it up.
 fn mark() -> Value {
     Value::LightUserData(mlua::LightUserData(std::ptr::dangling_mut()))
 }
 
-/// Refuses to change a protected table for a function that looks past metatables.
+/// Refuses to change a protected table. For functions that bypass metatables.
 pub(super) fn check_writable(lua: &Lua, table: &Table) -> mlua::Result<()> {
     match table.metatable() {
         Some(meta) if meta.raw_get::<bool>(mark())? => Err(throw_text(lua, READ_ONLY)),
@@ -156,7 +156,7 @@ pub(super) fn check_writable(lua: &Lua, table: &Table) -> mlua::Result<()> {
     }
 }
 
-/// A table as it may be walked: a copy where it is shared.
+/// Returns a table that a script may walk: a copy if the table is shared.
 fn readable(lua: &Lua, shared: &Shared, table: Table) -> mlua::Result<Table> {
     match shared.real(&table) {
         Some(real) => copy(lua, real),
@@ -164,17 +164,17 @@ fn readable(lua: &Lua, shared: &Shared, table: Table) -> mlua::Result<Table> {
     }
 }
 
-/// The same entries in a table of its own.
+/// Returns a new table with the same entries.
 pub(super) fn copy(lua: &Lua, table: &Table) -> mlua::Result<Table> {
     let copied = lua.create_table()?;
     table.for_each(|key: Value, value: Value| copied.raw_set(key, value))?;
     Ok(copied)
 }
 
-/// What becomes of a call whose first argument is a shared table: other arguments, or an error.
+/// Handles a call whose first argument is a shared table: changes the arguments, or returns an error.
 type Redirect = fn(Table, &mut Vec<Value>) -> Result<(), &'static str>;
 
-/// Puts a function before the one called `name` that redirects calls with shared tables.
+/// Wraps the function called `name` so that calls with shared tables are redirected.
 fn wrap(
     lua: &Lua,
     real: &Table,
@@ -198,15 +198,15 @@ fn wrap(
     real.raw_set(name, lua.create_function(wrapped)?)
 }
 
-/// Calls a function of Lua's own in the place of the running one: errors name the running one and the place it was called
-/// from.
+/// Calls one of Lua's own functions in place of the running function. Errors name the running function and the place that
+/// called it.
 fn call_native(lua: &Lua, native: &Function, args: Vec<Value>) -> mlua::Result<MultiValue> {
     native
         .call::<MultiValue>(MultiValue::from_vec(args))
         .map_err(|error| rename(lua, &error))
 }
 
-/// The error of a native function that Rust called, with the running function's name for the unknown one.
+/// Returns the error of a native function that Rust called, with the running function's name in place of the unknown one.
 fn rename(lua: &Lua, error: &mlua::Error) -> mlua::Error {
     let mlua::Error::RuntimeError(text) = error else {
         return error.clone();
@@ -250,8 +250,8 @@ fn add_getmetatable(
     real.raw_set("getmetatable", lua.create_function(of)?)
 }
 
-/// The globals of one script before Redis 7.0: its own copies of all tables. What it misses is an error, and so is what it
-/// adds. Source: redis 6.0 scripting.c, `scriptingEnableGlobalsProtection`.
+/// Returns the globals of one script before Redis 7.0: its own copies of all tables. With [`strict`] as their metatable,
+/// reading a missing name is an error, and so is adding one. Source: redis 6.0 scripting.c, `scriptingEnableGlobalsProtection`.
 pub(super) fn own_globals(lua: &Lua, real: &Table) -> mlua::Result<Table> {
     let globals = copy(lua, real)?;
     for pair in real.pairs::<Value, Value>() {
@@ -264,7 +264,7 @@ pub(super) fn own_globals(lua: &Lua, real: &Table) -> mlua::Result<Table> {
     Ok(globals)
 }
 
-/// The metatable of [`own_globals`].
+/// Returns the metatable for [`own_globals`].
 pub(super) fn strict(lua: &Lua) -> mlua::Result<Table> {
     let meta = lua.create_table()?;
     let read = |lua: &Lua, (table, name): (Table, Value)| {
@@ -287,8 +287,8 @@ pub(super) fn strict(lua: &Lua) -> mlua::Result<Table> {
     Ok(meta)
 }
 
-/// What the servers' own Lua leaves among the globals: what becomes of an error that nothing catches, and before Redis 7.0
-/// how lists are sorted. Source: redis 7.0 eval.c, `scriptingInit`.
+/// Adds the helpers that the servers' own Lua code leaves among the globals: the handler for uncaught errors and, before Redis
+/// 7.0, the comparison for sorting lists. Source: redis 7.0 eval.c, `scriptingInit`.
 pub(super) fn add_helpers(lua: &Lua, real: &Table, dialect: Dialect) -> mlua::Result<()> {
     let handler = lua.create_function(move |lua, value| handled(lua, dialect, value))?;
     for name in dialect.script_handler_names() {
@@ -305,7 +305,7 @@ pub(super) fn add_helpers(lua: &Lua, real: &Table, dialect: Dialect) -> mlua::Re
     real.raw_set("__redis__compare_helper", compare)
 }
 
-/// An error as the servers' handler shows it.
+/// Returns an error the way the servers' handler shows it.
 fn handled(lua: &Lua, dialect: Dialect, value: Value) -> mlua::Result<Value> {
     let place = raised_at(lua);
     if !dialect.protects_globals() {
@@ -327,7 +327,7 @@ fn handled(lua: &Lua, dialect: Dialect, value: Value) -> mlua::Result<Value> {
     Ok(Value::Table(table))
 }
 
-/// Whether what called the running function is of one of these kinds, or nothing.
+/// Whether the caller of the running function is of one of these kinds, or does not exist.
 fn is_from_lua(lua: &Lua, kinds: &[&str]) -> bool {
     lua.inspect_stack(1, |frame| kinds.contains(&frame.source().what))
         .unwrap_or(true)
@@ -338,7 +338,7 @@ fn shown(lua: &Lua, name: Value) -> mlua::Result<Vec<u8>> {
     Ok(text.map_or_else(Vec::new, |text| text.as_bytes().to_vec()))
 }
 
-/// An error of the server's own Lua function, `line` of which raises it.
+/// Returns an error of the server's own Lua function, raised at its line `line`.
 fn strictly(lua: &Lua, text: Vec<u8>, line: i64) -> mlua::Error {
     let text = [place(lua, 1).as_bytes(), &text].concat();
     match lua.create_string(text) {
@@ -350,7 +350,7 @@ fn strictly(lua: &Lua, text: Vec<u8>, line: i64) -> mlua::Error {
     }
 }
 
-/// The random numbers of `math`. Source: redis 7.0 script_lua.c, `redis_math_random`.
+/// Adds the random functions to `math`. Source: redis 7.0 script_lua.c, `redis_math_random`.
 pub(super) fn add_random(lua: &Lua, math: &Table, state: &Arc<State>) -> mlua::Result<()> {
     let shared = Arc::clone(state);
     let random = move |lua: &Lua, args: MultiValue| {
@@ -375,7 +375,7 @@ pub(super) fn add_random(lua: &Lua, math: &Table, state: &Arc<State>) -> mlua::R
     math.raw_set("randomseed", lua.create_function(seed)?)
 }
 
-/// A whole number from `least` to `most`; the argument `last` is to blame when there is none.
+/// Returns a whole number from `least` to `most`. If that range is empty, the error blames the argument `last`.
 fn between(
     args: &Params<'_>,
     fraction: f64,
@@ -390,8 +390,8 @@ fn between(
     Ok((fraction * span).floor() + f64::from(least))
 }
 
-/// What `newproxy` is before Redis 7.0. DIFFERENCE: none with metatables, whose finalizers Lua runs out of reach of any
-/// limit.
+/// Returns `newproxy` for dialects before Redis 7.0. DIFFERENCE: it makes no proxies with metatables, because Lua runs their
+/// finalizers where no limit applies.
 pub(super) fn newproxy(lua: &Lua, native: Function) -> mlua::Result<Function> {
     let made = move |lua: &Lua, args: MultiValue| match Params::new(lua, args).get(1) {
         None | Some(Value::Nil | Value::Boolean(false)) => native.call::<Value>(()),

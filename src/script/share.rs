@@ -1,11 +1,12 @@
-//! How much of the time scripts may hold the stream up, all of them together.
+//! The share of time for which all scripts together may hold up the stream.
 //!
-//! What counts is time for which the writer waits, while a script holds more than its declared keys: measured at the gate of
-//! the store, so nothing counts while the primary writes nothing that is held, nor a wait that is too short to notice. Short
-//! scripts, which hold their keys alone, do not count; the writer gets its turn between them, as between other reads.
+//! What counts is the time that the writer waits while a script holds more than its declared keys. It is measured at the gate
+//! of the store. So nothing counts while the primary writes nothing that is held, and waits too short to notice do not count
+//! either. Short scripts, which hold only their keys, do not count: the writer gets its turn between them, as it does between
+//! other reads.
 //!
-//! The account has some credit. Waiting uses it up, time brings it back at the rate of the share. While there is none, no
-//! script begins that holds more than its keys. One that runs is not ended for it: that is what its own bound is for.
+//! The account has some credit. Waiting uses it up, and time restores it at the rate of the share. Without credit, no script
+//! may start that holds more than its keys. A running script is not ended for lack of credit: it has a time limit of its own.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -14,10 +15,10 @@ use super::state::lock;
 use crate::command::{ScriptFigures, ScriptShare};
 use crate::store::Generation;
 
-/// As much waiting is let pass before anything is refused, when there was none for a while.
+/// The full credit: how much waiting is allowed before anything is refused, if there was none for a while.
 const CREDIT_MAX: Duration = Duration::from_secs(1);
 
-/// The account.
+/// The share and its account.
 #[derive(Debug)]
 pub(super) struct Share {
     percent: u32,
@@ -27,13 +28,13 @@ pub(super) struct Share {
 
 #[derive(Debug)]
 struct Account {
-    /// What may still be used up, in nanoseconds; below zero what was used too much.
+    /// The remaining waiting time, in nanoseconds; below zero if too much was used.
     credit_ns: i64,
-    /// Until when time has been counted, since the begin.
+    /// The time up to which the account is current, since `began`.
     counted: Duration,
-    /// Scripts that hold more than their keys.
+    /// How many scripts hold more than their keys.
     running: usize,
-    /// The generation that they hold, and for how long its writer has waited in all when that was looked at last.
+    /// The generation that they hold, and how long its writer had waited in total when last checked.
     waited: (usize, Duration),
     figures: ScriptFigures,
 }
@@ -83,10 +84,10 @@ impl Share {
         }
     }
 
-    /// A script begins that holds more than its keys.
+    /// Counts a script that starts and holds more than its keys.
     ///
     /// # Errors
-    /// What the client is told while scripts have held the stream up for too long.
+    /// The error for the client, if scripts have held up the stream for too long.
     pub(super) fn begin<'s>(&'s self, generation: &'s Generation) -> Result<Holding<'s>, String> {
         let (now, waited) = (self.began.elapsed(), Waited::of(generation));
         let begun = lock(&self.account).begin(self.percent, now, waited);
@@ -103,7 +104,7 @@ impl Share {
         })
     }
 
-    /// A script began again.
+    /// Counts a script that starts over.
     pub(super) fn note_again(&self) {
         lock(&self.account).figures.begun_again += 1;
     }
@@ -145,7 +146,7 @@ impl Account {
             self.credit_ns = self.credit_ns.saturating_sub(nanoseconds(held_up));
             self.figures.held_up += held_up;
         }
-        // It may seem less for a moment, while a wait ends.
+        // It may seem less for a moment, when a wait is just ending.
         let same = generation == waited.generation;
         let time = if same {
             before.max(waited.time)
@@ -186,7 +187,7 @@ mod tests {
     fn scripts_are_refused_until_time_has_brought_back_what_they_used_up() {
         let mut account = account();
         assert_eq!(account.begin(25, SECOND * 10, waited(0)), Ok(()));
-        // It held the writer up for 5 of 5 seconds: with a credit of 1, less than 4 are missing.
+        // It held up the writer for 5 of 5 seconds. With a credit of 1, a little less than 4 are missing.
         account.end(25, SECOND * 15, waited(5));
         let after = account.begin(25, SECOND * 15, waited(5));
         assert!(
@@ -225,7 +226,7 @@ mod tests {
             assert_eq!(account.begin(1, SECOND * round * 2, waited(0)), Ok(()));
             account.end(1, SECOND * (round * 2 + 1), waited(0));
         }
-        // Other reads kept it waiting, or the writer of another generation waited.
+        // Other reads kept the writer waiting, or the writer of another generation waited.
         assert_eq!(account.begin(1, SECOND * 200, waited(50)), Ok(()));
         let other = Waited {
             generation: 2,

@@ -1,13 +1,13 @@
-//! The first line of a script, which may say what it needs. Source: redis 7.0 eval.c, `evalExtractShebangFlags`.
+//! The shebang line of a script, which may declare flags. Source: redis 7.0 eval.c, `evalExtractShebangFlags`.
 
 use crate::dialect::Dialect;
 use crate::resp::ArgsBuf;
 
-/// What a script, or a function of a library, says of itself.
+/// The flags that a script or a library function declares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct ScriptFlags(u8);
 
-/// The flags by their names, in the order in which servers list them.
+/// The flags by name, in the order in which servers list them.
 const FLAGS: [(&str, u8); 5] = [
     ("no-writes", 1),
     ("allow-oom", 1 << 1),
@@ -17,26 +17,26 @@ const FLAGS: [(&str, u8); 5] = [
 ];
 
 impl ScriptFlags {
-    /// Whether it writes nothing.
+    /// Whether it declares that it writes nothing.
     pub(super) const fn reads_only(self) -> bool {
         self.0 & 1 != 0
     }
 
-    /// Adds the flag called `name`; `None` when there is none.
+    /// Adds the flag called `name`. Returns `None` if there is no such flag.
     pub(super) fn with(self, name: &[u8], is_same: fn(&[u8], &[u8]) -> bool) -> Option<Self> {
         let mut known = FLAGS.iter();
         let found = known.find(|(flag, _)| is_same(flag.as_bytes(), name));
         found.map(|(_, bit)| Self(self.0 | bit))
     }
 
-    /// The names of the flags that are set.
+    /// Returns the names of the flags that are set.
     pub(super) fn names(self) -> impl Iterator<Item = &'static str> {
         let set = FLAGS.iter().filter(move |(_, bit)| self.0 & bit != 0);
         set.map(|(name, _)| *name)
     }
 }
 
-/// What the first line says.
+/// A parsed shebang line.
 struct Line<'c> {
     words: ArgsBuf,
     flags: ScriptFlags,
@@ -44,11 +44,11 @@ struct Line<'c> {
     text: &'c [u8],
 }
 
-/// The flags of a script, `None` for one without such a line, which may do what it likes; and where its code begins: the end
-/// of the line stays, for errors to name the right one.
+/// Returns the flags of a script and the index where its code starts. The flags are `None` if there is no shebang line; such a
+/// script may do what it likes. The newline stays part of the code, so that errors name the right line.
 ///
 /// # Errors
-/// What servers say of a line that they do not understand.
+/// The server's error message for a line that it does not understand.
 pub(super) fn read(code: &[u8], dialect: Dialect) -> Result<(Option<ScriptFlags>, usize), Vec<u8>> {
     let Some(line) = line(code, dialect)? else {
         return Ok((None, 0));
@@ -61,13 +61,13 @@ pub(super) fn read(code: &[u8], dialect: Dialect) -> Result<(Option<ScriptFlags>
     Ok((Some(line.flags), line.text.len()))
 }
 
-/// The flags of a script whose first line can be read, whichever engine it asks for.
+/// Returns the flags of a script if its shebang line can be parsed, whatever engine it asks for.
 pub(super) fn flags(code: &[u8], dialect: Dialect) -> Option<ScriptFlags> {
     let line = line(code, dialect).ok().flatten();
     line.map(|line| line.flags)
 }
 
-/// How a line for Lua begins.
+/// The start of a shebang line for Lua.
 const ENGINE: &[u8] = b"#!lua";
 
 fn line(code: &[u8], dialect: Dialect) -> Result<Option<Line<'_>>, Vec<u8>> {

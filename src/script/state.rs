@@ -1,4 +1,4 @@
-//! What an interpreter knows of the script that it runs.
+//! What an interpreter knows about the script that it runs.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,37 +9,37 @@ use super::random::Random;
 use crate::dialect::Dialect;
 use crate::limits::{SCRIPT_LOG_BYTES_MAX, SCRIPT_MEMORY_BYTES_MAX};
 
-/// What all functions of an interpreter share. One thread at a time runs in it; others only [`kill`](State::kill).
+/// The state that all functions of an interpreter share. One thread at a time runs in it; others only call [`kill`](State::kill).
 #[derive(Debug)]
 pub(super) struct State {
-    /// Whose words are spoken.
+    /// The dialect that the interpreter speaks.
     pub(super) dialect: Dialect,
-    /// The generator of `math.random`, as its bits.
+    /// The state of the `math.random` generator, as bits.
     random: AtomicU64,
-    /// How many bytes the script may hold: Lua's, and as many outside of it.
+    /// How many bytes the script may hold inside Lua, and the same number again outside of it.
     bytes: AtomicUsize,
     /// Whether commands answer in RESP3.
     pub(super) resp3: AtomicBool,
-    /// When the interpreter was made.
+    /// When the interpreter was created.
     made: Instant,
-    /// When the script must end, in nanoseconds since then; 0 for one that is bounded in ticks.
+    /// When the script must end, in nanoseconds since `made`; 0 if it is bounded in ticks instead.
     deadline_ns: AtomicU64,
-    /// How many ticks it has left.
+    /// How many ticks the script has left.
     ticks: AtomicU32,
-    /// Why it must end, as its number in [`FATALS`] counted from 1; 0 while it may go on.
+    /// Why the script must end, as its index in [`FATALS`] plus 1; 0 while it may continue.
     fatal: AtomicU8,
     running: AtomicBool,
     killed: AtomicBool,
-    /// How many scripts were run.
+    /// How many runs were started.
     runs: AtomicU64,
-    /// Whether the script may begin again: then what it says is held until it has ended.
+    /// Whether the script may have to start over. If so, its log lines are held until it ends.
     holds_log: AtomicBool,
-    /// Whether lines are held.
+    /// Whether any lines are held.
     has_lines: AtomicBool,
     log: Mutex<Log>,
 }
 
-/// What a script has said to the log.
+/// The held log lines of a script.
 #[derive(Debug, Default)]
 struct Log {
     lines: Vec<(i64, String)>,
@@ -48,16 +48,16 @@ struct Log {
 
 const FATALS: [Fatal; 4] = [Fatal::Time, Fatal::Memory, Fatal::Killed, Fatal::Wider];
 
-/// How far a script may go.
+/// The limits of a script.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
-    /// How long it may run, unless `ticks` are counted.
+    /// How long it may run. Ignored if `ticks` are counted.
     pub(super) time: Duration,
-    /// How many ticks it may run before it has to begin again.
+    /// How many ticks it may run before it must start over.
     pub(super) ticks: Option<u32>,
     /// How many bytes it may hold.
     pub(super) bytes: usize,
-    /// Whether it may have to begin again.
+    /// Whether it may have to start over.
     pub(super) may_begin_again: bool,
 }
 
@@ -81,7 +81,7 @@ impl State {
         })
     }
 
-    /// A script begins, or begins again.
+    /// Sets the bounds for a script that starts, or starts over.
     pub(super) fn begin(&self, bounds: Bounds) {
         let end = match bounds.ticks {
             Some(_) => 0,
@@ -92,7 +92,7 @@ impl State {
         let ticks = bounds.ticks.unwrap_or(u32::MAX);
         self.ticks.store(ticks, Ordering::Relaxed);
         self.fatal.store(0, Ordering::Relaxed);
-        // Only the thread that runs scripts changes it.
+        // Only the thread that runs scripts changes this.
         self.runs.store(self.run_number() + 1, Ordering::Relaxed);
         self.resp3.store(false, Ordering::Relaxed);
         if self.dialect.seeds_scripts() {
@@ -103,13 +103,13 @@ impl State {
         self.take_lines();
     }
 
-    /// From now on the script can be killed, until [`leave`](Self::leave), however often it begins again.
+    /// Makes the script killable until [`leave`](Self::leave), however often it starts over.
     pub(super) fn enter(&self) {
         self.killed.store(false, Ordering::Relaxed);
         self.running.store(true, Ordering::Release);
     }
 
-    /// The script has ended; what it said is logged.
+    /// Call this when the script has ended. Logs its held lines.
     pub(super) fn leave(&self) {
         self.running.store(false, Ordering::Relaxed);
         self.holds_log.store(false, Ordering::Relaxed);
@@ -126,17 +126,17 @@ impl State {
         std::mem::take(&mut *lock(&self.log)).lines
     }
 
-    /// The generator of `math.random` as it is now.
+    /// Returns the `math.random` generator in its current state.
     pub(super) fn random(&self) -> Random {
         Random::from_bits(self.random.load(Ordering::Relaxed))
     }
 
-    /// Puts another one in its place.
+    /// Replaces the `math.random` generator.
     pub(super) fn set_random(&self, random: Random) {
         self.random.store(random.bits(), Ordering::Relaxed);
     }
 
-    /// Ends the script that runs; false for none.
+    /// Ends the running script. Returns false if none is running.
     pub(super) fn kill(&self) -> bool {
         let runs = self.running.load(Ordering::Acquire);
         if runs {
@@ -150,15 +150,15 @@ impl State {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Tells one run from another.
+    /// A number that differs from run to run.
     pub(super) fn run_number(&self) -> u64 {
         self.runs.load(Ordering::Relaxed)
     }
 
-    /// Why the script must end now, if it must: from then on always.
+    /// Checks whether the script must end now. Once it must, every later check fails too.
     ///
     /// # Errors
-    /// The reason.
+    /// The reason why it must end.
     #[inline]
     pub(super) fn tick(&self) -> Result<(), Fatal> {
         if let Some(fatal) = self.fatal() {
@@ -183,7 +183,7 @@ impl State {
         Ok(())
     }
 
-    /// The script must end; for the first reason that there was.
+    /// Dooms the script. Returns the reason that counts, which is the first one.
     pub(super) fn doom(&self, fatal: Fatal) -> Fatal {
         if let Some(first) = self.fatal() {
             return first;
@@ -194,18 +194,18 @@ impl State {
         fatal
     }
 
-    /// Why it had to end.
+    /// The reason why the script must end, if it must.
     #[inline]
     pub(super) fn fatal(&self) -> Option<Fatal> {
         let number = usize::from(self.fatal.load(Ordering::Relaxed));
         FATALS.get(number.checked_sub(1)?).copied()
     }
 
-    /// Takes what a script says to the log: one that may have to begin again must not say it twice. One that says more than is
-    /// held begins again where it need not.
+    /// Logs a line of the script. If the script may have to start over, the line is held, so that it is not logged twice. A
+    /// script that logs more than can be held starts over at the next level. At the last level, lines are not held.
     ///
     /// # Errors
-    /// When the script has to begin again.
+    /// Fails if the script has to start over.
     pub(super) fn say(&self, level: i64, line: String) -> Result<(), Fatal> {
         if !self.holds_log.load(Ordering::Relaxed) {
             write(level, &line);
@@ -226,7 +226,7 @@ impl State {
     }
 }
 
-/// DIFFERENCE: clients cannot fill the log; whoever wants to read their messages asks for details.
+/// DIFFERENCE: clients cannot fill the log. Their messages appear only at the debug level.
 fn write(level: i64, line: &str) {
     tracing::debug!(level, "a script says: {line}");
 }
@@ -235,7 +235,7 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Locks; a panic elsewhere leaves nothing half done in what these hold.
+/// Locks the mutex, even if it is poisoned: a panic leaves nothing half done in the values behind these locks.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The texts of scripts that EVAL has run or SCRIPT LOAD has kept, by their digests.
+//! The scripts that EVAL has run or SCRIPT LOAD has loaded, by their digests.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use super::shebang::{self, ScriptFlags};
 use crate::dialect::Dialect;
 use crate::limits::{SCRIPTS_BYTES_MAX, SCRIPTS_MAX};
 
-/// What a script is known by: the SHA-1 of its text, as forty hexadecimal digits in small letters.
+/// The digest that identifies a script: the SHA-1 of its text, as forty lowercase hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Digest([u8; 40]);
 
 impl Digest {
-    /// The digest of a text.
+    /// Returns the digest of a text.
     pub(super) fn of(text: &[u8]) -> Self {
         let sum: [u8; 20] = Sha1::digest(text).into();
         let mut digits = [0; 40];
@@ -27,14 +27,14 @@ impl Digest {
         Self(digits)
     }
 
-    /// From forty digits, in letters of any case; what has other letters in it is the digest of no text.
+    /// Parses forty digits, in upper or lower case. Other characters are not rejected, but then the digest matches no text.
     pub(super) fn parse(digits: &[u8]) -> Option<Self> {
         let mut digits: [u8; 40] = digits.try_into().ok()?;
         digits.make_ascii_lowercase();
         Some(Self(digits))
     }
 
-    /// As text.
+    /// Returns the digits as a string.
     pub(super) fn digits(&self) -> String {
         self.0.iter().copied().map(char::from).collect()
     }
@@ -50,23 +50,23 @@ const fn digit(value: u8) -> u8 {
 /// A script.
 #[derive(Debug)]
 pub(super) struct Text {
-    /// All of it.
+    /// The whole text.
     pub(super) code: Bytes,
-    /// What its first line says; `None` for nothing.
+    /// The flags in its first line; `None` if it has no such line.
     pub(super) flags: Option<ScriptFlags>,
-    /// Where Lua begins.
+    /// The index where the Lua code starts.
     pub(super) start: usize,
-    /// Whether it may change how the collector works.
+    /// Whether it may change the settings of the garbage collector.
     pub(super) sets_collector: bool,
     /// How much it held lately.
     pub(super) habit: Habit,
 }
 
 impl Text {
-    /// What is known of a script that has not run.
+    /// Creates the entry for a script that has not run yet.
     ///
     /// # Errors
-    /// What servers say of a first line that they do not understand.
+    /// The server's error message for a first line that it does not understand.
     pub(super) fn new(code: &[u8], dialect: Dialect) -> Result<Self, Vec<u8>> {
         let (flags, start) = shebang::read(code, dialect)?;
         Ok(Self {
@@ -79,24 +79,24 @@ impl Text {
     }
 }
 
-/// Texts by digest, the oldest forgotten first when there are too many. DIFFERENCE: servers before Redis 7.4 forget none,
-/// and later ones none that was loaded on purpose; a client that is told NOSCRIPT loads it again.
+/// Texts by digest. When there are too many, the oldest are forgotten first. DIFFERENCE: servers before Redis 7.4 forget none,
+/// and later ones never forget a script that was loaded on purpose. A client that gets NOSCRIPT loads the script again.
 #[derive(Debug, Default)]
 pub(super) struct Texts {
     by_digest: HashMap<Digest, Arc<Text>, ahash::RandomState>,
     oldest: VecDeque<Digest>,
     bytes: usize,
-    /// How often one was forgotten.
+    /// Changes whenever a text is forgotten.
     number: u64,
 }
 
 impl Texts {
-    /// The text of a digest.
+    /// Returns the text with this digest.
     pub(super) fn get(&self, digest: &Digest) -> Option<&Arc<Text>> {
         self.by_digest.get(digest)
     }
 
-    /// Remembers a text.
+    /// Adds a text, and forgets the oldest ones if there are too many.
     pub(super) fn insert(&mut self, digest: Digest, text: Arc<Text>) {
         let bytes = text.code.len();
         if self.by_digest.insert(digest, text).is_some() {
@@ -114,7 +114,7 @@ impl Texts {
         }
     }
 
-    /// Forgets all.
+    /// Forgets all texts.
     pub(super) fn clear(&mut self) {
         *self = Self {
             number: self.number + 1,
@@ -122,7 +122,7 @@ impl Texts {
         };
     }
 
-    /// Another number whenever a text was forgotten.
+    /// Returns a number that changes whenever a text is forgotten.
     pub(super) const fn number(&self) -> u64 {
         self.number
     }

@@ -1,4 +1,4 @@
-//! Values of Lua as replies. Source: redis 7.0 script_lua.c, `luaReplyToRedisReply`.
+//! Writes Lua values as replies. Source: redis 7.0 script_lua.c, `luaReplyToRedisReply`.
 
 use mlua::{Function, Lua, Table, Value};
 
@@ -8,45 +8,45 @@ use super::params::truncated;
 use super::state::State;
 use crate::resp::Reply;
 
-/// Places on Lua's stack that a server takes before it says that there are no more: its recursion ends there, and so does
-/// what we write. Source: Lua 5.1 luaconf.h, `LUAI_MAXCSTACK`; four more are asked for each time.
+/// How many slots of Lua's stack a server takes before it says that none are left. Its recursion ends there, and so does our
+/// output. Source: Lua 5.1 luaconf.h, `LUAI_MAXCSTACK`; a server asks for four more slots each time.
 const STACK_PLACES_MAX: usize = 8_000 - 4;
 
-/// A table that is being written. Lua lends few references: what waits lies in a table of Lua's own, at `slot`, and the
-/// last key written behind it.
+/// A table that is being written. mlua can hold only a few references, so waiting tables are kept in a Lua table: this one at
+/// `slot`, and the last key written at the next slot.
 struct Frame {
     kind: Kind,
     slot: usize,
-    /// Places of the stack that are taken when an entry is written.
+    /// How many stack slots a server has taken when it writes an entry of this table.
     places: usize,
 }
 
 enum Kind {
-    /// A list, and the index of its next entry.
+    /// A list, with the index of its next entry.
     List(usize),
-    /// A map; whether the value of the last key comes next.
+    /// A map. True if the value of the last key comes next.
     Map(bool),
     Set,
 }
 
-/// Writes values of one script.
+/// Writes the values of one script.
 pub(super) struct Writer<'w> {
     pub(super) reply: &'w mut Reply,
     pub(super) state: &'w State,
-    /// Whether the script asked its commands for RESP3.
+    /// Whether the script switched its commands to RESP3.
     pub(super) resp3: bool,
     pub(super) lua: &'w Lua,
     pub(super) next: &'w Function,
 }
 
-/// What writing takes of Lua's memory: names of fields, and tables that wait.
+/// How much of Lua's memory writing takes, for field names and waiting tables.
 const WRITING_BYTES: usize = 16 << 10;
 
-/// Elements of a flat list between two looks at the clock.
+/// How many elements of a flat list are written between two checks of the clock.
 const ELEMENTS_PER_TICK: usize = 256;
 
 impl Writer<'_> {
-    /// Writes `value`; `places` are taken of the stack already.
+    /// Writes `value`. A server has already taken `places` slots of the stack.
     pub(super) fn write(mut self, value: Value, places: usize) -> mlua::Result<()> {
         let Value::Table(table) = value else {
             scalar(self.reply, &value, self.resp3);
@@ -65,7 +65,7 @@ impl Writer<'_> {
         })
     }
 
-    /// Writes a list of values that are no tables themselves, as most are; false, and nothing written, for any other table.
+    /// Writes a list without nested tables, the most common kind. Returns false, with nothing written, for any other table.
     fn flat(&mut self, table: &Table) -> mlua::Result<bool> {
         let mark = self.reply.len();
         let mut found = self.named(table)?.is_none();
@@ -96,7 +96,7 @@ impl Writer<'_> {
         failed.map_or(Ok(found), Err)
     }
 
-    /// The table of a map or set, and which it is.
+    /// Returns the inner table of a map or a set, and which of the two it is.
     fn named(&self, table: &Table) -> mlua::Result<Option<(Kind, Table)>> {
         if let Value::Table(map) = table.raw_get("map")? {
             return Ok(Some((Kind::Map(false), map)));
@@ -108,7 +108,7 @@ impl Writer<'_> {
     }
 }
 
-/// Writes tables that have tables in them.
+/// Writes tables that contain tables.
 struct Nested<'w> {
     writer: Writer<'w>,
     waiting: Table,
@@ -172,7 +172,7 @@ impl Nested<'_> {
         self.value(entry, places + more, frames)
     }
 
-    /// Writes the head of a table, or all of one that stands for something else.
+    /// Writes the header of a table, or the whole table if it stands for a single value.
     fn table(&mut self, table: &Table, places: usize, frames: &mut Vec<Frame>) -> mlua::Result<()> {
         if single(self.writer.reply, table, self.writer.state)? {
             return Ok(());
@@ -219,7 +219,7 @@ fn scalar(reply: &mut Reply, value: &Value, resp3: bool) {
     }
 }
 
-/// Writes a value that has no other values in it.
+/// Writes a value that contains no other values.
 pub(super) fn write_scalar(reply: &mut Reply, value: &Scalar<'_>, resp3: bool) {
     match value {
         Scalar::Text(text) => reply.bulk(text),
@@ -230,7 +230,8 @@ pub(super) fn write_scalar(reply: &mut Reply, value: &Scalar<'_>, resp3: bool) {
     }
 }
 
-/// Writes a table that stands for an error, a status, a double, a large number or a text with a format.
+/// Writes a table that stands for an error, a status, a double, a big number or a verbatim string. Returns false for any other
+/// table.
 fn single(reply: &mut Reply, table: &Table, state: &State) -> mlua::Result<bool> {
     if let Value::String(error) = table.raw_get("err")? {
         let error = error.as_bytes();
@@ -269,7 +270,7 @@ fn single(reply: &mut Reply, table: &Table, state: &State) -> mlua::Result<bool>
     Ok(true)
 }
 
-/// Servers that write doubles in C's way show the sign of what is no number.
+/// Writes a double. Servers that format doubles with C's printf show the sign of a NaN.
 fn double(reply: &mut Reply, number: f64, state: &State) {
     if !number.is_nan() || !number.is_sign_negative() || state.dialect.has_shortest_doubles() {
         reply.double(number);
@@ -280,7 +281,7 @@ fn double(reply: &mut Reply, number: f64, state: &State) {
     }
 }
 
-/// As far as C sees it.
+/// Returns the text up to the first zero byte, where C ends it.
 fn c_text(text: &[u8]) -> &[u8] {
     text.split(|byte| *byte == 0).next().unwrap_or_default()
 }

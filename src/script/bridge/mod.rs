@@ -1,19 +1,20 @@
-//! What every script does, by Lua's own C interface: it is run, calls commands, and its result is written.
+//! The steps that every script takes, through Lua's own C interface: the script runs, it calls commands, and its result is
+//! written.
 //!
-//! mlua makes each single step safe, at the price of a lock, a protected call and a reference for every value: five sixths of
-//! the instructions of a script that reads one key. So the steps that every script takes are here, and everything else stays
-//! with mlua.
+//! mlua makes every single step safe, at the price of a lock, a protected call and a reference for every value. For a script
+//! that reads one key, that is five sixths of the instructions. So the steps that every script takes are here, and everything
+//! else stays with mlua.
 //!
 //! # Safety
-//! Lua leaves a C function that fails by a long jump to the protected call around it, over all frames between. So a function
-//! here that Lua calls has two halves. The first is Rust as usual, in which panics are caught; it reads the stack only through
-//! functions that cannot fail, and leaves its result in the [`Bridge`]. The second pushes the result. It may be jumped over:
-//! its frames hold pointers, numbers and borrowed slices, nothing that is dropped.
+//! When a C function fails, Lua leaves it with a long jump to the enclosing protected call, across all frames in between. So
+//! every function here that Lua calls has two halves. The first half is ordinary Rust, in which panics are caught. It reads the
+//! stack only through functions that cannot fail, and leaves its result in the [`Bridge`]. The second half pushes the result. A
+//! jump may skip it, so its frames hold only pointers, numbers and borrowed slices, nothing that needs to be dropped.
 //!
 //! An interpreter belongs to one thread at a time, so nothing here is locked.
 #![expect(
     unsafe_code,
-    reason = "Lua's C interface; see the module for what makes it sound"
+    reason = "Lua's C interface; the module documentation says why this is sound"
 )]
 
 mod push;
@@ -38,18 +39,19 @@ use super::to_reply::write_scalar;
 use crate::command::ScriptCall;
 use crate::resp::{Args, ArgsBuf, Protocol, Reply};
 
-/// Room for words and replies that is kept between calls.
+/// How much room for words and replies is kept between calls.
 const KEPT_BYTES: usize = 64 << 10;
 
-/// Elements of a list between two looks at the clock.
+/// How many elements of a list are written between two checks of the clock.
 const ELEMENTS_PER_TICK: i64 = 256;
 
-/// What the running script calls commands with.
+/// The running script's way to call commands.
 pub(super) trait Calls {
-    /// Runs the command `words`. Its reply, or the text of an error, goes into `reply`, which is empty before.
+    /// Runs the command `words`. Writes its reply, or the text of an error, into `reply`, which must be empty.
     fn call(&self, words: Args<'_>, reply: &mut Reply) -> Answer;
 
-    /// `redis.replicate_commands`: whether it could still be asked for; `None` ends the script, which is doomed then.
+    /// Implements `redis.replicate_commands`. Returns whether the script may still switch, or `None` to end the script; then
+    /// the script is doomed already.
     fn replicates_commands(&self) -> Option<bool> {
         Some(true)
     }
@@ -58,13 +60,13 @@ pub(super) trait Calls {
 /// What a script gets for a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// The reply, as a value of Lua.
+    /// The reply, as a Lua value.
     Reply,
-    /// The command's last word.
+    /// The last word of the command itself.
     LastWord,
-    /// An error of the script's own, with the reply as its text; one that a server counts, or not.
+    /// A script error, with the reply as its text.
     Error {
-        /// Whether a server counts it: since Redis 7.0 the table says so.
+        /// Whether a server counts this error. Since Redis 7.0 the error table says so.
         is_counted: bool,
     },
     /// Nothing: the script is doomed.
@@ -78,20 +80,21 @@ pub(super) struct Kept(c_int);
 /// Where a script finds its keys and arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gives {
-    /// As the globals `KEYS` and `ARGV`.
+    /// In the globals `KEYS` and `ARGV`.
     Globals,
-    /// As the two arguments of the function. One that keeps variables might keep them, too.
+    /// In the two arguments of the function.
     Arguments {
-        /// Whether the lists are its own.
+        /// Whether the call gets new lists of its own. It must if the function keeps variables, because it might keep the
+        /// lists, too.
         own: bool,
     },
-    /// They are there already.
+    /// They are in place already.
     Nothing,
 }
 
-/// The way between one Lua and us.
+/// The bridge between one Lua and Rust.
 ///
-/// It lies in a box that outlives its Lua: functions of Lua point to it.
+/// It lies in a box that outlives its Lua, because functions in Lua point to it.
 pub(super) struct Bridge {
     lua: NonNull<ffi::lua_State>,
     state: Arc<State>,
@@ -100,56 +103,56 @@ pub(super) struct Bridge {
     is_busy: Cell<bool>,
     words: UnsafeCell<ArgsBuf>,
     reply: UnsafeCell<Reply>,
-    /// What a command panicked with.
+    /// The payload of a panic in a command.
     panic: Cell<Option<Box<dyn Any + Send>>>,
-    /// `give`, and what it needs: the table of the globals, and the names in it.
+    /// The function `give` and what it needs: the table of globals, and the names in it.
     give: Kept,
     globals: Kept,
     lists: [List; 2],
     handler: Kept,
 }
 
-/// The keys or the arguments, as a list that scripts use one after the other: making one and giving it back takes as long as
+/// The keys or the arguments, as a list that one script after the other reuses. Creating and freeing a list takes as long as
 /// the rest of a short script.
 struct List {
     name: Kept,
     table: Kept,
-    /// How many words are in it.
+    /// The number of words in it.
     len: Cell<c_int>,
-    /// Whether the globals have it.
+    /// Whether it is in the table of globals.
     is_global: Cell<bool>,
 }
 
-// SAFETY: what it points to is Lua's, which may move to another thread together with it (mlua's feature `send`), and the running
-// script's calls, which are there only while `lend` runs.
+// SAFETY: the bridge points to two things. One is Lua's state, which may move to another thread together with the bridge
+// (mlua's feature `send`). The other is the running script's calls, a pointer that is set only while `lend` runs.
 unsafe impl Send for Bridge {}
 
-/// What a function in Lua needs to find the bridge: it is made before it.
+/// The place that Lua functions point to in order to find the bridge. It exists before the bridge does.
 pub(super) struct Site(Box<UnsafeCell<Option<Bridge>>>);
 
-// SAFETY: see `Bridge`; nobody but the thread that holds the interpreter looks into it.
+// SAFETY: see `Bridge`. Only the thread that holds the interpreter reads it.
 unsafe impl Send for Site {}
 
-/// What `give` is handed.
+/// What `give` receives.
 struct Given<'g> {
     bridge: &'g Bridge,
     call: &'g ScriptCall<'g>,
     gives: Gives,
 }
 
-/// What lies on the stack when a function has ended: the handler of errors, and the value.
+/// The number of values on the stack after a function has ended: the error handler and the result.
 const PUSHED: c_int = 2;
 
-/// A function as it ended, with one value on the stack.
+/// The end of a function call, with one value on the stack.
 pub(super) struct Ended<'b> {
     bridge: &'b Bridge,
     top: c_int,
-    /// Whether it failed; the value is the error then.
+    /// Whether the function failed. If so, the value is the error.
     pub(super) failed: bool,
 }
 
 impl Site {
-    /// Puts `call`, `pcall` and, where there is one, `replicate_commands` into the table `redis`.
+    /// Adds `call` and `pcall` to the table `redis`, and `replicate_commands` if the table has that name.
     pub(super) fn add(lua: &Lua, api: &Table) -> mlua::Result<Self> {
         let site = Self(Box::new(UnsafeCell::new(None)));
         let mut functions: Vec<(&str, ffi::lua_CFunction)> = vec![("call", call), ("pcall", pcall)];
@@ -158,7 +161,7 @@ impl Site {
         }
         for (name, function) in functions {
             let place = mlua::LightUserData(site.0.get().cast());
-            // SAFETY: the place is valid as long as the site, which outlives the Lua.
+            // SAFETY: the place is valid as long as the site, and the site outlives the Lua.
             let function: Function =
                 unsafe { lua.exec_raw(place, |lua| ffi::lua_pushcclosure(lua, function, 1))? };
             api.raw_set(name, function)?;
@@ -166,7 +169,7 @@ impl Site {
         Ok(site)
     }
 
-    /// The bridge of an interpreter whose globals are in `globals`, and whose errors go to `handler`.
+    /// Builds the bridge of an interpreter whose globals are in `globals` and whose errors go to `handler`.
     pub(super) fn build(
         self,
         lua: &Lua,
@@ -175,7 +178,7 @@ impl Site {
         handler: &Function,
     ) -> mlua::Result<Self> {
         let mut main = std::ptr::null_mut();
-        // SAFETY: it only reads which state it is, and makes a function without upvalues.
+        // SAFETY: this only reads which state it is, and pushes a function without upvalues.
         let give: Function = unsafe {
             lua.exec_raw((), |lua| {
                 main = lua;
@@ -195,27 +198,27 @@ impl Site {
             lists: [List::new(lua, "KEYS")?, List::new(lua, "ARGV")?],
             handler: keep(lua, handler)?,
         };
-        // SAFETY: no script runs yet, so nobody else looks into it.
+        // SAFETY: no script runs yet, so nothing else reads the cell.
         unsafe { *self.0.get() = Some(bridge) };
         Ok(self)
     }
 
-    /// The bridge.
+    /// Returns the bridge.
     ///
     /// # Panics
-    /// When it is not built.
+    /// If the bridge is not built yet.
     pub(super) fn bridge(&self) -> &Bridge {
-        // SAFETY: it is written once, by `build`, which owned the site.
+        // SAFETY: the cell is written only once, by `build`, which owned the site.
         let bridge = unsafe { (*self.0.get()).as_ref() };
-        #[expect(clippy::expect_used, reason = "an interpreter is not made without it")]
+        #[expect(clippy::expect_used, reason = "no interpreter is built without it")]
         bridge.expect("the bridge is built")
     }
 }
 
-/// Lets Lua keep a value.
+/// Makes Lua keep a value.
 pub(super) fn keep(lua: &Lua, value: impl mlua::IntoLua) -> mlua::Result<Kept> {
     let mut number = 0;
-    // SAFETY: the one value on the stack goes into the registry.
+    // SAFETY: the only value on the stack goes into the registry.
     unsafe {
         lua.exec_raw::<()>(value.into_lua(lua)?, |lua| {
             number = ffi::luaL_ref(lua, ffi::LUA_REGISTRYINDEX);
@@ -224,7 +227,7 @@ pub(super) fn keep(lua: &Lua, value: impl mlua::IntoLua) -> mlua::Result<Kept> {
     Ok(Kept(number))
 }
 
-/// Ends what [`keep`] began.
+/// Releases a value that [`keep`] made Lua keep.
 pub(super) fn drop_kept(lua: &Lua, kept: Kept) -> mlua::Result<()> {
     // SAFETY: the number came from `luaL_ref`.
     unsafe {
@@ -235,7 +238,7 @@ pub(super) fn drop_kept(lua: &Lua, kept: Kept) -> mlua::Result<()> {
 }
 
 impl Bridge {
-    /// Lends the script's calls to what runs in `run`.
+    /// Runs `run`, and lends `calls` to the script that runs in it.
     pub(super) fn lend<R>(&self, calls: &dyn Calls, run: impl FnOnce() -> R) -> R {
         struct Lent<'b>(&'b Bridge);
         impl Drop for Lent<'_> {
@@ -245,7 +248,7 @@ impl Bridge {
             }
         }
         let calls = NonNull::from(calls);
-        // SAFETY: only the lifetime changes, and the pointer is gone when `calls` may be.
+        // SAFETY: only the lifetime changes. `Lent` removes the pointer before `calls` can become invalid.
         let calls =
             unsafe { std::mem::transmute::<NonNull<dyn Calls + '_>, NonNull<dyn Calls>>(calls) };
         self.running.set(Some(calls));
@@ -254,9 +257,9 @@ impl Bridge {
         run()
     }
 
-    /// Gives back the room of a large command or reply: the next script may come late.
+    /// Frees the room of a large command or reply, because the next script may come much later.
     fn shrink(&self) {
-        // SAFETY: the script has ended, so nobody uses them.
+        // SAFETY: the script has ended, so nothing else uses the two buffers.
         unsafe {
             (*self.words.get()).clear_to(KEPT_BYTES);
             (*self.reply.get()).clear(KEPT_BYTES);
@@ -275,7 +278,8 @@ impl Bridge {
             Gives::Globals | Gives::Nothing => 0,
         };
         let lua = self.lua.as_ptr();
-        // SAFETY: the stack of the main state has room for twenty values at its bottom, and what can fail is called protected.
+        // SAFETY: at its bottom, the stack of the main state has room for twenty values. Everything that can fail runs in a
+        // protected call.
         let (top, status) = unsafe {
             let top = ffi::lua_gettop(lua);
             push_kept(lua, self.handler);
@@ -300,7 +304,7 @@ impl Bridge {
         ended
     }
 
-    /// The first half of `redis.call`: the command runs.
+    /// The first half of `redis.call`: runs the command.
     fn perform(&self, lua: *mut ffi::lua_State) -> Answer {
         if self.is_busy.replace(true) {
             return self.end();
@@ -312,7 +316,7 @@ impl Bridge {
         })
     }
 
-    /// There is no way to go on.
+    /// Dooms a script that cannot continue.
     fn end(&self) -> Answer {
         self.state.doom(super::raise::Fatal::Memory);
         Answer::End
@@ -322,7 +326,7 @@ impl Bridge {
         if self.state.tick().is_err() {
             return Answer::End;
         }
-        // SAFETY: `is_busy` keeps others away from both until the second half is over.
+        // SAFETY: `is_busy` keeps other calls away from both buffers until the second half is over.
         let (words, reply) = unsafe { (&mut *self.words.get(), &mut *self.reply.get()) };
         words.clear_to(KEPT_BYTES);
         reply.clear(KEPT_BYTES);
@@ -333,7 +337,7 @@ impl Bridge {
         } else {
             Protocol::Resp2
         });
-        // SAFETY: the state is the one that calls.
+        // SAFETY: `lua` is the state that called this function.
         let given = unsafe { Stack::arguments(lua) };
         let answer = match word_list(given, self.state.dialect, words) {
             Ok(()) => self.call(words.as_args(), reply),
@@ -350,11 +354,11 @@ impl Bridge {
             reply.raw(b"commands can be called from scripts only");
             return Answer::Error { is_counted: false };
         };
-        // SAFETY: `lend` is still running, or the pointer would be gone.
+        // SAFETY: `lend` is still running. Otherwise the pointer would be gone.
         unsafe { calls.as_ref() }.call(words, reply)
     }
 
-    /// Makes the text of an error what the script sees of it.
+    /// Turns the text of an error into what the script sees of it.
     fn settle(&self, lua: *mut ffi::lua_State, answer: Answer, reply: &mut Reply) -> Answer {
         if reply.overflowed() {
             return self.end();
@@ -378,7 +382,7 @@ impl Bridge {
                 let text = if modern {
                     coded(reply.as_bytes(), self.state.dialect)
                 } else {
-                    // SAFETY: the state is the one that calls.
+                    // SAFETY: `lua` is the state that called this function.
                     let caller = unsafe { push::caller(lua) };
                     [&caller, reply.as_bytes()].concat()
                 };
@@ -396,13 +400,13 @@ fn replace(reply: &mut Reply, text: &[u8]) {
 }
 
 /// # Safety
-/// There is a place left on the stack.
+/// The stack must have one free slot.
 unsafe fn push_kept(lua: *mut ffi::lua_State, kept: Kept) {
     // SAFETY: reading the registry by number cannot fail.
     unsafe { ffi::lua_rawgeti_(lua, ffi::LUA_REGISTRYINDEX, kept.0) };
 }
 
-/// A value on the stack that a command may have as a word, or a script as its result.
+/// A value on the stack that can be a word of a command or the result of a script.
 pub(super) enum Scalar<'s> {
     Text(&'s [u8]),
     Number(f64),
@@ -419,9 +423,10 @@ struct Stack {
 
 impl Stack {
     /// # Safety
-    /// `lua` is the state that runs the calling function, which returns before anything is taken from its stack.
+    /// `lua` must be the state that runs the calling function, and that function must return before anything is removed from
+    /// its stack.
     unsafe fn arguments(lua: *mut ffi::lua_State) -> Self {
-        // SAFETY: it cannot fail.
+        // SAFETY: this cannot fail.
         let top = unsafe { ffi::lua_gettop(lua) };
         Self { lua, next: 1, top }
     }
@@ -436,7 +441,7 @@ impl Iterator for Stack {
             return None;
         }
         self.next += 1;
-        // SAFETY: there is such a value, and it stays on the stack while the command runs.
+        // SAFETY: the index is within the stack, and the value stays on the stack while the command runs.
         Some(unsafe { scalar(self.lua, index) })
     }
 
@@ -449,9 +454,9 @@ impl Iterator for Stack {
 impl ExactSizeIterator for Stack {}
 
 /// # Safety
-/// There is a value at `index`, which stays there while the result is used.
+/// There must be a value at `index`, and it must stay there while the result is used.
 unsafe fn scalar<'s>(lua: *mut ffi::lua_State, index: c_int) -> Scalar<'s> {
-    // SAFETY: none of these can fail for a value of the type that is asked for before.
+    // SAFETY: none of these calls can fail for a value of the type that was checked first.
     unsafe {
         match ffi::lua_type(lua, index) {
             ffi::LUA_TSTRING => {
@@ -466,7 +471,7 @@ unsafe fn scalar<'s>(lua: *mut ffi::lua_State, index: c_int) -> Scalar<'s> {
     }
 }
 
-/// The bridge of the running function, which has its site as upvalue.
+/// Returns the bridge of the running function, which has its site as an upvalue.
 unsafe fn bridge_of<'b>(lua: *mut ffi::lua_State) -> Option<&'b Bridge> {
     // SAFETY: `Site::add` made the function, and the site outlives the Lua.
     unsafe {
@@ -477,18 +482,18 @@ unsafe fn bridge_of<'b>(lua: *mut ffi::lua_State) -> Option<&'b Bridge> {
 
 /// `redis.call`.
 unsafe extern "C-unwind" fn call(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua calls it.
+    // SAFETY: Lua calls this function.
     unsafe { command(lua, true) }
 }
 
 /// `redis.pcall`.
 unsafe extern "C-unwind" fn pcall(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua calls it.
+    // SAFETY: Lua calls this function.
     unsafe { command(lua, false) }
 }
 
 unsafe fn command(lua: *mut ffi::lua_State, throws: bool) -> c_int {
-    // SAFETY: the second half; see the module.
+    // SAFETY: this is the second half; see the module.
     unsafe {
         let Some(bridge) = bridge_of(lua) else {
             return push::throw_text(lua, NO_MEMORY);
@@ -504,7 +509,7 @@ unsafe fn command(lua: *mut ffi::lua_State, throws: bool) -> c_int {
             }
             Answer::Error { is_counted } => {
                 let text = (*reply).as_bytes();
-                // Before Redis 7.0 what is thrown is the text.
+                // Before Redis 7.0 the text itself is thrown.
                 let modern = bridge.state.dialect.protects_globals();
                 bridge.is_busy.set(false);
                 return push::error(lua, text, is_counted && modern, throws.then_some(modern));
@@ -518,7 +523,7 @@ unsafe fn command(lua: *mut ffi::lua_State, throws: bool) -> c_int {
 
 /// `redis.replicate_commands`.
 unsafe extern "C-unwind" fn replicate_commands(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: Lua calls it; what it holds is dropped before it can be jumped over.
+    // SAFETY: Lua calls this function. Everything it holds is dropped before a jump can skip it.
     unsafe {
         let running = bridge_of(lua).and_then(|bridge| bridge.running.get());
         let asked = running
@@ -539,9 +544,10 @@ unsafe extern "C-unwind" fn replicate_commands(lua: *mut ffi::lua_State) -> c_in
     }
 }
 
-/// Makes the lists of keys and arguments, and puts them where the script looks for them.
+/// Fills the lists of keys and arguments, and puts them where the script expects them.
 unsafe extern "C-unwind" fn give(lua: *mut ffi::lua_State) -> c_int {
-    // SAFETY: `run` calls it with what it points to. It holds nothing that is dropped.
+    // SAFETY: only `run` calls this function, with a pointer to a valid `Given`. The frame holds nothing that needs to be
+    // dropped.
     unsafe {
         let given: *const Given<'_> = ffi::lua_touserdata(lua, 1).cast::<Given<'_>>();
         let given = &*given;
@@ -573,10 +579,11 @@ impl List {
         })
     }
 
-    /// Pushes the list of `words`, a new one if it is to be the script's `own`, or if the last script changed it.
+    /// Pushes the list of `words`. It is a new list if `own` is set, if the length differs, or if the last script changed the
+    /// old one.
     ///
     /// # Safety
-    /// There is room for four values on the stack, and a protected call around.
+    /// The stack must have four free slots, and the call must be inside a protected call.
     unsafe fn push<'w>(
         &self,
         lua: *mut ffi::lua_State,
@@ -584,7 +591,7 @@ impl List {
         own: bool,
     ) {
         let len = c_int::try_from(words.len()).unwrap_or(c_int::MAX);
-        // SAFETY: the table is on the stack, or in the registry, all along.
+        // SAFETY: the table is on the stack or in the registry the whole time.
         unsafe {
             push_kept(lua, self.table);
             if own || self.len.get() != len || !push::is_list(lua, len) {
@@ -601,16 +608,16 @@ impl List {
         }
     }
 
-    /// Puts the list of `words` into the table of the globals, which is on top of the stack.
+    /// Puts the list of `words` into the table of globals, which must be on top of the stack.
     ///
     /// # Safety
-    /// As for [`push`](Self::push).
+    /// Same as for [`push`](Self::push).
     unsafe fn put<'w>(
         &self,
         lua: *mut ffi::lua_State,
         words: impl ExactSizeIterator<Item = &'w [u8]>,
     ) {
-        // SAFETY: as for this function.
+        // SAFETY: the caller guarantees what `push` needs.
         unsafe {
             push_kept(lua, self.name);
             self.push(lua, words, false);
@@ -624,24 +631,24 @@ impl List {
 }
 
 impl Ended<'_> {
-    /// The value.
+    /// Returns the value.
     pub(super) fn value(&self, lua: &Lua) -> mlua::Result<Value> {
-        // SAFETY: there is one value above `top`, on the stack of the main state, where mlua looks when no function runs.
+        // SAFETY: there is one value above `top` on the stack of the main state. That is the stack that mlua uses when no
+        // function runs.
         lua.exec_raw_lua(|raw| unsafe { Value::from_stack(-1, raw) })
     }
 
-    /// Writes the value if it is none of those with a meaning of their own: a text, a number, a truth, nil, or a list of such;
-    /// false, and nothing written, for any other table.
+    /// Writes the value if it is a scalar, or a list of scalars. Returns false, with nothing written, for any other table.
     ///
     /// # Errors
-    /// When the script may not go on.
+    /// If the script may not continue.
     pub(super) fn write(
         &self,
         reply: &mut Reply,
         is_resp3: bool,
     ) -> Result<bool, super::raise::Fatal> {
         let lua = self.bridge.lua.as_ptr();
-        // SAFETY: there is a value, and it stays until this is dropped.
+        // SAFETY: the value exists, and it stays on the stack until `self` is dropped.
         unsafe {
             if ffi::lua_type(lua, -1) == ffi::LUA_TTABLE {
                 return self.write_list(reply, is_resp3);
@@ -652,7 +659,7 @@ impl Ended<'_> {
     }
 
     /// # Safety
-    /// The value is a table.
+    /// The value must be a table.
     unsafe fn write_list(
         &self,
         reply: &mut Reply,
@@ -663,7 +670,7 @@ impl Ended<'_> {
         let mut listed = Ok(true);
         reply.array_of(|reply| {
             let mut length = 0;
-            // SAFETY: keys are those that `lua_next` gave, so it cannot fail; it pushes two values at most.
+            // SAFETY: every key comes from `lua_next` itself, so `lua_next` cannot fail. It pushes at most two values.
             unsafe {
                 ffi::lua_pushnil(lua);
                 while ffi::lua_next(lua, -2) != 0 {
@@ -693,7 +700,7 @@ impl Ended<'_> {
 
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
-        // SAFETY: what lies above was pushed by `run`.
+        // SAFETY: `run` pushed everything above `top`.
         unsafe { ffi::lua_settop(self.bridge.lua.as_ptr(), self.top) };
     }
 }

@@ -1,4 +1,4 @@
-//! Values pushed onto Lua's stack. Each of these functions may be left by a jump: none holds anything that is dropped.
+//! Pushes values onto Lua's stack. A jump may leave each of these functions, so none holds anything that needs to be dropped.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::mem::MaybeUninit;
@@ -7,13 +7,13 @@ use mlua::ffi;
 
 use crate::resp::parse_integer;
 
-/// Places of the stack that one value takes while it is pushed.
+/// How many stack slots one value takes while it is pushed.
 const PLACES: c_int = 4;
 
-/// Pushes a text.
+/// Pushes a string.
 ///
 /// # Safety
-/// There is a place left on the stack, and a protected call around.
+/// The stack must have one free slot, and the call must be inside a protected call.
 pub(super) unsafe fn text(lua: *mut ffi::lua_State, text: &[u8]) {
     // SAFETY: Lua copies the bytes.
     unsafe { ffi::lua_pushlstring_(lua, text.as_ptr().cast(), text.len()) };
@@ -22,9 +22,9 @@ pub(super) unsafe fn text(lua: *mut ffi::lua_State, text: &[u8]) {
 /// Fills the list on top of the stack.
 ///
 /// # Safety
-/// As for [`text`].
+/// Same as for [`text`].
 pub(super) unsafe fn fill<'w>(lua: *mut ffi::lua_State, words: impl Iterator<Item = &'w [u8]>) {
-    // SAFETY: the table lies below each text.
+    // SAFETY: the table lies right below each string.
     unsafe {
         let mut at = 0;
         for word in words {
@@ -38,9 +38,9 @@ pub(super) unsafe fn fill<'w>(lua: *mut ffi::lua_State, words: impl Iterator<Ite
 /// Whether the table on top of the stack has a value for each number from 1 to `len`, nothing else, and no metatable.
 ///
 /// # Safety
-/// There are two places left on the stack.
+/// The stack must have two free slots.
 pub(super) unsafe fn is_list(lua: *mut ffi::lua_State, len: c_int) -> bool {
-    // SAFETY: the keys are those that `lua_next` gave, so it cannot fail.
+    // SAFETY: every key comes from `lua_next` itself, so `lua_next` cannot fail.
     unsafe {
         if ffi::lua_getmetatable(lua, -1) != 0 {
             ffi::lua_settop(lua, -2);
@@ -53,7 +53,7 @@ pub(super) unsafe fn is_list(lua: *mut ffi::lua_State, len: c_int) -> bool {
             found += 1;
             let is_number = ffi::lua_type(lua, -1) == ffi::LUA_TNUMBER;
             let key = ffi::lua_tonumber(lua, -1);
-            // All numbers differ: so many whole ones up to `len` are all of them.
+            // All keys differ, so `len` whole numbers from 1 to `len` are all of them.
             if !is_number || key.fract() != 0.0 || !(1.0..=f64::from(len)).contains(&key) {
                 ffi::lua_settop(lua, -2);
                 return false;
@@ -63,29 +63,30 @@ pub(super) unsafe fn is_list(lua: *mut ffi::lua_State, len: c_int) -> bool {
     }
 }
 
-/// Throws a text as it is.
+/// Throws exactly this text.
 ///
 /// # Safety
-/// As for [`text`]; nothing in the frames up to the protected call is to be dropped.
+/// Same as for [`text`]. In addition, no frame up to the protected call may hold anything that needs to be dropped.
 pub(super) unsafe fn throw_text(lua: *mut ffi::lua_State, thrown: &[u8]) -> c_int {
-    // SAFETY: see above.
+    // SAFETY: the caller guarantees it.
     unsafe {
         text(lua, thrown);
         ffi::lua_error(lua)
     }
 }
 
-/// Pushes an error's table, with the mark that a server has counted it; or throws, `throws` says whether the table or the text.
+/// Pushes an error table, marked as counted by the server if `is_marked` is set. If `throws` is set, throws instead: the table
+/// if true, only the text if false.
 ///
 /// # Safety
-/// As for [`throw_text`].
+/// Same as for [`throw_text`].
 pub(super) unsafe fn error(
     lua: *mut ffi::lua_State,
     message: &[u8],
     is_marked: bool,
     throws: Option<bool>,
 ) -> c_int {
-    // SAFETY: see above.
+    // SAFETY: the caller guarantees it.
     unsafe {
         if throws == Some(false) {
             return throw_text(lua, message);
@@ -104,14 +105,14 @@ pub(super) unsafe fn error(
     }
 }
 
-/// Pushes a table with one field, and room for `fields`.
+/// Pushes a table with one field and room for `fields` of them.
 unsafe fn named(
     lua: *mut ffi::lua_State,
     name: &CStr,
     fields: c_int,
     push: impl FnOnce(*mut ffi::lua_State),
 ) {
-    // SAFETY: the table is below what `push` pushes, and has no metatable.
+    // SAFETY: the table is right below the value that `push` pushes, and it has no metatable.
     unsafe {
         ffi::lua_createtable(lua, 0, fields);
         push(lua);
@@ -119,13 +120,13 @@ unsafe fn named(
     }
 }
 
-/// `source: line: ` of the function that called the running one, empty where there is none.
+/// Returns `source: line: ` of the function that called the running one, or nothing if there is none.
 ///
 /// # Safety
-/// The state is the one that runs.
+/// `lua` must be the running state.
 pub(super) unsafe fn caller(lua: *mut ffi::lua_State) -> Vec<u8> {
     let mut frame = MaybeUninit::<ffi::lua_Debug>::zeroed();
-    // SAFETY: what is asked for is filled in, and neither function can fail.
+    // SAFETY: the fields that are read were requested and filled in, and neither function can fail.
     unsafe {
         if ffi::lua_getstack(lua, 1, frame.as_mut_ptr()) == 0 {
             return Vec::new();
@@ -142,7 +143,7 @@ pub(super) unsafe fn caller(lua: *mut ffi::lua_State) -> Vec<u8> {
     }
 }
 
-/// A reply of our own, pushed as a value of Lua: how deep it goes does not depend on any client.
+/// Pushes a reply as a Lua value. The reply is our own, so no client decides how deep it nests.
 /// Source: redis 7.0 script_lua.c, `redisProtocolToLuaType`.
 pub(super) struct Pusher<'r> {
     lua: *mut ffi::lua_State,
@@ -150,7 +151,7 @@ pub(super) struct Pusher<'r> {
 }
 
 impl<'r> Pusher<'r> {
-    /// For the reply in `rest`.
+    /// Creates a pusher for the reply in `rest`.
     pub(super) const fn new(lua: *mut ffi::lua_State, rest: &'r [u8]) -> Self {
         Self { lua, rest }
     }
@@ -158,11 +159,11 @@ impl<'r> Pusher<'r> {
     /// Pushes the next value.
     ///
     /// # Safety
-    /// There is a protected call around, and nothing in the frames up to it is to be dropped.
+    /// The call must be inside a protected call, and no frame up to it may hold anything that needs to be dropped.
     pub(super) unsafe fn push(&mut self) {
         let line = self.line();
         let (kind, line) = line.split_first().unwrap_or((&b'_', &[]));
-        // SAFETY: as for this function. Where there is no more room, it is not asked for: then a longer jump is taken.
+        // SAFETY: the caller guarantees it. The stack is checked for room first; if it has none, the throw jumps out of here.
         unsafe {
             if ffi::lua_checkstack(self.lua, PLACES) == 0 {
                 throw_text(self.lua, super::NO_MEMORY);
@@ -203,7 +204,7 @@ impl<'r> Pusher<'r> {
     }
 
     unsafe fn array(&mut self, line: &[u8]) {
-        // SAFETY: as for `push`.
+        // SAFETY: same as for `push`.
         unsafe {
             let Some(length) = length(line) else {
                 return ffi::lua_pushboolean(self.lua, 0);
@@ -219,7 +220,7 @@ impl<'r> Pusher<'r> {
 
     unsafe fn map(&mut self, line: &[u8]) {
         let pairs = length(line).unwrap_or(0);
-        // SAFETY: as for `push`.
+        // SAFETY: same as for `push`.
         unsafe {
             ffi::lua_createtable(self.lua, 0, c_int::try_from(pairs).unwrap_or(c_int::MAX));
             for _ in 0..pairs {
@@ -232,7 +233,7 @@ impl<'r> Pusher<'r> {
 
     unsafe fn set(&mut self, line: &[u8]) {
         let members = length(line).unwrap_or(0);
-        // SAFETY: as for `push`.
+        // SAFETY: same as for `push`.
         unsafe {
             ffi::lua_createtable(self.lua, 0, c_int::try_from(members).unwrap_or(c_int::MAX));
             for _ in 0..members {
@@ -246,7 +247,7 @@ impl<'r> Pusher<'r> {
     unsafe fn verbatim(&mut self, line: &[u8]) {
         let bytes = self.bytes(length(line).unwrap_or(0));
         let (format, rest) = bytes.split_at(bytes.len().min(3));
-        // SAFETY: as for `push`.
+        // SAFETY: same as for `push`.
         unsafe {
             named(self.lua, c"verbatim_string", 1, |lua| {
                 named(lua, c"string", 2, |lua| {
@@ -259,7 +260,7 @@ impl<'r> Pusher<'r> {
     }
 }
 
-/// A length, `None` for −1.
+/// Parses a length; `None` for −1.
 fn length(line: &[u8]) -> Option<usize> {
     parse_integer(line).and_then(|length| usize::try_from(length).ok())
 }

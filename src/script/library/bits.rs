@@ -22,7 +22,8 @@ pub(super) const FUNCTIONS: &[(&str, Call)] = &[
     ("tohex", tohex),
 ];
 
-/// The bits of a number, the nearest whole one taken: those of a double that is so large that it has no fraction.
+/// Returns the low 32 bits of a number, rounded to the nearest whole number: added to a double so large that it has no
+/// fraction, they are its low bits.
 #[expect(clippy::cast_possible_truncation, reason = "the low half is wanted")]
 fn bits(args: &Params<'_>, number: usize) -> mlua::Result<u32> {
     const SHIFTED: f64 = 6_755_399_441_055_744.0;
@@ -30,7 +31,10 @@ fn bits(args: &Params<'_>, number: usize) -> mlua::Result<u32> {
     Ok((value + SHIFTED).to_bits() as u32)
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "all functions give results")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "all library functions return a result"
+)]
 fn result(bits: u32) -> mlua::Result<MultiValue> {
     Ok(one(Value::Number(f64::from(bits.cast_signed()))))
 }

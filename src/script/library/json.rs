@@ -1,6 +1,6 @@
-//! `cjson`: its settings, and its functions. Source: redis 7.0 deps/lua lua_cjson.c.
+//! The table `cjson`: its settings and its functions. Source: redis 7.0 deps/lua lua_cjson.c.
 //!
-//! DIFFERENCE: settings last as long as the script that makes them; a server keeps them for all scripts that come.
+//! DIFFERENCE: settings last until the end of the script that makes them. On a server they stay in effect for all later scripts.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +10,7 @@ use super::{Call, Context, json_decode, json_encode, one};
 use crate::script::params::Params;
 use crate::script::state::lock;
 
-/// What numbers that JSON does not have are encoded as.
+/// What to do with numbers that JSON cannot represent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Invalid {
     Refused,
@@ -48,10 +48,10 @@ impl Default for Settings {
     }
 }
 
-/// The settings of an interpreter, and of which run they are.
+/// The settings of an interpreter, and the number of the run that they belong to.
 pub(super) type Shared = Arc<Mutex<(u64, Settings)>>;
 
-/// The settings of the running script.
+/// Returns the settings of the running script.
 pub(super) fn settings(context: &Context) -> Settings {
     let mut held = lock(&context.json);
     let run = context.state.run_number();
@@ -89,7 +89,7 @@ pub(super) fn library(lua: &Lua, context: &Context) -> mlua::Result<Table> {
     Ok(table)
 }
 
-/// At most `most` arguments. Source: `json_arg_init`.
+/// Fails if there are more than `most` arguments. Source: `json_arg_init`.
 fn check_count(args: &Params<'_>, most: usize) -> mlua::Result<()> {
     if args.len() <= most {
         return Ok(());

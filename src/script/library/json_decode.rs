@@ -8,7 +8,7 @@ use super::{Context, one};
 use crate::script::params::Params;
 use crate::script::raise::{end, throw_here};
 
-/// What the next bytes are.
+/// A token of JSON.
 #[derive(Debug, Clone, PartialEq)]
 enum Token {
     ObjectBegin,
@@ -54,9 +54,9 @@ struct Decoder<'d> {
     lua: &'d Lua,
     settings: Settings,
     bytes: &'d [u8],
-    /// The next byte.
+    /// The index of the next byte.
     at: usize,
-    /// Where the last token began.
+    /// The index where the last token started.
     begun: usize,
     frames: Vec<Frame>,
 }
@@ -94,17 +94,17 @@ pub(super) fn decode(args: &Params<'_>, context: &Context) -> mlua::Result<Multi
                 Put::Next(token) => value = decoder.value(token)?,
                 Put::Closed(table) => value = Some(Value::Table(table)),
             },
-            // A table was begun: its first entry.
+            // A table was opened. Read its first entry.
             None => value = decoder.first_entry()?,
         }
     }
 }
 
-/// What comes after a value was put into its table.
+/// What comes next after a value was put into its table.
 enum Put {
-    /// It was in none.
+    /// The value is in no table.
     Whole(Value),
-    /// Another value, which begins so.
+    /// Another value, which starts with this token.
     Next(Token),
     /// The table is complete.
     Closed(Table),
@@ -117,7 +117,7 @@ impl Decoder<'_> {
         throw_here(self.lua, text)
     }
 
-    /// The value that begins with `token`; none for a table, which is entered.
+    /// Returns the value that starts with `token`. For a table, enters it and returns `None`.
     fn value(&mut self, token: Token) -> mlua::Result<Option<Value>> {
         Ok(Some(match token {
             Token::Text(text) => Value::String(self.lua.create_string(text)?),
@@ -149,7 +149,7 @@ impl Decoder<'_> {
         Err(throw_here(self.lua, text))
     }
 
-    /// What follows the opening of a table.
+    /// Reads what follows the opening of a table.
     fn first_entry(&mut self) -> mlua::Result<Option<Value>> {
         let token = self.next();
         match self.frames.pop() {
@@ -169,7 +169,7 @@ impl Decoder<'_> {
         }
     }
 
-    /// Notes the key that `token` is, and gives what comes behind its colon.
+    /// Remembers the key in `token`, and returns the token after its colon.
     fn key(&mut self, table: Table, token: Token) -> mlua::Result<Token> {
         let Token::Text(key) = token else {
             return Err(self.expected("object key string", &token));
@@ -211,7 +211,7 @@ impl Decoder<'_> {
         }
     }
 
-    /// The byte at an index, zero past the end.
+    /// Returns the byte at an index, or zero past the end.
     fn byte(&self, index: usize) -> u8 {
         self.bytes.get(index).copied().unwrap_or(0)
     }
@@ -263,7 +263,7 @@ impl Decoder<'_> {
         self.error("invalid token")
     }
 
-    /// A number that C reads and JSON does not have. Source: `json_is_invalid_number`.
+    /// Whether C reads a number here that JSON does not allow. Source: `json_is_invalid_number`.
     fn is_odd_number(&self) -> bool {
         if self.byte(self.at) == b'+' {
             return true;
@@ -323,7 +323,7 @@ impl Decoder<'_> {
         }
     }
 
-    /// Reads `\uXXXX`, or two of them that make one character; how long that was.
+    /// Reads `\uXXXX`, or two of them that form one character. Returns the length in bytes.
     fn unicode(&self, text: &mut Vec<u8>) -> Option<usize> {
         let first = self.hex(self.at + 2)?;
         let (character, length) = match first {

@@ -10,9 +10,9 @@ use crate::script::raise::{end, throw_here};
 
 /// A table that is being written.
 enum Frame {
-    /// A list of so many entries, and which comes next.
+    /// A list, its length, and the index of the next entry.
     List(Table, i64, i64),
-    /// An object, and its last key.
+    /// An object and the last key written.
     Object(Table, Value),
 }
 
@@ -83,7 +83,7 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    /// The highest index, if all keys are indexes. Source: `lua_array_length`.
+    /// Returns the highest index if all keys are indexes and the table is to be written as a list. Source: `lua_array_length`.
     fn list_length(&self, table: &Table) -> mlua::Result<Option<i64>> {
         let (mut highest, mut items) = (0_i64, 0_i64);
         for pair in table.pairs::<Value, Value>() {
@@ -194,7 +194,7 @@ impl Encoder<'_> {
     }
 }
 
-/// A number as C's `%.*g` writes it.
+/// Formats a number like C's `%.*g`.
 pub(super) fn general(number: f64, precision: i32) -> String {
     if number.is_nan() {
         return if number.is_sign_negative() {
@@ -223,7 +223,7 @@ pub(super) fn general(number: f64, precision: i32) -> String {
     shortened(&format!("{number:.behind$}")).to_owned()
 }
 
-/// Without zeros at the end of a fraction.
+/// Removes trailing zeros from a fraction.
 fn shortened(text: &str) -> &str {
     if text.contains('.') {
         text.trim_end_matches('0').trim_end_matches('.')

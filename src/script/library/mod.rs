@@ -1,4 +1,4 @@
-//! Libraries that servers build into Lua, and functions of Lua's own that would run past every limit there.
+//! The libraries that servers build into Lua, and replacements for Lua functions that could run past every limit.
 
 mod bits;
 mod json;
@@ -22,7 +22,7 @@ use mlua::{Function, Lua, MultiValue, Table, Value};
 use super::params::Params;
 use super::state::State;
 
-/// A function of a library: its arguments, and what it needs of the interpreter.
+/// A library function. It takes its arguments and what it needs from the interpreter.
 type Call = fn(&Params<'_>, &Context) -> mlua::Result<MultiValue>;
 
 /// What library functions need.
@@ -77,7 +77,7 @@ fn register(
     Ok(())
 }
 
-/// A single result.
+/// Wraps a single result.
 fn one(value: Value) -> MultiValue {
     MultiValue::from_vec(vec![value])
 }

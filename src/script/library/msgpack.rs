@@ -8,16 +8,16 @@ use crate::script::params::{Params, to_double, truncated};
 use crate::script::raise::{end, throw_here, throw_text};
 use crate::script::state::State;
 
-/// Tables within tables; what is deeper is nil.
+/// How deep tables may nest when they are packed. Anything deeper becomes nil.
 const DEPTH_MAX: usize = 16;
 
-/// Tables within tables that are read.
+/// How deep tables may nest when they are unpacked.
 const UNPACKED_DEPTH_MAX: usize = 3_500;
 
-/// How many results there may be. DIFFERENCE: a server gives up to 7,998.
+/// The maximum number of results. DIFFERENCE: a server returns up to 7,998.
 const RESULTS_MAX: usize = 7_900;
 
-/// How many values are packed at once: as many places of the stack must be free. Source: `mp_pack`.
+/// How many values may be packed at once. A server needs a free stack slot for each. Source: `mp_pack`.
 const PACKED_MAX: usize = 4_000;
 
 const FUNCTIONS: &[(&str, Call)] = &[
@@ -31,7 +31,7 @@ const FUNCTIONS: &[(&str, Call)] = &[
     }),
 ];
 
-/// The table `cmsgpack`.
+/// Returns the table `cmsgpack`.
 pub(super) fn library(lua: &Lua, context: &Context) -> mlua::Result<Table> {
     let table = super::library(lua, context, FUNCTIONS)?;
     let owner = context.state.dialect.packer_owner();
@@ -56,7 +56,7 @@ fn pack(args: &Params<'_>, context: &Context) -> mlua::Result<MultiValue> {
     output.finish(args.lua).map(one)
 }
 
-/// Writes a value; tables within tables, down to [`DEPTH_MAX`].
+/// Writes a value, with tables nested down to [`DEPTH_MAX`].
 fn write(value: &Value, depth: usize, state: &State, output: &mut Output<'_>) -> mlua::Result<()> {
     match value {
         Value::String(text) => write_text(&text.as_bytes(), output),
@@ -90,7 +90,7 @@ fn write_table(
     })
 }
 
-/// How many entries there are, and whether their keys are 1, 2, 3 and so on. Source: `table_is_an_array`.
+/// Returns the number of entries, and whether their keys are 1, 2, 3 and so on. Source: `table_is_an_array`.
 fn shape(table: &Table) -> mlua::Result<(usize, bool)> {
     let (mut count, mut highest, mut is_list) = (0_usize, 0_i64, true);
     for pair in table.pairs::<Value, Value>() {
@@ -106,7 +106,8 @@ fn shape(table: &Table) -> mlua::Result<(usize, bool)> {
     Ok((count, is_list))
 }
 
-/// The head of a list or map: in one byte up to 15, or behind `long`, or the one after it.
+/// Writes the header of a list or a map: one byte for a length up to 15; otherwise `long` with 16 bits, or the code after it
+/// with 32 bits.
 fn write_length(length: usize, short: u8, long: u8, output: &mut Output<'_>) -> mlua::Result<()> {
     let wide = u32::try_from(length).unwrap_or(u32::MAX);
     if let Ok(few @ 0..=15) = u8::try_from(length) {
@@ -180,7 +181,7 @@ fn write_integer(number: i64, output: &mut Output<'_>) -> mlua::Result<()> {
     output.push(all.get(8 - width..).unwrap_or_default())
 }
 
-/// Unpacks at most `limit` values from `offset` on; all of them when both are 0.
+/// Unpacks at most `limit` values, starting at `offset`; all values if both are 0.
 fn unpack(
     args: &Params<'_>,
     context: &Context,
@@ -233,10 +234,10 @@ fn unpack(
 const TOO_MANY: &str =
     "stack overflow (too many return values at once; use unpack_one or unpack_limit instead.)";
 
-/// A table that is being filled, and how many values are still to come.
+/// A table that is being filled, and how many values are still missing.
 enum Frame {
     List(Table, usize, usize),
-    /// With the key that waits for its value.
+    /// Includes the key that waits for its value.
     Map(Table, usize, Option<Value>),
 }
 
@@ -248,7 +249,7 @@ struct Reader<'r> {
 }
 
 impl<'r> Reader<'r> {
-    /// The next value, whole.
+    /// Reads the next value completely.
     fn value(&mut self) -> mlua::Result<Value> {
         let mut value = self.begin()?;
         loop {
@@ -284,7 +285,7 @@ impl<'r> Reader<'r> {
         self.proceed(frame)
     }
 
-    /// Goes on with a table: it is complete, or its next value begins.
+    /// Continues with a table: returns it if it is complete, or starts to read its next value.
     fn proceed(&mut self, frame: Frame) -> mlua::Result<Option<Value>> {
         let frame = match frame {
             Frame::List(table, _, 0) | Frame::Map(table, 0, None) => {
@@ -325,7 +326,7 @@ impl<'r> Reader<'r> {
         Ok(usize::try_from(length).unwrap_or(usize::MAX))
     }
 
-    /// Reads a value that is no table; none for a table, which is entered.
+    /// Reads a value that is not a table. For a table, enters it and returns `None`.
     fn begin(&mut self) -> mlua::Result<Option<Value>> {
         let kind = self.bytes(1)?.first().copied().unwrap_or(0);
         let number = |number: i64| Ok(Some(Value::Number(to_double(number))));
@@ -362,7 +363,7 @@ impl<'r> Reader<'r> {
         }
     }
 
-    /// An unsigned number, as Lua gets it: past 63 bits it is negative.
+    /// Reads an unsigned number as Lua receives it: above 63 bits it is negative.
     fn signed_of(&mut self, width: usize) -> mlua::Result<i64> {
         self.unsigned(width).map(u64::cast_signed)
     }

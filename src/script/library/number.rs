@@ -1,6 +1,6 @@
-//! Numbers as C reads them. Source: C's `strtod`.
+//! Reads numbers the way C does. Source: C's `strtod`.
 
-/// The number that a text begins with, and how long it is.
+/// Returns the number at the start of a text, and its length.
 pub(super) fn c_number(text: &[u8]) -> Option<(f64, usize)> {
     let signed = usize::from(matches!(text.first(), Some(b'-' | b'+')));
     let (sign, body) = text.split_at_checked(signed)?;
@@ -11,7 +11,7 @@ pub(super) fn c_number(text: &[u8]) -> Option<(f64, usize)> {
     Some((number, signed + length))
 }
 
-/// An infinity, or what is no number.
+/// Reads an infinity or a NaN.
 fn word(text: &[u8]) -> Option<(f64, usize)> {
     for (word, value) in [
         (&b"infinity"[..], f64::INFINITY),
@@ -28,7 +28,7 @@ fn word(text: &[u8]) -> Option<(f64, usize)> {
     None
 }
 
-/// The length of what may stand in brackets behind `nan`.
+/// Returns the length of the optional payload in parentheses after `nan`.
 fn payload(tail: &[u8]) -> usize {
     let inner = tail.strip_prefix(b"(").unwrap_or_default();
     let length = count(inner, |byte| byte.is_ascii_alphanumeric() || *byte == b'_');
@@ -60,7 +60,7 @@ fn hexadecimal(text: &[u8]) -> Option<(f64, usize)> {
     Some((number, 2 + length + more))
 }
 
-/// Hexadecimal digits, so many of them behind the point, times a power of two; rounded once.
+/// Returns hexadecimal digits, `behind` of them after the point, times a power of two. Rounds only once.
 fn scaled(digits: &[u8], behind: i64, power: i64) -> f64 {
     let (mut mantissa, mut dropped) = (0_u64, 0_i64);
     let digits = digits
@@ -71,7 +71,7 @@ fn scaled(digits: &[u8], behind: i64, power: i64) -> f64 {
             mantissa = mantissa << 4 | u64::from(digit);
         } else {
             dropped += 1;
-            // What is lost is more than nothing.
+            // Remember that the dropped digits are more than zero.
             mantissa |= u64::from(digit != 0);
         }
     }
@@ -79,7 +79,7 @@ fn scaled(digits: &[u8], behind: i64, power: i64) -> f64 {
     times_power(mantissa, power)
 }
 
-/// `mantissa · 2^power`, to the nearest, halves to even.
+/// Returns `mantissa · 2^power`, rounded to nearest, ties to even.
 fn times_power(mantissa: u64, power: i64) -> f64 {
     const LEAST: i64 = -1074;
     let length = i64::from(u64::BITS - mantissa.leading_zeros());
@@ -90,13 +90,13 @@ fn times_power(mantissa: u64, power: i64) -> f64 {
         return f64::INFINITY;
     }
     if power.saturating_add(length) > -1022 {
-        #[expect(clippy::cast_precision_loss, reason = "rounded as it has to be")]
+        #[expect(clippy::cast_precision_loss, reason = "it is rounded as it must be")]
         let number = mantissa as f64;
         let half = i32::try_from(power / 2).unwrap_or(0);
         let rest = i32::try_from(power - power / 2).unwrap_or(0);
         return number * 2_f64.powi(half) * 2_f64.powi(rest);
     }
-    // Below the least normal number there are fewer bits: those of an integer.
+    // A number below the smallest normal one has fewer bits. They are the bits of an integer.
     let shift = u32::try_from(LEAST.saturating_sub(power)).unwrap_or(u32::MAX);
     let kept = mantissa.checked_shr(shift).unwrap_or(0);
     let lost = u128::from(mantissa) - (u128::from(kept) << shift.min(64));
@@ -120,7 +120,7 @@ fn decimal(text: &[u8]) -> Option<(f64, usize)> {
     Some((digits.parse().ok()?, length))
 }
 
-/// An exponent behind `letter`, and how long it is; nothing if it has no digits.
+/// Returns the exponent after `letter` and its length, or zeros if it has no digits.
 fn exponent(text: &[u8], letter: u8) -> (i64, usize) {
     const MOST: i64 = 1 << 40;
     let Some((first, tail)) = text.split_first() else {

@@ -1,11 +1,11 @@
-//! Bytes that a library function makes, which count for the script's memory though they are not Lua's.
+//! Bytes that a library function creates. They count toward the script's memory although they are outside Lua.
 
 use mlua::{Lua, Value};
 
 use crate::script::raise::{Fatal, end};
 use crate::script::state::State;
 
-/// Bytes, as many as a script may hold.
+/// A buffer that holds at most as many bytes as a script may hold.
 pub(super) struct Output<'s> {
     bytes: Vec<u8>,
     state: &'s State,
@@ -17,7 +17,7 @@ impl<'s> Output<'s> {
         Self { bytes, state }
     }
 
-    /// Appends.
+    /// Appends bytes. Fails if the script would then hold too many.
     pub(super) fn push(&mut self, bytes: &[u8]) -> mlua::Result<()> {
         if self.bytes.len().saturating_add(bytes.len()) > self.state.bytes_max() {
             return Err(end(self.state.doom(Fatal::Memory)));
@@ -26,12 +26,12 @@ impl<'s> Output<'s> {
         Ok(())
     }
 
-    /// How many there are.
+    /// The number of bytes.
     pub(super) const fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// As a text of Lua's.
+    /// Converts the bytes to a Lua string.
     pub(super) fn finish(self, lua: &Lua) -> mlua::Result<Value> {
         lua.create_string(self.bytes).map(Value::String)
     }

@@ -9,13 +9,13 @@ use crate::script::raise::throw_here;
 
 pub(super) const FUNCTIONS: &[(&str, Call)] = &[("pack", pack), ("size", size)];
 
-/// The widest integer, in bytes.
+/// The maximum width of an integer, in bytes.
 const INTEGER_BYTES_MAX: usize = 32;
 
-/// What `!` alone aligns to.
+/// The alignment that `!` without a number sets.
 const ALIGNMENT_MAX: usize = 8;
 
-/// A format that is being read.
+/// A format string that is being read.
 pub(super) struct Format<'f> {
     args: &'f Params<'f>,
     text: Vec<u8>,
@@ -25,17 +25,17 @@ pub(super) struct Format<'f> {
     alignment: usize,
 }
 
-/// One thing that a format asks for.
+/// One item of a format.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Item {
     /// Its letter.
     pub(super) letter: u8,
-    /// How many bytes it takes.
+    /// Its size in bytes.
     pub(super) size: usize,
 }
 
 impl<'f> Format<'f> {
-    /// The format that is the first argument.
+    /// Reads the format from the first argument.
     pub(super) fn new(args: &'f Params<'f>) -> mlua::Result<Self> {
         let text = args.text(1)?;
         let text = text.as_bytes();
@@ -49,7 +49,7 @@ impl<'f> Format<'f> {
         })
     }
 
-    /// The next item.
+    /// Returns the next item.
     pub(super) fn next(&mut self) -> mlua::Result<Option<Item>> {
         let Some(letter) = self.text.get(self.at).copied() else {
             return Ok(None);
@@ -93,7 +93,7 @@ impl<'f> Format<'f> {
         number.ok_or_else(|| throw_here(self.args.lua, "integral size overflow"))
     }
 
-    /// How many bytes come before an item at `at`.
+    /// Returns how many padding bytes come before an item at `at`.
     pub(super) fn padding(&self, at: usize, item: Item) -> usize {
         if item.size == 0 || item.letter == b'c' {
             return 0;
@@ -102,7 +102,7 @@ impl<'f> Format<'f> {
         size.wrapping_sub(at & (size - 1)) & (size - 1)
     }
 
-    /// What is no item: orders and alignments.
+    /// Handles the letters that are not items: byte order and alignment.
     pub(super) fn control(&mut self, letter: u8) -> mlua::Result<()> {
         match letter {
             b' ' => {}
@@ -168,7 +168,8 @@ fn pack(args: &Params<'_>, context: &Context) -> mlua::Result<MultiValue> {
     output.finish(args.lua).map(one)
 }
 
-/// A number. What is missing is nil: the function has put it behind its arguments. Source: `b_pack`.
+/// Returns a number argument. A missing one is reported as nil, because the C function has pushed a nil after its arguments.
+/// Source: `b_pack`.
 fn number(args: &Params<'_>, number: usize) -> mlua::Result<f64> {
     if number > args.len() {
         return Err(args.bad(number, "number expected, got nil"));
@@ -176,7 +177,7 @@ fn number(args: &Params<'_>, number: usize) -> mlua::Result<f64> {
     args.number(number)
 }
 
-/// A text, cut to its size, or with a zero behind it.
+/// Writes a string argument, cut to its size, or with a zero byte at the end for `s`.
 fn text(args: &Params<'_>, number: usize, item: Item, output: &mut Output<'_>) -> mlua::Result<()> {
     if number > args.len() {
         return Err(args.bad(number, "string expected, got nil"));
@@ -198,7 +199,7 @@ fn text(args: &Params<'_>, number: usize, item: Item, output: &mut Output<'_>) -
     Ok(())
 }
 
-/// A double as an unsigned integer the way the processor does it: what does not fit is 0.
+/// Converts a double to an unsigned integer the way the processor does: a value that is too large becomes 0.
 fn unsigned(number: f64) -> u64 {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
     if number >= LIMIT {
@@ -208,7 +209,7 @@ fn unsigned(number: f64) -> u64 {
     }
 }
 
-/// An integer's bytes.
+/// Returns the bytes of an integer.
 fn integer(number: f64, size: usize, is_little: bool) -> Vec<u8> {
     let value = unsigned(number);
     let mut bytes = value.to_le_bytes().to_vec();

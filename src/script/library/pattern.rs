@@ -1,14 +1,14 @@
-//! Lua's patterns, without recursion and with a clock. Source: Lua 5.1 lstrlib.c.
+//! Lua patterns, matched without recursion and with a clock. Source: Lua 5.1 lstrlib.c.
 //!
 //! A pattern ends at its first zero byte, as in C.
 
-/// How many captures a pattern may have. Source: `LUA_MAXCAPTURES`.
+/// The maximum number of captures in a pattern. Source: `LUA_MAXCAPTURES`.
 const CAPTURES_MAX: usize = 32;
 
 /// Why a pattern cannot be matched.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum PatternError<F> {
-    /// It is none; in Lua's words.
+    /// The pattern is malformed. Holds Lua's message.
     #[error("{0}")]
     Malformed(&'static str),
     /// The script must end.
@@ -16,38 +16,38 @@ pub(super) enum PatternError<F> {
     Fatal(F),
 }
 
-/// What a pair of parentheses has caught.
+/// What a pair of parentheses has captured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Capture {
-    /// Its second parenthesis is still to come.
+    /// The opening parenthesis matched at this index; the closing one has not matched yet.
     Open(usize),
-    /// A part of the text.
+    /// A part of the text, from the first index to before the second.
     Span(usize, usize),
-    /// A place in the text.
+    /// A position in the text.
     Position(usize),
 }
 
-/// Something that may be tried in another way, or must be taken back.
+/// An alternative to try, or a change to undo, when the match fails.
 #[derive(Debug, Clone, Copy)]
 enum Choice {
-    /// As many as `count` of what stands before the pattern's index `rest` were taken at `start`; fewer may do.
+    /// The item before the pattern's index `rest` matched `count` times from `start`. Fewer may be enough.
     Fewer {
         start: usize,
         count: usize,
         least: usize,
         rest: usize,
     },
-    /// One more of the item at `item` may do.
+    /// One more match of the item at `item` may be enough.
     More { at: usize, item: usize, end: usize },
-    /// Without it.
+    /// Skip the item.
     Without { at: usize, rest: usize },
-    /// A capture was opened.
+    /// Undo the opening of a capture.
     Opened,
-    /// A capture was closed that was open since.
+    /// Undo the closing of a capture: the one with this index, opened at this place.
     Closed(usize, usize),
 }
 
-/// A pattern at work on a text. `spend` is told of each step, and may end it.
+/// Matches a pattern against a text. Calls `spend` for every step; an error from it ends the match.
 pub(super) struct Matcher<'m, F, S: FnMut(usize) -> Result<(), F>> {
     text: &'m [u8],
     pattern: &'m [u8],
@@ -58,11 +58,11 @@ pub(super) struct Matcher<'m, F, S: FnMut(usize) -> Result<(), F>> {
 
 type Outcome<T, F> = Result<T, PatternError<F>>;
 
-/// What one step leads to.
+/// The outcome of one step.
 enum Step {
-    /// On, at these places in the text and the pattern.
+    /// Continue at these indexes of the text and the pattern.
     On(usize, usize),
-    /// The pattern ends here.
+    /// The pattern is complete, and the match ends at this index.
     Done(usize),
     Failed,
 }
@@ -79,7 +79,7 @@ impl<'m, F, S: FnMut(usize) -> Result<(), F>> Matcher<'m, F, S> {
         }
     }
 
-    /// Where a match from `start` ends; the pattern from its index `from` on.
+    /// Matches at `start`, with the pattern from its index `from` on. Returns where the match ends.
     pub(super) fn match_at(&mut self, start: usize, from: usize) -> Outcome<Option<usize>, F> {
         self.captures.clear();
         self.choices.clear();
@@ -97,7 +97,7 @@ impl<'m, F, S: FnMut(usize) -> Result<(), F>> Matcher<'m, F, S> {
         }
     }
 
-    /// What was caught; open captures are an error.
+    /// Returns the captures of the last match. The caller must treat a capture that is still open as an error.
     pub(super) fn captures(&self) -> &[Capture] {
         &self.captures
     }
@@ -106,7 +106,7 @@ impl<'m, F, S: FnMut(usize) -> Result<(), F>> Matcher<'m, F, S> {
         (self.spend)(steps).map_err(PatternError::Fatal)
     }
 
-    /// A byte of the pattern, zero past its end.
+    /// Returns a byte of the pattern, or zero past its end.
     fn byte(&self, index: usize) -> u8 {
         self.pattern.get(index).copied().unwrap_or(0)
     }
@@ -198,7 +198,7 @@ impl<'m, F, S: FnMut(usize) -> Result<(), F>> Matcher<'m, F, S> {
         let capture = index.and_then(|index| self.captures.get(index)).copied();
         let span = match capture {
             Some(Capture::Span(start, end)) => start..end,
-            // C compares as many bytes as a negative length makes: none can match.
+            // C compares with a negative length, which becomes a huge one: nothing can match.
             Some(Capture::Position(_)) => return Ok(Step::Failed),
             Some(Capture::Open(_)) | None => {
                 return Err(PatternError::Malformed("invalid capture index"));
@@ -214,7 +214,7 @@ impl<'m, F, S: FnMut(usize) -> Result<(), F>> Matcher<'m, F, S> {
         })
     }
 
-    /// An item that takes one byte, and how often.
+    /// Matches an item that takes a single byte, together with its repetition.
     fn single(&mut self, at: usize, item: usize) -> Outcome<Step, F> {
         let end = self.item_end(item)?;
         let takes = self.takes(at, item, end)?;
@@ -237,7 +237,7 @@ impl<'m, F, S: FnMut(usize) -> Result<(), F>> Matcher<'m, F, S> {
         })
     }
 
-    /// Takes as many as there are.
+    /// Matches an item as often as possible.
     fn most(&mut self, start: usize, item: usize, end: usize, least: usize) -> Outcome<Step, F> {
         let mut count = 0;
         while self.takes(start + count, item, end)? {
@@ -253,7 +253,7 @@ impl<'m, F, S: FnMut(usize) -> Result<(), F>> Matcher<'m, F, S> {
         Ok(Step::On(start + count, rest))
     }
 
-    /// Goes back to what can still be tried.
+    /// Goes back to the last alternative that can still be tried.
     fn retry(&mut self) -> Outcome<Option<(usize, usize)>, F> {
         while let Some(choice) = self.choices.pop() {
             self.spend(1)?;
@@ -294,7 +294,7 @@ impl<'m, F, S: FnMut(usize) -> Result<(), F>> Matcher<'m, F, S> {
         Ok(None)
     }
 
-    /// Where an item that takes one byte ends. Source: `classend`.
+    /// Returns where an item that takes a single byte ends. Source: `classend`.
     fn item_end(&mut self, item: usize) -> Outcome<usize, F> {
         match self.byte(item) {
             b'%' if self.byte(item + 1) == 0 => {
@@ -325,7 +325,7 @@ impl<'m, F, S: FnMut(usize) -> Result<(), F>> Matcher<'m, F, S> {
         }
     }
 
-    /// Whether the item takes the byte of the text. Source: `singlematch`.
+    /// Whether the item matches the byte at `at`. Source: `singlematch`.
     fn takes(&mut self, at: usize, item: usize, end: usize) -> Outcome<bool, F> {
         self.spend(end - item)?;
         let Some(byte) = self.text.get(at).copied() else {
@@ -339,7 +339,7 @@ impl<'m, F, S: FnMut(usize) -> Result<(), F>> Matcher<'m, F, S> {
         })
     }
 
-    /// Whether a byte is in the set between the brackets at these places. Source: `matchbracketclass`.
+    /// Whether a byte is in the set between the brackets at these indexes. Source: `matchbracketclass`.
     fn in_set(&self, byte: u8, (open, close): (usize, usize)) -> bool {
         let is_negated = self.byte(open + 1) == b'^';
         let mut index = open + 1 + usize::from(is_negated);
@@ -363,7 +363,7 @@ impl<'m, F, S: FnMut(usize) -> Result<(), F>> Matcher<'m, F, S> {
     }
 }
 
-/// Whether a byte is of the class of that letter. Source: `match_class`.
+/// Whether a byte belongs to the character class of that letter. Source: `match_class`.
 fn in_class(byte: u8, class: u8) -> bool {
     let is_in = match class.to_ascii_lowercase() {
         b'a' => byte.is_ascii_alphabetic(),

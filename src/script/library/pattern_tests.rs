@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::dialect::Dialect;
 
-/// What `string.<function>` gives, or the error's text without its place.
+/// Returns the result of `string.<function>`, or the text of its error without the place.
 fn run(strings: &Table, function: &str, args: &[&str]) -> Result<Vec<String>, String> {
     let function: Function = strings.raw_get(function).unwrap();
     let args: MultiValue = args.iter().map(|arg| lua_text(strings, arg)).collect();
@@ -43,7 +43,7 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// A Lua, its own `string`, and ours.
+/// A Lua interpreter, its own `string` table, and ours.
 fn both() -> (Lua, Table, Table) {
     let lua = Lua::new();
     let native: Table = lua.globals().raw_get("string").unwrap();

@@ -20,13 +20,13 @@ pub(super) const FUNCTIONS: &[(&str, Call)] = &[
     ("rep", rep),
 ];
 
-/// Bytes that make a text a pattern.
+/// Bytes that turn a text into a pattern.
 const SPECIALS: &[u8] = b"^$*+?.([%-";
 
-/// Steps between two looks at the clock.
+/// How many steps run between two checks of the clock.
 const STEPS_PER_TICK: usize = 10_000;
 
-/// Counts steps, and looks at the clock now and then.
+/// Returns a function that counts steps and checks the clock now and then.
 fn clock(state: &State) -> impl FnMut(usize) -> Result<(), Fatal> + '_ {
     let mut steps = 0_usize;
     move |more| {
@@ -39,7 +39,7 @@ fn clock(state: &State) -> impl FnMut(usize) -> Result<(), Fatal> + '_ {
     }
 }
 
-/// A pattern's error as the script's.
+/// Converts a pattern error to an error that the script sees.
 fn thrown(lua: &Lua, error: PatternError<Fatal>) -> mlua::Error {
     match error {
         PatternError::Malformed(text) => throw_here(lua, text),
@@ -47,7 +47,7 @@ fn thrown(lua: &Lua, error: PatternError<Fatal>) -> mlua::Error {
     }
 }
 
-/// A place or a length.
+/// Converts a position or a length to a Lua number.
 #[expect(clippy::cast_precision_loss, reason = "texts are shorter")]
 fn number(value: usize) -> Value {
     Value::Number(value as f64)
@@ -97,14 +97,14 @@ fn is_pattern(text: &[u8]) -> bool {
     seen.any(|byte| SPECIALS.contains(byte))
 }
 
-/// Where a search begins: counted from the other end when negative.
+/// Returns the index where a search starts. A negative place counts from the end.
 fn start(place: i64, length: usize) -> usize {
     let length = i64::try_from(length).unwrap_or(i64::MAX);
     let place = if place < 0 { place + length + 1 } else { place };
     usize::try_from((place - 1).clamp(0, length)).unwrap_or(0)
 }
 
-/// All captures as values; `whole` is what there is if there are none.
+/// Returns all captures as values. If there are none, returns the match `whole`, if given.
 fn captures(
     lua: &Lua,
     text: &[u8],
@@ -203,7 +203,7 @@ fn gsub(args: &Params<'_>, context: &Context) -> mlua::Result<MultiValue> {
     Ok(MultiValue::from_vec(vec![result, count]))
 }
 
-/// What `gsub` puts in the place of a match.
+/// What `gsub` replaces a match with.
 enum Replacement {
     Text(LuaString),
     Value(Value),
@@ -229,7 +229,7 @@ struct Matched<'m> {
 }
 
 impl Matched<'_> {
-    /// The capture that a digit names. Source: `push_onecapture`.
+    /// Returns the capture with this index. Source: `push_onecapture`.
     fn capture(&self, lua: &Lua, index: usize) -> mlua::Result<Value> {
         match self.captures.get(index) {
             Some(capture) => captured(lua, self.text, *capture),
@@ -277,7 +277,7 @@ fn replace(
     }
 }
 
-/// Writes a replacement with its `%0` to `%9` filled in. Source: `add_s`.
+/// Writes a replacement text with its `%0` to `%9` filled in. Source: `add_s`.
 fn fill(
     lua: &Lua,
     text: &[u8],

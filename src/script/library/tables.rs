@@ -1,4 +1,4 @@
-//! `table.sort` and `table.insert`, which in C look at no clock. Source: Lua 5.1 ltablib.c.
+//! `table.sort` and `table.insert`, whose C versions check no clock. Source: Lua 5.1 ltablib.c.
 
 use mlua::{Function, Lua, LuaString, MultiValue, Table, Value};
 
@@ -8,20 +8,20 @@ use crate::script::raise::{Caught, Fatal, caught, end, throw, throw_here, throw_
 use crate::script::sandbox;
 use crate::script::state::State;
 
-/// Up to so many elements Lua sorts itself, however badly they lie.
+/// Up to this many elements, Lua's own sort is fast enough, whatever their order.
 const SORTED_NATIVELY_MAX: usize = 1_000;
 
-/// How far elements may be moved at once.
+/// How many elements one insertion may move.
 const MOVES_MAX: i64 = 10_000_000;
 
-/// What our own comparison is called in errors, which Lua's does not have.
+/// The name of our own comparison in error messages. Lua's sort without a comparison has none, so the name is removed.
 const LESS: &str = "=less";
 const LESS_PLACE: &[u8] = b"less:1: ";
 
-/// What Lua's own sorting says of itself.
+/// The error of Lua's own sort.
 const DISORDER: &[u8] = b"invalid order function for sorting";
 
-/// Puts ours in the place of Lua's.
+/// Replaces Lua's functions with ours.
 pub(super) fn replace(lua: &Lua, real: &Table, context: &Context) -> mlua::Result<()> {
     let tables: Table = real.raw_get("table")?;
     let (native, ours) = (tables.raw_get::<Function>("sort")?, context.clone());
@@ -35,7 +35,7 @@ pub(super) fn replace(lua: &Lua, real: &Table, context: &Context) -> mlua::Resul
     tables.raw_set("insert", lua.create_function(insert)?)
 }
 
-/// Calls a function of Lua's own, and throws what it throws.
+/// Calls one of Lua's own functions, and throws what it throws.
 pub(super) fn call(
     lua: &Lua,
     context: &Context,
@@ -53,7 +53,7 @@ pub(super) fn call(
     }
 }
 
-/// Throws what was thrown below the running function, as if that had done so.
+/// Throws an error from below the running function as if the running function had thrown it.
 fn replaced(lua: &Lua, value: Value) -> mlua::Error {
     if let Value::String(text) = &value {
         let text = text.as_bytes();
@@ -105,12 +105,12 @@ fn sort(
     )
 }
 
-/// Sorts elements of one kind whose order is total; false when they are others. Equal ones cannot be told apart, so any
-/// way of sorting gives the same.
+/// Sorts elements of one type whose order is total. Returns false for any other elements. Equal elements are indistinguishable,
+/// so every sorting algorithm has the same result.
 fn sort_plain(lua: &Lua, table: &Table, state: &State) -> mlua::Result<bool> {
     if let Some(mut numbers) = collect(table, state, |value| match value {
         Value::Integer(number) => Some(to_double(*number)),
-        // −0 is equal to 0, and yet shown otherwise.
+        // −0 equals 0 but is displayed differently.
         Value::Number(number) if !number.is_nan() && *number != 0.0 => Some(*number),
         _ => None,
     })? {
@@ -135,7 +135,7 @@ fn sort_plain(lua: &Lua, table: &Table, state: &State) -> mlua::Result<bool> {
     put(table, texts.into_iter().map(made))
 }
 
-/// All elements as `take` gives them, if it takes all.
+/// Returns all elements, each converted by `take`, or `None` if it rejects one.
 fn collect<T>(
     table: &Table,
     state: &State,

@@ -9,7 +9,7 @@ use crate::script::raise::throw_here;
 
 pub(super) const FUNCTIONS: &[(&str, Call)] = &[("unpack", unpack)];
 
-/// How many results there may be. DIFFERENCE: a server gives up to 7,998.
+/// The maximum number of results. DIFFERENCE: a server returns up to 7,998.
 const RESULTS_MAX: usize = 7_900;
 
 fn unpack(args: &Params<'_>, _: &Context) -> mlua::Result<MultiValue> {
@@ -62,7 +62,7 @@ fn unpack(args: &Params<'_>, _: &Context) -> mlua::Result<MultiValue> {
     Ok(MultiValue::from_vec(results))
 }
 
-/// Where to begin. What is negative is past the end.
+/// Returns the index to start at. A negative offset is past the end.
 fn start(args: &Params<'_>) -> mlua::Result<usize> {
     let start = args.integer_or(3, 1)?;
     if start == 0 {
@@ -77,7 +77,7 @@ fn part<'d>(args: &Params<'_>, data: &'d [u8], at: usize, size: usize) -> mlua::
         .ok_or_else(|| args.bad(2, "data string too short"))
 }
 
-/// The size that the last result gives.
+/// Returns the size that the previous result specifies.
 fn length(args: &Params<'_>, last: Option<Value>) -> mlua::Result<usize> {
     let number = match last {
         Some(value) => args.lua.coerce_number(value)?,
