@@ -1,6 +1,6 @@
-//! Bodies of the fuzz targets: each takes any bytes at all and panics when a promise is broken.
+//! The bodies of the fuzz targets. Each takes arbitrary bytes and panics when a promise is broken.
 //!
-//! The targets in `tests/fuzz` and the tests of `tests/it` call them; they also measure what a body allocates. Nothing else
+//! The targets in `tests/fuzz` and the tests in `tests/it` call them, and also measure how much a body allocates. Nothing else
 //! may use them.
 
 use crate::rdb::{
@@ -24,10 +24,10 @@ use redis_protocol::resp2::{decode::decode as decode_frame, types::OwnedFrame};
 
 pub use crate::replica::fuzzing::{state, stream};
 
-/// A whole dump. It decodes alike in one chunk and in small ones, and an error names a place inside it.
+/// A whole dump. It must decode the same in one chunk and in small ones, and an error must name a place inside it.
 pub fn dump(bytes: &[u8]) {
     let whole = load(bytes, bytes.len());
-    // Small enough to cut every kind of thing in two somewhere.
+    // Small enough to cut through every kind of item somewhere.
     let pieces = load(bytes, 1 + bytes.len() % 61);
     assert_eq!(whole, pieces, "chunks make a difference");
 }
@@ -43,14 +43,14 @@ fn load(bytes: &[u8], step: usize) -> Result<Summary, String> {
     decoded.map_err(|error| within(&error, bytes.len()))
 }
 
-/// The error's text; its place must be inside the input.
+/// Returns the error's text. Its offset must be inside the input.
 fn within(error: &Error, len: usize) -> String {
     let offset = usize::try_from(error.offset()).unwrap_or(usize::MAX);
     assert!(offset <= len, "{error} is past {len} bytes");
     error.to_string()
 }
 
-/// Gives its bytes in chunks of one size.
+/// A source that returns its bytes in chunks of one size.
 struct Pieces {
     rest: Bytes,
     step: usize,
@@ -63,7 +63,7 @@ impl Source for Pieces {
     }
 }
 
-/// Makes values of what is decoded, and payloads of those.
+/// Builds values from what is decoded, and payloads from the values.
 struct Values {
     version: Version,
     thresholds: Thresholds,
@@ -89,12 +89,12 @@ fn entry(object: Object<'_>, thresholds: &Thresholds) -> Result<Entry, crate::va
     NewValue::from_rdb(object, thresholds).map(|value| Entry::new(b"key", None, value))
 }
 
-/// A value that is kept can be written in every version, and read again as one that is written alike. The first reading may
-/// take another form: an older version has fewer. Tables may come in another order, so only lengths are compared. Collections
-/// without elements are not brought here: only the versions before 10 have them.
+/// Checks that a value that is kept can be written in every version and read again as a value that is written the same way. The
+/// first reading may have another form, because an older version has fewer forms. Tables may come in another order, so only
+/// lengths are compared. Empty collections are not checked, because only the versions before 10 have them.
 ///
-/// Hashes whose fields expire have no layout before version 12, and Valkey's may expire later than Redis's can: those are
-/// written for the family that they came from, `own`.
+/// Hashes whose fields expire have no layout before version 12, and Valkey's may expire later than Redis's can. So they are
+/// written only for the family that they came from, `own`.
 fn check_round_trip(kept: &Entry, own: Version, thresholds: &Thresholds) {
     for version in [9, 12, 80].map(Version::of_payload) {
         let kind = kept.value().value_type(Layouts::of(version)).number();
@@ -117,7 +117,7 @@ fn check_round_trip(kept: &Entry, own: Version, thresholds: &Thresholds) {
     }
 }
 
-/// The payload of what a payload of ours gives.
+/// Reads a payload of ours and returns the payload of the result.
 fn again(payload: &[u8], version: Version, thresholds: &Thresholds) -> Vec<u8> {
     let read = decode_payload(payload, |object| {
         entry(object, thresholds).map(|entry| encoded(&entry, version))
@@ -135,8 +135,8 @@ fn encoded(entry: &Entry, version: Version) -> std::io::Result<Vec<u8>> {
     encode_payload(version, kind, |writer| value.encode(writer))
 }
 
-/// A DUMP payload: the bytes as they are, and the bytes behind the first as type and value with a sound footer, whose
-/// version the first byte chooses.
+/// A DUMP payload. Checks the bytes as they are. Then checks the bytes after the first as type and value with a valid footer,
+/// whose version the first byte chooses.
 pub fn payload(bytes: &[u8]) {
     restore(bytes);
     if let Some((version, value)) = bytes.split_first() {
@@ -145,7 +145,7 @@ pub fn payload(bytes: &[u8]) {
     }
 }
 
-/// A value with the footer of a payload.
+/// Returns a value with the footer of a payload.
 fn sealed(value: &[u8], version: u16) -> Vec<u8> {
     let summed = [value, &version.to_le_bytes()].concat();
     let sum = crc64::update(0, &summed).to_le_bytes();
@@ -160,20 +160,20 @@ fn restore(payload: &[u8]) {
     });
     match kept {
         Ok(Ok(Some(kept))) => check_round_trip(&kept, version_of(payload), &thresholds),
-        // Pieces that are no value together, and what only old versions can hold.
+        // Pieces that form no value, and values that only old versions can hold.
         Ok(Err(_) | Ok(None)) => {}
         Err(error) => drop(within(&error, payload.len())),
     }
 }
 
-/// The version in a payload's footer.
+/// Returns the version in a payload's footer.
 fn version_of(payload: &[u8]) -> Version {
     let footer = payload.last_chunk::<10>().copied().unwrap_or_default();
     let [low, high, ..] = footer;
     Version::of_payload(u16::from_le_bytes([low, high]))
 }
 
-/// The bytes behind the first as one of the packed layouts, which the first chooses.
+/// Checks the bytes after the first as one of the packed layouts. The first byte chooses which.
 pub fn packed(bytes: &[u8]) {
     let Some((choice, blob)) = bytes.split_first() else {
         return;
@@ -201,13 +201,13 @@ pub fn packed(bytes: &[u8]) {
 const PACKED_TYPES: [u8; 14] = [0, 0, 0, 0, 9, 10, 11, 12, 13, 14, 16, 17, 18, 20];
 const STREAM: u8 = 21;
 
-/// A string as an RDB holds it.
+/// Returns a string as an RDB holds it.
 fn string(bytes: &[u8]) -> Vec<u8> {
     let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     [&[0x80], len.to_be_bytes().as_slice(), bytes].concat()
 }
 
-/// A stream of one node, whose length is what the node says.
+/// Returns a stream of one node. Its length is the one that the node states.
 fn stream_of(node: &[u8]) -> Vec<u8> {
     let packed = Listpack::validate(node.to_vec()).unwrap_or_default();
     let live = packed.get(0).and_then(|item| item.as_int()).unwrap_or(0);
@@ -219,7 +219,7 @@ fn stream_of(node: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What is valid reads alike from both ends and can be written again.
+/// A valid listpack must read the same from both ends, and it must be possible to write it again.
 fn listpack(blob: &[u8]) {
     let Ok(packed) = Listpack::validate(blob.to_vec()) else {
         return;
@@ -236,7 +236,7 @@ fn listpack(blob: &[u8]) {
     edit(packed, count);
 }
 
-/// Changes at any place leave it valid.
+/// A listpack must stay valid when it is changed at any place.
 fn edit(mut packed: Listpack, count: usize) {
     packed.insert(count / 2, b"inserted");
     packed.replace(count / 3, b"-129");
@@ -244,7 +244,7 @@ fn edit(mut packed: Listpack, count: usize) {
     assert!(Listpack::validate(packed.as_bytes().to_vec()).is_ok());
 }
 
-/// What is valid ascends, and each member is found.
+/// A valid intset must ascend, and every member must be found.
 fn intset(blob: &[u8]) {
     let Ok(set) = Intset::validate(blob.to_vec()) else {
         return;
@@ -253,13 +253,13 @@ fn intset(blob: &[u8]) {
     assert!(set.iter().take(100).all(|member| set.contains(member)));
 }
 
-/// The two bytes in front are the length; an independent decompressor must agree.
+/// The first two bytes are the length. An independent decompressor must agree.
 fn compressed(bytes: &[u8]) {
     let Some((len, input)) = bytes.split_first_chunk::<2>() else {
         return;
     };
     let len = usize::from(u16::from_le_bytes(*len));
-    // The other one gives no empty output.
+    // The other decompressor never returns empty output.
     if len == 0 {
         return;
     }
@@ -269,15 +269,15 @@ fn compressed(bytes: &[u8]) {
     assert_eq!(ours, theirs.filter(|output| output.len() == len));
 }
 
-/// A client's requests. They are the same in one piece and in small ones, and those that are arrays are what
-/// `redis-protocol` reads there.
+/// A client's requests. They must be the same in one piece and in small ones, and those that are arrays must be what
+/// `redis-protocol` reads.
 pub fn request(bytes: &[u8]) {
     let whole = requests(bytes, bytes.len());
     let pieces = requests(bytes, 1 + bytes.len() % 17);
     assert_eq!(whole, pieces, "pieces make a difference");
 }
 
-/// The requests' words and the error at the end, if there is one.
+/// Returns the words of the requests, and the error at the end if there is one.
 fn requests(bytes: &[u8], step: usize) -> (Vec<Vec<Vec<u8>>>, Option<String>) {
     let mut parser = RequestParser::new(REQUEST_LIMITS);
     let (mut found, mut start, mut end) = (Vec::new(), 0, 0);
@@ -301,7 +301,8 @@ fn requests(bytes: &[u8], step: usize) -> (Vec<Vec<Vec<u8>>>, Option<String>) {
     (found, None)
 }
 
-/// Redis takes any two bytes for a line's end behind a word, and so do we: only what is in the usual form is compared.
+/// Redis accepts any two bytes as the line end after a word, and so does redtail. So only requests in the usual form are
+/// compared.
 fn check_frame(frame: &[u8], words: &[Vec<u8>]) {
     if words.is_empty() || frame != usual_form(words) {
         return;

@@ -1,4 +1,4 @@
-//! Values to RDB bytes: each form in the layout that the version has for it.
+//! Encodes values as RDB bytes: each form in the layout that the version has for it.
 
 use std::io::{self, Write};
 
@@ -8,7 +8,7 @@ use crate::rdb::encode::{Layouts, StreamCounters, Writer};
 use crate::rdb::stream;
 
 impl Object {
-    /// The value type that [`encode`](Self::encode) writes in these layouts.
+    /// Returns the value type that [`encode`](Self::encode) writes in these layouts.
     ///
     /// Source: redis 8.0 rdb.c, `rdbSaveObjectType`.
     #[must_use]
@@ -35,10 +35,10 @@ impl Object {
 
     /// Writes the value, without its type.
     ///
-    /// DIFFERENCE: the elements of hash tables come in another order than the server's.
+    /// DIFFERENCE: the elements of a hash table are in a different order than on the server.
     ///
     /// # Errors
-    /// Those of the output, and one for a value that has been [`Swept`](Self::Swept).
+    /// Fails if the output fails, or if the value was [`Swept`](Self::Swept).
     pub fn encode<W: Write>(&self, writer: &mut Writer<W>) -> io::Result<()> {
         match self {
             Self::Text(text) => writer.string(text),
@@ -53,7 +53,7 @@ impl Object {
             Self::VectorSet(set) => set.encode(writer),
             Self::Module(value) => writer.module(value),
             Self::Swept => Err(io::Error::other(
-                "the value was taken away long after its key's time",
+                "the value was discarded long after its key expired",
             )),
         }
     }
@@ -83,7 +83,7 @@ fn encode_group<W: Write>(group: &Group, writer: &mut Writer<W>) -> io::Result<(
         delivery_time_ms: entry.delivery_time_ms,
         delivery_count: entry.delivery_count,
     }))?;
-    // All ids, those of one owner side by side: a walk over the pending entries for each consumer would take too long.
+    // Group all ids by owner. A walk over all pending entries for each consumer would take too long.
     let mut owned: Vec<_> = group.pending().iter().collect();
     owned.sort_by(|(_, one), (_, other)| one.owner.cmp(&other.owner));
     let mut rest = owned.as_slice();

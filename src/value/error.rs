@@ -1,36 +1,36 @@
-//! Why decoded pieces are no value.
+//! Why decoded pieces do not form a valid value.
 
 use crate::dialect::Flaw;
 
-/// What is wrong with the pieces of a value. Each piece by itself was valid.
+/// What is wrong with the pieces of a value. Each piece is valid on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A member or field stands twice.
-    #[error("the same member or field stands twice")]
+    /// A duplicate member or field.
+    #[error("duplicate member or field")]
     Duplicate,
-    /// A member stands twice in a set or sorted set that was not packed.
-    #[error("the same member stands twice")]
+    /// A duplicate member in a set or sorted set that was not packed.
+    #[error("duplicate member")]
     MemberTwice,
-    /// A field stands twice in a hash that was not packed, and is small enough for that.
-    #[error("the same field stands twice")]
+    /// A duplicate field in a hash that was not packed but is small enough to be.
+    #[error("duplicate field")]
     FieldTwice,
     /// A packed list of pairs has an odd number of elements.
     #[error("a packed list of pairs has an odd number of elements")]
     Odd,
-    /// A score is no number.
-    #[error("a score is no number")]
+    /// A score is not a number.
+    #[error("a score is not a number")]
     Score,
-    /// Members of a packed sorted set are not in ascending order.
+    /// The members of a packed sorted set are not in ascending order.
     #[error("members are not in ascending order")]
     Order,
-    /// A stream's node or group does not hold together.
+    /// A node or group of a stream is inconsistent.
     #[error("a stream's {0}")]
     Stream(&'static str),
 }
 
 impl Error {
-    /// The flaw, if some servers load a value that has it.
+    /// Returns the flaw if some servers load a value that has it.
     #[must_use]
     pub const fn flaw(self) -> Option<Flaw> {
         match self {

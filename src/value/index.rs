@@ -1,8 +1,8 @@
-//! Where records lie, by the hash of their keys. Bucket positions serve as scan cursors.
+//! Finds records by the hash of their keys. Bucket positions serve as scan cursors.
 //!
-//! A cursor is a place: bucket and layout epoch. Inserting and removing leave other rows where they are; growth, clean-up
-//! and shrinking move them, and then the epoch changes and a cursor of the old one starts over. So a row that is there
-//! from the first call to the last is given at least once.
+//! A cursor is a place: a bucket and the epoch of the layout. Inserting and removing leave other rows in place. Growing,
+//! cleaning up and shrinking move rows; they change the epoch, and a cursor of the old epoch starts over. So a row that exists
+//! from the first call to the last is returned at least once.
 
 use std::sync::OnceLock;
 
@@ -13,7 +13,7 @@ use hashbrown::hash_table::Entry;
 use super::place::{NUMBER_BITS, Places, first_epoch};
 use crate::rdb::records::{Handle, Records};
 
-/// A hash table of the handles of records, which are the caller's and always the same.
+/// A hash table of record handles. The records are the caller's, who must pass the same ones every time.
 #[derive(Debug, Clone)]
 pub(super) struct Index {
     rows: Rows,
@@ -23,12 +23,12 @@ pub(super) struct Index {
 
 #[derive(Debug, Clone)]
 enum Rows {
-    /// Places in the first chunk.
+    /// Positions in the first chunk.
     Near(HashTable<u16>),
     Far(HashTable<[u8; 5]>),
 }
 
-/// A handle as a row keeps it.
+/// A handle in the form that a row stores.
 trait Row: Copy + PartialEq {
     fn new(handle: Handle) -> Self;
     fn handle(self) -> Handle;
@@ -54,7 +54,7 @@ impl Row for [u8; 5] {
     }
 }
 
-/// The same for either kind of rows.
+/// Evaluates the same expression for either kind of rows.
 macro_rules! either {
     ($rows:expr, $table:ident => $result:expr) => {
         match $rows {
@@ -65,7 +65,7 @@ macro_rules! either {
 }
 
 impl Index {
-    /// An index of all records; `None` if a key stands twice.
+    /// Builds an index of all records. Returns `None` if there is a duplicate key.
     pub(super) fn of(records: &Records) -> Option<Self> {
         Some(Self {
             rows: if records.are_near() {
@@ -73,12 +73,13 @@ impl Index {
             } else {
                 Rows::Far(rows(records)?)
             },
-            // Not that of another table: a cursor of a key that is written anew is not taken for a valid place.
+            // Differs from the epoch of any other table, so that a cursor of a key that was overwritten is not taken for a
+            // valid place.
             epoch: first_epoch(),
         })
     }
 
-    /// Bytes on the heap.
+    /// The number of bytes on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
         either!(&self.rows, table => table.allocation_size())
     }
@@ -100,7 +101,7 @@ impl Index {
         either!(&self.rows, table => table.get_bucket(bucket).map(|row| row.handle()))
     }
 
-    /// Where the record of `key` lies.
+    /// Returns the handle of the record of `key`.
     #[inline]
     pub(super) fn find(&self, records: &Records, key: &[u8]) -> Option<Handle> {
         either!(&self.rows, table => {
@@ -109,7 +110,7 @@ impl Index {
         })
     }
 
-    /// Adds a record, whose key is known to have no row.
+    /// Adds a record. Its key must not have a row yet.
     pub(super) fn insert(&mut self, records: &Records, key: &[u8], handle: Handle) {
         self.admit(records, handle);
         if self.len() == self.capacity() {
@@ -120,7 +121,7 @@ impl Index {
         });
     }
 
-    /// Sees that its rows can be this handle.
+    /// Makes sure that rows can store this handle.
     fn admit(&mut self, records: &Records, handle: Handle) {
         let Rows::Near(near) = &self.rows else {
             return;
@@ -137,7 +138,7 @@ impl Index {
         self.bump_epoch();
     }
 
-    /// Notes that the record of `key` moves.
+    /// Updates the row of `key` after its record has moved.
     pub(super) fn replace(&mut self, records: &Records, key: &[u8], old: Handle, new: Handle) {
         self.admit(records, new);
         either!(&mut self.rows, table => {
@@ -147,7 +148,7 @@ impl Index {
         });
     }
 
-    /// Takes out the row of `key`.
+    /// Removes the row of `key`.
     pub(super) fn remove(&mut self, records: &Records, key: &[u8]) -> Option<Handle> {
         let handle = either!(&mut self.rows, table => {
             let found = table.find_entry(hash(key), |row| records.key(row.handle()) == key);
@@ -161,14 +162,14 @@ impl Index {
         Some(handle)
     }
 
-    /// Visits about `count` rows from `cursor` (0 to start) on; gives the cursor to go on with, 0 at the end.
+    /// Visits about `count` rows from `cursor` (0 to start). Returns the next cursor, or 0 at the end.
     pub(super) fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(Handle)) -> u64 {
         let looks_max = count.saturating_mul(LOOKS_PER_ROW);
         let buckets = self.first_bucket(cursor)..self.buckets();
         let mut found = 0;
         for (looked, bucket) in buckets.enumerate() {
             if found >= count || looked >= looks_max {
-                // Without a number for the place the walk goes on to the end.
+                // If the place has no number, the walk continues to the end.
                 if let Some(cursor) = self.cursor(bucket) {
                     return cursor;
                 }
@@ -181,12 +182,12 @@ impl Index {
         0
     }
 
-    /// A row at random, each as likely as any other.
+    /// Returns a random row. All rows are equally likely.
     pub(super) fn random(&self) -> Option<Handle> {
         self.at(self.random_bucket()?)
     }
 
-    /// `count` different rows at random. For `count` well below the number of rows.
+    /// Returns `count` different random rows. `count` must be well below the number of rows.
     pub(super) fn sample(&self, count: usize) -> Vec<Handle> {
         let mut buckets = std::collections::HashSet::new();
         while buckets.len() < count.min(self.len() / 2) {
@@ -199,7 +200,7 @@ impl Index {
         handles.collect()
     }
 
-    /// Guesses until it hits: a table is never sparser than one row in sixteen buckets or so.
+    /// Guesses until it hits a row. A table always has at least one row in about sixteen buckets.
     fn random_bucket(&self) -> Option<usize> {
         if self.len() == 0 {
             return None;
@@ -216,7 +217,7 @@ impl Index {
         self.epoch = self.epoch.wrapping_add(1);
     }
 
-    /// Never 0: a walk that is not at its end has passed a bucket.
+    /// Returns a cursor, which is never 0, because a walk that is not at its end has passed a bucket.
     fn cursor(&self, bucket: usize) -> Option<u64> {
         PLACES.number(self.buckets(), self.epoch.into(), bucket)
     }
@@ -226,7 +227,7 @@ impl Index {
     }
 }
 
-/// Rows of all records; `None` if a key stands twice.
+/// Builds the rows of all records. Returns `None` if there is a duplicate key.
 fn rows<R: Row>(records: &Records) -> Option<HashTable<R>> {
     let mut table = HashTable::<R>::with_capacity(records.len());
     for (handle, record) in records.entries() {
@@ -247,18 +248,19 @@ fn rehash<R: Row>(records: &Records, row: R) -> u64 {
     hash(records.key(row.handle()))
 }
 
-/// Hashes with one random seed for the whole process, against members chosen to collide.
+/// Hashes with a random seed for the whole process, which protects against members chosen to collide.
 #[inline]
 fn hash(key: &[u8]) -> u64 {
     static SEED: OnceLock<RandomState> = OnceLock::new();
     SEED.get_or_init(RandomState::new).hash_one(key)
 }
 
-/// Buckets looked at for each row wanted, before a call returns with fewer. Source: redis 7.0 db.c, scanGenericCommand.
+/// How many buckets are checked per wanted row before a call returns fewer. Source: redis 7.0 db.c, scanGenericCommand.
 const LOOKS_PER_ROW: usize = 10;
-/// An index with one row in so many is shrunk.
+/// An index shrinks when it has fewer than one row per this many.
 const SPARSE: usize = 8;
-/// An index of so many rows is not worth shrinking.
+/// An index with room for this many rows is not worth shrinking.
 const SMALL: usize = 32;
-/// Cursors. The largest tables still have 17 bits for their epoch: more growths and clean-ups than a walk lasts.
+/// How cursors are numbered. Even the largest tables have 17 bits left for the epoch: more growths and clean-ups than happen
+/// during a walk.
 const PLACES: Places = Places::new(NUMBER_BITS, [14, 22, 28, 34]);

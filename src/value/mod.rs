@@ -1,8 +1,8 @@
-//! The in-memory types: list, set, hash, sorted set, stream, vector set; strings live in the store's own blocks.
+//! The in-memory types: list, set, hash, sorted set, stream, vector set. Strings live in the store's own blocks.
 //!
-//! Pure data structures: they know no keyspace, no locks, no clock and no protocol. Small collections stay in the packed
-//! bytes of `rdb` (listpack, intset) and turn into their large form past [`Thresholds`], as in Redis. Each keeps count of
-//! the bytes it holds, so that the store's memory figures cost nothing to read.
+//! These are pure data structures: they know of no keyspace, lock, clock or protocol. Small collections stay in the packed
+//! bytes of `rdb` (listpack, intset) and convert to their large form past [`Thresholds`], as in Redis. Each type keeps count of
+//! the bytes that it holds, so the store reads its memory figures at no cost.
 
 mod encode;
 mod error;
@@ -32,7 +32,7 @@ pub use zset::{Change, Scored, Walk, Zset};
 /// A value that does not fit into its key's own block.
 #[derive(Debug, Clone)]
 pub enum Object {
-    /// A string too long to be kept beside its key.
+    /// A string too long to be stored next to its key.
     Text(Vec<u8>),
     /// A list.
     List(List),
@@ -42,20 +42,20 @@ pub enum Object {
     Hash(Hash),
     /// A sorted set.
     Zset(Zset),
-    /// A stream. In a block of its own, as all forms that are larger than a vector: there are many values of other types.
+    /// A stream. Boxed, like every form larger than a vector, because values of other types are numerous.
     Stream(Box<Stream>),
     /// A vector set.
     VectorSet(Box<VectorSet>),
     /// A value of any other module type, whose meaning only the module knows.
     Module(ModuleValue),
-    /// Not known any more: taken away long after its key's time. It is of no type, so every command refuses it.
+    /// A value that is no longer known: it was discarded long after its key expired. It has no type, so every command refuses it.
     Swept,
 }
 
 const _: () = assert!(size_of::<Object>() <= 32, "every collection pays for this");
 
 impl Object {
-    /// Bytes on the heap behind this value, the enum itself not counted.
+    /// Returns the heap bytes of this value, without the enum itself.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         match self {
@@ -73,7 +73,7 @@ impl Object {
 }
 
 impl Object {
-    /// How many elements it has: bytes, for what is not made of elements.
+    /// The number of elements, or of bytes if the value has no elements.
     #[must_use]
     pub fn elements(&self) -> usize {
         match self {
@@ -90,21 +90,21 @@ impl Object {
     }
 }
 
-/// One of the collection types: what the store needs to know of it.
+/// What the store needs to know about a collection type.
 pub trait Collection: Sized {
-    /// Whether a value of this type goes on existing with no elements (streams do).
+    /// Whether a value of this type continues to exist when it has no elements. Only streams do.
     const STAYS_WHEN_EMPTY: bool;
 
-    /// This type's view of an object, `None` for an object of another type.
+    /// Returns the value if the object is of this type.
     fn of(object: &Object) -> Option<&Self>;
 
-    /// As [`of`](Self::of), to change.
+    /// Like [`of`](Self::of), but mutable.
     fn of_mut(object: &mut Object) -> Option<&mut Self>;
 
-    /// Wraps it.
+    /// Wraps the value in an object.
     fn into_object(self) -> Object;
 
-    /// Number of elements.
+    /// The number of elements.
     fn len(&self) -> usize;
 
     /// Whether there is no element.
@@ -152,7 +152,7 @@ collection!(Zset, stays_when_empty: false);
 collection!(Stream, stays_when_empty: true);
 collection!(VectorSet, stays_when_empty: false);
 
-/// `count` of `items`, of which there are `len`, each selection as likely as any other, in their own order.
+/// Picks `count` of the `len` items at random and keeps their order. Every selection is equally likely.
 pub(crate) fn sample<T>(items: impl Iterator<Item = T>, len: usize, count: usize) -> Vec<T> {
     let (mut left, mut wanted) = (len, count.min(len));
     let chosen = items.filter(|_| {

@@ -1,19 +1,19 @@
-//! How a place in a hash table is shown to clients: as a number below 2⁵³, for many of them keep cursors as doubles.
+//! How clients see a place in a hash table: as a number below 2⁵³, because many clients store cursors as doubles.
 //!
-//! A place is a bucket and the epoch of the table's layout: places of another layout mean nothing. Bits are few, so the larger a
-//! table is, the more of them its buckets get, and the fewer are left for the epoch. Large tables change their layout seldom:
-//! one that grows by itself has taken in as many entries as it had before. A number says of which size class its table was, so
-//! that no number is ever read with another split than it was made with.
+//! A place is a bucket and the epoch of the table's layout. A place from another layout means nothing. Bits are scarce: the
+//! larger a table is, the more of them its buckets need, and the fewer are left for the epoch. But large tables rarely change
+//! their layout: before a table grows, as many entries must be added as it had before. The number also states the size class of
+//! its table, so that it is always split into bucket and epoch the way it was made.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Numbers that clients are given stay below two to the power of this.
+/// The numbers that clients receive are below two to the power of this.
 pub const NUMBER_BITS: u32 = 53;
 
-/// Bits that say which class it is.
+/// How many bits hold the size class.
 const CLASS_BITS: u32 = 2;
 
-/// How the places of one kind of table become numbers.
+/// How the places of one kind of table map to numbers.
 #[derive(Debug, Clone, Copy)]
 pub struct Places {
     bits: u32,
@@ -21,14 +21,15 @@ pub struct Places {
 }
 
 impl Places {
-    /// Numbers of `bits` bits, for tables of up to two to the power of each of `widths` buckets, smallest first.
+    /// Creates a mapping to numbers of `bits` bits. The size classes are tables of up to two to the power of each of `widths`
+    /// buckets, smallest first.
     #[must_use]
     pub const fn new(bits: u32, widths: [u32; 1 << CLASS_BITS]) -> Self {
         Self { bits, widths }
     }
 
-    /// The number of `bucket` in a table of `buckets` whose layout is the `epoch`th; never 0 unless both are. `None` where the
-    /// table is larger than numbers reach.
+    /// Returns the number of `bucket` in a table of `buckets` in layout epoch `epoch`. It is never 0 unless both are 0. Returns
+    /// `None` if the table is too large for the numbers.
     #[must_use]
     pub fn number(self, buckets: usize, epoch: u64, bucket: usize) -> Option<u64> {
         let bucket = bucket as u64;
@@ -36,8 +37,8 @@ impl Places {
         (bucket <= mask(width)).then(|| self.start(class, width, epoch) | bucket)
     }
 
-    /// The bucket that `number` means in a table of `buckets` whose layout is the `epoch`th: the first one, if it is of any
-    /// other layout, or was never given out.
+    /// Returns the bucket that `number` means in a table of `buckets` in layout epoch `epoch`. Returns the first bucket if the
+    /// number is from another layout, or was never handed out.
     #[must_use]
     pub fn bucket(self, number: u64, buckets: usize, epoch: u64) -> usize {
         let (class, width) = self.class(buckets);
@@ -53,7 +54,7 @@ impl Places {
         class << class_at | (epoch & mask(epoch_bits)) << width
     }
 
-    /// The smallest class that has room, or the last; and the bits that its buckets get.
+    /// Returns the smallest class with enough room, or the last, and the number of bits for its buckets.
     fn class(self, buckets: usize) -> (u64, u32) {
         let fits = |(_, width): &(u64, u32)| (buckets as u64) <= 1 << width;
         let mut classes = (0..).zip(self.widths);
@@ -66,11 +67,12 @@ const fn mask(bits: u32) -> u64 {
     (1 << bits) - 1
 }
 
-/// The epoch that a new table's layouts begin with.
+/// Returns the epoch that the layouts of a new table start with.
 ///
-/// Tables take each other's place: those of a new snapshot, or of a key that is written anew. Their beginnings lie apart, so that
-/// a number of the old one is not taken for one of the new one: no two of those made one after the other are the same, in as many
-/// bits as a place has for them, and near ones lie far from each other. So do those of two processes, most likely.
+/// One table can take the place of another: that of a new snapshot, or of a key that is overwritten. The start epochs of tables
+/// lie far apart, so that a number of the old table is not mistaken for one of the new table. Tables created one after the
+/// other never have the same epoch, even in only as many bits as a place has for it, and their epochs are far from each other.
+/// The same most likely holds for the tables of two processes.
 #[must_use]
 pub fn first_epoch() -> u32 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -84,8 +86,8 @@ fn of_this_process() -> u64 {
     *SEED.get_or_init(|| fastrand::u64(..))
 }
 
-/// Odd, so that its multiples differ in any number of low bits; and near the golden part of 2¹⁰, 2¹⁷, 2²⁴ and 2³¹ in as many, so
-/// that they lie apart there.
+/// Odd, so that its multiples differ in any number of low bits. Close to the golden section of 2¹⁰, 2¹⁷, 2²⁴ and 2³¹ in that
+/// many low bits, so that its multiples lie far apart there.
 const STRIDE: u64 = 0x4E9D_3A79;
 
 #[cfg(test)]
@@ -116,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_table_that_grows_never_reads_a_number_of_its_smaller_self() {
-        // Whatever epochs there are: those of both sides agree in all bits but the last step.
+        // For any epoch, even if those of both sides agree in all bits but the last step.
         for epoch in (0..1 << 16).chain((1 << 43) - 9..(1 << 43) + 9) {
             for (old, new) in [(1024, 2048), (1 << 17, 1 << 18), (1 << 24, 1 << 25)] {
                 for later in [0, 1] {

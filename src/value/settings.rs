@@ -1,4 +1,4 @@
-//! The settings that move [`Thresholds`], under the names that servers give them.
+//! The settings that change [`Thresholds`], under the names that servers use.
 
 use std::ops::RangeInclusive;
 
@@ -8,36 +8,36 @@ use crate::dialect::Dialect;
 /// One setting.
 #[derive(Debug)]
 pub struct Setting {
-    /// Its name; since Redis 7.0, where it has an older one.
+    /// Its name; the one since Redis 7.0 if it was renamed.
     pub name: &'static str,
-    /// Its name before Redis 7.0, which later servers know too.
+    /// Its name before Redis 7.0. Later servers still accept it.
     pub old_name: Option<&'static str>,
-    /// Whether it counts bytes and takes units.
+    /// Whether it is a number of bytes and accepts units.
     memory: bool,
     range: RangeInclusive<i64>,
     read: fn(&Thresholds) -> i64,
     write: fn(&mut Thresholds, i64),
 }
 
-/// Text that is no value of a setting, in the words that servers use.
+/// Why a text is not a valid value of a setting. The messages are those of the servers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingError {
     /// No setting has that name.
     #[error("there is no such setting")]
     Unknown,
-    /// Not an `i64`.
+    /// The text is not an `i64`.
     #[error("argument couldn't be parsed into an integer")]
     NotInteger,
-    /// Not a number of bytes with a unit.
+    /// The text is not a number of bytes with an optional unit.
     #[error("argument must be a memory value")]
     NotMemory,
-    /// Outside the setting's range.
+    /// The value is outside the setting's range.
     #[error("argument must be between {0} and {1} inclusive")]
     Range(i64, i64),
 }
 
-/// A field that holds a size: how it is read and written.
+/// The read and write functions of a field that holds a size.
 macro_rules! size {
     ($field:ident) => {
         (
@@ -47,7 +47,7 @@ macro_rules! size {
     };
 }
 
-/// A field that holds a C `int`: how it is read and written.
+/// The read and write functions of a field that holds a C `int`.
 macro_rules! int {
     ($field:ident) => {
         (
@@ -126,29 +126,29 @@ impl Setting {
         self
     }
 
-    /// Whether a server of `dialect` knows the setting at all.
+    /// Whether a server of `dialect` has this setting.
     #[must_use]
     pub fn is_known_to(&self, dialect: Dialect) -> bool {
         !self.name.starts_with("set-max-listpack") || dialect.has_small_listpack_lists_and_sets()
     }
 
-    /// The names under which a server of `dialect` knows it.
+    /// Returns the names by which a server of `dialect` knows it.
     pub fn names(&self, dialect: Dialect) -> impl Iterator<Item = &'static str> + use<> {
         let has_new_name = self.old_name.is_none() || dialect.has_listpacks();
         let new = Some(self.name).filter(|_| self.is_known_to(dialect) && has_new_name);
         new.into_iter().chain(self.old_name)
     }
 
-    /// The setting's value in `thresholds`.
+    /// Returns the setting's value in `thresholds`.
     #[must_use]
     pub fn value(&self, thresholds: &Thresholds) -> i64 {
         (self.read)(thresholds)
     }
 
-    /// Reads a value as a server of `dialect` does.
+    /// Parses a value like a server of `dialect`.
     ///
     /// # Errors
-    /// [`SettingError`].
+    /// Returns a [`SettingError`] if the text is not a valid value.
     pub fn parse(&self, text: &[u8], dialect: Dialect) -> Result<i64, SettingError> {
         if self.memory {
             return parse_bytes(text, &self.range, dialect);
@@ -158,7 +158,7 @@ impl Setting {
     }
 }
 
-/// Reads a number of bytes as a server of `dialect` does; a server takes no text at all for 0.
+/// Parses a number of bytes like a server of `dialect`. An empty text is 0.
 ///
 /// # Errors
 /// [`SettingError::NotMemory`], [`SettingError::Range`].
@@ -189,7 +189,8 @@ fn within(value: i128, range: &RangeInclusive<i64>) -> Result<i64, SettingError>
         .ok_or(out_of_range)
 }
 
-/// A number of bytes with a unit: `512`, `1k` (1000), `1kb` (1024), in any letter case. Source: redis 7.0 util.c, memtoull.
+/// Parses a number of bytes with a unit: `512`, `1k` (1000), `1kb` (1024), in upper or lower case. Source: redis 7.0 util.c,
+/// memtoull.
 #[must_use]
 pub fn memory(text: &[u8]) -> Option<i128> {
     const UNITS: &[(&str, i128)] = &[
@@ -211,7 +212,7 @@ pub fn memory(text: &[u8]) -> Option<i128> {
     number.checked_mul(unit.1)
 }
 
-/// The setting of that name, old or new, in any letter case, whatever the dialect.
+/// Returns the setting with this name, old or new, in upper or lower case, in any dialect.
 #[must_use]
 pub fn setting(name: &[u8]) -> Option<&'static Setting> {
     let is = |own: &str| name.eq_ignore_ascii_case(own.as_bytes());
@@ -220,12 +221,12 @@ pub fn setting(name: &[u8]) -> Option<&'static Setting> {
         .find(|setting| is(setting.name) || setting.old_name.is_some_and(is))
 }
 
-/// What an operator chose; for the rest the upstream's own defaults hold.
+/// The values that an operator chose. All other settings have the upstream's defaults.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Choices([Option<i64>; SETTINGS.len()]);
 
 impl Choices {
-    /// Chooses a setting's value.
+    /// Chooses the value of a setting.
     pub fn choose(&mut self, setting: &Setting, value: i64) {
         let place = SETTINGS.iter().position(|one| std::ptr::eq(one, setting));
         if let Some(slot) = place.and_then(|place| self.0.get_mut(place)) {
@@ -233,10 +234,10 @@ impl Choices {
         }
     }
 
-    /// Chooses the value of the setting of that name, old or new, as the newest servers read it.
+    /// Chooses the value of the setting with this name, old or new. Parses the value like the newest servers.
     ///
     /// # Errors
-    /// [`SettingError`].
+    /// Returns a [`SettingError`] if the name or the value is invalid.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), SettingError> {
         let setting = setting(name.as_bytes()).ok_or(SettingError::Unknown)?;
         let value = setting.parse(value.as_bytes(), Dialect::valkey(9, 1, 0))?;
@@ -244,7 +245,7 @@ impl Choices {
         Ok(())
     }
 
-    /// The thresholds of a server of `dialect` that has been told these.
+    /// Returns the thresholds of a server of `dialect` with these choices.
     #[must_use]
     pub fn thresholds(&self, dialect: Dialect) -> Thresholds {
         let mut thresholds = Thresholds::of(dialect);

@@ -1,4 +1,4 @@
-//! The stream: entries in packed nodes, found by id; consumer groups beside them.
+//! The stream: entries in packed nodes, found by id, and consumer groups.
 
 use std::collections::BTreeMap;
 
@@ -12,49 +12,49 @@ mod node;
 pub use group::{Consumer, Group, Pending};
 pub use node::Entry;
 
-/// A node grows no further than this whatever the settings say. Source: redis 7.0 t_stream.c, `STREAM_LISTPACK_MAX_SIZE`.
+/// The maximum size of a node, whatever the settings say. Source: redis 7.0 t_stream.c, `STREAM_LISTPACK_MAX_SIZE`.
 const NODE_BYTES_MAX: usize = 1 << 30;
-/// Roughly what a node takes in the tree beside its bytes.
+/// The approximate size of a node in the tree, without its own bytes.
 const NODE_TREE_BYTES: usize = size_of::<(StreamId, Listpack)>() * 3 / 2;
 
 /// A stream.
 #[derive(Debug, Clone, Default)]
 pub struct Stream {
-    /// By the id that their entries' differences are added to.
+    /// Nodes by master id. Entries store their ids as differences to it.
     nodes: BTreeMap<StreamId, Listpack>,
-    /// Live entries; another number if a snapshot said so.
+    /// The number of live entries, or another number if a snapshot stated one.
     length: u64,
-    /// The last id given to an entry.
+    /// The last id that an entry was given.
     pub last_id: StreamId,
-    /// The first live entry's; 0-0 when there is none. A snapshot may say another.
+    /// The id of the first live entry; 0-0 if there is none. A snapshot may state another.
     first_id: StreamId,
-    /// The largest id deleted by XDEL.
+    /// The largest id that XDEL has deleted.
     pub max_deleted_id: StreamId,
-    /// Entries ever added.
+    /// The number of entries ever added.
     pub entries_added: u64,
     groups: BTreeMap<Box<[u8]>, Group>,
-    /// An entry may lie past the first of the next node, for a snapshot's nodes did.
+    /// Whether an entry may have a larger id than the first entry of the next node, because that was so in the snapshot.
     overlaps: bool,
-    /// Of all nodes and groups.
+    /// The size of all nodes and groups.
     heap_bytes: usize,
 }
 
 /// What a trim keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
-    /// So many of the newest entries.
+    /// This many of the newest entries.
     Newest(u64),
-    /// Entries from this id on.
+    /// The entries from this id on.
     From(StreamId),
 }
 
 impl Stream {
-    /// A decoded stream. Its length, its first and its last id are those that it states, whatever its entries are, and entries
-    /// need not ascend: servers keep such a stream too, and answer by what it states.
+    /// Creates a stream from a decoded one. Its length, first id and last id are the ones it states, whatever its entries are,
+    /// and the entries need not be in ascending order: servers accept such a stream too, and answer from what it states.
     ///
     /// # Errors
-    /// A node whose entries and counts do not hold together; nodes, groups or consumers twice; a pending entry whose owner is
-    /// not clear.
+    /// If the entries and counts of a node are inconsistent, if there are duplicate nodes, groups or consumers, or if the owner
+    /// of a pending entry is not clear.
     pub fn from_rdb(object: StreamObject) -> Result<Self, Error> {
         let mut stream = Self {
             length: object.length,
@@ -70,10 +70,10 @@ impl Stream {
             last = last.max(node::check(id, &listpack)?);
             stream.heap_bytes += node_bytes(&listpack);
             if stream.nodes.insert(id, listpack).is_some() {
-                return Err(Error::Stream("node stands twice"));
+                return Err(Error::Stream("node appears twice"));
             }
         }
-        // What is appended then comes before it, maybe in a node of its own.
+        // In that case an appended entry has a smaller id than an existing one, maybe in a node of its own.
         stream.overlaps |= last > Some(stream.last_id);
         for mut group in object.groups {
             let name = std::mem::take(&mut group.name);
@@ -85,37 +85,37 @@ impl Stream {
         Ok(stream)
     }
 
-    /// Number of live entries.
+    /// The number of live entries.
     #[must_use]
     pub fn len(&self) -> usize {
         usize::try_from(self.length).unwrap_or(usize::MAX)
     }
 
-    /// Whether there is no live entry.
+    /// Whether there are no live entries.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// Bytes held on the heap; what trees take is an estimate.
+    /// The number of bytes on the heap. The share of the trees is an estimate.
     #[must_use]
     pub const fn heap_bytes(&self) -> usize {
         self.heap_bytes
     }
 
-    /// The first live entry's id; 0-0 when there is none.
+    /// The id of the first live entry; 0-0 if there is none.
     #[must_use]
     pub const fn first_id(&self) -> StreamId {
         self.first_id
     }
 
-    /// The nodes, ascending: the id that entries' differences are added to, and the packed entries.
+    /// Iterates over the nodes, ascending: the master id, to which the entries' differences are added, and the packed entries.
     pub fn nodes(&self) -> impl ExactSizeIterator<Item = (StreamId, &Listpack)> {
         self.nodes.iter().map(|(id, node)| (*id, node))
     }
 
-    /// How many nodes Redis's radix tree has for these keys of sixteen bytes: a leaf for each, one for each place where
-    /// keys part, and one for each run of bytes between those.
+    /// Returns how many nodes Redis's radix tree has for these keys of sixteen bytes: one leaf per key, one node per place
+    /// where keys diverge, and one per run of bytes between those.
     ///
     /// Source: redis 7.0 rax.c, `raxGenericInsert`.
     #[must_use]
@@ -128,7 +128,7 @@ impl Stream {
         }
     }
 
-    /// Live entries with ids from `start` to `end`, both included, ascending.
+    /// Iterates over the live entries with ids from `start` to `end`, inclusive, ascending.
     pub fn range(&self, start: StreamId, end: StreamId) -> impl Iterator<Item = Entry<'_>> {
         self.nodes_between(start, end)
             .flat_map(|(id, listpack)| node::Entries::new(*id, listpack).into_iter().flatten())
@@ -136,14 +136,14 @@ impl Stream {
             .take_while(move |entry| entry.id <= end)
     }
 
-    /// As [`range`](Self::range), descending.
+    /// Like [`range`](Self::range), but descending.
     pub fn range_back(&self, start: StreamId, end: StreamId) -> impl Iterator<Item = Entry<'_>> {
-        // A walk backwards goes on to the first node, or to an entry below the start.
+        // A backward walk continues to the first node, or to an entry below the start.
         let lowest = if self.overlaps { StreamId::MIN } else { start };
         self.nodes_between(lowest, end)
             .rev()
             .flat_map(move |(id, listpack)| {
-                // Packed entries are read forwards only: those of one node are gathered and turned round.
+                // Packed entries can only be read forwards, so collect those of one node and reverse them.
                 let entries = node::Entries::new(*id, listpack).into_iter().flatten();
                 let mut entries: Vec<Entry<'_>> = entries
                     .filter(|entry| !entry.is_deleted() && entry.id <= end)
@@ -154,7 +154,7 @@ impl Stream {
             .take_while(move |entry| entry.id >= start)
     }
 
-    /// The nodes that may hold entries from `start` to `end`.
+    /// Returns the nodes that may hold entries from `start` to `end`.
     fn nodes_between(
         &self,
         start: StreamId,
@@ -162,11 +162,11 @@ impl Stream {
     ) -> std::collections::btree_map::Range<'_, StreamId, Listpack> {
         let first = self.nodes.range(..=start).next_back();
         let first = first.map_or(start, |(id, _)| *id);
-        // A range that names nothing: the first node alone, whose entries do not match.
+        // An empty range returns only the first node, whose entries do not match.
         self.nodes.range(first..=end.max(first))
     }
 
-    /// Appends an entry; gives false, and does nothing, when its id is not above the last one.
+    /// Appends an entry. Returns false, and does nothing, if its id is not above the last one.
     pub fn append(
         &mut self,
         id: StreamId,
@@ -192,7 +192,7 @@ impl Stream {
         node::append(node, master_id, id, pairs);
         self.heap_bytes = self.heap_bytes + node_bytes(node) - before;
         self.length = self.length.wrapping_add(1);
-        // A snapshot may say any number.
+        // A snapshot may state any number, so this can overflow.
         self.entries_added = self.entries_added.wrapping_add(1);
         self.last_id = id;
         if self.length == 1 {
@@ -201,7 +201,7 @@ impl Stream {
         true
     }
 
-    /// Deletes entries; gives how many there were.
+    /// Deletes entries. Returns how many existed.
     pub fn delete(&mut self, ids: &[StreamId]) -> usize {
         let (mut deleted, mut first) = (0, false);
         for id in ids {
@@ -234,8 +234,8 @@ impl Stream {
         true
     }
 
-    /// Drops the oldest entries that `keep` does not name: whole nodes only when `roughly`, and no more than `limit` entries
-    /// (0: no limit). Gives how many.
+    /// Drops the oldest entries that `keep` does not cover: only whole nodes if `roughly` is set, and at most `limit` entries
+    /// (0: no limit). Returns how many were dropped.
     ///
     /// Source: redis 7.0 t_stream.c, `streamTrim`.
     pub fn trim(&mut self, keep: Keep, roughly: bool, limit: u64) -> u64 {
@@ -265,7 +265,7 @@ impl Stream {
         dropped
     }
 
-    /// Whether nothing of a node is kept.
+    /// Whether none of a node's entries is kept.
     fn is_all_old(&self, id: StreamId, listpack: &Listpack, keep: Keep) -> bool {
         match keep {
             Keep::Newest(most) => self.length.wrapping_sub(node::counts(listpack).0) >= most,
@@ -302,7 +302,7 @@ impl Stream {
         }
     }
 
-    /// Source: redis 7.0 t_stream.c, `streamGetEdgeID`, and those who call it.
+    /// Source: redis 7.0 t_stream.c, `streamGetEdgeID` and its callers.
     fn find_first(&mut self) {
         let first = self.range(StreamId::MIN, StreamId::MAX).next();
         self.first_id = match first {
@@ -312,27 +312,27 @@ impl Stream {
         };
     }
 
-    /// The last live entry's id, `None` when there is none.
+    /// Returns the id of the last live entry, or `None` if there is none.
     #[must_use]
     pub fn last_live_id(&self) -> Option<StreamId> {
         let last = self.range_back(StreamId::MIN, StreamId::MAX).next();
         last.map(|entry| entry.id)
     }
 
-    /// The consumer groups by name, ascending by its bytes.
+    /// The consumer groups, in ascending byte order of their names.
     #[must_use]
     pub const fn groups(&self) -> &BTreeMap<Box<[u8]>, Group> {
         &self.groups
     }
 
-    /// Puts a group under a name, replacing one that was there.
+    /// Adds a group under a name. Replaces an existing one.
     pub fn put_group(&mut self, name: Box<[u8]>, group: Group) {
         self.remove_group(&name);
         self.heap_bytes += group_bytes(&name, &group);
         self.groups.insert(name, group);
     }
 
-    /// Drops a group; gives whether it was there.
+    /// Removes a group. Returns whether it existed.
     pub fn remove_group(&mut self, name: &[u8]) -> bool {
         let Some((name, group)) = self.groups.remove_entry(name) else {
             return false;
@@ -341,7 +341,7 @@ impl Stream {
         true
     }
 
-    /// Changes the group of that name, `None` when there is none.
+    /// Changes the group with this name. Returns `None` if there is none.
     pub fn change_group<R>(
         &mut self,
         name: &[u8],
@@ -355,10 +355,10 @@ impl Stream {
     }
 }
 
-/// Bytes of an id as a key of the radix tree.
+/// The number of bytes of an id as a key of the radix tree.
 const KEY_BYTES: usize = 16;
 
-/// The radix tree's nodes for ascending keys that are equal in their first `depth` bytes. Calls itself once a byte at most.
+/// Returns the number of radix tree nodes for ascending keys whose first `depth` bytes are equal. Recurses at most once per byte.
 fn tree_nodes(keys: &[[u8; KEY_BYTES]], depth: usize) -> usize {
     let (Some(first), Some(last)) = (keys.first(), keys.last()) else {
         return 0;
@@ -387,7 +387,7 @@ fn group_bytes(name: &[u8], group: &Group) -> usize {
     name.len() + size_of::<Group>() * 3 / 2 + group.heap_bytes()
 }
 
-/// Whether an entry of `bytes` goes into this node or opens a new one.
+/// Whether an entry of `bytes` fits into this node. If not, it starts a new one.
 fn has_room(node: &Listpack, bytes: usize, thresholds: &Thresholds) -> bool {
     let bytes_max = match thresholds.stream_node_max_bytes {
         0 => NODE_BYTES_MAX,

@@ -181,7 +181,7 @@ fn refuses_a_node_with_any_count_or_length_changed() {
             Some(crate::rdb::listpack::Item::Int(_))
         );
         broken.nodes[0].1.replace(index, b"-3");
-        // The zero after the master's fields means nothing, and the differences of ids may be anything here.
+        // The zero after the master's fields has no meaning, and the id differences may be anything here.
         if is_number && index != 4 && (index < 5 || !matches!(index % 5, 1 | 2)) {
             assert!(Stream::from_rdb(broken).is_err(), "item {index}");
         }

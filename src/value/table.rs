@@ -1,16 +1,16 @@
-//! The table inside large sets, hashes and sorted sets: records, and from some number on an index of where they lie.
+//! The table inside large sets, hashes and sorted sets: records, with an index once there are more than a few.
 
 use super::index::Index;
 use crate::rdb::records::{Handle, Iter, Record, Records, Shape};
 
-/// So few records are walked over instead of indexed.
+/// Up to this many records are searched one by one, without an index.
 const WALKED_MAX: usize = 24;
 
 /// Records with distinct keys.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
     records: Records,
-    /// None while there have been few records.
+    /// `None` as long as there have been few records.
     index: Option<Index>,
 }
 
@@ -23,7 +23,7 @@ impl Table {
         }
     }
 
-    /// A table of these records; `None` if a key stands twice.
+    /// Builds a table of these records. Returns `None` if there is a duplicate key.
     pub(super) fn from_records(records: Records) -> Option<Self> {
         if records.len() > WALKED_MAX {
             let index = Some(Index::of(&records)?);
@@ -35,17 +35,17 @@ impl Table {
         })
     }
 
-    /// Number of records.
+    /// The number of records.
     pub(super) fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Bytes on the heap, this struct itself not counted.
+    /// The number of bytes on the heap, without this struct itself.
     pub(super) fn heap_bytes(&self) -> usize {
         self.records.heap_bytes() + self.index.as_ref().map_or(0, Index::heap_bytes)
     }
 
-    /// The record of `key`.
+    /// Returns the record of `key`.
     pub(super) fn get(&self, key: &[u8]) -> Option<Record<'_>> {
         match &self.index {
             Some(_) => self.at(self.find(key)?),
@@ -53,13 +53,13 @@ impl Table {
         }
     }
 
-    /// The record at a place that this table has given.
+    /// Returns the record at a handle that this table has returned.
     #[inline]
     pub(super) fn at(&self, handle: Handle) -> Option<Record<'_>> {
         self.records.get(handle)
     }
 
-    /// Where the record of `key` lies.
+    /// Returns the handle of the record of `key`.
     pub(super) fn find(&self, key: &[u8]) -> Option<Handle> {
         match &self.index {
             Some(index) => index.find(&self.records, key),
@@ -76,7 +76,7 @@ impl Table {
     /// Adds a record.
     ///
     /// # Errors
-    /// Where the record of its key lies, if there is one: that is left as it is.
+    /// Returns the handle of the existing record of this key, which stays unchanged.
     pub(super) fn insert(&mut self, record: Record<'_>) -> Result<Handle, Handle> {
         if let Some(handle) = self.find(record.key) {
             return Err(handle);
@@ -91,7 +91,7 @@ impl Table {
         Ok(handle)
     }
 
-    /// Gives the record at a place another value, which may move it.
+    /// Sets the value of the record at `handle`. This may move the record.
     pub(super) fn set_value(&mut self, handle: Handle, value: &[u8]) {
         if self.records.overwrite_value(handle, value) {
             return;
@@ -108,12 +108,12 @@ impl Table {
         self.tidy(handle.chunk());
     }
 
-    /// Gives the record at a place another score or expiry.
+    /// Sets the score or the expiry of the record at `handle`.
     pub(super) fn set_number(&mut self, handle: Handle, number: u64) {
         self.records.set_number(handle, number);
     }
 
-    /// Takes the record of `key` out. Gives whether there was one.
+    /// Removes the record of `key`. Returns whether there was one.
     pub(super) fn remove(&mut self, key: &[u8]) -> bool {
         let handle = self.unlink(key);
         if let Some(handle) = handle {
@@ -122,7 +122,7 @@ impl Table {
         handle.is_some()
     }
 
-    /// As [`remove`](Self::remove), but leaves all others where they lie, until [`compact`](Self::compact).
+    /// Like [`remove`](Self::remove), but leaves all other records in place until [`compact`](Self::compact).
     pub(super) fn unlink(&mut self, key: &[u8]) -> Option<Handle> {
         let Self { records, index } = self;
         let handle = match index {
@@ -139,12 +139,12 @@ impl Table {
         }
     }
 
-    /// Whether most of a chunk is of removed records.
+    /// Whether removed records take up most of a chunk.
     pub(super) fn is_wasteful(&self, chunk: u32) -> bool {
         self.records.is_wasteful(chunk)
     }
 
-    /// The records of a chunk, and the places that they have after it is compacted.
+    /// Returns the records of a chunk, and the handles that they will have once it is compacted.
     pub(super) fn moves(&self, chunk: u32) -> impl Iterator<Item = (Record<'_>, Handle)> {
         let moves = self.records.moves(chunk);
         moves.map(|(record, _, new)| (record, new))
@@ -154,7 +154,7 @@ impl Table {
     pub(super) fn compact(&mut self, chunk: u32) {
         let Self { records, index } = self;
         if let Some(index) = index {
-            // Each record's new place is that of none behind it, so no two rows are ever the same.
+            // No later record is at another record's new place, so no two rows are ever the same.
             for (record, old, new) in records.moves(chunk).filter(|(_, old, new)| old != new) {
                 index.replace(records, record.key, old, new);
             }
@@ -162,18 +162,18 @@ impl Table {
         records.compact(chunk);
     }
 
-    /// All records.
+    /// Iterates over all records.
     pub(super) fn iter(&self) -> Iter<'_> {
         self.records.iter()
     }
 
-    /// All records and where they lie.
+    /// Iterates over all records and their handles.
     pub(super) fn entries(&self) -> impl Iterator<Item = (Handle, Record<'_>)> {
         self.records.entries()
     }
 
-    /// Visits about `count` records from `cursor` (0 to start) on, all where they are few; gives the cursor to go on with, 0
-    /// at the end.
+    /// Visits about `count` records from `cursor` (0 to start), or all if there are few. Returns the next cursor, or 0 at the
+    /// end.
     pub(super) fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(Record<'_>)) -> u64 {
         match &self.index {
             Some(index) => index.scan(cursor, count, |handle| {
@@ -186,7 +186,7 @@ impl Table {
         }
     }
 
-    /// A record at random, each as likely as any other.
+    /// Returns a random record. All records are equally likely.
     pub(super) fn random(&self) -> Option<Record<'_>> {
         match &self.index {
             Some(index) => self.at(index.random()?),
@@ -195,7 +195,7 @@ impl Table {
         }
     }
 
-    /// `count` different records at random, all of them when there are not more.
+    /// Returns `count` different random records, or all if there are fewer.
     pub(super) fn sample(&self, count: usize) -> Vec<Record<'_>> {
         match &self.index {
             Some(index) if count < self.len() / 3 => {
@@ -207,14 +207,14 @@ impl Table {
     }
 }
 
-/// Whether a key stands twice among few records.
+/// Whether there is a duplicate key among a few records.
 fn repeats(records: &Records) -> bool {
     let keys = || records.iter().map(|record| record.key);
     let mut at = keys().enumerate();
     !differ_at_their_ends(keys()) && at.any(|(at, key)| keys().take(at).any(|other| other == key))
 }
 
-/// Whether few keys are seen to differ by their last bytes alone.
+/// Whether a few keys can be told apart by their last bytes alone.
 fn differ_at_their_ends<'a>(keys: impl Iterator<Item = &'a [u8]>) -> bool {
     let mut seen = [0; WALKED_MAX];
     for (at, key) in keys.enumerate() {
@@ -229,7 +229,7 @@ fn differ_at_their_ends<'a>(keys: impl Iterator<Item = &'a [u8]>) -> bool {
     true
 }
 
-/// A key's last bytes as a number. Those of different keys differ, most of the time.
+/// Returns the last bytes of a key as a number. For different keys it is usually different.
 fn ending(key: &[u8]) -> u64 {
     match key.last_chunk() {
         Some(bytes) => u64::from_le_bytes(*bytes),

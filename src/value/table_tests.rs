@@ -19,8 +19,8 @@ fn filled(numbers: std::ops::Range<u32>) -> Table {
     table
 }
 
-/// Walks a table of `rows` records, of which those below `stay` stay, while others are added or removed after each call, in a
-/// burst of up to `burst`. Gives how many of those that stay were missed.
+/// Scans a table of `rows` records. The records below `stay` stay; others are added or removed after each call, in bursts of up
+/// to `burst`. Returns how many of the staying records were missed.
 fn missed(rows: u32, stay: u32, burst: usize, grows: bool, seed: u64) -> usize {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut table = filled(0..rows);
@@ -167,7 +167,7 @@ fn removed_records_are_no_random_ones() {
     assert_eq!(table.random(), None);
 }
 
-/// A value of some length, at times of more than a chunk.
+/// A value of a varying length, sometimes longer than a chunk.
 fn value(random: &mut fastrand::Rng) -> Vec<u8> {
     let len = match random.u8(..) {
         0 => 70_000,

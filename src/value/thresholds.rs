@@ -1,25 +1,25 @@
-//! Where small encodings end.
+//! The limits of small encodings.
 
 use crate::dialect::Dialect;
 
-/// How large a collection may grow before it leaves its packed form, under Redis's own setting names.
+/// How large a collection may grow before it leaves its packed form. The names are those of Redis's settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Thresholds {
     /// `hash-max-listpack-entries`: fields.
     pub hash_max_listpack_entries: usize,
     /// `hash-max-listpack-value`: bytes of a field or value.
     pub hash_max_listpack_value: usize,
-    /// Whether the fields that one command sets are counted beforehand as if all were new and different.
+    /// Whether the fields that a command sets are counted in advance, as if all of them were new and different.
     pub hash_counts_arguments: bool,
-    /// Whether HINCRBY looks at lengths: before Redis 7.0 it leaves a long field in a packed hash.
+    /// Whether HINCRBY checks lengths. Before Redis 7.0 it does not, and leaves a long field in a packed hash.
     pub hash_measures_increments: bool,
-    /// Whether a small hash whose fields expire is packed, as in Redis; Valkey makes a table of it.
+    /// Whether a small hash whose fields expire is packed, as in Redis. Valkey makes it a table.
     pub hash_packs_expiries: bool,
     /// `set-max-intset-entries`: members.
     pub set_max_intset_entries: usize,
     /// Whether small sets of strings are listpacks at all.
     pub has_listpack_sets: bool,
-    /// `set-max-listpack-entries`: members; 0 for servers that have no listpack sets.
+    /// `set-max-listpack-entries`: members; 0 for servers without listpack sets.
     pub set_max_listpack_entries: usize,
     /// `set-max-listpack-value`: bytes of a member.
     pub set_max_listpack_value: usize,
@@ -27,18 +27,18 @@ pub struct Thresholds {
     pub zset_max_listpack_entries: usize,
     /// `zset-max-listpack-value`: bytes of a member.
     pub zset_max_listpack_value: usize,
-    /// Whether ZADD's members are counted beforehand as if all were new and different.
+    /// Whether the members of a ZADD are counted in advance, as if all of them were new and different.
     pub zset_counts_arguments: bool,
-    /// Whether ZADD's members are measured beforehand, also those that are then not added.
+    /// Whether the members of a ZADD are measured in advance, even those that are not added in the end.
     pub zset_measures_arguments: bool,
-    /// How the scores of packed sorted sets are written.
+    /// How the scores in packed sorted sets are written.
     pub zset_score_text: ScoreText,
-    /// Whether a list of one node is a listpack, filled by whole commands.
+    /// Whether a list of one node is a listpack, with one limit check for all words of a command.
     pub has_listpack_lists: bool,
-    /// `list-max-listpack-size`: elements of a node if positive, −1 to −5 for 4, 8, 16, 32, 64 KiB.
+    /// `list-max-listpack-size`: elements per node if positive; −1 to −5 mean 4, 8, 16, 32, 64 KiB.
     pub list_max_listpack_size: i32,
-    /// `list-compress-depth`: nodes at each end that stay uncompressed. Accepted and told; nothing is compressed here, which
-    /// shows in no reply but that of DEBUG.
+    /// `list-compress-depth`: nodes at each end that stay uncompressed. It can be set and read, but nothing is compressed here.
+    /// Only the reply of DEBUG shows the difference.
     pub list_compress_depth: i32,
     /// `hll-sparse-max-bytes`: bytes of a sparse HyperLogLog.
     pub hll_sparse_max_bytes: usize,
@@ -46,11 +46,11 @@ pub struct Thresholds {
     pub stream_node_max_bytes: usize,
     /// `stream-node-max-entries`.
     pub stream_node_max_entries: usize,
-    /// Whether deleted entries of a stream's node count, too.
+    /// Whether the deleted entries of a stream node count too.
     pub stream_node_counts_deleted: bool,
 }
 
-/// How a server writes the scores that it packs.
+/// How a server writes packed scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScoreText {
     /// With `%.17g`: before Redis 7.0.
@@ -102,8 +102,8 @@ impl Default for Thresholds {
 }
 
 impl Thresholds {
-    /// The defaults of a server. `CONFIG GET` tells the same numbers on Redis 6.0 to 8.0 and Valkey 8.1 and 9.1; what is new
-    /// since Redis 7.2 are listpack sets and a look at the number of a command's fields.
+    /// Returns the default thresholds of a server. `CONFIG GET` returns the same numbers on Redis 6.0 to 8.0 and Valkey 8.1 and
+    /// 9.1. New since Redis 7.2 are listpack sets, and checking the number of fields in a command.
     #[must_use]
     pub fn of(dialect: Dialect) -> Self {
         let mut thresholds = Self {
@@ -124,7 +124,7 @@ impl Thresholds {
         thresholds
     }
 
-    /// Whether a list node of `bytes` and `elements` is past its limit.
+    /// Whether a list node of `bytes` and `elements` exceeds its limit.
     ///
     /// Source: redis 7.2 quicklist.c, quicklistNodeExceedsLimit.
     #[must_use]
@@ -135,7 +135,7 @@ impl Thresholds {
         }
     }
 
-    /// Whether a list's only node is at most half of what its limit allows.
+    /// Whether a list's only node is at most half of its limit.
     ///
     /// Source: redis 7.2 t_list.c, listTypeTryConvertQuicklist.
     #[must_use]
@@ -146,7 +146,7 @@ impl Thresholds {
         }
     }
 
-    /// Whether an element gets a list node of its own.
+    /// Whether an element needs a list node of its own.
     ///
     /// Source: redis 7.4 quicklist.c, isLargeElement.
     #[must_use]
@@ -169,5 +169,5 @@ impl Thresholds {
     }
 }
 
-/// The limit of a node whose elements are counted. Source: redis 7.0 quicklist.c, `SIZE_SAFETY_LIMIT`.
+/// The byte limit of a node whose elements are counted. Source: redis 7.0 quicklist.c, `SIZE_SAFETY_LIMIT`.
 const NODE_BYTES_SAFE: usize = 8192;

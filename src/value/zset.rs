@@ -1,4 +1,4 @@
-//! The sorted set: packed while small, then a table with an order beside it.
+//! The sorted set: packed while it is small, then a table with a separate order.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -18,7 +18,7 @@ use table::{Members, Table};
 /// A member and its score.
 pub type Scored = (Box<[u8]>, f64);
 
-/// A sorted set: members, each once, ascending by score and then by their bytes. No score is NaN.
+/// A sorted set: distinct members, ascending by score and then by their bytes. No score is NaN.
 #[derive(Debug, Clone)]
 pub struct Zset {
     form: Form,
@@ -35,9 +35,9 @@ enum Form {
 pub enum Change {
     /// The member is new.
     Added,
-    /// The member has another score now.
+    /// The score of the member has changed.
     Updated,
-    /// The member had that score.
+    /// The member already had this score.
     Same,
 }
 
@@ -50,11 +50,12 @@ impl Default for Zset {
 }
 
 impl Zset {
-    /// Takes member, score, … as Redis packs them, packed if they are few; their lengths do not count.
+    /// Takes a listpack of members and scores as Redis packs them. It stays packed if there are few members; their lengths do
+    /// not matter.
     ///
     /// Source: redis 7.0 rdb.c, rdbLoadObject.
     ///
-    /// The decoder has seen that they are in order and each stands once.
+    /// The decoder has checked that the members are in order and distinct.
     #[must_use]
     pub fn from_listpack(listpack: Listpack, thresholds: &Thresholds) -> Self {
         let fits = listpack.len() / 2 <= thresholds.zset_max_listpack_entries;
@@ -67,23 +68,23 @@ impl Zset {
         zset
     }
 
-    /// Takes members in any order, packed if they are few and short. No score may be NaN.
+    /// Takes members in any order, and packs them if they are few and short. No score may be NaN.
     ///
     /// # Errors
-    /// A score that is NaN, a member that stands twice.
+    /// If a score is NaN or there is a duplicate member.
     pub fn from_members(members: &[Scored], thresholds: &Thresholds) -> Result<Self, Error> {
         let members = members.iter();
         let members = members.map(|(member, score)| Record::scored(member, *score));
         Self::from_records(Records::of(Shape::SCORED, members), thresholds)
     }
 
-    /// As [`from_members`](Self::from_members), from a snapshot's members.
+    /// Like [`from_members`](Self::from_members), but takes the members from a snapshot.
     ///
     /// # Errors
-    /// A score that is NaN, a member that stands twice.
+    /// If a score is NaN or there is a duplicate member.
     pub fn from_records(members: Records, thresholds: &Thresholds) -> Result<Self, Error> {
         Self::from_sound(members, thresholds).map_err(|error| match error {
-            // They have been sorted: what does not ascend is the same.
+            // The members have been sorted, so one that does not ascend is a duplicate.
             Error::Duplicate | Error::Order => Error::MemberTwice,
             other => other,
         })
@@ -119,7 +120,7 @@ impl Zset {
         })
     }
 
-    /// Number of members.
+    /// The number of members.
     #[must_use]
     pub fn len(&self) -> usize {
         match &self.form {
@@ -128,13 +129,13 @@ impl Zset {
         }
     }
 
-    /// Whether there is no member.
+    /// Whether there are no members.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Bytes held on the heap.
+    /// The number of bytes on the heap.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         match &self.form {
@@ -143,7 +144,7 @@ impl Zset {
         }
     }
 
-    /// What OBJECT ENCODING says.
+    /// The name of the encoding in OBJECT ENCODING.
     #[must_use]
     pub const fn encoding(&self, dialect: Dialect) -> &'static str {
         match &self.form {
@@ -153,7 +154,7 @@ impl Zset {
         }
     }
 
-    /// The packed bytes, while it is small.
+    /// Returns the packed bytes if the sorted set is small.
     #[must_use]
     pub const fn as_listpack(&self) -> Option<&Listpack> {
         match &self.form {
@@ -162,7 +163,7 @@ impl Zset {
         }
     }
 
-    /// The score of a member.
+    /// Returns the score of a member.
     #[must_use]
     pub fn score(&self, member: &[u8]) -> Option<f64> {
         match &self.form {
@@ -171,7 +172,7 @@ impl Zset {
         }
     }
 
-    /// How many members stand before this one, if it is there.
+    /// Returns the number of members before this one, if it exists.
     #[must_use]
     pub fn rank(&self, member: &[u8]) -> Option<usize> {
         match &self.form {
@@ -180,7 +181,7 @@ impl Zset {
         }
     }
 
-    /// Gets ready for `additions` members of up to `longest` bytes: leaves the packed form if the server would.
+    /// Prepares for `additions` members of up to `longest` bytes: leaves the packed form if the server would.
     ///
     /// Source: redis 7.2 and valkey 8.1 t_zset.c, `zsetTypeCreate`, `zsetTypeMaybeConvert`.
     pub fn prepare(&mut self, additions: usize, longest: usize, thresholds: &Thresholds) {
@@ -193,7 +194,7 @@ impl Zset {
         }
     }
 
-    /// Gives a member a score, which is not NaN.
+    /// Sets the score of a member. The score must not be NaN.
     pub fn insert(&mut self, member: &[u8], score: f64, thresholds: &Thresholds) -> Change {
         debug_assert!(!score.is_nan(), "the caller refuses NaN");
         if let Form::Packed(packed) = &self.form
@@ -211,7 +212,7 @@ impl Zset {
         }
     }
 
-    /// Takes a member out; gives whether it was there.
+    /// Removes a member. Returns whether it existed.
     pub fn remove(&mut self, member: &[u8]) -> bool {
         match &mut self.form {
             Form::Packed(packed) => match packed::find(packed, member) {
@@ -222,7 +223,7 @@ impl Zset {
         }
     }
 
-    /// Takes out the members with ranks in `range`; gives their number.
+    /// Removes the members with ranks in `range`. Returns how many were removed.
     pub fn remove_range(&mut self, range: Range<usize>) -> usize {
         let range = self.clamp(range);
         if let Form::Packed(packed) = &mut self.form {
@@ -235,13 +236,13 @@ impl Zset {
         members.iter().filter(|member| self.remove(member)).count()
     }
 
-    /// All members and their scores, ascending, from either end.
+    /// Iterates over all members and their scores, ascending, from either end.
     #[must_use]
     pub fn iter(&self) -> Walk<'_> {
         self.range(0..self.len())
     }
 
-    /// Members with ranks in `range` and their scores, ascending, from either end.
+    /// Iterates over the members with ranks in `range` and their scores, ascending, from either end.
     #[must_use]
     pub fn range(&self, range: Range<usize>) -> Walk<'_> {
         let range = self.clamp(range);
@@ -260,7 +261,8 @@ impl Zset {
         range.start.min(end)..end
     }
 
-    /// How many leading members satisfy `precedes`, which must hold for a leading part only: the rank where it ends.
+    /// Returns the number of leading members that satisfy `precedes`, which is the rank of the first one that does not. The
+    /// members that satisfy it must come before all others.
     #[must_use]
     pub fn count_leading(&self, mut precedes: impl FnMut(&[u8], f64) -> bool) -> usize {
         match &self.form {
@@ -274,8 +276,8 @@ impl Zset {
         }
     }
 
-    /// Visits members from a ZSCAN cursor on: all of a small sorted set, else about `count`. Gives the cursor to go on
-    /// with, 0 at the end. A member that is there from the first call to the last is visited at least once.
+    /// Visits members from a ZSCAN cursor: all of a small sorted set, otherwise about `count`. Returns the next cursor, or 0 at
+    /// the end. A member that exists from the first call to the last is visited at least once.
     pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(&[u8], f64)) -> u64 {
         match &self.form {
             Form::Packed(packed) => {
@@ -288,7 +290,7 @@ impl Zset {
         }
     }
 
-    /// Leaves the packed form, for good as in Redis.
+    /// Leaves the packed form, for good, as in Redis.
     pub fn enlarge(&mut self) {
         if let Form::Packed(packed) = &self.form {
             let mut members = Records::new(Shape::SCORED);
@@ -296,19 +298,19 @@ impl Zset {
             Pairs::new(packed, 0).for_each(|(member, score)| {
                 members.push(Record::scored(member.text(&mut text), score));
             });
-            // Members stand once, by this type's own invariant.
+            // Members are distinct: that is an invariant of this type.
             self.form = Form::Large(Box::new(Table::new(members).unwrap_or_default()));
         }
     }
 }
 
-/// The order of sorted sets: by score, then by the member's bytes.
+/// Compares like a sorted set: by score, then by the member's bytes.
 fn ascending(one: (f64, &[u8]), other: (f64, &[u8])) -> Ordering {
     let by_score = one.0.partial_cmp(&other.0).unwrap_or(Ordering::Equal);
     by_score.then_with(|| one.1.cmp(other.1))
 }
 
-/// A walk over members and scores, from either end.
+/// Iterates over members and scores, from either end.
 #[derive(Debug, Clone)]
 pub struct Walk<'a>(WalkForm<'a>);
 

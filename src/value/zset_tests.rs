@@ -1,6 +1,6 @@
 use super::*;
 
-/// What a sorted set must be: a vector kept in order.
+/// The reference model of a sorted set: a sorted vector.
 #[derive(Default)]
 struct Model(Vec<(f64, Vec<u8>)>);
 
@@ -61,7 +61,7 @@ fn member_of(random: &mut fastrand::Rng, names: usize) -> Vec<u8> {
     match name % 3 {
         0 => name.to_string().into_bytes(),
         1 => format!("-{name}").into_bytes(),
-        // Of many, so long that they lie in more than one chunk.
+        // Many members, so long that they take more than one chunk.
         _ => format!("member:{name:0width$}", width = names / 20).into_bytes(),
     }
 }
@@ -244,7 +244,7 @@ fn counts_its_bytes_back_to_where_they_were() {
     for number in 0..200_u32 {
         table.insert(format!("member {number}").as_bytes(), 1.0, &thresholds);
     }
-    // What the removed ones held of their chunk, and room in the chunk and the blocks that the new ones went to.
+    // Bytes of the removed members that the chunk still holds, and spare room in the chunk and the blocks of the new ones.
     assert!(table.heap_bytes() <= before + before / 2);
     for number in 0..2000_u32 {
         table.remove(format!("member {number}").as_bytes());

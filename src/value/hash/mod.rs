@@ -1,6 +1,6 @@
-//! The hash: a listpack of fields and values in turn, or a hash table; and both again for hashes whose fields expire.
+//! The hash: a listpack of alternating fields and values, or a hash table, and a variant of each for hashes whose fields expire.
 //!
-//! A hash knows its fields' times, but no clock: what is past its time is for the caller to tell.
+//! A hash stores the expiries of its fields but has no clock: the caller decides which fields have expired.
 
 mod timed;
 
@@ -16,7 +16,7 @@ use crate::rdb::records::{self, Record, Records, Shape};
 use crate::resp::parse_integer;
 use timed::Timed;
 
-/// A hash. Turns from a listpack into a table as Redis does, and never back.
+/// A hash. It converts from a listpack to a table when Redis does, and never back.
 #[derive(Debug, Clone)]
 pub struct Hash(Form);
 
@@ -31,28 +31,28 @@ enum Form {
 /// One field of a hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field<'a> {
-    /// Its name.
+    /// The field's name.
     pub name: Item<'a>,
-    /// Its value.
+    /// The field's value.
     pub value: Item<'a>,
-    /// When it expires: Unix time in milliseconds.
+    /// When the field expires: Unix time in milliseconds.
     pub expire_at_ms: Option<i64>,
 }
 
 impl Field<'_> {
-    /// Whether its time is past at `now_ms`.
+    /// Whether the field has expired at `now_ms`.
     #[must_use]
     pub fn is_expired(&self, now_ms: i64) -> bool {
         self.expire_at_ms.is_some_and(|at| at < now_ms)
     }
 }
 
-/// How a hash is laid out, for those who write it down.
+/// How a hash is laid out, for code that writes it.
 #[derive(Debug, Clone, Copy)]
 pub enum Layout<'a> {
-    /// A listpack of fields and values in turn.
+    /// A listpack of alternating fields and values.
     Pairs(&'a Listpack),
-    /// A listpack of fields, values and expiries in turn, the soonest first; an expiry of 0 is none.
+    /// A listpack of triples: field, value, expiry, sorted by expiry, soonest first. An expiry of 0 means none.
     Triples(&'a Listpack),
     /// A hash table.
     Table,
@@ -65,10 +65,10 @@ impl Default for Hash {
 }
 
 impl Hash {
-    /// A hash from a snapshot's listpack. It is kept packed without a search for duplicates, as Redis does.
+    /// Creates a hash from a snapshot's listpack. A packed hash is not checked for duplicates; Redis does not check it either.
     ///
     /// # Errors
-    /// [`Error::Odd`], and [`Error::Duplicate`] where it must be unpacked.
+    /// [`Error::Odd`]. [`Error::Duplicate`] if the hash must be unpacked.
     pub fn from_listpack(packed: Listpack, thresholds: &Thresholds) -> Result<Self, Error> {
         if !packed.len().is_multiple_of(2) {
             return Err(Error::Odd);
@@ -85,10 +85,10 @@ impl Hash {
         }
     }
 
-    /// A hash from a snapshot's pairs, packed if it is small.
+    /// Creates a hash from a snapshot's pairs, packed if it is small.
     ///
     /// # Errors
-    /// [`Error::FieldTwice`] if it is small, else [`Error::Duplicate`].
+    /// [`Error::FieldTwice`] if the hash is small, otherwise [`Error::Duplicate`].
     pub fn from_records(pairs: Records, thresholds: &Thresholds) -> Result<Self, Error> {
         if are_small(&pairs, thresholds) {
             return Self::pack(&pairs);
@@ -97,11 +97,11 @@ impl Hash {
         Ok(Self(Form::Table(Box::new(table))))
     }
 
-    /// A hash from a snapshot's listpack of fields, values and expiries (0 for none), which are numbers from 0 on. It is kept
-    /// packed without a search for duplicates.
+    /// Creates a hash from a snapshot's listpack of fields, values and expiries. Expiries are numbers from 0 up, and 0 means
+    /// none. A packed hash is not checked for duplicates.
     ///
     /// # Errors
-    /// [`Error::Odd`], and [`Error::Duplicate`] where it must be unpacked.
+    /// [`Error::Odd`]. [`Error::Duplicate`] if the hash must be unpacked.
     pub fn from_triples(triples: Listpack, thresholds: &Thresholds) -> Result<Self, Error> {
         let items = triples.len();
         if !items.is_multiple_of(3) {
@@ -115,10 +115,10 @@ impl Hash {
         }
     }
 
-    /// A hash from a snapshot's pairs with expiries, packed if it is small and the server packs such hashes.
+    /// Creates a hash from a snapshot's pairs with expiries, packed if it is small and the server packs such hashes.
     ///
     /// # Errors
-    /// [`Error::FieldTwice`] if it is packed, else [`Error::Duplicate`].
+    /// [`Error::FieldTwice`] if the hash is packed, otherwise [`Error::Duplicate`].
     pub fn from_timed_records(pairs: Records, thresholds: &Thresholds) -> Result<Self, Error> {
         let timed = Timed::from_records(pairs, thresholds)?;
         Ok(Self(Form::Timed(Box::new(timed))))
@@ -137,7 +137,7 @@ impl Hash {
         Ok(Self(Form::Packed(packed)))
     }
 
-    /// Number of fields.
+    /// The number of fields.
     #[must_use]
     pub fn len(&self) -> usize {
         match &self.0 {
@@ -147,13 +147,13 @@ impl Hash {
         }
     }
 
-    /// Whether there is no field.
+    /// Whether there are no fields.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Bytes held on the heap.
+    /// The number of bytes on the heap.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         match &self.0 {
@@ -163,7 +163,7 @@ impl Hash {
         }
     }
 
-    /// How it is laid out.
+    /// Returns how the hash is laid out.
     #[must_use]
     pub fn layout(&self) -> Layout<'_> {
         match &self.0 {
@@ -173,7 +173,7 @@ impl Hash {
         }
     }
 
-    /// The encoding's name in OBJECT ENCODING.
+    /// The name of the encoding in OBJECT ENCODING.
     #[must_use]
     pub fn encoding(&self, dialect: Dialect) -> &'static str {
         match self.layout() {
@@ -184,7 +184,7 @@ impl Hash {
         }
     }
 
-    /// The value type that `encode` writes.
+    /// Returns the value type that `encode` writes.
     pub(in crate::value) fn value_type(&self, layouts: Layouts) -> ValueType {
         match self.layout() {
             Layout::Pairs(_) if layouts.has_listpacks() => ValueType::HashListpack,
@@ -225,7 +225,7 @@ impl Hash {
         fields.map(|field| (field.name, field.value, field.expire_at_ms))
     }
 
-    /// Number of fields that have an expiry.
+    /// The number of fields with an expiry.
     #[must_use]
     pub fn expiring(&self) -> usize {
         match &self.0 {
@@ -234,21 +234,21 @@ impl Hash {
         }
     }
 
-    /// Whether INFO counts it among the hashes with expiring fields. Redis goes on counting one whose last expiry was taken
-    /// away, until a field of it is deleted.
+    /// Whether INFO counts it among the hashes with expiring fields. After the last expiry is removed, Redis keeps counting the
+    /// hash until one of its fields is deleted.
     #[must_use]
     pub fn is_tracked(&self) -> bool {
         matches!(&self.0, Form::Timed(timed) if timed.tracked_ms().is_some())
     }
 
-    /// Ends a command that has set expiries with [`set_expiry`](Self::set_expiry).
+    /// Call this at the end of a command that has set expiries with [`set_expiry`](Self::set_expiry).
     pub fn settle_expiries(&mut self) {
         if let Form::Timed(timed) = &mut self.0 {
             timed.settle();
         }
     }
 
-    /// The value of `field`.
+    /// Returns the value of `field`.
     #[must_use]
     pub fn get(&self, field: &[u8]) -> Option<Item<'_>> {
         match &self.0 {
@@ -258,7 +258,7 @@ impl Hash {
         }
     }
 
-    /// When `field` expires, `Some(None)` for never; `None` when there is no such field.
+    /// Returns when `field` expires: `Some(None)` if never, `None` if there is no such field.
     #[must_use]
     pub fn expiry(&self, field: &[u8]) -> Option<Option<i64>> {
         match &self.0 {
@@ -267,7 +267,7 @@ impl Hash {
         }
     }
 
-    /// The value of `field`, unless the field is past its time at `now_ms`.
+    /// Returns the value of `field`, unless the field has expired at `now_ms`.
     #[must_use]
     pub fn get_live(&self, field: &[u8], now_ms: i64) -> Option<Item<'_>> {
         match &self.0 {
@@ -279,7 +279,7 @@ impl Hash {
         }
     }
 
-    /// Sets, changes or removes the expiry of `field`. Gives false when there is no such field.
+    /// Sets, changes or removes the expiry of `field`. Returns false if there is no such field.
     pub fn set_expiry(
         &mut self,
         field: &[u8],
@@ -295,7 +295,7 @@ impl Hash {
         }
     }
 
-    /// Takes the form that has room for expiries: a listpack stays one where the server packs expiries.
+    /// Converts to the form with room for expiries. A listpack stays a listpack if the server packs expiries.
     pub fn admit_expiries(&mut self, thresholds: &Thresholds) {
         let timed = match &self.0 {
             Form::Timed(_) => return,
@@ -305,8 +305,8 @@ impl Hash {
         self.0 = Form::Timed(Box::new(timed));
     }
 
-    /// Gets ready for `words`, fields and values in turn, which are about to be set: unpacks a hash that they would make too
-    /// large if all fields are new (`presize`, which servers since Redis 7.2 look at), or that a long one does not fit.
+    /// Prepares for setting `words`, which alternate between fields and values. Unpacks the hash if it would become too large
+    /// with every field new (`presize`, which servers check since Redis 7.2), or if a word is too long for it.
     ///
     /// Source: redis 7.2 t_hash.c, hashTypeTryConversion.
     pub fn prepare<'w>(
@@ -323,7 +323,7 @@ impl Hash {
         }
     }
 
-    /// Sets `field` to `value`, without an expiry. Gives whether the field is new.
+    /// Sets `field` to `value` and removes its expiry. Returns whether the field is new.
     ///
     /// Source: redis 7.0 t_hash.c, hashTypeSet.
     pub fn set(&mut self, field: &[u8], value: &[u8], thresholds: &Thresholds) -> bool {
@@ -334,7 +334,7 @@ impl Hash {
         added
     }
 
-    /// Sets `field` to `value`; its expiry stays. Gives whether the field is new.
+    /// Sets `field` to `value` and keeps its expiry. Returns whether the field is new.
     pub fn set_value(&mut self, field: &[u8], value: &[u8], thresholds: &Thresholds) -> bool {
         self.prepare([field, value].into_iter(), thresholds);
         let added = match &mut self.0 {
@@ -354,7 +354,7 @@ impl Hash {
         added
     }
 
-    /// Removes `field`. Gives false when it was not there.
+    /// Removes `field`. Returns false if it did not exist.
     pub fn remove(&mut self, field: &[u8]) -> bool {
         match &mut self.0 {
             Form::Packed(packed) => packed
@@ -365,8 +365,8 @@ impl Hash {
         }
     }
 
-    /// Fields with their values: in order of arrival while packed, the soonest to expire first if they do; in no order in a
-    /// table.
+    /// Iterates over fields and values: in insertion order if packed, or by expiry, soonest first, if fields expire; in no
+    /// particular order in a table.
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {
         Iter {
@@ -383,14 +383,14 @@ impl Hash {
         }
     }
 
-    /// As [`iter`](Self::iter), with the fields' expiries.
+    /// Like [`iter`](Self::iter), but with expiries.
     pub fn fields(&self) -> impl Iterator<Item = Field<'_>> {
         let mut walk = self.walk();
         std::iter::from_fn(move || walk.next())
     }
 
-    /// Visits about `count` fields from `cursor` (0 to start) on; gives the cursor to go on with, 0 at the end. A packed hash
-    /// is visited whole whatever the cursor.
+    /// Visits about `count` fields from `cursor` (0 to start). Returns the next cursor, or 0 at the end. In a packed hash,
+    /// visits all fields whatever the cursor is.
     pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(Field<'_>)) -> u64 {
         match &self.0 {
             Form::Packed(_) => {
@@ -402,7 +402,7 @@ impl Hash {
         }
     }
 
-    /// A field at random, with its value.
+    /// Returns a random field and its value.
     #[must_use]
     pub fn random(&self) -> Option<(Item<'_>, Item<'_>)> {
         match &self.0 {
@@ -413,7 +413,7 @@ impl Hash {
         }
     }
 
-    /// `count` different fields at random with their values, all of them when there are not more.
+    /// Returns `count` different random fields and their values, or all if there are fewer.
     #[must_use]
     pub fn sample(&self, count: usize) -> Vec<(Item<'_>, Item<'_>)> {
         match &self.0 {
@@ -426,7 +426,7 @@ impl Hash {
         }
     }
 
-    /// Turns into a table; of a field that stands twice the first is kept, which is the one that was found.
+    /// Converts to a table. Of duplicate fields the first is kept, because that is the one that lookups found.
     fn unpack(&mut self) {
         let packed = match &mut self.0 {
             Form::Packed(packed) => packed,
@@ -443,7 +443,7 @@ impl Hash {
     }
 }
 
-/// The value of `field` in a packed hash.
+/// Returns the value of `field` in a packed hash.
 fn find<'a>(packed: &'a Listpack, field: &[u8]) -> Option<Item<'a>> {
     let number = parse_integer(field);
     let mut items = packed.iter();
@@ -459,7 +459,7 @@ fn find<'a>(packed: &'a Listpack, field: &[u8]) -> Option<Item<'a>> {
     }
 }
 
-/// Sets a field of a packed hash; gives whether it is new.
+/// Sets a field of a packed hash. Returns whether the field is new.
 fn set_packed(packed: &mut Listpack, field: &[u8], value: &[u8]) -> bool {
     if let Some(index) = packed.position(field, 1) {
         packed.replace(index + 1, value);
@@ -491,7 +491,7 @@ fn plain<'a>((name, value): (Item<'a>, Item<'a>)) -> Field<'a> {
     }
 }
 
-/// The fields of a hash with their values.
+/// Iterates over the fields of a hash and their values.
 #[derive(Debug, Clone)]
 pub struct Iter<'a> {
     walk: Walk<'a>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// Thresholds so low that edits cross them often.
+/// Thresholds that are so low that edits often cross them.
 fn low() -> Thresholds {
     Thresholds {
         hash_max_listpack_entries: 8,
@@ -30,11 +30,11 @@ fn pairs(hash: &Hash) -> Vec<(Vec<u8>, Vec<u8>)> {
 
 fn texts(hash: &Hash) -> Model {
     let texts: Model = pairs(hash).into_iter().collect();
-    assert_eq!(texts.len(), hash.len(), "a field stands twice");
+    assert_eq!(texts.len(), hash.len(), "duplicate field");
     texts
 }
 
-/// The pairs as a snapshot has them.
+/// Returns the pairs in a snapshot's form.
 fn hash_of(pairs: &[(&str, &str)], thresholds: &Thresholds) -> Result<Hash, Error> {
     let pairs = pairs.iter();
     let pairs = pairs.map(|(field, value)| Record::field(field.as_bytes(), value.as_bytes()));
@@ -164,7 +164,7 @@ fn timed_texts(hash: &Hash) -> TimedModel {
         .collect()
 }
 
-/// Whether a packed hash has the soonest field first and those that never expire last.
+/// Whether a packed hash has the field that expires soonest first, and those that never expire last.
 fn is_in_order(hash: &Hash) -> bool {
     let places: Vec<i64> = hash
         .fields()
@@ -222,7 +222,7 @@ proptest! {
     }
 }
 
-/// Fields a to z with times 1, 2, …, every third without one.
+/// Returns fields a to z with times 1, 2, …, except every third, which has none.
 fn timed_pairs(count: u8) -> Records {
     let mut pairs = Records::new(Shape::TIMED_FIELD);
     for number in 0..count {
@@ -289,7 +289,7 @@ fn a_field_whose_time_equals_anothers_goes_before_it() {
     let names =
         |hash: &Hash| -> Vec<_> { hash.fields().map(|field| field.name.to_vec()).collect() };
     assert_eq!(names(&hash), [b"c", b"b", b"a"]);
-    // The time that it has already.
+    // The time that the field already has.
     hash.set_expiry(b"a", Some(5), &low());
     assert_eq!(names(&hash), [b"a", b"c", b"b"]);
     hash.set(b"d", b"v", &low());
@@ -314,7 +314,7 @@ fn redis_goes_on_counting_a_hash_whose_expiry_was_taken_away_until_a_field_with_
     assert!(!hash.is_tracked());
 }
 
-/// What a server has on its list stands before the listpack in DUMP.
+/// In DUMP, the expiry from the server's list comes before the listpack.
 #[test]
 fn the_soonest_expiry_that_redis_has_noted_moves_by_four_seconds_at_least() {
     const AT: i64 = 1 << 41;

@@ -1,4 +1,4 @@
-//! The forms of a hash whose fields expire: a listpack of triples, the soonest first, or a table whose rows hold a time.
+//! The forms of a hash whose fields expire: a listpack of triples, soonest expiry first, or a table whose rows hold an expiry.
 
 use super::{Field, are_small};
 use crate::rdb::listpack::{self, IntText, Item, Listpack};
@@ -10,18 +10,18 @@ use crate::value::{Error, Thresholds};
 #[derive(Debug, Clone)]
 pub(super) struct Timed {
     form: Form,
-    /// Fields with an expiry.
+    /// The number of fields with an expiry.
     expiring: usize,
-    /// What the server has on its list of hashes with expiring fields: the soonest expiry. Redis leaves it as it is where an
-    /// expiry is taken away, until the last field with one is deleted, and where it would move by less than four seconds.
+    /// The soonest expiry in the server's list of hashes with expiring fields. Redis does not update it when an expiry is
+    /// removed, until the last field that has one is deleted, nor when it would move by less than four seconds.
     tracked_ms: Option<i64>,
-    /// The soonest expiry that the command at work has set or replaced.
+    /// The soonest expiry that the current command has set or replaced.
     touched_ms: i64,
 }
 
 #[derive(Debug, Clone)]
 enum Form {
-    /// Field, value, expiry or 0. Source: redis 8.0 t_hash.c, `listpackEx`.
+    /// Field, value, and expiry or 0. Source: redis 8.0 t_hash.c, `listpackEx`.
     Packed(Listpack),
     Table(Table),
 }
@@ -39,14 +39,14 @@ impl Timed {
         timed
     }
 
-    /// Takes triples as they are; unpacks them if they are too many. Of a field that stands twice the first is kept.
+    /// Takes the triples as they are, and unpacks them if there are too many. Of duplicate fields the first is kept.
     pub(super) fn from_triples(triples: Listpack, thresholds: &Thresholds) -> Self {
         let mut timed = Self::new(Form::Packed(triples));
         timed.unpack_if_large(thresholds);
         timed
     }
 
-    /// Builds either form, as small as `thresholds` allow.
+    /// Builds the packed form if `thresholds` allow it, otherwise the table.
     pub(super) fn from_records(pairs: Records, thresholds: &Thresholds) -> Result<Self, Error> {
         if thresholds.hash_packs_expiries && are_small(&pairs, thresholds) {
             return Self::pack(&pairs);
@@ -67,7 +67,7 @@ impl Timed {
         Ok(Self::new(Form::Packed(packed)))
     }
 
-    /// Gives the fields of a hash without expiries room for them, packed.
+    /// Creates the packed form from the fields of a hash without expiries.
     pub(super) fn packed<'a>(pairs: impl Iterator<Item = (Item<'a>, Item<'a>)>) -> Self {
         let mut packed = Listpack::new();
         for (field, value) in pairs {
@@ -78,7 +78,7 @@ impl Timed {
         Self::new(Form::Packed(packed))
     }
 
-    /// Gives the fields of a hash without expiries room for them, in a table.
+    /// Creates the table form from the fields of a hash without expiries.
     pub(super) fn table<'a>(pairs: impl Iterator<Item = (Item<'a>, Item<'a>)>) -> Self {
         let fields = pairs.map(|(name, value)| Field {
             name,
@@ -103,7 +103,7 @@ impl Timed {
         size_of::<Self>() + held
     }
 
-    /// The triples, if it is packed.
+    /// Returns the triples if the hash is packed.
     pub(super) const fn triples(&self) -> Option<&Listpack> {
         match &self.form {
             Form::Packed(packed) => Some(packed),
@@ -111,12 +111,12 @@ impl Timed {
         }
     }
 
-    /// Fields with an expiry.
+    /// The number of fields with an expiry.
     pub(super) const fn expiring(&self) -> usize {
         self.expiring
     }
 
-    /// The soonest expiry that the server has on its list of hashes with expiring fields.
+    /// The soonest expiry in the server's list of hashes with expiring fields.
     pub(super) const fn tracked_ms(&self) -> Option<i64> {
         self.tracked_ms
     }
@@ -125,7 +125,7 @@ impl Timed {
         self.iter().filter_map(|field| field.expire_at_ms)
     }
 
-    /// Ends a command that has set expiries: what is on the server's list follows.
+    /// Call this at the end of a command that has set expiries. Updates the expiry in the server's list.
     ///
     /// Source: redis 8.0 t_hash.c, `hashTypeSetExDone`.
     pub(super) fn settle(&mut self) {
@@ -135,7 +135,7 @@ impl Timed {
         }
         let first = match &self.form {
             Form::Packed(_) => self.expiries().min(),
-            // Which it is shows in packed ones only; a walk over a large one for each command would take too long.
+            // The exact value shows only if the hash is packed. A walk over a large table for each command would take too long.
             Form::Table(_) => (self.expiring > 0).then_some(touched),
         };
         let moved = match (self.tracked_ms, first) {
@@ -154,7 +154,7 @@ impl Timed {
         }
     }
 
-    /// Turns into a table; of a field that stands twice the first is kept.
+    /// Converts to a table. Of duplicate fields the first is kept.
     pub(super) fn unpack(&mut self) {
         if let Form::Packed(_) = &self.form {
             self.form = Form::Table(table_of(self.iter()));
@@ -167,7 +167,7 @@ impl Timed {
         }
     }
 
-    /// Sets `field` to `value`; its expiry stays. Gives whether the field is new.
+    /// Sets `field` to `value` and keeps its expiry. Returns whether the field is new.
     pub(super) fn set(&mut self, field: &[u8], value: &[u8], thresholds: &Thresholds) -> bool {
         let added = match &mut self.form {
             Form::Packed(packed) => match packed.position(field, 2) {
@@ -186,7 +186,7 @@ impl Timed {
         added
     }
 
-    /// Sets, changes or removes the expiry of `field`. Gives false when there is no such field.
+    /// Sets, changes or removes the expiry of `field`. Returns false if there is no such field.
     pub(super) fn set_expiry(
         &mut self,
         field: &[u8],
@@ -196,7 +196,7 @@ impl Timed {
         let Some(before) = self.get(field).map(|field| field.expire_at_ms) else {
             return false;
         };
-        // The same time anew moves a packed field before the others of that time.
+        // Setting the same time again still moves a packed field before the others with that time.
         if before.is_some() || expire_at_ms.is_some() {
             self.change_expiry(field, expire_at_ms);
         }
@@ -229,7 +229,7 @@ impl Timed {
         }
     }
 
-    /// Removes `field`. Gives false when it was not there.
+    /// Removes `field`. Returns false if it did not exist.
     pub(super) fn remove(&mut self, field: &[u8]) -> bool {
         let Some(expires) = self.get(field).map(|field| field.expire_at_ms.is_some()) else {
             return false;
@@ -281,7 +281,7 @@ impl Timed {
     }
 }
 
-/// Puts a triple in its place: before the first whose time is not sooner, or last when it has none.
+/// Inserts a triple at its place: before the first that does not expire sooner, or at the end if it has no expiry.
 ///
 /// Source: redis 8.0 t_hash.c, `listpackExAddInternal`.
 fn put(packed: &mut Listpack, field: &[u8], value: &[u8], expire_at_ms: Option<i64>) -> bool {
@@ -316,7 +316,7 @@ fn row(pair: Record<'_>) -> Field<'_> {
     }
 }
 
-/// A table of fields; of one that stands twice the first is kept.
+/// Builds a table of fields. Of duplicates the first is kept.
 fn table_of<'a>(fields: impl Iterator<Item = Field<'a>>) -> Table {
     let mut table = Table::new(Shape::TIMED_FIELD);
     let (mut name, mut text) = (IntText::new(), IntText::new());
@@ -327,13 +327,12 @@ fn table_of<'a>(fields: impl Iterator<Item = Field<'a>>) -> Table {
     table
 }
 
-/// By how much the soonest expiry must move for Redis to note it. Source: redis 8.0 t_hash.c,
-/// `HASH_NEW_EXPIRE_DIFF_THRESHOLD`.
+/// How far the soonest expiry must move before Redis records it. Source: redis 8.0 t_hash.c, `HASH_NEW_EXPIRE_DIFF_THRESHOLD`.
 const TRACKED_MS_STEP: u64 = 4000;
-/// What stands in a triple for no expiry.
+/// The expiry in a triple that means none.
 const NO_EXPIRY: i64 = 0;
 
-/// The fields of a hash whose fields expire.
+/// Iterates over the fields of a hash whose fields expire.
 #[derive(Debug, Clone)]
 pub(super) enum Iter<'a> {
     Packed(listpack::Iter<'a>),

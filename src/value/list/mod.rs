@@ -14,7 +14,7 @@ use crate::rdb::object::{ListNode, NodeRef};
 pub use nodes::Iter;
 use nodes::Nodes;
 
-/// One of a list's ends.
+/// An end of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// Index 0.
@@ -25,9 +25,9 @@ pub enum End {
 
 /// A list of byte strings.
 ///
-/// It turns from one listpack into nodes when a command's words might not fit one node, and back when one node is left
-/// that is at most half full, as servers since Redis 7.2 do. Earlier ones have nodes only; the difference is not visible but
-/// in the encoding's name.
+/// It converts from one listpack to nodes when the words of a command might not fit into one node, and back when a single node
+/// is left that is at most half full. Servers since Redis 7.2 do the same. Earlier servers have only nodes, but the difference
+/// shows only in the name of the encoding.
 #[derive(Debug, Clone)]
 pub struct List(Form);
 
@@ -44,7 +44,7 @@ impl Default for List {
 }
 
 impl List {
-    /// A list from a snapshot's nodes, which stay as they are. Empty nodes are left out.
+    /// Creates a list from a snapshot's nodes, which stay as they are. Empty nodes are dropped.
     #[must_use]
     pub fn from_nodes(nodes: Vec<ListNode>, thresholds: &Thresholds) -> Self {
         let mut list = Self(Form::Nodes(Box::new(Nodes::new(nodes))));
@@ -52,7 +52,7 @@ impl List {
         list
     }
 
-    /// Number of elements.
+    /// The number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
         match &self.0 {
@@ -61,13 +61,13 @@ impl List {
         }
     }
 
-    /// Whether there is no element.
+    /// Whether there are no elements.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Bytes held on the heap.
+    /// The number of bytes on the heap.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         match &self.0 {
@@ -76,7 +76,7 @@ impl List {
         }
     }
 
-    /// The encoding's name in OBJECT ENCODING.
+    /// The name of the encoding in OBJECT ENCODING.
     #[must_use]
     pub const fn encoding(&self, dialect: Dialect) -> &'static str {
         match self.0 {
@@ -85,19 +85,19 @@ impl List {
         }
     }
 
-    /// The element at `index`.
+    /// Returns the element at `index`.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Item<'_>> {
         self.iter_from(index).next()
     }
 
-    /// All elements, from either end.
+    /// Iterates over all elements, from either end.
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {
         self.iter_from(0)
     }
 
-    /// The elements from `index` on.
+    /// Iterates over the elements from `index` on.
     #[must_use]
     pub fn iter_from(&self, index: usize) -> Iter<'_> {
         match &self.0 {
@@ -106,7 +106,7 @@ impl List {
         }
     }
 
-    /// The bytes of each of its nodes, head first; a list that is one listpack is one node.
+    /// Returns the size of each node in bytes, head first. A list that is one listpack counts as one node.
     #[must_use]
     pub fn node_bytes(&self) -> Vec<usize> {
         let bytes = |node: &ListNode| match node {
@@ -119,7 +119,7 @@ impl List {
         }
     }
 
-    /// Writes the list: its one listpack as a single node.
+    /// Writes the list. A list that is one listpack is written as a single node.
     pub(super) fn encode<W: Write>(&self, writer: &mut Writer<W>) -> io::Result<()> {
         match &self.0 {
             Form::Packed(packed) => writer.list([NodeRef::Packed(packed)].into_iter()),
@@ -127,7 +127,7 @@ impl List {
         }
     }
 
-    /// Adds `words` one after another at `end`.
+    /// Pushes `words` one after another at `end`.
     pub fn push<'w>(
         &mut self,
         end: End,
@@ -148,7 +148,7 @@ impl List {
         }
     }
 
-    /// Takes up to `count` elements off `end`, without keeping them.
+    /// Removes up to `count` elements from `end` and drops them.
     pub fn drop_from(&mut self, end: End, count: usize, thresholds: &Thresholds) {
         let count = count.min(self.len());
         let start = match end {
@@ -159,14 +159,14 @@ impl List {
         self.settle(thresholds);
     }
 
-    /// Takes the element at `end` off.
+    /// Removes the element at `end` and returns it.
     pub fn pop(&mut self, end: End, thresholds: &Thresholds) -> Option<Vec<u8>> {
         let element = self.take(end);
         self.settle(thresholds);
         element
     }
 
-    /// Moves the element at `from` to `to`, both of this list.
+    /// Moves the element at end `from` of this list to its end `to`.
     pub fn rotate(&mut self, from: End, to: End, thresholds: &Thresholds) {
         if let Some(element) = self.take(from) {
             self.push(to, std::iter::once(&*element), thresholds);
@@ -184,7 +184,7 @@ impl List {
         Some(element)
     }
 
-    /// Keeps only the elements of `kept`; nothing for `None`.
+    /// Keeps only the elements in `kept`. `None` keeps nothing.
     pub fn trim(&mut self, kept: Option<std::ops::RangeInclusive<usize>>, thresholds: &Thresholds) {
         let len = self.len();
         let (start, end) = kept.map_or((len, len), |kept| (*kept.start(), *kept.end() + 1));
@@ -193,7 +193,7 @@ impl List {
         self.settle(thresholds);
     }
 
-    /// Replaces the element at `index`. Gives false when there is none.
+    /// Replaces the element at `index`. Returns false if there is none.
     pub fn set(&mut self, index: usize, word: &[u8], thresholds: &Thresholds) -> bool {
         if index >= self.len() {
             return false;
@@ -209,7 +209,8 @@ impl List {
         true
     }
 
-    /// Puts `word` before (or behind) the first element equal to `pivot`. Gives false when there is none.
+    /// Inserts `word` before the first element equal to `pivot`, or after it if `behind` is set. Returns false if there is no
+    /// such element.
     pub fn insert(
         &mut self,
         pivot: &[u8],
@@ -217,7 +218,7 @@ impl List {
         word: &[u8],
         thresholds: &Thresholds,
     ) -> bool {
-        // The servers convert before they look for the pivot.
+        // Servers convert before they search for the pivot.
         self.make_room(std::iter::once(word), thresholds);
         let Some(index) = self.iter().position(|item| item.eq_bytes(pivot)) else {
             return false;
@@ -229,7 +230,7 @@ impl List {
         true
     }
 
-    /// Removes the first `limit` elements equal to `word`, counted from `end`. Gives how many there were.
+    /// Removes the first `limit` elements equal to `word`, counted from `end`. Returns how many were removed.
     pub fn remove_equal(
         &mut self,
         word: &[u8],
@@ -238,7 +239,7 @@ impl List {
         thresholds: &Thresholds,
     ) -> usize {
         let mut found = self.positions(word, end, limit);
-        // From the back, so that the places still to come stay what they are.
+        // Remove from the back, so that the remaining indexes stay valid.
         found.sort_unstable_by(|one, other| other.cmp(one));
         match &mut self.0 {
             Form::Packed(packed) => found.iter().for_each(|index| {
@@ -277,8 +278,8 @@ impl List {
         }
     }
 
-    /// Turns a listpack into nodes if `words` might not fit it. Servers without listpack lists look at each word as it comes
-    /// to a node, which the nodes then do here.
+    /// Converts a listpack to nodes if `words` might not fit into it. Servers without listpack lists check each word as it
+    /// reaches a node. Here the nodes do the same.
     ///
     /// Source: redis 7.2 t_list.c, listTypeTryConvertListpack.
     fn make_room<'w>(
@@ -302,12 +303,12 @@ impl List {
         }
     }
 
-    /// Turns a single node that is at most half full into a listpack: what servers do after elements went.
+    /// Converts a single node that is at most half full to a listpack, as servers do after elements were removed.
     fn settle(&mut self, thresholds: &Thresholds) {
         self.pack(|bytes, elements| thresholds.list_node_is_under_half(bytes, elements));
     }
 
-    /// Turns a single packed node into a listpack if `fits` says so of its bytes and elements.
+    /// Converts a single packed node to a listpack if `fits` accepts its bytes and elements.
     fn pack(&mut self, fits: impl FnOnce(usize, usize) -> bool) {
         if let Form::Nodes(nodes) = &mut self.0
             && let Some(only) = nodes.only_listpack()

@@ -1,7 +1,7 @@
 //! A long list: a chain of listpacks and single large elements.
 //!
-//! Where one node ends and the next begins shows in a server's replies (a list with one node left turns back into a
-//! listpack), so nodes are filled, split and merged as Redis does. Source: redis 7.4 quicklist.c.
+//! Node boundaries show in a server's replies, because a list with one node left converts back to a listpack. So nodes are
+//! filled, split and merged exactly as in Redis. Source: redis 7.4 quicklist.c.
 
 use std::collections::{VecDeque, vec_deque};
 use std::iter::{Chain, FlatMap};
@@ -14,14 +14,14 @@ use crate::rdb::object::ListNode;
 #[derive(Debug, Clone)]
 pub(super) struct Nodes {
     nodes: VecDeque<ListNode>,
-    /// Elements of all nodes.
+    /// The number of elements in all nodes.
     len: usize,
-    /// Bytes behind all nodes.
+    /// The heap bytes of all nodes' data.
     data_bytes: usize,
 }
 
 impl Nodes {
-    /// A chain of `nodes`, without the empty ones.
+    /// Creates a chain of `nodes`, without the empty ones.
     pub(super) fn new(nodes: Vec<ListNode>) -> Self {
         let mut nodes = VecDeque::from(nodes);
         nodes.retain(|node| elements(node) > 0);
@@ -40,7 +40,8 @@ impl Nodes {
         self.data_bytes + self.nodes.capacity() * size_of::<ListNode>()
     }
 
-    /// The one listpack that all is in, if it is so. To be taken away with the whole chain: nothing is counted.
+    /// Returns the only node if it is a listpack. The caller may take it only together with the whole chain, because the counts
+    /// are not updated.
     pub(super) fn only_listpack(&mut self) -> Option<&mut Listpack> {
         if self.nodes.len() != 1 {
             return None;
@@ -51,7 +52,7 @@ impl Nodes {
         }
     }
 
-    /// The chain, head first.
+    /// Iterates over the chain, head first.
     pub(super) fn chain(&self) -> vec_deque::Iter<'_, ListNode> {
         self.nodes.iter()
     }
@@ -69,7 +70,7 @@ impl Nodes {
         Iter::new(first, rest)
     }
 
-    /// The node that holds the element at `index`, and the element's place in it. Walks from the nearer end.
+    /// Returns the node that holds the element at `index`, and the element's position in it. Walks from the nearer end.
     fn locate(&self, index: usize) -> Option<(usize, usize)> {
         if index >= self.len {
             return None;
@@ -88,7 +89,7 @@ impl Nodes {
         None
     }
 
-    /// As `locate`, for the element at which `from_end` are left, itself included.
+    /// Like `locate`, for the element that has `from_end` elements from itself to the end.
     fn locate_backward(&self, from_end: usize) -> Option<(usize, usize)> {
         let mut behind = 0;
         for (at, node) in self.nodes.iter().enumerate().rev() {
@@ -100,7 +101,7 @@ impl Nodes {
         None
     }
 
-    /// Changes the listpack at `at`, and the counts with it. Nothing happens at a large element.
+    /// Changes the listpack at `at` and updates the counts. Does nothing if the node is a large element.
     fn edit(&mut self, at: usize, change: impl FnOnce(&mut Listpack)) {
         let Some(ListNode::Packed(packed)) = self.nodes.get_mut(at) else {
             return;
@@ -124,8 +125,8 @@ impl Nodes {
         }
     }
 
-    /// Whether the node at `at` takes `word`; false where there is none. DIFFERENCE: the ziplists of Redis 6.0 are a few bytes
-    /// smaller or larger, so that a long list's nodes may end elsewhere there; only DUMP shows it.
+    /// Whether the node at `at` has room for `word`; false if there is no such node. DIFFERENCE: the ziplists of Redis 6.0 are
+    /// a few bytes smaller or larger, so the nodes of a long list may end elsewhere there. Only DUMP shows it.
     fn takes(&self, at: Option<usize>, word: &[u8], thresholds: &Thresholds) -> bool {
         let Some(ListNode::Packed(packed)) = at.and_then(|at| self.nodes.get(at)) else {
             return false;
@@ -171,7 +172,7 @@ impl Nodes {
         self.remove_in(at, 0, left);
     }
 
-    /// Removes up to `count` elements of the node at `at`, which keeps some; gives how many.
+    /// Removes up to `count` elements of the node at `at`, which must keep some. Returns how many were removed.
     fn remove_in(&mut self, at: usize, offset: usize, count: usize) -> usize {
         let before = self.len;
         self.edit(at, |packed| {
@@ -180,7 +181,7 @@ impl Nodes {
         before - self.len
     }
 
-    /// Removes the elements at `indexes`, which descend.
+    /// Removes the elements at `indexes`, which must be descending.
     pub(super) fn remove_descending(&mut self, indexes: &[usize]) {
         let (mut at, mut start) = (self.nodes.len(), self.len);
         for index in indexes {
@@ -196,7 +197,7 @@ impl Nodes {
         }
     }
 
-    /// Replaces the element at `index`, which exists. Source: quicklistReplaceEntry.
+    /// Replaces the element at `index`, which must exist. Source: quicklistReplaceEntry.
     pub(super) fn replace(&mut self, index: usize, word: &[u8], thresholds: &Thresholds) {
         let Some((at, offset)) = self.locate(index) else {
             return;
@@ -219,7 +220,7 @@ impl Nodes {
         }
     }
 
-    /// Splits a listpack around the element that a large one replaces.
+    /// Splits a listpack around the element that is replaced by a large one.
     fn replace_by_large(&mut self, at: usize, offset: usize, word: &[u8], thresholds: &Thresholds) {
         let tail = self.split(at, offset + 1);
         self.put_node(at + 1, ListNode::Plain(word.into()));
@@ -234,7 +235,7 @@ impl Nodes {
         }
     }
 
-    /// Puts `word` before (or behind) the element at `index`, which exists.
+    /// Inserts `word` before the element at `index`, which must exist, or after it if `behind` is set.
     pub(super) fn insert(
         &mut self,
         index: usize,
@@ -247,7 +248,7 @@ impl Nodes {
         }
     }
 
-    /// As `insert`, at a node and a place in it. Source: _quicklistInsert.
+    /// Like `insert`, at a node and a position in it. Source: _quicklistInsert.
     fn insert_in(
         &mut self,
         (at, offset): (usize, usize),
@@ -272,7 +273,7 @@ impl Nodes {
         }
     }
 
-    /// Splits the node at `at` before its element `cut` and puts `word` between.
+    /// Splits the node at `at` before its element `cut`, and puts `word` between the halves.
     fn insert_split(
         &mut self,
         at: usize,
@@ -286,7 +287,7 @@ impl Nodes {
         if thresholds.list_element_is_large(word.len()) {
             return self.put_node(at + 1, ListNode::Plain(word.into()));
         }
-        // The word goes to the new half, and the old one is where merging starts.
+        // The word goes into the new half, and merging starts at the old one.
         if behind {
             self.edit(at + 1, |packed| packed.insert(0, word));
             self.merge_around(at, thresholds);
@@ -296,7 +297,7 @@ impl Nodes {
         }
     }
 
-    /// Takes the elements from `cut` on out of the listpack at `at`.
+    /// Removes the elements from `cut` on from the listpack at `at`, and returns them.
     fn split(&mut self, at: usize, cut: usize) -> Listpack {
         let mut tail = Listpack::new();
         self.edit(at, |packed| {
@@ -306,8 +307,7 @@ impl Nodes {
         tail
     }
 
-    /// Merges the neighbours of `center` among themselves and with it, where they fit one node. Source:
-    /// _quicklistMergeNodes.
+    /// Merges the neighbours of `center` with each other and with it, where they fit into one node. Source: _quicklistMergeNodes.
     fn merge_around(&mut self, center: usize, thresholds: &Thresholds) {
         let mut center = center;
         self.merge(center + 1, thresholds);
@@ -320,7 +320,7 @@ impl Nodes {
         self.merge(center, thresholds);
     }
 
-    /// Merges the node at `at` with the next one, if both fit one node. Gives whether it did.
+    /// Merges the node at `at` with the next one if both fit into one node. Returns whether it did.
     fn merge(&mut self, at: usize, thresholds: &Thresholds) -> bool {
         let (Some(ListNode::Packed(one)), Some(ListNode::Packed(next))) =
             (self.nodes.get(at), self.nodes.get(at + 1))
@@ -366,7 +366,7 @@ fn held_bytes(node: &ListNode) -> usize {
     }
 }
 
-/// The elements of a list, from either end.
+/// Iterates over the elements of a list, from either end.
 #[derive(Debug, Clone)]
 pub struct Iter<'a>(Chain<NodeIter<'a>, RestIter<'a>>);
 
@@ -398,7 +398,7 @@ impl DoubleEndedIterator for Iter<'_> {
     }
 }
 
-/// The elements of one node.
+/// Iterates over the elements of one node.
 #[derive(Debug, Clone)]
 enum NodeIter<'a> {
     Plain(Option<&'a [u8]>),
@@ -434,16 +434,16 @@ impl DoubleEndedIterator for NodeIter<'_> {
     }
 }
 
-/// What an element costs at most beside its text. Source: redis 7.0 quicklist.c, `SIZE_ESTIMATE_OVERHEAD`.
+/// The maximum size of an element beyond its text. Source: redis 7.0 quicklist.c, `SIZE_ESTIMATE_OVERHEAD`.
 pub(super) const ENTRY_OVERHEAD_BYTES: usize = 8;
-/// Header and terminator of a listpack.
+/// The header and the terminator of a listpack.
 const LISTPACK_FRAME_BYTES: usize = 7;
-/// Header and terminator of a ziplist, which Redis 7.0 goes on to reckon with.
+/// The header and the terminator of a ziplist. Redis 7.0 still calculates with them.
 const ZIPLIST_FRAME_BYTES: usize = 11;
 
 #[cfg(test)]
 impl Nodes {
-    /// Counts all anew: what the running counts must be.
+    /// Checks the running counts against a fresh count.
     pub(super) fn assert_counts(&self) {
         assert!(self.nodes.iter().all(|node| elements(node) > 0));
         assert_eq!(self.len, self.nodes.iter().map(elements).sum::<usize>());

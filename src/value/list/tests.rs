@@ -47,7 +47,7 @@ fn edit() -> impl Strategy<Value = Edit> {
     ]
 }
 
-/// The same edit on a list and on a vector.
+/// Applies the same edit to a list and to a vector.
 fn run(list: &mut List, model: &mut Vec<Vec<u8>>, edit: &Edit, thresholds: &Thresholds) {
     let len = model.len();
     match edit {

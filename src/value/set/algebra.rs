@@ -6,7 +6,7 @@ use crate::rdb::listpack::{IntText, Item, Listpack};
 use crate::resp::parse_integer;
 use crate::value::Thresholds;
 
-/// The members that all of `sets` have, in the order of the smallest. Nothing for no sets.
+/// Returns the members that are in all of `sets`, in the order of the smallest set. Returns nothing if `sets` is empty.
 #[must_use = "it does nothing by itself"]
 pub fn intersection<'a>(mut sets: Vec<&'a Set>) -> impl Iterator<Item = Item<'a>> {
     sets.sort_by_key(|set| set.len());
@@ -19,7 +19,7 @@ pub fn intersection<'a>(mut sets: Vec<&'a Set>) -> impl Iterator<Item = Item<'a>
         .filter(move |member| others.iter().all(|other| other.has(*member)))
 }
 
-/// The intersection as SINTERSTORE keeps it: an intset whenever that is possible, even if none of `sets` is one.
+/// Returns the intersection as SINTERSTORE stores it: an intset whenever possible, even if none of `sets` is one.
 ///
 /// Source: redis 7.2 t_set.c, sinterGenericCommand.
 #[must_use]
@@ -36,7 +36,7 @@ pub fn intersection_store(sets: Vec<&Set>, thresholds: &Thresholds) -> Set {
     result
 }
 
-/// The members of any of `sets`, as SUNIONSTORE keeps them: added one by one to an empty set.
+/// Returns the members that are in any of `sets`, as SUNIONSTORE stores them: added one by one to an empty set.
 #[must_use]
 pub fn union<'a>(sets: impl IntoIterator<Item = &'a Set>, thresholds: &Thresholds) -> Set {
     let mut result = Set::default();
@@ -47,8 +47,8 @@ pub fn union<'a>(sets: impl IntoIterator<Item = &'a Set>, thresholds: &Threshold
     result
 }
 
-/// The members of `first` that none of `others` has, as SDIFFSTORE keeps them. Which of two ways the server goes shows in the
-/// result's encoding, so the choice is the server's.
+/// Returns the members of `first` that are in none of `others`, as SDIFFSTORE stores them. The result's encoding shows which of
+/// two algorithms the server used, so the choice between them must be the server's.
 ///
 /// Source: redis 7.0 t_set.c, sunionDiffGenericCommand.
 #[must_use]
@@ -80,7 +80,7 @@ impl Set {
         self.add(member.text(&mut IntText::new()), thresholds)
     }
 
-    /// Turns into an intset if all members are integers and there are not too many.
+    /// Converts to an intset if all members are integers and there are not too many.
     fn narrow(&mut self, thresholds: &Thresholds) {
         if matches!(self.0, Form::Intset(_)) || self.len() > thresholds.set_max_intset_entries {
             return;

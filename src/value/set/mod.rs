@@ -18,7 +18,7 @@ use crate::resp::parse_integer;
 
 pub use algebra::{difference, intersection, intersection_store, union};
 
-/// A set of byte strings. Converts between its forms as Redis does: only ever from intset to listpack to hash table, but for
+/// A set of byte strings. It converts between its forms as Redis does: only from intset to listpack to hash table, except for
 /// the result of an intersection.
 #[derive(Debug, Clone)]
 pub struct Set(Form);
@@ -37,7 +37,7 @@ impl Default for Set {
 }
 
 impl Set {
-    /// A set from a snapshot's intset.
+    /// Creates a set from a snapshot's intset.
     #[must_use]
     pub fn from_intset(intset: Intset, thresholds: &Thresholds) -> Self {
         let too_large = intset.len() > thresholds.set_max_intset_entries;
@@ -48,10 +48,10 @@ impl Set {
         set
     }
 
-    /// A set from a snapshot's listpack. It is kept packed without a search for duplicates, as Redis does.
+    /// Creates a set from a snapshot's listpack. A packed set is not checked for duplicates; Redis does not check it either.
     ///
     /// # Errors
-    /// [`Error::Duplicate`], where it must be unpacked.
+    /// [`Error::Duplicate`] if the set must be unpacked.
     pub fn from_listpack(packed: Listpack, thresholds: &Thresholds) -> Result<Self, Error> {
         let members = packed.len();
         let mut set = Self(Form::Packed(packed));
@@ -65,13 +65,13 @@ impl Set {
         }
     }
 
-    /// A set from a snapshot's list of members: a table if they are too many for an intset, whatever they are; else as if
-    /// added one by one.
+    /// Creates a set from a snapshot's list of members. If there are too many for an intset, it is a table, whatever the
+    /// members are. Otherwise it is as if they were added one by one.
     ///
     /// Source: redis 7.2 rdb.c, rdbLoadObject.
     ///
     /// # Errors
-    /// [`Error::MemberTwice`].
+    /// [`Error::MemberTwice`] if there is a duplicate member.
     pub fn from_records(members: Records, thresholds: &Thresholds) -> Result<Self, Error> {
         if !are_small(&members, thresholds) {
             let table = Table::from_records(members).ok_or(Error::MemberTwice)?;
@@ -87,7 +87,7 @@ impl Set {
         Ok(set)
     }
 
-    /// Number of members.
+    /// The number of members.
     #[must_use]
     pub fn len(&self) -> usize {
         match &self.0 {
@@ -97,13 +97,13 @@ impl Set {
         }
     }
 
-    /// Whether there is no member.
+    /// Whether there are no members.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Bytes held on the heap.
+    /// The number of bytes on the heap.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         match &self.0 {
@@ -113,7 +113,7 @@ impl Set {
         }
     }
 
-    /// The encoding's name in OBJECT ENCODING.
+    /// The name of the encoding in OBJECT ENCODING.
     #[must_use]
     pub const fn encoding(&self, _dialect: Dialect) -> &'static str {
         match self.0 {
@@ -123,7 +123,7 @@ impl Set {
         }
     }
 
-    /// The value type that `encode` writes.
+    /// Returns the value type that `encode` writes.
     pub(super) const fn value_type(&self, layouts: Layouts) -> ValueType {
         match self.0 {
             Form::Intset(_) => ValueType::SetIntset,
@@ -160,10 +160,10 @@ impl Set {
         }
     }
 
-    /// Gets ready for `additions` members, of which `first` comes first: chooses the form of an empty set, and unpacks one
-    /// that they would make too large if they are all new.
+    /// Prepares for `additions` members, the first of which is `first`. Chooses the form of an empty set, and unpacks a set
+    /// that would become too large if all of them are new.
     ///
-    /// Source: redis 7.2 t_set.c, setTypeCreate and setTypeMaybeConvert (earlier servers look at members one by one).
+    /// Source: redis 7.2 t_set.c, setTypeCreate and setTypeMaybeConvert (earlier servers check members one by one).
     pub fn prepare(&mut self, first: &[u8], additions: usize, thresholds: &Thresholds) {
         if !thresholds.has_listpack_sets {
             return;
@@ -184,7 +184,7 @@ impl Set {
         }
     }
 
-    /// Adds a member. Gives false when it was there.
+    /// Adds a member. Returns false if it already existed.
     ///
     /// Source: redis 7.2 t_set.c, setTypeAddAux.
     pub fn add(&mut self, member: &[u8], thresholds: &Thresholds) -> bool {
@@ -214,7 +214,7 @@ impl Set {
         }
     }
 
-    /// Adds the first member that is no integer.
+    /// Adds the first member that is not an integer.
     fn leave_intset(&mut self, member: &[u8], thresholds: &Thresholds) -> bool {
         if let Form::Intset(intset) = &self.0
             && takes_one_more(intset.len(), member, thresholds)
@@ -230,7 +230,7 @@ impl Set {
         self.add(member, thresholds)
     }
 
-    /// Removes a member. Gives false when it was not there.
+    /// Removes a member. Returns false if it did not exist.
     pub fn remove(&mut self, member: &[u8]) -> bool {
         match &mut self.0 {
             Form::Intset(intset) => parse_integer(member).is_some_and(|n| intset.remove(n)),
@@ -241,7 +241,7 @@ impl Set {
         }
     }
 
-    /// The members: ascending in an intset, in order of arrival in a listpack, in no order in a table.
+    /// Iterates over the members: ascending in an intset, in insertion order in a listpack, in no particular order in a table.
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {
         Iter(match &self.0 {
@@ -251,8 +251,8 @@ impl Set {
         })
     }
 
-    /// Visits about `count` members from `cursor` (0 to start) on; gives the cursor to go on with, 0 at the end. A packed
-    /// set is visited whole whatever the cursor.
+    /// Visits about `count` members from `cursor` (0 to start). Returns the next cursor, or 0 at the end. In a packed set,
+    /// visits all members whatever the cursor is.
     pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(Item<'_>)) -> u64 {
         if let Form::Table(table) = &self.0 {
             return table.scan(cursor, count, |record| visit(Item::Str(record.key)));
@@ -261,7 +261,7 @@ impl Set {
         0
     }
 
-    /// A member at random.
+    /// Returns a random member.
     #[must_use]
     pub fn random(&self) -> Option<Item<'_>> {
         match &self.0 {
@@ -272,7 +272,7 @@ impl Set {
         }
     }
 
-    /// `count` different members at random, all of them when there are not more.
+    /// Returns `count` different random members, or all if there are fewer.
     #[must_use]
     pub fn sample(&self, count: usize) -> Vec<Item<'_>> {
         match &self.0 {
@@ -284,14 +284,14 @@ impl Set {
         }
     }
 
-    /// Gives back what an intset or listpack holds beyond its members.
+    /// Frees the spare capacity of a listpack.
     fn shrink_to_fit(&mut self) {
         if let Form::Packed(packed) = &mut self.0 {
             packed.shrink_to_fit();
         }
     }
 
-    /// Turns into a table; a second copy of a member is dropped.
+    /// Converts to a table. A second copy of a member is dropped.
     fn unpack(&mut self) {
         let mut table = Table::new(Shape::MEMBER);
         self.iter().for_each(|member| {
@@ -301,7 +301,7 @@ impl Set {
     }
 }
 
-/// Whether a set of these members, none of which may stand twice, is an intset or a listpack.
+/// Whether a set of these members, which must be distinct, is an intset or a listpack.
 fn are_small(members: &Records, thresholds: &Thresholds) -> bool {
     let is_short = |member: Record<'_>| member.key.len() <= thresholds.set_max_listpack_value;
     let is_integer = |member: Record<'_>| parse_integer(member.key).is_some();
@@ -310,13 +310,13 @@ fn are_small(members: &Records, thresholds: &Thresholds) -> bool {
             || members.len() <= thresholds.set_max_listpack_entries && members.iter().all(is_short))
 }
 
-/// Whether a packed set of `members` members takes `member` too.
+/// Whether a packed set of `members` members has room for `member`.
 const fn takes_one_more(members: usize, member: &[u8], thresholds: &Thresholds) -> bool {
     members < thresholds.set_max_listpack_entries
         && member.len() <= thresholds.set_max_listpack_value
 }
 
-/// Bytes of the longest member's text.
+/// Returns the length of the longest member as text, in bytes.
 fn widest(intset: &Intset) -> usize {
     let (lowest, highest) = (intset.get(0), intset.iter().next_back());
     let lengths = lowest
@@ -326,7 +326,7 @@ fn widest(intset: &Intset) -> usize {
     lengths.max().unwrap_or(0)
 }
 
-/// The members of a set.
+/// Iterates over the members of a set.
 #[derive(Debug, Clone)]
 pub struct Iter<'a>(Walk<'a>);
 
@@ -353,7 +353,7 @@ impl<'a> Iterator for Iter<'a> {
         }
     }
 
-    /// Looks at the form once, in place of once for each member.
+    /// Checks the form only once instead of once per member.
     fn fold<B, F: FnMut(B, Self::Item) -> B>(self, init: B, mut visit: F) -> B {
         match self.0 {
             Walk::Intset(intset, index) => {

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 type Model = BTreeSet<Vec<u8>>;
 
-/// Thresholds so low that edits cross them often.
+/// Thresholds that are so low that edits often cross them.
 fn low() -> Thresholds {
     Thresholds {
         set_max_intset_entries: 12,
@@ -48,7 +48,7 @@ fn model(members: &[Vec<u8>]) -> Model {
 
 fn texts(set: &Set) -> Model {
     let texts: Model = set.iter().map(|member| member.to_vec()).collect();
-    assert_eq!(texts.len(), set.len(), "a member stands twice");
+    assert_eq!(texts.len(), set.len(), "duplicate member");
     texts
 }
 

@@ -11,19 +11,19 @@ use crate::value::Error;
 pub struct Group {
     /// The last id delivered.
     pub last_id: StreamId,
-    /// Entries read by the group, `None` when that is not known.
+    /// The number of entries that the group has read; `None` if unknown.
     pub entries_read: Option<u64>,
-    /// Entries delivered and not acknowledged.
+    /// Entries that were delivered but not acknowledged.
     pending: BTreeMap<StreamId, Pending>,
     consumers: BTreeMap<Arc<[u8]>, Consumer>,
 }
 
-/// An entry delivered and not acknowledged.
+/// An entry that was delivered but not acknowledged.
 #[derive(Debug, Clone)]
 pub struct Pending {
-    /// Who has it.
+    /// The name of the consumer that has it.
     pub owner: Arc<[u8]>,
-    /// When it was last delivered, Unix time in milliseconds.
+    /// When it was last delivered, as Unix time in milliseconds.
     pub delivery_time_ms: i64,
     /// How often it was delivered.
     pub delivery_count: u64,
@@ -32,21 +32,21 @@ pub struct Pending {
 /// A consumer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Consumer {
-    /// When it last tried to read, Unix time in milliseconds.
+    /// When it last tried to read, as Unix time in milliseconds.
     pub seen_time_ms: i64,
-    /// When it last got something, Unix time in milliseconds; -1 when never.
+    /// When it last received something, as Unix time in milliseconds; -1 if never.
     pub active_time_ms: i64,
-    /// How many pending entries it has.
+    /// The number of its pending entries.
     pub pending: usize,
 }
 
-/// Roughly what a pending entry takes in its tree.
+/// The approximate size of a pending entry in its tree.
 const PENDING_BYTES: usize = size_of::<(StreamId, Pending)>() * 3 / 2;
-/// Roughly what a consumer takes, its name counted with twenty bytes.
+/// The approximate size of a consumer, with twenty bytes for its name.
 const CONSUMER_BYTES: usize = size_of::<(Arc<[u8]>, Consumer)>() * 3 / 2 + 36;
 
 impl Group {
-    /// A group that has been delivered everything up to `last_id`.
+    /// Creates a group to which everything up to `last_id` was delivered.
     #[must_use]
     pub fn new(last_id: StreamId, entries_read: Option<u64>) -> Self {
         Self {
@@ -56,10 +56,10 @@ impl Group {
         }
     }
 
-    /// A decoded group.
+    /// Creates a group from a decoded one.
     ///
     /// # Errors
-    /// A consumer twice, a pending entry without exactly one owner.
+    /// If there is a duplicate consumer, or a pending entry does not have exactly one owner.
     pub(super) fn from_rdb(group: stream::Group) -> Result<Self, Error> {
         let mut new = Self::new(group.last_id, u64::try_from(group.entries_read).ok());
         let mut owners = BTreeMap::new();
@@ -93,28 +93,30 @@ impl Group {
         if owners.is_empty() {
             Ok(new)
         } else {
-            Err(Error::Stream("consumer has what its group has not"))
+            Err(Error::Stream(
+                "consumer has a pending entry that its group does not have",
+            ))
         }
     }
 
-    /// Bytes on the heap, roughly.
+    /// The approximate number of bytes on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
         self.pending.len() * PENDING_BYTES + self.consumers.len() * CONSUMER_BYTES
     }
 
-    /// Pending entries, ascending.
+    /// The pending entries, ascending.
     #[must_use]
     pub const fn pending(&self) -> &BTreeMap<StreamId, Pending> {
         &self.pending
     }
 
-    /// Consumers by name, ascending by its bytes.
+    /// The consumers, in ascending byte order of their names.
     #[must_use]
     pub const fn consumers(&self) -> &BTreeMap<Arc<[u8]>, Consumer> {
         &self.consumers
     }
 
-    /// The consumer of that name, created when there is none; and whether it was.
+    /// Returns the consumer with this name, and whether it was created because there was none.
     pub fn consumer(&mut self, name: &[u8], now_ms: i64) -> (&mut Consumer, bool) {
         let new = !self.consumers.contains_key(name);
         let consumer = self
@@ -128,17 +130,17 @@ impl Group {
         (consumer, new)
     }
 
-    /// Drops a consumer and what it has pending; gives how many entries that was, `None` without such a consumer.
+    /// Removes a consumer and its pending entries. Returns how many entries that were, or `None` if there is no such consumer.
     pub fn remove_consumer(&mut self, name: &[u8]) -> Option<usize> {
         let consumer = self.consumers.remove(name)?;
-        // Names used once are common, and so are many entries of others.
+        // Names that are used only once are common, and so are many entries of other consumers.
         if consumer.pending > 0 {
             self.pending.retain(|_, pending| *pending.owner != *name);
         }
         Some(consumer.pending)
     }
 
-    /// Drops a pending entry; gives whether it was there.
+    /// Removes a pending entry. Returns whether it existed.
     pub fn acknowledge(&mut self, id: StreamId) -> bool {
         let Some(pending) = self.pending.remove(&id) else {
             return false;
@@ -149,7 +151,7 @@ impl Group {
         true
     }
 
-    /// Makes `name`, whose consumer exists, the owner of an entry.
+    /// Makes `name` the owner of an entry. The consumer must exist.
     pub fn assign(
         &mut self,
         id: StreamId,

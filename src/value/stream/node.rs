@@ -1,8 +1,8 @@
-//! One node of a stream: a listpack of entries, in Redis's exact layout.
+//! One node of a stream: a listpack of entries, in exactly Redis's layout.
 //!
-//! A master entry first: live entries, deleted entries, number of fields, the fields, 0. Then each entry: flags, the
-//! id's difference to the node's (ms, seq), number of fields, field, value, …, number of items of this entry. An entry
-//! with the master's fields leaves out the number of fields and the fields.
+//! First comes a master entry: number of live entries, number of deleted entries, number of fields, the fields, 0. Then comes
+//! each entry: flags, the difference of its id to the node's id (ms, seq), number of fields, field, value, …, number of items
+//! of this entry. An entry with the master's fields omits the number of fields and the field names.
 //!
 //! Source: redis 7.0 t_stream.c, `streamAppendItem`.
 
@@ -12,27 +12,27 @@ use crate::value::Error;
 
 const DELETED: i64 = 1;
 const SAME_FIELDS: i64 = 2;
-/// Items of a master entry other than fields: both counts, number of fields, the zero.
+/// The number of items in a master entry other than fields: both counts, the number of fields, the zero.
 const MASTER_ITEMS: usize = 4;
 
-/// An entry: its id, and its fields with their values.
+/// An entry: its id, and its fields and values.
 #[derive(Debug, Clone)]
 pub struct Entry<'a> {
-    /// Its id.
+    /// The id.
     pub id: StreamId,
     /// The number of fields.
     pub fields: usize,
-    /// The master's fields, when it has the same.
+    /// The master's fields, if the entry has the same ones.
     names: Option<Iter<'a>>,
-    /// Values, or fields and values in turn.
+    /// Values, or alternating fields and values.
     data: Iter<'a>,
     deleted: bool,
-    /// Where its flags stand in the listpack.
+    /// The index of its flags in the listpack.
     index: usize,
 }
 
 impl<'a> Entry<'a> {
-    /// Its fields and values, in order.
+    /// Iterates over its fields and values, in order.
     pub fn pairs(&self) -> impl Iterator<Item = (Item<'a>, Item<'a>)> + use<'a> {
         let (mut names, mut data) = (self.names.clone(), self.data.clone());
         let mut left = self.fields;
@@ -52,19 +52,19 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// A walk over a node's entries, tombstones too.
+/// Iterates over a node's entries, including tombstones.
 #[derive(Debug, Clone)]
 pub(super) struct Entries<'a> {
     master_id: StreamId,
     names: Iter<'a>,
     master_fields: usize,
     rest: Iter<'a>,
-    /// Where the next entry's flags stand.
+    /// The index of the next entry's flags.
     index: usize,
 }
 
 impl<'a> Entries<'a> {
-    /// The entries of a node; `None` when its master entry is not whole.
+    /// Iterates over the entries of a node. Returns `None` if its master entry is incomplete.
     pub(super) fn new(master_id: StreamId, node: &'a Listpack) -> Option<Self> {
         let mut rest = node.iter();
         let (_, _) = (rest.next()?, rest.next()?);
@@ -81,7 +81,7 @@ impl<'a> Entries<'a> {
         })
     }
 
-    /// The next entry; `None` when it is not whole, which the end of the listpack also is.
+    /// Returns the next entry, or `None` if it is incomplete or the listpack ends.
     fn entry(&mut self) -> Option<Entry<'a>> {
         let rest = &mut self.rest;
         let flags = rest.next()?.as_int()?;
@@ -129,7 +129,7 @@ fn skip(rest: &mut Iter<'_>, items: usize) -> Option<()> {
     (rest.by_ref().take(items).count() == items).then_some(())
 }
 
-/// How many entries a node holds: live ones, tombstones.
+/// Returns the numbers of live entries and of tombstones in a node.
 pub(super) fn counts(node: &Listpack) -> (u64, u64) {
     stated_counts(node).unwrap_or_default()
 }
@@ -146,11 +146,11 @@ fn set_counts(node: &mut Listpack, live: u64, deleted: u64) {
     }
 }
 
-/// Checks a node whole: all entries are there, the counts are true, no live id is below the node's own. Whether ids ascend is of no
-/// concern here. Gives the largest live id.
+/// Checks a whole node: all entries are complete, the counts are right, and no live id is below the node's own. Does not check
+/// that ids ascend. Returns the largest live id.
 pub(super) fn check(master_id: StreamId, node: &Listpack) -> Result<Option<StreamId>, Error> {
     let mut entries =
-        Entries::new(master_id, node).ok_or(Error::Stream("master entry is not whole"))?;
+        Entries::new(master_id, node).ok_or(Error::Stream("master entry is incomplete"))?;
     let (mut live, mut deleted, mut last) = (0_u64, 0_u64, None);
     for entry in entries.by_ref() {
         if entry.is_deleted() {
@@ -159,20 +159,20 @@ pub(super) fn check(master_id: StreamId, node: &Listpack) -> Result<Option<Strea
         }
         live += 1;
         if entry.id < master_id {
-            return Err(Error::Stream("entry lies before its node"));
+            return Err(Error::Stream("entry has an id below its node's"));
         }
         last = last.max(Some(entry.id));
     }
     if entries.index != node.len() {
-        return Err(Error::Stream("entry is not whole"));
+        return Err(Error::Stream("entry is incomplete"));
     }
     if stated_counts(node) != Some((live, deleted)) {
-        return Err(Error::Stream("counts are not those of its entries"));
+        return Err(Error::Stream("counts do not match its entries"));
     }
     Ok(last)
 }
 
-/// A node whose first entry has these fields; the entry itself is still to be appended.
+/// Creates a node whose master entry has these fields. Does not append the entry itself.
 pub(super) fn create(pairs: &[(&[u8], &[u8])]) -> Listpack {
     let mut node = Listpack::new();
     node.push_int(0);
@@ -228,8 +228,7 @@ fn has_fields(node: &Listpack, pairs: &[(&[u8], &[u8])]) -> bool {
             .all(|((field, _), own)| own.eq_bytes(field))
 }
 
-/// Makes tombstones of live entries, one after the other, up to the first entry, tombstone or not, that is not `wanted`; gives
-/// their number.
+/// Turns live entries into tombstones, in order, up to the first entry, live or not, that is not `wanted`. Returns how many.
 pub(super) fn bury(
     node: &mut Listpack,
     master_id: StreamId,
@@ -245,13 +244,13 @@ pub(super) fn bury(
     bury_at(node, &buried)
 }
 
-/// Makes a tombstone of one live entry; gives whether it was there.
+/// Turns a live entry into a tombstone. Returns whether it existed.
 pub(super) fn bury_one(node: &mut Listpack, master_id: StreamId, id: StreamId) -> bool {
     let mut live = Entries::new(master_id, node)
         .into_iter()
         .flatten()
         .filter(|entry| !entry.is_deleted());
-    // The first that is not below it: where ids do not ascend, servers look no further either.
+    // Checks only the first entry whose id is not below `id`. Where ids do not ascend, servers search no further either.
     let found = live.find(|entry| entry.id >= id);
     let index = found
         .filter(|entry| entry.id == id)

@@ -1,4 +1,4 @@
-//! The nodes of a set, the links between them, and the order in which they came.
+//! The nodes of a set, the links between them, and the order in which they were added.
 
 use std::sync::OnceLock;
 
@@ -7,19 +7,19 @@ use hashbrown::HashTable;
 
 use super::point::{Kind, Point};
 
-/// An element: its vector, its attributes, and its neighbours in each of the layers that it is in.
+/// An element: its vector, its attributes, and its neighbours in each layer that it is in.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
-    /// What snapshots call it in other nodes' links; never given twice.
+    /// The id that other nodes' links have for it in snapshots. It is never reused.
     pub(super) id: u64,
     pub(super) name: Vec<u8>,
     pub(super) attributes: Option<Box<[u8]>>,
     pub(super) point: Point,
-    /// Its vector's own length.
+    /// The original length of its vector.
     pub(super) length: f32,
-    /// The lowest, in which all nodes are, first.
+    /// Its layers, lowest first. All nodes are in the lowest.
     pub(super) layers: Vec<Layer>,
-    /// Who came after it, and who before.
+    /// The nodes that were added directly after and before it.
     pub(super) newer: Option<u32>,
     pub(super) older: Option<u32>,
 }
@@ -29,8 +29,8 @@ pub(super) struct Node {
 pub(super) struct Layer {
     pub(super) links: Vec<u32>,
     pub(super) links_max: u32,
-    /// The farthest neighbour's distance and place, as far as they have been worked out: a snapshot tells neither, and they
-    /// stay zero until a link goes.
+    /// The distance and the place of the farthest neighbour, as far as they are known. A snapshot contains neither, so they
+    /// stay zero until a link is removed.
     pub(super) worst_distance: f32,
     pub(super) worst_at: usize,
 }
@@ -42,7 +42,7 @@ impl Layer {
 }
 
 impl Node {
-    /// What is read where there is no node.
+    /// Stands in where there is no node.
     const NONE: Self = Self {
         id: 0,
         name: Vec::new(),
@@ -59,7 +59,7 @@ impl Node {
         self.layers.len().saturating_sub(1)
     }
 
-    /// Its neighbours in a layer, none in one that it is not in.
+    /// Returns its neighbours in a layer. There are none in a layer that it is not in.
     pub(super) fn links(&self, layer: usize) -> &[u32] {
         self.layers.get(layer).map_or(&[], |layer| &layer.links)
     }
@@ -78,26 +78,26 @@ impl Node {
 /// What all nodes of a set have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
-    /// How many components vectors have.
+    /// The number of components of a vector.
     pub dim: u32,
-    /// How they are kept.
+    /// How vectors are stored.
     pub kind: Kind,
-    /// How many neighbours a node looks for; in the lowest layer it may have twice as many.
+    /// How many neighbours a node seeks. In the lowest layer it may have twice as many.
     pub neighbours: u32,
 }
 
-/// Nodes found by their place in a table, by name, and by the order in which they came.
+/// Nodes, found by their place in a table, by name, and in the order in which they were added.
 #[derive(Debug, Clone)]
 pub(super) struct Graph {
     pub(super) shape: Shape,
-    /// Those taken out are left as [`Node::NONE`], and their places are used again.
+    /// Removed nodes are left as [`Node::NONE`], and their places are reused.
     nodes: Vec<Node>,
     free: Vec<u32>,
     names: HashTable<u32>,
-    /// Bytes behind all nodes.
+    /// The heap bytes of all nodes.
     node_bytes: usize,
     pub(super) newest: Option<u32>,
-    /// Where searches start: a node of the highest layer.
+    /// The node where searches start. It is in the highest layer.
     pub(super) enter: Option<u32>,
     pub(super) level_max: usize,
     pub(super) last_id: u64,
@@ -122,7 +122,7 @@ impl Graph {
         self.names.len()
     }
 
-    /// Places of nodes are below this.
+    /// The exclusive upper bound of the places of nodes.
     pub(super) const fn places(&self) -> usize {
         self.nodes.len()
     }
@@ -134,7 +134,7 @@ impl Graph {
             + self.names.allocation_size()
     }
 
-    /// Bytes behind the nodes.
+    /// The heap bytes of all nodes.
     #[cfg(test)]
     pub(super) const fn node_bytes(&self) -> usize {
         self.node_bytes
@@ -143,11 +143,14 @@ impl Graph {
     pub(super) fn node(&self, at: u32) -> &Node {
         static NONE: Node = Node::NONE;
         let node = self.nodes.get(at as usize);
-        debug_assert!(node.is_some_and(|node| node.id != 0), "a link to nowhere");
+        debug_assert!(
+            node.is_some_and(|node| node.id != 0),
+            "a link must lead to a node"
+        );
         node.unwrap_or(&NONE)
     }
 
-    /// A node's layer, to change.
+    /// Returns a layer of a node, mutable.
     pub(super) fn layer_mut(&mut self, at: u32, layer: usize) -> Option<&mut Layer> {
         self.nodes.get_mut(at as usize)?.layers.get_mut(layer)
     }
@@ -165,7 +168,7 @@ impl Graph {
         point.distance(&self.node(node).point, self.shape.dim)
     }
 
-    /// How many neighbours a node may have in a layer, most often.
+    /// Returns how many neighbours a node may have in a layer by default.
     pub(super) const fn links_max(&self, layer: usize) -> u32 {
         match layer {
             0 => self.shape.neighbours * 2,
@@ -173,7 +176,7 @@ impl Graph {
         }
     }
 
-    /// Adds a node as the newest, whose name is not there yet. `None` when there is no room for another.
+    /// Adds a node as the newest. Its name must be new. Returns `None` if there is no room for another node.
     pub(super) fn add(&mut self, mut node: Node) -> Option<u32> {
         let at = match self.free.pop() {
             Some(at) => at,
@@ -196,7 +199,7 @@ impl Graph {
         Some(at)
     }
 
-    /// Takes a node out of the order, the names and the table; not out of other nodes' links.
+    /// Removes a node from the order, the names and the table, but not from other nodes' links.
     pub(super) fn take(&mut self, at: u32) -> Node {
         let Some(place) = self.nodes.get_mut(at as usize) else {
             return Node::NONE;
@@ -220,7 +223,7 @@ impl Graph {
         node
     }
 
-    /// Changes a node, but not its name.
+    /// Changes a node. Its name must stay the same.
     pub(super) fn change(&mut self, at: u32, change: impl FnOnce(&mut Node)) {
         if let Some(node) = self.nodes.get_mut(at as usize) {
             self.node_bytes -= node.heap_bytes();
@@ -229,19 +232,19 @@ impl Graph {
         }
     }
 
-    /// All nodes and their places, the newest first.
+    /// Iterates over all nodes and their places, newest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Node)> {
         self.iter_from(self.newest)
     }
 
-    /// As [`iter`](Self::iter), from some node on.
+    /// Like [`iter`](Self::iter), but starts at the node `from`.
     pub(super) fn iter_from(&self, from: Option<u32>) -> impl Iterator<Item = (u32, &Node)> {
         let first = from.map(|at| (at, self.node(at)));
         std::iter::successors(first, |(_, node)| node.older.map(|at| (at, self.node(at))))
     }
 }
 
-/// Hashes with one random seed for the whole process, against names chosen to collide.
+/// Hashes with a random seed for the whole process, which protects against names chosen to collide.
 fn hash(name: &[u8]) -> u64 {
     static SEED: OnceLock<RandomState> = OnceLock::new();
     SEED.get_or_init(RandomState::new).hash_one(name)

@@ -1,4 +1,4 @@
-//! Adding a node to the graph.
+//! Adds a node to the graph.
 //!
 //! Source: redis 8.0 modules/vector-sets/hnsw.c, `hnsw_prepare_insert_nolock`, `hnsw_commit_insert_nolock`,
 //! `select_neighbors`.
@@ -6,18 +6,19 @@
 use super::graph::{Graph, Layer, Node};
 use super::queue::Queue;
 
-/// How hard a node is pressed upon others that have their neighbours already.
+/// How insistently a node is linked to others that already have all their neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Pressure {
-    /// Only nodes of other directions than those linked already, which it is nearer to than their farthest neighbour.
+    /// Only to nodes that lie in other directions than those already linked, and only if it is nearer to them than their
+    /// farthest neighbour.
     Choosy,
-    /// Any that can let a neighbour go which keeps some others.
+    /// To any node that can drop a neighbour which still keeps some others.
     Firm,
-    /// Any: one that cannot let a neighbour go gets room for one more.
+    /// To any node. One that cannot drop a neighbour gets room for one more.
     Forced,
 }
 
-/// A layer that a node is to be linked in, with how many neighbours at most and how hard.
+/// In which layer a node is to be linked, to at most how many neighbours, and how insistently.
 #[derive(Clone, Copy)]
 pub(super) struct Wish {
     pub(super) layer: usize,
@@ -26,8 +27,8 @@ pub(super) struct Wish {
 }
 
 impl Graph {
-    /// Adds a node, which is in the layers up to `level`, and links it. `effort` is the number of nodes that it chooses its
-    /// neighbours from. `None` when there is no room for another.
+    /// Adds a node to the layers up to `level` and links it. `effort` is the number of nodes among which it chooses its
+    /// neighbours. Returns `None` if there is no room for another node.
     pub(super) fn insert(&mut self, mut node: Node, level: usize, effort: usize) -> Option<u32> {
         self.last_id += 1;
         node.id = self.last_id;
@@ -51,7 +52,7 @@ impl Graph {
         }
     }
 
-    /// Possible neighbours in each layer, the highest first.
+    /// Returns the possible neighbours in each layer, highest layer first.
     fn candidates(&self, node: &Node, effort: usize) -> Vec<(usize, Queue)> {
         let Some(enter) = self.enter else {
             return Vec::new();
@@ -86,7 +87,7 @@ impl Graph {
         }
     }
 
-    /// Links a node with candidates, the nearest first, until it has as many neighbours as wished.
+    /// Links a node with candidates, nearest first, until it has as many neighbours as wished.
     pub(super) fn select(&mut self, candidates: &Queue, at: u32, wish: Wish) {
         for near in candidates.iter().filter(|near| near.node != at) {
             let Some(own) = self.node(at).layers.get(wish.layer) else {
@@ -101,8 +102,8 @@ impl Graph {
         }
     }
 
-    /// Whether a candidate may become a neighbour: it is none yet, and, where there is a choice, nearer than it is to any
-    /// neighbour.
+    /// Whether a candidate may become a neighbour. It must not be one yet. If there is a choice, it must also be nearer to the
+    /// node than to any of its neighbours.
     fn suits(&self, candidate: u32, distance: f32, at: u32, wish: Wish) -> bool {
         let own = self.node(at).links(wish.layer);
         if wish.pressure > Pressure::Choosy {
@@ -120,7 +121,7 @@ impl Graph {
         if theirs.has_room() {
             return self.link(neighbour, at, layer, distance);
         }
-        // Written so for what is not a number.
+        // The comparison is written this way because of NaN.
         let is_farther = distance >= theirs.worst_distance;
         if wish.pressure == Pressure::Choosy && is_farther {
             return;
@@ -132,7 +133,7 @@ impl Graph {
         }
     }
 
-    /// Which of its links a node that has no room may give up.
+    /// Returns which of its links a node without room may drop.
     fn to_drop(&self, node: u32, wish: Wish) -> Drop {
         let Some(layer) = self.node(node).layers.get(wish.layer) else {
             return Drop::Nothing;
@@ -163,7 +164,7 @@ impl Graph {
         farthest.map_or(Drop::NeedsRoom, |(place, _)| Drop::Place(place))
     }
 
-    /// Puts the new node in the place of one of `neighbour`'s links.
+    /// Replaces one of `neighbour`'s links with the new node.
     fn replace(&mut self, neighbour: u32, place: usize, distance: f32, at: u32, layer: usize) {
         let Some(dropped) = self.node(neighbour).links(layer).get(place).copied() else {
             return;
@@ -178,7 +179,7 @@ impl Graph {
         self.push_link(at, neighbour, layer, distance);
     }
 
-    /// Gives a node room for one more neighbour, within limits.
+    /// Gives a node room for one more neighbour, up to a limit.
     fn widen(&mut self, neighbour: u32, distance: f32, at: u32, layer: usize) {
         let factor = if layer == 0 { 3 } else { 2 };
         let limit = self.shape.neighbours * factor;
@@ -195,7 +196,7 @@ impl Graph {
         }
     }
 
-    /// Links two nodes, both ways.
+    /// Links two nodes in both directions.
     pub(super) fn link(&mut self, one: u32, other: u32, layer: usize, distance: f32) {
         self.push_link(one, other, layer, distance);
         self.push_link(other, one, layer, distance);
@@ -211,7 +212,7 @@ impl Graph {
         }
     }
 
-    /// Takes the link to `to` out of `from`'s.
+    /// Removes the link from `from` to `to`.
     pub(super) fn unlink(&mut self, from: u32, to: u32, layer: usize) {
         let Some(links) = self.layer_mut(from, layer) else {
             return;
@@ -244,10 +245,10 @@ impl Graph {
 }
 
 enum Drop {
-    /// The link at that place.
+    /// The link at this place.
     Place(usize),
-    /// None.
+    /// No link.
     Nothing,
-    /// None, and yet a neighbour must be had.
+    /// No link, but the new neighbour must be linked.
     NeedsRoom,
 }

@@ -1,11 +1,11 @@
-//! Vector sets: elements with vectors and attributes, and a graph in which similar ones are found.
+//! Vector sets: elements with vectors and attributes, and a graph for finding similar ones.
 //!
-//! The type of Redis 8's own module. `point` holds one vector and measures distances, `graph` the elements and their
-//! links, `search` walks them, `link` and `unlink` change them, `rdb` is the way in and out of snapshots. A set
-//! that comes from a snapshot has the very graph of a replica that loaded the same one, and answers alike.
+//! This is the type of Redis 8's own module. `point` holds one vector and measures distances, `graph` holds the elements and
+//! their links, `search` walks the links, `link` and `unlink` change them, and `rdb` reads and writes snapshots. A set from a
+//! snapshot has exactly the graph of a replica that loaded the same snapshot, and answers the same.
 //!
-//! DIFFERENCE: in how many layers a new element is, chance decides in each server for itself. After VADD each has a graph
-//! of its own, and a search along it may find other elements; what does not depend on the graph is exact.
+//! DIFFERENCE: each server chooses at random in how many layers a new element is. So after a VADD every server has a graph of
+//! its own, and a search along it may find other elements. Everything that does not depend on the graph is exact.
 
 mod graph;
 mod link;
@@ -33,7 +33,7 @@ pub use point::{Kind, Point};
 pub struct VectorSet {
     graph: Box<Graph>,
     projection: Option<Box<Projection>>,
-    /// Elements that have attributes.
+    /// The number of elements that have attributes.
     with_attributes: usize,
     uid: u64,
 }
@@ -46,28 +46,28 @@ pub struct Element<'s> {
     node: &'s Node,
 }
 
-/// Tells by an element's attributes whether it may be given.
+/// Decides from an element's attributes whether it may be in the result.
 pub type Accepts<'q> = dyn Fn(Option<&[u8]>) -> bool + 'q;
 
 /// A question to [`VectorSet::nearest`].
 pub struct Query<'q> {
-    /// What is looked for: a vector of as many components as the set's own.
+    /// The vector to search for. It must have the same number of components as the set's vectors.
     pub vector: Vec<f32>,
-    /// How many elements a search keeps in view; at least as many as are to be given.
+    /// How many of the nearest elements a search keeps track of. It must be at least the number of wanted results.
     pub effort: usize,
-    /// Tells by an element's attributes whether it may be given.
+    /// Decides from an element's attributes whether it may be in the result.
     pub accepts: Option<&'q Accepts<'q>>,
-    /// How many elements a search with `accepts` looks around at most; 0 for no limit.
+    /// The maximum number of elements whose neighbours a search with `accepts` visits; 0 for no limit.
     pub looks_max: u32,
-    /// Whether every element is looked at.
+    /// Whether to check every element.
     pub is_exact: bool,
 }
 
 impl VectorSet {
-    /// An empty set.
+    /// Creates an empty set.
     #[must_use]
     pub fn new(shape: Shape) -> Self {
-        // Counted in the process, as the server counts them.
+        // Counted per process, as on the server.
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             graph: Box::new(Graph::new(shape)),
@@ -77,7 +77,7 @@ impl VectorSet {
         }
     }
 
-    /// The same, of vectors that come with `input_dim` components and are brought down.
+    /// Makes the set reduce vectors of `input_dim` components to its own number of components.
     #[must_use]
     pub fn projecting(mut self, input_dim: u32) -> Self {
         let output_dim = self.shape().dim;
@@ -85,25 +85,25 @@ impl VectorSet {
         self
     }
 
-    /// Its vectors' shape.
+    /// The shape of its vectors.
     #[must_use]
     pub fn shape(&self) -> Shape {
         self.graph.shape
     }
 
-    /// How many components vectors come with, if they are brought down.
+    /// The number of components that given vectors have, if the set reduces them.
     #[must_use]
     pub fn input_dim(&self) -> Option<u32> {
         self.projection.as_ref().map(|matrix| matrix.input_dim)
     }
 
-    /// Number of elements.
+    /// The number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
         self.graph.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no elements.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -115,7 +115,7 @@ impl VectorSet {
         self.graph.level_max
     }
 
-    /// Number of elements with attributes.
+    /// The number of elements with attributes.
     #[must_use]
     pub const fn with_attributes(&self) -> usize {
         self.with_attributes
@@ -127,13 +127,13 @@ impl VectorSet {
         self.uid
     }
 
-    /// The highest number that an element has had.
+    /// The highest id that an element has had.
     #[must_use]
     pub fn last_id(&self) -> u64 {
         self.graph.last_id
     }
 
-    /// Bytes on the heap.
+    /// The number of bytes on the heap.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         let projection = self.projection.as_ref();
@@ -142,7 +142,7 @@ impl VectorSet {
             + projection.map_or(0, |matrix| matrix.heap_bytes())
     }
 
-    /// An element.
+    /// Returns an element.
     #[must_use]
     pub fn get(&self, name: &[u8]) -> Option<Element<'_>> {
         self.graph.find(name).map(|at| self.element(at))
@@ -156,7 +156,7 @@ impl VectorSet {
         }
     }
 
-    /// All elements, the newest first.
+    /// Iterates over all elements, newest first.
     pub fn iter(&self) -> impl Iterator<Item = Element<'_>> {
         self.iter_from(self.graph.newest)
     }
@@ -170,7 +170,7 @@ impl VectorSet {
         })
     }
 
-    /// A vector brought down to the set's own number of components, if that is what the set does.
+    /// Reduces a vector to the set's own number of components, if the set does that.
     #[must_use]
     pub fn project(&self, vector: Vec<f32>) -> Vec<f32> {
         match &self.projection {
@@ -179,7 +179,8 @@ impl VectorSet {
         }
     }
 
-    /// The elements nearest to a point, nearest first, with their distances: 0 for the same direction, 2 for the opposite.
+    /// Returns the elements nearest to a point, nearest first, with their distances: 0 for the same direction, 2 for the
+    /// opposite.
     #[must_use]
     pub fn nearest(&self, query: Query<'_>) -> Vec<(Element<'_>, f32)> {
         let accepts = query
@@ -207,9 +208,9 @@ impl VectorSet {
         elements.collect()
     }
 
-    /// Adds an element, or gives one that is there another vector, which has as many components as the set's own. An element
-    /// keeps the attributes it has where none are given; empty ones take them away, but stay on a new element as empty.
-    /// `effort` is the number of elements that it chooses its neighbours from.
+    /// Adds an element, or replaces the vector of an existing one. The vector must have the same number of components as the
+    /// set's vectors. Without given attributes, an existing element keeps its own. Empty attributes remove them, except on a
+    /// new element, which keeps them as empty. `effort` is the number of elements among which it chooses its neighbours.
     ///
     /// Source: redis 8.0 modules/vector-sets/vset.c, `vectorSetInsert`.
     pub fn add(&mut self, name: &[u8], vector: Vec<f32>, attributes: Option<&[u8]>, effort: usize) {
@@ -249,7 +250,7 @@ impl VectorSet {
         debug_assert!(added.is_some(), "more than 2^32 elements");
     }
 
-    /// Takes an element out. Gives whether it was there.
+    /// Removes an element. Returns whether it existed.
     pub fn remove(&mut self, name: &[u8]) -> bool {
         let Some(at) = self.graph.find(name) else {
             return false;
@@ -259,7 +260,7 @@ impl VectorSet {
         true
     }
 
-    /// Gives an element other attributes; empty ones take them away. Gives whether it was there.
+    /// Sets the attributes of an element. Empty ones remove them. Returns whether the element exists.
     pub fn set_attributes(&mut self, name: &[u8], attributes: &[u8]) -> bool {
         let Some(at) = self.graph.find(name) else {
             return false;
@@ -276,7 +277,7 @@ impl VectorSet {
         true
     }
 
-    /// An element at random: where a walk along the links ends.
+    /// Returns a random element: the end of a walk along the links.
     ///
     /// Source: redis 8.0 modules/vector-sets/hnsw.c, `hnsw_random_node`.
     #[must_use]
@@ -308,7 +309,8 @@ impl VectorSet {
         steps
     }
 
-    /// `count` different elements at random; of many, so many that came one after the other.
+    /// Returns `count` different random elements. If that is a large part of the set, they are elements that were added one
+    /// after the other.
     ///
     /// Source: vset.c, `VRANDMEMBER_RedisCommand`.
     #[must_use]
@@ -324,7 +326,7 @@ impl VectorSet {
         onwards.chain(self.iter()).take(count).collect()
     }
 
-    /// A graph may have parts that no walk leads to: then there are fewer than asked for.
+    /// Returns `count` different elements, or fewer: no walk may lead to some parts of the graph.
     fn different(&self, count: usize) -> Vec<Element<'_>> {
         let mut seen = std::collections::HashSet::new();
         let walks = std::iter::repeat_with(|| self.random()).take(count * WALKS_PER_ELEMENT);
@@ -334,44 +336,44 @@ impl VectorSet {
 }
 
 impl<'s> Element<'s> {
-    /// Its name.
+    /// Returns its name.
     #[must_use]
     pub fn name(&self) -> &'s [u8] {
         &self.node.name
     }
 
-    /// Its attributes: JSON, if the client that set them kept to that.
+    /// Returns its attributes. They are JSON if the client that set them made them so.
     #[must_use]
     pub fn attributes(&self) -> Option<&'s [u8]> {
         self.node.attributes.as_deref()
     }
 
-    /// Its vector as it is kept.
+    /// Returns its vector as stored.
     #[must_use]
     pub const fn point(&self) -> &'s Point {
         &self.node.point
     }
 
-    /// Its vector's own length.
+    /// Returns the original length of its vector.
     #[must_use]
     pub const fn length(&self) -> f32 {
         self.node.length
     }
 
-    /// Its vector, as near as it can be had.
+    /// Returns its vector, as exactly as it can be restored.
     #[must_use]
     pub fn vector(&self) -> Vec<f32> {
         let dim = self.set.shape().dim as usize;
         self.node.point.floats(dim, self.node.length)
     }
 
-    /// In how many layers it is.
+    /// The number of layers that it is in.
     #[must_use]
     pub const fn layers(&self) -> usize {
         self.node.layers.len()
     }
 
-    /// Its neighbours in a layer, 0 being the lowest, with their distances.
+    /// Iterates over its neighbours in a layer, with their distances. Layer 0 is the lowest.
     pub fn neighbours(&self, layer: usize) -> impl ExactSizeIterator<Item = (Element<'s>, f32)> {
         let (set, at) = (self.set, self.at);
         let links = self.node.links(layer).iter();
@@ -379,12 +381,12 @@ impl<'s> Element<'s> {
     }
 }
 
-/// Each layer holds a quarter of those in the layer below it. Source: hnsw.c, `random_level`.
+/// Returns a random level. Each layer holds a quarter of the elements of the layer below it. Source: hnsw.c, `random_level`.
 fn random_level() -> usize {
     let rises = std::iter::repeat_with(|| fastrand::u8(..4) == 0);
     rises.take(LEVEL_MAX).take_while(|rises| *rises).count()
 }
 
 const LEVEL_MAX: usize = 16;
-/// Walks tried for each element wanted, before fewer are given.
+/// How many walks are tried per wanted element before fewer are returned.
 const WALKS_PER_ELEMENT: usize = 100;

@@ -1,21 +1,21 @@
-//! What a vector is kept as: quantised, and compared by its angle.
+//! How a vector is stored: quantised, and compared by its angle.
 //!
-//! Every floating point operation is done as the server does it, in its order and in its width, so that all digits of a
-//! distance agree. Source: redis 8.0 modules/vector-sets/hnsw.c.
+//! Every floating-point operation has the same order and width as on the server, so that all digits of a distance agree.
+//! Source: redis 8.0 modules/vector-sets/hnsw.c.
 
-/// How the vectors of a set are kept.
+/// How the vectors of a set are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Four bytes a component.
+    /// Four bytes per component.
     F32,
-    /// One byte a component, and the largest component's size.
+    /// One byte per component, plus the magnitude of the largest component.
     Q8,
-    /// The components' signs.
+    /// Only the signs of the components.
     Bin,
 }
 
 impl Kind {
-    /// The kind that snapshots write as `number`.
+    /// Returns the kind that snapshots write as `number`.
     #[must_use]
     pub const fn of_number(number: u64) -> Option<Self> {
         match number {
@@ -26,7 +26,7 @@ impl Kind {
         }
     }
 
-    /// How snapshots write it.
+    /// The number that snapshots write for it.
     #[must_use]
     pub const fn number(self) -> u64 {
         match self {
@@ -36,7 +36,7 @@ impl Kind {
         }
     }
 
-    /// What VINFO calls it.
+    /// The name in VINFO.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -47,11 +47,12 @@ impl Kind {
     }
 }
 
-/// A vector of length one, or close to it, as a set of one kind keeps it.
+/// A vector of length one, or close to it, as sets of one kind store it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Point {
     parts: Parts,
-    /// The size of the largest component of a vector of bytes. Of no meaning with the others, but kept: a dump shows it.
+    /// The magnitude of the largest component of a `Q8` vector. It has no meaning for other kinds but is kept, because a dump
+    /// shows it.
     pub(super) range: f32,
 }
 
@@ -59,7 +60,7 @@ pub struct Point {
 enum Parts {
     F32(Vec<f32>),
     Q8(Vec<i8>),
-    /// A bit for each component, the lowest first; those past the last are zero.
+    /// One bit per component, lowest bit first. The bits past the last component are zero.
     Bin(Vec<u64>),
 }
 
@@ -70,7 +71,7 @@ impl Point {
         range: 0.0,
     };
 
-    /// A vector as a set of that kind keeps it: brought to length one first. Gives its own length, too.
+    /// Normalises a vector to length one and stores it as sets of this kind do. Also returns its original length.
     #[must_use]
     pub fn of(kind: Kind, mut floats: Vec<f32>) -> (Self, f32) {
         let length = normalize(&mut floats);
@@ -89,7 +90,8 @@ impl Point {
         Self { parts, range }
     }
 
-    /// A vector from the bytes that snapshots and VEMB RAW write. `None` when they are not those of `dim` components.
+    /// Creates a point from the bytes that snapshots and VEMB RAW write. Returns `None` if they are not the bytes of `dim`
+    /// components.
     #[must_use]
     pub fn from_bytes(kind: Kind, dim: usize, bytes: &[u8], range: f32) -> Option<Self> {
         let parts = match kind {
@@ -105,7 +107,7 @@ impl Point {
         fits.then_some(Self { parts, range })
     }
 
-    /// The bytes that [`from_bytes`](Self::from_bytes) takes.
+    /// Returns the bytes that [`from_bytes`](Self::from_bytes) takes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         match &self.parts {
@@ -115,7 +117,7 @@ impl Point {
         }
     }
 
-    /// The size of the largest component, which vectors of bytes alone have.
+    /// Returns the magnitude of the largest component, which only `Q8` vectors have.
     #[must_use]
     pub const fn range(&self) -> Option<f32> {
         match self.parts {
@@ -124,7 +126,7 @@ impl Point {
         }
     }
 
-    /// The components again, of a vector that was `length` long: as near as they can be had.
+    /// Returns the components of a vector whose original length was `length`, as exactly as they can be restored.
     ///
     /// Source: hnsw.c, `hnsw_get_node_vector`.
     #[must_use]
@@ -145,7 +147,7 @@ impl Point {
         }
     }
 
-    /// How far apart two points of one kind lie: 0 for the same direction, 2 for the opposite one.
+    /// Returns the distance between two points of the same kind: 0 for the same direction, 2 for the opposite one.
     #[must_use]
     pub fn distance(&self, other: &Self, dim: u32) -> f32 {
         match (&self.parts, &other.parts) {
@@ -159,7 +161,7 @@ impl Point {
         }
     }
 
-    /// Bytes on the heap.
+    /// The number of bytes on the heap.
     pub(super) const fn heap_bytes(&self) -> usize {
         match &self.parts {
             Parts::F32(floats) => 4 * floats.len(),
@@ -169,13 +171,13 @@ impl Point {
     }
 }
 
-/// `bytes` in words of `N`; `None` when they do not come out even.
+/// Splits `bytes` into words of `N` bytes. Returns `None` if there is a remainder.
 fn words<const N: usize>(bytes: &[u8]) -> Option<impl Iterator<Item = [u8; N]>> {
     let (words, rest) = bytes.as_chunks::<N>();
     rest.is_empty().then(|| words.iter().copied())
 }
 
-/// Divides by the length, which is given; a vector of zeros stays as it is, and counts as one of length one.
+/// Divides by the length and returns it. A vector of zeros stays as it is and counts as having length one.
 ///
 /// Source: hnsw.c, `hnsw_normalize_vector`.
 fn normalize(floats: &mut [f32]) -> f32 {
@@ -199,7 +201,7 @@ fn normalize(floats: &mut [f32]) -> f32 {
 fn bytes_of(floats: &[f32]) -> (Vec<i8>, f32) {
     let mut range = 0.0;
     for part in floats {
-        // Written so for what is not a number: it counts for nothing.
+        // The comparison is written this way so that NaN is ignored.
         if part.abs() > range {
             range = part.abs();
         }
@@ -212,8 +214,8 @@ fn bytes_of(floats: &[f32]) -> (Vec<i8>, f32) {
     (floats.iter().map(byte).collect(), range)
 }
 
-/// A whole number as a byte, the way that the server's processor does it where C leaves it open: what does not fit 32 bits
-/// is zero.
+/// Converts a whole number to a byte like the server's processor, because C leaves it undefined: a number that does not fit
+/// into 32 bits becomes zero.
 fn as_processor_casts(whole: f32) -> i8 {
     const LIMIT: f32 = 2_147_483_648.0;
     if !(-LIMIT..LIMIT).contains(&whole) {
@@ -266,7 +268,7 @@ fn byte_distance(one: &[i8], two: &[i8], range: f32, other_range: f32) -> f32 {
     let sum = products.fold(0_i32, i32::wrapping_add);
     #[expect(clippy::cast_precision_loss, reason = "rounded as the server rounds")]
     let distance = 1.0 - sum as f32 * scale;
-    // What is not a number stays so.
+    // NaN stays NaN.
     distance.clamp(0.0, 2.0)
 }
 

@@ -1,15 +1,15 @@
-//! Vectors of many components brought down to fewer.
+//! Reduces vectors to fewer components.
 
-/// A matrix that vectors are multiplied with when they come in.
+/// A matrix that incoming vectors are multiplied with.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Projection {
     pub(super) input_dim: u32,
-    /// Row after row, one for each component that comes out.
+    /// Row after row, one row per output component.
     cells: Box<[f32]>,
 }
 
 impl Projection {
-    /// The matrix that the server makes: of plus and minus one, scaled.
+    /// Creates the same matrix as the server: plus and minus one, scaled.
     ///
     /// Source: redis 8.0 modules/vector-sets/vset.c, `createProjectionMatrix`.
     pub(super) fn new(input_dim: u32, output_dim: u32) -> Self {
@@ -31,7 +31,7 @@ impl Projection {
         }
     }
 
-    /// One from the bytes of its cells; `None` when they are not as many as it takes.
+    /// Creates a matrix from the bytes of its cells. Returns `None` if their number is wrong.
     pub(super) fn from_bytes(input_dim: u32, output_dim: u32, bytes: &[u8]) -> Option<Self> {
         let (words, rest) = bytes.as_chunks::<4>();
         let cells = u64::from(input_dim) * u64::from(output_dim);

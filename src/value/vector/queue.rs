@@ -1,21 +1,21 @@
-//! The nearest of what has been looked at.
+//! Keeps the nearest nodes seen so far.
 //!
-//! Source: redis 8.0 modules/vector-sets/hnsw.c, `pq_push`: which of two at one distance is kept, and which comes first,
-//! shows in replies.
+//! Source: redis 8.0 modules/vector-sets/hnsw.c, `pq_push`. Replies show which of two nodes at the same distance is kept, and
+//! which comes first.
 
 use std::cmp::Ordering;
 
-/// A node at some distance from what is looked for.
+/// A node and its distance from the searched point.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Near {
     pub(super) node: u32,
     pub(super) distance: f32,
 }
 
-/// Up to so many nodes, the nearest of those pushed.
+/// The nearest of the nodes pushed, up to a maximum number.
 #[derive(Debug)]
 pub(super) struct Queue {
-    /// The farthest first.
+    /// Sorted, farthest first.
     items: Vec<Near>,
     len_max: usize,
 }
@@ -32,7 +32,7 @@ impl Queue {
         self.items.len()
     }
 
-    /// Whether it takes only what is nearer than something in it.
+    /// Whether it accepts only nodes that are nearer than its farthest.
     pub(super) const fn is_full(&self) -> bool {
         self.items.len() >= self.len_max
     }
@@ -40,7 +40,7 @@ impl Queue {
     pub(super) fn push(&mut self, node: u32, distance: f32) {
         let near = Near { node, distance };
         if !self.is_full() {
-            // Comparisons are the server's own: what is not a number is neither nearer nor farther.
+            // Compares exactly like the server: NaN is neither nearer nor farther.
             let behind = |item: &Near| item.distance.partial_cmp(&distance) != Some(Ordering::Less);
             let at = self.items.iter().rposition(behind).map_or(0, |at| at + 1);
             return self.items.insert(at, near);
@@ -61,7 +61,7 @@ impl Queue {
         }
     }
 
-    /// Takes the nearest out.
+    /// Removes and returns the nearest node.
     pub(super) fn pop(&mut self) -> Option<Near> {
         self.items.pop()
     }
@@ -70,12 +70,12 @@ impl Queue {
         self.items.last().copied()
     }
 
-    /// How far away the farthest is; of an empty queue, infinitely far.
+    /// Returns the distance of the farthest node, or infinity if the queue is empty.
     pub(super) fn farthest_distance(&self) -> f32 {
         self.items.first().map_or(f32::INFINITY, |far| far.distance)
     }
 
-    /// All, the nearest first.
+    /// Iterates over all nodes, nearest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = Near> {
         self.items.iter().rev().copied()
     }

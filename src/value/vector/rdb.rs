@@ -1,7 +1,8 @@
-//! Vector sets in snapshots: a value of a module type, whose items are read here.
+//! Vector sets in snapshots: reads and writes them as values of a module type.
 //!
-//! Memory follows the items that there are, never a number in them. What no server writes is not taken: links to nowhere,
-//! one way, or more than there may be; two elements of one name. Such a value stays the bytes that it is.
+//! Memory use depends on the items that are present, never on a number stated in them. Values that no server writes are
+//! rejected: links that lead to no node, that lead only one way, or that are too many, and two elements with the same name. A
+//! rejected value stays as its raw bytes.
 //!
 //! Source: redis 8.0 modules/vector-sets/vset.c, `VectorSetRdbSave`; hnsw.c, `hnsw_serialize_node`.
 
@@ -17,11 +18,12 @@ use super::{Element, LEVEL_MAX, VectorSet};
 use crate::rdb::encode::Writer;
 use crate::rdb::module::{Items, ModuleId, ModuleValue};
 
-/// The type's id: `vectorset`, and version 0 of its encoding.
+/// The id of the type: `vectorset`, version 0 of its encoding.
 const ID: ModuleId = ModuleId(0xbde7_2da2_bb1e_b400);
 
 impl VectorSet {
-    /// A set from a module's value. `None` when that is of another type or version, or is not as a server writes it.
+    /// Creates a set from a module's value. Returns `None` if the value has another type or version, or is not as a server
+    /// writes it.
     #[must_use]
     pub fn from_module(value: &ModuleValue) -> Option<Self> {
         if value.id() != ID {
@@ -42,7 +44,7 @@ impl VectorSet {
         (items.is_at_end() && set.graph.links_are_sound()).then_some(set)
     }
 
-    /// Adds an element as it stood in a snapshot.
+    /// Adds an element as it was in a snapshot.
     fn load(&mut self, node: Node) -> Option<()> {
         if self.graph.find(&node.name).is_some() {
             return None;
@@ -51,7 +53,7 @@ impl VectorSet {
         self.with_attributes += usize::from(node.attributes.is_some());
         self.graph.last_id = self.graph.last_id.max(node.id);
         let at = self.graph.add(node)?;
-        // Of several in the highest layer, the first: who was entered at is not told.
+        // Of several elements in the highest layer, the first: a snapshot does not say where searches start.
         if self.graph.enter.is_none() || level > self.graph.level_max {
             self.graph.enter = Some(at);
             self.graph.level_max = level;
@@ -59,10 +61,10 @@ impl VectorSet {
         Some(())
     }
 
-    /// Writes it as a module's value.
+    /// Writes the set as a module's value.
     ///
     /// # Errors
-    /// Those of the output.
+    /// Fails if the output fails.
     pub fn encode<W: Write>(&self, writer: &mut Writer<W>) -> io::Result<()> {
         let shape = self.shape();
         writer.length(ID.0)?;
@@ -109,7 +111,7 @@ impl Element<'_> {
     }
 }
 
-/// What stands before the elements.
+/// The header before the elements.
 struct Head {
     shape: Shape,
     elements: u64,
@@ -130,7 +132,7 @@ impl Head {
         let shape = Shape {
             dim,
             kind: Kind::of_number(config & 0xff)?,
-            // Snapshots from before there was a choice say nothing.
+            // Snapshots from before this was configurable contain 0.
             neighbours: if neighbours == 0 { 16 } else { neighbours },
         };
         is_known.then_some(Self {
@@ -147,7 +149,7 @@ fn read_projection(items: &mut Items<'_>, output_dim: u32) -> Option<Projection>
     items.text(|cells| Projection::from_bytes(input_dim, output_dim, cells))?
 }
 
-/// Reads an element, but its links, which are the ids of elements that may follow.
+/// Reads an element without resolving its links, which are ids of elements that may come later.
 fn read_node(items: &mut Items<'_>, head: &Head, links: &mut Links) -> Option<Node> {
     let Shape { dim, kind, .. } = head.shape;
     let name = items.text(<[u8]>::to_vec)?;
@@ -182,7 +184,7 @@ const fn high(number: u64) -> u32 {
     low(number >> 32)
 }
 
-/// The links of all elements, until all elements are there.
+/// Collects the links of all elements until all elements are read.
 #[derive(Default)]
 struct Links {
     ids: Vec<u64>,
@@ -190,7 +192,8 @@ struct Links {
 }
 
 impl Links {
-    /// Reads the layers of the element `id`, which take `numbers` numbers. They hold as many links as were read, to nowhere.
+    /// Reads the layers of the element `id`, which take `numbers` numbers. The layers have the right number of links, but these
+    /// do not lead anywhere yet.
     fn read(
         &mut self,
         items: &mut Items<'_>,
@@ -223,7 +226,7 @@ impl Links {
         (left == 0).then_some(layers)
     }
 
-    /// Lets the links of the graph, whose elements came in the order of their places, lead to the elements.
+    /// Points the links of the graph to their elements. The elements must have been added in the order of their places.
     fn resolve(self, graph: &mut Graph) -> Option<()> {
         let mut ids = self.ids.iter();
         for at in 0..u32::try_from(self.places.len()).ok()? {
@@ -239,7 +242,7 @@ impl Links {
 }
 
 impl Graph {
-    /// Whether every link leads both ways, once, to a node of the same layer, and no node has more than it may have.
+    /// Whether every link leads both ways, only once, to a node in the same layer, and no node has too many links.
     pub(super) fn links_are_sound(&self) -> bool {
         let mut pairs = Pairs::default();
         let are_sound = self.iter().all(|(at, node)| {
@@ -249,7 +252,7 @@ impl Graph {
         are_sound && pairs.are_whole()
     }
 
-    /// Whether a node's links in a layer are different ones, and as many as may be. Notes them in `pairs`.
+    /// Whether a node's links in a layer are distinct and not too many. Records them in `pairs`.
     fn layer_is_sound(&self, at: u32, number: usize, layer: &Layer, pairs: &mut Pairs) -> bool {
         layer
             .links
@@ -265,8 +268,8 @@ impl Graph {
     }
 }
 
-/// Tells whether links that each lead one way, none of which is noted twice, make pairs: what two hashes of both ends come to,
-/// with seeds that nobody knows, is zero then. Looking for each link's other way would take the square of the links' number.
+/// Checks whether one-way links, none of which is recorded twice, form pairs. If they do, the XOR of the hashes of both ends is
+/// zero, for two hash functions with secret seeds. Searching for the reverse of each link would take quadratic time.
 #[derive(Default)]
 struct Pairs {
     hashers: [RandomState; 2],
@@ -286,7 +289,7 @@ impl Pairs {
     }
 }
 
-/// Ids are counted from 1: there is room for all that are still to come.
+/// Ids start at 1. The limit leaves room for the ids of all later elements.
 const ID_MAX: u64 = u64::MAX >> 1;
 const NEIGHBOURS_SHIFT: u32 = 8;
 /// Source: hnsw.h, `HNSW_MAX_M`.

@@ -1,4 +1,4 @@
-//! Finding the nearest nodes: down the layers of the graph, or one by one.
+//! Finds the nearest nodes, by descending the layers of the graph, or by checking every node.
 //!
 //! Source: redis 8.0 modules/vector-sets/hnsw.c, `search_layer_with_filter`, `hnsw_search_with_filter`,
 //! `hnsw_ground_truth_with_filter`.
@@ -7,15 +7,15 @@ use super::graph::{Graph, Node};
 use super::point::Point;
 use super::queue::Queue;
 
-/// Which nodes a search may give.
+/// Which nodes a search may return.
 pub(super) struct Filter<'f> {
     pub(super) accepts: &'f dyn Fn(&Node) -> bool,
-    /// So many nodes are looked around at most; zero is for no limit.
+    /// The maximum number of nodes whose neighbours are visited; zero for no limit.
     pub(super) looks_max: u32,
 }
 
 impl Graph {
-    /// About the `count` nearest nodes to `point`.
+    /// Returns approximately the `count` nearest nodes to `point`.
     pub(super) fn search(&self, point: &Point, count: usize, filter: Option<&Filter<'_>>) -> Queue {
         let Some(enter) = self.enter else {
             return Queue::new(0);
@@ -24,7 +24,7 @@ impl Graph {
         self.search_layer(point, from, count, 0, filter)
     }
 
-    /// The nearest node found on the way down to the layer above `layer`.
+    /// Descends to the layer above `layer`, and returns the nearest node found.
     pub(super) fn descend(&self, point: &Point, enter: u32, layer: usize) -> u32 {
         let above = (layer + 1..=self.level_max).rev();
         above.fold(enter, |from, layer| {
@@ -33,7 +33,7 @@ impl Graph {
         })
     }
 
-    /// About the `count` nearest nodes of one layer, found along its links.
+    /// Returns approximately the `count` nearest nodes of one layer, found along its links.
     pub(super) fn search_layer(
         &self,
         point: &Point,
@@ -55,7 +55,7 @@ impl Graph {
         walk.results
     }
 
-    /// The `count` nearest nodes, each of which has been looked at.
+    /// Returns exactly the `count` nearest nodes, after checking every node.
     pub(super) fn scan(
         &self,
         point: &Point,
@@ -72,7 +72,7 @@ impl Graph {
     }
 }
 
-/// One walk along the links of a layer.
+/// A walk along the links of one layer.
 struct Walk<'w> {
     graph: &'w Graph,
     point: &'w Point,
@@ -127,7 +127,7 @@ impl Walk<'_> {
             }
             return;
         }
-        // The way may lead over nodes that are not asked for.
+        // The way may lead over nodes that are not wanted.
         if is_nearer || self.candidates.len() < count {
             self.candidates.push(node, distance);
         }
@@ -137,7 +137,7 @@ impl Walk<'_> {
     }
 }
 
-/// Nodes that a walk has come to, a bit each.
+/// The nodes that a walk has visited, one bit each.
 struct Seen(Vec<u64>);
 
 impl Seen {
@@ -145,7 +145,7 @@ impl Seen {
         Self(vec![0; places.div_ceil(64)])
     }
 
-    /// Gives whether it was not there yet.
+    /// Adds a node. Returns whether it is new.
     fn insert(&mut self, node: u32) -> bool {
         let bit = 1 << (node % 64);
         let Some(word) = self.0.get_mut(node as usize / 64) else {
@@ -157,5 +157,5 @@ impl Seen {
     }
 }
 
-/// How many nodes wait to be looked around at most. Source: hnsw.c, `HNSW_MAX_CANDIDATES`.
+/// The maximum number of nodes that wait for their neighbours to be visited. Source: hnsw.c, `HNSW_MAX_CANDIDATES`.
 const CANDIDATES_MAX: usize = 256;

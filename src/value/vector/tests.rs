@@ -19,7 +19,7 @@ fn random_vector(random: &mut fastrand::Rng, dim: u32) -> Vec<f32> {
     (0..dim).map(|_| random.f32() * 2.0 - 1.0).collect()
 }
 
-/// A set that was added to, removed from and changed at random.
+/// A set after random additions, removals and changes.
 fn random_set(seed: u64, kind: Kind, changes: usize) -> VectorSet {
     let mut random = fastrand::Rng::with_seed(seed);
     let neighbours = random.u32(4..8);
@@ -160,7 +160,7 @@ fn samples_are_of_different_elements() {
     }
 }
 
-/// The items of a small set, an item in each place, to be changed.
+/// The items of a small set, one per line, for tests that change them.
 fn items(change: impl FnOnce(&mut Vec<Item>)) -> Option<VectorSet> {
     let mut items: Vec<Item> = vec![
         2.into(),
@@ -252,7 +252,7 @@ fn what_no_server_writes_is_not_taken() {
     }
     assert!(
         items(|items| items[14] = "a".into()).is_none(),
-        "one name twice"
+        "duplicate name"
     );
     let one_way = |items: &mut Vec<Item>| {
         items[17] = 5.into();
@@ -273,10 +273,10 @@ fn what_no_server_writes_is_not_taken() {
         })
     };
     assert!(in_layers(16).is_some_and(|set| set.level_max() == 16));
-    assert!(in_layers(17).is_none(), "more layers than there may be");
+    assert!(in_layers(17).is_none(), "too many layers");
     assert!(
         items(|items| items.push(1.into())).is_none(),
-        "more behind it"
+        "trailing items"
     );
 }
 

@@ -1,4 +1,4 @@
-//! Taking a node out of the graph, and linking its neighbours with each other instead.
+//! Removes a node from the graph, and links its neighbours with each other instead.
 //!
 //! Source: redis 8.0 modules/vector-sets/hnsw.c, `hnsw_unlink_node`, `hnsw_reconnect_nodes`.
 
@@ -7,7 +7,7 @@ use super::link::{Pressure, Wish};
 use super::queue::Queue;
 
 impl Graph {
-    /// Takes a node out.
+    /// Removes a node.
     pub(super) fn delete(&mut self, at: u32) -> Node {
         let layers = self.node(at).layers.clone();
         for (layer, own) in layers.iter().enumerate() {
@@ -25,20 +25,20 @@ impl Graph {
         node
     }
 
-    /// Searches start at a neighbour of the node that they started at, or at the oldest node of the highest layer.
+    /// Chooses a new start for searches: a neighbour of the old start, or the oldest node of the highest layer.
     fn enter_elsewhere(&mut self, gone: &Node) {
         let mut above = gone.layers.iter().rev();
         let neighbour = above.find_map(|layer| layer.links.first().copied());
         let highest = || {
             let nodes = self.iter().map(|(at, node)| (node.level(), at));
-            // Of equals, the last that the walk comes to.
+            // Of equal levels, the last one in the walk, which is the oldest node.
             nodes.max_by_key(|(level, _)| *level).map(|(_, at)| at)
         };
         self.enter = neighbour.or_else(highest);
         self.level_max = self.enter.map_or(0, |at| self.node(at).level());
     }
 
-    /// Gives each of `nodes`, which have lost a neighbour, another: pairs of them first, then whatever there is.
+    /// Links each of `nodes`, which have lost a neighbour, with another node: first in pairs, then with any suitable node.
     fn reconnect(&mut self, nodes: &[u32], layer: usize) {
         let table = Table::of(nodes.len(), |one, other| self.distance(one, other), nodes);
         let paired = self.pair(nodes, layer, &table);
@@ -55,7 +55,7 @@ impl Graph {
         own.is_some_and(super::graph::Layer::has_room)
     }
 
-    /// Links the pairs of the best scores, one after the other. Gives who has been linked.
+    /// Links pairs, best score first. Returns which nodes have been linked.
     fn pair(&mut self, nodes: &[u32], layer: usize, table: &Table) -> Vec<bool> {
         let scores = table.scores(
             |one, other| self.node(one).links(layer).contains(&other),
@@ -75,7 +75,7 @@ impl Graph {
         paired
     }
 
-    /// The pair of the highest score of those that both have room and have no partner yet; the first of equals.
+    /// Returns the pair with the highest score whose nodes both have room and no partner yet. Of equal scores, the first wins.
     fn best(
         &self,
         nodes: &[u32],
@@ -104,7 +104,7 @@ impl Graph {
         best
     }
 
-    /// Links a node that found no partner with another of `nodes`, or with any node near it.
+    /// Links a node without a partner to another one of `nodes`, or to any node near it.
     fn find_neighbour(&mut self, index: usize, nodes: &[u32], layer: usize, table: &Table) {
         let Some(node) = nodes.get(index).copied() else {
             return;
@@ -132,7 +132,7 @@ impl Graph {
         self.select(&self.around(node, layer), node, wish);
     }
 
-    /// Nodes near one that is in the graph itself.
+    /// Returns nodes near a node of the graph.
     fn around(&self, node: u32, layer: usize) -> Queue {
         let Some(enter) = self.enter else {
             return Queue::new(0);
@@ -143,14 +143,14 @@ impl Graph {
     }
 }
 
-/// A number for each two of some nodes.
+/// A number for each pair of some nodes.
 struct Table {
     width: usize,
     cells: Vec<f32>,
 }
 
 impl Table {
-    /// The distances of all pairs, which are the same both ways.
+    /// Computes the distances of all pairs. They are the same in both directions.
     fn of(width: usize, distance: impl Fn(u32, u32) -> f32, nodes: &[u32]) -> Self {
         let mut cells = Vec::with_capacity(width * width);
         for (row, one) in nodes.iter().enumerate() {
@@ -172,7 +172,7 @@ impl Table {
         cell.copied().unwrap_or(NO_SCORE)
     }
 
-    /// How good each pair of nodes is: the better the nearer, and the farther away what each could have instead.
+    /// Rates each pair of nodes. The score is higher the nearer the two are, and the farther away each one's alternatives are.
     fn scores(&self, linked: impl Fn(u32, u32) -> bool, nodes: &[u32]) -> Self {
         let averages: Vec<f32> = (0..self.width).map(|row| self.average(row)).collect();
         let mut cells = Vec::with_capacity(self.cells.len());
@@ -218,7 +218,7 @@ const fn count(number: usize) -> f32 {
     number as f32
 }
 
-/// Of what is no pair.
+/// The score of two nodes that are not a pair.
 const NO_SCORE: f32 = -1.0;
 const NEARNESS_WEIGHT: f32 = 0.7;
 const REST_WEIGHT: f32 = 0.3;

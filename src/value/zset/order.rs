@@ -1,33 +1,33 @@
-//! Handles in an order that someone else knows, in short blocks.
+//! Handles in short blocks, in an order that only the caller knows.
 
 use crate::rdb::records::Handle;
 
-/// Handles a block holds at most. Short enough that an insertion moves little, long enough that a million of them make only some
-/// thousand blocks: ranks are found by adding up their lengths.
+/// The maximum number of handles in a block. It is small enough that an insertion moves little, and large enough that a million
+/// handles make only a few thousand blocks. Ranks are computed by adding up the blocks' lengths.
 const BLOCK_MAX: usize = 256;
-/// Handles a block gets when all are known beforehand: some room for more.
+/// The number of handles in a block when all are known in advance. It leaves some room for more.
 const BLOCK_LOADED: usize = 224;
-/// Room that a block gets at least when it grows, in handles.
+/// The minimum room, in handles, that a block gains when it grows.
 const BLOCK_GROWS_MIN: usize = 8;
 
-/// A sequence of handles. It compares nothing itself: places are found with a predicate.
+/// A sequence of handles. It does not compare handles itself: places are found with a predicate.
 #[derive(Debug, Clone)]
 pub(super) struct Order {
-    /// None is empty.
+    /// No block is empty.
     blocks: Vec<Block>,
-    /// Bytes that all blocks have room for.
+    /// The total capacity of all blocks, in bytes.
     room: usize,
     width: Width,
 }
 
-/// Handles, one after the other.
+/// A run of handles.
 #[derive(Debug, Clone)]
 struct Block(Vec<u8>);
 
-/// How handles are written down.
+/// How handles are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Width {
-    /// Their places, for all are in the first chunk.
+    /// As positions, because all of them are in the first chunk.
     Near,
     /// Packed.
     Far,
@@ -43,7 +43,7 @@ impl Width {
         }
     }
 
-    /// Bytes of a handle.
+    /// The size of a handle in bytes.
     const fn bytes(self) -> usize {
         match self {
             Self::Near => 2,
@@ -95,7 +95,7 @@ impl Block {
         self.0.drain(start..start + width.bytes());
     }
 
-    /// How many leading handles `precedes` holds for.
+    /// Returns the number of leading handles for which `precedes` is true.
     fn partition(&self, width: Width, mut precedes: impl FnMut(Handle) -> bool) -> usize {
         let (mut low, mut high) = (0, self.len(width));
         while low < high {
@@ -128,7 +128,7 @@ impl Default for Order {
 }
 
 impl Order {
-    /// These handles, in this order.
+    /// Creates a sequence of these handles, in this order.
     pub(super) fn new(handles: impl ExactSizeIterator<Item = Handle> + Clone) -> Self {
         let width = Width::of(handles.clone());
         Self::with_width(handles, width)
@@ -153,7 +153,7 @@ impl Order {
         order
     }
 
-    /// Bytes on the heap.
+    /// The number of bytes on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
         self.blocks.capacity() * size_of::<Block>() + self.room
     }
@@ -169,7 +169,7 @@ impl Order {
         block
     }
 
-    /// Changes a block, if there is one of this number.
+    /// Changes the block at this index, if there is one.
     fn change(&mut self, at: usize, change: impl FnOnce(&mut Block)) {
         if let Some(block) = self.blocks.get_mut(at) {
             let before = block.0.capacity();
@@ -178,7 +178,7 @@ impl Order {
         }
     }
 
-    /// The place behind all leading handles for which `precedes` holds.
+    /// Returns the place after all leading handles for which `precedes` is true.
     pub(super) fn partition(&self, mut precedes: impl FnMut(Handle) -> bool) -> Place {
         let width = self.width;
         let block = self
@@ -191,14 +191,14 @@ impl Order {
         Place { block, at }
     }
 
-    /// How many handles stand before a place.
+    /// Returns the number of handles before a place.
     pub(super) fn rank(&self, place: Place) -> usize {
         let before = self.blocks.iter().take(place.block);
         let before = before.map(|block| block.len(self.width));
         before.sum::<usize>() + place.at
     }
 
-    /// The place of the handle with `rank` others before it.
+    /// Returns the place of the handle that has `rank` others before it.
     fn place(&self, rank: usize) -> Place {
         let mut at = rank;
         for (block, handles) in self.blocks.iter().enumerate() {
@@ -214,7 +214,7 @@ impl Order {
         }
     }
 
-    /// Puts another handle, of the same chunk, at a place that has one.
+    /// Replaces the handle at a place with another one of the same chunk.
     pub(super) fn replace(&mut self, place: Place, handle: Handle) {
         let width = self.width;
         self.change(place.block, |block| {
@@ -225,7 +225,7 @@ impl Order {
         });
     }
 
-    /// Sees that handles of all chunks can be written down. Places stay what they are.
+    /// Makes room for handles of all chunks. Places stay valid.
     fn widen(&mut self) {
         let mut wide = std::mem::take(self);
         wide.room = 0;
@@ -241,7 +241,7 @@ impl Order {
         *self = wide;
     }
 
-    /// Puts a handle at a place; what stands there moves behind it.
+    /// Inserts a handle at a place, before the handle that is there.
     pub(super) fn insert(&mut self, place: Place, handle: Handle) {
         if self.width == Width::Near && handle.chunk() > 0 {
             self.widen();
@@ -262,12 +262,12 @@ impl Order {
         });
     }
 
-    /// The same place once its block may take one more; `None` when it is a new last block's.
+    /// Makes room in the block and returns the place of the insertion. Returns `None` if a new last block is needed.
     fn make_room(&mut self, mut place: Place) -> Option<Place> {
         let width = self.width;
         if place.block == self.blocks.len() {
             let at = self.blocks.last()?.len(width);
-            // Ascending insertions fill blocks to the brim.
+            // Ascending insertions fill blocks completely.
             if at == BLOCK_MAX {
                 return None;
             }
@@ -288,7 +288,7 @@ impl Order {
         Some(place)
     }
 
-    /// Takes out the handle at a place.
+    /// Removes the handle at a place.
     pub(super) fn remove(&mut self, place: Place) {
         let width = self.width;
         let Some(block) = self.blocks.get_mut(place.block) else {
@@ -300,7 +300,7 @@ impl Order {
         }
     }
 
-    /// Joins a block that has become short with the next one, or drops it when it is empty.
+    /// Merges a block that has become short with the next one, or drops it if it is empty.
     fn merge(&mut self, at: usize) {
         let len_of = |at: usize| {
             let block = self.blocks.get(at);
@@ -314,7 +314,7 @@ impl Order {
         }
     }
 
-    /// The handles with ranks in `range`, which must lie inside, from either end.
+    /// Iterates, from either end, over the handles with ranks in `range`, which must be within bounds.
     pub(super) fn range(&self, range: std::ops::Range<usize>) -> Handles<'_> {
         Handles {
             blocks: &self.blocks,
@@ -326,14 +326,14 @@ impl Order {
     }
 }
 
-/// A walk over handles, from either end.
+/// Iterates over handles, from either end.
 #[derive(Debug, Clone)]
 pub(super) struct Handles<'a> {
     blocks: &'a [Block],
     width: Width,
     /// The next handle from the front.
     front: Place,
-    /// Behind the next handle from the back.
+    /// The place after the next handle from the back.
     back: Place,
     left: usize,
 }

@@ -1,4 +1,4 @@
-//! The small form: member, score, member, score, … in one listpack, ascending.
+//! The small form: alternating members and scores in one listpack, ascending.
 
 use std::cmp::Ordering;
 
@@ -7,7 +7,7 @@ use crate::rdb::listpack::{IntText, Item, Iter, Listpack};
 use crate::resp::double;
 use crate::value::{Error, ScoreText};
 
-/// Checks what a listpack's own validation cannot know: pairs, scores, order, no member twice.
+/// Checks what a listpack's own validation cannot: pairs, scores, order, no duplicate members.
 pub(super) fn check(packed: &Listpack) -> Result<(), Error> {
     if !packed.len().is_multiple_of(2) {
         return Err(Error::Odd);
@@ -36,7 +36,7 @@ pub(super) fn check(packed: &Listpack) -> Result<(), Error> {
 }
 
 fn hash(member: Item<'_>) -> u64 {
-    // Members are equal if and only if their items are, as long as no text is a canonical integer: hash the text.
+    // Members are equal if and only if their items are, as long as no string is a canonical integer. So hash the text.
     static SEEDS: std::sync::OnceLock<ahash::RandomState> = std::sync::OnceLock::new();
     let mut buffer = IntText::new();
     SEEDS
@@ -56,7 +56,7 @@ fn repeats(packed: &Listpack) -> bool {
         .any(|pair| matches!(pair, [one, other] if one == other))
 }
 
-/// A stored score; `None` when it is no number.
+/// Parses a stored score. Returns `None` if it is not a number.
 fn parse_score(item: Item<'_>) -> Option<f64> {
     match item {
         #[expect(clippy::cast_precision_loss, reason = "as Redis reads it")]
@@ -76,13 +76,13 @@ fn compare(one: (f64, Item<'_>), other: (f64, Item<'_>)) -> Ordering {
     )
 }
 
-/// The rank and the score of a member.
+/// Returns the rank and the score of a member.
 pub(super) fn find(packed: &Listpack, member: &[u8]) -> Option<(usize, f64)> {
     let index = packed.position(member, 1)?;
     Some((index / 2, parse_score(packed.get(index + 1)?)?))
 }
 
-/// Puts a member at its place. Source: redis 7.0 t_zset.c, zzlInsert.
+/// Inserts a member at its place. Source: redis 7.0 t_zset.c, zzlInsert.
 pub(super) fn insert(packed: &mut Listpack, member: &[u8], score: f64, form: ScoreText) -> Change {
     let change = match find(packed, member) {
         None => Change::Added,
@@ -108,16 +108,16 @@ pub(super) fn insert(packed: &mut Listpack, member: &[u8], score: f64, form: Sco
     change
 }
 
-/// Puts a member last, where it belongs.
+/// Appends a member, which must belong at the end.
 pub(super) fn push(packed: &mut Listpack, member: &[u8], score: f64, form: ScoreText) {
     packed.push(member);
     packed.push(&score_text(score, form));
 }
 
-/// Whole scores up to this are stored as integers. Source: redis 7.0 util.c, `double2ll`: half of what an i64 holds.
+/// Whole scores up to this size are stored as integers. Source: redis 7.0 util.c, `double2ll`: half of the range of an i64.
 const WHOLE_SCORE_MAX: f64 = 4_611_686_018_427_387_904.0;
 
-/// A score as it is stored. Where whole numbers become integers, a zero loses its sign.
+/// Formats a score for storage. Where whole numbers become integers, a zero loses its sign.
 ///
 /// Source: redis 6.0, 7.0 and 7.2 t_zset.c, `zzlInsertAt`.
 fn score_text(score: f64, form: ScoreText) -> Vec<u8> {
@@ -130,21 +130,21 @@ fn score_text(score: f64, form: ScoreText) -> Vec<u8> {
     text
 }
 
-/// A walk over members and scores, from either end.
+/// Iterates over members and scores, from either end.
 #[derive(Debug, Clone)]
 pub(super) struct Pairs<'a> {
     rest: Iter<'a>,
 }
 
 impl<'a> Pairs<'a> {
-    /// From the member of that rank on.
+    /// Starts at the member with this rank.
     pub(super) fn new(packed: &'a Listpack, rank: usize) -> Self {
         Self {
             rest: packed.iter_from(rank.saturating_mul(2)),
         }
     }
 
-    /// Without the last `count`.
+    /// Drops the last `count` members.
     pub(super) fn without_last(mut self, count: usize) -> Self {
         self.rest
             .by_ref()

@@ -1,4 +1,4 @@
-//! The large form: members by hash, and in order.
+//! The large form: members by hash and in order.
 
 use std::cmp::Ordering;
 
@@ -7,7 +7,7 @@ use super::{Change, ascending};
 use crate::rdb::records::{Handle, Record, Records, Shape};
 use crate::value::{Error, table};
 
-/// Members, found by hash or by rank.
+/// Members that can be found by hash or by rank.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
     members: table::Table,
@@ -24,7 +24,7 @@ impl Default for Table {
 }
 
 impl Table {
-    /// A table of these members, unless one stands twice or has NaN as its score.
+    /// Builds a table of these members. Fails if there is a duplicate, or a score is NaN.
     pub(super) fn new(members: Records) -> Result<Self, Error> {
         let members = table::Table::from_records(members).ok_or(Error::Duplicate)?;
         let mut sorted: Vec<(f64, Handle)> = members
@@ -35,7 +35,7 @@ impl Table {
             return Err(Error::Score);
         }
         let key = |handle| members.at(handle).unwrap_or_default().key;
-        // Snapshots have them in order, ascending or descending, which a sort finds at once.
+        // Snapshots have the members in order, ascending or descending. The sort detects that quickly.
         sorted.sort_unstable_by(|(low, one), (high, other)| {
             let by_score = low.partial_cmp(high).unwrap_or(Ordering::Equal);
             by_score.then_with(|| key(*one).cmp(key(*other)))
@@ -48,7 +48,7 @@ impl Table {
         self.members.len()
     }
 
-    /// Bytes on the heap, this block not counted.
+    /// The number of bytes on the heap, without this struct itself.
     pub(super) fn heap_bytes(&self) -> usize {
         self.members.heap_bytes() + self.order.heap_bytes()
     }
@@ -57,7 +57,7 @@ impl Table {
         self.members.get(member).map(|record| record.score())
     }
 
-    /// How many members stand before this one.
+    /// Returns the number of members before this one.
     pub(super) fn rank(&self, member: &[u8]) -> Option<usize> {
         let score = self.score(member)?;
         Some(self.order.rank(self.place(score, member)))
@@ -96,12 +96,12 @@ impl Table {
         true
     }
 
-    /// Moves the members of a chunk together, if most of them are gone.
+    /// Compacts a chunk if most of its members are gone.
     fn tidy(&mut self, chunk: u32) {
         if !self.members.is_wasteful(chunk) {
             return;
         }
-        // Places are found by looking at members, so all of them before any is moved.
+        // Finding a place reads members, so find all places before any member moves.
         let moves: Vec<(Place, Handle)> = self
             .members
             .moves(chunk)
@@ -113,7 +113,7 @@ impl Table {
         self.members.compact(chunk);
     }
 
-    /// Members with ranks in `range`, which must lie inside, from either end.
+    /// Iterates, from either end, over the members with ranks in `range`, which must be within bounds.
     pub(super) fn range(&self, range: std::ops::Range<usize>) -> Members<'_> {
         Members {
             members: &self.members,
@@ -121,7 +121,7 @@ impl Table {
         }
     }
 
-    /// How many leading members satisfy `precedes`.
+    /// Returns the number of leading members that satisfy `precedes`.
     pub(super) fn count_leading(&self, mut precedes: impl FnMut(&[u8], f64) -> bool) -> usize {
         let place = self.order.partition(|handle| {
             self.members
@@ -131,14 +131,14 @@ impl Table {
         self.order.rank(place)
     }
 
-    /// Visits about `count` members from `cursor` (0 to start) on, all where they are few; gives the cursor to go on with, 0
-    /// at the end.
+    /// Visits about `count` members from `cursor` (0 to start), or all if there are few. Returns the next cursor, or 0 at the
+    /// end.
     pub(super) fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(&[u8], f64)) -> u64 {
         self.members
             .scan(cursor, count, |member| visit(member.key, member.score()))
     }
 
-    /// Where a member with this score stands or would stand.
+    /// Returns the place where a member with this score is or would be.
     fn place(&self, score: f64, member: &[u8]) -> Place {
         self.order.partition(|handle| {
             self.members.at(handle).is_some_and(|other| {
@@ -148,7 +148,7 @@ impl Table {
     }
 }
 
-/// A walk over members and scores, from either end.
+/// Iterates over members and scores, from either end.
 #[derive(Debug, Clone)]
 pub(super) struct Members<'a> {
     members: &'a table::Table,
