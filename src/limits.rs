@@ -1,105 +1,108 @@
-//! Every bound on what a peer, a client or a file can make us do, each with its reason.
+//! Every limit on what a peer, a client or a file can make redtail do, each with its reason.
 
-/// The longest string, key or field: Redis's own `proto-max-bulk-len` default. Larger ones are refused.
+/// The longest string, key or field: the default of Redis's `proto-max-bulk-len`. Longer ones are refused.
 pub const STRING_BYTES_MAX: usize = 512 << 20;
 
-/// The largest packed blob (listpack, ziplist, intset) accepted: Redis refuses to grow one past 1 GiB.
+/// The largest packed blob (listpack, ziplist, intset) that is accepted: Redis refuses to grow one past 1 GiB.
 pub const PACKED_BYTES_MAX: usize = 1 << 30;
 
-/// The largest module value kept. A snapshot does not tell how long one is, so something must end a walk over items without
-/// end; the vector sets of the largest primaries are below this.
+/// The largest module value that is kept. A snapshot does not state its length, so this limit ends a walk over endless items.
+/// The vector sets of the largest primaries are smaller.
 pub const MODULE_BYTES_MAX: usize = 16 << 30;
 
-/// Function libraries: each change looks through them and copies their list. Servers hold a handful.
+/// Maximum number of function libraries. Each change searches them and copies their list; servers hold a handful.
 pub const LIBRARIES_MAX: usize = 4096;
 
-/// The most cells of a matrix that a vector set brings its vectors down with: 1 GiB. One short command asks for it.
+/// Maximum cells of the matrix with which a vector set reduces its vectors: 1 GiB. One short command can ask for it.
 pub const PROJECTION_CELLS_MAX: u64 = 1 << 28;
 
-/// LZF can expand 3 input bytes to at most 264 output bytes; anything declared beyond that cannot be true.
+/// Maximum output bytes per LZF input byte. LZF expands 3 input bytes to at most 264 output bytes, so a larger declared length
+/// must be wrong.
 pub const LZF_EXPANSION_MAX: usize = 88;
 
-/// How much is allocated ahead of bytes that have been declared but have not arrived.
+/// Maximum bytes that are allocated for data that has been declared but has not arrived.
 pub const PREALLOCATED_BYTES_MAX: usize = 1 << 20;
 
-/// How many elements' room is reserved on a declared count alone.
+/// Maximum elements for which room is reserved because of a declared count alone.
 pub const PREALLOCATED_ELEMENTS_MAX: usize = 4096;
 
-/// The size of one network or file read: large enough that a full sync costs few system calls, small enough that several stay
-/// in L2, and that an allocator keeps it among others instead of in 4 MB of its own.
+/// The size of one network or file read. It is large enough that a full sync needs few system calls, and small enough that
+/// several chunks stay in L2 and that an allocator stores a chunk among others instead of in 4 MB of its own.
 pub const READ_CHUNK_BYTES: usize = 64 << 10;
 
-/// The longest reply line of a primary during the handshake. Real ones are below 200 bytes.
+/// The longest reply line from a primary during the handshake. Real ones are below 200 bytes.
 pub const HANDSHAKE_LINE_BYTES_MAX: usize = 16 << 10;
 
-/// The longest bulk reply before a link streams. INFO is below 10 KB, but for primaries of thousands of replicas.
+/// The longest bulk reply before a link streams. INFO is below 10 KB, except on primaries with thousands of replicas.
 pub const BULK_BYTES_MAX: usize = 1 << 20;
 
-/// The longest file of certificates: the system's own, with all authorities, is below 300 KB.
+/// The largest certificate file. The system's own, with all authorities, is below 300 KB.
 pub const CERTIFICATES_BYTES_MAX: u64 = 16 << 20;
 
-/// The most files of a folder of certificates that are read: systems have some hundred.
+/// Maximum number of files that are read from a certificate directory. Systems have a few hundred.
 pub const CERTIFICATE_FILES_MAX: usize = 4096;
 
-/// The longest password in a file.
+/// The largest password file.
 pub const SECRET_BYTES_MAX: u64 = 64 << 10;
 
-/// The longest array of a reply before a link streams, and the most of its arrays in one: a sentinel's fields, and its servers.
+/// Maximum words in an array of a reply before a link streams, and maximum arrays in one reply. A sentinel replies with an array
+/// of fields for each server.
 pub const REPLY_WORDS_MAX: usize = 1024;
 
-/// The longest reply of nested arrays before a link streams. A sentinel says 1 KB of each server.
+/// The longest reply of nested arrays before a link streams. A sentinel sends 1 KB about each server.
 pub const REPLY_BYTES_MAX: usize = 4 << 20;
 
-/// How many sentinels are remembered: three to seven are usual.
+/// Maximum number of sentinels that are remembered. Three to seven are usual.
 pub const SENTINELS_MAX: usize = 32;
 
-/// How many addresses of one name are tried. Each may take the whole time for a connection.
+/// Maximum addresses of one name that are tried. Each may take the full connection timeout.
 pub const NAME_ADDRESSES_MAX: usize = 16;
 
-/// How long a script may run that the upstream sent as its text: readers wait meanwhile. It ran at the primary, whose clients
-/// waited, too; one that runs on for ever must not stop the replica.
+/// How long a script may run that the upstream sent as its text, in seconds. Readers wait while it runs. It ran on the primary,
+/// whose clients waited too, but a script that never ends must not stop the replica.
 pub const REPLAY_SECONDS_MAX: u64 = 60;
 
-/// What one connection's watched keys take without being asked of the memory of all clients, and in what steps more is asked for.
+/// The bytes that one connection's watched keys may take for free. More memory is taken from the clients' budget, in steps of
+/// this size.
 pub const WATCHED_BYTES_STEP: usize = 64 << 10;
 
-/// The longest word in a command of the stream. A primary may be set to accept more than [`STRING_BYTES_MAX`] from its
-/// clients, and RESTORE payloads are longer than the value.
+/// The longest word in a command of the stream. A primary may be configured to accept more than [`STRING_BYTES_MAX`] from its
+/// clients, and a RESTORE payload is longer than its value.
 pub const STREAM_WORD_BYTES_MAX: usize = 4 << 30;
 
-/// The most memory that one script may hold. A server gives as much as there is; here a client must not take what the data
-/// needs. Replies that scripts build from whole collections of a million small members fit.
+/// Maximum memory of one script. Servers set no limit, but here a client must not take the memory that the data needs. A reply
+/// built from a whole collection of a million small members fits.
 pub const SCRIPT_MEMORY_BYTES_MAX: usize = 256 << 20;
 
-/// The memory that scripts which run at once share: each gets a part when it begins, at most [`SCRIPT_MEMORY_BYTES_MAX`] and
-/// at least [`SCRIPT_MEMORY_BYTES_MIN`].
+/// The memory that concurrent scripts share. Each gets a part when it starts: at least [`SCRIPT_MEMORY_BYTES_MIN`] and at most
+/// [`SCRIPT_MEMORY_BYTES_MAX`].
 pub const SCRIPTS_MEMORY_BYTES: usize = 1 << 30;
 
-/// See [`SCRIPTS_MEMORY_BYTES`]: what a script that looks at a few keys does with, many times over.
+/// See [`SCRIPTS_MEMORY_BYTES`]. A script that reads a few keys needs only a small part of this.
 pub const SCRIPT_MEMORY_BYTES_MIN: usize = 16 << 20;
 
-/// How long a script may run: it holds the writer off all the while. A server's own `busy-reply-threshold`, after which it
-/// answers nobody else.
+/// How long a script may run, in milliseconds. It keeps the writer waiting all this time. This is the default of Redis's
+/// `busy-reply-threshold`, after which a server answers other clients BUSY.
 pub const SCRIPT_MILLISECONDS_MAX: u64 = 5_000;
 
-/// How long a script may run among the other commands of its connection, in ticks: of 200 instructions, of a call of a command,
-/// or of as much work in a library. That is less than half a millisecond; past it the script begins again on a thread that
-/// nobody else waits for.
+/// How long a script may run among the other commands of its connection, in ticks. A tick is 200 instructions, one call of a
+/// command, or as much work in a library. In total that is less than half a millisecond. A longer script starts again on a
+/// thread for which no other client waits.
 pub const SCRIPT_TICKS_SHORT: u32 = 100;
 
-/// What a script may say to the log before it has ended, in bytes.
+/// Maximum bytes that a script may write to the log before it ends.
 pub const SCRIPT_LOG_BYTES_MAX: usize = 64 << 10;
 
-/// How many texts of scripts are remembered, and how many bytes of them. A server's own limit of scripts that were not
-/// loaded on purpose is 500.
+/// Maximum number of script texts that are remembered. Servers limit those that were not loaded on purpose to 500.
 pub const SCRIPTS_MAX: usize = 10_000;
 
-/// See [`SCRIPTS_MAX`].
+/// Maximum bytes of the script texts that are remembered. See [`SCRIPTS_MAX`].
 pub const SCRIPTS_BYTES_MAX: usize = 64 << 20;
 
-/// Texts of scripts that the upstream has shown are kept with its data, so many bytes of them: it may call them by digest ever after.
-/// A server keeps them all; a script is some kilobytes long.
+/// Maximum bytes of script texts from the upstream. They are kept with its data, because the upstream may later call them by
+/// digest. A server keeps all of them; a script is a few kilobytes long.
 pub const UPSTREAM_SCRIPTS_BYTES_MAX: usize = 64 << 20;
 
-/// What a primary's transaction may take until its EXEC comes, where nothing else is set: as much as one request of a client.
+/// Maximum bytes of a primary's transaction before its EXEC arrives, if no other limit is set. The default limit of one client's
+/// request is the same.
 pub const TRANSACTION_BYTES_MAX: usize = 1 << 30;

@@ -1,10 +1,10 @@
-//! How logs and errors word what Rust's own types word for programmers.
+//! Readable text for logs and errors, where Rust's own types write for programmers.
 
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// A time as a person writes it, and as settings take it: `220ms`, `2.5s`, `45s`, `2m30s`, `1h`.
+/// A time as a person writes it: `220ms`, `2.5s`, `45s`, `2m30s`, `1h`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Period(pub Duration);
 
@@ -33,7 +33,7 @@ fn two_units(
     Ok(())
 }
 
-/// An error of the system in its words, without the number that Rust puts behind them.
+/// A system error's message, without the number that Rust appends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plain<'e>(pub &'e io::Error);
 

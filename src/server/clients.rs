@@ -1,4 +1,4 @@
-//! The connections there are.
+//! The open connections.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::command::client::Client;
 use crate::resp::{Account, Budget};
 
-/// All connections by number: their order of arrival.
+/// All connections by id, in order of arrival.
 #[derive(Debug, Default)]
 pub(super) struct Clients {
     last_id: AtomicU64,
@@ -19,11 +19,11 @@ pub(super) struct Clients {
 
 impl Clients {
     fn open(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Client>>> {
-        // A poisoned lock still holds a whole map: an insertion or a removal is all that happens under it.
+        // The map behind a poisoned lock is still whole: the lock covers only one insertion or removal.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Registers a connection unless there are `most` already.
+    /// Registers a connection, unless `most` are already open.
     pub(super) fn admit(
         &self,
         address: String,
@@ -53,13 +53,13 @@ impl Clients {
         self.open().len()
     }
 
-    /// All of them, oldest first.
+    /// Returns all connections, oldest first.
     pub(super) fn all(&self) -> Vec<Arc<Client>> {
         self.open().values().cloned().collect()
     }
 
-    /// Closes the connections that have been silent for `idle` (zero: never) or have taken nothing for `stall`; gives how
-    /// many of the latter.
+    /// Closes the connections that have been silent for longer than `idle` (zero: never) or have taken none of their replies for
+    /// longer than `stall`. Returns the number of the latter.
     pub(super) fn sweep(&self, idle: Duration, stall: Duration) -> u64 {
         let mut stalled = 0;
         for client in self.all() {
@@ -86,8 +86,9 @@ impl Clients {
         stalled
     }
 
-    /// Closes the connection that holds most, if that is more than `bytes` and its peer has not taken its replies for a while;
-    /// gives whether there was one. Where others are refused what is less, the largest goes first.
+    /// Closes the connection that holds the most memory among those that hold more than `bytes` and whose peer has taken none of
+    /// its replies for [`STALLED_FOR`]. Returns whether there was one. Before other clients are refused a smaller amount, the
+    /// largest holder goes.
     pub(super) fn end_largest(&self, bytes: usize) -> bool {
         let is_stalled = |client: &Arc<Client>| {
             let since = client.shown().stalled;
@@ -100,12 +101,12 @@ impl Clients {
             .max_by_key(|client| client.account.held());
         if let Some(client) = &largest {
             let held = client.account.held();
-            tracing::warn!(client = client.id, address = %client.address, held, "closed: it holds the most memory and does not take its replies, while others are refused theirs");
+            tracing::warn!(client = client.id, address = %client.address, held, "disconnected the client that holds the most memory: it takes none of its replies, and others are refused theirs");
             client.close.cancel();
         }
         largest.is_some()
     }
 }
 
-/// A peer that has taken nothing for so long is not merely slow: what it holds may be taken from it for others.
+/// A peer that has taken nothing for longer than this is not merely slow: its memory may be freed for other clients.
 const STALLED_FOR: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! What a server may be told.
+//! The server's settings.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::command::ScriptShare;
 use crate::dialect::Dialect;
 
-/// Where a server listens.
+/// An address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(try_from = "String")]
 pub enum Listen {
@@ -20,7 +20,7 @@ pub enum Listen {
     Unix(PathBuf),
 }
 
-/// Text that is no address to listen on.
+/// A text that is not an address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not an address to listen on: write an IP address with a port, such as 127.0.0.1:6380, 0.0.0.0:6380 or [::1]:6380, or unix:/path"
@@ -64,7 +64,7 @@ impl fmt::Display for Listen {
     }
 }
 
-/// Who may use a command that is not for everyone.
+/// Who may use a restricted command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Access {
@@ -78,7 +78,7 @@ pub enum Access {
 }
 
 impl Access {
-    /// As CONFIG GET says it.
+    /// Returns the word that CONFIG GET shows.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -89,9 +89,9 @@ impl Access {
     }
 }
 
-/// Text that says of nobody whether he may.
+/// A text that is not an [`Access`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is neither no, local nor yes")]
+#[error("{0:?} is not one of no, local and yes")]
 pub struct AccessError(String);
 
 impl FromStr for Access {
@@ -104,44 +104,44 @@ impl FromStr for Access {
     }
 }
 
-/// A server's settings. Every limit has a default and an error of its own.
+/// A server's settings. Every limit has a default and its own error.
 #[derive(Clone)]
 pub struct Config {
     /// The addresses to listen on.
     pub listen: Vec<Listen>,
-    /// The default user's password; none lets everyone in.
+    /// The default user's password; `None` lets everyone in.
     pub password: Option<String>,
-    /// Whether clients from elsewhere are refused as long as there is no password.
+    /// Whether to refuse clients from other machines while no password is set.
     pub protected: bool,
     /// Who may use DEBUG.
     pub debug: Access,
-    /// How many databases SELECT knows.
+    /// The number of databases that SELECT accepts.
     pub databases: usize,
-    /// Which server's words replies are in before there is a snapshot; `None` for the default's.
+    /// The server version that replies imitate before the first snapshot; `None` for the default.
     pub dialect: Option<Dialect>,
-    /// Connections at most; further ones are told so and closed.
+    /// Maximum number of connections. Further ones get an error and are closed.
     pub clients_max: usize,
-    /// Bytes of an incomplete request at most. Redis's `client-query-buffer-limit`: 1 GiB.
+    /// Maximum bytes of an incomplete request. Redis's `client-query-buffer-limit`: 1 GiB.
     pub query_bytes_max: usize,
-    /// Words of one command at most; `None` for as many as the upstream's version takes.
+    /// Maximum number of words in one command; `None` for the maximum of the upstream's version.
     pub query_words_max: Option<usize>,
-    /// Bytes of one word at most. Redis's `proto-max-bulk-len`: 512 MiB.
+    /// Maximum bytes of one word. Redis's `proto-max-bulk-len`: 512 MiB.
     pub word_bytes_max: usize,
-    /// Bytes of replies that wait for one connection at most.
+    /// Maximum bytes of replies that wait for one connection.
     pub reply_bytes_max: usize,
-    /// For how much of the time scripts may hold up what the primary sends.
+    /// The share of time for which scripts may hold up the primary's stream.
     pub script_share: ScriptShare,
-    /// Bytes that the requests and replies of all connections may take together, beyond what each has for free.
+    /// Maximum bytes that the requests and replies of all connections take together, beyond what each has for free.
     pub clients_memory: usize,
-    /// How long a connection may take no byte of the replies that wait for it.
+    /// How long a connection may take none of the replies that wait for it.
     pub stall_timeout: Duration,
-    /// How long a connection may send nothing; zero for ever.
+    /// How long a connection may send nothing; zero for no limit.
     pub idle_timeout: Duration,
-    /// How long a connection may be silent before it is probed; zero for ever. Redis's `tcp-keepalive`.
+    /// How long a connection may be silent before it is probed; zero never probes. Redis's `tcp-keepalive`.
     pub keepalive: Duration,
-    /// Changes what is logged, for `CONFIG SET loglevel`; `None` where the log is another program's.
+    /// Changes what is logged, for `CONFIG SET loglevel`; `None` if another program owns the log.
     pub log_level: Option<LogLevel>,
-    /// Further settings as CONFIG GET shows them, under Redis's names.
+    /// More settings for CONFIG GET, under Redis's names.
     pub shown: Vec<(&'static str, String)>,
 }
 

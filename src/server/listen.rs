@@ -22,44 +22,44 @@ use super::shared::Server;
 use crate::command::Tunables;
 use crate::words::Plain;
 
-/// How long connections get to finish their batch when the server stops.
+/// How long connections have to finish their batch when the server stops.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
-/// Pause after a failed accept (no file descriptors left, most often).
+/// The pause after a failed accept (mostly because no file descriptors are left).
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// How often silent and stalled connections are looked for.
+/// How often the server checks for silent and stalled connections.
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
 
-/// An address could not be listened on.
+/// Listening on an address failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The socket could not be opened.
     #[error("cannot listen on {0}: {error}{hint}", error = Plain(.1), hint = hint(.1))]
     Bind(Listen, #[source] io::Error),
-    /// Something else than a socket stands in a Unix socket's place.
-    #[error("cannot listen on unix:{}: there is a file of that name that is not a socket. Remove it, or choose another path", .0.display())]
+    /// The path of a Unix socket holds something other than a socket.
+    #[error("cannot listen on unix:{}: a file of that name exists and is not a socket. Remove it, or choose another path", .0.display())]
     NotSocket(PathBuf),
 }
 
-/// What to do about an address that cannot be listened on, with what stands between.
+/// Returns what to do if listening on an address fails, with the punctuation before it.
 fn hint(error: &io::Error) -> &'static str {
     use io::ErrorKind as E;
     match error.kind() {
         E::AddrInUse => {
-            ". Another program listens there, perhaps another redtail: end it, or choose another address by --listen"
+            ". Another program listens there, perhaps another redtail: stop it, or choose another address with --listen"
         }
         E::AddrNotAvailable => ". This machine does not have that address: see --listen",
         E::PermissionDenied => {
-            ". The system reserves ports below 1024, and a socket's folder must be writable: see --listen"
+            ". The system reserves ports below 1024, and a socket's directory must be writable: see --listen"
         }
-        E::NotFound => ". The folder of the socket is not there",
+        E::NotFound => ". The socket's directory does not exist",
         _ => "",
     }
 }
 
-/// Open listeners. Connections wait in them until [`Server::run`].
+/// Open listeners. Connections wait in them until [`Server::run`] is called.
 pub struct Listeners(Vec<Bound>);
 
 enum Bound {
@@ -68,10 +68,10 @@ enum Bound {
 }
 
 impl Listeners {
-    /// Opens a listener at each address.
+    /// Opens a listener on each address.
     ///
     /// # Errors
-    /// When one cannot be listened on; none is open then.
+    /// If listening on one address fails; then none is open.
     pub async fn open(addresses: &[Listen]) -> Result<Self, Error> {
         let mut open = Self(Vec::new());
         for listen in addresses {
@@ -81,7 +81,7 @@ impl Listeners {
         Ok(open)
     }
 
-    /// The port of the first TCP listener.
+    /// Returns the port of the first TCP listener.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         self.0.iter().find_map(|bound| match bound {
@@ -111,14 +111,15 @@ impl Bound {
 impl Drop for Bound {
     fn drop(&mut self) {
         if let Self::Unix(_, path) = self {
-            // It may be gone already; then there is nothing to remove.
+            // The file may already be gone; then there is nothing to remove.
             let _ = fs::remove_file(path);
         }
     }
 }
 
 impl Server {
-    /// Serves until `stop`: accepts no more then, lets every connection finish its batch, and returns within a bounded time.
+    /// Serves until `stop` is cancelled. Then it stops accepting, lets every connection finish its batch, and returns within a
+    /// bounded time.
     pub async fn run(self: Arc<Self>, listeners: Listeners, stop: CancellationToken) {
         let port = listeners.port().unwrap_or(0);
         self.statistics
@@ -139,7 +140,7 @@ impl Server {
         }
         self.sweep_until(&stop).await;
         for listener in accepting {
-            // A listener that panicked has ended all the same.
+            // A listener that panicked has ended too.
             let _ = listener.await;
         }
         tasks.close();
@@ -181,7 +182,7 @@ impl Server {
                     tasks.spawn(turn_away(stream, DENIED));
                 }
                 Ok((stream, address)) => {
-                    // Replies must not wait for more to send; without the option they are only slower.
+                    // A reply must not wait for more bytes to send. If setting the option fails, replies are only slower.
                     let _ = stream.set_nodelay(true);
                     self.probe_when_silent(&stream);
                     let local = stream.local_addr().map(|local| local.to_string());
@@ -193,7 +194,7 @@ impl Server {
         }
     }
 
-    /// Has the system find out whether a silent peer is still there. Source: redis 7.0 anet.c, `anetKeepAlive`.
+    /// Makes the system probe whether a silent peer is still there. Source: redis 7.0 anet.c, `anetKeepAlive`.
     fn probe_when_silent(&self, stream: &TcpStream) {
         let seconds = self.tunables.keepalive_seconds.load(Ordering::Relaxed);
         if seconds == 0 {
@@ -203,7 +204,7 @@ impl Server {
         let probes = TcpKeepalive::new()
             .with_time(Duration::from_secs(seconds))
             .with_interval(between);
-        // Without the option a peer that vanished is noticed later.
+        // If setting the option fails, a peer that has vanished is noticed later.
         let _ = SockRef::from(stream).set_tcp_keepalive(&probes);
     }
 
@@ -263,9 +264,9 @@ impl Server {
 /// Source: redis 7.0 networking.c, `acceptCommonHandler`.
 const FULL: &[u8] = b"-ERR max number of clients reached\r\n";
 
-/// Says why a connection is not served, and closes it.
+/// Sends the reason why a connection is not served, and closes it.
 async fn turn_away(mut stream: impl AsyncWrite + Unpin, reason: &[u8]) {
-    // Nobody is left to tell if this fails.
+    // If this fails, the peer is gone.
     let _ = stream.write_all(reason).await;
     let _ = stream.shutdown().await;
 }
@@ -273,12 +274,12 @@ async fn turn_away(mut stream: impl AsyncWrite + Unpin, reason: &[u8]) {
 async fn back_off(error: &io::Error) {
     tracing::warn!(
         error = %Plain(error),
-        "a client could not be let in. If too many files are open, raise the limit (ulimit -n) or lower --maxclients"
+        "could not accept a client. If too many files are open, raise the limit (ulimit -n) or lower --maxclients"
     );
     tokio::time::sleep(ACCEPT_BACKOFF).await;
 }
 
-/// Removes the socket file of a server that is gone; never one on which somebody listens, never another kind of file.
+/// Removes the socket file of a server that is gone. Never removes one on which a process listens, or a file of another kind.
 fn remove_stale(path: &Path) -> Result<(), Error> {
     let Ok(metadata) = fs::symlink_metadata(path) else {
         return Ok(());
@@ -288,11 +289,11 @@ fn remove_stale(path: &Path) -> Result<(), Error> {
     }
     match std::os::unix::net::UnixStream::connect(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            // If it cannot be removed, binding says so.
+            // If it cannot be removed, binding fails and reports it.
             let _ = fs::remove_file(path);
             Ok(())
         }
-        // Somebody listens: binding fails with the right words.
+        // A process listens there: binding fails with the right error.
         _ => Ok(()),
     }
 }

@@ -1,21 +1,21 @@
-//! How much memory there is for this process: the machine's, or less where a control group says so.
+//! The memory available to this process: the machine's, or less if a control group limits it.
 
 use std::fs;
 
-/// Where version 2 of control groups shows its files, and where version 1 shows those for memory.
+/// The directory of control groups version 2, and the memory directory of version 1.
 const GROUPS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/memory"];
 
-/// What is taken for the machine's memory where nothing tells it.
+/// The memory that is assumed if the system does not report it.
 const UNKNOWN_BYTES: usize = 4 << 30;
 
-/// A quarter of the memory that there is. The data has to have most; a quarter holds the replies of some clients who ask for too much, and
-/// one of them never gets more than half of that.
+/// Returns a quarter of the available memory. The data needs most of it. A quarter holds the replies of several clients that ask
+/// for too much, and one of them never gets more than half of that quarter.
 pub(super) fn share() -> usize {
     let read = |path: &str| fs::read_to_string(path).ok();
     there_is(read).unwrap_or(UNKNOWN_BYTES) / 4
 }
 
-/// The least of the machine's memory and the bounds of the control groups that the process is in; `read` gives a file's text.
+/// Returns the least of the machine's memory and the limits of the process's control groups. `read` returns a file's text.
 fn there_is(read: impl Fn(&str) -> Option<String>) -> Option<usize> {
     let machine = read("/proc/meminfo").and_then(|text| machine_bytes(&text));
     let groups = read("/proc/self/cgroup").unwrap_or_default();
@@ -23,14 +23,15 @@ fn there_is(read: impl Fn(&str) -> Option<String>) -> Option<usize> {
         .lines()
         .filter_map(group_of_memory)
         .flat_map(|(root, file, path)| {
-            // A group above may be the narrower one; inside of a container the path is that of the host, and the root is its own group.
+            // An ancestor group may have the lower limit. In a container the path is the host's, and the root is the container's
+            // group.
             ancestors(path).map(move |above| format!("{root}{above}/{file}"))
         });
     let bounds = bounds.filter_map(|path| read(&path)?.trim().parse().ok());
     bounds.chain(machine).min()
 }
 
-/// `MemTotal:       16308428 kB`
+/// Reads the line `MemTotal:       16308428 kB`.
 fn machine_bytes(meminfo: &str) -> Option<usize> {
     let line = meminfo
         .lines()
@@ -39,7 +40,8 @@ fn machine_bytes(meminfo: &str) -> Option<usize> {
     kilobytes.checked_mul(1024)
 }
 
-/// Of a line of `/proc/self/cgroup`, `0::/path` or `9:memory:/path`: where to look, the file's name, and the group's path.
+/// For a line of `/proc/self/cgroup`, `0::/path` or `9:memory:/path`, returns the root directory, the file's name, and the
+/// group's path.
 fn group_of_memory(line: &str) -> Option<(&'static str, &'static str, &str)> {
     let mut fields = line.splitn(3, ':').skip(1);
     let (controllers, path) = (fields.next()?, fields.next()?);
@@ -52,7 +54,7 @@ fn group_of_memory(line: &str) -> Option<(&'static str, &'static str, &str)> {
     }
 }
 
-/// A path and all above it; that of the root is empty.
+/// Returns a path and all its ancestors. The root's is empty.
 fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     let path = path.trim_end_matches('/');
     std::iter::successors(Some(path), |path| {

@@ -1,11 +1,13 @@
-//! Listeners, connections, limits: what stands between a socket and [`crate::command`].
+//! Listeners, connections and limits: everything between a socket and [`crate::command`].
 //!
-//! One tokio task per connection. It reads what has come, finds the requests in it ([`crate::resp::RequestParser`]), has
-//! each answered ([`crate::command::answer`]) into one reply buffer and writes that in one go. While the peer has no room for
-//! replies, requests are read and answered on, up to a bound: a client may write a whole pipeline before it reads. What all connections
-//! hold is bounded, too ([`crate::resp::Budget`]). Offsets seen on a connection never go back.
+//! Each connection has one tokio task. It reads the bytes received, finds the requests in them ([`crate::resp::RequestParser`]),
+//! answers each ([`crate::command::answer`]) into one reply buffer, and writes that buffer in one go. While the peer has no room
+//! for replies, the task continues to read and answer requests, up to a limit: a client may write a whole pipeline before it
+//! reads. The memory of all connections together is limited too ([`crate::resp::Budget`]). The offset that a connection sees
+//! never goes back.
 //!
-//! This room knows no replica: whoever starts a [`Server`] tells it what to serve and how to ask for the replica's state.
+//! This module knows nothing of replicas. The caller that creates a [`Server`] says what to serve and how to get the replica's
+//! state.
 
 mod blocked;
 mod clients;

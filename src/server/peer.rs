@@ -1,4 +1,4 @@
-//! Whether a client is still there, found out in the middle of a long answer.
+//! Checks during a long answer whether the client is still there.
 
 use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -8,10 +8,11 @@ use rustix::io::{Errno, write};
 
 use crate::resp::{Peer, Presence};
 
-/// A client's socket, for as long as some of its requests are answered.
+/// A client's socket, while some of its requests are answered.
 ///
-/// A peer that has ended only its own side still reads, as `nc -N` does, and looks like one that has closed: the end of its bytes is all
-/// that either sends. The first byte that is sent tells them apart, for a closed socket answers it with a reset.
+/// A peer that has shut down only its own side still reads, as `nc -N` does. It looks like a peer that has closed: from both,
+/// only the end of the stream arrives. The first byte sent to them shows the difference, because a closed socket answers it with
+/// a reset.
 pub(super) struct Socket<'s> {
     socket: BorrowedFd<'s>,
     has_sent: Cell<bool>,

@@ -1,8 +1,8 @@
-//! Clients that ask for much, take little, or ask again and again.
+//! Clients that ask for a lot, take little, or ask again and again.
 
 use super::*;
 
-/// Bytes of the reply to `GET big`, whose value is 1 MB.
+/// The length of the reply to `GET big`, whose value is 1 MB.
 const BIG: usize = (1 << 20) + "$1048576\r\n\r\n".len();
 
 fn with_big_value(config: Config) -> Running {
@@ -27,7 +27,7 @@ impl Running {
     }
 }
 
-/// A client that takes little and, if at all, late.
+/// A client with a small receive buffer.
 fn narrow(running: &Running) -> Client {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -46,7 +46,7 @@ impl Client {
         taken
     }
 
-    /// The first line of the next reply.
+    /// Returns the first line of the next reply.
     fn line(&mut self) -> String {
         let mut line = Vec::new();
         while !line.ends_with(b"\r\n") {
@@ -60,8 +60,8 @@ impl Client {
 fn a_client_may_write_its_whole_pipeline_before_it_reads() {
     let running = with_big_value(Config::default());
     let mut client = narrow(&running);
-    // Far more, in both directions, than the sockets hold. At first one read of requests has more replies than are gathered
-    // before they are written.
+    // This is far more, in both directions, than the sockets hold. In the first phase, one read of requests has more replies than
+    // are collected before they are written.
     let get = |bytes: usize| {
         let end = (bytes - 1).to_string();
         let length = end.len();
@@ -91,7 +91,7 @@ fn what_is_answered_ahead_is_bounded_and_nothing_of_it_is_lost() {
     let mut client = narrow(&running);
     let times = 40;
     client.send("GET big\r\nSELECT 1\r\nSELECT 0\r\n".repeat(times));
-    // As much as fits waits, and not more.
+    // Replies wait up to the limit, and no more.
     running.wait_for(|| running.server.statistics.budget.held() > 1 << 20);
     for _ in 0..times {
         assert_eq!(client.takes(BIG + 10).len(), BIG + 10);
@@ -103,7 +103,7 @@ fn what_is_answered_ahead_is_bounded_and_nothing_of_it_is_lost() {
     assert_eq!(
         closes.load(Ordering::Relaxed),
         0,
-        "what does not fit yet is put off"
+        "a reply that does not fit yet is put off"
     );
 }
 
@@ -184,7 +184,7 @@ fn what_has_no_room_is_refused_before_any_of_it_is_copied() {
         assert!(client.line().starts_with("-OOM "), "{request}");
     }
     assert!(budget.peak() < 2 << 20, "{}", budget.peak());
-    // What is less than that, and what is there no more or is of another type, is answered.
+    // A smaller reply is answered, and so is a read of a missing key or of a key of another type.
     client.send("MULTI\r\nSMEMBERS set\r\nLRANGE set 0 -1\r\nGETRANGE none 0 -1\r\nEXEC\r\n");
     (0..4).for_each(|_| drop(client.line()));
     assert_eq!(client.line(), "*3\r\n");
@@ -194,9 +194,10 @@ fn what_has_no_room_is_refused_before_any_of_it_is_copied() {
 fn a_transaction_ends_where_its_client_has_gone() {
     let running = Running::start(Config::default()).with_data();
     running.serve(&[&["SET", "text", &"abcdefghij".repeat(400)]]);
-    // That takes minutes, and not 100 KB of replies.
+    // That takes minutes, and needs less than 100 KB for replies.
     let long = "LCS text text LEN\r\n".repeat(20_000);
-    // One that has taken all replies ends its side; one that has not resets the connection; one sent everything at once.
+    // A client that has taken all replies ends its side; one that has not resets the connection; the last one sends everything
+    // at once.
     for (takes, at_once) in [(true, false), (false, false), (false, true)] {
         let mut client = running.client();
         let queue = format!("MULTI\r\n{long}");
@@ -210,7 +211,7 @@ fn a_transaction_ends_where_its_client_has_gone() {
             }
             client.send("EXEC\r\n");
         }
-        // Most often it runs by then. Whether or not it does, it must not run to its end.
+        // By then the transaction mostly runs. Whether or not it does, it must not run to its end.
         std::thread::sleep(Duration::from_millis(50));
         drop(client);
         running.wait_for(|| running.server.connections() == 0);
@@ -253,13 +254,13 @@ fn what_one_client_leaves_lying_is_refused_to_it_and_not_to_others() {
     }
     assert!(
         greedy.line().starts_with("-OOM "),
-        "40 MB are more than half of 24"
+        "40 MB is more than half of 24"
     );
     greedy.says("PING\r\n", "+PONG\r\n");
     let budget = &running.server.statistics.budget;
     running.wait_for(|| budget.held() == 0);
     assert!(budget.peak() <= 16 << 20, "{}", budget.peak());
-    // Now it takes what it gets, and others get theirs.
+    // Now it takes its replies, and others get theirs.
     greedy.send("GET big\r\n".repeat(40));
     let mut other = running.client();
     for _ in 0..10 {
@@ -294,14 +295,14 @@ fn queued_commands_and_long_requests_are_of_the_same_memory() {
     };
     assert!(refused.starts_with("-OOM "), "{refused}");
     assert!((30..45).contains(&queued), "half of 8 MB: {queued}");
-    assert!(held() <= 1 << 20, "what cannot run is not kept: {}", held());
+    assert!(held() <= 1 << 20, "it keeps what cannot run: {}", held());
     client.says(
         "EXEC\r\n",
         "-EXECABORT Transaction discarded because of previous errors.\r\n",
     );
     let mut long = running.client();
     long.send("*2\r\n$3\r\nGET\r\n$100000000\r\n");
-    // The server closes in the middle of it.
+    // The server closes the connection in the middle of the request.
     let _ = long.0.write_all(&vec![b'x'; 100_000_000]);
     let rest = long.rest();
     assert!(rest.is_empty() || rest.starts_with("-OOM "), "{rest}");
@@ -326,7 +327,8 @@ fn the_largest_that_takes_nothing_goes_where_others_are_refused() {
     other.says("PING\r\n", "+PONG\r\n");
     let mut refused = 0;
     let deadline = Instant::now() + PATIENCE;
-    // Until the lazy one has taken nothing for a while, what has no room beside its replies is refused; then it goes.
+    // Replies that have no room beside those of the lazy client are refused until it has taken nothing for a while; then it is
+    // disconnected.
     while running.server.connections() > 1 {
         assert!(Instant::now() < deadline);
         let five = "MULTI\r\n".to_owned() + &"GET big\r\n".repeat(5) + "EXEC\r\n";
@@ -355,7 +357,7 @@ fn refusals_that_repeat_are_slowed_on_their_connection_alone_and_in_order() {
     let few = 50;
     client.says(&"SUBSCRIBE x\r\n".repeat(few), &refusal.repeat(few));
     assert_eq!(slowed(), 0, "a few cost nothing");
-    // So many that nobody earns them by being slow. All are answered, in order; then the connection waits, and goes on after it.
+    // More refusals than a slow test earns in its time. All are answered in order; then the connection waits and continues.
     let many = 3000;
     let pipeline = "SUBSCRIBE x\r\nGET a\r\n".repeat(many);
     client.says(&pipeline, &format!("{refusal}$1\r\n1\r\n").repeat(many));
@@ -368,7 +370,7 @@ fn refusals_that_repeat_are_slowed_on_their_connection_alone_and_in_order() {
     }
     other.says("SUBSCRIBE x\r\n", refusal);
     other.says("GET a\r\n", "$1\r\n1\r\n");
-    // The one that was slowed may have come to its last wait only now.
+    // The slowed client may have started its last wait only now.
     assert!(slowed() <= slowed_one + 1, "the other does not wait");
     let errors = running.server.statistics.errors.load(Ordering::Relaxed);
     assert_eq!(errors - before, (few + many + 2) as u64);
@@ -416,7 +418,7 @@ fn others_have_their_turn_after_some_requests_that_are_only_queued() {
     let any = "127.0.0.1:0".parse().unwrap();
     let listeners = runtime.block_on(Listeners::open(&[any])).unwrap();
     let port = listeners.port().unwrap();
-    // Some megabytes lie there before the server begins.
+    // A few megabytes are in the socket before the server starts.
     let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
     client.set_nonblocking(true).unwrap();
     let get = format!("*2\r\n$3\r\nGET\r\n$10000\r\n{}\r\n", "k".repeat(10_000));
@@ -455,7 +457,7 @@ fn a_long_transaction_is_of_one_moment_and_does_not_keep_the_writer_waiting() {
     client.send("MULTI\r\nGET a\r\n".to_owned() + &ask.repeat(5) + "GET a\r\n");
     client.expects(&("+OK\r\n".to_owned() + &"+QUEUED\r\n".repeat(7)));
     client.send("EXEC\r\n");
-    // Its first replies are there.
+    // Its first replies exist.
     running.wait_for(|| running.server.statistics.budget.held() > 0);
     let served = running.served.current().unwrap();
     let spaces = &served.spaces;

@@ -1,12 +1,12 @@
-//! Protected mode: a server that anyone may use serves nobody from elsewhere, unless it is told to.
+//! Protected mode: a server without a password refuses clients from other machines, unless it is configured to accept them.
 //!
-//! As in Redis 7.0, where an explicit `bind` is no consent: source networking.c, `clientAcceptHandler`.
+//! As in Redis 7.0, an explicit `bind` does not turn it off. Source: redis 7.0 networking.c, `clientAcceptHandler`.
 
 use std::net::IpAddr;
 
 use super::config::{Config, Listen};
 
-/// What a client from elsewhere is told before it is disconnected: Redis's text, with what there is to set here.
+/// The error that a client from another machine gets before it is disconnected: Redis's text, with redtail's settings.
 pub(super) const DENIED: &[u8] = b"-DENIED redtail is running in protected mode because protected mode is enabled and no password is set for the \
 default user. In this mode connections are only accepted from the loopback interface. If you want to connect from external computers to \
 redtail you may adopt one of the following solutions: 1) Set up a password that clients must give: start redtail with '--requirepass', the \
@@ -16,12 +16,12 @@ publicly accessible from internet if you do so. NOTE: You only need to do one of
 connections from the outside.\r\n";
 
 impl Config {
-    /// Whether protected mode keeps a client of that address out. Clients on Unix sockets are never asked.
+    /// Whether protected mode refuses a client at that address. It does not apply to Unix sockets.
     pub(super) fn denies(&self, peer: IpAddr) -> bool {
         self.is_protected() && !peer.to_canonical().is_loopback()
     }
 
-    /// The listeners that protected mode closes to everyone elsewhere.
+    /// Returns the listeners on which protected mode refuses clients from other machines.
     #[must_use]
     pub fn denied_listeners(&self) -> Vec<&Listen> {
         let is_open = |listen: &&Listen| match listen {

@@ -1,26 +1,27 @@
-//! Slowing down a connection that is refused again and again.
+//! Slows down a connection that is refused again and again.
 //!
-//! Some clients ask again at once for what they will never get: one that could not SUBSCRIBE asked 12,000 times a second. A refusal costs
-//! nothing while there are few. A connection has [`BURST`] of them at once and [`PER_SECOND`] lasting; one that is refused more waits
-//! before its next requests are read, as long as it takes to be within that again: 10 ms for each refusal too many, so the longer the
-//! storm the longer the wait, but never above [`WAIT_MAX`]. Requests that were sent already are answered without a pause, in order: a
-//! pipeline of a thousand writes learns at once that all of them are refused, and only then has to wait. Nobody else waits.
+//! Some clients retry at once what they will never get: one that could not SUBSCRIBE tried 12,000 times a second. A few refusals
+//! cost nothing: a connection may have [`BURST`] at once and [`PER_SECOND`] sustained. A connection that is refused more often
+//! waits before its next requests are read, until it is within that rate again. That is 10 ms for each excess refusal, so a
+//! longer storm waits longer, but never more than [`WAIT_MAX`]. Requests that were already sent are answered in order without a
+//! pause: a pipeline of a thousand writes gets all its refusals at once, and only then waits. No other connection waits.
 
 use std::time::{Duration, Instant};
 
-/// What a client may be refused at once: what libraries try as they start is a dozen, what tools look for a few dozen.
+/// The number of refusals that a client may get at once. Libraries try a dozen commands at their start, tools a few dozen.
 const BURST: u32 = 100;
 
-/// What it may be refused in a second for ever: far more than anybody who waits between tries asks for, and no load at all.
+/// The number of refusals per second that a client may get forever. It is far more than a client needs that waits between
+/// retries, and a negligible load.
 const PER_SECOND: u32 = 100;
 
-/// A client that gets no answer for longer than this may take the connection for dead.
+/// The longest wait. A client that gets no reply for longer may consider the connection dead.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// The refusals of one connection.
 #[derive(Debug)]
 pub(super) struct Refusals {
-    /// How many are free at `seen`; below zero what has to be waited for.
+    /// The number of refusals that are free at `seen`. If negative, the connection has to wait for them.
     free: f64,
     seen: Instant,
 }
@@ -33,7 +34,7 @@ impl Refusals {
         }
     }
 
-    /// Counts `refused` more at `now`. Gives how long to wait for that before the next requests are read.
+    /// Counts `refused` more refusals at `now`. Returns how long to wait before the next requests are read.
     pub(super) fn count(&mut self, refused: u32, now: Instant) -> Option<Duration> {
         let earned = (now - self.seen).as_secs_f64() * f64::from(PER_SECOND);
         self.seen = now;
@@ -56,13 +57,13 @@ mod tests {
         let (mut now, mut asked) = (begun, 0);
         while now - begun < Duration::from_secs(10) {
             asked += 1;
-            // A request and its reply take 30 us; then comes the wait.
+            // A request and its reply take 30 µs; then the connection waits.
             now += Duration::from_micros(30);
             now += refusals.count(1, now).unwrap_or_default();
         }
         assert!((990..=1001).contains(&asked), "{asked}");
         now += Duration::from_secs(60);
-        assert_eq!(refusals.count(BURST, now), None, "a pause makes all good");
+        assert_eq!(refusals.count(BURST, now), None, "a pause restores it all");
     }
 
     #[test]

@@ -24,38 +24,38 @@ use crate::resp::{
 };
 use crate::store::{Fetch, KeyHash};
 
-/// Room for requests that a new connection starts with.
+/// The initial room for requests on a connection.
 const READ_BYTES_FIRST: usize = 4 << 10;
 
-/// Room that is added at most when reads fill what there is.
+/// Maximum room for one read. The room grows when reads fill it.
 const READ_BYTES_MAX: usize = 64 << 10;
 
-/// Replies are written once they pass this, even in the middle of a pipeline.
+/// Replies are written once they exceed this, even in the middle of a pipeline.
 const FLUSH_BYTES: usize = 64 << 10;
 
-/// Memory of the buffers that is kept between batches.
+/// Maximum memory of each buffer that is kept between batches.
 const KEPT_BYTES: usize = FREE_BYTES;
 
-/// Bytes of requests that are held without asking whether there is memory for them.
+/// Bytes of requests that a connection may hold for free, without asking its account.
 const INPUT_BYTES_FREE: usize = FREE_BYTES;
 
-/// Work of a connection's reads, in elements of 50 ns, after which others have their turn: about a millisecond.
+/// Work of a connection's reads after which it yields to others, in elements of 50 ns: about a millisecond.
 const TURN_WORK: usize = 20_000;
 
-/// Bytes of requests after which others have their turn: about a quarter of a millisecond. What is queued is copied, and has no replies that
-/// would end the turn.
+/// Bytes of requests after which a connection yields to others: about a quarter of a millisecond. Queued commands are copied,
+/// and have no replies that would end the turn.
 const TURN_BYTES: usize = 64 << 10;
 
-/// How long a connection that is being closed may take to accept its last replies.
+/// How long the peer of a connection that is being closed may take to accept its last replies.
 const CLOSING_GRACE: Duration = Duration::from_millis(500);
 
-/// Words of one command before AUTH. Source: redis 7.0 networking.c, `processMultibulkBuffer`.
+/// Maximum words of one command before AUTH. Source: redis 7.0 networking.c, `processMultibulkBuffer`.
 const UNAUTHENTICATED_WORDS_MAX: usize = 10;
 
-/// Bytes of one word before AUTH. Source: as above.
+/// Maximum bytes of one word before AUTH. Source: as above.
 const UNAUTHENTICATED_WORD_BYTES_MAX: usize = 16 << 10;
 
-/// Serves a connection until it ends, either side closes it, or it breaks a limit.
+/// Serves a connection until either side closes it or it exceeds a limit.
 pub(super) async fn run(
     mut stream: impl AsyncRead + AsyncWrite + AsFd + Unpin,
     server: Arc<Server>,
@@ -63,7 +63,7 @@ pub(super) async fn run(
 ) {
     let close = client.close.clone();
     let mut connection = Connection::new(&server, Arc::clone(&client));
-    // An error here is the peer's going away; there is nobody left to tell.
+    // An error here means that the peer is gone, so there is no one to report it to.
     let _ = connection.serve(&mut stream, close.cancelled()).await;
     server.clients.remove(&client);
 }
@@ -71,7 +71,7 @@ pub(super) async fn run(
 pub(super) struct Connection<'s> {
     pub(super) server: &'s Server,
     pub(super) input: BytesMut,
-    /// How much room the next read gets.
+    /// The room for the next read.
     pub(super) read_bytes: usize,
     parser: RequestParser,
     ahead: Ahead,
@@ -79,11 +79,11 @@ pub(super) struct Connection<'s> {
     pub(super) session: Session,
     /// Bytes that were read while replies were being written.
     read_meanwhile: usize,
-    /// The peer sends no more.
+    /// Whether the peer has ended its side.
     ended: bool,
-    /// Bytes of the input that the account was asked for.
+    /// Bytes of the input that the account has granted.
     input_granted: usize,
-    /// Bytes read since other connections had their turn.
+    /// Bytes read since the connection last yielded to others.
     turn_bytes: usize,
     refusals: Option<Refusals>,
 }
@@ -137,7 +137,7 @@ impl<'s> Connection<'s> {
                     return Poll::Ready(None);
                 }
                 let read = reading.as_mut().poll(cx).map(Some);
-                // The task is always the same one: to be told once is enough.
+                // The task never changes, so it is enough to register its waker once.
                 if read.is_pending() && !is_told && closed.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(None);
                 }
@@ -162,7 +162,7 @@ impl<'s> Connection<'s> {
         stream.shutdown().await
     }
 
-    /// Room for the next read. Where the memory of all has none for a request as large as this one, the connection closes.
+    /// Makes room for the next read. If the clients' memory has no room for a request of this size, the connection closes.
     pub(super) fn make_room(&mut self) {
         self.input.reserve(self.read_bytes);
         let capacity = self.input.capacity();
@@ -191,7 +191,7 @@ impl<'s> Connection<'s> {
         closes.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// After a long turn lets others have theirs, and after refusals waits: see [`Refusals`].
+    /// Yields to other connections after a long turn, and waits after refusals: see [`Refusals`].
     async fn give_turn(&mut self, read: usize) {
         self.turn_bytes += read;
         if self.turn_bytes >= TURN_BYTES {
@@ -219,8 +219,8 @@ impl<'s> Connection<'s> {
         }
     }
 
-    /// Asks for the memory of the key that a lone read looks at, and lets other connections have their turn while it comes. In a
-    /// pipeline the reads of a group do that for each other.
+    /// Prefetches the memory of the key that a single read accesses, and yields to other connections while it arrives. In a
+    /// pipeline, the reads of a group do this for each other.
     async fn fetch_lone_key(&mut self) {
         let Some(hash) = self.lone_key() else { return };
         for step in [Fetch::Bucket, Fetch::Entry] {
@@ -231,7 +231,7 @@ impl<'s> Connection<'s> {
         }
     }
 
-    /// The hash of the key that the one request in the input looks at.
+    /// Returns the hash of the key if the input holds a single request that reads one key.
     fn lone_key(&mut self) -> Option<KeyHash> {
         if !self.session.authenticated {
             return None;
@@ -240,14 +240,14 @@ impl<'s> Connection<'s> {
         point_read_key(self.server.served().peek().as_deref()?, args)
     }
 
-    /// Reads that fill their room get more; a buffer that has grown is given back when it is empty.
+    /// Gives the next read more room if this one filled its room. [`Self::settle`] frees a grown buffer once it is empty.
     fn adapt(&mut self, read: usize, room: usize) {
         if read == room {
             self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
         }
     }
 
-    /// Answers every whole request that has come.
+    /// Answers every complete request received.
     async fn batch(
         &mut self,
         stream: &mut (impl AsyncRead + AsyncWrite + AsFd + Unpin),
@@ -278,13 +278,13 @@ impl<'s> Connection<'s> {
             if !more {
                 return Ok(());
             }
-            // A long pipeline of one client must not keep the others waiting.
+            // A client's long pipeline must not keep the others waiting.
             self.turn_bytes = 0;
             tokio::task::yield_now().await;
         }
     }
 
-    /// Answers requests until the input ends inside one or enough replies wait; gives whether there may be more.
+    /// Answers requests until the input ends inside one or enough replies wait. Returns whether there may be more requests.
     fn answer_some(&mut self, stream: &impl AsFd) -> bool {
         let stale = self.server.served().is_stale();
         let generation = self.server.served().peek();
@@ -327,14 +327,15 @@ impl<'s> Connection<'s> {
         self.close_for_query();
     }
 
-    /// Writes all replies; gives how many bytes. `more` says whether there may be requests in the input, before and afterwards.
+    /// Writes all replies, and returns the number of bytes. `more` says whether the input may hold requests, before the call and
+    /// after it.
     async fn write(
         &mut self,
         stream: &mut (impl AsyncRead + AsyncWrite + AsFd + Unpin),
         more: &mut bool,
     ) -> std::io::Result<usize> {
         let bytes = self.reply.unsent();
-        // What the peer has room for is taken at once.
+        // Write at once what the peer has room for.
         let mut at_once = poll_fn(|cx| match Pin::new(&mut *stream).poll_write(cx, bytes) {
             Poll::Ready(written) => Poll::Ready(written),
             Poll::Pending => Poll::Ready(Ok(0)),
@@ -348,8 +349,9 @@ impl<'s> Connection<'s> {
         Ok(written)
     }
 
-    /// Writes what the peer had no room for at once, and reads and answers on meanwhile, as servers do: the peer may be one that
-    /// writes all its requests before it reads. A connection that is closed meanwhile gets a moment to take its replies.
+    /// Writes what the peer had no room for at once. Like servers, it continues to read and answer requests in the meantime: the
+    /// peer may write all its requests before it reads. If the connection is closed in the meantime, the peer has a moment to
+    /// take its replies.
     async fn write_on(
         &mut self,
         stream: &mut (impl AsyncRead + AsyncWrite + AsFd + Unpin),
@@ -368,7 +370,7 @@ impl<'s> Connection<'s> {
                 self.session.client.shown().reply_bytes = self.reply.unsent().len();
                 tokio::task::yield_now().await;
             }
-            // Requests that wait here are answered whether or not the peer takes anything: it may read only after its last one.
+            // Answer waiting requests even if the peer takes no replies: it may read only after it has sent its last request.
             let answers = self.answers_on() && *more;
             let reads = self.answers_on() && !*more && !self.ended;
             if reads {
@@ -402,7 +404,7 @@ impl<'s> Connection<'s> {
         Ok(total)
     }
 
-    /// Whether requests are answered though replies wait. Past the bound the peer has to take some first.
+    /// Whether to answer requests while replies wait. Past the limit, the peer has to take some replies first.
     fn answers_on(&self) -> bool {
         let session = &self.session;
         let waiting = self.reply.unsent().len();
@@ -410,7 +412,7 @@ impl<'s> Connection<'s> {
         is_ready && waiting < self.server.config.reply_bytes_max && self.reply.has_room(FLUSH_BYTES)
     }
 
-    /// Writes if the peer has room, else reads if there is something and `reads`.
+    /// Writes if the peer has room; otherwise reads, if `reads` is set and bytes have arrived.
     fn poll_event(
         &mut self,
         stream: &mut (impl AsyncRead + AsyncWrite + AsFd + Unpin),
@@ -428,14 +430,15 @@ impl<'s> Connection<'s> {
         reading.poll(cx).map_ok(Event::Read)
     }
 
-    /// Notes in the client's record what waits and since when the peer has taken nothing, or that nothing waits.
+    /// Notes in the client's record the bytes that wait and since when the peer has taken none, or that nothing waits.
     fn show_stalled(&self, waits: bool) {
         let mut shown = self.session.client.shown();
         shown.reply_bytes = if waits { self.reply.unsent().len() } else { 0 };
         shown.stalled = waits.then(Instant::now);
     }
 
-    /// Brings the records up to date: bytes read and written, commands run and reads grouped, since it was last done.
+    /// Updates the statistics and the client's record with the bytes read and written, the commands run and the reads grouped
+    /// since the last call. Frees a grown input buffer that is empty.
     pub(super) fn settle(&mut self, read: usize, written: usize, [commands, grouped]: [u64; 2]) {
         if self.input.is_empty() && self.input.capacity() > KEPT_BYTES {
             self.input = BytesMut::new();
@@ -455,8 +458,8 @@ impl<'s> Connection<'s> {
     }
 }
 
-/// Lets the tasks that are ready have their turn: woken at once, the task goes behind them. Unlike
-/// [`yield_now`](tokio::task::yield_now), without a look at the sockets before it goes on.
+/// Lets the ready tasks run: this task wakes itself at once and is queued after them. Unlike
+/// [`yield_now`](tokio::task::yield_now), it does not poll the sockets before it continues.
 async fn next_turn() {
     let mut had_turn = false;
     poll_fn(|cx| {
@@ -469,8 +472,8 @@ async fn next_turn() {
     .await;
 }
 
-/// Answers requests at the start of `input`, reads of single keys in groups. Gives how many bytes they took, and whether there may be
-/// more: enough replies wait, or other limits hold from here on.
+/// Answers the requests at the start of `input`, reads of single keys in groups. Returns the number of bytes they took, and
+/// whether there may be more requests: it stops early if enough replies wait or other limits apply from here on.
 fn answer_requests(
     cx: &mut SessionCx<'_>,
     parser: &mut RequestParser,
@@ -486,7 +489,7 @@ fn answer_requests(
     while !cx.session.closing && cx.session.blocked.is_none() {
         let rest = input.get(used..).unwrap_or_default();
         let step = parser.step(rest);
-        // The words of the inline form do not lie in the input.
+        // The words of an inline request are not in the input.
         let stays = rest.first() == Some(&b'*');
         let mut take = |ahead: &mut Ahead, cx: &SessionCx<'_>| match step {
             Ok(Step::Command(args, taken))
@@ -503,7 +506,7 @@ fn answer_requests(
         if !ahead.is_empty() {
             let end = ahead.answer(cx, input, is_full);
             if is_full(cx) || cx.session.closing || cx.session.deferred {
-                // What was looked at behind it will be looked at again.
+                // The parser has read past this point, and will read that part again.
                 parser.reset();
                 return (end, true);
             }
@@ -533,15 +536,15 @@ fn answer_requests(
     (used, false)
 }
 
-/// What came first while replies were being written.
+/// The first event while replies are being written.
 enum Event {
     Written(usize),
     Read(usize),
-    /// Neither can go on, but there are requests to answer.
+    /// Neither a write nor a read is possible, but there are requests to answer.
     Requests,
 }
 
-/// What a request may hold. They may change between requests: with AUTH, CONFIG SET, and the upstream's version.
+/// Returns the limits of a request. They can change between requests, with AUTH, CONFIG SET and the upstream's version.
 fn limits(server: &Server, authenticated: bool, dialect: Dialect) -> RequestLimits {
     let config = &server.config;
     let words_max = config
@@ -562,7 +565,7 @@ fn limits(server: &Server, authenticated: bool, dialect: Dialect) -> RequestLimi
     }
 }
 
-/// Answers bytes that are no request; the connection closes after it. Who has a password may send `most`.
+/// Answers bytes that are not a request, and closes the connection after the reply. A client with a password may send `most`.
 fn protocol_error(
     reply: &mut Reply,
     session: &mut Session,
@@ -570,7 +573,7 @@ fn protocol_error(
     most: RequestLimits,
 ) {
     let text = match error {
-        // What nobody may send is named as such before. Source: redis 7.0 networking.c, `processMultibulkBuffer`.
+        // A request that no client may send gets its own error. Source: redis 7.0 networking.c, `processMultibulkBuffer`.
         ProtocolError::TooManyWords(count) if *count <= most.words_max => {
             "unauthenticated multibulk length".to_owned()
         }

@@ -1,4 +1,4 @@
-//! The server through loopback, by raw bytes.
+//! Tests of the server over loopback, in raw bytes.
 
 #![expect(
     clippy::unwrap_used,
@@ -20,10 +20,10 @@ use crate::dialect::Dialect;
 use crate::resp::ArgsBuf;
 use crate::store::{Generation, Served};
 
-/// How long a reply may take before a test fails.
+/// How long a reply may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A server in a runtime of its own, stopped on drop.
+/// A server in its own runtime, stopped on drop.
 struct Running {
     server: Arc<Server>,
     served: Arc<Served>,
@@ -56,7 +56,7 @@ impl Running {
         }
     }
 
-    /// Serves strings `a` = `1` and `b` = `hello` in database 0 from now on.
+    /// Serves the strings `a` = `1` and `b` = `hello` in database 0.
     fn with_data(self) -> Self {
         self.serve(&[&["SET", "a", "1"], &["SET", "b", "hello"]]);
         self
@@ -77,7 +77,7 @@ impl Running {
         self.served.swap_in(Arc::new(generation));
     }
 
-    /// Until a client's command waits.
+    /// Waits until a client's command is blocked.
     fn wait_for_blocked(&self) {
         let blocked = || {
             let clients = self.server.clients.all();
@@ -85,7 +85,7 @@ impl Running {
         };
         let deadline = Instant::now() + PATIENCE;
         while !blocked() {
-            assert!(Instant::now() < deadline, "nobody waits");
+            assert!(Instant::now() < deadline, "no client waits");
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -126,10 +126,10 @@ impl Client {
         self
     }
 
-    /// Everything until the server closes.
+    /// Returns everything until the server closes the connection.
     fn rest(&mut self) -> String {
         let mut bytes = Vec::new();
-        // A reset instead of an end is an end, too: the server closes with requests unread.
+        // A reset is an end too: the server closes with requests unread.
         let _ = self.0.read_to_end(&mut bytes);
         String::from_utf8_lossy(&bytes).into_owned()
     }
@@ -160,7 +160,7 @@ fn a_pipeline_is_answered_in_order() {
     );
 }
 
-/// A request as an array of bulk strings.
+/// Returns a request as an array of bulk strings.
 fn array(words: &[&str]) -> String {
     let bulks: String = words
         .iter()
@@ -169,8 +169,8 @@ fn array(words: &[&str]) -> String {
     format!("*{}\r\n{bulks}", words.len())
 }
 
-/// Requests of all kinds in any order, with lengths around that of a group, in reads that end anywhere. The inline form, which is
-/// never taken into a group, tells what is expected.
+/// Sends requests of all kinds in any order, in pipelines about as long as a group, and in reads that end anywhere. The inline
+/// form, which is never grouped, supplies the expected replies.
 #[test]
 fn reads_that_are_taken_together_say_what_they_say_alone() {
     let running = Running::start(Config::default());
@@ -238,7 +238,7 @@ fn reads_that_are_taken_together_say_what_they_say_alone() {
     }
 }
 
-/// HELLO tells the connection's number, which every one has its own of.
+/// Removes the connection's id from HELLO's replies: it differs for each connection.
 fn without_ids(replies: &str) -> String {
     let parts = replies.split("$2\r\nid\r\n:");
     let after_digits = |part: &str| {
@@ -401,7 +401,7 @@ fn a_password_is_asked_for() {
     client.says("HELLO 3 AUTH default secret\r\n", "%7\r\n");
 }
 
-/// A server with a password, which speaks like another.
+/// Starts a server with a password and this dialect.
 fn speaking(dialect: Dialect) -> Running {
     Running::start(Config {
         password: Some("secret".to_owned()),
@@ -575,7 +575,7 @@ fn refused_commands_abort_a_transaction() {
     );
 }
 
-/// What a server has no reason to keep out of MULTI is queued, and refused when it runs.
+/// A command that the server allows inside MULTI is queued, and refused when it runs.
 #[test]
 fn multi_refuses_what_its_server_refuses() {
     let replies = |dialect, line: &str| {
@@ -664,12 +664,12 @@ fn reads_of_a_pipeline_are_answered_in_groups() {
     for _ in 0..64 {
         client.says(get, "$1\r\n1\r\n");
     }
-    // Requests are counted before the next one of the connection is read.
+    // A request is counted before the connection's next one is read.
     client.says("PING\r\n", "+PONG\r\n");
     assert_eq!(grouped(), 0, "one at a time");
     client.says(&get.repeat(64), &"$1\r\n1\r\n".repeat(64));
     client.says("PING\r\n", "+PONG\r\n");
-    // The system may hand them over in pieces; a read that is alone in one is no group.
+    // The system may deliver them in pieces; a read that is alone in a piece is not a group.
     assert!(grouped() > 32, "{}", grouped());
 }
 
@@ -734,7 +734,7 @@ fn clients_are_listed_and_closed_by_number() {
         "CLIENT SETNAME \"a b\"\r\n",
         "-ERR Client names cannot contain spaces, newlines or special characters.\r\n",
     );
-    // A name behind a zero byte is looked at by servers before Redis 7.2.
+    // Servers before Redis 7.2 also check the part of a name after a zero byte.
     let zero = "*3\r\n$6\r\nCLIENT\r\n$7\r\nSETNAME\r\n$3\r\na\0 \r\n";
     second.says(
         zero,
