@@ -9,7 +9,7 @@ use super::Failure;
 use super::config::LogFormat;
 use crate::server::LogLevel;
 
-/// Starts to log what `filter` lets through, `info` without a filter. Returns the function that changes the level later; `None`
+/// Starts logging what `filter` lets through, `info` without a filter. Returns the function that changes the level later; `None`
 /// if the program already logs.
 ///
 /// # Errors

@@ -11,8 +11,7 @@ use crate::resp::{Peer, Presence};
 /// A client's socket, while some of its requests are answered.
 ///
 /// A peer that has shut down only its own side still reads, as `nc -N` does. It looks like a peer that has closed: from both,
-/// only the end of the stream arrives. The first byte sent to them shows the difference, because a closed socket answers it with
-/// a reset.
+/// only the end of the stream arrives. The first byte sent shows the difference, because a closed socket answers it with a reset.
 pub(super) struct Socket<'s> {
     socket: BorrowedFd<'s>,
     has_sent: Cell<bool>,

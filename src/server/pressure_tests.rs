@@ -457,7 +457,7 @@ fn a_long_transaction_is_of_one_moment_and_does_not_keep_the_writer_waiting() {
     client.send("MULTI\r\nGET a\r\n".to_owned() + &ask.repeat(5) + "GET a\r\n");
     client.expects(&("+OK\r\n".to_owned() + &"+QUEUED\r\n".repeat(7)));
     client.send("EXEC\r\n");
-    // Its first replies exist.
+    // Its first replies are in memory.
     running.wait_for(|| running.server.statistics.budget.held() > 0);
     let served = running.served.current().unwrap();
     let spaces = &served.spaces;

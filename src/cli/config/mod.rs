@@ -116,7 +116,7 @@ settings! {
     protected_mode: [Switch] = "REDTAIL_PROTECTED_MODE", "YES|NO";
     /// The server version that replies imitate [default: auto]
     ///
-    /// auto is the version that wrote the snapshot. To fix another one, name a server with its version, such as redis-7.0 or
+    /// auto is the version that wrote the snapshot. To choose another one, name a server with its version, such as redis-7.0 or
     /// valkey-9.1.2.
     dialect: [DialectChoice] = "REDTAIL_DIALECT", "NAME";
     /// Who may use DEBUG: no (nobody), local (clients on this machine) or yes (everyone) [default: no]
