@@ -8,13 +8,13 @@
 
 use redis_protocol::{resp2, resp3};
 
-use super::testing::{Bench, KEYS, hostile, one_key_of_each_kind, rows};
-use super::*;
+use crate::command::testing::{Bench, KEYS, hostile, one_key_of_each_kind, rows};
+use crate::command::*;
 use crate::dialect::Dialect;
 use crate::rdb::decode::Version;
 use crate::rdb::dump::encode_payload;
 use crate::rdb::listpack::Listpack;
-use crate::resp::{ArgsBuf, Protocol};
+use crate::resp::{ArgsBuf, Protocol, Reply};
 use crate::value::Thresholds;
 
 /// What a reply may grow to here.

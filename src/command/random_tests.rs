@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::testing::Bench;
+use crate::command::testing::Bench;
 use crate::dialect::Dialect;
 
 /// How often each choice is expected.

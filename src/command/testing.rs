@@ -1,7 +1,10 @@
 //! A bench for the tests of handlers: commands and replies as text.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use super::{Command, Error, Keys, all, apply, check_arity, read, resolve, slots};
+use crate::command::dispatch::execute::{apply, read, slots};
+use crate::command::dispatch::registry::all;
+use crate::command::dispatch::resolve::{check_arity, resolve};
+use crate::command::rows::{Command, Error, Keys};
 use crate::dialect::Dialect;
 use crate::resp::{Args, ArgsBuf, Protocol, Reply};
 use crate::store::Keyspaces;

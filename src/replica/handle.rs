@@ -72,7 +72,7 @@ pub struct Config {
 
 /// Who runs scripts of the primary's.
 #[derive(Clone)]
-pub struct Scripts(pub Arc<dyn command::Scripting>);
+pub struct Scripts(pub Arc<dyn command::ReplayScripts>);
 
 impl std::fmt::Debug for Scripts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

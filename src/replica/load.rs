@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use super::figures::LoadFigures;
-use crate::command::Scripting;
+use crate::command::ReplayScripts;
 use crate::dialect::Dialect;
 use crate::limits::HANDSHAKE_LINE_BYTES_MAX;
 use crate::rdb::decode::{Checksum, Sink, Version, decode};
@@ -133,7 +133,7 @@ pub(super) struct Kept<'a> {
     /// The settings of encodings.
     pub(super) tuning: &'a Arc<Tuning>,
     /// Who runs scripts that come in the stream.
-    pub(super) scripting: Option<&'a Arc<dyn Scripting>>,
+    pub(super) scripting: Option<&'a Arc<dyn ReplayScripts>>,
 }
 
 /// Loads a dump from `source` into a generation of its own: what a full sync does, without a primary.
@@ -314,7 +314,7 @@ struct Snapshot<'a> {
     keys: u64,
     /// Holds whatever the snapshot says.
     chosen_dialect: Option<Dialect>,
-    scripting: Option<&'a Arc<dyn Scripting>>,
+    scripting: Option<&'a Arc<dyn ReplayScripts>>,
     facts: Facts,
 }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::figures::{LoadFigures, StreamFigures};
 use super::load::{self, Kept, LoadError};
 use super::stream::{Applier, Position, StreamError};
-use crate::command::Scripting;
+use crate::command::ReplayScripts;
 use crate::rdb::crc64;
 use crate::rdb::decode::Checksum;
 use crate::rdb::error::Cause;
@@ -234,7 +234,7 @@ struct Replay {
     position: Position,
     /// Where it stands; `None` once the stream cannot be followed any further.
     place: Option<Place>,
-    scripting: Option<Arc<dyn Scripting>>,
+    scripting: Option<Arc<dyn ReplayScripts>>,
 }
 
 impl Replay {

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use super::ahead::{Ahead, Read, only_key};
 use super::figures::StreamFigures;
-use crate::command::{self, Command, Scripting};
+use crate::command::{self, Command, ReplayScripts};
 use crate::limits::{STREAM_WORD_BYTES_MAX, TRANSACTION_BYTES_MAX};
 use crate::resp::{Args, ProtocolError, RequestLimits, RequestParser, Span, Step};
 use crate::state::Saving;
@@ -203,7 +203,7 @@ impl<'a> Applier<'a> {
     }
 
     /// The same, with somebody to run the scripts that old primaries send as their text.
-    pub(super) fn with_scripting(mut self, scripting: Option<Arc<dyn Scripting>>) -> Self {
+    pub(super) fn with_scripting(mut self, scripting: Option<Arc<dyn ReplayScripts>>) -> Self {
         self.state.scripting = scripting;
         self
     }
@@ -341,7 +341,7 @@ struct State<'a> {
     /// A snapshot being written, which needs what a command changes first.
     saving: Option<Saving>,
     /// Who runs scripts that come as their text.
-    scripting: Option<Arc<dyn Scripting>>,
+    scripting: Option<Arc<dyn ReplayScripts>>,
     progress: &'a Progress,
     figures: &'a StreamFigures,
 }

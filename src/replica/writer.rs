@@ -17,7 +17,7 @@ use super::rate::Rate;
 use super::restore::{Restored, restore};
 use super::resync::{Confirmation, ResyncMemory, ResyncPolicy};
 use super::stream::{Applier, Position, StreamError};
-use crate::command::Scripting;
+use crate::command::ReplayScripts;
 use crate::dialect::Dialect;
 use crate::rdb::decode::Checksum;
 use crate::rdb::reader::Reader;
@@ -98,7 +98,7 @@ pub(super) struct Writer {
     /// The snapshot being written for it.
     pub(super) saving: Option<Saving>,
     /// Who runs scripts that come as their text.
-    pub(super) scripting: Option<Arc<dyn Scripting>>,
+    pub(super) scripting: Option<Arc<dyn ReplayScripts>>,
     /// Ends a restore that takes long.
     pub(super) stop: CancellationToken,
     /// The payload of what is about to be served.

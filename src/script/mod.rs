@@ -46,8 +46,8 @@ use self::share::Share;
 use self::state::{State, lock};
 use self::texts::{Digest, Text, Texts};
 use crate::command::{
-    Error, LibraryShown, READONLY, Replay, Script, ScriptCall, ScriptFigures, ScriptShare,
-    Scripting, SessionCx, Unsure, long,
+    Error, LibraryShown, READONLY, Replay, ReplayScripts, Script, ScriptCall, ScriptFigures,
+    ScriptShare, Scripting, SessionCx, Unsure, long,
 };
 use crate::dialect::Dialect;
 use crate::limits::{SCRIPT_MEMORY_BYTES_MAX, SCRIPT_MEMORY_BYTES_MIN, SCRIPTS_MEMORY_BYTES};
@@ -307,6 +307,12 @@ impl Engine {
     }
 }
 
+impl ReplayScripts for Engine {
+    fn replay(&self, replay: &mut Replay<'_, '_>, call: &ScriptCall<'_>) -> Result<(), Unsure> {
+        self.run_again(replay, call)
+    }
+}
+
 impl Scripting for Engine {
     fn run(&self, cx: &mut SessionCx<'_>, call: &ScriptCall<'_>) -> Result<(), Error> {
         if let Script::Function(name) = call.script {
@@ -326,10 +332,6 @@ impl Scripting for Engine {
             Script::Function(name) => return self.function_writes(cx, name),
         };
         flags.is_some_and(|flags| !flags.reads_only())
-    }
-
-    fn replay(&self, replay: &mut Replay<'_, '_>, call: &ScriptCall<'_>) -> Result<(), Unsure> {
-        self.run_again(replay, call)
     }
 
     fn load(&self, code: &[u8], dialect: Dialect) -> Result<String, Error> {

@@ -155,7 +155,7 @@ fn line(text: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 impl Engine {
-    /// Runs a script of the upstream's; see [`Scripting::replay`](crate::command::Scripting::replay).
+    /// Runs a script of the upstream's; see [`ReplayScripts::replay`](crate::command::ReplayScripts::replay).
     pub(super) fn run_again(
         &self,
         replay: &mut Replay<'_, '_>,

@@ -111,7 +111,7 @@ impl Connection<'_> {
             None => {}
         }
         self.reply.set_dialect(generation.dialect);
-        match wait.answer(&generation.spaces, &mut self.reply) {
+        match crate::command::answer_wait(wait, &generation.spaces, &mut self.reply) {
             Ok(true) => Some(End::Answered),
             Ok(false) => None,
             Err(error) => Some(End::Failed(error)),

@@ -9,7 +9,7 @@ use super::clients::Clients;
 use super::config::{Access, Config, Listen};
 use crate::command::client::Client;
 use crate::command::{
-    Host, Replication, ScriptShare, Scripting, SetLogLevel, Statistics, Tunables,
+    Host, ReplayScripts, Replication, ScriptShare, Scripting, SetLogLevel, Statistics, Tunables,
 };
 use crate::resp::Budget;
 use crate::script::Engine;
@@ -28,7 +28,7 @@ pub struct Server {
 
 /// Somebody to run the scripts that an old primary sends as their text: an engine apart from that of clients.
 #[must_use]
-pub fn scripting() -> Arc<dyn Scripting> {
+pub fn scripting() -> Arc<dyn ReplayScripts> {
     // No client runs any here, so that there is nothing to share.
     Arc::new(Engine::new(ScriptShare::default()))
 }

@@ -4,7 +4,7 @@ use crate::builds::patched_specification;
 use crate::servers::{ALL, Server};
 
 /// What the servers say of their commands: a line is servers, name, and more.
-const CATALOGUE: &str = include_str!("../../src/command/catalogue.txt");
+const CATALOGUE: &str = include_str!("../../src/command/dispatch/catalogue.txt");
 
 /// The servers' letters in the catalogue, in the order of [`ALL`].
 const LETTERS: [char; 5] = ['6', '7', '8', 'v', 'V'];

@@ -4,7 +4,7 @@ use crate::client::Client;
 use crate::servers::{Server, free_port};
 
 /// What the servers say of their commands: a line is servers, name, group, arity, and more.
-const CATALOGUE: &str = include_str!("../../src/command/catalogue.txt");
+const CATALOGUE: &str = include_str!("../../src/command/dispatch/catalogue.txt");
 
 /// Servers, with their letters in the catalogue.
 const SERVERS: [(&str, char); 3] = [("redis-7.0", '7'), ("redis-8.0", '8'), ("valkey-9.1", 'V')];

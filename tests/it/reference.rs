@@ -7,7 +7,7 @@ use redtail::command::{Command, all};
 use redtail::dialect::Dialect;
 
 /// What the servers say of their commands: a line is servers, name, and more.
-const CATALOGUE: &str = include_str!("../../src/command/catalogue.txt");
+const CATALOGUE: &str = include_str!("../../src/command/dispatch/catalogue.txt");
 
 const HEAD: &str = "# Commands
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::State;
-use crate::command::{self, Command, Replay, Script, ScriptCall, Scripting, Unsure};
+use crate::command::{self, Command, Replay, ReplayScripts, Script, ScriptCall, Unsure};
 use crate::dialect::Dialect;
 use crate::replica::passed::is_logged;
 use crate::resp::Args;
@@ -38,7 +38,7 @@ pub(super) fn slots(spaces: &Keyspaces, db: usize, args: Args<'_>) -> (Vec<Slot>
 /// Keeps the text of a call with the data, or hands the kept one to who runs scripts, which forgets texts that clients push out.
 fn known(
     spaces: &Keyspaces,
-    scripting: &Arc<dyn Scripting>,
+    scripting: &Arc<dyn ReplayScripts>,
     dialect: Dialect,
     call: &ScriptCall<'_>,
 ) {
@@ -98,7 +98,7 @@ impl State<'_> {
         if tx.dialect().protects_globals() {
             return Err(TOO_NEW);
         }
-        let Ok(call) = ScriptCall::of(args) else {
+        let Ok(call) = command::script_call(args) else {
             self.pass("a script that servers refuse");
             return Ok(());
         };

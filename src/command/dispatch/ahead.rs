@@ -1,0 +1,181 @@
+//! Requests of a pipeline that look at one key each, answered in a group.
+//!
+//! Reads that follow one another in what a connection has sent are taken together: their shards are held and their entries
+//! fetched side by side, then they are answered in order. The replies are those of the requests one by one, all of one moment.
+//! So are scripts with one key, but they hold for themselves what they read: only their entries are fetched first. Everything
+//! else, and whatever has to wait for the writer, goes the ordinary way, through [`answer`](crate::command::answer).
+
+use super::answer::{answer_row, finish, run};
+use super::execute::look;
+use super::resolve::resolve_for;
+use crate::command::rows::{Command, Flags, Replies, SessionCx};
+use crate::resp::{Args, Batch};
+use crate::store::{GROUP_MAX, Generation, Group, KeyHash};
+
+/// Reads that wait for the group's end. Empty between batches.
+#[derive(Debug, Default)]
+pub struct Ahead {
+    reads: Batch<Read>,
+    /// The row of the last one: pipelines repeat themselves.
+    last: Option<&'static Command>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Read {
+    row: &'static Command,
+    hash: KeyHash,
+}
+
+impl Ahead {
+    /// Whether nothing waits.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.reads.is_empty()
+    }
+
+    /// Takes a request that lies at `bytes` of the input, unless it has to be answered by itself; gives whether it did.
+    #[inline]
+    pub fn take(&mut self, cx: &SessionCx<'_>, args: Args<'_>, bytes: [usize; 2]) -> bool {
+        if self.reads.len() >= GROUP_MAX || (self.reads.is_empty() && !takes_reads(cx)) {
+            return false;
+        }
+        let Some((generation, row)) = cx.generation.zip(self.row(cx, args)) else {
+            return false;
+        };
+        if !self.reads.is_empty() && self.are_scripts() != is_script(row) {
+            return false;
+        }
+        let Some(key) = single_key(row, args) else {
+            return false;
+        };
+        let hash = generation.spaces.hash_of(key);
+        self.reads.push(args, bytes, Read { row, hash });
+        true
+    }
+
+    #[inline]
+    fn row(&mut self, cx: &SessionCx<'_>, args: Args<'_>) -> Option<&'static Command> {
+        let dialect = cx.reply.dialect();
+        if let Some(last) = self.last.filter(|_| !self.reads.is_empty())
+            && args.at(0).eq_ignore_ascii_case(last.name.as_bytes())
+            && last.arity_in(dialect).fits(args.len())
+        {
+            return Some(last);
+        }
+        self.last = resolve_for(args, dialect)
+            .ok()
+            .filter(|row| row.is_point_read() || is_script(row));
+        self.last
+    }
+
+    /// Answers what waits, up to the first after which `pause` says so or the connection closes. Gives where the last one that was
+    /// answered ends in the input; what stands behind it is forgotten, and so is one that was put off.
+    pub fn answer(
+        &mut self,
+        cx: &mut SessionCx<'_>,
+        input: &[u8],
+        pause: impl Fn(&SessionCx<'_>) -> bool,
+    ) -> usize {
+        let group = self.group(cx);
+        if group.is_none() {
+            self.fetch(cx);
+        }
+        let mut end = 0;
+        for (index, (args, bytes, read)) in self.reads.iter(input).enumerate() {
+            let group = group.as_ref().map(|group| (group, index));
+            read.answer(cx, args, group);
+            if cx.session.deferred {
+                end = bytes[0];
+                break;
+            }
+            end = bytes[1];
+            if cx.session.closing || pause(cx) {
+                break;
+            }
+        }
+        self.reads.clear();
+        end
+    }
+
+    fn are_scripts(&self) -> bool {
+        let mut reads = self.reads.known();
+        reads.next().is_some_and(|read| is_script(read.row))
+    }
+
+    /// Fetches what scripts look at, so that they wait for memory together.
+    fn fetch(&self, cx: &SessionCx<'_>) {
+        if let Some(generation) = cx.generation
+            && self.reads.len() > 1
+            && self.are_scripts()
+        {
+            let hashes = self.reads.known().map(|read| read.hash);
+            drop(generation.spaces.group(cx.session.db, hashes));
+        }
+    }
+
+    /// Holds all that they look at, where that is to be had at once and worth it.
+    fn group<'g>(&self, cx: &SessionCx<'g>) -> Option<Group<'g>> {
+        if self.are_scripts() {
+            return None;
+        }
+        let spaces = &cx.generation.filter(|_| self.reads.len() > 1)?.spaces;
+        let group = spaces.group(cx.session.db, self.reads.known().map(|read| read.hash))?;
+        // A taint is set under the locks of its keys: none can slip in from here on.
+        (!spaces.taints().any()).then_some(group)
+    }
+}
+
+impl Read {
+    #[inline]
+    fn answer(self, cx: &mut SessionCx<'_>, args: Args<'_>, group: Option<(&Group<'_>, usize)>) {
+        if is_script(self.row) {
+            return answer_row(cx, self.row, args);
+        }
+        let mark = cx.reply.len();
+        cx.session.commands += 1;
+        cx.session.last = (None, self.row.name);
+        let result = match (group, self.row.read, self.row.keys.single(args)) {
+            (Some((group, index)), Some(handler), Some(key)) => {
+                cx.session.grouped += 1;
+                let view = group.view(index, key);
+                view.set_touches(cx.session.touches);
+                look(&view, handler, args, cx.reply)
+            }
+            _ => run(cx, self.row, args),
+        };
+        finish(cx, mark, result, true);
+        cx.session.commands -= u64::from(cx.session.deferred);
+    }
+}
+
+/// Whether a row runs scripts, which read for themselves.
+const fn is_script(row: &Command) -> bool {
+    row.flags.has(Flags::SCRIPT)
+}
+
+/// The key of a request that has one.
+#[inline]
+fn single_key<'a>(row: &Command, args: Args<'a>) -> Option<&'a [u8]> {
+    if is_script(row) {
+        return args.get(3).filter(|_| args.at(2) == b"1");
+    }
+    row.keys.single(args)
+}
+
+/// The hash of the key that a request looks at, if it is a read of one key.
+#[inline]
+pub fn point_read_key(generation: &Generation, args: Args<'_>) -> Option<KeyHash> {
+    let row = resolve_for(args, generation.dialect).ok()?;
+    let key = row.keys.single(args).filter(|_| row.is_point_read())?;
+    Some(generation.spaces.hash_of(key))
+}
+
+/// Whether the connection is in no state that a request might have to be looked at for.
+fn takes_reads(cx: &SessionCx<'_>) -> bool {
+    let session = &cx.session;
+    session.authenticated
+        && session.transaction.is_none()
+        && session.replies == Replies::On
+        && session.clock.is_none()
+        && !cx.stale
+}

@@ -1,0 +1,282 @@
+//! The order in which a request is checked and answered.
+
+use super::execute::{Place, read_at};
+use super::registry::lookup;
+use super::resolve::resolve_for;
+use super::{catalogue, transaction};
+use crate::command::families::scripting;
+use crate::command::rows::error::{OUT_OF_MEMORY, READONLY, TOO_LARGE};
+use crate::command::rows::session::loading;
+use crate::command::rows::{Blocked, Command, Error, Flags, Replies, Scope, SessionCx, long};
+use crate::resp::Args;
+
+/// The reply to a read where the data may be older than allowed. Source: redis 7.0 server.c, `createSharedObjects`.
+const MASTERDOWN: Error =
+    Error::Text("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.");
+
+/// Answers one request: at most one reply is appended. A request without words is ignored.
+#[inline]
+pub fn answer(cx: &mut SessionCx<'_>, args: Args<'_>) {
+    if args.is_empty() || is_put_off(cx, args) {
+        return;
+    }
+    let row = admit(cx, args);
+    respond(cx, row, args);
+}
+
+/// As [`answer`], for a row that the state of the connection admits. That a script may write is found out when it is to run.
+pub(crate) fn answer_row(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) {
+    if !is_put_off(cx, args) {
+        respond(cx, Ok(row), args);
+    }
+}
+
+/// What is not run twice is not run before its reply has room for certain.
+#[inline]
+fn is_put_off(cx: &mut SessionCx<'_>, args: Args<'_>) -> bool {
+    let is_put_off = cx.reply.is_crowded() && !is_read_again(cx, args);
+    cx.session.deferred |= is_put_off;
+    is_put_off
+}
+
+#[inline]
+fn respond(cx: &mut SessionCx<'_>, row: Result<&'static Command, Error>, args: Args<'_>) {
+    let mark = cx.reply.len();
+    let before = cx.session.replies;
+    let kept = row.as_ref().ok().copied();
+    let repeats = kept.is_some_and(|row| row.read.is_some()) && cx.session.transaction.is_none();
+    match row.and_then(|row| perform(cx, row, args)) {
+        Err(Error::Waits(wait)) => {
+            cx.session.blocked = Some(Blocked {
+                wait,
+                silent: before != Replies::On,
+            });
+        }
+        result => {
+            if result.is_err() {
+                cx.session.refused += u32::from(is_refusal(kept));
+            }
+            finish(cx, mark, result, repeats);
+        }
+    }
+    if cx.session.deferred {
+        cx.session.commands -= 1;
+    } else if before != Replies::On {
+        hold_back(cx, mark, before);
+    }
+}
+
+/// Whether a request may be answered a second time, where its reply has had no room the first time.
+#[cold]
+fn is_read_again(cx: &SessionCx<'_>, args: Args<'_>) -> bool {
+    let row = resolve_for(args, cx.reply.dialect());
+    cx.session.transaction.is_none() && row.is_ok_and(|row| row.read.is_some())
+}
+
+/// Whether an error says that the command is not to be had here, now or by this client: what is unknown, what writes, what redtail
+/// does not do, a wrong password. Asking again changes nothing. A read's own errors, such as WRONGTYPE, and a script's are none.
+#[cold]
+fn is_refusal(row: Option<&Command>) -> bool {
+    row.is_none_or(|row| row.read.is_none() && !row.flags.has(Flags::SCRIPT))
+}
+
+/// Makes a reply that was begun at `mark` whole: an error takes the place of what is there, or of what grew too large. What
+/// `repeats` without harm is put off where it has no room beside the replies that wait.
+#[inline]
+pub(crate) fn finish(
+    cx: &mut SessionCx<'_>,
+    mark: usize,
+    result: Result<(), Error>,
+    repeats: bool,
+) {
+    if let Err(error) = result {
+        refuse(cx, mark, &error);
+    }
+    if cx.reply.overflowed() {
+        if mark > 0 && cx.reply.sent() <= mark && (repeats || cx.session.deferred) {
+            cx.reply.truncate(mark);
+            cx.session.deferred = true;
+        } else {
+            overflow(cx, mark);
+        }
+    }
+}
+
+/// Checks a request in Redis's order. Source: redis 7.0 server.c, `processCommand`.
+#[inline]
+fn admit(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Error> {
+    let result = check(cx, args);
+    let Err(error) = &result else {
+        return result;
+    };
+    if let Some(transaction) = &mut cx.session.transaction {
+        transaction.abort();
+    }
+    if !args.is(0, "exec") {
+        return result;
+    }
+    cx.session.transaction = None;
+    cx.session.watching = None;
+    let error = error.to_string();
+    // Redis 7.0 server.c, `rejectCommandFormat`: what is formatted has no code yet.
+    let why = error.strip_prefix("ERR ").unwrap_or(&error);
+    Err(Error::Owned(format!(
+        "EXECABORT Transaction discarded because of: {why}"
+    )))
+}
+
+#[inline]
+fn check(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Error> {
+    let dialect = cx.reply.dialect();
+    if !cx.session.authenticated && dialect.asks_for_password_first() {
+        check_open(lookup(args.at(0)))?;
+    }
+    let row = resolve_for(args, dialect)
+        .or_else(|error| transaction::found_when_run(cx, args).ok_or(error))?;
+    if !cx.session.authenticated {
+        check_open(Some(row))?;
+    }
+    if row.is_write() || row.flags.has(Flags::SCRIPT) && scripting::writes(cx, row, args) {
+        return Err(READONLY);
+    }
+    if cx.session.transaction.is_some() {
+        transaction::check(row, args, dialect)?;
+    }
+    if cx.generation.is_none() && !answered(cx, row, args, "loading") {
+        return Err(loading(cx));
+    }
+    if cx.stale && !answered(cx, row, args, "stale") {
+        return Err(MASTERDOWN);
+    }
+    Ok(row)
+}
+
+/// Whether a command is answered in a state that the upstream answers only commands with `flag` in: an EXEC with all that it
+/// runs. Source: redis 7.0 server.c, `processCommand`.
+///
+/// DIFFERENCE: scripts are refused as a whole. Since Redis 7.0 they begin, and fail where they read.
+#[cold]
+fn answered(cx: &SessionCx<'_>, row: &Command, args: Args<'_>, flag: &str) -> bool {
+    let dialect = cx.reply.dialect();
+    let queued = cx
+        .session
+        .transaction
+        .as_ref()
+        .filter(|_| row.name == "exec");
+    let has_flag = catalogue::flagged(args, row, dialect, flag);
+    has_flag
+        && !row.flags.has(Flags::SCRIPT)
+        && queued.is_none_or(|queued| transaction::has_only(queued, flag, dialect))
+}
+
+/// Refuses what may not be asked for before AUTH.
+#[cold]
+fn check_open(row: Option<&Command>) -> Result<(), Error> {
+    if row.is_some_and(|row| row.flags.has(Flags::NO_AUTH)) {
+        Ok(())
+    } else {
+        Err(Error::Text("NOAUTH Authentication required."))
+    }
+}
+
+/// Runs an admitted command, or queues it inside MULTI.
+#[inline]
+fn perform(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) -> Result<(), Error> {
+    cx.session.commands += 1;
+    if cx.session.transaction.is_some() && !transaction::runs_at_once(row) {
+        return transaction::queue(cx, row, args);
+    }
+    note_last(cx, row, args);
+    run(cx, row, args)
+}
+
+#[inline]
+fn note_last(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) {
+    let container = if args.at(0).len() == row.name.len() {
+        None
+    } else {
+        lookup(args.at(0)).map(|container| container.name)
+    };
+    cx.session.last = (container.filter(|name| *name != row.name), row.name);
+}
+
+/// Runs an admitted command now.
+///
+/// # Errors
+/// The error reply; the reply may have been begun.
+#[inline]
+pub fn run(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) -> Result<(), Error> {
+    let Some(handler) = row.read else {
+        return match row.session {
+            Some(handler) => handler(cx, args),
+            None => Err(Error::Text("ERR not supported by this replica")),
+        };
+    };
+    let generation = cx.generation.ok_or_else(|| loading(cx))?;
+    let place = Place {
+        spaces: &generation.spaces,
+        db: cx.session.db,
+        now_ms: cx.session.clock,
+        touches: cx.session.touches,
+        worked: Some(&cx.session.worked),
+    };
+    let reply = &mut *cx.reply;
+    let mut work = || read_at(place, handler, row, args, reply);
+    let is_short = row.locks(args) == Scope::Keys;
+    if is_short && !generation.spaces.keeps_waiting() {
+        work()
+    } else {
+        long(work)
+    }
+}
+
+#[cold]
+fn refuse(cx: &mut SessionCx<'_>, mark: usize, error: &Error) {
+    if cx.reply.sent() > mark {
+        // Its first byte has been sent to see who is there: no other reply can take its place.
+        cx.reply.truncate(cx.reply.sent());
+        cx.session.closing = true;
+    } else {
+        cx.reply.truncate(mark);
+        cx.reply.error(error.text());
+    }
+    cx.host
+        .statistics()
+        .errors
+        .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+}
+
+/// A reply that cannot be held is replaced by an error. One that is larger than any of this client's may be ends the connection: what
+/// the client has read so far is whole. One that has no room beside those of others does not.
+#[cold]
+fn overflow(cx: &mut SessionCx<'_>, mark: usize) {
+    if cx.reply.is_deserted() {
+        cx.reply.truncate(mark);
+        cx.session.closing = true;
+        return;
+    }
+    if cx.reply.was_refused() {
+        let bytes = cx.session.client.account.held();
+        refuse(cx, mark, &OUT_OF_MEMORY);
+        return cx.host.relieve(bytes);
+    }
+    refuse(cx, mark, &TOO_LARGE);
+    cx.session.closing = true;
+    cx.host
+        .statistics()
+        .reply_limit_closes
+        .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+}
+
+/// Takes back a reply that CLIENT REPLY does not want.
+#[cold]
+fn hold_back(cx: &mut SessionCx<'_>, mark: usize, before: Replies) {
+    let turned_on = before == Replies::Off && cx.session.replies == Replies::On;
+    if !turned_on {
+        cx.session.closing |= cx.reply.sent() > mark;
+        cx.reply.truncate(mark);
+    }
+    if before == Replies::SkipNext && cx.session.replies == Replies::SkipNext {
+        cx.session.replies = Replies::On;
+    }
+}

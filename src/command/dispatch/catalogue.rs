@@ -1,0 +1,257 @@
+//! What servers say of their commands in COMMAND: arity, flags, keys, ACL categories, tips and key specifications.
+//!
+//! The text holds the answers of Redis 6.0, 7.0, 8.0 and of Valkey 8.1, 9.1 themselves, one line for each distinct answer; a
+//! test asks the servers again. The rows of the table decide what redtail does with a command and in which servers it is;
+//! what only COMMAND shows stands here.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use super::registry::lookup;
+use crate::command::rows::Command;
+use crate::dialect::Dialect;
+use crate::resp::Args;
+
+/// A line is: servers, name (`container|subcommand`), group, arity, flags, first key, last key and step, categories, tips, key
+/// specifications; `-` for none. The servers are `6`, `7`, `8` for Redis (`9` for what came after 8.0), `v` for Valkey 8.1 and `V` for
+/// 9.1. A key specification is its flags, where the search begins, and how keys are found from there.
+const TEXT: &str = include_str!("catalogue.txt");
+
+/// What one server says of one command.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Record {
+    servers: &'static str,
+    /// Its name in the server's own letters.
+    pub(crate) name: &'static str,
+    /// Its group in COMMAND DOCS.
+    pub(crate) group: &'static str,
+    arity: &'static str,
+    flags: &'static str,
+    keys: &'static str,
+    categories: &'static str,
+    tips: &'static str,
+    specs: &'static str,
+}
+
+impl Record {
+    /// A line's words; missing ones are empty.
+    fn parse(line: &'static str) -> Self {
+        let mut words = line
+            .split(' ')
+            .map(|word| if word == "-" { "" } else { word });
+        let mut next = || words.next().unwrap_or_default();
+        Self {
+            servers: next(),
+            name: next(),
+            group: next(),
+            arity: next(),
+            flags: next(),
+            keys: next(),
+            categories: next(),
+            tips: next(),
+            specs: next(),
+        }
+    }
+
+    /// The number of words, negative for a minimum.
+    pub(crate) fn arity(&self) -> i64 {
+        number(self.arity)
+    }
+
+    /// Its flags.
+    pub(crate) fn flags(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
+        list(self.flags, ',')
+    }
+
+    /// First key, last key and step, as COMMAND has always told them.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = i64> + use<> {
+        list(self.keys, ',').map(number)
+    }
+
+    /// Its ACL categories, without the sign.
+    pub(crate) fn categories(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
+        list(self.categories, ',')
+    }
+
+    /// Hints for clients that work with clusters.
+    pub(crate) fn tips(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
+        list(self.tips, ',')
+    }
+
+    /// Where its keys are.
+    pub(crate) fn specs(&self) -> impl Iterator<Item = Spec> + Clone + use<> {
+        list(self.specs, ';').map(Spec::parse)
+    }
+}
+
+/// A key specification.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spec {
+    flags: &'static str,
+    begin: &'static str,
+    find: &'static str,
+}
+
+impl Spec {
+    fn parse(text: &'static str) -> Self {
+        let mut parts = text.split('/');
+        let mut next = || parts.next().unwrap_or_default();
+        Self {
+            flags: next(),
+            begin: next(),
+            find: next(),
+        }
+    }
+
+    /// What the command does to these keys.
+    pub(crate) fn flags(self) -> impl Iterator<Item = &'static str> + Clone {
+        list(self.flags, ',')
+    }
+
+    /// Where the search begins: the kind, and its values.
+    pub(crate) fn begin(self) -> (&'static str, impl Iterator<Item = &'static str> + Clone) {
+        kind(self.begin)
+    }
+
+    /// How keys are found from there: the kind, and its values.
+    pub(crate) fn find(self) -> (&'static str, impl Iterator<Item = &'static str> + Clone) {
+        kind(self.find)
+    }
+}
+
+fn kind(text: &'static str) -> (&'static str, impl Iterator<Item = &'static str> + Clone) {
+    let (kind, values) = text.split_once(':').unwrap_or((text, ""));
+    (kind, list(values, ':'))
+}
+
+fn list(text: &'static str, separator: char) -> impl Iterator<Item = &'static str> + Clone {
+    text.split(separator).filter(|word| !word.is_empty())
+}
+
+fn number(text: &str) -> i64 {
+    text.parse().unwrap_or(0)
+}
+
+/// All lines, in the text's order.
+fn lines() -> impl Iterator<Item = Record> {
+    TEXT.lines().map(Record::parse)
+}
+
+/// What a server of that dialect says of `name` (`get`, `client|kill`, in lower case): the nearest server that was asked speaks for
+/// those between.
+pub(crate) fn record(name: &str, dialect: Dialect) -> Option<&'static Record> {
+    static INDEX: OnceLock<HashMap<String, Vec<Record>>> = OnceLock::new();
+    let index = INDEX.get_or_init(|| {
+        let mut index: HashMap<String, Vec<Record>> = HashMap::new();
+        for record in lines() {
+            index
+                .entry(record.name.to_ascii_lowercase())
+                .or_default()
+                .push(record);
+        }
+        index
+    });
+    let records = index.get(name)?;
+    dialect.catalogue_columns().chars().find_map(|server| {
+        records
+            .iter()
+            .find(|record| record.servers.contains(server))
+    })
+}
+
+/// Whether a server of that dialect gives `flag` to the command that `args` name, whose row is `row`.
+#[must_use]
+pub fn flagged(args: Args<'_>, row: &Command, dialect: Dialect, flag: &str) -> bool {
+    let container = lookup(args.at(0)).filter(|found| !std::ptr::eq(*found, row));
+    let name = match container {
+        Some(container) if dialect.has_subcommand_rows() => {
+            Cow::Owned(format!("{}|{}", container.name, row.name))
+        }
+        Some(container) => Cow::Borrowed(container.name),
+        None => Cow::Borrowed(row.name),
+    };
+    record(&name, dialect).is_some_and(|record| record.flags().any(|known| known == flag))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::all;
+
+    const NEWEST: Dialect = Dialect::valkey(9, 1, 2);
+
+    /// All rows with the names that COMMAND gives them.
+    fn rows() -> impl Iterator<Item = (String, &'static Command)> {
+        all().flat_map(|(_, row)| {
+            let subs = row.subcommands.iter();
+            let subs = subs.map(move |sub| (format!("{}|{}", row.name, sub.name), sub));
+            std::iter::once((row.name.to_owned(), row)).chain(subs)
+        })
+    }
+
+    /// Take more words in some versions, and are refused with any; modules count words themselves.
+    const REFUSED_ANYHOW: &[&str] = &["cluster|replicate", "script|debug", "psync"];
+
+    #[test]
+    fn every_row_is_in_the_catalogue() {
+        for (name, _) in rows() {
+            assert!(record(&name, NEWEST).is_some(), "{name} has no line");
+        }
+    }
+
+    #[test]
+    fn every_command_of_the_catalogue_has_a_row() {
+        let rows: std::collections::HashSet<String> = rows().map(|(name, _)| name).collect();
+        for record in lines() {
+            let name = record.name.to_ascii_lowercase();
+            assert!(rows.contains(&name), "{name} has no row");
+        }
+    }
+
+    #[test]
+    fn rows_take_as_many_words_as_their_servers_say() {
+        for dialect in [
+            Dialect::redis(6, 0, 16),
+            Dialect::redis(7, 0, 15),
+            Dialect::redis(8, 0, 6),
+            Dialect::valkey(8, 1, 1),
+            NEWEST,
+        ] {
+            for (name, row) in rows().filter(|(_, row)| dialect.has(row.presence)) {
+                let Some(said) = record(&name, dialect) else {
+                    continue;
+                };
+                let is_counted = said.group != "module" && !REFUSED_ANYHOW.contains(&&*name);
+                if is_counted && (!name.contains('|') || dialect.has_subcommand_rows()) {
+                    let own = i64::from(row.arity_in(dialect).number());
+                    assert_eq!(own, said.arity(), "{name} in {dialect:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_present_where_their_servers_have_them() {
+        for (dialect, letter) in [
+            (Dialect::redis(6, 0, 16), '6'),
+            (Dialect::redis(7, 0, 15), '7'),
+            (Dialect::redis(8, 0, 6), '8'),
+            (Dialect::valkey(8, 1, 1), 'v'),
+            (NEWEST, 'V'),
+        ] {
+            let has = |name: &str| {
+                lines().any(|line| {
+                    line.name.eq_ignore_ascii_case(name) && line.servers.contains(letter)
+                })
+            };
+            for (name, row) in rows() {
+                if name.contains('|') && letter == '6' {
+                    continue;
+                }
+                let listed = dialect.has(row.presence) && dialect.lists(row.name);
+                assert_eq!(listed, has(&name), "{name} in {dialect:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! COMMAND and ACL, which show the table of commands itself.
+
+mod acl;
+mod commands;
+
+use crate::command::rows::Family;
+
+/// This folder's rows.
+pub(crate) const FAMILY: Family = Family {
+    group: "server",
+    commands: &[commands::COMMAND, acl::ACL],
+};

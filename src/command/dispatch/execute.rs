@@ -1,0 +1,442 @@
+//! Running a row: locks, taints, errors.
+
+use std::cell::Cell;
+
+use smallvec::SmallVec;
+
+use super::resolve::check_arity;
+use crate::command::rows::{Command, Error, Outcome, Scope, Touch, long, work};
+use crate::resp::{Args, Reply};
+use crate::store::{Doubt, Growing, Keyspaces, NewValue, Slot, Tainted, Tx, View};
+
+/// Answers a client's read in database `db`, all of it at one moment. The arity has been checked.
+///
+/// # Errors
+/// The error reply; nothing of the reply is kept then.
+#[inline]
+pub fn read(
+    handler: crate::command::rows::command::ReadFn,
+    command: &Command,
+    spaces: &Keyspaces,
+    db: usize,
+    args: Args<'_>,
+    reply: &mut Reply,
+) -> Result<(), Error> {
+    let place = Place {
+        spaces,
+        db,
+        now_ms: None,
+        touches: true,
+        worked: None,
+    };
+    read_at(place, handler, command, args, reply)
+}
+
+/// Where a read looks, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'s> {
+    /// The databases.
+    pub spaces: &'s Keyspaces,
+    /// The database's number.
+    pub db: usize,
+    /// The time in Unix milliseconds, for commands that must agree on what has expired; else each looks at the clock.
+    pub now_ms: Option<i64>,
+    /// Whether the keys that are looked up count as used.
+    pub touches: bool,
+    /// To what the work is added: see [`Session::worked`](crate::command::rows::session::Session::worked).
+    pub worked: Option<&'s Cell<usize>>,
+}
+
+impl Place<'_> {
+    /// Answers from a view of this place; what the handler wrote is still there after an error.
+    #[inline]
+    fn look(
+        self,
+        view: &View<'_>,
+        handler: crate::command::rows::command::ReadFn,
+        command: &Command,
+        args: Args<'_>,
+        reply: &mut Reply,
+    ) -> Result<(), Error> {
+        if self.begin(view, command, args) > work::LONG {
+            long(|| look(view, handler, args, reply))
+        } else {
+            look(view, handler, args, reply)
+        }
+    }
+
+    /// Tells a view when and how it is looked at. Gives how much work that is, which it counts.
+    #[inline]
+    fn begin(self, view: &View<'_>, command: &Command, args: Args<'_>) -> usize {
+        prepare(view, self);
+        let work = work::of(command, view, args);
+        if let Some(worked) = self.worked {
+            worked.set(worked.get().saturating_add(work));
+        }
+        work
+    }
+}
+
+/// As [`read_at`], for a command that looks at nothing but the keys it names, whose shards `held` holds.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_held(
+    place: Place<'_>,
+    held: &Growing<'_>,
+    handler: crate::command::rows::command::ReadFn,
+    command: &Command,
+    args: Args<'_>,
+    reply: &mut Reply,
+) -> Result<(), Error> {
+    let Place { spaces, db, .. } = place;
+    let mark = reply.len();
+    let result = check_touched(command, spaces, db, args)
+        .and_then(|()| place.look(&held.view(db), handler, command, args, reply));
+    if result.is_err() {
+        reply.truncate(mark);
+    }
+    result
+}
+
+/// As [`read`], at a place and time.
+///
+/// # Errors
+/// As [`read`].
+#[inline]
+pub fn read_at(
+    place: Place<'_>,
+    handler: crate::command::rows::command::ReadFn,
+    command: &Command,
+    args: Args<'_>,
+    reply: &mut Reply,
+) -> Result<(), Error> {
+    let Place { spaces, db, .. } = place;
+    let mark = reply.len();
+    let result = if let (Scope::Keys, None, Some(key)) =
+        (command.scope, command.also_reads, command.keys.single(args))
+    {
+        let view = spaces.view_key(db, key);
+        check_key(spaces, db, key)
+            .and_then(|()| look_once(view, place, handler, command, args, reply))
+    } else if command.scope == Scope::Nothing {
+        let surveyed = spaces.survey(db, |view| {
+            reply.truncate(mark);
+            prepare(view, place);
+            look(view, handler, args, reply)
+        });
+        surveyed.map_err(Error::from).and_then(|result| result)
+    } else {
+        let view = view(command, spaces, db, args);
+        check_touched(command, spaces, db, args)
+            .and_then(|()| look_once(view, place, handler, command, args, reply))
+    };
+    if result.is_err() {
+        reply.truncate(mark);
+    }
+    result
+}
+
+#[inline]
+fn prepare(view: &View<'_>, place: Place<'_>) {
+    if let Some(now_ms) = place.now_ms {
+        view.set_clock(now_ms);
+    }
+    view.set_touches(place.touches);
+}
+
+/// Answers from a view that nobody else needs. What may take long lets other connections go on meanwhile, and the writer, too, where
+/// a copy of the values is much less work.
+#[inline]
+fn look_once(
+    view: View<'_>,
+    place: Place<'_>,
+    handler: crate::command::rows::command::ReadFn,
+    command: &Command,
+    args: Args<'_>,
+    reply: &mut Reply,
+) -> Result<(), Error> {
+    let work = place.begin(&view, command, args);
+    if work <= work::LONG {
+        return look(&view, handler, args, reply);
+    }
+    if !has_room(&view, command, args, reply) {
+        return Ok(());
+    }
+    long(move || look_long(view, handler, command, args, reply, work))
+}
+
+/// Whether a long reply has room, as far as its length is known before anything of it is copied. Then the room is there; else the reply
+/// has overflowed.
+#[cold]
+fn has_room(view: &View<'_>, command: &Command, args: Args<'_>, reply: &mut Reply) -> bool {
+    let least = command.least.map_or(0, |least| least(view, args));
+    reply.reserve(least)
+}
+
+/// As [`look_once`], for what takes long. A copy is made of one moment, under the locks; then they are released.
+#[cold]
+fn look_long(
+    view: View<'_>,
+    handler: crate::command::rows::command::ReadFn,
+    command: &Command,
+    args: Args<'_>,
+    reply: &mut Reply,
+    work: usize,
+) -> Result<(), Error> {
+    let copies = command.locks(args) == Scope::Keys
+        && work::is_worth_a_copy(command, &view, args, work, |bytes| reply.has_room(bytes));
+    if !copies {
+        return look(&view, handler, args, reply);
+    }
+    let copy = view.copied(|visit| command.keys.visit(args, |index| visit(args.at(index))));
+    drop(view);
+    look(&copy, handler, args, reply)
+}
+
+/// Answers from a view.
+///
+/// # Errors
+/// The error reply; what the handler wrote is still there then.
+#[inline]
+pub(crate) fn look(
+    view: &View<'_>,
+    handler: crate::command::rows::command::ReadFn,
+    args: Args<'_>,
+    reply: &mut Reply,
+) -> Result<(), Error> {
+    let result = handler(view, args, reply);
+    // To whom a value comes back that has been given up, that is said instead.
+    if view.lost() {
+        return Err(Tainted.into());
+    }
+    result
+}
+
+fn view<'s>(command: &Command, spaces: &'s Keyspaces, db: usize, args: Args<'_>) -> View<'s> {
+    match command.locks(args) {
+        Scope::Database => spaces.view_db(db),
+        Scope::Nothing => spaces.view_none(db),
+        Scope::Keys => spaces.view_each(db, |visit| {
+            command.keys.visit(args, |index| visit(args.at(index)));
+        }),
+    }
+}
+
+#[inline]
+fn check_key(spaces: &Keyspaces, db: usize, key: &[u8]) -> Result<(), Error> {
+    if spaces.taints().any() && spaces.taints().holds(number(db), key) {
+        return Err(Tainted.into());
+    }
+    Ok(())
+}
+
+/// The view is held when this looks, and a taint is set under the same locks: none can slip in between.
+fn check_touched(
+    command: &Command,
+    spaces: &Keyspaces,
+    db: usize,
+    args: Args<'_>,
+) -> Result<(), Error> {
+    if !spaces.taints().any() {
+        return Ok(());
+    }
+    if command.scope != Scope::Keys {
+        // Counts and walks tell which keys there are, not what they hold.
+        return if spaces.taints().doubts_existence_in(number(db)) {
+            Err(Tainted.into())
+        } else {
+            Ok(())
+        };
+    }
+    let mut result = Ok(());
+    command.keys.visit(args, |index| {
+        if result.is_ok() {
+            result = check_key(spaces, db, args.at(index));
+        }
+    });
+    result
+}
+
+fn number(db: usize) -> u32 {
+    u32::try_from(db).unwrap_or(u32::MAX)
+}
+
+fn touched<'a>(command: &Command, args: Args<'a>, db: usize, visit: &mut dyn FnMut(Touch<'a>)) {
+    match command.touches {
+        Some(touches) => touches(args, db, visit),
+        None => command
+            .keys
+            .visit(args, |index| visit(Touch::Key(db, args.at(index)))),
+    }
+}
+
+/// Adds the slots that applying `command` in database `db` needs.
+pub fn slots(
+    command: &Command,
+    spaces: &Keyspaces,
+    db: usize,
+    args: Args<'_>,
+    slots: &mut SmallVec<[Slot; 4]>,
+) {
+    if command.also_reads.is_some_and(|reads| reads(args)) {
+        slots.extend(spaces.slots_of_db(db));
+    }
+    if let (None, Some(key)) = (command.touches, command.keys.single(args)) {
+        return slots.push(spaces.slot(db, key));
+    }
+    touched(command, args, db, &mut |touch| match touch {
+        Touch::Key(db, key) => slots.push(spaces.slot(db, key)),
+        Touch::Db(db) => slots.extend(spaces.slots_of_db(db)),
+        Touch::Everything => (0..spaces.databases())
+            .filter(|db| spaces.db(*db).is_some())
+            .for_each(|db| slots.extend(spaces.slots_of_db(db))),
+        Touch::Libraries => {}
+    });
+}
+
+/// Gives every key that applying `command` in database `db` may change to `visit`. Gives true where it may change whole
+/// databases, too.
+pub fn changes(
+    command: &Command,
+    db: usize,
+    args: Args<'_>,
+    visit: &mut dyn FnMut(usize, &[u8]),
+) -> bool {
+    let mut whole = false;
+    touched(command, args, db, &mut |touch| match touch {
+        Touch::Key(db, key) => visit(db, key),
+        Touch::Db(_) | Touch::Everything => whole = true,
+        Touch::Libraries => {}
+    });
+    whole
+}
+
+/// Wakes those who wait for what `command` may have changed. To be called when the change is visible.
+#[cold]
+pub fn wake(spaces: &Keyspaces, command: &Command, db: usize, args: Args<'_>) {
+    touched(command, args, db, &mut |touch| match touch {
+        Touch::Key(db, key) => spaces.waiters().wake(db, key),
+        Touch::Db(_) | Touch::Everything => spaces.waiters().wake_all(),
+        Touch::Libraries => {}
+    });
+}
+
+/// Applies one command of the stream under locks that are held already. A failure taints what the command names.
+///
+/// DIFFERENCE: a real replica logs a write that fails on its data (another type, no such group, no number) and keeps the data.
+/// But a primary sends no command that failed there: what fails here alone shows that our data is not the primary's.
+///
+/// # Errors
+/// What the handler said; the keys are tainted then.
+pub fn apply(
+    tx: &mut Tx<'_>,
+    spaces: &Keyspaces,
+    command: &Command,
+    args: Args<'_>,
+) -> Result<(), Error> {
+    let result = try_apply(tx, spaces, command, args);
+    if result.is_err() {
+        taint(tx, command, args);
+    }
+    result
+}
+
+pub(crate) fn try_apply(
+    tx: &mut Tx<'_>,
+    spaces: &Keyspaces,
+    command: &Command,
+    args: Args<'_>,
+) -> Result<(), Error> {
+    let Some(handler) = command.apply else {
+        return Err(Error::Owned(format!(
+            "ERR '{}' cannot be applied by this version",
+            command.name
+        )));
+    };
+    check_arity(command, args)?;
+    let doubted = spaces.taints().any() && settle_taints(tx, spaces, command, args)?;
+    tx.set_quiet(command.quiet);
+    let result = handler(tx, args);
+    if tx.take_lost() {
+        // Whatever it made of a value that is gone, the primary made something else.
+        return Err(Tainted.into());
+    }
+    if doubted && result.is_ok() {
+        doubt_elements(tx, command, args);
+    }
+    result
+}
+
+/// The outcome of a command that reads or changes a key whose value is unknown is unknown, too; but a key that it deletes
+/// is known again. Gives whether it goes on by the lengths of lists whose elements are not known.
+fn settle_taints(
+    tx: &mut Tx<'_>,
+    spaces: &Keyspaces,
+    command: &Command,
+    args: Args<'_>,
+) -> Result<bool, Error> {
+    let mut worst = None;
+    touched(command, args, tx.db_number(), &mut |touch| {
+        if let Touch::Key(db, key) = touch {
+            if command.outcome == Outcome::Gone {
+                tx.untaint(db, key);
+            }
+            worst = worst.max(spaces.taints().doubt(number(db), key));
+        }
+    });
+    match worst {
+        None => Ok(false),
+        Some(Doubt::Elements) if command.by_length => Ok(true),
+        Some(_) => Err(Tainted.into()),
+    }
+}
+
+/// Elements of one of the lists may now be in any of them.
+fn doubt_elements(tx: &mut Tx<'_>, command: &Command, args: Args<'_>) {
+    touched(command, args, tx.db_number(), &mut |touch| {
+        if let Touch::Key(db, key) = touch {
+            if tx.exists(key) {
+                tx.taint(db, key, Doubt::Elements);
+            } else {
+                tx.untaint(db, key);
+            }
+        }
+    });
+}
+
+/// Taints everything that `command` names; everything at all when that is not known.
+fn taint(tx: &mut Tx<'_>, command: &Command, args: Args<'_>) {
+    let mut named = false;
+    let exists = |key: &[u8]| match command.outcome {
+        Outcome::Exists => true,
+        Outcome::SecondExists => args.get(2) == Some(key),
+        Outcome::Depends | Outcome::Gone => false,
+    };
+    touched(command, args, tx.db_number(), &mut |touch| {
+        named = true;
+        match touch {
+            Touch::Key(db, key) => {
+                let exists = exists(key);
+                if exists && !tx.exists(key) {
+                    // Counts and walks must show the key; whoever asks for its value is told that it is not known.
+                    tx.set(key, None, NewValue::text(b""));
+                }
+                tx.taint(
+                    db,
+                    key,
+                    if exists {
+                        Doubt::Value
+                    } else {
+                        Doubt::Existence
+                    },
+                );
+            }
+            Touch::Db(_) | Touch::Everything => tx.taint_everything(),
+            Touch::Libraries => tx.libraries().doubt(),
+        }
+    });
+    if !named && command.is_write() {
+        tx.taint_everything();
+    }
+}

@@ -1,0 +1,14 @@
+//! From a request's words to its answer: finding the row, checking it, taking locks, running it.
+//!
+//! The list of families is here (`registry`), and the few commands that call back into the table: MULTI and EXEC, COMMAND and ACL,
+//! and the writes of a primary's script.
+
+pub(crate) mod ahead;
+pub(crate) mod answer;
+pub(crate) mod catalogue;
+mod describe;
+pub(crate) mod execute;
+pub(crate) mod registry;
+pub(crate) mod replay;
+pub(crate) mod resolve;
+mod transaction;

@@ -1,0 +1,242 @@
+//! Commands of a script that the upstream sent as its text, for its replicas to run it themselves.
+//!
+//! Servers before Redis 7.0 do so under `lua-replicate-commands no`. Handlers of writes give no reply, for the stream needs none;
+//! a script needs one. So each write that a script may call has its reply worked out here, from what reads say before and after
+//! it. What is not surely the primary's own result is [`Unsure`], and then nothing here is vouched for any more.
+
+mod writes;
+
+use crate::command::dispatch::execute;
+use crate::command::dispatch::registry::lookup;
+use crate::command::dispatch::resolve::check_arity;
+use crate::command::families::scripting;
+use crate::command::rows::scripting::{ScriptCall, Scripting};
+use crate::command::rows::{Command, Error, Scope};
+use crate::dialect::Dialect;
+use crate::resp::{Args, ArgsBuf, Protocol, Reply, parse_integer};
+use crate::store::{Keyspaces, Slot, Tx, View};
+
+/// Databases that a script which names others may use before they hold a key. As many as servers have by default.
+const UNUSED_HELD: usize = 16;
+
+/// Why it is not known what a script did at the primary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unsure(pub &'static str);
+
+/// What ends a command.
+enum Stop {
+    /// Its error reply.
+    Error(Error),
+    Unsure(&'static str),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Tainted(_) => Self::Unsure("it uses a key whose value is not known"),
+            error => Self::Error(error),
+        }
+    }
+}
+
+/// Who also runs the scripts of an upstream.
+pub trait ReplayScripts: Scripting {
+    /// Runs a script that the upstream sent as its text, on what the writer holds. An error of the script's own ends it, as it
+    /// did at the primary.
+    ///
+    /// # Errors
+    /// [`Unsure`] when it is not known what it did there; something may have been changed.
+    fn replay(&self, replay: &mut Replay<'_, '_>, call: &ScriptCall<'_>) -> Result<(), Unsure>;
+}
+
+/// What EVAL or EVALSHA of these words runs.
+///
+/// # Errors
+/// What a client would be told.
+pub fn script_call(args: Args<'_>) -> Result<ScriptCall<'_>, Error> {
+    let row = lookup(args.at(0)).ok_or(Error::Syntax)?;
+    check_arity(row, args)?;
+    scripting::call(row, args)
+}
+
+/// What a script works on: the writer's hold on whole databases.
+pub struct Replay<'r, 'tx> {
+    tx: &'r mut Tx<'tx>,
+    spaces: &'r Keyspaces,
+    /// The only database that is held; `None` for all of [`slots`].
+    only: Option<usize>,
+}
+
+/// The slots that running a script with that text in database `db` needs, and the only database among them, if it is one. A
+/// script that makes the name of such a command up as it runs is found out when it calls it.
+#[must_use]
+pub fn slots(spaces: &Keyspaces, db: usize, text: &[u8]) -> (Vec<Slot>, Option<usize>) {
+    let text = text.to_ascii_lowercase();
+    let words: [&[u8]; 2] = [b"select", b"flushall"];
+    let leaves = words
+        .iter()
+        .any(|word| memchr::memmem::find(&text, word).is_some());
+    if !leaves {
+        return (spaces.slots_of_db(db).collect(), Some(db));
+    }
+    let held = (0..spaces.databases()).filter(|number| is_held(spaces, db, *number));
+    (held.flat_map(|db| spaces.slots_of_db(db)).collect(), None)
+}
+
+fn is_held(spaces: &Keyspaces, db: usize, number: usize) -> bool {
+    number == db || number < UNUSED_HELD || spaces.db(number).is_some()
+}
+
+impl<'r, 'tx> Replay<'r, 'tx> {
+    /// A script that runs in the database that `tx` works in, and holds the slots of `only` or all that [`slots`] gave.
+    #[must_use]
+    pub const fn new(tx: &'r mut Tx<'tx>, spaces: &'r Keyspaces, only: Option<usize>) -> Self {
+        Self { tx, spaces, only }
+    }
+
+    /// Whose script it is.
+    #[must_use]
+    pub const fn dialect(&self) -> Dialect {
+        self.tx.dialect()
+    }
+
+    /// Runs a command and writes its reply, or its error.
+    ///
+    /// # Errors
+    /// [`Unsure`]. Something may have been changed.
+    pub fn call(&mut self, row: &Command, args: Args<'_>, reply: &mut Reply) -> Result<(), Unsure> {
+        let mark = reply.len();
+        match self.perform(row, args, reply) {
+            Ok(()) => Ok(()),
+            Err(Stop::Error(error)) => {
+                reply.truncate(mark);
+                reply.error(error.text());
+                Ok(())
+            }
+            Err(Stop::Unsure(why)) => Err(Unsure(why)),
+        }
+    }
+
+    fn perform(&mut self, row: &Command, args: Args<'_>, reply: &mut Reply) -> Result<(), Stop> {
+        if row.is_write() {
+            return self.write(row, args, reply);
+        }
+        if row.read.is_some() {
+            self.read(row, args, reply)?;
+            // PFCOUNT keeps its count in the value.
+            return match row.apply {
+                Some(_) => self.apply(row, args),
+                None => Ok(()),
+            };
+        }
+        match row.name {
+            "select" => self.select(args)?,
+            "ping" if args.len() == 1 => {
+                reply.simple("PONG");
+                return Ok(());
+            }
+            "ping" | "echo" => {
+                reply.bulk(args.at(1));
+                return Ok(());
+            }
+            // No write comes after it, so nothing depends on what it says.
+            "time" => {
+                let now_ms = self.tx.now_ms();
+                reply.array(2);
+                reply.bulk((now_ms / 1000).to_string().as_bytes());
+                reply.bulk((now_ms % 1000 * 1000).to_string().as_bytes());
+                return Ok(());
+            }
+            // As many as subscribe here, as on a server's replica.
+            "publish" => {
+                reply.integer(0);
+                return Ok(());
+            }
+            _ => {
+                return Err(Stop::Unsure(
+                    "it calls a command whose reply only the primary knows",
+                ));
+            }
+        }
+        reply.ok();
+        Ok(())
+    }
+
+    /// A key past its time is still there, as for all that the stream does: the primary deletes it.
+    fn read(&mut self, row: &Command, args: Args<'_>, reply: &mut Reply) -> Result<(), Stop> {
+        let handler = row.read.ok_or(NO_REPLY)?;
+        if row.locks(args) == Scope::Nothing {
+            return Err(Stop::Unsure(
+                "it looks at the whole database in the primary's order",
+            ));
+        }
+        self.check_taints(row, args)?;
+        let view = View::within(self.spaces, self.tx);
+        if row.locks(args) == Scope::Database {
+            // A walk leaves out what is past its time, and deletes none of it: when the primary walked is not known.
+            let now_ms = self.tx.now_ms();
+            if view
+                .entries_at_any_time()
+                .any(|entry| entry.is_expired(now_ms))
+            {
+                return Err(Stop::Unsure(
+                    "it walks over keys some of which are past their time",
+                ));
+            }
+        }
+        view.set_clock(0);
+        view.set_touches(false);
+        execute::look(&view, handler, args, reply)?;
+        Ok(())
+    }
+
+    fn check_taints(&self, row: &Command, args: Args<'_>) -> Result<(), Stop> {
+        if !self.spaces.taints().any() {
+            return Ok(());
+        }
+        let mut tainted = row.locks(args) == Scope::Database;
+        row.keys
+            .visit(args, |index| tainted |= self.tx.is_tainted(args.at(index)));
+        if tainted {
+            return Err(Stop::Unsure("it uses a key whose value is not known"));
+        }
+        Ok(())
+    }
+
+    fn select(&mut self, args: Args<'_>) -> Result<(), Stop> {
+        let db = parse_integer(args.at(1)).and_then(|db| usize::try_from(db).ok());
+        let db = db.filter(|db| *db < self.spaces.databases());
+        let db = db.ok_or(Stop::Unsure("it selects a database that is not there"))?;
+        let is_own = self.only.is_none_or(|only| only == db);
+        if !is_own || !is_held(self.spaces, db, db) {
+            return Err(Stop::Unsure(
+                "it selects a database that its text does not name",
+            ));
+        }
+        self.tx.select(db).map_err(Error::from)?;
+        Ok(())
+    }
+
+    /// What a read says now.
+    fn ask(&mut self, words: &[&[u8]]) -> Result<Reply, Stop> {
+        let words = ArgsBuf::new(words);
+        let row = lookup(words.as_args().at(0)).ok_or(NO_REPLY)?;
+        let mut reply = Reply::new(Protocol::Resp2, self.dialect(), usize::MAX);
+        self.read(row, words.as_args(), &mut reply)?;
+        Ok(reply)
+    }
+
+    /// The number that a read says now.
+    fn count(&mut self, words: &[&[u8]]) -> Result<i64, Stop> {
+        let reply = self.ask(words)?;
+        let digits = reply.as_bytes().strip_prefix(b":").unwrap_or_default();
+        parse_integer(digits.trim_ascii_end()).ok_or(NO_REPLY)
+    }
+
+    fn apply(&mut self, row: &Command, args: Args<'_>) -> Result<(), Stop> {
+        let applied = execute::try_apply(self.tx, self.spaces, row, args);
+        applied.map_err(|_| Stop::Unsure("a write of it cannot be applied"))
+    }
+}
+
+const NO_REPLY: Stop = Stop::Unsure("it calls a write whose reply only the primary knows");

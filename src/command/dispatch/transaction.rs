@@ -1,0 +1,500 @@
+//! MULTI, EXEC and DISCARD for clients.
+//!
+//! EXEC answers all queued reads at one moment: it holds the read locks of every shard that any of them names while they
+//! run, and all of them go by one look at the clock. What is WATCHed is looked at in the same moment.
+//!
+//! DIFFERENCE: a full resync counts as a change of every watched key; a replica keeps watches over keys that were neither
+//! there before nor are afterwards.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::answer::run;
+use super::catalogue;
+use super::execute::look;
+use super::registry::lookup;
+use super::resolve::resolve_for;
+use crate::command::rows::error::OUT_OF_MEMORY;
+use crate::command::rows::queue::{Queued, Transaction};
+use crate::command::rows::{
+    Arity, Command, Error, Family, Flags, Keys, Scope, SessionCx, entering, long, work,
+};
+use crate::dialect::Dialect;
+use crate::resp::{Args, ArgsBuf};
+use crate::store::{Entry, Generation, Rules, Slot, View, Watching, unix_ms};
+
+/// What queued commands may hold in all: as much as one request may.
+const QUEUED_BYTES_MAX: usize = 1 << 30;
+
+/// What each queued command costs beyond its words.
+const QUEUED_OVERHEAD_BYTES: usize = 128;
+
+/// This file's rows.
+pub(crate) const FAMILY: Family = Family {
+    group: "transactions",
+    commands: &[
+        Command::new("multi", Arity::exactly(1), Keys::None)
+            .session(multi)
+            .flags(ALWAYS)
+            .about("1.2.0", "Starts a transaction."),
+        Command::new("exec", Arity::exactly(1), Keys::None)
+            .session(exec)
+            .flags(Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE))
+            .about("1.2.0", "Runs the queued commands at one moment."),
+        Command::new("discard", Arity::exactly(1), Keys::None)
+            .session(discard)
+            .flags(ALWAYS)
+            .about("2.0.0", "Forgets the queued commands."),
+        Command::new("watch", Arity::at_least(2), Keys::all())
+            .session(watch)
+            .flags(ALWAYS)
+            .about("2.2.0", "Lets EXEC give null if one of the keys changes before it.")
+            .difference("A full resync counts as a change of every watched key; many watched keys count towards `--clients-memory`, without room WATCH answers OOM."),
+        Command::new("unwatch", Arity::exactly(1), Keys::None)
+            .session(unwatch)
+            .flags(ALWAYS)
+            .about("2.2.0", "Forgets what is watched."),
+    ],
+};
+
+const ALWAYS: Flags = Flags::NOSCRIPT
+    .and(Flags::LOADING)
+    .and(Flags::STALE)
+    .and(Flags::FAST)
+    .and(Flags::ALLOW_BUSY);
+
+/// Whether all that was queued has `flag`.
+pub(crate) fn has_only(transaction: &Transaction, flag: &str, dialect: Dialect) -> bool {
+    let has = |row: &Command, args: &ArgsBuf| {
+        !row.flags.has(Flags::SCRIPT) && catalogue::flagged(args.as_args(), row, dialect, flag)
+    };
+    let mut queued = transaction.queued.iter();
+    queued.all(|(row, args)| has(row, args))
+}
+
+/// The commands that MULTI does not queue. Source: redis 7.0 server.c, `processCommand`.
+pub(crate) fn runs_at_once(row: &Command) -> bool {
+    matches!(
+        row.name,
+        "exec" | "discard" | "multi" | "watch" | "quit" | "reset"
+    ) && lookup(row.name.as_bytes()).is_some_and(|found| std::ptr::eq(found, row))
+}
+
+/// Refuses what no transaction may hold.
+///
+/// # Errors
+/// The error reply. Source: valkey 9.1 server.c, `processCommand`, and COMMAND's flag `no_multi` of five servers.
+pub(crate) fn check(row: &Command, args: Args<'_>, dialect: Dialect) -> Result<(), Error> {
+    let is_denied = row.flags.has(Flags::NO_MULTI) && dialect.denies_within_transactions()
+        || match row.name {
+            // It would lock what the transaction does not hold.
+            "debug" => true,
+            "multi" | "watch" => dialect.denies_nested_transactions(),
+            "reply" => dialect.names_what_transactions_deny(),
+            _ => false,
+        };
+    if !is_denied {
+        return Ok(());
+    }
+    if !dialect.names_what_transactions_deny() {
+        return Err(Error::Text("ERR Command not allowed inside a transaction"));
+    }
+    let container = lookup(args.at(0)).filter(|found| !std::ptr::eq(*found, row));
+    let container = container.map_or(String::new(), |found| format!("{}|", found.name));
+    Err(Error::Owned(format!(
+        "ERR Command '{container}{}' not allowed inside a transaction",
+        row.name
+    )))
+}
+
+/// The container of an unknown subcommand, or of one with a wrong number of words, where the server finds that out only when
+/// the transaction runs, or once the client has authenticated.
+#[cold]
+pub(crate) fn found_when_run(cx: &SessionCx<'_>, args: Args<'_>) -> Option<&'static Command> {
+    let dialect = cx.reply.dialect();
+    let runs_now = cx.session.transaction.is_none() && cx.session.authenticated;
+    if runs_now || dialect.has_subcommand_rows() || args.len() < 2 {
+        return None;
+    }
+    let container = lookup(args.at(0)).filter(|row| dialect.has(row.presence));
+    // XGROUP is a write whatever its subcommand.
+    container.filter(|row| !row.subcommands.is_empty() && row.name != "xgroup")
+}
+
+/// Queues a command.
+///
+/// # Errors
+/// When the queue holds too much; the transaction is lost then.
+pub(crate) fn queue(
+    cx: &mut SessionCx<'_>,
+    row: &'static Command,
+    args: Args<'_>,
+) -> Result<(), Error> {
+    let Some(transaction) = &mut cx.session.transaction else {
+        return Ok(());
+    };
+    if transaction.aborted {
+        // As servers do since Redis 7: it will not run, so it need not be kept.
+        cx.reply.simple("QUEUED");
+        return Ok(());
+    }
+    let bytes: usize = args.iter().map(|word| word.len() + 16).sum();
+    let has_room = transaction.takes(bytes + QUEUED_OVERHEAD_BYTES);
+    if transaction.bytes > QUEUED_BYTES_MAX {
+        transaction.give_up();
+        cx.session.closing = true;
+        return Err(Error::Text("ERR the transaction holds too many bytes"));
+    }
+    if !has_room {
+        transaction.give_up();
+        let bytes = cx.session.client.account.held();
+        cx.host.relieve(bytes);
+        return Err(OUT_OF_MEMORY);
+    }
+    transaction.queued.push((row, ArgsBuf::copy_of(args)));
+    cx.reply.simple("QUEUED");
+    Ok(())
+}
+
+fn multi(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    if cx.session.transaction.is_some() {
+        return Err(Error::Text("ERR MULTI calls can not be nested"));
+    }
+    let account = Arc::clone(&cx.session.client.account);
+    cx.session.transaction = Some(Transaction::new(account));
+    cx.reply.ok();
+    Ok(())
+}
+
+fn discard(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    cx.session
+        .transaction
+        .take()
+        .ok_or(Error::Text("ERR DISCARD without MULTI"))?;
+    cx.session.watching = None;
+    cx.reply.ok();
+    Ok(())
+}
+
+fn watch(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    if cx.session.transaction.is_some() {
+        return Err(Error::Text("ERR WATCH inside MULTI is not allowed"));
+    }
+    // Before the first sync no key is there; that it ends is no change that EXEC could be asked about meanwhile.
+    if let Some(generation) = cx.generation {
+        let watching = &mut cx.session.watching;
+        let account = &cx.session.client.account;
+        let none = || Box::new(Watching::new(&generation.spaces, Arc::clone(account)));
+        let watching = watching.get_or_insert_with(none);
+        let (spaces, db, keys) = (&generation.spaces, cx.session.db, args.from(1));
+        let views = spaces.hold(keys.iter().map(|key| spaces.slot(db, key)).collect());
+        for view in &views {
+            if watching.add(view, keys.iter()).is_err() {
+                cx.host.relieve(account.held());
+                return Err(OUT_OF_MEMORY);
+            }
+        }
+    }
+    cx.reply.ok();
+    Ok(())
+}
+
+fn unwatch(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    cx.session.watching = None;
+    cx.reply.ok();
+    Ok(())
+}
+
+fn exec(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    let transaction = cx
+        .session
+        .transaction
+        .take()
+        .ok_or(Error::Text("ERR EXEC without MULTI"))?;
+    let watching = cx.session.watching.take();
+    if transaction.aborted {
+        return Err(Error::Text(
+            "EXECABORT Transaction discarded because of previous errors.",
+        ));
+    }
+    let mut held = cx.generation.map(|generation| {
+        let watched = watching.iter().flat_map(|watching| watching.keys());
+        let db = cx.session.db;
+        entering(&generation.spaces, || {
+            hold(generation, db, &transaction.queued, watched)
+        })
+    });
+    if let (Some(watching), Some(generation), Some(held)) = (&watching, cx.generation, &held)
+        && watching.is_broken(&generation.spaces, held, rules(cx))
+    {
+        cx.reply.null_array();
+        return Ok(());
+    }
+    let bytes = least_bytes(cx, &transaction.queued, held.as_deref());
+    if !cx.reply.reserve(bytes) {
+        // Known before anything is copied. Beside replies that wait it is put off until those are written.
+        if !cx.reply.is_empty() {
+            cx.session.deferred = true;
+            cx.session.transaction = Some(transaction);
+            cx.session.watching = watching;
+        }
+        return Ok(());
+    }
+    cx.session.clock = Some(unix_ms());
+    cx.reply.array(transaction.queued.len());
+    run_all(cx, &transaction.queued, &mut held);
+    cx.session.clock = None;
+    Ok(())
+}
+
+/// Runs queued commands. Once they take long, other connections go on meanwhile.
+fn run_all<'g>(cx: &mut SessionCx<'g>, queued: &[Queued], held: &mut Option<Vec<View<'g>>>) {
+    let begun = work_so_far(cx);
+    for (index, (row, args)) in queued.iter().enumerate() {
+        if work_so_far(cx) - begun > work::LONG {
+            let rest = queued.get(index..).unwrap_or_default();
+            return long(|| run_long(cx, rest, held));
+        }
+        run_queued(cx, row, args.as_args());
+    }
+}
+
+/// As [`run_all`], for what has taken long already. What goes on long enough for the writer to wait noticeably is done on copies, where
+/// those are soon made: copies of one moment, for the locks are released only then. It ends where the connection is closed, from either
+/// side.
+fn run_long<'g>(cx: &mut SessionCx<'g>, queued: &[Queued], held: &mut Option<Vec<View<'g>>>) {
+    let begun = work_so_far(cx);
+    let mut looked_at = begun;
+    let mut copies = None;
+    let mut looked = false;
+    for (index, (row, args)) in queued.iter().enumerate() {
+        if work_so_far(cx) - looked_at > work::LONG {
+            looked_at = work_so_far(cx);
+            let is_deserted = cx.reply.is_deserted();
+            if is_deserted || cx.session.client.close.is_cancelled() {
+                cx.session.closing = true;
+                return;
+            }
+        }
+        if !looked && work_so_far(cx) - begun > work::WORTH_COPYING {
+            looked = true;
+            let rest = queued.get(index..).unwrap_or_default();
+            copies = held.as_deref().and_then(|held| copied(cx, rest, held));
+            if copies.is_some() {
+                *held = None;
+            }
+        }
+        match (&copies, row.read) {
+            (Some(copies), Some(handler)) => {
+                let mark = cx.reply.len();
+                let view = copies.iter().find(|view| view.db_number() == cx.session.db);
+                let none = cx
+                    .generation
+                    .map(|generation| generation.spaces.view_none(cx.session.db));
+                let result = match view.or(none.as_ref()) {
+                    Some(view) => {
+                        let done = &cx.session.worked;
+                        let work = work::of(row, view, args.as_args());
+                        done.set(done.get().saturating_add(work));
+                        look(view, handler, args.as_args(), cx.reply)
+                    }
+                    None => Ok(()),
+                };
+                finish_queued(cx, mark, result);
+            }
+            _ => run_queued(cx, row, args.as_args()),
+        }
+        if cx.reply.overflowed() {
+            return;
+        }
+    }
+}
+
+/// How much has been done for this connection's turn: elements looked at, or copied into its replies.
+fn work_so_far(cx: &SessionCx<'_>) -> usize {
+    cx.session.worked.get() + cx.reply.len() / 64
+}
+
+/// Copies of what queued commands read, if all of them name their keys and there is not more of it than is copied at once.
+fn copied<'g>(cx: &SessionCx<'g>, queued: &[Queued], held: &[View<'g>]) -> Option<Vec<View<'g>>> {
+    let spaces = &cx.generation?.spaces;
+    let mut by_db: BTreeMap<usize, Vec<&[u8]>> = BTreeMap::new();
+    let mut all_named = !spaces.taints().any();
+    each_read(
+        cx.session.db,
+        spaces.databases(),
+        queued,
+        &mut |db, row, args| {
+            all_named &= row.locks(args) == Scope::Keys && !row.flags.has(Flags::SCRIPT);
+            let keys = by_db.entry(db).or_default();
+            row.keys.visit(args, |index| keys.push(args.at(index)));
+        },
+    );
+    let view_of = |db: usize| held.iter().find(|view| view.db_number() == db);
+    let mut size = 0usize;
+    for (db, keys) in &mut by_db {
+        keys.sort_unstable();
+        keys.dedup();
+        let view = view_of(*db)?;
+        let sizes = keys
+            .iter()
+            .map(|key| view.entry_at_any_time(key).map_or(1, Entry::size));
+        size = size.saturating_add(sizes.sum());
+    }
+    (all_named && size <= work::WORTH_COPYING).then_some(())?;
+    let copies = by_db.iter().map(|(db, keys)| {
+        let view = view_of(*db)?;
+        view.set_touches(cx.session.touches);
+        cx.session
+            .clock
+            .into_iter()
+            .for_each(|now_ms| view.set_clock(now_ms));
+        Some(view.copied(|visit| keys.iter().for_each(|key| visit(key))))
+    });
+    copies.collect()
+}
+
+/// What the replies to queued commands take at least, as far as it is known before they are written. A tainted key's is an error.
+fn least_bytes(cx: &SessionCx<'_>, queued: &[Queued], held: Option<&[View<'_>]>) -> usize {
+    let (Some(generation), Some(held)) = (cx.generation, held) else {
+        return 0;
+    };
+    if generation.spaces.taints().any() {
+        return 0;
+    }
+    let mut bytes = 0usize;
+    each_read(
+        cx.session.db,
+        generation.spaces.databases(),
+        queued,
+        &mut |db, row, args| {
+            let view = held.iter().find(|view| view.db_number() == db);
+            if let (Some(least), Some(view)) = (row.least, view) {
+                bytes = bytes.saturating_add(least(view, args));
+            }
+        },
+    );
+    bytes
+}
+
+/// Gives every queued read to `visit`, with the database that it works in.
+fn each_read<'q>(
+    db: usize,
+    databases: usize,
+    queued: &'q [Queued],
+    visit: &mut dyn FnMut(usize, &'static Command, Args<'q>),
+) {
+    let mut db = db;
+    for (row, args) in queued {
+        let args = args.as_args();
+        if row.name == "select" {
+            db = args
+                .get(1)
+                .and_then(crate::resp::parse_integer)
+                .and_then(|number| usize::try_from(number).ok())
+                .filter(|number| *number < databases)
+                .unwrap_or(db);
+        } else if row.read.is_some() || row.flags.has(Flags::SCRIPT) {
+            visit(db, row, args);
+        }
+    }
+}
+
+fn rules(cx: &SessionCx<'_>) -> Rules {
+    Rules {
+        ignores_expired: cx.reply.dialect().ignores_expired_when_watched(),
+    }
+}
+
+fn run_queued(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) {
+    let mark = cx.reply.len();
+    let result = if row.subcommands.is_empty() || args.len() == 1 {
+        run(cx, row, args)
+    } else {
+        resolve_for(args, cx.reply.dialect()).map(|_| ())
+    };
+    finish_queued(cx, mark, result);
+}
+
+fn finish_queued(cx: &mut SessionCx<'_>, mark: usize, result: Result<(), Error>) {
+    match result {
+        Ok(()) => {}
+        // Inside a transaction nothing waits.
+        Err(Error::Waits(_)) => cx.reply.null_array(),
+        Err(error) => {
+            cx.reply.truncate(mark);
+            cx.reply.error(error.text());
+        }
+    }
+}
+
+/// Takes the read locks of everything that is watched and that the queued commands will read, database by database in ascending order, which
+/// is the order of all locks. The commands then lock the same shards again for themselves: a reader never waits where a
+/// reader is already in.
+fn hold<'g, 'k>(
+    generation: &'g Generation,
+    db: usize,
+    queued: &[Queued],
+    watched: impl Iterator<Item = (usize, &'k [u8])>,
+) -> Vec<View<'g>> {
+    let spaces = &generation.spaces;
+    let mut slots: Vec<Slot> = watched.map(|(db, key)| spaces.slot(db, key)).collect();
+    // Named once however often it is read: a database's slots are far larger than the command that asks for them.
+    let mut whole = BTreeSet::new();
+    each_read(db, spaces.databases(), queued, &mut |db, row, args| {
+        if row.flags.has(Flags::SCRIPT) {
+            // It may select any, and there is no other moment to take the locks of that.
+            whole.extend(0..spaces.databases());
+        } else if row.locks(args) == Scope::Keys {
+            row.keys
+                .visit(args, |index| slots.push(spaces.slot(db, args.at(index))));
+        } else {
+            whole.insert(db);
+        }
+    });
+    slots.extend(whole.into_iter().flat_map(|db| spaces.slots_of_db(db)));
+    spaces.hold(slots)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use std::sync::{Arc, mpsc};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::NewValue;
+
+    /// Long enough for a writer to do what it should not.
+    const A_MOMENT: Duration = Duration::from_millis(20);
+
+    #[test]
+    fn a_writer_waits_for_what_a_transaction_will_read_or_watches() {
+        let generation = Generation::new(2, Dialect::default(), Arc::default());
+        let spaces = &generation.spaces;
+        let write = |db, key: &[u8]| {
+            let mut tx = spaces.write(db, [spaces.slot(db, key)]);
+            tx.set(key, None, NewValue::text(b"x"));
+        };
+        write(0, b"a");
+        write(1, b"b");
+        let queued = ["GET a", "SELECT 1", "MGET b c"].map(|line| {
+            let words = ArgsBuf::new(line.split(' '));
+            (lookup(words.as_args().at(0)).unwrap(), words)
+        });
+        for (db, key) in [(0, b"a"), (1, b"b"), (1, b"c"), (1, b"w")] {
+            let held = hold(&generation, 0, &queued, std::iter::once((1, &b"w"[..])));
+            std::thread::scope(|scope| {
+                let (sender, done) = mpsc::channel();
+                scope.spawn(move || {
+                    write(db, key);
+                    sender.send(()).unwrap();
+                });
+                assert!(done.recv_timeout(A_MOMENT).is_err(), "{db} {key:?}");
+                drop(held);
+                done.recv().unwrap();
+            });
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! The connection commands.
+//!
+//! Source of the texts: redis 7.0 networking.c, acl.c, db.c and server.c.
+
+use super::{client, introspection};
+use crate::command::rows::parse::integer;
+use crate::command::rows::{
+    ALWAYS, Arity, Command, Error, Family, Flags, Keys, Replies, SessionCx,
+};
+use crate::dialect::{Dialect, Family as ServerFamily};
+use crate::resp::{Args, Protocol, parse_integer};
+
+const BEFORE_AUTH: Flags = ALWAYS
+    .and(Flags::FAST)
+    .and(Flags::NO_AUTH)
+    .and(Flags::ALLOW_BUSY);
+
+/// This file's rows.
+pub(crate) const FAMILY: Family = Family {
+    group: "connection",
+    commands: &[
+        Command::new("ping", Arity::at_least(1), Keys::None)
+            .session(ping)
+            .flags(Flags::FAST)
+            .about("1.0.0", "Answers."),
+        Command::new("echo", Arity::exactly(2), Keys::None)
+            .session(echo)
+            .flags(Flags::FAST.and(Flags::LOADING).and(Flags::STALE))
+            .about("1.0.0", "Gives its argument back."),
+        Command::new("hello", Arity::at_least(1), Keys::None)
+            .session(hello)
+            .flags(BEFORE_AUTH)
+            .about(
+                "6.0.0",
+                "Chooses the protocol version and says what the server is.",
+            )
+            .difference(
+                "Of modules only that is listed which every server of the upstream's version has.",
+            )
+            .arity_before("6.2.0", Arity::at_least(2)),
+        Command::new("auth", Arity::at_least(2), Keys::None)
+            .session(auth)
+            .flags(BEFORE_AUTH)
+            .about("1.0.0", "Authenticates the connection."),
+        Command::new("select", Arity::exactly(2), Keys::None)
+            .session(select)
+            .flags(Flags::FAST.and(Flags::LOADING).and(Flags::STALE))
+            .about("1.0.0", "Selects a database."),
+        Command::new("quit", Arity::at_least(1), Keys::None)
+            .session(quit)
+            .flags(BEFORE_AUTH)
+            .about("1.0.0", "Closes the connection."),
+        http("post"),
+        http("host:"),
+        Command::new("reset", Arity::exactly(1), Keys::None)
+            .session(reset)
+            .flags(BEFORE_AUTH)
+            .about("6.2.0", "Makes the connection as good as new."),
+        Command::container("client", client::CLIENT)
+            .about("2.4.0", "Looks at connections and changes this one."),
+    ],
+};
+
+/// A word of HTTP: a browser was made to speak to us.
+const fn http(name: &'static str) -> Command {
+    Command::new(name, Arity::at_least(1), Keys::None)
+        .session(hang_up)
+        .flags(BEFORE_AUTH)
+        .about("2.8.0", "Closes the connection, which speaks HTTP.")
+}
+
+/// Source: redis 6.0 networking.c, `securityWarningCommand`.
+fn hang_up(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    cx.session.closing = true;
+    Ok(())
+}
+
+fn ping(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    match (args.len(), args.get(1)) {
+        (1, _) => cx.reply.simple("PONG"),
+        (2, Some(message)) => cx.reply.bulk(message),
+        _ => return Err(Error::Arity("ping".to_owned())),
+    }
+    Ok(())
+}
+
+fn echo(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    cx.reply.bulk(args.at(1));
+    Ok(())
+}
+
+fn quit(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    cx.reply.ok();
+    cx.session.closing = true;
+    Ok(())
+}
+
+fn select(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let number = database_number(args.at(1), cx.reply.dialect())?;
+    cx.session.db = usize::try_from(number)
+        .ok()
+        .filter(|db| *db < cx.host.databases())
+        .ok_or(Error::Text("ERR DB index is out of range"))?;
+    cx.reply.ok();
+    Ok(())
+}
+
+/// Source: redis 6.0 db.c and 7.0 object.c, `getIntFromObjectOrReply`.
+fn database_number(text: &[u8], dialect: Dialect) -> Result<i64, Error> {
+    let number = parse_integer(text);
+    if !dialect.since_redis(6, 2) {
+        let number = number.ok_or(Error::Text("ERR invalid DB index"))?;
+        // Only the low 32 bits were looked at.
+        return Ok((number << 32) >> 32);
+    }
+    let number = number.ok_or(Error::NotInteger)?;
+    if i32::try_from(number).is_err() {
+        return Err(Error::Text(
+            "ERR value is out of range, value must between -2147483648 and 2147483647",
+        ));
+    }
+    Ok(number)
+}
+
+fn reset(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    let session = &mut *cx.session;
+    session.db = 0;
+    session.authenticated = cx.host.checks_password(b"").is_none();
+    session.replies = Replies::On;
+    session.transaction = None;
+    session.watching = None;
+    session.touches = true;
+    {
+        let mut shown = session.client.shown();
+        shown.name.clear();
+        shown.no_evict = false;
+        shown.no_touch = false;
+    }
+    cx.reply.set_protocol(Protocol::Resp2);
+    cx.reply.simple("RESET");
+    Ok(())
+}
+
+fn auth(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    match args.len() {
+        2 if cx.host.checks_password(b"").is_none() => {
+            return Err(Error::Text(
+                "ERR AUTH <password> called without any password configured for the default user. \
+                 Are you sure your configuration is correct?",
+            ));
+        }
+        2 => log_in(cx, b"default", args.at(1))?,
+        3 => log_in(cx, args.at(1), args.at(2))?,
+        _ => return Err(Error::Syntax),
+    }
+    cx.reply.ok();
+    Ok(())
+}
+
+/// There is one user, `default`; without a password set it takes any.
+fn log_in(cx: &mut SessionCx<'_>, user: &[u8], password: &[u8]) -> Result<(), Error> {
+    let matches = cx.host.checks_password(password).unwrap_or(true);
+    if user != b"default" || !matches {
+        return Err(Error::Text(
+            if cx.reply.dialect().has_modern_login_errors() {
+                "WRONGPASS invalid username-password pair or user is disabled."
+            } else {
+                "WRONGPASS invalid username-password pair"
+            },
+        ));
+    }
+    cx.session.authenticated = true;
+    Ok(())
+}
+
+/// What HELLO's options ask for.
+#[derive(Default)]
+struct Greeting<'a> {
+    login: Option<(&'a [u8], &'a [u8])>,
+    name: Option<Vec<u8>>,
+}
+
+fn hello(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let protocol = match args.get(1) {
+        None => cx.reply.protocol(),
+        Some(word) => protocol(word, cx.reply.dialect())?,
+    };
+    let greeting = greeting(cx, args)?;
+    if let Some((user, password)) = greeting.login {
+        log_in(cx, user, password)?;
+    }
+    if !cx.session.authenticated {
+        return Err(Error::Text(not_logged_in(cx.reply.dialect())));
+    }
+    if let Some(name) = greeting.name {
+        cx.session.client.shown().name = name;
+    }
+    cx.reply.set_protocol(protocol);
+    introduce(cx);
+    Ok(())
+}
+
+const fn not_logged_in(dialect: Dialect) -> &'static str {
+    if dialect.reads_hello_before_login() {
+        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> \
+         option can be used to authenticate the client and select the RESP protocol version at the same time"
+    } else {
+        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> \
+         option can be used to authenticate the client and select the RESP protocol version at the same time"
+    }
+}
+
+fn protocol(word: &[u8], dialect: Dialect) -> Result<Protocol, Error> {
+    match integer(word) {
+        Ok(2) => Ok(Protocol::Resp2),
+        Ok(3) => Ok(Protocol::Resp3),
+        Ok(_) => Err(Error::Text("NOPROTO unsupported protocol version")),
+        Err(_) if !dialect.has_modern_login_errors() => {
+            Err(Error::Text("NOPROTO unsupported protocol version"))
+        }
+        Err(_) => Err(Error::Text(
+            "ERR Protocol version is not an integer or out of range",
+        )),
+    }
+}
+
+/// Reads the options. Old servers log in as they meet AUTH: an error behind it leaves the client authenticated.
+fn greeting<'a>(cx: &mut SessionCx<'_>, args: Args<'a>) -> Result<Greeting<'a>, Error> {
+    let dialect = cx.reply.dialect();
+    let (mut at, mut greeting) = (2, Greeting::default());
+    while at < args.len() {
+        let more = args.len() - at - 1;
+        if args.is(at, "auth") && more >= 2 {
+            let (user, password) = (args.at(at + 1), args.at(at + 2));
+            if !dialect.reads_hello_before_login() {
+                log_in(cx, user, password)?;
+            }
+            greeting.login = Some((user, password));
+            at += 3;
+        } else if args.is(at, "setname") && more >= 1 {
+            let name = client::client_name(args.at(at + 1), dialect)?;
+            greeting.name = Some(name);
+            at += 2;
+        } else {
+            return Err(Error::quoting(
+                "ERR Syntax error in HELLO option '{}'",
+                &[args.at(at)],
+            ));
+        }
+    }
+    Ok(greeting)
+}
+
+fn introduce(cx: &mut SessionCx<'_>) {
+    let dialect = cx.reply.dialect();
+    let (major, minor, patch) = dialect.version;
+    let server = match dialect.family {
+        ServerFamily::Redis => "redis",
+        ServerFamily::Valkey => "valkey",
+    };
+    let reply = &mut *cx.reply;
+    reply.map(7);
+    for (name, value) in [
+        ("server", server),
+        ("version", &format!("{major}.{minor}.{patch}")),
+    ] {
+        reply.bulk(name.as_bytes());
+        reply.bulk(value.as_bytes());
+    }
+    reply.bulk(b"proto");
+    reply.integer(if reply.is_resp3() { 3 } else { 2 });
+    reply.bulk(b"id");
+    reply.integer(i64::try_from(cx.session.client.id).unwrap_or(i64::MAX));
+    for (name, value) in [("mode", "standalone"), ("role", "replica")] {
+        reply.bulk(name.as_bytes());
+        reply.bulk(value.as_bytes());
+    }
+    reply.bulk(b"modules");
+    introspection::modules(reply);
+}

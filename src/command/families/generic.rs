@@ -1,0 +1,528 @@
+//! Commands on keys of any type, and on whole databases.
+
+use std::borrow::Cow;
+
+use super::{object, restore};
+use crate::command::rows::glob::Glob;
+use crate::command::rows::parse::{integer, moment_ms};
+use crate::command::rows::scan::{ScanOptions, scan_cursor};
+use crate::command::rows::{Arity, Command, Error, Family, Flags, Keys, Outcome, Scope, Touch};
+use crate::resp::{Args, Reply};
+use crate::store::{Cursor, Entry, Tx, Value, View};
+use crate::value::Object;
+
+/// Keys beyond which a flushed database is dropped on a thread of its own, so that the stream does not wait for it.
+const DROP_ASIDE_KEYS: usize = 10_000;
+
+/// This file's rows.
+pub(crate) const FAMILY: Family = Family {
+    group: "generic",
+    commands: &[
+        Command::new("exists", Arity::at_least(2), Keys::all())
+            .read(exists)
+            .flags(Flags::FAST)
+            .about("1.0.0", "Counts the keys that exist."),
+        Command::new("touch", Arity::at_least(2), Keys::all())
+            .read(touch)
+            .flags(Flags::FAST)
+            .about("3.2.1", "Counts the keys that exist, as used now."),
+        Command::new("type", Arity::exactly(2), Keys::first())
+            .read(type_of)
+            .flags(Flags::FAST)
+            .about("1.0.0", "Gives the type of a value."),
+        Command::new("dump", Arity::exactly(2), Keys::first())
+            .read(restore::dump)
+            .difference(
+                "the elements of hash tables come in an order of our own; everything else is the same bytes",
+            )
+            .about(
+                "2.6.0",
+                "Gives a value as the payload that RESTORE takes.",
+            ),
+        Command::new("ttl", Arity::exactly(2), Keys::first())
+            .read(ttl)
+            .flags(Flags::FAST)
+            .about("1.0.0", "Gives the seconds until a key expires."),
+        Command::new("pttl", Arity::exactly(2), Keys::first())
+            .read(pttl)
+            .flags(Flags::FAST)
+            .about("2.6.0", "Gives the milliseconds until a key expires."),
+        Command::new("expiretime", Arity::exactly(2), Keys::first())
+            .read(expiretime)
+            .flags(Flags::FAST)
+            .about("7.0.0", "Gives the Unix second in which a key expires."),
+        Command::new("pexpiretime", Arity::exactly(2), Keys::first())
+            .read(pexpiretime)
+            .flags(Flags::FAST)
+            .about(
+                "7.0.0",
+                "Gives the Unix millisecond in which a key expires.",
+            ),
+        Command::new("keys", Arity::exactly(2), Keys::None)
+            .read(keys)
+            .scope(Scope::Database)
+            .about("1.0.0", "Gives all keys that match a pattern."),
+        Command::new("scan", Arity::at_least(2), Keys::None)
+            .read(scan)
+            .scope(Scope::Nothing)
+            .about("2.8.0", "Gives the keys a few at a time."),
+        Command::new("randomkey", Arity::exactly(1), Keys::None)
+            .read(randomkey)
+            .scope(Scope::Nothing)
+            .about("1.0.0", "Gives a random key."),
+        Command::new("dbsize", Arity::exactly(1), Keys::None)
+            .read(dbsize)
+            .scope(Scope::Nothing)
+            .flags(Flags::FAST)
+            .about("1.0.0", "Gives the number of keys."),
+        Command::container("object", object::OBJECT).about("2.2.3", "Looks at how a value is kept."),
+        Command::new("del", Arity::at_least(2), Keys::all())
+            .apply(del)
+            .outcome(Outcome::Gone)
+            .about("1.0.0", "Deletes keys."),
+        Command::new("unlink", Arity::at_least(2), Keys::all())
+            .apply(del)
+            .outcome(Outcome::Gone)
+            .flags(Flags::FAST)
+            .about("4.0.0", "Deletes keys; memory is freed later."),
+        Command::new("expire", Arity::at_least(3), Keys::first())
+            .apply(expire)
+            .by_length()
+            .flags(Flags::FAST)
+            .about("1.0.0", "Lets a key expire after seconds.")
+            .arity_before("7.0.0", Arity::exactly(3)),
+        Command::new("pexpire", Arity::at_least(3), Keys::first())
+            .apply(pexpire)
+            .by_length()
+            .flags(Flags::FAST)
+            .about("2.6.0", "Lets a key expire after milliseconds.")
+            .arity_before("7.0.0", Arity::exactly(3)),
+        Command::new("expireat", Arity::at_least(3), Keys::first())
+            .apply(expireat)
+            .by_length()
+            .flags(Flags::FAST)
+            .about("1.2.0", "Lets a key expire at a Unix second.")
+            .arity_before("7.0.0", Arity::exactly(3)),
+        Command::new("pexpireat", Arity::at_least(3), Keys::first())
+            .apply(pexpireat)
+            .by_length()
+            .flags(Flags::FAST)
+            .about("2.6.0", "Lets a key expire at a Unix millisecond.")
+            .arity_before("7.0.0", Arity::exactly(3)),
+        Command::new("persist", Arity::exactly(2), Keys::first())
+            .apply(persist)
+            .by_length()
+            .flags(Flags::FAST)
+            .about("2.2.0", "Takes a key's expiry away."),
+        Command::new("rename", Arity::exactly(3), Keys::leading(2))
+            .apply(rename)
+            .by_length()
+            .about("1.0.0", "Gives a value another key."),
+        Command::new("renamenx", Arity::exactly(3), Keys::leading(2))
+            .apply(renamenx)
+            .by_length()
+            .flags(Flags::FAST)
+            .about("1.0.0", "Gives a value another key, if that is free."),
+        Command::new("copy", Arity::at_least(3), Keys::leading(2))
+            .apply(copy)
+            .touches(copy_touches)
+            .flags(Flags::DENYOOM)
+            .about("6.2.0", "Copies a value to another key."),
+        Command::new("move", Arity::exactly(3), Keys::first())
+            .apply(move_key)
+            .touches(move_touches)
+            .flags(Flags::FAST)
+            .about("1.0.0", "Moves a key to another database."),
+        Command::new("swapdb", Arity::exactly(3), Keys::None)
+            .apply(swapdb)
+            .touches(swapdb_touches)
+            .flags(Flags::FAST)
+            .about("4.0.0", "Exchanges two databases."),
+        Command::new("flushdb", Arity::at_least(1), Keys::None)
+            .apply(flushdb)
+            .touches(flushdb_touches)
+            .about("1.0.0", "Empties the database."),
+        Command::new("flushall", Arity::at_least(1), Keys::None)
+            .apply(flushall)
+            .touches(flushall_touches)
+            .about("1.0.0", "Empties all databases."),
+        Command::new("restore", Arity::at_least(4), Keys::first())
+            .apply(restore::restore)
+            .flags(Flags::DENYOOM)
+            .about("2.6.0", "Makes a key from what DUMP gave."),
+        Command::new("restore-asking", Arity::at_least(4), Keys::first())
+            .apply(restore::restore)
+            .flags(Flags::DENYOOM)
+            .about("3.0.0", "RESTORE during a slot's migration."),
+        Command::new(
+            "migrate",
+            Arity::at_least(6),
+            Keys::Found {
+                first: 3,
+                find: migrate_keys,
+            },
+        )
+        .write()
+        .about("2.6.0", "Moves keys to another server."),
+    ],
+};
+
+fn exists(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    reply.count(
+        args.from(1)
+            .iter()
+            .filter(|key| view.peek(key).is_some())
+            .count(),
+    );
+    Ok(())
+}
+
+/// CLIENT NO-TOUCH does not hold for what is there to touch.
+fn touch(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    view.set_touches(true);
+    let keys = args.from(1);
+    reply.count(keys.iter().filter(|key| view.entry(key).is_some()).count());
+    Ok(())
+}
+
+/// A value's type in the words of TYPE.
+fn type_name(value: Value<'_>) -> Cow<'static, str> {
+    Cow::Borrowed(match value {
+        Value::Text(_) | Value::Integer(_) | Value::Object(Object::Text(_)) => "string",
+        Value::Object(Object::List(_)) => "list",
+        Value::Object(Object::Set(_)) => "set",
+        Value::Object(Object::Hash(_)) => "hash",
+        Value::Object(Object::Zset(_)) => "zset",
+        Value::Object(Object::Stream(_)) => "stream",
+        Value::Object(Object::VectorSet(_)) => "vectorset",
+        // Not shown to readers.
+        Value::Object(Object::Swept) => "none",
+        Value::Object(Object::Module(value)) => return Cow::Owned(value.id().name()),
+    })
+}
+
+fn type_of(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let value = view.peek(args.at(1)).map(Entry::value);
+    reply.simple(&value.map_or("none".into(), type_name));
+    Ok(())
+}
+
+/// −2 for no key, −1 for no expiry, else what `figure` makes of it.
+fn expiry_figure(
+    view: &View<'_>,
+    args: Args<'_>,
+    reply: &mut Reply,
+    figure: impl Fn(i64) -> i64,
+) -> Result<(), Error> {
+    reply.integer(match view.peek(args.at(1)).map(Entry::expire_at_ms) {
+        None => -2,
+        Some(None) => -1,
+        Some(Some(at)) => figure(at),
+    });
+    Ok(())
+}
+
+fn left_ms(view: &View<'_>, at: i64) -> i64 {
+    at.wrapping_sub(view.now_ms()).max(0)
+}
+
+/// Milliseconds, which are not negative, to seconds: to the nearest.
+const fn seconds(ms: i64) -> i64 {
+    ((ms.cast_unsigned() + 500) / 1000).cast_signed()
+}
+
+fn ttl(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    expiry_figure(view, args, reply, |at| seconds(left_ms(view, at)))
+}
+
+fn pttl(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    expiry_figure(view, args, reply, |at| left_ms(view, at))
+}
+
+fn expiretime(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    expiry_figure(view, args, reply, |at| seconds(at.max(0)))
+}
+
+fn pexpiretime(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    expiry_figure(view, args, reply, |at| at)
+}
+
+fn keys(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let pattern = Glob::new(args.at(1), reply.dialect());
+    reply.array_of(|reply| {
+        let mut matching = 0;
+        for entry in view.entries().filter(|entry| pattern.matches(entry.key())) {
+            reply.bulk(entry.key());
+            matching += 1;
+        }
+        matching
+    });
+    Ok(())
+}
+
+fn scan(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let cursor = scan_cursor(args.at(1), reply.dialect())?;
+    let options = ScanOptions::parse(args, 2, reply.dialect())?;
+    let wanted = |entry: &Entry, key: &[u8]| {
+        view.shows(entry)
+            && options.pattern.matches(key)
+            && options
+                .type_name
+                .is_none_or(|name| name.eq_ignore_ascii_case(type_name(entry.value()).as_bytes()))
+    };
+    let walk = |reply: &mut Reply| {
+        let mut found = 0;
+        let next = view.scan(Cursor::from_number(cursor), options.count, |entry| {
+            let key = entry.key();
+            if wanted(entry, key) {
+                reply.bulk(key);
+                found += 1;
+            }
+        });
+        (next, found)
+    };
+    reply.under(walk, |reply, (next, found)| {
+        reply.array(2);
+        reply.bulk(itoa::Buffer::new().format(next.number()).as_bytes());
+        reply.array(found);
+    });
+    Ok(())
+}
+
+fn randomkey(view: &View<'_>, _args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    reply.bulk_or_null(view.random_key().as_deref());
+    Ok(())
+}
+
+fn dbsize(view: &View<'_>, _args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    reply.count(view.db().map_or(0, crate::store::Db::len));
+    Ok(())
+}
+
+fn del(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    args.from(1).iter().for_each(|key| drop(tx.remove(key)));
+    Ok(())
+}
+
+/// Conditions of the EXPIRE family. Source: redis 7.0 expire.c, `expireGenericCommand`.
+fn expiry_allowed(tx: &Tx<'_>, args: Args<'_>, at: i64) -> Result<bool, Error> {
+    let current = tx.entry(args.at(1)).and_then(Entry::expire_at_ms);
+    let mut allowed = true;
+    for index in 3..args.len() {
+        // No expiry counts as one infinitely far away.
+        allowed &= if args.is(index, "nx") {
+            current.is_none()
+        } else if args.is(index, "xx") {
+            current.is_some()
+        } else if args.is(index, "gt") {
+            current.is_some_and(|current| at > current)
+        } else if args.is(index, "lt") {
+            current.is_none_or(|current| at < current)
+        } else {
+            return Err(Error::quoting(
+                "ERR Unsupported option {}",
+                &[args.at(index)],
+            ));
+        };
+    }
+    Ok(allowed)
+}
+
+/// Sets an expiry even if it is past: the primary sends the deletion itself.
+fn expire_at(tx: &mut Tx<'_>, args: Args<'_>, scale: i64, base: i64) -> Result<(), Error> {
+    let at = moment_ms(integer(args.at(2))?, scale, base);
+    if expiry_allowed(tx, args, at)? {
+        tx.set_expiry(args.at(1), Some(at));
+    }
+    Ok(())
+}
+
+fn expire(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let now = tx.now_ms();
+    expire_at(tx, args, 1000, now)
+}
+
+fn pexpire(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let now = tx.now_ms();
+    expire_at(tx, args, 1, now)
+}
+
+fn expireat(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    expire_at(tx, args, 1000, 0)
+}
+
+fn pexpireat(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    expire_at(tx, args, 1, 0)
+}
+
+fn persist(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    tx.set_expiry(args.at(1), None);
+    Ok(())
+}
+
+fn rename(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let (from, to) = (args.at(1), args.at(2));
+    if !tx.exists(from) {
+        return Err(Error::NoSuchKey);
+    }
+    if from != to
+        && let Some(entry) = tx.remove(from)
+    {
+        let expiry = entry.expire_at_ms();
+        tx.put(entry.rebuilt(to, expiry));
+    }
+    Ok(())
+}
+
+fn renamenx(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    if tx.exists(args.at(1)) && tx.exists(args.at(2)) {
+        Ok(())
+    } else {
+        rename(tx, args)
+    }
+}
+
+const SAME: Error = Error::Text("ERR source and destination objects are the same");
+
+/// A database number argument.
+fn database(text: &[u8]) -> Result<usize, Error> {
+    let out_of_range = Error::Text("ERR DB index is out of range");
+    usize::try_from(integer(text)?).map_err(|_| out_of_range)
+}
+
+/// COPY's target database and whether it may replace.
+fn copy_options(args: Args<'_>, db: usize) -> Result<(usize, bool), Error> {
+    let (mut target, mut replace) = (db, false);
+    let mut index = 3;
+    while index < args.len() {
+        if args.is(index, "replace") {
+            replace = true;
+        } else if args.is(index, "db") && index + 1 < args.len() {
+            index += 1;
+            target = database(args.at(index))?;
+        } else {
+            return Err(Error::Syntax);
+        }
+        index += 1;
+    }
+    Ok((target, replace))
+}
+
+fn copy_touches<'a>(args: Args<'a>, db: usize, visit: &mut dyn FnMut(Touch<'a>)) {
+    visit(Touch::Key(db, args.at(1)));
+    visit(match copy_options(args, db) {
+        Ok((target, _)) => Touch::Key(target, args.at(2)),
+        // Options of a later version: whichever database it writes to.
+        Err(_) => Touch::Everything,
+    });
+}
+
+fn copy(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let source = tx.db_number();
+    let (target, replace) = copy_options(args, source)?;
+    if (source, args.at(1)) == (target, args.at(2)) {
+        return Err(SAME);
+    }
+    let Some(copied) = tx
+        .entry(args.at(1))
+        .map(|entry| entry.copied(args.at(2), entry.expire_at_ms()))
+    else {
+        return Ok(());
+    };
+    put_into(tx, target, copied, replace)
+}
+
+/// Puts an entry into database `db`, over another of its key only if it may replace.
+fn put_into(tx: &mut Tx<'_>, db: usize, entry: Entry, replace: bool) -> Result<(), Error> {
+    let own = tx.db_number();
+    tx.select(db)?;
+    if replace || !tx.exists(entry.key()) {
+        tx.put(entry);
+    }
+    tx.select(own)?;
+    Ok(())
+}
+
+fn move_touches<'a>(args: Args<'a>, db: usize, visit: &mut dyn FnMut(Touch<'a>)) {
+    visit(Touch::Key(db, args.at(1)));
+    visit(Touch::Key(database(args.at(2)).unwrap_or(db), args.at(1)));
+}
+
+fn move_key(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let (key, own, target) = (args.at(1), tx.db_number(), database(args.at(2))?);
+    if own == target {
+        return Err(SAME);
+    }
+    tx.select(target)?;
+    let taken = tx.exists(key);
+    tx.select(own)?;
+    if taken {
+        return Ok(());
+    }
+    match tx.remove(key) {
+        Some(entry) => put_into(tx, target, entry, false),
+        None => Ok(()),
+    }
+}
+
+fn swapdb_touches<'a>(args: Args<'a>, _db: usize, visit: &mut dyn FnMut(Touch<'a>)) {
+    for index in [1, 2] {
+        if let Ok(db) = database(args.at(index)) {
+            visit(Touch::Db(db));
+        }
+    }
+}
+
+fn swapdb(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    tx.swap(database(args.at(1))?, database(args.at(2))?)?;
+    Ok(())
+}
+
+/// Whether it empties all, as far as every server understands the words.
+fn check_flush(args: Args<'_>) -> Result<(), Error> {
+    match args.len() {
+        1 => Ok(()),
+        2 if args.is(1, "async") || args.is(1, "sync") => Ok(()),
+        _ => Err(Error::Syntax),
+    }
+}
+
+fn flushdb_touches<'a>(_args: Args<'a>, db: usize, visit: &mut dyn FnMut(Touch<'a>)) {
+    visit(Touch::Db(db));
+}
+
+fn flushdb(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    check_flush(args)?;
+    let keys = tx.keys();
+    drop_aside(keys, tx.flush(tx.db_number()));
+    Ok(())
+}
+
+fn flushall_touches<'a>(_args: Args<'a>, _db: usize, visit: &mut dyn FnMut(Touch<'a>)) {
+    visit(Touch::Everything);
+}
+
+fn flushall(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    check_flush(args)?;
+    let old: Vec<_> = (0..tx.databases()).map(|db| tx.flush(db)).collect();
+    drop_aside(usize::MAX, old);
+    Ok(())
+}
+
+/// Frees a flushed database without holding up the stream or its readers.
+fn drop_aside(keys: usize, old: impl Send + 'static) {
+    if keys > DROP_ASIDE_KEYS {
+        // A thread that cannot be started drops the closure, and so the tables, right here.
+        let _ = std::thread::Builder::new()
+            .name("redtail-free".to_owned())
+            .spawn(move || drop(old));
+    }
+}
+
+/// MIGRATE's keys: word 3, or all behind KEYS when that is empty.
+fn migrate_keys(args: Args<'_>, visit: &mut dyn FnMut(usize)) {
+    match (6..args.len()).find(|index| args.is(*index, "keys")) {
+        Some(keys) if args.at(3).is_empty() => (keys + 1..args.len()).for_each(visit),
+        _ => visit(3),
+    }
+}

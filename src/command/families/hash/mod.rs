@@ -1,0 +1,183 @@
+//! Hash commands.
+//!
+//! A client does not see a field past its time, but HLEN counts it; the stream's own commands see it: the primary deletes it.
+
+mod apply;
+mod expiry;
+mod random;
+mod read;
+
+use crate::command::rows::parse::integer;
+use crate::command::rows::work::{random, step};
+use crate::command::rows::{Arity, Command, Error, Family, Flags, Keys, least};
+use crate::resp::Args;
+use apply::{hdel, hexpire, hgetdel, hincrby, hpersist, hset, hsetex, hsetnx};
+use expiry::{hexpiretime, hpexpiretime, hpttl, httl};
+use random::hrandfield;
+use read::{hexists, hget, hgetall, hkeys, hlen, hmget, hscan, hstrlen, hvals};
+
+const GROW_FAST: Flags = Flags::DENYOOM.and(Flags::FAST);
+
+/// This file's rows.
+pub(crate) const FAMILY: Family = Family {
+    group: "hash",
+    commands: &[
+        Command::new("hget", Arity::exactly(3), Keys::first())
+            .read(hget)
+            .flags(Flags::FAST)
+            .about("2.0.0", "Gives a field's value."),
+        Command::new("hmget", Arity::at_least(3), Keys::first())
+            .read(hmget)
+            .flags(Flags::FAST)
+            .about("2.0.0", "Gives the values of several fields."),
+        Command::new("hgetall", Arity::exactly(2), Keys::first())
+            .read(hgetall)
+            .least(least::fields)
+            .about("2.0.0", "Gives all fields with their values."),
+        Command::new("hlen", Arity::exactly(2), Keys::first())
+            .read(hlen)
+            .flags(Flags::FAST)
+            .about("2.0.0", "Gives the number of fields."),
+        Command::new("hexists", Arity::exactly(3), Keys::first())
+            .read(hexists)
+            .flags(Flags::FAST)
+            .about("2.0.0", "Tells whether there is a field."),
+        Command::new("hkeys", Arity::exactly(2), Keys::first())
+            .read(hkeys)
+            .least(least::fields)
+            .about("2.0.0", "Gives all fields."),
+        Command::new("hvals", Arity::exactly(2), Keys::first())
+            .read(hvals)
+            .least(least::fields)
+            .about("2.0.0", "Gives all values."),
+        Command::new("hstrlen", Arity::exactly(3), Keys::first())
+            .read(hstrlen)
+            .flags(Flags::FAST)
+            .about("3.2.0", "Gives the length of a field's value."),
+        Command::new("hscan", Arity::at_least(3), Keys::first())
+            .read(hscan)
+            .steps(step)
+            .about("2.8.0", "Walks over the fields a few at a time."),
+        Command::new("hrandfield", Arity::at_least(2), Keys::first())
+            .read(hrandfield)
+            .work(random)
+            .least(least::random_fields)
+            .about("6.2.0", "Gives fields at random."),
+        Command::new("httl", Arity::at_least(5), Keys::first())
+            .read(httl)
+            .flags(Flags::FAST)
+            .about("7.4.0", "Gives the seconds until fields expire.")
+            .valkey("9.0.0"),
+        Command::new("hpttl", Arity::at_least(5), Keys::first())
+            .read(hpttl)
+            .flags(Flags::FAST)
+            .about("7.4.0", "Gives the milliseconds until fields expire.")
+            .valkey("9.0.0"),
+        Command::new("hexpiretime", Arity::at_least(5), Keys::first())
+            .read(hexpiretime)
+            .flags(Flags::FAST)
+            .about(
+                "7.4.0",
+                "Gives the Unix time in seconds at which fields expire.",
+            )
+            .valkey("9.0.0"),
+        Command::new("hpexpiretime", Arity::at_least(5), Keys::first())
+            .read(hpexpiretime)
+            .flags(Flags::FAST)
+            .about(
+                "7.4.0",
+                "Gives the Unix time in milliseconds at which fields expire.",
+            )
+            .valkey("9.0.0"),
+        Command::new("hset", Arity::at_least(4), Keys::first())
+            .apply(hset)
+            .flags(GROW_FAST)
+            .about("2.0.0", "Sets fields."),
+        Command::new("hmset", Arity::at_least(4), Keys::first())
+            .apply(hset)
+            .flags(GROW_FAST)
+            .about("2.0.0", "Sets fields."),
+        Command::new("hsetnx", Arity::exactly(4), Keys::first())
+            .apply(hsetnx)
+            .flags(GROW_FAST)
+            .about("2.0.0", "Sets a field that does not exist."),
+        Command::new("hdel", Arity::at_least(3), Keys::first())
+            .apply(hdel)
+            .flags(Flags::FAST)
+            .about("2.0.0", "Removes fields."),
+        Command::new("hincrby", Arity::exactly(4), Keys::first())
+            .apply(hincrby)
+            .flags(GROW_FAST)
+            .about("2.0.0", "Adds an integer to a field."),
+        Command::new("hincrbyfloat", Arity::exactly(4), Keys::first())
+            .write()
+            .flags(GROW_FAST)
+            .about("2.6.0", "Adds a floating point number to a field."),
+        Command::new("hgetdel", Arity::at_least(5), Keys::first())
+            .apply(hgetdel)
+            .flags(Flags::FAST)
+            .about("8.0.0", "Gives fields' values and removes the fields.")
+            .valkey("9.1.0"),
+        Command::new("hsetex", Arity::at_least(6), Keys::first())
+            .apply(hsetex)
+            .flags(GROW_FAST)
+            .about("8.0.0", "Sets fields, with an expiry.")
+            .valkey("9.0.0"),
+        Command::new("hgetex", Arity::at_least(5), Keys::first())
+            .write()
+            .flags(Flags::FAST)
+            .about("8.0.0", "Gives fields' values and changes the expiry.")
+            .valkey("9.0.0"),
+        Command::new("hexpire", Arity::at_least(6), Keys::first())
+            .apply(hexpire)
+            .flags(Flags::FAST)
+            .about("7.4.0", "Sets fields' expiry in seconds.")
+            .valkey("9.0.0"),
+        Command::new("hexpireat", Arity::at_least(6), Keys::first())
+            .apply(hexpire)
+            .flags(Flags::FAST)
+            .about("7.4.0", "Sets fields' expiry as Unix time in seconds.")
+            .valkey("9.0.0"),
+        Command::new("hpexpire", Arity::at_least(6), Keys::first())
+            .apply(hexpire)
+            .flags(Flags::FAST)
+            .about("7.4.0", "Sets fields' expiry in milliseconds.")
+            .valkey("9.0.0"),
+        Command::new("hpexpireat", Arity::at_least(6), Keys::first())
+            .apply(hexpire)
+            .flags(Flags::FAST)
+            .about("7.4.0", "Sets fields' expiry as Unix time in milliseconds.")
+            .valkey("9.0.0"),
+        Command::new("hpersist", Arity::at_least(5), Keys::first())
+            .apply(hpersist)
+            .flags(Flags::FAST)
+            .about("7.4.0", "Removes fields' expiry.")
+            .valkey("9.0.0")
+            .difference(
+                "A field whose expiry the primary takes away keeps none, even if this is told after its time; \
+                a replica of Redis goes by its own clock then, and keeps the field hidden",
+            ),
+    ],
+};
+
+/// The words behind `FIELDS count` at `index`, which must be `words_each` times `count`.
+fn counted_fields(args: Args<'_>, index: usize, words_each: usize) -> Result<Args<'_>, Error> {
+    if !args.is(index, "fields") {
+        return Err(Error::Syntax);
+    }
+    let words = args.from(index + 2);
+    let count = usize::try_from(integer(args.at(index + 1))?).map_err(|_| Error::Syntax)?;
+    if count > 0 && count.checked_mul(words_each) == Some(words.len()) {
+        Ok(words)
+    } else {
+        Err(Error::Syntax)
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+mod tests;

@@ -1,0 +1,725 @@
+//! INFO.
+//!
+//! The fields of the upstream's version, as far as their figures exist here; what is not counted (keyspace hits, latencies) is left
+//! out rather than shown as 0. Section `redtail` has what no Redis has. Source: redis 7.0 server.c, `genRedisInfoString`.
+
+use std::collections::HashSet;
+use std::fmt::{Display, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::memory::{self, Memory, ratio};
+use super::started;
+use crate::command::rows::client::Shown;
+use crate::command::rows::{Error, Host, KeptState, Replication, SessionCx};
+use crate::dialect::{Dialect, Family};
+use crate::resp::Args;
+use crate::store::Generation;
+
+/// Writes one section's lines.
+type Section = fn(&mut Text, &Facts<'_>);
+
+/// The sections, in Redis's order; the last word says whether plain INFO shows it.
+const SECTIONS: &[(&str, Section, bool)] = &[
+    ("Server", server, true),
+    ("Clients", clients, true),
+    ("Memory", memory, true),
+    ("Persistence", persistence, true),
+    ("Stats", stats, true),
+    ("Replication", replication, true),
+    (OWN_SECTION, redtail, true),
+    ("CPU", cpu, true),
+    ("Modules", modules, true),
+    ("Commandstats", |_, _| {}, false),
+    ("Errorstats", errorstats, true),
+    ("Latencystats", |_, _| {}, false),
+    ("Cluster", cluster, true),
+    ("Keyspace", keyspace, true),
+];
+
+/// The section that no server has.
+const OWN_SECTION: &str = "Redtail";
+
+/// An id that names no history.
+const NO_REPLID: &str = "0000000000000000000000000000000000000000";
+
+/// What is looked at once for all sections.
+struct Facts<'a> {
+    host: &'a dyn Host,
+    dialect: Dialect,
+    generation: Option<&'a Generation>,
+    replication: Replication,
+    settings: Vec<(&'static str, String)>,
+    /// Bytes of requests and replies of all connections.
+    client_bytes: u64,
+}
+
+impl Facts<'_> {
+    /// A setting's value as CONFIG GET shows it, if it is not the server's default.
+    fn setting(&self, name: &str) -> Option<String> {
+        let found = self.settings.iter().find(|(own, _)| *own == name);
+        found.map(|(_, value)| value.clone())
+    }
+
+    /// The same as a number.
+    fn number(&self, name: &str) -> u64 {
+        let value = self.setting(name);
+        value.and_then(|value| value.parse().ok()).unwrap_or(0)
+    }
+}
+
+/// Sections and fields, each with the servers that have it, as their replicas answered INFO themselves.
+const NAMES: &str = include_str!("info.txt");
+
+/// The sections and fields of the nearest server that was asked.
+fn names(dialect: Dialect) -> HashSet<&'static str> {
+    let letter = dialect.asked_server();
+    let lines = NAMES.lines().filter_map(|line| line.split_once(' '));
+    lines
+        .filter(|(servers, _)| servers.contains(letter))
+        .map(|(_, name)| name)
+        .collect()
+}
+
+/// INFO's text.
+struct Text {
+    text: String,
+    names: HashSet<&'static str>,
+}
+
+impl Text {
+    /// A field, if the upstream's version has it or it is redtail's own.
+    fn line(&mut self, name: &str, value: impl Display) {
+        if self.names.contains(name) || name.starts_with("redtail_") {
+            self.entry(name, value);
+        }
+    }
+
+    /// A line that is no field with a fixed name.
+    fn entry(&mut self, name: &str, value: impl Display) {
+        // Writing to a String cannot fail.
+        let _ = write!(self.text, "{name}:{value}\r\n");
+    }
+
+    /// Fields that are 0 here.
+    fn zeros(&mut self, names: &[&str]) {
+        for name in names {
+            self.line(name, 0);
+        }
+    }
+
+    fn count(&mut self, name: &str, counter: &AtomicU64) {
+        self.line(name, counter.load(Ordering::Relaxed));
+    }
+
+    /// A figure of bytes, for programs and for people.
+    fn bytes(&mut self, name: &str, bytes: u64) {
+        self.line(name, bytes);
+        self.line(&format!("{name}_human"), human(bytes));
+    }
+}
+
+pub(super) fn info(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let facts = Facts {
+        host: cx.host,
+        dialect: cx.reply.dialect(),
+        generation: cx.generation,
+        replication: cx.host.replication(),
+        settings: told(cx.host),
+        client_bytes: memory::of_clients(cx),
+    };
+    let text = text(&facts, args);
+    cx.reply.verbatim("txt", text.text.as_bytes());
+    Ok(())
+}
+
+/// What the host and CONFIG SET say of settings.
+fn told(host: &dyn Host) -> Vec<(&'static str, String)> {
+    let kept = host.tunables().all_kept();
+    kept.into_iter().chain(host.settings()).collect()
+}
+
+fn text(facts: &Facts<'_>, args: Args<'_>) -> Text {
+    let mut text = Text {
+        text: String::new(),
+        names: names(facts.dialect),
+    };
+    for (name, section, is_default) in SECTIONS {
+        let head = format!("# {name}");
+        let is_there = *name == OWN_SECTION || text.names.contains(head.as_str());
+        if !is_there || !wanted(args, name, *is_default) {
+            continue;
+        }
+        if !text.text.is_empty() {
+            text.text.push_str("\r\n");
+        }
+        let _ = write!(text.text, "{head}\r\n");
+        section(&mut text, facts);
+    }
+    text
+}
+
+fn wanted(args: Args<'_>, name: &str, is_default: bool) -> bool {
+    if args.len() == 1 {
+        return is_default;
+    }
+    (1..args.len()).any(|at| {
+        args.is(at, name)
+            || args.is(at, "all")
+            || args.is(at, "everything")
+            || args.is(at, "default") && is_default
+    })
+}
+
+fn server(text: &mut Text, facts: &Facts<'_>) {
+    let dialect = facts.dialect;
+    let (major, minor, patch) = dialect.version;
+    if dialect.family == Family::Valkey {
+        // Valkey goes on calling itself the Redis that it forked from.
+        text.line("redis_version", "7.2.4");
+        text.line("server_name", "valkey");
+        text.line("valkey_version", format_args!("{major}.{minor}.{patch}"));
+        text.line("valkey_release_stage", "ga");
+    } else {
+        text.line("redis_version", format_args!("{major}.{minor}.{patch}"));
+    }
+    text.line("redis_git_sha1", "00000000");
+    text.line("redis_git_dirty", 0);
+    text.line("redis_build_id", 0);
+    text.line("redis_mode", "standalone");
+    text.line("server_mode", "standalone");
+    // A redtail that is told to follow this one recognises it by this line.
+    text.line("redtail_version", env!("CARGO_PKG_VERSION"));
+    text.line(
+        "os",
+        format_args!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+    );
+    text.line("arch_bits", usize::BITS);
+    text.line("monotonic_clock", "POSIX clock_gettime");
+    text.line("multiplexing_api", "tokio");
+    // What a server says that no gcc has compiled.
+    text.line("gcc_version", "0.0.0");
+    process(text, facts);
+}
+
+/// What is of this process, not of the version.
+fn process(text: &mut Text, facts: &Facts<'_>) {
+    let statistics = facts.host.statistics();
+    let uptime = statistics.started.elapsed().as_secs();
+    let now_us = crate::store::unix_ms().saturating_mul(1000);
+    text.line("process_id", std::process::id());
+    text.line("process_supervised", "no");
+    text.line("run_id", &statistics.run_id);
+    text.count("tcp_port", &statistics.port);
+    text.line("server_time_usec", now_us);
+    text.line("uptime_in_seconds", uptime);
+    text.line("uptime_in_days", uptime / 86_400);
+    for name in ["hz", "configured_hz", "clients_hz"] {
+        text.line(name, facts.setting("hz").as_deref().unwrap_or("10"));
+    }
+    // Source: redis 7.0 server.h, `LRU_CLOCK_MAX`: 24 bits of seconds.
+    text.line("lru_clock", (now_us / 1_000_000) & 0x00ff_ffff);
+    let program = std::env::current_exe().unwrap_or_default();
+    text.line("executable", program.display());
+    text.line("config_file", "");
+    text.line("io_threads_active", 0);
+    let zone = facts.setting("availability-zone").unwrap_or_default();
+    text.line("availability_zone", zone);
+    let bind = facts.setting("bind").unwrap_or_default();
+    let port = statistics.port.load(Ordering::Relaxed);
+    text.line(
+        "listener0",
+        format_args!("name=tcp,bind={bind},port={port}"),
+    );
+}
+
+fn clients(text: &mut Text, facts: &Facts<'_>) {
+    let clients: Vec<Shown> = facts
+        .host
+        .clients()
+        .iter()
+        .map(|client| client.shown().clone())
+        .collect();
+    let count = |is: fn(&Shown) -> bool| clients.iter().filter(|client| is(client)).count();
+    let most = |bytes: fn(&Shown) -> usize| clients.iter().map(bytes).max().unwrap_or(0);
+    let watched: usize = clients.iter().map(|client| client.watched).sum();
+    text.line("connected_clients", clients.len());
+    text.line("cluster_connections", 0);
+    text.line(
+        "maxclients",
+        facts.setting("maxclients").unwrap_or_default(),
+    );
+    text.line(
+        "client_recent_max_input_buffer",
+        most(|client| client.query_bytes),
+    );
+    text.line(
+        "client_recent_max_output_buffer",
+        most(|client| client.reply_bytes),
+    );
+    text.line("blocked_clients", count(|client| client.blocked));
+    text.zeros(&["tracking_clients", "pubsub_clients"]);
+    text.line("watching_clients", count(|client| client.watched > 0));
+    text.line("clients_in_timeout_table", 0);
+    text.line("total_watched_keys", watched);
+    text.line("paused_reason", "none");
+    text.line("paused_actions", "none");
+    text.line("paused_timeout_milliseconds", 0);
+}
+
+/// DIFFERENCE: data and what holds it are not told apart, so overheads are 0; the peak is that of the whole process.
+fn memory(text: &mut Text, facts: &Facts<'_>) {
+    let memory = Memory::of(facts.generation, facts.client_bytes);
+    let (held, resident, peak) = (memory.held, memory.resident, memory.peak());
+    let percent = |part, of| format!("{:.2}%", ratio(part, of) * 100.0);
+    text.bytes("used_memory", held);
+    text.bytes("used_memory_rss", resident);
+    text.bytes("used_memory_peak", peak);
+    text.line("used_memory_peak_perc", percent(held, peak));
+    text.zeros(&["used_memory_overhead", "used_memory_startup"]);
+    text.line("used_memory_dataset", held);
+    text.line("used_memory_dataset_perc", percent(held, held));
+    text.line("allocator_allocated", held);
+    text.line("allocator_active", resident);
+    text.line("allocator_resident", resident);
+    text.line("allocator_muzzy", 0);
+    text.bytes("total_system_memory", system_memory());
+    text.bytes("maxmemory", facts.number("maxmemory"));
+    let policy = facts.setting("maxmemory-policy");
+    text.line(
+        "maxmemory_policy",
+        policy.as_deref().unwrap_or("noeviction"),
+    );
+    allocator(text, held, resident);
+    text.zeros(NOT_HELD);
+    text.line("mem_clients_normal", memory.clients);
+    text.line("mem_allocator", "mimalloc");
+    text.zeros(&[
+        "mem_overhead_db_hashtable_rehashing",
+        "active_defrag_running",
+        "lazyfree_pending_objects",
+        "lazyfreed_objects",
+    ]);
+}
+
+/// What servers hold beside the data, and redtail does not.
+const NOT_HELD: &[&str] = &[
+    "mem_not_counted_for_evict",
+    "mem_replication_backlog",
+    "mem_total_replication_buffers",
+    "mem_replica_full_sync_buffer",
+    "mem_replicas_repl_buffer",
+    "mem_clients_slaves",
+    "mem_cluster_links",
+    "mem_cluster_slot_import",
+    "mem_cluster_slot_export",
+    "mem_aof_buffer",
+];
+
+/// What the process takes beyond the data: the allocator's share is not told apart from the rest.
+fn allocator(text: &mut Text, held: u64, resident: u64) {
+    let beyond = resident.saturating_sub(held);
+    let share = format!("{:.2}", ratio(resident, held));
+    text.line("allocator_frag_ratio", &share);
+    text.line("allocator_frag_bytes", beyond);
+    text.line("allocator_rss_ratio", "1.00");
+    text.line("allocator_rss_bytes", 0);
+    text.line("rss_overhead_ratio", "1.00");
+    text.line("rss_overhead_bytes", 0);
+    text.line("mem_fragmentation_ratio", &share);
+    text.line("mem_fragmentation_bytes", beyond);
+}
+
+/// The machine's memory in bytes; 0 where `/proc` does not tell.
+fn system_memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}
+
+fn persistence(text: &mut Text, facts: &Facts<'_>) {
+    let first_load = facts.generation.is_none();
+    text.line("loading", u8::from(first_load));
+    text.line(
+        "async_loading",
+        u8::from(!first_load && facts.replication.loading.is_some()),
+    );
+    if let Some([bytes, keys, expected]) = facts.replication.loading {
+        text.line("loading_total_bytes", expected);
+        text.line("loading_loaded_bytes", bytes);
+        text.line("loading_loaded_keys", keys);
+        let percent = percent(bytes, expected);
+        text.line("loading_loaded_perc", format_args!("{percent:.2}"));
+    }
+    text.zeros(&[
+        "current_cow_peak",
+        "current_cow_size",
+        "current_cow_size_age",
+    ]);
+    text.line("current_fork_perc", "0.00");
+    text.zeros(&[
+        "current_save_keys_processed",
+        "current_save_keys_total",
+        "rdb_changes_since_last_save",
+        "rdb_bgsave_in_progress",
+    ]);
+    text.line("rdb_last_save_time", started(facts.host));
+    text.line("rdb_last_bgsave_status", "ok");
+    text.line("rdb_last_bgsave_time_sec", -1);
+    text.line("rdb_current_bgsave_time_sec", -1);
+    text.zeros(&["rdb_saves", "rdb_last_cow_size"]);
+    text.zeros(&[
+        "aof_enabled",
+        "aof_rewrite_in_progress",
+        "aof_rewrite_scheduled",
+    ]);
+    text.line("aof_last_rewrite_time_sec", -1);
+    text.line("aof_current_rewrite_time_sec", -1);
+    text.line("aof_last_bgrewrite_status", "ok");
+    text.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
+    text.line("aof_last_write_status", "ok");
+    text.zeros(&[
+        "aof_last_cow_size",
+        "module_fork_in_progress",
+        "module_fork_last_cow_size",
+        "slot_migration_fork_in_progress",
+    ]);
+}
+
+fn stats(text: &mut Text, facts: &Facts<'_>) {
+    let counted = facts.host.statistics();
+    text.count("total_connections_received", &counted.connections);
+    let [commands, _, input_bytes, output_bytes] = counted.traffic.totals();
+    text.line("total_commands_processed", commands);
+    let [per_second, _, input, output] = counted.rates.per_second();
+    let kib = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
+    text.line("instantaneous_ops_per_sec", per_second);
+    text.line("total_net_input_bytes", input_bytes);
+    text.line("total_net_output_bytes", output_bytes);
+    text.line("instantaneous_input_kbps", kib(input));
+    text.line("instantaneous_output_kbps", kib(output));
+    text.line("total_net_repl_input_bytes", facts.replication.input_bytes);
+    text.count("rejected_connections", &counted.rejected);
+    text.count(
+        "client_query_buffer_limit_disconnections",
+        &counted.query_limit_closes,
+    );
+    text.count(
+        "client_output_buffer_limit_disconnections",
+        &counted.reply_limit_closes,
+    );
+    text.zeros(NEVER_HAPPENS);
+    text.line("expired_stale_perc", "0.00");
+    text.line("expired_keys_with_volatile_items_stale_perc", "0.00");
+    text.count("total_error_replies", &counted.errors);
+}
+
+/// What is counted of things that do not happen here: there are no replicas of redtail, nothing is evicted, forked, tracked or
+/// defragmented, and a replica deletes what has expired by its primary's word alone.
+const NEVER_HAPPENS: &[&str] = &[
+    "sync_full",
+    "sync_partial_ok",
+    "sync_partial_err",
+    "total_net_repl_output_bytes",
+    "instantaneous_output_repl_kbps",
+    "total_net_cluster_slot_import_bytes",
+    "total_net_cluster_slot_export_bytes",
+    "expired_keys",
+    "expired_subkeys",
+    "expired_fields",
+    "expired_time_cap_reached_count",
+    "expire_cycle_cpu_milliseconds",
+    "evicted_keys",
+    "evicted_clients",
+    "evicted_scripts",
+    "total_eviction_exceeded_time",
+    "current_eviction_exceeded_time",
+    "pubsub_channels",
+    "pubsub_patterns",
+    "pubsubshard_channels",
+    "latest_fork_usec",
+    "total_forks",
+    "migrate_cached_sockets",
+    "slave_expires_tracked_keys",
+    "active_defrag_hits",
+    "active_defrag_misses",
+    "active_defrag_key_hits",
+    "active_defrag_key_misses",
+    "total_active_defrag_time",
+    "current_active_defrag_time",
+    "tracking_total_keys",
+    "tracking_total_items",
+    "tracking_total_prefixes",
+    "unexpected_error_replies",
+    "dump_payload_sanitizations",
+    "io_threaded_reads_processed",
+    "io_threaded_writes_processed",
+    "io_threaded_freed_objects",
+    "io_threaded_accept_processed",
+    "io_threaded_poll_processed",
+    "io_threaded_total_prefetch_batches",
+    "io_threaded_total_prefetch_entries",
+    "acl_access_denied_cmd",
+    "acl_access_denied_key",
+    "acl_access_denied_channel",
+    "acl_access_denied_tls_cert",
+    "acl_access_denied_db",
+];
+
+fn replication(text: &mut Text, facts: &Facts<'_>) {
+    let replication = &facts.replication;
+    let seconds = |duration: std::time::Duration| duration.as_secs().to_string();
+    let syncing = replication.state == "sync";
+    let up = replication.down_for.is_none();
+    text.line("role", "slave");
+    text.line("master_host", &replication.host);
+    text.line("master_port", replication.port);
+    text.line("master_link_status", if up { "up" } else { "down" });
+    let last_io = replication.last_io.filter(|_| up).map(seconds);
+    text.line(
+        "master_last_io_seconds_ago",
+        last_io.as_deref().unwrap_or("-1"),
+    );
+    text.line("master_sync_in_progress", u8::from(syncing));
+    text.line("slave_read_repl_offset", replication.received_offset);
+    text.line("slave_repl_offset", replication.applied_offset);
+    for name in facts.dialect.full_sync_buffer_names() {
+        text.line(name, 0);
+    }
+    if syncing {
+        transfer(text, replication);
+    }
+    if let Some(down_for) = replication.down_for {
+        let since = replication.was_up.then(|| seconds(down_for));
+        text.line(
+            "master_link_down_since_seconds",
+            since.as_deref().unwrap_or("-1"),
+        );
+    }
+    text.line("slave_priority", 0);
+    text.line("slave_read_only", 1);
+    text.line("replica_announced", 0);
+    text.line("connected_slaves", 0);
+    if facts.dialect.counts_waiting_replicas() {
+        text.line("replicas_waiting_psync", 0);
+    }
+    text.line("master_failover_state", "no-failover");
+    let replid = Some(replication.replid.as_str()).filter(|id| !id.is_empty());
+    text.line("master_replid", replid.unwrap_or(NO_REPLID));
+    let before = replication.replid_before.as_ref();
+    text.line("master_replid2", before.map_or(NO_REPLID, |(id, _)| id));
+    text.line("master_repl_offset", replication.applied_offset);
+    let second = before.map(|(_, offset)| offset.to_string());
+    text.line("second_repl_offset", second.as_deref().unwrap_or("-1"));
+    for name in [
+        "repl_backlog_active",
+        "repl_backlog_size",
+        "repl_backlog_first_byte_offset",
+        "repl_backlog_histlen",
+    ] {
+        text.line(name, 0);
+    }
+}
+
+/// A snapshot on its way. Where its size is not known, what is left is what has come, negative.
+///
+/// Source: redis 7.0 server.c, `genRedisInfoString`.
+fn transfer(text: &mut Text, replication: &Replication) {
+    let [bytes, _, expected] = replication.loading.unwrap_or_default();
+    let left = i128::from(expected) - i128::from(bytes);
+    text.line("master_sync_total_bytes", expected);
+    text.line("master_sync_read_bytes", bytes);
+    text.line("master_sync_left_bytes", left);
+    text.line(
+        "master_sync_perc",
+        format_args!("{:.2}", percent(bytes, expected)),
+    );
+    let last_io = replication.last_io.map(|ago| ago.as_secs().to_string());
+    text.line(
+        "master_sync_last_io_seconds_ago",
+        last_io.as_deref().unwrap_or("-1"),
+    );
+}
+
+/// How much of it has come; 0 where the whole is not known.
+fn percent(bytes: u64, expected: u64) -> f64 {
+    if expected == 0 {
+        0.0
+    } else {
+        bytes as f64 * 100.0 / expected as f64
+    }
+}
+
+fn redtail(text: &mut Text, facts: &Facts<'_>) {
+    let replication = &facts.replication;
+    let (applied, received) = (replication.applied_offset, replication.received_offset);
+    text.line("redtail_version", env!("CARGO_PKG_VERSION"));
+    text.line("redtail_link_state", replication.state);
+    text.line("redtail_applied_offset", applied);
+    text.line("redtail_received_offset", received);
+    text.line("redtail_lag_bytes", received.saturating_sub(applied));
+    text.line("redtail_spool_file_bytes", replication.spooled_bytes);
+    text.line("redtail_direct_reads", replication.direct_reads);
+    let [waits, in_vain] = replication.waits;
+    text.line("redtail_reads_that_waited", waits);
+    text.line("redtail_reads_that_waited_in_vain", in_vain);
+    text.line("redtail_applied_commands", replication.applied_commands);
+    let [_, grouped, ..] = facts.host.statistics().traffic.totals();
+    text.line("redtail_grouped_reads", grouped);
+    let scripts = facts.host.scripting().figures();
+    text.line("redtail_scripts_held_up_ms", scripts.held_up.as_millis());
+    text.line("redtail_scripts_refused", scripts.refused);
+    text.line("redtail_scripts_begun_again", scripts.begun_again);
+    let budget = &facts.host.statistics().budget;
+    text.line("redtail_clients_memory", budget.held());
+    text.line("redtail_clients_memory_peak", budget.peak());
+    text.line("redtail_clients_memory_max", budget.bytes_max());
+    text.line("redtail_clients_memory_refusals", budget.refusals());
+    let slowed = facts.host.statistics().slowed.load(Ordering::Relaxed);
+    text.line("redtail_clients_slowed", slowed);
+    text.line("redtail_failed_writes", replication.failed_writes);
+    text.line("redtail_unknown_commands", replication.unknown_commands);
+    text.line("redtail_scripts_run", replication.scripts);
+    let passed = replication.passed.iter().map(|(_, count)| count);
+    text.line("redtail_passed_over", passed.sum::<u64>());
+    let names = replication.passed.iter();
+    let names: Vec<_> = names
+        .map(|(name, count)| format!("{name}={count}"))
+        .collect();
+    text.line("redtail_passed_over_names", names.join(","));
+    text.line("redtail_published_messages", replication.published);
+    let [swept_keys, swept_bytes] = replication.swept;
+    text.line("redtail_expired_swept_keys", swept_keys);
+    text.line("redtail_expired_swept_bytes", swept_bytes);
+    let taints = facts
+        .generation
+        .map(|generation| generation.spaces.taints());
+    text.line(
+        "redtail_tainted_keys",
+        taints.map_or(0, |taints| taints.count()),
+    );
+    let everything = taints.is_some_and(|taints| taints.everything());
+    text.line("redtail_tainted_everything", u8::from(everything));
+    let [full, partial, refused] = replication.syncs;
+    text.line("redtail_full_syncs", full);
+    text.line("redtail_partial_syncs", partial);
+    text.line("redtail_partial_syncs_refused", refused);
+    let [completed, failed] = replication.loads;
+    text.line("redtail_loads_completed", completed);
+    text.line("redtail_loads_failed", failed);
+    let proven = replication
+        .proven_ago
+        .map(|ago| ago.as_millis().to_string());
+    text.line("redtail_proven_ms_ago", proven.as_deref().unwrap_or("-1"));
+    text.line("redtail_stale", u8::from(replication.stale));
+    let [held_keys, held_seconds] = replication.held.unwrap_or_default();
+    text.line("redtail_resync_held", u8::from(replication.held.is_some()));
+    text.line("redtail_resync_held_keys", held_keys);
+    text.line("redtail_resync_held_seconds", held_seconds);
+    text.line("redtail_upstream_mode", replication.upstream_mode);
+    let link_error = replication.last_error.as_ref();
+    text.line("redtail_last_link_error", sentence(link_error));
+    text.line(
+        "redtail_link_needs_a_person",
+        u8::from(replication.needs_a_person),
+    );
+    let fault = replication.last_fault.as_ref();
+    text.line("redtail_last_fault", sentence(fault.map(|(what, _)| what)));
+    let ago = fault.map(|(_, ago)| ago.as_secs().to_string());
+    text.line(
+        "redtail_last_fault_seconds_ago",
+        ago.as_deref().unwrap_or("-1"),
+    );
+    kept(text, replication.kept.as_ref());
+}
+
+/// The state directory.
+fn kept(text: &mut Text, kept: Option<&KeptState>) {
+    let Some(kept) = kept else {
+        return text.line("redtail_state", "off");
+    };
+    let [snapshot_bytes, log_bytes] = kept.bytes;
+    let [failures, set_aside] = kept.failures;
+    text.line(
+        "redtail_state",
+        if kept.keeps { "kept" } else { "not-kept" },
+    );
+    text.line("redtail_state_saving", u8::from(kept.saves));
+    text.line("redtail_state_snapshots", kept.snapshots);
+    text.line("redtail_state_snapshot_bytes", snapshot_bytes);
+    text.line("redtail_state_log_bytes", log_bytes);
+    text.line("redtail_state_failures", failures);
+    text.line("redtail_state_set_aside", set_aside);
+    text.line(
+        "redtail_state_last_error",
+        sentence(kept.last_error.as_ref()),
+    );
+}
+
+/// A sentence on a line of its own.
+fn sentence(text: Option<&String>) -> String {
+    text.map_or(String::new(), |text| text.replace(['\r', '\n'], " "))
+}
+
+fn cpu(text: &mut Text, _facts: &Facts<'_>) {
+    let (user, system) = processor_seconds();
+    text.line("used_cpu_sys", format_args!("{system:.6}"));
+    text.line("used_cpu_user", format_args!("{user:.6}"));
+    text.line("used_cpu_sys_children", "0.000000");
+    text.line("used_cpu_user_children", "0.000000");
+}
+
+/// Source: redis 8.0 and valkey 9.1 module.c, `genModulesInfoString`.
+fn modules(text: &mut Text, facts: &Facts<'_>) {
+    if let Some((name, _)) = facts.dialect.own_module() {
+        let tail = "ver=1,api=1,filters=0,usedby=[],using=[],options=[]";
+        text.entry("module", format_args!("name={name},{tail}"));
+    }
+}
+
+/// Processor time in user and in system mode. Source: proc(5), `/proc/pid/stat`, whose ticks are hundredths of a second.
+fn processor_seconds() -> (f64, f64) {
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The program's name may hold blanks; what follows its closing parenthesis does not.
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let mut ticks = fields
+        .split_whitespace()
+        .skip(11)
+        .map(|field| field.parse::<f64>().unwrap_or(0.0) / TICKS_PER_SECOND);
+    (ticks.next().unwrap_or(0.0), ticks.next().unwrap_or(0.0))
+}
+
+fn errorstats(text: &mut Text, facts: &Facts<'_>) {
+    let errors = facts.host.statistics().errors.load(Ordering::Relaxed);
+    if errors > 0 {
+        text.entry("errorstat_ALL", format_args!("count={errors}"));
+    }
+}
+
+fn cluster(text: &mut Text, _facts: &Facts<'_>) {
+    text.line("cluster_enabled", 0);
+}
+
+fn keyspace(text: &mut Text, facts: &Facts<'_>) {
+    let Some(generation) = facts.generation else {
+        return;
+    };
+    let timed_name = generation.dialect.timed_hashes_name();
+    for db in generation.spaces.figures() {
+        let timed = timed_name.map_or(String::new(), |name| format!(",{name}={}", db.timed_hashes));
+        text.entry(
+            &format!("db{}", db.db),
+            format_args!("keys={},expires={},avg_ttl=0{timed}", db.keys, db.expires),
+        );
+    }
+}
+
+/// Source: redis 7.0 server.c, `bytesToHuman`.
+fn human(bytes: u64) -> String {
+    const UNITS: &[(u32, char)] = &[(40, 'T'), (30, 'G'), (20, 'M'), (10, 'K')];
+    match UNITS.iter().find(|(shift, _)| bytes >> shift > 0) {
+        Some(&(shift, unit)) => format!("{:.2}{unit}", bytes as f64 / (1u64 << shift) as f64),
+        None => format!("{bytes}B"),
+    }
+}

@@ -1,0 +1,182 @@
+//! The figures of memory: what INFO and MEMORY STATS say of it.
+
+use crate::command::rows::{Error, SessionCx};
+use crate::resp::{Args, Reply};
+use crate::store::{Figures, Generation};
+
+/// Bytes and keys, looked at once.
+pub(super) struct Memory {
+    /// Bytes of all data, with what holds it.
+    pub(super) held: u64,
+    /// All keys.
+    pub(super) keys: u64,
+    /// Resident bytes of the process.
+    pub(super) resident: u64,
+    /// The most that those ever were.
+    pub(super) resident_peak: u64,
+    /// Bytes of requests and replies of all connections.
+    pub(super) clients: u64,
+}
+
+impl Memory {
+    pub(super) fn of(generation: Option<&Generation>, clients: u64) -> Self {
+        let figures = figures(generation);
+        let (resident, resident_peak) = resident();
+        Self {
+            held: figures.iter().map(|db| db.memory_bytes as u64).sum(),
+            keys: figures.iter().map(|db| db.keys as u64).sum(),
+            resident,
+            resident_peak,
+            clients,
+        }
+    }
+
+    /// The most that was ever held: what the process took then.
+    pub(super) fn peak(&self) -> u64 {
+        self.resident_peak.max(self.held)
+    }
+}
+
+fn figures(generation: Option<&Generation>) -> Vec<Figures> {
+    generation
+        .map(|generation| generation.spaces.figures())
+        .unwrap_or_default()
+}
+
+/// The process's resident bytes, now and at most; 0 where `/proc` does not tell.
+fn resident() -> (u64, u64) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let number = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+        number.unwrap_or(0) * 1024
+    };
+    (kib("VmRSS:"), kib("VmHWM:"))
+}
+
+/// Bytes of requests and replies of all connections.
+pub(super) fn of_clients(cx: &SessionCx<'_>) -> u64 {
+    let clients = cx.host.clients();
+    let bytes = clients.iter().map(|client| {
+        let shown = client.shown();
+        (shown.query_bytes + shown.reply_bytes) as u64
+    });
+    bytes.sum()
+}
+
+/// One part of another, or 0 of nothing.
+pub(super) fn ratio(part: u64, of: u64) -> f64 {
+    if of == 0 {
+        0.0
+    } else {
+        part as f64 / of as f64
+    }
+}
+
+/// A figure of MEMORY STATS.
+enum Figure {
+    Count(u64),
+    Ratio(f64),
+    /// One map for each database.
+    Databases,
+}
+
+/// Source: redis 6.0 to 8.0, valkey 8.1 and 9.1 object.c, `memoryCommand`.
+pub(super) fn stats(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    let memory = Memory::of(cx.generation, of_clients(cx));
+    let dialect = cx.reply.dialect();
+    let mut fields = fields(&memory);
+    fields.retain(|(name, _)| dialect.shows_memory_field(name));
+    let databases: Vec<Figures> = figures(cx.generation)
+        .into_iter()
+        .filter(|db| db.keys > 0)
+        .collect();
+    cx.reply.map(fields.len() - 1 + databases.len());
+    for (name, figure) in fields {
+        match figure {
+            Figure::Count(count) => {
+                cx.reply.bulk(name.as_bytes());
+                cx.reply.integer(count.cast_signed());
+            }
+            Figure::Ratio(ratio) => {
+                cx.reply.bulk(name.as_bytes());
+                cx.reply.double(ratio);
+            }
+            Figure::Databases => databases.iter().for_each(|db| database(cx.reply, db)),
+        }
+    }
+    Ok(())
+}
+
+/// A database's tables, whose bytes are counted with the data.
+fn database(reply: &mut Reply, db: &Figures) {
+    const TABLES: [&str; 3] = [
+        "overhead.hashtable.main",
+        "overhead.hashtable.expires",
+        "overhead.hashtable.slot-to-keys",
+    ];
+    let dialect = reply.dialect();
+    let shown = || {
+        TABLES
+            .iter()
+            .filter(|name| dialect.shows_memory_field(name))
+    };
+    reply.bulk(format!("db.{}", db.db).as_bytes());
+    reply.map(shown().count());
+    for name in shown() {
+        reply.bulk(name.as_bytes());
+        reply.integer(0);
+    }
+}
+
+/// All fields of all versions, in their order.
+fn fields(memory: &Memory) -> Vec<(&'static str, Figure)> {
+    use Figure::{Count, Databases, Ratio};
+    let (held, resident, peak) = (memory.held, memory.resident, memory.peak());
+    let beyond = resident.saturating_sub(held);
+    vec![
+        ("peak.allocated", Count(peak)),
+        ("total.allocated", Count(held)),
+        ("startup.allocated", Count(0)),
+        ("replication.backlog", Count(0)),
+        ("replica.fullsync.buffer", Count(0)),
+        ("replicas.repl.buffer", Count(0)),
+        ("clients.slaves", Count(0)),
+        ("clients.normal", Count(memory.clients)),
+        ("cluster.links", Count(0)),
+        ("cluster.slot_import", Count(0)),
+        ("cluster.slot_export", Count(0)),
+        ("aof.buffer", Count(0)),
+        ("lua.caches", Count(0)),
+        ("functions.caches", Count(0)),
+        ("script.VMs", Count(0)),
+        ("", Databases),
+        ("overhead.db.hashtable.lut", Count(0)),
+        ("overhead.db.hashtable.rehashing", Count(0)),
+        ("overhead.total", Count(0)),
+        ("db.dict.rehashing.count", Count(0)),
+        ("keys.count", Count(memory.keys)),
+        (
+            "keys.bytes-per-key",
+            Count(held.checked_div(memory.keys).unwrap_or(0)),
+        ),
+        ("dataset.bytes", Count(held)),
+        ("dataset.percentage", Ratio(ratio(held, held) * 100.0)),
+        ("peak.percentage", Ratio(ratio(held, peak) * 100.0)),
+        ("allocator.allocated", Count(held)),
+        ("allocator.active", Count(resident)),
+        ("allocator.resident", Count(resident)),
+        ("allocator.muzzy", Count(0)),
+        (
+            "allocator-fragmentation.ratio",
+            Ratio(ratio(resident, held)),
+        ),
+        ("allocator-fragmentation.bytes", Count(beyond)),
+        ("allocator-rss.ratio", Ratio(1.0)),
+        ("allocator-rss.bytes", Count(0)),
+        ("rss-overhead.ratio", Ratio(1.0)),
+        ("rss-overhead.bytes", Count(0)),
+        ("fragmentation", Ratio(ratio(resident, held))),
+        ("fragmentation.bytes", Count(beyond)),
+    ]
+}

@@ -1,0 +1,27 @@
+//! The commands: a file or folder for each family, with its rows and their handlers.
+//!
+//! A family uses the floor below and other families, never the floor above: it cannot ask which commands there are. Its rows
+//! become commands by one line in `dispatch::registry`.
+
+pub(crate) mod bitmap;
+pub(crate) mod client;
+pub(crate) mod cluster;
+pub(crate) mod connection;
+pub(crate) mod debug;
+pub(crate) mod function;
+pub(crate) mod generic;
+pub(crate) mod geo;
+pub(crate) mod hash;
+pub(crate) mod hyperloglog;
+pub(crate) mod introspection;
+pub(crate) mod lcs;
+pub(crate) mod list;
+pub(crate) mod object;
+pub(crate) mod restore;
+pub(crate) mod scripting;
+pub(crate) mod set;
+pub(crate) mod sort;
+pub(crate) mod stream;
+pub(crate) mod string;
+pub(crate) mod vector;
+pub(crate) mod zset;

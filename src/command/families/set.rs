@@ -1,0 +1,368 @@
+//! Set commands.
+
+use crate::command::rows::parse::{integer, random_count};
+use crate::command::rows::scan::{ScanOptions, scan_cursor};
+use crate::command::rows::work::{random, step};
+use crate::command::rows::{Arity, Command, Error, Family, Flags, Keys, least};
+use crate::rdb::listpack::{IntText, Item};
+use crate::resp::{Args, Reply};
+use crate::store::{NewValue, Tx, View};
+use crate::value::set::{difference, intersection, intersection_store, union};
+use crate::value::{Object, Set, Thresholds};
+
+const GROW_FAST: Flags = Flags::DENYOOM.and(Flags::FAST);
+
+/// This file's rows.
+pub(crate) const FAMILY: Family = Family {
+    group: "set",
+    commands: &[
+        Command::new("smembers", Arity::exactly(2), Keys::first())
+            .read(smembers)
+            .least(least::elements::<Set>)
+            .about("1.0.0", "Gives all members."),
+        Command::new("sismember", Arity::exactly(3), Keys::first())
+            .read(sismember)
+            .flags(Flags::FAST)
+            .about("1.0.0", "Tells whether something is a member."),
+        Command::new("smismember", Arity::at_least(3), Keys::first())
+            .read(smismember)
+            .flags(Flags::FAST)
+            .about("6.2.0", "Tells of several things whether they are members."),
+        Command::new("scard", Arity::exactly(2), Keys::first())
+            .read(scard)
+            .flags(Flags::FAST)
+            .about("1.0.0", "Gives the number of members."),
+        Command::new("sscan", Arity::at_least(3), Keys::first())
+            .read(sscan)
+            .steps(step)
+            .about("2.8.0", "Walks over the members a few at a time."),
+        Command::new("srandmember", Arity::at_least(2), Keys::first())
+            .read(srandmember)
+            .work(random)
+            .least(least::random::<Set>)
+            .about("1.0.0", "Gives members at random."),
+        Command::new("sinter", Arity::at_least(2), Keys::all())
+            .read(sinter)
+            .about("1.0.0", "Gives the members that all sets have."),
+        Command::new(
+            "sintercard",
+            Arity::at_least(3),
+            Keys::Counted {
+                count: 1,
+                also: None,
+            },
+        )
+        .read(sintercard)
+        .about("7.0.0", "Gives the number of members that all sets have."),
+        Command::new("sunion", Arity::at_least(2), Keys::all())
+            .read(sunion)
+            .least(least::largest_set)
+            .about("1.0.0", "Gives the members of any of the sets."),
+        Command::new("sdiff", Arity::at_least(2), Keys::all())
+            .read(sdiff)
+            .about("1.0.0", "Gives the first set's members that no other has."),
+        Command::new("sadd", Arity::at_least(3), Keys::first())
+            .apply(sadd)
+            .flags(GROW_FAST)
+            .about("1.0.0", "Adds members."),
+        Command::new("srem", Arity::at_least(3), Keys::first())
+            .apply(srem)
+            .flags(Flags::FAST)
+            .about("1.0.0", "Removes members."),
+        Command::new("smove", Arity::exactly(4), Keys::leading(2))
+            .apply(smove)
+            .flags(Flags::FAST)
+            .about("1.0.0", "Moves a member from one set to another."),
+        Command::new("spop", Arity::at_least(2), Keys::first())
+            .write()
+            .flags(Flags::FAST)
+            .about("1.0.0", "Takes members out at random."),
+        Command::new("sinterstore", Arity::at_least(3), Keys::all())
+            .apply(sinterstore)
+            .flags(Flags::DENYOOM)
+            .about("1.0.0", "Keeps the members that all sets have."),
+        Command::new("sunionstore", Arity::at_least(3), Keys::all())
+            .apply(sunionstore)
+            .flags(Flags::DENYOOM)
+            .about("1.0.0", "Keeps the members of any of the sets."),
+        Command::new("sdiffstore", Arity::at_least(3), Keys::all())
+            .apply(sdiffstore)
+            .flags(Flags::DENYOOM)
+            .about("1.0.0", "Keeps the first set's members that no other has."),
+    ],
+};
+
+fn bulk(reply: &mut Reply, item: Item<'_>) {
+    reply.bulk(item.text(&mut IntText::new()));
+}
+
+fn set_of<'a>(
+    len: usize,
+    members: impl Iterator<Item = Item<'a>>,
+    reply: &mut Reply,
+) -> Result<(), Error> {
+    reply.set(len);
+    members.for_each(|member| bulk(reply, member));
+    Ok(())
+}
+
+fn smembers(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    match view.collection::<Set>(args.at(1))? {
+        Some(set) => set_of(set.len(), set.iter(), reply),
+        None => set_of(0, std::iter::empty(), reply),
+    }
+}
+
+fn sismember(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let set = view.collection::<Set>(args.at(1))?;
+    reply.integer(set.is_some_and(|set| set.contains(args.at(2))).into());
+    Ok(())
+}
+
+fn smismember(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let set = view.collection::<Set>(args.at(1))?;
+    let members = args.from(2);
+    reply.array(members.len());
+    for member in members.iter() {
+        reply.integer(set.is_some_and(|set| set.contains(member)).into());
+    }
+    Ok(())
+}
+
+fn scard(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let set = view.collection::<Set>(args.at(1))?;
+    reply.count(set.map_or(0, Set::len));
+    Ok(())
+}
+
+fn sscan(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let cursor = scan_cursor(args.at(2), reply.dialect())?;
+    let Some(set) = view.collection::<Set>(args.at(1))? else {
+        reply.array(2);
+        reply.bulk(b"0");
+        reply.array(0);
+        return Ok(());
+    };
+    let options = ScanOptions::parse(args, 3, reply.dialect())
+        .map_err(|error| scan_error(error, args, reply))?;
+    let mut found = Vec::new();
+    let next = set.scan(cursor, options.count, |member| {
+        let text = member.to_vec();
+        if options.pattern.matches(&text) {
+            found.push(text);
+        }
+    });
+    reply.array(2);
+    reply.bulk(next.to_string().as_bytes());
+    reply.array(found.len());
+    found.iter().for_each(|member| reply.bulk(member));
+    Ok(())
+}
+
+/// Servers that know NOVALUES say where it belongs.
+fn scan_error(error: Error, args: Args<'_>, reply: &Reply) -> Error {
+    let mut words = (3..args.len()).step_by(2);
+    if reply.dialect().has_hscan_novalues() && words.any(|index| args.is(index, "novalues")) {
+        return Error::Text("ERR NOVALUES option can only be used in HSCAN");
+    }
+    error
+}
+
+fn srandmember(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    if args.len() > 3 {
+        return Err(Error::Syntax);
+    }
+    let count = args.get(2).map(random_count).transpose()?;
+    let set = view.collection::<Set>(args.at(1))?;
+    match (count, set) {
+        (None, set) => match set.and_then(Set::random) {
+            Some(member) => bulk(reply, member),
+            None => reply.null(),
+        },
+        (Some(_), None) => random_head(reply, 0),
+        (Some(Err(repeats)), Some(set)) => {
+            random_head(reply, repeats);
+            let members = std::iter::repeat_with(|| set.random()).take(repeats);
+            for member in members.flatten() {
+                bulk(reply, member);
+                // A count is cheap to ask for: nothing is looked up for a reply that is too long already.
+                if reply.overflowed() {
+                    break;
+                }
+            }
+        }
+        (Some(Ok(count)), Some(set)) => {
+            let members = set.sample(count);
+            random_head(reply, members.len());
+            members.iter().for_each(|member| bulk(reply, *member));
+        }
+    }
+    Ok(())
+}
+
+/// The head of SRANDMEMBER's reply with a count: an array, for old servers a set.
+fn random_head(reply: &mut Reply, len: usize) {
+    if reply.dialect().has_random_members_as_array() {
+        reply.array(len);
+    } else {
+        reply.set(len);
+    }
+}
+
+/// The sets at `keys`, `None` for a key that does not exist.
+fn sets<'v>(
+    keys: Args<'_>,
+    find: impl Fn(&[u8]) -> Result<Option<&'v Set>, crate::store::WrongType>,
+) -> Result<Vec<Option<&'v Set>>, Error> {
+    keys.iter().map(|key| Ok(find(key)?)).collect()
+}
+
+/// All of `sets`, or nothing when one of them does not exist: what an intersection is made of.
+fn all_present(sets: Vec<Option<&Set>>) -> Vec<&Set> {
+    sets.into_iter()
+        .collect::<Option<Vec<_>>>()
+        .unwrap_or_default()
+}
+
+/// The difference of the first of `sets` and the others.
+fn difference_of(sets: &[Option<&Set>], thresholds: &Thresholds) -> Set {
+    let Some((Some(first), others)) = sets.split_first() else {
+        return Set::default();
+    };
+    let others: Vec<&Set> = others.iter().flatten().copied().collect();
+    difference(first, &others, thresholds)
+}
+
+fn sinter(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let sets = sets(args.from(1), |key| view.collection(key))?;
+    let members: Vec<Item<'_>> = intersection(all_present(sets)).collect();
+    set_of(members.len(), members.into_iter(), reply)
+}
+
+fn sintercard(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let keys = integer(args.at(1))
+        .ok()
+        .and_then(|keys| usize::try_from(keys).ok());
+    let keys = keys
+        .filter(|keys| *keys > 0)
+        .ok_or(Error::Text("ERR numkeys should be greater than 0"))?;
+    if keys > args.len() - 2 {
+        return Err(Error::Text(
+            "ERR Number of keys can't be greater than number of args",
+        ));
+    }
+    let limit = limit(args.from(2 + keys))?;
+    let named = args.from(2).iter().take(keys);
+    let sets = named
+        .map(|key| Ok(view.collection::<Set>(key)?))
+        .collect::<Result<Vec<_>, Error>>()?;
+    reply.count(intersection(all_present(sets)).take(limit).count());
+    Ok(())
+}
+
+/// SINTERCARD's LIMIT, if there is one; 0 means none.
+fn limit(options: Args<'_>) -> Result<usize, Error> {
+    let mut limit = usize::MAX;
+    for index in (0..options.len()).step_by(2) {
+        let value = options.get(index + 1).ok_or(Error::Syntax)?;
+        if !options.is(index, "limit") {
+            return Err(Error::Syntax);
+        }
+        limit = integer(value)
+            .ok()
+            .and_then(|limit| usize::try_from(limit).ok())
+            .ok_or(Error::Text("ERR LIMIT can't be negative"))?;
+    }
+    Ok(if limit == 0 { usize::MAX } else { limit })
+}
+
+fn sunion(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let sets = sets(args.from(1), |key| view.collection(key))?;
+    let members = union(sets.into_iter().flatten(), &Thresholds::of(reply.dialect()));
+    set_of(members.len(), members.iter(), reply)
+}
+
+fn sdiff(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let sets = sets(args.from(1), |key| view.collection(key))?;
+    let members = difference_of(&sets, &Thresholds::of(reply.dialect()));
+    set_of(members.len(), members.iter(), reply)
+}
+
+fn sadd(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let thresholds = tx.thresholds();
+    tx.upsert(args.at(1), |set: &mut Set| {
+        set.prepare(args.at(2), args.len() - 2, &thresholds);
+        args.from(2).iter().for_each(|member| {
+            set.add(member, &thresholds);
+        });
+    })?;
+    Ok(())
+}
+
+fn srem(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    tx.update(args.at(1), |set: &mut Set| {
+        args.from(2).iter().for_each(|member| {
+            set.remove(member);
+        });
+    })?;
+    Ok(())
+}
+
+fn smove(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let (source, target, member) = (args.at(1), args.at(2), args.at(3));
+    tx.collection::<Set>(target)?;
+    if source == target {
+        return Ok(());
+    }
+    let thresholds = tx.thresholds();
+    let removed = tx.update(source, |set: &mut Set| set.remove(member))?;
+    if removed == Some(true) {
+        tx.upsert(target, |set: &mut Set| {
+            if set.is_empty() {
+                set.prepare(member, 1, &thresholds);
+            }
+            set.add(member, &thresholds);
+        })?;
+    }
+    Ok(())
+}
+
+/// Puts `result` at `key`, whatever was there; an empty one removes the key.
+fn store(tx: &mut Tx<'_>, key: &[u8], result: Set) -> Result<(), Error> {
+    if result.is_empty() {
+        tx.remove(key);
+    } else {
+        tx.set(key, None, NewValue::Object(Box::new(Object::Set(result))));
+    }
+    Ok(())
+}
+
+fn sinterstore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let thresholds = tx.thresholds();
+    let sets = sets(args.from(2), |key| tx.collection(key))?;
+    let result = intersection_store(all_present(sets), &thresholds);
+    store(tx, args.at(1), result)
+}
+
+fn sunionstore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let thresholds = tx.thresholds();
+    let sets = sets(args.from(2), |key| tx.collection(key))?;
+    let result = union(sets.into_iter().flatten(), &thresholds);
+    store(tx, args.at(1), result)
+}
+
+fn sdiffstore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let thresholds = tx.thresholds();
+    let sets = sets(args.from(2), |key| tx.collection(key))?;
+    let result = difference_of(&sets, &thresholds);
+    store(tx, args.at(1), result)
+}
+
+#[cfg(test)]
+#[path = "set_tests.rs"]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+mod tests;

@@ -1,0 +1,230 @@
+//! Changes of consumer groups: XGROUP, XACK, XCLAIM.
+
+use super::{apply, id};
+use crate::command::rows::Error;
+use crate::command::rows::parse::integer;
+use crate::rdb::stream::StreamId;
+use crate::resp::Args;
+use crate::store::Tx;
+use crate::value::{Group, Stream};
+
+/// ENTRIESREAD and MKSTREAM.
+#[derive(Debug, Clone, Copy, Default)]
+struct Options {
+    entries_read: Option<u64>,
+    makes_stream: bool,
+}
+
+impl Options {
+    fn parse(args: Args<'_>) -> Result<Self, Error> {
+        let mut options = Self::default();
+        let mut index = 5;
+        while index < args.len() {
+            if args.is(index, "mkstream") {
+                options.makes_stream = true;
+            } else if let (true, Some(count)) = (args.is(index, "entriesread"), args.get(index + 1))
+            {
+                // Minus one says that it is not known.
+                options.entries_read = u64::try_from(integer(count)?).ok();
+                index += 1;
+            } else {
+                return Err(Error::Syntax);
+            }
+            index += 1;
+        }
+        Ok(options)
+    }
+}
+
+fn last_id(text: &[u8], stream: &Stream) -> Result<StreamId, Error> {
+    match text {
+        b"$" => Ok(stream.last_id),
+        text => id::strict(text, 0),
+    }
+}
+
+pub(super) fn create(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let options = Options::parse(args)?;
+    let change = |stream: &mut Stream| {
+        let last_id = last_id(args.at(4), stream)?;
+        if stream.groups().contains_key(args.at(3)) {
+            return Err(Error::Text("BUSYGROUP Consumer Group name already exists"));
+        }
+        stream.put_group(args.at(3).into(), Group::new(last_id, options.entries_read));
+        Ok(())
+    };
+    if options.makes_stream {
+        tx.upsert(args.at(2), change)?
+    } else {
+        tx.update(args.at(2), change)?.ok_or(Error::NoSuchKey)?
+    }
+}
+
+pub(super) fn setid(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let options = Options::parse(args)?;
+    let change = |stream: &mut Stream| {
+        let last_id = last_id(args.at(4), stream)?;
+        let set = |group: &mut Group| {
+            group.last_id = last_id;
+            group.entries_read = options.entries_read;
+        };
+        stream
+            .change_group(args.at(3), set)
+            .ok_or_else(|| missing(args))
+    };
+    tx.update(args.at(2), change)?.ok_or(Error::NoSuchKey)?
+}
+
+fn missing(args: Args<'_>) -> Error {
+    Error::quoting(
+        "NOGROUP No such consumer group '{}' for key name '{}'",
+        &[args.at(3), args.at(2)],
+    )
+}
+
+pub(super) fn destroy(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    tx.update(args.at(2), |stream: &mut Stream| {
+        stream.remove_group(args.at(3));
+    })?
+    .ok_or(Error::NoSuchKey)
+}
+
+pub(super) fn createconsumer(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let now_ms = tx.now_ms();
+    change(tx, args.at(2), args.at(3), |group| {
+        group.consumer(args.at(4), now_ms);
+    })?
+    .ok_or_else(|| missing(args))
+}
+
+pub(super) fn delconsumer(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    change(tx, args.at(2), args.at(3), |group| {
+        group.remove_consumer(args.at(4));
+    })?
+    .ok_or_else(|| missing(args))
+}
+
+/// Changes a group; `None` when there is none.
+fn change<R>(
+    tx: &mut Tx<'_>,
+    key: &[u8],
+    name: &[u8],
+    change: impl FnOnce(&mut Group) -> R,
+) -> Result<Option<R>, Error> {
+    let changed = tx.update(key, |stream: &mut Stream| stream.change_group(name, change))?;
+    Ok(changed.flatten())
+}
+
+pub(super) fn xack(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let ids = apply::ids(args.from(3))?;
+    change(tx, args.at(1), args.at(2), |group| {
+        ids.iter().for_each(|id| {
+            group.acknowledge(*id);
+        });
+    })?;
+    Ok(())
+}
+
+/// XCLAIM's arguments, in the form that replication gives them.
+#[derive(Debug, Default)]
+struct Claim {
+    ids: Vec<StreamId>,
+    time_ms: Option<i64>,
+    retry_count: Option<u64>,
+    last_id: StreamId,
+    force: bool,
+    just_id: bool,
+}
+
+impl Claim {
+    fn parse(args: Args<'_>) -> Result<Self, Error> {
+        let mut claim = Self::default();
+        let words = args.from(5);
+        claim.ids = words
+            .iter()
+            .map_while(|word| id::strict(word, 0).ok())
+            .collect();
+        let mut index = 5 + claim.ids.len();
+        while index < args.len() {
+            let value = args.get(index + 1);
+            match args.at(index).to_ascii_lowercase().as_slice() {
+                b"force" => claim.force = true,
+                b"justid" => claim.just_id = true,
+                option => {
+                    claim.option(option, value.ok_or(Error::Syntax)?)?;
+                    index += 1;
+                }
+            }
+            index += 1;
+        }
+        Ok(claim)
+    }
+
+    fn option(&mut self, name: &[u8], value: &[u8]) -> Result<(), Error> {
+        match name {
+            b"time" => self.time_ms = Some(integer(value)?),
+            b"retrycount" => self.retry_count = u64::try_from(integer(value)?).ok(),
+            b"lastid" => self.last_id = id::strict(value, 0)?,
+            // IDLE counts from the primary's clock: replication always gives TIME.
+            _ => return Err(Error::Syntax),
+        }
+        Ok(())
+    }
+
+    /// Source: redis 6.0 and 7.0 t_stream.c, `xclaimCommand`; with a minimal idle time of 0. A pending entry that is `gone`
+    /// from the stream is claimed or, when the server `forgets` it, pending no more.
+    fn apply(
+        &self,
+        group: &mut Group,
+        consumer: &[u8],
+        (gone, forgets): (&[StreamId], bool),
+        now_ms: i64,
+    ) {
+        group.last_id = group.last_id.max(self.last_id);
+        let time_ms = self.time_ms.filter(|time| *time >= 0).unwrap_or(now_ms);
+        for id in &self.ids {
+            let old = group
+                .pending()
+                .get(id)
+                .map(|pending| pending.delivery_count);
+            if gone.contains(id) && (forgets || old.is_none()) {
+                group.acknowledge(*id);
+            } else if old.is_some() || self.force {
+                let counted = old.unwrap_or(1).wrapping_add(u64::from(!self.just_id));
+                let (owner, _) = group.consumer(consumer, now_ms);
+                owner.seen_time_ms = now_ms;
+                owner.active_time_ms = now_ms;
+                group.assign(*id, consumer, time_ms, self.retry_count.unwrap_or(counted));
+            }
+        }
+    }
+}
+
+/// DIFFERENCE: a primary before Redis 7.0 keeps deleted entries pending; here they are dropped as later ones do.
+pub(super) fn xclaim(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let claim = Claim::parse(args)?;
+    if integer(args.at(4))? > 0 {
+        return Err(Error::Text(
+            "ERR XCLAIM with a minimal idle time cannot be applied",
+        ));
+    }
+    let now_ms = tx.now_ms();
+    let forgets = tx.dialect().forgets_deleted_when_claimed();
+    let changed = tx.update(args.at(1), |stream: &mut Stream| {
+        let gone: Vec<StreamId> = claim
+            .ids
+            .iter()
+            .copied()
+            .filter(|id| stream.range(*id, *id).next().is_none())
+            .collect();
+        stream.change_group(args.at(2), |group| {
+            claim.apply(group, args.at(3), (&gone, forgets), now_ms);
+        })
+    })?;
+    changed.flatten().ok_or_else(|| {
+        Error::quoting(
+            "NOGROUP No such key '{}' or consumer group '{}'",
+            &[args.at(1), args.at(2)],
+        )
+    })
+}

@@ -1,0 +1,237 @@
+//! XRANGE, XREVRANGE and XREAD.
+
+use super::wait::deadline;
+use super::{entries, id, streams_at};
+use crate::command::rows::Error;
+use crate::command::rows::Wait;
+use crate::command::rows::parse::integer;
+use crate::rdb::stream::StreamId;
+use crate::resp::{Args, Reply};
+use crate::store::{View, unix_ms};
+use crate::value::Stream;
+
+pub(super) fn xrange(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let dialect = reply.dialect();
+    let (start, end) = (
+        id::start(args.at(2), dialect)?,
+        id::end(args.at(3), dialect)?,
+    );
+    range(view, args, reply, |stream, reply, count| {
+        entries(reply, count, stream.range(start, end));
+    })
+}
+
+pub(super) fn xrevrange(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let dialect = reply.dialect();
+    let (start, end) = (
+        id::start(args.at(3), dialect)?,
+        id::end(args.at(2), dialect)?,
+    );
+    range(view, args, reply, |stream, reply, count| {
+        entries(reply, count, stream.range_back(start, end));
+    })
+}
+
+fn range(
+    view: &View<'_>,
+    args: Args<'_>,
+    reply: &mut Reply,
+    write: impl FnOnce(&Stream, &mut Reply, Option<usize>),
+) -> Result<(), Error> {
+    let count = count(args)?;
+    match view.collection::<Stream>(args.at(1))? {
+        None => reply.array(0),
+        Some(_) if count == Some(0) => reply.null_array(),
+        Some(stream) => write(stream, reply, count),
+    }
+    Ok(())
+}
+
+/// XRANGE's COUNT; a negative one counts as 0.
+fn count(args: Args<'_>) -> Result<Option<usize>, Error> {
+    let mut count = None;
+    for index in (4..args.len()).step_by(2) {
+        let number = args.get(index + 1).filter(|_| args.is(index, "count"));
+        let number = integer(number.ok_or(Error::Syntax)?)?;
+        count = Some(usize::try_from(number).unwrap_or(0));
+    }
+    Ok(count)
+}
+
+/// XREAD's options.
+#[derive(Debug, Default)]
+struct Options {
+    /// 0: no limit.
+    count: usize,
+    /// For how long to wait, 0 for ever.
+    block_ms: Option<u64>,
+    /// The first key's word.
+    first: usize,
+    streams: usize,
+}
+
+impl Options {
+    fn parse(args: Args<'_>, reply: &Reply) -> Result<Self, Error> {
+        let mut options = Self::default();
+        let mut index = 1;
+        while options.first == 0 {
+            let more = index + 1 < args.len();
+            if more && args.is(index, "block") {
+                options.block_ms = Some(timeout(args.at(index + 1), reply)?);
+            } else if more && args.is(index, "count") {
+                options.count = usize::try_from(integer(args.at(index + 1))?).unwrap_or(0);
+            } else if more && args.is(index, "streams") {
+                options.first = index + 1;
+            } else {
+                return Err(unknown_option(args, index));
+            }
+            index += 2;
+        }
+        let words = args.len() - options.first;
+        if !words.is_multiple_of(2) {
+            return Err(unbalanced(reply));
+        }
+        options.streams = words / 2;
+        Ok(options)
+    }
+
+    /// No limit when it is 0.
+    fn count(&self) -> Option<usize> {
+        (self.count > 0).then_some(self.count)
+    }
+}
+
+/// Milliseconds to wait. Source: redis 7.0 and 8.0 timeout.c, `getTimeoutFromObjectOrReply`.
+fn timeout(text: &[u8], reply: &Reply) -> Result<u64, Error> {
+    let invalid = || Error::Text("ERR timeout is not an integer or out of range");
+    let timeout_ms = crate::resp::parse_integer(text).ok_or_else(invalid)?;
+    if timeout_ms < 0 {
+        return Err(Error::Text("ERR timeout is negative"));
+    }
+    if timeout_ms > i64::MAX - unix_ms() {
+        // There, the sum of both overflows, and the moment that results sorts behind all others: none comes.
+        return if reply.dialect().reads_again_when_woken() {
+            Err(Error::Text("ERR timeout is out of range"))
+        } else {
+            Ok(0)
+        };
+    }
+    Ok(timeout_ms.unsigned_abs())
+}
+
+fn unknown_option(args: Args<'_>, index: usize) -> Error {
+    if args.is(index, "group") && index + 2 < args.len() {
+        return Error::Text(
+            "ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.",
+        );
+    }
+    if args.is(index, "noack") {
+        return Error::Text(
+            "ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead.",
+        );
+    }
+    Error::Syntax
+}
+
+fn unbalanced(reply: &Reply) -> Error {
+    let dialect = reply.dialect();
+    Error::Text(if dialect.names_last_entry_id() {
+        "ERR Unbalanced 'xread' list of streams: for each stream key an ID, '+', or '$' must be specified."
+    } else if dialect.names_unbalanced_command() {
+        "ERR Unbalanced 'xread' list of streams: for each stream key an ID or '$' must be specified."
+    } else {
+        "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified."
+    })
+}
+
+/// A stream that has entries to give.
+pub(super) struct Found<'v> {
+    key: &'v [u8],
+    stream: &'v Stream,
+    start: StreamId,
+}
+
+impl<'v> Found<'v> {
+    /// A stream with entries above an id, if there are any. What it says of its length counts first, as for servers.
+    pub(super) fn new(key: &'v [u8], stream: &'v Stream, above: StreamId) -> Option<Self> {
+        if stream.is_empty() {
+            return None;
+        }
+        let start = id::after(above)?;
+        let last = stream.last_live_id()?;
+        (last > above).then_some(Self { key, stream, start })
+    }
+}
+
+pub(super) fn xread(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let options = Options::parse(args, reply)?;
+    debug_assert_eq!(
+        streams_at(args),
+        Some(options.first),
+        "the locks are those of the keys read"
+    );
+    let (mut found, mut ids) = (Vec::new(), Vec::new());
+    for index in options.first..options.first + options.streams {
+        let stream = view.collection::<Stream>(args.at(index))?;
+        let above = above(args.at(index + options.streams), stream, reply)?;
+        ids.push(above);
+        found.extend(stream.and_then(|stream| Found::new(args.at(index), stream, above)));
+    }
+    match options.block_ms {
+        _ if !found.is_empty() => write(reply, &found, options.count()),
+        None => reply.null_array(),
+        Some(block_ms) => {
+            let keys = args.from(options.first).iter().take(options.streams);
+            return Err(Error::Waits(Box::new(Wait {
+                db: view.db_number(),
+                keys: keys.map(Box::from).collect(),
+                above: ids,
+                count: options.count(),
+                deadline: deadline(block_ms),
+            })));
+        }
+    }
+    Ok(())
+}
+
+/// Writes XREAD's reply.
+pub(super) fn write(reply: &mut Reply, found: &[Found<'_>], count: Option<usize>) {
+    if reply.is_resp3() {
+        reply.map(found.len());
+    } else {
+        reply.array(found.len());
+    }
+    for Found { key, stream, start } in found {
+        if !reply.is_resp3() {
+            reply.array(2);
+        }
+        reply.bulk(key);
+        entries(reply, count, stream.range(*start, StreamId::MAX));
+    }
+}
+
+/// The id above which entries are wanted.
+fn above(text: &[u8], stream: Option<&Stream>, reply: &Reply) -> Result<StreamId, Error> {
+    let last = stream.map_or(StreamId::MIN, |stream| stream.last_id);
+    let dialect = reply.dialect();
+    match text {
+        b"$" => Ok(last),
+        b"+" if dialect.has_last_entry_id() => {
+            let live = stream
+                .filter(|_| dialect.skips_deleted_last_entry())
+                .and_then(Stream::last_live_id);
+            match id::before(live.unwrap_or(last)) {
+                Some(before) => Ok(before),
+                // Source: valkey 8.1 t_stream.c, `xreadCommand`.
+                None if stream.is_some() && dialect.refuses_last_of_no_entries() => {
+                    Err(Error::Text("ERR the stream last element ID is 0-0"))
+                }
+                None => Ok(StreamId::MIN),
+            }
+        }
+        b">" => Err(Error::Text(
+            "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.",
+        )),
+        text => id::strict(text, 0),
+    }
+}

@@ -1,0 +1,246 @@
+//! What is known of one connection, for CLIENT LIST and CLIENT KILL.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::error::c_string;
+use crate::dialect::Dialect;
+use crate::resp::Account;
+
+/// A connection as others may see it. The session writes it once per batch of commands.
+#[derive(Debug)]
+pub struct Client {
+    /// Its number; never used twice.
+    pub id: u64,
+    /// The peer's address (`127.0.0.1:5000`, `[::1]:5000`, `unix:/path:0`).
+    pub address: String,
+    /// Our own end's address.
+    pub local_address: String,
+    /// Whether it came through a Unix socket.
+    pub is_unix: bool,
+    /// When it connected.
+    pub connected: Instant,
+    /// Told when the command that waits should look again.
+    pub wake: Arc<Notify>,
+    /// Cancelled to close the connection.
+    pub close: CancellationToken,
+    /// What its requests and replies hold of the memory of all.
+    pub account: Arc<Account>,
+    shown: Mutex<Shown>,
+}
+
+/// The part of a [`Client`] that changes.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// The name from CLIENT SETNAME, empty for none. Up to the first zero byte it is printable ASCII.
+    pub name: Vec<u8>,
+    /// The library's name from CLIENT SETINFO.
+    pub lib_name: String,
+    /// The library's version from CLIENT SETINFO.
+    pub lib_version: String,
+    /// The selected database.
+    pub db: usize,
+    /// The protocol version, 2 or 3.
+    pub protocol: u8,
+    /// Commands queued by MULTI, `None` outside.
+    pub queued: Option<usize>,
+    /// Keys that WATCH watches.
+    pub watched: usize,
+    /// The last command: container, if any, and name.
+    pub command: (Option<&'static str>, &'static str),
+    /// Commands run.
+    pub commands: u64,
+    /// Bytes received.
+    pub input_bytes: u64,
+    /// Bytes sent.
+    pub output_bytes: u64,
+    /// Bytes of requests held now.
+    pub query_bytes: usize,
+    /// Bytes of replies being written now.
+    pub reply_bytes: usize,
+    /// CLIENT NO-EVICT.
+    pub no_evict: bool,
+    /// CLIENT NO-TOUCH.
+    pub no_touch: bool,
+    /// Whether a command waits.
+    pub blocked: bool,
+    /// What CLIENT UNBLOCK asked for.
+    pub unblock: Option<Unblock>,
+    /// When the last command came.
+    pub active: Instant,
+    /// Since when the peer has not taken what we write, `None` when nothing waits.
+    pub stalled: Option<Instant>,
+}
+
+/// How a command that waits is ended by another client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unblock {
+    /// As if its time were up.
+    TimedOut,
+    /// With an error.
+    Failed,
+}
+
+impl Client {
+    /// Whether the peer is on this machine. Source: redis 7.0 networking.c, `islocalClient`.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        let peer = self.address.parse::<SocketAddr>();
+        self.is_unix || peer.is_ok_and(|peer| peer.ip().to_canonical().is_loopback())
+    }
+
+    /// A connection made just now.
+    #[must_use]
+    pub fn new(
+        id: u64,
+        address: String,
+        local_address: String,
+        is_unix: bool,
+        close: CancellationToken,
+        account: Arc<Account>,
+    ) -> Self {
+        let now = Instant::now();
+        let shown = Shown {
+            name: Vec::new(),
+            lib_name: String::new(),
+            lib_version: String::new(),
+            db: 0,
+            protocol: 2,
+            queued: None,
+            watched: 0,
+            command: (None, "NULL"),
+            commands: 0,
+            input_bytes: 0,
+            output_bytes: 0,
+            query_bytes: 0,
+            reply_bytes: 0,
+            no_evict: false,
+            no_touch: false,
+            blocked: false,
+            unblock: None,
+            active: now,
+            stalled: None,
+        };
+        Self {
+            id,
+            address,
+            local_address,
+            is_unix,
+            connected: now,
+            wake: Arc::default(),
+            close,
+            account,
+            shown: Mutex::new(shown),
+        }
+    }
+
+    /// The changing part, locked: held for assignments only.
+    pub fn shown(&self) -> MutexGuard<'_, Shown> {
+        // A poisoned lock still holds whole values: every write is a single assignment.
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the command that waits; gives whether there was one that nobody had ended yet.
+    pub fn unblock(&self, how: Unblock) -> bool {
+        let mut shown = self.shown();
+        let waits = shown.blocked && shown.unblock.is_none();
+        if waits {
+            shown.unblock = Some(how);
+            self.wake.notify_one();
+        }
+        waits
+    }
+
+    /// Its line in CLIENT LIST, without the line end, with the fields that a server of `dialect` has.
+    ///
+    /// Source: redis 7.2 and 8.0, valkey 8.1 networking.c, `catClientInfoString`. Fields that describe memory which is not kept
+    /// per client here are 0.
+    #[must_use]
+    pub fn line(&self, dialect: Dialect) -> String {
+        let fields = self.fields(dialect);
+        let shown = fields
+            .iter()
+            .filter(|(name, _)| dialect.shows_client_field(name));
+        let words: Vec<String> = shown
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        words.join(" ")
+    }
+
+    /// All fields of all versions, in their order.
+    fn fields(&self, dialect: Dialect) -> Vec<(&'static str, Cow<'static, str>)> {
+        let shown = self.shown().clone();
+        let text = |value: &dyn Display| Cow::Owned(value.to_string());
+        let zero = Cow::Borrowed("0");
+        let name = String::from_utf8_lossy(c_string(&shown.name, usize::MAX)).into_owned();
+        let queued = shown.queued.map(|queued| queued.to_string());
+        let command = match shown.command {
+            (Some(container), _) if !dialect.has_subcommand_rows() => container.to_owned(),
+            (Some(container), name) => format!("{container}|{name}"),
+            (None, name) => name.to_owned(),
+        };
+        vec![
+            ("id", text(&self.id)),
+            ("addr", text(&self.address)),
+            ("laddr", text(&self.local_address)),
+            ("fd", zero.clone()),
+            ("name", text(&name)),
+            ("age", text(&self.connected.elapsed().as_secs())),
+            ("idle", text(&shown.active.elapsed().as_secs())),
+            ("flags", text(&self.flags(&shown))),
+            ("capa", Cow::Borrowed("")),
+            ("db", text(&shown.db)),
+            ("sub", zero.clone()),
+            ("psub", zero.clone()),
+            ("ssub", zero.clone()),
+            ("multi", Cow::Owned(queued.unwrap_or("-1".to_owned()))),
+            ("watch", text(&shown.watched)),
+            ("qbuf", text(&shown.query_bytes)),
+            ("qbuf-free", zero.clone()),
+            ("argv-mem", zero.clone()),
+            ("multi-mem", zero.clone()),
+            ("rbs", zero.clone()),
+            ("rbp", zero.clone()),
+            ("obl", zero.clone()),
+            ("oll", zero.clone()),
+            ("omem", text(&shown.reply_bytes)),
+            ("tot-mem", text(&(shown.query_bytes + shown.reply_bytes))),
+            ("events", Cow::Borrowed("r")),
+            ("cmd", Cow::Owned(command)),
+            ("user", Cow::Borrowed("default")),
+            ("redir", Cow::Borrowed("-1")),
+            ("resp", text(&shown.protocol)),
+            ("lib-name", text(&shown.lib_name)),
+            ("lib-ver", text(&shown.lib_version)),
+            ("io-thread", zero),
+            ("tot-net-in", text(&shown.input_bytes)),
+            ("tot-net-out", text(&shown.output_bytes)),
+            ("tot-cmds", text(&shown.commands)),
+        ]
+    }
+
+    fn flags(&self, shown: &Shown) -> String {
+        let flags: String = [
+            (shown.queued.is_some(), 'x'),
+            (shown.blocked, 'b'),
+            (self.close.is_cancelled(), 'c'),
+            (self.is_unix, 'U'),
+            (shown.no_evict, 'e'),
+            (shown.no_touch, 'T'),
+        ]
+        .iter()
+        .filter_map(|&(set, letter)| set.then_some(letter))
+        .collect();
+        if flags.is_empty() {
+            "N".to_owned()
+        } else {
+            flags
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What a command is made of: its row, and what handlers share.
+//!
+//! This floor knows no command by name. Families build rows from it; dispatch finds, checks and runs them.
+
+pub mod client;
+pub(crate) mod command;
+pub(crate) mod error;
+pub mod glob;
+mod help;
+mod hexadecimal;
+pub(crate) mod keys;
+pub(crate) mod least;
+mod pace;
+pub(crate) mod parse;
+pub(crate) mod partial_sort;
+pub(crate) mod queue;
+pub(crate) mod scan;
+pub(crate) mod scripting;
+pub(crate) mod session;
+pub(crate) mod traffic;
+pub(crate) mod tunables;
+mod wait;
+pub(crate) mod work;
+
+pub(crate) use command::ALWAYS;
+pub use command::{
+    ApplyFn, Arity, Command, Family, Flags, LeastFn, Outcome, ReadFn, Scope, SessionFn, TouchFn,
+    WorkFn,
+};
+pub use error::Error;
+pub(crate) use help::help;
+pub use keys::{Keys, Touch};
+pub(crate) use pace::entering;
+pub use pace::long;
+pub use session::{Blocked, Host, KeptState, Replication, Replies, Session, SessionCx, Statistics};
+pub use wait::Wait;

@@ -1,0 +1,115 @@
+//! The words that SCAN, HSCAN, SSCAN and ZSCAN share.
+
+use super::error::{Error, c_string};
+use super::glob::Glob;
+use super::parse::integer;
+use crate::dialect::Dialect;
+use crate::resp::{Args, parse_integer};
+
+/// The options that SCAN and its like share.
+pub(crate) struct ScanOptions<'a> {
+    /// About how many elements to look at.
+    pub(crate) count: usize,
+    /// Which names to give.
+    pub(crate) pattern: Glob<'a>,
+    /// SCAN's TYPE.
+    pub(crate) type_name: Option<&'a [u8]>,
+    /// ZSCAN's NOSCORES.
+    pub(crate) no_scores: bool,
+    /// HSCAN's NOVALUES.
+    pub(crate) no_values: bool,
+}
+
+impl<'a> ScanOptions<'a> {
+    /// Reads the words from `first` on.
+    ///
+    /// # Errors
+    /// As Redis's `scanGenericCommand`.
+    pub(crate) fn parse(args: Args<'a>, first: usize, dialect: Dialect) -> Result<Self, Error> {
+        let mut options = Self {
+            count: 10,
+            pattern: Glob::Any,
+            type_name: None,
+            no_values: false,
+            no_scores: false,
+        };
+        let is_scan = args.is(0, "scan");
+        let mut index = first;
+        while index < args.len() {
+            let value = args.get(index + 1);
+            if args.is(index, "count") && value.is_some() {
+                options.count = usize::try_from(integer(args.at(index + 1))?)
+                    .ok()
+                    .filter(|count| *count > 0)
+                    .ok_or(Error::Syntax)?;
+            } else if let (true, Some(pattern)) = (args.is(index, "match"), value) {
+                options.pattern = Glob::new(pattern, dialect);
+            } else if args.is(index, "type") && is_scan && value.is_some() {
+                options.type_name = value;
+                check_type_name(args.at(index + 1), dialect)?;
+            } else if args.is(index, "noscores") && dialect.has_zscan_noscores() {
+                if !args.is(0, "zscan") {
+                    return Err(Error::Text("ERR NOSCORES option can only be used in ZSCAN"));
+                }
+                options.no_scores = true;
+                index -= 1;
+            } else if args.is(index, "novalues") && args.is(0, "hscan") {
+                options.no_values = true;
+                index -= 1;
+            } else {
+                return Err(Error::Syntax);
+            }
+            index += 2;
+        }
+        Ok(options)
+    }
+}
+
+/// A cursor argument: what C's `strtoul` takes whole. Source: redis 7.0 and 8.0 db.c, `parseScanCursorOrReply`.
+///
+/// # Errors
+/// `ERR invalid cursor`.
+pub(crate) fn scan_cursor(text: &[u8], dialect: Dialect) -> Result<u64, Error> {
+    let invalid = Error::Text("ERR invalid cursor");
+    let is_negative = parse_integer(text).is_some_and(|number| number < 0);
+    match dialect.reads_cursors_strictly() {
+        true if is_negative => return Err(invalid),
+        false if text.is_empty() => return Ok(0),
+        _ => {}
+    }
+    let is_space = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0b;
+    let blanks = text.iter().take_while(|byte| is_space(byte)).count();
+    let text = match dialect.reads_cursors_strictly() {
+        // What is no integer is read by strtoull, which passes over blanks.
+        true => text.get(blanks..).unwrap_or_default(),
+        false => text,
+    };
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    let number = std::str::from_utf8(digits)
+        .ok()
+        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    let number: u64 = number
+        .and_then(|digits| digits.parse().ok())
+        .ok_or(invalid)?;
+    Ok(if negative {
+        number.wrapping_neg()
+    } else {
+        number
+    })
+}
+
+/// Some servers refuse the name of no type; the others find no key of it.
+fn check_type_name(name: &[u8], dialect: Dialect) -> Result<(), Error> {
+    const TYPES: [&str; 6] = ["string", "list", "set", "zset", "hash", "stream"];
+    let is_type = |known: &&str| name.eq_ignore_ascii_case(known.as_bytes());
+    if !dialect.checks_type_names() || TYPES.iter().any(is_type) {
+        return Ok(());
+    }
+    let name = c_string(name, usize::MAX);
+    let start: &[u8] = b"ERR unknown type name '";
+    Err(Error::Quoting([start, name, b"'"].concat()))
+}
