@@ -1,7 +1,7 @@
-//! A connection whose command waits.
+//! A connection with a blocked command.
 //!
-//! The connection's own task waits, for whichever comes first: the writer's word that a key may have changed, the time's end,
-//! CLIENT UNBLOCK, CLIENT KILL, or the peer's going away. What the peer sends meanwhile is kept for later.
+//! The connection's own task waits for the first of these: the writer's signal that a key may have changed, the timeout, CLIENT
+//! UNBLOCK, CLIENT KILL, or the end of the connection. Bytes that the peer sends in the meantime are kept for later.
 
 use std::io;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use crate::command::client::Unblock;
 use crate::command::{Blocked, Error, Host as _, OUT_OF_MEMORY, TOO_LARGE, Wait};
 use crate::store::Generation;
 
-/// How the waiting ended.
+/// How the wait ended.
 enum End {
     /// The reply is written.
     Answered,
-    /// The time was up, or CLIENT UNBLOCK said so.
+    /// The timeout passed, or CLIENT UNBLOCK asked for one.
     TimedOut,
     Failed(Error),
 }
@@ -29,7 +29,7 @@ impl Connection<'_> {
     /// Waits until the blocked command has its reply.
     ///
     /// # Errors
-    /// The peer has gone, or the connection was closed.
+    /// If the peer is gone, or the connection was closed.
     pub(super) async fn wait(
         &mut self,
         stream: &mut (impl AsyncRead + Unpin),
@@ -72,7 +72,7 @@ impl Connection<'_> {
         };
         tokio::pin!(time_is_up);
         while let Some(generation) = self.server.served().current() {
-            // First the place among those who wait, then the look: what changes after the look is told.
+            // Register as a waiter before the check, so that every change after the check wakes this task.
             let _waiting = generation.spaces.wait_for(wait.db, &wait.keys, &wake);
             while self.is_served(&generation) {
                 if let Some(end) = self.look(&generation, wait) {
@@ -97,13 +97,13 @@ impl Connection<'_> {
         Ok(End::TimedOut)
     }
 
-    /// Whether this is still what readers see. Whoever waits for one that is replaced is told so after it was.
+    /// Whether readers still see this generation. When a generation is replaced, its waiters are woken afterwards.
     fn is_served(&self, generation: &Arc<Generation>) -> bool {
         let current = self.server.served().current();
         current.is_some_and(|current| Arc::ptr_eq(&current, generation))
     }
 
-    /// Looks whether the waiting has an end.
+    /// Checks whether the wait is over.
     fn look(&mut self, generation: &Generation, wait: &Wait) -> Option<End> {
         match self.session.client.shown().unblock.take() {
             Some(Unblock::TimedOut) => return Some(End::TimedOut),
@@ -118,7 +118,7 @@ impl Connection<'_> {
         }
     }
 
-    /// Takes note of bytes that came while the command waits.
+    /// Accounts for bytes that arrived while the command waits.
     fn keep(&mut self, read: usize) -> io::Result<()> {
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -132,7 +132,7 @@ impl Connection<'_> {
         let mut shown = self.session.client.shown();
         shown.blocked = blocked;
         shown.unblock = None;
-        // Waiting is no silence.
+        // A client that waits is not idle.
         shown.active = Instant::now();
     }
 }

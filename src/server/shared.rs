@@ -1,4 +1,4 @@
-//! What all connections share.
+//! The state that all connections share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use crate::resp::Budget;
 use crate::script::Engine;
 use crate::store::Served;
 
-/// A server: its settings, its connections, what it serves.
+/// A server: its settings, its connections and the data it serves.
 pub struct Server {
     pub(super) config: Config,
     pub(super) clients: Clients,
@@ -26,15 +26,15 @@ pub struct Server {
     replication: Box<dyn Fn() -> Replication + Send + Sync>,
 }
 
-/// Somebody to run the scripts that an old primary sends as their text: an engine apart from that of clients.
+/// Returns an engine for the scripts that an old primary sends as their text, separate from the engine for clients.
 #[must_use]
 pub fn scripting() -> Arc<dyn ReplayScripts> {
-    // No client runs any here, so that there is nothing to share.
+    // No client runs scripts here, so there is no time to share.
     Arc::new(Engine::new(ScriptShare::default()))
 }
 
 impl Server {
-    /// A server of what `served` holds; `replication` says how the replica stands whenever a client asks.
+    /// Creates a server of the data in `served`. `replication` returns the replica's state whenever a client asks for it.
     #[must_use]
     pub fn new(
         config: Config,
@@ -56,14 +56,14 @@ impl Server {
         })
     }
 
-    /// How many connections there are.
+    /// Returns the number of open connections.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.clients.len()
     }
 }
 
-/// The settings that begin as `config` says and may change.
+/// Returns the settings that start as in `config` and can change at run time.
 fn tunables(config: &Config) -> Tunables {
     let log_level = config.log_level.clone();
     let mut tunables =
@@ -181,7 +181,7 @@ impl Host for Server {
     }
 }
 
-/// A server's default limits for clients that there are none of here.
+/// A server's default limits for the kinds of clients that redtail does not have.
 const OTHER_CLIENTS: &str = "slave 268435456 67108864 60 pubsub 33554432 8388608 60";
 
 fn working_directory() -> String {
