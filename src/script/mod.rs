@@ -1,14 +1,15 @@
-//! Lua: scripts and functions that read.
+//! Lua scripts and functions, for reading only.
 //!
-//! The room runs EVAL and FCALL as a read-only replica does: what writes is refused in the servers' own words. It knows
-//! nothing of connections beyond the session of [`crate::command`], through whose rows alone scripts reach the data, and it
-//! never sees a mutable store.
+//! This module runs EVAL and FCALL the way a read-only replica does: anything that writes is refused with the error that a
+//! server would send. All it knows of a connection is the session of [`crate::command`]. Scripts reach the data only through
+//! the command table there, and this module never sees a mutable store.
 //!
-//! A script holds what it reads until it has ended: the keys that it declares, and more as it asks for more (`reach`). All of
-//! it is of one moment, and the writer waits. So it is bounded in time and memory, and what would run on inside Lua's own C
-//! functions, where no clock is looked at, is written again here: searching with patterns, sorting, repeating. A script that
-//! asks for what is not to be had at once, or is not short, begins again with its database held (`running`): it only reads, so
-//! nobody can tell. An [`Engine`] keeps a few interpreters for all connections; one that was ended by force is thrown away.
+//! A script holds everything it reads until it ends: first the keys that it declares, then more as it asks for more (`reach`).
+//! So all of it is from one moment, and the writer waits. That is why time and memory are bounded, and why this module
+//! reimplements the Lua functions that could run for long inside C, where nothing checks the clock: pattern matching, sorting,
+//! repeating. A script that asks for a lock that is not free, or that is not short, starts over with its whole database held
+//! (`running`). It only reads, so nobody can tell. An [`Engine`] keeps a few interpreters for all connections and throws away
+//! an interpreter whose script was ended by force.
 
 mod api;
 mod bridge;
@@ -53,25 +54,25 @@ use crate::dialect::Dialect;
 use crate::limits::{SCRIPT_MEMORY_BYTES_MAX, SCRIPT_MEMORY_BYTES_MIN, SCRIPTS_MEMORY_BYTES};
 use crate::store::{Generation, Libraries};
 
-/// Interpreters that wait for the next script.
+/// How many idle interpreters are kept for the next script.
 const IDLE_MAX: usize = 4;
 
-/// Texts up to this length are compiled where they come in; longer ones let other connections go on.
+/// Texts up to this length are compiled inline. For longer ones, the thread's other connections are moved out of the way first.
 const COMPILED_AT_ONCE_BYTES: usize = 4 << 10;
 
 /// Runs the scripts of all connections.
 pub struct Engine {
     share: Share,
     texts: Mutex<Texts>,
-    /// The number of the texts.
+    /// Changes whenever a text is forgotten; see [`Texts::number`].
     texts_number: AtomicU64,
     #[expect(clippy::vec_box, reason = "every script moves one out and in again")]
     idle: Mutex<Vec<Box<Evaluator>>>,
     #[expect(clippy::vec_box, reason = "every script moves one out and in again")]
     loaded: Mutex<Vec<Box<Loaded>>>,
-    /// The libraries that were loaded last.
+    /// The libraries that were loaded last, and the facts about them.
     known: ArcSwapOption<Known>,
-    /// All interpreters that there are.
+    /// All interpreters that exist, so that `SCRIPT KILL` finds them.
     states: Mutex<Vec<Weak<State>>>,
     running: AtomicUsize,
 }
@@ -86,7 +87,7 @@ impl Drop for Running<'_> {
 }
 
 impl Engine {
-    /// An engine that has run nothing.
+    /// Returns an engine that has not run anything.
     #[must_use]
     pub fn new(share: ScriptShare) -> Self {
         Self {
@@ -101,7 +102,7 @@ impl Engine {
         }
     }
 
-    /// An interpreter was made: what runs in it can be killed.
+    /// Registers a new interpreter, so that a script that runs in it can be killed.
     fn register(&self, interpreter: &Interpreter) {
         let mut states = lock(&self.states);
         states.retain(|state| state.strong_count() > 0);
@@ -127,7 +128,7 @@ impl Engine {
         }
     }
 
-    /// A script that can run, and its digest. What is not known yet is compiled first.
+    /// Returns a script that is ready to run, and its digest. Compiles the script first if this interpreter does not know it.
     fn ready(
         &self,
         script: Script<'_>,
@@ -200,7 +201,7 @@ impl Engine {
         })
     }
 
-    /// What is known of `libraries`, which are loaded if nothing is.
+    /// Returns the facts about `libraries`, and loads them if they are not loaded yet.
     fn known(&self, dialect: Dialect, libraries: &Arc<Libraries>) -> Result<Arc<Known>, Error> {
         let known = self.known.load();
         if let Some(known) = known
@@ -215,7 +216,7 @@ impl Engine {
         Ok(known)
     }
 
-    /// An interpreter with `libraries` in it.
+    /// Returns an interpreter that has `libraries` loaded.
     fn loaded(&self, dialect: Dialect, libraries: &Arc<Libraries>) -> Result<Box<Loaded>, Error> {
         let found = lock(&self.loaded).pop();
         if let Some(found) = found.filter(|one| one.known.is_of(dialect, libraries)) {
@@ -286,7 +287,7 @@ impl Engine {
         })
     }
 
-    /// Counts a script that begins to run, and says how many bytes it may hold.
+    /// Counts a script that starts to run, and returns how many bytes it may hold.
     fn enter(&self) -> (Running<'_>, usize) {
         let others = self.running.fetch_add(1, Ordering::Relaxed);
         let part = SCRIPTS_MEMORY_BYTES / (others + 1);

@@ -1,8 +1,9 @@
-//! Scripts that the upstream sent as their text: run on the writer's own hold, as its replicas run them.
+//! Scripts that the upstream replicated as text. They run under the writer's own locks, as on the upstream's replicas.
 //!
-//! Under script replication a server sees to it that a script does the same everywhere: it hands sets and keys over in order, its
-//! random numbers always begin alike, and no write comes after a command whose reply differs from server to server. All that is so
-//! here, too. Source: redis 6.0 scripting.c, `luaRedisGenericCommand` and `evalGenericCommand`.
+//! With script replication a server makes sure that a script has the same effect everywhere: sets and keys are returned in
+//! sorted order, random numbers always start with the same seed, and no write may follow a command whose reply differs from
+//! server to server. All of that holds here, too. Source: redis 6.0 scripting.c, `luaRedisGenericCommand` and
+//! `evalGenericCommand`.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -62,7 +63,7 @@ impl Calls for Caller<'_, '_, '_> {
         Answer::Reply
     }
 
-    /// It has not switched to sending its effects: else they would have come, not the script.
+    /// The script has not switched to replicating its effects: otherwise the stream would carry those and not the script.
     fn replicates_commands(&self) -> Option<bool> {
         if self.has_written.get() {
             return Some(false);
@@ -74,9 +75,9 @@ impl Calls for Caller<'_, '_, '_> {
 
 /// Why a command is not run.
 enum Refused {
-    /// The script is told so.
+    /// The script gets this error.
     Told(&'static str),
-    /// Nobody knows what the primary did.
+    /// It is not known what the primary did.
     Unsure(Unsure),
 }
 
@@ -93,7 +94,7 @@ impl Caller<'_, '_, '_> {
         Answer::End
     }
 
-    /// The row that the words name, or what the script is told.
+    /// Returns the row that the words name, or the error for the script.
     fn find(&self, args: Args<'_>) -> Result<&'static Command, Refused> {
         let dialect = self.state.dialect;
         let texts = dialect.script_call_errors();
@@ -103,7 +104,7 @@ impl Caller<'_, '_, '_> {
             (Err(_), None) => return Err(Refused::Told(texts.unknown)),
             (Err(command::Error::Arity(_)), Some(_)) => return Err(Refused::Told(texts.arity)),
             (Err(_), Some(_)) => {
-                let why = Unsure("it calls a subcommand that is not known");
+                let why = Unsure("it calls an unknown subcommand");
                 return Err(Refused::Unsure(why));
             }
         };
@@ -115,8 +116,7 @@ impl Caller<'_, '_, '_> {
     }
 }
 
-/// Puts the texts of an array in order. DIFFERENCE: in that of their bytes, where a server goes by the language of its
-/// environment.
+/// Sorts the bulk strings of an array. DIFFERENCE: it compares bytes, whereas a server uses the locale of its environment.
 fn sort(reply: &mut Reply) {
     let Some(mut texts) = texts(reply.as_bytes()) else {
         return;
@@ -131,7 +131,7 @@ fn sort(reply: &mut Reply) {
     reply.raw(&sorted);
 }
 
-/// The texts of an array, and how each is written; `None` for any other reply.
+/// Returns the bulk strings of an array, each with its encoding; `None` for any other reply.
 fn texts(reply: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
     let mut rest = line(reply.strip_prefix(b"*")?)?.1;
     let mut texts = Vec::new();
@@ -148,27 +148,27 @@ fn texts(reply: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
 
 const LINE_END: &[u8] = b"\r\n";
 
-/// The first line, and what follows it.
+/// Splits the text into its first line and the rest.
 fn line(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = memchr::memchr(b'\r', text)?;
     Some((text.get(..end)?, text.get(end + LINE_END.len()..)?))
 }
 
 impl Engine {
-    /// Runs a script of the upstream's; see [`ReplayScripts::replay`](crate::command::ReplayScripts::replay).
+    /// Runs a script that the upstream sent; see [`ReplayScripts::replay`](crate::command::ReplayScripts::replay).
     pub(super) fn run_again(
         &self,
         replay: &mut Replay<'_, '_>,
         call: &ScriptCall<'_>,
     ) -> Result<(), Unsure> {
         let dialect = replay.dialect();
-        let broken = Unsure("there is no memory to run it");
+        let broken = Unsure("there is not enough memory to run it");
         let mut evaluator = self.evaluator(dialect).map_err(|_| broken)?;
         let found = self.ready(call.script, &mut evaluator);
         let (_, ready) = found.map_err(|_| match call.script {
             Script::Text(_) => Unsure("it does not compile here"),
             Script::Digest(_) | Script::Function(_) => {
-                Unsure("neither the snapshot nor the stream since then has its text")
+                Unsure("its text is neither in the snapshot nor in the stream since then")
             }
         })?;
         let result = run(&evaluator.interpreter, replay, call, &ready.function);
@@ -207,7 +207,7 @@ fn run(
     });
     match (caller.unsure.get(), result) {
         (Some(why), _) => Err(why),
-        // An error ends it as it ended at the primary: what it has written stays.
+        // An error ends the script where it ended on the primary. What it has written stays.
         (None, Ok(()) | Err(Failure::Error(..))) => Ok(()),
         (None, _) => Err(Unsure("it takes too long or too much memory")),
     }

@@ -334,7 +334,7 @@ fn scripts_of_the_snapshot_are_known_by_their_digests() {
         "EVALSHA ffffffffffffffffffffffffffffffffffffffff 1 k",
     ]));
     redtail.wait_for("the taint", |client| client.command("GET k").is_error());
-    redtail.wait_for_log("neither the snapshot nor the stream since then has its text");
+    redtail.wait_for_log("its text is neither in the snapshot nor in the stream since then");
 }
 
 /// Texts are part of the data: they outlive a restart, whether they are in the log or in a snapshot of redtail's own.
