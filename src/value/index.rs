@@ -13,7 +13,7 @@ use hashbrown::hash_table::Entry;
 use super::place::{NUMBER_BITS, Places, first_epoch};
 use crate::rdb::records::{Handle, Records};
 
-/// A hash table of record handles. The records are the caller's, who must pass the same ones every time.
+/// A hash table of record handles. The caller owns the records, and must pass the same ones every time.
 #[derive(Debug, Clone)]
 pub(super) struct Index {
     rows: Rows,

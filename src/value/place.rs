@@ -2,7 +2,7 @@
 //!
 //! A place is a bucket and the epoch of the table's layout. A place from another layout means nothing. Bits are scarce: the
 //! larger a table is, the more of them its buckets need, and the fewer are left for the epoch. But large tables rarely change
-//! their layout: before a table grows, as many entries must be added as it had before. The number also states the size class of
+//! their layout: before a table grows again, its number of entries must double. The number also states the size class of
 //! its table, so that it is always split into bucket and epoch the way it was made.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -69,10 +69,10 @@ const fn mask(bits: u32) -> u64 {
 
 /// Returns the epoch that the layouts of a new table start with.
 ///
-/// One table can take the place of another: that of a new snapshot, or of a key that is overwritten. The start epochs of tables
-/// lie far apart, so that a number of the old table is not mistaken for one of the new table. Tables created one after the
-/// other never have the same epoch, even in only as many bits as a place has for it, and their epochs are far from each other.
-/// The same most likely holds for the tables of two processes.
+/// One table can replace another: with a new snapshot, or when a key is overwritten. The start epochs of tables lie far apart, so
+/// that a number of the old table is not mistaken for one of the new table. Tables created one after the other start with
+/// different epochs, even if only the low bits that fit into a place are compared, and with epochs far from each other. The same
+/// most likely holds for the tables of two processes.
 #[must_use]
 pub fn first_epoch() -> u32 {
     static NEXT: AtomicU64 = AtomicU64::new(0);

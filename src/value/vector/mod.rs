@@ -326,7 +326,7 @@ impl VectorSet {
         onwards.chain(self.iter()).take(count).collect()
     }
 
-    /// Returns `count` different elements, or fewer: no walk may lead to some parts of the graph.
+    /// Returns `count` different elements, or fewer, because there may be parts of the graph that no walk reaches.
     fn different(&self, count: usize) -> Vec<Element<'_>> {
         let mut seen = std::collections::HashSet::new();
         let walks = std::iter::repeat_with(|| self.random()).take(count * WALKS_PER_ELEMENT);
