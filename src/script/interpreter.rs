@@ -78,7 +78,7 @@ pub(super) enum Failure {
 }
 
 impl From<mlua::Error> for Failure {
-    /// Converts an error that Lua itself had when it ran the script. If it is not a [`Fatal`], Lua ran out of memory.
+    /// Converts an error of Lua itself. If it is not a [`Fatal`], Lua ran out of memory.
     fn from(error: mlua::Error) -> Self {
         Self::Fatal(match error.downcast_ref::<Fatal>() {
             Some(fatal) => *fatal,
@@ -370,7 +370,7 @@ fn replace(lua: &Lua, real: &Table, state: &Arc<State>) -> mlua::Result<()> {
         threads.raw_set(name, ours.raw_get::<Value>(name)?)?;
     }
     real.raw_set("loadstring", lua.create_function(loadstring)?)?;
-    // The sorting functions remove it again.
+    // `tables::replace` takes it out again.
     real.raw_set("counted", ours.raw_get::<Value>("counted")?)?;
     let load: Function = ours.raw_get("load")?;
     let join = lua.create_function(load_pieces)?;

@@ -57,7 +57,7 @@ use crate::store::{Generation, Libraries};
 /// How many idle interpreters are kept for the next script.
 const IDLE_MAX: usize = 4;
 
-/// Texts up to this length are compiled inline. For longer ones, the thread's other connections are moved out of the way first.
+/// Texts up to this length are compiled inline. For longer ones, other connections move to another thread first.
 const COMPILED_AT_ONCE_BYTES: usize = 4 << 10;
 
 /// Runs the scripts of all connections.

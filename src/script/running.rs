@@ -80,8 +80,8 @@ impl Task<'_> {
         }
     }
 
-    /// Runs the script at one level. Short scripts run right here. For one that may take long or has to wait, the thread's
-    /// other connections are moved out of the way first.
+    /// Runs the script at one level. Short scripts run right here. For one that may take long or has to wait, other
+    /// connections move to another thread first.
     fn run_at(
         &self,
         cx: &mut SessionCx<'_>,

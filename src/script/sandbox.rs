@@ -26,7 +26,7 @@ pub(super) struct Shared {
 impl Shared {
     /// Returns the real table that a table seen by scripts stands for.
     fn real(&self, seen: &Table) -> Option<&Table> {
-        // By far the most tables are the script's own and have no metatable.
+        // Most tables by far are the script's own and have no metatable.
         if !seen.has_metatable() {
             return None;
         }
