@@ -42,7 +42,7 @@ pub enum Object {
     Hash(Hash),
     /// A sorted set.
     Zset(Zset),
-    /// A stream. Boxed, like every form larger than a vector, because values of other types are numerous.
+    /// A stream. Boxed, like every form larger than a vector, so that the many values of other types stay small.
     Stream(Box<Stream>),
     /// A vector set.
     VectorSet(Box<VectorSet>),

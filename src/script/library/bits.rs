@@ -22,8 +22,8 @@ pub(super) const FUNCTIONS: &[(&str, Call)] = &[
     ("tohex", tohex),
 ];
 
-/// Returns the low 32 bits of a number, rounded to the nearest whole number: added to a double so large that it has no
-/// fraction, they are its low bits.
+/// Returns the low 32 bits of a number, rounded to the nearest whole number. The rounding comes from adding a double so large
+/// that it has no fraction.
 #[expect(clippy::cast_possible_truncation, reason = "the low half is wanted")]
 fn bits(args: &Params<'_>, number: usize) -> mlua::Result<u32> {
     const SHIFTED: f64 = 6_755_399_441_055_744.0;

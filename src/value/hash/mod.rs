@@ -68,7 +68,7 @@ impl Hash {
     /// Creates a hash from a snapshot's listpack. A packed hash is not checked for duplicates; Redis does not check it either.
     ///
     /// # Errors
-    /// [`Error::Odd`]. [`Error::Duplicate`] if the hash must be unpacked.
+    /// [`Error::Odd`]. [`Error::Duplicate`] if the hash must be unpacked and has a duplicate field.
     pub fn from_listpack(packed: Listpack, thresholds: &Thresholds) -> Result<Self, Error> {
         if !packed.len().is_multiple_of(2) {
             return Err(Error::Odd);
@@ -88,7 +88,7 @@ impl Hash {
     /// Creates a hash from a snapshot's pairs, packed if it is small.
     ///
     /// # Errors
-    /// [`Error::FieldTwice`] if the hash is small, otherwise [`Error::Duplicate`].
+    /// For a duplicate field, [`Error::FieldTwice`] if the hash is small, otherwise [`Error::Duplicate`].
     pub fn from_records(pairs: Records, thresholds: &Thresholds) -> Result<Self, Error> {
         if are_small(&pairs, thresholds) {
             return Self::pack(&pairs);
@@ -101,7 +101,7 @@ impl Hash {
     /// none. A packed hash is not checked for duplicates.
     ///
     /// # Errors
-    /// [`Error::Odd`]. [`Error::Duplicate`] if the hash must be unpacked.
+    /// [`Error::Odd`]. [`Error::Duplicate`] if the hash must be unpacked and has a duplicate field.
     pub fn from_triples(triples: Listpack, thresholds: &Thresholds) -> Result<Self, Error> {
         let items = triples.len();
         if !items.is_multiple_of(3) {
@@ -118,7 +118,7 @@ impl Hash {
     /// Creates a hash from a snapshot's pairs with expiries, packed if it is small and the server packs such hashes.
     ///
     /// # Errors
-    /// [`Error::FieldTwice`] if the hash is packed, otherwise [`Error::Duplicate`].
+    /// For a duplicate field, [`Error::FieldTwice`] if the hash is packed, otherwise [`Error::Duplicate`].
     pub fn from_timed_records(pairs: Records, thresholds: &Thresholds) -> Result<Self, Error> {
         let timed = Timed::from_records(pairs, thresholds)?;
         Ok(Self(Form::Timed(Box::new(timed))))

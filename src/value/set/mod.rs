@@ -51,7 +51,7 @@ impl Set {
     /// Creates a set from a snapshot's listpack. A packed set is not checked for duplicates; Redis does not check it either.
     ///
     /// # Errors
-    /// [`Error::Duplicate`] if the set must be unpacked.
+    /// [`Error::Duplicate`] if the set must be unpacked and has a duplicate member.
     pub fn from_listpack(packed: Listpack, thresholds: &Thresholds) -> Result<Self, Error> {
         let members = packed.len();
         let mut set = Self(Form::Packed(packed));
