@@ -1,10 +1,10 @@
-//! Commands: one table, one file per family, read and apply handlers.
+//! The command table, with one file per family of commands and their read and apply handlers.
 //!
-//! A command is a row and a function. The row's slots are permissions: `read` gets a shared [`View`] and cannot change
-//! the store; `apply` gets the writer's [`Tx`] and is called by the replica alone; `session` gets the connection's state.
-//! A client that names a row with nothing but `apply` is answered READONLY; a row that is marked as a write but has no
-//! handler taints the keys it names when it arrives in the stream. COMMAND, the locks a command takes and the reference
-//! page are derived from the rows; nothing else lists commands.
+//! A command is a row plus functions. The row's slots are permissions. `read` gets a shared [`View`] and cannot change
+//! the store. `apply` gets the writer's [`Tx`], and only the replica calls it. `session` gets the connection's state.
+//! A client that calls a row with only `apply` gets READONLY. A row marked as a write but without a handler taints the
+//! keys it names when it arrives in the stream. COMMAND, the locks that a command takes and the reference page are all
+//! derived from the rows; there is no other list of commands.
 
 mod dispatch;
 mod families;

@@ -267,7 +267,7 @@ fn one_copy_gives_the_old_data_up_and_says_why() {
     primary.command("DEBUG CHANGE-REPL-ID");
     primary.command("CLIENT KILL TYPE replica");
     let why =
-        "LOADING redtail gave up its data to load a full resync, as --resync-memory one-copy says";
+        "LOADING redtail has discarded its data to load a full resync (--resync-memory one-copy)";
     redtail.wait_for("the load", |client| {
         let answer = client.command("GET key1").text();
         assert!(["old", why].contains(&answer.as_str()), "{answer}");

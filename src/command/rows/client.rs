@@ -1,4 +1,4 @@
-//! What is known of one connection, for CLIENT LIST and CLIENT KILL.
+//! The record of one connection, for CLIENT LIST and CLIENT KILL.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -13,24 +13,24 @@ use super::error::c_string;
 use crate::dialect::Dialect;
 use crate::resp::Account;
 
-/// A connection as others may see it. The session writes it once per batch of commands.
+/// A connection as other connections see it. The session updates it once per batch of commands.
 #[derive(Debug)]
 pub struct Client {
-    /// Its number; never used twice.
+    /// The connection's id, which is never reused.
     pub id: u64,
     /// The peer's address (`127.0.0.1:5000`, `[::1]:5000`, `unix:/path:0`).
     pub address: String,
-    /// Our own end's address.
+    /// The address of our end.
     pub local_address: String,
-    /// Whether it came through a Unix socket.
+    /// Whether the client connected through a Unix socket.
     pub is_unix: bool,
     /// When it connected.
     pub connected: Instant,
-    /// Told when the command that waits should look again.
+    /// Notified when the waiting command should check again.
     pub wake: Arc<Notify>,
     /// Cancelled to close the connection.
     pub close: CancellationToken,
-    /// What its requests and replies hold of the memory of all.
+    /// The account for the memory of this connection's requests and replies, in the budget that all connections share.
     pub account: Arc<Account>,
     shown: Mutex<Shown>,
 }
@@ -48,54 +48,54 @@ pub struct Shown {
     pub db: usize,
     /// The protocol version, 2 or 3.
     pub protocol: u8,
-    /// Commands queued by MULTI, `None` outside.
+    /// Commands queued by MULTI, `None` outside MULTI.
     pub queued: Option<usize>,
-    /// Keys that WATCH watches.
+    /// Number of keys that WATCH watches.
     pub watched: usize,
-    /// The last command: container, if any, and name.
+    /// The last command: its container, if any, and its name.
     pub command: (Option<&'static str>, &'static str),
-    /// Commands run.
+    /// Number of commands run.
     pub commands: u64,
     /// Bytes received.
     pub input_bytes: u64,
     /// Bytes sent.
     pub output_bytes: u64,
-    /// Bytes of requests held now.
+    /// Bytes of requests currently held.
     pub query_bytes: usize,
-    /// Bytes of replies being written now.
+    /// Bytes of replies currently being written.
     pub reply_bytes: usize,
-    /// CLIENT NO-EVICT.
+    /// Whether CLIENT NO-EVICT is on.
     pub no_evict: bool,
-    /// CLIENT NO-TOUCH.
+    /// Whether CLIENT NO-TOUCH is on.
     pub no_touch: bool,
     /// Whether a command waits.
     pub blocked: bool,
     /// What CLIENT UNBLOCK asked for.
     pub unblock: Option<Unblock>,
-    /// When the last command came.
+    /// When the last command arrived.
     pub active: Instant,
-    /// Since when the peer has not taken what we write, `None` when nothing waits.
+    /// When the peer stopped taking what we write, `None` when no reply is pending.
     pub stalled: Option<Instant>,
 }
 
-/// How a command that waits is ended by another client.
+/// How another client ends a waiting command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unblock {
-    /// As if its time were up.
+    /// As if it had timed out.
     TimedOut,
     /// With an error.
     Failed,
 }
 
 impl Client {
-    /// Whether the peer is on this machine. Source: redis 7.0 networking.c, `islocalClient`.
+    /// Returns whether the peer is on this machine. Source: redis 7.0 networking.c, `islocalClient`.
     #[must_use]
     pub fn is_local(&self) -> bool {
         let peer = self.address.parse::<SocketAddr>();
         self.is_unix || peer.is_ok_and(|peer| peer.ip().to_canonical().is_loopback())
     }
 
-    /// A connection made just now.
+    /// Creates the record of a connection made just now.
     #[must_use]
     pub fn new(
         id: u64,
@@ -140,13 +140,13 @@ impl Client {
         }
     }
 
-    /// The changing part, locked: held for assignments only.
+    /// Locks the changing part. Hold it for assignments only.
     pub fn shown(&self) -> MutexGuard<'_, Shown> {
-        // A poisoned lock still holds whole values: every write is a single assignment.
+        // A poisoned lock still holds consistent values: every write is a single assignment.
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the command that waits; gives whether there was one that nobody had ended yet.
+    /// Ends the waiting command. Returns false if no command waits or another client has already ended it.
     pub fn unblock(&self, how: Unblock) -> bool {
         let mut shown = self.shown();
         let waits = shown.blocked && shown.unblock.is_none();
@@ -157,10 +157,10 @@ impl Client {
         waits
     }
 
-    /// Its line in CLIENT LIST, without the line end, with the fields that a server of `dialect` has.
+    /// Returns the client's line in CLIENT LIST, without the line end, with the fields that a server of `dialect` has.
     ///
-    /// Source: redis 7.2 and 8.0, valkey 8.1 networking.c, `catClientInfoString`. Fields that describe memory which is not kept
-    /// per client here are 0.
+    /// Source: redis 7.2 and 8.0, valkey 8.1 networking.c, `catClientInfoString`. Fields for memory that redtail does
+    /// not track per client are 0.
     #[must_use]
     pub fn line(&self, dialect: Dialect) -> String {
         let fields = self.fields(dialect);
@@ -173,7 +173,7 @@ impl Client {
         words.join(" ")
     }
 
-    /// All fields of all versions, in their order.
+    /// Returns all fields of all versions, in order.
     fn fields(&self, dialect: Dialect) -> Vec<(&'static str, Cow<'static, str>)> {
         let shown = self.shown().clone();
         let text = |value: &dyn Display| Cow::Owned(value.to_string());

@@ -1,4 +1,4 @@
-//! A row of the command table: what a command is called, takes, locks and does.
+//! A row of the command table: a command's name, words, locks and handlers.
 
 use super::error::Error;
 use super::keys::{Keys, Touch};
@@ -7,46 +7,47 @@ use crate::dialect::{Dialect, Presence};
 use crate::resp::{Args, Reply};
 use crate::store::{Tx, View};
 
-/// A handler that reads: view, arguments (the name is argument 0), where the reply goes. On an error nothing that it has
-/// written is kept.
+/// A handler that reads. It gets the view, the arguments (argument 0 is the name) and the reply to append to. After an
+/// error, nothing that it wrote is kept.
 pub type ReadFn = fn(&View<'_>, Args<'_>, &mut Reply) -> Result<(), Error>;
 
-/// A handler that changes the store as the replication stream says.
+/// A handler that changes the store as the replication stream demands.
 pub type ApplyFn = fn(&mut Tx<'_>, Args<'_>) -> Result<(), Error>;
 
 /// A handler that works on the connection.
 pub type SessionFn = fn(&mut SessionCx<'_>, Args<'_>) -> Result<(), Error>;
 
-/// The work of a command with these words on values of that size in all. With [`usize::MAX`] for the size: what the words alone bound it to.
+/// Returns the work of a command with these words on values of the given total size. If the size is [`usize::MAX`],
+/// returns the upper bound that the words alone imply.
 pub type WorkFn = fn(Args<'_>, usize) -> usize;
 
-/// The fewest bytes that the reply to a read with these words takes.
+/// Returns the minimum number of bytes in the reply to a read with these words.
 pub type LeastFn = fn(&View<'_>, Args<'_>) -> usize;
 
-/// How many words a command takes, its name (and subcommand) included.
+/// How many words a command takes, including its name (and subcommand).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arity(i32);
 
 impl Arity {
-    /// So many, no more and no less.
+    /// Exactly `words` words.
     #[must_use]
     pub const fn exactly(words: i32) -> Self {
         Self(words)
     }
 
-    /// So many or more.
+    /// `words` words or more.
     #[must_use]
     pub const fn at_least(words: i32) -> Self {
         Self(-words)
     }
 
-    /// As COMMAND tells it: negative for a minimum.
+    /// The number that COMMAND reports: negative for a minimum.
     #[must_use]
     pub const fn number(self) -> i32 {
         self.0
     }
 
-    /// Whether a command of `words` words fits.
+    /// Returns whether a command of `words` words fits.
     #[must_use]
     pub fn fits(self, words: usize) -> bool {
         let needed = usize::try_from(self.0.unsigned_abs()).unwrap_or(usize::MAX);
@@ -58,7 +59,7 @@ impl Arity {
     }
 }
 
-/// Properties of a command as COMMAND tells them; `write` and `readonly` follow from the row's slots.
+/// Properties of a command as COMMAND reports them. `write` and `readonly` follow from the row's slots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Flags(u32);
 
@@ -69,7 +70,7 @@ impl Flags {
     pub const LOADING: Self = Self(1 << 1);
     /// Answered whatever the link's state.
     pub const STALE: Self = Self(1 << 2);
-    /// Not from scripts.
+    /// Not allowed in scripts.
     pub const NOSCRIPT: Self = Self(1 << 3);
     /// For administrators.
     pub const ADMIN: Self = Self(1 << 4);
@@ -81,7 +82,7 @@ impl Flags {
     pub const PUBSUB: Self = Self(1 << 7);
     /// May wait.
     pub const BLOCKING: Self = Self(1 << 8);
-    /// Not inside MULTI.
+    /// Not allowed inside MULTI.
     pub const NO_MULTI: Self = Self(1 << 9);
     /// Changes data: set by [`Command::apply`] and [`Command::write`].
     pub const WRITE: Self = Self(1 << 10);
@@ -89,21 +90,21 @@ impl Flags {
     pub const READONLY: Self = Self(1 << 11);
     /// Answered while a script runs too long.
     pub const ALLOW_BUSY: Self = Self(1 << 12);
-    /// May appear in the stream though it is no write.
+    /// May appear in the stream although it is not a write.
     pub const MAY_REPLICATE: Self = Self(1 << 13);
-    /// Runs a script, which may read any key and says itself whether it writes.
+    /// Runs a script, which may read any key and declares itself whether it writes.
     pub const SCRIPT: Self = Self(1 << 14);
 
-    /// None.
+    /// No property.
     pub const NONE: Self = Self(0);
 
-    /// Both.
+    /// Returns both sets combined.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Whether all of `other` are set.
+    /// Returns whether all of `other` are set.
     #[must_use]
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
@@ -117,22 +118,22 @@ pub enum Scope {
     Keys,
     /// The whole database, at one moment.
     Database,
-    /// Nothing beforehand: it counts, or walks with [`crate::store::View::scan`].
+    /// Nothing in advance: the command counts, or walks with [`crate::store::View::scan`].
     Nothing,
 }
 
-/// Finds what an applied command touches, where that is more than its keys in the current database:
-/// arguments, current database, what to call with each.
+/// Finds what an applied command touches, if that is more than its keys in the current database. It takes the
+/// arguments, the current database, and a callback for each touch.
 pub type TouchFn = for<'a> fn(Args<'a>, usize, &mut dyn FnMut(Touch<'a>));
 
-/// What is known of a command's keys once it is done, whatever they held before.
+/// What is known about a command's keys after it is done, whatever they held before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Nothing.
     Depends,
     /// They exist.
     Exists,
-    /// The second exists; the first may have given its last element to it.
+    /// The second key exists; the first may have moved its last element there.
     SecondExists,
     /// They do not exist.
     Gone,
@@ -142,7 +143,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Command {
-    /// Its name in lower case; a subcommand's is its own word.
+    /// The name in lower case. For a subcommand, only its own word.
     pub name: &'static str,
     /// How many words it takes.
     pub arity: Arity,
@@ -152,44 +153,46 @@ pub struct Command {
     pub flags: Flags,
     /// What a read locks.
     pub scope: Scope,
-    /// Tells by the arguments whether it reads keys of its database that it does not name: then all of it is locked.
+    /// Given the arguments, returns whether the command reads keys of its database that it does not name. If so, the
+    /// whole database is locked.
     pub also_reads: Option<fn(Args<'_>) -> bool>,
-    /// How much work a read is, where that is not the size of the values that it names.
+    /// The work of a read, if it is not the size of the values that it names.
     pub work: Option<WorkFn>,
-    /// How many elements a walk's step surely looks at.
+    /// The number of elements that one step of a walk is certain to visit.
     pub step: Option<WorkFn>,
-    /// How long a read's reply is at least, where that is known before it is written.
+    /// A lower bound for the length of a read's reply, if one is known before the reply is written.
     pub least: Option<LeastFn>,
-    /// Since which version it exists.
+    /// The version that introduced it.
     pub since: &'static str,
-    /// In which servers it is.
+    /// The servers that have it.
     pub presence: Presence,
-    /// The arity that it had before some version of Redis.
+    /// The arity that it had before a certain version of Redis.
     pub older_arity: Option<(Presence, Arity)>,
     /// One sentence for COMMAND DOCS.
     pub summary: &'static str,
-    /// What a client may notice that is not as Redis does it, with the reason; empty for nothing.
+    /// What a client may notice that differs from Redis, and why; empty if nothing does.
     pub difference: &'static str,
     /// Its subcommands.
     pub subcommands: &'static [Command],
     /// Answers a client from a view.
     pub read: Option<ReadFn>,
-    /// Changes the store as the stream says.
+    /// Changes the store as the stream demands.
     pub apply: Option<ApplyFn>,
     /// Works on the connection.
     pub session: Option<SessionFn>,
-    /// What applying touches, if not just its keys.
+    /// What applying touches, if more than its keys.
     pub touches: Option<TouchFn>,
-    /// What is known of its keys afterwards, even if it cannot be applied.
+    /// What is known about its keys afterwards, even if it cannot be applied.
     pub outcome: Outcome,
-    /// What it changes within a value does not break a WATCH.
+    /// Whether its changes within a value leave a WATCH intact.
     pub quiet: bool,
-    /// Whether lists whose elements are not known, but how many, are so again once it is done: it looks at their lengths alone.
+    /// Whether it depends on the lengths of lists only. It can then run on lists whose elements are unknown but whose
+    /// lengths are known, and leaves them in the same state.
     pub by_length: bool,
 }
 
 impl Command {
-    /// A row without a handler. `name` is in lower case.
+    /// Creates a row without a handler. `name` is in lower case.
     #[must_use]
     pub const fn new(name: &'static str, arity: Arity, keys: Keys) -> Self {
         Self {
@@ -218,7 +221,7 @@ impl Command {
         }
     }
 
-    /// A command whose first argument names one of `subcommands`.
+    /// Creates a command whose first argument names one of `subcommands`.
     #[must_use]
     pub const fn container(name: &'static str, subcommands: &'static [Self]) -> Self {
         let mut row = Self::new(name, Arity::at_least(2), Keys::None);
@@ -226,14 +229,15 @@ impl Command {
         row
     }
 
-    /// Says that it looks at lists' lengths alone.
+    /// Declares that it depends on the lengths of lists only.
     #[must_use]
     pub const fn by_length(mut self) -> Self {
         self.by_length = true;
         self
     }
 
-    /// Changes within a value, not whether there is one, without breaking a WATCH.
+    /// Declares that it changes the inside of a value without breaking a WATCH; creating and deleting the key still
+    /// breaks it.
     ///
     /// Source: redis 8.0 t_stream.c, where only XADD, XDEL, XTRIM and a new key are followed by `signalModifiedKey`.
     #[must_use]
@@ -280,36 +284,36 @@ impl Command {
         self
     }
 
-    /// Adds properties.
+    /// Adds flags.
     #[must_use]
     pub const fn flags(mut self, flags: Flags) -> Self {
         self.flags = self.flags.and(flags);
         self
     }
 
-    /// What a read locks, if not the shards of its keys.
+    /// Sets what a read locks, if not the shards of its keys.
     #[must_use]
     pub const fn scope(mut self, scope: Scope) -> Self {
         self.scope = scope;
         self
     }
 
-    /// Locks the whole database when `reads` says that the arguments lead to keys that they do not name. The handler looks
-    /// for taints of those itself.
+    /// Locks the whole database when `reads` says that the arguments lead to keys that they do not name. The handler
+    /// itself checks those keys for taints.
     #[must_use]
     pub const fn also_reads(mut self, reads: fn(Args<'_>) -> bool) -> Self {
         self.also_reads = Some(reads);
         self
     }
 
-    /// A read of as much work as `work` says.
+    /// Sets the function that computes the work of a read.
     #[must_use]
     pub const fn work(mut self, work: WorkFn) -> Self {
         self.work = Some(work);
         self
     }
 
-    /// A read that surely looks at as many elements as `step` says.
+    /// Sets the function that computes how many elements a read is certain to visit. This is also its work.
     #[must_use]
     pub const fn steps(mut self, step: WorkFn) -> Self {
         self.work = Some(step);
@@ -317,14 +321,14 @@ impl Command {
         self
     }
 
-    /// A read whose reply is as long as `least` says, or longer.
+    /// Sets the function that computes a lower bound for the length of the reply.
     #[must_use]
     pub const fn least(mut self, least: LeastFn) -> Self {
         self.least = Some(least);
         self
     }
 
-    /// What a read with these arguments locks.
+    /// Returns what a read with these arguments locks.
     #[must_use]
     pub fn locks(&self, args: Args<'_>) -> Scope {
         match self.also_reads {
@@ -333,21 +337,21 @@ impl Command {
         }
     }
 
-    /// What applying touches, if not just its keys in the current database.
+    /// Sets what applying touches, if more than its keys in the current database.
     #[must_use]
     pub const fn touches(mut self, touches: TouchFn) -> Self {
         self.touches = Some(touches);
         self
     }
 
-    /// What is known of its keys afterwards.
+    /// Sets what is known about its keys afterwards.
     #[must_use]
     pub const fn outcome(mut self, outcome: Outcome) -> Self {
         self.outcome = outcome;
         self
     }
 
-    /// Since which version it exists, and one sentence on what it does.
+    /// Sets the version that introduced it, and one sentence on what it does.
     #[must_use]
     pub const fn about(mut self, since: &'static str, summary: &'static str) -> Self {
         self.since = since;
@@ -356,35 +360,36 @@ impl Command {
         self
     }
 
-    /// Since which Valkey it exists, where that is not since the fork. To be called after [`Command::about`].
+    /// Sets the Valkey version that introduced it, if Valkey has not had it since the fork. Call this after
+    /// [`Command::about`].
     #[must_use]
     pub const fn valkey(mut self, since: &'static str) -> Self {
         self.presence = self.presence.and_valkey(since);
         self
     }
 
-    /// In Valkey alone, since the version that [`Command::about`] was told.
+    /// In Valkey only, since the version given to [`Command::about`].
     #[must_use]
     pub const fn valkey_only(mut self) -> Self {
         self.presence = self.presence.and_valkey(self.since).without_redis();
         self
     }
 
-    /// Not in Redis from that version on. To be called after [`Command::about`].
+    /// Not in Redis from that version on. Call this after [`Command::about`].
     #[must_use]
     pub const fn until(mut self, version: &'static str) -> Self {
         self.presence = self.presence.until(version);
         self
     }
 
-    /// The arity that it had before that version of Redis.
+    /// Sets the arity that it had before that version of Redis.
     #[must_use]
     pub const fn arity_before(mut self, version: &'static str, arity: Arity) -> Self {
         self.older_arity = Some((Presence::since(version), arity));
         self
     }
 
-    /// How many words it takes from a client of such a server.
+    /// Returns how many words it takes from a client of such a server.
     #[must_use]
     #[inline]
     pub const fn arity_in(&self, dialect: Dialect) -> Arity {
@@ -394,14 +399,14 @@ impl Command {
         }
     }
 
-    /// What a client may notice that is not as Redis does it, and why: a sentence for the reference page.
+    /// Sets the sentence on the reference page about what a client may notice that differs from Redis, and why.
     #[must_use]
     pub const fn difference(mut self, difference: &'static str) -> Self {
         self.difference = difference;
         self
     }
 
-    /// Whether it looks at the one key that it names, and at nothing else, for a short time.
+    /// Returns whether it reads only the one key that it names, and is quick.
     #[must_use]
     #[inline]
     pub fn is_point_read(&self) -> bool {
@@ -414,7 +419,7 @@ impl Command {
             && self.keys.is_single()
     }
 
-    /// Whether it changes data.
+    /// Returns whether it changes data.
     #[must_use]
     pub const fn is_write(&self) -> bool {
         self.flags.has(Flags::WRITE)

@@ -1,4 +1,4 @@
-//! Why a command did not do its work, in the words that Redis uses.
+//! Why a command failed, in Redis's words.
 
 use super::wait::Wait;
 use crate::store::{NoSuchDatabase, Tainted, WrongType};
@@ -16,7 +16,7 @@ pub enum Error {
     /// There is no such database.
     #[error(transparent)]
     NoSuchDatabase(#[from] NoSuchDatabase),
-    /// Options that do not go together or are not known.
+    /// Options that are unknown or cannot be combined.
     #[error("ERR syntax error")]
     Syntax,
     /// An argument or a stored value is not an `i64`.
@@ -28,31 +28,31 @@ pub enum Error {
     /// The key must exist.
     #[error("ERR no such key")]
     NoSuchKey,
-    /// An index past the end.
+    /// An index out of bounds.
     #[error("ERR index out of range")]
     IndexOutOfRange,
-    /// An integer would leave its range.
+    /// An integer would overflow.
     #[error("ERR increment or decrement would overflow")]
     Overflow,
-    /// Too few or too many words, for the named command (`get`, `client|id`).
+    /// Too few or too many words for the named command (`get`, `client|id`).
     #[error("ERR wrong number of arguments for '{0}' command")]
     Arity(String),
-    /// No error: the command waits for what it reads. Where nothing can wait, this is what scripts are told.
+    /// Not an error: the command waits for what it reads. Where nothing can wait, scripts get this text.
     #[error("ERR xread command is not allowed with BLOCK option from scripts")]
     Waits(Box<Wait>),
-    /// Any other fixed text, code included.
+    /// Any other fixed text, including its code.
     #[error("{0}")]
     Text(&'static str),
-    /// Any other text, code included.
+    /// Any other text, including its code.
     #[error("{0}")]
     Owned(String),
-    /// Any other text, with words in it as the client sent them.
+    /// Any other text that quotes words as the client sent them.
     #[error("{}", String::from_utf8_lossy(.0))]
     Quoting(Vec<u8>),
 }
 
 impl Error {
-    /// An error in which `words` stand in the places of `{}`, as C formats them: up to the first zero byte of each.
+    /// Builds an error in which `words` replace each `{}`. Like in C, each word ends at its first zero byte.
     pub(crate) fn quoting(text: &str, words: &[&[u8]]) -> Self {
         let mut parts = text.split("{}");
         let mut built = parts.next().unwrap_or_default().as_bytes().to_vec();
@@ -63,7 +63,7 @@ impl Error {
         Self::Quoting(built)
     }
 
-    /// The reply's bytes.
+    /// Returns the reply's bytes.
     #[must_use]
     pub fn text(&self) -> Vec<u8> {
         match self {
@@ -73,7 +73,7 @@ impl Error {
     }
 }
 
-/// Redis formats words as C strings, which end at the first zero byte.
+/// Returns a word as Redis formats it: a C string, which ends at the first zero byte.
 pub(crate) fn c_string(word: &[u8], most: usize) -> &[u8] {
     let text = word.split(|byte| *byte == 0).next().unwrap_or_default();
     text.get(..most).unwrap_or(text)
@@ -82,16 +82,16 @@ pub(crate) fn c_string(word: &[u8], most: usize) -> &[u8] {
 /// The reply to a write.
 pub const READONLY: Error = Error::Text("READONLY You can't write against a read only replica.");
 
-/// The reply in the place of one that is larger than any of this client's may be.
+/// Replaces a reply that is larger than this client's replies may be.
 pub const TOO_LARGE: Error =
     Error::Text("ERR the reply is larger than reply-bytes-max; closing the connection");
 
-/// The reply to what would take more memory than clients may have.
+/// The reply to a request that would take more memory than clients may use.
 pub const OUT_OF_MEMORY: Error = Error::Text(
     "OOM the requests and replies of all clients would take more than clients-memory allows; ask for less at a time",
 );
 
-/// What servers say to `i64::MIN` where its negation is needed.
+/// The servers' error for `i64::MIN` where its negation is needed.
 pub(crate) const OUT_OF_RANGE: &str = "ERR value is out of range, value must between \
      -9223372036854775807 and 9223372036854775807";
 

@@ -1,11 +1,12 @@
-//! Glob patterns of KEYS, SCAN MATCH and their like.
+//! Glob patterns of KEYS, SCAN MATCH and similar commands.
 //!
-//! Semantics of Redis's `stringmatchlen` (redis 7.0 util.c), byte by byte: `?`, `*`, `[abc]`, `[^a]`, `[a-z]`, `\x`. A
-//! pattern with stars is matched by going back to the last star only, so time is at most pattern times text.
+//! The semantics are those of Redis's `stringmatchlen` (redis 7.0 util.c), byte by byte: `?`, `*`, `[abc]`, `[^a]`,
+//! `[a-z]`, `\x`. The search backtracks only to the last star, so the time is at most the length of the pattern times
+//! the length of the text.
 
 use crate::dialect::Dialect;
 
-/// A pattern, looked at once for what makes it easy.
+/// A pattern, classified once so that simple ones match fast.
 #[derive(Debug, Clone, Copy)]
 pub enum Glob<'p> {
     /// `*`: everything.
@@ -18,12 +19,12 @@ pub enum Glob<'p> {
     Suffix(&'p [u8]),
     /// `*text*`.
     Contains(&'p [u8]),
-    /// Anything else, and the runs of stars that a search goes into before it gives up.
+    /// Anything else, with the number of runs of stars that the search enters before it stops.
     General(&'p [u8], usize),
 }
 
 impl<'p> Glob<'p> {
-    /// Prepares a pattern, to be matched as a server of `dialect` does.
+    /// Prepares a pattern for matching as a server of `dialect` does.
     #[must_use]
     pub fn new(pattern: &'p [u8], dialect: Dialect) -> Self {
         let plain = |part: &[u8]| !part.iter().any(|byte| b"*?[\\".contains(byte));
@@ -37,7 +38,7 @@ impl<'p> Glob<'p> {
         }
     }
 
-    /// Whether `text` matches.
+    /// Returns whether `text` matches.
     #[must_use]
     pub fn matches(&self, text: &[u8]) -> bool {
         match *self {
@@ -51,17 +52,18 @@ impl<'p> Glob<'p> {
     }
 }
 
-/// Whether `text` matches `pattern`; letter case counts unless `any_case`.
+/// Returns whether `text` matches `pattern`; case matters unless `any_case` is set.
 #[must_use]
 pub fn matches(pattern: &[u8], text: &[u8], any_case: bool) -> bool {
     search(pattern, text, any_case, usize::MAX)
 }
 
-/// As [`matches`]; nothing matches once more than `stars_max` runs of stars have text before them and pattern behind them.
+/// Like [`matches`], but nothing matches once more than `stars_max` runs of stars have text before them and pattern
+/// after them.
 fn search(pattern: &[u8], text: &[u8], any_case: bool, stars_max: usize) -> bool {
     let (mut pattern, mut text) = (pattern, text);
     let mut stars = 0;
-    // Redis looks at no pattern, not even at stars, where there is no text.
+    // Against an empty text, Redis does not evaluate the pattern, not even stars.
     if text.is_empty() {
         return pattern.is_empty();
     }
@@ -86,7 +88,7 @@ fn search(pattern: &[u8], text: &[u8], any_case: bool, stars_max: usize) -> bool
                 one(pattern, byte, any_case).map(|pattern| (pattern, rest))
             }
         };
-        // On a mismatch the last star takes one byte more; none left means no match.
+        // On a mismatch the last star takes one more byte. Without one, there is no match.
         let Some((next_pattern, next_text)) = step.or_else(|| {
             let (after_star, from) = retry?;
             let (_, from) = from.split_first()?;
@@ -99,13 +101,13 @@ fn search(pattern: &[u8], text: &[u8], any_case: bool, stars_max: usize) -> bool
     }
 }
 
-/// What follows the stars that a pattern starts with.
+/// Returns what follows the stars at the start of a pattern.
 fn behind_stars(pattern: &[u8]) -> &[u8] {
     let stars = pattern.iter().take_while(|byte| **byte == b'*').count();
     pattern.get(stars..).unwrap_or_default()
 }
 
-/// Matches one byte of text against the pattern's first element; gives the rest of the pattern.
+/// Matches one byte of text against the pattern's first element. Returns the rest of the pattern.
 fn one(pattern: &[u8], byte: u8, any_case: bool) -> Option<&[u8]> {
     let fold = |byte: u8| {
         if any_case {
@@ -126,8 +128,8 @@ fn one(pattern: &[u8], byte: u8, any_case: bool) -> Option<&[u8]> {
     }
 }
 
-/// Whether `byte` is in the class whose text starts `class` (behind the `[`); gives what follows the class. A class that
-/// does not close takes the rest of the pattern.
+/// Returns whether `byte` is in the class whose text (after the `[`) is at the start of `class`, and what follows the
+/// class. A class that is not closed takes the rest of the pattern.
 fn in_class(class: &[u8], byte: u8, fold: impl Fn(u8) -> u8) -> (bool, &[u8]) {
     let (negated, mut class) = match class {
         [b'^', class @ ..] => (true, class),
@@ -214,7 +216,7 @@ mod tests {
         assert!(matches(b"[A-C]x", b"bX", true));
     }
 
-    /// As KEYS of five servers answered.
+    /// The answers are those of KEYS on five servers.
     #[test]
     fn gives_up_at_the_thousand_and_first_run_of_stars() {
         let (six, seven) = (Dialect::redis(6, 0, 16), Dialect::redis(7, 0, 15));

@@ -1,4 +1,4 @@
-//! HELP of the commands with subcommands.
+//! HELP of commands that have subcommands.
 
 use super::command::Command;
 use super::error::Error;
@@ -6,10 +6,10 @@ use super::session::SessionCx;
 
 /// Lists a container's subcommands, taken from its rows.
 ///
-/// DIFFERENCE: the sentences are ours, not Redis's.
+/// DIFFERENCE: the sentences are redtail's own, not Redis's.
 ///
 /// # Errors
-/// None: a handler's result.
+/// None: the signature is that of a handler.
 pub(crate) fn help(cx: &mut SessionCx<'_>, name: &str, rows: &[Command]) -> Result<(), Error> {
     cx.reply.array(1 + 2 * rows.len());
     cx.reply.simple(&format!(

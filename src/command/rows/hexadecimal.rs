@@ -1,12 +1,12 @@
 //! Doubles in hexadecimal, as C's `strtod` reads them: `0x1f`, `-0x.8`, `0x1.8p-3`.
 
-/// Bits of a double's mantissa, the one that is not written included.
+/// Bits of a double's mantissa, including the implicit one.
 const MANTISSA_BITS: i64 = 53;
-/// The exponent of the last bit that a double can have.
+/// The exponent of the lowest bit that a double can have.
 const LAST_BIT: i64 = -1074;
 
-/// The double nearest to the number that `text` is, ties to the even one; infinite where it is too large, 0 where it is too
-/// small. Takes text that starts with `0x`, a sign in front or not; gives `None` if anything else is in it.
+/// Returns the double nearest to the number in `text`, with ties to even; infinite if it is too large, 0 if it is too
+/// small. `text` starts with `0x`, optionally after a sign. Returns `None` if it contains anything but one number.
 pub(crate) fn double(text: &[u8]) -> Option<f64> {
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
@@ -23,7 +23,7 @@ pub(crate) fn double(text: &[u8]) -> Option<f64> {
     Some(if negative { -value } else { value })
 }
 
-/// A decimal exponent of two, with a sign or without, held at bounds that no double reaches.
+/// Reads a decimal exponent of two, with or without a sign, clamped to bounds that no double reaches.
 fn exponent(text: &[u8]) -> Option<i64> {
     let (sign, digits) = match text {
         [b'-', digits @ ..] => (-1, digits),
@@ -36,12 +36,12 @@ fn exponent(text: &[u8]) -> Option<i64> {
     digits.iter().try_fold(0i64, |number, byte| {
         let digit = byte.is_ascii_digit().then(|| i64::from(byte - b'0'))?;
         let next = number.saturating_mul(10).saturating_add(sign * digit);
-        // Far past any exponent, and far from overflow when the digits' own is added.
+        // Far beyond any exponent, yet adding the digits' own exponent cannot overflow.
         Some(next.clamp(-(1 << 62), 1 << 62))
     })
 }
 
-/// `bits` times two to the power of `exponent`, and a little more if `rest` is set.
+/// `bits` times two to the power of `exponent`, plus a little more if `rest` is set.
 #[derive(Debug, Default)]
 struct Sum {
     bits: u64,
@@ -50,7 +50,7 @@ struct Sum {
 }
 
 impl Sum {
-    /// The number that hexadecimal digits with at most one dot among them make.
+    /// Reads hexadecimal digits with at most one dot among them.
     fn of(digits: &[u8]) -> Option<Self> {
         let mut sum = Self::default();
         let mut dots = 0;
@@ -65,7 +65,7 @@ impl Sum {
         (digits.len() > dots).then_some(sum)
     }
 
-    /// Takes a digit; what does not fit any more only counts as a rest.
+    /// Appends a digit. A digit that no longer fits only sets `rest`.
     fn push(&mut self, digit: u64, is_fraction: bool) {
         if self.bits >> 60 == 0 {
             self.bits = self.bits << 4 | digit;
@@ -90,7 +90,7 @@ impl Sum {
         scaled(self.without(dropped), self.exponent + dropped)
     }
 
-    /// The bits without the last `dropped` of them, rounded.
+    /// Returns the bits without the last `dropped` ones, rounded.
     fn without(&self, dropped: i64) -> u64 {
         if dropped == 0 {
             return self.bits;
@@ -106,11 +106,11 @@ impl Sum {
     }
 }
 
-/// `bits`, at most 53 of them, times a power of two; the product is exact or infinite.
+/// Returns `bits`, at most 53 of them, times a power of two; the product is exact or infinite.
 fn scaled(bits: u64, exponent: i64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
     let number = bits as f64;
-    // Two steps, for the power itself may be less than any double.
+    // Two steps, because the power itself may be less than any double.
     let exponent = i32::try_from(exponent).unwrap_or(0);
     let half = exponent / 2;
     number * 2f64.powi(half) * 2f64.powi(exponent - half)

@@ -2,12 +2,12 @@
 
 use crate::resp::Args;
 
-/// What a command touches: for locks and for taints.
+/// What a command touches, for locks and for taints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Touch<'a> {
     /// A key of a database.
     Key(usize, &'a [u8]),
-    /// A database, whole.
+    /// A whole database.
     Db(usize),
     /// All databases.
     Everything,
@@ -15,7 +15,7 @@ pub enum Touch<'a> {
     Libraries,
 }
 
-/// Where the keys stand among a command's words (the name is word 0).
+/// Where the keys are among a command's words (the name is word 0).
 #[derive(Debug, Clone, Copy)]
 pub enum Keys {
     /// No key.
@@ -24,21 +24,21 @@ pub enum Keys {
     Range {
         /// The first key's word.
         first: usize,
-        /// The last key's word, or counted from the end.
+        /// The last key's word; negative values count from the end.
         last: i32,
         /// The distance between keys.
         step: usize,
     },
-    /// Word `count` says how many keys follow it; words of `also` are keys too (a destination).
+    /// Word `count` says how many keys follow it. Word `also` is a key too (a destination).
     Counted {
-        /// Where the count stands.
+        /// The word that holds the count.
         count: usize,
         /// The destination's word, if there is one.
         also: Option<usize>,
     },
-    /// Keys that only this function finds; `first` is what COMMAND shows as the first key.
+    /// Keys that only this function finds. `first` is what COMMAND shows as the first key.
     Found {
-        /// The first key's word as COMMAND tells it, 0 for none.
+        /// The first key's word as COMMAND reports it, 0 for none.
         first: usize,
         /// Calls back with the word index of every key.
         find: fn(Args<'_>, &mut dyn FnMut(usize)),
@@ -81,7 +81,7 @@ impl Keys {
         }
     }
 
-    /// As many keys as word `count` says follow it.
+    /// Word `count` says how many keys follow it.
     #[must_use]
     pub const fn counted(count: usize) -> Self {
         Self::Counted { count, also: None }
@@ -107,14 +107,14 @@ impl Keys {
         }
     }
 
-    /// Whether there is exactly one, at a fixed place.
+    /// Returns whether there is exactly one key, at a fixed place.
     #[must_use]
     #[inline]
     pub fn is_single(&self) -> bool {
         matches!(*self, Self::Range { first, last, .. } if i32::try_from(first) == Ok(last))
     }
 
-    /// The only key, when the command has exactly one at a fixed place: the common case, found without a walk.
+    /// Returns the only key, if the command has exactly one at a fixed place: the common case, found without a walk.
     #[must_use]
     #[inline]
     pub fn single<'a>(&self, args: Args<'a>) -> Option<&'a [u8]> {
@@ -125,8 +125,8 @@ impl Keys {
     }
 }
 
-/// The number that a text begins with, as C's `atoi` reads it: what stands behind the digits is not looked at. `None` for one
-/// below zero. Source: redis 7.0 db.c, `genericGetKeys`.
+/// Reads the number at the start of a text as C's `atoi` does: what follows the digits is ignored. Returns `None` for
+/// a negative number. Source: redis 7.0 db.c, `genericGetKeys`.
 pub(crate) fn leading_count(text: &[u8]) -> Option<usize> {
     let text = text.trim_ascii_start();
     let digits = text.strip_prefix(b"+").unwrap_or(text);
@@ -135,7 +135,7 @@ pub(crate) fn leading_count(text: &[u8]) -> Option<usize> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// One past the word that `last` names among `words` words.
+/// Returns the index after the word that `last` names among `words` words.
 fn last_word(last: i32, words: usize) -> usize {
     match usize::try_from(last) {
         Ok(last) => (last + 1).min(words),

@@ -1,6 +1,8 @@
-//! How long a reply is at least, known before any of it is copied: what has no room is refused at once, and what has is copied once.
+//! Lower bounds for the length of a reply, known before any of it is copied. A reply without room is refused at once,
+//! and a reply with room is copied only once.
 //!
-//! Exact for texts. Of a collection the number of elements is known without a look at them, and no element takes less than an empty one.
+//! For texts, the bound is the length itself. A collection's number of elements is known without reading them, and no
+//! element takes fewer bytes than an empty one.
 
 use super::parse::range;
 use crate::resp::{Args, parse_integer};
@@ -10,7 +12,7 @@ use crate::value::{Collection, Hash, List, Set, Zset};
 /// An empty text: `$0` and two line ends.
 pub(crate) const ELEMENT_BYTES_MIN: usize = 6;
 
-/// The texts at all keys, whole.
+/// The whole texts at all keys.
 pub(crate) fn texts(view: &View<'_>, args: Args<'_>) -> usize {
     let lengths = args.from(1).iter().map(|key| text_bytes(view, key));
     lengths.fold(0, usize::saturating_add)
@@ -28,7 +30,7 @@ pub(crate) fn elements<C: Collection>(view: &View<'_>, args: Args<'_>) -> usize 
     len::<C>(view, args).saturating_mul(ELEMENT_BYTES_MIN)
 }
 
-/// The largest of some sets, which no union is smaller than.
+/// The largest of several sets: their union is at least that large.
 pub(crate) fn largest_set(view: &View<'_>, args: Args<'_>) -> usize {
     let mut largest = 0;
     for key in args.from(1).iter() {
@@ -44,7 +46,7 @@ pub(crate) fn largest_set(view: &View<'_>, args: Args<'_>) -> usize {
     largest.saturating_mul(ELEMENT_BYTES_MIN)
 }
 
-/// All elements, where they are sorted as texts and nothing else is asked for.
+/// All elements, if they are sorted as texts and no other option is given.
 pub(crate) fn sorted(view: &View<'_>, args: Args<'_>) -> usize {
     let is_order = |at| args.is(at, "alpha") || args.is(at, "asc") || args.is(at, "desc");
     let is_alpha = (2..args.len()).any(|at| args.is(at, "alpha"));
@@ -63,7 +65,7 @@ pub(crate) fn sorted(view: &View<'_>, args: Args<'_>) -> usize {
         .saturating_mul(ELEMENT_BYTES_MIN)
 }
 
-/// The elements between two places, where nothing else is asked for but their scores.
+/// The elements between two positions, if no option is given except for their scores.
 pub(crate) fn between<C: Collection>(view: &View<'_>, args: Args<'_>) -> usize {
     let places = parse_integer(args.at(2)).zip(parse_integer(args.at(3)));
     let is_plain = args.len() == 4 || args.len() == 5 && args.is(4, "withscores");
@@ -74,7 +76,7 @@ pub(crate) fn between<C: Collection>(view: &View<'_>, args: Args<'_>) -> usize {
     count.saturating_mul(ELEMENT_BYTES_MIN)
 }
 
-/// As many elements at random as the count in word 2 asks for.
+/// As many random elements as the count in word 2 asks for.
 pub(crate) fn random<C: Collection>(view: &View<'_>, args: Args<'_>) -> usize {
     let there = len::<C>(view, args);
     let asked = parse_integer(args.at(2)).unwrap_or(0);
@@ -88,7 +90,7 @@ pub(crate) fn random<C: Collection>(view: &View<'_>, args: Args<'_>) -> usize {
     given.saturating_mul(ELEMENT_BYTES_MIN)
 }
 
-/// How many elements the collection at word 1 has; none if it is of another type.
+/// Returns the number of elements of the collection at word 1; 0 if it has another type.
 fn len<C: Collection>(view: &View<'_>, args: Args<'_>) -> usize {
     match view.peek(args.at(1)).map(Entry::value) {
         Some(Value::Object(object)) => C::of(object).map_or(0, C::len),
@@ -96,7 +98,7 @@ fn len<C: Collection>(view: &View<'_>, args: Args<'_>) -> usize {
     }
 }
 
-/// As [`elements`] and [`random`], for hashes: some fields may be past their time, and are not given.
+/// Like [`elements`], for hashes: 0 if some fields can expire, because expired fields are not returned.
 pub(crate) fn fields(view: &View<'_>, args: Args<'_>) -> usize {
     if has_times(view, args) {
         0
@@ -105,7 +107,7 @@ pub(crate) fn fields(view: &View<'_>, args: Args<'_>) -> usize {
     }
 }
 
-/// See [`fields`].
+/// Like [`random`], for hashes: see [`fields`].
 pub(crate) fn random_fields(view: &View<'_>, args: Args<'_>) -> usize {
     if has_times(view, args) {
         0

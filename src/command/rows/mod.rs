@@ -1,6 +1,6 @@
-//! What a command is made of: its row, and what handlers share.
+//! The parts of a command: its row, and what handlers share.
 //!
-//! This floor knows no command by name. Families build rows from it; dispatch finds, checks and runs them.
+//! This layer knows no command by name. Families build rows from it; dispatch finds, checks and runs them.
 
 pub mod client;
 pub(crate) mod command;

@@ -1,8 +1,9 @@
-//! Work that may take long, or wait: other tasks of the runtime move to another thread meanwhile.
+//! Work that may take long or wait. The runtime moves its other tasks to another thread in the meantime.
 
 use crate::store::Keyspaces;
 
-/// Runs what may walk a whole database or wait for the writer, letting the runtime's other tasks move to another thread meanwhile.
+/// Runs work that may walk a whole database or wait for the writer. The runtime moves its other tasks to another
+/// thread in the meantime.
 pub fn long<T>(work: impl FnOnce() -> T) -> T {
     use tokio::runtime::{Handle, RuntimeFlavor};
     match Handle::try_current() {

@@ -1,11 +1,11 @@
-//! Reading arguments.
+//! Parsing of arguments.
 
 use super::error::{Error, OUT_OF_RANGE};
 use super::hexadecimal;
 use crate::dialect::Dialect;
 use crate::resp::{Args, parse_integer};
 
-/// An integer argument.
+/// Reads an integer argument.
 ///
 /// # Errors
 /// [`Error::NotInteger`].
@@ -13,15 +13,15 @@ pub(crate) fn integer(text: &[u8]) -> Result<i64, Error> {
     parse_integer(text).ok_or(Error::NotInteger)
 }
 
-/// The Unix time in milliseconds of `number` units of `scale` milliseconds after `base_ms`. What overflows wraps around: Redis
-/// 6.0 checks no sum, and passes the command on as it came.
-/// Source: redis 6.0 t_string.c, `setGenericCommand`, and expire.c, `expireGenericCommand`.
+/// Returns the Unix time in milliseconds that is `number` units of `scale` milliseconds after `base_ms`. Overflow
+/// wraps around: Redis 6.0 does not check the sum, and passes the command on as received. Source: redis 6.0
+/// t_string.c, `setGenericCommand`, and expire.c, `expireGenericCommand`.
 pub(crate) const fn moment_ms(number: i64, scale: i64, base_ms: i64) -> i64 {
     number.wrapping_mul(scale).wrapping_add(base_ms)
 }
 
-/// A double argument: decimal text or, before Valkey 9.0, hexadecimal; `inf`, `-inf`, no blanks, no NaN, nothing too large or
-/// too small.
+/// Reads a double argument: decimal text or, before Valkey 9.0, hexadecimal. Accepts `inf` and `-inf`; rejects blanks,
+/// NaN, and numbers too large or too small.
 ///
 /// # Errors
 /// [`Error::NotFloat`]. Source: redis 7.0 object.c, `getDoubleFromObject`.
@@ -36,13 +36,13 @@ pub(crate) fn float(text: &[u8], dialect: Dialect) -> Result<f64, Error> {
     Ok(value)
 }
 
-/// Whether `value`, read from `text`, is infinite or zero though the digits are not.
+/// Returns whether `value`, read from `text`, is infinite or zero although the digits are not.
 pub(crate) fn is_out_of_range(text: &[u8], value: f64) -> bool {
     let spelt_out = text.iter().any(|byte| matches!(byte, b'n' | b'N'));
     (value.is_infinite() && !spelt_out) || (value == 0.0 && !states_zero(text))
 }
 
-/// Whether a number has no digit but zeros in front of its exponent.
+/// Returns whether a number has no digits but zeros before its exponent.
 fn states_zero(text: &[u8]) -> bool {
     let exponents: &[u8] = if is_hexadecimal(text) { b"pP" } else { b"eE" };
     text.iter()
@@ -50,23 +50,23 @@ fn states_zero(text: &[u8]) -> bool {
         .all(|byte| matches!(byte, b'+' | b'-' | b'.' | b'0' | b'x' | b'X'))
 }
 
-/// The double that C's `strtod` reads when it takes `text` whole, which has no blanks in front.
+/// Returns the double that C's `strtod` reads if it consumes all of `text`, which has no leading blanks.
 pub(crate) fn c_double(text: &[u8]) -> Option<f64> {
     if is_hexadecimal(text) {
         return hexadecimal::double(text);
     }
-    // Rust's spelling of decimal numbers is the C library's.
+    // Rust reads decimal numbers in the same notation as the C library.
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// Whether a number is written in hexadecimal.
+/// Returns whether a number is written in hexadecimal.
 pub(crate) fn is_hexadecimal(text: &[u8]) -> bool {
     let digits = text.strip_prefix(b"-").or(text.strip_prefix(b"+"));
     matches!(digits.unwrap_or(text), [b'0', b'x' | b'X', ..])
 }
 
-/// How many elements the places in words 2 and 3 enclose at most; all there are, where those are no places or count from
-/// different ends.
+/// Returns an upper bound for the number of elements between the positions in words 2 and 3. The bound is `usize::MAX`
+/// if those are not positions or count from different ends.
 pub(crate) fn places(args: Args<'_>) -> usize {
     let are_places = (4..args.len()).all(|at| args.is(at, "rev") || args.is(at, "withscores"));
     match (parse_integer(args.at(2)), parse_integer(args.at(3))) {
@@ -92,8 +92,8 @@ fn places_bound_how_many_elements_are_given() {
     assert_eq!(places(&["lrange", "k", "0", &ends[1]]), 1 << 63);
 }
 
-/// An index pair counted from the end when negative, as LRANGE and GETRANGE take it, cut to `len`.
-/// Gives `None` when it names nothing.
+/// Reads a pair of indices as LRANGE and GETRANGE take them, counted from the end if negative, and clamps it to `len`.
+/// Returns `None` if the range is empty.
 pub(crate) fn range(start: i64, end: i64, len: usize) -> Option<std::ops::RangeInclusive<usize>> {
     let len = i64::try_from(len).unwrap_or(i64::MAX);
     let start = if start < 0 {
@@ -113,7 +113,8 @@ pub(crate) fn range(start: i64, end: i64, len: usize) -> Option<std::ops::RangeI
     Some(usize::try_from(start).unwrap_or(usize::MAX)..=usize::try_from(end).unwrap_or(usize::MAX))
 }
 
-/// A count of random elements: `Ok` for so many different ones, `Err` for so many that may repeat (a negative count).
+/// Reads a count of random elements: `Ok` for that number of distinct ones; `Err` if they may repeat, which a negative
+/// count asks for.
 ///
 /// # Errors
 /// Not an integer, or `i64::MIN`.

@@ -1,20 +1,20 @@
-//! The sort that servers use when only a part of the result is wanted.
+//! The sort that servers use when only part of the result is wanted.
 //!
-//! Which of several equal elements comes first is part of a reply, so this takes the same steps as theirs.
+//! The order of equal elements is visible in a reply, so this takes the same steps as the servers.
 
 use std::cmp::Ordering;
 use std::cmp::Ordering::{Equal, Greater, Less};
 
-/// Below this, insertion.
+/// Up to this length, insertion sort.
 const INSERTION_MAX: usize = 6;
-/// Above this, the pivot is the middle of nine.
+/// Above this length, the pivot is the median of nine.
 const MIDDLE_OF_THREE_MAX: usize = 40;
 
-/// Sorts so that the elements from `first` to `last` (both included) stand where sorting all would put them. Equal elements
-/// come in the order that Redis's `pqsort` leaves them in; the rest stands anywhere.
+/// Sorts so that the elements from `first` to `last` (both included) end up where a full sort would put them. Equal
+/// elements end up in the order in which Redis's `pqsort` leaves them. The order of the rest is unspecified.
 ///
-/// Bentley and McIlroy's quicksort ("Engineering a Sort Function"), parts outside the range left alone. Takes quadratic time
-/// on elements made for that, as it does there.
+/// This is Bentley and McIlroy's quicksort ("Engineering a Sort Function"), except that parts outside the range are
+/// left alone. On elements crafted for it, it takes quadratic time, as it does in Redis.
 ///
 /// Source: redis 7.0 pqsort.c, `_pqsort`.
 pub(crate) fn partial_sort<T>(
@@ -34,7 +34,7 @@ pub(crate) fn partial_sort<T>(
         }
         let (low, high) = split(part, &compare);
         let touches = |from: usize, len: usize| len > 1 && from <= last && from + len > first;
-        // The lower part is done first; the order in which parts are done changes nothing.
+        // The lower part is sorted first, but the order of the parts does not affect the result.
         if touches(start + len - high, high) {
             parts.push((start + len - high, high));
         }
@@ -66,12 +66,12 @@ fn order<T>(
     }
 }
 
-/// Splits around a pivot: gives how many elements at the start are less, and how many at the end are greater.
+/// Splits around a pivot. Returns how many elements at the start are less, and how many at the end are greater.
 fn split<T>(items: &mut [T], compare: &impl Fn(&T, &T) -> Ordering) -> (usize, usize) {
     let len = items.len();
     let pivot = pivot(items, compare);
     items.swap(0, pivot);
-    // Elements equal to the pivot gather at both ends: [0, equal_low) and (equal_high, len).
+    // Elements equal to the pivot collect at both ends: [0, equal_low) and (equal_high, len).
     let (mut equal_low, mut low) = (1, 1);
     let (mut equal_high, mut high) = (len - 1, len - 1);
     loop {
@@ -111,12 +111,12 @@ fn split<T>(items: &mut [T], compare: &impl Fn(&T, &T) -> Ordering) -> (usize, u
     (less, greater)
 }
 
-/// Exchanges the first `count` elements from `start` with the last `count` before `end`.
+/// Swaps the first `count` elements from `start` with the last `count` before `end`.
 fn swap_ranges<T>(items: &mut [T], start: usize, end: usize, count: usize) {
     (0..count).for_each(|offset| items.swap(start + offset, end - count + offset));
 }
 
-/// Where a good pivot stands.
+/// Returns the index of a good pivot.
 fn pivot<T>(items: &[T], compare: &impl Fn(&T, &T) -> Ordering) -> usize {
     let len = items.len();
     let middle = len / 2;
@@ -133,7 +133,7 @@ fn pivot<T>(items: &[T], compare: &impl Fn(&T, &T) -> Ordering) -> usize {
     middle_of(items, compare, [low, centre, high])
 }
 
-/// Which of three elements stands between the others.
+/// Returns the index of the median of three elements.
 fn middle_of<T>(
     items: &[T],
     compare: &impl Fn(&T, &T) -> Ordering,
@@ -182,7 +182,7 @@ mod tests {
         }
     }
 
-    /// The orders are those of a GEOSEARCH with COUNT on members at one place. Source: a redis-server 7.0.
+    /// The orders are those of a GEOSEARCH with COUNT on members at the same place. Source: a redis-server 7.0.
     #[test]
     fn equal_elements_move_as_they_do_in_redis() {
         for (len, wanted, expected) in [(50, 3, [49, 1, 2]), (10, 9, [9, 1, 2])] {

@@ -1,22 +1,23 @@
-//! What MULTI has queued.
+//! The commands that MULTI has queued.
 
 use std::sync::Arc;
 
 use super::command::Command;
 use crate::resp::{Account, ArgsBuf};
 
-/// Bytes of queued commands for which nobody is asked, and by which more is asked for: most transactions are smaller.
+/// Bytes of queued commands that need no grant from the account, and the step in which more is requested. Most
+/// transactions are smaller.
 const QUEUED_BYTES_STEP: usize = 64 << 10;
 
 /// A command that waits for EXEC.
 pub(crate) type Queued = (&'static Command, ArgsBuf);
 
-/// What MULTI has queued.
+/// The commands that MULTI has queued.
 #[derive(Debug)]
 pub struct Transaction {
     pub(crate) queued: Vec<Queued>,
     pub(crate) bytes: usize,
-    /// Bytes that it may have without asking the account.
+    /// Bytes that it may hold without asking the account again.
     granted: usize,
     account: Arc<Account>,
     pub(crate) aborted: bool,
@@ -39,7 +40,7 @@ impl Transaction {
         }
     }
 
-    /// Makes room for `bytes` more; gives whether there is.
+    /// Counts `bytes` more. Returns whether there is room for them.
     pub(crate) fn takes(&mut self, bytes: usize) -> bool {
         self.bytes += bytes;
         if self.bytes <= self.granted {
@@ -51,7 +52,7 @@ impl Transaction {
         granted
     }
 
-    /// Forgets what is queued, and that EXEC could run it.
+    /// Discards the queued commands, and makes EXEC fail.
     pub(crate) fn give_up(&mut self) {
         self.queued = Vec::new();
         self.aborted = true;
@@ -59,18 +60,18 @@ impl Transaction {
         self.granted = QUEUED_BYTES_STEP;
     }
 
-    /// A command was refused: EXEC will run nothing.
+    /// Notes that a command was refused: EXEC will run nothing.
     pub const fn abort(&mut self) {
         self.aborted = true;
     }
 
-    /// How many commands wait.
+    /// Returns the number of queued commands.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.queued.len()
     }
 
-    /// Whether none waits.
+    /// Returns whether no command is queued.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.queued.is_empty()

@@ -1,4 +1,4 @@
-//! The words that SCAN, HSCAN, SSCAN and ZSCAN share.
+//! The options that SCAN, HSCAN, SSCAN and ZSCAN share.
 
 use super::error::{Error, c_string};
 use super::glob::Glob;
@@ -6,11 +6,11 @@ use super::parse::integer;
 use crate::dialect::Dialect;
 use crate::resp::{Args, parse_integer};
 
-/// The options that SCAN and its like share.
+/// The options of SCAN and its variants.
 pub(crate) struct ScanOptions<'a> {
-    /// About how many elements to look at.
+    /// Approximate number of elements to visit.
     pub(crate) count: usize,
-    /// Which names to give.
+    /// The names to return.
     pub(crate) pattern: Glob<'a>,
     /// SCAN's TYPE.
     pub(crate) type_name: Option<&'a [u8]>,
@@ -21,10 +21,10 @@ pub(crate) struct ScanOptions<'a> {
 }
 
 impl<'a> ScanOptions<'a> {
-    /// Reads the words from `first` on.
+    /// Reads the options from word `first` on.
     ///
     /// # Errors
-    /// As Redis's `scanGenericCommand`.
+    /// The errors of Redis's `scanGenericCommand`.
     pub(crate) fn parse(args: Args<'a>, first: usize, dialect: Dialect) -> Result<Self, Error> {
         let mut options = Self {
             count: 10,
@@ -65,7 +65,8 @@ impl<'a> ScanOptions<'a> {
     }
 }
 
-/// A cursor argument: what C's `strtoul` takes whole. Source: redis 7.0 and 8.0 db.c, `parseScanCursorOrReply`.
+/// Reads a cursor argument: a text that C's `strtoul` consumes completely. Source: redis 7.0 and 8.0 db.c,
+/// `parseScanCursorOrReply`.
 ///
 /// # Errors
 /// `ERR invalid cursor`.
@@ -80,7 +81,7 @@ pub(crate) fn scan_cursor(text: &[u8], dialect: Dialect) -> Result<u64, Error> {
     let is_space = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0b;
     let blanks = text.iter().take_while(|byte| is_space(byte)).count();
     let text = match dialect.reads_cursors_strictly() {
-        // What is no integer is read by strtoull, which passes over blanks.
+        // The server reads anything but an integer with strtoull, which skips blanks.
         true => text.get(blanks..).unwrap_or_default(),
         false => text,
     };
@@ -102,7 +103,7 @@ pub(crate) fn scan_cursor(text: &[u8], dialect: Dialect) -> Result<u64, Error> {
     })
 }
 
-/// Some servers refuse the name of no type; the others find no key of it.
+/// Some servers reject an unknown type name; on the others, no key matches it.
 fn check_type_name(name: &[u8], dialect: Dialect) -> Result<(), Error> {
     const TYPES: [&str; 6] = ["string", "list", "set", "zset", "hash", "stream"];
     let is_type = |known: &&str| name.eq_ignore_ascii_case(known.as_bytes());

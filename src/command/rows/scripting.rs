@@ -1,6 +1,6 @@
-//! What commands need of whoever runs scripts.
+//! The interface between commands and the script engine.
 //!
-//! Lua itself is a room above this one; the server lends it as [`Scripting`].
+//! Lua itself is in a layer above this one. The server passes it in as [`Scripting`].
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -14,106 +14,106 @@ use crate::dialect::Dialect;
 use crate::resp::Args;
 use crate::store::Generation;
 
-/// What is run, as the client names it.
+/// What to run, as the client names it.
 #[derive(Debug, Clone, Copy)]
 pub enum Script<'a> {
-    /// By its text.
+    /// A script, by its text.
     Text(&'a [u8]),
-    /// By its digest: forty digits, in any letters.
+    /// A script, by its digest: forty hexadecimal digits in either case.
     Digest(&'a [u8]),
-    /// A function of a library, by its name.
+    /// A library's function, by its name.
     Function(&'a [u8]),
 }
 
-/// A script with all it is given.
+/// A script with its keys and arguments.
 #[derive(Debug, Clone, Copy)]
 pub struct ScriptCall<'a> {
-    /// What is run.
+    /// What to run.
     pub script: Script<'a>,
-    /// Whether the client says that it writes nothing.
+    /// Whether the client declares that it writes nothing.
     pub is_read_only: bool,
     pub(crate) words: Args<'a>,
     pub(crate) keys: usize,
 }
 
 impl<'a> ScriptCall<'a> {
-    /// The keys that it is given.
+    /// Returns the script's keys.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         self.words.iter().take(self.keys)
     }
 
-    /// What it is given besides.
+    /// Returns the script's arguments other than keys.
     pub fn arguments(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         self.words.iter().skip(self.keys)
     }
 
-    /// How many bytes it is given, as RESP.
+    /// Returns the size of its keys and arguments as RESP, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.words.iter().map(|word| word.len() + WORD_BYTES).sum()
     }
 }
 
-/// What RESP puts around a word, at least.
+/// Minimum number of bytes that RESP adds to a word.
 const WORD_BYTES: usize = 5;
 
 /// A library of functions.
 #[derive(Debug, Clone)]
 pub struct LibraryShown {
-    /// What it is called.
+    /// Its name.
     pub name: Box<[u8]>,
-    /// Its source, first line included.
+    /// Its source, including the first line.
     pub code: Bytes,
-    /// What it registers, in this order.
+    /// The functions that it registers, in order.
     pub functions: Vec<FunctionShown>,
 }
 
 /// A function that a library registers.
 #[derive(Debug, Clone)]
 pub struct FunctionShown {
-    /// What it is called.
+    /// Its name.
     pub name: Vec<u8>,
-    /// What it is for.
+    /// Its description.
     pub description: Option<Vec<u8>>,
     /// Its flags, in the servers' order.
     pub flags: Vec<&'static str>,
 }
 
 impl FunctionShown {
-    /// Whether it may write, for all that it says.
+    /// Returns whether it may write, as far as its flags say.
     #[must_use]
     pub fn writes(&self) -> bool {
         !self.flags.contains(&"no-writes")
     }
 }
 
-/// What scripts have done to the stream.
+/// How scripts have affected the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ScriptFigures {
-    /// For how long the writer waited for them.
+    /// How long the writer has waited for scripts.
     pub held_up: Duration,
-    /// Scripts that were not begun for that.
+    /// Scripts that were refused because others had held the writer up for too long.
     pub refused: u64,
-    /// Scripts that began again, to hold more than their keys.
+    /// Scripts that started over in order to hold more than their keys.
     pub begun_again: u64,
 }
 
-/// The share of time for which scripts may hold the stream up, in percent: 1 to 100, which is no limit.
+/// The share of time for which scripts may hold up the stream: 1 to 100 percent, where 100 means no limit.
 ///
-/// A quarter, unless told otherwise. The writer then has three quarters of the time, in which it applies some hundred thousand
-/// commands a second, so it catches up with any primary; and the stream is held up for a script's five seconds at a time, with
-/// fifteen between two such scripts.
+/// The default is 25 percent. The writer then has three quarters of the time. In it, the writer applies some hundred
+/// thousand commands a second, so it catches up with any primary. Scripts hold up the stream for five seconds at a
+/// time, with fifteen seconds between two such scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(try_from = "u8")]
 pub struct ScriptShare(u8);
 
-/// A number that is no such share.
+/// A number that is not a valid share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a percentage from 1 to 100")]
 pub struct NoSuchShare;
 
 impl ScriptShare {
-    /// The percentage.
+    /// Returns the percentage.
     #[must_use]
     pub const fn percent(self) -> u8 {
         self.0
@@ -146,50 +146,50 @@ impl FromStr for ScriptShare {
     }
 }
 
-/// Who runs scripts.
+/// Runs scripts.
 pub trait Scripting: Send + Sync {
     /// Runs a script and writes its reply.
     ///
     /// # Errors
-    /// What the client is told instead; nothing of the reply counts then.
+    /// The error that the client gets. Anything already in the reply is then void.
     fn run(&self, cx: &mut SessionCx<'_>, call: &ScriptCall<'_>) -> Result<(), Error>;
 
-    /// Whether the script says of itself that it may write: a read-only replica does not begin it.
+    /// Returns whether the script declares that it may write. A read-only replica does not start such a script.
     fn writes(&self, cx: &SessionCx<'_>, script: Script<'_>) -> bool;
 
-    /// Keeps a script, and gives its digest.
+    /// Caches a script, and returns its digest.
     ///
     /// # Errors
-    /// When it does not compile.
+    /// If it does not compile.
     fn load(&self, code: &[u8], dialect: Dialect) -> Result<String, Error>;
 
-    /// The text of a script that is kept, by its digest in any letters.
+    /// Returns the text of a cached script, given its digest in either case.
     fn text(&self, digest: &[u8]) -> Option<Bytes>;
 
-    /// Forgets all scripts.
+    /// Discards all cached scripts.
     fn flush(&self);
 
-    /// The libraries of functions in a generation, and what they register.
+    /// Returns a generation's function libraries and the functions that they register.
     ///
     /// # Errors
-    /// When it is not known which there are, or they cannot be loaded.
+    /// If it is unknown which libraries there are, or if they cannot be loaded.
     fn libraries(&self, generation: &Generation) -> Result<Arc<Vec<LibraryShown>>, Error>;
 
-    /// Whether a library's code can be loaded.
+    /// Checks that a library's code can be loaded.
     ///
     /// # Errors
-    /// Why not.
+    /// Why it cannot.
     fn check_library(&self, code: &[u8], dialect: Dialect) -> Result<(), Error>;
 
-    /// Whether a library registers a function of that name.
+    /// Returns whether a library registers a function of that name.
     ///
     /// # Errors
-    /// As for [`libraries`](Self::libraries).
+    /// Like [`libraries`](Self::libraries).
     fn has_function(&self, generation: &Generation, name: &[u8]) -> Result<bool, Error>;
 
-    /// What scripts have done to the stream so far.
+    /// Returns how scripts have affected the stream so far.
     fn figures(&self) -> ScriptFigures;
 
-    /// Ends all scripts and functions that run now; false when there is none.
+    /// Ends all running scripts and functions. Returns false if there are none.
     fn kill(&self) -> bool;
 }

@@ -1,4 +1,4 @@
-//! What a connection's own commands work on: the connection's state, and the server around it.
+//! What the commands of the connection itself work on: the connection's state, and the server around it.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -18,46 +18,47 @@ use crate::store::{Generation, Served, Watching};
 /// A connection's state.
 #[derive(Debug)]
 pub struct Session {
-    /// How others see it.
+    /// The connection as others see it.
     pub client: Arc<Client>,
     /// The selected database.
     pub db: usize,
-    /// Whether it may run commands that need AUTH.
+    /// Whether it may run commands that need authentication.
     pub authenticated: bool,
     /// What CLIENT REPLY asked for.
     pub replies: Replies,
-    /// What MULTI has queued.
+    /// The commands that MULTI has queued.
     pub transaction: Option<Transaction>,
-    /// What WATCH watches.
+    /// The keys that WATCH watches.
     pub watching: Option<Box<Watching>>,
-    /// Whether what it reads counts as used: CLIENT NO-TOUCH.
+    /// Whether reads count as accesses: see CLIENT NO-TOUCH.
     pub touches: bool,
-    /// The time of the transaction that runs, in Unix milliseconds: a key cannot expire between two of its commands.
+    /// The clock of the running transaction, in Unix milliseconds: no key expires between two of its commands.
     pub clock: Option<i64>,
-    /// The command that waits; what comes behind it waits, too.
+    /// The waiting command. Requests after it wait too.
     pub blocked: Option<Blocked>,
-    /// Close once the replies so far are written.
+    /// Whether to close the connection once the replies so far are written.
     pub closing: bool,
-    /// The last request was not answered: its reply has no room beside those that wait. It is to be asked again once they are written.
+    /// Whether the last request was put off, because its reply does not fit beside those still to be written. Answer
+    /// it again once they are.
     pub deferred: bool,
-    /// Requests refused for what they ask for, since this was last taken: see `is_refusal`.
+    /// Requests refused since this was last taken: see `is_refusal`.
     pub refused: u32,
     /// The work of its reads since this was last taken, in elements.
     pub worked: Cell<usize>,
-    /// Commands run.
+    /// Number of commands run.
     pub commands: u64,
-    /// Those among them that were reads of a group.
+    /// Number of those that were reads answered in a group.
     pub grouped: u64,
-    /// The last command: container, if any, and name.
+    /// The last command: its container, if any, and its name.
     pub last: (Option<&'static str>, &'static str),
 }
 
 /// A command that waits.
 #[derive(Debug)]
 pub struct Blocked {
-    /// For what.
+    /// What it waits for.
     pub wait: Box<Wait>,
-    /// Whether its reply is not wanted.
+    /// Whether its reply is suppressed.
     pub silent: bool,
 }
 
@@ -69,12 +70,12 @@ pub enum Replies {
     On,
     /// No.
     Off,
-    /// The next command's is not.
+    /// Except for the next command's.
     SkipNext,
 }
 
 impl Session {
-    /// A new connection's state; `authenticated` when no password is asked for.
+    /// Creates the state of a new connection. `authenticated` is true if no password is required.
     #[must_use]
     pub fn new(client: Arc<Client>, authenticated: bool) -> Self {
         Self {
@@ -97,7 +98,7 @@ impl Session {
         }
     }
 
-    /// Brings the connection's record up to date with its state.
+    /// Updates the connection's record from its state.
     pub fn publish(&self, shown: &mut Shown, protocol: Protocol) {
         shown.db = self.db;
         shown.protocol = if protocol == Protocol::Resp3 { 3 } else { 2 };
@@ -108,58 +109,60 @@ impl Session {
     }
 }
 
-/// What session handlers need of the server around them.
+/// What session handlers need from the server.
 pub trait Host: Send + Sync {
-    /// What reads are answered from.
+    /// Returns the data that reads are answered from.
     fn served(&self) -> &Served;
-    /// How many databases there are.
+    /// Returns the number of databases.
     fn databases(&self) -> usize;
-    /// Whether the default user has that password; `None` when it needs none. Takes the same time for every wrong one.
+    /// Returns whether the default user has that password; `None` if it needs none. The time taken is the same for
+    /// every wrong password.
     fn checks_password(&self, given: &[u8]) -> Option<bool>;
-    /// The connections, oldest first.
+    /// Returns the connections, oldest first.
     fn clients(&self) -> Vec<Arc<Client>>;
-    /// The server's settings as CONFIG GET names them, secrets left out.
+    /// Returns the server's settings under their CONFIG GET names, without secrets.
     fn settings(&self) -> Vec<(&'static str, String)>;
-    /// What CONFIG SET changes.
+    /// Returns the settings that CONFIG SET changes.
     fn tunables(&self) -> &Tunables;
-    /// What the server is and counts.
+    /// Returns what the server is and has counted.
     fn statistics(&self) -> &Statistics;
-    /// How the replica stands.
+    /// Returns the state of the replica.
     fn replication(&self) -> Replication;
-    /// Who runs scripts.
+    /// Returns the script engine.
     fn scripting(&self) -> &dyn Scripting;
-    /// Whether this connection may use DEBUG.
+    /// Returns whether this connection may use DEBUG.
     fn allows_debug(&self, client: &Client) -> bool;
-    /// Ends the connection that holds most of the memory of all, if that is more than `bytes` and nobody takes it.
+    /// Closes the connection that holds the most memory, among those that hold more than `bytes` and whose peer has
+    /// stopped reading its replies.
     fn relieve(&self, bytes: usize);
 }
 
-/// What a server is, and what it has counted.
+/// What a server is and has counted.
 #[derive(Debug)]
 pub struct Statistics {
     /// When it started.
     pub started: Instant,
-    /// 40 random hexadecimal digits that name this process.
+    /// 40 random hexadecimal digits that identify this process.
     pub run_id: String,
-    /// The first TCP port it listens on, 0 for none.
+    /// The first TCP port that it listens on, 0 for none.
     pub port: AtomicU64,
     /// Connections accepted.
     pub connections: AtomicU64,
-    /// Connections refused because there were too many.
+    /// Connections rejected because there were too many.
     pub rejected: AtomicU64,
-    /// Commands and bytes.
+    /// Counts of commands and bytes.
     pub traffic: Traffic,
-    /// The memory of all requests and replies.
+    /// The memory budget of all requests and replies.
     pub budget: Arc<Budget>,
-    /// How fast those grow.
+    /// The growth rates of the counts.
     pub rates: Rates,
-    /// Connections closed because their replies grew too large or were not taken.
+    /// Connections closed because their replies grew too large or were not read.
     pub reply_limit_closes: AtomicU64,
-    /// Connections closed because their request grew too large.
+    /// Connections closed because a request grew too large.
     pub query_limit_closes: AtomicU64,
     /// Error replies.
     pub errors: AtomicU64,
-    /// How often a connection had to wait since it was refused again and again.
+    /// How often a connection had to wait because its requests were refused again and again.
     pub slowed: AtomicU64,
 }
 
@@ -185,89 +188,89 @@ impl Default for Statistics {
     }
 }
 
-/// How the replica stands, for INFO and ROLE.
+/// The state of the replica, for INFO and ROLE.
 #[derive(Debug, Clone, Default)]
 pub struct Replication {
     /// The primary's host, or the path of its socket.
     pub host: String,
-    /// Its port, 0 for a socket.
+    /// The primary's port, 0 for a socket.
     pub port: u16,
-    /// The link's state in the words of ROLE.
+    /// The link's state as ROLE names it.
     pub state: &'static str,
-    /// How long ago the last byte came.
+    /// Time since the last byte arrived.
     pub last_io: Option<Duration>,
-    /// Since when the link is down, `None` while it is up.
+    /// Time since the link went down, `None` while it is up.
     pub down_for: Option<Duration>,
-    /// Whether it has ever been up.
+    /// Whether the link has ever been up.
     pub was_up: bool,
-    /// Why it last went down.
+    /// Why the link last went down.
     pub last_error: Option<String>,
-    /// Whether it cannot come up before someone has put that right.
+    /// Whether the link cannot come up until an operator has fixed that error.
     pub needs_a_person: bool,
-    /// How the upstream runs, as it says: `standalone`, `cluster` or `unknown`.
+    /// The mode that the upstream reports: `standalone`, `cluster` or `unknown`.
     pub upstream_mode: &'static str,
-    /// The followed history's id, empty before the first sync.
+    /// The replication id that is followed, empty before the first sync.
     pub replid: String,
-    /// The id that it had before a failover, and the first offset that is only in the new one.
+    /// The replication id before a failover, and the first offset that exists only in the new history.
     pub replid_before: Option<(String, u64)>,
-    /// The full resync that is held back: its keys, and for how many seconds.
+    /// The full resync that is held back: its number of keys, and for how many seconds it has been held.
     pub held: Option<[u64; 2]>,
-    /// Bytes of it applied.
+    /// The replication offset up to which the stream is applied.
     pub applied_offset: u64,
-    /// Bytes of it received.
+    /// The replication offset up to which the stream is received.
     pub received_offset: u64,
-    /// How long ago what is served surely lacked nothing.
+    /// Time since the served data was last known to be complete.
     pub proven_ago: Option<Duration>,
-    /// Whether reads are refused for that.
+    /// Whether reads are refused because that is too long ago.
     pub stale: bool,
     /// Bytes received over all links.
     pub input_bytes: u64,
-    /// Those among them that waited in the spool's file.
+    /// Bytes among them that waited in the spool's file.
     pub spooled_bytes: u64,
-    /// Pieces of the stream that the writer read from the socket itself.
+    /// Pieces of the stream that the writer read directly from the socket.
     pub direct_reads: u64,
-    /// Requests that waited for what had arrived, and those among them that waited in vain.
+    /// Requests that waited for bytes that had already arrived, and those among them that waited in vain.
     pub waits: [u64; 2],
     /// Commands applied.
     pub applied_commands: u64,
     /// Writes that could not be applied.
     pub failed_writes: u64,
-    /// Those among them of which not even the keys were known.
+    /// Writes among them whose keys were not even known.
     pub unknown_commands: u64,
-    /// Scripts that came as their text and were run.
+    /// Scripts that arrived as their text and were run.
     pub scripts: u64,
-    /// What came in the stream, changed no data and was passed over, by name.
+    /// Commands in the stream that changed no data and were skipped, by name.
     pub passed: Vec<(Box<str>, u64)>,
-    /// Messages published at the primary.
+    /// Messages published on the primary.
     pub published: u64,
-    /// Keys long past their time whose values were given up, and the bytes that this gave back.
+    /// Long expired keys whose values were discarded, and the bytes that this freed.
     pub swept: [u64; 2],
     /// Full syncs, partial syncs, refused partial syncs.
     pub syncs: [u64; 3],
-    /// Loads that ended well, and those that failed.
+    /// Loads that succeeded, and loads that failed.
     pub loads: [u64; 2],
-    /// The load under way: bytes and keys so far, bytes expected (0 when unknown).
+    /// The load in progress: bytes and keys so far, bytes expected (0 if unknown).
     pub loading: Option<[u64; 3]>,
-    /// What went wrong last with the link, a load or the stream, and how long ago.
+    /// The last failure of the link, a load or the stream, and how long ago it was.
     pub last_fault: Option<(String, Duration)>,
-    /// The state directory, if there is one.
+    /// The state directory, if one is configured.
     pub kept: Option<KeptState>,
 }
 
-/// What a restart would resume from.
+/// The state on disk that a restart would resume from.
 #[derive(Debug, Clone, Default)]
 pub struct KeptState {
-    /// Whether the stream is being kept.
+    /// Whether the stream is being logged.
     pub keeps: bool,
     /// Whether a snapshot is being written.
     pub saves: bool,
-    /// Snapshots that became durable.
+    /// Number of snapshots that became durable.
     pub snapshots: u64,
-    /// Bytes of the newest one, and of the logs behind it.
+    /// Bytes of the newest snapshot, and of the logs that follow it.
     pub bytes: [u64; 2],
-    /// How often something could not be written, and how often damaged files were set aside.
+    /// How often a write failed, and how often damaged files were set aside.
     pub failures: [u64; 2],
-    /// Why nothing is kept, or why something was set aside.
+    /// Why nothing is kept, or why files were set aside.
     pub last_error: Option<String>,
 }
 
@@ -279,14 +282,14 @@ pub struct SessionCx<'a> {
     pub session: &'a mut Session,
     /// The server.
     pub host: &'a dyn Host,
-    /// What reads are answered from, `None` before the first sync.
+    /// The data that reads are answered from, `None` before the first sync.
     pub generation: Option<&'a Generation>,
-    /// Whether that may be older than allowed.
+    /// Whether that data may be older than allowed.
     pub stale: bool,
 }
 
 impl SessionCx<'_> {
-    /// Brings the connection's record up to date with its state.
+    /// Updates the connection's record from its state.
     pub fn publish(&self) {
         let mut shown = self.session.client.shown();
         self.session.publish(&mut shown, self.reply.protocol());
@@ -296,12 +299,12 @@ impl SessionCx<'_> {
 /// The reply to a read before the first sync.
 const LOADING: Error = Error::Text("LOADING Redis is loading the dataset in memory");
 
-/// The reply to a read where the old data was given up for a full resync.
+/// The reply to a read after the old data was discarded for a full resync.
 const LOADING_AGAIN: Error = Error::Text(
-    "LOADING redtail gave up its data to load a full resync, as --resync-memory one-copy says",
+    "LOADING redtail has discarded its data to load a full resync (--resync-memory one-copy)",
 );
 
-/// Why there is nothing to read from.
+/// Returns why there is nothing to read from.
 #[cold]
 pub(crate) fn loading(cx: &SessionCx<'_>) -> Error {
     if cx.host.served().was_cleared() {

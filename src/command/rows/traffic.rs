@@ -1,15 +1,15 @@
-//! What all connections have done, counted without getting in each other's way.
+//! Counts of what all connections have done, kept without contention.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Threads that count apart; more of them share.
+/// Number of threads that have a lane of their own; further threads share them.
 const LANES: usize = 16;
 
-/// Commands run, reads among them that were answered in groups, bytes received and bytes sent. Each thread counts in a cache line of its own, for a line that all of them wrote
-/// to would travel between the cores with every request.
+/// Commands run, reads among them that were answered in groups, bytes received and bytes sent. Each thread counts in
+/// its own cache line: a line that all of them wrote to would travel between the cores with every request.
 #[derive(Debug, Default)]
 pub struct Traffic([Lane; LANES]);
 
@@ -27,7 +27,7 @@ impl Traffic {
         }
     }
 
-    /// Commands, grouped reads, bytes received and bytes sent since the last [`reset`](Self::reset).
+    /// Returns commands, grouped reads, bytes received and bytes sent since the last [`reset`](Self::reset).
     #[must_use]
     pub fn totals(&self) -> [u64; 4] {
         let mut totals = [0; 4];
@@ -39,27 +39,27 @@ impl Traffic {
         totals
     }
 
-    /// Counts from zero.
+    /// Resets all counts to zero.
     pub fn reset(&self) {
         let counters = self.0.iter().flat_map(|Lane(counters)| counters);
         counters.for_each(|counter| counter.store(0, Ordering::Relaxed));
     }
 }
 
-/// How fast the figures of [`Traffic`] have grown lately.
+/// How fast the counts of [`Traffic`] have grown recently.
 #[derive(Debug, Default)]
 pub struct Rates(Mutex<VecDeque<(Instant, [u64; 4])>>);
 
 impl Rates {
-    /// Samples that are kept: with four a second, the rate is that of two seconds. A server's own is of 1.6.
+    /// Number of samples kept. At four samples a second, the rate covers two seconds. A server's own covers 1.6.
     const SAMPLES: usize = 9;
 
     fn samples(&self) -> MutexGuard<'_, VecDeque<(Instant, [u64; 4])>> {
-        // A poisoned lock still holds whole samples.
+        // A poisoned lock still holds complete samples.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes the figures of this moment.
+    /// Records the counts at this moment.
     pub fn sample(&self, totals: [u64; 4]) {
         self.sample_at(Instant::now(), totals);
     }
@@ -72,7 +72,7 @@ impl Rates {
         }
     }
 
-    /// Each figure's growth in a second.
+    /// Returns each count's growth per second.
     #[must_use]
     pub fn per_second(&self) -> [u64; 4] {
         let samples = self.samples();
@@ -89,7 +89,7 @@ impl Rates {
     }
 }
 
-/// The lane of this thread.
+/// Returns this thread's lane.
 fn lane() -> usize {
     static THREADS: AtomicUsize = AtomicUsize::new(0);
     thread_local! {

@@ -5,29 +5,29 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Changes what is logged to one of the levels that servers know: `debug`, `verbose`, `notice`, `warning` or `nothing`.
+/// Sets the log level to one that servers know: `debug`, `verbose`, `notice`, `warning` or `nothing`.
 pub type SetLogLevel = Box<dyn Fn(&str) + Send + Sync>;
 
-/// What CONFIG SET may change, and what it has changed.
+/// What CONFIG SET may change, and the values that it has set.
 #[derive(Default)]
 pub struct Tunables {
-    /// Milliseconds that a connection may send nothing; 0 for ever.
+    /// Milliseconds for which a connection may send nothing; 0 for no limit.
     pub idle_ms: AtomicU64,
     /// Seconds of silence after which a connection is probed; 0 for never.
     pub keepalive_seconds: AtomicU64,
-    /// Connections at most.
+    /// Maximum number of connections.
     pub clients_max: AtomicU64,
-    /// Bytes of one word of a request at most.
+    /// Maximum bytes of one word of a request.
     pub word_bytes_max: AtomicU64,
-    /// Bytes of an incomplete request at most.
+    /// Maximum bytes of an incomplete request.
     pub query_bytes_max: AtomicU64,
-    /// Where the log's level is changed; `None` where the log is another program's.
+    /// Sets the log level; `None` if another program owns the log.
     pub log_level: Option<SetLogLevel>,
     kept: Mutex<BTreeMap<&'static str, String>>,
 }
 
 impl Tunables {
-    /// Nothing but what changes the log's level.
+    /// Creates settings that are all zero, with the function that sets the log level.
     #[must_use]
     pub fn new(log_level: Option<SetLogLevel>) -> Self {
         Self {
@@ -37,22 +37,22 @@ impl Tunables {
     }
 
     fn kept(&self) -> MutexGuard<'_, BTreeMap<&'static str, String>> {
-        // A poisoned lock still holds a whole map: an insertion or a copy is all that happens under it.
+        // A poisoned lock still holds a complete map: under it, values are only inserted or copied.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All values that are kept for CONFIG GET alone.
+    /// Returns all values that are kept only for CONFIG GET.
     #[must_use]
     pub fn all_kept(&self) -> BTreeMap<&'static str, String> {
         self.kept().clone()
     }
 
-    /// Keeps a value for CONFIG GET; gives whether it is the setting's first.
+    /// Keeps a value for CONFIG GET. Returns whether it is the first one for this setting.
     pub fn keep(&self, name: &'static str, value: String) -> bool {
         self.kept().insert(name, value).is_none()
     }
 
-    /// A number as a size.
+    /// Returns a number as a size.
     #[must_use]
     pub fn size(number: &AtomicU64) -> usize {
         usize::try_from(number.load(Ordering::Relaxed)).unwrap_or(usize::MAX)

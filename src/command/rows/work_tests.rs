@@ -12,7 +12,8 @@ use crate::dialect::Dialect;
 use crate::resp::{ArgsBuf, Protocol, Reply};
 use crate::store::{Keyspaces, NewValue, Value};
 
-/// Every read that walks, copies or computes, at its most expensive: on a value of 20,000 elements, or with a count.
+/// Every read that walks, copies or computes, in its most expensive form: on a value of 20,000 elements, or with a
+/// large count.
 const EXPENSIVE: &str = "SRANDMEMBER small -100000000
 HRANDFIELD small-hash -100000000 WITHVALUES
 ZRANDMEMBER small-zset -100000000
@@ -62,10 +63,10 @@ STRALGO LCS KEYS text text
 DUMP list
 VSIM many-vectors ELE e1 TRUTH";
 
-/// Reads whose work is that of their words: many of them are tried.
+/// Reads whose work depends on the number of words: the test gives them many.
 const BY_WORDS: &str = "MGET HMGET EXISTS TOUCH SMISMEMBER ZMSCORE BITFIELD_RO GEOPOS GEOHASH PFCOUNT HTTL HPTTL HEXPIRETIME HPEXPIRETIME";
 
-/// Reads that look at one thing, whatever there is.
+/// Reads that look up one thing, however much there is.
 const SHORT: &str = "GET STRLEN DIGEST GETBIT TYPE TTL PTTL EXPIRETIME PEXPIRETIME HGET HLEN HEXISTS HSTRLEN SCARD SISMEMBER ZCARD ZSCORE \
     ZRANK ZREVRANK ZCOUNT ZLEXCOUNT LLEN XLEN GEODIST VCARD VDIM VEMB VGETATTR VINFO VISMEMBER VLINKS OBJECT|ENCODING OBJECT|FREQ \
     OBJECT|IDLETIME OBJECT|REFCOUNT MEMORY|USAGE";
@@ -116,7 +117,7 @@ fn what_may_take_long_is_known_from_what_is_asked_for() {
         let line = format!("{name} set{}", " x".repeat(LONG));
         assert!(work_of(&bench, &line) > LONG, "{name}");
     }
-    // Not the size of the collection counts.
+    // The size of the collection does not matter here.
     for line in [
         "SRANDMEMBER set",
         "SRANDMEMBER set -100",
@@ -155,7 +156,7 @@ fn every_read_row_has_a_known_work() {
         });
     }
     for (words, row) in rows() {
-        // What walks over whole databases is always taken for long.
+        // Walks over whole databases always count as long.
         if row.read.is_some() && row.scope == Scope::Keys {
             let name = words.join("|");
             assert!(known.contains(&name), "{name} is in none of the lists");
@@ -178,9 +179,12 @@ fn only_what_is_much_more_than_its_values_is_done_on_a_copy() {
     assert!(copies("SRANDMEMBER small -100000000"));
     assert!(copies("LCS text text"));
     let same = format!("SUNION{}", " set".repeat(1000));
-    assert!(copies(&same), "the same set again and again is copied once");
+    assert!(
+        copies(&same),
+        "a set that is named many times is copied once"
+    );
     assert!(!copies("SMEMBERS set"), "a copy would be as much work");
-    assert!(!copies("SRANDMEMBER small -10"), "that is done soon");
+    assert!(!copies("SRANDMEMBER small -10"), "that is quick");
     let many: String = (0..300_000).map(|n| format!(" k{n}")).collect();
     assert!(
         !copies(&format!("MGET{many}")),
@@ -230,7 +234,7 @@ ZREVRANGE many-in-zset 10 -1 WITHSCORES
 ZREVRANGE many-in-zset 10 -1";
     for line in passes.lines() {
         assert!(copies(line, true), "{line}");
-        assert!(!copies(line, false), "{line}: without room for it");
+        assert!(!copies(line, false), "{line}: there is no room for a copy");
     }
     for line in passes.lines() {
         let words = ArgsBuf::new(line.split(' '));
@@ -245,7 +249,10 @@ ZREVRANGE many-in-zset 10 -1";
             row.read.unwrap()(view, args, &mut reply).unwrap();
             reply.as_bytes().to_vec()
         });
-        assert!(replies[0] == replies[1], "{line}: in another order");
+        assert!(
+            replies[0] == replies[1],
+            "{line}: the copy answers differently"
+        );
     }
     let others = "SINTER many small
 SDIFF small many
@@ -268,11 +275,11 @@ GETRANGE text 0 -1";
     }
 }
 
-/// A store that a handler can get at.
+/// A store that a handler can reach.
 static SPACES: LazyLock<Keyspaces> = LazyLock::new(|| Keyspaces::new(1));
 
-/// Writes the key that it reads, on another thread, before it reads it: that needs nobody to hold it. Gives whether that worked, and the
-/// value.
+/// Before it reads a key, writes it on another thread, which works only if no reader holds it. Replies whether that
+/// worked, and the value.
 fn writes_what_it_reads(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
     let key = args.at(1).to_vec();
     let (sender, done) = mpsc::channel();
@@ -282,7 +289,7 @@ fn writes_what_it_reads(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> R
         drop(tx);
         sender.send(()).unwrap();
     });
-    // Where the key is held this waits in vain, a moment only.
+    // If the key is held, this waits in vain, but only for a moment.
     let is_free = done.recv_timeout(Duration::from_millis(if args.len() > 2 {
         20_000
     } else {
@@ -328,6 +335,6 @@ fn the_writer_does_not_wait_for_work_that_is_much_more_than_the_value() {
     assert_eq!(
         ask("x k long"),
         ":1\r\n$2\r\nol\r\n",
-        "a long one reads the old value all the same"
+        "a long read still returns the old value"
     );
 }
