@@ -1,9 +1,10 @@
-//! Requests of a pipeline that look at one key each, answered in a group.
+//! Answers pipelined requests that read one key each as a group.
 //!
-//! Reads that follow one another in what a connection has sent are taken together: their shards are held and their entries
-//! fetched side by side, then they are answered in order. The replies are those of the requests one by one, all of one moment.
-//! So are scripts with one key, but they hold for themselves what they read: only their entries are fetched first. Everything
-//! else, and whatever has to wait for the writer, goes the ordinary way, through [`answer`](crate::command::answer).
+//! Consecutive reads in a connection's input are taken together: their shards are held and their entries fetched side
+//! by side, then they are answered in order. The replies are those of the individual requests, all of one moment.
+//! Scripts with one key are also grouped, but they take their own locks: only their entries are fetched in advance.
+//! Everything else, and whatever has to wait for the writer, takes the ordinary path through
+//! [`answer`](crate::command::answer).
 
 use super::answer::{answer_row, finish, run};
 use super::execute::look;
@@ -12,11 +13,11 @@ use crate::command::rows::{Command, Flags, Replies, SessionCx};
 use crate::resp::{Args, Batch};
 use crate::store::{GROUP_MAX, Generation, Group, KeyHash};
 
-/// Reads that wait for the group's end. Empty between batches.
+/// Reads that are waiting for the group to be complete. Empty between batches.
 #[derive(Debug, Default)]
 pub struct Ahead {
     reads: Batch<Read>,
-    /// The row of the last one: pipelines repeat themselves.
+    /// The row of the last read: pipelines repeat themselves.
     last: Option<&'static Command>,
 }
 
@@ -27,13 +28,13 @@ struct Read {
 }
 
 impl Ahead {
-    /// Whether nothing waits.
+    /// Returns whether no read is waiting.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.reads.is_empty()
     }
 
-    /// Takes a request that lies at `bytes` of the input, unless it has to be answered by itself; gives whether it did.
+    /// Takes a request at `bytes` of the input, unless it must be answered by itself. Returns whether it took it.
     #[inline]
     pub fn take(&mut self, cx: &SessionCx<'_>, args: Args<'_>, bytes: [usize; 2]) -> bool {
         if self.reads.len() >= GROUP_MAX || (self.reads.is_empty() && !takes_reads(cx)) {
@@ -68,8 +69,8 @@ impl Ahead {
         self.last
     }
 
-    /// Answers what waits, up to the first after which `pause` says so or the connection closes. Gives where the last one that was
-    /// answered ends in the input; what stands behind it is forgotten, and so is one that was put off.
+    /// Answers the waiting reads until `pause` returns true or the connection closes. Returns the position in the
+    /// input after the last one answered. Later reads are dropped, and so is one that was put off.
     pub fn answer(
         &mut self,
         cx: &mut SessionCx<'_>,
@@ -102,7 +103,7 @@ impl Ahead {
         reads.next().is_some_and(|read| is_script(read.row))
     }
 
-    /// Fetches what scripts look at, so that they wait for memory together.
+    /// Fetches the entries that scripts will read, so that their memory accesses overlap.
     fn fetch(&self, cx: &SessionCx<'_>) {
         if let Some(generation) = cx.generation
             && self.reads.len() > 1
@@ -113,14 +114,15 @@ impl Ahead {
         }
     }
 
-    /// Holds all that they look at, where that is to be had at once and worth it.
+    /// Holds the shards of all waiting reads, if that is possible without waiting and pays off.
     fn group<'g>(&self, cx: &SessionCx<'g>) -> Option<Group<'g>> {
         if self.are_scripts() {
             return None;
         }
         let spaces = &cx.generation.filter(|_| self.reads.len() > 1)?.spaces;
         let group = spaces.group(cx.session.db, self.reads.known().map(|read| read.hash))?;
-        // A taint is set under the locks of its keys: none can slip in from here on.
+        // A taint is set under the locks of its keys, which are held here. So no taint of these keys can appear from
+        // here on.
         (!spaces.taints().any()).then_some(group)
     }
 }
@@ -148,12 +150,12 @@ impl Read {
     }
 }
 
-/// Whether a row runs scripts, which read for themselves.
+/// Returns whether a row runs scripts, which take their own locks.
 const fn is_script(row: &Command) -> bool {
     row.flags.has(Flags::SCRIPT)
 }
 
-/// The key of a request that has one.
+/// Returns the key of a request that has exactly one.
 #[inline]
 fn single_key<'a>(row: &Command, args: Args<'a>) -> Option<&'a [u8]> {
     if is_script(row) {
@@ -162,7 +164,7 @@ fn single_key<'a>(row: &Command, args: Args<'a>) -> Option<&'a [u8]> {
     row.keys.single(args)
 }
 
-/// The hash of the key that a request looks at, if it is a read of one key.
+/// Returns the hash of the key that a request reads, if it reads only one.
 #[inline]
 pub fn point_read_key(generation: &Generation, args: Args<'_>) -> Option<KeyHash> {
     let row = resolve_for(args, generation.dialect).ok()?;
@@ -170,7 +172,7 @@ pub fn point_read_key(generation: &Generation, args: Args<'_>) -> Option<KeyHash
     Some(generation.spaces.hash_of(key))
 }
 
-/// Whether the connection is in no state that a request might have to be looked at for.
+/// Returns whether the connection's state allows a request to be answered in a group without further checks.
 fn takes_reads(cx: &SessionCx<'_>) -> bool {
     let session = &cx.session;
     session.authenticated

@@ -10,11 +10,11 @@ use crate::command::rows::session::loading;
 use crate::command::rows::{Blocked, Command, Error, Flags, Replies, Scope, SessionCx, long};
 use crate::resp::Args;
 
-/// The reply to a read where the data may be older than allowed. Source: redis 7.0 server.c, `createSharedObjects`.
+/// The reply to a read if the data may be older than allowed. Source: redis 7.0 server.c, `createSharedObjects`.
 const MASTERDOWN: Error =
     Error::Text("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.");
 
-/// Answers one request: at most one reply is appended. A request without words is ignored.
+/// Answers one request by appending at most one reply. Ignores a request without words.
 #[inline]
 pub fn answer(cx: &mut SessionCx<'_>, args: Args<'_>) {
     if args.is_empty() || is_put_off(cx, args) {
@@ -24,14 +24,16 @@ pub fn answer(cx: &mut SessionCx<'_>, args: Args<'_>) {
     respond(cx, row, args);
 }
 
-/// As [`answer`], for a row that the state of the connection admits. That a script may write is found out when it is to run.
+/// Like [`answer`], for a row that the state of the connection admits. Whether a script may write is found out when it
+/// runs.
 pub(crate) fn answer_row(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) {
     if !is_put_off(cx, args) {
         respond(cx, Ok(row), args);
     }
 }
 
-/// What is not run twice is not run before its reply has room for certain.
+/// Returns whether the request is put off. A request that cannot be repeated must not run before its reply is certain
+/// to have room.
 #[inline]
 fn is_put_off(cx: &mut SessionCx<'_>, args: Args<'_>) -> bool {
     let is_put_off = cx.reply.is_crowded() && !is_read_again(cx, args);
@@ -66,22 +68,24 @@ fn respond(cx: &mut SessionCx<'_>, row: Result<&'static Command, Error>, args: A
     }
 }
 
-/// Whether a request may be answered a second time, where its reply has had no room the first time.
+/// Returns whether a request may be answered a second time, if its reply had no room the first time.
 #[cold]
 fn is_read_again(cx: &SessionCx<'_>, args: Args<'_>) -> bool {
     let row = resolve_for(args, cx.reply.dialect());
     cx.session.transaction.is_none() && row.is_ok_and(|row| row.read.is_some())
 }
 
-/// Whether an error says that the command is not to be had here, now or by this client: what is unknown, what writes, what redtail
-/// does not do, a wrong password. Asking again changes nothing. A read's own errors, such as WRONGTYPE, and a script's are none.
+/// Returns whether an error means that the command is not available here, now or to this client: it is unknown,
+/// writes, is something that redtail does not do, or had a wrong password. Asking again changes nothing. A read's own
+/// errors, such as WRONGTYPE, and those of a script do not count.
 #[cold]
 fn is_refusal(row: Option<&Command>) -> bool {
     row.is_none_or(|row| row.read.is_none() && !row.flags.has(Flags::SCRIPT))
 }
 
-/// Makes a reply that was begun at `mark` whole: an error takes the place of what is there, or of what grew too large. What
-/// `repeats` without harm is put off where it has no room beside the replies that wait.
+/// Completes a reply that was begun at `mark`: an error replaces what has been written, or what grew too large. If the
+/// request can be repeated without harm (`repeats`) and its reply has no room beside those still to be written, it is
+/// put off.
 #[inline]
 pub(crate) fn finish(
     cx: &mut SessionCx<'_>,
@@ -118,7 +122,7 @@ fn admit(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Err
     cx.session.transaction = None;
     cx.session.watching = None;
     let error = error.to_string();
-    // Redis 7.0 server.c, `rejectCommandFormat`: what is formatted has no code yet.
+    // Redis 7.0 server.c, `rejectCommandFormat`: formatted errors have no code at this point.
     let why = error.strip_prefix("ERR ").unwrap_or(&error);
     Err(Error::Owned(format!(
         "EXECABORT Transaction discarded because of: {why}"
@@ -151,10 +155,10 @@ fn check(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Err
     Ok(row)
 }
 
-/// Whether a command is answered in a state that the upstream answers only commands with `flag` in: an EXEC with all that it
-/// runs. Source: redis 7.0 server.c, `processCommand`.
+/// Returns whether a command is answered in a state in which the upstream answers only commands with `flag`. For EXEC,
+/// all commands that it runs must have the flag. Source: redis 7.0 server.c, `processCommand`.
 ///
-/// DIFFERENCE: scripts are refused as a whole. Since Redis 7.0 they begin, and fail where they read.
+/// DIFFERENCE: scripts are refused as a whole. Since Redis 7.0 they start, and fail when they read.
 #[cold]
 fn answered(cx: &SessionCx<'_>, row: &Command, args: Args<'_>, flag: &str) -> bool {
     let dialect = cx.reply.dialect();
@@ -169,7 +173,7 @@ fn answered(cx: &SessionCx<'_>, row: &Command, args: Args<'_>, flag: &str) -> bo
         && queued.is_none_or(|queued| transaction::has_only(queued, flag, dialect))
 }
 
-/// Refuses what may not be asked for before AUTH.
+/// Refuses commands that are not allowed before AUTH.
 #[cold]
 fn check_open(row: Option<&Command>) -> Result<(), Error> {
     if row.is_some_and(|row| row.flags.has(Flags::NO_AUTH)) {
@@ -203,7 +207,7 @@ fn note_last(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) {
 /// Runs an admitted command now.
 ///
 /// # Errors
-/// The error reply; the reply may have been begun.
+/// The error reply. Part of the reply may already be written.
 #[inline]
 pub fn run(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) -> Result<(), Error> {
     let Some(handler) = row.read else {
@@ -233,7 +237,8 @@ pub fn run(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) -> Res
 #[cold]
 fn refuse(cx: &mut SessionCx<'_>, mark: usize, error: &Error) {
     if cx.reply.sent() > mark {
-        // Its first byte has been sent to see who is there: no other reply can take its place.
+        // Its first byte was already sent to find out whether the peer is still there: no other reply can take its
+        // place.
         cx.reply.truncate(cx.reply.sent());
         cx.session.closing = true;
     } else {
@@ -246,8 +251,9 @@ fn refuse(cx: &mut SessionCx<'_>, mark: usize, error: &Error) {
         .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
 }
 
-/// A reply that cannot be held is replaced by an error. One that is larger than any of this client's may be ends the connection: what
-/// the client has read so far is whole. One that has no room beside those of others does not.
+/// Replaces a reply that cannot be held by an error. If the reply is larger than any reply to this client may be, this
+/// ends the connection, after the client has received the earlier replies whole. If it only has no room beside those
+/// of other clients, the connection stays open.
 #[cold]
 fn overflow(cx: &mut SessionCx<'_>, mark: usize) {
     if cx.reply.is_deserted() {
@@ -268,7 +274,7 @@ fn overflow(cx: &mut SessionCx<'_>, mark: usize) {
         .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
 }
 
-/// Takes back a reply that CLIENT REPLY does not want.
+/// Removes a reply that CLIENT REPLY suppresses.
 #[cold]
 fn hold_back(cx: &mut SessionCx<'_>, mark: usize, before: Replies) {
     let turned_on = before == Replies::Off && cx.session.replies == Replies::On;

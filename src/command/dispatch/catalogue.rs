@@ -1,8 +1,9 @@
-//! What servers say of their commands in COMMAND: arity, flags, keys, ACL categories, tips and key specifications.
+//! What servers report about their commands in COMMAND: arity, flags, keys, ACL categories, tips and key
+//! specifications.
 //!
-//! The text holds the answers of Redis 6.0, 7.0, 8.0 and of Valkey 8.1, 9.1 themselves, one line for each distinct answer; a
-//! test asks the servers again. The rows of the table decide what redtail does with a command and in which servers it is;
-//! what only COMMAND shows stands here.
+//! The text contains the actual answers of Redis 6.0, 7.0, 8.0 and Valkey 8.1, 9.1, one line for each distinct answer;
+//! a test compares it with the servers. The rows of the table decide what redtail does with a command and which
+//! servers have it. This text holds what only COMMAND shows.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -13,16 +14,17 @@ use crate::command::rows::Command;
 use crate::dialect::Dialect;
 use crate::resp::Args;
 
-/// A line is: servers, name (`container|subcommand`), group, arity, flags, first key, last key and step, categories, tips, key
-/// specifications; `-` for none. The servers are `6`, `7`, `8` for Redis (`9` for what came after 8.0), `v` for Valkey 8.1 and `V` for
-/// 9.1. A key specification is its flags, where the search begins, and how keys are found from there.
+/// A line consists of: servers, name (`container|subcommand`), group, arity, flags, first key, last key and step,
+/// categories, tips, key specifications; `-` for none. The servers are `6`, `7`, `8` for Redis (`9` for commands added
+/// after 8.0), `v` for Valkey 8.1 and `V` for 9.1. A key specification consists of its flags, where the search begins,
+/// and how keys are found from there.
 const TEXT: &str = include_str!("catalogue.txt");
 
-/// What one server says of one command.
+/// What one server reports about one command.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Record {
     servers: &'static str,
-    /// Its name in the server's own letters.
+    /// The name in the server's own case.
     pub(crate) name: &'static str,
     /// Its group in COMMAND DOCS.
     pub(crate) group: &'static str,
@@ -35,7 +37,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// A line's words; missing ones are empty.
+    /// Parses a line; missing words are empty.
     fn parse(line: &'static str) -> Self {
         let mut words = line
             .split(' ')
@@ -54,32 +56,32 @@ impl Record {
         }
     }
 
-    /// The number of words, negative for a minimum.
+    /// Returns the number of words, negative for a minimum.
     pub(crate) fn arity(&self) -> i64 {
         number(self.arity)
     }
 
-    /// Its flags.
+    /// Returns the flags.
     pub(crate) fn flags(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
         list(self.flags, ',')
     }
 
-    /// First key, last key and step, as COMMAND has always told them.
+    /// Returns first key, last key and step, which COMMAND has always reported.
     pub(crate) fn keys(&self) -> impl Iterator<Item = i64> + use<> {
         list(self.keys, ',').map(number)
     }
 
-    /// Its ACL categories, without the sign.
+    /// Returns the ACL categories, without the `@`.
     pub(crate) fn categories(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
         list(self.categories, ',')
     }
 
-    /// Hints for clients that work with clusters.
+    /// Returns the hints for cluster clients.
     pub(crate) fn tips(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
         list(self.tips, ',')
     }
 
-    /// Where its keys are.
+    /// Returns the key specifications.
     pub(crate) fn specs(&self) -> impl Iterator<Item = Spec> + Clone + use<> {
         list(self.specs, ';').map(Spec::parse)
     }
@@ -104,17 +106,17 @@ impl Spec {
         }
     }
 
-    /// What the command does to these keys.
+    /// Returns what the command does to these keys.
     pub(crate) fn flags(self) -> impl Iterator<Item = &'static str> + Clone {
         list(self.flags, ',')
     }
 
-    /// Where the search begins: the kind, and its values.
+    /// Returns where the search begins: the kind, and its values.
     pub(crate) fn begin(self) -> (&'static str, impl Iterator<Item = &'static str> + Clone) {
         kind(self.begin)
     }
 
-    /// How keys are found from there: the kind, and its values.
+    /// Returns how keys are found from there: the kind, and its values.
     pub(crate) fn find(self) -> (&'static str, impl Iterator<Item = &'static str> + Clone) {
         kind(self.find)
     }
@@ -133,13 +135,13 @@ fn number(text: &str) -> i64 {
     text.parse().unwrap_or(0)
 }
 
-/// All lines, in the text's order.
+/// Returns all lines, in the text's order.
 fn lines() -> impl Iterator<Item = Record> {
     TEXT.lines().map(Record::parse)
 }
 
-/// What a server of that dialect says of `name` (`get`, `client|kill`, in lower case): the nearest server that was asked speaks for
-/// those between.
+/// Returns what a server of that dialect reports about `name` (`get`, `client|kill`, in lower case). For a version
+/// between those recorded, the nearest one counts.
 pub(crate) fn record(name: &str, dialect: Dialect) -> Option<&'static Record> {
     static INDEX: OnceLock<HashMap<String, Vec<Record>>> = OnceLock::new();
     let index = INDEX.get_or_init(|| {
@@ -160,7 +162,7 @@ pub(crate) fn record(name: &str, dialect: Dialect) -> Option<&'static Record> {
     })
 }
 
-/// Whether a server of that dialect gives `flag` to the command that `args` name, whose row is `row`.
+/// Returns whether a server of that dialect gives `flag` to the command that `args` names, whose row is `row`.
 #[must_use]
 pub fn flagged(args: Args<'_>, row: &Command, dialect: Dialect, flag: &str) -> bool {
     let container = lookup(args.at(0)).filter(|found| !std::ptr::eq(*found, row));
@@ -181,7 +183,7 @@ mod tests {
 
     const NEWEST: Dialect = Dialect::valkey(9, 1, 2);
 
-    /// All rows with the names that COMMAND gives them.
+    /// Returns all rows with their names in COMMAND.
     fn rows() -> impl Iterator<Item = (String, &'static Command)> {
         all().flat_map(|(_, row)| {
             let subs = row.subcommands.iter();
@@ -190,7 +192,8 @@ mod tests {
         })
     }
 
-    /// Take more words in some versions, and are refused with any; modules count words themselves.
+    /// These take more words in some versions, and are refused with any number. Commands of modules count their words
+    /// themselves.
     const REFUSED_ANYHOW: &[&str] = &["cluster|replicate", "script|debug", "psync"];
 
     #[test]

@@ -1,4 +1,4 @@
-//! Running a row: locks, taints, errors.
+//! Runs a row: locks, taints, errors.
 
 use std::cell::Cell;
 
@@ -9,10 +9,10 @@ use crate::command::rows::{Command, Error, Outcome, Scope, Touch, long, work};
 use crate::resp::{Args, Reply};
 use crate::store::{Doubt, Growing, Keyspaces, NewValue, Slot, Tainted, Tx, View};
 
-/// Answers a client's read in database `db`, all of it at one moment. The arity has been checked.
+/// Answers a client's read in database `db`, all of it at one moment. The arity must have been checked.
 ///
 /// # Errors
-/// The error reply; nothing of the reply is kept then.
+/// The error reply. Nothing that the handler wrote is kept then.
 #[inline]
 pub fn read(
     handler: crate::command::rows::command::ReadFn,
@@ -32,23 +32,24 @@ pub fn read(
     read_at(place, handler, command, args, reply)
 }
 
-/// Where a read looks, and when.
+/// The data and the moment that a read works on.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'s> {
     /// The databases.
     pub spaces: &'s Keyspaces,
     /// The database's number.
     pub db: usize,
-    /// The time in Unix milliseconds, for commands that must agree on what has expired; else each looks at the clock.
+    /// The time in Unix milliseconds, for commands that must agree on what has expired. Otherwise each command reads
+    /// the clock.
     pub now_ms: Option<i64>,
-    /// Whether the keys that are looked up count as used.
+    /// Whether looking up a key counts as an access.
     pub touches: bool,
-    /// To what the work is added: see [`Session::worked`](crate::command::rows::session::Session::worked).
+    /// The counter that the work is added to: see [`Session::worked`](crate::command::rows::session::Session::worked).
     pub worked: Option<&'s Cell<usize>>,
 }
 
 impl Place<'_> {
-    /// Answers from a view of this place; what the handler wrote is still there after an error.
+    /// Answers from a view of this place. After an error, what the handler wrote is still in the reply.
     #[inline]
     fn look(
         self,
@@ -65,7 +66,7 @@ impl Place<'_> {
         }
     }
 
-    /// Tells a view when and how it is looked at. Gives how much work that is, which it counts.
+    /// Sets the time and the mode of a view. Counts the work of the read, and returns it.
     #[inline]
     fn begin(self, view: &View<'_>, command: &Command, args: Args<'_>) -> usize {
         prepare(view, self);
@@ -77,10 +78,10 @@ impl Place<'_> {
     }
 }
 
-/// As [`read_at`], for a command that looks at nothing but the keys it names, whose shards `held` holds.
+/// Like [`read_at`], for a command that reads only the keys that it names, whose shards `held` holds.
 ///
 /// # Errors
-/// As [`read`].
+/// Like [`read`].
 pub fn read_held(
     place: Place<'_>,
     held: &Growing<'_>,
@@ -99,10 +100,10 @@ pub fn read_held(
     result
 }
 
-/// As [`read`], at a place and time.
+/// Like [`read`], at a given place and time.
 ///
 /// # Errors
-/// As [`read`].
+/// Like [`read`].
 #[inline]
 pub fn read_at(
     place: Place<'_>,
@@ -145,8 +146,8 @@ fn prepare(view: &View<'_>, place: Place<'_>) {
     view.set_touches(place.touches);
 }
 
-/// Answers from a view that nobody else needs. What may take long lets other connections go on meanwhile, and the writer, too, where
-/// a copy of the values is much less work.
+/// Answers from a view that nothing else needs. If the read may take long, other connections continue in the meantime;
+/// so does the writer, if copying the values is much less work.
 #[inline]
 fn look_once(
     view: View<'_>,
@@ -166,15 +167,16 @@ fn look_once(
     long(move || look_long(view, handler, command, args, reply, work))
 }
 
-/// Whether a long reply has room, as far as its length is known before anything of it is copied. Then the room is there; else the reply
-/// has overflowed.
+/// Reserves room for a long reply, as far as its length is known before anything is copied. Returns whether there is
+/// room; if not, the reply has overflowed.
 #[cold]
 fn has_room(view: &View<'_>, command: &Command, args: Args<'_>, reply: &mut Reply) -> bool {
     let least = command.least.map_or(0, |least| least(view, args));
     reply.reserve(least)
 }
 
-/// As [`look_once`], for what takes long. A copy is made of one moment, under the locks; then they are released.
+/// Like [`look_once`], for a read that takes long. The copy is of one moment, because the locks are released only
+/// after it is made.
 #[cold]
 fn look_long(
     view: View<'_>,
@@ -197,7 +199,7 @@ fn look_long(
 /// Answers from a view.
 ///
 /// # Errors
-/// The error reply; what the handler wrote is still there then.
+/// The error reply. What the handler wrote is still in the reply then.
 #[inline]
 pub(crate) fn look(
     view: &View<'_>,
@@ -206,7 +208,7 @@ pub(crate) fn look(
     reply: &mut Reply,
 ) -> Result<(), Error> {
     let result = handler(view, args, reply);
-    // To whom a value comes back that has been given up, that is said instead.
+    // If the read hit a value that the sweeper discarded, answer TAINTED.
     if view.lost() {
         return Err(Tainted.into());
     }
@@ -231,7 +233,8 @@ fn check_key(spaces: &Keyspaces, db: usize, key: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The view is held when this looks, and a taint is set under the same locks: none can slip in between.
+/// The view is already held, and a taint is set under the same locks. So no taint can appear between this check and
+/// the read.
 fn check_touched(
     command: &Command,
     spaces: &Keyspaces,
@@ -242,7 +245,7 @@ fn check_touched(
         return Ok(());
     }
     if command.scope != Scope::Keys {
-        // Counts and walks tell which keys there are, not what they hold.
+        // Counts and walks depend on which keys exist, not on their values.
         return if spaces.taints().doubts_existence_in(number(db)) {
             Err(Tainted.into())
         } else {
@@ -295,8 +298,8 @@ pub fn slots(
     });
 }
 
-/// Gives every key that applying `command` in database `db` may change to `visit`. Gives true where it may change whole
-/// databases, too.
+/// Passes every key that applying `command` in database `db` may change to `visit`. Returns true if it may also change
+/// whole databases.
 pub fn changes(
     command: &Command,
     db: usize,
@@ -312,7 +315,7 @@ pub fn changes(
     whole
 }
 
-/// Wakes those who wait for what `command` may have changed. To be called when the change is visible.
+/// Wakes the clients that wait for a key that `command` may have changed. Call this when the change is visible.
 #[cold]
 pub fn wake(spaces: &Keyspaces, command: &Command, db: usize, args: Args<'_>) {
     touched(command, args, db, &mut |touch| match touch {
@@ -322,13 +325,14 @@ pub fn wake(spaces: &Keyspaces, command: &Command, db: usize, args: Args<'_>) {
     });
 }
 
-/// Applies one command of the stream under locks that are held already. A failure taints what the command names.
+/// Applies one command of the stream under locks that are already held. A failure taints what the command names.
 ///
-/// DIFFERENCE: a real replica logs a write that fails on its data (another type, no such group, no number) and keeps the data.
-/// But a primary sends no command that failed there: what fails here alone shows that our data is not the primary's.
+/// DIFFERENCE: a real replica logs a write that fails because of its data (another type, no such group, not a number)
+/// and keeps the data. But a primary does not send a command that failed on the primary. A failure only here therefore
+/// means that our data differs from the primary's.
 ///
 /// # Errors
-/// What the handler said; the keys are tainted then.
+/// The handler's error; the keys are tainted then.
 pub fn apply(
     tx: &mut Tx<'_>,
     spaces: &Keyspaces,
@@ -350,7 +354,7 @@ pub(crate) fn try_apply(
 ) -> Result<(), Error> {
     let Some(handler) = command.apply else {
         return Err(Error::Owned(format!(
-            "ERR '{}' cannot be applied by this version",
+            "ERR this version cannot apply '{}'",
             command.name
         )));
     };
@@ -359,7 +363,7 @@ pub(crate) fn try_apply(
     tx.set_quiet(command.quiet);
     let result = handler(tx, args);
     if tx.take_lost() {
-        // Whatever it made of a value that is gone, the primary made something else.
+        // The handler worked on a value that is gone here, so its result differs from the primary's.
         return Err(Tainted.into());
     }
     if doubted && result.is_ok() {
@@ -368,8 +372,8 @@ pub(crate) fn try_apply(
     result
 }
 
-/// The outcome of a command that reads or changes a key whose value is unknown is unknown, too; but a key that it deletes
-/// is known again. Gives whether it goes on by the lengths of lists whose elements are not known.
+/// If a command reads or changes a key whose value is unknown, its outcome is unknown too; but a key that it deletes
+/// is known again. Returns true if the command runs on lists of which only the lengths are known.
 fn settle_taints(
     tx: &mut Tx<'_>,
     spaces: &Keyspaces,
@@ -392,7 +396,7 @@ fn settle_taints(
     }
 }
 
-/// Elements of one of the lists may now be in any of them.
+/// Marks the elements of all lists that the command names as unknown: unknown elements may have moved to any of them.
 fn doubt_elements(tx: &mut Tx<'_>, command: &Command, args: Args<'_>) {
     touched(command, args, tx.db_number(), &mut |touch| {
         if let Touch::Key(db, key) = touch {
@@ -405,7 +409,7 @@ fn doubt_elements(tx: &mut Tx<'_>, command: &Command, args: Args<'_>) {
     });
 }
 
-/// Taints everything that `command` names; everything at all when that is not known.
+/// Taints everything that `command` names, or everything if that is unknown.
 fn taint(tx: &mut Tx<'_>, command: &Command, args: Args<'_>) {
     let mut named = false;
     let exists = |key: &[u8]| match command.outcome {
@@ -419,7 +423,7 @@ fn taint(tx: &mut Tx<'_>, command: &Command, args: Args<'_>) {
             Touch::Key(db, key) => {
                 let exists = exists(key);
                 if exists && !tx.exists(key) {
-                    // Counts and walks must show the key; whoever asks for its value is told that it is not known.
+                    // Counts and walks must include the key. A read of its value answers TAINTED.
                     tx.set(key, None, NewValue::text(b""));
                 }
                 tx.taint(

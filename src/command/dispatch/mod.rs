@@ -1,7 +1,7 @@
-//! From a request's words to its answer: finding the row, checking it, taking locks, running it.
+//! The path from a request's words to its answer: find the row, check it, take locks, run it.
 //!
-//! The list of families is here (`registry`), and the few commands that call back into the table: MULTI and EXEC, COMMAND and ACL,
-//! and the writes of a primary's script.
+//! The list of families is in `registry`. This folder also has the few commands that call back into the table: MULTI
+//! and EXEC, COMMAND and ACL, and the writes of a primary's script.
 
 pub(crate) mod ahead;
 pub(crate) mod answer;

@@ -1,4 +1,4 @@
-//! The command table: every family, and the index of names.
+//! The command table: all families, and the index of names.
 
 use std::sync::OnceLock;
 
@@ -35,7 +35,7 @@ const FAMILIES: &[Family] = &[
     vector::FAMILY,
 ];
 
-/// Every command with its group, in table order.
+/// Returns every command with its group, in table order.
 pub fn all() -> impl Iterator<Item = (&'static str, &'static Command)> {
     FAMILIES.iter().flat_map(|family| {
         family
@@ -45,10 +45,11 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static Command)> {
     })
 }
 
-/// Places in the index: a power of two, some times the number of rows, so that a name is nearly always at its own.
+/// Number of places in the index: a power of two, several times the number of rows, so that nearly every name is at
+/// its own place.
 const PLACES: usize = 2048;
 
-/// The row of a name in any letter case.
+/// Returns the row of a name in any case.
 #[must_use]
 #[inline]
 pub fn lookup(name: &[u8]) -> Option<&'static Command> {
@@ -80,7 +81,8 @@ fn index() -> Box<[Option<&'static Command>]> {
     index
 }
 
-/// Where a name stands, or begins to be looked for: told by its length, its first four letters and its last four.
+/// Returns the place where the search for a name starts. It depends on the name's length, its first four letters and
+/// its last four.
 #[inline]
 fn place(name: &[u8]) -> usize {
     const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -114,7 +116,7 @@ mod tests {
     fn names_are_unique_lower_case_and_found() {
         let mut seen = std::collections::HashSet::new();
         for (_, command) in all() {
-            assert!(seen.insert(command.name), "{} stands twice", command.name);
+            assert!(seen.insert(command.name), "duplicate name {}", command.name);
             assert_eq!(
                 lookup(command.name.to_uppercase().as_bytes()).map(|found| found.name),
                 Some(command.name)
@@ -126,7 +128,7 @@ mod tests {
     #[test]
     fn fixed_keys_lie_inside_the_arity() {
         for row in rows() {
-            // A module counts its commands' words itself.
+            // Commands of modules count their words themselves.
             let is_counted = row.arity != Arity::at_least(1);
             if let (true, Keys::Range { first, last, .. }) = (is_counted, row.keys) {
                 let needed = first.max(usize::try_from(last).unwrap_or(0)) + 1;

@@ -1,4 +1,4 @@
-//! From a request's words to its row, or to the error that names what is wrong with them.
+//! Resolves a request's words to a row, or to the error that says what is wrong with them.
 
 use super::registry::lookup;
 use crate::command::rows::error::c_string;
@@ -6,10 +6,11 @@ use crate::command::rows::{Command, Error};
 use crate::dialect::Dialect;
 use crate::resp::Args;
 
-/// Words of an unknown command that its error repeats at most, in bytes. Source: redis 7.0 server.c, `processCommand`.
+/// Maximum bytes of an unknown command's words that its error repeats. Source: redis 7.0 server.c, `processCommand`.
 const UNKNOWN_ARGS_BYTES_MAX: usize = 128;
 
-/// Finds the row that `args` names: the command, or its subcommand, whatever server has it. The arity is not checked.
+/// Finds the row that `args` names, a command or a subcommand, in whichever servers it exists. Does not check the
+/// arity.
 ///
 /// # Errors
 /// The error reply for an unknown command or subcommand.
@@ -18,10 +19,10 @@ pub fn resolve(args: Args<'_>) -> Result<&'static Command, Error> {
     find(args, Dialect::default(), |_| true)
 }
 
-/// Finds the row that a client's words name, as far as a server of that dialect has it, and checks their number.
+/// Finds the row that a client's words name, if a server of that dialect has it, and checks the number of words.
 ///
 /// # Errors
-/// The error reply of that server for an unknown command or subcommand, or for a wrong number of words.
+/// That server's error reply for an unknown command or subcommand, or for a wrong number of words.
 #[inline]
 pub fn resolve_for(args: Args<'_>, dialect: Dialect) -> Result<&'static Command, Error> {
     let row = find(args, dialect, |row| dialect.has(row.presence))?;
@@ -46,7 +47,7 @@ fn find(
         return Ok(command);
     }
     let Some(word) = args.get(1) else {
-        // Containers that do something on their own (COMMAND) are their own row.
+        // A container that does something on its own (COMMAND) is its own row.
         return if command.arity.fits(1) {
             Ok(command)
         } else {
@@ -61,9 +62,9 @@ fn find(
         .ok_or_else(|| unknown_subcommand(command, args, dialect))
 }
 
-/// As long as servers had no rows of subcommands, XINFO gave its help whatever stood behind, and looked at its key before the
-/// other subcommands: XINFO STREAM does so, too, and says then that it is not what was asked for.
-/// Source: redis 6.0 t_stream.c, `xinfoCommand`.
+/// Before servers had rows for subcommands, XINFO answered HELP whatever words followed, and looked up its key before
+/// it checked for other subcommands. The row of XINFO STREAM does the same, and then replies that the subcommand is
+/// unknown. Source: redis 6.0 t_stream.c, `xinfoCommand`.
 #[cold]
 fn keyed_subcommand(
     container: &'static Command,
@@ -76,7 +77,7 @@ fn keyed_subcommand(
     rows.find(|row| looks_first && row.name == wanted)
 }
 
-/// The error reply for a name that no row has.
+/// Returns the error reply for a name that no row has.
 #[must_use]
 #[cold]
 pub fn unknown_command(args: Args<'_>, dialect: Dialect) -> Error {
@@ -114,8 +115,8 @@ fn unknown_subcommand(container: &Command, args: Args<'_>, dialect: Dialect) -> 
     Error::Quoting([start, word, end.as_bytes()].concat())
 }
 
-/// What containers said when they looked at their arguments themselves.
-/// Source: redis 6.0 networking.c, `addReplySubcommandSyntaxError`, and the few commands with words of their own.
+/// Returns the error of servers whose containers parsed their own arguments. Source: redis 6.0 networking.c,
+/// `addReplySubcommandSyntaxError`, and the few commands with their own texts.
 fn older_subcommand_error(container: &Command, args: Args<'_>) -> Error {
     let name = container.name.to_uppercase();
     let word = c_string(args.at(1), usize::MAX);

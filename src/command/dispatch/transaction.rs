@@ -1,10 +1,10 @@
 //! MULTI, EXEC and DISCARD for clients.
 //!
-//! EXEC answers all queued reads at one moment: it holds the read locks of every shard that any of them names while they
-//! run, and all of them go by one look at the clock. What is WATCHed is looked at in the same moment.
+//! EXEC answers all queued reads at one moment: while they run, it holds the read locks of every shard that any of
+//! them names, and they share one reading of the clock. It checks the WATCHed keys at the same moment.
 //!
-//! DIFFERENCE: a full resync counts as a change of every watched key; a replica keeps watches over keys that were neither
-//! there before nor are afterwards.
+//! DIFFERENCE: a full resync counts as a change of every watched key. A real replica keeps watches on keys that exist
+//! neither before nor after the resync.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,10 +23,10 @@ use crate::dialect::Dialect;
 use crate::resp::{Args, ArgsBuf};
 use crate::store::{Entry, Generation, Rules, Slot, View, Watching, unix_ms};
 
-/// What queued commands may hold in all: as much as one request may.
+/// Maximum bytes of all queued commands together: the limit of a single request.
 const QUEUED_BYTES_MAX: usize = 1 << 30;
 
-/// What each queued command costs beyond its words.
+/// Bytes that each queued command costs in addition to its words.
 const QUEUED_OVERHEAD_BYTES: usize = 128;
 
 /// This file's rows.
@@ -44,16 +44,16 @@ pub(crate) const FAMILY: Family = Family {
         Command::new("discard", Arity::exactly(1), Keys::None)
             .session(discard)
             .flags(ALWAYS)
-            .about("2.0.0", "Forgets the queued commands."),
+            .about("2.0.0", "Discards the queued commands."),
         Command::new("watch", Arity::at_least(2), Keys::all())
             .session(watch)
             .flags(ALWAYS)
-            .about("2.2.0", "Lets EXEC give null if one of the keys changes before it.")
-            .difference("A full resync counts as a change of every watched key; many watched keys count towards `--clients-memory`, without room WATCH answers OOM."),
+            .about("2.2.0", "Makes EXEC return null if one of the keys changes before it.")
+            .difference("A full resync counts as a change of every watched key. Many watched keys count towards `--clients-memory`; if there is no room, WATCH answers OOM."),
         Command::new("unwatch", Arity::exactly(1), Keys::None)
             .session(unwatch)
             .flags(ALWAYS)
-            .about("2.2.0", "Forgets what is watched."),
+            .about("2.2.0", "Forgets all watched keys."),
     ],
 };
 
@@ -63,7 +63,7 @@ const ALWAYS: Flags = Flags::NOSCRIPT
     .and(Flags::FAST)
     .and(Flags::ALLOW_BUSY);
 
-/// Whether all that was queued has `flag`.
+/// Returns whether all queued commands have `flag`.
 pub(crate) fn has_only(transaction: &Transaction, flag: &str, dialect: Dialect) -> bool {
     let has = |row: &Command, args: &ArgsBuf| {
         !row.flags.has(Flags::SCRIPT) && catalogue::flagged(args.as_args(), row, dialect, flag)
@@ -72,7 +72,7 @@ pub(crate) fn has_only(transaction: &Transaction, flag: &str, dialect: Dialect) 
     queued.all(|(row, args)| has(row, args))
 }
 
-/// The commands that MULTI does not queue. Source: redis 7.0 server.c, `processCommand`.
+/// Returns whether MULTI does not queue this command. Source: redis 7.0 server.c, `processCommand`.
 pub(crate) fn runs_at_once(row: &Command) -> bool {
     matches!(
         row.name,
@@ -80,7 +80,7 @@ pub(crate) fn runs_at_once(row: &Command) -> bool {
     ) && lookup(row.name.as_bytes()).is_some_and(|found| std::ptr::eq(found, row))
 }
 
-/// Refuses what no transaction may hold.
+/// Refuses a command that is not allowed in a transaction.
 ///
 /// # Errors
 /// The error reply. Source: valkey 9.1 server.c, `processCommand`, and COMMAND's flag `no_multi` of five servers.
@@ -107,8 +107,8 @@ pub(crate) fn check(row: &Command, args: Args<'_>, dialect: Dialect) -> Result<(
     )))
 }
 
-/// The container of an unknown subcommand, or of one with a wrong number of words, where the server finds that out only when
-/// the transaction runs, or once the client has authenticated.
+/// Returns the container of an unknown subcommand, or of one with a wrong number of words, if the server finds that
+/// out only when the transaction runs, or after the client has authenticated.
 #[cold]
 pub(crate) fn found_when_run(cx: &SessionCx<'_>, args: Args<'_>) -> Option<&'static Command> {
     let dialect = cx.reply.dialect();
@@ -117,14 +117,14 @@ pub(crate) fn found_when_run(cx: &SessionCx<'_>, args: Args<'_>) -> Option<&'sta
         return None;
     }
     let container = lookup(args.at(0)).filter(|row| dialect.has(row.presence));
-    // XGROUP is a write whatever its subcommand.
+    // Any XGROUP is a write, whatever its subcommand.
     container.filter(|row| !row.subcommands.is_empty() && row.name != "xgroup")
 }
 
 /// Queues a command.
 ///
 /// # Errors
-/// When the queue holds too much; the transaction is lost then.
+/// If the queue would hold too much. The transaction is then lost.
 pub(crate) fn queue(
     cx: &mut SessionCx<'_>,
     row: &'static Command,
@@ -134,7 +134,7 @@ pub(crate) fn queue(
         return Ok(());
     };
     if transaction.aborted {
-        // As servers do since Redis 7: it will not run, so it need not be kept.
+        // Like servers since Redis 7: the transaction will not run, so the command need not be kept.
         cx.reply.simple("QUEUED");
         return Ok(());
     }
@@ -180,7 +180,7 @@ fn watch(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     if cx.session.transaction.is_some() {
         return Err(Error::Text("ERR WATCH inside MULTI is not allowed"));
     }
-    // Before the first sync no key is there; that it ends is no change that EXEC could be asked about meanwhile.
+    // Before the first sync there are no keys to watch. The end of that sync does not count as a change.
     if let Some(generation) = cx.generation {
         let watching = &mut cx.session.watching;
         let account = &cx.session.client.account;
@@ -232,7 +232,8 @@ fn exec(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     }
     let bytes = least_bytes(cx, &transaction.queued, held.as_deref());
     if !cx.reply.reserve(bytes) {
-        // Known before anything is copied. Beside replies that wait it is put off until those are written.
+        // The size is known before anything is copied. If other replies are still waiting, EXEC is put off until they
+        // are written.
         if !cx.reply.is_empty() {
             cx.session.deferred = true;
             cx.session.transaction = Some(transaction);
@@ -247,7 +248,7 @@ fn exec(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Runs queued commands. Once they take long, other connections go on meanwhile.
+/// Runs queued commands. Once they take long, other connections continue in the meantime.
 fn run_all<'g>(cx: &mut SessionCx<'g>, queued: &[Queued], held: &mut Option<Vec<View<'g>>>) {
     let begun = work_so_far(cx);
     for (index, (row, args)) in queued.iter().enumerate() {
@@ -259,9 +260,9 @@ fn run_all<'g>(cx: &mut SessionCx<'g>, queued: &[Queued], held: &mut Option<Vec<
     }
 }
 
-/// As [`run_all`], for what has taken long already. What goes on long enough for the writer to wait noticeably is done on copies, where
-/// those are soon made: copies of one moment, for the locks are released only then. It ends where the connection is closed, from either
-/// side.
+/// Like [`run_all`], after the commands have already taken long. If they take so long that the writer would notice the
+/// wait, the rest runs on copies, provided that copying is quick. The copies are of one moment, because the locks are
+/// released only after they are made. Stops if either side closes the connection.
 fn run_long<'g>(cx: &mut SessionCx<'g>, queued: &[Queued], held: &mut Option<Vec<View<'g>>>) {
     let begun = work_so_far(cx);
     let mut looked_at = begun;
@@ -310,12 +311,13 @@ fn run_long<'g>(cx: &mut SessionCx<'g>, queued: &[Queued], held: &mut Option<Vec
     }
 }
 
-/// How much has been done for this connection's turn: elements looked at, or copied into its replies.
+/// Returns the work done so far in this connection's turn: elements visited, or copied into its replies.
 fn work_so_far(cx: &SessionCx<'_>) -> usize {
     cx.session.worked.get() + cx.reply.len() / 64
 }
 
-/// Copies of what queued commands read, if all of them name their keys and there is not more of it than is copied at once.
+/// Copies the values that queued commands read. Returns `None` if not all of them name their keys, or if there is too
+/// much to copy.
 fn copied<'g>(cx: &SessionCx<'g>, queued: &[Queued], held: &[View<'g>]) -> Option<Vec<View<'g>>> {
     let spaces = &cx.generation?.spaces;
     let mut by_db: BTreeMap<usize, Vec<&[u8]>> = BTreeMap::new();
@@ -354,7 +356,8 @@ fn copied<'g>(cx: &SessionCx<'g>, queued: &[Queued], held: &[View<'g>]) -> Optio
     copies.collect()
 }
 
-/// What the replies to queued commands take at least, as far as it is known before they are written. A tainted key's is an error.
+/// Returns a lower bound for the size of the replies to queued commands, as far as it is known before they are
+/// written. If any key is tainted, this is 0, because its reply is an error.
 fn least_bytes(cx: &SessionCx<'_>, queued: &[Queued], held: Option<&[View<'_>]>) -> usize {
     let (Some(generation), Some(held)) = (cx.generation, held) else {
         return 0;
@@ -377,7 +380,7 @@ fn least_bytes(cx: &SessionCx<'_>, queued: &[Queued], held: Option<&[View<'_>]>)
     bytes
 }
 
-/// Gives every queued read to `visit`, with the database that it works in.
+/// Passes every queued read to `visit`, with the database that it works in.
 fn each_read<'q>(
     db: usize,
     databases: usize,
@@ -428,9 +431,9 @@ fn finish_queued(cx: &mut SessionCx<'_>, mark: usize, result: Result<(), Error>)
     }
 }
 
-/// Takes the read locks of everything that is watched and that the queued commands will read, database by database in ascending order, which
-/// is the order of all locks. The commands then lock the same shards again for themselves: a reader never waits where a
-/// reader is already in.
+/// Takes the read locks of everything that is watched or that the queued commands will read, in the order of all
+/// locks: database by database, ascending. The commands then lock the same shards again, which does not block: a
+/// reader never waits for a shard that already has a reader.
 fn hold<'g, 'k>(
     generation: &'g Generation,
     db: usize,
@@ -439,11 +442,12 @@ fn hold<'g, 'k>(
 ) -> Vec<View<'g>> {
     let spaces = &generation.spaces;
     let mut slots: Vec<Slot> = watched.map(|(db, key)| spaces.slot(db, key)).collect();
-    // Named once however often it is read: a database's slots are far larger than the command that asks for them.
+    // A set, because a database's slots are far larger than the command that asks for them: each database is added
+    // once.
     let mut whole = BTreeSet::new();
     each_read(db, spaces.databases(), queued, &mut |db, row, args| {
         if row.flags.has(Flags::SCRIPT) {
-            // It may select any, and there is no other moment to take the locks of that.
+            // A script may select any database, and the locks cannot be taken later.
             whole.extend(0..spaces.databases());
         } else if row.locks(args) == Scope::Keys {
             row.keys

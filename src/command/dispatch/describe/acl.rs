@@ -9,34 +9,35 @@ use crate::command::rows::{ALWAYS, Arity, Command, Error, SessionCx, help};
 use crate::dialect::Dialect;
 use crate::resp::{Args, Reply};
 
-/// Bits of a generated password when none are asked for.
+/// Default number of bits of a generated password.
 const PASSWORD_BITS: i64 = 256;
 
-/// Bits of a generated password at most. Source: redis 7.0 acl.c, ACL GENPASS.
+/// Maximum number of bits of a generated password. Source: redis 7.0 acl.c, ACL GENPASS.
 const PASSWORD_BITS_MAX: i64 = 4096;
 
 /// The subcommands.
-pub(super) const ACL: Command = Command::container("acl", ROWS).about("6.0.0", "Says who you are.");
+pub(super) const ACL: Command =
+    Command::container("acl", ROWS).about("6.0.0", "Shows the only user and the categories.");
 
 const ROWS: &[Command] = &[
-    row("whoami", Arity::exactly(2), ALWAYS, whoami).about("6.0.0", "Gives the user's name."),
+    row("whoami", Arity::exactly(2), ALWAYS, whoami).about("6.0.0", "Returns the user's name."),
     row("users", Arity::exactly(2), ADMIN, users).about("6.0.0", "Lists the only user."),
     row("cat", Arity::at_least(2), ALWAYS, commands::acl_cat)
         .about("6.0.0", "Lists the categories, or the commands of one."),
     row("list", Arity::exactly(2), ADMIN, list)
         .about("6.0.0", "Describes the only user.")
-        .difference("A password is not shown, not even as its hash."),
+        .difference("Passwords are not shown, not even as hashes."),
     row("getuser", Arity::exactly(3), ADMIN, getuser)
         .about("6.0.0", "Describes the only user.")
-        .difference("A password is not shown, not even as its hash."),
+        .difference("Passwords are not shown, not even as hashes."),
     row("log", Arity::at_least(2), ADMIN, log)
-        .about("6.0.0", "Gives nothing: all may do everything."),
-    row("dryrun", Arity::at_least(4), ADMIN, dryrun).about("7.0.0", "Says that the user may."),
-    row("genpass", Arity::at_least(2), ALWAYS, genpass).about("6.0.0", "Gives a random password."),
-    row("load", Arity::exactly(2), ADMIN, file)
-        .about("6.0.0", "Refused: there is no file of users."),
-    row("save", Arity::exactly(2), ADMIN, file)
-        .about("6.0.0", "Refused: there is no file of users."),
+        .about("6.0.0", "Returns nothing: the only user may do everything."),
+    row("dryrun", Arity::at_least(4), ADMIN, dryrun)
+        .about("7.0.0", "Confirms that the user may run a command."),
+    row("genpass", Arity::at_least(2), ALWAYS, genpass)
+        .about("6.0.0", "Returns a random password."),
+    row("load", Arity::exactly(2), ADMIN, file).about("6.0.0", "Refused: there is no ACL file."),
+    row("save", Arity::exactly(2), ADMIN, file).about("6.0.0", "Refused: there is no ACL file."),
     refused(("setuser", -3, "6.0.0")).difference(USERS),
     refused(("deluser", -3, "6.0.0")).difference(USERS),
     row("help", Arity::exactly(2), HELP, |cx, _| {
@@ -56,7 +57,7 @@ fn users(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// What the user may, in ACL's words.
+/// Returns the user's permissions in ACL syntax.
 fn permissions(cx: &SessionCx<'_>) -> String {
     let dialect = cx.reply.dialect();
     let password = if cx.host.checks_password(b"").is_none() {
@@ -190,13 +191,13 @@ fn genpass(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Hexadecimal digits from the system's own source of randomness.
+/// Returns hexadecimal digits from the system's source of randomness.
 fn random_digits(count: usize) -> Result<Vec<u8>, Error> {
     use std::io::Read as _;
     let mut bytes = vec![0; count];
     std::fs::File::open("/dev/urandom")
         .and_then(|mut source| source.read_exact(&mut bytes))
-        .map_err(|_| Error::Text("ERR the system gives no random bytes"))?;
+        .map_err(|_| Error::Text("ERR cannot read random bytes from the system"))?;
     let digit = |byte: &u8| char::from_digit(u32::from(byte % 16), 16).map(|digit| digit as u8);
     Ok(bytes.iter().filter_map(digit).collect())
 }

@@ -1,7 +1,7 @@
-//! COMMAND: the table of commands, shown to clients.
+//! COMMAND: shows the command table to clients.
 //!
-//! The rows say which commands there are, the catalogue what their servers say of them. Source of the shapes: redis 7.0
-//! server.c, `addReplyCommandInfo`.
+//! The rows determine which commands exist; the catalogue holds what their servers report about them. Source of the
+//! shapes: redis 7.0 server.c, `addReplyCommandInfo`.
 
 use crate::command::dispatch::catalogue::{Record, Spec, record};
 use crate::command::dispatch::registry::{all, lookup};
@@ -14,12 +14,12 @@ use crate::resp::{Args, Reply};
 
 const SHOWN: Flags = Flags::LOADING.and(Flags::STALE);
 
-/// COMMAND itself: alone it shows the whole table.
+/// COMMAND itself: without a subcommand, it shows the whole table.
 pub(super) const COMMAND: Command = {
     let mut command = Command::container("command", SUBCOMMANDS)
         .session(whole)
         .flags(SHOWN)
-        .about("2.8.13", "Shows the table of commands.");
+        .about("2.8.13", "Shows the command table.");
     command.arity = Arity::at_least(1);
     command
 };
@@ -27,8 +27,8 @@ pub(super) const COMMAND: Command = {
 const SUBCOMMANDS: &[Command] = &[
     row("count", Arity::exactly(2), SHOWN, count).about("2.8.13", "Counts the commands."),
     row("info", Arity::at_least(2), SHOWN, info).about("2.8.13", "Shows commands by name."),
-    row("docs", Arity::at_least(2), SHOWN, docs).about("7.0.0", "Says what commands do."),
-    row("list", Arity::at_least(2), SHOWN, list).about("7.0.0", "Lists names."),
+    row("docs", Arity::at_least(2), SHOWN, docs).about("7.0.0", "Describes commands."),
+    row("list", Arity::at_least(2), SHOWN, list).about("7.0.0", "Lists the names of commands."),
     row("getkeys", Arity::at_least(3), SHOWN, getkeys)
         .about("2.8.13", "Finds a command's keys.")
         .arity_before("7.2.0", Arity::at_least(4)),
@@ -46,7 +46,7 @@ const SUBCOMMANDS: &[Command] = &[
     .about("5.0.0", "Lists the subcommands."),
 ];
 
-/// A row with where it stands in the table.
+/// A row with its container and its record.
 #[derive(Clone, Copy)]
 struct Shown {
     container: Option<&'static str>,
@@ -73,7 +73,7 @@ impl Shown {
             })
     }
 
-    /// Its subcommands, where they are commands of their own.
+    /// Returns its subcommands, if they are commands of their own.
     fn subcommands(self, dialect: Dialect) -> impl Iterator<Item = Self> {
         let (container, all) = (self.command.name, self.command.subcommands);
         let none = self.container.is_some() || !dialect.has_subcommand_rows();
@@ -83,12 +83,12 @@ impl Shown {
     }
 }
 
-/// The commands that a server of that dialect has.
+/// Returns the commands that a server of that dialect has.
 fn shown(dialect: Dialect) -> impl Iterator<Item = Shown> {
     all().filter_map(move |(_, command)| Shown::new(None, command, dialect))
 }
 
-/// The row of `name` or `container|name`.
+/// Returns the row of `name` or `container|name`.
 fn find(name: &[u8], dialect: Dialect) -> Option<Shown> {
     let mut parts = name.splitn(2, |byte| *byte == b'|');
     let top = Shown::new(None, lookup(parts.next()?)?, dialect)?;
@@ -100,7 +100,7 @@ fn find(name: &[u8], dialect: Dialect) -> Option<Shown> {
     }
 }
 
-/// DIFFERENCE: commands come in the table's order; Redis's own is that of a hash table.
+/// DIFFERENCE: commands come in the table's order; Redis uses the order of its hash table.
 fn whole(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     let dialect = cx.reply.dialect();
     cx.reply.array(shown(dialect).count());
@@ -155,13 +155,13 @@ fn describe(reply: &mut Reply, shown: Shown) {
     subcommands.for_each(|sub| describe(reply, sub));
 }
 
-/// A set of words as status replies.
+/// Appends a set of words as status replies.
 fn words(reply: &mut Reply, words: impl Iterator<Item = &'static str> + Clone) {
     reply.set(words.clone().count());
     words.for_each(|word| reply.simple(word));
 }
 
-/// DIFFERENCE: without the notes, which are prose for people.
+/// DIFFERENCE: the notes are left out; they are prose for people.
 fn key_spec(reply: &mut Reply, of: Spec) {
     reply.map(3);
     reply.bulk(b"flags");
@@ -252,7 +252,7 @@ pub(super) fn acl_cat(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Erro
     Ok(())
 }
 
-/// All commands, containers before their subcommands.
+/// Returns all commands, containers before their subcommands.
 fn names(dialect: Dialect) -> impl Iterator<Item = Shown> {
     shown(dialect).flat_map(move |top| std::iter::once(top).chain(top.subcommands(dialect)))
 }
@@ -277,7 +277,7 @@ fn docs(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// DIFFERENCE: the sentences are ours; complexity, history and arguments are left out.
+/// DIFFERENCE: the sentences are redtail's own; complexity, history and arguments are left out.
 fn document(reply: &mut Reply, shown: Shown) {
     let (command, dialect) = (shown.command, reply.dialect());
     let subs = shown.subcommands(dialect).count();
@@ -324,11 +324,11 @@ fn list(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The row that the words after COMMAND GETKEYS name, and the indices of its keys.
+/// Returns the row that the words after COMMAND GETKEYS name, and the indices of its keys.
 fn keys_of(args: Args<'_>, dialect: Dialect) -> Result<(Shown, Vec<usize>), Error> {
     let unknown = Error::Text("ERR Invalid command specified");
     let top = lookup(args.at(0)).ok_or(unknown.clone())?;
-    // A container without a word, or with an unknown one, is the container itself.
+    // A container without a subcommand, or with an unknown one, is resolved to the container itself.
     let row = resolve(args).unwrap_or(top);
     let container = (!std::ptr::eq(row, top)).then_some(top.name);
     let shown = Shown::new(container, row, dialect)
@@ -358,7 +358,7 @@ fn keys_of(args: Args<'_>, dialect: Dialect) -> Result<(Shown, Vec<usize>), Erro
     Ok((shown, found))
 }
 
-/// Whether the words name fewer keys than they count.
+/// Returns whether the words contain fewer keys than they announce.
 fn lacks_counted(row: &Command, args: Args<'_>, found: usize) -> bool {
     let Keys::Counted { count, also } = row.keys else {
         return false;
@@ -391,7 +391,7 @@ fn getkeysandflags(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> 
     Ok(())
 }
 
-/// What the command does to the key at word `index`, the `place`th that it names.
+/// Returns what the command does to the key at word `index`, the `place`th key.
 fn flags_of_key(shown: &Shown, args: Args<'_>, place: usize, index: usize) -> Vec<&'static str> {
     let has = |word: &str| (2..args.len()).any(|at| args.is(at, word));
     match shown.command.name {
@@ -407,7 +407,7 @@ fn flags_of_key(shown: &Shown, args: Args<'_>, place: usize, index: usize) -> Ve
         let first = values.next().and_then(|word| word.parse::<usize>().ok());
         kind == "index" && first.is_some_and(|first| first <= index)
     });
-    // A destination behind a keyword is the last that is specified.
+    // A destination after a keyword is always the last specification.
     let stored = specs.last().filter(|_| place > 0 && specs.len() > 1);
     let chosen = match (fixed, stored) {
         (Some(spec), Some(stored)) if stored.begin().0 != "index" && spec.find().0 == "range" => {

@@ -1,4 +1,4 @@
-//! COMMAND and ACL, which show the table of commands itself.
+//! COMMAND and ACL, which show the command table itself.
 
 mod acl;
 mod commands;

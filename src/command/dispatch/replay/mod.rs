@@ -1,8 +1,9 @@
-//! Commands of a script that the upstream sent as its text, for its replicas to run it themselves.
+//! Runs the commands of a script that the upstream sent as its text, for its replicas to run themselves.
 //!
-//! Servers before Redis 7.0 do so under `lua-replicate-commands no`. Handlers of writes give no reply, for the stream needs none;
-//! a script needs one. So each write that a script may call has its reply worked out here, from what reads say before and after
-//! it. What is not surely the primary's own result is [`Unsure`], and then nothing here is vouched for any more.
+//! Servers before Redis 7.0 do so under `lua-replicate-commands no`. The handlers of writes produce no reply, because
+//! the stream needs none, but a script needs one. So the reply of each write that a script may call is derived here
+//! from reads before and after it. If a result is not certain to be the primary's, the script ends with [`Unsure`],
+//! and redtail no longer vouches for any of its data.
 
 mod writes;
 
@@ -16,10 +17,11 @@ use crate::dialect::Dialect;
 use crate::resp::{Args, ArgsBuf, Protocol, Reply, parse_integer};
 use crate::store::{Keyspaces, Slot, Tx, View};
 
-/// Databases that a script which names others may use before they hold a key. As many as servers have by default.
+/// Databases below this number can be used by a script that names other databases, even before they hold a key. This
+/// is the servers' default number of databases.
 const UNUSED_HELD: usize = 16;
 
-/// Why it is not known what a script did at the primary.
+/// Why it is unknown what a script did on the primary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unsure(pub &'static str);
 
@@ -39,36 +41,36 @@ impl From<Error> for Stop {
     }
 }
 
-/// Who also runs the scripts of an upstream.
+/// Also runs the scripts of an upstream.
 pub trait ReplayScripts: Scripting {
-    /// Runs a script that the upstream sent as its text, on what the writer holds. An error of the script's own ends it, as it
-    /// did at the primary.
+    /// Runs a script that the upstream sent as its text, under the locks that the writer holds. An error of the script
+    /// itself ends it, as it did on the primary.
     ///
     /// # Errors
-    /// [`Unsure`] when it is not known what it did there; something may have been changed.
+    /// [`Unsure`] if it is unknown what the script did there. Something may have been changed.
     fn replay(&self, replay: &mut Replay<'_, '_>, call: &ScriptCall<'_>) -> Result<(), Unsure>;
 }
 
-/// What EVAL or EVALSHA of these words runs.
+/// Returns what EVAL or EVALSHA with these words runs.
 ///
 /// # Errors
-/// What a client would be told.
+/// The error that a client would get.
 pub fn script_call(args: Args<'_>) -> Result<ScriptCall<'_>, Error> {
     let row = lookup(args.at(0)).ok_or(Error::Syntax)?;
     check_arity(row, args)?;
     scripting::call(row, args)
 }
 
-/// What a script works on: the writer's hold on whole databases.
+/// What a script works on: whole databases, held by the writer.
 pub struct Replay<'r, 'tx> {
     tx: &'r mut Tx<'tx>,
     spaces: &'r Keyspaces,
-    /// The only database that is held; `None` for all of [`slots`].
+    /// The only database that is held; `None` if all of [`slots`] are held.
     only: Option<usize>,
 }
 
-/// The slots that running a script with that text in database `db` needs, and the only database among them, if it is one. A
-/// script that makes the name of such a command up as it runs is found out when it calls it.
+/// Returns the slots needed to run a script with that text in database `db`, and the database if only one is needed. A
+/// script that assembles the name of a command such as SELECT at run time is detected when it calls it.
 #[must_use]
 pub fn slots(spaces: &Keyspaces, db: usize, text: &[u8]) -> (Vec<Slot>, Option<usize>) {
     let text = text.to_ascii_lowercase();
@@ -88,13 +90,14 @@ fn is_held(spaces: &Keyspaces, db: usize, number: usize) -> bool {
 }
 
 impl<'r, 'tx> Replay<'r, 'tx> {
-    /// A script that runs in the database that `tx` works in, and holds the slots of `only` or all that [`slots`] gave.
+    /// Creates the state for a script that runs in the current database of `tx`, and holds the slots of `only` or all
+    /// that [`slots`] returned.
     #[must_use]
     pub const fn new(tx: &'r mut Tx<'tx>, spaces: &'r Keyspaces, only: Option<usize>) -> Self {
         Self { tx, spaces, only }
     }
 
-    /// Whose script it is.
+    /// Returns the dialect of the script's server.
     #[must_use]
     pub const fn dialect(&self) -> Dialect {
         self.tx.dialect()
@@ -123,7 +126,7 @@ impl<'r, 'tx> Replay<'r, 'tx> {
         }
         if row.read.is_some() {
             self.read(row, args, reply)?;
-            // PFCOUNT keeps its count in the value.
+            // PFCOUNT caches its count in the value.
             return match row.apply {
                 Some(_) => self.apply(row, args),
                 None => Ok(()),
@@ -139,7 +142,7 @@ impl<'r, 'tx> Replay<'r, 'tx> {
                 reply.bulk(args.at(1));
                 return Ok(());
             }
-            // No write comes after it, so nothing depends on what it says.
+            // No write can follow it in the script, so nothing depends on the reply.
             "time" => {
                 let now_ms = self.tx.now_ms();
                 reply.array(2);
@@ -147,7 +150,7 @@ impl<'r, 'tx> Replay<'r, 'tx> {
                 reply.bulk((now_ms % 1000 * 1000).to_string().as_bytes());
                 return Ok(());
             }
-            // As many as subscribe here, as on a server's replica.
+            // Nobody subscribes here, as on a server's replica.
             "publish" => {
                 reply.integer(0);
                 return Ok(());
@@ -162,7 +165,7 @@ impl<'r, 'tx> Replay<'r, 'tx> {
         Ok(())
     }
 
-    /// A key past its time is still there, as for all that the stream does: the primary deletes it.
+    /// A key past its time is still visible, as for the whole stream: only the primary deletes it.
     fn read(&mut self, row: &Command, args: Args<'_>, reply: &mut Reply) -> Result<(), Stop> {
         let handler = row.read.ok_or(NO_REPLY)?;
         if row.locks(args) == Scope::Nothing {
@@ -173,14 +176,14 @@ impl<'r, 'tx> Replay<'r, 'tx> {
         self.check_taints(row, args)?;
         let view = View::within(self.spaces, self.tx);
         if row.locks(args) == Scope::Database {
-            // A walk leaves out what is past its time, and deletes none of it: when the primary walked is not known.
+            // A walk skips expired keys without deleting them, and it is unknown when the primary walked.
             let now_ms = self.tx.now_ms();
             if view
                 .entries_at_any_time()
                 .any(|entry| entry.is_expired(now_ms))
             {
                 return Err(Stop::Unsure(
-                    "it walks over keys some of which are past their time",
+                    "it walks over keys, some of which have expired",
                 ));
             }
         }
@@ -206,7 +209,7 @@ impl<'r, 'tx> Replay<'r, 'tx> {
     fn select(&mut self, args: Args<'_>) -> Result<(), Stop> {
         let db = parse_integer(args.at(1)).and_then(|db| usize::try_from(db).ok());
         let db = db.filter(|db| *db < self.spaces.databases());
-        let db = db.ok_or(Stop::Unsure("it selects a database that is not there"))?;
+        let db = db.ok_or(Stop::Unsure("it selects a database that does not exist"))?;
         let is_own = self.only.is_none_or(|only| only == db);
         if !is_own || !is_held(self.spaces, db, db) {
             return Err(Stop::Unsure(
@@ -217,7 +220,7 @@ impl<'r, 'tx> Replay<'r, 'tx> {
         Ok(())
     }
 
-    /// What a read says now.
+    /// Returns a read's reply at this moment.
     fn ask(&mut self, words: &[&[u8]]) -> Result<Reply, Stop> {
         let words = ArgsBuf::new(words);
         let row = lookup(words.as_args().at(0)).ok_or(NO_REPLY)?;
@@ -226,7 +229,7 @@ impl<'r, 'tx> Replay<'r, 'tx> {
         Ok(reply)
     }
 
-    /// The number that a read says now.
+    /// Returns the number that a read replies at this moment.
     fn count(&mut self, words: &[&[u8]]) -> Result<i64, Stop> {
         let reply = self.ask(words)?;
         let digits = reply.as_bytes().strip_prefix(b":").unwrap_or_default();
@@ -235,7 +238,7 @@ impl<'r, 'tx> Replay<'r, 'tx> {
 
     fn apply(&mut self, row: &Command, args: Args<'_>) -> Result<(), Stop> {
         let applied = execute::try_apply(self.tx, self.spaces, row, args);
-        applied.map_err(|_| Stop::Unsure("a write of it cannot be applied"))
+        applied.map_err(|_| Stop::Unsure("one of its writes cannot be applied"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What writes answer.
+//! The replies of writes.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,8 @@ use super::{NO_REPLY, Replay, Stop};
 use crate::command::rows::{Command, Error};
 use crate::resp::{Args, Reply, parse_integer};
 
-/// Writes that answer how many elements there are then, with the read that says it, and the word that is its key.
+/// Writes that reply with the resulting number of elements. Each has the read that returns it, and the word that holds
+/// its key.
 const SIZES: [(&str, &str, usize); 12] = [
     ("lpush", "LLEN", 1),
     ("rpush", "LLEN", 1),
@@ -22,7 +23,7 @@ const SIZES: [(&str, &str, usize); 12] = [
     ("bitop", "STRLEN", 2),
 ];
 
-/// Writes that answer how many elements came or went, with the read that says how many there are.
+/// Writes that reply with the number of elements added or removed. Each has the read that returns how many there are.
 const CHANGES: [(&str, &str); 13] = [
     ("sadd", "SCARD"),
     ("srem", "SCARD"),
@@ -39,7 +40,7 @@ const CHANGES: [(&str, &str); 13] = [
     ("xtrim", "XLEN"),
 ];
 
-/// Writes that answer what a read says before them: the read, and its words behind the key.
+/// Writes that reply with what a read returns before them. Each has the read, and its words after the key.
 const BEFORE: [(&str, &str, &[&str]); 4] = [
     ("lpop", "LINDEX", &["0"]),
     ("rpop", "LINDEX", &["-1"]),
@@ -47,7 +48,7 @@ const BEFORE: [(&str, &str, &[&str]); 4] = [
     ("getset", "GET", &[]),
 ];
 
-/// Writes that answer OK whatever they find, with the read that fails where they do.
+/// Writes that reply OK whatever they find. Each has the read that fails when they do.
 const SILENT: [(&str, &str); 7] = [
     ("setex", "EXISTS"),
     ("psetex", "EXISTS"),
@@ -59,7 +60,8 @@ const SILENT: [(&str, &str); 7] = [
 ];
 
 impl Replay<'_, '_> {
-    /// Runs a write. Those that are not here end it: what they answer depends on what only the primary knows.
+    /// Runs a write. Any write that is not handled here ends the script: its reply depends on what only the primary
+    /// knows.
     pub(super) fn write(
         &mut self,
         row: &Command,
@@ -68,7 +70,7 @@ impl Replay<'_, '_> {
     ) -> Result<(), Stop> {
         let key = args.at(1);
         if let Some((_, read, at)) = SIZES.iter().find(|(name, ..)| *name == row.name) {
-            // On another type it fails as the write does. What is stored replaces any type.
+            // On another type, the read fails as the write does. A write that stores its result replaces any type.
             if !row.name.ends_with("store") && row.name != "bitop" {
                 self.count(&[read.as_bytes(), args.at(*at)])?;
             }
@@ -144,7 +146,7 @@ impl Replay<'_, '_> {
         }
     }
 
-    /// Writes that happen or not, and say so with 1 or 0.
+    /// Runs writes that may or may not happen, and reply 1 or 0.
     fn conditional(
         &mut self,
         row: &Command,
@@ -240,7 +242,7 @@ impl Replay<'_, '_> {
                 self.apply(row, args)
             }
             "xadd" => {
-                // Without options, and with an id of the script's own.
+                // Only without options, and with an explicit id from the script.
                 let id = args.at(2);
                 if !id.first().is_some_and(u8::is_ascii_digit) || !id.contains(&b'-') {
                     return Err(NO_REPLY);
@@ -331,7 +333,8 @@ impl Replay<'_, '_> {
         Ok(())
     }
 
-    /// A time that is over deletes the key at the primary, which tells nobody: all that its replicas get is the script.
+    /// Sets an expiry. A time in the past deletes the key on the primary, without a DEL in the stream: the replicas
+    /// receive only the script.
     fn expire(
         &mut self,
         args: Args<'_>,
@@ -367,7 +370,7 @@ impl Replay<'_, '_> {
     }
 }
 
-/// The integer that a bulk reply holds, 0 for none.
+/// Returns the integer in a bulk reply, 0 for null.
 fn integer(reply: &Reply, otherwise: Error) -> Result<i64, Stop> {
     if reply.as_bytes() == b"$-1\r\n" {
         return Ok(0);
