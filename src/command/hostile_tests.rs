@@ -1,4 +1,4 @@
-//! Hostile words for every handler that reads or applies: whatever comes, an answer or an error, and soon.
+//! Hostile words for every handler that reads or applies. Each must produce a reply or an error, and quickly.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +17,7 @@ use crate::rdb::listpack::Listpack;
 use crate::resp::{ArgsBuf, Protocol, Reply};
 use crate::value::Thresholds;
 
-/// What a reply may grow to here.
+/// The limit for a reply in these tests.
 const REPLY_BYTES_MAX: usize = 32 << 10;
 
 fn dialects() -> [Dialect; 4] {
@@ -44,7 +44,7 @@ fn shown(words: &ArgsBuf) -> String {
     words.join(" ")
 }
 
-/// Asks in both protocols; what is answered must be one reply, whole, and no larger than allowed.
+/// Sends a read in both protocols. The answer must be one complete reply within the limit.
 fn ask(bench: &Bench, dialect: Dialect, row: &Command, words: &ArgsBuf) {
     for protocol in [Protocol::Resp2, Protocol::Resp3] {
         let mut reply = Reply::new(protocol, dialect, REPLY_BYTES_MAX);
@@ -58,7 +58,7 @@ fn ask(bench: &Bench, dialect: Dialect, row: &Command, words: &ArgsBuf) {
             assert_eq!(
                 len,
                 Some(reply.len()),
-                "{} in {protocol:?} gives {}",
+                "{} in {protocol:?} replies {}",
                 shown(words),
                 reply.as_bytes().escape_ascii()
             );
@@ -66,7 +66,7 @@ fn ask(bench: &Bench, dialect: Dialect, row: &Command, words: &ArgsBuf) {
     }
 }
 
-/// Bytes of the first reply in `bytes`.
+/// Returns the length of the first reply in `bytes`.
 fn whole_reply(protocol: Protocol, bytes: &[u8]) -> Option<usize> {
     match protocol {
         Protocol::Resp2 => Some(resp2::decode::decode(bytes).ok()??.1),
@@ -139,7 +139,7 @@ fn counts_and_places_at_the_ends_of_the_integers_are_soon_answered() {
     }
 }
 
-/// Runs a handler without what surrounds it: a failure taints nothing here, so what it leaves behind can be looked at.
+/// Runs a handler without the code around it, so that a failure taints nothing and what it leaves behind can be read.
 fn change(bench: &Bench, dialect: Dialect, row: &Command, words: &ArgsBuf) {
     let mut needed = smallvec::SmallVec::new();
     slots(row, &bench.spaces, 0, words.as_args(), &mut needed);
@@ -167,7 +167,7 @@ fn what_hostile_writes_leave_behind_can_be_read() {
     }
 }
 
-/// A bench with collections that have no elements, as snapshots of before Redis 7.0 may hold them.
+/// A bench with collections that have no elements, as snapshots from before Redis 7.0 may contain.
 fn emptied(dialect: Dialect) -> Bench {
     use crate::rdb::ValueType::{Hash, HashZiplist, List, ListQuicklist, Set, Zset2, ZsetZiplist};
     let bench = Bench::new(dialect);

@@ -1,4 +1,4 @@
-//! What is chosen at random is chosen evenly, in every form that a value is kept in.
+//! Random choices are uniform, in every encoding of a value.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -10,14 +10,14 @@ use std::collections::BTreeMap;
 use crate::command::testing::Bench;
 use crate::dialect::Dialect;
 
-/// How often each choice is expected.
+/// How often each choice is expected to occur.
 const EXPECTED: usize = 400;
 
 fn newest() -> Bench {
     Bench::new(Dialect::redis(8, 0, 2))
 }
 
-/// Applies a command with `number` words after `head`, a few hundred at a time.
+/// Applies a command with a word for each of `numbers` after `head`, 500 at a time.
 fn with_words(
     bench: &Bench,
     head: &str,
@@ -31,7 +31,7 @@ fn with_words(
     }
 }
 
-/// The bulk strings of a reply.
+/// Returns the bulk strings of a reply.
 fn bulks(reply: &str) -> Vec<&str> {
     let mut words = reply.split(' ').peekable();
     let mut found = Vec::new();
@@ -45,10 +45,10 @@ fn bulks(reply: &str) -> Vec<&str> {
     found
 }
 
-/// Fails when `counts`, of `choices` choices that should be equally frequent, are too uneven for chance.
+/// Panics if `counts` are too uneven for chance. There are `choices` choices, which should be equally frequent.
 ///
-/// The bound is one that even choices pass but for once in e^30 times: a chi-square with `d` degrees of freedom exceeds
-/// `d + 2 sqrt(d x) + 2 x` with a chance of at most `e^-x` (Laurent and Massart, 2000, lemma 1).
+/// Even choices exceed the bound only once in e^30 times: a chi-square with `d` degrees of freedom exceeds `d + 2
+/// sqrt(d x) + 2 x` with a probability of at most `e^-x` (Laurent and Massart, 2000, lemma 1).
 fn assert_even(counts: &BTreeMap<String, usize>, choices: usize, about: &str) {
     let total: usize = counts.values().sum();
     let expected = total as f64 / choices as f64;
@@ -74,7 +74,7 @@ fn choices_that_come_too_often_or_never_are_found() {
     assert_even(&counts, 130, "all");
 }
 
-/// Asks `line` again and again, and counts every `step`th string of its replies until `choices` may be judged.
+/// Repeats `line`, and counts every `step`th string of its replies until there are enough to judge `choices`.
 fn assert_chosen_evenly(bench: &Bench, line: &str, step: usize, choices: usize) {
     fastrand::seed(7);
     let mut counts = BTreeMap::new();
@@ -91,7 +91,8 @@ fn assert_chosen_evenly(bench: &Bench, line: &str, step: usize, choices: usize) 
     assert_even(&counts, choices, line);
 }
 
-/// All ways to ask for random elements of `key`, of which there are `len`: one, some with repetition, a few and most without.
+/// Asks for random elements of `key`, which has `len` elements, in every way: one, some with repetition, and a few and
+/// most without.
 fn assert_even_in_every_way(bench: &Bench, command: &str, key: &str, len: usize) {
     assert_chosen_evenly(bench, &format!("{command} {key}"), 1, len);
     assert_chosen_evenly(bench, &format!("{command} {key} -1000"), 1, len);
@@ -177,7 +178,7 @@ fn valkey_chooses_evenly_among_the_fields_not_past_their_time() {
 #[test]
 fn members_of_sorted_sets_are_chosen_evenly() {
     let bench = newest();
-    // Scores repeat, so that members are ordered among themselves, too.
+    // Scores repeat, so that some members are ordered by name.
     let pair = |n| format!("{} m{n}", n / 3);
     with_words(&bench, "ZADD packed", 0..50, pair);
     with_words(&bench, "ZADD table", 0..130, pair);
@@ -193,7 +194,7 @@ fn members_of_sorted_sets_are_chosen_evenly() {
     }
 }
 
-/// Counts what a command gives as one choice: its whole reply, its strings in order if `sorts`.
+/// Counts each reply to a command as one choice: all its strings, sorted if `sorts` is set.
 fn assert_selections_even(bench: &Bench, line: &str, sorts: bool, choices: usize) {
     fastrand::seed(11);
     let mut counts = BTreeMap::new();
@@ -224,7 +225,7 @@ fn every_selection_is_as_likely_as_any_other() {
         ("HRANDFIELD", "h"),
         ("ZRANDMEMBER", "z"),
     ] {
-        // Two or four of six: fifteen selections. Two that may repeat: thirty-six, one after the other.
+        // Two or four distinct elements of six: fifteen selections. Two that may repeat, in order: thirty-six.
         assert_selections_even(&bench, &format!("{command} {key} 2"), true, 15);
         assert_selections_even(&bench, &format!("{command} {key} 4"), true, 15);
         assert_selections_even(&bench, &format!("{command} {key} -2"), false, 36);

@@ -1,4 +1,4 @@
-//! A bench for the tests of handlers: commands and replies as text.
+//! A bench for the tests of handlers, with commands and replies as text.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::command::dispatch::execute::{apply, read, slots};
@@ -10,7 +10,7 @@ use crate::resp::{Args, ArgsBuf, Protocol, Reply};
 use crate::store::Keyspaces;
 use crate::value::Thresholds;
 
-/// A store of one database that speaks one dialect.
+/// A store with one database and one dialect.
 pub(super) struct Bench {
     pub(super) spaces: Keyspaces,
     dialect: Dialect,
@@ -24,7 +24,7 @@ impl Bench {
         }
     }
 
-    /// Applies a command whose words are set apart by blanks.
+    /// Applies a command whose words are separated by blanks.
     pub(super) fn try_apply(&self, line: &str) -> Result<(), Error> {
         self.apply_words(ArgsBuf::new(line.split(' ')).as_args())
     }
@@ -42,7 +42,7 @@ impl Bench {
         apply(&mut tx, &self.spaces, command, args)
     }
 
-    /// Applies commands, one a line; they must succeed.
+    /// Applies commands, one per line. Panics if one fails.
     pub(super) fn apply(&self, lines: &str) {
         for line in lines.lines().map(str::trim) {
             self.try_apply(line)
@@ -50,12 +50,12 @@ impl Bench {
         }
     }
 
-    /// The RESP2 reply to a command, each line end written as a blank.
+    /// Returns the RESP2 reply to a command, with each line end replaced by a blank.
     pub(super) fn read(&self, line: &str) -> String {
         self.reply(line, Protocol::Resp2)
     }
 
-    /// As `read`, in RESP3.
+    /// Like `read`, in RESP3.
     pub(super) fn read3(&self, line: &str) -> String {
         self.reply(line, Protocol::Resp3)
     }
@@ -83,11 +83,12 @@ impl Bench {
     }
 }
 
-/// The keys that [`one_key_of_each_kind`] makes, set apart by blanks (the last one is empty), and one that it does not.
+/// The keys that [`one_key_of_each_kind`] creates, separated by blanks (the last one is empty), and one that it does
+/// not create.
 pub(crate) const KEYS: &str = "text number long-text list long-list numbers names many-names hash large-hash zset large-zset stream \
     vectors volatile expired missing ";
 
-/// Commands of the stream that make keys of every type, small and large.
+/// Returns commands of the stream that create keys of every type, small and large.
 pub(crate) fn one_key_of_each_kind() -> Vec<String> {
     let many = |word: fn(i32) -> String| (0..150).map(word).collect::<String>();
     let mut lines = vec![
@@ -132,8 +133,8 @@ pub(crate) fn one_key_of_each_kind() -> Vec<String> {
     lines
 }
 
-/// Numbers, bounds, ids and patterns at the edges of what handlers read. An offset between these limits, which Redis
-/// would take and allocate for, is not among them.
+/// Numbers, bounds, ids and patterns at the limits of what handlers accept. Offsets between these limits are missing,
+/// because Redis would accept them and allocate memory.
 const EDGES: &str = "-9223372036854775809 -9223372036854775808 -9223372036854775807 -4611686018427387905 -2147483649 \
     -4294967296 -3 -1 -0 0 1 2 3 120 536870912 2147483648 4294967296 4611686018427387904 \
     9223372036854775807 9223372036854775808 18446744073709551615 18446744073709551616 inf +inf -inf nan \
@@ -141,13 +142,13 @@ const EDGES: &str = "-9223372036854775809 -9223372036854775808 -9223372036854775
     (18446744073709551615-18446744073709551615 18446744073709551615-18446744073709551615 3-1 0-0 $ > * \
     **a*[^ \\ [a- \r\n \0 é";
 
-/// Option words of all commands.
+/// The option words of all commands.
 const OPTIONS: &str = "count match type novalues withscores withscore withvalues rank maxlen minid limit byscore bylex rev \
     weights aggregate sum max store fields fnx keepttl nx xx gt lt ch incr ex px pxat exat get persist \
     full streams block idle ~ = nomkstream mkstream entriesread entriesadded maxdeletedid force justid \
     lastid time retrycount db replace absttl left right before after g c a b n7 f7";
 
-/// Every row that is not a container, with the words that name it.
+/// Returns every row that is not a container, with the words that name it.
 pub(crate) fn rows() -> Vec<(Vec<&'static str>, &'static Command)> {
     let of = |command: &'static Command| {
         let inner = command.subcommands.iter();
@@ -162,7 +163,8 @@ pub(crate) fn rows() -> Vec<(Vec<&'static str>, &'static Command)> {
     all().flat_map(|(_, command)| of(command)).collect()
 }
 
-/// A command of a row, with as many words as it takes: keys mostly where keys belong, and edges and options anywhere.
+/// Returns a command for a row, with a random number of words that fits its arity: mostly keys where keys belong, and
+/// edge values and options anywhere.
 pub(crate) fn hostile(random: &mut fastrand::Rng, name: &[&str], row: &Command) -> ArgsBuf {
     let least = row.arity.number().unsigned_abs() as usize;
     let more = if row.arity.number() < 0 { 6 } else { 0 };
