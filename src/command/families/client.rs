@@ -12,22 +12,22 @@ use crate::resp::{Args, parse_integer};
 
 /// The subcommands.
 pub(crate) const CLIENT: &[Command] = &[
-    row("id", Arity::exactly(2), id).about("5.0.0", "Gives the connection's number."),
+    row("id", Arity::exactly(2), id).about("5.0.0", "Returns the connection's id."),
     row("info", Arity::exactly(2), info).about("6.2.0", "Describes this connection."),
     row("list", Arity::at_least(2), list)
         .flags(Flags::ADMIN)
         .about("2.4.0", "Describes the connections.")
-        .difference("The link to the upstream is not among them; memory that is not counted for each connection is 0."),
+        .difference("Does not list the link to the upstream. Memory that redtail does not count per connection is 0."),
     row("setname", Arity::exactly(3), set_name).about("2.6.9", "Names this connection."),
-    row("getname", Arity::exactly(2), name).about("2.6.9", "Gives this connection's name."),
-    row("setinfo", Arity::exactly(4), set_info).about("7.2.0", "Tells which library is used."),
+    row("getname", Arity::exactly(2), name).about("2.6.9", "Returns this connection's name."),
+    row("setinfo", Arity::exactly(4), set_info).about("7.2.0", "Sets the name or version of the client library."),
     row("reply", Arity::exactly(3), reply).about("3.2.0", "Turns replies on and off."),
     row("no-evict", Arity::exactly(3), no_evict)
         .flags(Flags::ADMIN)
         .about("7.0.0", "Accepted; nothing is evicted."),
     row("no-touch", Arity::exactly(3), no_touch).about(
         "7.2.0",
-        "Keeps what this connection reads from counting as used.",
+        "Keeps this connection's reads from updating access times.",
     ),
     row("kill", Arity::at_least(3), kill)
         .flags(Flags::ADMIN)
@@ -35,9 +35,9 @@ pub(crate) const CLIENT: &[Command] = &[
     row("tracking", Arity::at_least(3), tracking)
         .about(
             "6.0.0",
-            "Refused to be turned on: redtail sends no invalidations.",
+            "Refused, except OFF: redtail sends no invalidations.",
         )
-        .difference("Only OFF: what a client may keep is not followed, and never said to be."),
+        .difference("Accepts only OFF: redtail does not track what a client caches, and never claims to."),
     row("trackinginfo", Arity::exactly(2), trackinginfo)
         .about("6.2.0", "Says that nothing is tracked."),
     row("caching", Arity::exactly(3), caching).about("6.0.0", "Refused: nothing is tracked."),
@@ -45,16 +45,16 @@ pub(crate) const CLIENT: &[Command] = &[
         .flags(Flags::ADMIN)
         .about("3.0.0", "Refused: redtail does not stop for its clients.")
         .difference(
-            "An error: a paused replica is of no use to a failover that it takes no part in.",
+            "An error: redtail takes no part in a failover, so pausing it would not help one.",
         ),
     row("unpause", Arity::exactly(2), unpause)
         .flags(Flags::ADMIN)
-        .about("6.2.0", "Does nothing, for nothing is paused."),
+        .about("6.2.0", "Does nothing, because nothing is paused."),
     row("unblock", Arity::at_least(3), unblock)
         .flags(Flags::ADMIN)
-        .about("5.0.0", "Ends the waiting of a connection's command."),
+        .about("5.0.0", "Ends the wait of another connection's blocked command."),
     row("capa", Arity::at_least(3), unpause)
-        .about("8.0.0", "Accepted; redtail redirects nobody.")
+        .about("8.0.0", "Accepted; redtail redirects no client.")
         .valkey_only(),
     row("import-source", Arity::exactly(3), import_source)
         .about("8.1.0", "Refused: nothing is imported.")
@@ -188,7 +188,8 @@ fn of_ids(cx: &SessionCx<'_>, words: Args<'_>) -> Result<Vec<Arc<Client>>, Error
     Ok(chosen)
 }
 
-/// A client's id, or a number that nobody has. For a negative one that is not 0, which stands for all in an old CLIENT KILL.
+/// Parses a client id. A negative number becomes `u64::MAX`, which no client has, because 0 selects all clients in an old
+/// CLIENT KILL.
 fn client_id(word: &[u8], no_number: &'static str, refuses_zero: bool) -> Result<u64, Error> {
     let number = parse_integer(word).ok_or(Error::Text(no_number))?;
     if number <= 0 && refuses_zero {
@@ -197,8 +198,8 @@ fn client_id(word: &[u8], no_number: &'static str, refuses_zero: bool) -> Result
     Ok(u64::try_from(number).unwrap_or(u64::MAX))
 }
 
-/// Checks text for a line of CLIENT LIST, where it ends at the first zero byte; gives it up to there. The whole text must be
-/// without special characters as long as servers look behind that byte.
+/// Checks a text for a line of CLIENT LIST, and returns it up to the first zero byte, where that line cuts it. Servers
+/// that read past that byte want the whole text to be free of special characters.
 /// Source: redis 7.2 networking.c, `validateClientAttr`; redis 7.0 networking.c, `clientSetName`.
 fn attribute<'a>(text: &'a [u8], what: &[u8], dialect: Dialect) -> Result<&'a [u8], Error> {
     let shown = c_string(text, usize::MAX);
@@ -214,10 +215,10 @@ fn attribute<'a>(text: &'a [u8], what: &[u8], dialect: Dialect) -> Result<&'a [u
     Err(Error::Quoting([b"ERR ", what, end].concat()))
 }
 
-/// A client's name.
+/// Returns a client's name.
 ///
 /// # Errors
-/// The error reply for a name with blanks or special characters.
+/// The server's error reply if the name contains blanks or special characters.
 pub(crate) fn client_name(text: &[u8], dialect: Dialect) -> Result<Vec<u8>, Error> {
     attribute(text, b"Client names", dialect)?;
     Ok(text.to_vec())
@@ -336,7 +337,7 @@ fn unblock(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The connections that all filters name, and whether this one is spared.
+/// The connections that match all filters, and whether to spare this one.
 fn filtered(cx: &SessionCx<'_>, args: Args<'_>) -> Result<(Vec<Arc<Client>>, bool), Error> {
     if args.len() % 2 == 1 {
         return Err(Error::Syntax);

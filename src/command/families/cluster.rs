@@ -1,11 +1,11 @@
-//! What a cluster's primary sends about slots, where that changes keys.
+//! The commands of a cluster's primary about slots that change keys.
 
 use crate::command::rows::parse::integer;
 use crate::command::rows::{Arity, Command, Error, Keys, Touch};
 use crate::resp::Args;
 use crate::store::Tx;
 
-/// Slots of a cluster.
+/// The number of slots in a cluster.
 const SLOTS: u16 = 16384;
 
 /// `CLUSTER FLUSHSLOT slot [ASYNC | SYNC]`, CLUSTER's only write.
@@ -38,7 +38,7 @@ fn flushslot(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The slot of a key: that of what stands between its first `{` and the next `}`, if that is anything.
+/// Returns the slot of a key. It depends only on the text between the first `{` and the next `}`, if that is not empty.
 /// Source: redis 7.0 cluster.c, keyHashSlot.
 fn slot_of(key: &[u8]) -> u16 {
     let tagged = || {
@@ -50,7 +50,7 @@ fn slot_of(key: &[u8]) -> u16 {
     crc16(tagged().unwrap_or(key)) % SLOTS
 }
 
-/// CRC-16 of XMODEM: polynomial 0x1021, nothing reflected, from 0.
+/// CRC-16/XMODEM: polynomial 0x1021, not reflected, initial value 0.
 fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |sum, byte| {
         (0..8).fold(sum ^ u16::from(*byte) << 8, |sum: u16, _| {

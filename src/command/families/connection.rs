@@ -22,21 +22,19 @@ pub(crate) const FAMILY: Family = Family {
         Command::new("ping", Arity::at_least(1), Keys::None)
             .session(ping)
             .flags(Flags::FAST)
-            .about("1.0.0", "Answers."),
+            .about("1.0.0", "Replies PONG, or its argument."),
         Command::new("echo", Arity::exactly(2), Keys::None)
             .session(echo)
             .flags(Flags::FAST.and(Flags::LOADING).and(Flags::STALE))
-            .about("1.0.0", "Gives its argument back."),
+            .about("1.0.0", "Returns its argument."),
         Command::new("hello", Arity::at_least(1), Keys::None)
             .session(hello)
             .flags(BEFORE_AUTH)
             .about(
                 "6.0.0",
-                "Chooses the protocol version and says what the server is.",
+                "Chooses the protocol version and describes the server.",
             )
-            .difference(
-                "Of modules only that is listed which every server of the upstream's version has.",
-            )
+            .difference("Lists only the modules that every server of the upstream's version has.")
             .arity_before("6.2.0", Arity::at_least(2)),
         Command::new("auth", Arity::at_least(2), Keys::None)
             .session(auth)
@@ -55,18 +53,21 @@ pub(crate) const FAMILY: Family = Family {
         Command::new("reset", Arity::exactly(1), Keys::None)
             .session(reset)
             .flags(BEFORE_AUTH)
-            .about("6.2.0", "Makes the connection as good as new."),
+            .about("6.2.0", "Resets the connection to its initial state."),
         Command::container("client", client::CLIENT)
-            .about("2.4.0", "Looks at connections and changes this one."),
+            .about("2.4.0", "Inspects connections and changes this one."),
     ],
 };
 
-/// A word of HTTP: a browser was made to speak to us.
+/// A word of HTTP: a browser was tricked into talking to redtail.
 const fn http(name: &'static str) -> Command {
     Command::new(name, Arity::at_least(1), Keys::None)
         .session(hang_up)
         .flags(BEFORE_AUTH)
-        .about("2.8.0", "Closes the connection, which speaks HTTP.")
+        .about(
+            "2.8.0",
+            "Closes the connection, because the client speaks HTTP.",
+        )
 }
 
 /// Source: redis 6.0 networking.c, `securityWarningCommand`.
@@ -110,7 +111,7 @@ fn database_number(text: &[u8], dialect: Dialect) -> Result<i64, Error> {
     let number = parse_integer(text);
     if !dialect.since_redis(6, 2) {
         let number = number.ok_or(Error::Text("ERR invalid DB index"))?;
-        // Only the low 32 bits were looked at.
+        // These servers used only the low 32 bits.
         return Ok((number << 32) >> 32);
     }
     let number = number.ok_or(Error::NotInteger)?;
@@ -157,7 +158,7 @@ fn auth(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// There is one user, `default`; without a password set it takes any.
+/// The only user is `default`; without a configured password, it accepts any.
 fn log_in(cx: &mut SessionCx<'_>, user: &[u8], password: &[u8]) -> Result<(), Error> {
     let matches = cx.host.checks_password(password).unwrap_or(true);
     if user != b"default" || !matches {
@@ -173,7 +174,7 @@ fn log_in(cx: &mut SessionCx<'_>, user: &[u8], password: &[u8]) -> Result<(), Er
     Ok(())
 }
 
-/// What HELLO's options ask for.
+/// What HELLO's options request.
 #[derive(Default)]
 struct Greeting<'a> {
     login: Option<(&'a [u8], &'a [u8])>,
@@ -224,7 +225,8 @@ fn protocol(word: &[u8], dialect: Dialect) -> Result<Protocol, Error> {
     }
 }
 
-/// Reads the options. Old servers log in as they meet AUTH: an error behind it leaves the client authenticated.
+/// Reads the options. Older servers log the client in when they reach AUTH, so an error in a later option leaves it
+/// authenticated.
 fn greeting<'a>(cx: &mut SessionCx<'_>, args: Args<'a>) -> Result<Greeting<'a>, Error> {
     let dialect = cx.reply.dialect();
     let (mut at, mut greeting) = (2, Greeting::default());

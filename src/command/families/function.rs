@@ -1,7 +1,7 @@
-//! FUNCTION: the libraries that the primary keeps.
+//! FUNCTION: the primary's libraries.
 //!
-//! The stream's changes are applied, so that FUNCTION DUMP gives what a replica would give. What a library registers
-//! running it tells: that is done when a client first asks.
+//! The stream's changes are applied, so FUNCTION DUMP returns what a replica would return. Only running a library shows
+//! what it registers: that happens when a client first asks.
 
 use std::sync::Arc;
 
@@ -19,7 +19,9 @@ use crate::store::{Generation, Libraries, Library, Tainted, Tx};
 /// This file's rows.
 pub(crate) const FAMILY: Family = Family {
     group: "scripting",
-    commands: &[Command::container("function", FUNCTION).about("7.0.0", "The function libraries.")],
+    commands: &[
+        Command::container("function", FUNCTION).about("7.0.0", "Manages the function libraries.")
+    ],
 };
 
 const FUNCTION: &[Command] = &[
@@ -30,26 +32,26 @@ const FUNCTION: &[Command] = &[
     change("flush", Arity::at_least(2), flush).about("7.0.0", "Deletes all libraries."),
     change("restore", Arity::at_least(3), restore)
         .flags(Flags::DENYOOM)
-        .about("7.0.0", "Adds what FUNCTION DUMP gave."),
+        .about("7.0.0", "Adds the libraries of a FUNCTION DUMP payload."),
     Command::new("dump", Arity::exactly(2), Keys::None)
         .session(dump)
         .flags(Flags::NOSCRIPT)
-        .about("7.0.0", "Gives all libraries as one payload.")
-        .difference("Libraries come in the order of their loading; a server's own order is random."),
+        .about("7.0.0", "Returns all libraries as one payload.")
+        .difference("Libraries come in the order in which they were loaded; a server's order is random."),
     Command::new("list", Arity::at_least(2), Keys::None)
         .session(list)
         .flags(Flags::NOSCRIPT)
         .about("7.0.0", "Lists the libraries and their functions.")
-        .difference("Libraries and functions come in the order of their loading; a server's own order is random."),
+        .difference("Libraries and functions come in the order in which they were loaded; a server's order is random."),
     Command::new("stats", Arity::exactly(2), Keys::None)
         .session(stats)
         .flags(Flags::NOSCRIPT.and(Flags::ALLOW_BUSY))
         .about("7.0.0", "Counts libraries and functions.")
-        .difference("Says that no function runs: several may, and none keeps others waiting."),
+        .difference("Always says that no function is running: several may run, and none makes the others wait."),
     Command::new("kill", Arity::exactly(2), Keys::None)
         .session(kill)
         .flags(Flags::NOSCRIPT.and(Flags::ALLOW_BUSY))
-        .about("7.0.0", "Ends the functions that run."),
+        .about("7.0.0", "Ends the running functions."),
     Command::new("help", Arity::exactly(2), Keys::None)
         .session(|cx, _| help(cx, "FUNCTION", FUNCTION))
         .flags(Flags::LOADING.and(Flags::STALE))
@@ -71,7 +73,7 @@ fn touches<'a>(_args: Args<'a>, _db: usize, visit: &mut dyn FnMut(Touch<'a>)) {
     visit(Touch::Libraries);
 }
 
-/// What is wrong with the libraries here: the primary's, which accepted the command, must be other ones.
+/// An error from the libraries here. The primary accepted the command, so its libraries must differ from these.
 fn refused(error: impl std::fmt::Display) -> Error {
     Error::Owned(error.to_string())
 }
@@ -112,7 +114,7 @@ fn restore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         .map_err(refused)
 }
 
-/// The libraries, to change, if it is known which there are.
+/// Returns the libraries, to be changed, if it is known which ones exist.
 fn known<'t>(tx: &'t mut Tx<'_>) -> Result<&'t mut Libraries, Error> {
     let libraries = tx.libraries();
     match libraries.all() {
@@ -121,7 +123,7 @@ fn known<'t>(tx: &'t mut Tx<'_>) -> Result<&'t mut Libraries, Error> {
     }
 }
 
-/// Answers from the libraries that are served.
+/// Answers from the served libraries.
 fn with_libraries(
     generation: Option<&Generation>,
     answer: impl FnOnce(&[Library]) -> Result<(), Error>,
@@ -144,7 +146,7 @@ fn dump(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     })
 }
 
-/// The libraries that are served, with what they register.
+/// Returns the served libraries, with what they register.
 fn shown(cx: &SessionCx<'_>) -> Result<Arc<Vec<LibraryShown>>, Error> {
     let host = cx.host;
     match cx.generation {
@@ -199,7 +201,7 @@ fn show_function(reply: &mut Reply, function: &FunctionShown) {
     }
 }
 
-/// What FUNCTION LIST is asked for.
+/// The options of FUNCTION LIST.
 #[derive(Debug, Default)]
 struct ListOptions<'a> {
     pattern: Option<&'a [u8]>,
@@ -246,7 +248,7 @@ fn stats(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// SCRIPT KILL, and FUNCTION KILL.
+/// SCRIPT KILL and FUNCTION KILL.
 pub(crate) fn kill(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     if !cx.host.scripting().kill() {
         return Err(NOTBUSY);
@@ -255,5 +257,5 @@ pub(crate) fn kill(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error>
     Ok(())
 }
 
-/// Nothing runs that could be ended.
+/// No script is running that KILL could end.
 const NOTBUSY: Error = Error::Text("NOTBUSY No scripts in execution right now.");

@@ -11,7 +11,8 @@ use crate::resp::{Args, Reply};
 use crate::store::{Cursor, Entry, Tx, Value, View};
 use crate::value::Object;
 
-/// Keys beyond which a flushed database is dropped on a thread of its own, so that the stream does not wait for it.
+/// A flushed database with more keys than this is dropped on a thread of its own, so that the stream does not wait for
+/// it.
 const DROP_ASIDE_KEYS: usize = 10_000;
 
 /// This file's rows.
@@ -25,57 +26,57 @@ pub(crate) const FAMILY: Family = Family {
         Command::new("touch", Arity::at_least(2), Keys::all())
             .read(touch)
             .flags(Flags::FAST)
-            .about("3.2.1", "Counts the keys that exist, as used now."),
+            .about("3.2.1", "Counts the keys that exist and updates their access times."),
         Command::new("type", Arity::exactly(2), Keys::first())
             .read(type_of)
             .flags(Flags::FAST)
-            .about("1.0.0", "Gives the type of a value."),
+            .about("1.0.0", "Returns the type of a value."),
         Command::new("dump", Arity::exactly(2), Keys::first())
             .read(restore::dump)
             .difference(
-                "the elements of hash tables come in an order of our own; everything else is the same bytes",
+                "The elements of hash tables come in redtail's own order; all other bytes are the same.",
             )
             .about(
                 "2.6.0",
-                "Gives a value as the payload that RESTORE takes.",
+                "Returns a value as a payload for RESTORE.",
             ),
         Command::new("ttl", Arity::exactly(2), Keys::first())
             .read(ttl)
             .flags(Flags::FAST)
-            .about("1.0.0", "Gives the seconds until a key expires."),
+            .about("1.0.0", "Returns the seconds until a key expires."),
         Command::new("pttl", Arity::exactly(2), Keys::first())
             .read(pttl)
             .flags(Flags::FAST)
-            .about("2.6.0", "Gives the milliseconds until a key expires."),
+            .about("2.6.0", "Returns the milliseconds until a key expires."),
         Command::new("expiretime", Arity::exactly(2), Keys::first())
             .read(expiretime)
             .flags(Flags::FAST)
-            .about("7.0.0", "Gives the Unix second in which a key expires."),
+            .about("7.0.0", "Returns the Unix time in seconds at which a key expires."),
         Command::new("pexpiretime", Arity::exactly(2), Keys::first())
             .read(pexpiretime)
             .flags(Flags::FAST)
             .about(
                 "7.0.0",
-                "Gives the Unix millisecond in which a key expires.",
+                "Returns the Unix time in milliseconds at which a key expires.",
             ),
         Command::new("keys", Arity::exactly(2), Keys::None)
             .read(keys)
             .scope(Scope::Database)
-            .about("1.0.0", "Gives all keys that match a pattern."),
+            .about("1.0.0", "Returns all keys that match a pattern."),
         Command::new("scan", Arity::at_least(2), Keys::None)
             .read(scan)
             .scope(Scope::Nothing)
-            .about("2.8.0", "Gives the keys a few at a time."),
+            .about("2.8.0", "Returns the keys, a few at a time."),
         Command::new("randomkey", Arity::exactly(1), Keys::None)
             .read(randomkey)
             .scope(Scope::Nothing)
-            .about("1.0.0", "Gives a random key."),
+            .about("1.0.0", "Returns a random key."),
         Command::new("dbsize", Arity::exactly(1), Keys::None)
             .read(dbsize)
             .scope(Scope::Nothing)
             .flags(Flags::FAST)
-            .about("1.0.0", "Gives the number of keys."),
-        Command::container("object", object::OBJECT).about("2.2.3", "Looks at how a value is kept."),
+            .about("1.0.0", "Returns the number of keys."),
+        Command::container("object", object::OBJECT).about("2.2.3", "Shows how a value is stored."),
         Command::new("del", Arity::at_least(2), Keys::all())
             .apply(del)
             .outcome(Outcome::Gone)
@@ -84,45 +85,45 @@ pub(crate) const FAMILY: Family = Family {
             .apply(del)
             .outcome(Outcome::Gone)
             .flags(Flags::FAST)
-            .about("4.0.0", "Deletes keys; memory is freed later."),
+            .about("4.0.0", "Deletes keys; their memory is freed later."),
         Command::new("expire", Arity::at_least(3), Keys::first())
             .apply(expire)
             .by_length()
             .flags(Flags::FAST)
-            .about("1.0.0", "Lets a key expire after seconds.")
+            .about("1.0.0", "Sets a key's expiry in seconds from now.")
             .arity_before("7.0.0", Arity::exactly(3)),
         Command::new("pexpire", Arity::at_least(3), Keys::first())
             .apply(pexpire)
             .by_length()
             .flags(Flags::FAST)
-            .about("2.6.0", "Lets a key expire after milliseconds.")
+            .about("2.6.0", "Sets a key's expiry in milliseconds from now.")
             .arity_before("7.0.0", Arity::exactly(3)),
         Command::new("expireat", Arity::at_least(3), Keys::first())
             .apply(expireat)
             .by_length()
             .flags(Flags::FAST)
-            .about("1.2.0", "Lets a key expire at a Unix second.")
+            .about("1.2.0", "Sets a key's expiry to a Unix time in seconds.")
             .arity_before("7.0.0", Arity::exactly(3)),
         Command::new("pexpireat", Arity::at_least(3), Keys::first())
             .apply(pexpireat)
             .by_length()
             .flags(Flags::FAST)
-            .about("2.6.0", "Lets a key expire at a Unix millisecond.")
+            .about("2.6.0", "Sets a key's expiry to a Unix time in milliseconds.")
             .arity_before("7.0.0", Arity::exactly(3)),
         Command::new("persist", Arity::exactly(2), Keys::first())
             .apply(persist)
             .by_length()
             .flags(Flags::FAST)
-            .about("2.2.0", "Takes a key's expiry away."),
+            .about("2.2.0", "Removes a key's expiry."),
         Command::new("rename", Arity::exactly(3), Keys::leading(2))
             .apply(rename)
             .by_length()
-            .about("1.0.0", "Gives a value another key."),
+            .about("1.0.0", "Renames a key."),
         Command::new("renamenx", Arity::exactly(3), Keys::leading(2))
             .apply(renamenx)
             .by_length()
             .flags(Flags::FAST)
-            .about("1.0.0", "Gives a value another key, if that is free."),
+            .about("1.0.0", "Renames a key if the new name is free."),
         Command::new("copy", Arity::at_least(3), Keys::leading(2))
             .apply(copy)
             .touches(copy_touches)
@@ -137,7 +138,7 @@ pub(crate) const FAMILY: Family = Family {
             .apply(swapdb)
             .touches(swapdb_touches)
             .flags(Flags::FAST)
-            .about("4.0.0", "Exchanges two databases."),
+            .about("4.0.0", "Swaps two databases."),
         Command::new("flushdb", Arity::at_least(1), Keys::None)
             .apply(flushdb)
             .touches(flushdb_touches)
@@ -149,7 +150,7 @@ pub(crate) const FAMILY: Family = Family {
         Command::new("restore", Arity::at_least(4), Keys::first())
             .apply(restore::restore)
             .flags(Flags::DENYOOM)
-            .about("2.6.0", "Makes a key from what DUMP gave."),
+            .about("2.6.0", "Creates a key from a DUMP payload."),
         Command::new("restore-asking", Arity::at_least(4), Keys::first())
             .apply(restore::restore)
             .flags(Flags::DENYOOM)
@@ -177,7 +178,7 @@ fn exists(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Erro
     Ok(())
 }
 
-/// CLIENT NO-TOUCH does not hold for what is there to touch.
+/// TOUCH updates access times even under CLIENT NO-TOUCH.
 fn touch(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
     view.set_touches(true);
     let keys = args.from(1);
@@ -185,7 +186,7 @@ fn touch(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error
     Ok(())
 }
 
-/// A value's type in the words of TYPE.
+/// Returns a value's type as TYPE names it.
 fn type_name(value: Value<'_>) -> Cow<'static, str> {
     Cow::Borrowed(match value {
         Value::Text(_) | Value::Integer(_) | Value::Object(Object::Text(_)) => "string",
@@ -195,7 +196,7 @@ fn type_name(value: Value<'_>) -> Cow<'static, str> {
         Value::Object(Object::Zset(_)) => "zset",
         Value::Object(Object::Stream(_)) => "stream",
         Value::Object(Object::VectorSet(_)) => "vectorset",
-        // Not shown to readers.
+        // Readers never see one.
         Value::Object(Object::Swept) => "none",
         Value::Object(Object::Module(value)) => return Cow::Owned(value.id().name()),
     })
@@ -207,7 +208,7 @@ fn type_of(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Err
     Ok(())
 }
 
-/// −2 for no key, −1 for no expiry, else what `figure` makes of it.
+/// Replies −2 if the key does not exist, −1 if it has no expiry, else `figure` of its expiry.
 fn expiry_figure(
     view: &View<'_>,
     args: Args<'_>,
@@ -226,7 +227,7 @@ fn left_ms(view: &View<'_>, at: i64) -> i64 {
     at.wrapping_sub(view.now_ms()).max(0)
 }
 
-/// Milliseconds, which are not negative, to seconds: to the nearest.
+/// Rounds non-negative milliseconds to the nearest second.
 const fn seconds(ms: i64) -> i64 {
     ((ms.cast_unsigned() + 500) / 1000).cast_signed()
 }
@@ -304,12 +305,12 @@ fn del(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Conditions of the EXPIRE family. Source: redis 7.0 expire.c, `expireGenericCommand`.
+/// Whether the conditions of the EXPIRE family allow the new expiry. Source: redis 7.0 expire.c, `expireGenericCommand`.
 fn expiry_allowed(tx: &Tx<'_>, args: Args<'_>, at: i64) -> Result<bool, Error> {
     let current = tx.entry(args.at(1)).and_then(Entry::expire_at_ms);
     let mut allowed = true;
     for index in 3..args.len() {
-        // No expiry counts as one infinitely far away.
+        // No expiry counts as infinitely far away.
         allowed &= if args.is(index, "nx") {
             current.is_none()
         } else if args.is(index, "xx") {
@@ -328,7 +329,7 @@ fn expiry_allowed(tx: &Tx<'_>, args: Args<'_>, at: i64) -> Result<bool, Error> {
     Ok(allowed)
 }
 
-/// Sets an expiry even if it is past: the primary sends the deletion itself.
+/// Sets an expiry even if it has passed: the primary itself sends the deletion.
 fn expire_at(tx: &mut Tx<'_>, args: Args<'_>, scale: i64, base: i64) -> Result<(), Error> {
     let at = moment_ms(integer(args.at(2))?, scale, base);
     if expiry_allowed(tx, args, at)? {
@@ -390,7 +391,7 @@ fn database(text: &[u8]) -> Result<usize, Error> {
     usize::try_from(integer(text)?).map_err(|_| out_of_range)
 }
 
-/// COPY's target database and whether it may replace.
+/// COPY's target database, and whether it may replace an existing key.
 fn copy_options(args: Args<'_>, db: usize) -> Result<(usize, bool), Error> {
     let (mut target, mut replace) = (db, false);
     let mut index = 3;
@@ -412,7 +413,7 @@ fn copy_touches<'a>(args: Args<'a>, db: usize, visit: &mut dyn FnMut(Touch<'a>))
     visit(Touch::Key(db, args.at(1)));
     visit(match copy_options(args, db) {
         Ok((target, _)) => Touch::Key(target, args.at(2)),
-        // Options of a later version: whichever database it writes to.
+        // An option of a later version: it may write to any database.
         Err(_) => Touch::Everything,
     });
 }
@@ -432,7 +433,7 @@ fn copy(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     put_into(tx, target, copied, replace)
 }
 
-/// Puts an entry into database `db`, over another of its key only if it may replace.
+/// Puts an entry into database `db`. It replaces an existing entry of the same key only if `replace` is set.
 fn put_into(tx: &mut Tx<'_>, db: usize, entry: Entry, replace: bool) -> Result<(), Error> {
     let own = tx.db_number();
     tx.select(db)?;
@@ -478,7 +479,7 @@ fn swapdb(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether it empties all, as far as every server understands the words.
+/// Accepts only the options that every server understands.
 fn check_flush(args: Args<'_>) -> Result<(), Error> {
     match args.len() {
         1 => Ok(()),
@@ -512,14 +513,14 @@ fn flushall(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
 /// Frees a flushed database without holding up the stream or its readers.
 fn drop_aside(keys: usize, old: impl Send + 'static) {
     if keys > DROP_ASIDE_KEYS {
-        // A thread that cannot be started drops the closure, and so the tables, right here.
+        // If the thread cannot be started, the closure, and the tables with it, is dropped right here.
         let _ = std::thread::Builder::new()
             .name("redtail-free".to_owned())
             .spawn(move || drop(old));
     }
 }
 
-/// MIGRATE's keys: word 3, or all behind KEYS when that is empty.
+/// MIGRATE's keys: word 3, or all words after KEYS if word 3 is empty.
 fn migrate_keys(args: Args<'_>, visit: &mut dyn FnMut(usize)) {
     match (6..args.len()).find(|index| args.is(*index, "keys")) {
         Some(keys) if args.at(3).is_empty() => (keys + 1..args.len()).for_each(visit),

@@ -19,13 +19,13 @@ pub(crate) const FAMILY: Family = Family {
         Command::new("stralgo", Arity::at_least(2), ALGORITHM_KEYS)
             .read(stralgo)
             .work(product)
-            .difference("two strings whose lengths multiply to more than 2^29 are refused; Redis 6 takes the memory or dies")
+            .difference("Two strings whose lengths multiply to more than 2^29 are refused; Redis 6 allocates the memory or crashes.")
             .about("6.0.0", "Runs an algorithm on strings; the only one is LCS.")
             .until("7.0.0"),
     ],
 };
 
-/// The two words behind KEYS.
+/// The two words after KEYS.
 const ALGORITHM_KEYS: Keys = Keys::Found {
     first: 0,
     find: |args, visit| {
@@ -36,7 +36,7 @@ const ALGORITHM_KEYS: Keys = Keys::Found {
     },
 };
 
-/// What the options of either command ask for.
+/// The options of either command.
 #[derive(Default, Clone, Copy)]
 struct Options {
     len: bool,
@@ -46,7 +46,7 @@ struct Options {
 }
 
 impl Options {
-    /// Takes the option at `index`. Gives how many words it was, `None` if it is no option.
+    /// Takes the option at `index`. Returns its number of words, or `None` if it is no option.
     fn take(&mut self, args: Args<'_>, index: usize) -> Result<Option<usize>, Error> {
         if args.is(index, "idx") {
             self.idx = true;
@@ -78,17 +78,17 @@ fn lcs(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> 
     answer(a, b, options, reply)
 }
 
-/// Where STRALGO's strings are: behind STRINGS or behind KEYS.
+/// Where STRALGO's strings come from: the words after STRINGS, or the keys after KEYS.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Source {
     Strings,
     Keys,
 }
 
-/// STRALGO's words, as far as the first mistake.
+/// STRALGO's words, up to the first mistake.
 struct Words {
     options: Options,
-    /// The kind, and the place, of two strings.
+    /// The source of the two strings, and the index of the first.
     strings: Option<(Source, usize)>,
     mistake: Option<Error>,
 }
@@ -157,7 +157,7 @@ fn stralgo(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Err
     answer(a, b, words.options, reply)
 }
 
-/// The string at a key, the empty string when there is none.
+/// Returns a value's text, or the empty string if there is no value.
 fn text<'a>(value: Option<Value<'a>>, digits: &'a mut itoa::Buffer) -> Result<&'a [u8], Error> {
     match value {
         None => Ok(&[]),
@@ -186,7 +186,7 @@ fn answer(a: &[u8], b: &[u8], options: Options, reply: &mut Reply) -> Result<(),
     Ok(())
 }
 
-/// Redis's table has four bytes a cell, of which it limits the sum; ours has a bit.
+/// Redis's table has four bytes per cell, and Redis limits their sum; redtail's has one bit per cell.
 fn check_size(cells: usize, dialect: Dialect) -> Result<(), Error> {
     if dialect.limits_lcs_tables() && cells.saturating_mul(4) > STRING_BYTES_MAX {
         return Err(Error::Text(
@@ -199,7 +199,7 @@ fn check_size(cells: usize, dialect: Dialect) -> Result<(), Error> {
     Ok(())
 }
 
-/// The largest table: 64 MB, and about a second of a reader's time, during which its keys cannot be written.
+/// The largest table: 64 MB, and about a second of the reader's time, during which its keys cannot be written.
 const CELLS_MAX: usize = 1 << 29;
 
 /// Larger tables take more than about a millisecond.
@@ -217,7 +217,7 @@ fn write(a: &[u8], b: &[u8], options: Options, reply: &mut Reply) {
     }
 }
 
-/// The runs of the subsequence from the last to the first, and the subsequence.
+/// Returns the runs of the subsequence, from the last to the first, and the subsequence itself.
 fn common(a: &[u8], b: &[u8]) -> (Vec<Match>, Vec<u8>) {
     let mut ways = vec![0u8; (a.len() * b.len()).div_ceil(8)];
     fill(a, b, |cell| {
@@ -231,8 +231,8 @@ fn common(a: &[u8], b: &[u8]) -> (Vec<Match>, Vec<u8>) {
     })
 }
 
-/// The length of the subsequence. Calls `drops_a` with the number of each cell, `i × b.len() + j`, in which bytes `i` of `a`
-/// and `j` of `b` differ and the better subsequence is the one without `a`'s byte.
+/// Returns the length of the subsequence. Calls `drops_a` with the number of each cell, `i × b.len() + j`, where byte `i`
+/// of `a` and byte `j` of `b` differ and the better subsequence is the one without `a`'s byte.
 fn fill(a: &[u8], b: &[u8], mut drops_a: impl FnMut(usize)) -> u32 {
     let mut row = vec![0u32; b.len()];
     let mut cell = 0;

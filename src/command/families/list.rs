@@ -32,17 +32,17 @@ pub(crate) const FAMILY: Family = Family {
             .read(lrange)
             .work(between)
             .least(least::between::<List>)
-            .about("1.0.0", "Gives the elements of a range of indexes."),
+            .about("1.0.0", "Returns the elements in a range of indexes."),
         Command::new("llen", Arity::exactly(2), Keys::first())
             .read(llen)
             .flags(Flags::FAST)
-            .about("1.0.0", "Gives a list's length."),
+            .about("1.0.0", "Returns a list's length."),
         Command::new("lindex", Arity::exactly(3), Keys::first())
             .read(lindex)
-            .about("1.0.0", "Gives the element at an index."),
+            .about("1.0.0", "Returns the element at an index."),
         Command::new("lpos", Arity::at_least(3), Keys::first())
             .read(lpos)
-            .about("6.0.6", "Gives the indexes of matching elements."),
+            .about("6.0.6", "Returns the indexes of matching elements."),
         Command::new("lpush", Arity::at_least(3), Keys::first())
             .apply(lpush)
             .outcome(Outcome::Exists)
@@ -60,13 +60,13 @@ pub(crate) const FAMILY: Family = Family {
             .outcome(Outcome::Exists)
             .by_length()
             .flags(GROW_FAST)
-            .about("2.2.0", "Adds elements at the head of a list that exists."),
+            .about("2.2.0", "Adds elements at the head of an existing list."),
         Command::new("rpushx", Arity::at_least(3), Keys::first())
             .apply(rpushx)
             .outcome(Outcome::Exists)
             .by_length()
             .flags(GROW_FAST)
-            .about("2.2.0", "Adds elements at the tail of a list that exists."),
+            .about("2.2.0", "Adds elements at the tail of an existing list."),
         Command::new("lpop", Arity::at_least(2), Keys::first())
             .apply(lpop)
             .by_length()
@@ -114,27 +114,36 @@ pub(crate) const FAMILY: Family = Family {
             ),
         Command::new("lmpop", Arity::at_least(4), counted(1))
             .write()
-            .about("7.0.0", "Takes elements off the first list that has some."),
+            .about(
+                "7.0.0",
+                "Takes elements off the first list that is not empty.",
+            ),
         Command::new("blpop", Arity::at_least(3), ALL_BUT_LAST)
             .write()
             .flags(BLOCKING)
-            .about("2.0.0", "Takes an element off a head; waits for one."),
+            .about(
+                "2.0.0",
+                "Takes an element off a list's head; waits for one.",
+            ),
         Command::new("brpop", Arity::at_least(3), ALL_BUT_LAST)
             .write()
             .flags(BLOCKING)
-            .about("2.0.0", "Takes an element off a tail; waits for one."),
+            .about(
+                "2.0.0",
+                "Takes an element off a list's tail; waits for one.",
+            ),
         Command::new("brpoplpush", Arity::exactly(4), Keys::leading(2))
             .write()
             .flags(BLOCKING.and(GROW))
-            .about("2.2.0", "As RPOPLPUSH; waits for an element."),
+            .about("2.2.0", "Like RPOPLPUSH, but waits for an element."),
         Command::new("blmove", Arity::exactly(6), Keys::leading(2))
             .write()
             .flags(BLOCKING.and(GROW))
-            .about("6.2.0", "As LMOVE; waits for an element."),
+            .about("6.2.0", "Like LMOVE, but waits for an element."),
         Command::new("blmpop", Arity::at_least(5), counted(2))
             .write()
             .flags(BLOCKING)
-            .about("7.0.0", "As LMPOP; waits for an element."),
+            .about("7.0.0", "Like LMPOP, but waits for an element."),
     ],
 };
 
@@ -163,7 +172,7 @@ fn llen(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error>
     Ok(())
 }
 
-/// The place of an index that is counted from the end when negative.
+/// The position of an index, which counts from the end if it is negative.
 fn place(index: i64, len: usize) -> Option<usize> {
     let from_end = usize::try_from(index.unsigned_abs()).ok()?;
     if index < 0 {
@@ -189,9 +198,9 @@ fn lindex(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Erro
 /// LPOS's options.
 struct PosOptions {
     rank: i64,
-    /// How many matches, 0 for all; `None` for the first, not as an array.
+    /// How many matches to return, 0 for all. `None` returns the first one alone, not in an array.
     count: Option<i64>,
-    /// How many elements to look at, 0 for all.
+    /// How many elements to compare, 0 for all.
     look_at: i64,
 }
 
@@ -222,7 +231,7 @@ impl PosOptions {
     fn matches_wanted(&self) -> usize {
         match self.count {
             None => 1,
-            // Servers that take this rank count the matches past the ends of the integers, and stop at none.
+            // Servers that accept this rank overflow while they count matches, so no count stops them.
             Some(_) if self.rank == i64::MIN => usize::MAX,
             Some(0) => usize::MAX,
             Some(count) => usize::try_from(count).unwrap_or(usize::MAX),
@@ -269,7 +278,7 @@ fn lpos(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error>
 }
 
 fn positions(list: &List, word: &[u8], options: &PosOptions) -> Vec<usize> {
-    // Servers that take `i64::MIN` cannot negate it, and skip nothing then.
+    // Servers that accept `i64::MIN` cannot negate it, and then skip nothing.
     let rank = options.rank.checked_abs().unwrap_or(1);
     let skipped = usize::try_from(rank - 1).unwrap_or(usize::MAX);
     let look_at = match usize::try_from(options.look_at) {
@@ -327,7 +336,7 @@ fn pop(tx: &mut Tx<'_>, args: Args<'_>, end: End) -> Result<(), Error> {
             .map_err(|_| Error::Text("ERR value is out of range, must be positive"))?,
     };
     let thresholds = tx.thresholds();
-    // LPOP with a count of 0 does not look at the encoding either.
+    // LPOP with a count of 0 does not check the encoding either.
     if count > 0 {
         tx.update(args.at(1), |list: &mut List| {
             list.drop_from(end, count, &thresholds);
@@ -409,7 +418,7 @@ fn move_element(tx: &mut Tx<'_>, args: Args<'_>, from: End, to: End) -> Result<(
         tx.update(source, |list: &mut List| list.rotate(from, to, &thresholds))?;
         return Ok(());
     }
-    // The target's type is looked at before anything changes.
+    // The target's type is checked before anything changes.
     tx.collection::<List>(target)?;
     let element = tx.update(source, |list: &mut List| list.pop(from, &thresholds))?;
     if let Some(element) = element.flatten() {

@@ -1,7 +1,7 @@
-//! The commands: a file or folder for each family, with its rows and their handlers.
+//! Commands: a file or folder for each family, with its rows and their handlers.
 //!
-//! A family uses the floor below and other families, never the floor above: it cannot ask which commands there are. Its rows
-//! become commands by one line in `dispatch::registry`.
+//! A family uses the floor below and other families, never the floor above: it cannot ask which commands exist. One line
+//! in `dispatch::registry` turns its rows into commands.
 
 pub(crate) mod bitmap;
 pub(crate) mod client;

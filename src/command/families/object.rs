@@ -1,4 +1,4 @@
-//! OBJECT and MEMORY USAGE: how a value is kept.
+//! OBJECT and MEMORY USAGE: how a value is stored.
 
 use crate::command::rows::parse::integer;
 use crate::command::rows::work::words;
@@ -8,26 +8,27 @@ use crate::resp::{Args, Reply};
 use crate::store::{Entry, Tainted, Value, View};
 use crate::value::Object;
 
-/// Integers below it are objects that all keys share. Source: redis 7.0 server.h, `OBJ_SHARED_INTEGERS`.
+/// Integers from 0 up to this one (exclusive) are objects that all keys share. Source: redis 7.0 server.h,
+/// `OBJ_SHARED_INTEGERS`.
 const SHARED_INTEGERS: i64 = 10_000;
 
-/// What a shared object counts as its references. Source: redis 7.0 server.h, `OBJ_SHARED_REFCOUNT`.
+/// The reference count of a shared object. Source: redis 7.0 server.h, `OBJ_SHARED_REFCOUNT`.
 const SHARED_REFERENCES: i64 = i32::MAX as i64;
 
 /// OBJECT's subcommands.
 pub(crate) const OBJECT: &[Command] = &[
-    of_key("encoding", encoding).about("2.2.3", "Gives the name of a value's internal encoding."),
+    of_key("encoding", encoding).about("2.2.3", "Returns the name of a value's internal encoding."),
     of_key("freq", freq)
         .about("4.0.0", "Refused as by a server without an LFU policy."),
     of_key("idletime", idletime)
-        .about("2.2.3", "Gives the seconds since a key was last used, with --track-access.")
+        .about("2.2.3", "Returns the seconds since a key was last used, with --track-access.")
         .difference(
-            "An error without --track-access: a time of use costs every key memory and every read time. Small integers that \
-             share a value share a time in Redis, too.",
+            "An error without --track-access: access times cost memory for every key and time for every read. In Redis, small \
+             integers of the same value also share an access time.",
         ),
     of_key("refcount", refcount)
-        .about("2.2.3", "Gives how many share a value.")
-        .difference("Small integers count as shared in Redis, also where COPY or SETRANGE made one that is not."),
+        .about("2.2.3", "Returns a value's reference count.")
+        .difference("With Redis as upstream, all small integers count as shared, even one that COPY or SETRANGE made and Redis does not share."),
     Command::new("help", Arity::exactly(2), Keys::None)
         .session(|cx, _| help(cx, "OBJECT", OBJECT))
         .flags(Flags::LOADING.and(Flags::STALE))
@@ -40,10 +41,10 @@ pub(crate) const MEMORY_USAGE: Command = Command::new("usage", Arity::at_least(3
     .work(words)
     .about(
         "4.0.0",
-        "Gives the bytes that a key and its value take here.",
+        "Returns the bytes that a key and its value use in redtail.",
     )
     .difference(
-        "The bytes are those that redtail uses, counted whole; SAMPLES is checked and not needed.",
+        "Counts all bytes, and those that redtail uses. SAMPLES is checked but not needed.",
     );
 
 const SECOND: Keys = Keys::Range {
@@ -58,7 +59,7 @@ const fn of_key(name: &'static str, handler: ReadFn) -> Command {
         .work(words)
 }
 
-/// The entry at word 2; without one the reply is null.
+/// The entry at word 2. If it does not exist, replies null.
 fn entry<'v>(view: &'v View<'_>, args: Args<'_>, reply: &mut Reply) -> Option<&'v Entry> {
     let entry = view.peek(args.at(2));
     if entry.is_none() {
@@ -75,10 +76,10 @@ fn encoding(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Er
     Ok(())
 }
 
-/// The name of the form in which a value is kept.
+/// Returns the name of the encoding in which a value is stored.
 ///
 /// # Errors
-/// [`Tainted`] when the value is not known any more.
+/// [`Tainted`] if the value is no longer known.
 pub(crate) fn encoding_of(entry: &Entry, dialect: Dialect) -> Result<&'static str, Error> {
     Ok(match entry.value() {
         Value::Integer(_) => "int",
@@ -128,13 +129,13 @@ fn idletime(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Er
         return Ok(());
     };
     let used_at_s = entry.used_at_s().map(i64::from).ok_or(Error::Text(
-        "ERR not supported: redtail keeps no times of access without --track-access yes",
+        "ERR not supported: redtail keeps no access times without --track-access yes",
     ))?;
     reply.integer((view.now_ms() / 1000 - used_at_s).max(0));
     Ok(())
 }
 
-/// Tells of a key past its time, too, as long as it is kept. Source: redis 7.0 object.c, `memoryCommand`.
+/// Also reports an expired key, as long as it is still in memory. Source: redis 7.0 object.c, `memoryCommand`.
 fn usage(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
     let mut at = 3;
     while at < args.len() {

@@ -1,4 +1,4 @@
-//! DUMP and RESTORE: a value as bytes, and a key from those.
+//! DUMP and RESTORE: a value as bytes, and a key from those bytes.
 
 use crate::command::rows::Error;
 use crate::command::rows::parse::{integer, moment_ms};
@@ -6,7 +6,7 @@ use crate::rdb::{self, decode::Version, encode::Layouts};
 use crate::resp::{Args, Reply};
 use crate::store::{NewValue, Tx, View};
 
-/// `DUMP key`, in the version that the upstream writes.
+/// `DUMP key`, in the RDB version that the upstream writes.
 pub(crate) fn dump(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
     let Some(value) = view.value(args.at(1)) else {
         reply.null();
@@ -20,12 +20,12 @@ pub(crate) fn dump(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result
     Ok(())
 }
 
-/// What stands behind the payload.
+/// The options after the payload.
 #[derive(Default)]
 struct Options {
     replace: bool,
     absolute: bool,
-    /// Which of IDLETIME and FREQ was there; only one may be.
+    /// Which of IDLETIME and FREQ was given; only one may be.
     rank: Option<Rank>,
     idle_s: i64,
 }
@@ -36,7 +36,7 @@ enum Rank {
     Freq,
 }
 
-/// DIFFERENCE: frequencies of use are checked and then dropped, as by a server without an LFU policy.
+/// DIFFERENCE: access frequencies are checked and then dropped, as on a server without an LFU policy.
 ///
 /// Source: redis 7.0 cluster.c, restoreCommand.
 fn options(args: Args<'_>) -> Result<Options, Error> {
@@ -60,7 +60,7 @@ fn options(args: Args<'_>) -> Result<Options, Error> {
     Ok(options)
 }
 
-/// Reads IDLETIME or FREQ with its number; the other one must not have been `before`.
+/// Reads IDLETIME or FREQ and its number. It must not differ from `before`, the one read earlier.
 fn rank(args: Args<'_>, index: usize, before: Option<Rank>) -> Result<(Rank, i64), Error> {
     let rank = if args.is(index, "idletime") {
         Rank::Idle
@@ -82,8 +82,8 @@ fn rank(args: Args<'_>, index: usize, before: Option<Rank>) -> Result<(Rank, i64
     }
 }
 
-/// `RESTORE key ttl payload [REPLACE] [ABSTTL] [IDLETIME s] [FREQ n]`. Primaries before 7.0 send a relative time. A time that
-/// is past already leaves a key that readers do not see: a replica waits for the primary's DEL.
+/// `RESTORE key ttl payload [REPLACE] [ABSTTL] [IDLETIME s] [FREQ n]`. Primaries before 7.0 send a relative time. A time
+/// that has already passed leaves a key that readers do not see, because a replica waits for the primary's DEL.
 pub(crate) fn restore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let key = args.at(1);
     let options = options(args)?;
@@ -121,7 +121,7 @@ mod tests {
     use crate::resp::{ArgsBuf, Protocol};
     use crate::store::Keyspaces;
 
-    /// Applies RESTORE of the string `hi` with these words around it.
+    /// Applies RESTORE of the string `hi` with this TTL and these options.
     fn restored(spaces: &Keyspaces, ttl: &str, options: &str) -> Result<(), Error> {
         let version = Version::of_payload(10);
         let payload =
@@ -177,7 +177,7 @@ mod tests {
         }
         let spaces = Keyspaces::new(1);
         restored(&spaces, "0", "").unwrap();
-        assert!(restored(&spaces, "0", "").is_err(), "the key is there");
+        assert!(restored(&spaces, "0", "").is_err(), "the key exists");
     }
 
     #[test]

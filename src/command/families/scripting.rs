@@ -1,6 +1,6 @@
-//! EVAL and its relatives, FCALL and its relatives, SCRIPT: what they take, and what is checked before Lua runs.
+//! EVAL and its relatives, FCALL and its relatives, SCRIPT: what they accept, and what is checked before Lua runs.
 //!
-//! Lua itself is a room above this one; the server lends it as [`Scripting`](crate::command::Scripting).
+//! Lua itself is in a layer above this one; the server provides it as [`Scripting`](crate::command::Scripting).
 
 use super::function::kill;
 use crate::command::rows::scripting::{Script, ScriptCall};
@@ -15,22 +15,23 @@ use crate::resp::{Args, parse_integer};
 pub(crate) const FAMILY: Family = Family {
     group: "scripting",
     commands: &[
-        runs("eval", "2.6.0", eval).about("2.6.0", "Runs a script that reads."),
-        runs("evalsha", "2.6.0", evalsha).about("2.6.0", "Runs a script that is known."),
-        runs("eval_ro", "7.0.0", eval_ro).about("7.0.0", "Runs a script that reads."),
-        runs("evalsha_ro", "7.0.0", evalsha_ro).about("7.0.0", "Runs a script that is known."),
-        runs("fcall", "7.0.0", fcall).about("7.0.0", "Calls a function that reads."),
-        runs("fcall_ro", "7.0.0", fcall_ro).about("7.0.0", "Calls a function that reads."),
-        Command::container("script", SCRIPT).about("2.6.0", "The scripts that are known."),
+        runs("eval", "2.6.0", eval).about("2.6.0", "Runs a read-only script."),
+        runs("evalsha", "2.6.0", evalsha).about("2.6.0", "Runs a read-only script by its digest."),
+        runs("eval_ro", "7.0.0", eval_ro).about("7.0.0", "Runs a read-only script."),
+        runs("evalsha_ro", "7.0.0", evalsha_ro)
+            .about("7.0.0", "Runs a read-only script by its digest."),
+        runs("fcall", "7.0.0", fcall).about("7.0.0", "Calls a read-only function."),
+        runs("fcall_ro", "7.0.0", fcall_ro).about("7.0.0", "Calls a read-only function."),
+        Command::container("script", SCRIPT).about("2.6.0", "Manages the known scripts."),
     ],
 };
 
 const SCRIPT: &[Command] = &[
     inner("debug", Arity::exactly(3), debug)
         .about("3.2.0", "Says that there is no debugger.")
-        .difference("YES and SYNC are refused: redtail has no debugger of scripts."),
+        .difference("YES and SYNC are refused: redtail has no script debugger."),
     inner("exists", Arity::at_least(3), exists)
-        .about("2.6.0", "Tells which scripts are known.")
+        .about("2.6.0", "Says which scripts are known.")
         .arity_before("7.0.0", Arity::at_least(2)),
     inner("flush", Arity::at_least(2), flush)
         .about("2.6.0", "Forgets all scripts.")
@@ -41,10 +42,10 @@ const SCRIPT: &[Command] = &[
     .about("5.0.0", "Lists the subcommands."),
     inner("kill", Arity::exactly(2), kill)
         .flags(Flags::ALLOW_BUSY)
-        .about("2.6.0", "Ends the scripts that run."),
-    inner("load", Arity::exactly(3), load).about("2.6.0", "Keeps a script."),
+        .about("2.6.0", "Ends the running scripts."),
+    inner("load", Arity::exactly(3), load).about("2.6.0", "Stores a script."),
     inner("show", Arity::exactly(3), show)
-        .about("8.0.0", "Gives the text of a script.")
+        .about("8.0.0", "Returns the text of a script.")
         .valkey_only(),
 ];
 
@@ -62,14 +63,15 @@ const fn runs(name: &'static str, since: &'static str, handler: SessionFn) -> Co
         .difference(BOUNDS)
 }
 
-const BOUNDS: &str = "A script that runs longer than 5 seconds or needs more than 256 MiB, or less while more than four run, is ended with \
-    an error, for it holds off what the primary sends; a server goes on, and answers BUSY to all others. So is one that gives a \
-    function more than about 7,900 words at once, where a server takes 7,999. `pairs` goes by the order of Lua 5.1, where \
-    Valkey's own Lua has another, and Redis's for names of 32 bytes and more. What a script sets in `cjson`, in the collector, or \
-    before Redis 7.0 among the globals, ends with it. Before Redis 7.0, too, scripts that the primary tells its replicas \
-    of are not known, and a real replica's scripts still see keys whose time is over, which the primary's do not.";
+const BOUNDS: &str = "A script that runs longer than 5 seconds or needs more than 256 MiB, or less while more than four run, ends with an \
+    error, because it holds up the primary's stream; a server lets it continue and answers BUSY to all other clients. A script \
+    that passes a function more than about 7,900 arguments at once ends with an error, too; a server accepts 7,999. `pairs` \
+    follows the order of Lua 5.1; Valkey's own Lua has another, and so does Redis's for names of 32 bytes and more. What a script \
+    sets in `cjson`, in the garbage collector or, before Redis 7.0, among the globals is gone when it ends. Before Redis 7.0, \
+    redtail also does not know the scripts that the primary propagates to its replicas, and a real replica's scripts still see \
+    expired keys, which the primary's do not.";
 
-/// What a client's words run, if they are those of a row that runs scripts.
+/// Returns what the words of a client run. `row` is one that runs scripts.
 fn script<'a>(row: &Command, args: Args<'a>) -> Script<'a> {
     let word = args.at(1);
     if row.name.starts_with("fcall") {
@@ -81,10 +83,10 @@ fn script<'a>(row: &Command, args: Args<'a>) -> Script<'a> {
     }
 }
 
-/// What EVAL or EVALSHA of these words, which are a row's, runs.
+/// Returns the call that these words of EVAL or EVALSHA make.
 ///
 /// # Errors
-/// What a client would be told.
+/// The error reply that a client would get.
 pub(crate) fn call<'a>(row: &Command, args: Args<'a>) -> Result<ScriptCall<'a>, Error> {
     called(script(row, args), args, false)
 }
@@ -103,7 +105,7 @@ fn called<'a>(
     })
 }
 
-/// Whether a command runs a script that says of itself that it writes.
+/// Whether a command runs a script that declares itself as writing.
 #[cold]
 pub(crate) fn writes(cx: &SessionCx<'_>, row: &Command, args: Args<'_>) -> bool {
     cx.host.scripting().writes(cx, script(row, args))
@@ -127,7 +129,7 @@ fn evalsha_ro(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     run(cx, script, args, true)
 }
 
-/// Digits of a digest.
+/// The number of digits in a digest.
 const DIGEST_DIGITS: usize = 40;
 
 fn known(args: Args<'_>, dialect: Dialect) -> Result<Script<'_>, Error> {
@@ -169,7 +171,7 @@ fn call_function(cx: &mut SessionCx<'_>, args: Args<'_>, is_read_only: bool) -> 
     run(cx, Script::Function(args.at(1)), args, is_read_only)
 }
 
-/// How many of the words are keys. Source: redis 7.0 eval.c, `evalGenericCommand`.
+/// Returns how many of the words are keys. Source: redis 7.0 eval.c, `evalGenericCommand`.
 fn checked(keys: i64, args: Args<'_>) -> Result<usize, Error> {
     let Ok(keys) = usize::try_from(keys) else {
         return Err(Error::Text("ERR Number of keys can't be negative"));
@@ -225,7 +227,7 @@ fn debug(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     }
     let is_known = args.is(2, "yes") || args.is(2, "sync");
     Err(Error::Text(if is_known {
-        "ERR not supported: redtail has no debugger of scripts"
+        "ERR not supported: redtail has no script debugger"
     } else {
         "ERR Use SCRIPT DEBUG YES/SYNC/NO"
     }))

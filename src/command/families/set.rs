@@ -19,19 +19,19 @@ pub(crate) const FAMILY: Family = Family {
         Command::new("smembers", Arity::exactly(2), Keys::first())
             .read(smembers)
             .least(least::elements::<Set>)
-            .about("1.0.0", "Gives all members."),
+            .about("1.0.0", "Returns all members."),
         Command::new("sismember", Arity::exactly(3), Keys::first())
             .read(sismember)
             .flags(Flags::FAST)
-            .about("1.0.0", "Tells whether something is a member."),
+            .about("1.0.0", "Says whether a value is a member."),
         Command::new("smismember", Arity::at_least(3), Keys::first())
             .read(smismember)
             .flags(Flags::FAST)
-            .about("6.2.0", "Tells of several things whether they are members."),
+            .about("6.2.0", "Says for several values whether each is a member."),
         Command::new("scard", Arity::exactly(2), Keys::first())
             .read(scard)
             .flags(Flags::FAST)
-            .about("1.0.0", "Gives the number of members."),
+            .about("1.0.0", "Returns the number of members."),
         Command::new("sscan", Arity::at_least(3), Keys::first())
             .read(sscan)
             .steps(step)
@@ -40,10 +40,10 @@ pub(crate) const FAMILY: Family = Family {
             .read(srandmember)
             .work(random)
             .least(least::random::<Set>)
-            .about("1.0.0", "Gives members at random."),
+            .about("1.0.0", "Returns random members."),
         Command::new("sinter", Arity::at_least(2), Keys::all())
             .read(sinter)
-            .about("1.0.0", "Gives the members that all sets have."),
+            .about("1.0.0", "Returns the members that all sets have."),
         Command::new(
             "sintercard",
             Arity::at_least(3),
@@ -53,14 +53,17 @@ pub(crate) const FAMILY: Family = Family {
             },
         )
         .read(sintercard)
-        .about("7.0.0", "Gives the number of members that all sets have."),
+        .about("7.0.0", "Returns the number of members that all sets have."),
         Command::new("sunion", Arity::at_least(2), Keys::all())
             .read(sunion)
             .least(least::largest_set)
-            .about("1.0.0", "Gives the members of any of the sets."),
+            .about("1.0.0", "Returns the members of any of the sets."),
         Command::new("sdiff", Arity::at_least(2), Keys::all())
             .read(sdiff)
-            .about("1.0.0", "Gives the first set's members that no other has."),
+            .about(
+                "1.0.0",
+                "Returns the first set's members that no other set has.",
+            ),
         Command::new("sadd", Arity::at_least(3), Keys::first())
             .apply(sadd)
             .flags(GROW_FAST)
@@ -76,19 +79,22 @@ pub(crate) const FAMILY: Family = Family {
         Command::new("spop", Arity::at_least(2), Keys::first())
             .write()
             .flags(Flags::FAST)
-            .about("1.0.0", "Takes members out at random."),
+            .about("1.0.0", "Removes and returns random members."),
         Command::new("sinterstore", Arity::at_least(3), Keys::all())
             .apply(sinterstore)
             .flags(Flags::DENYOOM)
-            .about("1.0.0", "Keeps the members that all sets have."),
+            .about("1.0.0", "Stores the members that all sets have."),
         Command::new("sunionstore", Arity::at_least(3), Keys::all())
             .apply(sunionstore)
             .flags(Flags::DENYOOM)
-            .about("1.0.0", "Keeps the members of any of the sets."),
+            .about("1.0.0", "Stores the members of any of the sets."),
         Command::new("sdiffstore", Arity::at_least(3), Keys::all())
             .apply(sdiffstore)
             .flags(Flags::DENYOOM)
-            .about("1.0.0", "Keeps the first set's members that no other has."),
+            .about(
+                "1.0.0",
+                "Stores the first set's members that no other set has.",
+            ),
     ],
 };
 
@@ -185,7 +191,7 @@ fn srandmember(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(),
             let members = std::iter::repeat_with(|| set.random()).take(repeats);
             for member in members.flatten() {
                 bulk(reply, member);
-                // A count is cheap to ask for: nothing is looked up for a reply that is too long already.
+                // A large count is cheap to send, so stop looking up members once the reply is too long.
                 if reply.overflowed() {
                     break;
                 }
@@ -200,7 +206,7 @@ fn srandmember(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(),
     Ok(())
 }
 
-/// The head of SRANDMEMBER's reply with a count: an array, for old servers a set.
+/// Starts the reply of SRANDMEMBER with a count: an array, or a set for old servers.
 fn random_head(reply: &mut Reply, len: usize) {
     if reply.dialect().has_random_members_as_array() {
         reply.array(len);
@@ -217,14 +223,14 @@ fn sets<'v>(
     keys.iter().map(|key| Ok(find(key)?)).collect()
 }
 
-/// All of `sets`, or nothing when one of them does not exist: what an intersection is made of.
+/// All of `sets`, or none if one of them does not exist: the operands of an intersection.
 fn all_present(sets: Vec<Option<&Set>>) -> Vec<&Set> {
     sets.into_iter()
         .collect::<Option<Vec<_>>>()
         .unwrap_or_default()
 }
 
-/// The difference of the first of `sets` and the others.
+/// The difference between the first of `sets` and the others.
 fn difference_of(sets: &[Option<&Set>], thresholds: &Thresholds) -> Set {
     let Some((Some(first), others)) = sets.split_first() else {
         return Set::default();
@@ -260,7 +266,7 @@ fn sintercard(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), 
     Ok(())
 }
 
-/// SINTERCARD's LIMIT, if there is one; 0 means none.
+/// SINTERCARD's LIMIT. Without one, or if it is 0, there is no limit.
 fn limit(options: Args<'_>) -> Result<usize, Error> {
     let mut limit = usize::MAX;
     for index in (0..options.len()).step_by(2) {
@@ -327,7 +333,7 @@ fn smove(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Puts `result` at `key`, whatever was there; an empty one removes the key.
+/// Stores `result` at `key`, replacing any value there. An empty result removes the key.
 fn store(tx: &mut Tx<'_>, key: &[u8], result: Set) -> Result<(), Error> {
     if result.is_empty() {
         tx.remove(key);

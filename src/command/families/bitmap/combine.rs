@@ -50,7 +50,7 @@ impl Operation {
         }
     }
 
-    /// Puts a string after the second to those before it.
+    /// Merges a string after the second into those before it.
     fn add(self, others: &mut [u8], text: &[u8]) {
         match self {
             Self::And => merge(others, text, |all, byte| all & byte),
@@ -59,7 +59,7 @@ impl Operation {
         }
     }
 
-    /// Puts all the others to the first string.
+    /// Merges all the others into the first string.
     fn finish(self, first: &mut [u8], others: &[u8]) {
         match self {
             Self::And | Self::AndOr => merge(first, others, |first, others| first & others),
@@ -73,7 +73,7 @@ impl Operation {
     }
 }
 
-/// The result stays behind as a string of the longest source's length; when that is none, the destination is deleted.
+/// The result is a string as long as the longest source; if that length is 0, the destination is deleted.
 /// Source: redis 8.0 bitops.c, `bitopCommand`.
 pub(super) fn bitop(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let operation = Operation::parse(args)?;
@@ -141,7 +141,7 @@ fn exactly_one(tx: &Tx<'_>, sources: Args<'_>, len: usize) -> Result<Vec<u8>, Er
     Ok(once)
 }
 
-/// The string at `key`, with zeros up to `len` bytes.
+/// Returns the string at `key`, padded with zeros to `len` bytes.
 fn padded(tx: &Tx<'_>, key: &[u8], len: usize) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::with_capacity(len);
     with_text(tx.value(key), |text| bytes.extend_from_slice(text))?;
@@ -149,7 +149,7 @@ fn padded(tx: &Tx<'_>, key: &[u8], len: usize) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// Puts each byte of `text`, and zeros behind it, to the byte of `bytes` that stands there.
+/// Merges each byte of `text` into the byte of `bytes` at the same index. Past its end, `text` counts as zeros.
 fn merge(bytes: &mut [u8], text: &[u8], put: impl Fn(u8, u8) -> u8) {
     let (covered, beyond) = bytes.split_at_mut(text.len().min(bytes.len()));
     for (byte, other) in covered.iter_mut().zip(text) {

@@ -7,11 +7,11 @@ use crate::command::rows::{Error, long};
 use crate::resp::{Args, Reply};
 use crate::store::{Value, View};
 
-/// The bits in a byte, and in a bit: what a range counts.
+/// The bits in a byte, and in a bit: the units of a range.
 const BYTE: usize = 8;
 const BIT: usize = 1;
 
-/// A range as the words of a command say it.
+/// A range as the command's words state it.
 #[derive(Clone, Copy)]
 struct Asked {
     start: i64,
@@ -25,7 +25,7 @@ impl Asked {
     }
 }
 
-/// The word at `index`, BYTE or BIT; bytes when there is no such word.
+/// Returns the unit that the word at `index` names, BYTE or BIT; bytes if there is no such word.
 fn unit(args: Args<'_>, index: usize) -> Result<usize, Error> {
     if args.len() <= index || args.is(index, "byte") {
         Ok(BYTE)
@@ -36,14 +36,15 @@ fn unit(args: Args<'_>, index: usize) -> Result<usize, Error> {
     }
 }
 
-/// A key that is absent or of another type is answered before the range is read by old servers, afterwards by new ones.
+/// Checks the type of the value at `key`. For a missing key or another type, old servers answer before they read the
+/// range, new ones after.
 fn checked<'v>(view: &'v View<'_>, key: &[u8]) -> Result<Option<Value<'v>>, Error> {
     let value = view.value(key);
     with_text(value, |_| ())?;
     Ok(value)
 }
 
-/// Source: redis 6.0, 7.0, 8.0 and valkey 8.1 bitops.c, `bitcountCommand`, for the order in which words are looked at.
+/// Source: redis 6.0, 7.0, 8.0 and valkey 8.1 bitops.c, `bitcountCommand`, for the order in which the words are checked.
 pub(super) fn bitcount(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
     let dialect = reply.dialect();
     if !dialect.reads_bit_ranges_first() && checked(view, args.at(1))?.is_none() {
@@ -58,7 +59,7 @@ pub(super) fn bitcount(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Re
     Ok(())
 }
 
-/// How many bits are set in what is asked for; two negative places in the wrong order name nothing.
+/// How many bits are set in the range. Two negative ends in the wrong order select nothing.
 fn asked_ones(text: &[u8], asked: Option<Asked>) -> usize {
     let Some(asked) = asked else {
         return ones(text, 0..text.len() * BYTE);
@@ -69,7 +70,7 @@ fn asked_ones(text: &[u8], asked: Option<Asked>) -> usize {
         .map_or(0, |bits| ones(text, bits))
 }
 
-/// Lets the runtime's other tasks go on elsewhere while a long string is read.
+/// Lets the runtime's other tasks continue elsewhere while a long string is read.
 fn paced<R>(text: &[u8], work: impl FnOnce() -> R) -> R {
     if text.len() > BYTES_AT_ONCE_MAX {
         long(work)
@@ -81,7 +82,7 @@ fn paced<R>(text: &[u8], work: impl FnOnce() -> R) -> R {
 /// Longer strings take more than about a millisecond.
 const BYTES_AT_ONCE_MAX: usize = 4 << 20;
 
-/// BITCOUNT's range, `None` for everything.
+/// BITCOUNT's range, or `None` for the whole string.
 fn count_range(args: Args<'_>, reply: &Reply) -> Result<Option<Asked>, Error> {
     let dialect = reply.dialect();
     match args.len() {
@@ -124,7 +125,7 @@ pub(super) fn bitpos(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Resu
         _ => return Err(Error::Text("ERR The bit argument must be 1 or 0.")),
     };
     let dialect = reply.dialect();
-    // A key that is not there has zeros without end.
+    // A missing key has endless zeros.
     let absent = if wanted { -1 } else { 0 };
     if !dialect.reads_bit_ranges_first() && checked(view, args.at(1))?.is_none() {
         reply.integer(absent);
@@ -152,7 +153,7 @@ fn position_range(args: Args<'_>) -> Result<Asked, Error> {
     Ok(Asked { start, end, unit })
 }
 
-/// Where the bit stands, −1 for nowhere. A clear bit is found just past the end of a string that is searched to its end.
+/// Returns the position of the bit, or −1. If the range has no end, a clear bit is found just past the string's end.
 fn position(text: &[u8], asked: Asked, wanted: bool) -> i64 {
     let Some(bits) = bits(asked.start, asked.end.unwrap_or(-1), asked.unit, text.len()) else {
         return -1;

@@ -41,7 +41,7 @@ struct Step {
 }
 
 impl Step {
-    /// How long a string must be to hold the integer.
+    /// The length in bytes that a string needs to hold the integer.
     const fn bytes(&self) -> usize {
         (self.offset + self.width.bits as usize).div_ceil(8)
     }
@@ -90,7 +90,7 @@ fn overflow_word(args: Args<'_>, index: usize) -> Result<Overflow, Error> {
     }
 }
 
-/// The subcommand that `args` starts with.
+/// Parses the subcommand at the start of `args`.
 fn step(args: Args<'_>, overflow: Overflow) -> Result<Step, Error> {
     let width = width(args.at(1))?;
     let offset = field_offset(args.at(2), width)?;
@@ -125,7 +125,7 @@ fn width(text: &[u8]) -> Result<Width, Error> {
     }
 }
 
-/// An offset in bits, or with `#` in integers of this width.
+/// Parses an offset in bits or, with `#`, in integers of this width.
 fn field_offset(text: &[u8], width: Width) -> Result<usize, Error> {
     let [b'#', digits @ ..] = text else {
         return bit_offset(text);
@@ -134,7 +134,8 @@ fn field_offset(text: &[u8], width: Width) -> Result<usize, Error> {
     usable_offset(number.wrapping_mul(width.bits.into()))
 }
 
-/// The 9 bytes that an integer at `offset` may lie in, zeros behind the end of the string, as the high end of a word.
+/// Returns the 9 bytes that may hold an integer at `offset`, as the high end of a word. Bytes past the end of the string
+/// are zeros.
 fn window(text: &[u8], offset: usize) -> u128 {
     let mut bytes = [0; 16];
     let there = text.get(offset / 8..).unwrap_or_default();
@@ -144,7 +145,7 @@ fn window(text: &[u8], offset: usize) -> u128 {
     u128::from_be_bytes(bytes)
 }
 
-/// How far an integer stands from the low end of its window.
+/// The number of bits below an integer in its window.
 const fn shift(width: Width, offset: usize) -> u32 {
     #[expect(clippy::cast_possible_truncation, reason = "below 8")]
     let within = (offset % 8) as u32;
@@ -155,7 +156,7 @@ const fn mask(width: Width) -> u64 {
     u64::MAX >> (64 - width.bits)
 }
 
-/// The integer at `offset`; a signed one has its sign spread over all 64 bits.
+/// Returns the integer at `offset`. A signed one is sign-extended to 64 bits.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
@@ -172,7 +173,7 @@ fn load(text: &[u8], width: Width, offset: usize) -> u64 {
     }
 }
 
-/// Writes the low bits of `value`; the string is long enough.
+/// Writes the low bits of `value`. The string is already long enough.
 fn store(text: &mut [u8], width: Width, offset: usize, value: u64) {
     let up = shift(width, offset);
     let kept = window(text, offset) & !(u128::from(mask(width)) << up);
@@ -183,7 +184,7 @@ fn store(text: &mut [u8], width: Width, offset: usize, value: u64) {
     }
 }
 
-/// What is stored instead of `value + add` where that does not fit; `None` where it fits.
+/// Returns what to store instead of `value + add` if that does not fit, or `None` if it fits.
 ///
 /// Sums wrap here exactly where they do in C, so that numbers far outside the width saturate to the same side.
 /// Source: redis 7.0 bitops.c, `checkSignedBitfieldOverflow` and `checkUnsignedBitfieldOverflow`.
@@ -209,7 +210,7 @@ fn limited(value: i64, add: i64, step: &Step) -> Option<u64> {
     })
 }
 
-/// On which side of its range a sum lies.
+/// The side of its range on which a sum lies.
 #[derive(Clone, Copy)]
 enum Side {
     Above,
@@ -264,7 +265,7 @@ fn change(text: &mut [u8], step: &Step) {
     store(text, step.width, step.offset, result);
 }
 
-/// The string grows to what the furthest change needs even where every change then fails.
+/// The string grows to the length that the furthest change needs, even if every change then fails.
 pub(super) fn bitfield(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let steps = steps(args)?;
     let writes = steps.iter().filter(|step| step.writes());
@@ -292,7 +293,7 @@ pub(super) fn bitfield_ro(view: &View<'_>, args: Args<'_>, reply: &mut Reply) ->
         for step in &steps {
             #[expect(
                 clippy::cast_possible_wrap,
-                reason = "an unsigned one has 63 bits at most"
+                reason = "an unsigned one has at most 63 bits"
             )]
             reply.integer(load(text, step.width, step.offset) as i64);
         }

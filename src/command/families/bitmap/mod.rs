@@ -21,7 +21,7 @@ pub(crate) const FAMILY: Family = Family {
         Command::new("getbit", Arity::exactly(3), Keys::first())
             .read(getbit)
             .flags(Flags::FAST)
-            .about("2.2.0", "Gives a bit."),
+            .about("2.2.0", "Returns a bit."),
         Command::new("bitcount", Arity::at_least(2), Keys::first())
             .read(count::bitcount)
             .about("2.6.0", "Counts the bits that are set."),
@@ -34,21 +34,24 @@ pub(crate) const FAMILY: Family = Family {
         Command::new("bitfield_ro", Arity::at_least(2), Keys::first())
             .read(field::bitfield_ro)
             .flags(Flags::FAST)
-            .about("6.0.0", "Gives integers of any width inside a string."),
+            .about("6.0.0", "Returns integers of any width inside a string."),
         Command::new("setbit", Arity::exactly(4), Keys::first())
             .apply(setbit)
             .flags(Flags::DENYOOM)
             .difference(
-                "an offset past 512 MB, as a larger proto-max-bulk-len allows, taints the key",
+                "An offset past 512 MB, which a larger proto-max-bulk-len allows, taints the key.",
             )
             .about("2.2.0", "Sets or clears a bit."),
         Command::new("bitfield", Arity::at_least(2), Keys::first())
             .apply(field::bitfield)
             .flags(Flags::DENYOOM)
             .difference(
-                "an offset past 512 MB, as a larger proto-max-bulk-len allows, taints the key",
+                "An offset past 512 MB, which a larger proto-max-bulk-len allows, taints the key.",
             )
-            .about("3.2.0", "Works on integers of any width inside a string."),
+            .about(
+                "3.2.0",
+                "Reads and changes integers of any width inside a string.",
+            ),
         Command::new(
             "bitop",
             Arity::at_least(4),
@@ -67,9 +70,9 @@ pub(crate) const FAMILY: Family = Family {
 const BAD_OFFSET: Error = Error::Text("ERR bit offset is not an integer or out of range");
 const BAD_BIT: Error = Error::Text("ERR bit is not an integer or out of range");
 
-/// The bit offset that `text` says, inside the longest string that there can be.
+/// Parses a bit offset, which must lie within the longest possible string.
 ///
-/// DIFFERENCE: a primary with a larger `proto-max-bulk-len` takes larger offsets; they are refused here.
+/// DIFFERENCE: a primary with a larger `proto-max-bulk-len` accepts larger offsets; redtail refuses them.
 fn bit_offset(text: &[u8]) -> Result<usize, Error> {
     usable_offset(parse_integer(text).ok_or(BAD_OFFSET)?)
 }

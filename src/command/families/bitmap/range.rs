@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-/// The bits that `start` and `end` name, both counted from the end when negative, in units of `unit` bits (8 or 1) of a
-/// string of `len` bytes. `None` when they name nothing.
+/// Returns the bits from `start` to `end`, both counted from the end if negative, in units of `unit` bits (8 or 1), in a
+/// string of `len` bytes. Returns `None` if they select nothing.
 pub(super) fn bits(start: i64, end: i64, unit: usize, len: usize) -> Option<Range<usize>> {
     let units = i64::try_from(len * (8 / unit)).ok()?;
     let from_front = |index: i64| {
@@ -22,7 +22,7 @@ pub(super) fn bits(start: i64, end: i64, unit: usize, len: usize) -> Option<Rang
     Some(start * unit..(end + 1) * unit)
 }
 
-/// How many bits of a range are set.
+/// Counts the set bits in a range.
 pub(super) fn ones(text: &[u8], bits: Range<usize>) -> usize {
     let (first, end) = (bits.start / 8, bits.end.div_ceil(8));
     let Some(bytes) = text.get(first..end) else {
@@ -50,10 +50,11 @@ fn ones_of(bytes: &[u8]) -> usize {
     whole + rest as usize
 }
 
-/// How many blocks' counts, eight at most in each byte, are summed in a byte.
+/// How many blocks are summed in counters of one byte, to which each block adds at most 8.
 const BLOCKS_SUMMED_MAX: usize = 31;
 
-/// Counts byte by byte in all lanes of a vector register: 7 GB/s where no instruction that counts may be taken for granted.
+/// Counts byte by byte in all lanes of a vector register: 7 GB/s where a population-count instruction cannot be taken for
+/// granted.
 fn ones_of_blocks(blocks: &[[u8; 64]]) -> usize {
     let mut sums = [0u8; 64];
     for block in blocks {
@@ -66,7 +67,7 @@ fn ones_of_blocks(blocks: &[[u8; 64]]) -> usize {
     sums.iter().map(|sum| usize::from(*sum)).sum()
 }
 
-/// Where in a range the first bit stands that is set, or clear if not `wanted`.
+/// Returns the position of the first bit in a range that is set if `wanted`, else clear.
 pub(super) fn first(text: &[u8], bits: Range<usize>, wanted: bool) -> Option<usize> {
     let skipped = if wanted { 0 } else { 0xff };
     let mut index = bits.start / 8;
@@ -82,7 +83,7 @@ pub(super) fn first(text: &[u8], bits: Range<usize>, wanted: bool) -> Option<usi
     (position < bits.end).then_some(position)
 }
 
-/// How many bytes in front are `skipped`: by blocks, then one by one.
+/// Counts the leading bytes that equal `skipped`: block by block, then byte by byte.
 fn skip(bytes: &[u8], skipped: u8) -> usize {
     let (blocks, _) = bytes.as_chunks::<64>();
     let is_skipped =

@@ -184,7 +184,7 @@ fn results_outside_the_width_wrap_saturate_or_are_left_out() {
         ("OVERFLOW SAT SET u8 0 -1", &[255]),
         ("OVERFLOW FAIL SET u8 0 1 SET u8 8 256", &[1, 0]),
         ("OVERFLOW FAIL SET u4 20 16", &[0, 0, 0]),
-        // So far below the lowest number that C takes it for one above the highest.
+        // So far below the lowest number that C takes it for a number above the highest.
         ("OVERFLOW SAT SET i8 0 -9223372036854775808", &[127]),
         ("SET u3 6 7", &[3, 128]),
         (
@@ -241,7 +241,7 @@ fn strings_are_combined_as_if_zeros_followed_the_shorter_ones() {
         assert_eq!(bytes(&bench, "d"), expected, "{line}");
     }
     bench.apply("BITOP OR d none none");
-    // A wrong type at a key that is not named is nobody's business, whatever shards are held.
+    // A wrong type at a key that the command does not name does not matter, whichever shards are held.
     bench.apply("RPUSH  x");
     (0..5000).for_each(|index| bench.apply(&format!("BITOP NOT d{index} a")));
     assert_eq!(bench.read("EXISTS d"), ":0");

@@ -1,4 +1,4 @@
-//! Sums of values that do not depend on the order of what has none.
+//! Digests of values. They do not depend on the order of unordered parts.
 //!
 //! Source: redis 8.0 debug.c, `xorObjectDigest`, `computeDatasetDigest`.
 
@@ -14,7 +14,7 @@ use crate::resp::double;
 use crate::store::{Entry, Tainted, Value, View};
 use crate::value::{Hash, Object, Stream, VectorSet, Zset};
 
-/// A sum, built up from texts; zero for what is not there.
+/// A digest, built up from texts; zero for a missing key.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Digest([u8; 20]);
 
@@ -25,14 +25,14 @@ impl fmt::Display for Digest {
 }
 
 impl Digest {
-    /// Adds a text whose place does not matter.
+    /// Adds a text whose position does not matter.
     fn add(&mut self, text: &[u8]) {
         let sum = Sha1::digest(text);
         let bytes = self.0.iter_mut().zip(sum);
         bytes.for_each(|(byte, with)| *byte ^= with);
     }
 
-    /// Adds a text behind all that were mixed in before.
+    /// Adds a text after all those mixed in before.
     fn mix(&mut self, text: &[u8]) {
         self.add(text);
         self.0 = Sha1::digest(self.0).into();
@@ -45,7 +45,8 @@ impl Digest {
     /// Adds an entry's value and whether it expires.
     ///
     /// # Errors
-    /// [`Tainted`] for a value that is not known any more, and an error for a module's: only the module can tell.
+    /// [`Tainted`] for a value that is no longer known, and another error for a module's value, which only the module can
+    /// digest.
     pub(super) fn mix_value(
         &mut self,
         entry: &Entry,
@@ -119,7 +120,7 @@ impl Digest {
         }
     }
 
-    /// Entries only: groups do not count.
+    /// Digests only the entries: groups do not count.
     fn mix_stream(&mut self, stream: &Stream) {
         for entry in stream.range(StreamId::MIN, StreamId::MAX) {
             self.mix(format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
@@ -149,10 +150,10 @@ impl Digest {
         self.add(&all.0);
     }
 
-    /// The sum of all keys in `views`, each of a database.
+    /// The digest of all keys in `views`, which has one view per database.
     ///
     /// # Errors
-    /// As [`Self::mix_value`].
+    /// Same as [`Self::mix_value`].
     pub(super) fn of_all(views: &[View<'_>], dialect: Dialect) -> Result<Self, Error> {
         let mut all = Self::default();
         for view in views {

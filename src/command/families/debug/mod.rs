@@ -1,4 +1,4 @@
-//! DEBUG: sums of values, and what else harms nobody. Behind the setting `enable-debug-command`.
+//! DEBUG: digests of values, and other subcommands that do no harm. The setting `enable-debug-command` guards it.
 
 mod digest;
 
@@ -32,11 +32,11 @@ pub(crate) const FAMILY: Family = Family {
                 .and(Flags::NO_MULTI),
         )
         .difference(
-            "knows DIGEST, DIGEST-VALUE, HELP, OBJECT, SET-ACTIVE-EXPIRE and SLEEP (of the one connection, up to a minute); \
-             not inside MULTI; times and frequencies of use are 0, references 1; the nodes of a \
-             6.0's or 7.0's list are measured as they are kept here; a module's value has no digest",
+            "Supports DIGEST, DIGEST-VALUE, HELP, OBJECT, SET-ACTIVE-EXPIRE and SLEEP (of this one connection, up to a minute), \
+             but not inside MULTI. Access times and frequencies are 0, reference counts 1. The nodes of a 6.0 or 7.0 list \
+             are measured as redtail stores them. A module's value has no digest.",
         )
-        .about("1.0.0", "Looks at the store itself.")],
+        .about("1.0.0", "Inspects the store itself.")],
 };
 
 /// Source: redis 7.0 server.c, `processCommand`.
@@ -45,7 +45,7 @@ const NOT_ALLOWED: Error = Error::Text(
      connection, otherwise you need to set this option in the configuration file, and then restart the server.",
 );
 
-/// The longest that DEBUG SLEEP may hold a thread of the runtime.
+/// The longest time that DEBUG SLEEP may hold a runtime thread.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 
 const HELP: &[&str] = &[
@@ -57,7 +57,7 @@ const HELP: &[&str] = &[
     "OBJECT <key>",
     "    Show low level info about `key` and associated value.",
     "SET-ACTIVE-EXPIRE <0|1>",
-    "    Accepted: nothing here expires actively.",
+    "    Accepted: redtail does not expire keys actively.",
     "SLEEP <seconds>",
     "    Stop this connection for <seconds>. Decimals allowed.",
     "HELP",
@@ -105,7 +105,7 @@ fn help(cx: &mut SessionCx<'_>) {
 }
 
 fn sleep(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
-    // As strtod does, which Redis does not check: what is no number is none.
+    // Like strtod, whose errors Redis does not check: text that is no number counts as 0.
     let text = std::str::from_utf8(args.at(2)).unwrap_or_default();
     let seconds = text.parse().unwrap_or(0.0);
     let time = Duration::try_from_secs_f64(seconds).unwrap_or_default();
@@ -121,7 +121,7 @@ fn generation<'g>(cx: &SessionCx<'g>) -> Result<&'g Generation, Error> {
     cx.generation.ok_or_else(|| loading(cx))
 }
 
-/// `DEBUG DIGEST`: of all databases at one moment, keys past their time too.
+/// `DEBUG DIGEST`: covers all databases at one moment, expired keys included.
 fn digest(cx: &mut SessionCx<'_>) -> Result<(), Error> {
     let spaces = &generation(cx)?.spaces;
     let held = spaces.hold(all_slots(spaces));
@@ -138,7 +138,7 @@ fn all_slots(spaces: &Keyspaces) -> Vec<Slot> {
     used.flat_map(|db| spaces.slots_of_db(db)).collect()
 }
 
-/// `DEBUG DIGEST-VALUE [key …]`: zeros for a key that is not there.
+/// `DEBUG DIGEST-VALUE [key …]`: zeros for a missing key.
 fn digest_values(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     let (spaces, db) = (&generation(cx)?.spaces, cx.session.db);
     let dialect = cx.reply.dialect();
@@ -195,7 +195,8 @@ fn object(cx: &mut SessionCx<'_>, args: Args<'_>, fast: bool) -> Result<(), Erro
     Ok(())
 }
 
-/// Bytes of the value in a snapshot, as Redis counts them: without the eight of a hash's soonest expiry.
+/// Returns the bytes of the value in a snapshot, as Redis counts them: without the eight bytes of a hash's earliest
+/// expiry.
 ///
 /// Source: redis 8.0 rdb.c, `rdbSavedObjectLen`, `rdbSaveObject`.
 fn serialized_len(entry: &Entry, dialect: Dialect) -> Result<u64, Error> {

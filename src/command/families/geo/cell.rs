@@ -1,9 +1,9 @@
-//! Cells of a geohash: places on earth as bits, longitude and latitude by turns.
+//! Geohash cells: places on earth as bits, which alternate between longitude and latitude.
 //!
-//! All arithmetic is that of Redis, operation by operation, so that the last bit agrees.
+//! All arithmetic follows Redis, operation by operation, so that the last bit agrees.
 //! Source: redis 7.0 geohash.c; the same in every version.
 
-/// A longitude and a latitude in degrees, or the differences of such.
+/// A longitude and a latitude in degrees, or a difference of each.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Point {
     pub(super) longitude: f64,
@@ -29,7 +29,7 @@ pub(super) const INDEXED: World = World {
     },
 };
 
-/// What geohash texts address.
+/// What geohash texts can address.
 pub(super) const WHOLE: World = World {
     min: Point {
         longitude: -180.0,
@@ -41,7 +41,7 @@ pub(super) const WHOLE: World = World {
     },
 };
 
-/// Bits of each coordinate in a score.
+/// The bits of each coordinate in a score.
 pub(super) const STEPS_MAX: u32 = 26;
 
 /// A rectangle of the world: `2 × steps` bits.
@@ -68,7 +68,7 @@ impl World {
 }
 
 impl Cell {
-    /// The cell of `point` in `world`; `None` outside of what can be indexed.
+    /// Returns the cell of `point` in `world`, or `None` outside of what can be indexed.
     pub(super) fn of(point: Point, world: &World, steps: u32) -> Option<Self> {
         if !INDEXED.holds(point) || !world.holds(point) {
             return None;
@@ -83,7 +83,7 @@ impl Cell {
         })
     }
 
-    /// The cell that a sorted set's score stands for.
+    /// Returns the cell that a sorted set's score encodes.
     pub(super) fn of_score(score: f64) -> Self {
         Self {
             bits: unsigned(score),
@@ -91,7 +91,7 @@ impl Cell {
         }
     }
 
-    /// Its corners.
+    /// Returns its corners.
     pub(super) fn area(self) -> Area {
         let (latitude, longitude) = (gather(self.bits), gather(self.bits >> 1));
         let scale = (1_u64 << self.steps) as f64;
@@ -107,7 +107,7 @@ impl Cell {
         }
     }
 
-    /// Its middle, as far as that can be indexed.
+    /// Returns its middle, clamped to what can be indexed.
     pub(super) fn centre(self) -> Point {
         let Area { min, max } = self.area();
         let middle =
@@ -128,8 +128,8 @@ impl Cell {
         }
     }
 
-    /// The cell beside it: one to the east (or west, or neither), one to the north (or south, or neither). The world is round
-    /// in both directions.
+    /// Returns the neighbouring cell: one to the east (or west, or neither), one to the north (or south, or neither). The
+    /// world wraps around in both directions.
     pub(super) fn beside(self, east: i8, north: i8) -> Self {
         const LONGITUDE: u64 = 0xaaaa_aaaa_aaaa_aaaa;
         const LATITUDE: u64 = 0x5555_5555_5555_5555;
@@ -152,7 +152,7 @@ impl Cell {
         }
     }
 
-    /// The scores of all places in it: from the first, up to but without the second.
+    /// Returns the scores of all places in it: from the first up to, but not including, the second.
     pub(super) fn scores(self) -> (f64, f64) {
         let shift = 2 * (STEPS_MAX - self.steps);
         let first = |bits: u64| (bits << shift) as f64;
@@ -160,7 +160,7 @@ impl Cell {
     }
 }
 
-/// Moves every other bit by one: `between` are the bits that carry over.
+/// Adds or subtracts one in every other bit; the bits `between` pass the carry on.
 const fn step(bits: u64, between: u64, own: u64, direction: i8) -> u64 {
     let moved = match direction {
         0 => return bits,
@@ -170,7 +170,7 @@ const fn step(bits: u64, between: u64, own: u64, direction: i8) -> u64 {
     moved & own
 }
 
-/// Sets the bits of `value` apart, to every other place.
+/// Spreads the bits of `value` to every other position.
 fn spread(value: u32) -> u64 {
     const MASKS: [(u32, u64); 5] = [
         (16, 0x0000_ffff_0000_ffff),
@@ -184,7 +184,7 @@ fn spread(value: u32) -> u64 {
     })
 }
 
-/// Takes every other bit.
+/// Gathers every other bit.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "the last mask leaves 32 bits"
@@ -203,7 +203,7 @@ fn gather(bits: u64) -> u32 {
         .fold(bits, |bits, (shift, mask)| (bits | bits >> shift) & mask) as u32
 }
 
-/// The whole part of a value from 0 to 2²⁶.
+/// Returns the whole part of a value from 0 to 2²⁶.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -213,9 +213,9 @@ const fn fixed(value: f64) -> u32 {
     value as u32
 }
 
-/// A double as C's cast makes it an `int64_t` on x86-64: cut off, and the least number when it does not fit.
+/// Converts a double as C's cast to `int64_t` does on x86-64: truncated, or the smallest number if it does not fit.
 ///
-/// DIFFERENCE: servers on other processors give another number for a score that is no geohash and does not fit.
+/// DIFFERENCE: servers on other processors get another number for a score that is no geohash and does not fit.
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
 pub(super) fn signed(value: f64) -> i64 {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
@@ -226,7 +226,7 @@ pub(super) fn signed(value: f64) -> i64 {
     }
 }
 
-/// A double as C's cast makes it a `uint64_t` on x86-64.
+/// Converts a double as C's cast to `uint64_t` does on x86-64.
 fn unsigned(value: f64) -> u64 {
     const HALF: f64 = 9_223_372_036_854_775_808.0;
     if value < HALF {

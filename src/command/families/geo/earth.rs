@@ -10,15 +10,15 @@ const RADIUS_M: f64 = 6_372_797.560_856;
 /// A degree in radians.
 const DEGREE: f64 = std::f64::consts::PI / 180.0;
 
-/// How a server works distances out.
+/// How a server computes distances.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Earth {
-    /// Sines up to this count as the same longitude; `None` for servers that always work everything out.
+    /// Sines up to this value count as the same longitude; `None` for servers that always compute everything.
     same_longitude_max: Option<f64>,
 }
 
 impl Earth {
-    /// As that server does.
+    /// Returns how the server of `dialect` does it.
     pub(super) const fn of(dialect: Dialect) -> Self {
         let same_longitude_max = if dialect.has_geo_polygons() {
             Some(1e-15)
@@ -30,7 +30,7 @@ impl Earth {
         Self { same_longitude_max }
     }
 
-    /// The great circle distance of two points in metres, by the haversine formula.
+    /// Returns the great-circle distance between two points in metres, by the haversine formula.
     pub(super) fn distance_m(self, one: Point, other: Point) -> f64 {
         let (from, to) = (radians(one.longitude), radians(other.longitude));
         let v = ((to - from) / 2.0).sin();
@@ -43,7 +43,7 @@ impl Earth {
         2.0 * RADIUS_M * a.sqrt().asin()
     }
 
-    /// The distance in metres of two points on one meridian.
+    /// Returns the distance in metres between two points on one meridian.
     pub(super) fn latitude_distance_m(self, one: Point, other: Point) -> f64 {
         match self.same_longitude_max {
             Some(_) => meridian_m(other.latitude, one.latitude),
@@ -62,22 +62,22 @@ fn meridian_m(one: f64, other: f64) -> f64 {
     RADIUS_M * (radians(other) - radians(one)).abs()
 }
 
-/// Degrees in radians.
+/// Converts degrees to radians.
 pub(super) fn radians(degrees: f64) -> f64 {
     degrees * DEGREE
 }
 
-/// Radians in degrees.
+/// Converts radians to degrees.
 pub(super) fn degrees(radians: f64) -> f64 {
     radians / DEGREE
 }
 
-/// The angle in degrees under which a distance in metres is seen from the earth's middle.
+/// Returns the angle in degrees that a distance in metres spans at the earth's centre.
 pub(super) fn angle(distance_m: f64) -> f64 {
     degrees(distance_m / RADIUS_M)
 }
 
-/// The angle as above along a circle of latitude.
+/// Returns the same angle along a circle of latitude.
 pub(super) fn angle_along(distance_m: f64, latitude: f64) -> f64 {
     degrees(distance_m / RADIUS_M / radians(latitude).cos())
 }

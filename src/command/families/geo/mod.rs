@@ -1,8 +1,9 @@
 //! Places on earth: sorted sets whose scores are geohashes.
 //!
-//! [`cell`] turns places into scores and back, [`earth`] measures distances, [`shape`] says what lies in a shape and which
-//! cells cover it, [`query`] reads a search and [`search`] does it. Every floating point operation is done as the server
-//! does it, in its order, so that all printed digits agree; sines and cosines come from the C library, as there.
+//! [`cell`] turns places into scores and back, [`earth`] measures distances, [`shape`] says what lies in a shape and
+//! which cells cover it, [`query`] parses a search and [`search`] runs it. Every floating-point operation is done as the
+//! server does it, in the same order, so that all printed digits agree; sines and cosines come from the C library, as on
+//! the server.
 
 use crate::command::rows::work::words;
 use crate::command::rows::{Arity, Command, Error, Family, Flags, Keys};
@@ -27,19 +28,19 @@ pub(crate) const FAMILY: Family = Family {
         Command::new("geodist", Arity::at_least(4), Keys::first())
             .read(geodist)
             .work(words)
-            .about("3.2.0", "Gives the distance of two places."),
+            .about("3.2.0", "Returns the distance between two places."),
         Command::new("geohash", Arity::at_least(2), Keys::first())
             .read(geohash)
             .work(words)
-            .about("3.2.0", "Gives the geohash texts of places."),
+            .about("3.2.0", "Returns the geohash texts of places."),
         Command::new("geopos", Arity::at_least(2), Keys::first())
             .read(geopos)
             .work(words)
-            .about("3.2.0", "Gives the longitudes and latitudes of places."),
+            .about("3.2.0", "Returns the longitudes and latitudes of places."),
         Command::new("geosearch", Arity::at_least(7), Keys::first())
             .read(geosearch)
             .difference(
-                "A polygon of Valkey 9 whose middle lies beyond 85.05 degrees of latitude is refused: Valkey reads memory \
+                "Refuses a polygon (Valkey 9) whose middle lies beyond 85.05 degrees of latitude, because Valkey reads memory \
                  there that it never wrote.",
             )
             .about(
@@ -51,7 +52,7 @@ pub(crate) const FAMILY: Family = Family {
             .about("3.2.10", "Finds places around a point."),
         Command::new("georadiusbymember_ro", Arity::at_least(5), Keys::first())
             .read(georadiusbymember_ro)
-            .about("3.2.10", "Finds places around another."),
+            .about("3.2.10", "Finds places around another place."),
         Command::new("geoadd", Arity::at_least(5), Keys::first())
             .apply(geoadd)
             .flags(Flags::DENYOOM)
@@ -63,7 +64,7 @@ pub(crate) const FAMILY: Family = Family {
         Command::new("georadiusbymember", Arity::at_least(5), SOURCE_AND_STORE)
             .apply(georadiusbymember)
             .flags(Flags::DENYOOM)
-            .about("3.2.0", "Finds places around another, and may store them."),
+            .about("3.2.0", "Finds places around another place, and may store them."),
         Command::new("geosearchstore", Arity::at_least(8), Keys::leading(2))
             .apply(geosearchstore)
             .flags(Flags::DENYOOM)
@@ -71,7 +72,7 @@ pub(crate) const FAMILY: Family = Family {
     ],
 };
 
-/// The first argument, and what follows the last STORE or STOREDIST.
+/// The first argument, and the word after the last STORE or STOREDIST.
 const SOURCE_AND_STORE: Keys = Keys::Found {
     first: 1,
     find: |args, visit| {
@@ -89,7 +90,7 @@ fn store_at(args: Args<'_>) -> Option<usize> {
         .map(|index| index + 1)
 }
 
-/// The place of a member.
+/// Returns the place of a member.
 fn place(zset: Option<&Zset>, member: &[u8]) -> Option<Point> {
     Some(Cell::of_score(zset?.score(member)?).centre())
 }
@@ -124,7 +125,7 @@ fn geohash(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Err
     Ok(())
 }
 
-/// The geohash text of a point: ten letters, and one that is always `0`, for 52 bits hold no more.
+/// Returns the geohash text of a point: ten letters, and one that is always `0`, because 52 bits hold no more.
 fn text(point: Point) -> [u8; 11] {
     const LETTERS: &[u8; 32] = b"0123456789bcdefghjkmnpqrstuvwxyz";
     let cell = Cell::of(point, &WHOLE, STEPS_MAX);
@@ -151,7 +152,7 @@ fn geopos(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Erro
     Ok(())
 }
 
-/// A distance: four digits behind the point, as text in either protocol.
+/// Writes a distance with four digits after the point, as text in either protocol.
 fn distance(reply: &mut Reply, distance: f64) {
     if !reply.dialect().has_quick_geo_distances() {
         return reply.bulk(format!("{distance:.4}").as_bytes());
@@ -166,7 +167,7 @@ fn distance(reply: &mut Reply, distance: f64) {
     reply.bulk(format!("{sign}{whole}.{part:04}").as_bytes());
 }
 
-/// A point's two numbers.
+/// Writes a point's two numbers.
 fn coordinates(reply: &mut Reply, point: Point) {
     reply.array(2);
     for value in [point.longitude, point.latitude] {
@@ -202,7 +203,7 @@ fn geosearchstore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     search::keep(tx, args, Form::SearchStore)
 }
 
-/// GEOADD comes as ZADD from every server there is; only a proxy would send it so.
+/// Every server sends GEOADD as ZADD; only a proxy would send it unchanged.
 fn geoadd(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let mut words = crate::resp::ArgsBuf::new(["zadd".as_bytes(), args.at(1)]);
     let options = |index: &usize| ["nx", "xx", "ch"].iter().any(|word| args.is(*index, word));

@@ -1,6 +1,6 @@
-//! What a search asks for.
+//! Parses a search.
 //!
-//! Words are checked in Redis's order, and against the searched key where Redis does. Source: redis 6.0, 6.2, 7.0 and
+//! Words are checked in Redis's order, and against the searched key where Redis does so. Source: redis 6.0, 6.2, 7.0 and
 //! valkey 9.1 geo.c, `georadiusGeneric`.
 
 use super::cell::{Cell, INDEXED, Point};
@@ -11,7 +11,7 @@ use crate::dialect::Dialect;
 use crate::resp::Args;
 use crate::value::Zset;
 
-/// How a command says where to search.
+/// How a command states where to search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// `key longitude latitude radius unit`.
@@ -24,7 +24,7 @@ pub(super) enum Form {
     SearchStore,
 }
 
-/// In which order the found places come.
+/// The order of the found places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     AsFound,
@@ -32,7 +32,7 @@ pub(super) enum Order {
     Descending,
 }
 
-/// What is told of each place beside its name.
+/// What the reply says about each place besides its name.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Told {
     pub(super) distance: bool,
@@ -41,7 +41,7 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// How many things that are.
+    /// Returns how many of these it says.
     pub(super) fn count(self) -> usize {
         [self.distance, self.hash, self.coordinates]
             .into_iter()
@@ -54,11 +54,11 @@ impl Told {
     }
 }
 
-/// Where the found places are kept.
+/// Where the found places are stored.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Destination<'a> {
     pub(super) key: &'a [u8],
-    /// With their distances as scores.
+    /// Whether their scores are the distances.
     pub(super) distances: bool,
 }
 
@@ -68,14 +68,14 @@ pub(super) struct Query<'a> {
     pub(super) search: Search,
     pub(super) told: Told,
     pub(super) order: Order,
-    /// How many places are wanted, `None` for all.
+    /// The maximum number of places, `None` for all.
     pub(super) count: Option<usize>,
-    /// Whether the first ones found will do.
+    /// Whether the first places found are enough.
     pub(super) any: bool,
     pub(super) destination: Option<Destination<'a>>,
 }
 
-/// Reads a search. `stores` allows STORE and STOREDIST. Without a `zset` places named by member are not looked up.
+/// Parses a search. `stores` allows STORE and STOREDIST. Without a `zset`, members are not looked up.
 pub(super) fn parse<'a>(
     args: Args<'a>,
     form: Form,
@@ -105,7 +105,7 @@ pub(super) fn parse<'a>(
     words.checked()
 }
 
-/// A search that is being read.
+/// A search that is being parsed.
 struct Words<'a, 'z> {
     args: Args<'a>,
     form: Form,
@@ -129,7 +129,7 @@ enum From {
 }
 
 impl<'a> Words<'a, '_> {
-    /// Reads what stands before the options; gives the first option's index.
+    /// Reads the words before the options. Returns the index of the first option.
     fn read_place(&mut self) -> Result<usize, Error> {
         match self.form {
             Form::Radius => {
@@ -155,7 +155,7 @@ impl<'a> Words<'a, '_> {
         }
     }
 
-    /// Reads the option at `index`; gives how many words it has.
+    /// Reads the option at `index`. Returns its number of words.
     fn read_option(&mut self, index: usize) -> Result<usize, Error> {
         let word = self.args.at(index).to_ascii_lowercase();
         let more = self.args.len() - index - 1;
@@ -229,7 +229,7 @@ impl<'a> Words<'a, '_> {
             && matches!(self.shape, None | Some(Shape::Polygon(_)))
     }
 
-    /// Reads a radius and its unit; gives how many words an option of them has.
+    /// Reads a radius and its unit. Returns the number of words in an option that has both.
     fn read_radius(&mut self, index: usize) -> Result<usize, Error> {
         let text = self.args.at(index);
         let radius =
@@ -274,7 +274,7 @@ impl<'a> Words<'a, '_> {
         Ok(2 + 2 * corners)
     }
 
-    /// The place of the member at `index`, anywhere when there is no key.
+    /// Returns the place of the member at `index`, or an arbitrary one if the key does not exist.
     fn member(&self, index: usize) -> Result<Point, Error> {
         let Some(zset) = self.zset else {
             return Ok(Point::default());
@@ -289,7 +289,7 @@ impl<'a> Words<'a, '_> {
     fn checked(self) -> Result<Query<'a>, Error> {
         let searches = matches!(self.form, Form::Search | Form::SearchStore);
         if self.destination.is_some() && self.told.any() {
-            // No client sees this: it may not store.
+            // No client sees this, because a client cannot store.
             return Err(Error::Syntax);
         }
         let has_polygon = matches!(self.shape, Some(Shape::Polygon(_)));
@@ -326,7 +326,7 @@ impl<'a> Words<'a, '_> {
         })
     }
 
-    /// Redis repeats the command as it was spelt.
+    /// Redis repeats the command as the client spelt it.
     fn exactly_one_of(&self, options: &str) -> Error {
         let name = String::from_utf8_lossy(self.args.at(0));
         Error::Owned(format!(
@@ -335,7 +335,7 @@ impl<'a> Words<'a, '_> {
     }
 }
 
-/// The longitude and latitude at `index` and behind.
+/// Parses the longitude at `index` and the latitude after it.
 pub(super) fn coordinates(args: Args<'_>, index: usize, dialect: Dialect) -> Result<Point, Error> {
     let point = Point {
         longitude: float(args.at(index), dialect)?,
@@ -350,7 +350,7 @@ pub(super) fn coordinates(args: Args<'_>, index: usize, dialect: Dialect) -> Res
     Ok(point)
 }
 
-/// Metres in a unit. Source: redis 6.0 and 7.0 geo.c, `extractUnitOrReply`.
+/// Returns the metres in a unit. Source: redis 6.0 and 7.0 geo.c, `extractUnitOrReply`.
 pub(super) fn unit_m(unit: &[u8], dialect: Dialect) -> Result<f64, Error> {
     let any_case = dialect.has_quick_geo_distances();
     let unit = if any_case {

@@ -1,4 +1,4 @@
-//! Finding the places that a query asks for, telling them to a client or keeping them under a key.
+//! Finds the places that a query asks for, and sends them to a client or stores them under a key.
 
 use super::cell::{Cell, Point, signed};
 use super::coordinates;
@@ -65,7 +65,7 @@ fn tell(reply: &mut Reply, place: &Found<'_>, query: &Query<'_>) {
     }
 }
 
-/// Applies a search whose result is kept.
+/// Applies a search that stores its result.
 pub(super) fn keep(tx: &mut Tx<'_>, args: Args<'_>, form: Form) -> Result<(), Error> {
     let source = if form == Form::SearchStore { 2 } else { 1 };
     let dialect = tx.dialect();
@@ -93,7 +93,7 @@ pub(super) fn keep(tx: &mut Tx<'_>, args: Args<'_>, form: Form) -> Result<(), Er
     store(tx, destination.key, members)
 }
 
-/// The places that a query finds, in its order and no more than it wants.
+/// Returns the places that a query finds, in its order and no more than its count.
 fn find<'z>(zset: &'z Zset, query: &Query<'_>, dialect: Dialect) -> Result<Vec<Found<'z>>, Error> {
     let earth = Earth::of(dialect);
     let cells = query.search.cells(earth, dialect).ok_or(Error::Text(
@@ -113,8 +113,8 @@ fn find<'z>(zset: &'z Zset, query: &Query<'_>, dialect: Dialect) -> Result<Vec<F
     Ok(found)
 }
 
-/// The cells to look through. Where a search spans the world, a cell can lie on two sides of the centre: it is left out
-/// when it comes twice in a row, but not behind the centre's own.
+/// Returns the cells to search. If a search spans the world, a cell can lie on two sides of the centre: it is left out if
+/// it comes twice in a row, but not right after the centre's own.
 ///
 /// Source: redis 7.0 geo.c, `membersOfAllNeighbors`.
 fn different(cells: [Option<Cell>; 9]) -> impl Iterator<Item = Cell> {
@@ -162,7 +162,7 @@ fn gather<'z>(
     }
 }
 
-/// Brings the first `wanted` places in order. Where distances are equal, what Redis's sort leaves is left.
+/// Sorts the first `wanted` places. Equal distances end up in the order that Redis's sort leaves them in.
 fn sort(found: &mut [Found<'_>], order: Order, wanted: usize, dialect: Dialect) {
     let ascending = |one: &Found<'_>, other: &Found<'_>| {
         let by_distance = one.distance_m.partial_cmp(&other.distance_m);
@@ -176,7 +176,7 @@ fn sort(found: &mut [Found<'_>], order: Order, wanted: usize, dialect: Dialect) 
         return;
     }
     if wanted == found.len() || !dialect.has_geo_shapes() {
-        // As the C library's does, this keeps equal ones in their order.
+        // Like the C library's sort, this one keeps equal places in their order.
         found.sort_by(compare);
     } else if wanted > 0 {
         partial_sort(found, compare, 0, wanted - 1);

@@ -4,31 +4,31 @@ use super::cell::{Area, Cell, INDEXED, Point, STEPS_MAX};
 use super::earth::{Earth, angle, angle_along, degrees, radians};
 use crate::dialect::Dialect;
 
-/// What lies around the searched place, in units of `unit_m` metres.
+/// The shape around the centre, in units of `unit_m` metres.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Shape {
-    /// All within a radius.
+    /// Everything within a radius.
     Circle(f64),
     /// A width and a height around the centre.
     Rectangle(f64, f64),
-    /// Corners, three at least.
+    /// At least three corners.
     Polygon(Vec<Point>),
 }
 
-/// A shape at its place.
+/// A shape and its position.
 #[derive(Debug, Clone)]
 pub(super) struct Search {
     pub(super) shape: Shape,
     pub(super) centre: Point,
-    /// Metres in the unit that lengths are given and wanted in.
+    /// Metres in the unit of the command's and the reply's lengths.
     pub(super) unit_m: f64,
 }
 
-/// Half the world's circumference in metres, as Web Mercator has it.
+/// Half the world's circumference in metres, in Web Mercator.
 const MERCATOR_MAX_M: f64 = 20_037_726.37;
 
 impl Search {
-    /// Places the centre of a polygon in its middle.
+    /// Moves the centre of a polygon to its middle.
     pub(super) fn centred(mut self) -> Self {
         if let Shape::Polygon(corners) = &self.shape {
             self.centre = middle(corners);
@@ -36,12 +36,12 @@ impl Search {
         self
     }
 
-    /// The distance of `point` from the centre in metres, if it lies inside.
+    /// Returns the distance of `point` from the centre in metres, if the point lies inside.
     pub(super) fn distance_m(&self, earth: Earth, point: Point) -> Option<f64> {
         match &self.shape {
             Shape::Circle(radius) => {
                 let distance = earth.distance_m(self.centre, point);
-                // As C compares: what is not a number is inside.
+                // As in C, a comparison with NaN is false: the point counts as inside.
                 let outside = distance > radius * self.unit_m;
                 return (!outside).then_some(distance);
             }
@@ -66,10 +66,10 @@ impl Search {
         Some(earth.distance_m(self.centre, point))
     }
 
-    /// The cells to look through, in that order; `None` where one has nothing to give. The centre's comes first. Gives
-    /// `None` when the centre itself cannot be indexed, which only a polygon's can.
+    /// Returns the cells to search, in order, with `None` for a cell that the bounds do not reach. The centre's cell
+    /// comes first. Returns `None` if the centre itself cannot be indexed, which happens only to a polygon's.
     ///
-    /// DIFFERENCE: Valkey goes on with cells that it never wrote, so nobody can know its answer.
+    /// DIFFERENCE: Valkey then uses cells that it never wrote, so its answer is unpredictable.
     ///
     /// Source: redis 7.0 geohash_helper.c, `geohashCalculateAreasByShapeWGS84`.
     pub(super) fn cells(&self, earth: Earth, dialect: Dialect) -> Option<[Option<Cell>; 9]> {
@@ -89,7 +89,7 @@ impl Search {
         Some(around(cell, bounds))
     }
 
-    /// The box around the shape. Source: as above, `geohashBoundingBox`, in Redis 6.0 and since 6.2.
+    /// Returns the box around the shape. Source: as above, `geohashBoundingBox`, in Redis 6.0 and since 6.2.
     fn bounds(&self, dialect: Dialect) -> Area {
         let (width_m, height_m) = match &self.shape {
             Shape::Circle(radius) => (self.unit_m * radius, self.unit_m * radius),
@@ -119,7 +119,7 @@ impl Search {
         }
     }
 
-    /// How far the shape reaches from its centre, in metres.
+    /// Returns how far the shape reaches from its centre, in metres.
     fn reach_m(&self, earth: Earth, bounds: Area) -> f64 {
         let reach = match &self.shape {
             Shape::Circle(radius) => *radius,
@@ -152,7 +152,7 @@ impl Search {
         farthest
     }
 
-    /// Whether a cell beside the centre's ends within `reach_m`, as Redis 6.0 asks.
+    /// Whether a cell next to the centre's ends within `reach_m`: the test of Redis 6.0.
     fn is_nearer_than(&self, cell: Cell, earth: Earth, reach_m: f64) -> bool {
         let sides = Sides::of(cell);
         let ends = [
@@ -171,7 +171,7 @@ impl Search {
     }
 }
 
-/// The outer ends of the cells beside a cell.
+/// The outer ends of the cells next to a cell.
 struct Sides {
     north: f64,
     south: f64,
@@ -190,7 +190,7 @@ impl Sides {
     }
 }
 
-/// Whether the bounds reach beyond the cells beside `cell`.
+/// Whether the bounds reach beyond the cells next to `cell`.
 fn overreaches(cell: Cell, Area { min, max }: Area) -> bool {
     let sides = Sides::of(cell);
     sides.north < max.latitude
@@ -199,7 +199,7 @@ fn overreaches(cell: Cell, Area { min, max }: Area) -> bool {
         || sides.west > min.longitude
 }
 
-/// A cell and those around it, without the ones that the bounds do not reach.
+/// Returns a cell and its neighbours, without those that the bounds do not reach.
 fn around(cell: Cell, Area { min, max }: Area) -> [Option<Cell>; 9] {
     const ORDER: [(i8, i8); 9] = [
         (0, 0),
@@ -213,7 +213,7 @@ fn around(cell: Cell, Area { min, max }: Area) -> [Option<Cell>; 9] {
         (-1, -1),
     ];
     let area = cell.area();
-    // Cells of one step are half the world: all are looked through.
+    // Cells of one step are half the world, so all of them are searched.
     let fine = cell.steps >= 2;
     let no_south = fine && area.min.latitude < min.latitude;
     let no_north = fine && area.max.latitude > max.latitude;
@@ -228,7 +228,7 @@ fn around(cell: Cell, Area { min, max }: Area) -> [Option<Cell>; 9] {
     })
 }
 
-/// How many bits of each coordinate leave cells that are not smaller than the reach.
+/// Returns how many bits of each coordinate leave cells that are not smaller than the reach.
 ///
 /// Source: redis 7.0 geohash_helper.c, `geohashEstimateStepsByRadius`.
 fn estimate_steps(mut reach_m: f64, latitude: f64) -> u32 {
@@ -240,12 +240,12 @@ fn estimate_steps(mut reach_m: f64, latitude: f64) -> u32 {
         reach_m *= 2.0;
         doublings += 1;
     }
-    // One step more of what is twice as wide, and cells narrow towards the poles.
+    // One step coarser makes cells twice as wide. Near the poles, where cells narrow, one or two more.
     let coarser = 1 + u32::from(latitude.abs() > 66.0) + u32::from(latitude.abs() > 80.0);
     doublings.saturating_sub(coarser).clamp(1, STEPS_MAX)
 }
 
-/// The box around corners.
+/// Returns the box around the corners.
 fn extent(corners: &[Point]) -> Area {
     let mut area = Area {
         min: INDEXED.max,
@@ -260,7 +260,8 @@ fn extent(corners: &[Point]) -> Area {
     area
 }
 
-/// The middle of corners, found in three dimensions. Source: valkey 9.1 geohash_helper.c, `geohashBoundingBox`.
+/// Returns the middle of the corners, computed in three dimensions. Source: valkey 9.1 geohash_helper.c,
+/// `geohashBoundingBox`.
 fn middle(corners: &[Point]) -> Point {
     let (mut x, mut y, mut z) = (0.0_f64, 0.0_f64, 0.0_f64);
     for corner in corners {

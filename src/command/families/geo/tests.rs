@@ -1,7 +1,7 @@
 use crate::command::testing::Bench;
 use crate::dialect::Dialect;
 
-/// A command, and what a real server replied, each line end written as a blank.
+/// A command, and a real server's reply with each line end written as a blank.
 type Told = (&'static str, &'static str);
 
 const PLACES: &str = "\
@@ -153,7 +153,7 @@ fn stored_searches_keep_hashes_or_distances() {
     }
 }
 
-/// The part that COUNT wants is sorted as Redis sorts it: equal distances do not stay in the order they were found in.
+/// Redis sorts only the part that COUNT asks for, so equal distances do not keep the order in which they were found.
 #[test]
 fn equal_distances_come_as_redis_sorts_them() {
     let bench = Bench::new(Dialect::redis(7, 0, 15));

@@ -1,4 +1,4 @@
-//! Applying writes. A field past its time still exists here: the primary decides.
+//! Applies writes. An expired field still exists here, because the primary decides.
 
 use super::{Error, counted_fields};
 use crate::command::rows::parse::integer;
@@ -7,7 +7,7 @@ use crate::resp::Args;
 use crate::store::Tx;
 use crate::value::{Hash, Thresholds};
 
-/// The pairs among `words`.
+/// Returns the pairs in `words`.
 fn pairs<'a>(words: Args<'a>) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
     let fields = words.iter().step_by(2);
     fields.zip(words.from(1).iter().step_by(2))
@@ -25,14 +25,14 @@ fn set_pairs(tx: &mut Tx<'_>, key: &[u8], words: Args<'_>, then: Then) -> Result
     Ok(())
 }
 
-/// What becomes of the expiry of a field that is set.
+/// What happens to the expiry of a field that is set.
 #[derive(Clone, Copy)]
 enum Then {
-    /// It is taken away.
+    /// It is removed.
     Persist,
     /// It stays.
     Keep,
-    /// It is this time, Unix time in milliseconds.
+    /// It becomes this Unix time in milliseconds.
     Expire(i64),
 }
 
@@ -103,7 +103,7 @@ pub(super) fn hgetdel(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     delete(tx, args.at(1), counted_fields(args, 2, 1)?)
 }
 
-/// HSETEX's options: whether its fields must all exist or must all not, what becomes of expiries, and where FIELDS stands.
+/// HSETEX's options: whether all its fields must exist or none may, what happens to expiries, and the index of FIELDS.
 struct SetOptions {
     must_exist: Option<bool>,
     then: Then,
@@ -112,7 +112,8 @@ struct SetOptions {
 
 impl SetOptions {
     fn parse(args: Args<'_>, now_ms: i64) -> Result<Self, Error> {
-        // Valkey takes a key of that name for the word, and no other server a number for an option.
+        // Valkey takes a key named `fields` for the word FIELDS; on any other server, the word after the key is no
+        // number.
         // Source: valkey 9.1 t_hash.c, `hsetexCommand`.
         let is_named_so =
             args.is(1, "fields") && args.get(2).is_some_and(|word| integer(word).is_ok());
@@ -139,7 +140,7 @@ impl SetOptions {
     }
 }
 
-/// The time that an option at `index` and the word behind it tell. Primaries send PXAT.
+/// Returns the time that the option at `index` and the word after it state. Primaries send PXAT.
 fn expiry_option(args: Args<'_>, index: usize, now_ms: i64) -> Result<i64, Error> {
     let option = |word: &str| args.is(index, word);
     let (scale, base) = match () {
@@ -167,8 +168,8 @@ pub(super) fn hsetex(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// HPEXPIREAT, and the other forms, which primaries turn into it. A time that is past is set all the same: the primary sends
-/// the deletion itself.
+/// HPEXPIREAT, and the other forms, which primaries rewrite to it. A time that has passed is set all the same: the
+/// primary itself sends the deletion.
 pub(super) fn hexpire(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let at = hexpire_time(args, tx.now_ms())?;
     let fields = (3..args.len()).find(|index| args.is(*index, "fields"));
@@ -208,7 +209,7 @@ fn hexpire_time(args: Args<'_>, now_ms: i64) -> Result<i64, Error> {
     Ok(time.saturating_add(base))
 }
 
-/// On which a field's expiry is set.
+/// The condition for setting a field's expiry.
 #[derive(Default)]
 struct Condition {
     none: bool,
@@ -234,7 +235,7 @@ impl Condition {
         Ok(condition)
     }
 
-    /// Whether an expiry of `now` may become `at`; no expiry counts as one infinitely far away.
+    /// Whether the expiry `now` may become `at`. No expiry counts as infinitely far away.
     fn allows(&self, now: Option<i64>, at: i64) -> bool {
         (!self.none || now.is_none())
             && (!self.some || now.is_some())
@@ -243,8 +244,8 @@ impl Condition {
     }
 }
 
-/// DIFFERENCE: a replica of Redis goes by its own clock and leaves the expiry of a field that is past its time by then, though
-/// its primary took it away in time; here it is taken away.
+/// DIFFERENCE: the primary may remove a field's expiry in time, but a Redis replica whose clock is past that expiry keeps
+/// it. redtail removes it.
 pub(super) fn hpersist(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let fields = counted_fields(args, 2, 1)?;
     let thresholds = tx.thresholds();

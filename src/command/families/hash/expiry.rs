@@ -1,4 +1,4 @@
-//! When fields expire.
+//! The expiry of fields.
 
 use super::{Error, counted_fields};
 use crate::command::rows::parse::integer;
@@ -7,12 +7,12 @@ use crate::store::View;
 use crate::value::Hash;
 use crate::value::hash::Layout;
 
-/// What is told of an expiry.
+/// What to report about an expiry.
 #[derive(Clone, Copy)]
 struct Figure {
-    /// The time left, or the time itself.
+    /// The time left rather than the time itself.
     left: bool,
-    /// In seconds, or in milliseconds.
+    /// In seconds rather than milliseconds.
     seconds: bool,
 }
 
@@ -66,7 +66,8 @@ fn tell(
     Ok(())
 }
 
-/// Whether a time counts as past: in a packed hash a millisecond sooner. Source: redis 8.0 t_hash.c, `httlGenericCommand`.
+/// Whether a time counts as past: in a packed hash, a millisecond earlier. Source: redis 8.0 t_hash.c,
+/// `httlGenericCommand`.
 fn is_past(hash: &Hash, at: i64, now_ms: i64) -> bool {
     at < now_ms || (at == now_ms && matches!(hash.layout(), Layout::Triples(_)))
 }
@@ -76,7 +77,7 @@ impl Figure {
         if self.left { now_ms } else { 0 }
     }
 
-    /// Redis rounds seconds up.
+    /// Redis rounds up to whole seconds.
     fn of_redis(self, at: i64, now_ms: i64) -> i64 {
         let ms = at.saturating_sub(self.base(now_ms));
         if self.seconds {
@@ -86,7 +87,7 @@ impl Figure {
         }
     }
 
-    /// Valkey rounds seconds to the nearest.
+    /// Valkey rounds to the nearest second.
     fn of_valkey(self, at: i64, now_ms: i64) -> i64 {
         let ms = at.saturating_sub(self.base(now_ms)).max(0);
         if self.seconds {
@@ -100,7 +101,7 @@ impl Figure {
 const NO_EXPIRY: i64 = -1;
 const NO_FIELD: i64 = -2;
 
-/// The words behind `FIELDS count`, with Redis's own errors.
+/// Returns the words after `FIELDS count`, with Redis's own errors.
 fn named_fields(args: Args<'_>) -> Result<Args<'_>, Error> {
     if !args.is(2, "fields") {
         return Err(Error::Text(

@@ -1,6 +1,7 @@
 //! Hash commands.
 //!
-//! A client does not see a field past its time, but HLEN counts it; the stream's own commands see it: the primary deletes it.
+//! A client does not see an expired field, but HLEN counts it. The stream's commands see it, because the primary deletes
+//! it.
 
 mod apply;
 mod expiry;
@@ -25,35 +26,35 @@ pub(crate) const FAMILY: Family = Family {
         Command::new("hget", Arity::exactly(3), Keys::first())
             .read(hget)
             .flags(Flags::FAST)
-            .about("2.0.0", "Gives a field's value."),
+            .about("2.0.0", "Returns a field's value."),
         Command::new("hmget", Arity::at_least(3), Keys::first())
             .read(hmget)
             .flags(Flags::FAST)
-            .about("2.0.0", "Gives the values of several fields."),
+            .about("2.0.0", "Returns the values of several fields."),
         Command::new("hgetall", Arity::exactly(2), Keys::first())
             .read(hgetall)
             .least(least::fields)
-            .about("2.0.0", "Gives all fields with their values."),
+            .about("2.0.0", "Returns all fields with their values."),
         Command::new("hlen", Arity::exactly(2), Keys::first())
             .read(hlen)
             .flags(Flags::FAST)
-            .about("2.0.0", "Gives the number of fields."),
+            .about("2.0.0", "Returns the number of fields."),
         Command::new("hexists", Arity::exactly(3), Keys::first())
             .read(hexists)
             .flags(Flags::FAST)
-            .about("2.0.0", "Tells whether there is a field."),
+            .about("2.0.0", "Says whether a field exists."),
         Command::new("hkeys", Arity::exactly(2), Keys::first())
             .read(hkeys)
             .least(least::fields)
-            .about("2.0.0", "Gives all fields."),
+            .about("2.0.0", "Returns all fields."),
         Command::new("hvals", Arity::exactly(2), Keys::first())
             .read(hvals)
             .least(least::fields)
-            .about("2.0.0", "Gives all values."),
+            .about("2.0.0", "Returns all values."),
         Command::new("hstrlen", Arity::exactly(3), Keys::first())
             .read(hstrlen)
             .flags(Flags::FAST)
-            .about("3.2.0", "Gives the length of a field's value."),
+            .about("3.2.0", "Returns the length of a field's value."),
         Command::new("hscan", Arity::at_least(3), Keys::first())
             .read(hscan)
             .steps(step)
@@ -62,23 +63,23 @@ pub(crate) const FAMILY: Family = Family {
             .read(hrandfield)
             .work(random)
             .least(least::random_fields)
-            .about("6.2.0", "Gives fields at random."),
+            .about("6.2.0", "Returns random fields."),
         Command::new("httl", Arity::at_least(5), Keys::first())
             .read(httl)
             .flags(Flags::FAST)
-            .about("7.4.0", "Gives the seconds until fields expire.")
+            .about("7.4.0", "Returns the seconds until fields expire.")
             .valkey("9.0.0"),
         Command::new("hpttl", Arity::at_least(5), Keys::first())
             .read(hpttl)
             .flags(Flags::FAST)
-            .about("7.4.0", "Gives the milliseconds until fields expire.")
+            .about("7.4.0", "Returns the milliseconds until fields expire.")
             .valkey("9.0.0"),
         Command::new("hexpiretime", Arity::at_least(5), Keys::first())
             .read(hexpiretime)
             .flags(Flags::FAST)
             .about(
                 "7.4.0",
-                "Gives the Unix time in seconds at which fields expire.",
+                "Returns the Unix time in seconds at which fields expire.",
             )
             .valkey("9.0.0"),
         Command::new("hpexpiretime", Arity::at_least(5), Keys::first())
@@ -86,7 +87,7 @@ pub(crate) const FAMILY: Family = Family {
             .flags(Flags::FAST)
             .about(
                 "7.4.0",
-                "Gives the Unix time in milliseconds at which fields expire.",
+                "Returns the Unix time in milliseconds at which fields expire.",
             )
             .valkey("9.0.0"),
         Command::new("hset", Arity::at_least(4), Keys::first())
@@ -100,7 +101,7 @@ pub(crate) const FAMILY: Family = Family {
         Command::new("hsetnx", Arity::exactly(4), Keys::first())
             .apply(hsetnx)
             .flags(GROW_FAST)
-            .about("2.0.0", "Sets a field that does not exist."),
+            .about("2.0.0", "Sets a field if it does not exist."),
         Command::new("hdel", Arity::at_least(3), Keys::first())
             .apply(hdel)
             .flags(Flags::FAST)
@@ -116,7 +117,7 @@ pub(crate) const FAMILY: Family = Family {
         Command::new("hgetdel", Arity::at_least(5), Keys::first())
             .apply(hgetdel)
             .flags(Flags::FAST)
-            .about("8.0.0", "Gives fields' values and removes the fields.")
+            .about("8.0.0", "Returns fields' values and removes the fields.")
             .valkey("9.1.0"),
         Command::new("hsetex", Arity::at_least(6), Keys::first())
             .apply(hsetex)
@@ -126,27 +127,27 @@ pub(crate) const FAMILY: Family = Family {
         Command::new("hgetex", Arity::at_least(5), Keys::first())
             .write()
             .flags(Flags::FAST)
-            .about("8.0.0", "Gives fields' values and changes the expiry.")
+            .about("8.0.0", "Returns fields' values and changes the expiry.")
             .valkey("9.0.0"),
         Command::new("hexpire", Arity::at_least(6), Keys::first())
             .apply(hexpire)
             .flags(Flags::FAST)
-            .about("7.4.0", "Sets fields' expiry in seconds.")
+            .about("7.4.0", "Sets fields' expiry in seconds from now.")
             .valkey("9.0.0"),
         Command::new("hexpireat", Arity::at_least(6), Keys::first())
             .apply(hexpire)
             .flags(Flags::FAST)
-            .about("7.4.0", "Sets fields' expiry as Unix time in seconds.")
+            .about("7.4.0", "Sets fields' expiry to a Unix time in seconds.")
             .valkey("9.0.0"),
         Command::new("hpexpire", Arity::at_least(6), Keys::first())
             .apply(hexpire)
             .flags(Flags::FAST)
-            .about("7.4.0", "Sets fields' expiry in milliseconds.")
+            .about("7.4.0", "Sets fields' expiry in milliseconds from now.")
             .valkey("9.0.0"),
         Command::new("hpexpireat", Arity::at_least(6), Keys::first())
             .apply(hexpire)
             .flags(Flags::FAST)
-            .about("7.4.0", "Sets fields' expiry as Unix time in milliseconds.")
+            .about("7.4.0", "Sets fields' expiry to a Unix time in milliseconds.")
             .valkey("9.0.0"),
         Command::new("hpersist", Arity::at_least(5), Keys::first())
             .apply(hpersist)
@@ -154,13 +155,13 @@ pub(crate) const FAMILY: Family = Family {
             .about("7.4.0", "Removes fields' expiry.")
             .valkey("9.0.0")
             .difference(
-                "A field whose expiry the primary takes away keeps none, even if this is told after its time; \
-                a replica of Redis goes by its own clock then, and keeps the field hidden",
+                "A field whose expiry the primary removed has none, even if redtail receives the command after that time. \
+                A Redis replica goes by its own clock then, and keeps the field hidden.",
             ),
     ],
 };
 
-/// The words behind `FIELDS count` at `index`, which must be `words_each` times `count`.
+/// Returns the words after `FIELDS count` at `index`, which must be `words_each × count` words.
 fn counted_fields(args: Args<'_>, index: usize, words_each: usize) -> Result<Args<'_>, Error> {
     if !args.is(index, "fields") {
         return Err(Error::Syntax);
