@@ -25,7 +25,7 @@ pub fn answer(cx: &mut SessionCx<'_>, args: Args<'_>) {
 }
 
 /// Like [`answer`], for a row that the state of the connection admits. Whether a script may write is found out when it
-/// runs.
+/// is about to run.
 pub(crate) fn answer_row(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) {
     if !is_put_off(cx, args) {
         respond(cx, Ok(row), args);

@@ -298,7 +298,7 @@ pub fn slots(
     });
 }
 
-/// Passes every key that applying `command` in database `db` may change to `visit`. Returns true if it may also change
+/// Passes to `visit` every key that applying `command` in database `db` may change. Returns true if it may also change
 /// whole databases.
 pub fn changes(
     command: &Command,

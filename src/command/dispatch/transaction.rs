@@ -1,7 +1,7 @@
 //! MULTI, EXEC and DISCARD for clients.
 //!
 //! EXEC answers all queued reads at one moment: while they run, it holds the read locks of every shard that any of
-//! them names, and they share one reading of the clock. It checks the WATCHed keys at the same moment.
+//! them names, and they share one reading of the clock. It checks the watched keys at the same moment.
 //!
 //! DIFFERENCE: a full resync counts as a change of every watched key. A real replica keeps watches on keys that exist
 //! neither before nor after the resync.

@@ -7,7 +7,7 @@ use std::cmp::Ordering::{Equal, Greater, Less};
 
 /// Up to this length, insertion sort.
 const INSERTION_MAX: usize = 6;
-/// Above this length, the pivot is the median of nine.
+/// Above this length, the pivot is the median of three medians of three.
 const MIDDLE_OF_THREE_MAX: usize = 40;
 
 /// Sorts so that the elements from `first` to `last` (both included) end up where a full sort would put them. Equal

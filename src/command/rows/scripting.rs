@@ -100,9 +100,9 @@ pub struct ScriptFigures {
 
 /// The share of time for which scripts may hold up the stream: 1 to 100 percent, where 100 means no limit.
 ///
-/// The default is 25 percent. The writer then has three quarters of the time. In it, the writer applies some hundred
-/// thousand commands a second, so it catches up with any primary. Scripts hold up the stream for five seconds at a
-/// time, with fifteen seconds between two such scripts.
+/// The default is 25 percent. The writer then has three quarters of the time, and applies some hundred thousand
+/// commands a second in it, so it catches up with any primary. A script may hold up the stream for its full five
+/// seconds, but two such scripts are fifteen seconds apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(try_from = "u8")]
 pub struct ScriptShare(u8);

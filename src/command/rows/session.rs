@@ -243,7 +243,7 @@ pub struct Replication {
     pub passed: Vec<(Box<str>, u64)>,
     /// Messages published on the primary.
     pub published: u64,
-    /// Long expired keys whose values were discarded, and the bytes that this freed.
+    /// Keys that expired long ago and whose values were discarded, and the bytes that this freed.
     pub swept: [u64; 2],
     /// Full syncs, partial syncs, refused partial syncs.
     pub syncs: [u64; 3],

@@ -150,7 +150,7 @@ impl<'r, 'tx> Replay<'r, 'tx> {
                 reply.bulk((now_ms % 1000 * 1000).to_string().as_bytes());
                 return Ok(());
             }
-            // Nobody subscribes here, as on a server's replica.
+            // There are no subscribers here, as on a server's replica.
             "publish" => {
                 reply.integer(0);
                 return Ok(());
@@ -170,7 +170,7 @@ impl<'r, 'tx> Replay<'r, 'tx> {
         let handler = row.read.ok_or(NO_REPLY)?;
         if row.locks(args) == Scope::Nothing {
             return Err(Stop::Unsure(
-                "it looks at the whole database in the primary's order",
+                "it reads the whole database in an order that only the primary knows",
             ));
         }
         self.check_taints(row, args)?;
