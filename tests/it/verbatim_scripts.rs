@@ -288,7 +288,7 @@ fn a_script_whose_effects_are_not_surely_known_taints_everything() {
         ),
         (
             "redis.call('set', 'a', 1) redis.call('scan', 0)",
-            "in the primary's order",
+            "in an order that only the primary knows",
         ),
         (
             "redis.call('set', 'a', 1) redis.setresp(3) redis.call('get', 'a')",
