@@ -9,30 +9,31 @@ use hashbrown_raw::raw::RawTable;
 
 use super::entry::Entry;
 
-/// Shards of a database. Many, so that growing one stalls its readers only briefly and lock collisions are rare.
+/// Shards of a database. There are many, so that readers stall only briefly while one grows, and lock collisions are
+/// rare.
 pub(super) const SHARDS: usize = 1024;
 
 /// The shard of a key whose hash is `hash`.
 ///
-/// Shards get unequal parts of the keys, the last twice as many as the first. Tables double when they are full, so shards of one
-/// size would all do so at once, and all be half empty until they are full again. So some have, and some have not, however many
-/// keys there are.
+/// Shards get unequal shares of the keys: the last shard gets twice as many as the first. A table doubles when it is
+/// full. If all shards were the same size, they would all double at once, and then all be half empty until they filled up
+/// again. With unequal shares, some tables have just doubled and others have not, whatever the number of keys.
 #[inline]
 pub(super) fn shard_of(hash: u64) -> usize {
-    // Neither the seven highest bits nor the lowest: tables use them.
+    // Skip the seven highest bits and the lowest ones: the tables use them.
     shard_at((hash << 7) >> 32)
 }
 
-/// The shard of what lies at `place`, below 2³², on the line of all hashes.
+/// The shard for `place`, a point below 2³² on the line of all hashes.
 #[inline]
 fn shard_at(place: u64) -> usize {
-    // x + x(1 - x)/3, where 2³² is 1: close to log2(1 + x), which makes parts grow evenly.
+    // x + x(1 - x)/3, where 2³² is 1. This is close to log2(1 + x), which makes the shares grow evenly.
     let bent = (place * ((1 << 32) - place)) >> 32;
     let shard = (place + bent / 3) >> (u32::BITS - SHARDS.trailing_zeros());
     usize::try_from(shard).unwrap_or(0)
 }
 
-/// How many of [`SHARES`] keys come to each shard.
+/// How many of [`SHARES`] evenly spread keys each shard gets.
 pub(super) fn shares() -> &'static [usize; SHARDS] {
     static COUNTED: OnceLock<[usize; SHARDS]> = OnceLock::new();
     COUNTED.get_or_init(|| {
@@ -46,30 +47,30 @@ pub(super) fn shares() -> &'static [usize; SHARDS] {
     })
 }
 
-/// See [`shares`]: enough to tell them to a few hundredths.
+/// The number of keys that [`shares`] spreads: enough to get each share right to a few hundredths.
 pub(super) const SHARES: usize = 64 * SHARDS;
 
-/// One shard's table. The entry is its own key: eight bytes a slot.
+/// One shard's table. The entry is its own key: eight bytes per slot.
 pub(super) type Table = RawTable<(Entry, SharedValue<()>)>;
 
-/// What a table costs beside its slots: one control byte each.
+/// Bytes that a table uses per slot: the entry and one control byte.
 const SLOT_BYTES: usize = size_of::<Entry>() + 1;
 
 /// A database.
 #[derive(Debug)]
 pub struct Db {
     map: DashMap<Entry, (), RandomState>,
-    /// A shard's count of layout changes: bucket positions of different epochs do not compare.
+    /// Each shard's count of layout changes. Bucket positions of different epochs cannot be compared.
     epochs: Box<[AtomicU32]>,
     keys: AtomicUsize,
     expires: AtomicUsize,
     timed_hashes: AtomicUsize,
     heap_bytes: AtomicUsize,
-    /// Bytes of `heap_bytes` that the sweeper has given back. Apart, for each figure has one writer only.
+    /// Bytes of `heap_bytes` that the sweeper has freed. Kept apart, so that each figure has a single writer.
     reclaimed_bytes: AtomicUsize,
 }
 
-/// Changes to a database's figures, not yet visible.
+/// Changes to a database's figures that are not yet visible.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Delta {
     pub(super) keys: isize,
@@ -80,7 +81,7 @@ pub(super) struct Delta {
 }
 
 impl Delta {
-    /// What an entry adds.
+    /// What `entry` adds to the figures.
     pub(super) fn of(entry: &Entry) -> Self {
         let (heap_bytes, is_timed) = entry.weigh();
         Self {
@@ -126,7 +127,7 @@ impl Db {
         self.keys.load(Ordering::Acquire)
     }
 
-    /// Whether there is no key.
+    /// Whether the database has no keys.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -153,7 +154,7 @@ impl Db {
             .saturating_sub(reclaimed)
     }
 
-    /// Counts bytes that the sweeper has given back. Only the sweeper calls this, under the lock of the keys' shard.
+    /// Counts bytes that the sweeper has freed. Only the sweeper calls this, while it holds the lock of the keys' shard.
     pub(super) fn note_reclaimed(&self, bytes: usize) {
         self.reclaimed_bytes.fetch_add(bytes, Ordering::AcqRel);
     }
@@ -190,7 +191,7 @@ impl Db {
             .map_or(0, |epoch| epoch.load(Ordering::Relaxed))
     }
 
-    /// Notes that `shard`'s entries may have moved. The shard's write lock is held.
+    /// Records that `shard`'s entries may have moved. The caller holds the shard's write lock.
     pub(super) fn bump_epoch(&self, shard: usize) {
         if let Some(epoch) = self.epochs.get(shard) {
             epoch.store(
@@ -217,7 +218,7 @@ impl Db {
         }
     }
 
-    /// Whether the figures are what a count of all entries gives. Slow, and of no use while the writer works.
+    /// Whether the figures equal a count of all entries. Slow, and meaningless while the writer works.
     #[doc(hidden)]
     #[must_use]
     pub fn figures_hold(&self) -> bool {
@@ -228,7 +229,7 @@ impl Db {
         counted == self.figures()
     }
 
-    /// The figures as a change from nothing.
+    /// The figures as a change from zero.
     pub(super) fn figures(&self) -> Delta {
         Delta {
             keys: self.keys.load(Ordering::Relaxed).cast_signed(),
@@ -256,7 +257,7 @@ pub(super) fn find<'t>(table: &'t Table, hash: u64, key: &[u8]) -> Option<&'t En
         .map(|(entry, _)| entry)
 }
 
-/// Finds `key` in a table, to change.
+/// Finds `key` in a table, for changing.
 #[inline]
 pub(super) fn find_mut<'t>(table: &'t mut Table, hash: u64, key: &[u8]) -> Option<&'t mut Entry> {
     table
@@ -264,7 +265,7 @@ pub(super) fn find_mut<'t>(table: &'t mut Table, hash: u64, key: &[u8]) -> Optio
         .map(|(entry, _)| entry)
 }
 
-/// Inserts an entry unless one of its key is there: then gives it back. Entries may move.
+/// Inserts an entry unless the table already has one with its key; then returns the rejected entry. Entries may move.
 pub(super) fn insert_new(
     table: &mut Table,
     hash: u64,
@@ -277,12 +278,12 @@ pub(super) fn insert_new(
         |(entry, _)| hash_key(hasher, entry.key()),
     );
     let Err(slot) = slot else { return Err(entry) };
-    // SAFETY: the slot was found for this hash right before, and the table has not changed since.
+    // SAFETY: the slot was found for this hash just above, and the table has not changed since.
     unsafe { table.insert_in_slot(hash, slot, (entry, SharedValue::new(()))) };
     Ok(())
 }
 
-/// Inserts an entry whose key is absent. Gives whether entries may have moved.
+/// Inserts an entry whose key is absent. Returns whether entries may have moved.
 pub(super) fn insert(table: &mut Table, hash: u64, entry: Entry, hasher: &RandomState) -> bool {
     let may_move = table.capacity() == table.len();
     table.insert(hash, (entry, SharedValue::new(())), |(entry, _)| {

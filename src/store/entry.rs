@@ -5,11 +5,12 @@
 //! payload: TEXT    length: varint, bytes
 //!          INTEGER i64
 //!          OBJECT  pointer to a boxed value::Object
-//!          STUB    nothing: the sweeper has taken the value away
+//!          STUB    nothing: the sweeper has discarded the value
 //! ```
 //!
-//! With HAS_CLOCK four bytes more stand before the tag, aligned: when the entry was last used, in Unix seconds. Readers write
-//! them, too, so they are touched as an atomic alone. What is found by the tag lies where it lies without.
+//! With HAS_CLOCK, four more bytes precede the tag, aligned: the time the entry was last used, in Unix seconds. Readers
+//! write these bytes too, so they are accessed only as an atomic. All other parts are located from the tag, so they do
+//! not move.
 //!
 //! A small string key thus costs one allocation and eight bytes of table slot, and a lookup touches the block once.
 
@@ -30,22 +31,22 @@ const OBJECT: u8 = 2;
 const STUB: u8 = 3;
 const KIND_MASK: u8 = 0b11;
 const HAS_EXPIRY: u8 = 0b100;
-/// The string was changed in place since it was set: Redis reports such a string as `raw` however short it is.
+/// The string has been changed in place since it was set: Redis reports such a string as `raw`, however short it is.
 const RAW: u8 = 0b1000;
-/// The value that the sweeper took away was a hash that counts among those with expiring fields.
+/// The value that the sweeper discarded was a hash that counts as one with expiring fields.
 const TIMED_STUB: u8 = 0b1_0000;
 
-/// Four bytes before the tag tell when the entry was last used.
+/// The four bytes before the tag hold the time the entry was last used.
 const HAS_CLOCK: u8 = 0b10_0000;
-/// What processors fetch from memory at once.
+/// Bytes that a processor fetches from memory at once.
 const CACHE_LINE_BYTES: usize = 64;
-/// What those four bytes are aligned to, and how many they are.
+/// The size and the alignment of the time of last use.
 const CLOCK_BYTES: usize = size_of::<AtomicU32>();
 
-/// A value to be put under a key.
+/// A value to store under a key.
 #[derive(Debug)]
 pub enum NewValue<'a> {
-    /// Text; `raw` marks a string that was built by an in-place change.
+    /// Text; `raw` marks a string that an in-place change built.
     Text {
         /// Its bytes.
         bytes: &'a [u8],
@@ -66,7 +67,7 @@ impl<'a> NewValue<'a> {
     }
 }
 
-/// A look at an entry's value.
+/// A borrowed view of an entry's value.
 #[derive(Debug, Clone, Copy)]
 pub enum Value<'a> {
     /// A string.
@@ -80,12 +81,13 @@ pub enum Value<'a> {
 /// A key, its value and its expiry. Owns its block.
 pub struct Entry(NonNull<u8>);
 
-// SAFETY: an entry owns its block and the boxed object behind it, both of which are Send and Sync; nothing is shared.
+// SAFETY: an entry owns its block and the boxed object that the block points to, both of which are Send and Sync; nothing
+// is shared.
 unsafe impl Send for Entry {}
-// SAFETY: as above; `&Entry` gives only shared views.
+// SAFETY: as above; a `&Entry` hands out shared views only.
 unsafe impl Sync for Entry {}
 
-/// Where the parts of a block lie.
+/// The tag of a block, and the offsets of its parts.
 #[derive(Clone, Copy)]
 struct Parts {
     tag: u8,
@@ -115,7 +117,7 @@ impl Entry {
         }
     }
 
-    /// Appends to `out` the block of an entry with this text, which is not above [`INLINE_TEXT_BYTES_MAX`].
+    /// Appends to `out` the block of an entry with this text, which is at most [`INLINE_TEXT_BYTES_MAX`] bytes long.
     #[inline]
     pub(super) fn write_text(
         key: &[u8],
@@ -140,14 +142,14 @@ impl Entry {
         out.extend_from_slice(text);
     }
 
-    /// The entry of a block that was written elsewhere.
+    /// Builds an entry from a block that was written elsewhere.
     ///
     /// # Safety
-    /// [`write_text`](Self::write_text) wrote these bytes, all at once.
+    /// One call of [`write_text`](Self::write_text) wrote exactly these bytes.
     #[inline]
     pub(super) unsafe fn of_block(bytes: &[u8]) -> Self {
         let block = allocate(TEXT, bytes.len());
-        // SAFETY: the new block has as many bytes.
+        // SAFETY: the new block is `bytes.len()` bytes long.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), block.as_ptr(), bytes.len()) };
         Self(block)
     }
@@ -172,7 +174,8 @@ impl Entry {
         let block = allocate(kind, parts.iter().map(|part| part.len()).sum());
         let mut at = block.as_ptr();
         for part in parts {
-            // SAFETY: the parts' lengths add up to the block's size, so each lies inside it; the block is new, so nothing overlaps.
+            // SAFETY: the lengths of the parts add up to the block's size, so each part lies inside it; the block is new,
+            // so nothing overlaps.
             unsafe {
                 std::ptr::copy_nonoverlapping(part.as_ptr(), at, part.len());
                 at = at.add(part.len());
@@ -181,12 +184,13 @@ impl Entry {
         Self(block)
     }
 
-    /// The bytes at `offset`, as far as `len`.
+    /// The `len` bytes at `offset`.
     ///
     /// # Safety
     /// `offset + len` lies inside the block.
     const unsafe fn bytes(&self, offset: usize, len: usize) -> &[u8] {
-        // SAFETY: inside the block by the caller's promise; initialised whole by `build`; borrowed as long as `self`.
+        // SAFETY: inside the block by the caller's promise; the whole block is initialised when it is built; borrowed for
+        // as long as `self`.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().add(offset), len) }
     }
 
@@ -214,7 +218,7 @@ impl Entry {
         let mut value = 0usize;
         let mut taken = 0;
         loop {
-            // SAFETY: a varint ends with a byte below 0x80, before which this loop does not run past it.
+            // SAFETY: a varint ends with a byte below 0x80, and this loop does not read past that byte.
             let byte = unsafe { *self.0.as_ptr().add(offset + taken) };
             value |= usize::from(byte & 0x7f) << (7 * taken);
             taken += 1;
@@ -260,19 +264,19 @@ impl Entry {
         unsafe { self.bytes(parts.key, parts.payload - parts.key) }
     }
 
-    /// Where its block begins, and where most keys end: enough for who looks at keys alone.
+    /// The addresses where the block begins and where most keys end: enough for a caller that reads only keys.
     pub(super) const fn key_lines(&self) -> [*const u8; 2] {
         let start = self.0.as_ptr();
         [start, start.wrapping_add(CACHE_LINE_BYTES / 2)]
     }
 
-    /// Where its block begins, and where most blocks end: small ones lie across two cache lines.
+    /// The addresses where the block begins and where most blocks end: a small block spans two cache lines.
     pub(super) const fn block_lines(&self) -> [*const u8; 2] {
         let start = self.0.as_ptr();
         [start, start.wrapping_add(CACHE_LINE_BYTES)]
     }
 
-    /// When it expires: Unix time in milliseconds.
+    /// The expiry: Unix time in milliseconds.
     #[must_use]
     #[inline]
     pub fn expire_at_ms(&self) -> Option<i64> {
@@ -284,8 +288,8 @@ impl Entry {
         Some(i64::from_ne_bytes(unsafe { self.word(parts.expiry) }))
     }
 
-    /// Whether its time is past at `now_ms`. A time below zero never is: no server takes one, but sums that overflowed lead
-    /// there. Source: redis 6.0 db.c, `keyIsExpired`.
+    /// Whether the entry is expired at `now_ms`. An expiry below zero is never reached: no server accepts one, but sums
+    /// that overflow produce it. Source: redis 6.0 db.c, `keyIsExpired`.
     #[must_use]
     pub fn is_expired(&self, now_ms: i64) -> bool {
         self.expire_at_ms()
@@ -317,7 +321,8 @@ impl Entry {
         }
     }
 
-    /// How much there is of its value to walk over or to copy: its elements, or every 64 bytes, whichever are more.
+    /// How much of the value there is to walk over or to copy: its elements, or one for every 64 bytes, whichever is
+    /// more.
     #[must_use]
     pub fn size(&self) -> usize {
         const BYTES: usize = 64;
@@ -334,21 +339,22 @@ impl Entry {
             .map(|pointer| unsafe { &*pointer })
     }
 
-    /// The boxed value, to change; `None` for a string kept beside its key.
+    /// The boxed value, for changing; `None` if the block holds the value itself, or none.
     pub fn object_mut(&mut self) -> Option<&mut Object> {
         // SAFETY: as in `object`; `&mut self` makes it the only reference.
         self.object_pointer(self.parts())
             .map(|pointer| unsafe { &mut *pointer })
     }
 
-    /// Whether the sweeper has taken the value away.
+    /// Whether the sweeper has discarded the value.
     #[must_use]
     #[inline]
     pub fn is_swept(&self) -> bool {
         self.tag() & KIND_MASK == STUB
     }
 
-    /// Whether it has no expiry, has not lost its value and keeps no time of use: the common case, told by one byte.
+    /// Whether the entry has no expiry, still has its value and keeps no time of use: the common case, which one byte
+    /// shows.
     #[must_use]
     #[inline]
     pub fn is_plain(&self) -> bool {
@@ -356,7 +362,7 @@ impl Entry {
         tag & (HAS_EXPIRY | HAS_CLOCK) == 0 && tag & KIND_MASK != STUB
     }
 
-    /// The same entry keeping its time of use: `now_s`, in Unix seconds.
+    /// The same entry, with its time of last use kept and set to `now_s`, in Unix seconds.
     #[must_use]
     pub fn clocked(self, now_s: u32) -> Self {
         let clocked = match self.tag() & HAS_CLOCK {
@@ -370,7 +376,7 @@ impl Entry {
         clocked
     }
 
-    /// Notes a use, if times of use are kept.
+    /// Records a use, if the entry keeps its time of last use.
     pub fn touch(&self, now_s: u32) {
         if let Some(clock) = self.clock()
             && clock.load(Ordering::Relaxed) != now_s
@@ -379,7 +385,7 @@ impl Entry {
         }
     }
 
-    /// When it was last used, in Unix seconds; `None` when that is not kept.
+    /// When the entry was last used, in Unix seconds; `None` if it does not keep that time.
     #[must_use]
     pub fn used_at_s(&self) -> Option<u32> {
         self.clock().map(|clock| clock.load(Ordering::Relaxed))
@@ -389,8 +395,8 @@ impl Entry {
         if self.tag() & HAS_CLOCK == 0 {
             return None;
         }
-        // SAFETY: with HAS_CLOCK the allocation begins so many bytes before the tag, aligned for them; they were initialised by
-        // `allocate`, live as long as the block, and are never reached but as an atomic.
+        // SAFETY: with HAS_CLOCK, the allocation begins `CLOCK_BYTES` before the tag and is aligned for the clock.
+        // `allocate` initialised those bytes, they live as long as the block, and they are accessed only as an atomic.
         Some(unsafe { AtomicU32::from_ptr(self.0.as_ptr().sub(CLOCK_BYTES).cast()) })
     }
 
@@ -400,7 +406,7 @@ impl Entry {
         unsafe { *self.0.as_ptr() }
     }
 
-    /// The same key and expiry without a value.
+    /// The same key and expiry, without the value.
     #[must_use]
     pub(super) fn without_value(&self) -> Self {
         let tag = if self.weigh().1 {
@@ -414,38 +420,38 @@ impl Entry {
         stub
     }
 
-    /// A key whose value was given up after its time; `timed` if that was a hash with expiring fields.
+    /// A key whose value was discarded after the key expired; `timed` if the value was a hash with expiring fields.
     #[must_use]
     pub fn swept(key: &[u8], expire_at_ms: Option<i64>, timed: bool) -> Self {
         let tag = if timed { STUB | TIMED_STUB } else { STUB };
         Self::build(tag, key, expire_at_ms, [&[], &[]])
     }
 
-    /// Whether it holds, or held before it was swept, a hash with expiring fields.
+    /// Whether the entry holds, or held before it was swept, a hash with expiring fields.
     #[must_use]
     pub fn is_timed(&self) -> bool {
         self.weigh().1
     }
 
-    /// Bytes that the value takes.
+    /// Bytes that the value uses.
     pub(super) fn value_bytes(&self) -> usize {
         let parts = self.parts();
         self.heap_bytes() - parts.payload - clock_bytes(parts.tag)
     }
 
-    /// Whether a string was changed in place since it was set.
+    /// Whether the string has been changed in place since it was set.
     #[must_use]
     pub fn is_raw(&self) -> bool {
         self.tag() & RAW != 0
     }
 
-    /// The value's block for an entry of the same value under `key` with `expire_at_ms`; this entry is used up.
+    /// Moves the value into a new entry for `key` with `expire_at_ms`. Consumes this entry.
     #[must_use]
     pub fn rebuilt(self, key: &[u8], expire_at_ms: Option<i64>) -> Self {
         self.retagged(0, key, expire_at_ms)
     }
 
-    /// As [`rebuilt`](Self::rebuilt), with further bits in its tag.
+    /// Like [`rebuilt`](Self::rebuilt), but also sets `bits` in the tag.
     fn retagged(self, bits: u8, key: &[u8], expire_at_ms: Option<i64>) -> Self {
         let parts = self.parts();
         let payload = self.payload_bytes(parts);
@@ -455,12 +461,13 @@ impl Entry {
         // The object, if any, now belongs to the new block: free only the old block.
         let (block, size) = (self.0, parts.payload + payload.len());
         std::mem::forget(self);
-        // SAFETY: allocated by `build` with this tag and size; `self` is forgotten, so it is not freed again.
+        // SAFETY: `build` allocated the block with this tag and size; `self` is forgotten, so the block is not freed
+        // again.
         unsafe { free(block, parts.tag, size) };
         built
     }
 
-    /// A copy of the value under `key` with `expire_at_ms`.
+    /// Copies the value into a new entry for `key` with `expire_at_ms`.
     #[must_use]
     pub fn copied(&self, key: &[u8], expire_at_ms: Option<i64>) -> Self {
         if let Some(object) = self.object() {
@@ -489,7 +496,7 @@ impl Entry {
                     parts.payload - parts.key,
                 )
             };
-            // SAFETY: `self` is overwritten at once without being dropped, so the value moved out is owned once.
+            // SAFETY: `self` is overwritten at once without being dropped, so the value moved out of it has one owner.
             unsafe {
                 let old = std::ptr::read(self);
                 std::ptr::write(self, old.rebuilt(key, expire_at_ms));
@@ -497,8 +504,8 @@ impl Entry {
         }
     }
 
-    /// Takes `value` and the expiry in place of its own if they have just the same room here; else gives false and changes
-    /// nothing.
+    /// Replaces the value and the expiry in place if the new ones take exactly the same room. Otherwise returns false and
+    /// changes nothing.
     pub(super) fn overwrite(&mut self, expire_at_ms: Option<i64>, value: &NewValue<'_>) -> bool {
         let parts = self.parts();
         if expire_at_ms.is_some() != (parts.tag & HAS_EXPIRY != 0) {
@@ -532,8 +539,8 @@ impl Entry {
             parts.tag & !RAW
         };
         let block = self.0.as_ptr();
-        // SAFETY: a TEXT block's payload is a length and that many bytes; `&mut self` makes the writes exclusive, and nobody who
-        // calls this lends bytes of the block itself.
+        // SAFETY: a TEXT block's payload is a length and that many bytes; `&mut self` makes the writes exclusive, and no
+        // caller passes bytes of the block itself.
         unsafe {
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), block.add(parts.payload + taken), len);
             *block = tag;
@@ -569,17 +576,17 @@ impl Entry {
     }
 
     fn payload_bytes(&self, parts: Parts) -> &[u8] {
-        // SAFETY: the payload's own length.
+        // SAFETY: the length is the payload's own, so the payload lies inside the block.
         unsafe { self.bytes(parts.payload, self.payload_len(parts)) }
     }
 
-    /// Bytes this entry holds: its block and what hangs behind it, without the table slot.
+    /// Bytes that the entry uses: its block and the boxed object, without the table slot.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         self.weigh().0
     }
 
-    /// As [`heap_bytes`](Self::heap_bytes), and whether it is a hash that counts among those with expiring fields.
+    /// Like [`heap_bytes`](Self::heap_bytes), but also returns whether the entry counts as a hash with expiring fields.
     #[must_use]
     pub(super) fn weigh(&self) -> (usize, bool) {
         let parts = self.parts();
@@ -636,15 +643,16 @@ const fn clock_bytes(tag: u8) -> usize {
     if tag & HAS_CLOCK == 0 { 0 } else { CLOCK_BYTES }
 }
 
-/// The layout of a block of `size` bytes from its tag on, which are read unaligned.
+/// The layout of a block with `size` bytes from the tag onwards. Those bytes are read unaligned.
 const fn block_layout(tag: u8, size: usize) -> Layout {
     let before = clock_bytes(tag);
     let align = if before == 0 { 1 } else { CLOCK_BYTES };
-    // SAFETY: the alignment is a power of two, and blocks are far smaller than isize::MAX: they were built from slices.
+    // SAFETY: the alignment is a power of two, and blocks are far smaller than isize::MAX because they were built from
+    // slices.
     unsafe { Layout::from_size_align_unchecked(before + size, align) }
 }
 
-/// A new block of `size` bytes (at least one) from its tag on, with a clock of 0 before them if the tag says so.
+/// Allocates a block with `size` bytes (at least one) from the tag onwards, preceded by a clock of 0 if the tag says so.
 fn allocate(tag: u8, size: usize) -> NonNull<u8> {
     let layout = block_layout(tag, size);
     // SAFETY: the layout's size is at least one, by the caller's promise.
@@ -657,23 +665,24 @@ fn allocate(tag: u8, size: usize) -> NonNull<u8> {
         // SAFETY: the allocation begins with four bytes for the clock, aligned.
         unsafe { start.cast::<u32>().write(0) };
     }
-    // SAFETY: inside the allocation, which is not null.
+    // SAFETY: the address is inside the allocation, which is not null.
     unsafe { NonNull::new_unchecked(start.add(before)) }
 }
 
-/// Gives a block back.
+/// Frees a block.
 ///
 /// # Safety
-/// `block` came from [`allocate`] with this `size` and a tag that agrees in [`HAS_CLOCK`], and is not used any more.
+/// `block` came from [`allocate`] with this `size` and with a tag that has the same [`HAS_CLOCK`] bit, and it is not used
+/// afterwards.
 unsafe fn free(block: NonNull<u8>, tag: u8, size: usize) {
-    // SAFETY: by the caller's promise this is where the allocation began, and its layout.
+    // SAFETY: by the caller's promise, the allocation began here and had this layout.
     unsafe {
         let start = block.as_ptr().sub(clock_bytes(tag));
         dealloc(start, block_layout(tag, size));
     }
 }
 
-/// Seven bits a byte, lowest first, the high bit set on all but the last. At most ten bytes.
+/// Encodes seven bits per byte, lowest first, with the high bit set on all bytes but the last. At most ten bytes.
 #[expect(clippy::cast_possible_truncation, reason = "masked to seven bits")]
 fn varint(mut value: usize) -> ([u8; 10], usize) {
     let mut bytes = [0; 10];

@@ -1,7 +1,8 @@
-//! Asking for memory before it is needed.
+//! Prefetching: asks for memory before it is needed.
 //!
-//! Most of what a command on a random key takes is waiting for memory, three times: for the table's control bytes, the slot
-//! and the entry, each of which tells where the next is. Who knows several keys beforehand lets these waits overlap.
+//! A command on a random key spends most of its time waiting for memory, three times: for the table's control bytes, for
+//! the slot and for the entry. Each of them says where the next one is. A caller that knows several keys in advance can
+//! overlap these waits.
 
 use super::db::{Table, shard_of};
 use super::keyspaces::Keyspaces;
@@ -10,10 +11,10 @@ use super::keyspaces::Keyspaces;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyHash(pub(super) u64);
 
-/// What to ask for. The second tells where it is only once the first is there.
+/// What to prefetch. The address of the second is known only once the first has arrived.
 #[derive(Debug, Clone, Copy)]
 pub enum Fetch {
-    /// The place in the table.
+    /// The bucket in the table.
     Bucket,
     /// The entry.
     Entry,
@@ -27,8 +28,8 @@ impl Keyspaces {
         KeyHash(self.hash(key))
     }
 
-    /// Brings the entries of keys with those hashes in database `db` nearer to the processor: a hint, which changes nothing
-    /// and waits for no lock. For so few at once that they stay near until they are used.
+    /// Brings the entries of the keys with these hashes in database `db` closer to the processor. This is a hint: it
+    /// changes nothing and waits for no lock. Pass only as many hashes as stay in the cache until they are used.
     pub fn fetch(&self, db: usize, hashes: impl Iterator<Item = KeyHash> + Clone) {
         for step in [Fetch::Bucket, Fetch::Entry] {
             for hash in hashes.clone() {
@@ -37,7 +38,7 @@ impl Keyspaces {
         }
     }
 
-    /// One step of [`fetch`](Self::fetch) for one key, for who has other things to do before the next.
+    /// One step of [`fetch`](Self::fetch) for one key, for a caller that has other work to do before the next step.
     #[inline]
     pub fn fetch_step(&self, db: usize, KeyHash(hash): KeyHash, step: Fetch) {
         let shard = self.db(db).and_then(|db| db.shard(shard_of(hash)));
@@ -51,7 +52,7 @@ impl Keyspaces {
     }
 }
 
-/// Asks for the control bytes and the slot where the search for `hash` begins.
+/// Prefetches the control bytes and the slot where the search for `hash` starts.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "tables use the low bits alone"
@@ -59,29 +60,29 @@ impl Keyspaces {
 #[inline]
 pub(super) fn fetch_bucket(table: &Table, hash: u64) {
     let first = hash as usize & (table.buckets() - 1);
-    // Slots lie before this place, the last one first, and control bytes behind it.
+    // Slots lie before this address, the last one first, and control bytes after it.
     let middle = table.data_end().as_ptr();
     fetch_line(middle.cast::<u8>().wrapping_add(first));
     fetch_line(middle.wrapping_sub(first + 1).cast());
 }
 
-/// Asks for the entries that the search for `hash` will look at: most often that of its key, or none.
+/// Prefetches the entries that the search for `hash` will compare: usually the key's own entry, or none.
 #[inline]
 pub(super) fn fetch_entry(table: &Table, hash: u64) {
-    // SAFETY: the table is borrowed for as long as the walk lasts, so it neither goes nor changes.
+    // SAFETY: the table is borrowed for as long as the walk lasts, so it is neither dropped nor changed.
     let buckets = unsafe { table.iter_hash(hash) };
     for bucket in buckets {
-        // SAFETY: the walk gives full buckets only, and the borrowed table keeps what they hold.
+        // SAFETY: the walk yields full buckets only, and the borrowed table keeps what they hold.
         let (entry, _) = unsafe { bucket.as_ref() };
         entry.block_lines().into_iter().for_each(fetch_line);
     }
 }
 
-/// Asks for the cache line of `address`, which need not be one of ours.
+/// Prefetches the cache line of `address`, which need not belong to us.
 #[inline]
 pub(super) fn fetch_line(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch reads nothing, faults never, and every processor of this architecture has it.
+    // SAFETY: a prefetch reads nothing and never faults, and every processor of this architecture supports it.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         _mm_prefetch::<_MM_HINT_T0>(address.cast());

@@ -1,4 +1,4 @@
-//! From what the RDB decoder gives to what the store keeps.
+//! Converts what the RDB decoder returns into what the store keeps.
 
 use std::borrow::Cow;
 
@@ -7,11 +7,11 @@ use crate::rdb::object::Object as Decoded;
 use crate::resp::parse_integer;
 use crate::value::{self, Hash, List, Object, Set, Stream, Thresholds, VectorSet, Zset};
 
-/// The longest text that may be an integer: that of `i64::MIN`.
+/// The length of the longest text that can be an integer: that of `i64::MIN`.
 const INTEGER_TEXT_BYTES_MAX: usize = 20;
 
 impl<'a> NewValue<'a> {
-    /// A string in the encoding that Redis gives a whole new value: an integer where it is one.
+    /// A string in the encoding that Redis chooses for a whole new value: an integer if it is one.
     /// Source: redis 7.0 object.c, `tryObjectEncoding`.
     #[must_use]
     pub fn encoded(text: &'a [u8]) -> Self {
@@ -23,10 +23,10 @@ impl<'a> NewValue<'a> {
         number.map_or(Self::text(text), Self::Integer)
     }
 
-    /// A decoded value as the store keeps it, in the encoding that `thresholds` ask for.
+    /// A decoded value as the store keeps it, in the encoding that `thresholds` select.
     ///
     /// # Errors
-    /// When its pieces, each valid, are no value together: real servers refuse such a snapshot or RESTORE too.
+    /// If its pieces, each valid, form no value together: real servers refuse such a snapshot or RESTORE too.
     pub fn from_rdb(decoded: Decoded<'a>, thresholds: &Thresholds) -> Result<Self, value::Error> {
         let object = match decoded {
             Decoded::Str(Cow::Borrowed(text)) => return Ok(Self::encoded(text)),

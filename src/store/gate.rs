@@ -1,24 +1,26 @@
-//! Turns: readers cannot keep the writer out, nor the writer readers.
+//! Turns: readers cannot keep the writer out, and the writer cannot keep readers out.
 //!
-//! A shard's lock lets readers in whenever only readers are in, so that a thread which holds it can take it again. Left to
-//! themselves, readers that overlap keep the writer out for as long as they come, and a writer that comes back at once
-//! overtakes readers who are still waking up. So both come by turns:
+//! A shard's lock admits a reader whenever only readers hold it, so that a thread that already holds it can take it
+//! again. Left alone, overlapping readers would keep the writer out for as long as new ones arrive, and a writer that
+//! comes back at once would overtake readers that are still waking up. So readers and the writer take turns:
 //!
-//! * A writer that does not get a shard closes the gate in front of it. Readers who are in or on their way in go on; who
-//!   comes for that shard from then on waits until the writer's turn ends. The writer waits for each reader once at most.
-//! * A turn is one [`Tx`](super::Tx), or all that are made while a [`Turn`] lasts: as servers do, the writer works off what
-//!   it has received before the next of a flood of long readers gets in.
-//! * At the end of its turn the writer waits until all those are in whom it kept waiting, here or at a shard's own lock. A
-//!   reader waits for the turn under way when it comes, and for no other.
+//! * A writer that does not get a shard closes the gate in front of it. Readers that are in, or on their way in,
+//!   continue. A reader that arrives for that shard afterwards waits until the writer's turn ends. So the writer waits
+//!   for each reader at most once.
+//! * A turn is one [`Tx`](super::Tx), or all those made while a [`Turn`] lasts. Like a real server, the writer processes
+//!   what it has received before the next of a flood of long readers gets in.
+//! * At the end of its turn, the writer waits until every reader that it kept waiting is in, whether that reader waited
+//!   here or at a shard's own lock. A reader waits for the turn that is under way when it arrives, and for no other.
 //!
 //! # Why nothing deadlocks
-//! 1. Shards are locked in the order of [`Slot`]. Who waits for a shard holds lower ones only; who holds a shard for reading
-//!    gets it again without waiting.
-//! 2. Nobody who holds a shard waits at the gate: a thread that has a view passes.
-//! 3. The writer waits for those it owes a turn only when it holds no shard, and opens the gate first.
+//! 1. Shards are locked in the order of [`Slot`]. A thread that waits for a shard holds only lower ones; a thread that
+//!    holds a shard for reading gets it again without waiting.
+//! 2. No thread that holds a shard waits at the gate: a thread that has a view passes.
+//! 3. The writer waits for the readers to which it owes a turn only while it holds no shard, and opens the gate first.
 //!
-//! By 2 and 3, whoever waits at the gate or for readers it owes is waited for by nobody who waits for a shard; by 1 those
-//! cannot wait for each other in a circle. (The sweeper locks one shard and waits for nothing then.)
+//! By 2 and 3, a thread that waits at the gate, or for readers to which it owes a turn, holds no shard, so no thread that
+//! waits for a shard waits for it. By 1, threads that wait for shards cannot wait for each other in a circle. (The
+//! sweeper locks one shard and waits for nothing while it holds it.)
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -33,35 +35,35 @@ use super::locks::Slot;
 /// How often the writer tries again before it closes the gate. Most readers are gone by then.
 const TRIES: u32 = 10;
 
-/// Of these tries, those that come after so short a while that another thread is not worth going to.
+/// How many of these tries follow each other so quickly that switching to another thread is not worth it.
 const SPINNING_TRIES: u32 = 6;
 
-/// In front of all shards of a generation.
+/// The gate in front of all shards of a generation.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
-    /// The slot that the writer closed last, as [`number`] has it; 0 while the gate is open.
+    /// The slot that the writer closed last, as [`number`] encodes it; 0 while the gate is open.
     closed: AtomicU64,
-    /// Readers who wait for the writer, or have just stopped to.
+    /// Readers that wait for the writer, or have just stopped waiting.
     owed: AtomicUsize,
-    /// Whether a [`Turn`] lasts. The writer's own.
+    /// Whether a [`Turn`] lasts. Only the writer uses this.
     in_turn: AtomicBool,
-    /// How often the gate was opened. Readers wait here for it to change.
+    /// How often the gate has been opened. Readers wait here for the number to change.
     openings: Mutex<u64>,
     opened: Condvar,
-    /// Told when nobody is owed a turn any more.
+    /// Notified when no reader is owed a turn any more.
     paid: Condvar,
     waited: Waited,
 }
 
 impl Gate {
-    /// Whether some readers wait, or would.
+    /// Whether the gate is closed, so that readers of some shard wait, or would.
     #[inline]
     pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed) != 0
     }
 
-    /// Waits while the gate is closed in front of what the reader comes for. To be called before its first shard; the debt
-    /// is to be kept until it has its last.
+    /// Waits while the gate is closed in front of a slot that the reader comes for. Call this before taking the first
+    /// shard, and keep the debt until the last one is taken.
     #[inline]
     pub(super) fn pass(&self, comes_for: impl Fn(Slot) -> bool) -> Option<Debt<'_>> {
         if self.is_closed() {
@@ -139,12 +141,13 @@ impl Gate {
         self.closed.store(number(slot), Ordering::Relaxed);
     }
 
-    /// For how long the writer has waited for readers: waits of [`NOTICED`] and more, the one under way included.
+    /// How long the writer has waited for readers: only waits of at least [`NOTICED`] count, including the one under way.
     pub(super) fn writer_waited(&self) -> Duration {
         self.waited.total(self.waited.now())
     }
 
-    /// The writer holds no shard any more. Unless its turn goes on, those get in whom it kept waiting.
+    /// Called when the writer holds no shard any more. Unless its turn continues, lets in the readers that it kept
+    /// waiting.
     #[inline]
     fn leave(&self) {
         let kept = self.is_closed() || self.owed.load(Ordering::Relaxed) > 0;
@@ -159,7 +162,7 @@ impl Gate {
         self.closed.store(0, Ordering::Relaxed);
         *openings += 1;
         self.opened.notify_all();
-        // Who comes now finds the gate open and no writer in: the debts only get fewer.
+        // A reader that arrives now finds the gate open and no writer in: the number of debts only falls.
         while self.owed.load(Ordering::SeqCst) > 0 {
             openings = self
                 .paid
@@ -179,16 +182,18 @@ impl Gate {
     }
 }
 
-/// A shorter wait of the writer holds nothing up: it works off all that came meanwhile.
+/// The shortest wait of the writer that counts. A shorter one holds nothing up: the writer processes all that arrived
+/// during it.
 const NOTICED: Duration = Duration::from_millis(10);
 
-/// For how long the writer has waited for readers.
+/// How long the writer has waited for readers.
 #[derive(Debug)]
 struct Waited {
     made: Instant,
-    /// Over now, in nanoseconds.
+    /// Total of the waits that are over, in nanoseconds.
     past_ns: AtomicU64,
-    /// Since when it waits, in nanoseconds since this was made, counted from 1; 0 while it does not.
+    /// When the current wait began, in nanoseconds since this was created, counted from 1; 0 while the writer does not
+    /// wait.
     since_ns: AtomicU64,
 }
 
@@ -234,14 +239,14 @@ pub(super) struct Debt<'g>(&'g Gate);
 impl Drop for Debt<'_> {
     fn drop(&mut self) {
         if self.0.owed.fetch_sub(1, Ordering::SeqCst) == 1 {
-            // Under the lock: the writer is not between its look and its wait.
+            // Take the lock, so that the writer is not between its check and its wait.
             let _openings = self.0.openings();
             self.0.paid.notify_all();
         }
     }
 }
 
-/// Stands behind the guards of a [`Tx`](super::Tx), to be dropped after them.
+/// Comes after the guards in a [`Tx`](super::Tx), so that it is dropped after them.
 #[derive(Debug)]
 pub(super) struct Leaving<'g>(pub(super) &'g Gate);
 
@@ -252,7 +257,7 @@ impl Drop for Leaving<'_> {
     }
 }
 
-/// While it lasts, all that the writer does is one turn: readers who were kept waiting get in when it is dropped.
+/// While this lives, all that the writer does is one turn: readers that were kept waiting get in when it is dropped.
 #[derive(Debug)]
 #[must_use = "the turn ends when this is dropped"]
 pub struct Turn<'g>(&'g Gate);
@@ -271,12 +276,12 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// A number for each slot, none of them 0.
+/// A distinct number for each slot, never 0.
 fn number(slot: Slot) -> u64 {
     (u64::from(slot.db) << 32 | u64::from(slot.shard)) + 1
 }
 
-/// The slot with that number.
+/// The slot with that number; `None` for 0.
 fn slot(number: u64) -> Option<Slot> {
     let place = number.checked_sub(1)?;
     Some(Slot {
@@ -290,7 +295,7 @@ thread_local! {
     static VIEWS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Stands in every view that has locks, so that its thread is known to be inside. Stays in its thread.
+/// Part of every view that holds locks, so that its thread is known to be inside. It cannot leave its thread.
 #[derive(Debug)]
 pub(super) struct Inside(PhantomData<*const ()>);
 

@@ -12,7 +12,7 @@ use super::*;
 /// No working machine takes longer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Long enough for a writer to do what it should not.
+/// Long enough for a writer to do what it must not do.
 const A_MOMENT: Duration = Duration::from_millis(20);
 
 const READERS: usize = 6;
@@ -35,7 +35,7 @@ fn wait_until(is_so: impl Fn() -> bool) {
     }
 }
 
-/// Readers of which each stays until another has come: one is always in, unless all are kept from coming.
+/// Readers that each stay until another has come, so that one is always in unless all are kept out.
 struct Relay<'a> {
     spaces: &'a Keyspaces,
     turns: AtomicUsize,
@@ -57,7 +57,7 @@ impl<'a> Relay<'a> {
         !self.done.load(Ordering::SeqCst) && Instant::now() < self.deadline
     }
 
-    /// Notes a turn, and stays until the next one begins or cannot.
+    /// Counts a turn, and stays until the next one begins or cannot begin.
     fn stay(&self) {
         let mine = self.turns.fetch_add(1, Ordering::SeqCst);
         while self.goes_on() && self.turns.load(Ordering::SeqCst) == mine + 1 {
@@ -179,7 +179,7 @@ fn who_is_kept_waiting_gets_in_when_the_turn_ends() {
             sender.send(())
         });
         wait_until(|| spaces.gate().owed.load(Ordering::SeqCst) == 1);
-        // Others come and go, and the turn goes on.
+        // Other readers and writes come and go while the turn lasts.
         drop(spaces.view_key(0, b"another"));
         write(&spaces, b"k");
         assert_eq!(read.try_recv(), Err(mpsc::TryRecvError::Empty));

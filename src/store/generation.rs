@@ -1,4 +1,4 @@
-//! What is being served: one generation, swapped whole.
+//! What redtail serves: one generation, swapped as a whole.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,23 +11,23 @@ use crate::dialect::Dialect;
 use crate::rdb::module::ModuleAux;
 use crate::value::Thresholds;
 
-/// All that one full sync brought, and what the stream made of it.
+/// Everything that one full sync brought, with the stream's changes since then.
 #[derive(Debug)]
 pub struct Generation {
     /// The databases.
     pub spaces: Keyspaces,
-    /// Whose words replies are in: by default, who wrote the snapshot.
+    /// The dialect of replies: by default, that of the server that wrote the snapshot.
     pub dialect: Dialect,
-    /// Who wrote the snapshot.
+    /// The dialect of the server that wrote the snapshot.
     pub written_by: Dialect,
-    /// The operator's settings of its encodings.
+    /// The operator's settings that apply to it.
     pub tuning: Arc<Tuning>,
-    /// What modules keep beside the keys, in the snapshot's order.
+    /// What modules store beside the keys, in the snapshot's order.
     pub module_aux: Vec<ModuleAux>,
 }
 
 impl Generation {
-    /// An empty one.
+    /// An empty generation.
     #[must_use]
     pub fn new(databases: usize, dialect: Dialect, tuning: Arc<Tuning>) -> Self {
         Self {
@@ -39,33 +39,33 @@ impl Generation {
         }
     }
 
-    /// Where small encodings end now.
+    /// The current thresholds of the small encodings.
     #[must_use]
     pub fn thresholds(&self) -> Thresholds {
         self.tuning.choices().thresholds(self.dialect)
     }
 }
 
-/// Where changes come from, for readers who want to see all that has arrived.
+/// Where changes come from, for readers that want to see everything that has arrived.
 pub trait Inflow: std::fmt::Debug + Send + Sync {
-    /// Waits until all that has arrived is visible, if that is likely to be soon.
+    /// Waits until everything that has arrived is visible, if that is likely to be soon.
     fn catch_up(&self);
 }
 
-/// The generation that readers see, none before the first sync; and the settings of all generations.
+/// The generation that readers see, none before the first sync, and the settings that all generations share.
 #[derive(Debug, Default)]
 pub struct Served {
     current: ArcSwapOption<Generation>,
-    /// Whether there was something before, and was given up to make room.
+    /// Whether a generation was served before and was discarded to make room.
     cleared: AtomicBool,
-    /// Whether it is too long ago that what is served was proven to lack nothing.
+    /// Whether the last proof that the served data lacks nothing is too old.
     stale: AtomicBool,
     tuning: Arc<Tuning>,
     inflow: Option<Arc<dyn Inflow>>,
 }
 
 impl Served {
-    /// Nothing yet, with settings for what is to come.
+    /// Serves nothing yet; `tuning` applies to later generations.
     #[must_use]
     pub fn new(tuning: Arc<Tuning>) -> Self {
         Self {
@@ -77,15 +77,15 @@ impl Served {
         }
     }
 
-    /// With what its changes come from.
+    /// Sets where changes come from.
     #[must_use]
     pub fn with_inflow(mut self, inflow: Arc<dyn Inflow>) -> Self {
         self.inflow = Some(inflow);
         self
     }
 
-    /// Waits until all that has arrived is visible, if that is likely to be soon: for a request that may have been sent after a
-    /// write whose effect its client expects to see.
+    /// Waits until everything that has arrived is visible, if that is likely to be soon. Call this for a request that may
+    /// have been sent after a write whose effect its client expects to see.
     #[inline]
     pub fn catch_up(&self) {
         if let Some(inflow) = &self.inflow {
@@ -99,43 +99,43 @@ impl Served {
         &self.tuning
     }
 
-    /// The generation to answer from, `None` while the first one loads.
+    /// The generation to answer from; `None` while the first one loads, and after [`clear`](Self::clear).
     #[must_use]
     pub fn current(&self) -> Option<Arc<Generation>> {
         self.current.load_full()
     }
 
-    /// As [`current`](Self::current), cheaper, for the length of one pipeline.
+    /// Like [`current`](Self::current), but cheaper, to be held for the length of one pipeline.
     #[must_use]
     pub fn peek(&self) -> arc_swap::Guard<Option<Arc<Generation>>> {
         self.current.load()
     }
 
-    /// Serves `generation` from now on. The old one lives as long as a reader still holds it.
+    /// Serves `generation` from now on. Returns the old one, which lives as long as a reader still holds it.
     pub fn swap_in(&self, generation: Arc<Generation>) -> Option<Arc<Generation>> {
         self.current.swap(Some(generation))
     }
 
-    /// Serves nothing until the next [`swap_in`](Self::swap_in).
+    /// Serves nothing until the next [`swap_in`](Self::swap_in). Returns the old generation.
     pub fn clear(&self) -> Option<Arc<Generation>> {
         let old = self.current.swap(None);
         self.cleared.fetch_or(old.is_some(), Ordering::Relaxed);
         old
     }
 
-    /// Says whether reads are to be refused because what is served may lack too much; gives what was said before.
+    /// Sets whether reads must be refused because the served data may lack too much. Returns the previous setting.
     pub fn set_stale(&self, stale: bool) -> bool {
         self.stale.swap(stale, Ordering::Relaxed)
     }
 
-    /// Whether reads are to be refused for that.
+    /// Whether reads must be refused for that reason.
     #[must_use]
     #[inline]
     pub fn is_stale(&self) -> bool {
         self.stale.load(Ordering::Relaxed)
     }
 
-    /// Whether something was served before, where nothing is now.
+    /// Whether [`clear`](Self::clear) has ever discarded a served generation.
     #[must_use]
     pub fn was_cleared(&self) -> bool {
         self.cleared.load(Ordering::Relaxed)

@@ -1,4 +1,4 @@
-//! Single keys of several reads, held and [fetched](super::fetch) together.
+//! Single keys of several reads, held and [prefetched](super::fetch) together.
 
 use dashmap::RwLockReadGuard;
 use smallvec::SmallVec;
@@ -10,10 +10,10 @@ use super::keyspaces::Keyspaces;
 use super::locks::Slot;
 use super::view::View;
 
-/// As many keys are fetched side by side: more than a core can wait for at once, and few enough for its first cache.
+/// How many keys are fetched side by side: more than a core can wait for at once, and few enough for its L1 cache.
 pub const GROUP_MAX: usize = 32;
 
-/// Single keys of one database whose shards are held together, so that all reads of them are of one moment.
+/// Single keys of one database whose shards are held together, so that all reads of them see one moment.
 pub struct Group<'a> {
     spaces: &'a Keyspaces,
     db: usize,
@@ -28,8 +28,9 @@ struct Held<'a> {
 }
 
 impl<'a> Group<'a> {
-    /// Holds the shards of all keys with these hashes, and fetches them. `None` where the writer holds one of them or waits for
-    /// readers, or where there is no such database: nothing is waited for here, so the order of the locks does not matter.
+    /// Holds the shards of all keys with these hashes, and prefetches the keys' entries. Returns `None` if the writer
+    /// holds one of the shards or waits for readers, or if the database does not exist. Nothing waits here, so the order
+    /// of the locks does not matter.
     pub(super) fn enter(
         spaces: &'a Keyspaces,
         db: usize,
@@ -57,7 +58,7 @@ impl<'a> Group<'a> {
         })
     }
 
-    /// The view of the key whose hash was given as number `index`. A key of another hash reads as absent.
+    /// The view of the key whose hash was passed as number `index`. A key with another hash reads as absent.
     #[must_use]
     #[inline]
     pub fn view<'g>(&'g self, index: usize, key: &'g [u8]) -> View<'g> {

@@ -1,7 +1,7 @@
-//! Shards that are held and become more: for who finds out only as it reads what it needs.
+//! Held shards that can become more: for a reader that finds out which keys it needs only as it reads.
 //!
-//! What is held stays held until the end. So whatever was read, from the first key to the last, is as it was when the last
-//! shard came: a single moment, at which the writer was in none of them.
+//! A held shard stays held until the end. So everything that was read, from the first key to the last, is as it was when
+//! the last shard was taken: a single moment, at which the writer held none of these shards.
 
 use dashmap::RwLockReadGuard;
 use smallvec::SmallVec;
@@ -12,17 +12,17 @@ use super::keyspaces::{Keyspaces, all_slots};
 use super::locks::{Slot, Tables};
 use super::view::View;
 
-/// Read locks of one thread, in the order of their slots.
+/// The read locks of one thread, in slot order.
 pub struct Growing<'a> {
     spaces: &'a Keyspaces,
     held: SmallVec<[(Slot, RwLockReadGuard<'a, Table>); 4]>,
-    /// Databases all of whose shards are held.
+    /// Databases of which all shards are held.
     whole: SmallVec<[usize; 2]>,
     _inside: Inside,
 }
 
 impl<'a> Growing<'a> {
-    /// Holds `slots`, waiting for its turn where the writer is in or wants in.
+    /// Holds `slots`. Waits for its turn if the writer is in one of them or wants to be.
     pub(super) fn new(spaces: &'a Keyspaces, mut slots: SmallVec<[Slot; 4]>) -> Self {
         if slots.len() > 1 {
             slots.sort_unstable();
@@ -48,15 +48,15 @@ impl<'a> Growing<'a> {
         growing
     }
 
-    /// The database, made now if it is not there: else its first key could come between two looks at it.
+    /// The database, created now if it does not exist: otherwise its first key could appear between two reads of it.
     fn made(&self, db: u32) -> Option<&'a super::db::Db> {
         let db = usize::try_from(db).unwrap_or(usize::MAX);
         self.spaces.db(db).or_else(|| self.spaces.db_or_create(db))
     }
 
-    /// Holds `slots`, too, which are in ascending order; gives whether all of them are held now. A slot above all that is
-    /// held is waited for if `may_wait`; any other comes at once or not at all, for the writer may wait for what is held
-    /// already.
+    /// Also holds `slots`, which are in ascending order. Returns whether all of them are held now. If `may_wait`, a slot
+    /// above all held ones is waited for. Any other slot is taken at once or not at all, because the writer may be
+    /// waiting for a shard that is already held.
     fn add(&mut self, slots: impl Iterator<Item = Slot>, may_wait: bool) -> bool {
         let gate = self.spaces.gate();
         let before = self.held.len();
@@ -75,7 +75,7 @@ impl<'a> Growing<'a> {
             let guard = if may_wait && last < Some(slot) {
                 Some(gate.read(shard))
             } else if gate.is_closed() && !may_wait {
-                // It is the writer's turn, and who may begin again has to wait for it.
+                // It is the writer's turn, and a caller that can start over must wait for it.
                 None
             } else {
                 shard.try_read()
@@ -92,7 +92,7 @@ impl<'a> Growing<'a> {
         is_whole
     }
 
-    /// Where `slot` is among the first `count` that are held.
+    /// The index of `slot` among the first `count` held shards.
     #[inline]
     fn index(&self, slot: Slot, count: usize) -> Option<usize> {
         match self.held.get(..count)? {
@@ -108,15 +108,15 @@ impl<'a> Growing<'a> {
             .is_some()
     }
 
-    /// Holds the shard of `key` in database `db`, too; gives whether it is held now. Without `may_wait` it comes at once or not
-    /// at all.
+    /// Also holds the shard of `key` in database `db`. Returns whether it is held now. Without `may_wait`, it is taken at
+    /// once or not at all.
     #[must_use]
     pub fn add_key(&mut self, db: usize, key: &[u8], may_wait: bool) -> bool {
         let slot = self.spaces.slot(db, key);
         self.index(slot, self.held.len()).is_some() || self.add(std::iter::once(slot), may_wait)
     }
 
-    /// As [`add_key`](Self::add_key), for all shards of database `db`.
+    /// Like [`add_key`](Self::add_key), but for all shards of database `db`.
     #[must_use]
     pub fn add_db(&mut self, db: usize, may_wait: bool) -> bool {
         if !self.whole.contains(&db) && self.add(all_slots(db), may_wait) {
@@ -125,7 +125,7 @@ impl<'a> Growing<'a> {
         self.whole.contains(&db)
     }
 
-    /// All shards of these databases are held.
+    /// Records that all shards of these databases are held.
     pub(super) fn are_whole(&mut self, dbs: impl Iterator<Item = usize>) {
         self.whole.extend(dbs);
     }
@@ -136,13 +136,13 @@ impl<'a> Growing<'a> {
         self.held.len()
     }
 
-    /// Whether none is.
+    /// Whether no shard is held.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
 
-    /// A view of database `db` that looks into the shards that are held: keys in others read as absent.
+    /// A view of database `db` that reads the held shards. Keys in other shards read as absent.
     #[must_use]
     pub fn view(&self, db: usize) -> View<'_> {
         View::through(self, self.spaces, db)
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
     use crate::store::NewValue;
 
-    /// Long enough for a writer to do what it should not.
+    /// Long enough for a writer to do what it must not do.
     const A_MOMENT: Duration = Duration::from_millis(20);
 
     fn write(spaces: &Keyspaces, db: usize, keys: &[&[u8]]) {
@@ -197,10 +197,10 @@ mod tests {
                     let (sender, done) = mpsc::channel();
                     let spaces = &spaces;
                     scope.spawn(move || {
-                        // The gate is the one writer's: three would not do in reality.
+                        // Lock the shard directly: the gate serves a single writer, and these are three.
                         let shard = spaces.slot(db, key).shard as usize;
                         drop(spaces.db(db).unwrap().shard(shard).unwrap().write());
-                        // Nobody waits for it any more once it gets in.
+                        // The receiver is gone by the time the writer gets in.
                         _ = sender.send(());
                     });
                     assert!(done.recv_timeout(A_MOMENT).is_err(), "{db} {key:?}");
@@ -219,7 +219,6 @@ mod tests {
         let tx = spaces.write(0, [spaces.slot(0, &low)]);
         assert!(!growing.add_key(0, &low, false) && !growing.add_key(0, &low, true));
         assert!(!growing.add_db(0, true) && !growing.holds(0, &low));
-        // Readers of what it has wait for their turn elsewhere.
         std::mem::drop(growing);
         drop(tx);
     }

@@ -23,14 +23,14 @@ use super::waiters::Waiters;
 use super::watches::Watches;
 use crate::value::place::first_epoch;
 
-/// Databases up to which one that the upstream uses is simply there, whatever number was asked for: room for so many costs
-/// 16 KiB.
+/// The upstream may use any database below this number, however many were configured: it then exists. Room for this many
+/// costs 16 KiB.
 pub const DATABASES_GROWN_MAX: usize = 1024;
 
 /// All databases and function libraries of one generation. A database costs nothing until it holds a key.
 #[derive(Debug)]
 pub struct Keyspaces {
-    /// Room for all databases that there may come to be.
+    /// Room for every database that may be created.
     dbs: Box<[OnceLock<Box<Db>>]>,
     databases: AtomicUsize,
     hasher: RandomState,
@@ -60,10 +60,11 @@ pub struct Figures {
 }
 
 impl Keyspaces {
-    /// `databases` empty databases.
+    /// Creates `databases` empty databases.
     ///
-    /// All generations of a process hash with the same seed: a SCAN that began in one finds each key in the same shard of
-    /// the next. Their epochs begin far apart, so that its bucket position within a shard is not mistaken for a valid one.
+    /// All generations of a process hash with the same seed, so a SCAN that began in one generation finds each key in the
+    /// same shard of the next. Their epochs start far apart, so that the SCAN's bucket position within a shard is not
+    /// mistaken for a valid one.
     #[must_use]
     pub fn new(databases: usize) -> Self {
         static HASHER: OnceLock<RandomState> = OnceLock::new();
@@ -84,14 +85,14 @@ impl Keyspaces {
         }
     }
 
-    /// The same, with a time of use for each key if `tracks` says so.
+    /// The same, keeping a time of last use for each key if `tracks` is true.
     #[must_use]
     pub const fn tracking_access(mut self, tracks: bool) -> Self {
         self.tracks_access = tracks;
         self
     }
 
-    /// Whether keys have times of use.
+    /// Whether keys keep their time of last use.
     #[must_use]
     #[inline]
     pub const fn tracks_access(&self) -> bool {
@@ -104,8 +105,8 @@ impl Keyspaces {
         self.databases.load(Ordering::Acquire)
     }
 
-    /// There is a database `db`, for the upstream uses it. Gives false, and changes nothing, when that is past all that
-    /// there is room for: [`DATABASES_GROWN_MAX`], or as many as were asked for.
+    /// Makes database `db` exist, because the upstream uses it. Returns false and changes nothing if there is no room for
+    /// it, that is, if it is past both [`DATABASES_GROWN_MAX`] and the number given to [`new`](Self::new).
     pub fn grow_to(&self, db: usize) -> bool {
         let fits = db < self.dbs.len();
         if fits {
@@ -114,51 +115,52 @@ impl Keyspaces {
         fits
     }
 
-    /// A database, if a key was ever put there.
+    /// The database, if it ever held a key.
     #[must_use]
     #[inline]
     pub fn db(&self, db: usize) -> Option<&Db> {
         self.dbs.get(db)?.get().map(|db| &**db)
     }
 
-    /// A database, made if need be; `None` past the last.
+    /// The database, created if necessary; `None` past the last one.
     pub(super) fn db_or_create(&self, db: usize) -> Option<&Db> {
         let slot = self.dbs.get(db)?;
         Some(slot.get_or_init(|| Box::new(Db::new(self.hasher.clone(), self.first_epoch))))
     }
 
-    /// Who waits for keys.
+    /// The clients that wait for keys.
     #[must_use]
     pub const fn waiters(&self) -> &Waiters {
         &self.waiters
     }
 
-    /// Who watches keys.
+    /// The connections that watch keys.
     #[must_use]
     pub const fn watches(&self) -> &Arc<Watches> {
         &self.watches
     }
 
-    /// In front of all shards.
+    /// The gate in front of all shards.
     pub(super) const fn gate(&self) -> &Gate {
         &self.gate
     }
 
-    /// Whether the writer keeps readers of some keys waiting: a view may take long to come. Costs one load.
+    /// Whether the writer keeps readers of some keys waiting, so that a view may take long to get. Costs one load.
     #[must_use]
     #[inline]
     pub fn keeps_waiting(&self) -> bool {
         self.gate.is_closed()
     }
 
-    /// For how long the writer has waited for readers so far; waits of less than 10 ms do not count.
+    /// How long the writer has waited for readers so far; waits of less than 10 ms do not count.
     #[must_use]
     pub fn writer_waited(&self) -> Duration {
         self.gate.writer_waited()
     }
 
-    /// All that is [written](Self::write) while this lasts is one turn of the writer: readers of what it had to wait for, who
-    /// come meanwhile, get in at its end. So many may be written in it as a reader may well wait for.
+    /// Makes all that is [written](Self::write) while the returned value lives one turn of the writer: readers that come
+    /// in the meantime for a shard the writer had to wait for get in when the turn ends. Write no more in one turn than a
+    /// reader can reasonably wait for.
     pub fn turn(&self) -> Turn<'_> {
         Turn::begin(&self.gate)
     }
@@ -175,7 +177,7 @@ impl Keyspaces {
         self.libraries.load_full()
     }
 
-    /// The scripts that the upstream has shown.
+    /// The scripts that the upstream has sent.
     #[must_use]
     pub const fn scripts(&self) -> &Scripts {
         &self.scripts
@@ -203,7 +205,7 @@ impl Keyspaces {
             .collect()
     }
 
-    /// The slot that `key` has in database `db`.
+    /// The slot of `key` in database `db`.
     #[must_use]
     #[inline]
     pub fn slot(&self, db: usize, key: &[u8]) -> Slot {
@@ -211,7 +213,7 @@ impl Keyspaces {
         self.slot_of_hash(db, hash)
     }
 
-    /// The slot that a key of that hash has in database `db`.
+    /// The slot in database `db` of a key with this hash.
     #[must_use]
     #[inline]
     pub fn slot_at(&self, db: usize, hash: KeyHash) -> Slot {
@@ -235,15 +237,16 @@ impl Keyspaces {
         &self.hasher
     }
 
-    /// A reader's view of the one `key` in database `db`.
+    /// A reader's view of a single `key` in database `db`.
     #[must_use]
     #[inline]
     pub fn view_key<'a>(&'a self, db: usize, key: &'a [u8]) -> View<'a> {
         View::of_key(self, db, key)
     }
 
-    /// Holds the shards of several single keys of database `db`, whose hashes are given, and fetches their entries side by
-    /// side. `None` where that would have to wait for the writer; then each key is to be viewed by itself.
+    /// Holds the shards of several single keys of database `db`, given by their hashes, and prefetches their entries side
+    /// by side. Returns `None` if this would have to wait for the writer, or if the database does not exist; then view
+    /// each key by itself.
     #[must_use]
     #[inline]
     pub fn group(&self, db: usize, hashes: impl Iterator<Item = KeyHash>) -> Option<Group<'_>> {
@@ -256,7 +259,7 @@ impl Keyspaces {
         self.view_each(db, |visit| keys.into_iter().for_each(visit))
     }
 
-    /// As [`view_keys`](Self::view_keys), of all keys that `keys` gives to what it is given.
+    /// Like [`view_keys`](Self::view_keys), but of all keys that `keys` passes to its argument.
     #[must_use]
     pub fn view_each<'k>(
         &self,
@@ -276,8 +279,8 @@ impl Keyspaces {
         View::of_slots(self, db, &mut slots)
     }
 
-    /// Views that hold the read locks of all `slots`, one for each database among them, taken in slot order. Whoever holds
-    /// them may take views of the same slots: all show one moment.
+    /// Returns views that hold the read locks of all `slots`, taken in slot order: one view for each database among them.
+    /// While the caller holds them, it may take further views of the same slots: all show one moment.
     #[must_use]
     pub fn hold(&self, mut slots: Vec<Slot>) -> Vec<View<'_>> {
         slots.sort_unstable();
@@ -287,20 +290,20 @@ impl Keyspaces {
             .map(|group| {
                 let db = group.first().map_or(0, |slot| slot.db);
                 let db = usize::try_from(db).unwrap_or(usize::MAX);
-                // Made now: else its first key could come between two looks at it.
+                // Create the database now: otherwise its first key could appear between two reads of it.
                 self.db_or_create(db);
                 View::locking(self, db, &mut Slots::from_slice(group))
             })
             .collect()
     }
 
-    /// Holds the shards of `keys` of database `db`, to which more may come.
+    /// Holds the shards of `keys` of database `db`. More shards can be added later.
     #[must_use]
     pub fn growing<'k>(&self, db: usize, keys: impl Iterator<Item = &'k [u8]>) -> Growing<'_> {
         Growing::new(self, keys.map(|key| self.slot(db, key)).collect())
     }
 
-    /// As [`growing`](Self::growing), with whole databases.
+    /// Like [`growing`](Self::growing), but with whole databases.
     #[must_use]
     pub fn growing_dbs(&self, dbs: impl Iterator<Item = usize> + Clone) -> Growing<'_> {
         let mut growing = Growing::new(self, dbs.clone().flat_map(all_slots).collect());
@@ -308,18 +311,18 @@ impl Keyspaces {
         growing
     }
 
-    /// A reader's view that holds no lock: for what needs no key, and for [`View::scan`], which locks as it walks.
+    /// A reader's view that holds no lock: for reads that need no key, and for [`View::scan`], which locks as it walks.
     #[must_use]
     pub fn view_none(&self, db: usize) -> View<'_> {
         View::unlocked(self, db)
     }
 
-    /// Runs `read` on a view of database `db` that holds no lock: for counts and walks, which tell what keys there are. It
-    /// runs a second time, on a view that holds the whole database, if taints changed meanwhile: counts and taints become
-    /// visible one after the other, so only what lies between no two changes is of one moment.
+    /// Runs `read` on a view of database `db` that holds no lock, for counts and walks that reveal which keys exist. If
+    /// taints changed in the meantime, runs it a second time, on a view that holds the whole database: counts and taints
+    /// become visible one after the other, so a result shows one moment only if no change of taints overlapped the read.
     ///
     /// # Errors
-    /// [`Tainted`] when it is not known which keys there are.
+    /// [`Tainted`] if it is not known which keys exist.
     pub fn survey<R>(&self, db: usize, mut read: impl FnMut(&View<'_>) -> R) -> Result<R, Tainted> {
         let mut run = |view: &View<'_>| {
             let result = read(view);
@@ -337,14 +340,14 @@ impl Keyspaces {
         run(&self.view_db(db))
     }
 
-    /// Gives every entry of a shard to `visit`, under its read lock: keys past their time too.
+    /// Passes every entry of a shard, expired keys included, to `visit`, under the shard's read lock.
     pub fn visit(&self, db: usize, shard: usize, visit: impl FnMut(&Entry)) {
         if let Some(lock) = self.db(db).and_then(|db| db.shard(shard)) {
             super::scan::entries(&lock.read()).for_each(visit);
         }
     }
 
-    /// Gives the entry of `key`, if there is one, to `visit`, under its shard's read lock: past its time too.
+    /// Passes the entry of `key`, if there is one, to `visit`, under its shard's read lock, even if the key is expired.
     pub fn visit_key(&self, db: usize, key: &[u8], visit: impl FnOnce(&Entry)) {
         let hash = self.hash(key);
         let shard = self.slot_of_hash(db, hash).shard as usize;
@@ -356,7 +359,7 @@ impl Keyspaces {
         }
     }
 
-    /// The writer's hold on `slots`, working in database `db`. The replica's writer thread alone calls this.
+    /// The writer's hold on `slots`, working in database `db`. Only the replica's writer thread calls this.
     #[must_use]
     pub fn write(&self, db: usize, slots: impl IntoIterator<Item = Slot>) -> Tx<'_> {
         gather(
@@ -365,7 +368,7 @@ impl Keyspaces {
         )
     }
 
-    /// As [`write`](Self::write), on the one key of database `db` with that hash.
+    /// Like [`write`](Self::write), but on a single `key` of database `db`, whose hash is `hash`.
     #[must_use]
     #[inline]
     pub fn write_key<'a>(&'a self, db: usize, key: &'a [u8], hash: KeyHash) -> Tx<'a> {
@@ -383,7 +386,7 @@ pub(super) fn all_slots(db: usize) -> impl Iterator<Item = Slot> {
 }
 
 impl Keyspaces {
-    /// Every slot of database `db`: for commands that change it whole.
+    /// Every slot of database `db`, for commands that change the whole database.
     pub fn slots_of_db(&self, db: usize) -> impl Iterator<Item = Slot> + use<> {
         all_slots(db)
     }

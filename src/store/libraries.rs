@@ -1,4 +1,4 @@
-//! Function libraries: kept as the primary sent them, run by nobody in this room.
+//! Function libraries, kept as the primary sent them. This module does not run them.
 
 use bytes::Bytes;
 
@@ -7,32 +7,32 @@ use crate::limits::LIBRARIES_MAX;
 /// A library: its name and its source text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Library {
-    /// What its first line calls it.
+    /// The name that its first line declares.
     pub name: Box<[u8]>,
-    /// Its source, first line included.
+    /// Its source, including the first line.
     pub code: Bytes,
 }
 
-/// Source text whose first line is not `#!<engine> name=<library>`, or whose library is there already.
+/// Why a library was not added or removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LibraryError {
-    /// Not that first line.
+    /// The first line of the source is not `#!<engine> name=<library>`.
     #[error("ERR Missing library metadata")]
     Metadata,
-    /// A library of that name is there.
+    /// A library with that name exists.
     #[error("ERR Library already exists")]
     Exists,
-    /// There is none of that name.
+    /// No library has that name.
     #[error("ERR Library not found")]
     NotFound,
-    /// There are as many as are kept.
+    /// There are as many libraries as the limit allows.
     #[error("ERR more than {LIBRARIES_MAX} function libraries")]
     TooMany,
 }
 
 impl Library {
-    /// A library of source text. Source: redis 7.0 functions.c, functionExtractLibMetaData.
+    /// Reads the name of a library from its source text. Source: redis 7.0 functions.c, functionExtractLibMetaData.
     ///
     /// # Errors
     /// [`LibraryError::Metadata`].
@@ -56,14 +56,14 @@ impl Library {
     }
 }
 
-/// Letters, digits and underscores: what servers allow.
+/// Whether servers allow `text` as a name: letters, digits and underscores.
 fn is_name(text: &[u8]) -> bool {
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     !text.is_empty() && text.iter().all(allowed)
 }
 
-/// The libraries of a generation, in the order in which they came. DIFFERENCE: a real server lists and dumps them in its
-/// hash table's order, which is another one in each process.
+/// The libraries of a generation, in the order in which they arrived. DIFFERENCE: a real server lists and dumps them in
+/// its hash table's order, which differs from process to process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Libraries {
     all: Vec<Library>,
@@ -71,16 +71,16 @@ pub struct Libraries {
 }
 
 impl Libraries {
-    /// All of them; `None` when it is not known which there are.
+    /// All libraries; `None` if it is not known which ones exist.
     #[must_use]
     pub fn all(&self) -> Option<&[Library]> {
         (!self.doubted).then_some(&self.all)
     }
 
-    /// Adds a library, in the place of one of its name if that is asked for.
+    /// Adds a library. If `replace` is true, it takes the place of one with the same name.
     ///
     /// # Errors
-    /// [`LibraryError`]; nothing has changed then.
+    /// [`LibraryError`]; then nothing has changed.
     pub fn add(&mut self, code: Bytes, replace: bool) -> Result<(), LibraryError> {
         let library = Library::new(code)?;
         let is_full = self.all.len() >= LIBRARIES_MAX;
@@ -94,7 +94,7 @@ impl Libraries {
         Ok(())
     }
 
-    /// Takes one out.
+    /// Removes the library called `name`.
     ///
     /// # Errors
     /// [`LibraryError::NotFound`].
@@ -104,12 +104,12 @@ impl Libraries {
         Ok(())
     }
 
-    /// Takes all out. That is known whatever was there.
+    /// Removes all libraries. From now on it is known which ones exist: none.
     pub fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// From now on it is not known which there are.
+    /// Makes it unknown, from now on, which libraries exist.
     pub fn doubt(&mut self) {
         self.all.clear();
         self.doubted = true;

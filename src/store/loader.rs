@@ -1,29 +1,29 @@
-//! Filling a new generation from a snapshot.
+//! Fills a new generation from a snapshot.
 
 use super::db::{Db, Delta, SHARDS, SHARES, insert_new, shard_of, shares};
 use super::entry::{Entry, NewValue};
 use super::fetch::fetch_bucket;
 use super::keyspaces::Keyspaces;
 
-/// Keys that wait per shard before they are inserted together: enough that a shard's table is fetched into the cache
-/// once for many inserts, few enough that what waits stays in the cache too.
+/// How many keys wait per shard before they are inserted together: enough that one fetch of a shard's table into the
+/// cache serves many inserts, few enough that the waiting keys stay in the cache too.
 const BATCH: usize = 32;
 
-/// Bytes of short strings that wait, in all, before every shard gets its own: as much as stays in L2.
+/// Total bytes of waiting short strings at which every shard inserts its batch: as much as stays in L2.
 const WAITING_BYTES: usize = 1 << 20;
 
-/// A longer string gets its block at once.
+/// Maximum bytes of a short key, and of a short text. A longer string gets its block at once.
 const SHORT_BYTES: usize = 256;
 
-/// A snapshot names a key twice in one database.
+/// A snapshot contains the same key twice in one database.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("key {0:?} stands twice in database {1}")]
+#[error("duplicate key {0:?} in database {1}")]
 pub struct DuplicateKey(pub String, pub usize);
 
-/// Inserts keys into a generation that nobody reads yet, in batches per shard.
+/// Inserts keys, in batches per shard, into a generation that nobody reads yet.
 ///
-/// Short strings get their blocks only when their batch is inserted. So those of a shard lie side by side in memory, a batch
-/// at a time, and who walks a shard finds many in one page.
+/// Short strings get their blocks only when their batch is inserted. So the blocks of a shard lie side by side in memory,
+/// one batch at a time, and a walk over the shard finds many of them in one page.
 #[derive(Debug)]
 pub struct Loader<'a> {
     spaces: &'a Keyspaces,
@@ -34,20 +34,20 @@ pub struct Loader<'a> {
     delta: Delta,
 }
 
-/// What waits for its batch.
+/// A key that waits for its batch.
 #[derive(Debug)]
 enum Waiting {
     Entry(Entry),
-    /// Where a short string lies in [`Short`].
+    /// The offset of a short string in [`Short`].
     Short(u32),
 }
 
-/// Blocks of short strings that wait, one behind the other, each behind its length (u16).
+/// The blocks of waiting short strings, one after the other, each after its length (u16).
 #[derive(Debug, Default)]
 struct Short(Vec<u8>);
 
 impl Short {
-    /// Takes a string in; gives where it lies. `None` if it is not short, or nothing more fits.
+    /// Appends a string and returns its offset. Returns `None` if the string is not short, or if nothing more fits.
     #[inline]
     fn push(&mut self, key: &[u8], expire_at_ms: Option<i64>, text: &[u8]) -> Option<u32> {
         if key.len() > SHORT_BYTES || text.len() > SHORT_BYTES {
@@ -61,12 +61,12 @@ impl Short {
         u32::try_from(place).ok()
     }
 
-    /// The entry of the string that lies there, as [`push`](Self::push) told.
+    /// The entry of the string at `place`, an offset that [`push`](Self::push) returned.
     #[inline]
     fn entry(&self, place: u32) -> Option<Entry> {
         let (len, rest) = self.0.get(place as usize..)?.split_first_chunk()?;
         let block = rest.get(..u16::from_le_bytes(*len).into())?;
-        // SAFETY: a whole block was written there, behind its length.
+        // SAFETY: `push` wrote a whole block there, after its length.
         Some(unsafe { Entry::of_block(block) })
     }
 }
@@ -86,10 +86,10 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Goes on with database `db`.
+    /// Continues with database `db`.
     ///
     /// # Errors
-    /// [`DuplicateKey`] among what still waited.
+    /// [`DuplicateKey`] among the keys that still waited.
     pub fn select(&mut self, db: usize) -> Result<(), DuplicateKey> {
         self.finish()?;
         self.number = db;
@@ -97,11 +97,12 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
-    /// Makes room for `keys` keys in the current database. A hint; the caller bounds it by what the input can hold.
+    /// Makes room for `keys` keys in the current database. A hint; the caller limits `keys` to what the input can hold.
     pub fn reserve(&mut self, keys: usize) {
         let Some(db) = self.current() else { return };
         for (shard, share) in shares().iter().enumerate() {
-            // Keys spread over shards like balls over bins: two deviations more than the mean, and few shards must grow.
+            // Keys spread over shards like balls over bins. With room for two deviations above the mean, few shards must
+            // grow.
             let mean = keys * share / SHARES;
             let room = mean + 2 * mean.isqrt();
             if let Some(lock) = db.shard(shard)
@@ -123,16 +124,16 @@ impl<'a> Loader<'a> {
     /// Adds one entry to the current database.
     ///
     /// # Errors
-    /// [`DuplicateKey`], possibly for an entry added before.
+    /// [`DuplicateKey`], possibly for an entry added earlier.
     #[inline]
     pub fn insert(&mut self, entry: Entry) -> Result<(), DuplicateKey> {
         self.insert_hashed(self.spaces.hash(entry.key()), entry)
     }
 
-    /// As [`insert`](Self::insert), for a key that keeps no time of use.
+    /// Like [`insert`](Self::insert), for a key that keeps no time of last use.
     ///
     /// # Errors
-    /// [`DuplicateKey`], possibly for an entry added before.
+    /// [`DuplicateKey`], possibly for an entry added earlier.
     #[inline]
     pub fn add(
         &mut self,
@@ -155,7 +156,7 @@ impl<'a> Loader<'a> {
 
     #[inline]
     fn insert_hashed(&mut self, hash: u64, entry: Entry) -> Result<(), DuplicateKey> {
-        // Now, while its block is near.
+        // Weigh the entry now, while its block is in the cache.
         self.delta.add(Delta::of(&entry));
         self.wait(hash, Waiting::Entry(entry))
     }
@@ -189,7 +190,7 @@ impl<'a> Loader<'a> {
             let entry = match waiting {
                 Waiting::Entry(entry) => entry,
                 Waiting::Short(place) => {
-                    // A place stays as it was told until all that waits has been inserted.
+                    // A place stays valid until everything that waits has been inserted.
                     let Some(entry) = self.short.entry(place) else {
                         continue;
                     };
@@ -216,7 +217,7 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
-    /// Inserts all that still waits.
+    /// Inserts everything that still waits.
     ///
     /// # Errors
     /// [`DuplicateKey`].

@@ -1,6 +1,6 @@
-//! Which shards a command touches, and holding all of them at once.
+//! Which shards a command touches, and how all of them are held at once.
 //!
-//! Locks are always taken in the order of [`Slot`]: readers and the writer cannot wait for each other in a circle.
+//! Locks are always taken in the order of [`Slot`], so readers and the writer cannot wait for each other in a circle.
 
 use std::cell::Cell;
 
@@ -18,7 +18,7 @@ pub struct Slot {
     pub shard: u32,
 }
 
-/// The slots of one command, most often one.
+/// The slots of one command; usually one.
 pub(super) type Slots = SmallVec<[Slot; 4]>;
 
 /// Guards in slot order.
@@ -29,7 +29,7 @@ pub(super) struct Held<G> {
 pub(super) type ReadHeld<'a> = Held<RwLockReadGuard<'a, Table>>;
 pub(super) type WriteHeld<'a> = Held<RwLockWriteGuard<'a, Table>>;
 
-/// Tables that somebody holds.
+/// Tables whose locks are held.
 pub(super) trait Tables {
     /// The table of a slot, if it is held.
     fn table(&self, slot: Slot) -> Option<&Table>;
@@ -45,32 +45,32 @@ impl<G> Drop for Held<G> {
     fn drop(&mut self) {
         if self.guards.spilled() && self.guards.capacity() <= KEPT_MAX {
             let guards = std::mem::take(&mut self.guards).into_vec();
-            // Not at the end of the thread, which drops what it keeps first.
+            // Fails while the thread ends: it drops its kept room first.
             _ = GUARDS.try_with(|kept| kept.set(emptied(guards)));
         }
     }
 }
 
 thread_local! {
-    /// Room for the guards of the thread's next command of many keys.
+    /// Room for the guards of the thread's next command with many keys.
     static GUARDS: Cell<Vec<Room>> = const { Cell::new(Vec::new()) };
     /// Room for its slots.
     static SLOTS: Cell<Vec<Slot>> = const { Cell::new(Vec::new()) };
 }
 
-/// As large as a guard with its slot.
+/// A type as large as a guard with its slot.
 type Room = [u64; 2];
 
-/// Room for more than so many is not kept.
+/// Room for more elements than this is not kept.
 const KEPT_MAX: usize = 4096;
 
-/// The same room for other things, as long as those are as large: the library then uses the block again.
+/// Empties `room` for elements of another type. If they are of the same size, the standard library reuses the allocation.
 fn emptied<A, B>(mut room: Vec<A>) -> Vec<B> {
     room.clear();
     room.into_iter().filter_map(|_| None).collect()
 }
 
-/// Gives `take` what `fill` has put in, in room that the thread keeps.
+/// Passes to `take` what `fill` has collected, in room that the thread keeps.
 pub(super) fn gather<R>(fill: impl FnOnce(&mut Slots), take: impl FnOnce(&mut Slots) -> R) -> R {
     let mut gathered = Slots::from_vec(SLOTS.take());
     fill(&mut gathered);
@@ -98,7 +98,7 @@ impl<G> Held<G> {
         }
     }
 
-    /// Locks `slots` one after the other with `lock`; a slot for which it gives `None` has no shard yet.
+    /// Locks `slots` one after the other with `lock`. A slot for which `lock` returns `None` has no shard yet.
     pub(super) fn acquire(slots: &mut Slots, mut lock: impl FnMut(Slot) -> Option<G>) -> Self {
         if slots.len() > 1 {
             slots.sort_unstable();
@@ -109,7 +109,7 @@ impl<G> Held<G> {
         } else {
             SmallVec::new()
         };
-        // At once: a few keys' guards would else grow in three steps.
+        // Reserve once: otherwise the guards of a few keys would grow in three steps.
         guards.reserve_exact(slots.len());
         guards.extend(slots.iter().filter_map(|&slot| Some((slot, lock(slot)?))));
         Self { guards }
@@ -132,7 +132,7 @@ impl<G> Held<G> {
         self.guards.get_mut(index).map(|(_, guard)| guard)
     }
 
-    /// Two different slots' guards at once.
+    /// The guards of two different slots at once.
     pub(super) fn pair_mut(&mut self, one: Slot, other: Slot) -> Option<(&mut G, &mut G)> {
         let (one, other) = (self.index(one)?, self.index(other)?);
         let [(_, one), (_, other)] = self.guards.get_disjoint_mut([one, other]).ok()?;

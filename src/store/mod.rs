@@ -1,13 +1,13 @@
 //! The keyspaces: shards, entries, expiry, SCAN cursors, memory accounting.
 //!
-//! One writer, many readers. [`Keyspaces`] is one generation of all databases; a full resync builds a new one beside the
-//! old. Readers come through a [`View`], which holds the read locks of all shards that its command names; the writer
-//! through a [`Tx`], which holds their write locks until the whole command (or MULTI/EXEC block) is done. Locks are taken
-//! in one order, so a reader sees whole units only and nothing deadlocks; guards cannot cross an await. Where they are in each
-//! other's way, the writer and the readers come by turns: `gate` says how, and why that does not deadlock either.
+//! One writer, many readers. [`Keyspaces`] is one generation of all databases; a full resync builds a new generation
+//! beside the old one. Readers use a [`View`], which holds the read locks of all shards that its command names. The
+//! writer uses a [`Tx`], which holds their write locks until the whole command (or MULTI/EXEC block) is done. Locks are
+//! taken in one order, so a reader sees only whole units and nothing deadlocks; guards cannot cross an await. Where the
+//! writer and readers compete for a shard, they take turns: `gate` says how, and why that does not deadlock either.
 //!
-//! This room knows no protocol and no command. It alone may use `unsafe`: for the entries' one-block layout and for
-//! walking a table by bucket position.
+//! This module knows neither the protocol nor any command. It is the only module that may use `unsafe`: for the one-block
+//! layout of entries and for walking a table by bucket position.
 #![expect(
     unsafe_code,
     reason = "one-block entries and bucket positions; each use says why it is sound"

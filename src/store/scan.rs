@@ -1,10 +1,10 @@
 //! Walking a database a few buckets at a time.
 //!
-//! A cursor is a place, not a thing we keep: shard, bucket within the shard's table, and the shard's epoch at that time, in a
-//! number that a double holds exactly (see [`place`](crate::value::place)).
-//! Inserting and removing leave the other entries where they are; only a table's growth or its clean-up moves them, and
-//! then the epoch changes. A cursor of another epoch starts its shard again. So a key that is there from the first call to
-//! the last is returned at least once, and returned twice only if its shard changed its layout meanwhile.
+//! A cursor is a place, not state that we keep: the shard, the bucket within the shard's table, and the shard's epoch at
+//! that time, in a number that a double holds exactly (see [`place`](crate::value::place)). Inserting and removing leave
+//! the other entries where they are. Entries move only when their table grows or cleans up, and then the epoch changes. A
+//! cursor from another epoch starts its shard again. So a key that exists from the first call to the last is returned at
+//! least once, and more than once only if its shard changed its layout in between.
 
 use dashmap::RwLockReadGuard;
 
@@ -14,20 +14,20 @@ use super::fetch::fetch_line;
 use super::view::View;
 use crate::value::place::{NUMBER_BITS, Places};
 
-/// Buckets looked at, beyond ten times the wanted count, before a call returns with little: a shard's empty table costs
-/// next to nothing, so a database of a few keys comes back whole in one call.
+/// Buckets that a call reads, beyond ten times the wanted count, before it returns with few keys. The empty table of a
+/// shard costs almost nothing, so one call returns the whole of a database with few keys.
 const FREE_BUCKETS: usize = 8192;
 
 const SHARD_BITS: u32 = SHARDS.trailing_zeros();
 
-/// The bits below those of the shard.
+/// The bits below the shard number.
 const PLACE_BITS: u32 = NUMBER_BITS - SHARD_BITS;
 
-/// Where in its shard. A shard of 2²⁴ buckets and more, in a database of ten thousand million keys, still has 10 bits for its
+/// The place within a shard. A shard of 2²⁴ buckets or more, in a database of ten billion keys, still has 10 bits for its
 /// epoch: no such table changes its layout by itself a thousand times between two calls.
 const PLACES: Places = Places::new(PLACE_BITS, [10, 17, 24, 31]);
 
-/// Where a SCAN goes on. As a number it is below 2⁵³; 0 is both start and end.
+/// Where a SCAN continues. As a number it is below 2⁵³; 0 is both the start and the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor(u64);
 
@@ -35,7 +35,7 @@ impl Cursor {
     /// The start of a walk.
     pub const START: Self = Self(0);
 
-    /// The cursor that a client sent. Any number is one: what we have not given out begins some shard.
+    /// The cursor that a client sent. Any number is valid: one that we never returned starts some shard.
     #[must_use]
     pub const fn from_number(number: u64) -> Self {
         Self(number)
@@ -47,7 +47,7 @@ impl Cursor {
         self.0
     }
 
-    /// `None` where no number is left for the place.
+    /// `None` if the place does not fit into the number.
     fn at(epoch: u32, shard: usize, bucket: usize, buckets: usize) -> Option<Self> {
         let place = PLACES.number(buckets, epoch.into(), bucket)?;
         Some(Self((shard as u64) << PLACE_BITS | place))
@@ -57,7 +57,7 @@ impl Cursor {
         usize::try_from(self.0 >> PLACE_BITS & (SHARDS as u64 - 1)).unwrap_or(0)
     }
 
-    /// The bucket to go on with in a shard of so many whose epoch is now `epoch`.
+    /// The bucket at which to continue in a shard that has `buckets` buckets and whose epoch is now `epoch`.
     fn bucket(self, epoch: u32, buckets: usize) -> usize {
         let place = self.0 & ((1 << PLACE_BITS) - 1);
         let bucket = PLACES.bucket(place, buckets, epoch.into());
@@ -70,8 +70,8 @@ impl Cursor {
 }
 
 impl View<'_> {
-    /// Visits about `count` entries from `cursor` on (those past their time too: the caller filters) and gives the cursor
-    /// to go on with, [`Cursor::START`] at the end. All that one call visits is of one moment.
+    /// Visits about `count` entries from `cursor` on, including expired ones, which the caller filters out. Returns the
+    /// cursor to continue with, [`Cursor::START`] at the end. All entries that one call visits are of one moment.
     pub fn scan(&self, cursor: Cursor, count: usize, mut visit: impl FnMut(&Entry)) -> Cursor {
         let Some(db) = self.db() else {
             return Cursor::START;
@@ -113,8 +113,8 @@ impl View<'_> {
         Cursor::START
     }
 
-    /// A random key, each that is not past its time as likely as any other. Where all are past theirs it is one of those, as
-    /// a replica gives it; `None` only without any key.
+    /// A random key: each key that is not expired is as likely as any other. If all keys are expired, returns one of
+    /// those, as a replica does; `None` only if there are no keys.
     ///
     /// Source: redis 8.0 db.c, `dbRandomKey`.
     #[must_use]
@@ -135,7 +135,7 @@ impl View<'_> {
         self.random_by_walking()
     }
 
-    /// A random key out of a walk over all: for a database so empty that guessing does not hit.
+    /// A random key from a walk over all keys: for a database so sparse that guesses miss.
     fn random_by_walking(&self) -> Option<Vec<u8>> {
         let (mut shown, mut expired) = (Reservoir::default(), Reservoir::default());
         let mut cursor = Cursor::START;
@@ -151,7 +151,7 @@ impl View<'_> {
     }
 }
 
-/// One of all keys that are offered, each as likely as any other.
+/// Picks one of all offered keys, each as likely as any other.
 #[derive(Default)]
 struct Reservoir {
     offered: usize,
@@ -167,7 +167,7 @@ impl Reservoir {
     }
 }
 
-/// Guesses of a random bucket before a walk is cheaper.
+/// How many guesses of a random bucket to make before a walk is cheaper.
 const RANDOM_TRIES_MAX: usize = 10_000;
 
 /// The entry in a bucket.
@@ -185,7 +185,7 @@ pub(super) fn entry_at(table: &Table, bucket: usize) -> Option<&Entry> {
     }
 }
 
-/// The entry in a bucket, to change; its key must stay.
+/// The entry in a bucket, for changing; its key must stay the same.
 pub(super) fn entry_at_mut(table: &mut Table, bucket: usize) -> Option<&mut Entry> {
     if bucket >= table.buckets() {
         return None;
@@ -206,7 +206,7 @@ pub(super) fn entries(table: &Table) -> impl Iterator<Item = &Entry> {
     })
 }
 
-/// Asks for an entry that a walk, which is at `bucket` now, comes to soon: each lies somewhere else in memory.
+/// Prefetches an entry that a walk, now at `bucket`, reaches soon: each entry lies somewhere else in memory.
 #[inline]
 pub(super) fn fetch_ahead(table: &Table, bucket: usize) {
     fetch_entry_at(table, bucket + BUCKETS_AHEAD);
@@ -219,7 +219,7 @@ fn fetch_entry_at(table: &Table, bucket: usize) {
     }
 }
 
-/// So far that memory has answered by then, at some nanoseconds a bucket.
+/// How far ahead a walk prefetches: memory has answered by then, at some nanoseconds per bucket.
 const BUCKETS_AHEAD: usize = 16;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Scripts that the upstream has shown, by the digests by which it may call them: part of what its stream builds on, like the
-//! keys. Kept as text, run by nobody in this room.
+//! Scripts that the upstream has sent, by the digests it may call them by. Its stream depends on them as it does on the
+//! keys. They are kept as text; this module does not run them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,11 +8,11 @@ use bytes::Bytes;
 
 use crate::limits::UPSTREAM_SCRIPTS_BYTES_MAX;
 
-/// What an entry costs beside its text.
+/// Bytes that a script costs beyond its text.
 const OVERHEAD_BYTES: usize = 256;
 
-/// All scripts of a generation. The oldest is forgotten when there are too many bytes of them: a call of it is then one of a
-/// script that is not known.
+/// All scripts of a generation. When they take too many bytes, the oldest is forgotten: a call of it is then a call of an
+/// unknown script.
 #[derive(Debug, Default)]
 pub struct Scripts(Mutex<Kept>);
 
@@ -28,7 +28,7 @@ impl Scripts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps a script under the forty digits of its digest, in small letters.
+    /// Keeps a script under the forty hex digits of its digest, in lower case.
     pub fn keep(&self, digits: &str, code: &[u8]) {
         let mut kept = self.kept();
         let digits = digits.as_bytes();
@@ -48,19 +48,19 @@ impl Scripts {
         }
     }
 
-    /// The text of a script, by its digest in any letters.
+    /// The text of a script, by its digest in upper or lower case.
     #[must_use]
     pub fn text(&self, digest: &[u8]) -> Option<Bytes> {
         let digits = digest.to_ascii_lowercase();
         self.kept().by_digest.get(&*digits).cloned()
     }
 
-    /// Forgets all.
+    /// Forgets all scripts.
     pub fn clear(&self) {
         *self.kept() = Kept::default();
     }
 
-    /// All texts, the oldest first.
+    /// All texts, oldest first.
     #[must_use]
     pub fn all(&self) -> Vec<Bytes> {
         let kept = self.kept();

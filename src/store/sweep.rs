@@ -1,29 +1,30 @@
-//! Giving back the memory of keys long past their time.
+//! Frees the memory of keys that expired long ago.
 //!
-//! A key past its time stays until the primary deletes it: counts show it and the stream's commands act on it. Its value is
-//! another matter: no reader sees it again, unless its expiry is changed or the clock goes back. So the sweeper leaves the
-//! key with its expiry and takes the value away. A command of the stream that needs it then taints the key, and a reader to
-//! whom the key comes back is told that the value is not known.
+//! An expired key stays until the primary deletes it: counts include it and the stream's commands act on it. Its value is
+//! another matter: no reader sees it again, unless its expiry is changed or the clock goes back. So the sweeper keeps the
+//! key and its expiry, and discards the value. A command of the stream that needs the value then taints the key. If a
+//! reader can see the key again, it is told that the value is not known.
 
 use super::db::{SHARDS, Table};
 use super::entry::Entry;
 use super::keyspaces::Keyspaces;
 use super::scan::{entry_at, entry_at_mut, fetch_ahead};
 
-/// Buckets looked at under one lock at most: well below a millisecond's work, even if all their values go.
+/// Maximum number of buckets read under one lock: well below a millisecond of work, even if all their values are
+/// discarded.
 pub const LOCKED_BUCKETS_MAX: usize = 512;
 
-/// Values smaller than this stay: a key without one would take as much memory.
+/// Minimum bytes of a value to discard. A smaller value stays: a key without its value would take as much memory.
 const VALUE_BYTES_MIN: usize = 32;
 
 /// What one step of a sweep did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Buckets looked at.
+    /// Buckets read.
     pub looked_at: usize,
-    /// Keys whose values were taken away.
+    /// Keys whose values were discarded.
     pub keys: usize,
-    /// Bytes given back.
+    /// Bytes freed.
     pub bytes: usize,
 }
 
@@ -36,8 +37,9 @@ pub struct Sweeper {
 }
 
 impl Sweeper {
-    /// Takes the values of the next keys whose time ended before `before_ms` (Unix milliseconds). Looks at no more than
-    /// [`LOCKED_BUCKETS_MAX`] buckets, under the lock of one shard. `None` at the end of a pass; the next call begins another.
+    /// Discards the values of the next keys that expired before `before_ms` (Unix milliseconds). Reads at most
+    /// [`LOCKED_BUCKETS_MAX`] buckets, under the lock of one shard. Returns `None` at the end of a pass; the next call
+    /// begins another.
     pub fn step(&mut self, spaces: &Keyspaces, before_ms: i64) -> Option<Swept> {
         while self.db < spaces.databases() {
             let db = spaces.db(self.db).filter(|db| db.expires() > 0);
@@ -63,7 +65,7 @@ impl Sweeper {
             let values = take_values(&mut table, &found.buckets, before_ms, &mut swept);
             db.note_reclaimed(swept.bytes);
             drop(table);
-            // A large value takes a while to be freed, for which no reader waits.
+            // A large value takes a while to free. No reader waits for that.
             drop(values);
             return Some(swept);
         }
@@ -88,7 +90,7 @@ impl Sweeper {
     }
 }
 
-/// Buckets that hold what may be taken away.
+/// Buckets whose values may be discarded.
 struct Candidates {
     looked_at: usize,
     buckets: Vec<usize>,
@@ -118,7 +120,7 @@ fn is_sweepable(entry: &Entry, before_ms: i64) -> bool {
     entry.is_expired(before_ms) && entry.value_bytes() >= VALUE_BYTES_MIN
 }
 
-/// Takes the values away, from those buckets that still hold what they did. Gives the entries as they were, to be freed.
+/// Discards the values in those buckets that still qualify. Returns the entries as they were, for the caller to free.
 fn take_values(
     table: &mut Table,
     buckets: &[usize],

@@ -1,35 +1,36 @@
 //! Keys whose value is no longer known to be right.
 //!
-//! A value of a snapshot that could not be kept as the primary has it taints its key. A write that could not be applied taints the keys it names, or everything when they cannot be known. Whoever asks for
-//! them gets an error, never the old value. Only a full resync (a new generation) makes them clean.
+//! A value of a snapshot that cannot be kept as the primary has it taints its key. A write that cannot be applied taints
+//! the keys it names, or everything if they cannot be known. A reader of a tainted key gets an error, never the old
+//! value. A full resync (a new generation) removes all taints; a key known to be gone loses its own.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use dashmap::RwLock;
 
-/// Most keys remembered one by one; past it everything counts as tainted, so that the record stays small.
+/// Maximum number of keys recorded one by one. Beyond it, everything counts as tainted, so that the record stays small.
 const TAINTED_KEYS_MAX: usize = 100_000;
 
-/// The asked-for data is tainted.
+/// The requested data is tainted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "TAINTED a value or a write from the primary could not be taken over here; the value is unknown until the next full sync"
+    "TAINTED a value or a write from the primary could not be applied here; the value is unknown until the next full sync"
 )]
 pub struct Tainted;
 
-/// What a taint leaves known of its key.
+/// What is in doubt about a tainted key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Doubt {
-    /// The key holds a list of as many elements as it has here; which they are is not known.
+    /// The key holds a list with as many elements as it has here; which elements they are is not known.
     Elements,
     /// The key exists, with a value that is not known.
     Value,
-    /// Not even that.
+    /// It is not even known whether the key exists.
     Existence,
 }
 
-/// A key of a database.
+/// A database number and a key in that database.
 type Name = (u32, Box<[u8]>);
 
 /// The tainted keys of a generation.
@@ -38,7 +39,7 @@ pub struct Taints {
     any: AtomicBool,
     everything: AtomicBool,
     count: AtomicUsize,
-    /// How often taints have begun or ended changing: odd while a unit that changes them is not yet visible.
+    /// How many times a change of taints has begun or ended: odd while a unit that changes them is not yet visible.
     changes: AtomicU64,
     keys: RwLock<HashMap<Name, Doubt>>,
 }
@@ -50,32 +51,32 @@ impl Taints {
         self.any.load(Ordering::Acquire)
     }
 
-    /// Taints change from now on, and with them figures that are not yet published.
+    /// Marks the start of a change of taints, and of figures that are not yet published.
     pub(super) fn begin_change(&self) {
         self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// What has changed since [`begin_change`](Self::begin_change) is visible, taints and figures.
+    /// Marks that all changes since [`begin_change`](Self::begin_change) are visible, taints and figures.
     pub(super) fn end_change(&self) {
         self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// A number that stays the same as long as taints do; `None` while they change.
+    /// A number that stays the same as long as the taints do; `None` while they change.
     pub(super) fn settled(&self) -> Option<u64> {
         Some(self.changes.load(Ordering::Acquire)).filter(|changes| changes % 2 == 0)
     }
 
-    /// Whether everything is.
+    /// Whether everything is tainted.
     pub fn everything(&self) -> bool {
         self.everything.load(Ordering::Acquire)
     }
 
-    /// How many keys are named as tainted.
+    /// How many keys are recorded as tainted.
     pub fn count(&self) -> usize {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Taints one key. The greater of two doubts stays.
+    /// Taints one key. If it is tainted already, the greater doubt stays.
     pub(super) fn add(&self, db: u32, key: &[u8], doubt: Doubt) {
         if self.everything() {
             return;
@@ -96,7 +97,7 @@ impl Taints {
         self.any.store(true, Ordering::Release);
     }
 
-    /// The tainted keys, with what is not known of each.
+    /// The recorded tainted keys, each with its doubt.
     #[must_use]
     pub fn list(&self) -> Vec<(u32, Box<[u8]>, Doubt)> {
         let keys = self.keys.read();
@@ -110,19 +111,19 @@ impl Taints {
         self.add(db, key, doubt);
     }
 
-    /// A key's state is known again: it is gone.
+    /// Removes a key's taint: its state is known again, because the key is gone.
     pub(super) fn remove(&self, db: u32, key: &[u8]) {
         let mut keys = self.keys.write();
         keys.remove(&(db, Box::from(key)));
         self.recount(&keys);
     }
 
-    /// Whether that key is tainted.
+    /// Whether the key is tainted.
     pub fn holds(&self, db: u32, key: &[u8]) -> bool {
         self.doubt(db, key).is_some()
     }
 
-    /// What is not known of that key, if anything.
+    /// What is in doubt about the key; `None` if it is not tainted.
     pub fn doubt(&self, db: u32, key: &[u8]) -> Option<Doubt> {
         if !self.any() {
             None
@@ -133,19 +134,19 @@ impl Taints {
         }
     }
 
-    /// Whether it is not known which keys that database holds.
+    /// Whether it is not known which keys the database holds.
     pub fn doubts_existence_in(&self, db: u32) -> bool {
         let doubted =
             |((tainted, _), doubt): (&Name, &Doubt)| *tainted == db && *doubt == Doubt::Existence;
         self.any() && (self.everything() || self.keys.read().iter().any(doubted))
     }
 
-    /// A flush of `db` leaves nothing unknown in it.
+    /// Removes the taints of `db`: a flush leaves nothing unknown in it.
     pub fn clear_db(&self, db: u32) {
         self.rewrite(|tainted| (tainted != db).then_some(tainted));
     }
 
-    /// The databases have changed places.
+    /// Exchanges the taints of two databases whose contents were exchanged.
     pub(super) fn swap_dbs(&self, one: u32, other: u32) {
         self.rewrite(|db| {
             Some(match db {
@@ -156,7 +157,7 @@ impl Taints {
         });
     }
 
-    /// Renumbers the databases of all taints; those without a number are dropped.
+    /// Renumbers the databases of all taints. Drops those for which `number` returns `None`.
     fn rewrite(&self, number: impl Fn(u32) -> Option<u32>) {
         if !self.any() {
             return;

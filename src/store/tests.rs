@@ -49,7 +49,7 @@ fn a_scan_returns_every_key_that_is_there_throughout() {
                     .scan(Cursor::from_number(cursor.number()), count, |entry| {
                         found.insert(entry.key().to_vec());
                     });
-            // Between two calls others come and go, so that tables grow and are cleaned up.
+            // Between two calls other keys come and go, so that tables grow and are cleaned up.
             for _ in 0..50 {
                 let other = key(10_000 + random.usize(..30_000));
                 if random.bool() {
@@ -66,7 +66,7 @@ fn a_scan_returns_every_key_that_is_there_throughout() {
     }
 }
 
-/// The keys that a walk of database 0 finds when `change` happens after about `pause` of them.
+/// The keys that a walk of database 0 finds if `change` happens after about `pause` of them.
 fn found_around(spaces: &Keyspaces, pause: usize, change: impl FnOnce()) -> HashSet<Vec<u8>> {
     let mut found = HashSet::new();
     let mut note = |entry: &Entry| {
@@ -207,7 +207,7 @@ fn a_key_past_its_time_is_hidden_from_readers_only() {
     assert!(spaces.view_db(0).entries().next().is_none());
     assert!(spaces.write(0, [slot]).exists(b"old"));
     assert_eq!(spaces.db(0).unwrap().len(), 1);
-    // RANDOMKEY gives what is past its time where nothing else is.
+    // RANDOMKEY returns an expired key if there is no other.
     assert_eq!(spaces.view_none(0).random_key(), Some(b"old".to_vec()));
 }
 
@@ -290,7 +290,7 @@ fn loading_finds_keys_that_stand_twice() {
 fn what_waited_for_its_batch_is_loaded_as_it_was() {
     let spaces = Keyspaces::new(1);
     let mut loader = Loader::new(&spaces);
-    // Past what waits at most, so that some are inserted early and some at the end.
+    // More than can wait at once, so that some are inserted early and some at the end.
     let keys = 30_000;
     let text = |number: usize| vec![b'x'; number % 300];
     let at = |number: usize| i64::MAX - i64::try_from(number).unwrap();
@@ -443,7 +443,7 @@ fn a_count_waits_until_a_flush_that_takes_its_doubts_away_is_visible() {
     }
 }
 
-/// Sweeps everything whose time is over by now.
+/// Sweeps every key that is expired by now.
 fn sweep(spaces: &Keyspaces) -> Swept {
     let (mut sweeper, mut all) = (Sweeper::default(), Swept::default());
     while let Some(swept) = sweeper.step(spaces, unix_ms()) {
@@ -477,7 +477,8 @@ fn a_swept_hash_counts_among_those_with_expiring_fields_until_it_is_removed() {
     assert_eq!(db.timed_hashes(), 0);
 }
 
-/// Database 0 with 3,000 keys of 1,000 bytes past their time, as many that live, and as many whose value is a number.
+/// Database 0 with 3,000 expired keys of 1,000 bytes, 3,000 live keys of 1,000 bytes, and 3,000 expired keys whose value
+/// is a number.
 fn half_expired() -> Keyspaces {
     let spaces = Keyspaces::new(2);
     let past = unix_ms() - 1000;

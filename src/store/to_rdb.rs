@@ -1,4 +1,4 @@
-//! From what the store keeps to RDB bytes.
+//! Converts what the store keeps into RDB bytes.
 
 use std::io::{self, Write};
 
@@ -19,7 +19,7 @@ impl Value<'_> {
     /// Writes the value, without its type.
     ///
     /// # Errors
-    /// Those of the output.
+    /// The errors of the output.
     pub fn encode<W: Write>(&self, writer: &mut Writer<W>) -> io::Result<()> {
         match self {
             Self::Text(text) => writer.string(text),

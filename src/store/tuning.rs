@@ -1,4 +1,4 @@
-//! Settings of the store that may change while it runs.
+//! Settings of the store that can change while it runs.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,8 +6,8 @@ use dashmap::RwLock;
 
 use crate::value::Choices;
 
-/// The settings that all generations share: those of encodings, of times of use, of the stream. Whoever works by them looks at the version and reads them again when
-/// it has changed.
+/// The settings that all generations share: for encodings, times of last use and the stream. Code that depends on them
+/// checks the version and reads them again when it has changed.
 #[derive(Debug, Default)]
 pub struct Tuning {
     choices: RwLock<Choices>,
@@ -28,40 +28,40 @@ impl Tuning {
         }
     }
 
-    /// The same, passing over commands of the stream with these names.
+    /// The same, but ignoring the stream's commands with these names.
     #[must_use]
     pub fn ignoring(mut self, names: &[String]) -> Self {
         self.ignored = names.iter().map(|name| name.as_str().into()).collect();
         self
     }
 
-    /// The name among those to pass over that `name` is, in any letters.
+    /// The ignored name that equals `name`, in upper or lower case.
     #[must_use]
     pub fn ignored(&self, name: &[u8]) -> Option<&str> {
         let mut names = self.ignored.iter().map(|ignored| &**ignored);
         names.find(|ignored| ignored.as_bytes().eq_ignore_ascii_case(name))
     }
 
-    /// The same, with a time of use for each key if `tracks` says so.
+    /// The same, keeping a time of last use for each key if `tracks` is true.
     #[must_use]
     pub const fn tracking_access(mut self, tracks: bool) -> Self {
         self.tracks_access = tracks;
         self
     }
 
-    /// Whether keys have times of use.
+    /// Whether keys keep their time of last use.
     #[must_use]
     pub const fn tracks_access(&self) -> bool {
         self.tracks_access
     }
 
-    /// What is chosen now.
+    /// The current choices.
     #[must_use]
     pub fn choices(&self) -> Choices {
         *self.choices.read()
     }
 
-    /// Changes several at once: nobody sees some of them only.
+    /// Changes several settings at once: no reader sees only some of the changes.
     pub fn change(&self, change: impl FnOnce(&mut Choices)) {
         let mut choices = self.choices.write();
         change(&mut choices);

@@ -1,4 +1,4 @@
-//! What the writer does.
+//! The writer's hold on the store, and what it can change.
 
 use std::cell::Cell;
 
@@ -22,9 +22,10 @@ use crate::value::{Collection, Object, Thresholds};
 #[error("ERR DB index is out of range")]
 pub struct NoSuchDatabase;
 
-/// The write locks of everything that one command, or one MULTI/EXEC block, touches. Dropping it makes the whole visible.
+/// Holds the write locks of everything that one command, or one MULTI/EXEC block, touches. Dropping it makes the whole
+/// unit visible.
 ///
-/// Works in one database at a time ([`Tx::select`]). A key past its time still exists here: the primary decides.
+/// Works in one database at a time ([`Tx::select`]). An expired key still exists here: the primary decides when it goes.
 pub struct Tx<'a> {
     spaces: &'a Keyspaces,
     number: usize,
@@ -35,15 +36,15 @@ pub struct Tx<'a> {
     changes_taints: bool,
     lost: Cell<bool>,
     libraries: Option<Libraries>,
-    /// Whether keys are watched; asked under their locks.
+    /// Whether keys are watched, read while the keys' locks are held.
     watched: bool,
-    /// Whether changes within values are kept from those who watch.
+    /// Whether changes within values are hidden from watchers.
     quiet: bool,
-    /// The time that it goes by, if that is not the system's.
+    /// The time to go by, if it is not the system's.
     clock_ms: Option<i64>,
-    /// The key that it is most likely asked for, with its hash.
+    /// The key that callers most likely ask for, with its hash.
     known: Option<(&'a [u8], u64)>,
-    /// The last field: readers get in when nothing is held.
+    /// The last field, because readers get in once nothing is held.
     _leaving: Leaving<'a>,
 }
 
@@ -91,21 +92,21 @@ impl<'a> Tx<'a> {
         }
     }
 
-    /// The same with other encoding thresholds.
+    /// The same, with other encoding thresholds.
     #[must_use]
     pub const fn with_thresholds(mut self, thresholds: Thresholds) -> Self {
         self.thresholds = thresholds;
         self
     }
 
-    /// The same for the stream of a server of that dialect.
+    /// The same, for the stream of a server of this dialect.
     #[must_use]
     pub const fn with_dialect(mut self, dialect: Dialect) -> Self {
         self.dialect = dialect;
         self
     }
 
-    /// The same going by `clock_ms`, Unix milliseconds, in place of the system's clock if it is given.
+    /// The same, going by `clock_ms`, Unix milliseconds, instead of the system's clock if it is given.
     #[must_use]
     pub const fn with_clock(mut self, clock_ms: Option<i64>) -> Self {
         self.clock_ms = clock_ms;
@@ -117,25 +118,25 @@ impl<'a> Tx<'a> {
         self.clock_ms = clock_ms;
     }
 
-    /// Who wrote the stream: versions that work the same command out differently are told apart by it.
+    /// Which server wrote the stream, because versions compute the same command differently.
     #[must_use]
     pub const fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// Where small encodings end.
+    /// The thresholds of the small encodings.
     #[must_use]
     pub const fn thresholds(&self) -> Thresholds {
         self.thresholds
     }
 
-    /// The database that keys are looked up in.
+    /// The database in which keys are looked up.
     #[must_use]
     pub const fn db_number(&self) -> usize {
         self.number
     }
 
-    /// Works in another database from now on; it comes to be if the upstream has more than we were told.
+    /// Works in another database from now on. Makes it exist if the upstream has more databases than configured here.
     ///
     /// # Errors
     /// [`NoSuchDatabase`].
@@ -147,27 +148,27 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
-    /// What it holds.
+    /// The locks that this holds.
     pub(super) const fn held(&self) -> &WriteHeld<'a> {
         &self.held
     }
 
-    /// The second at which what is used now is used, if that is kept.
+    /// The second to record for a use that happens now, if times of last use are kept.
     #[inline]
     fn use_s(&self) -> Option<u32> {
         let tracks = self.spaces.tracks_access();
         tracks.then(|| unix_s(self.now_ms()))
     }
 
-    /// Counts `key` as last used so many seconds ago, if times of use are kept.
+    /// Records that `key` was last used `idle_s` seconds ago, if times of last use are kept.
     pub fn set_idle(&self, key: &[u8], idle_s: u32) {
         if let (Some(now_s), Some(entry)) = (self.use_s(), self.entry(key)) {
             entry.touch(now_s.saturating_sub(idle_s));
         }
     }
 
-    /// Keeps changes within values from those who watch their keys, until told otherwise: there are commands whose changes
-    /// do not break a WATCH. Keys that come and go are told all the same.
+    /// Hides changes within values from those who watch their keys, until this is called with false: the changes of some
+    /// commands do not break a WATCH. Watchers still learn that a key appears or disappears.
     pub const fn set_quiet(&mut self, quiet: bool) {
         self.quiet = quiet;
     }
@@ -178,7 +179,7 @@ impl<'a> Tx<'a> {
         }
     }
 
-    /// Tells those who watch `key` that it has changed.
+    /// Tells the watchers of `key` that it has changed.
     #[inline]
     fn tell(&self, key: &[u8]) {
         if self.watched {
@@ -194,8 +195,8 @@ impl<'a> Tx<'a> {
         }
     }
 
-    /// Tells those who watch keys of database `db` that it is emptied, or that the contents of `replacement` come instead.
-    /// Nothing has moved yet.
+    /// Tells the watchers of keys of database `db` that it is emptied, or that the contents of `replacement` take the
+    /// place of its own. Call this before anything moves.
     fn tell_all(&self, db: usize, replacement: Option<usize>) {
         if !self.watched {
             return;
@@ -224,7 +225,7 @@ impl<'a> Tx<'a> {
         self.spaces.databases()
     }
 
-    /// The taints, which from now on do not match the published figures.
+    /// The taints, for a change: from now on they do not match the published figures.
     fn taints_to_change(&mut self) -> &'a Taints {
         let taints = self.spaces.taints();
         if !self.changes_taints {
@@ -251,27 +252,27 @@ impl<'a> Tx<'a> {
         self.taints_to_change().add_everything();
     }
 
-    /// A key's state is known again: it is gone.
+    /// Removes a key's taint: its state is known again, because the key is gone.
     pub fn untaint(&mut self, db: usize, key: &[u8]) {
         if self.spaces.taints().holds(db_number(db), key) {
             self.taints_to_change().remove(db_number(db), key);
         }
     }
 
-    /// The function libraries, to change: the changes become visible with all else.
+    /// The function libraries, for changing. The changes become visible with all other changes.
     pub fn libraries(&mut self) -> &mut Libraries {
         let spaces = self.spaces;
         self.libraries
             .get_or_insert_with(|| (*spaces.libraries()).clone())
     }
 
-    /// Keys in the current database.
+    /// Number of keys in the current database.
     #[must_use]
     pub fn keys(&self) -> usize {
         self.spaces.db(self.number).map_or(0, Db::len)
     }
 
-    /// Unix time in milliseconds, for relative expiries of old primaries.
+    /// Unix time in milliseconds, for the relative expiries that old primaries send.
     #[must_use]
     pub fn now_ms(&self) -> i64 {
         self.clock_ms.unwrap_or_else(unix_ms)
@@ -283,7 +284,7 @@ impl<'a> Tx<'a> {
 
     fn locate(&self, key: &[u8]) -> (Slot, u64) {
         let hash = match self.known {
-            // The very same bytes: handlers pass on the words of their command.
+            // The same slice in memory: handlers pass on the arguments of their command.
             Some((known, hash)) if std::ptr::eq(known, key) => hash,
             _ => self.spaces.hash(key),
         };
@@ -314,14 +315,14 @@ impl<'a> Tx<'a> {
         self.entry(key).is_some()
     }
 
-    /// Whether the value of `key` is unknown: for keys that a command does not name.
+    /// Whether the value of `key` is unknown. Ask this about keys that a command does not name.
     #[must_use]
     pub fn is_tainted(&self, key: &[u8]) -> bool {
         self.spaces.taints().holds(db_number(self.number), key)
     }
 
-    /// The value of `key`. That of a key long past its time may have been given up: it is of no type then, and the attempt
-    /// is [noted](Self::take_lost).
+    /// The value of `key`. If the key expired long ago, its value may have been discarded: it then has no type, and the
+    /// attempt is [recorded](Self::take_lost).
     #[must_use]
     pub fn value(&self, key: &[u8]) -> Option<Value<'_>> {
         let entry = self.entry(key)?;
@@ -331,7 +332,7 @@ impl<'a> Tx<'a> {
         Some(entry.value())
     }
 
-    /// Whether a value was asked for that has been given up, since this was last asked.
+    /// Whether a discarded value was read since the last call of this method.
     pub fn take_lost(&self) -> bool {
         self.lost.replace(false)
     }
@@ -348,7 +349,7 @@ impl<'a> Tx<'a> {
         }
     }
 
-    /// Sets `key` to `value`, replacing what was there, its expiry too.
+    /// Sets `key` to `value`, replacing the existing value and its expiry.
     pub fn set(&mut self, key: &[u8], expire_at_ms: Option<i64>, value: NewValue<'_>) {
         let used_s = self.use_s();
         let (slot, hash) = self.locate(key);
@@ -370,7 +371,7 @@ impl<'a> Tx<'a> {
         self.tell(key);
     }
 
-    /// Puts an entry under its own key, replacing what was there.
+    /// Puts an entry under its own key, replacing the existing entry.
     pub fn put(&mut self, entry: Entry) {
         let entry = clocked(entry, self.use_s());
         let key: smallvec::SmallVec<[u8; 64]> = match self.watched {
@@ -392,7 +393,7 @@ impl<'a> Tx<'a> {
         }
     }
 
-    /// Puts an entry where none of its key is.
+    /// Inserts an entry whose key is absent.
     fn insert(&mut self, entry: Entry, slot: Slot, hash: u64) {
         let spaces = self.spaces;
         self.delta().add(Delta::of(&entry));
@@ -404,14 +405,14 @@ impl<'a> Tx<'a> {
         }
     }
 
-    /// A key lies outside the locks of its command. The write is lost, so nothing may be answered as if it were not.
+    /// Handles a key outside the locks of its command. Its write is lost, so no reply may pretend otherwise.
     #[cold]
     fn lose(&mut self) {
         debug_assert!(false, "a key outside the locks of its command");
         self.taint_everything();
     }
 
-    /// The keys of the current database, all of whose slots are held, that `wanted` says yes to.
+    /// The keys of the current database for which `wanted` returns true. All slots of the database are held.
     pub fn keys_where(&self, wanted: impl Fn(&[u8]) -> bool) -> Vec<Box<[u8]>> {
         let tables =
             super::keyspaces::all_slots(self.number).filter_map(|slot| self.held.get(slot));
@@ -422,7 +423,7 @@ impl<'a> Tx<'a> {
             .collect()
     }
 
-    /// Takes `key` out.
+    /// Removes `key` and returns its entry.
     pub fn remove(&mut self, key: &[u8]) -> Option<Entry> {
         let (table, _, hash) = self.table(key)?;
         let (entry, _) = table.remove_entry(hash, |(entry, _)| entry.key() == key)?;
@@ -431,7 +432,7 @@ impl<'a> Tx<'a> {
         Some(entry)
     }
 
-    /// Sets, changes or removes the expiry of `key`. Gives whether the key exists.
+    /// Sets, changes or removes the expiry of `key`. Returns whether the key exists.
     pub fn set_expiry(&mut self, key: &[u8], expire_at_ms: Option<i64>) -> bool {
         let used_s = self.use_s();
         let Some((table, _, hash)) = self.table(key) else {
@@ -450,8 +451,8 @@ impl<'a> Tx<'a> {
         true
     }
 
-    /// Changes the string at `key` (an empty one if there is none) with `change`; its expiry stays. A long string changes
-    /// in place, so appending to it does not copy it.
+    /// Changes the string at `key` (an empty one if the key is absent) with `change`; its expiry stays. A long string
+    /// changes in place, so appending to it does not copy it.
     ///
     /// # Errors
     /// [`WrongType`] when the key holds something else.
@@ -498,7 +499,7 @@ impl<'a> Tx<'a> {
         Ok(result)
     }
 
-    /// Changes the collection at `key` with `change`; `None` when there is none. A collection left empty is removed.
+    /// Changes the collection at `key` with `change`; `None` if the key is absent. A collection left empty is removed.
     ///
     /// # Errors
     /// [`WrongType`] when the key holds something else.
@@ -534,7 +535,7 @@ impl<'a> Tx<'a> {
         Ok(Some(result))
     }
 
-    /// As [`update`](Self::update), on a new empty collection when there is none.
+    /// Like [`update`](Self::update), but starts from a new empty collection if the key is absent.
     ///
     /// # Errors
     /// [`WrongType`] when the key holds something else.
@@ -544,7 +545,7 @@ impl<'a> Tx<'a> {
         change: impl FnOnce(&mut C) -> R,
     ) -> Result<R, WrongType> {
         if self.exists(key) {
-            // The key exists, so `update` gives a result; the absent case below only types the impossible.
+            // The key exists, so `update` returns a result; the absent case below only satisfies the types.
             let mut change = Some(change);
             let changed = self.update(key, |collection| {
                 change.take().map(|change| change(collection))
@@ -563,7 +564,7 @@ impl<'a> Tx<'a> {
         Ok(result)
     }
 
-    /// Empties database `db`, all of whose slots are held. Gives the old tables, for the caller to drop where it pleases.
+    /// Empties database `db`, all of whose slots are held. Returns the old tables, for the caller to drop where it likes.
     pub fn flush(&mut self, db: usize) -> impl Send + use<> {
         self.tell_all(db, None);
         let mut old = Vec::new();
@@ -627,7 +628,7 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
-    /// The figures of a database as they will be once this is visible.
+    /// The figures that a database will have once this is visible.
     fn figures_now(&mut self, db: usize, keyspace: &Db) -> Delta {
         let mut figures = keyspace.figures();
         figures.add(*self.deltas.of(db));
@@ -635,7 +636,7 @@ impl<'a> Tx<'a> {
     }
 }
 
-/// Locks the shard at `slot`, whose database comes to be if need be.
+/// Locks the shard at `slot`. Creates its database if necessary.
 fn lock(spaces: &Keyspaces, slot: Slot) -> Option<RwLockWriteGuard<'_, Table>> {
     let db = spaces.db_or_create(slot.db as usize)?;
     let shard = db.shard(slot.shard as usize)?;
@@ -649,7 +650,7 @@ fn clocked(entry: Entry, used_s: Option<u32>) -> Entry {
     }
 }
 
-/// Puts `entry` in the place of `old`, and gives the difference.
+/// Replaces `old` with `entry` and returns the difference.
 fn replace(old: &mut Entry, entry: Entry) -> Delta {
     let mut delta = Delta::of(&entry);
     delta.subtract(Delta::of(old));
@@ -657,12 +658,12 @@ fn replace(old: &mut Entry, entry: Entry) -> Delta {
     delta
 }
 
-/// A database's number as taints know it.
+/// A database's number, in the type that taints use.
 fn db_number(db: usize) -> u32 {
     u32::try_from(db).unwrap_or(u32::MAX)
 }
 
-/// Unpublished figures, most often of one database only.
+/// Unpublished figures, usually of a single database.
 struct Deltas {
     first: (usize, Delta),
     others: Vec<(usize, Delta)>,
@@ -709,10 +710,11 @@ impl Deltas {
 impl Drop for Tx<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // Half of a command may have been done.
+            // A command may be half done.
             self.taint_everything();
         }
-        // The figures become visible before the locks are released: whoever sees the new values sees the new counts.
+        // The figures become visible before the locks are released: a reader that sees the new values sees the new
+        // counts.
         for (number, delta) in self.deltas.iter() {
             if let Some(db) = self.spaces.db(*number) {
                 db.publish(*delta);

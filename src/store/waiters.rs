@@ -1,4 +1,4 @@
-//! Who waits for which keys.
+//! Which clients wait for which keys.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use tokio::sync::Notify;
 
 use super::keyspaces::Keyspaces;
 
-/// Those who wait for keys of a generation. The writer looks here when what it has applied is visible.
+/// The clients that wait for keys of a generation. The writer checks this once what it has applied is visible.
 #[derive(Debug, Default)]
 pub struct Waiters {
-    /// How many wait.
+    /// How many clients wait.
     count: AtomicUsize,
     keys: RwLock<HashMap<Box<[u8]>, Vec<Entry>>>,
 }
@@ -24,15 +24,15 @@ struct Entry {
 }
 
 impl Waiters {
-    /// Whether anyone waits; costs one load. Whoever began to wait before it looked at a key is seen by the writer that
-    /// changes the key afterwards: both hold the key's lock in between.
+    /// Whether any client waits; costs one load. If a client began to wait before it read a key, the writer that changes
+    /// the key afterwards sees the client: both hold the key's lock in between.
     #[must_use]
     #[inline]
     pub fn any(&self) -> bool {
         self.count.load(Ordering::Relaxed) > 0
     }
 
-    /// Wakes those who wait for a key.
+    /// Wakes the clients that wait for a key.
     pub fn wake(&self, db: usize, key: &[u8]) {
         let keys = self.keys.read();
         let waiting = keys.get(key).into_iter().flatten();
@@ -41,7 +41,7 @@ impl Waiters {
             .for_each(|entry| entry.notify.notify_one());
     }
 
-    /// Wakes all.
+    /// Wakes all clients.
     pub fn wake_all(&self) {
         let keys = self.keys.read();
         keys.values()
@@ -50,7 +50,7 @@ impl Waiters {
     }
 }
 
-/// A place among those who wait; dropping it gives it up.
+/// One client's wait; dropping it ends the wait.
 #[derive(Debug)]
 pub struct Waiting<'a> {
     waiters: &'a Waiters,
@@ -59,16 +59,16 @@ pub struct Waiting<'a> {
 }
 
 impl Keyspaces {
-    /// Begins to wait for `keys` of database `db`: `notify` is told when one of them may have changed. What is looked at
-    /// from now on cannot change unnoticed.
+    /// Starts to wait for `keys` of database `db`: `notify` is notified when one of them may have changed. Once this
+    /// returns, a key that the caller reads cannot change unnoticed.
     #[must_use]
     pub fn wait_for(&self, db: usize, keys: &[Box<[u8]>], notify: &Arc<Notify>) -> Waiting<'_> {
         let waiters = self.waiters();
         waiters.count.fetch_add(1, Ordering::SeqCst);
-        // Made now: a database without locks could change between two looks at it.
+        // Create the database now: one without locks could change between two reads of it.
         self.db_or_create(db);
         let mut keys = keys.to_vec();
-        // A command can name a key very many times.
+        // A command can name a key many times.
         keys.sort_unstable();
         keys.dedup();
         let mut waiting = waiters.keys.write();

@@ -1,7 +1,7 @@
 //! Which keys connections watch, to learn whether the stream has changed one.
 //!
-//! The writer looks here while it holds the changed key's lock, so whoever holds that lock knows of every change that it can
-//! see. Nobody watching costs the writer one look at a number for each command.
+//! The writer checks this while it holds the changed key's lock, so a thread that holds that lock knows of every change
+//! that it can see. While no key is watched, the check costs the writer one load per command.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,47 +14,47 @@ use super::view::View;
 use crate::limits::WATCHED_BYTES_STEP;
 use crate::resp::Account;
 
-/// What watching a key costs beyond the key's bytes, in this registry and in the connection's list.
+/// Bytes that watching a key costs beyond the key itself, in this registry and in the connection's list.
 const WATCH_OVERHEAD_BYTES: usize = 256;
 
-/// One connection's watch over one key.
+/// One connection's watch on one key.
 #[derive(Debug)]
 struct Watch {
     db: usize,
-    /// The key was past its time when it was watched: its deletion changes nothing.
+    /// Whether the key was already expired when it was watched, so that its deletion changes nothing.
     expired: AtomicBool,
     changed: Arc<AtomicBool>,
 }
 
-/// How a database changes when its contents are dropped or exchanged, as far as one key is concerned.
+/// What happens to one key when the contents of its database are dropped or exchanged.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Replacement {
-    /// Whether the key was there.
+    /// Whether the key existed before.
     pub(super) existed: bool,
-    /// Whether it is there afterwards, and past its time.
+    /// Whether the key is expired afterwards; `None` if it does not exist then.
     pub(super) comes: Option<bool>,
 }
 
-/// Watches by key, whichever database they are of.
+/// Watches by key, for all databases.
 type ByKey = HashMap<Box<[u8]>, Vec<Arc<Watch>>>;
 
-/// All watches over the keys of a generation.
+/// All watches on the keys of a generation.
 #[derive(Debug, Default)]
 pub struct Watches {
-    /// How many there are.
+    /// How many watches there are.
     count: AtomicUsize,
     keys: RwLock<ByKey>,
 }
 
 impl Watches {
-    /// Whether anyone watches; costs one load. To be asked under the lock of the key that changes.
+    /// Whether anyone watches; costs one load. Call this under the lock of the key that changes.
     #[must_use]
     #[inline]
     pub fn any(&self) -> bool {
         self.count.load(Ordering::Relaxed) > 0
     }
 
-    /// A key has changed, or has gone when `exists` says that it does not.
+    /// Records that a key has changed, or that it is gone if `exists` is false.
     pub(super) fn touch(&self, db: usize, key: &[u8], exists: bool, rules: Rules) {
         let keys = self.keys.read();
         let watches = keys.get(key).into_iter().flatten();
@@ -67,7 +67,7 @@ impl Watches {
         }
     }
 
-    /// The contents of database `db` are dropped or exchanged; `fate` tells what that does to a key.
+    /// Records that the contents of database `db` are dropped or exchanged; `fate` says what that does to a key.
     ///
     /// Source: redis 8.0 multi.c, `touchAllWatchedKeysInDb`.
     pub(super) fn replace(&self, db: usize, rules: Rules, fate: impl Fn(&[u8]) -> Replacement) {
@@ -79,7 +79,7 @@ impl Watches {
         }
     }
 
-    /// Whatever is watched may have changed.
+    /// Records that any watched key may have changed.
     pub fn touch_all(&self) {
         let keys = self.keys.read();
         let watches = keys.values().flatten();
@@ -102,32 +102,32 @@ impl Watch {
     }
 }
 
-/// What differs between servers.
+/// The rules that differ between servers.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
-    /// A key that was past its time when it was watched breaks nothing by staying so, or by its deletion.
+    /// Whether a key that was expired when it was watched breaks nothing by staying expired or by being deleted.
     pub ignores_expired: bool,
 }
 
-/// What one connection watches; dropping it ends that.
+/// The keys that one connection watches; dropping it ends the watches.
 #[derive(Debug)]
 pub struct Watching {
     registry: Arc<Watches>,
     changed: Arc<AtomicBool>,
     keys: HashMap<(usize, Box<[u8]>), Arc<Watch>>,
     bytes: usize,
-    /// Bytes that it may have without asking the account.
+    /// Bytes that it may use without asking the account.
     granted: usize,
     account: Arc<Account>,
 }
 
-/// There is no memory for what a connection wants to watch.
+/// There is no memory for the keys that a connection wants to watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no memory for more watched keys")]
 pub struct TooManyWatched;
 
 impl Watching {
-    /// Nothing yet, of the keys in `spaces`. Memory for many is asked of `account`.
+    /// Watches nothing yet, for keys in `spaces`. Asks `account` for memory if there are many.
     #[must_use]
     pub fn new(spaces: &Keyspaces, account: Arc<Account>) -> Self {
         Self {
@@ -140,7 +140,7 @@ impl Watching {
         }
     }
 
-    /// Makes room for `bytes` more; gives whether there is.
+    /// Makes room for `bytes` more. Returns whether there is room.
     fn takes(&mut self, bytes: usize) -> bool {
         self.bytes += bytes;
         if self.bytes <= self.granted {
@@ -152,10 +152,10 @@ impl Watching {
         granted
     }
 
-    /// Watches `keys` of the view's database, too, from the view's moment on. The view holds their locks.
+    /// Also watches `keys` of the view's database, from the view's moment on. The view holds their locks.
     ///
     /// # Errors
-    /// [`TooManyWatched`]; those before are watched.
+    /// [`TooManyWatched`]; the keys before the one that did not fit are watched.
     pub fn add<'k>(
         &mut self,
         view: &View<'_>,
@@ -191,7 +191,7 @@ impl Watching {
         self.keys.len()
     }
 
-    /// Whether none is.
+    /// Whether no key is watched.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
@@ -202,9 +202,10 @@ impl Watching {
         self.keys.keys().map(|(db, key)| (*db, &**key))
     }
 
-    /// Whether something watched has changed. What is watched in a generation that is not served any more counts as changed.
+    /// Whether a watched key has changed. Every key that was watched in a generation that is no longer served counts as
+    /// changed.
     ///
-    /// `views` hold the locks of all that is watched, so that what has expired is told at their moment.
+    /// `views` hold the locks of all watched keys, so that expiry is judged at the moment of the views.
     #[must_use]
     pub fn is_broken(&self, spaces: &Keyspaces, views: &[View<'_>], rules: Rules) -> bool {
         if !Arc::ptr_eq(&self.registry, spaces.watches()) || self.changed.load(Ordering::Relaxed) {
