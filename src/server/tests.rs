@@ -595,7 +595,7 @@ fn multi_refuses_what_its_server_refuses() {
     let (six, seven) = (Dialect::redis(6, 0, 16), Dialect::redis(7, 0, 15));
     let (eight, nine) = (Dialect::valkey(8, 1, 1), Dialect::valkey(9, 1, 2));
     let not_allowed = refused("Command not allowed inside a transaction");
-    let disk = queued("ERR not supported: redtail saves nothing when told to (see --state-dir)");
+    let disk = queued("ERR not supported: redtail does not save on command (see --state-dir)");
     for (dialect, line, expected) in [
         (six, "SAVE", disk.clone()),
         (seven, "BGSAVE", disk),

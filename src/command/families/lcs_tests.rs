@@ -8,7 +8,7 @@ fn bench() -> Bench {
     bench
 }
 
-/// As Redis 6.0 (STRALGO) and 7.0 (LCS) answer.
+/// The answers of Redis 6.0 (STRALGO) and 7.0 (LCS).
 #[test]
 fn subsequences_lengths_and_places_are_redis_own() {
     let bench = bench();

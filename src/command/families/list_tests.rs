@@ -123,7 +123,7 @@ fn a_list_is_a_listpack_again_only_below_half_of_what_a_node_holds() {
     assert_eq!(old.read("OBJECT ENCODING l"), "$9 quicklist");
 }
 
-/// The primary sends only those that found an element, and where that went a list exists.
+/// The primary sends only the commands that found an element, so the list that received the element exists.
 #[test]
 fn where_an_unknown_list_gives_its_element_to_a_list_exists() {
     let bench = bench();

@@ -8,7 +8,7 @@ fn bench() -> Bench {
     bench
 }
 
-/// A reply's head and its elements in order.
+/// A reply's head, and its elements in sorted order.
 fn sorted(reply: &str) -> (String, BTreeSet<String>) {
     let mut words = reply.split(' ').map(str::to_owned);
     (words.next().unwrap(), words.skip(1).step_by(2).collect())
@@ -124,7 +124,7 @@ fn random_members_are_members_and_differ_unless_asked_otherwise() {
 
 #[test]
 fn a_hostile_count_of_random_members_ends_at_the_limit_of_the_reply() {
-    // The bench's replies end at 1 MiB; without an end this would run for ages.
+    // The bench's replies end at 1 MiB; without a limit, this would run for ages.
     bench().read("SRANDMEMBER s -9223372036854775807");
 }
 

@@ -11,16 +11,16 @@ use crate::value::Hash;
 /// A field with its value.
 type Pair<'v> = (Item<'v>, Item<'v>);
 
-/// What a random field is chosen from.
+/// What random fields are chosen from.
 enum Choice<'v> {
     /// A whole hash.
     Whole(&'v Hash),
-    /// The fields of a hash that are not past their time.
+    /// The unexpired fields of a hash.
     Live(Vec<Pair<'v>>),
 }
 
 impl<'v> Choice<'v> {
-    /// A replica of Redis gives fields past their time, too; one of Valkey does not.
+    /// A Redis replica also returns expired fields; a Valkey replica does not.
     ///
     /// Source: redis 8.0 t_hash.c, `hashTypeExpireIfNeeded`; valkey 9.0 t_hash.c, `hashTypeRandomElement`.
     fn new(seen: Seen<'v>, hides: bool) -> Self {
@@ -86,7 +86,7 @@ pub(super) fn hrandfield(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> 
     Ok(())
 }
 
-/// Whether HRANDFIELD is to give values; then the count must not be beyond half of an `i64`.
+/// Whether HRANDFIELD must return values. If so, the count must not exceed half of `i64::MAX`.
 fn wants_values(args: Args<'_>, count: Result<usize, usize>) -> Result<bool, Error> {
     const COUNT_MAX: u64 = i64::MAX.unsigned_abs() / 2;
     if args.len() == 3 {
@@ -111,7 +111,7 @@ fn random_head(fields: usize, with_values: bool, reply: &mut Reply) {
     });
 }
 
-/// Writes one field; gives `None` once the reply is too long already, for nothing more to be looked up.
+/// Writes one field. Returns `None` once the reply is too long, so that no more fields are looked up.
 fn random_pair(
     (field, value): (Item<'_>, Item<'_>),
     with_values: bool,

@@ -16,15 +16,15 @@ pub(super) struct Seen<'v> {
 }
 
 impl<'v> Seen<'v> {
-    /// The hash at `key`.
+    /// Returns the hash at `key`.
     ///
     /// # Errors
-    /// When the key holds something else.
+    /// If the key holds another type.
     pub(super) fn at(view: &'v View<'_>, key: &[u8]) -> Result<Option<Self>, Error> {
         let hash = view.collection::<Hash>(key)?;
         Ok(hash.map(|hash| Self {
             hash,
-            // The clock is asked only where the answer counts.
+            // The clock is read only if some field expires.
             now_ms: if hash.expiring() > 0 {
                 view.now_ms()
             } else {
@@ -37,13 +37,13 @@ impl<'v> Seen<'v> {
         self.hash.get_live(field, self.now_ms)
     }
 
-    /// The fields that are not past their time.
+    /// The unexpired fields.
     pub(super) fn fields(self) -> impl Iterator<Item = Field<'v>> {
         let fields = self.hash.fields();
         fields.filter(move |field| !field.is_expired(self.now_ms))
     }
 
-    /// How many fields are not past their time.
+    /// Returns the number of unexpired fields.
     fn len(self) -> usize {
         if self.hash.expiring() > 0 {
             self.fields().count()
@@ -90,7 +90,7 @@ pub(super) fn hgetall(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Res
     Ok(())
 }
 
-/// Counts fields past their time, too, as servers do.
+/// Counts expired fields, too, as servers do.
 pub(super) fn hlen(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
     let hash = view.collection::<Hash>(args.at(1))?;
     reply.count(hash.map_or(0, Hash::len));

@@ -176,7 +176,7 @@ fn an_old_upstream_leaves_a_hash_packed_when_it_counts_up_a_long_field() {
 const REDIS: Dialect = Dialect::redis(8, 0, 0);
 const VALKEY: Dialect = Dialect::valkey(9, 1, 0);
 
-/// A hash with a field for good, two that expire in the year 2100, and one that is past its time.
+/// A hash with a field that never expires, two that expire in the year 2100, and one that has expired.
 fn timed(dialect: Dialect) -> Bench {
     let bench = Bench::new(dialect);
     bench.apply(

@@ -1,7 +1,7 @@
-//! From how often each register value occurs to a cardinality.
+//! Estimates a cardinality from how many registers hold each value.
 //!
-//! Source: Otmar Ertl, "New cardinality estimation algorithms for HyperLogLog sketches", arXiv:1702.01284; the order of the
-//! operations is redis 7.0 hyperloglog.c's, so that the last bits agree.
+//! Source: Otmar Ertl, "New cardinality estimation algorithms for HyperLogLog sketches", arXiv:1702.01284. The operations
+//! follow the order of redis 7.0 hyperloglog.c, so that the last bits agree.
 
 use super::sketch::REGISTERS;
 
@@ -14,7 +14,7 @@ const ALPHA: f64 = 0.721_347_520_444_481_7;
 /// How many registers hold each value.
 pub(super) type Histogram = [u32; 64];
 
-/// The estimate, rounded.
+/// Returns the estimate, rounded.
 pub(super) fn cardinality(histogram: &Histogram) -> u64 {
     #[expect(clippy::cast_precision_loss, reason = "2^14")]
     let registers = REGISTERS as f64;
@@ -28,7 +28,7 @@ pub(super) fn cardinality(histogram: &Histogram) -> u64 {
     rounded(ALPHA * registers * registers / z)
 }
 
-/// `llroundl` as x86-64 does it: what no integer can tell, such as infinity, is the lowest one.
+/// `llroundl` on x86-64: a value that no integer can hold, such as infinity, becomes the lowest integer.
 fn rounded(value: f64) -> u64 {
     if value.is_finite() {
         #[expect(
@@ -41,7 +41,7 @@ fn rounded(value: f64) -> u64 {
     i64::MIN.cast_unsigned()
 }
 
-#[expect(clippy::float_cmp, reason = "runs until nothing changes any more")]
+#[expect(clippy::float_cmp, reason = "runs until nothing changes")]
 fn sigma(mut x: f64) -> f64 {
     if x == 1.0 {
         return f64::INFINITY;
@@ -58,7 +58,7 @@ fn sigma(mut x: f64) -> f64 {
     }
 }
 
-#[expect(clippy::float_cmp, reason = "runs until nothing changes any more")]
+#[expect(clippy::float_cmp, reason = "runs until nothing changes")]
 fn tau(mut x: f64) -> f64 {
     if x == 0.0 || x == 1.0 {
         return 0.0;

@@ -1,4 +1,4 @@
-//! Which register an element raises, and to what.
+//! Which register an element raises, and to which value.
 
 /// The seed of every HyperLogLog's hash.
 const SEED: u64 = 0xadc8_3b19;
@@ -6,17 +6,18 @@ const SEED: u64 = 0xadc8_3b19;
 /// The bits of a hash that choose the register.
 const INDEX_BITS: u32 = 14;
 
-/// The register of an element, and the number to raise it to: the zeros below the lowest 1 of the rest of its hash, and one.
+/// Returns the register of an element, and the value to raise it to: the number of zeros below the lowest 1 in the rest
+/// of its hash, plus one.
 pub(super) fn register_of(element: &[u8]) -> (usize, u8) {
     let hash = murmur_64a(element);
     let index = hash & ((1 << INDEX_BITS) - 1);
-    // A 1 above the rest bounds the run.
+    // A 1 above the rest limits the run.
     let rest = hash >> INDEX_BITS | 1 << (64 - INDEX_BITS);
     #[expect(clippy::cast_possible_truncation, reason = "14 and 6 bits")]
     (index as usize, rest.trailing_zeros() as u8 + 1)
 }
 
-/// MurmurHash2 for 64-bit machines, by Austin Appleby, reading little-endian words whatever the machine.
+/// MurmurHash2 for 64-bit machines, by Austin Appleby. Reads little-endian words on every machine.
 fn murmur_64a(bytes: &[u8]) -> u64 {
     const M: u64 = 0xc6a4_a793_5bd1_e995;
     let (words, tail) = bytes.as_chunks::<8>();

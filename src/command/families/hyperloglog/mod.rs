@@ -1,8 +1,8 @@
-//! HyperLogLog: strings that estimate how many different elements they were given.
+//! HyperLogLog: strings that estimate how many different elements were added to them.
 //!
-//! The bytes are Redis's own, which a client may GET: [`sketch`] knows the header and the dense form, [`sparse`] the packed
-//! form, [`estimate`] the arithmetic. A client's PFCOUNT never writes the cardinality that is cached inside the string; the
-//! stream's does, as on the primary.
+//! The bytes are Redis's own, because a client may GET them: [`sketch`] knows the header and the dense form, [`sparse`]
+//! the packed form, [`estimate`] the arithmetic. A client's PFCOUNT never writes the cardinality that is cached in the
+//! string; the stream's PFCOUNT does, as on the primary.
 
 mod estimate;
 mod hash;
@@ -28,7 +28,7 @@ pub(crate) const FAMILY: Family = Family {
             .accept(pfcount_refreshed)
             .outcome(Outcome::Exists)
             .difference(
-                "never writes the cached count, so that GET goes on giving the primary's bytes",
+                "Never writes the cached count, so that GET keeps returning the primary's bytes.",
             )
             .about("2.8.9", "Estimates how many different elements were added."),
         Command::new("pfadd", Arity::at_least(2), Keys::first())
@@ -43,7 +43,7 @@ pub(crate) const FAMILY: Family = Family {
         Command::new("pfdebug", Arity::exactly(3), SECOND)
             .apply(pfdebug)
             .flags(Flags::ADMIN.and(Flags::DENYOOM))
-            .about("2.8.9", "Looks into a HyperLogLog, which may convert it.")
+            .about("2.8.9", "Inspects a HyperLogLog, which may convert it.")
             .arity_before("7.0.0", Arity::at_least(3)),
         Command::new("pfselftest", Arity::exactly(1), Keys::None)
             .session(pfselftest)
@@ -66,7 +66,7 @@ impl From<Corrupted> for Error {
     }
 }
 
-/// The bytes of a value with a HyperLogLog's header.
+/// Returns the bytes of a value with a HyperLogLog header.
 fn sketch_in(value: Value<'_>) -> Result<&[u8], Error> {
     match value {
         Value::Text(text) if sketch::has_header(text) => Ok(text),
@@ -91,7 +91,7 @@ fn pfcount(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Err
     Ok(())
 }
 
-/// The value that PFCOUNT counts when it is given one key.
+/// Returns the value that PFCOUNT counts if it names only one key.
 fn counted_alone<'v>(
     view: &'v View<'_>,
     key: &[u8],
@@ -106,7 +106,7 @@ fn counted_alone<'v>(
     }
 }
 
-/// PFCOUNT as the stream brings it: when it refreshed the cardinality that is cached inside the value.
+/// PFCOUNT from the stream: the primary sends it when it refreshed the cardinality that is cached in the value.
 fn pfcount_refreshed(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let key = args.at(1);
     let found = tx.value(key).map(sketch_in).transpose()?;
@@ -140,7 +140,7 @@ fn pfadd(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The result is dense as soon as one of its sources is; else it grows register by register, as PFADD would grow it.
+/// The result is dense if one of its sources is. Otherwise it grows register by register, as with PFADD.
 /// Source: redis 7.0 hyperloglog.c, `pfmergeCommand`.
 fn pfmerge(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let mut union = Registers::new();
@@ -167,7 +167,7 @@ fn pfmerge(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// GETREG and TODENSE appear in the stream, where they converted the key; the other forms only look.
+/// The stream has GETREG and TODENSE if they converted the key; the other forms only read.
 fn pfdebug(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let key = args.at(2);
     let value = tx
@@ -183,7 +183,7 @@ fn pfdebug(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
 fn pfselftest(cx: &mut SessionCx<'_>, _: Args<'_>) -> Result<(), Error> {
     if !sketch::works() {
         return Err(Error::Text(
-            "ERR TESTFAILED a register holds what was not put there",
+            "ERR TESTFAILED a register holds a value that was not put there",
         ));
     }
     cx.reply.ok();

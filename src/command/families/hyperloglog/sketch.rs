@@ -4,13 +4,13 @@
 //! "HYLL" | form: 0 dense, 1 sparse | 3 unused bytes | cardinality: u64, little endian | registers
 //! ```
 //!
-//! The cardinality's highest bit says that it is out of date. Dense registers are 6 bits each, the first in the lowest
-//! bits. Source: redis 7.0 hyperloglog.c.
+//! The cardinality's highest bit marks it as out of date. Dense registers have 6 bits each, the first in the lowest bits.
+//! Source: redis 7.0 hyperloglog.c.
 
 use super::estimate::{self, Histogram};
 use super::sparse;
 
-/// How many registers there are.
+/// The number of registers.
 pub(super) const REGISTERS: usize = 1 << 14;
 
 /// Bytes before the registers.
@@ -23,14 +23,14 @@ const SPARSE: u8 = 1;
 const CARDINALITY: std::ops::Range<usize> = 8..16;
 const OUT_OF_DATE: u64 = 1 << 63;
 
-/// A sparse form that does not describe all registers, and nothing but them.
+/// A sparse form whose runs do not add up to exactly all registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Corrupted;
 
 /// The header of a new sparse HyperLogLog.
 pub(super) const NEW_HEADER: [u8; HEADER_BYTES] = *b"HYLL\x01\0\0\0\0\0\0\0\0\0\0\0";
 
-/// Whether a string starts as a HyperLogLog does; a sparse one may still prove [`Corrupted`].
+/// Whether a string starts like a HyperLogLog. A sparse one may still prove [`Corrupted`].
 pub(super) fn has_header(text: &[u8]) -> bool {
     let form = text.get(FORM_AT).copied();
     text.starts_with(b"HYLL")
@@ -46,7 +46,7 @@ fn body(text: &[u8]) -> &[u8] {
     text.get(HEADER_BYTES..).unwrap_or_default()
 }
 
-/// The cached cardinality, or the one that the registers say.
+/// Returns the cached cardinality, or estimates it from the registers.
 pub(super) fn cardinality(text: &[u8]) -> Result<u64, Corrupted> {
     let cached = text
         .get(CARDINALITY)
@@ -57,14 +57,14 @@ pub(super) fn cardinality(text: &[u8]) -> Result<u64, Corrupted> {
     }
 }
 
-/// Keeps a cardinality for later.
+/// Caches a cardinality.
 pub(super) fn cache(text: &mut [u8], cardinality: u64) {
     if let Some(place) = text.get_mut(CARDINALITY) {
         place.copy_from_slice(&cardinality.to_le_bytes());
     }
 }
 
-/// Marks the cached cardinality as out of date; its other bits stay.
+/// Marks the cached cardinality as out of date. Its other bits stay.
 pub(super) fn forget_cardinality(text: &mut [u8]) {
     if let Some(byte) = text.get_mut(CARDINALITY.end - 1) {
         *byte |= 0x80;
@@ -86,7 +86,7 @@ fn histogram(text: &[u8]) -> Result<Histogram, Corrupted> {
     Ok(histogram)
 }
 
-/// Every register in order: four of them lie in three bytes.
+/// Returns every register in order. Four registers occupy three bytes.
 fn dense_registers(body: &[u8]) -> impl Iterator<Item = u8> {
     let (groups, _) = body.as_chunks::<3>();
     groups.iter().flat_map(|[a, b, c]| {
@@ -95,8 +95,8 @@ fn dense_registers(body: &[u8]) -> impl Iterator<Item = u8> {
     })
 }
 
-/// Raises a register to `run`, unless it is as high already. Gives whether it changed. A sparse form that cannot hold the
-/// number, or would grow past `bytes_max` bytes, becomes dense.
+/// Raises a register to `run`, unless it is already as high. Returns whether it changed. A sparse form that cannot hold
+/// the value, or would grow past `bytes_max` bytes, becomes dense.
 pub(super) fn raise(
     text: &mut Vec<u8>,
     index: usize,
@@ -113,7 +113,7 @@ pub(super) fn raise(
 }
 
 fn raise_dense(text: &mut [u8], index: usize, run: u8) -> bool {
-    // A register lies in at most two bytes; the last one ends where the string ends.
+    // A register occupies at most two bytes; the last one ends where the string ends.
     let (byte, shift) = (HEADER_BYTES + index * 6 / 8, index * 6 % 8);
     let end = text.len().min(byte + 2);
     let Some(place) = text.get_mut(byte..end) else {
@@ -135,7 +135,7 @@ fn raise_dense(text: &mut [u8], index: usize, run: u8) -> bool {
     true
 }
 
-/// Turns a sparse form into the dense one; the header stays.
+/// Converts a sparse form to the dense one. The header stays.
 pub(super) fn make_dense(text: &mut Vec<u8>) -> Result<(), Corrupted> {
     if is_dense(text) {
         return Ok(());
@@ -158,7 +158,7 @@ pub(super) fn make_dense(text: &mut Vec<u8>) -> Result<(), Corrupted> {
     Ok(())
 }
 
-/// The registers of several HyperLogLogs put together: the highest of each.
+/// The union of several HyperLogLogs: the highest value of each register.
 pub(super) struct Registers(Vec<u8>);
 
 impl Registers {
@@ -181,7 +181,7 @@ impl Registers {
         })
     }
 
-    /// The registers above zero, with their numbers.
+    /// Returns the registers above zero, with their indexes.
     pub(super) fn raised(&self) -> impl Iterator<Item = (usize, u8)> {
         self.0
             .iter()
@@ -201,7 +201,7 @@ impl Registers {
     }
 }
 
-/// Whether every dense register gives back what it was raised to, its neighbours untouched.
+/// Whether every dense register holds what it was raised to, with its neighbours untouched.
 pub(super) fn works() -> bool {
     let value_of = |index: usize| u8::try_from(index * 7 % 64).unwrap_or(0);
     let mut text = vec![0; DENSE_BYTES];

@@ -12,18 +12,18 @@ use smallvec::SmallVec;
 
 use super::sketch::{Corrupted, HEADER_BYTES, NEW_HEADER, REGISTERS};
 
-/// The highest number that a VAL holds.
+/// The highest value that a VAL holds.
 const VALUE_MAX: u8 = 32;
 /// The longest run of a VAL.
 const VALUE_RUN_MAX: usize = 4;
 /// The longest run of a ZERO.
 const ZERO_RUN_MAX: usize = 64;
-/// How many opcodes after a change are looked at for neighbours to join.
+/// How many opcodes after a change are checked for neighbours to join.
 const JOINED_MAX: usize = 5;
 
-/// What became of a register.
+/// The result of raising a register.
 pub(super) enum Raised {
-    /// It was raised, or was high enough.
+    /// It was raised, or was already high enough.
     Done(bool),
     /// Only the dense form can hold it.
     NeedsDense,
@@ -39,7 +39,7 @@ struct Opcode {
 
 type Written = SmallVec<[u8; 5]>;
 
-/// A new HyperLogLog: all registers zero.
+/// Returns a new HyperLogLog, with all registers zero.
 pub(super) fn empty() -> Vec<u8> {
     let mut text = NEW_HEADER.to_vec();
     let mut zeros = Written::new();
@@ -48,7 +48,7 @@ pub(super) fn empty() -> Vec<u8> {
     text
 }
 
-/// The opcode at the start of `bytes`; an XZERO cut short is corrupted.
+/// Reads the opcode at the start of `bytes`. An XZERO that is cut short is corrupted.
 fn opcode(bytes: &[u8]) -> Result<Opcode, Corrupted> {
     let (value, run, taken) = match *bytes {
         [first @ 0x80..=0xff, ..] => ((first >> 2 & 0x1f) + 1, usize::from(first & 3), 1),
@@ -79,12 +79,12 @@ fn write(to: &mut Written, value: u8, run: usize) {
     }
 }
 
-/// Calls `visit` with each run: its first register, value, length.
+/// Calls `visit` with the first register, the value and the length of each run.
 ///
-/// DIFFERENCE: servers from before July 2025 take a VAL that follows the last register for the end.
+/// DIFFERENCE: servers from before July 2025 take a VAL after the last register for the end.
 ///
 /// # Errors
-/// [`Corrupted`] when the runs are not exactly all registers; what was visited before is then worth nothing.
+/// [`Corrupted`] if the runs are not exactly all registers. The runs visited before that are then worthless.
 pub(super) fn runs(
     mut body: &[u8],
     mut visit: impl FnMut(usize, u8, u32),
@@ -106,7 +106,7 @@ pub(super) fn runs(
     }
 }
 
-/// Where a register's run stands.
+/// The position of a register's run.
 struct Place {
     opcode: Opcode,
     /// Offset of the opcode in the string.
@@ -159,7 +159,7 @@ pub(super) fn raise(
     Ok(Raised::Done(true))
 }
 
-/// What stands instead of a run once one of its registers holds `value`.
+/// Returns the opcodes that replace a run once one of its registers holds `value`.
 fn split(place: &Place, index: usize, value: u8) -> Written {
     let mut written = Written::new();
     let (before, after) = (
@@ -176,7 +176,7 @@ fn split(place: &Place, index: usize, value: u8) -> Written {
     written
 }
 
-/// Joins neighbours of the same value, from the opcode at `at` on, as far as Redis looks.
+/// Joins neighbours of the same value, starting with the opcode at `at`, as far as Redis looks.
 fn join(text: &mut Vec<u8>, mut at: usize) {
     for _ in 0..JOINED_MAX {
         let Ok(left) = opcode(text.get(at..).unwrap_or_default()) else {

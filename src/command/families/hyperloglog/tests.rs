@@ -31,7 +31,7 @@ fn fnv_1a(bytes: &[u8]) -> u64 {
     })
 }
 
-/// A key `k` that was given the elements `e0`, `e1`, … as many as `count`, a thousand at a time.
+/// A key `k` with the elements `e0`, `e1`, … up to `count` of them, added a thousand at a time.
 fn filled(count: usize) -> Bench {
     let bench = Bench::new(Dialect::redis(8, 0, 0));
     for from in (0..count).step_by(1000) {
@@ -43,7 +43,7 @@ fn filled(count: usize) -> Bench {
     bench
 }
 
-/// Puts `text` at `key` whatever bytes it has.
+/// Stores `text` at `key`, whatever its bytes.
 fn put(bench: &Bench, key: &str, text: &[u8]) {
     let words = ArgsBuf::new([b"SET".as_slice(), key.as_bytes(), text]);
     bench.apply_words(words.as_args()).unwrap();
@@ -60,7 +60,7 @@ fn a_small_one_has_redis_own_bytes() {
     assert_eq!(bench.read("OBJECT ENCODING h"), "$3 raw");
 }
 
-/// What Redis 6.0 and 8.0 and Valkey 9.1 answer alike: elements, bytes, hash of the bytes, PFCOUNT.
+/// What Redis 6.0, Redis 8.0 and Valkey 9.1 all answer: elements, bytes, hash of the bytes, PFCOUNT.
 #[test]
 fn bytes_and_counts_are_redis_own_whatever_the_size() {
     for (elements, len, hash, count) in [

@@ -16,24 +16,24 @@ use crate::value::{Setting, Thresholds, setting};
 /// The subcommands.
 pub(super) const CONFIG: &[Command] = &[
     row("get", Arity::at_least(3), ADMIN, get)
-        .about("2.0.0", "Gives the settings that match.")
+        .about("2.0.0", "Returns the settings that match.")
         .difference(
-            "Passwords are left out, and `track-access` is redtail's own. Values are what is true here; a setting without meaning here \
-             has the server's default.",
+            "Leaves out passwords; `track-access` is redtail's own. Values are those that hold for redtail; a setting that means nothing \
+             to it has the server's default.",
         ),
     row("set", Arity::at_least(4), ADMIN, set)
         .about("2.0.0", "Changes settings.")
         .difference(
-            "What has no meaning here is kept for CONFIG GET and logged once: `notify-keyspace-events` too, since nobody can subscribe. \
-             What would promise something that redtail does not do is refused with the reason: `save`, `appendonly`, slow logs.",
+            "A setting without meaning for redtail is kept for CONFIG GET and logged once, `notify-keyspace-events` too, because no client can subscribe. \
+             A setting that would promise what redtail does not do is refused with the reason: `save`, `appendonly`, slow logs.",
         ),
-    row("resetstat", Arity::exactly(2), ADMIN, resetstat).about("2.0.0", "Sets counters to zero."),
+    row("resetstat", Arity::exactly(2), ADMIN, resetstat).about("2.0.0", "Resets counters to zero."),
     row("rewrite", Arity::exactly(2), ADMIN, rewrite)
-        .about("2.8.0", "Refused: the file is the operator's."),
+        .about("2.8.0", "Refused: the configuration file belongs to the operator."),
     row("help", Arity::exactly(2), HELP, |cx, _| help(cx, "CONFIG", CONFIG)).about("5.0.0", "Lists the subcommands."),
 ];
 
-/// Passwords are not shown: `requirepass` and `masterauth` are there only while they are empty.
+/// Hides passwords: `requirepass` and `masterauth` are shown only while they are empty.
 fn get(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     let dialect = cx.reply.dialect();
     if args.len() > 3 && !dialect.sets_several_settings() {
@@ -63,14 +63,15 @@ fn get(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Redis before 7.0 shows the older of two names for the upstream.
+/// Redis before 7.0 shows only the older of the two names for the upstream setting.
 fn retain_older(found: &mut Vec<(Vec<u8>, &str)>) {
     let has_older = found.iter().any(|(name, _)| is(name, "slaveof"));
     found.retain(|(name, _)| !(has_older && is(name, "replicaof")));
 }
 
-/// How a setting that `pattern` names is shown: a name that is no pattern is repeated as it was given, since Redis 7.0. A
-/// pattern ends where C's strings do. Source: `configGetCommand` in config.c of redis 6.0 and 7.0.
+/// How a setting that matches `pattern` is shown. Since Redis 7.0, a name that is no pattern is repeated as the client
+/// spelt it. A pattern ends at the first zero byte, like a C string. Source: `configGetCommand` in config.c of redis 6.0
+/// and 7.0.
 fn shown_name<'a>(pattern: &'a [u8], name: &'a str, dialect: Dialect) -> Option<&'a [u8]> {
     let text = pattern.split(|byte| *byte == 0).next().unwrap_or_default();
     let is_pattern = text.iter().any(|byte| b"[*?".contains(byte));
@@ -86,7 +87,7 @@ fn is(given: &[u8], name: &str) -> bool {
     given.eq_ignore_ascii_case(name.as_bytes())
 }
 
-/// Where the values of settings come from.
+/// The sources of the settings' values.
 struct Values {
     dialect: Dialect,
     host: Vec<(&'static str, String)>,
@@ -111,7 +112,7 @@ impl Values {
         }
     }
 
-    /// All settings of the upstream's version that are shown, and redtail's own.
+    /// Returns all settings of the upstream's version that may be shown, and redtail's own.
     fn all(&self) -> Vec<(&'static str, String)> {
         let own = self.host.iter().filter(|(name, _)| OWN.contains(name));
         settings::all(self.dialect)
@@ -120,7 +121,7 @@ impl Values {
             .collect()
     }
 
-    /// A setting's value; `None` for a password.
+    /// Returns a setting's value, or `None` for a password.
     fn value(&self, known: &Known) -> Option<String> {
         if let Some(setting) = setting(known.name.as_bytes()) {
             return Some(setting.value(&self.thresholds).to_string());
@@ -143,18 +144,18 @@ impl Values {
 /// Settings that no server has.
 const OWN: &[&str] = &["track-access"];
 
-/// Settings that are shown only where the host says that they are empty.
+/// Settings that are shown only if the host says that they are empty.
 const SECRET: &[&str] = &["masterauth", "requirepass"];
 
-/// One setting's change, checked.
+/// A checked change of one setting.
 enum Change {
     Encoding(&'static Setting, i64),
     Live(&'static Live, String),
-    /// Kept for CONFIG GET alone.
+    /// Only kept for CONFIG GET.
     Kept(&'static str, String),
 }
 
-/// All settings are changed, or none. Some take effect, some are kept for CONFIG GET alone, and some are refused: see
+/// Changes all settings or none. Some take effect, some are only kept for CONFIG GET, and some are refused: see
 /// [`super::effects`].
 fn set(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     let dialect = cx.reply.dialect();
@@ -185,7 +186,8 @@ fn set(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The setting of that name, if a running server changes it at all. Source: config.c of redis 6.0 and 7.0, `configSetCommand`.
+/// Returns the setting of that name, if a running server can change it. Source: config.c of redis 6.0 and 7.0,
+/// `configSetCommand`.
 fn check_name(name: &[u8], value: &[u8], dialect: Dialect) -> Result<&'static Known, Error> {
     let known = settings::find(name, dialect);
     let known = known.ok_or_else(|| unknown(name, dialect))?;
@@ -196,7 +198,7 @@ fn check_name(name: &[u8], value: &[u8], dialect: Dialect) -> Result<&'static Kn
     }
 }
 
-/// What setting `known` to `text` would change; nothing where it has that value.
+/// Returns what setting `known` to `text` would change: nothing if it already has that value.
 fn plan(
     values: &Values,
     tunables: &Tunables,
@@ -214,7 +216,7 @@ fn plan(
     let now = values.value(known);
     let value = match special::read(name, text, now.as_deref().unwrap_or(""), dialect) {
         Some(read) if dialect.sets_several_settings() => read?,
-        // Redis 6.0 says no more of these.
+        // Redis 6.0 does not give the reason for these.
         Some(read) => read.map_err(|_| String::new())?,
         None => known.read(text, dialect)?,
     };
@@ -228,12 +230,12 @@ fn plan(
         return Ok(Some(Change::Kept(name, value)));
     };
     if name == "loglevel" && tunables.log_level.is_none() {
-        return Err("the log is that of the program around redtail".to_owned());
+        return Err("the log belongs to the program that embeds redtail".to_owned());
     }
     Ok(Some(Change::Live(live, value)))
 }
 
-/// Makes changes that have been checked.
+/// Makes checked changes.
 fn make(cx: &SessionCx<'_>, changes: Vec<Change>) {
     let tunables = cx.host.tunables();
     let mut encodings = Vec::new();
@@ -277,7 +279,7 @@ fn unknown(name: &[u8], dialect: Dialect) -> Error {
     Error::quoting(text, &[name])
 }
 
-/// As [`unknown`], for a value that cannot be set.
+/// Like [`unknown`], but for a value that cannot be set.
 fn refused(name: &[u8], value: &[u8], why: &str, dialect: Dialect) -> Error {
     if dialect.sets_several_settings() {
         Error::quoting(

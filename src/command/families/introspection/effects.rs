@@ -1,5 +1,5 @@
-//! What CONFIG SET does: some settings take effect, some are kept for CONFIG GET alone, and some are refused, because to accept
-//! them would promise what redtail does not do.
+//! What CONFIG SET does: some settings take effect, some are only kept for CONFIG GET, and some are refused, because
+//! accepting them would promise something that redtail does not do.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,7 +12,7 @@ pub(super) struct Live {
     apply: fn(&Tunables, &str),
 }
 
-/// The settings that take effect, by redtail's names. Those of encodings stand in [`SETTINGS`](crate::value::SETTINGS).
+/// The settings that take effect, by redtail's names. Those of encodings are in [`SETTINGS`](crate::value::SETTINGS).
 const LIVE: &[Live] = &[
     Live {
         name: "timeout",
@@ -51,26 +51,26 @@ const LIVE: &[Live] = &[
 ];
 
 impl Live {
-    /// The setting of that name, if it takes effect.
+    /// Returns the setting of that name, if it takes effect.
     pub(super) fn find(name: &str) -> Option<&'static Self> {
         LIVE.iter().find(|live| live.name == name)
     }
 
-    /// Changes it to `value`, which has been checked.
+    /// Changes it to `value`, which must be checked.
     pub(super) fn apply(&self, tunables: &Tunables, value: &str) {
         (self.apply)(tunables, value);
         tracing::info!(setting = self.name, value, "changed by CONFIG SET");
     }
 }
 
-/// Stores a number that has been checked.
+/// Stores a checked number.
 fn store(place: &AtomicU64, value: &str) {
     if let Ok(number) = value.parse() {
         place.store(number, Ordering::Relaxed);
     }
 }
 
-/// What is true here, where a server's default is not.
+/// The values that hold for redtail where a server's default does not.
 pub(super) const TRUE_HERE: &[(&str, &str)] = &[
     ("acllog-max-len", "0"),
     ("commandlog-large-reply-max-len", "0"),
@@ -88,7 +88,7 @@ pub(super) const TRUE_HERE: &[(&str, &str)] = &[
     ("slowlog-max-len", "0"),
 ];
 
-/// Whether a new value may be set in place of the one that is there now.
+/// Whether a new value may replace the current one.
 type Allows = fn(&str, &str) -> bool;
 
 const NOTHING: Allows = |_, _| false;
@@ -99,11 +99,11 @@ const DURABLE: &str =
 const LATENCY: &str = "redtail measures no latencies";
 const EVICTS: &str = "redtail evicts nothing";
 const PRIMARY: &str = "redtail cannot become a primary";
-const AT_START: &str = "redtail is told this when it starts";
+const AT_START: &str = "redtail takes this only when it starts";
 const OTHER: &str = "redtail does not work like that";
 
-/// The settings that are refused, by redtail's names: what may be set all the same, and why no more. The value that a setting has
-/// may always be set again.
+/// The settings that are refused, by redtail's names: which values may be set nevertheless, and why no others. The
+/// current value of a setting may always be set again.
 const REFUSED: &[(&str, Allows, &str)] = &[
     ("acllog-max-len", NOTHING, NO_LOG),
     ("appendonly", NOTHING, DURABLE),
@@ -135,7 +135,7 @@ const REFUSED: &[(&str, Allows, &str)] = &[
     (
         "maxmemory-policy",
         |value, _| !value.ends_with("lfu"),
-        "redtail does not count how often keys are used",
+        "redtail does not count how often keys are accessed",
     ),
     ("oom-score-adj", NOTHING, OTHER),
     ("oom-score-adj-values", NOTHING, OTHER),
@@ -154,7 +154,7 @@ const REFUSED: &[(&str, Allows, &str)] = &[
     (
         "replica-serve-stale-data",
         NOTHING,
-        "redtail is told by --max-staleness how old data may be",
+        "--max-staleness decides how old redtail's data may be",
     ),
     ("requirepass", NOTHING, AT_START),
     ("save", NOTHING, DURABLE),
@@ -163,7 +163,7 @@ const REFUSED: &[(&str, Allows, &str)] = &[
     ("slowlog-max-len", NOTHING, NO_LOG),
 ];
 
-/// Why `value` is refused for a setting that has another value `now`.
+/// Returns why `value` is refused for a setting whose current value `now` differs.
 pub(super) fn refusal(name: &str, value: &str, now: &str) -> Option<&'static str> {
     if name.starts_with("tls-") {
         return Some("redtail's listeners speak no TLS");

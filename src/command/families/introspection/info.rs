@@ -1,7 +1,8 @@
 //! INFO.
 //!
-//! The fields of the upstream's version, as far as their figures exist here; what is not counted (keyspace hits, latencies) is left
-//! out rather than shown as 0. Section `redtail` has what no Redis has. Source: redis 7.0 server.c, `genRedisInfoString`.
+//! Has the fields of the upstream's version, as far as redtail has their figures. What it does not count (keyspace hits,
+//! latencies) is left out rather than shown as 0. The section `redtail` has what no Redis has. Source: redis 7.0
+//! server.c, `genRedisInfoString`.
 
 use std::collections::HashSet;
 use std::fmt::{Display, Write as _};
@@ -18,7 +19,7 @@ use crate::store::Generation;
 /// Writes one section's lines.
 type Section = fn(&mut Text, &Facts<'_>);
 
-/// The sections, in Redis's order; the last word says whether plain INFO shows it.
+/// The sections, in Redis's order. The last field says whether plain INFO shows the section.
 const SECTIONS: &[(&str, Section, bool)] = &[
     ("Server", server, true),
     ("Clients", clients, true),
@@ -42,35 +43,35 @@ const OWN_SECTION: &str = "Redtail";
 /// An id that names no history.
 const NO_REPLID: &str = "0000000000000000000000000000000000000000";
 
-/// What is looked at once for all sections.
+/// What all sections need, collected once.
 struct Facts<'a> {
     host: &'a dyn Host,
     dialect: Dialect,
     generation: Option<&'a Generation>,
     replication: Replication,
     settings: Vec<(&'static str, String)>,
-    /// Bytes of requests and replies of all connections.
+    /// Bytes of the requests and replies of all connections.
     client_bytes: u64,
 }
 
 impl Facts<'_> {
-    /// A setting's value as CONFIG GET shows it, if it is not the server's default.
+    /// Returns a setting's value as CONFIG GET shows it, if it is not the server's default.
     fn setting(&self, name: &str) -> Option<String> {
         let found = self.settings.iter().find(|(own, _)| *own == name);
         found.map(|(_, value)| value.clone())
     }
 
-    /// The same as a number.
+    /// Returns the same as a number.
     fn number(&self, name: &str) -> u64 {
         let value = self.setting(name);
         value.and_then(|value| value.parse().ok()).unwrap_or(0)
     }
 }
 
-/// Sections and fields, each with the servers that have it, as their replicas answered INFO themselves.
+/// Sections and fields, each with the servers whose replicas have them in their own INFO.
 const NAMES: &str = include_str!("info.txt");
 
-/// The sections and fields of the nearest server that was asked.
+/// Returns the sections and fields of the nearest server of which they are known.
 fn names(dialect: Dialect) -> HashSet<&'static str> {
     let letter = dialect.asked_server();
     let lines = NAMES.lines().filter_map(|line| line.split_once(' '));
@@ -87,20 +88,20 @@ struct Text {
 }
 
 impl Text {
-    /// A field, if the upstream's version has it or it is redtail's own.
+    /// Writes a field, if the upstream's version has it or it is redtail's own.
     fn line(&mut self, name: &str, value: impl Display) {
         if self.names.contains(name) || name.starts_with("redtail_") {
             self.entry(name, value);
         }
     }
 
-    /// A line that is no field with a fixed name.
+    /// Writes a line that is not a field with a fixed name.
     fn entry(&mut self, name: &str, value: impl Display) {
         // Writing to a String cannot fail.
         let _ = write!(self.text, "{name}:{value}\r\n");
     }
 
-    /// Fields that are 0 here.
+    /// Writes fields that are always 0.
     fn zeros(&mut self, names: &[&str]) {
         for name in names {
             self.line(name, 0);
@@ -111,7 +112,7 @@ impl Text {
         self.line(name, counter.load(Ordering::Relaxed));
     }
 
-    /// A figure of bytes, for programs and for people.
+    /// Writes a number of bytes, for programs and for people.
     fn bytes(&mut self, name: &str, bytes: u64) {
         self.line(name, bytes);
         self.line(&format!("{name}_human"), human(bytes));
@@ -132,7 +133,7 @@ pub(super) fn info(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> 
     Ok(())
 }
 
-/// What the host and CONFIG SET say of settings.
+/// Returns the settings that the host and CONFIG SET know.
 fn told(host: &dyn Host) -> Vec<(&'static str, String)> {
     let kept = host.tunables().all_kept();
     kept.into_iter().chain(host.settings()).collect()
@@ -174,7 +175,7 @@ fn server(text: &mut Text, facts: &Facts<'_>) {
     let dialect = facts.dialect;
     let (major, minor, patch) = dialect.version;
     if dialect.family == Family::Valkey {
-        // Valkey goes on calling itself the Redis that it forked from.
+        // Valkey still names the Redis version that it forked from.
         text.line("redis_version", "7.2.4");
         text.line("server_name", "valkey");
         text.line("valkey_version", format_args!("{major}.{minor}.{patch}"));
@@ -187,7 +188,7 @@ fn server(text: &mut Text, facts: &Facts<'_>) {
     text.line("redis_build_id", 0);
     text.line("redis_mode", "standalone");
     text.line("server_mode", "standalone");
-    // A redtail that is told to follow this one recognises it by this line.
+    // A redtail that follows this one recognises it by this line.
     text.line("redtail_version", env!("CARGO_PKG_VERSION"));
     text.line(
         "os",
@@ -196,12 +197,12 @@ fn server(text: &mut Text, facts: &Facts<'_>) {
     text.line("arch_bits", usize::BITS);
     text.line("monotonic_clock", "POSIX clock_gettime");
     text.line("multiplexing_api", "tokio");
-    // What a server says that no gcc has compiled.
+    // What a server says if gcc did not compile it.
     text.line("gcc_version", "0.0.0");
     process(text, facts);
 }
 
-/// What is of this process, not of the version.
+/// Writes what depends on this process, not on the version.
 fn process(text: &mut Text, facts: &Facts<'_>) {
     let statistics = facts.host.statistics();
     let uptime = statistics.started.elapsed().as_secs();
@@ -266,7 +267,8 @@ fn clients(text: &mut Text, facts: &Facts<'_>) {
     text.line("paused_timeout_milliseconds", 0);
 }
 
-/// DIFFERENCE: data and what holds it are not told apart, so overheads are 0; the peak is that of the whole process.
+/// DIFFERENCE: redtail does not distinguish data from what holds it, so overheads are 0. The peak is that of the whole
+/// process.
 fn memory(text: &mut Text, facts: &Facts<'_>) {
     let memory = Memory::of(facts.generation, facts.client_bytes);
     let (held, resident, peak) = (memory.held, memory.resident, memory.peak());
@@ -301,7 +303,7 @@ fn memory(text: &mut Text, facts: &Facts<'_>) {
     ]);
 }
 
-/// What servers hold beside the data, and redtail does not.
+/// What servers hold besides the data, and redtail does not.
 const NOT_HELD: &[&str] = &[
     "mem_not_counted_for_evict",
     "mem_replication_backlog",
@@ -315,7 +317,7 @@ const NOT_HELD: &[&str] = &[
     "mem_aof_buffer",
 ];
 
-/// What the process takes beyond the data: the allocator's share is not told apart from the rest.
+/// Writes what the process uses beyond the data. The allocator's share is not distinguished from the rest.
 fn allocator(text: &mut Text, held: u64, resident: u64) {
     let beyond = resident.saturating_sub(held);
     let share = format!("{:.2}", ratio(resident, held));
@@ -329,7 +331,7 @@ fn allocator(text: &mut Text, held: u64, resident: u64) {
     text.line("mem_fragmentation_bytes", beyond);
 }
 
-/// The machine's memory in bytes; 0 where `/proc` does not tell.
+/// The machine's memory in bytes, or 0 if `/proc` does not say.
 fn system_memory() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
@@ -414,8 +416,8 @@ fn stats(text: &mut Text, facts: &Facts<'_>) {
     text.count("total_error_replies", &counted.errors);
 }
 
-/// What is counted of things that do not happen here: there are no replicas of redtail, nothing is evicted, forked, tracked or
-/// defragmented, and a replica deletes what has expired by its primary's word alone.
+/// Counters of things that never happen here: redtail has no replicas; nothing is evicted, forked, tracked or
+/// defragmented; and a replica deletes expired keys only when its primary says so.
 const NEVER_HAPPENS: &[&str] = &[
     "sync_full",
     "sync_partial_ok",
@@ -521,7 +523,7 @@ fn replication(text: &mut Text, facts: &Facts<'_>) {
     }
 }
 
-/// A snapshot on its way. Where its size is not known, what is left is what has come, negative.
+/// Writes the state of a snapshot transfer. If its size is unknown, the bytes left are the bytes received, negated.
 ///
 /// Source: redis 7.0 server.c, `genRedisInfoString`.
 fn transfer(text: &mut Text, replication: &Replication) {
@@ -541,7 +543,7 @@ fn transfer(text: &mut Text, replication: &Replication) {
     );
 }
 
-/// How much of it has come; 0 where the whole is not known.
+/// Returns the percentage received, or 0 if the total is unknown.
 fn percent(bytes: u64, expected: u64) -> f64 {
     if expected == 0 {
         0.0
@@ -633,7 +635,7 @@ fn redtail(text: &mut Text, facts: &Facts<'_>) {
     kept(text, replication.kept.as_ref());
 }
 
-/// The state directory.
+/// Writes the state directory's fields.
 fn kept(text: &mut Text, kept: Option<&KeptState>) {
     let Some(kept) = kept else {
         return text.line("redtail_state", "off");
@@ -656,7 +658,7 @@ fn kept(text: &mut Text, kept: Option<&KeptState>) {
     );
 }
 
-/// A sentence on a line of its own.
+/// Returns a sentence on one line.
 fn sentence(text: Option<&String>) -> String {
     text.map_or(String::new(), |text| text.replace(['\r', '\n'], " "))
 }
@@ -681,7 +683,7 @@ fn modules(text: &mut Text, facts: &Facts<'_>) {
 fn processor_seconds() -> (f64, f64) {
     const TICKS_PER_SECOND: f64 = 100.0;
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The program's name may hold blanks; what follows its closing parenthesis does not.
+    // The program's name may contain blanks; the fields after its closing parenthesis do not.
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
     let mut ticks = fields
         .split_whitespace()

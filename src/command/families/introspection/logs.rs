@@ -1,19 +1,19 @@
-//! SLOWLOG, COMMANDLOG and LATENCY: as in a server where these logs are turned off, which CONFIG GET says too.
+//! SLOWLOG, COMMANDLOG and LATENCY: as on a server with these logs turned off, which CONFIG GET reports too.
 
 use super::{ADMIN, HELP, LOG, nothing, ok, row, zero};
 use crate::command::rows::parse::integer;
 use crate::command::rows::{Arity, Command, Error, SessionCx, help};
 use crate::resp::Args;
 
-const NOT_KEPT: &str = "Always empty, as with slowlog-log-slower-than -1: to time every command would slow every command down.";
+const NOT_KEPT: &str = "Always empty, as with slowlog-log-slower-than -1: timing every command would slow every command down.";
 
 /// SLOWLOG's subcommands.
 pub(super) const SLOWLOG: &[Command] = &[
     row("get", Arity::at_least(2), LOG, slowlog_get)
-        .about("2.2.12", "Gives nothing.")
+        .about("2.2.12", "Returns nothing.")
         .difference(NOT_KEPT),
     row("len", Arity::exactly(2), LOG, zero)
-        .about("2.2.12", "Gives 0.")
+        .about("2.2.12", "Returns 0.")
         .difference(NOT_KEPT),
     row("reset", Arity::exactly(2), LOG, ok).about("2.2.12", "Does nothing."),
     row("help", Arity::exactly(2), HELP, |cx, _| {
@@ -25,7 +25,7 @@ pub(super) const SLOWLOG: &[Command] = &[
 /// COMMANDLOG's subcommands.
 pub(super) const COMMANDLOG: &[Command] = &[
     row("get", Arity::exactly(4), LOG, commandlog_get)
-        .about("8.1.0", "Gives nothing.")
+        .about("8.1.0", "Returns nothing.")
         .valkey_only()
         .difference(NOT_KEPT),
     row("len", Arity::exactly(3), LOG, commandlog_len)
@@ -44,16 +44,16 @@ pub(super) const COMMANDLOG: &[Command] = &[
 
 /// LATENCY's subcommands.
 pub(super) const LATENCY: &[Command] = &[
-    row("latest", Arity::exactly(2), ADMIN, nothing).about("2.8.13", "Gives nothing."),
-    row("history", Arity::exactly(3), ADMIN, nothing).about("2.8.13", "Gives nothing."),
-    row("reset", Arity::at_least(2), ADMIN, zero).about("2.8.13", "Gives 0."),
+    row("latest", Arity::exactly(2), ADMIN, nothing).about("2.8.13", "Returns nothing."),
+    row("history", Arity::exactly(3), ADMIN, nothing).about("2.8.13", "Returns nothing."),
+    row("reset", Arity::at_least(2), ADMIN, zero).about("2.8.13", "Returns 0."),
     row("graph", Arity::exactly(3), ADMIN, graph).about("2.8.13", "Finds no samples."),
     row("doctor", Arity::exactly(2), ADMIN, doctor)
         .about("2.8.13", "Says that latencies are not watched.")
-        .difference("In our own words."),
+        .difference("In redtail's own words."),
     row("histogram", Arity::at_least(2), ADMIN, histogram)
-        .about("7.0.0", "Gives nothing.")
-        .difference("Always empty, as with latency-tracking no: to time every command would slow every command down."),
+        .about("7.0.0", "Returns nothing.")
+        .difference("Always empty, as with latency-tracking no: timing every command would slow every command down."),
     row("help", Arity::exactly(2), HELP, |cx, _| help(cx, "LATENCY", LATENCY)).about("2.8.13", "Lists the subcommands."),
 ];
 

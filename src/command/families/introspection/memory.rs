@@ -1,10 +1,10 @@
-//! The figures of memory: what INFO and MEMORY STATS say of it.
+//! Memory figures: what INFO and MEMORY STATS report.
 
 use crate::command::rows::{Error, SessionCx};
 use crate::resp::{Args, Reply};
 use crate::store::{Figures, Generation};
 
-/// Bytes and keys, looked at once.
+/// Bytes and keys, collected once.
 pub(super) struct Memory {
     /// Bytes of all data, with what holds it.
     pub(super) held: u64,
@@ -12,9 +12,9 @@ pub(super) struct Memory {
     pub(super) keys: u64,
     /// Resident bytes of the process.
     pub(super) resident: u64,
-    /// The most that those ever were.
+    /// The peak of those bytes.
     pub(super) resident_peak: u64,
-    /// Bytes of requests and replies of all connections.
+    /// Bytes of the requests and replies of all connections.
     pub(super) clients: u64,
 }
 
@@ -31,7 +31,7 @@ impl Memory {
         }
     }
 
-    /// The most that was ever held: what the process took then.
+    /// Returns the peak of what was held: the process's peak.
     pub(super) fn peak(&self) -> u64 {
         self.resident_peak.max(self.held)
     }
@@ -43,7 +43,7 @@ fn figures(generation: Option<&Generation>) -> Vec<Figures> {
         .unwrap_or_default()
 }
 
-/// The process's resident bytes, now and at most; 0 where `/proc` does not tell.
+/// Returns the process's resident bytes, now and at the peak, or 0 if `/proc` does not say.
 fn resident() -> (u64, u64) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kib = |name: &str| {
@@ -54,7 +54,7 @@ fn resident() -> (u64, u64) {
     (kib("VmRSS:"), kib("VmHWM:"))
 }
 
-/// Bytes of requests and replies of all connections.
+/// Returns the bytes of the requests and replies of all connections.
 pub(super) fn of_clients(cx: &SessionCx<'_>) -> u64 {
     let clients = cx.host.clients();
     let bytes = clients.iter().map(|client| {
@@ -64,7 +64,7 @@ pub(super) fn of_clients(cx: &SessionCx<'_>) -> u64 {
     bytes.sum()
 }
 
-/// One part of another, or 0 of nothing.
+/// Returns `part / of`, or 0 if `of` is 0.
 pub(super) fn ratio(part: u64, of: u64) -> f64 {
     if of == 0 {
         0.0
@@ -108,7 +108,7 @@ pub(super) fn stats(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error
     Ok(())
 }
 
-/// A database's tables, whose bytes are counted with the data.
+/// Writes a database's tables. Their bytes are counted with the data.
 fn database(reply: &mut Reply, db: &Figures) {
     const TABLES: [&str; 3] = [
         "overhead.hashtable.main",
@@ -129,7 +129,7 @@ fn database(reply: &mut Reply, db: &Figures) {
     }
 }
 
-/// All fields of all versions, in their order.
+/// Returns all fields of all versions, in their order.
 fn fields(memory: &Memory) -> Vec<(&'static str, Figure)> {
     use Figure::{Count, Databases, Ratio};
     let (held, resident, peak) = (memory.held, memory.resident, memory.peak());

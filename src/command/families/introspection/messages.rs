@@ -1,4 +1,4 @@
-//! PUBLISH and PUBSUB as they are where nobody can subscribe.
+//! PUBLISH and PUBSUB, answered like by a server without subscribers.
 
 use super::{HELP, nothing, row, zero};
 use crate::command::rows::{Arity, Command, Error, Family, Flags, Keys, SessionCx, help};
@@ -7,7 +7,7 @@ use crate::resp::Args;
 const MESSAGES: Flags = HELP.and(Flags::PUBSUB);
 
 const NOBODY: &str =
-    "Nobody receives it: redtail carries no messages, and says so to those who subscribe.";
+    "No client receives the message: redtail carries none, and refuses SUBSCRIBE with that reason.";
 
 /// This file's rows.
 pub(crate) const FAMILY: Family = Family {
@@ -19,24 +19,25 @@ pub(crate) const FAMILY: Family = Family {
             MESSAGES.and(Flags::FAST),
             zero,
         )
-        .about("2.0.0", "Gives 0, the number of receivers here.")
+        .about("2.0.0", "Returns 0: no client can receive a message.")
         .difference(NOBODY),
         Command::new("spublish", Arity::exactly(3), Keys::first())
             .session(zero)
             .flags(MESSAGES.and(Flags::FAST))
-            .about("7.0.0", "Gives 0, the number of receivers here.")
+            .about("7.0.0", "Returns 0: no client can receive a message.")
             .difference(NOBODY),
-        Command::container("pubsub", PUBSUB).about("2.8.0", "Looks at channels."),
+        Command::container("pubsub", PUBSUB).about("2.8.0", "Inspects channels."),
     ],
 };
 
 const PUBSUB: &[Command] = &[
-    row("channels", Arity::at_least(2), MESSAGES, nothing).about("2.8.0", "Gives nothing."),
-    row("numsub", Arity::at_least(2), MESSAGES, numsub).about("2.8.0", "Gives 0 for each channel."),
-    row("numpat", Arity::exactly(2), MESSAGES, zero).about("2.8.0", "Gives 0."),
-    row("shardchannels", Arity::at_least(2), MESSAGES, nothing).about("7.0.0", "Gives nothing."),
+    row("channels", Arity::at_least(2), MESSAGES, nothing).about("2.8.0", "Returns nothing."),
+    row("numsub", Arity::at_least(2), MESSAGES, numsub)
+        .about("2.8.0", "Returns 0 for each channel."),
+    row("numpat", Arity::exactly(2), MESSAGES, zero).about("2.8.0", "Returns 0."),
+    row("shardchannels", Arity::at_least(2), MESSAGES, nothing).about("7.0.0", "Returns nothing."),
     row("shardnumsub", Arity::at_least(2), MESSAGES, numsub)
-        .about("7.0.0", "Gives 0 for each channel."),
+        .about("7.0.0", "Returns 0 for each channel."),
     row("help", Arity::exactly(2), HELP, |cx, _| {
         help(cx, "PUBSUB", PUBSUB)
     })

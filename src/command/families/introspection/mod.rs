@@ -1,4 +1,4 @@
-//! The server commands: what this is, how it stands, what it can do.
+//! The server commands: what redtail is, what state it is in, what it can do.
 
 mod config;
 mod effects;
@@ -24,10 +24,10 @@ pub(crate) use refused::FAMILY as REFUSED;
 
 pub(crate) const ADMIN: Flags = ALWAYS.and(Flags::ADMIN);
 
-/// What a container's HELP may do.
+/// The flags of a container's HELP.
 pub(crate) const HELP: Flags = Flags::LOADING.and(Flags::STALE);
 
-/// What SLOWLOG may do.
+/// The flags of SLOWLOG.
 const LOG: Flags = HELP.and(Flags::ADMIN);
 
 pub(crate) const fn row(
@@ -54,38 +54,38 @@ pub(crate) const FAMILY: Family = Family {
         .about("1.0.0", "Describes the server."),
         row("role", Arity::exactly(1), ALWAYS.and(Flags::FAST), role).about(
             "2.8.12",
-            "Says that this is a replica, of whom, and how far.",
+            "Says that this is a replica, of which primary, and up to which offset.",
         )
-        .difference("While the link cannot come up before someone has put something right, a sixth element says what."),
+        .difference("While the link cannot come up until a person fixes something, a sixth element says what."),
         row(
             "time",
             Arity::exactly(1),
             Flags::LOADING.and(Flags::STALE).and(Flags::FAST),
             time,
         )
-        .about("2.6.0", "Gives the time."),
+        .about("2.6.0", "Returns the time."),
         row(
             "lastsave",
             Arity::exactly(1),
             Flags::LOADING.and(Flags::STALE).and(Flags::FAST),
             lastsave,
         )
-        .about("1.0.0", "Gives the time of the start: nothing is saved."),
+        .about("1.0.0", "Returns the time of the start, because nothing is saved."),
         Command::container("config", config::CONFIG).about("2.0.0", "Shows the settings."),
         Command::container("slowlog", logs::SLOWLOG).about("2.2.12", "An empty log: none is kept."),
         Command::container("commandlog", logs::COMMANDLOG)
             .about("8.1.0", "Empty logs: none is kept.")
             .valkey_only(),
         Command::container("latency", logs::LATENCY)
-            .about("2.8.13", "Nothing: latencies are not kept."),
+            .about("2.8.13", "Empty: latencies are not measured."),
         row(
             "lolwut",
             Arity::at_least(1),
             Flags::READONLY.and(Flags::FAST),
             lolwut,
         )
-        .about("5.0.0", "Gives the version.")
-        .difference("The version alone, without the picture or the poem."),
+        .about("5.0.0", "Returns the version.")
+        .difference("Returns only the version, without the picture or the poem."),
         Command::container("memory", MEMORY).about("4.0.0", "Describes memory."),
         Command::container("module", MODULE).about("4.0.0", "There are no modules."),
     ],
@@ -95,14 +95,14 @@ const MEMORY: &[Command] = &[
     MEMORY_USAGE,
     row("stats", Arity::exactly(2), Flags::NONE, memory::stats)
         .about("4.0.0", "Describes redtail's own memory.")
-        .difference("Data and what holds it are not told apart: overheads are 0. So is what redtail does not have, such as a backlog."),
+        .difference("Does not distinguish data from what holds it, so overheads are 0. What redtail does not have, such as a backlog, is 0, too."),
     row("malloc-stats", Arity::exactly(2), Flags::NONE, malloc_stats)
         .about("4.0.0", "Says that there are none.")
-        .difference("As from a server without jemalloc."),
+        .difference("Answers like a server without jemalloc."),
     row("doctor", Arity::exactly(2), Flags::NONE, memory_doctor).about("4.0.0", "Points to INFO."),
     row("purge", Arity::exactly(2), Flags::NONE, ok).about(
         "4.0.0",
-        "Does nothing: memory is given back as it becomes free.",
+        "Does nothing: memory is returned as it becomes free.",
     ),
     row("help", Arity::exactly(2), HELP, |cx, _| help(cx, "MEMORY", MEMORY)).about("4.0.0", "Lists the subcommands."),
 ];
@@ -114,9 +114,9 @@ const MODULE: &[Command] = &[
         Flags::ADMIN.and(Flags::NOSCRIPT),
         module_list,
     )
-    .about("4.0.0", "Lists what a server of the upstream's version brings with it.")
+    .about("4.0.0", "Lists the modules that come with a server of the upstream's version.")
     .difference(
-        "Modules that the upstream loaded are not listed: redtail keeps their values, and has none of their commands.",
+        "Does not list modules that the upstream loaded: redtail keeps their values, but has none of their commands.",
     ),
     refused(("load", -3, "4.0.0")).difference(refused::MODULES),
     refused(("loadex", -3, "7.0.0")).difference(refused::MODULES),
@@ -139,7 +139,7 @@ fn nothing(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Source: redis 7.0 replication.c, `roleCommand`. DIFFERENCE: a sixth element while someone has to act.
+/// Source: redis 7.0 replication.c, `roleCommand`. DIFFERENCE: a sixth element while a person must act.
 fn role(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     let replication = cx.host.replication();
     let reason = replication.last_error.as_ref();
@@ -174,20 +174,20 @@ fn time(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// DIFFERENCE: nothing is ever saved here; Redis too gives its start where it has not saved.
+/// DIFFERENCE: redtail never saves. Redis, too, returns its start time if it has not saved.
 fn lastsave(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     cx.reply.integer(started(cx.host));
     Ok(())
 }
 
-/// When the server started, in Unix seconds.
+/// Returns the server's start time, in Unix seconds.
 fn started(host: &dyn Host) -> i64 {
     let uptime = host.statistics().started.elapsed().as_millis();
     let uptime = i64::try_from(uptime).unwrap_or(i64::MAX);
     crate::store::unix_ms().saturating_sub(uptime) / 1000
 }
 
-/// DIFFERENCE: Redis draws a picture; where it has none for the version asked for it gives this line too.
+/// DIFFERENCE: Redis draws a picture. If it has none for the requested version, it, too, returns this line.
 fn lolwut(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     let dialect = cx.reply.dialect();
     let (major, minor, patch) = dialect.version;
@@ -202,7 +202,7 @@ fn module_list(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The module that a server of the dialect brings with it: what it does is built in here, too.
+/// Lists the module that comes with a server of the dialect. What that module does is built into redtail, too.
 ///
 /// Source: redis 8.0 and valkey 9.1 module.c, `addReplyLoadedModules`.
 pub(crate) fn modules(reply: &mut Reply) {

@@ -1,6 +1,6 @@
-//! Commands that a client may ask for and that redtail does not do: each is answered with the reason.
+//! Commands that a client may send but that redtail does not do: the reply to each is the reason.
 //!
-//! Some reasons are a replica's own, the others say what redtail does not have.
+//! Some reasons are those of any replica; the others say what redtail does not have.
 
 use super::ALWAYS;
 use crate::command::families::cluster::FLUSHSLOT;
@@ -9,10 +9,10 @@ use crate::resp::Args;
 
 const FIXED: &str = "ERR not supported: redtail follows the primary that it was started with";
 const PROCESS: &str = "ERR not supported: end redtail with a signal";
-const DISK: &str = "ERR not supported: redtail saves nothing when told to (see --state-dir)";
+const DISK: &str = "ERR not supported: redtail does not save on command (see --state-dir)";
 const CHAIN: &str = "ERR not supported: redtail has no replicas of its own";
 const PUBSUB: &str = "ERR not supported: redtail carries no messages; subscribe at the primary";
-pub(crate) const USERS: &str = "ERR not supported: redtail has the user default alone";
+pub(crate) const USERS: &str = "ERR not supported: redtail has only the user default";
 pub(crate) const MODULES: &str = "ERR not supported: redtail loads no modules";
 const CLUSTER: &str = "ERR This instance has cluster support disabled";
 const DEBUGGING: &str = "ERR not supported by redtail";
@@ -24,10 +24,10 @@ const WAIT: &str = "ERR WAIT cannot be used with replica instances. Please also 
 const WAITAOF: &str = "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not \
      propagated.";
 
-/// Name, words as COMMAND counts them, since when.
+/// Name, number of words as COMMAND counts them, and first version.
 type Named = (&'static str, i32, &'static str);
 
-/// Why commands are refused, by their names.
+/// The reasons to refuse commands, by the commands' names.
 const REASONS: &[(&[&str], &str)] = &[
     (&["replicaof", "slaveof"], FIXED),
     (&["shutdown"], PROCESS),
@@ -55,7 +55,7 @@ const REASONS: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// Those that have no subcommands.
+/// The refused commands without subcommands.
 const PLAIN: [Named; 22] = [
     ("replicaof", 3, "5.0.0"),
     ("slaveof", 3, "1.0.0"),
@@ -81,7 +81,7 @@ const PLAIN: [Named; 22] = [
     ("monitor", 1, "1.0.0"),
 ];
 
-/// CLUSTER's subcommands in all servers.
+/// CLUSTER's subcommands that all servers have.
 const CLUSTER_COMMON: [Named; 28] = [
     ("addslots", -3, "3.0.0"),
     ("addslotsrange", -4, "7.0.0"),
@@ -113,7 +113,7 @@ const CLUSTER_COMMON: [Named; 28] = [
     ("slots", 2, "3.0.0"),
 ];
 
-/// CLUSTER's subcommands in Valkey alone.
+/// CLUSTER's subcommands that only Valkey has.
 const CLUSTER_VALKEY: [Named; 5] = [
     ("cancelslotmigrations", 2, "9.0.0"),
     ("getslotmigrations", 2, "9.0.0"),
@@ -122,7 +122,7 @@ const CLUSTER_VALKEY: [Named; 5] = [
     ("syncslots", -3, "9.0.0"),
 ];
 
-/// Rows for all of `names`.
+/// Returns a row for each of `names`.
 #[expect(clippy::indexing_slicing, reason = "evaluated while compiling")]
 const fn rows<const N: usize>(names: [Named; N], since_valkey: bool) -> [Command; N] {
     let mut rows = [Command::new("", Arity::exactly(1), Keys::None); N];
@@ -135,7 +135,7 @@ const fn rows<const N: usize>(names: [Named; N], since_valkey: bool) -> [Command
     rows
 }
 
-/// A row that is refused with the reason that stands by its name, or by its container's.
+/// Returns a row that is refused with the reason listed for its name, or for its container's.
 pub(crate) const fn refused((name, words, since): Named) -> Command {
     let arity = if words < 0 {
         Arity::at_least(-words)
@@ -149,7 +149,7 @@ pub(crate) const fn refused((name, words, since): Named) -> Command {
         .difference(own_reason(name))
 }
 
-/// What no transaction takes on a real replica either is marked so. Source: COMMAND of redis 7.0.
+/// Marks what no transaction accepts on a real replica either. Source: COMMAND of redis 7.0.
 const fn flags(name: &str) -> Flags {
     match name.as_bytes() {
         b"psync" | b"save" | b"shutdown" | b"sync" => ALWAYS.and(Flags::NO_MULTI),
@@ -157,7 +157,7 @@ const fn flags(name: &str) -> Flags {
     }
 }
 
-/// The reason by a command's name where it is redtail's own; nothing where a replica says the same.
+/// Returns the reason for a command's name if it is redtail's own, or nothing if a replica says the same.
 #[expect(clippy::indexing_slicing, reason = "evaluated while compiling")]
 const fn own_reason(name: &str) -> &'static str {
     let mut reason = 0;
@@ -175,7 +175,7 @@ const fn own_reason(name: &str) -> &'static str {
     ""
 }
 
-/// How redtail's own reasons begin.
+/// How redtail's own reasons start.
 const OWN: &[u8] = b"ERR not supported";
 
 const fn is_own(text: &[u8]) -> bool {
@@ -194,7 +194,7 @@ const fn is_same(a: &[u8], b: &[u8]) -> bool {
     index == a.len() && index == b.len()
 }
 
-/// Both lists in one.
+/// Joins two lists.
 #[expect(clippy::indexing_slicing, reason = "evaluated while compiling")]
 const fn joined<const A: usize, const B: usize, const N: usize>(
     first: [Command; A],
@@ -218,9 +218,9 @@ const CLUSTER_ROWS: &[Command] = &joined::<28, 6, 34>(
     joined(rows(CLUSTER_VALKEY, true), [FLUSHSLOT]),
 );
 
-/// Containers.
+/// The CLUSTER container and CLUSTERSCAN.
 const OTHERS: [Command; 2] = [
-    Command::container("cluster", CLUSTER_ROWS).about("3.0.0", "Refused: this is no cluster."),
+    Command::container("cluster", CLUSTER_ROWS).about("3.0.0", "Refused: this is not a cluster."),
     refused(("clusterscan", -2, "9.1.0")).valkey_only(),
 ];
 

@@ -1,7 +1,7 @@
-//! What servers call settings: names, kinds of values, defaults.
+//! The settings of servers: names, kinds of values, defaults.
 //!
-//! The text holds what replicas of Redis 6.0, 7.0, 8.0 and of Valkey 8.1, 9.1 answered to CONFIG GET and CONFIG SET themselves, one
-//! line for each distinct answer; a test asks the servers again.
+//! The text holds what replicas of Redis 6.0, 7.0, 8.0 and of Valkey 8.1, 9.1 answered to CONFIG GET and CONFIG SET, one
+//! line for each distinct answer. A test asks the servers again.
 
 use std::sync::OnceLock;
 
@@ -9,8 +9,8 @@ use crate::dialect::Dialect;
 use crate::resp::parse_integer;
 use crate::value::{SettingError, parse_bytes};
 
-/// A line is: servers (`6`, `7`, `8` for Redis, `v` for Valkey 8.1 and `V` for 9.1), name, kind, and the default, which may be
-/// empty or hold blanks.
+/// A line has: servers (`6`, `7`, `8` for Redis, `v` for Valkey 8.1 and `V` for 9.1), name, kind, and default, which may
+/// be empty or contain blanks.
 const TEXT: &str = include_str!("settings.txt");
 
 /// A setting of some servers.
@@ -20,7 +20,7 @@ pub(super) struct Known {
     /// Its name in these servers.
     pub(super) name: &'static str,
     kind: &'static str,
-    /// Its value where the operator says nothing.
+    /// Its value if the operator sets none.
     pub(super) default: &'static str,
 }
 
@@ -36,7 +36,7 @@ impl Known {
         }
     }
 
-    /// Why a running server never changes it, if so.
+    /// Returns why a running server never changes it, or `None` if it can.
     pub(super) fn fixed(&self) -> Option<&'static str> {
         match self.kind {
             "fixed" => Some("can't set immutable config"),
@@ -45,11 +45,11 @@ impl Known {
         }
     }
 
-    /// Reads a value as a server of `dialect` does; gives it as CONFIG GET shows it. The value of a `special` kind is checked by
-    /// whoever knows the setting.
+    /// Parses a value as a server of `dialect` does, and returns it as CONFIG GET shows it. Does not check the value of a
+    /// `special` kind; the code that knows the setting does.
     ///
     /// # Errors
-    /// What the server says.
+    /// The server's error text.
     pub(super) fn read(&self, text: &[u8], dialect: Dialect) -> Result<String, String> {
         let (kind, rest) = self.kind.split_once(':').unwrap_or((self.kind, ""));
         match kind {
@@ -66,7 +66,7 @@ impl Known {
     }
 }
 
-/// The settings of a server of that dialect, or of the nearest that was asked, by name.
+/// Returns the settings, by name, that a server of that dialect has, or else the nearest server that was asked.
 pub(super) fn all(dialect: Dialect) -> impl Iterator<Item = &'static Known> {
     static LINES: OnceLock<Vec<Known>> = OnceLock::new();
     let lines = LINES.get_or_init(|| TEXT.lines().map(Known::parse).collect());
@@ -76,12 +76,12 @@ pub(super) fn all(dialect: Dialect) -> impl Iterator<Item = &'static Known> {
         .filter(move |known| known.servers.contains(letter))
 }
 
-/// The setting that a server of that dialect has under `name`, in any letter case.
+/// Returns the setting that a server of that dialect calls `name`, in any letter case.
 pub(super) fn find(name: &[u8], dialect: Dialect) -> Option<&'static Known> {
     all(dialect).find(|known| name.eq_ignore_ascii_case(known.name.as_bytes()))
 }
 
-/// Older and other names, each with the one that redtail goes by; those of encodings stand with their settings.
+/// Older and other names, each with redtail's name for the setting. Those of encodings are listed with their settings.
 const ALIASES: &[(&str, &str)] = &[
     ("cluster-slave-no-failover", "cluster-replica-no-failover"),
     (
@@ -109,7 +109,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("slaveof", "replicaof"),
 ];
 
-/// The name that redtail goes by.
+/// Returns redtail's name for a setting.
 pub(super) fn own_name(name: &'static str) -> &'static str {
     let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
     alias.map_or(name, |(_, own)| own)
@@ -158,7 +158,7 @@ fn wrong_name(argument: &str, names: &str) -> String {
     )
 }
 
-/// Several names with blanks between.
+/// Parses several names, separated by blanks.
 fn some_of(text: &[u8], names: &'static str) -> Result<String, String> {
     let words = || {
         text.split(|byte| *byte == b' ')

@@ -1,11 +1,11 @@
-//! Settings whose values have a grammar of their own.
+//! Settings whose values have their own grammar.
 
 use crate::dialect::Dialect;
 use crate::resp::parse_integer;
 use crate::value::memory;
 
-/// Reads a value of the setting that goes by `name` here; `None` for a setting without a grammar of its own. The error is what a
-/// server since Redis 7.0 says.
+/// Parses a value of the setting that redtail calls `name`, or returns `None` if the setting has no grammar of its own.
+/// The error is that of a server since Redis 7.0.
 pub(super) fn read(
     name: &str,
     text: &[u8],
@@ -23,8 +23,8 @@ pub(super) fn read(
 
 const WRONG_EVENT: &str = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
 
-/// Flags of keyspace events, in the order in which CONFIG GET shows them. Source: redis 6.0 and 7.0 notify.c,
-/// `keyspaceEventsFlagsToString`.
+/// Parses the flags of keyspace events, into the order in which CONFIG GET shows them. Source: redis 6.0 and 7.0
+/// notify.c, `keyspaceEventsFlagsToString`.
 fn events(text: &[u8], dialect: Dialect) -> Result<String, &'static str> {
     let classes = if dialect.sets_several_settings() {
         "g$lshzxetd"
@@ -60,7 +60,7 @@ fn events(text: &[u8], dialect: Dialect) -> Result<String, &'static str> {
 /// The classes of clients as CONFIG GET names them, and their other names.
 const CLASSES: [(&str, &str); 3] = [("normal", ""), ("slave", "replica"), ("pubsub", "")];
 
-/// Limits of output buffers: four words for each class that changes. Source: redis 7.0 config.c,
+/// Parses limits of output buffers: four words for each class that changes. Source: redis 7.0 config.c,
 /// `updateClientOutputBufferLimit`.
 fn output_limits(text: &[u8], now: &str) -> Result<String, &'static str> {
     let text = String::from_utf8_lossy(text);
@@ -80,7 +80,7 @@ fn output_limits(text: &[u8], now: &str) -> Result<String, &'static str> {
         let place = place.ok_or("Invalid client class specified in buffer limit configuration.")?;
         let bounds = bounds_of(bounds)
             .ok_or("Error in hard, soft or soft_seconds setting in buffer limit configuration.")?;
-        // Without a limit for normal clients redtail's own holds, and is shown.
+        // Without a limit for normal clients, redtail's own limit holds and is shown.
         if let (0, [0, 0, _]) = (place, bounds) {
             continue;
         }
@@ -104,12 +104,12 @@ fn bounds_of(words: &[&str]) -> Option<[i128; 3]> {
     ])
 }
 
-/// Whether limits leave those of normal clients as they are.
+/// Whether limits leave those of normal clients unchanged.
 pub(super) fn keeps_normal_clients(limits: &str, now: &str) -> bool {
     limits.split(' ').take(4).eq(now.split(' ').take(4))
 }
 
-/// Seconds and changes, in pairs. Source: redis 7.0 config.c, `setConfigSaveOption`.
+/// Parses pairs of seconds and changes. Source: redis 7.0 config.c, `setConfigSaveOption`.
 fn save_points(text: &[u8]) -> Result<String, &'static str> {
     const WRONG: &str = "Invalid save parameters";
     if text.is_empty() {

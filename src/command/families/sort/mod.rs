@@ -1,7 +1,7 @@
 //! SORT and SORT_RO.
 //!
-//! [`query`] reads the options, [`pattern`] leads from elements to other keys' values, [`order`] brings elements in order. When
-//! patterns name other keys, the whole database is held: the reply is of one moment.
+//! [`query`] parses the options, [`pattern`] finds other keys' values for elements, [`order`] sorts the elements. If
+//! patterns name other keys, the whole database is held, so that the reply is of one moment.
 
 use crate::command::families::zset::bulk_item;
 use crate::command::rows::work::several_times;
@@ -16,7 +16,7 @@ mod query;
 
 use query::Query;
 
-/// The rows of this room.
+/// This folder's rows.
 pub(crate) const FAMILY: Family = Family {
     group: "generic",
     commands: &[
@@ -26,10 +26,10 @@ pub(crate) const FAMILY: Family = Family {
             .least(least::sorted)
             .also_reads(query::reads_other_keys)
             .difference(
-                "ALPHA compares bytes, as servers in the C locale do. Elements of a large set come in another order where nothing \
-                 sorts them. Redis also gives a packed sorted set that it sorts its large form; here it stays packed.",
+                "ALPHA compares bytes, as servers in the C locale do. Elements of a large set come in another order if nothing \
+                 sorts them. Redis also converts a packed sorted set that it sorts to the large form; in redtail it stays packed.",
             )
-            .about("7.0.0", "Gives the elements of a list, a set or a sorted set in order."),
+            .about("7.0.0", "Returns the elements of a list, a set or a sorted set in order."),
         Command::new(
             "sort",
             Arity::at_least(2),
@@ -41,7 +41,7 @@ pub(crate) const FAMILY: Family = Family {
         .apply(sort)
         .also_reads(query::reads_other_keys)
         .difference(
-            "A STORE whose order depends on that of the primary's hash tables (equal weights BY, with ALPHA) leaves its destination \
+            "A STORE whose order depends on that of the primary's hash tables (equal BY weights, with ALPHA) leaves its destination \
              TAINTED.",
         )
         .flags(Flags::DENYOOM)
@@ -49,7 +49,7 @@ pub(crate) const FAMILY: Family = Family {
     ],
 };
 
-/// What is sorted, and the destination behind the last STORE that is no other option's word.
+/// The key to sort, and the destination after the last STORE that is not part of another option.
 /// Source: redis 7.0 db.c, `sortGetKeys`.
 fn sort_keys(args: Args<'_>, visit: &mut dyn FnMut(usize)) {
     visit(1);
@@ -80,7 +80,7 @@ fn sort_ro(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Err
     reply.array(elements.len().saturating_mul(query.get.len()));
     let mut key = Vec::new();
     for element in elements {
-        // A client can ask for more values than there is room for.
+        // A client can ask for more values than a reply has room for.
         if reply.overflowed() {
             break;
         }
@@ -119,7 +119,7 @@ fn sort(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// What storing does beforehand: a set without an order gets one, and a sorted set loses its packed form for good.
+/// What storing does first: a set without an order gets one, and a sorted set loses its packed form for good.
 fn prepare(tx: &mut Tx<'_>, key: &[u8], query: &mut Query<'_>) -> Result<(), Error> {
     if query.unsorted
         && tx
@@ -136,7 +136,8 @@ fn prepare(tx: &mut Tx<'_>, key: &[u8], query: &mut Query<'_>) -> Result<(), Err
     Ok(())
 }
 
-/// The words to store, an empty one where a pattern leads to nothing, and whether only the primary knows their order.
+/// Returns the words to store, with an empty one where a pattern finds nothing, and whether only the primary knows their
+/// order.
 fn values(tx: &Tx<'_>, key: &[u8], query: &Query<'_>) -> Result<(Vec<Vec<u8>>, bool), Error> {
     let sorted = order::sorted(&tx, key, query, tx.dialect())?;
     let elements = sorted.elements.into_iter();
