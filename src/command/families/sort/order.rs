@@ -1,4 +1,4 @@
-//! Bringing elements in order.
+//! Sorts elements.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -17,19 +17,19 @@ use crate::value::{Collection, List, Object, Set, Zset};
 struct Row<'v> {
     element: Item<'v>,
     score: f64,
-    /// What is compared as text: beside equal scores the element itself.
+    /// The text to compare: with ALPHA the weight, else the element, which decides between equal scores.
     text: Option<Item<'v>>,
 }
 
-/// Elements in order.
+/// Sorted elements.
 #[derive(Default)]
 pub(super) struct Sorted<'v> {
     pub(super) elements: Vec<Item<'v>>,
-    /// Whether other servers store them in another order: the order within their hash tables decides.
+    /// Whether other servers store another order, because the order in their hash tables decides.
     pub(super) by_chance: bool,
 }
 
-/// The wanted elements of the collection at `key`, in the wanted order.
+/// Returns the wanted elements of the collection at `key`, in the wanted order.
 ///
 /// Source: redis 7.0 sort.c, `sortCommandGeneric`.
 pub(super) fn sorted<'v>(
@@ -62,7 +62,7 @@ pub(super) fn sorted<'v>(
     })
 }
 
-/// Brings the rows of `range` in order, or all.
+/// Sorts the rows of `range`, or all rows.
 fn sort(rows: &mut [Row<'_>], range: &Range<usize>, query: &Query<'_>, all: bool) {
     let compare = |one: &Row<'_>, other: &Row<'_>| {
         let order = compare(one, other, query);
@@ -73,20 +73,20 @@ fn sort(rows: &mut [Row<'_>], range: &Range<usize>, query: &Query<'_>, all: bool
         }
     };
     if all || query.by.is_none() || *range == (0..rows.len()) {
-        // As the C library's does, this keeps equal ones in their order.
+        // Like the C library's sort, this one keeps equal rows in their order.
         rows.sort_by(compare);
     } else if !range.is_empty() {
         partial_sort(rows, compare, range.start, range.end - 1);
     }
 }
 
-/// Whether servers keep the elements in a hash table, in an order of their own, while they sort them.
+/// Whether servers keep the elements in a hash table, and so in another order, before they sort them.
 fn is_hashed(object: &Object, dialect: Dialect) -> bool {
     let set = Set::of(object).is_some_and(|set| set.encoding(dialect) == "hashtable");
     set || Zset::of(object).is_some()
 }
 
-/// Whether rows of `range` compare equal to others.
+/// Whether rows of `range` compare equal to their neighbours.
 fn has_equals(rows: &[Row<'_>], range: &Range<usize>, query: &Query<'_>) -> bool {
     let around = range.start.saturating_sub(1)..(range.end + 1).min(rows.len());
     let pairs = rows.get(around).unwrap_or_default().windows(2);
@@ -97,7 +97,7 @@ fn has_equals(rows: &[Row<'_>], range: &Range<usize>, query: &Query<'_>) -> bool
         })
 }
 
-/// All elements as they stand, from the end when that is asked for of an order of their own.
+/// Returns all elements in their own order, or in reverse if the collection has an order and DESC asks for it.
 fn elements<'v>(object: &'v Object, query: &Query<'_>) -> Result<Vec<Item<'v>>, Error> {
     let (mut elements, ordered): (Vec<Item<'v>>, bool) = if let Some(list) = List::of(object) {
         (list.iter().collect(), true)
@@ -158,7 +158,7 @@ fn compare(one: &Row<'_>, other: &Row<'_>, query: &Query<'_>) -> Ordering {
         .score
         .partial_cmp(&other.score)
         .unwrap_or(Ordering::Equal);
-    // Clients get the order of the C locale, where text ends at a zero byte; what is stored is compared whole.
+    // Clients get the order of the C locale, where text ends at a zero byte. What is stored is compared whole.
     let ends_at_zero = query.alpha && query.store.is_none();
     by_score.then_with(|| match (one.text, other.text) {
         (Some(one), Some(other)) => compare_texts(one, other, ends_at_zero),
@@ -180,7 +180,7 @@ fn c_text(text: &[u8]) -> &[u8] {
     text.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
-/// The number that a weight is, `None` when it is none.
+/// Returns a weight as a number, or `None` if it is not a number.
 fn score(weight: Item<'_>, dialect: Dialect) -> Option<f64> {
     match weight {
         #[expect(clippy::cast_precision_loss, reason = "as the server casts it")]
@@ -190,12 +190,12 @@ fn score(weight: Item<'_>, dialect: Dialect) -> Option<f64> {
     }
 }
 
-/// As C's `strtod`: blanks in front, signs and hexadecimal numbers are fine, and nothing at all is 0.
+/// Parses like C's `strtod`: leading blanks, signs and hexadecimal numbers are fine, and an empty text is 0.
 fn loose_score(text: &[u8]) -> Option<f64> {
     if text.is_empty() {
         return Some(0.0);
     }
-    // C's blanks are Rust's and the vertical tab.
+    // C's blanks are Rust's plus the vertical tab.
     let blanks = text
         .iter()
         .take_while(|byte| byte.is_ascii_whitespace() || **byte == 0x0b);
@@ -205,8 +205,8 @@ fn loose_score(text: &[u8]) -> Option<f64> {
     (fits && !value.is_nan()).then_some(value)
 }
 
-/// As the parser of Redis 8.0 and Valkey 9.0, which takes decimal numbers alone. Redis takes what is out of range as infinite
-/// or zero, and nothing at all as 0.
+/// Parses like Redis 8.0 and Valkey 9.0, which accept only decimal numbers. Redis reads a number that is out of range as
+/// infinite or zero, and an empty text as 0.
 fn strict_score(text: &[u8], dialect: Dialect) -> Option<f64> {
     let lenient = !dialect.refuses_empty_weights();
     if text.is_empty() {

@@ -7,14 +7,14 @@ use crate::rdb::listpack::{IntText, Item};
 use crate::store::{Tainted, Tx, Value, View};
 use crate::value::{Collection, Hash};
 
-/// Where a value is found, given an element.
+/// Where to find a value, given an element.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Pattern<'a> {
     /// `#`: the element itself.
     Element,
-    /// No `*`: nowhere.
+    /// Without a `*`: nowhere.
     Constant,
-    /// The key of which the element is the middle; a field of it when that is a hash.
+    /// The key with the element in its middle, or a field of it if it is a hash.
     Key {
         before: &'a [u8],
         after: &'a [u8],
@@ -24,10 +24,10 @@ pub(super) enum Pattern<'a> {
 
 /// Where keys are looked up.
 pub(super) trait Keys<'v> {
-    /// The value of a key.
+    /// Returns the value of a key.
     fn value_of(&self, key: &[u8]) -> Result<Option<Value<'v>>, Error>;
 
-    /// The time, Unix milliseconds, past which a hash's field is not seen.
+    /// The time in Unix milliseconds: hash fields that expired by then are not seen.
     fn time_ms(&self) -> i64;
 }
 
@@ -59,7 +59,7 @@ impl<'v> Keys<'v> for &'v Tx<'_> {
 }
 
 impl<'a> Pattern<'a> {
-    /// Reads a pattern; what stands behind a zero byte counts as little as it does in C.
+    /// Parses a pattern. As in C, a star or an arrow after a zero byte does not count.
     ///
     /// Source: redis 7.0 sort.c, `lookupKeyByPattern`.
     pub(super) fn parse(text: &'a [u8]) -> Self {
@@ -94,7 +94,7 @@ impl<'a> Pattern<'a> {
         matches!(self, Self::Key { .. })
     }
 
-    /// What it leads to from `element`: a string, or a field's value. `key` is a buffer.
+    /// Returns what it leads to from `element`: a string, or a field's value. `key` is a buffer.
     pub(super) fn find<'v>(
         &self,
         keys: &impl Keys<'v>,
@@ -129,7 +129,7 @@ impl<'a> Pattern<'a> {
 mod tests {
     use super::*;
 
-    /// What stands before the star, what behind it, and the field.
+    /// The text before the star, the text after it, and the field.
     type Parts<'a> = (&'a [u8], &'a [u8], Option<&'a [u8]>);
 
     fn parts(text: &str) -> Option<Parts<'_>> {

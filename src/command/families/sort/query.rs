@@ -1,4 +1,4 @@
-//! What a SORT asks for.
+//! Parses a SORT.
 
 use super::pattern::Pattern;
 use crate::command::rows::Error;
@@ -9,22 +9,22 @@ use crate::resp::Args;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Query<'a> {
     pub(super) descending: bool,
-    /// By text, not by number.
+    /// Compare as text, not as numbers.
     pub(super) alpha: bool,
-    /// Where the weights are, if not in the elements themselves.
+    /// Where to find the weights, if they are not the elements themselves.
     pub(super) by: Option<Pattern<'a>>,
-    /// In the order in which the elements stand.
+    /// Keep the order of the collection.
     pub(super) unsorted: bool,
     pub(super) offset: i64,
-    /// Negative: no limit.
+    /// Negative means no limit.
     pub(super) limit: i64,
-    /// What is told of each element, if not the element.
+    /// What to return for each element, if not the element itself.
     pub(super) get: Vec<Pattern<'a>>,
     pub(super) store: Option<&'a [u8]>,
 }
 
 impl<'a> Query<'a> {
-    /// Reads the options. `stores` allows STORE. Source: redis 7.0 sort.c, `sortCommandGeneric`.
+    /// Parses the options. `stores` allows STORE. Source: redis 7.0 sort.c, `sortCommandGeneric`.
     pub(super) fn parse(args: Args<'a>, stores: bool) -> Result<Self, Error> {
         let mut query = Self {
             limit: -1,
@@ -37,7 +37,7 @@ impl<'a> Query<'a> {
         Ok(query)
     }
 
-    /// Reads the option at `index`; gives how many words it has.
+    /// Reads the option at `index`. Returns its number of words.
     fn read_option(&mut self, args: Args<'a>, index: usize, stores: bool) -> Result<usize, Error> {
         let word = args.at(index).to_ascii_lowercase();
         let more = args.len() - index - 1;
@@ -56,7 +56,7 @@ impl<'a> Query<'a> {
             }
             b"by" if more >= 1 => {
                 let pattern = Pattern::parse(args.at(index + 1));
-                // A constant once given holds, whatever pattern follows.
+                // A constant holds once it is given, whatever pattern follows.
                 self.unsorted |= !pattern.names_keys();
                 self.by = Some(pattern);
                 return Ok(2);
@@ -70,7 +70,7 @@ impl<'a> Query<'a> {
         Ok(1)
     }
 
-    /// Which of `len` elements are wanted.
+    /// Returns the range of the wanted ones among `len` elements.
     pub(super) fn range(&self, len: usize) -> std::ops::Range<usize> {
         let start = usize::try_from(self.offset.max(0)).unwrap_or(usize::MAX);
         let start = start.min(len);

@@ -21,7 +21,7 @@ fn check(dialect: Dialect, told: &[(&str, &str)]) {
     }
 }
 
-/// The replies are those of a redis-server 7.0.
+/// The replies of a redis-server 7.0.
 #[test]
 fn sorts_by_number_by_text_and_by_other_keys() {
     check(
@@ -147,7 +147,7 @@ fn an_order_that_only_the_primary_knows_taints_the_destination_alone() {
     assert_eq!(bench.read("LRANGE e 0 -1"), "*3 $1 a $1 b $1 c");
 }
 
-/// Which keys there are stays known as long as that depends on lengths.
+/// It stays known which keys exist, as long as that depends only on lengths.
 #[test]
 fn a_list_in_an_order_that_only_the_primary_knows_comes_to_its_end_all_the_same() {
     let bench = Bench::new(REDIS_7_0);

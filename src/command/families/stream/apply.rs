@@ -8,13 +8,13 @@ use crate::resp::Args;
 use crate::store::Tx;
 use crate::value::{Keep, Stream};
 
-/// The options of XADD and XTRIM. LIMIT is of no consequence in a replication stream.
+/// The options of XADD and XTRIM. LIMIT has no effect in a replication stream.
 #[derive(Debug, Clone, Copy, Default)]
 struct Trim {
     keep: Option<Keep>,
     roughly: bool,
     only_present: bool,
-    /// The word behind the options.
+    /// The index of the word after the options.
     next: usize,
 }
 
@@ -40,7 +40,7 @@ impl Trim {
         Ok(trim)
     }
 
-    /// Reads MAXLEN or MINID at `index`; gives its last word.
+    /// Reads MAXLEN or MINID at `index`. Returns the index of its last word.
     fn strategy(&mut self, args: Args<'_>, index: usize) -> Result<usize, Error> {
         if self.keep.is_some() {
             return Err(Error::Text(
@@ -106,7 +106,7 @@ pub(super) fn xdel(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// All words as ids.
+/// Parses all words as ids.
 pub(super) fn ids(words: Args<'_>) -> Result<Vec<StreamId>, Error> {
     words.iter().map(|word| id::strict(word, 0)).collect()
 }

@@ -1,4 +1,4 @@
-//! Changes of consumer groups: XGROUP, XACK, XCLAIM.
+//! Changes to consumer groups: XGROUP, XACK, XCLAIM.
 
 use super::{apply, id};
 use crate::command::rows::Error;
@@ -24,7 +24,7 @@ impl Options {
                 options.makes_stream = true;
             } else if let (true, Some(count)) = (args.is(index, "entriesread"), args.get(index + 1))
             {
-                // Minus one says that it is not known.
+                // -1 means that it is unknown.
                 options.entries_read = u64::try_from(integer(count)?).ok();
                 index += 1;
             } else {
@@ -104,7 +104,7 @@ pub(super) fn delconsumer(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> 
     .ok_or_else(|| missing(args))
 }
 
-/// Changes a group; `None` when there is none.
+/// Changes a group, or returns `None` if there is none.
 fn change<R>(
     tx: &mut Tx<'_>,
     key: &[u8],
@@ -125,7 +125,7 @@ pub(super) fn xack(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// XCLAIM's arguments, in the form that replication gives them.
+/// XCLAIM's arguments, in the form that replication sends.
 #[derive(Debug, Default)]
 struct Claim {
     ids: Vec<StreamId>,
@@ -165,14 +165,14 @@ impl Claim {
             b"time" => self.time_ms = Some(integer(value)?),
             b"retrycount" => self.retry_count = u64::try_from(integer(value)?).ok(),
             b"lastid" => self.last_id = id::strict(value, 0)?,
-            // IDLE counts from the primary's clock: replication always gives TIME.
+            // IDLE counts from the primary's clock, but replication always sends TIME.
             _ => return Err(Error::Syntax),
         }
         Ok(())
     }
 
-    /// Source: redis 6.0 and 7.0 t_stream.c, `xclaimCommand`; with a minimal idle time of 0. A pending entry that is `gone`
-    /// from the stream is claimed or, when the server `forgets` it, pending no more.
+    /// Source: redis 6.0 and 7.0 t_stream.c, `xclaimCommand`, with a minimum idle time of 0. A pending entry that is
+    /// `gone` from the stream is claimed or, if the server `forgets` it, no longer pending.
     fn apply(
         &self,
         group: &mut Group,
@@ -200,7 +200,7 @@ impl Claim {
     }
 }
 
-/// DIFFERENCE: a primary before Redis 7.0 keeps deleted entries pending; here they are dropped as later ones do.
+/// DIFFERENCE: a primary before Redis 7.0 keeps deleted entries pending; redtail drops them, as later servers do.
 pub(super) fn xclaim(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let claim = Claim::parse(args)?;
     if integer(args.at(4))? > 0 {

@@ -4,12 +4,12 @@ use crate::command::rows::Error;
 use crate::dialect::Dialect;
 use crate::rdb::stream::StreamId;
 
-/// Longer texts are no ids. Source: redis 7.0 t_stream.c, `streamGenericParseIDOrReply`.
+/// Longer texts are not ids. Source: redis 7.0 t_stream.c, `streamGenericParseIDOrReply`.
 const ID_BYTES_MAX: usize = 127;
 
 const INVALID: Error = Error::Text("ERR Invalid stream ID specified as stream command argument");
 
-/// An id `ms` or `ms-seq`; `missing` is the sequence number of the short form.
+/// Parses an id `ms` or `ms-seq`; `missing` is the sequence number of the short form.
 ///
 /// # Errors
 /// Redis's error for anything else.
@@ -27,7 +27,7 @@ fn parse(text: &[u8], missing: u64) -> Option<StreamId> {
     Some(StreamId::new(ms, seq))
 }
 
-/// Source: redis 7.0 util.c, `string2ull`: what `strtoull` takes whole.
+/// Accepts what `strtoull` reads whole. Source: redis 7.0 util.c, `string2ull`.
 fn number(text: &[u8]) -> Option<u64> {
     let text = text.trim_ascii_start();
     let digits = text.strip_prefix(b"+").unwrap_or(text);
@@ -37,7 +37,7 @@ fn number(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// As [`strict`], and `-` and `+` for the smallest and the largest.
+/// Same as [`strict`], but also accepts `-` and `+` for the smallest and the largest id.
 fn open(text: &[u8], missing: u64) -> Result<StreamId, Error> {
     match text {
         b"-" => Ok(StreamId::MIN),
@@ -46,7 +46,7 @@ fn open(text: &[u8], missing: u64) -> Result<StreamId, Error> {
     }
 }
 
-/// The start of an interval; `(id` leaves the id itself out, since Redis 6.2.
+/// Parses the start of an interval. Since Redis 6.2, `(id` excludes the id itself.
 pub(super) fn start(text: &[u8], dialect: Dialect) -> Result<StreamId, Error> {
     match excluded(text, dialect) {
         Some(text) => {
@@ -56,7 +56,7 @@ pub(super) fn start(text: &[u8], dialect: Dialect) -> Result<StreamId, Error> {
     }
 }
 
-/// The end of an interval; `(id` leaves the id itself out, since Redis 6.2.
+/// Parses the end of an interval. Since Redis 6.2, `(id` excludes the id itself.
 pub(super) fn end(text: &[u8], dialect: Dialect) -> Result<StreamId, Error> {
     match excluded(text, dialect) {
         Some(text) => before(strict(text, u64::MAX)?)
@@ -70,7 +70,7 @@ fn excluded(text: &[u8], dialect: Dialect) -> Option<&[u8]> {
         .filter(|text| !text.is_empty() && dialect.has_exclusive_ids())
 }
 
-/// The next id.
+/// Returns the next id.
 pub(super) fn after(id: StreamId) -> Option<StreamId> {
     match id.seq.checked_add(1) {
         Some(seq) => Some(StreamId::new(id.ms, seq)),
@@ -78,7 +78,7 @@ pub(super) fn after(id: StreamId) -> Option<StreamId> {
     }
 }
 
-/// The id before.
+/// Returns the previous id.
 pub(super) fn before(id: StreamId) -> Option<StreamId> {
     match id.seq.checked_sub(1) {
         Some(seq) => Some(StreamId::new(id.ms, seq)),

@@ -10,7 +10,7 @@ use crate::resp::{Args, Reply};
 use crate::store::View;
 use crate::value::{Consumer, Group, Pending, Stream};
 
-/// Entries, and pending entries of each group and consumer, that XINFO STREAM FULL gives.
+/// How many entries, and pending entries of each group and consumer, XINFO STREAM FULL returns without COUNT.
 const FULL_COUNT: usize = 10;
 
 pub(super) fn stream(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
@@ -54,7 +54,7 @@ fn subcommand_error(args: Args<'_>, dialect: Dialect) -> Error {
     Error::Quoting([start, middle, word, end].concat())
 }
 
-/// FULL's COUNT, `None` without FULL; 0 is no limit.
+/// FULL's COUNT, or `None` without FULL. 0 means no limit.
 fn full_count(args: Args<'_>, dialect: Dialect) -> Result<Option<usize>, Error> {
     let wrong = || subcommand_error(args, dialect);
     match args.len() {
@@ -173,7 +173,7 @@ fn progress(reply: &mut Reply, stream: &Stream, group: &Group) {
     }
 }
 
-/// How many entries a group has yet to read, when that can be told.
+/// Returns how many entries a group has yet to read, if that is known.
 ///
 /// Source: redis 7.2 and 8.0, valkey 8.1 t_stream.c, `streamReplyWithCGLag`, which differ.
 fn lag(stream: &Stream, group: &Group, dialect: Dialect) -> Option<u64> {
@@ -199,7 +199,7 @@ fn lag(stream: &Stream, group: &Group, dialect: Dialect) -> Option<u64> {
     read.map(|read| stream.entries_added.wrapping_sub(read))
 }
 
-/// How many entries were ever added up to `id`, when that can be told.
+/// Returns how many entries were ever added up to `id`, if that is known.
 ///
 /// Source: redis 7.2 and 8.0 t_stream.c, `streamEstimateDistanceFromFirstEverEntry`.
 fn distance(stream: &Stream, id: StreamId, dialect: Dialect) -> Option<u64> {
@@ -244,8 +244,8 @@ pub(super) fn groups(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Resu
     Ok(())
 }
 
-/// DIFFERENCE: the primary does not replicate when consumers ask in vain, so `idle` and `inactive` count from the last
-/// time that it told, as on any replica.
+/// DIFFERENCE: the primary does not replicate reads that find nothing, so `idle` and `inactive` count from the last read
+/// that it replicated, as on any replica.
 pub(super) fn consumers(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
     let stream = view
         .collection::<Stream>(args.at(2))?
@@ -277,7 +277,7 @@ pub(super) fn consumers(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> R
     Ok(())
 }
 
-/// XPENDING's words behind the group.
+/// XPENDING's words after the group.
 struct Wanted<'a> {
     min_idle_ms: i64,
     start: StreamId,

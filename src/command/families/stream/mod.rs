@@ -28,19 +28,26 @@ pub(crate) const FAMILY: Family = Family {
         one_key("xrange", Arity::at_least(4))
             .read(read::xrange)
             .work(counted)
-            .about("5.0.0", "Gives entries by id."),
+            .about("5.0.0", "Returns entries by id."),
         one_key("xrevrange", Arity::at_least(4))
             .read(read::xrevrange)
             .work(counted)
-            .about("5.0.0", "Gives entries by id, descending."),
+            .about("5.0.0", "Returns entries by descending id."),
         Command::new("xread", Arity::at_least(4), STREAMS)
             .read(read::xread)
             .flags(Flags::BLOCKING)
-            .about("5.0.0", "Gives entries above ids, of several streams."),
+            .about(
+                "5.0.0",
+                "Returns the entries of several streams above given ids.",
+            ),
         one_key("xpending", Arity::at_least(3))
             .read(info::xpending)
-            .about("5.0.0", "Gives what a consumer group has not acknowledged."),
-        Command::container("xinfo", XINFO).about("5.0.0", "Gives figures of streams."),
+            .about(
+                "5.0.0",
+                "Returns the entries that a consumer group has not acknowledged.",
+            ),
+        Command::container("xinfo", XINFO)
+            .about("5.0.0", "Describes streams, consumer groups and consumers."),
         one_key("xadd", Arity::at_least(5))
             .apply(apply::xadd)
             .flags(Flags::FAST.and(Flags::DENYOOM))
@@ -68,18 +75,18 @@ pub(crate) const FAMILY: Family = Family {
             .apply(groups::xclaim)
             .quiet()
             .flags(Flags::FAST)
-            .about("5.0.0", "Changes who has pending entries."),
+            .about("5.0.0", "Changes the owner of pending entries."),
         one_key("xautoclaim", Arity::at_least(6))
             .write()
             .flags(Flags::FAST)
             .about(
                 "6.2.0",
-                "Changes who has entries that are pending for long.",
+                "Changes the owner of entries that have been pending for long.",
             ),
         one_key("xdelex", Arity::at_least(5))
             .write()
             .flags(Flags::FAST)
-            .about("8.2.0", "Deletes entries, and their references in groups."),
+            .about("8.2.0", "Deletes entries and their references in groups."),
         one_key("xackdel", Arity::at_least(6))
             .write()
             .flags(Flags::FAST)
@@ -92,7 +99,7 @@ pub(crate) const FAMILY: Family = Family {
     ],
 };
 
-/// Lists a container's subcommands.
+/// Returns the row that lists a container's subcommands.
 const fn help_row(handler: SessionFn) -> Command {
     Command::new("help", Arity::exactly(2), Keys::None)
         .session(handler)
@@ -104,14 +111,14 @@ const XINFO: &[Command] = &[
     help_row(|cx, _| help(cx, "XINFO", XINFO)),
     Command::new("stream", Arity::at_least(3), SECOND)
         .read(info::stream)
-        .about("5.0.0", "Gives the figures of a stream."),
+        .about("5.0.0", "Describes a stream."),
     Command::new("groups", Arity::exactly(3), SECOND)
         .read(info::groups)
-        .about("5.0.0", "Gives the consumer groups of a stream.")
-        .difference("On Redis 7.0 `entries-read` says what a replica says that synced when redtail did: the stream does not carry it."),
+        .about("5.0.0", "Returns the consumer groups of a stream.")
+        .difference("On Redis 7.0, `entries-read` is that of a replica that synced when redtail did, because the replication stream does not carry it."),
     Command::new("consumers", Arity::exactly(4), SECOND)
         .read(info::consumers)
-        .about("5.0.0", "Gives the consumers of a group."),
+        .about("5.0.0", "Returns the consumers of a group."),
 ];
 
 const XGROUP: &[Command] = &[
@@ -124,7 +131,7 @@ const XGROUP: &[Command] = &[
     Command::new("setid", Arity::at_least(5), SECOND)
         .apply(groups::setid)
         .quiet()
-        .about("5.0.0", "Sets the last id that a group was delivered."),
+        .about("5.0.0", "Sets the last id that was delivered to a group."),
     Command::new("destroy", Arity::exactly(4), SECOND)
         .apply(groups::destroy)
         .quiet()
@@ -146,7 +153,7 @@ const SECOND: Keys = Keys::Range {
     step: 1,
 };
 
-/// The first half of the words behind STREAMS.
+/// The first half of the words after STREAMS.
 const STREAMS: Keys = Keys::Found {
     first: 0,
     find: |args, visit| {
@@ -156,7 +163,7 @@ const STREAMS: Keys = Keys::Found {
     },
 };
 
-/// The word behind STREAMS. Source: redis 7.0 db.c, `xreadGetKeys`.
+/// Returns the index of the word after STREAMS. Source: redis 7.0 db.c, `xreadGetKeys`.
 fn streams_at(args: Args<'_>) -> Option<usize> {
     let mut index = 1;
     while index < args.len() {
@@ -183,7 +190,7 @@ fn xlen(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error>
     Ok(())
 }
 
-/// A stream's length as servers show it: a damaged snapshot may state one that they write with a sign.
+/// Returns a stream's length as servers show it: a damaged snapshot may state a length that they show as negative.
 /// Source: redis 7.0 t_stream.c, `xlenCommand`.
 fn length_shown(length: usize) -> i64 {
     i64::from_ne_bytes((length as u64).to_ne_bytes())
@@ -216,7 +223,7 @@ fn entry(reply: &mut Reply, entry: &Entry<'_>) {
     }
 }
 
-/// Writes entries as an array, `count` at most.
+/// Writes at most `count` entries, as an array.
 fn entries<'a>(reply: &mut Reply, count: Option<usize>, walk: impl Iterator<Item = Entry<'a>>) {
     reply.array_of(|reply| {
         walk.take(count.unwrap_or(usize::MAX))

@@ -47,7 +47,7 @@ fn range(
     Ok(())
 }
 
-/// XRANGE's COUNT; a negative one counts as 0.
+/// XRANGE's COUNT. A negative one counts as 0.
 fn count(args: Args<'_>) -> Result<Option<usize>, Error> {
     let mut count = None;
     for index in (4..args.len()).step_by(2) {
@@ -61,11 +61,11 @@ fn count(args: Args<'_>) -> Result<Option<usize>, Error> {
 /// XREAD's options.
 #[derive(Debug, Default)]
 struct Options {
-    /// 0: no limit.
+    /// 0 means no limit.
     count: usize,
-    /// For how long to wait, 0 for ever.
+    /// How long to wait, 0 for ever. `None` does not wait.
     block_ms: Option<u64>,
-    /// The first key's word.
+    /// The index of the first key.
     first: usize,
     streams: usize,
 }
@@ -95,13 +95,13 @@ impl Options {
         Ok(options)
     }
 
-    /// No limit when it is 0.
+    /// Returns the limit, or `None` if it is 0.
     fn count(&self) -> Option<usize> {
         (self.count > 0).then_some(self.count)
     }
 }
 
-/// Milliseconds to wait. Source: redis 7.0 and 8.0 timeout.c, `getTimeoutFromObjectOrReply`.
+/// Parses the milliseconds to wait. Source: redis 7.0 and 8.0 timeout.c, `getTimeoutFromObjectOrReply`.
 fn timeout(text: &[u8], reply: &Reply) -> Result<u64, Error> {
     let invalid = || Error::Text("ERR timeout is not an integer or out of range");
     let timeout_ms = crate::resp::parse_integer(text).ok_or_else(invalid)?;
@@ -109,7 +109,7 @@ fn timeout(text: &[u8], reply: &Reply) -> Result<u64, Error> {
         return Err(Error::Text("ERR timeout is negative"));
     }
     if timeout_ms > i64::MAX - unix_ms() {
-        // There, the sum of both overflows, and the moment that results sorts behind all others: none comes.
+        // In older servers the sum overflows. The resulting moment sorts after all others, so the timeout never ends.
         return if reply.dialect().reads_again_when_woken() {
             Err(Error::Text("ERR timeout is out of range"))
         } else {
@@ -144,7 +144,7 @@ fn unbalanced(reply: &Reply) -> Error {
     })
 }
 
-/// A stream that has entries to give.
+/// A stream that has entries to return.
 pub(super) struct Found<'v> {
     key: &'v [u8],
     stream: &'v Stream,
@@ -152,7 +152,7 @@ pub(super) struct Found<'v> {
 }
 
 impl<'v> Found<'v> {
-    /// A stream with entries above an id, if there are any. What it says of its length counts first, as for servers.
+    /// Returns a stream that has entries above an id. As in servers, the length that it states is checked first.
     pub(super) fn new(key: &'v [u8], stream: &'v Stream, above: StreamId) -> Option<Self> {
         if stream.is_empty() {
             return None;
@@ -168,7 +168,7 @@ pub(super) fn xread(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Resul
     debug_assert_eq!(
         streams_at(args),
         Some(options.first),
-        "the locks are those of the keys read"
+        "the locks are those of the keys that are read"
     );
     let (mut found, mut ids) = (Vec::new(), Vec::new());
     for index in options.first..options.first + options.streams {
@@ -210,7 +210,7 @@ pub(super) fn write(reply: &mut Reply, found: &[Found<'_>], count: Option<usize>
     }
 }
 
-/// The id above which entries are wanted.
+/// Returns the id above which entries are wanted.
 fn above(text: &[u8], stream: Option<&Stream>, reply: &Reply) -> Result<StreamId, Error> {
     let last = stream.map_or(StreamId::MIN, |stream| stream.last_id);
     let dialect = reply.dialect();

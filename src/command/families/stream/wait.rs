@@ -1,4 +1,4 @@
-//! XREAD with BLOCK and nothing to give: what is waited for, and the answer once it is there.
+//! XREAD with BLOCK that finds nothing: what it waits for, and its reply when that arrives.
 
 use std::time::{Duration, Instant};
 
@@ -8,13 +8,13 @@ use crate::resp::Reply;
 use crate::store::{Keyspaces, Tainted};
 use crate::value::Stream;
 
-/// Answers if a stream has what is waited for, all of it at one moment; gives whether it did.
+/// Writes the reply if a stream has what is waited for, all of it as of one moment. Returns whether it did.
 ///
-/// Servers before Redis 7.2 tell of the stream alone that woke them. DIFFERENCE: of several that one transaction changed
-/// it is the first in the command's order here, there the one that was changed first.
+/// Servers before Redis 7.2 return only the stream that woke them. DIFFERENCE: if one transaction changed several
+/// streams, redtail returns the first in the command's order, a server the one that was changed first.
 ///
 /// # Errors
-/// The error reply when the state of a stream has become unknown.
+/// The error reply if the state of a stream has become unknown.
 pub fn answer(wait: &Wait, spaces: &Keyspaces, reply: &mut Reply) -> Result<bool, Error> {
     let keys = wait.keys.iter().map(|key| &**key);
     let view = entering(spaces, || spaces.view_keys(wait.db, keys));
@@ -23,7 +23,7 @@ pub fn answer(wait: &Wait, spaces: &Keyspaces, reply: &mut Reply) -> Result<bool
     }
     let mut found: Vec<Found<'_>> = Vec::new();
     for (key, above) in wait.keys.iter().zip(&wait.above) {
-        // Whatever else has taken the key's place, its stream may come back.
+        // Whatever has taken the key's place, the stream may come back.
         let stream = view.collection::<Stream>(key).unwrap_or_default();
         found.extend(stream.and_then(|stream| Found::new(key, stream, *above)));
     }
@@ -36,7 +36,7 @@ pub fn answer(wait: &Wait, spaces: &Keyspaces, reply: &mut Reply) -> Result<bool
     read::write(reply, &found, wait.count);
     Ok(true)
 }
-/// When a timeout in milliseconds from now ends; `None` for one that never does.
+/// Returns when a timeout in milliseconds from now ends, or `None` if it never does.
 pub(super) fn deadline(timeout_ms: u64) -> Option<Instant> {
     if timeout_ms == 0 {
         return None;
