@@ -1,4 +1,4 @@
-//! Changing strings in place: parts, ends, numbers.
+//! Changes strings in place: parts, ends, numbers.
 
 use super::with_text;
 use crate::command::rows::Error;
@@ -40,7 +40,8 @@ pub(super) fn setrange(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Adds zero bytes up to `len`, with room for little more: a bitmap that grows by a byte must not take twice its memory.
+/// Appends zero bytes up to `len`, and reserves little more: a bitmap that grows by a byte must not take twice its
+/// memory.
 pub(crate) fn grow(text: &mut Vec<u8>, len: usize) {
     if text.is_empty() {
         // Pages that are never written cost nothing.
@@ -78,11 +79,11 @@ pub(super) fn incrby(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     add(tx, args.at(1), integer(args.at(2))?)
 }
 
-/// The lowest integer is its own opposite: only Redis 6.0 takes it, and so does its sum.
+/// The lowest integer is its own negative. Only Redis 6.0 accepts it, and then adds it, as this function does.
 /// Source: redis 6.0 t_string.c, `decrbyCommand`.
 pub(super) fn decrby(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     add(tx, args.at(1), integer(args.at(2))?.wrapping_neg())
 }
 
-/// The most room that [`grow`] leaves behind a string. Source: redis 7.0 sds.h, `SDS_MAX_PREALLOC`.
+/// The most room that [`grow`] leaves after a string. Source: redis 7.0 sds.h, `SDS_MAX_PREALLOC`.
 const ROOM_BYTES_MAX: usize = 1 << 20;

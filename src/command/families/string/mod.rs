@@ -1,4 +1,4 @@
-//! String commands: reading them here, setting them whole in [`set`], changing them in place in [`edit`].
+//! String commands. This file reads strings, [`set`] sets them whole, and [`edit`] changes them in place.
 
 mod edit;
 mod set;
@@ -13,7 +13,7 @@ use crate::resp::{Args, FREE_BYTES, Reply, parse_integer};
 use crate::store::{Entry, GROUP_MAX, Value, View, WrongType};
 pub(crate) use edit::grow;
 
-/// The keys of MSET and its like: every other argument.
+/// The keys of MSET and the like: every other argument.
 const PAIRS: Keys = Keys::Range {
     first: 1,
     last: -1,
@@ -31,32 +31,32 @@ pub(crate) const FAMILY: Family = Family {
             .read(get)
             .least(texts)
             .flags(Flags::FAST)
-            .about("1.0.0", "Gives the string at a key."),
+            .about("1.0.0", "Returns the string at a key."),
         Command::new("mget", Arity::at_least(2), Keys::all())
             .read(mget)
             .least(texts)
             .flags(Flags::FAST)
-            .about("1.0.0", "Gives the strings at several keys."),
+            .about("1.0.0", "Returns the strings at several keys."),
         Command::new("strlen", Arity::exactly(2), Keys::first())
             .read(strlen)
             .flags(Flags::FAST)
-            .about("2.2.0", "Gives a string's length."),
+            .about("2.2.0", "Returns a string's length."),
         Command::new("digest", Arity::exactly(2), Keys::first())
             .read(digest)
             .flags(Flags::FAST)
-            .about("8.4.0", "Gives the XXH3 hash of a string."),
+            .about("8.4.0", "Returns the XXH3 hash of a string."),
         Command::new("getrange", Arity::exactly(4), Keys::first())
             .read(getrange)
             .work(bytes_between)
             .least(part_bytes)
-            .about("2.4.0", "Gives a part of a string."),
+            .about("2.4.0", "Returns a part of a string."),
         Command::new("substr", Arity::exactly(4), Keys::first())
             .read(getrange)
             .work(bytes_between)
             .least(part_bytes)
             .about(
                 "1.0.0",
-                "Gives a part of a string; the old name of GETRANGE.",
+                "Returns a part of a string; the old name of GETRANGE.",
             ),
         Command::new("set", Arity::at_least(3), Keys::first())
             .apply(set::set)
@@ -65,7 +65,7 @@ pub(crate) const FAMILY: Family = Family {
         Command::new("setnx", Arity::exactly(3), Keys::first())
             .apply(set::setnx)
             .flags(GROW_FAST)
-            .about("1.0.0", "Sets a string where there is no key yet."),
+            .about("1.0.0", "Sets a string if the key does not exist."),
         Command::new("setex", Arity::exactly(4), Keys::first())
             .apply(set::setex)
             .flags(GROW)
@@ -77,15 +77,15 @@ pub(crate) const FAMILY: Family = Family {
         Command::new("getset", Arity::exactly(3), Keys::first())
             .apply(set::getset)
             .flags(GROW_FAST)
-            .about("1.0.0", "Sets a string and gives the old one."),
+            .about("1.0.0", "Sets a string and returns the old one."),
         Command::new("getdel", Arity::exactly(2), Keys::first())
             .apply(set::getdel)
             .flags(Flags::FAST)
-            .about("6.2.0", "Gives a string and deletes it."),
+            .about("6.2.0", "Returns a string and deletes it."),
         Command::new("getex", Arity::at_least(2), Keys::first())
             .apply(set::getex)
             .flags(Flags::FAST)
-            .about("6.2.0", "Gives a string and changes its expiry."),
+            .about("6.2.0", "Returns a string and changes its expiry."),
         Command::new("mset", Arity::at_least(3), PAIRS)
             .apply(set::mset)
             .flags(GROW)
@@ -130,7 +130,7 @@ pub(crate) const FAMILY: Family = Family {
         Command::new("delex", Arity::at_least(2), Keys::first())
             .write()
             .flags(Flags::FAST)
-            .about("8.4.0", "Deletes a string under a condition."),
+            .about("8.4.0", "Deletes a string if a condition holds."),
         Command::new(
             "msetex",
             Arity::at_least(4),
@@ -189,7 +189,7 @@ fn mget(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error>
     Ok(())
 }
 
-/// Text from which on a copy lets other connections go on meanwhile.
+/// While a text longer than this is copied, other connections continue elsewhere.
 const LONG_TEXT_BYTES: usize = 1 << 20;
 
 #[inline]
@@ -201,7 +201,7 @@ fn bulk(reply: &mut Reply, text: &[u8]) {
     }
 }
 
-/// Calls `use_text` with the string at a key, the empty string when there is none.
+/// Calls `use_text` with the string at a key, or the empty string if there is none.
 pub(crate) fn with_text<R>(
     value: Option<Value<'_>>,
     use_text: impl FnOnce(&[u8]) -> R,
@@ -228,7 +228,7 @@ fn digest(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Erro
     Ok(())
 }
 
-/// The hash that DIGEST tells and SET compares: 16 hexadecimal digits.
+/// Returns the hash that DIGEST reports and SET compares: 16 hexadecimal digits.
 fn hash_of(text: &[u8]) -> String {
     format!("{:016x}", xxhash_rust::xxh3::xxh3_64(text))
 }
@@ -242,7 +242,7 @@ fn getrange(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Er
     Ok(())
 }
 
-/// The bytes that GETRANGE gives.
+/// Returns how many bytes GETRANGE returns.
 fn part_bytes(view: &View<'_>, args: Args<'_>) -> usize {
     let places = parse_integer(args.at(2)).zip(parse_integer(args.at(3)));
     let text = match view.peek(args.at(1)).map(Entry::value) {
@@ -253,8 +253,8 @@ fn part_bytes(view: &View<'_>, args: Args<'_>) -> usize {
     part.map_or(0, |part| part.end() - part.start() + 1)
 }
 
-/// As [`range`], but two negative indexes in the wrong order name nothing even where both would be cut to the first byte,
-/// and an end before the start of the text is its first byte. Source: redis 7.0 t_string.c, `getrangeCommand`.
+/// Like [`range`], but two negative indexes in the wrong order select nothing even if both would be cut to the first
+/// byte, and an end before the start of the text is its first byte. Source: redis 7.0 t_string.c, `getrangeCommand`.
 fn text_range(start: i64, end: i64, len: usize) -> Option<std::ops::RangeInclusive<usize>> {
     if start < 0 && end < 0 && start > end {
         return None;

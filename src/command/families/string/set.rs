@@ -1,4 +1,4 @@
-//! Setting strings whole: SET with its conditions, its relatives, and several keys at once.
+//! Sets strings whole: SET with its conditions, its relatives, and several keys at once.
 
 use super::{hash_of, with_text};
 use crate::command::rows::Error;
@@ -6,7 +6,7 @@ use crate::command::rows::parse::{integer, moment_ms};
 use crate::resp::Args;
 use crate::store::{NewValue, Tx, Value};
 
-/// What the options of SET and MSETEX say.
+/// The options of SET and MSETEX.
 #[derive(Default)]
 struct SetOptions<'a> {
     only_if_absent: bool,
@@ -16,7 +16,7 @@ struct SetOptions<'a> {
     expire_at_ms: Option<i64>,
 }
 
-/// What the string at the key must be. The negative forms hold where there is no key, too.
+/// What the string at the key must be. The negative forms also hold if there is no key.
 #[derive(Clone, Copy)]
 enum Condition<'a> {
     Equals(&'a [u8]),
@@ -26,7 +26,7 @@ enum Condition<'a> {
 }
 
 impl<'a> Condition<'a> {
-    /// The condition at word `index`; its value is the word behind it.
+    /// Parses the condition at word `index`. Its value is the next word.
     fn parse(args: Args<'a>, index: usize) -> Option<Self> {
         let value = args.get(index + 1)?;
         if args.is(index, "ifeq") {
@@ -85,7 +85,7 @@ impl<'a> SetOptions<'a> {
     }
 
     fn allow(&self, tx: &Tx<'_>, key: &[u8]) -> bool {
-        // The value itself is looked at only for a condition on it: it may have been given up.
+        // The value itself is read only for a condition on it, because it may have been discarded.
         let exists = tx.exists(key);
         !(self.only_if_absent && exists || self.only_if_present && !exists)
             && self
@@ -102,7 +102,7 @@ impl<'a> SetOptions<'a> {
     }
 }
 
-/// An expiry option (EX, PX, EXAT, PXAT with its number) at word `index`, as absolute Unix milliseconds.
+/// Parses an expiry option (EX, PX, EXAT, PXAT with its number) at word `index` into absolute Unix milliseconds.
 fn expiry_option(tx: &Tx<'_>, args: Args<'_>, index: usize) -> Result<Option<i64>, Error> {
     let (scale, base) = if args.is(index, "ex") {
         (1000, tx.now_ms())
@@ -177,7 +177,7 @@ pub(super) fn getex(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The key/value pairs behind the name.
+/// Returns the key/value pairs after the command's name.
 fn pairs<'a>(
     args: Args<'a>,
 ) -> Result<impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a>, Error> {
@@ -203,7 +203,7 @@ pub(super) fn msetnx(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     mset(tx, args)
 }
 
-/// All keys are set or none. Source: valkey 9.1 t_string.c, `msetexCommand`.
+/// Sets all keys or none. Source: valkey 9.1 t_string.c, `msetexCommand`.
 pub(super) fn msetex(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let pairs = usize::try_from(integer(args.at(1))?).map_err(|_| Error::Syntax)?;
     let end = pairs.saturating_mul(2).saturating_add(2);

@@ -1,7 +1,7 @@
-//! What the stream does to vector sets.
+//! Applies the stream's changes to vector sets.
 //!
-//! A primary replicates VADD only where it adds an element: one that changes a vector stays its own, and its replicas do not
-//! hear of it. Here, as there, it is applied if it comes.
+//! A primary replicates VADD only if it adds an element. One that changes a vector stays on the primary, and its replicas
+//! never see it. redtail, like a replica, applies such a VADD if one arrives.
 
 use super::given::{self, Given};
 use super::{check_readable, words};
@@ -13,7 +13,7 @@ use crate::store::{NewValue, Tx, Value};
 use crate::value::vector::{Kind, Shape};
 use crate::value::{Object, VectorSet};
 
-/// What may stand behind the element.
+/// The options after the element.
 struct Options<'a> {
     kind: Kind,
     neighbours: u32,
@@ -36,7 +36,7 @@ impl<'a> Options<'a> {
         Ok(options)
     }
 
-    /// Reads the option at `index`; gives how many words it took.
+    /// Reads the option at `index`. Returns its number of words.
     fn read(&mut self, args: Args<'a>, index: usize) -> Result<usize, Error> {
         let value = args.get(index + 1);
         match value {
@@ -54,7 +54,7 @@ impl<'a> Options<'a> {
     }
 
     fn read_word(&mut self, args: Args<'a>, index: usize) -> Result<usize, Error> {
-        // CAS is for the primary: the stream has the order already.
+        // CAS matters only to the primary: the stream is already in order.
         if args.is(index, "noquant") {
             self.kind = Kind::F32;
         } else if args.is(index, "bin") {
@@ -74,7 +74,7 @@ fn number(text: &[u8], least: i64, most: i64) -> Option<usize> {
     is_within.then(|| usize::try_from(number).unwrap_or(0))
 }
 
-/// The vector set at a key, to be changed.
+/// Returns the vector set at a key, which is about to change.
 fn set<'t>(tx: &'t Tx<'_>, key: &[u8]) -> Result<Option<&'t VectorSet>, Error> {
     if let Some(Value::Object(object)) = tx.value(key) {
         check_readable(object)?;
@@ -108,7 +108,7 @@ pub(super) fn vadd(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// DIFFERENCE: a projection of more cells than a limit is not made.
+/// DIFFERENCE: redtail refuses a projection with more cells than a limit.
 fn new_set(given: &Given, options: &Options<'_>) -> Result<VectorSet, Error> {
     let too_large = Error::Text("ERR not supported: a projection of so many components");
     let Ok(given_dim) = u32::try_from(given.vector.len()) else {
@@ -126,7 +126,7 @@ fn new_set(given: &Given, options: &Options<'_>) -> Result<VectorSet, Error> {
     }
 }
 
-/// Whether a set takes such a vector.
+/// Checks that a set accepts such a vector.
 fn check_fits(set: &VectorSet, given: &Given, options: &Options<'_>) -> Result<(), Error> {
     let shape = set.shape();
     let dims = (given.vector.len(), given.reduce.map(|dim| dim as usize));

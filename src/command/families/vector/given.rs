@@ -4,16 +4,16 @@ use crate::command::rows::parse::float;
 use crate::dialect::Dialect;
 use crate::resp::{Args, parse_integer};
 
-/// A vector that was given, and how many words it took.
+/// A vector from a command, and its number of words.
 pub(super) struct Given {
     pub(super) vector: Vec<f32>,
-    /// To how many components it is to be brought down.
+    /// The number of components to reduce it to.
     pub(super) reduce: Option<u32>,
     pub(super) words: usize,
 }
 
-/// Reads `[REDUCE dim] FP32 blob` or `[REDUCE dim] VALUES count number…` from the word at `first` on. `None` when there is
-/// no such thing.
+/// Reads `[REDUCE dim] FP32 blob` or `[REDUCE dim] VALUES count number…`, starting at word `first`. Returns `None` if
+/// there is no such vector.
 ///
 /// Source: redis 8.0 modules/vector-sets/vset.c, `parseVector`.
 pub(super) fn reducible(args: Args<'_>, first: usize, dialect: Dialect) -> Option<Given> {
@@ -29,7 +29,7 @@ pub(super) fn reducible(args: Args<'_>, first: usize, dialect: Dialect) -> Optio
     })
 }
 
-/// As [`reducible`], without REDUCE.
+/// Same as [`reducible`], without REDUCE.
 pub(super) fn plain(args: Args<'_>, first: usize, dialect: Dialect) -> Option<Given> {
     let word = args.get(first + 1)?;
     let (vector, words) = if args.is(first, "fp32") {

@@ -1,7 +1,7 @@
-//! Vector sets, the type of the module that Redis 8 brings along.
+//! Vector sets, the type of the module that comes with Redis 8.
 //!
-//! The module counts its commands' words itself, so rows take any number and handlers look. [`given`] reads vectors out of
-//! a command, [`similar`] answers VSIM with the help of [`filter`], and [`apply`] does what the stream says.
+//! The module itself counts its commands' words, so rows take any number and handlers check it. [`given`] reads vectors
+//! from a command, [`similar`] answers VSIM with the help of [`filter`], and [`apply`] applies the stream's changes.
 
 use std::ops::RangeInclusive;
 
@@ -21,23 +21,23 @@ mod similar;
 pub(crate) const FAMILY: Family = Family {
     group: "module",
     commands: &[
-        read("vcard", vcard, Flags::FAST).about("8.0.0", "Gives the number of elements."),
-        read("vdim", vdim, Flags::FAST).about("8.0.0", "Gives the number of the vectors' components."),
-        read("vemb", vemb, Flags::FAST).about("8.0.0", "Gives an element's vector."),
-        read("vgetattr", vgetattr, Flags::FAST).about("8.0.0", "Gives an element's attributes."),
+        read("vcard", vcard, Flags::FAST).about("8.0.0", "Returns the number of elements."),
+        read("vdim", vdim, Flags::FAST).about("8.0.0", "Returns the number of components of the vectors."),
+        read("vemb", vemb, Flags::FAST).about("8.0.0", "Returns an element's vector."),
+        read("vgetattr", vgetattr, Flags::FAST).about("8.0.0", "Returns an element's attributes."),
         read("vinfo", vinfo, Flags::FAST)
             .about("8.0.0", "Describes a vector set.")
             .difference(
-                "max-level is that of redtail's own graph: the layers of an element that the stream adds are drawn at random \
-                 in every server. vset-uid counts this process's vector sets.",
+                "max-level is that of redtail's own graph: every server draws the layers of an element that the stream \
+                 adds at random. vset-uid counts this process's vector sets.",
             ),
         read("vismember", vismember, Flags::NONE)
             .work(words_work)
-            .about("8.0.0", "Tells whether something is an element."),
+            .about("8.0.0", "Says whether a name is that of an element."),
         read("vlinks", vlinks, Flags::FAST)
-            .about("8.0.0", "Gives an element's neighbours in the graph.")
+            .about("8.0.0", "Returns an element's neighbours in the graph.")
             .difference(GRAPH),
-        read("vrandmember", vrandmember, Flags::NONE).work(random).about("8.0.0", "Gives elements at random."),
+        read("vrandmember", vrandmember, Flags::NONE).work(random).about("8.0.0", "Returns random elements."),
         read("vsim", similar::vsim, Flags::NONE)
             .about("8.0.0", "Finds the elements most similar to a vector.")
             .difference(GRAPH),
@@ -54,9 +54,9 @@ pub(crate) const FAMILY: Family = Family {
     ],
 };
 
-const GRAPH: &str = "A vector set from a snapshot has its graph, and is answered from as a replica would. The layers of an element that the \
-     stream adds are drawn at random in every server, so each has its own graph from then on: neighbours, and what a \
-     search without TRUTH finds, may be others than a given server's.";
+const GRAPH: &str = "A vector set from a snapshot keeps its graph, and answers as on a replica. Every server draws the layers of an element that the \
+     stream adds at random, so each has its own graph from then on: neighbours, and what a search without TRUTH finds, \
+     may differ from a given server's.";
 
 const fn row(name: &'static str) -> Command {
     Command::new(name, Arity::at_least(1), Keys::first())
@@ -70,7 +70,7 @@ const fn read(
     row(name).read(handler).flags(flags)
 }
 
-/// Checks the number of words, the command's name among them, which the module calls in capitals.
+/// Checks the number of words, including the command's name, which the module's error has in capitals.
 fn words(args: Args<'_>, name: &str, allowed: RangeInclusive<usize>) -> Result<(), Error> {
     if allowed.contains(&args.len()) {
         Ok(())
@@ -79,7 +79,7 @@ fn words(args: Args<'_>, name: &str, allowed: RangeInclusive<usize>) -> Result<(
     }
 }
 
-/// The vector set at a key.
+/// Returns the vector set at a key.
 fn set<'v>(view: &'v View<'_>, key: &[u8]) -> Result<Option<&'v VectorSet>, Error> {
     if let Some(Value::Object(object)) = view.value(key) {
         check_readable(object)?;
@@ -87,23 +87,23 @@ fn set<'v>(view: &'v View<'_>, key: &[u8]) -> Result<Option<&'v VectorSet>, Erro
     Ok(view.collection(key)?)
 }
 
-/// DIFFERENCE: a vector set in a layout of a later version, which cannot be read here, is refused as such.
+/// DIFFERENCE: redtail refuses a vector set in a later version's layout, because it cannot read it.
 fn check_readable(object: &Object) -> Result<(), Error> {
     match object {
         Object::Module(value) if value.id().name() == "vectorset" => Err(Error::Text(
-            "ERR not supported: this vector set's layout is not known to this version of redtail",
+            "ERR not supported: this version of redtail does not know this vector set's layout",
         )),
         _ => Ok(()),
     }
 }
 
-/// The element that the second argument names.
+/// Returns the element that the second argument names.
 fn element<'v>(view: &'v View<'_>, args: Args<'_>) -> Result<Option<Element<'v>>, Error> {
     let set = set(view, args.at(1))?;
     Ok(set.and_then(|set| set.get(args.at(2))))
 }
 
-/// How similar two vectors are at some distance: 1 for the same direction, 0 for the opposite one.
+/// Returns how similar two vectors are at a distance: 1 for the same direction, 0 for the opposite one.
 fn similarity(distance: f32) -> f64 {
     1.0 - f64::from(distance) / 2.0
 }
@@ -218,7 +218,7 @@ fn vlinks(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Erro
     Ok(())
 }
 
-/// A number in the digits that are left of it where the module keeps it in four bytes.
+/// Returns a number with the precision that the module keeps of it, in four bytes.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "rounded as the server rounds"
@@ -262,7 +262,7 @@ fn random_elements(set: &VectorSet, count: i64, reply: &mut Reply) {
     let elements = std::iter::repeat_with(|| set.random()).take(size);
     for element in elements.flatten() {
         reply.bulk(element.name());
-        // A count is cheap to ask for: nothing is looked up for a reply that is too long already.
+        // A large count is cheap to send, so stop looking up elements once the reply is too long.
         if reply.overflowed() {
             return;
         }

@@ -56,7 +56,7 @@ pub(super) fn vsim(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result
     Ok(())
 }
 
-/// The vector that is looked for, and how many words it took.
+/// Returns the vector to search for, and its number of words.
 fn wanted(set: &VectorSet, args: Args<'_>, dialect: Dialect) -> Result<(Vec<f32>, usize), Error> {
     if args.is(2, "ele") {
         let element = set.get(args.at(3));
@@ -68,7 +68,7 @@ fn wanted(set: &VectorSet, args: Args<'_>, dialect: Dialect) -> Result<(Vec<f32>
     Ok((fitting(set, given.vector)?, given.words))
 }
 
-/// A vector brought down to the set's number of components, unless it comes with as many.
+/// Projects a vector to the set's number of components, unless it already has that number.
 fn fitting(set: &VectorSet, vector: Vec<f32>) -> Result<Vec<f32>, Error> {
     let (given, dim) = (vector.len(), set.shape().dim as usize);
     match set.input_dim() {
@@ -83,7 +83,7 @@ fn fitting(set: &VectorSet, vector: Vec<f32>) -> Result<Vec<f32>, Error> {
     }
 }
 
-/// What stands behind the vector.
+/// The options after the vector.
 struct Options {
     with_scores: bool,
     is_exact: bool,
@@ -114,13 +114,13 @@ impl Options {
         Ok(options)
     }
 
-    /// Reads the option at `index`; gives how many words it took.
+    /// Reads the option at `index`. Returns its number of words.
     fn read(&mut self, args: Args<'_>, index: usize) -> Result<usize, Error> {
         let value = args.get(index + 1);
         match value {
             _ if args.is(index, "withscores") => self.with_scores = true,
             _ if args.is(index, "truth") => self.is_exact = true,
-            // Everything is answered at once here.
+            // redtail always answers at once.
             _ if args.is(index, "nothread") => {}
             Some(value) => return self.read_value(args, index, value),
             None => return Err(Error::Text("ERR syntax error in VSIM command")),
@@ -146,7 +146,7 @@ impl Options {
         Ok(2)
     }
 
-    /// As many as asked for, or in proportion to the count; cut to 32 bits, as in the server.
+    /// Returns the number that FILTER-EF gave, or one proportional to the count, cut to 32 bits as in the server.
     fn looks_max(&self) -> u32 {
         let looks = match self.filter_effort {
             0 => self.count.wrapping_mul(100),
@@ -158,7 +158,7 @@ impl Options {
     }
 }
 
-/// A number above zero.
+/// Parses a number above zero.
 fn number(text: &[u8]) -> Option<usize> {
     let number = parse_integer(text)?;
     usize::try_from(number).ok().filter(|number| *number > 0)
@@ -176,14 +176,14 @@ fn distance(text: &[u8], dialect: Dialect) -> Option<f32> {
     Some(distance)
 }
 
-/// The module stops reading at a zero byte.
+/// Parses an expression. The module stops reading at a zero byte.
 fn expression(text: &[u8]) -> Result<Expression, Error> {
     let read = text.split(|byte| *byte == 0).next().unwrap_or_default();
     Expression::compile(read).map_err(|at| {
         let rest = read.get(at..).filter(|_| at < text.len()).unwrap_or(read);
         let mut error = b"ERR syntax error in FILTER expression near: ".to_vec();
         error.extend_from_slice(rest);
-        // Replies leave line ends at the end off.
+        // Error replies leave off line ends at their end.
         while error.ends_with(b"\r") || error.ends_with(b"\n") {
             error.pop();
         }

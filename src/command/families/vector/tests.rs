@@ -13,7 +13,7 @@ fn bench() -> Bench {
     bench
 }
 
-/// What a real server of 8.0.2 says to the same.
+/// The replies of a real server, version 8.0.2.
 #[test]
 fn answers_are_those_of_the_module() {
     let bench = bench();

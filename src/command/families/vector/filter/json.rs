@@ -1,14 +1,14 @@
-//! Finding a field in attributes, which are JSON as far as the client that set them kept to that.
+//! Finds a field in attributes, which are JSON only if the client that set them wrote JSON.
 //!
-//! Source: redis 8.0 modules/vector-sets/fastjson.c. It passes over what is not asked for without looking closely, and so
-//! does this: what follows in a text that is no JSON decides nothing.
+//! Source: redis 8.0 modules/vector-sets/fastjson.c. It skips what is not asked for without a close look, and so does
+//! this: if a text is not JSON, what follows the field does not matter.
 
 use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::value::{NUMBER_BYTES_MAX, Value, is_space};
 
-/// The value of a field of the outermost object. `None` when there is none, and for one that expressions cannot use.
+/// Returns the value of a field of the outermost object, or `None` if there is none, or if expressions cannot use it.
 pub(super) fn field<'j>(json: &'j [u8], name: &[u8]) -> Option<Value<'j>> {
     let mut cursor = Cursor(json);
     cursor.skip_spaces();
@@ -19,7 +19,7 @@ pub(super) fn field<'j>(json: &'j [u8], name: &[u8]) -> Option<Value<'j>> {
         cursor.skip_spaces();
         cursor.expect(b':')?;
         cursor.skip_spaces();
-        // A dot alone names no field, not even one without a name.
+        // A dot alone names no field, not even one with an empty name.
         if key == name && !name.is_empty() {
             return cursor.value();
         }
@@ -56,7 +56,7 @@ impl<'j> Cursor<'j> {
         Some(())
     }
 
-    /// Passes a string; gives what stands between its quotes, escapes as they are.
+    /// Skips a string. Returns the text between its quotes, with its escapes unchanged.
     fn skip_string(&mut self) -> Option<&'j [u8]> {
         self.expect(b'"')?;
         let mut len = 0;
@@ -89,7 +89,7 @@ impl<'j> Cursor<'j> {
         Some(())
     }
 
-    /// Passes to the bracket that closes this one; those of other shapes do not count.
+    /// Skips to the bracket that closes this one. Brackets of other kinds do not count.
     fn skip_bracketed(&mut self, opening: u8, closing: u8) -> Option<()> {
         let mut depth = 0_usize;
         loop {
@@ -141,12 +141,12 @@ impl<'j> Cursor<'j> {
         digits.parse().ok().map(Value::Number)
     }
 
-    /// An array. Those inside it are only walked, without recursion: nobody knows how deep they go.
+    /// Parses an array. Arrays inside it are only walked, without recursion, because they may be nested to any depth.
     fn array(&mut self) -> Option<Value<'j>> {
         let mut values = Vec::new();
         let mut depth = 0_usize;
         loop {
-            // A value is due here.
+            // A value must come here.
             self.skip_spaces();
             let value = if self.peek()? == b'[' {
                 self.pass(1)?;
@@ -174,7 +174,7 @@ impl<'j> Cursor<'j> {
         }
     }
 
-    /// Passes the brackets that close behind a value, and the comma before the next. Gives how deep it is then.
+    /// Skips the brackets that close after a value, and the comma before the next one. Returns the depth after that.
     fn after_value(&mut self, mut depth: usize, values: &mut Vec<Value<'j>>) -> Option<usize> {
         loop {
             self.skip_spaces();
@@ -196,7 +196,7 @@ const fn is_of_number(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')
 }
 
-/// A string with its escapes taken as what they stand for; of those that stand for numbers, the letters stay.
+/// Returns a string with its escapes resolved. Escapes that encode a character's number only lose their backslash.
 fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
     if !text.contains(&b'\\') {
         return Cow::Borrowed(text);

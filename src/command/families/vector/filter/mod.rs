@@ -1,7 +1,7 @@
 //! Expressions over elements' attributes: `.year > 1980 and .genre in ["a", "b"]`.
 //!
-//! [`token`] splits an expression, this compiles it to steps for a stack of values and runs them, and [`json`] finds the
-//! fields. All of it does what the module does, faults of its own included: they decide what a search finds.
+//! [`token`] splits an expression, this file compiles it to steps for a stack of values and runs them, and [`json`] finds
+//! the fields. All of it does what Redis's module does, including its faults, because they decide what a search finds.
 //!
 //! Source: redis 8.0 modules/vector-sets/expr.c.
 
@@ -32,7 +32,7 @@ impl Expression {
     /// Compiles an expression.
     ///
     /// # Errors
-    /// The place from which on it makes no sense, as far as that is known; else 0.
+    /// The position from which on it makes no sense, if that is known; else 0.
     pub(super) fn compile(text: &[u8]) -> Result<Self, usize> {
         let mut compiler = Compiler::default();
         for token in tokens(text)? {
@@ -41,8 +41,8 @@ impl Expression {
         compiler.finish().ok_or(0)
     }
 
-    /// Whether it holds for an element with these attributes. One that lacks a field does not qualify, whatever else is
-    /// said about it.
+    /// Whether it holds for an element with these attributes. An element that lacks a field does not qualify, whatever
+    /// else the expression says about it.
     pub(super) fn accepts(&self, attributes: &[u8]) -> bool {
         self.run(attributes).is_some_and(|value| value.is_true())
     }
@@ -68,13 +68,13 @@ impl Expression {
     }
 }
 
-/// Brings operators behind their operands.
+/// Moves operators after their operands.
 #[derive(Default)]
 struct Compiler {
     steps: Vec<Step>,
-    /// Operators, and open parentheses, that wait for their right sides.
+    /// Operators and open parentheses that wait for their right sides.
     waiting: Vec<Operator>,
-    /// Values that would be on the stack by now.
+    /// The number of values that would be on the stack by now.
     values: usize,
 }
 
@@ -84,7 +84,7 @@ impl Compiler {
             Token::Value(value) => Step::Push(value),
             Token::Field(name) => Step::Field(name),
             Token::Operator(operator) => return self.operator(operator),
-            // The module reads the word, and leaves it out.
+            // The module accepts the word, but leaves it out.
             Token::Null => return Some(()),
         };
         self.steps.push(step);
@@ -111,7 +111,7 @@ impl Compiler {
         }
     }
 
-    /// Emits what binds at least as strongly as `next`; powers are taken from the right.
+    /// Emits what binds at least as strongly as `next`. Powers associate to the right.
     fn settle(&mut self, next: Operator) -> Option<()> {
         while let Some(top) = self.waiting.last().copied() {
             let is_weaker = top.precedence() < next.precedence();

@@ -1,4 +1,4 @@
-//! What expressions compute.
+//! The operators of expressions.
 
 use super::value::Value;
 
@@ -51,7 +51,7 @@ const NAMES: [(&[u8], Operator); 21] = [
 ];
 
 impl Operator {
-    /// The operator of the longest name that `text` starts with, and the name's length.
+    /// Returns the operator with the longest name that `text` starts with, and the name's length.
     pub(super) fn starting(text: &[u8]) -> Option<(Self, usize)> {
         let names = NAMES.iter().filter(|(name, _)| text.starts_with(name));
         let longest = names.max_by_key(|(name, _)| name.len());
@@ -85,7 +85,7 @@ impl Operator {
         }
     }
 
-    /// What it makes of its operands, of which the left one may not count.
+    /// Applies it to its operands. An operator with one operand ignores the left one.
     pub(super) fn apply(self, left: &Value<'_>, right: &Value<'_>) -> f64 {
         let (one, other) = (left.number(), right.number());
         let holds = match self {

@@ -1,4 +1,4 @@
-//! Expressions split into words.
+//! Splits expressions into words.
 
 use std::borrow::Cow;
 
@@ -15,10 +15,10 @@ pub(super) enum Token {
     Null,
 }
 
-/// All words of an expression, which ends where it has a zero byte.
+/// Returns all words of an expression, which ends at its first zero byte.
 ///
 /// # Errors
-/// The place behind what is no word.
+/// The position after what is not a word.
 pub(super) fn tokens(text: &[u8]) -> Result<Vec<Token>, usize> {
     let mut cursor = Cursor { text, at: 0 };
     let mut tokens = Vec::new();
@@ -27,7 +27,7 @@ pub(super) fn tokens(text: &[u8]) -> Result<Vec<Token>, usize> {
         if cursor.peek().is_none() {
             return Ok(tokens);
         }
-        // A minus belongs to a number where no value stands before it.
+        // A minus belongs to a number if no value precedes it.
         let signed = match tokens.last() {
             None => true,
             Some(Token::Operator(operator)) => *operator != Operator::Close,
@@ -52,7 +52,7 @@ impl<'e> Cursor<'e> {
         self.rest().first().copied()
     }
 
-    /// Passes what `wanted` says yes to.
+    /// Takes the bytes that `wanted` accepts.
     fn take(&mut self, wanted: impl Fn(u8) -> bool) -> &'e [u8] {
         let rest = self.rest();
         let len = rest.iter().take_while(|byte| wanted(**byte)).count();
@@ -94,7 +94,7 @@ impl<'e> Cursor<'e> {
         Some(Value::Number(number))
     }
 
-    /// A text in quotes. A backslash keeps a quote from ending it, and stays.
+    /// Reads a quoted text. A backslash keeps a quote from ending it, and stays in the text.
     fn text(&mut self) -> Option<Value<'static>> {
         let quote = self.peek()?;
         self.at += 1;
@@ -133,7 +133,7 @@ impl<'e> Cursor<'e> {
         Some(Value::Tuple(values.into()))
     }
 
-    /// An operator, or `null`. Where there is none the whole run of letters and signs is passed.
+    /// Reads an operator or `null`. If there is none, skips the whole run of letters and signs.
     fn word(&mut self) -> Option<Token> {
         let start = self.at;
         let word = self.take(|byte| byte.is_ascii_alphabetic() || SIGNS.contains(&byte));

@@ -10,13 +10,13 @@ use crate::command::rows::parse::c_double;
 pub(super) enum Value<'a> {
     Number(f64),
     Text(Cow<'a, [u8]>),
-    /// One inside another is empty here: nothing looks into it.
+    /// A tuple inside another is empty, because nothing looks into it.
     Tuple(Rc<[Self]>),
     Null,
 }
 
 impl<'a> Value<'a> {
-    /// The same without a copy.
+    /// Returns the same value without a copy.
     pub(super) fn borrowed<'b>(&'b self) -> Value<'b>
     where
         'a: 'b,
@@ -29,7 +29,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Its number; 0 where there is none.
+    /// Returns its number, or 0 if it has none.
     pub(super) fn number(&self) -> f64 {
         match self {
             Self::Number(number) => *number,
@@ -57,7 +57,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Whether it is a tuple with such a value.
+    /// Whether it is a tuple that contains such a value.
     pub(super) fn has(&self, value: &Value<'_>) -> bool {
         match self {
             Self::Tuple(values) => values.iter().any(|other| value.equals(other)),
@@ -66,7 +66,7 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The number that C reads in a text, up to a zero byte, if that is all there is.
+/// Returns the number that C reads in a text, up to a zero byte, if nothing follows it.
 fn text_number(text: &[u8]) -> Option<f64> {
     if text.len() >= NUMBER_BYTES_MAX {
         return None;
@@ -81,5 +81,5 @@ pub(super) const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
-/// Longer texts are no numbers. Source: expr.c, `exprTokenToNum`.
+/// Texts of this length or longer are not numbers. Source: expr.c, `exprTokenToNum`.
 pub(super) const NUMBER_BYTES_MAX: usize = 256;
