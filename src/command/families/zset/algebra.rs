@@ -1,4 +1,4 @@
-//! Unions, intersections and differences, read or stored. Plain sets take part with scores of 1.
+//! Unions, intersections and differences, read or stored. Members of plain sets count with a score of 1.
 
 use super::{bulk_members, range};
 use crate::command::rows::Error;
@@ -16,7 +16,7 @@ enum Operation {
     Difference,
 }
 
-/// How the scores of one member become one.
+/// How several scores of one member become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Aggregate {
     Sum,
@@ -41,7 +41,7 @@ fn number_or_zero(score: f64) -> f64 {
     if score.is_nan() { 0.0 } else { score }
 }
 
-/// What a command works on.
+/// An operand of a command.
 #[derive(Debug, Clone, Copy)]
 enum Members<'a> {
     None,
@@ -87,11 +87,11 @@ impl<'a> Members<'a> {
 /// A source and its weight.
 type Source<'a> = (Members<'a>, f64);
 
-/// What a command of this family has by its name.
+/// What a command's name determines.
 #[derive(Debug, Clone, Copy)]
 struct Kind {
     operation: Operation,
-    /// The word that says how many keys follow.
+    /// The index of the word that says how many keys follow.
     count_at: usize,
     stores: bool,
 }
@@ -104,7 +104,7 @@ const fn kind(operation: Operation, stores: bool) -> Kind {
     }
 }
 
-/// The words behind the keys.
+/// The words after the keys.
 #[derive(Debug)]
 struct Options {
     weights: Vec<f64>,
@@ -112,7 +112,7 @@ struct Options {
     with_scores: bool,
 }
 
-/// How many keys there are. Source: redis 7.0 t_zset.c, `zunionInterDiffGenericCommand`.
+/// Returns the number of keys. Source: redis 7.0 t_zset.c, `zunionInterDiffGenericCommand`.
 fn keys_of(args: Args<'_>, count_at: usize) -> Result<usize, Error> {
     let keys = integer(args.at(count_at))?;
     if keys < 1 {
@@ -172,7 +172,7 @@ fn aggregate(args: Args<'_>, index: usize) -> Result<Aggregate, Error> {
     }
 }
 
-/// The result, in no order, and the options.
+/// Returns the result, in no particular order, and the options.
 fn compute<'a>(
     args: Args<'_>,
     kind: Kind,
@@ -197,7 +197,7 @@ fn compute<'a>(
     Ok((result, options))
 }
 
-/// The order in which scores are added: from the smallest source to the largest, as Redis sorts them.
+/// Sorts sources into the order in which scores are added: from the smallest source to the largest, as Redis does.
 fn smallest_first(sources: &mut [Source<'_>]) {
     sources.sort_by_key(|(members, _)| members.len());
 }

@@ -19,7 +19,7 @@ struct Flags {
 }
 
 impl Flags {
-    /// Reads the options from word 2 on; gives them and the first word behind.
+    /// Reads the options, starting at word 2. Returns them and the index of the word after them.
     fn parse(args: Args<'_>) -> (Self, usize) {
         let mut flags = Self::default();
         for index in 2..args.len() {
@@ -57,7 +57,7 @@ impl Flags {
         Ok(())
     }
 
-    /// The score that a member gets, `None` when it stays as it is.
+    /// Returns a member's new score, or `None` if it stays as it is.
     fn score(self, old: Option<f64>, given: f64) -> Result<Option<f64>, Error> {
         let Some(old) = old else {
             return Ok((!self.only_present).then_some(given));

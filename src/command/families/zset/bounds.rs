@@ -1,4 +1,4 @@
-//! Ranges of scores and of names, and where they lie in a sorted set.
+//! Ranges of scores and of names, and their place in a sorted set.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use crate::command::rows::parse::{c_double, is_hexadecimal};
 use crate::rdb::listpack::IntText;
 use crate::value::Zset;
 
-/// Which members a command means.
+/// Which members a command selects.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Bounds<'a> {
     /// From one score to another.
@@ -30,12 +30,12 @@ pub(super) enum Name<'a> {
     First,
     /// `[name` or `(name`.
     Text(&'a [u8], Edge),
-    /// `+`: behind all names.
+    /// `+`: after all names.
     Last,
 }
 
 impl<'a> Bounds<'a> {
-    /// Scores from `min` to `max`. Redis 8.0 is `strict`: it takes no blanks in front and no hexadecimal numbers.
+    /// Parses the scores `min` and `max`. Redis 8.0 is `strict`: it accepts no leading blanks and no hexadecimal numbers.
     pub(super) fn scores(min: &[u8], max: &[u8], strict: bool) -> Result<Self, Error> {
         match (score_bound(min, strict), score_bound(max, strict)) {
             (Some(min), Some(max)) => Ok(Self::Score { min, max }),
@@ -43,7 +43,7 @@ impl<'a> Bounds<'a> {
         }
     }
 
-    /// Names from `min` to `max`.
+    /// Parses the names `min` and `max`.
     pub(super) fn names(min: &'a [u8], max: &'a [u8]) -> Result<Self, Error> {
         match (Name::parse(min), Name::parse(max)) {
             (Some(min), Some(max)) => Ok(Self::Lex { min, max }),
@@ -77,8 +77,8 @@ impl<'a> Bounds<'a> {
         }
     }
 
-    /// The ranks of the members in range. `from_end` walks a small sorted set from its end: where members of different
-    /// scores are asked for by name, which has no defined answer, that is what Redis does.
+    /// Returns the ranks of the members in range. `from_end` walks a small sorted set from its end, as Redis does: that
+    /// matters when members of different scores are requested by name, which has no defined answer.
     pub(super) fn ranks(&self, zset: &Zset, from_end: bool) -> Range<usize> {
         if !self.may_hold(zset) {
             return 0..0;
@@ -107,8 +107,8 @@ impl<'a> Bounds<'a> {
         start..start + inside
     }
 
-    /// Whether what a server finds depends on how its skip list happens to link the members: by name, where scores differ. No
-    /// two servers need agree then, nor could we know.
+    /// Whether what a server finds depends on how its skip list happens to link the members: by name, if scores differ.
+    /// Then no two servers need to agree, and redtail cannot know what a server finds.
     ///
     /// Source: redis 7.0 t_zset.c, `zslDeleteRangeByLex`, `zslFirstInLexRange`.
     pub(super) fn find_by_chance(&self, zset: &Zset) -> bool {
@@ -128,7 +128,7 @@ impl<'a> Bounds<'a> {
             && first.is_some_and(|(member, score)| self.is_below_max(member.text(&mut text), score))
     }
 
-    /// Whether nothing at all can lie between the bounds.
+    /// Whether nothing can lie between the bounds.
     fn is_void(&self) -> bool {
         match *self {
             Self::Score { min, max } => {
@@ -145,7 +145,7 @@ impl<'a> Bounds<'a> {
     }
 }
 
-/// How many members of a walk come before the first for which `holds` does not.
+/// Counts the members of a walk that come before the first for which `holds` is false.
 fn count_until<'a>(
     walk: impl Iterator<Item = (crate::rdb::listpack::Item<'a>, f64)>,
     mut holds: impl FnMut(&[u8], f64) -> bool,
@@ -155,7 +155,7 @@ fn count_until<'a>(
         .count()
 }
 
-/// Reads a bound of scores as `strtod` does: blanks in front are skipped unless `strict`, nothing at all is 0.
+/// Parses a bound of scores as `strtod` does: leading blanks are skipped unless `strict`, and an empty text is 0.
 ///
 /// Source: redis 7.0 t_zset.c, `zslParseRange`.
 fn score_bound(text: &[u8], strict: bool) -> Option<(f64, Edge)> {

@@ -20,8 +20,8 @@ mod range;
 pub(crate) use apply::zadd;
 pub(crate) use range::store;
 
-const BY_CHANCE: &str = "By name, among members of different scores in a set too large to be packed, what a server finds depends on \
-                         chance: the key that changes answers TAINTED then, until the next full sync.";
+const BY_CHANCE: &str = "What a server finds by name, among members of different scores in a set too large to be packed, depends on \
+                         chance. The key that changes then answers TAINTED until the next full sync.";
 
 /// This file's rows.
 pub(crate) const FAMILY: Family = Family {
@@ -34,43 +34,43 @@ pub(crate) const FAMILY: Family = Family {
         one_key("zscore", Arity::exactly(3))
             .read(zscore)
             .flags(Flags::FAST)
-            .about("1.2.0", "Gives the score of a member."),
+            .about("1.2.0", "Returns the score of a member."),
         one_key("zmscore", Arity::at_least(3))
             .read(zmscore)
             .flags(Flags::FAST)
-            .about("6.2.0", "Gives the scores of members."),
+            .about("6.2.0", "Returns the scores of members."),
         one_key("zrank", Arity::at_least(3))
             .read(zrank)
             .flags(Flags::FAST)
-            .about("2.0.0", "Gives the place of a member, ascending.")
+            .about("2.0.0", "Returns the rank of a member, ascending.")
             .arity_before("7.2.0", Arity::exactly(3)),
         one_key("zrevrank", Arity::at_least(3))
             .read(zrevrank)
             .flags(Flags::FAST)
-            .about("2.0.0", "Gives the place of a member, descending.")
+            .about("2.0.0", "Returns the rank of a member, descending.")
             .arity_before("7.2.0", Arity::exactly(3)),
         one_key("zrange", Arity::at_least(4))
             .read(range::zrange)
             .work(between)
             .least(least::between::<Zset>)
-            .about("1.2.0", "Gives members by place, score or name."),
+            .about("1.2.0", "Returns members by rank, score or name."),
         one_key("zrevrange", Arity::at_least(4))
             .read(range::zrevrange)
             .work(between)
             .least(least::between::<Zset>)
-            .about("1.2.0", "Gives members by place, descending."),
+            .about("1.2.0", "Returns members by rank, descending."),
         one_key("zrangebyscore", Arity::at_least(4))
             .read(range::zrangebyscore)
-            .about("1.0.5", "Gives members by score."),
+            .about("1.0.5", "Returns members by score."),
         one_key("zrevrangebyscore", Arity::at_least(4))
             .read(range::zrevrangebyscore)
-            .about("2.2.0", "Gives members by score, descending."),
+            .about("2.2.0", "Returns members by score, descending."),
         one_key("zrangebylex", Arity::at_least(4))
             .read(range::zrangebylex)
-            .about("2.8.9", "Gives members by name."),
+            .about("2.8.9", "Returns members by name."),
         one_key("zrevrangebylex", Arity::at_least(4))
             .read(range::zrevrangebylex)
-            .about("2.8.9", "Gives members by name, descending."),
+            .about("2.8.9", "Returns members by name, descending."),
         one_key("zcount", Arity::exactly(4))
             .read(range::zcount)
             .flags(Flags::FAST)
@@ -87,24 +87,27 @@ pub(crate) const FAMILY: Family = Family {
             .read(zrandmember)
             .work(random)
             .least(least::random::<Zset>)
-            .about("6.2.0", "Gives members at random."),
+            .about("6.2.0", "Returns random members."),
         Command::new("zunion", Arity::at_least(3), COUNTED)
             .read(algebra::zunion)
             .work(several_times)
-            .about("6.2.0", "Gives the members of any of some sorted sets."),
+            .about(
+                "6.2.0",
+                "Returns the members of any of several sorted sets.",
+            ),
         Command::new("zinter", Arity::at_least(3), COUNTED)
             .read(algebra::zinter)
             .work(several_times)
             .about(
                 "6.2.0",
-                "Gives the members that sorted sets have in common.",
+                "Returns the members that sorted sets have in common.",
             ),
         Command::new("zdiff", Arity::at_least(3), COUNTED)
             .read(algebra::zdiff)
             .work(several_times)
             .about(
                 "6.2.0",
-                "Gives the members that only the first sorted set has.",
+                "Returns the members that only the first sorted set has.",
             ),
         Command::new("zintercard", Arity::at_least(3), COUNTED)
             .read(algebra::zintercard)
@@ -115,7 +118,7 @@ pub(crate) const FAMILY: Family = Family {
         one_key("zadd", Arity::at_least(4))
             .apply(apply::zadd)
             .flags(Flags::FAST.and(Flags::DENYOOM))
-            .about("1.2.0", "Gives members scores."),
+            .about("1.2.0", "Adds members, or changes their scores."),
         one_key("zincrby", Arity::exactly(4))
             .apply(apply::zincrby)
             .flags(Flags::FAST.and(Flags::DENYOOM))
@@ -126,7 +129,7 @@ pub(crate) const FAMILY: Family = Family {
             .about("1.2.0", "Removes members."),
         one_key("zremrangebyrank", Arity::exactly(4))
             .apply(range::zremrangebyrank)
-            .about("2.0.0", "Removes members by place."),
+            .about("2.0.0", "Removes members by rank."),
         one_key("zremrangebyscore", Arity::exactly(4))
             .apply(range::zremrangebyscore)
             .about("1.2.0", "Removes members by score."),
@@ -145,31 +148,31 @@ pub(crate) const FAMILY: Family = Family {
         Command::new("zrangestore", Arity::at_least(5), Keys::leading(2))
             .apply(range::zrangestore)
             .flags(Flags::DENYOOM)
-            .about("6.2.0", "Keeps a range of a sorted set under another key.")
+            .about("6.2.0", "Stores a range of a sorted set under another key.")
             .difference(BY_CHANCE),
         Command::new("zunionstore", Arity::at_least(4), STORED)
             .apply(algebra::zunionstore)
             .flags(Flags::DENYOOM)
-            .about("2.0.0", "Keeps the members of any of some sorted sets."),
+            .about("2.0.0", "Stores the members of any of several sorted sets."),
         Command::new("zinterstore", Arity::at_least(4), STORED)
             .apply(algebra::zinterstore)
             .flags(Flags::DENYOOM)
             .about(
                 "2.0.0",
-                "Keeps the members that sorted sets have in common.",
+                "Stores the members that sorted sets have in common.",
             ),
         Command::new("zdiffstore", Arity::at_least(4), STORED)
             .apply(algebra::zdiffstore)
             .flags(Flags::DENYOOM)
             .about(
                 "6.2.0",
-                "Keeps the members that only the first sorted set has.",
+                "Stores the members that only the first sorted set has.",
             ),
         Command::new("zmpop", Arity::at_least(4), COUNTED)
             .write()
             .about(
                 "7.0.0",
-                "Removes members of the first sorted set that has any.",
+                "Removes members from the first sorted set that is not empty.",
             ),
         Command::new(
             "bzmpop",
@@ -221,7 +224,7 @@ pub(crate) fn bulk_item(reply: &mut Reply, item: Item<'_>) {
     }
 }
 
-/// Writes members, `count` of them, with their scores if wanted: in RESP3 as pairs, in RESP2 flat.
+/// Writes `count` members, with their scores if wanted: as pairs in RESP3, flat in RESP2.
 fn bulk_members<'a>(
     reply: &mut Reply,
     count: usize,
@@ -235,7 +238,7 @@ fn bulk_members<'a>(
         count
     });
     for (member, score) in members {
-        // ZRANDMEMBER can ask for members without end.
+        // ZRANDMEMBER can ask for any number of members.
         if reply.overflowed() {
             return;
         }
@@ -312,7 +315,7 @@ fn rank(
     Ok(())
 }
 
-/// Whether ZRANK's WITHSCORE is there, which servers know since 7.2.
+/// Whether ZRANK has WITHSCORE, which servers know since 7.2.
 fn with_score(args: Args<'_>, reply: &Reply) -> Result<bool, Error> {
     let words_max = if reply.dialect().has_ranks_with_scores() {
         4
@@ -331,7 +334,7 @@ fn with_score(args: Args<'_>, reply: &Reply) -> Result<bool, Error> {
 
 fn zscan(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
     let cursor = scan_cursor(args.at(2), reply.dialect())?;
-    // Redis looks at the key before it looks at the options.
+    // Redis checks the key before the options.
     let Some(zset) = view.collection::<Zset>(args.at(1))? else {
         reply.array(2);
         reply.bulk(b"0");
@@ -357,7 +360,7 @@ fn zscan(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error
     Ok(())
 }
 
-/// Visits members and the texts of their scores: as stored in a small sorted set, `%.17g` in a large one.
+/// Visits members and the texts of their scores: as stored in a small sorted set, as `%.17g` in a large one.
 ///
 /// Source: redis 7.2 db.c, `scanGenericCommand` (`ld2string` with `%.17Lg`, in every version).
 fn scan_texts(zset: &Zset, cursor: u64, count: usize, mut visit: impl FnMut(&[u8], &[u8])) -> u64 {
@@ -417,7 +420,7 @@ fn random_member(zset: &Zset) -> Option<(Item<'_>, f64)> {
     zset.range(rank..rank + 1).next()
 }
 
-/// Writes `wanted` different members at random, all of them when there are not more.
+/// Writes `wanted` different random members, or all if there are not more.
 fn sample(reply: &mut Reply, zset: &Zset, wanted: usize, with_scores: bool) {
     let wanted = wanted.min(zset.len());
     if wanted < zset.len() / WALKED_PER_MEMBER {
@@ -429,7 +432,7 @@ fn sample(reply: &mut Reply, zset: &Zset, wanted: usize, with_scores: bool) {
     bulk_members(reply, wanted, members.into_iter(), with_scores);
 }
 
-/// `count` different ranks below `len`, which is well above.
+/// Returns `count` different ranks below `len`, which is much larger than `count`.
 fn different_ranks(len: usize, count: usize) -> HashSet<usize> {
     let mut ranks = HashSet::new();
     while ranks.len() < count {
@@ -438,7 +441,7 @@ fn different_ranks(len: usize, count: usize) -> HashSet<usize> {
     ranks
 }
 
-/// Members to walk over for each one taken, above which each is better looked up by its rank.
+/// The number of members to walk over for each one taken. Above it, looking up each member by its rank is faster.
 const WALKED_PER_MEMBER: usize = 16;
 
 #[cfg(test)]

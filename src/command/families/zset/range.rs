@@ -1,4 +1,4 @@
-//! ZRANGE and its relatives: members by rank, score or name, read, removed or stored.
+//! ZRANGE and its relatives: they read, remove or store members by rank, score or name.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use crate::resp::{Args, Reply};
 use crate::store::{Doubt, NewValue, Tx, View};
 use crate::value::{Collection, Thresholds, Zset};
 
-/// What a command of the family has by its name; `None` where options decide.
+/// What a command's name determines, or `None` where options decide.
 #[derive(Debug, Clone, Copy, Default)]
 struct Kind {
     by: Option<By>,
@@ -34,7 +34,7 @@ struct Query<'a> {
     reverse: bool,
     with_scores: bool,
     offset: i64,
-    /// Negative: no limit.
+    /// Negative means no limit.
     limit: i64,
 }
 
@@ -44,7 +44,7 @@ enum Wanted<'a> {
     Bounds(Bounds<'a>),
 }
 
-/// The options behind the range.
+/// The options after the range.
 #[derive(Debug, Clone, Copy)]
 struct Options {
     by: By,
@@ -55,7 +55,7 @@ struct Options {
 }
 
 impl Options {
-    /// Reads the words from `first` on. Source: redis 7.0 t_zset.c, `zrangeGenericCommand`.
+    /// Parses the words from `first` on. Source: redis 7.0 t_zset.c, `zrangeGenericCommand`.
     fn parse(args: Args<'_>, first: usize, kind: Kind) -> Result<Self, Error> {
         let (mut by, mut reverse) = (kind.by, kind.reverse);
         let (mut with_scores, mut offset, mut limit) = (false, 0, -1);
@@ -104,7 +104,7 @@ impl Options {
 }
 
 impl<'a> Query<'a> {
-    /// Reads the range at word `first` and the options behind it.
+    /// Parses the range at word `first` and the options after it.
     fn parse(args: Args<'a>, first: usize, kind: Kind) -> Result<Self, Error> {
         let options = Options::parse(args, first + 2, kind)?;
         Self::new(args, first, options, kind.strict)
@@ -131,7 +131,7 @@ impl<'a> Query<'a> {
         })
     }
 
-    /// The same as servers before Redis 6.2 read it: the range first, and each command has only its own options.
+    /// Parses like servers before Redis 6.2: the range comes first, and each command has only its own options.
     ///
     /// Source: redis 6.0 t_zset.c, `zrangeGenericCommand`, `genericZrangebyscoreCommand`, `genericZrangebylexCommand`.
     fn parse_apart(args: Args<'a>, kind: Kind) -> Result<Self, Error> {
@@ -156,7 +156,7 @@ impl<'a> Query<'a> {
         Ok(query)
     }
 
-    /// The range alone, without options.
+    /// Parses only the range, without options.
     fn of_range(args: Args<'a>, kind: Kind) -> Result<Self, Error> {
         let options = Options {
             by: kind.by.unwrap_or(By::Rank),
@@ -168,7 +168,7 @@ impl<'a> Query<'a> {
         Self::new(args, 2, options, kind.strict)
     }
 
-    /// The ascending ranks that it names, its limits applied.
+    /// Returns the ascending ranks that it selects, with its limits applied.
     fn ranks(&self, zset: &Zset, dialect: Dialect) -> Range<usize> {
         let bounds = match self.wanted {
             Wanted::Ranks(start, end) => return by_rank(zset, start, end, self.reverse),
@@ -188,7 +188,7 @@ impl<'a> Query<'a> {
             Err(_) if !from_other_end => return 0..0,
             Err(_) => {
                 let from_end = usize::try_from(self.offset.unsigned_abs()).unwrap_or(usize::MAX);
-                // Past the other end there is nothing.
+                // Nothing is past the other end.
                 ranks.len().checked_sub(from_end).unwrap_or(ranks.len())
             }
         };
@@ -204,7 +204,7 @@ impl<'a> Query<'a> {
     }
 }
 
-/// Ranks counted from the end when negative, from the other end altogether when `reverse`.
+/// Returns ranks, which count from the end if negative, and from the other end altogether if `reverse`.
 fn by_rank(zset: &Zset, start: i64, end: i64, reverse: bool) -> Range<usize> {
     let len = zset.len();
     let Some(ranks) = parse::range(start, end, len) else {
@@ -368,8 +368,8 @@ pub(super) fn zrangestore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> 
     Ok(())
 }
 
-/// Takes from zeros the sign that packed sets do not keep. A result whose size is not known beforehand begins packed however
-/// large it becomes. Source: redis 7.0 t_zset.c, `zrangeResultBeginStore`, `zsetAdd`.
+/// Removes the sign from zeros, because packed sets do not keep it. A result whose size is not known beforehand starts
+/// packed, however large it becomes. Source: redis 7.0 t_zset.c, `zrangeResultBeginStore`, `zsetAdd`.
 fn begin_packed(members: &mut [(Box<[u8]>, f64)], is_counted: bool, thresholds: &Thresholds) {
     let most = thresholds.zset_max_listpack_entries;
     if is_counted && members.len() > most {
@@ -378,12 +378,12 @@ fn begin_packed(members: &mut [(Box<[u8]>, f64)], is_counted: bool, thresholds: 
     let fits =
         |(member, _): &&mut (Box<[u8]>, f64)| member.len() <= thresholds.zset_max_listpack_value;
     for (_, score) in members.iter_mut().take(most).take_while(fits) {
-        // -0 and 0 make 0; every other score stays.
+        // -0 + 0 is 0; every other score stays.
         *score += 0.0;
     }
 }
 
-/// Keeps members under `key`, replacing what was there; with no members nothing stays there.
+/// Stores members under `key`, replacing any value there. Without members, removes the key.
 pub(crate) fn store(
     tx: &mut Tx<'_>,
     key: &[u8],

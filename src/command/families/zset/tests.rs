@@ -1,7 +1,7 @@
 use crate::command::testing::Bench;
 use crate::dialect::Dialect;
 
-/// A command, and what a real server replied, each line end written as a blank.
+/// A command, and a real server's reply with each line end written as a blank.
 type Told = (&'static str, &'static str);
 
 const WRITES: &str = "\
