@@ -1,16 +1,16 @@
 //! Commands that have been read and wait to be applied.
 //!
-//! Most of what a write to a random key takes is waiting for memory. So some commands are read before the first of them is
-//! applied, and all the keys are asked for at once.
+//! A write to a random key spends most of its time waiting for memory. So the applier reads several commands before it
+//! applies the first of them, and prefetches all their keys at once.
 
 use crate::command::{self, Command};
 use crate::resp::{Args, Batch};
 use crate::store::{KeyHash, Keyspaces};
 
-/// Commands that wait at most: their keys' entries must still be near when their turn comes.
+/// Maximum number of waiting commands: the entries of their keys must still be in the cache when their turn comes.
 const COMMANDS_MAX: usize = 32;
 
-/// A command of more words does not wait, for that would copy them.
+/// A command with more words than this does not wait, because waiting copies the words.
 const WORDS_MAX: usize = 8;
 
 /// A command as it was read.
@@ -20,9 +20,9 @@ pub(super) struct Read<'b> {
     pub(super) args: Args<'b>,
     /// How many bytes of the stream it takes.
     pub(super) taken: usize,
-    /// Its row, if there is one of that name.
+    /// Its row, if its name has one.
     pub(super) row: Option<&'static Command>,
-    /// The hash of the one key that it touches, if that is all.
+    /// The hash of the key that it touches, if it touches only that one.
     pub(super) hash: Option<KeyHash>,
 }
 
@@ -39,7 +39,7 @@ impl<'b> Read<'b> {
     }
 }
 
-/// The one key that applying a command touches, if that is all.
+/// The key that applying a command touches, if it touches only that one.
 pub(super) fn only_key<'b>(row: &Command, args: Args<'b>) -> Option<&'b [u8]> {
     if row.touches.is_none() && row.also_reads.is_none() {
         row.keys.single(args)
@@ -48,15 +48,15 @@ pub(super) fn only_key<'b>(row: &Command, args: Args<'b>) -> Option<&'b [u8]> {
     }
 }
 
-/// Commands that lie one behind the other in a buffer.
+/// Commands that follow each other in a buffer.
 #[derive(Debug, Default)]
 pub(super) struct Ahead(Batch<Known>);
 
-/// What is known of a waiting command: its row and hash, as of [`Read`].
+/// What is known about a waiting command: its row and hash, as in [`Read`].
 type Known = (Option<&'static Command>, Option<KeyHash>);
 
 impl Ahead {
-    /// Lets a command that starts at `start` of the buffer wait, if so long a one may.
+    /// Makes a command that starts at `start` of the buffer wait, unless it has too many words. Returns whether it waits.
     pub(super) fn push(&mut self, start: usize, read: &Read<'_>) -> bool {
         let waits = read.args.len() <= WORDS_MAX;
         if waits {
@@ -66,17 +66,17 @@ impl Ahead {
         waits
     }
 
-    /// Whether it is time to apply what waits.
+    /// Whether it is time to apply the waiting commands.
     pub(super) const fn is_full(&self) -> bool {
         self.0.len() >= COMMANDS_MAX
     }
 
-    /// The hashes of the keys of those that touch one key.
+    /// The key hashes of the waiting commands that touch a single key.
     pub(super) fn hashes(&self) -> impl Iterator<Item = KeyHash> + Clone {
         self.0.known().filter_map(|(_, hash)| hash)
     }
 
-    /// What waits, in order; `buffer` is the one that the commands lie in.
+    /// The waiting commands, in order; `buffer` is the buffer that contains them.
     pub(super) fn iter<'b>(&'b self, buffer: &'b [u8]) -> impl Iterator<Item = Read<'b>> {
         let waiting = self.0.iter(buffer);
         waiting.map(|(args, [start, end], (row, hash))| Read {

@@ -1,4 +1,4 @@
-//! What the writer tells about itself.
+//! What the writer reports about itself.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -25,23 +25,23 @@ pub struct Figures {
 /// Something that went wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// What, and what to do about it.
+    /// What went wrong, and what to do about it.
     pub what: String,
-    /// When.
+    /// When it went wrong.
     pub at: Instant,
 }
 
 /// The history that is served.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct History {
-    /// Its id, `None` before the first sync.
+    /// Its replication id; `None` before the first sync.
     pub replid: Option<ReplId>,
-    /// The id that it had before a failover, and the first offset that is only in the new one.
+    /// The replication id before a failover, and the first offset that exists only under the new id.
     pub before: Option<(ReplId, u64)>,
 }
 
 impl History {
-    /// Whether that id has been this history's.
+    /// Whether `replid` is or was an id of this history.
     #[must_use]
     pub fn knows(&self, replid: ReplId) -> bool {
         self.replid == Some(replid) || self.before.is_some_and(|(before, _)| before == replid)
@@ -51,30 +51,30 @@ impl History {
 /// A snapshot that is held back.
 #[derive(Debug, Clone, Copy)]
 pub struct Held {
-    /// Since when.
+    /// When it was first held back.
     pub since: Instant,
-    /// Keys in it.
+    /// Keys in the snapshot.
     pub keys: usize,
-    /// Keys in what is served.
+    /// Keys in the served data.
     pub served_keys: usize,
 }
 
 /// A snapshot's load.
 #[derive(Debug, Default)]
 pub struct LoadFigures {
-    /// Whether one is under way.
+    /// Whether a load is under way.
     pub running: AtomicBool,
-    /// Loads that ended well.
+    /// Loads that succeeded.
     pub completed: AtomicU64,
     /// Loads that failed.
     pub failed: AtomicU64,
     /// Keys loaded so far.
     pub keys: AtomicU64,
-    /// Keys that the snapshot announced so far; it may lie.
+    /// Keys that the snapshot has announced so far; the number may be wrong.
     pub keys_expected: AtomicU64,
     /// Bytes decoded so far.
     pub bytes: AtomicU64,
-    /// The snapshot's size, 0 when it is not known.
+    /// The snapshot's size; 0 if it is not known.
     pub bytes_expected: AtomicU64,
 }
 
@@ -85,34 +85,34 @@ pub struct StreamFigures {
     pub commands: AtomicU64,
     /// Commands that could not be applied: their keys are tainted.
     pub failed: AtomicU64,
-    /// Those among them of which not even the keys were known.
+    /// Those failed commands whose keys are not even known.
     pub unknown: AtomicU64,
-    /// Scripts that came as their text and were run.
+    /// Scripts that arrived as their text and were run.
     pub scripts: AtomicU64,
     /// What changed no data and was passed over.
     pub passed: Passed,
-    /// Messages published at the primary.
+    /// Messages published on the primary.
     pub published: AtomicU64,
-    /// The offset of all that the writer has taken from the link, applied or not.
+    /// The offset of everything that the writer has taken from the link, applied or not.
     pub taken: AtomicU64,
 }
 
-/// What has been taken from keys long past their time.
+/// What the sweeper has freed.
 #[derive(Debug, Default)]
 pub struct SweepFigures {
-    /// Keys whose values were given up.
+    /// Keys whose values were discarded.
     pub keys: AtomicU64,
-    /// Bytes that this gave back.
+    /// Bytes that this freed.
     pub bytes: AtomicU64,
-    /// Walks over all keys that have ended.
+    /// Finished walks over all keys.
     pub passes: AtomicU64,
 }
 
 impl Figures {
-    /// The offset of all that has been received, applied or not.
+    /// The offset of everything that has been received, applied or not.
     #[must_use]
     pub fn received(&self, progress: &Progress) -> u64 {
-        // What waits behind a snapshot under way belongs to another offset.
+        // Bytes that wait during a transfer belong to another offset.
         let waiting = match progress.phase() {
             Phase::Streaming => progress.waiting(),
             Phase::Transfer | Phase::Held | Phase::Idle => 0,
@@ -131,7 +131,7 @@ impl LoadFigures {
         self.running.store(true, Ordering::Release);
     }
 
-    /// Counts bytes that have come, while a load is under way.
+    /// Counts bytes received while a load is under way.
     pub(super) fn note_bytes(&self, bytes: usize) {
         if self.running.load(Ordering::Relaxed) {
             self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -150,13 +150,13 @@ impl LoadFigures {
 }
 
 impl Figures {
-    /// Notes what went wrong with a load or the stream.
+    /// Records what went wrong with a load or the stream.
     pub(super) fn note_fault(&self, what: String) {
         let at = Instant::now();
         *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(Fault { what, at });
     }
 
-    /// What went wrong last with the link, a load or the stream.
+    /// What last went wrong with the link, a load or the stream.
     #[must_use]
     pub fn last_fault(&self, link: &Status) -> Option<Fault> {
         let link = link.snapshot();
@@ -167,14 +167,14 @@ impl Figures {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        // A link that ends for the sake of its bytes says so, too, with how the connection ended.
+        // A link that ends because of its bytes also records how the connection ended.
         [of_data, of_link]
             .into_iter()
             .flatten()
             .max_by_key(|fault| fault.at)
     }
 
-    /// Another history is served from now on.
+    /// Records that another history is served from now on.
     pub(super) fn begin_history(&self, replid: ReplId) {
         *self.history.lock().unwrap_or_else(PoisonError::into_inner) = History {
             replid: Some(replid),
@@ -182,7 +182,7 @@ impl Figures {
         };
     }
 
-    /// The history has another id for what comes behind `offset`.
+    /// Records that the history has another id after `offset`.
     ///
     /// Source: redis 7.0 replication.c, `slaveTryPartialResynchronization`.
     pub(super) fn rename_history(&self, replid: ReplId, offset: u64) {
@@ -199,18 +199,19 @@ impl Figures {
         *self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// No history, while what is served is being exchanged: an offset of one must not be taken for one of the other.
+    /// Leaves the history while the served data is exchanged: an offset of one history must not be taken for one of the
+    /// other.
     pub(super) fn leave_history(&self) {
         *self.history.lock().unwrap_or_else(PoisonError::into_inner) = History::default();
     }
 
-    /// Notes that what is served has all that was written until then.
+    /// Records that the served data has everything written until `at`.
     pub(super) fn note_proven(&self, at: Instant) {
         let mut proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
         *proven = (*proven).max(Some(at));
     }
 
-    /// Until when all that was written is surely in what is served; `None` before that was ever known.
+    /// The time until which the served data is known to have everything that was written; `None` if this was never known.
     #[must_use]
     pub fn proven(&self) -> Option<Instant> {
         *self.proven.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,4 +1,4 @@
-//! What is counted as it changes is what a count of everything gives.
+//! Figures counted incrementally equal a count of everything.
 
 use super::*;
 use crate::replica::stream::tests::{Bench, stream};

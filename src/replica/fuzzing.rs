@@ -1,4 +1,5 @@
-//! The fuzz targets of the command stream and of the state directory (see [`crate::fuzzing`]), and the way into it for benches.
+//! The fuzz targets of the command stream and of the state directory (see [`crate::fuzzing`]), and access to the stream
+//! for benches.
 
 mod state;
 
@@ -11,15 +12,15 @@ use crate::store::Generation;
 use crate::upstream::Progress;
 use std::sync::Arc;
 
-/// A primary's command stream, from its start. It does the same in one piece and in small ones, what has been applied ends
-/// inside it, and the figures that are counted as they change are what a count of all entries gives.
+/// A primary's command stream, from its start. The result is the same in one piece and in small pieces, the applied
+/// offset lies inside the stream, and the incrementally counted figures equal a count of all entries.
 pub fn stream(bytes: &[u8]) {
     let whole = follow(bytes, bytes.len());
     let pieces = follow(bytes, 1 + bytes.len() % 97);
     assert_eq!(whole, pieces, "pieces make a difference");
 }
 
-/// Where the stream stands in the end, its database, the keys of each, and the error if there is one.
+/// The final offset, its database, the number of keys in each database, and the error if there is one.
 fn follow(bytes: &[u8], step: usize) -> (u64, usize, Vec<(usize, usize)>, Option<String>) {
     let generation = Arc::new(Generation::new(
         DATABASES,
@@ -52,10 +53,10 @@ fn follow(bytes: &[u8], step: usize) -> (u64, usize, Vec<(usize, usize)>, Option
     )
 }
 
-/// Gives `work` what applies bytes of a primary's command stream to `generation`, as the writer does.
+/// Passes to `work` a function that applies bytes of a primary's command stream to `generation`, as the writer does.
 ///
 /// # Panics
-/// When the bytes are no commands.
+/// If the bytes are not commands.
 pub fn applying<R>(
     generation: &Arc<Generation>,
     work: impl FnOnce(&mut dyn FnMut(&[u8])) -> R,

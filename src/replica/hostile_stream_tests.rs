@@ -1,4 +1,4 @@
-//! Hostile streams: whatever comes, no panic, no memory beyond what came, and a position between two whole units.
+//! Hostile streams: for any bytes, no panic, no memory beyond the bytes received, and a position between two whole units.
 
 #![allow(
     clippy::unwrap_used,
@@ -53,7 +53,7 @@ fn real_stream() -> Vec<u8> {
     stream(&lines)
 }
 
-/// Where `bytes` could be left: at the start, and behind each command that no MULTI holds open.
+/// Where `bytes` could be left: at the start, and after each command outside a MULTI.
 fn unit_ends(bytes: &[u8]) -> Vec<u64> {
     let mut parser = RequestParser::new(RequestLimits {
         words_max: Dialect::default().request_words_max(),
@@ -96,7 +96,7 @@ fn damage(random: &mut fastrand::Rng, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Feeds `bytes` in pieces until they end or are refused; gives the position.
+/// Feeds `bytes` in pieces until they end or are refused. Returns the position.
 fn feed_in_pieces(random: &mut fastrand::Rng, bench: &Bench, bytes: &[u8]) -> Position {
     let mut applier = bench.applier(0);
     let mut rest = bytes;
@@ -127,7 +127,7 @@ fn a_damaged_stream_leaves_the_position_between_units() {
             position.offset
         );
         assert!(position.db < 4);
-        // Whatever was taken can be read, or is refused as tainted.
+        // Whatever was applied can be read, or is refused as tainted.
         let _ = (
             bench.read(position.db, "SCAN 0 COUNT 1000"),
             bench.read(0, "DBSIZE"),

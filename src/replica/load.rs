@@ -1,4 +1,4 @@
-//! A full resync's payload: `$length` or `$EOF:mark`, an RDB, and for the latter the mark again.
+//! Loads a full resync's payload: `$length` or `$EOF:mark`, an RDB, and in the second case the mark again.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -23,39 +23,40 @@ use crate::store::{
 };
 use crate::value::{Choices, Thresholds};
 
-/// Keys for which room is made on the snapshot's word alone: about 100 MB of empty table. Beyond it tables grow as keys come.
+/// Keys for which room is made on the snapshot's word alone: about 100 MB of empty table. Beyond it, tables grow as keys
+/// arrive.
 const PRESIZED_KEYS_MAX: u64 = 4 << 20;
 
-/// The fewest bytes that a key takes in an RDB: type, key length, value length.
+/// The minimum bytes of a key in an RDB: type, key length, value length.
 const KEY_BYTES_MIN: u64 = 3;
 
-/// How many damaged values of a snapshot are named in the log one by one.
+/// How many damaged values of a snapshot the log names one by one.
 const FLAWED_SHOWN: u64 = 16;
 
-/// How many keys between two updates of the figures.
+/// Keys between two updates of the figures.
 const FIGURES_EVERY: u64 = 1024;
 
-/// The random mark's length in `$EOF:` payloads.
+/// Length of the random mark in `$EOF:` payloads.
 const MARK_BYTES: usize = 40;
 
 /// Why a full resync's payload could not be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// The RDB, or the connection in the middle of it.
+    /// The RDB is invalid, or the connection ended in the middle of it.
     #[error("reading the snapshot: {0}")]
     Rdb(#[from] crate::rdb::error::Error),
-    /// The primary sends an error instead.
+    /// The primary sent an error instead.
     #[error("the primary could not send its snapshot: {0}")]
     Refused(String),
-    /// The first line is no payload header.
+    /// The first line is not a payload header.
     #[error("the primary announces a snapshot with {0:?} instead of $<length> or $EOF:<mark>")]
     Header(String),
-    /// The mark that was announced does not come behind the RDB.
-    #[error("the snapshot ends at offset {0}, and the end mark that was announced does not follow")]
+    /// The announced mark does not follow the RDB.
+    #[error("the snapshot ends at offset {0}, but the announced end mark does not follow it")]
     Mark(u64),
-    /// The RDB is longer than announced, or a kept one shorter.
-    #[error("the snapshot takes {actual} bytes where {announced} were announced")]
+    /// The RDB is longer than announced, or a kept one is shorter.
+    #[error("the snapshot has {actual} bytes, but {announced} were announced")]
     Length {
         /// Bytes announced.
         announced: u64,
@@ -128,15 +129,15 @@ pub(super) struct Loaded {
 pub(super) struct Kept<'a> {
     /// How many databases there can be.
     pub(super) databases: usize,
-    /// Whose words replies are in, whatever the snapshot says.
+    /// The dialect of replies, whatever the snapshot says.
     pub(super) dialect: Option<Dialect>,
-    /// The settings of encodings.
+    /// The operator's settings.
     pub(super) tuning: &'a Arc<Tuning>,
-    /// Who runs scripts that come in the stream.
+    /// Runs scripts that arrive in the stream.
     pub(super) scripting: Option<&'a Arc<dyn ReplayScripts>>,
 }
 
-/// Loads a dump from `source` into a generation of its own: what a full sync does, without a primary.
+/// Loads a dump from `source` into a generation of its own: a full sync without a primary.
 ///
 /// # Errors
 /// [`LoadError`] with the byte offset and what was being read.
@@ -165,10 +166,10 @@ pub(super) fn header<S: Source>(reader: &mut Reader<S>) -> Result<Framing, LoadE
     }
 }
 
-/// Reads a payload behind its header, to its last byte.
+/// Reads a payload from after its header to its last byte.
 ///
 /// # Errors
-/// [`LoadError`]; what has been loaded is dropped.
+/// [`LoadError`]; what was loaded is dropped.
 pub(super) fn payload<S: Source>(
     reader: &mut Reader<S>,
     framing: &Framing,
@@ -189,7 +190,7 @@ pub(super) fn payload<S: Source>(
     result
 }
 
-/// Reads a snapshot of the state directory, of `bytes` bytes.
+/// Reads a snapshot from the state directory, `bytes` bytes long.
 ///
 /// # Errors
 /// [`LoadError`].
@@ -212,7 +213,7 @@ pub(super) fn snapshot<S: Source>(
     result
 }
 
-/// Decodes an RDB of `announced` bytes, 0 if nobody knows, into a generation of its own.
+/// Decodes an RDB of `announced` bytes (0 if the length is not known) into a generation of its own.
 fn rdb<S: Source>(
     reader: &mut Reader<S>,
     kept: Kept<'_>,
@@ -242,8 +243,9 @@ fn rdb<S: Source>(
     })
 }
 
-/// Reads up to the payload's end. That of the RDB, `bytes` bytes long, has been found by decoding it, never by looking for the mark,
-/// which a value may contain. What lies between the two servers pass over: they decode a file that they have received before.
+/// Reads up to the payload's end. The end of the RDB, `bytes` bytes long, has been found by decoding it, never by
+/// searching for the mark, which a value may contain. Servers ignore any bytes between the two: they decode a file that
+/// they have received before.
 /// Source: redis 8.0 replication.c, `readSyncBulkPayload`.
 fn end<S: Source>(reader: &mut Reader<S>, framing: &Framing, bytes: u64) -> Result<(), LoadError> {
     let passed = match framing {
@@ -253,13 +255,13 @@ fn end<S: Source>(reader: &mut Reader<S>, framing: &Framing, bytes: u64) -> Resu
     if passed > 0 {
         tracing::warn!(
             bytes = passed,
-            "passed over what comes after the snapshot's end, as servers do"
+            "skipped the bytes after the snapshot's end, as servers do"
         );
     }
     Ok(())
 }
 
-/// Passes over the rest of `announced` bytes, of which `actual` have been read. Gives how many there were.
+/// Skips the rest of `announced` bytes, of which `actual` have been read. Returns how many bytes it skipped.
 fn rest<S: Source>(reader: &mut Reader<S>, announced: u64, actual: u64) -> Result<u64, LoadError> {
     let rest = announced
         .checked_sub(actual)
@@ -270,7 +272,7 @@ fn rest<S: Source>(reader: &mut Reader<S>, announced: u64, actual: u64) -> Resul
     Ok(rest)
 }
 
-/// Reads up to the end of `mark`. Gives how many bytes were before it.
+/// Reads up to the end of `mark`. Returns how many bytes came before it.
 fn up_to<S: Source>(reader: &mut Reader<S>, mark: &[u8; MARK_BYTES]) -> Result<u64, LoadError> {
     let at = reader.position();
     let mut last = reader.array::<MARK_BYTES>()?;
@@ -295,15 +297,15 @@ struct Facts {
     offset: Option<u64>,
     taints: Vec<Taint>,
     taints_everything: bool,
-    /// Who wrote it, which a version alone says less well.
+    /// The dialect of the server that wrote the snapshot, found more precisely than from a version alone.
     writer: Dialect,
-    /// Values that have something wrong, whereby servers load them.
+    /// Values that are damaged in a way that servers still load.
     flawed: u64,
-    /// Of the key that comes next: that its value was given up, and whether that was a hash with times.
+    /// Whether the value of the next key was discarded, and if so, whether it was a hash with expiring fields.
     is_swept: Option<bool>,
 }
 
-/// Takes the decoder's events into a new generation.
+/// Puts what the decoder reads into a new generation.
 struct Snapshot<'a> {
     loader: Loader<'a>,
     spaces: &'a Keyspaces,
@@ -312,24 +314,24 @@ struct Snapshot<'a> {
     thresholds: Thresholds,
     figures: &'a LoadFigures,
     keys: u64,
-    /// Holds whatever the snapshot says.
+    /// Applies whatever the snapshot says.
     chosen_dialect: Option<Dialect>,
     scripting: Option<&'a Arc<dyn ReplayScripts>>,
     facts: Facts,
 }
 
 impl Facts {
-    /// Says what was loaded though something is wrong with it, beyond what has been named.
+    /// Logs how many damaged values were loaded beyond those already named.
     fn report(&self) {
         if self.flawed > FLAWED_SHOWN {
             tracing::warn!(
                 values = self.flawed - FLAWED_SHOWN,
-                "more values of the snapshot are damaged, of a kind that servers of its version load"
+                "more values of the snapshot are damaged in a way that servers of its version still load"
             );
         }
     }
 
-    /// The generation of what was loaded into `spaces`.
+    /// The generation that consists of `spaces` and these facts.
     fn generation(self, spaces: Keyspaces, kept: Kept<'_>) -> Generation {
         for taint in self.taints {
             spaces.taints().restore(taint.db, &taint.key, taint.doubt);
@@ -377,7 +379,7 @@ impl<'a> Snapshot<'a> {
 }
 
 impl Snapshot<'_> {
-    /// A script that the server knows, whose digest may come in the stream. Source: redis 6.0 rdb.c, `rdbLoadRio`.
+    /// Keeps a script that the server knows: the stream may call it by its digest. Source: redis 6.0 rdb.c, `rdbLoadRio`.
     fn keep_script(&self, code: &[u8]) {
         let dialect = self.chosen_dialect.or(self.facts.dialect);
         let dialect = dialect.unwrap_or_default();
@@ -385,7 +387,7 @@ impl Snapshot<'_> {
         match scripting.map(|scripting| scripting.load(code, dialect)) {
             Some(Ok(digits)) => self.spaces.scripts().keep(&digits, code),
             Some(Err(error)) => {
-                tracing::warn!(%error, "a script of the snapshot does not compile here: calls of it taint everything");
+                tracing::warn!(%error, "a script in the snapshot does not compile in redtail: a call of it taints everything");
             }
             None => {}
         }
@@ -399,7 +401,8 @@ impl Snapshot<'_> {
     }
 }
 
-/// The number that a text begins with, as C's `atoi` reads it; 0 for one that is negative or none. A server stays in database 0 then.
+/// The number that a text starts with, as C's `atoi` reads it; 0 if it is negative or there is none. A server stays in
+/// database 0 then.
 fn leading(text: &[u8]) -> u64 {
     let blanks = text.iter().take_while(|byte| byte.is_ascii_whitespace());
     let text = text.get(blanks.count()..).unwrap_or_default();
@@ -410,7 +413,7 @@ fn leading(text: &[u8]) -> u64 {
     number.and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
-/// The second of the last use of a key that has been idle so long; of one that does not say, now.
+/// When a key that has been idle for `idle_s` seconds was last used, in Unix seconds; now if the snapshot does not say.
 ///
 /// Source: redis 8.0 object.c, `objectSetLRUOrLFU`.
 fn used_at_s(idle_s: Option<u64>) -> u32 {
@@ -429,7 +432,7 @@ impl Sink for Snapshot<'_> {
         Ok(())
     }
 
-    /// The key is there, for counts and for the stream; who asks for its value is answered TAINTED.
+    /// Loads the key without its value, so that counts and the stream see it. A read of its value answers TAINTED.
     fn lost(&mut self, db: u64, key: &[u8], meta: Meta) -> Result<(), SinkError> {
         self.facts.taints.push(Taint {
             db: u32::try_from(db).unwrap_or(u32::MAX),
@@ -455,7 +458,7 @@ impl Sink for Snapshot<'_> {
             state::LIBRARIES_DOUBTED => self.facts.libraries.doubt(),
             _ => {}
         }
-        // These fields come before the keys, so the first key is already kept as its server keeps it.
+        // These fields come before the keys, so even the first key is kept as its server keeps it.
         let dialect = self.chosen_dialect.or(self.facts.dialect);
         self.thresholds = self.choices.thresholds(dialect.unwrap_or_default());
         Ok(())
@@ -471,7 +474,7 @@ impl Sink for Snapshot<'_> {
             .keys_expected
             .fetch_add(keys, Ordering::Relaxed);
         let room = keys.min(self.keys_max);
-        // For all databases together: each may announce as much.
+        // The limit is for all databases together, because each may announce as much.
         self.keys_max -= room;
         self.loader.reserve(usize::try_from(room).unwrap_or(0));
         Ok(())
@@ -483,7 +486,7 @@ impl Sink for Snapshot<'_> {
             .libraries
             .add(Bytes::copy_from_slice(code), false);
         if let Err(error) = added {
-            tracing::warn!(%error, "the snapshot holds a function library without a name of its own: FUNCTION DUMP answers TAINTED");
+            tracing::warn!(%error, "the snapshot contains a function library that cannot be added: FUNCTION DUMP answers TAINTED");
             self.facts.libraries.doubt();
         }
         Ok(())
@@ -554,7 +557,7 @@ impl Snapshot<'_> {
     fn note_flaw(&mut self, error: &dyn std::error::Error) {
         self.facts.flawed += 1;
         if self.facts.flawed <= FLAWED_SHOWN {
-            tracing::warn!(%error, "a value of the snapshot is damaged, of a kind that servers of its version load");
+            tracing::warn!(%error, "a value of the snapshot is damaged in a way that servers of its version still load");
         }
     }
 

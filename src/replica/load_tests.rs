@@ -5,7 +5,7 @@ use crate::rdb::source::MemorySource;
 use crate::store::Value;
 use crate::value;
 
-/// Loads a dump of version 4, which has no checksum, out of a payload that says how long it is.
+/// Loads a dump of version 4, which has no checksum, from a payload that announces its length.
 fn load(body: &[u8]) -> Generation {
     let dump = [b"REDIS0004", body, b"\xff"].concat();
     let payload = [format!("\n${}\r\n", dump.len()).as_bytes(), &dump].concat();

@@ -1,23 +1,23 @@
-//! What comes in the stream, changes no data, and is passed over: counted by name, and logged.
+//! What changes no data in the stream and is passed over: counted by name, and logged.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-/// Commands that providers' servers send to their replicas and that touch no data. More can be named by
-/// [`Config::stream_ignore`](super::Config::stream_ignore).
+/// Commands that providers' servers send to their replicas and that touch no data.
+/// [`Config::stream_ignore`](super::Config::stream_ignore) can name more.
 ///
 /// * `opinfo`: Alibaba Cloud, beside each write. Source: RedisShake, `filters/aliyun.lua`, and its issue 533.
 ///
 /// AWS sends `REPLCONF TIMESTAMP …`, which needs no entry: every REPLCONF is known. Source: RedisShake's issue 506.
 pub const PROVIDER_COMMANDS: &[&str] = &["opinfo"];
 
-/// How often each thing was passed over. Names are those of the command table, of the settings, and of this room: there are no
-/// more of them, whatever a primary sends.
+/// How often each thing was passed over. The names come from the command table, from the settings and from this module,
+/// so their number is limited, whatever a primary sends.
 #[derive(Debug, Default)]
 pub struct Passed(Mutex<BTreeMap<Box<str>, u64>>);
 
 impl Passed {
-    /// Counts one; gives how many there are now.
+    /// Counts one. Returns the new count.
     pub(super) fn note(&self, name: &str) -> u64 {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(name) {
@@ -28,7 +28,7 @@ impl Passed {
         1
     }
 
-    /// All that was passed over, by name.
+    /// The counts of everything that was passed over, by name.
     #[must_use]
     pub fn counts(&self) -> Vec<(Box<str>, u64)> {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -37,7 +37,7 @@ impl Passed {
     }
 }
 
-/// Whether the `count`th of a kind is worth a line in the log: the first, the tenth, the hundredth.
+/// Whether the `count`th of a kind deserves a log line: the first, the tenth, the hundredth.
 pub(super) const fn is_logged(mut count: u64) -> bool {
     while count > 0 && count.is_multiple_of(10) {
         count /= 10;

@@ -3,11 +3,11 @@
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
-/// Lets so many bytes a second pass.
+/// Limits a flow to `bytes_per_second`.
 #[derive(Debug)]
 pub(super) struct Rate {
     bytes_per_second: NonZeroU64,
-    /// When all that has passed would have passed at that rate.
+    /// When everything that has passed would have passed at that rate.
     due: Instant,
 }
 
@@ -19,9 +19,9 @@ impl Rate {
         }
     }
 
-    /// How long to wait before `bytes` more are worked off.
+    /// How long to wait before processing `bytes` more.
     pub(super) fn delay(&mut self, bytes: usize, now: Instant) -> Duration {
-        // Time in which nothing came is not made up for.
+        // Idle time is not made up for.
         let start = self.due.max(now);
         let takes = bytes as f64 / self.bytes_per_second.get() as f64;
         self.due = start + Duration::from_secs_f64(takes);

@@ -1,4 +1,4 @@
-//! From the state directory to a generation: its snapshot, then its logs, through the same code as a full sync and a live
+//! Loads a generation from the state directory: its snapshot, then its logs, with the same code as a full sync and a live
 //! stream.
 
 use std::io;
@@ -22,14 +22,14 @@ use crate::words::Plain;
 /// What a state directory held.
 pub(super) struct Restored {
     pub(super) position: Position,
-    /// The history to resume; `None` where the stream could not be followed any further.
+    /// The history to resume; `None` if the stream cannot be followed any further.
     pub(super) replid: Option<ReplId>,
 }
 
 /// A chain that was read.
 struct Read {
     restored: Restored,
-    /// The log that the stream goes on in, and where its whole records end.
+    /// The log that the stream continues in, and where its whole records end.
     log: (u64, u64),
 }
 
@@ -41,8 +41,8 @@ struct Context<'a> {
     stopped: &'a dyn Fn() -> bool,
 }
 
-/// Restores the newest state that is whole. What is damaged is set aside; `None` when nothing is left, or when `stopped` says
-/// so.
+/// Restores the newest state that is whole, and sets damaged states aside. Returns `None` when no state is left, or when
+/// `stopped` returns true.
 pub(super) fn restore(
     keeper: &mut Keeper,
     kept: Kept<'_>,
@@ -58,7 +58,7 @@ pub(super) fn restore(
         match read(&chain, cx) {
             Ok(Read { restored, log }) => {
                 note(&chain, &restored);
-                // A history that has ended is not appended to; the next full sync takes its place.
+                // A history that has ended is not appended to; the next full sync replaces it.
                 if restored.replid.is_some() {
                     keeper.resume(&chain, log.0, log.1);
                 }
@@ -68,14 +68,14 @@ pub(super) fn restore(
                 if let Err(error) = keeper.set_aside(&chain, &damage) {
                     tracing::error!(
                         error = %Plain(&error),
-                        "cannot rename the damaged state: redtail leaves it and asks the primary for a full sync"
+                        "cannot rename the damaged state: redtail leaves it in place and asks the primary for a full sync"
                     );
                     return None;
                 }
             }
             Err(_) if stopped() => return None,
             Err(damage) => {
-                tracing::error!(%damage, "cannot use the kept state: redtail leaves it and asks the primary for a full sync");
+                tracing::error!(%damage, "cannot use the kept state: redtail leaves it in place and asks the primary for a full sync");
                 return None;
             }
         }
@@ -87,12 +87,12 @@ fn note(chain: &Chain, restored: &Restored) {
     let (generation, offset) = (chain.number, restored.position.offset);
     match restored.replid {
         Some(replid) => {
-            tracing::info!(generation, %replid, offset, "serving the kept state; redtail asks the primary for what comes after it")
+            tracing::info!(generation, %replid, offset, "serving the kept state; redtail asks the primary for the stream that follows it")
         }
         None => tracing::warn!(
             generation,
             offset,
-            "serving the kept state, whose stream cannot be followed any further: redtail asks the primary for a full sync"
+            "serving the kept state, but its stream cannot be followed any further: redtail asks the primary for a full sync"
         ),
     }
 }
@@ -103,7 +103,7 @@ fn read(chain: &Chain, cx: Context<'_>) -> Result<Read, Damage> {
     };
     let (begin, log) = LogReader::open(path)?;
     if begin.number != *number {
-        return Err(log.corrupt(0, "it is another generation's"));
+        return Err(log.corrupt(0, "it belongs to another generation"));
     }
     let position = snapshot(&chain.snapshot, begin, cx)?;
     let mut replay = Replay {
@@ -133,7 +133,7 @@ fn read(chain: &Chain, cx: Context<'_>) -> Result<Read, Damage> {
     })
 }
 
-/// Loads the snapshot of the log that begins there.
+/// Loads the snapshot whose log begins at `begin`.
 fn snapshot(path: &Path, begin: Begin, cx: Context<'_>) -> Result<Position, Damage> {
     let unusable = |what: String| Damage::Unusable {
         path: path.to_owned(),
@@ -156,7 +156,7 @@ fn snapshot(path: &Path, begin: Begin, cx: Context<'_>) -> Result<Position, Dama
     let db = usize::try_from(begin.db).unwrap_or(usize::MAX);
     if !loaded.generation.spaces.grow_to(db) {
         return Err(unusable(format!(
-            "database {db} is selected; allow it with --databases"
+            "its stream uses database {db}; allow it with --databases"
         )));
     }
     Ok(Position {
@@ -166,7 +166,7 @@ fn snapshot(path: &Path, begin: Begin, cx: Context<'_>) -> Result<Position, Dama
     })
 }
 
-/// A file that ends with an error once nobody wants it any more.
+/// A file that ends with an error once it is no longer needed.
 struct Stoppable<'a> {
     file: FileSource,
     stopped: &'a dyn Fn() -> bool,
@@ -183,8 +183,8 @@ impl Source for Stoppable<'_> {
 
 const STOPPED: &str = "the replica was stopped";
 
-/// What our own limits refuse, or the system cannot read, is not damaged: unless it reads so because a bit has turned, a key's
-/// name into another's, say.
+/// What our own limits refuse, or the system cannot read, is not damaged, unless a flipped bit caused the refusal, for
+/// example by turning one key's name into another's.
 fn of_load(path: &Path, error: &LoadError) -> Damage {
     let what = error.to_string();
     let LoadError::Rdb(rdb) = error else {
@@ -206,7 +206,7 @@ fn of_load(path: &Path, error: &LoadError) -> Damage {
     }
 }
 
-/// Whether the last eight bytes are the checksum of those before them.
+/// Whether the last eight bytes are the checksum of the bytes before them.
 fn is_whole(mut source: impl Source) -> io::Result<bool> {
     let (mut sum, mut rest) = (0, Vec::new());
     loop {
@@ -232,13 +232,13 @@ fn corrupt(path: &Path, at: u64, what: &str) -> Damage {
 /// Logs being applied.
 struct Replay {
     position: Position,
-    /// Where it stands; `None` once the stream cannot be followed any further.
+    /// The current place; `None` once the stream cannot be followed any further.
     place: Option<Place>,
     scripting: Option<Arc<dyn ReplayScripts>>,
 }
 
 impl Replay {
-    /// Whether a log that begins there goes on where the last one ended.
+    /// Whether a log that begins at `begin` continues where the last one ended.
     fn goes_on_at(&self, begin: Begin) -> bool {
         let db = usize::try_from(begin.db).unwrap_or(usize::MAX);
         self.place
@@ -249,9 +249,9 @@ impl Replay {
             })
     }
 
-    /// Applies a log. Gives where its whole records end.
+    /// Applies a log. Returns where its whole records end.
     fn log(&mut self, mut log: LogReader, stopped: &dyn Fn() -> bool) -> Result<u64, Damage> {
-        // Nobody must see how far this is, nor count it as the stream's.
+        // Use separate figures: this must not show as progress, nor count as the stream's.
         let (progress, figures) = (Progress::default(), StreamFigures::default());
         let scripting = self.scripting.clone();
         let start = |position: &Position| {
@@ -271,13 +271,13 @@ impl Replay {
                 applier = start(&applier.into_position());
             }
             if head.offset != applier.received() {
-                return Err(log.corrupt(begins, "a record begins where none ended"));
+                return Err(log.corrupt(begins, "a record does not begin where the last one ended"));
             }
             match head.kind {
                 Kind::Renamed => place.replid = id_of(&log, begins, &payload)?,
                 Kind::Stream => {
                     if let Err(error) = apply(&mut applier, head, &payload) {
-                        tracing::warn!(%error, "the kept stream ends here for redtail");
+                        tracing::warn!(%error, "redtail cannot follow the kept stream any further");
                         self.place = None;
                     }
                 }

@@ -1,4 +1,4 @@
-//! How long ago it was proven that nothing is missing, and whether that is too long.
+//! How old the last proof is that nothing is missing, and whether that is too old.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,21 +12,22 @@ use crate::store::Served;
 use crate::upstream::{Phase, Progress, Proof, Status};
 use crate::words::Period;
 
-/// How often it is looked where no limit is set: for figures alone.
+/// How often freshness is checked if no limit is set: only the figures need it.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// The bounds of that with a limit, of which it is a tenth.
+/// The bounds of the check period if a limit is set; the period is a tenth of the limit.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(200));
 
-/// Proofs that wait to be reached. They come a few times per limit, so that the oldest of more would be of no use.
+/// Maximum number of proofs that wait to be reached. A few arrive per limit, so with more than this the oldest would be
+/// useless.
 const PENDING_MAX: usize = 32;
 
-/// How often the server is asked for proof under that limit.
+/// How often the server is asked for proof under `limit`.
 pub(super) fn proof_period(limit: Duration) -> Duration {
     (limit / 4).clamp(Duration::from_millis(10), Duration::from_secs(5))
 }
 
-/// Looks at proofs, and tells the store when the last one that was reached is too old.
+/// Checks proofs, and tells the store when the last one that was reached is too old.
 pub(super) struct Freshness {
     pub(super) served: Arc<Served>,
     pub(super) progress: Arc<Progress>,
@@ -39,7 +40,7 @@ pub(super) struct Freshness {
 }
 
 impl Freshness {
-    /// Looks until `stop` is cancelled.
+    /// Checks until `stop` is cancelled.
     pub(super) async fn watch(mut self, stop: CancellationToken) {
         let period = self
             .limit
@@ -59,7 +60,7 @@ impl Freshness {
         self.reach();
         let proven = self.figures.proven();
         let too_old = |limit| proven.is_none_or(|at| at.elapsed() > limit);
-        // Before the first sync there is nothing that could be stale.
+        // Before the first sync nothing can be stale.
         let stale = self.limit.is_some_and(too_old) && self.served.peek().is_some();
         if self.served.set_stale(stale) != stale {
             self.report(stale);
@@ -71,7 +72,7 @@ impl Freshness {
             let limit = self.limit.unwrap_or_default();
             tracing::warn!(
                 limit = %Period(limit),
-                "the data may be older than --max-staleness allows: reads are refused (MASTERDOWN) until it is proven to be fresh"
+                "the data may be older than --max-staleness allows: reads are refused (MASTERDOWN) until it is proven fresh"
             );
         } else {
             tracing::info!("the data is fresh again");
@@ -86,7 +87,7 @@ impl Freshness {
         self.pending.truncate(PENDING_MAX);
     }
 
-    /// What takes a proof's place where there is none: all that had come when something last came.
+    /// What replaces a proof if there is none: everything that had been received when the last byte arrived.
     fn sample(&self) -> Option<Proof> {
         if self.progress.phase() != Phase::Streaming {
             return None;
@@ -98,11 +99,11 @@ impl Freshness {
         })
     }
 
-    /// Finds the last proof that what is served includes.
+    /// Finds the last proof that the served data includes.
     fn reach(&mut self) {
         let before = self.figures.history().replid;
         let applied = self.progress.applied();
-        // An offset means nothing without its history, which may just be changing.
+        // An offset means nothing without its history, which may be changing right now.
         let Some(replid) = self
             .figures
             .history()
@@ -111,7 +112,7 @@ impl Freshness {
         else {
             return;
         };
-        // What was held for another history will not be reached any more, or is not served yet.
+        // A proof for another history will not be reached any more, or its history is not served yet.
         while let Some(first) = self.pending.front() {
             let reached = first.replid == replid && first.offset <= applied;
             if first.replid == replid && !reached {

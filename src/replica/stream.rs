@@ -1,4 +1,4 @@
-//! Applying the command stream.
+//! Applies the command stream.
 
 mod control;
 mod scripts;
@@ -20,20 +20,20 @@ use crate::store::{Generation, KeyHash, Keyspaces, Slot, Tx};
 use crate::upstream::Progress;
 use crate::value::Thresholds;
 
-/// A buffer larger than this is given back once it holds less: one huge value must not be held for ever.
+/// A buffer larger than this is shrunk once it holds less, so that one huge value does not hold memory for ever.
 const KEPT_BUFFER_BYTES_MAX: usize = 1 << 20;
 
 /// How much of a key or name a log line shows.
 const LOGGED_BYTES_MAX: usize = 64;
 
-/// Slots of a transaction that are gathered before repeated ones are looked for.
+/// How many slots of a transaction are gathered before duplicates are dropped.
 const REPEATED_SLOTS_MAX: usize = 1 << 14;
 
-/// What cannot be followed any further: the position is lost, a full resync must come.
+/// Why the stream cannot be followed any further: the position is lost, and a full resync must come.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(super) enum StreamError {
-    /// The bytes are no commands.
+    /// The bytes are not commands.
     #[error("the stream at offset {offset} is not a command: {cause}")]
     Protocol {
         /// Where the unreadable command starts.
@@ -41,39 +41,39 @@ pub(super) enum StreamError {
         /// What is wrong with it.
         cause: ProtocolError,
     },
-    /// A database past all that there is room for.
+    /// The database number is past all that there is room for.
     #[error("the primary uses database {0}; allow it with --databases {1} or more")]
     Database(i64, i64),
-    /// The primary says that it is done, or is none.
+    /// The primary says that it has finished, or it is not a primary.
     #[error("the primary ended its stream with {0}")]
     Ended(&'static str),
-    /// What is between MULTI and EXEC has to be kept until EXEC, and there is not so much room.
+    /// The commands between MULTI and EXEC must be kept until EXEC, and they need more room than there is.
     #[error(
-        "a transaction that began at offset {offset} is larger than {bytes_max} bytes, which is what --clients-memory allows: its outcome comes with a full sync"
+        "the transaction that began at offset {offset} is larger than the {bytes_max} bytes that --clients-memory allows: redtail gets its outcome from a full sync"
     )]
     Transaction {
         /// Where its MULTI is.
         offset: u64,
-        /// The room for it.
+        /// Maximum bytes that it may take.
         bytes_max: usize,
     },
-    /// Slots have come to the primary, or failed to.
-    #[error("a migration of slots has ended: what is in them comes with a new snapshot")]
+    /// Slots have moved to the primary, or failed to.
+    #[error("a migration of slots has ended: redtail gets their contents from a new snapshot")]
     Migrated,
 }
 
-/// A place in the stream between two commands, and what belongs to it.
+/// A place in the stream between two commands, with the state at that place.
 #[derive(Debug, Clone)]
 pub(super) struct Position {
-    /// Bytes of the stream up to here.
+    /// Bytes of the stream before this place.
     pub(super) offset: u64,
     /// The database that the next command works in.
     pub(super) db: usize,
-    /// What the stream applies to.
+    /// The generation that the stream changes.
     pub(super) generation: Arc<Generation>,
 }
 
-/// Commands between MULTI and EXEC, kept until the whole can be applied.
+/// Commands between MULTI and EXEC, kept until all of them can be applied together.
 #[derive(Debug, Default)]
 struct Queue {
     words: Vec<u8>,
@@ -118,14 +118,14 @@ impl Queue {
         });
     }
 
-    /// Bytes that it takes.
+    /// Bytes that the queue takes.
     const fn bytes(&self) -> usize {
         let spans = self.spans.capacity() * size_of::<Span>();
         let commands = self.commands.capacity() * size_of::<Queued>();
         self.words.capacity() + spans + commands
     }
 
-    /// The slots that all its commands need. Repeated ones are dropped on the way: a flush is a few bytes in the stream and
+    /// The slots that all its commands need. Duplicates are dropped on the way: a flush is a few bytes in the stream but
     /// thousands of slots here.
     fn slots(&self, spaces: &Keyspaces) -> SmallVec<[Slot; 4]> {
         let mut slots = SmallVec::new();
@@ -156,7 +156,7 @@ impl Queue {
     }
 }
 
-/// Takes bytes, applies commands, moves the position.
+/// Takes bytes, applies commands and moves the position.
 pub(super) struct Applier<'a> {
     parser: RequestParser,
     /// An incomplete command's bytes.
@@ -167,7 +167,7 @@ pub(super) struct Applier<'a> {
 }
 
 impl<'a> Applier<'a> {
-    /// Goes on at `position`.
+    /// Continues at `position`.
     pub(super) fn new(
         position: Position,
         progress: &'a Progress,
@@ -202,29 +202,29 @@ impl<'a> Applier<'a> {
         }
     }
 
-    /// The same, with somebody to run the scripts that old primaries send as their text.
+    /// The same, with an engine for the scripts that old primaries send as their text.
     pub(super) fn with_scripting(mut self, scripting: Option<Arc<dyn ReplayScripts>>) -> Self {
         self.state.scripting = scripting;
         self
     }
 
-    /// Where the last whole unit ended. What has been read beyond it, of a command or of a MULTI, is forgotten.
+    /// The place where the last whole unit ended. Discards what was read beyond it of a command or of a MULTI.
     pub(super) fn into_position(self) -> Position {
         self.state.position
     }
 
-    /// The offset of all that has been fed.
+    /// The offset of all bytes that were fed.
     pub(super) const fn received(&self) -> u64 {
         self.state.read_offset + self.buffer.len() as u64
     }
 
-    /// Where the last whole unit ended.
+    /// The place where the last whole unit ended.
     #[cfg(test)]
     pub(super) const fn position(&self) -> &Position {
         &self.state.position
     }
 
-    /// Where it stands, and what has been fed beyond that; `None` inside a MULTI.
+    /// The position, and the bytes fed beyond it; `None` inside a MULTI.
     pub(super) fn rest(&self) -> Option<(&Position, &[u8])> {
         let state = &self.state;
         state
@@ -233,17 +233,18 @@ impl<'a> Applier<'a> {
             .then_some((&state.position, &*self.buffer))
     }
 
-    /// Lets commands go by `clock_ms`, Unix milliseconds, from now on.
+    /// Makes commands go by `clock_ms`, in Unix milliseconds, from now on.
     pub(super) const fn set_clock(&mut self, clock_ms: i64) {
         self.state.clock_ms = Some(clock_ms);
     }
 
-    /// Lets what is between MULTI and EXEC take so many bytes.
+    /// Allows the commands between MULTI and EXEC to take `bytes` bytes.
     pub(super) const fn set_transaction_max(&mut self, bytes: usize) {
         self.state.transaction_max = bytes;
     }
 
-    /// Says that the stream comes from the very server that wrote the snapshot. One that goes on with another's may be newer.
+    /// States that the stream comes from the server that wrote the snapshot. A server that continues another's stream may
+    /// be newer.
     pub(super) fn trust_version(&mut self) {
         let generation = &*self.state.position.generation;
         let dialect = generation.dialect;
@@ -251,7 +252,7 @@ impl<'a> Applier<'a> {
             dialect == generation.written_by && dialect.has_known_commands();
     }
 
-    /// The snapshot being written: it is given what commands are about to change.
+    /// The snapshot being written: before a command changes something, the snapshot gets the old contents.
     pub(super) const fn saving(&mut self) -> &mut Option<Saving> {
         &mut self.state.saving
     }
@@ -265,7 +266,7 @@ impl<'a> Applier<'a> {
         taken.fetch_add(chunk.len() as u64, Ordering::Relaxed);
         self.buffer.extend_from_slice(chunk);
         let generation = Arc::clone(&self.state.position.generation);
-        // As servers do: what has been received is worked off before the next of many long readers gets in.
+        // Like a real server, processes all bytes received before the next of many long readers gets in.
         let _turn = generation.spaces.turn();
         let mut used = 0;
         let result = loop {
@@ -277,7 +278,7 @@ impl<'a> Applier<'a> {
         };
         self.ahead.clear();
         self.buffer.drain(..used);
-        // Not only when it is empty: a busy stream's chunks hardly ever end where a command does.
+        // Shrink it even if it is not empty: the chunks of a busy stream hardly ever end where a command does.
         if self.buffer.len() < KEPT_BUFFER_BYTES_MAX {
             self.buffer.shrink_to(KEPT_BUFFER_BYTES_MAX);
         }
@@ -286,8 +287,8 @@ impl<'a> Applier<'a> {
 }
 
 impl Applier<'_> {
-    /// Reads the command behind the first `used` bytes of the buffer, which it adds to them. Gives false when the buffer ends
-    /// before the command does.
+    /// Reads the command after the first `used` bytes of the buffer, and adds its length to `used`. Returns false if the
+    /// buffer ends before the command does.
     fn step(&mut self, used: &mut usize) -> Result<bool, StreamError> {
         let rest = self.buffer.get(*used..).unwrap_or_default();
         let step = self.parser.step(rest);
@@ -295,7 +296,7 @@ impl Applier<'_> {
             Ok(Step::NeedMore) => return Ok(false),
             Ok(Step::Command(args, taken)) => (args, taken),
             Err(cause) => {
-                // What is before it is valid.
+                // The commands before it are valid.
                 self.catch_up()?;
                 let offset = self.state.read_offset;
                 return Err(StreamError::Protocol { offset, cause });
@@ -313,41 +314,41 @@ impl Applier<'_> {
         Ok(true)
     }
 
-    /// Applies all that has been read.
+    /// Applies all commands that have been read.
     fn catch_up(&mut self) -> Result<(), StreamError> {
         self.state.work_off(&mut self.ahead, &self.buffer)
     }
 }
 
-/// Where the stream stands, and what is needed to go on.
+/// Where the stream is, and what is needed to continue.
 struct State<'a> {
     position: Position,
-    /// Where reading is: the position plus the commands of an unfinished MULTI.
+    /// How far reading has come: the position plus the commands of an unfinished MULTI.
     read_offset: u64,
     db: usize,
     /// The version of the settings that `thresholds` come from.
     tuned: u64,
     thresholds: Thresholds,
     queue: Option<Queue>,
-    /// Whether the server that sends this is surely of the dialect's version, all of whose commands are known.
+    /// Whether the server that sends this certainly has the dialect's version, all of whose commands are known.
     trusts_version: bool,
-    /// Bytes that it may take.
+    /// Maximum bytes that the queue may take.
     transaction_max: usize,
-    /// Commands whose failure has been reported: a flood of them must not become a flood of log lines.
-    /// Once because of a taint that was there already, and once for another reason.
+    /// Commands whose failure has been logged, so that a flood of failures is not a flood of log lines. A command is
+    /// logged once for a failure that an earlier taint caused, and once for any other failure.
     warned: HashSet<(&'static str, bool)>,
-    /// The time that commands go by, if that is not the system's.
+    /// The time that commands go by, if it is not the system's.
     clock_ms: Option<i64>,
-    /// A snapshot being written, which needs what a command changes first.
+    /// A snapshot being written, which needs the old contents before a command changes them.
     saving: Option<Saving>,
-    /// Who runs scripts that come as their text.
+    /// Runs scripts that arrive as their text.
     scripting: Option<Arc<dyn ReplayScripts>>,
     progress: &'a Progress,
     figures: &'a StreamFigures,
 }
 
 impl State<'_> {
-    /// Applies what waits in `buffer`, whose keys are asked for first.
+    /// Applies the commands that wait in `buffer`, after prefetching their keys.
     fn work_off(&mut self, ahead: &mut Ahead, buffer: &[u8]) -> Result<(), StreamError> {
         let spaces = &self.position.generation.spaces;
         spaces.fetch(self.db, ahead.hashes());
@@ -381,8 +382,8 @@ impl State<'_> {
         Ok(())
     }
 
-    /// Ends the link where a transaction outgrows its room. The full sync that follows has all of it, or nothing: a primary takes no
-    /// snapshot in the middle.
+    /// Ends the link if a transaction outgrows its room. The full sync that follows contains all of the transaction or
+    /// nothing of it: a primary takes no snapshot in the middle.
     fn check_transaction(&self, queue: &Queue) -> Result<(), StreamError> {
         if queue.bytes() <= self.transaction_max {
             return Ok(());
@@ -393,7 +394,7 @@ impl State<'_> {
         })
     }
 
-    /// Applies one write; `hash` is that of its only key, where that is known.
+    /// Applies one write; `hash` is the hash of its only key, if that is known.
     fn data(&mut self, row: &'static Command, args: Args<'_>, hash: Option<KeyHash>) {
         if let Some(queue) = &mut self.queue {
             return queue.push(self.db, row, args);
@@ -425,7 +426,7 @@ impl State<'_> {
         self.count(row, args, result);
     }
 
-    /// Takes over settings that have changed since the last command.
+    /// Adopts settings that have changed since the last command.
     fn tune(&mut self) {
         let generation = &*self.position.generation;
         let version = generation.tuning.version();
@@ -435,7 +436,7 @@ impl State<'_> {
         }
     }
 
-    /// Applies a whole transaction under all its locks: no reader sees a part of it.
+    /// Applies a whole transaction under all its locks, so that no reader sees only a part of it.
     fn exec(&mut self, queue: &Queue) {
         let generation = Arc::clone(&self.position.generation);
         self.tune();
@@ -484,14 +485,14 @@ impl State<'_> {
         let key = shown(args.at(1));
         let is_consequence = matches!(error, command::Error::Tainted(_));
         if self.warned.insert((row.name, is_consequence)) {
-            tracing::warn!(command, %key, offset, %error, "a write could not be applied: its keys answer TAINTED until the next full sync; further ones are logged at level debug");
+            tracing::warn!(command, %key, offset, %error, "a write could not be applied: its keys answer TAINTED until the next full sync; further failures are logged at level debug");
         } else {
             tracing::debug!(command, %key, offset, %error, "a write could not be applied");
         }
     }
 
-    /// A command of which we do not even know the keys: nothing can be vouched for any more. Another snapshot would not help:
-    /// the next such command may be on its way already.
+    /// Handles a command whose keys are not even known: from now on nothing is known to be right. Another snapshot would
+    /// not help, because the next such command may be on its way already.
     fn unknown(&self, args: Args<'_>, reason: &'static str) {
         self.report_unknown(args, reason);
         let spaces = &self.position.generation.spaces;
@@ -500,7 +501,7 @@ impl State<'_> {
         spaces.watches().touch_all();
     }
 
-    /// The same for a command within a transaction, whose locks are held.
+    /// The same for a command inside a transaction, whose locks are held.
     fn unknown_within(&self, tx: &mut Tx<'_>, args: Args<'_>, reason: &'static str) {
         self.report_unknown(args, reason);
         tx.taint_everything();
@@ -509,7 +510,7 @@ impl State<'_> {
     fn report_unknown(&self, args: Args<'_>, reason: &'static str) {
         let (name, offset) = (shown(args.at(0)), self.read_offset);
         if self.position.generation.spaces.taints().everything() {
-            tracing::debug!(command = %name, offset, reason, "another command that cannot be applied");
+            tracing::debug!(command = %name, offset, reason, "another command from the primary cannot be applied");
         } else {
             tracing::error!(command = %name, offset, reason, "a command from the primary cannot be applied: all keys answer TAINTED until the next full sync");
         }
@@ -518,7 +519,7 @@ impl State<'_> {
     }
 }
 
-/// Gives a snapshot that is being written what commands are about to change, before their locks are taken.
+/// Before locks are taken, passes to a snapshot being written what the commands are about to change.
 #[cold]
 fn save_first<'q>(
     saving: &mut Saving,
@@ -534,11 +535,11 @@ fn save_first<'q>(
     }
 }
 
-const NO_COMMAND: &str = "it is not known";
+const NO_COMMAND: &str = "the command is unknown";
 
 const MIGRATION: &str = "slots are being migrated";
 
-/// A word as log lines show it: its start, if it is long.
+/// A word as log lines show it: only its start if it is long.
 fn shown(word: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(
         word.get(..word.len().min(LOGGED_BYTES_MAX))

@@ -94,7 +94,7 @@ fn the_offset_counts_every_byte_and_stands_at_whole_units() {
             "cut {cut}, offset {offset}"
         );
         assert_eq!(bench.progress.applied().max(100), position.offset);
-        // Taken up again from there, nothing is lost and nothing doubled, whatever the database was.
+        // Resumed from there, nothing is lost and nothing applied twice, whatever the database was.
         let mut applier = Applier::new(position, &bench.progress, &bench.figures);
         applier.feed(&bytes[offset..]).unwrap();
         assert_eq!(applier.into_position().offset, 100 + bytes.len() as u64);
@@ -213,7 +213,8 @@ fn a_transaction_that_is_wrapped_twice_or_not_begun_is_applied_all_the_same() {
     assert_eq!(bench.read(0, "EXISTS a b c d").unwrap(), ":4");
 }
 
-/// What `bytes` of a `dialect`'s stream make of nothing: whether each of the keys a, b and c is there, and what was passed over.
+/// What `bytes` of a `dialect`'s stream make of an empty generation: whether the keys a, b and c exist, and what was
+/// passed over.
 fn followed(dialect: Dialect, bytes: &[u8]) -> ([bool; 3], String) {
     let mut bench = Bench::new();
     let tuning = crate::store::Tuning::default().ignoring(&["my.audit".to_owned()]);
@@ -257,11 +258,11 @@ fn what_is_passed_over_is_counted_by_its_name_and_taints_nothing() {
         ),
         (
             stream(&["SELECT", "SELECT 1 2"]),
-            "select with another number of words=2",
+            "select with the wrong number of words=2",
         ),
         (
             stream(&["SELECT -1", "SELECT x", "SELECT 01"]),
-            "select of no database=3",
+            "select of an invalid database=3",
         ),
         (
             stream(&["MULTI x", "EXEC x"]),
@@ -294,7 +295,7 @@ fn a_transaction_that_servers_refuse_runs_nothing_and_leaves_the_database() {
         let bytes = [&*begin, &between, &end].concat();
         let (there, names) = followed(dialect, &bytes);
         let discarded = between == encode("DISCARD") || between == encode("EXEC x");
-        // There is no transaction any more.
+        // The transaction is over.
         let wanted = match (runs, discarded) {
             (true, _) => [true, true, false],
             (false, true) => [false, true, false],
@@ -316,7 +317,7 @@ fn lines_end_as_the_upstreams_replicas_want_it() {
         assert_eq!(followed(Dialect::valkey(8, 1, 0), bytes).1, "");
         let mut bench = Bench::new();
         bench.generation = Arc::new(Generation::new(4, Dialect::valkey(9, 1, 0), Arc::default()));
-        // However it comes.
+        // In pieces of any size.
         for step in [1, bytes.len()] {
             let mut applier = bench.applier(0);
             let mut pieces = bytes.chunks(step);
@@ -463,7 +464,7 @@ fn a_copy_with_unknown_options_taints_wherever_it_may_have_gone() {
 }
 
 impl Bench {
-    /// A bench with `lines` applied, and all that is past its time swept.
+    /// A bench with `lines` applied, and all expired keys swept.
     fn swept(lines: &[&str]) -> Self {
         let bench = Self::new();
         bench.applier(0).feed(&stream(lines)).unwrap();
@@ -477,7 +478,7 @@ impl Bench {
     }
 }
 
-/// A value that is worth sweeping.
+/// A value large enough to sweep.
 const LONG: &str = "0123456789012345678901234567890123456789";
 
 #[test]
@@ -485,7 +486,7 @@ fn what_the_stream_does_to_a_swept_key_is_right_or_tainted() {
     let far = "9999999999999";
     let (set, hash) = (format!("SET k {LONG} PXAT 1"), format!("HSET h f {LONG}"));
     let start = [&*set, &*hash, "PEXPIREAT h 1", "SET live 1"];
-    // What comes, what is asked then, the reply if there is one.
+    // The lines of the stream, the command then read, and its reply if there is one.
     let cases: &[(&[&str], &str, Option<&str>)] = &[
         (&[], "DBSIZE", Some(":3")),
         (&[], "EXISTS k h live", Some(":1")),
@@ -681,7 +682,7 @@ fn libraries_change_as_the_stream_says_and_whole() {
         .feed(&stream(&["FUNCTION DELETE one", "EXEC"]))
         .unwrap();
     assert_eq!(libraries(&bench).as_deref(), Some("two three"));
-    // A library that is there already: the primary's must be other ones.
+    // A library that exists already: the primary must have different ones.
     applier.feed(&load("two")).unwrap();
     assert_eq!(libraries(&bench), None);
     applier.feed(&load("four")).unwrap();
@@ -767,7 +768,7 @@ fn a_transaction_without_end_ends_the_link_and_one_that_fits_does_not() {
     assert_eq!(applier.into_position().offset, begun);
 }
 
-/// What `lines` leave tainted, and how often something was passed over.
+/// Whether `lines` leave anything tainted, and how often something was passed over.
 fn after(dialect: Dialect, trusted: bool, lines: &[&str]) -> (bool, u64) {
     let mut bench = Bench::new();
     bench.generation = Arc::new(Generation::new(4, dialect, Arc::default()));
@@ -789,7 +790,7 @@ fn what_a_newer_server_may_mean_is_passed_over_only_of_a_known_one() {
         assert_eq!(after(known, false, &[line]), (true, 0), "{line}");
         assert_eq!(after(newer, true, &[line]), (true, 0), "{line}");
     }
-    // In an older one's table it has fewer words, or is not there.
+    // In an older server's table the command takes fewer words, or does not exist.
     let old = Dialect::redis(6, 0, 0);
     for line in ["LPOP a 2", "HSETEX h FIELDS 1 f v"] {
         assert_eq!(after(old, true, &[line]), (false, 1), "{line}");
@@ -799,7 +800,7 @@ fn what_a_newer_server_may_mean_is_passed_over_only_of_a_known_one() {
     for line in ["OBJECT NOSUCH a", "CONFIG NOSUCH", "XINFO NOSUCH s"] {
         assert_eq!(after(known, false, &[line]), (false, 1), "{line}");
     }
-    // Words that are not known may mean something.
+    // Unknown words may mean something.
     for line in [
         "FLUSHALL SLOWLY",
         "FLUSHDB ASYNC x",

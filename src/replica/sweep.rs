@@ -8,26 +8,27 @@ use std::time::{Duration, Instant};
 use super::figures::Figures;
 use crate::store::{Generation, Served, Sweeper, unix_ms};
 
-/// How long it works without a pause; each of its steps holds one lock for far less.
+/// How long the sweeper works without a pause. Each of its steps holds one lock for far less time.
 const WORK: Duration = Duration::from_millis(1);
 
-/// Pauses are so many times as long as the work before them: a twentieth of one processor at most.
+/// How many times as long as the work a pause is: the sweeper uses at most a twentieth of one processor.
 const PAUSE_TIMES: u32 = 19;
 
-/// The pause after a pass over all keys, at least.
+/// Minimum pause after a pass over all keys.
 const REST_MIN: Duration = Duration::from_secs(1);
 
-/// The pause after a pass is this part of the grace: values stay a little longer, and an idle process has little to do.
+/// The pause after a pass is this fraction of the grace: values stay a little longer, and an idle process has little to
+/// do.
 const REST_PART: u32 = 4;
 
 fn rest(grace: Duration) -> Duration {
     (grace / REST_PART).max(REST_MIN)
 }
 
-/// Starts the sweeper, unless `grace` is zero. It ends when what this gives is dropped.
+/// Starts the sweeper, unless `grace` is zero. It ends when the returned sender is dropped.
 ///
 /// # Errors
-/// When the thread cannot be started.
+/// If the thread cannot be started.
 pub(super) fn start(
     served: &Arc<Served>,
     figures: &Arc<Figures>,
@@ -43,7 +44,7 @@ pub(super) fn start(
     Ok(sender)
 }
 
-/// Sweeps what `served` holds of values whose keys' time ended more than `grace` ago, until `stop`'s sender is gone.
+/// Sweeps values in `served` whose keys expired more than `grace` ago, until `stop`'s sender is gone.
 fn run(served: &Served, figures: &Figures, grace: Duration, stop: &Receiver<()>) {
     let mut walk = Walk::default();
     let mut pause = rest(grace);
@@ -62,7 +63,7 @@ struct Walk {
 }
 
 impl Walk {
-    /// Works a while. Gives how long to pause then.
+    /// Works for a while. Returns how long to pause afterwards.
     fn work(
         &mut self,
         generation: &Arc<Generation>,

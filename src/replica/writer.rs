@@ -27,13 +27,13 @@ use crate::store::{Generation, Served, unix_ms};
 use crate::upstream::{Fault, Link, LinkEnd, Piece, Progress, Receiver, ReplId, Resume, Start};
 use crate::words::Period;
 
-/// How often the writer looks whether a snapshot that is held back was confirmed.
+/// How often the writer checks whether a snapshot that is held back was confirmed.
 const HOLD_LOOK: Duration = Duration::from_millis(20);
 
-/// How long readers may go on with what they have begun before a generation is given up under one-copy.
+/// How long readers may finish what they have begun before a generation is discarded under one-copy.
 const READERS_LEAVE: Duration = Duration::from_secs(1);
 
-/// How long a snapshot is written at before the writer looks whether something has come.
+/// How long a snapshot is written before the writer checks for new bytes.
 const SAVE_STEP: Duration = Duration::from_millis(2);
 
 /// The bytes of a link; ends when the connection does.
@@ -42,12 +42,12 @@ struct LinkSource {
     figures: Arc<Figures>,
     progress: Arc<Progress>,
     rate: Option<Rate>,
-    /// Where what comes is kept, while it is a payload.
+    /// Keeps the bytes received, while they are a payload.
     payload: Option<Payload>,
 }
 
 impl LinkSource {
-    /// The next bytes of the stream, read from the socket by this thread where it keeps up; empty at the end.
+    /// The next bytes of the stream, read from the socket by this thread if it keeps up; empty at the end.
     fn next_piece(&mut self) -> io::Result<Piece<'_>> {
         let piece = self.bytes.recv_stream()?;
         if let Some(rate) = &mut self.rate {
@@ -75,19 +75,19 @@ impl Source for LinkSource {
     }
 }
 
-/// Follows one link after the other. Owns the position between them.
+/// Follows one link after another. Owns the position between them.
 pub(super) struct Writer {
     pub(super) served: Arc<Served>,
     pub(super) progress: Arc<Progress>,
     pub(super) figures: Arc<Figures>,
     pub(super) databases: usize,
-    /// In place of the one that the snapshot names.
+    /// The dialect of replies, in place of the one that the snapshot names.
     pub(super) dialect: Option<Dialect>,
-    /// Bytes a second that are worked off at most.
+    /// Maximum bytes to process per second.
     pub(super) rate: Option<NonZeroU64>,
-    /// Bytes of a transaction that are kept until its end.
+    /// Maximum bytes of a transaction to keep until its end.
     pub(super) transaction_max: usize,
-    /// What a full sync may do to what is served.
+    /// What a full sync may do to the served data.
     pub(super) resync: ResyncPolicy,
     pub(super) confirmation: Arc<Confirmation>,
     /// Whether anything is served yet.
@@ -95,13 +95,13 @@ pub(super) struct Writer {
     pub(super) lineage: Option<(ReplId, Position)>,
     /// What a restart resumes from.
     pub(super) keeper: Option<Keeper>,
-    /// The snapshot being written for it.
+    /// The snapshot being written for the keeper.
     pub(super) saving: Option<Saving>,
-    /// Who runs scripts that come as their text.
+    /// Runs scripts that arrive as their text.
     pub(super) scripting: Option<Arc<dyn ReplayScripts>>,
     /// Ends a restore that takes long.
     pub(super) stop: CancellationToken,
-    /// The payload of what is about to be served.
+    /// The payload of the generation that is about to be served.
     pub(super) loaded: Option<LoadedPayload>,
 }
 
@@ -113,8 +113,8 @@ pub(super) struct LoadedPayload {
 }
 
 impl Writer {
-    /// Serves what the state directory holds, as stale data if its age matters: nothing proves that it is fresh. Gives where it
-    /// can be resumed.
+    /// Serves what the state directory holds. If `age_matters`, marks it as stale, because nothing proves that it is
+    /// fresh. Returns the place to resume from.
     pub(super) fn restore(&mut self, age_matters: bool) -> Option<Resume> {
         let kept = Kept {
             databases: self.databases,
@@ -128,7 +128,7 @@ impl Writer {
             })?;
         let offset = position.offset;
         let generation = Arc::clone(&position.generation);
-        // The figures first: whoever sees the data must not be told that it is of no offset.
+        // Set the figures first: a client that sees the data must not be told that it has no offset.
         self.progress.set_applied(offset);
         self.figures.stream.taken.store(offset, Relaxed);
         self.lineage = replid.map(|replid| (replid, position));
@@ -143,7 +143,7 @@ impl Writer {
         replid.map(|replid| Resume { replid, offset })
     }
 
-    /// Works until the upstream gives no more links.
+    /// Works until the upstream hands over no more links.
     pub(super) fn run(mut self, mut links: mpsc::Receiver<Link>) {
         while let Some(link) = self.next_link(&mut links) {
             let source = LinkSource {
@@ -162,12 +162,12 @@ impl Writer {
                 replid: *replid,
                 offset: position.offset,
             });
-            // Nobody waits for the answer when the upstream is being stopped.
+            // The receiver is gone if the upstream is being stopped.
             let _ = link.done.send(LinkEnd { resume, fault });
         }
     }
 
-    /// Waits for a link, and writes at a snapshot that is not whole yet meanwhile.
+    /// Waits for a link. In the meantime, continues to write an unfinished snapshot.
     fn next_link(&mut self, links: &mut mpsc::Receiver<Link>) -> Option<Link> {
         while let (Some(keeper), true) = (&mut self.keeper, self.saving.is_some()) {
             match links.try_recv() {
@@ -197,10 +197,10 @@ impl Writer {
 
     fn resume(&mut self, replid: Option<ReplId>) -> Result<(), Fault> {
         let Some((current, position)) = &mut self.lineage else {
-            let message = "the primary continues a stream that we do not hold";
+            let message = "the primary continues a stream that redtail does not have";
             return Err(Fault::new(message));
         };
-        // After a failover the stream goes on under the new primary's id.
+        // After a failover the stream continues under the new primary's id.
         if let Some(replid) = replid.filter(|replid| replid != current) {
             *current = replid;
             if let Some(keeper) = self
@@ -220,7 +220,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Loads a snapshot beside what is served, then serves it or holds it back. On a failure the old generation stays.
+    /// Loads a snapshot beside the served data, then serves it or holds it back. If loading fails, the old generation
+    /// stays.
     fn load(
         &mut self,
         replid: ReplId,
@@ -228,7 +229,7 @@ impl Writer {
         mut source: LinkSource,
     ) -> Result<(Bytes, LinkSource), Fault> {
         self.progress.start_transfer();
-        // Before another file takes its name.
+        // Drop it before another file takes its name.
         self.loaded = None;
         source.payload = self.keeper.as_mut().and_then(Keeper::payload);
         let mut reader = Reader::new(source);
@@ -265,14 +266,14 @@ impl Writer {
         Ok((rest, source))
     }
 
-    /// Gives up what is served, before anything takes its place.
+    /// Discards the served data before anything replaces it.
     fn make_room(&mut self) {
         self.lineage = None;
         let Some(old) = self.served.clear() else {
             return;
         };
         tracing::warn!(
-            "the old data is given up: clients get LOADING until the full resync is loaded (--resync-memory one-copy)"
+            "the old data is discarded: clients get LOADING until the full resync is loaded (--resync-memory one-copy)"
         );
         old.spaces.waiters().wake_all();
         let patience = Instant::now() + READERS_LEAVE;
@@ -281,7 +282,8 @@ impl Writer {
         }
     }
 
-    /// Why a loaded snapshot should not be served yet, if it is of another history than what is and much smaller.
+    /// Returns why a loaded snapshot should not be served yet: it is of another history than the served data, and much
+    /// smaller.
     fn suspicion(&self, replid: ReplId, loaded: &Generation) -> Option<Held> {
         let served = self.served.current()?;
         if self.figures.history().knows(replid) {
@@ -304,15 +306,15 @@ impl Writer {
             keys,
             served_keys,
             patience = %Period(self.resync.guard_patience),
-            "the primary has begun another history with far fewer keys: redtail goes on serving the old data (--resync-guard). \
-             Send SIGUSR1 to take the new data over now"
+            "the primary has begun another history with far fewer keys: redtail keeps serving the old data (--resync-guard). \
+             Send SIGUSR1 to accept the new data now"
         );
-        // A confirmation is of what is held when it is given.
+        // A confirmation applies to what is held at the time it is given.
         let _earlier = self.confirmation.take();
         self.progress.start_hold(offset);
     }
 
-    /// Waits until nothing is held back; `false` when the link ends before.
+    /// Waits until nothing is held back; returns `false` if the link ends first.
     fn released(&mut self, source: &LinkSource) -> bool {
         let Some(held) = self.figures.held() else {
             return true;
@@ -323,7 +325,7 @@ impl Writer {
                 tracing::warn!(
                     confirmed,
                     keys = held.keys,
-                    "taking over the new data that was held back"
+                    "serving the new data that was held back"
                 );
                 self.figures.note_held(None);
                 self.publish();
@@ -345,7 +347,7 @@ impl Writer {
             self.saving = None;
             let (replid, offset, db) = (*replid, position.offset, position.db);
             let place = Place { replid, offset, db };
-            // Before anyone sees the new data: a restart must not go back to the old.
+            // Do this before anyone sees the new data: a restart must not return to the old.
             match self.loaded.take() {
                 Some(loaded) => keeper.begin(loaded.payload, loaded.bytes, loaded.checksum, place),
                 None => keeper.begin_without(),
@@ -353,7 +355,7 @@ impl Writer {
         }
         self.figures.leave_history();
         if self.served.peek().is_none() {
-            // Whoever is served first must not be told the offset and the history of nothing.
+            // The first client to be served must not be told the offset and the history of nothing.
             self.progress.set_applied(position.offset);
             self.figures.begin_history(*replid);
         }
@@ -367,7 +369,7 @@ impl Writer {
         drop_aside(old);
     }
 
-    /// Applies the stream of the server that wrote the snapshot, if `is_own`, or of one that goes on with it.
+    /// Applies the stream: of the server that wrote the snapshot if `is_own`, otherwise of one that continues it.
     fn stream(&mut self, rest: Bytes, mut source: LinkSource, is_own: bool) -> Result<(), Fault> {
         let Some((replid, position)) = self.lineage.take() else {
             return Ok(());
@@ -398,7 +400,8 @@ impl Writer {
                 self.lineage = Some((replid, applier.into_position()));
                 Ok(())
             }
-            // The position is lost with the lineage: the next link is a full resync. What is held is still served.
+            // The position is lost with the lineage: the next link is a full resync. The data already applied is still
+            // served.
             Err(error) => {
                 self.saving = None;
                 self.keeper.iter_mut().for_each(Keeper::end);
@@ -417,7 +420,7 @@ fn take(
     if let Some(keeper) = keeper
         && !chunk.is_empty()
     {
-        // Kept with it, so that relative expiries come to the same when it is applied again.
+        // The time is kept with the chunk, so that relative expiries have the same result when it is applied again.
         let at_ms = unix_ms();
         keeper.append(applier.received(), at_ms, chunk);
         applier.set_clock(at_ms);
@@ -425,7 +428,7 @@ fn take(
     applier.feed(chunk)
 }
 
-/// Begins a snapshot if one is due, and writes at it until the stream goes on.
+/// Begins a snapshot if one is due, and writes it until the stream continues.
 fn save(keeper: &mut Keeper, applier: &mut Applier<'_>, replid: ReplId, stream: &Receiver) {
     if applier.saving().is_none() && keeper.wants_snapshot() {
         let begun = applier.rest().and_then(|(position, pending)| {
@@ -439,11 +442,11 @@ fn save(keeper: &mut Keeper, applier: &mut Applier<'_>, replid: ReplId, stream: 
         *applier.saving() = begun;
     }
     if applier.saving().is_some() {
-        // What comes is looked for in the spool meanwhile.
+        // While the snapshot is written, new bytes are looked for in the spool.
         stream.give_back();
     }
     while applier.saving().is_some() {
-        // A stream that waits gets its turn after each shard, and most of the time.
+        // A waiting stream gets its turn after each shard, and most of the time.
         let waits = stream.waiting() > 0;
         if waits && applier.saving().as_ref().is_some_and(Saving::rests) {
             return;
@@ -468,7 +471,7 @@ fn fault_of(error: &LoadError) -> Fault {
 /// Frees a replaced generation on a thread of its own: the stream must not wait for a million deallocations.
 fn drop_aside<T: Send + 'static>(old: Option<T>) {
     if let Some(old) = old {
-        // If no thread can be started the closure, and with it the generation, is dropped right here.
+        // If no thread can be started, the closure, and with it the generation, is dropped right here.
         let _ = std::thread::Builder::new()
             .name("redtail-free".to_owned())
             .spawn(move || drop(old));

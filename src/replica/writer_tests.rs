@@ -23,10 +23,10 @@ use crate::store::{Doubt, Sweeper};
 const ID: &str = "0123456789abcdef0123456789abcdef01234567";
 const OTHER_ID: &str = "76543210fedcba9876543210fedcba9876543210";
 const MARK: &str = "markmarkmarkmarkmarkmarkmarkmarkmarkmark";
-/// The offset that the first snapshot is of.
+/// The offset of the first snapshot.
 const START: u64 = 1000;
 
-/// All that there is to know of a replica between two commands.
+/// Everything that can be observed of a replica between two commands.
 #[derive(Debug, Clone, PartialEq)]
 struct State {
     replid: Option<ReplId>,
@@ -38,7 +38,7 @@ struct State {
     libraries: usize,
 }
 
-/// A value as DUMP gives it, and its expiry.
+/// A value as DUMP returns it, and its expiry.
 type Dumped = (Vec<u8>, Option<i64>);
 
 fn state_of(replid: Option<ReplId>, position: &Position) -> State {
@@ -151,7 +151,7 @@ impl Live {
         live
     }
 
-    /// A full resync whose payload comes in small pieces, the stream right behind it.
+    /// A full resync whose payload arrives in small pieces, directly followed by the stream.
     fn load(&mut self, replid: &str, offset: u64, pairs: &[(&str, &str)]) {
         let rdb = rdb(pairs);
         let stream = commands(&["PING"]);
@@ -176,7 +176,7 @@ impl Live {
         self.lineage = Some((replid, position));
     }
 
-    /// A link that brings these chunks and then breaks. Gives the state after each.
+    /// A link that brings these chunks and then breaks. Returns the state after each.
     fn follow(&mut self, chunks: &[Vec<u8>]) -> Vec<State> {
         let (replid, position) = self.lineage.take().unwrap();
         let mut applier = Applier::new(position, &self.progress, &self.stream);
@@ -190,7 +190,8 @@ impl Live {
         states
     }
 
-    /// The same, while a snapshot is begun before the first chunk and written between them; gives the state at its begin.
+    /// The same, while a snapshot is begun before the first chunk and written between chunks. Returns the state when it
+    /// was begun.
     fn follow_saving(&mut self, pending: &[u8], chunks: &[Vec<u8>]) -> State {
         let (replid, position) = self.lineage.take().unwrap();
         let mut applier = Applier::new(position, &self.progress, &self.stream);
@@ -226,7 +227,7 @@ impl Live {
         }
     }
 
-    /// Ends without a word, as `kill -9` does; what the system was given stays.
+    /// Ends without notice, as `kill -9` does; what was passed to the system stays.
     fn killed(self) {
         drop(self);
     }
@@ -236,7 +237,7 @@ fn copy(folder: &Path) -> TempDir {
     let copy = TempDir::new().unwrap();
     for entry in fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
-        // What was being removed may be gone.
+        // A file that was being removed may be gone.
         let _ = fs::copy(entry.path(), copy.path().join(entry.file_name()));
     }
     copy
@@ -272,7 +273,7 @@ fn chunks() -> Vec<Vec<u8>> {
     chunks.collect()
 }
 
-/// A directory with one generation, how long its log was after each chunk, and the states then.
+/// A directory with one generation, the length of its log after each chunk, and the states then.
 fn written() -> (TempDir, Vec<(u64, State)>) {
     let folder = TempDir::new().unwrap();
     let mut live = Live::open(folder.path());
@@ -346,7 +347,7 @@ fn a_flipped_byte_of_the_log_is_a_state_that_was_or_none() {
                     .all(|name| name.contains("corrupt"))
             );
         } else {
-            // It cannot be told from a record that was never whole.
+            // It looks the same as a record that was never whole.
             let before = &states[states.len() - 2].1;
             assert_eq!(live.state().as_ref(), Some(before), "byte {at}");
         }
@@ -430,8 +431,8 @@ fn many(round: usize) -> Vec<u8> {
     commands(&lines.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// A directory whose second generation's snapshot was written while the stream went on, as it was before that
-/// snapshot was durable, and after.
+/// A directory whose second generation's snapshot was written while the stream continued: before that snapshot was
+/// durable, and after.
 struct Shortened {
     before: TempDir,
     after: TempDir,
@@ -486,7 +487,7 @@ fn a_snapshot_written_while_the_stream_goes_on_is_of_one_offset() {
         after, at_begin, ..
     } = shortened();
     assert_eq!(names(after.path()), ["log-2", "snapshot-2.rdb"]);
-    // Without its log's records it is what was there when it was begun.
+    // Without its log's records, it holds the state at the time it was begun.
     let log = fs::read(after.path().join("log-2")).unwrap();
     fs::write(after.path().join("log-2"), &log[..80]).unwrap();
     assert_eq!(Live::restored(after.path()).state(), Some(at_begin));
@@ -509,7 +510,7 @@ fn a_crash_between_any_two_steps_of_a_new_snapshot_loses_nothing() {
             Some(&at_end),
             "{what}"
         );
-        // And again, from what that has made of it.
+        // And again, from what the first restore left.
         let names = names(copy.path());
         let again = Live::restored(copy.path()).state();
         assert_eq!(again.as_ref(), Some(&at_end), "{what}: {names:?}");
@@ -536,7 +537,7 @@ fn a_new_log_without_its_first_records_is_left_where_the_old_one_ends() {
         Live::restored(before.path()).state(),
         Some(at_begin.clone())
     );
-    // Not even a header that is whole, or not even its name.
+    // Not even a whole header, or not even the file.
     for header in [&bytes[..0], &bytes[..79], &[0; 80], &[0; 4096]] {
         fs::write(&log, header).unwrap();
         let copy = copy(before.path());
@@ -600,7 +601,7 @@ fn a_damaged_newer_generation_gives_way_to_the_older_if_that_is_still_there() {
     let place = whole.windows(key.len()).position(|bytes| bytes == key);
     // The 1 of 112 turns into 0, and there is a 102 in the same database.
     let one_of_twins = place.unwrap() + 6;
-    // Anything, and a key's name that becomes another's: well-formed, but nothing that we would load.
+    // Anything, and a key's name that becomes another's: well-formed, but nothing that redtail would load.
     for damaged in [whole.len() / 2, one_of_twins] {
         let folder = copy(before.path());
         let mut bytes = whole.clone();
@@ -659,7 +660,7 @@ fn taints_swept_values_and_libraries_are_what_they_were() {
     live.killed();
     let mut again = Live::restored(folder.path());
     assert_eq!(again.state(), end);
-    // A command of unknown effect taints everything, and libraries that nobody knows stay unknown.
+    // A command of unknown effect taints everything, and unknown libraries stay unknown.
     let unknown = [
         commands(&["NOSUCHCOMMAND x"]),
         command(&["FUNCTION", "RESTORE", "nonsense"]),
@@ -702,7 +703,7 @@ fn a_state_that_needs_more_databases_is_left_alone() {
     live.follow(&[commands(&["SELECT 1023", "SET far 1"])]);
     let state = live.state();
     live.killed();
-    // As many as there is room for in any case.
+    // A database within the number that there is always room for.
     assert_eq!(Live::restored(folder.path()).state(), state);
 }
 

@@ -374,7 +374,7 @@ fn a_library_that_cannot_be_loaded_leaves_a_line() {
         redtail.send(&crate::client::encode(&words));
     }
     redtail.settle("three libraries");
-    let line = "a library of functions from the primary cannot be loaded";
+    let line = "a function library from the primary cannot be loaded";
     assert_eq!(redtail.server.log().matches(line).count(), 1);
     let names = redtail
         .server

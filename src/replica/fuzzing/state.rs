@@ -16,13 +16,14 @@ use crate::rdb::source::MemorySource;
 use crate::state::{Config, Error, Fsync, Head, Keeper, Kind, Place};
 use crate::upstream::{Progress, ReplId};
 
-/// A state directory. The first four bytes say how the others are kept as a stream, and what happens to the files then. A
-/// restart finds what a prefix of the stream gives that ends with a command, or nothing; and so does the next one.
+/// A state directory. The first four bytes say how the remaining bytes are kept as a stream, and what then happens to the
+/// files. A restart finds the result of a prefix of the stream that ends with a command, or nothing; and so does the next
+/// restart.
 pub fn state(bytes: &[u8]) {
     let Some(([what, low, high, byte], rest)) = bytes.split_first_chunk() else {
         return;
     };
-    // In memory, where there is a place for that: to force files to a disk takes longer than all the rest.
+    // In memory, where possible: forcing files to a disk takes longer than everything else.
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
     let folder = sound(folder);
     let is_stream = what % 9 <= 4;
@@ -43,7 +44,7 @@ pub fn state(bytes: &[u8]) {
     }
 }
 
-/// Where a stream stands: its offset, its database, and the keys of each.
+/// Where a stream is: its offset, its database, and the number of keys in each database.
 #[derive(Debug, PartialEq)]
 struct Stand {
     offset: u64,
@@ -66,7 +67,7 @@ impl Stand {
     }
 }
 
-/// What a stream gives, up to where it cannot be followed.
+/// The result of a stream, up to where it cannot be followed.
 fn applied(stream: &[u8]) -> Stand {
     let position = Position {
         offset: 0,
@@ -81,7 +82,7 @@ fn applied(stream: &[u8]) -> Stand {
     Stand::of(&applier.into_position())
 }
 
-/// Keeps a full resync of nothing, and the stream behind it in pieces.
+/// Keeps an empty full resync, followed by the stream in pieces.
 fn keep(folder: &Path, stream: &[u8], byte: u8) {
     let mut keeper = open(folder);
     let Some(mut payload) = keeper.payload() else {
@@ -133,7 +134,8 @@ fn flip(bytes: &mut [u8], at: usize, byte: u8) {
     }
 }
 
-/// Records with sound sums, each as three bytes say: its kind, how far its offset is from the one before, its length.
+/// Records with valid checksums. Three bytes determine each: its kind, the gap between its offset and the one before, its
+/// length.
 fn records(mut rest: &[u8]) -> Vec<u8> {
     let (mut out, mut offset) = (Vec::new(), 0_u64);
     while let Some(([kind, gap, len], behind)) = rest.split_first_chunk() {
@@ -171,14 +173,14 @@ fn open(folder: &Path) -> Keeper {
     loop {
         match Keeper::open(config.clone(), Arc::default()) {
             Ok(keeper) => return keeper,
-            // A process that was started meanwhile has all our files until it runs its own program.
+            // A process that was started in the meantime holds all our files until it runs its own program.
             Err(Error::InUse(_)) => std::thread::yield_now(),
             Err(error) => panic!("{error}"),
         }
     }
 }
 
-/// A dump without keys, loaded.
+/// Loads a dump without keys.
 fn empty() -> Loaded {
     let (tuning, figures) = (Arc::default(), LoadFigures::default());
     let source = MemorySource(Bytes::from_static(EMPTY));
@@ -204,7 +206,7 @@ fn id() -> ReplId {
     }
 }
 
-/// The disk is in order.
+/// Panics if the disk fails.
 fn sound<T>(result: io::Result<T>) -> T {
     result.unwrap_or_else(|error| panic!("{error}"))
 }

@@ -1,7 +1,7 @@
-//! What is in the stream beside writes: transactions, databases, and all that replicas pass over.
+//! Everything in the stream that is not a write: transactions, database selection, and what replicas pass over.
 //!
-//! A replica follows what its primary sends, not what it should have sent: a command that it refuses it logs, and goes on. Where
-//! that changes no data, so it is here. It is counted by name, and logged.
+//! A replica follows what its primary sends, not what the primary should have sent: it logs a command that it refuses,
+//! and continues. redtail does the same if the command changes no data. It counts such a command by name, and logs it.
 
 use std::sync::atomic::Ordering;
 
@@ -10,11 +10,11 @@ use crate::command::{self, Command};
 use crate::replica::passed::{PROVIDER_COMMANDS, is_logged};
 use crate::resp::Args;
 
-/// Commands that are known and change no row of ours, yet may change what comes after them: none is passed over.
+/// Known commands that change no data of ours, but may change the meaning of later commands: they are not passed over.
 const NOT_PASSED: [&str; 2] = ["debug", "watch"];
 
 impl State<'_> {
-    /// Everything that is not simply a write that we can apply.
+    /// Handles everything that is not simply a write that redtail can apply.
     pub(super) fn control(&mut self, args: Args<'_>) -> Result<(), StreamError> {
         if args.is_empty() {
             self.pass("an empty request");
@@ -38,11 +38,11 @@ impl State<'_> {
             b"exec" => self.end_multi(args),
             b"discard" => self.discard(args),
             b"replconf" => self.replconf(args),
-            // Says who serves a slot; the keys' own coming and going is in the stream.
+            // Says who serves a slot; the stream itself adds and removes the keys.
             b"cluster" if args.is(1, "setslot") => {}
             b"cluster" if args.is(1, "syncslots") => self.sync_slots(args)?,
             b"quit" => return Err(StreamError::Ended("QUIT")),
-            // What a browser says that was led to a server. Source: redis 7.0 server.c, `securityWarningCommand`.
+            // Sent by a browser that was led to a server. Source: redis 7.0 server.c, `securityWarningCommand`.
             b"post" => return Err(StreamError::Ended("POST")),
             b"host:" => return Err(StreamError::Ended("Host:")),
             _ => self.other(args),
@@ -50,15 +50,15 @@ impl State<'_> {
         Ok(())
     }
 
-    /// Whether a server of the dialect takes this command with so many words, as far as that is certain.
+    /// Whether a server of the dialect accepts this command with this number of words, as far as that is certain.
     pub(super) fn is_taken(&self, row: &Command, args: Args<'_>) -> bool {
         let dialect = self.position.generation.dialect;
         !self.trusts_version
             || (dialect.has(row.presence) && row.arity_in(dialect).fits(args.len()))
     }
 
-    /// Passes over what the upstream's version surely refuses for its name, its subcommand or the number of its words. A name
-    /// that no version has is another matter: a module may have it.
+    /// Passes over what the upstream's version certainly refuses because of its name, its subcommand or its number of
+    /// words. A name that no version has is different: a module may provide it.
     fn refuse(&mut self, args: Args<'_>) -> bool {
         let dialect = self.position.generation.dialect;
         let Some(row) = command::lookup(args.at(0)).filter(|_| self.trusts_version) else {
@@ -68,7 +68,7 @@ impl State<'_> {
             return false;
         };
         self.pass_refused(row.name, args, &error);
-        // Before servers had rows of subcommands, these were looked at no earlier than in EXEC.
+        // Before servers had rows for subcommands, they checked these no earlier than in EXEC.
         let in_exec = dialect.has(row.presence)
             && !dialect.has_subcommand_rows()
             && !row.subcommands.is_empty()
@@ -87,12 +87,12 @@ impl State<'_> {
             let key = super::shown(args.at(1));
             tracing::warn!(
                 what, count, offset, %key, %error,
-                "passed over in the primary's stream: a replica of its version refuses it, too, and it changes nothing"
+                "passed over in the primary's stream: a replica of that version refuses it too, and it changes nothing"
             );
         }
     }
 
-    /// A command that is in the table, or in none.
+    /// Handles a command that may or may not be in the table.
     fn other(&mut self, args: Args<'_>) {
         let dialect = self.position.generation.dialect;
         match command::resolve(args) {
@@ -120,7 +120,7 @@ impl State<'_> {
         }
     }
 
-    /// A command that is not known: passed over if it is said to touch no data.
+    /// Handles an unknown command: passes over it if it is listed as touching no data.
     fn foreign(&mut self, args: Args<'_>) {
         let name = args.at(0);
         let mut known = PROVIDER_COMMANDS.iter().copied();
@@ -132,7 +132,7 @@ impl State<'_> {
         }
     }
 
-    /// Counts what is passed over, and logs it: the first, the tenth, the hundredth.
+    /// Counts what is passed over, and logs the first, the tenth, the hundredth and so on.
     pub(super) fn pass(&self, what: &str) {
         let (count, offset) = (self.figures.passed.note(what), self.read_offset);
         if is_logged(count) {
@@ -145,14 +145,14 @@ impl State<'_> {
         }
     }
 
-    /// A server that refuses a command inside of MULTI runs nothing at EXEC.
+    /// Marks the transaction as aborted: a server that refuses a command inside MULTI runs nothing at EXEC.
     fn abort(&mut self) {
         if let Some(queue) = &mut self.queue {
             queue.aborted = true;
         }
     }
 
-    /// Whether a command of the stream's own has the right number of words; else it is passed over.
+    /// Whether a command of the stream's own has `count` words. If not, passes over it.
     fn has_words(&mut self, args: Args<'_>, count: usize, name: &'static str) -> bool {
         if args.len() != count {
             self.pass(name);
@@ -169,7 +169,7 @@ impl State<'_> {
             self.queue = Some(Queue::begun_in(self.db));
             return;
         }
-        // Old primaries wrap wrongly now and then. Their own replicas go on after an error that nobody reads.
+        // Old primaries sometimes nest MULTI wrongly. Their own replicas continue after an error that nobody reads.
         self.pass("multi inside multi");
         if self
             .position
@@ -210,7 +210,7 @@ impl State<'_> {
     }
 
     fn replconf(&self, args: Args<'_>) {
-        // Pairs of words; with one too many, servers refuse the whole.
+        // The arguments are pairs of words. If there is one too many, servers refuse the whole command.
         let is_paired = args.len() % 2 == 1;
         let mut options = args.from(1).iter().step_by(2);
         if is_paired && options.any(|option| option.eq_ignore_ascii_case(b"getack")) {
@@ -220,8 +220,8 @@ impl State<'_> {
         }
     }
 
-    /// An atomic migration of slots. Until it ends their keys must be hidden, which nobody can tell apart here: nothing is
-    /// vouched for until then, and the end calls for a snapshot. Source: valkey 9.1 cluster_migrateslots.c.
+    /// Handles an atomic migration of slots. Until it ends its keys must be hidden, but nothing here can tell them apart:
+    /// everything is tainted until then, and the end requires a new snapshot. Source: valkey 9.1 cluster_migrateslots.c.
     fn sync_slots(&self, args: Args<'_>) -> Result<(), StreamError> {
         if args.is(2, "establish") {
             self.unknown(args, MIGRATION);
@@ -233,15 +233,16 @@ impl State<'_> {
         Ok(())
     }
 
-    /// What is no number of a database is passed over, as servers do. DIFFERENCE: past the last database they do so, too, and
-    /// write into the wrong one from then on; here the link ends, and says which number it was.
+    /// Selects a database. An argument that is not a database number is passed over, as servers do. DIFFERENCE: servers
+    /// also pass over a number past the last database, and write into the wrong database from then on; redtail ends the
+    /// link and names the number.
     fn select(&mut self, args: Args<'_>) -> Result<(), StreamError> {
-        if !self.has_words(args, 2, "select with another number of words") {
+        if !self.has_words(args, 2, "select with the wrong number of words") {
             return Ok(());
         }
         let number = crate::resp::parse_integer(args.at(1));
         let Some(number) = number.filter(|number| *number >= 0) else {
-            self.pass("select of no database");
+            self.pass("select of an invalid database");
             return Ok(());
         };
         let spaces = &self.position.generation.spaces;
@@ -253,7 +254,7 @@ impl State<'_> {
     }
 }
 
-/// Commands whose words are looked at here in ways of their own.
+/// Commands whose number of words is checked separately, in their own way.
 const OWN_WORDS: [&[u8]; 5] = [b"multi", b"exec", b"discard", b"select", b"replconf"];
 
-const UNCLEAR: &str = "what comes after it may depend on it";
+const UNCLEAR: &str = "later commands may depend on it";

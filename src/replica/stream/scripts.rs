@@ -1,5 +1,5 @@
-//! Scripts that come as their text: those of primaries before Redis 7.0 with `lua-replicate-commands no`. All others send what
-//! their scripts have written, as commands.
+//! Scripts that arrive as their text: those of primaries before Redis 7.0 with `lua-replicate-commands no`. All other
+//! primaries send what their scripts have written, as commands.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,22 +11,21 @@ use crate::replica::passed::is_logged;
 use crate::resp::Args;
 use crate::store::{Generation, Keyspaces, Slot, Tx};
 
-/// Why nothing is vouched for after a function.
-pub(super) const FUNCTION: &str = "it is a function, whose writes are not known";
+/// Why everything is tainted after a function.
+pub(super) const FUNCTION: &str = "it calls a function, whose writes are not known";
 
 const BROKEN: &str = "a library that cannot be loaded";
 
-const NO_ENGINE: &str =
-    "it is a script, and nothing here runs it; set lua-replicate-commands to yes at the primary";
+const NO_ENGINE: &str = "it is a script, and redtail has no engine to run it; set lua-replicate-commands to yes on the primary";
 
-const TOO_NEW: &str = "it is a script, and servers since Redis 7.0 do not run it alike";
+const TOO_NEW: &str = "it is a script, and servers since Redis 7.0 run it differently";
 
 /// Whether a row's command runs a script.
 pub(super) fn is_script(row: &Command) -> bool {
     matches!(row.name, "eval" | "evalsha")
 }
 
-/// The slots that a script needs, and the only database among them, if it is one.
+/// The slots that a script needs, and their database if they are all of one.
 pub(super) fn slots(spaces: &Keyspaces, db: usize, args: Args<'_>) -> (Vec<Slot>, Option<usize>) {
     let kept = args.is(0, "evalsha").then(|| spaces.scripts());
     match kept.and_then(|kept| kept.text(args.at(1))) {
@@ -35,7 +34,8 @@ pub(super) fn slots(spaces: &Keyspaces, db: usize, args: Args<'_>) -> (Vec<Slot>
     }
 }
 
-/// Keeps the text of a call with the data, or hands the kept one to who runs scripts, which forgets texts that clients push out.
+/// Keeps the text of a call with the data, or passes the kept text to the script engine, which forgets texts that clients
+/// push out.
 fn known(
     spaces: &Keyspaces,
     scripting: &Arc<dyn ReplayScripts>,
@@ -50,7 +50,7 @@ fn known(
         }
         Script::Digest(digest) if scripting.text(digest).is_none() => {
             if let Some(code) = spaces.scripts().text(digest) {
-                // It has been compiled before.
+                // It has compiled before.
                 let _ = scripting.load(&code, dialect);
             }
         }
@@ -59,7 +59,7 @@ fn known(
 }
 
 impl State<'_> {
-    /// EVAL or EVALSHA.
+    /// Applies EVAL or EVALSHA.
     pub(super) fn script(&mut self, args: Args<'_>) {
         let Some(row) = command::lookup(args.at(0)) else {
             return;
@@ -86,7 +86,7 @@ impl State<'_> {
         spaces.waiters().wake_all();
     }
 
-    /// Runs a script on what is held.
+    /// Runs a script under the locks that `tx` holds.
     pub(super) fn run_script(
         &self,
         tx: &mut Tx<'_>,
@@ -102,10 +102,10 @@ impl State<'_> {
             self.pass("a script that servers refuse");
             return Ok(());
         };
-        tx.select(db).map_err(|_| "its database is not there")?;
+        tx.select(db).map_err(|_| "its database does not exist")?;
         let (_, only) = slots(spaces, db, args);
         known(spaces, scripting, tx.dialect(), &call);
-        // A script goes by one time.
+        // A script goes by a single time.
         let now_ms = tx.now_ms();
         tx.set_clock(Some(now_ms));
         let result = scripting.replay(&mut Replay::new(tx, spaces, only), &call);
@@ -115,7 +115,8 @@ impl State<'_> {
         result.map_err(|Unsure(why)| why)
     }
 
-    /// Says if a library cannot be loaded: it is kept as the primary has it, and whoever calls its functions is told.
+    /// Logs a library that cannot be loaded. It is kept as the primary has it, and a call of its functions is answered
+    /// with the error.
     pub(super) fn check_library(&self, code: &[u8]) {
         let Some(scripting) = &self.scripting else {
             return;
@@ -124,12 +125,12 @@ impl State<'_> {
         if let Err(error) = checked {
             let (count, offset) = (self.figures.passed.note(BROKEN), self.read_offset);
             if is_logged(count) {
-                tracing::warn!(count, offset, %error, "a library of functions from the primary cannot be loaded: its functions answer with that error");
+                tracing::warn!(count, offset, %error, "a function library from the primary cannot be loaded: its functions answer with that error");
             }
         }
     }
 
-    /// SCRIPT: what the primary keeps is kept, for EVALSHA.
+    /// Applies SCRIPT: keeps the scripts that the primary keeps, for EVALSHA.
     pub(super) fn keep_script(&self, args: Args<'_>) {
         let Some(scripting) = &self.scripting else {
             return;
