@@ -442,7 +442,7 @@ fn save(keeper: &mut Keeper, applier: &mut Applier<'_>, replid: ReplId, stream: 
         *applier.saving() = begun;
     }
     if applier.saving().is_some() {
-        // While the snapshot is written, new bytes are looked for in the spool.
+        // While the snapshot is written, new bytes are read from the spool.
         stream.give_back();
     }
     while applier.saving().is_some() {

@@ -23,8 +23,8 @@ use super::waiters::Waiters;
 use super::watches::Watches;
 use crate::value::place::first_epoch;
 
-/// The upstream may use any database below this number, however many were configured: it then exists. Room for this many
-/// costs 16 KiB.
+/// How many databases there is always room for: one that the upstream uses exists, whatever number was configured. Room for
+/// this many costs 16 KiB.
 pub const DATABASES_GROWN_MAX: usize = 1024;
 
 /// All databases and function libraries of one generation. A database costs nothing until it holds a key.

@@ -1,7 +1,7 @@
 //! The keyspaces: shards, entries, expiry, SCAN cursors, memory accounting.
 //!
 //! One writer, many readers. [`Keyspaces`] is one generation of all databases; a full resync builds a new generation
-//! beside the old one. Readers use a [`View`], which holds the read locks of all shards that its command names. The
+//! alongside the old one. Readers use a [`View`], which holds the read locks of all shards that its command names. The
 //! writer uses a [`Tx`], which holds their write locks until the whole command (or MULTI/EXEC block) is done. Locks are
 //! taken in one order, so a reader sees only whole units and nothing deadlocks; guards cannot cross an await. Where the
 //! writer and readers compete for a shard, they take turns: `gate` says how, and why that does not deadlock either.

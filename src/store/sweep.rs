@@ -3,7 +3,7 @@
 //! An expired key stays until the primary deletes it: counts include it and the stream's commands act on it. Its value is
 //! another matter: no reader sees it again, unless its expiry is changed or the clock goes back. So the sweeper keeps the
 //! key and its expiry, and discards the value. A command of the stream that needs the value then taints the key. If a
-//! reader can see the key again, it is told that the value is not known.
+//! reader can see the key again, it gets an error, because the value is not known.
 
 use super::db::{SHARDS, Table};
 use super::entry::Entry;

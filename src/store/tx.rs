@@ -167,7 +167,7 @@ impl<'a> Tx<'a> {
         }
     }
 
-    /// Hides changes within values from those who watch their keys, until this is called with false: the changes of some
+    /// Hides changes within values from the watchers of their keys, until this is called with false: the changes of some
     /// commands do not break a WATCH. Watchers still learn that a key appears or disappears.
     pub const fn set_quiet(&mut self, quiet: bool) {
         self.quiet = quiet;

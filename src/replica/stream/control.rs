@@ -38,7 +38,7 @@ impl State<'_> {
             b"exec" => self.end_multi(args),
             b"discard" => self.discard(args),
             b"replconf" => self.replconf(args),
-            // Says who serves a slot; the stream itself adds and removes the keys.
+            // Says which node serves a slot; the stream itself adds and removes the keys.
             b"cluster" if args.is(1, "setslot") => {}
             b"cluster" if args.is(1, "syncslots") => self.sync_slots(args)?,
             b"quit" => return Err(StreamError::Ended("QUIT")),
