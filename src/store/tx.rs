@@ -118,7 +118,7 @@ impl<'a> Tx<'a> {
         self.clock_ms = clock_ms;
     }
 
-    /// Which server wrote the stream, because versions compute the same command differently.
+    /// The dialect of the server that wrote the stream: versions compute the same command differently.
     #[must_use]
     pub const fn dialect(&self) -> Dialect {
         self.dialect
