@@ -199,7 +199,7 @@ fn client_id(word: &[u8], no_number: &'static str, refuses_zero: bool) -> Result
 }
 
 /// Checks a text for a line of CLIENT LIST, and returns it up to the first zero byte, where that line cuts it. Servers
-/// that read past that byte want the whole text to be free of special characters.
+/// that read past that byte require the whole text to be free of special characters.
 /// Source: redis 7.2 networking.c, `validateClientAttr`; redis 7.0 networking.c, `clientSetName`.
 fn attribute<'a>(text: &'a [u8], what: &[u8], dialect: Dialect) -> Result<&'a [u8], Error> {
     let shown = c_string(text, usize::MAX);

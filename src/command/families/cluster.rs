@@ -1,4 +1,4 @@
-//! The commands of a cluster's primary about slots that change keys.
+//! The slot commands of a cluster's primary that change keys.
 
 use crate::command::rows::parse::integer;
 use crate::command::rows::{Arity, Command, Error, Keys, Touch};

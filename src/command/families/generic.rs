@@ -11,8 +11,7 @@ use crate::resp::{Args, Reply};
 use crate::store::{Cursor, Entry, Tx, Value, View};
 use crate::value::Object;
 
-/// A flushed database with more keys than this is dropped on a thread of its own, so that the stream does not wait for
-/// it.
+/// A flushed database with more keys than this is dropped on a thread of its own, so that the stream does not wait for it.
 const DROP_ASIDE_KEYS: usize = 10_000;
 
 /// This file's rows.

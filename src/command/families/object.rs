@@ -19,7 +19,7 @@ const SHARED_REFERENCES: i64 = i32::MAX as i64;
 pub(crate) const OBJECT: &[Command] = &[
     of_key("encoding", encoding).about("2.2.3", "Returns the name of a value's internal encoding."),
     of_key("freq", freq)
-        .about("4.0.0", "Refused as by a server without an LFU policy."),
+        .about("4.0.0", "Refused, as on a server without an LFU policy."),
     of_key("idletime", idletime)
         .about("2.2.3", "Returns the seconds since a key was last used, with --track-access.")
         .difference(
@@ -28,7 +28,7 @@ pub(crate) const OBJECT: &[Command] = &[
         ),
     of_key("refcount", refcount)
         .about("2.2.3", "Returns a value's reference count.")
-        .difference("With Redis as upstream, all small integers count as shared, even one that COPY or SETRANGE made and Redis does not share."),
+        .difference("With Redis as upstream, all small integers count as shared, even those that COPY or SETRANGE made and Redis does not share."),
     Command::new("help", Arity::exactly(2), Keys::None)
         .session(|cx, _| help(cx, "OBJECT", OBJECT))
         .flags(Flags::LOADING.and(Flags::STALE))
@@ -44,7 +44,7 @@ pub(crate) const MEMORY_USAGE: Command = Command::new("usage", Arity::at_least(3
         "Returns the bytes that a key and its value use in redtail.",
     )
     .difference(
-        "Counts all bytes, and those that redtail uses. SAMPLES is checked but not needed.",
+        "Counts the bytes that redtail uses, and all of them: SAMPLES is checked but not needed.",
     );
 
 const SECOND: Keys = Keys::Range {

@@ -161,7 +161,7 @@ const fn mask(width: Width) -> u64 {
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
     clippy::cast_sign_loss,
-    reason = "the integer's bits are the word's lowest, the others are cut off or spread on purpose"
+    reason = "the word's lowest bits are the integer's; the others are cut off or sign-extended on purpose"
 )]
 fn load(text: &[u8], width: Width, offset: usize) -> u64 {
     let word = (window(text, offset) >> shift(width, offset)) as u64 & mask(width);

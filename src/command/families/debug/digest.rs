@@ -45,8 +45,7 @@ impl Digest {
     /// Adds an entry's value and whether it expires.
     ///
     /// # Errors
-    /// [`Tainted`] for a value that is no longer known, and another error for a module's value, which only the module can
-    /// digest.
+    /// [`Tainted`] for a value that is no longer known, and another error for a module's value, which only the module can digest.
     pub(super) fn mix_value(
         &mut self,
         entry: &Entry,

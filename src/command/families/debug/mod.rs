@@ -195,8 +195,7 @@ fn object(cx: &mut SessionCx<'_>, args: Args<'_>, fast: bool) -> Result<(), Erro
     Ok(())
 }
 
-/// Returns the bytes of the value in a snapshot, as Redis counts them: without the eight bytes of a hash's earliest
-/// expiry.
+/// Returns the bytes of the value in a snapshot, as Redis counts them: without the eight bytes of a hash's earliest expiry.
 ///
 /// Source: redis 8.0 rdb.c, `rdbSavedObjectLen`, `rdbSaveObject`.
 fn serialized_len(entry: &Entry, dialect: Dialect) -> Result<u64, Error> {

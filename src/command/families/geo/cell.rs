@@ -3,7 +3,7 @@
 //! All arithmetic follows Redis, operation by operation, so that the last bit agrees.
 //! Source: redis 7.0 geohash.c; the same in every version.
 
-/// A longitude and a latitude in degrees, or a difference of each.
+/// A longitude and a latitude in degrees, or a difference in each.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Point {
     pub(super) longitude: f64,

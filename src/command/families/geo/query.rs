@@ -41,7 +41,7 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// Returns how many of these it says.
+    /// Returns how many of these the reply has.
     pub(super) fn count(self) -> usize {
         [self.distance, self.hash, self.coordinates]
             .into_iter()

@@ -112,8 +112,7 @@ struct SetOptions {
 
 impl SetOptions {
     fn parse(args: Args<'_>, now_ms: i64) -> Result<Self, Error> {
-        // Valkey takes a key named `fields` for the word FIELDS; on any other server, the word after the key is no
-        // number.
+        // Valkey takes a key named `fields` for the word FIELDS; on any other server, the word after the key is no number.
         // Source: valkey 9.1 t_hash.c, `hsetexCommand`.
         let is_named_so =
             args.is(1, "fields") && args.get(2).is_some_and(|word| integer(word).is_ok());

@@ -1,7 +1,6 @@
 //! Hash commands.
 //!
-//! A client does not see an expired field, but HLEN counts it. The stream's commands see it, because the primary deletes
-//! it.
+//! A client does not see an expired field, but HLEN counts it. The stream's commands see it, because the primary deletes it.
 
 mod apply;
 mod expiry;

@@ -235,7 +235,7 @@ fn plan(
     Ok(Some(Change::Live(live, value)))
 }
 
-/// Makes checked changes.
+/// Applies checked changes.
 fn make(cx: &SessionCx<'_>, changes: Vec<Change>) {
     let tunables = cx.host.tunables();
     let mut encodings = Vec::new();

@@ -56,7 +56,7 @@ impl Live {
         LIVE.iter().find(|live| live.name == name)
     }
 
-    /// Changes it to `value`, which must be checked.
+    /// Changes it to `value`, which must already be checked.
     pub(super) fn apply(&self, tunables: &Tunables, value: &str) {
         (self.apply)(tunables, value);
         tracing::info!(setting = self.name, value, "changed by CONFIG SET");
@@ -112,7 +112,7 @@ const REFUSED: &[(&str, Allows, &str)] = &[
     (
         "client-output-buffer-limit",
         special::keeps_normal_clients,
-        "redtail bounds the replies of normal clients by --reply-bytes-max",
+        "--reply-bytes-max limits the replies to normal clients",
     ),
     ("commandlog-large-reply-max-len", NOTHING, NO_LOG),
     ("commandlog-large-request-max-len", NOTHING, NO_LOG),
@@ -125,7 +125,7 @@ const REFUSED: &[(&str, Allows, &str)] = &[
     ("import-mode", NOTHING, OTHER),
     ("latency-monitor-threshold", NOTHING, LATENCY),
     ("latency-tracking", NOTHING, LATENCY),
-    ("locale-collate", NOTHING, "redtail sorts by bytes alone"),
+    ("locale-collate", NOTHING, "redtail sorts only by bytes"),
     ("log-format", NOTHING, AT_START),
     ("log-timestamp-format", NOTHING, AT_START),
     ("lua-enable-insecure-api", NOTHING, OTHER),
@@ -150,7 +150,7 @@ const REFUSED: &[(&str, Allows, &str)] = &[
     ("replica-announced", NOTHING, PRIMARY),
     ("replica-ignore-maxmemory", NOTHING, EVICTS),
     ("replica-priority", NOTHING, PRIMARY),
-    ("replica-read-only", NOTHING, "redtail takes no writes"),
+    ("replica-read-only", NOTHING, "redtail accepts no writes"),
     (
         "replica-serve-stale-data",
         NOTHING,

@@ -71,7 +71,7 @@ impl Facts<'_> {
 /// Sections and fields, each with the servers whose replicas have them in their own INFO.
 const NAMES: &str = include_str!("info.txt");
 
-/// Returns the sections and fields of the nearest server of which they are known.
+/// Returns the sections and fields of the nearest server in `NAMES`.
 fn names(dialect: Dialect) -> HashSet<&'static str> {
     let letter = dialect.asked_server();
     let lines = NAMES.lines().filter_map(|line| line.split_once(' '));
@@ -267,8 +267,7 @@ fn clients(text: &mut Text, facts: &Facts<'_>) {
     text.line("paused_timeout_milliseconds", 0);
 }
 
-/// DIFFERENCE: redtail does not distinguish data from what holds it, so overheads are 0. The peak is that of the whole
-/// process.
+/// DIFFERENCE: redtail does not distinguish data from what holds it, so overheads are 0. The peak is that of the whole process.
 fn memory(text: &mut Text, facts: &Facts<'_>) {
     let memory = Memory::of(facts.generation, facts.client_bytes);
     let (held, resident, peak) = (memory.held, memory.resident, memory.peak());

@@ -29,7 +29,7 @@ pub(super) const COMMANDLOG: &[Command] = &[
         .valkey_only()
         .difference(NOT_KEPT),
     row("len", Arity::exactly(3), LOG, commandlog_len)
-        .about("8.1.0", "Gives 0.")
+        .about("8.1.0", "Returns 0.")
         .valkey_only()
         .difference(NOT_KEPT),
     row("reset", Arity::exactly(3), LOG, commandlog_reset)

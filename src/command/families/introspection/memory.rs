@@ -31,7 +31,7 @@ impl Memory {
         }
     }
 
-    /// Returns the peak of what was held: the process's peak.
+    /// Returns the most memory ever held: the process's peak.
     pub(super) fn peak(&self) -> u64 {
         self.resident_peak.max(self.held)
     }

@@ -1,4 +1,4 @@
-//! PUBLISH and PUBSUB, answered like by a server without subscribers.
+//! PUBLISH and PUBSUB, answered as a server without subscribers answers them.
 
 use super::{HELP, nothing, row, zero};
 use crate::command::rows::{Arity, Command, Error, Family, Flags, Keys, SessionCx, help};

@@ -56,7 +56,7 @@ pub(crate) const FAMILY: Family = Family {
             "2.8.12",
             "Says that this is a replica, of which primary, and up to which offset.",
         )
-        .difference("While the link cannot come up until a person fixes something, a sixth element says what."),
+        .difference("If a person must fix something before the link can come up, a sixth element says what."),
         row(
             "time",
             Arity::exactly(1),

@@ -27,7 +27,7 @@ const WAITAOF: &str = "ERR WAITAOF cannot be used with replica instances. Please
 /// Name, number of words as COMMAND counts them, and first version.
 type Named = (&'static str, i32, &'static str);
 
-/// The reasons to refuse commands, by the commands' names.
+/// Why commands are refused, by their names.
 const REASONS: &[(&[&str], &str)] = &[
     (&["replicaof", "slaveof"], FIXED),
     (&["shutdown"], PROCESS),
@@ -135,7 +135,7 @@ const fn rows<const N: usize>(names: [Named; N], since_valkey: bool) -> [Command
     rows
 }
 
-/// Returns a row that is refused with the reason listed for its name, or for its container's.
+/// Returns the row of a command that is refused with the reason listed for its name, or for its container's.
 pub(crate) const fn refused((name, words, since): Named) -> Command {
     let arity = if words < 0 {
         Arity::at_least(-words)

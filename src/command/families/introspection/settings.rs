@@ -66,7 +66,7 @@ impl Known {
     }
 }
 
-/// Returns the settings, by name, that a server of that dialect has, or else the nearest server that was asked.
+/// Returns the settings, by name, of a server of that dialect, or else of the nearest server in `TEXT`.
 pub(super) fn all(dialect: Dialect) -> impl Iterator<Item = &'static Known> {
     static LINES: OnceLock<Vec<Known>> = OnceLock::new();
     let lines = LINES.get_or_init(|| TEXT.lines().map(Known::parse).collect());

@@ -136,8 +136,7 @@ fn prepare(tx: &mut Tx<'_>, key: &[u8], query: &mut Query<'_>) -> Result<(), Err
     Ok(())
 }
 
-/// Returns the words to store, with an empty one where a pattern finds nothing, and whether only the primary knows their
-/// order.
+/// Returns the words to store, with an empty one where a pattern finds nothing, and whether only the primary knows their order.
 fn values(tx: &Tx<'_>, key: &[u8], query: &Query<'_>) -> Result<(Vec<Vec<u8>>, bool), Error> {
     let sorted = order::sorted(&tx, key, query, tx.dialect())?;
     let elements = sorted.elements.into_iter();

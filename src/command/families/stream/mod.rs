@@ -81,7 +81,7 @@ pub(crate) const FAMILY: Family = Family {
             .flags(Flags::FAST)
             .about(
                 "6.2.0",
-                "Changes the owner of entries that have been pending for long.",
+                "Changes the owner of entries that have been pending for a long time.",
             ),
         one_key("xdelex", Arity::at_least(5))
             .write()

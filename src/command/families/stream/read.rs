@@ -152,7 +152,7 @@ pub(super) struct Found<'v> {
 }
 
 impl<'v> Found<'v> {
-    /// Returns a stream that has entries above an id. As in servers, the length that it states is checked first.
+    /// Returns the stream if it has entries above an id. As in servers, the length that it states is checked first.
     pub(super) fn new(key: &'v [u8], stream: &'v Stream, above: StreamId) -> Option<Self> {
         if stream.is_empty() {
             return None;

@@ -40,8 +40,7 @@ pub(super) fn setrange(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Appends zero bytes up to `len`, and reserves little more: a bitmap that grows by a byte must not take twice its
-/// memory.
+/// Appends zero bytes up to `len`, and reserves little more: a bitmap that grows by a byte must not take twice its memory.
 pub(crate) fn grow(text: &mut Vec<u8>, len: usize) {
     if text.is_empty() {
         // Pages that are never written cost nothing.

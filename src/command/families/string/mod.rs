@@ -69,11 +69,17 @@ pub(crate) const FAMILY: Family = Family {
         Command::new("setex", Arity::exactly(4), Keys::first())
             .apply(set::setex)
             .flags(GROW)
-            .about("2.0.0", "Sets a string that expires after seconds."),
+            .about(
+                "2.0.0",
+                "Sets a string that expires after a number of seconds.",
+            ),
         Command::new("psetex", Arity::exactly(4), Keys::first())
             .apply(set::psetex)
             .flags(GROW)
-            .about("2.6.0", "Sets a string that expires after milliseconds."),
+            .about(
+                "2.6.0",
+                "Sets a string that expires after a number of milliseconds.",
+            ),
         Command::new("getset", Arity::exactly(3), Keys::first())
             .apply(set::getset)
             .flags(GROW_FAST)

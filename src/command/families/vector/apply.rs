@@ -110,7 +110,7 @@ pub(super) fn vadd(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
 
 /// DIFFERENCE: redtail refuses a projection with more cells than a limit.
 fn new_set(given: &Given, options: &Options<'_>) -> Result<VectorSet, Error> {
-    let too_large = Error::Text("ERR not supported: a projection of so many components");
+    let too_large = Error::Text("ERR not supported: a projection with this many components");
     let Ok(given_dim) = u32::try_from(given.vector.len()) else {
         return Err(too_large);
     };

@@ -33,7 +33,7 @@ pub(crate) const FAMILY: Family = Family {
             ),
         read("vismember", vismember, Flags::NONE)
             .work(words_work)
-            .about("8.0.0", "Says whether a name is that of an element."),
+            .about("8.0.0", "Says whether an element exists."),
         read("vlinks", vlinks, Flags::FAST)
             .about("8.0.0", "Returns an element's neighbours in the graph.")
             .difference(GRAPH),
