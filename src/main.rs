@@ -14,7 +14,7 @@ fn main() -> std::process::ExitCode {
     let _ = std::thread::Builder::new()
         .name("give-back".to_owned())
         .spawn(give_back);
-    redtail::cli::main()
+    redtail::internal::cli::main()
 }
 
 /// Returns freed memory to the system, forever.

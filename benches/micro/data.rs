@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use redtail::command::{self, Command};
-use redtail::dialect::Dialect;
-use redtail::rdb::decode::Version;
-use redtail::rdb::encode::Writer;
-use redtail::rdb::object::Meta;
-use redtail::replica::fuzzing::applying;
-use redtail::resp::{ArgsBuf, Protocol, Reply};
-use redtail::store::Generation;
+use redtail::internal::command::{self, Command};
+use redtail::internal::dialect::Dialect;
+use redtail::internal::rdb::decode::Version;
+use redtail::internal::rdb::encode::Writer;
+use redtail::internal::rdb::object::Meta;
+use redtail::internal::replica::fuzzing::applying;
+use redtail::internal::resp::{ArgsBuf, Protocol, Reply};
+use redtail::internal::store::Generation;
 
 /// The server whose words and encodings the benches go by.
 pub(crate) const DIALECT: Dialect = Dialect::redis(8, 0, 0);

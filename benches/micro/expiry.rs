@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use criterion::{BatchSize, Criterion, Throughput};
-use redtail::replica::fuzzing::applying;
-use redtail::store::{Generation, Sweeper, Swept, unix_ms};
+use redtail::internal::replica::fuzzing::applying;
+use redtail::internal::store::{Generation, Sweeper, Swept, unix_ms};
 
 use crate::data::{Asker, key, push, push_set, request, strings, value};
 

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
-use redtail::rdb::source::{FileSource, MemorySource};
-use redtail::replica::load_dump;
-use redtail::store::Generation;
+use redtail::internal::rdb::source::{FileSource, MemorySource};
+use redtail::internal::replica::load_dump;
+use redtail::internal::store::Generation;
 
 use crate::counting;
 use crate::data::{dump, len, strings};

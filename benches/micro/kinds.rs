@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use redtail::store::Generation;
+use redtail::internal::store::Generation;
 
 use crate::data::{Asker, FAR_MS, element, key, made_by, push, value};
 

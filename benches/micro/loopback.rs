@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use redtail::command::Replication;
-use redtail::server::{Config, Listeners, Server};
-use redtail::store::{Generation, Served};
+use redtail::internal::command::Replication;
+use redtail::internal::server::{Config, Listeners, Server};
+use redtail::internal::store::{Generation, Served};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;

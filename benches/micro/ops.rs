@@ -9,11 +9,11 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use redtail::rdb::source::MemorySource;
-use redtail::replica::fuzzing::applying;
-use redtail::replica::load_dump;
-use redtail::resp::{Protocol, Reply, RequestParser};
-use redtail::store::Generation;
+use redtail::internal::rdb::source::MemorySource;
+use redtail::internal::replica::fuzzing::applying;
+use redtail::internal::replica::load_dump;
+use redtail::internal::resp::{Protocol, Reply, RequestParser};
+use redtail::internal::store::Generation;
 
 use crate::apply::FAMILIES;
 use crate::counting;

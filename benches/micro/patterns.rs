@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
-use redtail::command::glob::Glob;
+use redtail::internal::command::glob::Glob;
 
 use crate::data::{Asker, DIALECT, key, strings};
 

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
-use redtail::resp::{Protocol, Reply, RequestLimits, RequestParser, Step};
+use redtail::internal::resp::{Protocol, Reply, RequestLimits, RequestParser, Step};
 
 use crate::counting;
 use crate::data::{DIALECT, key, request, value};

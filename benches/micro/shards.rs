@@ -8,7 +8,7 @@ use ahash::RandomState;
 use criterion::{Criterion, Throughput};
 use dashmap::RwLock;
 use hashbrown_raw::raw::RawTable;
-use redtail::store::{Entry, NewValue, Value};
+use redtail::internal::store::{Entry, NewValue, Value};
 
 use crate::data::{key, scattered};
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput};
-use redtail::replica::fuzzing::applying;
-use redtail::store::Generation;
+use redtail::internal::replica::fuzzing::applying;
+use redtail::internal::store::Generation;
 
 use crate::data::{Asker, FAR_MS, assert_sound, key, len, push, push_set, request, strings, value};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use redtail::store::Generation;
+use redtail::internal::store::Generation;
 
 use crate::data::{element, key, made_by, push, push_set, request, value, words};
 use crate::loopback::Loopback;

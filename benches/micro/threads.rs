@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
-use redtail::replica::fuzzing::applying;
-use redtail::store::{Generation, Keyspaces, Value};
+use redtail::internal::replica::fuzzing::applying;
+use redtail::internal::store::{Generation, Keyspaces, Value};
 
 use crate::data::{key, push_set, scattered, strings, value};
 

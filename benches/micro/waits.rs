@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
-use redtail::command::Replication;
-use redtail::replica::fuzzing::applying;
-use redtail::server::{Config, Listeners, Server};
-use redtail::store::{Generation, Served};
+use redtail::internal::command::Replication;
+use redtail::internal::replica::fuzzing::applying;
+use redtail::internal::server::{Config, Listeners, Server};
+use redtail::internal::store::{Generation, Served};
 use tokio_util::sync::CancellationToken;
 
 use crate::data::{element, empty, push, request, value, words};
@@ -92,7 +92,7 @@ impl Room {
         let listeners = runtime.block_on(Listeners::open(&[any])).unwrap();
         let port = listeners.port().unwrap();
         let config = Config {
-            debug: redtail::server::Access::Yes,
+            debug: redtail::internal::server::Access::Yes,
             clients_memory: 8 << 30,
             ..Config::default()
         };

@@ -1,7 +1,7 @@
 //! The command table, with one file per family of commands and their read and apply handlers.
 //!
-//! A command is a row plus functions. The row's slots are permissions. `read` gets a shared [`View`] and cannot change
-//! the store. `apply` gets the writer's [`Tx`], and only the replica calls it. `session` gets the connection's state.
+//! A command is a row plus functions. The row's slots are permissions. `read` gets a shared [`View`](crate::store::View) and cannot change
+//! the store. `apply` gets the writer's [`Tx`](crate::store::Tx), and only the replica calls it. `session` gets the connection's state.
 //! A client that calls a row with only `apply` gets READONLY. A row marked as a write but without a handler taints the
 //! keys it names when it arrives in the stream. COMMAND, the locks that a command takes and the reference page are all
 //! derived from the rows; there is no other list of commands.

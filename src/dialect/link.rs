@@ -2,6 +2,7 @@
 
 use super::{Dialect, NEVER};
 
+#[doc(hidden)]
 impl Dialect {
     /// Whether the line ends of requests are checked, not just skipped (since Valkey 9.1).
     #[must_use]

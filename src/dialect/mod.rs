@@ -137,6 +137,21 @@ impl Dialect {
         }
     }
 
+    /// Parses a name written by an operator: `redis-7.0`, `redis-7.2.4`, `valkey-9.1.2`. Returns `None` for anything else.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        let (family, version) = text.split_once('-')?;
+        let family = match family {
+            "redis" => Family::Redis,
+            "valkey" => Family::Valkey,
+            _ => return None,
+        };
+        Self::parse(family, version)
+    }
+}
+
+#[doc(hidden)]
+impl Dialect {
     /// Parses the text of an aux field `redis-ver` or `valkey-ver`: `7.0.15`, `8.0.6`, also `255.255.255` and `9.0.0-rc1`.
     /// Returns `None` for text that is not two or three dotted numbers.
     #[must_use]
@@ -164,18 +179,6 @@ impl Dialect {
             b"valkey-ver" => named(Family::Valkey).or(known),
             _ => known,
         }
-    }
-
-    /// Parses a name written by an operator: `redis-7.0`, `redis-7.2.4`, `valkey-9.1.2`. Returns `None` for anything else.
-    #[must_use]
-    pub fn named(text: &str) -> Option<Self> {
-        let (family, version) = text.split_once('-')?;
-        let family = match family {
-            "redis" => Family::Redis,
-            "valkey" => Family::Valkey,
-            _ => return None,
-        };
-        Self::parse(family, version)
     }
 
     /// Whether this server has something with the given presence.

@@ -15,6 +15,7 @@ pub struct ScriptErrors {
     pub read_only: &'static str,
 }
 
+#[doc(hidden)]
 impl Dialect {
     /// Whether scripts share tables that they cannot change, and name errors by their codes (since Redis 7.0).
     #[must_use]

@@ -2,6 +2,7 @@
 
 use super::{Dialect, Family, NEVER};
 
+#[doc(hidden)]
 impl Dialect {
     /// Returns the names that INFO replication uses for the buffer of a full sync over a second connection, if the server has
     /// that.

@@ -51,6 +51,7 @@ pub enum Flaw {
     GroupCounter,
 }
 
+#[doc(hidden)]
 impl Dialect {
     /// Whether this server loads a value with this flaw.
     ///

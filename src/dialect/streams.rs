@@ -2,6 +2,7 @@
 
 use super::{Dialect, Family, NEVER};
 
+#[doc(hidden)]
 impl Dialect {
     /// Whether XRANGE accepts `(id`, and XPENDING accepts IDLE (since Redis 6.2).
     #[must_use]

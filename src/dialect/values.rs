@@ -2,6 +2,7 @@
 
 use super::{Dialect, Family, NEVER};
 
+#[doc(hidden)]
 impl Dialect {
     /// Whether a string of `text` bytes under a key of `key` bytes is `embstr`: stored in one block of memory with its object.
     /// Since Valkey 8.1, that block also holds the key and the time to live.

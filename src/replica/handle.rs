@@ -7,20 +7,18 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bytes::Bytes;
-use redis_protocol::resp3::decode::complete::decode_bytes;
-use redis_protocol::resp3::types::BytesFrame;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::figures::{Fault, Figures, Held, History};
+use super::reply::{self, Reply};
 use super::resync::{Confirmation, ResyncPolicy};
 use super::staleness::{self, Freshness};
 use super::sweep;
 use super::writer::Writer;
 use crate::command::{self, glob::Glob};
 use crate::dialect::Dialect;
-use crate::resp::{ArgsBuf, Protocol, Reply};
+use crate::resp::{self, ArgsBuf, Protocol};
 use crate::state::{self, Keeper};
 use crate::store::{
     Cursor, Figures as DatabaseFigures, Generation, Inflow, NoSuchDatabase, Served, Tainted,
@@ -65,19 +63,6 @@ pub struct Config {
     /// Names of commands that the upstream sends, that touch no data, and that are to be passed over, besides
     /// [`PROVIDER_COMMANDS`](super::PROVIDER_COMMANDS). Any other command that is not known taints everything.
     pub stream_ignore: Vec<String>,
-    /// Who runs the scripts that a primary before Redis 7.0 sends as their text, under `lua-replicate-commands no`; without
-    /// anybody such a script taints everything. `redtail serve` has [`server::scripting`](crate::server::scripting).
-    pub scripting: Option<Scripts>,
-}
-
-/// Who runs scripts of the primary's.
-#[derive(Clone)]
-pub struct Scripts(pub Arc<dyn command::ReplayScripts>);
-
-impl std::fmt::Debug for Scripts {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Scripts")
-    }
 }
 
 impl Config {
@@ -101,9 +86,22 @@ impl Config {
             state: None,
             max_staleness: None,
             stream_ignore: Vec::new(),
-            scripting: None,
         })
     }
+}
+
+/// Runs the scripts that primaries before Redis 7.0 may send as their text.
+#[cfg(feature = "lua")]
+fn scripting() -> Option<Arc<dyn command::ReplayScripts>> {
+    // No client runs scripts here, so there is no time to share.
+    let share = command::ScriptShare::default();
+    Some(Arc::new(crate::script::Engine::new(share)))
+}
+
+/// Without Lua, such a script taints everything.
+#[cfg(not(feature = "lua"))]
+fn scripting() -> Option<Arc<dyn command::ReplayScripts>> {
+    None
 }
 
 /// Why a read has no answer.
@@ -224,6 +222,7 @@ impl Replica {
     ///
     /// # Errors
     /// When another process has the state directory, or a setting should not have named it.
+    #[doc(hidden)]
     pub fn prepare(config: Config) -> std::io::Result<Prepared> {
         let state = Arc::new(state::Figures::default());
         let open = |config| Keeper::open_if_possible(config, &state);
@@ -291,10 +290,7 @@ impl Replica {
             lineage: None,
             keeper,
             saving: None,
-            scripting: config
-                .scripting
-                .as_ref()
-                .map(|scripts| Arc::clone(&scripts.0)),
+            scripting: scripting(),
             stop: self.stop.clone(),
             loaded: None,
         }
@@ -368,6 +364,7 @@ impl Replica {
     }
 
     /// A way to [`accept_resync`](Self::accept_resync) from elsewhere.
+    #[doc(hidden)]
     pub fn resync_acceptor(&self) -> impl Fn() + Send + Sync + 'static {
         let confirmation = Arc::clone(&self.confirmation);
         move || confirmation.give()
@@ -383,30 +380,35 @@ impl Replica {
     }
 
     /// The generation being served.
+    #[doc(hidden)]
     #[must_use]
     pub const fn served(&self) -> &Arc<Served> {
         &self.served
     }
 
     /// The applied offset.
+    #[doc(hidden)]
     #[must_use]
     pub const fn progress(&self) -> &Arc<Progress> {
         &self.progress
     }
 
     /// The link's state and counters.
+    #[doc(hidden)]
     #[must_use]
     pub const fn link(&self) -> &Arc<upstream::Status> {
         &self.link
     }
 
     /// The writer's counters.
+    #[doc(hidden)]
     #[must_use]
     pub const fn figures(&self) -> &Arc<Figures> {
         &self.figures
     }
 
     /// The state directory's counters, if there is one.
+    #[doc(hidden)]
     #[must_use]
     pub const fn state(&self) -> Option<&Arc<state::Figures>> {
         self.state.as_ref()
@@ -491,7 +493,7 @@ impl Replica {
     ///
     /// # Errors
     /// [`Error`].
-    pub fn command<W: AsRef<[u8]>>(&self, words: &[W]) -> Result<BytesFrame, Error> {
+    pub fn command<W: AsRef<[u8]>>(&self, words: &[W]) -> Result<Reply, Error> {
         self.database(0).command(words)
     }
 }
@@ -604,7 +606,7 @@ impl<'r> Database<'r> {
     /// # Errors
     /// [`Error::Loading`] before the first sync; [`Error::Reply`] with the error that a client would get, for writes and
     /// unknown commands too.
-    pub fn command<W: AsRef<[u8]>>(&self, words: &[W]) -> Result<BytesFrame, Error> {
+    pub fn command<W: AsRef<[u8]>>(&self, words: &[W]) -> Result<Reply, Error> {
         let owned = ArgsBuf::new(words);
         let args = owned.as_args();
         let reply_error = |error: command::Error| Error::Reply(error.to_string());
@@ -622,7 +624,7 @@ impl<'r> Database<'r> {
             return Err(Error::Reply(reason.to_owned()));
         };
         let generation = self.known(served.as_ref())?;
-        let mut reply = Reply::new(Protocol::Resp3, generation.dialect, usize::MAX);
+        let mut reply = resp::Reply::new(Protocol::Resp3, generation.dialect, usize::MAX);
         command::read(
             handler,
             row,
@@ -632,10 +634,8 @@ impl<'r> Database<'r> {
             &mut reply,
         )
         .map_err(reply_error)?;
-        match decode_bytes(&Bytes::copy_from_slice(reply.as_bytes())) {
-            Ok(Some((frame, _))) => Ok(frame),
-            _ => Err(Error::Reply("ERR the reply is not RESP3".to_owned())),
-        }
+        let parsed = reply::parse(reply.as_bytes());
+        parsed.ok_or_else(|| Error::Reply("ERR the reply is not RESP3".to_owned()))
     }
 }
 

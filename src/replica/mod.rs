@@ -12,11 +12,13 @@
 mod ahead;
 mod figures;
 #[doc(hidden)]
+#[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod handle;
 mod load;
 mod passed;
 mod rate;
+mod reply;
 mod restore;
 mod resync;
 mod staleness;
@@ -25,9 +27,8 @@ mod sweep;
 mod writer;
 
 pub use figures::{Fault, Figures, Held, History, LoadFigures, StreamFigures, SweepFigures};
-pub use handle::{
-    Config, Database, EXPIRED_GRACE, Error, Prepared, Replica, Scan, Scripts, Status,
-};
+pub use handle::{Config, Database, EXPIRED_GRACE, Error, Prepared, Replica, Scan, Status};
 pub use load::{LoadError, load_dump};
 pub use passed::{PROVIDER_COMMANDS, Passed};
+pub use reply::Reply;
 pub use resync::{ResyncMemory, ResyncPolicy};

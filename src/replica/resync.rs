@@ -4,8 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How many copies of the data a full sync may need.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(
+    feature = "cli",
+    derive(serde::Deserialize, clap::ValueEnum),
+    serde(rename_all = "kebab-case")
+)]
 pub enum ResyncMemory {
     /// The old data is served until the new is whole.
     #[default]

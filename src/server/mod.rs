@@ -14,6 +14,8 @@ mod clients;
 mod config;
 mod listen;
 mod memory;
+#[cfg(not(feature = "lua"))]
+mod no_scripts;
 mod peer;
 mod protected;
 mod refusals;
@@ -22,7 +24,7 @@ mod shared;
 
 pub use config::{Access, AccessError, Config, Listen, ListenError, LogLevel};
 pub use listen::{Error, Listeners};
-pub use shared::{Server, scripting};
+pub use shared::Server;
 
 #[cfg(test)]
 mod tests;

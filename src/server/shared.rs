@@ -7,11 +7,12 @@ use subtle::ConstantTimeEq as _;
 
 use super::clients::Clients;
 use super::config::{Access, Config, Listen};
+#[cfg(not(feature = "lua"))]
+use super::no_scripts::Engine;
 use crate::command::client::Client;
-use crate::command::{
-    Host, ReplayScripts, Replication, ScriptShare, Scripting, SetLogLevel, Statistics, Tunables,
-};
+use crate::command::{Host, Replication, Scripting, SetLogLevel, Statistics, Tunables};
 use crate::resp::Budget;
+#[cfg(feature = "lua")]
 use crate::script::Engine;
 use crate::store::Served;
 
@@ -24,13 +25,6 @@ pub struct Server {
     scripts: Engine,
     served: Arc<Served>,
     replication: Box<dyn Fn() -> Replication + Send + Sync>,
-}
-
-/// Returns an engine for the scripts that an old primary sends as their text, separate from the engine for clients.
-#[must_use]
-pub fn scripting() -> Arc<dyn ReplayScripts> {
-    // No client runs scripts here, so there is no time to share.
-    Arc::new(Engine::new(ScriptShare::default()))
 }
 
 impl Server {

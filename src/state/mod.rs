@@ -70,8 +70,12 @@ use std::time::Duration;
 use crate::words::Plain;
 
 /// When written data is forced to the disk: Redis's `appendfsync`. It only matters for the loss of power.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(
+    feature = "cli",
+    derive(serde::Deserialize),
+    serde(try_from = "String")
+)]
 pub enum Fsync {
     /// Before each chunk is applied. The stream waits for the disk.
     Always,

@@ -25,7 +25,7 @@ pub struct WrongType;
 /// long as it lives. A key past its time is hidden. Gives no way to change anything:
 ///
 /// ```compile_fail
-/// # use redtail::store::View;
+/// # use redtail::internal::store::View;
 /// fn a_reader_cannot_write(view: &View<'_>) {
 ///     view.remove(b"key");
 /// }

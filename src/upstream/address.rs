@@ -1,10 +1,9 @@
 //! Addresses of upstreams, as people write them.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::str::FromStr;
-
-use url::{Host, Url};
 
 use super::secret::{Login, Password, Secret};
 use super::sentinel::Sentinels;
@@ -89,6 +88,11 @@ pub enum AddressError {
          by &"
     )]
     SentinelOption,
+    /// A server that speaks TLS, for a build that does not.
+    #[error(
+        "this build of redtail has no TLS: build it with the feature `tls`, or write redis:// instead of rediss://"
+    )]
+    NoTls,
     /// A Sentinel address mixed with other addresses.
     #[error(
         "a Sentinel address cannot be mixed with others: write one sentinel://host,host/name with all sentinels"
@@ -125,22 +129,24 @@ impl FromStr for Node {
         } else {
             format!("redis://{text}")
         };
-        let url = parsed(&text)?;
-        let tls = match url.scheme() {
+        let (scheme, rest) = text.trim().split_once("://").unwrap_or_default();
+        let tls = match scheme.to_ascii_lowercase().as_str() {
             "redis" => false,
             "rediss" => true,
             other => return Err(AddressError::Scheme(other.to_owned())),
         };
-        if url.query().is_some() || url.fragment().is_some() {
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        if path.contains(['?', '#']) {
             return Err(AddressError::Extra);
         }
-        if !matches!(url.path().trim_matches('/'), "" | "0") {
+        if !matches!(path.trim_matches('/'), "" | "0") {
             return Err(AddressError::Database);
         }
+        let (login, host) = login_and_host(authority);
         Ok(Self {
-            address: tcp(&url, DEFAULT_PORT)?,
+            address: tcp(host, DEFAULT_PORT)?,
             tls,
-            login: login(&url),
+            login,
         })
     }
 }
@@ -150,45 +156,68 @@ pub(super) fn server(text: &str, default_port: u16) -> Result<Address, AddressEr
     if text.contains(['@', '/', '?', '#']) {
         return Err(AddressError::Extra);
     }
-    tcp(&parsed(&format!("redis://{text}"))?, default_port)
+    tcp(text, default_port)
 }
 
-/// Returns the login, the hosts, and what follows the `/` in a URL with several hosts, which no URL library supports.
+/// Returns the login, the hosts, and what follows the `/` in an address with several hosts.
 pub(super) fn authority_and_rest(text: &str) -> Result<(Login, &str, &str), AddressError> {
     let (authority, rest) = text.split_once('/').ok_or(AddressError::Sentinel)?;
-    let Some((login_text, hosts)) = authority.rsplit_once('@') else {
-        return Ok((Login::default(), authority, rest));
+    let (login, hosts) = login_and_host(authority);
+    Ok((login, hosts, rest))
+}
+
+/// Splits `user:password@host:port` at its last `@`. Without one there is no login.
+fn login_and_host(authority: &str) -> (Login, &str) {
+    let Some((login, host)) = authority.rsplit_once('@') else {
+        return (Login::default(), authority);
     };
-    let login_text = login_text.replace('@', "%40");
-    let url = parsed(&format!("redis://{login_text}@host"))?;
-    Ok((login(&url), hosts, rest))
+    let (user, password) = match login.split_once(':') {
+        Some((user, password)) => (user, Some(password)),
+        None => (login, None),
+    };
+    let login = Login {
+        user: Some(decoded(user)).filter(|user| !user.is_empty()),
+        password: password
+            .filter(|password| !password.is_empty())
+            .map(|password| Password::Given(Secret::new(decoded(password)))),
+    };
+    (login, host)
 }
 
-fn parsed(text: &str) -> Result<Url, AddressError> {
-    Url::parse(text).map_err(|error| AddressError::Syntax(error.to_string()))
-}
-
-/// Returns the host and port of `url`.
-fn tcp(url: &Url, default_port: u16) -> Result<Address, AddressError> {
-    let host = match url.host().ok_or(AddressError::Host)? {
-        Host::Domain(name) => name.to_owned(),
-        Host::Ipv4(address) => address.to_string(),
-        Host::Ipv6(address) => address.to_string(),
+/// Parses `host`, `host:port`, `[address]` or `[address]:port`.
+fn tcp(text: &str, default_port: u16) -> Result<Address, AddressError> {
+    let wrong = |what: &str| Err(AddressError::Syntax(what.to_owned()));
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let Some((address, port)) = rest.split_once(']') else {
+                return wrong("the IPv6 address has no closing bracket");
+            };
+            match address.parse::<Ipv6Addr>() {
+                Ok(address) => (address.to_string(), port.strip_prefix(':').unwrap_or(port)),
+                Err(_) => return wrong("invalid IPv6 address"),
+            }
+        }
+        None => {
+            let (host, port) = text.split_once(':').unwrap_or((text, ""));
+            (host.to_owned(), port)
+        }
     };
     if host.is_empty() {
         return Err(AddressError::Host);
     }
-    let port = url.port().unwrap_or(default_port);
-    Ok(Address::Tcp { host, port })
-}
-
-/// Returns the user and password of `url`.
-fn login(url: &Url) -> Login {
-    let password = url.password().map(decoded).map(Secret::new);
-    Login {
-        user: Some(decoded(url.username())).filter(|user| !user.is_empty()),
-        password: password.map(Password::Given),
+    let is_odd = |c: char| !(c.is_alphanumeric() || matches!(c, '-' | '.' | '_' | ':'));
+    if host.contains(is_odd) {
+        return wrong("invalid character in the host");
     }
+    let port = match port {
+        "" => default_port,
+        port if port.contains(':') => return wrong("an IPv6 address needs brackets"),
+        port => match port.parse() {
+            Ok(port) => port,
+            Err(_) => return wrong("invalid port number"),
+        },
+    };
+    Ok(Address::Tcp { host, port })
 }
 
 /// Decodes `%41` and the like. A `%` without two hex digits after it stays as it is.
@@ -225,6 +254,14 @@ impl Upstream {
     /// # Errors
     /// Returns [`AddressError`], also when there is no address.
     pub fn of<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<Self, AddressError> {
+        let upstream = Self::parse(texts)?;
+        if upstream.uses_tls() && !cfg!(feature = "tls") {
+            return Err(AddressError::NoTls);
+        }
+        Ok(upstream)
+    }
+
+    fn parse<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<Self, AddressError> {
         let texts: Vec<&str> = texts.into_iter().collect();
         match texts.as_slice() {
             [text] if Sentinels::are_in(text) => return Ok(Self::Sentinel(text.parse()?)),

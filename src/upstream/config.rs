@@ -48,8 +48,12 @@ impl Default for Timing {
 
 /// The offset that redtail acknowledges to the primary. It decides whether the primary counts redtail as a replica that
 /// holds its data safely.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(
+    feature = "cli",
+    derive(serde::Deserialize, clap::ValueEnum),
+    serde(rename_all = "kebab-case")
+)]
 pub enum AckPolicy {
     /// Honest below a replica, observer below a primary.
     #[default]

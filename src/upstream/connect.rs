@@ -8,7 +8,6 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
-use tokio_rustls::client::TlsStream;
 
 use super::address::Address;
 use super::config::{Config, Timing};
@@ -49,16 +48,6 @@ impl Connection for TcpStream {
 
     fn gather(&self) -> Option<Gather> {
         Gather::of(self)
-    }
-}
-
-impl Connection for TlsStream<TcpStream> {
-    fn into_line(self: Box<Self>) -> Line {
-        Line::Wrapped(self)
-    }
-
-    fn gather(&self) -> Option<Gather> {
-        Gather::of(self.get_ref().0)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use redtail::resp::{Protocol, Reply, RequestLimits, RequestParser, Step};
-use redtail::store::Generation;
+use redtail::internal::resp::{Protocol, Reply, RequestLimits, RequestParser, Step};
+use redtail::internal::store::Generation;
 use redtail::{Config, Replica};
 
 use crate::counting::allocations;

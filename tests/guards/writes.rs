@@ -1,6 +1,6 @@
 //! Commands of the primary's stream, applied to keys that are there.
 
-use redtail::replica::fuzzing::applying;
+use redtail::internal::replica::fuzzing::applying;
 
 use crate::counting::allocations;
 use crate::data::{assert_sound, made_by, push, words};

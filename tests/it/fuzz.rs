@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use redtail::fuzzing;
+use redtail::internal::fuzzing;
 
 use crate::client::encode;
 use crate::measured::run;

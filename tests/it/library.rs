@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redtail::replica::{Config, Error, Replica};
+use redtail::internal::replica::{Config, Error, Replica};
 
 use crate::servers::Server;
 

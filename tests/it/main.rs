@@ -23,6 +23,7 @@ mod cursors;
 mod dialect;
 mod dump;
 mod encodings;
+mod face;
 mod faults;
 mod field_expiry;
 mod flaws;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use redtail::upstream::{
+use redtail::internal::upstream::{
     self, AckPolicy, Config, Fault, Link, LinkEnd, Progress, ReplId, Resume, Start, State, Status,
     Timing,
 };

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use redtail::command::{Command, all};
-use redtail::dialect::Dialect;
+use redtail::internal::command::{Command, all};
+use redtail::internal::dialect::Dialect;
 
 /// What the servers say of their commands: a line is servers, name, and more.
 const CATALOGUE: &str = include_str!("../../src/command/dispatch/catalogue.txt");

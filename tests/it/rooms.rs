@@ -19,7 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "replica",
         &[
-            "upstream", "state", "rdb", "command", "store", "value", "resp",
+            "upstream", "state", "rdb", "command", "script", "store", "value", "resp",
         ],
     ),
     ("script", &["command", "store", "resp"]),
@@ -32,7 +32,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     // The bodies of the fuzz targets.
     ("fuzzing", &["replica", "rdb", "resp", "store", "value"]),
-    ("lib", &[]),
+    // The public face.
+    ("lib", &["replica", "state", "store", "upstream", "value"]),
     ("main", &[]),
 ];
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use redtail::replica::{Config, Replica};
+use redtail::internal::replica::{Config, Replica};
 
 use crate::certificates::{Authority, Pair};
 use crate::client::Client;

@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use redtail::replica::{Config, Replica};
-use redtail::upstream::AckPolicy;
+use redtail::internal::replica::{Config, Replica};
+use redtail::internal::upstream::AckPolicy;
 use tokio::runtime::Runtime;
 
 use crate::scripted::{

@@ -373,7 +373,6 @@ impl Settings {
             max_staleness: self.max_staleness.map(|Period(time)| time),
             encodings: self.encodings()?,
             stream_ignore: self.stream_ignore()?,
-            scripting: Some(crate::replica::Scripts(server::scripting())),
             expired_grace: self
                 .expired_grace
                 .map_or(crate::replica::EXPIRED_GRACE, Duration::from_secs),

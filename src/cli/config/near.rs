@@ -4,7 +4,7 @@
 const LIKENESS: f64 = 0.7;
 
 /// Returns the name in `names` that is most similar to `given`; `None` if none is similar enough.
-pub(in crate::cli) fn nearest<'n>(
+pub(crate) fn nearest<'n>(
     given: &str,
     names: impl IntoIterator<Item = &'n str>,
 ) -> Option<&'n str> {

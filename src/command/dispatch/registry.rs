@@ -3,8 +3,10 @@
 use std::sync::OnceLock;
 
 use super::{describe, transaction};
+#[cfg(feature = "cli")]
+use crate::command::families::debug;
 use crate::command::families::{
-    bitmap, connection, debug, function, generic, geo, hash, hyperloglog, introspection, lcs, list,
+    bitmap, connection, function, generic, geo, hash, hyperloglog, introspection, lcs, list,
     scripting, set, sort, stream, string, vector, zset,
 };
 use crate::command::rows::{Command, Family};
@@ -19,6 +21,7 @@ const FAMILIES: &[Family] = &[
     transaction::FAMILY,
     function::FAMILY,
     scripting::FAMILY,
+    #[cfg(feature = "cli")]
     debug::FAMILY,
     generic::FAMILY,
     sort::FAMILY,

@@ -7,6 +7,7 @@ pub(crate) mod bitmap;
 pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod connection;
+#[cfg(feature = "cli")]
 pub(crate) mod debug;
 pub(crate) mod function;
 pub(crate) mod generic;

@@ -103,8 +103,8 @@ pub struct ScriptFigures {
 /// The default is 25 percent. The writer then has three quarters of the time, and applies some hundred thousand
 /// commands a second in it, so it catches up with any primary. A script may hold up the stream for its full five
 /// seconds, but two such scripts are fifteen seconds apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(try_from = "u8")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(serde::Deserialize), serde(try_from = "u8"))]
 pub struct ScriptShare(u8);
 
 /// A number that is not a valid share.

@@ -9,7 +9,7 @@ use crate::rdb::packed::Item;
 /// element's previous-length than it needs. The same elements are shorter here.
 ///
 /// Source: redis 6.0 ziplist.c, `__ziplistInsert`.
-pub(in crate::rdb) fn ziplist<'a>(items: impl Iterator<Item = Item<'a>>, room: usize) -> Vec<u8> {
+pub(crate) fn ziplist<'a>(items: impl Iterator<Item = Item<'a>>, room: usize) -> Vec<u8> {
     let mut blob = Vec::with_capacity(room.saturating_add(HEADER_BYTES + 1));
     blob.extend_from_slice(&[0; HEADER_BYTES]);
     let (mut count, mut previous) = (0_usize, 0);

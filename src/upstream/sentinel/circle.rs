@@ -40,7 +40,7 @@ const LOOKS_READY: u32 = 6;
 
 /// The known sentinels: those in the address, and those that other sentinels named. The one that answered last is first.
 #[derive(Debug)]
-pub(in crate::upstream) struct Circle {
+pub(crate) struct Circle {
     sentinels: Sentinels,
     known: Vec<Node>,
     /// The outline of the last answer.
@@ -48,7 +48,7 @@ pub(in crate::upstream) struct Circle {
 }
 
 impl Circle {
-    pub(in crate::upstream) fn new(sentinels: Sentinels) -> Self {
+    pub(crate) fn new(sentinels: Sentinels) -> Self {
         let known = sentinels.nodes.clone();
         Self {
             sentinels,
@@ -61,7 +61,7 @@ impl Circle {
     ///
     /// # Errors
     /// Returns [`Error::Sentinel`] of the last sentinel when none answers.
-    pub(in crate::upstream) async fn candidates(
+    pub(crate) async fn candidates(
         &mut self,
         last: Option<&Address>,
         config: &Config,
@@ -79,7 +79,7 @@ impl Circle {
     }
 
     /// Listens until redtail should leave `server`, which a sentinel called `told`. Returns why.
-    pub(in crate::upstream) async fn watch(
+    pub(crate) async fn watch(
         &mut self,
         server: &Address,
         told: &Told,
@@ -99,7 +99,7 @@ impl Circle {
 
     /// Listens until the servers to follow differ from those at the last call of [`Self::candidates`]. If that call got no
     /// answer, the first answer counts.
-    pub(in crate::upstream) async fn news(&mut self, config: &Config) {
+    pub(crate) async fn news(&mut self, config: &Config) {
         let before = self.offered.clone();
         let differs = |view: &View| (view.outline() != before).then_some(());
         self.listen_until(config, differs).await;

@@ -15,7 +15,7 @@ const DOWN: [&str; 3] = ["s_down", "o_down", "disconnected"];
 
 /// What a server is, according to a sentinel.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::upstream) enum Told {
+pub(crate) enum Told {
     /// The primary.
     Primary,
     /// A replica of that primary.

@@ -185,7 +185,7 @@ impl Hash {
     }
 
     /// Returns the value type that `encode` writes.
-    pub(in crate::value) fn value_type(&self, layouts: Layouts) -> ValueType {
+    pub(crate) fn value_type(&self, layouts: Layouts) -> ValueType {
         match self.layout() {
             Layout::Pairs(_) if layouts.has_listpacks() => ValueType::HashListpack,
             Layout::Pairs(_) => ValueType::HashZiplist,
@@ -197,7 +197,7 @@ impl Hash {
     }
 
     /// Writes the hash.
-    pub(in crate::value) fn encode<W: Write>(&self, writer: &mut Writer<W>) -> io::Result<()> {
+    pub(crate) fn encode<W: Write>(&self, writer: &mut Writer<W>) -> io::Result<()> {
         match (self.value_type(writer.layouts()), &self.0) {
             (ValueType::Hash2, _) => writer.hash_with_expiries(self.len(), self.triples()),
             (ValueType::HashMetadata, Form::Timed(timed)) => {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use redtail::upstream::AckPolicy;
+use redtail::internal::upstream::AckPolicy;
 
 use super::node::{Node, config, wait};
 use super::word;

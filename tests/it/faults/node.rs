@@ -5,10 +5,10 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
-use redtail::cli::config::LogFormat;
-use redtail::cli::serve::follow_and_serve;
-use redtail::replica;
-use redtail::server;
+use redtail::internal::cli::config::LogFormat;
+use redtail::internal::cli::serve::follow_and_serve;
+use redtail::internal::replica;
+use redtail::internal::server;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;
@@ -60,7 +60,7 @@ impl Node {
             ..server::Config::default()
         };
         // Shown when the test fails. A test that runs in one process with others finds it started.
-        _ = redtail::cli::log::start(None, LogFormat::Compact);
+        _ = redtail::internal::cli::log::start(None, LogFormat::Compact);
         let (sender, tokens) = mpsc::channel();
         let thread = thread::spawn(move || {
             let beside = |_: &redtail::Replica, stop| {

@@ -1,6 +1,6 @@
 //! What happens to primaries: they end and start again, are replaced, change their history, forget it, are emptied.
 
-use redtail::upstream::AckPolicy;
+use redtail::internal::upstream::AckPolicy;
 
 use super::cut::End;
 use super::node::wait;

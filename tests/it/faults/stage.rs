@@ -1,7 +1,7 @@
 //! A primary under load, with redtail behind a proxy and readers at it; and pairs of servers that take each other's place.
 
-use redtail::replica;
-use redtail::upstream::AckPolicy;
+use redtail::internal::replica;
+use redtail::internal::upstream::AckPolicy;
 
 use super::cut::{End, Place};
 use super::load::Load;

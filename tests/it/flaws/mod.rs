@@ -6,8 +6,8 @@ mod rows;
 use std::process::{Command, Stdio};
 
 use bytes::Bytes;
-use redtail::rdb::source::MemorySource;
-use redtail::replica::load_dump;
+use redtail::internal::rdb::source::MemorySource;
+use redtail::internal::replica::load_dump;
 use tempfile::TempDir;
 
 use crate::builds::REFUSED_SNAPSHOTS;
@@ -134,7 +134,7 @@ impl Writer {
         }
         rdb.extend_from_slice(body);
         rdb.push(0xff);
-        let sum = redtail::rdb::crc64::update(0, &rdb);
+        let sum = redtail::internal::rdb::crc64::update(0, &rdb);
         [rdb, sum.to_le_bytes().to_vec()].concat()
     }
 

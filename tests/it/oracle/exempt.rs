@@ -1,6 +1,6 @@
 //! What is not compared: rows that the command table calls a DIFFERENCE as a whole.
 
-use redtail::command::lookup;
+use redtail::internal::command::lookup;
 
 use super::grammar::Words;
 

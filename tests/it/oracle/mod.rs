@@ -29,7 +29,7 @@ mod writes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use redtail::command::{Command, all};
+use redtail::internal::command::{Command, all};
 
 use crate::client::{Client, Reply};
 use crate::servers::{ALL, Server};

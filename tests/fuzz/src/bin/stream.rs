@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| redtail_fuzz::run(redtail::fuzzing::stream, input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| redtail_fuzz::run(redtail::internal::fuzzing::stream, input));
