@@ -27,10 +27,10 @@ use crate::store::{
 use crate::upstream::{self, AddressError, Arrivals, Link, Progress, Resume};
 use crate::value::Choices;
 
-/// As many databases as a Redis has unless it is told otherwise.
+/// Redis's default number of databases.
 const DATABASES: usize = 16;
 
-/// Far more than clocks differ or a primary lags with deletions.
+/// Far more than clocks differ, and far more than a primary lags with its deletions.
 pub const EXPIRED_GRACE: Duration = Duration::from_secs(60);
 
 /// How a replica follows its primary.
@@ -38,36 +38,40 @@ pub const EXPIRED_GRACE: Duration = Duration::from_secs(60);
 pub struct Config {
     /// The primary and the link to it.
     pub upstream: upstream::Config,
-    /// How many databases there can be; as the primary's `databases`, 16 unless it was changed there.
+    /// How many databases there can be: the primary's `databases`, which is 16 by default.
     pub databases: usize,
-    /// Where small encodings end, where that is not where the upstream's own defaults say.
+    /// Where small encodings end, if not where the upstream's own defaults put the limits.
     pub encodings: Choices,
-    /// How long a key's time must be over before the memory of its value is given back; zero keeps all values until the
-    /// primary deletes their keys.
+    /// How long after a key expires the memory of its value is freed. Zero keeps every value until the primary deletes
+    /// its key.
     pub expired_grace: Duration,
-    /// Which server's words replies are in; `None` for those of the server that wrote the snapshot.
+    /// The dialect of replies; `None` for that of the server that wrote the snapshot.
     pub dialect: Option<Dialect>,
-    /// Whether keys have times of use, for OBJECT IDLETIME: four bytes each, or eight, as the allocator rounds.
+    /// Whether keys keep their time of last use, for OBJECT IDLETIME: four bytes per key, or eight, as the allocator
+    /// rounds.
     pub track_access: bool,
-    /// What a full sync may do to what is served.
+    /// What a full sync may do to the served data.
     pub resync: ResyncPolicy,
-    /// Bytes of the primary's that are worked off in a second at most; what comes faster waits in the spool. `None` for as
-    /// fast as it goes.
+    /// Maximum bytes of the primary's stream and snapshots that the writer processes per second; the rest waits in the
+    /// spool. `None` for no limit.
     pub writer_rate: Option<NonZeroU64>,
-    /// Bytes of a primary's transaction that are kept until its EXEC. One that is larger ends the link, and comes with a full sync.
+    /// Maximum bytes of a primary's transaction to keep until its EXEC. A larger one ends the link, and a full sync
+    /// brings its outcome.
     pub transaction_bytes_max: usize,
-    /// What a restart resumes from; without one it begins with a full sync.
+    /// What a restart resumes from; without it, a restart begins with a full sync.
     pub state: Option<state::Config>,
-    /// How long ago it may have been proven that what is served lacks nothing; reads are refused beyond it. `None` for any time.
+    /// The maximum age of the last proof that the served data lacks nothing. Reads are refused beyond it. `None` for no
+    /// limit.
     pub max_staleness: Option<Duration>,
-    /// Names of commands that the upstream sends, that touch no data, and that are to be passed over, besides
-    /// [`PROVIDER_COMMANDS`](super::PROVIDER_COMMANDS). Any other command that is not known taints everything.
+    /// Names of commands to ignore, in addition to [`PROVIDER_COMMANDS`](super::PROVIDER_COMMANDS): commands that the
+    /// upstream sends and that touch no data. Any other unknown command taints everything.
     pub stream_ignore: Vec<String>,
 }
 
 impl Config {
-    /// Follows the primary at `address`: `redis://[user[:password]@]host[:port]`, `rediss://…` over TLS, `unix:///path`, or several
-    /// of them with commas between, that are tried in turn; or what sentinels name, `sentinel://host[:port],…/name`.
+    /// Follows the primary at `address`: `redis://[user[:password]@]host[:port]`, `rediss://…` over TLS, `unix:///path`,
+    /// or several of these separated by commas, which are tried in turn; or the primary that sentinels name:
+    /// `sentinel://host[:port],…/name`.
     ///
     /// # Errors
     /// [`AddressError`] says what is wrong with the address.
@@ -108,12 +112,12 @@ fn scripting() -> Option<Arc<dyn command::ReplayScripts>> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is nothing to read from: the first sync has not ended yet, or a later one under
+    /// There is nothing to read from: the first sync has not finished yet, or a later one under
     /// [`OneCopy`](super::ResyncMemory::OneCopy).
-    #[error("LOADING a full sync with the primary has not ended yet")]
+    #[error("LOADING a full sync with the primary has not finished yet")]
     Loading,
-    /// It is too long ago that the data was proven to be fresh: [`Config::max_staleness`].
-    #[error("MASTERDOWN the data is older than allowed, or not proven to be younger")]
+    /// The last proof that the data is fresh is too old: [`Config::max_staleness`].
+    #[error("MASTERDOWN the data is older than allowed, or not proven to be fresh")]
     Stale,
     /// The replica was stopped.
     #[error("the replica was stopped")]
@@ -129,7 +133,7 @@ pub enum Error {
     Reply(String),
 }
 
-/// How a replica stands.
+/// The state of a replica.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Status {
@@ -139,14 +143,14 @@ pub struct Status {
     pub history: History,
     /// The snapshot that is held back, if there is one.
     pub held: Option<Held>,
-    /// Bytes of it that have been applied and are visible.
+    /// Bytes of the history that have been applied and are visible.
     pub applied_offset: u64,
-    /// Bytes of it that have been received.
+    /// Bytes of the history that have been received.
     pub received_offset: u64,
-    /// How long ago what is served surely had everything; `None` before that was ever known. While the link is up and nothing is
-    /// asked of the server ([`Config::max_staleness`]), this is how long ago the last byte came.
+    /// How long ago the served data was last proven to be complete; `None` if it never was. While the link is up and the
+    /// server is not asked for proof ([`Config::max_staleness`]), how long ago the last byte arrived.
     pub proven_ago: Option<Duration>,
-    /// Whether reads are refused for that.
+    /// Whether reads are refused because of that.
     pub stale: bool,
     /// Full syncs loaded.
     pub loads: u64,
@@ -154,17 +158,17 @@ pub struct Status {
     pub failed_writes: u64,
     /// Keys that answer TAINTED; `None` when all do.
     pub tainted_keys: Option<usize>,
-    /// Keys long past their time whose values' memory was given back, and how many bytes that were.
+    /// Keys that expired long ago and whose values' memory was freed, and the number of bytes freed.
     pub swept: (u64, u64),
-    /// What went wrong last with the link, a load or the stream.
+    /// What last went wrong with the link, a load or the stream.
     pub last_fault: Option<Fault>,
-    /// The server that wrote the snapshot, `None` before the first sync.
+    /// The dialect of the server that wrote the snapshot; `None` before the first sync.
     pub dialect: Option<Dialect>,
     /// The databases that hold keys.
     pub databases: Vec<DatabaseFigures>,
 }
 
-/// A replica that has its state directory and has not begun: from [`Replica::prepare`].
+/// A replica that holds its state directory but has not started: from [`Replica::prepare`].
 #[derive(Debug)]
 pub struct Prepared {
     config: Config,
@@ -176,7 +180,7 @@ impl Prepared {
     /// Starts following, as [`Replica::start`] does.
     ///
     /// # Errors
-    /// When the writer thread cannot be started.
+    /// If the writer thread cannot be started.
     pub fn start(self) -> std::io::Result<Replica> {
         Replica::begin(self)
     }
@@ -206,22 +210,22 @@ impl Inflow for Arrivals {
 }
 
 impl Replica {
-    /// Starts following. Must be called inside a tokio runtime, on which the link's task runs; the writer is a thread of
+    /// Starts following. Must be called inside a tokio runtime, which runs the link's task; the writer has a thread of
     /// its own. Returns at once: [`ready`](Self::ready) waits for the first sync.
     ///
-    /// What the state directory holds is served before the primary is asked for anything.
+    /// Serves what the state directory holds before asking the primary for anything.
     ///
     /// # Errors
-    /// When the writer thread cannot be started, or the state directory cannot be used.
+    /// If the writer thread cannot be started, or the state directory cannot be used.
     pub fn start(config: Config) -> std::io::Result<Self> {
         Self::prepare(config)?.start()
     }
 
-    /// Takes the state directory, if there is one, and starts nothing yet: for a program that has more to open before it begins.
-    /// A directory that the disk does not let us write is logged, and done without.
+    /// Takes the state directory, if there is one, but starts nothing yet: for a program that has more to open before it
+    /// starts. If the disk does not allow writing to the directory, logs this and continues without it.
     ///
     /// # Errors
-    /// When another process has the state directory, or a setting should not have named it.
+    /// If another process holds the state directory, or the setting must not name it.
     #[doc(hidden)]
     pub fn prepare(config: Config) -> std::io::Result<Prepared> {
         let state = Arc::new(state::Figures::default());
@@ -296,7 +300,7 @@ impl Replica {
         }
     }
 
-    /// Starts the writer's thread. What it gives comes once the state directory has been read: where to resume.
+    /// Starts the writer's thread. The receiver gets the place to resume from once the state directory has been read.
     fn spawn_writer(
         &mut self,
         mut writer: Writer,
@@ -306,7 +310,7 @@ impl Replica {
         let (sender, restored) = oneshot::channel();
         let thread = std::thread::Builder::new().name("redtail-writer".to_owned());
         let thread = thread.spawn(move || {
-            // Nobody waits for it when the replica was stopped meanwhile.
+            // The receiver is gone if the replica was stopped in the meantime.
             let _ = sender.send(writer.restore(age_matters));
             writer.run(links);
         })?;
@@ -339,16 +343,16 @@ impl Replica {
         let (progress, status) = (Arc::clone(&self.progress), Arc::clone(&self.link));
         let stop = self.stop.clone();
         tokio::spawn(async move {
-            // A writer that panicked takes no links either: that is found out at the first of them.
+            // A writer that panicked takes no links either: the first link reveals that.
             let resume = restored.await.unwrap_or(None);
             upstream::run(upstream, resume, links, progress, status, stop).await;
         });
     }
 
-    /// Waits for the end of the first sync.
+    /// Waits until the first sync has finished.
     ///
     /// # Errors
-    /// [`Error::Stopped`] when the writer has ended.
+    /// [`Error::Stopped`] if the writer has ended.
     pub async fn ready(&self) -> Result<(), Error> {
         let mut ready = self.ready.clone();
         ready
@@ -358,23 +362,24 @@ impl Replica {
             .map_err(|_| Error::Stopped)
     }
 
-    /// Takes over what a full sync brought and the guard holds back ([`ResyncPolicy`]). Does nothing where nothing is held back.
+    /// Accepts a full sync that the guard holds back ([`ResyncPolicy`]). Does nothing if nothing is held back.
     pub fn accept_resync(&self) {
         self.confirmation.give();
     }
 
-    /// A way to [`accept_resync`](Self::accept_resync) from elsewhere.
+    /// Returns a function that does what [`accept_resync`](Self::accept_resync) does, for use elsewhere.
     #[doc(hidden)]
     pub fn resync_acceptor(&self) -> impl Fn() + Send + Sync + 'static {
         let confirmation = Arc::clone(&self.confirmation);
         move || confirmation.give()
     }
 
-    /// Stops following and waits until the writer has ended. What was applied stays readable through [`served`](Self::served).
+    /// Stops following and waits until the writer has ended. The applied data stays readable through
+    /// [`served`](Self::served).
     pub async fn stop(mut self) {
         self.stop.cancel();
         if let Some(writer) = self.writer.take() {
-            // A writer that panicked has nothing more to say; its thread has ended all the same.
+            // A writer that panicked has nothing more to report; its thread has ended all the same.
             let _ = tokio::task::spawn_blocking(move || writer.join()).await;
         }
     }
@@ -414,7 +419,7 @@ impl Replica {
         self.state.as_ref()
     }
 
-    /// How the replica stands.
+    /// The state of the replica.
     #[must_use]
     pub fn status(&self) -> Status {
         let generation = self.served.current();
@@ -446,7 +451,7 @@ impl Replica {
         }
     }
 
-    /// Database `number`, to read from.
+    /// Database `number`, for reading.
     #[must_use]
     pub const fn database(&self, number: usize) -> Database<'_> {
         Database {
@@ -512,7 +517,7 @@ pub struct Database<'r> {
 }
 
 impl<'r> Database<'r> {
-    /// What is served, if it has this database.
+    /// The served generation, if it has this database.
     fn known<'g>(&self, served: Option<&'g Arc<Generation>>) -> Result<&'g Generation, Error> {
         let generation = served.ok_or(Error::Loading)?;
         if self.replica.served.is_stale() {
@@ -525,19 +530,20 @@ impl<'r> Database<'r> {
         }
     }
 
-    /// The string at `key`, `None` when there is no such key.
+    /// The string at `key`; `None` if the key does not exist.
     ///
     /// # Errors
-    /// [`Error::Loading`] before the first sync, [`Error::WrongType`], [`Error::Tainted`]; [`Error::Reply`] for a database there is none of.
+    /// [`Error::Loading`] before the first sync, [`Error::WrongType`], [`Error::Tainted`]; [`Error::Reply`] if the
+    /// database does not exist.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, Error> {
         self.get_with(key, |text| text.map(<[u8]>::to_vec))
     }
 
-    /// Gives `read` the string at `key` where it lies, without a copy, and gives what that gives. The writer waits for it
-    /// where it changes the same shard, so it should be short; it must not read from the replica itself.
+    /// Passes the string at `key` to `read` in place, without a copy, and returns what `read` returns. The writer waits
+    /// for `read` if it changes the same shard, so `read` should be short; it must not read from the replica itself.
     ///
     /// # Errors
-    /// As [`get`](Self::get); `read` is not called then.
+    /// Like [`get`](Self::get); then `read` is not called.
     pub fn get_with<R>(
         &self,
         key: impl AsRef<[u8]>,
@@ -555,10 +561,10 @@ impl<'r> Database<'r> {
         with_text(value, read)
     }
 
-    /// The strings at `keys`, all at one offset; `None` where there is no such key or no string.
+    /// The strings at `keys`, all at one offset; `None` for a key that does not exist or holds no string.
     ///
     /// # Errors
-    /// [`Error::Loading`] before the first sync, [`Error::Tainted`] if any of the keys is.
+    /// [`Error::Loading`] before the first sync, [`Error::Tainted`] if any of the keys is tainted.
     pub fn mget<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>, Error> {
         let served = self.replica.served.peek();
         let generation = self.known(served.as_ref())?;
@@ -590,7 +596,8 @@ impl<'r> Database<'r> {
         }
     }
 
-    /// Walks over the keys that match the glob `pattern`. A key that is there throughout is given at least once, possibly twice.
+    /// Walks over the keys that match the glob `pattern`. Returns a key that exists throughout at least once, possibly
+    /// twice.
     #[must_use]
     pub fn scan(&self, pattern: impl Into<Vec<u8>>) -> Scan<'r> {
         Scan {
@@ -601,11 +608,11 @@ impl<'r> Database<'r> {
         }
     }
 
-    /// Runs a read command by name, as a client would, and gives its RESP3 reply.
+    /// Runs a read command by name, as a client would, and returns its RESP3 reply.
     ///
     /// # Errors
-    /// [`Error::Loading`] before the first sync; [`Error::Reply`] with the error that a client would get, for writes and
-    /// unknown commands too.
+    /// [`Error::Loading`] before the first sync; [`Error::Reply`] with the error that a client would get, including for
+    /// writes and unknown commands.
     pub fn command<W: AsRef<[u8]>>(&self, words: &[W]) -> Result<Reply, Error> {
         let owned = ArgsBuf::new(words);
         let args = owned.as_args();
@@ -619,7 +626,7 @@ impl<'r> Database<'r> {
             let reason = if row.is_write() {
                 "READONLY You can't write against a read only replica."
             } else {
-                "ERR this command works on a connection; the library has none"
+                "ERR this command needs a connection, and the library has none"
             };
             return Err(Error::Reply(reason.to_owned()));
         };
@@ -657,7 +664,7 @@ fn with_text<R>(
     }
 }
 
-/// Keys looked at in one go by [`Scan`].
+/// How many keys [`Scan`] fetches at a time.
 const SCAN_COUNT: usize = 256;
 
 /// A walk over a database's keys, from [`Database::scan`].

@@ -1,11 +1,11 @@
 //! The replica: one writer thread that turns links into served generations.
 //!
-//! Plain synchronous code over a blocking byte source. For every link that `upstream` hands over it reads the snapshot
-//! into a new generation (`load`), swaps that in whole, then applies the command stream (`stream`); or, after a partial
-//! resync, goes on where it stopped. It alone changes the store. The applied offset moves when a command is visible, and
-//! only outside MULTI; the selected database belongs to it.
+//! Plain synchronous code over a blocking byte source. For every link that `upstream` hands over, the writer reads the
+//! snapshot into a new generation (`load`), swaps that in as a whole, then applies the command stream (`stream`). After a
+//! partial resync it continues where it stopped. Only the writer changes the store. The applied offset moves when a
+//! command is visible, and only outside MULTI; the selected database belongs to it.
 //!
-//! Beside it a sweeper (`sweep`) gives back the memory of keys long past their time.
+//! Beside the writer, a sweeper (`sweep`) frees the memory of keys that expired long ago.
 //!
 //! [`Replica`] is the handle that programs use: it starts the writer and the link, and answers reads.
 

@@ -1,4 +1,4 @@
-//! When and how a full sync's snapshot takes the place of what is served.
+//! When and how a full sync's snapshot replaces the served data.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,26 +11,26 @@ use std::time::Duration;
     serde(rename_all = "kebab-case")
 )]
 pub enum ResyncMemory {
-    /// The old data is served until the new is whole.
+    /// The old data is served until the new data is complete.
     #[default]
     TwoCopies,
-    /// The old data is given up as soon as the new begins to come: clients get LOADING until it is whole.
+    /// The old data is discarded as soon as the new data starts to arrive: clients get LOADING until it is complete.
     OneCopy,
 }
 
-/// What a full sync may do to what is served.
+/// What a full sync may do to the served data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResyncPolicy {
-    /// How many copies there may be.
+    /// How many copies of the data there may be.
     pub memory: ResyncMemory,
-    /// A snapshot of another history is held back if it has fewer keys than this share of those served, in percent. 0 for
-    /// never, as after a primary that comes back empty: with it, its replicas would be empty, too.
+    /// A snapshot of another history is held back if its number of keys is below this percentage of the served keys. This
+    /// protects against a primary that comes back empty, which would leave its replicas empty, too. 0 turns the guard off.
     pub guard_percent: u8,
-    /// How long it is held back at most.
+    /// The longest time that a snapshot is held back.
     pub guard_patience: Duration,
 }
 
-/// Long enough for a person to be woken, short enough for the stream to wait in the spool.
+/// Long enough to wake a person, short enough for the stream to wait in the spool.
 const GUARD_PATIENCE: Duration = Duration::from_secs(600);
 
 impl Default for ResyncPolicy {
@@ -44,14 +44,14 @@ impl Default for ResyncPolicy {
 }
 
 impl ResyncPolicy {
-    /// Whether a snapshot of `keys` keys in place of `served` ones asks for a confirmation.
+    /// Whether a snapshot of `keys` keys in place of `served` keys needs a confirmation.
     pub(super) const fn suspects(&self, keys: usize, served: usize) -> bool {
-        // u128: no product of a key count and a percentage leaves it.
+        // u128, so that the product of a key count and a percentage does not overflow.
         (keys as u128) * 100 < (served as u128) * self.guard_percent as u128
     }
 }
 
-/// Where someone says that a snapshot which is held back is right.
+/// Records that someone has confirmed a snapshot that is held back.
 #[derive(Debug, Default)]
 pub(super) struct Confirmation(AtomicBool);
 
@@ -60,7 +60,7 @@ impl Confirmation {
         self.0.store(true, Ordering::Release);
     }
 
-    /// Whether it was given since it was last looked for.
+    /// Whether a confirmation was given since the last call.
     pub(super) fn take(&self) -> bool {
         self.0.swap(false, Ordering::AcqRel)
     }

@@ -16,13 +16,13 @@ use super::locks::{ReadHeld, Slot, Slots, Tables};
 use super::tx::Tx;
 use crate::value::Collection;
 
-/// A key holds another type than the command works on.
+/// The key holds a type that the command does not work on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("WRONGTYPE Operation against a key holding the wrong kind of value")]
 pub struct WrongType;
 
-/// A shared look at one database, at one moment: the read locks of all shards that hold the command's keys are held as
-/// long as it lives. A key past its time is hidden. Gives no way to change anything:
+/// A reader's view of one database at one moment: while it lives, it holds the read locks of all shards that hold the
+/// command's keys. It hides expired keys, and it offers no way to change anything:
 ///
 /// ```compile_fail
 /// # use redtail::internal::store::View;
@@ -34,29 +34,29 @@ pub struct View<'a> {
     spaces: &'a Keyspaces,
     number: usize,
     held: Shards<'a>,
-    /// The key that it was taken for, if it is only one, and its hash.
+    /// The key that the view was taken for, if there is only one, and its hash.
     key: Option<(&'a [u8], u64)>,
     now_ms: Cell<Option<i64>>,
     lost: Cell<bool>,
-    /// Whether what is looked up counts as used.
+    /// Whether a lookup counts as a use.
     touches: Cell<bool>,
-    /// With locks only.
+    /// Set only if the view holds locks of its own.
     _inside: Option<Inside>,
 }
 
-/// The shards that a view may look into.
+/// The shards that a view can read.
 enum Shards<'a> {
     /// None: no lock is held, or there is no such database.
     None,
-    /// One.
+    /// One shard.
     One(Slot, RwLockReadGuard<'a, Table>),
-    /// One that somebody else holds.
+    /// One shard that another value holds.
     Lent(Slot, &'a Table),
-    /// As many as the command needs.
+    /// All shards that the command needs.
     Many(ReadHeld<'a>),
-    /// Those of one database that the writer or a script holds.
+    /// The shards of one database that the writer or a script holds.
     Held(&'a (dyn Tables + 'a), usize),
-    /// Copies of all entries that the command names: no lock is held.
+    /// Copies of all entries that the command names; no lock is held.
     Copied(Box<Table>),
 }
 
@@ -102,7 +102,7 @@ impl<'a> View<'a> {
         let shard = spaces.db(db).and_then(|db| db.shard(slot.shard as usize));
         let held = shard.map_or(Shards::None, |shard| {
             let table = gate.read(shard);
-            // The slot comes while the control bytes tell which one it is.
+            // The slot arrives while the control bytes are searched for it.
             fetch_bucket(&table, hash);
             Shards::One(slot, table)
         });
@@ -111,7 +111,7 @@ impl<'a> View<'a> {
         view
     }
 
-    /// A view of `key`, whose shard another holds for as long as this lives.
+    /// A view of `key`, whose shard something else holds for as long as the view lives.
     #[inline]
     pub(super) const fn lent(
         spaces: &'a Keyspaces,
@@ -126,14 +126,14 @@ impl<'a> View<'a> {
         view
     }
 
-    /// What the writer sees of the database that it works in: its own changes, which no reader sees yet, too.
+    /// What the writer sees of the database it works in, including its own changes, which no reader sees yet.
     #[must_use]
     pub fn within(spaces: &'a Keyspaces, tx: &'a Tx<'_>) -> Self {
         let number = tx.db_number();
         Self::with(spaces, number, Shards::Held(tx.held(), number), None)
     }
 
-    /// A view into what `growing` holds.
+    /// A view of the shards that `growing` holds.
     pub(super) const fn through(
         growing: &'a (dyn Tables + 'a),
         spaces: &'a Keyspaces,
@@ -147,7 +147,7 @@ impl<'a> View<'a> {
         Self::locking(spaces, number, slots)
     }
 
-    /// As [`of_slots`](Self::of_slots), for who has passed the gate.
+    /// Like [`of_slots`](Self::of_slots), for a caller that has passed the gate.
     pub(super) fn locking(spaces: &'a Keyspaces, number: usize, slots: &mut Slots) -> Self {
         let gate = spaces.gate();
         let held = match spaces.db(number) {
@@ -183,14 +183,14 @@ impl<'a> View<'a> {
         Self::with(spaces, number, Shards::None, None)
     }
 
-    /// A view of the same moment and time that holds no lock: the entries of the keys that `keys` visits are copied, and all other keys
-    /// read as absent.
+    /// A view of the same moment and time that holds no lock. It copies the entries of the keys that `keys` visits; all
+    /// other keys read as absent.
     #[must_use]
     pub fn copied(&self, keys: impl FnOnce(&mut dyn FnMut(&[u8]))) -> Self {
         let mut table = Table::new();
         keys(&mut |key| {
             let hash = self.spaces.hash(key);
-            // The lookup counts as use: that of the copy does not.
+            // This lookup counts as a use; lookups in the copy do not.
             let entry = self.entry(key).or_else(|| self.entry_at_any_time(key));
             if let (Some(entry), None) = (entry, find(&table, hash, key)) {
                 let copy = entry.copied(key, entry.expire_at_ms());
@@ -207,11 +207,12 @@ impl<'a> View<'a> {
         copy
     }
 
-    /// The gate, once the writer has had its turn if it wants what a walk over the database comes for.
+    /// Returns the gate for a walk over the database. If the writer wants a shard of the database, waits for its turn to
+    /// end first.
     pub(super) fn pass_to_walk(&self) -> &'a Gate {
         let number = u32::try_from(self.number).unwrap_or(u32::MAX);
         let gate = self.spaces.gate();
-        // Each of its shards is a claim of its own: the writer need not wait for the whole walk.
+        // The walk claims each shard separately: the writer need not wait for the whole walk.
         drop(gate.pass(|slot| slot.db == number));
         gate
     }
@@ -228,7 +229,7 @@ impl<'a> View<'a> {
         self.spaces.db(self.number)
     }
 
-    /// The time that this view compares expiries with: Unix milliseconds, the same throughout.
+    /// The time that this view compares expiries with, in Unix milliseconds. It is the same for all lookups.
     #[must_use]
     pub fn now_ms(&self) -> i64 {
         self.now_ms.get().unwrap_or_else(|| {
@@ -238,18 +239,18 @@ impl<'a> View<'a> {
         })
     }
 
-    /// Lets it compare expiries with `now_ms`, where several commands must agree on the time.
+    /// Makes the view compare expiries with `now_ms`, for several commands that must agree on the time.
     pub fn set_clock(&self, now_ms: i64) {
         self.now_ms.set(Some(now_ms));
     }
 
-    /// Says whether the keys that are looked up from now on count as used.
+    /// Sets whether lookups from now on count as uses.
     pub fn set_touches(&self, touches: bool) {
         self.touches.set(touches);
     }
 
-    /// The entry of `key`, unless it is absent or past its time, and counts it as used. A key whose shard is not held reads as
-    /// absent.
+    /// Returns the entry of `key` and counts it as used; `None` if the key is absent or expired. A key whose shard is not
+    /// held reads as absent.
     #[must_use]
     #[inline]
     pub fn entry(&self, key: &[u8]) -> Option<&Entry> {
@@ -257,14 +258,14 @@ impl<'a> View<'a> {
         (entry.is_plain() || self.uses(entry)).then_some(entry)
     }
 
-    /// As [`entry`](Self::entry), without counting it as used.
+    /// Like [`entry`](Self::entry), but does not count the entry as used.
     #[must_use]
     pub fn peek(&self, key: &[u8]) -> Option<&Entry> {
         self.entry_at_any_time(key)
             .filter(|entry| self.shows(entry))
     }
 
-    /// Whether an entry is not past its time; then it counts as used.
+    /// Whether an entry is visible. If so, counts it as used.
     fn uses(&self, entry: &Entry) -> bool {
         let shows = self.shows_expiring(entry);
         if shows && self.touches.get() && entry.used_at_s().is_some() {
@@ -273,7 +274,7 @@ impl<'a> View<'a> {
         shows
     }
 
-    /// The entry of `key`, past its time or not: for what looks at the store itself, as DEBUG does.
+    /// The entry of `key`, expired or not: for commands that inspect the store itself, as DEBUG does.
     #[must_use]
     #[inline]
     pub fn entry_at_any_time(&self, key: &[u8]) -> Option<&Entry> {
@@ -285,13 +286,13 @@ impl<'a> View<'a> {
     #[inline]
     fn hash(&self, key: &[u8]) -> u64 {
         match self.key {
-            // The very same bytes: they are borrowed for as long as the view lives.
+            // The same slice in memory: it is borrowed for as long as the view lives.
             Some((known, hash)) if std::ptr::eq(known, key) => hash,
             _ => self.spaces.hash(key),
         }
     }
 
-    /// Brings the entries of the first [`GROUP_MAX`](super::GROUP_MAX) of `keys` nearer to the processor, for reads that follow.
+    /// Prefetches the entries of the first [`GROUP_MAX`](super::GROUP_MAX) of `keys`, for the reads that follow.
     pub fn fetch<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
         let places = keys.take(GROUP_MAX).filter_map(|key| {
             let hash = self.spaces.hash(key);
@@ -307,13 +308,13 @@ impl<'a> View<'a> {
             .for_each(|(table, hash)| fetch_entry(table, *hash));
     }
 
-    /// Every entry of the held shards, past its time or not.
+    /// Every entry of the held shards, expired or not.
     pub fn entries_at_any_time(&self) -> impl Iterator<Item = &Entry> {
         self.held.iter().flat_map(super::scan::entries)
     }
 
-    /// Whether an entry is not past its time. One that should be shown but has lost its value is noted: see
-    /// [`lost`](Self::lost).
+    /// Whether an entry is visible, that is, not expired. Records an entry that should be visible but has lost its value:
+    /// see [`lost`](Self::lost).
     #[must_use]
     #[inline]
     pub fn shows(&self, entry: &Entry) -> bool {
@@ -328,15 +329,16 @@ impl<'a> View<'a> {
         !is_past && !entry.is_swept()
     }
 
-    /// Whether something was hidden that is not past its time, since its value was given up when it was: the clock has gone
-    /// back, or the primary has taken the expiry away. What was read from this view then counts for nothing.
+    /// Whether the view hid a key that is not expired, because its value was discarded when it was: the clock has gone
+    /// back, or the primary has changed the expiry. Then nothing that was read from this view is valid.
     #[must_use]
     #[inline]
     pub fn lost(&self) -> bool {
         self.lost.get()
     }
 
-    /// Whether the value of `key` is unknown: for keys that a command does not name. Their shards must be held.
+    /// Whether the value of `key` is unknown. Ask this about keys that a command does not name; their shards must be
+    /// held.
     #[must_use]
     pub fn is_tainted(&self, key: &[u8]) -> bool {
         let number = u32::try_from(self.number).unwrap_or(u32::MAX);
@@ -362,7 +364,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Every entry of the held shards that is not past its time.
+    /// Every entry of the held shards that is not expired.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.held
             .iter()
@@ -371,7 +373,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// The second of a time in milliseconds.
+/// Converts milliseconds to whole seconds.
 pub(super) fn unix_s(ms: i64) -> u32 {
     u32::try_from(ms / 1000).unwrap_or(0)
 }
