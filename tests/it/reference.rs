@@ -1,4 +1,4 @@
-//! The reference page is what the command table says, and it has every command of the newest servers.
+//! Checks that `docs/commands.md` matches the command table and lists every command of the newest servers.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,48 +6,49 @@ use std::path::Path;
 use redtail::internal::command::{Command, all};
 use redtail::internal::dialect::Dialect;
 
-/// What the servers say of their commands: a line is servers, name, and more.
+/// What the servers say about their commands. Each line holds servers, a name, and more.
 const CATALOGUE: &str = include_str!("../../src/command/dispatch/catalogue.txt");
 
 const HEAD: &str = "# Commands
 
-Written from the command table by `REDTAIL_WRITE_DOCS=1 tests/run reference`.
+Generated from the command table by `REDTAIL_WRITE_DOCS=1 tests/run reference`.
 
-*Clients* get a write refused as READONLY. *In the stream* is what becomes of the primary's own writes; the keys of one that cannot \
-be applied answer TAINTED until the next full sync. *Answered here* is about redtail itself or the connection. *Refused* is \
-answered with an error that says why. A command that the upstream's version does not have is unknown here, too.
+The column *clients* says what a client gets. *Answered here* means that the reply is about redtail itself or the connection. A \
+write gets a READONLY error. A *refused* command gets an error that says why. The column *in the stream* says what redtail does \
+with a write from the primary. If it cannot apply the write, it taints the keys: they answer TAINTED until the next full sync. A \
+command that the upstream's version does not have is unknown here too.
 
 | command | group | since | clients | in the stream | DIFFERENCE |
 |---|---|---|---|---|---|
 ";
 
 const GENERAL: &str = "
-## Differences that no single command has
+## Differences that concern many commands
 
 * **Wording follows the upstream.** Replies and errors are those of the server that wrote the snapshot, or of the one that \
-`--dialect` names. Between the versions that were asked (Redis 6.0, 7.0, 8.0, Valkey 8.1, 9.1) the nearest speaks.
-* **TAINTED.** A write that cannot be applied makes its keys answer an error, where a replica would apply it: an unknown value is \
-never shown as a known one.
-* **LOADING** is seen before the first sync only: later full syncs load beside what is served, and replace it at one moment.
-* **Expiry.** Keys are hidden at their time and deleted by the primary's word alone; memory of values that have long expired is \
-given back earlier.
-* **No access times**: nothing is evicted, OBJECT IDLETIME is an error, and TOUCH and CLIENT NO-TOUCH change nothing.
-* **No logs of times**: SLOWLOG, COMMANDLOG and LATENCY are empty, as with these logs turned off.
-* **No messages**: SUBSCRIBE and its like are refused, and nobody receives what PUBLISH is given here.
-* **One user**, `default`, who may do everything; ACL SETUSER is refused.
-* **HELP** texts list the subcommands in our own sentences; so do the summaries of COMMAND DOCS, which has no arguments, history or \
-complexity. COMMAND leaves out the notes of key specifications.
-* **Order.** Where a server's order is that of its hash table (COMMAND, CONFIG GET, KEYS, SCAN, members of large sets and hashes), \
-ours is another.
-* **INFO** has the fields of the upstream's version, but for what is not counted here (keyspace hits and misses, event loop and thread \
-times, memory of scripts, hits of each command), and a section `redtail`. Data and what holds it are not told apart: overheads are 0, \
-and the peak of memory is the process's.
+`--dialect` names. The tests ask Redis 6.0, 7.0 and 8.0 and Valkey 8.1 and 9.1; other versions get the wording of the nearest of these.
+* **TAINTED.** If redtail cannot apply a write, the keys of that write answer an error until the next full sync. A replica would \
+apply it. redtail never presents an unknown value as a known one.
+* **LOADING** is seen only before the first sync. Later full syncs load beside the data being served, and replace it at one moment.
+* **Expiry.** A key is hidden at its expiry time, but only the primary deletes it. The memory of long-expired values is freed earlier.
+* **No access times** without `--track-access`: OBJECT IDLETIME is then an error, and TOUCH and CLIENT NO-TOUCH change nothing. redtail \
+evicts nothing.
+* **No logs of times.** SLOWLOG, COMMANDLOG and LATENCY are empty, as if these logs were turned off.
+* **No messages.** SUBSCRIBE and similar commands are refused. A message published here reaches no one.
+* **One user**, `default`, who may do everything. ACL SETUSER is refused.
+* **HELP** texts and the summaries of COMMAND DOCS are in our own words. COMMAND DOCS has no arguments, history or complexity. \
+COMMAND leaves out the notes of key specifications.
+* **Order.** Where a server's order follows from its hash table (COMMAND, CONFIG GET, KEYS, SCAN, members of large sets and hashes), \
+redtail's order is different.
+* **INFO** has the fields of the upstream's version, except for what redtail does not count (keyspace hits and misses, event loop and \
+thread times, memory of scripts, hits of each command). It also has a section `redtail`. redtail does not separate the data from its \
+overhead: the overhead fields are 0, and the peak memory is that of the process.
 * **CONFIG** has the settings of the upstream's version. `timeout`, `maxclients`, `tcp-keepalive`, `loglevel`, `proto-max-bulk-len`, \
-`client-query-buffer-limit` and the encodings' settings take effect when they are set; what has no meaning here is kept for CONFIG GET \
-and logged once; what would promise something that redtail does not do is refused with the reason.
+`client-query-buffer-limit` and the settings of encodings take effect as soon as they are set. A setting that means nothing to redtail is \
+kept for CONFIG GET and logged once. A setting that would promise something redtail does not do is refused with the reason.
 ";
 
-/// What a client, and the stream, get of a row.
+/// What a client gets, and what happens in the stream.
 fn kind(row: &Command) -> (&'static str, &'static str) {
     let client = match (row.read, row.session) {
         (_, Some(_)) if row.summary.starts_with("Refused") => "refused",
@@ -64,7 +65,7 @@ fn kind(row: &Command) -> (&'static str, &'static str) {
     (client, stream)
 }
 
-/// In which family alone the command is, if not in both.
+/// Names the only family that has the command, if not both have it.
 fn only(row: &Command) -> &'static str {
     let newest = u8::MAX;
     let redis = Dialect::redis(newest, 0, 0).has(row.presence);
@@ -86,7 +87,7 @@ fn line(group: &str, name: &str, row: &Command) -> String {
     )
 }
 
-/// All rows that are no containers, with their full names and their groups.
+/// All rows except containers, with their full names and groups.
 fn rows() -> impl Iterator<Item = (String, &'static str, &'static Command)> {
     all().flat_map(|(group, row)| {
         let name = row.name.to_uppercase();
@@ -112,12 +113,12 @@ fn the_page_lists_the_table() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/commands.md");
     let expected = page();
     if std::env::var_os("REDTAIL_WRITE_DOCS").is_some() {
-        std::fs::write(&path, &expected).expect("the page is written");
+        std::fs::write(&path, &expected).expect("write the page");
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         found == expected,
-        "docs/commands.md is not what the table says: REDTAIL_WRITE_DOCS=1 tests/run reference"
+        "docs/commands.md does not match the command table; to regenerate it, run REDTAIL_WRITE_DOCS=1 tests/run reference"
     );
 }
 
