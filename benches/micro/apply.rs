@@ -1,4 +1,4 @@
-//! What does applying the primary's commands cost, by family? One by one, and ten in each MULTI.
+//! What does it cost to apply the primary's commands, by family? Once one by one, and once with ten in each MULTI.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use redtail::internal::store::Generation;
 
 use crate::data::{Asker, assert_sound, empty, push, words};
 
-/// Commands of a batch.
+/// The number of commands in a batch.
 const BATCH: usize = 100;
 
-/// Commands of one MULTI.
+/// The number of commands in one MULTI.
 const MULTI: usize = 10;
 
-/// Commands that may be applied again and again: what they leave is the same each time.
+/// Commands that can be applied repeatedly: they leave the same data each time.
 pub(crate) struct Family {
     pub(crate) name: &'static str,
     /// The command number `at` of the batch.
@@ -36,7 +36,7 @@ const fn family(
     }
 }
 
-/// Even commands do one thing, odd ones take it back.
+/// Returns the even or the odd command; an odd one undoes the even one before it.
 fn in_turn(at: usize, even: String, odd: String) -> String {
     if at.is_multiple_of(2) { even } else { odd }
 }
@@ -198,7 +198,7 @@ pub(crate) const FAMILIES: &[Family] = &[
 ];
 
 impl Family {
-    /// A batch as it stands in the stream, in MULTIs if `multi`.
+    /// A batch as the primary sends it, in MULTIs if `multi`.
     pub(crate) fn stream(&self, multi: bool) -> Vec<u8> {
         let mut out = Vec::new();
         for at in 0..BATCH {

@@ -1,4 +1,4 @@
-//! An allocator that counts, for each thread apart: threads of other tests or of a runtime change nothing.
+//! An allocator that counts per thread, so that other tests' threads or a runtime's do not change a count.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
@@ -9,14 +9,14 @@ thread_local! {
     static OBSERVER: Cell<Option<fn(usize)>> = const { Cell::new(None) };
 }
 
-/// Counts allocations on their way to mimalloc, which the program uses too.
+/// Counts allocations and passes them on to mimalloc, which redtail itself uses.
 pub(crate) struct Counting;
 
 impl Counting {
     fn took(bytes: usize) {
         COUNT.set(COUNT.get() + 1);
         HELD.set(HELD.get() + bytes as i64);
-        // Taken away for the time of the call: an observer may allocate.
+        // Taken for the time of the call, because an observer may allocate.
         if let Some(observer) = OBSERVER.take() {
             observer(bytes);
             OBSERVER.set(Some(observer));
@@ -30,7 +30,7 @@ impl Counting {
 
 #[allow(
     unsafe_code,
-    reason = "an allocator is made of unsafe functions; each passes on to mimalloc's"
+    reason = "an allocator consists of unsafe functions; each calls mimalloc's"
 )]
 // SAFETY: every method forwards its arguments unchanged to mimalloc, which upholds the contract.
 unsafe impl GlobalAlloc for Counting {
@@ -60,22 +60,22 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// How many allocations `work` makes on this thread.
+/// Returns the number of allocations that `work` makes on this thread.
 pub(crate) fn allocations<R>(work: impl FnOnce() -> R) -> (u64, R) {
     let before = COUNT.get();
     let result = work();
     (COUNT.get() - before, result)
 }
 
-/// How many bytes more this thread holds after `work` than before, as they were asked for.
+/// Returns how many more bytes this thread holds after `work` than before, as requested from the allocator.
 pub(crate) fn bytes_held<R>(work: impl FnOnce() -> R) -> (i64, R) {
     let before = HELD.get();
     let result = work();
     (HELD.get() - before, result)
 }
 
-/// Calls `observer` with the size of each allocation that `work` makes on this thread. Those of the observer do not count
-/// for it.
+/// Calls `observer` with the size of each allocation that `work` makes on this thread. The observer's own allocations are not
+/// observed.
 pub(crate) fn observed<R>(observer: fn(usize), work: impl FnOnce() -> R) -> R {
     OBSERVER.set(Some(observer));
     let result = work();

@@ -1,4 +1,4 @@
-//! What the benches work on: keys, commands as they stand in a stream, filled keyspaces, dumps.
+//! The benches' data: keys, commands as a stream holds them, filled keyspaces, dumps.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use redtail::internal::replica::fuzzing::applying;
 use redtail::internal::resp::{ArgsBuf, Protocol, Reply};
 use redtail::internal::store::Generation;
 
-/// The server whose words and encodings the benches go by.
+/// The server whose wording and encodings the benches use.
 pub(crate) const DIALECT: Dialect = Dialect::redis(8, 0, 0);
 
-/// An expiry that no run lives to see: Unix milliseconds, year 2100.
+/// An expiry time that no run reaches, in Unix milliseconds: the year 2100.
 pub(crate) const FAR_MS: &str = "4102444800000";
 
-/// The key number `number`, 20 bytes long.
+/// The key with that number, 20 bytes long.
 pub(crate) fn key(number: usize) -> [u8; 20] {
     let mut key = *b"key:0000000000000000";
     let mut rest = number;
@@ -29,23 +29,23 @@ pub(crate) fn key(number: usize) -> [u8; 20] {
     key
 }
 
-/// A value of so many bytes, text that can be compressed.
+/// A compressible text of `bytes` bytes.
 pub(crate) fn value(bytes: usize) -> Vec<u8> {
     let text = b"the value of a key, as text: ";
     text.iter().copied().cycle().take(bytes).collect()
 }
 
-/// The element number `at`: 16 bytes.
+/// The element with the number `at`: 16 bytes.
 pub(crate) fn element(at: usize) -> String {
     format!("element:{at:08}")
 }
 
-/// A walk over numbers that no prefetcher foresees.
+/// A sequence of numbers that no prefetcher predicts.
 pub(crate) fn scattered(step: usize) -> usize {
     step.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20
 }
 
-/// Appends a command as it stands in a stream and in a request.
+/// Appends a command as a stream or a request holds it.
 pub(crate) fn push<W: AsRef<[u8]>>(out: &mut Vec<u8>, words: &[W]) {
     out.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
     for word in words {
@@ -56,7 +56,7 @@ pub(crate) fn push<W: AsRef<[u8]>>(out: &mut Vec<u8>, words: &[W]) {
     }
 }
 
-/// One command.
+/// A single command.
 pub(crate) fn request<W: AsRef<[u8]>>(words: &[W]) -> Vec<u8> {
     let mut out = Vec::new();
     push(&mut out, words);
@@ -68,12 +68,12 @@ pub(crate) fn words(line: &str) -> Vec<&str> {
     line.split(' ').collect()
 }
 
-/// An empty one.
+/// An empty generation.
 pub(crate) fn empty() -> Arc<Generation> {
     Arc::new(Generation::new(16, DIALECT, Arc::default()))
 }
 
-/// What the commands in `stream` make of an empty one. None of them may fail.
+/// The generation that the commands in `stream` produce. None of them may fail.
 pub(crate) fn made_by(stream: &[u8]) -> Arc<Generation> {
     let generation = empty();
     applying(&generation, |apply| apply(stream));
@@ -81,7 +81,7 @@ pub(crate) fn made_by(stream: &[u8]) -> Arc<Generation> {
     generation
 }
 
-/// So many strings of so many bytes; with an expiry each if `expiring`.
+/// `keys` strings of `value_bytes` bytes; each has an expiry time if `expiring`.
 pub(crate) fn strings(keys: usize, value_bytes: usize, expiring: bool) -> Arc<Generation> {
     let (generation, value) = (empty(), value(value_bytes));
     let mut one = Vec::new();
@@ -105,17 +105,17 @@ pub(crate) fn push_set(out: &mut Vec<u8>, key: &[u8], value: &[u8], expiring: bo
     }
 }
 
-/// Keys in database 0.
+/// The number of keys in database 0.
 pub(crate) fn len(generation: &Generation) -> usize {
     generation.spaces.db(0).map_or(0, |db| db.len())
 }
 
-/// No command has failed.
+/// Asserts that no command has failed.
 pub(crate) fn assert_sound(generation: &Generation) {
     assert!(!generation.spaces.taints().any(), "a command failed");
 }
 
-/// A command that is asked again and again, without a connection.
+/// A command that runs repeatedly, without a connection.
 pub(crate) struct Asker {
     generation: Arc<Generation>,
     row: &'static Command,
@@ -124,7 +124,7 @@ pub(crate) struct Asker {
 }
 
 impl Asker {
-    /// Asks `generation` for what `words` say, in RESP3.
+    /// Prepares to ask `generation` the command in `words`, in RESP3.
     pub(crate) fn new<W: AsRef<[u8]>>(generation: &Arc<Generation>, words: &[W]) -> Self {
         let args = ArgsBuf::new(words);
         Self {
@@ -135,7 +135,7 @@ impl Asker {
         }
     }
 
-    /// Asks once and gives the reply.
+    /// Runs the command once and returns the reply.
     pub(crate) fn ask(&mut self) -> &[u8] {
         self.reply.clear(usize::MAX);
         let spaces = &self.generation.spaces;
@@ -153,10 +153,10 @@ impl Asker {
     }
 }
 
-/// A dump of the keys with the numbers below `keys` in `generation`, in their order; in the layouts of RDB version `version`,
-/// with LZF if `compressed`.
+/// Dumps the keys with the numbers below `keys` of `generation`, in the order of their numbers, with the layouts of RDB version
+/// `version`, and with LZF if `compressed`.
 ///
-/// The order is not that of the shards, which would be faster to load than that of any other server.
+/// Keys in the order of the shards would load faster than keys in any other server's order.
 pub(crate) fn dump(generation: &Generation, keys: usize, version: u16, compressed: bool) -> Bytes {
     let writer = Writer::new(Vec::new(), Version::of_payload(version));
     let mut writer = if compressed {

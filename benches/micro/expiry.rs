@@ -12,7 +12,7 @@ use crate::data::{Asker, key, push, push_set, request, strings, value};
 const KEYS: usize = 100_000;
 const VALUE_BYTES: usize = 100;
 
-/// Long before any clock.
+/// An expiry time long before any clock.
 const PAST_MS: &[u8] = b"1000";
 
 pub(crate) fn benches(criterion: &mut Criterion) {
@@ -26,7 +26,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
 
 type Group<'c> = criterion::BenchmarkGroup<'c, criterion::measurement::WallTime>;
 
-/// Keys with an expiry each, `past` if it is long over.
+/// Keys that each have an expiry time, long past if `past`.
 fn expiring(past: bool) -> Arc<Generation> {
     let generation = strings(KEYS, VALUE_BYTES, true);
     if past {
@@ -69,7 +69,7 @@ fn sweeps(group: &mut Group<'_>) {
     });
 }
 
-/// GETs and SETs while passes go on without a pause, which the program's sweeper does a twentieth of the time.
+/// GETs and SETs while passes run without a pause. The program's sweeper runs a twentieth of the time.
 fn under_load(group: &mut Group<'_>) {
     let mut made = None;
     group.throughput(Throughput::Elements(1));
@@ -95,7 +95,7 @@ fn under_load(group: &mut Group<'_>) {
     }
 }
 
-/// Does `work`, while another thread sweeps if `sweeping`.
+/// Runs `work`, while another thread sweeps if `sweeping`.
 fn beside(generation: &Generation, sweeping: bool, work: impl FnOnce()) {
     let done = AtomicBool::new(!sweeping);
     std::thread::scope(|scope| {
@@ -109,7 +109,7 @@ fn beside(generation: &Generation, sweeping: bool, work: impl FnOnce()) {
     });
 }
 
-/// A key past its time reads as absent until the primary deletes it.
+/// Reads and deletes keys past their expiry time, which read as absent until the primary deletes them.
 fn hidden(group: &mut Group<'_>) {
     for (name, swept) in [
         ("get of a key past its time", false),

@@ -1,6 +1,6 @@
-//! How fast is a dump taken into the store? By type and encoding, with LZF and without, from memory and from a file.
+//! How fast does the store load a dump? By type and encoding, with and without LZF, from memory and from a file.
 //!
-//! With `REDIS_SERVER=/path/to/redis-server` the load of the same file by that server is printed beside it.
+//! If `REDIS_SERVER=/path/to/redis-server` is set, the bench also prints how long that server takes to load the same file.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::kinds::{KINDS, Kind};
 
 const KEYS: usize = 1_000_000;
 
-/// The newest layouts there are; and those that every server since 7.0 reads.
+/// The newest version of the layouts, and one that every server since 7.0 can read.
 const VERSION: u16 = 12;
 const OLD_VERSION: u16 = 10;
 
@@ -54,7 +54,7 @@ fn of_kind(group: &mut BenchmarkGroup<'_, WallTime>, kind: &Kind, name: &str, co
             kind.check(&load(&dump));
             dump
         });
-        // To drop what was loaded is not part of the time.
+        // Dropping the loaded data is not part of the measured time.
         bencher.iter_batched(|| (), |()| load(dump), BatchSize::PerIteration);
     });
 }
@@ -79,7 +79,7 @@ fn small_strings(group: &mut BenchmarkGroup<'_, WallTime>) {
     }
 }
 
-/// Keys of 20 bytes with values of 32, in memory and in a file.
+/// Keys of 20 bytes with values of 32 bytes, in memory and in a file.
 fn small_dump() -> (Bytes, tempfile::NamedTempFile) {
     let dump = dump(&strings(KEYS, 32, false), KEYS, OLD_VERSION, true);
     let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -104,7 +104,7 @@ fn small_dump() -> (Bytes, tempfile::NamedTempFile) {
     (dump, file)
 }
 
-/// Prints how long the server at `program` takes to load the file, by its own clock, and how long we do.
+/// Prints how long the server at `program` takes to load the file, by its own log, and how long redtail takes.
 fn beside(program: &Path, file: &Path) {
     let theirs = (0..3)
         .map(|_| their_load(program, file))
@@ -130,7 +130,7 @@ fn their_load(program: &Path, file: &Path) -> f64 {
     let mut server = Command::new(program)
         .args(["--port", "0", "--save", "", "--appendonly", "no"])
         .args([Path::new("--dir"), folder.path()])
-        // One that listens nowhere does not start.
+        // A server that listens nowhere does not start.
         .args([Path::new("--unixsocket"), &folder.path().join("socket")])
         .args([Path::new("--logfile"), &log])
         .spawn()
@@ -141,10 +141,10 @@ fn their_load(program: &Path, file: &Path) -> f64 {
     });
     server.kill().unwrap();
     server.wait().unwrap();
-    seconds.unwrap_or_else(|| panic!("{} did not say how long its load took", program.display()))
+    seconds.unwrap_or_else(|| panic!("{} did not log how long its load took", program.display()))
 }
 
-/// From `DB loaded from disk: 0.480 seconds`. Source: redis 8.0 server.c, `loadDataFromDisk`.
+/// Parses `DB loaded from disk: 0.480 seconds`. Source: redis 8.0 server.c, `loadDataFromDisk`.
 fn seconds_of_load(log: &str) -> Option<f64> {
     let (_, rest) = log.split_once("DB loaded from disk: ")?;
     rest.split(' ').next()?.parse().ok()

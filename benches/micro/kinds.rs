@@ -6,28 +6,28 @@ use redtail::internal::store::Generation;
 
 use crate::data::{Asker, FAR_MS, element, key, made_by, push, value};
 
-/// Elements of all keys of one kind together.
+/// The number of elements of all keys of one kind together.
 const ELEMENTS: usize = 20_000;
 
 /// A type in an encoding.
 pub(crate) struct Kind {
     /// Type and encoding.
     pub(crate) name: &'static str,
-    /// What OBJECT ENCODING says.
+    /// What OBJECT ENCODING returns.
     encoding: &'static str,
-    /// Elements of one key.
+    /// The number of elements of one key.
     pub(crate) elements: usize,
-    /// Appends the commands that make a key of so many elements.
+    /// Appends the commands that create a key with that number of elements.
     write: fn(&mut Vec<u8>, &[u8], usize),
 }
 
 impl Kind {
-    /// How many keys of it there are in [`make`](Self::make).
+    /// The number of keys in [`make`](Self::make).
     pub(crate) const fn keys(&self) -> usize {
         ELEMENTS / self.elements
     }
 
-    /// The commands that make these keys.
+    /// The commands that create these keys.
     pub(crate) fn stream(&self) -> Vec<u8> {
         let mut out = Vec::new();
         (0..self.keys()).for_each(|number| (self.write)(&mut out, &key(number), self.elements));
@@ -41,7 +41,7 @@ impl Kind {
         generation
     }
 
-    /// The keys are there, in this encoding.
+    /// Asserts that the keys exist and have this encoding.
     pub(crate) fn check(&self, generation: &Arc<Generation>) {
         assert_eq!(crate::data::len(generation), self.keys(), "{}", self.name);
         let last = key(self.keys() - 1);
@@ -69,7 +69,7 @@ const fn kind(
     }
 }
 
-/// All of them.
+/// All kinds.
 pub(crate) const KINDS: &[Kind] = &[
     kind("string int", "int", 1, |out, key, _| {
         push(out, &[b"SET", key, b"1234567"]);
@@ -138,7 +138,7 @@ fn zset(out: &mut Vec<u8>, key: &[u8], elements: usize) {
     });
 }
 
-/// One command with the words of each element; its second argument is a number with a fraction.
+/// Appends one command with the words of each element. The second argument of `element` is a number with a fraction.
 fn fill(
     out: &mut Vec<u8>,
     command: &str,

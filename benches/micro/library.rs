@@ -1,4 +1,4 @@
-//! What does a program pay that reads from a replica inside itself?
+//! What do reads cost a program that runs a replica inside its own process?
 
 use std::cell::LazyCell;
 
@@ -12,14 +12,14 @@ use crate::data::{key, scattered, strings, value};
 const KEYS: usize = 1_000_000;
 const VALUE_BYTES: usize = 32;
 
-/// A replica with data and no primary, and the runtime that it lives in.
+/// A replica with data and no primary, and the runtime it runs on.
 pub(crate) struct Embedded {
     pub(crate) replica: Replica,
     _runtime: Runtime,
 }
 
 impl Embedded {
-    /// Serves so many strings of 32 bytes.
+    /// Serves `keys` strings of 32 bytes.
     pub(crate) fn new(keys: usize) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -27,7 +27,7 @@ impl Embedded {
             .build()
             .unwrap();
         let _entered = runtime.enter();
-        // Nobody listens there: no sync takes the data away.
+        // Nothing listens there, so no sync replaces the data.
         let config = Config::new("unix:///nonexistent/redtail-bench.sock").unwrap();
         let replica = Replica::start(config).unwrap();
         replica.served().swap_in(strings(keys, VALUE_BYTES, false));
@@ -38,7 +38,7 @@ impl Embedded {
         }
     }
 
-    /// The length of the string at `key`, 0 for none.
+    /// The length of the string at `key`, 0 if there is none.
     pub(crate) fn read(&self, key: &[u8]) -> usize {
         self.replica
             .get_with(key, |text| text.map_or(0, <[u8]>::len))

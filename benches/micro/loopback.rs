@@ -1,4 +1,4 @@
-//! A server and its one client on a single thread, over TCP: what the thread allocates or runs is what the connection needs.
+//! A server and its one client on a single thread, over TCP: whatever the thread allocates or runs is the cost of the connection.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub(crate) struct Loopback {
 }
 
 impl Loopback {
-    /// Serves `generation`, and connects.
+    /// Serves `generation` and connects to it.
     pub(crate) fn new(generation: Arc<Generation>) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -42,12 +42,13 @@ impl Loopback {
         }
     }
 
-    /// Sends `requests` in one write, `rounds` times, each time waiting for `reply_bytes` of replies. Gives the last ones.
+    /// Sends `requests` in one write, `rounds` times, and each time waits for `reply_bytes` bytes of replies. Returns the last
+    /// replies.
     pub(crate) fn ask(&mut self, requests: &[u8], reply_bytes: usize, rounds: u64) -> &[u8] {
         let (stream, received) = (&mut self.stream, &mut self.received);
         received.resize(reply_bytes, 0);
         self.runtime.block_on(async {
-            // The runtime makes its list of tasks that have yielded with the first of them, each time that it is entered.
+            // Each time the runtime is entered, its first yielding task makes it allocate the list of yielded tasks.
             tokio::task::yield_now().await;
             for _ in 0..rounds {
                 stream.write_all(requests).await.unwrap();

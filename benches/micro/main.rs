@@ -1,7 +1,7 @@
-//! The micro benches, one program: a module for each question, and each asserts its answers.
+//! The micro benches, in one program: a module for each question. Each module checks its answers.
 //!
-//! `benches/run` runs them, `benches/compare` compares two revisions, `docs/performance-guide.md` tells how to read them.
-//! With `--ops`, `--op NAME TIMES` or `--allocs NAME` it does single operations instead, for profilers (`ops`).
+//! `benches/run` runs them, `benches/compare` compares two revisions, and `docs/performance-guide.md` says how to read them. With
+//! `--ops`, `--op NAME TIMES` or `--allocs NAME`, the program runs single operations instead, for profilers (`ops`).
 
 #![allow(
     missing_docs,
@@ -9,7 +9,7 @@
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
-    reason = "a bench may panic; numbers are the bench's own"
+    reason = "a bench may panic; it chooses its own numbers"
 )]
 
 mod apply;
@@ -38,7 +38,7 @@ use criterion::Criterion;
 #[global_allocator]
 static ALLOCATOR: counting::Counting = counting::Counting;
 
-/// Every question.
+/// All questions.
 const QUESTIONS: &[fn(&mut Criterion)] = &[
     store::benches,
     threads::benches,
@@ -59,7 +59,7 @@ fn main() {
     if ops::serve(&args) {
         return;
     }
-    // Short, since there are so many; the arguments may ask for longer.
+    // Short times, because there are many benches; arguments can ask for longer ones.
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1))

@@ -1,4 +1,5 @@
-//! How many bytes does a key take, and an element of one? Printed, by type; the time is that of making the keys from commands.
+//! How many bytes does a key take, and one of its elements? Prints that by type. The measured time is that of creating the keys
+//! from commands.
 
 use std::sync::Arc;
 
@@ -34,10 +35,10 @@ fn made_by(stream: &[u8]) -> Arc<Generation> {
     generation
 }
 
-/// Bytes as the allocator was asked for them, names and tables included, beside what INFO says.
+/// Prints the bytes requested from the allocator, including names and tables, and the bytes that INFO reports.
 fn print(kind: &Kind) {
     let stream = kind.stream();
-    // The first key of a database makes its shards, which cost the same however many keys there are.
+    // The first key of a database creates its shards, whose cost does not depend on the number of keys.
     let generation = empty();
     applying(&generation, |apply| {
         apply(&crate::data::request(&crate::data::words("SET other 1")));
@@ -48,7 +49,7 @@ fn print(kind: &Kind) {
     let counted = generation.spaces.figures()[0].memory_bytes;
     let keys = kind.keys();
     println!(
-        "memory/{}: {:.1} bytes a key of {} elements, {:.1} an element; {:.1} a key as INFO counts",
+        "memory/{}: {:.1} bytes per key of {} elements, {:.1} per element; {:.1} per key according to INFO",
         kind.name,
         held as f64 / keys as f64,
         kind.elements,

@@ -1,8 +1,8 @@
-//! Single operations, to be counted or looked into by other programs.
+//! Single operations, for other programs to count or profile.
 //!
-//! `--ops` lists their names, each with a number of times that is worth counting. `--op NAME TIMES` does one so many times and
-//! nothing else: the difference between 2 N and N times is N operations, without what prepares them. `--allocs NAME` prints who
-//! allocates in one, after it has been done before.
+//! `--ops` lists their names, each with a number of times that is worth counting. `--op NAME TIMES` runs one operation that
+//! number of times and nothing else: the difference between 2 N and N times is N operations, without their preparation. `--allocs
+//! NAME` runs an operation a few times, and then prints the call stacks of the allocations in one more run.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -24,16 +24,16 @@ use crate::loopback::Loopback;
 use crate::resp::{LIMITS, parse};
 use crate::talks::{served, talks};
 
-/// Keys that operations choose from: few, since a simulated processor fills them in.
+/// The number of keys that operations choose from: small, because a simulated processor may create them.
 const KEYS: usize = 10_000;
 
-/// Done before anything is counted, for buffers to be as large as they get.
+/// The number of runs before anything is counted, so that buffers reach their full size.
 const WARM_UP: u64 = 10;
 
-/// Prepares an operation, then does it as often as it is told.
+/// Prepares an operation, then runs it the requested number of times.
 type Op = Box<dyn FnOnce(&mut dyn FnMut(&mut dyn FnMut(u64)))>;
 
-/// Does what the arguments ask for; gives false when that is none of this.
+/// Does what the arguments ask for. Returns false if they name none of these modes.
 pub(crate) fn serve(args: &[String]) -> bool {
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     match args.as_slice() {
@@ -43,7 +43,7 @@ pub(crate) fn serve(args: &[String]) -> bool {
         ["--op", name, times, ..] => {
             let times = times
                 .parse()
-                .unwrap_or_else(|_| refuse("TIMES is no number"));
+                .unwrap_or_else(|_| refuse("TIMES is not a number"));
             op(name)(&mut |run| run(times));
         }
         ["--allocs", name, ..] => print_allocations(op(name)),
@@ -52,7 +52,7 @@ pub(crate) fn serve(args: &[String]) -> bool {
     true
 }
 
-/// How often to do it so that little of what is counted is chance, and a simulated processor is done in seconds.
+/// The number of runs with which the count is hardly random, and a simulated processor is done in seconds.
 fn times_of(name: &str) -> u64 {
     match name.split(' ').next() {
         Some("ingest") => 2,
@@ -89,7 +89,7 @@ fn ops() -> Vec<(String, Op)> {
     ops
 }
 
-/// An operation that is one call.
+/// An operation that consists of one call.
 fn simple<F: FnMut()>(name: &str, prepare: impl FnOnce() -> F + 'static) -> (String, Op) {
     let op: Op = Box::new(move |work| {
         let mut once = prepare();
@@ -192,7 +192,7 @@ fn writes() -> Vec<(String, Op)> {
     ops.collect()
 }
 
-/// Loads of dumps with 1,000 strings, and with 20,000 elements of each other kind.
+/// Loads of dumps: one with 1,000 strings, and one with 20,000 elements of each other kind.
 fn loads() -> Vec<(String, Op)> {
     let strings = simple("ingest 1000 strings", || {
         let dump = dump(&strings(1_000, 32, false), 1_000, 12, false);
@@ -216,7 +216,7 @@ fn loads() -> Vec<(String, Op)> {
 }
 
 thread_local! {
-    /// Allocations and bytes by call stack.
+    /// Allocations and bytes, by call stack.
     static STACKS: RefCell<HashMap<String, (u64, usize)>> = RefCell::default();
 }
 
@@ -234,7 +234,7 @@ fn print_allocations(op: Op) {
     }
 }
 
-/// Remembers who asks for so many bytes.
+/// Records the call stack of an allocation of `bytes` bytes.
 fn note(bytes: usize) {
     let stack = std::backtrace::Backtrace::force_capture().to_string();
     let stack = of_interest(&stack);
@@ -245,7 +245,8 @@ fn note(bytes: usize) {
     });
 }
 
-/// Of a backtrace the frames of this program, each with its place, without those of the counting; all, if there is none.
+/// Returns the backtrace's frames that are in this program, except those of the counter, each with its file and line. Returns the
+/// whole backtrace if there are none.
 fn of_interest(stack: &str) -> String {
     let lines: Vec<_> = stack.lines().collect();
     let is_told = |place: &str| {

@@ -1,4 +1,4 @@
-//! What does matching a key with a pattern cost? One key, and a whole SCAN.
+//! What does it cost to match keys against a pattern? For single keys, and for a whole SCAN.
 
 use std::hint::black_box;
 
@@ -17,7 +17,7 @@ const PATTERNS: &[(&str, &str, usize)] = &[
     ("suffix", "*34", 100),
     ("contains", "*0012*", 111),
     ("general", "key:?00000*[1-3]?4", 300),
-    // Each star may try every place behind the last one's.
+    // Each star may try every position after the match of the one before.
     ("hostile", "*0*0*0*0*0*0*0*0*0*0*0*0*x", 0),
 ];
 
@@ -48,7 +48,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// One SCAN that looks at every key.
+/// A SCAN that checks every key.
 fn scan_of(pattern: &str, expected: usize) -> Asker {
     let generation = strings(KEYS, 16, false);
     let mut asker = Asker::new(

@@ -1,4 +1,4 @@
-//! What do parsing a request and encoding a reply cost, by form and by type?
+//! What does it cost to parse a request and to encode a reply, by form and by type?
 
 use std::hint::black_box;
 
@@ -21,7 +21,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     }
 }
 
-/// Parses everything in `input`; gives the number of words.
+/// Parses everything in `input`. Returns the number of words.
 pub(crate) fn parse(parser: &mut RequestParser, input: &[u8]) -> usize {
     let (mut used, mut words) = (0, 0);
     while let Step::Command(args, taken) = parser.step(&input[used..]).unwrap() {
@@ -46,7 +46,7 @@ fn parses(criterion: &mut Criterion) {
         ),
         ("mget 100", request(&vec![key(1); 101]), 101),
         ("pipeline of 100 get", get.repeat(100), 200),
-        // Nothing of it is whole yet: what a pipeline cut by a read costs again.
+        // No command is complete here. This is what parsing costs again when a read ends within a pipeline's command.
         ("half a get", get[..get.len() - 9].to_vec(), 0),
     ];
     let mut group = criterion.benchmark_group("parse");
@@ -66,7 +66,7 @@ fn parses(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A reply, and what it looks like in RESP2 and in RESP3.
+/// A reply, and its encoding in RESP2 and in RESP3.
 struct Case {
     name: &'static str,
     write: fn(&mut Reply),
@@ -195,7 +195,7 @@ fn encodes(criterion: &mut Criterion, name: &str, protocol: Protocol) {
     group.finish();
 }
 
-/// The reply is right, and the second one allocates nothing.
+/// Checks that the reply is right and that the second one allocates nothing.
 fn check(case: &Case, reply: &mut Reply) {
     let expected = if reply.is_resp3() {
         case.resp3
@@ -204,7 +204,7 @@ fn check(case: &Case, reply: &mut Reply) {
     };
     (case.write)(reply);
     let written = String::from_utf8_lossy(reply.as_bytes());
-    // Of aggregates, how they begin: what follows is alike.
+    // For aggregates this is only the beginning. The rest repeats one element.
     assert!(written.starts_with(expected), "{}: {written:?}", case.name);
     let repeated = written.len() - expected.len();
     assert!(

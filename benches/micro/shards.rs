@@ -1,5 +1,5 @@
-//! What does the number of shards change? Tables like those of the store (the same locks, tables, entries and hash), 1, 16, 256
-//! or 1,024 of them, since the store itself knows one number only.
+//! What does the number of shards change? Measured on tables like those of the store (the same locks, tables, entries and hash),
+//! with 1, 16, 256 or 1,024 shards, because the store itself supports only one number.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::data::{key, scattered};
 const KEYS: usize = 200_000;
 const VALUE: [u8; 32] = [b'v'; 32];
 
-/// A database, as far as looking up goes.
+/// A database, reduced to lookups.
 struct Tables {
     shards: Vec<RwLock<RawTable<Entry>>>,
     hasher: RandomState,
@@ -37,7 +37,7 @@ impl Tables {
     }
 
     fn shard(&self, hash: u64) -> &RwLock<RawTable<Entry>> {
-        // The tables use the seven highest bits and the lowest; the shard is chosen by those between, as in DashMap.
+        // The tables use the seven highest bits and the lowest. The bits between them choose the shard, as in DashMap.
         &self.shards[(hash << 7 >> 32) as usize % self.shards.len()]
     }
 
@@ -48,7 +48,7 @@ impl Tables {
         state.finish()
     }
 
-    /// The length of the value, 0 when there is none.
+    /// The length of the value, 0 if there is none.
     fn read(&self, key: &[u8]) -> usize {
         let hash = self.hash(key);
         let table = self.shard(hash).read();

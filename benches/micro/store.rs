@@ -1,4 +1,4 @@
-//! What do GET, SET, MGET and MSET cost, by number of keys and size of values? Without a connection.
+//! What do GET, SET, MGET and MSET cost, by number of keys and size of values? Measured without a connection.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use crate::data::{Asker, FAR_MS, assert_sound, key, len, push, push_set, request
 const KEYS: [usize; 4] = [1, 10, 100, 1_000];
 const VALUE_BYTES: [usize; 5] = [16, 256, 4 << 10, 64 << 10, 1 << 20];
 
-/// No pair of both asks for more bytes of values.
+/// The most bytes of values in one case. Larger combinations are left out.
 const BYTES_MAX: usize = 8 << 20;
 
-/// What is done with how many keys of which values.
+/// The number of keys, the size of their values, and whether they expire.
 #[derive(Clone, Copy)]
 struct Case {
     keys: usize,
@@ -29,7 +29,7 @@ impl Case {
             .flat_map(|keys| VALUE_BYTES.map(|bytes| (*keys, bytes)));
         let small = pairs.filter(|(keys, bytes)| keys * bytes <= BYTES_MAX);
         small.flat_map(|(keys, value_bytes)| {
-            // An expiry costs the same whatever the value's size.
+            // The cost of an expiry time does not depend on the value's size.
             let with = (value_bytes == VALUE_BYTES[0]).then_some(true);
             [Some(false), with]
                 .into_iter()
@@ -51,7 +51,7 @@ impl Case {
         Throughput::Elements(self.keys as u64)
     }
 
-    /// What GET replies to each of the keys.
+    /// GET's reply for each of the keys.
     fn reply(self) -> Vec<u8> {
         let mut reply = format!("${}\r\n", self.value_bytes).into_bytes();
         reply.extend_from_slice(&value(self.value_bytes));
@@ -148,7 +148,7 @@ fn misses(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What asks for keys that are not there, among as many that are.
+/// GETs and an MGET of `keys` missing keys, in a keyspace with the same number of other keys.
 fn missing(keys: usize) -> (Vec<Asker>, Asker) {
     let generation = strings(keys, 16, false);
     let mut gets: Vec<_> = (keys..2 * keys).map(|at| get(&generation, at)).collect();
@@ -158,7 +158,7 @@ fn missing(keys: usize) -> (Vec<Asker>, Asker) {
     (gets, mget)
 }
 
-/// SET and MSET of the same keys again and again, as the stream brings them.
+/// SET and MSET of the same keys repeatedly, as the stream sends them.
 fn sets(criterion: &mut Criterion) {
     for (name, stream) in [
         ("set", set_stream as fn(Case) -> Vec<u8>),
@@ -183,7 +183,7 @@ fn set_stream(case: Case) -> Vec<u8> {
     out
 }
 
-/// MSET knows no expiry: where there is to be one, PEXPIREAT follows for each key.
+/// MSET sets no expiry time. If `expiring`, a PEXPIREAT for each key follows it.
 fn mset_stream(case: Case) -> Vec<u8> {
     let (mut words, value) = (vec![b"MSET".to_vec()], value(case.value_bytes));
     (0..case.keys).for_each(|at| words.extend([key(at).to_vec(), value.clone()]));

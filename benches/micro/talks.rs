@@ -1,4 +1,4 @@
-//! What clients say on a connection, and how long the replies to it are.
+//! What clients send on a connection, and the length of the replies.
 
 use std::sync::Arc;
 
@@ -10,16 +10,16 @@ use crate::loopback::Loopback;
 const KEYS: usize = 1_000;
 const VALUE_BYTES: usize = 32;
 
-/// A request that is sent so many times in one write.
+/// A request that is sent `times` times in one write.
 pub(crate) struct Talk {
     pub(crate) name: &'static str,
     pub(crate) request: Vec<u8>,
     pub(crate) times: usize,
-    /// Bytes of its reply.
+    /// The length of its reply in bytes.
     pub(crate) reply_bytes: usize,
 }
 
-/// Strings, and collections of 100 elements under their types' names.
+/// Strings, and collections of 100 elements named after their types.
 pub(crate) fn served() -> Arc<Generation> {
     let mut stream = Vec::new();
     (0..KEYS).for_each(|at| push_set(&mut stream, &key(at), &value(VALUE_BYTES), false));
@@ -37,7 +37,7 @@ pub(crate) fn served() -> Arc<Generation> {
     made_by(&stream)
 }
 
-/// What is asked; the replies' lengths follow from `served`.
+/// The requests. The lengths of their replies follow from [`served`].
 pub(crate) fn talks() -> Vec<Talk> {
     let get = || request(&[b"GET", &key(7)[..]]);
     let bulk = |bytes: usize| format!("${bytes}\r\n").len() + bytes + 2;
@@ -85,17 +85,17 @@ pub(crate) fn talks() -> Vec<Talk> {
 }
 
 impl Talk {
-    /// What is sent in one write.
+    /// The bytes sent in one write.
     pub(crate) fn requests(&self) -> Vec<u8> {
         self.request.repeat(self.times)
     }
 
-    /// Asks `rounds` times.
+    /// Sends the requests `rounds` times.
     pub(crate) fn run(&self, loopback: &mut Loopback, rounds: u64) {
         loopback.ask(&self.requests(), self.reply_bytes * self.times, rounds);
     }
 
-    /// The replies are as long as they should be: a PING's comes right behind them.
+    /// Checks that the replies have the expected length: the reply to a PING must follow them directly.
     pub(crate) fn check(&self, loopback: &mut Loopback) {
         let mut requests = self.requests();
         push(&mut requests, &["PING"]);

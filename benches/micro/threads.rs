@@ -1,4 +1,5 @@
-//! How do reads go on with 1 to 8 threads, of keys all over a million and of one that all want, and while the stream writes?
+//! How do reads scale from 1 to 8 threads? For random keys out of a million, for one key that all threads read, and while the
+//! stream writes.
 
 use std::cell::LazyCell;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The length of the string at `key`, 0 when there is none.
+/// The length of the string at `key`, 0 if there is none.
 fn read(spaces: &Keyspaces, key: &[u8]) -> usize {
     match spaces.view_key(0, key).value(key) {
         Some(Value::Text(text)) => text.len(),
@@ -41,7 +42,7 @@ fn read(spaces: &Keyspaces, key: &[u8]) -> usize {
     }
 }
 
-/// The time in which `threads` threads do `reads` reads each of the first `keys` keys.
+/// Returns the time that `threads` threads need for `reads` reads each of the first `keys` keys.
 fn on_threads(spaces: &Keyspaces, threads: usize, reads: u64, keys: usize) -> Duration {
     let start = Instant::now();
     std::thread::scope(|scope| {
@@ -57,7 +58,7 @@ fn on_threads(spaces: &Keyspaces, threads: usize, reads: u64, keys: usize) -> Du
     start.elapsed()
 }
 
-/// The same while another thread applies SETs of the same keys all the time.
+/// The same, while another thread constantly applies SETs of the same keys.
 fn beside_a_writer(generation: &Arc<Generation>, threads: usize, reads: u64) -> Duration {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -1,6 +1,7 @@
-//! How long do another client and the stream wait while a client asks for the most expensive form of every read? Printed for each: how
-//! long it took, the longest wait of a client that GETs all the while on another connection, and the longest that a SET of the same key
-//! took the writer. The server has one worker, so that nothing but handing over helps.
+//! How long do another client and the stream wait while a client asks for the most expensive form of every read? For each read it
+//! prints how long the read took, the longest wait of a client that constantly sends GETs on another connection, and the longest
+//! time that a write to the same key took the writer. The server has one worker, so only handing over work keeps the other
+//! client's waits short.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -17,13 +18,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::data::{element, empty, push, request, value, words};
 
-/// Elements of the large values.
+/// The number of elements of the large values.
 const ELEMENTS: usize = 500_000;
 
-/// Bytes of the large texts.
+/// The size of the large text in bytes.
 const TEXT_BYTES: usize = 256 << 20;
 
-/// What is asked, and the command that the stream sends meanwhile.
+/// The reads, and the command that the stream sends while each of them runs.
 const ASKED: &[(&str, &str)] = &[
     ("SRANDMEMBER small -5000000", "SADD small a"),
     ("HRANDFIELD small-hash -5000000", "HSET small-hash a 1"),
@@ -74,7 +75,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A server and what it serves.
+/// A server and its data.
 struct Room {
     generation: Arc<Generation>,
     port: u16,
@@ -144,7 +145,7 @@ impl Room {
         }
     }
 
-    /// The longest that a GET took until `done`.
+    /// The longest time that a GET took until `done`.
     fn longest_wait(&self, done: &AtomicBool) -> Duration {
         let mut client = self.client();
         let mut longest = Duration::ZERO;
@@ -157,7 +158,7 @@ impl Room {
         longest
     }
 
-    /// The longest that a command of the stream took until `done`.
+    /// The longest time that a command of the stream took until `done`.
     fn longest_write(&self, done: &AtomicBool, line: &str) -> Duration {
         let bytes = request(&words(line));
         let mut longest = Duration::ZERO;
@@ -203,7 +204,7 @@ fn filled() -> Arc<Generation> {
     generation
 }
 
-/// Asks one thing and takes its whole reply; gives its first line.
+/// Sends one command and reads its whole reply. Returns the reply's first line.
 fn ask(client: &mut TcpStream, line: &str) -> String {
     client.write_all(&request(&words(line))).unwrap();
     let mut taker = Taker {
@@ -217,7 +218,7 @@ fn ask(client: &mut TcpStream, line: &str) -> String {
     first
 }
 
-/// Takes replies from a socket.
+/// Reads replies from a socket.
 struct Taker<'c> {
     client: &'c mut TcpStream,
     bytes: Vec<u8>,
@@ -230,7 +231,7 @@ impl Taker<'_> {
         if self.at == self.end {
             self.end = self.client.read(&mut self.bytes).unwrap();
             self.at = 0;
-            assert!(self.end > 0, "the server has closed");
+            assert!(self.end > 0, "the server has closed the connection");
         }
         self.at += 1;
         self.bytes[self.at - 1]
@@ -255,7 +256,7 @@ impl Taker<'_> {
         String::from_utf8_lossy(&line).into_owned()
     }
 
-    /// Takes what belongs to the reply that begins with `first`.
+    /// Skips the rest of the reply that begins with `first`.
     fn rest_of(&mut self, first: &str) {
         let mut line = first.to_owned();
         let mut left = 0_i64;
