@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use crate::report::number;
 
-/// One row of a table, drawn.
+/// One row of a table, as a chart.
 pub(crate) struct Panel {
     pub(crate) title: String,
-    /// Label, figure, and whether it is the one that the chart is about.
+    /// Label, figure, and whether the bar is redtail's.
     pub(crate) bars: Vec<(String, f64, bool)>,
 }
 
@@ -18,14 +18,14 @@ const BAR_HEIGHT: usize = 20;
 const TITLE_HEIGHT: usize = 34;
 const GAP: usize = 28;
 
-/// Colours that both backgrounds bear; text takes the background's opposite.
+/// Bar colours that work on light and dark backgrounds. Text contrasts with the background.
 const STYLE: &str = "<style>\
 text{font:13px system-ui,-apple-system,Segoe UI,sans-serif;fill:#1f2328}\
 .title{font-weight:600}.about{fill:#0969da}.other{fill:#afb8c1}\
 @media (prefers-color-scheme:dark){text{fill:#e6edf3}.about{fill:#4493f8}.other{fill:#656c76}}\
 </style>";
 
-/// A picture of all panels, two in a line.
+/// Draws all panels, two per line.
 pub(crate) fn draw(panels: &[Panel]) -> String {
     let bars = panels.iter().map(|panel| panel.bars.len()).max();
     let panel_height = TITLE_HEIGHT + bars.unwrap_or(0) * BAR_HEIGHT + GAP;

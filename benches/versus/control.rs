@@ -1,4 +1,4 @@
-//! Questions to a server that are not measured: is it in sync, how far is it.
+//! Questions to a server outside the measurements: whether it is in sync, and how far it has got.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ impl Control {
         Self(connection.unwrap_or_else(|error| panic!("{error}: {}", process.log())))
     }
 
-    /// The reply to `words`; an error of the server is an error.
+    /// Returns the reply to `words`. An error from the server is an `Err`.
     pub(crate) fn ask<T: FromRedisValue>(&mut self, words: &[&str]) -> RedisResult<T> {
         let (name, arguments) = words.split_first().expect("a command");
         cmd(name).arg(arguments).query(&mut self.0)
@@ -40,7 +40,7 @@ impl Control {
         replied.expect("a write");
     }
 
-    /// The field `name` of INFO's section.
+    /// The field `name` in a section of INFO.
     pub(crate) fn info(&mut self, section: &str, name: &str) -> Option<String> {
         let info: String = self.ask(&["INFO", section]).ok()?;
         info.lines().find_map(|line| {
@@ -72,7 +72,7 @@ pub(crate) fn wait_in_sync(replica: &Process, keys: u64) {
     });
 }
 
-/// Waits until `replica` has applied all that `primary` has written by now.
+/// Waits until `replica` has applied everything that `primary` has written so far.
 pub(crate) fn wait_applied(replica: &Process, primary: &Process) {
     let written = Control::of(primary).offset("master_repl_offset");
     let mut control = Control::of(replica);
@@ -81,15 +81,11 @@ pub(crate) fn wait_applied(replica: &Process, primary: &Process) {
     });
 }
 
-/// Asks `done` again and again, with pauses.
+/// Asks `done` repeatedly, with pauses, until it returns true.
 pub(crate) fn wait(process: &Process, pause: Duration, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !done() {
-        assert!(
-            Instant::now() < deadline,
-            "waited in vain: {}",
-            process.log()
-        );
+        assert!(Instant::now() < deadline, "timed out: {}", process.log());
         std::thread::sleep(pause);
     }
 }

@@ -1,4 +1,4 @@
-//! Reads while something else goes on: a stream of writes, a full resync.
+//! Reads while something else happens: a stream of writes, or a full resync.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -9,16 +9,16 @@ use crate::measure::StringsPrimary;
 use crate::process::Process;
 use crate::strings::Set;
 
-/// Writes in a second while reads go on.
+/// The number of writes per second while reads run.
 const WRITES_PER_SECOND: u64 = 100_000;
 
-/// Readers who leave the processors some time for what goes on beside them.
+/// A few readers, which leave processor time for the work beside them.
 pub(crate) const FEW: Shape = Shape {
     clients: 10,
     pipeline: 1,
 };
 
-/// Requests of one connection that keep to a number in a second.
+/// Paces the requests of one connection to a fixed number per second.
 pub(crate) struct Paced {
     begun: Instant,
     per_second: u64,
@@ -27,7 +27,7 @@ pub(crate) struct Paced {
 impl Paced {
     pub(crate) const SHAPE: Shape = Self::shape(100_000);
 
-    /// A batch for each millisecond.
+    /// One batch per millisecond.
     const fn shape(per_second: u64) -> Shape {
         Shape {
             clients: 1,
@@ -42,7 +42,7 @@ impl Paced {
         }
     }
 
-    /// Waits until the next batch is due; gives how many requests were answered.
+    /// Waits until the next batch is due. Returns the number of requests answered so far.
     pub(crate) fn hold(&self, seen: &Seen) -> u64 {
         let due = Duration::from_micros(seen.answered * 1_000_000 / self.per_second);
         std::thread::sleep(due.saturating_sub(self.begun.elapsed()));
@@ -50,7 +50,7 @@ impl Paced {
     }
 }
 
-/// What `read` sees, which is told when `work` on another thread is done.
+/// Runs `read` while `work` runs on another thread. `read` can ask whether `work` is done.
 pub(crate) fn beside(
     work: impl FnOnce() + Send,
     read: impl FnOnce(&dyn Fn() -> bool) -> Seen,
@@ -61,7 +61,7 @@ pub(crate) fn beside(
     })
 }
 
-/// What `read` sees while `work` on another thread goes on, until it is told to stop.
+/// Runs `read` while `work` runs on another thread, and then tells `work` to stop.
 pub(crate) fn throughout<T>(work: impl FnOnce(&AtomicBool) + Send, read: impl FnOnce() -> T) -> T {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -71,7 +71,7 @@ pub(crate) fn throughout<T>(work: impl FnOnce(&AtomicBool) + Send, read: impl Fn
     })
 }
 
-/// Says stop, also when the readers panic: the scope waits for the other thread.
+/// Sets the flag on drop, and so also when the readers panic: the scope waits for the other thread.
 struct TellOnDrop<'a>(&'a AtomicBool);
 
 impl Drop for TellOnDrop<'_> {
@@ -80,7 +80,8 @@ impl Drop for TellOnDrop<'_> {
     }
 }
 
-/// Reads of 10 clients, one by one, for `time` while the primary is written to; everything is applied afterwards.
+/// Measures reads of 10 clients without a pipeline for `time` while the primary is written to. Afterwards waits until everything
+/// is applied.
 pub(crate) fn during_writes(
     replica: &Process,
     primary: &mut StringsPrimary,
@@ -99,8 +100,7 @@ pub(crate) fn during_writes(
     seen
 }
 
-/// Writes so often in a second until told to stop.
-/// A primary that does not keep the pace is told of: the row then compares unequal streams.
+/// Writes at that rate until told to stop. Warns if the primary does not keep up, because the row then compares unequal streams.
 pub(crate) fn write_at_pace(port: u16, per_second: u64, requests: &mut Set, stop: &AtomicBool) {
     let pace = Paced::new(per_second);
     let seen = Generator::connect(port, Paced::shape(per_second)).run(requests, |seen| {
@@ -109,12 +109,15 @@ pub(crate) fn write_at_pace(port: u16, per_second: u64, requests: &mut Set, stop
     });
     let share = seen.per_second() / per_second as f64;
     if share < 0.9 {
-        eprintln!("the primary took {:.0} % of the writes", share * 100.0);
+        eprintln!(
+            "warning: the primary took only {:.0} % of the writes",
+            share * 100.0
+        );
     }
 }
 
-/// Reads of 10 clients, one by one, from the moment when the primary drops `replica` and takes another history, until that is in sync
-/// again with `keys` keys.
+/// Measures reads of 10 clients without a pipeline, from the moment when the primary drops `replica` and changes its replication
+/// id until `replica` is in sync again with `keys` keys.
 pub(crate) fn during_resync(
     replica: &Process,
     primary: &Process,
@@ -128,7 +131,7 @@ pub(crate) fn during_resync(
     )
 }
 
-/// Makes the replica sync in full, and waits until it has.
+/// Forces a full sync of the replica and waits until it is done.
 fn resync(replica: &Process, primary: &Process, keys: u64) {
     let mut control = Control::of(primary);
     control

@@ -1,5 +1,5 @@
-//! Large things: the longest wait of a reader while millions of keys come in, one value of 512 MB, a thousand idle connections, hashes of ten
-//! thousand fields.
+//! Extremes: a reader's longest wait while millions of keys arrive, one value of 512 MB, a thousand idle connections, hashes of
+//! ten thousand fields.
 
 use std::time::{Duration, Instant};
 
@@ -13,13 +13,14 @@ use crate::report::Results;
 use crate::strings::{Set, Strings};
 use crate::systems::{System, primary};
 
-/// Keys that a replica has before others come by the stream, and those that it has then.
+/// The replica's number of keys before others arrive through the stream, and after.
 const GROWN: [u32; 2] = [1_000_000, 10_000_000];
-/// So many come in a second.
+/// The number of keys that arrive per second.
 const GROWTH_PER_SECOND: u64 = 250_000;
 /// The longest value that servers accept.
 const LARGE_BYTES: usize = 512 << 20;
-/// Hashes, and fields of each: a hundred million in all, which take the primary 10 GB and a replica 6.
+/// The number of hashes, and of fields in each: a hundred million fields in all, which take 10 GB on the primary and 6 GB on a
+/// replica.
 const HASHES: [u32; 2] = [10_000, 10_000];
 const IDLE: usize = 1_000;
 
@@ -41,7 +42,7 @@ pub(crate) fn measure(plan: &Plan, primary_name: &str, systems: &[System], resul
     }
 }
 
-/// Readers of the first keys while the replica grows tenfold by the stream, then while it syncs anew.
+/// Measures readers of the first keys while the replica grows tenfold through the stream, and then during a full resync.
 fn stalls(primary_name: &str, system: &System, results: &mut Results) {
     let [before, after] = GROWN;
     let primary = StringsPrimary::start(primary_name, before);
@@ -77,7 +78,7 @@ fn record_stall(results: &mut Results, system: &System, rows: [&'static str; 3],
     results.record(refused, &system.name, seen.refused as f64);
 }
 
-/// Writes keys behind those that there are.
+/// Writes new keys, with numbers above the existing ones.
 fn grow(primary: &Process, keys: u32) {
     let [before, after] = GROWN;
     let mut sets = Set::of(before, after);
@@ -86,7 +87,7 @@ fn grow(primary: &Process, keys: u32) {
     Generator::connect(primary.port, Paced::SHAPE).run(&mut sets, |seen| pace.hold(seen) >= count);
 }
 
-/// One value of the greatest length: its sync, its read, and what others wait for meanwhile.
+/// Measures one value of the maximum length: its sync, its read, and how long other clients wait during the read.
 fn large_value(primary_name: &str, systems: &[System], results: &mut Results) {
     let primary = StringsPrimary::start(primary_name, 1000);
     let mut random = fastrand::Rng::with_seed(1);
@@ -105,7 +106,7 @@ fn large_value(primary_name: &str, systems: &[System], results: &mut Results) {
                 let start = Instant::now();
                 let read = Control::of(&replica).read("large");
                 took = start.elapsed();
-                assert!(read == value, "a wrong value");
+                assert!(read == value, "the large value is wrong");
             },
             |done| generator.run(&mut primary.strings.gets(), |_| done()),
         );
@@ -114,7 +115,7 @@ fn large_value(primary_name: &str, systems: &[System], results: &mut Results) {
     }
 }
 
-/// Memory of connections that have asked once.
+/// Measures the memory of connections that have sent one request each.
 fn idle(primary_name: &str, systems: &[System], results: &mut Results) {
     let primary = StringsPrimary::start(primary_name, 1000);
     let strings: &Strings = &primary.strings;
@@ -133,7 +134,7 @@ fn idle(primary_name: &str, systems: &[System], results: &mut Results) {
     }
 }
 
-/// Large hashes: sync, memory and reads of single fields.
+/// Measures large hashes: sync, memory, and reads of single fields.
 fn fields(plan: &Plan, primary_name: &str, systems: &[System], results: &mut Results) {
     let [keys, fields] = HASHES;
     let primary = primary(primary_name);

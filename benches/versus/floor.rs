@@ -1,4 +1,5 @@
-//! The least that can be done, as processes of their own: read a snapshot and keep nothing; answer every request with a constant.
+//! The minimal work, each in a process of its own: reading a snapshot without keeping anything, and answering every request with
+//! a constant.
 
 use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::TcpStream;
@@ -7,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::load::{Reply, Requests, expect};
 
-/// What the constant server answers.
+/// The constant server's reply.
 const CONSTANT: &[u8] = b"$32\r\nvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv\r\n";
 
 /// Any requests, sent to the constant server.
@@ -23,7 +24,7 @@ impl<R: Requests> Requests for ToConstant<R> {
     }
 }
 
-/// Asks the primary at `port` for a full sync, reads it to its end and acknowledges it.
+/// Requests a full sync from the primary at `port`, reads it to the end and acknowledges it.
 pub(crate) fn swallow(port: u16) {
     let mut primary = TcpStream::connect(("127.0.0.1", port)).expect("the primary");
     let mut reader = BufReader::with_capacity(256 * 1024, primary.try_clone().expect("a socket"));
@@ -48,7 +49,7 @@ pub(crate) fn swallow(port: u16) {
         .expect("the primary listens");
 }
 
-/// The next line that is not empty: empty ones keep the link alive while the primary prepares.
+/// Returns the next line that is not empty. Empty lines keep the link alive while the primary prepares.
 fn line(reader: &mut impl BufRead) -> String {
     loop {
         let mut line = String::new();
@@ -60,13 +61,13 @@ fn line(reader: &mut impl BufRead) -> String {
     }
 }
 
-/// A snapshot from the disk: its length is known.
+/// Reads a snapshot from disk, whose length is known.
 fn read_length(reader: &mut impl Read, length: u64) {
     let read = std::io::copy(&mut reader.take(length), &mut std::io::sink());
     assert_eq!(read.expect("the primary sends"), length);
 }
 
-/// A snapshot without a length ends with forty random characters.
+/// Reads a snapshot of unknown length, which ends with a mark of forty random characters.
 fn read_to_mark(reader: &mut impl BufRead, mark: &[u8]) {
     let mut tail: Vec<u8> = Vec::new();
     while tail != mark {
@@ -79,7 +80,7 @@ fn read_to_mark(reader: &mut impl BufRead, mark: &[u8]) {
     }
 }
 
-/// Answers each request that comes to `port` with the constant, on all cores, as redtail's own server does its I/O.
+/// Answers each request to `port` with the constant, on all cores, with the same I/O runtime as redtail's server.
 pub(crate) fn answer_constant(port: u16) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
@@ -94,7 +95,7 @@ pub(crate) fn answer_constant(port: u16) {
     });
 }
 
-/// A request is counted by its `*`, which keys do not contain.
+/// Answers one connection. Counts requests by their `*`, which keys do not contain.
 async fn answer(mut stream: tokio::net::TcpStream) {
     let mut buffer = vec![0; 16 * 1024];
     let replies = CONSTANT.repeat(buffer.len() / 8);

@@ -1,4 +1,5 @@
-//! How soon a write can be read at a replica: from the primary's reply to a SET until a GET at the replica has the value.
+//! How soon a write can be read from a replica: the time from the primary's reply to a SET until a GET from the replica returns
+//! the value.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,14 +13,15 @@ use crate::report::Results;
 
 /// The key that is written and read.
 const KEY: &str = "fresh";
-/// Digits of its values.
+/// The number of digits in its values.
 const DIGITS: usize = 12;
-/// Between two writes of it, so that the replica waits for each.
+/// The pause between two writes of the key, so that the replica is waiting when each arrives.
 const PAUSE: Duration = Duration::from_micros(300);
-/// Of the time for a row: an idle link is looked at for longer, for it does little.
+/// Multiplies the time for a row. An idle link is measured for longer because it does little.
 const IDLE_TIMES: u32 = 5;
 
-/// Writes in a second beside, and the rows: share of first reads that are too old, p50 and p99 until the value is there.
+/// The number of other writes per second, and the rows: the share of first reads that are stale, and p50 and p99 of the time
+/// until the value is visible.
 type Beside = (u64, [&'static str; 3]);
 
 const BESIDE: [Beside; 3] = [
@@ -34,7 +36,7 @@ const BESIDE: [Beside; 3] = [
     ),
 ];
 
-/// Measures `replica`, which is in sync.
+/// Measures `replica`, which must be in sync.
 pub(crate) fn measure(
     name: &str,
     replica: &Process,
@@ -52,7 +54,7 @@ pub(crate) fn measure(
         results.record(p50, name, seen.percentile_us(0.50));
         results.record(p99, name, seen.percentile_us(0.99));
     }
-    // What else is measured counts the keys.
+    // Other measurements count the keys.
     let deleted: u64 = Control::of(&primary.process)
         .ask(&["DEL", KEY])
         .expect("DEL");
@@ -80,7 +82,7 @@ fn beside(
     seen
 }
 
-/// How long values took to be there.
+/// How long it took until values were visible.
 #[derive(Default)]
 struct Waits {
     ns: Vec<u64>,
@@ -88,7 +90,7 @@ struct Waits {
 }
 
 impl Waits {
-    /// The first reads that were too old.
+    /// The share of first reads that were stale.
     fn share(&self) -> f64 {
         self.too_old as f64 / self.ns.len() as f64
     }
@@ -101,7 +103,7 @@ impl Waits {
     }
 }
 
-/// Writes at the one port and reads at the other, again and again.
+/// Repeatedly writes to the first port and reads from the second.
 fn waits(primary: u16, replica: u16, time: Duration) -> Waits {
     let (mut writes, mut reads) = (Talk::with(primary), Talk::with(replica));
     let get = format!("*2\r\n$3\r\nGET\r\n${}\r\n{KEY}\r\n", KEY.len());
@@ -125,7 +127,7 @@ fn waits(primary: u16, replica: u16, time: Duration) -> Waits {
     waits
 }
 
-/// A connection on which each request waits for its reply, of one string or line.
+/// A connection on which each request waits for its reply, which must be one string or one line.
 struct Talk {
     stream: TcpStream,
     input: Vec<u8>,

@@ -1,4 +1,4 @@
-//! How cost grows with the number of keys: the same figures at several sizes.
+//! How costs grow with the number of keys: the same figures at several sizes.
 
 use crate::chart::Panel;
 use crate::measure::{Plan, StringsPrimary, SyncCosts, reads, scan, sync};
@@ -6,10 +6,10 @@ use crate::report::Results;
 use crate::rows::{self, Row};
 use crate::systems::{REDTAIL, System, primary};
 
-/// Numbers of keys.
+/// The numbers of keys.
 const SIZES: [u32; 3] = [100_000, 1_000_000, 10_000_000];
 
-/// The figures of each size, `rounds` times.
+/// Measures the figures for each size, `rounds` times.
 pub(crate) fn measure(
     plan: &Plan,
     primary_name: &str,
@@ -30,7 +30,7 @@ pub(crate) fn measure(
     sizes.collect()
 }
 
-/// What each system takes without any key.
+/// What each system costs without any key.
 fn empty(primary_name: &str, systems: &[System]) -> Vec<SyncCosts> {
     let primary = primary(primary_name);
     let empty = systems.iter().map(|system| sync(system, &primary, 0).1);
@@ -64,7 +64,7 @@ fn round(
     results.record("growth-scan", name, scan(&replica, keys));
 }
 
-/// Each row as bars: systems at each size.
+/// Draws each row as bars: all systems at each size.
 pub(crate) fn panels(systems: &[System], sizes: &[(u32, Results)]) -> Vec<Panel> {
     let panels = rows::GROWTH.iter().map(|row| Panel {
         title: format!("{}, {}", row.title, row.unit),

@@ -1,4 +1,4 @@
-//! The load generator: one thread, closed loop, every reply checked. It shares the machine with the server, so it must cost little.
+//! The load generator: one thread, closed loop, every reply checked. It shares the machine with the server, so it must be cheap.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -7,55 +7,55 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-/// What stands at the begin of the bytes received.
+/// What the received bytes begin with.
 pub(crate) enum Reply {
-    /// The right reply, so many bytes long.
+    /// The right reply, with its length in bytes.
     Right(usize),
-    /// An error reply, so many bytes long.
+    /// An error reply, with its length in bytes.
     Refused(usize),
-    /// Not yet a whole reply.
+    /// An incomplete reply.
     Partial,
 }
 
-/// A kind of requests and their answers.
+/// Requests of one kind, and their expected replies.
 pub(crate) trait Requests {
-    /// Appends a request; gives what [`Self::check`] needs to know about it.
+    /// Appends a request. Returns what [`Self::check`] needs to know about it.
     fn request(&mut self, out: &mut Vec<u8>) -> u32;
 
-    /// Looks at the reply to the request `asked`.
+    /// Checks the reply to the request that [`Self::request`] returned `asked` for.
     ///
     /// # Panics
-    /// When it is wrong.
+    /// If the reply is wrong.
     fn check(&self, asked: u32, bytes: &[u8]) -> Reply;
 }
 
-/// How many connections ask, and how many requests each sends at once.
+/// The number of connections, and the number of requests that each sends at once.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape {
     pub(crate) clients: usize,
     pub(crate) pipeline: usize,
 }
 
-/// What a run has seen.
+/// The results of a run.
 #[derive(Default)]
 pub(crate) struct Seen {
-    /// Right replies.
+    /// The number of right replies.
     pub(crate) answered: u64,
-    /// Error replies.
+    /// The number of error replies.
     pub(crate) refused: u64,
-    /// Since the run began.
+    /// The duration of the run.
     pub(crate) took: Duration,
-    /// Of each batch, from the first byte sent to the last byte received, in nanoseconds.
+    /// For each batch the time from the first byte sent to the last byte received, in nanoseconds.
     batches_ns: Vec<u64>,
 }
 
 impl Seen {
-    /// Right replies in a second.
+    /// Right replies per second.
     pub(crate) fn per_second(&self) -> f64 {
         self.answered as f64 / self.took.as_secs_f64()
     }
 
-    /// The time that `share` of the batches did not exceed, in milliseconds.
+    /// The time that the fraction `share` of the batches did not exceed, in milliseconds.
     pub(crate) fn percentile_ms(&self, share: f64) -> f64 {
         let mut sorted = self.batches_ns.clone();
         sorted.sort_unstable();
@@ -89,7 +89,7 @@ impl Generator {
         self.run(requests, |seen| seen.took >= time)
     }
 
-    /// Sends `count` requests at least, and no more than one batch of each connection beyond.
+    /// Sends at least `count` requests, and at most one batch per connection more.
     pub(crate) fn run_count(&mut self, requests: &mut impl Requests, count: u64) -> Seen {
         let ahead = (self.clients.len().saturating_sub(1) * self.pipeline) as u64;
         self.run(requests, |seen| {
@@ -97,7 +97,7 @@ impl Generator {
         })
     }
 
-    /// Sends requests until `enough`, then takes the replies that are still due.
+    /// Sends requests until `enough` returns true, then reads the outstanding replies.
     pub(crate) fn run(
         &mut self,
         requests: &mut impl Requests,
@@ -130,15 +130,15 @@ impl Generator {
     }
 }
 
-/// One connection with one batch under way.
+/// One connection, with one batch in flight.
 struct Client {
     stream: TcpStream,
     output: Vec<u8>,
     sent: usize,
-    /// What was asked, oldest first, and how many of these are answered.
+    /// The requests of the batch, oldest first, and how many of them are answered.
     asked: Vec<u32>,
     answered: usize,
-    /// Received; `filled` bytes of it are not looked at yet.
+    /// Received bytes; the first `filled` are not processed yet.
     input: Vec<u8>,
     filled: usize,
     begun: Instant,
@@ -180,7 +180,7 @@ impl Client {
         self.send();
     }
 
-    /// Goes on after an event: true when this ended the batch.
+    /// Continues after an event. Returns true if that completed the batch.
     fn advance(&mut self, requests: &impl Requests, seen: &mut Seen) -> bool {
         let under_way = self.answered < self.asked.len();
         self.send();
@@ -190,7 +190,7 @@ impl Client {
         self.look(requests, seen);
         let done = under_way && self.answered == self.asked.len();
         if done {
-            assert_eq!(self.filled, 0, "more was answered than asked");
+            assert_eq!(self.filled, 0, "more replies than requests");
             seen.batches_ns.push(self.begun.elapsed().as_nanos() as u64);
         }
         done
@@ -206,7 +206,8 @@ impl Client {
         }
     }
 
-    /// Reads once; true when there may be more. Less than asked for means that the socket is empty, and epoll tells of what comes.
+    /// Reads once. Returns true if more bytes may be waiting. A short read means that the socket is empty, and epoll reports when
+    /// more bytes arrive.
     fn receive(&mut self) -> bool {
         if self.filled == self.input.len() {
             self.input.resize(self.input.len() * 2, 0);
@@ -222,7 +223,7 @@ impl Client {
         }
     }
 
-    /// Checks the replies that are whole.
+    /// Checks the complete replies.
     fn look(&mut self, requests: &impl Requests, seen: &mut Seen) {
         let mut at = 0;
         for &asked in &self.asked[self.answered..] {
@@ -244,7 +245,7 @@ impl Client {
     }
 }
 
-/// For [`Requests::check`]: the reply must be `expected`, or an error.
+/// Implements [`Requests::check`]: the reply must be `expected` or an error.
 pub(crate) fn expect(expected: &[u8], bytes: &[u8]) -> Reply {
     if bytes.starts_with(expected) {
         return Reply::Right(expected.len());
@@ -252,7 +253,7 @@ pub(crate) fn expect(expected: &[u8], bytes: &[u8]) -> Reply {
     unexpected(bytes, expected)
 }
 
-/// For [`Requests::check`]: what bytes are that do not begin with `expected`.
+/// Implements [`Requests::check`] for bytes that do not begin with `expected`.
 #[cold]
 pub(crate) fn unexpected(bytes: &[u8], expected: &[u8]) -> Reply {
     if bytes.first() == Some(&b'-') {
@@ -261,7 +262,7 @@ pub(crate) fn unexpected(bytes: &[u8], expected: &[u8]) -> Reply {
     }
     assert!(
         expected.starts_with(bytes),
-        "a wrong reply: {:?} instead of {:?}",
+        "wrong reply: {:?} instead of {:?}",
         String::from_utf8_lossy(&bytes[..bytes.len().min(expected.len())]),
         String::from_utf8_lossy(expected)
     );

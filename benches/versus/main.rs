@@ -1,15 +1,15 @@
 //! How does redtail compare with Redis and Valkey as replicas of the same primary?
 //!
-//! `cargo bench --bench versus` measures everything; `-- --help` tells what else. Rivals are the servers that `tests/servers` unpacks, or those on
-//! the PATH. Each system in turn is started as a replica, alone, and measured: CPU is that of its process, from the
-//! kernel's clock of it, because the load generator shares the machine. Every reply is checked.
+//! `cargo bench --bench versus` measures everything; `-- --help` lists the options. The rivals are the servers that
+//! `tests/servers` unpacks, or those on the PATH. Each system in turn is started alone as a replica and measured. CPU is the
+//! process's CPU time as the kernel counts it, because the load generator shares the machine. Every reply is checked.
 
 #![allow(
     missing_docs,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
-    reason = "a bench may panic, and its numbers are its own"
+    reason = "a bench may panic; it chooses its own numbers"
 )]
 
 mod chart;
@@ -46,31 +46,31 @@ use systems::System;
 struct Options {
     #[arg(value_enum, default_value = "rivals")]
     part: Part,
-    /// Groups of rows to measure: sync, get, mget, scan, apply, writes, fresh, resync, mixed, hgetall, lrange, zrange, smembers, production; of the growth
-    /// growth, stalls, large, idle, fields; of the threads scaling, long [default: all]
+    /// Groups of rows to measure: sync, get, mget, scan, apply, writes, fresh, resync, mixed, hgetall, lrange, zrange, smembers,
+    /// production; in part growth: growth, stalls, large, idle, fields; in part threads: scaling, long [default: all]
     #[arg(long, value_delimiter = ',')]
     rows: Vec<String>,
-    /// How often each system is measured
+    /// How many times each system is measured
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// Systems by name, such as redtail,valkey-9.1,floor [default: all that are installed]
     #[arg(long, value_delimiter = ',')]
     systems: Vec<String>,
-    /// A further build of redtail
+    /// An additional build of redtail
     #[arg(long = "system", value_name = "NAME=PATH")]
     builds: Vec<String>,
-    /// The server of the primary
+    /// The server to use as the primary
     #[arg(long, default_value = "redis-7.0")]
     primary: String,
-    /// Seconds for each kind of reads
+    /// Seconds for each kind of read
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
-    /// Write the results into docs/performance.md and its charts, in place of the previous ones
+    /// Write the results into docs/performance.md and its charts, replacing the previous ones
     #[arg(long)]
     write: bool,
     #[arg(long, hide = true, default_value_t = 0)]
     port: u16,
-    /// Given by `cargo bench`; without it nothing is measured
+    /// Set by `cargo bench`; without it nothing is measured
     #[arg(long, hide = true)]
     bench: bool,
     #[arg(long, hide = true)]
@@ -79,11 +79,11 @@ struct Options {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Part {
-    /// The table beside the rivals
+    /// The table of redtail and its rivals
     Rivals,
-    /// How cost grows with the keyspace, and large things
+    /// How costs grow with the keyspace, and extremes
     Growth,
-    /// What cores bring, and what long commands cost others
+    /// What more cores gain, and what one client's long commands cost the others
     Threads,
     #[value(hide = true)]
     Swallow,
@@ -110,7 +110,7 @@ fn main() {
 }
 
 impl Options {
-    /// The systems to measure: the growth is that of redtail and one rival unless others are named.
+    /// The systems to measure. Unless systems are named, the part `growth` measures only redtail and one rival.
     fn chosen(&self) -> Vec<System> {
         let mut named = self.systems.clone();
         if named.is_empty() && matches!(self.part, Part::Growth) {
@@ -121,7 +121,7 @@ impl Options {
         systems
     }
 
-    /// What stays the same for all rounds.
+    /// The settings that are the same for all rounds.
     fn plan(&self, rows: &[&[Row]]) -> Plan {
         let mut known: Vec<&str> = rows
             .iter()
@@ -132,7 +132,7 @@ impl Options {
         known.dedup();
         let mut asked = self.rows.iter();
         if let Some(unknown) = asked.find(|group| !known.contains(&group.as_str())) {
-            eprintln!("--rows {unknown}: there are {}", known.join(", "));
+            eprintln!("--rows {unknown}: expected one of {}", known.join(", "));
             std::process::exit(2);
         }
         Plan {
@@ -141,7 +141,7 @@ impl Options {
         }
     }
 
-    /// Prints a part of the page; with `--write`, writes it too. A part of which nothing was measured stays as it is.
+    /// Prints a part of the page, and with `--write` also writes it. A part without measurements keeps its old text.
     fn show(&self, part: &str, tables: &str, rounds: usize) {
         if !tables.contains("\n| ") {
             return;
@@ -153,7 +153,7 @@ impl Options {
     }
 }
 
-/// How a part was measured.
+/// Says how a part was measured.
 fn heading(rounds: usize) -> String {
     let words = std::env::args().skip(1).filter(|word| word != "--bench");
     let words: Vec<String> = words.collect();
@@ -177,7 +177,7 @@ fn rivals(options: &Options, systems: &[System]) {
             .then(|| production::start(&options.primary)),
     };
     for round in 0..options.rounds {
-        // Another one begins each time, for the primary and the machine are not the same after each.
+        // Each round starts with another system, because the primary and the machine change a little with each measurement.
         for system in systems.iter().cycle().skip(round).take(systems.len()) {
             measure::round(&plan, system, &mut primaries, &mut results);
         }

@@ -1,4 +1,4 @@
-//! One system in one round, as a replica of a primary with a million strings, then of one with a mix of types.
+//! Measures one system in one round, as a replica of a primary with a million strings, then of a primary with a mix of types.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -16,18 +16,18 @@ use crate::scripts;
 use crate::strings::{KEY_BYTES, Strings};
 use crate::systems::{Kind, System, constant_server, primary};
 
-/// Clients of a row unless it says otherwise.
+/// The number of clients in a row, unless the row says otherwise.
 const CLIENTS: usize = 50;
-/// How long a system is left alone after a sync before its memory is looked at.
+/// How long a system rests after a sync before its memory is measured.
 const SETTLE: Duration = Duration::from_secs(1);
-/// From one full sync to the next: redtail holds a second one back for ten seconds, which would be ten seconds of easy reads.
+/// The minimum time between two full syncs. redtail delays a second one for ten seconds, in which reads would be easy.
 const RESYNC_FLOOR: Duration = Duration::from_secs(11);
 
-/// What stays the same for all rounds.
+/// The settings that are the same for all rounds.
 pub(crate) struct Plan {
-    /// The groups of rows wanted; none for all.
+    /// The groups of rows to measure; empty for all.
     pub(crate) groups: Vec<String>,
-    /// How long each kind of reads goes on.
+    /// The duration of each kind of read.
     pub(crate) time: Duration,
 }
 
@@ -38,7 +38,7 @@ impl Plan {
     }
 }
 
-/// The primaries of the table.
+/// The primaries for the table.
 pub(crate) struct Primaries {
     pub(crate) strings: StringsPrimary,
     pub(crate) mixed: Option<Process>,
@@ -77,7 +77,7 @@ impl StringsPrimary {
     }
 }
 
-/// Measures `system` in all that is wanted of it.
+/// Measures every wanted row of `system`.
 pub(crate) fn round(
     plan: &Plan,
     system: &System,
@@ -99,14 +99,14 @@ pub(crate) fn round(
     }
 }
 
-/// The rows of the keyspace as production has it.
+/// The rows of the production-like keyspace.
 const PRODUCTION: [&str; 3] = ["production-cpu", "production-wall", "production-memory"];
 
 const STRINGS_GROUPS: [&str; 9] = [
     "sync", "get", "mget", "scripts", "scan", "apply", "writes", "fresh", "resync",
 ];
 
-/// A replica of the primary with strings.
+/// Measures a replica of the primary with strings.
 fn strings(plan: &Plan, system: &System, primary: &mut StringsPrimary, results: &mut Results) {
     let name = &system.name;
     let begun = Instant::now();
@@ -143,7 +143,7 @@ fn strings(plan: &Plan, system: &System, primary: &mut StringsPrimary, results: 
     }
 }
 
-/// Reads during a stream of writes; then every value must be the last one.
+/// Measures reads during a stream of writes. Afterwards every value must be the newest.
 fn beside_writes(
     plan: &Plan,
     name: &str,
@@ -152,13 +152,13 @@ fn beside_writes(
     results: &mut Results,
 ) {
     let seen = during_writes(replica, primary, plan.time);
-    assert_eq!(seen.refused, 0, "errors instead of replies");
+    assert_eq!(seen.refused, 0, "the server replied with errors");
     results.record("writes-rate", name, seen.per_second() / 1e3);
     results.record("writes-p99", name, seen.percentile_ms(0.99));
     check_all(replica, &primary.strings);
 }
 
-/// Reads during a full resync; then every value must be there.
+/// Measures reads during a full resync. Afterwards every value must be right.
 fn beside_resync(name: &str, replica: &Process, primary: &StringsPrimary, results: &mut Results) {
     let keys = u64::from(primary.strings.count());
     let mut gets = primary.strings.gets();
@@ -169,12 +169,12 @@ fn beside_resync(name: &str, replica: &Process, primary: &StringsPrimary, result
     check_all(replica, &primary.strings);
 }
 
-/// Waits until a replica that began its last full sync at `begun` need not hold back the next.
+/// Waits until a replica that began its last full sync at `begun` may start the next one at once.
 pub(crate) fn wait_for_resync_floor(begun: Instant) {
     sleep(RESYNC_FLOOR.saturating_sub(begun.elapsed()));
 }
 
-/// A replica of the primary with the mix.
+/// Measures a replica of the primary with the mix.
 fn mixed(plan: &Plan, system: &System, primary: &Process, results: &mut Results) {
     let name = &system.name;
     let (replica, costs) = sync(system, primary, mixed::keys());
@@ -189,7 +189,7 @@ fn mixed(plan: &Plan, system: &System, primary: &Process, results: &mut Results)
     }
 }
 
-/// A row and what it asks.
+/// A row and its requests.
 type Collections = (&'static str, fn() -> Whole);
 
 /// Rows that read whole collections.
@@ -200,12 +200,12 @@ const COLLECTIONS: [Collections; 4] = [
     ("smembers", Whole::smembers),
 ];
 
-/// Whether any rows need the primary with the mix.
+/// Whether any wanted row needs the primary with the mix.
 pub(crate) fn wants_mixed(plan: &Plan) -> bool {
     plan.wants("mixed") || COLLECTIONS.iter().any(|(row, _)| plan.wants(row))
 }
 
-/// What can be measured of the floor.
+/// Measures the floor, where it has figures.
 fn floor(plan: &Plan, primaries: &Primaries, system: &System, results: &mut Results) {
     let mut swallow = |row, primary: &Process| {
         let start = Instant::now();
@@ -228,7 +228,7 @@ fn floor(plan: &Plan, primaries: &Primaries, system: &System, results: &mut Resu
     }
 }
 
-/// What a full sync has cost.
+/// The costs of a full sync.
 pub(crate) struct SyncCosts {
     pub(crate) cpu: Duration,
     pub(crate) wall: Duration,
@@ -244,7 +244,7 @@ impl SyncCosts {
     }
 }
 
-/// Starts a replica, waits until it serves all `keys` keys and lets it settle.
+/// Starts a replica, waits until it serves all `keys` keys, and lets it rest.
 pub(crate) fn sync(system: &System, primary: &Process, keys: u64) -> (Process, SyncCosts) {
     let start = Instant::now();
     let replica = system.replica(primary).listening();
@@ -259,7 +259,7 @@ pub(crate) fn sync(system: &System, primary: &Process, keys: u64) -> (Process, S
     (replica, costs)
 }
 
-/// Names of a GET row's figures: CPU, throughput, p50, p99.
+/// The pipeline of GET rows, and their ids: CPU, throughput, p50, p99.
 type GetRows = (usize, [&'static str; 4]);
 
 const GETS: [GetRows; 3] = [
@@ -290,16 +290,16 @@ fn gets(
     }
 }
 
-/// The figures of a kind of reads.
+/// The figures for one kind of read.
 pub(crate) struct Reads {
-    /// CPU of the server for each request, in microseconds.
+    /// The server's CPU time per request, in microseconds.
     pub(crate) cpu_us: f64,
     pub(crate) per_second: f64,
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
 }
 
-/// Sends requests for the plan's time, after a tenth of it that does not count.
+/// Sends requests for the plan's time, after a warm-up of a tenth of it.
 pub(crate) fn reads(
     plan: &Plan,
     server: &Process,
@@ -315,7 +315,7 @@ pub(crate) fn reads(
     let before = server.cpu();
     let seen = generator.run_for(requests, plan.time);
     let cpu = server.cpu() - before;
-    assert_eq!(seen.refused, 0, "errors instead of replies");
+    assert_eq!(seen.refused, 0, "the server replied with errors");
     Reads {
         cpu_us: cpu.as_secs_f64() * 1e6 / seen.answered as f64,
         per_second: seen.per_second(),
@@ -324,7 +324,7 @@ pub(crate) fn reads(
     }
 }
 
-/// CPU of a whole SCAN for each key, in nanoseconds; every key must come.
+/// Returns the CPU time of a whole SCAN per key, in nanoseconds. Every key must be returned.
 pub(crate) fn scan(server: &Process, keys: u32) -> f64 {
     let mut control = Control::of(server);
     let mut seen = vec![false; keys as usize];
@@ -344,11 +344,11 @@ pub(crate) fn scan(server: &Process, keys: u32) -> f64 {
         cursor = next;
     }
     let cpu = server.cpu() - before;
-    assert!(seen.iter().all(|seen| *seen), "SCAN left keys out");
+    assert!(seen.iter().all(|seen| *seen), "SCAN omitted keys");
     cpu.as_secs_f64() * 1e9 / f64::from(keys)
 }
 
-/// CPU of the replica for each SET that its primary streams, in microseconds; then all values must be the new ones.
+/// Returns the replica's CPU time per SET that its primary streams, in microseconds. Afterwards all values must be the new ones.
 fn apply(replica: &Process, primary: &mut StringsPrimary) -> f64 {
     primary.overwrite(10_000);
     wait_applied(replica, &primary.process);
@@ -360,7 +360,7 @@ fn apply(replica: &Process, primary: &mut StringsPrimary) -> f64 {
     cpu.as_secs_f64() * 1e6 / written as f64
 }
 
-/// Every key has the value that it should have.
+/// Asserts that every key has the right value.
 fn check_all(server: &Process, strings: &Strings) {
     let shape = Shape {
         clients: 1,
@@ -368,5 +368,5 @@ fn check_all(server: &Process, strings: &Strings) {
     };
     let seen = Generator::connect(server.port, shape)
         .run_count(&mut strings.gets_in_turn(), u64::from(strings.count()));
-    assert_eq!(seen.refused, 0, "errors instead of replies");
+    assert_eq!(seen.refused, 0, "the server replied with errors");
 }

@@ -1,4 +1,4 @@
-//! A keyspace of every type, in encodings small and large, and reads of its collections.
+//! A keyspace with every type, in small and large encodings, and reads of its collections.
 
 use redis::{Cmd, cmd};
 
@@ -10,7 +10,7 @@ use crate::systems::primary;
 
 /// Keys of one type and size.
 pub(crate) struct Family {
-    /// What its keys begin with.
+    /// The prefix of its keys.
     pub(crate) name: &'static str,
     kind: Kind,
     pub(crate) keys: u32,
@@ -31,7 +31,7 @@ pub(crate) enum Kind {
     Stream,
 }
 
-/// Three hundred thousand keys. Fields are `field:NNN`, other elements and values 16 characters.
+/// Three hundred thousand keys. Fields are `field:NNN`; other elements and values are 16 characters long.
 pub(crate) const MIX: &[Family] = &[
     family("string", Kind::Text, 100_000, 1),
     family("string-with-expiry", Kind::ExpiringText, 20_000, 1),
@@ -61,12 +61,12 @@ const fn family(name: &'static str, kind: Kind, keys: u32, elements: u32) -> Fam
     }
 }
 
-/// How many keys [`MIX`] has.
+/// The number of keys in [`MIX`].
 pub(crate) fn keys() -> u64 {
     MIX.iter().map(|family| u64::from(family.keys)).sum()
 }
 
-/// What [`MIX`] is, in a line.
+/// Describes [`MIX`] in one line.
 pub(crate) fn describe() -> String {
     let families = MIX.iter().map(|family| {
         let Family { name, keys, .. } = family;
@@ -84,7 +84,7 @@ pub(crate) fn start(name: &str) -> Process {
     process
 }
 
-/// Writes hashes of `fields` fields to the server: `big:N`.
+/// Writes hashes of `fields` fields to the server, named `big:N`.
 pub(crate) fn fill_hashes(server: &Process, keys: u32, fields: u32) {
     fill(server, &family("big", Kind::Hash, keys, fields));
 }
@@ -108,7 +108,7 @@ impl Family {
         format!("{}:{number}", self.name)
     }
 
-    /// What makes the key `number`.
+    /// The commands that create the key `number`.
     fn commands(&self, number: u32) -> Vec<Cmd> {
         let key = self.key(number);
         let start = |name: &str| cmd(name).arg(&key).to_owned();
@@ -126,7 +126,7 @@ impl Family {
 }
 
 impl Kind {
-    /// What makes the collection `key`, of the number `number`: commands of a thousand elements at most.
+    /// The commands that create the collection `key` with the number `number`, with at most a thousand elements each.
     pub(crate) fn fill(self, key: &str, number: u32, elements: u32) -> Vec<Cmd> {
         if matches!(self, Self::Stream) {
             let entries = 1..=elements;
@@ -189,7 +189,7 @@ pub(crate) fn text(number: u32, index: u32) -> String {
     )
 }
 
-/// HGET of a random field of a random hash of [`fill_hashes`].
+/// HGETs of random fields of the hashes that [`fill_hashes`] writes.
 pub(crate) struct Fields {
     keys: u32,
     fields: u32,
@@ -224,21 +224,21 @@ impl Requests for Fields {
     }
 }
 
-/// How many bytes HGETALL answers of a hash of [`fill_hashes`], without its header.
+/// The length in bytes of HGETALL's reply for such a hash, without its header.
 pub(crate) fn hash_bytes(fields: u32) -> usize {
     let fields = (0..fields).map(|index| bulk(&field(index)).len());
     fields.map(|bytes| bytes + MEMBER_BYTES).sum()
 }
 
-/// How long a member is as a bulk string.
+/// The length of a member as a bulk string.
 const MEMBER_BYTES: usize = 23;
 
-/// Reads of the whole of random collections of a hundred elements.
+/// Reads of random whole collections of a hundred elements.
 pub(crate) struct Whole {
     requests: Vec<Vec<u8>>,
     replies: Vec<Vec<u8>>,
     random: fastrand::Rng,
-    /// Members may come in any order.
+    /// Whether members may arrive in any order.
     unordered: bool,
 }
 
@@ -279,7 +279,7 @@ impl Whole {
         }
     }
 
-    /// `command` of the keys of `family`, and what they are answered: `header` and the elements.
+    /// `command` on the keys of `family`, and its replies: `header` and the elements.
     fn of(
         command: &str,
         family: &str,
@@ -328,7 +328,7 @@ fn bulk(text: &str) -> String {
     format!("${}\r\n{text}\r\n", text.len())
 }
 
-/// A number that depends on the header and all members, but not on these' order.
+/// A number that depends on the header and all members, but not on the order of the members.
 fn members_sum(reply: &[u8]) -> u64 {
     let (header, members) = reply.split_at(reply.len() % MEMBER_BYTES);
     members

@@ -1,4 +1,4 @@
-//! Child processes: started on a free port, asked for their CPU time and memory, ended with the bench however that ends.
+//! Child processes: started on a free port, measured for CPU time and memory, and ended with the bench however it ends.
 
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};
@@ -12,22 +12,22 @@ use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-/// How long a step may take before the bench gives up.
+/// How long a step may take before the bench fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
-/// What runs now, for the end by a signal.
+/// The running children, so that a signal handler can end them.
 static RUNNING: Mutex<Vec<(Pid, PathBuf)>> = Mutex::new(Vec::new());
 
-/// A running child with a directory of its own; both go on drop.
+/// A running child with its own directory. Drop ends the one and removes the other.
 pub(crate) struct Process {
     child: Child,
     directory: TempDir,
-    /// Where it listens, on 127.0.0.1.
+    /// The port it listens on, on 127.0.0.1.
     pub(crate) port: u16,
 }
 
 impl Process {
-    /// Starts what `command` says for a port and a directory.
+    /// Starts the command that `command` returns for a port and a directory.
     pub(crate) fn start(command: impl FnOnce(u16, &Path) -> Command) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
         let log = File::create(directory.path().join("log")).expect("a log file");
@@ -64,13 +64,13 @@ impl Process {
         self
     }
 
-    /// Waits for its end, which must be a good one.
+    /// Waits until it exits, which must be with success.
     pub(crate) fn finished(mut self) {
         let status = self.child.wait().expect("the child is ours");
         assert!(status.success(), "{status}: {}", self.log());
     }
 
-    /// The CPU time of all its threads so far, user and system, as utime + stime of `/proc/PID/stat` but finer.
+    /// The CPU time of all its threads so far, user and system: utime + stime of `/proc/PID/stat`, but more precise.
     pub(crate) fn cpu(&self) -> Duration {
         let clock = clock_getcpuclockid(pid_of(&self.child)).expect("the child has a CPU clock");
         clock_gettime(clock)
@@ -89,7 +89,7 @@ impl Process {
             * 1024
     }
 
-    /// What it has printed so far.
+    /// Its output so far.
     pub(crate) fn log(&self) -> String {
         let bytes = std::fs::read(self.directory.path().join("log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -104,7 +104,7 @@ impl Drop for Process {
     }
 }
 
-/// On SIGINT and SIGTERM ends what runs and this process.
+/// On SIGINT and SIGTERM, ends the running children and this process.
 pub(crate) fn end_children_on_signals() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,4 +1,4 @@
-//! A keyspace as production has it: sizes are log-normal, most keys are strings, and a third of the keys expire.
+//! A production-like keyspace: sizes are log-normal, most keys are strings, and a third of the keys expire.
 
 use redis::{Cmd, cmd};
 
@@ -8,15 +8,15 @@ use crate::process::Process;
 use crate::strings::scattered;
 use crate::systems::primary;
 
-/// How many keys there are.
+/// The number of keys.
 pub(crate) const KEYS: u32 = 300_000;
 
-/// Keys of one type: how many of a hundred, and their size, in bytes or elements.
+/// Keys of one type: their percentage, and their size in bytes or elements.
 struct Share {
     kind: Kind,
     name: &'static str,
     percent: u32,
-    /// Half of the keys are smaller.
+    /// Half of the keys are smaller than this.
     median: f64,
     /// The standard deviation of the size's natural logarithm.
     spread: f64,
@@ -41,10 +41,10 @@ const fn share(kind: Kind, name: &'static str, percent: u32, median: f64, spread
     }
 }
 
-/// The largest string, in bytes, and the largest collection, in elements: the tail has an end.
+/// The maximum size of a string in bytes, and of a collection in elements.
 const SIZE_MAX: f64 = 20_000.0;
 
-/// Every third key expires, in a day at the earliest.
+/// Every third key expires, no earlier than in a day.
 const EXPIRES: u32 = 3;
 
 /// Starts the server `name` with these keys.
@@ -64,7 +64,7 @@ pub(crate) fn start(name: &str) -> Process {
     process
 }
 
-/// What these keys are, in a line.
+/// Describes these keys in one line.
 pub(crate) fn describe() -> String {
     let shares = SHARES.iter().map(|share| {
         let Share {
@@ -79,7 +79,7 @@ pub(crate) fn describe() -> String {
     shares.collect::<Vec<_>>().join(", ")
 }
 
-/// What makes the key `number`.
+/// The commands that create the key `number`.
 fn commands(number: u32) -> Vec<Cmd> {
     let share = share_of(number);
     let key = format!("{}:{number}", share.name);
@@ -94,7 +94,7 @@ fn commands(number: u32) -> Vec<Cmd> {
     commands
 }
 
-/// Types are spread evenly over the numbers.
+/// The type of the key `number`. Types are spread evenly over the numbers.
 fn share_of(number: u32) -> &'static Share {
     let mut rest = (scattered(u64::from(number)) % 100) as u32;
     for share in SHARES {
@@ -103,11 +103,11 @@ fn share_of(number: u32) -> &'static Share {
         }
         rest -= share.percent;
     }
-    unreachable!("the shares are a hundred in all")
+    unreachable!("the shares add up to a hundred percent")
 }
 
 impl Share {
-    /// The size of the key `number`, the same in each run.
+    /// The size of the key `number`, which is the same in each run.
     fn size(&self, number: u32) -> u32 {
         let normal = normal(number);
         (self.median * (self.spread * normal).exp())
@@ -116,7 +116,7 @@ impl Share {
     }
 }
 
-/// A number of the standard normal distribution, by the method of Box and Muller.
+/// A number from the standard normal distribution, by the Box-Muller method.
 fn normal(number: u32) -> f64 {
     let uniform = |salt: u64| {
         let bits = scattered(salt << 32 | u64::from(number)) >> 11;

@@ -55,7 +55,7 @@ impl Row {
     }
 }
 
-/// Compared with the rivals.
+/// Rows that compare redtail with its rivals.
 pub(crate) const VERSUS: &[Row] = &[
     row(
         "sync-cpu",
@@ -306,7 +306,7 @@ pub(crate) const VERSUS: &[Row] = &[
     ),
 ];
 
-/// At each size of the keyspace.
+/// Rows for each size of the keyspace.
 pub(crate) const GROWTH: &[Row] = &[
     row(
         "growth-key",
@@ -336,7 +336,7 @@ pub(crate) const GROWTH: &[Row] = &[
     ),
 ];
 
-/// Large things.
+/// Rows for extremes.
 pub(crate) const EXTREMES: &[Row] = &[
     row(
         "grow-p99",
@@ -410,7 +410,7 @@ pub(crate) const EXTREMES: &[Row] = &[
     ),
 ];
 
-/// With one worker thread and with two.
+/// Rows with one worker thread and with two.
 pub(crate) const SCALING: &[Row] = &[
     row(
         "threads-random-rate",
@@ -440,7 +440,7 @@ pub(crate) const SCALING: &[Row] = &[
     ),
 ];
 
-/// Beside long commands.
+/// Rows for reads beside long commands.
 pub(crate) const LONG: &[Row] = &[
     row("long-none-p99", "long", "GET of 10 clients, p99", "ms"),
     row("long-none-longest", "long", "the same, longest", "ms"),

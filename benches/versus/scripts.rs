@@ -10,7 +10,7 @@ const MGET: &str = "return redis.call('MGET',unpack(KEYS))";
 const LIBRARY: &str = "#!lua name=bench\nredis.register_function{function_name='bench_get',\
     callback=function(keys) return redis.call('GET',keys[1]) end,flags={'no-writes'}}";
 
-/// Pipelines, and the rows of what is asked in each.
+/// Pipelines, and the rows measured with each.
 const ROWS: [(usize, [&str; 3]); 2] = [
     (1, ["evalsha-get-1", "evalsha-mget-1", "fcall-1"]),
     (16, ["evalsha-get-16", "evalsha-mget-16", "fcall-16"]),

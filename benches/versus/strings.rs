@@ -1,15 +1,16 @@
-//! Strings whose values follow from key number and generation, so that every reply can be checked without a table of them.
+//! Strings whose values follow from the key's number and a generation, so that every reply can be checked without a table of
+//! values.
 
 use crate::load::{Reply, Requests, expect, unexpected};
 
-/// How long a key is.
+/// The length of a key.
 pub(crate) const KEY_BYTES: usize = 20;
-/// How long a value is.
+/// The length of a value.
 pub(crate) const VALUE_BYTES: usize = 32;
-/// How long a value's reply is.
+/// The length of a value's reply.
 const REPLY_BYTES: usize = VALUE_BYTES + 7;
 
-/// The keys, and the generation that the value of each is of.
+/// The keys, and the generation of each key's value.
 pub(crate) struct Strings {
     generations: Vec<u8>,
     newest: u8,
@@ -24,12 +25,12 @@ impl Strings {
         }
     }
 
-    /// How many keys there are.
+    /// The number of keys.
     pub(crate) fn count(&self) -> u32 {
         self.generations.len() as u32
     }
 
-    /// SETs of random keys to a generation of their own; [`Self::wrote`] takes note of them.
+    /// SETs of random keys to a new generation. [`Self::wrote`] records them.
     pub(crate) fn overwrites(&self) -> Set {
         Set {
             keys: Order::random(self.count()),
@@ -43,7 +44,7 @@ impl Strings {
         Set::of(0, self.count())
     }
 
-    /// From now on the values must be those that `set` wrote.
+    /// Expects the values that `set` wrote from now on.
     pub(crate) fn wrote(&mut self, set: &Set) {
         self.newest = set.generation;
         for &key in &set.written {
@@ -60,7 +61,7 @@ impl Strings {
         }
     }
 
-    /// The same while values change: each must be one that its key has had or is given now.
+    /// GETs of random keys while values change: a value of any generation is right.
     pub(crate) fn gets_during_writes(&self) -> Get<'_> {
         Get {
             any_generation: true,
@@ -89,7 +90,8 @@ impl Strings {
         self.asks(&["MGET"], count, true)
     }
 
-    /// Commands of these words and `count` random keys each. They give the values as a list, or the one value as it is.
+    /// Commands that consist of these words and `count` random keys each. They return the values as a list, or a single value by
+    /// itself.
     pub(crate) fn asks(&self, words: &[&str], count: usize, gives_list: bool) -> MGet<'_> {
         let mut request = format!("*{}\r\n", words.len() + count);
         for word in words {
@@ -113,7 +115,7 @@ impl Strings {
     }
 }
 
-/// GET of one key after another.
+/// GETs of one key after another.
 pub(crate) struct Get<'a> {
     keys: Order,
     strings: &'a Strings,
@@ -140,7 +142,7 @@ impl Requests for Get<'_> {
     }
 }
 
-/// A part of a value's reply says nothing yet; an error may be shorter.
+/// Classifies bytes that are too short for a value's reply: an error may be shorter, anything else is incomplete.
 fn unexpected_part(bytes: &[u8]) -> Reply {
     if bytes.first() == Some(&b'-') {
         return unexpected(bytes, b"");
@@ -148,14 +150,14 @@ fn unexpected_part(bytes: &[u8]) -> Reply {
     Reply::Partial
 }
 
-/// What gives the values of random keys: they are remembered by number of request.
+/// Commands that return the values of random keys. Remembers the keys by request.
 pub(crate) struct MGet<'a> {
     gets: Get<'a>,
     asked: Vec<u32>,
     count: usize,
-    /// A request up to its keys.
+    /// The beginning of a request, before its keys.
     request: Vec<u8>,
-    /// A reply up to its values.
+    /// The beginning of a reply, before its values.
     header: Vec<u8>,
 }
 
@@ -177,19 +179,19 @@ impl Requests for MGet<'_> {
         if bytes.len() < length {
             return unexpected_part(bytes);
         }
-        assert!(bytes.starts_with(header), "a wrong reply");
+        assert!(bytes.starts_with(header), "wrong reply");
         let keys = &self.asked[first as usize..];
         for (&key, reply) in keys
             .iter()
             .zip(bytes[header.len()..length].chunks(REPLY_BYTES))
         {
-            assert_eq!(reply, self.gets.strings.reply(key), "a wrong value");
+            assert_eq!(reply, self.gets.strings.reply(key), "wrong value");
         }
         Reply::Right(length)
     }
 }
 
-/// SET of one key after another.
+/// SETs of one key after another.
 pub(crate) struct Set {
     keys: Order,
     generation: u8,
@@ -197,7 +199,7 @@ pub(crate) struct Set {
 }
 
 impl Set {
-    /// SETs of the keys from `first` on, below `end`, in turn.
+    /// SETs of the keys from `first` up to but not including `end`, in order.
     pub(crate) fn of(first: u32, end: u32) -> Self {
         Self {
             keys: Order::Turn(first, end),
@@ -222,11 +224,11 @@ impl Requests for Set {
     }
 }
 
-/// Which key comes next.
+/// Selects the next key.
 enum Order {
-    /// The next one, of so many.
+    /// The next key in order, and the number of keys.
     Turn(u32, u32),
-    /// Any of so many.
+    /// A random key, out of that number.
     Random(fastrand::Rng, u32),
 }
 
@@ -258,7 +260,7 @@ fn push_key(out: &mut Vec<u8>, key: u32) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The value of `key` as a bulk string: a byte that tells the generation and 31 that no compression makes smaller.
+/// The value of `key` as a bulk string: a byte that holds the generation, and 31 incompressible bytes.
 fn reply(key: u32, generation: u8) -> [u8; REPLY_BYTES] {
     let mut reply = [0; REPLY_BYTES];
     reply[..5].copy_from_slice(b"$32\r\n");
@@ -271,7 +273,7 @@ fn reply(key: u32, generation: u8) -> [u8; REPLY_BYTES] {
     reply
 }
 
-/// The last step of splitmix64: all bits of the number change with each of `seed`.
+/// The last step of splitmix64: every bit of `seed` affects all bits of the result.
 pub(crate) fn scattered(seed: u64) -> u64 {
     let mut mixed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -279,7 +281,7 @@ pub(crate) fn scattered(seed: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// Sixteen decimal digits.
+/// Formats a number with sixteen decimal digits.
 fn digits(number: u32) -> [u8; 16] {
     let mut digits = [b'0'; 16];
     digits[12..].copy_from_slice(&FOUR[(number % 10_000) as usize]);
@@ -287,7 +289,7 @@ fn digits(number: u32) -> [u8; 16] {
     digits
 }
 
-/// The numbers below 10,000 in four digits each.
+/// The numbers below 10,000, with four digits each.
 static FOUR: [[u8; 4]; 10_000] = four_digits();
 
 const fn four_digits() -> [[u8; 4]; 10_000] {

@@ -1,25 +1,25 @@
-//! What is compared: servers that are installed, builds of redtail, and floors that do the least that can be done.
+//! The compared systems: installed servers, builds of redtail, and floors that do the minimal work.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::process::Process;
 
-/// Rivals that are measured unless others are named.
+/// The rivals that are measured unless systems are named.
 const RIVALS: [&str; 3] = ["redis-7.0", "redis-8.0", "valkey-9.1"];
-/// The build of redtail that this bench came with.
+/// The build of redtail that belongs to this bench.
 pub(crate) const REDTAIL: &str = "redtail";
-/// What does the least: a replica that keeps nothing, a server that looks nothing up.
+/// The minimal work: a replica that keeps nothing, and a server that looks nothing up.
 pub(crate) const FLOOR: &str = "floor";
 
-/// Something that is measured.
+/// A system to measure.
 #[derive(Clone)]
 pub(crate) struct System {
     pub(crate) name: String,
     pub(crate) kind: Kind,
 }
 
-/// How it is started.
+/// How a system is started.
 #[derive(Clone)]
 pub(crate) enum Kind {
     /// A server of Redis or Valkey.
@@ -30,14 +30,15 @@ pub(crate) enum Kind {
 }
 
 impl System {
-    /// Those that are `named`, or all that are installed when none is; and the `builds` of redtail, NAME=PATH.
+    /// The `named` systems, or all that are installed if none is named, followed by the `builds` of redtail, each NAME=PATH.
     ///
     /// # Panics
-    /// When one that is named is not there.
+    /// If a named system is not installed.
     pub(crate) fn choose(named: &[String], builds: &[String]) -> Vec<Self> {
         let mut systems = Vec::new();
         for name in named {
-            let system = Self::find(name).unwrap_or_else(|| panic!("no {name}: run tests/servers"));
+            let system = Self::find(name)
+                .unwrap_or_else(|| panic!("{name} is not installed: run tests/servers"));
             systems.push(system);
         }
         if named.is_empty() {
@@ -61,7 +62,7 @@ impl System {
         Some(Self::new(name, kind))
     }
 
-    /// The same under another name.
+    /// The same system under another name.
     pub(crate) fn named(&self, name: &str) -> Self {
         Self::new(name, self.kind.clone())
     }
@@ -73,7 +74,7 @@ impl System {
         }
     }
 
-    /// Whether it is one of those that redtail is compared with.
+    /// Whether redtail is compared with it.
     pub(crate) fn is_rival(&self) -> bool {
         matches!(self.kind, Kind::Rival(_))
     }
@@ -83,7 +84,7 @@ impl System {
         !matches!(self.kind, Kind::Floor)
     }
 
-    /// What it says about its version.
+    /// The version that the program reports.
     pub(crate) fn version(&self) -> String {
         let (Kind::Rival(path) | Kind::Redtail(path)) = &self.kind else {
             return String::new();
@@ -101,12 +102,12 @@ impl System {
         version.unwrap_or_default().to_owned()
     }
 
-    /// Starts it as a replica of `primary` with its default settings. It may not listen yet.
+    /// Starts it as a replica of `primary`, with its default settings. It may not listen yet.
     pub(crate) fn replica(&self, primary: &Process) -> Process {
         self.spawn(primary, |_| ())
     }
 
-    /// The same with a variable in its environment.
+    /// The same, with a variable in its environment.
     pub(crate) fn replica_in(&self, (name, value): (&str, &str), primary: &Process) -> Process {
         self.spawn(primary, |command| _ = command.env(name, value))
     }
@@ -127,9 +128,10 @@ impl System {
 /// Starts the server `name` as a primary without data.
 ///
 /// # Panics
-/// When it is not there.
+/// If the server is not installed.
 pub(crate) fn primary(name: &str) -> Process {
-    let program = server(name).unwrap_or_else(|| panic!("no {name}: run tests/servers"));
+    let program =
+        server(name).unwrap_or_else(|| panic!("{name} is not installed: run tests/servers"));
     let process = Process::start(|port, directory| {
         let mut command = server_command(&program, port, directory);
         command.args(["--repl-diskless-sync-delay", "0"]);
@@ -139,7 +141,7 @@ pub(crate) fn primary(name: &str) -> Process {
     process.listening()
 }
 
-/// Starts the server that answers a constant.
+/// Starts the server that answers with a constant.
 pub(crate) fn constant_server() -> Process {
     Process::start(|port, _| floor("constant", port)).listening()
 }
@@ -161,8 +163,8 @@ fn redtail(program: &Path, port: u16, primary: u16) -> Command {
     command
 }
 
-/// A server as a replica that loads its first snapshot straight from the socket, which suits it best: by default it would write it to
-/// the disk first.
+/// A server as a replica that loads its first snapshot straight from the socket, which is fastest for it. By default it would
+/// write the snapshot to disk first.
 fn rival(program: &Path, port: u16, directory: &Path, primary: u16) -> Command {
     let mut command = server_command(program, port, directory);
     command.args(["--repl-diskless-load", "on-empty-db"]);
@@ -170,7 +172,7 @@ fn rival(program: &Path, port: u16, directory: &Path, primary: u16) -> Command {
     command
 }
 
-/// A server without snapshots of its own, for these would be taken in the middle of a measurement.
+/// A server that takes no snapshots of its own, because one could fall in the middle of a measurement.
 fn server_command(program: &Path, port: u16, directory: &Path) -> Command {
     let mut command = Command::new(program);
     command.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
@@ -178,7 +180,7 @@ fn server_command(program: &Path, port: u16, directory: &Path) -> Command {
     command
 }
 
-/// The program of the server `name`: one that `tests/servers` has unpacked, or of that name on the PATH.
+/// The program of the server `name`: the one that `tests/servers` unpacked, or the one of that name on the PATH.
 fn server(name: &str) -> Option<PathBuf> {
     let home = Path::new(env!("CARGO_MANIFEST_DIR"));
     let unpacked =

@@ -1,4 +1,4 @@
-//! What a second core brings, and what one client's long command costs the others.
+//! What a second core gains, and what one client's long command costs the others.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,15 +13,15 @@ use crate::report::Results;
 use crate::strings::KEY_BYTES;
 use crate::systems::System;
 
-/// Numbers of worker threads.
+/// The numbers of worker threads.
 const WORKERS: [&str; 2] = ["1", "2"];
-/// Fields of the hash that is read as a whole.
+/// The number of fields in the hash that HGETALL reads.
 const FIELDS: u32 = 1_000_000;
-/// Keys that KEYS tells.
+/// The number of keys that KEYS returns.
 const KEYS: u32 = 1_000_000;
-/// A key as a bulk string.
+/// The length of a key as a bulk string.
 const KEY_REPLY_BYTES: usize = KEY_BYTES + 7;
-/// Between two long commands.
+/// The pause between two long commands.
 const PAUSE: Duration = Duration::from_millis(100);
 const ALONE: Shape = Shape {
     clients: 1,
@@ -35,7 +35,7 @@ pub(crate) fn start_primary(name: &str) -> StringsPrimary {
     primary
 }
 
-/// Measures `system` with one worker thread and with two: random keys, and one that all ask for.
+/// Measures `system` with one worker thread and with two: reads of random keys, and of one key that all clients read.
 pub(crate) fn scaling(
     plan: &Plan,
     system: &System,
@@ -56,7 +56,7 @@ pub(crate) fn scaling(
     }
 }
 
-/// The columns of that table.
+/// The columns of the scaling table.
 pub(crate) fn columns(systems: &[System]) -> Vec<System> {
     let builds = systems.iter().filter(|system| !system.is_rival());
     let columns =
@@ -68,7 +68,7 @@ fn with_workers(system: &System, workers: &str) -> String {
     format!("{}, workers: {workers}", system.name)
 }
 
-/// Measures how long GETs take alone, beside KEYS and beside HGETALL of a large hash.
+/// Measures how long GETs take alone, beside KEYS, and beside HGETALL of a large hash.
 pub(crate) fn long_commands(
     plan: &Plan,
     system: &System,
@@ -86,7 +86,7 @@ pub(crate) fn long_commands(
     record(["long-hash-p99", "long-hash-longest"], Some(Long::hash()));
 }
 
-/// Reads while another connection asks `long` again and again.
+/// Measures reads while another connection repeatedly sends `long`.
 fn reads_beside(
     plan: &Plan,
     replica: &Process,
@@ -104,17 +104,17 @@ fn reads_beside(
     )
 }
 
-/// Asks until told to stop.
+/// Sends `long` repeatedly until told to stop.
 fn ask(replica: &Process, mut long: Long, stop: &AtomicBool) {
     let mut generator = Generator::connect(replica.port, ALONE);
     generator.run(&mut long, |seen| {
-        assert_eq!(seen.refused, 0, "errors instead of replies");
+        assert_eq!(seen.refused, 0, "the server replied with errors");
         std::thread::sleep(PAUSE);
         stop.load(Ordering::Relaxed)
     });
 }
 
-/// A command whose reply takes long. Of that its header and its length are looked at: more would cost the readers beside it.
+/// A command whose reply takes long. Only the reply's header and length are checked: more would slow down the readers beside it.
 struct Long {
     request: &'static [u8],
     header: String,
