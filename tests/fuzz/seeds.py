@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the inputs that a fuzz target starts from: `seeds.py TARGET DIRECTORY`."""
+"""Writes the inputs from which a fuzz target starts: `seeds.py TARGET DIRECTORY`."""
 
 import hashlib
 import json
@@ -14,12 +14,12 @@ def dumps():
     for path in sorted(FIXTURES.rglob("*.rdb")):
         data = path.read_bytes()
         if len(data) < 16000:
-            # Without a checksum, so that a changed one is still a whole dump.
+            # The checksum is removed, so that a changed dump is still a whole one.
             yield data[:-8] + bytes(8)
 
 
 def values():
-    """Types and values cut out of the dumps, roughly: what stands behind each key's name up to the next key."""
+    """Types and values cut roughly out of the dumps: the bytes after each key's name, up to the next key."""
     for path in sorted(FIXTURES.rglob("*.rdb")):
         data, keys = path.read_bytes(), []
         for line in path.with_suffix(".json").read_text().splitlines():
@@ -38,7 +38,7 @@ def payloads():
 
 
 def packed():
-    # The targets' numbers of layouts, by type; see `redtail::fuzzing::packed`.
+    # The targets' numbers for the layouts, by type; see `redtail::internal::fuzzing::packed`.
     choices = {9: [4], 10: [5], 11: [6, 1], 12: [7], 13: [8], 14: [9], 16: [10, 0], 17: [11, 0], 18: [12], 20: [13, 0], 15: [3], 19: [3], 21: [3]}
     for value in values():
         for choice in choices.get(value[0], []):

@@ -1,4 +1,4 @@
-//! Whole connections: socket, request, reply, socket.
+//! Whole connections: a request arrives through a socket, and the reply leaves through it.
 
 use std::sync::Arc;
 
@@ -7,16 +7,16 @@ use crate::data::{key, made_by, request};
 use crate::loopback::Loopback;
 use crate::talks::{Talk, served, talks};
 
-/// Buffers are as large as they get after so many requests.
+/// The number of requests after which buffers have reached their full size.
 const WARM_UP: u64 = 50;
 
-/// How often each is asked while it is counted.
+/// How many times a talk runs while its allocations are counted.
 const ROUNDS: u64 = 100;
 
-/// A server does other work now and then, such as looking for silent connections. So of several counts the least counts.
+/// A server occasionally does other work, such as checking for silent connections. So the smallest of several counts is used.
 const TRIES: usize = 5;
 
-/// Allocations of [`ROUNDS`] rounds: those that twice as many take more.
+/// Returns the allocations of [`ROUNDS`] rounds: those of twice that number of rounds minus those of that number.
 fn counted(talk: &Talk, loopback: &mut Loopback) -> u64 {
     talk.check(loopback);
     talk.run(loopback, WARM_UP);
@@ -91,13 +91,13 @@ fn misses_and_integers_allocate_nothing() {
 fn resp3_allocates_nothing_either() {
     let mut loopback = Loopback::new(served());
     let hello = request(&["HELLO", "3"]);
-    // Of its reply, enough to know that it is a map.
+    // One byte of the reply is enough to know that it is a map.
     assert!(loopback.ask(&hello, 1, 1).starts_with(b"%"));
     skip_rest(&mut loopback);
     assert_eq!(counted(&named("get pipeline 64"), &mut loopback), 0);
 }
 
-/// Takes what has come and was not waited for: the rest of a reply whose length is not known.
+/// Reads the unread rest of a reply whose length is not known.
 fn skip_rest(loopback: &mut Loopback) {
     let mut rest = loopback.ask(&request(&["ECHO", "=end="]), 1, 1).to_vec();
     while !rest.ends_with(b"\r\n=end=\r\n") {

@@ -1,4 +1,4 @@
-//! Reads inside the own process, the parser and the encoder.
+//! Reads inside the process itself, the parser and the encoder.
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
-//! What hot paths allocate once their buffers are warm: nothing to read, and a stated number to write.
+//! Checks what hot paths allocate once their buffers are warm: reads allocate nothing, and writes a stated number.
 //!
-//! They are of one thread, and only what that thread allocates counts.
+//! The hot paths run on one thread, and only that thread's allocations count.
 
 #![allow(
     dead_code,
@@ -10,7 +10,7 @@
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
-    reason = "tests may panic; of what the benches share with them they use a part"
+    reason = "tests may panic; they use only part of the code that they share with the benches"
 )]
 
 #[path = "../../benches/micro/counting.rs"]

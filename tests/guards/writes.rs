@@ -1,14 +1,14 @@
-//! Commands of the primary's stream, applied to keys that are there.
+//! Commands from the primary's stream, applied to existing keys.
 
 use redtail::internal::replica::fuzzing::applying;
 
 use crate::counting::allocations;
 use crate::data::{assert_sound, made_by, push, words};
 
-/// Applied so many times each.
+/// How many times each command is applied.
 const TIMES: usize = 50;
 
-/// What applying `command` costs, to what `before` makes.
+/// Returns the number of allocations per `command`, applied to the data that `before` creates.
 fn cost(before: &[&str], command: &str) -> u64 {
     let (mut stream, mut one) = (Vec::new(), Vec::new());
     before

@@ -1,15 +1,15 @@
-//! Runs a fuzz body under an allocator that counts, and holds it to a bound.
+//! Runs a fuzz body under a counting allocator, and checks that its memory is bounded.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-/// What a body may hold at once beside what follows its input: buffers of fixed sizes, empty tables of databases.
+/// The bytes that a body may hold at once, regardless of its input: buffers of fixed sizes, empty tables of databases.
 const CONSTANT_BYTES: usize = 8 << 20;
 
-/// What a body may hold at once for each byte of its input. An element of a byte or two becomes an entry of a table.
+/// The bytes that a body may hold at once per byte of its input. An element of a byte or two becomes a table entry.
 const FACTOR: usize = 200;
 
-/// What one byte of LZF can stand for.
+/// The number of bytes that one byte of LZF can expand to.
 const EXPANSION: usize = 88;
 
 thread_local! {
@@ -17,14 +17,14 @@ thread_local! {
     static PEAK: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The system's allocator, counting for each thread what it holds and the most that it held.
+/// The system's allocator. It counts per thread the bytes held and their peak.
 pub struct Counting;
 
 impl Counting {
     fn took(bytes: usize) {
         let held = HELD.get().wrapping_add(bytes);
         HELD.set(held);
-        // What was taken elsewhere and freed here leaves a "negative" count.
+        // Memory that another thread allocated and this one freed makes the count "negative".
         if held.cast_signed() > PEAK.get().cast_signed() {
             PEAK.set(held);
         }
@@ -35,11 +35,11 @@ impl Counting {
     }
 }
 
-// SAFETY: every call is handed to the system's allocator as it is.
+// SAFETY: every call is forwarded unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         Self::took(layout.size());
-        // SAFETY: the caller's promises are those that the system's allocator asks for.
+        // SAFETY: the caller's promises are those that the system's allocator requires.
         unsafe { System.alloc(layout) }
     }
 
@@ -69,7 +69,7 @@ static COUNTING: Counting = Counting;
 /// Runs `body` on `input`.
 ///
 /// # Panics
-/// When the body does, or when it held more memory at once than the input accounts for.
+/// If the body panics, or if it holds more memory at once than the input allows.
 pub fn run(body: impl Fn(&[u8]), input: &[u8]) {
     let before = HELD.get();
     PEAK.set(before);
