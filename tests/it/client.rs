@@ -1,5 +1,5 @@
-//! A client that shows the bytes of each reply, written apart from the crate's own codec; the `redis-protocol` crate
-//! checks every reply that it reads.
+//! A client that exposes the bytes of each reply. It does not use the crate's own codec, and the independent `redis-protocol`
+//! crate checks every reply that it reads.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -8,19 +8,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis_protocol::{resp2, resp3};
 
-/// A connection speaking RESP2 until [`Client::resp3`].
+/// A connection that speaks RESP2 until [`Client::resp3`].
 pub struct Client {
     stream: BufReader<TcpStream>,
     resp3: bool,
 }
 
-/// Commands whose requests fit the socket buffers: neither side may wait for the other to read.
+/// The number of commands whose requests fit into the socket buffers, so that neither side waits for the other to read.
 pub const BATCH: usize = 100;
 
-/// Replies within replies, up to which `redis-protocol` is asked: it calls itself for each.
+/// The depth of nested replies up to which `redis-protocol` checks them: it recurses at each level.
 const CHECKED_DEPTH: usize = 100;
 
-/// One reply, as its bytes.
+/// The bytes of one reply.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reply(pub Vec<u8>);
 
@@ -28,7 +28,7 @@ impl Client {
     /// Connects to a port of this machine.
     ///
     /// # Errors
-    /// When nobody listens.
+    /// If nothing listens there.
     pub fn try_connect(port: u16) -> io::Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
@@ -62,13 +62,13 @@ impl Client {
     /// Sends a command and reads the reply.
     ///
     /// # Errors
-    /// When the connection ends.
+    /// If the connection ends.
     pub fn try_command(&mut self, words: &[&[u8]]) -> io::Result<Reply> {
         self.send(&encode(words))?;
         self.read()
     }
 
-    /// Sends all commands in one go and reads as many replies.
+    /// Sends all commands at once and reads a reply to each.
     pub fn pipeline(&mut self, commands: &[Vec<Vec<u8>>]) -> Vec<Reply> {
         let mut replies = Vec::with_capacity(commands.len());
         for batch in commands.chunks(BATCH) {
@@ -78,7 +78,7 @@ impl Client {
         replies
     }
 
-    /// Sends commands, at most [`BATCH`], whose replies are read later.
+    /// Sends at most [`BATCH`] commands, whose replies are read later.
     pub fn send_all(&mut self, commands: &[Vec<Vec<u8>>]) {
         let request: Vec<u8> = commands.iter().flat_map(|words| encode(words)).collect();
         self.send(&request).expect("the server reads");
@@ -96,7 +96,7 @@ impl Client {
     /// Sends raw bytes.
     ///
     /// # Errors
-    /// When the connection ended.
+    /// If the connection has ended.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes)
     }
@@ -104,10 +104,10 @@ impl Client {
     /// Reads one reply.
     ///
     /// # Errors
-    /// When the connection ends or says what is not RESP.
+    /// If the connection ends or sends something other than RESP.
     pub fn read(&mut self) -> io::Result<Reply> {
         let mut raw = Vec::new();
-        // How many elements are missing of each reply that is open, and how many were open at most.
+        // The number of missing elements of each open reply, and the maximum depth.
         let mut missing = vec![1_usize];
         let mut depth = 0;
         while let Some(left) = missing.pop() {
@@ -123,15 +123,15 @@ impl Client {
         Ok(Reply(raw))
     }
 
-    /// Reads bytes as they come, at most `buffer.len()`.
+    /// Reads available bytes, at most `buffer.len()`.
     ///
     /// # Errors
-    /// When the connection breaks.
+    /// If the connection breaks.
     pub fn read_some(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.stream.read(buffer)
     }
 
-    /// Reads one element onto `raw`; gives how many elements belong to it.
+    /// Reads one element onto `raw`. Returns the number of elements that it contains.
     fn read_element(&mut self, raw: &mut Vec<u8>) -> io::Result<usize> {
         let start = raw.len();
         if self.stream.read_until(b'\n', raw)? == 0 {
@@ -163,7 +163,7 @@ impl Client {
         self.stream.read_exact(&mut raw[start..])
     }
 
-    /// The independent oracle: `redis-protocol` must take the same bytes for one whole frame.
+    /// Checks against an independent codec: `redis-protocol` must parse the same bytes as one whole frame.
     fn check(&self, raw: &[u8]) {
         let bytes = Bytes::copy_from_slice(raw);
         let length = if self.resp3 {
@@ -174,8 +174,8 @@ impl Client {
         };
         let agrees = match &length {
             Ok(length) => *length == Some(raw.len()),
-            // The crate has no sets of maps, which COMMAND has, no errors that quote what is no text, and no formats of
-            // texts but its own.
+            // The crate does not support sets of maps, which COMMAND returns, errors that quote bytes other than UTF-8, and
+            // formats of verbatim strings other than its own.
             Err(error) => ["Invalid hash key", "invalid utf-8", "Invalid format"]
                 .iter()
                 .any(|known| error.details().contains(known)),
@@ -196,7 +196,7 @@ impl Client {
         Some(value.to_owned())
     }
 
-    /// A number of INFO replication.
+    /// A number from INFO replication.
     pub fn offset(&mut self, field: &str) -> Option<i64> {
         self.info("replication", field)?.parse().ok()
     }
@@ -213,7 +213,7 @@ impl Reply {
         matches!(self.0.first(), Some(b'-' | b'!'))
     }
 
-    /// The text behind the type byte or the length line; an aggregate's is that of its elements, in lines.
+    /// The text after the type byte or the length line. An aggregate's text is that of its elements, one per line.
     pub fn text(&self) -> String {
         match self.0.first() {
             Some(b'$' | b'=' | b'!') => {
@@ -238,7 +238,7 @@ impl Reply {
         }
     }
 
-    /// The bytes of a bulk string; `None` for anything else, null too.
+    /// The bytes of a bulk string; `None` for anything else, including null.
     pub fn bulk(&self) -> Option<Vec<u8>> {
         if self.0.first() != Some(&b'$') || self.0.starts_with(b"$-1") {
             return None;
@@ -256,7 +256,7 @@ impl Reply {
         }
     }
 
-    /// The elements of an aggregate, each with its bytes; nothing for other replies.
+    /// The elements of an aggregate, each as its bytes; empty for other replies.
     pub fn elements(&self) -> Vec<Reply> {
         if !matches!(self.0.first(), Some(b'*' | b'~' | b'%' | b'>')) {
             return Vec::new();
@@ -274,7 +274,7 @@ impl Reply {
         elements
     }
 
-    /// The same reply with the elements of its outer aggregate in byte order; `width` neighbours stay together.
+    /// The same reply with the elements of its outer aggregate sorted by bytes, in groups of `width` neighbours.
     #[must_use]
     pub fn sorted(&self, width: usize) -> Self {
         let elements = self.elements();
@@ -294,7 +294,7 @@ impl std::fmt::Debug for Reply {
     }
 }
 
-/// The length of the first whole element in bytes that were read as a reply before.
+/// The length of the first whole element in bytes that were already read as a reply.
 fn element_length(bytes: &[u8]) -> usize {
     let mut at = 0;
     let mut missing = 1_usize;
@@ -330,14 +330,14 @@ pub fn encode(words: &[impl AsRef<[u8]>]) -> Vec<u8> {
     request
 }
 
-/// A command given as words split at spaces, for [`Client::pipeline`].
+/// The words of a line split at spaces, for [`Client::pipeline`].
 pub fn words(line: &str) -> Vec<Vec<u8>> {
     line.split(' ')
         .map(|word| word.as_bytes().to_vec())
         .collect()
 }
 
-/// A command for people.
+/// A command as people read it.
 pub fn show(words: &[impl AsRef<[u8]>]) -> String {
     let words: Vec<String> = words
         .iter()

@@ -1,4 +1,4 @@
-//! The integration tests, one binary.
+//! The integration tests, in one binary.
 
 #![allow(
     clippy::unwrap_used,
@@ -6,7 +6,7 @@
     clippy::indexing_slicing,
     missing_docs,
     unreachable_pub,
-    reason = "tests may panic, and their names say what they are"
+    reason = "tests may panic, and their names say what they check"
 )]
 
 mod blocking;
@@ -36,7 +36,7 @@ mod idletime;
 mod introspection;
 mod large;
 mod library;
-/// The counting allocator of the fuzz targets, for all of these tests.
+/// The fuzz targets' counting allocator, for all of these tests.
 #[path = "../fuzz/src/measured.rs"]
 #[allow(unsafe_code, reason = "an allocator is an unsafe trait")]
 mod measured;

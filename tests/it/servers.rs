@@ -24,8 +24,8 @@ pub const ALL: [&str; 5] = [
     "valkey-9.1",
 ];
 
-/// How long anything may take before the test fails: no test passes or fails by being faster or slower than this on a
-/// working machine.
+/// How long anything may take before a test fails. On a working machine no test's result depends on being faster or slower than
+/// this.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running server, killed on drop.
@@ -35,11 +35,11 @@ pub struct Server {
     pub port: u16,
 }
 
-/// The program `program` ("redis-server", "cli", "benchmark") of the server `name`, or `None` and a line saying that
-/// the test is skipped.
+/// Returns the path of a server's program ("redis-server", "cli", "benchmark"). If it is missing, prints that the test is skipped
+/// and returns `None`.
 ///
 /// # Panics
-/// When it is missing and `REDTAIL_TESTS_STRICT=1`.
+/// If it is missing and `REDTAIL_TESTS_STRICT=1`.
 pub fn program(name: &str, program: &str) -> Option<PathBuf> {
     let home = Path::new(env!("CARGO_MANIFEST_DIR"));
     let servers =
@@ -51,7 +51,7 @@ pub fn program(name: &str, program: &str) -> Option<PathBuf> {
     }
     let strict = std::env::var_os("REDTAIL_TESTS_STRICT").is_some_and(|value| value == "1");
     assert!(!strict, "{} is missing: run tests/servers", path.display());
-    // Written past the test runner's capture, which would hide it in a passing test.
+    // Written past the test runner's capture, which would hide the line in a passing test.
     _ = writeln!(
         std::io::stderr(),
         "SKIPPED: no {}, run tests/servers",
@@ -60,30 +60,30 @@ pub fn program(name: &str, program: &str) -> Option<PathBuf> {
     None
 }
 
-/// Prints once which package the server `name` in `directory` came from, as `tests/servers` noted it. The test runner shows that
-/// when the test fails: builds of one version differ.
+/// Prints once which package the server `name` in `directory` came from, as `tests/servers` recorded it, because builds of one
+/// version differ. The test runner shows the line when the test fails.
 fn show_package(name: &str, directory: &Path) {
     static SHOWN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if shown.insert(name.to_owned()) {
         let noted = std::fs::read_to_string(directory.join("package"));
-        let package = noted.unwrap_or_else(|_| "of an unknown package".to_owned());
+        let package = noted.unwrap_or_else(|_| "from an unknown package".to_owned());
         eprintln!("{name} is {}", package.trim());
     }
 }
 
 impl Server {
-    /// Starts the server `name` with `config` words ("--maxmemory", "1mb"); `None` when it is not there.
+    /// Starts the server `name` with the words `config` ("--maxmemory", "1mb"). Returns `None` if it is not installed.
     pub fn start(name: &str, config: &[&str]) -> Option<Self> {
         Self::start_on(name, None, None, config)
     }
 
-    /// Starts the server `name` on the data of `dump`, a file of `fixtures/`.
+    /// Starts the server `name` with the data of `dump`, a file in `fixtures/`.
     pub fn with_dump(name: &str, dump: &str, config: &[&str]) -> Option<Self> {
         Self::start_on(name, None, Some(&fixture(dump)), config)
     }
 
-    /// Starts a real replica of `primary`, in sync.
+    /// Starts a real replica of `primary` and waits until it is in sync.
     pub fn replica(name: &str, primary: &Self) -> Option<Self> {
         let port = primary.port.to_string();
         let replica = Self::start(name, &["--replicaof", "127.0.0.1", &port])?;
@@ -95,7 +95,7 @@ impl Server {
         Some(replica)
     }
 
-    /// Starts a sentinel of the server `name` on a free port, with a configuration file, which it writes to.
+    /// Starts the server `name` as a sentinel on a free port. The sentinel writes to the configuration file `file`.
     pub fn sentinel(name: &str, file: &str) -> Option<Self> {
         let program = program(name, "redis-server")?;
         Some(Self::spawn(None, |port, directory| {
@@ -106,7 +106,7 @@ impl Server {
         }))
     }
 
-    /// Starts the server `name` on `port`, or a free one, with the dump file given.
+    /// Starts the server `name` on `port` or a free one, with a dump file if one is given.
     pub fn start_on(
         name: &str,
         port: Option<u16>,
@@ -129,7 +129,7 @@ impl Server {
         Some(server)
     }
 
-    /// The same, and does not wait for the dump to be loaded.
+    /// The same, but does not wait until the dump is loaded.
     pub fn start_loading(
         environment: &[(&str, &Path)],
         name: &str,
@@ -160,8 +160,8 @@ impl Server {
         }))
     }
 
-    /// Asserts that this server answers each of `questions` as `other`, a server `name`, does, in both protocol versions; but for
-    /// its replies that are `exempt`.
+    /// Asserts that this server answers each of `questions` like `other`, a server `name`, in both protocol versions. Replies of
+    /// this server that are `exempt` may differ.
     pub fn answers_as(
         &self,
         other: &Self,
@@ -182,12 +182,12 @@ impl Server {
         }
     }
 
-    /// Starts `redtail serve` on `primary`, in sync.
+    /// Starts `redtail serve` for `primary` and waits until it is in sync.
     pub fn redtail(primary: &Self) -> Self {
         Self::redtail_with(primary, &[])
     }
 
-    /// The same with further arguments.
+    /// The same with more arguments.
     pub fn redtail_with(primary: &Self, arguments: &[&str]) -> Self {
         let redtail = Self::redtail_of(&format!("redis://127.0.0.1:{}", primary.port), arguments);
         redtail.wait_for("its first sync", |client| {
@@ -196,7 +196,7 @@ impl Server {
         redtail
     }
 
-    /// Starts `redtail serve` on the primary at `address` as soon as it accepts connections.
+    /// Starts `redtail serve` for the primary at `address` and waits until it accepts connections.
     pub fn redtail_of(address: &str, arguments: &[&str]) -> Self {
         Self::redtail_in(&[], address, arguments)
     }
@@ -218,7 +218,7 @@ impl Server {
         })
     }
 
-    /// The same, with files of at most `kib` KiB: what is written beyond that fails as on a full disk.
+    /// The same, with files limited to `kib` KiB: writes beyond that fail as on a full disk.
     pub fn redtail_with_file_limit(kib: u32, address: &str, arguments: &[&str]) -> Self {
         let limited = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" \"$@\"");
         Self::spawn(None, |port, directory| {
@@ -233,7 +233,7 @@ impl Server {
         })
     }
 
-    /// The same, in a place where `folder` lies on a file system that is read-only; `None` where the system gives no such place.
+    /// The same, with `folder` on a read-only file system. Returns `None` if this machine allows no such mount.
     pub fn redtail_with_read_only(
         folder: &Path,
         address: &str,
@@ -259,7 +259,10 @@ impl Server {
             .status()
             .is_ok_and(|status| status.success())
         {
-            _ = writeln!(std::io::stderr(), "SKIPPED: nothing can be mounted here");
+            _ = writeln!(
+                std::io::stderr(),
+                "SKIPPED: this machine allows no such mount"
+            );
             return None;
         }
         let script = format!("{mount} && shift && exec \"$@\"");
@@ -274,8 +277,8 @@ impl Server {
         }))
     }
 
-    /// Spawns what `command` says for a port and a directory, until it answers; a port that was taken in between is
-    /// replaced by another.
+    /// Spawns the command that `command` returns for a port and a directory, and waits until it answers. If another process took
+    /// the port in between, tries again with another one.
     fn spawn(port: Option<u16>, command: impl Fn(u16, &Path) -> Command) -> Self {
         for _ in 0..5 {
             let directory = TempDir::new().expect("a temporary directory");
@@ -304,7 +307,7 @@ impl Server {
         panic!("no server started in five attempts");
     }
 
-    /// Waits until the process answers at all; false when it ended.
+    /// Waits until the process answers. Returns false if it ended instead.
     fn answers(&mut self) -> bool {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
@@ -321,17 +324,17 @@ impl Server {
         panic!("nothing answers on port {}: {}", self.port, self.log());
     }
 
-    /// Asks again and again, on one connection, until `done` says so.
+    /// Asks repeatedly, on one connection, until `done` returns true.
     ///
     /// # Panics
-    /// When it takes longer than [`PATIENCE`]; the server's log is in the message.
+    /// If it takes longer than [`PATIENCE`]. The message contains the server's log.
     pub fn wait_for(&self, what: &str, mut done: impl FnMut(&mut Client) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         let mut client = self.client();
         while !done(&mut client) {
             assert!(
                 Instant::now() < deadline,
-                "waited in vain for {what}: {}",
+                "timed out waiting for {what}: {}",
                 self.log()
             );
             sleep(Duration::from_millis(10));
@@ -351,14 +354,14 @@ impl Server {
         });
     }
 
-    /// Waits until the log holds `text`.
+    /// Waits until the log contains `text`.
     pub fn wait_for_log(&self, text: &str) {
         self.wait_for(&format!("{text:?} in the log"), |_| {
             self.log().contains(text)
         });
     }
 
-    /// Waits for the process to end by itself; its exit code, or `None` after [`PATIENCE`].
+    /// Waits for the process to exit by itself. Returns its exit code, or `None` after [`PATIENCE`].
     pub fn exit_code(&mut self) -> Option<i32> {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
@@ -375,7 +378,7 @@ impl Server {
         Client::try_connect(self.port).unwrap_or_else(|error| panic!("{error}: {}", self.log()))
     }
 
-    /// One command on a connection of its own.
+    /// Sends one command on a connection of its own.
     pub fn command(&self, line: &str) -> Reply {
         self.client().command(line)
     }
@@ -385,7 +388,7 @@ impl Server {
         self.child.id()
     }
 
-    /// What the process has printed so far.
+    /// The process's output so far.
     pub fn log(&self) -> String {
         let bytes = std::fs::read(self.directory.path().join("log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -396,7 +399,7 @@ impl Server {
         self.directory.path()
     }
 
-    /// Ends the process and waits for that.
+    /// Kills the process and waits until it has ended.
     pub fn stop(&mut self) {
         _ = self.child.kill();
         _ = self.child.wait();
@@ -409,18 +412,18 @@ impl Drop for Server {
     }
 }
 
-/// The path of a file of `fixtures/`.
+/// The path of a file in `fixtures/`.
 pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fixtures")
         .join(name)
 }
 
-/// A port that nothing listens on, and that no other test is told of soon.
+/// Returns a port that nothing listens on, and that no other test gets soon.
 ///
-/// Linux gives ports from 32,768 on to sockets that name none, so a port from below cannot be taken by a connection, or by
-/// a listener that asks for any, between this answer and its use, nor while a server on it is down. Every process begins at
-/// a place of its own.
+/// Linux assigns ports from 32,768 on to sockets that ask for none in particular. So no connection and no such listener can take
+/// a port below that between this call and its use, or while a server on it is down. Each process starts its search at a
+/// different port.
 pub fn free_port() -> u16 {
     const FIRST: u32 = 11_000;
     const OF_A_PROCESS: u32 = 20;

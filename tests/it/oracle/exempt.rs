@@ -1,22 +1,28 @@
-//! What is not compared: rows that the command table calls a DIFFERENCE as a whole.
+//! What is not compared: commands whose row in the command table declares a DIFFERENCE for the whole command.
 
 use redtail::internal::command::lookup;
 
 use super::grammar::Words;
 
-/// Rows, or containers of rows, that followers are not asked.
+/// Rows, or containers of rows, that followers are not asked for.
 pub const EXEMPT: &[&str] = &["object idletime", "lolwut"];
 
-/// What servers list among their read-only commands and no form makes, with the reason.
+/// Commands that servers list as read-only but that no form produces, with the reason.
 pub const UNASKED: &[(&str, &str)] = &[
-    ("host:", "closes the connection, as what a browser says"),
-    ("post", "closes the connection, as what a browser says"),
+    (
+        "host:",
+        "closes the connection, because a browser may have sent it",
+    ),
+    (
+        "post",
+        "closes the connection, because a browser may have sent it",
+    ),
 ];
 
-/// How redtail's own refusals begin; the row says why.
+/// The beginning of redtail's own refusals. The row says why.
 pub const REFUSAL: &[u8] = b"-ERR not supported";
 
-/// Whether the row of a read says how it differs.
+/// Whether the row of a read declares a DIFFERENCE.
 pub fn differs(read: &Words) -> bool {
     let Some(row) = read.first().and_then(|name| lookup(name)) else {
         return false;

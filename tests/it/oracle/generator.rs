@@ -1,4 +1,4 @@
-//! Random steps and reads, the same for the same seed.
+//! Random steps and reads, which are the same for the same seed.
 
 use std::collections::BTreeSet;
 
@@ -10,13 +10,13 @@ use super::trio::{Step, notes_count};
 use super::writes::WRITES;
 use crate::client::words;
 
-/// Makes writes and reads.
+/// Produces writes and reads.
 pub struct Generator {
     pub pools: Pools,
-    /// Forms of each family, with the family's weight.
+    /// The forms of each family, with the family's weight.
     writes: Vec<(usize, Vec<Form>)>,
     reads: Vec<Vec<Form>>,
-    /// Counts that a replica was asked for, and the primary was not yet.
+    /// Counts that the replica was asked for and the primary not yet.
     counts: Vec<Step>,
 }
 
@@ -34,7 +34,7 @@ impl Generator {
         }
     }
 
-    /// `count` steps; the first selects a database, so any fresh connection may do them.
+    /// Returns `count` steps. The first selects a database, so that a fresh connection can run them.
     pub fn steps(&mut self, count: usize) -> Vec<Step> {
         let select = self.select();
         let steps = (1..count).map(|_| match self.pools.below(100) {
@@ -81,7 +81,7 @@ impl Generator {
         expand_any(forms, &mut self.pools)
     }
 
-    /// `count` reads for each database; some are writes, which a follower refuses.
+    /// Returns `count` reads for each database. Some are writes, which a follower refuses.
     pub fn reads(&mut self, count: usize) -> Vec<(u32, Vec<Words>)> {
         let databases = DATABASES.iter();
         databases
@@ -93,8 +93,8 @@ impl Generator {
             .collect()
     }
 
-    /// A real replica notes inside the value what it has counted for a client. So that the values stay the same, the
-    /// primary counts, too.
+    /// A real replica stores inside the value what it has counted for a client. The primary must count too, so that the values
+    /// stay the same.
     fn note_counts(&mut self, database: u32, reads: &[Words]) {
         let counts: BTreeSet<_> = reads.iter().filter(|read| notes_count(read)).collect();
         let select = words(&format!("SELECT {database}"));
@@ -119,7 +119,7 @@ impl Generator {
         }
     }
 
-    /// DUMPs of any keys.
+    /// DUMPs of random keys.
     pub fn dumps(&mut self, count: usize) -> Vec<Words> {
         (0..count)
             .map(|_| vec![b"DUMP".to_vec(), self.pools.word("any")])

@@ -1,14 +1,14 @@
-//! One line for each way to write a command, with choices in it; made into commands at random.
+//! A grammar with a line for each way to write a command. It contains choices, which are made at random.
 //!
-//! | written | means |
+//! | notation | meaning |
 //! |---|---|
 //! | `WORD`, `"two words\n"` | itself |
 //! | `{pool}` | a word of that pool, see [`super::pools`] |
 //! | `[A B]` | nothing, or what is inside |
 //! | `(A\|B C)` | one of these |
-//! | `{pool}+`, `(A B)+` | once to four times |
-//! | `{pool}%`, `(A B)%` | some hundred times, past every threshold |
-//! | `#{pool}+` | how many times, then so often |
+//! | `{pool}+`, `(A B)+` | one to four times |
+//! | `{pool}%`, `(A B)%` | hundreds of times, past every threshold |
+//! | `#{pool}+` | a number, then that number of repetitions |
 
 use super::pools::Pools;
 
@@ -17,7 +17,7 @@ pub type Words = Vec<Vec<u8>>;
 
 /// One way to write a command.
 pub struct Form {
-    /// Its first words, as far as they are fixed: `get`, `xgroup create`.
+    /// Its fixed first words: `get`, `xgroup create`.
     pub name: String,
     parts: Vec<Part>,
 }
@@ -32,7 +32,7 @@ enum Part {
     Counted(Box<Part>),
 }
 
-/// The forms of a text, one in each line.
+/// The forms in a text, one per line.
 pub fn forms(text: &str) -> Vec<Form> {
     let lines = text.lines().map(str::trim);
     lines
@@ -47,7 +47,7 @@ impl Form {
         let parts = parser.sequence();
         assert!(
             parser.rest.is_empty(),
-            "{:?} is left of {line:?}",
+            "{:?} is left over from {line:?}",
             parser.rest
         );
         let words = line.split(' ').take(2);
@@ -112,7 +112,7 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    /// Parts up to what closes them.
+    /// Parses parts up to a closing character.
     fn sequence(&mut self) -> Vec<Part> {
         let mut parts = Vec::new();
         loop {
@@ -128,7 +128,7 @@ impl Parser<'_> {
         if self.rest.starts_with("#{") || self.rest.starts_with("#(") {
             self.takes('#');
             let Part::Some(part) = self.part() else {
-                panic!("# stands before what repeats: {:?}", self.rest)
+                panic!("# must precede a repetition: {:?}", self.rest)
             };
             return Part::Counted(part);
         }
@@ -180,7 +180,10 @@ impl Parser<'_> {
     }
 
     fn until(&mut self, end: &str) -> String {
-        let (inner, rest) = self.rest.split_once(end).expect("what opens is closed");
+        let (inner, rest) = self
+            .rest
+            .split_once(end)
+            .expect("an opening character needs a closing one");
         self.rest = rest;
         inner.to_owned()
     }

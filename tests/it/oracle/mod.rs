@@ -1,18 +1,18 @@
-//! The oracle: whatever a real replica answers, `redtail` must answer, byte for byte.
+//! The oracle: redtail must answer whatever a real replica answers, byte for byte.
 //!
-//! Random writes go to a real primary of each version; a real replica and `redtail` follow it. After each batch all three
-//! are at one offset, and both followers are asked for everything they hold and for random reads of every kind. The command
-//! table drives it: a row that no form of `writes` or `reads` makes fails the test, but for what the row itself calls a
-//! DIFFERENCE. `same` says where equal bytes are too much to ask, and why. A difference is shrunk (`shrink`) to the fewest
-//! writes found and printed as lines for redis-cli.
+//! Random writes go to a real primary of each version. A real replica and redtail follow it. After each batch all three are at
+//! one offset, and the test asks both followers for everything they hold, and sends them random reads of every kind. The command
+//! table drives it: the test fails if a row is not covered by a form in `writes` or `reads`, unless the row itself declares a
+//! DIFFERENCE. `same` says which replies need not be equal byte for byte, and why. `shrink` reduces a difference to the fewest
+//! writes that still cause it, and the test prints them as lines for redis-cli.
 //!
-//! | variable | means | without it |
+//! | variable | meaning | default |
 //! |---|---|---|
-//! | `REDTAIL_ORACLE_SEEDS` | how many seeds each server gets | 1 |
+//! | `REDTAIL_ORACLE_SEEDS` | seeds for each server | 1 |
 //! | `REDTAIL_ORACLE_WRITES` | writes for each seed | 400 |
 //! | `REDTAIL_ORACLE_SEED` | the first seed | 1 |
-//! | `REDTAIL_ORACLE_WITHOUT` | rows left out, with commas, to look behind a known difference | none |
-//! | `REDTAIL_ORACLE_SHRINK_SECONDS` | patience for each reproduction | 20 |
+//! | `REDTAIL_ORACLE_WITHOUT` | rows to leave out, separated by commas, to look past a known difference | none |
+//! | `REDTAIL_ORACLE_SHRINK_SECONDS` | seconds to spend on each reproduction | 20 |
 
 mod exempt;
 mod generator;
@@ -44,8 +44,8 @@ pub use generator::Generator;
 pub use pair::scan;
 pub use trio::{Step, flushes as flushes_functions};
 
-/// Random writes of every kind, for tests of other things: commands that belong together stand together. Left out is what
-/// ends some servers, and what redtail cannot order as a primary does.
+/// Random writes of every kind, for other tests; commands that belong together are adjacent. Leaves out what crashes some
+/// servers, and what redtail cannot order like a primary.
 pub fn writes(seed: u64, count: usize) -> Vec<Vec<Vec<u8>>> {
     let mut generator = Generator::new(seed);
     let units = generator.steps(count).into_iter().map(|step| match step {
@@ -63,16 +63,16 @@ pub fn writes(seed: u64, count: usize) -> Vec<Vec<Vec<u8>>> {
         .collect()
 }
 
-/// Steps between two comparisons.
+/// The number of steps between two comparisons.
 const BATCH: usize = 50;
 
-/// Random reads at each comparison, for each database and protocol.
+/// The number of random reads at each comparison, for each database and protocol.
 const READS: usize = 150;
 
-/// Batches between two full resyncs.
+/// The number of batches between two full resyncs.
 const BATCHES_PER_SYNC: u64 = 5;
 
-/// Differences shown of one seed, each of another command.
+/// The maximum number of differences shown for one seed, each for another command.
 const SHOWN: usize = 12;
 
 fn number(variable: &str, default: u64) -> u64 {
@@ -82,7 +82,7 @@ fn number(variable: &str, default: u64) -> u64 {
         .unwrap_or(default)
 }
 
-/// All seeds for one server; panics with what was different.
+/// Runs all seeds for one server. Panics with the differences, if there are any.
 fn follow(name: &str, trio: Option<Trio>) {
     let Some(mut trio) = trio else {
         return;
@@ -104,8 +104,8 @@ fn follow(name: &str, trio: Option<Trio>) {
     );
 }
 
-/// One seed, up to the end or to the first difference in what is kept. Every second one leaves expired keys lying about, every
-/// third one has low limits of encodings.
+/// Runs one seed, to its end or to the first difference in the data. For every second seed the primary does not delete expired
+/// keys by itself, and for every third one the limits of encodings are low.
 fn run(trio: &mut Trio, name: &str, seed: u64) -> Vec<String> {
     let writes = number("REDTAIL_ORACLE_WRITES", 400);
     let mut generator = Generator::new(seed);
@@ -142,7 +142,7 @@ fn run(trio: &mut Trio, name: &str, seed: u64) -> Vec<String> {
     reports.collect()
 }
 
-/// A difference with the fewest steps that lead to it.
+/// Reports a difference, with the fewest steps that lead to it.
 fn shrunk(trio: &mut Trio, title: &str, history: &[Step], difference: Difference) -> String {
     let patience = Duration::from_secs(number("REDTAIL_ORACLE_SHRINK_SECONDS", 20));
     let steps = shrink::shrink(trio, history, &difference, patience);
@@ -154,7 +154,7 @@ fn shrunk(trio: &mut Trio, title: &str, history: &[Step], difference: Difference
     report(title, steps.as_deref(), &difference, &primary)
 }
 
-/// What is probably the same fault.
+/// Returns the same signature for differences that probably have the same cause.
 fn signature(difference: &Difference) -> Vec<u8> {
     if difference.found.0.starts_with(b"-TAINTED") {
         return b"TAINTED".to_vec();
@@ -188,7 +188,7 @@ fn answers_as_a_replica_of_valkey_9_1_does() {
     follow("valkey-9.1", Trio::start("valkey-9.1"));
 }
 
-/// The comparison asks nothing in which two real replicas differ.
+/// The comparison relaxes everything in which two real replicas differ.
 #[test]
 fn a_second_real_replica_passes_the_same_comparison() {
     for name in ["redis-7.0", "valkey-9.1"] {
@@ -199,7 +199,7 @@ fn a_second_real_replica_passes_the_same_comparison() {
     }
 }
 
-/// Rows of the table, containers as their subcommands, with their names.
+/// The rows of the table with their names; containers are replaced by their subcommands.
 fn rows() -> Vec<(String, &'static Command)> {
     let row = |(_, command): (&str, &'static Command)| {
         let inner = command.subcommands.iter();
@@ -213,7 +213,7 @@ fn rows() -> Vec<(String, &'static Command)> {
     all().flat_map(row).collect()
 }
 
-/// The names of what some form makes: the first words, and the first two.
+/// The names of the commands that some form produces: the first word, and the first two.
 fn made() -> BTreeSet<String> {
     let writes = writes::WRITES.iter().map(|family| family.text);
     let texts = writes.chain(reads::READS.iter().copied());
@@ -224,7 +224,7 @@ fn made() -> BTreeSet<String> {
     names.collect()
 }
 
-/// What a cluster's primary alone takes, which these are not; `stream_tests` feeds it to the stream.
+/// Commands that only the primary of a cluster accepts, so not these servers. `stream_tests` feeds them to the stream.
 const OF_CLUSTERS: [&str; 1] = ["cluster flushslot"];
 
 #[test]
@@ -236,10 +236,10 @@ fn every_row_of_the_command_table_has_a_form() {
         .filter(|(name, _)| !OF_CLUSTERS.contains(&name.as_str()))
         .map(|(name, _)| name)
         .collect();
-    assert!(missing.is_empty(), "no form makes {missing:?}");
+    assert!(missing.is_empty(), "no form produces {missing:?}");
 }
 
-/// Names of the commands that a server calls read-only.
+/// The names of the commands that a server calls read-only.
 fn read_only(server: &Server) -> Vec<String> {
     let is_read_only = |row: &Vec<Reply>| row[2].text().lines().any(|flag| flag == "readonly");
     let rows = server.command("COMMAND").elements();
@@ -258,9 +258,12 @@ fn every_read_only_command_of_each_server_is_asked() {
             return;
         };
         let mut missing = read_only(&server);
-        assert!(missing.len() > 70, "{name} has more of them");
+        assert!(
+            missing.len() > 70,
+            "{name} lists too few read-only commands"
+        );
         missing.retain(|command| !is_known(command));
-        assert!(missing.is_empty(), "{name}: no form makes {missing:?}");
+        assert!(missing.is_empty(), "{name}: no form produces {missing:?}");
     }
 }
 
@@ -274,7 +277,7 @@ fn what_is_exempt_is_called_a_difference_in_its_row() {
         .collect();
     assert!(
         unexplained.is_empty(),
-        "no DIFFERENCE says why {unexplained:?}"
+        "no DIFFERENCE explains {unexplained:?}"
     );
 }
 
@@ -286,13 +289,13 @@ fn every_relaxation_is_of_a_command_that_is_asked() {
         .map(|(name, ..)| name.trim_end())
         .filter(|name| !made.contains(*name))
         .collect();
-    assert!(stale.is_empty(), "nothing asks {stale:?}");
+    assert!(stale.is_empty(), "no form asks for {stale:?}");
 }
 
-/// Compares what the databases of `follower` hold with those of `primary`, which must not change meanwhile.
+/// Compares the databases of `follower` with those of `primary`, which must not change at the same time.
 ///
 /// # Panics
-/// With the first differences.
+/// If they differ, with the differences.
 pub fn compare(primary: &Server, follower: &Server) {
     let is_all_quiet = |client: &mut Client| {
         pools::DATABASES.iter().all(|database| {
@@ -308,7 +311,7 @@ pub fn compare(primary: &Server, follower: &Server) {
         let lines: Vec<_> = pair
             .differences
             .iter()
-            // An encoding depends on the way the data came.
+            // An encoding depends on how the data arrived.
             .filter(|difference| !difference.read[0].eq_ignore_ascii_case(b"object"))
             .map(|difference| {
                 report(

@@ -1,4 +1,4 @@
-//! Two servers asked the same: one that is right, and one that must say the same.
+//! Two servers that are asked the same questions: one is right, and the other must agree.
 
 use std::collections::BTreeSet;
 
@@ -14,22 +14,22 @@ use crate::servers::Server;
 pub struct Difference {
     pub protocol: u8,
     pub database: u32,
-    /// Whether it is in what is kept, rather than in how it is asked for.
+    /// Whether the stored data differs, rather than the reply to one way of asking for it.
     pub is_of_state: bool,
-    /// The transaction that it was part of, from MULTI to EXEC; empty when it was none.
+    /// The transaction that contained the read, from MULTI to EXEC; empty if there was none.
     pub transaction: Vec<Words>,
     pub read: Words,
     pub expected: Reply,
     pub found: Reply,
 }
 
-/// Connections to both, in the same protocol and database.
+/// Connections to both servers, with the same protocol and database.
 pub struct Pair {
     expected: Client,
     found: Client,
-    /// A server of the same version to RESTORE on, if DUMP is to be compared.
+    /// A server of the same version to RESTORE on, if DUMP is compared.
     scratch: Option<Client>,
-    /// The primary of both, to tell an order that real servers do not share from one that they do.
+    /// The primary of both, to recognise an order that even real servers do not share.
     primary: Option<Client>,
     protocol: u8,
     database: u32,
@@ -56,13 +56,13 @@ impl Pair {
         }
     }
 
-    /// Compares DUMP, too, by restoring both payloads on `scratch`.
+    /// Also compares DUMP, by restoring both payloads on `scratch`.
     pub fn with_scratch(mut self, scratch: &Server) -> Self {
         self.scratch = Some(scratch.client());
         self
     }
 
-    /// Takes an order for its server's own where the primary has another than its real replica.
+    /// Accepts any order where the primary's order differs from its real replica's.
     pub fn with_primary(mut self, primary: &Server) -> Self {
         let client = primary.client();
         self.primary = Some(match self.protocol {
@@ -82,14 +82,14 @@ impl Pair {
         }
     }
 
-    /// Asks both, and keeps what differs; but for what would change the right one, or begin a transaction.
+    /// Asks both and records differences. Leaves out reads that would change the real replica or begin a transaction.
     pub fn ask_harmless(&mut self, reads: &[Words]) {
         let mut harmless = reads.to_vec();
         harmless.retain(|read| !self.converts(read) && !read[0].eq_ignore_ascii_case(b"multi"));
         self.ask(&harmless);
     }
 
-    /// Asks both for some of the reads in transactions.
+    /// Asks both for some of the reads inside transactions.
     pub fn ask_transactions(&mut self, reads: &[Words]) {
         for part in reads.chunks(TRANSACTION).step_by(5) {
             let mut part = part.to_vec();
@@ -99,7 +99,7 @@ impl Pair {
         }
     }
 
-    /// DIFFERENCE: a real replica unpacks a sorted set for good when a client sorts it, and a short HyperLogLog when a client
+    /// DIFFERENCE: a real replica permanently unpacks a sorted set when a client sorts it, and a short HyperLogLog when a client
     /// counts it.
     fn converts(&mut self, read: &Words) -> bool {
         let name = read[0].to_ascii_lowercase();
@@ -116,7 +116,7 @@ impl Pair {
         }
     }
 
-    /// Asks both, and keeps what differs.
+    /// Asks both and records differences.
     pub fn ask(&mut self, reads: &[Words]) {
         let [expected, found] = self.replies(reads);
         for ((read, expected), found) in reads.iter().zip(expected).zip(found) {
@@ -124,7 +124,7 @@ impl Pair {
         }
     }
 
-    /// Asks both for a transaction, from MULTI to EXEC, and keeps what differs: in how it is queued, or in its replies.
+    /// Runs a transaction, from MULTI to EXEC, on both, and records differences in how it is queued and in its replies.
     pub fn ask_as_one(&mut self, transaction: &[Words]) {
         let [mut expected, mut found] = self.replies(transaction);
         let (Some(all_expected), Some(all_found)) = (expected.pop(), found.pop()) else {
@@ -149,7 +149,7 @@ impl Pair {
         }
     }
 
-    /// What both answer; both are at work at the same time.
+    /// Returns the replies of both, which work at the same time.
     fn replies(&mut self, reads: &[Words]) -> [Vec<Reply>; 2] {
         let mut replies = [Vec::new(), Vec::new()];
         for batch in reads.chunks(BATCH) {
@@ -176,7 +176,7 @@ impl Pair {
         }
     }
 
-    /// Compares all keys of all databases whole.
+    /// Compares the whole contents of all databases.
     pub fn ask_for_everything(&mut self) {
         self.asks_for_state = true;
         for database in DATABASES {
@@ -227,7 +227,7 @@ impl Pair {
         }
     }
 
-    /// Whether a script of Redis 6.0 sees a key whose time is over: the DIFFERENCE of its row.
+    /// Whether this is a script on Redis 6.0 that sees an expired key: the DIFFERENCE of its row.
     fn sees_expired(&mut self, read: &Words) -> bool {
         let version = self.expected.info("server", "redis_version");
         let is_old = version.is_some_and(|version| version.starts_with("6."));
@@ -245,7 +245,7 @@ impl Pair {
             && self.expected.info("server", "valkey_version").is_some()
     }
 
-    /// Whether one of the keys, in either place, is a hash table.
+    /// Whether one of the keys is a hash table on either server.
     fn reads_table(&mut self, read: &Words) -> bool {
         let clients = [&mut self.expected, &mut self.found];
         clients.into_iter().any(|client| {
@@ -255,7 +255,8 @@ impl Pair {
         })
     }
 
-    /// Whether the primary gives another order than its real replica: a small set that was made from tables is in theirs.
+    /// Whether the primary's order differs from its real replica's. A small set that was created from tables has the order of
+    /// those tables.
     fn is_own_order(&mut self, read: &Words, expected: &Reply) -> bool {
         let words: Vec<&[u8]> = read.iter().map(Vec::as_slice).collect();
         let primary = self.primary.as_mut().map(|client| client.words(&words));
@@ -320,7 +321,7 @@ impl Pair {
         let Some(count) = read.get(2) else {
             return all.contains(found);
         };
-        // In RESP2 what belongs to a member stands behind it.
+        // In RESP2 a member's value or score follows it.
         let width = if read.len() > 3 && self.protocol == 2 {
             2
         } else {
@@ -334,7 +335,7 @@ impl Pair {
             && (count.starts_with(b"-") || unique.len() * width == elements.len())
     }
 
-    /// Whether a real server takes both payloads for the same value of the same format.
+    /// Whether a real server restores both payloads to the same value, and both have the same format version.
     fn is_restored_same(&mut self, expected: &Reply, found: &Reply) -> bool {
         let (Some(expected), Some(found), Some(scratch)) =
             (expected.bulk(), found.bulk(), &mut self.scratch)
@@ -363,17 +364,17 @@ impl Pair {
     }
 }
 
-/// Reads in a transaction.
+/// The number of reads in a transaction.
 const TRANSACTION: usize = 6;
 
-/// Whether what follows in a transaction would not be part of it; or it is DEBUG, whose row says why it may not.
+/// Whether the read would end the transaction. Also DEBUG, whose row says why it may not be in one.
 fn ends_transaction(read: &Words) -> bool {
     ["exec", "discard", "reset", "quit", "debug"]
         .iter()
         .any(|name| read[0].eq_ignore_ascii_case(name.as_bytes()))
 }
 
-/// What shows all of a key of the type.
+/// The reads that show all of a key of that type.
 fn whole(key: &[u8], kind: &str) -> Vec<Words> {
     const ALWAYS: &[&str] = &["OBJECT ENCODING {k}", "PTTL {k}", "EXISTS {k}", "TYPE {k}"];
     let value: &[&str] = match kind {
@@ -396,7 +397,7 @@ fn whole(key: &[u8], kind: &str) -> Vec<Words> {
         .collect()
 }
 
-/// The words of a line, a key put for `{k}`.
+/// The words of a line, with `key` in place of `{k}`.
 pub fn of(line: &str, key: &[u8]) -> Words {
     let word = |word: &str| match word {
         "{k}" => key.to_vec(),
@@ -409,7 +410,7 @@ pub fn encoding(client: &mut Client, key: &[u8]) -> String {
     client.words(&[b"OBJECT", b"ENCODING", key]).text()
 }
 
-/// Whether a part is taken of what has an order only as far as weights differ.
+/// Whether the read asks for a part of a result whose order is defined only where weights differ.
 fn is_part(read: &Words) -> bool {
     let has = |name: &str| {
         let is_it = |word: &Vec<u8>| word.eq_ignore_ascii_case(name.as_bytes());
@@ -426,7 +427,7 @@ fn cursor_at(read: &Words) -> usize {
     }
 }
 
-/// All elements of a whole SCAN, HSCAN, … iteration, `width` at a time.
+/// All elements of a whole iteration with SCAN, HSCAN and so on, in groups of `width`.
 pub fn scan(client: &mut Client, command: &Words, width: usize) -> Vec<Vec<Reply>> {
     let at = cursor_at(command);
     let mut command = command.to_vec();
@@ -435,7 +436,7 @@ pub fn scan(client: &mut Client, command: &Words, width: usize) -> Vec<Vec<Reply
         let words: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
         let reply = client.words(&words).elements();
         let [cursor, page] = reply.as_slice() else {
-            panic!("a scan answered {reply:?}")
+            panic!("unexpected reply to a scan: {reply:?}")
         };
         all.extend(page.elements().chunks(width).map(<[Reply]>::to_vec));
         command[at] = cursor.bulk().expect("a cursor is a bulk string");
@@ -443,5 +444,5 @@ pub fn scan(client: &mut Client, command: &Words, width: usize) -> Vec<Vec<Reply
             return all;
         }
     }
-    panic!("a scan never ends");
+    panic!("the scan does not end");
 }

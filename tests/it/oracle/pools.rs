@@ -1,4 +1,4 @@
-//! The words that random commands are made of: small pools, so that they meet again, of what is near some edge.
+//! The words of random commands: small pools, so that words recur, of values close to some limit.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,15 +7,15 @@ use super::grammar::Words;
 /// The databases that hold keys.
 pub const DATABASES: [u32; 3] = [0, 1, 5];
 
-/// What keys are named after. A key of one kind sometimes gets a write meant for another.
+/// The prefixes of keys. A key of one kind sometimes gets a write meant for another.
 const KINDS: [&str; 11] = [
     "str", "num", "bits", "list", "set", "hash", "zset", "geo", "stream", "auto", "pf",
 ];
 
-/// Keys of each kind.
+/// The number of keys of each kind.
 const KEYS: usize = 8;
 
-/// Integers at the edges of their encodings, and beyond.
+/// Integers at and beyond the limits of their encodings.
 const INTEGERS: &[&str] = &[
     "0",
     "-1",
@@ -55,7 +55,7 @@ const INTEGERS: &[&str] = &[
     "18446744073709551615",
 ];
 
-/// Texts that are no plain word.
+/// Texts that are not plain words.
 const TEXTS: &[&str] = &[
     "",
     " ",
@@ -83,7 +83,7 @@ const TEXTS: &[&str] = &[
     "m1\0",
 ];
 
-/// Numbers with a fraction, or that are hard to print.
+/// Numbers with a fraction, or hard to print.
 const FLOATS: &[&str] = &[
     "0",
     "-0",
@@ -120,7 +120,7 @@ const FLOATS: &[&str] = &[
     "1234.5678",
 ];
 
-/// Patterns of KEYS, SCAN and PUBSUB.
+/// Patterns for KEYS, SCAN and PUBSUB.
 const PATTERNS: &[&str] = &[
     "*",
     "str:*",
@@ -148,7 +148,7 @@ const PATTERNS: &[&str] = &[
     "-*",
 ];
 
-/// What no command wants in most places.
+/// Words that are wrong in most places of most commands.
 const JUNK: &[&str] = &[
     "",
     "x",
@@ -181,14 +181,14 @@ const JUNK: &[&str] = &[
     " 1",
 ];
 
-/// A source of words; the same for the same seed.
+/// A source of words, which is the same for the same seed.
 pub struct Pools {
     rng: fastrand::Rng,
-    /// The newest stream id made so far.
+    /// The newest stream ID so far.
     newest: u64,
-    /// For words that do not repeat.
+    /// A counter for words that do not recur.
     serial: u64,
-    /// What DUMP answered, for RESTORE.
+    /// Payloads from DUMP, for RESTORE.
     pub payloads: Vec<Vec<u8>>,
 }
 
@@ -224,7 +224,7 @@ impl Pools {
         self.rng.i64(from..=to).to_string().into_bytes()
     }
 
-    /// A word of the pool `name`.
+    /// A word from the pool `name`.
     pub fn word(&mut self, name: &str) -> Vec<u8> {
         match name {
             "any" => self.any_key(),
@@ -235,7 +235,7 @@ impl Pools {
         }
     }
 
-    /// Mostly a key of the kind.
+    /// Usually a key of that kind.
     fn key(&mut self, kind: &str) -> Vec<u8> {
         if self.one_in(25) {
             self.any_key()
@@ -300,7 +300,7 @@ impl Pools {
                 "u1", "u8", "i5", "i16", "u63", "i64", "u64", "i0", "u31", "I8",
             ]),
             "bitoffset" => self.text(&["0", "1", "7", "#1", "#3", "63", "100", "-1", "#x", "300"]),
-            _ => panic!("no pool is called {name}"),
+            _ => panic!("unknown pool {name}"),
         }
     }
 
@@ -332,7 +332,7 @@ impl Pools {
         format!("s{}", self.serial).into_bytes()
     }
 
-    /// Text around the lengths at which something changes: embedded strings, LZF, packed elements, list nodes.
+    /// Text with a length close to one at which something changes: embedded strings, LZF, packed elements, list nodes.
     fn long(&mut self) -> Vec<u8> {
         let lengths = [
             20, 21, 31, 32, 39, 43, 44, 45, 63, 64, 65, 66, 90, 127, 128, 254, 300, 600,
@@ -360,7 +360,7 @@ impl Pools {
         payload
     }
 
-    /// An end of a range of scores.
+    /// One end of a range of scores.
     fn bound(&mut self) -> Vec<u8> {
         let bound = self.word("score");
         match self.below(6) {
@@ -370,7 +370,7 @@ impl Pools {
         }
     }
 
-    /// An end of a lexical range.
+    /// One end of a lexical range.
     fn lex_bound(&mut self) -> Vec<u8> {
         match self.below(4) {
             0 => self.text(&["-", "+", "[", "(", "m", ""]),
@@ -379,7 +379,7 @@ impl Pools {
         }
     }
 
-    /// An id that is probably there: of the newest.
+    /// A recent ID, which probably exists.
     fn id(&mut self) -> Vec<u8> {
         let back = self.rng.u64(0..40).min(self.newest - 1);
         let sequence = if self.one_in(8) { "2" } else { "1" };
@@ -392,7 +392,7 @@ impl Pools {
         format!("{}-{sequence}", self.newest).into_bytes()
     }
 
-    /// An end of a range of ids.
+    /// One end of a range of IDs.
     fn id_bound(&mut self) -> Vec<u8> {
         match self.below(6) {
             0 => self.text(&[
@@ -411,7 +411,7 @@ impl Pools {
         }
     }
 
-    /// A time to live in seconds or, with 1000, in milliseconds: long, or over when the writes are.
+    /// A time to live in seconds, or in milliseconds if `per_second` is 1000: either long, or so short that it ends soon.
     fn ttl(&mut self, per_second: i64) -> Vec<u8> {
         match self.below(6) {
             0 => self.text(&[
@@ -426,7 +426,7 @@ impl Pools {
         }
     }
 
-    /// A moment: far ahead, gone, or just ahead.
+    /// A moment: far in the future, in the past, or just ahead.
     fn moment(&mut self, per_second: i64) -> Vec<u8> {
         match self.below(6) {
             0 => self.text(&["1", "0", "-1", "9223372036854775807", "x"]),
@@ -435,7 +435,7 @@ impl Pools {
         }
     }
 
-    /// Makes a command wrong in some way; mostly it leaves it alone.
+    /// Occasionally makes a command wrong in some way.
     pub fn spoil(&mut self, words: &mut Words) {
         if words.len() > 40 || !self.one_in(20) || may_wait(words) {
             return;
@@ -457,14 +457,14 @@ fn now_ms() -> i64 {
     i64::try_from(since.expect("it is after 1970").as_millis()).expect("it is before 292 million")
 }
 
-/// Whether another number in it might make a server wait.
+/// Whether a changed number in the command could make a server wait.
 fn may_wait(words: &Words) -> bool {
     words[0].to_ascii_lowercase().starts_with(b"b")
         || words.iter().any(|word| word.eq_ignore_ascii_case(b"block"))
 }
 
-/// Commands with which a number past a few thousand makes a real server allocate as much, and from how many digits on to
-/// how many: longer ones are refused. Redis 6.0 dies of the first three.
+/// Commands in which a number above a few thousand makes a real server allocate that amount, and the range of digits for which it
+/// does. Longer numbers are refused. Redis 6.0 crashes on the first three.
 const ALLOCATING: &[(&str, std::ops::Range<usize>)] = &[
     ("srandmember", 6..99),
     ("hrandfield", 6..99),
@@ -476,14 +476,14 @@ const ALLOCATING: &[(&str, std::ops::Range<usize>)] = &[
     ("bitfield", 6..11),
 ];
 
-/// Whether a time to live overflows once the clock is added to it: Valkey 8.1 then ends by an assertion, and replicas of other
-/// servers refuse what their primary took.
+/// Whether a time to live overflows when the clock is added to it. Valkey 8.1 then fails an assertion, and replicas of other
+/// servers refuse what their primary accepted.
 fn overflows_time(name: &str, words: &Words) -> bool {
     let time = words.get(2).map(Vec::as_slice);
     matches!(name, "restore" | "psetex") && time == Some(b"9223372036854775807")
 }
 
-/// Whether a real server could suffer from the command, or needs seconds for it.
+/// Whether the command could harm a real server, or take seconds.
 pub fn is_dangerous(words: &Words) -> bool {
     let name = String::from_utf8_lossy(&words[0]).to_lowercase();
     if overflows_time(&name, words) || (name == "pfselftest" && words.len() == 1) {

@@ -1,4 +1,4 @@
-//! How to read: every command that a replica answers, with its options, by kind.
+//! The grammar of reads: every command that a replica answers, with its options, by kind.
 
 /// All reads.
 pub const READS: &[&str] = &[
@@ -277,7 +277,7 @@ PUBSUB NUMSUB {channel}
 PUBSUB NUMPAT
 ";
 
-/// Of keys that hold something else, or nothing: `vectors` compares sets that are there.
+/// Reads of missing keys and of keys with other types. `vectors` compares existing sets.
 const VECTORS: &str = "
 VCARD {any} [{m}]
 VDIM {any}

@@ -1,11 +1,11 @@
-//! What a person needs to see a difference: lines for redis-cli, and the replies.
+//! What a person needs to understand a difference: lines for redis-cli, and the replies.
 
 use super::grammar::Words;
 use super::pair::Difference;
 use super::trio::Step;
 use crate::client::Reply;
 
-/// One difference, with the steps that lead to it.
+/// Formats one difference, with the steps that lead to it.
 pub fn report(
     title: &str,
     steps: Option<&[Step]>,
@@ -14,7 +14,7 @@ pub fn report(
 ) -> String {
     let way = match steps {
         Some(steps) => steps.iter().map(lines).collect(),
-        None => "(not reproduced by the same writes on an empty server)\n".to_owned(),
+        None => "(the same writes on an empty server do not reproduce it)\n".to_owned(),
     };
     let within = match difference.transaction.as_slice() {
         [] => String::new(),
@@ -23,11 +23,11 @@ pub fn report(
                 .iter()
                 .map(|command| line(command) + "\n")
                 .collect::<String>()
-                + "-- where it says to\n"
+                + "-- where this command's reply differs\n"
         }
     };
     format!(
-        "== {title}\n{way}-- asked of a replica, in RESP{} and database {}:\n{within}{}\n   replica {}\n   redtail {}\n   primary {}\n",
+        "== {title}\n{way}-- sent to a replica, in RESP{} and database {}:\n{within}{}\n   replica {}\n   redtail {}\n   primary {}\n",
         difference.protocol,
         difference.database,
         line(&difference.read),
@@ -47,7 +47,7 @@ fn lines(step: &Step) -> String {
     }
 }
 
-/// A command as redis-cli reads it.
+/// A command in redis-cli's syntax.
 pub fn line(command: &Words) -> String {
     let words: Vec<_> = command.iter().map(|word| quoted(word)).collect();
     words.join(" ")

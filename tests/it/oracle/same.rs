@@ -1,4 +1,4 @@
-//! When two replies are the same: byte for byte, and where that is too much to ask, what instead and why.
+//! When two replies are the same: byte for byte by default, and for some commands a weaker rule, with the reason.
 
 use std::collections::BTreeSet;
 
@@ -10,37 +10,37 @@ use crate::client::Reply;
 pub enum Same {
     /// Byte for byte.
     Exactly,
-    /// Byte for byte where no hash table is read, nor was when the value was made; otherwise in any order of groups of this many
-    /// elements.
+    /// Byte for byte if no hash table is read and none was when the value was created; otherwise in any order of groups of this
+    /// number of elements.
     Untabled(usize),
-    /// In any order of groups of this many elements.
+    /// In any order of groups of this number of elements.
     AnyOrder(usize),
-    /// Byte for byte but for integers that tell a time: those may be so far apart.
+    /// Byte for byte, except integers that hold a time: they may differ by at most this much.
     Clock(Ticking, i64),
-    /// Byte for byte when packed or when all scores are equal.
+    /// Byte for byte if the set is packed or all scores are equal; otherwise anything.
     ByLex,
-    /// All that a whole cursor iteration gives, in groups of this many elements.
+    /// The same elements from a whole cursor iteration, in groups of this number of elements.
     Scanned(usize),
-    /// As many elements, all of them there; none twice unless asked for.
+    /// The same number of elements, all of which exist; none appears twice unless the command allows it.
     Random,
-    /// A payload that RESTORE takes for the same value.
+    /// A payload that RESTORE turns into the same value.
     Restored,
-    /// Byte for byte, but a short string that had a time to live may be `raw` in Valkey.
+    /// Byte for byte, except that a short string that had a time to live may be `raw` in Valkey.
     Embedded,
     /// The same type of reply.
     Kind,
-    /// Byte for byte for what is named; the same type of reply when nothing is.
+    /// Byte for byte if the command names something; otherwise only the same type of reply.
     Named,
-    /// The same settings of those that are named; of those that patterns match, some.
+    /// The same values for settings that are named; for patterns, a subset of the names.
     Settings,
 }
 
-/// Which integers of a reply tell a time.
+/// Which integers of a reply hold a time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Ticking {
     /// Every one.
     All,
-    /// Those behind one of these names.
+    /// Those that follow one of these names.
     Named(&'static [&'static str]),
     /// The third of each four: a pending entry's idle time.
     Pending,
@@ -51,12 +51,12 @@ use Same::{
 };
 
 const TABLE: &str =
-    "hash tables have an order of their own in each process, even among real servers";
+    "the order of a hash table differs between processes, even between two real servers";
 const CLOCK: &str = "the clock moves between the two questions, on a busy machine by seconds";
 const COLLECTED: &str = "the result is collected in a hash table, even that of small sets";
 const LUCK: &str = "random";
 
-/// What is compared otherwise than byte for byte, by the beginning of the command, and why.
+/// The commands that are not compared byte for byte, by their first words, with the reason.
 pub const RELAXED: &[(&str, Same, &str)] = &[
     ("smembers", Untabled(1), TABLE),
     ("hgetall", Untabled(2), TABLE),
@@ -86,12 +86,12 @@ pub const RELAXED: &[(&str, Same, &str)] = &[
     (
         "object encoding",
         Embedded,
-        "Valkey goes on counting a time to live that was taken away from a string",
+        "Valkey counts a time to live even after it was removed from the string",
     ),
     (
         "object refcount",
         Kind,
-        "a small integer that COPY or SETRANGE made is not shared: the DIFFERENCE of its row",
+        "a small integer that COPY or SETRANGE created is not shared: the DIFFERENCE of its row",
     ),
     ("object idletime", Clock(Ticking::All, 10), CLOCK),
     ("xpending", Clock(Ticking::Pending, 10_000), CLOCK),
@@ -103,7 +103,7 @@ pub const RELAXED: &[(&str, Same, &str)] = &[
     (
         "xinfo stream",
         Clock(Ticking::Named(&["seen-time", "active-time"]), 10_000),
-        "each follower notes when it was told",
+        "each follower records its own time of arrival",
     ),
     ("zrangebylex", ByLex, UNSPECIFIED),
     ("zrevrangebylex", ByLex, UNSPECIFIED),
@@ -129,11 +129,11 @@ pub const RELAXED: &[(&str, Same, &str)] = &[
         "the primary's pings move the offset",
     ),
     ("time", Kind, CLOCK),
-    ("lastsave", Kind, "each server has its own start"),
+    ("lastsave", Kind, "each server starts at another time"),
     (
         "memory usage",
         Kind,
-        "the figures are those of another allocator and other structures",
+        "the allocator and the data structures differ",
     ),
 ];
 
@@ -142,24 +142,24 @@ const HELP: &str = "the sentences are our own";
 const UNSPECIFIED: &str =
     "a lexical range of different scores is unspecified, and random in a skiplist";
 
-/// How replies to a command of that beginning are compared.
+/// How replies to a command with these first words are compared.
 pub fn rule(first: &[u8], second: Option<&Vec<u8>>) -> Same {
     let first = String::from_utf8_lossy(first).to_lowercase();
     let second = second.map(|word| String::from_utf8_lossy(word).to_lowercase());
     let is_meant = |name: &str| match (name.split_once(' '), &second) {
         (None, _) => name == first,
         (Some((container, inner)), Some(second)) => container == first && inner == second,
-        // A container alone, which is written with a blank behind it.
+        // A container alone, which ends with a space in the table.
         (Some((container, inner)), None) => container == first && inner.is_empty(),
     };
     let row = RELAXED.iter().find(|(name, ..)| is_meant(name));
     row.map_or(Same::Exactly, |(_, same, _)| *same)
 }
 
-/// The only setting of redtail's own that it shows.
+/// The only setting of redtail's own.
 const OWN_SETTING: &str = "track-access";
 
-/// Whether the settings that `read` names are the same, and all others of `found` are known in `expected`.
+/// Whether the settings that `read` names are the same, and all other settings of `found` also exist in `expected`.
 pub fn same_settings(read: &Words, expected: &Reply, found: &Reply) -> bool {
     let is_named = |name: &str| {
         let mut words = read.iter().skip(2);
@@ -179,7 +179,7 @@ pub fn same_settings(read: &Words, expected: &Reply, found: &Reply) -> bool {
     expected.0 == found.0 && found.1.is_subset(&expected.1)
 }
 
-/// Whether the replies are the same but for the times in them.
+/// Whether the replies are the same except for the times in them.
 pub fn same_but_times(expected: &Reply, found: &Reply, ticking: Ticking, distance: i64) -> bool {
     let (expected, found) = (leaves(expected), leaves(found));
     let near = |at: usize| {
@@ -201,12 +201,12 @@ impl Ticking {
     }
 }
 
-/// A time: no integer below zero, those are answers of another kind.
+/// A time. Negative integers are replies of another kind.
 fn time(leaf: &Reply) -> Option<i64> {
     leaf.integer().filter(|ms| *ms >= 0)
 }
 
-/// A reply's heads and elements at all depths, in their order.
+/// A reply's heads and elements at all depths, in order.
 fn leaves(reply: &Reply) -> Vec<Reply> {
     let elements = reply.elements();
     let inner: usize = elements.iter().map(|element| element.0.len()).sum();

@@ -1,4 +1,4 @@
-//! The shortest way found to the same difference: parts of the writes are left out as long as it stays.
+//! Finds a short way to the same difference: leaves out parts of the writes as long as the difference remains.
 
 use std::slice;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use super::grammar::Words;
 use super::pair::Difference;
 use super::trio::{Step, Trio};
 
-/// Shrinks the steps that led to a difference, for about `patience`; `None` when even all of them do not lead there again.
+/// Shrinks the steps that led to a difference, for about `patience`. Returns `None` if not even all of them reproduce it.
 pub fn shrink(
     trio: &mut Trio,
     steps: &[Step],
@@ -36,7 +36,7 @@ pub fn shrink(
     Some(shorter(steps, deadline, &mut leads_there))
 }
 
-/// Whether a step names a key of the read, or may move a whole database.
+/// Whether a step names a key of the read, or may affect a whole database.
 fn is_related(step: &Step, read: &Words) -> bool {
     let Step::Write(commands) = step else {
         return true;
@@ -49,7 +49,7 @@ fn is_related(step: &Step, read: &Words) -> bool {
         })
 }
 
-/// The same with one full resync or none, if that will do: each takes a second.
+/// Returns the steps with at most one full resync if that is enough, because each takes a second.
 fn without_syncs(steps: Vec<Step>, leads_there: &mut impl FnMut(&[Step]) -> bool) -> Vec<Step> {
     let mut without = steps.clone();
     without.retain(|step| *step != Step::Attach);
@@ -63,7 +63,7 @@ fn without_syncs(steps: Vec<Step>, leads_there: &mut impl FnMut(&[Step]) -> bool
     steps
 }
 
-/// The same with shorter steps: fewer commands in transactions, fewer words in commands.
+/// Returns shorter steps: fewer commands in transactions, fewer words in commands.
 fn shorter(
     mut steps: Vec<Step>,
     deadline: Instant,
@@ -113,7 +113,7 @@ fn shorter_group(
     commands
 }
 
-/// Leaves out ever smaller parts of `items` as long as `leads_there` stays true of the rest.
+/// Leaves out ever smaller parts of `items` as long as `leads_there` remains true for the rest.
 fn fewest<T: Clone>(
     mut items: Vec<T>,
     deadline: Instant,

@@ -1,4 +1,4 @@
-//! A real primary, a real replica of it and redtail, that are written to and compared.
+//! A real primary, its real replica and redtail, which are written to and compared.
 
 use super::grammar::Words;
 use super::pair::{Difference, Pair, of};
@@ -12,13 +12,13 @@ use crate::servers::Server;
 pub enum Step {
     /// Commands that belong together, sent to the primary.
     Write(Vec<Words>),
-    /// Both followers lose their connections and get a whole snapshot.
+    /// Both followers lose their connections and load a whole snapshot.
     Attach,
 }
 
 /// The servers of one version.
 pub struct Trio {
-    /// Redis 8.0.2 may end in FUNCTION FLUSH, where it frees the client that its functions have run as.
+    /// Whether FUNCTION FLUSH is safe. Redis 8.0.2 may crash when it frees the client that ran its functions.
     survives_function_flush: bool,
     primary: Server,
     replica: Server,
@@ -27,20 +27,20 @@ pub struct Trio {
     writer: Client,
     /// How the seed is run.
     manner: Manner,
-    /// The settings of [`TIGHT`] as the servers start with them.
+    /// The settings named in [`TIGHT`], with the values that the servers start with.
     defaults: Vec<Words>,
 }
 
 /// How a seed is run.
 #[derive(Clone, Copy, Default)]
 pub struct Manner {
-    /// Whether the primary deletes expired keys by itself; otherwise they lie about until something touches them.
+    /// Whether the primary deletes expired keys by itself. Otherwise they remain until a command touches them.
     pub expires: bool,
-    /// Whether the limits of small encodings are those of [`TIGHT`].
+    /// Whether the limits of small encodings are those in [`TIGHT`].
     pub is_tight: bool,
 }
 
-/// Limits of small encodings that values pass all the time, under the names of all versions.
+/// Limits of small encodings that values often exceed, under the names of all versions.
 const TIGHT: &[(&str, &str)] = &[
     ("hash-max-listpack-entries", "5"),
     ("hash-max-ziplist-entries", "5"),
@@ -62,10 +62,10 @@ const TIGHT: &[(&str, &str)] = &[
 ];
 
 impl Trio {
-    /// Starts the servers `name`, with redtail as the follower; `None` when they are not there.
+    /// Starts the servers `name`, with redtail as the follower. Returns `None` if they are not installed.
     pub fn start(name: &str) -> Option<Self> {
         Self::start_with(name, |primary| {
-            // DEBUG DIGEST sums up what is past its time, too: no value may be swept away.
+            // DEBUG DIGEST includes expired values, so the sweeper must not discard any.
             let options = "--enable-debug-command yes --expired-grace 0";
             Server::redtail_with(primary, &options.split(' ').collect::<Vec<_>>())
         })
@@ -73,20 +73,20 @@ impl Trio {
 
     /// The same with another follower.
     pub fn start_with(name: &str, follow: impl Fn(&Server) -> Server) -> Option<Self> {
-        // Redis 6.0 sends scripts verbatim otherwise, which taint.
+        // Otherwise Redis 6.0 replicates scripts verbatim, which taints.
         let scripts: &[&str] = match name {
             "redis-6.0" => &["--lua-replicate-commands", "yes"],
             _ => &[],
         };
         let primary = Server::start(name, scripts)?;
         let replica = Server::replica(name, &primary)?;
-        // Commands that wait end within a tick of the server's clock, of which it has ten a second otherwise.
+        // A blocked command ends at a tick of the server's clock, of which there are ten per second by default.
         for server in [&primary, &replica] {
             server.command("CONFIG SET hz 500");
         }
         let follower = follow(&primary);
         let scratch = Server::start(name, &[])?;
-        // What is past its time in a payload would be gone at some moment of its own.
+        // Otherwise a restored value that has expired would disappear at an unpredictable moment.
         scratch.command("DEBUG SET-ACTIVE-EXPIRE 0");
         Some(Self {
             survives_function_flush: name != "redis-8.0",
@@ -100,7 +100,7 @@ impl Trio {
         })
     }
 
-    /// Empties all.
+    /// Empties all servers.
     pub fn reset(&mut self, manner: Manner) {
         self.manner = manner;
         self.writer = self.primary.client();
@@ -144,7 +144,7 @@ impl Trio {
         }
     }
 
-    /// Does the steps.
+    /// Runs the steps.
     pub fn apply(&mut self, steps: &[Step]) {
         for part in steps.chunk_by(|a, b| *a != Step::Attach && *b != Step::Attach) {
             let writes = part.iter().flat_map(|step| match step {
@@ -154,14 +154,14 @@ impl Trio {
             let writes = writes.filter(|words| self.survives_function_flush || !flushes(words));
             self.writer.pipeline(&writes.cloned().collect::<Vec<_>>());
             if part.contains(&Step::Attach) {
-                // The two snapshots are not of one moment: nothing may end between them.
+                // The two snapshots are taken at different moments, so nothing may expire between them.
                 self.settle();
                 self.attach();
             }
         }
     }
 
-    /// Makes both followers take a snapshot: the primary gets a new history and cuts their connections.
+    /// Makes both followers load a snapshot: the primary changes its replication id and closes their connections.
     fn attach(&mut self) {
         let mut admin = self.primary.client();
         let syncs = full_syncs(&mut admin);
@@ -177,7 +177,7 @@ impl Trio {
         }
     }
 
-    /// Makes the real replica connect again at once, not within a second. Redis 6.0 takes its time all the same.
+    /// Makes the real replica reconnect at once instead of within a second. This does not work with Redis 6.0.
     fn hurry(&self) {
         let version = self.replica.client().info("server", "redis_version");
         if version.is_some_and(|version| version.starts_with("6.0")) {
@@ -195,14 +195,14 @@ impl Trio {
         }
     }
 
-    /// Does the steps from the beginning.
+    /// Runs the steps on empty servers.
     pub fn replay(&mut self, steps: &[Step]) {
         self.reset(self.manner);
         self.apply(steps);
         self.settle();
     }
 
-    /// Waits until nothing expires any more, and both followers have all of it.
+    /// Waits until nothing expires any more, and both followers have applied everything.
     pub fn settle(&mut self) {
         self.quiet_down();
         if self.lacks_an_order() {
@@ -210,8 +210,8 @@ impl Trio {
         }
     }
 
-    /// Whether something is tainted, and nothing failed but for taints: SORT has stored what only the primary's sort can order, which its
-    /// row calls a DIFFERENCE. The next full sync brings it.
+    /// Whether there are tainted keys, and no failure has another cause than a taint: SORT stored a result that only the primary
+    /// can order, which its row calls a DIFFERENCE. The next full sync brings that result.
     fn lacks_an_order(&self) -> bool {
         let tainted = self
             .follower
@@ -237,7 +237,7 @@ impl Trio {
         self.synchronise();
     }
 
-    /// DUMP payloads of some keys, as the replica makes them.
+    /// DUMP payloads of some keys, from the replica.
     pub fn payloads(&self, keys: &[Words]) -> Vec<Vec<u8>> {
         let mut client = self.replica.client();
         client
@@ -247,8 +247,8 @@ impl Trio {
             .collect()
     }
 
-    /// Compares everything, and `reads` in the database that each names: first those that change nothing. Some are asked
-    /// again in transactions.
+    /// Compares everything, then the `reads` in their databases: first those that change nothing. Some are repeated inside
+    /// transactions.
     pub fn compare(&self, reads: &[(u32, Vec<Words>)]) -> Vec<Difference> {
         let mut pairs = [2, 3].map(|protocol| self.pair(protocol));
         for pair in &mut pairs {
@@ -271,7 +271,7 @@ impl Trio {
             .collect()
     }
 
-    /// Asks for one thing again.
+    /// Repeats one read. Returns its difference, if it still differs.
     pub fn repeat(&self, difference: &Difference) -> Option<Difference> {
         let mut pair = self.pair(difference.protocol);
         pair.select(difference.database);
@@ -283,7 +283,7 @@ impl Trio {
         pair.differences.pop()
     }
 
-    /// What the primary answers.
+    /// The primary's reply to the read.
     pub fn primary_says(&self, difference: &Difference) -> Reply {
         let client = self.primary.client();
         let mut client = if difference.protocol == 3 {
@@ -302,7 +302,7 @@ impl Trio {
             .with_primary(&self.primary)
     }
 
-    /// The end of what the follower has logged.
+    /// The last lines of the follower's log.
     pub fn log(&self) -> String {
         let log = self.follower.log();
         let lines: Vec<_> = log.lines().collect();
@@ -310,12 +310,12 @@ impl Trio {
     }
 }
 
-/// Whether a real replica notes inside the value what it counts for this read.
+/// Whether a real replica stores inside the value what it counts for this read.
 pub fn notes_count(read: &Words) -> bool {
     read.len() == 2 && read[0].eq_ignore_ascii_case(b"pfcount")
 }
 
-/// What sets the server's limits to what they are.
+/// The commands that restore the server's current limits.
 fn defaults(server: &Server) -> Vec<Words> {
     let mut client = server.client();
     let setting = |(name, _): &(&str, &str)| {
@@ -335,10 +335,10 @@ fn full_syncs(client: &mut Client) -> i64 {
     syncs.and_then(|syncs| syncs.parse().ok()).unwrap_or(0)
 }
 
-/// What ends within this time may end while replies are compared. Less than what a wait lasts at most.
+/// The time within which an expiry might fall into a comparison. Less than the maximum time of a wait.
 const SOON_MS: i64 = 20_000;
 
-/// Whether no key and no field of the selected database is about to expire or, if `expires`, to be deleted.
+/// Whether no key and no field of the selected database expires soon and, if `expires`, all expired ones are deleted.
 pub fn is_quiet(client: &mut Client, expires: bool) -> bool {
     let keys: Vec<_> = client
         .command("KEYS *")
@@ -347,12 +347,12 @@ pub fn is_quiet(client: &mut Client, expires: bool) -> bool {
         .filter_map(Reply::bulk)
         .collect();
     let ttls: Vec<_> = keys.iter().map(|key| of("PTTL {k}", key)).collect();
-    // Redis 6.0 answers 0 for a time that wrapped below zero, and such a key stays.
+    // Redis 6.0 reports 0 for a time that wrapped below zero, and such a key stays.
     let is_soon = |ttl: &Reply| ttl.integer().is_some_and(|ms| (1..SOON_MS).contains(&ms));
     if client.pipeline(&ttls).iter().any(is_soon) {
         return false;
     }
-    // DBSIZE counts what has expired until it is deleted; KEYS does not show it.
+    // DBSIZE includes expired keys until they are deleted; KEYS does not show them.
     let size = client.command("DBSIZE").integer();
     (!expires || size == i64::try_from(keys.len()).ok())
         && keys
@@ -370,7 +370,7 @@ fn are_fields_quiet(client: &mut Client, key: &[u8], expires: bool) -> bool {
     let mut ask: Vec<&[u8]> = vec![b"HPTTL", key, b"FIELDS", count.as_bytes()];
     ask.extend(fields.iter().map(Vec::as_slice));
     let ttls = client.words(&ask).elements();
-    // Redis 6.0 answers 0 for a time that wrapped below zero, and such a key stays.
+    // Redis 6.0 reports 0 for a time that wrapped below zero, and such a key stays.
     let is_soon = |ttl: &Reply| ttl.integer().is_some_and(|ms| (1..SOON_MS).contains(&ms));
     let size = client.words(&[b"HLEN", key]).integer();
     !ttls.iter().any(is_soon) && (!expires || size == i64::try_from(fields.len()).ok())

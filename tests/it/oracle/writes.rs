@@ -1,9 +1,10 @@
-//! How to write: every command that changes data on some server, with its options, by kind. Many fail on the server (a
-//! wrong type, a missing key, a command it is too old for): that is wanted, since a failed write must not reach a replica.
+//! The grammar of writes: every command that changes data on some server, with its options, by kind. Many fail on the server (a
+//! wrong type, a missing key, a command newer than the server). That is intended, because a failed write must not reach a
+//! replica.
 
-/// Forms that are drawn together: how often, and the text of [`super::grammar`].
+/// Forms that are drawn together: their weight, and their text in the grammar of [`super::grammar`].
 pub struct Family {
-    /// Out of the sum of all.
+    /// The share of all writes, relative to the sum of all weights.
     pub weight: usize,
     pub text: &'static str,
 }
@@ -292,7 +293,7 @@ PUBLISH {channel} {value}
 SPUBLISH {channel} {value}
 ";
 
-/// Past every encoding's threshold.
+/// Values beyond every encoding's threshold.
 const BULK: &str = "
 RPUSH {list} {serial}%
 RPUSH {list} {long}%
