@@ -1,4 +1,4 @@
-//! The state directory: restarts that resume, whatever was cut, flipped, or in the way.
+//! The state directory: restarts resume, whatever was cut, flipped, or in the way.
 
 mod disk;
 
@@ -25,7 +25,7 @@ fn primary(name: &str) -> Option<Server> {
     Some(primary)
 }
 
-/// redtail with its state in `folder`. DEBUG DIGEST sums up what is past its time, too: no value may be swept away.
+/// redtail with its state in `folder`. DEBUG DIGEST includes expired values, so the sweeper must not discard any.
 fn redtail(address: &str, folder: &Path, more: &[&str]) -> Server {
     let folder = folder.to_str().expect("a plain path");
     let own = format!("--state-dir {folder} --enable-debug-command yes --expired-grace 0");
@@ -37,7 +37,7 @@ fn address(primary: &Server) -> String {
     format!("redis://127.0.0.1:{}", primary.port)
 }
 
-/// Where nobody listens.
+/// An address where nothing listens.
 fn nowhere() -> String {
     format!("redis://127.0.0.1:{}", free_port())
 }
@@ -46,7 +46,7 @@ fn write(primary: &Server, seed: u64, count: usize) {
     drop(primary.client().pipeline(&oracle::writes(seed, count)));
 }
 
-/// What tells two states apart.
+/// What must be equal in two equal states.
 #[derive(Debug, PartialEq)]
 struct Shown {
     offset: Option<String>,
@@ -79,7 +79,7 @@ fn ready(redtail: &Server) {
     redtail.wait_for("its data", |client| client.command("DBSIZE").is_integer());
 }
 
-/// Asks redtail to end, as a supervisor does.
+/// Asks redtail to exit, as a supervisor does.
 fn terminate(redtail: &mut Server) {
     let pid = redtail.pid().to_string();
     let killed = std::process::Command::new("kill").arg(&pid).status();
@@ -101,7 +101,7 @@ fn a_restart_serves_at_once_and_resumes_by_partial_resync() {
         first.wait_in_sync(&primary);
         let before = shown(&first);
         terminate(&mut first);
-        // Nobody is asked for anything: the primary may be down.
+        // No primary is needed: it may be down.
         let mut alone = redtail(&nowhere(), folder.path(), &[]);
         ready(&alone);
         assert_eq!(shown(&alone), before, "{name}");
@@ -120,13 +120,13 @@ fn a_restart_serves_at_once_and_resumes_by_partial_resync() {
 fn an_upstream_that_was_promoted_is_resumed_before_and_after_the_restart() {
     for name in ["redis-6.0", "redis-7.0", "valkey-9.1"] {
         let Some(top) = primary(name) else { continue };
-        let upstream = Server::replica(name, &top).expect("it was there");
+        let upstream = Server::replica(name, &top).expect("the server was there a moment ago");
         let folder = TempDir::new().unwrap();
         write(&top, 1, 300);
         let mut first = redtail(&address(&upstream), folder.path(), &[]);
         ready(&first);
         first.wait_in_sync(&upstream);
-        // While it runs: the history goes on under another id.
+        // A promotion while redtail runs: the history continues under another id.
         upstream.command("REPLICAOF NO ONE");
         upstream.command("DEBUG SET-ACTIVE-EXPIRE 0");
         write(&upstream, 2, 300);
@@ -143,7 +143,7 @@ fn an_upstream_that_was_promoted_is_resumed_before_and_after_the_restart() {
         alone.stop();
         let mut second = redtail(&address(&upstream), folder.path(), &[]);
         second.wait_in_sync(&upstream);
-        // While it is away: it asks under the id that the new history has as its second.
+        // A promotion while redtail is down: it asks for the id that is now the secondary id of the new history.
         upstream.command(&format!("REPLICAOF 127.0.0.1 {}", top.port));
         second.stop();
         let again = redtail(&address(&upstream), folder.path(), &[]);
@@ -249,7 +249,7 @@ fn two_processes_cannot_share_a_directory() {
     assert!(said.contains(&reason), "{said}");
     assert!(
         !said.contains("listening"),
-        "it looked as if it served: {said}"
+        "it logged that it listens: {said}"
     );
 }
 
@@ -312,7 +312,7 @@ fn a_full_disk_ends_the_keeping_once_and_it_begins_again_when_there_is_room() {
     );
     ready(&first);
     assert_eq!(state(&mut first.client(), ""), "kept");
-    // More in all than a file may have; what is there in the end is small.
+    // Together more than a file may hold, but the final data is small.
     let value = "v".repeat(1000);
     let lines: Vec<_> = (0..500)
         .map(|number| words(&format!("SET key {value}{number}")))
@@ -337,7 +337,7 @@ fn a_full_disk_ends_the_keeping_once_and_it_begins_again_when_there_is_room() {
     assert_eq!(syncs(&primary)[0], full);
 }
 
-/// Cuts the newest log behind its header; gives the path of the snapshot before it.
+/// Cuts the newest log after its header. Returns the path of the snapshot before it.
 fn bare_snapshot(folder: &Path) -> std::path::PathBuf {
     let entries = std::fs::read_dir(folder).unwrap();
     let names: Vec<String> = entries
@@ -390,7 +390,7 @@ fn a_snapshot_of_our_own_is_one_that_the_real_server_loads() {
         assert!(memchr::memmem::find(&dump, b"\x0brepl-offset").is_some());
         let ours = redtail(&nowhere(), folder.path(), &[]);
         ready(&ours);
-        // As a replica it does not drop what is past its time.
+        // As a replica, the server does not drop expired keys.
         let nobody = free_port().to_string();
         let replica = ["--replicaof", "127.0.0.1", &nobody];
         let theirs = Server::start_on(name, None, Some(&snapshot), &replica).unwrap();
@@ -411,7 +411,7 @@ fn a_snapshot_of_our_own_is_one_that_the_real_server_loads() {
     }
 }
 
-/// Writes until dropped: pairs that are equal in every moment and only grow, and much else.
+/// Writes until dropped: a pair of numbers that are always equal and only grow, and random other keys.
 struct Load {
     stop: Arc<AtomicBool>,
     thread: Option<thread::JoinHandle<()>>,
@@ -472,10 +472,11 @@ fn any_write(random: &mut fastrand::Rng) -> String {
     }
 }
 
-/// What a reader has seen: the offset, and the pair.
+/// What a reader has seen: the offset, and the number in the pair.
 type Seen = (i64, i64);
 
-/// Reads until the connection ends; gives the last that was seen. Panics at anything older, or at half a transaction.
+/// Reads until the connection ends, and returns the last values. Panics if values go back, or if a transaction is only half
+/// visible.
 fn watch(port: u16, mut last: Seen) -> Seen {
     let Ok(mut client) = Client::try_connect(port) else {
         return last;
@@ -494,7 +495,7 @@ fn watch(port: u16, mut last: Seen) -> Seen {
             .find_map(|line| line.strip_prefix("slave_repl_offset:"));
         let offset: i64 = offset.and_then(|offset| offset.parse().ok()).unwrap_or(-1);
         if pair.is_error() && !answered {
-            // It is still reading its state.
+            // redtail is still loading its state.
             continue;
         }
         answered = true;
@@ -503,8 +504,8 @@ fn watch(port: u16, mut last: Seen) -> Seen {
             .iter()
             .map(|value| value.text().parse().unwrap_or(-1))
             .collect();
-        assert_eq!(pair.len(), 2, "not an answer");
-        assert_eq!(pair[0], pair[1], "half of a transaction");
+        assert_eq!(pair.len(), 2, "not a pair");
+        assert_eq!(pair[0], pair[1], "half a transaction");
         assert!(
             offset >= last.0 && pair[0] >= last.1,
             "{offset} {pair:?} after {last:?}"
@@ -520,7 +521,7 @@ fn number(variable: &str, default: u64) -> u64 {
         .unwrap_or(default)
 }
 
-/// `REDTAIL_KILLS` times `kill -9` at random moments under load, from the seed `REDTAIL_KILLS_SEED` on.
+/// Kills redtail `REDTAIL_KILLS` times with `kill -9` at random moments under load. `REDTAIL_KILLS_SEED` is the seed.
 fn kills(name: &str, changes_history: bool) {
     let backlog = ["--repl-backlog-size", "256mb"];
     let Some(primary) = Server::start(name, &backlog) else {

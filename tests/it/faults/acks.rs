@@ -1,4 +1,4 @@
-//! What each policy of acknowledgements does to the primary: WAIT, min-replicas, FAILOVER, SHUTDOWN, and what its INFO shows.
+//! What each acknowledgement policy does to the primary: to WAIT, min-replicas, FAILOVER, SHUTDOWN, and to its INFO.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ fn follow(name: &str, acks: AckPolicy, announces: bool) -> Option<(Server, Node)
     Some((server, node))
 }
 
-/// What INFO of a primary says of its replica: `offset`, `lag` or another.
+/// A field that the primary's INFO reports for its replica, such as `offset` or `lag`.
 fn of_replica(server: &Server, field: &str) -> i64 {
     let line = word(server, "replication", "slave0");
     let value = line
@@ -56,7 +56,7 @@ fn wait_counts_those_who_are_honest_and_no_observer() {
     }
 }
 
-/// Good replicas are those that gave any sign of life, whatever it said: min-replicas counts observers.
+/// A good replica is one that sent any sign of life, whatever it acknowledged. So min-replicas counts observers.
 #[test]
 fn min_replicas_counts_observers_too() {
     for name in ALL {
@@ -100,8 +100,7 @@ fn the_primary_shows_no_offset_of_an_observer_and_the_true_one_of_others() {
     }
 }
 
-/// Since 7.0 a primary waits for replicas that lack something, for as long as `shutdown-timeout` says; an observer always seems
-/// to.
+/// Since 7.0 a shutting-down primary waits up to `shutdown-timeout` for replicas that lag behind. An observer always seems to.
 #[test]
 fn a_shutdown_waits_for_observers_as_long_as_it_is_set_to_and_not_for_others() {
     for name in &ALL[1..] {
@@ -142,10 +141,10 @@ fn a_shutdown_that_is_told_not_to_wait_does_not_wait_for_observers() {
     }
 }
 
-/// Long enough to tell waiting from a slow machine.
+/// Long enough to distinguish waiting from a slow machine.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// One that is honest may be picked; if it can be reached it refuses, and the primary is writable again at once.
+/// FAILOVER may pick an honest replica. If the primary can reach it, it refuses, and the primary is writable again at once.
 #[test]
 fn a_failover_that_picks_redtail_is_refused_and_undone() {
     for name in &ALL[1..] {
@@ -168,7 +167,8 @@ fn a_failover_that_picks_redtail_is_refused_and_undone() {
     }
 }
 
-/// Beside a real replica, either may be picked: then that one takes over, or all stays as it was. Either way somebody takes writes.
+/// Beside a real replica, FAILOVER may pick either. Then the real replica takes over, or nothing changes. In both cases one
+/// server accepts writes.
 #[test]
 fn a_failover_beside_an_honest_redtail_ends_with_a_primary_that_takes_writes() {
     for name in &ALL[1..] {
@@ -198,7 +198,7 @@ fn a_failover_beside_an_honest_redtail_ends_with_a_primary_that_takes_writes() {
     }
 }
 
-/// An observer is not picked: FAILOVER waits for someone else until its time is over, and the primary is writable again.
+/// FAILOVER does not pick an observer. It waits for another replica until its timeout, and then the primary is writable again.
 #[test]
 fn a_failover_with_nobody_but_an_observer_ends_where_it_began() {
     for name in &ALL[1..] {
@@ -225,8 +225,8 @@ fn a_failover_with_nobody_but_an_observer_ends_where_it_began() {
     }
 }
 
-/// One that is honest and announces no port may be picked and cannot be found: the primary takes no write until it is told to stop
-/// looking, and then goes on with us as before.
+/// FAILOVER may pick an honest replica that announces no port, and the primary cannot connect to it. The primary then accepts no
+/// writes until FAILOVER ABORT, and afterwards continues with redtail as before.
 #[test]
 fn a_failover_to_redtail_without_a_port_needs_an_abort() {
     for name in &ALL[1..] {

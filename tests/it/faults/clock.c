@@ -1,4 +1,4 @@
-/* Moves the wall clock of a process, by as many seconds as the file named by CLOCK_SHIFT holds (a long); loaded before libc. */
+/* Moves a process's wall clock by the number of seconds (a long) in the file named by CLOCK_SHIFT. Loaded before libc. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdlib.h>

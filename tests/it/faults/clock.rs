@@ -1,4 +1,4 @@
-//! Clocks that move: redtail beside a real replica whose clock moves with it, below a primary whose clock moves by itself.
+//! Clocks that change: redtail beside a real replica, which shares its clock, and a primary, which has a clock of its own.
 
 use std::path::{Path, PathBuf};
 
@@ -9,14 +9,14 @@ use crate::client::{Reply, words};
 use crate::preload;
 use crate::servers::Server;
 
-/// A wall clock that some processes share.
+/// A wall clock shared by some processes.
 struct Clock {
     library: PathBuf,
     shift: PathBuf,
 }
 
 impl Clock {
-    /// A right one, kept in `folder`.
+    /// A clock that is right, in a file in `folder`.
     fn new(folder: &Path, name: &str) -> Self {
         let clock = Self {
             library: preload::library(folder, "faults/clock.c"),
@@ -26,9 +26,9 @@ impl Clock {
         clock
     }
 
-    /// Lets it be `seconds` fast.
+    /// Makes the clock `seconds` fast.
     fn set(&self, seconds: i64) {
-        // In place: it is mapped by those who look at it.
+        // Written in place, because the processes that use the clock have mapped the file.
         let file = std::fs::File::options()
             .write(true)
             .create(true)
@@ -94,7 +94,7 @@ fn a_moved_clock_hides_and_shows_what_it_does_on_a_real_replica() {
         let follow =
             |arguments: &[&str]| Server::redtail_in(&ours.environment(), &address, arguments);
         let keeping = follow(&["--expired-grace", "0", "--enable-debug-command", "yes"]);
-        // Gives the memory of what is long over back, and has it no more when the clock goes back.
+        // Frees the memory of values that expired long ago, and so lacks them when the clock goes back.
         let sweeping = follow(&["--expired-grace", "60"]);
         for server in [&real, &keeping, &sweeping] {
             server.wait_for("its link", |client| {
@@ -107,7 +107,7 @@ fn a_moved_clock_hides_and_shows_what_it_does_on_a_real_replica() {
             for server in [&real, &keeping, &sweeping] {
                 server.wait_in_sync(&primary);
             }
-            // A real replica looks at its clock now and then.
+            // A real replica checks its clock only now and then.
             keeping.wait_for(&format!("{name}: a clock {fast} s fast"), |_| {
                 answers(&keeping) == answers(&real)
             });
@@ -117,7 +117,7 @@ fn a_moved_clock_hides_and_shows_what_it_does_on_a_real_replica() {
                 assert!(reply == known || gone, "{name}, {fast}: {line}: {reply:?}");
             }
         }
-        // What is over for the primary is deleted there, and so everywhere.
+        // The primary deletes what has expired by its clock, and so do its followers.
         theirs.set(5 * HOUR);
         primary.wait_for("its own deletions", |client| {
             client.command("DBSIZE").integer() == Some(3)

@@ -1,4 +1,4 @@
-//! A real replica that gets its snapshot together with redtail: however slowly redtail decodes, the replica is not kept waiting.
+//! A real replica that gets its snapshot together with redtail: however slowly redtail decodes, the replica does not wait for it.
 
 use std::time::{Duration, Instant};
 
@@ -6,18 +6,18 @@ use super::node::wait;
 use super::word;
 use crate::servers::Server;
 
-/// A snapshot of 64 MB, whatever the compression: it is off.
+/// Creates a snapshot of 64 MB. Compression is off, so its size does not depend on it.
 const FILL: &str = "DEBUG POPULATE 64 key 1000000";
 const SNAPSHOT_BYTES: u64 = 64_000_000;
 
-/// What may wait in redtail's memory (`--spool-memory`), and what it has in its hands beside that.
+/// The bytes that redtail may queue in memory (`--spool-memory`), and those plus what it is processing.
 const SPOOL_MEMORY: &str = "4mb";
 const MEMORY_BYTES: u64 = (4 << 20) + (1 << 20);
 
-/// For what differs from run to run.
+/// Allows for differences between runs.
 const ALLOWANCE: Duration = Duration::from_secs(3);
 
-/// How long `replica` takes to become one of `primary`.
+/// The time that `replica` takes to become a replica of `primary`.
 fn sync_time(primary: &Server, replica: &Server) -> Duration {
     let started = Instant::now();
     let line = format!("REPLICAOF 127.0.0.1 {}", primary.port);
@@ -28,7 +28,8 @@ fn sync_time(primary: &Server, replica: &Server) -> Duration {
     started.elapsed()
 }
 
-/// At 1 MB a second the same snapshot takes more than a minute; what waits does so in a file, for memory holds little of it.
+/// At 1 MB per second the same snapshot takes more than a minute. Most of what waits does so in a file, because memory may hold
+/// only a little.
 #[test]
 fn a_replica_of_the_same_round_is_not_slowed_by_a_slow_redtail() {
     for name in ["redis-7.0", "valkey-9.1"] {
@@ -45,7 +46,7 @@ fn share_a_round(name: &str) {
     assert_eq!(primary.command(FILL).text(), "OK");
     let alone = sync_time(&primary, &replica);
 
-    // Both are waited for, and nobody else.
+    // The primary waits for both replicas, and for no other.
     primary.command("CONFIG SET repl-diskless-sync-delay 60");
     primary.command("CONFIG SET repl-diskless-sync-max-replicas 2");
     replica.command("REPLICAOF NO ONE");
@@ -80,19 +81,20 @@ fn share_a_round(name: &str) {
     );
 }
 
-/// All of the snapshot has come, little of it is decoded, and what waits does so in the file but for what memory may hold.
+/// Checks that the whole snapshot has arrived, that little of it is decoded, and that the rest is in the file, except for what
+/// memory may hold.
 fn check_spool(redtail: &Server, name: &str) {
     let figure = |section, field| word(redtail, section, field).parse::<u64>().unwrap_or(0);
     wait("the end of the snapshot", || {
         figure("stats", "total_net_repl_input_bytes") > SNAPSHOT_BYTES
     });
-    // In this order, for all three grow.
+    // Read in this order, because all three grow.
     let received = figure("stats", "total_net_repl_input_bytes");
     let in_file = figure("redtail", "redtail_spool_file_bytes");
     let decoded = figure("replication", "master_sync_read_bytes");
     assert!(
         decoded < SNAPSHOT_BYTES / 3,
-        "{name}: it is too fast to be slow"
+        "{name}: redtail decodes too fast for this test"
     );
     assert!(
         in_file > SNAPSHOT_BYTES / 2,
@@ -100,6 +102,6 @@ fn check_spool(redtail: &Server, name: &str) {
     );
     assert!(
         in_file + decoded + MEMORY_BYTES >= received,
-        "{name}: of {received} bytes {in_file} went to the file, {decoded} are decoded, and the rest is too much for memory"
+        "{name}: of {received} bytes, {in_file} went to the file and {decoded} are decoded; memory may not hold the rest"
     );
 }

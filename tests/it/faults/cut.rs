@@ -1,48 +1,48 @@
-//! Where a connection is cut: after so many bytes, or so many behind what a primary says at that place.
+//! Where a connection is cut: after a number of bytes, or a number of bytes after a text from the primary.
 
-/// The start of a diskless payload: the mark that ends it follows.
+/// The start of a diskless payload. The mark that ends the payload follows.
 const MARKED: &[u8] = b"$EOF:";
 
-/// So many bytes of an end mark tell it from all else.
+/// The number of bytes of an end mark that identify it.
 const MARK_BYTES: usize = 8;
 
-/// A place in what passes through a connection.
+/// A place in the bytes of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// Behind so many bytes from the primary.
+    /// After this number of bytes from the primary.
     Down(u64),
-    /// Behind so many bytes to the primary.
+    /// After this number of bytes to the primary.
     Up(u64),
-    /// So many bytes behind the first of these texts from the primary.
+    /// This number of bytes after the first occurrence of the text from the primary.
     Behind(&'static [u8], u64),
-    /// So many bytes behind the first eight of a diskless payload's end mark.
+    /// This number of bytes after the first eight of a diskless payload's end mark.
     EndMark(u64),
 }
 
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// In order.
+    /// An orderly close.
     Fin,
-    /// By a reset, which throws away what is under way.
+    /// A reset, which discards bytes in flight.
     Rst,
 }
 
-/// A cut to come: counts what passes.
+/// A pending cut. It counts the bytes that pass.
 pub struct Cut {
     place: Place,
     pub end: End,
     search: Search,
-    /// The last bytes, as many as may be looked for.
+    /// The last bytes, up to the length of the longest text to search for.
     tail: Vec<u8>,
     passed: u64,
 }
 
-/// What must come before bytes count.
+/// What must pass before bytes count.
 enum Search {
     /// This text.
     Text(Vec<u8>),
-    /// The first bytes of a mark, and then the same once more.
+    /// The first bytes of a mark, and then the same bytes again.
     Mark(Vec<u8>),
     /// Nothing more.
     Done,
@@ -64,7 +64,7 @@ impl Cut {
         }
     }
 
-    /// How many of these bytes from the primary may pass before the cut; `None` when it does not come yet.
+    /// Returns how many of these bytes from the primary may pass before the cut; `None` if the cut comes later.
     pub fn down(&mut self, bytes: &[u8]) -> Option<usize> {
         match self.place {
             Place::Up(_) => None,
@@ -94,7 +94,7 @@ impl Cut {
         None
     }
 
-    /// Whether everything that was looked for came before this byte.
+    /// Whether everything to search for has passed before this byte.
     fn is_found(&mut self, byte: u8) -> bool {
         let is_of_mark = matches!(self.place, Place::EndMark(_));
         match &mut self.search {
@@ -123,10 +123,10 @@ impl Cut {
     }
 }
 
-/// As long as any text that is looked for.
+/// At least the length of any text to search for.
 const TAIL_BYTES: usize = 16;
 
-/// Where a cut comes in bytes from the primary, given in pieces of that size.
+/// Returns where a cut falls in bytes from the primary that arrive in pieces of that size.
 #[cfg(test)]
 fn passed(place: Place, bytes: &[u8], piece: usize) -> Option<usize> {
     let mut cut = Cut::new(place, End::Fin);

@@ -1,4 +1,4 @@
-//! Random cuts under write load: in a command, in a transaction, in the handshake, behind `+CONTINUE` and `+FULLRESYNC`, in a
+//! Random cuts under write load: in a command, in a transaction, in the handshake, after `+CONTINUE` and `+FULLRESYNC`, in a
 //! payload and in its end mark.
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use super::reader::Readers;
 use crate::client::Client;
 use crate::servers::Server;
 
-/// Where a cut is made.
+/// The kinds of cuts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Command,
@@ -29,7 +29,7 @@ enum Kind {
     Stalled,
 }
 
-/// As often as they are to come; full syncs take longest.
+/// Each kind appears in proportion to its frequency. Full syncs take longest.
 const KINDS: [Kind; 14] = [
     Kind::Command,
     Kind::Command,
@@ -47,7 +47,7 @@ const KINDS: [Kind; 14] = [
     Kind::Stalled,
 ];
 
-/// A primary under load, and redtail behind a proxy with its readers.
+/// A primary under load, with redtail and its readers behind a proxy.
 struct Scene {
     rng: fastrand::Rng,
     proxy: Proxy,
@@ -68,7 +68,7 @@ impl Scene {
         if self.rng.bool() { End::Fin } else { End::Rst }
     }
 
-    /// Makes one cut of that kind, and waits until it was made.
+    /// Makes one cut of that kind and waits until it is done.
     fn cut(&mut self, kind: Kind) {
         let cuts = self.proxy.cuts();
         let (end, pace) = (self.end(), self.pace());
@@ -97,12 +97,12 @@ impl Scene {
         self.proxy.wait_for_cuts(cuts + 1);
     }
 
-    /// Cuts the connection that there is.
+    /// Cuts the current connection.
     fn here(&mut self, place: Place, end: End, pace: Pace) {
         self.proxy.plan(Plan::cut(place, end, pace));
     }
 
-    /// Cuts the next connection, and this one at once.
+    /// Cuts the current connection at once, and the next one at `place`.
     fn there(&mut self, place: Place, end: End, pace: Pace) {
         let cuts = self.proxy.cuts();
         self.proxy.plan_next(Plan::cut(place, end, pace));
@@ -110,7 +110,7 @@ impl Scene {
         self.proxy.wait_for_cuts(cuts + 2);
     }
 
-    /// The same, and no resume is possible. A disk-based payload has no end mark.
+    /// Does the same, and makes a partial resync impossible. A disk-based payload has no end mark.
     fn in_full_sync(&mut self, place: Place, end: End, pace: Pace) {
         let is_diskless = matches!(place, Place::EndMark(_)) || self.rng.bool();
         let diskless = if is_diskless { "yes" } else { "no" };
@@ -122,10 +122,10 @@ impl Scene {
     }
 }
 
-/// A primary that is written to at random, with what that needs.
+/// A primary with the settings that random writes need.
 fn primary(name: &str) -> Option<Server> {
     let common = ["--repl-backlog-size", "8mb", "--hz", "100"];
-    // Redis 6.0 sends scripts verbatim otherwise, which taint.
+    // Otherwise Redis 6.0 replicates scripts verbatim, which taints.
     let scripts = ["--lua-replicate-commands", "yes"];
     let is_old = name == "redis-6.0";
     Server::start(
@@ -134,7 +134,7 @@ fn primary(name: &str) -> Option<Server> {
     )
 }
 
-/// Cuts at random below the server `name`, and compares after each.
+/// Cuts the connection to a server `name` at random, and compares after each cut.
 fn cut_at_random(name: &str, default: u64) {
     let Some(primary) = primary(name) else {
         return;
@@ -169,7 +169,10 @@ fn cut_at_random(name: &str, default: u64) {
     }
     let (elapsed, written, seen) = (started.elapsed(), load.written(), readers.end());
     eprintln!("{name}, seed {seed}: {made:?} in {elapsed:.1?}; {written} commands written; {seen}");
-    eprintln!("kept by the primary to itself: {:?}", proof.kept);
+    eprintln!(
+        "changes that the primary did not replicate: {:?}",
+        proof.kept
+    );
 }
 
 #[test]

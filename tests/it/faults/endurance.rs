@@ -1,9 +1,9 @@
-//! Readers in a hurry through all of it: five full resyncs, two failovers, twenty cuts.
+//! Fast readers throughout five full resyncs, two failovers and twenty cuts.
 
 use super::cut::End;
 use super::stage::{Stage, fail_over, pair};
 
-/// Replies a second that the readers must reach at least.
+/// The minimum rate of replies per second.
 const RATE: f64 = 10_000.0;
 
 #[test]
@@ -20,7 +20,7 @@ fn endure(name: &str) {
     let stage = Stage::start(&servers[0], servers[0].port);
     for round in 0..20 {
         let end = if round % 2 == 0 { End::Fin } else { End::Rst };
-        // The other server would not know of the new history: it takes over before.
+        // The other server would not know the new replication id, so it takes over before that.
         if round > 7 && round % 2 == 0 && round < 18 {
             servers[0].command("DEBUG CHANGE-REPL-ID");
         }
@@ -38,7 +38,7 @@ fn endure(name: &str) {
         }
     }
     let (full, partial) = stage.syncs();
-    // One for each new history, and the first. A cut in the middle of one makes it begin again.
+    // One for each new replication id, plus the first. A cut in the middle of a full sync makes it start again.
     assert!(
         full >= 6 && full + partial >= 23,
         "{full} full syncs, {partial} partial ones"

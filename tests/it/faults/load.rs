@@ -1,5 +1,5 @@
-//! What writes to the primary while its connections are cut: everything that the oracle writes, and beside it the keys that
-//! the readers of [`super::reader`] watch.
+//! The load on the primary while its connections are cut: everything that the oracle writes, and the keys that the readers of
+//! [`super::reader`] watch.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
@@ -13,16 +13,16 @@ use crate::oracle::{Generator, Step, flushes_functions};
 
 type Words = Vec<Vec<u8>>;
 
-/// Random writes in one go.
+/// The number of random writes sent at once.
 const STEPS: usize = 25;
 
-/// Commands that are remembered.
+/// The maximum number of commands remembered.
 const RECENT_MAX: usize = 20_000;
 
-/// Of these as many as are shown.
+/// The maximum number of those that are shown.
 const RECENT_SHOWN_MAX: usize = 60;
 
-/// Writers at a primary, which end when this is dropped.
+/// Writers that end when this is dropped.
 pub struct Load {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
@@ -32,15 +32,15 @@ struct Shared {
     /// The primary's port.
     target: AtomicU16,
     stopped: AtomicBool,
-    /// Held by writers while they write.
+    /// Held for reading by the writers while they write.
     gate: RwLock<()>,
     written: AtomicU64,
-    /// What was written lately, for messages.
+    /// Recently written commands, for messages.
     recent: Mutex<VecDeque<String>>,
 }
 
 impl Load {
-    /// Writes to the primary on that port; the first values of what readers watch are there when it returns.
+    /// Writes to the primary on that port. When it returns, the keys that readers watch have their first values.
     pub fn start(port: u16, seed: u64) -> Self {
         let shared = Arc::new(Shared {
             target: AtomicU16::new(port),
@@ -68,7 +68,7 @@ impl Load {
         self.shared.target.store(port, Ordering::Relaxed);
     }
 
-    /// Nothing is written for as long as the guard is held.
+    /// Stops all writes while the guard is held.
     pub fn freeze(&self) -> RwLockWriteGuard<'_, ()> {
         self.shared
             .gate
@@ -76,7 +76,7 @@ impl Load {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What was lately written to a key, or to all of them.
+    /// Recent writes to a key, or to all of them.
     pub fn recently(&self, key: &[u8]) -> Vec<String> {
         let key = String::from_utf8_lossy(key).into_owned();
         let recent = self
@@ -95,7 +95,7 @@ impl Load {
         lines[lines.len().saturating_sub(RECENT_SHOWN_MAX)..].to_vec()
     }
 
-    /// Commands that a primary has answered.
+    /// The number of commands that a primary has answered.
     pub fn written(&self) -> u64 {
         self.shared.written.load(Ordering::Relaxed)
     }
@@ -111,8 +111,8 @@ impl Drop for Load {
 }
 
 impl Shared {
-    /// Writes round after round, on a new connection whenever one ends or another primary is to be written to.
-    /// A round that failed is written once more, so that every number is there in the end.
+    /// Writes round after round. Connects again whenever a connection ends or the target changes. Repeats a failed round, so that
+    /// every number is written in the end.
     fn write(&self, mut round: impl FnMut(&mut Client) -> Vec<Words>) {
         let mut failed = None;
         while !self.stopped.load(Ordering::Relaxed) {
@@ -125,7 +125,7 @@ impl Shared {
                 && self.write_to(&mut client, &select)
             {
                 while is_to_go_on() && self.write_once(&mut client, &mut failed, &mut round) {
-                    // Not as fast as it goes: the readers want their share of the processors.
+                    // Not at full speed, because the readers need their share of the processors.
                     sleep(Duration::from_millis(2));
                 }
             }
@@ -146,7 +146,7 @@ impl Shared {
         is_written
     }
 
-    /// Whether the primary took it: false when it is gone, or none any more.
+    /// Whether the primary accepted the commands: false if it is gone, or no longer a primary.
     fn write_to(&self, client: &mut Client, commands: &[Words]) -> bool {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.extend(commands.iter().map(|words| show(words)));
@@ -166,7 +166,7 @@ fn is_no_primary(reply: &Reply) -> bool {
     reply.0.starts_with(b"-READONLY") || reply.0.starts_with(b"-LOADING")
 }
 
-/// Random writes of every kind to the databases of the oracle.
+/// Random writes of every kind, to the oracle's databases.
 fn anything(generator: &mut Generator, client: &mut Client) -> Vec<Words> {
     if generator.pools.one_in(40) {
         let dumps: Vec<_> = generator
@@ -184,18 +184,18 @@ fn anything(generator: &mut Generator, client: &mut Client) -> Vec<Words> {
     writes.filter(is_wanted).collect()
 }
 
-/// Not what takes the readers' keys away, what orders as only the primary can (a DIFFERENCE of SORT), what ends a server of
-/// Redis 8.0, or what its own replicas do not do as the primary did.
+/// Leaves out what deletes the readers' keys, what only the primary can order (a DIFFERENCE of SORT), what crashes Redis 8.0, and
+/// what its own replicas apply differently.
 fn is_wanted(words: &Words) -> bool {
     let name = words[0].to_ascii_lowercase();
     let is_unwanted = match name.as_slice() {
-        // Where scores differ, it depends on the levels of a skip list, which each server throws dice for.
+        // With different scores the result depends on the levels of a skip list, which each server chooses at random.
         b"zremrangebylex" => true,
         b"zrangestore" => has(words, "bylex"),
-        // A zero loses its sign where its sorted set is packed, which it is after a full sync, or was not before.
+        // A zero loses its sign if its sorted set is packed, and a full sync may pack it.
         b"zadd" | b"zincrby" => has(words, "-0"),
         b"zunionstore" | b"zinterstore" => has(words, "weights"),
-        // Valkey 9.1 looks for options to write anew in the key, too.
+        // Valkey 9.1 searches the key, too, for options that it rewrites.
         b"hsetex" => !words.get(1).is_some_and(|key| key.contains(&b':')),
         b"flushall" | b"sort" => true,
         _ => false,
@@ -209,7 +209,7 @@ fn has(words: &Words, option: &str) -> bool {
         .any(|word| word.eq_ignore_ascii_case(option.as_bytes()))
 }
 
-/// Writes what readers watch, each round with a number larger by one.
+/// Writes the keys that readers watch, each round with a number larger by one.
 struct Keeper {
     round: u64,
     rng: fastrand::Rng,
@@ -223,7 +223,7 @@ impl Keeper {
         }
     }
 
-    /// What is there before the first round.
+    /// The writes before the first round.
     fn begin(&mut self) -> Vec<Words> {
         let mut commands = vec![words(&format!("SELECT {WATCHED_DB}"))];
         commands.extend((0..STEADY_KEYS).map(set_steady));
@@ -235,7 +235,7 @@ impl Keeper {
         self.round += 1;
         let n = self.round;
         let mut commands = vec![words("MULTI"), words(&format!("SET pair:a {n}"))];
-        // Now and then one that is long under way.
+        // Occasionally a long transaction.
         let filling = if self.rng.u8(..16) == 0 {
             150
         } else {
@@ -255,7 +255,7 @@ impl Keeper {
         commands
     }
 
-    /// A write of some hundred bytes, seldom of many thousand.
+    /// A write of a few hundred bytes, rarely of tens of thousands.
     fn filling(&mut self) -> Words {
         let length = if self.rng.u8(..) == 0 {
             60_000
@@ -268,7 +268,7 @@ impl Keeper {
     }
 }
 
-/// Writes the value that a key of the steady ones always has.
+/// Writes the value that a steady key always has.
 fn set_steady(number: usize) -> Words {
     let (key, value) = steady(number);
     vec![b"SET".to_vec(), key, value]

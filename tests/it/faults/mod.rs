@@ -1,11 +1,11 @@
-//! Faults of every kind between redtail and real primaries: cut and slow connections, primaries that end, fail over, change
-//! their history, are flushed. Meanwhile there are writers at the primary ([`load`]) and readers at redtail ([`reader`]); after
-//! each fault both data sets are compared ([`proof`]).
+//! Faults of every kind between redtail and real primaries: cut and slow connections, and primaries that end, fail over, change
+//! their replication id or are flushed. During the faults, writers use the primary ([`load`]) and readers use redtail
+//! ([`reader`]). After each fault the data sets of both are compared ([`proof`]).
 //!
-//! | variable | means | without it |
+//! | variable | meaning | default |
 //! |---|---|---|
-//! | `REDTAIL_CUTS` | random cuts below each server | see `cuts` |
-//! | `REDTAIL_FAULT_SEED` | the seed of writes and cuts | 1 |
+//! | `REDTAIL_CUTS` | random cuts of the connection to each server | see `cuts` |
+//! | `REDTAIL_FAULT_SEED` | the seed for writes and cuts | 1 |
 
 mod acks;
 mod clock;
@@ -24,10 +24,10 @@ mod stage;
 
 use crate::servers::Server;
 
-/// The database of the keys that readers watch; the random writes leave it alone.
+/// The database with the keys that readers watch. The random writes do not touch it.
 const WATCHED_DB: usize = 9;
 
-/// Keys that always have the same value.
+/// The number of keys whose values never change.
 const STEADY_KEYS: usize = 500;
 
 /// A key that always exists, and its value.
@@ -44,7 +44,7 @@ fn number(variable: &str, default: u64) -> u64 {
         .unwrap_or(default)
 }
 
-/// A word of a server's INFO; empty if it is not there.
+/// A field of a server's INFO; empty if it is missing.
 fn word(server: &Server, section: &str, field: &str) -> String {
     server.client().info(section, field).unwrap_or_default()
 }

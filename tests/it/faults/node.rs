@@ -1,4 +1,4 @@
-//! redtail in this process, with the times of its link set shorter than any setting allows: a thousand cuts must not take a
+//! redtail inside this process, with shorter timeouts for the link than any setting allows, so that a thousand cuts do not take a
 //! thousand waits.
 
 use std::sync::mpsc;
@@ -21,7 +21,7 @@ pub struct Node {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Follows the primary on that port of this machine, and comes back at once whatever happens.
+/// A configuration that follows the primary on that port of this machine and always reconnects at once.
 pub fn config(port: u16) -> replica::Config {
     let mut config = replica::Config::new(&format!("127.0.0.1:{port}")).expect("an address");
     let timing = &mut config.upstream.timing;
@@ -30,13 +30,13 @@ pub fn config(port: u16) -> replica::Config {
     timing.retry_refused = Duration::from_millis(20);
     timing.resync_floor = Duration::ZERO;
     timing.ack = Duration::from_millis(50);
-    // Digests are of values past their time, too.
+    // Digests include expired values.
     config.expired_grace = Duration::ZERO;
     config
 }
 
 impl Node {
-    /// Follows the primary on that port, in sync.
+    /// Follows the primary on that port and waits until it is in sync.
     pub fn start(port: u16) -> Self {
         Self::with(config(port))
     }
@@ -46,7 +46,7 @@ impl Node {
         Self::on(free_port(), replica)
     }
 
-    /// The same, and tells the primary its port.
+    /// The same, and announces its port to the primary.
     pub fn announced(mut replica: replica::Config) -> Self {
         let port = free_port();
         replica.upstream.listening_port = Some(port);
@@ -59,7 +59,7 @@ impl Node {
             debug: server::Access::Yes,
             ..server::Config::default()
         };
-        // Shown when the test fails. A test that runs in one process with others finds it started.
+        // The log is shown if the test fails. Another test in this process may have started it already.
         _ = redtail::internal::cli::log::start(None, LogFormat::Compact);
         let (sender, tokens) = mpsc::channel();
         let thread = thread::spawn(move || {
@@ -98,14 +98,14 @@ impl Drop for Node {
     }
 }
 
-/// Waits until `done` says so.
+/// Waits until `done` returns true.
 ///
 /// # Panics
-/// When it takes longer than [`PATIENCE`].
+/// If it takes longer than [`PATIENCE`].
 pub fn wait(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !done() {
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        assert!(Instant::now() < deadline, "timed out waiting for {what}");
         sleep(Duration::from_millis(5));
     }
 }

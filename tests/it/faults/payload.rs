@@ -1,5 +1,5 @@
-//! A real server's snapshot, broken off behind each of its bytes: what is served stays, the status says why, and the next
-//! snapshot is taken.
+//! A real server's snapshot, cut after each of its bytes: redtail keeps serving its data, its status says why, and it loads the
+//! next snapshot.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -22,7 +22,7 @@ const DATA: [&str; 7] = [
     "XADD stream 1-1 f v",
 ];
 
-/// The payload of a full sync, from its header to its end, as a replica gets it.
+/// The payload of a full sync, from header to end, as a replica receives it.
 fn recorded(server: &Server, capabilities: &[&str]) -> Vec<u8> {
     let mut stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -31,7 +31,7 @@ fn recorded(server: &Server, capabilities: &[&str]) -> Vec<u8> {
     for words in [capabilities, &["PSYNC", "?", "-1"]] {
         stream.write_all(&encode(words)).unwrap();
         line.clear();
-        // A primary that waits for a child of its own says so with empty lines.
+        // A primary that waits for its child process sends empty lines.
         while line.trim().is_empty() {
             line.clear();
             replies.read_line(&mut line).unwrap();
@@ -47,7 +47,7 @@ fn recorded(server: &Server, capabilities: &[&str]) -> Vec<u8> {
     [header, rest].concat()
 }
 
-/// What belongs to a header: as many bytes as it says, or all up to its mark.
+/// Reads what follows a header: the number of bytes that it states, or everything up to its mark.
 fn body(replies: &mut impl Read, header: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let is_whole = |bytes: &[u8]| match header.strip_prefix(b"$EOF:") {
@@ -62,7 +62,7 @@ fn body(replies: &mut impl Read, header: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Breaks the payload off behind each byte, for a replica that serves something else.
+/// Cuts the payload after each byte, while the replica serves other data.
 fn cut_everywhere(what: &str, payload: &[u8]) {
     let primary = Scripted::start();
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -111,7 +111,7 @@ fn cut_everywhere(what: &str, payload: &[u8]) {
     connection = primary.accept_psync().0;
     connection.send(full_resync(600));
     connection.send(payload);
-    wait("the whole", || {
+    wait("the whole snapshot", || {
         replica.get("string") == Ok(Some(b"value".to_vec()))
     });
     assert_eq!(replica.status().loads, 2, "{what}");

@@ -1,4 +1,4 @@
-//! What happens to primaries: they end and start again, are replaced, change their history, forget it, are emptied.
+//! What happens to primaries: they end and restart, are replaced, change or forget their history, and are flushed.
 
 use redtail::internal::upstream::AckPolicy;
 
@@ -8,7 +8,7 @@ use super::stage::{Stage, fail_over, pair, primary, replica};
 use super::word;
 use crate::servers::{ALL, Server};
 
-/// Starts a server again on the data that `old` has left.
+/// Restarts a server with the data that `old` has saved.
 fn again(name: &str, old: &Server) -> Server {
     let dump = old.directory().join("dump.rdb");
     let config: &[&str] = if name == "redis-6.0" {
@@ -19,19 +19,19 @@ fn again(name: &str, old: &Server) -> Server {
     Server::start_on(name, None, Some(&dump), config).expect("the server was there a moment ago")
 }
 
-/// Saves, once a snapshot for a replica is done.
+/// Saves as soon as no snapshot for a replica is in progress.
 fn save(server: &Server) {
     server.wait_for("a dump", |client| client.command("SAVE").text() == "OK");
 }
 
-/// Leads writers and redtail to a server that has taken another's place.
+/// Points the writers and redtail to a server that has replaced another.
 fn lead_to(stage: &Stage, server: &Server) {
     stage.load.aim(server.port);
     stage.proxy.aim(server.port);
     stage.proxy.cut_now(End::Fin);
 }
 
-/// Full and partial syncs that a restart costs, after which all is as before.
+/// Returns the full and partial syncs caused by a restart, after which the data must be unchanged.
 fn syncs_of_restart(name: &str, end: impl Fn(&mut Server)) -> Option<(i64, i64)> {
     let mut old = primary(name, &[])?;
     let stage = Stage::start(&old, old.port);
@@ -48,7 +48,7 @@ fn syncs_of_restart(name: &str, end: impl Fn(&mut Server)) -> Option<(i64, i64)>
     Some((after.0 - before.0, after.1 - before.1))
 }
 
-/// Since 7.0 a primary remembers its history in the dump.
+/// Since 7.0 a primary stores its replication id and offset in the dump.
 fn expected(name: &str) -> (i64, i64) {
     if name == "redis-6.0" { (1, 0) } else { (0, 1) }
 }
@@ -81,7 +81,7 @@ fn a_primary_that_is_killed_and_starts_again_is_resumed_if_it_remembers() {
     }
 }
 
-/// What was written after the dump is lost: the follower, which has seen it, must go back to what its primary holds.
+/// Writes after the dump are lost. The follower has seen them, and must return to the data of its primary.
 #[test]
 fn a_primary_that_comes_back_with_older_data_is_believed() {
     for name in ["redis-6.0", "valkey-9.1"] {
@@ -108,7 +108,7 @@ fn a_primary_that_comes_back_with_older_data_is_believed() {
     }
 }
 
-/// Waits until redtail follows the history of `server`.
+/// Waits until redtail has the replication id of `server`.
 fn wait_for_id(stage: &Stage, server: &Server) {
     let (id, mut here) = (
         word(server, "replication", "master_replid"),
@@ -119,7 +119,7 @@ fn wait_for_id(stage: &Stage, server: &Server) {
     });
 }
 
-/// redtail follows a replica, which is promoted, or a replica of that one.
+/// redtail follows a replica that is promoted, or a replica of that replica.
 fn promote(name: &str, is_chained: bool) {
     let Some([old, new]) = pair(name) else {
         return;
@@ -153,7 +153,7 @@ fn a_chain_whose_middle_is_promoted_goes_on_under_a_new_id_without_a_full_sync()
     }
 }
 
-/// FAILOVER without a target picks a replica that has acknowledged everything: an observer never has.
+/// FAILOVER without a target picks a replica that has acknowledged everything, which an observer never has.
 #[test]
 fn a_failover_command_does_not_pick_an_observer() {
     for name in &ALL[1..] {
@@ -170,14 +170,14 @@ fn a_failover_command_does_not_pick_an_observer() {
         wait("the end of the failover", || {
             word(&old, "replication", "master_failover_state") == "no-failover"
         });
-        // Its old primary is a replica now, which is followed on under the new id.
+        // The old primary is a replica now. redtail keeps following it under the new id.
         stage.prove(&format!("{name} after FAILOVER"), &new);
         assert_eq!(stage.syncs().0, before, "{name}");
         stage.end();
     }
 }
 
-/// A primary whom nobody follows for a while gives its backlog back, and with that its history.
+/// A primary without replicas frees its backlog after a while, and forgets its history with it.
 #[test]
 fn a_history_that_was_forgotten_is_followed_anew() {
     for name in ["redis-6.0", "redis-8.0"] {
@@ -207,7 +207,7 @@ fn a_backlog_that_is_too_small_costs_a_full_sync_and_readers_nothing() {
     stage.proxy.close(true);
     stage.proxy.cut_now(End::Rst);
     let written = stage.load.written();
-    wait("more writes than it keeps", || {
+    wait("more writes than the backlog holds", || {
         stage.load.written() > written + 2000
     });
     stage.proxy.close(false);
@@ -247,8 +247,8 @@ fn a_primary_that_is_emptied_is_followed_connected_or_not() {
     }
 }
 
-/// A key's time comes while the link is down, or has come before the snapshot is sent, and the primary has not looked: hidden
-/// here as there, and still counted as there.
+/// Keys expire while the link is down, or before the snapshot is sent, and the primary has not deleted them. redtail must hide
+/// them and count them as the primary does.
 #[test]
 fn times_that_pass_while_the_link_is_down_pass_here_as_well() {
     for name in ALL {
@@ -274,7 +274,7 @@ fn times_that_pass_while_the_link_is_down_pass_here_as_well() {
         for is_full in [false, true] {
             stage.proxy.close(true);
             stage.proxy.cut_now(End::Rst);
-            wait("its time", || {
+            wait("the key to expire", || {
                 admin.command("PTTL goes").integer() == Some(-2)
             });
             if is_full {
@@ -298,7 +298,7 @@ fn times_that_pass_while_the_link_is_down_pass_here_as_well() {
                     "{name}, full: {is_full}: {line}"
                 );
             }
-            // Past and future again, for the second turn.
+            // Expired and future times again, for the second round.
             for line in [
                 "SET goes y PX 60",
                 "RPUSH list b",
@@ -311,7 +311,8 @@ fn times_that_pass_while_the_link_is_down_pass_here_as_well() {
     }
 }
 
-/// Below a primary that is demoted by hand, and follows its own replica: a chain, whose end goes on under the new id.
+/// A primary is demoted by hand and follows its own replica. redtail is then the end of a chain, which continues under the new
+/// id.
 #[test]
 fn a_primary_that_becomes_a_replica_is_followed_on() {
     for name in ["redis-6.0", "valkey-8.1"] {
@@ -325,7 +326,7 @@ fn a_primary_that_becomes_a_replica_is_followed_on() {
             stage.load.aim(to.port);
             drop(frozen);
             stage.prove(name, to);
-            // A replica is told of one change of the id, not of two in a row.
+            // A replica hears of one change of the id, but not of two in a row.
             wait_for_id(&stage, to);
         }
         assert_eq!(stage.syncs().0, 1, "{name}: {}", old.log());

@@ -1,4 +1,4 @@
-//! The proof that nothing was lost and nothing doubled: DEBUG DIGEST of both at the same offset, while nobody writes.
+//! Proves that nothing was lost or applied twice: compares DEBUG DIGEST of both at the same offset, while nothing is written.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -13,9 +13,9 @@ use crate::servers::PATIENCE;
 pub struct Proof {
     pub primary: Client,
     pub follower: Client,
-    /// A real replica of the primary, which tells what a primary keeps to itself.
+    /// A real replica of the primary, which shows what the primary did not replicate.
     pub witness: Option<Client>,
-    /// What primaries have kept to themselves.
+    /// The changes that primaries did not replicate.
     pub kept: Vec<String>,
 }
 
@@ -29,31 +29,31 @@ impl Proof {
         }
     }
 
-    /// Stops the writers, waits for the follower, and compares.
+    /// Stops the writers, waits for the follower, and compares both.
     ///
     /// # Panics
-    /// When the follower does not come, or differs, or a reader has seen what it must not.
+    /// If the follower does not catch up, if the data differs, or if a reader has seen something wrong.
     pub fn settle(&mut self, what: &str, load: &Load, readers: &Readers) {
         let _frozen = load.freeze();
         self.same_or(what, |key| load.recently(key));
         readers.check();
     }
 
-    /// Compares both, while nobody writes.
+    /// Compares both. Nothing may be written at the same time.
     ///
     /// # Panics
-    /// When the follower does not come, or differs.
+    /// If the follower does not catch up, or if the data differs.
     pub fn same(&mut self, what: &str) {
         self.same_or(what, |_| Vec::new());
     }
 
-    /// The same; `history` knows what was lately written to a key, for the message.
+    /// The same. `history` returns recent writes to a key, for the message.
     fn same_or(&mut self, what: &str, history: impl Fn(&[u8]) -> Vec<String>) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             assert!(
                 Instant::now() < deadline,
-                "{what}: never still at one offset"
+                "{what}: the two were never at one offset without changes"
             );
             let Some([expected, found]) = self.digests(what) else {
                 continue;
@@ -74,7 +74,7 @@ impl Proof {
         }
     }
 
-    /// Prints what there is to know of a difference: the elements that only one has, and how they came to be.
+    /// Prints what is known about a difference: the elements that only one server has, and recent writes to the key.
     fn show(&mut self, difference: &Difference, history: Vec<String>) {
         let key = difference.key.as_slice();
         let reads: [&[&[u8]]; 4] = [
@@ -103,11 +103,12 @@ impl Proof {
                 );
             }
         }
-        eprintln!("written lately: {history:#?}");
+        eprintln!("recent writes: {history:#?}");
     }
 
-    /// The digests of both at one offset; `None` when time has passed between them: keys end, primaries ping, and what
-    /// ends without a word in the stream (fields of Valkey's hashes) shows in the primary's own digest before and after.
+    /// Returns the digests of both at one offset, or `None` if something changed in between: keys expire, primaries send pings.
+    /// What expires without a command in the stream (fields of Valkey's hashes) shows as a change between the primary's digests
+    /// before and after.
     fn digests(&mut self, what: &str) -> Option<[Reply; 2]> {
         let offset = self.primary.offset("master_repl_offset")?;
         self.wait_for_offset(what, offset);
@@ -128,13 +129,13 @@ impl Proof {
             let info = follower.command("INFO replication").text();
             assert!(
                 Instant::now() < deadline,
-                "{what}: waited for offset {offset}: {last:?} {info}"
+                "{what}: timed out waiting for offset {offset}: {last:?} {info}"
             );
             sleep(Duration::from_millis(2));
         }
     }
 
-    /// The first keys whose digests differ.
+    /// The first keys with different digests.
     fn differences(&mut self) -> Vec<Difference> {
         let mut found = Vec::new();
         for database in [0, 1, 5, WATCHED_DB] {
@@ -155,7 +156,7 @@ impl Proof {
         found
     }
 
-    /// Selects the database in all, and gives the keys of both.
+    /// Selects the database on all servers and returns their keys.
     fn keys(&mut self, database: usize) -> Vec<Vec<u8>> {
         let mut keys = Vec::new();
         let witness = self.witness.iter_mut();
@@ -177,7 +178,8 @@ impl Proof {
         keys
     }
 
-    /// Whether the primary's own replica has the same as we: then it is the primary that told nobody. The key is deleted.
+    /// Whether the primary's own replica agrees with redtail, which means that the primary did not replicate a change. Then
+    /// deletes the key.
     fn is_kept(&mut self, difference: &Difference) -> bool {
         let Some(witness) = &mut self.witness else {
             return false;
@@ -196,7 +198,7 @@ impl Proof {
     }
 }
 
-/// A key that differs, with both digests.
+/// A key with different digests.
 struct Difference {
     database: usize,
     key: Vec<u8>,
@@ -211,7 +213,7 @@ impl std::fmt::Debug for Difference {
     }
 }
 
-/// More than these are not shown.
+/// The maximum number of differences shown.
 const DIFFERENCES_MAX: usize = 10;
 
 /// Whether the link is up.

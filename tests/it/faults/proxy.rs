@@ -1,5 +1,5 @@
-//! A TCP proxy between a follower and its primary: it cuts, holds, slows down and breaks into pieces what passes, and changes
-//! neither a byte nor their order.
+//! A TCP proxy between a follower and its primary. It cuts, pauses, slows down and fragments the traffic, but changes neither the
+//! bytes nor their order.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -13,29 +13,29 @@ use socket2::SockRef;
 use super::cut::{Cut, End, Place};
 use crate::servers::PATIENCE;
 
-/// How bytes pass.
+/// How bytes pass the proxy.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// Bytes of one write at most.
+    /// The maximum number of bytes in one write.
     pub piece: usize,
     /// The time between two writes.
     pub pause: Duration,
 }
 
-/// At full speed.
+/// Full speed.
 pub const FREE: Pace = Pace {
     piece: READ_BYTES,
     pause: Duration::ZERO,
 };
 
-/// How a connection is treated.
+/// How the proxy treats a connection.
 pub struct Plan {
     pub pace: Pace,
     pub cut: Option<Cut>,
 }
 
 impl Plan {
-    /// Cuts there, at this pace up to there.
+    /// Cuts at that place, with this pace up to there.
     pub fn cut(place: Place, end: End, pace: Pace) -> Self {
         Self {
             pace,
@@ -51,7 +51,7 @@ impl Plan {
     }
 }
 
-/// A listening proxy, which ends with all its connections when it is dropped.
+/// A listening proxy. Drop ends it and all its connections.
 pub struct Proxy {
     pub port: u16,
     shared: Arc<Shared>,
@@ -61,9 +61,9 @@ struct Shared {
     /// The primary's port.
     target: AtomicU16,
     stopped: AtomicBool,
-    /// Whether nothing passes at the moment.
+    /// Whether the traffic is paused.
     held: AtomicBool,
-    /// Whether nobody gets through at the moment.
+    /// Whether new connections are refused.
     closed: AtomicBool,
     cuts: AtomicU64,
     next: Mutex<Option<Plan>>,
@@ -79,7 +79,7 @@ struct Wire {
 }
 
 impl Proxy {
-    /// Leads to the port `target` of this machine.
+    /// Forwards to the port `target` of this machine.
     pub fn start(target: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("bound").port();
@@ -97,49 +97,52 @@ impl Proxy {
         Self { port, shared }
     }
 
-    /// Leads new connections to another port.
+    /// Forwards new connections to another port.
     pub fn aim(&self, target: u16) {
         self.shared.target.store(target, Ordering::Relaxed);
     }
 
-    /// Treats the connection that there is by this plan.
+    /// Applies this plan to the current connection.
     pub fn plan(&self, plan: Plan) {
         if let Some(wire) = lock(&self.shared.wires).last() {
             *lock(&wire.plan) = plan;
         }
     }
 
-    /// Treats the next connection by this plan.
+    /// Applies this plan to the next connection.
     pub fn plan_next(&self, plan: Plan) {
         *lock(&self.shared.next) = Some(plan);
     }
 
-    /// Ends the connections that there are.
+    /// Ends all current connections.
     pub fn cut_now(&self, end: End) {
         let wires: Vec<_> = lock(&self.shared.wires).clone();
         wires.iter().for_each(|wire| self.shared.cut(wire, end));
     }
 
-    /// Whether new connections are refused from now on.
+    /// Starts or stops refusing new connections.
     pub fn close(&self, closed: bool) {
         self.shared.closed.store(closed, Ordering::Relaxed);
     }
 
-    /// Whether everything stands still from now on.
+    /// Pauses or resumes all traffic.
     pub fn hold(&self, held: bool) {
         self.shared.held.store(held, Ordering::Relaxed);
     }
 
-    /// Connections that this proxy has cut.
+    /// The number of connections that this proxy has cut.
     pub fn cuts(&self) -> u64 {
         self.shared.cuts.load(Ordering::SeqCst)
     }
 
-    /// Waits until so many connections were cut.
+    /// Waits until that number of connections has been cut.
     pub fn wait_for_cuts(&self, cuts: u64) {
         let deadline = Instant::now() + PATIENCE;
         while self.cuts() < cuts {
-            assert!(Instant::now() < deadline, "waited in vain for cut {cuts}");
+            assert!(
+                Instant::now() < deadline,
+                "timed out waiting for cut {cuts}"
+            );
             sleep(Duration::from_millis(1));
         }
     }
@@ -150,7 +153,7 @@ impl Drop for Proxy {
         self.shared.stopped.store(true, Ordering::Relaxed);
         self.hold(false);
         self.cut_now(End::Fin);
-        // Wakes the thread that accepts.
+        // Wakes the accepting thread.
         _ = TcpStream::connect(("127.0.0.1", self.port));
     }
 }
@@ -162,7 +165,7 @@ impl Shared {
                 return;
             }
             if !self.closed.load(Ordering::Relaxed) {
-                // Without a primary the follower finds its connection closed.
+                // If the primary refuses, the follower's connection closes too.
                 _ = self.connect(follower);
             }
         }
@@ -185,7 +188,7 @@ impl Shared {
         for direction in [Direction::Down, Direction::Up] {
             let (shared, wire) = (Arc::clone(self), Arc::clone(&wire));
             thread::spawn(move || {
-                // An error is an end like any other.
+                // An error ends the connection like a close.
                 _ = shared.pump(&wire, direction);
                 shared.end(&wire);
             });
@@ -222,7 +225,7 @@ impl Shared {
         }
     }
 
-    /// Ends a connection and counts it, before either side can see the end and ask for the count.
+    /// Ends a connection and counts it before either side can notice the end and ask for the count.
     fn cut(&self, wire: &Arc<Wire>, end: End) {
         if !wire.ended.swap(true, Ordering::Relaxed) {
             self.cuts.fetch_add(1, Ordering::SeqCst);
@@ -230,7 +233,7 @@ impl Shared {
         }
     }
 
-    /// Ends a connection that one of its sides has ended.
+    /// Ends a connection after one of its sides has ended it.
     fn end(&self, wire: &Arc<Wire>) {
         if !wire.ended.swap(true, Ordering::Relaxed) {
             self.close_both(wire, End::Fin);
@@ -241,7 +244,8 @@ impl Shared {
         lock(&self.wires).retain(|other| !Arc::ptr_eq(other, wire));
         for stream in [&wire.follower, &wire.primary] {
             if end == End::Rst {
-                // The reset goes out when the last thread has let the socket go, which reading no more makes them do.
+                // The kernel sends the reset when the last thread drops the socket. The shutdown stops the threads' reads, so
+                // that they do.
                 _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
                 _ = stream.shutdown(Shutdown::Read);
             } else {
@@ -251,7 +255,7 @@ impl Shared {
     }
 }
 
-/// Which way bytes go.
+/// The direction of the bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Direction {
     Down,
@@ -268,7 +272,7 @@ impl Direction {
 }
 
 impl Wire {
-    /// How many of these bytes pass now, how they do, and whether the connection ends behind them.
+    /// Returns how many of these bytes pass now, at what pace, and whether the connection ends after them.
     fn passes(&self, bytes: &[u8], direction: Direction) -> (usize, Pace, Option<End>) {
         let plan = &mut *lock(&self.plan);
         let pace = plan.pace;
@@ -316,7 +320,7 @@ fn everything_passes_in_order_in_pieces_of_one_byte_and_ends_at_the_byte_named()
         if end == End::Fin {
             assert_eq!(received, sent[..200]);
         } else {
-            // A reset may overtake what is not read yet.
+            // A reset may discard bytes that are not read yet.
             assert!(sent[..200].starts_with(&received));
             assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
         }

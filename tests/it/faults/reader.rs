@@ -1,5 +1,5 @@
-//! Readers that go on throughout: no error, no nil for a key that always existed, no part of a transaction, and nothing older
-//! than what any of them has seen before.
+//! Readers that never stop. They must see no error, no nil for a key that always exists, no partial transaction, and nothing
+//! older than what any of them has seen before.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::{STEADY_KEYS, WATCHED_DB, steady};
 use crate::client::{Client, Reply, encode, show, words};
 
-/// What a reader has seen.
+/// The results of a reader.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
     pub reads: u64,
@@ -30,7 +30,7 @@ impl std::fmt::Display for Seen {
         let (reads, rate, worst) = (self.reads, self.rate(), self.worst);
         write!(
             f,
-            "{reads} reads, {rate:.0} a second, {worst:.1?} for the slowest request"
+            "{reads} reads, {rate:.0} per second, {worst:.1?} for the slowest request"
         )
     }
 }
@@ -44,14 +44,14 @@ pub struct Readers {
 #[derive(Default)]
 struct Shared {
     stopped: AtomicBool,
-    /// The newest moment that anyone has seen.
+    /// The newest moment that any reader has seen.
     newest: AtomicU64,
-    /// What was wrong first.
+    /// The first fault.
     fault: Mutex<Option<String>>,
 }
 
 impl Readers {
-    /// Reads from the follower on that port, by two connections that send many reads at once and one that sends one by one.
+    /// Reads from the follower on that port: two connections send many reads at once, and one sends single reads.
     pub fn start(port: u16) -> Self {
         let connect = |steady_reads: usize| {
             let mut client = Client::try_connect(port).expect("the follower listens");
@@ -70,7 +70,7 @@ impl Readers {
         readers
     }
 
-    /// Reads by a library handle.
+    /// Reads through a library handle.
     pub fn of_library(replica: &Arc<redtail::Replica>) -> Self {
         let mut readers = Self {
             shared: Arc::default(),
@@ -89,17 +89,17 @@ impl Readers {
     }
 
     /// # Panics
-    /// When a reader has seen what it must not.
+    /// If a reader has seen something wrong.
     pub fn check(&self) {
         if let Some(fault) = self.shared.fault() {
             panic!("a reader {fault}");
         }
     }
 
-    /// Ends the reading; what was seen in all, at the rate of all together.
+    /// Ends the readers. Returns their total number of reads and the longest run time.
     ///
     /// # Panics
-    /// When a reader has seen what it must not.
+    /// If a reader has seen something wrong.
     pub fn end(mut self) -> Seen {
         self.shared.stopped.store(true, Ordering::Relaxed);
         let mut all = Seen::default();
@@ -129,12 +129,12 @@ impl Shared {
     }
 }
 
-/// How a reader asks.
+/// How a reader sends commands.
 trait Ask {
-    /// Whether there are transactions.
+    /// Whether it supports transactions.
     fn knows_exec(&self) -> bool;
 
-    /// The replies to all of these.
+    /// The replies to all commands.
     fn ask(&mut self, commands: &[Vec<Vec<u8>>]) -> Result<Vec<Reply>, String>;
 }
 
@@ -179,7 +179,7 @@ impl Ask for ByHandle {
     }
 }
 
-/// A value as a connection would send it.
+/// A value encoded as a connection would send it.
 fn as_bulk(value: Option<Vec<u8>>) -> Vec<u8> {
     let Some(value) = value else {
         return b"$-1\r\n".to_vec();
@@ -187,19 +187,20 @@ fn as_bulk(value: Option<Vec<u8>>) -> Vec<u8> {
     [format!("${}\r\n", value.len()).as_bytes(), &value, b"\r\n"].concat()
 }
 
-/// What is known of a reply.
+/// What is known about a reply.
 enum Expected {
     /// These bytes.
     Steady(Vec<u8>),
-    /// The number of a round, as it stands after so many of the three steps of that round; of both of a pair, if there are two.
+    /// The number of a round, as it is after this number of the round's three steps. If the reply has two elements, both must
+    /// hold it.
     Round(u64),
-    /// That it is no error.
+    /// Anything but an error.
     Anything,
 }
 
 impl Expected {
-    /// The earliest moment that this reply can be of, if it is not earlier than `newest`. A moment is a step of a round: three
-    /// times the round's number, and how many of its steps are done.
+    /// Returns the earliest moment at which this reply is possible, but at least `newest`. A moment is a step of a round: three
+    /// times the round's number, plus the number of its steps that are done.
     fn moment(&self, reply: &Reply, newest: u64) -> Result<u64, String> {
         if reply.is_error() {
             return Err("an error".into());
@@ -209,11 +210,13 @@ impl Expected {
             Self::Steady(value) if reply.bulk().as_ref() == Some(value) => Ok(newest),
             Self::Steady(_) => Err("it never had that value".into()),
             Self::Round(step) => {
-                let round = round_of(reply).ok_or("no round, or two")?;
+                let round = round_of(reply).ok_or("no round, or two different ones")?;
                 let earliest = STEPS * round + step;
                 let latest = earliest + STEPS - 1;
                 if latest < newest {
-                    return Err(format!("moment {newest} was seen before"));
+                    return Err(format!(
+                        "older than moment {newest}, which was already seen"
+                    ));
                 }
                 Ok(newest.max(earliest))
             }
@@ -221,7 +224,7 @@ impl Expected {
     }
 }
 
-/// The round in a reply; in both elements if there are two.
+/// The round in a reply; if there are two elements, both must agree.
 fn round_of(reply: &Reply) -> Option<u64> {
     let all = reply.elements();
     let one = all.first().unwrap_or(reply);
@@ -230,16 +233,16 @@ fn round_of(reply: &Reply) -> Option<u64> {
     text.parse().ok().filter(|_| agree)
 }
 
-/// Steps of a round: both of the pair, `first`, `second`.
+/// The steps of a round: the pair, `first`, `second`.
 const STEPS: u64 = 3;
 
-/// Reads and what is known of their replies.
+/// Reads, and what is known about their replies.
 type Questions = Vec<(Vec<Vec<u8>>, Expected)>;
 
 struct Reader<'a> {
     shared: &'a Shared,
     rng: fastrand::Rng,
-    /// Reads of steady keys in each request; none for a reader that asks one by one.
+    /// The number of steady keys in each request; 0 for a reader that sends single reads.
     steady_reads: usize,
     seen: Seen,
 }
@@ -268,7 +271,7 @@ impl<'a> Reader<'a> {
         self.seen
     }
 
-    /// One request, and a look at its replies.
+    /// Sends one request and checks its replies.
     fn round(&mut self, server: &mut impl Ask) -> Result<(), String> {
         let (commands, expected): (Vec<_>, Vec<_>) =
             self.questions(server.knows_exec()).into_iter().unzip();
@@ -296,7 +299,7 @@ impl<'a> Reader<'a> {
             };
         }
         let mut questions: Questions = (0..self.steady_reads).map(|_| self.steady()).collect();
-        // `second` is written last: whoever reads it first must find the others at least as new.
+        // `second` is written last, so a reader that reads it first must find the others at least as new.
         questions.extend([4, 5, 6].map(|kind| self.watched(kind)));
         if knows_exec {
             let queued = ["MULTI", "GET pair:a", "GET pair:b"];

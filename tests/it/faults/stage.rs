@@ -1,4 +1,4 @@
-//! A primary under load, with redtail behind a proxy and readers at it; and pairs of servers that take each other's place.
+//! A primary under load, with redtail behind a proxy and readers of redtail; and pairs of servers that swap roles.
 
 use redtail::internal::replica;
 use redtail::internal::upstream::AckPolicy;
@@ -13,7 +13,7 @@ use super::{number, word};
 use crate::client::Client;
 use crate::servers::Server;
 
-/// All that runs beside the servers. Its parts end in this order.
+/// Everything that runs beside the servers. The fields are dropped in this order.
 pub struct Stage {
     readers: Option<Readers>,
     pub node: Node,
@@ -23,12 +23,12 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Writers at `primary`, and redtail following what listens on the port `followed`.
+    /// Starts writers at `primary`, and redtail as a follower of the server on port `followed`.
     pub fn start(primary: &Server, followed: u16) -> Self {
         Self::with(primary, followed, AckPolicy::Auto, |_| {})
     }
 
-    /// The same with another policy of acknowledgements, and what `change` makes of the rest.
+    /// The same with another acknowledgement policy, and with other changes to the configuration.
     pub fn with(
         primary: &Server,
         followed: u16,
@@ -41,7 +41,7 @@ impl Stage {
         config.upstream.acks = acks;
         change(&mut config);
         let node = Node::with(config);
-        // A replica in between may not have the readers' keys yet.
+        // If redtail follows a replica, that replica may not have the readers' keys yet.
         wait("the readers' keys", || has_keys(&mut node.client()));
         Self {
             readers: Some(Readers::start(node.port)),
@@ -59,29 +59,29 @@ impl Stage {
         drop(frozen);
     }
 
-    /// The same while the writers stand still anyhow.
+    /// The same, when the writers are already stopped.
     pub fn prove_still(&self, what: &str, primary: &Server) {
         Proof::new(primary.client(), self.node.client()).same(what);
         self.check();
     }
 
     /// # Panics
-    /// When a reader has seen what it must not.
+    /// If a reader has seen something wrong.
     pub fn check(&self) {
         self.readers.iter().for_each(Readers::check);
     }
 
-    /// No reader reads until [`Self::read_on`]: what they have seen is about to be lost.
+    /// Stops the readers until [`Self::read_on`], because writes that they have seen are about to be lost.
     pub fn stop_reading(&mut self) {
         self.seen.extend(self.readers.take().map(Readers::end));
     }
 
-    /// Readers that remember nothing.
+    /// Starts new readers, which remember nothing.
     pub fn read_on(&mut self) {
         self.readers = Some(Readers::start(self.node.port));
     }
 
-    /// A number of redtail's INFO.
+    /// A number from redtail's INFO.
     pub fn figure(&self, name: &str) -> i64 {
         let figure = self.node.client().info("redtail", name);
         figure
@@ -89,7 +89,7 @@ impl Stage {
             .expect("a number")
     }
 
-    /// Full syncs so far, and partial ones.
+    /// The numbers of full and partial syncs so far.
     pub fn syncs(&self) -> (i64, i64) {
         (
             self.figure("redtail_full_syncs"),
@@ -97,14 +97,14 @@ impl Stage {
         )
     }
 
-    /// Cuts the connection after so many bytes, and waits for the cut.
+    /// Cuts the connection after that number of bytes, and waits for the cut.
     pub fn cut(&self, bytes: u64, end: End) {
         let cuts = self.proxy.cuts();
         self.proxy.plan(Plan::cut(Place::Down(bytes), end, FREE));
         self.proxy.wait_for_cuts(cuts + 1);
     }
 
-    /// What the last readers have seen.
+    /// Ends the readers. Returns the results of the last ones.
     pub fn end(mut self) -> Seen {
         self.stop_reading();
         self.seen.pop().expect("readers")
@@ -116,13 +116,13 @@ fn has_keys(client: &mut Client) -> bool {
     client.command("EXISTS second steady:0 pair:b").integer() == Some(3)
 }
 
-/// A server that the writers write to: what redtail cannot follow is left out, no ping moves the offset, and a shutdown waits for
-/// nobody.
+/// A server for the writers. It replicates nothing that redtail cannot follow, sends no pings that move the offset, and does not
+/// wait for replicas at shutdown.
 pub fn primary(name: &str, more: &[&str]) -> Option<Server> {
     let mut words = vec!["--repl-backlog-size", "8mb", "--hz", "100"];
     words.extend(["--repl-ping-replica-period", "3600"]);
     match name {
-        // Redis 6.0 sends scripts verbatim otherwise, which taint.
+        // Otherwise Redis 6.0 replicates scripts verbatim, which taints.
         "redis-6.0" => words.extend(["--lua-replicate-commands", "yes"]),
         _ => words.extend(["--shutdown-timeout", "0"]),
     }
@@ -148,7 +148,7 @@ pub fn replica(name: &str, of: &Server) -> Server {
     replica
 }
 
-/// Makes `to`, a replica of `from`, the primary in its place. Nobody writes meanwhile.
+/// Makes `to`, a replica of `from`, the primary, and `from` its replica. Nothing may be written at the same time.
 pub fn fail_over(from: &Server, to: &Server) {
     to.wait_in_sync(from);
     assert_eq!(to.command("REPLICAOF NO ONE").text(), "OK");

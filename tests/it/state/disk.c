@@ -1,9 +1,9 @@
-/* A disk that fails as it is told, and that remembers what was forced to it; loaded before libc.
+/* A disk that fails on demand, and that remembers what was synced to it. Loaded before libc.
  *
- * DISK_FOLDER   the folder that it is about
- * DISK_CONTROL  a file that says what fails: a `struct control`
- * DISK_SYNCED   a folder: for each file that was forced to the disk its bytes then, by inode number; and in `names` the
- *               inode numbers and names of DISK_FOLDER when that was forced. Nothing is in fact forced. */
+ * DISK_FOLDER   the folder to which this applies
+ * DISK_CONTROL  a file that holds a `struct control`, which says what fails
+ * DISK_SYNCED   a folder with the synced bytes of each file, under the file's inode number, and in `names` the inode numbers
+ *               and names in DISK_FOLDER when that was synced. Nothing is really synced. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -21,8 +21,8 @@
 enum { WRITE = 1, SYNC = 2, READ = 4, RENAME = 8 };
 
 struct control {
-    int fails;        /* the operations that do */
-    char prefix[60];  /* on files whose names begin so */
+    int fails;        /* the operations that fail */
+    char prefix[60];  /* on files whose names begin with this */
 };
 
 static volatile struct control *control;
@@ -41,7 +41,7 @@ __attribute__((constructor)) static void begin(void)
     control = mapped;
 }
 
-/* The name in the folder that a path has; NULL for one elsewhere. */
+/* Returns the name that a path has in the folder; NULL for a path elsewhere. */
 static const char *name_of(const char *path)
 {
     size_t length = folder ? strlen(folder) : 0;
@@ -74,7 +74,7 @@ static int error(void)
     return -1;
 }
 
-/* Writes into the folder of what is synced, in one piece as it looks from outside. */
+/* Writes a file into DISK_SYNCED, atomically as seen by others. */
 static void keep(const char *name, const char *bytes, size_t length)
 {
     char temporary[PATH_MAX], path[PATH_MAX];
@@ -135,7 +135,7 @@ static int sync_it(int number, int file)
 int fsync(int file) { return sync_it(SYS_fsync, file); }
 int fdatasync(int file) { return sync_it(SYS_fdatasync, file); }
 
-/* A new file may get the inode number of one that is gone. */
+/* A new file may reuse the inode number of a deleted one, so its synced bytes are forgotten. */
 static int open_it(const char *path, int flags, mode_t mode)
 {
     int file = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);

@@ -1,4 +1,4 @@
-//! A disk that fails, and the loss of power: names and bytes that were not forced to the disk are gone.
+//! A failing disk, and the loss of power: names and bytes that were not synced are gone.
 
 use std::collections::HashMap;
 use std::fs;
@@ -14,26 +14,26 @@ use crate::client::words;
 use crate::preload;
 use crate::servers::Server;
 
-/// Operations that can fail; see `disk.c`.
+/// The operations that can fail; see `disk.c`.
 const WRITE: i32 = 1;
 const SYNC: i32 = 2;
 const READ: i32 = 4;
 const RENAME: i32 = 8;
 
-/// A state directory on such a disk.
+/// A state directory on a disk that can fail.
 struct Disk {
     home: TempDir,
     library: PathBuf,
 }
 
-/// What the loss of power leaves.
+/// What remains after a loss of power.
 #[derive(Debug, Clone, Copy)]
 enum Loss {
-    /// What was forced to the disk, and nothing else.
+    /// The synced names and bytes, and nothing else.
     Unforced,
-    /// All names, with the bytes that were forced to the disk.
+    /// All names, with the synced bytes.
     Bytes,
-    /// All names, and some of the other bytes, with holes.
+    /// All names, with the synced bytes and some of the others, with holes.
     SomeBytes,
 }
 
@@ -59,16 +59,17 @@ impl Disk {
         self.home.path().join("control")
     }
 
-    /// From now on `operations` fail on files whose names begin with `prefix`.
+    /// Makes `operations` fail from now on for files whose names begin with `prefix`.
     fn fail(&self, operations: i32, prefix: &str) {
         let file = fs::File::options().write(true).open(self.control());
         let file = file.expect("the disk's file");
         let mut name = [0; 60];
         name[..prefix.len()].copy_from_slice(prefix.as_bytes());
-        // In place: it is mapped. Nothing fails while the name changes.
+        // Written in place, because it is mapped. While the name changes, nothing fails.
         let parts: [(u64, &[u8]); 3] = [(0, &[0; 4]), (4, &name), (0, &operations.to_ne_bytes())];
         for (at, bytes) in parts {
-            file.write_all_at(bytes, at).expect("the disk is told");
+            file.write_all_at(bytes, at)
+                .expect("write to the control file");
         }
     }
 
@@ -86,7 +87,7 @@ impl Disk {
         Server::redtail_in(&environment, address, &arguments)
     }
 
-    /// Files by name: inode number and bytes.
+    /// The files by name, with inode number and bytes.
     fn files(&self) -> HashMap<String, (u64, Vec<u8>)> {
         let entries = fs::read_dir(self.folder()).expect("the folder");
         let file = |entry: fs::DirEntry| {
@@ -97,12 +98,12 @@ impl Disk {
         entries.map(|entry| file(entry.expect("a file"))).collect()
     }
 
-    /// The bytes of a file that were forced to the disk.
+    /// The synced bytes of a file.
     fn forced(&self, inode: u64) -> Vec<u8> {
         fs::read(self.synced().join(inode.to_string())).unwrap_or_default()
     }
 
-    /// Names that were forced to the disk, with their inode numbers.
+    /// The synced names, with their inode numbers.
     fn names(&self) -> Vec<(String, u64)> {
         let text = fs::read_to_string(self.synced().join("names")).unwrap_or_default();
         let entry = |line: &str| {
@@ -112,7 +113,7 @@ impl Disk {
         text.lines().filter_map(entry).collect()
     }
 
-    /// Power is lost, and is there again. Nobody uses the folder.
+    /// Simulates that power is lost and comes back. No process may be using the folder.
     fn lose_power(&self, loss: Loss, random: &mut fastrand::Rng) {
         let now = self.files();
         let left: Vec<(String, Vec<u8>)> = if matches!(loss, Loss::Unforced) {
@@ -138,7 +139,7 @@ impl Disk {
         self.force_all();
     }
 
-    /// What is there after a start is on the disk.
+    /// Marks all current names and bytes as synced.
     fn force_all(&self) {
         let mut names = String::new();
         for (name, (inode, bytes)) in self.files() {
@@ -149,7 +150,7 @@ impl Disk {
     }
 }
 
-/// Some of the bytes behind those that were forced to the disk; sectors of it may never have been written.
+/// Adds some of the bytes after the synced ones. Some sectors of them were never written, and read as zeros.
 fn some_bytes(mut forced: Vec<u8>, now: &[u8], random: &mut fastrand::Rng) -> Vec<u8> {
     let from = forced.len().min(now.len());
     let end = random.usize(from..=now.len());
@@ -168,20 +169,20 @@ fn snapshots(redtail: &Server) -> u32 {
     written.parse().unwrap_or(0)
 }
 
-/// Waits for a snapshot that is on the disk.
+/// Waits for a snapshot on the disk.
 fn settled(redtail: &Server) {
     redtail.wait_for("a snapshot on the disk", |client| {
         state(client, "_snapshots") != "0" && state(client, "") == "kept"
     });
 }
 
-/// A new history, which needs a full sync.
+/// Starts a new history, which needs a full sync.
 fn turn(primary: &Server) {
     primary.command("DEBUG CHANGE-REPL-ID");
     primary.command("CLIENT KILL TYPE replica");
 }
 
-/// `operation` fails for a while on files that begin with `prefix`.
+/// Makes `operation` fail for a while on files whose names begin with `prefix`.
 fn breaks(operation: i32, prefix: &str, fsync: &str) {
     let Some(primary) = primary("redis-7.0") else {
         return;
@@ -222,7 +223,7 @@ fn breaks(operation: i32, prefix: &str, fsync: &str) {
     redtail.stop();
     let [full, partial] = syncs(&primary);
     let again = disk.redtail(&address(&primary), &arguments);
-    // At the primary's offset it is from the start.
+    // It has the primary's offset from the start.
     again.wait_for("a link", |_| syncs(&primary) != [full, partial]);
     assert_eq!(syncs(&primary), [full, partial + 1]);
     again.wait_in_sync(&primary);
@@ -259,7 +260,7 @@ fn a_payload_that_cannot_be_written_is_served_and_its_state_is_written_later() {
     };
     let disk = Disk::new();
     write(&primary, 1, 300);
-    // No ping moves the offset.
+    // No ping may move the offset.
     primary.command("CONFIG SET repl-ping-replica-period 3600");
     disk.fail(WRITE, "payload-");
     let mut redtail = disk.redtail(&address(&primary), &[]);
@@ -310,14 +311,14 @@ fn a_state_that_cannot_be_read_is_left_for_a_start_that_can() {
         assert_eq!(shown(&whole), before, "{prefix}");
         whole.stop();
 
-        // With a primary there is a full sync, and a state in place of the other.
+        // With a primary, redtail does a full sync, and its new state replaces the other.
         disk.fail(READ, prefix);
         let [full, _] = syncs(&primary);
         let mut synced = disk.redtail(&address(&primary), &[]);
         ready(&synced);
         settled(&synced);
         assert_eq!(syncs(&primary)[0], full + 1, "{prefix}");
-        // Libraries come in another order.
+        // The order of libraries changes.
         before = shown(&synced);
         assert_eq!(before.digest, primary.command("DEBUG DIGEST"), "{prefix}");
         synced.stop();
@@ -329,7 +330,7 @@ fn a_state_that_cannot_be_read_is_left_for_a_start_that_can() {
     }
 }
 
-/// The offset that a log begins at; see `record.rs`.
+/// The offset at which a log begins; see `record.rs`.
 fn begin_of(log: &[u8]) -> i64 {
     i64::from_le_bytes(log[24..32].try_into().expect("eight bytes"))
 }
@@ -340,12 +341,12 @@ fn a_log_is_on_the_disk_before_the_one_that_goes_on_from_it() {
         return;
     };
     let disk = Disk::new();
-    // More than is put together before it is written.
+    // More than redtail collects before it writes.
     primary.command("DEBUG POPULATE 20000 key 200");
     let mut redtail = disk.redtail(&address(&primary), &["--state-log-max", "100kb"]);
     ready(&redtail);
     settled(&redtail);
-    // A snapshot that fails leaves a second log behind the first.
+    // A failing snapshot leaves a second log after the first.
     disk.fail(WRITE, "snapshot-");
     let value = "v".repeat(1000);
     let lines: Vec<_> = (0..300)
@@ -378,7 +379,7 @@ fn a_log_is_on_the_disk_before_the_one_that_goes_on_from_it() {
     );
 }
 
-/// Loses power `REDTAIL_POWER_CUTS` times at random moments under load, from the seed `REDTAIL_KILLS_SEED` on.
+/// Loses power `REDTAIL_POWER_CUTS` times at random moments under load. `REDTAIL_KILLS_SEED` is the seed.
 fn power(name: &str, fsync: &str, losses: &[Loss]) {
     let Some(primary) = Server::start(name, &["--repl-backlog-size", "256mb"]) else {
         return;
@@ -410,7 +411,7 @@ fn power(name: &str, fsync: &str, losses: &[Loss]) {
         let seen = reader
             .join()
             .unwrap_or_else(|_| panic!("{name}, seed {seed}, cut {cut}: {}", redtail.log()));
-        // Only what is forced before it is applied is never lost.
+        // Only what is synced before it is applied is never lost.
         last = if fsync == "always" { seen } else { (0, 0) };
         let loss = losses[random.usize(..losses.len())];
         disk.lose_power(loss, &mut random);
