@@ -1,4 +1,4 @@
-//! XREAD with BLOCK: what waits, what wakes it, and what ends it.
+//! XREAD with BLOCK: what makes a client wait, what wakes it, and what ends the wait.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::client::{Client, Reply, encode, words};
 use crate::servers::{PATIENCE, Server};
 
-/// Long enough for a reply that must not come.
+/// Long enough to see that no reply arrives.
 const A_MOMENT: Duration = Duration::from_millis(60);
 
 struct Pair {
@@ -23,7 +23,7 @@ impl Pair {
         Some(Self { primary, redtail })
     }
 
-    /// A client that waits, with the command sent.
+    /// A client that waits for the reply to `line`.
     fn waiting(&self, line: &str) -> Client {
         let mut client = self.redtail.client();
         send(&mut client, line);
@@ -46,7 +46,7 @@ fn read(client: &mut Client) -> Reply {
     client.read().unwrap()
 }
 
-/// What `client`'s neighbour sees of it.
+/// Returns the id of the waiting client, which CLIENT LIST shows as blocked.
 fn id_of_waiter(redtail: &Server) -> String {
     let list = redtail.command("CLIENT LIST").text();
     let line = list
@@ -74,7 +74,7 @@ fn a_reader_wakes_when_an_entry_is_applied() {
         pair.primary.command("XADD t 6-0 f v");
         let told = "*1\r\n*2\r\n$1\r\nt\r\n*1\r\n*2\r\n$3\r\n6-0\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n";
         assert_eq!(read(&mut client).0, told.as_bytes(), "{name}");
-        assert_eq!(read(&mut client).0, b"+PONG\r\n", "what stood behind it");
+        assert_eq!(read(&mut client).0, b"+PONG\r\n", "the request after it");
         pair.wait_for_blocked(0);
     }
 }
@@ -163,7 +163,7 @@ fn nothing_waits_inside_a_transaction_and_wrong_times_are_refused() {
     }
 }
 
-/// Streams come back with other keyspaces, too: by an exchange of databases, and by another full sync.
+/// Entries may also arrive in other keyspaces: through SWAPDB, and through another full sync.
 #[test]
 fn a_reader_wakes_whatever_brings_the_entries() {
     let Some(pair) = Pair::start("redis-7.0") else {

@@ -1,4 +1,4 @@
-//! Requests at the bounds of what servers take, and beyond: redtail has its bounds where a replica of that version has them.
+//! Requests at and beyond the limits of what servers accept. redtail must have the same limits as a replica of that version.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -8,10 +8,10 @@ use std::time::Duration;
 use crate::builds::{closes_before_the_password, gives_up_on_stars};
 use crate::servers::{ALL, Server, free_port};
 
-/// What a server answers to bytes after which it closes the connection or goes on: the first line, of a reply in bulk only its
-/// length, or nothing.
+/// Returns the first line of a server's answer to bytes after which it may close the connection; empty if there is none. Of a
+/// bulk string that is only the length.
 ///
-/// A PING behind them makes a server speak that takes them.
+/// A PING at the end makes a server answer if it accepts the bytes before it.
 fn answer(server: &Server, bytes: &[u8]) -> String {
     answer_at(server.port, bytes)
 }
@@ -20,7 +20,7 @@ fn answer_at(port: u16, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
     let patience = Some(Duration::from_secs(30));
     stream.set_read_timeout(patience).expect("a socket option");
-    // A server that refuses may close before it has read everything.
+    // A server may refuse and close before it has read everything.
     _ = stream.write_all(bytes);
     let mut line = Vec::new();
     let mut byte = [0];
@@ -41,7 +41,7 @@ fn inline(length: usize) -> Vec<u8> {
     line
 }
 
-/// A PING with so many words that its arity is wrong, if so many are taken at all.
+/// A PING with `count` words. Its arity is wrong, if the server accepts that number of words at all.
 fn many_words(count: usize) -> Vec<u8> {
     let mut request = format!("*{count}\r\n").into_bytes();
     for _ in 0..count {
@@ -80,10 +80,10 @@ fn requests() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// What Redis 6.0 fills all memory with a reply to.
+/// A command whose reply fills all of Redis 6.0's memory.
 const FATAL_BEFORE_7: &str = "SRANDMEMBER s -9223372036854775808";
 
-/// Numbers at their bounds, none of which makes a server build a long reply. The keys are there.
+/// Numbers at their limits, none of which makes a server build a long reply. The keys exist.
 const COMMANDS: &[&str] = &[
     "SELECT 15",
     "SELECT 16",
@@ -182,7 +182,7 @@ fn numbers_end_where_the_version_ends_them() {
         ] {
             assert!(!primary.command(line).is_error(), "{line}");
         }
-        let replica = Server::replica(name, &primary).expect("the server is there");
+        let replica = Server::replica(name, &primary).expect("the server was there a moment ago");
         replica.wait_in_sync(&primary);
         let redtail = Server::redtail(&primary);
         let (mut theirs, mut ours) = (replica.client(), redtail.client());
@@ -195,7 +195,7 @@ fn numbers_end_where_the_version_ends_them() {
     }
 }
 
-/// What a connection may call itself, and its library.
+/// Names that a connection may give itself and its library.
 fn names() -> Vec<Vec<Vec<u8>>> {
     let long = "x".repeat(100_000);
     let names = [
@@ -238,7 +238,7 @@ fn names_of_connections_are_those_that_the_version_takes() {
         for words in names() {
             let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
             let [own, real] = [ours.words(&words), theirs.words(&words)];
-            // HELLO shows numbers of the connection's own.
+            // HELLO returns numbers that differ between connections.
             if !real.is_error() && words[0] == b"HELLO" {
                 assert!(!own.is_error(), "{name}: {words:?}: {own:?}");
             } else {
@@ -278,7 +278,7 @@ fn who_has_not_given_a_password_is_bounded_as_the_version_bounds() {
     }
 }
 
-/// A redtail that answers nobody without its password, by its port.
+/// A redtail that requires a password, with its port.
 struct Closed(u16, Child);
 
 impl Closed {
@@ -308,19 +308,19 @@ impl Closed {
 
 impl Drop for Closed {
     fn drop(&mut self) {
-        self.1.kill().expect("it was there");
+        self.1.kill().expect("it is running");
         self.1.wait().expect("it ends");
     }
 }
 
-/// Before Redis 7.2 the sum of now and the timeout overflows, and a client waits for ever; later ones refuse.
+/// Before Redis 7.2 the sum of the current time and the timeout overflows, and the client waits for ever. Later versions refuse.
 #[test]
 fn a_timeout_beyond_all_times_is_refused_or_waits_as_in_the_version() {
     for name in ALL {
         let Some(primary) = Server::start(name, &[]) else {
             continue;
         };
-        let replica = Server::replica(name, &primary).expect("the server is there");
+        let replica = Server::replica(name, &primary).expect("the server was there a moment ago");
         replica.wait_in_sync(&primary);
         let redtail = Server::redtail(&primary);
         for timeout in [
@@ -377,7 +377,7 @@ fn transactions_watch_and_queue_as_much_as_those_of_servers() {
             continue;
         };
         let redtail = Server::redtail(&primary);
-        // Servers look through all keys that a client watches for each new one.
+        // Servers compare each new key with all keys that the client already watches.
         let keys = (0..10_000).map(|number| format!("{number}{}", "x".repeat(3000)));
         let keys: Vec<_> = keys.collect();
         let (mut theirs, mut ours) = (primary.client(), redtail.client());
@@ -394,7 +394,7 @@ fn transactions_watch_and_queue_as_much_as_those_of_servers() {
     }
 }
 
-/// Patterns whose stars servers follow to a depth of their own.
+/// Patterns with many stars, which each version follows to its own depth.
 #[test]
 fn patterns_match_to_the_depth_of_the_version() {
     for name in ALL {

@@ -1,41 +1,41 @@
-//! Where builds of one version answer differently: a distribution mends its server and keeps the version's number.
+//! Where builds of one version answer differently, because a distribution patches its server and keeps the version number.
 //!
-//! A snapshot names the version alone, so redtail answers as the version was released. The tests accept the answer of a
-//! patched build instead where it is listed here.
+//! A snapshot contains only the version, so redtail answers like the version as released. Where a difference is listed here, the
+//! tests also accept the answer of a patched build.
 
 use crate::client::Reply;
 
-/// Scripts that are refused since a patch: without the check, `acl_check_cmd` read past the end of its arguments.
+/// Scripts that patched builds refuse: without the check, `acl_check_cmd` reads past the end of its arguments.
 /// Source: Debian's redis 5:8.0.2-3+deb13u3, compared with 5:8.0.2-3+deb13u1.
 const REFUSED_SCRIPT: &str = "Wrong number of args for redis.acl_check_cmd()";
 
-/// Scripts whose error a build without the patch writes with its line end inside, which is no RESP.
-/// Source: as above.
+/// Scripts whose error message contains a line break in builds without the patch, which is not valid RESP. Source: as above.
 pub const BREAKS_ITS_LINE: &[&str] = &["error({err='x\\r\\ny'})", "error('a\\r\\nb')"];
 
-/// Values that a patched build refuses to load: a pending entry of two consumers is freed twice, and scores that are no number
-/// have no place in the order. redtail loads the snapshot and answers TAINTED for the key.
+/// Values that patched builds refuse to load: a pending entry of two consumers would be freed twice, and NaN scores have no place
+/// in the order. redtail loads the snapshot and answers TAINTED for the key.
 /// Source: Debian's redis 5:7.0.15-1~deb12u10, compared with 5:7.0.15-1~deb12u7, and 5:6.0.16-1+deb11u9 with +deb11u2.
 pub const REFUSED_SNAPSHOTS: &[&str] = &["group pel two owners", "zset3 nan text"];
 
-/// Commands whose key specifications are called incomplete since a patch: they name another key than the command writes
-/// or reads when an option is repeated or looks like a key. Source: as above.
+/// Commands whose key specifications patched builds call incomplete: if an option is repeated or looks like a key, they name
+/// another key than the command writes or reads. Source: as above.
 const INCOMPLETE: &[&str] = &["georadius", "georadiusbymember", "xread", "xreadgroup"];
 
-/// Whether a patched build closed the connection of a client that has not given its password: more would have waited for it
-/// than is let. Redis 6.0 repeats a whole unknown name in its error. Source: Debian's redis 5:6.0.16-1+deb11u9, compared with +deb11u2
+/// Whether a patched build closed the connection of a client without a password because too many bytes would have waited for it.
+/// Redis 6.0 repeats a whole unknown command name in its error. Source: Debian's redis 5:6.0.16-1+deb11u9, compared with +deb11u2
 /// (CVE-2025-21605).
 pub fn closes_before_the_password(name: &str, theirs: &str) -> bool {
     name == "redis-6.0" && theirs.is_empty()
 }
 
-/// Whether a patched build gave up on a pattern of so many stars. Source: as above (CVE-2024-31228); later versions all do.
+/// Whether a patched build stopped at a pattern with that number of stars. Source: as above (CVE-2024-31228). All later versions
+/// do.
 pub fn gives_up_on_stars(name: &str, pattern: &str, theirs: &Reply) -> bool {
     let stars = pattern.matches('*').count();
     name == "redis-6.0" && stars > 1000 && theirs.0.ends_with(b"*0\r\n")
 }
 
-/// Whether `theirs` is another build's answer to `script` where redtail says `ours`.
+/// Whether `theirs` is the answer of another build to `script`, for which redtail answers `ours`.
 pub fn other_build(script: &str, ours: &Reply, theirs: &Reply) -> bool {
     if BREAKS_ITS_LINE.contains(&script) {
         let line = theirs.0.strip_suffix(b"\r\n").unwrap_or_default();
@@ -44,13 +44,13 @@ pub fn other_build(script: &str, ours: &Reply, theirs: &Reply) -> bool {
     ours.0 == b":1\r\n" && theirs.text().contains(REFUSED_SCRIPT)
 }
 
-/// Whether `theirs` is what COMMAND INFO of `command` says in a patched build where the release says `ours`.
+/// Whether `theirs` is a patched build's COMMAND INFO of `command`, for which the release answers `ours`.
 pub fn patched_specification(command: &str, ours: &Reply, theirs: &Reply) -> bool {
     let theirs = String::from_utf8_lossy(&theirs.0);
     INCOMPLETE.contains(&command) && without_incomplete(&theirs).as_bytes() == ours.0
 }
 
-/// COMMAND INFO without the notes that start with `Incomplete`, and without the flag that goes with them.
+/// Removes the notes that begin with `Incomplete` from COMMAND INFO, and the flag that goes with them.
 fn without_incomplete(info: &str) -> String {
     let mut specifications = info.split("*8\r\n$5\r\nnotes\r\n");
     let mut plain = specifications.next().unwrap_or_default().to_owned();

@@ -1,15 +1,15 @@
-//! COMMAND says of each command what the upstream itself says.
+//! COMMAND describes each command exactly as the upstream does.
 
 use crate::builds::patched_specification;
 use crate::servers::{ALL, Server};
 
-/// What the servers say of their commands: a line is servers, name, and more.
+/// What the servers say about their commands. Each line holds servers, a name, and more.
 const CATALOGUE: &str = include_str!("../../src/command/dispatch/catalogue.txt");
 
-/// The servers' letters in the catalogue, in the order of [`ALL`].
+/// The letters of the servers in the catalogue, in the order of [`ALL`].
 const LETTERS: [char; 5] = ['6', '7', '8', 'v', 'V'];
 
-/// Commands whose key specifications carry notes, which we leave out.
+/// Commands whose key specifications have notes, which redtail leaves out.
 const NOTED: &[&str] = &[
     "bitfield",
     "eval",
@@ -27,7 +27,7 @@ const NOTED: &[&str] = &[
     "xadd",
 ];
 
-/// Every name in the catalogue that a server with that letter has.
+/// The names of all commands that the server with that letter has.
 fn names(letter: char) -> impl Iterator<Item = &'static str> {
     CATALOGUE.lines().filter_map(move |line| {
         let mut words = line.split(' ');
@@ -36,7 +36,7 @@ fn names(letter: char) -> impl Iterator<Item = &'static str> {
     })
 }
 
-/// Whether its subcommands are shown with it, in a random order.
+/// Whether the command is shown with its subcommands, whose order is random.
 fn is_container(name: &str) -> bool {
     let start = format!("{name}|");
     names('8')

@@ -1,4 +1,4 @@
-//! Certificates of all kinds, made on the spot.
+//! Certificates of all kinds, generated during the test.
 
 use std::path::PathBuf;
 
@@ -8,22 +8,23 @@ use rcgen::{
 };
 use tempfile::TempDir;
 
-/// A folder of PEM files and the authority that signs them.
+/// A folder of PEM files, and the authority that signs them.
 pub struct Authority {
     folder: TempDir,
     issuer: Issuer<'static, KeyPair>,
 }
 
-/// A certificate's file and its key's.
+/// The files of a certificate and its key.
 pub struct Pair {
     pub cert: String,
     pub key: String,
 }
 
 impl Authority {
-    /// A new one, whose own certificate is in [`Self::file`].
+    /// A new authority. Its own certificate is in [`Self::file`].
     pub fn new(name: &str) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).expect("no name is a good name");
+        let mut params =
+            CertificateParams::new(Vec::new()).expect("an empty list of names is valid");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.distinguished_name.push(DnType::CommonName, name);
@@ -37,20 +38,20 @@ impl Authority {
         authority
     }
 
-    /// The file of its own certificate.
+    /// The file with its own certificate.
     pub fn file(&self) -> String {
         self.path("ca.pem").display().to_string()
     }
 
-    /// The folder of that file and of all that it signs.
+    /// The folder of that file, and of everything it signs.
     pub fn folder(&self) -> String {
         self.folder.path().display().to_string()
     }
 
-    /// A certificate for these names and addresses that signs itself, as `openssl req -x509` makes it.
+    /// A self-signed certificate for these names and addresses, as `openssl req -x509` makes it.
     pub fn self_signed(&self, name: &str, subjects: &[&str]) -> Pair {
         let subjects: Vec<String> = subjects.iter().map(ToString::to_string).collect();
-        let mut params = CertificateParams::new(subjects).expect("good names");
+        let mut params = CertificateParams::new(subjects).expect("valid names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         let own = params.self_signed(&key).expect("a certificate").pem();
@@ -62,10 +63,10 @@ impl Authority {
         self.sign_until(name, subjects, 2099)
     }
 
-    /// The same, valid until the begin of that year.
+    /// The same, valid until the beginning of that year.
     pub fn sign_until(&self, name: &str, subjects: &[&str], year: i32) -> Pair {
         let subjects: Vec<String> = subjects.iter().map(ToString::to_string).collect();
-        let mut params = CertificateParams::new(subjects).expect("good names");
+        let mut params = CertificateParams::new(subjects).expect("valid names");
         params.not_after = date_time_ymd(year, 1, 1);
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().expect("a key");

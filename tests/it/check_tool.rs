@@ -1,4 +1,4 @@
-//! `redtail rdb check` beside the servers' own `redis-check-rdb`: both get the same damaged dumps, and accept or refuse the same.
+//! `redtail rdb check` and the servers' own `redis-check-rdb` get the same damaged dumps, and must accept or refuse the same.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -19,22 +19,22 @@ const MADE: [&str; 9] = [
     "XGROUP CREATE stream g 5-1",
 ];
 
-/// Where the two differ on purpose: whether the tool accepts, a part of what the one says that refuses, and the reason.
+/// Deliberate differences: whether the tool accepts the dump, a part of the other program's error, and the reason.
 const DIFFERENCES: [(bool, &str, &str); 10] = [
     (
         true,
         "invalid score",
-        "the tool takes any text for a score; servers read 0, or a part of it",
+        "the tool accepts any text as a score; servers read 0, or a part of it",
     ),
     (
         true,
         "an entry's id is greater than the stream's last id",
-        "the tool does not compare a stream's ids with what it says of itself",
+        "the tool does not compare a stream's IDs with the stream's own metadata",
     ),
     (
         true,
         "the stream's length does not match its number of entries",
-        "the same; Valkey 9.1 compares",
+        "as above, but Valkey 9.1 does compare",
     ),
     (
         true,
@@ -44,22 +44,22 @@ const DIFFERENCES: [(bool, &str, &str); 10] = [
     (
         true,
         "a group's number of entries read is below -1",
-        "the tool does not look at how much a group has read",
+        "the tool does not check how much a group has read",
     ),
     (
         true,
         "expected a length, found a string encoding",
-        "the tool takes the code for a length",
+        "the tool accepts the encoding as a length",
     ),
     (
         true,
         "the back-length does not match the entry",
-        "with its high bit set it goes on into the entry before it, and a zero there adds nothing",
+        "with its high bit set it continues into the entry before it, where a zero adds nothing",
     ),
     (
         true,
         "it does not start with REDIS or VALKEY and a version number",
-        "the tool reads as many digits as there are; `001:` is version 1",
+        "the tool reads digits up to the first other character; `001:` is version 1",
     ),
     (
         true,
@@ -69,11 +69,11 @@ const DIFFERENCES: [(bool, &str, &str); 10] = [
     (
         false,
         "Can't handle RDB format version",
-        "the tool knows versions up to its own",
+        "the tool supports versions up to its own",
     ),
 ];
 
-/// A dump of [`MADE`] by server `name`: what DUMP says of each key has nothing of the time in it, as SAVE has.
+/// A dump of [`MADE`] by server `name`. It is built from DUMP payloads, which contain no times, unlike the result of SAVE.
 fn dump(name: &str) -> Option<Vec<u8>> {
     let server = Server::start(name, &[])?;
     let mut client = server.client();
@@ -99,8 +99,8 @@ fn dump(name: &str) -> Option<Vec<u8>> {
     Some([header.as_bytes(), aux, &keys, b"\xff", &[0; 8]].concat())
 }
 
-/// Damages of `dump`, each with what it is. There is no checksum, so that the damage itself must be found. Of every two bytes
-/// one is changed, which of them depends on `turn`.
+/// Damaged copies of `dump`, each with a description. The dump has no checksum, so the damage itself must be found. One byte of
+/// every two is changed; `turn` selects which one.
 fn damaged(dump: &[u8], turn: usize) -> Vec<(String, Vec<u8>)> {
     let content = dump.len() - 8;
     let replaced = |at: usize, byte: u8| {
@@ -121,7 +121,7 @@ fn damaged(dump: &[u8], turn: usize) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-/// The tool of server `name`, run as the server is.
+/// Runs the tool of server `name` in the same way as the server.
 fn tool(name: &str, file: &Path) -> Option<(bool, String)> {
     let server = program(name, "redis-server")?;
     let script = std::fs::read_to_string(&server).expect("a script");
@@ -137,7 +137,7 @@ fn tool(name: &str, file: &Path) -> Option<(bool, String)> {
     Some(outcome(&mut command))
 }
 
-/// Whether a command accepts, and all that it says.
+/// Returns whether a command accepts its input, and its whole output.
 fn outcome(command: &mut Command) -> (bool, String) {
     let output = command.stdin(Stdio::null()).output().expect("it runs");
     let said = [output.stdout, output.stderr].concat();
@@ -147,7 +147,7 @@ fn outcome(command: &mut Command) -> (bool, String) {
     )
 }
 
-/// What the two do not agree about: the listed reason, or what each said.
+/// Returns the listed reasons for disagreements, and a description of each disagreement that is not listed.
 fn differences(name: &str, turn: usize) -> Vec<Result<&'static str, String>> {
     let Some(dump) = dump(name) else {
         return Vec::new();
@@ -196,6 +196,9 @@ fn accepts_and_refuses_what_the_tool_of_the_servers_does() {
         .collect();
     assert!(unlisted.is_empty(), "{unlisted:#?}");
     for (_, part, reason) in DIFFERENCES {
-        assert!(found.contains(&Ok(reason)), "no longer so: {part}");
+        assert!(
+            found.contains(&Ok(reason)),
+            "this difference no longer occurs: {part}"
+        );
     }
 }

@@ -19,7 +19,7 @@ fn check(file: &Path) -> Output {
         .expect("it runs")
 }
 
-/// Exit 1 and one line on standard error with the offset, nothing like a panic.
+/// Asserts exit code 1, one line on standard error, and no panic.
 fn assert_refused(file: &Path, what: &str) {
     let output = check(file);
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -30,7 +30,7 @@ fn assert_refused(file: &Path, what: &str) {
 
 #[test]
 fn a_sound_dump_is_reported_with_exit_0() {
-    for entry in fixture("").read_dir().expect("fixtures are there") {
+    for entry in fixture("").read_dir().expect("fixtures exist") {
         let path = entry.expect("an entry").path();
         let name = path
             .file_name()
@@ -54,7 +54,7 @@ fn a_sound_dump_is_reported_with_exit_0() {
 fn a_broken_dump_is_refused_with_one_line() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("broken.rdb");
-    let whole = std::fs::read(fixture("redis-7.0.rdb")).expect("the fixture is there");
+    let whole = std::fs::read(fixture("redis-7.0.rdb")).expect("the fixture exists");
     for length in [
         0,
         5,
@@ -89,7 +89,7 @@ fn a_broken_dump_is_refused_with_one_line() {
 
 #[test]
 fn of_a_cut_dump_the_whole_keys_are_printed_before_the_error() {
-    let whole = std::fs::read(fixture("redis-7.0.rdb")).expect("the fixture is there");
+    let whole = std::fs::read(fixture("redis-7.0.rdb")).expect("the fixture exists");
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("cut.rdb");
     std::fs::write(&file, &whole[..20_000]).expect("a file");

@@ -1,4 +1,4 @@
-//! Ordinary clients work unchanged.
+//! Ordinary clients work without changes.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -12,7 +12,7 @@ fn shop() -> Option<(Server, Server)> {
     Some((primary, redtail))
 }
 
-/// What a program of the server `name` prints when pointed at `server`.
+/// Returns the output of a program of the server `name` that is connected to `server`.
 fn run(name: &str, tool: &str, server: &Server, arguments: &[&str]) -> Option<String> {
     let port = server.port.to_string();
     let output = Command::new(program(name, tool)?)

@@ -1,4 +1,4 @@
-//! Every dump of `fixtures/`, against what a real server said that it holds.
+//! Compares every dump in `fixtures/` with what a real server said it contains.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,11 +8,11 @@ use serde_json::Value;
 use crate::client::{Client, Reply};
 use crate::servers::{Server, fixture};
 
-/// The dumps, and the expected JSON beside each.
+/// The dumps, each with its file of expected JSON.
 fn dumps() -> Vec<(PathBuf, PathBuf)> {
     let mut dumps = Vec::new();
     for directory in [fixture(""), fixture("corpus")] {
-        for entry in directory.read_dir().expect("fixtures are there") {
+        for entry in directory.read_dir().expect("fixtures exist") {
             let path = entry.expect("an entry").path();
             if path.extension().is_some_and(|extension| extension == "rdb") {
                 let expected = path.with_extension("json");
@@ -24,7 +24,7 @@ fn dumps() -> Vec<(PathBuf, PathBuf)> {
     dumps
 }
 
-/// Lines as values in an order of their own: neither the order of keys nor that of what has none is compared.
+/// Parses the lines and puts everything without a defined order, keys included, into one order.
 fn normal(lines: &str) -> Vec<Value> {
     let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
     let mut lines: Vec<Value> = lines.lines().map(parse).collect();
@@ -57,13 +57,13 @@ fn sort(value: &mut Value) {
     members(value).sort_by_key(Value::to_string);
 }
 
-/// A score as its bits: servers have several texts for one number.
+/// Replaces a score by its bits, because servers have several texts for one number.
 fn exact(score: &mut Value) {
     let number: f64 = score.as_str().expect("a score").parse().expect("a number");
     *score = number.to_bits().into();
 }
 
-/// What the program prints of a dump.
+/// What redtail prints for a dump.
 fn printed(dump: &Path) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_redtail"))
         .args(["rdb", "json"])
@@ -93,7 +93,7 @@ fn every_dump_holds_what_a_real_server_found_in_it() {
     assert!(compared > 130, "only {compared} dumps");
 }
 
-/// The server that loads a dump.
+/// The server that can load a dump.
 fn server_of(dump: &Path) -> &'static str {
     let name = dump.file_name().unwrap_or_default().to_string_lossy();
     let servers = [
@@ -111,7 +111,8 @@ fn server_of(dump: &Path) -> &'static str {
     })
 }
 
-/// What tells two values of a real server apart: the digest, and of streams, whose digest leaves groups out, all there is.
+/// Returns what distinguishes two values on a real server: the digest and, for streams, whose digest does not cover groups, all
+/// details.
 fn fingerprint(client: &mut Client, key: &[u8]) -> (Reply, Reply) {
     let digest = client.words(&[b"DEBUG", b"DIGEST-VALUE", key]);
     let details = if client.words(&[b"TYPE", key]).text() == "stream" {
@@ -122,7 +123,7 @@ fn fingerprint(client: &mut Client, key: &[u8]) -> (Reply, Reply) {
     (digest, details)
 }
 
-/// Dumps every key of one database of `ours`, restores it into `scratch`, and compares it there with `real`.
+/// Dumps every key in one database of `ours`, restores it on `scratch`, and compares the result with `real`.
 fn compare_database(
     db: &str,
     real: &mut Client,
@@ -155,7 +156,7 @@ fn compare_database(
     wrong
 }
 
-/// What is wrong with the keys of a dump after their round trip; `None` without the server.
+/// Returns what is wrong with the keys of a dump after a round trip, or `None` if the server is not installed.
 fn round_trip(dump: &Path, name: &str) -> Option<Vec<String>> {
     let config = ["--databases", "1000"];
     let primary = Server::start_on(name, None, Some(dump), &config)?;
@@ -177,7 +178,7 @@ fn round_trip(dump: &Path, name: &str) -> Option<Vec<String>> {
 fn round_trips(name: &str) {
     let mut wrong = Vec::new();
     let own = dumps().into_iter().filter(|(dump, _)| {
-        // No server at hand has the modules.
+        // None of the servers has the modules.
         server_of(dump) == name && !dump.to_string_lossy().ends_with("-modules.rdb")
     });
     for (dump, _) in own {

@@ -1,17 +1,17 @@
-//! Numbers that we make up, as clients keep them that know doubles only.
+//! Numbers that redtail generates must survive in clients that only have doubles.
 
 use std::collections::BTreeSet;
 
 use crate::client::Client;
 use crate::servers::{ALL, Server};
 
-/// Elements of the database, and of each collection.
+/// The number of elements in the database, and in each collection.
 const ELEMENTS: usize = 20_000;
 
-/// What a double cannot hold exactly begins here.
+/// The first number beyond which a double is no longer exact.
 const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
 
-/// The words of a reply, without what says how long they are.
+/// The words of a reply, without lengths.
 fn words(client: &mut Client, line: &str) -> Vec<String> {
     let text = client.command(line).text();
     let lines = text.split("\r\n").flat_map(|line| line.split(['\n', ' ']));
@@ -19,11 +19,11 @@ fn words(client: &mut Client, line: &str) -> Vec<String> {
     kept.map(str::to_owned).collect()
 }
 
-/// Walks with `line` (`%` is the cursor), keeping cursors as doubles, and gives what begins with `prefix`.
+/// Iterates with `line` (`%` is the cursor), keeping cursors as doubles. Returns the number of elements that begin with `prefix`.
 fn walk(client: &mut Client, line: &str, prefix: &str, between: &mut dyn FnMut()) -> usize {
     let (mut cursor, mut seen) = (0.0_f64, BTreeSet::new());
     loop {
-        // As JavaScript writes an integer: no exponent, no point.
+        // Written as JavaScript writes an integer: no exponent, no point.
         let found = words(client, &line.replace('%', &format!("{cursor:.0}")));
         cursor = found[0].parse().expect("a cursor");
         assert!(cursor < EXACT_BELOW, "{line}: {cursor}");
@@ -74,7 +74,7 @@ fn cursors_that_are_kept_as_doubles_lose_nothing() {
             "HSCAN h % COUNT 500",
             "ZSCAN z % COUNT 500",
         ] {
-            // Others come meanwhile, so that tables grow.
+            // Adds elements during the iteration, so that tables grow.
             let mut grow = || {
                 more += 1;
                 let names: Vec<_> = (0..100).map(|at| format!("n{more}-{at}")).collect();

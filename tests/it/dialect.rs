@@ -1,9 +1,9 @@
-//! `--dialect`: redtail speaks as the server named, whatever its primary is; without it, as its primary.
+//! `--dialect`: redtail answers like the named server, whatever its primary is. Without it redtail answers like its primary.
 
 use crate::client::Client;
 use crate::servers::{ALL, Server};
 
-/// Writes that every server takes, and that end the same in all.
+/// Writes that every server accepts, with the same result on all.
 fn writes() -> Vec<String> {
     let mut lines = vec![
         format!("SET short {}", "s".repeat(44)),
@@ -27,7 +27,8 @@ fn writes() -> Vec<String> {
     lines
 }
 
-/// Reads whose replies tell the servers apart, by numbers' texts, errors, encodings, or the command's being there at all.
+/// Reads whose replies differ between the servers: in the format of numbers, errors, encodings, or because a command does not
+/// exist.
 const READS: &[&str] = &[
     "ZSCORE zset m",
     "ZRANGE zset 0 -1 WITHSCORES",
@@ -97,10 +98,10 @@ const READS: &[&str] = &[
     "RESET",
 ];
 
-/// What INFO and HELLO call the server.
+/// The fields in which INFO and HELLO name the server.
 const NAMES: &[&str] = &["redis_version", "valkey_version", "server_name"];
 
-/// A server with the writes, and the name that `--dialect` has for it.
+/// A server after the writes, with its name for `--dialect`.
 struct Primary {
     name: &'static str,
     server: Server,
@@ -118,7 +119,7 @@ impl Primary {
         ALL.into_iter().filter_map(start).collect()
     }
 
-    /// `redis-7.0.15` or the like.
+    /// A name such as `redis-7.0.15`.
     fn dialect(&self) -> String {
         let (family, _) = self.name.split_once('-').unwrap();
         let mut client = self.server.client();
@@ -127,7 +128,7 @@ impl Primary {
     }
 }
 
-/// All that is asked, as one text for each question.
+/// Returns the answer to one question as text.
 fn answers(mut client: Client, line: &str) -> String {
     if let Some(field) = line.strip_prefix("INFO ") {
         return format!("{:?}", client.info("server", field));
@@ -135,7 +136,7 @@ fn answers(mut client: Client, line: &str) -> String {
     format!("{:?}", client.command(line))
 }
 
-/// HELLO without what belongs to the connection, and without modules, of which redtail lists none.
+/// HELLO's reply without the connection's id, and without modules, of which redtail lists none.
 fn hello(client: Client) -> Vec<String> {
     let fields = client.resp3().command("HELLO 3").elements();
     let kept = fields
@@ -144,7 +145,7 @@ fn hello(client: Client) -> Vec<String> {
     kept.flatten().map(|field| field.text()).collect()
 }
 
-/// What redtail says otherwise than the replica.
+/// Returns the answers of redtail that differ from the replica's.
 fn differences(redtail: &Server, replica: &Server, what: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut compare = |line: &str, found: &str, expected: &str| {

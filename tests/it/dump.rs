@@ -1,11 +1,11 @@
-//! DUMP against real servers: the bytes of a real replica where both keep a value alike, and payloads that a real server
-//! restores to an equal value everywhere; and what DEBUG says of the same values.
+//! DUMP against real servers: redtail's bytes equal a real replica's where both encode a value the same, and everywhere a real
+//! server restores them to an equal value. Also what DEBUG reports for the same values.
 
 use crate::client::Client;
 use crate::servers::{ALL, Server};
 
-/// Writes that make one key of each type and form under `prefix`; keys whose names end in `~` come out of hash tables, in an
-/// order of the server's own.
+/// Writes that create one key of each type and form under `prefix`. Keys whose names end in `~` are kept in hash tables, whose
+/// order differs between servers.
 fn writes(server: &str, prefix: &str) -> Vec<Vec<Vec<u8>>> {
     let many = |word: fn(u32) -> String| (0..1500).map(|i| format!(" {}", word(i))).collect();
     let long: String = many(|i| format!("{}", i * i % 977));
@@ -78,7 +78,7 @@ fn writes(server: &str, prefix: &str) -> Vec<Vec<Vec<u8>>> {
         .collect()
 }
 
-/// Writes that not every server knows. Their keys, too, get the prefix.
+/// Writes that only some servers support. Their keys get the prefix, too.
 fn newer(server: &str) -> Vec<&'static str> {
     match server {
         "redis-8.0" => vec![
@@ -106,14 +106,14 @@ fn keys(client: &mut Client) -> Vec<String> {
     keys.lines().map(str::to_owned).collect()
 }
 
-/// Whether a server's bytes for a key of [`writes`] are its own.
+/// Whether a server's bytes for a key from [`writes`] may differ from redtail's.
 fn is_of_another_form(server: &str, key: &str) -> bool {
     match key.split_once(':').unwrap().1 {
         // No listpack sets before 7.2.
         "set" | "intset-packed" => server.starts_with("redis-6") || server.starts_with("redis-7.0"),
-        // Ziplists are of other lengths than listpacks, so lists are split elsewhere.
+        // Ziplists and listpacks differ in size, so lists are split in other places.
         "list-long" | "list-words" => server == "redis-6.0",
-        // In how many layers an element is, each server draws at random; a snapshot tells it.
+        // Each server draws the number of an element's layers at random. A snapshot contains it, the stream does not.
         "vectors" => key.starts_with("streamed:"),
         // The times at which each replica first saw the consumers.
         "stream-groups" => key.starts_with("streamed:"),
@@ -121,7 +121,7 @@ fn is_of_another_form(server: &str, key: &str) -> bool {
     }
 }
 
-/// A primary with one set of values in its snapshot and one in its stream, and its followers.
+/// A primary with one set of values in its snapshot and one in its stream, a real replica, and redtail.
 fn trio(name: &str) -> Option<(Server, Server, Server)> {
     let primary = Server::start(name, &[])?;
     primary.client().pipeline(&writes(name, "loaded:"));
@@ -172,8 +172,8 @@ fn payloads_are_those_of_a_real_replica_and_restore_to_equal_values() {
     }
 }
 
-/// What a DEBUG OBJECT line says, but for addresses, times and sharing; and for the sizes of nodes that other
-/// versions keep in other packings.
+/// The words of a DEBUG OBJECT line except addresses, times and reference counts, and except the sizes of nodes that other
+/// versions pack differently.
 fn figures(server: &str, line: &str) -> Vec<String> {
     let mut others = vec!["at:", "refcount:", "lru", "lfu"];
     if server < "redis-8.0" {

@@ -1,9 +1,9 @@
-//! Where encodings change: as in a real replica that has been told the same thresholds.
+//! Encodings change at the same thresholds as in a real replica with the same settings.
 
 use crate::client::words;
 use crate::servers::{ALL, Server};
 
-/// Settings, under the names that every version knows; those of listpack sets follow where there are any.
+/// Settings, by the names that every version accepts. Versions with listpack sets have two more.
 const SETTINGS: &[&str] = &[
     "hash-max-ziplist-entries",
     "hash-max-ziplist-value",
@@ -15,7 +15,7 @@ const SETTINGS: &[&str] = &[
     "zset-max-ziplist-value",
 ];
 
-/// Values for them.
+/// Combinations of values for them.
 const CHOICES: &[[i64; 8]] = &[
     [4, 8, -1, 4, 3, 100, 4, 8],
     [0, 64, 3, 0, 0, 0, 0, 64],
@@ -25,7 +25,7 @@ const CHOICES: &[[i64; 8]] = &[
     [512, 64, -3, 512, 100, 4096, 128, 64],
 ];
 
-/// The last two of a choice's bounds for sets of strings.
+/// Each combination's two limits for listpack sets.
 const SET_CHOICES: &[[i64; 2]] = &[[4, 8], [0, 64], [5, 0], [3, 5], [9, 70], [128, 64]];
 
 fn settings(name: &str, choice: usize) -> Vec<(&'static str, i64)> {
@@ -44,7 +44,7 @@ fn config(server: &Server, settings: &[(&str, i64)]) {
     }
 }
 
-/// Elements: `count` numbers, or words of `length` bytes.
+/// Returns `count` elements: numbers, or words of `length` bytes.
 fn elements(count: usize, length: usize, numbers: bool) -> Vec<String> {
     (0..count)
         .map(|number| match (numbers, length) {
@@ -55,7 +55,7 @@ fn elements(count: usize, length: usize, numbers: bool) -> Vec<String> {
         .collect()
 }
 
-/// Writes around every threshold: one by one, all at once, and with removals.
+/// Writes around every threshold: element by element, all at once, and with removals.
 fn writes() -> Vec<String> {
     let mut lines = Vec::new();
     let counts = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 127, 128, 129, 512, 513];
@@ -94,7 +94,7 @@ fn writes() -> Vec<String> {
             lines.push(format!("LSET list:{key} 0 {}", "y".repeat(length + 1)));
         }
     }
-    // Lists of many bytes: nodes of 4 KiB and more.
+    // Long lists, with nodes of 4 KiB and more.
     for bytes in [4000, 4090, 4096, 8180, 8192, 8200, 32_768, 70_000] {
         let element = "z".repeat(bytes);
         lines.push(format!("RPUSH long:{bytes} a {element} b"));
@@ -107,11 +107,11 @@ fn writes() -> Vec<String> {
     lines
 }
 
-/// Encodings whose elements have one order: their DUMP is the same bytes, so that a list's nodes end where they should. Not so
-/// in Redis 6.0, whose nodes are ziplists and measured as such.
+/// Encodings whose elements have a defined order. Their DUMPs must be equal, which also checks where a list's nodes end. Redis
+/// 6.0 is exempt, because its nodes are ziplists and measured as such.
 const ORDERED: &[&str] = &["listpack", "ziplist", "intset", "quicklist", "stream"];
 
-/// Every key with its encoding, and its DUMP where that has one form.
+/// Every key with its encoding, and with its DUMP if that is comparable.
 fn encodings(server: &Server) -> Vec<(String, String, Vec<u8>)> {
     let mut client = server.client();
     let has_listpacks = client
@@ -192,7 +192,7 @@ fn encodings_end_where_those_of_a_replica_with_the_same_settings_end() {
         let Some(primary) = Server::start(name, &[]) else {
             return;
         };
-        let replica = Server::replica(name, &primary).expect("it was there");
+        let replica = Server::replica(name, &primary).expect("the server was there a moment ago");
         let redtail = Server::redtail(&primary);
         for choice in 0..CHOICES.len() {
             let settings = settings(name, choice);
@@ -214,7 +214,7 @@ fn what_is_loaded_takes_the_encoding_that_the_follower_s_settings_ask_for() {
         let Some(primary) = Server::start(name, &[]) else {
             return;
         };
-        // Everything packed as far as it goes, and the other way round.
+        // From packed as far as possible to unpacked, and the other way round.
         for (own, choice) in [(5, 0), (5, 1), (4, 3), (3, 4), (1, 5), (5, 2)] {
             config(&primary, &settings(name, own));
             primary.command("FLUSHALL");
@@ -233,7 +233,7 @@ fn what_is_loaded_takes_the_encoding_that_the_follower_s_settings_ask_for() {
             let port = primary.port.to_string();
             let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
             words.extend(["--replicaof", "127.0.0.1", &port]);
-            let replica = Server::start(name, &words).expect("it was there");
+            let replica = Server::start(name, &words).expect("the server was there a moment ago");
             for follower in [&replica, &redtail] {
                 follower.wait_for("its primary", |client| {
                     client
@@ -252,7 +252,7 @@ fn what_is_loaded_takes_the_encoding_that_the_follower_s_settings_ask_for() {
     }
 }
 
-/// What CONFIG answers: lines, and whether the reply is compared in any order.
+/// CONFIG commands, whose replies are compared in any order.
 const CONFIG: &[&str] = &[
     "CONFIG SET hash-max-listpack-entries 5",
     "CONFIG SET hash-max-ziplist-entries 6",
@@ -294,7 +294,7 @@ fn config_answers_as_the_upstream_does() {
             return;
         };
         let redtail = Server::redtail(&primary);
-        // Subcommands have no arity of their own in Redis 6.0.
+        // In Redis 6.0 subcommands have no arity of their own.
         let odd = |line: &str| line.split(' ').count() == 3 && line.contains(" SET ");
         for line in CONFIG
             .iter()
