@@ -1,21 +1,22 @@
-//! Fields that expire by themselves: every read compared with a real replica's, fields past their time included.
+//! Fields that expire by themselves: every read is compared with a real replica's, including reads of fields past their expiry
+//! time.
 //!
-//! The primary deletes nothing by itself while this runs. Times are in the year 2100, long past, or so near that each
-//! round waits until they are past: no reply depends on when it was asked.
+//! The primary deletes nothing by itself in these tests. Expiry times are in the year 2100, long past, or so near that each round
+//! waits until they have passed. So no reply depends on when the read was sent.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::client::{Client, Reply, words};
 use crate::servers::Server;
 
-/// The servers that know such fields.
+/// The servers that support such fields.
 const SERVERS: [&str; 2] = ["redis-8.0", "valkey-9.1"];
-/// The year 2100, Unix time in milliseconds.
+/// The year 2100, in Unix milliseconds.
 const FAR_MS: i64 = 4_102_444_800_000;
-/// Keys of small hashes, and of one too large to be packed.
+/// The keys of small hashes, and of one too large to be packed.
 const KEYS: [&str; 6] = ["h0", "h1", "h2", "h3", "copy", "large"];
 const FIELDS: [&str; 8] = ["a", "b", "7", "-12", "a-longer-field", "", "g", "h"];
-/// For how long after a round's last write its near times are still to come.
+/// How far in the future a round's near expiry times are when they are written.
 const NEAR_MS: i64 = 400;
 
 struct Writer {
@@ -48,7 +49,7 @@ impl Writer {
         ])
     }
 
-    /// The value of an option that tells a time.
+    /// An option that sets an expiry time, and its value.
     fn time(&mut self) -> (&'static str, i64) {
         let far = FAR_MS + self.random.i64(0..20) * 1000;
         let left = far - now_ms();
@@ -160,7 +161,7 @@ impl Writer {
         self.client.words(&words);
     }
 
-    /// Puts a key's own DUMP under another name.
+    /// Restores a key's own DUMP under another name.
     fn restore(&mut self, key: &str) {
         if let Some(payload) = self.client.words(&[b"DUMP", key.as_bytes()]).bulk() {
             let reply = self
@@ -170,7 +171,7 @@ impl Writer {
         }
     }
 
-    /// Gives fields times that are past soon, and waits until they are.
+    /// Gives fields expiry times in the near future, and waits until they have passed.
     fn let_fields_expire(&mut self) {
         let at = now_ms() + NEAR_MS;
         for key in KEYS {
@@ -193,7 +194,7 @@ fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap()
 }
 
-/// Every read of one hash.
+/// All reads of one hash.
 fn reads(key: &str) -> Vec<Vec<Vec<u8>>> {
     let all = FIELDS.join(" ");
     let count = FIELDS.len();
@@ -220,7 +221,7 @@ fn reads(key: &str) -> Vec<Vec<Vec<u8>>> {
     reads
 }
 
-/// A reply of which the order of a table's elements is taken out.
+/// A reply without the order of a table's elements.
 fn normal(words: &[Vec<u8>], reply: &Reply, is_table: bool) -> Reply {
     let pairs = reply.0.first() == Some(&b'%');
     match words[0].as_slice() {
@@ -238,7 +239,7 @@ fn normal(words: &[Vec<u8>], reply: &Reply, is_table: bool) -> Reply {
             let parts = reply.elements();
             Reply([&parts[0].0[..], &parts[1].sorted(width).0].concat())
         }
-        // The order shows in the bytes; only their number is compared.
+        // The bytes depend on the order; only their number is compared.
         b"DUMP" => Reply(
             reply
                 .0
@@ -256,7 +257,7 @@ fn nested(reply: &Reply) -> bool {
     elements.first().is_some_and(|first| first.0[0] == b'*')
 }
 
-/// How many hashes with expiring fields INFO counts.
+/// The number of hashes with expiring fields, according to INFO.
 fn tracked(server: &Server) -> String {
     let text = server.command("INFO keyspace").text();
     let line = text.lines().find(|line| line.starts_with("db0:"));
@@ -296,7 +297,7 @@ fn every_read_of_fields_that_expire_is_that_of_a_real_replica() {
             return;
         };
         primary.command("DEBUG SET-ACTIVE-EXPIRE 0");
-        let replica = Server::replica(name, &primary).expect("as the primary");
+        let replica = Server::replica(name, &primary).expect("the server was there a moment ago");
         let redtail = Server::redtail(&primary);
         let mut writer = Writer {
             random: fastrand::Rng::with_seed(7),
@@ -319,7 +320,7 @@ fn every_read_of_fields_that_expire_is_that_of_a_real_replica() {
                 &redtail,
             );
         }
-        let fresh = Server::replica(name, &primary).expect("as the primary");
+        let fresh = Server::replica(name, &primary).expect("the server was there a moment ago");
         assert_same(
             &format!("{name}, snapshot"),
             &fresh,

@@ -1,12 +1,12 @@
-//! How a command of the stream gets to the writer: straight from the socket while it keeps up, through the spool where it does
-//! not. What that buys is measured in `benches/versus`.
+//! How a command from the stream reaches the writer: straight from the socket while the writer keeps up, and through the spool
+//! when it does not. `benches/versus` measures the benefit.
 
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
 use crate::servers::{PATIENCE, Server};
 
-/// Commands that are sent one by one.
+/// The number of commands that are sent one by one.
 const SINGLES: u64 = 200;
 
 fn direct_reads(redtail: &Server) -> u64 {
@@ -14,7 +14,8 @@ fn direct_reads(redtail: &Server) -> u64 {
     figure.expect("a figure").parse().expect("a number")
 }
 
-/// Writes `SINGLES` times, each once the one before is visible, and gives how many pieces the writer read itself meanwhile.
+/// Writes `SINGLES` times, each time after the write before is visible. Returns the number of pieces that the writer itself read
+/// in that time.
 fn reads_of_singles(primary: &Server, redtail: &Server) -> u64 {
     let (mut writes, mut reads) = (primary.client(), redtail.client());
     let before = direct_reads(redtail);
@@ -22,7 +23,10 @@ fn reads_of_singles(primary: &Server, redtail: &Server) -> u64 {
     for number in 0..SINGLES {
         writes.command(&format!("SET single {number}"));
         while reads.command("GET single").text() != number.to_string() {
-            assert!(Instant::now() < deadline, "{number} is not seen");
+            assert!(
+                Instant::now() < deadline,
+                "{number} does not become visible"
+            );
         }
     }
     direct_reads(redtail) - before
@@ -35,13 +39,13 @@ fn the_writer_reads_each_command_of_an_idle_link_itself() {
             return;
         };
         let redtail = Server::redtail(&primary);
-        // The first sync's end, and pings, take the other way now and then.
+        // The end of the first sync, and occasional pings, may go through the spool.
         let read = reads_of_singles(&primary, &redtail);
         assert!(read >= SINGLES * 9 / 10, "{name}: {read}");
     }
 }
 
-/// Reads that waited for the writer, and those among them that waited in vain.
+/// The reads that waited for the writer, and those among them that waited in vain.
 fn waits(redtail: &Server) -> [usize; 2] {
     [
         "redtail_reads_that_waited",
@@ -71,8 +75,8 @@ fn a_read_after_the_primarys_reply_sees_the_write() {
         let too_old = too_old.count();
         let [waited, in_vain] = waits(&redtail);
         let in_vain = in_vain - before[1];
-        assert!(waited > before[0], "{name}: nobody had to wait");
-        // What comes while the link's task has the socket is not waited for: pings, now and then.
+        assert!(waited > before[0], "{name}: no read had to wait");
+        // Reads do not wait for bytes that arrive while the link's task owns the socket, such as occasional pings.
         assert!(
             too_old <= in_vain + TRIES / 200,
             "{name}: {too_old}, in vain {in_vain}"
@@ -93,7 +97,7 @@ fn so_it_does_over_a_unix_socket() {
     assert!(read >= SINGLES * 9 / 10, "{read}");
 }
 
-/// A megabyte of the stream.
+/// A write of one megabyte.
 fn megabyte(number: usize) -> Vec<Vec<u8>> {
     let key = format!("big:{number}").into_bytes();
     vec![b"SET".to_vec(), key, vec![b'x'; 1 << 20]]
@@ -112,20 +116,20 @@ fn a_writer_that_falls_behind_leaves_the_reading_to_the_spool_and_takes_it_up_ag
     for command in &commands {
         primary.client().pipeline(std::slice::from_ref(command));
     }
-    // All of it is here before much of it has been worked off: the primary has nothing left to send.
+    // Everything has arrived before much of it is applied, and the primary has nothing left to send.
     let written = primary.client().offset("master_repl_offset");
     let figure = |client: &mut Client, name| {
         let figure = client.info("redtail", name);
         figure.and_then(|figure| figure.parse::<i64>().ok())
     };
     let mut lag = 0;
-    redtail.wait_for("all that was written", |client| {
+    redtail.wait_for("all written bytes to arrive", |client| {
         lag = figure(client, "redtail_lag_bytes").unwrap_or(0);
         figure(client, "redtail_received_offset") >= written
     });
     assert!(lag > 4 << 20, "the writer has caught up already: {lag}");
     let pieces = direct_reads(&redtail) - before;
-    // In pieces of 64 KB at most it would have been 384 times.
+    // In pieces of at most 64 KB there would have been 384.
     assert!(pieces < 40, "{pieces}");
     redtail.wait_in_sync(&primary);
     std::thread::sleep(Duration::from_millis(10));
@@ -146,7 +150,7 @@ fn all_is_read_while_a_snapshot_for_the_next_start_is_written() {
     let read = reads_of_singles(&primary, &redtail);
     assert!(read >= SINGLES * 9 / 10, "{read}");
     let commands: Vec<_> = (0..16).map(megabyte).collect();
-    // The log outgrows its limit, and a snapshot takes its place.
+    // The log exceeds its limit, and a snapshot replaces it.
     for command in &commands {
         primary.client().pipeline(std::slice::from_ref(command));
     }

@@ -1,4 +1,4 @@
-//! Function libraries, as a real replica keeps them.
+//! Function libraries must be the same as on a real replica.
 
 use crate::client::Reply;
 use crate::servers::{ALL, Server};
@@ -65,18 +65,18 @@ fn libraries_are_dumped_as_a_replica_dumps_them() {
             .try_command(&[b"FUNCTION", b"LOAD", first.as_bytes()]);
         assert!(!loaded.unwrap().is_error());
         let trio = Trio {
-            replica: Server::replica(name, &primary).expect("it was there"),
+            replica: Server::replica(name, &primary).expect("the server was there a moment ago"),
             redtail: Server::redtail(&primary),
             primary,
         };
-        // One from the snapshot; replaced; gone.
+        // A library from the snapshot, then replaced, then deleted.
         trio.assert_same(&["FUNCTION DUMP"]);
         trio.load("first", 2);
         trio.assert_same(&["FUNCTION DUMP"]);
         let payload = trio.primary.command("FUNCTION DUMP").bulk().unwrap();
         trio.send(&[b"FUNCTION", b"DELETE", b"first"]);
         trio.assert_same(WITHOUT);
-        // Back from a payload, over another, and beside another.
+        // Restored from a payload: in place of another library, and beside it.
         trio.load("second", 1);
         for policy in ["FLUSH", "REPLACE"] {
             trio.send(&[b"FUNCTION", b"RESTORE", &payload, policy.as_bytes()]);
@@ -97,7 +97,7 @@ fn libraries_are_dumped_as_a_replica_dumps_them() {
         trio.assert_same(&["FUNCTION DUMP"]);
         trio.send(&[b"FUNCTION", b"FLUSH", b"ASYNC"]);
         trio.assert_same(WITHOUT);
-        // A payload of several gives them back to a real server, whatever their order.
+        // A real server restores a payload of several libraries, whatever their order.
         trio.load("second", 1);
         trio.load("first", 1);
         trio.redtail.wait_in_sync(&trio.primary);

@@ -1,5 +1,5 @@
-//! The bodies of the fuzz targets, on seeded mutations of all that is in `fixtures/`, and on the inputs that once broke
-//! something. The guided runs are in `tests/fuzz`.
+//! Runs the bodies of the fuzz targets on seeded mutations of everything in `fixtures/`, and on inputs that once broke something.
+//! The guided runs are in `tests/fuzz`.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use crate::client::encode;
 use crate::measured::run;
 use crate::servers::fixture;
 
-/// What a target does with its input.
+/// The body of a target.
 type Body = fn(&[u8]);
 
-/// Every target by its name.
+/// All targets by name.
 const TARGETS: [(&str, Body); 6] = [
     ("dump", fuzzing::dump),
     ("packed", fuzzing::packed),
@@ -22,7 +22,7 @@ const TARGETS: [(&str, Body); 6] = [
     ("stream", fuzzing::stream),
 ];
 
-/// What dumps and streams are made of, and numbers at which something changes.
+/// Building blocks of dumps and streams, and numbers at which something changes.
 const PIECES: [&[u8]; 20] = [
     b"\x80\x00\x00\x00\x00",
     b"\x80\xff\xff\xff\xff",
@@ -46,7 +46,7 @@ const PIECES: [&[u8]; 20] = [
     b"\r\n",
 ];
 
-/// Files of a directory and those below it.
+/// Reads the files in a directory and its subdirectories.
 fn files(directory: &Path) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     for entry in directory.read_dir().into_iter().flatten().flatten() {
@@ -81,7 +81,7 @@ fn mutate(random: &mut fastrand::Rng, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Mutations of `seed`, some with a byte in front that chooses among what a target does.
+/// Runs `body` on mutations of `seed`. Some have an additional first byte, with which a target chooses what to do.
 fn fuzz(body: Body, seed: &[u8], rounds: u64) {
     let mut random = fastrand::Rng::with_seed(seed.len() as u64);
     for round in 0..rounds {
@@ -98,7 +98,7 @@ fn fuzz(body: Body, seed: &[u8], rounds: u64) {
 fn mutated_dumps_keep_every_promise() {
     for dump in files(&fixture("")) {
         run(fuzzing::dump, &dump);
-        // Large ones take long and hold little that small ones do not.
+        // Large dumps take long, and contain little that small ones do not.
         let rounds = 200_000 / (dump.len() as u64 + 1000);
         fuzz(fuzzing::dump, &dump, rounds);
     }
@@ -128,7 +128,7 @@ const LINES: [&str; 10] = [
     "PING",
 ];
 
-/// All lines as a primary, or a client, sends them.
+/// All lines as a primary or a client sends them.
 fn commands() -> Vec<u8> {
     let words = |line: &str| encode(&line.split(' ').map(str::as_bytes).collect::<Vec<_>>());
     LINES.iter().flat_map(|line| words(line)).collect()

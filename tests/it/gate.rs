@@ -1,18 +1,19 @@
-//! What a replica refuses while it loads and while its data is too old, for every command: as a real replica of that version.
+//! What a replica refuses while it loads, and while its data is too old. Compares every command with a real replica of that
+//! version.
 
 use crate::client::Client;
 use crate::servers::{Server, free_port};
 
-/// What the servers say of their commands: a line is servers, name, group, arity, and more.
+/// What the servers say about their commands. Each line holds servers, name, group, arity, and more.
 const CATALOGUE: &str = include_str!("../../src/command/dispatch/catalogue.txt");
 
-/// Servers, with their letters in the catalogue.
+/// The servers, with their letters in the catalogue.
 const SERVERS: [(&str, char); 3] = [("redis-7.0", '7'), ("redis-8.0", '8'), ("valkey-9.1", 'V')];
 
-/// A server that allows no modules says so first.
+/// Without this, a server refuses module commands with another error.
 const ALLOWED: [&str; 2] = ["--enable-module-command", "yes"];
 
-/// Scripts begin on a real replica, and fail where they read; we refuse them as a whole.
+/// On a real replica scripts start, and fail at their first read. redtail refuses them as a whole.
 const SCRIPTS: [&str; 6] = [
     "eval",
     "eval_ro",
@@ -22,8 +23,8 @@ const SCRIPTS: [&str; 6] = [
     "fcall_ro",
 ];
 
-/// A request for each command of a server, with as few words as the command takes. Where they would do something to the server,
-/// they are such that it refuses them.
+/// Requests for every command of a server, with the minimum number of words. Requests that would have an effect on the server are
+/// wrong on purpose, so that it refuses them.
 fn requests(letter: char) -> Vec<Vec<&'static str>> {
     let lines = CATALOGUE.lines().map(|line| line.split(' '));
     let of_server = lines.filter_map(|mut words| {
@@ -49,7 +50,7 @@ fn request(name: &'static str, arity: i32) -> Vec<&'static str> {
     }
 }
 
-/// How a server takes a request on a new connection: the code of a refusal, or that it looked at it.
+/// How a server treats a request on a new connection: the code of a refusal, or "handled".
 fn taken(server: &Server, request: &[&str]) -> String {
     let words: Vec<&[u8]> = request.iter().map(|word| word.as_bytes()).collect();
     let reply = server.client().try_command(&words);
@@ -62,17 +63,17 @@ fn taken(server: &Server, request: &[&str]) -> String {
     });
     let code = text.split(' ').next().unwrap_or_default();
     let is_refusal = ["LOADING", "MASTERDOWN", "READONLY"].contains(&code);
-    (if is_refusal { code } else { "looked at" }).to_owned()
+    (if is_refusal { code } else { "handled" }).to_owned()
 }
 
-/// Asserts that both take all requests alike, and that some are refused with `code` and some are looked at.
+/// Asserts that both treat all requests the same way, and that some are refused with `code` and others are handled.
 fn take_alike(ours: &Server, theirs: &Server, letter: char, code: &str) {
     let mut differing = Vec::new();
     let mut counts = [0, 0];
     for request in requests(letter) {
         let expected = taken(theirs, &request);
         counts[0] += usize::from(expected == code);
-        counts[1] += usize::from(expected == "looked at");
+        counts[1] += usize::from(expected == "handled");
         let expected = if SCRIPTS.contains(&request[0]) {
             code
         } else {
@@ -80,12 +81,12 @@ fn take_alike(ours: &Server, theirs: &Server, letter: char, code: &str) {
         };
         let own = taken(ours, &request);
         if own != expected {
-            differing.push(format!("{request:?}: {own}, there {expected}"));
+            differing.push(format!("{request:?}: {own}, on the replica {expected}"));
         }
     }
     assert!(differing.is_empty(), "{code}: {}", differing.join("\n"));
     assert!(counts.iter().all(|count| *count > 30), "{code}: {counts:?}");
-    eprintln!("{code} and looked at: {counts:?}");
+    eprintln!("{code} and handled: {counts:?}");
 }
 
 fn field(server: &Server, section: &str, field: &str) -> String {
@@ -102,7 +103,7 @@ fn every_command_is_refused_as_a_replica_with_old_data_refuses_it() {
         let port = primary.port.to_string();
         let follows = ["--replicaof", "127.0.0.1", &port];
         let real = Server::start(name, &[&follows[..], &ALLOWED].concat());
-        let real = real.expect("it was there a moment ago");
+        let real = real.expect("the server was there a moment ago");
         real.wait_in_sync(&primary);
         real.command("CONFIG SET replica-serve-stale-data no");
         primary.stop();
@@ -125,7 +126,7 @@ fn every_command_is_refused_as_a_replica_that_loads_refuses_it() {
         let version = field(&source, "server", "redis_version");
         let dump = source.directory().join("dump.rdb");
         let nobody = free_port().to_string();
-        // A minute at least, in which it looks at its clients behind each key.
+        // Loads for at least a minute, and serves clients after each key.
         let slowly = [
             "--replicaof",
             "127.0.0.1",
@@ -137,7 +138,7 @@ fn every_command_is_refused_as_a_replica_that_loads_refuses_it() {
         ];
         let config = [&slowly[..], &ALLOWED].concat();
         let real = Server::start_loading(&[], name, None, Some(&dump), &config);
-        let real = real.expect("it was there a moment ago");
+        let real = real.expect("the server was there a moment ago");
         let family = name.split('-').next().unwrap_or_default();
         let version = match field(&source, "server", "valkey_version") {
             valkey if valkey.is_empty() => version,

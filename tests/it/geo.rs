@@ -1,11 +1,11 @@
-//! Places: random searches are answered in the same bytes as the primary's.
+//! Places: the replies to random searches equal the primary's, byte for byte.
 
 use fastrand::Rng;
 
 use crate::client::words;
 use crate::servers::{ALL, Server};
 
-/// Searches in each protocol version; the sets that they search are small and large, dense and wide, regular and odd.
+/// The number of searches in each protocol version. The searched sets are small and large, dense and wide, regular and irregular.
 const SEARCHES: usize = 400;
 const KEYS: [&str; 6] = ["small", "wide", "town", "grid", "edge", "odd"];
 const UNITS: [&str; 4] = ["m", "km", "ft", "mi"];
@@ -21,7 +21,7 @@ impl Places {
         (middle + (self.0.f64() - 0.5) * reach).clamp(-limit, limit)
     }
 
-    /// A longitude and a latitude.
+    /// A longitude and a latitude, as words.
     fn point(&mut self, key: &str) -> String {
         let (longitude, latitude) = match key {
             "town" => (self.near(13.3, 0.5, 180.0), self.near(52.5, 0.5, 85.0)),
@@ -81,7 +81,7 @@ impl Places {
         lines
     }
 
-    /// A radius, or a side, and a unit.
+    /// A radius or the length of a side, and a unit.
     fn radius(&mut self) -> String {
         let radius = match self.0.u8(..12) {
             0 => "0".to_owned(),
@@ -170,9 +170,9 @@ fn search_and_compare(name: &str, seed: u64) {
             searches.push(words(&format!("ZRANGE {kept}{index} 0 -1 WITHSCORES")));
         }
     }
-    // Redis 6.0 does not know the command, in other words than ours.
+    // Redis 6.0 does not have the command, and words its error differently.
     searches.retain(|words| name != "redis-6.0" || words[0] != b"GEOSEARCH");
-    // There, Valkey reads memory that it never wrote.
+    // In this case Valkey reads memory that it never wrote.
     redtail.answers_as(&primary, name, &searches, |reply| {
         reply.0.starts_with(b"-ERR the middle of the polygon")
     });
@@ -185,7 +185,7 @@ fn searches_find_what_the_primary_finds() {
     }
 }
 
-/// The same, applied from the stream instead of loaded.
+/// The same for writes from the stream instead of from a snapshot.
 #[test]
 fn stored_searches_of_the_stream_keep_what_the_primary_keeps() {
     for name in ALL {

@@ -1,16 +1,16 @@
-//! OBJECT IDLETIME with `--track-access`: what counts as a use of a key counts on a real replica.
+//! OBJECT IDLETIME with `--track-access`: a command uses a key if it does so on a real replica.
 //!
-//! Integers are large here: small ones that share a value share its time of use on a server.
+//! Integers are large here, because on a server small integers that share a value also share an access time.
 
 use std::thread::sleep;
 use std::time::Duration;
 
 use crate::servers::{ALL, Server};
 
-/// Seconds that keys rest before they are used. Less than half of it is recent.
+/// The seconds for which keys rest before they are used. Less than half of that counts as recent.
 const REST_S: u64 = 4;
 
-/// Commands, each with a key of its own in place of `{}`: what makes the key, and what is asked of the followers.
+/// Pairs of commands with a key in place of `{}`: one that creates the key, and one that is sent to the followers.
 const READS: &[(&str, &str)] = &[
     ("SET {} v", "GET {}"),
     ("SET {} v", "STRLEN {}"),
@@ -61,7 +61,7 @@ const READS: &[(&str, &str)] = &[
     ("XADD {} 1-1 f v", "XREAD STREAMS {} 0"),
 ];
 
-/// The same for writes at the primary.
+/// The same with writes on the primary.
 const WRITES: &[(&str, &str)] = &[
     ("SET {} 50000", "INCR {}"),
     ("SET {} 50000", "APPEND {} x"),
@@ -98,7 +98,7 @@ fn idle_s(server: &Server, key: &str) -> Option<i64> {
     server.command(&format!("OBJECT IDLETIME {key}")).integer()
 }
 
-/// Whether a key was used a moment ago; `None` when there is none.
+/// Whether a key was used recently; `None` if the key does not exist.
 fn is_recent(server: &Server, key: &str) -> Option<bool> {
     let half = i64::try_from(REST_S / 2).unwrap();
     idle_s(server, key).map(|idle| idle < half)

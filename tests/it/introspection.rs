@@ -1,12 +1,12 @@
-//! What servers say of themselves: CONFIG, CLIENT LIST, MODULE LIST, MEMORY STATS, the logs, consumer groups; as a replica of each
-//! version says it, but for what is written down here.
+//! What servers report about themselves: CONFIG, CLIENT LIST, MODULE LIST, MEMORY STATS, the logs, consumer groups. redtail must
+//! report the same as a replica of each version, except for the differences listed here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::client::{Client, Reply};
 use crate::servers::{ALL, Server};
 
-/// A primary with a key, which lives as long as this, its replica and redtail.
+/// A primary with one key, its replica and redtail.
 struct Trio {
     name: &'static str,
     _primary: Server,
@@ -15,7 +15,7 @@ struct Trio {
 }
 
 impl Trio {
-    /// For each version; the replica is started with `config` too.
+    /// Runs `check` for each version. The replica also starts with `config`.
     fn each(config: &[&str], check: impl Fn(&Self)) {
         for name in ALL {
             let Some(primary) = Server::start(name, &[]) else {
@@ -25,7 +25,7 @@ impl Trio {
             let port = primary.port.to_string();
             let mut words = vec!["--replicaof", "127.0.0.1", &port];
             words.extend(config);
-            let replica = Server::start(name, &words).expect("the server is there");
+            let replica = Server::start(name, &words).expect("the server was there a moment ago");
             replica.wait_for("its primary", |client| {
                 let status = client.info("replication", "master_link_status");
                 status.is_some_and(|status| status == "up")
@@ -41,13 +41,13 @@ impl Trio {
         }
     }
 
-    /// Asserts that both answer the lines alike, one after the other on one connection each.
+    /// Asserts that both give the same answers to the lines, which are sent one by one on one connection each.
     fn same(&self, lines: &[&str]) {
         let (mut theirs, mut ours) = (self.replica.client(), self.redtail.client());
         for line in lines {
             let asked = words(line);
             let replies = [theirs.words(&asked), ours.words(&asked)];
-            // Settings come in the order of a hash table.
+            // The order of settings is that of a hash table.
             let [expected, found] = if line.starts_with("CONFIG GET") {
                 replies.map(|reply| reply.sorted(2))
             } else {
@@ -58,14 +58,14 @@ impl Trio {
     }
 }
 
-/// A line's words; `''` is an empty one, `_` inside a word a blank.
+/// The words of a line. `''` is an empty word, and `_` in a quoted word is a space.
 fn words(line: &str) -> Vec<&'static [u8]> {
     let word = |word: &str| match word {
         "''" => Vec::new(),
         word if word.starts_with('"') => word.trim_matches('"').replace('_', " ").into_bytes(),
         word => word.as_bytes().to_vec(),
     };
-    // Lines are few, and live as long as the test.
+    // The lines are few and live as long as the test, so leaking them is fine.
     line.split(' ').map(|text| &*word(text).leak()).collect()
 }
 
@@ -75,7 +75,7 @@ fn settings(server: &Server) -> BTreeMap<String, String> {
     pairs.map(|pair| (pair[0].text(), pair[1].text())).collect()
 }
 
-/// Settings whose values differ from a replica's defaults: what is true here, or of this process.
+/// Settings whose values differ from a replica's defaults, because redtail reports what is true for it.
 const OWN_VALUES: &[&str] = &[
     "acllog-max-len",
     "client-output-buffer-limit",
@@ -120,7 +120,7 @@ fn config_get_names_the_settings_of_the_version() {
     });
 }
 
-/// Changes that take effect or are kept, and errors.
+/// Changes that take effect or are stored, and errors.
 const CHANGES: &[&str] = &[
     "CONFIG SET timeout 5",
     "CONFIG GET timeout",
@@ -223,7 +223,7 @@ fn config_set_answers_as_the_version_does() {
     });
 }
 
-/// What would promise something that redtail does not do.
+/// Settings that would promise something redtail does not do.
 const REFUSED: &[(&str, &str)] = &[
     ("save", "900_1"),
     ("appendonly", "yes"),
@@ -248,7 +248,7 @@ fn config_set_refuses_what_would_lie() {
             let reply = trio.redtail.client().words(&words(&line));
             assert!(reply.is_error(), "{}: {line}: {reply:?}", trio.name);
             if trio.name != "redis-6.0" {
-                // All or nothing.
+                // A CONFIG SET changes all its settings or none.
                 let line = format!("CONFIG SET timeout 77 {name} \"{value}\"");
                 let reply = trio.redtail.client().words(&words(&line));
                 assert!(reply.is_error(), "{}: {line}: {reply:?}", trio.name);
@@ -275,7 +275,7 @@ fn config_set_takes_effect() {
     redtail.wait_for_log("maxmemory-samples");
     assert!(!redtail.log().contains("\"1048576\""), "{}", redtail.log());
 
-    // Connections at most.
+    // The maximum number of connections.
     set("CONFIG SET maxclients 1");
     let mut second = Client::try_connect(redtail.port).expect("the system accepts");
     let refusal = second.try_command(&[b"PING"]).map(|reply| reply.text());
@@ -287,7 +287,7 @@ fn config_set_takes_effect() {
     );
     set("CONFIG SET maxclients 100");
 
-    // Words and requests at most.
+    // The maximum size of words and requests.
     let long = vec![b'x'; 2 << 20];
     let mut client = redtail.client();
     assert_eq!(client.words(&[b"ECHO", &long]).bulk(), Some(long.clone()));
@@ -299,14 +299,14 @@ fn config_set_takes_effect() {
     let refusal = client.read().expect("an error").text();
     assert_eq!(refusal, "ERR Protocol error: invalid bulk length");
 
-    // Silence at most.
+    // The maximum silence.
     let mut silent = redtail.client();
     assert_eq!(silent.command("PING").text(), "PONG");
     set("CONFIG SET timeout 1");
     assert!(silent.read().is_err(), "the connection is closed");
 }
 
-/// The names in a line of CLIENT LIST.
+/// The names of the fields in a line of CLIENT LIST.
 fn fields(line: &str) -> Vec<String> {
     let words = line.split_whitespace();
     words
@@ -354,7 +354,7 @@ fn modules_are_those_that_the_version_brings() {
 fn memory_stats_have_the_fields_of_the_version() {
     Trio::each(&[], |trio| {
         for resp3 in [false, true] {
-            // Names, kinds of values, and what is in maps.
+            // Names, types of values, and sizes of maps.
             let shape = |server: &Server| -> Vec<(String, u8, usize)> {
                 let client = server.client();
                 let mut client = if resp3 { client.resp3() } else { client };
@@ -404,7 +404,7 @@ fn logs_answer_as_where_they_are_turned_off() {
     });
 }
 
-/// What INFO leaves out: what is not counted here.
+/// The fields that INFO leaves out because redtail does not count them.
 const UNCOUNTED: &[&str] = &[
     "# Cluster Info",
     "# Keysizes",
@@ -435,7 +435,7 @@ const UNCOUNTED: &[&str] = &[
     "used_memory_vm_",
 ];
 
-/// The sections and fields of INFO, but for those whose names hold a number or a command.
+/// The sections and fields of INFO, except for those whose names contain a number or a command.
 fn info_names(server: &Server) -> BTreeSet<String> {
     let text = server.command("INFO everything").text();
     let named = text.lines().filter_map(|line| match line.split_once(':') {
@@ -475,8 +475,8 @@ fn groups(server: &Server) -> Reply {
     server.command("XINFO GROUPS s")
 }
 
-/// Before Redis 7.2 a primary does not replicate how many entries a group has read: what a replica says of that depends on when it
-/// synced. One that synced at the same moment as redtail says the same.
+/// Before Redis 7.2 a primary does not replicate the number of entries that a group has read. What a replica reports therefore
+/// depends on when it synced. A replica that synced at the same moment as redtail must report the same.
 #[test]
 fn groups_have_read_what_a_replica_of_the_same_moment_says() {
     for name in ALL {
@@ -491,7 +491,7 @@ fn groups_have_read_what_a_replica_of_the_same_moment_says() {
         let mut pairs = Vec::new();
         for count in [5, 2, 2] {
             pairs.push((
-                Server::replica(name, &primary).expect("the server is there"),
+                Server::replica(name, &primary).expect("the server was there a moment ago"),
                 Server::redtail(&primary),
             ));
             write(&format!("XREADGROUP GROUP g c COUNT {count} STREAMS s >"));
@@ -507,7 +507,7 @@ fn groups_have_read_what_a_replica_of_the_same_moment_says() {
             }
         };
         compare();
-        // This one is replicated with its count.
+        // This read is replicated with its count.
         write("XREADGROUP GROUP g c COUNT 1 NOACK STREAMS s >");
         write("XADD s 30-1 a 1");
         compare();

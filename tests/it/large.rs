@@ -1,11 +1,11 @@
-//! Every key of a large keyspace, before and after random writes. REDTAIL_ORACLE_KEYS sets its size (100,000); a tenth as
-//! many writes follow.
+//! Compares every key of a large keyspace before and after random writes. REDTAIL_ORACLE_KEYS sets the number of keys (default
+//! 100,000). The number of writes is a tenth of it.
 
 use crate::client::{Client, Reply, show, words};
 use crate::oracle::scan;
 use crate::servers::Server;
 
-/// Fills a database inside the server: a twentieth of the keys each of five collection types, the rest strings.
+/// Fills a database with a script: a twentieth of the keys for each of five collection types, and strings for the rest.
 const FILL: &str = "for i = ARGV[1], ARGV[2] do local k, t = 'key:' .. i, i % 20 \
     if t < 14 then redis.call('SET', k, string.rep('v', i % 60) .. i) \
     elseif t < 15 then redis.call('SET', k, i - 5000) \
@@ -23,7 +23,7 @@ fn size() -> u32 {
         .unwrap_or(100_000)
 }
 
-/// The read that shows a whole key of the kind that `i` had at first.
+/// The read that shows a whole key of the type that key `i` had at first.
 fn read(i: u32) -> Vec<Vec<u8>> {
     words(&match i % 20 {
         15 => format!("LRANGE key:{i} 0 -1"),
@@ -95,7 +95,7 @@ fn compare_some(primary: &mut Client, redtail: &mut Client, keys: std::ops::Rang
     }
 }
 
-/// Sets and hashes may be tables, whose order is their own.
+/// Sets and hashes may be tables, whose order is not comparable.
 fn same(command: &[Vec<u8>], expected: &Reply, found: &Reply) -> bool {
     let width = match command[0].as_slice() {
         b"SMEMBERS" => 1,

@@ -1,4 +1,4 @@
-//! Memory that clients made redtail take goes back to the system when they have gone.
+//! Memory that redtail allocates for clients returns to the system after they have gone.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,13 +11,13 @@ use crate::servers::{PATIENCE, Server};
 
 const MIB: usize = 1 << 20;
 
-/// Bytes of the value that clients ask for.
+/// The size in bytes of the value that clients request.
 const VALUE: usize = 8 * MIB;
 
-/// What clients leave lying in all, at least.
+/// The minimum memory that clients make redtail allocate.
 const LEFT: usize = 160 * MIB;
 
-/// What may stay: the allocator's own, and pages that are in use in part.
+/// The memory that may remain: the allocator's own, and partly used pages.
 const STAYS: usize = 32 * MIB;
 
 fn resident(server: &Server) -> usize {
@@ -26,7 +26,7 @@ fn resident(server: &Server) -> usize {
     pages * 4096
 }
 
-/// The process's threads.
+/// The ids of the process's threads.
 fn threads(server: &Server) -> BTreeSet<String> {
     let tasks = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
     let name = |task: fs::DirEntry| task.file_name().to_string_lossy().into_owned();
@@ -36,13 +36,13 @@ fn threads(server: &Server) -> BTreeSet<String> {
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
-        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        assert!(Instant::now() < deadline, "timed out waiting until {what}");
         sleep(Duration::from_millis(20));
     }
 }
 
-/// Clients take memory and go. Gives whether all threads lived until it had gone back: the allocator gives back what it keeps
-/// whenever one ends, and that must not be what is waited for.
+/// Clients make redtail allocate memory and leave. Returns whether all threads lived until the memory was returned: the allocator
+/// also returns memory when a thread ends, which must not be the reason here.
 fn takes_and_gives_back(redtail: &Server, requests: &[u8]) -> bool {
     let before = resident(redtail);
     let clients: Vec<TcpStream> = (0..4)
@@ -52,10 +52,10 @@ fn takes_and_gives_back(redtail: &Server, requests: &[u8]) -> bool {
             client
         })
         .collect();
-    wait_until("memory is taken", || resident(redtail) > before + LEFT);
+    wait_until("memory is allocated", || resident(redtail) > before + LEFT);
     drop(clients);
     let there = threads(redtail);
-    wait_until("memory goes back", || resident(redtail) < before + STAYS);
+    wait_until("memory is returned", || resident(redtail) < before + STAYS);
     threads(redtail).is_superset(&there)
 }
 
@@ -71,8 +71,12 @@ fn memory_goes_back_to_the_system_soon_after_clients_that_took_much() {
     let replies = "GET big\r\n".repeat(10);
     let queue = "MULTI\r\n".to_owned() + &format!("GET {}\r\n", "k".repeat(10_000)).repeat(5_000);
     for requests in [replies, queue] {
-        // A thread of the runtime's own may end at any time, but not at each.
+        // A runtime thread may end at any time, but not in every attempt.
         let gives_back = (0..10).any(|_| takes_and_gives_back(&redtail, requests.as_bytes()));
-        assert!(gives_back, "only as threads ended: {}", redtail.log());
+        assert!(
+            gives_back,
+            "memory returned only when threads ended: {}",
+            redtail.log()
+        );
     }
 }

@@ -1,11 +1,11 @@
-//! Values of modules, from dumps and from the stream: kept as their bytes, and given back as real servers with the modules
-//! gave them. The dumps come from `fixtures/modules.py`.
+//! Values of modules, from dumps and from the stream. redtail keeps their bytes, and DUMP must return the same payloads as real
+//! servers with the modules. The dumps come from `fixtures/modules.py`.
 
 use crate::client::{Client, encode, words};
 use crate::scripted::{Connection, Scripted, full_resync, with_length};
 use crate::servers::{ALL, Server, fixture};
 
-/// What a real server gave to DUMP.
+/// A real server's reply to DUMP.
 struct Payload {
     db: String,
     key: Vec<u8>,
@@ -22,10 +22,10 @@ fn bytes(hex: &str) -> Vec<u8> {
 
 fn payloads(name: &str) -> Vec<Payload> {
     let path = fixture(&format!("corpus/{name}-modules.payloads"));
-    let text = std::fs::read_to_string(path).expect("the fixture is there");
+    let text = std::fs::read_to_string(path).expect("the fixture exists");
     let parse = |line: &str| {
         let [db, key, payload] = line.split(' ').collect::<Vec<_>>()[..] else {
-            panic!("three words: {line}");
+            panic!("expected three words: {line}");
         };
         Payload {
             db: db.to_owned(),
@@ -36,7 +36,7 @@ fn payloads(name: &str) -> Vec<Payload> {
     text.lines().map(parse).collect()
 }
 
-/// redtail behind a primary that the test plays, with the dump loaded.
+/// redtail with a primary that the test plays, after loading the dump.
 fn follow(name: &str) -> (Connection, Server, Scripted) {
     let dump = std::fs::read(fixture(&format!("corpus/{name}-modules.rdb"))).expect("a dump");
     let primary = Scripted::start();
@@ -100,6 +100,6 @@ fn a_modules_own_write_taints_what_it_may_have_changed() {
     redtail.wait_for("the taint", |client| {
         client.command("DUMP text:0").text().starts_with("TAINTED")
     });
-    // Which keys a module's command names is not known here: none is vouched for until the next snapshot.
+    // redtail does not know which keys a module's command names, so it taints all keys until the next snapshot.
     assert!(redtail.command("GET beside").text().starts_with("TAINTED"));
 }

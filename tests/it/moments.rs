@@ -1,4 +1,4 @@
-//! What readers see while writes and full syncs go on: whole commands, whole transactions, never an earlier moment, never
+//! What readers see during writes and full syncs: whole commands and whole transactions, never an earlier moment, and never
 //! LOADING again.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::client::{Client, words};
 use crate::servers::{PATIENCE, Server};
 
-/// Writes `round` to the primary again and again on a thread of its own, until dropped.
+/// Repeatedly writes `round` to the primary, on a thread of its own, until dropped.
 struct Writing {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -89,7 +89,7 @@ fn one_connection_never_goes_back() {
     };
     primary.command("MSET a 0 b 0");
     let redtail = Server::redtail(&primary);
-    // b is written after a, so whoever reads b first must find a at least as new.
+    // b is written after a, so a reader that reads b first must find a at least as new.
     let _writing = Writing::start(&primary, |i| {
         vec![format!("SET a {i}"), format!("SET b {i}")]
     });
@@ -197,7 +197,7 @@ fn an_expired_key_is_hidden_before_the_primary_deletes_it() {
         Some(4),
         "the primary has deleted nothing yet"
     );
-    // A write to an expired key makes a new one, on both.
+    // A write to an expired key creates a new one, on both.
     primary.command("APPEND goes 2");
     primary.command("LPUSHX list c");
     redtail.wait_in_sync(&primary);

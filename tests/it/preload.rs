@@ -1,9 +1,9 @@
-//! C libraries that stand between a program and the system's own.
+//! C libraries that intercept calls to the system's libraries.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Compiles `source`, a file of `tests/it`, into `folder`; gives what `LD_PRELOAD` takes.
+/// Compiles `source`, a file in `tests/it`, into `folder`. Returns the path for `LD_PRELOAD`.
 pub fn library(folder: &Path, source: &str) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/it")
