@@ -1,4 +1,4 @@
-//! Full resyncs of real primaries: what INFO and ROLE say meanwhile, what is held back, what is given up.
+//! Full resyncs of real primaries: what INFO and ROLE report during them, what the guard holds back, and what one-copy discards.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -15,7 +15,8 @@ fn fields(client: &mut Client) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// What is not the same for two replicas of one primary, or has its reason at redtail: no backlog and never announced.
+/// Fields that may differ between two replicas of one primary, or that redtail reports differently because it has no backlog and
+/// is never announced.
 const OWN: &[&str] = &[
     "master_last_io_seconds_ago",
     "master_sync_last_io_seconds_ago",
@@ -30,7 +31,7 @@ const OWN: &[&str] = &[
     "repl_backlog_histlen",
 ];
 
-/// Asserts that redtail has all fields of a real replica, with its values.
+/// Asserts that redtail has all fields of a real replica, with the same values.
 fn shows_what_a_replica_shows(redtail: &Server, real: &Server, state: &str) {
     let (ours, theirs) = (fields(&mut redtail.client()), fields(&mut real.client()));
     for (name, value) in theirs {
@@ -59,7 +60,7 @@ fn info_and_role_are_those_of_a_replica_in_every_state() {
         for number in 0..50 {
             primary.command(&format!("SET key{number} value"));
         }
-        // From 6.0 on each key takes its time, of which there is enough to look.
+        // Since 6.0 this delays each key, which leaves time for the checks.
         primary.command("CONFIG SET rdb-key-save-delay 30000");
         let port = primary.port.to_string();
         let redtail = Server::redtail_of(&format!("127.0.0.1:{port}"), &[]);
@@ -149,7 +150,7 @@ fn the_id_before_a_failover_is_told_as_a_replica_tells_it() {
 
 const HUNDRED: i64 = 100;
 
-/// A primary of a hundred keys on a port that can be had again, and redtail under a guard.
+/// Starts a primary with a hundred keys on a port that can be reused, and redtail with a guard.
 fn guarded(name: &str, arguments: &[&str]) -> Option<(Server, Server)> {
     let primary = Server::start_on(name, Some(free_port()), None, &[])?;
     for number in 0..HUNDRED {
@@ -161,7 +162,7 @@ fn guarded(name: &str, arguments: &[&str]) -> Option<(Server, Server)> {
     Some((primary, redtail))
 }
 
-/// The primary ends, and another one with a single key comes to its place.
+/// Ends the primary, and starts another one with a single key in its place.
 fn come_back_empty(primary: Server, name: &str) -> Server {
     let port = primary.port;
     drop(primary);
@@ -185,7 +186,7 @@ fn an_emptied_primary_is_held_back_until_someone_confirms() {
         primary.command("SET key2 new");
         assert_eq!(redtail.command("DBSIZE").integer(), Some(HUNDRED));
         assert_eq!(redtail.command("GET key2").text(), "old");
-        // A lost link changes nothing, and costs no further full sync.
+        // A lost link changes nothing and causes no further full sync.
         primary.command("CLIENT KILL TYPE replica");
         redtail.wait_for("another link", |client| {
             client.info("redtail", "redtail_partial_syncs").as_deref() == Some("1")
@@ -249,7 +250,7 @@ fn one_copy_gives_the_old_data_up_and_says_why() {
         return;
     };
     primary.command("SET key1 old");
-    // At this rate there is enough time to look.
+    // At this rate the load leaves time for the checks.
     primary.command("SETRANGE filler 300000 x");
     let arguments = [
         ["--resync-memory", "one-copy"],
@@ -258,7 +259,7 @@ fn one_copy_gives_the_old_data_up_and_says_why() {
     ];
     let arguments = arguments.as_flattened();
     let redtail = Server::redtail_with(&primary, arguments);
-    // A link that is only cut costs nothing.
+    // A cut link alone discards nothing.
     primary.command("CLIENT KILL TYPE replica");
     redtail.wait_for("another link", |client| {
         client.info("redtail", "redtail_partial_syncs").as_deref() == Some("1")
@@ -309,20 +310,20 @@ const MASTERDOWN: &str =
 #[test]
 fn stale_data_is_refused_as_a_replica_refuses_it_and_served_again() {
     for name in ["redis-6.0", "redis-8.0", "valkey-9.1"] {
-        // A primary that says nothing of its own accord.
+        // A primary that sends nothing by itself.
         let quiet = ["--repl-ping-replica-period", "3600"];
         let Some(primary) = Server::start_on(name, Some(free_port()), None, &quiet) else {
             continue;
         };
         primary.command("SET a 1");
         let redtail = Server::redtail_with(&primary, &["--max-staleness", "2s"]);
-        // Silence is no staleness while the primary can be asked.
+        // Data does not become stale during silence while the primary answers redtail's questions.
         let start = std::time::Instant::now();
         while start.elapsed() < std::time::Duration::from_millis(3500) {
             assert_eq!(redtail.command("GET a").text(), "1", "{name}");
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
-        // A primary that hangs keeps its connections; only it cannot prove anything.
+        // A hanging primary keeps its connections, but nothing proves that the data is fresh.
         signal(&primary, "-STOP");
         redtail.wait_for("a refusal", |client| {
             client.command("GET a").text() == MASTERDOWN
@@ -340,7 +341,7 @@ fn stale_data_is_refused_as_a_replica_refuses_it_and_served_again() {
         );
         signal(&primary, "-CONT");
         redtail.wait_for("fresh data", |client| client.command("GET a").text() == "1");
-        // What real replicas say, for all commands that they have in common with us.
+        // Compares with real replicas, for all commands that they share with redtail.
         let mut primary = primary;
         let real = Server::replica(name, &primary).unwrap();
         real.command("CONFIG SET replica-serve-stale-data no");
@@ -413,7 +414,7 @@ fn without_permission_to_ask_the_stream_is_the_proof() {
     signal(&primary, "-CONT");
 }
 
-/// Lets a snapshot of `primary` for `redtail` begin, and ends it by FLUSHALL, for the `times`th time.
+/// Waits until a snapshot of `primary` for `redtail` begins, and ends it with FLUSHALL, for the `times`th time.
 fn kill_a_snapshot(primary: &Server, redtail: &Server, times: usize) {
     primary.command("DEBUG POPULATE 3000");
     primary.wait_for("a snapshot", |client| {
@@ -433,7 +434,7 @@ fn kill_a_snapshot(primary: &Server, redtail: &Server, times: usize) {
 fn a_snapshot_that_flushall_ends_is_not_blamed_on_the_output_buffer() {
     for name in ["redis-6.0", "redis-7.0", "valkey-9.1"] {
         for diskless in ["yes", "no"] {
-            // A millisecond for each key: no snapshot ends by itself.
+            // A millisecond per key, so that no snapshot ends by itself.
             let slow = [
                 "--rdb-key-save-delay",
                 "1000",

@@ -1,5 +1,4 @@
-//! Scripts at the bounds of what Lua and its libraries take, and beyond: redtail has its bounds where a replica of that version
-//! has them.
+//! Scripts at and beyond the limits of Lua and its libraries. redtail must have the same limits as a replica of that version.
 
 use crate::servers::{ALL, Server};
 
@@ -12,7 +11,7 @@ fn text(script: &str, rest: &[Vec<u8>], keys: usize) -> Vec<Vec<u8>> {
     head.into_iter().chain(rest.iter().cloned()).collect()
 }
 
-/// Depths and counts around each bound that servers have.
+/// Depths and counts around each limit of the servers.
 fn scripts() -> Vec<(String, String)> {
     let mut all = Vec::new();
     let mut add = |name: &str, number: usize, script: String| {
@@ -140,7 +139,7 @@ fn scripts() -> Vec<(String, String)> {
     all
 }
 
-/// Numbers of keys and arguments.
+/// Different numbers of keys and arguments.
 fn calls() -> Vec<(String, Vec<Vec<u8>>)> {
     let many = |count: usize| vec![b"x".to_vec(); count];
     let given = |script, keys, count| text(script, &many(count), keys);
@@ -161,7 +160,7 @@ fn scripts_end_where_the_version_ends_them() {
         let Some(primary) = Server::start(name, &[]) else {
             continue;
         };
-        let replica = Server::replica(name, &primary).expect("the server is there");
+        let replica = Server::replica(name, &primary).expect("the server was there a moment ago");
         replica.wait_in_sync(&primary);
         let redtail = Server::redtail(&primary);
         let (mut theirs, mut ours) = (replica.client(), redtail.client());
@@ -170,7 +169,7 @@ fn scripts_end_where_the_version_ends_them() {
         for (what, words) in scripts.chain(calls()) {
             let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
             let [ours, theirs] = [ours.words(&words), theirs.words(&words)];
-            // A build of Redis 6.0 comes without it.
+            // One build of Redis 6.0 lacks these libraries.
             if theirs.text().contains("nonexistent global variable 'c") {
                 continue;
             }

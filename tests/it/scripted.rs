@@ -1,7 +1,7 @@
-//! A primary that does as the test says, byte by byte: what a real one cannot be made to do.
+//! A primary that follows the test's instructions, byte by byte, for what a real primary cannot be made to do.
 //!
-//! The test itself is the script: it accepts a connection, reads the commands that it expects and writes what it likes,
-//! while the follower under test runs elsewhere.
+//! The test itself is the script: it accepts a connection, reads the commands that it expects, and writes what it likes, while
+//! the follower under test runs elsewhere.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -12,13 +12,13 @@ use crate::servers::PATIENCE;
 /// A replication id.
 pub const ID: &str = "0123456789abcdef0123456789abcdef01234567";
 
-/// Another one.
+/// Another replication id.
 pub const OTHER_ID: &str = "ffffffffffffffffffffffffffffffffffffffff";
 
-/// The mark around diskless payloads.
+/// The end mark of diskless payloads.
 pub const MARK: &str = "markmarkmarkmarkmarkmarkmarkmarkmarkmark";
 
-/// What a follower without a password says up to PSYNC, one line per command.
+/// The commands of a follower without a password before PSYNC.
 pub const PREAMBLE: [&str; 4] = [
     "PING",
     "INFO server",
@@ -38,7 +38,7 @@ impl Scripted {
         }
     }
 
-    /// `127.0.0.1:port`.
+    /// The address, as `127.0.0.1:port`.
     pub fn address(&self) -> String {
         self.listener.local_addr().expect("bound").to_string()
     }
@@ -48,7 +48,7 @@ impl Scripted {
         self.accept_within(PATIENCE).expect("it connects")
     }
 
-    /// The follower's next connection, if it comes in time.
+    /// The follower's next connection, if it arrives in time.
     pub fn accept_within(&self, patience: Duration) -> Option<Connection> {
         self.listener.set_nonblocking(true).expect("a socket");
         let deadline = Instant::now() + patience;
@@ -62,7 +62,7 @@ impl Scripted {
         None
     }
 
-    /// The next connection, up to its PSYNC, with that command.
+    /// The next connection, after its PSYNC, and that command.
     pub fn accept_psync(&self) -> (Connection, String) {
         let mut connection = self.accept();
         let psync = connection.greet();
@@ -87,7 +87,7 @@ impl Connection {
         }
     }
 
-    /// Answers everything up to PSYNC with `+OK` and gives the PSYNC.
+    /// Answers everything before PSYNC with `+OK`. Returns the PSYNC.
     pub fn greet(&mut self) -> String {
         loop {
             let command = self.command();
@@ -98,19 +98,19 @@ impl Connection {
         }
     }
 
-    /// One write. The follower may have closed by then, which is for the test to notice elsewhere.
+    /// Writes once. The follower may have closed the connection, which other checks notice.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         _ = self.stream.write_all(bytes.as_ref());
     }
 
-    /// A write for each byte.
+    /// Writes each byte separately.
     pub fn send_bytewise(&mut self, bytes: impl AsRef<[u8]>) {
         for byte in bytes.as_ref() {
             self.send([*byte]);
         }
     }
 
-    /// Reads the next command, skipping bare newlines, as its words with spaces between.
+    /// Reads the next command, skipping bare newlines. Returns its words with spaces between them.
     pub fn command(&mut self) -> String {
         loop {
             let line = self.line();
@@ -131,12 +131,12 @@ impl Connection {
         }
     }
 
-    /// Reads commands and newlines until one is `wanted`.
+    /// Reads commands and newlines until the `wanted` command.
     pub fn wait_for_command(&mut self, wanted: &str) {
         while self.command() != wanted {}
     }
 
-    /// Reads the next line, without its end.
+    /// Reads the next line. Returns it without the line end.
     pub fn line(&mut self) -> String {
         loop {
             if let Some(end) = self.received.iter().position(|byte| *byte == b'\n') {
@@ -161,7 +161,7 @@ impl Connection {
         silent
     }
 
-    /// Waits until the follower has closed the connection; what it still sends is dropped.
+    /// Waits until the follower has closed the connection. Discards what it still sends.
     pub fn wait_for_close(&mut self) {
         while self.read() > 0 {}
     }
@@ -171,7 +171,7 @@ impl Connection {
         let read = match self.stream.read(&mut chunk) {
             Ok(read) => read,
             Err(error) if error.kind() == ErrorKind::ConnectionReset => 0,
-            Err(error) => panic!("nothing came from the follower: {error}"),
+            Err(error) => panic!("the follower sent nothing: {error}"),
         };
         self.received.extend_from_slice(&chunk[..read]);
         read
@@ -193,7 +193,7 @@ pub fn with_mark(rdb: &[u8]) -> Vec<u8> {
     [format!("$EOF:{MARK}\r\n").as_bytes(), rdb, MARK.as_bytes()].concat()
 }
 
-/// A dump of Redis 7.0 with these strings in database 0, all shorter than 64 bytes. Its checksum is left out.
+/// A dump of Redis 7.0 with these strings in database 0, all shorter than 64 bytes. It has no checksum.
 pub fn dump(pairs: &[(&str, &str)]) -> Vec<u8> {
     let mut rdb = b"REDIS0010\xfe\x00".to_vec();
     for (key, value) in pairs {
@@ -208,7 +208,7 @@ pub fn dump(pairs: &[(&str, &str)]) -> Vec<u8> {
     rdb
 }
 
-/// Commands, one per line, as the stream carries them.
+/// Commands, one per line, encoded as in the stream.
 pub fn stream(lines: &[&str]) -> Vec<u8> {
     let encoded = lines
         .iter()

@@ -1,5 +1,5 @@
-//! Scripts, answered as a real replica answers them: `fixtures/scripts.txt` has one a line. In those that begin with `#!`,
-//! `\n` ends that line.
+//! Scripts must answer as on a real replica. `fixtures/scripts.txt` holds one script per line. In scripts that begin with `#!`,
+//! `\n` ends the first line.
 
 use std::time::{Duration, Instant};
 
@@ -51,10 +51,11 @@ fn ask(client: &mut Client, command: &str, script: &str) -> Reply {
     client.words(&words.map(str::as_bytes))
 }
 
-/// Asks both for all scripts. Some servers are built without `cjson`; what a script of theirs left behind is flushed.
+/// Runs all scripts on both. Skips `cjson` scripts on servers built without it, and flushes what scripts leave behind on the
+/// replica.
 ///
 /// # Panics
-/// With all differences.
+/// If there are differences, with all of them.
 fn assert_same(name: &str, command: &str, connect: impl Fn(&Server) -> Client, pair: &Pair) {
     let (mut replica, mut redtail) = (connect(&pair.replica), connect(&pair.redtail));
     let mut differences = Vec::new();
@@ -66,7 +67,7 @@ fn assert_same(name: &str, command: &str, connect: impl Fn(&Server) -> Client, p
         replica.command("SCRIPT FLUSH");
         let expected = ask(&mut replica, command, &script);
         if BREAKS_ITS_LINE.contains(&line) {
-            // The rest of its reply would be taken for the next one's.
+            // The rest of its reply would be mistaken for the next reply.
             replica = connect(&pair.replica);
         }
         if expected.text().contains("global variable 'cjson'") {
@@ -75,7 +76,7 @@ fn assert_same(name: &str, command: &str, connect: impl Fn(&Server) -> Client, p
         let found = ask(&mut redtail, command, &script);
         if found != expected && !other_build(line, &found, &expected) {
             differences.push(format!(
-                "{line}\n  wanted {expected:.300?}\n  found {found:.300?}"
+                "{line}\n  expected {expected:.300?}\n  found {found:.300?}"
             ));
         }
     }
@@ -103,7 +104,7 @@ fn scripts_answer_as_on_a_replica() {
     }
 }
 
-/// What would need all memory.
+/// Scripts that would use up all memory.
 const HUNGRY: &[&str] = &[
     "local s='x' while true do s=s..s end",
     "local t={} for i=1,1e9 do t[i]={} end",
@@ -143,7 +144,7 @@ fn others_are_served_while_a_script_runs_and_can_end_it() {
     assert!(reply.text().contains("killed by user"), "{reply:?}");
 }
 
-/// What would run for ever, and what would hide its end.
+/// Scripts that never end, or that try to catch the error that ends them.
 const ENDLESS: &[&str] = &[
     "while true do end",
     "while true do pcall(function() while true do end end) end",
@@ -165,7 +166,7 @@ fn an_endless_script_is_ended_and_the_next_one_runs() {
     }
 }
 
-/// What reads keys that it does not declare, by ways that need more and more to be held, and what may give up halfway.
+/// Scripts that read undeclared keys, in ways that need more and more locks, and scripts that may fail halfway.
 const UNDECLARED: &[&str] = &[
     "return {redis.call('GET','num'),redis.call('LRANGE','list',0,-1),redis.call('GET',KEYS[1])}",
     "return {redis.call('DBSIZE'),redis.call('GET','num'),#redis.call('KEYS','*')}",
@@ -194,7 +195,7 @@ fn scripts_that_need_more_than_their_keys_answer_as_on_a_replica() {
             return;
         };
         let (mut replica, mut redtail) = (replica.client(), redtail.client());
-        // Again and again: what a script needed is remembered.
+        // Repeated, because redtail remembers what a script needed.
         for script in UNDECLARED.iter().cycle().take(3 * UNDECLARED.len()) {
             let expected = ask(&mut replica, "EVAL", script);
             assert_eq!(
@@ -206,7 +207,7 @@ fn scripts_that_need_more_than_their_keys_answer_as_on_a_replica() {
     }
 }
 
-/// Counts its calls, and what it found in each way of asking for more than it declares.
+/// Functions that count their calls, and need more than they declare in different ways.
 const COUNTER: &str = "#!lua name=counter
 local calls, seen = 0, {}
 redis.register_function{function_name='count', flags={'no-writes'}, callback=function(keys, args)
@@ -281,11 +282,11 @@ fn a_function_that_keeps_variables_and_leaves_its_database_is_right_or_to_be_cal
     }
     assert!(
         errors <= 1,
-        "all databases are held from the second call on"
+        "from the second call on, redtail locks all databases"
     );
 }
 
-/// Scripts that change their lists, and scripts that would notice.
+/// Scripts that change KEYS and ARGV, and scripts that would notice such changes.
 const CHANGING: &[&str] = &[
     "KEYS[1]='other' KEYS[2]=nil ARGV.name='x' return {KEYS[1],ARGV.name}",
     "local n=0 for k,v in pairs(KEYS) do n=n+1 end for k,v in pairs(ARGV) do n=n+1 end return {n,#KEYS,#ARGV,KEYS[1],ARGV[2]}",
@@ -333,7 +334,7 @@ fn what_a_script_does_to_its_lists_is_gone_in_the_next() {
     }
 }
 
-/// Keeps the lists that it is given, and says what was in those of the call before.
+/// A function that keeps the lists it gets, and returns what was in those of the previous call.
 const KEEPER: &str = "#!lua name=keeper
 local kept, given
 redis.register_function{function_name='keep', flags={'no-writes'}, callback=function(keys, args)
@@ -395,7 +396,7 @@ fn scripts_and_reads_of_a_pipeline_are_answered_in_order() {
         &["EVALSHA", &digest, "none", "str"],
         &["EVALSHA", &digest],
     ];
-    // Each kind before and after each other, alone and in a row.
+    // Each kind before and after each other kind, alone and twice in a row.
     let mut requests = Vec::new();
     for first in kinds {
         for second in kinds {
@@ -410,7 +411,7 @@ fn scripts_and_reads_of_a_pipeline_are_answered_in_order() {
     }
 }
 
-/// Reads keys that are written together: one that is declared, two that are not, one of another database.
+/// Reads keys that are written together: a declared one, two undeclared ones, and one in another database.
 const TOGETHER: &str = "local a=redis.call('GET',KEYS[1]) for i=1,tonumber(ARGV[1]) do end \
     local b,c=redis.call('GET','together:b'),redis.call('GET','together:c') redis.call('SELECT',1) \
     return {a,b,c,redis.call('GET','together:d')}";
@@ -477,12 +478,12 @@ fn scripts_that_hold_the_stream_up_for_too_long_are_refused_and_short_ones_are_n
     };
     let end = Instant::now() + PATIENCE;
     let mut number = 0;
-    // Whatever shard it is in, the script holds it.
+    // The script locks all shards, so any key will do.
     while figure("redtail_scripts_held_up_ms") == 0 {
         number += 1;
         primary.command(&format!("SET key:{number} x"));
-        assert!(Instant::now() < end, "the stream was not held up");
-        // The figure moves when a script begins or ends.
+        assert!(Instant::now() < end, "the script did not delay the stream");
+        // The figure is updated when a script begins or ends.
         let _ = redtail.command("EVAL return(redis.call('DBSIZE')) 0");
         std::thread::sleep(Duration::from_millis(100));
         if number == 20 {

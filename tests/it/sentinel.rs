@@ -1,6 +1,6 @@
-//! Following what Sentinel names: three sentinels, a primary, two replicas, and a real failover.
+//! Following a primary named by Sentinel: three sentinels, a primary, two replicas, and real failovers.
 //!
-//! `REDTAIL_SENTINEL_SERVERS` names other servers than the two by default, with commas between, or `all`.
+//! `REDTAIL_SENTINEL_SERVERS` lists other servers than the default two, separated by commas, or is `all`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ fn servers() -> Vec<String> {
     names.into_iter().map(str::to_owned).collect()
 }
 
-/// The file that a sentinel keeps its state in, with what it begins with.
+/// Creates the file in which a sentinel keeps its state, with its initial contents.
 fn configuration(primary: &Server) -> PathBuf {
     let folder = primary
         .directory()
@@ -51,14 +51,15 @@ fn configuration(primary: &Server) -> PathBuf {
 
 fn sentinel(name: &str, primary: &Server) -> Server {
     let file = configuration(primary).display().to_string();
-    Server::sentinel(name, &file).expect("as the primary")
+    Server::sentinel(name, &file).expect("the server was there a moment ago")
 }
 
 impl Group {
     fn start(name: &str, replicas: usize) -> Option<Self> {
         let primary = Server::start(name, &[])?;
         primary.command("DEBUG POPULATE 1000");
-        let replica = |_| Server::replica(name, &primary).expect("as the primary");
+        let replica =
+            |_| Server::replica(name, &primary).expect("the server was there a moment ago");
         let replicas: Vec<Server> = (0..replicas).map(replica).collect();
         let sentinels = (0..3).map(|_| sentinel(name, &primary)).collect();
         let group = Self {
@@ -70,7 +71,7 @@ impl Group {
         Some(group)
     }
 
-    /// Waits until every sentinel knows everyone and finds all well.
+    /// Waits until every sentinel knows all servers and sentinels, and considers them healthy.
     fn settle(&self) {
         for sentinel in &self.sentinels {
             let replicas = self.replicas.len();
@@ -82,14 +83,14 @@ impl Group {
         }
     }
 
-    /// The address of the sentinels, the first `count` of them.
+    /// An address with the first `count` sentinels.
     fn address(&self, count: usize, options: &str) -> String {
         let first = self.sentinels.iter().take(count);
         let hosts: Vec<String> = first.map(|one| format!("127.0.0.1:{}", one.port)).collect();
         format!("sentinel://{}/group{options}", hosts.join(","))
     }
 
-    /// The port of the primary that the sentinels agree on, when it is not `before`.
+    /// Waits until the sentinels agree on a primary other than `before`. Returns its port.
     fn primary_after(&self, before: u16) -> u16 {
         let mut port = before;
         for sentinel in &self.sentinels {
@@ -137,7 +138,7 @@ fn assert_equal(redtail: &Server, primary: &Server) {
     assert_eq!(digest(redtail), digest(primary));
 }
 
-/// How often redtail loaded everything.
+/// The number of redtail's full resyncs.
 fn full_syncs(redtail: &Server) -> usize {
     redtail.log().matches("full resync").count()
 }
@@ -155,7 +156,7 @@ fn a_failover_is_followed_by_partial_resync() {
         let Some(mut group) = Group::start(&name, 2) else {
             continue;
         };
-        // Knows one sentinel only, and hears of the others from it.
+        // This one knows only one sentinel, and learns of the others from it.
         let of_primary = redtail(&group.address(1, "?prefer=primary"));
         let of_replica = redtail(&group.address(3, ""));
         assert_eq!(followed(&of_primary), group.primary.port, "{name}");
@@ -168,7 +169,7 @@ fn a_failover_is_followed_by_partial_resync() {
             replica.wait_in_sync(&group.primary);
         }
 
-        // The primary dies, and with it the only sentinel that one of them was told of.
+        // The primary dies, and with it the only sentinel that one redtail was configured with.
         let old = group.primary.port;
         group.primary.stop();
         group.sentinels.remove(0).stop();
@@ -200,11 +201,11 @@ fn a_failover_on_demand_leaves_the_old_primary_at_once() {
     up_with(&redtail, new);
     let promoted = group.replica_at(new);
     promoted.command("SET by the-new-one");
-    // Whether by partial resync depends on what sentinels published through the old primary after the promotion.
+    // Whether by a partial resync depends on what the sentinels published through the old primary after the promotion.
     assert_equal(&redtail, promoted);
 }
 
-/// Reads on its own connection until told to stop: a key that is always there, and one that only grows.
+/// Reads on its own connection until told to stop: a key that always exists, and a number that only grows.
 fn reader(port: u16, stop: &Arc<AtomicBool>) -> JoinHandle<u64> {
     let stop = Arc::clone(stop);
     std::thread::spawn(move || {
@@ -225,7 +226,7 @@ fn reader(port: u16, stop: &Arc<AtomicBool>) -> JoinHandle<u64> {
     })
 }
 
-/// Writes until the time is over; then no write is under way.
+/// Writes for that time. No write is in flight when it returns.
 fn write_for(primary: &Server, period: Duration) {
     let deadline = Instant::now() + period;
     let mut client = primary.client();
@@ -305,7 +306,8 @@ fn goes_back_to_a_replica_that_has_been_healthy_for_a_while() {
         address.map_or(0, |address| address.host_and_port().1)
     };
     assert_eq!(address(&replica), group.primary.port);
-    let real = Server::replica("valkey-9.1", &group.primary).expect("as the primary");
+    let real =
+        Server::replica("valkey-9.1", &group.primary).expect("the server was there a moment ago");
     group.replicas.push(real);
     let deadline = Instant::now() + PATIENCE;
     while address(&replica) != group.replicas[0].port {
@@ -320,8 +322,8 @@ fn what_sentinel_says_of_a_server_is_checked_there() {
     let Some(group) = Group::start("redis-7.0", 1) else {
         return;
     };
-    // A server of another group, of which a wrong sentinel says that it is the primary's replica.
-    let stranger = Server::start("redis-7.0", &[]).expect("as the primary");
+    // A server outside the group, which a wrong sentinel reports as a replica of the primary.
+    let stranger = Server::start("redis-7.0", &[]).expect("the server was there a moment ago");
     let liar = Scripted::start();
     let address = format!("sentinel://{}/group", liar.address());
     let redtail = Server::redtail_of(&address, &[]);
@@ -372,7 +374,7 @@ fn says_what_is_wrong_with_the_sentinels() {
     let run = |address: &str| Server::redtail_of(address, &[]);
     run(&format!("sentinel://127.0.0.1:{port}/other")).wait_for_log("it knows no primary named");
     run(&format!("sentinel://127.0.0.1:{}/group", free_port())).wait_for_log("the sentinel at 127");
-    // A server is no sentinel.
+    // A server is not a sentinel.
     run(&format!(
         "sentinel://127.0.0.1:{}/group",
         group.primary.port
@@ -418,7 +420,8 @@ fn sentinels_and_servers_may_want_tls_and_passwords_of_their_own() {
          sentinel auth-pass group for-servers\n"
     );
     std::fs::write(&file, monitored).expect("a file");
-    let sentinel = Server::sentinel(name, &file.display().to_string()).expect("as the primary");
+    let sentinel = Server::sentinel(name, &file.display().to_string())
+        .expect("the server was there a moment ago");
     sentinel.command("CONFIG SET requirepass for-sentinels");
     sentinel.command("ACL SETUSER default resetpass >for-sentinels");
 
@@ -443,7 +446,7 @@ fn sentinels_and_servers_may_want_tls_and_passwords_of_their_own() {
     without.wait_for_log("--sentinel-password");
 }
 
-/// What a sentinel that looks at its servers all the time knows of replicas: how many, and the text of their list.
+/// What a sentinel that constantly checks its servers knows about replicas: their number, and the text of their list.
 fn listed(sentinel: &Server) -> (String, String) {
     let fields = sentinel.command("SENTINEL MASTER group").text();
     let mut lines = fields.lines().skip_while(|line| *line != "num-slaves");
@@ -461,14 +464,14 @@ fn sentinel_lists_an_unannounced_redtail_as_down_and_keeps_an_announced_one_to_i
             unreachable!("three")
         };
         sentinel.command("SENTINEL DEBUG INFO-PERIOD 100");
-        // It pings no connection whose SUBSCRIBE was refused, and connects again once a second.
+        // The sentinel sends no pings on a connection whose SUBSCRIBE was refused, and reconnects once per second.
         sentinel.command("SENTINEL SET group down-after-milliseconds 5000");
         let primary = format!("redis://127.0.0.1:{}", group.primary.port);
         let port = free_port().to_string();
         let listen = format!("127.0.0.1:{port}");
         let announced = redtail_with(&primary, &["--listen", &listen, "--announce-port", &port]);
         sentinel.wait_for_log(&format!("+slave slave 127.0.0.1:{port}"));
-        // Only INFO of redtail itself can tell that it is not to be listed.
+        // Only redtail's own INFO can say that it must not be listed.
         sentinel.wait_for("two replicas, of which one is listed", |_| {
             let (count, list) = listed(sentinel);
             count == "2" && !list.contains(&port)

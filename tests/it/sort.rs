@@ -1,4 +1,4 @@
-//! SORT: random ones are answered, and stored, as the primary does.
+//! SORT: random sorts must be answered and stored as on the primary.
 
 use fastrand::Rng;
 
@@ -6,7 +6,7 @@ use crate::client::words;
 use crate::servers::{ALL, Server};
 
 const SORTS: usize = 400;
-/// What has an order of its own, or one that no hash table decides.
+/// Keys whose elements have an order that does not come from a hash table.
 const KEYS: [&str; 6] = ["numbers", "many", "names", "intset", "seven", "none"];
 const PATTERNS: [&str; 8] = [
     "w_*", "h_*->f", "h_*->g", "none_*", "nosort", "#", "*", "h_*->",

@@ -1,6 +1,6 @@
-//! What replicas make of what no primary should send: a scripted primary feeds the same bytes to a real replica of each version
-//! and to redtail. Where the real one goes on, so does redtail, with the same data at the same offset; where it ends the link, so
-//! does redtail.
+//! What replicas do with input that no primary should send: a scripted primary sends the same bytes to a real replica of each
+//! version and to redtail. Where the real replica continues, redtail must continue with the same data at the same offset. Where
+//! it ends the link, redtail must end it too.
 
 use crate::scripted::{Connection, Scripted, full_resync, with_length};
 use crate::servers::{ALL, Server};
@@ -9,12 +9,12 @@ fn lines(lines: &[&str]) -> Vec<u8> {
     crate::scripted::stream(lines)
 }
 
-/// A dump of server `name` with a key.
+/// A dump from server `name` with one key.
 pub fn dump(name: &str) -> Vec<u8> {
     dump_with(name, &[])
 }
 
-/// The same, with more fields before the key.
+/// The same, with more auxiliary fields before the key.
 pub fn dump_with(name: &str, fields: &[(&str, &str)]) -> Vec<u8> {
     let (family, version) = name.split_once('-').expect("a family and a version");
     let mut rdb = b"REDIS0009".to_vec();
@@ -31,12 +31,12 @@ pub fn dump_with(name: &str, fields: &[(&str, &str)]) -> Vec<u8> {
     rdb
 }
 
-/// A replica below a scripted primary.
+/// A replica of a scripted primary.
 pub struct Follower {
     _primary: Scripted,
     pub server: Server,
     connection: Connection,
-    /// The offset of all that was sent.
+    /// The offset after everything sent so far.
     sent: i64,
 }
 
@@ -64,7 +64,7 @@ impl Follower {
         Self::real_of(name, &with_length(&dump(name)))
     }
 
-    /// A server in sync with `payload`, as it is sent.
+    /// Starts a server and syncs it with `payload`, which is sent as it is.
     pub fn real_of(name: &str, payload: &[u8]) -> Option<Self> {
         Self::new(payload, |port| {
             Server::start(name, &["--replicaof", "127.0.0.1", port])
@@ -95,7 +95,7 @@ impl Follower {
         self.sent += i64::try_from(bytes.len()).expect("few bytes");
     }
 
-    /// Waits until all that was sent is worked off.
+    /// Waits until everything sent has been applied.
     pub fn settle(&self, case: &str) {
         self.server.wait_for(case, |client| {
             client
@@ -116,7 +116,7 @@ fn sync(primary: &Scripted, payload: &[u8]) -> Connection {
     connection
 }
 
-/// What replicas go on after.
+/// Input after which replicas continue.
 fn tolerated() -> Vec<(&'static str, Vec<u8>)> {
     let set = |key: &str| lines(&[&format!("SET {key} 1")]);
     let in_multi = |between: Vec<u8>| {
@@ -227,7 +227,7 @@ fn tolerated() -> Vec<(&'static str, Vec<u8>)> {
     cases
 }
 
-/// What ends the link.
+/// Input after which replicas end the link.
 const ENDING: [(&str, &[u8]); 15] = [
     ("a blank", b"  \r\n"),
     ("a stray byte", b"x\r\n"),
@@ -246,7 +246,7 @@ const ENDING: [(&str, &[u8]); 15] = [
     ("HTTP", b"POST / HTTP/1.1\r\n"),
 ];
 
-/// What only some servers go on after.
+/// Input after which only some servers continue.
 const ENDS_OF_LINES: [(&str, &[u8]); 4] = [
     (
         "a word too long",
@@ -260,7 +260,7 @@ const ENDS_OF_LINES: [(&str, &[u8]); 4] = [
     ("another end of a length", b"*1\r\n$4\rXPING\r\n"),
 ];
 
-/// Feeds both `bytes` after which they go on, and compares.
+/// Sends both `bytes`, after which they must continue, and compares their data.
 fn go_on(name: &str, both: &mut [Follower; 2], case: &str, bytes: &[u8]) {
     let fresh = lines(&["SELECT 1", "DEL a b c", "SELECT 0", "DEL a b c", "SET k v"]);
     let bytes = [&*fresh, bytes].concat();
@@ -278,13 +278,13 @@ fn go_on(name: &str, both: &mut [Follower; 2], case: &str, bytes: &[u8]) {
     }
 }
 
-/// Feeds both, begun anew, what ends the link.
+/// Sends `bytes`, which must end the link, to a new pair.
 fn end(name: &str, case: &str, bytes: &[u8]) {
     let (Some(mut real), Some(mut redtail)) = (Follower::real(name), Follower::redtail(name))
     else {
         return;
     };
-    // Valkey does not close it, but takes nothing from it any more.
+    // Valkey does not close the link, but ignores everything after these bytes.
     real.send(&[bytes, &*lines(&["SET after 1"])].concat());
     real.server.wait_for_log("rotocol error");
     assert_eq!(
@@ -311,7 +311,7 @@ fn compare(name: &str) {
     }
     if !strict {
         for (case, bytes) in ENDS_OF_LINES {
-            // Servers count an empty line with the command behind it.
+            // Servers add the bytes of an empty line to the next command.
             go_on(name, &mut both, case, &[bytes, &*lines(&["PING"])].concat());
         }
     }

@@ -1,21 +1,21 @@
-//! Writes in the stream that a real replica refuses: the same bytes go to one of each version and to redtail. What the version's
-//! table refuses changes nothing on either side. What fails on the data taints the command's keys, and no other: a primary sends no
-//! command that failed there.
+//! Writes in the stream that a real replica refuses: the same bytes go to a replica of each version and to redtail. What the
+//! version's command table refuses changes nothing on either side. What fails because of the data taints the keys of the command
+//! and no others, because a primary sends no command that failed there.
 
 use crate::client::{Reply, words};
 use crate::scripted::stream;
 use crate::servers::{ALL, Server};
 use crate::stream_forms::Follower;
 
-/// Databases that servers have: as many cases are compared at once.
+/// The number of databases of a server, which is the number of cases compared at once.
 const DATABASES: usize = 16;
 
-/// Keys of each type; `none` is missing.
+/// A key of each type. `none` does not exist.
 const KEYS: [&str; 9] = [
     "none", "text", "number", "list", "set", "hash", "zset", "stream", "sketch",
 ];
 
-/// Makes [`KEYS`].
+/// Creates [`KEYS`].
 const MADE: [&str; 10] = [
     "SET text abc",
     "SET number 9223372036854775807",
@@ -29,7 +29,7 @@ const MADE: [&str; 10] = [
     "SET other x",
 ];
 
-/// Writes in which each `K` is a key of every type in turn.
+/// Writes in which each `K` stands for a key of every type in turn.
 const WRITES: &str = "
 APPEND K x
 SETRANGE K 1 xyz
@@ -126,7 +126,7 @@ EXPIRE K 999999999
 SORT K ALPHA STORE K
 ";
 
-/// What servers refuse for the number of its words, its subcommand, or its name.
+/// Commands that servers refuse because of their number of words, their subcommand, or their name.
 const WORDS: &str = "
 SET text
 SET
@@ -192,14 +192,14 @@ LMPOP 1
 /// A write in the stream.
 struct Case {
     line: String,
-    /// The keys that it names.
+    /// The keys in the command.
     keys: Vec<&'static str>,
-    /// Whether it comes within a transaction.
+    /// Whether the write is inside a transaction.
     in_multi: bool,
 }
 
 impl Case {
-    /// [`KEYS`] in a database, the write, and what comes after it.
+    /// Creates [`KEYS`] in a database, then writes, then writes another key.
     fn bytes(&self, db: usize) -> Vec<u8> {
         let (select, line) = (format!("SELECT {db}"), &*self.line);
         let mut lines = vec![&*select, "FLUSHDB"];
@@ -212,7 +212,8 @@ impl Case {
     }
 }
 
-/// `template` with every key in the place of each `K`; of those that are strings a later place gets one alone.
+/// Fills `template` with every combination of keys for each `K`. Of the string keys, only `text` and `sketch` are used after the
+/// first place.
 fn filled(template: &str) -> Vec<Case> {
     let mut cases = vec![(String::new(), Vec::new())];
     for (at, word) in template.split(' ').enumerate() {
@@ -244,7 +245,7 @@ fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
     text.lines().filter(|line| !line.is_empty())
 }
 
-/// What a server of the version says to the writes as a client's.
+/// Returns the replies of a server of that version if a client sends the writes.
 fn replies(name: &str, cases: &[Case]) -> Option<Vec<Reply>> {
     let server = Server::start(name, &[])?;
     let one = |case: &Case| {
@@ -258,8 +259,8 @@ fn replies(name: &str, cases: &[Case]) -> Option<Vec<Reply>> {
     Some(last.map(|reply| reply.expect("a reply").clone()).collect())
 }
 
-/// Whether redtail fails on the destination of a move, at which servers do not look: the source is missing, so they move nothing,
-/// and no primary sends it.
+/// Whether redtail fails on the destination of a move that servers do not check: the source does not exist, so they move nothing.
+/// No primary sends such a move.
 fn moves_nothing(case: &Case) -> bool {
     let own = match case.line.split(' ').next() {
         Some("RPOPLPUSH" | "LMOVE") => "list",
@@ -269,9 +270,9 @@ fn moves_nothing(case: &Case) -> bool {
     case.keys[0] == "none" && !["none", own].contains(&case.keys[1])
 }
 
-/// Whether server `name` ran the command and failed on the data that it found, or sends no such command to its replicas.
+/// Whether server `name` ran the command and failed on the existing data, or does not send the command to its replicas.
 fn fails_on_data(name: &str, case: &Case, reply: &Reply) -> bool {
-    // It has no such subcommand, but looks at the key first.
+    // Redis 6.0 does not have this subcommand, but checks the key first.
     if name == ALL[0] && case.line.starts_with("XGROUP CREATECONSUMER ") {
         return false;
     }
@@ -290,7 +291,7 @@ fn send(both: &mut [Follower; 2], bytes: &[u8]) {
     }
 }
 
-/// Feeds both the same and gives whether they have the same data.
+/// Sends both the same bytes. Returns whether their data is equal.
 fn agree(both: &mut [Follower; 2], bytes: &[u8]) -> bool {
     send(both, bytes);
     let [real, redtail] = both.each_ref().map(|follower| follower.ask("DEBUG DIGEST"));
@@ -305,7 +306,7 @@ fn in_databases(cases: &[Case]) -> Vec<u8> {
     stream(&["FLUSHALL"]).into_iter().chain(bytes).collect()
 }
 
-/// The cases after which the data is not the same.
+/// The cases after which the data differs.
 fn different(both: &mut [Follower; 2], cases: &[Case]) -> Vec<String> {
     let mut wrong = Vec::new();
     for group in cases.chunks(DATABASES) {
@@ -323,7 +324,7 @@ fn different(both: &mut [Follower; 2], cases: &[Case]) -> Vec<String> {
     wrong
 }
 
-/// The cases after which a key that they name is not tainted, or another one is not what the real replica has.
+/// The cases after which one of their keys is not tainted, or another key differs from the real replica's.
 fn not_tainted_alone(both: &mut [Follower; 2], cases: &[Case]) -> Vec<String> {
     let [mut real, mut redtail] = both.each_ref().map(|follower| follower.server.client());
     let mut wrong = Vec::new();

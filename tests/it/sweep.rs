@@ -1,16 +1,16 @@
-//! Giving back the memory of keys long past their time, beside a real replica that does not.
+//! Memory of keys long past their expiry time is freed, unlike on a real replica.
 
 use crate::client::words;
 use crate::servers::{ALL, Server};
 
-/// Keys of each type past their time.
+/// The number of expired keys of each type.
 const KEYS: usize = 500;
 
 fn figures(server: &Server) -> Vec<String> {
     let mut client = server.client();
     let dbsize = client.command("DBSIZE").text();
     let keyspace = client.info("keyspace", "db0").unwrap_or_default();
-    // Without the average time to live, which redtail does not work out.
+    // Leaves out the average time to live, which redtail does not compute.
     let counted = keyspace.split(',').take(2).collect::<Vec<_>>().join(",");
     vec![dbsize, counted]
 }
@@ -22,7 +22,7 @@ fn memory_goes_down_and_counts_stay_those_of_a_replica() {
             return;
         };
         primary.command("DEBUG SET-ACTIVE-EXPIRE 0");
-        let replica = Server::replica(name, &primary).expect("it was there");
+        let replica = Server::replica(name, &primary).expect("the server was there a moment ago");
         let redtail = Server::redtail_with(&primary, &["--expired-grace", "1"]);
         let value = "v".repeat(2000);
         let mut lines = vec![words("SET live 1"), words("SET later 1 EX 1000")];
@@ -65,7 +65,7 @@ fn memory_goes_down_and_counts_stay_those_of_a_replica() {
                 "{name}, {line}"
             );
         }
-        // The primary deletes what it is asked for, and overwrites the rest.
+        // The primary deletes the keys that are read, and overwrites the others.
         for number in 0..KEYS {
             primary.client().pipeline(&[
                 words(&format!("GET text:{number}")),

@@ -1,5 +1,5 @@
-//! What stands around a snapshot: bytes after its end, odd fields before its keys, libraries that do not load. A scripted primary
-//! sends the same to a real replica of each version and to redtail.
+//! The surroundings of a snapshot: bytes after its end, odd fields before its keys. A scripted primary sends the same to a real
+//! replica of each version and to redtail.
 
 use crate::scripted::{stream, with_length, with_mark};
 use crate::servers::ALL;
@@ -32,7 +32,7 @@ fn compare(name: &str) {
             return;
         };
         let answers = [real, redtail].map(|mut follower| {
-            // Without a SELECT: it goes to the database that the field names.
+            // Without a SELECT, so that the write goes to the database named by the field.
             follower.send(&stream(&["SET s 1"]));
             follower.settle(what);
             let questions = ["MGET k s tail", "DBSIZE", "DEBUG DIGEST"];

@@ -1,5 +1,5 @@
-//! Whole replicas against a scripted primary: payloads in every size of write, cut, marked wrongly, damaged, or no payloads
-//! at all; and streams that break off at bad moments. Whatever comes, what is served is whole.
+//! Whole replicas with a scripted primary: payloads in writes of every size, cut, marked wrongly, damaged, or not payloads at
+//! all; and streams that end at bad moments. In every case redtail must serve only whole data.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::servers::PATIENCE;
 
 /// A replica of a scripted primary.
 struct Follower {
-    // First, so that it stops while its runtime still runs.
+    // The first field, so that it stops while its runtime still runs.
     replica: Replica,
     _runtime: Runtime,
 }
@@ -24,7 +24,7 @@ impl Follower {
         Self::with_floor(primary, Duration::ZERO)
     }
 
-    /// One that asks for a full sync no sooner than `floor` after the last.
+    /// A follower that starts full syncs at least `floor` apart.
     fn with_floor(primary: &Scripted, floor: Duration) -> Self {
         let mut config = Config::new(&primary.address()).unwrap();
         config.upstream.timing.retry_first = Duration::from_millis(1);
@@ -52,7 +52,10 @@ impl Follower {
         let deadline = Instant::now() + PATIENCE;
         while !condition(self) {
             let status = self.replica.status();
-            assert!(Instant::now() < deadline, "waiting for {what}: {status:?}");
+            assert!(
+                Instant::now() < deadline,
+                "timed out waiting for {what}: {status:?}"
+            );
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -67,7 +70,7 @@ impl Follower {
     }
 }
 
-/// A follower that holds `a` = `old`, at offset 100, online.
+/// A follower that is online at offset 100, and holds `a` = `old`.
 fn synced(primary: &Scripted) -> (Follower, Connection) {
     let follower = Follower::of(primary);
     let (mut connection, _) = primary.accept_psync();
@@ -77,7 +80,7 @@ fn synced(primary: &Scripted) -> (Follower, Connection) {
     (follower, connection)
 }
 
-/// What a follower that is `synced` does when its next full resync is `payload`: it goes on serving, says why, asks anew.
+/// Checks that a `synced` follower refuses `payload` as its next full resync: it keeps serving, says why, and asks again.
 fn refuses(payload: &[u8], why: &str) {
     let primary = Scripted::start();
     let (follower, connection) = synced(&primary);
@@ -229,7 +232,7 @@ fn a_stream_cut_anywhere_resumes_with_nothing_lost_or_doubled() {
     let primary = Scripted::start();
     let (follower, mut connection) = synced(&primary);
     let mut sent = 0;
-    // Cut ever later, so that every byte is the last one once.
+    // Each cut is one byte later, so that every byte is the last one once.
     for cut in 0..=commands.len() {
         connection.send(&commands[sent..cut]);
         drop(connection);
@@ -237,7 +240,7 @@ fn a_stream_cut_anywhere_resumes_with_nothing_lost_or_doubled() {
         connection = next;
         let asked = psync.strip_prefix(&format!("PSYNC {ID} ")).unwrap();
         sent = asked.parse::<usize>().unwrap() - 101;
-        assert!(sent <= cut, "asks for what it has not been sent");
+        assert!(sent <= cut, "asks for bytes after the ones that were sent");
         connection.send("+CONTINUE\r\n");
     }
     let end = 100 + commands.len() as u64;
@@ -325,16 +328,16 @@ fn a_full_resync_empties_what_the_new_snapshot_lacks() {
     assert_eq!(follower.get("a"), None);
 }
 
-/// Long enough for a follower that does not wait to come back many times.
+/// Long enough for a follower that does not wait to reconnect many times.
 const A_WHILE: Duration = Duration::from_millis(1500);
 
-/// `+FULLRESYNC` of another history than [`ID`], at offset 100.
+/// `+FULLRESYNC` with another replication id than [`ID`], at offset 100.
 fn full_resync_of(digit: char) -> String {
     let id = digit.to_string().repeat(40);
     format!("+FULLRESYNC {id} 100\r\n")
 }
 
-/// A follower whose floor does not pass during a test, and that serves `a` = `old` of a primary that is gone.
+/// A follower that serves `a` = `old` from a primary that is gone. Its floor does not pass during a test.
 fn left_behind(primary: &Scripted) -> Follower {
     let follower = Follower::with_floor(primary, PATIENCE);
     let (mut connection, psync) = primary.accept_psync();
@@ -350,7 +353,7 @@ fn a_new_history_that_is_cut_while_old_data_is_served_waits_for_the_floor() {
     let primary = Scripted::start();
     let follower = left_behind(&primary);
     let payload = with_length(&dump(&[("a", "new")]));
-    // That what is held could be resumed is worth a try at once.
+    // It tries at once whether the data can be resumed.
     let (mut connection, psync) = primary.accept_psync();
     assert_eq!(psync, format!("PSYNC {ID} 101"));
     connection.send(full_resync_of('a'));

@@ -1,5 +1,5 @@
-//! The mistakes that others made in a follower, each as a test of its own, against real servers. What a real server
-//! cannot be made to do is in `psync`, against a scripted upstream.
+//! Mistakes that other followers made, with a test for each, against real servers. `psync` tests what a real server cannot be
+//! made to do, against a scripted primary.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -9,7 +9,7 @@ use crate::client::{Reply, encode, words};
 use crate::oracle::{compare, scan};
 use crate::servers::{ALL, Server};
 
-/// A primary whose snapshot takes a millisecond per key, so that things can happen meanwhile.
+/// A primary whose snapshot takes a millisecond per key, which leaves time for other things during it.
 fn slow_primary(keys: u32, config: &[&str]) -> Option<Server> {
     let primary = Server::start(
         "redis-7.0",
@@ -22,7 +22,7 @@ fn slow_primary(keys: u32, config: &[&str]) -> Option<Server> {
     Some(primary)
 }
 
-/// Text that does not compress, so that a transfer cannot hide in one packet.
+/// Text that does not compress, so that a transfer does not fit into one packet.
 fn noise(seed: u32) -> String {
     let mut rng = fastrand::Rng::with_seed(u64::from(seed));
     (0..100).map(|_| rng.alphanumeric()).collect()
@@ -33,7 +33,7 @@ fn stat(server: &Server, field: &str) -> i64 {
         .client()
         .info("stats", field)
         .and_then(|value| value.parse().ok())
-        .expect("a number of INFO stats")
+        .expect("a number in INFO stats")
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn newlines_while_the_primary_saves_are_no_error() {
             stat(&primary, "sync_partial_ok")
         ),
         (1, 0),
-        "it stayed on one connection"
+        "it used only one connection"
     );
 }
 
@@ -64,7 +64,7 @@ fn the_read_timeout_counts_from_the_last_byte_not_from_the_start_of_the_transfer
         assert_eq!(
             stat(&primary, "sync_full"),
             1,
-            "six seconds of transfer on one connection"
+            "a transfer of six seconds on one connection"
         );
     }
 }
@@ -264,7 +264,7 @@ fn a_scan_among_writes_returns_every_key_that_stays() {
             .count();
         assert_eq!(stay, 10_000);
     }
-    churn.join().expect("the writer is well");
+    churn.join().expect("the writer does not panic");
     redtail.wait_in_sync(&primary);
     let matched: BTreeSet<_> = scan(&mut client, &words("SCAN 0 MATCH stays:* TYPE string"), 1)
         .into_iter()
@@ -306,7 +306,8 @@ fn a_pipeline_is_answered_with_few_writes() {
         bytes += client.read_some(&mut buffer).expect("redtail answers");
         reads += 1;
     }
-    // A request of 20 KB may arrive in a few pieces, each answered by itself; a flush per reply would be a thousand.
+    // A request of 20 KB may arrive in a few pieces, each answered separately. A flush for each reply would take a thousand
+    // reads.
     assert!(reads <= 20, "{reads} reads for one pipeline");
 }
 
@@ -343,7 +344,7 @@ fn a_cut_connection_resumes_with_nothing_lost_or_doubled() {
             .unwrap_or(0);
         thread::sleep(Duration::from_millis(50));
     }
-    writes.join().expect("the writer is well");
+    writes.join().expect("the writer does not panic");
     compare(&primary, &redtail);
     assert_eq!(stat(&primary, "sync_full"), 1, "no second full sync");
     assert!(stat(&primary, "sync_partial_ok") >= 1, "it resumed");
