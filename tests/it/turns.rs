@@ -1,10 +1,10 @@
-//! Long replies and the connections beside them.
+//! Long replies, and the connections beside them.
 
 use std::path::Path;
 
 use crate::servers::Server;
 
-/// Threads of redtail's runtime: its workers, and those that do, or have just done, what may take long.
+/// The number of threads in redtail's runtime: its workers, and threads that do, or have just done, long work.
 fn threads(redtail: &Server) -> usize {
     let tasks = Path::new("/proc").join(redtail.pid().to_string());
     let tasks = std::fs::read_dir(tasks.join("task")).expect("its threads");
@@ -13,7 +13,7 @@ fn threads(redtail: &Server) -> usize {
     names.filter(|name| name.starts_with("tokio-")).count()
 }
 
-/// The runtime takes another thread for its worker's other connections. It keeps that for ten seconds.
+/// The runtime uses another thread for the worker's other connections, and keeps it for ten seconds.
 #[test]
 fn a_walk_over_a_large_value_hands_its_worker_over_and_one_over_a_small_does_not() {
     let Some(primary) = Server::start("redis-7.0", &[]) else {
@@ -30,7 +30,7 @@ fn a_walk_over_a_large_value_hands_its_worker_over_and_one_over_a_small_does_not
     let mut client = redtail.client();
     redtail.wait_for("one thread, the worker", |_| threads(&redtail) == 1);
     assert_eq!(client.command("HGETALL small").elements().len(), 2 * 9999);
-    assert_eq!(threads(&redtail), 1, "for a small one");
+    assert_eq!(threads(&redtail), 1, "for a small value");
     assert_eq!(client.command("HGETALL large").elements().len(), 2 * 10_001);
-    assert_eq!(threads(&redtail), 2, "for a large one");
+    assert_eq!(threads(&redtail), 2, "for a large value");
 }

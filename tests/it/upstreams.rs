@@ -1,4 +1,4 @@
-//! What an upstream may be: over TLS, with a login, on a Unix socket, behind a name, one of several.
+//! What an upstream can be: behind TLS, with a login, on a Unix socket, behind a name, one of several.
 
 use std::io::copy;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
@@ -10,13 +10,13 @@ use crate::certificates::{Authority, Pair};
 use crate::client::Reply;
 use crate::servers::{ALL, Server, free_port};
 
-/// The server of tests to which all are the same.
+/// The server for tests in which all servers behave the same.
 const ANY: &str = "valkey-9.1";
 
-/// Names of this machine.
+/// The names of this machine.
 const HERE: &[&str] = &["127.0.0.1", "localhost"];
 
-/// A server on whose second port TLS is spoken.
+/// A server whose second port uses TLS.
 struct TlsServer {
     server: Server,
     tls_port: u16,
@@ -38,7 +38,7 @@ impl TlsServer {
         let ca = authority.file();
         let mut words = vec!["--tls-port", &port, "--tls-ca-cert-file", &ca];
         words.extend(["--tls-cert-file", &pair.cert, "--tls-key-file", &pair.key]);
-        // The last word counts.
+        // The last word counts, so that `more` can override these.
         words.extend(["--tls-auth-clients", "no"]);
         words.extend(more);
         let server = Server::start(name, &words)?;
@@ -50,7 +50,7 @@ impl TlsServer {
     }
 }
 
-/// redtail, with short pauses where they can be set.
+/// redtail, with DEBUG enabled.
 fn redtail(address: &str, arguments: &[&str]) -> Server {
     let all = [&["--enable-debug-command", "yes"], arguments].concat();
     Server::redtail_of(address, &all)
@@ -78,7 +78,7 @@ fn master(redtail: &Server) -> (String, String) {
     (field("master_host"), field("master_port"))
 }
 
-/// How often the server was asked for everything, and how often it went on where asked.
+/// The server's numbers of full and partial syncs.
 fn syncs(server: &Server) -> (Option<String>, Option<String>) {
     let mut client = server.client();
     (
@@ -113,7 +113,7 @@ fn follows_every_server_over_tls() {
             .words(&[b"SET", b"larger", large.as_bytes()]);
         server.command("INCR counter");
         assert_equal(&redtail, server);
-        // Acknowledgements go out as soon as they are written.
+        // Waits for an acknowledgement, which must be sent as soon as it is written.
         assert_eq!(
             server.command("WAIT 1 20000"),
             Reply(b":1\r\n".to_vec()),
@@ -126,7 +126,7 @@ fn follows_every_server_over_tls() {
     }
 }
 
-/// What redtail says when it cannot follow.
+/// Waits until redtail logs why it cannot follow.
 fn refusal(address: &str, arguments: &[&str], expected: &str) {
     redtail(address, arguments).wait_for_log(expected);
 }
@@ -139,7 +139,8 @@ fn says_what_is_wrong_with_the_servers_certificate_and_what_to_do() {
     let Some(old) = TlsServer::start(ANY, &authority, &expired, &[]) else {
         return;
     };
-    let other = TlsServer::start(ANY, &authority, &elsewhere, &[]).expect("as the first");
+    let other = TlsServer::start(ANY, &authority, &elsewhere, &[])
+        .expect("the server was there a moment ago");
     let ca = authority.file();
     let trusting = ["--tls-ca-cert-file", ca.as_str()];
     refusal(&old.address(), &trusting, "Renew the server's certificate");
@@ -155,7 +156,7 @@ fn says_what_is_wrong_with_the_servers_certificate_and_what_to_do() {
     let still = [&any_name[2..], &["--tls-ca-cert-file", &stranger]].concat();
     refusal(&other.address(), &still, "--tls-ca-cert-file");
     refusal(&old.address(), &any_name, "Renew the server's certificate");
-    // The system's authorities have not signed it either.
+    // The system's authorities have not signed it, either.
     refusal(&other.address(), &[], "--tls-ca-cert-file");
     let sni = [&trusting[..], &["--tls-sni", "db.example"]].concat();
     wait_for_sync(&redtail(&other.address(), &sni));
@@ -218,8 +219,8 @@ fn renewed_files_are_used_by_the_next_connection() {
     wait_for_sync(&redtail);
     primary.server.stop();
     let renewed = second.sign("server", HERE);
-    let primary =
-        TlsServer::start_on(ANY, primary.tls_port, &second, &renewed, &[]).expect("again");
+    let primary = TlsServer::start_on(ANY, primary.tls_port, &second, &renewed, &[])
+        .expect("the server starts again");
     primary.server.command("SET after renewal");
     redtail.wait_for_log("Give the authority that signed");
     std::fs::copy(second.file(), &ca).expect("a copy");
@@ -293,18 +294,19 @@ fn a_rotated_password_file_is_used_by_the_next_connection() {
     admin.command("SET rotated yes");
     admin.command("CLIENT KILL TYPE replica");
     admin.command("SET then yes");
-    redtail.wait_for("what came after the rotation", |client| {
+    redtail.wait_for("the write after the rotation", |client| {
         client.command("GET then").text() == "yes"
     });
     assert_eq!(admin.info("stats", "sync_full").as_deref(), Some("1"));
     assert!(!redtail.log().contains("-word"), "{}", redtail.log());
 }
 
-/// Passes connections to `listener` on to a port of 127.0.0.1.
+/// Forwards connections to `listener` to a port on 127.0.0.1.
 fn forward(listener: TcpListener, port: u16) {
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let server = TcpStream::connect(("127.0.0.1", port)).expect("the server is there");
+            let server =
+                TcpStream::connect(("127.0.0.1", port)).expect("the server accepts connections");
             pass_on(&stream, &server);
             pass_on(&server, &stream);
         }
@@ -322,7 +324,7 @@ fn pass_on(from: &TcpStream, to: &TcpStream) {
     });
 }
 
-/// The addresses of this machine's own name.
+/// The addresses of the name `localhost`.
 fn addresses_of_localhost(port: u16) -> Vec<String> {
     let addresses = ("localhost", port)
         .to_socket_addrs()
@@ -339,10 +341,10 @@ fn tries_every_address_of_a_name() {
     let Some(primary) = Server::start(ANY, &[]) else {
         return;
     };
-    // What listens on only one of the two addresses that the name has.
+    // A listener on only one of the name's two addresses.
     for address in ["127.0.0.1:0", "[::1]:0"] {
         let Ok(listener) = TcpListener::bind(address) else {
-            eprintln!("no IPv6 here");
+            eprintln!("this machine has no IPv6");
             continue;
         };
         let port = listener.local_addr().expect("bound").port();
@@ -382,8 +384,8 @@ fn another_of_the_list_takes_over_by_partial_resync() {
             continue;
         };
         primary.command("DEBUG POPULATE 1000");
-        let mut first = Server::replica(name, &primary).expect("as the primary");
-        let second = Server::replica(name, &primary).expect("as the primary");
+        let mut first = Server::replica(name, &primary).expect("the server was there a moment ago");
+        let second = Server::replica(name, &primary).expect("the server was there a moment ago");
         let list = format!(
             "127.0.0.1:{},{},{}",
             first.port,
@@ -400,7 +402,7 @@ fn another_of_the_list_takes_over_by_partial_resync() {
         primary.command("SET from primary");
         assert_equal(&redtail, &primary);
         assert_eq!(master(&redtail).1, primary.port.to_string());
-        // One for each real replica.
+        // Two full syncs for the two real replicas.
         assert_eq!(syncs(&primary), counts(2, 1), "{name}");
 
         second.wait_in_sync(&primary);
@@ -427,7 +429,8 @@ fn a_list_goes_past_the_dead_and_stays_with_what_works() {
     );
     let redtail = redtail(&list, &["--repl-syncio-timeout", "1"]);
     wait_for_sync(&redtail);
-    let revived = Server::start_on(ANY, Some(dead), None, &[]).expect("as the primary");
+    let revived =
+        Server::start_on(ANY, Some(dead), None, &[]).expect("the server was there a moment ago");
     primary.command("CLIENT KILL TYPE replica");
     primary.command("SET still here");
     assert_equal(&redtail, &primary);

@@ -1,14 +1,16 @@
-//! Vector sets compared with those of a real replica: every read of random sets, whatever the way they came.
+//! Vector sets compared with a real replica's: every read of random sets, whether they come from a payload, the stream or a
+//! snapshot.
 //!
-//! A set that is restored from one payload has one graph everywhere, and so it stays while elements go and attributes
-//! change. One that the stream added to has a graph of its own in each server: only what does not show it is compared.
+//! A set restored from one payload has the same graph on every server. It stays the same while elements are removed and
+//! attributes change. A set that the stream added to has a different graph on each server, so only reads that do not show the
+//! graph are compared.
 
 use crate::client::{Client, Reply};
 use crate::servers::Server;
 
 const NAME: &str = "redis-8.0";
 
-/// How many of each.
+/// The numbers of rounds and reads.
 const ROUNDS: u64 = 12;
 const READS: usize = 120;
 
@@ -16,7 +18,7 @@ type Words = Vec<Vec<u8>>;
 
 struct Writer(fastrand::Rng);
 
-/// What the vectors of one set have in common.
+/// The properties that the vectors of one set share.
 struct Kind {
     dim: usize,
     given_dim: usize,
@@ -154,7 +156,7 @@ impl Writer {
         words
     }
 
-    /// A read that does not show the graph.
+    /// A read whose reply does not depend on the graph.
     fn plain_read(&mut self, key: &str, kind: &Kind, of: usize) -> Words {
         let name = self.pick(&[
             "VCARD",
@@ -199,7 +201,7 @@ impl Writer {
     }
 }
 
-/// A primary and its followers: a real one, and ours.
+/// A primary, a real replica and redtail.
 struct Trio {
     primary: Server,
     replica: Server,
@@ -223,7 +225,7 @@ impl Trio {
         self.redtail.wait_in_sync(&self.primary);
     }
 
-    /// Asks both followers, in both protocols.
+    /// Sends the reads to both followers, in both protocols.
     fn compare(&self, round: u64, reads: &[Words]) {
         self.settle();
         for resp3 in [false, true] {
@@ -255,7 +257,7 @@ impl CommandOf for Client {
     }
 }
 
-/// A reply without what is each process's own: how many sets it has had.
+/// A reply without the field that differs between processes: the number of sets created so far.
 fn shown(read: &[Vec<u8>], reply: &Reply) -> Reply {
     if read[0] != b"VINFO" || reply.elements().len() < 18 {
         return reply.clone();

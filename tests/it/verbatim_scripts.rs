@@ -1,4 +1,5 @@
-//! Scripts that a Redis 6 with `lua-replicate-commands no` sends as their text: redtail runs them, and has what the primary has.
+//! Scripts that Redis 6 with `lua-replicate-commands no` replicates as text. redtail runs them, and must end up with the
+//! primary's data.
 
 use crate::client::Client;
 use crate::scripted::{Scripted, full_resync, stream, with_length};
@@ -7,7 +8,7 @@ use crate::servers::Server;
 const NAME: &str = "redis-6.0";
 const OLD_HABITS: [&str; 2] = ["--lua-replicate-commands", "no"];
 
-/// Scripts with what they are given: `KEYS` and `ARGV` behind the number of keys.
+/// Scripts with the number of keys, followed by `KEYS` and `ARGV`.
 const SCRIPTS: &[(&str, &str)] = &[
     ("return redis.call('set', KEYS[1], ARGV[1])", "1 a 1"),
     (
@@ -22,7 +23,7 @@ const SCRIPTS: &[(&str, &str)] = &[
         "for i = 1, 100 do redis.call('sadd', 's', 'm' .. i) end redis.call('rpush', 'log', redis.call('scard', 's'))",
         "0",
     ),
-    // In order of their bytes, wherever they lie.
+    // The order is that of the bytes, wherever the members are stored.
     (
         "for _, m in ipairs(redis.call('smembers', 's')) do redis.call('rpush', 'members', m) end",
         "0",
@@ -43,7 +44,7 @@ const SCRIPTS: &[(&str, &str)] = &[
         "redis.call('sadd', 't', 'm1', 'm5', 'zz') for _, m in ipairs(redis.call('sunion', 's', 't')) do redis.call('rpush', 'union', m) end",
         "0",
     ),
-    // The same random numbers everywhere.
+    // The random numbers are the same everywhere.
     (
         "for i = 1, 20 do redis.call('zadd', 'z', math.random(1000), 'm' .. i) end",
         "0",
@@ -105,7 +106,7 @@ const SCRIPTS: &[(&str, &str)] = &[
         "0",
     ),
     ("redis.call('xadd', 'stream', '5-1', 'a', 1)", "0"),
-    // Errors: those that are caught, those that end it after a write, those of the command itself.
+    // Errors: caught ones, ones that end the script after a write, and ones of the command itself.
     (
         "local e = redis.pcall('lpush', 'text', 1) redis.call('rpush', 'log', e.err) e = redis.pcall('incr', 'text') redis.call('rpush', 'log', e.err)",
         "0",
@@ -131,7 +132,7 @@ const SCRIPTS: &[(&str, &str)] = &[
         "local e = redis.pcall('subscribe', 'x') redis.call('set', 'told3', e.err)",
         "0",
     ),
-    // No write comes after what differs from server to server.
+    // No write may follow a command whose reply differs between servers.
     (
         "redis.call('set', 'dirty', 1) redis.call('time') local e = redis.pcall('set', 'dirty', 2) return e",
         "0",
@@ -144,7 +145,7 @@ const SCRIPTS: &[(&str, &str)] = &[
         "redis.call('set', 'late', 1) redis.call('set', 'switched', tostring(redis.replicate_commands()))",
         "0",
     ),
-    // Other databases, expiries, messages, libraries of Lua.
+    // Other databases, expiry times, messages, Lua libraries.
     (
         "redis.call('select', 3) redis.call('set', 'there', 1) redis.call('select', 0) redis.call('set', 'here', 1)",
         "0",
@@ -180,7 +181,7 @@ fn digest(client: &mut Client) -> String {
     client.command("DEBUG DIGEST").text()
 }
 
-/// Waits until redtail has all, and compares.
+/// Waits until redtail has applied everything, and compares.
 fn same(primary: &Server, redtail: &Server, what: &str) {
     redtail.wait_in_sync(primary);
     let own = digest(&mut redtail.client());
@@ -237,7 +238,7 @@ fn scripts_by_their_digest_and_within_transactions_are_run_as_one() {
     }
     same(&primary, &redtail, "within MULTI");
     assert_eq!(redtail.command("GET n").text(), "15");
-    // Keys past their time are there until the primary deletes them.
+    // On redtail, a script sees expired keys until the primary deletes them.
     client.command("SET gone 1 PX 1");
     std::thread::sleep(std::time::Duration::from_millis(20));
     client.pipeline(&[in_words(
@@ -305,7 +306,7 @@ fn a_script_whose_effects_are_not_surely_known_taints_everything() {
     }
 }
 
-/// Redis before 7.0 writes the scripts that it knows into its snapshots.
+/// Before 7.0, Redis writes the scripts that it knows into its snapshots.
 #[test]
 fn scripts_of_the_snapshot_are_known_by_their_digests() {
     let script = "return redis.call('set', KEYS[1], 'by digest')";
@@ -337,7 +338,7 @@ fn scripts_of_the_snapshot_are_known_by_their_digests() {
     redtail.wait_for_log("its text is neither in the snapshot nor in the stream since then");
 }
 
-/// Texts are part of the data: they outlive a restart, whether they are in the log or in a snapshot of redtail's own.
+/// Script texts are part of the data: they survive a restart, whether they are in the log or in a snapshot of redtail's own.
 #[test]
 fn scripts_are_known_by_their_digests_after_a_restart() {
     let Some(primary) = Server::start(NAME, &OLD_HABITS) else {
@@ -357,7 +358,7 @@ fn scripts_are_known_by_their_digests_after_a_restart() {
     let mut redtail = Server::redtail_with(&primary, &own);
     redtail.wait_in_sync(&primary);
     let mut client = primary.client();
-    // After the first sync, so that no snapshot of the primary's has it.
+    // Loaded after the first sync, so that it is in none of the primary's snapshots.
     let loaded = client.words(&[
         b"SCRIPT",
         b"LOAD",

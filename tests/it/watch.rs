@@ -1,4 +1,4 @@
-//! WATCH: EXEC gives null where that of a real replica does.
+//! WATCH: EXEC returns null exactly when a real replica's does.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::client::{Client, Reply, words};
 use crate::servers::{ALL, Server};
 
-/// A primary with a real replica and redtail behind it.
+/// A primary, a real replica of it and redtail.
 struct Trio {
     name: &'static str,
     primary: Server,
@@ -17,7 +17,7 @@ struct Trio {
 impl Trio {
     fn start(name: &'static str) -> Option<Self> {
         let primary = Server::start(name, &[])?;
-        // What is past its time stays until somebody asks the primary for it.
+        // Expired keys stay until a command on the primary reads them.
         primary.command("DEBUG SET-ACTIVE-EXPIRE 0");
         let replica = Server::replica(name, &primary)?;
         let redtail = Server::redtail(&primary);
@@ -34,7 +34,8 @@ impl Trio {
         self.redtail.wait_in_sync(&self.primary);
     }
 
-    /// Runs lines: `> …` at the primary, `~ …` a wait in milliseconds, all else at both followers, whose replies must agree.
+    /// Runs lines: `> …` on the primary, `~ …` as a wait in milliseconds, and all others on both followers, whose replies must
+    /// agree.
     fn play(&self, scene: &str) {
         let (mut primary, mut replica) = (self.primary.client(), self.replica.client());
         let mut redtail = self.redtail.client();
@@ -191,7 +192,7 @@ const SCENES: &[&str] = &[
      ~ 150
      MULTI
      EXEC",
-    // Past its time when it is watched: it stays so, goes, and comes back.
+    // The key is already expired when it is watched. Then nothing happens to it, it is deleted, or it is created again.
     "> PEXPIRE a 1
      ~ 20
      WATCH a
@@ -240,7 +241,7 @@ fn scenes_end_as_with_a_real_replica() {
     }
 }
 
-/// Keys that the writes below name; each has a watch of its own.
+/// Keys in the writes below. Each is watched by a connection of its own.
 const KEYS: [&str; 12] = [
     "text", "number", "list", "list2", "set", "set2", "hash", "zset", "stream", "none", "hll",
     "volatile",
@@ -260,7 +261,7 @@ const MAKE: &str = "SET text abc
     PFADD hll a
     SET volatile 1 PX 1000000";
 
-/// Writes of every sort; those that a server does not know change nothing there.
+/// Writes of every kind. A write that a server does not support changes nothing there.
 const WRITES: &str = "APPEND text x
     SETRANGE text 0 y
     SETBIT text 0 1
@@ -345,7 +346,7 @@ const WRITES: &str = "APPEND text x
     EVAL return(redis.call('set','text','s')) 0
     UNLINK text number nosuch";
 
-/// Connections, each watching one key.
+/// Connections that watch one key each.
 struct Watchers(Vec<Client>);
 
 impl Watchers {
@@ -358,7 +359,7 @@ impl Watchers {
         Self(KEYS.into_iter().map(watch).collect())
     }
 
-    /// What EXEC says for each key; the watch is renewed.
+    /// Returns EXEC's reply for each key, and watches the key again.
     fn ask(&mut self) -> Vec<Reply> {
         let ask = |(client, key): (&mut Client, &str)| {
             let lines = [

@@ -1,4 +1,4 @@
-//! What an operator reads when redtail is told something wrong: each mistake made for real, and the words that help.
+//! What operators read after a mistake: each mistake is really made, and the message must say how to fix it.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -14,7 +14,7 @@ use crate::certificates::Authority;
 use crate::scripted::{MARK, Scripted, full_resync};
 use crate::servers::{ALL, PATIENCE, Server, free_port};
 
-/// redtail told to follow `address`.
+/// redtail configured to follow `address`.
 fn redtail(address: &str) -> Server {
     Server::redtail_of(address, &[])
 }
@@ -23,7 +23,7 @@ fn field(redtail: &Server, name: &str) -> String {
     redtail.client().info("redtail", name).unwrap_or_default()
 }
 
-/// Waits until the log, INFO and ROLE all name a mistake that someone has to mend.
+/// Waits until the log, INFO and ROLE all report a mistake that a person must fix.
 fn says(redtail: &Server, words: &str) {
     redtail.wait_for_log(words);
     for name in ["redtail_last_fault", "redtail_last_link_error"] {
@@ -38,7 +38,7 @@ fn says(redtail: &Server, words: &str) {
     assert!(redtail.log().contains("until this is fixed"));
 }
 
-/// Waits until the log and INFO name what is wrong, where nobody has to act.
+/// Waits until the log and INFO report a fault that needs no person.
 fn mentions(redtail: &Server, words: &str) {
     redtail.wait_for_log(words);
     let told = field(redtail, "redtail_last_fault");
@@ -51,7 +51,7 @@ fn sentinel(name: &str, primary: &Server) -> Server {
     let file = primary.directory().join("sentinel.conf");
     let text = format!("sentinel monitor group 127.0.0.1 {} 1\n", primary.port);
     fs::write(&file, text).expect("a file");
-    Server::sentinel(name, &file.display().to_string()).expect("as the primary")
+    Server::sentinel(name, &file.display().to_string()).expect("the server was there a moment ago")
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_redtail_is_not_followed_and_names_whom_to_follow() {
             primary.port
         ),
     );
-    // A redtail that has nothing yet answers the same.
+    // A redtail without data answers the same.
     let waiting = redtail(&format!("redis://127.0.0.1:{}", free_port()));
     says(
         &redtail(&format!("redis://127.0.0.1:{}", waiting.port)),
@@ -123,7 +123,7 @@ fn a_server_of_a_cluster_is_followed_with_a_warning() {
         assert_eq!(field(&redtail, "redtail_upstream_mode"), "cluster");
         assert_eq!(field(&redtail, "redtail_last_fault"), "");
         assert_eq!(field(&redtail, "redtail_last_fault_seconds_ago"), "-1");
-        // Said once, not with every link.
+        // Logged once, not for each link.
         primary.command("CLIENT KILL TYPE replica");
         redtail.wait_for_log("partial resync");
         assert_eq!(redtail.log().matches("of its slots").count(), 1);
@@ -279,11 +279,11 @@ fn times_in_the_log_are_those_of_people() {
     let log = redtail.log();
     let shown = log.split("retry_in=").nth(1).unwrap_or_default();
     let shown = shown.split_whitespace().next().unwrap_or_default();
-    // Such as 223ms or 2.5s, never 223.904485ms.
+    // For example 223ms or 2.5s, but not 223.904485ms.
     assert!(shown.len() <= 5 && shown.ends_with('s'), "{shown}");
 }
 
-/// `redtail serve` that is expected to end by itself, with this exit code: what it says.
+/// Runs `redtail serve`, which must exit by itself with that code. Returns its output.
 fn ends(code: i32, arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_redtail"));
     command.args(arguments).envs(environment.iter().copied());
@@ -382,11 +382,7 @@ fn a_state_directory_on_a_read_only_disk_is_done_without() {
 }
 
 fn mode(path: &Path) -> u32 {
-    fs::metadata(path)
-        .expect("it is there")
-        .permissions()
-        .mode()
-        & 0o777
+    fs::metadata(path).expect("it exists").permissions().mode() & 0o777
 }
 
 #[test]
@@ -397,14 +393,14 @@ fn a_state_directory_that_others_may_read_is_closed_or_refused() {
     let folder = TempDir::new().expect("a folder");
     let path = folder.path().display().to_string();
     let open = || fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755));
-    open().expect("our folder");
+    open().expect("change the folder's mode");
     let mut redtail = Server::redtail_with(&primary, &["--state-dir", &path]);
     redtail.wait_for_log("redtail has restricted it to its owner (chmod 700)");
     assert_eq!(mode(folder.path()), 0o700);
     assert_eq!(field(&redtail, "redtail_state"), "kept");
     redtail.stop();
 
-    open().expect("our folder");
+    open().expect("change the folder's mode");
     fs::write(folder.path().join("notes"), "").expect("a file");
     let listen = format!("127.0.0.1:{}", free_port());
     let serve = [
@@ -443,7 +439,7 @@ fn a_state_directory_that_others_may_read_is_closed_or_refused() {
     );
 }
 
-/// An address of this machine that is not loopback, if it has one. Nothing is sent to find it.
+/// An address of this machine other than loopback, if it has one. Sends nothing to find it.
 fn outer_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("192.0.2.1:9").ok()?;
@@ -451,11 +447,11 @@ fn outer_address() -> Option<IpAddr> {
     (!address.is_loopback() && !address.is_unspecified()).then_some(address)
 }
 
-/// What a client at that address of ours is answered to a PING.
+/// The reply to a PING that is sent to that address of this machine.
 fn answer(address: IpAddr, port: u16) -> String {
     let mut stream = TcpStream::connect((address, port)).expect("it listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
-    // One who is refused may already be disconnected.
+    // A refused client may already be disconnected.
     _ = stream.write_all(b"PING\r\n");
     let mut line = String::new();
     _ = BufReader::new(stream).read_line(&mut line);
