@@ -1,5 +1,5 @@
-//! Snapshots with damaged values: what a real server of each version loads is loaded, and answered alike or refused with TAINTED; what
-//! it refuses is refused.
+//! Snapshots with damaged values: redtail loads what a real server of each version loads, and answers like it or with TAINTED.
+//! What the server refuses, redtail refuses too.
 
 mod rows;
 
@@ -16,7 +16,7 @@ use crate::scripted::{Connection, Scripted, full_resync, with_length};
 use crate::servers::{Server, free_port, program};
 use rows::{FRAMES, KEPT, LOST, Row};
 
-/// What to ask about a value.
+/// The type of a value, which selects the reads for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Stream,
@@ -29,7 +29,8 @@ pub enum Kind {
     Text,
 }
 
-/// A server: its name, its letter in the rows, the header of its snapshots, and the aux field that names it.
+/// A server: its name, its letter in the rows, the header of its snapshots, and the name and value of the aux field with its
+/// version.
 struct Writer(
     &'static str,
     char,
@@ -46,7 +47,7 @@ const WRITERS: [Writer; 5] = [
     Writer("valkey-9.1", '9', b"VALKEY080", "valkey-ver", "9.1.0"),
 ];
 
-/// What reads all of a value; `k` is its key. Nothing that tells the time.
+/// Reads that show all of a value; `k` is its key. None of them depends on the time.
 fn questions(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Stream | Kind::Group => &[
@@ -95,7 +96,7 @@ fn questions(kind: Kind) -> &'static [&'static str] {
     }
 }
 
-/// What the stream does to a value.
+/// Writes to a value from the stream.
 fn changes(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Stream => &["XADD k 9-0 f z", "XDEL k 2-0"],
@@ -104,7 +105,7 @@ fn changes(kind: Kind) -> &'static [&'static str] {
     }
 }
 
-/// A line about the key `k`, as words about `key`.
+/// The words of a line about the key `k`, with `key` in its place.
 fn about(line: &str, key: &str) -> Vec<Vec<u8>> {
     let named = |word: Vec<u8>| if word == b"k" { key.into() } else { word };
     words(line).into_iter().map(named).collect()
@@ -118,14 +119,14 @@ impl Writer {
             .expect("a server")
     }
 
-    /// The bytes of a row's value in a layout that this server knows.
+    /// The bytes of a row's value in a layout that this server supports.
     fn value(&self, row: &Row) -> Option<&'static [u8]> {
         let mut layouts = row.2.iter();
         let known = layouts.find(|(servers, _)| servers.contains(self.1))?;
         Some(known.1)
     }
 
-    /// A snapshot with `body` between the header and the end.
+    /// A snapshot with `body` between header and end.
     fn snapshot(&self, body: &[u8]) -> Vec<u8> {
         let mut rdb = [self.2, b"\xfa"].concat();
         for text in [self.3, self.4] {
@@ -138,7 +139,7 @@ impl Writer {
         [rdb, sum.to_le_bytes().to_vec()].concat()
     }
 
-    /// A snapshot with these values under these keys.
+    /// A snapshot with these keys and values.
     fn snapshot_of<'v>(&self, values: impl IntoIterator<Item = (&'v str, &'v [u8])>) -> Vec<u8> {
         let mut body = Vec::new();
         for (key, value) in values {
@@ -150,11 +151,11 @@ impl Writer {
         self.snapshot(&body)
     }
 
-    /// Whether the real server loads a snapshot.
+    /// Whether the real server loads a snapshot. `None` if the server is not installed.
     fn loads(&self, snapshot: &[u8]) -> Option<bool> {
         let server = program(self.0, "redis-server")?;
         let directory = TempDir::new().expect("a directory");
-        std::fs::write(directory.path().join("dump.rdb"), snapshot).expect("it is written");
+        std::fs::write(directory.path().join("dump.rdb"), snapshot).expect("write the snapshot");
         let port = free_port();
         let mut child = Command::new(server)
             .args([
@@ -188,13 +189,13 @@ impl Writer {
     }
 }
 
-/// Why we do not load it, if so.
+/// Returns why redtail does not load a snapshot; `None` if it does.
 fn refusal(snapshot: &[u8]) -> Option<String> {
     let source = MemorySource(Bytes::copy_from_slice(snapshot));
     load_dump(source, 16).err().map(|error| error.to_string())
 }
 
-/// A follower in sync with a primary that goes on as it is told.
+/// A follower of a primary that the test plays, in sync.
 struct Fed {
     server: Server,
     primary: Connection,
@@ -225,11 +226,11 @@ fn is_tainted(reply: &Reply) -> bool {
     reply.text().starts_with("TAINTED") || reply.0.starts_with(b"-TAINTED")
 }
 
-/// A row that is loaded, its key, and its value in the layout of the server.
+/// A loaded row, its key, and its value in the server's layout.
 type Loaded = (&'static Row, String, &'static [u8]);
 
-/// The rows that both load, with a key for each; of the others it has been seen that neither loads them. One that is lost is loaded alone:
-/// an old server may not survive it for long.
+/// Returns the rows that both load, with a key for each. Has checked that neither loads the others. A row in [`LOST`] is loaded
+/// alone, because an old server may crash on it soon.
 fn loaded(writer: &Writer) -> Option<Vec<Loaded>> {
     let (mut loaded, mut refused) = (Vec::new(), Vec::new());
     for (index, row) in KEPT.iter().chain(LOST).enumerate() {
@@ -264,7 +265,7 @@ fn loaded(writer: &Writer) -> Option<Vec<Loaded>> {
     Some(loaded)
 }
 
-/// Every row at once: what is loaded by one server is loaded beside the rest.
+/// Loads all rows at once: a value that a server loads alone is also loaded beside the others.
 fn answers_as(name: &str) {
     let writer = Writer::of(name);
     let Some(loaded) = loaded(writer) else { return };
@@ -285,10 +286,15 @@ fn answers_as(name: &str) {
         .partition(|(_, key, _)| is_tainted(&ours.server.command(&format!("TYPE {key}"))));
     let known = |row: &Row| LOST.iter().any(|known| known.0 == row.0);
     for (row, ..) in &lost {
-        assert!(known(row), "{name}: {} could be kept", row.0);
+        assert!(
+            known(row),
+            "{name}: {} could be kept, but is tainted",
+            row.0
+        );
     }
     let port = of_real.rsplit(':').next().expect("a port");
-    let real = Server::start(name, &["--replicaof", "127.0.0.1", port]).expect("it is there");
+    let real = Server::start(name, &["--replicaof", "127.0.0.1", port])
+        .expect("the server was there a moment ago");
     let mut real = Fed::new(&primaries[0], real, &snapshot(&kept));
     let size = |fed: &Fed| fed.server.command("DBSIZE").integer().expect("a number");
     assert_eq!(
@@ -356,7 +362,7 @@ fn valkey_9_1_and_we_load_the_same_and_answer_alike() {
     answers_as("valkey-9.1");
 }
 
-/// What stands around keys: opcodes, hints, numbers of databases.
+/// What surrounds keys: opcodes, hints, database numbers.
 #[test]
 fn frames_are_loaded_where_servers_load_them() {
     for writer in &WRITERS {
@@ -374,15 +380,15 @@ fn frames_are_loaded_where_servers_load_them() {
     }
 }
 
-/// The key stays tainted until the primary replaces or deletes it, and after that it is as any other.
+/// The key stays tainted until the primary replaces or deletes it. After that it is like any other.
 #[test]
 fn a_lost_value_comes_back_with_the_next_write_of_its_key() {
     let writer = Writer::of("redis-7.0");
     let row = LOST
         .iter()
         .find(|row| row.0 == "hash16 twice")
-        .expect("it is there");
-    let value = writer.value(row).expect("7.0 knows it");
+        .expect("the row exists");
+    let value = writer.value(row).expect("Redis 7.0 supports the layout");
     let snapshot = writer.snapshot_of([("h", value), ("end", &b"\0\x010"[..])]);
     let primary = Scripted::start();
     let ours = Server::redtail_of(&format!("redis://{}", primary.address()), &[]);

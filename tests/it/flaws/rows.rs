@@ -1,13 +1,13 @@
-//! Values with a flaw, written by hand after what servers dump: a type, then what follows the key.
+//! Damaged values, written by hand after dumps of servers: a type, and then the bytes that follow the key.
 //!
-//! "6", "7", "8", "v" and "9" are Redis 6.0, 7.0 and 8.0, Valkey 8.1 and 9.1: the servers that know the layout.
+//! "6", "7", "8", "v" and "9" are the servers that support a layout: Redis 6.0, 7.0 and 8.0, Valkey 8.1 and 9.1.
 
 use super::Kind::{self, Group, Hash, List, Set, Stream, Text, Timed, Zset};
 
-/// A name, what to ask, and for each layout who knows it and the bytes.
+/// A name, a type, and for each layout the servers that support it and the bytes.
 pub(super) type Row = (&'static str, Kind, &'static [(&'static str, &'static [u8])]);
 
-/// Those that answer as the server does, wherever it loads them.
+/// Values for which redtail answers like the server, if the server loads them.
 pub(super) const KEPT: &[Row] = &[
     (
         "list18 none",
@@ -123,7 +123,7 @@ pub(super) const KEPT: &[Row] = &[
         "stream no nodes but length",
         Stream,
         &[
-            // Redis 6.0's XREAD compares with an id that it has not set.
+            // Redis 6.0's XREAD compares with an uninitialised ID.
             (
                 "7",
                 b"\x13\0\x02\x03\0\0\0\0\0\x03\0",
@@ -1560,7 +1560,7 @@ pub(super) const KEPT: &[Row] = &[
     ),
 ];
 
-/// Those whose keys may answer TAINTED where the server loads them; not in every version.
+/// Values for which redtail may answer TAINTED although the server loads them, in at least one version.
 pub(super) const LOST: &[Row] = &[
     (
         "zset3 nan text",
@@ -2638,7 +2638,7 @@ pub(super) const LOST: &[Row] = &[
     ),
 ];
 
-/// What stands around keys: a name, which servers are asked, and the bytes between header and end.
+/// What surrounds keys: a name, the servers to ask, and the bytes between header and end.
 pub(super) const FRAMES: &[(&str, &str, &[u8])] = &[
     ("raw ok", "678v9", b"\0\x01k\x01v"),
     ("raw resize less", "678v9", b"\xfb\0\x05\0\x01k\x01v"),
