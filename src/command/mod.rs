@@ -1,10 +1,16 @@
-//! The command table, with one file per family of commands and their read and apply handlers.
+//! The command table, in three floors: `rows` is what a command is made of, `families` has a file or folder for each family of
+//! commands with their rows and handlers, and `dispatch` finds a row, checks it, takes locks and runs it. Each floor uses only
+//! those below it.
 //!
-//! A command is a row plus functions. The row's slots are permissions. `read` gets a shared [`View`](crate::store::View) and cannot change
-//! the store. `apply` gets the writer's [`Tx`](crate::store::Tx), and only the replica calls it. `session` gets the connection's state.
-//! A client that calls a row with only `apply` gets READONLY. A row marked as a write but without a handler taints the
-//! keys it names when it arrives in the stream. COMMAND, the locks that a command takes and the reference page are all
-//! derived from the rows; there is no other list of commands.
+//! A command is a row plus functions. The row's slots are permissions. `read` gets a shared [`View`](crate::store::View) and
+//! cannot change the store. `apply` gets the writer's [`Tx`](crate::store::Tx), and only the replica calls it. `session` gets the
+//! connection's state. A client that calls a row with only `apply` gets READONLY. A row marked as a write but without a handler
+//! taints the keys it names when it arrives in the stream. COMMAND, the locks that a command takes and the reference page are all
+//! derived from the rows; there is no other list of commands. Rows also say which servers have a command: to a client of a
+//! dialect without it, the command is unknown.
+//!
+//! A handler meets a connection only through the trait [`Host`], which the server implements, and Lua only through
+//! [`Scripting`]. So the server depends on commands, and not the other way round.
 
 mod dispatch;
 mod families;

@@ -1,7 +1,7 @@
 //! Which damaged values servers load from a snapshot anyway.
 //!
 //! Servers check what would lead them astray immediately, and little else, unless `sanitize-dump-payload` asks for more. By
-//! default, it does so for no snapshot and no replication. Each line here is what five real servers did; `tests/it/flaws.rs`
+//! default, it does so for no snapshot and no replication. Each line here is what five real servers did; `tests/it/flaws`
 //! tests them again.
 
 use super::{Dialect, NEVER};

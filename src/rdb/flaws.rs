@@ -1,4 +1,8 @@
 //! Flaws in the value being read: things that are wrong, but that servers load anyway.
+//!
+//! `dialect::snapshots` says which version loads what; a value that the version refuses is refused here, too. A
+//! stream keeps the counters, ids and order that it states. Any other flawed value that cannot be kept exactly as the server has
+//! it is lost: its key is loaded, and tainted. `redtail rdb check` and RESTORE refuse every flaw.
 
 use super::error::{Cause, Error};
 use crate::dialect::{Dialect, Flaw};

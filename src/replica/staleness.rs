@@ -1,4 +1,10 @@
 //! How old the last proof is that nothing is missing, and whether that is too old.
+//!
+//! A proof ([`Proof`]) is the history and the offset of the server at the moment when a question was sent. It counts once that
+//! offset of that history has been applied. While a generation is exchanged there is no history to compare with, and proofs wait.
+//! Without a limit, or if the server does not let redtail ask, the last byte of the stream takes the place of a proof.
+//!
+//! Under a limit, a flag in [`Served`] says that reads must be refused. Connections check it once for each batch.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

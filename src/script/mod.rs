@@ -10,6 +10,16 @@
 //! repeating. A script that asks for a lock that is not free, or that is not short, starts over with its whole database held
 //! (`running`). It only reads, so nobody can tell. An [`Engine`] keeps a few interpreters for all connections and throws away
 //! an interpreter whose script was ended by force.
+//!
+//! # Limits
+//! A script gets 5 seconds, and memory: 256 MiB, or less while many run, because all of them share 1 GiB. The clock is checked
+//! every 200 instructions, in coroutines too, and `pcall` does not catch that end. Other connections are served in the
+//! meantime. Scripts of all clients together may hold up the stream for a quarter of the time (`share`).
+//!
+//! # Cost
+//! There is no interpreter before the first script. One takes about 100 KB; up to four wait for the next script, and as many
+//! for functions. An interpreter keeps its compiled scripts, the functions and buffers of `redis.call`, and which commands its
+//! scripts may call. What every script does goes through Lua's C interface (`bridge`), everything else through mlua.
 
 mod api;
 mod bridge;

@@ -1,4 +1,16 @@
 //! Runs one script: chooses the level at which it starts, and the next one if that was not enough.
+//!
+//! A script runs again, with more held, in these cases: it asks for a shard that it does not get at once; it asks for more after
+//! its clock has moved on by a millisecond; or it is not short, that is, it needs more than 100 ticks of 200 instructions or one
+//! command each. Short scripts run among the other commands of their connection. The others run on a thread for which no other
+//! connection waits. The levels are the declared keys, the script's database, all databases. A run that is abandoned leaves no
+//! trace: its reply and log lines are dropped, `math.random` goes back, and `pcall` does not catch the end. The new run has a new
+//! clock. For its next hundred runs, the script starts at the level at which it ended (`habit`).
+//!
+//! Functions that keep variables would show that they ran twice. They start with their database held and never start over. If
+//! that is not enough, the client gets an error once, and from then on all databases are held for that function.
+//!
+//! A script in EXEC takes no locks of its own: EXEC holds all databases if a script is among its commands.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

@@ -2,6 +2,10 @@
 //!
 //! The connection's own task waits for the first of these: the writer's signal that a key may have changed, the timeout, CLIENT
 //! UNBLOCK, CLIENT KILL, or the end of the connection. Bytes that the peer sends in the meantime are kept for later.
+//!
+//! The command takes its place among the generation's [`Waiters`](crate::store::Waiters) before it reads its keys, so no change
+//! can be missed. Once a change is visible, the writer checks whether anyone waits for the keys that it named. A full resync
+//! wakes all, and they continue to wait in the new generation.
 
 use std::io;
 use std::sync::Arc;

@@ -1,4 +1,16 @@
 //! One connection, from its first byte to its last.
+//!
+//! Each read from the socket is one batch: every complete request in it is answered into one reply buffer, and the buffer is
+//! written in one go. Before that, a lone read of one key prefetches its key's memory and queues its task after the other ready
+//! connections, twice: their reads fill the wait. Then the batch waits until what has arrived from the primary is visible
+//! ([`Served::catch_up`](crate::store::Served::catch_up)).
+//!
+//! While the peer takes no replies, the connection continues to read and answer, up to a limit. A read whose reply does not fit
+//! beside those that wait is put off and answered again once they are written.
+//!
+//! What a connection holds beyond small free buffers is asked of one budget ([`Budget`](crate::resp::Budget)): the reply asks as
+//! it grows, the session for requests, the transaction for its queue. The known minimum of a long reply is asked for before the
+//! reply is begun. While it is made, the reply checks whether the peer is still there.
 
 use std::future::poll_fn;
 use std::os::fd::AsFd;

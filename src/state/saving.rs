@@ -2,6 +2,15 @@
 //!
 //! A real server loads the same data from the file. What redtail knows beyond that is in aux fields, which servers ignore.
 //! Source: redis 8.0 rdb.c, "We ignore fields we don't understand, as by AUX field contract".
+//!
+//! The writer thread itself writes the snapshot, a few shards at a time between chunks of the stream. Before it takes the locks
+//! of a command, it writes the keys that the command may change and whose shards are not written yet, one by one, and remembers
+//! them. There is only one writer, so nothing else can change them; readers share the locks with it. So the whole snapshot is of
+//! one offset.
+//!
+//! A command that changes whole databases needs all their shards. If they hold more than 200,000 unwritten keys, it ends the
+//! snapshot, which starts again later; after three such failures the next one is written whatever the commands need. While the
+//! stream waits, a snapshot gets a quarter of the writer's time.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;

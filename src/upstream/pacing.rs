@@ -1,4 +1,9 @@
 //! When to reconnect after a connection has ended: soon, but never so often that it hurts the primary.
+//!
+//! Most retries follow quickly, with a delay that doubles. A retry that will likely be answered with a full sync costs the
+//! primary a fork and all its data, so full syncs start at least [`Timing::resync_floor`] apart, whatever history they are of.
+//! If a primary closes the connection during or right after several full syncs in a row, while it wrote enough to fill the
+//! output buffer that it keeps for redtail, then that buffer is most likely too small: the error says so, and the delay grows.
 
 use std::time::{Duration, Instant};
 

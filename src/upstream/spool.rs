@@ -2,6 +2,15 @@
 //!
 //! A diskless primary sends its snapshot to all replicas of a round at the pace of the slowest one. So redtail takes what
 //! the primary sends at once, no matter how long the writer needs to decode it.
+//!
+//! The socket is left unread only when both are full. The files have no name, hold 64 MB each, and are freed as they are read.
+//!
+//! While the writer keeps up, it reads the socket itself, so that one thread is woken for a command and not two in turn
+//! (`holder` says who may read when). The writer takes the socket when the spool is empty and the task only
+//! waits. It gives the socket back when more has arrived than one read takes, while it writes a snapshot for the state
+//! directory, and at the end of the connection. The task claims it back from a writer that has been busy for 50 ms; it checks for
+//! that every 50 ms, or every 250 ms on an idle link. `redtail_direct_reads` in INFO counts the writer's own reads. Snapshots,
+//! a stream that is held back and everything over TLS go through the spool.
 
 use std::collections::VecDeque;
 use std::fs::File;

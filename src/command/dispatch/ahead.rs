@@ -5,6 +5,10 @@
 //! Scripts with one key are also grouped, but they take their own locks: only their entries are fetched in advance.
 //! Everything else, and whatever has to wait for the writer, takes the ordinary path through
 //! [`answer`](crate::command::answer).
+//!
+//! A group has up to [`GROUP_MAX`] reads and waits for nothing: if the writer is in one of the shards, or wants to be, the reads
+//! are answered one by one. Any other request ends a group, and so do enough replies to be written. `redtail_grouped_reads` in
+//! INFO counts the reads that were answered in a group.
 
 use super::answer::{answer_row, finish, run};
 use super::execute::look;

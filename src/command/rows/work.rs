@@ -3,6 +3,10 @@
 //!
 //! The unit is one element visited, about 50 ns; 64 bytes of text count as one. The request decides, not the value: a
 //! count of 100 million random members is as much work in a set of three as in one of a million.
+//!
+//! Work above [`LONG`] is announced to the runtime ([`long`](super::long)): the worker's other connections move to another
+//! thread first. Work above [`WORTH_COPYING`] is done on a copy of the values, with the locks released, if the values are a
+//! quarter of the work or less, or if most of a collection is certain to be visited. EXEC does the same with what is left of it.
 
 use std::collections::HashSet;
 

@@ -1,5 +1,15 @@
 //! The members of large sets, hashes and sorted sets: records stored one after another in chunks, not each in its own
 //! allocation.
+//!
+//! A record is a key, in hashes a value, and a number of eight bytes if the type has scores or expiries. The decoder writes
+//! records straight from its reader, so a load allocates nothing for each member. Records are found through a
+//! [`Handle`]: the number of a chunk and an offset in it. `docs/design/records.md` draws the bytes.
+//!
+//! A removed record is marked as dead and stays. When more than half of a chunk is dead, its living records move together,
+//! which touches at most one chunk (64 KB, or one larger record); the number of an empty chunk is used again. A value of the
+//! same length, a score and an expiry are written over the old one.
+//!
+//! Walks over everything (SMEMBERS, HGETALL, snapshots, digests) go through the chunks in order.
 
 mod record;
 
