@@ -51,7 +51,7 @@ pub mod internal {
     pub mod cli;
     pub mod command;
     pub mod dialect;
-    #[cfg(feature = "fuzzing")]
+    #[cfg(feature = "testing")]
     pub mod fuzzing;
     pub mod limits;
     pub mod rdb;

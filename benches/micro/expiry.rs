@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use criterion::{BatchSize, Criterion, Throughput};
 use redtail::internal::replica::fuzzing::applying;
-use redtail::internal::store::{Generation, Sweeper, Swept, unix_ms};
+use redtail::internal::store::{Generation, Swept, WriteToken, unix_ms};
 
 use crate::data::{Asker, key, push, push_set, request, strings, value};
 
@@ -39,7 +39,7 @@ fn expiring(past: bool) -> Arc<Generation> {
 
 /// One whole pass.
 fn pass(generation: &Generation) -> Swept {
-    let (mut sweeper, mut all) = (Sweeper::default(), Swept::default());
+    let (mut sweeper, mut all) = (WriteToken::for_tests().sweeper(), Swept::default());
     while let Some(swept) = sweeper.step(&generation.spaces, unix_ms()) {
         all.keys += swept.keys;
         all.bytes += swept.bytes;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::replica::stream::tests::{Bench, stream};
-use crate::store::{Sweeper, unix_ms};
+use crate::store::{WriteToken, unix_ms};
 
 /// Commands in which K stands for a key, N for a number, W for a word of any length, T for a time.
 const LINES: &str = "SET K W|SET K N PXAT T|APPEND K W|SETRANGE K N W|INCRBY K N|GETDEL K|SETBIT K N 1|PFADD K W W
@@ -48,7 +48,7 @@ fn figures_are_what_a_count_of_all_entries_gives() {
         let mut random = fastrand::Rng::with_seed(seed);
         let bench = Bench::new();
         let mut applier = bench.applier(0);
-        let mut sweeper = Sweeper::default();
+        let mut sweeper = WriteToken::for_tests().sweeper();
         for round in 0..1500 {
             let line = lines[random.usize(..lines.len())];
             let line = command(&mut random, line);

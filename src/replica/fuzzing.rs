@@ -8,8 +8,8 @@ pub use state::state;
 use super::figures::StreamFigures;
 use super::stream::{Applier, Position};
 use crate::dialect::Dialect;
-use crate::store::Generation;
-use crate::upstream::Progress;
+use crate::store::{Generation, WriteToken};
+use crate::upstream::ProgressWriter;
 use std::sync::Arc;
 
 /// A primary's command stream, from its start. The result is the same in one piece and in small pieces, the applied
@@ -32,8 +32,8 @@ fn follow(bytes: &[u8], step: usize) -> (u64, usize, Vec<(usize, usize)>, Option
         db: 0,
         generation: Arc::clone(&generation),
     };
-    let (progress, figures) = (Progress::default(), StreamFigures::default());
-    let mut applier = Applier::new(position, &progress, &figures);
+    let (progress, figures) = (ProgressWriter::default(), StreamFigures::default());
+    let mut applier = Applier::new(position, WriteToken::for_tests(), &progress, &figures);
     let error = bytes
         .chunks(step.max(1))
         .find_map(|piece| applier.feed(piece).err());
@@ -66,8 +66,8 @@ pub fn applying<R>(
         db: 0,
         generation: Arc::clone(generation),
     };
-    let (progress, figures) = (Progress::default(), StreamFigures::default());
-    let mut applier = Applier::new(position, &progress, &figures);
+    let (progress, figures) = (ProgressWriter::default(), StreamFigures::default());
+    let mut applier = Applier::new(position, WriteToken::for_tests(), &progress, &figures);
     work(&mut |bytes| {
         if let Err(error) = applier.feed(bytes) {
             panic!("{error}");

@@ -22,9 +22,9 @@ use crate::resp::{self, ArgsBuf, Protocol};
 use crate::state::{self, Keeper};
 use crate::store::{
     Cursor, Figures as DatabaseFigures, Generation, Inflow, NoSuchDatabase, Served, Tainted,
-    Tuning, Value, View, WrongType,
+    Tuning, Value, View, WriteToken, WrongType,
 };
-use crate::upstream::{self, AddressError, Arrivals, Link, Progress, Resume};
+use crate::upstream::{self, AddressError, Arrivals, Link, Progress, ProgressWriter, Resume};
 use crate::value::Choices;
 
 /// Redis's default number of databases.
@@ -250,14 +250,16 @@ impl Replica {
             .ignoring(&config.stream_ignore);
         let link = Arc::<upstream::Status>::default();
         let inflow = Arc::clone(&link.arrivals);
-        let served = Arc::new(Served::new(Arc::new(tuning)).with_inflow(inflow));
+        let (served, token) = Served::new(Arc::new(tuning));
+        let served = Arc::new(served.with_inflow(inflow));
+        let progress = ProgressWriter::default();
         let figures = Arc::default();
-        let sweeper = sweep::start(&served, &figures, config.expired_grace)?;
+        let sweeper = sweep::start(&served, &token, &figures, config.expired_grace)?;
         let (ready_sender, ready) = watch::channel(false);
         let (links_sender, links) = mpsc::channel(1);
         let mut replica = Self {
             served,
-            progress: Arc::default(),
+            progress: progress.shown(),
             link,
             figures,
             state,
@@ -267,7 +269,7 @@ impl Replica {
             confirmation: Arc::default(),
             _sweeper: sweeper,
         };
-        let writer = replica.new_writer(&config, keeper, ready_sender);
+        let writer = replica.new_writer(token, progress, &config, keeper, ready_sender);
         let restored = replica.spawn_writer(writer, config.max_staleness.is_some(), links)?;
         replica.spawn_freshness(config.max_staleness);
         replica.spawn_link(config, restored, links_sender);
@@ -276,13 +278,16 @@ impl Replica {
 
     fn new_writer(
         &self,
+        token: WriteToken,
+        progress: ProgressWriter,
         config: &Config,
         keeper: Option<Keeper>,
         ready: watch::Sender<bool>,
     ) -> Writer {
         Writer {
             served: Arc::clone(&self.served),
-            progress: Arc::clone(&self.progress),
+            token,
+            progress,
             figures: Arc::clone(&self.figures),
             databases: config.databases,
             dialect: config.dialect,

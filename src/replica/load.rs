@@ -19,7 +19,8 @@ use crate::rdb::reader::Reader;
 use crate::rdb::source::Source;
 use crate::state::{self, Taint};
 use crate::store::{
-    Doubt, DuplicateKey, Entry, Generation, Keyspaces, Libraries, Loader, NewValue, Tuning, unix_ms,
+    Doubt, DuplicateKey, Entry, Generation, Keyspaces, Libraries, Loader, NewValue, Tuning,
+    WriteToken, unix_ms,
 };
 use crate::value::{Choices, Thresholds};
 
@@ -127,6 +128,8 @@ pub(super) struct Loaded {
 /// What a snapshot is loaded into.
 #[derive(Clone, Copy)]
 pub(super) struct Kept<'a> {
+    /// The right to fill it.
+    pub(super) token: &'a WriteToken,
     /// How many databases there can be.
     pub(super) databases: usize,
     /// The dialect of replies, whatever the snapshot says.
@@ -141,9 +144,11 @@ pub(super) struct Kept<'a> {
 ///
 /// # Errors
 /// [`LoadError`] with the byte offset and what was being read.
+#[cfg(any(test, feature = "testing"))]
 pub fn load_dump<S: Source>(source: S, databases: usize) -> Result<Arc<Generation>, LoadError> {
     let figures = LoadFigures::default();
     let kept = Kept {
+        token: WriteToken::for_tests(),
         databases,
         dialect: None,
         tuning: &Arc::default(),
@@ -309,6 +314,7 @@ struct Facts {
 struct Snapshot<'a> {
     loader: Loader<'a>,
     spaces: &'a Keyspaces,
+    token: &'a WriteToken,
     keys_max: u64,
     choices: Choices,
     thresholds: Thresholds,
@@ -334,12 +340,12 @@ impl Facts {
     /// The generation that consists of `spaces` and these facts.
     fn generation(self, spaces: Keyspaces, kept: Kept<'_>) -> Generation {
         for taint in self.taints {
-            spaces.taints().restore(taint.db, &taint.key, taint.doubt);
+            kept.token.taint(&spaces, taint.db, &taint.key, taint.doubt);
         }
         if self.taints_everything {
-            spaces.taints().add_everything();
+            kept.token.taint_everything(&spaces);
         }
-        spaces.set_libraries(self.libraries);
+        kept.token.set_libraries(&spaces, self.libraries);
         let written_by = self.dialect.or(kept.dialect).unwrap_or_default();
         Generation {
             spaces,
@@ -364,7 +370,8 @@ impl<'a> Snapshot<'a> {
             bytes => PRESIZED_KEYS_MAX.min(bytes / KEY_BYTES_MIN),
         };
         Self {
-            loader: Loader::new(spaces),
+            loader: kept.token.loader(spaces),
+            token: kept.token,
             spaces,
             keys_max,
             thresholds: choices.thresholds(kept.dialect.unwrap_or_default()),
@@ -385,7 +392,7 @@ impl Snapshot<'_> {
         let dialect = dialect.unwrap_or_default();
         let scripting = self.scripting.filter(|_| !dialect.protects_globals());
         match scripting.map(|scripting| scripting.load(code, dialect)) {
-            Some(Ok(digits)) => self.spaces.scripts().keep(&digits, code),
+            Some(Ok(digits)) => self.token.keep_script(self.spaces, &digits, code),
             Some(Err(error)) => {
                 tracing::warn!(%error, "a script in the snapshot does not compile in redtail: a call of it taints everything");
             }
@@ -396,7 +403,7 @@ impl Snapshot<'_> {
     fn known(&self, db: u64) -> Result<usize, Refusal> {
         usize::try_from(db)
             .ok()
-            .filter(|number| self.spaces.grow_to(*number))
+            .filter(|number| self.token.grow_to(self.spaces, *number))
             .ok_or(Refusal::Database(db, db.saturating_add(1)))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::rdb::source::MemorySource;
-use crate::store::Value;
+use crate::store::{Value, WriteToken};
 use crate::value;
 
 /// Loads a dump of version 4, which has no checksum, from a payload that announces its length.
@@ -11,6 +11,7 @@ fn load(body: &[u8]) -> Generation {
     let payload = [format!("\n${}\r\n", dump.len()).as_bytes(), &dump].concat();
     let mut reader = Reader::new(MemorySource(payload.into()));
     let kept = Kept {
+        token: WriteToken::for_tests(),
         databases: 16,
         dialect: None,
         tuning: &Arc::default(),

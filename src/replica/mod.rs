@@ -12,7 +12,7 @@
 mod ahead;
 mod figures;
 #[doc(hidden)]
-#[cfg(feature = "fuzzing")]
+#[cfg(feature = "testing")]
 pub mod fuzzing;
 mod handle;
 mod load;
@@ -28,7 +28,9 @@ mod writer;
 
 pub use figures::{Fault, Figures, Held, History, LoadFigures, StreamFigures, SweepFigures};
 pub use handle::{Config, Database, EXPIRED_GRACE, Error, Prepared, Replica, Scan, Status};
-pub use load::{LoadError, load_dump};
+pub use load::LoadError;
+#[cfg(any(test, feature = "testing"))]
+pub use load::load_dump;
 pub use passed::{PROVIDER_COMMANDS, Passed};
 pub use reply::Reply;
 pub use resync::{ResyncMemory, ResyncPolicy};

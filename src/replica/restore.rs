@@ -16,7 +16,8 @@ use crate::rdb::decode::Checksum;
 use crate::rdb::error::Cause;
 use crate::rdb::source::{FileSource, Source};
 use crate::state::{Begin, Chain, Damage, Head, Keeper, Kind, LogReader, Place};
-use crate::upstream::{Progress, ReplId};
+use crate::store::WriteToken;
+use crate::upstream::{ProgressWriter, ReplId};
 use crate::words::Plain;
 
 /// What a state directory held.
@@ -107,6 +108,7 @@ fn read(chain: &Chain, cx: Context<'_>) -> Result<Read, Damage> {
     }
     let position = snapshot(&chain.snapshot, begin, cx)?;
     let mut replay = Replay {
+        token: cx.kept.token,
         place: Some(Place {
             replid: begin.replid,
             offset: begin.offset,
@@ -154,7 +156,7 @@ fn snapshot(path: &Path, begin: Begin, cx: Context<'_>) -> Result<Position, Dama
         return Err(corrupt(path, 0, "its log begins at another offset"));
     }
     let db = usize::try_from(begin.db).unwrap_or(usize::MAX);
-    if !loaded.generation.spaces.grow_to(db) {
+    if !cx.kept.token.grow_to(&loaded.generation.spaces, db) {
         return Err(unusable(format!(
             "its stream uses database {db}; allow it with --databases"
         )));
@@ -230,14 +232,15 @@ fn corrupt(path: &Path, at: u64, what: &str) -> Damage {
 }
 
 /// Logs being applied.
-struct Replay {
+struct Replay<'a> {
+    token: &'a WriteToken,
     position: Position,
     /// The current place; `None` once the stream cannot be followed any further.
     place: Option<Place>,
     scripting: Option<Arc<dyn ReplayScripts>>,
 }
 
-impl Replay {
+impl Replay<'_> {
     /// Whether a log that begins at `begin` continues where the last one ended.
     fn goes_on_at(&self, begin: Begin) -> bool {
         let db = usize::try_from(begin.db).unwrap_or(usize::MAX);
@@ -252,10 +255,11 @@ impl Replay {
     /// Applies a log. Returns where its whole records end.
     fn log(&mut self, mut log: LogReader, stopped: &dyn Fn() -> bool) -> Result<u64, Damage> {
         // Use separate figures: this must not show as progress, nor count as the stream's.
-        let (progress, figures) = (Progress::default(), StreamFigures::default());
-        let scripting = self.scripting.clone();
+        let (progress, figures) = (ProgressWriter::default(), StreamFigures::default());
+        let (token, scripting) = (self.token, self.scripting.clone());
         let start = |position: &Position| {
-            Applier::new(position.clone(), &progress, &figures).with_scripting(scripting.clone())
+            Applier::new(position.clone(), token, &progress, &figures)
+                .with_scripting(scripting.clone())
         };
         let mut applier = start(&self.position);
         let mut payload = Vec::new();

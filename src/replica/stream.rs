@@ -16,8 +16,8 @@ use crate::command::{self, Command, ReplayScripts};
 use crate::limits::{STREAM_WORD_BYTES_MAX, TRANSACTION_BYTES_MAX};
 use crate::resp::{Args, ProtocolError, RequestLimits, RequestParser, Span, Step};
 use crate::state::Saving;
-use crate::store::{Generation, KeyHash, Keyspaces, Slot, Tx};
-use crate::upstream::Progress;
+use crate::store::{Generation, KeyHash, Keyspaces, Slot, Tx, WriteToken};
+use crate::upstream::ProgressWriter;
 use crate::value::Thresholds;
 
 /// A buffer larger than this is shrunk once it holds less, so that one huge value does not hold memory for ever.
@@ -170,7 +170,8 @@ impl<'a> Applier<'a> {
     /// Continues at `position`.
     pub(super) fn new(
         position: Position,
-        progress: &'a Progress,
+        token: &'a WriteToken,
+        progress: &'a ProgressWriter,
         figures: &'a StreamFigures,
     ) -> Self {
         let dialect = position.generation.dialect;
@@ -196,6 +197,7 @@ impl<'a> Applier<'a> {
                 clock_ms: None,
                 saving: None,
                 scripting: None,
+                token,
                 progress,
                 figures,
             },
@@ -267,7 +269,7 @@ impl<'a> Applier<'a> {
         self.buffer.extend_from_slice(chunk);
         let generation = Arc::clone(&self.state.position.generation);
         // Like a real server, processes all bytes received before the next of many long readers gets in.
-        let _turn = generation.spaces.turn();
+        let _turn = self.state.token.turn(&generation.spaces);
         let mut used = 0;
         let result = loop {
             match self.step(&mut used) {
@@ -343,7 +345,8 @@ struct State<'a> {
     saving: Option<Saving>,
     /// Runs scripts that arrive as their text.
     scripting: Option<Arc<dyn ReplayScripts>>,
-    progress: &'a Progress,
+    token: &'a WriteToken,
+    progress: &'a ProgressWriter,
     figures: &'a StreamFigures,
 }
 
@@ -404,14 +407,14 @@ impl State<'_> {
             spaces, dialect, ..
         } = &*self.position.generation;
         let tx = match (hash, only_key(row, args), &mut self.saving) {
-            (Some(hash), Some(key), None) => spaces.write_key(self.db, key, hash),
+            (Some(hash), Some(key), None) => self.token.write_key(spaces, self.db, key, hash),
             (_, _, saving) => {
                 let mut slots: SmallVec<[Slot; 4]> = SmallVec::new();
                 command::slots(row, spaces, self.db, args, &mut slots);
                 if let Some(saving) = saving {
                     save_first(saving, std::iter::once((self.db, row, args)), &slots);
                 }
-                spaces.write(self.db, slots)
+                self.token.write(spaces, self.db, slots)
             }
         };
         let mut tx = tx
@@ -447,8 +450,9 @@ impl State<'_> {
         if let Some(saving) = &mut self.saving {
             save_first(saving, queue.iter(), &slots);
         }
-        let mut tx = spaces
-            .write(self.db, slots)
+        let mut tx = self
+            .token
+            .write(spaces, self.db, slots)
             .with_thresholds(self.thresholds)
             .with_clock(self.clock_ms)
             .with_dialect(*dialect);
@@ -496,7 +500,7 @@ impl State<'_> {
     fn unknown(&self, args: Args<'_>, reason: &'static str) {
         self.report_unknown(args, reason);
         let spaces = &self.position.generation.spaces;
-        spaces.taints().add_everything();
+        self.token.taint_everything(spaces);
         spaces.waiters().wake_all();
         spaces.watches().touch_all();
     }

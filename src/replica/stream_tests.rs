@@ -12,11 +12,11 @@ use super::*;
 use crate::command::Error;
 use crate::dialect::Dialect;
 use crate::resp::{ArgsBuf, Protocol, Reply};
-use crate::store::{Sweeper, Tainted, unix_ms};
+use crate::store::{Tainted, WriteToken, unix_ms};
 
 pub(super) struct Bench {
     pub(super) generation: Arc<Generation>,
-    pub(super) progress: Progress,
+    pub(super) progress: ProgressWriter,
     pub(super) figures: StreamFigures,
 }
 
@@ -25,7 +25,7 @@ impl Bench {
         let generation = Generation::new(4, Dialect::default(), Arc::default());
         Self {
             generation: Arc::new(generation),
-            progress: Progress::default(),
+            progress: ProgressWriter::default(),
             figures: StreamFigures::default(),
         }
     }
@@ -36,7 +36,12 @@ impl Bench {
             db: 0,
             generation: Arc::clone(&self.generation),
         };
-        Applier::new(position, &self.progress, &self.figures)
+        Applier::new(
+            position,
+            WriteToken::for_tests(),
+            &self.progress,
+            &self.figures,
+        )
     }
 
     /// What a client of database `db` reads.
@@ -95,7 +100,12 @@ fn the_offset_counts_every_byte_and_stands_at_whole_units() {
         );
         assert_eq!(bench.progress.applied().max(100), position.offset);
         // Resumed from there, nothing is lost and nothing applied twice, whatever the database was.
-        let mut applier = Applier::new(position, &bench.progress, &bench.figures);
+        let mut applier = Applier::new(
+            position,
+            WriteToken::for_tests(),
+            &bench.progress,
+            &bench.figures,
+        );
         applier.feed(&bytes[offset..]).unwrap();
         assert_eq!(applier.into_position().offset, 100 + bytes.len() as u64);
         assert_eq!(bench.read(1, "GET a").unwrap(), "$1 2");
@@ -468,7 +478,7 @@ impl Bench {
     fn swept(lines: &[&str]) -> Self {
         let bench = Self::new();
         bench.applier(0).feed(&stream(lines)).unwrap();
-        let mut sweeper = Sweeper::default();
+        let mut sweeper = WriteToken::for_tests().sweeper();
         let mut keys = 0;
         while let Some(swept) = sweeper.step(&bench.generation.spaces, unix_ms()) {
             keys += swept.keys;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::figures::Figures;
-use crate::store::{Generation, Served, Sweeper, unix_ms};
+use crate::store::{Generation, Served, Sweeper, WriteToken, unix_ms};
 
 /// How long the sweeper works without a pause. Each of its steps holds one lock for far less time.
 const WORK: Duration = Duration::from_millis(1);
@@ -31,47 +31,49 @@ fn rest(grace: Duration) -> Duration {
 /// If the thread cannot be started.
 pub(super) fn start(
     served: &Arc<Served>,
+    token: &WriteToken,
     figures: &Arc<Figures>,
     grace: Duration,
 ) -> std::io::Result<Sender<()>> {
     let (sender, stop) = mpsc::channel();
     if !grace.is_zero() {
+        let walk = Walk {
+            sweeper: token.sweeper(),
+            generation: Weak::new(),
+            grace,
+        };
         let (served, figures) = (Arc::clone(served), Arc::clone(figures));
         std::thread::Builder::new()
             .name("redtail-sweeper".to_owned())
-            .spawn(move || run(&served, &figures, grace, &stop))?;
+            .spawn(move || run(walk, &served, &figures, &stop))?;
     }
     Ok(sender)
 }
 
 /// Sweeps values in `served` whose keys expired more than `grace` ago, until `stop`'s sender is gone.
-fn run(served: &Served, figures: &Figures, grace: Duration, stop: &Receiver<()>) {
-    let mut walk = Walk::default();
+fn run(mut walk: Walk, served: &Served, figures: &Figures, stop: &Receiver<()>) {
+    let grace = walk.grace;
     let mut pause = rest(grace);
     while stop.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-        pause = served.current().map_or(rest(grace), |generation| {
-            walk.work(&generation, figures, grace)
-        });
+        pause = served
+            .current()
+            .map_or(rest(grace), |generation| walk.work(&generation, figures));
     }
 }
 
 /// A sweeper, and the generation that it walks over.
-#[derive(Default)]
 struct Walk {
     sweeper: Sweeper,
     generation: Weak<Generation>,
+    grace: Duration,
 }
 
 impl Walk {
     /// Works for a while. Returns how long to pause afterwards.
-    fn work(
-        &mut self,
-        generation: &Arc<Generation>,
-        figures: &Figures,
-        grace: Duration,
-    ) -> Duration {
+    fn work(&mut self, generation: &Arc<Generation>, figures: &Figures) -> Duration {
+        let grace = self.grace;
         if !std::ptr::eq(self.generation.as_ptr(), Arc::as_ptr(generation)) {
-            self.sweeper = Sweeper::default();
+            self.sweeper.restart();
             self.generation = Arc::downgrade(generation);
         }
         let grace_ms = i64::try_from(grace.as_millis()).unwrap_or(i64::MAX);

@@ -23,8 +23,10 @@ use crate::rdb::decode::Checksum;
 use crate::rdb::reader::Reader;
 use crate::rdb::source::Source;
 use crate::state::{Keeper, Payload, Place, Saving};
-use crate::store::{Generation, Served, unix_ms};
-use crate::upstream::{Fault, Link, LinkEnd, Piece, Progress, Receiver, ReplId, Resume, Start};
+use crate::store::{Generation, Served, WriteToken, unix_ms};
+use crate::upstream::{
+    Fault, Link, LinkEnd, Piece, ProgressWriter, Receiver, ReplId, Resume, Start,
+};
 use crate::words::Period;
 
 /// How often the writer checks whether a snapshot that is held back was confirmed.
@@ -40,7 +42,7 @@ const SAVE_STEP: Duration = Duration::from_millis(2);
 struct LinkSource {
     bytes: Receiver,
     figures: Arc<Figures>,
-    progress: Arc<Progress>,
+    progress: ProgressWriter,
     rate: Option<Rate>,
     /// Keeps the bytes received, while they are a payload.
     payload: Option<Payload>,
@@ -78,7 +80,8 @@ impl Source for LinkSource {
 /// Follows one link after another. Owns the position between them.
 pub(super) struct Writer {
     pub(super) served: Arc<Served>,
-    pub(super) progress: Arc<Progress>,
+    pub(super) token: WriteToken,
+    pub(super) progress: ProgressWriter,
     pub(super) figures: Arc<Figures>,
     pub(super) databases: usize,
     /// The dialect of replies, in place of the one that the snapshot names.
@@ -117,6 +120,7 @@ impl Writer {
     /// fresh. Returns the place to resume from.
     pub(super) fn restore(&mut self, age_matters: bool) -> Option<Resume> {
         let kept = Kept {
+            token: &self.token,
             databases: self.databases,
             dialect: self.dialect,
             tuning: self.served.tuning(),
@@ -135,7 +139,7 @@ impl Writer {
         if let Some(replid) = replid {
             self.figures.begin_history(replid);
         }
-        self.served.swap_in(generation);
+        self.token.serve(&self.served, generation);
         if age_matters {
             self.served.set_stale(true);
         }
@@ -149,7 +153,7 @@ impl Writer {
             let source = LinkSource {
                 bytes: link.bytes,
                 figures: Arc::clone(&self.figures),
-                progress: Arc::clone(&self.progress),
+                progress: self.progress.clone(),
                 rate: self.rate.map(Rate::new),
                 payload: None,
             };
@@ -238,6 +242,7 @@ impl Writer {
             self.make_room();
         }
         let kept = Kept {
+            token: &self.token,
             databases: self.databases,
             dialect: self.dialect,
             tuning: self.served.tuning(),
@@ -269,7 +274,7 @@ impl Writer {
     /// Discards the served data before anything replaces it.
     fn make_room(&mut self) {
         self.lineage = None;
-        let Some(old) = self.served.clear() else {
+        let Some(old) = self.token.clear(&self.served) else {
             return;
         };
         tracing::warn!(
@@ -359,7 +364,9 @@ impl Writer {
             self.progress.set_applied(position.offset);
             self.figures.begin_history(*replid);
         }
-        let old = self.served.swap_in(Arc::clone(&position.generation));
+        let old = self
+            .token
+            .serve(&self.served, Arc::clone(&position.generation));
         if let Some(old) = &old {
             old.spaces.waiters().wake_all();
         }
@@ -375,7 +382,7 @@ impl Writer {
             return Ok(());
         };
         self.figures.stream.taken.store(position.offset, Relaxed);
-        let mut applier = Applier::new(position, &self.progress, &self.figures.stream)
+        let mut applier = Applier::new(position, &self.token, &self.progress, &self.figures.stream)
             .with_scripting(self.scripting.clone());
         applier.set_transaction_max(self.transaction_max);
         if is_own {

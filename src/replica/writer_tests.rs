@@ -18,7 +18,7 @@ use crate::rdb::encode::Layouts;
 use crate::rdb::source::MemorySource;
 use crate::replica::figures::{LoadFigures, StreamFigures};
 use crate::state;
-use crate::store::{Doubt, Sweeper};
+use crate::store::{Doubt, WriteToken};
 
 const ID: &str = "0123456789abcdef0123456789abcdef01234567";
 const OTHER_ID: &str = "76543210fedcba9876543210fedcba9876543210";
@@ -80,6 +80,7 @@ fn id(text: &str) -> ReplId {
 
 fn kept(tuning: &Arc<crate::store::Tuning>) -> Kept<'_> {
     Kept {
+        token: WriteToken::for_tests(),
         databases: 16,
         dialect: None,
         tuning,
@@ -122,7 +123,7 @@ fn commands(lines: &[&str]) -> Vec<u8> {
 struct Live {
     keeper: Option<Keeper>,
     figures: Arc<state::Figures>,
-    progress: Progress,
+    progress: ProgressWriter,
     stream: StreamFigures,
     lineage: Option<(ReplId, Position)>,
 }
@@ -134,7 +135,7 @@ impl Live {
         Self {
             keeper: Some(Keeper::open(config, Arc::clone(&figures)).unwrap()),
             figures,
-            progress: Progress::default(),
+            progress: ProgressWriter::default(),
             stream: StreamFigures::default(),
             lineage: None,
         }
@@ -179,7 +180,12 @@ impl Live {
     /// A link that brings these chunks and then breaks. Returns the state after each.
     fn follow(&mut self, chunks: &[Vec<u8>]) -> Vec<State> {
         let (replid, position) = self.lineage.take().unwrap();
-        let mut applier = Applier::new(position, &self.progress, &self.stream);
+        let mut applier = Applier::new(
+            position,
+            WriteToken::for_tests(),
+            &self.progress,
+            &self.stream,
+        );
         let mut states = Vec::new();
         for chunk in chunks {
             take(&mut self.keeper, &mut applier, chunk).unwrap();
@@ -194,7 +200,12 @@ impl Live {
     /// was begun.
     fn follow_saving(&mut self, pending: &[u8], chunks: &[Vec<u8>]) -> State {
         let (replid, position) = self.lineage.take().unwrap();
-        let mut applier = Applier::new(position, &self.progress, &self.stream);
+        let mut applier = Applier::new(
+            position,
+            WriteToken::for_tests(),
+            &self.progress,
+            &self.stream,
+        );
         take(&mut self.keeper, &mut applier, pending).unwrap();
         let keeper = self.keeper.as_mut().unwrap();
         let (position, rest) = applier.rest().unwrap();
@@ -282,7 +293,12 @@ fn written() -> (TempDir, Vec<(u64, State)>) {
     let len = || fs::metadata(&log).unwrap().len();
     let mut states = vec![(len(), live.state().unwrap())];
     let (replid, position) = live.lineage.take().unwrap();
-    let mut applier = Applier::new(position, &live.progress, &live.stream);
+    let mut applier = Applier::new(
+        position,
+        WriteToken::for_tests(),
+        &live.progress,
+        &live.stream,
+    );
     for chunk in chunks() {
         take(&mut live.keeper, &mut applier, &chunk).unwrap();
         states.push((len(), state_of(Some(replid), applier.position())));
@@ -452,7 +468,12 @@ fn shortened() -> Shortened {
     let before;
     let at_begin = {
         let (replid, position) = live.lineage.take().unwrap();
-        let mut applier = Applier::new(position, &live.progress, &live.stream);
+        let mut applier = Applier::new(
+            position,
+            WriteToken::for_tests(),
+            &live.progress,
+            &live.stream,
+        );
         take(&mut live.keeper, &mut applier, &pending).unwrap();
         let keeper = live.keeper.as_mut().unwrap();
         let (position, unfinished) = applier.rest().unwrap();
@@ -647,7 +668,7 @@ fn taints_swept_values_and_libraries_are_what_they_were() {
     ];
     live.follow(&written);
     let generation = Arc::clone(&live.lineage.as_ref().unwrap().1.generation);
-    let mut sweeper = Sweeper::default();
+    let mut sweeper = WriteToken::for_tests().sweeper();
     while sweeper.step(&generation.spaces, 1000).is_some() {}
     let before = live.state().unwrap();
     assert_eq!(before.keys[&(0, b"old".to_vec())].0, b"swept");
@@ -678,7 +699,12 @@ fn a_stream_that_cannot_be_followed_is_served_to_its_last_command_and_not_resume
     let (folder, states) = written();
     let mut live = Live::restored(folder.path());
     let (_, position) = live.lineage.take().unwrap();
-    let mut applier = Applier::new(position, &live.progress, &live.stream);
+    let mut applier = Applier::new(
+        position,
+        WriteToken::for_tests(),
+        &live.progress,
+        &live.stream,
+    );
     take(&mut live.keeper, &mut applier, b"nonsense\r\n").unwrap_err();
     drop(applier);
     live.killed();

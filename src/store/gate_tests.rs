@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::super::entry::NewValue;
 use super::super::keyspaces::Keyspaces;
 use super::super::scan::Cursor;
+use super::super::write::WriteToken;
 use super::*;
 
 /// No working machine takes longer.
@@ -129,7 +130,7 @@ fn readers_that_overlap_do_not_keep_commands_out() {
             scope.spawn(move || relay.read(number));
         }
         for _ in 0..20 {
-            let _turn = spaces.turn();
+            let _turn = WriteToken::for_tests().turn(&spaces);
             (0..10).for_each(|_| write(&spaces, b"k"));
         }
         relay.done.store(true, Ordering::SeqCst);
@@ -170,7 +171,7 @@ fn a_reader_at_a_shards_own_lock_is_owed_a_turn() {
 #[test]
 fn who_is_kept_waiting_gets_in_when_the_turn_ends() {
     let spaces = spaces();
-    let turn = spaces.turn();
+    let turn = WriteToken::for_tests().turn(&spaces);
     spaces.gate().close(spaces.slot(0, b"k"));
     let (sender, read) = mpsc::channel();
     std::thread::scope(|scope| {

@@ -7,6 +7,7 @@ use arc_swap::ArcSwapOption;
 
 use super::keyspaces::Keyspaces;
 use super::tuning::Tuning;
+use super::write::WriteToken;
 use crate::dialect::Dialect;
 use crate::rdb::module::ModuleAux;
 use crate::value::Thresholds;
@@ -65,16 +66,17 @@ pub struct Served {
 }
 
 impl Served {
-    /// Serves nothing yet; `tuning` applies to later generations.
+    /// Serves nothing yet; `tuning` applies to later generations. Comes with the only token to change what is served.
     #[must_use]
-    pub fn new(tuning: Arc<Tuning>) -> Self {
-        Self {
+    pub fn new(tuning: Arc<Tuning>) -> (Self, WriteToken) {
+        let served = Self {
             current: ArcSwapOption::default(),
             cleared: AtomicBool::new(false),
             stale: AtomicBool::new(false),
             tuning,
             inflow: None,
-        }
+        };
+        (served, WriteToken::new())
     }
 
     /// Sets where changes come from.
@@ -99,7 +101,7 @@ impl Served {
         &self.tuning
     }
 
-    /// The generation to answer from; `None` while the first one loads, and after [`clear`](Self::clear).
+    /// The generation to answer from; `None` while the first one loads, and after [`WriteToken::clear`].
     #[must_use]
     pub fn current(&self) -> Option<Arc<Generation>> {
         self.current.load_full()
@@ -111,15 +113,12 @@ impl Served {
         self.current.load()
     }
 
-    /// Serves `generation` from now on. Returns the old one, which lives as long as a reader still holds it.
-    pub fn swap_in(&self, generation: Arc<Generation>) -> Option<Arc<Generation>> {
-        self.current.swap(Some(generation))
-    }
-
-    /// Serves nothing until the next [`swap_in`](Self::swap_in). Returns the old generation.
-    pub fn clear(&self) -> Option<Arc<Generation>> {
-        let old = self.current.swap(None);
-        self.cleared.fetch_or(old.is_some(), Ordering::Relaxed);
+    /// Serves `next`, or nothing. Returns the old generation.
+    pub(super) fn exchange(&self, next: Option<Arc<Generation>>) -> Option<Arc<Generation>> {
+        let is_cleared = next.is_none();
+        let old = self.current.swap(next);
+        self.cleared
+            .fetch_or(is_cleared && old.is_some(), Ordering::Relaxed);
         old
     }
 
@@ -135,7 +134,7 @@ impl Served {
         self.stale.load(Ordering::Relaxed)
     }
 
-    /// Whether [`clear`](Self::clear) has ever discarded a served generation.
+    /// Whether [`WriteToken::clear`] has ever discarded a served generation.
     #[must_use]
     pub fn was_cleared(&self) -> bool {
         self.cleared.load(Ordering::Relaxed)

@@ -10,14 +10,13 @@ use arc_swap::ArcSwap;
 use super::db::{Db, SHARDS, shard_of};
 use super::entry::Entry;
 use super::fetch::KeyHash;
-use super::gate::{Gate, Turn};
+use super::gate::Gate;
 use super::group::Group;
 use super::growing::Growing;
 use super::libraries::Libraries;
 use super::locks::{Slot, Slots, gather};
 use super::scripts::Scripts;
 use super::taint::{Tainted, Taints};
-use super::tx::Tx;
 use super::view::View;
 use super::waiters::Waiters;
 use super::watches::Watches;
@@ -107,7 +106,7 @@ impl Keyspaces {
 
     /// Makes database `db` exist, because the upstream uses it. Returns false and changes nothing if there is no room for
     /// it, that is, if it is past both [`DATABASES_GROWN_MAX`] and the number given to [`new`](Self::new).
-    pub fn grow_to(&self, db: usize) -> bool {
+    pub(super) fn grow_to(&self, db: usize) -> bool {
         let fits = db < self.dbs.len();
         if fits {
             self.databases.fetch_max(db + 1, Ordering::AcqRel);
@@ -158,13 +157,6 @@ impl Keyspaces {
         self.gate.writer_waited()
     }
 
-    /// Makes all that is [written](Self::write) while the returned value lives one turn of the writer: readers that come
-    /// in the meantime for a shard the writer had to wait for get in when the turn ends. Write no more in one turn than a
-    /// reader can reasonably wait for.
-    pub fn turn(&self) -> Turn<'_> {
-        Turn::begin(&self.gate)
-    }
-
     /// What is not known to be right.
     #[must_use]
     pub const fn taints(&self) -> &Taints {
@@ -184,7 +176,7 @@ impl Keyspaces {
     }
 
     /// Replaces the function libraries.
-    pub fn set_libraries(&self, libraries: Libraries) {
+    pub(super) fn set_libraries(&self, libraries: Libraries) {
         self.libraries.store(Arc::new(libraries));
     }
 
@@ -357,22 +349,6 @@ impl Keyspaces {
                 visit(entry);
             }
         }
-    }
-
-    /// The writer's hold on `slots`, working in database `db`. Only the replica's writer thread calls this.
-    #[must_use]
-    pub fn write(&self, db: usize, slots: impl IntoIterator<Item = Slot>) -> Tx<'_> {
-        gather(
-            |gathered| gathered.extend(slots),
-            |slots| Tx::new(self, db, slots),
-        )
-    }
-
-    /// Like [`write`](Self::write), but on a single `key` of database `db`, whose hash is `hash`.
-    #[must_use]
-    #[inline]
-    pub fn write_key<'a>(&'a self, db: usize, key: &'a [u8], hash: KeyHash) -> Tx<'a> {
-        Tx::of_key(self, db, key, hash)
     }
 }
 

@@ -74,7 +74,7 @@ impl Short {
 impl<'a> Loader<'a> {
     /// A loader that starts with database 0.
     #[must_use]
-    pub fn new(spaces: &'a Keyspaces) -> Self {
+    pub(super) fn new(spaces: &'a Keyspaces) -> Self {
         let batches = (0..SHARDS).map(|_| Vec::new()).collect();
         Self {
             spaces,

@@ -37,6 +37,7 @@ mod tx;
 mod view;
 mod waiters;
 mod watches;
+mod write;
 
 pub use db::Db;
 pub use entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};
@@ -58,3 +59,4 @@ pub use tx::{NoSuchDatabase, Tx};
 pub use view::{View, WrongType, unix_ms};
 pub use waiters::{Waiters, Waiting};
 pub use watches::{Rules, TooManyWatched, Watches, Watching};
+pub use write::WriteToken;

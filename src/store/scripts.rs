@@ -29,7 +29,7 @@ impl Scripts {
     }
 
     /// Keeps a script under the forty hex digits of its digest, in lower case.
-    pub fn keep(&self, digits: &str, code: &[u8]) {
+    pub(super) fn keep(&self, digits: &str, code: &[u8]) {
         let mut kept = self.kept();
         let digits = digits.as_bytes();
         if kept.by_digest.contains_key(digits) {
@@ -56,7 +56,7 @@ impl Scripts {
     }
 
     /// Forgets all scripts.
-    pub fn clear(&self) {
+    pub(super) fn clear(&self) {
         *self.kept() = Kept::default();
     }
 

@@ -29,7 +29,7 @@ pub struct Swept {
 }
 
 /// A walk over a generation, a few buckets at a time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sweeper {
     db: usize,
     shard: usize,
@@ -37,6 +37,19 @@ pub struct Sweeper {
 }
 
 impl Sweeper {
+    pub(super) const fn new() -> Self {
+        Self {
+            db: 0,
+            shard: 0,
+            bucket: 0,
+        }
+    }
+
+    /// Begins another pass.
+    pub const fn restart(&mut self) {
+        *self = Self::new();
+    }
+
     /// Discards the values of the next keys that expired before `before_ms` (Unix milliseconds). Reads at most
     /// [`LOCKED_BUCKETS_MAX`] buckets, under the lock of one shard. Returns `None` at the end of a pass; the next call
     /// begins another.
@@ -69,7 +82,7 @@ impl Sweeper {
             drop(values);
             return Some(swept);
         }
-        *self = Self::default();
+        self.restart();
         None
     }
 

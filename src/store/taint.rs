@@ -92,7 +92,7 @@ impl Taints {
     }
 
     /// Taints all keys of all databases.
-    pub fn add_everything(&self) {
+    pub(super) fn add_everything(&self) {
         self.everything.store(true, Ordering::Release);
         self.any.store(true, Ordering::Release);
     }
@@ -104,11 +104,6 @@ impl Taints {
         let each = keys.iter();
         each.map(|((db, key), doubt)| (*db, key.clone(), *doubt))
             .collect()
-    }
-
-    /// Taints a key of a generation that nobody reads yet.
-    pub fn restore(&self, db: u32, key: &[u8], doubt: Doubt) {
-        self.add(db, key, doubt);
     }
 
     /// Removes a key's taint: its state is known again, because the key is gone.
@@ -142,7 +137,7 @@ impl Taints {
     }
 
     /// Removes the taints of `db`: a flush leaves nothing unknown in it.
-    pub fn clear_db(&self, db: u32) {
+    pub(super) fn clear_db(&self, db: u32) {
         self.rewrite(|tainted| (tainted != db).then_some(tainted));
     }
 

@@ -445,7 +445,7 @@ fn a_count_waits_until_a_flush_that_takes_its_doubts_away_is_visible() {
 
 /// Sweeps every key that is expired by now.
 fn sweep(spaces: &Keyspaces) -> Swept {
-    let (mut sweeper, mut all) = (Sweeper::default(), Swept::default());
+    let (mut sweeper, mut all) = (WriteToken::for_tests().sweeper(), Swept::default());
     while let Some(swept) = sweeper.step(spaces, unix_ms()) {
         assert!((1..=LOCKED_BUCKETS_MAX).contains(&swept.looked_at));
         assert!(swept.keys <= swept.looked_at);
@@ -543,7 +543,7 @@ fn memory_is_counted_right_whatever_becomes_of_what_was_swept() {
 #[test]
 fn nothing_is_swept_before_its_time() {
     let spaces = half_expired();
-    let mut sweeper = Sweeper::default();
+    let mut sweeper = WriteToken::for_tests().sweeper();
     let minute_ago = unix_ms() - 60_000;
     while let Some(swept) = sweeper.step(&spaces, minute_ago) {
         assert_eq!((swept.keys, swept.bytes), (0, 0));

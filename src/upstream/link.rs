@@ -1,7 +1,9 @@
 //! What the link's task and the writer thread exchange.
 
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use tokio::sync::{Notify, oneshot};
@@ -163,13 +165,33 @@ impl Progress {
 
     /// Notes that a link starts, with no bytes waiting. Discards what the last link counted after the writer was done with
     /// it.
-    pub fn begin_link(&self) {
+    pub(super) fn begin_link(&self) {
         self.waiting.store(0, Ordering::Relaxed);
     }
 
     /// Notes bytes that have arrived and that the writer has not taken yet.
-    pub fn note_waiting(&self, bytes: usize) {
+    pub(super) fn note_waiting(&self, bytes: usize) {
         self.waiting.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+/// The writer's half of [`Progress`]. Only the replica's writer has it, so nobody else can say what has been applied.
+#[derive(Debug, Clone, Default)]
+pub struct ProgressWriter(Arc<Progress>);
+
+impl Deref for ProgressWriter {
+    type Target = Progress;
+
+    fn deref(&self) -> &Progress {
+        &self.0
+    }
+}
+
+impl ProgressWriter {
+    /// Returns what everybody else may know of the progress.
+    #[must_use]
+    pub fn shown(&self) -> Arc<Progress> {
+        Arc::clone(&self.0)
     }
 
     /// Notes that the writer has taken bytes.

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use redtail::internal::upstream::{
-    self, AckPolicy, Config, Fault, Link, LinkEnd, Progress, ReplId, Resume, Start, State, Status,
-    Timing,
+    self, AckPolicy, Config, Fault, Link, LinkEnd, ProgressWriter, ReplId, Resume, Start, State,
+    Status, Timing,
 };
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -21,7 +21,7 @@ const A_MOMENT: Duration = Duration::from_millis(50);
 /// The link's task, with the test as its writer.
 struct Follower {
     links: mpsc::Receiver<Link>,
-    progress: Arc<Progress>,
+    progress: ProgressWriter,
     status: Arc<Status>,
     stop: CancellationToken,
     // Last, so that the task is told to stop before its runtime waits for it.
@@ -73,13 +73,13 @@ impl Follower {
     fn start(config: Config) -> Self {
         let runtime = Runtime::new().unwrap();
         let (sender, links) = mpsc::channel(1);
-        let (progress, status) = (Arc::new(Progress::default()), Arc::new(Status::default()));
+        let (progress, status) = (ProgressWriter::default(), Arc::new(Status::default()));
         let stop = CancellationToken::new();
         runtime.spawn(upstream::run(
             config,
             None,
             sender,
-            Arc::clone(&progress),
+            progress.shown(),
             Arc::clone(&status),
             stop.clone(),
         ));

@@ -14,7 +14,8 @@ use super::super::stream::{Applier, Position};
 use super::DATABASES;
 use crate::rdb::source::MemorySource;
 use crate::state::{Config, Error, Fsync, Head, Keeper, Kind, Place};
-use crate::upstream::{Progress, ReplId};
+use crate::store::WriteToken;
+use crate::upstream::{ProgressWriter, ReplId};
 
 /// A state directory. The first four bytes say how the remaining bytes are kept as a stream, and what then happens to the
 /// files. A restart finds the result of a prefix of the stream that ends with a command, or nothing; and so does the next
@@ -74,8 +75,8 @@ fn applied(stream: &[u8]) -> Stand {
         db: 0,
         generation: empty().generation,
     };
-    let (progress, figures) = (Progress::default(), StreamFigures::default());
-    let mut applier = Applier::new(position, &progress, &figures);
+    let (progress, figures) = (ProgressWriter::default(), StreamFigures::default());
+    let mut applier = Applier::new(position, WriteToken::for_tests(), &progress, &figures);
     applier.set_clock(AT_MS);
     // Where it fails is where it ends.
     let _ = applier.feed(stream);
@@ -192,6 +193,7 @@ fn empty() -> Loaded {
 
 fn kept(tuning: &Arc<crate::store::Tuning>) -> Kept<'_> {
     Kept {
+        token: WriteToken::for_tests(),
         databases: DATABASES,
         dialect: None,
         tuning,

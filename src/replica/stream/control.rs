@@ -248,7 +248,7 @@ impl State<'_> {
         let spaces = &self.position.generation.spaces;
         self.db = usize::try_from(number)
             .ok()
-            .filter(|db| spaces.grow_to(*db))
+            .filter(|db| self.token.grow_to(spaces, *db))
             .ok_or(StreamError::Database(number, number.saturating_add(1)))?;
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::command::{self, Command, Replay, ReplayScripts, Script, ScriptCall, U
 use crate::dialect::Dialect;
 use crate::replica::passed::is_logged;
 use crate::resp::Args;
-use crate::store::{Generation, Keyspaces, Slot, Tx};
+use crate::store::{Generation, Keyspaces, Slot, Tx, WriteToken};
 
 /// Why everything is tainted after a function.
 pub(super) const FUNCTION: &str = "it calls a function, whose writes are not known";
@@ -37,6 +37,7 @@ pub(super) fn slots(spaces: &Keyspaces, db: usize, args: Args<'_>) -> (Vec<Slot>
 /// Keeps the text of a call with the data, or passes the kept text to the script engine, which forgets texts that clients
 /// push out.
 fn known(
+    token: &WriteToken,
     spaces: &Keyspaces,
     scripting: &Arc<dyn ReplayScripts>,
     dialect: Dialect,
@@ -45,7 +46,7 @@ fn known(
     match call.script {
         Script::Text(code) => {
             if let Ok(digits) = scripting.load(code, dialect) {
-                spaces.scripts().keep(&digits, code);
+                token.keep_script(spaces, &digits, code);
             }
         }
         Script::Digest(digest) if scripting.text(digest).is_none() => {
@@ -74,8 +75,9 @@ impl State<'_> {
         if let Some(saving) = &mut self.saving {
             saving.before(&slots);
         }
-        let mut tx = spaces
-            .write(self.db, slots)
+        let mut tx = self
+            .token
+            .write(spaces, self.db, slots)
             .with_thresholds(self.thresholds)
             .with_clock(self.clock_ms)
             .with_dialect(generation.dialect);
@@ -104,7 +106,7 @@ impl State<'_> {
         };
         tx.select(db).map_err(|_| "its database does not exist")?;
         let (_, only) = slots(spaces, db, args);
-        known(spaces, scripting, tx.dialect(), &call);
+        known(self.token, spaces, scripting, tx.dialect(), &call);
         // A script goes by a single time.
         let now_ms = tx.now_ms();
         tx.set_clock(Some(now_ms));
@@ -139,11 +141,11 @@ impl State<'_> {
             spaces, dialect, ..
         } = &*self.position.generation;
         if args.is(1, "flush") {
-            spaces.scripts().clear();
+            self.token.clear_scripts(spaces);
             scripting.flush();
         } else if args.is(1, "load") && args.len() == 3 {
             match scripting.load(args.at(2), *dialect) {
-                Ok(digits) => spaces.scripts().keep(&digits, args.at(2)),
+                Ok(digits) => self.token.keep_script(spaces, &digits, args.at(2)),
                 Err(_) => self.pass("a script that servers refuse"),
             }
         } else {
