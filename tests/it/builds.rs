@@ -57,7 +57,7 @@ fn without_incomplete(info: &str) -> String {
     for noted in specifications {
         let (_, rest) = noted
             .split_once("\r\nIncomplete because ")
-            .unwrap_or_else(|| panic!("another note: {noted}"));
+            .unwrap_or_else(|| panic!("unexpected note: {noted}"));
         let (_, rest) = rest.split_once("\r\n").expect("the note ends");
         let rest = rest.replacen("flags\r\n*3\r\n", "flags\r\n*2\r\n", 1);
         plain.push_str("*6\r\n");

@@ -1,4 +1,4 @@
-//! The link against a scripted primary: the test plays the primary, and the writer as well.
+//! The link with a scripted primary: the test plays both the primary and the writer.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::scripted::{Connection, ID, OTHER_ID, PREAMBLE, Scripted, full_resync};
 use crate::servers::PATIENCE;
 
-/// Long enough for a follower to do what it should not.
+/// Long enough for a follower to do something wrong.
 const A_MOMENT: Duration = Duration::from_millis(50);
 
 /// The link's task, with the test as its writer.
@@ -24,7 +24,7 @@ struct Follower {
     progress: ProgressWriter,
     status: Arc<Status>,
     stop: CancellationToken,
-    // Last, so that the task is told to stop before its runtime waits for it.
+    // The last field, so that the task is told to stop before its runtime waits for it.
     _runtime: Runtime,
 }
 
@@ -34,7 +34,7 @@ impl Drop for Follower {
     }
 }
 
-/// Retries soon; everything else never happens by itself.
+/// Retries soon; no other timer fires during a test.
 fn timing() -> Timing {
     Timing {
         handshake: PATIENCE,
@@ -103,13 +103,13 @@ impl Follower {
     fn wait_for(&self, what: &str, condition: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !condition(self) {
-            assert!(Instant::now() < deadline, "waiting for {what}");
+            assert!(Instant::now() < deadline, "timed out waiting for {what}");
             std::thread::sleep(Duration::from_millis(1));
         }
     }
 }
 
-/// All that a link brings until it ends.
+/// Returns everything that a link delivers until it ends.
 fn drain(link: &mut Link) -> Vec<u8> {
     let mut all = Vec::new();
     loop {
@@ -133,7 +133,7 @@ fn resume_at(offset: u64) -> LinkEnd {
     }
 }
 
-/// Brings a follower to where its next PSYNC asks for offset 101.
+/// Brings a follower to the point where its next PSYNC asks for offset 101.
 fn follower_at_100(primary: &Scripted) -> Follower {
     let mut follower = Follower::of(primary);
     let (mut connection, _) = primary.accept_psync();
@@ -151,10 +151,7 @@ fn shakes_hands_as_a_replica_does_and_never_ahead_of_a_reply() {
     let mut connection = primary.accept();
     for line in PREAMBLE {
         assert_eq!(connection.command(), line);
-        assert!(
-            connection.is_silent_for(A_MOMENT),
-            "pipelined behind {line}"
-        );
+        assert!(connection.is_silent_for(A_MOMENT), "pipelined after {line}");
         connection.send("+OK\r\n");
     }
     assert_eq!(connection.command(), "PSYNC ? -1");
@@ -169,7 +166,7 @@ fn signs_in_with_and_without_a_user() {
         let _follower = Follower::with(&address, timing());
         let mut connection = primary.accept();
         assert_eq!(connection.command(), "PING");
-        // What a primary with a password says to a stranger: no reason to stop before AUTH.
+        // A primary with a password answers this to an unauthenticated PING. It is no reason to stop before AUTH.
         connection.send("-NOAUTH Authentication required.\r\n");
         assert_eq!(connection.command(), auth);
         connection.send("+OK\r\n");
@@ -238,7 +235,7 @@ fn loses_no_byte_whatever_the_sizes_of_writes() {
             connection.send_bytewise("\n\r\n+OK\r\n");
         }
         connection.command();
-        // A diskless primary that waits for more replicas.
+        // A diskless primary that waits for more replicas sends this.
         connection.send("\n\n");
         if bytewise {
             connection.send_bytewise(&whole);
@@ -416,7 +413,7 @@ fn comes_back_when_the_primary_closes_at_any_step() {
     );
 }
 
-/// A follower that gives up after a second of silence, in the middle of a transfer.
+/// A follower that closes the link after a second of silence, in the middle of a transfer.
 fn impatient(primary: &Scripted) -> (Follower, Connection, Link) {
     let impatient = Timing {
         silence: Duration::from_secs(1),
@@ -452,13 +449,13 @@ fn a_silent_primary_is_given_up() {
     assert_eq!(drain(&mut link), b"$100\r\n");
     connection.wait_for_close();
     link.done.send(resume_at(0)).unwrap();
-    // Kept: its end would be the next error.
+    // Kept open, because closing it would be the next error.
     let _next = primary.accept();
     let error = follower.error();
     assert!(error.contains("the server sent nothing for 1s"), "{error}");
 }
 
-/// A follower that gives signs of life all the time.
+/// A follower that constantly sends signs of life.
 fn lively(primary: &Scripted) -> (Follower, Connection, Link) {
     let lively = Timing {
         ack: Duration::from_millis(10),
@@ -492,7 +489,7 @@ fn acknowledges_again_and_again_until_the_stream_starts_and_after() {
     let primary = Scripted::start();
     let (follower, mut connection, _link) = lively(&primary);
     follower.progress.start_stream(40);
-    // One that comes before the primary has reaped its child is lost, so that a single one would hang the link.
+    // An acknowledgement that arrives before the primary has reaped its child is lost, so sending only one would hang the link.
     for _ in 0..5 {
         connection.wait_for_command("REPLCONF ACK 40");
     }
@@ -503,7 +500,7 @@ fn acknowledges_again_and_again_until_the_stream_starts_and_after() {
     }
 }
 
-/// The first acknowledgement at offset 40 of a follower whose question for the role gets that answer.
+/// The first acknowledgement at offset 40 from a follower that gets this answer when it asks for the role.
 fn first_ack(policy: AckPolicy, info: &str) -> String {
     let primary = Scripted::start();
     let mut follower = Follower::with_acks(&primary, policy);
@@ -578,7 +575,7 @@ fn a_replica_that_is_behind_is_not_asked_for_what_it_does_not_have_yet() {
 #[test]
 fn acknowledges_at_once_when_asked() {
     let primary = Scripted::start();
-    // Its own acknowledgements come once a minute.
+    // Its own acknowledgements are a minute apart.
     let mut follower = Follower::of(&primary);
     let (mut connection, _) = primary.accept_psync();
     connection.send(full_resync(40));

@@ -6,7 +6,7 @@ use super::node::wait;
 use super::word;
 use crate::servers::Server;
 
-/// Creates a snapshot of 64 MB. Compression is off, so its size does not depend on it.
+/// Fills the primary. Without compression its snapshot then has 64 MB.
 const FILL: &str = "DEBUG POPULATE 64 key 1000000";
 const SNAPSHOT_BYTES: u64 = 64_000_000;
 
