@@ -1,4 +1,6 @@
 //! Loads a full resync's payload: `$length` or `$EOF:mark`, an RDB, and in the second case the mark again.
+//!
+//! The end of the RDB is found by decoding it, never by searching for the mark, because a value may contain the mark.
 
 use std::borrow::Cow;
 use std::sync::Arc;

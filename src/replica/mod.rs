@@ -8,6 +8,14 @@
 //! Beside the writer, a sweeper (`sweep`) frees the memory of keys that expired long ago.
 //!
 //! [`Replica`] is the handle that programs use: it starts the writer and the link, and answers reads.
+//!
+//! # A full resync
+//! The payload is loaded into a new [`Generation`](crate::store::Generation) beside the one being served, and swapped in whole.
+//! A load that fails, breaks off or is refused leaves the old generation serving. It takes two steps of the writer: `load` makes
+//! a position (generation, offset, database), and `publish` serves it. Between the two, the guard of [`ResyncPolicy`] may hold
+//! the position back: the link is acknowledged, its bytes wait in the spool, and all figures stay those of the served data. If
+//! the link is lost in the meantime, the next one resumes at the position that is held back. With
+//! [`OneCopy`](ResyncMemory::OneCopy), the old generation goes before the load.
 
 mod ahead;
 mod figures;

@@ -1,4 +1,15 @@
 //! Applies the command stream.
+//!
+//! The [`Applier`] takes bytes as they arrive and reads commands from them, several ahead (`ahead`). Writes are applied through
+//! their rows; everything else is in `control`. Commands between MULTI and EXEC are queued and applied under all their locks.
+//!
+//! The position moves when the effect of a command is visible, and only outside MULTI; the selected database belongs to it. A
+//! lost connection discards an unfinished command or MULTI, and the resume asks for its bytes again.
+//!
+//! A write that cannot be applied taints its keys. That includes a write that fails on the data alone (another type, no such
+//! group), because a primary never sends a command that failed there. What no server of the upstream's version could have
+//! executed, by its table of commands, is passed over. An unknown command taints everything. `tests/it/stream_refusals.rs` and
+//! `tests/it/stream_forms.rs` compare this with real replicas.
 
 mod control;
 mod scripts;

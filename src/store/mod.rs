@@ -2,12 +2,29 @@
 //!
 //! One writer, many readers. [`Keyspaces`] is one generation of all databases; a full resync builds a new generation
 //! alongside the old one. Readers use a [`View`], which holds the read locks of all shards that its command names. The
-//! writer uses a [`Tx`], which holds their write locks until the whole command (or MULTI/EXEC block) is done. Locks are
-//! taken in one order, so a reader sees only whole units and nothing deadlocks; guards cannot cross an await. Where the
-//! writer and readers compete for a shard, they take turns: `gate` says how, and why that does not deadlock either.
+//! writer gets a [`Tx`] from its [`WriteToken`]; it holds the write locks until the whole command (or MULTI/EXEC block) is
+//! done. Locks are taken in one order, so a reader sees only whole units and nothing deadlocks; guards cannot cross an
+//! await. Where the writer and readers compete for a shard, they take turns: `gate` says how, and why that does not
+//! deadlock either.
 //!
-//! This module knows neither the protocol nor any command. It is the only module that may use `unsafe`: for the one-block
-//! layout of entries and for walking a table by bucket position.
+//! This module knows neither the protocol nor any command. It holds unsafe code in a few files (`tests/it/rooms.rs` lists
+//! them): for the one-block layout of entries, for walking a table by bucket position, and for prefetching.
+//!
+//! # Databases
+//! A database is 1,024 shards (`db`), each a hash table of entries behind its own lock. The number is the same everywhere, so
+//! that SWAPDB exchanges tables shard by shard. A database is created when the upstream first uses it, and costs nothing
+//! before its first key. An entry is one heap block and its own key in the table (`entry`), so a slot is eight bytes.
+//!
+//! # What is locked
+//! KEYS, and SORT with patterns that lead to other keys, hold their whole database. SCAN, RANDOMKEY and DBSIZE hold nothing in
+//! advance: `scan` locks as it walks, and a count is one number. [`Keyspaces::survey`] runs them again under the database's
+//! locks if taints changed in the meantime. The figures of a database are published before a [`Tx`] releases its locks, so a
+//! reader that sees a new value sees the new counts.
+//!
+//! # Expiry
+//! An expired key is hidden from readers; only the primary's own DEL removes it, and the stream's commands still see it, as on a
+//! real replica. The commands of one EXEC share one reading of the clock. The same holds for the fields of hashes that have
+//! expiries of their own. `sweep` frees the memory of values that expired long ago.
 #![expect(
     unsafe_code,
     reason = "one-block entries and bucket positions; each use says why it is sound"

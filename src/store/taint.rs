@@ -3,6 +3,14 @@
 //! A value of a snapshot that cannot be kept as the primary has it taints its key. A write that cannot be applied taints
 //! the keys it names, or everything if they cannot be known. A reader of a tainted key gets an error, never the old
 //! value. A full resync (a new generation) removes all taints; a key known to be gone loses its own.
+//!
+//! A command that reads a tainted key taints what it writes. One doubt is smaller than the others: a list that SORT stored in an
+//! order which only the primary knows still has a known length, so commands that depend on lengths alone are applied to it
+//! ([`Doubt::Elements`]). If it is not even known whether a key exists, then DBSIZE, KEYS, SCAN and RANDOMKEY of its database
+//! answer TAINTED, too.
+//!
+//! A key's taint changes under the write lock of its shard. So a reader that holds the shard and finds no taint may trust the
+//! value.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

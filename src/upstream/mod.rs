@@ -4,6 +4,24 @@
 //! neither the store nor the RDB format: each connection that the primary accepts becomes a [`Link`], and the replica's
 //! writer thread reads the link's bytes at its own pace. When the connection ends, the writer says where to resume
 //! ([`LinkEnd`]).
+//!
+//! # The life of a link
+//! 1. `choose` says which server comes next: the next of a list, or one that the sentinels name now. `connect` resolves its
+//!    name and reads certificates again.
+//! 2. `handshake` asks questions through `wire` until PSYNC is answered. `kind` first asks what listens there: a Sentinel or another
+//!    redtail is named as such. `refusal` is the one table of what error replies mean and what to do about them.
+//! 3. A server that sentinels named must be what they say (`role`). redtail waits for a replica that lacks some of what it
+//!    has itself, because that replica would answer PSYNC with a full sync.
+//! 4. An accepted connection becomes a [`Link`]: how it starts, a spool of its bytes, and a place for the writer to say that
+//!    it is done. `pump` moves the bytes, and sends an acknowledgement once a second and at once on GETACK: the applied offset,
+//!    or 0 below a primary ([`AckPolicy`]). While the writer keeps up, it reads the socket itself (`holder`).
+//! 5. Beside the link, `proof` asks the server for its offset, if a limit on staleness needs that, and `sentinel` listens to one
+//!    sentinel. Whatever a sentinel says only makes redtail ask again. When the server should be left, the link ends like any
+//!    other.
+//! 6. The bytes end with the connection. If the writer finds them wrong, it drops the receiving end, which closes the
+//!    connection. Only when it has applied everything received does it answer with the offset to resume at. So nothing is asked
+//!    for twice, and nothing is skipped.
+//! 7. `pacing` says when to come back.
 
 mod address;
 mod arrivals;
