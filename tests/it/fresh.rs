@@ -79,7 +79,7 @@ fn a_read_after_the_primarys_reply_sees_the_write() {
         // Reads do not wait for bytes that arrive while the link's task owns the socket, such as occasional pings.
         assert!(
             too_old <= in_vain + TRIES / 200,
-            "{name}: {too_old}, in vain {in_vain}"
+            "{name}: {too_old} stale reads, {in_vain} waits in vain"
         );
     }
 }

@@ -38,7 +38,7 @@ mod large;
 mod library;
 /// The fuzz targets' counting allocator, for all of these tests.
 #[path = "../fuzz/src/measured.rs"]
-#[allow(unsafe_code, reason = "an allocator is an unsafe trait")]
+#[allow(unsafe_code, reason = "implementing an allocator needs unsafe code")]
 mod measured;
 mod memory;
 mod modules;

@@ -461,7 +461,7 @@ fn sentinel_lists_an_unannounced_redtail_as_down_and_keeps_an_announced_one_to_i
             return;
         };
         let [sentinel, ..] = &group.sentinels[..] else {
-            unreachable!("three")
+            unreachable!("a group has three sentinels")
         };
         sentinel.command("SENTINEL DEBUG INFO-PERIOD 100");
         // The sentinel sends no pings on a connection whose SUBSCRIBE was refused, and reconnects once per second.

@@ -145,7 +145,7 @@ impl Server {
         };
         Some(Self::spawn(port, |port, directory| {
             if let Some(dump) = dump {
-                std::fs::copy(dump, directory.join("dump.rdb")).expect("the dump copies");
+                std::fs::copy(dump, directory.join("dump.rdb")).expect("copy the dump");
             }
             let mut command = Command::new(&program);
             command

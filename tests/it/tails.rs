@@ -18,10 +18,13 @@ fn loaded(name: &str) -> Vec<(&'static str, Vec<u8>)> {
             with_mark(&after(&[b'm'; 100_000])),
         ),
         ("a command, and a mark", with_mark(&after(&command))),
-        ("no number of a database", field("x")),
-        ("a negative one", field("-7")),
-        ("one with more behind it", field("3x")),
-        ("one that no integer holds", field("99999999999999999999")),
+        ("not a database number", field("x")),
+        ("a negative number", field("-7")),
+        ("characters after the number", field("3x")),
+        (
+            "a number beyond every integer",
+            field("99999999999999999999"),
+        ),
     ]
 }
 

@@ -130,7 +130,7 @@ impl Disk {
             now.keys().cloned().zip(bytes).collect()
         };
         for folder in [self.folder(), self.synced()] {
-            fs::remove_dir_all(&folder).expect("the folder goes");
+            fs::remove_dir_all(&folder).expect("remove the folder");
             fs::create_dir(&folder).expect("a folder");
         }
         for (name, bytes) in left {
