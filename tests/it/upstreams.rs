@@ -144,11 +144,11 @@ fn says_what_is_wrong_with_the_servers_certificate_and_what_to_do() {
     let ca = authority.file();
     let trusting = ["--tls-ca-cert-file", ca.as_str()];
     refusal(&old.address(), &trusting, "Renew the server's certificate");
-    refusal(&other.address(), &trusting, "or give one by --tls-sni");
+    refusal(&other.address(), &trusting, "or set one with --tls-sni");
     refusal(
         &other.address(),
         &["--tls-ca-cert-file", &stranger.file()],
-        "Give the authority that signed the server's certificate: --tls-ca-cert-file",
+        "Provide the authority that signed the server's certificate: --tls-ca-cert-file",
     );
     let any_name = [&trusting[..], &["--tls-verify-name", "no"]].concat();
     wait_for_sync(&redtail(&other.address(), &any_name));
@@ -197,9 +197,9 @@ fn shows_a_client_certificate_where_one_is_wanted() {
             &["--tls-ca-cert-file", &ca],
             "--tls-cert-file",
         );
-        run(&wrong.cert, &wrong.key).wait_for_log("does not accept our certificate");
+        run(&wrong.cert, &wrong.key).wait_for_log("does not accept redtail's certificate");
         run(&client.cert, &wrong.key).wait_for_log("does not belong to the certificate");
-        run(&client.cert, &client.cert).wait_for_log("holds no private key");
+        run(&client.cert, &client.cert).wait_for_log("contains no unencrypted private key");
         run("/nowhere", &client.key).wait_for_log("cannot read /nowhere");
         wait_for_sync(&run(&client.cert, &client.key));
     }
@@ -222,7 +222,7 @@ fn renewed_files_are_used_by_the_next_connection() {
     let primary = TlsServer::start_on(ANY, primary.tls_port, &second, &renewed, &[])
         .expect("the server starts again");
     primary.server.command("SET after renewal");
-    redtail.wait_for_log("Give the authority that signed");
+    redtail.wait_for_log("Provide the authority that signed");
     std::fs::copy(second.file(), &ca).expect("a copy");
     redtail.wait_for("the renewed server's data", |client| {
         client.command("GET after").text() == "renewal"
