@@ -21,8 +21,8 @@ use crate::dialect::Dialect;
 use crate::resp::{self, ArgsBuf, Protocol};
 use crate::state::{self, Keeper};
 use crate::store::{
-    Cursor, Figures as DatabaseFigures, Generation, Inflow, NoSuchDatabase, Served, Tainted,
-    Tuning, Value, View, WriteToken, WrongType,
+    Cursor, Figures as DatabaseFigures, Generation, Inflow, Names, NoSuchDatabase, Refusal, Served,
+    Tainted, Tuning, Value, View, WriteToken, WrongType,
 };
 use crate::upstream::{self, AddressError, Arrivals, Link, Progress, ProgressWriter, Resume};
 use crate::value::Choices;
@@ -66,6 +66,15 @@ pub struct Config {
     /// Names of commands to ignore, in addition to [`PROVIDER_COMMANDS`](super::PROVIDER_COMMANDS): commands that the
     /// upstream sends and that touch no data. Any other unknown command taints everything.
     pub stream_ignore: Vec<String>,
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Tainted(tainted) => Self::Tainted(tainted),
+            Refusal::Unheld => Self::Reply(refusal.to_string()),
+        }
+    }
 }
 
 impl Config {
@@ -557,12 +566,8 @@ impl<'r> Database<'r> {
         let key = key.as_ref();
         let served = self.replica.served.peek();
         let generation = self.known(served.as_ref())?;
-        let view = generation.spaces.view_key(self.number, key);
-        self.check(&generation.spaces, key)?;
-        let value = view.value(key);
-        if view.lost() {
-            return Err(Tainted.into());
-        }
+        let hold = generation.spaces.view_key(self.number, key);
+        let value = hold.read(Names::Key(key), |view| Ok::<_, Error>(view.value(key)))?;
         with_text(value, read)
     }
 
@@ -573,32 +578,12 @@ impl<'r> Database<'r> {
     pub fn mget<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>, Error> {
         let served = self.replica.served.peek();
         let generation = self.known(served.as_ref())?;
-        let view = generation
-            .spaces
-            .view_keys(self.number, keys.iter().map(AsRef::as_ref));
-        let texts = keys
-            .iter()
-            .map(|key| {
-                self.check(&generation.spaces, key.as_ref())?;
-                Ok(text(&view, key.as_ref()).unwrap_or(None))
-            })
-            .collect();
-        if view.lost() {
-            Err(Tainted.into())
-        } else {
-            texts
-        }
-    }
-
-    fn check(&self, spaces: &crate::store::Keyspaces, key: &[u8]) -> Result<(), Error> {
-        if spaces
-            .taints()
-            .holds(u32::try_from(self.number).unwrap_or(u32::MAX), key)
-        {
-            Err(Tainted.into())
-        } else {
-            Ok(())
-        }
+        let names = || keys.iter().map(AsRef::as_ref);
+        let hold = generation.spaces.view_keys(self.number, names());
+        let each = |visit: &mut dyn FnMut(&[u8])| names().for_each(visit);
+        hold.read(Names::Keys(&each), |view| {
+            Ok(names().map(|key| text(view, key).unwrap_or(None)).collect())
+        })
     }
 
     /// Walks over the keys that match the glob `pattern`. Returns a key that exists throughout at least once, possibly
@@ -702,14 +687,17 @@ impl Scan<'_> {
         let served = self.database.replica.served.peek();
         let generation = self.database.known(served.as_ref())?;
         let pattern = Glob::new(&self.pattern, generation.dialect);
-        let (next, found) = generation.spaces.survey(self.database.number, |view| {
-            let mut found = Vec::new();
-            let next = view.scan(cursor, SCAN_COUNT, |entry| {
-                if view.shows(entry) && pattern.matches(entry.key()) {
-                    found.push(entry.key().to_vec());
-                }
-            });
-            (next, found)
+        let spaces = &generation.spaces;
+        let (next, found) = spaces.survey(self.database.number, |hold| {
+            hold.read(Names::Existence, |view| {
+                let mut found = Vec::new();
+                let next = view.scan(cursor, SCAN_COUNT, |entry| {
+                    if view.shows(entry) && pattern.matches(entry.key()) {
+                        found.push(entry.key().to_vec());
+                    }
+                });
+                Ok::<_, Error>((next, found))
+            })
         })?;
         self.found = found;
         self.cursor = (next != Cursor::START).then_some(next);

@@ -4,6 +4,7 @@ use dashmap::RwLockReadGuard;
 use smallvec::SmallVec;
 
 use super::db::Table;
+use super::door::Hold;
 use super::fetch::{KeyHash, fetch_bucket, fetch_entry};
 use super::gate::Inside;
 use super::keyspaces::Keyspaces;
@@ -58,13 +59,20 @@ impl<'a> Group<'a> {
         })
     }
 
-    /// The view of the key whose hash was passed as number `index`. A key with another hash reads as absent.
+    /// The view of the key whose hash was passed as number `index`. No other key may be read.
     #[must_use]
     #[inline]
-    pub fn view<'g>(&'g self, index: usize, key: &'g [u8]) -> View<'g> {
+    pub fn view<'g>(&'g self, index: usize, key: &'g [u8]) -> Hold<'g> {
         match self.held.get(index) {
-            Some(held) => View::lent(self.spaces, self.db, held.slot, &held.table, key, held.hash),
-            None => View::unlocked(self.spaces, self.db),
+            Some(held) => Hold(View::lent(
+                self.spaces,
+                self.db,
+                held.slot,
+                &held.table,
+                key,
+                held.hash,
+            )),
+            None => Hold(View::unlocked(self.spaces, self.db)),
         }
     }
 }

@@ -7,6 +7,7 @@ use dashmap::RwLockReadGuard;
 use smallvec::SmallVec;
 
 use super::db::Table;
+use super::door::Hold;
 use super::gate::Inside;
 use super::keyspaces::{Keyspaces, all_slots};
 use super::locks::{Slot, Tables};
@@ -142,10 +143,10 @@ impl<'a> Growing<'a> {
         self.held.is_empty()
     }
 
-    /// A view of database `db` that reads the held shards. Keys in other shards read as absent.
+    /// A view of database `db` that reads the held shards. No key of another shard may be read.
     #[must_use]
-    pub fn view(&self, db: usize) -> View<'_> {
-        View::through(self, self.spaces, db)
+    pub fn view(&self, db: usize) -> Hold<'_> {
+        Hold(View::through(self, self.spaces, db))
     }
 }
 

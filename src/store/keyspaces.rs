@@ -8,6 +8,7 @@ use ahash::RandomState;
 use arc_swap::ArcSwap;
 
 use super::db::{Db, SHARDS, shard_of};
+use super::door::Hold;
 use super::entry::Entry;
 use super::fetch::KeyHash;
 use super::gate::Gate;
@@ -16,7 +17,7 @@ use super::growing::Growing;
 use super::libraries::Libraries;
 use super::locks::{Slot, Slots, gather};
 use super::scripts::Scripts;
-use super::taint::{Tainted, Taints};
+use super::taint::Taints;
 use super::view::View;
 use super::waiters::Waiters;
 use super::watches::Watches;
@@ -232,8 +233,8 @@ impl Keyspaces {
     /// A reader's view of a single `key` in database `db`.
     #[must_use]
     #[inline]
-    pub fn view_key<'a>(&'a self, db: usize, key: &'a [u8]) -> View<'a> {
-        View::of_key(self, db, key)
+    pub fn view_key<'a>(&'a self, db: usize, key: &'a [u8]) -> Hold<'a> {
+        Hold(View::of_key(self, db, key))
     }
 
     /// Holds the shards of several single keys of database `db`, given by their hashes, and prefetches their entries side
@@ -247,7 +248,7 @@ impl Keyspaces {
 
     /// A reader's view of `keys` in database `db`, all at one moment.
     #[must_use]
-    pub fn view_keys<'k>(&self, db: usize, keys: impl IntoIterator<Item = &'k [u8]>) -> View<'_> {
+    pub fn view_keys<'k>(&self, db: usize, keys: impl IntoIterator<Item = &'k [u8]>) -> Hold<'_> {
         self.view_each(db, |visit| keys.into_iter().for_each(visit))
     }
 
@@ -257,24 +258,24 @@ impl Keyspaces {
         &self,
         db: usize,
         keys: impl FnOnce(&mut dyn FnMut(&'k [u8])),
-    ) -> View<'_> {
+    ) -> Hold<'_> {
         gather(
             |slots| keys(&mut |key| slots.push(self.slot(db, key))),
-            |slots| View::of_slots(self, db, slots),
+            |slots| Hold(View::of_slots(self, db, slots)),
         )
     }
 
     /// A reader's view of the whole of database `db`, at one moment.
     #[must_use]
-    pub fn view_db(&self, db: usize) -> View<'_> {
+    pub fn view_db(&self, db: usize) -> Hold<'_> {
         let mut slots = all_slots(db).collect();
-        View::of_slots(self, db, &mut slots)
+        Hold(View::of_slots(self, db, &mut slots))
     }
 
     /// Returns views that hold the read locks of all `slots`, taken in slot order: one view for each database among them.
     /// While the caller holds them, it may take further views of the same slots: all show one moment.
     #[must_use]
-    pub fn hold(&self, mut slots: Vec<Slot>) -> Vec<View<'_>> {
+    pub fn hold(&self, mut slots: Vec<Slot>) -> Vec<Hold<'_>> {
         slots.sort_unstable();
         let _debt = self.gate.pass(|slot| slots.binary_search(&slot).is_ok());
         slots
@@ -284,7 +285,7 @@ impl Keyspaces {
                 let db = usize::try_from(db).unwrap_or(usize::MAX);
                 // Create the database now: otherwise its first key could appear between two reads of it.
                 self.db_or_create(db);
-                View::locking(self, db, &mut Slots::from_slice(group))
+                Hold(View::locking(self, db, &mut Slots::from_slice(group)))
             })
             .collect()
     }
@@ -305,31 +306,27 @@ impl Keyspaces {
 
     /// A reader's view that holds no lock: for reads that need no key, and for [`View::scan`], which locks as it walks.
     #[must_use]
-    pub fn view_none(&self, db: usize) -> View<'_> {
-        View::unlocked(self, db)
+    pub fn view_none(&self, db: usize) -> Hold<'_> {
+        Hold(View::unlocked(self, db))
     }
 
-    /// Runs `read` on a view of database `db` that holds no lock, for counts and walks that reveal which keys exist. If
-    /// taints changed in the meantime, runs it a second time, on a view that holds the whole database: counts and taints
+    /// Runs `read` on a hold on database `db` that locks nothing, for counts and walks that reveal which keys exist. If
+    /// taints changed in the meantime, runs it a second time, on a hold on the whole database: counts and taints
     /// become visible one after the other, so a result shows one moment only if no change of taints overlapped the read.
     ///
     /// # Errors
-    /// [`Tainted`] if it is not known which keys exist.
-    pub fn survey<R>(&self, db: usize, mut read: impl FnMut(&View<'_>) -> R) -> Result<R, Tainted> {
-        let mut run = |view: &View<'_>| {
-            let result = read(view);
-            let number = u32::try_from(db).unwrap_or(u32::MAX);
-            if view.lost() || self.taints.doubts_existence_in(number) {
-                return Err(Tainted);
-            }
-            Ok(result)
-        };
+    /// The error of `read`.
+    pub fn survey<R, E>(
+        &self,
+        db: usize,
+        mut read: impl FnMut(&Hold<'_>) -> Result<R, E>,
+    ) -> Result<R, E> {
         let before = self.taints.settled();
-        let result = run(&self.view_none(db));
+        let result = read(&self.view_none(db));
         if before.is_some() && before == self.taints.settled() {
             return result;
         }
-        run(&self.view_db(db))
+        read(&self.view_db(db))
     }
 
     /// Passes every entry of a shard, expired keys included, to `visit`, under the shard's read lock.

@@ -31,6 +31,7 @@
 )]
 
 mod db;
+mod door;
 mod entry;
 mod fetch;
 mod from_rdb;
@@ -57,6 +58,7 @@ mod watches;
 mod write;
 
 pub use db::Db;
+pub use door::{EachKey, Hold, Names, Refusal};
 pub use entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};
 pub use fetch::{Fetch, KeyHash};
 pub use gate::Turn;

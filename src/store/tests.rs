@@ -395,17 +395,17 @@ fn what_was_found_while_a_taint_came_and_went_is_not_told() {
     let spaces = Keyspaces::new(1);
     set(&spaces, 0, b"a", b"x");
     let mut runs = 0;
-    let told = spaces.survey(0, |view| {
+    let told = spaces.survey(0, |hold| {
         runs += 1;
         if runs > 1 {
-            return view.db().map_or(0, Db::len);
+            return count(hold);
         }
         let slot = spaces.slot(0, b"b");
         let mut tx = spaces.write(0, [slot]);
         tx.set(b"b", None, NewValue::Integer(1));
         tx.taint(0, b"b", Doubt::Existence);
         drop(tx);
-        let doubted = view.db().map_or(0, Db::len);
+        let doubted = Ok(hold.db().map_or(0, Db::len));
         let mut tx = spaces.write(0, [slot]);
         tx.untaint(0, b"b");
         drop(tx.remove(b"b"));
@@ -432,7 +432,7 @@ fn a_count_waits_until_a_flush_that_takes_its_doubts_away_is_visible() {
             let (sender, told) = std::sync::mpsc::channel();
             let spaces = &spaces;
             scope.spawn(move || {
-                let count = spaces.survey(0, |view| view.db().map_or(0, Db::len));
+                let count = spaces.survey(0, count);
                 sender.send(count).unwrap();
             });
             let early = told.recv_timeout(std::time::Duration::from_millis(50));
@@ -441,6 +441,11 @@ fn a_count_waits_until_a_flush_that_takes_its_doubts_away_is_visible() {
             assert_eq!(told.recv(), Ok(Ok(0)));
         });
     }
+}
+
+/// The keys of a database.
+fn count(hold: &Hold<'_>) -> Result<usize, Refusal> {
+    hold.read(Names::Existence, |view| Ok(view.db().map_or(0, Db::len)))
 }
 
 /// Sweeps every key that is expired by now.
@@ -510,7 +515,7 @@ fn a_sweep_gives_memory_back_in_small_steps_and_leaves_every_count_and_reply() {
     let view = spaces.view_db(0);
     assert_eq!(view.entries().count(), 3_000);
     assert!(view.entry(&key(1)).is_none() && view.entry(&key(10_001)).is_some());
-    assert!(!view.lost());
+    assert_eq!(view.take_fate(), super::view::Fate::Sound);
 }
 
 #[test]
@@ -559,14 +564,107 @@ fn a_swept_value_that_is_to_be_shown_again_is_known_to_be_lost() {
     spaces
         .write(0, [slot])
         .set_expiry(&one, Some(unix_ms() + 60_000));
-    let view = spaces.view_key(0, &one);
-    assert!(view.value(&one).is_none() && view.lost());
-    drop(view);
-    assert_eq!(
-        spaces.survey(0, |view| view.entry(&one).is_some()),
-        Ok(false)
-    );
-    let tx = spaces.write(0, [slot]);
-    assert!(tx.exists(&one) && !tx.take_lost());
-    assert!(tx.collection::<crate::value::List>(&one).is_err() && tx.take_lost());
+    let hold = spaces.view_key(0, &one);
+    let value =
+        |hold: &Hold<'_>| hold.read(Names::Key(&one), |view| Ok(view.value(&one).is_some()));
+    assert_eq!(value(&hold), Err(Refusal::Tainted(Tainted)));
+    // Each read counts for itself.
+    let none = hold.read(Names::Key(&one), |_| Ok::<_, Refusal>(()));
+    assert_eq!(none, Ok(()));
+    let copy = hold.copied(&|visit| visit(&one)).unwrap();
+    drop(hold);
+    assert_eq!(value(&copy), Err(Refusal::Tainted(Tainted)));
+    let mut tx = spaces.write(0, [slot]);
+    let exists = tx.apply(|tx| tx.exists(&one).then_some(()).ok_or(Tainted.into()));
+    assert_eq!(exists, Ok::<_, Refusal>(()));
+    let read = tx.apply::<Refusal>(|tx| {
+        _ = tx.collection::<crate::value::List>(&one);
+        Ok(())
+    });
+    assert_eq!(read, Err(Refusal::Tainted(Tainted)));
+}
+
+#[test]
+fn a_key_that_is_not_held_is_an_error_and_never_absent() {
+    let spaces = Keyspaces::new(2);
+    let [held, other] = [b"held".as_slice(), b"other"];
+    assert_ne!(spaces.slot(0, held), spaces.slot(0, other));
+    [held, other]
+        .iter()
+        .for_each(|key| set(&spaces, 0, key, b"x"));
+    let asks = |hold: &Hold<'_>, key: &[u8]| {
+        hold.read(Names::Key(held), |view| {
+            Ok::<_, Refusal>(view.value(key).is_some())
+        })
+    };
+    for hold in [
+        spaces.view_key(0, held),
+        spaces.view_keys(0, [held]),
+        spaces.growing(0, [held].into_iter()).view(0),
+        spaces
+            .view_key(0, held)
+            .copied(&|visit| visit(held))
+            .unwrap(),
+    ] {
+        assert_eq!(asks(&hold, held), Ok(true));
+        assert_eq!(asks(&hold, other), Err(Refusal::Unheld));
+        assert_eq!(asks(&hold, held), Ok(true));
+    }
+    assert_eq!(asks(&spaces.view_none(0), held), Err(Refusal::Unheld));
+    // A key that was copied as absent is absent, and so is every key of a database that does not exist.
+    let absent = b"absent".as_slice();
+    let copy = spaces.view_key(0, absent);
+    let copy = copy.copied(&|visit| visit(absent)).unwrap();
+    assert_eq!(asks(&copy, absent), Ok(false));
+    assert_eq!(asks(&spaces.view_key(1, held), other), Ok(false));
+}
+
+#[test]
+fn a_write_to_a_key_that_is_not_held_is_an_error_and_leaves_nothing_vouched_for() {
+    type Write = fn(&mut Tx<'_>);
+    let reads: [Write; 2] = [|tx| _ = tx.exists(b"other"), |tx| _ = tx.value(b"other")];
+    let writes: [Write; 5] = [
+        |tx| tx.set(b"other", None, NewValue::Integer(1)),
+        |tx| drop(tx.remove(b"other")),
+        |tx| _ = tx.set_expiry(b"other", Some(1)),
+        |tx| _ = tx.update(b"other", |_: &mut crate::value::List| ()),
+        |tx| tx.put(Entry::new(b"other", None, NewValue::Integer(1))),
+    ];
+    for (write, changes) in reads
+        .map(|read| (read, false))
+        .into_iter()
+        .chain(writes.map(|write| (write, true)))
+    {
+        let spaces = Keyspaces::new(1);
+        let mut tx = spaces.write(0, [spaces.slot(0, b"held")]);
+        let result = tx.apply::<Refusal>(|tx| {
+            write(tx);
+            Ok(())
+        });
+        assert_eq!(result, Err(Refusal::Unheld));
+        drop(tx);
+        assert_eq!(spaces.taints().everything(), changes);
+    }
+}
+
+#[test]
+fn a_copy_is_refused_if_a_value_is_not_known_when_it_is_made() {
+    let spaces = Keyspaces::new(1);
+    set(&spaces, 0, b"k", b"x");
+    let slot = spaces.slot(0, b"k");
+    spaces.write(0, [slot]).taint(0, b"k", Doubt::Value);
+    let hold = spaces.view_key(0, b"k");
+    assert!(hold.copied(&|visit| visit(b"k")).is_err());
+    drop(hold);
+    spaces.write(0, [slot]).untaint(0, b"k");
+    // A taint that comes later is of another moment.
+    let copy = spaces
+        .view_key(0, b"k")
+        .copied(&|visit| visit(b"k"))
+        .unwrap();
+    spaces.write(0, [slot]).taint(0, b"k", Doubt::Value);
+    let value = copy.read(Names::Key(b"k"), |view| {
+        Ok::<_, Refusal>(view.value(b"k").is_some())
+    });
+    assert_eq!(value, Ok(true));
 }

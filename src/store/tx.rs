@@ -5,6 +5,7 @@ use std::cell::Cell;
 use dashmap::RwLockWriteGuard;
 
 use super::db::{Db, Delta, Table, find, find_mut, insert};
+use super::door::{Refusal, refused};
 use super::entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};
 use super::fetch::KeyHash;
 use super::gate::Leaving;
@@ -12,7 +13,7 @@ use super::keyspaces::Keyspaces;
 use super::libraries::Libraries;
 use super::locks::{Slot, Slots, WriteHeld};
 use super::taint::{Doubt, Taints};
-use super::view::{WrongType, unix_ms, unix_s};
+use super::view::{Fate, WrongType, unix_ms, unix_s};
 use super::watches::{Replacement, Rules};
 use crate::dialect::Dialect;
 use crate::value::{Collection, Object, Thresholds};
@@ -34,7 +35,8 @@ pub struct Tx<'a> {
     thresholds: Thresholds,
     dialect: Dialect,
     changes_taints: bool,
-    lost: Cell<bool>,
+    /// The worst that happened to a command since [`apply`](Tx::apply) began it.
+    fate: Cell<Fate>,
     libraries: Option<Libraries>,
     /// Whether keys are watched, read while the keys' locks are held.
     watched: bool,
@@ -82,7 +84,7 @@ impl<'a> Tx<'a> {
             thresholds: Thresholds::default(),
             dialect: Dialect::default(),
             changes_taints: false,
-            lost: Cell::new(false),
+            fate: Cell::new(Fate::Sound),
             libraries: None,
             watched: spaces.watches().any(),
             quiet: false,
@@ -293,6 +295,9 @@ impl<'a> Tx<'a> {
 
     fn table(&mut self, key: &[u8]) -> Option<(&mut Table, Slot, u64)> {
         let (slot, hash) = self.locate(key);
+        if self.held.get(slot).is_none() {
+            self.lose();
+        }
         self.held
             .get_mut(slot)
             .map(|table| (&mut **table, slot, hash))
@@ -302,7 +307,11 @@ impl<'a> Tx<'a> {
     #[must_use]
     pub fn entry(&self, key: &[u8]) -> Option<&Entry> {
         let (slot, hash) = self.locate(key);
-        let entry = find(self.held.get(slot)?, hash, key)?;
+        let Some(table) = self.held.get(slot) else {
+            self.fate.set(Fate::Unheld);
+            return None;
+        };
+        let entry = find(table, hash, key)?;
         if let Some(now_s) = self.use_s() {
             entry.touch(now_s);
         }
@@ -322,19 +331,36 @@ impl<'a> Tx<'a> {
     }
 
     /// The value of `key`. If the key expired long ago, its value may have been discarded: it then has no type, and the
-    /// attempt is [recorded](Self::take_lost).
+    /// attempt makes [`apply`](Self::apply) fail.
     #[must_use]
     pub fn value(&self, key: &[u8]) -> Option<Value<'_>> {
         let entry = self.entry(key)?;
         if entry.is_swept() {
-            self.lost.set(true);
+            self.note_lost();
         }
         Some(entry.value())
     }
 
-    /// Whether a discarded value was read since the last call of this method.
-    pub fn take_lost(&self) -> bool {
-        self.lost.replace(false)
+    fn note_lost(&self) {
+        self.fate.set(self.fate.get().max(Fate::Lost));
+    }
+
+    /// Runs one command. What it did counts only if every value that it asked for was there, and every key that it asked
+    /// for was held.
+    ///
+    /// # Errors
+    /// [`Refusal`]: the data may differ from the primary's then. Otherwise the error of `command`.
+    #[inline]
+    pub fn apply<E: From<Refusal>>(
+        &mut self,
+        command: impl FnOnce(&mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.fate.set(Fate::Sound);
+        let result = command(self);
+        match self.fate.get() {
+            Fate::Sound => result,
+            fate => Err(refused(fate).into()),
+        }
     }
 
     /// The collection at `key`.
@@ -408,7 +434,7 @@ impl<'a> Tx<'a> {
     /// Handles a key outside the locks of its command. Its write is lost, so no reply may pretend otherwise.
     #[cold]
     fn lose(&mut self) {
-        debug_assert!(false, "a key outside the locks of its command");
+        self.fate.set(Fate::Unheld);
         self.taint_everything();
     }
 
@@ -519,7 +545,9 @@ impl<'a> Tx<'a> {
         let before = Delta::of(entry);
         let is_swept = entry.is_swept();
         let Some(collection) = entry.object_mut().and_then(C::of_mut) else {
-            self.lost.set(self.lost.get() || is_swept);
+            if is_swept {
+                self.note_lost();
+            }
             return Err(WrongType);
         };
         let result = change(collection);

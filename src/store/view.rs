@@ -1,6 +1,7 @@
 //! What a reader sees.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use dashmap::RwLockReadGuard;
@@ -37,17 +38,31 @@ pub struct View<'a> {
     /// The key that the view was taken for, if there is only one, and its hash.
     key: Option<(&'a [u8], u64)>,
     now_ms: Cell<Option<i64>>,
-    lost: Cell<bool>,
+    fate: Cell<Fate>,
     /// Whether a lookup counts as a use.
     touches: Cell<bool>,
     /// Set only if the view holds locks of its own.
     _inside: Option<Inside>,
 }
 
+/// The worst that happened to a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fate {
+    /// Nothing.
+    Sound,
+    /// It hid a key that has not expired, because the sweeper discarded its value when it had: the clock was set back, or
+    /// the primary removed the expiry.
+    Lost,
+    /// It asked for a key whose shard is not held, and got nothing.
+    Unheld,
+}
+
 /// The shards that a view can read.
 enum Shards<'a> {
-    /// None: no lock is held, or there is no such database.
-    None,
+    /// None, because the database does not exist: every key is absent.
+    Nowhere,
+    /// None: no key may be asked for.
+    Unlocked,
     /// One shard.
     One(Slot, RwLockReadGuard<'a, Table>),
     /// One shard that another value holds.
@@ -57,30 +72,36 @@ enum Shards<'a> {
     /// The shards of one database that the writer or a script holds.
     Held(&'a (dyn Tables + 'a), usize),
     /// Copies of all entries that the command names; no lock is held.
-    Copied(Box<Table>),
+    Copied(Box<Copies>),
+}
+
+/// Copied entries, and the keys that were looked for in vain.
+struct Copies {
+    table: Table,
+    absent: HashSet<Box<[u8]>>,
 }
 
 impl Shards<'_> {
     #[inline]
     fn get(&self, slot: Slot) -> Option<&Table> {
         match self {
-            Self::None => None,
+            Self::Nowhere | Self::Unlocked => None,
             Self::One(held, table) => (*held == slot).then_some(&**table),
             Self::Lent(held, table) => (*held == slot).then_some(*table),
             Self::Many(many) => many.get(slot).map(|table| &**table),
             Self::Held(held, _) => held.table(slot),
-            Self::Copied(table) => Some(table),
+            Self::Copied(copies) => Some(&copies.table),
         }
     }
 
     fn iter(&self) -> impl Iterator<Item = &Table> {
         let (one, many, held) = match self {
-            Self::None => (None, None, None),
+            Self::Nowhere | Self::Unlocked => (None, None, None),
             Self::One(_, table) => (Some(&**table), None, None),
             Self::Lent(_, table) => (Some(*table), None, None),
             Self::Many(many) => (None, Some(many), None),
             Self::Held(held, db) => (None, None, Some((held, db))),
-            Self::Copied(table) => (Some(&**table), None, None),
+            Self::Copied(copies) => (Some(&copies.table), None, None),
         };
         let many = many.into_iter().flat_map(ReadHeld::iter);
         let held = held.into_iter().flat_map(|(held, db)| {
@@ -100,7 +121,7 @@ impl<'a> View<'a> {
         let gate = spaces.gate();
         let _debt = gate.pass(|wanted| wanted == slot);
         let shard = spaces.db(db).and_then(|db| db.shard(slot.shard as usize));
-        let held = shard.map_or(Shards::None, |shard| {
+        let held = shard.map_or(Shards::Nowhere, |shard| {
             let table = gate.read(shard);
             // The slot arrives while the control bytes are searched for it.
             fetch_bucket(&table, hash);
@@ -128,7 +149,7 @@ impl<'a> View<'a> {
 
     /// What the writer sees of the database it works in, including its own changes, which no reader sees yet.
     #[must_use]
-    pub fn within(spaces: &'a Keyspaces, tx: &'a Tx<'_>) -> Self {
+    pub(super) fn within(spaces: &'a Keyspaces, tx: &'a Tx<'_>) -> Self {
         let number = tx.db_number();
         Self::with(spaces, number, Shards::Held(tx.held(), number), None)
     }
@@ -155,7 +176,7 @@ impl<'a> View<'a> {
                 let shard = db.shard(slot.shard as usize)?;
                 Some(gate.read(shard))
             })),
-            None => Shards::None,
+            None => Shards::Nowhere,
         };
         Self::with(spaces, number, held, Some(Inside::new()))
     }
@@ -173,36 +194,36 @@ impl<'a> View<'a> {
             held,
             key: None,
             now_ms: Cell::new(None),
-            lost: Cell::new(false),
+            fate: Cell::new(Fate::Sound),
             touches: Cell::new(true),
             _inside: inside,
         }
     }
 
     pub(super) fn unlocked(spaces: &'a Keyspaces, number: usize) -> Self {
-        Self::with(spaces, number, Shards::None, None)
+        Self::with(spaces, number, Shards::Unlocked, None)
     }
 
-    /// A view of the same moment and time that holds no lock. It copies the entries of the keys that `keys` visits; all
-    /// other keys read as absent.
+    /// A view of the same moment and time that holds no lock. It copies the entries of the keys that `keys` visits; no
+    /// other key may be read.
     #[must_use]
-    pub fn copied(&self, keys: impl FnOnce(&mut dyn FnMut(&[u8]))) -> Self {
-        let mut table = Table::new();
+    pub(super) fn copied(&self, keys: impl FnOnce(&mut dyn FnMut(&[u8]))) -> Self {
+        let (mut table, mut absent) = (Table::new(), HashSet::new());
         keys(&mut |key| {
             let hash = self.spaces.hash(key);
             // This lookup counts as a use; lookups in the copy do not.
             let entry = self.entry(key).or_else(|| self.entry_at_any_time(key));
-            if let (Some(entry), None) = (entry, find(&table, hash, key)) {
-                let copy = entry.copied(key, entry.expire_at_ms());
-                insert(&mut table, hash, copy, self.spaces.hasher());
+            match entry {
+                None => drop(absent.insert(Box::from(key))),
+                Some(entry) if find(&table, hash, key).is_none() => {
+                    let copy = entry.copied(key, entry.expire_at_ms());
+                    insert(&mut table, hash, copy, self.spaces.hasher());
+                }
+                Some(_) => {}
             }
         });
-        let copy = Self::with(
-            self.spaces,
-            self.number,
-            Shards::Copied(Box::new(table)),
-            None,
-        );
+        let copies = Box::new(Copies { table, absent });
+        let copy = Self::with(self.spaces, self.number, Shards::Copied(copies), None);
         copy.set_clock(self.now_ms());
         copy
     }
@@ -240,7 +261,7 @@ impl<'a> View<'a> {
     }
 
     /// Makes the view compare expiries with `now_ms`, for several commands that must agree on the time.
-    pub fn set_clock(&self, now_ms: i64) {
+    pub(super) fn set_clock(&self, now_ms: i64) {
         self.now_ms.set(Some(now_ms));
     }
 
@@ -279,8 +300,25 @@ impl<'a> View<'a> {
     #[inline]
     pub fn entry_at_any_time(&self, key: &[u8]) -> Option<&Entry> {
         let hash = self.hash(key);
-        let table = self.held.get(self.spaces.slot_of_hash(self.number, hash))?;
-        find(table, hash, key)
+        let table = self.held.get(self.spaces.slot_of_hash(self.number, hash));
+        let entry = table.and_then(|table| find(table, hash, key));
+        if entry.is_none() {
+            self.note_absent(key, table.is_some());
+        }
+        entry
+    }
+
+    /// Notes that `key` was not found. It is absent only if its shard is held; copies hold only the keys that were copied.
+    #[inline]
+    fn note_absent(&self, key: &[u8], is_held: bool) {
+        let is_sure = match &self.held {
+            Shards::Nowhere => true,
+            Shards::Copied(copies) => copies.absent.contains(key),
+            _ => is_held,
+        };
+        if !is_sure {
+            self.fate.set(Fate::Unheld);
+        }
     }
 
     #[inline]
@@ -314,7 +352,7 @@ impl<'a> View<'a> {
     }
 
     /// Whether an entry is visible, that is, not expired. Records an entry that should be visible but has lost its value:
-    /// see [`lost`](Self::lost).
+    /// see [`Fate::Lost`].
     #[must_use]
     #[inline]
     pub fn shows(&self, entry: &Entry) -> bool {
@@ -324,17 +362,28 @@ impl<'a> View<'a> {
     fn shows_expiring(&self, entry: &Entry) -> bool {
         let is_past = entry.is_expired(self.now_ms());
         if !is_past && entry.is_swept() {
-            self.lost.set(true);
+            self.fate.set(self.fate.get().max(Fate::Lost));
         }
         !is_past && !entry.is_swept()
     }
 
-    /// Whether the view hid a key that is not expired, because its value was discarded when it was: the clock has gone
-    /// back, or the primary has changed the expiry. Then nothing that was read from this view is valid.
-    #[must_use]
+    /// Whether something that it reads may be tainted; costs one load. Copies were checked when they were made: a taint
+    /// that was set or removed since is of another moment.
     #[inline]
-    pub fn lost(&self) -> bool {
-        self.lost.get()
+    pub(super) fn may_be_tainted(&self) -> bool {
+        self.spaces.taints().any() && !matches!(self.held, Shards::Copied(_))
+    }
+
+    /// Whether it is unknown which keys exist.
+    pub(super) fn existence_is_doubted(&self) -> bool {
+        let number = u32::try_from(self.number).unwrap_or(u32::MAX);
+        self.spaces.taints().doubts_existence_in(number)
+    }
+
+    /// The worst that happened to a read since the last call.
+    #[inline]
+    pub(super) fn take_fate(&self) -> Fate {
+        self.fate.replace(Fate::Sound)
     }
 
     /// Whether the value of `key` is unknown. Ask this about keys that a command does not name; their shards must be

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use dashmap::RwLock;
 
+use super::door::Hold;
 use super::keyspaces::Keyspaces;
 use super::view::View;
 use crate::limits::WATCHED_BYTES_STEP;
@@ -152,17 +153,17 @@ impl Watching {
         granted
     }
 
-    /// Also watches `keys` of the view's database, from the view's moment on. The view holds their locks.
+    /// Also watches `keys` of the hold's database, from its moment on. It holds their locks.
     ///
     /// # Errors
     /// [`TooManyWatched`]; the keys before the one that did not fit are watched.
     pub fn add<'k>(
         &mut self,
-        view: &View<'_>,
+        hold: &Hold<'_>,
         keys: impl Iterator<Item = &'k [u8]>,
     ) -> Result<(), TooManyWatched> {
         for key in keys {
-            let place = (view.db_number(), Box::from(key));
+            let place = (hold.db_number(), Box::from(key));
             if self.keys.contains_key(&place) {
                 continue;
             }
@@ -171,7 +172,7 @@ impl Watching {
             }
             let watch = Arc::new(Watch {
                 db: place.0,
-                expired: AtomicBool::new(is_expired(view, key)),
+                expired: AtomicBool::new(is_expired(&hold.0, key)),
                 changed: Arc::clone(&self.changed),
             });
             self.registry.count.fetch_add(1, Ordering::SeqCst);
@@ -205,17 +206,17 @@ impl Watching {
     /// Whether a watched key has changed. Every key that was watched in a generation that is no longer served counts as
     /// changed.
     ///
-    /// `views` hold the locks of all watched keys, so that expiry is judged at the moment of the views.
+    /// `holds` hold the locks of all watched keys, so that expiry is judged at their moment.
     #[must_use]
-    pub fn is_broken(&self, spaces: &Keyspaces, views: &[View<'_>], rules: Rules) -> bool {
+    pub fn is_broken(&self, spaces: &Keyspaces, holds: &[Hold<'_>], rules: Rules) -> bool {
         if !Arc::ptr_eq(&self.registry, spaces.watches()) || self.changed.load(Ordering::Relaxed) {
             return true;
         }
         let mut watched = self.keys.iter();
         watched.any(|((db, key), watch)| {
             let was_expired = rules.ignores_expired && watch.expired.load(Ordering::Relaxed);
-            let view = views.iter().find(|view| view.db_number() == *db);
-            !was_expired && view.is_some_and(|view| is_expired(view, key))
+            let hold = holds.iter().find(|hold| hold.db_number() == *db);
+            !was_expired && hold.is_some_and(|hold| is_expired(&hold.0, key))
         })
     }
 }

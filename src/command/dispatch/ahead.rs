@@ -11,7 +11,7 @@
 //! INFO counts the reads that were answered in a group.
 
 use super::answer::{answer_row, finish, run};
-use super::execute::look;
+use super::execute::Request;
 use super::resolve::resolve_for;
 use crate::command::rows::{Command, Flags, Replies, SessionCx};
 use crate::resp::{Args, Batch};
@@ -143,9 +143,14 @@ impl Read {
         let result = match (group, self.row.read, self.row.keys.single(args)) {
             (Some((group, index)), Some(handler), Some(key)) => {
                 cx.session.grouped += 1;
-                let view = group.view(index, key);
-                view.set_touches(cx.session.touches);
-                look(&view, handler, args, cx.reply)
+                let hold = group.view(index, key);
+                hold.set_touches(cx.session.touches);
+                let request = Request {
+                    command: self.row,
+                    handler,
+                    args,
+                };
+                request.look(&hold, cx.reply)
             }
             _ => run(cx, self.row, args),
         };

@@ -5,9 +5,9 @@ use std::cell::Cell;
 use smallvec::SmallVec;
 
 use super::resolve::check_arity;
-use crate::command::rows::{Command, Error, Outcome, Scope, Touch, long, work};
+use crate::command::rows::{Command, Error, Outcome, ReadFn, Scope, Touch, long, work};
 use crate::resp::{Args, Reply};
-use crate::store::{Doubt, Growing, Keyspaces, NewValue, Slot, Tainted, Tx, View};
+use crate::store::{Doubt, Growing, Hold, Keyspaces, Names, NewValue, Slot, Tainted, Tx, View};
 
 /// Answers a client's read in database `db`, all of it at one moment. The arity must have been checked.
 ///
@@ -15,7 +15,7 @@ use crate::store::{Doubt, Growing, Keyspaces, NewValue, Slot, Tainted, Tx, View}
 /// The error reply. Nothing that the handler wrote is kept then.
 #[inline]
 pub fn read(
-    handler: crate::command::rows::command::ReadFn,
+    handler: ReadFn,
     command: &Command,
     spaces: &Keyspaces,
     db: usize,
@@ -49,32 +49,61 @@ pub struct Place<'s> {
 }
 
 impl Place<'_> {
-    /// Answers from a view of this place. After an error, what the handler wrote is still in the reply.
+    /// Sets the time and the mode of a read. Counts its work, and returns it.
     #[inline]
-    fn look(
-        self,
-        view: &View<'_>,
-        handler: crate::command::rows::command::ReadFn,
-        command: &Command,
-        args: Args<'_>,
-        reply: &mut Reply,
-    ) -> Result<(), Error> {
-        if self.begin(view, command, args) > work::LONG {
-            long(|| look(view, handler, args, reply))
-        } else {
-            look(view, handler, args, reply)
-        }
-    }
-
-    /// Sets the time and the mode of a view. Counts the work of the read, and returns it.
-    #[inline]
-    fn begin(self, view: &View<'_>, command: &Command, args: Args<'_>) -> usize {
-        prepare(view, self);
-        let work = work::of(command, view, args);
+    fn begin(self, hold: &Hold<'_>, request: Request<'_>) -> usize {
+        self.prepare(hold);
+        let work = hold.weigh(|view| work::of(request.command, view, request.args));
         if let Some(worked) = self.worked {
             worked.set(worked.get().saturating_add(work));
         }
         work
+    }
+
+    #[inline]
+    fn prepare(self, hold: &Hold<'_>) {
+        if let Some(now_ms) = self.now_ms {
+            hold.set_clock(now_ms);
+        }
+        hold.set_touches(self.touches);
+    }
+}
+
+/// A read with its row.
+#[derive(Clone, Copy)]
+pub(crate) struct Request<'a> {
+    pub(crate) command: &'a Command,
+    pub(crate) handler: ReadFn,
+    pub(crate) args: Args<'a>,
+}
+
+impl<'a> Request<'a> {
+    /// Passes the keys that it names to `visit`.
+    fn visit(self, visit: &mut dyn FnMut(&'a [u8])) {
+        let Self { command, args, .. } = self;
+        command.keys.visit(args, |index| visit(args.at(index)));
+    }
+
+    /// Answers from what is held.
+    ///
+    /// # Errors
+    /// The error reply. What the handler wrote is still in the reply then.
+    #[inline]
+    pub(crate) fn look(self, hold: &Hold<'_>, reply: &mut Reply) -> Result<(), Error> {
+        let each = |visit: &mut dyn FnMut(&[u8])| self.visit(&mut |key| visit(key));
+        let names = match (self.command.scope, self.command.keys.single(self.args)) {
+            (Scope::Keys, Some(key)) => Names::Key(key),
+            (Scope::Keys, None) => Names::Keys(&each),
+            // Counts and walks depend on which keys exist, not on their values.
+            (Scope::Database | Scope::Nothing, _) => Names::Existence,
+        };
+        let result = hold.read(names, |view| (self.handler)(view, self.args, reply));
+        debug_assert!(
+            result != Err(Error::Unheld),
+            "{} asks for a key that its row does not name",
+            self.command.name
+        );
+        result
     }
 }
 
@@ -85,15 +114,23 @@ impl Place<'_> {
 pub fn read_held(
     place: Place<'_>,
     held: &Growing<'_>,
-    handler: crate::command::rows::command::ReadFn,
+    handler: ReadFn,
     command: &Command,
     args: Args<'_>,
     reply: &mut Reply,
 ) -> Result<(), Error> {
-    let Place { spaces, db, .. } = place;
+    let request = Request {
+        command,
+        handler,
+        args,
+    };
     let mark = reply.len();
-    let result = check_touched(command, spaces, db, args)
-        .and_then(|()| place.look(&held.view(db), handler, command, args, reply));
+    let hold = held.view(place.db);
+    let result = if place.begin(&hold, request) > work::LONG {
+        long(|| request.look(&hold, reply))
+    } else {
+        request.look(&hold, reply)
+    };
     if result.is_err() {
         reply.truncate(mark);
     }
@@ -107,30 +144,30 @@ pub fn read_held(
 #[inline]
 pub fn read_at(
     place: Place<'_>,
-    handler: crate::command::rows::command::ReadFn,
+    handler: ReadFn,
     command: &Command,
     args: Args<'_>,
     reply: &mut Reply,
 ) -> Result<(), Error> {
     let Place { spaces, db, .. } = place;
+    let request = Request {
+        command,
+        handler,
+        args,
+    };
     let mark = reply.len();
     let result = if let (Scope::Keys, None, Some(key)) =
         (command.scope, command.also_reads, command.keys.single(args))
     {
-        let view = spaces.view_key(db, key);
-        check_key(spaces, db, key)
-            .and_then(|()| look_once(view, place, handler, command, args, reply))
+        look_once(spaces.view_key(db, key), place, request, reply)
     } else if command.scope == Scope::Nothing {
-        let surveyed = spaces.survey(db, |view| {
+        spaces.survey(db, |hold| {
             reply.truncate(mark);
-            prepare(view, place);
-            look(view, handler, args, reply)
-        });
-        surveyed.map_err(Error::from).and_then(|result| result)
+            place.prepare(hold);
+            request.look(hold, reply)
+        })
     } else {
-        let view = view(command, spaces, db, args);
-        check_touched(command, spaces, db, args)
-            .and_then(|()| look_once(view, place, handler, command, args, reply))
+        look_once(hold(request, spaces, db), place, request, reply)
     };
     if result.is_err() {
         reply.truncate(mark);
@@ -138,40 +175,31 @@ pub fn read_at(
     result
 }
 
-#[inline]
-fn prepare(view: &View<'_>, place: Place<'_>) {
-    if let Some(now_ms) = place.now_ms {
-        view.set_clock(now_ms);
-    }
-    view.set_touches(place.touches);
-}
-
-/// Answers from a view that nothing else needs. If the read may take long, other connections continue in the meantime;
-/// so does the writer, if copying the values is much less work.
+/// Answers from what nothing else needs. If the read may take long, other connections continue in the meantime; so does
+/// the writer, if copying the values is much less work.
 #[inline]
 fn look_once(
-    view: View<'_>,
+    hold: Hold<'_>,
     place: Place<'_>,
-    handler: crate::command::rows::command::ReadFn,
-    command: &Command,
-    args: Args<'_>,
+    request: Request<'_>,
     reply: &mut Reply,
 ) -> Result<(), Error> {
-    let work = place.begin(&view, command, args);
+    let work = place.begin(&hold, request);
     if work <= work::LONG {
-        return look(&view, handler, args, reply);
+        return request.look(&hold, reply);
     }
-    if !has_room(&view, command, args, reply) {
+    if !has_room(&hold, request, reply) {
         return Ok(());
     }
-    long(move || look_long(view, handler, command, args, reply, work))
+    long(move || look_long(hold, request, reply, work))
 }
 
 /// Reserves room for a long reply, as far as its length is known before anything is copied. Returns whether there is
 /// room; if not, the reply has overflowed.
 #[cold]
-fn has_room(view: &View<'_>, command: &Command, args: Args<'_>, reply: &mut Reply) -> bool {
-    let least = command.least.map_or(0, |least| least(view, args));
+fn has_room(hold: &Hold<'_>, request: Request<'_>, reply: &mut Reply) -> bool {
+    let least = request.command.least;
+    let least = least.map_or(0, |least| hold.weigh(|view| least(view, request.args)));
     reply.reserve(least)
 }
 
@@ -179,86 +207,29 @@ fn has_room(view: &View<'_>, command: &Command, args: Args<'_>, reply: &mut Repl
 /// after it is made.
 #[cold]
 fn look_long(
-    view: View<'_>,
-    handler: crate::command::rows::command::ReadFn,
-    command: &Command,
-    args: Args<'_>,
+    hold: Hold<'_>,
+    request: Request<'_>,
     reply: &mut Reply,
     work: usize,
 ) -> Result<(), Error> {
-    let copies = command.locks(args) == Scope::Keys
-        && work::is_worth_a_copy(command, &view, args, work, |bytes| reply.has_room(bytes));
-    if !copies {
-        return look(&view, handler, args, reply);
+    let Request { command, args, .. } = request;
+    let pays = |view: &View<'_>| {
+        work::is_worth_a_copy(command, view, args, work, |bytes| reply.has_room(bytes))
+    };
+    if command.locks(args) != Scope::Keys || !hold.weigh(pays) {
+        return request.look(&hold, reply);
     }
-    let copy = view.copied(|visit| command.keys.visit(args, |index| visit(args.at(index))));
-    drop(view);
-    look(&copy, handler, args, reply)
+    let copy = hold.copied(&|visit| request.visit(&mut |key| visit(key)))?;
+    drop(hold);
+    request.look(&copy, reply)
 }
 
-/// Answers from a view.
-///
-/// # Errors
-/// The error reply. What the handler wrote is still in the reply then.
-#[inline]
-pub(crate) fn look(
-    view: &View<'_>,
-    handler: crate::command::rows::command::ReadFn,
-    args: Args<'_>,
-    reply: &mut Reply,
-) -> Result<(), Error> {
-    let result = handler(view, args, reply);
-    // If the read hit a value that the sweeper discarded, answer TAINTED.
-    if view.lost() {
-        return Err(Tainted.into());
-    }
-    result
-}
-
-fn view<'s>(command: &Command, spaces: &'s Keyspaces, db: usize, args: Args<'_>) -> View<'s> {
-    match command.locks(args) {
+fn hold<'s>(request: Request<'_>, spaces: &'s Keyspaces, db: usize) -> Hold<'s> {
+    match request.command.locks(request.args) {
         Scope::Database => spaces.view_db(db),
         Scope::Nothing => spaces.view_none(db),
-        Scope::Keys => spaces.view_each(db, |visit| {
-            command.keys.visit(args, |index| visit(args.at(index)));
-        }),
+        Scope::Keys => spaces.view_each(db, |visit| request.visit(visit)),
     }
-}
-
-#[inline]
-fn check_key(spaces: &Keyspaces, db: usize, key: &[u8]) -> Result<(), Error> {
-    if spaces.taints().any() && spaces.taints().holds(number(db), key) {
-        return Err(Tainted.into());
-    }
-    Ok(())
-}
-
-/// The view is already held, and a taint is set under the same locks. So no taint can appear between this check and
-/// the read.
-fn check_touched(
-    command: &Command,
-    spaces: &Keyspaces,
-    db: usize,
-    args: Args<'_>,
-) -> Result<(), Error> {
-    if !spaces.taints().any() {
-        return Ok(());
-    }
-    if command.scope != Scope::Keys {
-        // Counts and walks depend on which keys exist, not on their values.
-        return if spaces.taints().doubts_existence_in(number(db)) {
-            Err(Tainted.into())
-        } else {
-            Ok(())
-        };
-    }
-    let mut result = Ok(());
-    command.keys.visit(args, |index| {
-        if result.is_ok() {
-            result = check_key(spaces, db, args.at(index));
-        }
-    });
-    result
 }
 
 fn number(db: usize) -> u32 {
@@ -361,11 +332,12 @@ pub(crate) fn try_apply(
     check_arity(command, args)?;
     let doubted = spaces.taints().any() && settle_taints(tx, spaces, command, args)?;
     tx.set_quiet(command.quiet);
-    let result = handler(tx, args);
-    if tx.take_lost() {
-        // The handler worked on a value that is gone here, so its result differs from the primary's.
-        return Err(Tainted.into());
-    }
+    let result = tx.apply(|tx| handler(tx, args));
+    debug_assert!(
+        result != Err(Error::Unheld),
+        "{} asks for a key that its row does not name",
+        command.name
+    );
     if doubted && result.is_ok() {
         doubt_elements(tx, command, args);
     }
@@ -442,5 +414,31 @@ fn taint(tx: &mut Tx<'_>, command: &Command, args: Args<'_>) {
     });
     if !named && command.is_write() {
         tx.taint_everything();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::rows::{Arity, Keys};
+    use crate::dialect::Dialect;
+    use crate::resp::{ArgsBuf, Protocol};
+
+    /// A row that asks for another key than it names.
+    fn wrong(view: &View<'_>, _args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+        reply.boolean(view.value(b"another").is_some());
+        Ok(())
+    }
+
+    #[test]
+    #[should_panic(expected = "wrong asks for a key that its row does not name")]
+    #[cfg(debug_assertions)]
+    fn a_wrong_row_is_named() {
+        let spaces = Keyspaces::new(1);
+        drop(spaces.write(0, [spaces.slot(0, b"k")]));
+        let row = Command::new("wrong", Arity::exactly(2), Keys::first()).read(wrong);
+        let words = ArgsBuf::new(["wrong", "k"]);
+        let mut reply = Reply::new(Protocol::Resp3, Dialect::default(), usize::MAX);
+        _ = read(wrong, &row, &spaces, 0, words.as_args(), &mut reply);
     }
 }

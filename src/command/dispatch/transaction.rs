@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::answer::run;
 use super::catalogue;
-use super::execute::look;
+use super::execute::Request;
 use super::registry::lookup;
 use super::resolve::resolve_for;
 use crate::command::rows::error::OUT_OF_MEMORY;
@@ -21,7 +21,7 @@ use crate::command::rows::{
 };
 use crate::dialect::Dialect;
 use crate::resp::{Args, ArgsBuf};
-use crate::store::{Entry, Generation, Rules, Slot, View, Watching, unix_ms};
+use crate::store::{Entry, Generation, Hold, Rules, Slot, View, Watching, unix_ms};
 
 /// Maximum bytes of all queued commands together: the limit of a single request.
 const QUEUED_BYTES_MAX: usize = 1 << 30;
@@ -187,9 +187,9 @@ fn watch(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
         let none = || Box::new(Watching::new(&generation.spaces, Arc::clone(account)));
         let watching = watching.get_or_insert_with(none);
         let (spaces, db, keys) = (&generation.spaces, cx.session.db, args.from(1));
-        let views = spaces.hold(keys.iter().map(|key| spaces.slot(db, key)).collect());
-        for view in &views {
-            if watching.add(view, keys.iter()).is_err() {
+        let held = spaces.hold(keys.iter().map(|key| spaces.slot(db, key)).collect());
+        for hold in &held {
+            if watching.add(hold, keys.iter()).is_err() {
                 cx.host.relieve(account.held());
                 return Err(OUT_OF_MEMORY);
             }
@@ -249,7 +249,7 @@ fn exec(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
 }
 
 /// Runs queued commands. Once they take long, other connections continue in the meantime.
-fn run_all<'g>(cx: &mut SessionCx<'g>, queued: &[Queued], held: &mut Option<Vec<View<'g>>>) {
+fn run_all<'g>(cx: &mut SessionCx<'g>, queued: &[Queued], held: &mut Option<Vec<Hold<'g>>>) {
     let begun = work_so_far(cx);
     for (index, (row, args)) in queued.iter().enumerate() {
         if work_so_far(cx) - begun > work::LONG {
@@ -263,7 +263,7 @@ fn run_all<'g>(cx: &mut SessionCx<'g>, queued: &[Queued], held: &mut Option<Vec<
 /// Like [`run_all`], after the commands have already taken long. If they take so long that the writer would notice the
 /// wait, the rest runs on copies, provided that copying is quick. The copies are of one moment, because the locks are
 /// released only after they are made. Stops if either side closes the connection.
-fn run_long<'g>(cx: &mut SessionCx<'g>, queued: &[Queued], held: &mut Option<Vec<View<'g>>>) {
+fn run_long<'g>(cx: &mut SessionCx<'g>, queued: &[Queued], held: &mut Option<Vec<Hold<'g>>>) {
     let begun = work_so_far(cx);
     let mut looked_at = begun;
     let mut copies = None;
@@ -288,16 +288,21 @@ fn run_long<'g>(cx: &mut SessionCx<'g>, queued: &[Queued], held: &mut Option<Vec
         match (&copies, row.read) {
             (Some(copies), Some(handler)) => {
                 let mark = cx.reply.len();
-                let view = copies.iter().find(|view| view.db_number() == cx.session.db);
+                let hold = copies.iter().find(|hold| hold.db_number() == cx.session.db);
                 let none = cx
                     .generation
                     .map(|generation| generation.spaces.view_none(cx.session.db));
-                let result = match view.or(none.as_ref()) {
-                    Some(view) => {
+                let result = match hold.or(none.as_ref()) {
+                    Some(hold) => {
                         let done = &cx.session.worked;
-                        let work = work::of(row, view, args.as_args());
+                        let request = Request {
+                            command: row,
+                            handler,
+                            args: args.as_args(),
+                        };
+                        let work = hold.weigh(|view| work::of(row, view, request.args));
                         done.set(done.get().saturating_add(work));
-                        look(view, handler, args.as_args(), cx.reply)
+                        request.look(hold, cx.reply)
                     }
                     None => Ok(()),
                 };
@@ -318,7 +323,7 @@ fn work_so_far(cx: &SessionCx<'_>) -> usize {
 
 /// Copies the values that queued commands read. Returns `None` if not all of them name their keys, or if there is too
 /// much to copy.
-fn copied<'g>(cx: &SessionCx<'g>, queued: &[Queued], held: &[View<'g>]) -> Option<Vec<View<'g>>> {
+fn copied<'g>(cx: &SessionCx<'g>, queued: &[Queued], held: &[Hold<'g>]) -> Option<Vec<Hold<'g>>> {
     let spaces = &cx.generation?.spaces;
     let mut by_db: BTreeMap<usize, Vec<&[u8]>> = BTreeMap::new();
     let mut all_named = !spaces.taints().any();
@@ -332,33 +337,36 @@ fn copied<'g>(cx: &SessionCx<'g>, queued: &[Queued], held: &[View<'g>]) -> Optio
             row.keys.visit(args, |index| keys.push(args.at(index)));
         },
     );
-    let view_of = |db: usize| held.iter().find(|view| view.db_number() == db);
+    let hold_of = |db: usize| held.iter().find(|hold| hold.db_number() == db);
     let mut size = 0usize;
     for (db, keys) in &mut by_db {
         keys.sort_unstable();
         keys.dedup();
-        let view = view_of(*db)?;
-        let sizes = keys
-            .iter()
-            .map(|key| view.entry_at_any_time(key).map_or(1, Entry::size));
-        size = size.saturating_add(sizes.sum());
+        let sizes = |view: &View<'_>| {
+            let sizes = keys
+                .iter()
+                .map(|key| view.entry_at_any_time(key).map_or(1, Entry::size));
+            sizes.sum()
+        };
+        size = size.saturating_add(hold_of(*db)?.weigh(sizes));
     }
     (all_named && size <= work::WORTH_COPYING).then_some(())?;
     let copies = by_db.iter().map(|(db, keys)| {
-        let view = view_of(*db)?;
-        view.set_touches(cx.session.touches);
+        let hold = hold_of(*db)?;
+        hold.set_touches(cx.session.touches);
         cx.session
             .clock
             .into_iter()
-            .for_each(|now_ms| view.set_clock(now_ms));
-        Some(view.copied(|visit| keys.iter().for_each(|key| visit(key))))
+            .for_each(|now_ms| hold.set_clock(now_ms));
+        let each = |visit: &mut dyn FnMut(&[u8])| keys.iter().for_each(|key| visit(key));
+        hold.copied(&each).ok()
     });
     copies.collect()
 }
 
 /// Returns a lower bound for the size of the replies to queued commands, as far as it is known before they are
 /// written. If any key is tainted, this is 0, because its reply is an error.
-fn least_bytes(cx: &SessionCx<'_>, queued: &[Queued], held: Option<&[View<'_>]>) -> usize {
+fn least_bytes(cx: &SessionCx<'_>, queued: &[Queued], held: Option<&[Hold<'_>]>) -> usize {
     let (Some(generation), Some(held)) = (cx.generation, held) else {
         return 0;
     };
@@ -371,9 +379,9 @@ fn least_bytes(cx: &SessionCx<'_>, queued: &[Queued], held: Option<&[View<'_>]>)
         generation.spaces.databases(),
         queued,
         &mut |db, row, args| {
-            let view = held.iter().find(|view| view.db_number() == db);
-            if let (Some(least), Some(view)) = (row.least, view) {
-                bytes = bytes.saturating_add(least(view, args));
+            let hold = held.iter().find(|hold| hold.db_number() == db);
+            if let (Some(least), Some(hold)) = (row.least, hold) {
+                bytes = bytes.saturating_add(hold.weigh(|view| least(view, args)));
             }
         },
     );
@@ -439,7 +447,7 @@ fn hold<'g, 'k>(
     db: usize,
     queued: &[Queued],
     watched: impl Iterator<Item = (usize, &'k [u8])>,
-) -> Vec<View<'g>> {
+) -> Vec<Hold<'g>> {
     let spaces = &generation.spaces;
     let mut slots: Vec<Slot> = watched.map(|(db, key)| spaces.slot(db, key)).collect();
     // A set, because a database's slots are far larger than the command that asks for them: each database is added

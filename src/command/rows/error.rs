@@ -1,7 +1,7 @@
 //! Why a command failed, in Redis's words.
 
 use super::wait::Wait;
-use crate::store::{NoSuchDatabase, Tainted, WrongType};
+use crate::store::{NoSuchDatabase, Refusal, Tainted, WrongType};
 
 /// A command's error reply, without the leading `-`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,6 +13,9 @@ pub enum Error {
     /// The key's value is unknown.
     #[error("{0}")]
     Tainted(#[from] Tainted),
+    /// The read asked for a key that it had not locked: its row is wrong.
+    #[error("{}", Refusal::Unheld)]
+    Unheld,
     /// There is no such database.
     #[error(transparent)]
     NoSuchDatabase(#[from] NoSuchDatabase),
@@ -49,6 +52,15 @@ pub enum Error {
     /// Any other text that quotes words as the client sent them.
     #[error("{}", String::from_utf8_lossy(.0))]
     Quoting(Vec<u8>),
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Tainted(tainted) => Self::Tainted(tainted),
+            Refusal::Unheld => Self::Unheld,
+        }
+    }
 }
 
 impl Error {

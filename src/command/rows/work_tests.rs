@@ -243,7 +243,9 @@ ZREVRANGE many-in-zset 10 -1";
         let view = bench.spaces.view_each(0, |visit| {
             row.keys.visit(args, |index| visit(args.at(index)));
         });
-        let copy = view.copied(|visit| row.keys.visit(args, |index| visit(args.at(index))));
+        let copy = view
+            .copied(&|visit| row.keys.visit(args, |index| visit(args.at(index))))
+            .unwrap();
         let replies = [&view, &copy].map(|view| {
             let mut reply = Reply::new(Protocol::Resp2, Dialect::default(), 1 << 30);
             row.read.unwrap()(view, args, &mut reply).unwrap();

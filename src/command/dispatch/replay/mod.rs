@@ -7,7 +7,7 @@
 
 mod writes;
 
-use crate::command::dispatch::execute;
+use crate::command::dispatch::execute::{self, Request};
 use crate::command::dispatch::registry::lookup;
 use crate::command::dispatch::resolve::check_arity;
 use crate::command::families::scripting;
@@ -15,7 +15,7 @@ use crate::command::rows::scripting::{ScriptCall, Scripting};
 use crate::command::rows::{Command, Error, Scope};
 use crate::dialect::Dialect;
 use crate::resp::{Args, ArgsBuf, Protocol, Reply, parse_integer};
-use crate::store::{Keyspaces, Slot, Tx, View};
+use crate::store::{Hold, Keyspaces, Slot, Tx};
 
 /// Databases below this number can be used by a script that names other databases, even before they hold a key. This
 /// is the servers' default number of databases.
@@ -173,37 +173,31 @@ impl<'r, 'tx> Replay<'r, 'tx> {
                 "it reads the whole database in an order that only the primary knows",
             ));
         }
-        self.check_taints(row, args)?;
-        let view = View::within(self.spaces, self.tx);
+        if row.locks(args) == Scope::Database && self.spaces.taints().any() {
+            return Err(Stop::Unsure("it uses a key whose value is not known"));
+        }
+        let hold = Hold::within(self.spaces, self.tx);
         if row.locks(args) == Scope::Database {
             // A walk skips expired keys without deleting them, and it is unknown when the primary walked.
             let now_ms = self.tx.now_ms();
-            if view
-                .entries_at_any_time()
-                .any(|entry| entry.is_expired(now_ms))
-            {
+            let has_expired = hold.weigh(|view| {
+                let mut entries = view.entries_at_any_time();
+                entries.any(|entry| entry.is_expired(now_ms))
+            });
+            if has_expired {
                 return Err(Stop::Unsure(
                     "it walks over keys, some of which have expired",
                 ));
             }
         }
-        view.set_clock(0);
-        view.set_touches(false);
-        execute::look(&view, handler, args, reply)?;
-        Ok(())
-    }
-
-    fn check_taints(&self, row: &Command, args: Args<'_>) -> Result<(), Stop> {
-        if !self.spaces.taints().any() {
-            return Ok(());
-        }
-        let mut tainted = row.locks(args) == Scope::Database;
-        row.keys
-            .visit(args, |index| tainted |= self.tx.is_tainted(args.at(index)));
-        if tainted {
-            return Err(Stop::Unsure("it uses a key whose value is not known"));
-        }
-        Ok(())
+        hold.set_clock(0);
+        hold.set_touches(false);
+        let request = Request {
+            command: row,
+            handler,
+            args,
+        };
+        Ok(request.look(&hold, reply)?)
     }
 
     fn select(&mut self, args: Args<'_>) -> Result<(), Stop> {

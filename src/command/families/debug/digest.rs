@@ -149,26 +149,23 @@ impl Digest {
         self.add(&all.0);
     }
 
-    /// The digest of all keys in `views`, which has one view per database.
+    /// Adds all keys of a database, held whole.
     ///
     /// # Errors
     /// Same as [`Self::mix_value`].
-    pub(super) fn of_all(views: &[View<'_>], dialect: Dialect) -> Result<Self, Error> {
-        let mut all = Self::default();
-        for view in views {
-            let mut entries = view.entries_at_any_time().peekable();
-            if entries.peek().is_some() {
-                let number = u32::try_from(view.db_number()).unwrap_or(u32::MAX);
-                all.mix(&number.to_be_bytes());
-            }
-            for entry in entries {
-                let mut one = Self::default();
-                one.mix(entry.key());
-                one.mix_value(entry, dialect, view.now_ms())?;
-                all.add(&one.0);
-            }
+    pub(super) fn mix_database(&mut self, view: &View<'_>, dialect: Dialect) -> Result<(), Error> {
+        let mut entries = view.entries_at_any_time().peekable();
+        if entries.peek().is_some() {
+            let number = u32::try_from(view.db_number()).unwrap_or(u32::MAX);
+            self.mix(&number.to_be_bytes());
         }
-        Ok(all)
+        for entry in entries {
+            let mut one = Self::default();
+            one.mix(entry.key());
+            one.mix_value(entry, dialect, view.now_ms())?;
+            self.add(&one.0);
+        }
+        Ok(())
     }
 }
 

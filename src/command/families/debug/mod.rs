@@ -16,7 +16,7 @@ use crate::rdb::ValueType;
 use crate::rdb::decode::Version;
 use crate::rdb::encode::Writer;
 use crate::resp::Args;
-use crate::store::{Entry, Generation, Keyspaces, Slot, Tainted, Value};
+use crate::store::{Entry, Generation, Keyspaces, Names, Slot, Tainted, Value};
 use crate::value::{List, Object, Thresholds};
 
 /// This file's rows.
@@ -128,7 +128,12 @@ fn digest(cx: &mut SessionCx<'_>) -> Result<(), Error> {
     if spaces.taints().any() {
         return Err(Tainted.into());
     }
-    let digest = Digest::of_all(&held, cx.reply.dialect())?;
+    let mut digest = Digest::default();
+    for hold in &held {
+        hold.read(Names::Existence, |view| {
+            digest.mix_database(view, cx.reply.dialect())
+        })?;
+    }
     cx.reply.simple(&digest.to_string());
     Ok(())
 }
@@ -143,25 +148,19 @@ fn digest_values(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     let (spaces, db) = (&generation(cx)?.spaces, cx.session.db);
     let dialect = cx.reply.dialect();
     let keys = args.from(2);
-    let view = spaces.view_keys(db, keys.iter());
-    cx.reply.array(keys.len());
-    for key in keys.iter() {
-        check_known(spaces, db, key)?;
-        let mut digest = Digest::default();
-        if let Some(entry) = view.entry_at_any_time(key) {
-            digest.mix_value(entry, dialect, view.now_ms())?;
+    let hold = spaces.view_keys(db, keys.iter());
+    let each = |visit: &mut dyn FnMut(&[u8])| keys.iter().for_each(visit);
+    hold.read(Names::Keys(&each), |view| {
+        cx.reply.array(keys.len());
+        for key in keys.iter() {
+            let mut digest = Digest::default();
+            if let Some(entry) = view.entry_at_any_time(key) {
+                digest.mix_value(entry, dialect, view.now_ms())?;
+            }
+            cx.reply.simple(&digest.to_string());
         }
-        cx.reply.simple(&digest.to_string());
-    }
-    Ok(())
-}
-
-fn check_known(spaces: &Keyspaces, db: usize, key: &[u8]) -> Result<(), Error> {
-    let number = u32::try_from(db).unwrap_or(u32::MAX);
-    if spaces.taints().holds(number, key) {
-        return Err(Tainted.into());
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn is_fast(cx: &SessionCx<'_>, args: Args<'_>) -> bool {
@@ -172,9 +171,21 @@ fn is_fast(cx: &SessionCx<'_>, args: Args<'_>) -> bool {
 fn object(cx: &mut SessionCx<'_>, args: Args<'_>, fast: bool) -> Result<(), Error> {
     let (spaces, db, key) = (&generation(cx)?.spaces, cx.session.db, args.at(2));
     let dialect = cx.reply.dialect();
-    let view = spaces.view_key(db, key);
-    check_known(spaces, db, key)?;
-    let entry = view.entry_at_any_time(key).ok_or(Error::NoSuchKey)?;
+    let hold = spaces.view_key(db, key);
+    let line = hold.read(Names::Key(key), |view| {
+        let entry = view.entry_at_any_time(key).ok_or(Error::NoSuchKey)?;
+        described(entry, dialect, &generation(cx)?.thresholds(), fast)
+    })?;
+    cx.reply.simple(&line);
+    Ok(())
+}
+
+fn described(
+    entry: &Entry,
+    dialect: Dialect,
+    thresholds: &Thresholds,
+    fast: bool,
+) -> Result<String, Error> {
     let name = encoding(entry, dialect)?;
     let mut line = format!("Value at:{entry:p} refcount:1 encoding:{name}");
     if !fast {
@@ -188,11 +199,9 @@ fn object(cx: &mut SessionCx<'_>, args: Args<'_>, fast: bool) -> Result<(), Erro
         line.push_str(" lfu_freq:0 lfu_access_time_minutes:0");
     }
     if let (Value::Object(Object::List(list)), "quicklist") = (entry.value(), name) {
-        let generation = generation(cx)?;
-        line.push_str(&node_figures(list, &generation.thresholds(), dialect));
+        line.push_str(&node_figures(list, thresholds, dialect));
     }
-    cx.reply.simple(&line);
-    Ok(())
+    Ok(line)
 }
 
 /// Returns the bytes of the value in a snapshot, as Redis counts them: without the eight bytes of a hash's earliest expiry.

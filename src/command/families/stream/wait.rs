@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::read::{self, Found};
 use crate::command::rows::{Error, Wait, entering};
 use crate::resp::Reply;
-use crate::store::{Keyspaces, Tainted};
+use crate::store::{Keyspaces, Names};
 use crate::value::Stream;
 
 /// Writes the reply if a stream has what is waited for, all of it as of one moment. Returns whether it did.
@@ -16,26 +16,27 @@ use crate::value::Stream;
 /// # Errors
 /// The error reply if the state of a stream has become unknown.
 pub fn answer(wait: &Wait, spaces: &Keyspaces, reply: &mut Reply) -> Result<bool, Error> {
-    let keys = wait.keys.iter().map(|key| &**key);
-    let view = entering(spaces, || spaces.view_keys(wait.db, keys));
-    if wait.keys.iter().any(|key| view.is_tainted(key)) {
-        return Err(Tainted.into());
-    }
-    let mut found: Vec<Found<'_>> = Vec::new();
-    for (key, above) in wait.keys.iter().zip(&wait.above) {
-        // Whatever has taken the key's place, the stream may come back.
-        let stream = view.collection::<Stream>(key).unwrap_or_default();
-        found.extend(stream.and_then(|stream| Found::new(key, stream, *above)));
-    }
-    if !reply.dialect().reads_again_when_woken() {
-        found.truncate(1);
-    }
-    if found.is_empty() {
-        return Ok(false);
-    }
-    read::write(reply, &found, wait.count);
-    Ok(true)
+    let keys = || wait.keys.iter().map(|key| &**key);
+    let hold = entering(spaces, || spaces.view_keys(wait.db, keys()));
+    let each = |visit: &mut dyn FnMut(&[u8])| keys().for_each(visit);
+    hold.read(Names::Keys(&each), |view| {
+        let mut found: Vec<Found<'_>> = Vec::new();
+        for (key, above) in wait.keys.iter().zip(&wait.above) {
+            // Whatever has taken the key's place, the stream may come back.
+            let stream = view.collection::<Stream>(key).unwrap_or_default();
+            found.extend(stream.and_then(|stream| Found::new(key, stream, *above)));
+        }
+        if !reply.dialect().reads_again_when_woken() {
+            found.truncate(1);
+        }
+        if found.is_empty() {
+            return Ok(false);
+        }
+        read::write(reply, &found, wait.count);
+        Ok(true)
+    })
 }
+
 /// Returns when a timeout in milliseconds from now ends, or `None` if it never does.
 pub(super) fn deadline(timeout_ms: u64) -> Option<Instant> {
     if timeout_ms == 0 {

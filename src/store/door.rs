@@ -1,0 +1,140 @@
+//! The one way to read.
+//!
+//! A view alone may say that a key is absent, or hold an old value, where that is not known: its key may be tainted, its
+//! value discarded, its shard not locked. So readers get a [`Hold`], and a look at what it holds only inside
+//! [`read`](Hold::read), which refuses the result in each of these cases.
+
+use super::keyspaces::Keyspaces;
+use super::taint::Tainted;
+use super::tx::Tx;
+use super::view::{Fate, View};
+
+/// Why a read has no result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The value is not known.
+    #[error(transparent)]
+    Tainted(#[from] Tainted),
+    /// The read asked for a key that it had not locked, which might have read as absent. Only a wrong row of the command
+    /// table can cause this.
+    #[error(
+        "ERR redtail asked for a key that it had not locked, so the reply might be wrong; please report this"
+    )]
+    Unheld,
+}
+
+/// Passes keys to its argument.
+pub type EachKey<'n> = dyn Fn(&mut dyn FnMut(&[u8])) + 'n;
+
+/// What a read names: what must be known for its result to count.
+pub enum Names<'n> {
+    /// One key.
+    Key(&'n [u8]),
+    /// All keys that the function passes to its argument.
+    Keys(&'n EachKey<'n>),
+    /// No key, but which keys exist.
+    Existence,
+}
+
+/// Held shards, to be [read](Self::read).
+pub struct Hold<'a>(pub(super) View<'a>);
+
+impl<'a> Hold<'a> {
+    /// Reads what is held. What `read` returns counts only if everything that it names is known, and everything that it
+    /// asked for was held.
+    ///
+    /// # Errors
+    /// [`Refusal`], or the error of `read`.
+    #[inline]
+    pub fn read<'h, R, E: From<Refusal>>(
+        &'h self,
+        names: Names<'_>,
+        read: impl FnOnce(&'h View<'a>) -> Result<R, E>,
+    ) -> Result<R, E> {
+        // The shards are held, and a taint is set under their locks: none can appear in between.
+        if self.0.may_be_tainted() {
+            self.check(names).map_err(Refusal::from)?;
+        }
+        // What was only weighed does not count.
+        self.0.take_fate();
+        let result = read(&self.0);
+        match self.0.take_fate() {
+            Fate::Sound => result,
+            fate => Err(refused(fate).into()),
+        }
+    }
+
+    /// Weighs what is held, for example by its size. What `weigh` returns must not become part of a reply.
+    #[inline]
+    pub fn weigh<R>(&self, weigh: impl FnOnce(&View<'a>) -> R) -> R {
+        weigh(&self.0)
+    }
+
+    /// A hold on copies, of the same moment and time, that holds no lock: it copies the entries of the keys that `keys`
+    /// visits. No other key may be read. What is tainted later does not matter to it.
+    ///
+    /// # Errors
+    /// [`Tainted`] if one of the values is not known.
+    pub fn copied(&self, keys: &EachKey<'_>) -> Result<Self, Tainted> {
+        if self.0.may_be_tainted() {
+            self.check(Names::Keys(keys))?;
+        }
+        Ok(Self(self.0.copied(|visit| keys(visit))))
+    }
+
+    /// What the writer sees of the database it works in, including its own changes, which no reader sees yet.
+    #[must_use]
+    pub fn within(spaces: &'a Keyspaces, tx: &'a Tx<'_>) -> Self {
+        Self(View::within(spaces, tx))
+    }
+
+    /// The database's number.
+    #[must_use]
+    pub const fn db_number(&self) -> usize {
+        self.0.db_number()
+    }
+
+    /// Compares expiries with `now_ms`, for commands that must agree on the time.
+    #[inline]
+    pub fn set_clock(&self, now_ms: i64) {
+        self.0.set_clock(now_ms);
+    }
+
+    /// Sets whether the keys that are read from now on count as used.
+    #[inline]
+    pub fn set_touches(&self, touches: bool) {
+        self.0.set_touches(touches);
+    }
+
+    #[cold]
+    fn check(&self, names: Names<'_>) -> Result<(), Tainted> {
+        let tainted = match names {
+            Names::Key(key) => self.0.is_tainted(key),
+            Names::Keys(each) => {
+                let mut any = false;
+                each(&mut |key| any = any || self.0.is_tainted(key));
+                any
+            }
+            Names::Existence => self.0.existence_is_doubted(),
+        };
+        if tainted { Err(Tainted) } else { Ok(()) }
+    }
+}
+
+#[cold]
+pub(super) const fn refused(fate: Fate) -> Refusal {
+    match fate {
+        Fate::Unheld => Refusal::Unheld,
+        Fate::Sound | Fate::Lost => Refusal::Tainted(Tainted),
+    }
+}
+
+/// Tests look without the door.
+#[cfg(any(test, feature = "testing"))]
+impl<'a> std::ops::Deref for Hold<'a> {
+    type Target = View<'a>;
+
+    fn deref(&self) -> &View<'a> {
+        &self.0
+    }
+}
