@@ -3,6 +3,7 @@
 //! The targets in `tests/fuzz` and the tests in `tests/it` call them, and also measure how much a body allocates. Nothing else
 //! may use them.
 
+use crate::dump::{self, Key, Value};
 use crate::rdb::{
     crc64,
     decode::{Sink, Summary, Version, decode},
@@ -30,6 +31,35 @@ pub fn dump(bytes: &[u8]) {
     // Small enough to cut through every kind of item somewhere.
     let pieces = load(bytes, 1 + bytes.len() % 61);
     assert_eq!(whole, pieces, "chunks make a difference");
+    let read = dump::read(bytes, &mut |key: Key<'_>| {
+        walk(&key.value);
+        Ok(())
+    });
+    if let Err(error) = read {
+        let offset = usize::try_from(error.offset()).unwrap_or(usize::MAX);
+        assert!(offset <= bytes.len(), "{error} is past the end");
+    }
+}
+
+/// Walks over everything in a value. It must have as many elements as it says.
+fn walk(value: &Value<'_>) {
+    let (stated, found) = match value {
+        Value::String(text) => (text.len(), text.to_bytes().len()),
+        Value::List(list) => (list.len(), list.iter().count()),
+        Value::Set(set) => (set.len(), set.iter().count()),
+        Value::Hash(hash) => (hash.len(), hash.iter().count()),
+        Value::SortedSet(set) => (
+            set.len(),
+            set.iter().filter(|(_, score)| !score.is_nan()).count(),
+        ),
+        Value::Stream(stream) => {
+            let pending = stream.groups().map(|group| group.pending().count());
+            let owned = stream.groups().flat_map(|group| group.consumers());
+            (pending.sum(), owned.map(|consumer| consumer.pending).sum())
+        }
+        Value::Module(module) => (module.len(), module.iter().count()),
+    };
+    assert_eq!(stated, found, "{value:?}");
 }
 
 fn load(bytes: &[u8], step: usize) -> Result<Summary, String> {

@@ -51,6 +51,7 @@ pub mod internal {
     pub mod cli;
     pub mod command;
     pub mod dialect;
+    pub mod dump;
     #[cfg(feature = "testing")]
     pub mod fuzzing;
     pub mod limits;
@@ -93,4 +94,92 @@ pub mod status {
     pub use crate::replica::{Fault, Held, History};
     pub use crate::store::Figures as Keys;
     pub use crate::upstream::{Mode, ReplId, Snapshot as Link, State};
+}
+
+/// Dumps, key by key: for programs that read RDB files and need no replica.
+///
+/// [`read`](rdb::read()) decodes a dump of any Redis or Valkey that redtail follows, and of older ones back to Redis 2.4, and
+/// passes each key to a [`Visitor`](rdb::Visitor). A closure is a visitor that only wants the keys:
+///
+/// ```
+/// use redtail::rdb::{self, Key, Value};
+///
+/// let dump = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/redis-7.0.rdb");
+/// let (mut bytes, mut fields) = (0, 0);
+/// let summary = rdb::read_file(dump, &mut |key: Key<'_>| {
+///     match key.value {
+///         Value::String(text) => bytes += text.len(),
+///         Value::List(list) => bytes += list.iter().map(|element| element.len()).sum::<usize>(),
+///         Value::Hash(hash) => {
+///             for field in hash.iter() {
+///                 println!("{}: {}", field.name, field.value);
+///                 fields += 1;
+///             }
+///         }
+///         Value::SortedSet(set) => {
+///             for (member, score) in set.iter() {
+///                 println!("{member} has {score}");
+///             }
+///         }
+///         // Sets, streams and modules; and what later versions add.
+///         _ => println!("{:?}: a {} of {}", key.name, key.value.kind(), key.encoding()),
+///     }
+///     Ok(())
+/// })?;
+/// assert!(summary.keys > 50 && bytes > 0 && fields > 0);
+/// # Ok::<(), rdb::Error>(())
+/// ```
+///
+/// A type of your own can receive the rest of a dump too, and can stop the reading with an error of its own:
+///
+/// ```
+/// use redtail::rdb::{self, BoxError, ErrorKind, Key, Visitor};
+///
+/// #[derive(Default)]
+/// struct Expiring {
+///     version: String,
+///     names: Vec<Vec<u8>>,
+/// }
+///
+/// impl Visitor for Expiring {
+///     fn key(&mut self, key: Key<'_>) -> Result<(), BoxError> {
+///         if key.expire_at_ms.is_some() {
+///             self.names.push(key.name.to_vec());
+///         }
+///         if self.names.len() < 2 { Ok(()) } else { Err("enough".into()) }
+///     }
+///
+///     fn aux(&mut self, name: &[u8], value: &[u8]) -> Result<(), BoxError> {
+///         if name == b"redis-ver" {
+///             self.version = String::from_utf8_lossy(value).into_owned();
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let dump = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/redis-7.0.rdb"))?;
+/// let mut expiring = Expiring::default();
+/// let error = rdb::read(dump.as_slice(), &mut expiring).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Visitor);
+/// assert_eq!(error.key(), Some(&expiring.names[1][..]));
+/// assert_eq!(expiring.version, "7.0.15");
+///
+/// // What is broken is named with its place.
+/// let cut = &dump[..100];
+/// let error = rdb::read(cut, &mut |_: Key<'_>| Ok(())).unwrap_err();
+/// assert!(error.is_truncated() && error.offset() <= 100);
+/// println!("{error}"); // "byte 98, reading …: unexpected end of input"
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// Everything that a visitor gets is borrowed and gone after the call: copy what you keep. A dump is read in one pass, and
+/// memory holds only the value being read. What is read is what a load would accept; damage is an error, never a guess.
+pub mod rdb {
+    pub use crate::dump::{
+        BoxError, Checksum, Consumer, Entry, Error, ErrorKind, Field, Group, Hash, Item, Key, List,
+        Magic, Module, ModuleItem, Pending, Set, SortedSet, Stream, StreamId, Summary, Value,
+        Version, Visitor, read, read_file,
+    };
+    // The rooms name the codec by the same path.
+    pub(crate) use crate::internal::rdb::*;
 }

@@ -49,6 +49,7 @@ impl Version {
     }
 
     /// Returns the version of a DUMP payload, which states only the number.
+    #[doc(hidden)]
     #[must_use]
     pub fn of_payload(number: u16) -> Self {
         let magic = if number < VALKEY_VERSION {
@@ -61,7 +62,7 @@ impl Version {
 
     /// Whether this decoder knows every layout of this version.
     #[must_use]
-    pub fn is_known(self) -> bool {
+    pub(crate) fn is_known(self) -> bool {
         match self.magic {
             Magic::Redis => (1..=REDIS_VERSION_MAX).contains(&self.number),
             Magic::Valkey => self.number == VALKEY_VERSION,
@@ -72,7 +73,7 @@ impl Version {
     /// with a HINCRBYFLOAT that fails on a new key.
     /// Source: redis 7.0 rdb.c, `emptykey` in `rdbLoadObject`.
     #[must_use]
-    pub fn keeps_empty_collections(self) -> bool {
+    pub(crate) fn keeps_empty_collections(self) -> bool {
         matches!(self.magic, Magic::Redis) && self.number < 10
     }
 
@@ -83,7 +84,7 @@ impl Version {
 
     /// The server that is assumed to have written the file if the file does not say.
     #[must_use]
-    pub const fn dialect(self) -> Dialect {
+    pub(crate) const fn dialect(self) -> Dialect {
         match (self.magic, self.number) {
             (Magic::Valkey, _) => Dialect::valkey(9, 0, 0),
             (Magic::Redis, ..=9) => Dialect::redis(6, 0, 0),
@@ -204,7 +205,7 @@ pub trait Sink {
     -> Result<(), SinkError>;
 }
 
-/// The state of the checksum.
+/// The state of an RDB's checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checksum {
     /// It matches the content.
@@ -217,14 +218,15 @@ pub enum Checksum {
 
 /// A summary of one decoded RDB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Summary {
     /// The header's version.
     pub version: Version,
-    /// Number of keys passed to the sink.
+    /// Number of keys passed on.
     pub keys: u64,
     /// Number of empty collections skipped, which Redis does not load either.
     pub empty_keys_skipped: u64,
-    /// Number of pieces of module data passed to the sink.
+    /// Number of pieces of data that modules keep outside the keys.
     pub module_aux: u64,
     /// Length of the RDB in bytes, including the checksum.
     pub bytes: u64,

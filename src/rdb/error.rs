@@ -90,6 +90,12 @@ impl SinkError {
         Self(error.into())
     }
 
+    /// The receiver's own error, borrowed.
+    #[must_use]
+    pub fn get_ref(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+        &*self.0
+    }
+
     /// The receiver's own error.
     #[must_use]
     pub fn into_inner(self) -> Box<dyn std::error::Error + Send + Sync> {

@@ -59,7 +59,7 @@ impl ModuleValue {
     /// Iterates over the items, for a caller that knows what they mean.
     #[must_use]
     pub fn walk(&self) -> Items<'_> {
-        Items(Reader::new(Slice(&self.items)))
+        Items::new(&self.items)
     }
 
     /// Reads a value from its bytes, which do not include its type.
@@ -80,6 +80,13 @@ impl ModuleValue {
 /// A cursor over the items of a value. After a `None` it must not be used any more.
 #[derive(Debug)]
 pub struct Items<'v>(Reader<Slice<'v>>);
+
+impl<'v> Items<'v> {
+    /// Creates a cursor over these bytes.
+    pub(crate) fn new(items: &'v [u8]) -> Self {
+        Self(Reader::new(Slice(items)))
+    }
+}
 
 impl Items<'_> {
     /// Reads the next item, which must be an unsigned number.
@@ -102,6 +109,38 @@ impl Items<'_> {
 
     fn kind(&mut self, kind: u64) -> Option<()> {
         (self.0.length().ok()? == kind).then_some(())
+    }
+}
+
+/// One item of a module's value or data.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum ModuleItem {
+    /// A signed integer.
+    Signed(i64),
+    /// An unsigned integer.
+    Unsigned(u64),
+    /// A float.
+    Float(f32),
+    /// A double.
+    Double(f64),
+    /// A string of any bytes.
+    Bytes(Vec<u8>),
+}
+
+impl Iterator for Items<'_> {
+    type Item = ModuleItem;
+
+    fn next(&mut self) -> Option<ModuleItem> {
+        let reader = &mut self.0;
+        Some(match reader.length().ok()? {
+            SINT => ModuleItem::Signed(reader.length().ok()?.cast_signed()),
+            UINT => ModuleItem::Unsigned(reader.length().ok()?),
+            FLOAT => ModuleItem::Float(f32::from_le_bytes(reader.array().ok()?)),
+            DOUBLE => ModuleItem::Double(f64::from_le_bytes(reader.array().ok()?)),
+            STRING => ModuleItem::Bytes(reader.string().ok()?.to_vec()),
+            _ => return None,
+        })
     }
 }
 
@@ -223,6 +262,24 @@ mod tests {
         let read = read(&bytes).unwrap();
         assert_eq!(read.id().name(), "vectorset");
         assert_eq!(Some(read.items()), bytes.get(9..));
+    }
+
+    #[test]
+    fn every_kind_of_item_is_read_as_what_it_is() {
+        let text = |text: &str| ModuleItem::Bytes(text.as_bytes().to_vec());
+        let value = read(&value()).unwrap();
+        let expected = [
+            ModuleItem::Signed(-1),
+            ModuleItem::Unsigned(5),
+            ModuleItem::Float(f32::from_le_bytes(*b"abcd")),
+            ModuleItem::Double(f64::from_le_bytes(*b"abcdefgh")),
+            text("xyz"),
+            text("7"),
+            text("1799"),
+            text("117901063"),
+            text("aaaaaaaaaaaaaaaaaaaaa"),
+        ];
+        assert_eq!(value.walk().collect::<Vec<_>>(), expected);
     }
 
     #[test]

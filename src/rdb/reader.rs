@@ -276,8 +276,8 @@ fn draw_near(chunk: &[u8]) {
     reason = "a test may panic"
 )]
 mod tests {
+    use super::super::testing::Trickle;
     use super::*;
-    use crate::rdb::testing::Trickle;
 
     fn reader(bytes: &'static [u8], step: usize) -> Reader<Trickle> {
         let rest = Bytes::from_static(bytes);

@@ -2,7 +2,7 @@
 
 use crate::limits::READ_CHUNK_BYTES;
 use bytes::{Bytes, BytesMut};
-use std::{fs::File, io, io::Read, os::fd::AsFd, path::Path};
+use std::{fs::File, io, io::Read, path::Path};
 
 /// A blocking source of byte chunks.
 pub trait Source {
@@ -35,10 +35,13 @@ impl Source for MemorySource {
     }
 }
 
-/// A file, read in chunks of [`READ_CHUNK_BYTES`].
+/// A file.
+pub type FileSource = ReadSource<File>;
+
+/// Anything that can be read, in chunks of [`READ_CHUNK_BYTES`].
 #[derive(Debug)]
-pub struct FileSource {
-    file: File,
+pub struct ReadSource<R> {
+    from: R,
     /// The memory of the previous chunk, reused once the reader has dropped that chunk.
     buffer: BytesMut,
 }
@@ -51,33 +54,29 @@ impl FileSource {
     pub fn open(path: &Path) -> io::Result<Self> {
         File::open(path).map(Self::new)
     }
+}
 
-    /// Opens standard input.
-    ///
-    /// # Errors
-    /// If it is closed.
-    pub fn stdin() -> io::Result<Self> {
-        let input = io::stdin().as_fd().try_clone_to_owned()?;
-        Ok(Self::new(input.into()))
-    }
-
-    fn new(file: File) -> Self {
+impl<R: Read> ReadSource<R> {
+    /// Creates a source of what `from` returns.
+    pub fn new(from: R) -> Self {
         Self {
-            file,
+            from,
             buffer: BytesMut::new(),
         }
     }
 }
 
-impl Source for FileSource {
+impl<R: Read> Source for ReadSource<R> {
     fn next_chunk(&mut self) -> io::Result<Bytes> {
         self.buffer.resize(READ_CHUNK_BYTES, 0);
         let read = loop {
-            match self.file.read(&mut self.buffer) {
+            match self.from.read(&mut self.buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => break other?,
             }
         };
+        // A wrong `Read` may claim more.
+        let read = read.min(self.buffer.len());
         let chunk = self.buffer.split_to(read).freeze();
         self.buffer.clear();
         Ok(chunk)

@@ -9,7 +9,7 @@ use crate::client::{Client, Reply};
 use crate::servers::{Server, fixture};
 
 /// The dumps, each with its file of expected JSON.
-fn dumps() -> Vec<(PathBuf, PathBuf)> {
+pub fn dumps() -> Vec<(PathBuf, PathBuf)> {
     let mut dumps = Vec::new();
     for directory in [fixture(""), fixture("corpus")] {
         for entry in directory.read_dir().expect("fixtures exist") {
@@ -25,7 +25,7 @@ fn dumps() -> Vec<(PathBuf, PathBuf)> {
 }
 
 /// Parses the lines and puts everything without a defined order, keys included, into one order.
-fn normal(lines: &str) -> Vec<Value> {
+pub fn normal(lines: &str) -> Vec<Value> {
     let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
     let mut lines: Vec<Value> = lines.lines().map(parse).collect();
     for line in &mut lines {

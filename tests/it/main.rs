@@ -46,6 +46,7 @@ mod moments;
 mod oracle;
 mod preload;
 mod psync;
+mod reader;
 mod reference;
 mod resync;
 mod rooms;

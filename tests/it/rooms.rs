@@ -12,6 +12,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("resp", &[]),
     ("rdb", &["resp"]),
     ("value", &["rdb", "resp"]),
+    ("dump", &["rdb", "value"]),
     ("store", &["value", "rdb", "resp"]),
     ("command", &["store", "value", "resp", "rdb"]),
     ("upstream", &[]),
@@ -27,13 +28,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "server", "replica", "upstream", "state", "rdb", "command", "store", "resp", "value",
+            "server", "replica", "upstream", "state", "dump", "command", "store", "resp", "value",
         ],
     ),
     // The bodies of the fuzz targets.
-    ("fuzzing", &["replica", "rdb", "resp", "store", "value"]),
+    (
+        "fuzzing",
+        &["dump", "replica", "rdb", "resp", "store", "value"],
+    ),
     // The public face.
-    ("lib", &["replica", "state", "store", "upstream", "value"]),
+    (
+        "lib",
+        &["dump", "replica", "state", "store", "upstream", "value"],
+    ),
     ("main", &[]),
 ];
 

@@ -1,16 +1,7 @@
 //! `redtail rdb check`: reports what a dump holds, or where it is broken.
 
-use super::{
-    complain,
-    keys::{Key, Visitor, visit},
-    open, type_of,
-};
-use crate::rdb::{
-    decode::{Checksum, Summary},
-    error::{Error, SinkError},
-    object::Object,
-    type_name,
-};
+use super::{complain, read};
+use crate::dump::{BoxError, Checksum, Error, Item, Key, Summary, Value, Visitor};
 use std::{
     collections::BTreeMap,
     fmt::{self, Write as _},
@@ -44,9 +35,8 @@ pub fn check(args: &Check) -> ExitCode {
 }
 
 fn inspect(file: &Path) -> Result<Report, Error> {
-    let mut reader = open(file)?;
     let mut contents = Contents::default();
-    let summary = visit(&mut reader, &mut contents)?;
+    let summary = read(file, &mut contents)?;
     // From standard input, only the dump itself is read.
     let whole = std::fs::metadata(file).map_or(summary.bytes, |file| file.len());
     Ok(Report {
@@ -84,39 +74,37 @@ struct Keys {
 }
 
 impl Visitor for Contents {
-    fn aux(&mut self, name: &[u8], value: &[u8]) {
+    fn aux(&mut self, name: &[u8], value: &[u8]) -> Result<(), BoxError> {
         self.aux.push((one_line(name), one_line(value)));
+        Ok(())
     }
 
-    fn function(&mut self, code: &[u8]) {
+    fn library(&mut self, code: &[u8]) -> Result<(), BoxError> {
         let first_line = code.split(|byte| *byte == b'\n').next().unwrap_or_default();
         self.functions.push(one_line(first_line));
+        Ok(())
     }
 
-    fn key(&mut self, key: Key<'_>) -> Result<(), SinkError> {
-        let meta = key.meta;
+    fn key(&mut self, key: Key<'_>) -> Result<(), BoxError> {
         let keys = self.databases.entry(key.db).or_default();
         keys.all += 1;
-        keys.with_expiry += u64::from(meta.expire_at_ms.is_some());
-        keys.expired += u64::from(meta.expire_at_ms.is_some_and(|at| at <= now_ms()));
-        self.with_idle += u64::from(meta.idle_s.is_some());
-        self.with_freq += u64::from(meta.freq.is_some());
-        *self
-            .types
-            .entry(written_as(&key.object, key.type_number))
-            .or_default() += 1;
+        keys.with_expiry += u64::from(key.expire_at_ms.is_some());
+        keys.expired += u64::from(key.expire_at_ms.is_some_and(|at| at <= now_ms()));
+        self.with_idle += u64::from(key.idle_s.is_some());
+        self.with_freq += u64::from(key.freq.is_some());
+        *self.types.entry(written_as(&key)).or_default() += 1;
         Ok(())
     }
 }
 
 /// Returns a value's type and the form in which it is written.
-fn written_as(object: &Object<'_>, type_number: u8) -> (&'static str, &'static str) {
-    let form = match object {
-        Object::Str(_) => "text",
-        Object::Int(_) => "integer",
-        _ => type_name(type_number),
+fn written_as(key: &Key<'_>) -> (&'static str, &'static str) {
+    let form = match key.value {
+        Value::String(Item::Bytes(_)) => "text",
+        Value::String(Item::Integer(_)) => "integer",
+        _ => key.layout(),
     };
-    (type_of(object), form)
+    (key.value.kind(), form)
 }
 
 fn now_ms() -> i64 {

@@ -1,18 +1,11 @@
 //! `redtail rdb json`: prints a dump as JSON, one line per key.
 
 use super::{
-    complain,
-    encoding::encoding,
-    keys::{Key, Visitor, visit},
-    open,
+    complain, read,
     text::{Binary, Text},
-    type_of,
-    value::Value,
+    value::Printed,
 };
-use crate::{
-    dialect::Dialect,
-    rdb::{error::SinkError, object::Object, packed::Item},
-};
+use crate::dump::{BoxError, Item, Key, Value, Visitor};
 use serde::Serialize;
 use std::{
     borrow::Cow,
@@ -69,12 +62,11 @@ pub fn json(args: &Json) -> ExitCode {
         out: BufWriter::new(io::stdout().lock()),
         failure: None,
         binary: args.binary,
-        dialect: None,
     };
-    let decoded = open(&args.file).and_then(|mut reader| visit(&mut reader, &mut lines));
+    let read = read(&args.file, &mut lines);
     // Write the complete keys before the error.
     let flushed = lines.out.flush();
-    match (lines.failure.or(flushed.err()), decoded) {
+    match (lines.failure.or(flushed.err()), read) {
         // A reader that closes the pipe (`| head`) is not a failure.
         (Some(failure), _) if failure.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         (Some(failure), _) => {
@@ -95,8 +87,6 @@ struct Lines<W> {
     /// The error that stopped the output.
     failure: Option<io::Error>,
     binary: Binary,
-    /// The dialect of the server that wrote the dump.
-    dialect: Option<Dialect>,
 }
 
 #[derive(Serialize)]
@@ -110,33 +100,31 @@ struct Line<'a> {
     idle: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     freq: Option<u8>,
-    value: Value<'a>,
+    value: Printed<'a>,
 }
 
 impl<W: Write> Visitor for Lines<W> {
-    fn aux(&mut self, name: &[u8], value: &[u8]) {
-        self.dialect = Dialect::after_aux(self.dialect, name, value);
-    }
-
-    fn key(&mut self, key: Key<'_>) -> Result<(), SinkError> {
-        let dialect = self.dialect.unwrap_or_default();
+    fn key(&mut self, key: Key<'_>) -> Result<(), BoxError> {
         let line = Line {
             db: key.db,
             key: Text {
-                item: Item::Str(key.name),
+                item: Item::Bytes(key.name),
                 binary: self.binary,
             },
-            r#type: type_name(&key.object),
-            encoding: encoding(&key, dialect),
-            expiry: key.meta.expire_at_ms,
-            idle: key.meta.idle_s,
-            freq: key.meta.freq,
-            value: Value::new(key.object, self.binary, key.type_number)?,
+            r#type: type_name(&key.value),
+            encoding: key.encoding(),
+            expiry: key.expire_at_ms,
+            idle: key.idle_s,
+            freq: key.freq,
+            value: Printed {
+                value: key.value,
+                binary: self.binary,
+            },
         };
         self.write(&line).map_err(|failure| {
             let kind = failure.kind();
             self.failure = Some(failure);
-            SinkError::new(io::Error::from(kind))
+            io::Error::from(kind).into()
         })
     }
 }
@@ -149,10 +137,10 @@ impl<W: Write> Lines<W> {
 }
 
 /// Returns what TYPE replies: for a module's value, the name of the module's type.
-fn type_name(object: &Object<'_>) -> Cow<'static, str> {
-    match object {
-        Object::Module(value) => value.id().name().into(),
-        _ => type_of(object).into(),
+fn type_name(value: &Value<'_>) -> Cow<'static, str> {
+    match value {
+        Value::Module(value) => value.type_name().into(),
+        other => other.kind().into(),
     }
 }
 
@@ -160,7 +148,7 @@ fn type_name(object: &Object<'_>) -> Cow<'static, str> {
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
-    use crate::rdb::{reader::Reader, source::MemorySource};
+    use crate::dump;
 
     /// Returns the lines for a dump with these keys.
     fn lines(keys: &[u8], binary: Binary) -> String {
@@ -168,10 +156,9 @@ mod tests {
             out: Vec::new(),
             failure: None,
             binary,
-            dialect: None,
         };
         let dump = [b"REDIS0012", keys, b"\xff\0\0\0\0\0\0\0\0"].concat();
-        visit(&mut Reader::new(MemorySource(dump.into())), &mut lines).unwrap();
+        dump::read(dump.as_slice(), &mut lines).unwrap();
         String::from_utf8(lines.out).unwrap()
     }
 

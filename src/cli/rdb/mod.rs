@@ -1,39 +1,28 @@
 //! `redtail rdb …`: reads dumps without a server.
 //!
-//! `check` counts and `json` prints each key as it is decoded, both through `keys`. `encoding` names the form of a value, `text`
-//! writes bytes, and `value` and `stream` write values. Both commands refuse what a load would refuse, key by key. They keep no
-//! keys, so they do not notice a duplicate key in a database.
+//! `check` counts and `json` prints each key as it is read: both are visitors of `dump`. `text` writes bytes, and `value` and
+//! `stream` write values.
 
 mod check;
-mod encoding;
 mod json;
-mod keys;
 mod stream;
 mod text;
 mod value;
 
-use crate::rdb::{
-    error::{Cause, Error},
-    object::Object,
-    reader::Reader,
-    source::FileSource,
-};
+use crate::dump::{self, Error, ErrorKind, Summary, Visitor};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 pub use check::{Check, check};
 pub use json::{FORMAT as JSON_FORMAT, Json, json};
 
-/// Opens the dump at `path`, or standard input for `-`.
-fn open(path: &Path) -> Result<Reader<FileSource>, Error> {
-    let source = if path == Path::new("-") {
-        FileSource::stdin()
+/// Reads the dump at `path`, or standard input for `-`.
+fn read(path: &Path, visitor: &mut impl Visitor) -> Result<Summary, Error> {
+    if path == Path::new("-") {
+        dump::read(std::io::stdin().lock(), visitor)
     } else {
-        FileSource::open(path)
-    };
-    source
-        .map(Reader::new)
-        .map_err(|error| Error::new(0, "the file", error))
+        dump::read_file(path, visitor)
+    }
 }
 
 /// Prints one line on standard error: which dump is broken, where, why, and what to do.
@@ -73,45 +62,29 @@ const END_BYTES: i64 = 9;
 
 /// Returns what to do about an error.
 fn hint(error: &Error, end: &End) -> &'static str {
-    match error.cause() {
-        Cause::Truncated if error.offset() == 0 => "the file is empty: save or copy it again",
-        Cause::Truncated | Cause::PastEnd { .. } if end.is_whole => {
+    match error.kind() {
+        ErrorKind::Truncated if error.offset() == 0 => "the file is empty: save or copy it again",
+        ErrorKind::Truncated if end.is_whole => {
             "the file ends as a dump does, so it is not cut short: a length, a count or a type before this point is damaged; copy it \
              again or use another one"
         }
-        Cause::Truncated | Cause::PastEnd { .. } => {
+        ErrorKind::Truncated => {
             "the file is cut short, or a length in it is damaged: save or copy it again"
         }
-        Cause::Io(_) => "give the path of a readable dump, such as /var/lib/redis/dump.rdb",
-        Cause::NotRdb => "give a dump as SAVE or redis-cli --rdb writes it, not compressed",
-        Cause::Version(_) | Cause::UnknownType(_) => {
+        ErrorKind::Io => "give the path of a readable dump, such as /var/lib/redis/dump.rdb",
+        ErrorKind::NotRdb => "give a dump as SAVE or redis-cli --rdb writes it, not compressed",
+        ErrorKind::NewerVersion | ErrorKind::UnknownType => {
             "a newer server wrote it, or it is damaged at or before this point"
         }
-        Cause::OldFunction => "delete the functions in that release candidate, and save again",
-        Cause::Module(_) => "the dump needs a module that only the server that wrote it has",
-        Cause::SlotImport => "save again after the slot migration ends",
-        Cause::Checksum { .. } if error.offset() + 8 < end.bytes => {
+        ErrorKind::OldFunctions => "delete the functions in that release candidate, and save again",
+        ErrorKind::OldModule => "the dump needs a module that only the server that wrote it has",
+        ErrorKind::SlotMigration => "save again after the slot migration ends",
+        ErrorKind::Checksum if error.offset() + 8 < end.bytes => {
             "more bytes follow: the end opcode before this point, or something before it, is damaged; copy the file again or use another one"
         }
-        Cause::Checksum { .. } => {
+        ErrorKind::Checksum => {
             "every part is well formed, but at least one is not what was written: copy the file again or use another one"
         }
         _ => "the file is damaged at or before this point: copy it again or use another one",
-    }
-}
-
-/// Returns what TYPE replies.
-fn type_of(object: &Object<'_>) -> &'static str {
-    match object {
-        Object::Str(_) | Object::Int(_) => "string",
-        Object::List(_) => "list",
-        Object::SetIntset(_) | Object::SetListpack(_) | Object::Set(_) => "set",
-        Object::HashListpack(_)
-        | Object::Hash(_)
-        | Object::HashListpackTimed(_)
-        | Object::HashTimed(_) => "hash",
-        Object::ZsetListpack(_) | Object::Zset(_) => "zset",
-        Object::Stream(_) => "stream",
-        Object::Module(_) => "module",
     }
 }

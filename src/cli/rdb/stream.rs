@@ -1,17 +1,13 @@
 //! A stream as JSON.
 
 use super::text::{Binary, Text};
-use crate::{
-    rdb::{packed::Item, stream::StreamId, type_name},
-    value::{Entry, Group, Stream},
-};
+use crate::dump::{Entry, Group, Item, Stream, StreamId};
 use serde::{Serialize, Serializer};
 
-/// A stream, and how to write it.
-pub(super) struct StreamValue {
-    stream: Stream,
-    type_number: u8,
-    binary: Binary,
+/// A stream, and how to write its strings.
+pub(super) struct StreamValue<'a> {
+    pub(super) stream: Stream<'a>,
+    pub(super) binary: Binary,
 }
 
 /// The stream's own members.
@@ -49,85 +45,52 @@ struct ConsumerLine<'a> {
     active_ms: Option<i64>,
 }
 
-impl StreamValue {
-    /// Creates the value of a stream that was written with this type number.
-    pub(super) fn new(stream: Stream, type_number: u8, binary: Binary) -> Self {
-        Self {
-            stream,
-            type_number,
-            binary,
-        }
-    }
-
-    /// Whether the layout holds the counters of all entries ever added.
-    fn has_counters(&self) -> bool {
-        type_name(self.type_number) != "stream"
-    }
-
-    /// Whether the layout holds the times at which consumers last received an entry.
-    fn has_active_times(&self) -> bool {
-        !matches!(type_name(self.type_number), "stream" | "stream-v2")
-    }
-
-    fn text<'a>(&self, item: Item<'a>) -> Text<'a> {
+impl<'a> StreamValue<'a> {
+    fn text(&self, item: Item<'a>) -> Text<'a> {
         Text {
             item,
             binary: self.binary,
         }
     }
 
-    fn entry<'a>(&self, entry: &Entry<'a>) -> (Id, Vec<(Text<'a>, Text<'a>)>) {
-        let pairs = entry.pairs();
+    fn entry(&self, entry: &Entry<'a>) -> (Id, Vec<(Text<'a>, Text<'a>)>) {
+        let pairs = entry.iter();
         let pairs = pairs.map(|(field, value)| (self.text(field), self.text(value)));
-        (Id(entry.id), pairs.collect())
+        (Id(entry.id()), pairs.collect())
     }
 
-    fn group<'a>(&self, name: &'a [u8], group: &'a Group) -> GroupLine<'a> {
-        let pending = group.pending().iter().map(|(id, pending)| PendingLine {
-            id: Id(*id),
-            consumer: self.text(Item::Str(&pending.owner)),
-            delivered_ms: pending.delivery_time_ms,
-            deliveries: pending.delivery_count,
+    fn group(&self, group: &Group<'a>) -> GroupLine<'a> {
+        let pending = group.pending().map(|pending| PendingLine {
+            id: Id(pending.id),
+            consumer: self.text(Item::Bytes(pending.consumer)),
+            delivered_ms: pending.delivered_at_ms,
+            deliveries: pending.deliveries,
         });
-        let consumers = group
-            .consumers()
-            .iter()
-            .map(|(name, consumer)| ConsumerLine {
-                name: self.text(Item::Str(name)),
-                seen_ms: consumer.seen_time_ms,
-                active_ms: Some(consumer.active_time_ms)
-                    .filter(|time| self.has_active_times() && *time != -1),
-            });
+        let consumers = group.consumers().map(|consumer| ConsumerLine {
+            name: self.text(Item::Bytes(consumer.name)),
+            seen_ms: consumer.seen_at_ms,
+            active_ms: consumer.active_at_ms,
+        });
         GroupLine {
-            name: self.text(Item::Str(name)),
-            last_id: Id(group.last_id),
-            entries_read: group.entries_read.filter(|_| self.has_counters()),
+            name: self.text(Item::Bytes(group.name())),
+            last_id: Id(group.last_id()),
+            entries_read: group.entries_read(),
             pending: pending.collect(),
             consumers: consumers.collect(),
         }
     }
 }
 
-impl Serialize for StreamValue {
+impl Serialize for StreamValue<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let stream = &self.stream;
-        let counters = Some(stream).filter(|_| self.has_counters());
+        let stream = self.stream;
         Whole {
             length: stream.len(),
-            last_id: Id(stream.last_id),
-            max_deleted_id: counters.map(|stream| Id(stream.max_deleted_id)),
-            entries_added: counters.map(|stream| stream.entries_added),
-            entries: Seq(|| {
-                stream
-                    .range(StreamId::MIN, StreamId::MAX)
-                    .map(|entry| self.entry(&entry))
-            }),
-            groups: Seq(|| {
-                stream
-                    .groups()
-                    .iter()
-                    .map(|(name, group)| self.group(name, group))
-            }),
+            last_id: Id(stream.last_id()),
+            max_deleted_id: stream.max_deleted_id().map(Id),
+            entries_added: stream.entries_added(),
+            entries: Seq(|| stream.iter().map(|entry| self.entry(&entry))),
+            groups: Seq(|| stream.groups().map(|group| self.group(&group))),
         }
         .serialize(to)
     }

@@ -1,6 +1,6 @@
 //! Strings of any bytes as JSON strings, from which the bytes can be restored.
 
-use crate::rdb::packed::{IntText, Item};
+use crate::dump::Item;
 use serde::{Serialize, Serializer};
 use std::fmt::{self, Write as _};
 
@@ -29,11 +29,13 @@ impl Serialize for Text<'_> {
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut buffer = IntText::new();
-        let bytes = self.item.text(&mut buffer);
-        match self.binary {
-            Binary::Escape => escape(f, bytes),
-            Binary::Base64 => base64(f, bytes),
+        match (self.binary, self.item) {
+            (Binary::Escape, Item::Bytes(bytes)) => escape(f, bytes),
+            // Digits need no escaping.
+            (Binary::Escape, Item::Integer(number)) => {
+                f.write_str(itoa::Buffer::new().format(number))
+            }
+            (Binary::Base64, item) => base64(f, &item.to_bytes()),
         }
     }
 }
@@ -85,7 +87,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn text(bytes: &[u8], binary: Binary) -> String {
-        let item = Item::Str(bytes);
+        let item = Item::Bytes(bytes);
         Text { item, binary }.to_string()
     }
 

@@ -1,13 +1,13 @@
 //! Lists, sets, hashes and sorted sets.
 
+use super::super::list::{PACKED, PLAIN};
+use super::super::ziplist::ziplist;
 use super::Writer;
 use crate::rdb::intset::Intset;
-use crate::rdb::list::{PACKED, PLAIN};
 use crate::rdb::listpack::Listpack;
 use crate::rdb::module::{self, ModuleValue};
 use crate::rdb::object::NodeRef;
 use crate::rdb::packed::Item;
-use crate::rdb::ziplist::ziplist;
 use std::io::{self, Write};
 
 impl<W: Write> Writer<W> {

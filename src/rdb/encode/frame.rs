@@ -1,7 +1,7 @@
 //! Writes what surrounds the values of a snapshot.
 
+use super::super::kind;
 use super::Writer;
-use crate::rdb::kind;
 use crate::rdb::module::{self, ModuleAux};
 use crate::rdb::object::Meta;
 use std::io::{self, Write};

@@ -1,7 +1,7 @@
 //! Lengths and strings.
 
+use super::super::length::{CODE, INT8, INT16, INT32, LZF, push_length};
 use super::{CHUNK_BYTES, Writer};
-use crate::rdb::length::{CODE, INT8, INT16, INT32, LZF, push_length};
 use crate::rdb::packed::{IntText, Item};
 use crate::resp::parse_integer;
 use std::io::{self, Write};

@@ -4,13 +4,13 @@
     reason = "a test may panic"
 )]
 
+use super::super::testing::{Content, Keyspace};
 use super::*;
 use crate::rdb::decode::{Checksum, decode};
 use crate::rdb::object::Meta;
 use crate::rdb::packed::Item;
 use crate::rdb::reader::Reader;
 use crate::rdb::source::MemorySource;
-use crate::rdb::testing::{Content, Keyspace};
 use crate::rdb::{ValueType, listpack::Listpack, object::NodeRef};
 use bytes::Bytes;
 use std::collections::BTreeMap;

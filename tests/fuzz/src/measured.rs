@@ -66,15 +66,20 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
+/// Runs `body`, and returns how many bytes this thread held at once, at most, in addition to what it held before.
+pub fn peak(body: impl FnOnce()) -> usize {
+    let before = HELD.get();
+    PEAK.set(before);
+    body();
+    PEAK.get().wrapping_sub(before)
+}
+
 /// Runs `body` on `input`.
 ///
 /// # Panics
 /// If the body panics, or if it holds more memory at once than the input allows.
 pub fn run(body: impl Fn(&[u8]), input: &[u8]) {
-    let before = HELD.get();
-    PEAK.set(before);
-    body(input);
-    let most = PEAK.get().wrapping_sub(before);
+    let most = peak(|| body(input));
     let is_compressed = input.contains(&0xc3);
     let expansion = if is_compressed { EXPANSION } else { 1 };
     let allowed = CONSTANT_BYTES + input.len() * FACTOR * expansion;

@@ -1,0 +1,31 @@
+//! Dumps, key by key, without their layouts: what `redtail::rdb` exports and `redtail rdb …` uses.
+//!
+//! [`read`] decodes a dump with `rdb` and passes each part to a [`Visitor`] (`read`). A [`Key`] borrows its value from the
+//! decoder. A [`Value`] shows the elements of each type alike, whatever layout they are written in (`collections`, `stream`,
+//! `module`); a string or an element is an [`Item`]. `encoding` names the form of a value. [`Error`] says where and why a dump
+//! is broken.
+//!
+//! This room refuses a value that a load would refuse, so it also builds streams and compares the members of large
+//! collections. It keeps no keys: it does not notice a duplicate key in a database.
+
+mod collections;
+mod encoding;
+mod error;
+mod item;
+mod module;
+mod read;
+mod stream;
+mod value;
+
+pub use crate::rdb::{
+    decode::{Checksum, Magic, Summary, Version},
+    module::ModuleItem,
+    stream::StreamId,
+};
+pub use collections::{Field, Hash, List, Set, SortedSet};
+pub use error::{Error, ErrorKind};
+pub use item::Item;
+pub use module::Module;
+pub use read::{BoxError, Visitor, read, read_file};
+pub use stream::{Consumer, Entry, Group, Pending, Stream};
+pub use value::{Key, Value};

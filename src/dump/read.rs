@@ -1,0 +1,191 @@
+//! Reads a dump and passes its parts to a visitor.
+
+use super::{
+    error::Error,
+    item::Item,
+    module::Module,
+    stream::Stream,
+    value::{Key, Value},
+};
+use crate::{
+    dialect::Dialect,
+    rdb::{
+        decode::{Sink, Summary, decode},
+        error::{self as codec, SinkError},
+        module::ModuleAux,
+        object::{Meta, Object},
+        reader::Reader,
+        source::ReadSource,
+    },
+    value::{self, Error as Unsound},
+};
+use std::{collections::HashSet, fs::File, io::Read, path::Path};
+
+/// Any error of a [`Visitor`]'s own.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Receives the parts of a dump, in the order of the dump. A function of a [`Key`] is a visitor that only wants the keys.
+pub trait Visitor {
+    /// Receives a key. A key that has expired is passed on like any other.
+    ///
+    /// # Errors
+    /// An error stops the reading, as in every other call: [`read`] returns it as the [`source`](std::error::Error::source) of
+    /// its own error, with the offset and the key.
+    fn key(&mut self, key: Key<'_>) -> Result<(), BoxError>;
+
+    /// Receives a named fact about the dump, such as `redis-ver`. Comes before the keys, except in damaged dumps.
+    ///
+    /// # Errors
+    /// An error stops the reading.
+    fn aux(&mut self, name: &[u8], value: &[u8]) -> Result<(), BoxError> {
+        let _ = (name, value);
+        Ok(())
+    }
+
+    /// Receives the source of a function library: its first line names the engine and the library (`#!lua name=…`).
+    ///
+    /// # Errors
+    /// An error stops the reading.
+    fn library(&mut self, code: &[u8]) -> Result<(), BoxError> {
+        let _ = code;
+        Ok(())
+    }
+
+    /// Receives data that a module keeps outside the keys.
+    ///
+    /// # Errors
+    /// An error stops the reading.
+    fn module_data(&mut self, data: Module<'_>) -> Result<(), BoxError> {
+        let _ = data;
+        Ok(())
+    }
+}
+
+impl<F: FnMut(Key<'_>) -> Result<(), BoxError>> Visitor for F {
+    fn key(&mut self, key: Key<'_>) -> Result<(), BoxError> {
+        self(key)
+    }
+}
+
+/// Reads one dump from its first byte to its checksum, and passes each part to `visitor` as it is decoded.
+///
+/// Reads in chunks of 64 KiB, so `from` needs no buffer of its own, and may read past the dump's end. Memory holds a chunk and
+/// the value being read, never the dump: a damaged length costs no more than the bytes that follow it.
+///
+/// # Errors
+/// The first thing that is wrong, or the error that `visitor` returned. What `visitor` has received by then is sound as far as
+/// each part by itself goes; only the checksum at the end proves the whole. A value that servers load in spite of a flaw is an
+/// error here. A duplicate key in a database is not noticed.
+pub fn read(from: impl Read, visitor: &mut (impl Visitor + ?Sized)) -> Result<Summary, Error> {
+    let mut reader = Reader::new(ReadSource::new(from));
+    let mut parts = Parts {
+        visitor,
+        type_number: 0,
+        dialect: None,
+    };
+    decode(&mut reader, &mut parts).map_err(Error::new)
+}
+
+/// Like [`read()`], from the file at `path`.
+///
+/// # Errors
+/// Like [`read()`], and if the file cannot be opened.
+pub fn read_file(
+    path: impl AsRef<Path>,
+    visitor: &mut (impl Visitor + ?Sized),
+) -> Result<Summary, Error> {
+    let file = File::open(path);
+    let file = file.map_err(|error| Error::new(codec::Error::new(0, "the file", error)))?;
+    read(file, visitor)
+}
+
+/// Passes on what a load would accept, and refuses the rest.
+struct Parts<'v, V: ?Sized> {
+    visitor: &'v mut V,
+    /// The type number of the next value.
+    type_number: u8,
+    /// The dialect of the server that wrote the dump, as far as the dump has said.
+    dialect: Option<Dialect>,
+}
+
+impl<V: Visitor + ?Sized> Parts<'_, V> {
+    fn pass(
+        &mut self,
+        db: u64,
+        name: &[u8],
+        meta: &Meta,
+        value: Value<'_>,
+    ) -> Result<(), SinkError> {
+        let key = Key {
+            db,
+            name,
+            expire_at_ms: meta.expire_at_ms,
+            idle_s: meta.idle_s,
+            freq: meta.freq,
+            value,
+            type_number: self.type_number,
+            dialect: self.dialect.unwrap_or_default(),
+        };
+        self.visitor.key(key).map_err(SinkError::new)
+    }
+}
+
+impl<V: Visitor + ?Sized> Sink for Parts<'_, V> {
+    fn aux(&mut self, name: &[u8], value: &[u8]) -> Result<(), SinkError> {
+        self.dialect = Dialect::after_aux(self.dialect, name, value);
+        self.visitor.aux(name, value).map_err(SinkError::new)
+    }
+
+    fn function(&mut self, code: &[u8]) -> Result<(), SinkError> {
+        self.visitor.library(code).map_err(SinkError::new)
+    }
+
+    fn module_aux(&mut self, data: ModuleAux) -> Result<(), SinkError> {
+        let data = Module::new(data.id, &data.items);
+        self.visitor.module_data(data).map_err(SinkError::new)
+    }
+
+    fn value_type(&mut self, number: u8) {
+        self.type_number = number;
+    }
+
+    fn text(&mut self, db: u64, name: &[u8], meta: &Meta, text: &[u8]) -> Result<(), SinkError> {
+        self.pass(db, name, meta, Value::String(Item::Bytes(text)))
+    }
+
+    fn key(
+        &mut self,
+        db: u64,
+        name: &[u8],
+        meta: Meta,
+        object: Object<'_>,
+    ) -> Result<(), SinkError> {
+        check_members(&object).map_err(SinkError::new)?;
+        if let Some(value) = Value::of(&object) {
+            return self.pass(db, name, &meta, value);
+        }
+        if let Object::Stream(pieces) = object {
+            let stream = value::Stream::from_rdb(*pieces).map_err(SinkError::new)?;
+            let stream = Stream::new(&stream, self.type_number);
+            return self.pass(db, name, &meta, Value::Stream(stream));
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a collection with a duplicate member or field. The decoder finds those of packed layouts.
+fn check_members(object: &Object<'_>) -> Result<(), Unsound> {
+    let (Object::Set(records)
+    | Object::Hash(records)
+    | Object::HashTimed(records)
+    | Object::Zset(records)) = object
+    else {
+        return Ok(());
+    };
+    let mut seen = HashSet::with_hasher(ahash::RandomState::new());
+    if records.iter().all(|record| seen.insert(record.key)) {
+        Ok(())
+    } else {
+        Err(Unsound::Duplicate)
+    }
+}
