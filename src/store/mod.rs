@@ -1,11 +1,11 @@
 //! The keyspaces: shards, entries, expiry, SCAN cursors, memory accounting.
 //!
 //! One writer, many readers. [`Keyspaces`] is one generation of all databases; a full resync builds a new generation
-//! alongside the old one. Readers use a [`View`], which holds the read locks of all shards that its command names. The
-//! writer gets a [`Tx`] from its [`WriteToken`]; it holds the write locks until the whole command (or MULTI/EXEC block) is
-//! done. Locks are taken in one order, so a reader sees only whole units and nothing deadlocks; guards cannot cross an
-//! await. Where the writer and readers compete for a shard, they take turns: `gate` says how, and why that does not
-//! deadlock either.
+//! alongside the old one. Readers get a [`Hold`] of the read locks of all shards that their command names, and see a
+//! [`View`] only through it (`door`). The writer gets a [`Tx`] from its [`WriteToken`]; it holds the write locks until the
+//! whole command (or MULTI/EXEC block) is done. Locks are taken in one order, so a reader sees only whole units and nothing
+//! deadlocks; guards cannot cross an await. Where the writer and readers compete for a shard, they take turns: `gate` says
+//! how, and why that does not deadlock either.
 //!
 //! This module knows neither the protocol nor any command. It holds unsafe code in a few files (`tests/it/rooms.rs` lists
 //! them): for the one-block layout of entries, for walking a table by bucket position, and for prefetching.
