@@ -54,6 +54,7 @@ pub mod internal {
     pub mod dump;
     #[cfg(feature = "testing")]
     pub mod fuzzing;
+    pub mod history;
     pub mod limits;
     pub mod rdb;
     pub mod replica;
@@ -91,9 +92,10 @@ pub mod config {
 
 /// What the fields of [`Status`] are made of.
 pub mod status {
+    pub use crate::history::{Point, ReplId};
     pub use crate::replica::{Fault, Held, History};
     pub use crate::store::Figures as Keys;
-    pub use crate::upstream::{Mode, ReplId, Snapshot as Link, State};
+    pub use crate::upstream::{Mode, Snapshot as Link, State};
 }
 
 /// Dumps, key by key: for programs that read RDB files and need no replica.

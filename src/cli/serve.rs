@@ -3,19 +3,15 @@
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::config::{self, Settings};
 use super::{Failure, log, progress};
-use crate::command::{KeptState, Replication};
-use crate::replica::{Figures, Replica};
+use crate::replica::Replica;
 use crate::server::{Listeners, Server};
-use crate::state;
-use crate::store::Served;
-use crate::upstream::{AckPolicy, Address, Progress, Status};
+use crate::upstream::AckPolicy;
 use crate::words::Plain;
 
 /// Follows a primary and answers clients.
@@ -102,9 +98,9 @@ pub async fn follow_and_serve(
         .start()
         .map_err(|error| Failure::Runtime(format!("cannot start the writer: {}", Plain(&error))))?;
     beside(&replica, token.clone())?;
-    let sources = Sources::of(&replica);
+    let sources = replica.sources().clone();
     let served = Arc::clone(replica.served());
-    let server = Server::new(server, served, move || sources.look());
+    let server = Server::new(server, served, move || sources.replication());
     let display = tokio::spawn(progress::show(
         Arc::clone(replica.figures()),
         token.child_token(),
@@ -149,102 +145,4 @@ fn accept_on_signal(replica: &Replica) -> Result<(), Failure> {
 fn on(kind: SignalKind) -> Result<Signal, Failure> {
     signal(kind)
         .map_err(|error| Failure::Runtime(format!("cannot listen for signals: {}", Plain(&error))))
-}
-
-/// The sources of the figures about the replica.
-struct Sources {
-    served: Arc<Served>,
-    progress: Arc<Progress>,
-    link: Arc<Status>,
-    figures: Arc<Figures>,
-    state: Option<Arc<state::Figures>>,
-}
-
-impl Sources {
-    fn of(replica: &Replica) -> Self {
-        Self {
-            served: Arc::clone(replica.served()),
-            progress: Arc::clone(replica.progress()),
-            link: Arc::clone(replica.link()),
-            figures: Arc::clone(replica.figures()),
-            state: replica.state().cloned(),
-        }
-    }
-
-    fn look(&self) -> Replication {
-        let link = self.link.snapshot();
-        let address = link.address.as_ref().map(Address::host_and_port);
-        let (host, port) = address.unwrap_or_default();
-        let (history, held) = (self.figures.history(), self.figures.held());
-        let (load, stream) = (&self.figures.load, &self.figures.stream);
-        let fault = self.figures.last_fault(&self.link);
-        let applied = if self.served.peek().is_some() {
-            self.progress.applied()
-        } else {
-            0
-        };
-        Replication {
-            host,
-            port,
-            state: link.state.word(),
-            last_io: link.last_io,
-            down_for: link.down_for,
-            was_up: link.was_up,
-            last_error: link.last_error,
-            needs_a_person: link.needs_a_person,
-            upstream_mode: link.mode.word(),
-            replid: history
-                .replid
-                .map(|replid| replid.to_string())
-                .unwrap_or_default(),
-            replid_before: history
-                .before
-                .map(|(replid, offset)| (replid.to_string(), offset)),
-            held: held.map(|held| [held.keys as u64, held.since.elapsed().as_secs()]),
-            applied_offset: applied,
-            proven_ago: self.figures.proven().map(|at| at.elapsed()),
-            stale: self.served.is_stale(),
-            received_offset: self.figures.received(&self.progress),
-            input_bytes: self.link.bytes.load(Relaxed),
-            spooled_bytes: self.link.spooled.load(Relaxed),
-            direct_reads: self.link.direct_reads.load(Relaxed),
-            waits: self.link.arrivals.waits(),
-            applied_commands: stream.commands.load(Relaxed),
-            failed_writes: stream.failed.load(Relaxed),
-            unknown_commands: stream.unknown.load(Relaxed),
-            scripts: stream.scripts.load(Relaxed),
-            passed: stream.passed.counts(),
-            published: stream.published.load(Relaxed),
-            swept: [
-                self.figures.sweep.keys.load(Relaxed),
-                self.figures.sweep.bytes.load(Relaxed),
-            ],
-            syncs: [
-                self.link.full_resyncs.load(Relaxed),
-                self.link.partial_resyncs.load(Relaxed),
-                self.link.partial_refused.load(Relaxed),
-            ],
-            loads: [load.completed.load(Relaxed), load.failed.load(Relaxed)],
-            loading: load.running.load(Relaxed).then(|| {
-                [
-                    load.bytes.load(Relaxed),
-                    load.keys.load(Relaxed),
-                    load.bytes_expected.load(Relaxed),
-                ]
-            }),
-            last_fault: fault.map(|fault| (fault.what, fault.at.elapsed())),
-            kept: self.state.as_deref().map(kept),
-        }
-    }
-}
-
-fn kept(state: &state::Figures) -> KeptState {
-    KeptState {
-        keeps: state.keeps.load(Relaxed),
-        saves: state.saves.load(Relaxed),
-        snapshots: state.snapshots.load(Relaxed),
-        bytes: [&state.snapshot_bytes, &state.log_bytes].map(|bytes| bytes.load(Relaxed)),
-        failures: [&state.failures, &state.set_aside].map(|count| count.load(Relaxed)),
-        last_error: state.last_error(),
-    }
 }

@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::passed::Passed;
-use crate::upstream::{Phase, Progress, ReplId, Status};
+use crate::history::{Point, ReplId};
+use crate::upstream::{Phase, Progress, Status};
 
 /// Counters of the writer, read by INFO, status and the progress display.
 #[derive(Debug, Default)]
@@ -36,15 +37,15 @@ pub struct Fault {
 pub struct History {
     /// Its replication id; `None` before the first sync.
     pub replid: Option<ReplId>,
-    /// The replication id before a failover, and the first offset that exists only under the new id.
-    pub before: Option<(ReplId, u64)>,
+    /// The last point of the history under the id that it had before a failover.
+    pub before: Option<Point>,
 }
 
 impl History {
     /// Whether `replid` is or was an id of this history.
     #[must_use]
     pub fn knows(&self, replid: ReplId) -> bool {
-        self.replid == Some(replid) || self.before.is_some_and(|(before, _)| before == replid)
+        self.replid == Some(replid) || self.before.is_some_and(|before| before.replid == replid)
     }
 }
 
@@ -188,7 +189,7 @@ impl Figures {
     pub(super) fn rename_history(&self, replid: ReplId, offset: u64) {
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         if history.replid != Some(replid) {
-            history.before = history.replid.map(|old| (old, offset.saturating_add(1)));
+            history.before = history.replid.map(|replid| Point { replid, offset });
             history.replid = Some(replid);
         }
     }

@@ -3,28 +3,29 @@
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::figures::{Fault, Figures, Held, History};
+use super::figures::Figures;
 use super::reply::{self, Reply};
 use super::resync::{Confirmation, ResyncPolicy};
+use super::sources::{Sources, Status};
 use super::staleness::{self, Freshness};
 use super::sweep;
 use super::writer::Writer;
 use crate::command::{self, glob::Glob};
 use crate::dialect::Dialect;
+use crate::history::Point;
 use crate::resp::{self, ArgsBuf, Protocol};
 use crate::state::{self, Keeper};
 use crate::store::{
-    Cursor, Figures as DatabaseFigures, Generation, Inflow, Names, NoSuchDatabase, Refusal, Served,
-    Tainted, Tuning, Value, View, WriteToken, WrongType,
+    Cursor, Generation, Inflow, Names, NoSuchDatabase, Refusal, Served, Tainted, Tuning, Value,
+    View, WriteToken, WrongType,
 };
-use crate::upstream::{self, AddressError, Arrivals, Link, Progress, ProgressWriter, Resume};
+use crate::upstream::{self, AddressError, Arrivals, Link, Progress, ProgressWriter};
 use crate::value::Choices;
 
 /// Redis's default number of databases.
@@ -142,41 +143,6 @@ pub enum Error {
     Reply(String),
 }
 
-/// The state of a replica.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Status {
-    /// The link to the primary.
-    pub link: upstream::Snapshot,
-    /// The history that is served.
-    pub history: History,
-    /// The snapshot that is held back, if there is one.
-    pub held: Option<Held>,
-    /// Bytes of the history that have been applied and are visible.
-    pub applied_offset: u64,
-    /// Bytes of the history that have been received.
-    pub received_offset: u64,
-    /// How long ago the served data was last proven to be complete; `None` if it never was. While the link is up and the
-    /// server is not asked for proof ([`Config::max_staleness`]), how long ago the last byte arrived.
-    pub proven_ago: Option<Duration>,
-    /// Whether reads are refused because of that.
-    pub stale: bool,
-    /// Full syncs loaded.
-    pub loads: u64,
-    /// Writes that could not be applied.
-    pub failed_writes: u64,
-    /// Keys that answer TAINTED; `None` when all do.
-    pub tainted_keys: Option<usize>,
-    /// Keys that expired long ago and whose values' memory was freed, and the number of bytes freed.
-    pub swept: (u64, u64),
-    /// What last went wrong with the link, a load or the stream.
-    pub last_fault: Option<Fault>,
-    /// The dialect of the server that wrote the snapshot; `None` before the first sync.
-    pub dialect: Option<Dialect>,
-    /// The databases that hold keys.
-    pub databases: Vec<DatabaseFigures>,
-}
-
 /// A replica that holds its state directory but has not started: from [`Replica::prepare`].
 #[derive(Debug)]
 pub struct Prepared {
@@ -198,11 +164,7 @@ impl Prepared {
 /// A running replica. Dropping it stops it, without waiting.
 #[derive(Debug)]
 pub struct Replica {
-    served: Arc<Served>,
-    progress: Arc<Progress>,
-    link: Arc<upstream::Status>,
-    figures: Arc<Figures>,
-    state: Option<Arc<state::Figures>>,
+    sources: Sources,
     ready: watch::Receiver<bool>,
     stop: CancellationToken,
     writer: Option<JoinHandle<()>>,
@@ -267,11 +229,13 @@ impl Replica {
         let (ready_sender, ready) = watch::channel(false);
         let (links_sender, links) = mpsc::channel(1);
         let mut replica = Self {
-            served,
-            progress: progress.shown(),
-            link,
-            figures,
-            state,
+            sources: Sources {
+                served,
+                progress: progress.shown(),
+                link,
+                figures,
+                state,
+            },
             ready,
             stop: CancellationToken::new(),
             writer: None,
@@ -294,10 +258,10 @@ impl Replica {
         ready: watch::Sender<bool>,
     ) -> Writer {
         Writer {
-            served: Arc::clone(&self.served),
+            served: Arc::clone(&self.sources.served),
             token,
             progress,
-            figures: Arc::clone(&self.figures),
+            figures: Arc::clone(&self.sources.figures),
             databases: config.databases,
             dialect: config.dialect,
             rate: config.writer_rate,
@@ -320,7 +284,7 @@ impl Replica {
         mut writer: Writer,
         age_matters: bool,
         links: mpsc::Receiver<Link>,
-    ) -> std::io::Result<oneshot::Receiver<Option<Resume>>> {
+    ) -> std::io::Result<oneshot::Receiver<Option<Point>>> {
         let (sender, restored) = oneshot::channel();
         let thread = std::thread::Builder::new().name("redtail-writer".to_owned());
         let thread = thread.spawn(move || {
@@ -334,10 +298,10 @@ impl Replica {
 
     fn spawn_freshness(&self, limit: Option<Duration>) {
         let freshness = Freshness {
-            served: Arc::clone(&self.served),
-            progress: Arc::clone(&self.progress),
-            figures: Arc::clone(&self.figures),
-            link: Arc::clone(&self.link),
+            served: Arc::clone(&self.sources.served),
+            progress: Arc::clone(&self.sources.progress),
+            figures: Arc::clone(&self.sources.figures),
+            link: Arc::clone(&self.sources.link),
             limit,
             pending: VecDeque::new(),
         };
@@ -347,14 +311,17 @@ impl Replica {
     fn spawn_link(
         &self,
         config: Config,
-        restored: oneshot::Receiver<Option<Resume>>,
+        restored: oneshot::Receiver<Option<Point>>,
         links: mpsc::Sender<Link>,
     ) {
         let upstream = upstream::Config {
             proof_every: config.max_staleness.map(staleness::proof_period),
             ..config.upstream
         };
-        let (progress, status) = (Arc::clone(&self.progress), Arc::clone(&self.link));
+        let (progress, status) = (
+            Arc::clone(&self.sources.progress),
+            Arc::clone(&self.sources.link),
+        );
         let stop = self.stop.clone();
         tokio::spawn(async move {
             // A writer that panicked takes no links either: the first link reveals that.
@@ -402,67 +369,41 @@ impl Replica {
     #[doc(hidden)]
     #[must_use]
     pub const fn served(&self) -> &Arc<Served> {
-        &self.served
+        &self.sources.served
     }
 
     /// The applied offset.
     #[doc(hidden)]
     #[must_use]
     pub const fn progress(&self) -> &Arc<Progress> {
-        &self.progress
+        &self.sources.progress
     }
 
     /// The link's state and counters.
     #[doc(hidden)]
     #[must_use]
     pub const fn link(&self) -> &Arc<upstream::Status> {
-        &self.link
+        &self.sources.link
     }
 
     /// The writer's counters.
     #[doc(hidden)]
     #[must_use]
     pub const fn figures(&self) -> &Arc<Figures> {
-        &self.figures
+        &self.sources.figures
     }
 
-    /// The state directory's counters, if there is one.
+    /// Everything that says how the replica stands.
     #[doc(hidden)]
     #[must_use]
-    pub const fn state(&self) -> Option<&Arc<state::Figures>> {
-        self.state.as_ref()
+    pub const fn sources(&self) -> &Sources {
+        &self.sources
     }
 
     /// The state of the replica.
     #[must_use]
     pub fn status(&self) -> Status {
-        let generation = self.served.current();
-        let taints = generation
-            .as_ref()
-            .map(|generation| generation.spaces.taints());
-        Status {
-            link: self.link.snapshot(),
-            history: self.figures.history(),
-            held: self.figures.held(),
-            applied_offset: self.progress.applied(),
-            received_offset: self.figures.received(&self.progress),
-            proven_ago: self.figures.proven().map(|at| at.elapsed()),
-            stale: self.served.is_stale(),
-            loads: self.figures.load.completed.load(Ordering::Relaxed),
-            failed_writes: self.figures.stream.failed.load(Ordering::Relaxed),
-            tainted_keys: taints.map_or(Some(0), |taints| {
-                (!taints.everything()).then(|| taints.count())
-            }),
-            swept: (
-                self.figures.sweep.keys.load(Ordering::Relaxed),
-                self.figures.sweep.bytes.load(Ordering::Relaxed),
-            ),
-            last_fault: self.figures.last_fault(&self.link),
-            dialect: generation.as_ref().map(|generation| generation.dialect),
-            databases: generation
-                .map(|generation| generation.spaces.figures())
-                .unwrap_or_default(),
-        }
+        self.sources.status()
     }
 
     /// Database `number`, for reading.
@@ -534,7 +475,7 @@ impl<'r> Database<'r> {
     /// The served generation, if it has this database.
     fn known<'g>(&self, served: Option<&'g Arc<Generation>>) -> Result<&'g Generation, Error> {
         let generation = served.ok_or(Error::Loading)?;
-        if self.replica.served.is_stale() {
+        if self.replica.sources.served.is_stale() {
             return Err(Error::Stale);
         }
         if self.number < generation.spaces.databases() {
@@ -564,7 +505,7 @@ impl<'r> Database<'r> {
         read: impl FnOnce(Option<&[u8]>) -> R,
     ) -> Result<R, Error> {
         let key = key.as_ref();
-        let served = self.replica.served.peek();
+        let served = self.replica.sources.served.peek();
         let generation = self.known(served.as_ref())?;
         let hold = generation.spaces.view_key(self.number, key);
         let value = hold.read(Names::Key(key), |view| Ok::<_, Error>(view.value(key)))?;
@@ -576,7 +517,7 @@ impl<'r> Database<'r> {
     /// # Errors
     /// [`Error::Loading`] before the first sync, [`Error::Tainted`] if any of the keys is tainted.
     pub fn mget<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>, Error> {
-        let served = self.replica.served.peek();
+        let served = self.replica.sources.served.peek();
         let generation = self.known(served.as_ref())?;
         let names = || keys.iter().map(AsRef::as_ref);
         let hold = generation.spaces.view_keys(self.number, names());
@@ -607,7 +548,7 @@ impl<'r> Database<'r> {
         let owned = ArgsBuf::new(words);
         let args = owned.as_args();
         let reply_error = |error: command::Error| Error::Reply(error.to_string());
-        let served = self.replica.served.peek();
+        let served = self.replica.sources.served.peek();
         let dialect = served
             .as_ref()
             .map_or_else(Dialect::default, |generation| generation.dialect);
@@ -684,7 +625,7 @@ impl Iterator for Scan<'_> {
 
 impl Scan<'_> {
     fn fetch(&mut self, cursor: Cursor) -> Result<(), Error> {
-        let served = self.database.replica.served.peek();
+        let served = self.database.replica.sources.served.peek();
         let generation = self.database.known(served.as_ref())?;
         let pattern = Glob::new(&self.pattern, generation.dialect);
         let spaces = &generation.spaces;

@@ -444,7 +444,7 @@ impl Sink for Snapshot<'_> {
     /// Loads the key without its value, so that counts and the stream see it. A read of its value answers TAINTED.
     fn lost(&mut self, db: u64, key: &[u8], meta: Meta) -> Result<(), SinkError> {
         self.facts.taints.push(Taint {
-            db: u32::try_from(db).unwrap_or(u32::MAX),
+            db: self.known(db)?,
             key: key.into(),
             doubt: Doubt::Value,
         });

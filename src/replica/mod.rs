@@ -29,16 +29,18 @@ mod rate;
 mod reply;
 mod restore;
 mod resync;
+mod sources;
 mod staleness;
 mod stream;
 mod sweep;
 mod writer;
 
 pub use figures::{Fault, Figures, Held, History, LoadFigures, StreamFigures, SweepFigures};
-pub use handle::{Config, Database, EXPIRED_GRACE, Error, Prepared, Replica, Scan, Status};
+pub use handle::{Config, Database, EXPIRED_GRACE, Error, Prepared, Replica, Scan};
 pub use load::LoadError;
 #[cfg(any(test, feature = "testing"))]
 pub use load::load_dump;
 pub use passed::{PROVIDER_COMMANDS, Passed};
 pub use reply::Reply;
 pub use resync::{ResyncMemory, ResyncPolicy};
+pub use sources::{Sources, Status};

@@ -11,13 +11,14 @@ use super::figures::{LoadFigures, StreamFigures};
 use super::load::{self, Kept, LoadError};
 use super::stream::{Applier, Position, StreamError};
 use crate::command::ReplayScripts;
+use crate::history::{ReplId, StreamPoint};
 use crate::rdb::crc64;
 use crate::rdb::decode::Checksum;
 use crate::rdb::error::Cause;
 use crate::rdb::source::{FileSource, Source};
-use crate::state::{Begin, Chain, Damage, Head, Keeper, Kind, LogReader, Place};
+use crate::state::{Begin, Chain, Damage, Head, Keeper, Kind, LogReader};
 use crate::store::WriteToken;
-use crate::upstream::{ProgressWriter, ReplId};
+use crate::upstream::ProgressWriter;
 use crate::words::Plain;
 
 /// What a state directory held.
@@ -109,9 +110,8 @@ fn read(chain: &Chain, cx: Context<'_>) -> Result<Read, Damage> {
     let position = snapshot(&chain.snapshot, begin, cx)?;
     let mut replay = Replay {
         token: cx.kept.token,
-        place: Some(Place {
-            replid: begin.replid,
-            offset: begin.offset,
+        place: Some(StreamPoint {
+            point: begin.at.point,
             db: position.db,
         }),
         position,
@@ -129,7 +129,7 @@ fn read(chain: &Chain, cx: Context<'_>) -> Result<Read, Damage> {
     Ok(Read {
         restored: Restored {
             position: replay.position,
-            replid: replay.place.map(|place| place.replid),
+            replid: replay.place.map(|place| place.point.replid),
         },
         log: end,
     })
@@ -152,17 +152,19 @@ fn snapshot(path: &Path, begin: Begin, cx: Context<'_>) -> Result<Position, Dama
         return Err(corrupt(path, loaded.bytes, "it has no checksum"));
     }
     let named = loaded.lineage;
-    if named.is_some_and(|named| named != (begin.replid.to_string(), begin.offset)) {
+    if named
+        .is_some_and(|named| named != (begin.at.point.replid.to_string(), begin.at.point.offset))
+    {
         return Err(corrupt(path, 0, "its log begins at another offset"));
     }
-    let db = usize::try_from(begin.db).unwrap_or(usize::MAX);
+    let db = begin.at.db;
     if !cx.kept.token.grow_to(&loaded.generation.spaces, db) {
         return Err(unusable(format!(
             "its stream uses database {db}; allow it with --databases"
         )));
     }
     Ok(Position {
-        offset: begin.offset,
+        offset: begin.at.point.offset,
         db,
         generation: loaded.generation,
     })
@@ -236,20 +238,14 @@ struct Replay<'a> {
     token: &'a WriteToken,
     position: Position,
     /// The current place; `None` once the stream cannot be followed any further.
-    place: Option<Place>,
+    place: Option<StreamPoint>,
     scripting: Option<Arc<dyn ReplayScripts>>,
 }
 
 impl Replay<'_> {
     /// Whether a log that begins at `begin` continues where the last one ended.
     fn goes_on_at(&self, begin: Begin) -> bool {
-        let db = usize::try_from(begin.db).unwrap_or(usize::MAX);
-        self.place
-            == Some(Place {
-                replid: begin.replid,
-                offset: begin.offset,
-                db,
-            })
+        self.place == Some(begin.at)
     }
 
     /// Applies a log. Returns where its whole records end.
@@ -278,7 +274,7 @@ impl Replay<'_> {
                 return Err(log.corrupt(begins, "a record does not begin where the last one ended"));
             }
             match head.kind {
-                Kind::Renamed => place.replid = id_of(&log, begins, &payload)?,
+                Kind::Renamed => place.point.replid = id_of(&log, begins, &payload)?,
                 Kind::Stream => {
                     if let Err(error) = apply(&mut applier, head, &payload) {
                         tracing::warn!(%error, "redtail cannot follow the kept stream any further");
@@ -297,7 +293,7 @@ impl Replay<'_> {
         }
         self.position = applier.into_position();
         if let Some(place) = &mut self.place {
-            place.offset = self.position.offset;
+            place.point.offset = self.position.offset;
             place.db = self.position.db;
         }
         Ok(log.position())

@@ -14,6 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::figures::Figures;
+use crate::history::Point;
 use crate::store::Served;
 use crate::upstream::{Phase, Progress, Proof, Status};
 use crate::words::Period;
@@ -100,8 +101,10 @@ impl Freshness {
         }
         Some(Proof {
             at: self.link.last_received()?,
-            replid: self.figures.history().replid?,
-            offset: self.figures.received(&self.progress),
+            point: Point {
+                replid: self.figures.history().replid?,
+                offset: self.figures.received(&self.progress),
+            },
         })
     }
 
@@ -120,8 +123,8 @@ impl Freshness {
         };
         // A proof for another history will not be reached any more, or its history is not served yet.
         while let Some(first) = self.pending.front() {
-            let reached = first.replid == replid && first.offset <= applied;
-            if first.replid == replid && !reached {
+            let reached = first.point.replid == replid && first.point.offset <= applied;
+            if first.point.replid == replid && !reached {
                 break;
             }
             if reached {

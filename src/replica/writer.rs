@@ -19,14 +19,13 @@ use super::resync::{Confirmation, ResyncMemory, ResyncPolicy};
 use super::stream::{Applier, Position, StreamError};
 use crate::command::ReplayScripts;
 use crate::dialect::Dialect;
+use crate::history::{Point, ReplId, StreamPoint};
 use crate::rdb::decode::Checksum;
 use crate::rdb::reader::Reader;
 use crate::rdb::source::Source;
-use crate::state::{Keeper, Payload, Place, Saving};
+use crate::state::{Keeper, Payload, Saving};
 use crate::store::{Generation, Served, WriteToken, unix_ms};
-use crate::upstream::{
-    Fault, Link, LinkEnd, Piece, ProgressWriter, Receiver, ReplId, Resume, Start,
-};
+use crate::upstream::{Fault, Link, LinkEnd, Piece, ProgressWriter, Receiver, Start};
 use crate::words::Period;
 
 /// How often the writer checks whether a snapshot that is held back was confirmed.
@@ -118,7 +117,7 @@ pub(super) struct LoadedPayload {
 impl Writer {
     /// Serves what the state directory holds. If `age_matters`, marks it as stale, because nothing proves that it is
     /// fresh. Returns the place to resume from.
-    pub(super) fn restore(&mut self, age_matters: bool) -> Option<Resume> {
+    pub(super) fn restore(&mut self, age_matters: bool) -> Option<Point> {
         let kept = Kept {
             token: &self.token,
             databases: self.databases,
@@ -144,7 +143,7 @@ impl Writer {
             self.served.set_stale(true);
         }
         self.ready.send_replace(true);
-        replid.map(|replid| Resume { replid, offset })
+        replid.map(|replid| Point { replid, offset })
     }
 
     /// Works until the upstream hands over no more links.
@@ -162,7 +161,7 @@ impl Writer {
             if let Some(fault) = &fault {
                 self.figures.note_fault(fault.to_string());
             }
-            let resume = self.lineage.as_ref().map(|(replid, position)| Resume {
+            let resume = self.lineage.as_ref().map(|(replid, position)| Point {
                 replid: *replid,
                 offset: position.offset,
             });
@@ -184,9 +183,9 @@ impl Writer {
     }
 
     fn follow(&mut self, start: Start, source: LinkSource) -> Result<(), Fault> {
-        let is_full = matches!(start, Start::Full { .. });
+        let is_full = matches!(start, Start::Full(_));
         let (rest, source) = match start {
-            Start::Full { replid, offset } => self.load(replid, offset, source)?,
+            Start::Full(Point { replid, offset }) => self.load(replid, offset, source)?,
             Start::Continue { replid } => {
                 self.resume(replid)?;
                 (Bytes::new(), source)
@@ -351,7 +350,10 @@ impl Writer {
         if let Some(keeper) = &mut self.keeper {
             self.saving = None;
             let (replid, offset, db) = (*replid, position.offset, position.db);
-            let place = Place { replid, offset, db };
+            let place = StreamPoint {
+                point: Point { replid, offset },
+                db,
+            };
             // Do this before anyone sees the new data: a restart must not return to the old.
             match self.loaded.take() {
                 Some(loaded) => keeper.begin(loaded.payload, loaded.bytes, loaded.checksum, place),
@@ -439,9 +441,11 @@ fn take(
 fn save(keeper: &mut Keeper, applier: &mut Applier<'_>, replid: ReplId, stream: &Receiver) {
     if applier.saving().is_none() && keeper.wants_snapshot() {
         let begun = applier.rest().and_then(|(position, pending)| {
-            let place = Place {
-                replid,
-                offset: position.offset,
+            let place = StreamPoint {
+                point: Point {
+                    replid,
+                    offset: position.offset,
+                },
                 db: position.db,
             };
             keeper.start_saving(place, pending, &position.generation)

@@ -33,7 +33,7 @@ struct State {
     offset: u64,
     db: usize,
     keys: BTreeMap<(usize, Vec<u8>), Dumped>,
-    taints: BTreeMap<(u32, Box<[u8]>), Doubt>,
+    taints: BTreeMap<(usize, Box<[u8]>), Doubt>,
     tainted: bool,
     libraries: usize,
 }
@@ -167,7 +167,10 @@ impl Live {
         let source = MemorySource(Bytes::from(rdb));
         let loaded = load::snapshot(source, len, kept(&tuning), &figures).unwrap();
         let (replid, db) = (id(replid), loaded.stream_db);
-        let place = Place { replid, offset, db };
+        let place = StreamPoint {
+            point: Point { replid, offset },
+            db,
+        };
         keeper.begin(payload, loaded.bytes, loaded.checksum, place);
         let position = Position {
             offset,
@@ -211,7 +214,10 @@ impl Live {
         let (position, rest) = applier.rest().unwrap();
         let before = state_of(Some(replid), position);
         let (offset, db) = (position.offset, position.db);
-        let place = Place { replid, offset, db };
+        let place = StreamPoint {
+            point: Point { replid, offset },
+            db,
+        };
         let saving = keeper.start_saving(place, rest, &position.generation);
         *applier.saving() = saving;
         for chunk in chunks {
@@ -480,7 +486,10 @@ fn shortened() -> Shortened {
         assert!(!unfinished.is_empty());
         let state = state_of(Some(replid), position);
         let (offset, db) = (position.offset, position.db);
-        let place = Place { replid, offset, db };
+        let place = StreamPoint {
+            point: Point { replid, offset },
+            db,
+        };
         let saving = keeper.start_saving(place, unfinished, &position.generation);
         *applier.saving() = saving;
         take(&mut live.keeper, &mut applier, &rest).unwrap();

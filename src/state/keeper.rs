@@ -15,21 +15,10 @@ use super::payload::Payload;
 use super::record::{Begin, Kind, PAYLOAD_BYTES_MAX};
 use super::saving::{Saving, Step};
 use super::{Config, Error, Fsync};
+use crate::history::{ReplId, StreamPoint};
 use crate::rdb::decode::Checksum;
 use crate::store::{Generation, unix_ms};
-use crate::upstream::ReplId;
 use crate::words::{Period, Plain};
-
-/// A place in a history, between two commands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// The history's id.
-    pub replid: ReplId,
-    /// Bytes of the history up to here.
-    pub offset: u64,
-    /// The database selected here.
-    pub db: usize,
-}
 
 /// A generation's files, and the logs that may continue it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -248,7 +237,7 @@ impl Keeper {
 
     /// Starts to keep the history of a full resync, and stops keeping the previous one. The payload is loaded, and is about
     /// to be served from `place` on. `bytes` and `checksum` are those of its RDB.
-    pub fn begin(&mut self, payload: Payload, bytes: u64, checksum: Checksum, place: Place) {
+    pub fn begin(&mut self, payload: Payload, bytes: u64, checksum: Checksum, place: StreamPoint) {
         if let Err(error) = self.try_begin(payload, bytes, checksum, place) {
             self.stop(&error);
         }
@@ -265,7 +254,7 @@ impl Keeper {
         mut payload: Payload,
         bytes: u64,
         checksum: Checksum,
-        place: Place,
+        place: StreamPoint,
     ) -> io::Result<()> {
         let (file, path) = payload.done(bytes, checksum)?;
         let log = self.new_log(place, &[])?;
@@ -287,12 +276,10 @@ impl Keeper {
     }
 
     /// Starts the log of the next generation at `place`, with the received part of the command there.
-    fn new_log(&mut self, place: Place, pending: &[u8]) -> io::Result<Log> {
+    fn new_log(&mut self, place: StreamPoint, pending: &[u8]) -> io::Result<Log> {
         let begin = Begin {
             number: self.last + 1,
-            replid: place.replid,
-            offset: place.offset,
-            db: u32::try_from(place.db).unwrap_or(u32::MAX),
+            at: place,
         };
         self.last += 1;
         let log = Log::create(&self.folder, begin, unix_ms(), pending)?;
@@ -375,7 +362,7 @@ impl Keeper {
     /// the snapshot cannot start.
     pub fn start_saving(
         &mut self,
-        place: Place,
+        place: StreamPoint,
         pending: &[u8],
         generation: &Arc<Generation>,
     ) -> Option<Saving> {
@@ -396,7 +383,7 @@ impl Keeper {
 
     fn try_start_saving(
         &mut self,
-        place: Place,
+        place: StreamPoint,
         pending: &[u8],
         generation: &Arc<Generation>,
     ) -> io::Result<Saving> {

@@ -47,7 +47,7 @@ impl Log {
             buffer: Vec::new(),
         };
         if !pending.is_empty() {
-            log.append(Kind::Stream, begin.offset, at_ms, pending)?;
+            log.append(Kind::Stream, begin.at.point.offset, at_ms, pending)?;
         }
         Ok(log)
     }

@@ -58,7 +58,7 @@ mod record;
 mod saving;
 
 pub use figures::Figures;
-pub use keeper::{Chain, Keeper, Place};
+pub use keeper::{Chain, Keeper};
 pub use log::{Damage, LogReader};
 pub use payload::Payload;
 pub use record::{Begin, Head, Kind};

@@ -1,19 +1,15 @@
 //! The bytes of a log: a header, then records. All numbers are little-endian, all checksums are the CRC-64 of `rdb`.
 
+use crate::history::{Point, StreamPoint};
 use crate::rdb::crc64;
-use crate::upstream::ReplId;
 
 /// Where a log begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Begin {
     /// The generation that it belongs to.
     pub number: u64,
-    /// The history's id.
-    pub replid: ReplId,
-    /// Bytes of the history before the log.
-    pub offset: u64,
-    /// The database selected there.
-    pub db: u32,
+    /// Where in the history it begins.
+    pub at: StreamPoint,
 }
 
 /// Why bytes are not a log's header.
@@ -35,13 +31,16 @@ const VERSION: u32 = 1;
 
 impl Begin {
     pub(super) fn encode(&self) -> Vec<u8> {
+        let StreamPoint { point, db } = self.at;
+        // A database number fits: redtail makes room for no more.
+        let db = u32::try_from(db).unwrap_or(u32::MAX);
         let mut bytes = Vec::with_capacity(BEGIN_BYTES);
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
-        bytes.extend_from_slice(&self.db.to_le_bytes());
+        bytes.extend_from_slice(&db.to_le_bytes());
         bytes.extend_from_slice(&self.number.to_le_bytes());
-        bytes.extend_from_slice(&self.offset.to_le_bytes());
-        bytes.extend_from_slice(self.replid.to_string().as_bytes());
+        bytes.extend_from_slice(&point.offset.to_le_bytes());
+        bytes.extend_from_slice(point.replid.to_string().as_bytes());
         bytes.extend_from_slice(&crc64::update(0, &bytes).to_le_bytes());
         bytes
     }
@@ -64,9 +63,13 @@ impl Begin {
         let replid = replid.and_then(|text| text.parse().ok());
         Ok(Self {
             number,
-            replid: replid.ok_or(NotBegin::Damaged)?,
-            offset,
-            db,
+            at: StreamPoint {
+                point: Point {
+                    replid: replid.ok_or(NotBegin::Damaged)?,
+                    offset,
+                },
+                db: usize::try_from(db).unwrap_or(usize::MAX),
+            },
         })
     }
 }
@@ -193,9 +196,13 @@ mod tests {
     fn begin() -> Begin {
         Begin {
             number: 7,
-            replid: "0123456789abcdef0123456789abcdef01234567".parse().unwrap(),
-            offset: 1 << 40,
-            db: 3,
+            at: StreamPoint {
+                point: Point {
+                    replid: "0123456789abcdef0123456789abcdef01234567".parse().unwrap(),
+                    offset: 1 << 40,
+                },
+                db: 3,
+            },
         }
     }
 

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::folder::Folder;
-use super::keeper::Place;
+use crate::history::StreamPoint;
 use crate::rdb::decode::Version;
 use crate::rdb::encode::Writer;
 use crate::rdb::object::Meta;
@@ -50,7 +50,7 @@ const REST_TIMES: u32 = 4;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taint {
     /// The database.
-    pub db: u32,
+    pub db: usize,
     /// What is not known.
     pub doubt: Doubt,
     /// The key.
@@ -154,7 +154,7 @@ impl Saving {
     pub(super) fn create(
         folder: &Folder,
         number: u64,
-        place: Place,
+        place: StreamPoint,
         generation: &Arc<Generation>,
         patient: bool,
     ) -> io::Result<Self> {
@@ -375,7 +375,7 @@ fn databases_of(generation: &Generation) -> Vec<Database> {
 fn introduce<W: Write>(
     writer: &mut Writer<W>,
     generation: &Generation,
-    place: Place,
+    place: StreamPoint,
 ) -> io::Result<()> {
     writer.header()?;
     let (name, version) = generation.written_by.aux();
@@ -383,8 +383,8 @@ fn introduce<W: Write>(
     writer.aux(b"redis-bits", b"64")?;
     writer.aux(b"ctime", (unix_ms() / 1000).to_string().as_bytes())?;
     writer.aux(b"repl-stream-db", place.db.to_string().as_bytes())?;
-    writer.aux(b"repl-id", place.replid.to_string().as_bytes())?;
-    writer.aux(b"repl-offset", place.offset.to_string().as_bytes())?;
+    writer.aux(b"repl-id", place.point.replid.to_string().as_bytes())?;
+    writer.aux(b"repl-offset", place.point.offset.to_string().as_bytes())?;
     let taints = generation.spaces.taints();
     if taints.everything() {
         writer.aux(TAINTED_ALL, b"1")?;

@@ -39,7 +39,7 @@ pub enum Doubt {
 }
 
 /// A database number and a key in that database.
-type Name = (u32, Box<[u8]>);
+type Name = (usize, Box<[u8]>);
 
 /// The tainted keys of a generation.
 #[derive(Debug, Default)]
@@ -85,7 +85,7 @@ impl Taints {
     }
 
     /// Taints one key. If it is tainted already, the greater doubt stays.
-    pub(super) fn add(&self, db: u32, key: &[u8], doubt: Doubt) {
+    pub(super) fn add(&self, db: usize, key: &[u8], doubt: Doubt) {
         if self.everything() {
             return;
         }
@@ -107,7 +107,7 @@ impl Taints {
 
     /// The recorded tainted keys, each with its doubt.
     #[must_use]
-    pub fn list(&self) -> Vec<(u32, Box<[u8]>, Doubt)> {
+    pub fn list(&self) -> Vec<(usize, Box<[u8]>, Doubt)> {
         let keys = self.keys.read();
         let each = keys.iter();
         each.map(|((db, key), doubt)| (*db, key.clone(), *doubt))
@@ -115,19 +115,19 @@ impl Taints {
     }
 
     /// Removes a key's taint: its state is known again, because the key is gone.
-    pub(super) fn remove(&self, db: u32, key: &[u8]) {
+    pub(super) fn remove(&self, db: usize, key: &[u8]) {
         let mut keys = self.keys.write();
         keys.remove(&(db, Box::from(key)));
         self.recount(&keys);
     }
 
     /// Whether the key is tainted.
-    pub fn holds(&self, db: u32, key: &[u8]) -> bool {
+    pub fn holds(&self, db: usize, key: &[u8]) -> bool {
         self.doubt(db, key).is_some()
     }
 
     /// What is in doubt about the key; `None` if it is not tainted.
-    pub fn doubt(&self, db: u32, key: &[u8]) -> Option<Doubt> {
+    pub fn doubt(&self, db: usize, key: &[u8]) -> Option<Doubt> {
         if !self.any() {
             None
         } else if self.everything() {
@@ -138,19 +138,19 @@ impl Taints {
     }
 
     /// Whether it is not known which keys the database holds.
-    pub fn doubts_existence_in(&self, db: u32) -> bool {
+    pub fn doubts_existence_in(&self, db: usize) -> bool {
         let doubted =
             |((tainted, _), doubt): (&Name, &Doubt)| *tainted == db && *doubt == Doubt::Existence;
         self.any() && (self.everything() || self.keys.read().iter().any(doubted))
     }
 
     /// Removes the taints of `db`: a flush leaves nothing unknown in it.
-    pub(super) fn clear_db(&self, db: u32) {
+    pub(super) fn clear_db(&self, db: usize) {
         self.rewrite(|tainted| (tainted != db).then_some(tainted));
     }
 
     /// Exchanges the taints of two databases whose contents were exchanged.
-    pub(super) fn swap_dbs(&self, one: u32, other: u32) {
+    pub(super) fn swap_dbs(&self, one: usize, other: usize) {
         self.rewrite(|db| {
             Some(match db {
                 db if db == one => other,
@@ -161,7 +161,7 @@ impl Taints {
     }
 
     /// Renumbers the databases of all taints. Drops those for which `number` returns `None`.
-    fn rewrite(&self, number: impl Fn(u32) -> Option<u32>) {
+    fn rewrite(&self, number: impl Fn(usize) -> Option<usize>) {
         if !self.any() {
             return;
         }

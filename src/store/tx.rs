@@ -245,7 +245,7 @@ impl<'a> Tx<'a> {
             };
             self.spaces.watches().touch(db, key, true, strict);
         }
-        self.taints_to_change().add(db_number(db), key, doubt);
+        self.taints_to_change().add(db, key, doubt);
     }
 
     /// Taints all keys of all databases.
@@ -256,8 +256,8 @@ impl<'a> Tx<'a> {
 
     /// Removes a key's taint: its state is known again, because the key is gone.
     pub fn untaint(&mut self, db: usize, key: &[u8]) {
-        if self.spaces.taints().holds(db_number(db), key) {
-            self.taints_to_change().remove(db_number(db), key);
+        if self.spaces.taints().holds(db, key) {
+            self.taints_to_change().remove(db, key);
         }
     }
 
@@ -327,7 +327,7 @@ impl<'a> Tx<'a> {
     /// Whether the value of `key` is unknown. Ask this about keys that a command does not name.
     #[must_use]
     pub fn is_tainted(&self, key: &[u8]) -> bool {
-        self.spaces.taints().holds(db_number(self.number), key)
+        self.spaces.taints().holds(self.number, key)
     }
 
     /// The value of `key`. If the key expired long ago, its value may have been discarded: it then has no type, and the
@@ -607,7 +607,7 @@ impl<'a> Tx<'a> {
             self.deltas.of(db).subtract(gone);
         }
         if self.spaces.taints().any() {
-            self.taints_to_change().clear_db(db_number(db));
+            self.taints_to_change().clear_db(db);
         }
         old
     }
@@ -651,7 +651,7 @@ impl<'a> Tx<'a> {
         }
         if self.spaces.taints().any() {
             let taints = self.taints_to_change();
-            taints.swap_dbs(db_number(one), db_number(other));
+            taints.swap_dbs(one, other);
         }
         Ok(())
     }
@@ -684,11 +684,6 @@ fn replace(old: &mut Entry, entry: Entry) -> Delta {
     delta.subtract(Delta::of(old));
     *old = entry;
     delta
-}
-
-/// A database's number, in the type that taints use.
-fn db_number(db: usize) -> u32 {
-    u32::try_from(db).unwrap_or(u32::MAX)
 }
 
 /// Unpublished figures, usually of a single database.

@@ -376,8 +376,7 @@ impl<'a> View<'a> {
 
     /// Whether it is unknown which keys exist.
     pub(super) fn existence_is_doubted(&self) -> bool {
-        let number = u32::try_from(self.number).unwrap_or(u32::MAX);
-        self.spaces.taints().doubts_existence_in(number)
+        self.spaces.taints().doubts_existence_in(self.number)
     }
 
     /// The worst that happened to a read since the last call.
@@ -390,8 +389,7 @@ impl<'a> View<'a> {
     /// held.
     #[must_use]
     pub fn is_tainted(&self, key: &[u8]) -> bool {
-        let number = u32::try_from(self.number).unwrap_or(u32::MAX);
-        self.spaces.taints().any() && self.spaces.taints().holds(number, key)
+        self.spaces.taints().any() && self.spaces.taints().holds(self.number, key)
     }
 
     /// The value of `key`.

@@ -98,7 +98,7 @@ impl WriteToken {
     }
 
     /// Taints a key of a generation that nobody reads yet.
-    pub fn taint(&self, spaces: &Keyspaces, db: u32, key: &[u8], doubt: Doubt) {
+    pub fn taint(&self, spaces: &Keyspaces, db: usize, key: &[u8], doubt: Doubt) {
         spaces.taints().add(db, key, doubt);
     }
 
@@ -132,7 +132,7 @@ mod testing {
 
     impl Taints {
         /// Removes the taints of a database, as FLUSHDB does.
-        pub fn forget_db(&self, db: u32) {
+        pub fn forget_db(&self, db: usize) {
             self.clear_db(db);
         }
     }

@@ -45,6 +45,15 @@ pub struct Arrivals {
     waits_in_vain: AtomicU64,
 }
 
+/// Readers that waited until what had arrived was visible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waits {
+    /// All of them.
+    pub all: u64,
+    /// Those that waited in vain.
+    pub in_vain: u64,
+}
+
 impl Arrivals {
     /// Notes that a link starts, with the socket that the writer may read, if any.
     pub(super) fn begin(&self, socket: Option<Arc<Socket>>) {
@@ -89,10 +98,13 @@ impl Arrivals {
         }
     }
 
-    /// Returns how many readers waited, and how many of them in vain.
+    /// Returns how many readers have waited.
     #[must_use]
-    pub fn waits(&self) -> [u64; 2] {
-        [&self.waits, &self.waits_in_vain].map(|figure| figure.load(Ordering::Relaxed))
+    pub fn waits(&self) -> Waits {
+        Waits {
+            all: self.waits.load(Ordering::Relaxed),
+            in_vain: self.waits_in_vain.load(Ordering::Relaxed),
+        }
     }
 
     /// Returns the turn in which everything that has arrived by now will be visible; `None` when all of it is.
@@ -205,7 +217,7 @@ mod tests {
         arrivals.rest();
         assert_eq!(arrivals.turn_to_wait_for(&socket), None);
         arrivals.catch_up();
-        assert_eq!(arrivals.waits(), [0, 0]);
+        assert_eq!(arrivals.waits().all, 0);
     }
 
     #[test]
@@ -221,7 +233,7 @@ mod tests {
                     arrivals.rest();
                 });
                 arrivals.catch_up();
-                let [_, in_vain] = arrivals.waits();
+                let in_vain = arrivals.waits().in_vain;
                 assert!(visible.load(Ordering::SeqCst) || in_vain == 1);
             });
         }
@@ -238,7 +250,10 @@ mod tests {
             work(&socket, &arrivals);
             arrivals.rest();
         }
-        let waits = [2 * calls; 2];
+        let waits = Waits {
+            all: 2 * calls,
+            in_vain: 2 * calls,
+        };
         assert_eq!(arrivals.waits(), waits);
         primary.write_all(b"x").unwrap();
         for gone in [Arrivals::leave, Arrivals::end] {

@@ -17,10 +17,11 @@ use super::config::{AckPolicy, Config};
 use super::connect::Connection;
 use super::error::Error;
 use super::kind::{self, Mode};
-use super::link::{ReplId, Resume, Start};
+use super::link::Start;
 use super::role::{Role, same_server};
 use super::sentinel::Told;
 use super::wire::Wire;
+use crate::history::{Point, ReplId};
 
 /// The version that redtail announces: the newest one whose snapshots it decodes. Valkey 9 sends older followers the RDB
 /// format of Redis 7.2, and cannot send them a snapshot that contains a hash with expiring fields. Source: valkey 9.1 rdb.c,
@@ -78,7 +79,7 @@ impl<'s> Handshake<'s> {
     ///
     /// # Errors
     /// [`Error`].
-    pub(super) async fn run(mut self, resume: Option<Resume>) -> Result<Accepted, Error> {
+    pub(super) async fn run(mut self, resume: Option<Point>) -> Result<Accepted, Error> {
         if let Err(error) = self.ping().await {
             return Err(self.recognised(error).await);
         }
@@ -157,7 +158,7 @@ impl<'s> Handshake<'s> {
 
     /// Returns what the server says about its role, if that matters. Waits for a replica that is a little behind redtail to
     /// catch up.
-    async fn role(&mut self, resume: Option<Resume>) -> Result<Option<Role>, Error> {
+    async fn role(&mut self, resume: Option<Point>) -> Result<Option<Role>, Error> {
         let unasked = self.config.acks != AckPolicy::Auto && self.told.is_none();
         if unasked && resume.is_none() {
             return Ok(None);
@@ -227,7 +228,7 @@ impl<'s> Handshake<'s> {
         asking.await
     }
 
-    async fn psync(&mut self, resume: Option<Resume>) -> Result<Start, Error> {
+    async fn psync(&mut self, resume: Option<Point>) -> Result<Start, Error> {
         let (replid, next) = match resume {
             Some(resume) => (
                 resume.replid.to_string(),
@@ -265,11 +266,11 @@ async fn verify(address: &Address, told: Option<&Told>, role: Option<&Role>) -> 
 fn start_of(reply: &str) -> Option<Start> {
     let mut words = reply.split_ascii_whitespace();
     match words.next()? {
-        "+FULLRESYNC" => Some(Start::Full {
+        "+FULLRESYNC" => Some(Start::Full(Point {
             replid: words.next()?.parse().ok()?,
             // The primary stores offsets as signed integers, so no follower could resume from a larger one.
             offset: words.next()?.parse::<i64>().ok()?.try_into().ok()?,
-        }),
+        })),
         "+CONTINUE" => match words.next() {
             None => Some(Start::Continue { replid: None }),
             Some(replid) => Some(Start::Continue {
@@ -290,7 +291,7 @@ mod tests {
         let replid: ReplId = id.parse().unwrap_or_else(|_| unreachable!("40 hex digits"));
         assert_eq!(
             start_of(&format!("+FULLRESYNC {id} 17")),
-            Some(Start::Full { replid, offset: 17 })
+            Some(Start::Full(Point { replid, offset: 17 }))
         );
         assert_eq!(
             start_of("+CONTINUE"),

@@ -1,73 +1,24 @@
 //! What the link's task and the writer thread exchange.
 
-use std::fmt;
 use std::ops::Deref;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use tokio::sync::{Notify, oneshot};
 
 use super::spool::Receiver;
-
-/// A replication id: 40 characters that identify one history of writes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct ReplId([u8; 40]);
-
-/// Text that is not a replication id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a replication id is 40 letters and digits")]
-pub struct NotReplId;
-
-impl FromStr for ReplId {
-    type Err = NotReplId;
-
-    fn from_str(text: &str) -> Result<Self, NotReplId> {
-        let bytes: [u8; 40] = text.as_bytes().try_into().map_err(|_| NotReplId)?;
-        if bytes.iter().all(u8::is_ascii_alphanumeric) {
-            Ok(Self(bytes))
-        } else {
-            Err(NotReplId)
-        }
-    }
-}
-
-impl fmt::Display for ReplId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(std::str::from_utf8(&self.0).unwrap_or_default())
-    }
-}
-
-impl fmt::Debug for ReplId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ReplId({self})")
-    }
-}
+use crate::history::{Point, ReplId};
 
 /// How the primary answered PSYNC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// A snapshot follows, then the stream from `offset + 1`.
-    Full {
-        /// The history's id.
-        replid: ReplId,
-        /// Its offset at the snapshot.
-        offset: u64,
-    },
-    /// The stream continues where [`Resume`] asked.
+    Full(Point),
+    /// The stream continues where redtail asked.
     Continue {
         /// The history's new id, if it has changed.
         replid: Option<ReplId>,
     },
-}
-
-/// Where to resume a lost link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Resume {
-    /// The history's id.
-    pub replid: ReplId,
-    /// How many bytes of it have been applied; PSYNC asks for the next one.
-    pub offset: u64,
 }
 
 /// Why the writer ended a link, as text.
@@ -86,7 +37,7 @@ impl Fault {
 #[derive(Debug)]
 pub struct LinkEnd {
     /// Where to resume; `None` asks for a full resync.
-    pub resume: Option<Resume>,
+    pub resume: Option<Point>,
     /// What was wrong with the link's bytes, if they ended the link and not the connection.
     pub fault: Option<Fault>,
 }

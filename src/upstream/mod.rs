@@ -53,9 +53,7 @@ pub use arrivals::Arrivals;
 pub use config::{AckPolicy, Config, Timing};
 pub use error::{Error, Why};
 pub use kind::Mode;
-pub use link::{
-    Fault, Link, LinkEnd, NotReplId, Phase, Progress, ProgressWriter, ReplId, Resume, Start,
-};
+pub use link::{Fault, Link, LinkEnd, Phase, Progress, ProgressWriter, Start};
 pub use proof::Proof;
 pub use run::run;
 pub use secret::{Login, Password, Secret};

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::config::Timing;
 use super::error::Error;
-use super::link::{ReplId, Resume, Start};
+use super::link::Start;
+use crate::history::{Point, ReplId};
 
 /// A link that the primary closes sooner than this after the stream started has not proved that it works.
 const SETTLED: Duration = Duration::from_secs(10);
@@ -62,8 +63,8 @@ struct Full {
 
 impl Pacing {
     /// Notes that the primary has accepted a connection.
-    pub(super) fn accepted(&mut self, start: Start, asked: Option<Resume>) {
-        let Start::Full { replid, offset } = start else {
+    pub(super) fn accepted(&mut self, start: Start, asked: Option<Point>) {
+        let Start::Full(Point { replid, offset }) = start else {
             (self.refused, self.surprises) = (false, 0);
             return;
         };
@@ -143,7 +144,7 @@ impl Pacing {
             return error;
         };
         let unsettled = past.streamed.is_none_or(|streamed| streamed < SETTLED);
-        let full = matches!(start, Start::Full { .. });
+        let full = matches!(start, Start::Full(_));
         if !(full && unsettled && error.is_closing()) {
             self.drops = 0;
             return error;
@@ -183,10 +184,10 @@ mod tests {
     }
 
     fn full_of(digit: u8, offset: u64) -> Start {
-        Start::Full {
+        Start::Full(Point {
             replid: id(digit),
             offset,
-        }
+        })
     }
 
     /// Whether redtail waits for the floor after a link that `streamed`, when the last full sync has just started. Otherwise
@@ -241,8 +242,8 @@ mod tests {
         ));
     }
 
-    fn resume() -> Option<Resume> {
-        Some(Resume {
+    fn resume() -> Option<Point> {
+        Some(Point {
             replid: id(b'1'),
             offset: 1,
         })
@@ -379,10 +380,10 @@ mod tests {
         };
         let streamed = dropped(Some(Duration::ZERO));
         for digit in b'1'..=b'5' {
-            let start = Start::Full {
+            let start = Start::Full(Point {
                 replid: id(digit),
                 offset: 1,
-            };
+            });
             pacing.accepted(start, resume().filter(|_| digit > b'1'));
             let (error, delay) = pacing.ended(streamed, Error::Closed("x"), &timing);
             assert!(matches!(error, Error::Closed(_)), "{error}");

@@ -13,20 +13,18 @@ use super::address::Node;
 use super::config::Config;
 use super::connect::connect;
 use super::error::Error;
-use super::link::ReplId;
 use super::role::Role;
 use super::status::Status;
 use super::wire::Wire;
+use crate::history::Point;
 
 /// How far a history had come at a given moment: this offset, or further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Proof {
     /// The moment.
     pub at: Instant,
-    /// The history.
-    pub replid: ReplId,
-    /// The offset of its end at that moment.
-    pub offset: u64,
+    /// The end of the history at that moment.
+    pub point: Point,
 }
 
 impl Proof {
@@ -36,8 +34,10 @@ impl Proof {
         let replid = *role.histories.first()?;
         speaks.then_some(Self {
             at,
-            replid,
-            offset: role.offset,
+            point: Point {
+                replid,
+                offset: role.offset,
+            },
         })
     }
 }
@@ -100,7 +100,7 @@ mod tests {
         let id = "0123456789abcdef0123456789abcdef01234567";
         let info = format!("{role}\r\nmaster_replid:{id}\r\nmaster_repl_offset:17\r\n");
         let proof = Proof::of(&Role::of(&info), Instant::now())?;
-        Some((proof.replid.to_string(), proof.offset))
+        Some((proof.point.replid.to_string(), proof.point.offset))
     }
 
     #[test]

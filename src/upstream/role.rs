@@ -8,7 +8,7 @@ use std::fmt;
 use tokio::net::lookup_host;
 
 use super::address::Address;
-use super::link::{ReplId, Resume};
+use crate::history::{Point, ReplId};
 
 /// A server's role in replication.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -55,7 +55,7 @@ impl Role {
     /// Returns how many bytes of redtail's history this replica lacks: if any, it would answer PSYNC with a full sync now.
     /// The result is 0 for a primary, which cannot get the bytes from another server, and for a replica without a link,
     /// which refuses PSYNC.
-    pub(super) fn lacks(&self, resume: Resume) -> u64 {
+    pub(super) fn lacks(&self, resume: Point) -> u64 {
         let catches_up = self.primary.is_some() && self.link_up;
         if catches_up && self.histories.contains(&resume.replid) {
             resume.offset.saturating_sub(self.offset)
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn only_a_replica_of_the_same_history_can_catch_up() {
-        let resume = |id: &str| Resume {
+        let resume = |id: &str| Point {
             replid: id.parse().unwrap(),
             offset: 20,
         };

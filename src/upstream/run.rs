@@ -16,19 +16,20 @@ use super::connect::connect;
 use super::error::Error;
 use super::handshake::{Accepted, Handshake};
 use super::kind::Mode;
-use super::link::{Link, LinkEnd, Progress, Resume, Start};
+use super::link::{Link, LinkEnd, Progress, Start};
 use super::pacing::{Pacing, Past};
 use super::proof::{Prober, Proof};
 use super::pump::Pump;
 use super::spool::spool;
 use super::status::{State, Status};
+use crate::history::Point;
 use crate::words::Period;
 
 /// Keeps a link to the primary until `stop` is cancelled. Sends every accepted connection to `links`. The first one resumes
 /// at `resume`, if the primary allows it.
 pub async fn run(
     config: Config,
-    resume: Option<Resume>,
+    resume: Option<Point>,
     links: mpsc::Sender<Link>,
     progress: Arc<Progress>,
     status: Arc<Status>,
@@ -106,7 +107,7 @@ struct Task {
     links: mpsc::Sender<Link>,
     progress: Arc<Progress>,
     status: Arc<Status>,
-    resume: Option<Resume>,
+    resume: Option<Point>,
     pacing: Pacing,
     /// The server that accepted redtail last.
     followed: Option<Address>,
@@ -207,13 +208,16 @@ impl Task {
         self.pacing.accepted(start, self.resume);
         let status = &self.status;
         match start {
-            Start::Full { replid, offset } => {
+            Start::Full(Point { replid, offset }) => {
                 status.full_resyncs.fetch_add(1, Ordering::Relaxed);
                 let refused = u64::from(self.resume.is_some());
                 status.partial_refused.fetch_add(refused, Ordering::Relaxed);
                 status.enter(State::Sync);
                 let at = Instant::now();
-                status.prove(Some(Proof { at, replid, offset }));
+                status.prove(Some(Proof {
+                    at,
+                    point: Point { replid, offset },
+                }));
                 tracing::info!(%address, %replid, offset, "full resync");
             }
             Start::Continue { replid } => {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use redtail::internal::history::{Point, ReplId};
 use redtail::internal::upstream::{
-    self, AckPolicy, Config, Fault, Link, LinkEnd, ProgressWriter, ReplId, Resume, Start, State,
-    Status, Timing,
+    self, AckPolicy, Config, Fault, Link, LinkEnd, ProgressWriter, Start, State, Status, Timing,
 };
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -128,7 +128,7 @@ fn id(text: &str) -> ReplId {
 fn resume_at(offset: u64) -> LinkEnd {
     let replid = id(ID);
     LinkEnd {
-        resume: Some(Resume { replid, offset }),
+        resume: Some(Point { replid, offset }),
         fault: None,
     }
 }
@@ -215,10 +215,10 @@ fn older_servers_may_refuse_replconf() {
     }
     assert_eq!(connection.command(), "PSYNC ? -1");
     connection.send(full_resync(7));
-    let start = Start::Full {
+    let start = Start::Full(Point {
         replid: id(ID),
         offset: 7,
-    };
+    });
     assert_eq!(follower.link().start, start);
 }
 
@@ -274,7 +274,7 @@ fn counts_a_refused_resume_and_takes_the_full_resync() {
     connection.send(full_resync(500));
     assert!(matches!(
         follower.link().start,
-        Start::Full { offset: 500, .. }
+        Start::Full(Point { offset: 500, .. })
     ));
     assert_eq!(follower.status.partial_refused.load(Ordering::Relaxed), 1);
     assert_eq!(follower.status.full_resyncs.load(Ordering::Relaxed), 2);

@@ -232,10 +232,6 @@ fn hold<'s>(request: Request<'_>, spaces: &'s Keyspaces, db: usize) -> Hold<'s> 
     }
 }
 
-fn number(db: usize) -> u32 {
-    u32::try_from(db).unwrap_or(u32::MAX)
-}
-
 fn touched<'a>(command: &Command, args: Args<'a>, db: usize, visit: &mut dyn FnMut(Touch<'a>)) {
     match command.touches {
         Some(touches) => touches(args, db, visit),
@@ -358,7 +354,7 @@ fn settle_taints(
             if command.outcome == Outcome::Gone {
                 tx.untaint(db, key);
             }
-            worst = worst.max(spaces.taints().doubt(number(db), key));
+            worst = worst.max(spaces.taints().doubt(db, key));
         }
     });
     match worst {

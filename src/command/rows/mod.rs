@@ -32,5 +32,8 @@ pub(crate) use help::help;
 pub use keys::{Keys, Touch};
 pub(crate) use pace::entering;
 pub use pace::long;
-pub use session::{Blocked, Host, KeptState, Replication, Replies, Session, SessionCx, Statistics};
+pub use session::{
+    Blocked, HeldBack, Host, KeptState, LastFault, Loading, Replication, Replies, Session,
+    SessionCx, Statistics,
+};
 pub use wait::Wait;

@@ -213,8 +213,8 @@ pub struct Replication {
     pub replid: String,
     /// The replication id before a failover, and the first offset that exists only in the new history.
     pub replid_before: Option<(String, u64)>,
-    /// The full resync that is held back: its number of keys, and for how many seconds it has been held.
-    pub held: Option<[u64; 2]>,
+    /// The full resync that is held back.
+    pub held: Option<HeldBack>,
     /// The replication offset up to which the stream is applied.
     pub applied_offset: u64,
     /// The replication offset up to which the stream is received.
@@ -229,8 +229,10 @@ pub struct Replication {
     pub spooled_bytes: u64,
     /// Pieces of the stream that the writer read directly from the socket.
     pub direct_reads: u64,
-    /// Requests that waited for bytes that had already arrived, and those among them that waited in vain.
-    pub waits: [u64; 2],
+    /// Requests that waited until what had arrived was visible.
+    pub reads_that_waited: u64,
+    /// Those among them that waited in vain.
+    pub reads_that_waited_in_vain: u64,
     /// Commands applied.
     pub applied_commands: u64,
     /// Writes that could not be applied.
@@ -243,18 +245,55 @@ pub struct Replication {
     pub passed: Vec<(Box<str>, u64)>,
     /// Messages published on the primary.
     pub published: u64,
-    /// Keys that expired long ago and whose values were discarded, and the bytes that this freed.
-    pub swept: [u64; 2],
-    /// Full syncs, partial syncs, refused partial syncs.
-    pub syncs: [u64; 3],
-    /// Loads that succeeded, and loads that failed.
-    pub loads: [u64; 2],
-    /// The load in progress: bytes and keys so far, bytes expected (0 if unknown).
-    pub loading: Option<[u64; 3]>,
-    /// The last failure of the link, a load or the stream, and how long ago it was.
-    pub last_fault: Option<(String, Duration)>,
+    /// Keys whose values were discarded long after they expired.
+    pub swept_keys: u64,
+    /// Bytes that this freed.
+    pub swept_bytes: u64,
+    /// Full syncs.
+    pub full_syncs: u64,
+    /// Partial syncs.
+    pub partial_syncs: u64,
+    /// Partial syncs that the primary refused.
+    pub partial_syncs_refused: u64,
+    /// Loads that succeeded.
+    pub loads_completed: u64,
+    /// Loads that failed.
+    pub loads_failed: u64,
+    /// The load under way.
+    pub loading: Option<Loading>,
+    /// What last went wrong with the link, a load or the stream.
+    pub last_fault: Option<LastFault>,
     /// The state directory, if one is configured.
     pub kept: Option<KeptState>,
+}
+
+/// A full resync that is held back.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HeldBack {
+    /// Its keys.
+    pub keys: usize,
+    /// How long it has been held back.
+    pub since: Duration,
+}
+
+/// A load under way.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Loading {
+    /// Bytes decoded so far.
+    pub bytes: u64,
+    /// Keys loaded so far.
+    pub keys: u64,
+    /// Bytes of the whole snapshot, 0 if unknown.
+    pub bytes_expected: u64,
+}
+
+/// What last went wrong.
+#[derive(Debug, Clone, Default)]
+pub struct LastFault {
+    /// What went wrong, and what to do about it.
+    pub what: String,
+    /// How long ago.
+    pub ago: Duration,
 }
 
 /// The state on disk that a restart would resume from.
@@ -266,10 +305,14 @@ pub struct KeptState {
     pub saves: bool,
     /// Number of snapshots that became durable.
     pub snapshots: u64,
-    /// Bytes of the newest snapshot, and of the logs that follow it.
-    pub bytes: [u64; 2],
-    /// How often a write failed, and how often damaged files were set aside.
-    pub failures: [u64; 2],
+    /// Bytes of the newest snapshot.
+    pub snapshot_bytes: u64,
+    /// Bytes of the logs after it.
+    pub log_bytes: u64,
+    /// How many times something could not be written.
+    pub failures: u64,
+    /// How many times damaged files were set aside.
+    pub set_aside: u64,
     /// Why nothing is kept, or why files were set aside.
     pub last_error: Option<String>,
 }

@@ -12,10 +12,11 @@ use super::super::load::{self, Kept, Loaded};
 use super::super::restore::restore;
 use super::super::stream::{Applier, Position};
 use super::DATABASES;
+use crate::history::{Point, ReplId, StreamPoint};
 use crate::rdb::source::MemorySource;
-use crate::state::{Config, Error, Fsync, Head, Keeper, Kind, Place};
+use crate::state::{Config, Error, Fsync, Head, Keeper, Kind};
 use crate::store::WriteToken;
-use crate::upstream::{ProgressWriter, ReplId};
+use crate::upstream::ProgressWriter;
 
 /// A state directory. The first four bytes say how the remaining bytes are kept as a stream, and what then happens to the
 /// files. A restart finds the result of a prefix of the stream that ends with a command, or nothing; and so does the next
@@ -92,9 +93,11 @@ fn keep(folder: &Path, stream: &[u8], byte: u8) {
     payload.take(b"$EOF:0123456789012345678901234567890123456789\r\n");
     payload.take(EMPTY);
     let loaded = empty();
-    let place = Place {
-        replid: id(),
-        offset: 0,
+    let place = StreamPoint {
+        point: Point {
+            replid: id(),
+            offset: 0,
+        },
         db: 0,
     };
     keeper.begin(payload, loaded.bytes, loaded.checksum, place);

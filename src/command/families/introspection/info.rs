@@ -345,11 +345,11 @@ fn persistence(text: &mut Text, facts: &Facts<'_>) {
         "async_loading",
         u8::from(!first_load && facts.replication.loading.is_some()),
     );
-    if let Some([bytes, keys, expected]) = facts.replication.loading {
-        text.line("loading_total_bytes", expected);
-        text.line("loading_loaded_bytes", bytes);
-        text.line("loading_loaded_keys", keys);
-        let percent = percent(bytes, expected);
+    if let Some(load) = facts.replication.loading {
+        text.line("loading_total_bytes", load.bytes_expected);
+        text.line("loading_loaded_bytes", load.bytes);
+        text.line("loading_loaded_keys", load.keys);
+        let percent = percent(load.bytes, load.bytes_expected);
         text.line("loading_loaded_perc", format_args!("{percent:.2}"));
     }
     text.zeros(&[
@@ -526,7 +526,8 @@ fn replication(text: &mut Text, facts: &Facts<'_>) {
 ///
 /// Source: redis 7.0 server.c, `genRedisInfoString`.
 fn transfer(text: &mut Text, replication: &Replication) {
-    let [bytes, _, expected] = replication.loading.unwrap_or_default();
+    let load = replication.loading.unwrap_or_default();
+    let (bytes, expected) = (load.bytes, load.bytes_expected);
     let left = i128::from(expected) - i128::from(bytes);
     text.line("master_sync_total_bytes", expected);
     text.line("master_sync_read_bytes", bytes);
@@ -561,9 +562,11 @@ fn redtail(text: &mut Text, facts: &Facts<'_>) {
     text.line("redtail_lag_bytes", received.saturating_sub(applied));
     text.line("redtail_spool_file_bytes", replication.spooled_bytes);
     text.line("redtail_direct_reads", replication.direct_reads);
-    let [waits, in_vain] = replication.waits;
-    text.line("redtail_reads_that_waited", waits);
-    text.line("redtail_reads_that_waited_in_vain", in_vain);
+    text.line("redtail_reads_that_waited", replication.reads_that_waited);
+    text.line(
+        "redtail_reads_that_waited_in_vain",
+        replication.reads_that_waited_in_vain,
+    );
     text.line("redtail_applied_commands", replication.applied_commands);
     let [_, grouped, ..] = facts.host.statistics().traffic.totals();
     text.line("redtail_grouped_reads", grouped);
@@ -589,9 +592,8 @@ fn redtail(text: &mut Text, facts: &Facts<'_>) {
         .collect();
     text.line("redtail_passed_over_names", names.join(","));
     text.line("redtail_published_messages", replication.published);
-    let [swept_keys, swept_bytes] = replication.swept;
-    text.line("redtail_expired_swept_keys", swept_keys);
-    text.line("redtail_expired_swept_bytes", swept_bytes);
+    text.line("redtail_expired_swept_keys", replication.swept_keys);
+    text.line("redtail_expired_swept_bytes", replication.swept_bytes);
     let taints = facts
         .generation
         .map(|generation| generation.spaces.taints());
@@ -601,22 +603,23 @@ fn redtail(text: &mut Text, facts: &Facts<'_>) {
     );
     let everything = taints.is_some_and(|taints| taints.everything());
     text.line("redtail_tainted_everything", u8::from(everything));
-    let [full, partial, refused] = replication.syncs;
-    text.line("redtail_full_syncs", full);
-    text.line("redtail_partial_syncs", partial);
-    text.line("redtail_partial_syncs_refused", refused);
-    let [completed, failed] = replication.loads;
-    text.line("redtail_loads_completed", completed);
-    text.line("redtail_loads_failed", failed);
+    text.line("redtail_full_syncs", replication.full_syncs);
+    text.line("redtail_partial_syncs", replication.partial_syncs);
+    text.line(
+        "redtail_partial_syncs_refused",
+        replication.partial_syncs_refused,
+    );
+    text.line("redtail_loads_completed", replication.loads_completed);
+    text.line("redtail_loads_failed", replication.loads_failed);
     let proven = replication
         .proven_ago
         .map(|ago| ago.as_millis().to_string());
     text.line("redtail_proven_ms_ago", proven.as_deref().unwrap_or("-1"));
     text.line("redtail_stale", u8::from(replication.stale));
-    let [held_keys, held_seconds] = replication.held.unwrap_or_default();
+    let held = replication.held.unwrap_or_default();
     text.line("redtail_resync_held", u8::from(replication.held.is_some()));
-    text.line("redtail_resync_held_keys", held_keys);
-    text.line("redtail_resync_held_seconds", held_seconds);
+    text.line("redtail_resync_held_keys", held.keys);
+    text.line("redtail_resync_held_seconds", held.since.as_secs());
     text.line("redtail_upstream_mode", replication.upstream_mode);
     let link_error = replication.last_error.as_ref();
     text.line("redtail_last_link_error", sentence(link_error));
@@ -625,8 +628,11 @@ fn redtail(text: &mut Text, facts: &Facts<'_>) {
         u8::from(replication.needs_a_person),
     );
     let fault = replication.last_fault.as_ref();
-    text.line("redtail_last_fault", sentence(fault.map(|(what, _)| what)));
-    let ago = fault.map(|(_, ago)| ago.as_secs().to_string());
+    text.line(
+        "redtail_last_fault",
+        sentence(fault.map(|fault| &fault.what)),
+    );
+    let ago = fault.map(|fault| fault.ago.as_secs().to_string());
     text.line(
         "redtail_last_fault_seconds_ago",
         ago.as_deref().unwrap_or("-1"),
@@ -639,18 +645,16 @@ fn kept(text: &mut Text, kept: Option<&KeptState>) {
     let Some(kept) = kept else {
         return text.line("redtail_state", "off");
     };
-    let [snapshot_bytes, log_bytes] = kept.bytes;
-    let [failures, set_aside] = kept.failures;
     text.line(
         "redtail_state",
         if kept.keeps { "kept" } else { "not-kept" },
     );
     text.line("redtail_state_saving", u8::from(kept.saves));
     text.line("redtail_state_snapshots", kept.snapshots);
-    text.line("redtail_state_snapshot_bytes", snapshot_bytes);
-    text.line("redtail_state_log_bytes", log_bytes);
-    text.line("redtail_state_failures", failures);
-    text.line("redtail_state_set_aside", set_aside);
+    text.line("redtail_state_snapshot_bytes", kept.snapshot_bytes);
+    text.line("redtail_state_log_bytes", kept.log_bytes);
+    text.line("redtail_state_failures", kept.failures);
+    text.line("redtail_state_set_aside", kept.set_aside);
     text.line(
         "redtail_state_last_error",
         sentence(kept.last_error.as_ref()),

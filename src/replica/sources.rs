@@ -1,0 +1,175 @@
+//! How a replica stands, read from the parts that know it: for the library, and for clients of a server.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::figures::{Fault, Figures, Held, History};
+use crate::command::{HeldBack, KeptState, LastFault, Loading, Replication};
+use crate::dialect::Dialect;
+use crate::state;
+use crate::store::{Figures as DatabaseFigures, Served};
+use crate::upstream::{self, Address, Progress};
+
+/// The state of a replica.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Status {
+    /// The link to the primary.
+    pub link: upstream::Snapshot,
+    /// The history that is served.
+    pub history: History,
+    /// The snapshot that is held back, if there is one.
+    pub held: Option<Held>,
+    /// Bytes of the history that have been applied and are visible.
+    pub applied_offset: u64,
+    /// Bytes of the history that have been received.
+    pub received_offset: u64,
+    /// How long ago the served data was last proven to be complete; `None` if it never was. While the link is up and the
+    /// server is not asked for proof ([`Config::max_staleness`]), how long ago the last byte arrived.
+    pub proven_ago: Option<Duration>,
+    /// Whether reads are refused because of that.
+    pub stale: bool,
+    /// Full syncs loaded.
+    pub loads: u64,
+    /// Writes that could not be applied.
+    pub failed_writes: u64,
+    /// Keys that answer TAINTED; `None` when all do.
+    pub tainted_keys: Option<usize>,
+    /// Keys whose values were discarded long after they expired, to free their memory.
+    pub swept_keys: u64,
+    /// Bytes that this freed.
+    pub swept_bytes: u64,
+    /// What last went wrong with the link, a load or the stream.
+    pub last_fault: Option<Fault>,
+    /// The dialect of the server that wrote the snapshot; `None` before the first sync.
+    pub dialect: Option<Dialect>,
+    /// The databases that hold keys.
+    pub databases: Vec<DatabaseFigures>,
+}
+
+/// The parts of a running replica that know how it stands.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    pub(super) served: Arc<Served>,
+    pub(super) progress: Arc<Progress>,
+    pub(super) link: Arc<upstream::Status>,
+    pub(super) figures: Arc<Figures>,
+    pub(super) state: Option<Arc<state::Figures>>,
+}
+
+impl Sources {
+    /// How the replica stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let generation = self.served.current();
+        let taints = generation
+            .as_ref()
+            .map(|generation| generation.spaces.taints());
+        Status {
+            link: self.link.snapshot(),
+            history: self.figures.history(),
+            held: self.figures.held(),
+            applied_offset: self.progress.applied(),
+            received_offset: self.figures.received(&self.progress),
+            proven_ago: self.figures.proven().map(|at| at.elapsed()),
+            stale: self.served.is_stale(),
+            loads: self.figures.load.completed.load(Relaxed),
+            failed_writes: self.figures.stream.failed.load(Relaxed),
+            tainted_keys: taints.map_or(Some(0), |taints| {
+                (!taints.everything()).then(|| taints.count())
+            }),
+            swept_keys: self.figures.sweep.keys.load(Relaxed),
+            swept_bytes: self.figures.sweep.bytes.load(Relaxed),
+            last_fault: self.figures.last_fault(&self.link),
+            dialect: generation.as_ref().map(|generation| generation.dialect),
+            databases: generation
+                .map(|generation| generation.spaces.figures())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// How the replica stands, as clients of a server see it in INFO and ROLE.
+    #[must_use]
+    pub fn replication(&self) -> Replication {
+        let link = self.link.snapshot();
+        let address = link.address.as_ref().map(Address::host_and_port);
+        let (host, port) = address.unwrap_or_default();
+        let (history, held) = (self.figures.history(), self.figures.held());
+        let (load, stream) = (&self.figures.load, &self.figures.stream);
+        let waited = self.link.arrivals.waits();
+        let fault = self.figures.last_fault(&self.link);
+        let applied = if self.served.peek().is_some() {
+            self.progress.applied()
+        } else {
+            0
+        };
+        Replication {
+            host,
+            port,
+            state: link.state.word(),
+            last_io: link.last_io,
+            down_for: link.down_for,
+            was_up: link.was_up,
+            last_error: link.last_error,
+            needs_a_person: link.needs_a_person,
+            upstream_mode: link.mode.word(),
+            replid: history
+                .replid
+                .map(|replid| replid.to_string())
+                .unwrap_or_default(),
+            replid_before: history
+                .before
+                .map(|last| (last.replid.to_string(), last.offset.saturating_add(1))),
+            held: held.map(|held| HeldBack {
+                keys: held.keys,
+                since: held.since.elapsed(),
+            }),
+            applied_offset: applied,
+            proven_ago: self.figures.proven().map(|at| at.elapsed()),
+            stale: self.served.is_stale(),
+            received_offset: self.figures.received(&self.progress),
+            input_bytes: self.link.bytes.load(Relaxed),
+            spooled_bytes: self.link.spooled.load(Relaxed),
+            direct_reads: self.link.direct_reads.load(Relaxed),
+            reads_that_waited: waited.all,
+            reads_that_waited_in_vain: waited.in_vain,
+            applied_commands: stream.commands.load(Relaxed),
+            failed_writes: stream.failed.load(Relaxed),
+            unknown_commands: stream.unknown.load(Relaxed),
+            scripts: stream.scripts.load(Relaxed),
+            passed: stream.passed.counts(),
+            published: stream.published.load(Relaxed),
+            swept_keys: self.figures.sweep.keys.load(Relaxed),
+            swept_bytes: self.figures.sweep.bytes.load(Relaxed),
+            full_syncs: self.link.full_resyncs.load(Relaxed),
+            partial_syncs: self.link.partial_resyncs.load(Relaxed),
+            partial_syncs_refused: self.link.partial_refused.load(Relaxed),
+            loads_completed: load.completed.load(Relaxed),
+            loads_failed: load.failed.load(Relaxed),
+            loading: load.running.load(Relaxed).then(|| Loading {
+                bytes: load.bytes.load(Relaxed),
+                keys: load.keys.load(Relaxed),
+                bytes_expected: load.bytes_expected.load(Relaxed),
+            }),
+            last_fault: fault.map(|fault| LastFault {
+                what: fault.what,
+                ago: fault.at.elapsed(),
+            }),
+            kept: self.state.as_deref().map(kept),
+        }
+    }
+}
+
+fn kept(state: &state::Figures) -> KeptState {
+    KeptState {
+        keeps: state.keeps.load(Relaxed),
+        saves: state.saves.load(Relaxed),
+        snapshots: state.snapshots.load(Relaxed),
+        snapshot_bytes: state.snapshot_bytes.load(Relaxed),
+        log_bytes: state.log_bytes.load(Relaxed),
+        failures: state.failures.load(Relaxed),
+        set_aside: state.set_aside.load(Relaxed),
+        last_error: state.last_error(),
+    }
+}
