@@ -17,7 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("store", &["value", "rdb", "resp"]),
     ("command", &["store", "value", "resp", "rdb"]),
     ("upstream", &[]),
-    ("state", &["upstream", "store", "rdb"]),
+    ("state", &["store", "rdb"]),
     (
         "replica",
         &[
