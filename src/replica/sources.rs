@@ -1,4 +1,4 @@
-//! How a replica stands, read from the parts that know it: for the library, and for clients of a server.
+//! The state of a replica, read from the parts that know it: for the library, and for clients of a server.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -26,7 +26,7 @@ pub struct Status {
     /// Bytes of the history that have been received.
     pub received_offset: u64,
     /// How long ago the served data was last proven to be complete; `None` if it never was. While the link is up and the
-    /// server is not asked for proof ([`Config::max_staleness`]), how long ago the last byte arrived.
+    /// server is not asked for proof ([`Config::max_staleness`](super::Config::max_staleness)), how long ago the last byte arrived.
     pub proven_ago: Option<Duration>,
     /// Whether reads are refused because of that.
     pub stale: bool,
@@ -48,7 +48,7 @@ pub struct Status {
     pub databases: Vec<DatabaseFigures>,
 }
 
-/// The parts of a running replica that know how it stands.
+/// The parts of a running replica that know its state.
 #[derive(Debug, Clone)]
 pub struct Sources {
     pub(super) served: Arc<Served>,
@@ -59,7 +59,7 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// How the replica stands.
+    /// Returns the state of the replica.
     #[must_use]
     pub fn status(&self) -> Status {
         let generation = self.served.current();
@@ -89,7 +89,7 @@ impl Sources {
         }
     }
 
-    /// How the replica stands, as clients of a server see it in INFO and ROLE.
+    /// Returns the state of the replica as clients of a server see it in INFO and ROLE.
     #[must_use]
     pub fn replication(&self) -> Replication {
         let link = self.link.snapshot();
