@@ -6,7 +6,7 @@
 use crate::dump::{self, Key, Value};
 use crate::rdb::{
     crc64,
-    decode::{Sink, Summary, Version, decode},
+    decode::{Sink, Summary, decode},
     dump::{decode_payload, encode_payload},
     encode::Layouts,
     error::{Error, SinkError},
@@ -16,6 +16,7 @@ use crate::rdb::{
     object::{Meta, Object},
     reader::Reader,
     source::Source,
+    version::Version,
 };
 use crate::resp::{RequestLimits, RequestParser, Step};
 use crate::store::{Entry, NewValue};

@@ -11,9 +11,9 @@ use redis_protocol::{resp2, resp3};
 use crate::command::testing::{Bench, KEYS, hostile, one_key_of_each_kind, rows};
 use crate::command::*;
 use crate::dialect::Dialect;
-use crate::rdb::decode::Version;
 use crate::rdb::dump::encode_payload;
 use crate::rdb::listpack::Listpack;
+use crate::rdb::version::Version;
 use crate::resp::{ArgsBuf, Protocol, Reply};
 use crate::value::Thresholds;
 

@@ -18,9 +18,10 @@ mod stream;
 mod value;
 
 pub use crate::rdb::{
-    decode::{Checksum, Magic, Summary, Version},
+    decode::{Checksum, Summary},
     module::ModuleItem,
     stream::StreamId,
+    version::{Magic, Version},
 };
 pub use collections::{Field, Hash, List, Set, SortedSet};
 pub use error::{Error, ErrorKind};

@@ -2,7 +2,6 @@
 
 use super::{
     crc64,
-    decode::Version,
     encode::Writer,
     error::{Cause, Error},
     kind::{FUNCTION2, ValueType},
@@ -11,6 +10,7 @@ use super::{
     reader::Reader,
     source::MemorySource,
     value::Values,
+    version::Version,
 };
 use bytes::Bytes;
 use std::io;

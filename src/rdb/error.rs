@@ -39,7 +39,7 @@ pub enum Cause {
     NotRdb,
     /// A version that this decoder has not been proven to read.
     #[error("version {0} is newer than this decoder supports")]
-    Version(super::decode::Version),
+    Version(super::version::Version),
     /// A value type or opcode that does not exist in this version.
     #[error("unknown type {0}")]
     UnknownType(u8),

@@ -1,6 +1,6 @@
 //! The numbers on the wire: value types and opcodes.
 
-use super::decode::{Magic, Version};
+use super::version::{Magic, Version};
 
 /// Declares each value type once: variant, number on the wire, and the name that Redis's own tools print.
 macro_rules! value_types {

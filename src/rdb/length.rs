@@ -67,20 +67,6 @@ pub(super) fn push_length(out: &mut Vec<u8>, length: u64) {
     }
 }
 
-/// Splits off the string at the start of `bytes`, if all of it is there and it is plain, with a length of one or two bytes.
-/// Returns it and the rest.
-#[inline]
-pub(super) fn short_text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (len, rest) = match bytes {
-        [short @ ..0x40, rest @ ..] => (usize::from(*short), rest),
-        [high @ 0x40..0x80, low, rest @ ..] => {
-            (usize::from(u16::from_be_bytes([high & 0x3f, *low])), rest)
-        }
-        _ => return None,
-    };
-    rest.split_at_checked(len)
-}
-
 impl<S: Source> Reader<S> {
     /// Reads a length.
     ///

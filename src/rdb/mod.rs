@@ -35,6 +35,7 @@ mod stream_read;
 #[cfg(test)]
 mod testing;
 mod value;
+pub mod version;
 mod ziplist;
 
 pub use kind::{ValueType, type_name};

@@ -3,7 +3,6 @@
 use super::{
     crc64,
     error::{Cause, Error},
-    length::short_text,
     source::Source,
 };
 use crate::limits::PREALLOCATED_BYTES_MAX;
@@ -267,6 +266,20 @@ fn draw_near(chunk: &[u8]) {
     const CACHE_LINE_BYTES: usize = 64;
     let lines = chunk.iter().step_by(CACHE_LINE_BYTES);
     std::hint::black_box(lines.fold(0, |all, byte| all ^ byte));
+}
+
+/// Splits off the string at the start of `bytes`, if all of it is there and it is plain, with a length of one or two bytes.
+/// Returns it and the rest.
+#[inline]
+fn short_text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = match bytes {
+        [short @ ..0x40, rest @ ..] => (usize::from(*short), rest),
+        [high @ 0x40..0x80, low, rest @ ..] => {
+            (usize::from(u16::from_be_bytes([high & 0x3f, *low])), rest)
+        }
+        _ => return None,
+    };
+    rest.split_at_checked(len)
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use smallvec::SmallVec;
 
 use super::{
-    decode::Version,
     duplicates::Duplicates,
     error::{Cause, Error},
     flaws::{Flaws, Found, corrupt},
@@ -19,6 +18,7 @@ use super::{
     records::{Handle, Record, Records, Shape, expiry_number},
     source::Source,
     stream_read,
+    version::Version,
     ziplist::{read_ziplist, read_zipmap},
 };
 use crate::dialect::Flaw;

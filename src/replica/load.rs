@@ -12,13 +12,14 @@ use super::figures::LoadFigures;
 use crate::command::ReplayScripts;
 use crate::dialect::Dialect;
 use crate::limits::HANDSHAKE_LINE_BYTES_MAX;
-use crate::rdb::decode::{Checksum, Sink, Version, decode};
+use crate::rdb::decode::{Checksum, Sink, decode};
 use crate::rdb::error::Error as RdbError;
 use crate::rdb::error::SinkError;
 use crate::rdb::module::ModuleAux;
 use crate::rdb::object::{Meta, Object};
 use crate::rdb::reader::Reader;
 use crate::rdb::source::Source;
+use crate::rdb::version::Version;
 use crate::state::{self, Taint};
 use crate::store::{
     Doubt, DuplicateKey, Entry, Generation, Keyspaces, Libraries, Loader, NewValue, Tuning,

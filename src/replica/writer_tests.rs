@@ -12,10 +12,10 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
-use crate::rdb::decode::Version;
 use crate::rdb::dump::encode_payload;
 use crate::rdb::encode::Layouts;
 use crate::rdb::source::MemorySource;
+use crate::rdb::version::Version;
 use crate::replica::figures::{LoadFigures, StreamFigures};
 use crate::state;
 use crate::store::{Doubt, WriteToken};

@@ -21,9 +21,9 @@ use std::time::{Duration, Instant};
 
 use super::folder::Folder;
 use crate::history::StreamPoint;
-use crate::rdb::decode::Version;
 use crate::rdb::encode::Writer;
 use crate::rdb::object::Meta;
+use crate::rdb::version::Version;
 use crate::store::{Doubt, Entry, Generation, Slot, unix_ms};
 
 /// The sweeper in `store` discarded the next key's value after its expiry. This field's value says whether it was a hash

@@ -224,7 +224,7 @@ impl Db {
     pub fn figures_hold(&self) -> bool {
         let mut counted = Delta::default();
         for shard in self.map.shards() {
-            super::scan::entries(&shard.read()).for_each(|entry| counted.add(Delta::of(entry)));
+            super::walk::entries(&shard.read()).for_each(|entry| counted.add(Delta::of(entry)));
         }
         counted == self.figures()
     }

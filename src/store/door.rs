@@ -4,24 +4,11 @@
 //! value discarded, its shard not locked. So readers get a [`Hold`], and a look at what it holds only inside
 //! [`read`](Hold::read), which refuses the result in each of these cases.
 
+use super::fate::{Fate, Refusal, refused};
 use super::keyspaces::Keyspaces;
 use super::taint::Tainted;
 use super::tx::Tx;
-use super::view::{Fate, View};
-
-/// Why a read has no result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The value is not known.
-    #[error(transparent)]
-    Tainted(#[from] Tainted),
-    /// The read asked for a key that it had not locked, which might have read as absent. Only a wrong row of the command
-    /// table can cause this.
-    #[error(
-        "ERR redtail asked for a key that it had not locked, so the reply might be wrong; please report this"
-    )]
-    Unheld,
-}
+use super::view::View;
 
 /// Passes keys to its argument.
 pub type EachKey<'n> = dyn Fn(&mut dyn FnMut(&[u8])) + 'n;
@@ -85,7 +72,7 @@ impl<'a> Hold<'a> {
     /// What the writer sees of the database it works in, including its own changes, which no reader sees yet.
     #[must_use]
     pub fn within(spaces: &'a Keyspaces, tx: &'a Tx<'_>) -> Self {
-        Self(View::within(spaces, tx))
+        Self(View::within(spaces, tx.db_number(), tx.held()))
     }
 
     /// The database's number.
@@ -118,14 +105,6 @@ impl<'a> Hold<'a> {
             Names::Existence => self.0.existence_is_doubted(),
         };
         if tainted { Err(Tainted) } else { Ok(()) }
-    }
-}
-
-#[cold]
-pub(super) const fn refused(fate: Fate) -> Refusal {
-    match fate {
-        Fate::Unheld => Refusal::Unheld,
-        Fate::Sound | Fate::Lost => Refusal::Tainted(Tainted),
     }
 }
 

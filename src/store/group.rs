@@ -5,14 +5,11 @@ use smallvec::SmallVec;
 
 use super::db::Table;
 use super::door::Hold;
-use super::fetch::{KeyHash, fetch_bucket, fetch_entry};
+use super::fetch::{GROUP_MAX, KeyHash, fetch_bucket, fetch_entry};
 use super::gate::Inside;
 use super::keyspaces::Keyspaces;
 use super::locks::Slot;
 use super::view::View;
-
-/// How many keys are fetched side by side: more than a core can wait for at once, and few enough for its L1 cache.
-pub const GROUP_MAX: usize = 32;
 
 /// Single keys of one database whose shards are held together, so that all reads of them see one moment.
 pub struct Group<'a> {

@@ -8,17 +8,13 @@ use ahash::RandomState;
 use arc_swap::ArcSwap;
 
 use super::db::{Db, SHARDS, shard_of};
-use super::door::Hold;
 use super::entry::Entry;
 use super::fetch::KeyHash;
 use super::gate::Gate;
-use super::group::Group;
-use super::growing::Growing;
 use super::libraries::Libraries;
-use super::locks::{Slot, Slots, gather};
+use super::locks::Slot;
 use super::scripts::Scripts;
 use super::taint::Taints;
-use super::view::View;
 use super::waiters::Waiters;
 use super::watches::Watches;
 use crate::value::place::first_epoch;
@@ -230,109 +226,10 @@ impl Keyspaces {
         &self.hasher
     }
 
-    /// A reader's view of a single `key` in database `db`.
-    #[must_use]
-    #[inline]
-    pub fn view_key<'a>(&'a self, db: usize, key: &'a [u8]) -> Hold<'a> {
-        Hold(View::of_key(self, db, key))
-    }
-
-    /// Holds the shards of several single keys of database `db`, given by their hashes, and prefetches their entries side
-    /// by side. Returns `None` if this would have to wait for the writer, or if the database does not exist; then view
-    /// each key by itself.
-    #[must_use]
-    #[inline]
-    pub fn group(&self, db: usize, hashes: impl Iterator<Item = KeyHash>) -> Option<Group<'_>> {
-        Group::enter(self, db, hashes)
-    }
-
-    /// A reader's view of `keys` in database `db`, all at one moment.
-    #[must_use]
-    pub fn view_keys<'k>(&self, db: usize, keys: impl IntoIterator<Item = &'k [u8]>) -> Hold<'_> {
-        self.view_each(db, |visit| keys.into_iter().for_each(visit))
-    }
-
-    /// Like [`view_keys`](Self::view_keys), but of all keys that `keys` passes to its argument.
-    #[must_use]
-    pub fn view_each<'k>(
-        &self,
-        db: usize,
-        keys: impl FnOnce(&mut dyn FnMut(&'k [u8])),
-    ) -> Hold<'_> {
-        gather(
-            |slots| keys(&mut |key| slots.push(self.slot(db, key))),
-            |slots| Hold(View::of_slots(self, db, slots)),
-        )
-    }
-
-    /// A reader's view of the whole of database `db`, at one moment.
-    #[must_use]
-    pub fn view_db(&self, db: usize) -> Hold<'_> {
-        let mut slots = all_slots(db).collect();
-        Hold(View::of_slots(self, db, &mut slots))
-    }
-
-    /// Returns views that hold the read locks of all `slots`, taken in slot order: one view for each database among them.
-    /// While the caller holds them, it may take further views of the same slots: all show one moment.
-    #[must_use]
-    pub fn hold(&self, mut slots: Vec<Slot>) -> Vec<Hold<'_>> {
-        slots.sort_unstable();
-        let _debt = self.gate.pass(|slot| slots.binary_search(&slot).is_ok());
-        slots
-            .chunk_by(|one, other| one.db == other.db)
-            .map(|group| {
-                let db = group.first().map_or(0, |slot| slot.db);
-                let db = usize::try_from(db).unwrap_or(usize::MAX);
-                // Create the database now: otherwise its first key could appear between two reads of it.
-                self.db_or_create(db);
-                Hold(View::locking(self, db, &mut Slots::from_slice(group)))
-            })
-            .collect()
-    }
-
-    /// Holds the shards of `keys` of database `db`. More shards can be added later.
-    #[must_use]
-    pub fn growing<'k>(&self, db: usize, keys: impl Iterator<Item = &'k [u8]>) -> Growing<'_> {
-        Growing::new(self, keys.map(|key| self.slot(db, key)).collect())
-    }
-
-    /// Like [`growing`](Self::growing), but with whole databases.
-    #[must_use]
-    pub fn growing_dbs(&self, dbs: impl Iterator<Item = usize> + Clone) -> Growing<'_> {
-        let mut growing = Growing::new(self, dbs.clone().flat_map(all_slots).collect());
-        growing.are_whole(dbs);
-        growing
-    }
-
-    /// A reader's view that holds no lock: for reads that need no key, and for [`View::scan`], which locks as it walks.
-    #[must_use]
-    pub fn view_none(&self, db: usize) -> Hold<'_> {
-        Hold(View::unlocked(self, db))
-    }
-
-    /// Runs `read` on a hold on database `db` that locks nothing, for counts and walks that reveal which keys exist. If
-    /// taints changed in the meantime, runs it a second time, on a hold on the whole database: counts and taints
-    /// become visible one after the other, so a result shows one moment only if no change of taints overlapped the read.
-    ///
-    /// # Errors
-    /// The error of `read`.
-    pub fn survey<R, E>(
-        &self,
-        db: usize,
-        mut read: impl FnMut(&Hold<'_>) -> Result<R, E>,
-    ) -> Result<R, E> {
-        let before = self.taints.settled();
-        let result = read(&self.view_none(db));
-        if before.is_some() && before == self.taints.settled() {
-            return result;
-        }
-        read(&self.view_db(db))
-    }
-
     /// Passes every entry of a shard, expired keys included, to `visit`, under the shard's read lock.
     pub fn visit(&self, db: usize, shard: usize, visit: impl FnMut(&Entry)) {
         if let Some(lock) = self.db(db).and_then(|db| db.shard(shard)) {
-            super::scan::entries(&lock.read()).for_each(visit);
+            super::walk::entries(&lock.read()).for_each(visit);
         }
     }
 

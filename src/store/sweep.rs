@@ -8,7 +8,7 @@
 use super::db::{SHARDS, Table};
 use super::entry::Entry;
 use super::keyspaces::Keyspaces;
-use super::scan::{entry_at, entry_at_mut, fetch_ahead};
+use super::walk::{entry_at, entry_at_mut, fetch_ahead};
 
 /// Maximum number of buckets read under one lock: well below a millisecond of work, even if all their values are
 /// discarded.

@@ -515,7 +515,7 @@ fn a_sweep_gives_memory_back_in_small_steps_and_leaves_every_count_and_reply() {
     let view = spaces.view_db(0);
     assert_eq!(view.entries().count(), 3_000);
     assert!(view.entry(&key(1)).is_none() && view.entry(&key(10_001)).is_some());
-    assert_eq!(view.take_fate(), super::view::Fate::Sound);
+    assert_eq!(view.take_fate(), super::fate::Fate::Sound);
 }
 
 #[test]

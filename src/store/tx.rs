@@ -5,15 +5,15 @@ use std::cell::Cell;
 use dashmap::RwLockWriteGuard;
 
 use super::db::{Db, Delta, Table, find, find_mut, insert};
-use super::door::{Refusal, refused};
 use super::entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};
+use super::fate::{Fate, Refusal, refused};
 use super::fetch::KeyHash;
 use super::gate::Leaving;
 use super::keyspaces::Keyspaces;
 use super::libraries::Libraries;
 use super::locks::{Slot, Slots, WriteHeld};
 use super::taint::{Doubt, Taints};
-use super::view::{Fate, WrongType, unix_ms, unix_s};
+use super::view::{WrongType, unix_ms, unix_s};
 use super::watches::{Replacement, Rules};
 use crate::dialect::Dialect;
 use crate::value::{Collection, Object, Thresholds};
@@ -443,7 +443,7 @@ impl<'a> Tx<'a> {
         let tables =
             super::keyspaces::all_slots(self.number).filter_map(|slot| self.held.get(slot));
         tables
-            .flat_map(|table| super::scan::entries(table))
+            .flat_map(|table| super::walk::entries(table))
             .filter(|entry| wanted(entry.key()))
             .map(|entry| entry.key().into())
             .collect()

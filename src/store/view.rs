@@ -9,12 +9,11 @@ use smallvec::SmallVec;
 
 use super::db::{Db, Table, find, insert};
 use super::entry::{Entry, Value};
-use super::fetch::{fetch_bucket, fetch_entry};
+use super::fate::Fate;
+use super::fetch::{GROUP_MAX, fetch_bucket, fetch_entry};
 use super::gate::{Gate, Inside};
-use super::group::GROUP_MAX;
 use super::keyspaces::Keyspaces;
 use super::locks::{ReadHeld, Slot, Slots, Tables};
-use super::tx::Tx;
 use crate::value::Collection;
 
 /// The key holds a type that the command does not work on.
@@ -43,18 +42,6 @@ pub struct View<'a> {
     touches: Cell<bool>,
     /// Set only if the view holds locks of its own.
     _inside: Option<Inside>,
-}
-
-/// The worst that happened to a read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Fate {
-    /// Nothing.
-    Sound,
-    /// It hid a key that has not expired, because the sweeper discarded its value when it had: the clock was set back, or
-    /// the primary removed the expiry.
-    Lost,
-    /// It asked for a key whose shard is not held, and got nothing.
-    Unheld,
 }
 
 /// The shards that a view can read.
@@ -149,9 +136,12 @@ impl<'a> View<'a> {
 
     /// What the writer sees of the database it works in, including its own changes, which no reader sees yet.
     #[must_use]
-    pub(super) fn within(spaces: &'a Keyspaces, tx: &'a Tx<'_>) -> Self {
-        let number = tx.db_number();
-        Self::with(spaces, number, Shards::Held(tx.held(), number), None)
+    pub(super) fn within(
+        spaces: &'a Keyspaces,
+        number: usize,
+        held: &'a (dyn Tables + 'a),
+    ) -> Self {
+        Self::with(spaces, number, Shards::Held(held, number), None)
     }
 
     /// A view of the shards that `growing` holds.
@@ -348,7 +338,7 @@ impl<'a> View<'a> {
 
     /// Every entry of the held shards, expired or not.
     pub fn entries_at_any_time(&self) -> impl Iterator<Item = &Entry> {
-        self.held.iter().flat_map(super::scan::entries)
+        self.held.iter().flat_map(super::walk::entries)
     }
 
     /// Whether an entry is visible, that is, not expired. Records an entry that should be visible but has lost its value:
@@ -415,7 +405,7 @@ impl<'a> View<'a> {
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.held
             .iter()
-            .flat_map(super::scan::entries)
+            .flat_map(super::walk::entries)
             .filter(|entry| self.shows(entry))
     }
 }

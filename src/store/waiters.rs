@@ -7,8 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use dashmap::RwLock;
 use tokio::sync::Notify;
 
-use super::keyspaces::Keyspaces;
-
 /// The clients that wait for keys of a generation. The writer checks this once what it has applied is visible.
 #[derive(Debug, Default)]
 pub struct Waiters {
@@ -58,20 +56,20 @@ pub struct Waiting<'a> {
     notify: Arc<Notify>,
 }
 
-impl Keyspaces {
-    /// Starts to wait for `keys` of database `db`: `notify` is notified when one of them may have changed. Once this
-    /// returns, a key that the caller reads cannot change unnoticed.
-    #[must_use]
-    pub fn wait_for(&self, db: usize, keys: &[Box<[u8]>], notify: &Arc<Notify>) -> Waiting<'_> {
-        let waiters = self.waiters();
-        waiters.count.fetch_add(1, Ordering::SeqCst);
-        // Create the database now: one without locks could change between two reads of it.
-        self.db_or_create(db);
+impl Waiters {
+    /// Starts to wait for `keys` of database `db`: `notify` is notified when one of them may have changed.
+    pub(super) fn wait_for(
+        &self,
+        db: usize,
+        keys: &[Box<[u8]>],
+        notify: &Arc<Notify>,
+    ) -> Waiting<'_> {
+        self.count.fetch_add(1, Ordering::SeqCst);
         let mut keys = keys.to_vec();
         // A command can name a key many times.
         keys.sort_unstable();
         keys.dedup();
-        let mut waiting = waiters.keys.write();
+        let mut waiting = self.keys.write();
         for key in &keys {
             waiting.entry(key.clone()).or_default().push(Entry {
                 db,
@@ -80,7 +78,7 @@ impl Keyspaces {
         }
         drop(waiting);
         Waiting {
-            waiters,
+            waiters: self,
             keys,
             notify: Arc::clone(notify),
         }
@@ -106,6 +104,7 @@ impl Drop for Waiting<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Keyspaces;
 
     fn is_told(notify: &Arc<Notify>) -> bool {
         use std::future::Future as _;

@@ -149,8 +149,8 @@ async fn a_writer_that_waits_in_the_socket_reads_alone_and_one_that_is_busy_does
             assert_eq!(&*receiver.recv_stream().unwrap(), [number]);
         }
         let direct = status.direct_reads.load(Ordering::Relaxed);
-        // The first byte may have arrived before the writer asked.
-        assert!(direct >= 99, "{direct}");
+        // The first byte may have arrived before the writer asked, and the task takes over from a writer that does not run.
+        assert!(direct >= 50, "{direct}");
         // Far more than the kernel buffers: the call would not return if neither side read. The writer is busy during the
         // call.
         theirs.write_all(&vec![7; 64 << 20]).unwrap();

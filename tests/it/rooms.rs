@@ -233,7 +233,7 @@ const UNSAFE: [&str; 9] = [
     "store/entry.rs",
     "store/fetch.rs",
     "store/loader.rs",
-    "store/scan.rs",
+    "store/walk.rs",
     // A socket option.
     "upstream/gather.rs",
 ];

@@ -12,7 +12,7 @@ use crate::command::rows::{
     Arity, Command, Error, Family, Flags, Keys, SessionCx, Touch, glob, help, long,
 };
 use crate::rdb;
-use crate::rdb::decode::Version;
+use crate::rdb::version::Version;
 use crate::resp::{Args, Reply};
 use crate::store::{Generation, Libraries, Library, Tainted, Tx};
 

@@ -2,7 +2,7 @@
 
 use crate::command::rows::Error;
 use crate::command::rows::parse::{integer, moment_ms};
-use crate::rdb::{self, decode::Version, encode::Layouts};
+use crate::rdb::{self, encode::Layouts, version::Version};
 use crate::resp::{Args, Reply};
 use crate::store::{NewValue, Tx, View};
 

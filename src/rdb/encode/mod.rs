@@ -16,8 +16,8 @@ mod tests;
 pub use stream::StreamCounters;
 
 use super::crc64;
-use super::decode::{Magic, Version};
 use super::lzf::Compressor;
+use super::version::{Magic, Version};
 use std::cell::Cell;
 use std::io::{self, Write};
 

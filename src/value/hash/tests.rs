@@ -318,7 +318,7 @@ fn redis_goes_on_counting_a_hash_whose_expiry_was_taken_away_until_a_field_with_
 #[test]
 fn the_soonest_expiry_that_redis_has_noted_moves_by_four_seconds_at_least() {
     const AT: i64 = 1 << 41;
-    let version = crate::rdb::decode::Version::of_payload(12);
+    let version = crate::rdb::version::Version::of_payload(12);
     let mut hash = Hash::from_timed_records(timed_pairs(3), &low()).unwrap();
     let mut noted_after = |at: i64| {
         for field in [b"b", b"c"] {

@@ -7,10 +7,10 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::rdb::decode::Version;
 use crate::rdb::encode::Writer;
 use crate::rdb::module::ModuleValue;
 use crate::rdb::object::Object as Decoded;
+use crate::rdb::version::Version;
 use crate::rdb::{ValueType, dump};
 
 const DIM: u32 = 5;

@@ -1,0 +1,106 @@
+//! The version in an RDB's header.
+
+use std::fmt;
+
+use crate::dialect::Dialect;
+
+/// The newest Redis version of which this decoder knows every layout. Source: redis 8.0 rdb.h, `RDB_VERSION`.
+const REDIS_VERSION_MAX: u16 = 12;
+
+/// The only version that Valkey has defined so far. Source: valkey 9.0 rdb.h, `RDB_VERSION`.
+const VALKEY_VERSION: u16 = 80;
+
+/// Who defined the format's version: the first word of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Magic {
+    /// `REDIS` and four digits.
+    Redis,
+    /// `VALKEY` and three digits.
+    Valkey,
+}
+
+/// The version in an RDB's header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version {
+    /// Whose numbering it is.
+    pub magic: Magic,
+    /// The number.
+    pub number: u16,
+}
+
+impl Version {
+    /// Parses a header's nine bytes.
+    pub(super) fn parse(header: &[u8]) -> Option<Self> {
+        let (magic, digits) = match header.strip_prefix(b"REDIS") {
+            Some(digits) => (Magic::Redis, digits),
+            None => (Magic::Valkey, header.strip_prefix(b"VALKEY")?),
+        };
+        let all = digits.iter().all(u8::is_ascii_digit);
+        let number = std::str::from_utf8(digits)
+            .ok()
+            .filter(|_| all)?
+            .parse()
+            .ok()?;
+        Some(Self { magic, number })
+    }
+
+    /// Returns the version of a DUMP payload, which states only the number.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn of_payload(number: u16) -> Self {
+        let magic = if number < VALKEY_VERSION {
+            Magic::Redis
+        } else {
+            Magic::Valkey
+        };
+        Self { magic, number }
+    }
+
+    /// Whether this decoder knows every layout of this version.
+    #[must_use]
+    pub(crate) fn is_known(self) -> bool {
+        match self.magic {
+            Magic::Redis => (1..=REDIS_VERSION_MAX).contains(&self.number),
+            Magic::Valkey => self.number == VALKEY_VERSION,
+        }
+    }
+
+    /// Whether servers of this version load empty collections. Redis 7.0 and later skip them. An older primary can create one,
+    /// with a HINCRBYFLOAT that fails on a new key.
+    /// Source: redis 7.0 rdb.c, `emptykey` in `rdbLoadObject`.
+    #[must_use]
+    pub(crate) fn keeps_empty_collections(self) -> bool {
+        matches!(self.magic, Magic::Redis) && self.number < 10
+    }
+
+    /// Whether servers of this version know opcode 244, which marks the start of a cluster slot's keys.
+    pub(super) fn has_slots(self) -> bool {
+        matches!(self.magic, Magic::Valkey) || self.number >= 12
+    }
+
+    /// The server that is assumed to have written the file if the file does not say.
+    #[must_use]
+    pub(crate) const fn dialect(self) -> Dialect {
+        match (self.magic, self.number) {
+            (Magic::Valkey, _) => Dialect::valkey(9, 0, 0),
+            (Magic::Redis, ..=9) => Dialect::redis(6, 0, 0),
+            (Magic::Redis, 10) => Dialect::redis(7, 0, 0),
+            (Magic::Redis, 11) => Dialect::redis(7, 2, 0),
+            (Magic::Redis, _) => Dialect::redis(8, 0, 0),
+        }
+    }
+
+    /// Whether a checksum follows the EOF opcode.
+    pub(super) fn has_checksum(self) -> bool {
+        self.number >= 5
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.magic {
+            Magic::Redis => write!(f, "REDIS{:04}", self.number),
+            Magic::Valkey => write!(f, "VALKEY{:03}", self.number),
+        }
+    }
+}
