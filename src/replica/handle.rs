@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -72,7 +73,7 @@ pub struct Config {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Tainted(tainted) => Self::Tainted(tainted),
+            Refusal::Tainted(_) => Self::Tainted,
             Refusal::Unheld => Self::Reply(refusal.to_string()),
         }
     }
@@ -129,16 +130,16 @@ pub enum Error {
     /// The last proof that the data is fresh is too old: [`Config::max_staleness`].
     #[error("MASTERDOWN the data is older than allowed, or not proven to be fresh")]
     Stale,
-    /// The replica was stopped.
-    #[error("the replica was stopped")]
+    /// The replica has ended: it was stopped, or the runtime in which it was started has ended.
+    #[error("the replica has stopped")]
     Stopped,
     /// The key holds another type.
-    #[error(transparent)]
-    WrongType(#[from] WrongType),
-    /// A write from the primary could not be applied, so the value is not known.
-    #[error(transparent)]
-    Tainted(#[from] Tainted),
-    /// The command's own error reply.
+    #[error("{}", WrongType)]
+    WrongType,
+    /// A write from the primary could not be applied, so the value is not known until the next full sync.
+    #[error("{}", Tainted)]
+    Tainted,
+    /// The command's own error reply, with its code: `ERR unknown command …`, `READONLY …`.
     #[error("{0}")]
     Reply(String),
 }
@@ -161,13 +162,18 @@ impl Prepared {
     }
 }
 
-/// A running replica. Dropping it stops it, without waiting.
+/// A running replica. Shared by reference or in an [`Arc`], it answers any number of threads at once; reads do not wait for each
+/// other, nor for the network. Dropping it stops it, without waiting.
+///
+/// A read never blocks for long, but it is not async: it takes as long as its command takes.
 #[derive(Debug)]
 pub struct Replica {
     sources: Sources,
     ready: watch::Receiver<bool>,
     stop: CancellationToken,
-    writer: Option<JoinHandle<()>>,
+    writer: tokio::sync::Mutex<Option<JoinHandle<()>>>,
+    /// Whether the writer has ended, for any reason: nothing keeps the data fresh any more.
+    ended: Arc<AtomicBool>,
     confirmation: Arc<Confirmation>,
     /// The sweeper works until this is dropped.
     _sweeper: std::sync::mpsc::Sender<()>,
@@ -180,14 +186,25 @@ impl Inflow for Arrivals {
     }
 }
 
+/// Notes that the writer has ended when it is dropped, even by a panic.
+struct EndNote(Arc<AtomicBool>);
+
+impl Drop for EndNote {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 impl Replica {
-    /// Starts following. Must be called inside a tokio runtime, which runs the link's task; the writer has a thread of
-    /// its own. Returns at once: [`ready`](Self::ready) waits for the first sync.
+    /// Starts following. Must be called inside a tokio runtime of any flavor with I/O and time enabled. The runtime runs the
+    /// link's task for as long as the replica lives: if it ends, so does the replica. The writer has a thread of its own.
+    /// Returns at once: [`ready`](Self::ready) waits for the first sync.
     ///
-    /// Serves what the state directory holds before asking the primary for anything.
+    /// Serves what the state directory holds before asking the primary for anything. A primary that is unreachable is no
+    /// error: the link tries again until it is there, and [`status`](Self::status) says what is wrong.
     ///
     /// # Errors
-    /// If the writer thread cannot be started, or the state directory cannot be used.
+    /// If there is no runtime, the writer thread cannot be started, or the state directory cannot be used.
     pub fn start(config: Config) -> std::io::Result<Self> {
         Self::prepare(config)?.start()
     }
@@ -216,6 +233,7 @@ impl Replica {
             keeper,
             state,
         } = prepared;
+        tokio::runtime::Handle::try_current().map_err(std::io::Error::other)?;
         let tuning = Tuning::new(config.encodings)
             .tracking_access(config.track_access)
             .ignoring(&config.stream_ignore);
@@ -238,7 +256,8 @@ impl Replica {
             },
             ready,
             stop: CancellationToken::new(),
-            writer: None,
+            writer: tokio::sync::Mutex::default(),
+            ended: Arc::default(),
             confirmation: Arc::default(),
             _sweeper: sweeper,
         };
@@ -287,12 +306,14 @@ impl Replica {
     ) -> std::io::Result<oneshot::Receiver<Option<Point>>> {
         let (sender, restored) = oneshot::channel();
         let thread = std::thread::Builder::new().name("redtail-writer".to_owned());
+        let end = EndNote(Arc::clone(&self.ended));
         let thread = thread.spawn(move || {
+            let _end = end;
             // The receiver is gone if the replica was stopped in the meantime.
             let _ = sender.send(writer.restore(age_matters));
             writer.run(links);
         })?;
-        self.writer = Some(thread);
+        self.writer = Some(thread).into();
         Ok(restored)
     }
 
@@ -330,17 +351,25 @@ impl Replica {
         });
     }
 
-    /// Waits until the first sync has finished.
+    /// Waits until there is something to read: until the first sync has finished, or the state directory has been read.
+    /// Waits for as long as that takes: an unreachable primary may come back.
     ///
     /// # Errors
-    /// [`Error::Stopped`] if the writer has ended.
+    /// [`Error::Stopped`] if the replica has ended, now or while this waits.
     pub async fn ready(&self) -> Result<(), Error> {
+        if self.has_ended() {
+            return Err(Error::Stopped);
+        }
         let mut ready = self.ready.clone();
         ready
             .wait_for(|ready| *ready)
             .await
             .map(drop)
             .map_err(|_| Error::Stopped)
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
 
     /// Accepts a full sync that the guard holds back ([`ResyncPolicy`]). Does nothing if nothing is held back.
@@ -355,11 +384,12 @@ impl Replica {
         move || confirmation.give()
     }
 
-    /// Stops following and waits until the writer has ended. The applied data stays readable through
-    /// [`served`](Self::served).
-    pub async fn stop(mut self) {
+    /// Stops following and waits until the writer has ended. From then on every read answers [`Error::Stopped`], because nothing
+    /// keeps the data fresh any more. [`status`](Self::status) still says how far the replica came.
+    pub async fn stop(&self) {
         self.stop.cancel();
-        if let Some(writer) = self.writer.take() {
+        let mut writer = self.writer.lock().await;
+        if let Some(writer) = writer.take() {
             // A writer that panicked has nothing more to report; its thread has ended all the same.
             let _ = tokio::task::spawn_blocking(move || writer.join()).await;
         }
@@ -474,6 +504,9 @@ pub struct Database<'r> {
 impl<'r> Database<'r> {
     /// The served generation, if it has this database.
     fn known<'g>(&self, served: Option<&'g Arc<Generation>>) -> Result<&'g Generation, Error> {
+        if self.replica.has_ended() {
+            return Err(Error::Stopped);
+        }
         let generation = served.ok_or(Error::Loading)?;
         if self.replica.sources.served.is_stale() {
             return Err(Error::Stale);
@@ -488,8 +521,8 @@ impl<'r> Database<'r> {
     /// The string at `key`; `None` if the key does not exist.
     ///
     /// # Errors
-    /// [`Error::Loading`] before the first sync, [`Error::WrongType`], [`Error::Tainted`]; [`Error::Reply`] if the
-    /// database does not exist.
+    /// [`Error::Loading`], [`Error::Stale`] and [`Error::Stopped`] if there is nothing to read from; [`Error::WrongType`] and
+    /// [`Error::Tainted`] because of the key; [`Error::Reply`] if the database does not exist.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, Error> {
         self.get_with(key, |text| text.map(<[u8]>::to_vec))
     }
@@ -515,7 +548,7 @@ impl<'r> Database<'r> {
     /// The strings at `keys`, all at one offset; `None` for a key that does not exist or holds no string.
     ///
     /// # Errors
-    /// [`Error::Loading`] before the first sync, [`Error::Tainted`] if any of the keys is tainted.
+    /// Like [`get`](Self::get), but never [`Error::WrongType`]; [`Error::Tainted`] if any of the keys is tainted.
     pub fn mget<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>, Error> {
         let served = self.replica.sources.served.peek();
         let generation = self.known(served.as_ref())?;
@@ -527,8 +560,10 @@ impl<'r> Database<'r> {
         })
     }
 
-    /// Walks over the keys that match the glob `pattern`. Returns a key that exists throughout at least once, possibly
-    /// twice.
+    /// Walks over the keys that match the glob `pattern`, without holding the writer up. Returns a key that exists throughout
+    /// at least once, possibly twice; a key that is added or removed meanwhile may be missing or not.
+    ///
+    /// An error, such as [`Error::Loading`], is the walk's last item.
     #[must_use]
     pub fn scan(&self, pattern: impl Into<Vec<u8>>) -> Scan<'r> {
         Scan {
@@ -541,9 +576,21 @@ impl<'r> Database<'r> {
 
     /// Runs a read command by name, as a client would, and returns its RESP3 reply.
     ///
+    /// ```no_run
+    /// # use redtail::{Error, Replica, Reply};
+    /// # fn read(replica: &Replica) -> Result<(), Error> {
+    /// let users = replica.database(3);
+    /// if let Reply::Map(fields) = users.command(&["HGETALL", "user:1"])? {
+    ///     println!("{} fields", fields.len());
+    /// }
+    /// let score = users.command(&["ZSCORE", "board", "anna"])?; // Reply::Double or Reply::Null
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
-    /// [`Error::Loading`] before the first sync; [`Error::Reply`] with the error that a client would get, including for
-    /// writes and unknown commands.
+    /// [`Error::Loading`], [`Error::Stale`] and [`Error::Stopped`] if there is nothing to read from; [`Error::Reply`] with the
+    /// error that a client would get, including for writes, for unknown commands and for tainted keys.
     pub fn command<W: AsRef<[u8]>>(&self, words: &[W]) -> Result<Reply, Error> {
         let owned = ArgsBuf::new(words);
         let args = owned.as_args();
@@ -591,7 +638,7 @@ fn with_text<R>(
         Some(Value::Integer(number)) => {
             Ok(read(Some(itoa::Buffer::new().format(number).as_bytes())))
         }
-        Some(Value::Object(_)) => Err(WrongType.into()),
+        Some(Value::Object(_)) => Err(Error::WrongType),
     }
 }
 

@@ -227,6 +227,7 @@ pub struct Choices([Option<i64>; SETTINGS.len()]);
 
 impl Choices {
     /// Chooses the value of a setting.
+    #[doc(hidden)]
     pub fn choose(&mut self, setting: &Setting, value: i64) {
         let place = SETTINGS.iter().position(|one| std::ptr::eq(one, setting));
         if let Some(slot) = place.and_then(|place| self.0.get_mut(place)) {
@@ -246,6 +247,7 @@ impl Choices {
     }
 
     /// Returns the thresholds of a server of `dialect` with these choices.
+    #[doc(hidden)]
     #[must_use]
     pub fn thresholds(&self, dialect: Dialect) -> Thresholds {
         let mut thresholds = Thresholds::of(dialect);
