@@ -318,6 +318,13 @@ fn dump_of(keys: &[u8]) -> Vec<u8> {
     [b"REDIS0012", keys, b"\xff\0\0\0\0\0\0\0\0"].concat()
 }
 
+#[test]
+fn old_dumps_have_no_checksum_and_some_servers_write_none() {
+    let checksum = |dump: &[u8]| found(dump).unwrap().1.checksum;
+    assert_eq!(checksum(&dump_of(b"\x00\x01k\x01v")), Checksum::Disabled);
+    assert_eq!(checksum(b"REDIS0003\x00\x01k\x01v\xff"), Checksum::Absent);
+}
+
 fn refusal(dump: &[u8]) -> Error {
     found(dump).map(|(lines, _)| lines).unwrap_err()
 }
