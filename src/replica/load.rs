@@ -22,7 +22,7 @@ use crate::rdb::source::Source;
 use crate::rdb::version::Version;
 use crate::state::{self, Taint};
 use crate::store::{
-    Doubt, DuplicateKey, Entry, Generation, Keyspaces, Libraries, Loader, NewValue, Tuning,
+    Doubt, Entry, Generation, Keyspaces, Libraries, Loader, LoaderError, NewValue, Tuning,
     WriteToken, unix_ms,
 };
 use crate::value::{Choices, Thresholds};
@@ -73,11 +73,13 @@ pub enum LoadError {
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
     #[error(transparent)]
-    Duplicate(#[from] DuplicateKey),
+    Key(#[from] LoaderError),
     #[error(transparent)]
     Element(#[from] crate::value::Error),
     #[error("the primary uses database {0}; allow it with --databases {1} or more")]
     Database(u64, u64),
+    #[error("{0:?} does not say which key's value is unknown")]
+    Taint(String),
 }
 
 impl From<Refusal> for SinkError {
@@ -235,7 +237,7 @@ fn rdb<S: Source>(
     snapshot
         .loader
         .finish()
-        .map_err(|duplicate| reader.error(SinkError::from(Refusal::from(duplicate))))?;
+        .map_err(|error| reader.error(SinkError::from(Refusal::from(error))))?;
     figures.keys.store(snapshot.keys, Ordering::Relaxed);
     figures.bytes.store(summary.bytes, Ordering::Relaxed);
     let facts = snapshot.facts;
@@ -411,6 +413,12 @@ impl Snapshot<'_> {
     }
 }
 
+/// The taint that a field of our own snapshot describes. Were it dropped, its key would be served as if it were known.
+fn taint(value: &[u8]) -> Result<Taint, Refusal> {
+    let described = || String::from_utf8_lossy(value).into_owned();
+    Taint::decode(value).ok_or_else(|| Refusal::Taint(described()))
+}
+
 /// The number that a text starts with, as C's `atoi` reads it; 0 if it is negative or there is none. A server stays in
 /// database 0 then.
 fn leading(text: &[u8]) -> u64 {
@@ -463,7 +471,7 @@ impl Sink for Snapshot<'_> {
             b"repl-offset" => self.facts.offset = number(),
             b"lua" => self.keep_script(value),
             state::SWEPT => self.facts.is_swept = Some(value == b"timed"),
-            state::TAINTED => self.facts.taints.extend(Taint::decode(value)),
+            state::TAINTED => self.facts.taints.push(taint(value)?),
             state::TAINTED_ALL => self.facts.taints_everything = true,
             state::LIBRARIES_DOUBTED => self.facts.libraries.doubt(),
             _ => {}

@@ -7,6 +7,10 @@ use crate::value;
 
 /// Loads a dump of version 4, which has no checksum, from a payload that announces its length.
 fn load(body: &[u8]) -> Generation {
+    try_load(body).unwrap()
+}
+
+fn try_load(body: &[u8]) -> Result<Generation, LoadError> {
     let dump = [b"REDIS0004", body, b"\xff"].concat();
     let payload = [format!("\n${}\r\n", dump.len()).as_bytes(), &dump].concat();
     let mut reader = Reader::new(MemorySource(payload.into()));
@@ -18,8 +22,8 @@ fn load(body: &[u8]) -> Generation {
         scripting: None,
     };
     let framing = super::header(&mut reader).unwrap();
-    let loaded = super::payload(&mut reader, &framing, kept, &LoadFigures::default()).unwrap();
-    Arc::into_inner(loaded.generation).unwrap()
+    let loaded = super::payload(&mut reader, &framing, kept, &LoadFigures::default())?;
+    Ok(Arc::into_inner(loaded.generation).unwrap())
 }
 
 fn aux(name: &str, value: &str) -> Vec<u8> {
@@ -92,4 +96,18 @@ fn knows_both_ways_in_which_a_payload_is_framed() {
         Framing::parse(b"-ERR no"),
         Err(LoadError::Refused(_))
     ));
+}
+
+#[test]
+fn a_taint_that_cannot_be_read_refuses_the_snapshot() {
+    let field = |value: &str| {
+        let key = b"\x00\x01k\x01v";
+        try_load(&[&aux("redtail-tainted", value), &key[..]].concat())
+    };
+    let tainted = field("0 value k").unwrap();
+    assert!(tainted.spaces.taints().holds(0, b"k"));
+    for damaged in ["", "k", "0 value", "0 rumour k", "-1 value k"] {
+        let error = field(damaged).unwrap_err().to_string();
+        assert!(error.contains("which key's value is unknown"), "{error}");
+    }
 }

@@ -15,12 +15,32 @@ const WAITING_BYTES: usize = 1 << 20;
 /// Maximum bytes of a short key, and of a short text. A longer string gets its block at once.
 const SHORT_BYTES: usize = 256;
 
-/// A snapshot contains the same key twice in one database.
+/// Why a key of a snapshot was not loaded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("duplicate key {0:?} in database {1}")]
-pub struct DuplicateKey(pub String, pub usize);
+#[non_exhaustive]
+pub enum LoaderError {
+    /// The snapshot contains the same key twice in one database.
+    #[error("duplicate key {key:?} in database {db}")]
+    Duplicate {
+        /// The key.
+        key: String,
+        /// The database.
+        db: usize,
+    },
+    /// The key has no place in the generation. Only a bug of redtail or a database that the caller has not made room for
+    /// can cause this; a key that is merely left out would read as absent.
+    #[error("key {key:?} has no place in database {db}: {reason}; please report this")]
+    NoPlace {
+        /// The key.
+        key: String,
+        /// The database.
+        db: usize,
+        /// What is missing.
+        reason: &'static str,
+    },
+}
 
-/// Inserts keys, in batches per shard, into a generation that nobody reads yet.
+/// Inserts keys, in batches per shard, into a generation that nobody reads yet. After an error it is of no further use.
 ///
 /// Short strings get their blocks only when their batch is inserted. So the blocks of a shard lie side by side in memory,
 /// one batch at a time, and a walk over the shard finds many of them in one page.
@@ -89,8 +109,8 @@ impl<'a> Loader<'a> {
     /// Continues with database `db`.
     ///
     /// # Errors
-    /// [`DuplicateKey`] among the keys that still waited.
-    pub fn select(&mut self, db: usize) -> Result<(), DuplicateKey> {
+    /// [`LoaderError`] for one of the keys that still waited.
+    pub fn select(&mut self, db: usize) -> Result<(), LoaderError> {
         self.finish()?;
         self.number = db;
         self.db = None;
@@ -124,23 +144,23 @@ impl<'a> Loader<'a> {
     /// Adds one entry to the current database.
     ///
     /// # Errors
-    /// [`DuplicateKey`], possibly for an entry added earlier.
+    /// [`LoaderError`], possibly for an entry added earlier.
     #[inline]
-    pub fn insert(&mut self, entry: Entry) -> Result<(), DuplicateKey> {
+    pub fn insert(&mut self, entry: Entry) -> Result<(), LoaderError> {
         self.insert_hashed(self.spaces.hash(entry.key()), entry)
     }
 
     /// Like [`insert`](Self::insert), for a key that keeps no time of last use.
     ///
     /// # Errors
-    /// [`DuplicateKey`], possibly for an entry added earlier.
+    /// [`LoaderError`], possibly for an entry added earlier.
     #[inline]
     pub fn add(
         &mut self,
         key: &[u8],
         expire_at_ms: Option<i64>,
         value: NewValue<'_>,
-    ) -> Result<(), DuplicateKey> {
+    ) -> Result<(), LoaderError> {
         let hash = self.spaces.hash(key);
         if let NewValue::Text { bytes, raw: false } = value
             && let Some(place) = self.short.push(key, expire_at_ms, bytes)
@@ -155,17 +175,17 @@ impl<'a> Loader<'a> {
     }
 
     #[inline]
-    fn insert_hashed(&mut self, hash: u64, entry: Entry) -> Result<(), DuplicateKey> {
+    fn insert_hashed(&mut self, hash: u64, entry: Entry) -> Result<(), LoaderError> {
         // Weigh the entry now, while its block is in the cache.
         self.delta.add(Delta::of(&entry));
         self.wait(hash, Waiting::Entry(entry))
     }
 
     #[inline]
-    fn wait(&mut self, hash: u64, what: Waiting) -> Result<(), DuplicateKey> {
+    fn wait(&mut self, hash: u64, what: Waiting) -> Result<(), LoaderError> {
         let shard = shard_of(hash);
         let Some(batch) = self.batches.get_mut(shard) else {
-            return Ok(());
+            return Err(self.no_place(&what, NO_SHARD));
         };
         batch.push((hash, what));
         if batch.len() >= BATCH {
@@ -175,12 +195,12 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn flush(&mut self, shard: usize) -> Result<(), DuplicateKey> {
+    fn flush(&mut self, shard: usize) -> Result<(), LoaderError> {
         let Some(db) = self.current() else {
-            return Ok(());
+            return self.nothing_waits(shard, NO_DATABASE);
         };
         let (Some(batch), Some(lock)) = (self.batches.get_mut(shard), db.shard(shard)) else {
-            return Ok(());
+            return self.nothing_waits(shard, NO_SHARD);
         };
         let mut table = lock.write();
         batch
@@ -192,21 +212,44 @@ impl<'a> Loader<'a> {
                 Waiting::Short(place) => {
                     // A place stays valid until everything that waits has been inserted.
                     let Some(entry) = self.short.entry(place) else {
-                        continue;
+                        let key = unnamed(place);
+                        let (db, reason) = (self.number, NO_TEXT);
+                        return Err(LoaderError::NoPlace { key, db, reason });
                     };
                     self.delta.add(Delta::of(&entry));
                     entry
                 }
             };
             if let Err(entry) = insert_new(&mut table, hash, entry, db.hasher()) {
-                let key = String::from_utf8_lossy(entry.key()).into_owned();
-                return Err(DuplicateKey(key, self.number));
+                let (key, db) = (name(&entry), self.number);
+                return Err(LoaderError::Duplicate { key, db });
             }
         }
         Ok(())
     }
 
-    fn flush_all(&mut self) -> Result<(), DuplicateKey> {
+    /// Refuses to leave out the keys that wait for a shard which cannot be had: names the first of them.
+    #[cold]
+    fn nothing_waits(&self, shard: usize, reason: &'static str) -> Result<(), LoaderError> {
+        let batch = self.batches.get(shard);
+        let first = batch.and_then(|batch| batch.first());
+        first.map_or(Ok(()), |(_, first)| Err(self.no_place(first, reason)))
+    }
+
+    #[cold]
+    fn no_place(&self, waiting: &Waiting, reason: &'static str) -> LoaderError {
+        let key = match waiting {
+            Waiting::Entry(entry) => name(entry),
+            Waiting::Short(place) => {
+                let entry = self.short.entry(*place);
+                entry.map_or_else(|| unnamed(*place), |entry| name(&entry))
+            }
+        };
+        let db = self.number;
+        LoaderError::NoPlace { key, db, reason }
+    }
+
+    fn flush_all(&mut self) -> Result<(), LoaderError> {
         for shard in 0..SHARDS {
             let batch = self.batches.get(shard);
             if batch.is_some_and(|batch| !batch.is_empty()) {
@@ -220,12 +263,77 @@ impl<'a> Loader<'a> {
     /// Inserts everything that still waits.
     ///
     /// # Errors
-    /// [`DuplicateKey`].
-    pub fn finish(&mut self) -> Result<(), DuplicateKey> {
+    /// [`LoaderError`].
+    pub fn finish(&mut self) -> Result<(), LoaderError> {
         self.flush_all()?;
         if let Some(db) = self.db {
             db.publish(std::mem::take(&mut self.delta));
         }
         Ok(())
+    }
+}
+
+fn name(entry: &Entry) -> String {
+    String::from_utf8_lossy(entry.key()).into_owned()
+}
+
+/// What an error shows instead of a key whose bytes are gone.
+fn unnamed(place: u32) -> String {
+    format!("the waiting string at {place}")
+}
+
+const NO_DATABASE: &str = "there is no such database";
+const NO_SHARD: &str = "there is no such shard";
+const NO_TEXT: &str = "its bytes are gone";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::keyspaces::DATABASES_GROWN_MAX;
+
+    fn no_place(key: &str, db: usize, reason: &'static str) -> Result<(), LoaderError> {
+        let key = key.to_owned();
+        Err(LoaderError::NoPlace { key, db, reason })
+    }
+
+    #[test]
+    fn a_key_of_a_database_that_cannot_be_had_is_an_error_that_names_it() {
+        let spaces = Keyspaces::new(1);
+        let values: [fn() -> NewValue<'static>; 2] =
+            [|| NewValue::text(b"short"), || NewValue::Integer(5)];
+        for value in values {
+            let mut loader = Loader::new(&spaces);
+            assert_eq!(loader.select(DATABASES_GROWN_MAX), Ok(()));
+            loader.reserve(1000);
+            assert_eq!(loader.add(b"lost", None, value()), Ok(()));
+            let expected = no_place("lost", DATABASES_GROWN_MAX, NO_DATABASE);
+            assert_eq!(loader.finish(), expected);
+            let shown = expected.map_err(|error| error.to_string());
+            assert!(
+                shown.is_err_and(|text| text.contains("\"lost\" has no place in database 1024"))
+            );
+        }
+    }
+
+    #[test]
+    fn a_full_batch_without_a_database_is_refused_before_the_end() {
+        let spaces = Keyspaces::new(1);
+        let mut loader = Loader::new(&spaces);
+        assert_eq!(loader.select(DATABASES_GROWN_MAX), Ok(()));
+        let mut added = (0..=BATCH * SHARDS).map(|number| {
+            let key = number.to_string();
+            loader.add(key.as_bytes(), None, NewValue::Integer(1))
+        });
+        assert!(added.any(|added| added.is_err()));
+    }
+
+    #[test]
+    fn a_waiting_string_whose_bytes_are_gone_is_an_error() {
+        let spaces = Keyspaces::new(1);
+        let mut loader = Loader::new(&spaces);
+        assert_eq!(loader.wait(7, Waiting::Short(99)), Ok(()));
+        let expected = no_place("the waiting string at 99", 0, NO_TEXT);
+        assert_eq!(loader.finish(), expected);
+        assert_eq!(spaces.db(0).map(|db| db.len()), Some(0));
     }
 }

@@ -72,7 +72,7 @@ pub use group::Group;
 pub use growing::Growing;
 pub use keyspaces::{DATABASES_GROWN_MAX, Figures, Keyspaces};
 pub use libraries::{Libraries, Library, LibraryError};
-pub use loader::{DuplicateKey, Loader};
+pub use loader::{Loader, LoaderError};
 pub use locks::Slot;
 pub use scan::Cursor;
 pub use scripts::Scripts;

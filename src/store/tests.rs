@@ -268,6 +268,11 @@ fn readers_see_whole_transactions_only() {
     });
 }
 
+fn duplicate(key: &str) -> LoaderError {
+    let (key, db) = (key.to_owned(), 0);
+    LoaderError::Duplicate { key, db }
+}
+
 #[test]
 fn loading_finds_keys_that_stand_twice() {
     let spaces = Keyspaces::new(1);
@@ -283,7 +288,7 @@ fn loading_finds_keys_that_stand_twice() {
     loader
         .insert(Entry::new(&key(77), None, NewValue::Integer(1)))
         .unwrap();
-    assert_eq!(loader.finish(), Err(DuplicateKey("key:77".to_owned(), 0)));
+    assert_eq!(loader.finish(), Err(duplicate("key:77")));
 }
 
 #[test]
@@ -324,7 +329,7 @@ fn what_waited_for_its_batch_is_loaded_as_it_was() {
     let counted = spaces.db(0).unwrap().expires();
     assert_eq!(counted, 10_000);
     loader.add(&key(78), None, NewValue::text(b"x")).unwrap();
-    assert_eq!(loader.finish(), Err(DuplicateKey("key:78".to_owned(), 0)));
+    assert_eq!(loader.finish(), Err(duplicate("key:78")));
 }
 
 #[test]
