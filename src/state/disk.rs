@@ -95,8 +95,13 @@ impl Disk {
 
     /// Makes a snapshot durable, then removes the generations before it.
     pub(super) fn settle(&self, whole: Whole) {
-        // The thread ends only after this.
-        let _ = self.jobs.as_ref().map(|jobs| jobs.send(whole));
+        let sent = self
+            .jobs
+            .as_ref()
+            .is_some_and(|jobs| jobs.send(whole).is_ok());
+        if !sent {
+            self.shared.note(Err(io::Error::other(ENDED)));
+        }
     }
 
     /// Returns the generation whose snapshot has become durable since the last call.
@@ -106,11 +111,24 @@ impl Disk {
 
     /// Returns what went wrong since the last call. Costs one load as long as nothing has.
     pub(super) fn error(&self) -> Option<io::Error> {
-        if !self.shared.failed.load(Ordering::Relaxed) {
-            return None;
+        if self.shared.failed.load(Ordering::Relaxed) {
+            self.shared.failed.store(false, Ordering::Release);
+            return lock(&self.shared.error).take();
         }
-        self.shared.failed.store(false, Ordering::Release);
-        lock(&self.shared.error).take()
+        let has_ended = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
+        has_ended.then(|| io::Error::other(ENDED))
+    }
+}
+
+/// Without the thread, nothing becomes durable any more.
+const ENDED: &str = "the thread that forces the state to the disk has ended";
+
+impl Shared {
+    fn note(&self, result: io::Result<()>) {
+        if let Err(error) = result {
+            *lock(&self.error) = Some(error);
+            self.failed.store(true, Ordering::Release);
+        }
     }
 }
 
@@ -139,16 +157,9 @@ impl Worker {
                 Err(RecvTimeoutError::Timeout) => self.sync(),
                 Err(RecvTimeoutError::Disconnected) => break,
             };
-            self.note(result);
+            self.shared.note(result);
         }
-        self.note(self.sync());
-    }
-
-    fn note(&self, result: io::Result<()>) {
-        if let Err(error) = result {
-            *lock(&self.shared.error) = Some(error);
-            self.shared.failed.store(true, Ordering::Release);
-        }
+        self.shared.note(self.sync());
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -202,4 +213,36 @@ impl Worker {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A poisoned lock still holds a whole value.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    #[test]
+    fn says_that_its_thread_has_ended() {
+        let ended = std::thread::spawn(|| ());
+        while !ended.is_finished() {
+            std::thread::yield_now();
+        }
+        let (jobs, waiting) = mpsc::channel();
+        drop(waiting);
+        let disk = Disk {
+            shared: Arc::default(),
+            jobs: Some(jobs),
+            thread: Some(ended),
+        };
+        assert_eq!(disk.error().unwrap().to_string(), ENDED);
+        let file = || Arc::new(tempfile::tempfile().unwrap());
+        disk.settle(Whole {
+            number: 1,
+            file: file(),
+            temporary: None,
+            log: file(),
+        });
+        assert!(disk.shared.failed.load(Ordering::Relaxed));
+        assert_eq!(disk.error().unwrap().to_string(), ENDED);
+    }
 }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::folder::Folder;
-use super::record::{BEGIN_BYTES, Begin, HEAD_BYTES, Head, Kind, MARK, NotBegin};
+use super::record::{
+    BEGIN_BYTES, Begin, HEAD_BYTES, Head, Kind, MARK, NotBegin, PAYLOAD_BYTES_MAX,
+};
 use crate::rdb::crc64;
 
 /// A log that is being written. It contains whole records only, unless the system fails.
@@ -73,7 +75,12 @@ impl Log {
         payload: &[u8],
     ) -> io::Result<()> {
         self.buffer.clear();
-        Head::new(kind, offset, at_ms, payload).encode(&mut self.buffer);
+        let head = Head::new(kind, offset, at_ms, payload);
+        if head.len > PAYLOAD_BYTES_MAX {
+            // The reader would take it for damage.
+            return Err(io::Error::other("a record of the log is too long"));
+        }
+        head.encode(&mut self.buffer);
         self.buffer.extend_from_slice(payload);
         (&*self.file).write_all(&self.buffer)?;
         self.bytes += self.buffer.len() as u64;
@@ -278,5 +285,24 @@ fn of_io(path: &Path, at: u64, error: &io::Error) -> Damage {
         Damage::Corrupt { path, at, what }
     } else {
         Damage::Unusable { path, what }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_record_is_written_that_the_reader_would_refuse() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("log");
+        File::create(&path).unwrap();
+        let mut log = Log::reopen(&path, 0).unwrap();
+        let payload = vec![0; PAYLOAD_BYTES_MAX as usize + 1];
+        assert!(log.append(Kind::Stream, 0, 0, &payload).is_err());
+        assert_eq!((log.bytes(), fs::metadata(&path).unwrap().len()), (0, 0));
+        let longest = payload.get(1..).unwrap();
+        log.append(Kind::Stream, 0, 0, longest).unwrap();
     }
 }

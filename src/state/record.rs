@@ -171,12 +171,13 @@ fn is_summed(bytes: &[u8]) -> bool {
         .is_some_and(|(summed, sum)| crc64::update(0, summed) == u64::from_le_bytes(*sum))
 }
 
-/// Reads fixed-size fields one after the other. Past the last byte they are zeros, which no checksum covers.
+/// Reads fixed-size fields one after the other, of arrays that have room for all of them.
 struct Fields<'b>(&'b [u8]);
 
 impl Fields<'_> {
     fn take<const N: usize>(&mut self) -> [u8; N] {
         let Some((field, rest)) = self.0.split_first_chunk::<N>() else {
+            debug_assert!(false, "a field past the end of a record");
             return [0; N];
         };
         self.0 = rest;

@@ -201,9 +201,11 @@ impl Saving {
             return self.write_shard(db, shard);
         }
         early.insert(key.into());
-        let (Some(database), Some(writer)) = (self.databases.get_mut(db), &mut self.writer) else {
+        let Some(database) = self.databases.get_mut(db) else {
+            // A database that is newer than the snapshot.
             return Ok(());
         };
+        let writer = self.writer.as_mut().ok_or_else(ended)?;
         let (selected, now_s) = (&mut self.selected, unix_ms() / 1000);
         let mut result = Ok(());
         self.generation.spaces.visit_key(db, key, |entry| {
@@ -285,15 +287,14 @@ impl Saving {
 
     fn write_shard(&mut self, db: usize, shard: usize) -> io::Result<()> {
         let Some(database) = self.databases.get_mut(db) else {
+            // A database that is newer than the snapshot.
             return Ok(());
         };
         match database.written.get_mut(shard) {
             Some(written) if !*written => *written = true,
             _ => return Ok(()),
         }
-        let Some(writer) = &mut self.writer else {
-            return Ok(());
-        };
+        let writer = self.writer.as_mut().ok_or_else(ended)?;
         let now_s = unix_ms() / 1000;
         let early = self.early.remove(&(db, shard)).unwrap_or_default();
         let is_early = |key: &[u8]| !early.is_empty() && early.contains(key);
@@ -313,9 +314,7 @@ impl Saving {
         if let Some(error) = self.error.take() {
             return Err(error);
         }
-        let Some(mut writer) = self.writer.take() else {
-            return Ok(0);
-        };
+        let mut writer = self.writer.take().ok_or_else(ended)?;
         for aux in self
             .generation
             .module_aux
@@ -349,6 +348,11 @@ impl Drop for Saving {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+#[cold]
+fn ended() -> io::Error {
+    io::Error::other("the snapshot has already ended")
 }
 
 const HURRIED: &str = "a command changes more keys at once than can be written before it";
