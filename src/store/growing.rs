@@ -165,7 +165,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::store::NewValue;
+    use crate::store::{Names, NewValue, Refusal};
 
     /// Long enough for a writer to do what it must not do.
     const A_MOMENT: Duration = Duration::from_millis(20);
@@ -242,6 +242,21 @@ mod tests {
             );
             drop(growing);
         });
+    }
+
+    #[test]
+    fn a_walk_over_a_database_that_is_not_held_whole_has_no_result() {
+        let spaces = Keyspaces::new(1);
+        let [low, high] = ordered(&spaces);
+        write(&spaces, 0, &[&low, &high]);
+        let walk = |growing: &Growing<'_>| {
+            let read = |view: &View<'_>| Ok::<_, Refusal>(view.entries().count());
+            growing.view(0).read(Names::Existence, read)
+        };
+        let mut growing = spaces.growing(0, std::iter::once(low.as_slice()));
+        assert_eq!(walk(&growing), Err(Refusal::Unheld));
+        assert!(growing.add_db(0, false));
+        assert_eq!(walk(&growing), Ok(2));
     }
 
     #[test]

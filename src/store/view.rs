@@ -98,6 +98,17 @@ impl Shards<'_> {
             .chain(many.map(|(_, table)| &**table))
             .chain(held)
     }
+
+    /// Whether a walk misses nothing: a script that walks a database must hold all of it.
+    fn are_whole(&self) -> bool {
+        match self {
+            Self::Unlocked => false,
+            Self::Held(held, db) => {
+                super::keyspaces::all_slots(*db).all(|slot| held.table(slot).is_some())
+            }
+            _ => true,
+        }
+    }
 }
 
 impl<'a> View<'a> {
@@ -338,6 +349,9 @@ impl<'a> View<'a> {
 
     /// Every entry of the held shards, expired or not.
     pub fn entries_at_any_time(&self) -> impl Iterator<Item = &Entry> {
+        if !self.held.are_whole() {
+            self.fate.set(Fate::Unheld);
+        }
         self.held.iter().flat_map(super::walk::entries)
     }
 
@@ -403,10 +417,8 @@ impl<'a> View<'a> {
 
     /// Every entry of the held shards that is not expired.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.held
-            .iter()
-            .flat_map(super::walk::entries)
-            .filter(|entry| self.shows(entry))
+        let entries = self.entries_at_any_time();
+        entries.filter(|entry| self.shows(entry))
     }
 }
 
