@@ -150,7 +150,16 @@ fn expiry_option(args: Args<'_>, index: usize, now_ms: i64) -> Result<i64, Error
         () => return Err(Error::Syntax),
     };
     let time = integer(args.get(index + 1).ok_or(Error::Syntax)?)?;
-    Ok(time.saturating_mul(scale).saturating_add(base))
+    field_time(time.saturating_mul(scale).saturating_add(base))
+}
+
+/// Refuses what no primary sends: it refuses a negative time itself, and deletes a field at the time 0. A hash could not keep
+/// such a time, and its field would never expire.
+const fn field_time(at_ms: i64) -> Result<i64, Error> {
+    match at_ms {
+        1.. => Ok(at_ms),
+        _ => Err(Error::Text("ERR a field expires at an impossible time")),
+    }
 }
 
 pub(super) fn hsetex(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
@@ -205,7 +214,7 @@ fn hexpire_time(args: Args<'_>, now_ms: i64) -> Result<i64, Error> {
         0
     };
     let time = integer(args.at(2))?.saturating_mul(scale);
-    Ok(time.saturating_add(base))
+    field_time(time.saturating_add(base))
 }
 
 /// The condition for setting a field's expiry.
