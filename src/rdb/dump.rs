@@ -36,7 +36,7 @@ pub fn decode_payload<T>(payload: &[u8], take: impl FnOnce(Object<'_>) -> T) -> 
     let object = decoded.object;
     let is_taken = value.version.keeps_empty_collections() || !object.is_empty_collection();
     let taken = is_taken.then(|| take(object));
-    let left = value.bytes.len() - usize::try_from(reader.position()).unwrap_or(0);
+    let left = (value.bytes.len() as u64).saturating_sub(reader.position());
     reader.reading("a payload's end");
     match taken {
         None => Err(reader.error(Cause::Corrupt("an empty collection"))),
@@ -110,11 +110,9 @@ struct Value<'p> {
 /// `rdb-version-check relaxed` has accepted the payload, and whatever is new in a version has a type of its own.
 fn check_footer(payload: &[u8]) -> Result<Value<'_>, Error> {
     let wrong = |cause| Error::new(0, "a payload's footer", cause);
-    let summed_len = payload
-        .len()
-        .checked_sub(8)
-        .ok_or_else(|| wrong(Cause::Truncated))?;
-    let (summed, sum) = payload.split_at(summed_len);
+    let Some((summed, sum)) = payload.split_last_chunk::<8>() else {
+        return Err(wrong(Cause::Truncated));
+    };
     let Some((bytes, version)) = summed.split_last_chunk::<2>() else {
         return Err(wrong(Cause::Truncated));
     };
@@ -122,7 +120,7 @@ fn check_footer(payload: &[u8]) -> Result<Value<'_>, Error> {
     if version.number == 0 {
         return Err(wrong(Cause::Version(version)));
     }
-    let stated = u64::from_le_bytes(sum.try_into().unwrap_or_default());
+    let stated = u64::from_le_bytes(*sum);
     let computed = crc64::update(0, summed);
     if stated != computed {
         return Err(wrong(Cause::Checksum { stated, computed }));

@@ -1,7 +1,7 @@
 //! Listpacks: many small elements in one block of bytes, in Redis's layout.
 //!
 //! A [`Listpack`] always holds a valid blob: either it was built here, or [`Listpack::validate`] has walked all of it. Reading
-//! one therefore cannot fail. If an iterator did meet an impossible byte, it would just end.
+//! one therefore cannot fail. If an iterator did meet an impossible byte, it would end; debug builds panic.
 
 pub use super::packed::{IntText, Item, PackedError};
 use crate::resp::parse_integer;
@@ -12,7 +12,7 @@ const TERMINATOR: u8 = 0xff;
 /// The header's count if there are too many elements for it. They must then be counted by walking.
 const COUNT_UNKNOWN: u16 = u16::MAX;
 /// Redis does not let a listpack grow beyond this. Source: redis 7.0 listpack.c, `LISTPACK_MAX_SAFETY_LIMIT`.
-const SAFE_BYTES_MAX: usize = 1 << 30;
+pub(crate) const SAFE_BYTES_MAX: usize = if cfg!(test) { 16 << 20 } else { 1 << 30 };
 
 /// A valid listpack, byte for byte as Redis would write it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -246,13 +246,18 @@ impl Listpack {
         let old_len = self.bytes.len();
         let entry_end = range.start + entry.len();
         let new_len = entry_end + (old_len - range.end);
+        debug_assert!(
+            u32::try_from(new_len).is_ok(),
+            "callers keep a listpack below a gigabyte"
+        );
         if new_len > old_len {
             self.grow(new_len);
         }
         self.bytes.copy_within(range.end..old_len, entry_end);
         self.bytes.truncate(new_len);
-        if let Some(place) = self.bytes.get_mut(range.start..entry_end) {
-            entry.write(place);
+        match self.bytes.get_mut(range.start..entry_end) {
+            Some(place) => entry.write(place),
+            None => unreachable!("an entry outside of its listpack"),
         }
         let size = u32::try_from(new_len).unwrap_or(u32::MAX).to_le_bytes();
         if let Some(place) = self.bytes.get_mut(..4) {
@@ -308,7 +313,10 @@ impl<'a> Iterator for Iter<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Item<'a>> {
-        let (item, size) = decode(self.rest)?;
+        let Some((item, size)) = decode(self.rest) else {
+            debug_assert!(self.rest.is_empty(), "an entry of a valid listpack");
+            return None;
+        };
         self.rest = self
             .rest
             .get(size + back_length_bytes(size)..)
@@ -512,7 +520,7 @@ impl<'a> Entry<'a> {
 
 /// Returns the shortest encoding of an integer. Source: redis 7.0 listpack.c, lpEncodeIntegerGetType.
 fn encode_int(value: i64) -> ([u8; 9], usize) {
-    let [a, b, c, d, ..] = value.to_le_bytes();
+    let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
     let mut head = [0; 9];
     let len = match value {
         0..=127 => fill(&mut head, &[a]),
@@ -520,10 +528,7 @@ fn encode_int(value: i64) -> ([u8; 9], usize) {
         -32_768..=32_767 => fill(&mut head, &[0xf1, a, b]),
         -8_388_608..=8_388_607 => fill(&mut head, &[0xf2, a, b, c]),
         -2_147_483_648..=2_147_483_647 => fill(&mut head, &[0xf3, a, b, c, d]),
-        _ => {
-            let [e, f, g, h] = *value.to_le_bytes().last_chunk::<4>().unwrap_or(&[0; 4]);
-            fill(&mut head, &[0xf4, a, b, c, d, e, f, g, h])
-        }
+        _ => fill(&mut head, &[0xf4, a, b, c, d, e, f, g, h]),
     };
     (head, len)
 }

@@ -171,6 +171,11 @@ impl Db {
         self.heap_bytes() + slots * SLOT_BYTES
     }
 
+    /// All shards, in order.
+    pub(super) fn shards(&self) -> impl Iterator<Item = &RwLock<Table>> {
+        self.map.shards().iter().map(|padded| &**padded)
+    }
+
     #[inline]
     pub(super) fn shard(&self, shard: usize) -> Option<&RwLock<Table>> {
         self.map.shards().get(shard).map(|padded| &**padded)
@@ -186,19 +191,20 @@ impl Db {
     }
 
     pub(super) fn epoch(&self, shard: usize) -> u32 {
-        self.epochs
-            .get(shard)
-            .map_or(0, |epoch| epoch.load(Ordering::Relaxed))
+        let epoch = self.epochs.get(shard);
+        debug_assert!(epoch.is_some(), "there is no shard {shard}");
+        epoch.map_or(0, |epoch| epoch.load(Ordering::Relaxed))
     }
 
     /// Records that `shard`'s entries may have moved. The caller holds the shard's write lock.
     pub(super) fn bump_epoch(&self, shard: usize) {
-        if let Some(epoch) = self.epochs.get(shard) {
-            epoch.store(
-                epoch.load(Ordering::Relaxed).wrapping_add(1),
-                Ordering::Relaxed,
-            );
-        }
+        let Some(epoch) = self.epochs.get(shard) else {
+            unreachable!("there is no shard {shard}")
+        };
+        epoch.store(
+            epoch.load(Ordering::Relaxed).wrapping_add(1),
+            Ordering::Relaxed,
+        );
     }
 
     /// Makes changed figures visible. Only the writer calls this.

@@ -247,12 +247,19 @@ impl Entry {
     }
 
     fn object_pointer(&self, parts: Parts) -> Option<*mut Object> {
-        if parts.tag & KIND_MASK != OBJECT {
-            return None;
-        }
+        let is_object = parts.tag & KIND_MASK == OBJECT;
+        // SAFETY: the tag is OBJECT.
+        is_object.then(|| unsafe { self.boxed_object(parts) })
+    }
+
+    /// The pointer to the object, which `boxed` got from `Box::into_raw`.
+    ///
+    /// # Safety
+    /// The block's tag is OBJECT.
+    unsafe fn boxed_object(&self, parts: Parts) -> *mut Object {
         // SAFETY: an OBJECT block's payload is eight bytes.
         let address = usize::from_ne_bytes(unsafe { self.word(parts.payload) });
-        Some(std::ptr::with_exposed_provenance_mut(address))
+        std::ptr::with_exposed_provenance_mut(address)
     }
 
     /// The key.
@@ -312,10 +319,10 @@ impl Entry {
             }
             // SAFETY: an INTEGER block's payload is eight bytes.
             INTEGER => Value::Integer(i64::from_ne_bytes(unsafe { self.word(parts.payload) })),
-            OBJECT => match self.object() {
-                Some(Object::Text(text)) => Value::Text(text),
-                Some(object) => Value::Object(object),
-                None => Value::Text(&[]),
+            // SAFETY: the tag is OBJECT; the pointer came from `Box::into_raw` and is freed only when the entry is dropped.
+            OBJECT => match unsafe { &*self.boxed_object(parts) } {
+                Object::Text(text) => Value::Text(text),
+                object => Value::Object(object),
             },
             _ => Value::Object(&Object::Swept),
         }

@@ -42,7 +42,7 @@ impl<'a> NewValue<'a> {
                 Object::Hash(Hash::from_triples(triples, thresholds)?)
             }
             Decoded::HashTimed(pairs) => Object::Hash(Hash::from_timed_records(pairs, thresholds)?),
-            Decoded::ZsetListpack(pairs) => Object::Zset(Zset::from_listpack(pairs, thresholds)),
+            Decoded::ZsetListpack(pairs) => Object::Zset(Zset::from_listpack(pairs, thresholds)?),
             Decoded::Zset(members) => Object::Zset(Zset::from_records(members, thresholds)?),
             Decoded::Module(value) => match VectorSet::from_module(&value) {
                 Some(set) => Object::VectorSet(set.into()),

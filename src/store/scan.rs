@@ -81,8 +81,7 @@ impl View<'_> {
         let start = cursor.shard();
         let (mut found, mut looked_at) = (0, 0);
         let looks_max = count.saturating_mul(10).saturating_add(FREE_BUCKETS);
-        for shard in start..SHARDS {
-            let Some(lock) = db.shard(shard) else { break };
+        for (shard, lock) in db.shards().enumerate().skip(start) {
             let table = gate.read(lock);
             let epoch = db.epoch(shard);
             let first = if shard == start {
@@ -120,10 +119,7 @@ impl View<'_> {
     #[must_use]
     pub fn random_key(&self) -> Option<Vec<u8>> {
         let db = self.db()?;
-        let most = (0..SHARDS)
-            .filter_map(|shard| db.shard(shard))
-            .map(|shard| shard.read().buckets())
-            .max()?;
+        let most = db.shards().map(|shard| shard.read().buckets()).max()?;
         for _ in 0..most.saturating_mul(SHARDS).min(RANDOM_TRIES_MAX) {
             let table = db.shard(fastrand::usize(..SHARDS))?.read();
             let picked =

@@ -19,7 +19,8 @@ pub struct Scripts(Mutex<Kept>);
 #[derive(Debug, Default)]
 struct Kept {
     by_digest: HashMap<Box<[u8]>, Bytes, ahash::RandomState>,
-    oldest: VecDeque<Box<[u8]>>,
+    /// The same, with their digests, oldest first.
+    oldest: VecDeque<(Box<[u8]>, Bytes)>,
     bytes: usize,
 }
 
@@ -35,16 +36,15 @@ impl Scripts {
         if kept.by_digest.contains_key(digits) {
             return;
         }
+        let code = Bytes::copy_from_slice(code);
         kept.bytes += code.len() + OVERHEAD_BYTES;
-        kept.oldest.push_back(digits.into());
-        kept.by_digest
-            .insert(digits.into(), Bytes::copy_from_slice(code));
-        while kept.bytes > UPSTREAM_SCRIPTS_BYTES_MAX {
-            let Some(oldest) = kept.oldest.pop_front() else {
-                return;
-            };
-            let gone = kept.by_digest.remove(&oldest);
-            kept.bytes -= gone.map_or(0, |code| code.len() + OVERHEAD_BYTES);
+        kept.oldest.push_back((digits.into(), code.clone()));
+        kept.by_digest.insert(digits.into(), code);
+        while kept.bytes > UPSTREAM_SCRIPTS_BYTES_MAX
+            && let Some((oldest, code)) = kept.oldest.pop_front()
+        {
+            kept.by_digest.remove(&oldest);
+            kept.bytes -= code.len() + OVERHEAD_BYTES;
         }
     }
 
@@ -64,10 +64,8 @@ impl Scripts {
     #[must_use]
     pub fn all(&self) -> Vec<Bytes> {
         let kept = self.kept();
-        let texts = kept.oldest.iter();
-        texts
-            .filter_map(|digits| kept.by_digest.get(digits).cloned())
-            .collect()
+        let texts = kept.oldest.iter().map(|(_, code)| code.clone());
+        texts.collect()
     }
 }
 

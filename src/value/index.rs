@@ -142,8 +142,10 @@ impl Index {
     pub(super) fn replace(&mut self, records: &Records, key: &[u8], old: Handle, new: Handle) {
         self.admit(records, new);
         either!(&mut self.rows, table => {
-            if let Some(row) = table.find_mut(hash(key), |row| row.handle() == old) {
-                *row = Row::new(new);
+            match table.find_mut(hash(key), |row| row.handle() == old) {
+                Some(row) => *row = Row::new(new),
+                // A record without a row would be in walks, but not be found.
+                None => unreachable!("no row for the record at {old:?}"),
             }
         });
     }

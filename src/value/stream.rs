@@ -131,7 +131,7 @@ impl Stream {
     /// Iterates over the live entries with ids from `start` to `end`, inclusive, ascending.
     pub fn range(&self, start: StreamId, end: StreamId) -> impl Iterator<Item = Entry<'_>> {
         self.nodes_between(start, end)
-            .flat_map(|(id, listpack)| node::Entries::new(*id, listpack).into_iter().flatten())
+            .flat_map(|(id, listpack)| node::entries(*id, listpack))
             .filter(move |entry| !entry.is_deleted() && entry.id >= start)
             .take_while(move |entry| entry.id <= end)
     }
@@ -144,8 +144,7 @@ impl Stream {
             .rev()
             .flat_map(move |(id, listpack)| {
                 // Packed entries can only be read forwards, so collect those of one node and reverse them.
-                let entries = node::Entries::new(*id, listpack).into_iter().flatten();
-                let mut entries: Vec<Entry<'_>> = entries
+                let mut entries: Vec<Entry<'_>> = node::entries(*id, listpack)
                     .filter(|entry| !entry.is_deleted() && entry.id <= end)
                     .collect();
                 entries.reverse();
@@ -269,9 +268,7 @@ impl Stream {
     fn is_all_old(&self, id: StreamId, listpack: &Listpack, keep: Keep) -> bool {
         match keep {
             Keep::Newest(most) => self.length.wrapping_sub(node::counts(listpack).0) >= most,
-            Keep::From(first) => node::Entries::new(id, listpack)
-                .into_iter()
-                .flatten()
+            Keep::From(first) => node::entries(id, listpack)
                 .last()
                 .is_some_and(|last| last.id < first),
         }
@@ -279,7 +276,7 @@ impl Stream {
 
     fn trim_node(&mut self, id: StreamId, keep: Keep) -> u64 {
         let Some(node) = self.nodes.get_mut(&id) else {
-            return 0;
+            unreachable!("no node {id} to trim")
         };
         let before = node_bytes(node);
         let mut left = self.length;

@@ -85,7 +85,10 @@ impl Table {
         let Self { records, index } = self;
         match index {
             Some(index) => index.insert(records, record.key, handle),
-            None if records.len() > WALKED_MAX => *index = Index::of(records),
+            None if records.len() > WALKED_MAX => {
+                *index = Index::of(records);
+                debug_assert!(index.is_some(), "the keys are distinct");
+            }
             None => {}
         }
         Ok(handle)
@@ -96,7 +99,9 @@ impl Table {
         if self.records.overwrite_value(handle, value) {
             return;
         }
-        let Some(old) = self.at(handle) else { return };
+        let Some(old) = self.at(handle) else {
+            unreachable!("no record to change at {handle:?}")
+        };
         let (key, number) = (Box::<[u8]>::from(old.key), old.number);
         let key = &*key;
         let new = self.records.push(Record { key, value, number });

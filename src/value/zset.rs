@@ -55,17 +55,16 @@ impl Zset {
     ///
     /// Source: redis 7.0 rdb.c, rdbLoadObject.
     ///
-    /// The decoder has checked that the members are in order and distinct.
-    #[must_use]
-    pub fn from_listpack(listpack: Listpack, thresholds: &Thresholds) -> Self {
-        let fits = listpack.len() / 2 <= thresholds.zset_max_listpack_entries;
-        let mut zset = Self {
-            form: Form::Packed(listpack),
+    /// The decoder has checked that the members are in order and distinct. Where they are not, a packed set stays as it is.
+    ///
+    /// # Errors
+    /// If the set must be unpacked, and there is a duplicate member or a score that is not a number.
+    pub fn from_listpack(listpack: Listpack, thresholds: &Thresholds) -> Result<Self, Error> {
+        let form = match listpack.len() / 2 <= thresholds.zset_max_listpack_entries {
+            true => Form::Packed(listpack),
+            false => Form::Large(Box::new(unpacked(&listpack)?)),
         };
-        if !fits {
-            zset.enlarge();
-        }
-        zset
+        Ok(Self { form })
     }
 
     /// Takes members in any order, and packs them if they are few and short. No score may be NaN.
@@ -200,7 +199,8 @@ impl Zset {
         if let Form::Packed(packed) = &self.form
             && packed::find(packed, member).is_none()
             && (packed.len() / 2 >= thresholds.zset_max_listpack_entries
-                || member.len() > thresholds.zset_max_listpack_value)
+                || member.len() > thresholds.zset_max_listpack_value
+                || !packed.can_grow(member.len()))
         {
             self.enlarge();
         }
@@ -293,14 +293,25 @@ impl Zset {
     /// Leaves the packed form, for good, as in Redis.
     pub fn enlarge(&mut self) {
         if let Form::Packed(packed) = &self.form {
-            let mut members = Records::new(Shape::SCORED);
-            let mut text = IntText::new();
-            Pairs::new(packed, 0).for_each(|(member, score)| {
-                members.push(Record::scored(member.text(&mut text), score));
-            });
-            // Members are distinct: that is an invariant of this type.
-            self.form = Form::Large(Box::new(Table::new(members).unwrap_or_default()));
+            let table = unpacked(packed);
+            // An empty set in its place would be served as if its members had been removed.
+            let table = table.unwrap_or_else(|error| unreachable!("a packed sorted set: {error}"));
+            self.form = Form::Large(Box::new(table));
         }
+    }
+}
+
+/// Builds the large form of a listpack of members and scores.
+fn unpacked(packed: &Listpack) -> Result<Table, Error> {
+    let mut members = Records::new(Shape::SCORED);
+    let mut text = IntText::new();
+    Pairs::new(packed, 0).for_each(|(member, score)| {
+        members.push(Record::scored(member.text(&mut text), score));
+    });
+    // Pairs end at the first score that is not a number.
+    match members.len() * 2 == packed.len() {
+        true => Table::new(members),
+        false => Err(Error::Score),
     }
 }
 

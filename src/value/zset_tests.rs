@@ -155,7 +155,7 @@ fn the_packed_bytes_are_those_that_a_load_accepts() {
     let packed = zset.as_listpack().unwrap().as_bytes().to_vec();
     let packed = Listpack::validate(packed).unwrap();
     assert_eq!(packed::check(&packed), Ok(()));
-    let loaded = Zset::from_listpack(packed, &thresholds);
+    let loaded = Zset::from_listpack(packed, &thresholds).unwrap();
     assert_eq!(contents(&loaded), contents(&zset));
 }
 
@@ -258,4 +258,41 @@ fn a_negative_zero_is_not_another_score() {
     let thresholds = Thresholds::default();
     zset.insert(b"a", 0.0, &thresholds);
     assert_eq!(zset.insert(b"a", -0.0, &thresholds), Change::Same);
+}
+
+#[test]
+fn a_packed_set_that_cannot_be_unpacked_is_refused_and_not_emptied() {
+    let thresholds = Thresholds {
+        zset_max_listpack_entries: 1,
+        ..Thresholds::default()
+    };
+    let load = |words: &[&str]| {
+        let packed: Listpack = words.iter().collect();
+        Zset::from_listpack(packed, &thresholds).map(|zset| zset.len())
+    };
+    assert_eq!(load(&["a", "1", "b", "2"]), Ok(2));
+    assert_eq!(load(&["a", "1", "a", "2"]), Err(Error::Duplicate));
+    for scores in [["nan", "2"], ["1", "two"], ["1", "nan"]] {
+        let [one, other] = scores;
+        assert_eq!(
+            load(&["a", one, "b", other]),
+            Err(Error::Score),
+            "{scores:?}"
+        );
+    }
+    assert_eq!(load(&["a", "1", "b", "2", "c"]), Err(Error::Score));
+}
+
+#[test]
+fn leaves_a_listpack_before_it_is_larger_than_servers_allow() {
+    let thresholds = Thresholds {
+        zset_max_listpack_value: usize::MAX,
+        ..Thresholds::default()
+    };
+    let long = vec![b'x'; crate::rdb::listpack::SAFE_BYTES_MAX / 2];
+    let mut zset = Zset::default();
+    zset.insert(&long, 1.0, &thresholds);
+    assert!(zset.as_listpack().is_some());
+    zset.insert(&[&long[..], b"y"].concat(), 2.0, &thresholds);
+    assert!(zset.as_listpack().is_none() && zset.len() == 2);
 }

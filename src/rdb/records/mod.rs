@@ -134,15 +134,18 @@ impl Records {
     pub fn push(&mut self, record: Record<'_>) -> Handle {
         let size = record.size(self.shape);
         self.see_to_room(size);
-        let Some(chunk) = self.chunks.get_mut(index(self.tail)) else {
-            return Handle::near(0);
-        };
+        let tail = self.tail;
         // Less than CHUNK_BYTES: a larger chunk has only one record.
-        let at = u16::try_from(chunk.bytes.len()).unwrap_or(u16::MAX);
+        let place = self.chunks.get_mut(index(tail)).and_then(|chunk| {
+            let at = u16::try_from(chunk.bytes.len()).ok()?;
+            Some((at, chunk))
+        });
+        let Some((at, chunk)) = place else {
+            unreachable!("chunk {tail} has no room for a record, although room was made")
+        };
         record.write(&mut chunk.bytes, self.shape);
         self.len += 1;
-        let chunk = self.tail;
-        Handle { chunk, at }
+        Handle { chunk: tail, at }
     }
 
     /// Makes sure that the tail chunk may take `size` more bytes and has capacity for them.
@@ -181,7 +184,7 @@ impl Records {
     fn make_room(&mut self, size: usize) {
         let more = self.held / 4;
         let Some(chunk) = self.chunks.get_mut(index(self.tail)) else {
-            return;
+            unreachable!("the tail chunk has just been opened")
         };
         let before = chunk.bytes.capacity();
         let used = chunk.bytes.len();
@@ -205,11 +208,17 @@ impl Records {
     }
 
     /// Returns the record at a handle. It is there until it is removed or moved.
+    ///
+    /// A handle that points nowhere is a bug of its keeper. Reads then return nothing; changes panic, because a change that
+    /// went nowhere would be served as if it had happened.
     #[must_use]
     #[inline]
     pub fn get(&self, handle: Handle) -> Option<Record<'_>> {
-        let bytes = self.from(handle)?;
-        Record::split(bytes, self.shape).map(|(record, _)| record)
+        let split = self
+            .from(handle)
+            .and_then(|bytes| Record::split(bytes, self.shape));
+        debug_assert!(split.is_some(), "{handle:?} points nowhere");
+        split.map(|(record, _)| record)
     }
 
     /// Returns the key of the record at a handle.
@@ -217,6 +226,7 @@ impl Records {
     #[inline]
     pub fn key(&self, handle: Handle) -> &[u8] {
         let text = self.from(handle).and_then(split_text);
+        debug_assert!(text.is_some(), "{handle:?} points nowhere");
         text.map_or(&[], |(key, _)| key)
     }
 
@@ -248,14 +258,18 @@ impl Records {
     }
 
     /// Sets a record's score or expiry, in a store that has them.
+    ///
+    /// # Panics
+    /// If there is no record at the handle, or if the store has no numbers.
     pub fn set_number(&mut self, handle: Handle, number: u64) {
         let bytes = self.from(handle).filter(|_| self.shape.has_number);
         let end = bytes.and_then(|bytes| {
             let (_, rest) = Record::split(bytes, self.shape)?;
             Some(bytes.len() - rest.len())
         });
-        if let Some(start) = end.and_then(|end| end.checked_sub(8)) {
-            self.overwrite(handle, start, &number.to_le_bytes());
+        match end.and_then(|end| end.checked_sub(8)) {
+            Some(start) => self.overwrite(handle, start, &number.to_le_bytes()),
+            None => unreachable!("no number to set at {handle:?}"),
         }
     }
 
@@ -264,24 +278,28 @@ impl Records {
         let start = usize::from(handle.at) + start;
         let chunk = self.chunks.get_mut(index(handle.chunk));
         let place = chunk.and_then(|chunk| chunk.bytes.get_mut(start..start + with.len()));
-        if let Some(place) = place {
-            place.copy_from_slice(with);
+        match place {
+            Some(place) => place.copy_from_slice(with),
+            None => unreachable!("{handle:?} points nowhere"),
         }
     }
 
     /// Removes a record. Its bytes stay until its chunk is [`compact`](Self::compact)ed.
+    ///
+    /// # Panics
+    /// If there is no record at the handle.
     pub fn remove(&mut self, handle: Handle) {
-        let Some(size) = self.get(handle).map(|record| record.size(self.shape)) else {
-            return;
+        let size = self.get(handle).map(|record| record.size(self.shape));
+        let place = size.and_then(|size| {
+            let Chunk { bytes, dead } = self.chunks.get_mut(index(handle.chunk))?;
+            Some((size, dead, bytes.get_mut(usize::from(handle.at))?))
+        });
+        let Some((size, dead, first)) = place else {
+            unreachable!("no record to remove at {handle:?}")
         };
-        let Some(chunk) = self.chunks.get_mut(index(handle.chunk)) else {
-            return;
-        };
-        chunk.dead += size;
+        *dead += size;
+        *first |= DEAD;
         self.len -= 1;
-        if let Some(first) = chunk.bytes.get_mut(usize::from(handle.at)) {
-            *first |= DEAD;
-        }
     }
 
     /// Whether more than half of a chunk is dead, so that it should be compacted.
@@ -298,7 +316,7 @@ impl Records {
         self.entries_from(chunk)
             .take_while(move |(from, _)| from.chunk == chunk)
             .map(move |(from, record)| {
-                let at = u16::try_from(to).unwrap_or(u16::MAX);
+                let at = place(to);
                 to += record.size(self.shape);
                 (record, from, Handle { chunk, at })
             })
@@ -318,6 +336,7 @@ impl Records {
             }
             from += size;
         }
+        assert_eq!(from, bytes.len(), "a chunk ends with a whole record");
         bytes.truncate(to);
         *dead = 0;
         let is_free = to == 0 && chunk != self.tail;
@@ -355,6 +374,15 @@ impl Records {
 
 const fn index(chunk: u32) -> usize {
     chunk as usize
+}
+
+/// A place in a chunk, as a handle keeps it. It always fits: a chunk of more than [`CHUNK_BYTES`] has only one record.
+#[inline]
+fn place(at: usize) -> u16 {
+    let Ok(at) = u16::try_from(at) else {
+        unreachable!("a record at {at} in its chunk")
+    };
+    at
 }
 
 impl Clone for Records {
@@ -398,6 +426,7 @@ impl<'a> Iterator for Iter<'a> {
     fn next(&mut self) -> Option<Record<'a>> {
         loop {
             let Some((record, rest)) = Record::split(self.rest, self.shape) else {
+                debug_assert!(self.rest.is_empty(), "a chunk ends with a whole record");
                 self.rest = &self.chunks.next()?.bytes;
                 continue;
             };
@@ -428,12 +457,13 @@ impl<'a> Iterator for Entries<'a> {
         loop {
             let bytes = self.bytes.get(self.at..).unwrap_or_default();
             let Some((record, rest)) = Record::split(bytes, self.records.shape) else {
+                debug_assert!(bytes.is_empty(), "a chunk ends with a whole record");
                 self.chunk += 1;
                 self.bytes = &self.records.chunks.get(index(self.chunk))?.bytes;
                 self.at = 0;
                 continue;
             };
-            let at = u16::try_from(self.at).unwrap_or(u16::MAX);
+            let at = place(self.at);
             self.at = self.bytes.len() - rest.len();
             if bytes.first().is_some_and(|first| first & DEAD == 0) {
                 let chunk = self.chunk;

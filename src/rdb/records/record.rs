@@ -139,9 +139,13 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Returns an expiry as a record's number.
+/// Returns an expiry, which is not negative, as a record's number.
 #[must_use]
 pub fn expiry_number(expire_at_ms: Option<i64>) -> u64 {
+    debug_assert!(
+        expire_at_ms >= Some(0) || expire_at_ms.is_none(),
+        "callers refuse such a time"
+    );
     let at = expire_at_ms.and_then(|at| u64::try_from(at).ok());
     at.unwrap_or(NO_EXPIRY)
 }

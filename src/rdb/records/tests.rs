@@ -212,3 +212,36 @@ fn values_and_numbers_are_overwritten_in_place() {
         assert_eq!(records.get(second), Some(expected));
     }
 }
+
+#[test]
+fn a_change_of_a_record_that_is_not_there_panics() {
+    let changes: [fn(&mut Records, Handle); 3] = [
+        |records, handle| records.remove(handle),
+        |records, handle| records.set_number(handle, 7),
+        |records, handle| records.overwrite(handle, 0, b"x"),
+    ];
+    for change in changes {
+        for handle in [Handle::near(99), Handle { chunk: 3, at: 0 }] {
+            let mut records = Records::new(Shape::SCORED);
+            records.push(Record::scored(b"m", 1.0));
+            let changed = std::panic::catch_unwind(move || change(&mut records, handle));
+            assert!(changed.is_err(), "{handle:?}");
+        }
+    }
+    // No member has a number to set.
+    let mut members = Records::new(Shape::MEMBER);
+    let handle = members.push(Record::member(b"m"));
+    assert!(std::panic::catch_unwind(move || members.set_number(handle, 7)).is_err());
+}
+
+#[test]
+#[should_panic(expected = "a chunk ends with a whole record")]
+fn compacting_a_chunk_loses_no_record_that_it_cannot_read() {
+    let mut records = Records::new(Shape::MEMBER);
+    let first = records.push(Record::member(b"one"));
+    records.push(Record::member(b"two"));
+    // The second record states more bytes than there are.
+    records.chunks[0].bytes[4] = 100;
+    records.remove(first);
+    records.compact(0);
+}

@@ -198,18 +198,26 @@ impl Hash {
 
     /// Writes the hash.
     pub(crate) fn encode<W: Write>(&self, writer: &mut Writer<W>) -> io::Result<()> {
-        match (self.value_type(writer.layouts()), &self.0) {
-            (ValueType::Hash2, _) => writer.hash_with_expiries(self.len(), self.triples()),
-            (ValueType::HashMetadata, Form::Timed(timed)) => {
-                let first = timed.expiries().min().unwrap_or(0);
+        let kind = self.value_type(writer.layouts());
+        match (kind, &self.0, self.layout()) {
+            (ValueType::Hash2, ..) => writer.hash_with_expiries(self.len(), self.triples()),
+            (ValueType::HashMetadata, Form::Timed(timed), _) => {
+                let first = timed.expiries().min();
+                let first = first.ok_or_else(|| io::Error::other("no field of a hash expires"))?;
                 writer.hash_metadata(self.len(), first, self.triples())
             }
-            (ValueType::HashListpackEx, Form::Timed(timed)) => {
-                writer.raw(&timed.tracked_ms().unwrap_or(0).to_le_bytes())?;
-                self.packed().map_or(Ok(()), |packed| writer.packed(packed))
+            (ValueType::HashListpackEx, Form::Timed(timed), Layout::Triples(triples)) => {
+                writer.raw(&timed.tracked_ms().unwrap_or(NOT_TRACKED).to_le_bytes())?;
+                writer.packed(triples)
             }
-            (ValueType::Hash, _) => writer.hash(self.len(), self.iter()),
-            _ => self.packed().map_or(Ok(()), |packed| writer.packed(packed)),
+            (ValueType::Hash, ..) => writer.hash(self.len(), self.iter()),
+            (ValueType::HashListpack | ValueType::HashZiplist, _, Layout::Pairs(pairs)) => {
+                writer.packed(pairs)
+            }
+            // A type without its value would damage everything after it.
+            _ => Err(io::Error::other(format!(
+                "a hash is not laid out as {kind:?}"
+            ))),
         }
     }
 
@@ -317,8 +325,12 @@ impl Hash {
         let fields = words.len() / 2;
         let many =
             thresholds.hash_counts_arguments && fields > thresholds.hash_max_listpack_entries;
-        let mut words = words;
-        if many || words.any(|word| word.len() > thresholds.hash_max_listpack_value) {
+        let (mut bytes, mut is_long) = (0_usize, false);
+        for word in words {
+            bytes = bytes.saturating_add(word.len());
+            is_long |= word.len() > thresholds.hash_max_listpack_value;
+        }
+        if many || is_long || self.packed().is_some_and(|packed| !packed.can_grow(bytes)) {
             self.unpack();
         }
     }
@@ -442,6 +454,9 @@ impl Hash {
         self.0 = Form::Table(Box::new(table));
     }
 }
+
+/// Written instead of the soonest expiry of a hash that has none.
+const NOT_TRACKED: i64 = 0;
 
 /// Returns the value of `field` in a packed hash.
 fn find<'a>(packed: &'a Listpack, field: &[u8]) -> Option<Item<'a>> {

@@ -381,3 +381,30 @@ fn samples_of_a_timed_hash_are_different_fields() {
         assert!(hash.random().is_some());
     }
 }
+
+#[test]
+fn leaves_a_listpack_before_it_is_larger_than_servers_allow() {
+    let thresholds = Thresholds {
+        hash_max_listpack_value: usize::MAX,
+        ..Thresholds::default()
+    };
+    let long = vec![b'x'; crate::rdb::listpack::SAFE_BYTES_MAX / 2];
+    let mut hash = Hash::default();
+    assert!(hash.set(b"f", &long, &thresholds));
+    assert!(matches!(hash.layout(), Layout::Pairs(_)));
+    assert!(hash.set(b"g", &long, &thresholds));
+    assert!(matches!(hash.layout(), Layout::Table) && hash.len() == 2);
+}
+
+#[test]
+#[should_panic(expected = "the caller has found the field")]
+fn an_expiry_that_goes_nowhere_is_not_passed_over() {
+    let thresholds = Thresholds::default();
+    let mut hash = Hash::default();
+    hash.set(b"f", b"v", &thresholds);
+    hash.admit_expiries(&thresholds);
+    match &mut hash.0 {
+        Form::Timed(timed) => timed.change_expiry(b"g", Some(1)),
+        form => panic!("{form:?}"),
+    }
+}

@@ -186,7 +186,7 @@ impl Timed {
         added
     }
 
-    /// Sets, changes or removes the expiry of `field`. Returns false if there is no such field.
+    /// Sets, changes or removes the expiry of `field`, a time after 1970. Returns false if there is no such field.
     pub(super) fn set_expiry(
         &mut self,
         field: &[u8],
@@ -211,20 +211,23 @@ impl Timed {
         true
     }
 
-    fn change_expiry(&mut self, field: &[u8], expire_at_ms: Option<i64>) {
+    pub(super) fn change_expiry(&mut self, field: &[u8], expire_at_ms: Option<i64>) {
         match &mut self.form {
             Form::Packed(packed) => {
-                let Some(index) = packed.position(field, 2) else {
-                    return;
+                let index = packed.position(field, 2);
+                let found =
+                    index.and_then(|index| Some((index, packed.get(index + 1)?.to_boxed())));
+                let Some((index, value)) = found else {
+                    unreachable!("the caller has found the field")
                 };
-                let value = packed.get(index + 1).map(|value| value.to_boxed());
                 packed.remove(index, 3);
-                put(packed, field, &value.unwrap_or_default(), expire_at_ms);
+                put(packed, field, &value, expire_at_ms);
             }
             Form::Table(table) => {
-                if let Some(handle) = table.find(field) {
-                    table.set_number(handle, expiry_number(expire_at_ms));
-                }
+                let Some(handle) = table.find(field) else {
+                    unreachable!("the caller has found the field")
+                };
+                table.set_number(handle, expiry_number(expire_at_ms));
             }
         }
     }

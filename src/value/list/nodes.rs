@@ -86,6 +86,7 @@ impl Nodes {
             }
             before += here;
         }
+        debug_assert!(false, "the nodes hold fewer than {} elements", self.len);
         None
     }
 
@@ -98,13 +99,14 @@ impl Nodes {
                 return Some((at, behind - from_end));
             }
         }
+        debug_assert!(false, "the nodes hold fewer than {} elements", self.len);
         None
     }
 
-    /// Changes the listpack at `at` and updates the counts. Does nothing if the node is a large element.
+    /// Changes the listpack at `at`, which the caller knows to be one, and updates the counts.
     fn edit(&mut self, at: usize, change: impl FnOnce(&mut Listpack)) {
         let Some(ListNode::Packed(packed)) = self.nodes.get_mut(at) else {
-            return;
+            unreachable!("node {at} of a list is no listpack")
         };
         let (len, bytes) = (packed.len(), packed.capacity());
         change(packed);
@@ -137,15 +139,15 @@ impl Nodes {
     }
 
     pub(super) fn push(&mut self, end: End, word: &[u8], thresholds: &Thresholds) {
-        let last = self.nodes.len().checked_sub(1);
+        let at = match end {
+            End::Head => 0,
+            End::Tail => self.nodes.len().saturating_sub(1),
+        };
+        let takes = self.takes(Some(at), word, thresholds);
         match end {
-            End::Head if self.takes(Some(0), word, thresholds) => {
-                self.edit(0, |packed| packed.insert(0, word));
-            }
+            End::Head if takes => self.edit(at, |packed| packed.insert(0, word)),
             End::Head => self.put_node(0, new_node(word, thresholds)),
-            End::Tail if self.takes(last, word, thresholds) => {
-                self.edit(last.unwrap_or(0), |packed| packed.push(word));
-            }
+            End::Tail if takes => self.edit(at, |packed| packed.push(word)),
             End::Tail => self.put_node(self.nodes.len(), new_node(word, thresholds)),
         }
     }
@@ -172,8 +174,12 @@ impl Nodes {
         self.remove_in(at, 0, left);
     }
 
-    /// Removes up to `count` elements of the node at `at`, which must keep some. Returns how many were removed.
+    /// Removes up to `count` elements of the node at `at`, which must keep some. Returns how many were removed. If `count` is 0,
+    /// the node need not exist.
     fn remove_in(&mut self, at: usize, offset: usize, count: usize) -> usize {
+        if count == 0 {
+            return 0;
+        }
         let before = self.len;
         self.edit(at, |packed| {
             packed.remove(offset, count);
@@ -200,7 +206,7 @@ impl Nodes {
     /// Replaces the element at `index`, which must exist. Source: quicklistReplaceEntry.
     pub(super) fn replace(&mut self, index: usize, word: &[u8], thresholds: &Thresholds) {
         let Some((at, offset)) = self.locate(index) else {
-            return;
+            unreachable!("no element {index} to replace")
         };
         let is_large = thresholds.list_element_is_large(word.len());
         let is_packed = matches!(self.nodes.get(at), Some(ListNode::Packed(_)));
@@ -243,9 +249,10 @@ impl Nodes {
         word: &[u8],
         thresholds: &Thresholds,
     ) {
-        if let Some(place) = self.locate(index) {
-            self.insert_in(place, behind, word, thresholds);
-        }
+        let Some(place) = self.locate(index) else {
+            unreachable!("no element {index} to insert beside")
+        };
+        self.insert_in(place, behind, word, thresholds);
     }
 
     /// Like `insert`, at a node and a position in it. Source: _quicklistInsert.

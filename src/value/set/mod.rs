@@ -203,7 +203,8 @@ impl Set {
                 if packed.position(member, 0).is_some() {
                     return false;
                 }
-                if takes_one_more(packed.len(), member, thresholds) {
+                if takes_one_more(packed.len(), member, thresholds) && packed.can_grow(member.len())
+                {
                     packed.push(member);
                     return true;
                 }

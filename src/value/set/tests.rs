@@ -178,3 +178,18 @@ fn memory_is_given_back() {
     );
     assert_eq!(scanned(&set, 10), [b"member:0".to_vec()]);
 }
+
+#[test]
+fn leaves_a_listpack_before_it_is_larger_than_servers_allow() {
+    let thresholds = Thresholds {
+        set_max_listpack_value: usize::MAX,
+        ..Thresholds::default()
+    };
+    let long = vec![b'x'; crate::rdb::listpack::SAFE_BYTES_MAX / 2];
+    let mut set = Set::default();
+    set.prepare(&long, 1, &thresholds);
+    assert!(set.add(&long, &thresholds));
+    assert!(matches!(set.0, Form::Packed(_)));
+    assert!(set.add(&[&long[..], b"y"].concat(), &thresholds));
+    assert!(matches!(set.0, Form::Table(_)) && set.len() == 2);
+}

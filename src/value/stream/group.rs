@@ -159,12 +159,13 @@ impl Group {
         delivery_time_ms: i64,
         delivery_count: u64,
     ) {
-        self.acknowledge(id);
         let Some((owner, _)) = self.consumers.get_key_value(name) else {
-            return;
+            unreachable!("a pending entry goes to a consumer that does not exist")
         };
+        let owner = Arc::clone(owner);
+        self.acknowledge(id);
         let pending = Pending {
-            owner: Arc::clone(owner),
+            owner,
             delivery_time_ms,
             delivery_count,
         };

@@ -125,13 +125,22 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
+/// Iterates over the entries of a node that has been [`check`]ed.
+pub(super) fn entries(master_id: StreamId, node: &Listpack) -> impl Iterator<Item = Entry<'_>> {
+    let entries = Entries::new(master_id, node);
+    debug_assert!(entries.is_some(), "the node {master_id} is not sound");
+    entries.into_iter().flatten()
+}
+
 fn skip(rest: &mut Iter<'_>, items: usize) -> Option<()> {
     (rest.by_ref().take(items).count() == items).then_some(())
 }
 
 /// Returns the numbers of live entries and of tombstones in a node.
 pub(super) fn counts(node: &Listpack) -> (u64, u64) {
-    stated_counts(node).unwrap_or_default()
+    let counts = stated_counts(node);
+    debug_assert!(counts.is_some(), "a node begins with its counts");
+    counts.unwrap_or_default()
 }
 
 fn stated_counts(node: &Listpack) -> Option<(u64, u64)> {
@@ -234,9 +243,7 @@ pub(super) fn bury(
     master_id: StreamId,
     wanted: impl FnMut(&Entry<'_>) -> bool,
 ) -> u64 {
-    let buried: Vec<usize> = Entries::new(master_id, node)
-        .into_iter()
-        .flatten()
+    let buried: Vec<usize> = entries(master_id, node)
         .take_while(wanted)
         .filter(|entry| !entry.is_deleted())
         .map(|entry| entry.index)
@@ -246,12 +253,8 @@ pub(super) fn bury(
 
 /// Turns a live entry into a tombstone. Returns whether it existed.
 pub(super) fn bury_one(node: &mut Listpack, master_id: StreamId, id: StreamId) -> bool {
-    let mut live = Entries::new(master_id, node)
-        .into_iter()
-        .flatten()
-        .filter(|entry| !entry.is_deleted());
     // Checks only the first entry whose id is not below `id`. Where ids do not ascend, servers search no further either.
-    let found = live.find(|entry| entry.id >= id);
+    let found = entries(master_id, node).find(|entry| !entry.is_deleted() && entry.id >= id);
     let index = found
         .filter(|entry| entry.id == id)
         .map(|entry| entry.index);
@@ -260,8 +263,10 @@ pub(super) fn bury_one(node: &mut Listpack, master_id: StreamId, id: StreamId) -
 
 fn bury_at(node: &mut Listpack, indexes: &[usize]) -> u64 {
     for index in indexes {
-        let flags = node.get(*index).and_then(|item| item.as_int());
-        node.replace_item(*index, Item::Int(flags.unwrap_or(0) | DELETED));
+        let Some(flags) = node.get(*index).and_then(|item| item.as_int()) else {
+            unreachable!("no flags of an entry at {index}")
+        };
+        node.replace_item(*index, Item::Int(flags | DELETED));
     }
     let (live, deleted) = counts(node);
     let buried = indexes.len() as u64;

@@ -86,8 +86,10 @@ impl Block {
 
     fn insert(&mut self, at: usize, handle: Handle, width: Width) {
         self.push(handle, width);
-        let moved = self.0.get_mut(at * width.bytes()..).unwrap_or_default();
-        moved.rotate_right(width.bytes().min(moved.len()));
+        let Some(moved) = self.0.get_mut(at * width.bytes()..) else {
+            unreachable!("a place past the end of its block")
+        };
+        moved.rotate_right(width.bytes());
     }
 
     fn remove(&mut self, at: usize, width: Width) {
@@ -169,13 +171,14 @@ impl Order {
         block
     }
 
-    /// Changes the block at this index, if there is one.
+    /// Changes the block at this index, which exists: a handle that went nowhere would be a member without a rank.
     fn change(&mut self, at: usize, change: impl FnOnce(&mut Block)) {
-        if let Some(block) = self.blocks.get_mut(at) {
-            let before = block.0.capacity();
-            change(block);
-            self.room = self.room - before + block.0.capacity();
-        }
+        let Some(block) = self.blocks.get_mut(at) else {
+            unreachable!("no block {at} of handles")
+        };
+        let before = block.0.capacity();
+        change(block);
+        self.room = self.room - before + block.0.capacity();
     }
 
     /// Returns the place after all leading handles for which `precedes` is true.
@@ -218,10 +221,8 @@ impl Order {
     pub(super) fn replace(&mut self, place: Place, handle: Handle) {
         let width = self.width;
         self.change(place.block, |block| {
-            if place.at < block.len(width) {
-                block.remove(place.at, width);
-                block.insert(place.at, handle, width);
-            }
+            block.remove(place.at, width);
+            block.insert(place.at, handle, width);
         });
     }
 
@@ -258,7 +259,7 @@ impl Order {
                 let more = (len / 2).max(BLOCK_GROWS_MIN).min(BLOCK_MAX - len);
                 block.0.reserve_exact(more * width.bytes());
             }
-            block.insert(place.at.min(len), handle, width);
+            block.insert(place.at, handle, width);
         });
     }
 
@@ -292,12 +293,10 @@ impl Order {
     pub(super) fn remove(&mut self, place: Place) {
         let width = self.width;
         let Some(block) = self.blocks.get_mut(place.block) else {
-            return;
+            unreachable!("no block {} of handles", place.block)
         };
-        if place.at < block.len(width) {
-            block.remove(place.at, width);
-            self.merge(place.block);
-        }
+        block.remove(place.at, width);
+        self.merge(place.block);
     }
 
     /// Merges a block that has become short with the next one, or drops it if it is empty.

@@ -71,7 +71,9 @@ impl Table {
             }
             Err(handle) => handle,
         };
-        let old = self.members.at(handle).unwrap_or_default().score();
+        let Some(old) = self.members.at(handle).map(|record| record.score()) else {
+            unreachable!("no record at {handle:?}, where one was just found")
+        };
         #[expect(
             clippy::float_cmp,
             reason = "as Redis does: only another number moves a member"
@@ -90,9 +92,10 @@ impl Table {
             return false;
         };
         self.order.remove(self.place(score, member));
-        if let Some(handle) = self.members.unlink(member) {
-            self.tidy(handle.chunk());
-        }
+        let Some(handle) = self.members.unlink(member) else {
+            unreachable!("a member with a score has a record")
+        };
+        self.tidy(handle.chunk());
         true
     }
 
