@@ -35,7 +35,17 @@ const DATABASES: usize = 16;
 /// Far more than clocks differ, and far more than a primary lags with its deletions.
 pub const EXPIRED_GRACE: Duration = Duration::from_secs(60);
 
-/// How a replica follows its primary.
+/// How a replica follows its primary. What its fields are made of is in `redtail::config`.
+///
+/// ```
+/// use redtail::Config;
+/// use std::time::Duration;
+///
+/// let mut config = Config::new("rediss://replica:secret@primary.example:6380")?;
+/// config.upstream.tls.ca_cert_file = Some("/etc/redtail/ca.pem".into());
+/// config.max_staleness = Some(Duration::from_secs(5)); // rather an error than older data
+/// # Ok::<(), redtail::config::AddressError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The primary and the link to it.
@@ -65,8 +75,8 @@ pub struct Config {
     /// The maximum age of the last proof that the served data lacks nothing. Reads are refused beyond it. `None` for no
     /// limit.
     pub max_staleness: Option<Duration>,
-    /// Names of commands to ignore, in addition to [`PROVIDER_COMMANDS`](super::PROVIDER_COMMANDS): commands that the
-    /// upstream sends and that touch no data. Any other unknown command taints everything.
+    /// Names of commands to ignore: commands that the upstream sends and that touch no data. `opinfo`, which a provider's
+    /// servers send, is always ignored. Any other unknown command taints everything.
     pub stream_ignore: Vec<String>,
 }
 
@@ -166,6 +176,19 @@ impl Prepared {
 /// other, nor for the network. Dropping it stops it, without waiting.
 ///
 /// A read never blocks for long, but it is not async: it takes as long as its command takes.
+///
+/// ```no_run
+/// # use redtail::{Config, Replica};
+/// # use std::sync::Arc;
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let replica = Arc::new(Replica::start(Config::new("redis://127.0.0.1:6379")?)?);
+/// let reader = Arc::clone(&replica);
+/// std::thread::spawn(move || println!("{:?}", reader.get("greeting")));
+/// replica.stop().await; // every read answers Error::Stopped from now on
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Replica {
     sources: Sources,
@@ -529,6 +552,13 @@ impl<'r> Database<'r> {
 
     /// Passes the string at `key` to `read` in place, without a copy, and returns what `read` returns. The writer waits
     /// for `read` if it changes the same shard, so `read` should be short; it must not read from the replica itself.
+    ///
+    /// ```no_run
+    /// # fn read(replica: &redtail::Replica) -> Result<(), redtail::Error> {
+    /// let length = replica.get_with("page:1", |text| text.map(<[u8]>::len))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Like [`get`](Self::get); then `read` is not called.
