@@ -313,10 +313,11 @@ impl<'a> Iterator for Iter<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Item<'a>> {
-        let Some((item, size)) = decode(self.rest) else {
-            debug_assert!(self.rest.is_empty(), "an entry of a valid listpack");
-            return None;
-        };
+        debug_assert!(
+            self.rest.is_empty() || decode(self.rest).is_some(),
+            "an entry of a valid listpack"
+        );
+        let (item, size) = decode(self.rest)?;
         self.rest = self
             .rest
             .get(size + back_length_bytes(size)..)

@@ -15,7 +15,7 @@ use super::execute::Request;
 use super::resolve::resolve_for;
 use crate::command::rows::{Command, Flags, Replies, SessionCx};
 use crate::resp::{Args, Batch};
-use crate::store::{GROUP_MAX, Generation, Group, KeyHash};
+use crate::store::{GROUP_MAX, Generation, Group, KeyHash, Names};
 
 /// Reads that are waiting for the group to be complete. Empty between batches.
 #[derive(Debug, Default)]
@@ -150,7 +150,7 @@ impl Read {
                     handler,
                     args,
                 };
-                request.look(&hold, cx.reply)
+                request.look_for(Names::Key(key), &hold, cx.reply)
             }
             _ => run(cx, self.row, args),
         };

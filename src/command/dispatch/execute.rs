@@ -91,12 +91,24 @@ impl<'a> Request<'a> {
     #[inline]
     pub(crate) fn look(self, hold: &Hold<'_>, reply: &mut Reply) -> Result<(), Error> {
         let each = |visit: &mut dyn FnMut(&[u8])| self.visit(&mut |key| visit(key));
-        let names = match (self.command.scope, self.command.keys.single(self.args)) {
-            (Scope::Keys, Some(key)) => Names::Key(key),
-            (Scope::Keys, None) => Names::Keys(&each),
+        match self.command.scope {
+            Scope::Keys => self.look_for(Names::Keys(&each), hold, reply),
             // Counts and walks depend on which keys exist, not on their values.
-            (Scope::Database | Scope::Nothing, _) => Names::Existence,
-        };
+            Scope::Database | Scope::Nothing => self.look_for(Names::Existence, hold, reply),
+        }
+    }
+
+    /// Like [`look`](Self::look), for a read of which it is known what it names.
+    ///
+    /// # Errors
+    /// Like [`look`](Self::look).
+    #[inline]
+    pub(crate) fn look_for(
+        self,
+        names: Names<'_>,
+        hold: &Hold<'_>,
+        reply: &mut Reply,
+    ) -> Result<(), Error> {
         let result = hold.read(names, |view| (self.handler)(view, self.args, reply));
         debug_assert!(
             result != Err(Error::Unheld),
@@ -159,7 +171,13 @@ pub fn read_at(
     let result = if let (Scope::Keys, None, Some(key)) =
         (command.scope, command.also_reads, command.keys.single(args))
     {
-        look_once(spaces.view_key(db, key), place, request, reply)
+        let hold = spaces.view_key(db, key);
+        let work = place.begin(&hold, request);
+        if work <= work::LONG {
+            request.look_for(Names::Key(key), &hold, reply)
+        } else {
+            look_more(hold, request, reply, work)
+        }
     } else if command.scope == Scope::Nothing {
         spaces.survey(db, |hold| {
             reply.truncate(mark);
@@ -188,6 +206,17 @@ fn look_once(
     if work <= work::LONG {
         return request.look(&hold, reply);
     }
+    look_more(hold, request, reply, work)
+}
+
+/// Like [`look_once`], for a read that takes long.
+#[cold]
+fn look_more(
+    hold: Hold<'_>,
+    request: Request<'_>,
+    reply: &mut Reply,
+    work: usize,
+) -> Result<(), Error> {
     if !has_room(&hold, request, reply) {
         return Ok(());
     }
