@@ -61,6 +61,7 @@ pub mod internal {
     pub mod resp;
     #[cfg(feature = "lua")]
     pub mod script;
+    pub(crate) mod secret;
     #[cfg(feature = "cli")]
     pub mod server;
     pub mod state;

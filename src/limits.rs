@@ -43,7 +43,7 @@ pub const CERTIFICATES_BYTES_MAX: u64 = 16 << 20;
 pub const CERTIFICATE_FILES_MAX: usize = 4096;
 
 /// The largest password file.
-pub const SECRET_BYTES_MAX: u64 = 64 << 10;
+pub const SECRET_BYTES_MAX: usize = 64 << 10;
 
 /// Maximum words in an array of a reply before a link streams, and maximum arrays in one reply. A sentinel replies with an array
 /// of fields for each server.

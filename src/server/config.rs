@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::command::ScriptShare;
 use crate::dialect::Dialect;
+use crate::secret::Secret;
 
 /// An address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
@@ -110,7 +111,7 @@ pub struct Config {
     /// The addresses to listen on.
     pub listen: Vec<Listen>,
     /// The default user's password; `None` lets everyone in.
-    pub password: Option<String>,
+    pub password: Option<Secret>,
     /// Whether to refuse clients from other machines while no password is set.
     pub protected: bool,
     /// Who may use DEBUG.

@@ -49,7 +49,7 @@ mod tests {
     fn config(protected: bool, password: Option<&str>) -> Config {
         Config {
             protected,
-            password: password.map(str::to_owned),
+            password: password.map(crate::secret::Secret::new),
             ..Config::default()
         }
     }

@@ -84,7 +84,7 @@ impl Host for Server {
 
     fn checks_password(&self, given: &[u8]) -> Option<bool> {
         let password = self.config.password.as_ref()?;
-        Some(password.as_bytes().ct_eq(given).into())
+        Some(password.expose().as_bytes().ct_eq(given).into())
     }
 
     fn clients(&self) -> Vec<Arc<Client>> {

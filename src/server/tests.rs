@@ -146,7 +146,7 @@ fn plain() -> Running {
 
 fn with_password() -> Running {
     Running::start(Config {
-        password: Some("secret".to_owned()),
+        password: Some(crate::secret::Secret::new("secret")),
         ..Config::default()
     })
     .with_data()
@@ -404,7 +404,7 @@ fn a_password_is_asked_for() {
 /// Starts a server with a password and this dialect.
 fn speaking(dialect: Dialect) -> Running {
     Running::start(Config {
-        password: Some("secret".to_owned()),
+        password: Some(crate::secret::Secret::new("secret")),
         dialect: Some(dialect),
         ..Config::default()
     })

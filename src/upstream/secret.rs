@@ -1,43 +1,16 @@
 //! Users and passwords: given directly, or in files that are read again for each connection, so that a changed password
 //! takes effect.
 
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use super::error::Error;
 use crate::limits::SECRET_BYTES_MAX;
-
-/// A password. `Debug` and `Display` never show it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a password.
-    pub fn new(password: impl Into<String>) -> Self {
-        Self(password.into())
-    }
-
-    /// Returns the password itself, for the one place that sends or compares it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
+pub use crate::secret::Secret;
 
 /// Where a password comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +50,7 @@ impl Login {
                 let read = blocking(patience, move || in_file(&wanted)).await;
                 let password =
                     read.map_err(|error| Error::File("password", path.clone(), error))?;
-                Ok(Some(Secret(password)))
+                Ok(Some(password))
             }
         }
     }
@@ -98,27 +71,34 @@ pub(super) async fn blocking<T: Send + 'static>(
 }
 
 /// Reads the password in the file at `path`.
-fn in_file(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let mut file = File::open(path)?.take(SECRET_BYTES_MAX + 1);
-    let read = file.read_to_string(&mut text)?;
-    if read as u64 > SECRET_BYTES_MAX {
+fn in_file(path: &Path) -> io::Result<Secret> {
+    // With room for all of it: growing would leave a copy behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(READ_BYTES));
+    File::open(path)?
+        .take(READ_BYTES as u64)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() == READ_BYTES {
         return Err(io::Error::other("it is too long for a password"));
     }
-    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let text = std::str::from_utf8(&bytes);
+    let text = text.map_err(|_| io::Error::other("it is not valid UTF-8"))?;
+    let line = text.strip_suffix('\n').unwrap_or(text);
     let password = line.strip_suffix('\r').unwrap_or(line);
     if password.is_empty() {
         return Err(io::Error::other("it is empty"));
     }
-    Ok(password.to_owned())
+    Ok(Secret::new(password))
 }
+
+/// One byte more than the longest password that a file may hold.
+const READ_BYTES: usize = SECRET_BYTES_MAX + 1;
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
 
-    fn read(text: &[u8]) -> io::Result<String> {
+    fn read(text: &[u8]) -> io::Result<Secret> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
         in_file(file.path())
@@ -126,10 +106,10 @@ mod tests {
 
     #[test]
     fn cuts_one_line_end_and_nothing_else() {
-        assert_eq!(read(b"secret").unwrap(), "secret");
-        assert_eq!(read(b"secret\n").unwrap(), "secret");
-        assert_eq!(read(b"secret\r\n").unwrap(), "secret");
-        assert_eq!(read(b" a b \n\n").unwrap(), " a b \n");
+        assert_eq!(read(b"secret").unwrap().expose(), "secret");
+        assert_eq!(read(b"secret\n").unwrap().expose(), "secret");
+        assert_eq!(read(b"secret\r\n").unwrap().expose(), "secret");
+        assert_eq!(read(b" a b \n\n").unwrap().expose(), " a b \n");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use super::connect::Connection;
 use super::error::Error;
@@ -80,7 +81,9 @@ impl Wire {
     }
 
     pub(super) async fn send(&mut self, words: &[&str]) -> Result<(), Error> {
-        self.stream.write_all(&command(words)).await?;
+        // The words may contain the password.
+        let bytes = Zeroizing::new(command(words));
+        self.stream.write_all(&bytes).await?;
         Ok(self.stream.flush().await?)
     }
 
@@ -234,14 +237,21 @@ fn asked(doing: &'static str) -> &'static str {
     doing.strip_prefix("answering ").unwrap_or(doing)
 }
 
-/// Encodes a command.
+/// Encodes a command, in one allocation: growing would leave a copy of the password behind.
 pub(super) fn command(words: &[&str]) -> Vec<u8> {
-    let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
+    let texts: usize = words.iter().map(|word| word.len() + FRAME_BYTES_MAX).sum();
+    let mut bytes = Vec::with_capacity(FRAME_BYTES_MAX + texts);
+    bytes.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
     for word in words {
-        bytes.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
+        bytes.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+        bytes.extend_from_slice(word.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
     }
     bytes
 }
+
+/// The most bytes around a word: `$`, a length of up to twenty digits, and two line ends.
+const FRAME_BYTES_MAX: usize = 25;
 
 #[cfg(test)]
 mod tests {

@@ -72,7 +72,7 @@ settings! {
     /// The password for the primary [default: the one in the address]
     ///
     /// Set it in REDTAIL_PRIMARY_PASSWORD or in the configuration file: other users can see an argument in `ps` for a moment.
-    primary_password: [String] = "REDTAIL_PRIMARY_PASSWORD", "PASSWORD";
+    primary_password: [Secret] = "REDTAIL_PRIMARY_PASSWORD", "PASSWORD";
     /// A file that holds the password for the primary, read again for each connection [default: none]
     primary_password_file: [PathBuf] = "REDTAIL_PRIMARY_PASSWORD_FILE", "FILE";
     /// The user to authenticate as at sentinels [default: the one in the address]
@@ -81,7 +81,7 @@ settings! {
     ///
     /// Set it in REDTAIL_SENTINEL_PASSWORD or in the configuration file: other users can see an argument in `ps` for a
     /// moment.
-    sentinel_password: [String] = "REDTAIL_SENTINEL_PASSWORD", "PASSWORD";
+    sentinel_password: [Secret] = "REDTAIL_SENTINEL_PASSWORD", "PASSWORD";
     /// A file that holds the password for sentinels, read again for each connection [default: none]
     sentinel_password_file: [PathBuf] = "REDTAIL_SENTINEL_PASSWORD_FILE", "FILE";
     /// A PEM file of the authorities that may sign the certificate of a TLS upstream [default: the system's]
@@ -109,7 +109,7 @@ settings! {
     /// The password that clients must give [default: none]
     ///
     /// Set it in REDTAIL_REQUIREPASS or in the configuration file: other users can see an argument in `ps` for a moment.
-    requirepass: [String] = "REDTAIL_REQUIREPASS", "PASSWORD";
+    requirepass: [Secret] = "REDTAIL_REQUIREPASS", "PASSWORD";
     /// Whether to refuse clients from other machines while no password is set: yes or no [default: yes]
     ///
     /// Set the password with --requirepass.
@@ -507,7 +507,10 @@ impl Settings {
                 Some(addresses) => addresses.clone(),
                 None => vec![server::Listen::Tcp(DEFAULT_LISTEN.into())],
             },
-            password: self.requirepass.clone().filter(|word| !word.is_empty()),
+            password: {
+                let given = self.requirepass.clone();
+                given.filter(|password| !password.expose().is_empty())
+            },
             protected: self.protected_mode != Some(Switch::No),
             debug: self.enable_debug_command.unwrap_or(default.debug),
             databases: self.databases.unwrap_or(default.databases).max(1),
@@ -560,14 +563,14 @@ impl Settings {
 /// Returns the password that is given directly or in a file.
 fn password(
     whose: &str,
-    given: Option<&String>,
+    given: Option<&Secret>,
     file: Option<&PathBuf>,
 ) -> Result<Option<Password>, Failure> {
     match (given, file) {
         (Some(_), Some(_)) => Err(Failure::Usage(format!(
             "--{whose}-password and --{whose}-password-file are both given: leave one out"
         ))),
-        (Some(given), None) => Ok(Some(Password::Given(Secret::new(given.as_str())))),
+        (Some(given), None) => Ok(Some(Password::Given(given.clone()))),
         (None, file) => Ok(file.cloned().map(Password::File)),
     }
 }

@@ -28,6 +28,7 @@ macro_rules! wanted {
 wanted! {
     crate::command::ScriptShare = "a number from 1 to 100";
     String = "a string in double quotes";
+    crate::secret::Secret = "a string in double quotes";
     PathBuf = "a path in double quotes";
     u8 = "a whole number from 0 to 100, without quotes";
     u16 = "a whole number from 0 to 65535, without quotes";
