@@ -26,7 +26,8 @@ pub struct Status {
     /// Bytes of the history that have been received.
     pub received_offset: u64,
     /// How long ago the served data was last proven to be complete; `None` if it never was. While the link is up and the
-    /// server is not asked for proof ([`Config::max_staleness`](super::Config::max_staleness)), how long ago the last byte arrived.
+    /// server is not asked for proof ([`Config::max_staleness`](super::Config::max_staleness)), how long ago the last byte
+    /// arrived.
     pub proven_ago: Option<Duration>,
     /// Whether reads are refused because of that.
     pub stale: bool,
