@@ -96,7 +96,7 @@ pub mod status {
     pub use crate::history::{Point, ReplId};
     pub use crate::replica::{Fault, Held, History};
     pub use crate::store::Figures as Keys;
-    pub use crate::upstream::{Mode, Snapshot as Link, State};
+    pub use crate::upstream::{LinkState, Mode, Snapshot as Link};
 }
 
 /// Dumps, key by key: for programs that read RDB files and need no replica.

@@ -26,7 +26,7 @@ mod random_tests;
 pub use dispatch::ahead::{Ahead, point_read_key};
 pub use dispatch::answer::{answer, run};
 pub use dispatch::catalogue::flagged;
-pub use dispatch::execute::{Place, apply, changes, read, read_at, read_held, slots, wake};
+pub use dispatch::execute::{ReadCx, apply, changes, read, read_at, read_held, slots, wake};
 pub use dispatch::registry::{all, lookup};
 pub use dispatch::replay::{Replay, ReplayScripts, Unsure, script_call, slots as replay_slots};
 pub use dispatch::resolve::{check_arity, resolve, resolve_for, unknown_command};

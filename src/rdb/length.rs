@@ -26,7 +26,7 @@ pub(super) enum Kept<'a> {
 
 /// Where a packed value is.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Place {
+pub(super) enum BlobStart {
     /// Its bytes start here.
     Plain(u64),
     /// It is a compressed string, or has another encoding, whose code is here.
@@ -149,30 +149,30 @@ impl<S: Source> Reader<S> {
     ///
     /// # Errors
     /// Like [`Self::string`], with a limit of `PACKED_BYTES_MAX`.
-    pub(super) fn blob(&mut self) -> Result<(Vec<u8>, Place), Error> {
+    pub(super) fn blob(&mut self) -> Result<(Vec<u8>, BlobStart), Error> {
         let at = self.position();
         let (bytes, place) = match self.length_or_code()? {
             Length::Plain(length) => {
                 let len = self.within(at, length, PACKED_BYTES_MAX)?;
-                let place = Place::Plain(self.position());
+                let place = BlobStart::Plain(self.position());
                 (self.take_string(at, len)?.to_vec(), place)
             }
             Length::Code(LZF) => {
                 let mut blob = Vec::new();
                 self.inflate(at, PACKED_BYTES_MAX, None, |out| blob = std::mem::take(out))?;
-                (blob, Place::Coded(at))
+                (blob, BlobStart::Coded(at))
             }
-            Length::Code(code) => (self.coded_string(at, code)?.to_vec(), Place::Coded(at)),
+            Length::Code(code) => (self.coded_string(at, code)?.to_vec(), BlobStart::Coded(at)),
         };
         Ok((bytes, place))
     }
 
     /// Turns an error inside the packed value at `place` into one with its offset in the RDB.
     #[cold]
-    pub(super) fn packed_error(&self, place: Place, error: PackedError) -> Error {
+    pub(super) fn packed_error(&self, place: BlobStart, error: PackedError) -> Error {
         let at = match place {
-            Place::Plain(start) => start.saturating_add(error.at() as u64),
-            Place::Coded(start) => start,
+            BlobStart::Plain(start) => start.saturating_add(error.at() as u64),
+            BlobStart::Coded(start) => start,
         };
         self.error_at(at, error)
     }

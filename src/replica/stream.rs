@@ -174,7 +174,7 @@ pub(super) struct Applier<'a> {
     buffer: Vec<u8>,
     /// Empty between two chunks.
     ahead: Ahead,
-    state: State<'a>,
+    state: Follower<'a>,
 }
 
 impl<'a> Applier<'a> {
@@ -195,7 +195,7 @@ impl<'a> Applier<'a> {
             parser: RequestParser::new(limits).checking_line_ends(dialect.checks_line_ends()),
             buffer: Vec::new(),
             ahead: Ahead::default(),
-            state: State {
+            state: Follower {
                 read_offset: position.offset,
                 db: position.db,
                 tuned: position.generation.tuning.version(),
@@ -334,7 +334,7 @@ impl Applier<'_> {
 }
 
 /// Where the stream is, and what is needed to continue.
-struct State<'a> {
+struct Follower<'a> {
     position: Position,
     /// How far reading has come: the position plus the commands of an unfinished MULTI.
     read_offset: u64,
@@ -361,7 +361,7 @@ struct State<'a> {
     figures: &'a StreamFigures,
 }
 
-impl State<'_> {
+impl Follower<'_> {
     /// Applies the commands that wait in `buffer`, after prefetching their keys.
     fn work_off(&mut self, ahead: &mut Ahead, buffer: &[u8]) -> Result<(), StreamError> {
         let spaces = &self.position.generation.spaces;

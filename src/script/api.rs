@@ -8,7 +8,7 @@ use mlua::{Lua, LuaString, MultiValue, Table, Value};
 use super::bridge::Scalar;
 use super::params::{Params, to_double, truncated};
 use super::raise::{end, throw, throw_text};
-use super::state::State;
+use super::state::Common;
 use super::texts::Digest;
 use crate::command;
 use crate::dialect::Dialect;
@@ -31,7 +31,7 @@ const NUMBERS: [(&str, i64); 9] = [
 ];
 
 /// Returns the table `redis`, without the functions that call commands.
-pub(super) fn table(lua: &Lua, state: &Arc<State>) -> mlua::Result<Table> {
+pub(super) fn table(lua: &Lua, state: &Arc<Common>) -> mlua::Result<Table> {
     let api = lua.create_table_from(NUMBERS)?;
     add_versions(&api, state.dialect)?;
     add(lua, &api, "log", state, log)?;
@@ -53,7 +53,7 @@ pub(super) fn table(lua: &Lua, state: &Arc<State>) -> mlua::Result<Table> {
 }
 
 /// Returns the table that libraries see while they are loaded. Source: redis 7.0 function_lua.c, `luaEngineInitEngine`.
-pub(super) fn loading_table(lua: &Lua, state: &Arc<State>) -> mlua::Result<Table> {
+pub(super) fn loading_table(lua: &Lua, state: &Arc<Common>) -> mlua::Result<Table> {
     let levels = NUMBERS
         .into_iter()
         .filter(|(name, _)| name.starts_with("LOG"));
@@ -71,9 +71,9 @@ pub(super) fn without_debugging(api: &Table) -> mlua::Result<()> {
 }
 
 /// A function of the table.
-type Call = fn(&Params<'_>, &State) -> mlua::Result<Value>;
+type Call = fn(&Params<'_>, &Common) -> mlua::Result<Value>;
 
-fn add(lua: &Lua, api: &Table, name: &str, state: &Arc<State>, call: Call) -> mlua::Result<()> {
+fn add(lua: &Lua, api: &Table, name: &str, state: &Arc<Common>, call: Call) -> mlua::Result<()> {
     let state = Arc::clone(state);
     let function =
         lua.create_function(move |lua, args: MultiValue| call(&Params::new(lua, args), &state))?;
@@ -106,7 +106,7 @@ fn number((major, minor, patch): (u8, u8, u8)) -> i64 {
 
 /// Returns an error table. Since Redis 7.0 its text starts with an error code; before, with the place.
 /// Source: redis 7.0 script_lua.c, `luaPushErrorBuff`; redis 6.0 scripting.c, `luaPushError`.
-pub(super) fn error_table(lua: &Lua, state: &State, text: &[u8]) -> mlua::Result<Table> {
+pub(super) fn error_table(lua: &Lua, state: &Common, text: &[u8]) -> mlua::Result<Table> {
     let text = if state.dialect.protects_globals() {
         coded(text, state.dialect)
     } else {
@@ -153,7 +153,7 @@ fn caller(lua: &Lua) -> String {
 }
 
 /// Returns the error that a function of the table throws when its arguments are wrong.
-fn refuse(args: &Params<'_>, state: &State, text: &str) -> mlua::Error {
+fn refuse(args: &Params<'_>, state: &Common, text: &str) -> mlua::Error {
     if !state.dialect.protects_globals() {
         return throw_text(args.lua, text);
     }
@@ -164,7 +164,7 @@ fn refuse(args: &Params<'_>, state: &State, text: &str) -> mlua::Error {
 }
 
 /// The name of the table in error messages.
-const fn own_name(state: &State) -> &'static str {
+const fn own_name(state: &Common) -> &'static str {
     if state.dialect.says_redis() {
         "redis"
     } else {
@@ -172,7 +172,7 @@ const fn own_name(state: &State) -> &'static str {
     }
 }
 
-fn sha1hex(args: &Params<'_>, state: &State) -> mlua::Result<Value> {
+fn sha1hex(args: &Params<'_>, state: &Common) -> mlua::Result<Value> {
     if args.len() != 1 {
         return Err(refuse(args, state, "wrong number of arguments"));
     }
@@ -189,11 +189,11 @@ fn single_text(args: &Params<'_>) -> Option<LuaString> {
     }
 }
 
-fn wrong_type(args: &Params<'_>, state: &State) -> mlua::Result<Value> {
+fn wrong_type(args: &Params<'_>, state: &Common) -> mlua::Result<Value> {
     error_table(args.lua, state, b"wrong number or type of arguments").map(Value::Table)
 }
 
-fn error_reply(args: &Params<'_>, state: &State) -> mlua::Result<Value> {
+fn error_reply(args: &Params<'_>, state: &Common) -> mlua::Result<Value> {
     let Some(text) = single_text(args) else {
         return wrong_type(args, state);
     };
@@ -210,7 +210,7 @@ fn error_reply(args: &Params<'_>, state: &State) -> mlua::Result<Value> {
     error_table(args.lua, state, &coded).map(Value::Table)
 }
 
-fn status_reply(args: &Params<'_>, state: &State) -> mlua::Result<Value> {
+fn status_reply(args: &Params<'_>, state: &Common) -> mlua::Result<Value> {
     match single_text(args) {
         Some(text) => args.lua.create_table_from([("ok", text)]).map(Value::Table),
         None => wrong_type(args, state),
@@ -223,7 +223,7 @@ fn loose_number(args: &Params<'_>, number: usize) -> mlua::Result<i64> {
     Ok(truncated(value.unwrap_or(0.0)))
 }
 
-fn set_resp(args: &Params<'_>, state: &State) -> mlua::Result<Value> {
+fn set_resp(args: &Params<'_>, state: &Common) -> mlua::Result<Value> {
     if args.len() != 1 {
         let name = own_name(state);
         let text = format!("{name}.setresp() requires one argument.");
@@ -237,7 +237,7 @@ fn set_resp(args: &Params<'_>, state: &State) -> mlua::Result<Value> {
     Ok(Value::Nil)
 }
 
-fn set_repl(args: &Params<'_>, state: &State) -> mlua::Result<Value> {
+fn set_repl(args: &Params<'_>, state: &Common) -> mlua::Result<Value> {
     if args.len() != 1 {
         let words = if state.dialect.has_script_clock() {
             "one argument"
@@ -255,7 +255,7 @@ fn set_repl(args: &Params<'_>, state: &State) -> mlua::Result<Value> {
     Ok(Value::Nil)
 }
 
-fn log(args: &Params<'_>, state: &State) -> mlua::Result<Value> {
+fn log(args: &Params<'_>, state: &Common) -> mlua::Result<Value> {
     if args.len() < 2 {
         let name = own_name(state);
         let text = format!("{name}.log() requires two arguments or more.");
@@ -290,7 +290,7 @@ fn log(args: &Params<'_>, state: &State) -> mlua::Result<Value> {
     Ok(Value::Nil)
 }
 
-fn acl_check_cmd(args: &Params<'_>, state: &State) -> mlua::Result<Value> {
+fn acl_check_cmd(args: &Params<'_>, state: &Common) -> mlua::Result<Value> {
     let mut given = ArgsBuf::default();
     let values = args.values();
     let checked = check_words(values.len(), state.dialect).and_then(|()| {

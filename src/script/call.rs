@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::bridge::{Answer, Calls};
 use super::raise::Fatal;
 use super::reach::Reach;
-use super::state::State;
+use super::state::Common;
 use crate::command::{self, Command, Flags, Host, Session, SessionCx};
 use crate::dialect::Dialect;
 use crate::resp::{Args, Reply};
@@ -22,7 +22,7 @@ const REPLICATING: [&str; 3] = ["pfcount", "publish", "spublish"];
 pub(super) struct Caller<'c> {
     host: &'c dyn Host,
     generation: Option<&'c Generation>,
-    state: &'c State,
+    state: &'c Common,
     /// Whether commands that may change data are refused because the script is read-only.
     is_read_only: bool,
     reach: Reach<'c>,
@@ -45,7 +45,7 @@ impl<'c> Caller<'c> {
     /// Creates the caller for a script that `cx` runs and that reads what `reach` holds.
     pub(super) fn new(
         cx: &SessionCx<'c>,
-        state: &'c State,
+        state: &'c Common,
         is_read_only: bool,
         reach: Reach<'c>,
         allowed: Allowed,

@@ -16,7 +16,7 @@ use super::params::Params;
 use super::raise::{Caught, caught_error, throw};
 use super::sandbox::{self, Shared};
 use super::shebang::ScriptFlags;
-use super::state::{Bounds, State, lock};
+use super::state::{Bounds, Common, lock};
 use crate::command::{Error, FunctionShown, LibraryShown};
 use crate::dialect::Dialect;
 use crate::limits::{SCRIPT_MEMORY_BYTES_MAX, SCRIPT_MILLISECONDS_MAX};
@@ -216,7 +216,7 @@ impl Stage {
 }
 
 /// Returns `redis.register_function`.
-fn register(lua: &Lua, state: &Arc<State>, registered: &Registered) -> mlua::Result<Function> {
+fn register(lua: &Lua, state: &Arc<Common>, registered: &Registered) -> mlua::Result<Function> {
     let (state, registered) = (Arc::clone(state), Arc::clone(registered));
     lua.create_function(move |lua, args: MultiValue| {
         let args = Params::new(lua, args);

@@ -12,7 +12,7 @@ use super::call::Allowed;
 use super::params::Params;
 use super::raise::{Caught, Fatal, Raised, caught, end, place, raised_at, throw, throw_text};
 use super::sandbox;
-use super::state::{Bounds, State, lock};
+use super::state::{Bounds, Common, lock};
 use crate::command::ScriptCall;
 use crate::dialect::Dialect;
 use crate::limits::SCRIPT_MEMORY_BYTES_MAX;
@@ -39,7 +39,7 @@ pub(super) struct Interpreter {
     /// The Lua state.
     pub(super) lua: Lua,
     /// The state that all functions of the interpreter share.
-    pub(super) state: Arc<State>,
+    pub(super) state: Arc<Common>,
     /// The real tables. Scripts never see them directly.
     real: Table,
     /// The names `KEYS` and `ARGV`.
@@ -96,7 +96,7 @@ impl Interpreter {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::OS;
         let lua = Lua::new_with(libraries, LuaOptions::default())?;
         lua.set_memory_limit(SCRIPT_MEMORY_BYTES_MAX)?;
-        let state = State::new(dialect);
+        let state = Common::new(dialect);
         watch(&lua, &state)?;
         let next: Function = lua.globals().raw_get("next")?;
         let collect: Function = lua.globals().raw_get("collectgarbage")?;
@@ -273,7 +273,7 @@ impl Interpreter {
 /// without Lua's memory limit, because under a limit every single value costs a protected call.
 pub(super) fn building<R>(
     lua: &Lua,
-    state: &State,
+    state: &Common,
     bytes: usize,
     build: impl FnOnce() -> mlua::Result<R>,
 ) -> mlua::Result<R> {
@@ -308,7 +308,7 @@ pub(super) enum CompileError {
 }
 
 /// Checks the clock every [`INSTRUCTIONS_PER_TICK`] instructions, in coroutines too.
-fn watch(lua: &Lua, state: &Arc<State>) -> mlua::Result<()> {
+fn watch(lua: &Lua, state: &Arc<Common>) -> mlua::Result<()> {
     let shared = Arc::clone(state);
     let triggers = HookTriggers::new().every_nth_instruction(INSTRUCTIONS_PER_TICK);
     lua.set_global_hook(triggers, move |_, _| match shared.tick() {
@@ -347,7 +347,7 @@ fn remove(lua: &Lua, real: &Table, dialect: Dialect) -> mlua::Result<()> {
 const PRELUDE: &str = include_str!("prelude.lua");
 
 /// Replaces some of Lua's functions with our own.
-fn replace(lua: &Lua, real: &Table, state: &Arc<State>) -> mlua::Result<()> {
+fn replace(lua: &Lua, real: &Table, state: &Arc<Common>) -> mlua::Result<()> {
     let threads: Table = real.raw_get("coroutine")?;
     let prelude = lua.load(PRELUDE).set_name("=prelude").into_function()?;
     let arguments: Vec<Value> = vec![
@@ -380,7 +380,7 @@ fn replace(lua: &Lua, real: &Table, state: &Arc<State>) -> mlua::Result<()> {
 
 /// Returns the function that builds the result of a failed `pcall`: `false` and the error. Since Redis 7.0 commands throw a
 /// table, but scripts catch its text. Source: redis 7.0 script_lua.c, `luaRedisPcall`.
-fn catcher(lua: &Lua, state: &Arc<State>, textual: bool) -> mlua::Result<Function> {
+fn catcher(lua: &Lua, state: &Arc<Common>, textual: bool) -> mlua::Result<Function> {
     let state = Arc::clone(state);
     lua.create_function(move |lua, value: Value| {
         let raised = visible(lua, &state, value)?;
@@ -397,7 +397,7 @@ fn catcher(lua: &Lua, state: &Arc<State>, textual: bool) -> mlua::Result<Functio
 }
 
 /// Returns the caught error, unless it must end the script.
-fn visible(lua: &Lua, state: &State, value: Value) -> mlua::Result<Raised> {
+fn visible(lua: &Lua, state: &Common, value: Value) -> mlua::Result<Raised> {
     match caught(lua, value)? {
         Caught::Value(raised) => Ok(raised),
         Caught::Fatal(fatal) => Err(end(state.doom(fatal))),
@@ -405,7 +405,7 @@ fn visible(lua: &Lua, state: &State, value: Value) -> mlua::Result<Raised> {
 }
 
 /// Throws an error caught in a coroutine again, in the caller. Source: Lua 5.1 lbaselib.c, `auxwrap`.
-fn rethrow(lua: &Lua, state: &Arc<State>) -> mlua::Result<Function> {
+fn rethrow(lua: &Lua, state: &Arc<Common>) -> mlua::Result<Function> {
     let state = Arc::clone(state);
     lua.create_function(move |lua, value: Value| -> mlua::Result<()> {
         let raised = visible(lua, &state, value)?;
@@ -478,7 +478,7 @@ fn compile(lua: &Lua, code: &[u8], name: &[u8]) -> mlua::Result<(Value, Value)> 
 /// the line that called it. Source: redis 7.0 eval.c, `scriptingInit`.
 fn handler(
     lua: &Lua,
-    state: &Arc<State>,
+    state: &Arc<Common>,
     failure: &Arc<Mutex<Option<Failure>>>,
 ) -> mlua::Result<Function> {
     let (state, failure) = (Arc::clone(state), Arc::clone(failure));

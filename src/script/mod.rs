@@ -54,7 +54,7 @@ use self::functions::{Known, Loaded};
 use self::interpreter::Interpreter;
 use self::running::Task;
 use self::share::Share;
-use self::state::{State, lock};
+use self::state::{Common, lock};
 use self::texts::{Digest, Text, Texts};
 use crate::command::{
     Error, LibraryShown, READONLY, Replay, ReplayScripts, Script, ScriptCall, ScriptFigures,
@@ -83,7 +83,7 @@ pub struct Engine {
     /// The libraries that were loaded last, and the facts about them.
     known: ArcSwapOption<Known>,
     /// All interpreters that exist, so that `SCRIPT KILL` finds them.
-    states: Mutex<Vec<Weak<State>>>,
+    states: Mutex<Vec<Weak<Common>>>,
     running: AtomicUsize,
 }
 

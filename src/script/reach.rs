@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 
-use crate::command::{Command, Error, Place, Scope, SessionCx, read_held};
+use crate::command::{Command, Error, ReadCx, Scope, SessionCx, read_held};
 use crate::resp::Args;
 use crate::store::{Generation, Growing, unix_ms};
 
@@ -103,7 +103,7 @@ impl<'c> Reach<'c> {
     ) -> Option<Result<(), Error>> {
         let (shards, generation) = self.shards.as_ref().zip(self.generation)?;
         let handler = row.read.filter(|_| row.locks(args) == Scope::Keys)?;
-        let place = Place {
+        let place = ReadCx {
             spaces: &generation.spaces,
             db: cx.session.db,
             now_ms: cx.session.clock,

@@ -15,7 +15,7 @@ use super::bridge::{Answer, Calls, Gives};
 use super::interpreter::{Compiled, Failure, Interpreter};
 use super::raise::Fatal;
 use super::running::set_globals;
-use super::state::{Bounds, State};
+use super::state::{Bounds, Common};
 use crate::command::{self, Command, Replay, Script, ScriptCall, Unsure};
 use crate::limits::REPLAY_SECONDS_MAX;
 use crate::resp::{Args, Reply, parse_integer};
@@ -26,7 +26,7 @@ const AFTER_RANDOM: &str = "Write commands not allowed after non deterministic c
 
 /// What the script calls commands with.
 struct Caller<'c, 'r, 'tx> {
-    state: Arc<State>,
+    state: Arc<Common>,
     replay: RefCell<&'c mut Replay<'r, 'tx>>,
     /// Whether a command was called whose reply differs from server to server.
     is_random: Cell<bool>,

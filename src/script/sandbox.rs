@@ -11,7 +11,7 @@ use mlua::{Function, Lua, MultiValue, Table, Value};
 
 use super::params::Params;
 use super::raise::{Raised, place, raised_at, throw, throw_here, throw_text};
-use super::state::State;
+use super::state::Common;
 use crate::dialect::Dialect;
 
 /// The error when a script changes a shared table. Source: redis 7.0 deps/lua lvm.c, `luaV_settable`.
@@ -351,7 +351,7 @@ fn strictly(lua: &Lua, text: Vec<u8>, line: i64) -> mlua::Error {
 }
 
 /// Adds the random functions to `math`. Source: redis 7.0 script_lua.c, `redis_math_random`.
-pub(super) fn add_random(lua: &Lua, math: &Table, state: &Arc<State>) -> mlua::Result<()> {
+pub(super) fn add_random(lua: &Lua, math: &Table, state: &Arc<Common>) -> mlua::Result<()> {
     let shared = Arc::clone(state);
     let random = move |lua: &Lua, args: MultiValue| {
         let args = Params::new(lua, args);

@@ -9,9 +9,9 @@ use super::random::Random;
 use crate::dialect::Dialect;
 use crate::limits::{SCRIPT_LOG_BYTES_MAX, SCRIPT_MEMORY_BYTES_MAX};
 
-/// The state that all functions of an interpreter share. One thread at a time runs in it; others only call [`kill`](State::kill).
+/// The state that all functions of an interpreter share. One thread at a time runs in it; others only call [`kill`](Common::kill).
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct Common {
     /// The dialect that the interpreter speaks.
     pub(super) dialect: Dialect,
     /// The state of the `math.random` generator, as bits.
@@ -61,7 +61,7 @@ pub(super) struct Bounds {
     pub(super) may_begin_again: bool,
 }
 
-impl State {
+impl Common {
     pub(super) fn new(dialect: Dialect) -> Arc<Self> {
         Arc::new(Self {
             dialect,
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_script_bounded_in_ticks_has_to_begin_again_after_so_many() {
-        let state = State::new(Dialect::default());
+        let state = Common::new(Dialect::default());
         state.begin(bounds(Some(2), true));
         assert_eq!((state.tick(), state.tick()), (Ok(()), Ok(())));
         assert_eq!(state.tick(), Err(Fatal::Wider));
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn what_a_script_says_is_dropped_when_it_begins_again_and_bounded() {
-        let state = State::new(Dialect::default());
+        let state = Common::new(Dialect::default());
         state.begin(bounds(None, true));
         assert_eq!(state.say(0, "first".to_owned()), Ok(()));
         state.begin(bounds(None, true));
@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     fn only_a_script_that_runs_is_killed() {
-        let state = State::new(Dialect::default());
+        let state = Common::new(Dialect::default());
         assert!(!state.kill());
         state.enter();
         state.begin(bounds(None, false));

@@ -5,7 +5,7 @@ use mlua::{Function, Lua, Table, Value};
 use super::bridge::Scalar;
 use super::interpreter::building;
 use super::params::truncated;
-use super::state::State;
+use super::state::Common;
 use crate::resp::Reply;
 
 /// How many slots of Lua's stack a server takes before it says that none are left. Its recursion ends there, and so does our
@@ -32,7 +32,7 @@ enum Kind {
 /// Writes the values of one script.
 pub(super) struct Writer<'w> {
     pub(super) reply: &'w mut Reply,
-    pub(super) state: &'w State,
+    pub(super) state: &'w Common,
     /// Whether the script switched its commands to RESP3.
     pub(super) resp3: bool,
     pub(super) lua: &'w Lua,
@@ -232,7 +232,7 @@ pub(super) fn write_scalar(reply: &mut Reply, value: &Scalar<'_>, resp3: bool) {
 
 /// Writes a table that stands for an error, a status, a double, a big number or a verbatim string. Returns false for any other
 /// table.
-fn single(reply: &mut Reply, table: &Table, state: &State) -> mlua::Result<bool> {
+fn single(reply: &mut Reply, table: &Table, state: &Common) -> mlua::Result<bool> {
     if let Value::String(error) = table.raw_get("err")? {
         let error = error.as_bytes();
         reply.error(state.dialect.script_error(c_text(&error)));
@@ -271,7 +271,7 @@ fn single(reply: &mut Reply, table: &Table, state: &State) -> mlua::Result<bool>
 }
 
 /// Writes a double. Servers that format doubles with C's printf show the sign of a NaN.
-fn double(reply: &mut Reply, number: f64, state: &State) {
+fn double(reply: &mut Reply, number: f64, state: &Common) {
     if !number.is_nan() || !number.is_sign_negative() || state.dialect.has_shortest_doubles() {
         reply.double(number);
     } else if reply.is_resp3() {

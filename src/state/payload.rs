@@ -16,12 +16,12 @@ use crate::rdb::decode::Checksum;
 pub struct Payload {
     file: File,
     path: PathBuf,
-    state: State,
+    state: Part,
     written: u64,
 }
 
 #[derive(Debug)]
-enum State {
+enum Part {
     /// Reading up to the end of the first line that is not empty.
     Header {
         line_is_empty: bool,
@@ -36,7 +36,7 @@ impl Payload {
         Ok(Self {
             file,
             path,
-            state: State::Header {
+            state: Part::Header {
                 line_is_empty: true,
             },
             written: 0,
@@ -46,22 +46,22 @@ impl Payload {
     /// Takes the next bytes of the link. A failed write is reported [when the payload is used](super::Keeper::begin).
     pub fn take(&mut self, chunk: &[u8]) {
         let body = self.behind_header(chunk);
-        if body.is_empty() || matches!(self.state, State::Failed(_)) {
+        if body.is_empty() || matches!(self.state, Part::Failed(_)) {
             return;
         }
         match self.file.write_all_at(body, self.written) {
             Ok(()) => self.written += body.len() as u64,
-            Err(error) => self.state = State::Failed(error),
+            Err(error) => self.state = Part::Failed(error),
         }
     }
 
     fn behind_header<'c>(&mut self, chunk: &'c [u8]) -> &'c [u8] {
         for (at, byte) in chunk.iter().enumerate() {
-            let State::Header { line_is_empty } = &mut self.state else {
+            let Part::Header { line_is_empty } = &mut self.state else {
                 return chunk.get(at..).unwrap_or_default();
             };
             match byte {
-                b'\n' if !*line_is_empty => self.state = State::Body,
+                b'\n' if !*line_is_empty => self.state = Part::Body,
                 b'\n' | b'\r' => {}
                 _ => *line_is_empty = false,
             }
@@ -75,7 +75,7 @@ impl Payload {
         bytes: u64,
         checksum: Checksum,
     ) -> io::Result<(Arc<File>, PathBuf)> {
-        if let State::Failed(error) = std::mem::replace(&mut self.state, State::Body) {
+        if let Part::Failed(error) = std::mem::replace(&mut self.state, Part::Body) {
             return Err(error);
         }
         self.file.set_len(bytes)?;

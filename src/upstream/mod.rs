@@ -59,5 +59,5 @@ pub use run::run;
 pub use secret::{Login, Password, Secret};
 pub use sentinel::{Prefer, Sentinels};
 pub use spool::{Piece, Receiver, SpoolLimits};
-pub use status::{Snapshot, State, Status};
+pub use status::{LinkState, Snapshot, Status};
 pub use tls::{Tls, TlsError};

@@ -12,7 +12,7 @@ use super::handshake::Acks;
 use super::line::{Incoming, Line, Outgoing};
 use super::link::{Phase, Progress};
 use super::spool::{Gone, Sender};
-use super::status::{State, Status};
+use super::status::{LinkState, Status};
 use super::wire::command;
 use crate::limits::READ_CHUNK_BYTES;
 
@@ -164,11 +164,11 @@ impl Pump<'_> {
     fn sign_of_life(&self) -> Vec<u8> {
         match self.progress.phase() {
             Phase::Streaming => {
-                self.status.enter(State::Connected);
+                self.status.enter(LinkState::Connected);
                 self.acknowledgement()
             }
             Phase::Held => {
-                self.status.enter(State::Sync);
+                self.status.enter(LinkState::Sync);
                 self.acknowledgement()
             }
             Phase::Transfer | Phase::Idle => b"\n".to_vec(),

@@ -21,7 +21,7 @@ use super::pacing::{Pacing, Past};
 use super::proof::{Prober, Proof};
 use super::pump::Pump;
 use super::spool::spool;
-use super::status::{State, Status};
+use super::status::{LinkState, Status};
 use crate::history::Point;
 use crate::words::Period;
 
@@ -62,7 +62,7 @@ pub async fn run(
         let timing = task.config.timing;
         let (error, delay) = task.pacing.ended(task.past, error, &timing);
         task.status.fail(&error);
-        task.status.enter(State::Connect);
+        task.status.enter(LinkState::Connect);
         report(task.status.snapshot().address.as_ref(), &error, delay);
         tokio::select! {
             () = task.pause(delay) => {}
@@ -119,13 +119,13 @@ impl Task {
     /// Runs one connection from start to end.
     async fn attempt(&mut self) -> Result<WriterGone, Error> {
         self.status.attempts.fetch_add(1, Ordering::Relaxed);
-        self.status.enter(State::Connecting);
+        self.status.enter(LinkState::Connecting);
         let server = self.choice.next(&self.config).await?;
         let address = &server.node.address;
         self.status.turn_to(address);
         let timing = self.config.timing;
         let stream = connect(address, server.node.tls, &self.config).await?;
-        self.status.enter(State::Handshake);
+        self.status.enter(LinkState::Handshake);
         let handshake = Handshake::new(stream, &server, &self.config);
         let Accepted {
             start,
@@ -186,7 +186,7 @@ impl Task {
             "the writer thread has ended: redtail applies no more writes. This is a bug in redtail; restart it"
         );
         self.status.fail(&Error::Abandoned);
-        self.status.enter(State::Connect);
+        self.status.enter(LinkState::Connect);
     }
 
     /// Notes how the server answered.
@@ -212,7 +212,7 @@ impl Task {
                 status.full_resyncs.fetch_add(1, Ordering::Relaxed);
                 let refused = u64::from(self.resume.is_some());
                 status.partial_refused.fetch_add(refused, Ordering::Relaxed);
-                status.enter(State::Sync);
+                status.enter(LinkState::Sync);
                 let at = Instant::now();
                 status.prove(Some(Proof {
                     at,
@@ -222,7 +222,7 @@ impl Task {
             }
             Start::Continue { replid } => {
                 status.partial_resyncs.fetch_add(1, Ordering::Relaxed);
-                status.enter(State::Connected);
+                status.enter(LinkState::Connected);
                 let offset = self.resume.map(|resume| resume.offset);
                 let new_replid = replid.map(tracing::field::display);
                 tracing::info!(%address, new_replid, offset, "partial resync");

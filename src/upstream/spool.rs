@@ -202,7 +202,7 @@ pub(super) fn spool(
 }
 
 /// Where the next chunk goes.
-enum Place {
+enum Room {
     Memory,
     File(Arc<File>, u64),
     /// A new file must be created first.
@@ -220,18 +220,18 @@ impl Sender {
         loop {
             let taken = self.0.taken.notified();
             match self.place(chunk.len())? {
-                Place::Memory => {
+                Room::Memory => {
                     self.0.waiting().push(chunk);
                     self.0.arrived.notify_one();
                     return Ok(());
                 }
-                Place::NewFile => self.open().await,
-                Place::File(file, at) => {
+                Room::NewFile => self.open().await,
+                Room::File(file, at) => {
                     if self.append(file, at, chunk.clone()).await {
                         return Ok(());
                     }
                 }
-                Place::Nowhere => taken.await,
+                Room::Nowhere => taken.await,
             }
         }
     }
@@ -288,7 +288,7 @@ impl Sender {
         }
     }
 
-    fn place(&self, len: usize) -> Result<Place, Gone> {
+    fn place(&self, len: usize) -> Result<Room, Gone> {
         let limits = &self.0.limits;
         let mut waiting = self.0.waiting();
         if waiting.abandoned {
@@ -298,17 +298,17 @@ impl Sender {
         // A chunk larger than the whole limit goes in alone.
         let fits = waiting.memory_bytes + len <= limits.memory_bytes || waiting.memory.is_empty();
         if waiting.files.is_empty() && fits {
-            return Ok(Place::Memory);
+            return Ok(Room::Memory);
         }
         if !waiting.file_takes(len, limits) {
-            return Ok(Place::Nowhere);
+            return Ok(Room::Nowhere);
         }
         Ok(match waiting.files.back_mut() {
             Some(last) if last.written < SEGMENT_BYTES => {
                 last.writing = true;
-                Place::File(Arc::clone(&last.file), last.written)
+                Room::File(Arc::clone(&last.file), last.written)
             }
-            _ => Place::NewFile,
+            _ => Room::NewFile,
         })
     }
 

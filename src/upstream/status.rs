@@ -11,7 +11,7 @@ use super::proof::Proof;
 
 /// The state of the link, in ROLE's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum State {
+pub enum LinkState {
     /// Waiting to connect.
     #[default]
     Connect,
@@ -25,7 +25,7 @@ pub enum State {
     Connected,
 }
 
-impl State {
+impl LinkState {
     /// Returns the word that ROLE uses.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -43,7 +43,7 @@ impl State {
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     /// The state of the link.
-    pub state: State,
+    pub state: LinkState,
     /// How long the link has been down; `None` while it is connected.
     pub down_for: Option<Duration>,
     /// Whether it has ever been connected.
@@ -64,7 +64,7 @@ pub struct Snapshot {
 
 #[derive(Debug)]
 struct Inner {
-    state: State,
+    state: LinkState,
     address: Option<Address>,
     down_since: Option<Instant>,
     was_up: bool,
@@ -114,7 +114,7 @@ impl Default for Status {
         Self {
             started: now,
             inner: Mutex::new(Inner {
-                state: State::Connect,
+                state: LinkState::Connect,
                 address: None,
                 down_since: Some(now),
                 was_up: false,
@@ -164,18 +164,18 @@ impl Status {
     }
 
     /// Sets the state.
-    pub fn enter(&self, state: State) {
+    pub fn enter(&self, state: LinkState) {
         let mut inner = self.inner();
         inner.state = state;
-        inner.was_up |= state == State::Connected;
-        inner.needs_a_person &= !matches!(state, State::Sync | State::Connected);
-        inner.down_since = if state == State::Connected {
+        inner.was_up |= state == LinkState::Connected;
+        inner.needs_a_person &= !matches!(state, LinkState::Sync | LinkState::Connected);
+        inner.down_since = if state == LinkState::Connected {
             None
         } else {
             inner.down_since.or_else(|| Some(Instant::now()))
         };
         inner.up_since =
-            (state == State::Connected).then(|| inner.up_since.unwrap_or_else(Instant::now));
+            (state == LinkState::Connected).then(|| inner.up_since.unwrap_or_else(Instant::now));
     }
 
     /// Returns how long the link has been streaming; `None` when it is not.

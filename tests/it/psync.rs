@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use redtail::internal::history::{Point, ReplId};
 use redtail::internal::upstream::{
-    self, AckPolicy, Config, Fault, Link, LinkEnd, ProgressWriter, Start, State, Status, Timing,
+    self, AckPolicy, Config, Fault, Link, LinkEnd, LinkState, ProgressWriter, Start, Status, Timing,
 };
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -476,11 +476,11 @@ fn acknowledges_nothing_before_the_snapshot_is_loaded() {
     for _ in 0..5 {
         assert_eq!(connection.line(), "");
     }
-    assert_eq!(follower.status.snapshot().state, State::Sync);
+    assert_eq!(follower.status.snapshot().state, LinkState::Sync);
     follower.progress.start_stream(40);
     connection.wait_for_command("REPLCONF ACK 40");
     follower.wait_for("the state", |follower| {
-        follower.status.snapshot().state == State::Connected
+        follower.status.snapshot().state == LinkState::Connected
     });
 }
 

@@ -1,6 +1,6 @@
 //! The order in which a request is checked and answered.
 
-use super::execute::{Place, read_at};
+use super::execute::{ReadCx, read_at};
 use super::registry::lookup;
 use super::resolve::resolve_for;
 use super::{catalogue, transaction};
@@ -217,7 +217,7 @@ pub fn run(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) -> Res
         };
     };
     let generation = cx.generation.ok_or_else(|| loading(cx))?;
-    let place = Place {
+    let place = ReadCx {
         spaces: &generation.spaces,
         db: cx.session.db,
         now_ms: cx.session.clock,

@@ -22,7 +22,7 @@ pub fn read(
     args: Args<'_>,
     reply: &mut Reply,
 ) -> Result<(), Error> {
-    let place = Place {
+    let place = ReadCx {
         spaces,
         db,
         now_ms: None,
@@ -34,7 +34,7 @@ pub fn read(
 
 /// The data and the moment that a read works on.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'s> {
+pub struct ReadCx<'s> {
     /// The databases.
     pub spaces: &'s Keyspaces,
     /// The database's number.
@@ -48,7 +48,7 @@ pub struct Place<'s> {
     pub worked: Option<&'s Cell<usize>>,
 }
 
-impl Place<'_> {
+impl ReadCx<'_> {
     /// Sets the time and the mode of a read. Counts its work, and returns it.
     #[inline]
     fn begin(self, hold: &Hold<'_>, request: Request<'_>) -> usize {
@@ -124,7 +124,7 @@ impl<'a> Request<'a> {
 /// # Errors
 /// Like [`read`].
 pub fn read_held(
-    place: Place<'_>,
+    place: ReadCx<'_>,
     held: &Growing<'_>,
     handler: ReadFn,
     command: &Command,
@@ -155,13 +155,13 @@ pub fn read_held(
 /// Like [`read`].
 #[inline]
 pub fn read_at(
-    place: Place<'_>,
+    place: ReadCx<'_>,
     handler: ReadFn,
     command: &Command,
     args: Args<'_>,
     reply: &mut Reply,
 ) -> Result<(), Error> {
-    let Place { spaces, db, .. } = place;
+    let ReadCx { spaces, db, .. } = place;
     let request = Request {
         command,
         handler,
@@ -198,7 +198,7 @@ pub fn read_at(
 #[inline]
 fn look_once(
     hold: Hold<'_>,
-    place: Place<'_>,
+    place: ReadCx<'_>,
     request: Request<'_>,
     reply: &mut Reply,
 ) -> Result<(), Error> {

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{MIGRATION, NO_COMMAND, Queue, State, StreamError};
+use super::{Follower, MIGRATION, NO_COMMAND, Queue, StreamError};
 use crate::command::{self, Command};
 use crate::replica::passed::{PROVIDER_COMMANDS, is_logged};
 use crate::resp::Args;
@@ -13,7 +13,7 @@ use crate::resp::Args;
 /// Known commands that change no data of ours, but may change the meaning of later commands: they are not passed over.
 const NOT_PASSED: [&str; 2] = ["debug", "watch"];
 
-impl State<'_> {
+impl Follower<'_> {
     /// Handles everything that is not simply a write that redtail can apply.
     pub(super) fn control(&mut self, args: Args<'_>) -> Result<(), StreamError> {
         if args.is_empty() {

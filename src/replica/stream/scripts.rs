@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::State;
+use super::Follower;
 use crate::command::{self, Command, Replay, ReplayScripts, Script, ScriptCall, Unsure};
 use crate::dialect::Dialect;
 use crate::replica::passed::is_logged;
@@ -59,7 +59,7 @@ fn known(
     }
 }
 
-impl State<'_> {
+impl Follower<'_> {
     /// Applies EVAL or EVALSHA.
     pub(super) fn script(&mut self, args: Args<'_>) {
         let Some(row) = command::lookup(args.at(0)) else {

@@ -34,7 +34,7 @@ use self::push::Pusher;
 use super::api::{coded, word_list};
 use super::params::truncated;
 use super::raise::NO_MEMORY;
-use super::state::State;
+use super::state::Common;
 use super::to_reply::write_scalar;
 use crate::command::ScriptCall;
 use crate::resp::{Args, ArgsBuf, Protocol, Reply};
@@ -97,7 +97,7 @@ pub(super) enum Gives {
 /// It lies in a box that outlives its Lua, because functions in Lua point to it.
 pub(super) struct Bridge {
     lua: NonNull<ffi::lua_State>,
-    state: Arc<State>,
+    state: Arc<Common>,
     running: Cell<Option<NonNull<dyn Calls>>>,
     /// Whether `words` and `reply` are in use.
     is_busy: Cell<bool>,
@@ -173,7 +173,7 @@ impl Site {
     pub(super) fn build(
         self,
         lua: &Lua,
-        state: &Arc<State>,
+        state: &Arc<Common>,
         globals: &Table,
         handler: &Function,
     ) -> mlua::Result<Self> {

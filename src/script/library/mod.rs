@@ -20,7 +20,7 @@ use std::sync::Arc;
 use mlua::{Function, Lua, MultiValue, Table, Value};
 
 use super::params::Params;
-use super::state::State;
+use super::state::Common;
 
 /// A library function. It takes its arguments and what it needs from the interpreter.
 type Call = fn(&Params<'_>, &Context) -> mlua::Result<MultiValue>;
@@ -28,7 +28,7 @@ type Call = fn(&Params<'_>, &Context) -> mlua::Result<MultiValue>;
 /// What library functions need.
 #[derive(Clone)]
 struct Context {
-    state: Arc<State>,
+    state: Arc<Common>,
     /// Lua's own `next` and `pcall`.
     next: Function,
     pcall: Function,
@@ -37,7 +37,7 @@ struct Context {
 }
 
 /// Adds all libraries to the globals `real`.
-pub(super) fn add(lua: &Lua, real: &Table, state: &Arc<State>) -> mlua::Result<()> {
+pub(super) fn add(lua: &Lua, real: &Table, state: &Arc<Common>) -> mlua::Result<()> {
     let context = Context {
         state: Arc::clone(state),
         next: lua.globals().raw_get("next")?,

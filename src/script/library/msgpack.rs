@@ -6,7 +6,7 @@ use super::output::Output;
 use super::{Call, Context, one};
 use crate::script::params::{Params, to_double, truncated};
 use crate::script::raise::{end, throw_here, throw_text};
-use crate::script::state::State;
+use crate::script::state::Common;
 
 /// How deep tables may nest when they are packed. Anything deeper becomes nil.
 const DEPTH_MAX: usize = 16;
@@ -57,7 +57,7 @@ fn pack(args: &Params<'_>, context: &Context) -> mlua::Result<MultiValue> {
 }
 
 /// Writes a value, with tables nested down to [`DEPTH_MAX`].
-fn write(value: &Value, depth: usize, state: &State, output: &mut Output<'_>) -> mlua::Result<()> {
+fn write(value: &Value, depth: usize, state: &Common, output: &mut Output<'_>) -> mlua::Result<()> {
     match value {
         Value::String(text) => write_text(&text.as_bytes(), output),
         Value::Boolean(value) => output.push(&[if *value { 0xc3 } else { 0xc2 }]),
@@ -71,7 +71,7 @@ fn write(value: &Value, depth: usize, state: &State, output: &mut Output<'_>) ->
 fn write_table(
     table: &Table,
     depth: usize,
-    state: &State,
+    state: &Common,
     output: &mut Output<'_>,
 ) -> mlua::Result<()> {
     state.tick().map_err(end)?;
@@ -243,7 +243,7 @@ enum Frame {
 
 struct Reader<'r> {
     lua: &'r Lua,
-    state: &'r State,
+    state: &'r Common,
     rest: &'r [u8],
     frames: Vec<Frame>,
 }

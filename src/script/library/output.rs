@@ -3,16 +3,16 @@
 use mlua::{Lua, Value};
 
 use crate::script::raise::{Fatal, end};
-use crate::script::state::State;
+use crate::script::state::Common;
 
 /// A buffer that holds at most as many bytes as a script may hold.
 pub(super) struct Output<'s> {
     bytes: Vec<u8>,
-    state: &'s State,
+    state: &'s Common,
 }
 
 impl<'s> Output<'s> {
-    pub(super) const fn new(state: &'s State) -> Self {
+    pub(super) const fn new(state: &'s Common) -> Self {
         let bytes = Vec::new();
         Self { bytes, state }
     }

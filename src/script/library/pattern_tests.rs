@@ -48,7 +48,7 @@ fn both() -> (Lua, Table, Table) {
     let lua = Lua::new();
     let native: Table = lua.globals().raw_get("string").unwrap();
     let context = Context {
-        state: State::new(Dialect::default()),
+        state: Common::new(Dialect::default()),
         next: lua.globals().raw_get("next").unwrap(),
         pcall: lua.globals().raw_get("pcall").unwrap(),
         json: json::Shared::default(),

@@ -10,7 +10,7 @@ use super::tables::call;
 use super::{Call, Context, one};
 use crate::script::params::{Params, type_name};
 use crate::script::raise::{Fatal, end, throw_here};
-use crate::script::state::{State, lock};
+use crate::script::state::{Common, lock};
 
 pub(super) const FUNCTIONS: &[(&str, Call)] = &[
     ("find", |args, context| search(args, context, true)),
@@ -27,7 +27,7 @@ const SPECIALS: &[u8] = b"^$*+?.([%-";
 const STEPS_PER_TICK: usize = 10_000;
 
 /// Returns a function that counts steps and checks the clock now and then.
-fn clock(state: &State) -> impl FnMut(usize) -> Result<(), Fatal> + '_ {
+fn clock(state: &Common) -> impl FnMut(usize) -> Result<(), Fatal> + '_ {
     let mut steps = 0_usize;
     move |more| {
         steps += more;

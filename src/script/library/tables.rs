@@ -6,7 +6,7 @@ use super::Context;
 use crate::script::params::{Params, to_double};
 use crate::script::raise::{Caught, Fatal, caught, end, throw, throw_here, throw_text};
 use crate::script::sandbox;
-use crate::script::state::State;
+use crate::script::state::Common;
 
 /// Up to this many elements, Lua's own sort is fast enough, whatever their order.
 const SORTED_NATIVELY_MAX: usize = 1_000;
@@ -107,7 +107,7 @@ fn sort(
 
 /// Sorts elements of one type whose order is total. Returns false for any other elements. Equal elements are indistinguishable,
 /// so every sorting algorithm has the same result.
-fn sort_plain(lua: &Lua, table: &Table, state: &State) -> mlua::Result<bool> {
+fn sort_plain(lua: &Lua, table: &Table, state: &Common) -> mlua::Result<bool> {
     if let Some(mut numbers) = collect(table, state, |value| match value {
         Value::Integer(number) => Some(to_double(*number)),
         // −0 equals 0 but is displayed differently.
@@ -138,7 +138,7 @@ fn sort_plain(lua: &Lua, table: &Table, state: &State) -> mlua::Result<bool> {
 /// Returns all elements, each converted by `take`, or `None` if it rejects one.
 fn collect<T>(
     table: &Table,
-    state: &State,
+    state: &Common,
     take: impl Fn(&Value) -> Option<T>,
 ) -> mlua::Result<Option<Vec<T>>> {
     let mut taken = Vec::new();

@@ -110,7 +110,7 @@ fn old_data_is_readable_during_a_resync() {
     wait_until("the new data", || {
         let before = replica.status();
         let value = replica.get("a").unwrap();
-        if before.link.state == status::State::Sync && before.loads == 1 {
+        if before.link.state == status::LinkState::Sync && before.loads == 1 {
             seen_during += 1;
         }
         value == Some(bytes("new"))

@@ -45,7 +45,7 @@ fn leaves_nothing(what: &str, config: Config, reached: impl Fn(&Status) -> bool)
 
 #[test]
 fn dropping_a_replica_ends_its_threads_and_tasks_at_every_stage() {
-    use redtail::status::State::{Connected, Connecting, Handshake, Sync};
+    use redtail::status::LinkState::{Connected, Connecting, Handshake, Sync};
     let nobody = Config::new(&format!("redis://127.0.0.1:{}", free_port())).unwrap();
     leaves_nothing("no primary", nobody, |status| status.last_fault.is_some());
 

@@ -329,7 +329,7 @@ fn the_link_is_described_while_it_is_up_and_when_it_is_down() {
     let runtime = runtime();
     let replica = follow(&runtime, config(&primary));
     wait_until("the link", || {
-        replica.status().link.state == status::State::Connected
+        replica.status().link.state == status::LinkState::Connected
     });
     let up: status::Link = replica.status().link;
     assert!(
@@ -361,10 +361,10 @@ fn the_link_is_described_while_it_is_up_and_when_it_is_down() {
     let down = replica.status();
     assert!(down.link.last_error.is_some() && down.last_fault.is_some());
     let words = [
-        status::State::Connect,
-        status::State::Connecting,
-        status::State::Handshake,
-        status::State::Sync,
+        status::LinkState::Connect,
+        status::LinkState::Connecting,
+        status::LinkState::Handshake,
+        status::LinkState::Sync,
     ];
     assert_eq!(
         words.map(|state| state.word()),

@@ -107,7 +107,7 @@ pub(super) fn runs(
 }
 
 /// The position of a register's run.
-struct Place {
+struct Run {
     opcode: Opcode,
     /// Offset of the opcode in the string.
     at: usize,
@@ -117,12 +117,12 @@ struct Place {
     first: usize,
 }
 
-fn find(text: &[u8], index: usize) -> Result<Place, Corrupted> {
+fn find(text: &[u8], index: usize) -> Result<Run, Corrupted> {
     let (mut at, mut before, mut first) = (HEADER_BYTES, HEADER_BYTES, 0);
     loop {
         let opcode = opcode(text.get(at..).unwrap_or_default())?;
         if index < first + opcode.run {
-            return Ok(Place {
+            return Ok(Run {
                 opcode,
                 at,
                 before,
@@ -160,7 +160,7 @@ pub(super) fn raise(
 }
 
 /// Returns the opcodes that replace a run once one of its registers holds `value`.
-fn split(place: &Place, index: usize, value: u8) -> Written {
+fn split(place: &Run, index: usize, value: u8) -> Written {
     let mut written = Written::new();
     let (before, after) = (
         index - place.first,
