@@ -53,7 +53,7 @@ impl Duplicates {
 }
 
 /// Whether any two values are equal. Sorts them.
-pub(super) fn has_twins<T: Ord>(values: &mut [T]) -> bool {
+pub(crate) fn has_twins<T: Ord>(values: &mut [T]) -> bool {
     values.sort_unstable();
     values
         .windows(2)

@@ -3,14 +3,12 @@
 //! A [`Listpack`] always holds a valid blob: either it was built here, or [`Listpack::validate`] has walked all of it. Reading
 //! one therefore cannot fail. If an iterator did meet an impossible byte, it would end; debug builds panic.
 
+use super::packed::{COUNT_UNKNOWN, TERMINATOR, check_count, unframed};
 pub use super::packed::{IntText, Item, PackedError};
 use crate::resp::parse_integer;
 use std::ops::Range;
 
 const HEADER_BYTES: usize = 6;
-const TERMINATOR: u8 = 0xff;
-/// The header's count if there are too many elements for it. They must then be counted by walking.
-const COUNT_UNKNOWN: u16 = u16::MAX;
 /// Redis does not let a listpack grow beyond this. Source: redis 7.0 listpack.c, `LISTPACK_MAX_SAFETY_LIMIT`.
 pub(crate) const SAFE_BYTES_MAX: usize = if cfg!(test) { 16 << 20 } else { 1 << 30 };
 
@@ -44,29 +42,8 @@ impl Listpack {
     ///
     /// Source: redis 7.0 listpack.c, lpValidateIntegrity.
     pub fn validate(bytes: Vec<u8>) -> Result<Self, PackedError> {
-        let actual = bytes.len();
-        let [s0, s1, s2, s3, c0, c1, body @ .., last] = bytes.as_slice() else {
-            return Err(PackedError::Header { actual });
-        };
-        let stated = u32::from_le_bytes([*s0, *s1, *s2, *s3]);
-        if usize::try_from(stated) != Ok(actual) {
-            return Err(PackedError::Size {
-                stated: stated.into(),
-                actual,
-            });
-        }
-        if *last != TERMINATOR {
-            return Err(PackedError::Terminator { at: actual - 1 });
-        }
-        let counted = validate_entries(body)?;
-        let stated = u16::from_le_bytes([*c0, *c1]);
-        if stated != COUNT_UNKNOWN && usize::from(stated) != counted {
-            return Err(PackedError::Count {
-                at: 4,
-                stated: stated.into(),
-                actual: counted,
-            });
-        }
+        let (header, body) = unframed::<HEADER_BYTES>(&bytes)?;
+        check_count(header, validate_entries(body)?)?;
         Ok(Self { bytes })
     }
 

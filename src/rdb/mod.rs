@@ -38,4 +38,5 @@ mod value;
 pub mod version;
 mod ziplist;
 
+pub(crate) use duplicates::has_twins;
 pub use kind::{ValueType, type_name};

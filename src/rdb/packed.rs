@@ -162,6 +162,55 @@ impl PackedError {
     }
 }
 
+/// Splits a listpack or ziplist into its header, which begins with the size, and the entries before the terminator.
+///
+/// # Errors
+/// If the size or the terminator is wrong.
+pub(super) fn unframed<const HEADER_BYTES: usize>(
+    blob: &[u8],
+) -> Result<(&[u8; HEADER_BYTES], &[u8]), PackedError> {
+    let actual = blob.len();
+    let framed = || {
+        let (header, rest) = blob.split_first_chunk()?;
+        Some((blob.first_chunk()?, header, rest.split_last()?))
+    };
+    let (size, header, (last, body)) = framed().ok_or(PackedError::Header { actual })?;
+    let stated = u32::from_le_bytes(*size);
+    if usize::try_from(stated) != Ok(actual) {
+        return Err(PackedError::Size {
+            stated: stated.into(),
+            actual,
+        });
+    }
+    match *last {
+        TERMINATOR => Ok((header, body)),
+        _ => Err(PackedError::Terminator { at: actual - 1 }),
+    }
+}
+
+/// Checks the count in the last two bytes of a header, which is the largest number if there are too many elements for it.
+pub(super) fn check_count(header: &[u8], actual: usize) -> Result<(), PackedError> {
+    let Some((before, count)) = header.split_last_chunk() else {
+        return Err(PackedError::Header {
+            actual: header.len(),
+        });
+    };
+    match u16::from_le_bytes(*count) {
+        COUNT_UNKNOWN => Ok(()),
+        stated if usize::from(stated) == actual => Ok(()),
+        stated => Err(PackedError::Count {
+            at: before.len(),
+            stated: stated.into(),
+            actual,
+        }),
+    }
+}
+
+/// The last byte of every packed layout.
+pub(super) const TERMINATOR: u8 = 0xff;
+/// A header's count if there are too many elements for it. They must then be counted by walking.
+pub(super) const COUNT_UNKNOWN: u16 = u16::MAX;
+
 #[cfg(test)]
 #[allow(
     clippy::unwrap_used,

@@ -3,13 +3,14 @@
 //! Neither layout is kept: the elements go to listpacks, and ziplists are written anew for servers that know nothing newer.
 //! Both readers check everything that Redis's deep sanitization checks.
 
-use super::packed::{Item, PackedError};
+use super::packed::{Item, PackedError, TERMINATOR, check_count, unframed};
 
 mod write;
 
 pub(super) use write::ziplist;
 
-const TERMINATOR: u8 = 0xff;
+/// Size, offset of the last entry, count.
+const HEADER_BYTES: usize = 10;
 
 /// Passes each element of a ziplist to `take`. Only after the last one is the whole blob known to be valid.
 ///
@@ -22,19 +23,8 @@ pub(super) fn read_ziplist<'a>(
     mut take: impl FnMut(Item<'a>),
 ) -> Result<(), PackedError> {
     let actual = blob.len();
-    let [s0, s1, s2, s3, t0, t1, t2, t3, c0, c1, body @ .., last] = blob else {
-        return Err(PackedError::Header { actual });
-    };
-    let stated = u32::from_le_bytes([*s0, *s1, *s2, *s3]);
-    if usize::try_from(stated) != Ok(actual) {
-        return Err(PackedError::Size {
-            stated: stated.into(),
-            actual,
-        });
-    }
-    if *last != TERMINATOR {
-        return Err(PackedError::Terminator { at: actual - 1 });
-    }
+    let (header, body) = unframed::<HEADER_BYTES>(blob)?;
+    let [_, _, _, _, t0, t1, t2, t3, ..] = header;
     let (mut rest, mut previous, mut count) = (body, 0, 0);
     while !rest.is_empty() {
         let wrong = |reason| PackedError::Entry {
@@ -62,14 +52,7 @@ pub(super) fn read_ziplist<'a>(
             reason: "the tail offset does not point to the last entry",
         });
     }
-    match usize::from(u16::from_le_bytes([*c0, *c1])) {
-        stated if stated == count || stated == usize::from(u16::MAX) => Ok(()),
-        stated => Err(PackedError::Count {
-            at: 8,
-            stated,
-            actual: count,
-        }),
-    }
+    check_count(header, count)
 }
 
 /// Reads the previous entry's length at the front of an entry. Returns it and the rest.
@@ -188,8 +171,6 @@ fn zipmap_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
 mod tests {
     use super::*;
 
-    const ZIPLIST_HEADER_BYTES: usize = 10;
-
     /// Every kind of entry, encoded by hand.
     fn ziplist() -> (Vec<u8>, Vec<Item<'static>>) {
         let entries: [(&[u8], Item<'static>); 11] = [
@@ -220,7 +201,7 @@ mod tests {
     }
 
     fn wrap(body: &[u8], last: usize, count: usize) -> Vec<u8> {
-        let total = ZIPLIST_HEADER_BYTES + body.len() + 1;
+        let total = HEADER_BYTES + body.len() + 1;
         let mut blob = u32::try_from(total).unwrap().to_le_bytes().to_vec();
         blob.extend(u32::try_from(total - 1 - last).unwrap().to_le_bytes());
         blob.extend(u16::try_from(count).unwrap().to_le_bytes());

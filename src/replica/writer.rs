@@ -24,7 +24,7 @@ use crate::rdb::decode::Checksum;
 use crate::rdb::reader::Reader;
 use crate::rdb::source::Source;
 use crate::state::{Keeper, Payload, Saving};
-use crate::store::{Generation, Served, WriteToken, unix_ms};
+use crate::store::{Generation, Served, WriteToken, drop_aside, unix_ms};
 use crate::upstream::{Fault, Link, LinkEnd, Piece, ProgressWriter, Receiver, Start};
 use crate::words::Period;
 
@@ -375,7 +375,9 @@ impl Writer {
         self.progress.start_stream(position.offset);
         self.figures.begin_history(*replid);
         self.ready.send_replace(true);
-        drop_aside(old);
+        if let Some(old) = old {
+            drop_aside(old);
+        }
     }
 
     /// Applies the stream: of the server that wrote the snapshot if `is_own`, otherwise of one that continues it.
@@ -477,16 +479,6 @@ fn keys_of(generation: &Generation) -> usize {
 
 fn fault_of(error: &LoadError) -> Fault {
     Fault::new(error.to_string())
-}
-
-/// Frees a replaced generation on a thread of its own: the stream must not wait for a million deallocations.
-fn drop_aside<T: Send + 'static>(old: Option<T>) {
-    if let Some(old) = old {
-        // If no thread can be started, the closure, and with it the generation, is dropped right here.
-        let _ = std::thread::Builder::new()
-            .name("redtail-free".to_owned())
-            .spawn(move || drop(old));
-    }
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@
     reason = "one-block entries and bucket positions; each use says why it is sound"
 )]
 
+mod aside;
 mod db;
 mod door;
 mod entry;
@@ -61,6 +62,7 @@ mod watches;
 mod watching;
 mod write;
 
+pub use aside::drop_aside;
 pub use db::Db;
 pub use door::{EachKey, Hold, Names};
 pub use entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};

@@ -94,6 +94,17 @@ impl Table {
         Ok(handle)
     }
 
+    /// Adds a record, or sets the value of the existing record of this key. Returns whether the key is new.
+    pub(super) fn put(&mut self, record: Record<'_>) -> bool {
+        match self.insert(record) {
+            Ok(_) => true,
+            Err(handle) => {
+                self.set_value(handle, record.value);
+                false
+            }
+        }
+    }
+
     /// Sets the value of the record at `handle`. This may move the record.
     pub(super) fn set_value(&mut self, handle: Handle, value: &[u8]) {
         if self.records.overwrite_value(handle, value) {

@@ -8,7 +8,7 @@ use crate::command::rows::parse::{integer, moment_ms};
 use crate::command::rows::scan::{ScanOptions, scan_cursor};
 use crate::command::rows::{Arity, Command, Error, Family, Flags, Keys, Outcome, Scope, Touch};
 use crate::resp::{Args, Reply};
-use crate::store::{Cursor, Entry, Tx, Value, View};
+use crate::store::{Cursor, Entry, Tx, Value, View, drop_aside};
 use crate::value::Object;
 
 /// A flushed database with more keys than this is dropped on a thread of its own, so that the stream does not wait for it.
@@ -494,7 +494,10 @@ fn flushdb_touches<'a>(_args: Args<'a>, db: usize, visit: &mut dyn FnMut(Touch<'
 fn flushdb(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     check_flush(args)?;
     let keys = tx.keys();
-    drop_aside(keys, tx.flush(tx.db_number()));
+    let old = tx.flush(tx.db_number());
+    if keys > DROP_ASIDE_KEYS {
+        drop_aside(old);
+    }
     Ok(())
 }
 
@@ -505,18 +508,8 @@ fn flushall_touches<'a>(_args: Args<'a>, _db: usize, visit: &mut dyn FnMut(Touch
 fn flushall(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     check_flush(args)?;
     let old: Vec<_> = (0..tx.databases()).map(|db| tx.flush(db)).collect();
-    drop_aside(usize::MAX, old);
+    drop_aside(old);
     Ok(())
-}
-
-/// Frees a flushed database without holding up the stream or its readers.
-fn drop_aside(keys: usize, old: impl Send + 'static) {
-    if keys > DROP_ASIDE_KEYS {
-        // If the thread cannot be started, the closure, and the tables with it, is dropped right here.
-        let _ = std::thread::Builder::new()
-            .name("redtail-free".to_owned())
-            .spawn(move || drop(old));
-    }
 }
 
 /// MIGRATE's keys: word 3, or all words after KEYS if word 3 is empty.

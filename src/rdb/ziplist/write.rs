@@ -1,6 +1,6 @@
 //! Writes ziplists as servers before Redis 7.0 do.
 
-use super::TERMINATOR;
+use super::{HEADER_BYTES, TERMINATOR};
 use crate::rdb::packed::Item;
 
 /// Returns a ziplist of `items`, as if they were appended one after another.
@@ -84,7 +84,6 @@ fn push_int(blob: &mut Vec<u8>, value: i64) {
     blob.extend_from_slice(bytes.get(..len).unwrap_or_default());
 }
 
-const HEADER_BYTES: usize = 10;
 /// A previous-length that starts with this byte has four more bytes.
 const WIDE_PREVIOUS: u8 = 0xfe;
 

@@ -351,13 +351,7 @@ impl Hash {
         self.prepare([field, value].into_iter(), thresholds);
         let added = match &mut self.0 {
             Form::Packed(packed) => set_packed(packed, field, value),
-            Form::Table(table) => match table.insert(Record::field(field, value)) {
-                Ok(_) => true,
-                Err(handle) => {
-                    table.set_value(handle, value);
-                    false
-                }
-            },
+            Form::Table(table) => table.put(Record::field(field, value)),
             Form::Timed(timed) => return timed.set(field, value, thresholds),
         };
         if self.len() > thresholds.hash_max_listpack_entries {

@@ -174,13 +174,7 @@ impl Timed {
                 Some(index) => !packed.replace(index + 1, value),
                 None => put(packed, field, value, None),
             },
-            Form::Table(table) => match table.insert(Record::timed_field(field, value, None)) {
-                Ok(_) => true,
-                Err(handle) => {
-                    table.set_value(handle, value);
-                    false
-                }
-            },
+            Form::Table(table) => table.put(Record::timed_field(field, value, None)),
         };
         self.unpack_if_large(thresholds);
         added

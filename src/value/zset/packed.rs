@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::{Change, ascending};
+use crate::rdb::has_twins;
 use crate::rdb::listpack::{IntText, Item, Iter, Listpack};
 use crate::resp::double;
 use crate::value::{Error, ScoreText};
@@ -25,11 +26,7 @@ pub(super) fn check(packed: &Listpack) -> Result<(), Error> {
         hashes.push(hash(member));
         before = Some((member, score));
     }
-    hashes.sort_unstable();
-    let may_repeat = hashes
-        .windows(2)
-        .any(|pair| matches!(pair, [one, other] if one == other));
-    if may_repeat && repeats(packed) {
+    if has_twins(&mut hashes) && repeats(packed) {
         return Err(Error::Duplicate);
     }
     Ok(())
@@ -45,15 +42,8 @@ fn hash(member: Item<'_>) -> u64 {
 }
 
 fn repeats(packed: &Listpack) -> bool {
-    let mut members: Vec<_> = packed
-        .iter()
-        .step_by(2)
-        .map(|item| item.to_boxed())
-        .collect();
-    members.sort_unstable();
-    members
-        .windows(2)
-        .any(|pair| matches!(pair, [one, other] if one == other))
+    let members = packed.iter().step_by(2).map(|item| item.to_boxed());
+    has_twins(&mut members.collect::<Vec<_>>())
 }
 
 /// Parses a stored score. Returns `None` if it is not a number.
