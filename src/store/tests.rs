@@ -673,3 +673,25 @@ fn a_copy_is_refused_if_a_value_is_not_known_when_it_is_made() {
     });
     assert_eq!(value, Ok(true));
 }
+
+#[test]
+fn a_flush_or_a_swap_of_what_is_not_held_taints_everything() {
+    let changes: [fn(&mut Tx<'_>); 3] = [
+        |tx| drop(tx.flush(0)),
+        |tx| tx.swap(0, 1).unwrap(),
+        |tx| drop(tx.keys_where(|_| true)),
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let spaces = Keyspaces::new(2);
+        let slots = || [spaces.slot(0, b"a"), spaces.slot(1, b"a")];
+        set(&spaces, 0, b"a", b"1");
+        let mut tx = spaces.write(0, slots());
+        let applied = tx.apply(|tx| {
+            change(tx);
+            Ok::<_, Refusal>(())
+        });
+        assert_eq!(applied, Err(Refusal::Unheld), "{number}");
+        drop(tx);
+        assert_eq!(spaces.taints().everything(), number < 2, "{number}");
+    }
+}

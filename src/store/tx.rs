@@ -440,8 +440,14 @@ impl<'a> Tx<'a> {
 
     /// The keys of the current database for which `wanted` returns true. All slots of the database are held.
     pub fn keys_where(&self, wanted: impl Fn(&[u8]) -> bool) -> Vec<Box<[u8]>> {
-        let tables =
-            super::keyspaces::all_slots(self.number).filter_map(|slot| self.held.get(slot));
+        let tables = super::keyspaces::all_slots(self.number).filter_map(|slot| {
+            let table = self.held.get(slot);
+            // A database that a reader has created since is empty.
+            if table.is_none() && self.keys() > 0 {
+                self.fate.set(Fate::Unheld);
+            }
+            table
+        });
         tables
             .flat_map(|table| super::walk::entries(table))
             .filter(|entry| wanted(entry.key()))
@@ -595,19 +601,25 @@ impl<'a> Tx<'a> {
     /// Empties database `db`, all of whose slots are held. Returns the old tables, for the caller to drop where it likes.
     pub fn flush(&mut self, db: usize) -> impl Send + use<> {
         self.tell_all(db, None);
-        let mut old = Vec::new();
+        let (mut old, mut is_whole) = (Vec::new(), true);
         if let Some(keyspace) = self.spaces.db(db) {
             for slot in super::keyspaces::all_slots(db) {
-                if let Some(table) = self.held.get_mut(slot) {
-                    old.push(std::mem::take(&mut **table));
-                    keyspace.bump_epoch(slot.shard as usize);
-                }
+                let Some(table) = self.held.get_mut(slot) else {
+                    // A database that a reader has created since is empty.
+                    is_whole &= keyspace.is_empty();
+                    continue;
+                };
+                old.push(std::mem::take(&mut **table));
+                keyspace.bump_epoch(slot.shard as usize);
             }
             let gone = self.figures_now(db, keyspace);
             self.deltas.of(db).subtract(gone);
         }
         if self.spaces.taints().any() {
             self.taints_to_change().clear_db(db);
+        }
+        if !is_whole {
+            self.lose();
         }
         old
     }
@@ -620,22 +632,27 @@ impl<'a> Tx<'a> {
         if !self.spaces.grow_to(one.max(other)) {
             return Err(NoSuchDatabase);
         }
-        let (Some(one_db), Some(other_db)) = (self.spaces.db(one), self.spaces.db(other)) else {
-            return Ok(());
-        };
         if one == other {
             return Ok(());
         }
+        let (Some(one_db), Some(other_db)) = (self.spaces.db(one), self.spaces.db(other)) else {
+            // Locking their slots would have created both.
+            self.lose();
+            return Ok(());
+        };
+        let mut is_whole = true;
         self.tell_all(one, Some(other));
         self.tell_all(other, Some(one));
         for (left, right) in
             super::keyspaces::all_slots(one).zip(super::keyspaces::all_slots(other))
         {
-            if let Some((left_table, right_table)) = self.held.pair_mut(left, right) {
-                std::mem::swap(&mut **left_table, &mut **right_table);
-                one_db.bump_epoch(left.shard as usize);
-                other_db.bump_epoch(right.shard as usize);
-            }
+            let Some((left_table, right_table)) = self.held.pair_mut(left, right) else {
+                is_whole = false;
+                continue;
+            };
+            std::mem::swap(&mut **left_table, &mut **right_table);
+            one_db.bump_epoch(left.shard as usize);
+            other_db.bump_epoch(right.shard as usize);
         }
         let (one_figures, other_figures) = (
             self.figures_now(one, one_db),
@@ -652,6 +669,9 @@ impl<'a> Tx<'a> {
         if self.spaces.taints().any() {
             let taints = self.taints_to_change();
             taints.swap_dbs(one, other);
+        }
+        if !is_whole {
+            self.lose();
         }
         Ok(())
     }
