@@ -553,7 +553,14 @@ fn percent(bytes: u64, expected: u64) -> f64 {
 }
 
 fn redtail(text: &mut Text, facts: &Facts<'_>) {
-    let replication = &facts.replication;
+    link(text, &facts.replication);
+    clients_and_scripts(text, facts);
+    writes(text, facts);
+    syncs(text, &facts.replication);
+}
+
+/// Writes what the link does, and how reads follow it.
+fn link(text: &mut Text, replication: &Replication) {
     let (applied, received) = (replication.applied_offset, replication.received_offset);
     text.line("redtail_version", env!("CARGO_PKG_VERSION"));
     text.line("redtail_link_state", replication.state);
@@ -568,6 +575,10 @@ fn redtail(text: &mut Text, facts: &Facts<'_>) {
         replication.reads_that_waited_in_vain,
     );
     text.line("redtail_applied_commands", replication.applied_commands);
+}
+
+/// Writes what clients and their scripts cost.
+fn clients_and_scripts(text: &mut Text, facts: &Facts<'_>) {
     let [_, grouped, ..] = facts.host.statistics().traffic.totals();
     text.line("redtail_grouped_reads", grouped);
     let scripts = facts.host.scripting().figures();
@@ -581,6 +592,11 @@ fn redtail(text: &mut Text, facts: &Facts<'_>) {
     text.line("redtail_clients_memory_refusals", budget.refusals());
     let slowed = facts.host.statistics().slowed.load(Ordering::Relaxed);
     text.line("redtail_clients_slowed", slowed);
+}
+
+/// Writes what has become of the primary's writes, and which data is in doubt.
+fn writes(text: &mut Text, facts: &Facts<'_>) {
+    let replication = &facts.replication;
     text.line("redtail_failed_writes", replication.failed_writes);
     text.line("redtail_unknown_commands", replication.unknown_commands);
     text.line("redtail_scripts_run", replication.scripts);
@@ -603,6 +619,10 @@ fn redtail(text: &mut Text, facts: &Facts<'_>) {
     );
     let everything = taints.is_some_and(|taints| taints.everything());
     text.line("redtail_tainted_everything", u8::from(everything));
+}
+
+/// Writes what syncs there were, how fresh the data is, and what is wrong.
+fn syncs(text: &mut Text, replication: &Replication) {
     text.line("redtail_full_syncs", replication.full_syncs);
     text.line("redtail_partial_syncs", replication.partial_syncs);
     text.line(
