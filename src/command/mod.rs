@@ -37,7 +37,7 @@ pub use rows::scripting::{
     FunctionShown, LibraryShown, NoSuchShare, Script, ScriptCall, ScriptFigures, ScriptShare,
     Scripting,
 };
-pub use rows::traffic::{Rates, Traffic};
+pub use rows::traffic::{Counts, Rates, Traffic};
 pub use rows::tunables::{SetLogLevel, Tunables};
 pub use rows::{
     ApplyFn, Arity, Blocked, Command, Error, Family, Flags, HeldBack, Host, KeptState, Keys,

@@ -6,9 +6,9 @@ use std::sync::{Mutex, PoisonError};
 /// Commands that providers' servers send to their replicas and that touch no data.
 /// [`Config::stream_ignore`](super::Config::stream_ignore) can name more.
 ///
-/// * `opinfo`: Alibaba Cloud, beside each write. Source: RedisShake, `filters/aliyun.lua`, and its issue 533.
+/// * `opinfo`: Alibaba Cloud, beside each write. Source: RedisShake, `filters/aliyun.lua`, and its bug report #533.
 ///
-/// AWS sends `REPLCONF TIMESTAMP …`, which needs no entry: every REPLCONF is known. Source: RedisShake's issue 506.
+/// AWS sends `REPLCONF TIMESTAMP …`, which needs no entry: every REPLCONF is known. Source: RedisShake's bug report #506.
 pub const PROVIDER_COMMANDS: &[&str] = &["opinfo"];
 
 /// How often each thing was passed over. The names come from the command table, from the settings and from this module,

@@ -29,7 +29,9 @@ use super::peer::Socket;
 use super::refusals::Refusals;
 use super::shared::Server;
 use crate::command::client::Client;
-use crate::command::{Ahead, Host as _, Session, SessionCx, Tunables, answer, point_read_key};
+use crate::command::{
+    Ahead, Counts, Host as _, Session, SessionCx, Tunables, answer, point_read_key,
+};
 use crate::dialect::Dialect;
 use crate::resp::{
     FREE_BYTES, Protocol, ProtocolError, Reply, RequestLimits, RequestParser, Step, answering,
@@ -460,7 +462,12 @@ impl<'s> Connection<'s> {
         }
         let (read, written) = (read as u64, written as u64);
         let traffic = &self.server.statistics.traffic;
-        traffic.add([commands, grouped, read, written]);
+        traffic.add(Counts {
+            commands,
+            grouped_reads: grouped,
+            received_bytes: read,
+            sent_bytes: written,
+        });
         let mut shown = self.session.client.shown();
         self.session.publish(&mut shown, self.reply.protocol());
         shown.active = Instant::now();

@@ -651,7 +651,7 @@ fn a_waiting_client_is_shown_as_it_is() {
     ] {
         assert!(line.contains(field), "{field} in {line}");
     }
-    let [commands, ..] = running.server.statistics.traffic.totals();
+    let commands = running.server.statistics.traffic.totals().commands;
     assert_eq!(commands, 4);
 }
 
@@ -660,7 +660,7 @@ fn reads_of_a_pipeline_are_answered_in_groups() {
     let running = plain();
     let mut client = running.client();
     let get = "*2\r\n$3\r\nGET\r\n$1\r\na\r\n";
-    let grouped = || running.server.statistics.traffic.totals()[1];
+    let grouped = || running.server.statistics.traffic.totals().grouped_reads;
     for _ in 0..64 {
         client.says(get, "$1\r\n1\r\n");
     }

@@ -8,8 +8,41 @@ use std::time::Instant;
 /// Number of threads that have a lane of their own; further threads share them.
 const LANES: usize = 16;
 
-/// Commands run, reads among them that were answered in groups, bytes received and bytes sent. Each thread counts in
-/// its own cache line: a line that all of them wrote to would travel between the cores with every request.
+/// What connections have done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Commands run.
+    pub commands: u64,
+    /// Reads among them that were answered in groups.
+    pub grouped_reads: u64,
+    /// Bytes received.
+    pub received_bytes: u64,
+    /// Bytes sent.
+    pub sent_bytes: u64,
+}
+
+impl Counts {
+    const fn to_array(self) -> [u64; 4] {
+        [
+            self.commands,
+            self.grouped_reads,
+            self.received_bytes,
+            self.sent_bytes,
+        ]
+    }
+
+    const fn from_array([commands, grouped_reads, received_bytes, sent_bytes]: [u64; 4]) -> Self {
+        Self {
+            commands,
+            grouped_reads,
+            received_bytes,
+            sent_bytes,
+        }
+    }
+}
+
+/// The [`Counts`] of all connections. Each thread counts in its own cache line: a line that all of them wrote to would travel
+/// between the cores with every request.
 #[derive(Debug, Default)]
 pub struct Traffic([Lane; LANES]);
 
@@ -18,25 +51,25 @@ pub struct Traffic([Lane; LANES]);
 struct Lane([AtomicU64; 4]);
 
 impl Traffic {
-    /// Adds commands, grouped reads, bytes received and bytes sent.
-    pub fn add(&self, figures: [u64; 4]) {
+    /// Adds to the counts.
+    pub fn add(&self, counts: Counts) {
         if let Some(Lane(counters)) = self.0.get(lane()) {
-            for (counter, figure) in counters.iter().zip(figures) {
+            for (counter, figure) in counters.iter().zip(counts.to_array()) {
                 counter.fetch_add(figure, Ordering::Relaxed);
             }
         }
     }
 
-    /// Returns commands, grouped reads, bytes received and bytes sent since the last [`reset`](Self::reset).
+    /// Returns the counts since the last [`reset`](Self::reset).
     #[must_use]
-    pub fn totals(&self) -> [u64; 4] {
+    pub fn totals(&self) -> Counts {
         let mut totals = [0; 4];
         for Lane(counters) in &self.0 {
             for (total, counter) in totals.iter_mut().zip(counters) {
                 *total += counter.load(Ordering::Relaxed);
             }
         }
-        totals
+        Counts::from_array(totals)
     }
 
     /// Resets all counts to zero.
@@ -48,23 +81,23 @@ impl Traffic {
 
 /// How fast the counts of [`Traffic`] have grown recently.
 #[derive(Debug, Default)]
-pub struct Rates(Mutex<VecDeque<(Instant, [u64; 4])>>);
+pub struct Rates(Mutex<VecDeque<(Instant, Counts)>>);
 
 impl Rates {
     /// Number of samples kept. At four samples a second, the rate covers two seconds. A server's own covers 1.6.
     const SAMPLES: usize = 9;
 
-    fn samples(&self) -> MutexGuard<'_, VecDeque<(Instant, [u64; 4])>> {
+    fn samples(&self) -> MutexGuard<'_, VecDeque<(Instant, Counts)>> {
         // A poisoned lock still holds complete samples.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Records the counts at this moment.
-    pub fn sample(&self, totals: [u64; 4]) {
+    pub fn sample(&self, totals: Counts) {
         self.sample_at(Instant::now(), totals);
     }
 
-    fn sample_at(&self, now: Instant, totals: [u64; 4]) {
+    fn sample_at(&self, now: Instant, totals: Counts) {
         let mut samples = self.samples();
         samples.push_back((now, totals));
         if samples.len() > Self::SAMPLES {
@@ -74,18 +107,22 @@ impl Rates {
 
     /// Returns each count's growth per second.
     #[must_use]
-    pub fn per_second(&self) -> [u64; 4] {
+    pub fn per_second(&self) -> Counts {
         let samples = self.samples();
         let (Some((start, before)), Some((end, after))) = (samples.front(), samples.back()) else {
-            return [0; 4];
+            return Counts::default();
         };
         let milliseconds = u64::try_from((*end - *start).as_millis()).unwrap_or(u64::MAX);
         let mut rates = [0; 4];
-        for ((rate, before), after) in rates.iter_mut().zip(before).zip(after) {
-            let grown = after.saturating_sub(*before).saturating_mul(1000);
+        for ((rate, before), after) in rates
+            .iter_mut()
+            .zip(before.to_array())
+            .zip(after.to_array())
+        {
+            let grown = after.saturating_sub(before).saturating_mul(1000);
             *rate = grown.checked_div(milliseconds).unwrap_or(0);
         }
-        rates
+        Counts::from_array(rates)
     }
 }
 
@@ -105,7 +142,7 @@ mod tests {
     #[test]
     fn rates_are_those_of_the_last_samples() {
         let (rates, start) = (Rates::default(), Instant::now());
-        assert_eq!(rates.per_second(), [0; 4]);
+        assert_eq!(rates.per_second(), Counts::default());
         let quarter = std::time::Duration::from_millis(250);
         for at in 0..100_u32 {
             // A hundred a second at first, then a thousand.
@@ -115,9 +152,10 @@ mod tests {
                 1250 + (at - 50) * 250
             });
             let when = start + quarter * at;
-            rates.sample_at(when, [commands, 0, commands * 2, 0]);
+            let counts = Counts::from_array([commands, 0, commands * 2, 0]);
+            rates.sample_at(when, counts);
         }
-        assert_eq!(rates.per_second(), [1000, 0, 2000, 0]);
+        assert_eq!(rates.per_second().to_array(), [1000, 0, 2000, 0]);
     }
 
     #[test]
@@ -125,12 +163,15 @@ mod tests {
         let traffic = Traffic::default();
         std::thread::scope(|scope| {
             for _ in 0..LANES * 2 {
-                scope.spawn(|| (0..100).for_each(|_| traffic.add([1, 2, 3, 4])));
+                let counts = Counts::from_array([1, 2, 3, 4]);
+                let traffic = &traffic;
+                scope.spawn(move || (0..100).for_each(|_| traffic.add(counts)));
             }
         });
         let times = 100 * LANES as u64 * 2;
-        assert_eq!(traffic.totals(), [times, 2 * times, 3 * times, 4 * times]);
+        let expected = [times, 2 * times, 3 * times, 4 * times];
+        assert_eq!(traffic.totals().to_array(), expected);
         traffic.reset();
-        assert_eq!(traffic.totals(), [0; 4]);
+        assert_eq!(traffic.totals(), Counts::default());
     }
 }

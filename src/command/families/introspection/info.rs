@@ -390,15 +390,15 @@ fn persistence(text: &mut Text, facts: &Facts<'_>) {
 fn stats(text: &mut Text, facts: &Facts<'_>) {
     let counted = facts.host.statistics();
     text.count("total_connections_received", &counted.connections);
-    let [commands, _, input_bytes, output_bytes] = counted.traffic.totals();
-    text.line("total_commands_processed", commands);
-    let [per_second, _, input, output] = counted.rates.per_second();
+    let total = counted.traffic.totals();
+    text.line("total_commands_processed", total.commands);
+    let rate = counted.rates.per_second();
     let kib = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
-    text.line("instantaneous_ops_per_sec", per_second);
-    text.line("total_net_input_bytes", input_bytes);
-    text.line("total_net_output_bytes", output_bytes);
-    text.line("instantaneous_input_kbps", kib(input));
-    text.line("instantaneous_output_kbps", kib(output));
+    text.line("instantaneous_ops_per_sec", rate.commands);
+    text.line("total_net_input_bytes", total.received_bytes);
+    text.line("total_net_output_bytes", total.sent_bytes);
+    text.line("instantaneous_input_kbps", kib(rate.received_bytes));
+    text.line("instantaneous_output_kbps", kib(rate.sent_bytes));
     text.line("total_net_repl_input_bytes", facts.replication.input_bytes);
     text.count("rejected_connections", &counted.rejected);
     text.count(
@@ -579,8 +579,8 @@ fn link(text: &mut Text, replication: &Replication) {
 
 /// Writes what clients and their scripts cost.
 fn clients_and_scripts(text: &mut Text, facts: &Facts<'_>) {
-    let [_, grouped, ..] = facts.host.statistics().traffic.totals();
-    text.line("redtail_grouped_reads", grouped);
+    let counts = facts.host.statistics().traffic.totals();
+    text.line("redtail_grouped_reads", counts.grouped_reads);
     let scripts = facts.host.scripting().figures();
     text.line("redtail_scripts_held_up_ms", scripts.held_up.as_millis());
     text.line("redtail_scripts_refused", scripts.refused);
