@@ -40,7 +40,8 @@ pub use rows::scripting::{
 pub use rows::traffic::{Counts, Rates, Traffic};
 pub use rows::tunables::{SetLogLevel, Tunables};
 pub use rows::{
-    ApplyFn, Arity, Blocked, Command, Error, Family, Flags, HeldBack, Host, KeptState, Keys,
-    LastFault, LeastFn, Loading, Outcome, ReadFn, Replication, Replies, Scope, Session, SessionCx,
-    SessionFn, Statistics, Touch, TouchFn, Wait, WorkFn, client, glob, long,
+    ApplyFn, Arity, Blocked, Command, Condition, Data, Error, Family, Flags, Health, HeldBack,
+    Host, KeptState, Keys, LastFault, LeastFn, Loading, Outcome, ReadFn, Replication, Replies,
+    Scope, Seen, Session, SessionCx, SessionFn, Statistics, Touch, TouchFn, Wait, WorkFn, client,
+    glob, long,
 };

@@ -19,7 +19,7 @@ use super::config::Listen;
 use super::protected::DENIED;
 use super::session;
 use super::shared::Server;
-use crate::command::Tunables;
+use crate::command::{Host as _, Tunables};
 use crate::words::Plain;
 
 /// How long connections have to finish their batch when the server stops.
@@ -157,6 +157,8 @@ impl Server {
             }
             let statistics = &self.statistics;
             statistics.rates.sample(statistics.traffic.totals());
+            // Notes and logs what has changed.
+            self.health();
             let idle = Duration::from_millis(self.tunables.idle_ms.load(Ordering::Relaxed));
             let stalled = self.clients.sweep(idle, self.config.stall_timeout);
             self.statistics

@@ -7,10 +7,11 @@ use subtle::ConstantTimeEq as _;
 
 use super::clients::Clients;
 use super::config::{Access, Config, Listen};
+use super::health::Watch;
 #[cfg(not(feature = "lua"))]
 use super::no_scripts::Engine;
 use crate::command::client::Client;
-use crate::command::{Host, Replication, Scripting, SetLogLevel, Statistics, Tunables};
+use crate::command::{Data, Host, Replication, Scripting, Seen, SetLogLevel, Statistics, Tunables};
 use crate::resp::Budget;
 #[cfg(feature = "lua")]
 use crate::script::Engine;
@@ -23,6 +24,7 @@ pub struct Server {
     pub(super) statistics: Statistics,
     pub(super) tunables: Tunables,
     scripts: Engine,
+    health: Watch,
     served: Arc<Served>,
     replication: Box<dyn Fn() -> Replication + Send + Sync>,
 }
@@ -45,6 +47,7 @@ impl Server {
             config,
             clients: Clients::default(),
             statistics,
+            health: Watch::default(),
             served,
             replication: Box::new(replication),
         })
@@ -153,6 +156,18 @@ impl Host for Server {
 
     fn replication(&self) -> Replication {
         (self.replication)()
+    }
+
+    fn health(&self) -> Seen {
+        let generation = self.served.peek();
+        let taints = generation.as_ref().map(|held| held.spaces.taints());
+        let data = Data {
+            is_there: generation.is_some(),
+            tainted_keys: taints.map_or(Some(0), |taints| {
+                (!taints.everything()).then(|| taints.count())
+            }),
+        };
+        self.health.see(self.replication().health(data))
     }
 
     fn scripting(&self) -> &dyn Scripting {

@@ -6,6 +6,7 @@ pub mod client;
 pub(crate) mod command;
 pub(crate) mod error;
 pub mod glob;
+mod health;
 mod help;
 mod hexadecimal;
 pub(crate) mod keys;
@@ -28,6 +29,7 @@ pub use command::{
     WorkFn,
 };
 pub use error::Error;
+pub use health::{Condition, Data, Health, Seen};
 pub(crate) use help::help;
 pub use keys::{Keys, Touch};
 pub(crate) use pace::entering;

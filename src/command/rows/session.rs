@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::client::{Client, Shown};
 use super::error::Error;
+use super::health::Seen;
 use super::queue::Transaction;
 use super::scripting::Scripting;
 use super::traffic::{Rates, Traffic};
@@ -128,6 +129,8 @@ pub trait Host: Send + Sync {
     fn statistics(&self) -> &Statistics;
     /// Returns the state of the replica.
     fn replication(&self) -> Replication;
+    /// Returns the state of the replica in words, and since when it is so.
+    fn health(&self) -> Seen;
     /// Returns the script engine.
     fn scripting(&self) -> &dyn Scripting;
     /// Returns whether this connection may use DEBUG.

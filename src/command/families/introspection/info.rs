@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::memory::{self, Memory, ratio};
 use super::started;
 use crate::command::rows::client::Shown;
-use crate::command::rows::{Error, Host, KeptState, Replication, SessionCx};
+use crate::command::rows::{Error, Host, KeptState, Replication, Seen, SessionCx};
 use crate::dialect::{Dialect, Family};
 use crate::resp::Args;
 use crate::store::Generation;
@@ -553,10 +553,23 @@ fn percent(bytes: u64, expected: u64) -> f64 {
 }
 
 fn redtail(text: &mut Text, facts: &Facts<'_>) {
+    health(text, &facts.host.health());
     link(text, &facts.replication);
     clients_and_scripts(text, facts);
     writes(text, facts);
     syncs(text, &facts.replication);
+}
+
+/// Writes the state of the replica in words.
+fn health(text: &mut Text, seen: &Seen) {
+    let health = &seen.health;
+    text.line("redtail_health", health.condition.word());
+    text.line("redtail_health_since_seconds", seen.for_how_long.as_secs());
+    text.line("redtail_health_why", &health.why);
+    text.line("redtail_health_advice", &health.advice);
+    for (index, warning) in health.warnings.iter().enumerate() {
+        text.line(&format!("redtail_health_warning{index}"), warning);
+    }
 }
 
 /// Writes what the link does, and how reads follow it.
