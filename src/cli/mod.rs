@@ -4,11 +4,14 @@
 //! be opened, a dump is broken); 2 for a wrong argument, variable or configuration file. A primary that is unreachable or
 //! refuses redtail does not end the program: redtail logs it and tries again.
 
+pub mod completions;
 mod conceal;
 pub mod config;
 pub mod demo;
 pub mod log;
+pub mod man;
 mod mistake;
+mod output;
 pub mod progress;
 pub mod rdb;
 pub mod serve;
@@ -35,6 +38,12 @@ enum Commands {
     /// Reads RDB files
     #[command(subcommand)]
     Rdb(Rdb),
+    /// Prints the completions of redtail's commands and flags for a shell
+    #[command(after_help = completions::WHERE)]
+    Completions(completions::Completions),
+    /// Prints the manual page of a command, or writes the pages of all commands
+    #[command(after_help = man::READ)]
+    Man(man::Man),
 }
 
 #[derive(Subcommand)]
@@ -87,6 +96,8 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Commands::Serve(args) => serve::serve(*args),
         Commands::Demo(args) => demo::demo(args),
+        Commands::Completions(args) => completions::completions(&args),
+        Commands::Man(args) => man::man(&args),
         Commands::Rdb(Rdb::Check(args)) => return rdb::check(&args),
         Commands::Rdb(Rdb::Json(args)) => return rdb::json(&args),
     };

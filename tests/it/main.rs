@@ -61,6 +61,7 @@ mod stream_forms;
 mod stream_refusals;
 mod sweep;
 mod tails;
+mod terminal;
 mod transfer;
 mod traps;
 mod turns;

@@ -21,6 +21,7 @@ use crate::state::{self, Fsync};
 use crate::upstream::{AckPolicy, Login, Password, Secret, SpoolLimits, Timing, Tls, Upstream};
 use crate::value::Choices;
 pub use file::file;
+pub(super) use near::nearest;
 use values::Wanted;
 pub use values::{Amount, DialectChoice, LogFormat, NoSuchDialect, NoTime, Period, Switch};
 pub use variables::unknown_variables;
