@@ -62,6 +62,7 @@ mod stream_refusals;
 mod sweep;
 mod tails;
 mod terminal;
+mod tools;
 mod transfer;
 mod traps;
 mod turns;

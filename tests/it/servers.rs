@@ -45,16 +45,23 @@ pub fn program(name: &str, program: &str) -> Option<PathBuf> {
     let servers =
         std::env::var_os("REDTAIL_SERVERS").map_or(home.join("target/servers"), |d| home.join(d));
     let path = servers.join(name).join(program);
+    present(path, "tests/servers").inspect(|_| show_package(name, &servers.join(name)))
+}
+
+/// Returns `path` if it exists. If it is missing, prints that the test is skipped, and which script to run, and returns `None`.
+///
+/// # Panics
+/// If it is missing and `REDTAIL_TESTS_STRICT=1`.
+pub fn present(path: PathBuf, script: &str) -> Option<PathBuf> {
     if path.exists() {
-        show_package(name, &servers.join(name));
         return Some(path);
     }
     let strict = std::env::var_os("REDTAIL_TESTS_STRICT").is_some_and(|value| value == "1");
-    assert!(!strict, "{} is missing: run tests/servers", path.display());
+    assert!(!strict, "{} is missing: run {script}", path.display());
     // Written past the test runner's capture, which would hide the line in a passing test.
     _ = writeln!(
         std::io::stderr(),
-        "SKIPPED: no {}, run tests/servers",
+        "SKIPPED: no {}, run {script}",
         path.display()
     );
     None
