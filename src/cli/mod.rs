@@ -11,6 +11,7 @@ pub mod demo;
 pub mod log;
 pub mod man;
 mod mistake;
+mod notify;
 mod output;
 pub mod progress;
 pub mod rdb;

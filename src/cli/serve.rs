@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::config::{self, Settings};
-use super::{Failure, log, progress};
+use super::{Failure, log, notify, progress};
 use crate::replica::Replica;
 use crate::server::{Listeners, Server};
 use crate::upstream::AckPolicy;
@@ -101,14 +101,19 @@ pub async fn follow_and_serve(
     let sources = replica.sources().clone();
     let served = Arc::clone(replica.served());
     let server = Server::new(server, served, move || sources.replication());
+    let manager = tokio::spawn(notify::report(
+        Arc::clone(&server),
+        replica.pulse(),
+        token.child_token(),
+    ));
     let display = tokio::spawn(progress::show(
         Arc::clone(replica.figures()),
         token.child_token(),
     ));
     server.run(listeners, token.clone()).await;
     replica.stop().await;
-    // The display returns nothing.
-    let _ = display.await;
+    // Neither of them returns anything.
+    let _ = tokio::join!(display, manager);
     tracing::info!("stopped");
     Ok(())
 }

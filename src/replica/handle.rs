@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::figures::Figures;
+use super::pulse::Pulse;
 use super::reply::{self, Reply};
 use super::resync::{Confirmation, ResyncPolicy};
 use super::sources::{Sources, Status};
@@ -444,6 +445,18 @@ impl Replica {
     #[must_use]
     pub const fn figures(&self) -> &Arc<Figures> {
         &self.sources.figures
+    }
+
+    /// Watches whether the writer works.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        let (progress, figures) = (&self.sources.progress, &self.sources.figures);
+        Pulse::new(
+            Arc::clone(&self.ended),
+            Arc::clone(progress),
+            Arc::clone(figures),
+        )
     }
 
     /// Everything that says how the replica stands.

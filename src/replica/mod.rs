@@ -25,6 +25,7 @@ pub mod fuzzing;
 mod handle;
 mod load;
 mod passed;
+mod pulse;
 mod rate;
 mod reply;
 mod restore;
@@ -41,6 +42,7 @@ pub use load::LoadError;
 #[cfg(any(test, feature = "testing"))]
 pub use load::load_dump;
 pub use passed::{PROVIDER_COMMANDS, Passed};
+pub use pulse::{Pulse, STUCK_AFTER};
 pub use reply::Reply;
 pub use resync::{ResyncMemory, ResyncPolicy};
 pub use sources::{Sources, Status};

@@ -36,22 +36,15 @@ fn log(before: Option<&Health>, now: &Health) {
         (before.condition, &before.why, &before.advice) != (now.condition, &now.why, &now.advice)
     });
     if is_new {
-        let Health {
-            condition,
-            why,
-            advice,
-            ..
-        } = now;
-        let full_stop = if advice.is_empty() { "" } else { ". " };
         let was_behind = before.is_some_and(|before| before.condition == Condition::CatchingUp);
-        match condition {
+        match now.condition {
             // A burst of writes is no event.
-            Condition::CatchingUp => tracing::debug!("{condition}: {why}{full_stop}{advice}"),
-            Condition::InSync if was_behind => tracing::debug!("{condition}: {why}"),
+            Condition::CatchingUp => tracing::debug!("{now}"),
+            Condition::InSync if was_behind => tracing::debug!("{now}"),
             Condition::InSync | Condition::Loading | Condition::Resyncing => {
-                tracing::info!("{condition}: {why}{full_stop}{advice}");
+                tracing::info!("{now}");
             }
-            _ => tracing::warn!("{condition}: {why}{full_stop}{advice}"),
+            _ => tracing::warn!("{now}"),
         }
     }
     let known = before.map_or(&[][..], |before| &before.warnings);

@@ -20,6 +20,7 @@ mod client;
 mod clients;
 mod corpus;
 mod cursors;
+mod deploy;
 mod dialect;
 mod dump;
 mod encodings;

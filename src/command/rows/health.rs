@@ -85,6 +85,15 @@ pub struct Health {
     pub warnings: Vec<String>,
 }
 
+impl fmt::Display for Health {
+    /// Writes the state, why it is so, and what to do. Leaves out the warnings.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let full_stop = if self.advice.is_empty() { "" } else { ". " };
+        let (condition, why, advice) = (self.condition, &self.why, &self.advice);
+        write!(f, "{condition}: {why}{full_stop}{advice}")
+    }
+}
+
 /// What health depends on besides the link.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Data {
