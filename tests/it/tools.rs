@@ -37,7 +37,10 @@ fn tools_start_and_say_what_they_are() {
         ("promtool", "promtool, version"),
         ("chromium", "Chromium"),
         ("chromedriver", "ChromeDriver"),
+        ("systemd-analyze", "systemd"),
         ("python", "Python 3"),
+        ("hadolint", "Haskell Dockerfile Linter"),
+        ("docker-compose", "Docker Compose version"),
         ("node", "v"),
     ] {
         let Some(version) = version(name) else { return };
