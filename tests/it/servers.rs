@@ -286,7 +286,7 @@ impl Server {
 
     /// Spawns the command that `command` returns for a port and a directory, and waits until it answers. If another process took
     /// the port in between, tries again with another one.
-    fn spawn(port: Option<u16>, command: impl Fn(u16, &Path) -> Command) -> Self {
+    pub fn spawn(port: Option<u16>, command: impl Fn(u16, &Path) -> Command) -> Self {
         for _ in 0..5 {
             let directory = TempDir::new().expect("a temporary directory");
             let log = File::create(directory.path().join("log")).expect("a log file");
