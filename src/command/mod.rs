@@ -23,6 +23,7 @@ mod hostile_tests;
 #[cfg(test)]
 mod random_tests;
 
+pub use dispatch::account::ran_in_script;
 pub use dispatch::ahead::{Ahead, point_read_key};
 pub use dispatch::answer::{answer, run};
 pub use dispatch::catalogue::flagged;
@@ -32,6 +33,9 @@ pub use dispatch::replay::{Replay, ReplayScripts, Unsure, script_call, slots as 
 pub use dispatch::resolve::{check_arity, resolve, resolve_for, unknown_command};
 pub use families::stream::answer_wait;
 pub use rows::error::{OUT_OF_MEMORY, READONLY, TOO_LARGE};
+pub use rows::latency_events::LatencyEvents;
+pub use rows::logs::{Entry as LogEntry, Logs};
+pub use rows::monitor::{Inbox, Monitors};
 pub use rows::queue::Transaction;
 pub use rows::scripting::{
     FunctionShown, LibraryShown, NoSuchShare, Script, ScriptCall, ScriptFigures, ScriptShare,
@@ -40,8 +44,8 @@ pub use rows::scripting::{
 pub use rows::traffic::{Counts, Rates, Traffic};
 pub use rows::tunables::{SetLogLevel, Tunables};
 pub use rows::{
-    ApplyFn, Arity, Blocked, Command, Condition, Data, Error, Family, Flags, Health, HeldBack,
-    Host, KeptState, Keys, LastFault, LeastFn, Loading, Outcome, ReadFn, Replication, Replies,
-    Scope, Seen, Session, SessionCx, SessionFn, Statistics, Touch, TouchFn, Wait, WorkFn, client,
-    glob, long,
+    ApplyFn, Arity, Asked, AskedKey, Blocked, CallFigures, Called, Calls, Command, Condition, Data,
+    Error, Family, Flags, Health, HeldBack, Histogram, Host, KeptState, Keys, LastFault, LeastFn,
+    Loading, Outcome, ReadFn, Replication, Replies, Scope, Seen, Session, SessionCx, SessionFn,
+    Statistics, Tally, Touch, TouchFn, Wait, WorkFn, client, glob, long,
 };

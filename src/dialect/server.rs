@@ -30,6 +30,31 @@ impl Dialect {
         matches!((self.family, self.version), (Family::Valkey, (8.., ..)))
     }
 
+    /// Whether INFO counts calls that were refused before they ran, and calls that failed (since Redis 6.2).
+    #[must_use]
+    pub const fn counts_rejected_calls(self) -> bool {
+        self.since_redis(6, 2)
+    }
+
+    /// Whether OBJECT of an absent key counts as a miss. Source: redis 6.0 db.c, `lookupKeyReadWithFlags`, which does not count with
+    /// `LOOKUP_NONOTIFY`.
+    #[must_use]
+    pub const fn counts_misses_of_object(self) -> bool {
+        self.since_redis(7, 0)
+    }
+
+    /// Whether MONITOR shows a command once it has run, and with the database that is selected then (since Redis 7.0).
+    #[must_use]
+    pub const fn shows_commands_that_ran(self) -> bool {
+        self.since_redis(7, 0)
+    }
+
+    /// Whether LATENCY LATEST also returns the sum and the number of an event's latencies (since Valkey 8.1).
+    #[must_use]
+    pub const fn sums_latencies(self) -> bool {
+        self.since(NEVER, (8, 1))
+    }
+
     /// Whether CLIENT LIST shows this field.
     ///
     /// Source: networking.c, `catClientInfoString`, of Redis 6.0 to 8.0 and Valkey 8.1 and 9.1.

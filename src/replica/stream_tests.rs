@@ -740,7 +740,7 @@ fn a_swept_key_is_known_to_be_lost_when_the_clock_goes_back() {
             db: 0,
             now_ms: Some(now_ms),
             touches: true,
-            worked: None,
+            tally: None,
         };
         let mut reply = Reply::new(Protocol::Resp2, Dialect::default(), usize::MAX);
         let read = row.read.unwrap();

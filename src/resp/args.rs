@@ -76,6 +76,21 @@ impl<'a> Args<'a> {
         })
     }
 
+    /// Returns how many bytes the words took as a request of RESP. An inline request took fewer.
+    #[must_use]
+    pub fn request_bytes(&self) -> usize {
+        let (Some(first), Some(last)) = (self.spans.first(), self.spans.last()) else {
+            return 0;
+        };
+        let digits = |number: usize| number.checked_ilog10().map_or(1, |log| log as usize + 1);
+        // `*2\r\n$3\r\n` before the first word, and `\r\n` after the last.
+        let around = digits(self.len()) + digits(first.len) + 8;
+        last.start
+            .saturating_add(last.len)
+            .saturating_sub(first.start)
+            + around
+    }
+
     /// Whether the word at `index` is `word`, ignoring case.
     #[must_use]
     pub fn is(&self, index: usize, word: &str) -> bool {

@@ -9,7 +9,7 @@ use super::bridge::{Answer, Calls};
 use super::raise::Fatal;
 use super::reach::Reach;
 use super::state::Common;
-use crate::command::{self, Command, Flags, Host, Session, SessionCx};
+use crate::command::{self, Command, Flags, Host, Session, SessionCx, Tally};
 use crate::dialect::Dialect;
 use crate::resp::{Args, Reply};
 use crate::store::Generation;
@@ -65,9 +65,11 @@ impl<'c> Caller<'c> {
         }
     }
 
-    /// Returns the commands to remember for the next script.
-    pub(super) fn into_allowed(self) -> Allowed {
-        self.inner.into_inner().allowed
+    /// Returns the commands to remember for the next script, and what the commands of this one have done.
+    pub(super) fn into_parts(self) -> (Allowed, Tally) {
+        let mut inner = self.inner.into_inner();
+        inner.session.timing.end(self.host.statistics());
+        (inner.allowed, inner.session.tally)
     }
 }
 
@@ -104,6 +106,7 @@ impl Calls for Caller<'_> {
         };
         let read = self.reach.read(&mut cx, row, args);
         let result = read.unwrap_or_else(|| command::run(&mut cx, row, args));
+        command::ran_in_script(&mut cx, row, args, result.is_err());
         self.settle(cx.reply, &result);
         match is_unread(reply.as_bytes(), self.state.dialect) {
             true => Answer::LastWord,

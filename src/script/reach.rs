@@ -108,7 +108,7 @@ impl<'c> Reach<'c> {
             db: cx.session.db,
             now_ms: cx.session.clock,
             touches: cx.session.touches,
-            worked: None,
+            tally: Some(&cx.session.tally),
         };
         let shards = shards.borrow();
         Some(read_held(place, &shards, handler, row, args, cx.reply))

@@ -149,7 +149,11 @@ fn run_once(
     let caller = Caller::new(cx, &interpreter.state, task.is_read_only, reach, allowed);
     let bridge = interpreter.bridge();
     let result = bridge.lend(&caller, || answer(cx, interpreter, task));
-    interpreter.keep_allowed(caller.into_allowed());
+    let (allowed, tally) = caller.into_parts();
+    interpreter.keep_allowed(allowed);
+    cx.session
+        .tally
+        .add_lookups(tally.hits.get(), tally.misses.get());
     result
 }
 

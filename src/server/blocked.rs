@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::session::Connection;
 use crate::command::client::Unblock;
-use crate::command::{Blocked, Error, Host as _, OUT_OF_MEMORY, TOO_LARGE, Wait};
+use crate::command::{Blocked, Counts, Error, Host as _, OUT_OF_MEMORY, TOO_LARGE, Wait};
 use crate::store::Generation;
 
 /// How the wait ended.
@@ -43,7 +43,13 @@ impl Connection<'_> {
         let mark = self.reply.len();
         let end = self.wait_for(stream, &blocked.wait).await;
         self.show_blocked(false);
-        match end? {
+        let end = end?;
+        let statistics = &self.server.statistics;
+        let failed = matches!(end, End::Failed(_));
+        statistics
+            .calls
+            .waited(blocked.called, blocked.nanos, failed);
+        match end {
             End::Answered => {}
             End::TimedOut => self.reply.null_array(),
             End::Failed(error) => self.reply.error(error.text()),
@@ -127,7 +133,7 @@ impl Connection<'_> {
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        self.settle(read, 0, [0, 0]);
+        self.settle(Counts::default(), read, 0);
         self.check_query_limit();
         Ok(())
     }

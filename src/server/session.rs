@@ -13,7 +13,7 @@
 //! reply is begun. While it is made, the reply checks whether the peer is still there.
 
 use std::future::poll_fn;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd as _};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,7 +30,7 @@ use super::refusals::Refusals;
 use super::shared::Server;
 use crate::command::client::Client;
 use crate::command::{
-    Ahead, Counts, Host as _, Session, SessionCx, Tunables, answer, point_read_key,
+    Ahead, Counts, Host as _, Inbox, Session, SessionCx, Tunables, answer, point_read_key,
 };
 use crate::dialect::Dialect;
 use crate::resp::{
@@ -76,6 +76,8 @@ pub(super) async fn run(
     client: Arc<Client>,
 ) {
     let close = client.close.clone();
+    let socket = stream.as_fd().as_raw_fd();
+    client.socket.store(socket, Ordering::Relaxed);
     let mut connection = Connection::new(&server, Arc::clone(&client));
     // An error here means that the peer is gone, so there is no one to report it to.
     let _ = connection.serve(&mut stream, close.cancelled()).await;
@@ -144,6 +146,14 @@ impl<'s> Connection<'s> {
                 break;
             }
             let room = self.input.capacity() - self.input.len();
+            if let Some(inbox) = &self.session.inbox {
+                let inbox = Arc::clone(inbox);
+                match self.read_beside(stream, &inbox).await? {
+                    Some(0) | None => return Ok(()),
+                    Some(read) => self.batch(stream, read).await?,
+                }
+                continue;
+            }
             let mut reading = pin!(stream.read_buf(&mut self.input));
             let close = &self.session.client.close;
             let read = poll_fn(|cx| {
@@ -174,6 +184,35 @@ impl<'s> Connection<'s> {
             return Ok(());
         }
         stream.shutdown().await
+    }
+
+    /// Like a read, but writes what comes into the inbox in the meantime. Returns `None` once the connection is to be closed.
+    async fn read_beside(
+        &mut self,
+        stream: &mut (impl AsyncRead + AsyncWrite + AsFd + Unpin),
+        inbox: &Inbox,
+    ) -> std::io::Result<Option<usize>> {
+        let close = self.session.client.close.clone();
+        loop {
+            tokio::select! {
+                biased;
+                () = close.cancelled() => return Ok(None),
+                read = stream.read_buf(&mut self.input) => return read.map(Some),
+                () = inbox.wake.notified() => {}
+            }
+            self.reply.raw(&inbox.take());
+            let (before, mut more) = (self.session.counts(), false);
+            let written = self.write(stream, &mut more).await?;
+            let read = std::mem::take(&mut self.read_meanwhile);
+            if self.ended {
+                return Ok(None);
+            }
+            let counts = self.session.counts().since(before);
+            self.settle(counts, if more { 0 } else { read }, written);
+            if more {
+                return Ok(Some(read));
+            }
+        }
     }
 
     /// Makes room for the next read. If the clients' memory has no room for a request of this size, the connection closes.
@@ -269,18 +308,17 @@ impl<'s> Connection<'s> {
     ) -> std::io::Result<()> {
         let mut read = read;
         loop {
-            let (commands, grouped) = (self.session.commands, self.session.grouped);
+            let before = self.session.counts();
             let mut more = self.answer_some(stream);
             let mut written = 0;
             if !self.reply.is_empty() {
                 written = self.write(stream, &mut more).await?;
             }
-            let commands = self.session.commands - commands;
-            let grouped = self.session.grouped - grouped;
+            let counts = self.session.counts().since(before);
             let meanwhile = std::mem::take(&mut self.read_meanwhile);
             self.turn_bytes += meanwhile;
             let read = std::mem::take(&mut read) + meanwhile;
-            self.settle(read, written, [commands, grouped]);
+            self.settle(counts, read, written);
             self.session.closing |= self.reply.is_severed();
             if self.session.closing {
                 return Ok(());
@@ -312,7 +350,8 @@ impl<'s> Connection<'s> {
             self.reply.dialect(),
         ));
         self.session.deferred = false;
-        self.session.worked.set(0);
+        self.session.tally.worked.set(0);
+        self.session.timing.begin();
         let mut cx = SessionCx {
             reply: &mut self.reply,
             session: &mut self.session,
@@ -451,9 +490,9 @@ impl<'s> Connection<'s> {
         shown.stalled = waits.then(Instant::now);
     }
 
-    /// Updates the statistics and the client's record with the bytes read and written, the commands run and the reads grouped
-    /// since the last call. Frees a grown input buffer that is empty.
-    pub(super) fn settle(&mut self, read: usize, written: usize, [commands, grouped]: [u64; 2]) {
+    /// Updates the statistics and the client's record with the bytes read and written, and what the commands have done, since the
+    /// last call. Frees a grown input buffer that is empty.
+    pub(super) fn settle(&mut self, counts: Counts, read: usize, written: usize) {
         if self.input.is_empty() && self.input.capacity() > KEPT_BYTES {
             self.input = BytesMut::new();
             self.read_bytes = READ_BYTES_FIRST;
@@ -463,10 +502,9 @@ impl<'s> Connection<'s> {
         let (read, written) = (read as u64, written as u64);
         let traffic = &self.server.statistics.traffic;
         traffic.add(Counts {
-            commands,
-            grouped_reads: grouped,
             received_bytes: read,
             sent_bytes: written,
+            ..counts
         });
         let mut shown = self.session.client.shown();
         self.session.publish(&mut shown, self.reply.protocol());
@@ -474,6 +512,7 @@ impl<'s> Connection<'s> {
         shown.input_bytes += read;
         shown.output_bytes += written;
         shown.query_bytes = self.input.len();
+        shown.query_room = self.input.capacity();
     }
 }
 
@@ -502,7 +541,7 @@ fn answer_requests(
 ) -> (usize, bool) {
     let full_at = cx.reply.len() + FLUSH_BYTES;
     let is_full =
-        |cx: &SessionCx<'_>| cx.reply.len() > full_at || cx.session.worked.get() > TURN_WORK;
+        |cx: &SessionCx<'_>| cx.reply.len() > full_at || cx.session.tally.worked.get() > TURN_WORK;
     let was_authenticated = cx.session.authenticated;
     let mut used = 0;
     while !cx.session.closing && cx.session.blocked.is_none() {

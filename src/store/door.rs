@@ -8,7 +8,7 @@ use super::fate::{Fate, Refusal, refused};
 use super::keyspaces::Keyspaces;
 use super::taint::Tainted;
 use super::tx::Tx;
-use super::view::View;
+use super::view::{Lookups, View};
 
 /// Passes keys to its argument.
 pub type EachKey<'n> = dyn Fn(&mut dyn FnMut(&[u8])) + 'n;
@@ -44,11 +44,19 @@ impl<'a> Hold<'a> {
         }
         // What was only weighed does not count.
         self.0.take_fate();
+        self.0.take_lookups();
         let result = read(&self.0);
         match self.0.take_fate() {
             Fate::Sound => result,
             fate => Err(refused(fate).into()),
         }
+    }
+
+    /// Returns how often keys were looked up by the last [`read`](Self::read).
+    #[inline]
+    #[must_use]
+    pub fn lookups(&self) -> Lookups {
+        self.0.take_lookups()
     }
 
     /// Weighs what is held, for example by its size. What `weigh` returns must not become part of a reply.

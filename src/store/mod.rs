@@ -82,7 +82,7 @@ pub use sweep::{LOCKED_BUCKETS_MAX, Sweeper, Swept};
 pub use taint::{Doubt, Tainted, Taints};
 pub use tuning::Tuning;
 pub use tx::{NoSuchDatabase, Tx};
-pub use view::{View, WrongType, unix_ms};
+pub use view::{Lookups, View, WrongType, unix_ms};
 pub use waiters::{Waiters, Waiting};
 pub use watches::{Rules, Watches};
 pub use watching::{TooManyWatched, Watching};

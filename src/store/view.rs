@@ -40,8 +40,18 @@ pub struct View<'a> {
     fate: Cell<Fate>,
     /// Whether a lookup counts as a use.
     touches: Cell<bool>,
+    lookups: Cell<Lookups>,
     /// Set only if the view holds locks of its own.
     _inside: Option<Inside>,
+}
+
+/// How often keys were looked up since the counts were last set to zero. Source: redis 7.0 db.c, `lookupKey`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lookups {
+    /// Keys that were found.
+    pub hits: u32,
+    /// Keys that were absent or expired.
+    pub misses: u32,
 }
 
 /// The shards that a view can read.
@@ -197,6 +207,7 @@ impl<'a> View<'a> {
             now_ms: Cell::new(None),
             fate: Cell::new(Fate::Sound),
             touches: Cell::new(true),
+            lookups: Cell::new(Lookups { hits: 0, misses: 0 }),
             _inside: inside,
         }
     }
@@ -276,15 +287,42 @@ impl<'a> View<'a> {
     #[must_use]
     #[inline]
     pub fn entry(&self, key: &[u8]) -> Option<&Entry> {
-        let entry = self.entry_at_any_time(key)?;
-        (entry.is_plain() || self.uses(entry)).then_some(entry)
+        let entry = self.entry_at_any_time(key);
+        let entry = entry.filter(|entry| entry.is_plain() || self.uses(entry));
+        self.count(entry.is_some());
+        entry
+    }
+
+    /// Like [`peek`](Self::peek), but does not count as a lookup.
+    #[must_use]
+    pub fn glance(&self, key: &[u8]) -> Option<&Entry> {
+        let entry = self.entry_at_any_time(key);
+        entry.filter(|entry| self.shows(entry))
+    }
+
+    /// Counts a lookup.
+    #[inline]
+    fn count(&self, is_hit: bool) {
+        let Lookups { hits, misses } = self.lookups.get();
+        self.lookups.set(Lookups {
+            hits: hits + u32::from(is_hit),
+            misses: misses + u32::from(!is_hit),
+        });
+    }
+
+    /// Returns the lookups since the last call.
+    #[inline]
+    pub(super) fn take_lookups(&self) -> Lookups {
+        self.lookups.take()
     }
 
     /// Like [`entry`](Self::entry), but does not count the entry as used.
     #[must_use]
     pub fn peek(&self, key: &[u8]) -> Option<&Entry> {
-        self.entry_at_any_time(key)
-            .filter(|entry| self.shows(entry))
+        let entry = self.entry_at_any_time(key);
+        let entry = entry.filter(|entry| self.shows(entry));
+        self.count(entry.is_some());
+        entry
     }
 
     /// Whether an entry is visible. If so, counts it as used.

@@ -58,6 +58,7 @@ mod sentinel;
 mod servers;
 mod sort;
 mod state;
+mod statistics;
 mod stream_forms;
 mod stream_refusals;
 mod sweep;

@@ -33,15 +33,15 @@ apply it. redtail never presents an unknown value as a known one.
 * **Expiry.** A key is hidden at its expiry time, but only the primary deletes it. The memory of long-expired values is freed earlier.
 * **No access times** without `--track-access`: OBJECT IDLETIME is then an error, and TOUCH and CLIENT NO-TOUCH change nothing. redtail \
 evicts nothing.
-* **No logs of times.** SLOWLOG, COMMANDLOG and LATENCY are empty, as if these logs were turned off.
+* **Times.** Quick reads in a pipeline are answered in groups, and share the group's time equally. What scripts call is counted, and its \
+time is that of the script. SLOWLOG, COMMANDLOG, LATENCY and MONITOR show what clients ask redtail, not what the primary sends.
 * **No messages.** SUBSCRIBE and similar commands are refused. A message published here reaches no one.
 * **One user**, `default`, who may do everything. ACL SETUSER is refused.
 * **HELP** texts and the summaries of COMMAND DOCS are in our own words. COMMAND DOCS has no arguments, history or complexity. \
 COMMAND leaves out the notes of key specifications.
 * **Order.** Where a server's order follows from its hash table (COMMAND, CONFIG GET, KEYS, SCAN, members of large sets and hashes), \
 redtail's order is different.
-* **INFO** has the fields of the upstream's version, except for what redtail does not count (keyspace hits and misses, event loop and \
-thread times, memory of scripts, hits of each command). It also has a section `redtail`. redtail does not separate the data from its \
+* **INFO** has the fields of the upstream's version, except for what redtail does not count (event loop and thread times, memory of scripts). It also has a section `redtail`. redtail does not separate the data from its \
 overhead: the overhead fields are 0, and the peak memory is that of the process.
 * **CONFIG** has the settings of the upstream's version. `timeout`, `maxclients`, `tcp-keepalive`, `loglevel`, `proto-max-bulk-len`, \
 `client-query-buffer-limit` and the settings of encodings take effect as soon as they are set. A setting that means nothing to redtail is \

@@ -10,10 +10,11 @@
 //! are answered one by one. Any other request ends a group, and so do enough replies to be written. `redtail_grouped_reads` in
 //! INFO counts the reads that were answered in a group.
 
+use super::account::{self, Ran};
 use super::answer::{answer_row, finish, run};
 use super::execute::Request;
 use super::resolve::resolve_for;
-use crate::command::rows::{Command, Flags, Replies, SessionCx};
+use crate::command::rows::{Called, Command, Flags, Replies, SessionCx};
 use crate::resp::{Args, Batch};
 use crate::store::{GROUP_MAX, Generation, Group, KeyHash, Names};
 
@@ -85,10 +86,13 @@ impl Ahead {
         if group.is_none() {
             self.fetch(cx);
         }
+        let statistics = cx.host.statistics();
+        // Without a group, each read may wait for locks.
+        let alone = group.is_none() || account::times_each(statistics);
         let mut end = 0;
         for (index, (args, bytes, read)) in self.reads.iter(input).enumerate() {
             let group = group.as_ref().map(|group| (group, index));
-            read.answer(cx, args, group);
+            read.answer(cx, args, group, alone);
             if cx.session.deferred {
                 end = bytes[0];
                 break;
@@ -98,6 +102,7 @@ impl Ahead {
                 break;
             }
         }
+        cx.session.timing.mark(statistics);
         self.reads.clear();
         end
     }
@@ -133,13 +138,23 @@ impl Ahead {
 
 impl Read {
     #[inline]
-    fn answer(self, cx: &mut SessionCx<'_>, args: Args<'_>, group: Option<(&Group<'_>, usize)>) {
+    fn answer(
+        self,
+        cx: &mut SessionCx<'_>,
+        args: Args<'_>,
+        group: Option<(&Group<'_>, usize)>,
+        alone: bool,
+    ) {
         if is_script(self.row) {
             return answer_row(cx, self.row, args);
         }
         let mark = cx.reply.len();
         cx.session.commands += 1;
         cx.session.last = (None, self.row.name);
+        if !self.row.flags.has(Flags::FAST) {
+            // The time until here is that of the quick reads before it.
+            cx.session.timing.mark(cx.host.statistics());
+        }
         let result = match (group, self.row.read, self.row.keys.single(args)) {
             (Some((group, index)), Some(handler), Some(key)) => {
                 cx.session.grouped += 1;
@@ -149,13 +164,33 @@ impl Read {
                     command: self.row,
                     handler,
                     args,
+                    tally: Some(&cx.session.tally),
                 };
                 request.look_for(Names::Key(key), &hold, cx.reply)
             }
             _ => run(cx, self.row, args),
         };
+        let failed = result.is_err();
         finish(cx, mark, result, true);
-        cx.session.commands -= u64::from(cx.session.deferred);
+        if cx.session.deferred {
+            cx.session.commands -= 1;
+            return;
+        }
+        let called = Called {
+            container: None,
+            row: self.row,
+        };
+        account::ran_in_group(
+            cx,
+            called,
+            args,
+            Ran {
+                failed,
+                mark,
+                db: cx.session.db,
+            },
+            alone,
+        );
     }
 }
 

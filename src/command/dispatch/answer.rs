@@ -1,5 +1,6 @@
 //! The order in which a request is checked and answered.
 
+use super::account::{self, Ran};
 use super::execute::{ReadCx, read_at};
 use super::registry::lookup;
 use super::resolve::resolve_for;
@@ -7,7 +8,9 @@ use super::{catalogue, transaction};
 use crate::command::families::scripting;
 use crate::command::rows::error::{OUT_OF_MEMORY, READONLY, TOO_LARGE};
 use crate::command::rows::session::loading;
-use crate::command::rows::{Blocked, Command, Error, Flags, Replies, Scope, SessionCx, long};
+use crate::command::rows::{
+    Blocked, Called, Command, Error, Flags, Replies, Scope, SessionCx, long,
+};
 use crate::resp::Args;
 
 /// The reply to a read if the data may be older than allowed. Source: redis 7.0 server.c, `createSharedObjects`.
@@ -44,21 +47,34 @@ fn is_put_off(cx: &mut SessionCx<'_>, args: Args<'_>) -> bool {
 #[inline]
 fn respond(cx: &mut SessionCx<'_>, row: Result<&'static Command, Error>, args: Args<'_>) {
     let mark = cx.reply.len();
-    let before = cx.session.replies;
+    let (before, db) = (cx.session.replies, cx.session.db);
     let kept = row.as_ref().ok().copied();
     let repeats = kept.is_some_and(|row| row.read.is_some()) && cx.session.transaction.is_none();
+    let runs = kept.filter(|row| !is_queued(cx, row));
     match row.and_then(|row| perform(cx, row, args)) {
         Err(Error::Waits(wait)) => {
-            cx.session.blocked = Some(Blocked {
+            cx.session.blocked = runs.map(|row| Blocked {
                 wait,
                 silent: before != Replies::On,
+                called: called(row, args),
+                nanos: cx.session.timing.lap(),
             });
         }
         result => {
-            if result.is_err() {
+            let failed = result.is_err();
+            if failed {
                 cx.session.refused += u32::from(is_refusal(kept));
             }
             finish(cx, mark, result, repeats);
+            if !cx.session.deferred {
+                match runs {
+                    Some(row) => {
+                        account::ran(cx, called(row, args), args, Ran { failed, mark, db })
+                    }
+                    None if kept.is_none() => account::rejected(cx, args),
+                    None => {}
+                }
+            }
         }
     }
     if cx.session.deferred {
@@ -66,6 +82,12 @@ fn respond(cx: &mut SessionCx<'_>, row: Result<&'static Command, Error>, args: A
     } else if before != Replies::On {
         hold_back(cx, mark, before);
     }
+}
+
+/// Returns whether MULTI queues this command.
+#[inline]
+fn is_queued(cx: &SessionCx<'_>, row: &Command) -> bool {
+    cx.session.transaction.is_some() && !transaction::runs_at_once(row)
 }
 
 /// Returns whether a request may be answered a second time, if its reply had no room the first time.
@@ -187,21 +209,27 @@ fn check_open(row: Option<&Command>) -> Result<(), Error> {
 #[inline]
 fn perform(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) -> Result<(), Error> {
     cx.session.commands += 1;
-    if cx.session.transaction.is_some() && !transaction::runs_at_once(row) {
+    if is_queued(cx, row) {
         return transaction::queue(cx, row, args);
     }
-    note_last(cx, row, args);
+    let called = called(row, args);
+    cx.session.last = (called.container, row.name);
+    account::script_starts(cx, called, args);
     run(cx, row, args)
 }
 
+/// Returns the row with the container that the words name.
 #[inline]
-fn note_last(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) {
+pub(crate) fn called(row: &'static Command, args: Args<'_>) -> Called {
     let container = if args.at(0).len() == row.name.len() {
         None
     } else {
         lookup(args.at(0)).map(|container| container.name)
     };
-    cx.session.last = (container.filter(|name| *name != row.name), row.name);
+    Called {
+        container: container.filter(|name| *name != row.name),
+        row,
+    }
 }
 
 /// Runs an admitted command now.
@@ -222,7 +250,7 @@ pub fn run(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) -> Res
         db: cx.session.db,
         now_ms: cx.session.clock,
         touches: cx.session.touches,
-        worked: Some(&cx.session.worked),
+        tally: Some(&cx.session.tally),
     };
     let reply = &mut *cx.reply;
     let mut work = || read_at(place, handler, row, args, reply);
@@ -245,10 +273,7 @@ fn refuse(cx: &mut SessionCx<'_>, mark: usize, error: &Error) {
         cx.reply.truncate(mark);
         cx.reply.error(error.text());
     }
-    cx.host
-        .statistics()
-        .errors
-        .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    account::error(cx, error);
 }
 
 /// Replaces a reply that cannot be held by an error. If the reply is larger than any reply to this client may be, this

@@ -1,11 +1,9 @@
 //! Runs a row: locks, taints, errors.
 
-use std::cell::Cell;
-
 use smallvec::SmallVec;
 
 use super::resolve::check_arity;
-use crate::command::rows::{Command, Error, Outcome, ReadFn, Scope, Touch, long, work};
+use crate::command::rows::{Command, Error, Outcome, ReadFn, Scope, Tally, Touch, long, work};
 use crate::resp::{Args, Reply};
 use crate::store::{Doubt, Growing, Hold, Keyspaces, Names, NewValue, Slot, Tainted, Tx, View};
 
@@ -27,7 +25,7 @@ pub fn read(
         db,
         now_ms: None,
         touches: true,
-        worked: None,
+        tally: None,
     };
     read_at(place, handler, command, args, reply)
 }
@@ -44,8 +42,8 @@ pub struct ReadCx<'s> {
     pub now_ms: Option<i64>,
     /// Whether looking up a key counts as an access.
     pub touches: bool,
-    /// The counter that the work is added to: see [`Session::worked`](crate::command::rows::session::Session::worked).
-    pub worked: Option<&'s Cell<usize>>,
+    /// What the work and the lookups are added to.
+    pub tally: Option<&'s Tally>,
 }
 
 impl ReadCx<'_> {
@@ -54,8 +52,8 @@ impl ReadCx<'_> {
     fn begin(self, hold: &Hold<'_>, request: Request<'_>) -> usize {
         self.prepare(hold);
         let work = hold.weigh(|view| work::of(request.command, view, request.args));
-        if let Some(worked) = self.worked {
-            worked.set(worked.get().saturating_add(work));
+        if let Some(tally) = self.tally {
+            tally.add_work(work);
         }
         work
     }
@@ -75,6 +73,8 @@ pub(crate) struct Request<'a> {
     pub(crate) command: &'a Command,
     pub(crate) handler: ReadFn,
     pub(crate) args: Args<'a>,
+    /// What the lookups are added to.
+    pub(crate) tally: Option<&'a Tally>,
 }
 
 impl<'a> Request<'a> {
@@ -110,6 +110,10 @@ impl<'a> Request<'a> {
         reply: &mut Reply,
     ) -> Result<(), Error> {
         let result = hold.read(names, |view| (self.handler)(view, self.args, reply));
+        if let Some(tally) = self.tally {
+            let lookups = hold.lookups();
+            tally.add_lookups(lookups.hits.into(), lookups.misses.into());
+        }
         debug_assert!(
             result != Err(Error::Unheld),
             "{} asks for a key that its row does not name",
@@ -135,6 +139,7 @@ pub fn read_held(
         command,
         handler,
         args,
+        tally: place.tally,
     };
     let mark = reply.len();
     let hold = held.view(place.db);
@@ -166,6 +171,7 @@ pub fn read_at(
         command,
         handler,
         args,
+        tally: place.tally,
     };
     let mark = reply.len();
     let result = if let (Scope::Keys, None, Some(key)) =

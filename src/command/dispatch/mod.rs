@@ -3,6 +3,7 @@
 //! The list of families is in `registry`. This folder also has the few commands that call back into the table: MULTI
 //! and EXEC, COMMAND and ACL, and the writes of a primary's script.
 
+pub(crate) mod account;
 pub(crate) mod ahead;
 pub(crate) mod answer;
 pub(crate) mod catalogue;

@@ -9,7 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::answer::run;
+use super::account::{self, Ran};
+use super::answer::{called, run};
 use super::catalogue;
 use super::execute::Request;
 use super::registry::lookup;
@@ -243,7 +244,9 @@ fn exec(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     }
     cx.session.clock = Some(unix_ms());
     cx.reply.array(transaction.queued.len());
+    let begun = cx.session.timing.marked();
     run_all(cx, &transaction.queued, &mut held);
+    cx.session.timing.rewind(begun);
     cx.session.clock = None;
     Ok(())
 }
@@ -294,19 +297,20 @@ fn run_long<'g>(cx: &mut SessionCx<'g>, queued: &[Queued], held: &mut Option<Vec
                     .map(|generation| generation.spaces.view_none(cx.session.db));
                 let result = match hold.or(none.as_ref()) {
                     Some(hold) => {
-                        let done = &cx.session.worked;
+                        let tally = &cx.session.tally;
                         let request = Request {
                             command: row,
                             handler,
                             args: args.as_args(),
+                            tally: Some(tally),
                         };
                         let work = hold.weigh(|view| work::of(row, view, request.args));
-                        done.set(done.get().saturating_add(work));
+                        tally.add_work(work);
                         request.look(hold, cx.reply)
                     }
                     None => Ok(()),
                 };
-                finish_queued(cx, mark, result);
+                finish_queued(cx, row, args.as_args(), mark, result);
             }
             _ => run_queued(cx, row, args.as_args()),
         }
@@ -318,7 +322,7 @@ fn run_long<'g>(cx: &mut SessionCx<'g>, queued: &[Queued], held: &mut Option<Vec
 
 /// Returns the work done so far in this connection's turn: elements visited, or copied into its replies.
 fn work_so_far(cx: &SessionCx<'_>) -> usize {
-    cx.session.worked.get() + cx.reply.len() / 64
+    cx.session.tally.worked.get() + cx.reply.len() / 64
 }
 
 /// Copies the values that queued commands read. Returns `None` if not all of them name their keys, or if there is too
@@ -419,15 +423,23 @@ fn rules(cx: &SessionCx<'_>) -> Rules {
 
 fn run_queued(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) {
     let mark = cx.reply.len();
+    account::script_starts(cx, called(row, args), args);
     let result = if row.subcommands.is_empty() || args.len() == 1 {
         run(cx, row, args)
     } else {
         resolve_for(args, cx.reply.dialect()).map(|_| ())
     };
-    finish_queued(cx, mark, result);
+    finish_queued(cx, row, args, mark, result);
 }
 
-fn finish_queued(cx: &mut SessionCx<'_>, mark: usize, result: Result<(), Error>) {
+fn finish_queued(
+    cx: &mut SessionCx<'_>,
+    row: &'static Command,
+    args: Args<'_>,
+    mark: usize,
+    result: Result<(), Error>,
+) {
+    let failed = result.is_err();
     match result {
         Ok(()) => {}
         // Inside a transaction nothing waits.
@@ -435,8 +447,11 @@ fn finish_queued(cx: &mut SessionCx<'_>, mark: usize, result: Result<(), Error>)
         Err(error) => {
             cx.reply.truncate(mark);
             cx.reply.error(error.text());
+            account::error(cx, &error);
         }
     }
+    let db = cx.session.db;
+    account::ran(cx, called(row, args), args, Ran { failed, mark, db });
 }
 
 /// Takes the read locks of everything that is watched or that the queued commands will read, in the order of all

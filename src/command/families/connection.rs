@@ -131,8 +131,10 @@ fn reset(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     session.transaction = None;
     session.watching = None;
     session.touches = true;
+    session.inbox = None;
     {
         let mut shown = session.client.shown();
+        shown.monitors = false;
         shown.name.clear();
         shown.no_evict = false;
         shown.no_touch = false;

@@ -61,7 +61,9 @@ const fn of_key(name: &'static str, handler: ReadFn) -> Command {
 
 /// The entry at word 2. If it does not exist, replies null.
 fn entry<'v>(view: &'v View<'_>, args: Args<'_>, reply: &mut Reply) -> Option<&'v Entry> {
-    let entry = view.peek(args.at(2));
+    let key = args.at(2);
+    let counts = reply.dialect().counts_misses_of_object() || view.glance(key).is_some();
+    let entry = if counts { view.peek(key) } else { None };
     if entry.is_none() {
         reply.null();
     }

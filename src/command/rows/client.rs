@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -24,6 +25,8 @@ pub struct Client {
     pub local_address: String,
     /// Whether the client connected through a Unix socket.
     pub is_unix: bool,
+    /// The number of its socket, once it is served.
+    pub socket: AtomicI32,
     /// When it connected.
     pub connected: Instant,
     /// Notified when the waiting command should check again.
@@ -70,6 +73,12 @@ pub struct Shown {
     pub no_touch: bool,
     /// Whether a command waits.
     pub blocked: bool,
+    /// Whether it watches the commands of all clients.
+    pub monitors: bool,
+    /// Bytes that requests have room for.
+    pub query_room: usize,
+    /// Bytes of the commands that MULTI has queued.
+    pub queued_bytes: usize,
     /// What CLIENT UNBLOCK asked for.
     pub unblock: Option<Unblock>,
     /// When the last command arrived.
@@ -123,6 +132,9 @@ impl Client {
             no_evict: false,
             no_touch: false,
             blocked: false,
+            monitors: false,
+            query_room: 0,
+            queued_bytes: 0,
             unblock: None,
             active: now,
             stalled: None,
@@ -132,6 +144,7 @@ impl Client {
             address,
             local_address,
             is_unix,
+            socket: AtomicI32::new(0),
             connected: now,
             wake: Arc::default(),
             close,
@@ -189,7 +202,7 @@ impl Client {
             ("id", text(&self.id)),
             ("addr", text(&self.address)),
             ("laddr", text(&self.local_address)),
-            ("fd", zero.clone()),
+            ("fd", text(&self.socket.load(Ordering::Relaxed))),
             ("name", text(&name)),
             ("age", text(&self.connected.elapsed().as_secs())),
             ("idle", text(&shown.active.elapsed().as_secs())),
@@ -202,16 +215,25 @@ impl Client {
             ("multi", Cow::Owned(queued.unwrap_or("-1".to_owned()))),
             ("watch", text(&shown.watched)),
             ("qbuf", text(&shown.query_bytes)),
-            ("qbuf-free", zero.clone()),
+            (
+                "qbuf-free",
+                text(&shown.query_room.saturating_sub(shown.query_bytes)),
+            ),
             ("argv-mem", zero.clone()),
-            ("multi-mem", zero.clone()),
+            ("multi-mem", text(&shown.queued_bytes)),
             ("rbs", zero.clone()),
             ("rbp", zero.clone()),
             ("obl", zero.clone()),
             ("oll", zero.clone()),
             ("omem", text(&shown.reply_bytes)),
-            ("tot-mem", text(&(shown.query_bytes + shown.reply_bytes))),
-            ("events", Cow::Borrowed("r")),
+            (
+                "tot-mem",
+                text(&(shown.query_room + shown.reply_bytes + shown.queued_bytes)),
+            ),
+            (
+                "events",
+                Cow::Borrowed(if shown.reply_bytes > 0 { "rw" } else { "r" }),
+            ),
             ("cmd", Cow::Owned(command)),
             ("user", Cow::Borrowed("default")),
             ("redir", Cow::Borrowed("-1")),
@@ -227,6 +249,7 @@ impl Client {
 
     fn flags(&self, shown: &Shown) -> String {
         let flags: String = [
+            (shown.monitors, 'O'),
             (shown.queued.is_some(), 'x'),
             (shown.blocked, 'b'),
             (self.close.is_cancelled(), 'c'),

@@ -2,15 +2,22 @@
 //!
 //! This layer knows no command by name. Families build rows from it; dispatch finds, checks and runs them.
 
+mod asked;
+mod calls;
 pub mod client;
 pub(crate) mod command;
 pub(crate) mod error;
+mod error_codes;
 pub mod glob;
 mod health;
 mod help;
 mod hexadecimal;
 pub(crate) mod keys;
+mod latency;
+pub(crate) mod latency_events;
 pub(crate) mod least;
+pub(crate) mod logs;
+pub(crate) mod monitor;
 mod pace;
 pub(crate) mod parse;
 pub(crate) mod partial_sort;
@@ -18,11 +25,14 @@ pub(crate) mod queue;
 pub(crate) mod scan;
 pub(crate) mod scripting;
 pub(crate) mod session;
+mod timing;
 pub(crate) mod traffic;
 pub(crate) mod tunables;
 mod wait;
 pub(crate) mod work;
 
+pub use asked::{Asked, AskedKey};
+pub use calls::{CallFigures, Called, Calls};
 pub(crate) use command::ALWAYS;
 pub use command::{
     ApplyFn, Arity, Command, Family, Flags, LeastFn, Outcome, ReadFn, Scope, SessionFn, TouchFn,
@@ -32,10 +42,11 @@ pub use error::Error;
 pub use health::{Condition, Data, Health, Seen};
 pub(crate) use help::help;
 pub use keys::{Keys, Touch};
+pub use latency::Histogram;
 pub(crate) use pace::entering;
 pub use pace::long;
 pub use session::{
     Blocked, HeldBack, Host, KeptState, LastFault, Loading, Replication, Replies, Session,
-    SessionCx, Statistics,
+    SessionCx, Statistics, Tally,
 };
 pub use wait::Wait;

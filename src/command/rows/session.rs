@@ -2,15 +2,22 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
+use super::asked::{Asked, Sampler};
+use super::calls::{Called, Calls};
 use super::client::{Client, Shown};
 use super::error::Error;
+use super::error_codes::ErrorCodes;
 use super::health::Seen;
+use super::latency_events::LatencyEvents;
+use super::logs::Logs;
+use super::monitor::{Inbox, Monitors};
 use super::queue::Transaction;
 use super::scripting::Scripting;
-use super::traffic::{Rates, Traffic};
+use super::timing::Timing;
+use super::traffic::{Counts, Rates, Traffic};
 use super::tunables::Tunables;
 use super::wait::Wait;
 use crate::resp::{Budget, Protocol, Reply};
@@ -44,8 +51,14 @@ pub struct Session {
     pub deferred: bool,
     /// Requests refused since this was last taken: see `is_refusal`.
     pub refused: u32,
-    /// The work of its reads since this was last taken, in elements.
-    pub worked: Cell<usize>,
+    /// What its reads have done.
+    pub tally: Tally,
+    /// How long its commands take.
+    pub timing: Timing,
+    /// Which of its reads are sampled.
+    pub sampler: Sampler,
+    /// What waits for it besides replies, while it watches the commands of others.
+    pub inbox: Option<Arc<Inbox>>,
     /// Number of commands run.
     pub commands: u64,
     /// Number of those that were reads answered in a group.
@@ -61,6 +74,35 @@ pub struct Blocked {
     pub wait: Box<Wait>,
     /// Whether its reply is suppressed.
     pub silent: bool,
+    /// What was called.
+    pub called: Called,
+    /// The time until it began to wait, in nanoseconds.
+    pub nanos: u64,
+}
+
+/// What reads have done.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// The work since this was last set to zero, in elements.
+    pub worked: Cell<usize>,
+    /// Keys that were found.
+    pub hits: Cell<u64>,
+    /// Keys that were absent.
+    pub misses: Cell<u64>,
+}
+
+impl Tally {
+    /// Adds to the work.
+    pub(crate) fn add_work(&self, work: usize) {
+        self.worked.set(self.worked.get().saturating_add(work));
+    }
+
+    /// Adds to the keys that were found or absent.
+    #[inline]
+    pub(crate) fn add_lookups(&self, hits: u64, misses: u64) {
+        self.hits.set(self.hits.get() + hits);
+        self.misses.set(self.misses.get() + misses);
+    }
 }
 
 /// Whether replies are sent. Source: redis 7.0 networking.c, CLIENT REPLY.
@@ -92,10 +134,25 @@ impl Session {
             closing: false,
             deferred: false,
             refused: 0,
-            worked: Cell::new(0),
+            tally: Tally::default(),
+            timing: Timing::default(),
+            sampler: Sampler::default(),
+            inbox: None,
             commands: 0,
             grouped: 0,
             last: (None, "NULL"),
+        }
+    }
+
+    /// Returns what its commands have done. Bytes are counted elsewhere.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            commands: self.commands,
+            grouped_reads: self.grouped,
+            keyspace_hits: self.tally.hits.get(),
+            keyspace_misses: self.tally.misses.get(),
+            ..Counts::default()
         }
     }
 
@@ -104,6 +161,7 @@ impl Session {
         shown.db = self.db;
         shown.protocol = if protocol == Protocol::Resp3 { 3 } else { 2 };
         shown.queued = self.transaction.as_ref().map(Transaction::len);
+        shown.queued_bytes = self.transaction.as_ref().map_or(0, |queue| queue.bytes);
         shown.watched = self.watching.as_ref().map_or(0, |watching| watching.len());
         shown.command = self.last;
         shown.commands = self.commands;
@@ -159,6 +217,20 @@ pub struct Statistics {
     pub budget: Arc<Budget>,
     /// The growth rates of the counts.
     pub rates: Rates,
+    /// What is counted for each command.
+    pub calls: Calls,
+    /// Whether the latencies of calls are tracked.
+    pub tracks_latency: AtomicBool,
+    /// How often each error code was sent.
+    pub error_codes: ErrorCodes,
+    /// The logs of slow and large commands.
+    pub logs: Logs,
+    /// Commands that took longer than `latency-monitor-threshold`.
+    pub latency_events: LatencyEvents,
+    /// The clients that watch commands.
+    pub monitors: Monitors,
+    /// The keys that clients ask for most.
+    pub asked: Asked,
     /// Connections closed because their replies grew too large or were not read.
     pub reply_limit_closes: AtomicU64,
     /// Connections closed because a request grew too large.
@@ -183,6 +255,14 @@ impl Default for Statistics {
             traffic: Traffic::default(),
             budget: Arc::default(),
             rates: Rates::default(),
+            calls: Calls::default(),
+            // Source: latency-tracking in config.c of redis 7.0.
+            tracks_latency: AtomicBool::new(true),
+            error_codes: ErrorCodes::default(),
+            logs: Logs::default(),
+            latency_events: LatencyEvents::default(),
+            monitors: Monitors::default(),
+            asked: Asked::default(),
             reply_limit_closes: zero(),
             query_limit_closes: zero(),
             errors: zero(),

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// Number of threads that have a lane of their own; further threads share them.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// What connections have done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,24 +19,53 @@ pub struct Counts {
     pub received_bytes: u64,
     /// Bytes sent.
     pub sent_bytes: u64,
+    /// Keys that reads looked up and found.
+    pub keyspace_hits: u64,
+    /// Keys that reads looked up in vain.
+    pub keyspace_misses: u64,
 }
 
+/// Number of figures in [`Counts`].
+const FIGURES: usize = 6;
+
 impl Counts {
-    const fn to_array(self) -> [u64; 4] {
+    /// Returns what has been added since `before`.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        let mut figures = self.to_array();
+        for (figure, before) in figures.iter_mut().zip(before.to_array()) {
+            *figure = figure.saturating_sub(before);
+        }
+        Self::from_array(figures)
+    }
+
+    const fn to_array(self) -> [u64; FIGURES] {
         [
             self.commands,
             self.grouped_reads,
             self.received_bytes,
             self.sent_bytes,
+            self.keyspace_hits,
+            self.keyspace_misses,
         ]
     }
 
-    const fn from_array([commands, grouped_reads, received_bytes, sent_bytes]: [u64; 4]) -> Self {
+    const fn from_array(figures: [u64; FIGURES]) -> Self {
+        let [
+            commands,
+            grouped_reads,
+            received_bytes,
+            sent_bytes,
+            keyspace_hits,
+            keyspace_misses,
+        ] = figures;
         Self {
             commands,
             grouped_reads,
             received_bytes,
             sent_bytes,
+            keyspace_hits,
+            keyspace_misses,
         }
     }
 }
@@ -48,7 +77,7 @@ pub struct Traffic([Lane; LANES]);
 
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Lane([AtomicU64; 4]);
+struct Lane([AtomicU64; FIGURES]);
 
 impl Traffic {
     /// Adds to the counts.
@@ -63,7 +92,7 @@ impl Traffic {
     /// Returns the counts since the last [`reset`](Self::reset).
     #[must_use]
     pub fn totals(&self) -> Counts {
-        let mut totals = [0; 4];
+        let mut totals = [0; FIGURES];
         for Lane(counters) in &self.0 {
             for (total, counter) in totals.iter_mut().zip(counters) {
                 *total += counter.load(Ordering::Relaxed);
@@ -113,7 +142,7 @@ impl Rates {
             return Counts::default();
         };
         let milliseconds = u64::try_from((*end - *start).as_millis()).unwrap_or(u64::MAX);
-        let mut rates = [0; 4];
+        let mut rates = [0; FIGURES];
         for ((rate, before), after) in rates
             .iter_mut()
             .zip(before.to_array())
@@ -127,7 +156,7 @@ impl Rates {
 }
 
 /// Returns this thread's lane.
-fn lane() -> usize {
+pub(super) fn lane() -> usize {
     static THREADS: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static LANE: usize = THREADS.fetch_add(1, Ordering::Relaxed) % LANES;
@@ -152,10 +181,10 @@ mod tests {
                 1250 + (at - 50) * 250
             });
             let when = start + quarter * at;
-            let counts = Counts::from_array([commands, 0, commands * 2, 0]);
+            let counts = Counts::from_array([commands, 0, commands * 2, 0, 0, 0]);
             rates.sample_at(when, counts);
         }
-        assert_eq!(rates.per_second().to_array(), [1000, 0, 2000, 0]);
+        assert_eq!(rates.per_second().to_array(), [1000, 0, 2000, 0, 0, 0]);
     }
 
     #[test]
@@ -163,13 +192,13 @@ mod tests {
         let traffic = Traffic::default();
         std::thread::scope(|scope| {
             for _ in 0..LANES * 2 {
-                let counts = Counts::from_array([1, 2, 3, 4]);
+                let counts = Counts::from_array([1, 2, 3, 4, 5, 6]);
                 let traffic = &traffic;
                 scope.spawn(move || (0..100).for_each(|_| traffic.add(counts)));
             }
         });
         let times = 100 * LANES as u64 * 2;
-        let expected = [times, 2 * times, 3 * times, 4 * times];
+        let expected = [1, 2, 3, 4, 5, 6].map(|figure| figure * times);
         assert_eq!(traffic.totals().to_array(), expected);
         traffic.reset();
         assert_eq!(traffic.totals(), Counts::default());

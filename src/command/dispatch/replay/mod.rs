@@ -196,6 +196,7 @@ impl<'r, 'tx> Replay<'r, 'tx> {
             command: row,
             handler,
             args,
+            tally: None,
         };
         Ok(request.look(&hold, reply)?)
     }

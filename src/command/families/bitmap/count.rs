@@ -47,14 +47,18 @@ fn checked<'v>(view: &'v View<'_>, key: &[u8]) -> Result<Option<Value<'v>>, Erro
 /// Source: redis 6.0, 7.0, 8.0 and valkey 8.1 bitops.c, `bitcountCommand`, for the order in which the words are checked.
 pub(super) fn bitcount(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
     let dialect = reply.dialect();
-    if !dialect.reads_bit_ranges_first() && checked(view, args.at(1))?.is_none() {
-        reply.count(0);
-        return Ok(());
+    let key = args.at(1);
+    let mut known = None;
+    if !dialect.reads_bit_ranges_first() {
+        known = checked(view, key)?;
+        if known.is_none() {
+            reply.count(0);
+            return Ok(());
+        }
     }
     let asked = count_range(args, reply)?;
-    let count = with_text(view.value(args.at(1)), |text| {
-        paced(text, || asked_ones(text, asked))
-    })?;
+    let value = known.or_else(|| view.value(key));
+    let count = with_text(value, |text| paced(text, || asked_ones(text, asked)))?;
     reply.count(count);
     Ok(())
 }

@@ -25,7 +25,7 @@ pub(super) const CONFIG: &[Command] = &[
         .about("2.0.0", "Changes settings.")
         .difference(
             "A setting without meaning for redtail is kept for CONFIG GET and logged once, `notify-keyspace-events` too, because no client can subscribe. \
-             A setting that would promise what redtail does not do is refused with the reason: `save`, `appendonly`, slow logs.",
+             A setting that would promise what redtail does not do is refused with the reason: `save`, `appendonly`.",
         ),
     row("resetstat", Arity::exactly(2), ADMIN, resetstat).about("2.0.0", "Resets counters to zero."),
     row("rewrite", Arity::exactly(2), ADMIN, rewrite)
@@ -242,7 +242,7 @@ fn make(cx: &SessionCx<'_>, changes: Vec<Change>) {
     for change in changes {
         match change {
             Change::Encoding(setting, value) => encodings.push((setting, value)),
-            Change::Live(live, value) => live.apply(tunables, &value),
+            Change::Live(live, value) => live.apply(cx.host, &value),
             Change::Kept(name, value) => {
                 if tunables.keep(name, value.clone()) {
                     tracing::info!(
@@ -317,6 +317,8 @@ fn resetstat(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
         counter.store(0, Ordering::Relaxed);
     }
     counted.traffic.reset();
+    counted.calls.reset();
+    counted.error_codes.reset();
     cx.reply.ok();
     Ok(())
 }

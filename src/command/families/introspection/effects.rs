@@ -1,51 +1,117 @@
 //! What CONFIG SET does: some settings take effect, some are only kept for CONFIG GET, and some are refused, because
 //! accepting them would promise something that redtail does not do.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use super::special;
-use crate::command::rows::tunables::Tunables;
+use crate::command::rows::Host;
+use crate::command::rows::logs::ENTRIES_MAX;
 
 /// A setting that takes effect.
 pub(super) struct Live {
     name: &'static str,
-    apply: fn(&Tunables, &str),
+    apply: fn(&dyn Host, &str),
 }
 
 /// The settings that take effect, by redtail's names. Those of encodings are in [`SETTINGS`](crate::value::SETTINGS).
 const LIVE: &[Live] = &[
     Live {
         name: "timeout",
-        apply: |tunables, value| {
+        apply: |host, value| {
             if let Ok(seconds) = value.parse::<u64>() {
                 let milliseconds = seconds.saturating_mul(1000);
-                tunables.idle_ms.store(milliseconds, Ordering::Relaxed);
+                host.tunables()
+                    .idle_ms
+                    .store(milliseconds, Ordering::Relaxed);
             }
         },
     },
     Live {
         name: "tcp-keepalive",
-        apply: |tunables, value| store(&tunables.keepalive_seconds, value),
+        apply: |host, value| store(&host.tunables().keepalive_seconds, value),
     },
     Live {
         name: "maxclients",
-        apply: |tunables, value| store(&tunables.clients_max, value),
+        apply: |host, value| store(&host.tunables().clients_max, value),
     },
     Live {
         name: "proto-max-bulk-len",
-        apply: |tunables, value| store(&tunables.word_bytes_max, value),
+        apply: |host, value| store(&host.tunables().word_bytes_max, value),
     },
     Live {
         name: "client-query-buffer-limit",
-        apply: |tunables, value| store(&tunables.query_bytes_max, value),
+        apply: |host, value| store(&host.tunables().query_bytes_max, value),
     },
     Live {
         name: "loglevel",
-        apply: |tunables, value| {
-            if let Some(set) = &tunables.log_level {
+        apply: |host, value| {
+            if let Some(set) = &host.tunables().log_level {
                 set(value);
-                tunables.keep("loglevel", value.to_owned());
+                host.tunables().keep("loglevel", value.to_owned());
             }
+        },
+    },
+    Live {
+        name: "slowlog-log-slower-than",
+        apply: |host, value| {
+            store_signed(&host.statistics().logs.slow.threshold, value);
+            host.tunables()
+                .keep("slowlog-log-slower-than", value.to_owned());
+        },
+    },
+    Live {
+        name: "slowlog-max-len",
+        apply: |host, value| {
+            store_size(&host.statistics().logs.slow.entries_max, value);
+            host.tunables().keep("slowlog-max-len", value.to_owned());
+        },
+    },
+    Live {
+        name: "commandlog-request-larger-than",
+        apply: |host, value| {
+            store_signed(&host.statistics().logs.large_requests.threshold, value);
+            host.tunables()
+                .keep("commandlog-request-larger-than", value.to_owned());
+        },
+    },
+    Live {
+        name: "commandlog-large-request-max-len",
+        apply: |host, value| {
+            store_size(&host.statistics().logs.large_requests.entries_max, value);
+            host.tunables()
+                .keep("commandlog-large-request-max-len", value.to_owned());
+        },
+    },
+    Live {
+        name: "commandlog-reply-larger-than",
+        apply: |host, value| {
+            store_signed(&host.statistics().logs.large_replies.threshold, value);
+            host.tunables()
+                .keep("commandlog-reply-larger-than", value.to_owned());
+        },
+    },
+    Live {
+        name: "commandlog-large-reply-max-len",
+        apply: |host, value| {
+            store_size(&host.statistics().logs.large_replies.entries_max, value);
+            host.tunables()
+                .keep("commandlog-large-reply-max-len", value.to_owned());
+        },
+    },
+    Live {
+        name: "latency-monitor-threshold",
+        apply: |host, value| {
+            store(&host.statistics().latency_events.threshold_ms, value);
+            host.tunables()
+                .keep("latency-monitor-threshold", value.to_owned());
+        },
+    },
+    Live {
+        name: "latency-tracking",
+        apply: |host, value| {
+            let tracks = &host.statistics().tracks_latency;
+            tracks.store(value == "yes", Ordering::Relaxed);
+            host.tunables().keep("latency-tracking", value.to_owned());
         },
     },
 ];
@@ -57,8 +123,8 @@ impl Live {
     }
 
     /// Changes it to `value`, which must already be checked.
-    pub(super) fn apply(&self, tunables: &Tunables, value: &str) {
-        (self.apply)(tunables, value);
+    pub(super) fn apply(&self, host: &dyn Host, value: &str) {
+        (self.apply)(host, value);
         tracing::info!(setting = self.name, value, "changed by CONFIG SET");
     }
 }
@@ -73,30 +139,42 @@ fn store(place: &AtomicU64, value: &str) {
 /// The values that hold for redtail where a server's default does not.
 pub(super) const TRUE_HERE: &[(&str, &str)] = &[
     ("acllog-max-len", "0"),
-    ("commandlog-large-reply-max-len", "0"),
-    ("commandlog-large-request-max-len", "0"),
-    ("commandlog-reply-larger-than", "-1"),
-    ("commandlog-request-larger-than", "-1"),
     ("crash-log-enabled", "no"),
-    ("latency-tracking", "no"),
     ("repl-diskless-load", "swapdb"),
     ("replica-announced", "no"),
     ("replica-priority", "0"),
     ("save", ""),
     ("set-proc-title", "no"),
-    ("slowlog-log-slower-than", "-1"),
-    ("slowlog-max-len", "0"),
 ];
+
+/// Stores a checked number that may be negative.
+fn store_signed(place: &AtomicI64, value: &str) {
+    if let Ok(number) = value.parse() {
+        place.store(number, Ordering::Relaxed);
+    }
+}
+
+/// Stores a checked size.
+fn store_size(place: &AtomicUsize, value: &str) {
+    if let Ok(number) = value.parse() {
+        place.store(number, Ordering::Relaxed);
+    }
+}
 
 /// Whether a new value may replace the current one.
 type Allows = fn(&str, &str) -> bool;
 
 const NOTHING: Allows = |_, _| false;
-const LOG_OFF: Allows = |value, _| value.starts_with('-');
+/// As long as a log can be.
+const A_LOG: Allows = |value, _| {
+    value
+        .parse()
+        .is_ok_and(|entries: usize| entries <= ENTRIES_MAX)
+};
+const LONGEST_LOG: &str = "redtail keeps at most 10000 entries of a log";
 const NO_LOG: &str = "redtail keeps no such log";
 const DURABLE: &str =
     "redtail writes no RDB or append-only file; --state-dir keeps what a restart resumes from";
-const LATENCY: &str = "redtail measures no latencies";
 const EVICTS: &str = "redtail evicts nothing";
 const PRIMARY: &str = "redtail cannot become a primary";
 const AT_START: &str = "redtail takes this only when it starts";
@@ -114,17 +192,13 @@ const REFUSED: &[(&str, Allows, &str)] = &[
         special::keeps_normal_clients,
         "--reply-bytes-max limits the replies to normal clients",
     ),
-    ("commandlog-large-reply-max-len", NOTHING, NO_LOG),
-    ("commandlog-large-request-max-len", NOTHING, NO_LOG),
-    ("commandlog-reply-larger-than", LOG_OFF, NO_LOG),
-    ("commandlog-request-larger-than", LOG_OFF, NO_LOG),
+    ("commandlog-large-reply-max-len", A_LOG, LONGEST_LOG),
+    ("commandlog-large-request-max-len", A_LOG, LONGEST_LOG),
     ("crash-log-enabled", NOTHING, OTHER),
     ("dbfilename", NOTHING, DURABLE),
     ("dir", NOTHING, AT_START),
     ("extended-redis-compatibility", NOTHING, OTHER),
     ("import-mode", NOTHING, OTHER),
-    ("latency-monitor-threshold", NOTHING, LATENCY),
-    ("latency-tracking", NOTHING, LATENCY),
     ("locale-collate", NOTHING, "redtail sorts only by bytes"),
     ("log-format", NOTHING, AT_START),
     ("log-timestamp-format", NOTHING, AT_START),
@@ -159,8 +233,7 @@ const REFUSED: &[(&str, Allows, &str)] = &[
     ("requirepass", NOTHING, AT_START),
     ("save", NOTHING, DURABLE),
     ("set-proc-title", NOTHING, OTHER),
-    ("slowlog-log-slower-than", LOG_OFF, NO_LOG),
-    ("slowlog-max-len", NOTHING, NO_LOG),
+    ("slowlog-max-len", A_LOG, LONGEST_LOG),
 ];
 
 /// Returns why `value` is refused for a setting whose current value `now` differs.

@@ -1,7 +1,6 @@
 //! INFO.
 //!
-//! Has the fields of the upstream's version, as far as redtail has their figures. What it does not count (keyspace hits,
-//! latencies) is left out rather than shown as 0. The section `redtail` has what no Redis has. Source: redis 7.0
+//! Has the fields of the upstream's version, as far as redtail has their figures. The section `redtail` has what no Redis has. Source: redis 7.0
 //! server.c, `genRedisInfoString`.
 
 use std::collections::HashSet;
@@ -9,7 +8,7 @@ use std::fmt::{Display, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::memory::{self, Memory, ratio};
-use super::started;
+use super::{info_calls, started};
 use crate::command::rows::client::Shown;
 use crate::command::rows::{Error, Host, KeptState, Replication, Seen, SessionCx};
 use crate::dialect::{Dialect, Family};
@@ -30,9 +29,9 @@ const SECTIONS: &[(&str, Section, bool)] = &[
     (OWN_SECTION, redtail, true),
     ("CPU", cpu, true),
     ("Modules", modules, true),
-    ("Commandstats", |_, _| {}, false),
-    ("Errorstats", errorstats, true),
-    ("Latencystats", |_, _| {}, false),
+    ("Commandstats", info_calls::commands, false),
+    ("Errorstats", info_calls::errors, true),
+    ("Latencystats", info_calls::latencies, false),
     ("Cluster", cluster, true),
     ("Keyspace", keyspace, true),
 ];
@@ -44,9 +43,9 @@ const OWN_SECTION: &str = "Redtail";
 const NO_REPLID: &str = "0000000000000000000000000000000000000000";
 
 /// What all sections need, collected once.
-struct Facts<'a> {
-    host: &'a dyn Host,
-    dialect: Dialect,
+pub(super) struct Facts<'a> {
+    pub(super) host: &'a dyn Host,
+    pub(super) dialect: Dialect,
     generation: Option<&'a Generation>,
     replication: Replication,
     settings: Vec<(&'static str, String)>,
@@ -56,7 +55,7 @@ struct Facts<'a> {
 
 impl Facts<'_> {
     /// Returns a setting's value as CONFIG GET shows it, if it is not the server's default.
-    fn setting(&self, name: &str) -> Option<String> {
+    pub(super) fn setting(&self, name: &str) -> Option<String> {
         let found = self.settings.iter().find(|(own, _)| *own == name);
         found.map(|(_, value)| value.clone())
     }
@@ -82,7 +81,7 @@ fn names(dialect: Dialect) -> HashSet<&'static str> {
 }
 
 /// INFO's text.
-struct Text {
+pub(super) struct Text {
     text: String,
     names: HashSet<&'static str>,
 }
@@ -96,7 +95,7 @@ impl Text {
     }
 
     /// Writes a line that is not a field with a fixed name.
-    fn entry(&mut self, name: &str, value: impl Display) {
+    pub(super) fn entry(&mut self, name: &str, value: impl Display) {
         // Writing to a String cannot fail.
         let _ = write!(self.text, "{name}:{value}\r\n");
     }
@@ -409,6 +408,8 @@ fn stats(text: &mut Text, facts: &Facts<'_>) {
         "client_output_buffer_limit_disconnections",
         &counted.reply_limit_closes,
     );
+    text.line("keyspace_hits", total.keyspace_hits);
+    text.line("keyspace_misses", total.keyspace_misses);
     text.zeros(NEVER_HAPPENS);
     text.line("expired_stale_perc", "0.00");
     text.line("expired_keys_with_volatile_items_stale_perc", "0.00");
@@ -726,13 +727,6 @@ fn processor_seconds() -> (f64, f64) {
         .skip(11)
         .map(|field| field.parse::<f64>().unwrap_or(0.0) / TICKS_PER_SECOND);
     (ticks.next().unwrap_or(0.0), ticks.next().unwrap_or(0.0))
-}
-
-fn errorstats(text: &mut Text, facts: &Facts<'_>) {
-    let errors = facts.host.statistics().errors.load(Ordering::Relaxed);
-    if errors > 0 {
-        text.entry("errorstat_ALL", format_args!("count={errors}"));
-    }
 }
 
 fn cluster(text: &mut Text, _facts: &Facts<'_>) {

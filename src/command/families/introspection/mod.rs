@@ -3,11 +3,14 @@
 mod config;
 mod effects;
 mod info;
+mod info_calls;
 mod logs;
 mod memory;
 mod messages;
+mod monitor;
 pub(crate) mod refused;
 mod settings;
+mod sparkline;
 mod special;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -72,12 +75,13 @@ pub(crate) const FAMILY: Family = Family {
         )
         .about("1.0.0", "Returns the time of the start, because nothing is saved."),
         Command::container("config", config::CONFIG).about("2.0.0", "Shows the settings."),
-        Command::container("slowlog", logs::SLOWLOG).about("2.2.12", "An empty log: none is kept."),
+        Command::container("slowlog", logs::SLOWLOG).about("2.2.12", "The log of slow commands."),
         Command::container("commandlog", logs::COMMANDLOG)
-            .about("8.1.0", "Empty logs: none is kept.")
+            .about("8.1.0", "The logs of slow and large commands.")
             .valkey_only(),
         Command::container("latency", logs::LATENCY)
-            .about("2.8.13", "Empty: latencies are not measured."),
+            .about("2.8.13", "Shows how long commands took."),
+        monitor::MONITOR,
         row(
             "lolwut",
             Arity::at_least(1),

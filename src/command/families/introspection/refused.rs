@@ -56,7 +56,7 @@ const REASONS: &[(&[&str], &str)] = &[
 ];
 
 /// The refused commands without subcommands.
-const PLAIN: [Named; 22] = [
+const PLAIN: [Named; 21] = [
     ("replicaof", 3, "5.0.0"),
     ("slaveof", 3, "1.0.0"),
     ("failover", -1, "6.2.0"),
@@ -78,7 +78,6 @@ const PLAIN: [Named; 22] = [
     ("asking", 1, "3.0.0"),
     ("readonly", 1, "3.0.0"),
     ("readwrite", 1, "3.0.0"),
-    ("monitor", 1, "1.0.0"),
 ];
 
 /// CLUSTER's subcommands that all servers have.
@@ -227,7 +226,7 @@ const OTHERS: [Command; 2] = [
 /// This file's rows.
 pub(crate) const FAMILY: Family = Family {
     group: "refused",
-    commands: &joined::<22, 2, 24>(rows(PLAIN, false), OTHERS),
+    commands: &joined::<21, 2, 23>(rows(PLAIN, false), OTHERS),
 };
 
 pub(crate) fn refuse(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {

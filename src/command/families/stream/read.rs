@@ -170,6 +170,9 @@ pub(super) fn xread(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Resul
         Some(options.first),
         "the locks are those of the keys that are read"
     );
+    // Servers look up each key twice: first to check its type.
+    let keys = args.from(options.first).iter().take(options.streams);
+    keys.for_each(|key| _ = view.peek(key));
     let (mut found, mut ids) = (Vec::new(), Vec::new());
     for index in options.first..options.first + options.streams {
         let stream = view.collection::<Stream>(args.at(index))?;
