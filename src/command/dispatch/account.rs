@@ -118,20 +118,28 @@ pub(crate) fn rejected(cx: &SessionCx<'_>, args: Args<'_>) {
             Some(row) if finds_subcommand(row, args, dialect) => {
                 calls.waited(called(row, args), 0, true);
             }
-            Some(row) => calls.reject(wanted(row, args)),
+            Some(row) => wanted(row, args)
+                .into_iter()
+                .for_each(|row| calls.reject(row)),
             None => {}
         },
     }
 }
 
-/// Returns the subcommand that the words name, even if there are too few or too many of them; otherwise the container.
-fn wanted(container: &'static Command, args: Args<'_>) -> Called {
-    let mut subcommands = container.subcommands.iter();
-    let found = subcommands.find(|row| args.is(1, row.name));
-    Called {
-        container: found.map(|_| container.name),
-        row: found.unwrap_or(container),
+/// Returns the command that the words name, even if there are too few or too many of them; `None` if the subcommand is unknown.
+fn wanted(row: &'static Command, args: Args<'_>) -> Option<Called> {
+    if row.subcommands.is_empty() || args.len() < 2 {
+        return Some(Called {
+            container: None,
+            row,
+        });
     }
+    let mut subcommands = row.subcommands.iter();
+    let found = subcommands.find(|subcommand| args.is(1, subcommand.name));
+    found.map(|found| Called {
+        container: Some(row.name),
+        row: found,
+    })
 }
 
 /// Returns whether the command itself looks for its subcommand: before Redis 7.0, if there is a second word.

@@ -131,16 +131,24 @@ pub(super) fn bitpos(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Resu
     let dialect = reply.dialect();
     // A missing key has endless zeros.
     let absent = if wanted { -1 } else { 0 };
-    if !dialect.reads_bit_ranges_first() && checked(view, args.at(1))?.is_none() {
-        reply.integer(absent);
-        return Ok(());
+    let key = args.at(1);
+    let mut known = None;
+    if !dialect.reads_bit_ranges_first() {
+        known = checked(view, key)?;
+        if known.is_none() {
+            reply.integer(absent);
+            return Ok(());
+        }
     }
     let words_max = if dialect.has_bit_ranges() { 6 } else { 5 };
     if args.len() > words_max {
         return Err(Error::Syntax);
     }
     let asked = position_range(args)?;
-    let value = checked(view, args.at(1))?;
+    let value = match known {
+        None => checked(view, key)?,
+        known => known,
+    };
     let position = match value {
         None => absent,
         Some(_) => with_text(value, |text| paced(text, || position(text, asked, wanted)))?,
