@@ -42,6 +42,7 @@
 //! - `tls`: `rediss://` upstreams.
 //! - `lua`: runs the scripts that a primary before Redis 7.0 may send as their text. Without it, such a script taints all keys.
 //! - `cli`: the program, and the server of Redis clients in it.
+//! - `http`: the program's health, metrics and status page over HTTP.
 
 /// The rooms, for redtail's own program, tests, benches and fuzz targets. Nothing in here is stable.
 #[doc(hidden)]
@@ -55,6 +56,8 @@ pub mod internal {
     #[cfg(feature = "testing")]
     pub mod fuzzing;
     pub mod history;
+    #[cfg(feature = "http")]
+    pub mod http;
     pub mod limits;
     pub mod rdb;
     pub mod replica;

@@ -14,6 +14,7 @@ const SECRETS: &[(&str, &str)] = &[
     ("--primary-password", "REDTAIL_PRIMARY_PASSWORD"),
     ("--sentinel-password", "REDTAIL_SENTINEL_PASSWORD"),
     ("--requirepass", "REDTAIL_REQUIREPASS"),
+    ("--http-token", "REDTAIL_HTTP_TOKEN"),
 ];
 
 /// Arguments without passwords, and the variables that now hold them.

@@ -3,18 +3,28 @@
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, fmt, reload};
 
 use super::Failure;
 use super::config::LogFormat;
+#[cfg(not(feature = "http"))]
+use super::no_http as http;
+#[cfg(feature = "http")]
+use crate::http;
 use crate::server::LogLevel;
 
-/// Starts logging what `filter` lets through, `info` without a filter. Returns the function that changes the level later; `None`
-/// if the program already logs.
+/// Starts logging what `filter` lets through, `info` without a filter, and recording `events` for the status page. Returns the
+/// function that changes the level later; `None` if the program already logs.
 ///
 /// # Errors
 /// [`Failure::Usage`] if the filter cannot be parsed.
-pub fn start(filter: Option<&str>, format: LogFormat) -> Result<Option<LogLevel>, Failure> {
+pub fn start(
+    filter: Option<&str>,
+    format: LogFormat,
+    events: Option<Arc<http::Events>>,
+) -> Result<Option<LogLevel>, Failure> {
     let wrong = |what: String| Failure::Usage(format!("--log-level: {what}. {WRITE}"));
     let filter = filter.unwrap_or("info");
     if let Some(word) = filter
@@ -24,34 +34,26 @@ pub fn start(filter: Option<&str>, format: LogFormat) -> Result<Option<LogLevel>
     {
         return Err(wrong(format!("unknown level {word:?}")));
     }
+    #[cfg(not(feature = "http"))]
+    let _ = events;
     let filter = EnvFilter::try_new(filter).map_err(|error| wrong(error.to_string()))?;
-    let builder = tracing_subscriber::fmt()
+    let (filter, handle) = reload::Layer::new(filter);
+    let lines = fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(super::progress::writer);
+    let lines = match format {
+        LogFormat::Full => lines.with_filter(filter).boxed(),
+        LogFormat::Compact => lines.compact().with_filter(filter).boxed(),
+    };
+    let subscriber = tracing_subscriber::registry().with(lines);
+    #[cfg(feature = "http")]
+    let subscriber = subscriber.with(events.map(http::Recorder::of));
     // A program that embeds this and already logs keeps its own logger.
-    Ok(match format {
-        LogFormat::Full => {
-            let builder = builder.with_env_filter(filter).with_filter_reloading();
-            let handle = builder.reload_handle();
-            let set = move |level: &str| change(handle.reload(EnvFilter::new(filter_of(level))));
-            builder
-                .try_init()
-                .is_ok()
-                .then(|| -> LogLevel { Arc::new(set) })
-        }
-        LogFormat::Compact => {
-            let builder = builder
-                .compact()
-                .with_env_filter(filter)
-                .with_filter_reloading();
-            let handle = builder.reload_handle();
-            let set = move |level: &str| change(handle.reload(EnvFilter::new(filter_of(level))));
-            builder
-                .try_init()
-                .is_ok()
-                .then(|| -> LogLevel { Arc::new(set) })
-        }
-    })
+    let set = move |level: &str| change(handle.reload(EnvFilter::new(filter_of(level))));
+    Ok(subscriber
+        .try_init()
+        .is_ok()
+        .then(|| -> LogLevel { Arc::new(set) }))
 }
 
 /// The names that servers use for log levels, each with the nearest filter.
@@ -105,7 +107,7 @@ mod tests {
     #[test]
     fn a_word_that_is_no_level_is_refused_rather_than_silencing_the_log() {
         for word in ["verbose", "notice", "warning", "loud", ""] {
-            let error = start(Some(word), LogFormat::default()).err();
+            let error = start(Some(word), LogFormat::default(), None).err();
             let said = error.map(|error| error.to_string()).unwrap_or_default();
             assert!(said.contains("Write error, warn, info"), "{word}: {said}");
         }

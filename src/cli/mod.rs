@@ -11,6 +11,8 @@ pub mod demo;
 pub mod log;
 pub mod man;
 mod mistake;
+#[cfg(not(feature = "http"))]
+mod no_http;
 mod notify;
 mod output;
 pub mod progress;

@@ -8,7 +8,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::config::{self, Settings};
+#[cfg(not(feature = "http"))]
+use super::no_http as http;
 use super::{Failure, log, notify, progress};
+#[cfg(feature = "http")]
+use crate::http;
 use crate::replica::Replica;
 use crate::server::{Listeners, Server};
 use crate::upstream::AckPolicy;
@@ -34,10 +38,13 @@ pub fn serve(args: Serve) -> Result<(), Failure> {
     // Find every wrong setting before anything starts.
     let replica = settings.replica()?;
     let mut server = settings.server();
+    let events = Arc::default();
     server.log_level = log::start(
         settings.log_level.as_deref(),
         settings.log_format.unwrap_or_default(),
+        settings.http.is_some().then(|| Arc::clone(&events)),
     )?;
+    let http = settings.http()?.map(|config| Http { config, events });
     let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
     for unknown in config::unknown_variables(names) {
         tracing::warn!("{unknown}");
@@ -48,7 +55,7 @@ pub fn serve(args: Serve) -> Result<(), Failure> {
              then accepts no writes until FAILOVER ABORT. Give --announce-port too, or leave --ack out"
         );
     }
-    runtime()?.block_on(follow_and_serve(replica, server, |replica, stop| {
+    runtime()?.block_on(follow_and_serve(replica, server, http, |replica, stop| {
         accept_on_signal(replica)?;
         stop_on_signal(stop)
     }))
@@ -70,6 +77,14 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     })
 }
 
+/// HTTP beside the server.
+pub struct Http {
+    /// Where it listens, and who gets answers.
+    pub config: http::Config,
+    /// The log lines that it shows.
+    pub events: Arc<http::Events>,
+}
+
 /// Follows and serves until the token is cancelled. `beside` receives the replica and the token, and starts everything else
 /// that runs.
 ///
@@ -78,6 +93,7 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 pub async fn follow_and_serve(
     replica: crate::replica::Config,
     server: crate::server::Config,
+    http: Option<Http>,
     beside: impl FnOnce(&Replica, CancellationToken) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     // Lock the state directory first. A process that does not get it must not open a listener and look as if it served.
@@ -93,6 +109,14 @@ pub async fn follow_and_serve(
              (--protected-mode no)"
         );
     }
+    let http = match http {
+        None => None,
+        Some(Http { config, events }) => {
+            let listener = http::Listener::open(config).await;
+            let listener = listener.map_err(|error| Failure::Runtime(error.to_string()))?;
+            Some((listener, events))
+        }
+    };
     let token = CancellationToken::new();
     let replica = replica
         .start()
@@ -106,11 +130,19 @@ pub async fn follow_and_serve(
         replica.pulse(),
         token.child_token(),
     ));
+    let http = http.map(|(listener, events)| {
+        let server = Arc::clone(&server);
+        tokio::spawn(listener.run(server, events, replica.end_watcher(), token.clone()))
+    });
     let display = tokio::spawn(progress::show(
         Arc::clone(replica.figures()),
         token.child_token(),
     ));
     server.run(listeners, token.clone()).await;
+    if let Some(http) = http {
+        // A listener that panicked has ended too.
+        let _ = http.await;
+    }
     replica.stop().await;
     // Neither of them returns anything.
     let _ = tokio::join!(display, manager);

@@ -124,6 +124,7 @@ impl Sources {
                 .map(|last| (last.replid.to_string(), last.offset.saturating_add(1))),
             held: held.map(|held| HeldBack {
                 keys: held.keys,
+                served_keys: held.served_keys,
                 since: held.since.elapsed(),
             }),
             applied_offset: applied,

@@ -15,7 +15,7 @@ use crate::command::{Data, Host, Replication, Scripting, Seen, SetLogLevel, Stat
 use crate::resp::Budget;
 #[cfg(feature = "lua")]
 use crate::script::Engine;
-use crate::store::Served;
+use crate::store::{Generation, Served};
 
 /// A server: its settings, its connections and the data it serves.
 pub struct Server {
@@ -51,6 +51,19 @@ impl Server {
             served,
             replication: Box::new(replication),
         })
+    }
+
+    /// Returns the health of the replica in this state with this data, in words, and since when it is so.
+    #[must_use]
+    pub fn health_of(&self, replication: &Replication, generation: Option<&Generation>) -> Seen {
+        let taints = generation.map(|held| held.spaces.taints());
+        let data = Data {
+            is_there: generation.is_some(),
+            tainted_keys: taints.map_or(Some(0), |taints| {
+                (!taints.everything()).then(|| taints.count())
+            }),
+        };
+        self.health.see(replication.health(data))
     }
 
     /// Returns the number of open connections.
@@ -160,14 +173,7 @@ impl Host for Server {
 
     fn health(&self) -> Seen {
         let generation = self.served.peek();
-        let taints = generation.as_ref().map(|held| held.spaces.taints());
-        let data = Data {
-            is_there: generation.is_some(),
-            tainted_keys: taints.map_or(Some(0), |taints| {
-                (!taints.everything()).then(|| taints.count())
-            }),
-        };
-        self.health.see(self.replication().health(data))
+        self.health_of(&self.replication(), generation.as_deref())
     }
 
     fn scripting(&self) -> &dyn Scripting {

@@ -33,6 +33,7 @@ mod functions;
 mod fuzz;
 mod gate;
 mod geo;
+mod http;
 mod idletime;
 mod introspection;
 mod large;

@@ -28,10 +28,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("script", &["command", "store", "resp"]),
     ("server", &["script", "command", "store", "resp"]),
+    ("http", &["server", "command", "store"]),
     (
         "cli",
         &[
-            "server", "replica", "upstream", "state", "dump", "command", "store", "resp", "value",
+            "http", "server", "replica", "upstream", "state", "dump", "command", "store", "resp",
+            "value",
         ],
     ),
     // The bodies of the fuzz targets.

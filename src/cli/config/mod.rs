@@ -3,6 +3,7 @@
 //! A flag overrides the environment, the environment the file, and the file the default.
 
 mod file;
+mod http;
 mod near;
 mod values;
 mod variables;
@@ -23,7 +24,9 @@ use crate::value::Choices;
 pub use file::file;
 pub(super) use near::nearest;
 use values::Wanted;
-pub use values::{Amount, DialectChoice, LogFormat, NoSuchDialect, NoTime, Period, Switch};
+pub use values::{
+    Amount, DialectChoice, LogFormat, NoSuchDialect, NoTime, Period, Switch, TcpAddress,
+};
 pub use variables::unknown_variables;
 
 /// Declares settings. Each row holds the documentation, which is also the help text, then the field, its type, its variable,
@@ -251,6 +254,18 @@ settings! {
     log_level: [String] = "REDTAIL_LOG_LEVEL", "FILTER";
     /// The format of log lines: full or compact [default: full]
     log_format: [LogFormat] = "REDTAIL_LOG_FORMAT", "FORMAT";
+    /// Where to answer HTTP: health, metrics and a status page, such as 127.0.0.1:9121 [default: nowhere]
+    ///
+    /// The paths are /livez, /readyz, /metrics, /status.json and /. Without a token, other machines get only /livez and /readyz,
+    /// unless --protected-mode is no.
+    http: [TcpAddress] = "REDTAIL_HTTP", "ADDRESS";
+    /// The token that HTTP requires for all but /livez and /readyz [default: none]
+    ///
+    /// Give it as a bearer token, or in a browser as the password of any user. Set it in REDTAIL_HTTP_TOKEN or in the
+    /// configuration file: other users can see an argument in `ps` for a moment.
+    http_token: [Secret] = "REDTAIL_HTTP_TOKEN", "TOKEN";
+    /// A file that holds the token for HTTP, read again when it changes [default: none]
+    http_token_file: [PathBuf] = "REDTAIL_HTTP_TOKEN_FILE", "FILE";
 }
 
 /// Returns all keys of the configuration file.

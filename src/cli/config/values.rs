@@ -1,5 +1,6 @@
 //! The types of settings' values.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -43,6 +44,7 @@ wanted! {
     Fsync = "\"always\", \"everysec\" or \"no\", in double quotes";
     LogFormat = "\"full\" or \"compact\", in double quotes";
     DialectChoice = "\"auto\", or a server with its version such as \"redis-7.0\" or \"valkey-9.1.2\", in double quotes";
+    TcpAddress = "an address such as \"127.0.0.1:9121\", in double quotes";
     Vec<String> = "a string in double quotes, or a list of strings: [\"…\", \"…\"]";
     Vec<Listen> = "an address such as \"127.0.0.1:6380\", \"[::1]:6380\" or \"unix:/path\", or a list of addresses: [\"…\", \"…\"]";
 }
@@ -160,6 +162,37 @@ impl TryFrom<String> for DialectChoice {
     type Error = NoSuchDialect;
 
     fn try_from(text: String) -> Result<Self, NoSuchDialect> {
+        text.parse()
+    }
+}
+
+/// A TCP address to listen on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "String")]
+pub struct TcpAddress(pub(super) SocketAddr);
+
+/// A text that is not a TCP address to listen on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is not an address to listen on: write an IP address with a port, such as 127.0.0.1:9121, 0.0.0.0:9121 or [::1]:9121"
+)]
+pub struct NoTcpAddress(String);
+
+impl FromStr for TcpAddress {
+    type Err = NoTcpAddress;
+
+    fn from_str(text: &str) -> Result<Self, NoTcpAddress> {
+        match text.parse() {
+            Ok(Listen::Tcp(address)) => Ok(Self(address)),
+            _ => Err(NoTcpAddress(text.to_owned())),
+        }
+    }
+}
+
+impl TryFrom<String> for TcpAddress {
+    type Error = NoTcpAddress;
+
+    fn try_from(text: String) -> Result<Self, NoTcpAddress> {
         text.parse()
     }
 }

@@ -47,7 +47,7 @@ pub struct Demo {
 /// [`Failure::Runtime`] if a listener cannot be opened.
 pub fn demo(args: Demo) -> Result<(), Failure> {
     // The display shows everything that goes well.
-    log::start(Some("warn"), LogFormat::default())?;
+    log::start(Some("warn"), LogFormat::default(), None)?;
     runtime()?.block_on(run(args))
 }
 
@@ -73,7 +73,7 @@ async fn run(args: Demo) -> Result<(), Failure> {
         }));
         Ok(())
     };
-    let result = follow_and_serve(replica, settings.server(), beside).await;
+    let result = follow_and_serve(replica, settings.server(), None, beside).await;
     shop.cancel();
     result
 }

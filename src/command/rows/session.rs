@@ -355,6 +355,8 @@ pub struct Replication {
 pub struct HeldBack {
     /// Its keys.
     pub keys: usize,
+    /// Keys of the data that is served in its place.
+    pub served_keys: usize,
     /// How long it has been held back.
     pub since: Duration,
 }

@@ -60,7 +60,7 @@ impl Node {
             ..server::Config::default()
         };
         // The log is shown if the test fails. Another test in this process may have started it already.
-        _ = redtail::internal::cli::log::start(None, LogFormat::Compact);
+        _ = redtail::internal::cli::log::start(None, LogFormat::Compact, None);
         let (sender, tokens) = mpsc::channel();
         let thread = thread::spawn(move || {
             let beside = |_: &redtail::Replica, stop| {
@@ -71,7 +71,7 @@ impl Node {
             let runtime = { runtime }.worker_threads(2).enable_all().build();
             let ended = runtime
                 .expect("a runtime")
-                .block_on(follow_and_serve(replica, server, beside));
+                .block_on(follow_and_serve(replica, server, None, beside));
             assert!(ended.is_ok(), "redtail serves");
         });
         let node = Self {

@@ -44,7 +44,8 @@ fn figures(generation: Option<&Generation>) -> Vec<Figures> {
 }
 
 /// Returns the process's resident bytes, now and at the peak, or 0 if `/proc` does not say.
-fn resident() -> (u64, u64) {
+#[must_use]
+pub fn resident() -> (u64, u64) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kib = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name));

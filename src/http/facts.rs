@@ -1,0 +1,118 @@
+//! One consistent reading of the server and the replica.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::command::client::Client;
+use crate::command::{Host, Replication, Seen, Statistics, resident};
+use crate::dialect::Dialect;
+use crate::server::Server;
+use crate::store::{Figures, unix_ms};
+
+/// How often a reading is taken again because the served data was exchanged in the meantime.
+const RETRIES: usize = 3;
+
+/// What the operator's answers are made of, all of one moment.
+pub struct Facts {
+    /// When they were read, in Unix milliseconds.
+    pub at_unix_ms: i64,
+    /// The health in words, and since when.
+    pub seen: Seen,
+    /// The link, the syncs and the stream.
+    pub replication: Replication,
+    /// The dialect of replies; `None` before the first sync.
+    pub dialect: Option<Dialect>,
+    /// The databases that hold keys.
+    pub databases: Vec<Figures>,
+    /// Keys that answer TAINTED; `None` if all do.
+    pub tainted_keys: Option<usize>,
+    /// Resident bytes of the process, 0 if the system does not say.
+    pub resident_bytes: u64,
+    /// The peak of those bytes.
+    pub resident_peak_bytes: u64,
+    /// The connections, oldest first.
+    pub clients: Vec<Arc<Client>>,
+    server: Arc<Server>,
+}
+
+impl Facts {
+    /// Reads everything. May wait for locks of the store: call it where waiting is allowed.
+    #[must_use]
+    pub fn read(server: &Arc<Server>) -> Self {
+        let mut facts = Self::read_once(server);
+        for _ in 0..RETRIES {
+            match facts {
+                (_, false) => facts = Self::read_once(server),
+                (_, true) => break,
+            }
+        }
+        facts.0
+    }
+
+    /// Reads everything once. Also returns whether the same data was served all the while: data and offsets belong together only
+    /// then.
+    fn read_once(server: &Arc<Server>) -> (Self, bool) {
+        let generation = server.served().current();
+        let replication = server.replication();
+        let seen = server.health_of(&replication, generation.as_deref());
+        let spaces = generation.as_ref().map(|generation| &generation.spaces);
+        let taints = spaces.map(|spaces| spaces.taints());
+        let (resident_bytes, resident_peak_bytes) = resident();
+        let facts = Self {
+            at_unix_ms: unix_ms(),
+            seen,
+            replication,
+            dialect: generation.as_ref().map(|generation| generation.dialect),
+            databases: spaces.map(|spaces| spaces.figures()).unwrap_or_default(),
+            tainted_keys: taints.map_or(Some(0), |taints| {
+                (!taints.everything()).then(|| taints.count())
+            }),
+            resident_bytes,
+            resident_peak_bytes,
+            clients: server.clients(),
+            server: Arc::clone(server),
+        };
+        let now = server.served().peek();
+        let is_same = match (&generation, &*now) {
+            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+            (before, now) => before.is_none() && now.is_none(),
+        };
+        (facts, is_same)
+    }
+
+    /// What the server has counted.
+    #[must_use]
+    pub fn statistics(&self) -> &Statistics {
+        self.server.statistics()
+    }
+
+    /// The server itself.
+    #[must_use]
+    pub fn host(&self) -> &dyn Host {
+        &*self.server
+    }
+
+    /// How long the process has served.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.statistics().started.elapsed()
+    }
+
+    /// All keys, expired ones included.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.databases.iter().map(|db| db.keys).sum()
+    }
+
+    /// Bytes of all data, with what holds it.
+    #[must_use]
+    pub fn data_bytes(&self) -> usize {
+        self.databases.iter().map(|db| db.memory_bytes).sum()
+    }
+
+    /// Bytes of the requests and replies of all connections.
+    #[must_use]
+    pub fn clients_bytes(&self) -> usize {
+        self.statistics().budget.held()
+    }
+}
