@@ -199,14 +199,15 @@ impl<'s> Handshake<'s> {
         Ok(Some(Role::of(&String::from_utf8_lossy(&info))))
     }
 
-    /// Sends REPLCONF. An error reply does not matter: the server works without the option.
+    /// Sends REPLCONF. An error reply does not matter, because the server works without the option; except that of a user who
+    /// may not send REPLCONF at all, because the server then ends the link at the first acknowledgement.
     async fn replconf(&mut self, options: &[&str]) -> Result<(), Error> {
         let words: Vec<&str> = ["REPLCONF"]
             .into_iter()
             .chain(options.iter().copied())
             .collect();
         let reply = self.wire.ask(&words, "answering REPLCONF").await?;
-        if reply.starts_with(['+', '-']) {
+        if reply.starts_with(['+', '-']) && !reply.starts_with("-NOPERM") {
             Ok(())
         } else {
             Err(self.wire.error_of(&reply, "REPLCONF"))
