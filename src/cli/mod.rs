@@ -21,7 +21,7 @@ pub mod serve;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// A read-only, in-memory replica of a Redis or Valkey server.
 #[derive(Parser)]
@@ -82,6 +82,12 @@ impl Failure {
             Self::Usage(_) => ExitCode::from(2),
         }
     }
+}
+
+/// Returns the definition of all commands and flags. The help, the manual and the reference are made from it.
+#[must_use]
+pub fn definition() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the program.

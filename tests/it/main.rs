@@ -22,6 +22,7 @@ mod corpus;
 mod cursors;
 mod deploy;
 mod dialect;
+mod documents;
 mod dump;
 mod encodings;
 mod face;

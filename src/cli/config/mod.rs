@@ -280,8 +280,9 @@ fn keys() -> impl Iterator<Item = &'static str> {
     own.iter().map(String::as_str).chain(old.copied())
 }
 
-/// Returns what the value of a key must be; `None` if there is no such key.
-fn wanted(key: &str) -> Option<&'static str> {
+/// Returns what the value of a key of the configuration file must be; `None` if there is no such key.
+#[must_use]
+pub fn wanted(key: &str) -> Option<&'static str> {
     let is_field = |(field, old, _): &&(&str, &[&str], &str)| {
         field.replace('_', "-") == key || old.contains(&key)
     };
