@@ -72,7 +72,12 @@ struct Reader<'a> {
     /// The code since the last bracket or semicolon.
     line: String,
     heads: Vec<String>,
+    /// How many brackets are around the item for tests that is being passed.
+    test_at: Option<usize>,
 }
+
+/// Stands for `(test)` in the line, once that bracket is closed.
+const TEST: &str = "the word test in brackets";
 
 impl<'a> Reader<'a> {
     fn new(file: String, text: &'a str) -> Self {
@@ -81,58 +86,64 @@ impl<'a> Reader<'a> {
             rest: text.chars().peekable(),
             line: String::new(),
             heads: Vec::new(),
+            test_at: None,
         }
     }
 
     fn read(mut self, found: &mut Vec<Literal>) {
-        let mut skipped_below = None;
         while let Some(character) = self.rest.next() {
             match character {
                 '/' if self.rest.peek() == Some(&'/') => self.skip_line(),
                 '/' if self.rest.peek() == Some(&'*') => self.skip_comment(),
                 '"' => {
                     let text = self.string();
-                    if skipped_below.is_none() {
-                        found.push(Literal {
-                            file: self.file.clone(),
-                            heads: self.heads.clone(),
-                            text,
-                        });
-                    }
+                    found.extend(self.literal(text));
                     self.line.push('"');
                 }
                 'r' if self.is_raw() => self.skip_raw(),
                 '\'' => self.quote(),
                 '(' | '[' | '{' => {
-                    let head = head(&self.line);
-                    self.heads.push(head);
+                    self.heads.push(head(&self.line));
                     self.line.clear();
                 }
-                ')' | ']' | '}' => {
-                    if character == ']' && self.heads.last().is_some_and(|head| head == "#") {
-                        if self.line.trim() == ")" && skipped_below.is_none() {
-                            // The attribute was `#[cfg(test)]`: what follows is skipped.
-                            skipped_below = Some(self.heads.len() - 1);
-                        }
-                    }
-                    let was_test = character == ')' && self.line.trim() == "test";
-                    self.heads.pop();
-                    self.line.clear();
-                    if was_test {
-                        self.line.push(')');
-                    }
-                    if character == '}' && skipped_below == Some(self.heads.len()) {
-                        skipped_below = None;
-                    }
-                }
-                ';' => {
-                    self.line.clear();
-                    if skipped_below == Some(self.heads.len()) {
-                        skipped_below = None;
-                    }
-                }
+                ')' | ']' | '}' => self.close(character),
+                ';' => self.end_item(),
                 other => self.line.push(other),
             }
+        }
+    }
+
+    /// The literal, unless it belongs to a test.
+    fn literal(&self, text: String) -> Option<Literal> {
+        self.test_at.is_none().then(|| Literal {
+            file: self.file.clone(),
+            heads: self.heads.clone(),
+            text,
+        })
+    }
+
+    /// Leaves a bracket.
+    fn close(&mut self, bracket: char) {
+        let is_attribute = bracket == ']' && self.heads.last().is_some_and(|head| head == "#");
+        let is_of_tests = is_attribute && self.line.trim() == TEST;
+        let names_tests = bracket == ')' && self.line.trim() == "test";
+        self.heads.pop();
+        self.line.clear();
+        if names_tests {
+            self.line.push_str(TEST);
+        }
+        if is_of_tests && self.test_at.is_none() {
+            self.test_at = Some(self.heads.len());
+        } else if bracket == '}' {
+            self.end_item();
+        }
+    }
+
+    /// Ends the item that an attribute `#[cfg(test)]` is before.
+    fn end_item(&mut self) {
+        self.line.clear();
+        if self.test_at == Some(self.heads.len()) {
+            self.test_at = None;
         }
     }
 
