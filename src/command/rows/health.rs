@@ -88,9 +88,13 @@ pub struct Health {
 impl fmt::Display for Health {
     /// Writes the state, why it is so, and what to do. Leaves out the warnings.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let full_stop = if self.advice.is_empty() { "" } else { ". " };
         let (condition, why, advice) = (self.condition, &self.why, &self.advice);
-        write!(f, "{condition}: {why}{full_stop}{advice}")
+        let between = match (advice.is_empty(), why.ends_with('?')) {
+            (true, _) => "",
+            (false, true) => " ",
+            (false, false) => ". ",
+        };
+        write!(f, "{condition}: {why}{between}{advice}")
     }
 }
 
