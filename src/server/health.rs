@@ -41,9 +41,8 @@ fn log(before: Option<&Health>, now: &Health) {
             // A burst of writes is no event.
             Condition::CatchingUp => tracing::debug!("{now}"),
             Condition::InSync if was_behind => tracing::debug!("{now}"),
-            Condition::InSync | Condition::Loading | Condition::Resyncing => {
-                tracing::info!("{now}");
-            }
+            // Nobody needs to do anything.
+            _ if now.advice.is_empty() => tracing::info!("{now}"),
             _ => tracing::warn!("{now}"),
         }
     }

@@ -44,7 +44,6 @@ impl<'a> Hold<'a> {
         }
         // What was only weighed does not count.
         self.0.take_fate();
-        self.0.take_lookups();
         let result = read(&self.0);
         match self.0.take_fate() {
             Fate::Sound => result,
@@ -62,7 +61,9 @@ impl<'a> Hold<'a> {
     /// Weighs what is held, for example by its size. What `weigh` returns must not become part of a reply.
     #[inline]
     pub fn weigh<R>(&self, weigh: impl FnOnce(&View<'a>) -> R) -> R {
-        weigh(&self.0)
+        let result = weigh(&self.0);
+        self.0.take_lookups();
+        result
     }
 
     /// A hold on copies, of the same moment and time, that holds no lock: it copies the entries of the keys that `keys`

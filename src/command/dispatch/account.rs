@@ -10,9 +10,9 @@ use crate::command::rows::{Called, Command, Error, Flags, SessionCx, Statistics}
 use crate::dialect::Dialect;
 use crate::resp::Args;
 
-/// Bytes of a reply from which its read is timed by itself, even in a group: copying them takes longer than reading the clock
-/// many times.
-const LARGE_REPLY_BYTES: usize = 16 << 10;
+/// Bytes of a reply from which its read is timed by itself, even in a group: copying them takes longer than many readings of the
+/// clock.
+pub(crate) const LARGE_REPLY_BYTES: usize = 16 << 10;
 
 /// A slow-log threshold below this, in microseconds, times each read of a group by itself. A group of quick reads takes less.
 const GROUP_MICROS: i64 = 1000;
@@ -76,22 +76,16 @@ pub fn ran_in_script(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'
     }
 }
 
-/// Accounts for a read that was answered in a group. If it may have taken longer than the others, or `alone` is set, it is timed
-/// by itself; otherwise its time is counted with that of the group.
+/// Accounts for a quick read that was answered in a group: its time is counted with that of the group.
 #[inline]
 pub(crate) fn ran_in_group(
     cx: &mut SessionCx<'_>,
     called: Called,
     args: Args<'_>,
-    ended: Ran,
-    alone: bool,
+    failed: bool,
+    statistics: &Statistics,
 ) {
-    let reply_bytes = cx.reply.len().saturating_sub(ended.mark);
-    if alone || reply_bytes >= LARGE_REPLY_BYTES || !called.row.flags.has(Flags::FAST) {
-        return ran(cx, called, args, ended);
-    }
-    let statistics = cx.host.statistics();
-    cx.session.timing.note(called, ended.failed, statistics);
+    cx.session.timing.note(called, failed, statistics);
     if cx.session.sampler.takes() {
         sample(cx, called, args);
     }

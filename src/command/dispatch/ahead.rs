@@ -10,11 +10,11 @@
 //! are answered one by one. Any other request ends a group, and so do enough replies to be written. `redtail_grouped_reads` in
 //! INFO counts the reads that were answered in a group.
 
-use super::account::{self, Ran};
+use super::account::{self, LARGE_REPLY_BYTES, Ran};
 use super::answer::{answer_row, finish, run};
 use super::execute::Request;
 use super::resolve::resolve_for;
-use crate::command::rows::{Called, Command, Flags, Replies, SessionCx};
+use crate::command::rows::{Called, Command, Flags, Replies, SessionCx, Statistics};
 use crate::resp::{Args, Batch};
 use crate::store::{GROUP_MAX, Generation, Group, KeyHash, Names};
 
@@ -30,6 +30,14 @@ pub struct Ahead {
 struct Read {
     row: &'static Command,
     hash: KeyHash,
+}
+
+/// How the reads of a group are accounted for.
+#[derive(Debug, Clone, Copy)]
+struct Accounts<'s> {
+    statistics: &'s Statistics,
+    /// Whether each is timed by itself.
+    alone: bool,
 }
 
 impl Ahead {
@@ -92,7 +100,7 @@ impl Ahead {
         let mut end = 0;
         for (index, (args, bytes, read)) in self.reads.iter(input).enumerate() {
             let group = group.as_ref().map(|group| (group, index));
-            read.answer(cx, args, group, alone);
+            read.answer(cx, args, group, Accounts { statistics, alone });
             if cx.session.deferred {
                 end = bytes[0];
                 break;
@@ -143,7 +151,7 @@ impl Read {
         cx: &mut SessionCx<'_>,
         args: Args<'_>,
         group: Option<(&Group<'_>, usize)>,
-        alone: bool,
+        accounts: Accounts<'_>,
     ) {
         if is_script(self.row) {
             return answer_row(cx, self.row, args);
@@ -151,9 +159,11 @@ impl Read {
         let mark = cx.reply.len();
         cx.session.commands += 1;
         cx.session.last = (None, self.row.name);
-        if !self.row.flags.has(Flags::FAST) {
+        let Accounts { statistics, alone } = accounts;
+        let is_quick = self.row.flags.has(Flags::FAST);
+        if !is_quick {
             // The time until here is that of the quick reads before it.
-            cx.session.timing.mark(cx.host.statistics());
+            cx.session.timing.mark(statistics);
         }
         let result = match (group, self.row.read, self.row.keys.single(args)) {
             (Some((group, index)), Some(handler), Some(key)) => {
@@ -180,17 +190,13 @@ impl Read {
             container: None,
             row: self.row,
         };
-        account::ran_in_group(
-            cx,
-            called,
-            args,
-            Ran {
-                failed,
-                mark,
-                db: cx.session.db,
-            },
-            alone,
-        );
+        let is_large = cx.reply.len().saturating_sub(mark) >= LARGE_REPLY_BYTES;
+        if alone || is_large || !is_quick {
+            let db = cx.session.db;
+            account::ran(cx, called, args, Ran { failed, mark, db });
+        } else {
+            account::ran_in_group(cx, called, args, failed, statistics);
+        }
     }
 }
 

@@ -17,11 +17,14 @@ use super::session::Statistics;
 pub struct Timing {
     /// When the clock was last read; `None` outside of a turn, and for scripts.
     marked: Option<Instant>,
-    ran: SmallVec<[Ran; RAN_MAX]>,
+    /// The last command, and how often it was repeated.
+    last: Option<Ran>,
+    /// The commands before it.
+    earlier: SmallVec<[Ran; EARLIER_MAX]>,
 }
 
-/// Different commands that are remembered between two readings of the clock.
-const RAN_MAX: usize = 4;
+/// Different commands before the last one that are remembered between two readings of the clock.
+const EARLIER_MAX: usize = 3;
 
 #[derive(Debug, Clone, Copy)]
 struct Ran {
@@ -62,23 +65,26 @@ impl Timing {
     /// Notes that a command ran. Its time is counted at the next [`mark`](Self::mark).
     #[inline]
     pub(crate) fn note(&mut self, called: Called, failed: bool, statistics: &Statistics) {
-        let mut known = self.ran.iter_mut();
-        match known.find(|ran| std::ptr::eq(ran.called.row, called.row)) {
-            Some(ran) => {
-                ran.calls += 1;
-                ran.failed += u64::from(failed);
+        match &mut self.last {
+            Some(last) if std::ptr::eq(last.called.row, called.row) => {
+                last.calls += 1;
+                last.failed += u64::from(failed);
             }
-            None => {
-                if self.ran.len() == RAN_MAX {
-                    self.mark(statistics);
-                }
-                self.ran.push(Ran {
-                    called,
-                    calls: 1,
-                    failed: u64::from(failed),
-                });
-            }
+            _ => self.note_other(called, failed, statistics),
         }
+    }
+
+    /// Like [`note`](Self::note), for another command than the last one.
+    fn note_other(&mut self, called: Called, failed: bool, statistics: &Statistics) {
+        if self.earlier.len() == EARLIER_MAX {
+            self.mark(statistics);
+        }
+        self.earlier.extend(self.last.take());
+        self.last = Some(Ran {
+            called,
+            calls: 1,
+            failed: u64::from(failed),
+        });
     }
 
     /// Reads the clock, and counts the commands since it was last read. Returns the time of each, in nanoseconds.
@@ -99,9 +105,12 @@ impl Timing {
 
     #[inline]
     fn count(&mut self, nanos: u64, tracks: bool, statistics: &Statistics) -> u64 {
-        let calls: u64 = self.ran.iter().map(|ran| ran.calls).sum();
-        let each = nanos.checked_div(calls).unwrap_or(0);
-        for ran in self.ran.drain(..) {
+        let Some(last) = self.last.take() else {
+            return 0;
+        };
+        let earlier: u64 = self.earlier.iter().map(|ran| ran.calls).sum();
+        let each = nanos / (last.calls + earlier).max(1);
+        for ran in self.earlier.drain(..).chain([last]) {
             let batch = Batch {
                 calls: ran.calls,
                 failed: ran.failed,
