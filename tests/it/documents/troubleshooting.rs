@@ -93,6 +93,7 @@ const EXEMPT: &[(&str, &[&str])] = &[
         &["no memory for more watched keys", "the script must end"],
     ),
     ("help", &["Exit codes:"]),
+    ("headers of HTTP", &["Basic realm=", "default-src "]),
 ];
 
 /// A message as both sides write it.
