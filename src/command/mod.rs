@@ -28,10 +28,10 @@ pub use dispatch::ahead::{Ahead, point_read_key};
 pub use dispatch::answer::{answer, run};
 pub use dispatch::catalogue::flagged;
 pub use dispatch::execute::{ReadCx, apply, changes, read, read_at, read_held, slots, wake};
+pub use dispatch::permission::{check_options, check_script, permits, units_of};
 pub use dispatch::registry::{all, lookup};
 pub use dispatch::replay::{Replay, ReplayScripts, Unsure, script_call, slots as replay_slots};
 pub use dispatch::resolve::{check_arity, resolve, resolve_for, unknown_command};
-pub use families::generic::type_name;
 pub use families::introspection::resident;
 pub use families::stream::answer_wait;
 pub use rows::error::{OUT_OF_MEMORY, READONLY, TOO_LARGE};
@@ -49,5 +49,5 @@ pub use rows::{
     ApplyFn, Arity, Asked, AskedKey, Blocked, CallFigures, Called, Calls, Command, Condition, Data,
     Error, Family, Flags, Health, HeldBack, Histogram, Host, KeptState, Keys, LastFault, LeastFn,
     Loading, Outcome, ReadFn, Replication, Replies, Scope, Seen, Session, SessionCx, SessionFn,
-    Statistics, Tally, Touch, TouchFn, Wait, WorkFn, client, glob, long,
+    Statistics, Tally, Touch, TouchFn, Wait, WorkFn, acl, client, glob, long,
 };

@@ -167,6 +167,38 @@ impl Dialect {
         self.since_redis(6, 2)
     }
 
+    /// Whether a new user may use all channels (Redis 6.2). Since 7.0 it may use none.
+    #[must_use]
+    pub const fn allows_channels_first(self) -> bool {
+        self.has_channel_patterns() && !self.since_redis(7, 0)
+    }
+
+    /// Whether users have a flag for the payloads of RESTORE (since Redis 6.2, and no longer since Valkey 9.0).
+    #[must_use]
+    pub const fn has_sanitize_payload(self) -> bool {
+        self.since_redis(6, 2) && !self.since(NEVER, (9, 0))
+    }
+
+    /// Whether users show the rules for commands that they were given (since Redis 7.2). Before, servers derive a list from what
+    /// the user may run.
+    #[must_use]
+    pub const fn keeps_command_rules(self) -> bool {
+        self.since_redis(7, 2)
+    }
+
+    /// Whether NOPERM names the user, and ACL LOG numbers its entries (since Redis 7.2).
+    #[must_use]
+    pub const fn names_denied_user(self) -> bool {
+        self.since_redis(7, 2)
+    }
+
+    /// Whether ACL LOAD keeps the connections of users that still exist (since Redis 7.4 and Valkey 8.0). Before, it closes those
+    /// of all users except the default one.
+    #[must_use]
+    pub const fn keeps_clients_of_loaded_users(self) -> bool {
+        self.since((7, 4), (8, 0))
+    }
+
     /// Whether users have database permissions (since Valkey 9.1).
     #[must_use]
     pub const fn has_database_permissions(self) -> bool {

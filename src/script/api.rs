@@ -310,8 +310,13 @@ fn acl_check_cmd(args: &Params<'_>, state: &Common) -> mlua::Result<Value> {
     });
     checked.map_err(|text| refuse(args, state, text))?;
     let found = command::resolve_for(given.as_args(), state.dialect);
-    if matches!(found, Ok(_) | Err(command::Error::Arity(_))) {
-        return Ok(Value::Boolean(true));
+    match (found, state.rights()) {
+        (Ok(row), Some((rights, db))) => {
+            let may = command::permits(&rights, row, given.as_args(), db);
+            return Ok(Value::Boolean(may));
+        }
+        (Ok(_) | Err(command::Error::Arity(_)), _) => return Ok(Value::Boolean(true)),
+        (Err(_), _) => {}
     }
     let name = own_name(state);
     let text = format!("Invalid command passed to {name}.acl_check_cmd()");

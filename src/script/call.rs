@@ -53,6 +53,8 @@ impl<'c> Caller<'c> {
         let mut session = Session::new(Arc::clone(&cx.session.client), true);
         session.db = cx.session.db;
         session.touches = cx.session.touches;
+        session.login.clone_from(&cx.session.login);
+        session.rights.clone_from(&cx.session.rights);
         session.clock = Some(reach.now_ms);
         let inner = RefCell::new(Inner { session, allowed });
         Self {
@@ -77,7 +79,9 @@ impl Calls for Caller<'_> {
     fn call(&self, args: Args<'_>, reply: &mut Reply) -> Answer {
         let mut inner = self.inner.borrow_mut();
         let inner = &mut *inner;
-        let row = match self.find(args, &mut inner.allowed) {
+        let Inner { session, allowed } = inner;
+        let may = |row| self.check(row, args, session, reply);
+        let row = match self.find(args, allowed, may) {
             Ok(row) => row,
             Err(Refused::Script(text)) => {
                 reply.raw(&text);
@@ -144,12 +148,17 @@ impl Caller<'_> {
     }
 
     /// Returns the row that the words name, if this script may run it. Source: redis 7.0 script.c, `scriptCall`.
-    fn find(&self, args: Args<'_>, allowed: &mut Allowed) -> Result<&'static Command, Refused> {
+    fn find(
+        &self,
+        args: Args<'_>,
+        allowed: &mut Allowed,
+        may: impl FnOnce(&'static Command) -> Result<(), Refused>,
+    ) -> Result<&'static Command, Refused> {
         let dialect = self.state.dialect;
         if let Some(row) = known(args, dialect, allowed)
             && !(self.is_read_only && may_replicate(args))
         {
-            return Ok(row);
+            return may(row).map(|()| row);
         }
         let texts = dialect.script_call_errors();
         if !dialect.protects_globals() && args.is(0, "quit") {
@@ -162,6 +171,7 @@ impl Caller<'_> {
         if command::flagged(args, row, dialect, "noscript") {
             return Err(Refused::Script(texts.forbidden.into()));
         }
+        may(row)?;
         if self.is_read_only && (row.is_write() || may_replicate(args)) {
             let text = "Write commands are not allowed from read-only scripts.";
             return Err(Refused::Script(text.into()));
@@ -177,6 +187,29 @@ impl Caller<'_> {
             allowed.0.push(row);
         }
         Ok(row)
+    }
+
+    /// Checks that the user who runs the script may run a command.
+    fn check(
+        &self,
+        row: &'static Command,
+        args: Args<'_>,
+        session: &mut Session,
+        reply: &mut Reply,
+    ) -> Result<(), Refused> {
+        let Some(rights) = session.rights.clone() else {
+            return Ok(());
+        };
+        let mut cx = SessionCx {
+            reply,
+            session,
+            host: self.host,
+            generation: self.generation,
+            stale: false,
+        };
+        command::check_script(&mut cx, &rights, row, args)
+            .map_err(|error| Refused::Script(error.text()))?;
+        command::check_options(&cx, &rights, row, args).map_err(Refused::Command)
     }
 
     /// Returns the error for words that name no command.

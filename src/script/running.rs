@@ -146,6 +146,8 @@ fn run_once(
     // The script's time starts once the locks are held, because it limits how long others are held up.
     interpreter.begin(task.bounds(level))?;
     let allowed = interpreter.take_allowed();
+    let rights = cx.session.rights.as_ref();
+    interpreter.state.set_rights(rights, cx.session.db);
     let caller = Caller::new(cx, &interpreter.state, task.is_read_only, reach, allowed);
     let bridge = interpreter.bridge();
     let result = bridge.lend(&caller, || answer(cx, interpreter, task));

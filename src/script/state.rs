@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::raise::Fatal;
 use super::random::Random;
+use crate::command::acl::Rights;
 use crate::dialect::Dialect;
 use crate::limits::{SCRIPT_LOG_BYTES_MAX, SCRIPT_MEMORY_BYTES_MAX};
 
@@ -37,6 +38,9 @@ pub(super) struct Common {
     /// Whether any lines are held.
     has_lines: AtomicBool,
     log: Mutex<Log>,
+    /// Whether the user may not do everything: `rights` says what it may.
+    is_restricted: AtomicBool,
+    rights: Mutex<Option<(Arc<Rights>, usize)>>,
 }
 
 /// The held log lines of a script.
@@ -78,7 +82,24 @@ impl Common {
             holds_log: AtomicBool::new(false),
             has_lines: AtomicBool::new(false),
             log: Mutex::default(),
+            is_restricted: AtomicBool::new(false),
+            rights: Mutex::default(),
         })
+    }
+
+    /// Notes what the user who runs the script may do, and in which database it starts.
+    pub(super) fn set_rights(&self, rights: Option<&Arc<Rights>>, db: usize) {
+        let is_restricted = rights.is_some();
+        if is_restricted || self.is_restricted.load(Ordering::Relaxed) {
+            self.is_restricted.store(is_restricted, Ordering::Relaxed);
+            *lock(&self.rights) = rights.map(|rights| (Arc::clone(rights), db));
+        }
+    }
+
+    /// Returns what [`set_rights`](Self::set_rights) noted.
+    pub(super) fn rights(&self) -> Option<(Arc<Rights>, usize)> {
+        let is_restricted = self.is_restricted.load(Ordering::Relaxed);
+        is_restricted.then(|| lock(&self.rights).clone()).flatten()
     }
 
     /// Sets the bounds for a script that starts, or starts over.

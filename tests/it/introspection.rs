@@ -77,7 +77,6 @@ fn settings(server: &Server) -> BTreeMap<String, String> {
 
 /// Settings whose values differ from a replica's defaults, because redtail reports what is true for it.
 const OWN_VALUES: &[&str] = &[
-    "acllog-max-len",
     "client-output-buffer-limit",
     "crash-log-enabled",
     "dir",
@@ -401,7 +400,6 @@ const UNCOUNTED: &[&str] = &[
     "# Scripting Engines",
     "# TLS",
     "# Threads",
-    "acl_access_denied_auth",
     "atomicvar_api",
     "engines_",
     "eventloop_",

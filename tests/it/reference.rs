@@ -36,7 +36,8 @@ evicts nothing.
 * **Times.** Quick reads in a pipeline are answered in groups, and share the group's time equally. What scripts call is counted, and its \
 time is that of the script. SLOWLOG, COMMANDLOG, LATENCY and MONITOR show what clients ask redtail, not what the primary sends.
 * **No messages.** SUBSCRIBE and similar commands are refused. A message published here reaches no one.
-* **One user**, `default`, who may do everything. ACL SETUSER is refused.
+* **Users** come from redtail's own ACL file (`--aclfile`), never from the primary. The file may use the newest syntax, whatever the \
+upstream's version; a rule for a command that the upstream does not have has no effect.
 * **HELP** texts and the summaries of COMMAND DOCS are in our own words. COMMAND DOCS has no arguments, history or complexity. \
 COMMAND leaves out the notes of key specifications.
 * **Order.** Where a server's order follows from its hash table (COMMAND, CONFIG GET, KEYS, SCAN, members of large sets and hashes), \

@@ -13,6 +13,7 @@
 use super::account::{self, LARGE_REPLY_BYTES, Ran};
 use super::answer::{answer_row, finish, run};
 use super::execute::Request;
+use super::permission;
 use super::resolve::resolve_for;
 use crate::command::rows::{Called, Command, Flags, Replies, SessionCx, Statistics};
 use crate::resp::{Args, Batch};
@@ -62,6 +63,11 @@ impl Ahead {
         let Some(key) = single_key(row, args) else {
             return false;
         };
+        if let Some(rights) = &cx.session.rights
+            && !permission::permits(rights, row, args, cx.session.db)
+        {
+            return false;
+        }
         let hash = generation.spaces.hash_of(key);
         self.reads.push(args, bytes, Read { row, hash });
         true

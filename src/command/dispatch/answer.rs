@@ -4,7 +4,7 @@ use super::account::{self, Ran};
 use super::execute::{ReadCx, read_at};
 use super::registry::lookup;
 use super::resolve::resolve_for;
-use super::{catalogue, transaction};
+use super::{catalogue, permission, transaction};
 use crate::command::families::scripting;
 use crate::command::rows::error::{OUT_OF_MEMORY, READONLY, TOO_LARGE};
 use crate::command::rows::session::loading;
@@ -157,10 +157,15 @@ fn check(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Err
     if !cx.session.authenticated && dialect.asks_for_password_first() {
         check_open(lookup(args.at(0)))?;
     }
-    let row = resolve_for(args, dialect)
-        .or_else(|error| transaction::found_when_run(cx, args).ok_or(error))?;
+    let row = match resolve_for(args, dialect) {
+        Ok(row) => row,
+        Err(error) => unresolved(cx, args, error)?,
+    };
     if !cx.session.authenticated {
         check_open(Some(row))?;
+    }
+    if let Some(rights) = cx.session.rights.clone() {
+        permission::check(cx, &rights, row, args)?;
     }
     if row.is_write() || row.flags.has(Flags::SCRIPT) && scripting::writes(cx, row, args) {
         return Err(READONLY);
@@ -175,6 +180,22 @@ fn check(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Err
         return Err(MASTERDOWN);
     }
     Ok(row)
+}
+
+/// Returns the row of words that [`resolve_for`] refused with `error`, if they are refused only when they run.
+#[cold]
+fn unresolved(
+    cx: &mut SessionCx<'_>,
+    args: Args<'_>,
+    error: Error,
+) -> Result<&'static Command, Error> {
+    if let Some(row) = transaction::found_when_run(cx, args) {
+        return Ok(row);
+    }
+    if cx.session.authenticated {
+        permission::check_unresolved(cx, args)?;
+    }
+    Err(error)
 }
 
 /// Returns whether a command is answered in a state in which the upstream answers only commands with `flag`. For EXEC,

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use super::registry::lookup;
 use crate::command::rows::Command;
 use crate::dialect::Dialect;
-use crate::resp::Args;
+use crate::resp::{Args, parse_integer};
 
 /// A line consists of: servers, name (`container|subcommand`), group, arity, flags, first key, last key and step,
 /// categories, tips, key specifications; `-` for none. The servers are `6`, `7`, `8` for Redis (`9` for commands added
@@ -104,6 +104,66 @@ impl Spec {
             begin: next(),
             find: next(),
         }
+    }
+
+    /// Whether it finds keys, and not channels.
+    pub(crate) fn is_of_keys(self) -> bool {
+        self.flags().all(|flag| flag != "not_key")
+    }
+
+    /// Returns the words that are keys; `None` if the specification does not apply to these words. Source: redis 7.0 db.c,
+    /// `getKeysUsingKeySpecs`.
+    pub(crate) fn words(self, args: Args<'_>) -> Option<impl Iterator<Item = usize> + use<>> {
+        let count = i64::try_from(args.len()).ok()?;
+        let first = self.first(args, count)?;
+        let (kind, values) = self.find();
+        let mut values = values.map(number);
+        let mut next = || values.next().unwrap_or(0);
+        let (first, last, step) = match kind {
+            "range" => {
+                let (last, step, limit) = (next(), next(), next());
+                let end = match (last, limit) {
+                    (0.., _) => first + last,
+                    (_, 0) => count + last,
+                    _ => first + (count - first) / limit + last,
+                };
+                (first, end, step)
+            }
+            "keynum" => {
+                let (at, begin, step) = (next(), next(), next());
+                let keys = args
+                    .get(usize::try_from(first + at).ok()?)
+                    .and_then(parse_integer)?;
+                if !(0..=count).contains(&keys) {
+                    return None;
+                }
+                (first + begin, first + begin + (keys - 1) * step, step)
+            }
+            _ => return None,
+        };
+        if last >= count || last < first || first >= count {
+            return None;
+        }
+        let (first, last) = (usize::try_from(first).ok()?, usize::try_from(last).ok()?);
+        Some((first..=last).step_by(usize::try_from(step).ok()?.max(1)))
+    }
+
+    /// Returns the first word, from which keys are found.
+    fn first(self, args: Args<'_>, count: i64) -> Option<i64> {
+        let (kind, mut values) = self.begin();
+        let word = values.next()?;
+        if kind == "index" {
+            return Some(number(word));
+        }
+        let from = values.next().map_or(0, number);
+        let is_word =
+            |at: &i64| usize::try_from(*at).is_ok_and(|at| args.is(at, &word.to_ascii_lowercase()));
+        let found = if from > 0 {
+            (from..count - 1).find(is_word)
+        } else {
+            (2..=count + from).rev().find(is_word)
+        };
+        found.filter(|_| kind == "keyword").map(|at| at + 1)
     }
 
     /// Returns what the command does to these keys.

@@ -9,6 +9,7 @@ pub(crate) mod answer;
 pub(crate) mod catalogue;
 mod describe;
 pub(crate) mod execute;
+pub(crate) mod permission;
 pub(crate) mod registry;
 pub(crate) mod replay;
 pub(crate) mod resolve;

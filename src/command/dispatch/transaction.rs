@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use super::account::{self, Ran};
 use super::answer::{called, run};
-use super::catalogue;
 use super::execute::Request;
 use super::registry::lookup;
 use super::resolve::resolve_for;
+use super::{catalogue, permission};
 use crate::command::rows::error::OUT_OF_MEMORY;
 use crate::command::rows::queue::{Queued, Transaction};
 use crate::command::rows::{
@@ -152,6 +152,10 @@ pub(crate) fn queue(
         cx.host.relieve(bytes);
         return Err(OUT_OF_MEMORY);
     }
+    if row.name == "select" {
+        let db = transaction.db.unwrap_or(cx.session.db);
+        transaction.db = Some(selected(args, db, cx.host.databases()));
+    }
     transaction.queued.push((row, ArgsBuf::copy_of(args)));
     cx.reply.simple("QUEUED");
     Ok(())
@@ -218,11 +222,12 @@ fn exec(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
             "EXECABORT Transaction discarded because of previous errors.",
         ));
     }
+    let anywhere = loses_its_way(cx, &transaction.queued);
     let mut held = cx.generation.map(|generation| {
         let watched = watching.iter().flat_map(|watching| watching.keys());
         let db = cx.session.db;
         entering(&generation.spaces, || {
-            hold(generation, db, &transaction.queued, watched)
+            hold(generation, db, &transaction.queued, watched, anywhere)
         })
     });
     if let (Some(watching), Some(generation), Some(held)) = (&watching, cx.generation, &held)
@@ -245,19 +250,24 @@ fn exec(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     cx.session.clock = Some(unix_ms());
     cx.reply.array(transaction.queued.len());
     let begun = cx.session.timing.marked();
-    run_all(cx, &transaction.queued, &mut held);
+    run_all(cx, &transaction.queued, &mut held, anywhere);
     cx.session.timing.rewind(begun);
     cx.session.clock = None;
     Ok(())
 }
 
 /// Runs queued commands. Once they take long, other connections continue in the meantime.
-fn run_all<'g>(cx: &mut SessionCx<'g>, queued: &[Queued], held: &mut Option<Vec<Hold<'g>>>) {
+fn run_all<'g>(
+    cx: &mut SessionCx<'g>,
+    queued: &[Queued],
+    held: &mut Option<Vec<Hold<'g>>>,
+    anywhere: bool,
+) {
     let begun = work_so_far(cx);
     for (index, (row, args)) in queued.iter().enumerate() {
         if work_so_far(cx) - begun > work::LONG {
             let rest = queued.get(index..).unwrap_or_default();
-            return long(|| run_long(cx, rest, held));
+            return long(|| run_long(cx, rest, held, anywhere));
         }
         run_queued(cx, row, args.as_args());
     }
@@ -266,11 +276,17 @@ fn run_all<'g>(cx: &mut SessionCx<'g>, queued: &[Queued], held: &mut Option<Vec<
 /// Like [`run_all`], after the commands have already taken long. If they take so long that the writer would notice the
 /// wait, the rest runs on copies, provided that copying is quick. The copies are of one moment, because the locks are
 /// released only after they are made. Stops if either side closes the connection.
-fn run_long<'g>(cx: &mut SessionCx<'g>, queued: &[Queued], held: &mut Option<Vec<Hold<'g>>>) {
+fn run_long<'g>(
+    cx: &mut SessionCx<'g>,
+    queued: &[Queued],
+    held: &mut Option<Vec<Hold<'g>>>,
+    anywhere: bool,
+) {
     let begun = work_so_far(cx);
     let mut looked_at = begun;
     let mut copies = None;
-    let mut looked = false;
+    // Where it is not known which databases will be read, nothing can be copied in advance.
+    let mut looked = anywhere;
     for (index, (row, args)) in queued.iter().enumerate() {
         if work_so_far(cx) - looked_at > work::LONG {
             looked_at = work_so_far(cx);
@@ -291,6 +307,10 @@ fn run_long<'g>(cx: &mut SessionCx<'g>, queued: &[Queued], held: &mut Option<Vec
         match (&copies, row.read) {
             (Some(copies), Some(handler)) => {
                 let mark = cx.reply.len();
+                if let Err(error) = may_run(cx, row, args.as_args()) {
+                    finish_queued(cx, row, args.as_args(), mark, Err(error));
+                    continue;
+                }
                 let hold = copies.iter().find(|hold| hold.db_number() == cx.session.db);
                 let none = cx
                     .generation
@@ -403,16 +423,27 @@ fn each_read<'q>(
     for (row, args) in queued {
         let args = args.as_args();
         if row.name == "select" {
-            db = args
-                .get(1)
-                .and_then(crate::resp::parse_integer)
-                .and_then(|number| usize::try_from(number).ok())
-                .filter(|number| *number < databases)
-                .unwrap_or(db);
+            db = selected(args, db, databases);
         } else if row.read.is_some() || row.flags.has(Flags::SCRIPT) {
             visit(db, row, args);
         }
     }
+}
+
+/// Returns the database after SELECT with these words.
+fn selected(args: Args<'_>, db: usize, databases: usize) -> usize {
+    let number = args.get(1).and_then(crate::resp::parse_integer);
+    let number = number.and_then(|number| usize::try_from(number).ok());
+    number.filter(|number| *number < databases).unwrap_or(db)
+}
+
+/// Whether EXEC will refuse a queued SELECT because the user's permissions have changed. The commands after it then read
+/// another database than was foreseen.
+fn loses_its_way(cx: &SessionCx<'_>, queued: &[Queued]) -> bool {
+    cx.session.rights.as_ref().is_some_and(|rights| {
+        let mut selects = queued.iter().filter(|(row, _)| row.name == "select");
+        selects.any(|(row, args)| !permission::permits(rights, row, args.as_args(), cx.session.db))
+    })
 }
 
 fn rules(cx: &SessionCx<'_>) -> Rules {
@@ -423,6 +454,9 @@ fn rules(cx: &SessionCx<'_>) -> Rules {
 
 fn run_queued(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) {
     let mark = cx.reply.len();
+    if let Err(error) = may_run(cx, row, args) {
+        return finish_queued(cx, row, args, mark, Err(error));
+    }
     account::script_starts(cx, called(row, args), args);
     let result = if row.subcommands.is_empty() || args.len() == 1 {
         run(cx, row, args)
@@ -430,6 +464,14 @@ fn run_queued(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) {
         resolve_for(args, cx.reply.dialect()).map(|_| ())
     };
     finish_queued(cx, row, args, mark, result);
+}
+
+/// Checks that the user may still run a queued command.
+fn may_run(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) -> Result<(), Error> {
+    match cx.session.rights.clone() {
+        Some(rights) => permission::check_queued(cx, &rights, row, args),
+        None => Ok(()),
+    }
 }
 
 fn finish_queued(
@@ -462,12 +504,16 @@ fn hold<'g, 'k>(
     db: usize,
     queued: &[Queued],
     watched: impl Iterator<Item = (usize, &'k [u8])>,
+    anywhere: bool,
 ) -> Vec<Hold<'g>> {
     let spaces = &generation.spaces;
     let mut slots: Vec<Slot> = watched.map(|(db, key)| spaces.slot(db, key)).collect();
     // A set, because a database's slots are far larger than the command that asks for them: each database is added
     // once.
     let mut whole = BTreeSet::new();
+    if anywhere {
+        whole.extend(0..spaces.databases());
+    }
     each_read(db, spaces.databases(), queued, &mut |db, row, args| {
         if row.flags.has(Flags::SCRIPT) {
             // A script may select any database, and the locks cannot be taken later.
@@ -511,7 +557,13 @@ mod tests {
             (lookup(words.as_args().at(0)).unwrap(), words)
         });
         for (db, key) in [(0, b"a"), (1, b"b"), (1, b"c"), (1, b"w")] {
-            let held = hold(&generation, 0, &queued, std::iter::once((1, &b"w"[..])));
+            let held = hold(
+                &generation,
+                0,
+                &queued,
+                std::iter::once((1, &b"w"[..])),
+                false,
+            );
             std::thread::scope(|scope| {
                 let (sender, done) = mpsc::channel();
                 scope.spawn(move || {

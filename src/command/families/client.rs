@@ -353,15 +353,15 @@ fn filtered(cx: &SessionCx<'_>, args: Args<'_>) -> Result<(Vec<Arc<Client>>, boo
                 clients.retain(|client| client.id == id || id == 0);
             }
             b"addr" => clients.retain(|client| client.address == text),
-            b"laddr" if cx.reply.dialect().shows_client_field("laddr") => {
-                clients.retain(|client| client.local_address == text);
-            }
+            b"laddr" => clients.retain(|client| client.local_address == text),
             b"type" => {
                 let of_type = of_type(cx, args.at(at + 1))?;
                 clients.retain(|client| of_type.iter().any(|other| other.id == client.id));
             }
-            b"user" if text == "default" => {}
-            b"user" => return Err(Error::Owned(format!("ERR No such user '{text}'"))),
+            b"user" if cx.host.users().has(args.at(at + 1)) => {
+                clients.retain(|client| client.shown().user() == args.at(at + 1));
+            }
+            b"user" => return Err(Error::quoting("ERR No such user '{}'", &[args.at(at + 1)])),
             b"skipme" if text.eq_ignore_ascii_case("yes") => skip_me = true,
             b"skipme" if text.eq_ignore_ascii_case("no") => skip_me = false,
             _ => return Err(Error::Syntax),

@@ -2,7 +2,11 @@
 //!
 //! Source of the texts: redis 7.0 networking.c, acl.c, db.c and server.c.
 
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
 use super::{client, introspection};
+use crate::command::rows::acl::{DEFAULT, Denial, Reason, WAIT_MAX};
 use crate::command::rows::parse::integer;
 use crate::command::rows::{
     ALWAYS, Arity, Command, Error, Family, Flags, Keys, Replies, SessionCx,
@@ -126,7 +130,6 @@ fn database_number(text: &[u8], dialect: Dialect) -> Result<i64, Error> {
 fn reset(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     let session = &mut *cx.session;
     session.db = 0;
-    session.authenticated = cx.host.checks_password(b"").is_none();
     session.replies = Replies::On;
     session.transaction = None;
     session.watching = None;
@@ -139,6 +142,9 @@ fn reset(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
         shown.no_evict = false;
         shown.no_touch = false;
     }
+    let users = cx.host.users();
+    session.become_user(None, users, cx.reply.dialect());
+    session.authenticated = users.is_open();
     cx.reply.set_protocol(Protocol::Resp2);
     cx.reply.simple("RESET");
     Ok(())
@@ -146,34 +152,81 @@ fn reset(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
 
 fn auth(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     match args.len() {
-        2 if cx.host.checks_password(b"").is_none() => {
+        2 if cx.host.users().default_has_no_password() => {
             return Err(Error::Text(
                 "ERR AUTH <password> called without any password configured for the default user. \
                  Are you sure your configuration is correct?",
             ));
         }
-        2 => log_in(cx, b"default", args.at(1))?,
-        3 => log_in(cx, args.at(1), args.at(2))?,
+        2 => log_in(cx, args, DEFAULT, args.at(1))?,
+        3 => log_in(cx, args, args.at(1), args.at(2))?,
         _ => return Err(Error::Syntax),
     }
-    cx.reply.ok();
+    if !cx.session.deferred {
+        cx.reply.ok();
+    }
     Ok(())
 }
 
-/// The only user is `default`; without a configured password, it accepts any.
-fn log_in(cx: &mut SessionCx<'_>, user: &[u8], password: &[u8]) -> Result<(), Error> {
-    let matches = cx.host.checks_password(password).unwrap_or(true);
-    if user != b"default" || !matches {
-        return Err(Error::Text(
-            if cx.reply.dialect().has_modern_login_errors() {
-                "WRONGPASS invalid username-password pair or user is disabled."
-            } else {
-                "WRONGPASS invalid username-password pair"
-            },
-        ));
+/// The reply to AUTH from an address that has failed too often. Its password was not checked.
+const TOO_MANY_FAILURES: Error =
+    Error::Text("ERR too many failed log-ins from this address: try again in a few seconds");
+
+/// Whether AUTH must wait for its turn, and if so notes for how long: see [`Guesses`](crate::command::rows::acl::Guesses).
+///
+/// # Errors
+/// If it has waited for too long, or cannot wait because it runs in a transaction.
+fn waits_for_its_turn(cx: &mut SessionCx<'_>) -> Result<bool, Error> {
+    let guesses = &cx.host.users().guesses;
+    let session = &mut *cx.session;
+    let Err(wait) = guesses.take(&session.client.address, Instant::now()) else {
+        session.login_waited = Duration::ZERO;
+        return Ok(false);
+    };
+    session.login_waited += wait;
+    if session.clock.is_some() || session.login_waited > WAIT_MAX {
+        session.login_waited = Duration::ZERO;
+        guesses.refused.fetch_add(1, Ordering::Relaxed);
+        return Err(TOO_MANY_FAILURES);
     }
-    cx.session.authenticated = true;
-    Ok(())
+    session.login_wait = Some(wait);
+    session.deferred = true;
+    Ok(true)
+}
+
+/// Logs in. `args` are the words of the request, for ACL LOG. If the request must wait, it is put off.
+fn log_in(
+    cx: &mut SessionCx<'_>,
+    args: Args<'_>,
+    user: &[u8],
+    password: &[u8],
+) -> Result<(), Error> {
+    if waits_for_its_turn(cx)? {
+        return Ok(());
+    }
+    let (users, dialect) = (cx.host.users(), cx.reply.dialect());
+    if let Ok(login) = users.log_in(user, password) {
+        users.guesses.give_back(&cx.session.client.address);
+        cx.session.become_user(login, users, dialect);
+        return Ok(());
+    }
+    let is_queued = cx.session.transaction.is_some();
+    let denial = Denial {
+        reason: Reason::Auth,
+        context: if is_queued { "multi" } else { "toplevel" },
+        object: args.at(0).to_vec(),
+        user: user.to_vec(),
+    };
+    cx.publish();
+    let length = cx.host.tunables().acl_log_max.load(Ordering::Relaxed);
+    users
+        .log
+        .add(denial, length, || cx.session.client.line(dialect));
+    Err(Error::Text(if dialect.has_modern_login_errors() {
+        "WRONGPASS invalid username-password pair or user is disabled."
+    } else {
+        "WRONGPASS invalid username-password pair"
+    }))
 }
 
 /// What HELLO's options request.
@@ -190,7 +243,10 @@ fn hello(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     };
     let greeting = greeting(cx, args)?;
     if let Some((user, password)) = greeting.login {
-        log_in(cx, user, password)?;
+        log_in(cx, args, user, password)?;
+    }
+    if cx.session.deferred {
+        return Ok(());
     }
     if !cx.session.authenticated {
         return Err(Error::Text(not_logged_in(cx.reply.dialect())));
@@ -237,7 +293,10 @@ fn greeting<'a>(cx: &mut SessionCx<'_>, args: Args<'a>) -> Result<Greeting<'a>, 
         if args.is(at, "auth") && more >= 2 {
             let (user, password) = (args.at(at + 1), args.at(at + 2));
             if !dialect.reads_hello_before_login() {
-                log_in(cx, user, password)?;
+                log_in(cx, args, user, password)?;
+                if cx.session.deferred {
+                    return Ok(greeting);
+                }
             }
             greeting.login = Some((user, password));
             at += 3;

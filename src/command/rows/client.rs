@@ -10,6 +10,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::acl::{DEFAULT, Login};
 use super::error::c_string;
 use crate::dialect::Dialect;
 use crate::resp::Account;
@@ -51,6 +52,8 @@ pub struct Shown {
     pub db: usize,
     /// The protocol version, 2 or 3.
     pub protocol: u8,
+    /// The user that it logged in as; `None` for the default user.
+    pub login: Option<Arc<Login>>,
     /// Commands queued by MULTI, `None` outside MULTI.
     pub queued: Option<usize>,
     /// Number of keys that WATCH watches.
@@ -96,6 +99,14 @@ pub enum Unblock {
     Failed,
 }
 
+impl Shown {
+    /// Returns the user's name.
+    #[must_use]
+    pub fn user(&self) -> &[u8] {
+        self.login.as_ref().map_or(DEFAULT, |login| &login.name)
+    }
+}
+
 impl Client {
     /// Returns whether the peer is on this machine. Source: redis 7.0 networking.c, `islocalClient`.
     #[must_use]
@@ -121,6 +132,7 @@ impl Client {
             lib_version: String::new(),
             db: 0,
             protocol: 2,
+            login: None,
             queued: None,
             watched: 0,
             command: (None, "NULL"),
@@ -235,7 +247,7 @@ impl Client {
                 Cow::Borrowed(if shown.reply_bytes > 0 { "rw" } else { "r" }),
             ),
             ("cmd", Cow::Owned(command)),
-            ("user", Cow::Borrowed("default")),
+            ("user", text(&String::from_utf8_lossy(shown.user()))),
             ("redir", Cow::Borrowed("-1")),
             ("resp", text(&shown.protocol)),
             ("lib-name", text(&shown.lib_name)),

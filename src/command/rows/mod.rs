@@ -2,6 +2,7 @@
 //!
 //! This layer knows no command by name. Families build rows from it; dispatch finds, checks and runs them.
 
+pub mod acl;
 mod asked;
 mod calls;
 pub mod client;

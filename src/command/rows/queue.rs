@@ -21,6 +21,8 @@ pub struct Transaction {
     granted: usize,
     account: Arc<Account>,
     pub(crate) aborted: bool,
+    /// The database that the last queued SELECT selects.
+    pub(crate) db: Option<usize>,
 }
 
 impl Drop for Transaction {
@@ -37,6 +39,7 @@ impl Transaction {
             granted: QUEUED_BYTES_STEP,
             account,
             aborted: false,
+            db: None,
         }
     }
 

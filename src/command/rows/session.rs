@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
+use super::acl::{Login, Rights, Users};
 use super::asked::{Asked, Sampler};
 use super::calls::{Called, Calls};
 use super::client::{Client, Shown};
@@ -20,6 +21,7 @@ use super::timing::Timing;
 use super::traffic::{Counts, Rates, Traffic};
 use super::tunables::Tunables;
 use super::wait::Wait;
+use crate::dialect::Dialect;
 use crate::resp::{Budget, Protocol, Reply};
 use crate::store::{Generation, Served, Watching};
 
@@ -32,6 +34,16 @@ pub struct Session {
     pub db: usize,
     /// Whether it may run commands that need authentication.
     pub authenticated: bool,
+    /// The user that it logged in as; `None` for the default user.
+    pub login: Option<Arc<Login>>,
+    /// What that user may do; `None` for everything.
+    pub rights: Option<Arc<Rights>>,
+    /// The state of the users, and the server version, for which `rights` is right.
+    pub rights_of: (u64, Dialect),
+    /// How long to wait before the request that was put off is answered again: an AUTH from an address that failed too often.
+    pub login_wait: Option<Duration>,
+    /// How long that request has waited so far.
+    pub login_waited: Duration,
     /// What CLIENT REPLY asked for.
     pub replies: Replies,
     /// The commands that MULTI has queued.
@@ -125,6 +137,11 @@ impl Session {
             client,
             db: 0,
             authenticated,
+            login: None,
+            rights: None,
+            rights_of: (0, Dialect::default()),
+            login_wait: None,
+            login_waited: Duration::ZERO,
             replies: Replies::On,
             transaction: None,
             watching: None,
@@ -156,6 +173,38 @@ impl Session {
         }
     }
 
+    /// Looks up the user's permissions again if users or the server version have changed. A connection whose user was deleted
+    /// closes.
+    #[inline]
+    pub fn follow_users(&mut self, users: &Users, dialect: Dialect) {
+        if self.rights_of != (users.epoch(), dialect) {
+            self.look_up_rights(users, dialect);
+        }
+    }
+
+    #[cold]
+    fn look_up_rights(&mut self, users: &Users, dialect: Dialect) {
+        // Read before the rights: a change in between is then found at the next batch.
+        self.rights_of = (users.epoch(), dialect);
+        let rights = users.rights(self.login.as_deref(), dialect);
+        self.closing |= rights.is_err();
+        self.authenticated &= rights.is_ok();
+        if let Ok(rights) = rights {
+            self.rights = rights;
+        }
+        if self.login.is_none() && users.is_open() {
+            self.authenticated = true;
+        }
+    }
+
+    /// Makes the connection that of another user.
+    pub fn become_user(&mut self, login: Option<Arc<Login>>, users: &Users, dialect: Dialect) {
+        self.client.shown().login.clone_from(&login);
+        self.login = login;
+        self.authenticated = true;
+        self.look_up_rights(users, dialect);
+    }
+
     /// Updates the connection's record from its state.
     pub fn publish(&self, shown: &mut Shown, protocol: Protocol) {
         shown.db = self.db;
@@ -174,9 +223,8 @@ pub trait Host: Send + Sync {
     fn served(&self) -> &Served;
     /// Returns the number of databases.
     fn databases(&self) -> usize;
-    /// Returns whether the default user has that password; `None` if it needs none. The time taken is the same for
-    /// every wrong password.
-    fn checks_password(&self, given: &[u8]) -> Option<bool>;
+    /// Returns the users.
+    fn users(&self) -> &Users;
     /// Returns the connections, oldest first.
     fn clients(&self) -> Vec<Arc<Client>>;
     /// Returns the server's settings under their CONFIG GET names, without secrets.
@@ -237,6 +285,8 @@ pub struct Statistics {
     pub query_limit_closes: AtomicU64,
     /// Error replies.
     pub errors: AtomicU64,
+    /// TLS handshakes of clients that failed.
+    pub tls_failures: AtomicU64,
     /// How often a connection had to wait because its requests were refused again and again.
     pub slowed: AtomicU64,
 }
@@ -266,6 +316,7 @@ impl Default for Statistics {
             reply_limit_closes: zero(),
             query_limit_closes: zero(),
             errors: zero(),
+            tls_failures: zero(),
             slowed: zero(),
         }
     }

@@ -8,6 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Sets the log level to one that servers know: `debug`, `verbose`, `notice`, `warning` or `nothing`.
 pub type SetLogLevel = Box<dyn Fn(&str) + Send + Sync>;
 
+/// Redis's default for `acllog-max-len`.
+const ACL_LOG_MAX: u64 = 128;
+
 /// What CONFIG SET may change, and the values that it has set.
 #[derive(Default)]
 pub struct Tunables {
@@ -21,17 +24,20 @@ pub struct Tunables {
     pub word_bytes_max: AtomicU64,
     /// Maximum bytes of an incomplete request.
     pub query_bytes_max: AtomicU64,
+    /// Number of entries that ACL LOG keeps.
+    pub acl_log_max: AtomicU64,
     /// Sets the log level; `None` if another program owns the log.
     pub log_level: Option<SetLogLevel>,
     kept: Mutex<BTreeMap<&'static str, String>>,
 }
 
 impl Tunables {
-    /// Creates settings that are all zero, with the function that sets the log level.
+    /// Creates settings that are all zero but for the length of ACL LOG, with the function that sets the log level.
     #[must_use]
     pub fn new(log_level: Option<SetLogLevel>) -> Self {
         Self {
             log_level,
+            acl_log_max: AtomicU64::new(ACL_LOG_MAX),
             ..Self::default()
         }
     }

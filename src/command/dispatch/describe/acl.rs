@@ -1,13 +1,23 @@
-//! ACL: there is one user, `default`, who may do everything.
+//! ACL: shows and changes the users. The rules are in [`rows::acl`](crate::command::rows::acl).
+//!
+//! Source of the texts and shapes: redis 6.0, 7.0 and 8.0 acl.c, `aclCommand`; valkey 9.1.
 
-use crate::command::dispatch::describe::commands;
+use std::path::Path;
+
+use crate::command::dispatch::permission;
 use crate::command::dispatch::registry::lookup;
-use crate::command::families::introspection::refused::{USERS, refused};
+use crate::command::dispatch::resolve::resolve_for;
 use crate::command::families::introspection::{ADMIN, HELP, row};
+use crate::command::rows::acl::account::{Account, Refused};
+use crate::command::rows::acl::selector::Selector;
+use crate::command::rows::acl::{DEFAULT, Logged, Units, has_blanks, now_ms, save};
 use crate::command::rows::parse::integer;
 use crate::command::rows::{ALWAYS, Arity, Command, Error, SessionCx, help};
 use crate::dialect::Dialect;
 use crate::resp::{Args, Reply};
+use crate::words::Plain;
+
+use super::commands;
 
 /// Default number of bits of a generated password.
 const PASSWORD_BITS: i64 = 256;
@@ -15,31 +25,38 @@ const PASSWORD_BITS: i64 = 256;
 /// Maximum number of bits of a generated password. Source: redis 7.0 acl.c, ACL GENPASS.
 const PASSWORD_BITS_MAX: i64 = 4096;
 
+/// Default number of entries that ACL LOG returns.
+const LOG_ENTRIES: i64 = 10;
+
 /// The subcommands.
 pub(super) const ACL: Command =
-    Command::container("acl", ROWS).about("6.0.0", "Shows the only user and the categories.");
+    Command::container("acl", ROWS).about("6.0.0", "Shows and changes the users.");
 
 const ROWS: &[Command] = &[
     row("whoami", Arity::exactly(2), ALWAYS, whoami).about("6.0.0", "Returns the user's name."),
-    row("users", Arity::exactly(2), ADMIN, users).about("6.0.0", "Lists the only user."),
+    row("users", Arity::exactly(2), ADMIN, users).about("6.0.0", "Lists the users' names."),
     row("cat", Arity::at_least(2), ALWAYS, commands::acl_cat)
         .about("6.0.0", "Lists the categories, or the commands of one."),
     row("list", Arity::exactly(2), ADMIN, list)
-        .about("6.0.0", "Describes the only user.")
-        .difference("Passwords are not shown, not even as hashes."),
-    row("getuser", Arity::exactly(3), ADMIN, getuser)
-        .about("6.0.0", "Describes the only user.")
-        .difference("Passwords are not shown, not even as hashes."),
+        .about("6.0.0", "Lists the users as in the ACL file."),
+    row("getuser", Arity::exactly(3), ADMIN, getuser).about("6.0.0", "Describes a user."),
     row("log", Arity::at_least(2), ADMIN, log)
-        .about("6.0.0", "Returns nothing: the only user may do everything."),
+        .about("6.0.0", "Returns what was denied, or forgets it.")
+        .difference("Keeps at most 1 KiB of a key or name."),
     row("dryrun", Arity::at_least(4), ADMIN, dryrun)
-        .about("7.0.0", "Confirms that the user may run a command."),
+        .about("7.0.0", "Says whether a user may run a command."),
     row("genpass", Arity::at_least(2), ALWAYS, genpass)
         .about("6.0.0", "Returns a random password."),
-    row("load", Arity::exactly(2), ADMIN, file).about("6.0.0", "Refused: there is no ACL file."),
-    row("save", Arity::exactly(2), ADMIN, file).about("6.0.0", "Refused: there is no ACL file."),
-    refused(("setuser", -3, "6.0.0")).difference(USERS),
-    refused(("deluser", -3, "6.0.0")).difference(USERS),
+    row("load", Arity::exactly(2), ADMIN, load).about("6.0.0", "Reads the ACL file again.").difference(
+        "Accepts the newest syntax, whatever the upstream's version. Keeps the password of `--requirepass` if the file has no line \
+         for the user default.",
+    ),
+    row("save", Arity::exactly(2), ADMIN, save_users)
+        .about("6.0.0", "Writes the users to the ACL file."),
+    row("setuser", Arity::at_least(3), ADMIN, setuser)
+        .about("6.0.0", "Creates or changes a user of this process, until ACL LOAD or a restart."),
+    row("deluser", Arity::at_least(3), ADMIN, deluser)
+        .about("6.0.0", "Deletes users, and closes their connections."),
     row("help", Arity::exactly(2), HELP, |cx, _| {
         help(cx, "ACL", ROWS)
     })
@@ -47,131 +64,218 @@ const ROWS: &[Command] = &[
 ];
 
 fn whoami(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
-    cx.reply.bulk(b"default");
+    let name = cx
+        .session
+        .login
+        .as_ref()
+        .map_or(DEFAULT, |login| &login.name);
+    cx.reply.bulk(name);
     Ok(())
 }
 
 fn users(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
-    cx.reply.array(1);
-    cx.reply.bulk(b"default");
+    bulks(cx.reply, &cx.host.users().names());
     Ok(())
-}
-
-/// Returns the user's permissions in ACL syntax.
-fn permissions(cx: &SessionCx<'_>) -> String {
-    let dialect = cx.reply.dialect();
-    let password = if cx.host.checks_password(b"").is_none() {
-        " nopass"
-    } else {
-        ""
-    };
-    let sanitize = if dialect.shows_sanitize_payload() {
-        " sanitize-payload"
-    } else {
-        ""
-    };
-    let channels = if dialect.has_channel_patterns() {
-        " &*"
-    } else {
-        ""
-    };
-    format!("user default on{password}{sanitize} ~*{channels} +@all")
 }
 
 fn list(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
-    let line = permissions(cx);
-    cx.reply.array(1);
-    cx.reply.bulk(line.as_bytes());
+    let lines = cx.host.users().lines(cx.reply.dialect());
+    bulks(cx.reply, &lines);
     Ok(())
 }
 
-/// Source: redis 6.0 and 7.0 acl.c, `aclCommand`; the field `databases` is Valkey 9.1's.
+fn bulks(reply: &mut Reply, texts: &[impl AsRef<[u8]>]) {
+    reply.array(texts.len());
+    texts.iter().for_each(|text| reply.bulk(text.as_ref()));
+}
+
 fn getuser(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
-    if args.at(2) != b"default" {
-        cx.reply.null();
-        return Ok(());
-    }
-    let nopass = cx.host.checks_password(b"").is_none();
-    let dialect = cx.reply.dialect();
-    if dialect.has_subcommand_rows() {
-        describe(cx.reply, nopass, dialect);
-    } else {
-        describe_older(cx.reply, nopass);
+    let (users, dialect) = (cx.host.users(), cx.reply.dialect());
+    match users.get(args.at(2)) {
+        Some(account) => describe(cx.reply, &account, &users.units(dialect), dialect),
+        None => cx.reply.null(),
     }
     Ok(())
 }
 
-fn describe(reply: &mut Reply, nopass: bool, dialect: Dialect) {
-    let databases = dialect.has_database_permissions();
-    reply.map(6 + usize::from(databases));
-    let mut flags = vec!["on"];
-    flags.extend(nopass.then_some("nopass"));
-    flags.extend(
-        dialect
-            .shows_sanitize_payload()
-            .then_some("sanitize-payload"),
-    );
+fn describe(reply: &mut Reply, account: &Account, units: &Units, dialect: Dialect) {
+    let has_selectors = dialect.has_subcommand_rows();
+    reply.map(2 + selector_fields(dialect) + usize::from(has_selectors));
     reply.bulk(b"flags");
+    let flags = account.flags(dialect, units);
     reply.set(flags.len());
     flags.iter().for_each(|flag| reply.bulk(flag.as_bytes()));
     reply.bulk(b"passwords");
-    reply.array(0);
-    let mut fields = vec![("commands", "+@all"), ("keys", "~*"), ("channels", "&*")];
-    fields.extend(databases.then_some(("databases", "alldbs")));
-    pairs(reply, &fields);
-    reply.bulk(b"selectors");
-    reply.array(0);
+    let hashes: Vec<String> = account.passwords.iter().map(|hash| hash.text()).collect();
+    bulks(reply, &hashes);
+    describe_selector(reply, &account.root, units, dialect);
+    if has_selectors {
+        reply.bulk(b"selectors");
+        reply.array(account.selectors.len());
+        for selector in &account.selectors {
+            reply.map(selector_fields(dialect));
+            describe_selector(reply, selector, units, dialect);
+        }
+    }
 }
 
-fn describe_older(reply: &mut Reply, nopass: bool) {
-    reply.map(4);
-    let mut flags = vec!["on", "allkeys", "allcommands"];
-    flags.extend(nopass.then_some("nopass"));
-    reply.bulk(b"flags");
-    reply.set(flags.len());
-    flags.iter().for_each(|flag| reply.bulk(flag.as_bytes()));
-    reply.bulk(b"passwords");
-    reply.array(0);
-    pairs(reply, &[("commands", "+@all")]);
+/// Returns the number of fields that [`describe_selector`] writes.
+fn selector_fields(dialect: Dialect) -> usize {
+    2 + usize::from(dialect.has_channel_patterns())
+        + usize::from(dialect.has_database_permissions())
+}
+
+fn describe_selector(reply: &mut Reply, selector: &Selector, units: &Units, dialect: Dialect) {
+    reply.bulk(b"commands");
+    reply.bulk(selector.command_rules(dialect, units).as_bytes());
     reply.bulk(b"keys");
-    reply.array(1);
-    reply.bulk(b"*");
+    patterns(reply, selector.key_patterns(), dialect);
+    if dialect.has_channel_patterns() {
+        reply.bulk(b"channels");
+        patterns(reply, selector.channel_patterns(dialect), dialect);
+    }
+    if dialect.has_database_permissions() {
+        reply.bulk(b"databases");
+        // Unlike ACL LIST, this shows nothing for no database.
+        let shown = selector.database_rule();
+        reply.bulk(if shown == "resetdbs" {
+            b""
+        } else {
+            shown.as_bytes()
+        });
+    }
 }
 
-fn pairs(reply: &mut Reply, fields: &[(&str, &str)]) {
-    for (name, value) in fields {
-        reply.bulk(name.as_bytes());
-        reply.bulk(value.as_bytes());
+/// Before Redis 7.0 patterns are a list, without the sign that says what they are for.
+fn patterns(reply: &mut Reply, patterns: Vec<Vec<u8>>, dialect: Dialect) {
+    if dialect.has_subcommand_rows() {
+        return reply.bulk(&patterns.join(&b' '));
+    }
+    reply.array(patterns.len());
+    for pattern in patterns {
+        reply.bulk(pattern.get(1..).unwrap_or_default());
     }
 }
 
 fn log(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
-    match args.get(2) {
+    let log = &cx.host.users().log;
+    let most = match args.get(2) {
         Some(_) if args.len() > 3 => return Err(Error::Syntax),
-        Some(_) if args.is(2, "reset") => cx.reply.ok(),
-        Some(count) => {
-            integer(count)?;
-            cx.reply.array(0);
+        Some(_) if args.is(2, "reset") => {
+            log.clear();
+            cx.reply.ok();
+            return Ok(());
         }
-        None => cx.reply.array(0),
+        Some(count) => integer(count)?,
+        None => LOG_ENTRIES,
+    };
+    let entries = log.newest(usize::try_from(most).unwrap_or(0));
+    cx.reply.array(entries.len());
+    entries.iter().for_each(|entry| show(cx.reply, entry));
+    Ok(())
+}
+
+fn show(reply: &mut Reply, entry: &Logged) {
+    let has_ids = reply.dialect().names_denied_user();
+    reply.map(if has_ids { 10 } else { 7 });
+    let number = |reply: &mut Reply, name: &str, value: u64| {
+        reply.bulk(name.as_bytes());
+        reply.integer(i64::try_from(value).unwrap_or(i64::MAX));
+    };
+    number(reply, "count", entry.count);
+    for (name, value) in [
+        ("reason", entry.denial.reason.word().as_bytes()),
+        ("context", entry.denial.context.as_bytes()),
+        ("object", &entry.denial.object),
+        ("username", &entry.denial.user),
+    ] {
+        reply.bulk(name.as_bytes());
+        reply.bulk(value);
+    }
+    reply.bulk(b"age-seconds");
+    let age_ms = now_ms().saturating_sub(entry.updated_ms);
+    reply.double(std::time::Duration::from_millis(age_ms).as_secs_f64());
+    reply.bulk(b"client-info");
+    reply.bulk(entry.client.as_bytes());
+    if has_ids {
+        number(reply, "entry-id", entry.id);
+        number(reply, "timestamp-created", entry.created_ms);
+        number(reply, "timestamp-last-updated", entry.updated_ms);
+    }
+}
+
+fn dryrun(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let (dialect, words) = (cx.reply.dialect(), args.from(3));
+    let Some(rights) = cx.host.users().rights_of(args.at(2), dialect) else {
+        return Err(Error::quoting("ERR User '{}' not found", &[args.at(2)]));
+    };
+    let not_found = || Error::quoting("ERR Command '{}' not found", &[args.at(3)]);
+    let top = lookup(args.at(3))
+        .filter(|row| dialect.has(row.presence))
+        .ok_or_else(not_found)?;
+    let row = match resolve_for(words, dialect) {
+        Ok(row) => row,
+        Err(error @ Error::Arity(_)) => return Err(error),
+        Err(_) if words.len() == 1 => top,
+        Err(_) => return Err(not_found()),
+    };
+    match rights.map_or(Ok(()), |rights| {
+        permission::dry_run(&rights, row, words, cx.session.db)
+    }) {
+        Ok(()) => cx.reply.ok(),
+        Err(why) => cx.reply.bulk(&why),
     }
     Ok(())
 }
 
-fn dryrun(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
-    if args.at(2) != b"default" {
-        return Err(Error::quoting("ERR User '{}' not found", &[args.at(2)]));
+fn setuser(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let name = args.at(2);
+    if has_blanks(name) {
+        return Err(Error::Text(
+            "ERR Usernames can't contain spaces or null characters",
+        ));
     }
-    let dialect = cx.reply.dialect();
-    let row = lookup(args.at(3)).filter(|row| dialect.has(row.presence));
-    let Some(row) = row else {
-        return Err(Error::quoting("ERR Command '{}' not found", &[args.at(3)]));
-    };
-    if row.subcommands.is_empty() && !row.arity_in(dialect).fits(args.len() - 3) {
-        return Err(Error::Arity(row.name.to_owned()));
-    }
+    let rules: Vec<&[u8]> = args.from(3).iter().collect();
+    let changed = cx.host.users().set(name, &rules, cx.reply.dialect());
+    changed.map_err(|refused| match refused {
+        Refused::Open(word) => Error::quoting(
+            "ERR Unmatched parenthesis in acl selector starting at '{}'.",
+            &[&word],
+        ),
+        Refused::Rule(rule, error) => Error::quoting(
+            "ERR Error in ACL SETUSER modifier '{}': {}",
+            &[&rule, error.to_string().as_bytes()],
+        ),
+    })?;
+    follow(cx);
     cx.reply.ok();
     Ok(())
+}
+
+fn deluser(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let names = args.from(2);
+    if names.iter().any(|name| name == DEFAULT) {
+        return Err(Error::Text("ERR The 'default' user cannot be removed"));
+    }
+    let deleted = cx.host.users().delete(names.iter());
+    follow(cx);
+    cx.reply.count(deleted);
+    Ok(())
+}
+
+/// Makes a change of users take effect: at once for this connection, and at their next request for the others. Connections of
+/// deleted users are closed; this one after its reply.
+fn follow(cx: &mut SessionCx<'_>) {
+    let users = cx.host.users();
+    let own = cx.session.client.id;
+    for client in cx.host.clients() {
+        let login = client.shown().login.clone();
+        let is_void = login.is_some_and(|login| !users.is_valid(&login));
+        if is_void && client.id != own {
+            client.close.cancel();
+        }
+    }
+    cx.session.follow_users(users, cx.reply.dialect());
 }
 
 fn genpass(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
@@ -202,8 +306,12 @@ fn random_digits(count: usize) -> Result<Vec<u8>, Error> {
     Ok(bytes.iter().filter_map(digit).collect())
 }
 
-fn file(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
-    Err(Error::Text(if cx.reply.dialect().says_redis() {
+/// Returns the ACL file's path.
+///
+/// # Errors
+/// The error of a server without one.
+fn file<'a>(cx: &SessionCx<'a>) -> Result<&'a Path, Error> {
+    cx.host.users().file().ok_or(Error::Text(if cx.reply.dialect().says_redis() {
         "ERR This Redis instance is not configured to use an ACL file. You may want to specify users via the ACL SETUSER command \
          and then issue a CONFIG REWRITE (assuming you have a Redis configuration file set) in order to store users in the Redis \
          configuration."
@@ -211,4 +319,33 @@ fn file(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
         "ERR This instance is not configured to use an ACL file. You may want to specify users via the ACL SETUSER command and \
          then issue a CONFIG REWRITE (assuming you have a configuration file set) in order to store users in the configuration."
     }))
+}
+
+fn load(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    file(cx)?;
+    let keeps = cx.reply.dialect().keeps_clients_of_loaded_users();
+    let loaded = cx.host.users().load(keeps);
+    loaded.map_err(|error| Error::Owned(format!("ERR {error}")))?;
+    tracing::info!("read the ACL file again (ACL LOAD)");
+    follow(cx);
+    cx.reply.ok();
+    Ok(())
+}
+
+fn save_users(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    let path = file(cx)?;
+    let mut text = cx.host.users().lines(cx.reply.dialect()).join(&b'\n');
+    text.push(b'\n');
+    if let Err(error) = save(path, &text) {
+        tracing::warn!(
+            path = %path.display(),
+            error = %Plain(&error),
+            "could not write the ACL file (ACL SAVE). redtail needs to write to its folder"
+        );
+        return Err(Error::Text(
+            "ERR There was an error trying to save the ACLs. Please check the server logs for more information",
+        ));
+    }
+    cx.reply.ok();
+    Ok(())
 }

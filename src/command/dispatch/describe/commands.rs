@@ -7,6 +7,7 @@ use crate::command::dispatch::catalogue::{Record, Spec, record};
 use crate::command::dispatch::registry::{all, lookup};
 use crate::command::dispatch::resolve::resolve;
 use crate::command::families::introspection::{HELP, row};
+use crate::command::rows::acl::CATEGORIES;
 use crate::command::rows::keys::leading_count;
 use crate::command::rows::{Arity, Command, Error, Flags, Keys, SessionCx, glob, help};
 use crate::dialect::Dialect;
@@ -204,31 +205,6 @@ fn search(
     }
 }
 
-/// The ACL categories, in Redis's order. Source: redis 7.0 acl.c, `ACLCommandCategories`.
-const CATEGORIES: &[&str] = &[
-    "keyspace",
-    "read",
-    "write",
-    "set",
-    "sortedset",
-    "list",
-    "hash",
-    "string",
-    "bitmap",
-    "hyperloglog",
-    "geo",
-    "stream",
-    "pubsub",
-    "admin",
-    "fast",
-    "slow",
-    "blocking",
-    "dangerous",
-    "connection",
-    "transaction",
-    "scripting",
-];
-
 /// ACL CAT: the categories, or the commands of one.
 pub(super) fn acl_cat(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     let Some(category) = args.get(2) else {
@@ -342,20 +318,26 @@ fn keys_of(args: Args<'_>, dialect: Dialect) -> Result<(Shown, Vec<usize>), Erro
             "ERR Invalid number of arguments specified for command",
         ));
     }
+    let found = found_keys(row, args, dialect);
+    let may_be_none = shown.record.flags().any(|flag| flag == "no_mandatory_keys");
+    if found.is_empty() && !may_be_none {
+        return Err(Error::Text("ERR Invalid arguments specified for command"));
+    }
+    Ok((shown, found))
+}
+
+/// Returns the words that are keys, in the order of a server of `dialect`; none if the words contain fewer than they announce.
+pub(crate) fn found_keys(row: &Command, args: Args<'_>, dialect: Dialect) -> Vec<usize> {
     let mut found = Vec::new();
     row.keys.visit(args, |index| found.push(index));
     if lacks_counted(row, args, found.len()) {
         found.clear();
     }
-    let may_be_none = shown.record.flags().any(|flag| flag == "no_mandatory_keys");
-    if found.is_empty() && !may_be_none {
-        return Err(Error::Text("ERR Invalid arguments specified for command"));
-    }
-    if !dialect.names_destination_first() && matches!(row.keys, Keys::Counted { also: Some(_), .. })
-    {
+    let has_destination = matches!(row.keys, Keys::Counted { also: Some(_), .. });
+    if has_destination && !found.is_empty() && !dialect.names_destination_first() {
         found.rotate_left(1);
     }
-    Ok((shown, found))
+    found
 }
 
 /// Returns whether the words contain fewer keys than they announce.
@@ -385,23 +367,43 @@ fn getkeysandflags(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> 
     for (place, index) in found.into_iter().enumerate() {
         cx.reply.array(2);
         cx.reply.bulk(asked.at(index));
-        let flags: Vec<&str> = flags_of_key(&shown, asked, place, index);
+        let flags = key_flags(shown.command, shown.record, asked, place, index);
         words(cx.reply, flags.into_iter());
     }
     Ok(())
 }
 
+/// Whether BITFIELD has only valid GETs. Source: redis 7.0 db.c, `bitfieldGetKeys`.
+fn only_gets(args: Args<'_>) -> bool {
+    let mut at = 2;
+    while at < args.len() {
+        let more = args.len() - at - 1;
+        at += match () {
+            () if args.is(at, "get") && more >= 2 => 3,
+            () if args.is(at, "overflow") && more >= 1 => 2,
+            () => return false,
+        };
+    }
+    true
+}
+
 /// Returns what the command does to the key at word `index`, the `place`th key.
-fn flags_of_key(shown: &Shown, args: Args<'_>, place: usize, index: usize) -> Vec<&'static str> {
+pub(crate) fn key_flags(
+    row: &Command,
+    record: &Record,
+    args: Args<'_>,
+    place: usize,
+    index: usize,
+) -> Vec<&'static str> {
     let has = |word: &str| (2..args.len()).any(|at| args.is(at, word));
-    match shown.command.name {
+    match row.name {
         "set" if !has("get") => return vec!["OW", "update"],
         "set" => return vec!["RW", "access", "update"],
-        "bitfield" if !has("set") && !has("incrby") => return vec!["RO", "access"],
+        "bitfield" if only_gets(args) => return vec!["RO", "access"],
         "bitfield" => return vec!["RW", "access", "update"],
         _ => {}
     }
-    let specs: Vec<Spec> = shown.record.specs().collect();
+    let specs: Vec<Spec> = record.specs().collect();
     let fixed = specs.iter().rev().find(|spec| {
         let (kind, mut values) = spec.begin();
         let first = values.next().and_then(|word| word.parse::<usize>().ok());

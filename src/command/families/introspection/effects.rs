@@ -31,6 +31,10 @@ const LIVE: &[Live] = &[
         apply: |host, value| store(&host.tunables().keepalive_seconds, value),
     },
     Live {
+        name: "acllog-max-len",
+        apply: |host, value| store(&host.tunables().acl_log_max, value),
+    },
+    Live {
         name: "maxclients",
         apply: |host, value| store(&host.tunables().clients_max, value),
     },
@@ -138,7 +142,6 @@ fn store(place: &AtomicU64, value: &str) {
 
 /// The values that hold for redtail where a server's default does not.
 pub(super) const TRUE_HERE: &[(&str, &str)] = &[
-    ("acllog-max-len", "0"),
     ("crash-log-enabled", "no"),
     ("repl-diskless-load", "swapdb"),
     ("replica-announced", "no"),
@@ -172,7 +175,6 @@ const A_LOG: Allows = |value, _| {
         .is_ok_and(|entries: usize| entries <= ENTRIES_MAX)
 };
 const LONGEST_LOG: &str = "redtail keeps at most 10000 entries of a log";
-const NO_LOG: &str = "redtail keeps no such log";
 const DURABLE: &str =
     "redtail writes no RDB or append-only file; --state-dir keeps what a restart resumes from";
 const EVICTS: &str = "redtail evicts nothing";
@@ -183,7 +185,7 @@ const OTHER: &str = "redtail does not work like that";
 /// The settings that are refused, by redtail's names: which values may be set nevertheless, and why no others. The
 /// current value of a setting may always be set again.
 const REFUSED: &[(&str, Allows, &str)] = &[
-    ("acllog-max-len", NOTHING, NO_LOG),
+    ("aclfile", NOTHING, AT_START),
     ("appendonly", NOTHING, DURABLE),
     ("bind", NOTHING, AT_START),
     ("busy-reply-threshold", NOTHING, AT_START),

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::memory::{self, Memory, ratio};
 use super::{info_calls, started};
+use crate::command::rows::acl::Reason;
 use crate::command::rows::client::Shown;
 use crate::command::rows::{Error, Host, KeptState, Replication, Seen, SessionCx};
 use crate::dialect::{Dialect, Family};
@@ -410,6 +411,16 @@ fn stats(text: &mut Text, facts: &Facts<'_>) {
     );
     text.line("keyspace_hits", total.keyspace_hits);
     text.line("keyspace_misses", total.keyspace_misses);
+    let denied = &facts.host.users().log;
+    for (name, reason) in [
+        ("acl_access_denied_auth", Reason::Auth),
+        ("acl_access_denied_cmd", Reason::Command),
+        ("acl_access_denied_key", Reason::Key),
+        ("acl_access_denied_channel", Reason::Channel),
+        ("acl_access_denied_db", Reason::Database),
+    ] {
+        text.line(name, denied.count(reason));
+    }
     text.zeros(NEVER_HAPPENS);
     text.line("expired_stale_perc", "0.00");
     text.line("expired_keys_with_volatile_items_stale_perc", "0.00");
@@ -461,11 +472,7 @@ const NEVER_HAPPENS: &[&str] = &[
     "io_threaded_poll_processed",
     "io_threaded_total_prefetch_batches",
     "io_threaded_total_prefetch_entries",
-    "acl_access_denied_cmd",
-    "acl_access_denied_key",
-    "acl_access_denied_channel",
     "acl_access_denied_tls_cert",
-    "acl_access_denied_db",
 ];
 
 fn replication(text: &mut Text, facts: &Facts<'_>) {
@@ -606,6 +613,12 @@ fn clients_and_scripts(text: &mut Text, facts: &Facts<'_>) {
     text.line("redtail_clients_memory_refusals", budget.refusals());
     let slowed = facts.host.statistics().slowed.load(Ordering::Relaxed);
     text.line("redtail_clients_slowed", slowed);
+    let users = facts.host.users();
+    text.line("redtail_auth_failures", users.log.count(Reason::Auth));
+    text.count("redtail_auth_delayed", &users.guesses.delayed);
+    text.count("redtail_auth_refused", &users.guesses.refused);
+    let failures = &facts.host.statistics().tls_failures;
+    text.count("redtail_tls_handshake_failures", failures);
 }
 
 /// Writes what has become of the primary's writes, and which data is in doubt.

@@ -12,7 +12,6 @@ const PROCESS: &str = "ERR not supported: end redtail with a signal";
 const DISK: &str = "ERR not supported: redtail does not save on command (see --state-dir)";
 const CHAIN: &str = "ERR not supported: redtail has no replicas of its own";
 const PUBSUB: &str = "ERR not supported: redtail carries no messages; subscribe at the primary";
-pub(crate) const USERS: &str = "ERR not supported: redtail has only the user default";
 pub(crate) const MODULES: &str = "ERR not supported: redtail loads no modules";
 const CLUSTER: &str = "ERR This instance has cluster support disabled";
 const DEBUGGING: &str = "ERR not supported by redtail";
@@ -47,7 +46,6 @@ const REASONS: &[(&[&str], &str)] = &[
         ],
         PUBSUB,
     ),
-    (&["acl"], USERS),
     (&["module"], MODULES),
     (
         &["cluster", "clusterscan", "asking", "readonly", "readwrite"],
