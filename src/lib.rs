@@ -59,6 +59,8 @@ pub mod internal {
     #[cfg(feature = "http")]
     pub mod http;
     pub mod limits;
+    #[cfg(feature = "tls")]
+    pub(crate) mod pem;
     pub mod rdb;
     pub mod replica;
     pub mod resp;

@@ -28,7 +28,7 @@ impl Loopback {
         served.swap_in(generation);
         let stream = runtime.block_on(async {
             let any = "127.0.0.1:0".parse().unwrap();
-            let listeners = Listeners::open(&[any]).await.unwrap();
+            let listeners = Listeners::open(&[any], None).await.unwrap();
             let port = listeners.port().unwrap();
             let server = Server::new(Config::default(), served, Replication::default);
             tokio::spawn(server.run(listeners, CancellationToken::new()));

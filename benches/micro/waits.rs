@@ -90,7 +90,7 @@ impl Room {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).enable_all().build().unwrap();
         let any = "127.0.0.1:0".parse().unwrap();
-        let listeners = runtime.block_on(Listeners::open(&[any])).unwrap();
+        let listeners = runtime.block_on(Listeners::open(&[any], None)).unwrap();
         let port = listeners.port().unwrap();
         let config = Config {
             debug: redtail::internal::server::Access::Yes,

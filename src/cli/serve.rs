@@ -2,8 +2,7 @@
 
 use std::num::NonZero;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -46,6 +45,8 @@ pub fn serve(args: Serve) -> Result<(), Failure> {
         settings.http.is_some().then(|| Arc::clone(&events)),
     )?;
     let http = settings.http()?.map(|config| Http { config, events });
+    // This may log a warning.
+    server.users = settings.users()?;
     let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
     for unknown in config::unknown_variables(names) {
         tracing::warn!("{unknown}");
@@ -100,7 +101,7 @@ pub async fn follow_and_serve(
     // Lock the state directory first. A process that does not get it must not open a listener and look as if it served.
     let replica = Replica::prepare(replica).map_err(|error| Failure::Runtime(error.to_string()))?;
     // Open the listeners before asking the primary for a snapshot: without them no client could read the data.
-    let listeners = Listeners::open(&server.listen)
+    let listeners = Listeners::open(&server.listen, server.tls.as_ref())
         .await
         .map_err(|error| Failure::Runtime(error.to_string()))?;
     for listen in server.denied_listeners() {
@@ -133,13 +134,7 @@ pub async fn follow_and_serve(
     ));
     let http = http.map(|(listener, events)| {
         let server = Arc::clone(&server);
-        let pulse = Mutex::new(replica.pulse());
-        let writer_works = move || {
-            // A poisoned lock still holds whole signs.
-            let mut pulse = pulse.lock().unwrap_or_else(PoisonError::into_inner);
-            pulse.beats(Instant::now())
-        };
-        tokio::spawn(listener.run(server, events, writer_works, token.clone()))
+        tokio::spawn(listener.run(server, events, replica.end_watcher(), token.clone()))
     });
     let display = tokio::spawn(progress::show(
         Arc::clone(replica.figures()),

@@ -7,7 +7,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::tls::TlsFiles;
 use crate::command::ScriptShare;
+use crate::command::acl::Users;
 use crate::dialect::Dialect;
 use crate::secret::Secret;
 
@@ -17,6 +19,8 @@ use crate::secret::Secret;
 pub enum Listen {
     /// A TCP address.
     Tcp(SocketAddr),
+    /// A TCP address on which clients speak TLS.
+    Tls(SocketAddr),
     /// A Unix socket.
     Unix(PathBuf),
 }
@@ -24,7 +28,7 @@ pub enum Listen {
 /// A text that is not an address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is not an address to listen on: write an IP address with a port, such as 127.0.0.1:6380, 0.0.0.0:6380 or [::1]:6380, or unix:/path"
+    "{0:?} is not an address to listen on: write an IP address with a port, such as 127.0.0.1:6380, 0.0.0.0:6380 or [::1]:6380, the same after rediss:// for TLS, or unix:/path"
 )]
 pub struct ListenError(String);
 
@@ -40,11 +44,17 @@ impl FromStr for Listen {
                 Ok(Self::Unix(PathBuf::from(path)))
             };
         }
-        let text_or_loopback = text.replace("localhost", "127.0.0.1");
-        text_or_loopback
-            .parse()
-            .map(Self::Tcp)
-            .map_err(|_| ListenError(text.to_owned()))
+        let (address, is_tls) = match text.strip_prefix("rediss://") {
+            Some(address) => (address, true),
+            None => (text.strip_prefix("redis://").unwrap_or(text), false),
+        };
+        let address = address.replace("localhost", "127.0.0.1").parse();
+        let address = address.map_err(|_| ListenError(text.to_owned()))?;
+        Ok(if is_tls {
+            Self::Tls(address)
+        } else {
+            Self::Tcp(address)
+        })
     }
 }
 
@@ -60,6 +70,7 @@ impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => write!(f, "{address}"),
+            Self::Tls(address) => write!(f, "rediss://{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -110,8 +121,12 @@ impl FromStr for Access {
 pub struct Config {
     /// The addresses to listen on.
     pub listen: Vec<Listen>,
-    /// The default user's password; `None` lets everyone in.
+    /// The certificate of the TLS listeners.
+    pub tls: Option<TlsFiles>,
+    /// The default user's password, unless there is an ACL file; `None` lets everyone in.
     pub password: Option<Secret>,
+    /// The users of an ACL file. Without it, there is only the default user, who may do everything.
+    pub users: Option<Arc<Users>>,
     /// Whether to refuse clients from other machines while no password is set.
     pub protected: bool,
     /// Who may use DEBUG.
@@ -153,7 +168,9 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: Vec::new(),
+            tls: None,
             password: None,
+            users: None,
             protected: true,
             debug: Access::No,
             databases: 16,

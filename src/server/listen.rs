@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,15 +9,18 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::config::Listen;
+use super::peer::Link;
 use super::protected::DENIED;
 use super::session;
 use super::shared::Server;
+use super::tls::{Certificates, TlsError, TlsFiles, shake_hands};
+use crate::command::client::Client;
 use crate::command::{Host as _, Tunables};
 use crate::words::Plain;
 
@@ -41,6 +43,9 @@ pub enum Error {
     /// The path of a Unix socket holds something other than a socket.
     #[error("cannot listen on unix:{}: a file of that name exists and is not a socket. Remove it, or choose another path", .0.display())]
     NotSocket(PathBuf),
+    /// The certificate of a TLS listener cannot be used.
+    #[error("cannot listen on {0}: {1}")]
+    Tls(Listen, #[source] TlsError),
 }
 
 /// Returns what to do if listening on an address fails, with the punctuation before it.
@@ -64,18 +69,19 @@ pub struct Listeners(Vec<Bound>);
 
 enum Bound {
     Tcp(TcpListener),
+    Tls(TcpListener, Arc<Certificates>),
     Unix(UnixListener, PathBuf),
 }
 
 impl Listeners {
-    /// Opens a listener on each address.
+    /// Opens a listener on each address. Those that speak TLS present the certificate in `tls`.
     ///
     /// # Errors
     /// If listening on one address fails; then none is open.
-    pub async fn open(addresses: &[Listen]) -> Result<Self, Error> {
+    pub async fn open(addresses: &[Listen], tls: Option<&TlsFiles>) -> Result<Self, Error> {
         let mut open = Self(Vec::new());
         for listen in addresses {
-            open.0.push(Bound::open(listen).await?);
+            open.0.push(Bound::open(listen, tls).await?);
             tracing::info!(%listen, "listening");
         }
         Ok(open)
@@ -85,19 +91,28 @@ impl Listeners {
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         self.0.iter().find_map(|bound| match bound {
-            Bound::Tcp(listener) => Some(listener.local_addr().ok()?.port()),
+            Bound::Tcp(listener) | Bound::Tls(listener, _) => {
+                Some(listener.local_addr().ok()?.port())
+            }
             Bound::Unix(..) => None,
         })
     }
 }
 
 impl Bound {
-    async fn open(listen: &Listen) -> Result<Self, Error> {
+    async fn open(listen: &Listen, tls: Option<&TlsFiles>) -> Result<Self, Error> {
         let failed = |error| Error::Bind(listen.clone(), error);
         match listen {
             Listen::Tcp(address) => {
                 let listener = TcpListener::bind(address).await.map_err(failed)?;
                 Ok(Self::Tcp(listener))
+            }
+            Listen::Tls(address) => {
+                let certificates = Certificates::read(tls);
+                let certificates =
+                    certificates.map_err(|error| Error::Tls(listen.clone(), error))?;
+                let listener = TcpListener::bind(address).await.map_err(failed)?;
+                Ok(Self::Tls(listener, Arc::new(certificates)))
             }
             Listen::Unix(path) => {
                 remove_stale(path)?;
@@ -131,7 +146,13 @@ impl Server {
             let (server, stop, tasks) = (Arc::clone(&self), stop.clone(), tasks.clone());
             accepting.push(tokio::spawn(async move {
                 match &bound {
-                    Bound::Tcp(listener) => server.accept_tcp(listener, &stop, &tasks).await,
+                    Bound::Tcp(listener) => server.accept_tcp(listener, None, &stop, &tasks).await,
+                    Bound::Tls(listener, certificates) => {
+                        let certificates = Some(certificates);
+                        server
+                            .accept_tcp(listener, certificates, &stop, &tasks)
+                            .await;
+                    }
                     Bound::Unix(listener, path) => {
                         server.accept_unix(listener, path, &stop, &tasks).await;
                     }
@@ -170,6 +191,7 @@ impl Server {
     async fn accept_tcp(
         self: &Arc<Self>,
         listener: &TcpListener,
+        certificates: Option<&Arc<Certificates>>,
         stop: &CancellationToken,
         tasks: &TaskTracker,
     ) {
@@ -179,9 +201,11 @@ impl Server {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, address)) if self.config.denies(address.ip()) => {
+                Ok((stream, address)) if self.denies(address.ip()) => {
                     self.statistics.rejected.fetch_add(1, Ordering::Relaxed);
-                    tasks.spawn(turn_away(stream, DENIED));
+                    if certificates.is_none() {
+                        tasks.spawn(turn_away(stream, DENIED));
+                    }
                 }
                 Ok((stream, address)) => {
                     // A reply must not wait for more bytes to send. If setting the option fails, replies are only slower.
@@ -189,7 +213,13 @@ impl Server {
                     self.probe_when_silent(&stream);
                     let local = stream.local_addr().map(|local| local.to_string());
                     let local = local.unwrap_or_default();
-                    self.start(stream, address.to_string(), local, false, stop, tasks);
+                    let address = address.to_string();
+                    match certificates {
+                        Some(certificates) => {
+                            self.start_tls(stream, certificates, address, local, stop, tasks);
+                        }
+                        None => self.start(stream, address, local, false, stop, tasks),
+                    }
                 }
                 Err(error) => back_off(&error).await,
             }
@@ -234,32 +264,64 @@ impl Server {
 
     fn start(
         self: &Arc<Self>,
-        stream: impl AsyncRead + AsyncWrite + AsFd + Unpin + Send + Sync + 'static,
+        stream: impl Link + 'static,
         address: String,
         local: String,
         is_unix: bool,
         stop: &CancellationToken,
         tasks: &TaskTracker,
     ) {
-        let most = Tunables::size(&self.tunables.clients_max);
-        let admitted = self.clients.admit(
-            address,
-            local,
-            is_unix,
-            stop.child_token(),
-            &self.statistics.budget,
-            most,
-        );
-        match admitted {
-            Some(client) => {
-                self.statistics.connections.fetch_add(1, Ordering::Relaxed);
-                tasks.spawn(session::run(stream, Arc::clone(self), client));
-            }
-            None => {
-                self.statistics.rejected.fetch_add(1, Ordering::Relaxed);
-                tasks.spawn(turn_away(stream, FULL));
-            }
+        match self.admit(address, local, is_unix, stop) {
+            Some(client) => drop(tasks.spawn(session::run(stream, Arc::clone(self), client))),
+            None => drop(tasks.spawn(turn_away(stream, FULL))),
         }
+    }
+
+    /// Like [`start`](Self::start), after a handshake. A client that is not admitted is disconnected: it could not read the reason
+    /// before the handshake.
+    fn start_tls(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        certificates: &Arc<Certificates>,
+        address: String,
+        local: String,
+        stop: &CancellationToken,
+        tasks: &TaskTracker,
+    ) {
+        let Some(client) = self.admit(address, local, false, stop) else {
+            return;
+        };
+        let (server, certificates) = (Arc::clone(self), Arc::clone(certificates));
+        tasks.spawn(async move {
+            match shake_hands(stream, &certificates, &client).await {
+                Some(stream) => session::run(stream, server, client).await,
+                None => {
+                    let failures = &server.statistics.tls_failures;
+                    failures.fetch_add(1, Ordering::Relaxed);
+                    server.clients.remove(&client);
+                }
+            }
+        });
+    }
+
+    fn admit(
+        &self,
+        address: String,
+        local: String,
+        is_unix: bool,
+        stop: &CancellationToken,
+    ) -> Option<Arc<Client>> {
+        let most = Tunables::size(&self.tunables.clients_max);
+        let (close, budget) = (stop.child_token(), &self.statistics.budget);
+        let admitted = self
+            .clients
+            .admit(address, local, is_unix, close, budget, most);
+        let counted = match admitted {
+            Some(_) => &self.statistics.connections,
+            None => &self.statistics.rejected,
+        };
+        counted.fetch_add(1, Ordering::Relaxed);
+        admitted
     }
 }
 

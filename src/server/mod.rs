@@ -22,10 +22,12 @@ mod protected;
 mod refusals;
 mod session;
 mod shared;
+mod tls;
 
 pub use config::{Access, AccessError, Config, Listen, ListenError, LogLevel};
 pub use listen::{Error, Listeners};
 pub use shared::Server;
+pub use tls::{ClientAuth, ClientAuthError, TlsError, TlsFiles};
 
 #[cfg(test)]
 mod tests;

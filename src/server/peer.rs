@@ -1,12 +1,43 @@
 //! Checks during a long answer whether the client is still there.
 
 use std::cell::Cell;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, write};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 
 use crate::resp::{Peer, Presence};
+
+/// A client's connection.
+pub(super) trait Link: AsyncRead + AsyncWrite + Unpin + Send + Sync {
+    /// Returns the socket.
+    fn socket(&self) -> BorrowedFd<'_>;
+
+    /// Whether bytes written to the socket itself reach the client as they are.
+    fn takes_raw_bytes(&self) -> bool;
+}
+
+impl Link for TcpStream {
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.as_fd()
+    }
+
+    fn takes_raw_bytes(&self) -> bool {
+        true
+    }
+}
+
+impl Link for UnixStream {
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.as_fd()
+    }
+
+    fn takes_raw_bytes(&self) -> bool {
+        true
+    }
+}
 
 /// A client's socket, while some of its requests are answered.
 ///
@@ -14,14 +45,15 @@ use crate::resp::{Peer, Presence};
 /// only the end of the stream arrives. The first byte sent shows the difference, because a closed socket answers it with a reset.
 pub(super) struct Socket<'s> {
     socket: BorrowedFd<'s>,
+    /// Whether the one byte has been sent, or none may be.
     has_sent: Cell<bool>,
 }
 
 impl<'s> Socket<'s> {
-    pub(super) fn of(socket: &'s impl AsFd) -> Self {
+    pub(super) fn of(link: &'s impl Link) -> Self {
         Self {
-            socket: socket.as_fd(),
-            has_sent: Cell::new(false),
+            socket: link.socket(),
+            has_sent: Cell::new(!link.takes_raw_bytes()),
         }
     }
 

@@ -386,7 +386,7 @@ fn one_worker_answers_others_while_it_does_what_takes_long() {
         .unwrap();
     let stop = CancellationToken::new();
     let listeners = runtime
-        .block_on(Listeners::open(&["127.0.0.1:0".parse().unwrap()]))
+        .block_on(Listeners::open(&["127.0.0.1:0".parse().unwrap()], None))
         .unwrap();
     let port = listeners.port().unwrap();
     let server = Server::new(Config::default(), Arc::clone(&served), Replication::default);
@@ -416,7 +416,7 @@ fn others_have_their_turn_after_some_requests_that_are_only_queued() {
         .build()
         .unwrap();
     let any = "127.0.0.1:0".parse().unwrap();
-    let listeners = runtime.block_on(Listeners::open(&[any])).unwrap();
+    let listeners = runtime.block_on(Listeners::open(&[any], None)).unwrap();
     let port = listeners.port().unwrap();
     // A few megabytes are in the socket before the server starts.
     let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();

@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use super::config::{Config, Listen};
+use super::shared::Server;
 
 /// The error that a client from another machine gets before it is disconnected: Redis's text, with redtail's settings.
 pub(super) const DENIED: &[u8] = b"-DENIED redtail is running in protected mode because protected mode is enabled and no password is set for the \
@@ -16,16 +17,13 @@ publicly accessible from internet if you do so. NOTE: You only need to do one of
 connections from the outside.\r\n";
 
 impl Config {
-    /// Whether protected mode refuses a client at that address. It does not apply to Unix sockets.
-    pub(super) fn denies(&self, peer: IpAddr) -> bool {
-        self.is_protected() && !peer.to_canonical().is_loopback()
-    }
-
     /// Returns the listeners on which protected mode refuses clients from other machines.
     #[must_use]
     pub fn denied_listeners(&self) -> Vec<&Listen> {
         let is_open = |listen: &&Listen| match listen {
-            Listen::Tcp(address) => !address.ip().to_canonical().is_loopback(),
+            Listen::Tcp(address) | Listen::Tls(address) => {
+                !address.ip().to_canonical().is_loopback()
+            }
             Listen::Unix(_) => false,
         };
         let protected = self.is_protected();
@@ -36,15 +34,32 @@ impl Config {
             .collect()
     }
 
-    const fn is_protected(&self) -> bool {
-        self.protected && self.password.is_none()
+    fn is_protected(&self) -> bool {
+        let users = self.users.as_ref();
+        let is_open = users.map_or(self.password.is_none(), |users| {
+            users.default_has_no_password()
+        });
+        self.protected && is_open
+    }
+}
+
+impl Server {
+    /// Whether protected mode refuses a client at that address: the default user has no password now. It does not apply to Unix
+    /// sockets.
+    pub(super) fn denies(&self, peer: IpAddr) -> bool {
+        !peer.to_canonical().is_loopback()
+            && self.config.protected
+            && self.users.default_has_no_password()
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use std::sync::Arc;
+
     use super::*;
+    use crate::command::Replication;
 
     fn config(protected: bool, password: Option<&str>) -> Config {
         Config {
@@ -55,7 +70,8 @@ mod tests {
     }
 
     fn denies(config: &Config, peer: &str) -> bool {
-        config.denies(peer.parse().unwrap())
+        let server = Server::new(config.clone(), Arc::default(), Replication::default);
+        server.denies(peer.parse().unwrap())
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //! reply is begun. While it is made, the reply checks whether the peer is still there.
 
 use std::future::poll_fn;
-use std::os::fd::{AsFd, AsRawFd as _};
+use std::os::fd::AsRawFd as _;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,11 +21,11 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::unconstrained;
-use tokio_util::sync::WaitForCancellationFuture;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
-use super::peer::Socket;
+use super::peer::{Link, Socket};
 use super::refusals::Refusals;
 use super::shared::Server;
 use crate::command::client::Client;
@@ -70,13 +70,9 @@ const UNAUTHENTICATED_WORDS_MAX: usize = 10;
 const UNAUTHENTICATED_WORD_BYTES_MAX: usize = 16 << 10;
 
 /// Serves a connection until either side closes it or it exceeds a limit.
-pub(super) async fn run(
-    mut stream: impl AsyncRead + AsyncWrite + AsFd + Unpin,
-    server: Arc<Server>,
-    client: Arc<Client>,
-) {
+pub(super) async fn run(mut stream: impl Link, server: Arc<Server>, client: Arc<Client>) {
     let close = client.close.clone();
-    let socket = stream.as_fd().as_raw_fd();
+    let socket = stream.socket().as_raw_fd();
     client.socket.store(socket, Ordering::Relaxed);
     let mut connection = Connection::new(&server, Arc::clone(&client));
     // An error here means that the peer is gone, so there is no one to report it to.
@@ -106,7 +102,7 @@ pub(super) struct Connection<'s> {
 
 impl<'s> Connection<'s> {
     fn new(server: &'s Server, client: Arc<Client>) -> Self {
-        let authenticated = server.checks_password(b"").is_none();
+        let authenticated = server.users().is_open();
         Self {
             server,
             input: BytesMut::new(),
@@ -134,7 +130,7 @@ impl<'s> Connection<'s> {
 
     async fn serve(
         &mut self,
-        stream: &mut (impl AsyncRead + AsyncWrite + AsFd + Unpin),
+        stream: &mut impl Link,
         closed: WaitForCancellationFuture<'_>,
     ) -> std::io::Result<()> {
         let mut closed = pin!(unconstrained(closed));
@@ -189,7 +185,7 @@ impl<'s> Connection<'s> {
     /// Like a read, but writes what comes into the inbox in the meantime. Returns `None` once the connection is to be closed.
     async fn read_beside(
         &mut self,
-        stream: &mut (impl AsyncRead + AsyncWrite + AsFd + Unpin),
+        stream: &mut impl Link,
         inbox: &Inbox,
     ) -> std::io::Result<Option<usize>> {
         let close = self.session.client.close.clone();
@@ -264,11 +260,7 @@ impl<'s> Connection<'s> {
         if let Some(wait) = refusals.count(refused, now) {
             let slowed = &self.server.statistics.slowed;
             slowed.fetch_add(1, Ordering::Relaxed);
-            let close = &self.session.client.close;
-            tokio::select! {
-                () = close.cancelled() => {}
-                () = tokio::time::sleep(wait) => {}
-            }
+            pause(&self.session.client.close, wait).await;
         }
     }
 
@@ -301,11 +293,7 @@ impl<'s> Connection<'s> {
     }
 
     /// Answers every complete request received.
-    async fn batch(
-        &mut self,
-        stream: &mut (impl AsyncRead + AsyncWrite + AsFd + Unpin),
-        read: usize,
-    ) -> std::io::Result<()> {
+    async fn batch(&mut self, stream: &mut impl Link, read: usize) -> std::io::Result<()> {
         let mut read = read;
         loop {
             let before = self.session.counts();
@@ -323,6 +311,10 @@ impl<'s> Connection<'s> {
             if self.session.closing {
                 return Ok(());
             }
+            if let Some(wait) = self.session.login_wait.take() {
+                pause(&self.session.client.close, wait).await;
+                continue;
+            }
             if let Some(blocked) = self.session.blocked.take() {
                 self.wait(stream, blocked).await?;
                 continue;
@@ -337,13 +329,15 @@ impl<'s> Connection<'s> {
     }
 
     /// Answers requests until the input ends inside one or enough replies wait. Returns whether there may be more requests.
-    fn answer_some(&mut self, stream: &impl AsFd) -> bool {
+    fn answer_some(&mut self, stream: &impl Link) -> bool {
         let stale = self.server.served().is_stale();
         let generation = self.server.served().peek();
         let generation = generation.as_deref();
         if let Some(generation) = generation {
             self.reply.set_dialect(generation.dialect);
         }
+        self.session
+            .follow_users(self.server.users(), self.reply.dialect());
         self.parser.set_limits(limits(
             self.server,
             self.session.authenticated,
@@ -382,11 +376,7 @@ impl<'s> Connection<'s> {
 
     /// Writes all replies, and returns the number of bytes. `more` says whether the input may hold requests, before the call and
     /// after it.
-    async fn write(
-        &mut self,
-        stream: &mut (impl AsyncRead + AsyncWrite + AsFd + Unpin),
-        more: &mut bool,
-    ) -> std::io::Result<usize> {
+    async fn write(&mut self, stream: &mut impl Link, more: &mut bool) -> std::io::Result<usize> {
         let bytes = self.reply.unsent();
         // Write at once what the peer has room for.
         let mut at_once = poll_fn(|cx| match Pin::new(&mut *stream).poll_write(cx, bytes) {
@@ -407,7 +397,7 @@ impl<'s> Connection<'s> {
     /// take its replies.
     async fn write_on(
         &mut self,
-        stream: &mut (impl AsyncRead + AsyncWrite + AsFd + Unpin),
+        stream: &mut impl Link,
         more: &mut bool,
     ) -> std::io::Result<usize> {
         let client = Arc::clone(&self.session.client);
@@ -468,7 +458,7 @@ impl<'s> Connection<'s> {
     /// Writes if the peer has room; otherwise reads, if `reads` is set and bytes have arrived.
     fn poll_event(
         &mut self,
-        stream: &mut (impl AsyncRead + AsyncWrite + AsFd + Unpin),
+        stream: &mut impl Link,
         cx: &mut Context<'_>,
         reads: bool,
     ) -> Poll<std::io::Result<Event>> {
@@ -513,6 +503,14 @@ impl<'s> Connection<'s> {
         shown.output_bytes += written;
         shown.query_bytes = self.input.len();
         shown.query_room = self.input.capacity();
+    }
+}
+
+/// Waits, unless the connection is closed.
+async fn pause(close: &CancellationToken, wait: Duration) {
+    tokio::select! {
+        () = close.cancelled() => {}
+        () = tokio::time::sleep(wait) => {}
     }
 }
 

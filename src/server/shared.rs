@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use subtle::ConstantTimeEq as _;
-
 use super::clients::Clients;
 use super::config::{Access, Config, Listen};
 use super::health::Watch;
 #[cfg(not(feature = "lua"))]
 use super::no_scripts::Engine;
+use crate::command::acl::Users;
 use crate::command::client::Client;
-use crate::command::{Data, Host, Replication, Scripting, Seen, SetLogLevel, Statistics, Tunables};
+use crate::command::{
+    Data, Host, Replication, Scripting, Seen, SetLogLevel, Statistics, Tunables, units_of,
+};
 use crate::resp::Budget;
 #[cfg(feature = "lua")]
 use crate::script::Engine;
@@ -25,6 +26,7 @@ pub struct Server {
     pub(super) tunables: Tunables,
     scripts: Engine,
     health: Watch,
+    pub(super) users: Arc<Users>,
     served: Arc<Served>,
     replication: Box<dyn Fn() -> Replication + Send + Sync>,
 }
@@ -37,6 +39,9 @@ impl Server {
         served: Arc<Served>,
         replication: impl Fn() -> Replication + Send + Sync + 'static,
     ) -> Arc<Self> {
+        let users = config.users.clone();
+        let users =
+            users.unwrap_or_else(|| Arc::new(Users::new(config.password.clone(), units_of)));
         let statistics = Statistics {
             budget: Arc::new(Budget::new(config.clients_memory)),
             ..Statistics::default()
@@ -48,6 +53,7 @@ impl Server {
             clients: Clients::default(),
             statistics,
             health: Watch::default(),
+            users,
             served,
             replication: Box::new(replication),
         })
@@ -98,9 +104,8 @@ impl Host for Server {
         self.config.databases.max(there)
     }
 
-    fn checks_password(&self, given: &[u8]) -> Option<bool> {
-        let password = self.config.password.as_ref()?;
-        Some(password.expose().as_bytes().ct_eq(given).into())
+    fn users(&self) -> &Users {
+        &self.users
     }
 
     fn clients(&self) -> Vec<Arc<Client>> {
@@ -111,9 +116,14 @@ impl Host for Server {
         let config = &self.config;
         let mut bind = Vec::new();
         let mut unix = String::new();
+        let mut tls_port = 0;
         for listen in &config.listen {
             match listen {
                 Listen::Tcp(address) => bind.push(address.ip().to_string()),
+                Listen::Tls(address) => {
+                    bind.push(address.ip().to_string());
+                    tls_port = address.port();
+                }
                 Listen::Unix(path) => unix = path.display().to_string(),
             }
         }
@@ -125,6 +135,7 @@ impl Host for Server {
         let mut all = vec![
             ("bind", bind.join(" ")),
             ("port", port.to_string()),
+            ("tls-port", tls_port.to_string()),
             ("unixsocket", unix),
             ("databases", self.databases().to_string()),
             (
@@ -132,6 +143,13 @@ impl Host for Server {
                 if config.protected { "yes" } else { "no" }.to_owned(),
             ),
             ("enable-debug-command", config.debug.word().to_owned()),
+            (
+                "aclfile",
+                self.users
+                    .file()
+                    .map_or_else(String::new, |file| file.display().to_string()),
+            ),
+            ("acllog-max-len", number(&tunables.acl_log_max)),
             ("maxclients", number(&tunables.clients_max)),
             ("script-share", config.script_share.percent().to_string()),
             ("timeout", timeout.to_string()),

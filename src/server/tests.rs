@@ -42,7 +42,7 @@ impl Running {
             .unwrap();
         let stop = CancellationToken::new();
         let listeners = runtime
-            .block_on(Listeners::open(&["127.0.0.1:0".parse().unwrap()]))
+            .block_on(Listeners::open(&["127.0.0.1:0".parse().unwrap()], None))
             .unwrap();
         let port = listeners.port().unwrap();
         let server = Server::new(config, Arc::clone(&served), Replication::default);
@@ -767,7 +767,7 @@ fn a_stale_socket_file_is_replaced_and_another_file_is_not() {
         .build()
         .unwrap();
     let addresses = [Listen::Unix(path.clone())];
-    let open = || runtime.block_on(Listeners::open(&addresses));
+    let open = || runtime.block_on(Listeners::open(&addresses, None));
     let listeners = open().unwrap();
     assert!(matches!(open(), Err(Error::Bind(..))));
     assert!(std::os::unix::net::UnixStream::connect(&path).is_ok());

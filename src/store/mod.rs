@@ -31,7 +31,6 @@
 )]
 
 mod aside;
-mod census;
 mod db;
 mod door;
 mod entry;
@@ -64,7 +63,6 @@ mod watching;
 mod write;
 
 pub use aside::drop_aside;
-pub use census::Census;
 pub use db::Db;
 pub use door::{EachKey, Hold, Names};
 pub use entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};

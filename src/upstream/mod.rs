@@ -56,7 +56,7 @@ pub use kind::Mode;
 pub use link::{Fault, Link, LinkEnd, Phase, Progress, ProgressWriter, Start};
 pub use proof::Proof;
 pub use run::run;
-pub use secret::{Login, Password, Secret};
+pub use secret::{Login, Password, Secret, in_file as password_in_file};
 pub use sentinel::{Prefer, Sentinels};
 pub use spool::{Piece, Receiver, SpoolLimits};
 pub use status::{LinkState, Snapshot, Status};

@@ -70,8 +70,11 @@ pub(super) async fn blocking<T: Send + 'static>(
         .map_err(|_| io::ErrorKind::TimedOut)??
 }
 
-/// Reads the password in the file at `path`.
-fn in_file(path: &Path) -> io::Result<Secret> {
+/// Reads the password in the file at `path`. One line end at the end of the file is not part of it.
+///
+/// # Errors
+/// If the file cannot be read, is empty, longer than 64 KiB, or not text.
+pub fn in_file(path: &Path) -> io::Result<Secret> {
     // With room for all of it: growing would leave a copy behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(READ_BYTES));
     File::open(path)?

@@ -9,6 +9,7 @@
     reason = "tests may panic, and their names say what they check"
 )]
 
+mod acl;
 mod blocking;
 mod bounds;
 mod builds;
@@ -66,6 +67,7 @@ mod stream_refusals;
 mod sweep;
 mod tails;
 mod terminal;
+mod tls_listeners;
 mod tools;
 mod transfer;
 mod traps;

@@ -2,6 +2,7 @@
 //!
 //! A flag overrides the environment, the environment the file, and the file the default.
 
+mod credentials;
 mod file;
 mod http;
 mod near;
@@ -10,14 +11,16 @@ mod variables;
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::Failure;
-use crate::command::ScriptShare;
+use crate::command::acl::{Setup, Users};
+use crate::command::{ScriptShare, units_of};
 use crate::dialect::Dialect;
 use crate::replica::{ResyncMemory, ResyncPolicy};
-use crate::server;
+use crate::server::{self, TlsFiles};
 use crate::state::{self, Fsync};
 use crate::upstream::{AckPolicy, Login, Password, Secret, SpoolLimits, Timing, Tls, Upstream};
 use crate::value::Choices;
@@ -106,14 +109,30 @@ settings! {
     ///
     /// Redis's own replicas do not check it.
     tls_verify_name: [Switch] = "REDTAIL_TLS_VERIFY_NAME", "YES|NO";
-    /// Where to listen for clients: address:port or unix:/path [default: 127.0.0.1:6380]
+    /// Where to listen for clients: address:port, rediss://address:port or unix:/path [default: 127.0.0.1:6380]
     ///
-    /// To listen on several, separate them with commas or repeat the flag.
+    /// rediss:// speaks TLS: see --listen-cert-file. To listen on several, separate them with commas or repeat the flag.
     listen: [Vec<server::Listen>] = "REDTAIL_LISTEN", "ADDRESS", value_delimiter = ','; read by "one_or_more";
+    /// A PEM file with the certificate of a TLS listener, and any certificates up to its authority [default: none]
+    ///
+    /// redtail reads all files of TLS listeners again when they change.
+    listen_cert_file: [PathBuf] = "REDTAIL_LISTEN_CERT_FILE", "FILE";
+    /// A PEM file with that certificate's private key, unencrypted [default: the certificate's own file]
+    listen_key_file: [PathBuf] = "REDTAIL_LISTEN_KEY_FILE", "FILE";
+    /// A PEM file of the authorities that may sign clients' certificates [default: none]
+    listen_client_ca_file: [PathBuf] = "REDTAIL_LISTEN_CLIENT_CA_FILE", "FILE";
+    /// Whether clients of a TLS listener need a certificate: no, optional or required [default: required with --listen-client-ca-file]
+    listen_client_auth: [server::ClientAuth] = "REDTAIL_LISTEN_CLIENT_AUTH", "WHO";
     /// The password that clients must give [default: none]
     ///
     /// Set it in REDTAIL_REQUIREPASS or in the configuration file: other users can see an argument in `ps` for a moment.
     requirepass: [Secret] = "REDTAIL_REQUIREPASS", "PASSWORD";
+    /// A file that holds that password, read when redtail starts [default: none]
+    requirepass_file: [PathBuf] = "REDTAIL_REQUIREPASS_FILE", "FILE";
+    /// A file of users and their permissions, in the syntax of Redis's ACL file [default: none]
+    ///
+    /// redtail reads it when it starts and for ACL LOAD. See docs/security.md.
+    aclfile: [PathBuf] = "REDTAIL_ACLFILE", "FILE";
     /// Whether to refuse clients from other machines while no password is set: yes or no [default: yes]
     ///
     /// Set the password with --requirepass.
@@ -294,10 +313,14 @@ pub fn wanted(key: &str) -> Option<&'static str> {
 /// # Errors
 /// [`Failure::Usage`] if the file cannot be read or is wrong.
 pub fn load(flags: Settings, path: Option<&PathBuf>) -> Result<Settings, Failure> {
-    Ok(match path {
+    let settings = match path {
         Some(path) => flags.or(file(path)?),
         None => flags,
-    })
+    };
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    settings
+        .with_credentials(credentials.as_deref())
+        .with_password()
 }
 
 impl Settings {
@@ -515,7 +538,24 @@ impl Settings {
         }
     }
 
-    /// Returns the server's configuration.
+    /// Returns the users of the ACL file, if there is one.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] if the file cannot be read or has a mistake.
+    pub fn users(&self) -> Result<Option<Arc<Users>>, Failure> {
+        let Some(file) = &self.aclfile else {
+            return Ok(None);
+        };
+        let setup = Setup {
+            file: Some(file.clone()),
+            password: self.server().password,
+        };
+        let users = Users::open(setup, units_of);
+        let users = users.map_err(|error| Failure::Usage(format!("--aclfile: {error}")))?;
+        Ok(Some(Arc::new(users)))
+    }
+
+    /// Returns the server's configuration, without the users.
     #[must_use]
     pub fn server(&self) -> server::Config {
         let default = server::Config::default();
@@ -524,10 +564,22 @@ impl Settings {
                 Some(addresses) => addresses.clone(),
                 None => vec![server::Listen::Tcp(DEFAULT_LISTEN.into())],
             },
-            password: {
-                let given = self.requirepass.clone();
-                given.filter(|password| !password.expose().is_empty())
-            },
+            password: self
+                .requirepass
+                .clone()
+                .filter(|password| !password.expose().is_empty()),
+            users: None,
+            tls: self.listen_cert_file.clone().map(|cert_file| TlsFiles {
+                cert_file,
+                key_file: self.listen_key_file.clone(),
+                client_ca_file: self.listen_client_ca_file.clone(),
+                client_auth: self
+                    .listen_client_auth
+                    .unwrap_or(match self.listen_client_ca_file {
+                        Some(_) => server::ClientAuth::Required,
+                        None => server::ClientAuth::No,
+                    }),
+            }),
             protected: self.protected_mode != Some(Switch::No),
             debug: self.enable_debug_command.unwrap_or(default.debug),
             databases: self.databases.unwrap_or(default.databases).max(1),

@@ -38,6 +38,7 @@ wanted! {
     Amount = "a whole number, or a number with a unit in double quotes, such as \"64mb\"";
     Period = "a time with a unit, in double quotes, such as \"5s\" or \"500ms\"";
     Switch = "\"yes\" or \"no\", in double quotes";
+    crate::server::ClientAuth = "\"no\", \"optional\" or \"required\", in double quotes";
     Access = "\"no\", \"local\" or \"yes\", in double quotes";
     AckPolicy = "\"auto\", \"honest\" or \"observer\", in double quotes";
     ResyncMemory = "\"two-copies\" or \"one-copy\", in double quotes";

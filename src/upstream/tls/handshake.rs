@@ -1,7 +1,5 @@
 //! The handshake, and the files that it needs.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +12,14 @@ use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{
     self, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
 
 use super::{Tls, TlsError, refusal};
-use crate::limits::{CERTIFICATE_FILES_MAX, CERTIFICATES_BYTES_MAX};
+use crate::limits::CERTIFICATE_FILES_MAX;
+use crate::pem::{Unusable, certificates, key};
 use crate::upstream::connect::Connection;
 use crate::upstream::gather::Gather;
 use crate::upstream::line::Line;
@@ -156,17 +154,6 @@ impl ServerCertVerifier for AnyName {
     }
 }
 
-/// Returns the certificates in a file, at least one.
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let missing = || TlsError::Missing(file.to_owned(), "certificate (a PEM block)");
-    let text = text(file)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    found
-        .ok()
-        .filter(|found| !found.is_empty())
-        .ok_or_else(missing)
-}
-
 /// Returns the certificates in a folder's files, at least one. The folder may contain other files.
 fn certificates_within(folder: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let failed = |error| TlsError::File(folder.to_owned(), error);
@@ -191,19 +178,11 @@ fn certificates_within(folder: &Path) -> Result<Vec<CertificateDer<'static>>, Tl
     Ok(found)
 }
 
-/// Returns the private key in a file.
-fn key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_slice(&text(file)?)
-        .map_err(|_| TlsError::Missing(file.to_owned(), "unencrypted private key"))
-}
-
-fn text(path: &Path) -> Result<Vec<u8>, TlsError> {
-    let read = || {
-        let mut text = Vec::new();
-        File::open(path)?
-            .take(CERTIFICATES_BYTES_MAX)
-            .read_to_end(&mut text)?;
-        Ok(text)
-    };
-    read().map_err(|error| TlsError::File(path.to_owned(), error))
+impl From<Unusable> for TlsError {
+    fn from(unusable: Unusable) -> Self {
+        match unusable {
+            Unusable::Unreadable(path, error) => Self::File(path, error),
+            Unusable::Missing(path, what) => Self::Missing(path, what),
+        }
+    }
 }

@@ -4,7 +4,6 @@ mod image;
 mod manifests;
 mod notify;
 mod package;
-mod settings;
 mod systemd;
 
 use std::path::{Path, PathBuf};
