@@ -33,7 +33,7 @@ impl Listener {
         self,
         _server: Arc<Server>,
         _events: Arc<Events>,
-        _writer_has_ended: impl Fn() -> bool + Send + Sync + 'static,
+        _writer_works: impl Fn() -> bool + Send + Sync + 'static,
         _stop: CancellationToken,
     ) {
         match self.0 {}

@@ -2,7 +2,8 @@
 
 use std::num::NonZero;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -134,7 +135,13 @@ pub async fn follow_and_serve(
     ));
     let http = http.map(|(listener, events)| {
         let server = Arc::clone(&server);
-        tokio::spawn(listener.run(server, events, replica.end_watcher(), token.clone()))
+        let pulse = Mutex::new(replica.pulse());
+        let writer_works = move || {
+            // A poisoned lock still holds whole signs.
+            let mut pulse = pulse.lock().unwrap_or_else(PoisonError::into_inner);
+            pulse.beats(Instant::now())
+        };
+        tokio::spawn(listener.run(server, events, writer_works, token.clone()))
     });
     let display = tokio::spawn(progress::show(
         Arc::clone(replica.figures()),

@@ -98,6 +98,12 @@ impl Facts {
         self.statistics().started.elapsed()
     }
 
+    /// Bytes that are received and not visible yet; `None` while there is no data, which could be behind.
+    #[must_use]
+    pub fn lag_bytes(&self) -> Option<u64> {
+        self.dialect.map(|_| self.replication.lag_bytes())
+    }
+
     /// All keys, expired ones included.
     #[must_use]
     pub fn keys(&self) -> usize {

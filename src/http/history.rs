@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::command::{Host as _, resident};
+use super::reads::{self, FamilyReads};
+use crate::command::{Histogram, Host as _, resident};
 use crate::server::Server;
 use crate::store::unix_ms;
 
@@ -17,14 +18,21 @@ pub(super) const EVERY: Duration = Duration::from_secs(1);
 /// Number of points kept: ten minutes.
 const KEPT: usize = 600;
 
+/// Number of points whose reads are recent.
+const RECENT: usize = 10;
+
 /// The figures of one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Point {
     pub(super) at_unix_ms: i64,
-    pub(super) lag_bytes: u64,
+    /// `None` while there is no data.
+    pub(super) lag_bytes: Option<u64>,
     pub(super) lag_seconds: Option<f64>,
     pub(super) rates: Rates,
+    /// The reads' 99th percentile in the last second.
     pub(super) p99_seconds: Option<f64>,
+    /// Their median and 99th percentile in the last seconds: see [`RECENT`].
+    pub(super) recent_seconds: Option<(f64, f64)>,
     pub(super) resident_bytes: u64,
     pub(super) is_up: bool,
 }
@@ -36,7 +44,7 @@ pub(super) struct Rates {
     pub(super) stream_bytes: f64,
     /// Commands of the stream.
     pub(super) stream_commands: f64,
-    /// Commands of clients.
+    /// Reads of clients.
     pub(super) reads: f64,
 }
 
@@ -45,12 +53,12 @@ pub(super) struct Rates {
 pub(super) struct History(Mutex<VecDeque<Point>>);
 
 /// Counts at one moment.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Counts {
     at: Instant,
     stream_bytes: u64,
     stream_commands: u64,
-    reads: u64,
+    reads: FamilyReads,
 }
 
 impl Counts {
@@ -64,7 +72,7 @@ impl Counts {
         Rates {
             stream_bytes: rate(self.stream_bytes, before.stream_bytes),
             stream_commands: rate(self.stream_commands, before.stream_commands),
-            reads: rate(self.reads, before.reads),
+            reads: rate(self.reads.calls, before.reads.calls),
         }
     }
 }
@@ -95,44 +103,66 @@ impl History {
         self.points().back().copied().unwrap_or_default()
     }
 
-    /// Adds a point each second until `stop`.
-    pub(super) async fn sample(self: Arc<Self>, server: Arc<Server>, stop: CancellationToken) {
+    /// Adds a point each second until `stop`, and calls `beside` each time.
+    pub(super) async fn sample(
+        self: Arc<Self>,
+        server: Arc<Server>,
+        beside: impl Fn(),
+        stop: CancellationToken,
+    ) {
         let mut ticks = tokio::time::interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut before = None;
+        let mut recent = VecDeque::new();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            let (point, counts) = look(&server, before.as_ref());
+            let (point, counts) = look(&server, &recent);
             self.note(point);
-            before = Some(counts);
+            if recent.len() == RECENT {
+                recent.pop_front();
+            }
+            recent.push_back(counts);
+            beside();
         }
     }
 }
 
-/// Reads the figures of this moment, and the counts for the next one.
-fn look(server: &Server, before: Option<&Counts>) -> (Point, Counts) {
+/// Reads the figures of this moment, and the counts for later ones. `recent` holds those of the last seconds, oldest first.
+fn look(server: &Server, recent: &VecDeque<Counts>) -> (Point, Counts) {
+    let has_data = server.served().peek().is_some();
     let replication = server.replication();
     let counts = Counts {
         at: Instant::now(),
         stream_bytes: replication.input_bytes,
         stream_commands: replication.applied_commands,
-        reads: server.statistics().traffic.totals().commands,
+        reads: reads::all(&reads::by_family(server.statistics())),
     };
+    let since = |before: &Counts| counts.reads.latencies.since(&before.reads.latencies);
+    let last = recent.back().map(since).unwrap_or_default();
+    let all = recent.front().map(since).unwrap_or_default();
     let point = Point {
         at_unix_ms: unix_ms(),
-        lag_bytes: replication.lag_bytes(),
+        lag_bytes: has_data.then(|| replication.lag_bytes()),
         lag_seconds: None,
-        rates: before
+        rates: recent
+            .back()
             .map(|before| counts.since(before))
             .unwrap_or_default(),
-        p99_seconds: None,
+        p99_seconds: quantile(&last, 0.99),
+        recent_seconds: quantile(&all, 0.5).zip(quantile(&all, 0.99)),
         resident_bytes: resident().0,
         is_up: replication.down_for.is_none(),
     };
     (point, counts)
+}
+
+/// Returns a quantile in seconds.
+pub(super) fn quantile(latencies: &Histogram, share: f64) -> Option<f64> {
+    latencies
+        .quantile(share)
+        .map(|latency| latency.as_secs_f64())
 }
 
 #[cfg(test)]
@@ -159,17 +189,21 @@ mod tests {
     #[test]
     fn rates_are_per_second_and_a_reset_is_no_negative_rate() {
         let at = Instant::now();
+        let reads = |calls| FamilyReads {
+            calls,
+            ..FamilyReads::default()
+        };
         let before = Counts {
             at,
             stream_bytes: 100,
             stream_commands: 10,
-            reads: 50,
+            reads: reads(50),
         };
         let after = Counts {
             at: at + Duration::from_secs(2),
             stream_bytes: 300,
             stream_commands: 11,
-            reads: 3,
+            reads: reads(3),
         };
         let rates = after.since(&before);
         assert_eq!(

@@ -103,15 +103,16 @@ impl Listener {
     }
 
     /// Answers until `stop` is cancelled, then lets every connection finish its answer, and returns within a bounded time.
-    /// `writer_has_ended` says whether the replica's writer has ended.
+    /// `writer_works` says whether the replica's writer works. It is asked each second, because it compares what it sees with what
+    /// it saw before.
     pub async fn run(
         self,
         server: Arc<Server>,
         events: Arc<Events>,
-        writer_has_ended: impl Fn() -> bool + Send + Sync + 'static,
+        writer_works: impl Fn() -> bool + Send + Sync + 'static,
         stop: CancellationToken,
     ) {
-        let site = Site::new(server, self.config, events, Box::new(writer_has_ended));
+        let site = Site::new(server, self.config, events, Box::new(writer_works));
         let site = Arc::new(site);
         let sampling = tokio::spawn(site.sample(stop.clone()));
         let tasks = TaskTracker::new();

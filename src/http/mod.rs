@@ -7,7 +7,7 @@
 //!
 //! | path | what it answers |
 //! |---|---|
-//! | `/livez` | 200 while the process can do its work. It never depends on the upstream. 503 once the writer thread has ended: nothing keeps the data fresh any more, and only a restart helps |
+//! | `/livez` | 200 while the process can do its work. It never depends on the upstream. 503 once the writer thread has ended, or has left received bytes alone for minutes: nothing keeps the data fresh any more, and only a restart helps. It is what the watchdog of systemd asks, too |
 //! | `/readyz` | 200 while reads are answered, 503 otherwise; the body is the health in words |
 //! | `/metrics` | OpenMetrics (`metrics`) |
 //! | `/status.json` | everything that the page and `redtail status` show (`status`) |
@@ -22,9 +22,12 @@ mod events;
 mod facts;
 mod guard;
 mod history;
+mod keys;
 mod listen;
 mod metrics;
+mod names;
 mod pages;
+mod reads;
 mod routes;
 mod stall;
 mod status;

@@ -20,7 +20,9 @@ use super::events::Events;
 use super::facts::Facts;
 use super::guard::{self, Ends, Refusal, TEXT};
 use super::history::History;
+use super::keys::{Levels, Question};
 use super::metrics;
+use super::names::unescape;
 use super::pages;
 use super::status::{self, Frame};
 use crate::command::{Condition, Health, Host as _};
@@ -47,8 +49,11 @@ pub(super) struct Site {
 struct Shared {
     server: Arc<Server>,
     frame: Frame,
+    levels: Levels,
     making: Arc<Semaphore>,
-    writer_has_ended: Box<dyn Fn() -> bool + Send + Sync>,
+    /// One walk over the keys at a time; others wait, and mostly find its answer.
+    walking: Semaphore,
+    writer_works: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl Site {
@@ -56,20 +61,9 @@ impl Site {
         server: Arc<Server>,
         config: Config,
         events: Arc<Events>,
-        writer_has_ended: Box<dyn Fn() -> bool + Send + Sync>,
+        writer_works: Box<dyn Fn() -> bool + Send + Sync>,
     ) -> Self {
-        let uptime = server.statistics().started.elapsed();
-        let uptime_ms = i64::try_from(uptime.as_millis()).unwrap_or(i64::MAX);
-        let shared = Arc::new(Shared {
-            frame: Frame {
-                started_unix_ms: unix_ms().saturating_sub(uptime_ms),
-                history: Arc::default(),
-                events,
-            },
-            server,
-            making: Arc::new(Semaphore::new(MAKING_MAX)),
-            writer_has_ended,
-        });
+        let shared = Arc::new(Shared::new(server, events, writer_works));
         Self {
             config,
             router: TowerToHyperService::new(router(Arc::clone(&shared))),
@@ -80,7 +74,11 @@ impl Site {
     /// Takes a point of the history each second until `stop`.
     pub(super) fn sample(&self, stop: CancellationToken) -> impl Future<Output = ()> + use<> {
         let history: &Arc<History> = &self.shared.frame.history;
-        Arc::clone(history).sample(Arc::clone(&self.shared.server), stop)
+        let server = Arc::clone(&self.shared.server);
+        let shared = Arc::clone(&self.shared);
+        // It compares what it sees with what it saw a second ago.
+        let see_writer = move || _ = (shared.writer_works)();
+        Arc::clone(history).sample(server, see_writer, stop)
     }
 
     /// Answers a request.
@@ -118,6 +116,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/status.json", get(status))
+        .route("/keys.json", get(keys))
         .fallback(async || words(StatusCode::NOT_FOUND, "there is nothing at this path\n"));
     for &(path, media_type, bytes) in pages::FILES {
         let file = get(async move || ([(header::CONTENT_TYPE, media_type)], bytes));
@@ -133,10 +132,10 @@ fn words(status: StatusCode, text: impl Into<Body>) -> Response {
 type Ours = State<Arc<Shared>>;
 
 async fn livez(State(shared): Ours) -> Response {
-    if (shared.writer_has_ended)() {
+    if !(shared.writer_works)() {
         return words(
             StatusCode::SERVICE_UNAVAILABLE,
-            "the writer has ended: nothing keeps the data fresh. Restart redtail\n",
+            "the writer has ended or is stuck: nothing keeps the data fresh. Restart redtail\n",
         );
     }
     words(StatusCode::OK, "ok\n")
@@ -166,8 +165,9 @@ const fn readiness(condition: Condition) -> StatusCode {
 
 async fn metrics(State(shared): Ours) -> Response {
     shared
-        .make(metrics::MEDIA_TYPE, |shared| {
-            metrics::text(&Arc::new(Facts::read(&shared.server))).into_bytes()
+        .make(|shared| {
+            let text = metrics::text(&Arc::new(Facts::read(&shared.server)));
+            ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response()
         })
         .await
 }
@@ -181,21 +181,100 @@ struct Since {
 
 async fn status(State(shared): Ours, Query(Since { since }): Query<Since>) -> Response {
     shared
-        .make(JSON, move |shared| {
+        .make(move |shared| {
             let facts = Facts::read(&shared.server);
-            status::text(&facts, &shared.frame, since.unwrap_or(i64::MIN))
+            json(status::text(
+                &facts,
+                &shared.frame,
+                since.unwrap_or(i64::MIN),
+            ))
         })
         .await
 }
 
-const JSON: &str = "application/json";
+/// What `/keys.json` may be asked.
+#[derive(Debug, serde::Deserialize)]
+struct Below {
+    /// The database [default: 0].
+    #[serde(default)]
+    db: usize,
+    /// The beginning of the names, written as answers write names [default: none].
+    #[serde(default)]
+    prefix: String,
+    /// The ASCII character that separates levels [default: `:`].
+    #[serde(default = "colon")]
+    separator: char,
+}
+
+const fn colon() -> char {
+    ':'
+}
+
+async fn keys(State(shared): Ours, Query(below): Query<Below>) -> Response {
+    let Ok(separator) = u8::try_from(below.separator) else {
+        return words(StatusCode::BAD_REQUEST, NO_SEPARATOR);
+    };
+    if !separator.is_ascii() {
+        return words(StatusCode::BAD_REQUEST, NO_SEPARATOR);
+    }
+    if below.db >= shared.server.databases() {
+        return words(
+            StatusCode::BAD_REQUEST,
+            "there is no database of that number\n",
+        );
+    }
+    let question = Question {
+        db: below.db,
+        prefix: unescape(&below.prefix),
+        separator,
+    };
+    let walker = Arc::clone(&shared);
+    let _turn = walker.walking.acquire().await;
+    shared
+        .make(move |shared| {
+            let current = || shared.server.served().current();
+            match shared.levels.answer(&question, current) {
+                Some(answer) => json(answer),
+                None => words(StatusCode::SERVICE_UNAVAILABLE, "there is no data yet\n"),
+            }
+        })
+        .await
+}
+
+const NO_SEPARATOR: &str = "the separator must be one ASCII character\n";
+
+fn json(text: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
 
 impl Shared {
-    /// Makes an answer of this media type where waiting for locks delays nobody.
+    fn new(
+        server: Arc<Server>,
+        events: Arc<Events>,
+        writer_works: Box<dyn Fn() -> bool + Send + Sync>,
+    ) -> Self {
+        let statistics = server.statistics();
+        statistics.asked.switch_on();
+        let uptime = statistics.started.elapsed();
+        let uptime_ms = i64::try_from(uptime.as_millis()).unwrap_or(i64::MAX);
+        Self {
+            frame: Frame {
+                started_unix_ms: unix_ms().saturating_sub(uptime_ms),
+                history: Arc::default(),
+                events,
+            },
+            server,
+            levels: Levels::default(),
+            making: Arc::new(Semaphore::new(MAKING_MAX)),
+            walking: Semaphore::new(1),
+            writer_works,
+        }
+    }
+
+    /// Makes an answer where waiting for locks delays nobody.
     async fn make(
         self: Arc<Self>,
-        media_type: &'static str,
-        make: impl FnOnce(&Self) -> Vec<u8> + Send + 'static,
+        make: impl FnOnce(&Self) -> Response + Send + 'static,
     ) -> Response {
         let permit = Arc::clone(&self.making).acquire_owned().await;
         let made = tokio::task::spawn_blocking(move || {
@@ -203,12 +282,41 @@ impl Shared {
             drop(permit);
             made
         });
-        match made.await {
-            Ok(made) => ([(header::CONTENT_TYPE, media_type)], made).into_response(),
-            Err(_) => words(
+        made.await.unwrap_or_else(|_| {
+            words(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "redtail could not make this answer: see its log\n",
-            ),
-        }
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::command::Replication;
+    use crate::store::Served;
+
+    #[tokio::test]
+    async fn a_writer_that_works_no_more_is_no_life_and_a_lost_upstream_is() {
+        let (served, _token) = Served::new(Arc::default());
+        // Nothing was ever received.
+        let server = Server::new(
+            crate::server::Config::default(),
+            Arc::new(served),
+            Replication::default,
+        );
+        let works = Arc::new(AtomicBool::new(true));
+        let seen = Arc::clone(&works);
+        let writer_works = Box::new(move || seen.load(Ordering::Relaxed));
+        let shared = Arc::new(Shared::new(server, Arc::default(), writer_works));
+        let live = async || livez(State(Arc::clone(&shared))).await.status();
+        assert_eq!(live().await, StatusCode::OK);
+        let ready = readyz(State(Arc::clone(&shared))).await.status();
+        assert_eq!(ready, StatusCode::SERVICE_UNAVAILABLE);
+        works.store(false, Ordering::Relaxed);
+        assert_eq!(live().await, StatusCode::SERVICE_UNAVAILABLE);
     }
 }

@@ -12,13 +12,21 @@ use serde::Serialize;
 use super::events::{Event, Events};
 use super::facts::Facts;
 use super::history::{self, History, Point};
+use super::names::escape;
+use super::reads::{self, FamilyReads};
 use crate::command::client::Client;
-use crate::command::{self, Replication};
+use crate::command::{self, LogEntry, Replication};
 use crate::dialect::{Dialect, Family};
 use crate::store::Figures;
 
 /// Maximum number of clients listed.
 const CLIENTS_MAX: usize = 100;
+
+/// Maximum number of slow commands listed.
+const SLOWEST_MAX: usize = 20;
+
+/// Maximum number of keys listed that are asked for most.
+const MOST_ASKED_MAX: usize = 20;
 
 /// What an answer holds beside the facts.
 #[derive(Debug)]
@@ -56,7 +64,7 @@ impl<'f> Status<'f> {
         Self {
             redtail: Redtail::of(facts, frame),
             health: Health::of(facts),
-            link: Link::of(&facts.replication),
+            link: Link::of(facts),
             sync: Sync::of(&facts.replication),
             data: Data::of(facts),
             reads: Reads::of(facts, &last),
@@ -153,13 +161,14 @@ struct Link<'f> {
     replication_id: &'f str,
     received_offset: u64,
     applied_offset: u64,
-    lag_bytes: u64,
+    lag_bytes: Option<u64>,
     lag_seconds: Option<f64>,
     spool_file_bytes: u64,
 }
 
 impl<'f> Link<'f> {
-    fn of(replication: &'f Replication) -> Self {
+    fn of(facts: &'f Facts) -> Self {
+        let replication = &facts.replication;
         Self {
             upstream: replication.upstream(),
             state: replication.state,
@@ -171,7 +180,7 @@ impl<'f> Link<'f> {
             replication_id: &replication.replid,
             received_offset: replication.received_offset,
             applied_offset: replication.applied_offset,
-            lag_bytes: replication.lag_bytes(),
+            lag_bytes: facts.lag_bytes(),
             lag_seconds: None,
             spool_file_bytes: replication.spooled_bytes,
         }
@@ -303,9 +312,9 @@ struct Reads {
 
 #[derive(Serialize)]
 struct OfFamily {
-    name: String,
+    name: &'static str,
     calls: u64,
-    p99_seconds: f64,
+    p99_seconds: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -327,17 +336,52 @@ struct Asked {
 
 impl Reads {
     fn of(facts: &Facts, last: &Point) -> Self {
+        let statistics = facts.statistics();
+        let counts = statistics.traffic.totals();
+        let families = reads::by_family(statistics);
         Self {
             per_second: last.rates.reads,
-            total: facts.statistics().traffic.totals().commands,
-            hits: 0,
-            misses: 0,
-            p50_seconds: None,
-            p99_seconds: last.p99_seconds,
-            families: Vec::new(),
-            slowest: Vec::new(),
-            most_asked: Vec::new(),
+            total: reads::all(&families).calls,
+            hits: counts.keyspace_hits,
+            misses: counts.keyspace_misses,
+            p50_seconds: last.recent_seconds.map(|(p50, _)| p50),
+            p99_seconds: last.recent_seconds.map(|(_, p99)| p99),
+            families: families.into_iter().map(of_family).collect(),
+            slowest: reads::slowest(statistics, SLOWEST_MAX)
+                .iter()
+                .map(|entry| slow(entry))
+                .collect(),
+            most_asked: statistics
+                .asked
+                .top(MOST_ASKED_MAX)
+                .into_iter()
+                .map(|asked| Asked {
+                    db: asked.db,
+                    key: escape(&asked.key),
+                    share: asked.share,
+                })
+                .collect(),
         }
+    }
+}
+
+fn of_family((name, reads): (&'static str, FamilyReads)) -> OfFamily {
+    OfFamily {
+        name,
+        calls: reads.calls,
+        p99_seconds: history::quantile(&reads.latencies, 0.99),
+    }
+}
+
+fn slow(entry: &LogEntry) -> Slow {
+    let words: Vec<String> = entry.words.iter().map(|word| escape(word)).collect();
+    Slow {
+        id: entry.id,
+        at_unix_ms: entry.at_ms,
+        seconds: seconds(Duration::from_micros(entry.value)),
+        command: words.join(" "),
+        client: entry.address.clone(),
+        name: escape(&entry.name),
     }
 }
 
@@ -445,7 +489,7 @@ impl Connected {
         Self {
             id: client.id,
             address: client.address.clone(),
-            name: String::from_utf8_lossy(&shown.name).into_owned(),
+            name: escape(&shown.name),
             library: library.join(" ").trim().to_owned(),
             age_seconds: seconds(client.connected.elapsed()),
             idle_seconds: seconds(shown.active.elapsed()),
@@ -486,7 +530,16 @@ struct Points {
 }
 
 /// Time, lag in bytes and in seconds, bytes of the stream and reads per second, p99, resident bytes, 1 if the link is up.
-type Row = (i64, u64, Option<f64>, f64, f64, Option<f64>, u64, u8);
+type Row = (
+    i64,
+    Option<u64>,
+    Option<f64>,
+    f64,
+    f64,
+    Option<f64>,
+    u64,
+    u8,
+);
 
 fn row(point: &Point) -> Row {
     (

@@ -396,13 +396,6 @@ impl Replica {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Returns a function that says whether the writer has ended, for any reason: nothing keeps the data fresh any more.
-    #[doc(hidden)]
-    pub fn end_watcher(&self) -> impl Fn() -> bool + Send + Sync + 'static {
-        let ended = Arc::clone(&self.ended);
-        move || ended.load(Ordering::Acquire)
-    }
-
     /// Accepts a full sync that the guard holds back ([`ResyncPolicy`]). Does nothing if nothing is held back.
     pub fn accept_resync(&self) {
         self.confirmation.give();

@@ -31,6 +31,7 @@
 )]
 
 mod aside;
+mod census;
 mod db;
 mod door;
 mod entry;
@@ -63,6 +64,7 @@ mod watching;
 mod write;
 
 pub use aside::drop_aside;
+pub use census::Census;
 pub use db::Db;
 pub use door::{EachKey, Hold, Names};
 pub use entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};

@@ -127,7 +127,7 @@ const SHAPE: &str = r#"{
  "redtail": {"version": "s", "dialect": "?s", "started_unix_ms": "n", "uptime_seconds": "n", "process_id": "n", "run_id": "s"},
  "health": {"condition": "s", "title": "s", "for_seconds": "n", "why": "s", "advice": "s", "warnings": ["s"], "answers_reads": "b"},
  "link": {"upstream": "s", "state": "s", "up": "b", "last_byte_seconds_ago": "?n", "down_seconds": "?n", "last_error": "?s",
-          "received_bytes": "n", "replication_id": "s", "received_offset": "n", "applied_offset": "n", "lag_bytes": "n",
+          "received_bytes": "n", "replication_id": "s", "received_offset": "n", "applied_offset": "n", "lag_bytes": "?n",
           "lag_seconds": "?n", "spool_file_bytes": "n"},
  "sync": {"full": "n", "partial": "n", "partial_refused": "n", "loads_completed": "n", "loads_failed": "n",
           "loading": {"?": "", "bytes": "n", "bytes_expected": "?n", "keys": "n", "percent": "?n", "for_seconds": "n", "seconds_left": "?n"},
@@ -136,7 +136,7 @@ const SHAPE: &str = r#"{
  "data": {"keys": "n", "expires": "n", "bytes": "n", "tainted_keys": "?n",
           "databases": [{"db": "n", "keys": "n", "expires": "n", "bytes": "n"}], "types": "?"},
  "reads": {"per_second": "n", "total": "n", "hits": "n", "misses": "n", "p50_seconds": "?n", "p99_seconds": "?n",
-           "families": [{"name": "s", "calls": "n", "p99_seconds": "n"}],
+           "families": [{"name": "s", "calls": "n", "p99_seconds": "?n"}],
            "slowest": [{"id": "n", "at_unix_ms": "n", "seconds": "n", "command": "s", "client": "s", "name": "s"}],
            "most_asked": [{"db": "n", "key": "s", "share": "n"}]},
  "stream": {"bytes_per_second": "n", "commands_per_second": "n", "commands": "n", "failed_writes": "n"},
@@ -598,4 +598,438 @@ fn hostile_bytes_get_an_error_or_nothing_and_harm_nobody() {
     }
     assert_eq!(http.get("/livez").status, 200);
     assert!(!redtail.log().contains("panic"), "{}", redtail.log());
+}
+
+/// The number at a path such as `keys` of a child.
+fn number(value: &Value) -> i64 {
+    value
+        .as_i64()
+        .unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+#[test]
+fn the_levels_of_keys_are_what_dbsize_and_memory_usage_say() {
+    let Some(primary) = Server::start("redis-7.0", &[]) else {
+        return;
+    };
+    let mut client = primary.client();
+    for number in 0..300 {
+        client.command(&format!("SET session:{number}:token {number}"));
+        client.command(&format!("HSET user:{number} name n{number} mail m{number}"));
+    }
+    client.command("RPUSH queue a b c");
+    client.command("SET session:5:name x PX 100000");
+    let names = ["SELECT 3", "SADD tags:x 1 2 3"];
+    client
+        .try_command(&[b"SET", b"\xffraw:b", b"1"])
+        .expect("it answers");
+    for line in names {
+        client.command(line);
+    }
+    let (redtail, http) = start(&primary, &[]);
+    redtail.wait_in_sync(&primary);
+    let ask = |query: &str| {
+        let answer = http.get(&format!("/keys.json{query}"));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    };
+    let top = ask("");
+    let mut client = redtail.client();
+    let keys = client.command("DBSIZE").integer();
+    assert_eq!(top["exact"], true);
+    assert_eq!(
+        (Some(number(&top["keys"])), Some(number(&top["looked_at"]))),
+        (keys, keys)
+    );
+    assert_eq!(top["separator"], ":");
+    let child = |level: &Value, name: &str| {
+        let children = level["children"].as_array().expect("a list").clone();
+        let found = children.into_iter().find(|child| child["name"] == name);
+        found.unwrap_or_else(|| panic!("no {name} in {level}"))
+    };
+    let mut usage = |key: &[u8]| {
+        let reply = client.try_command(&[b"MEMORY", b"USAGE", key]);
+        reply.expect("it answers").integer().expect("a number")
+    };
+    let users: i64 = (0..300)
+        .map(|number| usage(format!("user:{number}").as_bytes()))
+        .sum();
+    let user = child(&top, "user");
+    assert_eq!(
+        (number(&user["keys"]), number(&user["bytes"])),
+        (300, users)
+    );
+    assert_eq!(user["types"]["hash"], serde_json::json!([300, users]));
+    assert_eq!(child(&top, "queue")["leaf"], true);
+    assert_eq!(number(&child(&top, "queue")["bytes"]), usage(b"queue"));
+    let raw = child(&top, "\\xffraw");
+    assert_eq!(raw["leaf"], false);
+    let below = ask("?prefix=%5Cxffraw%3A");
+    assert_eq!(child(&below, "\\xffraw:b")["leaf"], true);
+    assert_eq!(below["prefix"], "\\xffraw:");
+    let five = ask("?db=0&prefix=session%3A5%3A");
+    assert_eq!(number(&five["keys"]), 2);
+    assert_eq!(
+        number(&child(&five, "session:5:token")["bytes"]),
+        usage(b"session:5:token")
+    );
+    let sessions = ask("?prefix=session%3A");
+    let children = sessions["children"].as_array().expect("a list");
+    assert_eq!(children.len(), 64);
+    let sum: i64 = children.iter().map(|child| number(&child["keys"])).sum();
+    assert_eq!((sum, children[63]["name"].clone()), (301, Value::Null));
+    assert_eq!(child(&ask("?db=3"), "tags")["types"]["set"][0], 1);
+    assert_eq!(ask("?db=4")["children"], serde_json::json!([]));
+    assert_eq!(child(&ask("?separator=r"), "use")["keys"], 300);
+    // It is kept for a while, so a page that asks again costs nothing.
+    primary.command("SET new:1 1");
+    redtail.wait_in_sync(&primary);
+    assert_eq!(ask("")["at_unix_ms"], top["at_unix_ms"]);
+    for wrong in [
+        "?db=99",
+        "?db=x",
+        "?db=-1",
+        "?separator=",
+        "?separator=ab",
+        "?separator=%C3%B6",
+    ] {
+        assert_eq!(
+            http.get(&format!("/keys.json{wrong}")).status,
+            400,
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
+fn keys_are_refused_while_there_is_no_data() {
+    let (_redtail, http) = alone(&[]);
+    assert_eq!(http.get("/keys.json").status, 503);
+    assert_eq!(http.get("/livez").status, 200);
+}
+
+#[test]
+fn during_a_full_resync_everything_is_of_the_old_data_and_says_so() {
+    let Some(mut primary) = Server::start("redis-7.0", &[]) else {
+        return;
+    };
+    for number in 0..20 {
+        primary.command(&format!("SET old{number} value"));
+    }
+    let (redtail, http) = start(&primary, &["--resync-floor", "0"]);
+    redtail.wait_in_sync(&primary);
+    let before = http.status();
+    // Another history, whose snapshot takes seconds.
+    let port = primary.port;
+    primary.stop();
+    let second = Server::start_on("redis-7.0", Some(port), None, &[]).expect("it was there");
+    for number in 0..100 {
+        second.command(&format!("SET new{number} value"));
+    }
+    second.command("CONFIG SET rdb-key-save-delay 30000");
+    redtail.wait_for("the resync", |_| http.condition() == "resyncing");
+    let mut seen = 0;
+    let mut last = http.status();
+    while last["health"]["condition"] == "resyncing" {
+        has_its_shape(&last);
+        seen += 1;
+        assert_eq!(last["data"]["keys"], 20, "{last}");
+        for key in ["replication_id", "applied_offset"] {
+            assert_eq!(last["link"][key], before["link"][key], "{key}");
+        }
+        assert_eq!(last["health"]["answers_reads"], true);
+        let why = last["health"]["why"].as_str().expect("words");
+        assert!(
+            why.contains("reads are answered from the old data"),
+            "{why}"
+        );
+        assert_eq!(last["link"]["up"], false);
+        let ready = http.get("/readyz");
+        assert!(ready.status == 200, "{ready:?}");
+        last = http.status();
+    }
+    assert!(seen > 1, "the resync was too quick to see");
+    redtail.wait_for("the new data", |_| http.condition() == "in_sync");
+    let after = http.status();
+    assert_eq!(after["data"]["keys"], 100);
+    assert_ne!(
+        after["link"]["replication_id"],
+        before["link"]["replication_id"]
+    );
+    assert_eq!(after["sync"]["loads_completed"], 2);
+}
+
+#[test]
+fn a_load_shows_its_progress_and_no_data() {
+    let Some(primary) = Server::start("redis-7.0", &["--rdbcompression", "no"]) else {
+        return;
+    };
+    primary.command("SETRANGE filler 300000 x");
+    let address = format!("redis://127.0.0.1:{}", primary.port);
+    // At this rate the load leaves time for the checks.
+    let arguments = ["--http", "127.0.0.1:0", "--writer-rate", "64kb"];
+    let redtail = Server::redtail_of(&address, &arguments);
+    let http = http_of(&redtail);
+    redtail.wait_for("the load", |_| !http.status()["sync"]["loading"].is_null());
+    let status = http.status();
+    has_its_shape(&status);
+    if status["health"]["condition"] == "loading" {
+        assert_eq!(status["data"]["keys"], 0);
+        assert_eq!(status["health"]["answers_reads"], false);
+        let ready = http.get("/readyz");
+        assert!(
+            ready.status == 503 && ready.text().starts_with("loading: a snapshot from"),
+            "{ready:?}"
+        );
+        assert_eq!(http.get("/keys.json").status, 503);
+    } else {
+        panic!("the load was too quick to see: {status}");
+    }
+    redtail.wait_for("the data", |_| http.condition() == "in_sync");
+    assert_eq!(http.get("/readyz").status, 200);
+}
+
+#[test]
+fn a_snapshot_that_is_held_back_shows_both_sizes() {
+    let Some(mut primary) = Server::start("valkey-9.1", &[]) else {
+        return;
+    };
+    for number in 0..100 {
+        primary.command(&format!("SET key{number} old"));
+    }
+    let arguments = ["--resync-guard", "50", "--resync-floor", "0"];
+    let (redtail, http) = start(&primary, &arguments);
+    let port = primary.port;
+    primary.stop();
+    let emptied = Server::start_on("valkey-9.1", Some(port), None, &[]).expect("it was there");
+    emptied.command("SET key1 new");
+    redtail.wait_for("the guard", |_| http.condition() == "held_back");
+    let status = http.status();
+    has_its_shape(&status);
+    let held = &status["sync"]["held_back"];
+    assert_eq!(
+        (&held["keys"], &held["served_keys"]),
+        (&1.into(), &100.into())
+    );
+    assert_eq!(status["data"]["keys"], 100);
+    let advice = status["health"]["advice"].as_str().expect("words");
+    assert!(advice.contains("SIGUSR1"), "{advice}");
+    let ready = http.get("/readyz");
+    assert_eq!(ready.status, 200);
+    assert!(ready.text().starts_with("held back: "), "{ready:?}");
+}
+
+/// A connection that stays open.
+fn open(http: &Http) -> TcpStream {
+    let stream = TcpStream::connect(http.0).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    stream
+}
+
+#[test]
+fn connections_are_bounded_and_silent_ones_are_closed() {
+    let (redtail, http) = alone(&[]);
+    let mut open: Vec<TcpStream> = (0..64).map(|_| open(&http)).collect();
+    // Half a request is as good as none.
+    for stream in &mut open {
+        _ = stream.write_all(b"GET /livez HTTP/1.1\r\n");
+    }
+    let refused = http.get("/livez");
+    assert_eq!(
+        (refused.status, &*refused.text()),
+        (503, "too many connections\n")
+    );
+    for stream in &mut open {
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).expect("it is closed in time");
+        assert!(rest.is_empty() || code(&rest) == 408, "{rest:?}");
+    }
+    redtail.wait_for("free seats", |_| http.get("/livez").status == 200);
+}
+
+#[test]
+fn a_connection_answers_several_requests_and_is_closed_when_it_idles() {
+    let (_redtail, http) = alone(&[]);
+    let mut stream = open(&http);
+    let request = format!("GET /livez HTTP/1.1\r\nHost: {}\r\n\r\n", http.0);
+    stream
+        .write_all(request.repeat(3).as_bytes())
+        .expect("a socket");
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).expect("it is closed in time");
+    let text = String::from_utf8_lossy(&all).into_owned();
+    assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 3, "{text}");
+}
+
+#[test]
+fn a_peer_that_reads_nothing_is_closed() {
+    let (redtail, http) = alone(&[]);
+    let mut stream = open(&http);
+    stream.set_write_timeout(Some(PATIENCE)).expect("a socket");
+    let request = format!("GET /status.json HTTP/1.1\r\nHost: {}\r\n\r\n", http.0);
+    // Until the answers fill all buffers, and then until redtail has had enough.
+    let batch = request.repeat(100);
+    let ended = std::iter::repeat_with(|| stream.write_all(batch.as_bytes()))
+        .find_map(Result::err)
+        .expect("it ends");
+    let is_closed = matches!(
+        ended.kind(),
+        std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe
+    );
+    assert!(is_closed, "{ended}");
+    assert_eq!(http.get("/livez").status, 200, "{}", redtail.log());
+}
+
+#[test]
+fn other_machines_get_only_the_probes_without_a_token() {
+    // The address that this machine uses towards others: a connection from it is not from loopback.
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").expect("a socket");
+    let outer = socket
+        .connect("192.0.2.1:9")
+        .and_then(|()| socket.local_addr())
+        .map(|address| address.ip());
+    let Some(outer) = outer.ok().filter(|ip| !ip.is_loopback()) else {
+        eprintln!("SKIPPED: this machine has no address but loopback");
+        return;
+    };
+    let primary = format!("redis://127.0.0.1:{}", free_port());
+    let start = |arguments: &[&str]| {
+        let arguments = [&["--http", "0.0.0.0:0"], arguments].concat();
+        let redtail = Server::redtail_of(&primary, &arguments);
+        let here = http_of(&redtail);
+        let there = Http(SocketAddr::new(outer, here.0.port()));
+        (redtail, here, there)
+    };
+    let (redtail, here, there) = start(&[]);
+    redtail.wait_for_log("protected mode: no HTTP token is set");
+    assert_eq!(
+        (there.get("/livez").status, there.get("/readyz").status),
+        (200, 503)
+    );
+    for path in ["/", "/metrics", "/status.json", "/keys.json", "/nothing"] {
+        let refused = there.get(path);
+        assert_eq!(refused.status, 403, "{path}");
+        assert!(refused.text().contains("--http-token"), "{refused:?}");
+    }
+    assert_eq!(here.get("/status.json").status, 200);
+    let (redtail, _, there) = start(&["--protected-mode", "no"]);
+    // A name that other machines use for this one.
+    let named = there.ask("/status.json", &[("Host", "redtail.example.com")]);
+    assert_eq!(named.status, 200);
+    assert!(!redtail.log().contains("HTTP token"), "{}", redtail.log());
+    let (_redtail, _, there) = start(&["--http-token", "word"]);
+    assert_eq!(there.get("/metrics").status, 401);
+    let right = there.ask("/metrics", &[("Authorization", "Bearer word")]);
+    assert_eq!(right.status, 200);
+}
+
+#[test]
+fn metrics_end_as_openmetrics_does_and_use_the_same_words() {
+    let (_redtail, http) = alone(&[]);
+    let metrics = http.get("/metrics");
+    assert_eq!(metrics.status, 200);
+    let media_type = metrics.header("content-type").unwrap_or_default();
+    assert!(
+        media_type.starts_with("application/openmetrics-text"),
+        "{media_type}"
+    );
+    let text = metrics.text();
+    assert!(text.ends_with("# EOF\n"), "{text}");
+    let holds = format!("redtail_health{{condition=\"{}\"}} 1", http.condition());
+    assert!(text.contains(&holds), "{text}");
+}
+
+#[test]
+fn reads_are_counted_by_family_and_the_slow_and_most_asked_are_named() {
+    let Some(primary) = Server::start("redis-7.0", &[]) else {
+        return;
+    };
+    primary.command("MSET a 1 b 2");
+    primary.command("HSET h f v");
+    let (redtail, http) = start(&primary, &[]);
+    redtail.wait_in_sync(&primary);
+    let mut client = redtail.client();
+    client.command("CONFIG RESETSTAT");
+    // Every command is slow from now on.
+    client.command("CONFIG SET slowlog-log-slower-than 0");
+    client.command("CLIENT SETNAME reader");
+    let word = |text: &str| text.as_bytes().to_vec();
+    let gets = vec![vec![word("GET"), word("a")]; 5000];
+    client.pipeline(&gets);
+    client.command("GET none");
+    client.command("HGETALL h");
+    client.command("PING");
+    let mut reads = http.status()["reads"].clone();
+    redtail.wait_for("a sample of the last seconds", |_| {
+        reads = http.status()["reads"].clone();
+        !reads["p99_seconds"].is_null()
+    });
+    assert_eq!(
+        (&reads["hits"], &reads["misses"]),
+        (&5001.into(), &1.into())
+    );
+    assert_eq!(reads["total"], 5002);
+    let families = reads["families"].as_array().expect("a list");
+    let of = |name: &str| families.iter().find(|family| family["name"] == name);
+    assert_eq!(of("string").expect("it is there")["calls"], 5001);
+    assert_eq!(of("hash").expect("it is there")["calls"], 1);
+    assert_eq!(families.len(), 2, "{families:?}");
+    let p99 = reads["p99_seconds"].as_f64().expect("a number");
+    assert!(p99 > 0.0 && p99 < 1.0, "{p99}");
+    let asked = &reads["most_asked"][0];
+    assert_eq!((&asked["db"], &asked["key"]), (&0.into(), &"a".into()));
+    assert!(asked["share"].as_f64() > Some(0.9), "{asked}");
+    let slowest = reads["slowest"].as_array().expect("a list");
+    let is_named = |slow: &Value| {
+        slow["command"]
+            .as_str()
+            .is_some_and(|words| !words.is_empty())
+    };
+    assert!(
+        !slowest.is_empty() && slowest.iter().all(is_named),
+        "{slowest:?}"
+    );
+    let times: Vec<f64> = slowest
+        .iter()
+        .filter_map(|slow| slow["seconds"].as_f64())
+        .collect();
+    assert!(times.is_sorted_by(|one, next| one >= next) && times.len() <= 20);
+    let points = http.status()["history"]["points"].clone();
+    let points = points.as_array().expect("a list").clone();
+    let most = points
+        .iter()
+        .filter_map(|point| point[4].as_f64())
+        .fold(0.0, f64::max);
+    assert!(most > 100.0, "reads a second: {points:?}");
+}
+
+#[test]
+fn data_that_was_discarded_for_a_resync_is_not_shown() {
+    let Some(primary) = Server::start("redis-7.0", &["--rdbcompression", "no"]) else {
+        return;
+    };
+    // At this rate the load leaves time for the checks.
+    primary.command("SETRANGE filler 300000 x");
+    let arguments = [
+        ["--resync-memory", "one-copy"],
+        ["--resync-floor", "0"],
+        ["--writer-rate", "128kb"],
+    ];
+    let (redtail, http) = start(&primary, arguments.as_flattened());
+    assert_eq!(http.status()["link"]["lag_bytes"], 0);
+    primary.command("DEBUG CHANGE-REPL-ID");
+    primary.command("CLIENT KILL TYPE replica");
+    redtail.wait_for("the load", |_| http.condition() == "loading");
+    let status = http.status();
+    assert_eq!(status["health"]["condition"], "loading", "too quick to see");
+    has_its_shape(&status);
+    assert_eq!(status["data"]["keys"], 0);
+    assert_eq!(status["data"]["databases"], serde_json::json!([]));
+    assert_eq!(status["link"]["applied_offset"], 0);
+    // Nothing is behind where there is nothing.
+    assert_eq!(status["link"]["lag_bytes"], Value::Null);
+    assert_eq!(http.get("/keys.json").status, 503);
+    assert_eq!(http.get("/readyz").status, 503);
+    redtail.wait_for("the new data", |_| http.condition() == "in_sync");
+    assert_eq!(http.status()["data"]["keys"], 1);
 }

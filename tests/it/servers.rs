@@ -208,9 +208,23 @@ impl Server {
         Self::redtail_in(&[], address, arguments)
     }
 
+    /// The same, on `port` or a free one.
+    pub fn redtail_at(port: Option<u16>, address: &str, arguments: &[&str]) -> Self {
+        Self::redtail_spawned(port, &[], address, arguments)
+    }
+
     /// The same, with variables in its environment.
     pub fn redtail_in(environment: &[(&str, &Path)], address: &str, arguments: &[&str]) -> Self {
-        Self::spawn(None, |port, directory| {
+        Self::redtail_spawned(None, environment, address, arguments)
+    }
+
+    fn redtail_spawned(
+        port: Option<u16>,
+        environment: &[(&str, &Path)],
+        address: &str,
+        arguments: &[&str],
+    ) -> Self {
+        Self::spawn(port, |port, directory| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_redtail"));
             command.args([
                 "serve",

@@ -353,7 +353,9 @@ fn filtered(cx: &SessionCx<'_>, args: Args<'_>) -> Result<(Vec<Arc<Client>>, boo
                 clients.retain(|client| client.id == id || id == 0);
             }
             b"addr" => clients.retain(|client| client.address == text),
-            b"laddr" => clients.retain(|client| client.local_address == text),
+            b"laddr" if cx.reply.dialect().shows_client_field("laddr") => {
+                clients.retain(|client| client.local_address == text);
+            }
             b"type" => {
                 let of_type = of_type(cx, args.at(at + 1))?;
                 clients.retain(|client| of_type.iter().any(|other| other.id == client.id));

@@ -186,7 +186,8 @@ fn touch(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error
 }
 
 /// Returns a value's type as TYPE names it.
-fn type_name(value: Value<'_>) -> Cow<'static, str> {
+#[must_use]
+pub fn type_name(value: Value<'_>) -> Cow<'static, str> {
     Cow::Borrowed(match value {
         Value::Text(_) | Value::Integer(_) | Value::Object(Object::Text(_)) => "string",
         Value::Object(Object::List(_)) => "list",

@@ -4,6 +4,7 @@ mod image;
 mod manifests;
 mod notify;
 mod package;
+mod settings;
 mod systemd;
 
 use std::path::{Path, PathBuf};
