@@ -12,6 +12,7 @@
 mod acl;
 mod blocking;
 mod bounds;
+mod browser;
 mod builds;
 mod catalogue;
 mod certificates;
@@ -48,6 +49,8 @@ mod memory;
 mod modules;
 mod moments;
 mod oracle;
+mod page;
+mod pictures;
 mod preload;
 mod psync;
 mod reader;

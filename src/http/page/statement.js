@@ -154,10 +154,12 @@ function showLoading(loading, moment) {
   bar.classList.toggle("unsized", percent === null);
   bar.style.setProperty("--part", String((percent ?? 100) / 100));
   const whole = loading.bytes_expected === null ? "of unknown size" : `of ${words.bytes(loading.bytes_expected)}`;
+  const rate = rateOf(loading, moment);
+  const left = loading.seconds_left ?? leftAt(rate, loading);
   fillFacts(byId("sync-facts"), [
     { name: "Arrived", text: `${words.bytes(loading.bytes)} ${whole}` },
-    { name: "Rate", text: words.bytesPerSecond(rateOf(loading, moment)) },
-    { name: "Time left", text: loading.seconds_left === null ? "unknown" : `about ${words.seconds(loading.seconds_left)}` },
+    { name: "Rate", text: words.bytesPerSecond(rate) },
+    { name: "Time left", text: left === null ? "unknown" : `about ${words.seconds(left)}` },
     { name: "Keys so far", text: words.count(loading.keys) },
     { name: "Running for", text: words.howLong(loading.for_seconds) },
   ]);
@@ -171,6 +173,11 @@ function rateOf(loading, moment) {
   const [from, bytes] = arrivals[0];
   if (moment - from >= 1000) return ((loading.bytes - bytes) * 1000) / (moment - from);
   return loading.for_seconds > 0 ? loading.bytes / loading.for_seconds : null;
+}
+
+/** The time that the rest of a load takes at this rate, in seconds. */
+function leftAt(rate, { bytes, bytes_expected: whole }) {
+  return rate > 0 && whole !== null ? Math.max(0, whole - bytes) / rate : null;
 }
 
 function showHeld(held) {

@@ -46,6 +46,7 @@ function showSyncs(sync) {
   setText(byId("syncs-note"), `${words.count(sync.full)} full, ${words.count(sync.partial)} partial${refused}${failed}`);
   const newest = sync.last.toSorted((a, b) => b.at_unix_ms - a.at_unix_ms);
   byId("syncs-empty").hidden = newest.length > 0;
+  setText(byId("syncs-empty"), sync.full + sync.partial > 0 ? "Nothing more is known of these syncs." : "No sync yet.");
   fillRows(byId("sync-rows"), newest.map((one) => [
     moment(one.at_unix_ms),
     one.kind,
@@ -166,6 +167,7 @@ function showMemory(memory) {
     { name: "Data", text: words.bytes(memory.data_bytes) },
     { name: "Clients' buffers", text: words.bytes(memory.clients_bytes), note: `at most ${words.bytes(memory.clients_max_bytes)}` },
   ]);
+  byId("purpose-rows").closest("table").hidden = memory.purposes.length === 0;
   const whole = memory.purposes.reduce((sum, one) => sum + one.bytes, 0);
   const sorted = memory.purposes.toSorted((a, b) => b.bytes - a.bytes);
   fillRows(byId("purpose-rows"), sorted.map((one) => [

@@ -10,7 +10,7 @@
 mod acks;
 mod clock;
 mod cohort;
-mod cut;
+pub mod cut;
 mod cuts;
 mod endurance;
 mod load;
@@ -18,7 +18,7 @@ mod node;
 mod payload;
 mod primaries;
 mod proof;
-mod proxy;
+pub mod proxy;
 mod reader;
 mod stage;
 
