@@ -69,6 +69,7 @@ pub mod internal {
     pub(crate) mod secret;
     #[cfg(feature = "cli")]
     pub mod server;
+    pub mod spread;
     pub mod state;
     pub mod store;
     pub mod upstream;
@@ -100,8 +101,10 @@ pub mod config {
 pub mod status {
     pub use crate::history::{Point, ReplId};
     pub use crate::replica::{Fault, Held, History};
-    pub use crate::store::Figures as Keys;
-    pub use crate::upstream::{LinkState, Mode, Snapshot as Link};
+    pub use crate::store::{Figures as Keys, KindFigures as Kind};
+    pub use crate::upstream::{
+        Brought, LinkState, Mode, Snapshot as Link, SyncCause, SyncDone as Sync, SyncKind,
+    };
 }
 
 /// Dumps, key by key: for programs that read RDB files and need no replica.

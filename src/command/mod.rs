@@ -50,5 +50,6 @@ pub use rows::{
     ApplyFn, Arity, Asked, AskedKey, Blocked, CallFigures, Called, Calls, Command, Condition, Data,
     Error, Family, Flags, Health, HeldBack, Histogram, Host, KeptState, Keys, LastFault, LeastFn,
     Loading, Outcome, ReadFn, Replication, Replies, Scope, Seen, Session, SessionCx, SessionFn,
-    Statistics, Tally, Touch, TouchFn, Wait, WorkFn, acl, client, glob, long,
+    Statistics, SyncNames, Synced, SyncsOf, Tally, Touch, TouchFn, Wait, WorkFn, acl, client, glob,
+    long,
 };

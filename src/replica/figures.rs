@@ -2,11 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::passed::Passed;
 use crate::history::{Point, ReplId};
-use crate::upstream::{Phase, Progress, Status};
+use crate::spread::Spread;
+use crate::upstream::{Moment, Phase, Progress, Status};
 
 /// Counters of the writer, read by INFO, status and the progress display.
 #[derive(Debug, Default)]
@@ -15,6 +16,8 @@ pub struct Figures {
     pub load: LoadFigures,
     /// The stream.
     pub stream: StreamFigures,
+    /// How long received bytes take to become visible.
+    pub visibility: Visibility,
     /// The sweeper.
     pub sweep: SweepFigures,
     fault: Mutex<Option<Fault>>,
@@ -98,6 +101,47 @@ pub struct StreamFigures {
     pub taken: AtomicU64,
 }
 
+/// How long received bytes take to become visible.
+///
+/// Bytes arrive when redtail reads them from its socket. A read may bring several commands, or a part of one: what becomes
+/// visible together counts once, from the arrival of its oldest byte.
+#[derive(Debug, Default)]
+pub struct Visibility {
+    /// The time from the arrival of what became visible.
+    pub took: Spread,
+    /// When the oldest byte arrived that the writer has taken and that is not visible yet.
+    since: Moment,
+}
+
+impl Visibility {
+    /// Notes that the writer takes bytes that arrived at `arrived`.
+    pub(super) fn begin(&self, arrived: Instant) {
+        if self.since.get().is_none() {
+            self.since.set(Some(arrived));
+        }
+    }
+
+    /// Notes that the writer is done with bytes that arrived at `arrived`. `moved` says whether anything became visible, and
+    /// `rests` whether something that the writer has taken still is not.
+    pub(super) fn end(&self, arrived: Instant, moved: bool, rests: bool) {
+        if moved {
+            let oldest = self.since.get().unwrap_or(arrived);
+            self.took.record(oldest.elapsed());
+        }
+        match (moved, rests) {
+            (_, false) => self.since.set(None),
+            // What rests is of the last bytes: those before them are visible.
+            (true, true) => self.since.set(Some(arrived)),
+            (false, true) => {}
+        }
+    }
+
+    /// Notes that the writer has taken nothing that is not visible: it gave up what it had not applied.
+    pub(super) fn reset(&self) {
+        self.since.set(None);
+    }
+}
+
 /// What the sweeper has freed.
 #[derive(Debug, Default)]
 pub struct SweepFigures {
@@ -107,6 +151,21 @@ pub struct SweepFigures {
     pub bytes: AtomicU64,
     /// Finished walks over all keys.
     pub passes: AtomicU64,
+    /// How many expired keys the last finished walk saw, and when it ended.
+    pub(super) expired: Mutex<Option<(u64, Instant)>>,
+}
+
+impl SweepFigures {
+    pub(super) fn note_expired(&self, keys: u64) {
+        let mut expired = self.expired.lock().unwrap_or_else(PoisonError::into_inner);
+        *expired = Some((keys, Instant::now()));
+    }
+
+    /// The number of expired keys that the last finished walk saw, and when it ended; `None` before the first.
+    #[must_use]
+    pub fn expired(&self) -> Option<(u64, Instant)> {
+        *self.expired.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Figures {
@@ -120,6 +179,20 @@ impl Figures {
         };
         let taken = self.stream.taken.load(Ordering::Relaxed);
         taken.max(progress.applied()) + waiting
+    }
+}
+
+impl Figures {
+    /// How far the served data is behind: see [`Status::lag`](super::Status::lag).
+    #[must_use]
+    pub fn lag(&self, progress: &Progress, link: &Status) -> Option<Duration> {
+        let proven = self.proven().map(|at| at.elapsed());
+        if progress.phase() != Phase::Streaming || link.streamed().is_none() {
+            return proven;
+        }
+        let taken = self.visibility.since.get();
+        let oldest = taken.into_iter().chain(link.waiting_since.get()).min();
+        Some(oldest.map_or(Duration::ZERO, |at| at.elapsed()))
     }
 }
 
@@ -226,5 +299,35 @@ impl Figures {
     #[must_use]
     pub fn held(&self) -> Option<Held> {
         *self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_counts_from_its_oldest_byte_until_it_is_visible() {
+        let (visibility, now) = (Visibility::default(), Instant::now());
+        let later = |ms| now + Duration::from_millis(ms);
+        let oldest = || visibility.since.get();
+        // Half a command, or MULTI: nothing is visible yet.
+        visibility.begin(now);
+        assert_eq!(oldest(), Some(now));
+        visibility.end(now, false, true);
+        // Its other half, and half of the next.
+        visibility.begin(later(1));
+        assert_eq!(oldest(), Some(now));
+        visibility.end(later(1), true, true);
+        assert_eq!(oldest(), Some(later(1)));
+        visibility.begin(later(2));
+        visibility.end(later(2), true, false);
+        assert_eq!(oldest(), None);
+        assert_eq!(visibility.took.durations().count, 2);
+        // A link that ends in the middle of a command.
+        visibility.begin(later(3));
+        visibility.end(later(3), false, true);
+        visibility.reset();
+        assert_eq!(oldest(), None);
     }
 }

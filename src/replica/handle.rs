@@ -20,14 +20,15 @@ use super::sweep;
 use super::writer::Writer;
 use crate::command::{self, glob::Glob};
 use crate::dialect::Dialect;
-use crate::history::Point;
 use crate::resp::{self, ArgsBuf, Protocol};
 use crate::state::{self, Keeper};
 use crate::store::{
     Cursor, Generation, Inflow, Names, NoSuchDatabase, Refusal, Served, Tainted, Tuning, Value,
     View, WriteToken, WrongType,
 };
-use crate::upstream::{self, AddressError, Arrivals, Link, Progress, ProgressWriter};
+use crate::upstream::{
+    self, AddressError, Arrivals, Begin, Brought, Link, Progress, ProgressWriter, SyncCause,
+};
 use crate::value::Choices;
 
 /// Redis's default number of databases.
@@ -318,16 +319,18 @@ impl Replica {
             scripting: scripting(),
             stop: self.stop.clone(),
             loaded: None,
+            brought: Brought::default(),
+            link: Arc::clone(&self.sources.link),
         }
     }
 
-    /// Starts the writer's thread. The receiver gets the place to resume from once the state directory has been read.
+    /// Starts the writer's thread. The receiver gets where the first link starts once the state directory has been read.
     fn spawn_writer(
         &mut self,
         mut writer: Writer,
         age_matters: bool,
         links: mpsc::Receiver<Link>,
-    ) -> std::io::Result<oneshot::Receiver<Option<Point>>> {
+    ) -> std::io::Result<oneshot::Receiver<Begin>> {
         let (sender, restored) = oneshot::channel();
         let thread = std::thread::Builder::new().name("redtail-writer".to_owned());
         let end = EndNote(Arc::clone(&self.ended));
@@ -356,7 +359,7 @@ impl Replica {
     fn spawn_link(
         &self,
         config: Config,
-        restored: oneshot::Receiver<Option<Point>>,
+        restored: oneshot::Receiver<Begin>,
         links: mpsc::Sender<Link>,
     ) {
         let upstream = upstream::Config {
@@ -368,10 +371,18 @@ impl Replica {
             Arc::clone(&self.sources.link),
         );
         let stop = self.stop.clone();
+        let state = self.sources.state.clone();
         tokio::spawn(async move {
             // A writer that panicked takes no links either: the first link reveals that.
-            let resume = restored.await.unwrap_or(None);
-            upstream::run(upstream, resume, links, progress, status, stop).await;
+            let mut begin = restored.await.unwrap_or(Begin {
+                resume: None,
+                cause: SyncCause::FirstStart,
+            });
+            // A directory that could not be opened says why.
+            if state.is_some_and(|state| state.last_error().is_some()) {
+                begin.cause = SyncCause::StateUnusable;
+            }
+            upstream::run(upstream, begin, links, progress, status, stop).await;
         });
     }
 

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::figures::{Fault, Figures, Held, History};
-use crate::command::{HeldBack, KeptState, LastFault, Loading, Replication};
+use crate::command::{
+    HeldBack, KeptState, LastFault, Loading, Replication, SyncNames, Synced, SyncsOf,
+};
 use crate::dialect::Dialect;
 use crate::state;
 use crate::store::{Figures as DatabaseFigures, Served};
-use crate::upstream::{self, Address, Progress};
+use crate::upstream::{self, Address, Progress, SyncCause, SyncDone};
 
 /// The state of a replica.
 #[derive(Debug, Clone)]
@@ -29,10 +31,17 @@ pub struct Status {
     /// server is not asked for proof ([`Config::max_staleness`](super::Config::max_staleness)), how long ago the last byte
     /// arrived.
     pub proven_ago: Option<Duration>,
+    /// How far the served data is behind. While the link streams: the age of the oldest byte that redtail has received and not
+    /// made visible, zero if there is none. While it does not: the same as `proven_ago`, because nothing newer is visible.
+    ///
+    /// The data is at least this far behind, and at most by `proven_ago`. `None` before the first sync.
+    pub lag: Option<Duration>,
     /// Whether reads are refused because of that.
     pub stale: bool,
     /// Full syncs loaded.
     pub loads: u64,
+    /// The last syncs that ended, oldest first: at most 16.
+    pub syncs: Vec<SyncDone>,
     /// Writes that could not be applied.
     pub failed_writes: u64,
     /// Keys that answer TAINTED; `None` when all do.
@@ -74,8 +83,10 @@ impl Sources {
             applied_offset: self.progress.applied(),
             received_offset: self.figures.received(&self.progress),
             proven_ago: self.figures.proven().map(|at| at.elapsed()),
+            lag: self.figures.lag(&self.progress, &self.link),
             stale: self.served.is_stale(),
             loads: self.figures.load.completed.load(Relaxed),
+            syncs: self.link.syncs.last(),
             failed_writes: self.figures.stream.failed.load(Relaxed),
             tainted_keys: taints.map_or(Some(0), |taints| {
                 (!taints.everything()).then(|| taints.count())
@@ -129,10 +140,15 @@ impl Sources {
             }),
             applied_offset: applied,
             proven_ago: self.figures.proven().map(|at| at.elapsed()),
+            lag: self.figures.lag(&self.progress, &self.link),
+            visibility: self.figures.visibility.took.durations(),
+            in_state_for: link.in_state_for,
             stale: self.served.is_stale(),
             received_offset: self.figures.received(&self.progress),
             input_bytes: self.link.bytes.load(Relaxed),
             spooled_bytes: self.link.spooled.load(Relaxed),
+            spool_memory_bytes: self.link.waiting_in_memory.load(Relaxed),
+            spool_file_bytes: self.link.waiting_in_files.load(Relaxed),
             direct_reads: self.link.direct_reads.load(Relaxed),
             reads_that_waited: waited.all,
             reads_that_waited_in_vain: waited.in_vain,
@@ -144,6 +160,16 @@ impl Sources {
             published: stream.published.load(Relaxed),
             swept_keys: self.figures.sweep.keys.load(Relaxed),
             swept_bytes: self.figures.sweep.bytes.load(Relaxed),
+            expired_keys: (self.figures.sweep.expired()).map(|(keys, at)| (keys, at.elapsed())),
+            syncing: (self.link.syncs.running()).map(|(cause, since)| (names(cause), since)),
+            syncs: self.link.syncs.last().into_iter().map(synced).collect(),
+            syncs_by_cause: self
+                .link
+                .syncs
+                .by_cause()
+                .into_iter()
+                .map(syncs_of)
+                .collect(),
             full_syncs: self.link.full_resyncs.load(Relaxed),
             partial_syncs: self.link.partial_resyncs.load(Relaxed),
             partial_syncs_refused: self.link.partial_refused.load(Relaxed),
@@ -160,6 +186,34 @@ impl Sources {
             }),
             kept: self.state.as_deref().map(kept),
         }
+    }
+}
+
+const fn names(cause: SyncCause) -> SyncNames {
+    SyncNames {
+        kind: cause.kind().word(),
+        cause: cause.word(),
+    }
+}
+
+fn synced(done: SyncDone) -> Synced {
+    let at = done.began.duration_since(SystemTime::UNIX_EPOCH);
+    let brought = done.brought.unwrap_or_default();
+    Synced {
+        names: names(done.cause),
+        at_ms: u64::try_from(at.unwrap_or_default().as_millis()).unwrap_or(u64::MAX),
+        took: done.took,
+        failed: done.brought.is_none(),
+        bytes: brought.bytes,
+        keys: brought.keys,
+    }
+}
+
+fn syncs_of(of: upstream::SyncsOf) -> SyncsOf {
+    SyncsOf {
+        names: names(of.cause),
+        took: of.took,
+        failed: of.failed,
     }
 }
 

@@ -41,6 +41,7 @@ pub(super) fn start(
             sweeper: token.sweeper(),
             generation: Weak::new(),
             grace,
+            expired: 0,
         };
         let (served, figures) = (Arc::clone(served), Arc::clone(figures));
         std::thread::Builder::new()
@@ -66,6 +67,8 @@ struct Walk {
     sweeper: Sweeper,
     generation: Weak<Generation>,
     grace: Duration,
+    /// Expired keys that this pass has seen.
+    expired: u64,
 }
 
 impl Walk {
@@ -74,6 +77,7 @@ impl Walk {
         let grace = self.grace;
         if !std::ptr::eq(self.generation.as_ptr(), Arc::as_ptr(generation)) {
             self.sweeper.restart();
+            self.expired = 0;
             self.generation = Arc::downgrade(generation);
         }
         let grace_ms = i64::try_from(grace.as_millis()).unwrap_or(i64::MAX);
@@ -82,8 +86,12 @@ impl Walk {
         while started.elapsed() < WORK {
             let Some(swept) = self.sweeper.step(&generation.spaces, before_ms) else {
                 figures.sweep.passes.fetch_add(1, Relaxed);
+                figures
+                    .sweep
+                    .note_expired(std::mem::take(&mut self.expired));
                 return rest(grace).max(started.elapsed() * PAUSE_TIMES);
             };
+            self.expired += swept.expired as u64;
             figures.sweep.keys.fetch_add(swept.keys as u64, Relaxed);
             figures.sweep.bytes.fetch_add(swept.bytes as u64, Relaxed);
         }

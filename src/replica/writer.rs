@@ -25,7 +25,9 @@ use crate::rdb::reader::Reader;
 use crate::rdb::source::Source;
 use crate::state::{Keeper, Payload, Saving};
 use crate::store::{Generation, Served, WriteToken, drop_aside, unix_ms};
-use crate::upstream::{Fault, Link, LinkEnd, Piece, ProgressWriter, Receiver, Start};
+use crate::upstream::{
+    Begin, Brought, Fault, Link, LinkEnd, Piece, ProgressWriter, Receiver, Start, Status, SyncCause,
+};
 use crate::words::Period;
 
 /// How often the writer checks whether a snapshot that is held back was confirmed.
@@ -51,10 +53,13 @@ impl LinkSource {
     /// The next bytes of the stream, read from the socket by this thread if it keeps up; empty at the end.
     fn next_piece(&mut self) -> io::Result<Piece<'_>> {
         let piece = self.bytes.recv_stream()?;
+        if !piece.is_empty() {
+            self.figures.visibility.begin(piece.arrived());
+        }
         if let Some(rate) = &mut self.rate {
             std::thread::sleep(rate.delay(piece.len(), Instant::now()));
         }
-        if let Piece::Spooled(chunk) = &piece {
+        if let Piece::Spooled(chunk, _) = &piece {
             self.progress.note_taken(chunk.len());
         }
         Ok(piece)
@@ -105,6 +110,10 @@ pub(super) struct Writer {
     pub(super) stop: CancellationToken,
     /// The payload of the generation that is about to be served.
     pub(super) loaded: Option<LoadedPayload>,
+    /// What the sync under way has brought.
+    pub(super) brought: Brought,
+    /// The link's state, which keeps the record of syncs.
+    pub(super) link: Arc<Status>,
 }
 
 /// A payload that was loaded, as it is kept.
@@ -116,8 +125,22 @@ pub(super) struct LoadedPayload {
 
 impl Writer {
     /// Serves what the state directory holds. If `age_matters`, marks it as stale, because nothing proves that it is
-    /// fresh. Returns the place to resume from.
-    pub(super) fn restore(&mut self, age_matters: bool) -> Option<Point> {
+    /// fresh. Returns where the first link starts.
+    pub(super) fn restore(&mut self, age_matters: bool) -> Begin {
+        let had_state = self
+            .keeper
+            .as_mut()
+            .is_some_and(|keeper| keeper.newest().is_some());
+        Begin {
+            resume: self.restore_state(age_matters),
+            cause: match had_state {
+                true => SyncCause::StateUnusable,
+                false => SyncCause::FirstStart,
+            },
+        }
+    }
+
+    fn restore_state(&mut self, age_matters: bool) -> Option<Point> {
         let kept = Kept {
             token: &self.token,
             databases: self.databases,
@@ -158,6 +181,7 @@ impl Writer {
             };
             let fault = self.follow(link.start, source).err();
             self.progress.set_idle();
+            self.figures.visibility.reset();
             if let Some(fault) = &fault {
                 self.figures.note_fault(fault.to_string());
             }
@@ -219,6 +243,7 @@ impl Writer {
         } else {
             self.figures.rename_history(*current, position.offset);
             self.progress.start_stream(position.offset);
+            self.link.syncs.finish(Brought::default());
         }
         Ok(())
     }
@@ -249,6 +274,10 @@ impl Writer {
         };
         let loaded = load::payload(&mut reader, &framing, kept, &self.figures.load)
             .map_err(|error| fault_of(&error))?;
+        self.brought = Brought {
+            bytes: loaded.bytes,
+            keys: keys_of(&loaded.generation) as u64,
+        };
         let held = self.suspicion(replid, &loaded.generation);
         let (rest, mut source) = reader.into_rest();
         self.loaded = source.payload.take().map(|payload| LoadedPayload {
@@ -316,6 +345,7 @@ impl Writer {
         // A confirmation applies to what is held at the time it is given.
         let _earlier = self.confirmation.take();
         self.progress.start_hold(offset);
+        self.link.syncs.hold();
     }
 
     /// Waits until nothing is held back; returns `false` if the link ends first.
@@ -374,6 +404,7 @@ impl Writer {
         }
         self.progress.start_stream(position.offset);
         self.figures.begin_history(*replid);
+        self.link.syncs.finish(self.brought);
         self.ready.send_replace(true);
         if let Some(old) = old {
             drop_aside(old);
@@ -393,13 +424,18 @@ impl Writer {
             applier.trust_version();
         }
         *applier.saving() = self.saving.take();
+        // How long the rest of a snapshot's last chunk has waited is not known: it does not count.
+        let (mut arrived, mut before) = (Instant::now(), u64::MAX);
+        self.figures.visibility.begin(arrived);
         let mut result = take(&mut self.keeper, &mut applier, &rest);
         while result.is_ok() {
+            self.note_visible(arrived, before, applier.received());
             if let Some(keeper) = &mut self.keeper {
                 save(keeper, &mut applier, replid, &source.bytes);
             }
             match source.next_piece() {
                 Ok(piece) if !piece.is_empty() => {
+                    (arrived, before) = (piece.arrived(), self.progress.applied());
                     result = take(&mut self.keeper, &mut applier, &piece);
                 }
                 _ => break,
@@ -419,6 +455,14 @@ impl Writer {
                 Err(Fault::new(error.to_string()))
             }
         }
+    }
+
+    /// Notes what has become visible of bytes that arrived at `arrived`: of all until the offset `received`, those after
+    /// `before`.
+    fn note_visible(&self, arrived: Instant, before: u64, received: u64) {
+        let visible = self.progress.applied();
+        let visibility = &self.figures.visibility;
+        visibility.end(arrived, visible > before, visible < received);
     }
 }
 

@@ -8,6 +8,7 @@ use dashmap::{DashMap, RwLock, SharedValue};
 use hashbrown_raw::raw::RawTable;
 
 use super::entry::Entry;
+use super::kinds::{Counts, Kind, KindFigures, Weight};
 
 /// Shards of a database. There are many, so that readers stall only briefly while one grows, and lock collisions are
 /// rare.
@@ -68,6 +69,10 @@ pub struct Db {
     heap_bytes: AtomicUsize,
     /// Bytes of `heap_bytes` that the sweeper has freed. Kept apart, so that each figure has a single writer.
     reclaimed_bytes: AtomicUsize,
+    /// The keys and bytes of each kind, but for what the sweeper has changed.
+    kinds: Counts,
+    /// What the sweeper has taken from each kind.
+    swept: Counts,
 }
 
 /// Changes to a database's figures that are not yet visible.
@@ -81,17 +86,6 @@ pub(super) struct Delta {
 }
 
 impl Delta {
-    /// What `entry` adds to the figures.
-    pub(super) fn of(entry: &Entry) -> Self {
-        let (heap_bytes, is_timed) = entry.weigh();
-        Self {
-            keys: 1,
-            expires: isize::from(entry.expire_at_ms().is_some()),
-            timed_hashes: isize::from(is_timed),
-            heap_bytes: heap_bytes.cast_signed(),
-        }
-    }
-
     pub(super) const fn add(&mut self, other: Self) {
         self.keys += other.keys;
         self.expires += other.expires;
@@ -118,6 +112,8 @@ impl Db {
             timed_hashes: AtomicUsize::new(0),
             heap_bytes: AtomicUsize::new(0),
             reclaimed_bytes: AtomicUsize::new(0),
+            kinds: Counts::default(),
+            swept: Counts::default(),
         }
     }
 
@@ -154,21 +150,49 @@ impl Db {
             .saturating_sub(reclaimed)
     }
 
-    /// Counts bytes that the sweeper has freed. Only the sweeper calls this, while it holds the lock of the keys' shard.
-    pub(super) fn note_reclaimed(&self, bytes: usize) {
-        self.reclaimed_bytes.fetch_add(bytes, Ordering::AcqRel);
+    /// Counts a key whose value the sweeper has discarded. Only the sweeper calls this, while it holds the lock of the key's
+    /// shard.
+    pub(super) fn note_reclaimed(&self, before: Weight, after: Weight) {
+        let (was, is) = (before.delta.heap_bytes, after.delta.heap_bytes);
+        let freed = was.saturating_sub(is).unsigned_abs();
+        self.reclaimed_bytes.fetch_add(freed, Ordering::AcqRel);
+        self.swept.add(before.kind, 1, was);
+        self.swept.add(after.kind, -1, -is);
     }
 
     /// Bytes held: entries, values and tables.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        let slots: usize = self
-            .map
-            .shards()
-            .iter()
-            .map(|shard| shard.read().buckets())
-            .sum();
-        self.heap_bytes() + slots * SLOT_BYTES
+        self.heap_bytes() + self.table_bytes()
+    }
+
+    /// Bytes of the tables, without the entries.
+    #[must_use]
+    pub fn table_bytes(&self) -> usize {
+        let shards = self.map.shards().iter();
+        let slots: usize = shards.map(|shard| shard.read().buckets()).sum();
+        slots * SLOT_BYTES
+    }
+
+    /// The keys and bytes of each kind, in the order of [`Kind::ALL`].
+    #[must_use]
+    pub fn kinds(&self) -> [KindFigures; Kind::COUNT] {
+        Kind::ALL.map(|kind| {
+            let (keys, bytes) = self.net(kind);
+            KindFigures {
+                kind: kind.word(),
+                // The sweeper may be between two of its counts.
+                keys: usize::try_from(keys).unwrap_or(0),
+                bytes: usize::try_from(bytes).unwrap_or(0),
+            }
+        })
+    }
+
+    /// The keys and bytes of one kind.
+    fn net(&self, kind: Kind) -> (isize, isize) {
+        let ((keys, bytes), (swept_keys, swept_bytes)) = (self.kinds.of(kind), self.swept.of(kind));
+        let left = |all: usize, gone: usize| all.wrapping_sub(gone).cast_signed();
+        (left(keys, swept_keys), left(bytes, swept_bytes))
     }
 
     /// All shards, in order.
@@ -207,8 +231,9 @@ impl Db {
         );
     }
 
-    /// Makes changed figures visible. Only the writer calls this.
-    pub(super) fn publish(&self, delta: Delta) {
+    /// Makes changed figures visible: those of keys of one kind. Only the writer calls this.
+    pub(super) fn publish(&self, kind: Kind, delta: Delta) {
+        self.kinds.add(kind, delta.keys, delta.heap_bytes);
         for (figure, change) in [
             (&self.keys, delta.keys),
             (&self.expires, delta.expires),
@@ -228,21 +253,42 @@ impl Db {
     #[doc(hidden)]
     #[must_use]
     pub fn figures_hold(&self) -> bool {
-        let mut counted = Delta::default();
+        let (mut all, mut kinds) = (Delta::default(), [Delta::default(); Kind::COUNT]);
         for shard in self.map.shards() {
-            super::walk::entries(&shard.read()).for_each(|entry| counted.add(Delta::of(entry)));
+            super::walk::entries(&shard.read()).for_each(|entry| {
+                let weight = Weight::of(entry);
+                all.add(weight.delta);
+                if let Some(kind) = kinds.get_mut(weight.kind as usize) {
+                    kind.add(weight.delta);
+                }
+            });
         }
-        counted == self.figures()
-    }
-
-    /// The figures as a change from zero.
-    pub(super) fn figures(&self) -> Delta {
-        Delta {
-            keys: self.keys.load(Ordering::Relaxed).cast_signed(),
-            expires: self.expires.load(Ordering::Relaxed).cast_signed(),
+        let shown = Delta {
+            keys: self.len().cast_signed(),
+            expires: self.expires().cast_signed(),
             timed_hashes: self.timed_hashes().cast_signed(),
             heap_bytes: self.heap_bytes().cast_signed(),
+        };
+        let mut pairs = kinds.iter().zip(Kind::ALL);
+        all == shown
+            && pairs.all(|(counted, kind)| (counted.keys, counted.heap_bytes) == self.net(kind))
+    }
+
+    /// The figures as changes from zero, one for each kind. The first has the expiries of all.
+    pub(super) fn figures(&self) -> [Delta; Kind::COUNT] {
+        let mut figures = Kind::ALL.map(|kind| {
+            let (keys, heap_bytes) = self.net(kind);
+            Delta {
+                keys,
+                heap_bytes,
+                ..Delta::default()
+            }
+        });
+        if let Some(first) = figures.first_mut() {
+            first.expires = self.expires().cast_signed();
+            first.timed_hashes = self.timed_hashes().cast_signed();
         }
+        figures
     }
 }
 

@@ -20,6 +20,7 @@ use std::hash::{Hash, Hasher};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::kinds::Kind;
 use crate::value::Object;
 
 /// A string longer than this is kept outside its key's block, so that changing an expiry does not copy it.
@@ -593,16 +594,21 @@ impl Entry {
         self.weigh().0
     }
 
-    /// Like [`heap_bytes`](Self::heap_bytes), but also returns whether the entry counts as a hash with expiring fields.
+    /// Like [`heap_bytes`](Self::heap_bytes), but also returns whether the entry counts as a hash with expiring fields, and
+    /// the kind of its value.
     #[must_use]
-    pub(super) fn weigh(&self) -> (usize, bool) {
+    pub(super) fn weigh(&self) -> (usize, bool, Kind) {
         let parts = self.parts();
         let block = parts.payload + self.payload_len(parts) + clock_bytes(parts.tag);
         match self.object() {
-            None => (block, parts.tag & TIMED_STUB != 0),
+            None if parts.tag & KIND_MASK == STUB => {
+                (block, parts.tag & TIMED_STUB != 0, Kind::Discarded)
+            }
+            None => (block, false, Kind::String),
             Some(object) => {
                 let tracked = matches!(object, Object::Hash(hash) if hash.is_tracked());
-                (block + size_of::<Object>() + object.heap_bytes(), tracked)
+                let bytes = block + size_of::<Object>() + object.heap_bytes();
+                (bytes, tracked, Kind::of(object))
             }
         }
     }

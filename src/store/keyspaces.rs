@@ -11,6 +11,7 @@ use super::db::{Db, SHARDS, shard_of};
 use super::entry::Entry;
 use super::fetch::KeyHash;
 use super::gate::Gate;
+use super::kinds::{Kind, KindFigures};
 use super::libraries::Libraries;
 use super::locks::Slot;
 use super::scripts::Scripts;
@@ -53,6 +54,10 @@ pub struct Figures {
     pub timed_hashes: usize,
     /// Bytes held.
     pub memory_bytes: usize,
+    /// The bytes among them of the tables, without the entries.
+    pub table_bytes: usize,
+    /// The keys and bytes of each kind of value, the tables aside.
+    pub kinds: [KindFigures; Kind::COUNT],
 }
 
 impl Keyspaces {
@@ -183,12 +188,15 @@ impl Keyspaces {
         (0..self.databases())
             .filter_map(|number| {
                 let db = self.db(number).filter(|db| !db.is_empty())?;
+                let table_bytes = db.table_bytes();
                 Some(Figures {
                     db: number,
                     keys: db.len(),
                     expires: db.expires(),
                     timed_hashes: db.timed_hashes(),
-                    memory_bytes: db.memory_bytes(),
+                    memory_bytes: db.heap_bytes() + table_bytes,
+                    table_bytes,
+                    kinds: db.kinds(),
                 })
             })
             .collect()

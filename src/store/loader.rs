@@ -4,6 +4,7 @@ use super::db::{Db, Delta, SHARDS, SHARES, insert_new, shard_of, shares};
 use super::entry::{Entry, NewValue};
 use super::fetch::fetch_bucket;
 use super::keyspaces::Keyspaces;
+use super::kinds::{Kind, Weight};
 
 /// How many keys wait per shard before they are inserted together: enough that one fetch of a shard's table into the
 /// cache serves many inserts, few enough that the waiting keys stay in the cache too.
@@ -51,7 +52,8 @@ pub struct Loader<'a> {
     db: Option<&'a Db>,
     batches: Vec<Vec<(u64, Waiting)>>,
     short: Short,
-    delta: Delta,
+    /// The figures of the current database, by kind.
+    deltas: [Delta; Kind::COUNT],
 }
 
 /// A key that waits for its batch.
@@ -102,7 +104,7 @@ impl<'a> Loader<'a> {
             db: None,
             batches,
             short: Short::default(),
-            delta: Delta::default(),
+            deltas: [Delta::default(); Kind::COUNT],
         }
     }
 
@@ -177,7 +179,7 @@ impl<'a> Loader<'a> {
     #[inline]
     fn insert_hashed(&mut self, hash: u64, entry: Entry) -> Result<(), LoaderError> {
         // Weigh the entry now, while its block is in the cache.
-        self.delta.add(Delta::of(&entry));
+        count(&mut self.deltas, &entry);
         self.wait(hash, Waiting::Entry(entry))
     }
 
@@ -216,7 +218,7 @@ impl<'a> Loader<'a> {
                         let (db, reason) = (self.number, NO_TEXT);
                         return Err(LoaderError::NoPlace { key, db, reason });
                     };
-                    self.delta.add(Delta::of(&entry));
+                    count(&mut self.deltas, &entry);
                     entry
                 }
             };
@@ -267,9 +269,19 @@ impl<'a> Loader<'a> {
     pub fn finish(&mut self) -> Result<(), LoaderError> {
         self.flush_all()?;
         if let Some(db) = self.db {
-            db.publish(std::mem::take(&mut self.delta));
+            for (kind, delta) in Kind::ALL.into_iter().zip(std::mem::take(&mut self.deltas)) {
+                db.publish(kind, delta);
+            }
         }
         Ok(())
+    }
+}
+
+#[inline]
+fn count(deltas: &mut [Delta; Kind::COUNT], entry: &Entry) {
+    let weight = Weight::of(entry);
+    if let Some(delta) = deltas.get_mut(weight.kind as usize) {
+        delta.add(weight.delta);
     }
 }
 

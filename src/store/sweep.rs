@@ -5,9 +5,11 @@
 //! key and its expiry, and discards the value. A command of the stream that needs the value then taints the key. If a
 //! reader can see the key again, it gets an error, because the value is not known.
 
-use super::db::{SHARDS, Table};
+use super::db::{Db, SHARDS, Table};
 use super::entry::Entry;
 use super::keyspaces::Keyspaces;
+use super::kinds::Weight;
+use super::view::unix_ms;
 use super::walk::{entry_at, entry_at_mut, fetch_ahead};
 
 /// Maximum number of buckets read under one lock: well below a millisecond of work, even if all their values are
@@ -26,6 +28,8 @@ pub struct Swept {
     pub keys: usize,
     /// Bytes freed.
     pub bytes: usize,
+    /// Expired keys seen, whether their values were discarded or not.
+    pub expired: usize,
 }
 
 /// A walk over a generation, a few buckets at a time.
@@ -69,14 +73,14 @@ impl Sweeper {
             self.bucket += found.looked_at;
             let mut swept = Swept {
                 looked_at: found.looked_at,
+                expired: found.expired,
                 ..Swept::default()
             };
             if found.buckets.is_empty() {
                 return Some(swept);
             }
             let mut table = lock.write();
-            let values = take_values(&mut table, &found.buckets, before_ms, &mut swept);
-            db.note_reclaimed(swept.bytes);
+            let values = take_values(&mut table, &found.buckets, before_ms, db, &mut swept);
             drop(table);
             // A large value takes a while to free. No reader waits for that.
             drop(values);
@@ -107,6 +111,8 @@ impl Sweeper {
 struct Candidates {
     looked_at: usize,
     buckets: Vec<usize>,
+    /// Expired keys seen.
+    expired: usize,
 }
 
 fn candidates(table: &Table, first: usize, before_ms: i64) -> Candidates {
@@ -117,15 +123,21 @@ fn candidates(table: &Table, first: usize, before_ms: i64) -> Candidates {
         return Candidates {
             looked_at: 0,
             buckets: Vec::new(),
+            expired: 0,
         };
     }
+    let (now_ms, mut expired) = (unix_ms(), 0);
     let is_wanted = |bucket: &usize| {
         fetch_ahead(table, *bucket);
-        entry_at(table, *bucket).is_some_and(|entry| is_sweepable(entry, before_ms))
+        let entry = entry_at(table, *bucket);
+        expired += usize::from(entry.is_some_and(|entry| entry.is_expired(now_ms)));
+        entry.is_some_and(|entry| is_sweepable(entry, before_ms))
     };
+    let buckets = (first..end).filter(is_wanted).collect();
     Candidates {
         looked_at: end - first,
-        buckets: (first..end).filter(is_wanted).collect(),
+        buckets,
+        expired,
     }
 }
 
@@ -138,6 +150,7 @@ fn take_values(
     table: &mut Table,
     buckets: &[usize],
     before_ms: i64,
+    db: &Db,
     swept: &mut Swept,
 ) -> Vec<Entry> {
     let mut taken = Vec::with_capacity(buckets.len());
@@ -147,6 +160,7 @@ fn take_values(
             let stub = entry.without_value();
             swept.keys += 1;
             swept.bytes += entry.heap_bytes().saturating_sub(stub.heap_bytes());
+            db.note_reclaimed(Weight::of(entry), Weight::of(&stub));
             taken.push(std::mem::replace(entry, stub));
         }
     }
@@ -169,7 +183,8 @@ mod tests {
         }
         let mut swept = Swept::default();
         let all: Vec<_> = (0..table.buckets() + 9).collect();
-        let taken = take_values(&mut table, &all, 10, &mut swept);
+        let db = Db::new(hasher.clone(), 0);
+        let taken = take_values(&mut table, &all, 10, &db, &mut swept);
         assert_eq!((taken.len(), swept.keys), (1, 1));
         let is_swept = |key: &[u8]| find(&table, hash_key(&hasher, key), key).map(Entry::is_swept);
         assert_eq!(is_swept(b"past"), Some(true));

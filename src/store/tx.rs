@@ -10,6 +10,7 @@ use super::fate::{Fate, Refusal, refused};
 use super::fetch::KeyHash;
 use super::gate::Leaving;
 use super::keyspaces::Keyspaces;
+use super::kinds::{Kind, Weight};
 use super::libraries::Libraries;
 use super::locks::{Slot, Slots, WriteHeld};
 use super::taint::{Doubt, Taints};
@@ -280,8 +281,22 @@ impl<'a> Tx<'a> {
         self.clock_ms.unwrap_or_else(unix_ms)
     }
 
-    fn delta(&mut self) -> &mut Delta {
-        self.deltas.of(self.number)
+    #[inline]
+    fn gain(&mut self, weight: Weight) {
+        self.deltas.of(self.number, weight.kind).add(weight.delta);
+    }
+
+    #[inline]
+    fn lose_weight(&mut self, weight: Weight) {
+        let delta = self.deltas.of(self.number, weight.kind);
+        delta.subtract(weight.delta);
+    }
+
+    /// Counts an entry that has taken the place of another.
+    #[inline]
+    fn exchange(&mut self, comes: Weight, goes: Weight) {
+        self.gain(comes);
+        self.lose_weight(goes);
     }
 
     fn locate(&self, key: &[u8]) -> (Slot, u64) {
@@ -391,8 +406,8 @@ impl<'a> Tx<'a> {
             used_s.into_iter().for_each(|now_s| old.touch(now_s));
         } else {
             let entry = Entry::new(key, expire_at_ms, value);
-            let change = replace(old, clocked(entry, used_s));
-            self.delta().add(change);
+            let (comes, goes) = replace(old, clocked(entry, used_s));
+            self.exchange(comes, goes);
         }
         self.tell(key);
     }
@@ -409,8 +424,8 @@ impl<'a> Tx<'a> {
             return self.lose();
         };
         if let Some(old) = find_mut(table, hash, entry.key()) {
-            let change = replace(old, entry);
-            self.delta().add(change);
+            let (comes, goes) = replace(old, entry);
+            self.exchange(comes, goes);
         } else {
             self.insert(entry, slot, hash);
         }
@@ -422,7 +437,7 @@ impl<'a> Tx<'a> {
     /// Inserts an entry whose key is absent.
     fn insert(&mut self, entry: Entry, slot: Slot, hash: u64) {
         let spaces = self.spaces;
-        self.delta().add(Delta::of(&entry));
+        self.gain(Weight::of(&entry));
         if let Some(table) = self.held.get_mut(slot)
             && insert(table, hash, entry, spaces.hasher())
             && let Some(db) = spaces.db(self.number)
@@ -459,7 +474,7 @@ impl<'a> Tx<'a> {
     pub fn remove(&mut self, key: &[u8]) -> Option<Entry> {
         let (table, _, hash) = self.table(key)?;
         let (entry, _) = table.remove_entry(hash, |(entry, _)| entry.key() == key)?;
-        self.delta().subtract(Delta::of(&entry));
+        self.lose_weight(Weight::of(&entry));
         self.tell(key);
         Some(entry)
     }
@@ -474,11 +489,10 @@ impl<'a> Tx<'a> {
             return false;
         };
         used_s.into_iter().for_each(|now_s| entry.touch(now_s));
-        let mut change = Delta::default();
-        change.subtract(Delta::of(entry));
+        let before = Weight::of(entry);
         entry.set_expiry(expire_at_ms);
-        change.add(Delta::of(entry));
-        self.delta().add(change);
+        let change = Weight::since(entry, before);
+        self.gain(change);
         self.tell(key);
         true
     }
@@ -519,14 +533,13 @@ impl<'a> Tx<'a> {
     ) -> Result<R, WrongType> {
         let (table, _, hash) = self.table(key).ok_or(WrongType)?;
         let entry = find_mut(table, hash, key).ok_or(WrongType)?;
-        let before = Delta::of(entry);
+        let before = Weight::of(entry);
         let Some(Object::Text(text)) = entry.object_mut() else {
             return Err(WrongType);
         };
         let result = change(text);
-        let mut delta = Delta::of(entry);
-        delta.subtract(before);
-        self.delta().add(delta);
+        let change = Weight::since(entry, before);
+        self.gain(change);
         self.tell(key);
         Ok(result)
     }
@@ -548,7 +561,7 @@ impl<'a> Tx<'a> {
             return Ok(None);
         };
         used_s.into_iter().for_each(|now_s| entry.touch(now_s));
-        let before = Delta::of(entry);
+        let before = Weight::of(entry);
         let is_swept = entry.is_swept();
         let Some(collection) = entry.object_mut().and_then(C::of_mut) else {
             if is_swept {
@@ -558,9 +571,8 @@ impl<'a> Tx<'a> {
         };
         let result = change(collection);
         let emptied = !C::STAYS_WHEN_EMPTY && collection.is_empty();
-        let mut delta = Delta::of(entry);
-        delta.subtract(before);
-        self.delta().add(delta);
+        let change = Weight::since(entry, before);
+        self.gain(change);
         if emptied {
             self.remove(key);
         } else {
@@ -613,7 +625,9 @@ impl<'a> Tx<'a> {
                 keyspace.bump_epoch(slot.shard as usize);
             }
             let gone = self.figures_now(db, keyspace);
-            self.deltas.of(db).subtract(gone);
+            for (kind, gone) in Kind::ALL.into_iter().zip(gone) {
+                self.deltas.of(db, kind).subtract(gone);
+            }
         }
         if self.spaces.taints().any() {
             self.taints_to_change().clear_db(db);
@@ -662,9 +676,11 @@ impl<'a> Tx<'a> {
             (one, other_figures, one_figures),
             (other, one_figures, other_figures),
         ] {
-            let delta = self.deltas.of(db);
-            delta.subtract(goes);
-            delta.add(comes);
+            for (kind, (comes, goes)) in Kind::ALL.into_iter().zip(comes.into_iter().zip(goes)) {
+                let delta = self.deltas.of(db, kind);
+                delta.subtract(goes);
+                delta.add(comes);
+            }
         }
         if self.spaces.taints().any() {
             let taints = self.taints_to_change();
@@ -676,10 +692,12 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
-    /// The figures that a database will have once this is visible.
-    fn figures_now(&mut self, db: usize, keyspace: &Db) -> Delta {
+    /// The figures that a database will have once this is visible, by kind.
+    fn figures_now(&mut self, db: usize, keyspace: &Db) -> [Delta; Kind::COUNT] {
         let mut figures = keyspace.figures();
-        figures.add(*self.deltas.of(db));
+        for (figure, kind) in figures.iter_mut().zip(Kind::ALL) {
+            figure.add(*self.deltas.of(db, kind));
+        }
         figures
     }
 }
@@ -698,25 +716,27 @@ fn clocked(entry: Entry, used_s: Option<u32>) -> Entry {
     }
 }
 
-/// Replaces `old` with `entry` and returns the difference.
-fn replace(old: &mut Entry, entry: Entry) -> Delta {
-    let mut delta = Delta::of(&entry);
-    delta.subtract(Delta::of(old));
+/// Replaces `old` with `entry` and returns the weights of the new one and the old one.
+fn replace(old: &mut Entry, entry: Entry) -> (Weight, Weight) {
+    let weights = (Weight::of(&entry), Weight::of(old));
     *old = entry;
-    delta
+    weights
 }
 
-/// Unpublished figures, usually of a single database.
+/// Where figures belong: a database, and a kind of value.
+type Place = (usize, Kind);
+
+/// Unpublished figures, usually of a single database and a single kind.
 struct Deltas {
-    first: (usize, Delta),
-    others: Vec<(usize, Delta)>,
+    first: (Place, Delta),
+    others: Vec<(Place, Delta)>,
 }
 
 impl Deltas {
     const fn new(db: usize) -> Self {
         Self {
             first: (
-                db,
+                (db, Kind::String),
                 Delta {
                     keys: 0,
                     expires: 0,
@@ -728,16 +748,26 @@ impl Deltas {
         }
     }
 
-    fn of(&mut self, db: usize) -> &mut Delta {
-        if self.first.0 == db {
+    #[inline]
+    fn of(&mut self, db: usize, kind: Kind) -> &mut Delta {
+        if self.first.0 == (db, kind) {
+            return &mut self.first.1;
+        }
+        self.elsewhere((db, kind))
+    }
+
+    fn elsewhere(&mut self, place: Place) -> &mut Delta {
+        // Nothing has changed yet where the first figures were expected.
+        if self.first.1 == Delta::default() && self.others.is_empty() {
+            self.first.0 = place;
             return &mut self.first.1;
         }
         let index = self
             .others
             .iter()
-            .position(|(number, _)| *number == db)
+            .position(|(other, _)| *other == place)
             .unwrap_or_else(|| {
-                self.others.push((db, Delta::default()));
+                self.others.push((place, Delta::default()));
                 self.others.len() - 1
             });
         self.others
@@ -745,7 +775,7 @@ impl Deltas {
             .map_or(&mut self.first.1, |(_, delta)| delta)
     }
 
-    fn iter(&self) -> impl Iterator<Item = &(usize, Delta)> {
+    fn iter(&self) -> impl Iterator<Item = &(Place, Delta)> {
         std::iter::once(&self.first).chain(&self.others)
     }
 }
@@ -758,9 +788,9 @@ impl Drop for Tx<'_> {
         }
         // The figures become visible before the locks are released: a reader that sees the new values sees the new
         // counts.
-        for (number, delta) in self.deltas.iter() {
+        for ((number, kind), delta) in self.deltas.iter() {
             if let Some(db) = self.spaces.db(*number) {
-                db.publish(*delta);
+                db.publish(*kind, *delta);
             }
         }
         if let Some(libraries) = self.libraries.take() {

@@ -56,7 +56,10 @@ async fn pump(mut incoming: Incoming, sender: Sender) -> usize {
             return passed;
         }
         passed += read;
-        sender.send(buffer.freeze()).await.unwrap();
+        sender
+            .send(buffer.freeze(), std::time::Instant::now())
+            .await
+            .unwrap();
     }
 }
 
@@ -94,7 +97,7 @@ fn take_all(receiver: &mut Receiver, total: usize, mut random: fastrand::Rng) ->
             .all(|(found, at)| *found == byte(at));
         assert!(is_next, "after {taken} bytes: {piece:?}");
         taken += piece.len();
-        if let Piece::Direct(bytes) = &piece {
+        if let Piece::Direct(bytes, _) = &piece {
             direct += bytes.len();
         }
         match random.u16(..) {
@@ -236,7 +239,10 @@ async fn what_the_writers_reading_fails_with_is_what_the_task_says() {
     let mut read = incoming.read(&mut buffer, &sender, true).await;
     if read.as_ref().is_ok_and(|read| *read == 1) {
         // The task was faster than the writer.
-        sender.send(buffer.split().freeze()).await.unwrap();
+        sender
+            .send(buffer.split().freeze(), std::time::Instant::now())
+            .await
+            .unwrap();
         read = incoming.read(&mut buffer, &sender, true).await;
     }
     assert_eq!(read.unwrap_err().kind(), io::ErrorKind::ConnectionReset);

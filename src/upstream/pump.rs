@@ -74,8 +74,8 @@ impl Pump<'_> {
         let gather = line.gather();
         let (mut incoming, mut outgoing) = line.split();
         if !first.is_empty() {
-            self.status.received(first.len());
-            if self.pass(first).await.is_err() {
+            let now = self.status.received(first.len());
+            if self.pass(first, now).await.is_err() {
                 return Error::Abandoned;
             }
         }
@@ -85,9 +85,10 @@ impl Pump<'_> {
         }
     }
 
-    async fn pass(&self, chunk: Bytes) -> Result<(), Gone> {
+    /// Passes on what arrived at `at`.
+    async fn pass(&self, chunk: Bytes, at: std::time::Instant) -> Result<(), Gone> {
         self.progress.note_waiting(chunk.len());
-        self.bytes.send(chunk).await
+        self.bytes.send(chunk, at).await
     }
 
     async fn read(&self, incoming: &mut Incoming, mut gather: Option<Gather>) -> Error {
@@ -98,11 +99,11 @@ impl Pump<'_> {
                 Ok(read) => read,
                 Err(error) => return error,
             };
-            self.status.received(read);
+            let now = self.status.received(read);
             if let Some(gather) = &mut gather {
                 gather.after(read, self.progress.phase() == Phase::Transfer);
             }
-            if self.pass(buffer.split().freeze()).await.is_err() {
+            if self.pass(buffer.split().freeze(), now).await.is_err() {
                 return Error::Abandoned;
             }
         }

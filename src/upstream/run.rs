@@ -22,14 +22,23 @@ use super::proof::{Prober, Proof};
 use super::pump::Pump;
 use super::spool::spool;
 use super::status::{LinkState, Status};
+use super::syncs::SyncCause;
 use crate::history::Point;
 use crate::words::Period;
 
-/// Keeps a link to the primary until `stop` is cancelled. Sends every accepted connection to `links`. The first one resumes
-/// at `resume`, if the primary allows it.
+/// Where the first link starts.
+#[derive(Debug, Clone, Copy)]
+pub struct Begin {
+    /// Where it resumes, if the primary allows it.
+    pub resume: Option<Point>,
+    /// Why it cannot resume, if it cannot.
+    pub cause: SyncCause,
+}
+
+/// Keeps a link to the primary until `stop` is cancelled. Sends every accepted connection to `links`.
 pub async fn run(
     config: Config,
-    resume: Option<Point>,
+    begin: Begin,
     links: mpsc::Sender<Link>,
     progress: Arc<Progress>,
     status: Arc<Status>,
@@ -41,7 +50,9 @@ pub async fn run(
         links,
         progress,
         status,
-        resume,
+        resume: begin.resume,
+        lacks: begin.cause,
+        resumed: SyncCause::Restart,
         followed: None,
         pacing: Pacing::default(),
         past: Past::default(),
@@ -56,6 +67,7 @@ pub async fn run(
             },
             () = stop.cancelled() => return,
         };
+        task.status.syncs.link_ended();
         task.past.advanced = task.resume.is_some() && task.resume != before;
         task.past.resumes = task.resume.is_some();
         task.past.others_left = task.choice.ended(task.past.advanced);
@@ -108,6 +120,10 @@ struct Task {
     progress: Arc<Progress>,
     status: Arc<Status>,
     resume: Option<Point>,
+    /// Why there is nothing to resume, if there is nothing.
+    lacks: SyncCause,
+    /// Why the next link resumes, if it does.
+    resumed: SyncCause,
     pacing: Pacing,
     /// The server that accepted redtail last.
     followed: Option<Address>,
@@ -118,6 +134,7 @@ struct Task {
 impl Task {
     /// Runs one connection from start to end.
     async fn attempt(&mut self) -> Result<WriterGone, Error> {
+        let begun = Instant::now();
         self.status.attempts.fetch_add(1, Ordering::Relaxed);
         self.status.enter(LinkState::Connecting);
         let server = self.choice.next(&self.config).await?;
@@ -135,6 +152,7 @@ impl Task {
             mode,
         } = handshake.run(self.resume).await?;
         self.note(address, start, mode);
+        self.note_sync(start, begun);
         let line = stream.into_line();
         let status = Arc::clone(&self.status);
         let (sender, bytes) = spool(self.config.spool.clone(), status, line.socket());
@@ -164,6 +182,11 @@ impl Task {
             return Ok(WriterGone);
         };
         self.resume = resume;
+        self.resumed = SyncCause::LinkLost;
+        self.lacks = match (self.past.start, self.past.streamed) {
+            (Some(Start::Full(_)), None) => SyncCause::SyncFailed,
+            _ => SyncCause::StreamUnusable,
+        };
         Err(Error::of_end(ended, fault))
     }
 
@@ -187,6 +210,23 @@ impl Task {
         );
         self.status.fail(&Error::Abandoned);
         self.status.enter(LinkState::Connect);
+    }
+
+    /// Notes which sync the server has granted. The attempt to connect began at `begun`.
+    fn note_sync(&self, start: Start, begun: Instant) {
+        let syncs = &self.status.syncs;
+        match (start, self.resume) {
+            (Start::Continue { replid: None }, _) => syncs.begin(self.resumed, begun),
+            (Start::Continue { replid: Some(id) }, Some(resume)) if id == resume.replid => {
+                syncs.begin(self.resumed, begun);
+            }
+            (Start::Continue { .. }, _) => syncs.begin(SyncCause::Failover, begun),
+            (Start::Full(_), None) => syncs.begin(self.lacks, Instant::now()),
+            (Start::Full(point), Some(resume)) if point.replid == resume.replid => {
+                syncs.begin(SyncCause::PartialRefused, Instant::now());
+            }
+            (Start::Full(_), Some(_)) => syncs.begin(SyncCause::OtherHistory, Instant::now()),
+        }
     }
 
     /// Notes how the server answered.

@@ -28,6 +28,7 @@ use tokio::time::sleep;
 
 use super::holder::Holder;
 use super::line::Socket;
+use super::marks::Marks;
 use super::status::Status;
 use crate::limits::READ_CHUNK_BYTES;
 
@@ -96,6 +97,8 @@ struct Waiting {
     memory: VecDeque<Bytes>,
     memory_bytes: usize,
     files: VecDeque<Segment>,
+    /// When these bytes arrived.
+    marks: Marks,
     /// When the disk last refused to create a file or to write bytes.
     file_failed: Option<Instant>,
     /// No more bytes will arrive.
@@ -159,6 +162,22 @@ struct Shared {
 }
 
 impl Shared {
+    /// Shows what waits to the figures.
+    fn show(&self, waiting: &Waiting) {
+        let (in_memory, in_files, oldest) = match waiting.abandoned {
+            true => (0, 0, None),
+            false => (
+                waiting.memory_bytes as u64,
+                waiting.file_bytes(),
+                waiting.marks.oldest(),
+            ),
+        };
+        let status = &self.status;
+        status.waiting_in_memory.store(in_memory, Ordering::Relaxed);
+        status.waiting_in_files.store(in_files, Ordering::Relaxed);
+        status.waiting_since.set(oldest);
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         // A poisoned lock still holds a whole value: nothing between the assignments under it can panic.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
@@ -212,22 +231,26 @@ enum Room {
 }
 
 impl Sender {
-    /// Appends `chunk`. Waits only when neither memory nor the file has room.
+    /// Appends `chunk`, which arrived at `at`. Waits only when neither memory nor the file has room.
     ///
     /// # Errors
     /// Returns [`Gone`] when the receiver is gone.
-    pub(super) async fn send(&self, chunk: Bytes) -> Result<(), Gone> {
+    pub(super) async fn send(&self, chunk: Bytes, at: Instant) -> Result<(), Gone> {
         loop {
             let taken = self.0.taken.notified();
             match self.place(chunk.len())? {
                 Room::Memory => {
-                    self.0.waiting().push(chunk);
+                    let mut waiting = self.0.waiting();
+                    waiting.marks.note(chunk.len(), at);
+                    waiting.push(chunk);
+                    self.0.show(&waiting);
+                    drop(waiting);
                     self.0.arrived.notify_one();
                     return Ok(());
                 }
                 Room::NewFile => self.open().await,
-                Room::File(file, at) => {
-                    if self.append(file, at, chunk.clone()).await {
+                Room::File(file, offset) => {
+                    if self.append(file, offset, chunk.clone(), at).await {
                         return Ok(());
                     }
                 }
@@ -335,16 +358,19 @@ impl Sender {
         }
     }
 
-    /// Writes `chunk` at `at`, after everything in the file. Returns whether it succeeded.
-    async fn append(&self, file: Arc<File>, at: u64, chunk: Bytes) -> bool {
-        let len = chunk.len() as u64;
-        let result = blocking(move || file.write_all_at(&chunk, at)).await;
+    /// Writes `chunk`, which arrived at `at`, at `offset`, after everything in the file. Returns whether it succeeded.
+    async fn append(&self, file: Arc<File>, offset: u64, chunk: Bytes, at: Instant) -> bool {
+        let bytes = chunk.len();
+        let len = bytes as u64;
+        let result = blocking(move || file.write_all_at(&chunk, offset)).await;
         let mut waiting = self.0.waiting();
         if let Some(last) = waiting.files.back_mut() {
             last.writing = false;
             if result.is_ok() {
-                last.written = at + len;
+                last.written = offset + len;
                 self.0.status.spooled.fetch_add(len, Ordering::Relaxed);
+                waiting.marks.note(bytes, at);
+                self.0.show(&waiting);
             }
         }
         drop(waiting);
@@ -375,20 +401,31 @@ impl Drop for Sender {
 
 /// What the receiver takes next.
 enum Next {
-    Chunk(Bytes),
+    /// A chunk, and when its first byte arrived.
+    Chunk(Bytes, Instant),
     InFile(Arc<File>, u64, usize),
     /// The spool is empty, and the receiver may read the socket.
     Socket(Arc<Socket>),
     End,
 }
 
-/// Bytes of the stream.
+/// Bytes of the stream, and when the first of them arrived.
 #[derive(Debug)]
 pub enum Piece<'a> {
     /// Bytes that came through the spool.
-    Spooled(Bytes),
+    Spooled(Bytes, Instant),
     /// Bytes that were just read from the socket.
-    Direct(&'a [u8]),
+    Direct(&'a [u8], Instant),
+}
+
+impl Piece<'_> {
+    /// When the first of its bytes arrived.
+    #[must_use]
+    pub const fn arrived(&self) -> Instant {
+        match self {
+            Self::Spooled(_, at) | Self::Direct(_, at) => *at,
+        }
+    }
 }
 
 impl Deref for Piece<'_> {
@@ -396,8 +433,8 @@ impl Deref for Piece<'_> {
 
     fn deref(&self) -> &[u8] {
         match self {
-            Self::Spooled(chunk) => chunk,
-            Self::Direct(bytes) => bytes,
+            Self::Spooled(chunk, _) => chunk,
+            Self::Direct(bytes, _) => bytes,
         }
     }
 }
@@ -410,8 +447,10 @@ impl Receiver {
     pub fn recv(&mut self) -> io::Result<Bytes> {
         loop {
             match self.next(false) {
-                Next::Chunk(chunk) => return Ok(self.taken(chunk)),
-                Next::InFile(file, at, len) => return self.read_file(&file, at, len),
+                Next::Chunk(chunk, _) => return Ok(self.taken(chunk)),
+                Next::InFile(file, at, len) => {
+                    return self.read_file(&file, at, len).map(|(chunk, _)| chunk);
+                }
                 Next::End => return Ok(Bytes::new()),
                 Next::Socket(_) => {}
             }
@@ -426,15 +465,16 @@ impl Receiver {
     pub fn recv_stream(&mut self) -> io::Result<Piece<'_>> {
         let read = loop {
             match self.next(true) {
-                Next::Chunk(chunk) => {
+                Next::Chunk(chunk, arrived) => {
                     self.shared.status.arrivals.leave();
-                    return Ok(Piece::Spooled(self.taken(chunk)));
+                    return Ok(Piece::Spooled(self.taken(chunk), arrived));
                 }
                 Next::InFile(file, at, len) => {
                     self.shared.status.arrivals.leave();
-                    return self.read_file(&file, at, len).map(Piece::Spooled);
+                    let (chunk, arrived) = self.read_file(&file, at, len)?;
+                    return Ok(Piece::Spooled(chunk, arrived));
                 }
-                Next::End => return Ok(Piece::Spooled(Bytes::new())),
+                Next::End => return Ok(Piece::Spooled(Bytes::new(), Instant::now())),
                 Next::Socket(socket) => {
                     if let Some(read) = self.read_socket(&socket) {
                         break read;
@@ -442,7 +482,9 @@ impl Receiver {
                 }
             }
         };
-        Ok(Piece::Direct(self.buffer.get(..read).unwrap_or_default()))
+        let (read, arrived) = read;
+        let bytes = self.buffer.get(..read).unwrap_or_default();
+        Ok(Piece::Direct(bytes, arrived))
     }
 
     /// Returns the socket to the link's task, which puts what arrives into the spool.
@@ -458,20 +500,23 @@ impl Receiver {
         chunk
     }
 
-    fn read_file(&self, file: &File, at: u64, len: usize) -> io::Result<Bytes> {
+    fn read_file(&self, file: &File, at: u64, len: usize) -> io::Result<(Bytes, Instant)> {
         let mut buffer = BytesMut::zeroed(len);
         file.read_exact_at(&mut buffer, at)?;
         let mut waiting = self.shared.waiting();
         if let Some(first) = waiting.files.front_mut() {
             first.read += len as u64;
         }
+        let arrived = waiting.marks.take(len);
+        self.shared.show(&waiting);
         drop(waiting);
-        Ok(self.taken(buffer.freeze()))
+        let arrived = arrived.unwrap_or_else(Instant::now);
+        Ok((self.taken(buffer.freeze()), arrived))
     }
 
-    /// Waits in the socket and reads it; `None` when it read nothing. At the end of the connection, after a failure, and
+    /// Waits in the socket and reads it: how many bytes, and when. `None` when it read nothing. At the end of the connection, after a failure, and
     /// when a read fills the buffer, the socket goes back to the link's task.
-    fn read_socket(&mut self, socket: &Socket) -> Option<usize> {
+    fn read_socket(&mut self, socket: &Socket) -> Option<(usize, Instant)> {
         self.buffer.resize(READ_CHUNK_BYTES, 0);
         let arrivals = &self.shared.status.arrivals;
         arrivals.rest();
@@ -490,14 +535,14 @@ impl Receiver {
             }
             Ok(Some(read)) => {
                 let status = &self.shared.status;
-                status.received(read);
+                let now = status.received(read);
                 status.direct_reads.fetch_add(1, Ordering::Relaxed);
                 if read == self.buffer.len() {
                     self.give_back();
                 } else {
-                    self.shared.waiting().holder.leave(Instant::now());
+                    self.shared.waiting().holder.leave(now);
                 }
-                Some(read)
+                Some((read, now))
             }
             Err(error) if is_passing(&error) => None,
             Err(error) => {
@@ -513,7 +558,9 @@ impl Receiver {
         let mut waiting = self.shared.waiting();
         loop {
             if let Some(chunk) = waiting.pop() {
-                return Next::Chunk(chunk);
+                let arrived = waiting.marks.take(chunk.len());
+                self.shared.show(&waiting);
+                return Next::Chunk(chunk, arrived.unwrap_or_else(Instant::now));
             }
             waiting.settle();
             if let Some(first) = waiting.files.front()
@@ -560,7 +607,10 @@ impl Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.shared.status.arrivals.end();
-        self.shared.waiting().abandoned = true;
+        let mut waiting = self.shared.waiting();
+        waiting.abandoned = true;
+        self.shared.show(&waiting);
+        drop(waiting);
         self.shared.taken.notify_waiters();
         self.shared.gone.notify_waiters();
     }
@@ -621,7 +671,7 @@ mod tests {
         for number in 0..200 {
             let chunk = chunk(number, 1 + number as usize * 7);
             sent.extend_from_slice(&chunk);
-            sender.send(chunk).await.unwrap();
+            sender.send(chunk, Instant::now()).await.unwrap();
         }
         assert_eq!(receiver.waiting(), sent.len() as u64);
         let in_file = status.spooled.load(Ordering::Relaxed);
@@ -635,12 +685,12 @@ mod tests {
     async fn memory_is_used_again_once_the_file_is_read_to_its_end() {
         let (sender, mut receiver) = spool(limits(10, 1 << 20), Arc::default(), None);
         for round in 0..3 {
-            sender.send(chunk(round, 10)).await.unwrap();
-            sender.send(chunk(round, 20)).await.unwrap();
+            sender.send(chunk(round, 10), Instant::now()).await.unwrap();
+            sender.send(chunk(round, 20), Instant::now()).await.unwrap();
             assert_eq!(sender.0.waiting().files.len(), 1, "{round}");
             assert_eq!(receiver.recv().unwrap(), chunk(round, 10));
             assert_eq!(receiver.recv().unwrap(), chunk(round, 20));
-            sender.send(chunk(round, 5)).await.unwrap();
+            sender.send(chunk(round, 5), Instant::now()).await.unwrap();
             assert!(sender.0.waiting().files.is_empty(), "{round}");
             assert_eq!(receiver.recv().unwrap(), chunk(round, 5));
         }
@@ -660,7 +710,10 @@ mod tests {
             let mut sent = Vec::new();
             for number in 0..50 {
                 sent.extend_from_slice(&chunk(number, 10));
-                sender.send(chunk(number, 10)).await.unwrap();
+                sender
+                    .send(chunk(number, 10), Instant::now())
+                    .await
+                    .unwrap();
             }
             drop(sender);
             assert!(reader.join().unwrap() == sent, "{file_bytes}");
@@ -678,7 +731,10 @@ mod tests {
         let mut sent = Vec::new();
         for number in 0..20 {
             sent.extend_from_slice(&chunk(number, 10));
-            sender.send(chunk(number, 10)).await.unwrap();
+            sender
+                .send(chunk(number, 10), Instant::now())
+                .await
+                .unwrap();
         }
         drop(sender);
         assert!(reader.join().unwrap() == sent);
@@ -687,12 +743,16 @@ mod tests {
     #[tokio::test]
     async fn a_waiting_sender_hears_that_nobody_reads_any_more() {
         let (sender, receiver) = spool(limits(10, 0), Arc::default(), None);
-        sender.send(chunk(0, 10)).await.unwrap();
+        sender.send(chunk(0, 10), Instant::now()).await.unwrap();
         let ends = async {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             drop(receiver);
         };
-        let (sent, (), ()) = tokio::join!(sender.send(chunk(1, 10)), sender.closed(), ends);
+        let (sent, (), ()) = tokio::join!(
+            sender.send(chunk(1, 10), Instant::now()),
+            sender.closed(),
+            ends
+        );
         assert_eq!(sent, Err(Gone));
     }
 }

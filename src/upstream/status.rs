@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use super::address::Address;
 use super::arrivals::Arrivals;
 use super::kind::Mode;
+use super::marks::Moment;
 use super::proof::Proof;
+use super::syncs::Syncs;
 
 /// The state of the link, in ROLE's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,6 +48,8 @@ pub struct Snapshot {
     pub state: LinkState,
     /// How long the link has been down; `None` while it is connected.
     pub down_for: Option<Duration>,
+    /// How long the link has been in its state.
+    pub in_state_for: Duration,
     /// Whether it has ever been connected.
     pub was_up: bool,
     /// Time since the last byte arrived; `None` before the first.
@@ -65,6 +69,8 @@ pub struct Snapshot {
 #[derive(Debug)]
 struct Inner {
     state: LinkState,
+    /// When it was entered.
+    entered: Instant,
     address: Option<Address>,
     down_since: Option<Instant>,
     was_up: bool,
@@ -104,6 +110,14 @@ pub struct Status {
     pub spooled: AtomicU64,
     /// Pieces of the stream that the writer read directly from the socket.
     pub direct_reads: AtomicU64,
+    /// When the oldest byte arrived that waits for the writer.
+    pub waiting_since: Moment,
+    /// Bytes that wait for the writer in memory.
+    pub waiting_in_memory: AtomicU64,
+    /// Bytes that wait for the writer in files.
+    pub waiting_in_files: AtomicU64,
+    /// The syncs there were.
+    pub syncs: Syncs,
     /// Tracks bytes that have arrived and are not visible yet.
     pub arrivals: Arc<Arrivals>,
 }
@@ -115,6 +129,7 @@ impl Default for Status {
             started: now,
             inner: Mutex::new(Inner {
                 state: LinkState::Connect,
+                entered: now,
                 address: None,
                 down_since: Some(now),
                 was_up: false,
@@ -134,6 +149,10 @@ impl Default for Status {
             bytes: AtomicU64::new(0),
             spooled: AtomicU64::new(0),
             direct_reads: AtomicU64::new(0),
+            waiting_since: Moment::default(),
+            waiting_in_memory: AtomicU64::new(0),
+            waiting_in_files: AtomicU64::new(0),
+            syncs: Syncs::default(),
             arrivals: Arc::default(),
         }
     }
@@ -148,6 +167,7 @@ impl Status {
         Snapshot {
             state: inner.state,
             down_for: inner.down_since.map(|since| since.elapsed()),
+            in_state_for: inner.entered.elapsed(),
             was_up: inner.was_up,
             last_io,
             last_error: inner.last_error.clone(),
@@ -166,6 +186,9 @@ impl Status {
     /// Sets the state.
     pub fn enter(&self, state: LinkState) {
         let mut inner = self.inner();
+        if inner.state != state {
+            inner.entered = Instant::now();
+        }
         inner.state = state;
         inner.was_up |= state == LinkState::Connected;
         inner.needs_a_person &= !matches!(state, LinkState::Sync | LinkState::Connected);
@@ -197,11 +220,14 @@ impl Status {
         self.inner().mode = mode;
     }
 
-    /// Notes that bytes have arrived.
-    pub fn received(&self, bytes: usize) {
-        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
-        self.last_io.store(now + 1, Ordering::Relaxed);
+    /// Notes that bytes have arrived. Returns the time.
+    pub fn received(&self, bytes: usize) -> Instant {
+        let now = Instant::now();
+        let after = now.saturating_duration_since(self.started).as_millis();
+        let after = u64::try_from(after).unwrap_or(u64::MAX - 1);
+        self.last_io.store(after + 1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        now
     }
 
     /// Returns when the last byte arrived; `None` before the first.

@@ -30,6 +30,7 @@ mod encodings;
 mod face;
 mod faults;
 mod field_expiry;
+mod figures;
 mod flaws;
 mod fresh;
 mod functions;

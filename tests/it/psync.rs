@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use redtail::internal::history::{Point, ReplId};
 use redtail::internal::upstream::{
-    self, AckPolicy, Config, Fault, Link, LinkEnd, LinkState, ProgressWriter, Start, Status, Timing,
+    self, AckPolicy, Begin, Config, Fault, Link, LinkEnd, LinkState, ProgressWriter, Start, Status,
+    SyncCause, Timing,
 };
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -75,9 +76,13 @@ impl Follower {
         let (sender, links) = mpsc::channel(1);
         let (progress, status) = (ProgressWriter::default(), Arc::new(Status::default()));
         let stop = CancellationToken::new();
+        let begin = Begin {
+            resume: None,
+            cause: SyncCause::FirstStart,
+        };
         runtime.spawn(upstream::run(
             config,
-            None,
+            begin,
             sender,
             progress.shown(),
             Arc::clone(&status),

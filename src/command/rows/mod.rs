@@ -48,6 +48,6 @@ pub(crate) use pace::entering;
 pub use pace::long;
 pub use session::{
     Blocked, HeldBack, Host, KeptState, LastFault, Loading, Replication, Replies, Session,
-    SessionCx, Statistics, Tally,
+    SessionCx, Statistics, SyncNames, Synced, SyncsOf, Tally,
 };
 pub use wait::Wait;

@@ -23,6 +23,7 @@ use super::tunables::Tunables;
 use super::wait::Wait;
 use crate::dialect::Dialect;
 use crate::resp::{Budget, Protocol, Reply};
+use crate::spread::Durations;
 use crate::store::{Generation, Served, Watching};
 
 /// A connection's state.
@@ -353,6 +354,13 @@ pub struct Replication {
     pub applied_offset: u64,
     /// The replication offset up to which the stream is received.
     pub received_offset: u64,
+    /// How far the served data is behind: while the link streams, the age of the oldest received byte that is not visible, or
+    /// zero; otherwise the time since the data was last known to be complete. `None` before the first sync.
+    pub lag: Option<Duration>,
+    /// How long received bytes took to become visible.
+    pub visibility: Durations,
+    /// How long the link has been in its state.
+    pub in_state_for: Duration,
     /// Time since the served data was last known to be complete.
     pub proven_ago: Option<Duration>,
     /// Whether reads are refused because that is too long ago.
@@ -361,6 +369,10 @@ pub struct Replication {
     pub input_bytes: u64,
     /// Bytes among them that waited in the spool's file.
     pub spooled_bytes: u64,
+    /// Received bytes that wait for the writer in memory now.
+    pub spool_memory_bytes: u64,
+    /// Received bytes that wait for the writer in files now.
+    pub spool_file_bytes: u64,
     /// Pieces of the stream that the writer read directly from the socket.
     pub direct_reads: u64,
     /// Requests that waited until what had arrived was visible.
@@ -383,6 +395,15 @@ pub struct Replication {
     pub swept_keys: u64,
     /// Bytes that this freed.
     pub swept_bytes: u64,
+    /// The number of expired keys that the primary has not deleted yet, as the last walk over all keys counted them, and how
+    /// long ago it ended. `None` before the end of the first walk.
+    pub expired_keys: Option<(u64, Duration)>,
+    /// The sync under way, and for how long it has been.
+    pub syncing: Option<(SyncNames, Duration)>,
+    /// The last syncs that ended, oldest first.
+    pub syncs: Vec<Synced>,
+    /// The syncs by cause.
+    pub syncs_by_cause: Vec<SyncsOf>,
     /// Full syncs.
     pub full_syncs: u64,
     /// Partial syncs.
@@ -399,6 +420,43 @@ pub struct Replication {
     pub last_fault: Option<LastFault>,
     /// The state directory, if one is configured.
     pub kept: Option<KeptState>,
+}
+
+/// What a sync was, in words.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SyncNames {
+    /// `full` or `partial`.
+    pub kind: &'static str,
+    /// Why it was needed: `first_start`, `link_lost`, `partial_refused` and so on.
+    pub cause: &'static str,
+}
+
+/// A sync that has ended.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Synced {
+    /// What it was.
+    pub names: SyncNames,
+    /// When it began, in Unix milliseconds.
+    pub at_ms: u64,
+    /// How long it took.
+    pub took: Duration,
+    /// Whether it failed.
+    pub failed: bool,
+    /// Bytes of its snapshot; 0 for a partial sync, and for one that failed.
+    pub bytes: u64,
+    /// Keys of its snapshot.
+    pub keys: u64,
+}
+
+/// The syncs of one cause.
+#[derive(Debug, Clone, Default)]
+pub struct SyncsOf {
+    /// What they are.
+    pub names: SyncNames,
+    /// How long those took that succeeded.
+    pub took: Durations,
+    /// How many failed.
+    pub failed: u64,
 }
 
 /// A full resync that is held back.

@@ -11,7 +11,9 @@ use super::memory::{self, Memory, ratio};
 use super::{info_calls, started};
 use crate::command::rows::acl::Reason;
 use crate::command::rows::client::Shown;
-use crate::command::rows::{Error, Host, KeptState, Replication, Seen, SessionCx};
+use crate::command::rows::{
+    Error, Host, KeptState, Replication, Seen, SessionCx, SyncNames, Synced,
+};
 use crate::dialect::{Dialect, Family};
 use crate::resp::Args;
 use crate::store::Generation;
@@ -588,7 +590,22 @@ fn link(text: &mut Text, replication: &Replication) {
     text.line("redtail_applied_offset", applied);
     text.line("redtail_received_offset", received);
     text.line("redtail_lag_bytes", received.saturating_sub(applied));
+    let lag = replication.lag;
+    let lag = lag.map(|lag| format!("{:.6}", lag.as_secs_f64()));
+    text.line("redtail_lag_seconds", lag.as_deref().unwrap_or("-1"));
+    text.line(
+        "redtail_link_state_seconds",
+        replication.in_state_for.as_secs(),
+    );
     text.line("redtail_spool_file_bytes", replication.spooled_bytes);
+    text.line(
+        "redtail_spool_waiting_bytes",
+        replication.spool_memory_bytes,
+    );
+    text.line(
+        "redtail_spool_file_waiting_bytes",
+        replication.spool_file_bytes,
+    );
     text.line("redtail_direct_reads", replication.direct_reads);
     text.line("redtail_reads_that_waited", replication.reads_that_waited);
     text.line(
@@ -637,6 +654,11 @@ fn writes(text: &mut Text, facts: &Facts<'_>) {
     text.line("redtail_published_messages", replication.published);
     text.line("redtail_expired_swept_keys", replication.swept_keys);
     text.line("redtail_expired_swept_bytes", replication.swept_bytes);
+    let expired = replication.expired_keys.map(|(keys, _)| keys.to_string());
+    text.line(
+        "redtail_expired_held_keys",
+        expired.as_deref().unwrap_or("-1"),
+    );
     let taints = facts
         .generation
         .map(|generation| generation.spaces.taints());
@@ -658,6 +680,9 @@ fn syncs(text: &mut Text, replication: &Replication) {
     );
     text.line("redtail_loads_completed", replication.loads_completed);
     text.line("redtail_loads_failed", replication.loads_failed);
+    for (index, sync) in replication.syncs.iter().rev().take(4).enumerate() {
+        text.line(&format!("redtail_sync{index}"), sync_line(sync));
+    }
     let proven = replication
         .proven_ago
         .map(|ago| ago.as_millis().to_string());
@@ -685,6 +710,23 @@ fn syncs(text: &mut Text, replication: &Replication) {
         ago.as_deref().unwrap_or("-1"),
     );
     kept(text, replication.kept.as_ref());
+}
+
+/// Returns what a sync was and brought.
+fn sync_line(sync: &Synced) -> String {
+    let Synced {
+        names,
+        at_ms,
+        took,
+        failed,
+        bytes,
+        keys,
+    } = sync;
+    let (SyncNames { kind, cause }, ms) = (names, took.as_millis());
+    let failed = u8::from(*failed);
+    format!(
+        "kind={kind},cause={cause},at_ms={at_ms},took_ms={ms},failed={failed},bytes={bytes},keys={keys}"
+    )
 }
 
 /// Writes the state directory's fields.
