@@ -33,7 +33,7 @@ pub use dispatch::registry::{all, lookup};
 pub use dispatch::replay::{Replay, ReplayScripts, Unsure, script_call, slots as replay_slots};
 pub use dispatch::resolve::{check_arity, resolve, resolve_for, unknown_command};
 pub use families::generic::type_name;
-pub use families::introspection::resident;
+pub use families::introspection::{info_text, resident};
 pub use families::stream::answer_wait;
 pub use rows::error::{OUT_OF_MEMORY, READONLY, TOO_LARGE};
 pub use rows::latency_events::LatencyEvents;

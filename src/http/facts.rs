@@ -7,7 +7,7 @@ use crate::command::client::Client;
 use crate::command::{Host, Replication, Seen, Statistics, resident};
 use crate::dialect::Dialect;
 use crate::server::Server;
-use crate::store::{Figures, unix_ms};
+use crate::store::{Figures, Generation, unix_ms};
 
 /// How often a reading is taken again because the served data was exchanged in the meantime.
 const RETRIES: usize = 3;
@@ -32,6 +32,8 @@ pub struct Facts {
     pub resident_peak_bytes: u64,
     /// The connections, oldest first.
     pub clients: Vec<Arc<Client>>,
+    /// The data itself.
+    pub(super) generation: Option<Arc<Generation>>,
     server: Arc<Server>,
 }
 
@@ -70,6 +72,7 @@ impl Facts {
             resident_bytes,
             resident_peak_bytes,
             clients: server.clients(),
+            generation: generation.clone(),
             server: Arc::clone(server),
         };
         let now = server.served().peek();
@@ -114,6 +117,33 @@ impl Facts {
     #[must_use]
     pub fn data_bytes(&self) -> usize {
         self.databases.iter().map(|db| db.memory_bytes).sum()
+    }
+
+    /// Memory by purpose. The last is everything that has no other: the program, a snapshot being loaded, scripts that run, and
+    /// what the allocator holds free.
+    #[must_use]
+    pub fn memory_purposes(&self) -> Vec<(&'static str, u64)> {
+        let of = |is_string: bool| -> usize {
+            let kinds = self.databases.iter().flat_map(|db| &db.kinds);
+            let kinds = kinds.filter(|kind| (kind.kind == "string") == is_string);
+            kinds.map(|kind| kind.bytes).sum()
+        };
+        let tables: usize = self.databases.iter().map(|db| db.table_bytes).sum();
+        let scripts = self.host().scripting().figures();
+        let mut purposes = vec![
+            ("entries", of(true) as u64),
+            ("collections", of(false) as u64),
+            ("tables", tables as u64),
+            ("clients", self.clients_bytes() as u64),
+            ("spool", self.replication.spool_memory_bytes),
+            (
+                "scripts",
+                (scripts.cached_bytes + scripts.resting_bytes) as u64,
+            ),
+        ];
+        let known: u64 = purposes.iter().map(|(_, bytes)| bytes).sum();
+        purposes.push(("other", self.resident_bytes.saturating_sub(known)));
+        purposes
     }
 
     /// Bytes of the requests and replies of all connections.

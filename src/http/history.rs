@@ -145,7 +145,7 @@ fn look(server: &Server, recent: &VecDeque<Counts>) -> (Point, Counts) {
     let point = Point {
         at_unix_ms: unix_ms(),
         lag_bytes: has_data.then(|| replication.lag_bytes()),
-        lag_seconds: None,
+        lag_seconds: replication.lag.map(|lag| lag.as_secs_f64()),
         rates: recent
             .back()
             .map(|before| counts.since(before))

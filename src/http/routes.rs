@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use hyper::body::Incoming;
@@ -21,7 +21,7 @@ use super::facts::Facts;
 use super::guard::{self, Ends, Refusal, TEXT};
 use super::history::History;
 use super::keys::{Levels, Question};
-use super::metrics;
+use super::metrics::{self, Format};
 use super::names::unescape;
 use super::pages;
 use super::status::{self, Frame};
@@ -163,11 +163,13 @@ const fn readiness(condition: Condition) -> StatusCode {
     }
 }
 
-async fn metrics(State(shared): Ours) -> Response {
+async fn metrics(State(shared): Ours, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT);
+    let format = Format::of(accept.and_then(|accept| accept.to_str().ok()));
     shared
-        .make(|shared| {
-            let text = metrics::text(&Arc::new(Facts::read(&shared.server)));
-            ([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response()
+        .make(move |shared| {
+            let text = metrics::text(&Arc::new(Facts::read(&shared.server)), format);
+            ([(header::CONTENT_TYPE, format.media_type())], text).into_response()
         })
         .await
 }

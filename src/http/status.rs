@@ -17,7 +17,7 @@ use super::reads::{self, FamilyReads};
 use crate::command::client::Client;
 use crate::command::{self, LogEntry, Replication};
 use crate::dialect::{Dialect, Family};
-use crate::store::Figures;
+use crate::store::{Figures, Kind};
 
 /// Maximum number of clients listed.
 const CLIENTS_MAX: usize = 100;
@@ -181,7 +181,7 @@ impl<'f> Link<'f> {
             received_offset: replication.received_offset,
             applied_offset: replication.applied_offset,
             lag_bytes: facts.lag_bytes(),
-            lag_seconds: None,
+            lag_seconds: replication.lag.map(seconds),
             spool_file_bytes: replication.spooled_bytes,
         }
     }
@@ -223,7 +223,22 @@ struct Synced {
     seconds: Option<f64>,
     bytes: u64,
     keys: u64,
-    cause: String,
+    cause: &'static str,
+    failed: bool,
+}
+
+impl Synced {
+    fn of(sync: &command::Synced) -> Self {
+        Self {
+            kind: sync.names.kind,
+            at_unix_ms: i64::try_from(sync.at_ms).unwrap_or(i64::MAX),
+            seconds: Some(seconds(sync.took)),
+            bytes: sync.bytes,
+            keys: sync.keys,
+            cause: sync.names.cause,
+            failed: sync.failed,
+        }
+    }
 }
 
 impl Sync {
@@ -239,17 +254,24 @@ impl Sync {
                 bytes_expected: Some(loading.bytes_expected).filter(|bytes| *bytes > 0),
                 keys: loading.keys,
                 percent: loading.percent(),
-                for_seconds: None,
-                seconds_left: None,
+                for_seconds: replication.syncing.map(|(_, since)| seconds(since)),
+                seconds_left: seconds_left(replication, loading.percent()),
             }),
             held_back: replication.held.map(|held| HeldBack {
                 keys: held.keys,
                 served_keys: held.served_keys,
                 for_seconds: seconds(held.since),
             }),
-            last: Vec::new(),
+            last: replication.syncs.iter().map(Synced::of).collect(),
         }
     }
+}
+
+/// How long the sync under way takes from here on if it goes on as it has.
+fn seconds_left(replication: &Replication, percent: Option<f64>) -> Option<f64> {
+    let (_, since) = replication.syncing?;
+    let percent = percent.filter(|percent| *percent > 0.0)?;
+    Some(seconds(since) * (100.0 - percent).max(0.0) / percent)
 }
 
 #[derive(Serialize)]
@@ -273,9 +295,26 @@ struct Database {
 #[derive(Serialize)]
 struct OfType {
     #[serde(rename = "type")]
-    name: String,
-    keys: u64,
-    bytes: u64,
+    name: &'static str,
+    keys: usize,
+    bytes: usize,
+}
+
+/// The types of all databases that have keys.
+fn types(databases: &[Figures]) -> Vec<OfType> {
+    let all = Kind::ALL.map(|kind| {
+        let figures = databases.iter().flat_map(|db| &db.kinds);
+        let figures = figures.filter(|figures| figures.kind == kind.word());
+        let (keys, bytes) = figures.fold((0, 0), |(keys, bytes), figures| {
+            (keys + figures.keys, bytes + figures.bytes)
+        });
+        OfType {
+            name: kind.word(),
+            keys,
+            bytes,
+        }
+    });
+    all.into_iter().filter(|of| of.keys > 0).collect()
 }
 
 impl Data {
@@ -292,7 +331,7 @@ impl Data {
             bytes: facts.data_bytes(),
             tainted_keys: facts.tainted_keys,
             databases: facts.databases.iter().map(database).collect(),
-            types: None,
+            types: (!facts.databases.is_empty()).then(|| types(&facts.databases)),
         }
     }
 }
@@ -428,7 +467,11 @@ impl Memory {
             data_bytes: facts.data_bytes(),
             clients_bytes: facts.clients_bytes(),
             clients_max_bytes: facts.statistics().budget.bytes_max(),
-            purposes: Vec::new(),
+            purposes: facts
+                .memory_purposes()
+                .into_iter()
+                .map(|(name, bytes)| Purpose { name, bytes })
+                .collect(),
         }
     }
 }

@@ -228,6 +228,11 @@ impl Interpreter {
         Ok(())
     }
 
+    /// Returns the bytes that Lua uses.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.lua.used_memory()
+    }
+
     /// Frees what the last script left. Returns false if the interpreter should be thrown away instead. `sets_collector` says
     /// whether the script may have changed the settings of the garbage collector.
     pub(super) fn tidy(&self, sets_collector: bool) -> bool {

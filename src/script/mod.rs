@@ -390,7 +390,17 @@ impl Scripting for Engine {
     }
 
     fn figures(&self) -> ScriptFigures {
-        self.share.figures()
+        let (cached, cached_bytes) = lock(&self.texts).size();
+        let idle = lock(&self.idle);
+        let idle = idle.iter().map(|one| one.interpreter.memory_bytes());
+        let loaded = lock(&self.loaded);
+        let loaded = loaded.iter().map(|one| one.interpreter.memory_bytes());
+        ScriptFigures {
+            cached,
+            cached_bytes,
+            resting_bytes: idle.sum::<usize>() + loaded.sum::<usize>(),
+            ..self.share.figures()
+        }
     }
 
     fn kill(&self) -> bool {

@@ -122,6 +122,11 @@ impl Texts {
         };
     }
 
+    /// Returns how many texts there are, and their bytes.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.by_digest.len(), self.bytes)
+    }
+
     /// Returns a number that changes whenever a text is forgotten.
     pub(super) const fn number(&self) -> u64 {
         self.number

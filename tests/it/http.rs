@@ -132,7 +132,7 @@ const SHAPE: &str = r#"{
  "sync": {"full": "n", "partial": "n", "partial_refused": "n", "loads_completed": "n", "loads_failed": "n",
           "loading": {"?": "", "bytes": "n", "bytes_expected": "?n", "keys": "n", "percent": "?n", "for_seconds": "n", "seconds_left": "?n"},
           "held_back": {"?": "", "keys": "n", "served_keys": "n", "for_seconds": "n"},
-          "last": [{"kind": "s", "at_unix_ms": "n", "seconds": "?n", "bytes": "n", "keys": "n", "cause": "s"}]},
+          "last": [{"kind": "s", "at_unix_ms": "n", "seconds": "?n", "bytes": "n", "keys": "n", "cause": "s", "failed": "b"}]},
  "data": {"keys": "n", "expires": "n", "bytes": "n", "tainted_keys": "?n",
           "databases": [{"db": "n", "keys": "n", "expires": "n", "bytes": "n"}], "types": "?"},
  "reads": {"per_second": "n", "total": "n", "hits": "n", "misses": "n", "p50_seconds": "?n", "p99_seconds": "?n",

@@ -417,7 +417,6 @@ const UNCOUNTED: &[&str] = &[
     "used_cpu_sys_main_thread",
     "used_cpu_user_main_thread",
     "used_memory_functions",
-    "used_memory_lua",
     "used_memory_scripts",
     "used_memory_vm_",
 ];

@@ -47,6 +47,7 @@ mod library;
 #[allow(unsafe_code, reason = "implementing an allocator needs unsafe code")]
 mod measured;
 mod memory;
+mod metrics;
 mod modules;
 mod moments;
 mod oracle;

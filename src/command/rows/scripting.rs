@@ -87,7 +87,7 @@ impl FunctionShown {
     }
 }
 
-/// How scripts have affected the stream.
+/// How scripts have affected the stream, and what they take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ScriptFigures {
     /// How long the writer has waited for scripts.
@@ -96,6 +96,12 @@ pub struct ScriptFigures {
     pub refused: u64,
     /// Scripts that started over in order to hold more than their keys.
     pub begun_again: u64,
+    /// Scripts whose texts are remembered.
+    pub cached: usize,
+    /// The bytes of these texts.
+    pub cached_bytes: usize,
+    /// Bytes of the interpreters that wait for the next script or function.
+    pub resting_bytes: usize,
 }
 
 /// The share of time for which scripts may hold up the stream: 1 to 100 percent, where 100 means no limit.

@@ -128,11 +128,30 @@ pub(super) fn info(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> 
         generation: cx.generation,
         replication: cx.host.replication(),
         settings: told(cx.host),
-        client_bytes: memory::of_clients(cx),
+        client_bytes: memory::of_clients(cx.host),
     };
-    let text = text(&facts, args);
+    let text = text(&facts, |name, is_default| wanted(args, name, is_default));
     cx.reply.verbatim("txt", text.text.as_bytes());
     Ok(())
+}
+
+/// Returns all sections of INFO, as a client of this dialect gets them, of a replica in this state with this data.
+#[must_use]
+pub fn info_text(
+    host: &dyn Host,
+    replication: Replication,
+    dialect: Dialect,
+    generation: Option<&Generation>,
+) -> String {
+    let facts = Facts {
+        host,
+        dialect,
+        generation,
+        replication,
+        settings: told(host),
+        client_bytes: memory::of_clients(host),
+    };
+    text(&facts, |_, _| true).text
 }
 
 /// Returns the settings that the host and CONFIG SET know.
@@ -141,7 +160,8 @@ fn told(host: &dyn Host) -> Vec<(&'static str, String)> {
     kept.into_iter().chain(host.settings()).collect()
 }
 
-fn text(facts: &Facts<'_>, args: Args<'_>) -> Text {
+/// Writes the sections that `wants` names: it is asked with the name, and whether plain INFO shows the section.
+fn text(facts: &Facts<'_>, wants: impl Fn(&str, bool) -> bool) -> Text {
     let mut text = Text {
         text: String::new(),
         names: names(facts.dialect),
@@ -149,7 +169,7 @@ fn text(facts: &Facts<'_>, args: Args<'_>) -> Text {
     for (name, section, is_default) in SECTIONS {
         let head = format!("# {name}");
         let is_there = *name == OWN_SECTION || text.names.contains(head.as_str());
-        if !is_there || !wanted(args, name, *is_default) {
+        if !is_there || !wants(name, *is_default) {
             continue;
         }
         if !text.text.is_empty() {
@@ -294,6 +314,13 @@ fn memory(text: &mut Text, facts: &Facts<'_>) {
     );
     allocator(text, held, resident);
     text.zeros(NOT_HELD);
+    let scripts = facts.host.scripting().figures();
+    let (lua, texts) = (scripts.resting_bytes as u64, scripts.cached_bytes as u64);
+    text.bytes("used_memory_lua", lua);
+    text.line("used_memory_vm_eval", lua);
+    text.line("used_memory_scripts_eval", texts);
+    text.bytes("used_memory_scripts", texts);
+    text.line("number_of_cached_scripts", scripts.cached);
     text.line("mem_clients_normal", memory.clients);
     text.line("mem_allocator", "mimalloc");
     text.zeros(&[

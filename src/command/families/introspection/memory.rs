@@ -1,6 +1,6 @@
 //! Memory figures: what INFO and MEMORY STATS report.
 
-use crate::command::rows::{Error, SessionCx};
+use crate::command::rows::{Error, Host, SessionCx};
 use crate::resp::{Args, Reply};
 use crate::store::{Figures, Generation};
 
@@ -56,8 +56,8 @@ pub fn resident() -> (u64, u64) {
 }
 
 /// Returns the bytes of the requests and replies of all connections.
-pub(super) fn of_clients(cx: &SessionCx<'_>) -> u64 {
-    let clients = cx.host.clients();
+pub(super) fn of_clients(host: &dyn Host) -> u64 {
+    let clients = host.clients();
     let bytes = clients.iter().map(|client| {
         let shown = client.shown();
         (shown.query_bytes + shown.reply_bytes) as u64
@@ -84,7 +84,7 @@ enum Figure {
 
 /// Source: redis 6.0 to 8.0, valkey 8.1 and 9.1 object.c, `memoryCommand`.
 pub(super) fn stats(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
-    let memory = Memory::of(cx.generation, of_clients(cx));
+    let memory = Memory::of(cx.generation, of_clients(cx.host));
     let dialect = cx.reply.dialect();
     let mut fields = fields(&memory);
     fields.retain(|(name, _)| dialect.shows_memory_field(name));

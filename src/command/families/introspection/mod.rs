@@ -22,6 +22,7 @@ use crate::command::rows::{
 use crate::resp::{Args, Reply};
 use refused::refused;
 
+pub use info::info_text;
 pub use memory::resident;
 pub(crate) use messages::FAMILY as MESSAGES;
 pub(crate) use refused::FAMILY as REFUSED;
