@@ -130,7 +130,7 @@ const SHAPE: &str = r#"{
           "received_bytes": "n", "replication_id": "s", "received_offset": "n", "applied_offset": "n", "lag_bytes": "?n",
           "lag_seconds": "?n", "spool_file_bytes": "n"},
  "sync": {"full": "n", "partial": "n", "partial_refused": "n", "loads_completed": "n", "loads_failed": "n",
-          "loading": {"?": "", "bytes": "n", "bytes_expected": "?n", "keys": "n", "percent": "?n", "for_seconds": "n", "seconds_left": "?n"},
+          "loading": {"?": "", "bytes": "n", "bytes_expected": "?n", "keys": "n", "percent": "?n", "for_seconds": "?n", "seconds_left": "?n"},
           "held_back": {"?": "", "keys": "n", "served_keys": "n", "for_seconds": "n"},
           "last": [{"kind": "s", "at_unix_ms": "n", "seconds": "?n", "bytes": "n", "keys": "n", "cause": "s", "failed": "b"}]},
  "data": {"keys": "n", "expires": "n", "bytes": "n", "tainted_keys": "?n",
@@ -456,10 +456,8 @@ fn every_answer_has_its_headers_and_the_page_loads_nothing_from_elsewhere() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http/page");
     for file in std::fs::read_dir(page).expect("it is there") {
         let text = std::fs::read_to_string(file.expect("a file").path()).expect("text");
-        assert!(
-            !text.contains("http://") && !text.contains("https://")
-                || text.contains("www.w3.org/2000/svg")
-        );
+        let text = text.replace("http://www.w3.org/2000/svg", "");
+        assert!(!text.contains("http://") && !text.contains("https://"));
     }
 }
 

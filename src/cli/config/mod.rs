@@ -275,8 +275,8 @@ settings! {
     log_format: [LogFormat] = "REDTAIL_LOG_FORMAT", "FORMAT";
     /// Where to answer HTTP: health, metrics and a status page, such as 127.0.0.1:9121 [default: nowhere]
     ///
-    /// The paths are /livez, /readyz, /metrics, /status.json and /. Without a token, other machines get only /livez and /readyz,
-    /// unless --protected-mode is no.
+    /// The paths are /livez, /readyz, /metrics, /status.json, /keys.json and /. Without a token, other machines get only /livez and
+    /// /readyz, unless --protected-mode is no.
     http: [TcpAddress] = "REDTAIL_HTTP", "ADDRESS";
     /// The token that HTTP requires for all but /livez and /readyz [default: none]
     ///
