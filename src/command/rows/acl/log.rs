@@ -64,7 +64,7 @@ pub struct Logged {
     pub updated_ms: u64,
 }
 
-/// The log, newest first. It holds at most [`OBJECT_BYTES_MAX`] of what a client sent in each entry.
+/// The log, newest first. Of what a client sent, each entry holds at most 1 KiB.
 #[derive(Debug, Default)]
 pub struct Log {
     entries: Mutex<VecDeque<Logged>>,

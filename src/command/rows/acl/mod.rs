@@ -1,6 +1,6 @@
 //! Users and what they may do: Redis's ACL, as rules and checks. Pure but for [`Users`], which all connections share.
 //!
-//! An [`Account`](account::Account) holds a user's rules as the operator wrote them: whether it is on, its passwords, and one or
+//! An `Account` holds a user's rules as the operator wrote them: whether it is on, its passwords, and one or
 //! more selectors. Which commands a category contains, and which commands have subcommands, depends on the server that redtail
 //! imitates. So an account is compiled for a dialect into [`Rights`], whose check costs one bit per command and one match per
 //! key pattern. [`Units`] is that dialect's list of commands; `dispatch` makes it from the catalogue.

@@ -10,7 +10,7 @@ use crate::command::rows::glob::Glob;
 use crate::dialect::Dialect;
 use crate::resp::Args;
 
-/// A user's permissions, compiled for one server version. A user who may do everything has none: see [`Rights::of`].
+/// A user's permissions, compiled for one server version. A user who may do everything has none.
 #[derive(Debug)]
 pub struct Rights {
     /// The user's name.
