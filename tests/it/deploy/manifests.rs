@@ -120,3 +120,57 @@ fn a_linter_finds_nothing_in_the_dockerfile() {
     let said = String::from_utf8_lossy(&lint(&wrong).stdout).into_owned();
     assert!(said.contains("DL3002"), "{said}");
 }
+
+/// What compose makes of a file.
+fn composed(tool: &Path, path: &Path) -> Output {
+    let mut command = Command::new(tool);
+    command
+        .arg("-f")
+        .arg(path)
+        .args(["config", "--format", "json"]);
+    command.output().expect("it starts")
+}
+
+#[test]
+fn compose_understands_its_file_and_finds_what_it_mounts() {
+    let Some(tool) = tools::path("docker-compose") else {
+        return;
+    };
+    let output = composed(&tool, &file("compose.yaml"));
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{output:?}"
+    );
+    let config: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let services = config["services"].as_object().expect("services");
+    let mut mounted = 0;
+    for volume in services
+        .values()
+        .flat_map(|service| service["volumes"].as_array().into_iter().flatten())
+    {
+        let source = volume["source"].as_str().unwrap_or_default();
+        if source.contains("/compose/") {
+            // A missing file becomes an empty directory, which the container cannot read.
+            assert!(Path::new(source).exists(), "{source} does not exist");
+            mounted += 1;
+        }
+    }
+    assert!(mounted >= 4, "{mounted}");
+    for port in services
+        .values()
+        .flat_map(|service| service["ports"].as_array().into_iter().flatten())
+    {
+        assert_eq!(port["host_ip"], "127.0.0.1", "{port}");
+    }
+
+    // It would have complained.
+    let directory = tempfile::tempdir().expect("a directory");
+    let wrong = directory.path().join("compose.yaml");
+    std::fs::write(
+        &wrong,
+        text("compose.yaml").replace("read_only:", "readonly:"),
+    )
+    .expect("a file");
+    let said = String::from_utf8_lossy(&composed(&tool, &wrong).stderr).into_owned();
+    assert!(said.contains("readonly"), "{said}");
+}
