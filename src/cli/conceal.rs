@@ -8,14 +8,29 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// Flags whose values may contain a password, and their variables.
-const SECRETS: &[(&str, &str)] = &[
-    ("--primary", "REDTAIL_PRIMARY"),
-    ("--primary-password", "REDTAIL_PRIMARY_PASSWORD"),
-    ("--sentinel-password", "REDTAIL_SENTINEL_PASSWORD"),
-    ("--requirepass", "REDTAIL_REQUIREPASS"),
-    ("--http-token", "REDTAIL_HTTP_TOKEN"),
+use super::config::secret_fields;
+
+/// Returns the flags whose values may contain a password, and their variables.
+fn secrets() -> Vec<(String, &'static str)> {
+    let settings = secret_fields().map(|field| (field.flag(), field.variable));
+    let others = OTHERS
+        .iter()
+        .map(|(flag, variable)| ((*flag).to_owned(), *variable));
+    settings.chain(others).collect()
+}
+
+/// Those that are no secret settings.
+const OTHERS: &[(&str, &str)] = &[
+    (ADDRESS, "REDTAIL_PRIMARY"),
+    ("--password", "REDTAIL_REQUIREPASS"),
+    ("--token", "REDTAIL_HTTP_TOKEN"),
 ];
+
+/// Flags of `status` whose values may look like an address with a password.
+const NO_ADDRESSES: &[&str] = &["--user", "--tls-sni"];
+
+/// The variable of the address of `status`, its only argument that is no flag.
+const ASKED: &str = "REDTAIL_ADDRESS";
 
 /// Arguments without passwords, and the variables that now hold them.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -46,24 +61,40 @@ pub(super) fn conceal_passwords() -> std::io::Result<()> {
 fn concealed(mut arguments: impl Iterator<Item = OsString>) -> Concealed {
     let mut concealed = Concealed::default();
     let mut addresses = Addresses::default();
+    let secrets = secrets();
+    let mut before = String::new();
     while let Some(argument) = arguments.next() {
         let text = argument.to_string_lossy().into_owned();
+        let is_of_status = concealed
+            .arguments
+            .first()
+            .is_some_and(|command| command == "status");
+        let flag_before = std::mem::replace(&mut before, text.clone());
+        if is_of_status && is_address(&text) && !NO_ADDRESSES.contains(&flag_before.as_str()) {
+            concealed.variables.push((ASKED, argument));
+            continue;
+        }
         let (flag, attached) = match text.split_once('=') {
             Some((flag, value)) => (flag, Some(OsString::from(value))),
             None => (text.as_str(), None),
         };
-        let Some((flag, variable)) = SECRETS.iter().find(|(secret, _)| *secret == flag) else {
+        let Some((flag, variable)) = secrets.iter().find(|(secret, _)| secret == flag) else {
             concealed.arguments.push(argument);
             continue;
         };
         match attached.or_else(|| arguments.next()) {
-            Some(value) if *flag == ADDRESS => addresses.given.push(value),
+            Some(value) if flag == ADDRESS => addresses.given.push(value),
             Some(value) => concealed.variables.push((variable, value)),
             None => concealed.arguments.push(argument),
         }
     }
     addresses.pass_on(&mut concealed);
     concealed
+}
+
+/// Whether the text is an address with a login.
+fn is_address(text: &str) -> bool {
+    !text.starts_with('-') && text.contains('@')
 }
 
 /// The flag that may be repeated.
@@ -156,6 +187,32 @@ mod tests {
         assert_eq!(arguments, [""; 0]);
         let joined = "h:1,redis://a:b@h,unix:/s".to_owned();
         assert_eq!(variables, [("REDTAIL_PRIMARY", joined)]);
+    }
+
+    #[test]
+    fn moves_the_password_of_an_asked_address() {
+        let (arguments, variables) = conceal(&[
+            "status",
+            "--watch",
+            "redis://u:p@h",
+            "--user",
+            "a@b",
+            "--token=t",
+            "--password",
+            "p",
+        ]);
+        assert_eq!(arguments, ["status", "--watch", "--user", "a@b"]);
+        let expected = [
+            ("REDTAIL_ADDRESS", "redis://u:p@h"),
+            ("REDTAIL_HTTP_TOKEN", "t"),
+            ("REDTAIL_REQUIREPASS", "p"),
+        ];
+        assert_eq!(
+            variables,
+            expected.map(|(name, value)| (name, value.to_owned()))
+        );
+        let (arguments, variables) = conceal(&["status", "127.0.0.1:7"]);
+        assert_eq!((arguments.len(), variables.len()), (2, 0));
     }
 
     #[test]

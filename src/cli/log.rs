@@ -25,18 +25,9 @@ pub fn start(
     format: LogFormat,
     events: Option<Arc<http::Events>>,
 ) -> Result<Option<LogLevel>, Failure> {
-    let wrong = |what: String| Failure::Usage(format!("--log-level: {what}. {WRITE}"));
-    let filter = filter.unwrap_or("info");
-    if let Some(word) = filter
-        .split(',')
-        .map(str::trim)
-        .find(|word| is_no_level(word))
-    {
-        return Err(wrong(format!("unknown level {word:?}")));
-    }
     #[cfg(not(feature = "http"))]
     let _ = events;
-    let filter = EnvFilter::try_new(filter).map_err(|error| wrong(error.to_string()))?;
+    let filter = self::filter(filter)?;
     let (filter, handle) = reload::Layer::new(filter);
     let lines = fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
@@ -54,6 +45,23 @@ pub fn start(
         .try_init()
         .is_ok()
         .then(|| -> LogLevel { Arc::new(set) }))
+}
+
+/// Reads what to log, `info` if nothing is given.
+///
+/// # Errors
+/// [`Failure::Usage`] if the filter cannot be parsed.
+pub(super) fn filter(given: Option<&str>) -> Result<EnvFilter, Failure> {
+    let wrong = |what: String| Failure::Usage(format!("--log-level: {what}. {WRITE}"));
+    let filter = given.unwrap_or("info");
+    if let Some(word) = filter
+        .split(',')
+        .map(str::trim)
+        .find(|word| is_no_level(word))
+    {
+        return Err(wrong(format!("unknown level {word:?}")));
+    }
+    EnvFilter::try_new(filter).map_err(|error| wrong(error.to_string()))
 }
 
 /// The names that servers use for log levels, each with the nearest filter.

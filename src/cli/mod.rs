@@ -1,12 +1,13 @@
 //! The command line: argv to exit code.
 //!
-//! Exit codes: 0 after a normal end (a signal, `--help`, a sound dump); 1 after a failure while running (a listener could not
+//! Exit codes (`status` has more): 0 after a normal end (a signal, `--help`, a sound dump); 1 after a failure while running (a listener could not
 //! be opened, a dump is broken); 2 for a wrong argument, variable or configuration file. A primary that is unreachable or
 //! refuses redtail does not end the program: redtail logs it and tries again.
 
 pub mod completions;
 mod conceal;
 pub mod config;
+pub mod config_check;
 pub mod demo;
 pub mod log;
 pub mod man;
@@ -21,7 +22,7 @@ pub mod serve;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 /// A read-only, in-memory replica of a Redis or Valkey server.
 #[derive(Parser)]
@@ -38,6 +39,9 @@ enum Commands {
     Serve(Box<serve::Serve>),
     /// Follows a small primary inside this process, to try redtail with nothing installed
     Demo(demo::Demo),
+    /// Checks settings
+    #[command(subcommand)]
+    Config(Config),
     /// Reads RDB files
     #[command(subcommand)]
     Rdb(Rdb),
@@ -47,6 +51,13 @@ enum Commands {
     /// Prints the manual page of a command, or writes the pages of all commands
     #[command(after_help = man::READ)]
     Man(man::Man),
+}
+
+#[derive(Subcommand)]
+enum Config {
+    /// Checks flags, variables and the configuration file as serve would, and the files that they name; never connects
+    #[command(after_help = config_check::EXIT_CODES)]
+    Check(Box<config_check::Check>),
 }
 
 #[derive(Subcommand)]
@@ -98,12 +109,14 @@ pub fn main() -> ExitCode {
             "redtail: other users can see the password in the process list (ps), because redtail could not restart itself: {error}"
         );
     }
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let (cli, matches) = match parse() {
+        Ok(parsed) => parsed,
         Err(error) => return mistake::report(&error),
     };
+    let matches = innermost(&matches);
     let result = match cli.command {
-        Commands::Serve(args) => serve::serve(*args),
+        Commands::Serve(args) => serve::serve(*args, matches),
+        Commands::Config(Config::Check(args)) => config_check::check(*args, matches),
         Commands::Demo(args) => demo::demo(args),
         Commands::Completions(args) => completions::completions(&args),
         Commands::Man(args) => man::man(&args),
@@ -112,9 +125,29 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("redtail: {failure}");
-            failure.exit_code()
-        }
+        Err(failure) => fail(&failure),
     }
+}
+
+/// Says why the program ends, and returns the exit code.
+fn fail(failure: &Failure) -> ExitCode {
+    eprintln!("redtail: {failure}");
+    failure.exit_code()
+}
+
+/// Parses the arguments and the variables. Returns them also as clap has found them, which tells one from the other.
+fn parse() -> Result<(Cli, ArgMatches), clap::Error> {
+    let mut command = Cli::command();
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    Ok((cli, matches))
+}
+
+/// Returns the arguments of the command itself.
+fn innermost(matches: &ArgMatches) -> &ArgMatches {
+    let mut inner = matches;
+    while let Some((_, matches)) = inner.subcommand() {
+        inner = matches;
+    }
+    inner
 }

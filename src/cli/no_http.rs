@@ -29,6 +29,11 @@ impl Listener {
     }
 
     /// Cannot be called: there is no listener.
+    pub(super) const fn address(&self) -> std::net::SocketAddr {
+        match self.0 {}
+    }
+
+    /// Cannot be called: there is no listener.
     pub(super) async fn run(
         self,
         _server: Arc<Server>,

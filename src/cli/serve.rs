@@ -11,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 use super::config::{self, Settings};
 #[cfg(not(feature = "http"))]
 use super::no_http as http;
+use super::output::print;
 use super::{Failure, log, notify, progress};
 #[cfg(feature = "http")]
 use crate::http;
-use crate::replica::Replica;
+use crate::replica::{Prepared, Replica};
 use crate::server::{Listeners, Server};
-use crate::upstream::AckPolicy;
 use crate::words::Plain;
 
 /// Follows a primary and answers clients.
@@ -25,18 +25,32 @@ pub struct Serve {
     /// A TOML file of settings; its keys are the flags without their dashes
     #[arg(long, env = "REDTAIL_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Prints the settings that apply as a configuration file, each with where it comes from, and ends
+    #[arg(long)]
+    pub print_config: bool,
     /// The settings.
     #[command(flatten)]
     pub settings: Settings,
 }
 
-/// Runs `redtail serve`.
+/// What is said about a listener that only this machine can use.
+pub(super) const DENIED: &str = "protected mode: no password is set, so clients from other machines are refused. Set one (--requirepass), or let \
+                                 everyone in (--protected-mode no)";
+
+/// Runs `redtail serve`. `matches` are those of the command.
 ///
 /// # Errors
 /// [`Failure`] if a setting is wrong, a listener cannot be opened, or the state directory cannot be used.
-pub fn serve(args: Serve) -> Result<(), Failure> {
-    let settings = config::load(args.settings, args.config.as_ref())?;
+pub fn serve(args: Serve, matches: &clap::ArgMatches) -> Result<(), Failure> {
+    let loaded = config::load(args.settings, args.config.as_ref(), matches)?;
+    let (settings, origins) = (loaded.settings, loaded.origins);
     // Find every wrong setting before anything starts.
+    settings
+        .check()
+        .map_err(|failure| origins.located(failure))?;
+    if args.print_config {
+        return print(config::printed(&origins, loaded.file.as_ref()));
+    }
     let replica = settings.replica()?;
     let mut server = settings.server();
     let events = Arc::default();
@@ -52,11 +66,12 @@ pub fn serve(args: Serve) -> Result<(), Failure> {
     for unknown in config::unknown_variables(names) {
         tracing::warn!("{unknown}");
     }
-    if replica.upstream.acks == AckPolicy::Honest && replica.upstream.listening_port.is_none() {
-        tracing::warn!(
-            "--ack honest without --announce-port: a FAILOVER at the primary may choose redtail, which cannot take over. The primary \
-             then accepts no writes until FAILOVER ABORT. Give --announce-port too, or leave --ack out"
-        );
+    for warning in settings
+        .warnings()
+        .into_iter()
+        .chain(settings.unusable_spool())
+    {
+        tracing::warn!("{warning}");
     }
     runtime()?.block_on(follow_and_serve(replica, server, http, |replica, stop| {
         accept_on_signal(replica)?;
@@ -105,13 +120,6 @@ pub async fn follow_and_serve(
     let listeners = Listeners::open(&server.listen, server.tls.as_ref())
         .await
         .map_err(|error| Failure::Runtime(error.to_string()))?;
-    for listen in server.denied_listeners() {
-        tracing::warn!(
-            %listen,
-            "protected mode: no password is set, so clients from other machines are refused. Set one (--requirepass), or let everyone in \
-             (--protected-mode no)"
-        );
-    }
     let http = match http {
         None => None,
         Some(Http { config, events }) => {
@@ -120,6 +128,31 @@ pub async fn follow_and_serve(
             Some((listener, events))
         }
     };
+    let doors = Doors { listeners, http };
+    serve_behind(replica, server, doors, beside).await
+}
+
+/// Open listeners, in which connections wait.
+pub(super) struct Doors {
+    pub(super) listeners: Listeners,
+    /// The listener for HTTP, and the log lines that it shows.
+    pub(super) http: Option<(http::Listener, Arc<http::Events>)>,
+}
+
+/// Follows and serves, as [`follow_and_serve`] does, behind listeners that are open.
+///
+/// # Errors
+/// [`Failure::Runtime`] if a thread cannot be started.
+pub(super) async fn serve_behind(
+    replica: Prepared,
+    server: crate::server::Config,
+    doors: Doors,
+    beside: impl FnOnce(&Replica, CancellationToken) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    for listen in server.denied_listeners() {
+        tracing::warn!(%listen, "{DENIED}");
+    }
+    let Doors { listeners, http } = doors;
     let token = CancellationToken::new();
     let replica = replica
         .start()

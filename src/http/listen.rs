@@ -77,6 +77,12 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// Returns the address that it listens on.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.config.listen
+    }
+
     /// Opens the listener.
     ///
     /// # Errors

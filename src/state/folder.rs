@@ -127,6 +127,39 @@ impl Folder {
     }
 }
 
+/// Says whether redtail could use the directory, without changing anything in it. Another redtail may be using it.
+///
+/// # Errors
+/// [`Error`] as [`Folder::open`] would return it.
+#[cfg(feature = "cli")]
+pub fn check(path: &Path) -> Result<(), Error> {
+    let wrong = |error| Error::Folder(path.to_owned(), error);
+    let Some(there) = path.ancestors().find(|path| path.exists()) else {
+        // A relative path: its first part will be created here.
+        return Ok(());
+    };
+    if !there.is_dir() {
+        return Err(wrong(io::ErrorKind::NotADirectory.into()));
+    }
+    // A file without a name.
+    tempfile::tempfile_in(there).map_err(|error| wrong(error.kind().into()))?;
+    let mode = fs::metadata(there).map_err(wrong)?.permissions().mode() & 0o777;
+    let is_shared = there == path && mode & 0o077 != 0;
+    if is_shared
+        && !names_in(path)
+            .map_err(wrong)?
+            .iter()
+            .all(|name| is_own(name))
+    {
+        return Err(Error::Open(path.to_owned(), mode, OF_OTHERS));
+    }
+    let lock = path.join(LOCK);
+    if lock.is_dir() {
+        return Err(Error::Lock(lock));
+    }
+    Ok(())
+}
+
 fn names_in(path: &Path) -> io::Result<Vec<String>> {
     let entries = fs::read_dir(path)?;
     let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
@@ -144,10 +177,7 @@ fn close(path: &Path) -> Result<(), Error> {
     let open = |fix| Error::Open(path.to_owned(), mode, fix);
     let names = names_in(path).map_err(wrong)?;
     if !names.iter().all(|name| is_own(name)) {
-        return Err(open(
-            "It contains files that are not redtail's, so redtail does not change its mode: give redtail a directory of its own (--state-dir), or \
-             chmod 700 this one",
-        ));
+        return Err(open(OF_OTHERS));
     }
     match fs::set_permissions(path, fs::Permissions::from_mode(0o700)) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(open(
@@ -206,6 +236,9 @@ fn is_set_aside(name: &str) -> bool {
     number.and_then(number_of).is_some()
 }
 
+/// What to do about a directory that others may read and that holds files of others.
+const OF_OTHERS: &str = "It contains files that are not redtail's, so redtail does not change its mode: give redtail a directory of its own \
+                         (--state-dir), or chmod 700 this one";
 const LOCK: &str = "lock";
 const SNAPSHOT: &str = "snapshot-";
 const RDB: &str = ".rdb";

@@ -58,6 +58,8 @@ mod record;
 mod saving;
 
 pub use figures::Figures;
+#[cfg(feature = "cli")]
+pub use folder::check;
 pub use keeper::{Chain, Keeper};
 pub use log::{Damage, LogReader};
 pub use payload::Payload;

@@ -48,6 +48,8 @@ mod spool;
 mod status;
 mod syncs;
 mod tls;
+#[cfg(feature = "cli")]
+mod visit;
 mod wire;
 
 pub use address::{Address, AddressError, Node, Upstream};
@@ -65,3 +67,5 @@ pub use spool::{Piece, Receiver, SpoolLimits};
 pub use status::{LinkState, Snapshot, Status};
 pub use syncs::{Brought, SyncCause, SyncDone, SyncKind, Syncs, SyncsOf};
 pub use tls::{Tls, TlsError};
+#[cfg(feature = "cli")]
+pub use visit::{Answer, Visit};

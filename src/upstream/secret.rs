@@ -21,6 +21,20 @@ pub enum Password {
     File(PathBuf),
 }
 
+impl Password {
+    /// Returns the password as it is now.
+    ///
+    /// # Errors
+    /// Returns the error if its file cannot be read or holds no password.
+    #[cfg(feature = "cli")]
+    pub(crate) fn read(&self) -> io::Result<Secret> {
+        match self {
+            Self::Given(secret) => Ok(secret.clone()),
+            Self::File(path) => in_file(path),
+        }
+    }
+}
+
 /// The user and password that redtail uses at a server.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Login {

@@ -53,21 +53,28 @@ impl Wire {
     /// # Errors
     /// [`Error`].
     pub(super) async fn auth(&mut self, login: &Login) -> Result<(), Error> {
+        match self.log_in(login).await? {
+            None => Ok(()),
+            Some(reply) if reply.starts_with('+') => Ok(()),
+            Some(reply) => Err(self.error_of(&reply, "AUTH")),
+        }
+    }
+
+    /// Sends AUTH, if there is a password, and returns the reply.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub(super) async fn log_in(&mut self, login: &Login) -> Result<Option<String>, Error> {
         self.password = login.password(self.patience).await?;
         let Some(password) = self.password.clone() else {
-            return Ok(());
+            return Ok(None);
         };
         let words: Vec<&str> = ["AUTH"]
             .into_iter()
             .chain(login.user.as_deref())
             .chain([password.expose()])
             .collect();
-        let reply = self.ask(&words, "answering AUTH").await?;
-        if reply.starts_with('+') {
-            Ok(())
-        } else {
-            Err(self.error_of(&reply, "AUTH"))
-        }
+        Ok(Some(self.ask(&words, "answering AUTH").await?))
     }
 
     /// Sends a command and reads the line that answers it.

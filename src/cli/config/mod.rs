@@ -6,6 +6,9 @@ mod credentials;
 mod file;
 mod http;
 mod near;
+mod origin;
+mod print;
+mod problems;
 mod values;
 mod variables;
 
@@ -24,8 +27,10 @@ use crate::server::{self, TlsFiles};
 use crate::state::{self, Fsync};
 use crate::upstream::{AckPolicy, Login, Password, Secret, SpoolLimits, Timing, Tls, Upstream};
 use crate::value::Choices;
-pub use file::file;
+pub use file::ConfigFile;
 pub(super) use near::nearest;
+pub use origin::Origins;
+pub use print::printed;
 use values::Wanted;
 pub use values::{
     Amount, DialectChoice, LogFormat, NoSuchDialect, NoTime, Period, Switch, TcpAddress,
@@ -38,6 +43,7 @@ macro_rules! settings {
     ($($(#[doc = $doc:literal])+ $field:ident: [$($type:tt)+] = $variable:literal, $value:literal $(, $more:ident = $with:literal)* $(; or $old:literal)? $(; read by $reader:literal)?;)+) => {
         /// The settings as given. Each has a flag, a variable and a key in the configuration file.
         #[derive(Clone, Default, clap::Args, serde::Deserialize)]
+        #[cfg_attr(test, derive(Debug, PartialEq))]
         #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
         pub struct Settings {
             $(
@@ -57,12 +63,16 @@ macro_rules! settings {
             }
         }
 
-        /// Each field, the other names of its key, and what its value must be.
-        const FIELDS: &[(&str, &[&str], &str)] =
-            &[$((stringify!($field), &[$($old)?], <$($type)+ as Wanted>::WANTED),)+];
-
-        /// The variables of all settings.
-        const VARIABLES: &[&str] = &[$($variable,)+];
+        /// All settings, in this order.
+        const FIELDS: &[Field] = &[
+            $(Field {
+                name: stringify!($field),
+                variable: $variable,
+                old: &[$($old)?],
+                wanted: <$($type)+ as Wanted>::WANTED,
+                is_secret: <$($type)+ as Wanted>::IS_SECRET,
+            },)+
+        ];
     };
 }
 
@@ -226,13 +236,13 @@ settings! {
     maxclients: [usize] = "REDTAIL_MAXCLIENTS", "COUNT";
     /// Seconds before a silent client is disconnected; 0 for never [default: 0]
     timeout: [u64] = "REDTAIL_TIMEOUT", "SECONDS";
-    /// The largest request, in bytes [default: 1 GiB]
+    /// The largest request, in bytes [default: 1073741824 (1 GiB)]
     query_bytes_max: [usize] = "REDTAIL_QUERY_BYTES_MAX", "BYTES";
     /// Maximum number of words in one command [default: the upstream's, 1048576 before Redis 7.0 and 2147483647 since]
     query_words_max: [usize] = "REDTAIL_QUERY_WORDS_MAX", "COUNT";
-    /// The longest word of a command, in bytes [default: 512 MiB]
+    /// The longest word of a command, in bytes [default: 536870912 (512 MiB)]
     word_bytes_max: [usize] = "REDTAIL_WORD_BYTES_MAX", "BYTES";
-    /// Maximum bytes of replies that wait for one client [default: 1 GiB]
+    /// Maximum bytes of replies that wait for one client [default: 1073741824 (1 GiB)]
     reply_bytes_max: [usize] = "REDTAIL_REPLY_BYTES_MAX", "BYTES";
     /// Percentage of the time that clients' scripts may hold up the primary's stream, 1 to 100 [default: 25]
     ///
@@ -287,40 +297,94 @@ settings! {
     http_token_file: [PathBuf] = "REDTAIL_HTTP_TOKEN_FILE", "FILE";
 }
 
+/// What is known about a setting.
+pub(super) struct Field {
+    /// The name of its field, with underscores.
+    pub(super) name: &'static str,
+    /// Its variable.
+    pub(super) variable: &'static str,
+    /// The other names of its key.
+    old: &'static [&'static str],
+    /// What its value must be, for the message about a wrong one.
+    wanted: &'static str,
+    /// Whether its value must never be shown.
+    is_secret: bool,
+}
+
+impl Field {
+    /// Returns its key in the configuration file: its flag without the dashes before it.
+    pub(super) fn key(&self) -> String {
+        self.name.replace('_', "-")
+    }
+
+    /// Returns its flag.
+    pub(super) fn flag(&self) -> String {
+        format!("--{}", self.key())
+    }
+}
+
+/// Returns the settings whose values must never be shown.
+pub(super) fn secret_fields() -> impl Iterator<Item = &'static Field> {
+    FIELDS.iter().filter(|field| field.is_secret)
+}
+
 /// Returns all keys of the configuration file.
 fn keys() -> impl Iterator<Item = &'static str> {
     /// The names with dashes, built once.
     static KEYS: OnceLock<Vec<String>> = OnceLock::new();
-    let own = KEYS.get_or_init(|| {
-        let names = FIELDS.iter().map(|(field, ..)| field.replace('_', "-"));
-        names.collect()
-    });
-    let old = FIELDS.iter().flat_map(|(_, old, _)| *old);
+    let own = KEYS.get_or_init(|| FIELDS.iter().map(Field::key).collect());
+    let old = FIELDS.iter().flat_map(|field| field.old);
     own.iter().map(String::as_str).chain(old.copied())
+}
+
+/// Returns the setting with that key; `None` if there is none.
+fn field_of(key: &str) -> Option<&'static Field> {
+    FIELDS
+        .iter()
+        .find(|field| field.key() == key || field.old.contains(&key))
 }
 
 /// Returns what the value of a key of the configuration file must be; `None` if there is no such key.
 #[must_use]
 pub fn wanted(key: &str) -> Option<&'static str> {
-    let is_field = |(field, old, _): &&(&str, &[&str], &str)| {
-        field.replace('_', "-") == key || old.contains(&key)
-    };
-    FIELDS.iter().find(is_field).map(|(.., wanted)| *wanted)
+    field_of(key).map(|field| field.wanted)
 }
 
-/// Combines the settings of `redtail serve` from flags, environment and configuration file.
+/// The settings of a command, and where each comes from.
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// Where they come from.
+    pub origins: Origins,
+    /// The configuration file, if there is one.
+    pub file: Option<ConfigFile>,
+}
+
+/// Combines the settings of a command from flags, variables and configuration file. `matches` are those of the command.
 ///
 /// # Errors
 /// [`Failure::Usage`] if the file cannot be read or is wrong.
-pub fn load(flags: Settings, path: Option<&PathBuf>) -> Result<Settings, Failure> {
-    let settings = match path {
-        Some(path) => flags.or(file(path)?),
+pub fn load(
+    flags: Settings,
+    path: Option<&PathBuf>,
+    matches: &clap::ArgMatches,
+) -> Result<Loaded, Failure> {
+    let file = path.map(|path| ConfigFile::read(path)).transpose()?;
+    let origins = Origins::new(matches, file.as_ref());
+    let settings = match &file {
+        Some(file) => flags.or(file.settings()?),
         None => flags,
     };
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    settings
+    let settings = settings
         .with_credentials(credentials.as_deref())
         .with_password()
+        .map_err(|failure| origins.located(failure))?;
+    Ok(Loaded {
+        settings,
+        origins,
+        file,
+    })
 }
 
 impl Settings {
@@ -525,7 +589,7 @@ impl Settings {
             if let Some(Amount(text)) = amount {
                 choices
                     .set(name, text)
-                    .map_err(|error| Failure::Usage(format!("--{name}: {error}")))?;
+                    .map_err(|error| Failure::Usage(format!("--{name}: {error}. {NUMBERS}")))?;
             }
         }
         Ok(choices)
@@ -675,6 +739,9 @@ fn bytes(name: &str, amount: Option<&Amount>) -> Result<Option<u64>, Failure> {
     };
     bytes.ok_or_else(wrong).map(Some)
 }
+
+/// What to write for a limit of a small encoding.
+const NUMBERS: &str = "Write a whole number, or for bytes one with a unit, such as 1kb";
 
 /// The lowest rate of the writer, in bytes a second. One chunk from the primary may be this large, and then takes a few seconds.
 const WRITER_RATE_MIN: u64 = 64 << 10;

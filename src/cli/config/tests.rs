@@ -16,7 +16,7 @@ fn flags(words: &[&str]) -> Settings {
 fn in_file(text: &str) -> Result<Settings, Failure> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
-    super::file(file.path())
+    super::file::file(file.path())
 }
 
 fn refusal(text: &str) -> String {
@@ -59,7 +59,7 @@ fn encodings_are_set_under_both_spellings_by_flag_and_file() {
     let wrong = flags(&["--hash-max-listpack-entries", "many"]).encodings();
     assert_eq!(
         wrong.err().unwrap().to_string(),
-        "--hash-max-listpack-entries: argument couldn't be parsed into an integer"
+        "--hash-max-listpack-entries: argument couldn't be parsed into an integer. Write a whole number, or for bytes one with a unit, such as 1kb"
     );
 }
 
@@ -76,10 +76,7 @@ fn listeners_may_be_repeated_or_joined_with_commas() {
 #[test]
 fn an_unknown_key_is_refused_by_name_and_line() {
     let refusal = refusal("databases = 1\nprimry = \"redis://:secret@h\"\n");
-    assert!(
-        refusal.contains("line 2") && refusal.contains("`primry`"),
-        "{refusal}"
-    );
+    assert!(refusal.contains(":2:1: unknown key `primry`"), "{refusal}");
     assert!(!refusal.contains("secret"), "{refusal}");
 }
 
@@ -145,7 +142,7 @@ fn a_wrong_value_is_answered_with_its_key_and_what_it_wants() {
     ] {
         let refusal = refusal(&format!("# settings\n{text}\n"));
         assert!(
-            refusal.contains(wants) && refusal.contains(", line "),
+            refusal.contains(wants) && refusal.contains(":2:"),
             "{text}: {refusal}"
         );
         assert!(
@@ -155,7 +152,7 @@ fn a_wrong_value_is_answered_with_its_key_and_what_it_wants() {
     }
     let no_toml = refusal("primary = redis://h\n");
     assert!(
-        no_toml.contains("line 1") && no_toml.contains("in double quotes"),
+        no_toml.contains(":1:11: ") && no_toml.contains("in double quotes"),
         "{no_toml}"
     );
 }
@@ -167,11 +164,11 @@ fn every_setting_is_a_key_of_the_file_under_its_flags_name() {
     let flags = flags.get_arguments().filter_map(clap::Arg::get_long);
     for flag in flags.filter(|flag| *flag != "help") {
         assert!(
-            wanted(flag).is_some() && keys().any(|key| key == flag),
+            field_of(flag).is_some() && keys().any(|key| key == flag),
             "{flag}"
         );
     }
-    assert_eq!(wanted("hash_max_ziplist_entries"), None);
+    assert!(field_of("hash_max_ziplist_entries").is_none());
 }
 
 #[test]
@@ -281,4 +278,260 @@ fn addresses_may_be_repeated_joined_or_listed_in_the_file() {
     ] {
         assert_eq!(members(&settings).len(), 2);
     }
+}
+
+/// The settings of these flags and of a file, and where they come from.
+fn loaded(words: &[&str], file: Option<&ConfigFile>) -> (Settings, Origins) {
+    use clap::{CommandFactory as _, FromArgMatches as _};
+    let words = std::iter::once("redtail").chain(words.iter().copied());
+    let matches = Flags::command().try_get_matches_from(words).unwrap();
+    let flags = Flags::from_arg_matches(&matches).unwrap().settings;
+    let settings = match file {
+        Some(file) => flags.or(file.settings().unwrap()),
+        None => flags,
+    };
+    (settings, Origins::new(&matches, file))
+}
+
+fn config_file(text: &str) -> (tempfile::NamedTempFile, ConfigFile) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let read = ConfigFile::read(file.path()).unwrap();
+    (file, read)
+}
+
+/// A value that the setting accepts.
+fn sample(field: &Field) -> String {
+    const SAMPLES: [&str; 11] = [
+        "7",
+        "yes",
+        "local",
+        "honest",
+        "one-copy",
+        "always",
+        "compact",
+        "redis-7.0",
+        "5s",
+        "127.0.0.1:7",
+        "optional",
+    ];
+    let accepts = |value: &&&str| {
+        let flag = format!("{}={value}", field.flag());
+        Flags::try_parse_from(["redtail", &flag]).is_ok()
+    };
+    let found = SAMPLES.iter().find(accepts);
+    (*found.unwrap_or_else(|| panic!("no sample fits {}", field.name))).to_owned()
+}
+
+#[test]
+fn every_setting_is_printed_as_it_is_read_again() {
+    let (_, nothing) = loaded(&[], None);
+    let defaults = in_file(&printed(&nothing, None)).unwrap();
+    for field in FIELDS {
+        let (flag, value) = (field.flag(), sample(field));
+        let (given, origins) = loaded(&[&format!("{flag}={value}")], None);
+        let text = printed(&origins, None);
+        let line = text
+            .lines()
+            .find(|line| line.contains(&format!("# flag {flag}")));
+        let line = line.unwrap_or_else(|| panic!("{flag} is not in {text}"));
+        if field.is_secret {
+            assert!(line.starts_with("# ") && !line.contains(&value), "{line}");
+            continue;
+        }
+        assert!(line.starts_with(&format!("{} = ", field.key())), "{line}");
+        assert_eq!(
+            in_file(&text).unwrap(),
+            given.clone().or(defaults.clone()),
+            "{flag}"
+        );
+        // From a file it is printed with its place, and is read again alike.
+        let (_file, file) = config_file(&format!("\n  {line}\n"));
+        let (again, origins) = loaded(&[], Some(&file));
+        assert_eq!(again, given, "{flag}");
+        let text = printed(&origins, Some(&file));
+        let place = format!("  # {}:2:3", file.path().display());
+        assert!(
+            text.lines().any(|line| line.ends_with(&place)),
+            "{flag}: {text}"
+        );
+        assert_eq!(
+            in_file(&text).unwrap(),
+            given.or(defaults.clone()),
+            "{flag}"
+        );
+    }
+}
+
+#[test]
+fn the_defaults_that_are_printed_are_those_that_apply() {
+    let (nothing, origins) = loaded(&[], None);
+    let text = printed(&origins, None);
+    assert!(
+        text.lines()
+            .filter(|line| line.ends_with("  # default"))
+            .count()
+            > 30,
+        "{text}"
+    );
+    let primary = flags(&["--primary", "h"]);
+    let (one, other) = (
+        nothing.or(primary.clone()),
+        in_file(&text).unwrap().or(primary),
+    );
+    let shown = |settings: &Settings| {
+        let mut replica = settings.replica().unwrap();
+        let dialects = [
+            Dialect::redis(6, 0, 0),
+            Dialect::redis(8, 0, 0),
+            Dialect::valkey(9, 1, 0),
+        ];
+        let encodings =
+            dialects.map(|dialect| format!("{:?}", replica.encodings.thresholds(dialect)));
+        replica.encodings = Choices::default();
+        let server = settings.server();
+        let limits = (
+            (
+                &server.listen,
+                server.protected,
+                server.debug,
+                server.databases,
+                server.dialect,
+            ),
+            (
+                server.clients_max,
+                server.query_bytes_max,
+                server.query_words_max,
+                server.word_bytes_max,
+            ),
+            (
+                server.reply_bytes_max,
+                server.script_share,
+                server.clients_memory,
+            ),
+            (server.stall_timeout, server.idle_timeout, server.keepalive),
+        );
+        format!(
+            "{replica:?} {encodings:?} {limits:?} {:?} {}",
+            server.shown,
+            server.password.is_some()
+        )
+    };
+    assert_eq!(shown(&one), shown(&other));
+}
+
+#[test]
+fn lists_and_odd_texts_are_printed_as_they_are_read_again() {
+    let words = [
+        "--primary=h:1",
+        "--primary=h:2",
+        "--listen=127.0.0.1:1,unix:/x \"y\"\\",
+        "--stream-ignore=a,b",
+        "--primary-user=007",
+        "--spool-memory=010",
+        "--state-dir=a\nb",
+    ];
+    let (given, origins) = loaded(&words, None);
+    let text = printed(&origins, None);
+    let (_, nothing) = loaded(&[], None);
+    let defaults = in_file(&printed(&nothing, None)).unwrap();
+    let again = in_file(&text).unwrap();
+    assert_eq!(
+        again.primary,
+        Some(vec!["h:1".to_owned(), "h:2".to_owned()])
+    );
+    assert_eq!(again.spool_memory, Some(Amount("10".to_owned())));
+    let (given, again) = (
+        Settings {
+            spool_memory: None,
+            ..given.or(defaults)
+        },
+        Settings {
+            spool_memory: None,
+            ..again
+        },
+    );
+    assert_eq!(again, given);
+}
+
+#[test]
+fn no_password_is_printed() {
+    let words = [
+        "--primary=redis://u:secret@h,rediss://:secret@h2",
+        "--requirepass=secret",
+    ];
+    let (_file, file) = config_file("primary-password = \"secret\"\n");
+    let (_, origins) = loaded(&words, Some(&file));
+    let text = printed(&origins, Some(&file));
+    assert!(!text.contains("secret"), "{text}");
+    assert!(
+        text.contains(
+            "primary = \"redis://u@h,rediss://h2\"  # flag --primary; the password is not shown"
+        ),
+        "{text}"
+    );
+    assert!(
+        text.contains("# requirepass is not shown  # flag --requirepass"),
+        "{text}"
+    );
+    assert!(in_file(&text).is_ok(), "{text}");
+}
+
+#[test]
+fn every_mistake_in_a_file_is_found_with_its_place() {
+    let text = "maxclients = \"many\"\nprimry = \"h\"\n\n   ack = 'maybe' # no\nhash-max-ziplist-value = 1\nhash-max-listpack-value = 2\n[more]\nx = 1\n";
+    let (_file, file) = config_file(text);
+    let problems = file.problems();
+    let places: Vec<&str> = problems
+        .iter()
+        .map(|problem| {
+            problem
+                .strip_prefix(&format!("{}:", file.path().display()))
+                .unwrap()
+        })
+        .collect();
+    let expected = [
+        "1:14: the key `maxclients` must be a whole number",
+        "2:1: unknown key `primry`. Did you mean `primary`?",
+        "4:10: the key `ack` must be \"auto\"",
+        "6:1: `hash-max-listpack-value` and `hash-max-ziplist-value` are the same setting: remove one of them",
+        "7:2: unknown key `more`",
+    ];
+    assert_eq!(places.len(), expected.len(), "{places:?}");
+    for (place, expected) in places.iter().zip(expected) {
+        assert!(place.starts_with(expected), "{place}");
+    }
+    let (_file, twice) = config_file("databases = 1\ndatabases = 2\n");
+    let said = twice.problems();
+    assert!(
+        said[0].ends_with(":2:1: this key is given twice: remove one of them"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_mistake_is_told_with_where_its_settings_were_given() {
+    let (_file, file) = config_file("primary = \"h\"\nresync-guard = 5\n");
+    let (settings, origins) = loaded(
+        &["--resync-memory", "one-copy", "--tls-sni", "x"],
+        Some(&file),
+    );
+    let problems: Vec<String> = settings
+        .problems()
+        .iter()
+        .map(|one| origins.locate(one))
+        .collect();
+    let place = format!("{}:2:1", file.path().display());
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(
+        problems
+            .iter()
+            .any(|one| one.starts_with("flag --tls-sni: the --tls-… settings")),
+        "{problems:?}"
+    );
+    let both = format!("flag --resync-memory and {place}: --resync-guard keeps");
+    assert!(
+        problems.iter().any(|one| one.starts_with(&both)),
+        "{problems:?}"
+    );
 }

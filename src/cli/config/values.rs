@@ -15,6 +15,14 @@ use crate::upstream::AckPolicy;
 pub(super) trait Wanted {
     /// Completes "the key must be …".
     const WANTED: &'static str;
+
+    /// Whether values of this type must never be shown.
+    const IS_SECRET: bool = false;
+}
+
+impl Wanted for crate::secret::Secret {
+    const WANTED: &'static str = "a string in double quotes";
+    const IS_SECRET: bool = true;
 }
 
 /// Implements [`Wanted`] for types.
@@ -29,7 +37,6 @@ macro_rules! wanted {
 wanted! {
     crate::command::ScriptShare = "a number from 1 to 100";
     String = "a string in double quotes";
-    crate::secret::Secret = "a string in double quotes";
     PathBuf = "a path in double quotes";
     u8 = "a whole number from 0 to 100, without quotes";
     u16 = "a whole number from 0 to 65535, without quotes";
@@ -82,7 +89,7 @@ impl std::str::FromStr for Amount {
 /// A time with a unit: `5s`, `500ms`, `2m`, `1h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(try_from = "AmountInFile")]
-pub struct Period(pub(super) Duration);
+pub struct Period(pub(in crate::cli) Duration);
 
 /// A text that is not a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -1,13 +1,13 @@
 //! Environment variables that look like redtail's but are unknown. Most are typing mistakes, so redtail reports them.
 
-use super::VARIABLES;
+use super::FIELDS;
 use super::near::nearest;
 
 /// The prefix of all variables.
 const PREFIX: &str = "REDTAIL_";
 
-/// Variables of `serve` and `demo` that are not settings.
-const MORE: &[&str] = &["REDTAIL_CONFIG", "REDTAIL_SECONDS"];
+/// Variables of commands that are not settings.
+const MORE: &[&str] = &["REDTAIL_CONFIG", "REDTAIL_SECONDS", "REDTAIL_ADDRESS"];
 
 /// Returns a message about each environment variable that redtail does not know. It never shows a value.
 pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Vec<String> {
@@ -21,7 +21,8 @@ pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Vec<String>
 }
 
 fn known() -> impl Iterator<Item = &'static str> {
-    VARIABLES.iter().chain(MORE).copied()
+    let settings = FIELDS.iter().map(|field| field.variable);
+    settings.chain(MORE.iter().copied())
 }
 
 fn is_known(name: &str) -> bool {

@@ -7,6 +7,17 @@ use tokio::net::TcpStream;
 
 use super::{Tls, TlsError};
 
+#[cfg(feature = "cli")]
+impl Tls {
+    /// Refuses to use the files.
+    ///
+    /// # Errors
+    /// Always [`TlsError::NotBuilt`].
+    pub(crate) fn check(&self) -> Result<(), TlsError> {
+        Err(TlsError::NotBuilt)
+    }
+}
+
 /// Refuses to connect.
 ///
 /// # Errors

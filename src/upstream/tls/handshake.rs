@@ -60,6 +60,15 @@ impl Connection for TlsStream<TcpStream> {
 }
 
 impl Tls {
+    /// Reads all files, to see whether they can be used.
+    ///
+    /// # Errors
+    /// [`TlsError`].
+    #[cfg(feature = "cli")]
+    pub(crate) fn check(&self) -> Result<(), TlsError> {
+        self.read().map(drop)
+    }
+
     /// Reads all files.
     fn read(&self) -> Result<ClientConfig, TlsError> {
         let provider = Arc::new(ring::default_provider());

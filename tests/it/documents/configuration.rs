@@ -235,7 +235,7 @@ fn settings() -> Vec<Setting> {
         .get_arguments()
         .filter(|arg| {
             arg.get_long()
-                .is_some_and(|name| name != "help" && name != "version")
+                .is_some_and(|name| !["help", "version", "print-config"].contains(&name))
         })
         .map(setting)
         .collect()

@@ -28,6 +28,7 @@ const RESULTS: &[&str] = &[
     "cli/rdb/check.rs",
     "cli/rdb/json.rs",
     "cli/completions.rs",
+    "cli/config/print.rs",
     "cli/man.rs",
     "cli/config/print.rs",
     "cli/status",

@@ -39,7 +39,7 @@ fn bash_completes_commands_flags_and_values() {
     for flag in ["--primary", "--primary-password-file"] {
         assert!(primary.iter().any(|one| one == flag), "{primary:?}");
     }
-    assert!(primary.iter().all(|one| one.starts_with("--primary")));
+    assert!(primary.iter().all(|one| one.starts_with("--pri")));
     let values = completed("redtail serve --ack ");
     assert_eq!(values, ["auto", "honest", "observer"]);
     let commands = completed("redtail ");
@@ -103,7 +103,7 @@ fn pages() -> Vec<(String, String)> {
 fn flags(help: &str) -> Vec<String> {
     let words = help.lines().map(str::trim_start);
     let lines = words.filter(|line| line.starts_with("--") || line.starts_with('-'));
-    let flags = lines.flat_map(|line| line.split([' ', ',']));
+    let flags = lines.flat_map(|line| line.split([' ', ',', '[', '=']));
     let flags = flags.filter(|word| word.starts_with("--") && word.len() > 2);
     flags.map(str::to_owned).collect()
 }

@@ -1,6 +1,7 @@
 //! What an operator does in a terminal: completions, the manual, the demo, the settings, the status.
 
 mod manual;
+mod settings;
 
 use std::process::{Command, Output, Stdio};
 
