@@ -19,6 +19,7 @@ mod output;
 pub mod progress;
 pub mod rdb;
 pub mod serve;
+pub mod status;
 
 use std::process::ExitCode;
 
@@ -39,6 +40,9 @@ enum Commands {
     Serve(Box<serve::Serve>),
     /// Follows a small primary inside this process, to try redtail with nothing installed
     Demo(demo::Demo),
+    /// Shows how a running redtail is
+    #[command(after_help = status::EXIT_CODES)]
+    Status(Box<status::Status>),
     /// Checks settings
     #[command(subcommand)]
     Config(Config),
@@ -116,6 +120,7 @@ pub fn main() -> ExitCode {
     let matches = innermost(&matches);
     let result = match cli.command {
         Commands::Serve(args) => serve::serve(*args, matches),
+        Commands::Status(args) => return status::status(*args),
         Commands::Config(Config::Check(args)) => config_check::check(*args, matches),
         Commands::Demo(args) => demo::demo(args),
         Commands::Completions(args) => completions::completions(&args),

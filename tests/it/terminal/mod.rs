@@ -2,6 +2,8 @@
 
 mod manual;
 mod settings;
+mod status;
+mod watch;
 
 use std::process::{Command, Output, Stdio};
 
