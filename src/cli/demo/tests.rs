@@ -63,7 +63,16 @@ fn the_invitation_names_the_address_that_listens() {
             "redis-cli -s /run/r.sock GET greeting\n",
         ),
     ] {
-        let text = invitation(&[listen.parse().unwrap()]);
-        assert!(text.contains(cli), "{text}");
+        let text = invitation(&[listen.parse().unwrap()], None);
+        assert!(
+            text.contains(cli) && text.contains("no status page"),
+            "{text}"
+        );
+        let page = "0.0.0.0:9121".parse().unwrap();
+        let text = invitation(&[listen.parse().unwrap()], Some(page));
+        assert!(
+            text.contains("status page is at http://127.0.0.1:9121/\n"),
+            "{text}"
+        );
     }
 }

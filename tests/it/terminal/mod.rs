@@ -1,5 +1,6 @@
 //! What an operator does in a terminal: completions, the manual, the demo, the settings, the status.
 
+mod demo;
 mod manual;
 mod settings;
 mod status;
