@@ -6,5 +6,6 @@ mod configuration;
 mod consistency;
 mod links;
 mod markdown;
+mod readme;
 mod source;
 mod troubleshooting;
