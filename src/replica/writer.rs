@@ -404,7 +404,10 @@ impl Writer {
         }
         self.progress.start_stream(position.offset);
         self.figures.begin_history(*replid);
-        self.link.syncs.finish(self.brought);
+        // A snapshot has everything that was written before the primary announced it.
+        if let Some(since) = self.link.syncs.finish(self.brought) {
+            self.figures.note_proven(since);
+        }
         self.ready.send_replace(true);
         if let Some(old) = old {
             drop_aside(old);

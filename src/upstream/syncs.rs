@@ -194,15 +194,15 @@ impl Syncs {
         }
     }
 
-    /// Notes that the sync under way is done.
-    pub fn finish(&self, brought: Brought) {
+    /// Notes that the sync under way is done. Returns when it began.
+    pub fn finish(&self, brought: Brought) -> Option<Instant> {
         let mut inner = self.inner();
-        if let Some(running) = inner.running.take() {
-            let done = inner.end(&running, Some(brought));
-            if let Some(spread) = self.took.get(done.cause as usize) {
-                spread.record(done.took);
-            }
+        let running = inner.running.take()?;
+        let done = inner.end(&running, Some(brought));
+        if let Some(spread) = self.took.get(done.cause as usize) {
+            spread.record(done.took);
         }
+        Some(running.since)
     }
 
     /// Returns the sync under way, and for how long it has been.

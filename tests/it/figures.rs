@@ -65,6 +65,7 @@ fn another_primary_that_continues_the_history_is_a_failover() {
     let heir = Server::replica("redis-7.0", &top).unwrap();
     let both = format!("127.0.0.1:{},127.0.0.1:{}", top.port, heir.port);
     let redtail = Server::redtail_of(&both, &[]);
+    expect(&redtail, "full", "first_start", true);
     redtail.wait_in_sync(&top);
     heir.wait_in_sync(&top);
     top.stop();

@@ -63,7 +63,7 @@ fn every_command_line_of_the_documents_is_one_that_redtail_takes() {
         let page = fs::read_to_string(&file).expect("a file");
         for line in command_lines(&page) {
             // Words in capitals, `…` and `<…>` stand for a value.
-            let words = split(&line.replace('<', "").replace('$', ""));
+            let words = split(&line.replace(['<', '$'], ""));
             let taken = definition().try_get_matches_from(&words);
             let is_help = taken.as_ref().is_err_and(|error| !error.use_stderr());
             let shown = file.strip_prefix(home()).expect("inside").display();
