@@ -308,7 +308,11 @@ mod tests {
 
     #[test]
     fn what_is_taken_counts_from_its_oldest_byte_until_it_is_visible() {
-        let (visibility, now) = (Visibility::default(), Instant::now());
+        // Moments are counted from the first one in the process, so they must be later.
+        let (visibility, now) = (
+            Visibility::default(),
+            Instant::now() + Duration::from_secs(1),
+        );
         let later = |ms| now + Duration::from_millis(ms);
         let oldest = || visibility.since.get();
         // Half a command, or MULTI: nothing is visible yet.

@@ -130,7 +130,7 @@ impl Folder {
 /// Says whether redtail could use the directory, without changing anything in it. Another redtail may be using it.
 ///
 /// # Errors
-/// [`Error`] as [`Folder::open`] would return it.
+/// [`Error`], as opening the directory would return it.
 #[cfg(feature = "cli")]
 pub fn check(path: &Path) -> Result<(), Error> {
     let wrong = |error| Error::Folder(path.to_owned(), error);

@@ -27,6 +27,7 @@ pub(super) use certificates::Certificates;
 pub(super) use stream::shake_hands;
 
 /// How long a client may take for its handshake. Across the world on a slow line it takes two seconds.
+#[cfg(feature = "tls")]
 pub(super) const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a listener presents and asks for.

@@ -379,6 +379,54 @@ fn the_link_is_described_while_it_is_up_and_when_it_is_down() {
 }
 
 #[test]
+fn syncs_and_kinds_of_values_are_told() {
+    use status::{SyncCause, SyncKind};
+    let Some(primary) = Server::start("redis-7.0", &[]) else {
+        return;
+    };
+    primary.command("HSET h f 1");
+    primary.command("SET s 1");
+    let runtime = runtime();
+    let replica = follow(&runtime, config(&primary));
+    wait_until("the link", || {
+        replica.status().link.state == status::LinkState::Connected
+    });
+    let told = replica.status();
+    let last: &status::Sync = told.syncs.last().unwrap();
+    assert_eq!(
+        (last.cause, last.cause.kind()),
+        (SyncCause::FirstStart, SyncKind::Full)
+    );
+    let brought: status::Brought = last.brought.unwrap();
+    assert!(brought.keys == 2 && brought.bytes > 0);
+    assert!(last.began <= std::time::SystemTime::now());
+    assert!(last.took < std::time::Duration::from_secs(60));
+    assert!(told.link.in_state_for < std::time::Duration::from_secs(60));
+    assert!(
+        told.lag
+            .is_none_or(|lag| lag < std::time::Duration::from_secs(60))
+    );
+    let kinds: &[status::Kind] = &told.databases[0].kinds;
+    let hashes = kinds.iter().find(|kind| kind.kind == "hash").unwrap();
+    assert!(hashes.keys == 1 && hashes.bytes > 0);
+    assert!(told.databases[0].table_bytes > 0);
+    let causes = [
+        SyncCause::FirstStart,
+        SyncCause::Restart,
+        SyncCause::StateUnusable,
+        SyncCause::LinkLost,
+        SyncCause::Failover,
+        SyncCause::OtherHistory,
+        SyncCause::PartialRefused,
+        SyncCause::StreamUnusable,
+        SyncCause::SyncFailed,
+    ];
+    assert!(SyncCause::ALL.iter().all(|cause| causes.contains(cause)));
+    assert_eq!(SyncCause::LinkLost.kind(), SyncKind::Partial);
+    assert_eq!(SyncKind::Partial.word(), "partial");
+}
+
+#[test]
 fn a_failover_keeps_the_history_before_it() {
     let Some(top) = Server::start("valkey-8.1", &[]) else {
         return;
