@@ -53,6 +53,7 @@ impl<'c> Caller<'c> {
         let mut session = Session::new(Arc::clone(&cx.session.client), true);
         session.db = cx.session.db;
         session.touches = cx.session.touches;
+        session.last = cx.session.last;
         session.login.clone_from(&cx.session.login);
         session.rights.clone_from(&cx.session.rights);
         session.clock = Some(reach.now_ms);

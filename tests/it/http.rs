@@ -924,7 +924,7 @@ fn other_machines_get_only_the_probes_without_a_token() {
 #[test]
 fn metrics_end_as_openmetrics_does_and_use_the_same_words() {
     let (_redtail, http) = alone(&[]);
-    let metrics = http.get("/metrics");
+    let metrics = http.ask("/metrics", &[("Accept", "application/openmetrics-text")]);
     assert_eq!(metrics.status, 200);
     let media_type = metrics.header("content-type").unwrap_or_default();
     assert!(

@@ -64,6 +64,8 @@ impl Facts {
         let title = self.text("/health/title").unwrap_or_default();
         let why = self.text("/health/why").unwrap_or_default();
         match self.text("/health/advice") {
+            // An error may end with a question.
+            Some(advice) if why.ends_with('?') => format!("{title}: {why} {advice}"),
             Some(advice) => format!("{title}: {why}. {advice}"),
             None => format!("{title}: {why}"),
         }

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 
 use smallvec::SmallVec;
 
+use super::answer::called;
 use super::catalogue::{Record, Spec, record};
 use super::describe::{found_keys, key_flags};
 use super::registry::{all, lookup};
@@ -165,6 +166,11 @@ fn check_at(
     let Err((name, denied)) = denied else {
         return Ok(());
     };
+    if place == Place::Top {
+        // Servers note the command before they check it.
+        let called = called(row, args);
+        cx.session.last = (called.container, row.name);
+    }
     log(cx, rights, &name, args, denied, place);
     Err(refusal(rights, &name, denied, place))
 }
@@ -295,8 +301,10 @@ fn log(
         object: object.to_vec(),
         user: rights.name.to_vec(),
     };
-    if place != Place::Script {
-        // A script's commands have a session of their own. The client's record shows the script.
+    if place == Place::Script {
+        // A script's commands have a session of their own, which knows the script as its last command.
+        cx.session.client.shown().command = cx.session.last;
+    } else {
         cx.publish();
     }
     let client = &cx.session.client;

@@ -68,6 +68,8 @@ fn agrees(server: &Server, condition: &str, code: i32) {
     };
     let sentence = match advice.as_str() {
         "" => format!("{title}: {why}"),
+        // An error may end with a question.
+        advice if why.ends_with('?') => format!("{title}: {why} {advice}"),
         advice => format!("{title}: {why}. {advice}"),
     };
     if condition != "catching_up" {
