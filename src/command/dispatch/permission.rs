@@ -91,7 +91,8 @@ pub(crate) fn check(
     }
     check_at(cx, rights, row, args, Place::Top)?;
     let runs_now = cx.session.transaction.is_none() || transaction::runs_at_once(row);
-    if runs_now && cx.generation.is_some() {
+    // A write is refused before it would look at its options.
+    if runs_now && cx.generation.is_some() && !row.is_write() {
         check_options(cx, rights, row, args)?;
     }
     Ok(())
