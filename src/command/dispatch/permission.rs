@@ -91,8 +91,7 @@ pub(crate) fn check(
     }
     check_at(cx, rights, row, args, Place::Top)?;
     let runs_now = cx.session.transaction.is_none() || transaction::runs_at_once(row);
-    // A write is refused before it would look at its options.
-    if runs_now && cx.generation.is_some() && !row.is_write() {
+    if runs_now && cx.generation.is_some() {
         check_options(cx, rights, row, args)?;
     }
     Ok(())
@@ -580,6 +579,10 @@ pub fn check_options(
     row: &'static Command,
     args: Args<'_>,
 ) -> Result<(), Error> {
+    // A write is refused before it would look at its options.
+    if row.is_write() {
+        return Ok(());
+    }
     let dialect = cx.reply.dialect();
     if !matches!(row.name, "sort" | "sort_ro") || !dialect.has_subcommand_rows() {
         return Ok(());

@@ -160,13 +160,14 @@ fn patterns(reply: &mut Reply, patterns: Vec<Vec<u8>>, dialect: Dialect) {
 fn log(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     let log = &cx.host.users().log;
     let most = match args.get(2) {
-        Some(_) if args.len() > 3 && !cx.reply.dialect().has_subcommand_rows() => {
-            return Err(Error::quoting(
-                "ERR Unknown subcommand or wrong number of arguments for '{}'. Try ACL HELP.",
-                &[args.at(1)],
-            ));
+        Some(_) if args.len() > 3 => {
+            let text = if cx.reply.dialect().has_subcommand_rows() {
+                "ERR unknown subcommand or wrong number of arguments for '{}'. Try ACL HELP."
+            } else {
+                "ERR Unknown subcommand or wrong number of arguments for '{}'. Try ACL HELP."
+            };
+            return Err(Error::quoting(text, &[args.at(1)]));
         }
-        Some(_) if args.len() > 3 => return Err(Error::Syntax),
         Some(_) if args.is(2, "reset") => {
             log.clear();
             cx.reply.ok();
