@@ -17,6 +17,7 @@ mod stream;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+#[cfg(feature = "tls")]
 use std::time::Duration;
 
 #[cfg(not(feature = "tls"))]
