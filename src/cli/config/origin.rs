@@ -102,7 +102,7 @@ impl Origins {
     }
 }
 
-/// Returns the setting as the file gives it.
+/// Returns the setting as the file writes it.
 fn in_file(field: &'static Field, entries: &[Entry]) -> Option<Given> {
     let is_it = |entry: &&Entry| field_of(&entry.key).is_some_and(|own| own.name == field.name);
     let entry = entries.iter().find(is_it)?;

@@ -65,7 +65,7 @@ impl fmt::Display for Target {
 /// The port of redtail's default listener.
 const PORT: u16 = 6380;
 
-/// Gives an address without a port redtail's port. The parser, which is that of primaries, would add that of Redis.
+/// Adds redtail's port to an address without one. The parser is that of primaries and would add Redis's.
 fn with_port(text: &str) -> String {
     if text.starts_with("unix:") {
         return text.to_owned();

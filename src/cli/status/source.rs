@@ -15,7 +15,7 @@ use crate::words::Plain;
 #[error("{0}")]
 pub(super) struct NoStatus(pub(super) String);
 
-/// Whom to ask, and with what.
+/// The server to ask, and the login for it.
 #[derive(Debug, Clone)]
 pub(super) struct Source {
     pub(super) target: Target,

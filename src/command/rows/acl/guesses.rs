@@ -79,7 +79,7 @@ impl Guesses {
         Ok(())
     }
 
-    /// Gives back what [`take`](Self::take) took: the password was right.
+    /// Returns what [`take`](Self::take) took: the password was right.
     pub(crate) fn give_back(&self, client: &str) {
         let Some(address) = network(client) else {
             return;
