@@ -140,7 +140,10 @@ impl Level {
                 break;
             }
         }
-        let exact = census.is_whole() && !spaces.taints().doubts_existence_in(question.db);
+        let taints = spaces.taints();
+        let is_known =
+            !taints.doubts_existence_in(question.db) && taints.hidden().slots().is_none();
+        let exact = census.is_whole() && is_known;
         let there = spaces.db(question.db).map_or(0, crate::store::Db::len);
         let scale = if census.is_whole() {
             Scale::EXACT

@@ -86,6 +86,7 @@ impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Tainted(_) => Self::Tainted,
+            Refusal::Migrating(_) => Self::Reply(refusal.to_string()),
             Refusal::Unheld => Self::Reply(refusal.to_string()),
         }
     }
@@ -734,7 +735,7 @@ impl Scan<'_> {
             hold.read(Names::Existence, |view| {
                 let mut found = Vec::new();
                 let next = view.scan(cursor, SCAN_COUNT, |entry| {
-                    if view.shows(entry) && pattern.matches(entry.key()) {
+                    if view.lists(entry) && pattern.matches(entry.key()) {
                         found.push(entry.key().to_vec());
                     }
                 });

@@ -13,6 +13,9 @@
 
 mod control;
 mod scripts;
+mod slots;
+
+pub(super) use slots::importing;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -68,8 +71,10 @@ pub(super) enum StreamError {
         /// Maximum bytes that it may take.
         bytes_max: usize,
     },
-    /// Slots have moved to the primary, or failed to.
-    #[error("a migration of slots has ended: redtail gets their contents from a new snapshot")]
+    /// It is not clear what the primary says about a migration of slots.
+    #[error(
+        "it is unclear how a migration of slots goes on: redtail gets its outcome from a new snapshot"
+    )]
     Migrated,
 }
 
@@ -551,8 +556,6 @@ fn save_first<'q>(
 }
 
 const NO_COMMAND: &str = "the command is unknown";
-
-const MIGRATION: &str = "slots are being migrated";
 
 /// A word as log lines show it: only its start if it is long.
 fn shown(word: &[u8]) -> Cow<'_, str> {

@@ -632,27 +632,182 @@ fn a_flushed_slot_loses_its_keys_in_every_database() {
     assert!(bench.is_tainted("GET bar"));
 }
 
+/// The slot of `foo` is 12182, that of `bar` 5061.
 #[test]
-fn a_migration_of_slots_is_answered_for_only_after_a_new_snapshot() {
+fn keys_of_slots_that_a_valkey_imports_are_hidden_until_the_import_ends() {
     let bench = Bench::new();
     let mut applier = bench.applier(0);
-    applier
-        .feed(&stream(&[
-            "SET k 1",
-            "CLUSTER SYNCSLOTS ACK",
-            "CLUSTER SETSLOT 5 NODE 0123",
-        ]))
-        .unwrap();
-    assert!(!bench.is_tainted("GET k"));
-    applier
-        .feed(&stream(&[
-            "CLUSTER SYNCSLOTS ESTABLISH SOURCE a NAME b SLOTSRANGE 1 2",
-            "SET x 1",
-        ]))
-        .unwrap();
-    assert!(bench.is_tainted("GET k") && bench.is_tainted("GET x"));
-    let end = applier.feed(&stream(&["CLUSTER SYNCSLOTS FINISH STATE SUCCESS NAME b"]));
+    let job = "0123456789012345678901234567890123456789";
+    let establish =
+        format!("CLUSTER SYNCSLOTS ESTABLISH SOURCE {job} NAME {job} SLOTSRANGE 1 2 12000 12182");
+    let end = |state: &str| format!("CLUSTER SYNCSLOTS FINISH STATE {state} NAME {job} MESSAGE x");
+    for (state, left) in [("SUCCESS", true), ("FAILED", false)] {
+        applier
+            .feed(&stream(&[
+                "SET bar 1",
+                "CLUSTER SETSLOT 5 NODE 0123",
+                &establish,
+                "CLUSTER SYNCSLOTS ACK",
+                "SET foo 1 PX 1000000",
+                "INCR foo",
+                "CLUSTER SYNCSLOTS SNAPSHOT-EOF",
+                "CLUSTER SYNCSLOTS PAUSED",
+                "CLUSTER SYNCSLOTS FAILOVER-GRANTED",
+            ]))
+            .unwrap();
+        for line in [
+            "GET foo",
+            "MGET bar foo",
+            "EXISTS foo",
+            "TTL {foo}none",
+            "GET {foo}",
+        ] {
+            assert!(
+                matches!(bench.read(0, line), Err(Error::Migrating(_))),
+                "{line}"
+            );
+        }
+        for (line, reply) in [
+            ("GET bar", "$1 1"),
+            ("DBSIZE", ":1"),
+            ("KEYS *", "*1 $3 bar"),
+            ("SCAN 0", "*2 $1 0 *1 $3 bar"),
+            ("RANDOMKEY", "$3 bar"),
+        ] {
+            assert_eq!(bench.read(0, line).unwrap(), reply, "{line}");
+        }
+        assert_eq!(bench.generation.spaces.shown_figures()[0].keys, 1);
+        assert_eq!(bench.generation.spaces.shown_figures()[0].expires, 0);
+        if !left {
+            applier.feed(&stream(&["UNLINK foo"])).unwrap();
+        }
+        applier.feed(&stream(&[&end(state)])).unwrap();
+        let expected = if left { "$1 2" } else { "$-1" };
+        assert_eq!(bench.read(0, "GET foo").unwrap(), expected);
+        assert_eq!(
+            bench.read(0, "DBSIZE").unwrap(),
+            format!(":{}", 1 + i32::from(left))
+        );
+        assert!(!bench.generation.spaces.taints().any());
+        applier.feed(&stream(&["FLUSHALL"])).unwrap();
+    }
+    // A server that does not know the job passes over its end, too.
+    applier.feed(&stream(&[&end("SUCCESS")])).unwrap();
+}
+
+#[test]
+fn a_migration_that_is_not_understood_ends_the_link() {
+    for line in [
+        "CLUSTER SYNCSLOTS ESTABLISH NAME job",
+        "CLUSTER SYNCSLOTS ESTABLISH SLOTSRANGE 1 2",
+        "CLUSTER SYNCSLOTS ESTABLISH NAME job SLOTSRANGE 1",
+        "CLUSTER SYNCSLOTS ESTABLISH NAME job SLOTSRANGE 2 1",
+        "CLUSTER SYNCSLOTS ESTABLISH NAME job SLOTSRANGE 0 16384",
+        "CLUSTER SYNCSLOTS ESTABLISH NAME job SLOTSRANGE 1 2 NEW option",
+        "CLUSTER SYNCSLOTS FINISH STATE SUCCESS",
+        "CLUSTER SYNCSLOTS CONF ASM-TASK",
+        "CLUSTER SYNCSLOTS CONF ASM-TASK id:a:b:import:completed",
+        "CLUSTER SYNCSLOTS CONF ASM-TASK id:a:b:other:completed:1-2",
+    ] {
+        let bench = Bench::new();
+        let end = bench.applier(0).feed(&stream(&[line]));
+        assert!(matches!(end, Err(StreamError::Migrated)), "{line}");
+    }
+    let bench = Bench::new();
+    let lines = [
+        "MULTI",
+        "CLUSTER SYNCSLOTS ESTABLISH NAME job SLOTSRANGE 1 2",
+    ];
+    let end = bench.applier(0).feed(&stream(&lines));
     assert!(matches!(end, Err(StreamError::Migrated)));
+}
+
+/// From documents; no server of this version was asked.
+#[test]
+fn keys_of_slots_that_a_redis_imports_are_hidden_until_it_serves_or_trims_them() {
+    let task = |operation: &str, state: &str| {
+        let words = ["CLUSTER", "SYNCSLOTS", "CONF", "ASM-TASK"];
+        let task = format!("id:source:target:{operation}:{state}:1-2 12000-12182");
+        let words = words.into_iter().chain([&*task]);
+        let words: Vec<String> = words
+            .map(|word| format!("${}\r\n{word}\r\n", word.len()))
+            .collect();
+        format!("*5\r\n{}", words.concat()).into_bytes()
+    };
+    let bench = Bench::new();
+    let mut applier = bench.applier(0);
+    let hidden = || matches!(bench.read(0, "GET foo"), Err(Error::Migrating(_)));
+    applier.feed(&stream(&["SET bar 1"])).unwrap();
+    for state in ["send-handshake", "accumulate-buffer", "takeover"] {
+        applier.feed(&task("import", state)).unwrap();
+        applier.feed(&stream(&["SET foo 1"])).unwrap();
+        assert!(hidden(), "{state}");
+    }
+    applier.feed(&task("import", "completed")).unwrap();
+    assert_eq!(bench.read(0, "GET foo").unwrap(), "$1 1");
+
+    // Handed over, the keys stay until they are trimmed, and nobody may see them.
+    applier.feed(&task("migrate", "send-stream")).unwrap();
+    applier.feed(&task("migrate", "failed")).unwrap();
+    assert_eq!(bench.read(0, "GET foo").unwrap(), "$1 1");
+    applier.feed(&task("migrate", "completed")).unwrap();
+    assert!(hidden());
+    applier
+        .feed(&stream(&["TRIMSLOTS RANGES 2 1 2 12000 12182"]))
+        .unwrap();
+    assert_eq!(bench.read(0, "GET foo").unwrap(), "$-1");
+    assert_eq!(bench.read(0, "GET bar").unwrap(), "$1 1");
+
+    // What came of an import that failed goes in the same way.
+    applier.feed(&task("import", "takeover")).unwrap();
+    applier.feed(&stream(&["SET foo 2"])).unwrap();
+    applier.feed(&task("import", "failed")).unwrap();
+    assert!(hidden());
+    assert_eq!(bench.read(0, "DBSIZE").unwrap(), ":1");
+    applier
+        .feed(&stream(&["TRIMSLOTS RANGES 1 0 16383"]))
+        .unwrap();
+    assert!(!bench.generation.spaces.taints().any());
+    assert_eq!(bench.read(0, "DBSIZE").unwrap(), ":0");
+}
+
+#[test]
+fn slots_are_trimmed_and_flushed_in_the_first_database_only() {
+    let bench = Bench::new();
+    let lines = [
+        "SET foo 1",
+        "SET {foo}x 1",
+        "SET bar 1",
+        "SELECT 1",
+        "SET foo 1",
+    ];
+    for trim in [
+        "TRIMSLOTS RANGES 1 12182 12182",
+        "SFLUSH 12182 12182",
+        "SFLUSH 0 1 12000 13000 ASYNC",
+    ] {
+        let mut applier = bench.applier(0);
+        applier.feed(&stream(&lines)).unwrap();
+        applier.feed(&stream(&[trim])).unwrap();
+        assert_eq!(bench.read(0, "KEYS *").unwrap(), "*1 $3 bar", "{trim}");
+        assert_eq!(bench.read(1, "DBSIZE").unwrap(), ":1", "{trim}");
+    }
+    for wrong in [
+        "TRIMSLOTS RANGES 2 1 2",
+        "TRIMSLOTS RANGES 1 2 1",
+        "TRIMSLOTS SLOTS 1 1 2",
+        "TRIMSLOTS RANGES -9223372036854775808 1 2",
+        "SFLUSH 1 2 3",
+        "SFLUSH 1 SYNC",
+        "SFLUSH 0 16384",
+    ] {
+        let bench = Bench::new();
+        bench
+            .applier(0)
+            .feed(&stream(&["SET foo 1", wrong]))
+            .unwrap();
+        assert!(bench.is_tainted("GET foo"), "{wrong}");
+    }
 }
 
 /// The names of the libraries, or `None` when they are not known.

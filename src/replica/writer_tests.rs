@@ -36,6 +36,7 @@ struct State {
     taints: BTreeMap<(usize, Box<[u8]>), Doubt>,
     tainted: bool,
     libraries: usize,
+    migrations: Vec<(Box<[u8]>, crate::store::ClusterSlots)>,
 }
 
 /// A value as DUMP returns it, and its expiry.
@@ -63,6 +64,7 @@ fn state_of(replid: Option<ReplId>, position: &Position) -> State {
         keys,
         taints: taints.map(|(db, key, doubt)| ((db, key), doubt)).collect(),
         tainted: spaces.taints().everything(),
+        migrations: spaces.taints().hidden().jobs(),
         libraries: spaces.libraries().all().map_or(usize::MAX, <[_]>::len),
     }
 }
@@ -673,6 +675,7 @@ fn taints_swept_values_and_libraries_are_what_they_were() {
     let library = "#!lua name=lib\nredis.register_function('f', function() return 1 end)";
     let written = [
         commands(&["SELECT 0", "PEXPIREAT old 5", "RPUSH a x", "SET text 1"]),
+        commands(&["CLUSTER SYNCSLOTS ESTABLISH NAME a-job SLOTSRANGE 1 2 5 9"]),
         command(&["FUNCTION", "LOAD", library]),
     ];
     live.follow(&written);
@@ -683,6 +686,7 @@ fn taints_swept_values_and_libraries_are_what_they_were() {
     assert_eq!(before.keys[&(0, b"old".to_vec())].0, b"swept");
     assert_eq!(before.taints.len(), 1);
     assert_eq!(before.libraries, 1);
+    assert_eq!(before.migrations.len(), 1);
     let begun = live.follow_saving(&[], &[commands(&["SET text 2"])]);
     assert_eq!(begun, before);
     live.wait_for_snapshots(2);

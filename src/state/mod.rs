@@ -64,7 +64,9 @@ pub use keeper::{Chain, Keeper};
 pub use log::{Damage, LogReader};
 pub use payload::Payload;
 pub use record::{Begin, Head, Kind};
-pub use saving::{LIBRARIES_DOUBTED, SWEPT, Saving, TAINTED, TAINTED_ALL, Taint};
+pub use saving::{
+    LIBRARIES_DOUBTED, MIGRATING, Migration, SWEPT, Saving, TAINTED, TAINTED_ALL, Taint,
+};
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -24,7 +24,7 @@ use crate::history::StreamPoint;
 use crate::rdb::encode::Writer;
 use crate::rdb::object::Meta;
 use crate::rdb::version::Version;
-use crate::store::{Doubt, Entry, Generation, Slot, unix_ms};
+use crate::store::{ClusterSlots, Doubt, Entry, Generation, Slot, unix_ms};
 
 /// The sweeper in `store` discarded the next key's value after its expiry. This field's value says whether it was a hash
 /// with expiring fields.
@@ -33,6 +33,8 @@ pub const SWEPT: &[u8] = b"redtail-swept";
 pub const TAINTED: &[u8] = b"redtail-tainted";
 /// Everything is tainted.
 pub const TAINTED_ALL: &[u8] = b"redtail-tainted-all";
+/// Slots that a cluster is migrating, whose keys are hidden: as ranges, a blank, and the migration's name.
+pub const MIGRATING: &[u8] = b"redtail-migrating";
 /// The function libraries are not known.
 pub const LIBRARIES_DOUBTED: &[u8] = b"redtail-libraries-doubted";
 
@@ -77,6 +79,39 @@ impl Taint {
                 .into_iter()
                 .find(|doubt| word(*doubt).as_bytes() == named)?,
             key: parts.next()?.into(),
+        })
+    }
+}
+
+/// A migration as stored in a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migration {
+    /// The hidden slots.
+    pub slots: ClusterSlots,
+    /// The name.
+    pub job: Box<[u8]>,
+}
+
+impl Migration {
+    fn encode(&self) -> Vec<u8> {
+        let ranges = self.slots.to_string().replace(' ', ",");
+        let mut bytes = format!("{ranges} ").into_bytes();
+        bytes.extend_from_slice(&self.job);
+        bytes
+    }
+
+    /// Reads the value of a [`MIGRATING`] field; `None` for anything else.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let blank = bytes.iter().position(|byte| *byte == b' ')?;
+        let (ranges, job) = bytes.split_at_checked(blank)?;
+        let ranges: Vec<u8> = ranges
+            .iter()
+            .map(|byte| if *byte == b',' { b' ' } else { *byte })
+            .collect();
+        Some(Self {
+            slots: ClusterSlots::from_text(&ranges)?,
+            job: job.get(1..)?.into(),
         })
     }
 }
@@ -395,6 +430,9 @@ fn introduce<W: Write>(
     }
     for (db, key, doubt) in taints.list() {
         writer.aux(TAINTED, &Taint { db, doubt, key }.encode())?;
+    }
+    for (job, slots) in taints.hidden().jobs() {
+        writer.aux(MIGRATING, &Migration { slots, job }.encode())?;
     }
     let libraries = generation.spaces.libraries();
     match libraries.all() {

@@ -6,6 +6,7 @@
 
 use super::fate::{Fate, Refusal, refused};
 use super::keyspaces::Keyspaces;
+use super::migrating::Migrating;
 use super::taint::Tainted;
 use super::tx::Tx;
 use super::view::{Lookups, View};
@@ -40,7 +41,7 @@ impl<'a> Hold<'a> {
     ) -> Result<R, E> {
         // The shards are held, and a taint is set under their locks: none can appear in between.
         if self.0.may_be_tainted() {
-            self.check(names).map_err(Refusal::from)?;
+            self.check(names)?;
         }
         // What was only weighed does not count.
         self.0.take_fate();
@@ -70,8 +71,8 @@ impl<'a> Hold<'a> {
     /// visits. No other key may be read. What is tainted later does not matter to it.
     ///
     /// # Errors
-    /// [`Tainted`] if one of the values is not known.
-    pub fn copied(&self, keys: &EachKey<'_>) -> Result<Self, Tainted> {
+    /// [`Refusal`] if one of the values is not known, or is hidden.
+    pub fn copied(&self, keys: &EachKey<'_>) -> Result<Self, Refusal> {
         if self.0.may_be_tainted() {
             self.check(Names::Keys(keys))?;
         }
@@ -103,17 +104,30 @@ impl<'a> Hold<'a> {
     }
 
     #[cold]
-    fn check(&self, names: Names<'_>) -> Result<(), Tainted> {
-        let tainted = match names {
-            Names::Key(key) => self.0.is_tainted(key),
+    fn check(&self, names: Names<'_>) -> Result<(), Refusal> {
+        match names {
+            Names::Key(key) => self.check_key(key),
             Names::Keys(each) => {
-                let mut any = false;
-                each(&mut |key| any = any || self.0.is_tainted(key));
-                any
+                let mut result = Ok(());
+                each(&mut |key| result = result.and_then(|()| self.check_key(key)));
+                result
             }
-            Names::Existence => self.0.existence_is_doubted(),
-        };
-        if tainted { Err(Tainted) } else { Ok(()) }
+            Names::Existence if self.0.existence_is_doubted() => Err(Tainted.into()),
+            Names::Existence => {
+                self.0.leave_out_hidden();
+                Ok(())
+            }
+        }
+    }
+
+    fn check_key(&self, key: &[u8]) -> Result<(), Refusal> {
+        if self.0.hides(key) {
+            Err(Migrating.into())
+        } else if self.0.is_tainted(key) {
+            Err(Tainted.into())
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What may become of a read or a write, besides its own result.
 
+use super::migrating::Migrating;
 use super::taint::Tainted;
 
 /// The worst that happened to a read.
@@ -20,6 +21,9 @@ pub enum Refusal {
     /// The value is not known.
     #[error(transparent)]
     Tainted(#[from] Tainted),
+    /// The key is hidden.
+    #[error(transparent)]
+    Migrating(#[from] Migrating),
     /// The read asked for a key that it had not locked, which might have read as absent. Only a wrong row of the command
     /// table can cause this.
     #[error(

@@ -7,14 +7,15 @@ use std::time::Duration;
 use ahash::RandomState;
 use arc_swap::ArcSwap;
 
-use super::db::{Db, SHARDS, shard_of};
+use super::db::{Db, Delta, SHARDS, shard_of};
 use super::entry::Entry;
 use super::fetch::KeyHash;
 use super::gate::Gate;
-use super::kinds::{Kind, KindFigures};
+use super::kinds::{Kind, KindFigures, Weight};
 use super::libraries::Libraries;
 use super::locks::Slot;
 use super::scripts::Scripts;
+use super::slots::ClusterSlots;
 use super::taint::Taints;
 use super::waiters::Waiters;
 use super::watches::Watches;
@@ -200,6 +201,34 @@ impl Keyspaces {
                 })
             })
             .collect()
+    }
+
+    /// Like [`figures`](Self::figures), without the keys that are hidden while their slots are migrated. Those are counted
+    /// one by one.
+    #[must_use]
+    pub fn shown_figures(&self) -> Vec<Figures> {
+        let mut all = self.figures();
+        if let Some(hidden) = self.taints.hidden().slots() {
+            all.iter_mut()
+                .for_each(|figures| self.leave_out(figures, &hidden));
+            all.retain(|figures| figures.keys > 0);
+        }
+        all
+    }
+
+    fn leave_out(&self, figures: &mut Figures, hidden: &ClusterSlots) {
+        let mut gone = Delta::default();
+        for shard in 0..SHARDS {
+            self.visit(figures.db, shard, |entry| {
+                if hidden.hold(entry.key()) {
+                    gone.add(Weight::of(entry).delta);
+                }
+            });
+        }
+        let without = |all: usize, gone: isize| all.saturating_sub(gone.unsigned_abs());
+        figures.keys = without(figures.keys, gone.keys);
+        figures.expires = without(figures.expires, gone.expires);
+        figures.timed_hashes = without(figures.timed_hashes, gone.timed_hashes);
     }
 
     /// The slot of `key` in database `db`.

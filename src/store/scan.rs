@@ -8,7 +8,7 @@
 
 use dashmap::RwLockReadGuard;
 
-use super::db::{SHARDS, Table};
+use super::db::{Db, SHARDS, Table};
 use super::entry::Entry;
 use super::view::View;
 use super::walk::{BUCKETS_AHEAD, entry_at, fetch_ahead, fetch_entry_at};
@@ -112,6 +112,19 @@ impl View<'_> {
         Cursor::START
     }
 
+    /// The number of keys, expired ones included. It is counted key by key while some are hidden.
+    #[must_use]
+    pub fn count_keys(&self) -> usize {
+        if self.hides_nothing() {
+            return self.db().map_or(0, Db::len);
+        }
+        let mut keys = 0;
+        self.scan(Cursor::START, usize::MAX, |entry| {
+            keys += usize::from(!self.leaves_out(entry));
+        });
+        keys
+    }
+
     /// A random key: each key that is not expired is as likely as any other. If all keys are expired, returns one of
     /// those, as a replica does; `None` only if there are no keys.
     ///
@@ -123,7 +136,7 @@ impl View<'_> {
         for _ in 0..most.saturating_mul(SHARDS).min(RANDOM_TRIES_MAX) {
             let table = db.shard(fastrand::usize(..SHARDS))?.read();
             let picked =
-                entry_at(&table, fastrand::usize(..most)).filter(|entry| self.shows(entry));
+                entry_at(&table, fastrand::usize(..most)).filter(|entry| self.lists(entry));
             if let Some(entry) = picked {
                 return Some(entry.key().to_vec());
             }
@@ -136,9 +149,14 @@ impl View<'_> {
         let (mut shown, mut expired) = (Reservoir::default(), Reservoir::default());
         let mut cursor = Cursor::START;
         loop {
-            cursor = self.scan(cursor, 1000, |entry| match self.shows(entry) {
-                true => shown.offer(entry.key()),
-                false => expired.offer(entry.key()),
+            cursor = self.scan(cursor, 1000, |entry| {
+                if self.leaves_out(entry) {
+                    return;
+                }
+                match self.shows(entry) {
+                    true => shown.offer(entry.key()),
+                    false => expired.offer(entry.key()),
+                }
             });
             if cursor == Cursor::START {
                 return shown.chosen.or(expired.chosen);

@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use dashmap::RwLock;
 
+use super::migrating::Hidden;
+
 /// Maximum number of keys recorded one by one. Beyond it, everything counts as tainted, so that the record stays small.
 const TAINTED_KEYS_MAX: usize = 100_000;
 
@@ -50,10 +52,11 @@ pub struct Taints {
     /// How many times a change of taints has begun or ended: odd while a unit that changes them is not yet visible.
     changes: AtomicU64,
     keys: RwLock<HashMap<Name, Doubt>>,
+    hidden: Hidden,
 }
 
 impl Taints {
-    /// Whether anything is tainted; costs one load.
+    /// Whether anything is tainted or hidden; costs one load.
     #[inline]
     pub fn any(&self) -> bool {
         self.any.load(Ordering::Acquire)
@@ -121,6 +124,20 @@ impl Taints {
         self.recount(&keys);
     }
 
+    /// The slots whose keys are hidden from readers because they are being migrated.
+    #[must_use]
+    pub const fn hidden(&self) -> &Hidden {
+        &self.hidden
+    }
+
+    /// Changes what is hidden.
+    pub(super) fn change_hidden(&self, change: impl FnOnce(&Hidden) -> bool) {
+        if !change(&self.hidden) {
+            self.add_everything();
+        }
+        self.recount(&self.keys.read());
+    }
+
     /// Whether the key is tainted.
     pub fn holds(&self, db: usize, key: &[u8]) -> bool {
         self.doubt(db, key).is_some()
@@ -175,7 +192,7 @@ impl Taints {
 
     fn recount(&self, keys: &HashMap<Name, Doubt>) {
         self.count.store(keys.len(), Ordering::Release);
-        self.any
-            .store(!keys.is_empty() || self.everything(), Ordering::Release);
+        let any = !keys.is_empty() || self.everything() || self.hidden.slots().is_some();
+        self.any.store(any, Ordering::Release);
     }
 }

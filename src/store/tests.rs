@@ -679,7 +679,7 @@ fn a_flush_or_a_swap_of_what_is_not_held_taints_everything() {
     let changes: [fn(&mut Tx<'_>); 3] = [
         |tx| drop(tx.flush(0)),
         |tx| tx.swap(0, 1).unwrap(),
-        |tx| drop(tx.keys_where(|_| true)),
+        |tx| drop(tx.remove_where(|_| true)),
     ];
     for (number, change) in changes.into_iter().enumerate() {
         let spaces = Keyspaces::new(2);

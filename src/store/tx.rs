@@ -13,6 +13,7 @@ use super::keyspaces::Keyspaces;
 use super::kinds::{Kind, Weight};
 use super::libraries::Libraries;
 use super::locks::{Slot, Slots, WriteHeld};
+use super::slots::ClusterSlots;
 use super::taint::{Doubt, Taints};
 use super::view::{WrongType, unix_ms, unix_s};
 use super::watches::{Replacement, Rules};
@@ -262,6 +263,16 @@ impl<'a> Tx<'a> {
         }
     }
 
+    /// Shows the keys of `slots`, whichever migration has hidden them.
+    pub fn show_slots(&mut self, slots: &ClusterSlots) {
+        if self.spaces.taints().hidden().slots().is_some() {
+            self.taints_to_change().change_hidden(|hidden| {
+                hidden.show_slots(slots);
+                true
+            });
+        }
+    }
+
     /// The function libraries, for changing. The changes become visible with all other changes.
     pub fn libraries(&mut self) -> &mut Libraries {
         let spaces = self.spaces;
@@ -453,21 +464,23 @@ impl<'a> Tx<'a> {
         self.taint_everything();
     }
 
-    /// The keys of the current database for which `wanted` returns true. All slots of the database are held.
-    pub fn keys_where(&self, wanted: impl Fn(&[u8]) -> bool) -> Vec<Box<[u8]>> {
-        let tables = super::keyspaces::all_slots(self.number).filter_map(|slot| {
-            let table = self.held.get(slot);
-            // A database that a reader has created since is empty.
-            if table.is_none() && self.keys() > 0 {
-                self.fate.set(Fate::Unheld);
-            }
-            table
-        });
-        tables
-            .flat_map(|table| super::walk::entries(table))
-            .filter(|entry| wanted(entry.key()))
-            .map(|entry| entry.key().into())
-            .collect()
+    /// Removes the keys of the current database for which `wanted` returns true, and returns their entries. All slots of the
+    /// database are held.
+    pub fn remove_where(&mut self, wanted: impl Fn(&[u8]) -> bool) -> Vec<Entry> {
+        let mut removed = Vec::new();
+        for slot in super::keyspaces::all_slots(self.number) {
+            let Some(table) = self.held.get(slot) else {
+                // A database that a reader has created since is empty.
+                if self.keys() > 0 {
+                    self.fate.set(Fate::Unheld);
+                }
+                continue;
+            };
+            let keys = super::walk::entries(table).map(Entry::key);
+            let keys: Vec<Box<[u8]>> = keys.filter(|key| wanted(key)).map(Into::into).collect();
+            removed.extend(keys.iter().filter_map(|key| self.remove(key)));
+        }
+        removed
     }
 
     /// Removes `key` and returns its entry.

@@ -1,7 +1,8 @@
 //! What a reader sees.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use dashmap::RwLockReadGuard;
@@ -14,6 +15,7 @@ use super::fetch::{GROUP_MAX, fetch_bucket, fetch_entry};
 use super::gate::{Gate, Inside};
 use super::keyspaces::Keyspaces;
 use super::locks::{ReadHeld, Slot, Slots, Tables};
+use super::slots::ClusterSlots;
 use crate::value::Collection;
 
 /// The key holds a type that the command does not work on.
@@ -41,6 +43,10 @@ pub struct View<'a> {
     /// Whether a lookup counts as a use.
     touches: Cell<bool>,
     lookups: Cell<Lookups>,
+    /// Whether this is the writer's own view, from which nothing is hidden.
+    is_writers: bool,
+    /// The slots whose keys walks leave out.
+    hidden: OnceCell<Arc<ClusterSlots>>,
     /// Set only if the view holds locks of its own.
     _inside: Option<Inside>,
 }
@@ -162,7 +168,9 @@ impl<'a> View<'a> {
         number: usize,
         held: &'a (dyn Tables + 'a),
     ) -> Self {
-        Self::with(spaces, number, Shards::Held(held, number), None)
+        let mut view = Self::with(spaces, number, Shards::Held(held, number), None);
+        view.is_writers = true;
+        view
     }
 
     /// A view of the shards that `growing` holds.
@@ -208,6 +216,8 @@ impl<'a> View<'a> {
             fate: Cell::new(Fate::Sound),
             touches: Cell::new(true),
             lookups: Cell::new(Lookups { hits: 0, misses: 0 }),
+            is_writers: false,
+            hidden: OnceCell::new(),
             _inside: inside,
         }
     }
@@ -427,11 +437,42 @@ impl<'a> View<'a> {
         self.fate.replace(Fate::Sound)
     }
 
-    /// Whether the value of `key` is unknown. Ask this about keys that a command does not name; their shards must be
-    /// held.
+    /// Whether the value of `key` is unknown or hidden. Ask this about keys that a command does not name; their shards must
+    /// be held.
     #[must_use]
     pub fn is_tainted(&self, key: &[u8]) -> bool {
-        self.spaces.taints().any() && self.spaces.taints().holds(self.number, key)
+        let taints = self.spaces.taints();
+        taints.any() && (taints.holds(self.number, key) || self.hides(key))
+    }
+
+    /// Whether `key` is hidden because its slot is being migrated.
+    pub(super) fn hides(&self, key: &[u8]) -> bool {
+        !self.is_writers && self.spaces.taints().hidden().has(key)
+    }
+
+    /// Makes walks leave out the keys that are hidden now.
+    pub(super) fn leave_out_hidden(&self) {
+        let hidden = self.spaces.taints().hidden().slots();
+        if let Some(hidden) = hidden.filter(|_| !self.is_writers) {
+            self.hidden.get_or_init(|| hidden);
+        }
+    }
+
+    /// Whether walks leave out no key.
+    pub(super) fn hides_nothing(&self) -> bool {
+        self.hidden.get().is_none()
+    }
+
+    /// Whether a walk leaves out an entry, whatever its expiry.
+    pub(super) fn leaves_out(&self, entry: &Entry) -> bool {
+        let hidden = self.hidden.get();
+        hidden.is_some_and(|hidden| hidden.hold(entry.key()))
+    }
+
+    /// Whether a walk shows an entry: it is visible, and not left out.
+    #[must_use]
+    pub fn lists(&self, entry: &Entry) -> bool {
+        self.shows(entry) && !self.leaves_out(entry)
     }
 
     /// The value of `key`.
@@ -453,10 +494,10 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Every entry of the held shards that is not expired.
+    /// Every entry of the held shards that a walk shows.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         let entries = self.entries_at_any_time();
-        entries.filter(|entry| self.shows(entry))
+        entries.filter(|entry| self.lists(entry))
     }
 }
 

@@ -9,6 +9,8 @@ use super::keyspaces::Keyspaces;
 use super::libraries::Libraries;
 use super::loader::Loader;
 use super::locks::{Slot, gather};
+use super::migrating::Hidden;
+use super::slots::ClusterSlots;
 use super::sweep::Sweeper;
 use super::taint::Doubt;
 use super::tx::Tx;
@@ -107,6 +109,29 @@ impl WriteToken {
         spaces.taints().add_everything();
     }
 
+    /// Hides the keys of `slots` from readers, because `job` is migrating them. Call [`end_migration`](Self::end_migration)
+    /// or [`show_slots`](Self::show_slots) when they may be seen. A repeated call adds slots to the job. If there are too many
+    /// jobs to remember, everything is tainted.
+    pub fn begin_migration(&self, spaces: &Keyspaces, job: &[u8], slots: &ClusterSlots) {
+        change_hidden(spaces, |hidden| hidden.hide(job, slots));
+    }
+
+    /// Shows the keys that `job` has hidden; does nothing if there is no such job.
+    pub fn end_migration(&self, spaces: &Keyspaces, job: &[u8]) {
+        change_hidden(spaces, |hidden| {
+            hidden.show(job);
+            true
+        });
+    }
+
+    /// Shows the keys of `slots`, whichever job has hidden them.
+    pub fn show_slots(&self, spaces: &Keyspaces, slots: &ClusterSlots) {
+        change_hidden(spaces, |hidden| {
+            hidden.show_slots(slots);
+            true
+        });
+    }
+
     /// Serves `generation` from now on. Returns the old one, which lives as long as a reader still holds it.
     pub fn serve(&self, served: &Served, generation: Arc<Generation>) -> Option<Arc<Generation>> {
         served.exchange(Some(generation))
@@ -122,6 +147,16 @@ impl WriteToken {
     pub fn sweeper(&self) -> Sweeper {
         Sweeper::new()
     }
+}
+
+/// Changes what is hidden. Walks that have begun run again, and whoever watches or waits for a key asks again.
+fn change_hidden(spaces: &Keyspaces, change: impl FnOnce(&Hidden) -> bool) {
+    let taints = spaces.taints();
+    taints.begin_change();
+    taints.change_hidden(change);
+    taints.end_change();
+    spaces.waiters().wake_all();
+    spaces.watches().touch_all();
 }
 
 /// Shorter ways to write, for tests and benches.

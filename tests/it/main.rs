@@ -48,6 +48,7 @@ mod library;
 mod measured;
 mod memory;
 mod metrics;
+mod migration;
 mod modules;
 mod moments;
 mod oracle;

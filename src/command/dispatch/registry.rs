@@ -6,8 +6,8 @@ use super::{describe, transaction};
 #[cfg(feature = "cli")]
 use crate::command::families::debug;
 use crate::command::families::{
-    bitmap, connection, function, generic, geo, hash, hyperloglog, introspection, lcs, list,
-    scripting, set, sort, stream, string, vector, zset,
+    bitmap, cluster, connection, function, generic, geo, hash, hyperloglog, introspection, lcs,
+    list, scripting, set, sort, stream, string, vector, zset,
 };
 use crate::command::rows::{Command, Family};
 
@@ -24,6 +24,7 @@ const FAMILIES: &[Family] = &[
     #[cfg(feature = "cli")]
     debug::FAMILY,
     generic::FAMILY,
+    cluster::FAMILY,
     sort::FAMILY,
     string::FAMILY,
     lcs::FAMILY,

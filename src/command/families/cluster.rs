@@ -1,12 +1,30 @@
 //! The slot commands of a cluster's primary that change keys.
 
-use crate::command::rows::parse::integer;
-use crate::command::rows::{Arity, Command, Error, Keys, Touch};
-use crate::resp::Args;
-use crate::store::Tx;
+use std::ops::Range;
 
-/// The number of slots in a cluster.
-const SLOTS: u16 = 16384;
+use super::generic::release;
+use crate::command::rows::parse::integer;
+use crate::command::rows::{Arity, Command, Error, Family, Keys, Touch};
+use crate::resp::Args;
+use crate::store::{ClusterSlots, Entry, Tx};
+
+/// This file's rows, but for that of CLUSTER.
+///
+/// Source: redis 8.4 cluster_asm.c, `trimslotsCommand`, and cluster.c, `sflushCommand`; from documents, no server of these
+/// versions was asked. Redis 8.2 does not know SFLUSH either, although its documentation names an earlier version.
+pub(crate) const FAMILY: Family = Family {
+    group: "server",
+    commands: &[
+        Command::new("trimslots", Arity::at_least(5), Keys::None)
+            .apply(trimslots)
+            .touches(first_database)
+            .about("8.4.0", "Removes the keys of slots that have moved away."),
+        Command::new("sflush", Arity::at_least(3), Keys::None)
+            .apply(sflush)
+            .touches(first_database)
+            .about("8.4.0", "Removes the keys of slots."),
+    ],
+};
 
 /// `CLUSTER FLUSHSLOT slot [ASYNC | SYNC]`, CLUSTER's only write.
 ///
@@ -21,64 +39,63 @@ fn everything<'a>(_args: Args<'a>, _db: usize, visit: &mut dyn FnMut(Touch<'a>))
     visit(Touch::Everything);
 }
 
+/// A cluster of Redis has no other database.
+fn first_database<'a>(_args: Args<'a>, _db: usize, visit: &mut dyn FnMut(Touch<'a>)) {
+    visit(Touch::Db(0));
+}
+
 fn flushslot(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    let slot = integer(args.at(2)).ok();
-    let slot = slot
-        .and_then(|slot| u16::try_from(slot).ok())
-        .filter(|slot| *slot < SLOTS)
-        .ok_or(Error::Text("ERR Invalid or out of range slot"))?;
-    let own = tx.db_number();
-    for db in 0..tx.databases() {
-        tx.select(db)?;
-        for key in tx.keys_where(|key| slot_of(key) == slot) {
-            drop(tx.remove(&key));
-        }
+    let mut slots = ClusterSlots::default();
+    if !slots.add_text(args.at(2), args.at(2)) {
+        return Err(Error::Text("ERR Invalid or out of range slot"));
     }
-    tx.select(own)?;
+    let mut gone = Vec::new();
+    for db in 0..tx.databases() {
+        gone.extend(removed(tx, db, &slots)?);
+    }
+    release(gone);
     Ok(())
 }
 
-/// Returns the slot of a key. It depends only on the text between the first `{` and the next `}`, if that is not empty.
-/// Source: redis 7.0 cluster.c, keyHashSlot.
-fn slot_of(key: &[u8]) -> u16 {
-    let tagged = || {
-        let open = key.iter().position(|byte| *byte == b'{')?;
-        let rest = key.get(open + 1..)?;
-        let close = rest.iter().position(|byte| *byte == b'}')?;
-        rest.get(..close).filter(|tag| !tag.is_empty())
-    };
-    crc16(tagged().unwrap_or(key)) % SLOTS
+/// Removes the keys of `slots` from database `db`.
+fn removed(tx: &mut Tx<'_>, db: usize, slots: &ClusterSlots) -> Result<Vec<Entry>, Error> {
+    let own = tx.db_number();
+    tx.select(db)?;
+    let gone = tx.remove_where(|key| slots.hold(key));
+    tx.select(own)?;
+    Ok(gone)
 }
 
-/// CRC-16/XMODEM: polynomial 0x1021, not reflected, initial value 0.
-fn crc16(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0, |sum, byte| {
-        (0..8).fold(sum ^ u16::from(*byte) << 8, |sum: u16, _| {
-            let carry = if sum & 0x8000 == 0 { 0 } else { 0x1021 };
-            sum << 1 ^ carry
-        })
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What `CLUSTER KEYSLOT` answers on Redis 7.0.
-    #[test]
-    fn keys_have_the_slots_that_servers_give_them() {
-        let slots: &[(&str, u16)] = &[
-            ("123456789", 12739),
-            ("foo", 12182),
-            ("{foo}bar", 12182),
-            ("a{foo}{bar}", 12182),
-            ("", 0),
-        ];
-        for (key, slot) in slots {
-            assert_eq!(slot_of(key.as_bytes()), *slot, "{key}");
-        }
-        for key in ["{}foo", "{foo", "foo}"] {
-            assert_eq!(slot_of(key.as_bytes()), crc16(key.as_bytes()) % SLOTS);
+/// Reads some words as pairs of slots.
+fn slots_of(args: Args<'_>, words: Range<usize>) -> Result<ClusterSlots, Error> {
+    let mut slots = ClusterSlots::default();
+    for at in words.clone().step_by(2) {
+        let is_paired = words.contains(&(at + 1));
+        if !is_paired || !slots.add_text(args.at(at), args.at(at + 1)) {
+            return Err(Error::Text("ERR Invalid or out of range slot"));
         }
     }
+    Ok(slots)
+}
+
+/// `TRIMSLOTS RANGES count first last …`. What was hidden of these slots is gone, so they need not be hidden any longer.
+fn trimslots(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let count = integer(args.at(2))?;
+    let given = i64::try_from(args.len()).unwrap_or(i64::MAX) - 3;
+    if !args.is(1, "ranges") || count.checked_mul(2) != Some(given) {
+        return Err(Error::Syntax);
+    }
+    let slots = slots_of(args, 3..args.len())?;
+    release(removed(tx, 0, &slots)?);
+    tx.show_slots(&slots);
+    Ok(())
+}
+
+/// `SFLUSH first last … [SYNC | ASYNC]`.
+fn sflush(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let last = args.len() - 1;
+    let is_mode = args.is(last, "sync") || args.is(last, "async");
+    let slots = slots_of(args, 1..args.len() - usize::from(is_mode))?;
+    release(removed(tx, 0, &slots)?);
+    Ok(())
 }

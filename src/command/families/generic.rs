@@ -11,7 +11,7 @@ use crate::resp::{Args, Reply};
 use crate::store::{Cursor, Entry, Tx, Value, View, drop_aside};
 use crate::value::Object;
 
-/// A flushed database with more keys than this is dropped on a thread of its own, so that the stream does not wait for it.
+/// More deleted keys than this are dropped on a thread of their own, so that the stream does not wait for it.
 const DROP_ASIDE_KEYS: usize = 10_000;
 
 /// This file's rows.
@@ -265,7 +265,7 @@ fn scan(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error>
     let cursor = scan_cursor(args.at(1), reply.dialect())?;
     let options = ScanOptions::parse(args, 2, reply.dialect())?;
     let wanted = |entry: &Entry, key: &[u8]| {
-        view.shows(entry)
+        view.lists(entry)
             && options.pattern.matches(key)
             && options
                 .type_name
@@ -296,7 +296,7 @@ fn randomkey(view: &View<'_>, _args: Args<'_>, reply: &mut Reply) -> Result<(), 
 }
 
 fn dbsize(view: &View<'_>, _args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
-    reply.count(view.db().map_or(0, crate::store::Db::len));
+    reply.count(view.count_keys());
     Ok(())
 }
 
@@ -500,6 +500,13 @@ fn flushdb(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         drop_aside(old);
     }
     Ok(())
+}
+
+/// Frees removed keys.
+pub(super) fn release(entries: Vec<Entry>) {
+    if entries.len() > DROP_ASIDE_KEYS {
+        drop_aside(entries);
+    }
 }
 
 fn flushall_touches<'a>(_args: Args<'a>, _db: usize, visit: &mut dyn FnMut(Touch<'a>)) {

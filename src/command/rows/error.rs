@@ -1,7 +1,7 @@
 //! Why a command failed, in Redis's words.
 
 use super::wait::Wait;
-use crate::store::{NoSuchDatabase, Refusal, Tainted, WrongType};
+use crate::store::{Migrating, NoSuchDatabase, Refusal, Tainted, WrongType};
 
 /// A command's error reply, without the leading `-`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,6 +13,9 @@ pub enum Error {
     /// The key's value is unknown.
     #[error("{0}")]
     Tainted(#[from] Tainted),
+    /// The key is hidden while its slot is migrated.
+    #[error(transparent)]
+    Migrating(#[from] Migrating),
     /// The read asked for a key that it had not locked: its row is wrong.
     #[error("{}", Refusal::Unheld)]
     Unheld,
@@ -58,6 +61,7 @@ impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Tainted(tainted) => Self::Tainted(tainted),
+            Refusal::Migrating(migrating) => Self::Migrating(migrating),
             Refusal::Unheld => Self::Unheld,
         }
     }

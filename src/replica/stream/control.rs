@@ -5,7 +5,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{Follower, MIGRATION, NO_COMMAND, Queue, StreamError};
+use super::{Follower, NO_COMMAND, Queue, StreamError};
 use crate::command::{self, Command};
 use crate::replica::passed::{PROVIDER_COMMANDS, is_logged};
 use crate::resp::Args;
@@ -218,19 +218,6 @@ impl Follower<'_> {
         } else {
             self.pass("replconf");
         }
-    }
-
-    /// Handles an atomic migration of slots. Until it ends its keys must be hidden, but nothing here can tell them apart:
-    /// everything is tainted until then, and the end requires a new snapshot. Source: valkey 9.1 cluster_migrateslots.c.
-    fn sync_slots(&self, args: Args<'_>) -> Result<(), StreamError> {
-        if args.is(2, "establish") {
-            self.unknown(args, MIGRATION);
-        } else if args.is(2, "finish") {
-            return Err(StreamError::Migrated);
-        } else {
-            self.pass("cluster syncslots");
-        }
-        Ok(())
     }
 
     /// Selects a database. An argument that is not a database number is passed over, as servers do. DIFFERENCE: servers

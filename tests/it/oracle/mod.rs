@@ -225,7 +225,7 @@ fn made() -> BTreeSet<String> {
 }
 
 /// Commands that only the primary of a cluster accepts, so not these servers. `stream_tests` feeds them to the stream.
-const OF_CLUSTERS: [&str; 1] = ["cluster flushslot"];
+const OF_CLUSTERS: [&str; 3] = ["cluster flushslot", "trimslots", "sflush"];
 
 #[test]
 fn every_row_of_the_command_table_has_a_form() {

@@ -820,7 +820,7 @@ fn keyspace(text: &mut Text, facts: &Facts<'_>) {
         return;
     };
     let timed_name = generation.dialect.timed_hashes_name();
-    for db in generation.spaces.figures() {
+    for db in generation.spaces.shown_figures() {
         let timed = timed_name.map_or(String::new(), |name| format!(",{name}={}", db.timed_hashes));
         text.entry(
             &format!("db{}", db.db),

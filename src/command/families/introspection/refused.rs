@@ -111,12 +111,17 @@ const CLUSTER_COMMON: [Named; 28] = [
 ];
 
 /// CLUSTER's subcommands that only Valkey has.
-const CLUSTER_VALKEY: [Named; 5] = [
+const CLUSTER_VALKEY: [Named; 4] = [
     ("cancelslotmigrations", 2, "9.0.0"),
     ("getslotmigrations", 2, "9.0.0"),
     ("migrateslots", -4, "9.0.0"),
     ("slot-stats", -4, "8.0.0"),
-    ("syncslots", -3, "9.0.0"),
+];
+
+/// CLUSTER's subcommands for the migration of slots in Redis. The second one is also Valkey's.
+const CLUSTER_MIGRATION: [Command; 2] = [
+    refused(("migration", -4, "8.4.0")),
+    refused(("syncslots", -3, "8.4.0")).valkey("9.0.0"),
 ];
 
 /// Returns a row for each of `names`.
@@ -210,9 +215,12 @@ const fn joined<const A: usize, const B: usize, const N: usize>(
     rows
 }
 
-const CLUSTER_ROWS: &[Command] = &joined::<28, 6, 34>(
+const CLUSTER_ROWS: &[Command] = &joined::<28, 7, 35>(
     rows(CLUSTER_COMMON, false),
-    joined(rows(CLUSTER_VALKEY, true), [FLUSHSLOT]),
+    joined::<5, 2, 7>(
+        joined(rows(CLUSTER_VALKEY, true), [FLUSHSLOT]),
+        CLUSTER_MIGRATION,
+    ),
 );
 
 /// The CLUSTER container and CLUSTERSCAN.
