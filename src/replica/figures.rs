@@ -1,7 +1,7 @@
 //! What the writer reports about itself.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::passed::Passed;
@@ -91,6 +91,8 @@ pub struct StreamFigures {
     pub failed: AtomicU64,
     /// Those failed commands whose keys are not even known.
     pub unknown: AtomicU64,
+    /// The names of those, as far as there is room for them.
+    pub unknown_names: Names,
     /// Scripts that arrived as their text and were run.
     pub scripts: AtomicU64,
     /// What changed no data and was passed over.
@@ -99,6 +101,38 @@ pub struct StreamFigures {
     pub published: AtomicU64,
     /// The offset of everything that the writer has taken from the link, applied or not.
     pub taken: AtomicU64,
+}
+
+/// Maximum number of names that [`Names`] keeps, because a primary chooses them.
+const NAMES_MAX: usize = 16;
+
+/// Different names of commands, in the order in which they came.
+#[derive(Debug, Default)]
+pub struct Names(Mutex<Vec<Box<str>>>);
+
+impl Names {
+    /// Keeps a name, if there is room. Bytes that do not belong into a name become question marks.
+    pub(super) fn note(&self, name: &str) {
+        let plain = |letter: char| match letter {
+            letter if letter.is_ascii_alphanumeric() || "._-|".contains(letter) => letter,
+            _ => '?',
+        };
+        let name: Box<str> = name.chars().map(plain).collect();
+        let mut names = self.lock();
+        if names.len() < NAMES_MAX && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+
+    /// The names.
+    #[must_use]
+    pub fn all(&self) -> Vec<Box<str>> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Box<str>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// How long received bytes take to become visible.

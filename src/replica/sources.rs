@@ -155,6 +155,7 @@ impl Sources {
             applied_commands: stream.commands.load(Relaxed),
             failed_writes: stream.failed.load(Relaxed),
             unknown_commands: stream.unknown.load(Relaxed),
+            unknown_names: stream.unknown_names.all(),
             scripts: stream.scripts.load(Relaxed),
             passed: stream.passed.counts(),
             published: stream.published.load(Relaxed),

@@ -535,6 +535,7 @@ impl Follower<'_> {
             tracing::error!(command = %name, offset, reason, "a command from the primary cannot be applied: all keys answer TAINTED until the next full sync");
         }
         self.figures.unknown.fetch_add(1, Ordering::Relaxed);
+        self.figures.unknown_names.note(&name);
         self.figures.failed.fetch_add(1, Ordering::Relaxed);
     }
 }

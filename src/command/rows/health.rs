@@ -232,9 +232,13 @@ impl Replication {
     fn warnings(&self, data: Data) -> Vec<String> {
         let mut warnings = Vec::new();
         match data.tainted_keys {
-            None if data.is_there => warnings.push(
+            None if data.is_there && self.unknown_names.is_empty() => warnings.push(
                 "all keys answer TAINTED until the next full sync: redtail could not apply a write whose keys are unknown".to_owned(),
             ),
+            None if data.is_there => warnings.push(format!(
+                "all keys answer TAINTED until the next full sync: the primary sent what redtail cannot apply: {}",
+                self.unknown_names.join(", ")
+            )),
             Some(1..) => warnings.push(
                 "some keys answer TAINTED until the next full sync: redtail could not apply a write to them".to_owned(),
             ),

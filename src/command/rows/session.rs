@@ -385,6 +385,8 @@ pub struct Replication {
     pub failed_writes: u64,
     /// Writes among them whose keys were not even known.
     pub unknown_commands: u64,
+    /// The names of those, as far as there was room for them.
+    pub unknown_names: Vec<Box<str>>,
     /// Scripts that arrived as their text and were run.
     pub scripts: u64,
     /// Commands in the stream that changed no data and were skipped, by name.

@@ -670,6 +670,10 @@ fn writes(text: &mut Text, facts: &Facts<'_>) {
     let replication = &facts.replication;
     text.line("redtail_failed_writes", replication.failed_writes);
     text.line("redtail_unknown_commands", replication.unknown_commands);
+    text.line(
+        "redtail_unknown_command_names",
+        replication.unknown_names.join(","),
+    );
     text.line("redtail_scripts_run", replication.scripts);
     let passed = replication.passed.iter().map(|(_, count)| count);
     text.line("redtail_passed_over", passed.sum::<u64>());
