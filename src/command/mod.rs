@@ -48,8 +48,8 @@ pub use rows::traffic::{Counts, Rates, Traffic};
 pub use rows::tunables::{SetLogLevel, Tunables};
 pub use rows::{
     ApplyFn, Arity, Asked, AskedKey, Blocked, CallFigures, Called, Calls, Command, Condition, Data,
-    Error, Family, Flags, Health, HeldBack, Histogram, Host, KeptState, Keys, LastFault, LeastFn,
-    Loading, Outcome, ReadFn, Replication, Replies, Scope, Seen, Session, SessionCx, SessionFn,
-    Statistics, SyncNames, Synced, SyncsOf, Tally, Touch, TouchFn, Wait, WorkFn, acl, client, glob,
-    long,
+    Error, Family, Flags, Form, Health, HeldBack, Histogram, Host, KeptState, Keys, LastFault,
+    LeastFn, Loading, Outcome, ReadFn, Replication, Replies, Scope, Seen, Session, SessionCx,
+    SessionFn, Statistics, SyncNames, Synced, SyncsOf, Tally, Touch, TouchFn, Wait, WorkFn, acl,
+    client, glob, long,
 };

@@ -266,6 +266,18 @@ impl Dialect {
         self.since_redis(7, 2)
     }
 
+    /// Whether ZUNION and its relatives accept AGGREGATE COUNT (since Redis 8.8, from documents).
+    #[must_use]
+    pub const fn has_counting_aggregate(self) -> bool {
+        self.since((8, 8), NEVER)
+    }
+
+    /// Whether VSIM accepts WITHATTRIBS (since Redis 8.2).
+    #[must_use]
+    pub const fn has_attributes_of_similar(self) -> bool {
+        self.since((8, 2), NEVER)
+    }
+
     /// Whether ZADD checks the lengths of all its members in advance (since Valkey 8.1).
     #[must_use]
     pub const fn measures_zadd_arguments(self) -> bool {

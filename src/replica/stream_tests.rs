@@ -975,3 +975,41 @@ fn what_a_newer_server_may_mean_is_passed_over_only_of_a_known_one() {
         assert_eq!(after(known, true, &["SET a 1", line]), (true, 0), "{line}");
     }
 }
+
+/// Writes of newer servers that a primary sends in another form: if one comes after all, its key is in doubt, and no other.
+#[test]
+fn a_known_name_taints_its_keys_only() {
+    for (line, tainted) in [
+        ("INCREX k BYINT 5", &["k"][..]),
+        ("HIMPORT SET k fields value", &["k"]),
+        ("BLMOVEM k l LEFT LEFT 0", &["k", "l"]),
+        ("DELIFEQ k v", &["k"]),
+    ] {
+        let bench = Bench::new();
+        bench
+            .applier(0)
+            .feed(&stream(&["SET k 1", "SET l 1", "SET fields 1", line]))
+            .unwrap();
+        for key in ["k", "l", "fields"] {
+            let is_tainted = bench.is_tainted(&format!("GET {key}"));
+            assert_eq!(is_tainted, tainted.contains(&key), "{line}: {key}");
+        }
+    }
+}
+
+#[test]
+fn unknown_commands_are_named_as_far_as_there_is_room() {
+    let bench = Bench::new();
+    let mut applier = bench.applier(0);
+    let long = "x".repeat(1000);
+    let names = ["NEW.WRITE", "new,write=", "NEW.WRITE", &long];
+    applier.feed(&stream(&names)).unwrap();
+    let named = bench.figures.unknown_names.all();
+    let expected = ["NEW.WRITE", "new?write?", &long[..64]];
+    assert_eq!(
+        named.iter().map(|name| &**name).collect::<Vec<_>>(),
+        expected
+    );
+    (0..100).for_each(|number| applier.feed(&stream(&[&format!("n{number}")])).unwrap());
+    assert_eq!(bench.figures.unknown_names.all().len(), 16);
+}

@@ -51,6 +51,7 @@ mod metrics;
 mod migration;
 mod modules;
 mod moments;
+mod newest;
 mod oracle;
 mod page;
 mod pictures;

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use redtail::internal::command::{Command, all};
-use redtail::internal::dialect::Dialect;
+use redtail::internal::command::{Command, Form, all};
+use redtail::internal::dialect::{Dialect, Presence};
+
+use crate::servers::ALL;
 
 /// What the servers say about their commands. Each line holds servers, a name, and more.
 const CATALOGUE: &str = include_str!("../../src/command/dispatch/catalogue.txt");
@@ -17,6 +19,8 @@ The column *clients* says what a client gets. *Answered here* means that the rep
 write gets a READONLY error. A *refused* command gets an error that says why. The column *in the stream* says what redtail does \
 with a write from the primary. If it cannot apply the write, it taints the keys: they answer TAINTED until the next full sync. A \
 command that the upstream's version does not have is unknown here too.
+
+† Built from documents, not compared with a server: the tests ask no server that has it.
 
 | command | group | since | clients | in the stream | DIFFERENCE |
 |---|---|---|---|---|---|
@@ -49,6 +53,19 @@ overhead: the overhead fields are 0, and the peak memory is that of the process.
 kept for CONFIG GET and logged once. A setting that would promise something redtail does not do is refused with the reason.
 ";
 
+/// Marks what only servers have that no test asks.
+const UNASKED: &str = " †";
+
+/// Whether a test asks a server that has this.
+fn is_asked(presence: Presence) -> bool {
+    let asked = ALL.iter().filter_map(|name| Dialect::named(name));
+    asked.into_iter().any(|server| server.has(presence))
+}
+
+fn mark(presence: Presence) -> &'static str {
+    if is_asked(presence) { "" } else { UNASKED }
+}
+
 /// What a client gets, and what happens in the stream.
 fn kind(row: &Command) -> (&'static str, &'static str) {
     let client = match (row.read, row.session) {
@@ -66,11 +83,11 @@ fn kind(row: &Command) -> (&'static str, &'static str) {
     (client, stream)
 }
 
-/// Names the only family that has the command, if not both have it.
-fn only(row: &Command) -> &'static str {
+/// Names the only family that has something, if not both have it.
+fn only(presence: Presence) -> &'static str {
     let newest = u8::MAX;
-    let redis = Dialect::redis(newest, 0, 0).has(row.presence);
-    let valkey = Dialect::valkey(newest, 0, 0).has(row.presence);
+    let redis = Dialect::redis(newest, 0, 0).has(presence);
+    let valkey = Dialect::valkey(newest, 0, 0).has(presence);
     match (redis, valkey) {
         (true, false) => " (Redis)",
         (false, true) => " (Valkey)",
@@ -78,12 +95,26 @@ fn only(row: &Command) -> &'static str {
     }
 }
 
+/// Since when a row exists, and its later forms.
+fn since(row: &Command) -> String {
+    let own = format!("{}{}{}", row.since, only(row.presence), mark(row.presence));
+    let forms = row.forms.iter().map(|form| {
+        let Form {
+            words,
+            since,
+            presence,
+            ..
+        } = form;
+        format!("; {words} {since}{}{}", only(*presence), mark(*presence))
+    });
+    std::iter::once(own).chain(forms).collect()
+}
+
 fn line(group: &str, name: &str, row: &Command) -> String {
     let (client, stream) = kind(row);
+    let since = since(row);
     format!(
-        "| {name} | {group} | {}{} | {client} | {stream} | {} |\n",
-        row.since,
-        only(row),
+        "| {name} | {group} | {since} | {client} | {stream} | {} |\n",
         row.difference
     )
 }
@@ -121,6 +152,33 @@ fn the_page_lists_the_table() {
         found == expected,
         "docs/commands.md does not match the command table; to regenerate it, run REDTAIL_WRITE_DOCS=1 tests/run reference"
     );
+}
+
+#[test]
+fn what_no_asked_server_has_is_marked() {
+    let page = page();
+    let line = |name: &str| {
+        let start = format!("| {name} |");
+        let mut lines = page.lines();
+        lines
+            .find(|line| line.starts_with(&start))
+            .unwrap_or_else(|| panic!("no {name}"))
+    };
+    for name in ["SUNIONCARD", "LMOVEM", "HIMPORT SET", "TRIMSLOTS", "VRANGE"] {
+        assert!(line(name).contains(UNASKED), "{name}");
+    }
+    assert!(line("ZUNION").contains("AGGREGATE COUNT 8.8.0 (Redis) †"));
+    for name in ["GET", "MSETEX", "CLUSTER FLUSHSLOT", "ZDIFF"] {
+        assert!(!line(name).contains(UNASKED), "{name}");
+    }
+    // The catalogue says the same about commands: what no asked server listed has only lines of `9`.
+    for (name, _, row) in rows().filter(|(_, _, row)| !is_asked(row.presence)) {
+        let lines = CATALOGUE
+            .lines()
+            .map(|line| line.split(' ').collect::<Vec<_>>());
+        let mut lines = lines.filter(|words| words[1].to_uppercase().replace('|', " ") == name);
+        assert!(lines.all(|words| words[0] == "9"), "{name} {}", row.since);
+    }
 }
 
 #[test]

@@ -383,10 +383,15 @@ fn settle_taints(
     command: &Command,
     args: Args<'_>,
 ) -> Result<bool, Error> {
+    let is_gone = match command.outcome {
+        Outcome::Gone => true,
+        Outcome::GoneIfAlone => args.len() == 2,
+        Outcome::Depends | Outcome::Exists | Outcome::SecondExists => false,
+    };
     let mut worst = None;
     touched(command, args, tx.db_number(), &mut |touch| {
         if let Touch::Key(db, key) = touch {
-            if command.outcome == Outcome::Gone {
+            if is_gone {
                 tx.untaint(db, key);
             }
             worst = worst.max(spaces.taints().doubt(db, key));
@@ -418,7 +423,7 @@ fn taint(tx: &mut Tx<'_>, command: &Command, args: Args<'_>) {
     let exists = |key: &[u8]| match command.outcome {
         Outcome::Exists => true,
         Outcome::SecondExists => args.get(2) == Some(key),
-        Outcome::Depends | Outcome::Gone => false,
+        Outcome::Depends | Outcome::Gone | Outcome::GoneIfAlone => false,
     };
     touched(command, args, tx.db_number(), &mut |touch| {
         named = true;

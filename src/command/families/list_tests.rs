@@ -170,3 +170,100 @@ fn the_lowest_rank_finds_every_match_where_it_is_taken() {
         assert_eq!(bench.read(line), reply, "{line}");
     }
 }
+
+/// Source: redis 8.10 tests/unit/type/list-4.tcl; no server of this version was asked.
+#[test]
+fn several_elements_move_in_either_order() {
+    for (line, left, arrived) in [
+        (
+            "LMOVEM l d LEFT RIGHT",
+            "*5 $1 2 $1 3 $1 4 $1 5 $1 6",
+            "*3 $1 x $1 y $1 1",
+        ),
+        (
+            "LMOVEM l d LEFT LEFT COUNT 3 OBO",
+            "*3 $1 4 $1 5 $1 6",
+            "*5 $1 3 $1 2 $1 1 $1 x $1 y",
+        ),
+        (
+            "LMOVEM l d LEFT LEFT COUNT 3 BULK",
+            "*3 $1 4 $1 5 $1 6",
+            "*5 $1 1 $1 2 $1 3 $1 x $1 y",
+        ),
+        (
+            "LMOVEM l d RIGHT RIGHT COUNT 3 obo",
+            "*3 $1 1 $1 2 $1 3",
+            "*5 $1 x $1 y $1 6 $1 5 $1 4",
+        ),
+        (
+            "LMOVEM l d RIGHT RIGHT COUNT 3 bulk",
+            "*3 $1 1 $1 2 $1 3",
+            "*5 $1 x $1 y $1 4 $1 5 $1 6",
+        ),
+        (
+            "LMOVEM l d RIGHT LEFT EXACTLY 2 BULK",
+            "*4 $1 1 $1 2 $1 3 $1 4",
+            "*4 $1 5 $1 6 $1 x $1 y",
+        ),
+        (
+            "LMOVEM l d RIGHT LEFT EXACTLY 2 OBO",
+            "*4 $1 1 $1 2 $1 3 $1 4",
+            "*4 $1 5 $1 6 $1 x $1 y",
+        ),
+        (
+            "LMOVEM l d LEFT RIGHT COUNT 100 BULK",
+            "*0",
+            "*8 $1 x $1 y $1 1 $1 2 $1 3 $1 4 $1 5 $1 6",
+        ),
+        (
+            "LMOVEM l l LEFT RIGHT COUNT 2 BULK",
+            "*6 $1 3 $1 4 $1 5 $1 6 $1 1 $1 2",
+            "*2 $1 x $1 y",
+        ),
+        (
+            "LMOVEM l l RIGHT LEFT COUNT 2 OBO",
+            "*6 $1 5 $1 6 $1 1 $1 2 $1 3 $1 4",
+            "*2 $1 x $1 y",
+        ),
+        (
+            "LMOVEM l l LEFT LEFT COUNT 2 BULK",
+            "*6 $1 1 $1 2 $1 3 $1 4 $1 5 $1 6",
+            "*2 $1 x $1 y",
+        ),
+    ] {
+        let bench = Bench::new(Dialect::redis(8, 10, 0));
+        bench.apply("RPUSH l 1 2 3 4 5 6\nRPUSH d x y");
+        bench.apply(line);
+        assert_eq!(bench.read("LRANGE l 0 -1"), left, "{line}");
+        assert_eq!(bench.read("LRANGE d 0 -1"), arrived, "{line}");
+        assert_eq!(
+            bench.read("EXISTS l"),
+            if left == "*0" { ":0" } else { ":1" }
+        );
+    }
+}
+
+#[test]
+fn a_move_of_several_elements_that_no_primary_sends_taints_both_lists() {
+    for line in [
+        "LMOVEM l d LEFT LEFT EXACTLY 7 OBO",
+        "LMOVEM l d LEFT LEFT COUNT 0 OBO",
+        "LMOVEM l d LEFT LEFT COUNT -1 OBO",
+        "LMOVEM l d LEFT LEFT COUNT 2",
+        "LMOVEM l d LEFT LEFT COUNT 2 EVERY",
+        "LMOVEM l d LEFT LEFT MANY 2 OBO",
+        "LMOVEM l d UP LEFT COUNT 2 OBO",
+        "LMOVEM l l LEFT LEFT COUNT 2 OBO",
+        "BLMOVEM l d LEFT LEFT 0",
+    ] {
+        let bench = Bench::new(Dialect::redis(8, 10, 0));
+        bench.apply("RPUSH l 1 2 3 4 5 6\nRPUSH d x y\nRPUSH other x");
+        bench.try_apply(line).unwrap_err();
+        assert!(bench.read("LLEN l").starts_with("-TAINTED"), "{line}");
+        assert_eq!(bench.read("LLEN other"), ":1");
+    }
+    // A list whose elements are in doubt still has a known length.
+    let bench = Bench::new(Dialect::redis(8, 10, 0));
+    bench.apply("RPUSH l 1 2 3 4 5 6\nLMOVEM none d LEFT LEFT COUNT 2 OBO");
+    assert_eq!(bench.read("EXISTS d"), ":0");
+}

@@ -1,5 +1,6 @@
 //! Set commands.
 
+use super::hyperloglog::estimated;
 use crate::command::rows::parse::{integer, random_count};
 use crate::command::rows::scan::{ScanOptions, scan_cursor};
 use crate::command::rows::work::{random, step};
@@ -11,6 +12,9 @@ use crate::value::set::{difference, intersection, intersection_store, union};
 use crate::value::{Object, Set, Thresholds};
 
 const GROW_FAST: Flags = Flags::DENYOOM.and(Flags::FAST);
+
+/// The keys of commands that say how many they have.
+const COUNTED: Keys = Keys::counted(1);
 
 /// This file's rows.
 pub(crate) const FAMILY: Family = Family {
@@ -44,16 +48,21 @@ pub(crate) const FAMILY: Family = Family {
         Command::new("sinter", Arity::at_least(2), Keys::all())
             .read(sinter)
             .about("1.0.0", "Returns the members that all sets have."),
-        Command::new(
-            "sintercard",
-            Arity::at_least(3),
-            Keys::Counted {
-                count: 1,
-                also: None,
-            },
-        )
-        .read(sintercard)
-        .about("7.0.0", "Returns the number of members that all sets have."),
+        Command::new("sintercard", Arity::at_least(3), COUNTED)
+            .read(sintercard)
+            .about("7.0.0", "Returns the number of members that all sets have."),
+        Command::new("sunioncard", Arity::at_least(3), COUNTED)
+            .read(sunioncard)
+            .about(
+                "8.10.0",
+                "Returns the number of members of any of the sets, or an estimate.",
+            ),
+        Command::new("sdiffcard", Arity::at_least(3), COUNTED)
+            .read(sdiffcard)
+            .about(
+                "8.10.0",
+                "Returns the number of the first set's members that no other set has.",
+            ),
         Command::new("sunion", Arity::at_least(2), Keys::all())
             .read(sunion)
             .least(least::largest_set)
@@ -246,6 +255,15 @@ fn sinter(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Erro
 }
 
 fn sintercard(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let keys = counted_keys(args)?;
+    let limit = limit(args.from(2 + keys))?;
+    let sets = counted_sets(view, args, keys)?;
+    reply.count(intersection(all_present(sets)).take(limit).count());
+    Ok(())
+}
+
+/// The number of keys that word 1 states.
+fn counted_keys(args: Args<'_>) -> Result<usize, Error> {
     let keys = integer(args.at(1))
         .ok()
         .and_then(|keys| usize::try_from(keys).ok());
@@ -257,29 +275,79 @@ fn sintercard(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), 
             "ERR Number of keys can't be greater than number of args",
         ));
     }
-    let limit = limit(args.from(2 + keys))?;
+    Ok(keys)
+}
+
+fn counted_sets<'v>(
+    view: &'v View<'_>,
+    args: Args<'_>,
+    keys: usize,
+) -> Result<Vec<Option<&'v Set>>, Error> {
     let named = args.from(2).iter().take(keys);
-    let sets = named
-        .map(|key| Ok(view.collection::<Set>(key)?))
-        .collect::<Result<Vec<_>, Error>>()?;
-    reply.count(intersection(all_present(sets)).take(limit).count());
+    named.map(|key| Ok(view.collection::<Set>(key)?)).collect()
+}
+
+/// `SUNIONCARD numkeys key… [APPROX] [LIMIT limit]`, the options in any order.
+///
+/// A server stops counting at the limit. That changes no reply: an estimate only grows as members are added.
+/// Source: redis 8.10 t_set.c, `sunioncardCommand`, from documents: no server of this version was asked.
+fn sunioncard(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let keys = counted_keys(args)?;
+    let options = args.from(2 + keys);
+    let (mut most, mut is_estimate, mut index) = (usize::MAX, false, 0);
+    while index < options.len() {
+        if options.is(index, "approx") {
+            is_estimate = true;
+            index += 1;
+        } else {
+            let last = options.len().min(index + 2);
+            most = limit_at(options, index, last)?;
+            index = last;
+        }
+    }
+    let sets = counted_sets(view, args, keys)?;
+    let present = sets.into_iter().flatten();
+    let count = if is_estimate {
+        let estimate = estimated(present.flat_map(Set::iter));
+        usize::try_from(estimate).unwrap_or(usize::MAX)
+    } else {
+        union(present, &Thresholds::of(reply.dialect())).len()
+    };
+    reply.count(count.min(most));
     Ok(())
+}
+
+/// `SDIFFCARD numkeys key… [LIMIT limit]`.
+///
+/// Source: redis 8.10 t_set.c, `sdiffcardCommand`, from documents: no server of this version was asked.
+fn sdiffcard(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
+    let keys = counted_keys(args)?;
+    let most = limit(args.from(2 + keys))?;
+    let sets = counted_sets(view, args, keys)?;
+    let count = difference_of(&sets, &Thresholds::of(reply.dialect())).len();
+    reply.count(count.min(most));
+    Ok(())
+}
+
+/// The limit in the options from `index` to before `end`, which are LIMIT and its number.
+fn limit_at(options: Args<'_>, index: usize, end: usize) -> Result<usize, Error> {
+    if end - index < 2 || !options.is(index, "limit") {
+        return Err(Error::Syntax);
+    }
+    let limit = integer(options.at(index + 1))
+        .ok()
+        .and_then(|limit| usize::try_from(limit).ok())
+        .ok_or(Error::Text("ERR LIMIT can't be negative"))?;
+    Ok(if limit == 0 { usize::MAX } else { limit })
 }
 
 /// SINTERCARD's LIMIT. Without one, or if it is 0, there is no limit.
 fn limit(options: Args<'_>) -> Result<usize, Error> {
     let mut limit = usize::MAX;
     for index in (0..options.len()).step_by(2) {
-        let value = options.get(index + 1).ok_or(Error::Syntax)?;
-        if !options.is(index, "limit") {
-            return Err(Error::Syntax);
-        }
-        limit = integer(value)
-            .ok()
-            .and_then(|limit| usize::try_from(limit).ok())
-            .ok_or(Error::Text("ERR LIMIT can't be negative"))?;
+        limit = limit_at(options, index, options.len().min(index + 2))?;
     }
-    Ok(if limit == 0 { usize::MAX } else { limit })
+    Ok(limit)
 }
 
 fn sunion(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {

@@ -174,3 +174,68 @@ fn old_versions_take_more_cursors() {
         assert_eq!(with(Dialect::valkey(8, 1, 0), line), new, "{line}");
     }
 }
+
+/// Source: redis 8.10 t_set.c; no server of this version was asked.
+#[test]
+fn members_of_unions_and_differences_are_counted() {
+    let bench = Bench::new(Dialect::redis(8, 10, 0));
+    bench.apply("SADD s a b c\nSADD t c d 5\nSADD n 5 6 7\nSET text x");
+    let negative = "-ERR LIMIT can't be negative";
+    for (line, reply) in [
+        ("SUNIONCARD 1 s", ":3"),
+        ("SUNIONCARD 3 s t n", ":7"),
+        ("SUNIONCARD 2 s s", ":3"),
+        ("SUNIONCARD 2 none s", ":3"),
+        ("SUNIONCARD 1 none", ":0"),
+        ("SUNIONCARD 3 s t n LIMIT 4", ":4"),
+        ("SUNIONCARD 3 s t n LIMIT 0", ":7"),
+        ("SUNIONCARD 3 s t n APPROX", ":7"),
+        ("SUNIONCARD 3 s t n approx limit 2", ":2"),
+        ("SUNIONCARD 3 s t n LIMIT 2 APPROX", ":2"),
+        ("SUNIONCARD 1 none APPROX", ":0"),
+        ("SDIFFCARD 1 s", ":3"),
+        ("SDIFFCARD 2 s t", ":2"),
+        ("SDIFFCARD 2 s s", ":0"),
+        ("SDIFFCARD 3 n none t", ":2"),
+        ("SDIFFCARD 2 none s", ":0"),
+        ("SDIFFCARD 2 s t LIMIT 1", ":1"),
+        ("SUNIONCARD 0 s", "-ERR numkeys should be greater than 0"),
+        ("SDIFFCARD x s", "-ERR numkeys should be greater than 0"),
+        (
+            "SUNIONCARD 2 s",
+            "-ERR Number of keys can't be greater than number of args",
+        ),
+        ("SUNIONCARD 1 s LIMIT -1", negative),
+        ("SUNIONCARD 1 s LIMIT APPROX", negative),
+        ("SDIFFCARD 1 s LIMIT x", negative),
+        ("SUNIONCARD 1 s LIMIT", "-ERR syntax error"),
+        ("SDIFFCARD 1 s APPROX", "-ERR syntax error"),
+        ("SUNIONCARD 1 text EVERY", "-ERR syntax error"),
+    ] {
+        assert_eq!(bench.read(line), reply, "{line}");
+    }
+    for line in [
+        "SUNIONCARD 2 none text",
+        "SUNIONCARD 2 s text APPROX",
+        "SDIFFCARD 2 none text",
+    ] {
+        assert!(bench.read(line).starts_with("-WRONGTYPE"), "{line}");
+    }
+}
+
+#[test]
+fn an_estimate_is_that_of_a_hyperloglog_with_the_same_members() {
+    let bench = Bench::new(Dialect::redis(8, 10, 0));
+    let members = |from: usize| {
+        (from..from + 700)
+            .map(|n| format!(" {n} m{n}"))
+            .collect::<String>()
+    };
+    bench.apply(&format!("SADD s{}\nSADD t{}", members(0), members(500)));
+    bench.apply(&format!("PFADD h{}\nPFADD h{}", members(0), members(500)));
+    let estimate = bench.read("PFCOUNT h");
+    assert_ne!(estimate, bench.read("SUNIONCARD 2 s t"));
+    assert_eq!(bench.read("SUNIONCARD 2 s t APPROX"), estimate);
+    assert_eq!(bench.read("SUNIONCARD 2 s t APPROX LIMIT 900"), ":900");
+    assert_eq!(bench.read("SUNIONCARD 2 s t APPROX LIMIT 900000"), estimate);
+}

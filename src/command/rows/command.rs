@@ -137,6 +137,38 @@ pub enum Outcome {
     SecondExists,
     /// They do not exist.
     Gone,
+    /// Like [`Gone`](Self::Gone) if the key is the command's only word. Otherwise, nothing.
+    GoneIfAlone,
+}
+
+/// A form of a command that came later than the command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    /// Its words.
+    pub words: &'static str,
+    /// The version that introduced it.
+    pub since: &'static str,
+    /// The servers that have it.
+    pub presence: Presence,
+}
+
+impl Form {
+    /// Creates a form of Redis since that version.
+    #[must_use]
+    pub const fn new(words: &'static str, since: &'static str) -> Self {
+        Self {
+            words,
+            since,
+            presence: Presence::since(since),
+        }
+    }
+
+    /// Sets the Valkey version that introduced it.
+    #[must_use]
+    pub const fn valkey(mut self, since: &'static str) -> Self {
+        self.presence = self.presence.and_valkey(since);
+        self
+    }
 }
 
 /// A row of the table.
@@ -172,6 +204,8 @@ pub struct Command {
     pub summary: &'static str,
     /// What a client may notice that differs from Redis, and why; empty if nothing does.
     pub difference: &'static str,
+    /// Its forms that came later than the command, as far as the reference page names them.
+    pub forms: &'static [Form],
     /// Its subcommands.
     pub subcommands: &'static [Command],
     /// Answers a client from a view.
@@ -210,6 +244,7 @@ impl Command {
             older_arity: None,
             summary: "",
             difference: "",
+            forms: &[],
             subcommands: &[],
             read: None,
             apply: None,
@@ -357,6 +392,13 @@ impl Command {
         self.since = since;
         self.presence = Presence::since(since);
         self.summary = summary;
+        self
+    }
+
+    /// Names forms that came later than the command.
+    #[must_use]
+    pub const fn forms(mut self, forms: &'static [Form]) -> Self {
+        self.forms = forms;
         self
     }
 

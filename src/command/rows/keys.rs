@@ -56,6 +56,21 @@ impl Keys {
         }
     }
 
+    /// One key, at word `word`.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "constants of the command table, below ten"
+    )]
+    pub const fn at(word: usize) -> Self {
+        Self::Range {
+            first: word,
+            last: word as i32,
+            step: 1,
+        }
+    }
+
     /// All arguments are keys.
     #[must_use]
     pub const fn all() -> Self {

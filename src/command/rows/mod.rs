@@ -36,8 +36,8 @@ pub use asked::{Asked, AskedKey};
 pub use calls::{CallFigures, Called, Calls};
 pub(crate) use command::ALWAYS;
 pub use command::{
-    ApplyFn, Arity, Command, Family, Flags, LeastFn, Outcome, ReadFn, Scope, SessionFn, TouchFn,
-    WorkFn,
+    ApplyFn, Arity, Command, Family, Flags, Form, LeastFn, Outcome, ReadFn, Scope, SessionFn,
+    TouchFn, WorkFn,
 };
 pub use error::Error;
 pub use health::{Condition, Data, Health, Seen};

@@ -38,6 +38,9 @@ ZDIFF 2 zset other
 ZINTERCARD 2 zset zset
 SINTER set set
 SINTERCARD 2 set set
+SUNIONCARD 2 set set
+SDIFFCARD 2 set other
+VRANGE many-vectors - +
 SUNION set set
 SDIFF set other
 LRANGE list 0 -1

@@ -70,6 +70,8 @@ SINTER {set}+
 SUNION {set}+
 SDIFF {set}+
 SINTERCARD #{set}+ [LIMIT {limit}]
+SUNIONCARD #{set}+ [APPROX] [LIMIT {limit}]
+SDIFFCARD #{set}+ [LIMIT {limit}]
 ";
 
 const HASH: &str = "
@@ -108,9 +110,9 @@ ZRANGEBYLEX {lex} {lexmin} {lexmin} [LIMIT {limit} {limit}]
 ZREVRANGEBYLEX {lex} {lexmin} {lexmin} [LIMIT {limit} {limit}]
 ZRANDMEMBER {zset} [{index} [WITHSCORES]]
 ZSCAN {zset} 0 [MATCH {pattern}] [COUNT {count}] [NOSCORES]
-ZUNION #{zset}+ [AGGREGATE (SUM|MIN|MAX)] [WITHSCORES]
+ZUNION #{zset}+ [AGGREGATE (SUM|MIN|MAX|COUNT)] [WITHSCORES]
 ZUNION 2 {zset} {set} [WEIGHTS {score} {score}] [WITHSCORES]
-ZINTER #{zset}+ [AGGREGATE (SUM|MIN|MAX)] [WITHSCORES]
+ZINTER #{zset}+ [AGGREGATE (SUM|MIN|MAX|COUNT)] [WITHSCORES]
 ZINTER 2 {zset} {zset} [WEIGHTS {score} {score}] [WITHSCORES]
 ZDIFF #{zset}+ [WITHSCORES]
 ZINTERCARD #{zset}+ [LIMIT {limit}]
@@ -287,6 +289,7 @@ VINFO {any}
 VISMEMBER {any} {m}
 VLINKS {any} {m} [(WITHSCORES|x)]
 VRANDMEMBER {any} [{count}]
-VSIM {any} ELE {m} [WITHSCORES] [COUNT {count}]
+VRANGE {any} (-|\"[a\"|x) (\"+\"|\"(b\"|-) [{count}]
+VSIM {any} ELE {m} [WITHSCORES] [WITHATTRIBS] [COUNT {count}]
 VSIM {any} VALUES 2 1 1 [TRUTH] [EPSILON {count}]
 ";

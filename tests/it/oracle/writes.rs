@@ -102,6 +102,7 @@ DECR {num}
 INCRBY {num} {int}
 DECRBY {num} {int}
 INCRBYFLOAT {num} {float}
+INCREX {num} [(BYINT {int}|BYFLOAT {float})] [(EX {ttl}|PX {pttl}|PERSIST)]
 DELIFEQ {str} {value}
 DELEX {str} [(IFEQ|IFNE|IFDEQ|IFDNE) {value}]
 ";
@@ -132,6 +133,8 @@ LTRIM {list} {index} {index}
 LINSERT {list} (BEFORE|AFTER) {m} {m}
 RPOPLPUSH {list} {list}
 LMOVE {list} {list} (LEFT|RIGHT) (LEFT|RIGHT)
+LMOVEM {list} {list} (LEFT|RIGHT) (LEFT|RIGHT) [(COUNT|EXACTLY) {count} (OBO|BULK)]
+BLMOVEM {list} {list} (LEFT|RIGHT) (LEFT|RIGHT) 0.01 [(COUNT|EXACTLY) {count} (OBO|BULK)]
 LMPOP #{list}+ (LEFT|RIGHT) [COUNT {count}]
 BLPOP {list}+ 0.01
 BRPOP {list}+ 0.01
@@ -163,6 +166,7 @@ HDEL {hash} {m}+
 HINCRBY {hash} {m} {int}
 HINCRBYFLOAT {hash} {m} {float}
 HGETDEL {hash} FIELDS #{m}+
+HIMPORT SET {hash} {m} {value}+
 ";
 
 const HASH_TTL: &str = "
@@ -190,9 +194,9 @@ ZMPOP #{zset}+ (MIN|MAX) [COUNT {count}]
 BZPOPMIN {zset}+ 0.01
 BZPOPMAX {zset}+ 0.01
 BZMPOP 0.01 #{zset}+ (MIN|MAX) [COUNT {count}]
-ZUNIONSTORE {zset} 2 {zset} {set} [WEIGHTS {score} {score}] [AGGREGATE (SUM|MIN|MAX)]
-ZINTERSTORE {zset} 2 {zset} {zset} [WEIGHTS {score} {score}] [AGGREGATE (SUM|MIN|MAX)]
-ZUNIONSTORE {zset} #{zset}+ [AGGREGATE (SUM|MIN|MAX)]
+ZUNIONSTORE {zset} 2 {zset} {set} [WEIGHTS {score} {score}] [AGGREGATE (SUM|MIN|MAX|COUNT)]
+ZINTERSTORE {zset} 2 {zset} {zset} [WEIGHTS {score} {score}] [AGGREGATE (SUM|MIN|MAX|COUNT)]
+ZUNIONSTORE {zset} #{zset}+ [AGGREGATE (SUM|MIN|MAX|COUNT)]
 ZINTERSTORE {zset} #{set}+
 ZDIFFSTORE {zset} #{zset}+
 ZRANGESTORE {zset} {zset} {index} {index} [REV]

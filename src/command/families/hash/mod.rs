@@ -7,9 +7,11 @@ mod expiry;
 mod random;
 mod read;
 
+use super::introspection::refused::{FIELD_SETS, refused};
+use super::introspection::row;
 use crate::command::rows::parse::integer;
 use crate::command::rows::work::{random, step};
-use crate::command::rows::{Arity, Command, Error, Family, Flags, Keys, least};
+use crate::command::rows::{Arity, Command, Error, Family, Flags, Keys, SessionCx, least};
 use crate::resp::Args;
 use apply::{hdel, hexpire, hgetdel, hincrby, hpersist, hset, hsetex, hsetnx};
 use expiry::{hexpiretime, hpexpiretime, hpttl, httl};
@@ -157,8 +159,30 @@ pub(crate) const FAMILY: Family = Family {
                 "A field whose expiry the primary removed has none, even if redtail receives the command after that time. \
                 A Redis replica goes by its own clock then, and keeps the field hidden.",
             ),
+        Command::container("himport", HIMPORT)
+            .about("8.10.0", "Creates hashes that have the same fields."),
     ],
 };
+
+/// Sets of fields belong to a connection, and no connection to redtail has any. A HIMPORT SET arrives as a RESTORE.
+///
+/// Source: redis 8.10 src/commands/himport-*.json, from documents: no server of this version was asked.
+const HIMPORT: &[Command] = &[
+    refused(("prepare", -4, "8.10.0")).difference(FIELD_SETS),
+    Command::new("set", Arity::at_least(5), Keys::at(2))
+        .write()
+        .flags(Flags::DENYOOM)
+        .about("8.10.0", "Creates a hash from values of a set of fields."),
+    row("discard", Arity::exactly(3), Flags::NONE, no_field_set)
+        .about("8.10.0", "Returns 0: there is no set of fields."),
+    row("discardall", Arity::exactly(2), Flags::NONE, no_field_set)
+        .about("8.10.0", "Returns 0: there is no set of fields."),
+];
+
+fn no_field_set(cx: &mut SessionCx<'_>, _: Args<'_>) -> Result<(), Error> {
+    cx.reply.integer(0);
+    Ok(())
+}
 
 /// Returns the words after `FIELDS count` at `index`, which must be `words_each × count` words.
 fn counted_fields(args: Args<'_>, index: usize, words_each: usize) -> Result<Args<'_>, Error> {

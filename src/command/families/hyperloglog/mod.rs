@@ -14,6 +14,7 @@ mod tests;
 use crate::command::rows::work::registers;
 use crate::command::rows::{Arity, Command, Error, Family, Flags, Keys, Outcome, SessionCx};
 use crate::dialect::Dialect;
+use crate::rdb::listpack::{IntText, Item};
 use crate::resp::{Args, Reply};
 use crate::store::{Entry, Tainted, Tx, Value, View, WrongType};
 use sketch::{Corrupted, Registers};
@@ -73,6 +74,16 @@ fn sketch_in(value: Value<'_>) -> Result<&[u8], Error> {
         Value::Text(_) | Value::Integer(_) => Err(NOT_A_SKETCH),
         Value::Object(_) => Err(WrongType.into()),
     }
+}
+
+/// Estimates how many distinct elements there are, as PFCOUNT does after a PFADD of each.
+pub(crate) fn estimated<'a>(elements: impl Iterator<Item = Item<'a>>) -> u64 {
+    let (mut registers, mut buffer) = (Registers::new(), IntText::new());
+    for element in elements {
+        let (index, run) = hash::register_of(element.text(&mut buffer));
+        registers.raise(index, run);
+    }
+    registers.cardinality()
 }
 
 fn pfcount(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {

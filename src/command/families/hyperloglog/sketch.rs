@@ -181,6 +181,13 @@ impl Registers {
         })
     }
 
+    /// Raises a register to `run`, unless it is already as high.
+    pub(super) fn raise(&mut self, index: usize, run: u8) {
+        if let Some(register) = self.0.get_mut(index) {
+            *register = run.max(*register);
+        }
+    }
+
     /// Returns the registers above zero, with their indexes.
     pub(super) fn raised(&self) -> impl Iterator<Item = (usize, u8)> {
         self.0

@@ -94,8 +94,40 @@ pub(crate) const FAMILY: Family = Family {
         .difference("Returns only the version, without the picture or the poem."),
         Command::container("memory", MEMORY).about("4.0.0", "Describes memory."),
         Command::container("module", MODULE).about("4.0.0", "There are no modules."),
+        Command::container("hotkeys", HOTKEYS).about("8.6.0", "Nothing counts how often keys are used."),
+        Command::container("backup", BACKUP).about("8.10.0", "There is nothing to back up."),
     ],
 };
+
+/// As on a server on which nobody has started to count. Source: redis 8.6 hotkeys.c, from documents: no server of this
+/// version was asked.
+const HOTKEYS: &[Command] = &[
+    row("get", Arity::exactly(2), COUNTS, null)
+        .about("8.6.0", "Returns null, because nothing is counted."),
+    refused(("start", -2, "8.6.0")).difference(refused::HOT_KEYS),
+    row("stop", Arity::exactly(2), COUNTS, null)
+        .about("8.6.0", "Returns null, because nothing is counted."),
+    row("reset", Arity::exactly(2), COUNTS, ok).about("8.6.0", "Does nothing."),
+    row("help", Arity::exactly(2), HELP, |cx, _| {
+        help(cx, "HOTKEYS", HOTKEYS)
+    })
+    .about("8.6.0", "Lists the subcommands."),
+];
+
+const COUNTS: Flags = Flags::ADMIN.and(Flags::NOSCRIPT);
+
+const BACKUP: &[Command] = &[
+    refused(("abort", 2, "8.10.0")).difference(refused::BACKUP),
+    refused(("cleanup", 2, "8.10.0")).difference(refused::BACKUP),
+    refused(("list", 2, "8.10.0")).difference(refused::BACKUP),
+    refused(("seal", 2, "8.10.0")).difference(refused::BACKUP),
+    refused(("start", 2, "8.10.0")).difference(refused::BACKUP),
+    refused(("status", 2, "8.10.0")).difference(refused::BACKUP),
+    row("help", Arity::exactly(2), HELP, |cx, _| {
+        help(cx, "BACKUP", BACKUP)
+    })
+    .about("8.10.0", "Lists the subcommands."),
+];
 
 const MEMORY: &[Command] = &[
     MEMORY_USAGE,
@@ -132,6 +164,11 @@ const MODULE: &[Command] = &[
 
 fn ok(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     cx.reply.ok();
+    Ok(())
+}
+
+fn null(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    cx.reply.null();
     Ok(())
 }
 

@@ -14,6 +14,12 @@ const CHAIN: &str = "ERR not supported: redtail has no replicas of its own";
 const PUBSUB: &str = "ERR not supported: redtail carries no messages; subscribe at the primary";
 pub(crate) const MODULES: &str = "ERR not supported: redtail loads no modules";
 const CLUSTER: &str = "ERR This instance has cluster support disabled";
+pub(crate) const HOT_KEYS: &str =
+    "ERR not supported: redtail does not count how often keys are used; ask the primary";
+pub(crate) const BACKUP: &str =
+    "ERR not supported: redtail has no append-only file; back up the primary";
+pub(crate) const FIELD_SETS: &str =
+    "ERR not supported: redtail creates no hashes; prepare sets of fields at the primary";
 const DEBUGGING: &str = "ERR not supported by redtail";
 const FAILOVER: &str = "ERR FAILOVER is not valid when server is a replica.";
 const WAIT_REDIS: &str = "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be \
@@ -47,6 +53,9 @@ const REASONS: &[(&[&str], &str)] = &[
         PUBSUB,
     ),
     (&["module"], MODULES),
+    (&["hotkeys"], HOT_KEYS),
+    (&["backup"], BACKUP),
+    (&["himport"], FIELD_SETS),
     (
         &["cluster", "clusterscan", "asking", "readonly", "readwrite"],
         CLUSTER,

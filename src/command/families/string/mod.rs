@@ -8,7 +8,7 @@ mod tests;
 use crate::command::rows::least::texts;
 use crate::command::rows::parse::{integer, range};
 use crate::command::rows::work::bytes_between;
-use crate::command::rows::{Arity, Command, Error, Family, Flags, Keys, long};
+use crate::command::rows::{Arity, Command, Error, Family, Flags, Form, Keys, Outcome, long};
 use crate::resp::{Args, FREE_BYTES, Reply, parse_integer};
 use crate::store::{Entry, GROUP_MAX, Value, View, WrongType};
 pub(crate) use edit::grow;
@@ -61,6 +61,10 @@ pub(crate) const FAMILY: Family = Family {
         Command::new("set", Arity::at_least(3), Keys::first())
             .apply(set::set)
             .flags(GROW)
+            .forms(&[
+                Form::new("IFEQ", "8.4.0").valkey("8.1.0"),
+                Form::new("IFNE, IFDEQ and IFDNE", "8.4.0"),
+            ])
             .about("1.0.0", "Sets a string."),
         Command::new("setnx", Arity::exactly(3), Keys::first())
             .apply(set::setnx)
@@ -134,9 +138,15 @@ pub(crate) const FAMILY: Family = Family {
             .about("9.0.0", "Deletes a string that equals a value.")
             .valkey_only(),
         Command::new("delex", Arity::at_least(2), Keys::first())
-            .write()
+            .apply(set::delex)
+            .outcome(Outcome::GoneIfAlone)
             .flags(Flags::FAST)
-            .about("8.4.0", "Deletes a string if a condition holds."),
+            .about("8.4.0", "Deletes a key, or a string if a condition holds."),
+        Command::new("increx", Arity::at_least(2), Keys::first())
+            .write()
+            .flags(GROW_FAST)
+            .about("8.8.0", "Adds a number and sets the expiry.")
+            .valkey("9.2.0"),
         Command::new(
             "msetex",
             Arity::at_least(4),

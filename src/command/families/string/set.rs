@@ -132,6 +132,27 @@ pub(super) fn set(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// `DELEX key [IFEQ|IFNE value | IFDEQ|IFDNE digest]`. Without a condition, a key of any type is deleted. A primary sends the
+/// other forms as DEL.
+///
+/// Source: redis 8.4 t_string.c, `delexCommand`, from documents: no server of this version was asked.
+pub(super) fn delex(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let key = args.at(1);
+    if args.len() > 2 {
+        let condition = Condition::parse(args, 2).filter(|_| args.len() == 4);
+        let condition = condition.ok_or(Error::Syntax)?;
+        let Some(value) = tx.value(key) else {
+            return Ok(());
+        };
+        with_text(Some(value), |_| ())?;
+        if !condition.holds(Some(value)) {
+            return Ok(());
+        }
+    }
+    drop(tx.remove(key));
+    Ok(())
+}
+
 pub(super) fn setnx(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     if !tx.exists(args.at(1)) {
         tx.set(args.at(1), None, NewValue::encoded(args.at(2)));

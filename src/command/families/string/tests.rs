@@ -131,3 +131,49 @@ fn a_string_grows_by_little_more_than_it_needs() {
     super::grow(&mut text, 10);
     assert_eq!(text.len(), (5 << 20) + 1);
 }
+
+/// Source: redis 8.4 t_string.c, `delexCommand`; no server of this version was asked.
+#[test]
+fn a_key_is_deleted_where_its_condition_holds() {
+    let hash = super::hash_of(b"hello");
+    let (equal, differs) = (
+        format!("DELEX s IFDEQ {hash}"),
+        format!("DELEX s IFDNE {hash}"),
+    );
+    for (line, key, is_there) in [
+        ("DELEX s", "s", false),
+        ("DELEX l", "l", false),
+        ("DELEX none", "none", false),
+        ("DELEX s IFEQ hello", "s", false),
+        ("DELEX s IFEQ other", "s", true),
+        ("DELEX s IFNE other", "s", false),
+        ("DELEX s IFNE hello", "s", true),
+        ("DELEX n IFEQ 12345", "n", false),
+        ("DELEX none IFNE x", "none", false),
+        (&equal, "s", false),
+        (&differs, "s", true),
+    ] {
+        let bench = bench();
+        bench.apply(line);
+        let expected = if is_there { ":1" } else { ":0" };
+        assert_eq!(bench.read(&format!("EXISTS {key}")), expected, "{line}");
+    }
+    for line in [
+        "DELEX l IFEQ x",
+        "DELEX s IFEQ",
+        "DELEX s MAYBE x",
+        "DELEX s IFEQ x y",
+    ] {
+        assert!(bench().try_apply(line).is_err(), "{line}");
+    }
+}
+
+#[test]
+fn a_deleted_key_is_known_again() {
+    let bench = bench();
+    assert!(bench.try_apply("INCRBYFLOAT n 1.5").is_err());
+    assert!(bench.try_apply("DELEX n IFEQ 12345").is_err());
+    assert!(bench.read("GET n").starts_with("-TAINTED"));
+    bench.apply("DELEX n");
+    assert_eq!(bench.read("GET n"), "$-1");
+}

@@ -6,7 +6,7 @@
 use std::ops::RangeInclusive;
 
 use crate::command::rows::work::{random, words as words_work};
-use crate::command::rows::{Arity, Command, Error, Family, Flags, Keys, Outcome};
+use crate::command::rows::{Arity, Command, Error, Family, Flags, Form, Keys, Outcome};
 use crate::resp::{Args, Reply, parse_integer};
 use crate::store::{Value, View};
 use crate::value::vector::Element;
@@ -15,6 +15,7 @@ use crate::value::{Object, VectorSet};
 mod apply;
 mod filter;
 mod given;
+mod range;
 mod similar;
 
 /// The module's rows.
@@ -38,7 +39,9 @@ pub(crate) const FAMILY: Family = Family {
             .about("8.0.0", "Returns an element's neighbours in the graph.")
             .difference(GRAPH),
         read("vrandmember", vrandmember, Flags::NONE).work(random).about("8.0.0", "Returns random elements."),
+        read("vrange", range::vrange, Flags::NONE).about("8.4.0", "Returns elements in a range of names."),
         read("vsim", similar::vsim, Flags::NONE)
+            .forms(&[Form::new("WITHATTRIBS", "8.2.0")])
             .about("8.0.0", "Finds the elements most similar to a vector.")
             .difference(GRAPH),
         row("vadd")

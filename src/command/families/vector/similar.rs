@@ -7,10 +7,10 @@ use super::{given, set, similarity, words};
 use crate::command::rows::Error;
 use crate::command::rows::parse::float;
 use crate::dialect::Dialect;
-use crate::resp::{Args, Reply, parse_integer};
+use crate::resp::{Args, Protocol, Reply, parse_integer};
 use crate::store::View;
 use crate::value::VectorSet;
-use crate::value::vector::Query;
+use crate::value::vector::{Element, Query};
 
 /// `VSIM key ELE element|FP32 blob|VALUES count number… [options]`.
 ///
@@ -42,18 +42,31 @@ pub(super) fn vsim(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result
             distance.partial_cmp(&options.distance_max) != Some(Ordering::Greater)
         })
         .collect();
-    if options.with_scores {
+    write(&near, &options, reply);
+    Ok(())
+}
+
+/// Writes each element, with its score and its attributes if they are wanted: flat in RESP2, as a map in RESP3.
+fn write(near: &[&(Element<'_>, f32)], options: &Options, reply: &mut Reply) {
+    let figures = usize::from(options.with_scores) + usize::from(options.with_attributes);
+    let in_maps = reply.protocol() == Protocol::Resp3;
+    if in_maps && figures > 0 {
         reply.map(near.len());
     } else {
-        reply.array(near.len());
+        reply.array(near.len() * (1 + figures));
     }
     for (element, distance) in near {
         reply.bulk(element.name());
+        if in_maps && figures == 2 {
+            reply.array(2);
+        }
         if options.with_scores {
             reply.double(similarity(*distance));
         }
+        if options.with_attributes {
+            reply.bulk_or_null(element.attributes());
+        }
     }
-    Ok(())
 }
 
 /// Returns the vector to search for, and its number of words.
@@ -86,6 +99,7 @@ fn fitting(set: &VectorSet, vector: Vec<f32>) -> Result<Vec<f32>, Error> {
 /// The options after the vector.
 struct Options {
     with_scores: bool,
+    with_attributes: bool,
     is_exact: bool,
     count: usize,
     distance_max: f32,
@@ -99,6 +113,7 @@ impl Options {
     fn parse(args: Args<'_>, first: usize, dialect: Dialect) -> Result<Self, Error> {
         let mut options = Self {
             with_scores: false,
+            with_attributes: false,
             is_exact: false,
             count: 10,
             distance_max: 2.0,
@@ -119,6 +134,9 @@ impl Options {
         let value = args.get(index + 1);
         match value {
             _ if args.is(index, "withscores") => self.with_scores = true,
+            _ if args.is(index, "withattribs") && self.dialect.has_attributes_of_similar() => {
+                self.with_attributes = true;
+            }
             _ if args.is(index, "truth") => self.is_exact = true,
             // redtail always answers at once.
             _ if args.is(index, "nothread") => {}

@@ -149,3 +149,72 @@ fn what_does_not_fit_the_set_is_not_applied() {
         assert!(bench().try_apply(line).is_err(), "{line}");
     }
 }
+
+/// Source: redis 8.4 modules/vector-sets/vset.c; no server of this version was asked.
+#[test]
+fn elements_are_found_by_their_names() {
+    let bench = Bench::new(Dialect::redis(8, 4, 0));
+    for name in ["b", "a", "ab", "c", "B", "\u{e9}"] {
+        bench.apply(&format!("VADD k VALUES 2 1 2 {name}"));
+    }
+    bench.apply("SET s v");
+    let (start, end) = (
+        "-ERR invalid start range format",
+        "-ERR invalid end range format",
+    );
+    let places = "-ERR '-' can only be used as first argument, '+' only as second";
+    for (line, reply) in [
+        ("VRANGE k - +", "*6 $1 B $1 a $2 ab $1 b $1 c $2 \u{e9}"),
+        ("VRANGE k - + 2", "*2 $1 B $1 a"),
+        ("VRANGE k - + 0", "*0"),
+        ("VRANGE k - + -7", "*6 $1 B $1 a $2 ab $1 b $1 c $2 \u{e9}"),
+        ("VRANGE k [a [b", "*3 $1 a $2 ab $1 b"),
+        ("VRANGE k (a (b", "*1 $2 ab"),
+        ("VRANGE k (a +", "*4 $2 ab $1 b $1 c $2 \u{e9}"),
+        ("VRANGE k [c [a", "*0"),
+        ("VRANGE none - +", "*0"),
+        ("VRANGE k a +", start),
+        ("VRANGE k [ +", start),
+        ("VRANGE k - (", end),
+        ("VRANGE k + +", places),
+        ("VRANGE k - -", places),
+        ("VRANGE k - + x", "-ERR invalid COUNT value"),
+        ("VRANGE k x x x", "-ERR invalid COUNT value"),
+        (
+            "VRANGE k - + 1 2",
+            "-ERR wrong number of arguments for 'VRANGE' command",
+        ),
+    ] {
+        assert_eq!(bench.read(line), reply, "{line}");
+    }
+    assert!(bench.read("VRANGE s - +").starts_with("-WRONGTYPE"));
+}
+
+/// The replies of a real server, version 8.2.3.
+#[test]
+fn similar_elements_come_with_their_attributes() {
+    let bench = Bench::new(Dialect::redis(8, 2, 3));
+    bench.apply("VADD k VALUES 2 1 0 a NOQUANT SETATTR {}\nVADD k VALUES 2 -1 0 b NOQUANT");
+    for (line, flat, map) in [
+        (
+            "WITHATTRIBS",
+            "*4 $1 a $2 {} $1 b $-1",
+            "%2 $1 a $2 {} $1 b _",
+        ),
+        (
+            "WITHSCORES WITHATTRIBS",
+            "*6 $1 a $1 1 $2 {} $1 b $1 0 $-1",
+            "%2 $1 a *2 ,1 $2 {} $1 b *2 ,0 _",
+        ),
+    ] {
+        let line = format!("VSIM k VALUES 2 1 0 {line}");
+        assert_eq!(bench.read(&line), flat, "{line}");
+        assert_eq!(bench.read3(&line), map, "{line}");
+    }
+    let older = Bench::new(Dialect::redis(8, 0, 6));
+    older.apply("VADD k VALUES 2 1 0 a");
+    assert_eq!(
+        older.read("VSIM k VALUES 2 1 0 WITHATTRIBS"),
+        "-ERR syntax error in VSIM command"
+    );
+}

@@ -22,13 +22,23 @@ enum Aggregate {
     Sum,
     Min,
     Max,
+    /// The sum of the weights of the sources that have the member, whatever its scores.
+    Count,
 }
 
 impl Aggregate {
+    /// Returns what a source of this weight contributes for a member with this score.
+    fn contribution(self, score: f64, weight: f64) -> f64 {
+        match self {
+            Self::Count => weight,
+            Self::Sum | Self::Min | Self::Max => weight * score,
+        }
+    }
+
     /// Source: redis 7.0 t_zset.c, `zunionInterAggregate`.
     fn of(self, one: f64, other: f64) -> f64 {
         match self {
-            Self::Sum => number_or_zero(one + other),
+            Self::Sum | Self::Count => number_or_zero(one + other),
             Self::Min if other < one => other,
             Self::Max if other > one => other,
             Self::Min | Self::Max => one,
@@ -135,6 +145,8 @@ impl Options {
             aggregate: Aggregate::Sum,
             with_scores: false,
         };
+        // The primary accepted what it sent, whatever version redtail takes it for.
+        let counts = kind.stores || dialect.has_counting_aggregate();
         let combines = kind.operation != Operation::Difference;
         let mut index = kind.count_at + 1 + keys;
         while index < args.len() {
@@ -146,7 +158,7 @@ impl Options {
                     .collect::<Result<_, _>>()?;
                 index += keys;
             } else if combines && left >= 2 && args.is(index, "aggregate") {
-                options.aggregate = aggregate(args, index + 1)?;
+                options.aggregate = aggregate(args, index + 1, counts)?;
                 index += 1;
             } else if !kind.stores && args.is(index, "withscores") {
                 options.with_scores = true;
@@ -163,11 +175,12 @@ fn weight(text: &[u8], dialect: Dialect) -> Result<f64, Error> {
     float(text, dialect).map_err(|_| Error::Text("ERR weight value is not a float"))
 }
 
-fn aggregate(args: Args<'_>, index: usize) -> Result<Aggregate, Error> {
+fn aggregate(args: Args<'_>, index: usize, counts: bool) -> Result<Aggregate, Error> {
     match args.at(index).to_ascii_lowercase().as_slice() {
         b"sum" => Ok(Aggregate::Sum),
         b"min" => Ok(Aggregate::Min),
         b"max" => Ok(Aggregate::Max),
+        b"count" if counts => Ok(Aggregate::Count),
         _ => Err(Error::Syntax),
     }
 }
@@ -208,7 +221,7 @@ fn union(mut sources: Vec<Source<'_>>, aggregate: Aggregate) -> Vec<Scored> {
         std::collections::HashMap::default();
     for (members, weight) in &sources {
         members.for_each(|member, score| {
-            let score = number_or_zero(weight * score);
+            let score = number_or_zero(aggregate.contribution(score, *weight));
             found
                 .entry(member.to_boxed())
                 .and_modify(|sum| *sum = aggregate.of(*sum, score))
@@ -226,9 +239,9 @@ fn intersection(mut sources: Vec<Source<'_>>, aggregate: Aggregate) -> Vec<Score
     };
     smallest.for_each(|member, score| {
         let member = member.to_boxed();
-        let first = number_or_zero(weight * score);
+        let first = number_or_zero(aggregate.contribution(score, *weight));
         let sum = others.iter().try_fold(first, |sum, (members, weight)| {
-            let score = members.score(&member)? * weight;
+            let score = aggregate.contribution(members.score(&member)?, *weight);
             Some(aggregate.of(sum, score))
         });
         result.extend(sum.map(|sum| (member, sum)));

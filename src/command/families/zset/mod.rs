@@ -6,7 +6,7 @@ use crate::command::rows::error::OUT_OF_RANGE;
 use crate::command::rows::parse::integer;
 use crate::command::rows::scan::{ScanOptions, scan_cursor};
 use crate::command::rows::work::{between, random, several_times, step};
-use crate::command::rows::{Arity, Command, Error, Family, Flags, Keys, least};
+use crate::command::rows::{Arity, Command, Error, Family, Flags, Form, Keys, least};
 use crate::rdb::listpack::{IntText, Item};
 use crate::resp::{Args, Reply, double};
 use crate::store::View;
@@ -22,6 +22,8 @@ pub(crate) use range::store;
 
 const BY_CHANCE: &str = "What a server finds by name, among members of different scores in a set too large to be packed, depends on \
                          chance. The key that changes then answers TAINTED until the next full sync.";
+
+const COUNT_FORM: [Form; 1] = [Form::new("AGGREGATE COUNT", "8.8.0")];
 
 /// This file's rows.
 pub(crate) const FAMILY: Family = Family {
@@ -90,6 +92,7 @@ pub(crate) const FAMILY: Family = Family {
             .about("6.2.0", "Returns random members."),
         Command::new("zunion", Arity::at_least(3), COUNTED)
             .read(algebra::zunion)
+            .forms(&COUNT_FORM)
             .work(several_times)
             .about(
                 "6.2.0",
@@ -97,6 +100,7 @@ pub(crate) const FAMILY: Family = Family {
             ),
         Command::new("zinter", Arity::at_least(3), COUNTED)
             .read(algebra::zinter)
+            .forms(&COUNT_FORM)
             .work(several_times)
             .about(
                 "6.2.0",
@@ -152,10 +156,12 @@ pub(crate) const FAMILY: Family = Family {
             .difference(BY_CHANCE),
         Command::new("zunionstore", Arity::at_least(4), STORED)
             .apply(algebra::zunionstore)
+            .forms(&COUNT_FORM)
             .flags(Flags::DENYOOM)
             .about("2.0.0", "Stores the members of any of several sorted sets."),
         Command::new("zinterstore", Arity::at_least(4), STORED)
             .apply(algebra::zinterstore)
+            .forms(&COUNT_FORM)
             .flags(Flags::DENYOOM)
             .about(
                 "2.0.0",

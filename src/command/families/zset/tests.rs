@@ -317,3 +317,45 @@ fn a_range_by_name_among_different_scores_is_known_for_packed_sets_alone() {
         assert_eq!(!reply.starts_with("-TAINTED"), known, "{key}: {reply}");
     }
 }
+
+/// Source: redis 8.8 t_zset.c, `zuiWeightedScore`; no server of this version was asked.
+#[test]
+fn sources_that_have_a_member_are_counted_by_their_weights() {
+    let bench = Bench::new(Dialect::redis(8, 8, 0));
+    bench.apply("ZADD z 10 a 20 b inf c\nZADD y -5 b 7 c\nSADD s c d");
+    for (line, reply) in [
+        (
+            "ZUNION 3 z y s AGGREGATE COUNT WITHSCORES",
+            "*8 $1 a $1 1 $1 d $1 1 $1 b $1 2 $1 c $1 3",
+        ),
+        (
+            "ZUNION 2 z y WEIGHTS 2 5 AGGREGATE COUNT WITHSCORES",
+            "*6 $1 a $1 2 $1 b $1 7 $1 c $1 7",
+        ),
+        ("ZINTER 3 z y s AGGREGATE count WITHSCORES", "*2 $1 c $1 3"),
+        (
+            "ZINTER 2 z y WEIGHTS inf -inf AGGREGATE COUNT WITHSCORES",
+            "*4 $1 b $1 0 $1 c $1 0",
+        ),
+        ("ZUNION 1 z AGGREGATE COUNTS", "-ERR syntax error"),
+    ] {
+        assert_eq!(bench.read(line), reply, "{line}");
+    }
+    bench.apply("ZUNIONSTORE u 3 z y s WEIGHTS 1 1 0.5 AGGREGATE COUNT\nZINTERSTORE i 2 z y AGGREGATE COUNT");
+    assert_eq!(
+        bench.read("ZRANGE u 0 -1 WITHSCORES"),
+        "*8 $1 d $3 0.5 $1 a $1 1 $1 b $1 2 $1 c $3 2.5"
+    );
+    assert_eq!(
+        bench.read("ZRANGE i 0 -1 WITHSCORES"),
+        "*4 $1 b $1 2 $1 c $1 2"
+    );
+
+    let older = Bench::new(Dialect::redis(8, 6, 0));
+    older.apply("ZADD z 10 a\nZUNIONSTORE u 1 z AGGREGATE COUNT");
+    assert_eq!(
+        older.read("ZUNION 1 z AGGREGATE COUNT"),
+        "-ERR syntax error"
+    );
+    assert_eq!(older.read("ZSCORE u a"), "$1 1");
+}
