@@ -32,6 +32,7 @@ pub use dispatch::permission::{check_options, check_script, permits, units_of};
 pub use dispatch::registry::{all, lookup};
 pub use dispatch::replay::{Replay, ReplayScripts, Unsure, script_call, slots as replay_slots};
 pub use dispatch::resolve::{check_arity, resolve, resolve_for, unknown_command};
+pub use families::foreign::{Change as ForeignChange, change as foreign_change};
 pub use families::generic::type_name;
 pub use families::introspection::{info_text, resident};
 pub use families::stream::answer_wait;

@@ -62,6 +62,42 @@ impl ModuleValue {
         Items::new(&self.items)
     }
 
+    /// Whether DUMP of a server with the module returns this value of `key` as it is here.
+    ///
+    /// A time series holds the name of its key, which RENAME changes, and what it has to do with other series: their names, which
+    /// DUMP leaves out, and samples, which writes to these others change. Values of other modules stand alone.
+    ///
+    /// Source: what RedisTimeSeries 1.12.2 writes to snapshots and returns to DUMP.
+    #[must_use]
+    pub fn stands_alone(&self, key: &[u8]) -> bool {
+        self.id.name() != SERIES || self.is_lone_series(key).unwrap_or(false)
+    }
+
+    fn is_lone_series(&self, key: &[u8]) -> Option<bool> {
+        if self.id.version() != SERIES_VERSION {
+            return None;
+        }
+        let mut items = self.walk();
+        let is_own_name = items.text(|name| name == key)?;
+        // Retention, size of a chunk, options, last time; last value; number of samples, policy for duplicates.
+        (0..4).try_for_each(|_| items.number().map(drop))?;
+        items.next()?;
+        (0..2).try_for_each(|_| items.number().map(drop))?;
+        if items.number()? != 0 {
+            // The series that this one is computed from.
+            return Some(false);
+        }
+        // Differences in time and value below which a sample is ignored.
+        items.number()?;
+        items.next()?;
+        for _ in 0..items.number()? {
+            items.text(|_| ())?;
+            items.text(|_| ())?;
+        }
+        let computed_from_this = items.number()?;
+        Some(is_own_name && computed_from_this == 0)
+    }
+
     /// Reads a value from its bytes, which do not include its type.
     #[cfg(test)]
     pub(crate) fn from_bytes(bytes: &Bytes) -> Option<Self> {
@@ -213,6 +249,10 @@ fn read_item<S: Source>(reader: &mut Reader<S>, raw: &mut Vec<u8>) -> Result<boo
     }
     Ok(true)
 }
+
+/// The type of time series, and the version of its encoding that [`ModuleValue::stands_alone`] knows.
+const SERIES: &str = "TSDB-TYPE";
+const SERIES_VERSION: u64 = 8;
 
 const NAME_LETTERS: u32 = 9;
 const VERSION_BITS: u32 = 10;

@@ -180,9 +180,26 @@ fn a_command_that_is_not_known_taints_everything() {
     let bench = Bench::new();
     bench
         .applier(0)
-        .feed(&stream(&["SET a 1", "FT.CREATE index"]))
+        .feed(&stream(&["SET a 1", "NOSUCH.WRITE a"]))
         .unwrap();
     assert!(bench.is_tainted("GET a") && bench.is_tainted("DBSIZE"));
+}
+
+#[test]
+fn a_known_modules_write_taints_its_keys_and_a_new_series_everything() {
+    let bench = Bench::new();
+    let mut applier = bench.applier(0);
+    let words = ["SET a 1", "SET s 1", "bf.add b x", "FT.CREATE index"];
+    applier.feed(&stream(&words)).unwrap();
+    assert_eq!(bench.read(0, "GET a").unwrap(), "$1 1");
+    assert_eq!(bench.read(0, "EXISTS a b").unwrap(), ":2");
+    assert!(bench.is_tainted("TYPE b"));
+    // It exists, so it creates no others; neither does the next write, which finds it tainted.
+    let words = ["TS.ADD s 1 1", "TS.ADD s 2 2"];
+    applier.feed(&stream(&words)).unwrap();
+    assert!(bench.is_tainted("GET s") && !bench.is_tainted("GET a"));
+    applier.feed(&stream(&["DEL s", "TS.ADD s 1 1"])).unwrap();
+    assert!(bench.is_tainted("GET a"));
 }
 
 #[test]

@@ -343,7 +343,7 @@ pub fn apply(
 ) -> Result<(), Error> {
     let result = try_apply(tx, spaces, command, args);
     if result.is_err() {
-        taint(tx, command, args);
+        taint(tx, spaces, command, args);
     }
     result
 }
@@ -417,8 +417,23 @@ fn doubt_elements(tx: &mut Tx<'_>, command: &Command, args: Args<'_>) {
     });
 }
 
+/// Whether a key that `command` names does not exist, as far as is known.
+fn may_be_new(tx: &Tx<'_>, spaces: &Keyspaces, command: &Command, args: Args<'_>) -> bool {
+    let mut may_be_new = false;
+    touched(command, args, tx.db_number(), &mut |touch| {
+        if let Touch::Key(db, key) = touch {
+            let doubt = spaces.taints().doubt(db, key);
+            may_be_new |= !tx.exists(key) || doubt == Some(Doubt::Existence);
+        }
+    });
+    may_be_new
+}
+
 /// Taints everything that `command` names, or everything if that is unknown.
-fn taint(tx: &mut Tx<'_>, command: &Command, args: Args<'_>) {
+fn taint(tx: &mut Tx<'_>, spaces: &Keyspaces, command: &Command, args: Args<'_>) {
+    if command.makes_others && may_be_new(tx, spaces, command, args) {
+        tx.taint_everything();
+    }
     let mut named = false;
     let exists = |key: &[u8]| match command.outcome {
         Outcome::Exists => true,

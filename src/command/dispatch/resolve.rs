@@ -1,6 +1,7 @@
 //! Resolves a request's words to a row, or to the error that says what is wrong with them.
 
 use super::registry::lookup;
+use crate::command::families::foreign;
 use crate::command::rows::error::c_string;
 use crate::command::rows::{Command, Error};
 use crate::dialect::Dialect;
@@ -78,9 +79,14 @@ fn keyed_subcommand(
 }
 
 /// Returns the error reply for a name that no row has.
+///
+/// DIFFERENCE: a command of a well-known module gets redtail's own reason, whether or not the upstream has the module.
 #[must_use]
 #[cold]
 pub fn unknown_command(args: Args<'_>, dialect: Dialect) -> Error {
+    if foreign::is_name(args.at(0)) {
+        return Error::Text(foreign::REFUSED);
+    }
     let straight = dialect.quotes_straight();
     let (open, close, name_bytes): (&[u8], &[u8], usize) = if straight {
         (b"'", b"' ", UNKNOWN_ARGS_BYTES_MAX)

@@ -9,6 +9,7 @@ pub(crate) mod cluster;
 pub(crate) mod connection;
 #[cfg(feature = "cli")]
 pub(crate) mod debug;
+pub(crate) mod foreign;
 pub(crate) mod function;
 pub(crate) mod generic;
 pub(crate) mod geo;

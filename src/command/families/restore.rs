@@ -4,7 +4,8 @@ use crate::command::rows::Error;
 use crate::command::rows::parse::{integer, moment_ms};
 use crate::rdb::{self, encode::Layouts, version::Version};
 use crate::resp::{Args, Reply};
-use crate::store::{NewValue, Tx, View};
+use crate::store::{NewValue, Tx, Value, View};
+use crate::value::Object;
 
 /// `DUMP key`, in the RDB version that the upstream writes.
 pub(crate) fn dump(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
@@ -12,6 +13,11 @@ pub(crate) fn dump(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result
         reply.null();
         return Ok(());
     };
+    if let Value::Object(Object::Module(module)) = value
+        && !module.stands_alone(args.at(1))
+    {
+        return Err(BOUND_SERIES);
+    }
     let version = Version::of_payload(reply.dialect().rdb_version());
     let kind = value.value_type(Layouts::of(version));
     let payload = rdb::dump::encode_payload(version, kind, |writer| value.encode(writer))
@@ -19,6 +25,11 @@ pub(crate) fn dump(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result
     reply.bulk(&payload);
     Ok(())
 }
+
+/// DIFFERENCE: only its module knows what DUMP returns for such a value.
+const BOUND_SERIES: Error = Error::Text(
+    "ERR not supported: redtail cannot dump a time series that was renamed or belongs to a compaction rule; ask the primary",
+);
 
 /// The options after the payload.
 #[derive(Default)]

@@ -218,6 +218,8 @@ pub struct Command {
     pub touches: Option<TouchFn>,
     /// What is known about its keys afterwards, even if it cannot be applied.
     pub outcome: Outcome,
+    /// Whether it may also create keys that it does not name, if a key that it names does not exist.
+    pub makes_others: bool,
     /// Whether its changes within a value leave a WATCH intact.
     pub quiet: bool,
     /// Whether it depends on the lengths of lists only. It can then run on lists whose elements are unknown but whose
@@ -251,6 +253,7 @@ impl Command {
             session: None,
             touches: None,
             outcome: Outcome::Depends,
+            makes_others: false,
             quiet: false,
             by_length: false,
         }
@@ -309,6 +312,13 @@ impl Command {
     #[must_use]
     pub const fn write(mut self) -> Self {
         self.flags = self.flags.and(Flags::WRITE);
+        self
+    }
+
+    /// May also create keys that it does not name, if a key that it names does not exist.
+    #[must_use]
+    pub const fn may_make_others(mut self) -> Self {
+        self.makes_others = true;
         self
     }
 

@@ -6,7 +6,7 @@
 use std::sync::atomic::Ordering;
 
 use super::{Follower, NO_COMMAND, Queue, StreamError};
-use crate::command::{self, Command};
+use crate::command::{self, Command, ForeignChange};
 use crate::replica::passed::{PROVIDER_COMMANDS, is_logged};
 use crate::resp::Args;
 
@@ -120,8 +120,14 @@ impl Follower<'_> {
         }
     }
 
-    /// Handles an unknown command: passes over it if it is listed as touching no data.
+    /// Handles an unknown command: taints what a known module's write changes, and passes over it if it is known to touch no
+    /// data.
     fn foreign(&mut self, args: Args<'_>) {
+        match command::foreign_change(args) {
+            Some(ForeignChange::Keys(row)) => return self.data(row, args, None),
+            Some(ForeignChange::Nothing(name)) => return self.pass(name),
+            None => {}
+        }
         let name = args.at(0);
         let mut known = PROVIDER_COMMANDS.iter().copied();
         let known = known.find(|known| known.as_bytes().eq_ignore_ascii_case(name));
