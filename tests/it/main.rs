@@ -79,6 +79,7 @@ mod tools;
 mod transfer;
 mod traps;
 mod turns;
+mod upgrade;
 mod upstreams;
 mod vectors;
 mod verbatim_scripts;
