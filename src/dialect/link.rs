@@ -14,6 +14,6 @@ impl Dialect {
     /// version. A later version may have more commands.
     #[must_use]
     pub const fn has_known_commands(self) -> bool {
-        !self.since((8, 1), (9, 2))
+        !self.since((8, 3), (9, 2))
     }
 }

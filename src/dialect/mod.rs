@@ -196,22 +196,26 @@ impl Dialect {
     #[must_use]
     pub const fn catalogue_columns(self) -> &'static str {
         match (self.family, self.version) {
-            (Family::Redis, (..=6, ..)) => "678Vv9",
-            (Family::Redis, (7, ..)) => "78vV96",
-            (Family::Redis, (8, 0..=1, _)) => "87Vv96",
-            (Family::Redis, _) => "98V7v6",
-            (Family::Valkey, (..=8, ..)) => "vV7896",
-            (Family::Valkey, _) => "Vv8796",
+            (Family::Redis, (..=6, ..)) => "67482Vv9",
+            (Family::Redis, (7, ..=3, _)) => "7482vV96",
+            (Family::Redis, (7, ..)) => "4872vV96",
+            (Family::Redis, (8, 0..=1, _)) => "8247Vv96",
+            (Family::Redis, (8, 2..=3, _)) => "2984V7v6",
+            (Family::Redis, _) => "9284V7v6",
+            (Family::Valkey, (..=8, ..)) => "vV748296",
+            (Family::Valkey, _) => "Vv824796",
         }
     }
 
-    /// Returns the letter of the server nearest to this one, among the five that were queried.
+    /// Returns the letter of the server nearest to this one, among those that were queried.
     #[must_use]
     pub const fn asked_server(self) -> char {
         match (self.family, self.version) {
             (Family::Redis, (..=6, ..)) => '6',
-            (Family::Redis, (7, ..)) => '7',
-            (Family::Redis, _) => '8',
+            (Family::Redis, (7, ..=3, _)) => '7',
+            (Family::Redis, (7, ..)) => '4',
+            (Family::Redis, (8, ..=1, _)) => '8',
+            (Family::Redis, _) => '2',
             (Family::Valkey, (..=8, ..)) => 'v',
             (Family::Valkey, _) => 'V',
         }
@@ -240,7 +244,7 @@ impl Dialect {
 
     /// Returns the version of the snapshots and DUMP payloads that the server writes.
     ///
-    /// Source: rdb.h, `RDB_VERSION`, of Redis 2.6 to 8.0 and Valkey 8.1 and 9.1.
+    /// Source: rdb.h, `RDB_VERSION`, of Redis 2.6 to 8.2 and Valkey 8.1 and 9.1.
     #[must_use]
     pub const fn rdb_version(self) -> u16 {
         match (self.family, self.version) {

@@ -57,7 +57,7 @@ impl Dialect {
 
     /// Whether CLIENT LIST shows this field.
     ///
-    /// Source: networking.c, `catClientInfoString`, of Redis 6.0 to 8.0 and Valkey 8.1 and 9.1.
+    /// Source: networking.c, `catClientInfoString`, of Redis 6.0 to 8.2 and Valkey 8.1 and 9.1.
     #[must_use]
     pub fn shows_client_field(self, name: &str) -> bool {
         match name {
@@ -67,7 +67,7 @@ impl Dialect {
             "watch" => self.since((7, 4), (8, 0)),
             "io-thread" => self.since((8, 0), NEVER),
             "capa" => self.since(NEVER, (8, 0)),
-            "tot-net-in" | "tot-net-out" | "tot-cmds" => self.since(NEVER, (8, 1)),
+            "tot-net-in" | "tot-net-out" | "tot-cmds" => self.since((8, 2), (8, 1)),
             _ => true,
         }
     }
@@ -82,7 +82,7 @@ impl Dialect {
         }
     }
 
-    /// Whether MEMORY STATS shows this field. Source: object.c, `memoryCommand`, of Redis 6.0 to 8.0 and Valkey 8.1 and 9.1.
+    /// Whether MEMORY STATS shows this field. Source: object.c, `memoryCommand`, of Redis 6.0 to 8.2 and Valkey 8.1 and 9.1.
     #[must_use]
     pub fn shows_memory_field(self, name: &str) -> bool {
         match name {
@@ -94,7 +94,7 @@ impl Dialect {
             "overhead.db.hashtable.lut"
             | "overhead.db.hashtable.rehashing"
             | "db.dict.rehashing.count"
-            | "allocator.muzzy" => self.since((8, 0), (8, 1)),
+            | "allocator.muzzy" => self.since((7, 4), (8, 1)),
             "overhead.hashtable.slot-to-keys" => {
                 self.since_redis(7, 0) && !self.since((7, 4), (8, 0))
             }
@@ -317,6 +317,19 @@ impl Dialect {
     #[must_use]
     pub const fn quotes_straight(self) -> bool {
         self.since_redis(7, 0)
+    }
+
+    /// Whether keyspace events tell of keys that are overwritten, and of keys that change their type (since Redis 8.2, not in
+    /// Valkey).
+    #[must_use]
+    pub const fn has_events_of_replaced_keys(self) -> bool {
+        self.since((8, 2), NEVER)
+    }
+
+    /// Whether CONFIG SET has an error of its own for a negative value of an unsigned setting (since Redis 8.2, not in Valkey).
+    #[must_use]
+    pub const fn names_negative_settings(self) -> bool {
+        self.since((8, 2), NEVER)
     }
 
     /// Whether CONFIG SET accepts several settings, and CONFIG GET several patterns (since Redis 7.0).

@@ -29,10 +29,10 @@ impl Dialect {
         matches!(self.family, Family::Valkey) && !self.since(NEVER, (9, 0))
     }
 
-    /// Whether XREAD's error about unbalanced lists names `+` (since Redis 7.4; Valkey's does not).
+    /// Whether XREAD's error about unbalanced lists names `+` (since Redis 8.0; Valkey's does not).
     #[must_use]
     pub const fn names_last_entry_id(self) -> bool {
-        matches!(self.family, Family::Redis) && self.since_redis(7, 4)
+        matches!(self.family, Family::Redis) && self.since_redis(8, 0)
     }
 
     /// Whether a blocked command is run again when it is woken, and timeouts that end too late are refused (since Redis 7.2).

@@ -5,11 +5,14 @@ use super::{Dialect, Family, NEVER};
 #[doc(hidden)]
 impl Dialect {
     /// Whether a string of `text` bytes under a key of `key` bytes is `embstr`: stored in one block of memory with its object.
-    /// Since Valkey 8.1, that block also holds the key and the time to live.
+    /// Since Redis 8.2 and Valkey 8.1, that block also holds the key and the time to live.
+    ///
+    /// DIFFERENCE: in Redis 8.2, a key of 32 bytes or more may have room for a time to live that does not count, depending on the
+    /// allocator. Here it always counts.
     ///
     /// DIFFERENCE: if a key's time to live is removed, Valkey keeps counting it until the key is written again.
     /// Source: redis 7.0 object.c, `OBJ_ENCODING_EMBSTR_SIZE_LIMIT`; valkey 9.1 object.c, `shouldEmbedStringObject`; the limits
-    /// of Valkey 8.1 are those that one reports.
+    /// of Redis 8.2 and Valkey 8.1 are those that one reports.
     #[must_use]
     pub const fn embeds_text(self, key: usize, text: usize, expires: bool) -> bool {
         let expiry = if expires { 8 } else { 0 };
@@ -18,15 +21,24 @@ impl Dialect {
         match (self.family, self.version) {
             (Family::Valkey, (9.., 1.., _) | (10.., ..)) => 8 + expiry + key + text + beside <= 128,
             (Family::Valkey, (9.., ..)) => 8 + expiry + key + text + beside <= 64,
-            (Family::Valkey, (8, 1.., _)) => expiry + key + text <= 41,
+            (Family::Valkey, (8, 1.., _)) | (Family::Redis, (8, 2.., _) | (9.., ..)) => {
+                expiry + key + text <= 41
+            }
             _ => text <= 44,
         }
     }
 
-    /// Whether integers below 10,000 are objects that all keys share (in every Redis, and up to Valkey 8.0).
+    /// Whether a string that once did not fit beside its key stays `raw` until it is set again, even if its time to live is
+    /// removed or its key is renamed (since Redis 8.2, not in Valkey).
+    #[must_use]
+    pub const fn keeps_strings_raw(self) -> bool {
+        self.since((8, 2), NEVER)
+    }
+
+    /// Whether integers below 10,000 are objects that all keys share (up to Redis 8.0 and Valkey 8.0).
     #[must_use]
     pub const fn shares_small_integers(self) -> bool {
-        !self.since(NEVER, (8, 1))
+        !self.since((8, 2), (8, 1))
     }
 
     /// Whether DEBUG OBJECT also reports a frequency of use (in Valkey 8).

@@ -447,10 +447,20 @@ impl Entry {
         self.heap_bytes() - parts.payload - clock_bytes(parts.tag)
     }
 
-    /// Whether the string has been changed in place since it was set.
+    /// Whether the string has been changed in place since it was set, or for another reason is `raw` until it is set again.
     #[must_use]
     pub fn is_raw(&self) -> bool {
         self.tag() & RAW != 0
+    }
+
+    /// Marks a string so that OBJECT ENCODING says `raw`. Does nothing to other values.
+    pub fn set_raw(&mut self) {
+        let tag = self.tag();
+        if tag & KIND_MASK == TEXT {
+            // SAFETY: every block starts with its tag; `&mut self` makes the write exclusive. RAW says nothing about the
+            // layout of the block.
+            unsafe { *self.0.as_ptr() = tag | RAW };
+        }
     }
 
     /// Moves the value into a new entry for `key` with `expire_at_ms`. Consumes this entry.

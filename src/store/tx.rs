@@ -423,8 +423,32 @@ impl<'a> Tx<'a> {
         self.tell(key);
     }
 
+    /// Marks a string that does not fit beside its key, if the server keeps it so. `expires` is whether it has a time to live.
+    fn keep_raw(dialect: Dialect, entry: &mut Entry, expires: bool) {
+        if !dialect.keeps_strings_raw() || entry.is_raw() {
+            return;
+        }
+        if let Value::Text(text) = entry.value()
+            && !dialect.embeds_text(entry.key().len(), text.len(), expires)
+        {
+            entry.set_raw();
+        }
+    }
+
+    /// Copies the entry of `key` into a new one for `to`, with the same expiry.
+    #[must_use]
+    pub fn copied(&self, key: &[u8], to: &[u8]) -> Option<Entry> {
+        let entry = self.entry(key)?;
+        let mut copy = entry.copied(key, entry.expire_at_ms());
+        Self::keep_raw(self.dialect, &mut copy, entry.expire_at_ms().is_some());
+        let expiry = copy.expire_at_ms();
+        Some(copy.rebuilt(to, expiry))
+    }
+
     /// Puts an entry under its own key, replacing the existing entry.
-    pub fn put(&mut self, entry: Entry) {
+    pub fn put(&mut self, mut entry: Entry) {
+        let expires = entry.expire_at_ms().is_some();
+        Self::keep_raw(self.dialect, &mut entry, expires);
         let entry = clocked(entry, self.use_s());
         let key: smallvec::SmallVec<[u8; 64]> = match self.watched {
             true => entry.key().into(),
@@ -486,15 +510,17 @@ impl<'a> Tx<'a> {
     /// Removes `key` and returns its entry.
     pub fn remove(&mut self, key: &[u8]) -> Option<Entry> {
         let (table, _, hash) = self.table(key)?;
-        let (entry, _) = table.remove_entry(hash, |(entry, _)| entry.key() == key)?;
+        let (mut entry, _) = table.remove_entry(hash, |(entry, _)| entry.key() == key)?;
         self.lose_weight(Weight::of(&entry));
+        let expires = entry.expire_at_ms().is_some();
+        Self::keep_raw(self.dialect, &mut entry, expires);
         self.tell(key);
         Some(entry)
     }
 
     /// Sets, changes or removes the expiry of `key`. Returns whether the key exists.
     pub fn set_expiry(&mut self, key: &[u8], expire_at_ms: Option<i64>) -> bool {
-        let used_s = self.use_s();
+        let (used_s, dialect) = (self.use_s(), self.dialect);
         let Some((table, _, hash)) = self.table(key) else {
             return false;
         };
@@ -503,6 +529,9 @@ impl<'a> Tx<'a> {
         };
         used_s.into_iter().for_each(|now_s| entry.touch(now_s));
         let before = Weight::of(entry);
+        // Also if it is removed now: the string was moved out of the key's block when the key got it.
+        let expires = expire_at_ms.is_some() || entry.expire_at_ms().is_some();
+        Self::keep_raw(dialect, entry, expires);
         entry.set_expiry(expire_at_ms);
         let change = Weight::since(entry, before);
         self.gain(change);

@@ -52,6 +52,12 @@ pub struct Snapshot {
     pub in_state_for: Duration,
     /// Whether it has ever been connected.
     pub was_up: bool,
+    /// How long the link has been up; `None` while it is not.
+    pub up_for: Option<Duration>,
+    /// How long the link has been down altogether since it was first up.
+    pub disconnected_for: Duration,
+    /// Connection attempts since the link was last lost, or since the start.
+    pub attempts_since_lost: u64,
     /// Time since the last byte arrived; `None` before the first.
     pub last_io: Option<Duration>,
     /// Why the last connection ended.
@@ -76,6 +82,10 @@ struct Inner {
     was_up: bool,
     /// Since when the link streams; `None` while it does not.
     up_since: Option<Instant>,
+    /// How long the link was down altogether, after it was first up and before it was last.
+    was_down_for: Duration,
+    /// The attempts before the link was last lost.
+    attempts_before: u64,
     last_error: Option<String>,
     failed_at: Option<Instant>,
     needs_a_person: bool,
@@ -134,6 +144,8 @@ impl Default for Status {
                 down_since: Some(now),
                 was_up: false,
                 up_since: None,
+                was_down_for: Duration::ZERO,
+                attempts_before: 0,
                 last_error: None,
                 failed_at: None,
                 needs_a_person: false,
@@ -164,9 +176,15 @@ impl Status {
     pub fn snapshot(&self) -> Snapshot {
         let last_io = self.last_received().map(|at| at.elapsed());
         let inner = self.inner();
+        let down_for = inner.down_since.map(|since| since.elapsed());
+        let attempts = self.attempts.load(Ordering::Relaxed);
         Snapshot {
             state: inner.state,
-            down_for: inner.down_since.map(|since| since.elapsed()),
+            down_for,
+            up_for: inner.up_since.map(|since| since.elapsed()),
+            disconnected_for: inner.was_down_for
+                + down_for.filter(|_| inner.was_up).unwrap_or_default(),
+            attempts_since_lost: attempts.saturating_sub(inner.attempts_before),
             in_state_for: inner.entered.elapsed(),
             was_up: inner.was_up,
             last_io,
@@ -190,6 +208,7 @@ impl Status {
             inner.entered = Instant::now();
         }
         inner.state = state;
+        self.note_change(&mut inner, state == LinkState::Connected);
         inner.was_up |= state == LinkState::Connected;
         inner.needs_a_person &= !matches!(state, LinkState::Sync | LinkState::Connected);
         inner.down_since = if state == LinkState::Connected {
@@ -199,6 +218,16 @@ impl Status {
         };
         inner.up_since =
             (state == LinkState::Connected).then(|| inner.up_since.unwrap_or_else(Instant::now));
+    }
+
+    /// Notes for how long the link was down when it comes up, and the attempts when it goes down.
+    fn note_change(&self, inner: &mut Inner, is_up: bool) {
+        if let Some(since) = inner.down_since.filter(|_| is_up && inner.was_up) {
+            inner.was_down_for += since.elapsed();
+        }
+        if inner.up_since.is_some() && !is_up {
+            inner.attempts_before = self.attempts.load(Ordering::Relaxed);
+        }
     }
 
     /// Returns how long the link has been streaming; `None` when it is not.

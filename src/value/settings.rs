@@ -14,6 +14,8 @@ pub struct Setting {
     pub old_name: Option<&'static str>,
     /// Whether it is a number of bytes and accepts units.
     memory: bool,
+    /// Whether servers hold it in an unsigned type.
+    is_unsigned: bool,
     range: RangeInclusive<i64>,
     read: fn(&Thresholds) -> i64,
     write: fn(&mut Thresholds, i64),
@@ -35,6 +37,23 @@ pub enum SettingError {
     /// The value is outside the setting's range.
     #[error("argument must be between {0} and {1} inclusive")]
     Range(i64, i64),
+    /// The value is negative, or so great that an unsigned setting takes it for negative.
+    #[error("argument must be greater or equal to 0")]
+    Negative,
+}
+
+impl SettingError {
+    /// Returns the error that a server of `dialect` has instead for this value of an unsigned setting.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn of_unsigned(self, text: &[u8], dialect: Dialect) -> Self {
+        let is_negative = text.starts_with(b"-")
+            || memory(text).is_some_and(|value| value > i128::from(i64::MAX));
+        match self {
+            Self::Range(..) if is_negative && dialect.names_negative_settings() => Self::Negative,
+            other => other,
+        }
+    }
 }
 
 /// The read and write functions of a field that holds a size.
@@ -84,7 +103,7 @@ pub static SETTINGS: [Setting; 12] = [
     size("set-max-listpack-entries", size!(set_max_listpack_entries)),
     size("set-max-listpack-value", size!(set_max_listpack_value)),
     size("stream-node-max-bytes", size!(stream_node_max_bytes)).bytes(),
-    size("stream-node-max-entries", size!(stream_node_max_entries)),
+    size("stream-node-max-entries", size!(stream_node_max_entries)).signed(),
     renamed(
         "zset-max-listpack-entries",
         "zset-max-ziplist-entries",
@@ -103,6 +122,7 @@ const fn size(name: &'static str, (read, write): Access) -> Setting {
         name,
         old_name: None,
         memory: false,
+        is_unsigned: true,
         range: 0..=i64::MAX,
         read,
         write,
@@ -121,7 +141,13 @@ impl Setting {
         self
     }
 
+    const fn signed(mut self) -> Self {
+        self.is_unsigned = false;
+        self
+    }
+
     const fn within(mut self, least: i32, most: i32) -> Self {
+        self.is_unsigned = false;
         self.range = least as i64..=most as i64;
         self
     }
@@ -150,11 +176,16 @@ impl Setting {
     /// # Errors
     /// Returns a [`SettingError`] if the text is not a valid value.
     pub fn parse(&self, text: &[u8], dialect: Dialect) -> Result<i64, SettingError> {
-        if self.memory {
-            return parse_bytes(text, &self.range, dialect);
-        }
-        let value = crate::resp::parse_integer(text).ok_or(SettingError::NotInteger)?;
-        within(i128::from(value), &self.range)
+        let value = if self.memory {
+            parse_bytes(text, &self.range, dialect)
+        } else {
+            let value = crate::resp::parse_integer(text).ok_or(SettingError::NotInteger)?;
+            within(i128::from(value), &self.range)
+        };
+        value.map_err(|error| match self.is_unsigned {
+            true => error.of_unsigned(text, dialect),
+            false => error,
+        })
     }
 }
 

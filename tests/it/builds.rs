@@ -35,11 +35,24 @@ pub fn gives_up_on_stars(name: &str, pattern: &str, theirs: &Reply) -> bool {
     name == "redis-6.0" && stars > 1000 && theirs.0.ends_with(b"*0\r\n")
 }
 
+/// Scripts that leave the sandbox in releases before the fix for it, such as Redis 7.4.1: they change the strings of all scripts,
+/// or run a function with other globals. redtail has the fix for every version. Source: CVE-2025-46818, redis 7.4.6.
+const LEAVES_THE_SANDBOX: &[&str] = &[
+    "getmetatable('x').__index=1",
+    "return getfenv()",
+    "return setfenv(1,{})",
+    "return newproxy",
+];
+
 /// Whether `theirs` is the answer of another build to `script`, for which redtail answers `ours`.
 pub fn other_build(script: &str, ours: &Reply, theirs: &Reply) -> bool {
     if BREAKS_ITS_LINE.contains(&script) {
         let line = theirs.0.strip_suffix(b"\r\n").unwrap_or_default();
         return line.len() > 1 && ours.0.starts_with(line);
+    }
+    let lists_globals = String::from_utf8_lossy(&theirs.0).contains("\r\ngetfenv:function\r\n");
+    if LEAVES_THE_SANDBOX.contains(&script) || lists_globals {
+        return !theirs.is_error();
     }
     ours.0 == b":1\r\n" && theirs.text().contains(REFUSED_SCRIPT)
 }

@@ -7,7 +7,7 @@ use crate::servers::{ALL, Server};
 const CATALOGUE: &str = include_str!("../../src/command/dispatch/catalogue.txt");
 
 /// The letters of the servers in the catalogue, in the order of [`ALL`].
-const LETTERS: [char; 5] = ['6', '7', '8', 'v', 'V'];
+const LETTERS: [char; 7] = ['6', '7', '4', '8', '2', 'v', 'V'];
 
 /// Commands whose key specifications have notes, which redtail leaves out.
 const NOTED: &[&str] = &[
@@ -39,7 +39,7 @@ fn names(letter: char) -> impl Iterator<Item = &'static str> {
 /// Whether the command is shown with its subcommands, whose order is random.
 fn is_container(name: &str) -> bool {
     let start = format!("{name}|");
-    names('8')
+    names('2')
         .chain(names('V'))
         .any(|other| other.starts_with(&start))
 }

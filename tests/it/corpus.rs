@@ -99,7 +99,9 @@ fn server_of(dump: &Path) -> &'static str {
     let servers = [
         "redis-6.0",
         "redis-7.0",
+        "redis-7.4",
         "redis-8.0",
+        "redis-8.2",
         "valkey-8.1",
         "valkey-9.1",
     ];
@@ -210,6 +212,11 @@ fn dumps_of_redis_7_0_come_back_from_our_payloads() {
 }
 
 #[test]
+fn dumps_of_redis_7_4_come_back_from_our_payloads() {
+    round_trips("redis-7.4");
+}
+
+#[test]
 fn dumps_of_redis_8_0_come_back_from_our_payloads() {
     round_trips("redis-8.0");
 }
@@ -237,4 +244,9 @@ fn a_snapshot_taken_while_slots_come_is_refused_by_that_name() {
         !output.status.success() && told.contains("taken during a slot migration"),
         "{told}"
     );
+}
+
+#[test]
+fn dumps_of_redis_8_2_come_back_from_our_payloads() {
+    round_trips("redis-8.2");
 }

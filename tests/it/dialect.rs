@@ -56,6 +56,7 @@ const READS: &[&str] = &[
     "XINFO STREAM stream",
     "XINFO STREAM stream FULL",
     "XREAD STREAMS stream +",
+    "XREAD COUNT 1 STREAMS stream",
     "EXPIRETIME hash",
     "HTTL hash FIELDS 1 f",
     "HPEXPIRETIME hash FIELDS 1 g",

@@ -15,11 +15,13 @@ use tempfile::TempDir;
 
 use crate::client::{Client, Reply, show};
 
-/// Every server that `tests/servers` unpacks, oldest first.
-pub const ALL: [&str; 5] = [
+/// The servers that most tests run against, oldest first. `tests/servers` unpacks some more.
+pub const ALL: [&str; 7] = [
     "redis-6.0",
     "redis-7.0",
+    "redis-7.4",
     "redis-8.0",
+    "redis-8.2",
     "valkey-8.1",
     "valkey-9.1",
 ];

@@ -40,7 +40,7 @@ pub(crate) fn is_name(name: &[u8]) -> bool {
     let mut parts = name.split(|byte| *byte == b'.');
     let family = parts.next().unwrap_or_default();
     let is_known = |known: &&str| family.eq_ignore_ascii_case(known.as_bytes());
-    parts.next().is_some() && FAMILIES.iter().any(|known| is_known(known))
+    parts.next().is_some() && FAMILIES.iter().any(is_known)
 }
 
 /// Whether dropping an index may also delete the keys in it. A primary deletes them itself, and says so in its command.

@@ -424,10 +424,7 @@ fn copy(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     if (source, args.at(1)) == (target, args.at(2)) {
         return Err(SAME);
     }
-    let Some(copied) = tx
-        .entry(args.at(1))
-        .map(|entry| entry.copied(args.at(2), entry.expire_at_ms()))
-    else {
+    let Some(copied) = tx.copied(args.at(1), args.at(2)) else {
         return Ok(());
     };
     put_into(tx, target, copied, replace)

@@ -338,6 +338,14 @@ pub struct Replication {
     pub down_for: Option<Duration>,
     /// Whether the link has ever been up.
     pub was_up: bool,
+    /// Time since the link came up, `None` while it is down.
+    pub up_for: Option<Duration>,
+    /// How long the link has been down altogether since it was first up.
+    pub disconnected_for: Duration,
+    /// Attempts to connect.
+    pub attempts: u64,
+    /// Attempts among them since the link was last lost, or since the start.
+    pub attempts_since_lost: u64,
     /// Why the link last went down.
     pub last_error: Option<String>,
     /// Whether the link cannot come up until an operator has fixed that error.

@@ -39,10 +39,12 @@ struct Writer(
     &'static str,
 );
 
-const WRITERS: [Writer; 5] = [
+const WRITERS: [Writer; 7] = [
     Writer("redis-6.0", '6', b"REDIS0009", "redis-ver", "6.0.16"),
     Writer("redis-7.0", '7', b"REDIS0010", "redis-ver", "7.0.15"),
+    Writer("redis-7.4", '8', b"REDIS0012", "redis-ver", "7.4.1"),
     Writer("redis-8.0", '8', b"REDIS0012", "redis-ver", "8.0.2"),
+    Writer("redis-8.2", '8', b"REDIS0012", "redis-ver", "8.2.3"),
     Writer("valkey-8.1", 'v', b"REDIS0011", "valkey-ver", "8.1.1"),
     Writer("valkey-9.1", '9', b"VALKEY080", "valkey-ver", "9.1.0"),
 ];
@@ -348,8 +350,18 @@ fn redis_7_0_and_we_load_the_same_and_answer_alike() {
 }
 
 #[test]
+fn redis_7_4_and_we_load_the_same_and_answer_alike() {
+    answers_as("redis-7.4");
+}
+
+#[test]
 fn redis_8_0_and_we_load_the_same_and_answer_alike() {
     answers_as("redis-8.0");
+}
+
+#[test]
+fn redis_8_2_and_we_load_the_same_and_answer_alike() {
+    answers_as("redis-8.2");
 }
 
 #[test]

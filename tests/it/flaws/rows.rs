@@ -1,6 +1,6 @@
 //! Damaged values, written by hand after dumps of servers: a type, and then the bytes that follow the key.
 //!
-//! "6", "7", "8", "v" and "9" are the servers that support a layout: Redis 6.0, 7.0 and 8.0, Valkey 8.1 and 9.1.
+//! "6", "7", "8", "v" and "9" are the servers that support a layout: Redis 6.0, 7.0 and since 7.4, Valkey 8.1 and 9.1.
 
 use super::Kind::{self, Group, Hash, List, Set, Stream, Text, Timed, Zset};
 

@@ -174,13 +174,28 @@ fn answers_as_a_replica_of_redis_7_0_does() {
 }
 
 #[test]
+fn answers_as_a_replica_of_redis_7_4_does() {
+    follow("redis-7.4", Trio::start("redis-7.4"));
+}
+
+#[test]
 fn answers_as_a_replica_of_redis_8_0_does() {
     follow("redis-8.0", Trio::start("redis-8.0"));
 }
 
 #[test]
+fn answers_as_a_replica_of_redis_8_2_does() {
+    follow("redis-8.2", Trio::start("redis-8.2"));
+}
+
+#[test]
 fn answers_as_a_replica_of_valkey_8_1_does() {
     follow("valkey-8.1", Trio::start("valkey-8.1"));
+}
+
+#[test]
+fn answers_as_a_replica_of_valkey_9_0_does() {
+    follow("valkey-9.0", Trio::start("valkey-9.0"));
 }
 
 #[test]

@@ -297,6 +297,7 @@ fn memory(text: &mut Text, facts: &Facts<'_>) {
     text.bytes("used_memory", held);
     text.bytes("used_memory_rss", resident);
     text.bytes("used_memory_peak", peak);
+    text.line("used_memory_peak_time", memory::peak_time(peak));
     text.line("used_memory_peak_perc", percent(held, peak));
     text.zeros(&["used_memory_overhead", "used_memory_startup"]);
     text.line("used_memory_dataset", held);
@@ -527,6 +528,14 @@ fn replication(text: &mut Text, facts: &Facts<'_>) {
     if syncing {
         transfer(text, replication);
     }
+    text.line(
+        "master_current_sync_attempts",
+        replication.attempts_since_lost,
+    );
+    text.line("master_total_sync_attempts", replication.attempts);
+    if let Some(up_for) = replication.up_for {
+        text.line("master_link_up_since_seconds", seconds(up_for));
+    }
     if let Some(down_for) = replication.down_for {
         let since = replication.was_up.then(|| seconds(down_for));
         text.line(
@@ -534,6 +543,10 @@ fn replication(text: &mut Text, facts: &Facts<'_>) {
             since.as_deref().unwrap_or("-1"),
         );
     }
+    text.line(
+        "total_disconnect_time_sec",
+        seconds(replication.disconnected_for),
+    );
     text.line("slave_priority", 0);
     text.line("slave_read_only", 1);
     text.line("replica_announced", 0);

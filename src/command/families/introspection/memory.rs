@@ -1,5 +1,8 @@
 //! Memory figures: what INFO and MEMORY STATS report.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use crate::command::rows::{Error, Host, SessionCx};
 use crate::resp::{Args, Reply};
 use crate::store::{Figures, Generation};
@@ -35,6 +38,17 @@ impl Memory {
     pub(super) fn peak(&self) -> u64 {
         self.resident_peak.max(self.held)
     }
+}
+
+/// Returns when this peak was first seen, in seconds since 1970. The system does not say when the process reached it.
+pub(super) fn peak_time(peak: u64) -> u64 {
+    static SEEN: Mutex<(u64, u64)> = Mutex::new((0, 0));
+    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if peak > seen.0 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        *seen = (peak, now.map_or(0, |since| since.as_secs()));
+    }
+    seen.1
 }
 
 fn figures(generation: Option<&Generation>) -> Vec<Figures> {

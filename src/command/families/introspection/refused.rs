@@ -120,16 +120,16 @@ const CLUSTER_COMMON: [Named; 28] = [
 ];
 
 /// CLUSTER's subcommands that only Valkey has.
-const CLUSTER_VALKEY: [Named; 4] = [
+const CLUSTER_VALKEY: [Named; 3] = [
     ("cancelslotmigrations", 2, "9.0.0"),
     ("getslotmigrations", 2, "9.0.0"),
     ("migrateslots", -4, "9.0.0"),
-    ("slot-stats", -4, "8.0.0"),
 ];
 
-/// CLUSTER's subcommands for the migration of slots in Redis. The second one is also Valkey's.
-const CLUSTER_MIGRATION: [Command; 2] = [
+/// CLUSTER's subcommands that Redis took over from Valkey, and those for its migration of slots.
+const CLUSTER_BOTH: [Command; 3] = [
     refused(("migration", -4, "8.4.0")),
+    refused(("slot-stats", -4, "8.2.0")).valkey("8.0.0"),
     refused(("syncslots", -3, "8.4.0")).valkey("9.0.0"),
 ];
 
@@ -226,9 +226,9 @@ const fn joined<const A: usize, const B: usize, const N: usize>(
 
 const CLUSTER_ROWS: &[Command] = &joined::<28, 7, 35>(
     rows(CLUSTER_COMMON, false),
-    joined::<5, 2, 7>(
+    joined::<4, 3, 7>(
         joined(rows(CLUSTER_VALKEY, true), [FLUSHSLOT]),
-        CLUSTER_MIGRATION,
+        CLUSTER_BOTH,
     ),
 );
 

@@ -1,7 +1,7 @@
 //! The settings of servers: names, kinds of values, defaults.
 //!
-//! The text holds what replicas of Redis 6.0, 7.0, 8.0 and of Valkey 8.1, 9.1 answered to CONFIG GET and CONFIG SET, one
-//! line for each distinct answer. A test asks the servers again.
+//! The text holds what replicas of Redis 6.0, 7.0, 7.4, 8.0, 8.2 and of Valkey 8.1, 9.1 answered to CONFIG GET and CONFIG SET,
+//! one line for each distinct answer. A test asks the servers again.
 
 use std::sync::OnceLock;
 
@@ -9,8 +9,8 @@ use crate::dialect::Dialect;
 use crate::resp::parse_integer;
 use crate::value::{SettingError, parse_bytes};
 
-/// A line has: servers (`6`, `7`, `8` for Redis, `v` for Valkey 8.1 and `V` for 9.1), name, kind, and default, which may
-/// be empty or contain blanks.
+/// A line has: servers (letters as in the catalogue of commands), name, kind, and default, which may be empty or contain blanks.
+/// A kind that begins with `u` is unsigned.
 const TEXT: &str = include_str!("settings.txt");
 
 /// A setting of some servers.
@@ -56,10 +56,13 @@ impl Known {
             "bool" => yes_or_no(text),
             "enum" => one_of(text, rest, dialect),
             "enums" => some_of(text, rest),
-            "int" => integer(text, rest),
-            "bytes" => parse_bytes(text, &range(rest), dialect)
-                .map(|bytes| bytes.to_string())
-                .map_err(|error| error.to_string()),
+            "int" => number(integer(text, rest)),
+            "uint" => number(integer(text, rest).map_err(|error| error.of_unsigned(text, dialect))),
+            "bytes" => number(parse_bytes(text, &range(rest), dialect)),
+            "ubytes" => number(
+                parse_bytes(text, &range(rest), dialect)
+                    .map_err(|error| error.of_unsigned(text, dialect)),
+            ),
             "bytes-or-percent" => bytes_or_percent(text, dialect),
             _ => Ok(String::from_utf8_lossy(text).into_owned()),
         }
@@ -128,14 +131,20 @@ fn yes_or_no(text: &[u8]) -> Result<String, String> {
         .ok_or_else(|| "argument must be 'yes' or 'no'".to_owned())
 }
 
-fn integer(text: &[u8], bounds: &str) -> Result<String, String> {
-    let number = parse_integer(text).ok_or_else(|| SettingError::NotInteger.to_string())?;
+fn integer(text: &[u8], bounds: &str) -> Result<i64, SettingError> {
+    let number = parse_integer(text).ok_or(SettingError::NotInteger)?;
     let range = range(bounds);
     if range.contains(&number) {
-        Ok(number.to_string())
+        Ok(number)
     } else {
-        Err(SettingError::Range(*range.start(), *range.end()).to_string())
+        Err(SettingError::Range(*range.start(), *range.end()))
     }
+}
+
+/// Returns a number, or why it is none, as text.
+fn number(read: Result<i64, SettingError>) -> Result<String, String> {
+    read.map(|number| number.to_string())
+        .map_err(|error| error.to_string())
 }
 
 fn one_of(text: &[u8], names: &'static str, dialect: Dialect) -> Result<String, String> {

@@ -23,7 +23,7 @@ pub(super) fn read(
 
 const WRONG_EVENT: &str = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
 
-/// Parses the flags of keyspace events, into the order in which CONFIG GET shows them. Source: redis 6.0 and 7.0
+/// Parses the flags of keyspace events, into the order in which CONFIG GET shows them. Source: redis 6.0 to 8.2
 /// notify.c, `keyspaceEventsFlagsToString`.
 fn events(text: &[u8], dialect: Dialect) -> Result<String, &'static str> {
     let classes = if dialect.sets_several_settings() {
@@ -31,10 +31,10 @@ fn events(text: &[u8], dialect: Dialect) -> Result<String, &'static str> {
     } else {
         "g$lshzxet"
     };
-    let newest = if dialect.sets_several_settings() {
-        "n"
-    } else {
-        ""
+    let newest = match dialect {
+        dialect if dialect.has_events_of_replaced_keys() => "noc",
+        dialect if dialect.sets_several_settings() => "n",
+        _ => "",
     };
     let has = |flag: char| text.contains(&(flag as u8));
     let known = |byte: &u8| {
