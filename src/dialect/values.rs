@@ -171,11 +171,11 @@ impl Dialect {
         matches!(self.family, Family::Valkey) && self.since((0, 0), (9, 0))
     }
 
-    /// Whether a negative LIMIT offset counts from the other end of the range in a large sorted set (since Redis 7.4 and Valkey
-    /// 8.0). In older servers, and in a small sorted set, it returns nothing.
+    /// Whether a negative LIMIT offset counts from the other end of the range in a large sorted set (Redis 7.4 and 8.0, and since
+    /// Valkey 8.0). In other servers, and in a small sorted set, it returns nothing.
     #[must_use]
     pub const fn has_negative_offsets(self) -> bool {
-        self.since((7, 4), (8, 0))
+        self.since((7, 4), (8, 0)) && !self.since((8, 2), NEVER)
     }
 
     /// Whether ZRANGE accepts the options of its relatives, and all of them read their options before their range (since Redis

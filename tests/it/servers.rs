@@ -35,6 +35,8 @@ pub struct Server {
     child: Child,
     directory: TempDir,
     pub port: u16,
+    /// Whether it leaves the rest of a pipeline unread after a command that blocks, as Valkey 9.0.0 does.
+    forgets_pipelines: bool,
 }
 
 /// Returns the path of a server's program ("redis-server", "cli", "benchmark"). If it is missing, prints that the test is skipped
@@ -152,7 +154,7 @@ impl Server {
         } else {
             &["--enable-debug-command", "yes"]
         };
-        Some(Self::spawn(port, |port, directory| {
+        let mut server = Self::spawn(port, |port, directory| {
             if let Some(dump) = dump {
                 std::fs::copy(dump, directory.join("dump.rdb")).expect("copy the dump");
             }
@@ -166,7 +168,9 @@ impl Server {
                 .args(config)
                 .envs(environment.iter().copied());
             command
-        }))
+        });
+        server.forgets_pipelines = name == "valkey-9.0";
+        Some(server)
     }
 
     /// Asserts that this server answers each of `questions` like `other`, a server `name`, in both protocol versions. Replies of
@@ -317,6 +321,7 @@ impl Server {
                 child,
                 directory,
                 port,
+                forgets_pipelines: false,
             };
             if server.answers() {
                 return server;
@@ -398,7 +403,13 @@ impl Server {
 
     /// A new connection.
     pub fn client(&self) -> Client {
-        Client::try_connect(self.port).unwrap_or_else(|error| panic!("{error}: {}", self.log()))
+        let client = Client::try_connect(self.port);
+        let client = client.unwrap_or_else(|error| panic!("{error}: {}", self.log()));
+        if self.forgets_pipelines {
+            client.one_by_one()
+        } else {
+            client
+        }
     }
 
     /// Sends one command on a connection of its own.

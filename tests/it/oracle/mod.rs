@@ -203,6 +203,11 @@ fn answers_as_a_replica_of_valkey_9_1_does() {
     follow("valkey-9.1", Trio::start("valkey-9.1"));
 }
 
+#[test]
+fn answers_as_a_replica_of_valkey_9_1_2_does() {
+    follow("valkey-9.1.2", Trio::start("valkey-9.1.2"));
+}
+
 /// The comparison relaxes everything in which two real replicas differ.
 #[test]
 fn a_second_real_replica_passes_the_same_comparison() {

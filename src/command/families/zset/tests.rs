@@ -219,6 +219,23 @@ fn replies_follow_the_upstreams_version() {
 }
 
 #[test]
+fn a_negative_offset_counts_from_the_other_end_in_some_versions() {
+    for (dialect, expected) in [
+        (Dialect::redis(7, 0, 15), "*0"),
+        (Dialect::redis(7, 4, 1), "*1 $2 m2"),
+        (Dialect::redis(8, 0, 2), "*1 $2 m2"),
+        (Dialect::redis(8, 2, 3), "*0"),
+        (Dialect::valkey(9, 1, 2), "*1 $2 m2"),
+    ] {
+        let bench = Bench::new(dialect);
+        let members: Vec<String> = (0..300).map(|at| format!("0 m{at}")).collect();
+        bench.apply(&format!("ZADD large {}", members.join(" ")));
+        let read = "ZRANGE large - [m2 BYLEX LIMIT -1 1";
+        assert_eq!(bench.read(read), expected, "{dialect:?}");
+    }
+}
+
+#[test]
 fn writes_that_make_no_sense_are_refused() {
     let bench = bench(Dialect::redis(8, 0, 0));
     for line in [
