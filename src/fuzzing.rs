@@ -56,7 +56,9 @@ fn walk(value: &Value<'_>) {
         Value::Stream(stream) => {
             let pending = stream.groups().map(|group| group.pending().count());
             let owned = stream.groups().flat_map(|group| group.consumers());
-            (pending.sum(), owned.map(|consumer| consumer.pending).sum())
+            let owned: usize = owned.map(|consumer| consumer.pending).sum();
+            let released: usize = stream.groups().map(|group| group.released().len()).sum();
+            (pending.sum(), owned + released)
         }
         Value::Module(module) => (module.len(), module.iter().count()),
     };
@@ -127,7 +129,7 @@ fn entry(object: Object<'_>, thresholds: &Thresholds) -> Result<Entry, crate::va
 /// Hashes whose fields expire have no layout before version 12, and Valkey's may expire later than Redis's can. So they are
 /// written only for the family that they came from, `own`.
 fn check_round_trip(kept: &Entry, own: Version, thresholds: &Thresholds) {
-    for version in [9, 12, 80].map(Version::of_payload) {
+    for version in [9, 12, 14, 80].map(Version::of_payload) {
         let kind = kept.value().value_type(Layouts::of(version)).number();
         let is_foreign = version.number == 9 || version.magic != own.magic;
         if kind > STREAM && is_foreign {
@@ -171,7 +173,11 @@ fn encoded(entry: &Entry, version: Version) -> std::io::Result<Vec<u8>> {
 pub fn payload(bytes: &[u8]) {
     restore(bytes);
     if let Some((version, value)) = bytes.split_first() {
-        let version = if version & 1 == 0 { 12 } else { 80 };
+        let version = match version % 4 {
+            0 => 12,
+            2 => 14,
+            _ => 80,
+        };
         restore(&sealed(value, version));
     }
 }
@@ -214,6 +220,7 @@ pub fn packed(bytes: &[u8]) {
         1 => intset(blob),
         2 => compressed(blob),
         3 => payload(&[&[0, STREAM], stream_of(blob).as_slice()].concat()),
+        15 => payload(&[&[2, STREAM_5], [0; 9].as_slice(), blob].concat()),
         other => {
             let number = PACKED_TYPES.get(usize::from(other)).unwrap_or(&16);
             // Type 25 has an expiry before its blob, type 18 a count and a kind, type 14 a count.
@@ -231,6 +238,8 @@ pub fn packed(bytes: &[u8]) {
 /// The types whose value is a packed blob.
 const PACKED_TYPES: [u8; 14] = [0, 0, 0, 0, 9, 10, 11, 12, 13, 14, 16, 17, 18, 20];
 const STREAM: u8 = 21;
+/// The newest layout of streams. After nine zeros, which are an empty stream, come the groups and the producers.
+const STREAM_5: u8 = 27;
 
 /// Returns a string as an RDB holds it.
 fn string(bytes: &[u8]) -> Vec<u8> {

@@ -12,6 +12,7 @@ mod values;
 
 pub use scripts::ScriptErrors;
 pub use snapshots::Flaw;
+pub use streams::OldestGroup;
 
 /// The server family of an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

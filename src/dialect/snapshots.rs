@@ -49,6 +49,10 @@ pub enum Flaw {
     ConsumerTwice,
     /// A group whose number of entries read is below -1.
     GroupCounter,
+    /// A stream to which fewer entries were added than it has, or more than `i64::MAX`.
+    StreamAdded,
+    /// A group that has read more entries than were added.
+    GroupAhead,
 }
 
 #[doc(hidden)]
@@ -65,11 +69,13 @@ impl Dialect {
             | Flaw::MemberTwice
             | Flaw::StreamWithoutNodes
             | Flaw::ConsumerTwice => !self.since_redis(7, 0),
+            // Source: redis rdb.c after 8.8; no server of this version was asked.
+            Flaw::StreamLength => !self.since((8, 10), (9, 0)),
+            Flaw::StreamAdded | Flaw::GroupAhead => !self.since((8, 10), NEVER),
             Flaw::Listpack
             | Flaw::IntsetOrder
             | Flaw::ScoreNan
             | Flaw::FieldTwice
-            | Flaw::StreamLength
             | Flaw::StreamNode
             | Flaw::PendingOwnerless
             | Flaw::PendingShared => !self.since(NEVER, (9, 0)),

@@ -2,6 +2,22 @@
 
 use super::{Dialect, Family, NEVER};
 
+/// How a server knows the smallest last-delivered id of a stream's groups, above which an entry counts as not read by all.
+///
+/// Redis 8.2 remembers it from one question to the next, and goes on doing so after the group is destroyed: then entries that
+/// all other groups have read are not deleted.
+///
+/// Source: redis 8.2 t_stream.c, `streamDestroyCG`; 8.2.3 was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OldestGroup {
+    /// It looks at all groups.
+    Exact,
+    /// It remembers the id, even of a destroyed group.
+    Remembered,
+    /// It is one or the other: which patch release corrected it is not known.
+    Doubtful,
+}
+
 #[doc(hidden)]
 impl Dialect {
     /// Whether XRANGE accepts `(id`, and XPENDING accepts IDLE (since Redis 6.2).
@@ -76,5 +92,62 @@ impl Dialect {
     #[must_use]
     pub const fn doubts_lag_before_deleted(self) -> bool {
         self.since((8, 0), (8, 1))
+    }
+
+    /// Whether XADD and XTRIM accept KEEPREF, DELREF and ACKED (since Redis 8.2, not in Valkey).
+    #[must_use]
+    pub const fn has_deletion_strategies(self) -> bool {
+        self.since((8, 2), NEVER)
+    }
+
+    /// How it knows which group has read least.
+    #[must_use]
+    pub const fn oldest_group(self) -> OldestGroup {
+        match self.version {
+            (8, 2, ..=3) | (8, 4, 0) => OldestGroup::Remembered,
+            (8, 2 | 4, _) => OldestGroup::Doubtful,
+            _ => OldestGroup::Exact,
+        }
+    }
+
+    /// Whether a trim with DELREF may also remove references to entries that were deleted before. Redis 8.2.3 keeps them; some
+    /// patch release after Redis 8.8 removes them.
+    ///
+    /// Source: the text of the correction, redis #15581; no server that has it was asked.
+    #[must_use]
+    pub const fn may_forget_tombstones(self) -> bool {
+        self.since((8, 8), NEVER)
+    }
+
+    /// Whether a group's ENTRIESREAD is at most the number of entries added (since Redis 8.2.1, not in Valkey).
+    #[must_use]
+    pub const fn limits_entries_read(self) -> bool {
+        self.since((8, 3), NEVER) || (self.since((8, 2), NEVER) && self.version.2 >= 1)
+    }
+
+    /// Whether XADD knows idempotent producers, and XINFO STREAM shows them (since Redis 8.6, not in Valkey).
+    #[must_use]
+    pub const fn has_idempotent_producers(self) -> bool {
+        self.since((8, 6), NEVER)
+    }
+
+    /// Whether XINFO STREAM FULL shows how many pending entries were released by XNACK (since Redis 8.8, not in Valkey).
+    #[must_use]
+    pub const fn has_released_entries(self) -> bool {
+        self.since((8, 8), NEVER)
+    }
+
+    /// Whether the radix tree of a stream's nodes has no leaves of their own (since Redis 8.10, not in Valkey).
+    ///
+    /// Source: redis rax.c after 8.8, `raxCompressNodeWithValue`; no server of this version was asked.
+    #[must_use]
+    pub const fn has_trees_without_leaves(self) -> bool {
+        self.since((8, 10), NEVER)
+    }
+
+    /// Whether XREAD accepts MAXCOUNT and MAXSIZE (since Redis 8.10, not in Valkey).
+    #[must_use]
+    pub const fn has_read_limits(self) -> bool {
+        self.since((8, 10), NEVER)
     }
 }

@@ -28,5 +28,5 @@ pub use error::{Error, ErrorKind};
 pub use item::Item;
 pub use module::Module;
 pub use read::{BoxError, Visitor, read, read_file};
-pub use stream::{Consumer, Entry, Group, Pending, Stream};
+pub use stream::{Consumer, Entry, Group, Idempotence, Pending, Producer, Stream};
 pub use value::{Key, Value};

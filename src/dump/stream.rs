@@ -1,4 +1,4 @@
-//! Streams: entries, consumer groups, and what is pending.
+//! Streams: entries, consumer groups, what is pending, and idempotent producers.
 
 use super::item::Item;
 use crate::{
@@ -69,6 +69,18 @@ impl<'a> Stream<'a> {
         })
     }
 
+    /// The idempotent producers and their settings; `None` if the dump is of a server before Redis 8.6.
+    #[must_use]
+    pub fn idempotence(&self) -> Option<Idempotence<'a>> {
+        let idmp = self.stream.idmp().filter(|_| self.has_producers());
+        idmp.map(|idmp| Idempotence { idmp })
+    }
+
+    /// Whether the layout holds idempotent producers.
+    fn has_producers(&self) -> bool {
+        matches!(rdb::type_name(self.type_number), "stream-v4" | "stream-v5")
+    }
+
     /// Whether the layout holds the counters of all entries ever added.
     fn has_counters(&self) -> bool {
         rdb::type_name(self.type_number) != "stream"
@@ -129,6 +141,101 @@ impl fmt::Debug for Entry<'_> {
     }
 }
 
+/// The idempotent producers of a stream, and their settings: a server does not add the entry of a producer that has added one
+/// under the same id before (XADD IDMP).
+#[derive(Clone, Copy)]
+pub struct Idempotence<'a> {
+    idmp: &'a value::Idmp,
+}
+
+impl<'a> Idempotence<'a> {
+    /// For how many seconds an id is known.
+    #[must_use]
+    pub const fn duration_s(&self) -> u64 {
+        self.idmp.duration_s()
+    }
+
+    /// How many ids of a producer are known at most.
+    #[must_use]
+    pub const fn entries_max(&self) -> u64 {
+        self.idmp.entries_max()
+    }
+
+    /// How many ids were ever added.
+    #[must_use]
+    pub const fn added(&self) -> u64 {
+        self.idmp.added
+    }
+
+    /// How many entries were not added because their ids were known.
+    #[must_use]
+    pub const fn duplicates(&self) -> u64 {
+        self.idmp.duplicates
+    }
+
+    /// Iterates over the producers, in ascending byte order of their names. Ids that have become too old since are included.
+    pub fn producers(&self) -> impl Iterator<Item = Producer<'a>> + use<'a> {
+        let producers = self.idmp.producers(None);
+        producers.map(|(name, known)| Producer { name, known })
+    }
+}
+
+impl fmt::Debug for Idempotence<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let producers: Vec<Producer<'_>> = self.producers().collect();
+        f.debug_struct("Idempotence")
+            .field("duration_s", &self.duration_s())
+            .field("entries_max", &self.entries_max())
+            .field("producers", &producers)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An idempotent producer.
+#[derive(Clone)]
+pub struct Producer<'a> {
+    name: &'a [u8],
+    known: value::Known<'a>,
+}
+
+impl<'a> Producer<'a> {
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> &'a [u8] {
+        self.name
+    }
+
+    /// The number of ids.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Whether there are no ids. A producer in a dump has some.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// Iterates over its ids, from the oldest on, and the entries that it has added under them.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], StreamId)> + use<'a> {
+        self.known.iter()
+    }
+}
+
+impl fmt::Debug for Producer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids: Vec<_> = self
+            .iter()
+            .map(|(iid, id)| (Item::Bytes(iid), id))
+            .collect();
+        f.debug_struct("Producer")
+            .field("name", &Item::Bytes(self.name))
+            .field("ids", &ids)
+            .finish()
+    }
+}
+
 /// A consumer group of a stream.
 #[derive(Clone, Copy)]
 pub struct Group<'a> {
@@ -153,7 +260,7 @@ impl<'a> Group<'a> {
     /// The number of entries that the group has read; `None` if the server did not know it or is older than Redis 7.0.
     #[must_use]
     pub fn entries_read(&self) -> Option<u64> {
-        let read = self.group.entries_read;
+        let read = self.group.entries_read();
         read.filter(|_| self.stream.has_counters())
     }
 
@@ -162,10 +269,17 @@ impl<'a> Group<'a> {
         let pending = self.group.pending().iter();
         pending.map(|(id, pending)| Pending {
             id: *id,
-            consumer: &pending.owner,
-            delivered_at_ms: pending.delivery_time_ms,
+            consumer: pending.owner.as_deref(),
+            delivered_at_ms: pending.delivery_time_ms(),
             deliveries: pending.delivery_count,
         })
+    }
+
+    /// Returns the ids of the pending entries that XNACK has released and no consumer has claimed since, in the order of their
+    /// release: the next consumers get them in this order.
+    #[must_use]
+    pub fn released(&self) -> Vec<StreamId> {
+        self.group.released()
     }
 
     /// Iterates over the consumers, in ascending byte order of their names.
@@ -201,9 +315,9 @@ impl fmt::Debug for Group<'_> {
 pub struct Pending<'a> {
     /// The entry's id. The entry itself may have been deleted.
     pub id: StreamId,
-    /// The name of the consumer that has it.
-    pub consumer: &'a [u8],
-    /// When it was last delivered, Unix time in milliseconds.
+    /// The name of the consumer that has it; `None` if XNACK has released it, so that any consumer may claim it.
+    pub consumer: Option<&'a [u8]>,
+    /// When it was last delivered, Unix time in milliseconds; 0 if it was released.
     pub delivered_at_ms: i64,
     /// How often it was delivered.
     pub deliveries: u64,

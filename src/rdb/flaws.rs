@@ -47,6 +47,18 @@ impl Flaws {
         Ok(())
     }
 
+    /// Passes over a flaw, which no server minded for long, and which changes nothing in how the value is kept.
+    ///
+    /// # Errors
+    /// Like [`keep`](Self::keep).
+    pub(super) fn pass(&self, flaw: Flaw, error: Error) -> Result<(), Error> {
+        if self.dialect.loads(flaw) {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    }
+
     /// Notes a flaw in a value that cannot be kept as the server has it. Reading continues to the value's end.
     ///
     /// # Errors

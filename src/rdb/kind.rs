@@ -38,7 +38,7 @@ macro_rules! value_types {
         /// Returns the name that Redis's own tools print for a value type, or an empty string for an unknown type. Type 22 has
         /// its Valkey name: Redis wrote that number only in release candidates of 7.4.
         ///
-        /// Source: redis 8.0 redis-check-rdb.c, `rdb_type_string`.
+        /// Source: redis 8.8 redis-check-rdb.c, `rdb_type_string`.
         #[must_use]
         pub fn type_name(number: u8) -> &'static str {
             if number == HASH_2 {
@@ -78,6 +78,8 @@ value_types! {
     HashListpackExPreGa = 23 "hash-listpack-md-pre-release",
     HashMetadata = 24 "hash-hashtable-md",
     HashListpackEx = 25 "hash-listpack-md",
+    StreamListpacks4 = 26 "stream-v4",
+    StreamListpacks5 = 27 "stream-v5",
 }
 
 /// Valkey's number for hashes whose fields expire. Release candidates of Redis 7.4 used it, too.

@@ -66,7 +66,43 @@ pub struct StreamObject {
     pub entries_added: u64,
     /// The consumer groups, in the order of the dump.
     pub groups: Vec<Group>,
+    /// The idempotent producers and their settings; `None` if the layout lacks them.
+    pub idmp: Option<Box<Idmp>>,
 }
+
+/// The idempotent producers of a stream, and their settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idmp {
+    /// For how many seconds an id is known: 1 to [`IDMP_DURATION_S_MAX`].
+    pub duration_s: u64,
+    /// How many ids of a producer are known at most: 1 to [`IDMP_ENTRIES_MAX_MAX`].
+    pub entries_max: u64,
+    /// The producers that have ids, in the order of the dump.
+    pub producers: Vec<Producer>,
+    /// How many ids were ever added.
+    pub added: u64,
+    /// How many entries were not added because their ids were known.
+    pub duplicates: u64,
+}
+
+/// An idempotent producer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Producer {
+    /// Its name.
+    pub id: Box<[u8]>,
+    /// The ids that it has used, from the oldest on, and the entries that it has added under them. Those that are too old may
+    /// be among them: that depends on the clock.
+    pub entries: Vec<(Box<[u8]>, StreamId)>,
+}
+
+/// The default of `stream-idmp-duration`, in seconds. Source: redis 8.8 config.c.
+pub const IDMP_DURATION_S: u64 = 100;
+/// The default of `stream-idmp-maxsize`. Source: redis 8.8 config.c.
+pub const IDMP_ENTRIES_MAX: u64 = 100;
+/// The largest duration, in seconds. Source: redis 8.8 server.h, `CONFIG_STREAM_IDMP_MAX_DURATION`.
+pub const IDMP_DURATION_S_MAX: u64 = 86_400;
+/// The largest number of ids of a producer. Source: redis 8.8 server.h, `CONFIG_STREAM_IDMP_MAX_MAXSIZE`.
+pub const IDMP_ENTRIES_MAX_MAX: u64 = 10_000;
 
 /// A consumer group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -81,6 +117,9 @@ pub struct Group {
     pub pel: Vec<Pending>,
     /// The group's consumers, in the order of the dump.
     pub consumers: Vec<Consumer>,
+    /// The ids of pending entries that XNACK took from their consumers, in that order. An id that appears twice counts where
+    /// it appears last.
+    pub released: Vec<StreamId>,
 }
 
 /// An entry that was delivered but not acknowledged.

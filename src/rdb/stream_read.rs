@@ -8,14 +8,18 @@ use super::{
     object::Object,
     reader::Reader,
     source::Source,
-    stream::{Consumer, Group, Pending, StreamId, StreamObject},
+    stream::{
+        Consumer, Group, IDMP_DURATION_S_MAX, IDMP_ENTRIES_MAX_MAX, Idmp, Pending, Producer,
+        StreamId, StreamObject,
+    },
     value::{listpack, room},
 };
 use crate::dialect::Flaw;
 
-/// Reads a stream of layout 1 (type 15), 2 (type 19) or 3 (type 21).
+/// Reads a stream of layout 1 (type 15), 2 (type 19), 3 (type 21), 4 (type 26) or 5 (type 27).
 ///
-/// Fills in what older layouts lack, as Redis's loader does. Source: redis 7.2 rdb.c, rdbLoadObject.
+/// Fills in what older layouts lack, as Redis's loader does. Source: redis 7.2 rdb.c, rdbLoadObject. Layouts 4 and 5: redis 8.8
+/// rdb.c; from its text, no server of this version was asked.
 pub(super) fn stream<S: Source>(
     reader: &mut Reader<S>,
     flaws: &mut Flaws,
@@ -36,7 +40,12 @@ pub(super) fn stream<S: Source>(
     if layout >= 2 {
         stream.first_id = id(reader)?;
         stream.max_deleted_id = id(reader)?;
+        let added_at = reader.position();
         stream.entries_added = reader.length()?;
+        if !(stream.length..=i64::MAX.unsigned_abs()).contains(&stream.entries_added) {
+            let cause = corrupt("the number of entries added does not match the stream's length");
+            flaws.pass(Flaw::StreamAdded, reader.error_at(added_at, cause))?;
+        }
     } else {
         stream.first_id = walk.first.unwrap_or_default();
         stream.entries_added = stream.length;
@@ -56,6 +65,9 @@ pub(super) fn stream<S: Source>(
         flaws.keep(Flaw::StreamLastId, reader.error_at(last_id_at, cause))?;
     }
     stream.groups = groups(reader, flaws, &stream, layout)?;
+    if layout >= 4 {
+        stream.idmp = Some(Box::new(idmp(reader)?));
+    }
     Ok(Object::Stream(Box::new(stream)))
 }
 
@@ -281,12 +293,21 @@ fn group<S: Source>(
         let cause = corrupt("a group's number of entries read is below -1");
         flaws.lose(Flaw::GroupCounter, reader.error_at(read_at, cause))?;
     }
+    if u64::try_from(entries_read).is_ok_and(|read| read > stream.entries_added) {
+        let cause = corrupt("a group has read more entries than were added");
+        flaws.pass(Flaw::GroupAhead, reader.error_at(read_at, cause))?;
+    }
     let pel = pel(reader, flaws)?;
     let mut owners = Owners {
         of: vec![None; pel.len()],
         pel: &pel,
     };
     let consumers = consumers(reader, flaws, &mut owners, layout)?;
+    let released = if layout >= 5 {
+        released(reader, &mut owners)?
+    } else {
+        Vec::new()
+    };
     if owners.of.contains(&None) {
         let cause = corrupt("a pending entry without a consumer");
         flaws.lose(Flaw::PendingOwnerless, reader.error(cause))?;
@@ -297,6 +318,7 @@ fn group<S: Source>(
         entries_read,
         pel,
         consumers,
+        released,
     })
 }
 
@@ -330,7 +352,7 @@ fn pel<S: Source>(reader: &mut Reader<S>, flaws: &mut Flaws) -> Result<Vec<Pendi
     Ok(pel)
 }
 
-/// Which consumer, by its number, owns each of a group's pending entries.
+/// Which consumer, by its number, owns each of a group's pending entries. Nobody owns one that was [`RELEASED`].
 struct Owners<'p> {
     /// The entries, in ascending order.
     pel: &'p [Pending],
@@ -404,6 +426,93 @@ fn consumer<S: Source>(
     })
 }
 
+/// Reads the ids of the pending entries that were released. No consumer may own them.
+///
+/// Source: redis 8.8 rdb.c, `rdbLoadObject`, "NACK zone"; an id may appear twice there.
+fn released<S: Source>(
+    reader: &mut Reader<S>,
+    owners: &mut Owners<'_>,
+) -> Result<Vec<StreamId>, Error> {
+    reader.reading("a group's released entries");
+    let count = reader.length()?;
+    let mut released = Vec::with_capacity(room(count).min(owners.pel.len()));
+    for _ in 0..count {
+        let at = reader.position();
+        let id = raw_id(reader)?;
+        let index = owners.pel.binary_search_by_key(&id, |entry| entry.id).ok();
+        let Some(owner) = index.and_then(|index| owners.of.get_mut(index)) else {
+            let cause = corrupt("a released entry is not pending in its group");
+            return Err(reader.error_at(at, cause));
+        };
+        if owner.is_some_and(|owner| owner != RELEASED) {
+            return Err(reader.error_at(at, corrupt("a released entry has an owner")));
+        }
+        *owner = Some(RELEASED);
+        released.push(id);
+    }
+    Ok(released)
+}
+
+/// Reads the idempotent producers.
+///
+/// Source: redis 8.8 rdb.c, `rdbLoadStreamIdmpEntries`. The server also skips what is too old by its clock; here, reading does
+/// not depend on the time.
+fn idmp<S: Source>(reader: &mut Reader<S>) -> Result<Idmp, Error> {
+    reader.reading("a stream's settings for idempotent producers");
+    let duration_s = within(reader, IDMP_DURATION_S_MAX, "duration out of range")?;
+    let entries_max = within(reader, IDMP_ENTRIES_MAX_MAX, "number of ids out of range")?;
+    reader.reading("a stream's idempotent producers");
+    let count = reader.length()?;
+    let mut producers = Vec::new();
+    let mut last_at = reader.position();
+    for _ in 0..count {
+        last_at = reader.position();
+        let producer = producer(reader)?;
+        // Servers write those whose ids are all too old, and skip them.
+        if !producer.entries.is_empty() {
+            producers.push(producer);
+        }
+    }
+    if stand_twice(&producers, |producer: &Producer| &producer.id) {
+        let cause = corrupt("duplicate idempotent producer in a stream");
+        return Err(reader.error_at(last_at, cause));
+    }
+    reader.reading("a stream's counters of idempotent producers");
+    Ok(Idmp {
+        duration_s,
+        entries_max,
+        producers,
+        added: reader.length()?,
+        duplicates: reader.length()?,
+    })
+}
+
+fn producer<S: Source>(reader: &mut Reader<S>) -> Result<Producer, Error> {
+    reader.reading("an idempotent producer");
+    let id = reader.boxed_string()?;
+    let count = reader.length()?;
+    let mut entries = Vec::with_capacity(room(count));
+    for _ in 0..count {
+        entries.push((reader.boxed_string()?, self::id(reader)?));
+    }
+    Ok(Producer { id, entries })
+}
+
+/// Reads a number from 1 to `most`.
+fn within<S: Source>(
+    reader: &mut Reader<S>,
+    most: u64,
+    reason: &'static str,
+) -> Result<u64, Error> {
+    let at = reader.position();
+    let number = reader.length()?;
+    if (1..=most).contains(&number) {
+        Ok(number)
+    } else {
+        Err(reader.error_at(at, corrupt(reason)))
+    }
+}
+
 /// Estimates how many entries a group had read, for a layout that lacks this number. Returns -1 if it cannot be known. Such a
 /// stream's deletions are not known either, so they are not taken into account.
 ///
@@ -428,6 +537,9 @@ fn estimate_entries_read(stream: &StreamObject, last_id: StreamId) -> i64 {
 /// Source: redis 7.2 stream.h, `STREAM_ITEM_FLAG_*`.
 const DELETED: i64 = 1;
 const SAME_FIELDS: i64 = 2;
+
+/// The number of a consumer that does not exist.
+const RELEASED: u64 = u64::MAX;
 
 /// Stored as a group's counter if it is not known. Source: redis 7.0 stream.h, `SCG_INVALID_ENTRIES_READ`.
 const UNKNOWN: i64 = -1;

@@ -123,6 +123,8 @@ impl Values {
             ValueType::StreamListpacks => stream_read::stream(reader, flaws, 1),
             ValueType::StreamListpacks2 => stream_read::stream(reader, flaws, 2),
             ValueType::StreamListpacks3 => stream_read::stream(reader, flaws, 3),
+            ValueType::StreamListpacks4 => stream_read::stream(reader, flaws, 4),
+            ValueType::StreamListpacks5 => stream_read::stream(reader, flaws, 5),
             ValueType::Module2 => ModuleValue::read(reader).map(Object::Module),
             ValueType::ModulePreGa => Err(reader.error(Cause::Module(kind.number()))),
         }

@@ -9,7 +9,7 @@ use super::super::{
     error::SinkError,
     object::Meta,
     source::MemorySource,
-    stream::{Consumer, Group, Pending, StreamId, StreamObject},
+    stream::{Consumer, Group, Idmp, Pending, Producer, StreamId, StreamObject},
     testing::*,
 };
 use super::*;
@@ -141,10 +141,13 @@ fn others() -> Vec<Specimen> {
         (REDIS, 15, stream_bytes(1), stream_content()),
         (REDIS, 19, stream_bytes(2), stream_content()),
         (REDIS, 21, stream_bytes(3), stream_content()),
+        (REDIS, 26, stream_bytes(4), stream_content()),
+        (REDIS, 27, stream_bytes(5), released_content()),
     ]
 }
 
-/// An example from a real server: entries 5-1, 5-2 (deleted), 7-0 and 9-0, with a group that has one pending entry.
+/// An example from a real server: entries 5-1, 5-2 (deleted), 7-0 and 9-0, with a group that has one pending entry. Layout 4 adds
+/// a producer, and one without ids; layout 5 adds a pending entry that was released. No server has written these two.
 fn stream_bytes(layout: u8) -> Vec<u8> {
     let id = |ms: u8, seq: u8| [[0, 0, 0, 0, 0, 0, 0, ms], [0, 0, 0, 0, 0, 0, 0, seq]].concat();
     let node = [
@@ -164,22 +167,43 @@ fn stream_bytes(layout: u8) -> Vec<u8> {
     if layout >= 2 {
         bytes.extend(b"\x81\xff\xff\xff\xff\xff\xff\xff\xff");
     }
-    bytes.extend(
-        [
-            &[1],
-            &id(7, 0)[..],
-            &[1, 0, 0, 0, 0, 0, 0, 0, 3],
-            b"\x01\x01C",
-            &[2, 0, 0, 0, 0, 0, 0, 0],
-        ]
-        .concat(),
-    );
+    let released = [&id(5, 2)[..], &[0; 8], &[2]].concat();
+    let owned = [&id(7, 0)[..], &[1, 0, 0, 0, 0, 0, 0, 0, 3]].concat();
+    if layout >= 5 {
+        bytes.extend([&[2], &released[..], &owned].concat());
+    } else {
+        bytes.extend([&[1], &owned[..]].concat());
+    }
+    bytes.extend([&b"\x01\x01C"[..], &[2, 0, 0, 0, 0, 0, 0, 0]].concat());
     if layout >= 3 {
         bytes.extend([255; 8]);
     }
     bytes.push(1);
     bytes.extend(id(7, 0));
+    if layout >= 5 {
+        bytes.push(1);
+        bytes.extend(id(5, 2));
+    }
+    if layout >= 4 {
+        // 300 seconds, 7 ids; the producers `P` and `old`; 5 added, 2 duplicates.
+        bytes.extend(b"\x41\x2c\x07\x02\x01P\x02\x01i\x05\x01\xc0\x09\x09\x00\x03old\x00\x05\x02");
+    }
     bytes
+}
+
+fn released_content() -> Content {
+    let mut content = stream_content();
+    if let Content::Stream { groups, .. } = &mut content {
+        let id = StreamId::new(5, 2);
+        let pending = Pending {
+            id,
+            delivery_time_ms: 0,
+            delivery_count: 2,
+        };
+        groups[0].pel.insert(0, pending);
+        groups[0].released.push(id);
+    }
+    content
 }
 
 fn stream_content() -> Content {
@@ -212,6 +236,7 @@ fn stream_content() -> Content {
             entries_read: 0,
             pel: vec![pending],
             consumers: vec![consumer],
+            released: Vec::new(),
         }],
     }
 }
@@ -346,6 +371,7 @@ fn old_streams_get_the_counters_that_redis_gives_them() {
         sink.0.unwrap()
     };
     let (v1, v2, v3) = (read(1, 15), read(2, 19), read(3, 21));
+    let v4 = read(4, 26);
     assert_eq!(
         (v1.entries_added, v1.first_id, v1.max_deleted_id),
         (3, StreamId::new(5, 1), StreamId::MIN)
@@ -360,6 +386,91 @@ fn old_streams_get_the_counters_that_redis_gives_them() {
     );
     assert_eq!(v1.groups[0].consumers[0].active_time_ms, 2);
     assert_eq!(v3.groups[0].consumers[0].active_time_ms, -1);
+    assert_eq!(v3.idmp, None);
+    let entries = vec![
+        ((*b"i").into(), StreamId::new(5, 1)),
+        ((*b"9").into(), StreamId::new(9, 0)),
+    ];
+    let idmp = Idmp {
+        duration_s: 300,
+        entries_max: 7,
+        // A producer without ids is as good as none.
+        producers: vec![Producer {
+            id: (*b"P").into(),
+            entries,
+        }],
+        added: 5,
+        duplicates: 2,
+    };
+    assert_eq!(v4.idmp, Some(Box::new(idmp)));
+}
+
+/// Source: redis 8.8 rdb.c, `rdbLoadObject`, which refuses these at any setting.
+#[test]
+fn what_cannot_be_right_in_new_streams_is_refused_where_it_stands() {
+    let good = stream_bytes(5);
+    let zone = good.len() - TAIL_BYTES - 17;
+    let tail = good.len() - TAIL_BYTES;
+    let cases: [(usize, &[u8], &str); 7] = [
+        (
+            zone + 16,
+            b"\x03",
+            "a released entry is not pending in its group",
+        ),
+        (
+            zone + 8,
+            b"\x07",
+            "a released entry is not pending in its group",
+        ),
+        (tail, b"\x40\x00", "duration out of range"),
+        (tail, b"\x80\x00\x01\x51\x81", "duration out of range"),
+        (tail + 2, b"\x00", "number of ids out of range"),
+        (tail + 2, b"\x67\x11", "number of ids out of range"),
+        (
+            tail + 15,
+            b"\x01P\x01\x01i\x05\x01",
+            "duplicate idempotent producer in a stream",
+        ),
+    ];
+    for (at, bytes, reason) in cases {
+        let mut bad = good.clone();
+        // In place of a number that is as long, or shorter.
+        let replaced = match bytes.len() {
+            7 => 5,
+            5 => 2,
+            length if at == tail + 2 => length.min(1),
+            length => length,
+        };
+        bad.splice(at..at + replaced, bytes.iter().copied());
+        let error = only(REDIS, 27, &bad).unwrap_err();
+        assert!(error.to_string().contains(reason), "{reason}: {error}");
+    }
+    let mut owned = good.clone();
+    let id = owned.len() - TAIL_BYTES - 16;
+    owned.splice(id..id + 16, [&[0; 7][..], &[7], &[0; 8]].concat());
+    let error = only(REDIS, 27, &owned).unwrap_err();
+    assert!(
+        error.to_string().contains("a released entry has an owner"),
+        "{error}"
+    );
+}
+
+/// The bytes of the settings, producers and counters in [`stream_bytes`].
+const TAIL_BYTES: usize = 22;
+
+/// Without deep checks, servers load a pending entry that nobody owns and that was not released. It cannot be kept as they do.
+#[test]
+fn a_pending_entry_that_is_neither_owned_nor_released_is_lost() {
+    let mut bytes = stream_bytes(5);
+    let zone = bytes.len() - TAIL_BYTES - 17;
+    bytes.splice(zone..zone + 17, [0]);
+    let error = only(REDIS, 27, &bytes).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("a pending entry without a consumer"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -560,7 +671,7 @@ fn hostile_streams_are_refused() {
 
 #[test]
 fn unknown_types_name_type_key_and_offset() {
-    for number in [8, 26, 33, 200] {
+    for number in [8, 33, 200] {
         let error = only(REDIS, number, b"\x02hi").unwrap_err();
         assert!(matches!(error.cause(), Cause::UnknownType(cause) if *cause == number));
         assert_eq!(

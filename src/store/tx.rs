@@ -192,6 +192,11 @@ impl<'a> Tx<'a> {
         }
     }
 
+    /// Tells the watchers of `key` of a change that [`set_quiet`](Self::set_quiet) has hidden from them.
+    pub fn announce(&self, key: &[u8]) {
+        self.tell(key);
+    }
+
     #[inline]
     fn tell_within(&self, key: &[u8]) {
         if !self.quiet {

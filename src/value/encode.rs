@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Group, Object, Stream};
+use super::{Group, Idmp, Object, Stream};
 use crate::rdb::ValueType;
 use crate::rdb::encode::{Layouts, StreamCounters, Writer};
 use crate::rdb::stream;
@@ -28,7 +28,9 @@ impl Object {
             Self::Stream(_) => match layouts.stream() {
                 1 => ValueType::StreamListpacks,
                 2 => ValueType::StreamListpacks2,
-                _ => ValueType::StreamListpacks3,
+                3 => ValueType::StreamListpacks3,
+                4 => ValueType::StreamListpacks4,
+                _ => ValueType::StreamListpacks5,
             },
         }
     }
@@ -70,26 +72,54 @@ fn encode_stream<W: Write>(stream: &Stream, writer: &mut Writer<W>) -> io::Resul
     })?;
     writer.count(stream.groups().len())?;
     for (name, group) in stream.groups() {
-        writer.stream_group(name, group.last_id, group.entries_read)?;
+        writer.stream_group(name, group.last_id, group.entries_read())?;
         encode_group(group, writer)?;
+        if writer.layouts().stream() >= 5 {
+            writer.stream_released(&group.released())?;
+        }
+    }
+    if writer.layouts().stream() >= 4 {
+        let default = Idmp::default();
+        encode_idmp(stream.idmp().unwrap_or(&default), writer)?;
     }
     Ok(())
 }
 
+/// DIFFERENCE: a server also writes producers without ids, until it drops them a tenth of a second later.
+fn encode_idmp<W: Write>(idmp: &Idmp, writer: &mut Writer<W>) -> io::Result<()> {
+    let now_ms = writer.now_ms();
+    let producers = idmp.producers(now_ms).count();
+    writer.stream_idmp(idmp.duration_s(), idmp.entries_max(), producers)?;
+    for (name, known) in idmp.producers(now_ms) {
+        writer.stream_producer(name, known.iter())?;
+    }
+    writer.stream_idmp_counters(idmp.added, idmp.duplicates)
+}
+
 fn encode_group<W: Write>(group: &Group, writer: &mut Writer<W>) -> io::Result<()> {
+    // Older layouts have no place for an entry without a consumer: it would make the value unreadable.
+    let holds_released = writer.layouts().stream() >= 5;
     let pending = group.pending().iter();
-    writer.stream_pending(pending.map(|(id, entry)| stream::Pending {
-        id: *id,
-        delivery_time_ms: entry.delivery_time_ms,
-        delivery_count: entry.delivery_count,
-    }))?;
+    let pending: Vec<_> = pending
+        .filter(|(_, entry)| holds_released || entry.owner.is_some())
+        .map(|(id, entry)| stream::Pending {
+            id: *id,
+            delivery_time_ms: entry.delivery_time_ms(),
+            delivery_count: entry.delivery_count,
+        })
+        .collect();
+    writer.stream_pending(pending.into_iter())?;
     // Group all ids by owner. A walk over all pending entries for each consumer would take too long.
-    let mut owned: Vec<_> = group.pending().iter().collect();
-    owned.sort_by(|(_, one), (_, other)| one.owner.cmp(&other.owner));
+    let mut owned: Vec<_> = group
+        .pending()
+        .iter()
+        .filter_map(|(id, entry)| Some((id, entry.owner.as_ref()?)))
+        .collect();
+    owned.sort_by_key(|(_, owner)| *owner);
     let mut rest = owned.as_slice();
     writer.count(group.consumers().len())?;
     for (name, consumer) in group.consumers() {
-        let own = rest.partition_point(|(_, entry)| entry.owner <= *name);
+        let own = rest.partition_point(|(_, owner)| *owner <= name);
         let (pending, behind) = rest.split_at(own);
         rest = behind;
         let ids = pending.iter().map(|(id, _)| **id);

@@ -24,7 +24,10 @@ pub use hash::Hash;
 pub use list::{End, List};
 pub use set::Set;
 pub use settings::{Choices, SETTINGS, Setting, SettingError, memory, parse_bytes, setting};
-pub use stream::{Consumer, Entry, Group, Keep, Pending, Stream};
+pub use stream::{
+    Consumer, DELIVERIES_MAX, Deletion, Doubt, Entry, Group, Idmp, Keep, Known, Pending, Recount,
+    Strategy, Stream, automatic_iid,
+};
 pub use thresholds::{ScoreText, Thresholds};
 pub use vector::VectorSet;
 pub use zset::{Change, Scored, Walk, Zset};

@@ -6,10 +6,15 @@ use super::{Error, Thresholds};
 use crate::rdb::listpack::Listpack;
 use crate::rdb::stream::{StreamId, StreamObject};
 
+mod delete;
 mod group;
+mod idmp;
 mod node;
+mod tree;
 
-pub use group::{Consumer, Group, Pending};
+pub use delete::{Deletion, Doubt, Keep, Strategy};
+pub use group::{Consumer, DELIVERIES_MAX, Group, Pending, Recount};
+pub use idmp::{Idmp, Known, automatic_iid};
 pub use node::Entry;
 
 /// The maximum size of a node, whatever the settings say. Source: redis 7.0 t_stream.c, `STREAM_LISTPACK_MAX_SIZE`.
@@ -33,19 +38,32 @@ pub struct Stream {
     /// The number of entries ever added.
     pub entries_added: u64,
     groups: BTreeMap<Box<[u8]>, Group>,
-    /// Whether an entry may have a larger id than the first entry of the next node, because that was so in the snapshot.
-    overlaps: bool,
-    /// The size of all nodes and groups.
+    /// What few streams have; boxed, so that it costs the others one word.
+    rare: Option<Box<Rare>>,
+    /// The size of all nodes and groups, and of what is rare.
     heap_bytes: usize,
 }
 
-/// What a trim keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
-    /// This many of the newest entries.
-    Newest(u64),
-    /// The entries from this id on.
-    From(StreamId),
+/// What few streams have.
+#[derive(Debug, Default)]
+struct Rare {
+    /// Whether an entry may have a larger id than the first entry of the next node, because that was so in the snapshot.
+    overlaps: bool,
+    /// The smallest last-delivered id of all groups, as a server of Redis 8.2 remembers it: see [`OldestGroup`](crate::dialect::OldestGroup).
+    oldest_group: Option<StreamId>,
+    /// What idempotent producers have added; `None` with the default settings and without any producer so far.
+    idmp: Option<Idmp>,
+}
+
+impl Clone for Rare {
+    /// COPY does not copy what a server remembers. Source: redis 8.2 t_stream.c, `streamDup`.
+    fn clone(&self) -> Self {
+        Self {
+            overlaps: self.overlaps,
+            oldest_group: None,
+            idmp: self.idmp.clone(),
+        }
+    }
 }
 
 impl Stream {
@@ -64,9 +82,9 @@ impl Stream {
             entries_added: object.entries_added,
             ..Self::default()
         };
-        let mut last = None;
+        let (mut last, mut overlaps) = (None, false);
         for (id, listpack) in object.nodes {
-            stream.overlaps |= last > Some(id);
+            overlaps |= last > Some(id);
             last = last.max(node::check(id, &listpack)?);
             stream.heap_bytes += node_bytes(&listpack);
             if stream.nodes.insert(id, listpack).is_some() {
@@ -74,7 +92,13 @@ impl Stream {
             }
         }
         // In that case an appended entry has a smaller id than an existing one, maybe in a node of its own.
-        stream.overlaps |= last > Some(stream.last_id);
+        overlaps |= last > Some(stream.last_id);
+        if overlaps {
+            stream.rare().overlaps = true;
+        }
+        if let Some(idmp) = object.idmp {
+            stream.put_idmp(Idmp::from_rdb(*idmp)?);
+        }
         for mut group in object.groups {
             let name = std::mem::take(&mut group.name);
             if stream.groups.contains_key(&name) {
@@ -114,20 +138,6 @@ impl Stream {
         self.nodes.iter().map(|(id, node)| (*id, node))
     }
 
-    /// Returns how many nodes Redis's radix tree has for these keys of sixteen bytes: one leaf per key, one node per place
-    /// where keys diverge, and one per run of bytes between those.
-    ///
-    /// Source: redis 7.0 rax.c, `raxGenericInsert`.
-    #[must_use]
-    pub fn tree_nodes(&self) -> usize {
-        let keys: Vec<[u8; KEY_BYTES]> = self.nodes.keys().map(|id| id.to_be_bytes()).collect();
-        if keys.is_empty() {
-            1
-        } else {
-            tree_nodes(&keys, 0)
-        }
-    }
-
     /// Iterates over the live entries with ids from `start` to `end`, inclusive, ascending.
     pub fn range(&self, start: StreamId, end: StreamId) -> impl Iterator<Item = Entry<'_>> {
         self.nodes_between(start, end)
@@ -139,7 +149,11 @@ impl Stream {
     /// Like [`range`](Self::range), but descending.
     pub fn range_back(&self, start: StreamId, end: StreamId) -> impl Iterator<Item = Entry<'_>> {
         // A backward walk continues to the first node, or to an entry below the start.
-        let lowest = if self.overlaps { StreamId::MIN } else { start };
+        let lowest = if self.overlaps() {
+            StreamId::MIN
+        } else {
+            start
+        };
         self.nodes_between(lowest, end)
             .rev()
             .flat_map(move |(id, listpack)| {
@@ -200,115 +214,6 @@ impl Stream {
         true
     }
 
-    /// Deletes entries. Returns how many existed.
-    pub fn delete(&mut self, ids: &[StreamId]) -> usize {
-        let (mut deleted, mut first) = (0, false);
-        for id in ids {
-            if self.delete_one(*id) {
-                first |= *id == self.first_id;
-                self.max_deleted_id = self.max_deleted_id.max(*id);
-                deleted += 1;
-            }
-        }
-        if deleted > 0 && (first || self.length == 0) {
-            self.find_first();
-        }
-        deleted
-    }
-
-    fn delete_one(&mut self, id: StreamId) -> bool {
-        let Some((master_id, node)) = self.nodes.range_mut(..=id).next_back() else {
-            return false;
-        };
-        let before = node_bytes(node);
-        if !node::bury_one(node, *master_id, id) {
-            return false;
-        }
-        self.heap_bytes = self.heap_bytes + node_bytes(node) - before;
-        self.length = self.length.wrapping_sub(1);
-        if node::counts(node).0 == 0 {
-            let master_id = *master_id;
-            self.drop_node(master_id);
-        }
-        true
-    }
-
-    /// Drops the oldest entries that `keep` does not cover: only whole nodes if `roughly` is set, and at most `limit` entries
-    /// (0: no limit). Returns how many were dropped.
-    ///
-    /// Source: redis 7.0 t_stream.c, `streamTrim`.
-    pub fn trim(&mut self, keep: Keep, roughly: bool, limit: u64) -> u64 {
-        let mut dropped = 0;
-        while let Some((&id, node)) = self.nodes.first_key_value() {
-            if matches!(keep, Keep::Newest(most) if self.length <= most) {
-                break;
-            }
-            let (live, _) = node::counts(node);
-            if limit > 0 && dropped + live > limit {
-                break;
-            }
-            if self.is_all_old(id, node, keep) {
-                self.length = self.length.wrapping_sub(live);
-                dropped += live;
-                self.drop_node(id);
-                continue;
-            }
-            if !roughly {
-                dropped += self.trim_node(id, keep);
-            }
-            break;
-        }
-        if dropped > 0 {
-            self.find_first();
-        }
-        dropped
-    }
-
-    /// Whether none of a node's entries is kept.
-    fn is_all_old(&self, id: StreamId, listpack: &Listpack, keep: Keep) -> bool {
-        match keep {
-            Keep::Newest(most) => self.length.wrapping_sub(node::counts(listpack).0) >= most,
-            Keep::From(first) => node::entries(id, listpack)
-                .last()
-                .is_some_and(|last| last.id < first),
-        }
-    }
-
-    fn trim_node(&mut self, id: StreamId, keep: Keep) -> u64 {
-        let Some(node) = self.nodes.get_mut(&id) else {
-            unreachable!("no node {id} to trim")
-        };
-        let before = node_bytes(node);
-        let mut left = self.length;
-        let buried = node::bury(node, id, |entry| match keep {
-            Keep::From(first) => entry.id < first,
-            Keep::Newest(most) => {
-                let wanted = left > most;
-                left = left.wrapping_sub(u64::from(wanted && !entry.is_deleted()));
-                wanted
-            }
-        });
-        self.heap_bytes = self.heap_bytes + node_bytes(node) - before;
-        self.length = self.length.wrapping_sub(buried);
-        buried
-    }
-
-    fn drop_node(&mut self, id: StreamId) {
-        if let Some(node) = self.nodes.remove(&id) {
-            self.heap_bytes -= node_bytes(&node);
-        }
-    }
-
-    /// Source: redis 7.0 t_stream.c, `streamGetEdgeID` and its callers.
-    fn find_first(&mut self) {
-        let first = self.range(StreamId::MIN, StreamId::MAX).next();
-        self.first_id = match first {
-            _ if self.length == 0 => StreamId::MIN,
-            Some(entry) => entry.id,
-            None => StreamId::MAX,
-        };
-    }
-
     /// Returns the id of the last live entry, or `None` if there is none.
     #[must_use]
     pub fn last_live_id(&self) -> Option<StreamId> {
@@ -325,6 +230,8 @@ impl Stream {
     /// Adds a group under a name. Replaces an existing one.
     pub fn put_group(&mut self, name: Box<[u8]>, group: Group) {
         self.remove_group(&name);
+        // A server creates it with the smallest id, and then sets its own.
+        self.group_moved(StreamId::MIN, group.last_id);
         self.heap_bytes += group_bytes(&name, &group);
         self.groups.insert(name, group);
     }
@@ -345,35 +252,45 @@ impl Stream {
         change: impl FnOnce(&mut Group) -> R,
     ) -> Option<R> {
         let group = self.groups.get_mut(name)?;
-        let before = group_bytes(name, group);
+        let (before, last_id) = (group_bytes(name, group), group.last_id);
         let result = change(group);
         self.heap_bytes = self.heap_bytes + group_bytes(name, group) - before;
+        let moved = group.last_id;
+        self.group_moved(last_id, moved);
         Some(result)
     }
-}
 
-/// The number of bytes of an id as a key of the radix tree.
-const KEY_BYTES: usize = 16;
-
-/// Returns the number of radix tree nodes for ascending keys whose first `depth` bytes are equal. Recurses at most once per byte.
-fn tree_nodes(keys: &[[u8; KEY_BYTES]], depth: usize) -> usize {
-    let (Some(first), Some(last)) = (keys.first(), keys.last()) else {
-        return 0;
-    };
-    let shared = first
-        .iter()
-        .zip(last)
-        .take_while(|(one, other)| one == other)
-        .count();
-    let run = usize::from(shared > depth);
-    if keys.len() == 1 {
-        return run + 1;
+    /// The idempotent producers and their settings; `None` if the settings are the default ones and there never was any.
+    #[must_use]
+    pub fn idmp(&self) -> Option<&Idmp> {
+        self.rare.as_ref()?.idmp.as_ref()
     }
-    let branches = keys.chunk_by(|one, other| one.get(shared) == other.get(shared));
-    run + 1
-        + branches
-            .map(|keys| tree_nodes(keys, shared + 1))
-            .sum::<usize>()
+
+    /// Changes the idempotent producers or their settings.
+    pub fn change_idmp<R>(&mut self, change: impl FnOnce(&mut Idmp) -> R) -> R {
+        let mut idmp = self.rare().idmp.take().unwrap_or_default();
+        self.heap_bytes -= idmp.heap_bytes();
+        let result = change(&mut idmp);
+        self.put_idmp(idmp);
+        result
+    }
+
+    /// Puts back, or adds, what [`rare`](Self::rare) does not have at the moment.
+    fn put_idmp(&mut self, idmp: Idmp) {
+        self.heap_bytes += idmp.heap_bytes();
+        self.rare().idmp = Some(idmp);
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        if self.rare.is_none() {
+            self.heap_bytes += size_of::<Rare>();
+        }
+        self.rare.get_or_insert_default()
+    }
+
+    fn overlaps(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.overlaps)
+    }
 }
 
 fn node_bytes(node: &Listpack) -> usize {

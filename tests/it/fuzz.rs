@@ -115,6 +115,26 @@ fn mutated_pieces_of_dumps_keep_every_promise() {
     }
 }
 
+/// A stream with an entry, a group of two pending entries, one of which was released, and two producers, as Redis 8.8 writes it.
+const STREAM: &[u8] = b"\x02\x1b\x01\x10\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\x01\
+    \x1d\x1d\0\0\0\x0a\0\x01\x01\0\x01\x01\x01\x81f\x02\0\x01\x02\x01\0\x01\0\x01\x81v\x02\x04\x01\xff\
+    \x01\x05\x01\x05\x01\x05\0\x02\
+    \x01\x01G\x05\x01\x02\x02\
+    \0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x02\
+    \0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\x01\x01\0\0\0\0\0\0\0\x03\
+    \x01\x01C\x02\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\x01\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\x01\
+    \x01\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\0\
+    \x41\x2c\x07\x02\x01P\x02\x01i\x05\x01\x01j\x05\x01\x01Q\x01\x01i\x05\x01\x05\x02";
+
+#[test]
+fn mutated_streams_keep_every_promise() {
+    fuzz(fuzzing::payload, STREAM, 4000);
+    // After the node and the counters of the stream.
+    let groups = STREAM.windows(3).position(|bytes| bytes == b"\x01\x01G");
+    let groups = &STREAM[groups.expect("there is a group")..];
+    fuzz(fuzzing::packed, &[b"\x0f", groups].concat(), 4000);
+}
+
 const LINES: [&str; 10] = [
     "SET a 1",
     "MULTI",

@@ -98,7 +98,7 @@ fn group(group: Group<'_>) -> Json {
     let owned = |name: &[u8]| {
         group
             .pending()
-            .filter(|pending| pending.consumer == name)
+            .filter(|pending| pending.consumer == Some(name))
             .count()
     };
     let consumer = |consumer: Consumer<'_>| {
@@ -112,7 +112,7 @@ fn group(group: Group<'_>) -> Json {
     let pending = |pending: Pending<'_>| {
         json!({
             "id": pending.id.to_string(),
-            "consumer": characters(pending.consumer),
+            "consumer": pending.consumer.map(characters),
             "delivered_ms": pending.delivered_at_ms,
             "deliveries": pending.deliveries,
         })

@@ -41,11 +41,15 @@ Each line is an object:
             list, set: an array of strings
             hash: an array of [field, value], or [field, value, expiry] if the field expires
             zset: an array of [member, score]; the score is a string, such as \"1.5\", \"-0\" or \"inf\"
-            stream: an object {length, last_id, max_deleted_id, entries_added, entries, groups}
+            stream: an object {length, last_id, max_deleted_id, entries_added, entries, groups}; in dumps of Redis 8.6 and
+            later also idempotence
               entries   [[id, [[field, value], ...]], ...]
-              groups    [{name, last_id, entries_read, pending, consumers}, ...]
-              pending   [{id, consumer, delivered_ms, deliveries}, ...]
+              groups    [{name, last_id, entries_read, pending, consumers}, ...]; also released if there are any: the ids
+                        that XNACK has taken from their consumers, in this order
+              pending   [{id, consumer, delivered_ms, deliveries}, ...]; the consumer of a released entry is null
               consumers [{name, seen_ms, active_ms}, ...]
+              idempotence {duration_s, entries_max, added, duplicates, producers}
+              producers [{name, ids: [[iid, id], ...]}, ...]
             module: an object {module, version, raw}: the type's name, its version, and the bytes of the items
             null for what the dump's version does not write and for what its server did not know
 

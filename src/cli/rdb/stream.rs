@@ -12,13 +12,30 @@ pub(super) struct StreamValue<'a> {
 
 /// The stream's own members.
 #[derive(Serialize)]
-struct Whole<E, G> {
+struct Whole<'a, E, G> {
     length: usize,
     last_id: Id,
     max_deleted_id: Option<Id>,
     entries_added: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idempotence: Option<IdempotenceLine<'a>>,
     entries: E,
     groups: G,
+}
+
+#[derive(Serialize)]
+struct IdempotenceLine<'a> {
+    duration_s: u64,
+    entries_max: u64,
+    added: u64,
+    duplicates: u64,
+    producers: Vec<ProducerLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct ProducerLine<'a> {
+    name: Text<'a>,
+    ids: Vec<(Text<'a>, Id)>,
 }
 
 #[derive(Serialize)]
@@ -27,13 +44,15 @@ struct GroupLine<'a> {
     last_id: Id,
     entries_read: Option<u64>,
     pending: Vec<PendingLine<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    released: Vec<Id>,
     consumers: Vec<ConsumerLine<'a>>,
 }
 
 #[derive(Serialize)]
 struct PendingLine<'a> {
     id: Id,
-    consumer: Text<'a>,
+    consumer: Option<Text<'a>>,
     delivered_ms: i64,
     deliveries: u64,
 }
@@ -62,7 +81,7 @@ impl<'a> StreamValue<'a> {
     fn group(&self, group: &Group<'a>) -> GroupLine<'a> {
         let pending = group.pending().map(|pending| PendingLine {
             id: Id(pending.id),
-            consumer: self.text(Item::Bytes(pending.consumer)),
+            consumer: pending.consumer.map(|name| self.text(Item::Bytes(name))),
             delivered_ms: pending.delivered_at_ms,
             deliveries: pending.deliveries,
         });
@@ -76,8 +95,29 @@ impl<'a> StreamValue<'a> {
             last_id: Id(group.last_id()),
             entries_read: group.entries_read(),
             pending: pending.collect(),
+            released: group.released().into_iter().map(Id).collect(),
             consumers: consumers.collect(),
         }
+    }
+}
+
+impl<'a> StreamValue<'a> {
+    fn idempotence(&self) -> Option<IdempotenceLine<'a>> {
+        let idempotence = self.stream.idempotence()?;
+        let producers = idempotence.producers().map(|producer| ProducerLine {
+            name: self.text(Item::Bytes(producer.name())),
+            ids: producer
+                .iter()
+                .map(|(iid, id)| (self.text(Item::Bytes(iid)), Id(id)))
+                .collect(),
+        });
+        Some(IdempotenceLine {
+            duration_s: idempotence.duration_s(),
+            entries_max: idempotence.entries_max(),
+            added: idempotence.added(),
+            duplicates: idempotence.duplicates(),
+            producers: producers.collect(),
+        })
     }
 }
 
@@ -89,6 +129,7 @@ impl Serialize for StreamValue<'_> {
             last_id: Id(stream.last_id()),
             max_deleted_id: stream.max_deleted_id().map(Id),
             entries_added: stream.entries_added(),
+            idempotence: self.idempotence(),
             entries: Seq(|| stream.iter().map(|entry| self.entry(&entry))),
             groups: Seq(|| stream.groups().map(|group| self.group(&group))),
         }

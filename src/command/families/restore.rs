@@ -2,7 +2,8 @@
 
 use crate::command::rows::Error;
 use crate::command::rows::parse::{integer, moment_ms};
-use crate::rdb::{self, encode::Layouts, version::Version};
+use crate::rdb::encode::{Layouts, Writer};
+use crate::rdb::{self, version::Version};
 use crate::resp::{Args, Reply};
 use crate::store::{NewValue, Tx, Value, View};
 use crate::value::Object;
@@ -20,7 +21,11 @@ pub(crate) fn dump(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result
     }
     let version = Version::of_payload(reply.dialect().rdb_version());
     let kind = value.value_type(Layouts::of(version));
-    let payload = rdb::dump::encode_payload(version, kind, |writer| value.encode(writer))
+    let write = |writer: &mut Writer<Vec<u8>>| {
+        writer.as_of(view.now_ms());
+        value.encode(writer)
+    };
+    let payload = rdb::dump::encode_payload(version, kind, write)
         .map_err(|error| Error::Owned(format!("ERR {error}")))?;
     reply.bulk(&payload);
     Ok(())

@@ -50,4 +50,5 @@ pub use session::{
     Blocked, HeldBack, Host, KeptState, LastFault, Loading, Replication, Replies, Session,
     SessionCx, Statistics, SyncNames, Synced, SyncsOf, Tally,
 };
+pub(crate) use wait::Limits;
 pub use wait::Wait;

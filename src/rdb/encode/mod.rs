@@ -43,6 +43,8 @@ pub struct Writer<W> {
     passed: u64,
     /// If `None`, strings are not compressed.
     compressor: Option<Compressor>,
+    /// The moment of which values are written: see [`as_of`](Self::as_of).
+    now_ms: Option<i64>,
 }
 
 impl<W: Write> Writer<W> {
@@ -55,7 +57,19 @@ impl<W: Write> Writer<W> {
             crc: 0,
             passed: 0,
             compressor: Some(SPARE.take().unwrap_or_default()),
+            now_ms: None,
         }
+    }
+
+    /// From now on, leaves out what is too old at this moment, Unix time in milliseconds, where servers leave it out.
+    pub const fn as_of(&mut self, now_ms: i64) {
+        self.now_ms = Some(now_ms);
+    }
+
+    /// Returns the moment of which values are written, Unix time in milliseconds; `None` if nothing is left out.
+    #[must_use]
+    pub const fn now_ms(&self) -> Option<i64> {
+        self.now_ms
     }
 
     /// Turns off compression (`rdbcompression no`).
@@ -136,7 +150,7 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// The layouts that a version has. Source: redis 8.0 rdb.c, `rdbSaveObjectType`, and its predecessors.
+/// The layouts that a version has. Source: redis 8.8 rdb.c, `rdbSaveObjectType`, and its predecessors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layouts {
     version: Version,
@@ -170,12 +184,14 @@ impl Layouts {
         self.version.number >= 11
     }
 
-    /// Returns which of the three layouts streams are written in.
+    /// Returns which of the five layouts streams are written in.
     #[must_use]
     pub const fn stream(self) -> u8 {
-        match self.version.number {
-            11.. => 3,
-            10 => 2,
+        match (self.version.magic, self.version.number) {
+            (Magic::Redis, 14..) => 5,
+            (Magic::Redis, 13) => 4,
+            (_, 11..) => 3,
+            (_, 10) => 2,
             _ => 1,
         }
     }

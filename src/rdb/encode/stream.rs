@@ -1,4 +1,4 @@
-//! Writes streams: nodes, counters, groups and consumers, in this order.
+//! Writes streams: nodes, counters, groups and consumers, and idempotent producers, in this order.
 
 use super::Writer;
 use crate::rdb::listpack::Listpack;
@@ -20,7 +20,7 @@ pub struct StreamCounters {
     pub entries_added: u64,
 }
 
-/// Source: redis 7.2 rdb.c, `rdbSaveObject`.
+/// Source: redis 7.2 and 8.8 rdb.c, `rdbSaveObject`.
 impl<W: Write> Writer<W> {
     /// Writes a stream's nodes, in ascending order.
     ///
@@ -110,6 +110,62 @@ impl<W: Write> Writer<W> {
             self.raw(&id.to_be_bytes())?;
         }
         Ok(())
+    }
+
+    /// Writes the ids of a group's released entries, in the order of their release. Call this after the last consumer, in the
+    /// layouts from 5 on.
+    ///
+    /// # Errors
+    /// The output's error.
+    pub fn stream_released(&mut self, released: &[StreamId]) -> io::Result<()> {
+        self.count(released.len())?;
+        for id in released {
+            self.raw(&id.to_be_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Writes the settings for idempotent producers, and the number of producers, which must follow. Call this after the last
+    /// group, in the layouts from 4 on.
+    ///
+    /// # Errors
+    /// The output's error.
+    pub fn stream_idmp(
+        &mut self,
+        duration_s: u64,
+        entries_max: u64,
+        producers: usize,
+    ) -> io::Result<()> {
+        self.length(duration_s)?;
+        self.length(entries_max)?;
+        self.count(producers)
+    }
+
+    /// Writes an idempotent producer: its ids from the oldest on, and the entries added under them.
+    ///
+    /// # Errors
+    /// The output's error.
+    pub fn stream_producer<'a>(
+        &mut self,
+        name: &[u8],
+        entries: impl ExactSizeIterator<Item = (&'a [u8], StreamId)>,
+    ) -> io::Result<()> {
+        self.string(name)?;
+        self.count(entries.len())?;
+        for (iid, id) in entries {
+            self.string(iid)?;
+            self.stream_id(id)?;
+        }
+        Ok(())
+    }
+
+    /// Writes how many ids of idempotent producers were ever added, and how many were duplicates.
+    ///
+    /// # Errors
+    /// The output's error.
+    pub fn stream_idmp_counters(&mut self, added: u64, duplicates: u64) -> io::Result<()> {
+        self.length(added)?;
+        self.length(duplicates)
     }
 
     fn stream_id(&mut self, id: StreamId) -> io::Result<()> {

@@ -52,6 +52,26 @@ impl<'a> Entry<'a> {
     }
 }
 
+/// Where an entry is, without its contents.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) id: StreamId,
+    /// The index of its flags in the listpack.
+    pub(super) index: usize,
+    /// Whether it is a tombstone.
+    pub(super) deleted: bool,
+}
+
+impl From<Entry<'_>> for Place {
+    fn from(entry: Entry<'_>) -> Self {
+        Self {
+            id: entry.id,
+            index: entry.index,
+            deleted: entry.deleted,
+        }
+    }
+}
+
 /// Iterates over a node's entries, including tombstones.
 #[derive(Debug, Clone)]
 pub(super) struct Entries<'a> {
@@ -261,7 +281,8 @@ pub(super) fn bury_one(node: &mut Listpack, master_id: StreamId, id: StreamId) -
     index.is_some_and(|index| bury_at(node, &[index]) == 1)
 }
 
-fn bury_at(node: &mut Listpack, indexes: &[usize]) -> u64 {
+/// Turns the live entries whose flags are at these indexes into tombstones. Returns how many.
+pub(super) fn bury_at(node: &mut Listpack, indexes: &[usize]) -> u64 {
     for index in indexes {
         let Some(flags) = node.get(*index).and_then(|item| item.as_int()) else {
             unreachable!("no flags of an entry at {index}")

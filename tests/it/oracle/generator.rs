@@ -139,10 +139,12 @@ pub fn is_of(command: &Words, row: &str) -> bool {
 fn built(text: &str) -> Vec<Form> {
     let without = std::env::var("REDTAIL_ORACLE_WITHOUT").unwrap_or_default();
     let left_out: Vec<_> = without.split(',').collect();
+    let only = std::env::var("REDTAIL_ORACLE_ONLY").unwrap_or_default();
     let mut forms = forms(text);
     forms.retain(|form| {
         let first = form.name.split(' ').next().unwrap_or_default();
-        !left_out.contains(&form.name.as_str()) && !left_out.contains(&first)
+        let is_meant = only.split(',').any(|start| form.name.starts_with(start));
+        is_meant && !left_out.contains(&form.name.as_str()) && !left_out.contains(&first)
     });
     forms
 }

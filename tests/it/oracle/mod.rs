@@ -12,6 +12,7 @@
 //! | `REDTAIL_ORACLE_WRITES` | writes for each seed | 400 |
 //! | `REDTAIL_ORACLE_SEED` | the first seed | 1 |
 //! | `REDTAIL_ORACLE_WITHOUT` | rows to leave out, separated by commas, to look past a known difference | none |
+//! | `REDTAIL_ORACLE_ONLY` | the beginnings of rows' names, separated by commas, to look at some commands alone: `x,copy` | all |
 //! | `REDTAIL_ORACLE_SHRINK_SECONDS` | seconds to spend on each reproduction | 20 |
 
 mod exempt;

@@ -228,6 +228,14 @@ XDEL {stream} {id}+
 XDELEX {stream} [(KEEPREF|DELREF|ACKED)] IDS #{id}+
 XTRIM {stream} MAXLEN [(=|~)] {count} [LIMIT {count}]
 XTRIM {stream} MINID [(=|~)] {id} [LIMIT {count}]
+XADD {stream} [NOMKSTREAM] (KEEPREF|DELREF|ACKED) (MAXLEN|MAXLEN =|MAXLEN ~) {index} {newid} a {value}
+XADD {stream} (MINID|MINID =|MINID ~) {id} (DELREF|ACKED) {newid} a {value}
+XTRIM {stream} MAXLEN [(=|~)] {index} (KEEPREF|DELREF|ACKED)
+XTRIM {stream} (DELREF|ACKED) MINID [(=|~)] {id} [LIMIT {count}]
+XADD {auto} (IDMP {consumer} {m}|IDMPAUTO {consumer}) * f {m}
+XADD {auto} (IDMP {consumer} {m}|IDMPAUTO {consumer}) MAXLEN ~ {index} * f {m}
+XCFGSET {auto} [IDMP-DURATION {count}] [IDMP-MAXSIZE {count}]
+XIDMPRECORD {stream} {consumer} {m} {id}
 XSETID {stream} {id} [ENTRIESADDED {count}] [MAXDELETEDID {id}]
 XSETID {stream} {newid}
 ";
@@ -246,6 +254,8 @@ XREADGROUP GROUP {group} {consumer} COUNT 2 STREAMS {stream} (0|{id})
 XREADGROUP GROUP {group} {consumer} BLOCK 1 STREAMS {stream} >
 XACK {stream} {group} {id}+
 XACKDEL {stream} {group} [(KEEPREF|DELREF|ACKED)] IDS #{id}+
+XNACK {stream} {group} (SILENT|FAIL|FATAL) IDS #{id}+ [RETRYCOUNT {count}] [FORCE]
+XREADGROUP GROUP {group} {consumer} COUNT 2 CLAIM 0 STREAMS {stream} >
 XCLAIM {stream} {group} {consumer} 0 {id}+ [IDLE {count}] [RETRYCOUNT {count}] [FORCE] [JUSTID]
 XCLAIM {stream} {group} {consumer} 0 {id}+ TIME 1700000000000 [LASTID {id}]
 XAUTOCLAIM {stream} {group} {consumer} 0 {idmin} [COUNT {count}] [JUSTID]

@@ -1,47 +1,65 @@
-//! XADD, XDEL, XTRIM and XSETID.
+//! Changes to entries: XADD, XDEL, XDELEX, XACKDEL, XTRIM and XSETID.
 
 use super::id;
 use crate::command::rows::Error;
 use crate::command::rows::parse::integer;
+use crate::dialect::Dialect;
 use crate::rdb::stream::StreamId;
 use crate::resp::Args;
 use crate::store::Tx;
-use crate::value::{Keep, Stream};
+use crate::value::{Deletion, Doubt, Keep, Strategy, Stream, automatic_iid};
 
 /// The options of XADD and XTRIM. LIMIT has no effect in a replication stream.
 #[derive(Debug, Clone, Copy, Default)]
-struct Trim {
+struct Options<'a> {
     keep: Option<Keep>,
     roughly: bool,
     only_present: bool,
+    strategy: Option<Strategy>,
+    producer: Option<Producing<'a>>,
     /// The index of the word after the options.
     next: usize,
 }
 
-impl Trim {
-    /// Source: redis 7.0 t_stream.c, `streamParseAddOrTrimArgsOrReply`.
-    fn parse(args: Args<'_>, adds: bool) -> Result<Self, Error> {
-        let mut trim = Self::default();
+/// XADD's idempotent producer.
+#[derive(Debug, Clone, Copy)]
+struct Producing<'a> {
+    producer: &'a [u8],
+    /// The id that it has given the entry; `None` if the entry's fields and values decide.
+    iid: Option<&'a [u8]>,
+}
+
+impl<'a> Options<'a> {
+    /// Source: redis 7.0, 8.2 and 8.8 t_stream.c, `streamParseAddOrTrimArgsOrReply`.
+    fn parse(args: Args<'a>, adds: bool, dialect: Dialect) -> Result<Self, Error> {
+        let mut options = Self::default();
         let mut index = 2;
         while index < args.len() {
             if args.is(index, "maxlen") || args.is(index, "minid") {
-                index = trim.strategy(args, index)?;
+                index = options.trim(args, index)?;
             } else if args.is(index, "limit") && index + 1 < args.len() {
                 integer(args.at(index + 1))?;
                 index += 1;
             } else if adds && args.is(index, "nomkstream") {
-                trim.only_present = true;
+                options.only_present = true;
+            } else if let (None, Some(strategy)) =
+                (options.strategy, strategy(args, index, dialect))
+            {
+                options.strategy = Some(strategy);
+            } else if let Some(words) = Producing::words(args, index, dialect).filter(|_| adds) {
+                options.produce(args, index, words)?;
+                index += words;
             } else {
                 break;
             }
             index += 1;
         }
-        trim.next = index;
-        Ok(trim)
+        options.next = index;
+        Ok(options)
     }
 
     /// Reads MAXLEN or MINID at `index`. Returns the index of its last word.
-    fn strategy(&mut self, args: Args<'_>, index: usize) -> Result<usize, Error> {
+    fn trim(&mut self, args: Args<'_>, index: usize) -> Result<usize, Error> {
         if self.keep.is_some() {
             return Err(Error::Text(
                 "ERR syntax error, MAXLEN and MINID options at the same time are not compatible",
@@ -62,42 +80,147 @@ impl Trim {
         Ok(at)
     }
 
-    fn apply(self, stream: &mut Stream) {
-        if let Some(keep) = self.keep {
-            stream.trim(keep, self.roughly, 0);
+    /// Reads IDMPAUTO or IDMP at `index`, which takes one or two `words`.
+    fn produce(&mut self, args: Args<'a>, index: usize, words: usize) -> Result<(), Error> {
+        if self.producer.is_some() {
+            return Err(Error::Text(
+                "ERR syntax error, IDMP/IDMPAUTO specified multiple times",
+            ));
         }
+        if (1..=words).any(|word| args.at(index + word).is_empty()) {
+            return Err(Error::Text(
+                "ERR syntax error, IDMP and IDMPAUTO require ids that are not empty",
+            ));
+        }
+        self.producer = Some(Producing {
+            producer: args.at(index + 1),
+            iid: (words == 2).then(|| args.at(index + 2)),
+        });
+        Ok(())
+    }
+
+    fn apply(self, stream: &mut Stream, dialect: Dialect) -> Result<(), Error> {
+        let Some(keep) = self.keep else {
+            return Ok(());
+        };
+        let strategy = self.strategy.unwrap_or_default();
+        if !self.roughly {
+            let deletion = Deletion::new(strategy, dialect);
+            stream.trim_by(keep, deletion).map_err(doubt)?;
+        } else if strategy == Strategy::KeepRef {
+            stream.trim(keep, true, 0);
+        } else {
+            return Err(Error::Text(
+                "ERR a primary sends DELREF and ACKED with the exact number of entries that are left",
+            ));
+        }
+        Ok(())
     }
 }
 
+impl Producing<'_> {
+    /// How many words IDMPAUTO or IDMP at `index` takes after itself; `None` if it is neither.
+    fn words(args: Args<'_>, index: usize, dialect: Dialect) -> Option<usize> {
+        if !dialect.has_idempotent_producers() {
+            return None;
+        }
+        let words = if args.is(index, "idmpauto") {
+            1
+        } else if args.is(index, "idmp") {
+            2
+        } else {
+            return None;
+        };
+        (index + words < args.len()).then_some(words)
+    }
+
+    /// Notes that the producer has added the entry `id`.
+    fn record(self, stream: &mut Stream, pairs: &[Pair<'_>], id: StreamId, now_ms: i64) {
+        let automatic;
+        let iid = match self.iid {
+            Some(iid) => iid,
+            None => {
+                automatic = automatic_iid(pairs);
+                &automatic
+            }
+        };
+        stream.change_idmp(|idmp| idmp.record(self.producer, iid, id, now_ms));
+    }
+}
+
+/// The deletion strategy that the word at `index` names, in a server that has them.
+pub(super) fn strategy(args: Args<'_>, index: usize, dialect: Dialect) -> Option<Strategy> {
+    let named = if args.is(index, "keepref") {
+        Strategy::KeepRef
+    } else if args.is(index, "delref") {
+        Strategy::DelRef
+    } else if args.is(index, "acked") {
+        Strategy::Acked
+    } else {
+        return None;
+    };
+    dialect.has_deletion_strategies().then_some(named)
+}
+
+pub(super) fn doubt(doubt: Doubt) -> Error {
+    Error::Owned(format!("ERR {doubt}"))
+}
+
+/// Appends an entry, with the id that the primary has given it.
+///
+/// A primary sends the duplicate of an idempotent producer with the id `*`, as it came: it has added no entry, and this says so
+/// whatever ids are still known here. An entry that it has added has its id.
+///
+/// Source: redis 8.8 t_stream.c, `xaddCommand`; from its text, no server of this version was asked.
 pub(super) fn xadd(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    let trim = Trim::parse(args, true)?;
-    let id = id::strict(args.at(trim.next), 0)?;
-    let words = args.from(trim.next + 1);
+    let dialect = tx.dialect();
+    let options = Options::parse(args, true, dialect)?;
+    let words = args.from((options.next + 1).min(args.len()));
+    if options.producer.is_some() && args.get(options.next) == Some(b"*") {
+        return duplicate(tx, args.at(1), words);
+    }
+    let id = id::strict(args.get(options.next).unwrap_or_default(), 0)?;
+    let pairs = pairs(words)?;
+    let (thresholds, now_ms) = (tx.thresholds(), tx.now_ms());
+    let add = |stream: &mut Stream| {
+        if !stream.append(id, &pairs, &thresholds) {
+            return Err(Error::Text(
+                "ERR The ID specified in XADD is equal or smaller than the target stream top item",
+            ));
+        }
+        if let Some(producer) = options.producer {
+            producer.record(stream, &pairs, id, now_ms);
+        }
+        options.apply(stream, dialect)
+    };
+    if options.only_present {
+        tx.update(args.at(1), add)?.unwrap_or(Ok(()))
+    } else {
+        tx.upsert(args.at(1), add)?
+    }
+}
+
+/// A field and its value.
+type Pair<'a> = (&'a [u8], &'a [u8]);
+
+fn pairs(words: Args<'_>) -> Result<Vec<Pair<'_>>, Error> {
     if words.is_empty() || !words.len().is_multiple_of(2) {
         return Err(Error::Arity("xadd".to_owned()));
     }
-    let pairs: Vec<(&[u8], &[u8])> = (0..words.len())
-        .step_by(2)
+    let indexes = (0..words.len()).step_by(2);
+    Ok(indexes
         .map(|index| (words.at(index), words.at(index + 1)))
-        .collect();
-    let thresholds = tx.thresholds();
-    let add = |stream: &mut Stream| {
-        let added = stream.append(id, &pairs, &thresholds);
-        trim.apply(stream);
-        added
-    };
-    let added = if trim.only_present {
-        tx.update(args.at(1), add)?.unwrap_or(true)
-    } else {
-        tx.upsert(args.at(1), add)?
-    };
-    if added {
-        Ok(())
-    } else {
-        Err(Error::Text(
-            "ERR The ID specified in XADD is equal or smaller than the target stream top item",
-        ))
-    }
+        .collect())
+}
+
+/// Counts an entry that the primary has not added, because its producer had added it before. Servers do not tell watchers.
+fn duplicate(tx: &mut Tx<'_>, key: &[u8], words: Args<'_>) -> Result<(), Error> {
+    pairs(words)?;
+    tx.set_quiet(true);
+    tx.update(key, |stream: &mut Stream| {
+        stream.change_idmp(|idmp| idmp.duplicates = idmp.duplicates.wrapping_add(1));
+    })?
+    .ok_or(Error::NoSuchKey)
 }
 
 pub(super) fn xdel(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
@@ -112,11 +235,80 @@ pub(super) fn ids(words: Args<'_>) -> Result<Vec<StreamId>, Error> {
 }
 
 pub(super) fn xtrim(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    let trim = Trim::parse(args, false)?;
-    if trim.next < args.len() || trim.keep.is_none() {
+    let dialect = tx.dialect();
+    let options = Options::parse(args, false, dialect)?;
+    if options.next < args.len() || options.keep.is_none() {
         return Err(Error::Syntax);
     }
-    tx.update(args.at(1), |stream: &mut Stream| trim.apply(stream))?;
+    let trim = |stream: &mut Stream| options.apply(stream, dialect);
+    tx.update(args.at(1), trim)?.unwrap_or(Ok(()))
+}
+
+/// The options of XDELEX and XACKDEL, which begin at the word `first`.
+struct Chosen {
+    deletion: Deletion,
+    ids: Vec<StreamId>,
+}
+
+impl Chosen {
+    /// Source: redis 8.2 t_stream.c, `streamParseAckDelArgsOrReply`.
+    fn parse(args: Args<'_>, first: usize, dialect: Dialect) -> Result<Self, Error> {
+        let (mut index, mut chosen) = (first, None);
+        let mut words = None;
+        while index < args.len() {
+            if let (None, Some(strategy)) = (chosen, strategy(args, index, dialect)) {
+                chosen = Some(strategy);
+                index += 1;
+            } else if args.is(index, "ids") && index + 1 < args.len() {
+                let count = counted_ids(args, index + 1)?;
+                words = Some((index + 2, count));
+                index += 2 + count;
+            } else {
+                return Err(Error::Syntax);
+            }
+        }
+        let (start, count) = words.ok_or(Error::Text("ERR IDS option is required"))?;
+        let words = args.from(start);
+        let ids = words.iter().take(count).map(|word| id::strict(word, 0));
+        Ok(Self {
+            deletion: Deletion::new(chosen.unwrap_or_default(), dialect),
+            ids: ids.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// Reads the number of ids at `index`, which must be there.
+pub(super) fn counted_ids(args: Args<'_>, index: usize) -> Result<usize, Error> {
+    let count = integer(args.at(index)).ok();
+    let count = count.and_then(|count| usize::try_from(count).ok());
+    let count = count
+        .filter(|count| *count > 0)
+        .ok_or(Error::Text("ERR Number of IDs must be a positive integer"))?;
+    if count > args.len() - index - 1 {
+        return Err(Error::Text(
+            "ERR The `numids` parameter must match the number of arguments",
+        ));
+    }
+    Ok(count)
+}
+
+pub(super) fn xdelex(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let Chosen { deletion, ids } = Chosen::parse(args, 2, tx.dialect())?;
+    let delete = |stream: &mut Stream| stream.delete_by(&ids, deletion);
+    tx.update(args.at(1), delete)?
+        .unwrap_or(Ok(0))
+        .map_err(doubt)?;
+    Ok(())
+}
+
+/// Its row hides changes from watchers: servers tell them only if it deletes an entry.
+pub(super) fn xackdel(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let Chosen { deletion, ids } = Chosen::parse(args, 3, tx.dialect())?;
+    let delete = |stream: &mut Stream| stream.acknowledge_and_delete(args.at(2), &ids, deletion);
+    let deleted = tx.update(args.at(1), delete)?.unwrap_or(Ok(0));
+    if deleted.map_err(doubt)? > 0 {
+        tx.announce(args.at(1));
+    }
     Ok(())
 }
 

@@ -1,12 +1,15 @@
-//! Changes to consumer groups: XGROUP, XACK, XCLAIM.
+//! Changes to consumer groups: XGROUP, XACK, XNACK, XCLAIM.
+
+use std::collections::BTreeSet;
 
 use super::{apply, id};
 use crate::command::rows::Error;
 use crate::command::rows::parse::integer;
+use crate::dialect::Dialect;
 use crate::rdb::stream::StreamId;
 use crate::resp::Args;
 use crate::store::Tx;
-use crate::value::{Group, Stream};
+use crate::value::{DELIVERIES_MAX, Group, Recount, Stream};
 
 /// ENTRIESREAD and MKSTREAM.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,6 +37,16 @@ impl Options {
         }
         Ok(options)
     }
+
+    /// The number of entries read, of at most those that were added.
+    fn read(self, stream: &Stream, dialect: Dialect) -> Option<u64> {
+        let added = if dialect.limits_entries_read() {
+            stream.entries_added
+        } else {
+            u64::MAX
+        };
+        self.entries_read.map(|read| read.min(added))
+    }
 }
 
 fn last_id(text: &[u8], stream: &Stream) -> Result<StreamId, Error> {
@@ -44,13 +57,14 @@ fn last_id(text: &[u8], stream: &Stream) -> Result<StreamId, Error> {
 }
 
 pub(super) fn create(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    let options = Options::parse(args)?;
+    let (options, dialect) = (Options::parse(args)?, tx.dialect());
     let change = |stream: &mut Stream| {
         let last_id = last_id(args.at(4), stream)?;
         if stream.groups().contains_key(args.at(3)) {
             return Err(Error::Text("BUSYGROUP Consumer Group name already exists"));
         }
-        stream.put_group(args.at(3).into(), Group::new(last_id, options.entries_read));
+        let entries_read = options.read(stream, dialect);
+        stream.put_group(args.at(3).into(), Group::new(last_id, entries_read));
         Ok(())
     };
     if options.makes_stream {
@@ -61,12 +75,13 @@ pub(super) fn create(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 pub(super) fn setid(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    let options = Options::parse(args)?;
+    let (options, dialect) = (Options::parse(args)?, tx.dialect());
     let change = |stream: &mut Stream| {
         let last_id = last_id(args.at(4), stream)?;
+        let entries_read = options.read(stream, dialect);
         let set = |group: &mut Group| {
             group.last_id = last_id;
-            group.entries_read = options.entries_read;
+            group.set_entries_read(entries_read);
         };
         stream
             .change_group(args.at(3), set)
@@ -171,6 +186,15 @@ impl Claim {
         Ok(())
     }
 
+    /// The number of deliveries after a claim without RETRYCOUNT. Source: redis 8.8 t_stream.c, `xclaimCommand`.
+    const fn counted(&self, before: u64) -> u64 {
+        if self.just_id || before == DELIVERIES_MAX {
+            before
+        } else {
+            before.wrapping_add(1)
+        }
+    }
+
     /// Source: redis 6.0 and 7.0 t_stream.c, `xclaimCommand`, with a minimum idle time of 0. A pending entry that is
     /// `gone` from the stream is claimed or, if the server `forgets` it, no longer pending.
     fn apply(
@@ -190,7 +214,7 @@ impl Claim {
             if gone.contains(id) && (forgets || old.is_none()) {
                 group.acknowledge(*id);
             } else if old.is_some() || self.force {
-                let counted = old.unwrap_or(1).wrapping_add(u64::from(!self.just_id));
+                let counted = self.counted(old.unwrap_or(1));
                 let (owner, _) = group.consumer(consumer, now_ms);
                 owner.seen_time_ms = now_ms;
                 owner.active_time_ms = now_ms;
@@ -221,10 +245,86 @@ pub(super) fn xclaim(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
             claim.apply(group, args.at(3), (&gone, forgets), now_ms);
         })
     })?;
-    changed.flatten().ok_or_else(|| {
-        Error::quoting(
-            "NOGROUP No such key '{}' or consumer group '{}'",
-            &[args.at(1), args.at(2)],
-        )
-    })
+    changed.flatten().ok_or_else(|| no_group(args))
+}
+
+fn no_group(args: Args<'_>) -> Error {
+    Error::quoting(
+        "NOGROUP No such key '{}' or consumer group '{}'",
+        &[args.at(1), args.at(2)],
+    )
+}
+
+/// XNACK's arguments after the group.
+struct Release {
+    ids: Vec<StreamId>,
+    recount: Recount,
+    force: bool,
+}
+
+impl Release {
+    fn parse(args: Args<'_>) -> Result<Self, Error> {
+        let (mut words, mut count, mut force) = (None, None, false);
+        let mut index = 4;
+        while index < args.len() {
+            let more = index + 1 < args.len();
+            if more && args.is(index, "ids") {
+                let ids = apply::counted_ids(args, index + 1)?;
+                words = Some((index + 2, ids));
+                index += 1 + ids;
+            } else if args.is(index, "force") {
+                force = true;
+            } else if more && args.is(index, "retrycount") {
+                index += 1;
+                let retries = u64::try_from(integer(args.at(index))?);
+                count = Some(
+                    retries
+                        .map_err(|_| Error::Text("ERR Invalid RETRYCOUNT value, must be >= 0"))?,
+                );
+            } else {
+                return Err(Error::quoting(
+                    "ERR Unrecognized XNACK option '{}'",
+                    &[args.at(index)],
+                ));
+            }
+            index += 1;
+        }
+        let (start, ids) = words.ok_or(Error::Text("ERR syntax error, expected IDS keyword"))?;
+        let words = args.from(start);
+        let ids = words.iter().take(ids).map(|word| id::strict(word, 0));
+        Ok(Self {
+            ids: ids.collect::<Result<_, _>>()?,
+            recount: count.map_or(mode(args)?, Recount::To),
+            force,
+        })
+    }
+}
+
+/// How XNACK's mode changes the number of deliveries.
+fn mode(args: Args<'_>) -> Result<Recount, Error> {
+    match args.at(3).to_ascii_lowercase().as_slice() {
+        b"silent" => Ok(Recount::Undo),
+        b"fail" => Ok(Recount::Keep),
+        b"fatal" => Ok(Recount::Exhaust),
+        _ => Err(Error::Text("ERR mode must be SILENT, FAIL, or FATAL")),
+    }
+}
+
+/// Source: redis 8.8 t_stream.c, `xnackCommand`; from its text, no server of this version was asked.
+pub(super) fn xnack(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let release = Release::parse(args)?;
+    let changed = tx.update(args.at(1), |stream: &mut Stream| {
+        let forced = release.ids.iter().copied().filter(|_| release.force);
+        let present: BTreeSet<StreamId> = forced
+            .filter(|id| stream.range(*id, *id).next().is_some())
+            .collect();
+        stream.change_group(args.at(2), |group| {
+            for id in &release.ids {
+                if !group.release(*id, release.recount) && present.contains(id) {
+                    group.force_released(*id, release.recount);
+                }
+            }
+        })
+    })?;
+    changed.flatten().ok_or_else(|| no_group(args))
 }

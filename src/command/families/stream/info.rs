@@ -8,7 +8,7 @@ use crate::dialect::Dialect;
 use crate::rdb::stream::StreamId;
 use crate::resp::{Args, Reply};
 use crate::store::View;
-use crate::value::{Consumer, Group, Pending, Stream};
+use crate::value::{Consumer, Group, Idmp, Pending, Stream};
 
 /// How many entries, and pending entries of each group and consumer, XINFO STREAM FULL returns without COUNT.
 const FULL_COUNT: usize = 10;
@@ -21,19 +21,32 @@ pub(super) fn stream(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Resu
         return Err(subcommand_error(args, reply.dialect()));
     }
     let full = full_count(args, reply.dialect())?;
-    let since_7 = reply.dialect().has_stream_counters();
+    let (since_7, since_8_6) = (
+        reply.dialect().has_stream_counters(),
+        reply.dialect().has_idempotent_producers(),
+    );
     let own = if full.is_some() { 2 } else { 3 };
-    reply.map(own + if since_7 { 7 } else { 4 });
+    let counters = if since_7 { 7 } else { 4 };
+    reply.map(own + counters + if since_8_6 { 6 } else { 0 });
     reply.bulk(b"length");
     reply.integer(super::length_shown(stream.len()));
     number(reply, "radix-tree-keys", stream.nodes().len());
-    number(reply, "radix-tree-nodes", stream.tree_nodes());
+    let leaves = if reply.dialect().has_trees_without_leaves() {
+        stream.nodes().len()
+    } else {
+        0
+    };
+    number(reply, "radix-tree-nodes", stream.tree_nodes() - leaves);
     labelled_id(reply, "last-generated-id", stream.last_id);
     if since_7 {
         labelled_id(reply, "max-deleted-entry-id", stream.max_deleted_id);
         reply.bulk(b"entries-added");
         reply.integer(stream.entries_added.cast_signed());
         labelled_id(reply, "recorded-first-entry-id", stream.first_id());
+    }
+    if since_8_6 {
+        let default = Idmp::default();
+        idempotence(reply, stream.idmp().unwrap_or(&default), view.now_ms());
     }
     match full {
         None => edges(reply, stream),
@@ -78,6 +91,22 @@ fn labelled_id(reply: &mut Reply, name: &str, id: StreamId) {
     bulk_id(reply, id);
 }
 
+/// Source: redis 8.8 t_stream.c, `xinfoReplyWithStreamInfo`; from its text, no server of this version was asked.
+fn idempotence(reply: &mut Reply, idmp: &Idmp, now_ms: i64) {
+    let known = || idmp.producers(Some(now_ms)).map(|(_, known)| known.len());
+    for (name, count) in [
+        ("idmp-duration", idmp.duration_s()),
+        ("idmp-maxsize", idmp.entries_max()),
+        ("pids-tracked", known().count() as u64),
+        ("iids-tracked", known().sum::<usize>() as u64),
+        ("iids-added", idmp.added),
+        ("iids-duplicates", idmp.duplicates),
+    ] {
+        reply.bulk(name.as_bytes());
+        reply.integer(count.cast_signed());
+    }
+}
+
 fn edges(reply: &mut Reply, stream: &Stream) {
     number(reply, "groups", stream.groups().len());
     let first = stream.range(StreamId::MIN, StreamId::MAX).next();
@@ -108,7 +137,9 @@ fn whole(reply: &mut Reply, stream: &Stream, count: usize) {
 
 fn whole_group(reply: &mut Reply, stream: &Stream, name: &[u8], group: &Group, most: usize) {
     let since_7 = reply.dialect().has_stream_counters();
-    reply.map(if since_7 { 7 } else { 5 });
+    let since_8_8 = reply.dialect().has_released_entries();
+    let counted = if since_7 { 7 } else { 5 };
+    reply.map(counted + usize::from(since_8_8));
     reply.bulk(b"name");
     reply.bulk(name);
     labelled_id(reply, "last-delivered-id", group.last_id);
@@ -116,12 +147,15 @@ fn whole_group(reply: &mut Reply, stream: &Stream, name: &[u8], group: &Group, m
         progress(reply, stream, group);
     }
     number(reply, "pel-count", group.pending().len());
+    if since_8_8 {
+        number(reply, "nacked-count", group.released_count());
+    }
     reply.bulk(b"pending");
     reply.array(group.pending().len().min(most));
     for (id, pending) in group.pending().iter().take(most) {
         reply.array(4);
         bulk_id(reply, *id);
-        reply.bulk(&pending.owner);
+        reply.bulk(pending.owner_shown());
         delivery(reply, pending);
     }
     reply.bulk(b"consumers");
@@ -132,7 +166,7 @@ fn whole_group(reply: &mut Reply, stream: &Stream, name: &[u8], group: &Group, m
 }
 
 fn delivery(reply: &mut Reply, pending: &Pending) {
-    reply.integer(pending.delivery_time_ms);
+    reply.integer(pending.delivery_time_ms());
     reply.integer(pending.delivery_count.cast_signed());
 }
 
@@ -152,7 +186,7 @@ fn whole_consumer(reply: &mut Reply, group: &Group, name: &[u8], consumer: &Cons
     reply.array(consumer.pending.min(most));
     let own = group.pending().iter();
     for (id, pending) in own
-        .filter(|(_, pending)| *pending.owner == *name)
+        .filter(|(_, pending)| pending.owner.as_deref() == Some(name))
         .take(most)
     {
         reply.array(3);
@@ -164,7 +198,7 @@ fn whole_consumer(reply: &mut Reply, group: &Group, name: &[u8], consumer: &Cons
 /// `entries-read` and `lag`.
 fn progress(reply: &mut Reply, stream: &Stream, group: &Group) {
     let lag = lag(stream, group, reply.dialect());
-    for (name, count) in [("entries-read", group.entries_read), ("lag", lag)] {
+    for (name, count) in [("entries-read", group.entries_read()), ("lag", lag)] {
         reply.bulk(name.as_bytes());
         match count {
             Some(count) => reply.integer(count.cast_signed()),
@@ -192,7 +226,7 @@ fn lag(stream: &Stream, group: &Group, dialect: Dialect) -> Option<u64> {
         && deleted != StreamId::MIN
         && (doubts || first <= deleted)
         && group.last_id <= deleted;
-    let read = match group.entries_read {
+    let read = match group.entries_read() {
         Some(read) if !tombstone_behind => Some(read),
         _ => distance(stream, group.last_id, dialect),
     };
@@ -355,11 +389,13 @@ fn summary(reply: &mut Reply, group: &Group) {
 }
 
 fn pending(reply: &mut Reply, group: &Group, wanted: &Wanted<'_>, now_ms: i64) {
-    let idle = |pending: &Pending| now_ms.saturating_sub(pending.delivery_time_ms);
     let shown = group.pending().iter().filter(|(id, pending)| {
         (wanted.start..=wanted.end).contains(*id)
-            && wanted.consumer.is_none_or(|name| *pending.owner == *name)
-            && (wanted.min_idle_ms == 0 || idle(pending) >= wanted.min_idle_ms)
+            && wanted
+                .consumer
+                .is_none_or(|name| pending.owner.as_deref() == Some(name))
+            && idle(pending, now_ms)
+                .is_none_or(|idle_ms| wanted.min_idle_ms == 0 || idle_ms >= wanted.min_idle_ms)
     });
     reply.array_of(|reply| {
         shown
@@ -367,10 +403,16 @@ fn pending(reply: &mut Reply, group: &Group, wanted: &Wanted<'_>, now_ms: i64) {
             .map(|(id, pending)| {
                 reply.array(4);
                 bulk_id(reply, *id);
-                reply.bulk(&pending.owner);
-                reply.integer(idle(pending).max(0));
+                reply.bulk(pending.owner_shown());
+                reply.integer(idle(pending, now_ms).map_or(-1, |idle_ms| idle_ms.max(0)));
                 reply.integer(pending.delivery_count.cast_signed());
             })
             .count()
     });
+}
+
+/// The time since the delivery; `None` if no consumer has the entry.
+fn idle(pending: &Pending, now_ms: i64) -> Option<i64> {
+    let since = |_| now_ms.saturating_sub(pending.delivery_time_ms());
+    pending.owner.as_ref().map(since)
 }

@@ -1,7 +1,7 @@
 //! The stream commands.
 
 use crate::command::rows::work::counted;
-use crate::command::rows::{Arity, Command, Error, Family, Flags, Keys, SessionFn, help};
+use crate::command::rows::{Arity, Command, Error, Family, Flags, Form, Keys, SessionFn, help};
 use crate::rdb::listpack::Item;
 use crate::rdb::stream::StreamId;
 use crate::resp::{Args, Reply};
@@ -11,6 +11,7 @@ use crate::value::{Entry, Stream};
 mod apply;
 mod groups;
 mod id;
+mod idempotent;
 mod info;
 mod read;
 mod wait;
@@ -39,7 +40,9 @@ pub(crate) const FAMILY: Family = Family {
             .about(
                 "5.0.0",
                 "Returns the entries of several streams above given ids.",
-            ),
+            )
+            .forms(&[Form::new("MAXCOUNT", "8.10.0")])
+            .difference("On Redis 8.10, MAXSIZE is refused, because which entry is the last one is not documented."),
         one_key("xpending", Arity::at_least(3))
             .read(info::xpending)
             .about(
@@ -51,7 +54,8 @@ pub(crate) const FAMILY: Family = Family {
         one_key("xadd", Arity::at_least(5))
             .apply(apply::xadd)
             .flags(Flags::FAST.and(Flags::DENYOOM))
-            .about("5.0.0", "Appends an entry."),
+            .about("5.0.0", "Appends an entry.")
+            .forms(&[REFERENCES, Form::new("IDMP, IDMPAUTO", "8.6.0")]),
         one_key("xdel", Arity::at_least(3))
             .apply(apply::xdel)
             .flags(Flags::FAST)
@@ -59,6 +63,7 @@ pub(crate) const FAMILY: Family = Family {
         one_key("xtrim", Arity::at_least(4))
             .apply(apply::xtrim)
             .about("5.0.0", "Drops the oldest entries.")
+            .forms(&[REFERENCES])
             .arity_before("6.2.0", Arity::at_least(2)),
         one_key("xsetid", Arity::at_least(3))
             .apply(apply::xsetid)
@@ -84,13 +89,38 @@ pub(crate) const FAMILY: Family = Family {
                 "Changes the owner of entries that have been pending for a long time.",
             ),
         one_key("xdelex", Arity::at_least(5))
-            .write()
+            .apply(apply::xdelex)
             .flags(Flags::FAST)
             .about("8.2.0", "Deletes entries and their references in groups."),
         one_key("xackdel", Arity::at_least(6))
-            .write()
+            .apply(apply::xackdel)
+            .quiet()
             .flags(Flags::FAST)
             .about("8.2.0", "Acknowledges and deletes entries."),
+        one_key("xnack", Arity::at_least(7))
+            .apply(groups::xnack)
+            .quiet()
+            .flags(Flags::FAST)
+            .about(
+                "8.8.0",
+                "Takes pending entries from their consumers, so that any may claim them.",
+            ),
+        one_key("xcfgset", Arity::at_least(2))
+            .apply(idempotent::xcfgset)
+            .quiet()
+            .flags(Flags::FAST)
+            .about(
+                "8.6.0",
+                "Sets for how long, and how many, ids of idempotent producers are known.",
+            ),
+        one_key("xidmprecord", Arity::exactly(5))
+            .apply(idempotent::xidmprecord)
+            .quiet()
+            .flags(Flags::FAST.and(Flags::DENYOOM))
+            .about(
+                "8.6.2",
+                "Notes that an idempotent producer has added an entry.",
+            ),
         Command::new("xreadgroup", Arity::at_least(7), STREAMS)
             .write()
             .flags(Flags::BLOCKING)
@@ -98,6 +128,9 @@ pub(crate) const FAMILY: Family = Family {
         Command::container("xgroup", XGROUP).about("5.0.0", "Changes consumer groups."),
     ],
 };
+
+/// What XADD and XTRIM do with references to the entries that they drop.
+const REFERENCES: Form = Form::new("KEEPREF, DELREF, ACKED", "8.2.0");
 
 /// Returns the row that lists a container's subcommands.
 const fn help_row(handler: SessionFn) -> Command {
@@ -111,7 +144,8 @@ const XINFO: &[Command] = &[
     help_row(|cx, _| help(cx, "XINFO", XINFO)),
     Command::new("stream", Arity::at_least(3), SECOND)
         .read(info::stream)
-        .about("5.0.0", "Describes a stream."),
+        .about("5.0.0", "Describes a stream.")
+        .difference("On Redis 8.6 and later, a stream that was created since the last sync has the default `idmp-duration` and `idmp-maxsize`, because the primary's settings are not replicated; and ids of producers disappear by the replica's clock."),
     Command::new("groups", Arity::exactly(3), SECOND)
         .read(info::groups)
         .about("5.0.0", "Returns the consumer groups of a stream.")
@@ -171,7 +205,7 @@ fn streams_at(args: Args<'_>) -> Option<usize> {
             return Some(index + 1);
         }
         index += match args.at(index).to_ascii_lowercase().as_slice() {
-            b"block" | b"count" => 2,
+            b"block" | b"count" | b"maxcount" | b"maxsize" => 2,
             b"group" => 3,
             b"noack" => 1,
             _ => return None,

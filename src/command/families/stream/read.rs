@@ -3,8 +3,8 @@
 use super::wait::deadline;
 use super::{entries, id, streams_at};
 use crate::command::rows::Error;
-use crate::command::rows::Wait;
 use crate::command::rows::parse::integer;
+use crate::command::rows::{Limits, Wait};
 use crate::rdb::stream::StreamId;
 use crate::resp::{Args, Reply};
 use crate::store::{View, unix_ms};
@@ -61,8 +61,10 @@ fn count(args: Args<'_>) -> Result<Option<usize>, Error> {
 /// XREAD's options.
 #[derive(Debug, Default)]
 struct Options {
-    /// 0 means no limit.
+    /// The maximum number of entries of each stream; 0 means no limit.
     count: usize,
+    /// The maximum number of entries of all streams.
+    total: Option<usize>,
     /// How long to wait, 0 for ever. `None` does not wait.
     block_ms: Option<u64>,
     /// The index of the first key.
@@ -82,6 +84,10 @@ impl Options {
                 options.count = usize::try_from(integer(args.at(index + 1))?).unwrap_or(0);
             } else if more && args.is(index, "streams") {
                 options.first = index + 1;
+            } else if more && reply.dialect().has_read_limits() && args.is(index, "maxcount") {
+                options.total = Some(total(args.at(index + 1))?);
+            } else if more && reply.dialect().has_read_limits() && args.is(index, "maxsize") {
+                return Err(Error::Text(MAXSIZE));
             } else {
                 return Err(unknown_option(args, index));
             }
@@ -92,14 +98,33 @@ impl Options {
             return Err(unbalanced(reply));
         }
         options.streams = words / 2;
+        if options.total.is_some_and(|total| total < options.count) {
+            return Err(Error::Text(MAXCOUNT));
+        }
         Ok(options)
     }
 
-    /// Returns the limit, or `None` if it is 0.
-    fn count(&self) -> Option<usize> {
-        (self.count > 0).then_some(self.count)
+    fn limits(&self) -> Limits {
+        Limits {
+            each: (self.count > 0).then_some(self.count),
+            total: self.total,
+        }
     }
 }
+
+/// Reads MAXCOUNT's number.
+///
+/// Source: the documentation of Redis 8.10's XREAD, and of its clients; no server of this version was asked.
+fn total(text: &[u8]) -> Result<usize, Error> {
+    let total = usize::try_from(integer(text)?).ok();
+    let total = total.filter(|total| *total > 0);
+    total.ok_or(Error::Text(MAXCOUNT))
+}
+
+/// DIFFERENCE: servers refuse this too, but in which words is not known.
+const MAXCOUNT: &str = "ERR MAXCOUNT must be positive, and at least COUNT";
+/// DIFFERENCE: servers accept it.
+const MAXSIZE: &str = "ERR not supported: MAXSIZE, because which entry is the last one that a server returns is not documented";
 
 /// Parses the milliseconds to wait. Source: redis 7.0 and 8.0 timeout.c, `getTimeoutFromObjectOrReply`.
 fn timeout(text: &[u8], reply: &Reply) -> Result<u64, Error> {
@@ -181,7 +206,7 @@ pub(super) fn xread(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Resul
         found.extend(stream.and_then(|stream| Found::new(args.at(index), stream, above)));
     }
     match options.block_ms {
-        _ if !found.is_empty() => write(reply, &found, options.count()),
+        _ if !found.is_empty() => write(reply, &found, options.limits()),
         None => reply.null_array(),
         Some(block_ms) => {
             let keys = args.from(options.first).iter().take(options.streams);
@@ -189,7 +214,7 @@ pub(super) fn xread(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Resul
                 db: view.db_number(),
                 keys: keys.map(Box::from).collect(),
                 above: ids,
-                count: options.count(),
+                limits: options.limits(),
                 deadline: deadline(block_ms),
             })));
         }
@@ -198,19 +223,38 @@ pub(super) fn xread(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Resul
 }
 
 /// Writes XREAD's reply.
-pub(super) fn write(reply: &mut Reply, found: &[Found<'_>], count: Option<usize>) {
+pub(super) fn write(reply: &mut Reply, found: &[Found<'_>], limits: Limits) {
+    let shares = shares(found, limits);
     if reply.is_resp3() {
-        reply.map(found.len());
+        reply.map(shares.len());
     } else {
-        reply.array(found.len());
+        reply.array(shares.len());
     }
-    for Found { key, stream, start } in found {
+    for (Found { key, stream, start }, count) in found.iter().zip(shares) {
         if !reply.is_resp3() {
             reply.array(2);
         }
         reply.bulk(key);
         entries(reply, count, stream.range(*start, StreamId::MAX));
     }
+}
+
+/// Returns how many entries of each stream to write at most; of the streams at the end, none if the others reach the limit for
+/// all.
+fn shares(found: &[Found<'_>], limits: Limits) -> Vec<Option<usize>> {
+    let Some(mut left) = limits.total else {
+        return vec![limits.each; found.len()];
+    };
+    let mut shares = Vec::new();
+    for Found { stream, start, .. } in found {
+        if left == 0 {
+            break;
+        }
+        let most = limits.each.map_or(left, |each| each.min(left));
+        left -= stream.range(*start, StreamId::MAX).take(most).count();
+        shares.push(Some(most));
+    }
+    shares
 }
 
 /// Returns the id above which entries are wanted.
