@@ -1,7 +1,7 @@
 //! Addresses of upstreams, as people write them.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -26,6 +26,17 @@ pub enum Address {
 }
 
 impl Address {
+    /// Whether the server is on this machine, as far as the address says.
+    pub(super) fn is_near(&self) -> bool {
+        match self {
+            Self::Unix(_) => true,
+            Self::Tcp { host, .. } => {
+                let ip = host.parse::<IpAddr>();
+                host == "localhost" || ip.is_ok_and(|ip| ip.to_canonical().is_loopback())
+            }
+        }
+    }
+
     /// Returns host and port as INFO shows them; for a Unix socket, its path and 0.
     #[must_use]
     pub fn host_and_port(&self) -> (String, u16) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::address::Upstream;
+use super::address::{Address, Upstream};
 use super::spool::SpoolLimits;
 use super::tls::Tls;
 
@@ -65,6 +65,61 @@ pub enum AckPolicy {
     Observer,
 }
 
+/// Whether the primary compresses the snapshots that it sends to redtail. Redis 8.6 and later can leave that out; older servers
+/// compress as they are configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(
+    feature = "cli",
+    derive(serde::Deserialize, clap::ValueEnum),
+    serde(rename_all = "kebab-case")
+)]
+pub enum RdbCompression {
+    /// Not over a Unix socket or the loopback interface, where bytes cost less than compression.
+    #[default]
+    Auto,
+    /// As the primary is configured.
+    Yes,
+    /// Not if the primary can leave it out.
+    No,
+}
+
+/// What the primary may leave out of the snapshots that it sends to redtail, if it can: Redis 8.6 and later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Relief {
+    /// Whether it compresses them.
+    pub compression: RdbCompression,
+    /// Whether it computes a checksum. Without one, only values that make no sense show that bytes were damaged on the way.
+    pub checksum: bool,
+}
+
+impl Default for Relief {
+    fn default() -> Self {
+        Self {
+            compression: RdbCompression::Auto,
+            checksum: true,
+        }
+    }
+}
+
+impl Relief {
+    /// Returns the options of REPLCONF that ask a server at `address` for it.
+    pub(super) fn options(self, address: &Address) -> Vec<&'static str> {
+        let compresses = match self.compression {
+            RdbCompression::Auto => !address.is_near(),
+            RdbCompression::Yes => true,
+            RdbCompression::No => false,
+        };
+        let mut options = Vec::new();
+        if !compresses {
+            options.extend(["rdb-no-compress", "1"]);
+        }
+        if !self.checksum {
+            options.extend(["rdb-no-checksum", "1"]);
+        }
+        options
+    }
+}
+
 /// The configuration of the link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -81,6 +136,8 @@ pub struct Config {
     pub timing: Timing,
     /// How many bytes may wait for the writer, and where.
     pub spool: SpoolLimits,
+    /// What the primary may leave out of its snapshots.
+    pub relief: Relief,
     /// How often to ask the server for its offset, on a separate connection; `None` for never.
     pub proof_every: Option<Duration>,
 }
@@ -96,7 +153,43 @@ impl Config {
             acks: AckPolicy::default(),
             timing: Timing::default(),
             spool: SpoolLimits::default(),
+            relief: Relief::default(),
             proof_every: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_nearby_need_not_compress() {
+        let address = |host: &str| Address::Tcp {
+            host: host.to_owned(),
+            port: 6379,
+        };
+        let asked = |compression, checksum, address: Address| {
+            Relief {
+                compression,
+                checksum,
+            }
+            .options(&address)
+            .join(" ")
+        };
+        let auto = |address| asked(RdbCompression::Auto, true, address);
+        for near in ["127.0.0.1", "::1", "localhost", "::ffff:127.0.0.1"] {
+            assert_eq!(auto(address(near)), "rdb-no-compress 1", "{near}");
+        }
+        assert_eq!(
+            auto(Address::Unix("/run/redis.sock".into())),
+            "rdb-no-compress 1"
+        );
+        for far in ["10.0.0.1", "db", "localhost.example"] {
+            assert_eq!(auto(address(far)), "", "{far}");
+        }
+        assert_eq!(asked(RdbCompression::Yes, true, address("::1")), "");
+        let both = asked(RdbCompression::No, false, address("db"));
+        assert_eq!(both, "rdb-no-compress 1 rdb-no-checksum 1");
     }
 }

@@ -1,7 +1,7 @@
 //! The handshake: from a fresh connection to the server's answer to PSYNC.
 //!
 //! ```text
-//! PING → [AUTH] → INFO server → [INFO replication] → [REPLCONF listening-port] → REPLCONF capa → REPLCONF version → PSYNC
+//! PING → [AUTH] → INFO server → [INFO replication] → [REPLCONF listening-port] → [REPLCONF rdb-no-…] → REPLCONF capa → REPLCONF version → PSYNC
 //! ```
 //! Each command waits for its reply. This matters for PSYNC in particular: a server refuses it while replies are pending.
 
@@ -91,6 +91,10 @@ impl<'s> Handshake<'s> {
         if let Some(port) = self.config.listening_port {
             self.replconf(&["listening-port", &port.to_string()])
                 .await?;
+        }
+        let relief = self.config.relief.options(&self.server.address);
+        if !relief.is_empty() {
+            self.replconf(&relief).await?;
         }
         self.replconf(&["capa", "eof", "capa", "psync2"]).await?;
         // Sent separately: a server that does not know the option refuses the whole command.

@@ -54,7 +54,7 @@ mod wire;
 
 pub use address::{Address, AddressError, Node, Upstream};
 pub use arrivals::Arrivals;
-pub use config::{AckPolicy, Config, Timing};
+pub use config::{AckPolicy, Config, RdbCompression, Relief, Timing};
 pub use error::{Error, Why};
 pub use kind::Mode;
 pub use link::{Fault, Link, LinkEnd, Phase, Progress, ProgressWriter, Start};

@@ -19,9 +19,10 @@ pub const OTHER_ID: &str = "ffffffffffffffffffffffffffffffffffffffff";
 pub const MARK: &str = "markmarkmarkmarkmarkmarkmarkmarkmarkmark";
 
 /// The commands of a follower without a password before PSYNC.
-pub const PREAMBLE: [&str; 4] = [
+pub const PREAMBLE: [&str; 5] = [
     "PING",
     "INFO server",
+    "REPLCONF rdb-no-compress 1",
     "REPLCONF capa eof capa psync2",
     "REPLCONF version 9.1.0",
 ];

@@ -25,7 +25,9 @@ use crate::dialect::Dialect;
 use crate::replica::{ResyncMemory, ResyncPolicy};
 use crate::server::{self, TlsFiles};
 use crate::state::{self, Fsync};
-use crate::upstream::{AckPolicy, Login, Password, Secret, SpoolLimits, Timing, Tls, Upstream};
+use crate::upstream::{
+    AckPolicy, Login, Password, RdbCompression, Relief, Secret, SpoolLimits, Timing, Tls, Upstream,
+};
 use crate::value::Choices;
 pub use file::ConfigFile;
 pub(super) use near::nearest;
@@ -168,6 +170,16 @@ settings! {
     /// so WAIT and FAILOVER do not count it, but SHUTDOWN of Redis 7 or later waits for it. auto is honest below a replica and
     /// observer below a primary.
     ack: [AckPolicy] = "REDTAIL_ACK", "POLICY";
+    /// Whether the primary compresses its snapshots for redtail: auto, yes or no [default: auto]
+    ///
+    /// Redis 8.6 and later can leave it out, which saves them the work of compressing. auto asks for that over a Unix socket or
+    /// the loopback interface. Other servers compress as their own rdbcompression says.
+    rdb_compression: [RdbCompression] = "REDTAIL_RDB_COMPRESSION", "WHEN";
+    /// Whether the primary computes a checksum of its snapshots for redtail: yes or no [default: yes]
+    ///
+    /// Redis 8.6 and later can leave it out. Without it, redtail notices damage on the way only where it makes no sense. Say no
+    /// only over TLS, which checks every byte itself.
+    rdb_checksum: [Switch] = "REDTAIL_RDB_CHECKSUM", "YES|NO";
     /// Seconds without a byte from the primary before the link counts as lost [default: 60]
     repl_timeout: [u64] = "REDTAIL_REPL_TIMEOUT", "SECONDS";
     /// Seconds to wait for a connection, and for each reply of the handshake [default: 5]
@@ -464,6 +476,10 @@ impl Settings {
                 acks: self.ack.unwrap_or_default(),
                 timing: self.timing(),
                 spool: self.spool()?,
+                relief: Relief {
+                    compression: self.rdb_compression.unwrap_or_default(),
+                    checksum: self.rdb_checksum != Some(Switch::No),
+                },
                 // The replica sets this from `max_staleness`.
                 proof_every: None,
             },

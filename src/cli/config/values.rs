@@ -9,7 +9,7 @@ use crate::dialect::Dialect;
 use crate::replica::ResyncMemory;
 use crate::server::{Access, Listen};
 use crate::state::Fsync;
-use crate::upstream::AckPolicy;
+use crate::upstream::{AckPolicy, RdbCompression};
 
 /// What a value of this type must be in the configuration file, for the message about a wrong one.
 pub(super) trait Wanted {
@@ -48,6 +48,7 @@ wanted! {
     crate::server::ClientAuth = "\"no\", \"optional\" or \"required\", in double quotes";
     Access = "\"no\", \"local\" or \"yes\", in double quotes";
     AckPolicy = "\"auto\", \"honest\" or \"observer\", in double quotes";
+    RdbCompression = "\"auto\", \"yes\" or \"no\", in double quotes";
     ResyncMemory = "\"two-copies\" or \"one-copy\", in double quotes";
     Fsync = "\"always\", \"everysec\" or \"no\", in double quotes";
     LogFormat = "\"full\" or \"compact\", in double quotes";

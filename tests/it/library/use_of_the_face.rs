@@ -3,8 +3,8 @@
 use super::*;
 use redtail::config::{
     AckPolicy, Address, AddressError, Dialect, Encodings, Family, Fsync, Link, Login, Node,
-    Password, Prefer, ResyncMemory, ResyncPolicy, Secret, Sentinels, SettingError, SpoolLimits,
-    State, Timing, Tls, Upstream,
+    Password, Prefer, RdbCompression, Relief, ResyncMemory, ResyncPolicy, Secret, Sentinels,
+    SettingError, SpoolLimits, State, Timing, Tls, Upstream,
 };
 use redtail::status::{self, Mode, Point, ReplId};
 use std::collections::BTreeSet;
@@ -237,6 +237,10 @@ fn every_setting(primary: &Server, folder: &Path) -> Config {
                 folder: Some(folder.into()),
             },
             proof_every: None,
+            relief: Relief {
+                compression: RdbCompression::Yes,
+                checksum: true,
+            },
         },
         databases: 20,
         encodings,
