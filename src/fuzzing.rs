@@ -7,7 +7,7 @@ use crate::dump::{self, Key, Value};
 use crate::rdb::{
     crc64,
     decode::{Sink, Summary, decode},
-    dump::{decode_payload, encode_payload},
+    dump::{Sums, decode_payload, encode_payload},
     encode::Layouts,
     error::{Error, SinkError},
     intset::Intset,
@@ -152,7 +152,7 @@ fn check_round_trip(kept: &Entry, own: Version, thresholds: &Thresholds) {
 
 /// Reads a payload of ours and returns the payload of the result.
 fn again(payload: &[u8], version: Version, thresholds: &Thresholds) -> Vec<u8> {
-    let read = decode_payload(payload, |object| {
+    let read = decode_payload(payload, Sums::Optional, |object, _| {
         entry(object, thresholds).map(|entry| encoded(&entry, version))
     });
     match read {
@@ -165,7 +165,7 @@ fn again(payload: &[u8], version: Version, thresholds: &Thresholds) -> Vec<u8> {
 fn encoded(entry: &Entry, version: Version) -> std::io::Result<Vec<u8>> {
     let value = entry.value();
     let kind = value.value_type(Layouts::of(version));
-    encode_payload(version, kind, |writer| value.encode(writer))
+    encode_payload(version, b"", kind, |writer| value.encode(writer))
 }
 
 /// A DUMP payload. Checks the bytes as they are. Then checks the bytes after the first as type and value with a valid footer,
@@ -175,6 +175,7 @@ pub fn payload(bytes: &[u8]) {
     if let Some((version, value)) = bytes.split_first() {
         let version = match version % 4 {
             0 => 12,
+            1 => 15,
             2 => 14,
             _ => 80,
         };
@@ -191,7 +192,7 @@ fn sealed(value: &[u8], version: u16) -> Vec<u8> {
 
 fn restore(payload: &[u8]) {
     let thresholds = Thresholds::default();
-    let kept = decode_payload(payload, |object| {
+    let kept = decode_payload(payload, Sums::Optional, |object, _| {
         let is_empty = object.is_empty_collection();
         entry(object, &thresholds).map(|entry| (!is_empty).then_some(entry))
     });

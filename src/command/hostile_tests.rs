@@ -182,7 +182,7 @@ fn emptied(dialect: Dialect) -> Bench {
         ("large-zset", Zset2),
     ];
     for (key, kind) in keys {
-        let payload = encode_payload(version, kind, |writer| match kind {
+        let payload = encode_payload(version, b"", kind, |writer| match kind {
             HashZiplist | ZsetZiplist => writer.packed(&Listpack::new()),
             _ => writer.count(0),
         });

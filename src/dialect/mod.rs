@@ -245,13 +245,16 @@ impl Dialect {
 
     /// Returns the version of the snapshots and DUMP payloads that the server writes.
     ///
-    /// Source: rdb.h, `RDB_VERSION`, of Redis 2.6 to 8.2 and Valkey 8.1 and 9.1.
+    /// Source: rdb.h, `RDB_VERSION`, of Redis 2.6 to 8.10 and Valkey 8.1 and 9.1.
     #[must_use]
     pub const fn rdb_version(self) -> u16 {
         match (self.family, self.version) {
             (Family::Valkey, (9.., ..)) => 80,
             (Family::Valkey, _) => 11,
-            (Family::Redis, (7, 4.., _) | (8.., ..)) => 12,
+            (Family::Redis, (8, 10.., _) | (9.., ..)) => 15,
+            (Family::Redis, (8, 8.., _)) => 14,
+            (Family::Redis, (8, 6.., _)) => 13,
+            (Family::Redis, (7, 4.., _) | (8, ..)) => 12,
             (Family::Redis, (7, 2.., _)) => 11,
             (Family::Redis, (7, ..)) => 10,
             (Family::Redis, (5 | 6, ..)) => 9,

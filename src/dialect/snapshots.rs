@@ -57,6 +57,13 @@ pub enum Flaw {
 
 #[doc(hidden)]
 impl Dialect {
+    /// Whether RESTORE takes a payload whose checksum is 0 (since Redis 8.4, from documents). Redis 6.0 to 8.2 and Valkey 8.1 to
+    /// 9.1 refuse it.
+    #[must_use]
+    pub const fn takes_payloads_without_sums(self) -> bool {
+        self.since((8, 4), NEVER)
+    }
+
     /// Whether this server loads a value with this flaw.
     ///
     /// Source: rdb.c, `rdbLoadObject`, of Redis 6.0, 7.0 and 8.0 and Valkey 8.1 and 9.1. Since Valkey 9.0, packed values are

@@ -41,6 +41,27 @@ impl Dialect {
         !self.since((8, 2), (8, 1))
     }
 
+    /// Whether the payloads of vector sets note each node's farthest neighbour, and a loaded node's links are sorted (since Redis
+    /// 8.2).
+    #[must_use]
+    pub const fn notes_farthest_neighbours(self) -> bool {
+        self.since((8, 2), NEVER)
+    }
+
+    /// Whether VSIM's EPSILON is the greatest difference between 1 and a similarity (since Redis 8.2). In 8.0 it is the greatest
+    /// distance, which is twice as much.
+    #[must_use]
+    pub const fn measures_epsilon_as_similarity(self) -> bool {
+        self.since((8, 2), NEVER)
+    }
+
+    /// Whether `null` is a value in VSIM's filters, and `in` finds a text in another (since Redis 8.2). In 8.0, `null` is left
+    /// out, and no text is in another.
+    #[must_use]
+    pub const fn has_wider_filters(self) -> bool {
+        self.since((8, 2), NEVER)
+    }
+
     /// Whether DEBUG OBJECT also reports a frequency of use (in Valkey 8).
     #[must_use]
     pub const fn tells_frequency_in_debug_object(self) -> bool {

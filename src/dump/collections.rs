@@ -4,7 +4,8 @@ use super::item::Item;
 use crate::rdb::{
     intset::Intset,
     listpack::{self, Listpack},
-    object::ListNode,
+    names::Names,
+    object::{ListNode, TemplateValues},
     packed::{self, IntText},
     records::Records,
 };
@@ -92,6 +93,7 @@ pub(super) enum HashForm<'a> {
     PackedTimed(&'a Listpack),
     Records(&'a Records),
     RecordsTimed(&'a Records),
+    Template(&'a Names, &'a TemplateValues),
 }
 
 /// A field of a hash.
@@ -114,6 +116,7 @@ impl<'a> Hash<'a> {
             HashForm::Packed(hash) => hash.len() / 2,
             HashForm::PackedTimed(hash) => hash.len() / 3,
             HashForm::Records(hash) | HashForm::RecordsTimed(hash) => hash.len(),
+            HashForm::Template(names, _) => names.len(),
         }
     }
 
@@ -128,8 +131,9 @@ impl<'a> Hash<'a> {
         match self.0 {
             HashForm::Packed(hash) => One(packed_fields(hash, false)),
             HashForm::PackedTimed(hash) => One(packed_fields(hash, true)),
-            HashForm::Records(hash) => Other(fields(hash, false)),
-            HashForm::RecordsTimed(hash) => Other(fields(hash, true)),
+            HashForm::Records(hash) => Other(One(fields(hash, false))),
+            HashForm::RecordsTimed(hash) => Other(One(fields(hash, true))),
+            HashForm::Template(names, values) => Other(Other(template_fields(names, values))),
         }
     }
 }
@@ -145,6 +149,18 @@ fn packed_fields(hash: &Listpack, timed: bool) -> impl Iterator<Item = Field<'_>
             value: Item::of(value),
             expire_at_ms: expiry.filter(|at| *at != 0),
         })
+    })
+}
+
+fn template_fields<'a>(
+    names: &'a Names,
+    values: &'a TemplateValues,
+) -> impl Iterator<Item = Field<'a>> {
+    let values = values.iter().map(Item::of);
+    names.iter().zip(values).map(|(name, value)| Field {
+        name: Item::Bytes(name),
+        value,
+        expire_at_ms: None,
     })
 }
 

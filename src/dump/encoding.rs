@@ -48,6 +48,8 @@ fn collection(type_number: u8) -> &'static str {
         "hash-listpack-md" | "hash-listpack-md-pre-release" => "listpackex",
         "hash-ziplist" | "zset-ziplist" => "ziplist",
         "hash-zipmap" => "zipmap",
+        "hash-template-listpack" | "hash-template-listpack-ref" => "template-listpack",
+        "hash-template-array" | "hash-template-array-ref" => "template-array",
         "zset-v1" | "zset-v2" => "skiplist",
         _ => "hashtable",
     }

@@ -20,16 +20,16 @@ pub enum ErrorKind {
     Io,
     /// The input does not start like a dump.
     NotRdb,
-    /// The version is newer than any that redtail knows.
-    NewerVersion,
-    /// A number that is no type and no opcode of this version.
+    /// No server writes this version.
+    NoSuchVersion,
+    /// A number that is no type and no opcode that redtail knows: a newer server wrote the dump, or it is damaged.
     UnknownType,
     /// Function libraries in the layout of a Redis 7.0 release candidate, which no later server reads.
     OldFunctions,
     /// A module's value in the layout before Redis 4.0, whose end only the module knows.
     OldModule,
-    /// The dump was taken while a cluster slot was being migrated into the server.
-    SlotMigration,
+    /// The dump contains commands, which Valkey 9.2 writes only for replicas of that version.
+    Commands,
     /// A byte, a number or a value that is not valid at its place.
     Corrupt,
     /// A length beyond redtail's own limit.
@@ -75,12 +75,12 @@ impl Error {
             Cause::Truncated | Cause::PastEnd { .. } => ErrorKind::Truncated,
             Cause::Io(_) => ErrorKind::Io,
             Cause::NotRdb => ErrorKind::NotRdb,
-            Cause::Version(_) => ErrorKind::NewerVersion,
+            Cause::Version(_) => ErrorKind::NoSuchVersion,
             Cause::UnknownType(_) => ErrorKind::UnknownType,
             Cause::OldFunction => ErrorKind::OldFunctions,
             Cause::Module(_) => ErrorKind::OldModule,
-            Cause::SlotImport => ErrorKind::SlotMigration,
-            Cause::Corrupt(_) | Cause::Packed(_) => ErrorKind::Corrupt,
+            Cause::Update => ErrorKind::Commands,
+            Cause::Corrupt(_) | Cause::Packed(_) | Cause::NoTemplate(_) => ErrorKind::Corrupt,
             Cause::TooLong { .. } => ErrorKind::TooLong,
             Cause::Checksum { .. } => ErrorKind::Checksum,
             // A visitor cannot name that type.

@@ -113,6 +113,9 @@ impl<'a> Value<'a> {
             Object::HashListpackTimed(hash) => Self::Hash(Hash(HashForm::PackedTimed(hash))),
             Object::Hash(hash) => Self::Hash(Hash(HashForm::Records(hash))),
             Object::HashTimed(hash) => Self::Hash(Hash(HashForm::RecordsTimed(hash))),
+            Object::HashTemplate(names, values) => {
+                Self::Hash(Hash(HashForm::Template(names, values)))
+            }
             Object::ZsetListpack(zset) => Self::SortedSet(SortedSet(SortedForm::Packed(zset))),
             Object::Zset(zset) => Self::SortedSet(SortedSet(SortedForm::Records(zset))),
             Object::Module(value) => Self::Module(Module::new(value.id(), value.items())),

@@ -3,7 +3,7 @@
 use super::{
     error::{Cause, Error, SinkError},
     kind::{self, ValueType},
-    module::ModuleAux,
+    module::{self, ModuleAux},
     object::{Meta, Object},
     packed::IntText,
     reader::Reader,
@@ -70,6 +70,25 @@ pub trait Sink {
         Ok(())
     }
 
+    /// What modules have attached to the next key: the record with its opcode. See [`UNKNOWN_ATTACHED`].
+    ///
+    /// # Errors
+    /// An error stops the decoding.
+    fn attached(&mut self, record: &[u8]) -> Result<(), SinkError> {
+        let _ = record;
+        Ok(())
+    }
+
+    /// Slots are being imported from another node of the cluster: the server hides their keys until `job` succeeds. Comes before
+    /// the keys. A range is its first and its last slot, as they were written. By default it is ignored.
+    ///
+    /// # Errors
+    /// An error stops the decoding.
+    fn slot_import(&mut self, job: &[u8], ranges: &[(u64, u64)]) -> Result<(), SinkError> {
+        let _ = (job, ranges);
+        Ok(())
+    }
+
     /// The type number of the next key, for a sink that needs the layout in which it was written.
     fn value_type(&mut self, number: u8) {
         let _ = number;
@@ -109,6 +128,10 @@ pub trait Sink {
     fn key(&mut self, db: u64, key: &[u8], meta: Meta, object: Object<'_>)
     -> Result<(), SinkError>;
 }
+
+/// A record of what modules have attached to a key that says it is unknown: no class has data. No server writes it, but
+/// redtail's own snapshots do.
+pub const UNKNOWN_ATTACHED: [u8; 2] = [kind::KEY_META, 0];
 
 /// The state of an RDB's checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,7 +197,7 @@ fn header<S: Source>(reader: &mut Reader<S>) -> Result<Version, Error> {
     reader.reading("the header");
     let version = Version::parse(reader.take(9)?).ok_or(Cause::NotRdb);
     let version = version.map_err(|cause| reader.error_at(0, cause))?;
-    if version.is_known() {
+    if version.exists() {
         Ok(version)
     } else {
         Err(reader.error_at(0, Cause::Version(version)))
@@ -223,9 +246,12 @@ impl<S: Source, K: Sink> Decoder<'_, S, K> {
             kind::MODULE_AUX => self.module_aux()?,
             kind::SLOT_INFO if self.summary.version.has_slots() => self.slot_info()?,
             kind::FUNCTION_PRE_GA => return Err(self.reader.error_at(at, Cause::OldFunction)),
-            kind::SLOT_IMPORT if self.summary.version.magic == Magic::Valkey => {
-                return Err(self.reader.error_at(at, Cause::SlotImport));
+            kind::SLOT_IMPORT if self.is_valkey() => self.slot_import()?,
+            kind::KEY_META => self.attached()?,
+            kind::UPDATE if self.is_valkey() => {
+                return Err(self.reader.error_at(at, Cause::Update));
             }
+            kind::HASH_TEMPLATE => self.values.templates.read(self.reader)?,
             number @ kind::OPCODE_MIN.. => {
                 return Err(self.reader.error_at(at, Cause::UnknownType(number)));
             }
@@ -278,6 +304,31 @@ impl<S: Source, K: Sink> Decoder<'_, S, K> {
         self.sink.value_type(number);
         let given = self.sink.key(self.db, &self.key, meta, object);
         given.map_err(|error| Error::new(place, "a value", error).in_key(&self.key, number))
+    }
+
+    fn is_valkey(&self) -> bool {
+        self.summary.version.magic == Magic::Valkey
+    }
+
+    fn attached(&mut self) -> Result<(), Error> {
+        let mut record = Vec::new();
+        module::read_attached(self.reader, &mut record)?;
+        let given = self.sink.attached(&record);
+        given.map_err(|error| self.reader.error(error))
+    }
+
+    /// Source: valkey 9.0 rdb.c, `RDB_OPCODE_SLOT_IMPORT`.
+    fn slot_import(&mut self) -> Result<(), Error> {
+        self.reader.reading("a slot import's job");
+        let job = self.reader.boxed_string()?;
+        self.reader.reading("a slot import's ranges");
+        let count = self.reader.length()?;
+        let mut ranges = Vec::new();
+        for _ in 0..count {
+            ranges.push((self.reader.length()?, self.reader.length()?));
+        }
+        let given = self.sink.slot_import(&job, &ranges);
+        given.map_err(|error| self.reader.error(error))
     }
 
     fn select_db(&mut self) -> Result<(), Error> {

@@ -237,17 +237,17 @@ fn every_flipped_bit_behind_the_version_is_an_error() {
 
 #[test]
 fn headers_are_known_versions_or_errors() {
-    for good in ["REDIS0005", "REDIS0012", "VALKEY080"] {
+    for good in [
+        "REDIS0005",
+        "REDIS0012",
+        "REDIS0016",
+        "VALKEY080",
+        "VALKEY081",
+    ] {
         assert_eq!(load(&dump(good, b"")).unwrap().1.version.to_string(), good);
     }
     assert_eq!(load(b"REDIS0004\xff").unwrap().1.checksum, Checksum::Absent);
-    for bad in [
-        "REDIS0000",
-        "REDIS0013",
-        "REDIS0080",
-        "VALKEY012",
-        "VALKEY081",
-    ] {
+    for bad in ["REDIS0000", "VALKEY012"] {
         assert!(
             matches!(
                 load(&dump(bad, b"")).unwrap_err().cause(),
@@ -359,4 +359,114 @@ fn mutated_dumps_without_a_checksum_never_panic() {
             let _outcome = load(&bad);
         }
     }
+}
+
+/// Two compact hashes that refer to a template, as Redis 8.10 writes them: in both forms.
+const TEMPLATES: &[u8] =
+    b"\xf2\x07\x02\x01f\x02-5\x1e\x01p\x0e\x0e\0\0\0\x03\0\x07\x01\x81v\x02\x07\x01\xff\x20\x01a\x07\x01v\xc0\x07";
+
+#[test]
+fn compact_hashes_refer_to_templates() {
+    let (found, summary) = load(&dump("REDIS0015", TEMPLATES)).unwrap();
+    let hash = Content::Hash([(text("f"), text("v")), (text("-5"), text("7"))].into());
+    for key in ["p", "a"] {
+        assert_eq!(found.keys[&(0, text(key))].1, hash, "{key}");
+    }
+    assert_eq!(summary.keys, 2);
+    let refused = |body: &[u8], reason: &str, offset: u64| {
+        let error = load(&dump("REDIS0015", body)).unwrap_err();
+        assert!(error.to_string().contains(reason), "{error}");
+        assert_eq!(error.offset(), offset, "{error}");
+    };
+    refused(&TEMPLATES[8..], "no hash template 7", 12);
+    refused(b"\x20\x01a\x07", "no hash template 7", 12);
+    refused(b"\xf2\x07\x00", "no fields", 11);
+    refused(b"\xf2\x07\x02\x01f\x01f", "ascending order", 14);
+    refused(b"\xf2\x07\x01\x01f\xf2\x07\x01\x01g", "the same number", 15);
+    let cut = |len: usize| load(&dump("REDIS0015", TEMPLATES)[..9 + len]);
+    assert!((1..TEMPLATES.len()).all(|len| cut(len).is_err()));
+}
+
+#[test]
+fn what_modules_attach_precedes_a_key_and_is_kept_as_it_is() {
+    #[derive(Default)]
+    struct Seen(Vec<(Vec<u8>, Vec<u8>)>);
+    impl Sink for Seen {
+        fn attached(&mut self, record: &[u8]) -> Result<(), SinkError> {
+            self.0.push((record.to_vec(), Vec::new()));
+            Ok(())
+        }
+        fn key(&mut self, _: u64, key: &[u8], _: Meta, _: Object<'_>) -> Result<(), SinkError> {
+            if let Some((_, of)) = self.0.last_mut() {
+                of.extend_from_slice(key);
+            }
+            Ok(())
+        }
+    }
+    // Two classes: a number and a text in the first, nothing in the second.
+    let record = b"\xf3\x02abcd\x02\x05\x05\x02hi\x00efgh\x00";
+    let body = [&b"\xfc\x01\0\0\0\0\0\0\0"[..], record, b"\x00\x01k\x01v"].concat();
+    let read = |body: &[u8]| {
+        let mut seen = Seen::default();
+        let mut reader = Reader::new(crate::rdb::source::MemorySource(
+            dump("REDIS0013", body).into(),
+        ));
+        decode(&mut reader, &mut seen).map(|_| seen.0)
+    };
+    assert_eq!(read(&body).unwrap(), [(record.to_vec(), text("k"))]);
+    for len in 1..record.len() {
+        assert!(read(&body[..9 + len]).is_err(), "{len}");
+    }
+    assert!(read(b"\xf3\x08").unwrap_err().to_string().contains("seven"));
+    assert!(read(b"\xf3\x01abcd\x09\x00").is_err(), "an unknown item");
+}
+
+#[test]
+fn a_newer_version_is_read_as_far_as_its_records_are_known() {
+    let newer = dump("REDIS0099", b"\x00\x01k\x01v");
+    assert!(load(&newer).is_ok());
+    assert!(load(&dump("VALKEY099", b"\x00\x01k\x01v")).is_ok());
+    let error = load(&dump("REDIS0099", b"\x00\x01k\x01v\x63\x05a-key")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "byte 14, reading a value of key \"a-key\" (type 99): unknown type 99: the server that wrote it is newer than this redtail, or the input is damaged"
+    );
+    for header in ["REDIS0000", "VALKEY079"] {
+        assert!(
+            load(&dump(header, b""))
+                .unwrap_err()
+                .to_string()
+                .contains("no server writes version")
+        );
+    }
+}
+
+type Ranges = Vec<(u64, u64)>;
+
+#[test]
+fn a_slot_import_is_passed_on() {
+    #[derive(Default)]
+    struct Imports(Vec<(Text, Ranges)>);
+    impl Sink for Imports {
+        fn slot_import(&mut self, job: &[u8], ranges: &[(u64, u64)]) -> Result<(), SinkError> {
+            self.0.push((job.to_vec(), ranges.to_vec()));
+            Ok(())
+        }
+        fn key(&mut self, _: u64, _: &[u8], _: Meta, _: Object<'_>) -> Result<(), SinkError> {
+            Ok(())
+        }
+    }
+    let read = |body: &[u8]| {
+        let mut imports = Imports::default();
+        let mut reader = Reader::new(crate::rdb::source::MemorySource(
+            dump("VALKEY080", body).into(),
+        ));
+        decode(&mut reader, &mut imports).map(|_| imports.0)
+    };
+    let body = b"\xf3\x03job\x02\x00\x05\x40\x64\x7f\xff";
+    assert_eq!(
+        read(body).unwrap(),
+        [(text("job"), vec![(0, 5), (100, 16_383)])]
+    );
+    assert!((1..body.len()).all(|len| read(&body[..len]).is_err()));
 }

@@ -4,7 +4,8 @@ use super::{
     crc64,
     encode::Writer,
     error::{Cause, Error},
-    kind::{FUNCTION2, ValueType},
+    kind::{FUNCTION2, KEY_META, ValueType},
+    module,
     object::Object,
     packed::IntText,
     reader::Reader,
@@ -15,18 +16,37 @@ use super::{
 use bytes::Bytes;
 use std::io;
 
-/// Decodes a whole payload, passes its value to `take`, and returns the result of `take`.
+/// Whether a payload must have a checksum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sums {
+    /// It must match the payload.
+    Required,
+    /// 0 means that the writer computed none.
+    Optional,
+}
+
+/// Decodes a whole payload, passes its value and what modules have attached to the key (a record with its opcode, or nothing) to
+/// `take`, and returns the result of `take`.
 ///
 /// # Errors
-/// If the version is newer than this decoder supports, the checksum is wrong (0 is not an exception here), the value is
-/// corrupt, of an unknown type or an empty collection, or bytes are left after it.
+/// If the checksum is wrong or missing, the value is corrupt, of an unknown type or an empty collection, or bytes are left after
+/// it.
 ///
 /// Source: redis 8.0 cluster.c, verifyDumpPayload and restoreCommand.
-pub fn decode_payload<T>(payload: &[u8], take: impl FnOnce(Object<'_>) -> T) -> Result<T, Error> {
-    let value = check_footer(payload)?;
+pub fn decode_payload<T>(
+    payload: &[u8],
+    sums: Sums,
+    take: impl FnOnce(Object<'_>, &[u8]) -> T,
+) -> Result<T, Error> {
+    let value = check_footer(payload, sums)?;
     let mut reader = Reader::new(MemorySource(Bytes::copy_from_slice(value.bytes)));
     reader.reading("a payload's type");
-    let kind = reader.u8()?;
+    let (mut kind, mut attached) = (reader.u8()?, Vec::new());
+    if kind == KEY_META {
+        module::read_attached(&mut reader, &mut attached)?;
+        reader.reading("a payload's type");
+        kind = reader.u8()?;
+    }
     let decoded = Values::new(value.version).decode(&mut reader, kind, 0)?;
     if let Some(found) = decoded.found {
         // Servers skip these checks when they load a snapshot, but not here: the command that carried the payload taints its
@@ -35,7 +55,7 @@ pub fn decode_payload<T>(payload: &[u8], take: impl FnOnce(Object<'_>) -> T) -> 
     }
     let object = decoded.object;
     let is_taken = value.version.keeps_empty_collections() || !object.is_empty_collection();
-    let taken = is_taken.then(|| take(object));
+    let taken = is_taken.then(|| take(object, &attached));
     let left = (value.bytes.len() as u64).saturating_sub(reader.position());
     reader.reading("a payload's end");
     match taken {
@@ -45,7 +65,8 @@ pub fn decode_payload<T>(payload: &[u8], take: impl FnOnce(Object<'_>) -> T) -> 
     }
 }
 
-/// Encodes the payload of one value for a server whose snapshots have `version`. `encode` writes the value.
+/// Encodes the payload of one value for a server whose snapshots have `version`. `encode` writes the value; `attached` is what
+/// modules have attached to the key: a record with its opcode, or nothing.
 ///
 /// # Errors
 /// The error of `encode`.
@@ -53,24 +74,26 @@ pub fn decode_payload<T>(payload: &[u8], take: impl FnOnce(Object<'_>) -> T) -> 
 /// Source: redis 8.0 cluster.c, createDumpPayload.
 pub fn encode_payload(
     version: Version,
+    attached: &[u8],
     kind: ValueType,
     encode: impl FnOnce(&mut Writer<Vec<u8>>) -> io::Result<()>,
 ) -> io::Result<Vec<u8>> {
     let mut writer = Writer::new(Vec::new(), version);
+    writer.raw(attached)?;
     writer.u8(kind.number())?;
     encode(&mut writer)?;
     writer.raw(&version.number.to_le_bytes())?;
     writer.checksum()
 }
 
-/// Returns the sources of the libraries in a FUNCTION DUMP payload.
+/// Returns the sources of the libraries in a FUNCTION DUMP payload, which must have a checksum.
 ///
 /// # Errors
 /// Like [`decode_payload`], and if the payload holds anything but libraries.
 ///
 /// Source: redis 7.0 functions.c, functionRestoreCommand.
 pub fn decode_functions(payload: &[u8]) -> Result<Vec<Bytes>, Error> {
-    let value = check_footer(payload)?;
+    let value = check_footer(payload, Sums::Required)?;
     let mut reader = Reader::new(MemorySource(Bytes::copy_from_slice(value.bytes)));
     let mut codes = Vec::new();
     while reader.position() < value.bytes.len() as u64 {
@@ -108,7 +131,7 @@ struct Value<'p> {
 
 /// Checks the footer, version and checksum, and takes it off. A version newer than this decoder's is accepted: a primary with
 /// `rdb-version-check relaxed` has accepted the payload, and whatever is new in a version has a type of its own.
-fn check_footer(payload: &[u8]) -> Result<Value<'_>, Error> {
+fn check_footer(payload: &[u8], sums: Sums) -> Result<Value<'_>, Error> {
     let wrong = |cause| Error::new(0, "a payload's footer", cause);
     let Some((summed, sum)) = payload.split_last_chunk::<8>() else {
         return Err(wrong(Cause::Truncated));
@@ -121,6 +144,9 @@ fn check_footer(payload: &[u8]) -> Result<Value<'_>, Error> {
         return Err(wrong(Cause::Version(version)));
     }
     let stated = u64::from_le_bytes(*sum);
+    if stated == 0 && sums == Sums::Optional {
+        return Ok(Value { bytes, version });
+    }
     let computed = crc64::update(0, summed);
     if stated != computed {
         return Err(wrong(Cause::Checksum { stated, computed }));
@@ -156,13 +182,13 @@ mod tests {
     }
 
     fn is_accepted(payload: &[u8]) -> bool {
-        decode_payload(payload, |_| ()).is_ok()
+        decode_payload(payload, Sums::Required, |_, _| ()).is_ok()
     }
 
     #[test]
     fn reads_what_real_servers_dump() {
         for (server, payload) in PAYLOADS {
-            decode_payload(payload, |object| {
+            decode_payload(payload, Sums::Required, |object, _| {
                 let Object::List(nodes) = object else {
                     panic!("{server}")
                 };
@@ -205,6 +231,36 @@ mod tests {
         assert!(!is_accepted(b""));
     }
 
+    #[test]
+    fn takes_a_zero_checksum_where_none_is_required() {
+        let takes = |payload: &[u8]| decode_payload(payload, Sums::Optional, |_, _| ()).is_ok();
+        assert!(takes(&payload(b"\x00\x02hi")));
+        assert!(takes(b"\x00\x02hi\x0c\0\0\0\0\0\0\0\0\0"));
+        assert!(!takes(b"\x00\x02hi\x0c\0\x01\0\0\0\0\0\0\0"), "a wrong one");
+        assert!(
+            !takes(b"\x00\x02hi!\x0c\0\0\0\0\0\0\0\0\0"),
+            "a byte too many"
+        );
+    }
+
+    #[test]
+    fn what_modules_attach_comes_before_the_type() {
+        let record = b"\xf3\x01\x09\x00\x00\x04\x02\x05\x00";
+        let payload = payload(&[&record[..], b"\x00\x02hi"].concat());
+        let read = |object: Object<'_>, attached: &[u8]| {
+            assert_eq!(object, Object::Str(b"hi".into()));
+            attached.to_vec()
+        };
+        assert_eq!(
+            decode_payload(&payload, Sums::Required, read).unwrap(),
+            record
+        );
+        for cut in 1..record.len() {
+            let cut = [record.get(..cut).unwrap(), b"\0\0\0\0\0\0\0\0\0\0"].concat();
+            assert!(decode_payload(&cut, Sums::Optional, |_, _| ()).is_err());
+        }
+    }
+
     /// A string of version 222, which Valkey 8.1 accepts with `rdb-version-check relaxed`, and a type that no version has.
     #[test]
     fn takes_what_it_knows_of_newer_versions_and_nothing_of_none() {
@@ -221,8 +277,12 @@ mod tests {
 
     #[test]
     fn a_wrong_value_gives_its_place_in_the_payload() {
-        let error =
-            decode_payload(&payload(b"\x05\x01\x01a\0\0\0\0\0\0\xf8\x7f"), |_| ()).unwrap_err();
+        let error = decode_payload(
+            &payload(b"\x05\x01\x01a\0\0\0\0\0\0\xf8\x7f"),
+            Sums::Required,
+            |_, _| (),
+        )
+        .unwrap_err();
         assert_eq!(
             error.to_string(),
             "byte 4, reading a sorted set's score: corrupt: invalid score"

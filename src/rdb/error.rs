@@ -37,11 +37,13 @@ pub enum Cause {
     /// The input does not start like an RDB.
     #[error("this is not an RDB: it does not start with REDIS or VALKEY and a version number")]
     NotRdb,
-    /// A version that this decoder has not been proven to read.
-    #[error("version {0} is newer than this decoder supports")]
+    /// A version that no server writes.
+    #[error("no server writes version {0}")]
     Version(super::version::Version),
-    /// A value type or opcode that does not exist in this version.
-    #[error("unknown type {0}")]
+    /// A value type or opcode that this decoder does not know.
+    #[error(
+        "unknown type {0}: the server that wrote it is newer than this redtail, or the input is damaged"
+    )]
     UnknownType(u8),
     /// Functions in the layout of a Redis 7.0 release candidate.
     #[error("functions in the layout of a Redis 7.0 release candidate cannot be read")]
@@ -49,9 +51,14 @@ pub enum Cause {
     /// A module's value in a layout that does not say where it ends.
     #[error("module values of type {0} cannot be read")]
     Module(u8),
-    /// A cluster slot was being migrated into the primary.
-    #[error("a snapshot taken during a slot migration cannot be read")]
-    SlotImport,
+    /// A hash refers to a template that the input has not stated.
+    #[error("there is no hash template {0} before it")]
+    NoTemplate(u64),
+    /// A command inside the snapshot (Valkey 9.2's opcode 242).
+    #[error(
+        "the snapshot contains commands (opcode 242), which Valkey 9.2 writes only for replicas that announce that version"
+    )]
+    Update,
     /// A byte or number that is not valid at its place.
     #[error("corrupt: {0}")]
     Corrupt(&'static str),

@@ -38,7 +38,7 @@ macro_rules! value_types {
         /// Returns the name that Redis's own tools print for a value type, or an empty string for an unknown type. Type 22 has
         /// its Valkey name: Redis wrote that number only in release candidates of 7.4.
         ///
-        /// Source: redis 8.8 redis-check-rdb.c, `rdb_type_string`.
+        /// Source: redis 8.8 redis-check-rdb.c, `rdb_type_string`. The names of types 29 to 32 are redtail's own.
         #[must_use]
         pub fn type_name(number: u8) -> &'static str {
             if number == HASH_2 {
@@ -80,6 +80,10 @@ value_types! {
     HashListpackEx = 25 "hash-listpack-md",
     StreamListpacks4 = 26 "stream-v4",
     StreamListpacks5 = 27 "stream-v5",
+    HashTemplateListpack = 29 "hash-template-listpack",
+    HashTemplateListpackRef = 30 "hash-template-listpack-ref",
+    HashTemplateArray = 31 "hash-template-array",
+    HashTemplateArrayRef = 32 "hash-template-array-ref",
 }
 
 /// Valkey's number for hashes whose fields expire. Release candidates of Redis 7.4 used it, too.
@@ -98,6 +102,13 @@ pub(super) const MODULE_AUX: u8 = 247;
 pub(super) const FUNCTION_PRE_GA: u8 = 246;
 pub(super) const FUNCTION2: u8 = 245;
 pub(super) const SLOT_INFO: u8 = 244;
+/// A migration of cluster slots into the server that wrote the file (Valkey 9.0 and later).
 pub(super) const SLOT_IMPORT: u8 = 243;
+/// Data that modules attach to the next key (Redis 8.6 and later).
+pub(super) const KEY_META: u8 = 243;
+/// The field names that compact hashes share (Redis 8.10 and later).
+pub(super) const HASH_TEMPLATE: u8 = 242;
+/// A command that the server ran while it wrote the file (Valkey 9.2 and later).
+pub(super) const UPDATE: u8 = 242;
 /// The lowest opcode: opcodes have been assigned downwards from 255. After a lower number, a key's name would follow.
 pub(super) const OPCODE_MIN: u8 = 240;

@@ -25,6 +25,7 @@ mod list;
 pub mod listpack;
 pub mod lzf;
 pub mod module;
+pub mod names;
 pub mod object;
 pub mod packed;
 pub mod reader;
@@ -32,6 +33,7 @@ pub mod records;
 pub mod source;
 pub mod stream;
 mod stream_read;
+mod template;
 #[cfg(test)]
 mod testing;
 mod value;

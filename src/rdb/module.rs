@@ -4,6 +4,7 @@
 //! again byte for byte. Source: redis 8.0 module.c, `moduleTypeEncodeId`; rdb.c, `rdbLoadCheckModuleValue`.
 
 use super::error::{Cause, Error};
+use super::kind::KEY_META;
 use super::packed::IntText;
 use super::reader::Reader;
 #[cfg(test)]
@@ -218,6 +219,33 @@ impl ModuleAux {
         let items = read_items(reader)?;
         Ok(Self { id, when, items })
     }
+}
+
+/// How many classes of modules can attach data to keys. Source: redis 8.6 keymeta.h, from documents.
+const CLASSES_MAX: u64 = 7;
+
+/// Reads what modules have attached to a key, after the opcode. Appends the record to `raw`, with its opcode.
+///
+/// Source: redis 8.6 keymeta.c, `rdbSaveKeyMetadata`, from documents: no server of that version was asked.
+pub(super) fn read_attached<S: Source>(
+    reader: &mut Reader<S>,
+    raw: &mut Vec<u8>,
+) -> Result<(), Error> {
+    reader.reading("the data that modules attach to a key");
+    raw.push(KEY_META);
+    let at = reader.position();
+    let classes = reader.raw_length(raw)?;
+    if classes > CLASSES_MAX {
+        return Err(reader.error_at(
+            at,
+            Cause::Corrupt("more than seven modules attach data to a key"),
+        ));
+    }
+    for _ in 0..classes {
+        raw.extend_from_slice(reader.take(4)?);
+        raw.extend_from_slice(&read_items(reader)?);
+    }
+    Ok(())
 }
 
 /// Reads items up to the end mark.

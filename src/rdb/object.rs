@@ -1,9 +1,16 @@
 //! The decoder's output: one value of the keyspace, still in the layout in which it was written.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::{
-    intset::Intset, listpack::Listpack, module::ModuleValue, records::Records, stream::StreamObject,
+    intset::Intset,
+    listpack::{self, Listpack},
+    module::ModuleValue,
+    names::Names,
+    packed::Item,
+    records::Records,
+    stream::StreamObject,
 };
 
 /// A key's attributes, written before its type byte.
@@ -44,6 +51,62 @@ impl<'a> From<&'a ListNode> for NodeRef<'a> {
     }
 }
 
+/// The values of a compact hash, in the order of its field names.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TemplateValues {
+    /// Packed.
+    Packed(Listpack),
+    /// One by one, because a value is too long or there are too many to be packed.
+    Array(Vec<Box<[u8]>>),
+}
+
+impl TemplateValues {
+    /// The number of values.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Packed(packed) => packed.len(),
+            Self::Array(values) => values.len(),
+        }
+    }
+
+    /// Whether there is no value.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Iterates over the values.
+    #[must_use]
+    pub fn iter(&self) -> ValuesIter<'_> {
+        match self {
+            Self::Packed(packed) => ValuesIter::Packed(packed.iter()),
+            Self::Array(values) => ValuesIter::Array(values.iter()),
+        }
+    }
+}
+
+/// Iterates over the values of a compact hash.
+#[derive(Debug, Clone)]
+pub enum ValuesIter<'a> {
+    /// Packed values.
+    Packed(listpack::Iter<'a>),
+    /// Values one by one.
+    Array(std::slice::Iter<'a, Box<[u8]>>),
+}
+
+impl<'a> Iterator for ValuesIter<'a> {
+    type Item = Item<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Item<'a>> {
+        match self {
+            Self::Packed(values) => values.next(),
+            Self::Array(values) => values.next().map(|value| Item::Str(value)),
+        }
+    }
+}
+
 /// A decoded value. Strings are borrowed from the reader's buffers; everything else is owned.
 ///
 /// Packed blobs (listpacks, intsets) are fully validated: nothing that walks them later can fail. The unpacked forms may
@@ -71,6 +134,8 @@ pub enum Object<'a> {
     HashListpackTimed(Listpack),
     /// A hash whose fields expire.
     HashTimed(Records),
+    /// A compact hash, with as many values as names.
+    HashTemplate(Arc<Names>, TemplateValues),
     /// A small sorted set, packed: member, score, … in ascending order.
     ZsetListpack(Listpack),
     /// A sorted set, in no particular order.
@@ -88,6 +153,7 @@ impl Object<'_> {
         match self {
             Self::Str(_) | Self::Int(_) | Self::Stream(_) | Self::Module(_) => false,
             Self::List(nodes) => nodes.is_empty(),
+            Self::HashTemplate(names, _) => names.is_empty(),
             Self::SetIntset(set) => set.is_empty(),
             Self::SetListpack(packed)
             | Self::HashListpack(packed)

@@ -104,6 +104,14 @@ pub(super) fn content(object: Object<'_>) -> Content {
                 .map(|pair| (pair.key.into(), pair.value.into()));
             Content::Hash(pairs.collect())
         }
+        Object::HashTemplate(names, values) => {
+            let names = names.iter().map(Text::from);
+            Content::Hash(
+                names
+                    .zip(values.iter().map(|value| value.to_vec()))
+                    .collect(),
+            )
+        }
         Object::HashListpackTimed(packed) => {
             let triple = |[field, value, at]: [Text; 3]| (field, (value, number(&at)));
             Content::TimedHash(in_turn(&packed, triple))

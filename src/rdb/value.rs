@@ -18,6 +18,7 @@ use super::{
     records::{Handle, Record, Records, Shape, expiry_number},
     source::Source,
     stream_read,
+    template::{self, Templates},
     version::Version,
     ziplist::{read_ziplist, read_zipmap},
 };
@@ -32,6 +33,7 @@ pub(super) struct Values {
     /// A buffer in which records are collected before they are copied to an allocation of their size.
     room: Vec<u8>,
     pub(super) flaws: Flaws,
+    pub(super) templates: Templates,
 }
 
 /// A value as read.
@@ -53,6 +55,7 @@ impl Values {
             duplicates: Duplicates::default(),
             room: Vec::new(),
             flaws: Flaws::of(version.dialect()),
+            templates: Templates::default(),
         }
     }
 
@@ -108,6 +111,13 @@ impl Values {
                 self.packed_timed_hash(reader)
             }
             ValueType::HashListpackExPreGa => self.packed_timed_hash(reader),
+            ValueType::HashTemplateListpack
+            | ValueType::HashTemplateListpackRef
+            | ValueType::HashTemplateArray
+            | ValueType::HashTemplateArrayRef => {
+                let hash = template::hash(reader, flaws, &self.templates, kind)?;
+                Ok(hash.unwrap_or(LOST))
+            }
             ValueType::Zset => zset(reader, room, |reader| text_score(reader, flaws)),
             ValueType::Zset2 => zset(reader, room, binary_score),
             ValueType::ZsetZiplist => {

@@ -4,10 +4,11 @@ use std::fmt;
 
 use crate::dialect::Dialect;
 
-/// The newest Redis version of which this decoder knows every layout. Source: redis 8.0 rdb.h, `RDB_VERSION`.
-const REDIS_VERSION_MAX: u16 = 12;
+/// The newest Redis version of which this decoder knows every layout: that of Redis 8.10.
+const REDIS_VERSION_MAX: u16 = 15;
 
-/// The only version that Valkey has defined so far. Source: valkey 9.0 rdb.h, `RDB_VERSION`.
+/// The first version that Valkey defined itself, and the newest of which this decoder knows every layout. Source: valkey 9.0
+/// rdb.h, `RDB_VERSION`.
 const VALKEY_VERSION: u16 = 80;
 
 /// Who defined the format's version: the first word of the file.
@@ -56,12 +57,22 @@ impl Version {
         Self { magic, number }
     }
 
-    /// Whether this decoder knows every layout of this version.
+    /// Whether some server writes this version, or may in future.
+    #[must_use]
+    pub(super) fn exists(self) -> bool {
+        match self.magic {
+            Magic::Redis => self.number >= 1,
+            Magic::Valkey => self.number >= VALKEY_VERSION,
+        }
+    }
+
+    /// Whether this decoder knows every layout of this version. A newer version may have records that it does not know; those
+    /// that it knows are read the same, because servers give each new layout a number of its own.
     #[must_use]
     pub(crate) fn is_known(self) -> bool {
         match self.magic {
-            Magic::Redis => (1..=REDIS_VERSION_MAX).contains(&self.number),
-            Magic::Valkey => self.number == VALKEY_VERSION,
+            Magic::Redis => self.number <= REDIS_VERSION_MAX,
+            Magic::Valkey => self.number <= VALKEY_VERSION,
         }
     }
 
@@ -86,7 +97,10 @@ impl Version {
             (Magic::Redis, ..=9) => Dialect::redis(6, 0, 0),
             (Magic::Redis, 10) => Dialect::redis(7, 0, 0),
             (Magic::Redis, 11) => Dialect::redis(7, 2, 0),
-            (Magic::Redis, _) => Dialect::redis(8, 0, 0),
+            (Magic::Redis, 12) => Dialect::redis(8, 0, 0),
+            (Magic::Redis, 13) => Dialect::redis(8, 6, 0),
+            (Magic::Redis, 14) => Dialect::redis(8, 8, 0),
+            (Magic::Redis, _) => Dialect::redis(8, 10, 0),
         }
     }
 

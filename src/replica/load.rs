@@ -13,7 +13,7 @@ use super::stream::importing;
 use crate::command::ReplayScripts;
 use crate::dialect::Dialect;
 use crate::limits::HANDSHAKE_LINE_BYTES_MAX;
-use crate::rdb::decode::{Checksum, Sink, decode};
+use crate::rdb::decode::{Checksum, Sink, UNKNOWN_ATTACHED, decode};
 use crate::rdb::error::Error as RdbError;
 use crate::rdb::error::SinkError;
 use crate::rdb::module::ModuleAux;
@@ -23,8 +23,8 @@ use crate::rdb::source::Source;
 use crate::rdb::version::Version;
 use crate::state::{self, Migration, Taint};
 use crate::store::{
-    Doubt, Entry, Generation, Keyspaces, Libraries, Loader, LoaderError, NewValue, Tuning,
-    WriteToken, unix_ms,
+    Attached, ClusterSlots, Doubt, Entry, Generation, Keyspaces, Libraries, Loader, LoaderError,
+    NewValue, Tuning, WriteToken, unix_ms,
 };
 use crate::value::{Choices, Thresholds};
 
@@ -318,6 +318,8 @@ struct Facts {
     flawed: u64,
     /// Whether the value of the next key was discarded, and if so, whether it was a hash with expiring fields.
     is_swept: Option<bool>,
+    /// What modules have attached to the next key.
+    attached: Option<Attached>,
 }
 
 /// Puts what the decoder reads into a new generation.
@@ -468,6 +470,12 @@ fn used_at_s(idle_s: Option<u64>) -> u32 {
 impl Sink for Snapshot<'_> {
     fn version(&mut self, version: Version) -> Result<(), SinkError> {
         self.facts.writer = version.dialect();
+        if !version.is_known() {
+            tracing::warn!(
+                %version,
+                "the snapshot's version is newer than this redtail: it is loaded if redtail knows every record in it"
+            );
+        }
         Ok(())
     }
 
@@ -484,6 +492,25 @@ impl Sink for Snapshot<'_> {
             doubt: Doubt::Value,
         });
         self.key(db, key, meta, Object::Int(0))
+    }
+
+    fn attached(&mut self, record: &[u8]) -> Result<(), SinkError> {
+        self.facts.attached = Some(if record == UNKNOWN_ATTACHED {
+            Attached::Unknown
+        } else {
+            Attached::Known(record.into())
+        });
+        Ok(())
+    }
+
+    fn slot_import(&mut self, job: &[u8], ranges: &[(u64, u64)]) -> Result<(), SinkError> {
+        let mut slots = ClusterSlots::default();
+        if !ranges.iter().all(|(first, last)| slots.add(*first, *last)) {
+            return Err(Refusal::Migration(format!("{ranges:?}")).into());
+        }
+        let job = job.into();
+        self.facts.migrations.push(Migration { slots, job });
+        Ok(())
     }
 
     fn aux(&mut self, name: &[u8], value: &[u8]) -> Result<(), SinkError> {
@@ -552,6 +579,9 @@ impl Sink for Snapshot<'_> {
         object: Object<'_>,
     ) -> Result<(), SinkError> {
         let expiry = meta.expire_at_ms;
+        if let Some(data) = self.facts.attached.take() {
+            self.token.attach(self.spaces, self.known(db)?, key, data);
+        }
         let value = match self.facts.is_swept.take() {
             Some(timed) => Err(timed),
             None => match NewValue::from_rdb(object, &self.thresholds) {
@@ -588,7 +618,8 @@ impl Sink for Snapshot<'_> {
 
     #[inline]
     fn text(&mut self, db: u64, key: &[u8], meta: &Meta, text: &[u8]) -> Result<(), SinkError> {
-        if self.facts.is_swept.is_some() || self.spaces.tracks_access() {
+        let is_plain = self.facts.is_swept.is_none() && self.facts.attached.is_none();
+        if !is_plain || self.spaces.tracks_access() {
             return self.key(db, key, *meta, Object::Str(Cow::Borrowed(text)));
         }
         self.loader

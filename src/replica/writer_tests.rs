@@ -73,7 +73,7 @@ fn dumped(entry: &crate::store::Entry) -> Vec<u8> {
     let version = Version::of_payload(12);
     let value = entry.value();
     let kind = value.value_type(Layouts::of(version));
-    encode_payload(version, kind, |writer| value.encode(writer)).unwrap()
+    encode_payload(version, b"", kind, |writer| value.encode(writer)).unwrap()
 }
 
 fn id(text: &str) -> ReplId {

@@ -21,10 +21,11 @@ use std::time::{Duration, Instant};
 
 use super::folder::Folder;
 use crate::history::StreamPoint;
+use crate::rdb::decode::UNKNOWN_ATTACHED;
 use crate::rdb::encode::Writer;
 use crate::rdb::object::Meta;
 use crate::rdb::version::Version;
-use crate::store::{ClusterSlots, Doubt, Entry, Generation, Slot, unix_ms};
+use crate::store::{Attached, ClusterSlots, Doubt, Entry, Generation, Slot, unix_ms};
 
 /// The sweeper in `store` discarded the next key's value after its expiry. This field's value says whether it was a hash
 /// with expiring fields.
@@ -243,9 +244,10 @@ impl Saving {
         let writer = self.writer.as_mut().ok_or_else(ended)?;
         let (selected, now_s) = (&mut self.selected, unix_ms() / 1000);
         let mut result = Ok(());
+        let attached = self.generation.spaces.attached();
         self.generation.spaces.visit_key(db, key, |entry| {
             result = select(writer, selected, db, database)
-                .and_then(|()| write_entry(writer, entry, now_s));
+                .and_then(|()| write_entry(writer, entry, attached.of(db, key), now_s));
         });
         result
     }
@@ -335,10 +337,11 @@ impl Saving {
         let is_early = |key: &[u8]| !early.is_empty() && early.contains(key);
         let mut result = Ok(());
         let selected = &mut self.selected;
+        let attached = self.generation.spaces.attached();
         self.generation.spaces.visit(db, shard, |entry| {
             if result.is_ok() && !is_early(entry.key()) {
                 result = select(writer, selected, db, database)
-                    .and_then(|()| write_entry(writer, entry, now_s));
+                    .and_then(|()| write_entry(writer, entry, attached.of(db, entry.key()), now_s));
             }
         });
         result
@@ -467,7 +470,12 @@ fn select<W: Write>(
     }
 }
 
-fn write_entry<W: Write>(writer: &mut Writer<W>, entry: &Entry, now_s: i64) -> io::Result<()> {
+fn write_entry<W: Write>(
+    writer: &mut Writer<W>,
+    entry: &Entry,
+    attached: Option<Attached>,
+    now_s: i64,
+) -> io::Result<()> {
     let idle = |used_s: u32| u64::try_from(now_s - i64::from(used_s)).unwrap_or(0);
     let meta = Meta {
         expire_at_ms: entry.expire_at_ms(),
@@ -483,6 +491,10 @@ fn write_entry<W: Write>(writer: &mut Writer<W>, entry: &Entry, now_s: i64) -> i
     }
     let value = entry.value();
     let kind = value.value_type(writer.layouts());
-    writer.key(entry.key(), meta, kind)?;
+    match attached {
+        None => writer.key(entry.key(), meta, kind)?,
+        Some(Attached::Known(record)) => writer.key_with(entry.key(), meta, &record, kind)?,
+        Some(Attached::Unknown) => writer.key_with(entry.key(), meta, &UNKNOWN_ATTACHED, kind)?,
+    }
     value.encode(writer)
 }

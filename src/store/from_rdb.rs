@@ -42,9 +42,12 @@ impl<'a> NewValue<'a> {
                 Object::Hash(Hash::from_triples(triples, thresholds)?)
             }
             Decoded::HashTimed(pairs) => Object::Hash(Hash::from_timed_records(pairs, thresholds)?),
+            Decoded::HashTemplate(names, values) => {
+                Object::Hash(Hash::from_template(names, values, thresholds))
+            }
             Decoded::ZsetListpack(pairs) => Object::Zset(Zset::from_listpack(pairs, thresholds)?),
             Decoded::Zset(members) => Object::Zset(Zset::from_records(members, thresholds)?),
-            Decoded::Module(value) => match VectorSet::from_module(&value) {
+            Decoded::Module(value) => match VectorSet::from_module(&value, thresholds) {
                 Some(set) => Object::VectorSet(set.into()),
                 None => Object::Module(value),
             },

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ahash::RandomState;
 use arc_swap::ArcSwap;
 
+use super::attached::AttachedKeys;
 use super::db::{Db, Delta, SHARDS, shard_of};
 use super::entry::Entry;
 use super::fetch::KeyHash;
@@ -36,6 +37,7 @@ pub struct Keyspaces {
     taints: Taints,
     waiters: Waiters,
     watches: Arc<Watches>,
+    attached: AttachedKeys,
     gate: Gate,
     tracks_access: bool,
     libraries: ArcSwap<Libraries>,
@@ -80,6 +82,7 @@ impl Keyspaces {
             taints: Taints::default(),
             waiters: Waiters::default(),
             watches: Arc::default(),
+            attached: AttachedKeys::default(),
             gate: Gate::default(),
             tracks_access: false,
             libraries: ArcSwap::default(),
@@ -134,6 +137,12 @@ impl Keyspaces {
     #[must_use]
     pub const fn waiters(&self) -> &Waiters {
         &self.waiters
+    }
+
+    /// The data that modules attach to keys.
+    #[must_use]
+    pub const fn attached(&self) -> &AttachedKeys {
+        &self.attached
     }
 
     /// The connections that watch keys.

@@ -31,6 +31,7 @@
 )]
 
 mod aside;
+mod attached;
 mod census;
 mod db;
 mod door;
@@ -67,6 +68,7 @@ mod watching;
 mod write;
 
 pub use aside::drop_aside;
+pub use attached::{Attached, AttachedKeys};
 pub use census::Census;
 pub use db::Db;
 pub use door::{EachKey, Hold, Names};

@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use dashmap::RwLockWriteGuard;
 
+use super::attached::Attached;
 use super::db::{Db, Delta, Table, find, find_mut, insert};
 use super::entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};
 use super::fate::{Fate, Refusal, refused};
@@ -40,8 +41,8 @@ pub struct Tx<'a> {
     /// The worst that happened to a command since [`apply`](Tx::apply) began it.
     fate: Cell<Fate>,
     libraries: Option<Libraries>,
-    /// Whether keys are watched, read while the keys' locks are held.
-    watched: bool,
+    /// Whether keys are watched or have data of modules, read while the keys' locks are held.
+    observed: bool,
     /// Whether changes within values are hidden from watchers.
     quiet: bool,
     /// The time to go by, if it is not the system's.
@@ -88,7 +89,7 @@ impl<'a> Tx<'a> {
             changes_taints: false,
             fate: Cell::new(Fate::Sound),
             libraries: None,
-            watched: spaces.watches().any(),
+            observed: spaces.watches().any() || spaces.attached().any(),
             quiet: false,
             clock_ms: None,
             known,
@@ -186,28 +187,48 @@ impl<'a> Tx<'a> {
     /// Tells the watchers of `key` that it has changed.
     #[inline]
     fn tell(&self, key: &[u8]) {
-        if self.watched {
-            let watches = self.spaces.watches();
-            watches.touch(self.number, key, self.exists(key), self.rules());
+        if self.observed {
+            let exists = self.exists(key);
+            self.spaces.attached().touch(self.number, key, exists);
+            self.tell_watchers(key, exists);
         }
     }
 
     /// Tells the watchers of `key` of a change that [`set_quiet`](Self::set_quiet) has hidden from them.
     pub fn announce(&self, key: &[u8]) {
-        self.tell(key);
+        if self.observed {
+            self.tell_watchers(key, self.exists(key));
+        }
+    }
+
+    fn tell_watchers(&self, key: &[u8], exists: bool) {
+        let watches = self.spaces.watches();
+        watches.touch(self.number, key, exists, self.rules());
     }
 
     #[inline]
     fn tell_within(&self, key: &[u8]) {
-        if !self.quiet {
-            self.tell(key);
+        if self.observed && !self.quiet {
+            self.tell_watchers(key, self.exists(key));
         }
+    }
+
+    /// What a module has attached to `key`.
+    #[must_use]
+    pub fn attached(&self, key: &[u8]) -> Option<Attached> {
+        self.spaces.attached().of(self.number, key)
+    }
+
+    /// Sets what a module has attached to `key`. Call this after the key is set.
+    pub fn attach(&mut self, key: &[u8], data: Attached) {
+        self.observed = true;
+        self.spaces.attached().set(self.number, key, data);
     }
 
     /// Tells the watchers of keys of database `db` that it is emptied, or that the contents of `replacement` take the
     /// place of its own. Call this before anything moves.
     fn tell_all(&self, db: usize, replacement: Option<usize>) {
-        if !self.watched {
+        if !self.observed {
             return;
         }
         let now_ms = self.now_ms();
@@ -246,7 +267,7 @@ impl<'a> Tx<'a> {
 
     /// Taints a key.
     pub fn taint(&mut self, db: usize, key: &[u8], doubt: Doubt) {
-        if self.watched {
+        if self.observed {
             let strict = Rules {
                 ignores_expired: false,
             };
@@ -455,7 +476,7 @@ impl<'a> Tx<'a> {
         let expires = entry.expire_at_ms().is_some();
         Self::keep_raw(self.dialect, &mut entry, expires);
         let entry = clocked(entry, self.use_s());
-        let key: smallvec::SmallVec<[u8; 64]> = match self.watched {
+        let key: smallvec::SmallVec<[u8; 64]> = match self.observed {
             true => entry.key().into(),
             false => smallvec::SmallVec::new(),
         };
@@ -469,7 +490,7 @@ impl<'a> Tx<'a> {
         } else {
             self.insert(entry, slot, hash);
         }
-        if self.watched {
+        if self.observed {
             self.tell(&key);
         }
     }
@@ -540,7 +561,9 @@ impl<'a> Tx<'a> {
         entry.set_expiry(expire_at_ms);
         let change = Weight::since(entry, before);
         self.gain(change);
-        self.tell(key);
+        if self.observed {
+            self.tell_watchers(key, true);
+        }
         true
     }
 
@@ -679,6 +702,9 @@ impl<'a> Tx<'a> {
         if self.spaces.taints().any() {
             self.taints_to_change().clear_db(db);
         }
+        self.spaces
+            .attached()
+            .renumber(|of| (of != db).then_some(of));
         if !is_whole {
             self.lose();
         }
@@ -733,6 +759,13 @@ impl<'a> Tx<'a> {
             let taints = self.taints_to_change();
             taints.swap_dbs(one, other);
         }
+        self.spaces.attached().renumber(|of| {
+            Some(match of {
+                of if of == one => other,
+                of if of == other => one,
+                of => of,
+            })
+        });
         if !is_whole {
             self.lose();
         }

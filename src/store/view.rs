@@ -1,13 +1,14 @@
 //! What a reader sees.
 
 use std::cell::{Cell, OnceCell};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use dashmap::RwLockReadGuard;
 use smallvec::SmallVec;
 
+use super::attached::Attached;
 use super::db::{Db, Table, find, insert};
 use super::entry::{Entry, Value};
 use super::fate::Fate;
@@ -82,6 +83,7 @@ enum Shards<'a> {
 struct Copies {
     table: Table,
     absent: HashSet<Box<[u8]>>,
+    attached: HashMap<Box<[u8]>, Attached>,
 }
 
 impl Shards<'_> {
@@ -231,6 +233,7 @@ impl<'a> View<'a> {
     #[must_use]
     pub(super) fn copied(&self, keys: impl FnOnce(&mut dyn FnMut(&[u8]))) -> Self {
         let (mut table, mut absent) = (Table::new(), HashSet::new());
+        let mut attached = HashMap::new();
         keys(&mut |key| {
             let hash = self.spaces.hash(key);
             // This lookup counts as a use; lookups in the copy do not.
@@ -240,11 +243,16 @@ impl<'a> View<'a> {
                 Some(entry) if find(&table, hash, key).is_none() => {
                     let copy = entry.copied(key, entry.expire_at_ms());
                     insert(&mut table, hash, copy, self.spaces.hasher());
+                    attached.extend(self.attached(key).map(|data| (Box::from(key), data)));
                 }
                 Some(_) => {}
             }
         });
-        let copies = Box::new(Copies { table, absent });
+        let copies = Box::new(Copies {
+            table,
+            absent,
+            attached,
+        });
         let copy = Self::with(self.spaces, self.number, Shards::Copied(copies), None);
         copy.set_clock(self.now_ms());
         copy
@@ -473,6 +481,15 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn lists(&self, entry: &Entry) -> bool {
         self.shows(entry) && !self.leaves_out(entry)
+    }
+
+    /// What a module has attached to `key`, whose shard must be held.
+    #[must_use]
+    pub fn attached(&self, key: &[u8]) -> Option<Attached> {
+        match &self.held {
+            Shards::Copied(copies) => copies.attached.get(key).cloned(),
+            _ => self.spaces.attached().of(self.number, key),
+        }
     }
 
     /// The value of `key`.

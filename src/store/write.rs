@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::attached::Attached;
 use super::fetch::KeyHash;
 use super::gate::Turn;
 use super::generation::{Generation, Served};
@@ -102,6 +103,11 @@ impl WriteToken {
     /// Taints a key of a generation that nobody reads yet.
     pub fn taint(&self, spaces: &Keyspaces, db: usize, key: &[u8], doubt: Doubt) {
         spaces.taints().add(db, key, doubt);
+    }
+
+    /// Sets what a module has attached to a key of a generation that nobody reads yet.
+    pub fn attach(&self, spaces: &Keyspaces, db: usize, key: &[u8], data: Attached) {
+        spaces.attached().set(db, key, data);
     }
 
     /// Taints all keys of all databases.

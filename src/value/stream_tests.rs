@@ -1,6 +1,6 @@
 use super::*;
 use crate::dialect::Dialect;
-use crate::rdb::dump::{decode_payload, encode_payload};
+use crate::rdb::dump::{Sums, decode_payload, encode_payload};
 use crate::rdb::encode::Layouts;
 use crate::rdb::object::Object as Decoded;
 use crate::rdb::version::Version;
@@ -524,16 +524,21 @@ fn written_again(
     now_ms: Option<i64>,
 ) -> (Vec<u8>, Vec<u8>) {
     let version = Version::of_payload(number);
-    let payload = encode_payload(version, kind, |writer| writer.raw(value)).unwrap();
-    let again = decode_payload(&payload, |object| {
+    let payload = encode_payload(version, b"", kind, |writer| writer.raw(value)).unwrap();
+    let again = decode_payload(&payload, Sums::Required, |object, _| {
         let Decoded::Stream(stream) = object else {
             panic!()
         };
         let value = Object::Stream(Stream::from_rdb(*stream).unwrap().into());
-        encode_payload(version, value.value_type(Layouts::of(version)), |writer| {
-            now_ms.into_iter().for_each(|now_ms| writer.as_of(now_ms));
-            value.encode(writer)
-        })
+        encode_payload(
+            version,
+            b"",
+            value.value_type(Layouts::of(version)),
+            |writer| {
+                now_ms.into_iter().for_each(|now_ms| writer.as_of(now_ms));
+                value.encode(writer)
+            },
+        )
     });
     (payload, again.unwrap().unwrap())
 }

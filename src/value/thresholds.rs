@@ -48,6 +48,8 @@ pub struct Thresholds {
     pub stream_node_max_entries: usize,
     /// Whether the deleted entries of a stream node count too.
     pub stream_node_counts_deleted: bool,
+    /// Whether vector sets note the farthest neighbour of each node in their payloads.
+    pub vectors_note_farthest: bool,
 }
 
 /// How a server writes packed scores.
@@ -97,6 +99,7 @@ impl Default for Thresholds {
             stream_node_max_bytes: 4096,
             stream_node_max_entries: 100,
             stream_node_counts_deleted: true,
+            vectors_note_farthest: false,
         }
     }
 }
@@ -113,6 +116,7 @@ impl Thresholds {
             zset_counts_arguments: dialect.counts_zadd_arguments(),
             zset_measures_arguments: dialect.measures_zadd_arguments(),
             stream_node_counts_deleted: dialect.has_stream_counters(),
+            vectors_note_farthest: dialect.notes_farthest_neighbours(),
             ..Self::default()
         };
         if !dialect.has_small_listpack_lists_and_sets() {

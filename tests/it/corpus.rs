@@ -180,8 +180,10 @@ fn round_trip(dump: &Path, name: &str) -> Option<Vec<String>> {
 fn round_trips(name: &str) {
     let mut wrong = Vec::new();
     let own = dumps().into_iter().filter(|(dump, _)| {
-        // None of the servers has the modules.
-        server_of(dump) == name && !dump.to_string_lossy().ends_with("-modules.rdb")
+        // None of the servers has the modules, and no server is as new as the dumps made by hand.
+        let path = dump.to_string_lossy();
+        let is_foreign = path.ends_with("-modules.rdb") || path.ends_with("-by-hand.rdb");
+        server_of(dump) == name && !is_foreign
     });
     for (dump, _) in own {
         let Some(found) = round_trip(&dump, name) else {
@@ -232,18 +234,10 @@ fn dumps_of_valkey_9_1_come_back_from_our_payloads() {
 }
 
 #[test]
-fn a_snapshot_taken_while_slots_come_is_refused_by_that_name() {
-    let dump = fixture("refused/valkey-9.1-slot-import.rdb");
-    let output = Command::new(env!("CARGO_BIN_EXE_redtail"))
-        .args(["rdb", "check"])
-        .arg(dump)
-        .output()
-        .expect("it runs");
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(
-        !output.status.success() && told.contains("taken during a slot migration"),
-        "{told}"
-    );
+fn a_dump_taken_while_slots_come_holds_the_keys_that_have_come() {
+    let dump = fixture("importing/valkey-9.1-slot-import.rdb");
+    let lines = printed(&dump);
+    assert!(lines.lines().count() > 1, "{lines}");
 }
 
 #[test]

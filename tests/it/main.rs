@@ -14,6 +14,7 @@ mod blocking;
 mod bounds;
 mod browser;
 mod builds;
+mod by_hand;
 mod catalogue;
 mod certificates;
 mod check_tool;

@@ -225,3 +225,21 @@ fn a_restart_in_the_middle_of_an_import_still_hides_its_keys() {
     cluster.wait_for("success");
     cluster.walk_alike("when the import has ended");
 }
+
+#[test]
+fn a_full_sync_in_the_middle_of_an_import_hides_its_keys() {
+    let Some(mut cluster) = Cluster::start("valkey-9.1.2", &[]) else {
+        return;
+    };
+    cluster.fill();
+    cluster.begin();
+    cluster.redtail.stop();
+    cluster.redtail = Server::redtail_with(&cluster.target, &[]);
+    cluster.wait();
+    cluster.walk_alike("after a full sync");
+    cluster
+        .source
+        .command("DEBUG SLOTMIGRATION PREVENT-PAUSE 0");
+    cluster.wait_for("success");
+    cluster.walk_alike("when the import has ended");
+}

@@ -359,7 +359,7 @@ fn an_error_says_where_in_what_and_why() {
     let stream_twice = dump_of(b"\x15\x01k\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x01g\x00\x00\x00\x00\x00\x01g\x00\x00\x00\x00\x00");
     let cases: [(&[u8], ErrorKind, u64); 8] = [
         (b"*1\r\n$4\r\nPING\r\n", ErrorKind::NotRdb, 0),
-        (b"REDIS0099", ErrorKind::NewerVersion, 0),
+        (b"REDIS0000", ErrorKind::NoSuchVersion, 0),
         (&dump_of(b"\x50\x01k"), ErrorKind::UnknownType, 9),
         (&dump_of(b"\xf6\x01a"), ErrorKind::OldFunctions, 9),
         (&dump_of(b"\x06\x01k\x01"), ErrorKind::OldModule, 12),
@@ -372,8 +372,8 @@ fn an_error_says_where_in_what_and_why() {
         assert_eq!((error.kind(), error.offset()), (kind, offset), "{error}");
         assert!(!error.is_truncated() && error.source().is_none(), "{error}");
     }
-    let slots = std::fs::read(fixture("refused/valkey-9.1-slot-import.rdb")).unwrap();
-    assert_eq!(refusal(&slots).kind(), ErrorKind::SlotMigration);
+    let commands = [&b"VALKEY081\xf2*1\r\n$4\r\nPING\r\n\xff"[..], &[0; 8]].concat();
+    assert_eq!(refusal(&commands).kind(), ErrorKind::Commands);
     let too_long = refusal(&dump_of(b"\x00\x01k\x81\x7f\xff\xff\xff\xff\xff\xff\xff"));
     assert!(
         matches!(too_long.kind(), ErrorKind::TooLong | ErrorKind::Truncated),

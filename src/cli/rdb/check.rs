@@ -252,7 +252,7 @@ mod tests {
             )
         );
         assert!(failure(b"*1\r\n$4\r\nPING\r\n").contains("this is not an RDB"));
-        assert!(failure(b"REDIS0099").contains("version REDIS0099 is newer"));
+        assert!(failure(b"REDIS0000").contains("no server writes version REDIS0000"));
         assert!(failure(&flipped).starts_with("byte "));
         assert!(!failure(&flipped).contains('\n'));
     }

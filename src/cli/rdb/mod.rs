@@ -73,12 +73,12 @@ fn hint(error: &Error, end: &End) -> &'static str {
         }
         ErrorKind::Io => "give the path of a readable dump, such as /var/lib/redis/dump.rdb",
         ErrorKind::NotRdb => "give a dump as SAVE or redis-cli --rdb writes it, not compressed",
-        ErrorKind::NewerVersion | ErrorKind::UnknownType => {
+        ErrorKind::NoSuchVersion | ErrorKind::UnknownType => {
             "a newer server wrote it, or it is damaged at or before this point"
         }
         ErrorKind::OldFunctions => "delete the functions in that release candidate, and save again",
         ErrorKind::OldModule => "the dump needs a module that only the server that wrote it has",
-        ErrorKind::SlotMigration => "save again after the slot migration ends",
+        ErrorKind::Commands => "save it with SAVE or BGSAVE, or with redis-cli --rdb",
         ErrorKind::Checksum if error.offset() + 8 < end.bytes => {
             "more bytes follow: the end opcode before this point, or something before it, is damaged; copy the file again or use another one"
         }

@@ -8,7 +8,7 @@ use crate::command::rows::parse::{integer, moment_ms};
 use crate::command::rows::scan::{ScanOptions, scan_cursor};
 use crate::command::rows::{Arity, Command, Error, Family, Flags, Keys, Outcome, Scope, Touch};
 use crate::resp::{Args, Reply};
-use crate::store::{Cursor, Entry, Tx, Value, View, drop_aside};
+use crate::store::{Attached, Cursor, Entry, Tx, Value, View, drop_aside};
 use crate::value::Object;
 
 /// More deleted keys than this are dropped on a thread of their own, so that the stream does not wait for it.
@@ -366,13 +366,22 @@ fn rename(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     if !tx.exists(from) {
         return Err(Error::NoSuchKey);
     }
+    let attached = tx.attached(from).is_some();
     if from != to
         && let Some(entry) = tx.remove(from)
     {
         let expiry = entry.expire_at_ms();
         tx.put(entry.rebuilt(to, expiry));
+        doubt_attached(tx, to, attached);
     }
     Ok(())
+}
+
+/// Records that only a module knows what is attached to `key`, if its value comes from a key to which something was `attached`.
+fn doubt_attached(tx: &mut Tx<'_>, key: &[u8], attached: bool) {
+    if attached {
+        tx.attach(key, Attached::Unknown);
+    }
 }
 
 fn renamenx(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
@@ -427,17 +436,13 @@ fn copy(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let Some(copied) = tx.copied(args.at(1), args.at(2)) else {
         return Ok(());
     };
-    put_into(tx, target, copied, replace)
-}
-
-/// Puts an entry into database `db`. It replaces an existing entry of the same key only if `replace` is set.
-fn put_into(tx: &mut Tx<'_>, db: usize, entry: Entry, replace: bool) -> Result<(), Error> {
-    let own = tx.db_number();
-    tx.select(db)?;
-    if replace || !tx.exists(entry.key()) {
-        tx.put(entry);
+    let attached = tx.attached(args.at(1)).is_some();
+    tx.select(target)?;
+    if replace || !tx.exists(args.at(2)) {
+        tx.put(copied);
+        doubt_attached(tx, args.at(2), attached);
     }
-    tx.select(own)?;
+    tx.select(source)?;
     Ok(())
 }
 
@@ -457,10 +462,14 @@ fn move_key(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     if taken {
         return Ok(());
     }
-    match tx.remove(key) {
-        Some(entry) => put_into(tx, target, entry, false),
-        None => Ok(()),
+    let attached = tx.attached(key).is_some();
+    if let Some(entry) = tx.remove(key) {
+        tx.select(target)?;
+        tx.put(entry);
+        doubt_attached(tx, key, attached);
+        tx.select(own)?;
     }
+    Ok(())
 }
 
 fn swapdb_touches<'a>(args: Args<'a>, _db: usize, visit: &mut dyn FnMut(Touch<'a>)) {

@@ -2,10 +2,11 @@
 
 use crate::command::rows::Error;
 use crate::command::rows::parse::{integer, moment_ms};
+use crate::rdb::dump::Sums;
 use crate::rdb::encode::{Layouts, Writer};
 use crate::rdb::{self, version::Version};
 use crate::resp::{Args, Reply};
-use crate::store::{NewValue, Tx, Value, View};
+use crate::store::{Attached, NewValue, Tx, Value, View};
 use crate::value::Object;
 
 /// `DUMP key`, in the RDB version that the upstream writes.
@@ -19,13 +20,18 @@ pub(crate) fn dump(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result
     {
         return Err(BOUND_SERIES);
     }
+    let attached = match view.attached(args.at(1)) {
+        None => Box::default(),
+        Some(Attached::Known(record)) => record,
+        Some(Attached::Unknown) => return Err(DOUBTED),
+    };
     let version = Version::of_payload(reply.dialect().rdb_version());
     let kind = value.value_type(Layouts::of(version));
     let write = |writer: &mut Writer<Vec<u8>>| {
         writer.as_of(view.now_ms());
         value.encode(writer)
     };
-    let payload = rdb::dump::encode_payload(version, kind, write)
+    let payload = rdb::dump::encode_payload(version, &attached, kind, write)
         .map_err(|error| Error::Owned(format!("ERR {error}")))?;
     reply.bulk(&payload);
     Ok(())
@@ -34,6 +40,10 @@ pub(crate) fn dump(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result
 /// DIFFERENCE: only its module knows what DUMP returns for such a value.
 const BOUND_SERIES: Error = Error::Text(
     "ERR not supported: redtail cannot dump a time series that was renamed or belongs to a compaction rule; ask the primary",
+);
+
+const DOUBTED: Error = Error::Text(
+    "TAINTED a module has attached data to this key, and a command has replaced the key since: what DUMP returns is unknown until the next full sync",
 );
 
 /// The options after the payload.
@@ -113,8 +123,17 @@ pub(crate) fn restore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let base = if options.absolute { 0 } else { tx.now_ms() };
     let expiry = (ttl != 0).then(|| moment_ms(ttl, 1, base));
     let thresholds = tx.thresholds();
-    let restored = rdb::dump::decode_payload(args.at(3), |object| {
-        NewValue::from_rdb(object, &thresholds).map(|value| tx.set(key, expiry, value))
+    let sums = match tx.dialect().takes_payloads_without_sums() {
+        true => Sums::Optional,
+        false => Sums::Required,
+    };
+    let restored = rdb::dump::decode_payload(args.at(3), sums, |object, attached| {
+        NewValue::from_rdb(object, &thresholds).map(|value| {
+            tx.set(key, expiry, value);
+            if !attached.is_empty() {
+                tx.attach(key, Attached::Known(attached.into()));
+            }
+        })
     });
     match restored {
         Ok(Ok(())) => {
@@ -140,8 +159,9 @@ mod tests {
     /// Applies RESTORE of the string `hi` with this TTL and these options.
     fn restored(spaces: &Keyspaces, ttl: &str, options: &str) -> Result<(), Error> {
         let version = Version::of_payload(10);
-        let payload =
-            rdb::dump::encode_payload(version, ValueType::String, |writer| writer.string(b"hi"));
+        let payload = rdb::dump::encode_payload(version, b"", ValueType::String, |writer| {
+            writer.string(b"hi")
+        });
         let mut words = ArgsBuf::new(["restore", "k", ttl]);
         words.push(&payload.unwrap());
         options

@@ -1,14 +1,20 @@
 //! Lists, sets, hashes and sorted sets.
 
 use super::super::list::{PACKED, PLAIN};
+use super::super::template::{NAMES_PACKED, NAMES_PLAIN};
 use super::super::ziplist::ziplist;
 use super::Writer;
 use crate::rdb::intset::Intset;
 use crate::rdb::listpack::Listpack;
 use crate::rdb::module::{self, ModuleValue};
-use crate::rdb::object::NodeRef;
+use crate::rdb::names::Names;
+use crate::rdb::object::{NodeRef, TemplateValues};
 use crate::rdb::packed::Item;
 use std::io::{self, Write};
+
+/// The defaults of `hash-max-listpack-entries` and `hash-max-listpack-value`.
+const NAMES_PACKED_MAX: usize = 512;
+const NAME_PACKED_BYTES_MAX: usize = 64;
 
 impl<W: Write> Writer<W> {
     /// Writes a packed value in the version's layout for it: a listpack, or a ziplist before version 10.
@@ -172,6 +178,40 @@ impl<W: Write> Writer<W> {
             self.item(value)?;
         }
         Ok(())
+    }
+
+    /// Writes a compact hash with its names, as in DUMP payloads: type 29, or type 31 if the values are not packed.
+    ///
+    /// DIFFERENCE: where servers write the number that the template has in their memory, this writes 0. Whether the names are
+    /// packed follows from the default limits of listpacks, whatever the server's are.
+    ///
+    /// # Errors
+    /// The output's error.
+    pub fn template_hash(&mut self, names: &Names, values: &TemplateValues) -> io::Result<()> {
+        self.names(names)?;
+        match values {
+            TemplateValues::Packed(values) => {
+                let mut packed = Listpack::with_room(values.byte_len() + 2);
+                packed.push_int(0);
+                values.iter().for_each(|value| packed.push_item(value));
+                self.packed(&packed)
+            }
+            TemplateValues::Array(values) => {
+                let mut values = values.iter();
+                values.try_for_each(|value| self.string(value))
+            }
+        }
+    }
+
+    fn names(&mut self, names: &Names) -> io::Result<()> {
+        let are_short = names.iter().all(|name| name.len() <= NAME_PACKED_BYTES_MAX);
+        if are_short && names.len() <= NAMES_PACKED_MAX {
+            self.length(NAMES_PACKED)?;
+            return self.packed(&names.iter().collect());
+        }
+        self.length(NAMES_PLAIN)?;
+        self.count(names.len())?;
+        names.iter().try_for_each(|name| self.string(name))
     }
 
     /// Writes a sorted set by its members and scores, which Redis writes highest first: type 5.

@@ -76,6 +76,32 @@ impl<W: Write> Writer<W> {
     ///
     /// Source: redis 7.0 rdb.c, `rdbSaveKeyValuePair`.
     pub fn key(&mut self, key: &[u8], meta: Meta, kind: kind::ValueType) -> io::Result<()> {
+        self.attributes(meta)?;
+        self.named(key, kind)
+    }
+
+    /// Writes what precedes the value of a key with data of modules: `record`, which starts with its opcode.
+    ///
+    /// # Errors
+    /// The output's error.
+    pub fn key_with(
+        &mut self,
+        key: &[u8],
+        meta: Meta,
+        record: &[u8],
+        kind: kind::ValueType,
+    ) -> io::Result<()> {
+        self.attributes(meta)?;
+        self.raw(record)?;
+        self.named(key, kind)
+    }
+
+    fn named(&mut self, key: &[u8], kind: kind::ValueType) -> io::Result<()> {
+        self.u8(kind.number())?;
+        self.string(key)
+    }
+
+    fn attributes(&mut self, meta: Meta) -> io::Result<()> {
         if let Some(at) = meta.expire_at_ms {
             self.u8(kind::EXPIRETIME_MS)?;
             self.raw(&at.to_le_bytes())?;
@@ -87,8 +113,7 @@ impl<W: Write> Writer<W> {
         if let Some(freq) = meta.freq {
             self.raw(&[kind::FREQ, freq])?;
         }
-        self.u8(kind.number())?;
-        self.string(key)
+        Ok(())
     }
 
     /// Ends the snapshot and returns the output.

@@ -196,6 +196,12 @@ impl Layouts {
         }
     }
 
+    /// Whether compact hashes are written as such (version 15 and later).
+    #[must_use]
+    pub const fn has_templates(self) -> bool {
+        !self.is_valkey() && self.version.number >= 15
+    }
+
     /// Whether field expiries are written as in Valkey (type 22) rather than as in Redis (types 24 and 25).
     #[must_use]
     pub const fn is_valkey(self) -> bool {

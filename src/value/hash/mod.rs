@@ -2,9 +2,13 @@
 //!
 //! A hash stores the expiries of its fields but has no clock: the caller decides which fields have expired.
 
+mod template;
+#[cfg(test)]
+mod template_tests;
 mod timed;
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use super::table::Table;
 use super::{Error, Thresholds};
@@ -12,8 +16,11 @@ use crate::dialect::Dialect;
 use crate::rdb::ValueType;
 use crate::rdb::encode::{Layouts, Writer};
 use crate::rdb::listpack::{self, IntText, Item, Listpack};
+use crate::rdb::names::Names;
+use crate::rdb::object::TemplateValues;
 use crate::rdb::records::{self, Record, Records, Shape};
 use crate::resp::parse_integer;
+use template::Template;
 use timed::Timed;
 
 /// A hash. It converts from a listpack to a table when Redis does, and never back.
@@ -26,6 +33,8 @@ enum Form {
     Table(Box<Table>),
     /// A hash that has, or had, fields that expire.
     Timed(Box<Timed>),
+    /// A compact hash: it shares its field names.
+    Template(Box<Template>),
 }
 
 /// One field of a hash.
@@ -54,6 +63,8 @@ pub enum Layout<'a> {
     Pairs(&'a Listpack),
     /// A listpack of triples: field, value, expiry, sorted by expiry, soonest first. An expiry of 0 means none.
     Triples(&'a Listpack),
+    /// Values, packed or not, of field names that it shares with other hashes.
+    Template(&'a Names, &'a TemplateValues),
     /// A hash table.
     Table,
 }
@@ -124,6 +135,17 @@ impl Hash {
         Ok(Self(Form::Timed(Box::new(timed))))
     }
 
+    /// Creates a compact hash from field names and as many values.
+    #[must_use]
+    pub fn from_template(
+        names: Arc<Names>,
+        values: TemplateValues,
+        thresholds: &Thresholds,
+    ) -> Self {
+        let hash = Template::new(names, values, thresholds);
+        Self(Form::Template(Box::new(hash)))
+    }
+
     fn pack(pairs: &Records) -> Result<Self, Error> {
         let mut packed = Listpack::new();
         for pair in pairs.iter() {
@@ -144,6 +166,7 @@ impl Hash {
             Form::Packed(packed) => packed.len() / 2,
             Form::Table(table) => table.len(),
             Form::Timed(timed) => timed.len(),
+            Form::Template(hash) => hash.len(),
         }
     }
 
@@ -160,6 +183,7 @@ impl Hash {
             Form::Packed(packed) => packed.capacity(),
             Form::Table(table) => size_of::<Table>() + table.heap_bytes(),
             Form::Timed(timed) => timed.heap_bytes(),
+            Form::Template(hash) => hash.heap_bytes(),
         }
     }
 
@@ -170,6 +194,10 @@ impl Hash {
             Form::Packed(packed) => Layout::Pairs(packed),
             Form::Table(_) => Layout::Table,
             Form::Timed(timed) => timed.triples().map_or(Layout::Table, Layout::Triples),
+            Form::Template(hash) => {
+                let (names, values) = hash.parts();
+                Layout::Template(names, values)
+            }
         }
     }
 
@@ -180,6 +208,8 @@ impl Hash {
             Layout::Pairs(_) if dialect.has_listpacks() => "listpack",
             Layout::Pairs(_) => "ziplist",
             Layout::Triples(_) => "listpackex",
+            Layout::Template(_, TemplateValues::Packed(_)) => "template-listpack",
+            Layout::Template(_, TemplateValues::Array(_)) => "template-array",
             Layout::Table => "hashtable",
         }
     }
@@ -190,6 +220,10 @@ impl Hash {
             Layout::Pairs(_) if layouts.has_listpacks() => ValueType::HashListpack,
             Layout::Pairs(_) => ValueType::HashZiplist,
             Layout::Triples(_) if !layouts.is_valkey() => ValueType::HashListpackEx,
+            Layout::Template(_, values) if layouts.has_templates() => match values {
+                TemplateValues::Packed(_) => ValueType::HashTemplateListpack,
+                TemplateValues::Array(_) => ValueType::HashTemplateArray,
+            },
             _ if self.expiring() == 0 => ValueType::Hash,
             _ if layouts.is_valkey() => ValueType::Hash2,
             _ => ValueType::HashMetadata,
@@ -211,6 +245,11 @@ impl Hash {
                 writer.packed(triples)
             }
             (ValueType::Hash, ..) => writer.hash(self.len(), self.iter()),
+            (
+                ValueType::HashTemplateListpack | ValueType::HashTemplateArray,
+                _,
+                Layout::Template(names, values),
+            ) => writer.template_hash(names, values),
             (ValueType::HashListpack | ValueType::HashZiplist, _, Layout::Pairs(pairs)) => {
                 writer.packed(pairs)
             }
@@ -224,7 +263,7 @@ impl Hash {
     fn packed(&self) -> Option<&Listpack> {
         match self.layout() {
             Layout::Pairs(packed) | Layout::Triples(packed) => Some(packed),
-            Layout::Table => None,
+            Layout::Template(..) | Layout::Table => None,
         }
     }
 
@@ -238,7 +277,7 @@ impl Hash {
     pub fn expiring(&self) -> usize {
         match &self.0 {
             Form::Timed(timed) => timed.expiring(),
-            Form::Packed(_) | Form::Table(_) => 0,
+            Form::Packed(_) | Form::Table(_) | Form::Template(_) => 0,
         }
     }
 
@@ -263,6 +302,7 @@ impl Hash {
             Form::Packed(packed) => find(packed, field),
             Form::Table(table) => table.get(field).map(|pair| Item::Str(pair.value)),
             Form::Timed(timed) => timed.get(field).map(|field| field.value),
+            Form::Template(hash) => hash.get(field),
         }
     }
 
@@ -271,7 +311,7 @@ impl Hash {
     pub fn expiry(&self, field: &[u8]) -> Option<Option<i64>> {
         match &self.0 {
             Form::Timed(timed) => timed.get(field).map(|field| field.expire_at_ms),
-            Form::Packed(_) | Form::Table(_) => self.get(field).map(|_| None),
+            Form::Packed(_) | Form::Table(_) | Form::Template(_) => self.get(field).map(|_| None),
         }
     }
 
@@ -283,7 +323,7 @@ impl Hash {
                 let live = timed.get(field).filter(|field| !field.is_expired(now_ms));
                 live.map(|field| field.value)
             }
-            Form::Packed(_) | Form::Table(_) => self.get(field),
+            Form::Packed(_) | Form::Table(_) | Form::Template(_) => self.get(field),
         }
     }
 
@@ -299,7 +339,7 @@ impl Hash {
         }
         match &mut self.0 {
             Form::Timed(timed) => timed.set_expiry(field, expire_at_ms, thresholds),
-            Form::Packed(_) | Form::Table(_) => self.get(field).is_some(),
+            Form::Packed(_) | Form::Table(_) | Form::Template(_) => self.get(field).is_some(),
         }
     }
 
@@ -308,7 +348,8 @@ impl Hash {
         let timed = match &self.0 {
             Form::Timed(_) => return,
             Form::Packed(_) if thresholds.hash_packs_expiries => Timed::packed(self.iter()),
-            Form::Packed(_) | Form::Table(_) => Timed::table(self.iter()),
+            Form::Template(hash) if hash.fits_listpack(thresholds) => Timed::packed(self.iter()),
+            Form::Packed(_) | Form::Table(_) | Form::Template(_) => Timed::table(self.iter()),
         };
         self.0 = Form::Timed(Box::new(timed));
     }
@@ -322,6 +363,9 @@ impl Hash {
         words: impl ExactSizeIterator<Item = &'w [u8]>,
         thresholds: &Thresholds,
     ) {
+        if let Form::Template(hash) = &mut self.0 {
+            return hash.prepare(words, thresholds);
+        }
         let fields = words.len() / 2;
         let many =
             thresholds.hash_counts_arguments && fields > thresholds.hash_max_listpack_entries;
@@ -353,6 +397,7 @@ impl Hash {
             Form::Packed(packed) => set_packed(packed, field, value),
             Form::Table(table) => table.put(Record::field(field, value)),
             Form::Timed(timed) => return timed.set(field, value, thresholds),
+            Form::Template(hash) => return hash.set(field, value, thresholds),
         };
         if self.len() > thresholds.hash_max_listpack_entries {
             self.unpack();
@@ -368,11 +413,12 @@ impl Hash {
                 .is_some_and(|index| packed.remove(index, 2) > 0),
             Form::Table(table) => table.remove(field),
             Form::Timed(timed) => timed.remove(field),
+            Form::Template(hash) => hash.remove(field),
         }
     }
 
-    /// Iterates over fields and values: in insertion order if packed, or by expiry, soonest first, if fields expire; in no
-    /// particular order in a table.
+    /// Iterates over fields and values: in insertion order if packed, or by expiry, soonest first, if fields expire; in the order
+    /// of the shared names if compact; in no particular order in a table.
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {
         Iter {
@@ -386,6 +432,7 @@ impl Hash {
             Form::Packed(packed) => Walk::Packed(packed.iter()),
             Form::Table(table) => Walk::Table(table.iter()),
             Form::Timed(timed) => Walk::Timed(timed.iter()),
+            Form::Template(hash) => Walk::Template(hash.iter()),
         }
     }
 
@@ -395,11 +442,11 @@ impl Hash {
         std::iter::from_fn(move || walk.next())
     }
 
-    /// Visits about `count` fields from `cursor` (0 to start). Returns the next cursor, or 0 at the end. In a packed hash,
-    /// visits all fields whatever the cursor is.
+    /// Visits about `count` fields from `cursor` (0 to start). Returns the next cursor, or 0 at the end. In a packed or compact
+    /// hash, visits all fields whatever the cursor is.
     pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(Field<'_>)) -> u64 {
         match &self.0 {
-            Form::Packed(_) => {
+            Form::Packed(_) | Form::Template(_) => {
                 self.fields().for_each(visit);
                 0
             }
@@ -415,7 +462,7 @@ impl Hash {
             Form::Timed(timed) => timed.random().map(|field| (field.name, field.value)),
             Form::Table(table) => table.random().map(items),
             _ if self.is_empty() => None,
-            Form::Packed(_) => self.iter().nth(fastrand::usize(..self.len())),
+            Form::Packed(_) | Form::Template(_) => self.iter().nth(fastrand::usize(..self.len())),
         }
     }
 
@@ -437,7 +484,7 @@ impl Hash {
         let packed = match &mut self.0 {
             Form::Packed(packed) => packed,
             Form::Timed(timed) => return timed.unpack(),
-            Form::Table(_) => return,
+            Form::Table(_) | Form::Template(_) => return,
         };
         let mut table = Table::new(Shape::FIELD);
         let (mut name, mut text) = (IntText::new(), IntText::new());
@@ -512,6 +559,7 @@ enum Walk<'a> {
     Packed(listpack::Iter<'a>),
     Table(records::Iter<'a>),
     Timed(timed::Iter<'a>),
+    Template(template::Iter<'a>),
 }
 
 impl<'a> Walk<'a> {
@@ -521,6 +569,7 @@ impl<'a> Walk<'a> {
             Self::Packed(words) => Some(plain((words.next()?, words.next()?))),
             Self::Table(rows) => rows.next().map(items).map(plain),
             Self::Timed(fields) => fields.next(),
+            Self::Template(pairs) => pairs.next().map(plain),
         }
     }
 }

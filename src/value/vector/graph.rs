@@ -29,8 +29,8 @@ pub(super) struct Node {
 pub(super) struct Layer {
     pub(super) links: Vec<u32>,
     pub(super) links_max: u32,
-    /// The distance and the place of the farthest neighbour, as far as they are known. A snapshot contains neither, so they
-    /// stay zero until a link is removed.
+    /// The distance and the place of the farthest neighbour, as far as they are known. A snapshot of Redis 8.0 contains neither,
+    /// so they stay zero there until a link is removed.
     pub(super) worst_distance: f32,
     pub(super) worst_at: usize,
 }

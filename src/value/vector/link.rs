@@ -230,7 +230,8 @@ impl Graph {
         }
     }
 
-    fn find_worst(&mut self, node: u32, layer: usize) {
+    /// Finds the farthest neighbour again.
+    pub(super) fn find_worst(&mut self, node: u32, layer: usize) {
         let mut worst = (0.0, 0);
         for (place, link) in self.node(node).links(layer).iter().enumerate() {
             let distance = self.distance(node, *link);

@@ -25,6 +25,8 @@ use projection::Projection;
 use queue::Queue;
 use search::Filter;
 
+use super::Thresholds;
+
 pub use graph::Shape;
 pub use point::{Kind, Point};
 
@@ -36,6 +38,8 @@ pub struct VectorSet {
     /// The number of elements that have attributes.
     with_attributes: usize,
     uid: u64,
+    /// Whether payloads note the farthest neighbour of each node.
+    notes_farthest: bool,
 }
 
 /// An element, as readers see it.
@@ -74,7 +78,15 @@ impl VectorSet {
             projection: None,
             with_attributes: 0,
             uid: NEXT.fetch_add(1, Ordering::Relaxed),
+            notes_farthest: false,
         }
+    }
+
+    /// Makes the set's payloads note the farthest neighbour of each node, as a server with these thresholds does.
+    #[must_use]
+    pub const fn as_on(mut self, thresholds: &Thresholds) -> Self {
+        self.notes_farthest = thresholds.vectors_note_farthest;
+        self
     }
 
     /// Makes the set reduce vectors of `input_dim` components to its own number of components.

@@ -4,6 +4,9 @@
 //! rejected: links that lead to no node, that lead only one way, or that are too many, and two elements with the same name. A
 //! rejected value stays as its raw bytes.
 //!
+//! Redis 8.2 adds the farthest neighbour to each layer of a node. What it does with links and farthest neighbours that it loads was
+//! found by asking one.
+//!
 //! Source: redis 8.0 modules/vector-sets/vset.c, `VectorSetRdbSave`; hnsw.c, `hnsw_serialize_node`.
 
 use std::collections::HashMap;
@@ -14,7 +17,7 @@ use ahash::RandomState;
 use super::graph::{Graph, Layer, Node, Shape};
 use super::point::{Kind, Point};
 use super::projection::Projection;
-use super::{Element, LEVEL_MAX, VectorSet};
+use super::{Element, LEVEL_MAX, Thresholds, VectorSet};
 use crate::rdb::encode::Writer;
 use crate::rdb::module::{Items, ModuleId, ModuleValue};
 
@@ -25,22 +28,28 @@ impl VectorSet {
     /// Creates a set from a module's value. Returns `None` if the value has another type or version, or is not as a server
     /// writes it.
     #[must_use]
-    pub fn from_module(value: &ModuleValue) -> Option<Self> {
+    pub fn from_module(value: &ModuleValue, thresholds: &Thresholds) -> Option<Self> {
         if value.id() != ID {
             return None;
         }
         let mut items = value.walk();
         let head = Head::read(&mut items)?;
-        let mut set = Self::new(head.shape);
+        let mut set = Self::new(head.shape).as_on(thresholds);
         if head.has_projection {
             set.projection = Some(Box::new(read_projection(&mut items, head.shape.dim)?));
         }
-        let mut links = Links::default();
+        let mut links = Links {
+            sorts: set.notes_farthest,
+            ..Links::default()
+        };
         for _ in 0..head.elements {
             let node = read_node(&mut items, &head, &mut links)?;
             set.load(node)?;
         }
-        links.resolve(&mut set.graph)?;
+        let without_farthest = links.resolve(&mut set.graph)?;
+        if set.notes_farthest {
+            set.graph.find_farthest(&without_farthest);
+        }
         (items.is_at_end() && set.graph.links_are_sound()).then_some(set)
     }
 
@@ -94,16 +103,22 @@ impl Element<'_> {
             writer.module_text(self.attributes().unwrap_or_default())?;
         }
         writer.module_text(&node.point.to_bytes())?;
+        let noted = self.set.notes_farthest;
         let links = node.layers.iter().map(|layer| layer.links.len());
-        let numbers = 3 + 2 * node.layers.len() + links.sum::<usize>();
+        let beside = 2 + usize::from(noted);
+        let numbers = 3 + beside * node.layers.len() + links.sum::<usize>();
         writer.module_number(numbers as u64)?;
         writer.module_number(node.id)?;
-        writer.module_number(node.level() as u64)?;
+        writer.module_number(node.level() as u64 | u64::from(noted) << VERSION_SHIFT)?;
         for layer in &node.layers {
             writer.module_number(layer.links.len() as u64)?;
             writer.module_number(layer.links_max.into())?;
             for link in &layer.links {
                 writer.module_number(self.set.graph.node(*link).id)?;
+            }
+            if noted {
+                let distance = u64::from(layer.worst_distance.to_bits()) << 32;
+                writer.module_number(distance | u64::from(low(layer.worst_at as u64)))?;
             }
         }
         let high = u64::from(node.point.range.to_bits()) << 32;
@@ -189,6 +204,10 @@ const fn high(number: u64) -> u32 {
 struct Links {
     ids: Vec<u64>,
     places: HashMap<u64, u32>,
+    /// Whether each layer's links are sorted by their ids, as servers do that note the farthest one.
+    sorts: bool,
+    /// The elements whose payload does not note the farthest neighbours.
+    without_farthest: Vec<u32>,
 }
 
 impl Links {
@@ -202,14 +221,18 @@ impl Links {
         numbers: u64,
     ) -> Option<Vec<Layer>> {
         let place = u32::try_from(self.places.len()).ok()?;
-        let is_given = (1..=ID_MAX).contains(&id) && level <= LEVEL_MAX as u64;
+        let (level, version) = (level & LEVEL_MASK, level >> VERSION_SHIFT);
+        let is_given = (1..=ID_MAX).contains(&id) && level <= LEVEL_MAX as u64 && version <= 1;
         if !is_given || self.places.insert(id, place).is_some() {
             return None;
+        }
+        if version == 0 {
+            self.without_farthest.push(place);
         }
         let mut left = numbers;
         let mut layers = Vec::new();
         for _ in 0..=level {
-            left = left.checked_sub(2)?;
+            left = left.checked_sub(2 + version)?;
             let count = items.number()?;
             let links_max = u32::try_from(items.number()?).ok()?;
             left = left.checked_sub(count)?;
@@ -217,17 +240,28 @@ impl Links {
                 links_max,
                 ..Layer::default()
             };
+            let first = self.ids.len();
             for _ in 0..count {
                 self.ids.push(items.number()?);
                 layer.links.push(u32::MAX);
+            }
+            if self.sorts {
+                // Its place in the unsorted links is kept, as the server keeps it.
+                self.ids.get_mut(first..)?.sort_unstable();
+            }
+            if version > 0 {
+                let farthest = items.number()?;
+                layer.worst_at = low(farthest) as usize;
+                layer.worst_distance = f32::from_bits(high(farthest));
             }
             layers.push(layer);
         }
         (left == 0).then_some(layers)
     }
 
-    /// Points the links of the graph to their elements. The elements must have been added in the order of their places.
-    fn resolve(self, graph: &mut Graph) -> Option<()> {
+    /// Points the links of the graph to their elements. The elements must have been added in the order of their places. Returns
+    /// those whose payload does not note the farthest neighbours.
+    fn resolve(self, graph: &mut Graph) -> Option<Vec<u32>> {
         let mut ids = self.ids.iter();
         for at in 0..u32::try_from(self.places.len()).ok()? {
             for layer in 0..graph.node(at).layers.len() {
@@ -237,11 +271,20 @@ impl Links {
                 }
             }
         }
-        Some(())
+        Some(self.without_farthest)
     }
 }
 
 impl Graph {
+    /// Finds the farthest neighbours of these nodes in all their layers.
+    fn find_farthest(&mut self, nodes: &[u32]) {
+        for node in nodes {
+            for layer in 0..self.node(*node).layers.len() {
+                self.find_worst(*node, layer);
+            }
+        }
+    }
+
     /// Whether every link leads both ways, only once, to a node in the same layer, and no node has too many links.
     pub(super) fn links_are_sound(&self) -> bool {
         let mut pairs = Pairs::default();
@@ -292,6 +335,9 @@ impl Pairs {
 /// Ids start at 1. The limit leaves room for the ids of all later elements.
 const ID_MAX: u64 = u64::MAX >> 1;
 const NEIGHBOURS_SHIFT: u32 = 8;
+/// A node's level is in the low byte, and the version of its numbers in the highest one.
+const LEVEL_MASK: u64 = 0x00ff_ffff;
+const VERSION_SHIFT: u32 = 24;
 /// Source: hnsw.h, `HNSW_MAX_M`.
 const NEIGHBOURS_MAX: u32 = 4096;
 const WITH_PROJECTION: u64 = 1;

@@ -46,11 +46,14 @@ const KINDS: [Kind; 3] = [Kind::F32, Kind::Q8, Kind::Bin];
 
 fn payload(set: &VectorSet) -> Vec<u8> {
     let version = Version::of_payload(12);
-    dump::encode_payload(version, ValueType::Module2, |writer| set.encode(writer)).unwrap()
+    dump::encode_payload(version, b"", ValueType::Module2, |writer| {
+        set.encode(writer)
+    })
+    .unwrap()
 }
 
 fn module_of(payload: &[u8]) -> ModuleValue {
-    dump::decode_payload(payload, |object| match object {
+    dump::decode_payload(payload, dump::Sums::Required, |object, _| match object {
         Decoded::Module(value) => value,
         other => panic!("{other:?}"),
     })
@@ -58,7 +61,7 @@ fn module_of(payload: &[u8]) -> ModuleValue {
 }
 
 fn loaded(set: &VectorSet) -> VectorSet {
-    VectorSet::from_module(&module_of(&payload(set))).unwrap()
+    VectorSet::from_module(&module_of(&payload(set)), &Thresholds::default()).unwrap()
 }
 
 #[test]
@@ -200,7 +203,10 @@ fn items(change: impl FnOnce(&mut Vec<Item>)) -> Option<VectorSet> {
     }
     writer.module_end().unwrap();
     writer.raw(&[12, 0]).unwrap();
-    VectorSet::from_module(&module_of(&writer.checksum().unwrap()))
+    VectorSet::from_module(
+        &module_of(&writer.checksum().unwrap()),
+        &Thresholds::default(),
+    )
 }
 
 enum Item {
@@ -305,7 +311,7 @@ fn no_change_of_a_byte_is_more_than_refused() {
             let Some(value) = ModuleValue::from_bytes(&Bytes::from(changed)) else {
                 continue;
             };
-            if let Some(mut set) = VectorSet::from_module(&value) {
+            if let Some(mut set) = VectorSet::from_module(&value, &Thresholds::default()) {
                 drop(set.nearest(Query {
                     vector: vec![1.0; DIM as usize],
                     effort: 20,

@@ -96,7 +96,7 @@ pub(super) fn vadd(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     match set(tx, args.at(1))? {
         Some(set) => check_fits(set, &given, &options)?,
         None => {
-            let set = new_set(&given, &options)?;
+            let set = new_set(&given, &options)?.as_on(&tx.thresholds());
             let set = Box::new(Object::VectorSet(set.into()));
             tx.set(args.at(1), None, NewValue::Object(set));
         }

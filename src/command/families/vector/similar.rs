@@ -150,14 +150,18 @@ impl Options {
         if args.is(index, "count") {
             self.count = number(value).ok_or(Error::Text("ERR invalid COUNT"))?;
         } else if args.is(index, "epsilon") {
-            self.distance_max =
-                distance(value, self.dialect).ok_or(Error::Text("ERR invalid EPSILON"))?;
+            let epsilon = distance(value, self.dialect);
+            let epsilon = epsilon.ok_or(Error::Text("ERR invalid EPSILON"))?;
+            self.distance_max = match self.dialect.measures_epsilon_as_similarity() {
+                true => 2.0 * epsilon,
+                false => epsilon,
+            };
         } else if args.is(index, "ef") {
             self.effort = number(value).ok_or(Error::Text("ERR invalid EF"))?;
         } else if args.is(index, "filter-ef") {
             self.filter_effort = number(value).ok_or(Error::Text("ERR invalid FILTER-EF"))?;
         } else if args.is(index, "filter") {
-            self.filter = Some(expression(value)?);
+            self.filter = Some(expression(value, self.dialect)?);
         } else {
             return Err(Error::Text("ERR syntax error in VSIM command"));
         }
@@ -195,9 +199,9 @@ fn distance(text: &[u8], dialect: Dialect) -> Option<f32> {
 }
 
 /// Parses an expression. The module stops reading at a zero byte.
-fn expression(text: &[u8]) -> Result<Expression, Error> {
+fn expression(text: &[u8], dialect: Dialect) -> Result<Expression, Error> {
     let read = text.split(|byte| *byte == 0).next().unwrap_or_default();
-    Expression::compile(read).map_err(|at| {
+    Expression::compile(read, dialect.has_wider_filters()).map_err(|at| {
         let rest = read.get(at..).filter(|_| at < text.len()).unwrap_or(read);
         let mut error = b"ERR syntax error in FILTER expression near: ".to_vec();
         error.extend_from_slice(rest);

@@ -18,7 +18,11 @@ use value::Value;
 
 /// A compiled expression.
 #[derive(Debug)]
-pub(super) struct Expression(Vec<Step>);
+pub(super) struct Expression {
+    steps: Vec<Step>,
+    /// Whether `in` finds a text in another.
+    is_wide: bool,
+}
 
 #[derive(Debug)]
 enum Step {
@@ -29,12 +33,15 @@ enum Step {
 }
 
 impl Expression {
-    /// Compiles an expression.
+    /// Compiles an expression. If it `is_wide`, `null` is a value, and `in` finds a text in another.
     ///
     /// # Errors
     /// The position from which on it makes no sense, if that is known; else 0.
-    pub(super) fn compile(text: &[u8]) -> Result<Self, usize> {
-        let mut compiler = Compiler::default();
+    pub(super) fn compile(text: &[u8], is_wide: bool) -> Result<Self, usize> {
+        let mut compiler = Compiler {
+            is_wide,
+            ..Compiler::default()
+        };
         for token in tokens(text)? {
             compiler.take(token).ok_or(0_usize)?;
         }
@@ -49,7 +56,7 @@ impl Expression {
 
     fn run<'r>(&'r self, attributes: &'r [u8]) -> Option<Value<'r>> {
         let mut stack = Vec::new();
-        for step in &self.0 {
+        for step in &self.steps {
             let value = match step {
                 Step::Push(value) => value.borrowed(),
                 Step::Field(name) => json::field(attributes, name)?,
@@ -59,7 +66,11 @@ impl Expression {
                         2 => stack.pop()?,
                         _ => Value::Null,
                     };
-                    Value::Number(operator.apply(&left, &right))
+                    let finds = *operator == Operator::In && self.is_wide;
+                    match finds && right.contains(&left) {
+                        true => Value::Number(1.0),
+                        false => Value::Number(operator.apply(&left, &right)),
+                    }
                 }
             };
             stack.push(value);
@@ -71,6 +82,7 @@ impl Expression {
 /// Moves operators after their operands.
 #[derive(Default)]
 struct Compiler {
+    is_wide: bool,
     steps: Vec<Step>,
     /// Operators and open parentheses that wait for their right sides.
     waiting: Vec<Operator>,
@@ -84,6 +96,7 @@ impl Compiler {
             Token::Value(value) => Step::Push(value),
             Token::Field(name) => Step::Field(name),
             Token::Operator(operator) => return self.operator(operator),
+            Token::Null if self.is_wide => Step::Push(Value::Null),
             // The module accepts the word, but leaves it out.
             Token::Null => return Some(()),
         };
@@ -138,6 +151,9 @@ impl Compiler {
             }
             self.emit(operator)?;
         }
-        (self.values == 1).then_some(Expression(self.steps))
+        (self.values == 1).then_some(Expression {
+            steps: self.steps,
+            is_wide: self.is_wide,
+        })
     }
 }

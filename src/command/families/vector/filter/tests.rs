@@ -6,7 +6,7 @@ const MOVIE: &str = r#" { "year" : 1984, "name": "a \"b\"\n", "tags":["x", 1, nu
     "on":true, "off":false, "none":null, "obj":{"year":{"a":"}"}}, "e":"", "esc\"aped":1, "neg":-1.5e1, "last":"z" }"#;
 
 fn accepts(expression: &str) -> bool {
-    Expression::compile(expression.as_bytes())
+    Expression::compile(expression.as_bytes(), false)
         .unwrap_or_else(|at| panic!("{expression}: at {at}"))
         .accepts(MOVIE.as_bytes())
 }
@@ -79,16 +79,19 @@ fn what_makes_no_sense_is_refused_with_the_place_where_known() {
         ("1.2.3", 5),
         ("5 - -", 0),
     ] {
-        let compiled = Expression::compile(expression.as_bytes()).map(drop);
+        let compiled = Expression::compile(expression.as_bytes(), false).map(drop);
         assert_eq!(compiled, Err(at), "{expression}");
     }
     let long = "1".repeat(300);
-    assert_eq!(Expression::compile(long.as_bytes()).map(drop), Err(255));
+    assert_eq!(
+        Expression::compile(long.as_bytes(), false).map(drop),
+        Err(255)
+    );
 }
 
 #[test]
 fn what_is_no_json_has_no_fields() {
-    let expression = Expression::compile(b".a or 1").unwrap();
+    let expression = Expression::compile(b".a or 1", false).unwrap();
     for json in [
         "",
         "{",
@@ -120,4 +123,40 @@ fn what_is_no_json_has_no_fields() {
     }
     let deep = format!("{{\"a\":{}", "[".repeat(1_000_000));
     assert!(!expression.accepts(deep.as_bytes()));
+}
+
+/// Answers of Redis 8.2.3.
+#[test]
+fn null_is_a_value_and_a_text_may_be_in_another_since_8_2() {
+    let accepts = |expression: &str| {
+        let compiled = Expression::compile(expression.as_bytes(), true);
+        compiled.map(|compiled| compiled.accepts(MOVIE.as_bytes()))
+    };
+    for expression in [
+        ".none == null",
+        ".year != null",
+        "not null",
+        "null == null",
+        "null in .tags",
+        "null + 1",
+        "null or 1",
+        "2 ** null",
+        "'y' in 'xyz'",
+        "'' in .name",
+        ".e in .last",
+    ] {
+        assert_eq!(accepts(expression), Ok(true), "{expression}");
+    }
+    for expression in [
+        "null",
+        ".year < null",
+        "null in [1]",
+        "'' == null",
+        "0 == null",
+        "1 in '12'",
+    ] {
+        assert_eq!(accepts(expression), Ok(false), "{expression}");
+    }
+    assert_eq!(accepts("(null)"), Err(6));
+    assert_eq!(accepts("1 in [null]"), Err(6));
 }

@@ -57,6 +57,14 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Whether both are texts, and `text` is part of this one.
+    pub(super) fn contains(&self, text: &Value<'_>) -> bool {
+        match (self, text) {
+            (Self::Text(own), Value::Text(text)) => memchr::memmem::find(own, text).is_some(),
+            _ => false,
+        }
+    }
+
     /// Whether it is a tuple that contains such a value.
     pub(super) fn has(&self, value: &Value<'_>) -> bool {
         match self {
