@@ -12,8 +12,6 @@ use redis_protocol::{resp2, resp3};
 pub struct Client {
     stream: BufReader<TcpStream>,
     resp3: bool,
-    /// The number of commands that are sent at once.
-    batch: usize,
 }
 
 /// The number of commands whose requests fit into the socket buffers, so that neither side waits for the other to read.
@@ -38,15 +36,7 @@ impl Client {
         Ok(Self {
             stream: BufReader::new(stream),
             resp3: false,
-            batch: BATCH,
         })
-    }
-
-    /// Sends no command before the reply to the one before it.
-    #[must_use]
-    pub const fn one_by_one(mut self) -> Self {
-        self.batch = 1;
-        self
     }
 
     /// Switches to RESP3.
@@ -81,7 +71,7 @@ impl Client {
     /// Sends all commands at once and reads a reply to each.
     pub fn pipeline(&mut self, commands: &[Vec<Vec<u8>>]) -> Vec<Reply> {
         let mut replies = Vec::with_capacity(commands.len());
-        for batch in commands.chunks(self.batch) {
+        for batch in commands.chunks(BATCH) {
             self.send_all(batch);
             replies.extend(self.replies_to(batch));
         }

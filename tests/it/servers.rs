@@ -35,8 +35,6 @@ pub struct Server {
     child: Child,
     directory: TempDir,
     pub port: u16,
-    /// Whether it leaves the rest of a pipeline unread after a command that blocks, as Valkey 9.0.0 does.
-    forgets_pipelines: bool,
 }
 
 /// Returns the path of a server's program ("redis-server", "cli", "benchmark"). If it is missing, prints that the test is skipped
@@ -154,7 +152,7 @@ impl Server {
         } else {
             &["--enable-debug-command", "yes"]
         };
-        let mut server = Self::spawn(port, |port, directory| {
+        Some(Self::spawn(port, |port, directory| {
             if let Some(dump) = dump {
                 std::fs::copy(dump, directory.join("dump.rdb")).expect("copy the dump");
             }
@@ -168,9 +166,7 @@ impl Server {
                 .args(config)
                 .envs(environment.iter().copied());
             command
-        });
-        server.forgets_pipelines = name == "valkey-9.0";
-        Some(server)
+        }))
     }
 
     /// Asserts that this server answers each of `questions` like `other`, a server `name`, in both protocol versions. Replies of
@@ -321,7 +317,6 @@ impl Server {
                 child,
                 directory,
                 port,
-                forgets_pipelines: false,
             };
             if server.answers() {
                 return server;
@@ -403,13 +398,7 @@ impl Server {
 
     /// A new connection.
     pub fn client(&self) -> Client {
-        let client = Client::try_connect(self.port);
-        let client = client.unwrap_or_else(|error| panic!("{error}: {}", self.log()));
-        if self.forgets_pipelines {
-            client.one_by_one()
-        } else {
-            client
-        }
+        Client::try_connect(self.port).unwrap_or_else(|error| panic!("{error}: {}", self.log()))
     }
 
     /// Sends one command on a connection of its own.
