@@ -4,9 +4,9 @@ use std::error::Error as _;
 use std::io::{self, Read};
 
 use redtail::rdb::{
-    self, BoxError, Checksum, Consumer, Entry, Error, ErrorKind, Field, Group, Hash, Item, Key,
-    List, Magic, Module, ModuleItem, Pending, Set, SortedSet, Stream, StreamId, Summary, Value,
-    Version, Visitor,
+    self, BoxError, Checksum, Consumer, Entry, Error, ErrorKind, Field, Group, Hash, Idempotence,
+    Item, Key, List, Magic, Module, ModuleItem, Pending, Producer, Set, SortedSet, Stream,
+    StreamId, Summary, Value, Version, Visitor,
 };
 use serde_json::{Value as Json, json};
 
@@ -84,13 +84,37 @@ fn stream(stream: Stream<'_>) -> Json {
             .map(|(field, value)| json!([text(field), text(value)]));
         json!([entry.id().to_string(), fields.collect::<Vec<_>>()])
     };
-    json!({
+    let mut value = json!({
         "length": stream.len(),
         "last_id": stream.last_id().to_string(),
         "max_deleted_id": stream.max_deleted_id().map(|id| id.to_string()),
         "entries_added": stream.entries_added(),
         "entries": stream.iter().map(entry).collect::<Vec<_>>(),
         "groups": stream.groups().map(group).collect::<Vec<_>>(),
+    });
+    if let Some(known) = stream.idempotence() {
+        value["idempotence"] = idempotence(known);
+    }
+    value
+}
+
+fn idempotence(known: Idempotence<'_>) -> Json {
+    let producer = |producer: Producer<'_>| {
+        assert_eq!(
+            (producer.len(), producer.is_empty()),
+            (producer.iter().count(), false)
+        );
+        let ids = producer
+            .iter()
+            .map(|(iid, id)| json!([characters(iid), id.to_string()]));
+        json!({"name": characters(producer.name()), "ids": ids.collect::<Vec<_>>()})
+    };
+    json!({
+        "duration_s": known.duration_s(),
+        "entries_max": known.entries_max(),
+        "added": known.added(),
+        "duplicates": known.duplicates(),
+        "producers": known.producers().map(producer).collect::<Vec<_>>(),
     })
 }
 
@@ -117,13 +141,19 @@ fn group(group: Group<'_>) -> Json {
             "deliveries": pending.deliveries,
         })
     };
-    json!({
+    let mut value = json!({
         "name": characters(group.name()),
         "last_id": group.last_id().to_string(),
         "entries_read": group.entries_read(),
         "pending": group.pending().map(pending).collect::<Vec<_>>(),
         "consumers": group.consumers().map(consumer).collect::<Vec<_>>(),
-    })
+    });
+    let released = group.released();
+    if !released.is_empty() {
+        let ids = released.into_iter().map(|id| id.to_string());
+        value["released"] = ids.collect::<Vec<_>>().into();
+    }
+    value
 }
 
 fn module(value: Module<'_>) -> Json {

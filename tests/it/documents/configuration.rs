@@ -31,6 +31,7 @@ const THEMES: &[(&str, &[&str])] = &[
             "ack",
             "announce-port",
             "repl-*",
+            "rdb-*",
             "tcp-keepalive",
             "resync-*",
             "max-staleness",

@@ -201,6 +201,7 @@ fn every_setting(primary: &Server, folder: &Path) -> Config {
         encodings.set("hash-max-listpack-value", "x"),
         Err(SettingError::NotMemory)
     );
+    assert_ne!(SettingError::Negative, SettingError::NotMemory);
     let out_of_range = encodings.set("hash-max-listpack-entries", "-1");
     assert!(
         matches!(out_of_range, Err(SettingError::Range(0, _))),
@@ -339,6 +340,8 @@ fn the_link_is_described_while_it_is_up_and_when_it_is_down() {
     assert!(
         up.was_up && up.down_for.is_none() && up.failed_at.is_none() && up.last_error.is_none()
     );
+    assert!(up.up_for.is_some() && up.disconnected_for == Duration::ZERO);
+    assert!(up.attempts_since_lost > 0);
     assert!(up.last_io.is_some() && !up.needs_a_person);
     assert_eq!((up.mode, up.mode.word()), (Mode::Standalone, "standalone"));
     assert_ne!(Mode::Cluster, Mode::Unknown);
