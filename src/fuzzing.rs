@@ -60,6 +60,7 @@ fn walk(value: &Value<'_>) {
             let released: usize = stream.groups().map(|group| group.released().len()).sum();
             (pending.sum(), owned + released)
         }
+        Value::Array(array) => (array.len(), array.iter().count()),
         Value::Module(module) => (module.len(), module.iter().count()),
     };
     assert_eq!(stated, found, "{value:?}");

@@ -187,9 +187,9 @@ pub mod status {
 /// memory holds only the value being read. What is read is what a load would accept; damage is an error, never a guess.
 pub mod rdb {
     pub use crate::dump::{
-        BoxError, Checksum, Consumer, Entry, Error, ErrorKind, Field, Group, Hash, Idempotence,
-        Item, Key, List, Magic, Module, ModuleItem, Pending, Producer, Set, SortedSet, Stream,
-        StreamId, Summary, Value, Version, Visitor, read, read_file,
+        Array, BoxError, Checksum, Consumer, Entry, Error, ErrorKind, Field, Group, Hash,
+        Idempotence, Item, Key, List, Magic, Module, ModuleItem, Pending, Producer, Set, SortedSet,
+        Stream, StreamId, Summary, Value, Version, Visitor, read, read_file,
     };
     // The rooms name the codec by the same path.
     pub(crate) use crate::internal::rdb::*;

@@ -20,11 +20,12 @@ use crate::value::Thresholds;
 /// The limit for a reply in these tests.
 const REPLY_BYTES_MAX: usize = 32 << 10;
 
-fn dialects() -> [Dialect; 4] {
+fn dialects() -> [Dialect; 5] {
     [
         Dialect::redis(6, 0, 16),
         Dialect::redis(7, 0, 15),
         Dialect::redis(8, 0, 0),
+        Dialect::redis(8, 8, 0),
         Dialect::valkey(9, 0, 0),
     ]
 }

@@ -86,7 +86,7 @@ impl Bench {
 /// The keys that [`one_key_of_each_kind`] creates, separated by blanks (the last one is empty), and one that it does
 /// not create.
 pub(crate) const KEYS: &str = "text number long-text list long-list numbers names many-names hash large-hash zset large-zset stream \
-    vectors volatile expired missing ";
+    vectors array volatile expired missing ";
 
 /// Returns commands of the stream that create keys of every type, small and large.
 pub(crate) fn one_key_of_each_kind() -> Vec<String> {
@@ -124,6 +124,8 @@ pub(crate) fn one_key_of_each_kind() -> Vec<String> {
             "XDEL stream 3-1",
             "VADD vectors VALUES 2 1 0 a SETATTR {}",
             "VADD vectors VALUES 2 1 1 b",
+            "ARINSERT array a 1 1.5 b",
+            "ARSET array 18446744073709551614 z",
             "SET volatile 1 PXAT 9223372036854775807",
             "SET expired 1 PXAT 1",
             "SET  empty",

@@ -3,6 +3,7 @@
 //! The upstream names itself in the snapshot's aux fields (`redis-ver`, `valkey-ver`). Each difference is one method here, in
 //! the file for its topic. No other module compares versions.
 
+mod arrays;
 mod link;
 mod scripts;
 mod server;
@@ -10,6 +11,7 @@ mod snapshots;
 mod streams;
 mod values;
 
+pub use arrays::LastItems;
 pub use scripts::ScriptErrors;
 pub use snapshots::Flaw;
 pub use streams::OldestGroup;

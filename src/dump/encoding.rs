@@ -12,6 +12,7 @@ pub(super) fn encoding(key: &Key<'_>) -> &'static str {
         Value::String(text) => string(key, text.packed()),
         Value::List(list) => list_encoding(list.0, key),
         Value::Stream(_) => "stream",
+        Value::Array(_) => "sliced-array",
         Value::Module(_) => "raw",
         Value::Set(_) | Value::Hash(_) | Value::SortedSet(_) => collection(key.type_number),
     }

@@ -5,9 +5,10 @@
 //! `module`); a string or an element is an [`Item`]. `encoding` names the form of a value. [`Error`] says where and why a dump
 //! is broken.
 //!
-//! This room refuses a value that a load would refuse, so it also builds streams and compares the members of large
+//! This room refuses a value that a load would refuse, so it also builds streams and arrays, and compares the members of large
 //! collections. It keeps no keys: it does not notice a duplicate key in a database.
 
+mod array;
 mod collections;
 mod encoding;
 mod error;
@@ -23,6 +24,7 @@ pub use crate::rdb::{
     stream::StreamId,
     version::{Magic, Version},
 };
+pub use array::Array;
 pub use collections::{Field, Hash, List, Set, SortedSet};
 pub use error::{Error, ErrorKind};
 pub use item::Item;

@@ -1,6 +1,7 @@
 //! Reads a dump and passes its parts to a visitor.
 
 use super::{
+    array::Array,
     error::Error,
     item::Item,
     module::Module,
@@ -164,12 +165,18 @@ impl<V: Visitor + ?Sized> Sink for Parts<'_, V> {
         if let Some(value) = Value::of(&object) {
             return self.pass(db, name, &meta, value);
         }
-        if let Object::Stream(pieces) = object {
-            let stream = value::Stream::from_rdb(*pieces).map_err(SinkError::new)?;
-            let stream = Stream::new(&stream, self.type_number);
-            return self.pass(db, name, &meta, Value::Stream(stream));
+        match object {
+            Object::Stream(pieces) => {
+                let stream = value::Stream::from_rdb(*pieces).map_err(SinkError::new)?;
+                let stream = Stream::new(&stream, self.type_number);
+                self.pass(db, name, &meta, Value::Stream(stream))
+            }
+            Object::Array(pages) => {
+                let array = value::Array::from_rdb(*pages);
+                self.pass(db, name, &meta, Value::Array(Array::new(&array)))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 

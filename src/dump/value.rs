@@ -1,6 +1,7 @@
 //! A key and its value, borrowed from the decoder.
 
 use super::{
+    array::Array,
     collections::{Hash, HashForm, List, Set, SetForm, SortedForm, SortedSet},
     encoding,
     item::Item,
@@ -80,13 +81,15 @@ pub enum Value<'a> {
     SortedSet(SortedSet<'a>),
     /// A stream.
     Stream(Stream<'a>),
+    /// An array.
+    Array(Array<'a>),
     /// A value of a type that a module defines, such as a vector set.
     Module(Module<'a>),
 }
 
 impl<'a> Value<'a> {
-    /// The value's type: `string`, `list`, `set`, `hash`, `zset` or `stream`, as TYPE replies, or `module`, for which TYPE
-    /// replies [`Module::type_name`].
+    /// The value's type: `string`, `list`, `set`, `hash`, `zset`, `stream` or `array`, as TYPE replies, or `module`, for which
+    /// TYPE replies [`Module::type_name`].
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -96,11 +99,12 @@ impl<'a> Value<'a> {
             Self::Hash(_) => "hash",
             Self::SortedSet(_) => "zset",
             Self::Stream(_) => "stream",
+            Self::Array(_) => "array",
             Self::Module(_) => "module",
         }
     }
 
-    /// Returns the value of an object; `None` for a stream, whose pieces do not make a value yet.
+    /// Returns the value of an object; `None` for a stream or an array, whose pieces do not make a value yet.
     pub(super) fn of(object: &'a Object<'_>) -> Option<Self> {
         Some(match object {
             Object::Str(text) => Self::String(Item::Bytes(text)),
@@ -119,7 +123,7 @@ impl<'a> Value<'a> {
             Object::ZsetListpack(zset) => Self::SortedSet(SortedSet(SortedForm::Packed(zset))),
             Object::Zset(zset) => Self::SortedSet(SortedSet(SortedForm::Records(zset))),
             Object::Module(value) => Self::Module(Module::new(value.id(), value.items())),
-            Object::Stream(_) => return None,
+            Object::Stream(_) | Object::Array(_) => return None,
         })
     }
 }

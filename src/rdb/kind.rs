@@ -80,6 +80,7 @@ value_types! {
     HashListpackEx = 25 "hash-listpack-md",
     StreamListpacks4 = 26 "stream-v4",
     StreamListpacks5 = 27 "stream-v5",
+    Array = 28 "array",
     HashTemplateListpack = 29 "hash-template-listpack",
     HashTemplateListpackRef = 30 "hash-template-listpack-ref",
     HashTemplateArray = 31 "hash-template-array",

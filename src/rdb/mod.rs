@@ -11,6 +11,7 @@
 //! the bytes received, never with a declared length. It does not check for duplicate keys, nor for duplicates in unpacked
 //! collections: the receiver's hash tables find them.
 
+pub mod array;
 pub mod crc64;
 pub mod decode;
 pub mod dump;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{
+    array::ArrayObject,
     intset::Intset,
     listpack::{self, Listpack},
     module::ModuleValue,
@@ -142,6 +143,8 @@ pub enum Object<'a> {
     Zset(Records),
     /// A stream.
     Stream(Box<StreamObject>),
+    /// An array.
+    Array(Box<ArrayObject>),
     /// A value of a module type.
     Module(ModuleValue),
 }
@@ -152,6 +155,7 @@ impl Object<'_> {
     pub fn is_empty_collection(&self) -> bool {
         match self {
             Self::Str(_) | Self::Int(_) | Self::Stream(_) | Self::Module(_) => false,
+            Self::Array(array) => array.pages.is_empty(),
             Self::List(nodes) => nodes.is_empty(),
             Self::HashTemplate(names, _) => names.is_empty(),
             Self::SetIntset(set) => set.is_empty(),

@@ -6,6 +6,7 @@
 )]
 
 use super::{
+    array::{ElementText, Page},
     decode::*,
     error::{Error, SinkError},
     kind,
@@ -34,6 +35,8 @@ pub(super) enum Content {
     TimedHash(BTreeMap<Text, (Text, i64)>),
     Zset(BTreeMap<Text, f64>),
     Module(Text),
+    /// The cursor, and the elements in the order in which they were written.
+    Array(Option<u64>, Vec<(u64, Text)>),
     Stream {
         entries: Vec<(StreamId, Vec<Text>)>,
         last_id: StreamId,
@@ -126,6 +129,14 @@ pub(super) fn content(object: Object<'_>) -> Content {
                 .iter()
                 .map(|member| (member.key.into(), member.score()));
             Content::Zset(members.collect())
+        }
+        Object::Array(array) => {
+            let elements = array.pages.iter().flat_map(Page::iter);
+            let texts = elements.map(|(index, element)| {
+                let mut room = ElementText::default();
+                (index, element.text(&mut room).to_vec())
+            });
+            Content::Array(array.cursor, texts.collect())
         }
         Object::Module(value) => Content::Module(value.items().to_vec()),
         Object::Stream(stream) => Content::Stream {

@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 
 use super::{
+    array,
     duplicates::Duplicates,
     error::{Cause, Error},
     flaws::{Flaws, Found, corrupt},
@@ -135,6 +136,7 @@ impl Values {
             ValueType::StreamListpacks3 => stream_read::stream(reader, flaws, 3),
             ValueType::StreamListpacks4 => stream_read::stream(reader, flaws, 4),
             ValueType::StreamListpacks5 => stream_read::stream(reader, flaws, 5),
+            ValueType::Array => array::array(reader).map(|array| Object::Array(Box::new(array))),
             ValueType::Module2 => ModuleValue::read(reader).map(Object::Module),
             ValueType::ModulePreGa => Err(reader.error(Cause::Module(kind.number()))),
         }

@@ -512,6 +512,16 @@ impl Reply {
         self.number = text;
     }
 
+    /// Appends a whole number of any size, as decimal text. In RESP2, it is a bulk string.
+    pub fn big_number(&mut self, text: &str) {
+        if !self.is_resp3() {
+            return self.bulk(text.as_bytes());
+        }
+        self.raw(b"(");
+        self.raw(text.as_bytes());
+        self.raw(b"\r\n");
+    }
+
     /// Appends human-readable text, with a three-letter format (`txt`, `mkd`). In RESP2, it is a bulk string.
     pub fn verbatim(&mut self, format: &str, text: &[u8]) {
         if !self.is_resp3() {

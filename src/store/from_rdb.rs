@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::entry::NewValue;
 use crate::rdb::object::Object as Decoded;
 use crate::resp::parse_integer;
-use crate::value::{self, Hash, List, Object, Set, Stream, Thresholds, VectorSet, Zset};
+use crate::value::{self, Array, Hash, List, Object, Set, Stream, Thresholds, VectorSet, Zset};
 
 /// The length of the longest text that can be an integer: that of `i64::MIN`.
 const INTEGER_TEXT_BYTES_MAX: usize = 20;
@@ -51,6 +51,7 @@ impl<'a> NewValue<'a> {
                 Some(set) => Object::VectorSet(set.into()),
                 None => Object::Module(value),
             },
+            Decoded::Array(array) => Object::Array(Array::from_rdb(*array).into()),
             Decoded::Stream(stream) => Object::Stream(Stream::from_rdb(*stream)?.into()),
         };
         Ok(Self::Object(Box::new(object)))

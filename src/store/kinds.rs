@@ -23,6 +23,8 @@ pub enum Kind {
     Zset,
     /// A stream.
     Stream,
+    /// An array.
+    Array,
     /// A vector set.
     VectorSet,
     /// A value of any other module.
@@ -36,13 +38,14 @@ impl Kind {
     pub(super) const COUNT: usize = Self::ALL.len();
 
     /// All kinds, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::String,
         Self::List,
         Self::Set,
         Self::Hash,
         Self::Zset,
         Self::Stream,
+        Self::Array,
         Self::VectorSet,
         Self::Module,
         Self::Discarded,
@@ -58,6 +61,7 @@ impl Kind {
             Self::Hash => "hash",
             Self::Zset => "zset",
             Self::Stream => "stream",
+            Self::Array => "array",
             Self::VectorSet => "vectorset",
             Self::Module => "module",
             Self::Discarded => "discarded",
@@ -72,6 +76,7 @@ impl Kind {
             Object::Hash(_) => Self::Hash,
             Object::Zset(_) => Self::Zset,
             Object::Stream(_) => Self::Stream,
+            Object::Array(_) => Self::Array,
             Object::VectorSet(_) => Self::VectorSet,
             Object::Module(_) => Self::Module,
             Object::Swept => Self::Discarded,

@@ -25,6 +25,7 @@ impl Object {
                 Some(_) => ValueType::ZsetZiplist,
             },
             Self::VectorSet(_) | Self::Module(_) => ValueType::Module2,
+            Self::Array(_) => ValueType::Array,
             Self::Stream(_) => match layouts.stream() {
                 1 => ValueType::StreamListpacks,
                 2 => ValueType::StreamListpacks2,
@@ -52,6 +53,7 @@ impl Object {
                 None => writer.zset(zset.len(), zset.iter().rev()),
             },
             Self::Stream(stream) => encode_stream(stream, writer),
+            Self::Array(array) => array.encode(writer),
             Self::VectorSet(set) => set.encode(writer),
             Self::Module(value) => writer.module(value),
             Self::Swept => Err(io::Error::other(

@@ -1,9 +1,10 @@
-//! The in-memory types: list, set, hash, sorted set, stream, vector set. Strings live in the store's own blocks.
+//! The in-memory types: list, set, hash, sorted set, stream, array, vector set. Strings live in the store's own blocks.
 //!
 //! These are pure data structures: they know of no keyspace, lock, clock or protocol. Small collections stay in the packed
 //! bytes of `rdb` (listpack, intset) and convert to their large form past [`Thresholds`], as in Redis. Each type keeps count of
 //! the bytes that it holds, so the store reads its memory figures at no cost.
 
+mod array;
 mod encode;
 mod error;
 pub mod hash;
@@ -19,6 +20,7 @@ pub mod vector;
 mod zset;
 
 pub use crate::rdb::module::ModuleValue;
+pub use array::{Array, PastTheEnd};
 pub use error::Error;
 pub use hash::Hash;
 pub use list::{End, List};
@@ -47,6 +49,8 @@ pub enum Object {
     Zset(Zset),
     /// A stream. Boxed, like every form larger than a vector, so that the many values of other types stay small.
     Stream(Box<Stream>),
+    /// An array.
+    Array(Box<Array>),
     /// A vector set.
     VectorSet(Box<VectorSet>),
     /// A value of any other module type, whose meaning only the module knows.
@@ -68,6 +72,7 @@ impl Object {
             Self::Hash(hash) => hash.heap_bytes(),
             Self::Zset(zset) => zset.heap_bytes(),
             Self::Stream(stream) => size_of::<Stream>() + stream.heap_bytes(),
+            Self::Array(array) => size_of::<Array>() + array.heap_bytes(),
             Self::VectorSet(set) => size_of::<VectorSet>() + set.heap_bytes(),
             Self::Module(value) => value.items().len(),
             Self::Swept => 0,
@@ -86,6 +91,7 @@ impl Object {
             Self::Hash(hash) => hash.len(),
             Self::Zset(zset) => zset.len(),
             Self::Stream(stream) => stream.len(),
+            Self::Array(array) => array.len(),
             Self::VectorSet(set) => set.len(),
             Self::Module(value) => value.items().len(),
             Self::Swept => 0,
@@ -153,6 +159,7 @@ collection!(Set, stays_when_empty: false);
 collection!(Hash, stays_when_empty: false);
 collection!(Zset, stays_when_empty: false);
 collection!(Stream, stays_when_empty: true);
+collection!(Array, stays_when_empty: false);
 collection!(VectorSet, stays_when_empty: false);
 
 /// Picks `count` of the `len` items at random and keeps their order. Every selection is equally likely.

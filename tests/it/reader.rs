@@ -4,9 +4,9 @@ use std::error::Error as _;
 use std::io::{self, Read};
 
 use redtail::rdb::{
-    self, BoxError, Checksum, Consumer, Entry, Error, ErrorKind, Field, Group, Hash, Idempotence,
-    Item, Key, List, Magic, Module, ModuleItem, Pending, Producer, Set, SortedSet, Stream,
-    StreamId, Summary, Value, Version, Visitor,
+    self, Array, BoxError, Checksum, Consumer, Entry, Error, ErrorKind, Field, Group, Hash,
+    Idempotence, Item, Key, List, Magic, Module, ModuleItem, Pending, Producer, Set, SortedSet,
+    Stream, StreamId, Summary, Value, Version, Visitor,
 };
 use serde_json::{Value as Json, json};
 
@@ -156,6 +156,20 @@ fn group(group: Group<'_>) -> Json {
     value
 }
 
+fn array(array: Array<'_>) -> Json {
+    assert_eq!(
+        (array.len(), array.is_empty()),
+        (array.iter().count(), false)
+    );
+    let elements = array
+        .iter()
+        .map(|(index, text)| json!([index, characters(&text)]));
+    json!({
+        "insert_index": array.insert_index(),
+        "elements": elements.collect::<Vec<_>>(),
+    })
+}
+
 fn module(value: Module<'_>) -> Json {
     assert_eq!(
         (value.len(), value.is_empty()),
@@ -177,6 +191,7 @@ fn line(key: Key<'_>) -> Json {
         Value::Hash(value) => hash(value),
         Value::SortedSet(value) => sorted_set(value),
         Value::Stream(value) => stream(value),
+        Value::Array(value) => array(value),
         Value::Module(value) => module(value),
         _ => panic!("{key:?}"),
     };

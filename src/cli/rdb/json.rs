@@ -32,7 +32,7 @@ pub const FORMAT: &str = "\
 Each line is an object:
   db        the database's number
   key       the key
-  type      string, list, set, hash, zset, stream or the name of a module's type, as TYPE replies
+  type      string, list, set, hash, zset, stream, array or the name of a module's type, as TYPE replies
   encoding  the form in which the value is written, as OBJECT ENCODING replies
   expiry    when the key expires, Unix time in milliseconds, or null
   idle      LRU idle time in seconds; only in dumps made under an LRU policy
@@ -50,6 +50,8 @@ Each line is an object:
               consumers [{name, seen_ms, active_ms}, ...]
               idempotence {duration_s, entries_max, added, duplicates, producers}
               producers [{name, ids: [[iid, id], ...]}, ...]
+            array: an object {insert_index, elements}; elements are [[index, text], ...], insert_index is the index of \
+the last insertion, or null
             module: an object {module, version, raw}: the type's name, its version, and the bytes of the items
             null for what the dump's version does not write and for what its server did not know
 

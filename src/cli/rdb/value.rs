@@ -5,10 +5,10 @@ use super::{
     text::{Binary, Text},
 };
 use crate::{
-    dump::{Field, Item, Value},
+    dump::{Array, Field, Item, Value},
     resp::double,
 };
-use serde::{Serialize, Serializer};
+use serde::{Serialize, Serializer, ser::SerializeSeq};
 
 /// A value, and how to write its strings.
 pub(super) struct Printed<'a> {
@@ -32,6 +32,11 @@ impl Serialize for Printed<'_> {
                     .map(|(member, score)| (text(member), Score(score))),
             ),
             Value::Stream(stream) => StreamValue { stream, binary }.serialize(to),
+            Value::Array(array) => ArrayLine {
+                insert_index: array.insert_index(),
+                elements: Elements { array, binary },
+            }
+            .serialize(to),
             Value::Module(value) => ModuleLine {
                 module: value.type_name(),
                 version: value.version(),
@@ -39,6 +44,31 @@ impl Serialize for Printed<'_> {
             }
             .serialize(to),
         }
+    }
+}
+
+/// An array.
+#[derive(Serialize)]
+struct ArrayLine<'a> {
+    insert_index: Option<u64>,
+    elements: Elements<'a>,
+}
+
+/// The elements of an array with their indexes.
+struct Elements<'a> {
+    array: Array<'a>,
+    binary: Binary,
+}
+
+impl Serialize for Elements<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut elements = to.serialize_seq(Some(self.array.len()))?;
+        for (index, text) in self.array.iter() {
+            let item = Item::Bytes(&text);
+            let binary = self.binary;
+            elements.serialize_element(&(index, Text { item, binary }))?;
+        }
+        elements.end()
     }
 }
 

@@ -6,8 +6,8 @@ use super::{describe, transaction};
 #[cfg(feature = "cli")]
 use crate::command::families::debug;
 use crate::command::families::{
-    bitmap, cluster, connection, function, generic, geo, hash, hyperloglog, introspection, lcs,
-    list, scripting, set, sort, stream, string, vector, zset,
+    array, bitmap, cluster, connection, function, generic, geo, hash, hyperloglog, introspection,
+    lcs, list, scripting, set, sort, stream, string, vector, zset,
 };
 use crate::command::rows::{Command, Family};
 
@@ -36,6 +36,7 @@ const FAMILIES: &[Family] = &[
     stream::FAMILY,
     hyperloglog::FAMILY,
     geo::FAMILY,
+    array::FAMILY,
     vector::FAMILY,
 ];
 

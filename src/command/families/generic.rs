@@ -195,6 +195,7 @@ pub fn type_name(value: Value<'_>) -> Cow<'static, str> {
         Value::Object(Object::Hash(_)) => "hash",
         Value::Object(Object::Zset(_)) => "zset",
         Value::Object(Object::Stream(_)) => "stream",
+        Value::Object(Object::Array(_)) => "array",
         Value::Object(Object::VectorSet(_)) => "vectorset",
         // Readers never see one.
         Value::Object(Object::Swept) => "none",

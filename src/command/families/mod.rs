@@ -3,6 +3,7 @@
 //! A family uses the floor below and other families, never the floor above: it cannot ask which commands exist. One line
 //! in `dispatch::registry` turns its rows into commands.
 
+pub(crate) mod array;
 pub(crate) mod bitmap;
 pub(crate) mod client;
 pub(crate) mod cluster;

@@ -93,6 +93,7 @@ pub(crate) fn encoding_of(entry: &Entry, dialect: Dialect) -> Result<&'static st
         Value::Object(Object::Hash(hash)) => hash.encoding(dialect),
         Value::Object(Object::Zset(zset)) => zset.encoding(dialect),
         Value::Object(Object::Stream(_)) => "stream",
+        Value::Object(Object::Array(_)) => "sliced-array",
         Value::Object(Object::Swept) => return Err(Tainted.into()),
     })
 }

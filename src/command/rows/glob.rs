@@ -58,6 +58,12 @@ pub fn matches(pattern: &[u8], text: &[u8], any_case: bool) -> bool {
     search(pattern, text, any_case, usize::MAX)
 }
 
+/// Like [`matches`], but as a server of `dialect` does: nothing matches too many stars, and an empty text matches no star.
+#[must_use]
+pub fn matches_in(pattern: &[u8], text: &[u8], any_case: bool, dialect: Dialect) -> bool {
+    search(pattern, text, any_case, dialect.stars_max())
+}
+
 /// Like [`matches`], but nothing matches once more than `stars_max` runs of stars have text before them and pattern
 /// after them.
 fn search(pattern: &[u8], text: &[u8], any_case: bool, stars_max: usize) -> bool {

@@ -64,15 +64,21 @@ BITPOS text 1
 LCS text text
 STRALGO LCS KEYS text text
 DUMP list
-VSIM many-vectors ELE e1 TRUTH";
+VSIM many-vectors ELE e1 TRUTH
+ARGETRANGE array 0 99999
+ARSCAN array 0 100000
+ARLASTITEMS array 100000
+AROP array 0 100000 SUM
+ARGREP array - + MATCH x
+ARINFO array FULL";
 
 /// Reads whose work depends on the number of words: the test gives them many.
-const BY_WORDS: &str = "MGET HMGET EXISTS TOUCH SMISMEMBER ZMSCORE BITFIELD_RO GEOPOS GEOHASH PFCOUNT HTTL HPTTL HEXPIRETIME HPEXPIRETIME";
+const BY_WORDS: &str = "MGET HMGET EXISTS TOUCH SMISMEMBER ZMSCORE BITFIELD_RO GEOPOS GEOHASH PFCOUNT HTTL HPTTL HEXPIRETIME HPEXPIRETIME ARMGET";
 
 /// Reads that look up one thing, however much there is.
 const SHORT: &str = "GET STRLEN DIGEST GETBIT TYPE TTL PTTL EXPIRETIME PEXPIRETIME HGET HLEN HEXISTS HSTRLEN SCARD SISMEMBER ZCARD ZSCORE \
     ZRANK ZREVRANK ZCOUNT ZLEXCOUNT LLEN XLEN GEODIST VCARD VDIM VEMB VGETATTR VINFO VISMEMBER VLINKS OBJECT|ENCODING OBJECT|FREQ \
-    OBJECT|IDLETIME OBJECT|REFCOUNT MEMORY|USAGE";
+    OBJECT|IDLETIME OBJECT|REFCOUNT MEMORY|USAGE ARGET ARLEN ARCOUNT ARNEXT";
 
 fn full() -> Bench {
     let bench = Bench::new(Dialect::redis(8, 0, 2));
@@ -89,6 +95,7 @@ fn full() -> Bench {
         bench.apply(&format!("HSET hash {}", many(|n| format!("f{n} {n}"))));
         bench.apply(&format!("ZADD zset {}", many(|n| format!("{n} m{n}"))));
         bench.apply(&format!("RPUSH list {}", many(|n| format!("e{n}"))));
+        bench.apply(&format!("ARINSERT array {}", many(|n| format!("e{n}"))));
         for n in first..first + 1000 {
             bench.apply(&format!("XADD stream {}-1 a b", n + 1));
         }
@@ -133,6 +140,9 @@ fn what_may_take_long_is_known_from_what_is_asked_for() {
         "ZRANGE zset 0 99 WITHSCORES",
         "XRANGE stream - + COUNT 10",
         "GETRANGE text 0 99",
+        "ARGETRANGE array 0 99",
+        "ARSCAN array 0 100000 LIMIT 10",
+        "ARLASTITEMS array 10",
         "GEOPOS zset m1",
         "OBJECT ENCODING set",
         "MEMORY USAGE set SAMPLES 0",

@@ -6,6 +6,7 @@
 //!
 //! It chooses no layout: [`Layouts`] says which ones a version has, and the caller picks.
 
+mod array;
 mod collection;
 mod frame;
 mod stream;

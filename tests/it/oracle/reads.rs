@@ -16,6 +16,7 @@ pub const READS: &[&str] = &[
     SCRIPT,
     CONNECTION,
     VECTORS,
+    ARRAYS,
 ];
 
 const STRING: &str = "
@@ -292,4 +293,19 @@ VRANDMEMBER {any} [{count}]
 VRANGE {any} (-|\"[a\"|x) (\"+\"|\"(b\"|-) [{count}]
 VSIM {any} ELE {m} [WITHSCORES] [WITHATTRIBS] [COUNT {count}]
 VSIM {any} VALUES 2 1 1 [TRUTH] [EPSILON {count}]
+";
+
+/// Reads of missing keys and of keys with other types: no server of the tests has arrays.
+const ARRAYS: &str = "
+ARGET {any} {index}
+ARMGET {any} {index}+
+ARGETRANGE {any} {index} {index}
+ARSCAN {any} {index} {index} [LIMIT {count}]
+ARLEN {any}
+ARCOUNT {any}
+ARNEXT {any}
+ARLASTITEMS {any} {count} [REV]
+AROP {any} {index} {index} (SUM|MIN|MAX|AND|OR|XOR|USED|MATCH {value})
+ARGREP {any} - + (EXACT|MATCH|GLOB|RE) {value} [NOCASE] [WITHVALUES]
+ARINFO {any} [FULL]
 ";

@@ -75,6 +75,10 @@ pub const WRITES: &[Family] = &[
         weight: 1,
         text: SERVER,
     },
+    Family {
+        weight: 1,
+        text: ARRAYS,
+    },
 ];
 
 const STRING: &str = "
@@ -352,4 +356,15 @@ SWAPDB {db} {db}
 SWAPDB {db} {db}
 SWAPDB {db} {db}
 SCRIPT FLUSH
+";
+
+/// No server of the tests has arrays.
+const ARRAYS: &str = "
+ARSET {any} {index} {value}+
+ARMSET {any} ({index} {value})+
+ARDEL {any} {index}+
+ARDELRANGE {any} ({index} {index})+
+ARINSERT {any} {value}+
+ARSEEK {any} {index}
+ARRING {any} {count} {value}+
 ";

@@ -208,14 +208,17 @@ fn search(
 /// ACL CAT: the categories, or the commands of one.
 pub(super) fn acl_cat(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     let Some(category) = args.get(2) else {
-        cx.reply.array(CATEGORIES.len());
-        CATEGORIES
+        let has_arrays = cx.reply.dialect().has_arrays();
+        let known = CATEGORIES
             .iter()
-            .for_each(|category| cx.reply.bulk(category.as_bytes()));
+            .filter(|name| has_arrays || **name != "array");
+        cx.reply.array(known.clone().count());
+        known.for_each(|category| cx.reply.bulk(category.as_bytes()));
         return Ok(());
     };
     let name = String::from_utf8_lossy(category).to_lowercase();
-    if !CATEGORIES.contains(&name.as_str()) {
+    let is_later = name == "array" && !cx.reply.dialect().has_arrays();
+    if is_later || !CATEGORIES.contains(&name.as_str()) {
         return Err(Error::quoting("ERR Unknown category '{}'", &[category]));
     }
     let dialect = cx.reply.dialect();

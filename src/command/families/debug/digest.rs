@@ -8,11 +8,15 @@ use sha1::{Digest as _, Sha1};
 
 use crate::command::rows::Error;
 use crate::dialect::Dialect;
+use crate::rdb::array::ElementText;
 use crate::rdb::packed::{IntText, Item};
 use crate::rdb::stream::StreamId;
 use crate::resp::double;
 use crate::store::{Entry, Tainted, Value, View};
-use crate::value::{Hash, Object, Stream, VectorSet, Zset};
+use crate::value::{Array, Hash, Object, Stream, VectorSet, Zset};
+
+/// The missing indexes of one array that are digested: they take a few seconds.
+const DIGESTED_HOLES_MAX: u64 = 10_000_000;
 
 /// A digest, built up from texts; zero for a missing key.
 #[derive(Debug, Default, Clone, Copy)]
@@ -78,6 +82,7 @@ impl Digest {
             Object::Zset(zset) => self.add_zset(zset, dialect),
             Object::Hash(hash) => self.add_hash(hash, dialect, now_ms),
             Object::Stream(stream) => self.mix_stream(stream),
+            Object::Array(array) => self.mix_array(array)?,
             Object::VectorSet(set) => self.add_vectors(set),
             Object::Module(_) => {
                 return Err(Error::Text(
@@ -130,6 +135,29 @@ impl Digest {
         }
     }
 
+    /// Source: redis 8.8 debug.c.
+    ///
+    /// DIFFERENCE: a server digests every missing index, and so may take for ever.
+    ///
+    /// # Errors
+    /// If there are too many missing indexes.
+    fn mix_array(&mut self, array: &Array) -> Result<(), Error> {
+        let missing = array.span() - array.len() as u64;
+        if missing > DIGESTED_HOLES_MAX {
+            return Err(Error::Text(
+                "ERR not supported: the digest of an array with millions of missing indexes",
+            ));
+        }
+        let mut text = ElementText::default();
+        let mut expected = 0;
+        for (index, element) in array.iter() {
+            (expected..index).for_each(|_| self.mix(b"(null)"));
+            self.mix(element.text(&mut text));
+            expected = index + 1;
+        }
+        Ok(())
+    }
+
     /// Source: redis 8.0 modules/vector-sets/vset.c, `VectorSetDigest`.
     fn add_vectors(&mut self, set: &VectorSet) {
         let mut all = Self::default();
@@ -179,6 +207,7 @@ fn type_number(value: Value<'_>) -> Option<u32> {
         Value::Object(Object::Hash(_)) => 4,
         Value::Object(Object::VectorSet(_) | Object::Module(_)) => 5,
         Value::Object(Object::Stream(_)) => 6,
+        Value::Object(Object::Array(_)) => 7,
         Value::Object(Object::Swept) => return None,
     })
 }

@@ -12,6 +12,7 @@ pub const CATEGORIES: &[&str] = &[
     "list",
     "hash",
     "string",
+    "array",
     "bitmap",
     "hyperloglog",
     "geo",
