@@ -28,7 +28,7 @@ impl Dialect {
     #[must_use]
     pub const fn last_items(self) -> LastItems {
         match (self.family, self.version) {
-            (Family::Redis, (..8, ..) | (8, ..=8, ..=1) | (8, ..=10, ..=2)) => {
+            (Family::Redis, (..8, ..) | (8, ..8, _) | (8, 8, ..=1) | (8, 9..=10, ..=2)) => {
                 LastItems::ByElements
             }
             (Family::Redis, (8, ..12, _)) => LastItems::Unknown,

@@ -200,7 +200,16 @@ impl Page {
             }
         }
         self.len -= 1;
+        self.give_back();
         true
+    }
+
+    /// Gives back memory if more than half is not in use.
+    fn give_back(&mut self) {
+        let used = self.bytes.len();
+        if self.bytes.capacity() > 2 * used + 64 {
+            self.bytes.shrink_to(used + used / 8);
+        }
     }
 
     /// Returns what is left without the elements from `low` to `high`; `None` if nothing is.
