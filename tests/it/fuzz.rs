@@ -115,8 +115,9 @@ fn mutated_pieces_of_dumps_keep_every_promise() {
     }
 }
 
-/// A stream with an entry, a group of two pending entries, one of which was released, and two producers, as Redis 8.8 writes it.
-const STREAM: &[u8] = b"\x02\x1b\x01\x10\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\x01\
+/// A stream with an entry, a group of two pending entries, one of which was released, and two producers, as Redis 8.8 writes it,
+/// after two bytes: what chooses the version, and the type.
+pub const STREAM: &[u8] = b"\x02\x1b\x01\x10\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\x01\
     \x1d\x1d\0\0\0\x0a\0\x01\x01\0\x01\x01\x01\x81f\x02\0\x01\x02\x01\0\x01\0\x01\x81v\x02\x04\x01\xff\
     \x01\x05\x01\x05\x01\x05\0\x02\
     \x01\x01G\x05\x01\x02\x02\
