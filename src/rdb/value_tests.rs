@@ -145,6 +145,12 @@ fn others() -> Vec<Specimen> {
         (REDIS, 27, stream_bytes(5), released_content()),
         (
             REDIS,
+            28,
+            b"\x02\x01\x07\x00\x01\xfb\xff\xff\xff\xff\xff\xff\xff\x07\x03\x02hi".to_vec(),
+            Content::Array(Some(7), vec![(0, text("-5")), (7, text("hi"))]),
+        ),
+        (
+            REDIS,
             29,
             [&[0], &packed(&["f", "-5"])[..], &packed(&["0", "v", "7"])].concat(),
             hash(),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::client::words;
-use crate::servers::{ALL, Server, program};
+use crate::servers::{Server, program};
 
 /// One key of each type, small enough to damage every byte.
 const MADE: [&str; 9] = [
@@ -20,7 +20,7 @@ const MADE: [&str; 9] = [
 ];
 
 /// Deliberate differences: whether the tool accepts the dump, a part of the other program's error, and the reason.
-const DIFFERENCES: [(bool, &str, &str); 10] = [
+const DIFFERENCES: [(bool, &str, &str); 9] = [
     (
         true,
         "invalid score",
@@ -62,14 +62,9 @@ const DIFFERENCES: [(bool, &str, &str); 10] = [
         "the tool reads digits up to the first other character; `001:` is version 1",
     ),
     (
-        true,
-        "is newer than this decoder supports",
-        "Valkey 9.1's tool tries any later version",
-    ),
-    (
         false,
         "Can't handle RDB format version",
-        "the tool supports versions up to its own",
+        "redtail reads any version if it knows the records",
     ),
 ];
 
@@ -178,7 +173,7 @@ fn differences(name: &str, turn: usize) -> Vec<Result<&'static str, String>> {
 
 #[test]
 fn accepts_and_refuses_what_the_tool_of_the_servers_does() {
-    let names = [(ALL[1], 0), (ALL[2], 1), (ALL[4], 0)];
+    let names = [("redis-7.0", 0), ("redis-8.0", 1), ("valkey-9.1", 0)];
     if names
         .iter()
         .any(|(name, _)| program(name, "redis-server").is_none())
