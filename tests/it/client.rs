@@ -134,8 +134,11 @@ impl Client {
     /// Reads one element onto `raw`. Returns the number of elements that it contains.
     fn read_element(&mut self, raw: &mut Vec<u8>) -> io::Result<usize> {
         let start = raw.len();
-        if self.stream.read_until(b'\n', raw)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        // An error that quotes a script may contain a line feed alone.
+        while !raw[start..].ends_with(b"\r\n") {
+            if self.stream.read_until(b'\n', raw)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
         }
         let line = String::from_utf8_lossy(&raw[start..]).into_owned();
         let (kind, rest) = line.split_at(1);

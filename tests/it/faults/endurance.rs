@@ -38,9 +38,10 @@ fn endure(name: &str) {
         }
     }
     let (full, partial) = stage.syncs();
-    // One for each new replication id, plus the first. A cut in the middle of a full sync makes it start again.
+    // One full sync for each new replication id, plus the first. A cut in the middle of one makes it start again. A cut in the
+    // middle of a handshake ends no sync, so there may be fewer syncs than cuts.
     assert!(
-        full >= 6 && full + partial >= 23,
+        full >= 6 && full + partial >= 20,
         "{full} full syncs, {partial} partial ones"
     );
     let seen = stage.end();
