@@ -71,7 +71,7 @@ fn index<S: Source>(reader: &mut Reader<S>) -> Result<u64, Error> {
     }
 }
 
-/// Reads an element and puts it behind the others.
+/// Reads an element and puts it after the others.
 fn element<S: Source>(
     reader: &mut Reader<S>,
     index: u64,

@@ -15,7 +15,7 @@
 use super::element::Element;
 use smallvec::SmallVec;
 
-/// A page that is full gets no more elements behind its last. So a lookup walks over few elements, and an insertion moves few
+/// A page that is full gets no more elements after its last. So a lookup walks over few elements, and an insertion moves few
 /// bytes.
 const ELEMENTS_MAX: usize = 128;
 const BYTES_MAX: usize = 4096;
@@ -101,7 +101,7 @@ impl Page {
         self.bytes.len()
     }
 
-    /// Whether one more element fits behind the last.
+    /// Whether one more element fits after the last.
     #[must_use]
     pub const fn has_room(&self, element: Element<'_>) -> bool {
         let more = match element {
@@ -270,7 +270,7 @@ impl Page {
         }
     }
 
-    /// Returns the element whose head is at `at`, behind one with the index before `base`.
+    /// Returns the element whose head is at `at`, after one with the index before `base`.
     fn spot(&self, at: usize, base: u64) -> Option<Spot> {
         let bytes = self.bytes.get(at..)?;
         let (head, rest) = bytes.split_first()?;
@@ -363,7 +363,7 @@ impl<'a> Iterator for Elements<'a> {
 
 impl ExactSizeIterator for Elements<'_> {}
 
-/// Appends an element behind `gap` missing indexes.
+/// Appends an element after `gap` missing indexes.
 fn put(piece: &mut Piece, gap: u64, element: Element<'_>) {
     match element {
         Element::Text(text) => match u8::try_from(text.len()) {
@@ -418,7 +418,7 @@ fn put_number(piece: &mut Piece, mut number: u64) {
     }
 }
 
-/// Reads the gap behind a head. Returns it and what follows.
+/// Reads the gap after a head. Returns it and what follows.
 #[inline]
 fn gap(head: u8, rest: &[u8]) -> (u64, &[u8]) {
     if head & GAP == 0 {

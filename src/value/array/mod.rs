@@ -84,7 +84,7 @@ impl Array {
         self.cursor
     }
 
-    /// Makes the next insertion go behind `cursor`, or to 0. An index past [`INDEX_MAX`] counts as that.
+    /// Makes the next insertion go after `cursor`, or to 0. An index past [`INDEX_MAX`] counts as that.
     pub fn set_cursor(&mut self, cursor: Option<u64>) {
         self.cursor = cursor.map(|index| index.min(INDEX_MAX));
     }
@@ -121,7 +121,7 @@ impl Array {
         removed
     }
 
-    /// Inserts texts behind the cursor, which moves to the last.
+    /// Inserts texts after the cursor, which moves to the last.
     ///
     /// # Errors
     /// [`PastTheEnd`], and nothing changes.
@@ -155,7 +155,7 @@ impl Array {
         Ok(last)
     }
 
-    /// Inserts texts into a ring of `size` elements, which is not 0: behind the cursor, and past the ring's end from 0 on. If
+    /// Inserts texts into a ring of `size` elements, which is not 0: after the cursor, and past the ring's end from 0 on. If
     /// the ring had another size, the latest elements are first moved to its start.
     pub fn ring<'t>(&mut self, size: u64, texts: impl Iterator<Item = &'t [u8]>) {
         if let Some(most) = self.kept_in_ring(size) {

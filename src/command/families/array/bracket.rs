@@ -12,7 +12,7 @@ pub(super) type Set = [bool; 256];
 /// More ranges than this are not counted as TRE counts them.
 const ITEMS_MAX: usize = 1000;
 
-/// Parses what follows a `[`, up to and with its `]`. `at` moves behind that.
+/// Parses what follows a `[`, up to and with its `]`. `at` moves after that.
 pub(super) fn parse(text: &[u8], at: &mut usize, any_case: bool) -> Result<Set, Flaw> {
     let negated = text.get(*at) == Some(&b'^');
     *at += usize::from(negated);
@@ -48,7 +48,7 @@ fn add(set: &mut Set, low: u8, high: u8) {
     }
 }
 
-/// Refuses ranges of which TRE negates only a part: those that overlap and go on behind the first.
+/// Refuses ranges of which TRE negates only a part: those that overlap and go on after the first.
 fn check_negation(mut ranges: Vec<(u8, u8)>) -> Result<(), Flaw> {
     ranges.sort_unstable();
     let mut highest: Option<u8> = None;
@@ -67,7 +67,7 @@ fn check_negation(mut ranges: Vec<(u8, u8)>) -> Result<(), Flaw> {
 struct Items<'a> {
     text: &'a [u8],
     at: usize,
-    /// Where the first item begins: a `]` or a `-` there stands for itself.
+    /// Where the first item begins: a `]` or a `-` there is an ordinary character.
     start: usize,
     any_case: bool,
     ranges: Vec<(u8, u8)>,

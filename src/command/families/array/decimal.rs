@@ -6,7 +6,7 @@ use super::wide::{Number, Size};
 
 /// Longer texts are no numbers for servers. Source: redis 8.8 util.h, `MAX_LONG_DOUBLE_CHARS`.
 const TEXT_BYTES_MAX: usize = 5 * 1024;
-/// A number with more digits before the point, or more zeros behind it, has no long double. So its digits need not be computed.
+/// A number with more digits before the point, or more zeros after it, has no long double. So its digits need not be computed.
 const MAGNITUDE_MAX: i64 = 5_200;
 /// The bits of a quotient: enough for the significand of either kind of long double, and two more.
 const QUOTIENT_BITS: u32 = 120;
@@ -41,7 +41,7 @@ struct Digits {
 }
 
 impl Digits {
-    /// Splits a text into digits and an exponent behind the letter `mark`.
+    /// Splits a text into digits and an exponent after the letter `mark`.
     fn parse(text: &[u8], mark: u8, is_digit: impl Fn(&u8) -> bool) -> Option<Self> {
         let at = text.iter().position(|byte| *byte == mark);
         let (number, exponent) = match at {
@@ -139,7 +139,7 @@ fn short(digits: &[u8], exponent: i64, tens: usize) -> Option<Size> {
 
 fn hexadecimal(text: &[u8]) -> Option<Size> {
     let Digits { digits, exponent } = Digits::parse(text, b'p', u8::is_ascii_hexdigit)?;
-    // Each digit behind the point counts for four bits; what stands behind the letter counts for one each.
+    // Each digit after the point counts for four bits; what follows the letter counts for one each.
     let point = text.iter().position(|byte| *byte == b'.');
     let end = text.iter().position(|byte| *byte == b'p');
     let behind = point.map_or(0, |point| end.unwrap_or(text.len()) - point - 1);

@@ -112,7 +112,7 @@ pub(crate) const FAMILY: Family = Family {
             .apply(apply::arinsert)
             .outcome(Outcome::Exists)
             .flags(GROW_FAST)
-            .about("8.8.0", "Inserts elements behind the last insertion."),
+            .about("8.8.0", "Inserts elements after the last insertion."),
         Command::new("arseek", Arity::exactly(3), Keys::first())
             .apply(apply::arseek)
             .flags(Flags::FAST)

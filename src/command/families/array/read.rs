@@ -174,7 +174,7 @@ struct Tail {
 }
 
 impl Tail {
-    /// As many positions as there are elements, at most. A cursor behind the last element counts as it is.
+    /// As many positions as there are elements, at most. A cursor after the last element counts as it is.
     ///
     /// Source: redis 8.8.0 t_array.c, `arlastitemsCommand`.
     fn by_elements(array: &Array, count: u64) -> Self {
@@ -185,7 +185,7 @@ impl Tail {
         }
     }
 
-    /// As many positions as the array has, at most. A cursor behind the last element counts as that element.
+    /// As many positions as the array has, at most. A cursor after the last element counts as that element.
     ///
     /// Source: redis 8.12 t_array.c, `arlastitemsCommand` (#15875).
     fn by_positions(array: &Array, count: u64) -> Result<Self, Error> {

@@ -17,7 +17,7 @@ fn bench() -> Bench {
     Bench::new(Dialect::redis(8, 8, 0))
 }
 
-/// Applies and reads in turn: `>` marks a write, and each read has its reply behind a tab.
+/// Applies and reads in turn: `>` marks a write, and each read has its reply after a tab.
 fn run(bench: &Bench, script: &str) {
     for line in script
         .lines()
