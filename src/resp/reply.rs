@@ -377,6 +377,8 @@ impl Reply {
 
     /// Appends an error line. `text` starts with its code (`ERR …`). Line ends inside become spaces, as in Redis. Short errors
     /// fit under every limit, because one must be able to report that nothing else fits.
+    ///
+    /// DIFFERENCE: Redis 8.2.3 leaves the line ends of a script's error as they are, which breaks the protocol.
     pub fn error(&mut self, text: impl AsRef<[u8]>) {
         let text = text.as_ref();
         let fits = !self.overflowed && text.len() <= ERROR_BYTES_FREE || self.takes(text.len() + 3);
