@@ -378,7 +378,8 @@ impl Reply {
     /// Appends an error line. `text` starts with its code (`ERR …`). Line ends inside become spaces, as in Redis. Short errors
     /// fit under every limit, because one must be able to report that nothing else fits.
     ///
-    /// DIFFERENCE: Redis 8.2.3 leaves the line ends of a script's error as they are, which breaks the protocol.
+    /// DIFFERENCE: Redis 7.4.1, Redis 8.2.3 and Valkey 9.0.0 leave the line ends of an error that a script raises as they are, which
+    /// breaks the protocol: a client takes the rest of the error for the next reply.
     pub fn error(&mut self, text: impl AsRef<[u8]>) {
         let text = text.as_ref();
         let fits = !self.overflowed && text.len() <= ERROR_BYTES_FREE || self.takes(text.len() + 3);

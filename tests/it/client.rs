@@ -123,6 +123,30 @@ impl Client {
         Ok(Reply(raw))
     }
 
+    /// Reads one reply and the bytes `end` that follow it. If the reply is an error, it may contain line ends.
+    ///
+    /// # Errors
+    /// If the connection ends, if it sends something other than RESP, or if something else follows a reply that is no error.
+    pub fn read_before(&mut self, end: &[u8]) -> io::Result<Reply> {
+        if self.stream.fill_buf()?.first() == Some(&b'-') {
+            let mut raw = Vec::new();
+            while !raw.ends_with(end) {
+                if self.stream.read_until(b'\n', &mut raw)? == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+            }
+            raw.truncate(raw.len() - end.len());
+            return Ok(Reply(raw));
+        }
+        let reply = self.read()?;
+        let mut following = vec![0; end.len()];
+        self.stream.read_exact(&mut following)?;
+        if following == end {
+            return Ok(reply);
+        }
+        Err(io::Error::other(format!("{reply:?} is not alone")))
+    }
+
     /// Reads available bytes, at most `buffer.len()`.
     ///
     /// # Errors

@@ -3,8 +3,9 @@
 //! Random writes go to a real primary of each version. A real replica and redtail follow it. After each batch all three are at
 //! one offset, and the test asks both followers for everything they hold, and sends them random reads of every kind. The command
 //! table drives it: the test fails if a row is not covered by a form in `writes` or `reads`, unless the row itself declares a
-//! DIFFERENCE. `same` says which replies need not be equal byte for byte, and why. `shrink` reduces a difference to the fewest
-//! writes that still cause it, and the test prints them as lines for redis-cli.
+//! DIFFERENCE. `same` says which replies need not be equal byte for byte, and why; `torn` reads the one kind of reply with which
+//! some servers break the protocol. `shrink` reduces a difference to the fewest writes that still cause it, and the test prints
+//! them as lines for redis-cli. `judging` tests the comparison itself.
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
@@ -18,12 +19,14 @@
 mod exempt;
 mod generator;
 mod grammar;
+mod judging;
 mod pair;
 mod pools;
 mod reads;
 mod report;
 mod same;
 mod shrink;
+mod torn;
 mod trio;
 mod writes;
 

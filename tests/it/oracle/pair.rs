@@ -6,6 +6,7 @@ use super::exempt::{REFUSAL, differs};
 use super::grammar::Words;
 use super::pools::DATABASES;
 use super::same::{Same, rule, same_but_times, same_settings};
+use super::torn;
 use crate::client::{BATCH, Client, Reply, words};
 use crate::servers::Server;
 
@@ -82,6 +83,13 @@ impl Pair {
         }
     }
 
+    /// Returns to the database that one of `reads` may have left: the judge asks on, and must see what the reads before it saw.
+    fn return_from(&mut self, reads: &[Words]) {
+        if reads.iter().any(selects) {
+            self.select(self.database);
+        }
+    }
+
     /// Asks both and records differences. Leaves out reads that would change the real replica or begin a transaction.
     pub fn ask_harmless(&mut self, reads: &[Words]) {
         let mut harmless = reads.to_vec();
@@ -94,6 +102,12 @@ impl Pair {
         for part in reads.chunks(TRANSACTION).step_by(5) {
             let mut part = part.to_vec();
             part.retain(|read| !ends_transaction(read) && !self.converts(read));
+            part.retain(|read| !self.is_torn(read));
+            part.truncate(
+                part.iter()
+                    .position(selects)
+                    .map_or(part.len(), |at| at + 1),
+            );
             let transaction = [&[words("MULTI")], part.as_slice(), &[words("EXEC")]].concat();
             self.ask_as_one(&transaction);
         }
@@ -116,17 +130,32 @@ impl Pair {
         }
     }
 
+    /// Whether this is a script whose error the right server tears into several lines.
+    fn is_torn(&mut self, read: &Words) -> bool {
+        torn::is_script(read) && torn::is_torn(&torn::ask(&mut self.expected, read))
+    }
+
     /// Asks both and records differences.
     pub fn ask(&mut self, reads: &[Words]) {
-        let [expected, found] = self.replies(reads);
+        for part in reads.chunk_by(|read, _| !selects(read)) {
+            self.ask_here(part);
+        }
+    }
+
+    /// Asks both, and returns to the database before it judges. At most the last read may leave it.
+    fn ask_here(&mut self, reads: &[Words]) {
+        let [expected, found] = self.replies(reads, torn::send, torn::replies);
+        self.return_from(reads);
         for ((read, expected), found) in reads.iter().zip(expected).zip(found) {
-            self.compare(read, expected, found, &[]);
+            self.compare(read, torn::mended(expected), found, &[]);
         }
     }
 
     /// Runs a transaction, from MULTI to EXEC, on both, and records differences in how it is queued and in its replies.
     pub fn ask_as_one(&mut self, transaction: &[Words]) {
-        let [mut expected, mut found] = self.replies(transaction);
+        let [mut expected, mut found] =
+            self.replies(transaction, Client::send_all, Client::replies_to);
+        self.return_from(transaction);
         let (Some(all_expected), Some(all_found)) = (expected.pop(), found.pop()) else {
             return;
         };
@@ -150,13 +179,18 @@ impl Pair {
     }
 
     /// Returns the replies of both, which work at the same time.
-    fn replies(&mut self, reads: &[Words]) -> [Vec<Reply>; 2] {
+    fn replies(
+        &mut self,
+        reads: &[Words],
+        send: fn(&mut Client, &[Words]),
+        read: fn(&mut Client, &[Words]) -> Vec<Reply>,
+    ) -> [Vec<Reply>; 2] {
         let mut replies = [Vec::new(), Vec::new()];
         for batch in reads.chunks(BATCH) {
             let mut clients = [&mut self.expected, &mut self.found];
-            clients.iter_mut().for_each(|client| client.send_all(batch));
+            clients.iter_mut().for_each(|client| send(client, batch));
             for (replies, client) in replies.iter_mut().zip(clients) {
-                replies.extend(client.replies_to(batch));
+                replies.extend(read(client, batch));
             }
         }
         replies
@@ -258,8 +292,8 @@ impl Pair {
     /// Whether the primary's order differs from its real replica's. A small set that was created from tables has the order of
     /// those tables.
     fn is_own_order(&mut self, read: &Words, expected: &Reply) -> bool {
-        let words: Vec<&[u8]> = read.iter().map(Vec::as_slice).collect();
-        let primary = self.primary.as_mut().map(|client| client.words(&words));
+        let primary = self.primary.as_mut();
+        let primary = primary.map(|client| torn::ask(client, read));
         primary.is_some_and(|primary| primary != *expected)
     }
 
@@ -366,6 +400,11 @@ impl Pair {
 
 /// The number of reads in a transaction.
 const TRANSACTION: usize = 6;
+
+/// Whether the read is SELECT: some have a wrong argument, and some a right one.
+fn selects(read: &Words) -> bool {
+    read[0].eq_ignore_ascii_case(b"select")
+}
 
 /// Whether the read would end the transaction. Also DEBUG, whose row says why it may not be in one.
 fn ends_transaction(read: &Words) -> bool {

@@ -4,6 +4,7 @@ use super::grammar::Words;
 use super::pair::{Difference, Pair, of};
 use super::pools::DATABASES;
 use super::report::line;
+use super::torn;
 use crate::client::{Client, Reply, words};
 use crate::servers::Server;
 
@@ -292,8 +293,7 @@ impl Trio {
             client
         };
         client.command(&format!("SELECT {}", difference.database));
-        let words: Vec<&[u8]> = difference.read.iter().map(Vec::as_slice).collect();
-        client.words(&words)
+        torn::ask(&mut client, &difference.read)
     }
 
     fn pair(&self, protocol: u8) -> Pair {
