@@ -53,6 +53,7 @@ pub mod internal {
     pub mod command;
     pub mod dialect;
     pub mod dump;
+    pub mod feed;
     #[cfg(feature = "testing")]
     pub mod fuzzing;
     pub mod history;

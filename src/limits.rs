@@ -106,3 +106,7 @@ pub const UPSTREAM_SCRIPTS_BYTES_MAX: usize = 64 << 20;
 /// Maximum bytes of a primary's transaction before its EXEC arrives, if no other limit is set. The default limit of one client's
 /// request is the same.
 pub const TRANSACTION_BYTES_MAX: usize = 1 << 30;
+
+/// Bytes of changes that the feed keeps for listeners that have not taken them. A listener that is further behind loses its place.
+/// A primary that writes 100,000 small keys a second fills this in about ten seconds.
+pub const FEED_BYTES_MAX: usize = 64 << 20;

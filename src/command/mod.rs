@@ -27,7 +27,9 @@ pub use dispatch::account::ran_in_script;
 pub use dispatch::ahead::{Ahead, point_read_key};
 pub use dispatch::answer::{answer, run};
 pub use dispatch::catalogue::flagged;
-pub use dispatch::execute::{ReadCx, apply, changes, read, read_at, read_held, slots, wake};
+pub use dispatch::execute::{
+    ReadCx, apply, apply_heard, changes, read, read_at, read_held, slots, wake,
+};
 pub use dispatch::permission::{check_options, check_script, permits, units_of};
 pub use dispatch::registry::{all, lookup};
 pub use dispatch::replay::{Replay, ReplayScripts, Unsure, script_call, slots as replay_slots};

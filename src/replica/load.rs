@@ -12,6 +12,7 @@ use super::figures::LoadFigures;
 use super::stream::importing;
 use crate::command::ReplayScripts;
 use crate::dialect::Dialect;
+use crate::feed::Feed;
 use crate::limits::HANDSHAKE_LINE_BYTES_MAX;
 use crate::rdb::decode::{Checksum, Sink, UNKNOWN_ATTACHED, decode};
 use crate::rdb::error::Error as RdbError;
@@ -144,6 +145,8 @@ pub(super) struct Kept<'a> {
     pub(super) dialect: Option<Dialect>,
     /// The operator's settings.
     pub(super) tuning: &'a Arc<Tuning>,
+    /// Where its changes will be noted.
+    pub(super) feed: &'a Arc<Feed>,
     /// Runs scripts that arrive in the stream.
     pub(super) scripting: Option<&'a Arc<dyn ReplayScripts>>,
 }
@@ -160,6 +163,7 @@ pub fn load_dump<S: Source>(source: S, databases: usize) -> Result<Arc<Generatio
         databases,
         dialect: None,
         tuning: &Arc::default(),
+        feed: &Arc::default(),
         scripting: None,
     };
     rdb(&mut Reader::new(source), kept, 0, &figures).map(|loaded| loaded.generation)
@@ -233,7 +237,9 @@ fn rdb<S: Source>(
     announced: u64,
     figures: &LoadFigures,
 ) -> Result<Loaded, LoadError> {
-    let spaces = Keyspaces::new(kept.databases).tracking_access(kept.tuning.tracks_access());
+    let spaces = Keyspaces::new(kept.databases)
+        .tracking_access(kept.tuning.tracks_access())
+        .feeding(Arc::clone(kept.feed));
     let mut snapshot = Snapshot::new(&spaces, kept, announced, figures);
     reader.mark_start();
     let summary = decode(reader, &mut snapshot)?;

@@ -19,6 +19,7 @@ fn try_load(body: &[u8]) -> Result<Generation, LoadError> {
         databases: 16,
         dialect: None,
         tuning: &Arc::default(),
+        feed: &Arc::default(),
         scripting: None,
     };
     let framing = super::header(&mut reader).unwrap();

@@ -27,6 +27,7 @@ use smallvec::SmallVec;
 use super::ahead::{Ahead, Read, only_key};
 use super::figures::StreamFigures;
 use crate::command::{self, Command, ReplayScripts};
+use crate::feed::Feed;
 use crate::limits::{STREAM_WORD_BYTES_MAX, TRANSACTION_BYTES_MAX};
 use crate::resp::{Args, ProtocolError, RequestLimits, RequestParser, Span, Step};
 use crate::state::Saving;
@@ -210,6 +211,7 @@ impl<'a> Applier<'a> {
                 trusts_version: false,
                 transaction_max: TRANSACTION_BYTES_MAX,
                 warned: HashSet::new(),
+                is_heard: false,
                 clock_ms: None,
                 saving: None,
                 scripting: None,
@@ -286,6 +288,8 @@ impl<'a> Applier<'a> {
         let generation = Arc::clone(&self.state.position.generation);
         // Like a real server, processes all bytes received before the next of many long readers gets in.
         let _turn = self.state.token.turn(&generation.spaces);
+        let feed = generation.spaces.feed();
+        self.state.is_heard = feed.begin_turn(self.state.position.offset);
         let mut used = 0;
         let result = loop {
             match self.step(&mut used) {
@@ -294,6 +298,9 @@ impl<'a> Applier<'a> {
                 Err(error) => break Err(error),
             }
         };
+        if self.state.is_heard {
+            feed.publish(self.state.position.offset);
+        }
         self.ahead.clear();
         self.buffer.drain(..used);
         // Shrink it even if it is not empty: the chunks of a busy stream hardly ever end where a command does.
@@ -355,6 +362,8 @@ struct Follower<'a> {
     /// Commands whose failure has been logged, so that a flood of failures is not a flood of log lines. A command is
     /// logged once for a failure that an earlier taint caused, and once for any other failure.
     warned: HashSet<(&'static str, bool)>,
+    /// Whether anyone listens to the feed in this turn.
+    is_heard: bool,
     /// The time that commands go by, if it is not the system's.
     clock_ms: Option<i64>,
     /// A snapshot being written, which needs the old contents before a command changes them.
@@ -396,9 +405,16 @@ impl Follower<'_> {
         } else {
             self.position.offset = self.read_offset;
             self.position.db = self.db;
+            if self.is_heard {
+                self.feed().commit(self.read_offset);
+            }
             self.progress.set_applied(self.read_offset);
         }
         Ok(())
+    }
+
+    fn feed(&self) -> &Feed {
+        self.position.generation.spaces.feed()
     }
 
     /// Ends the link if a transaction outgrows its room. The full sync that follows contains all of the transaction or
@@ -437,7 +453,10 @@ impl Follower<'_> {
             .with_thresholds(self.thresholds)
             .with_clock(self.clock_ms)
             .with_dialect(*dialect);
-        let result = command::apply(&mut tx, spaces, row, args);
+        let result = match self.is_heard {
+            false => command::apply(&mut tx, spaces, row, args),
+            true => command::apply_heard(&mut tx, spaces, row, args),
+        };
         drop(tx);
         if spaces.waiters().any() {
             command::wake(spaces, row, self.db, args);
@@ -473,6 +492,10 @@ impl Follower<'_> {
             .with_clock(self.clock_ms)
             .with_dialect(*dialect);
         for (db, row, args) in queue.iter() {
+            if control::is_message(row) {
+                self.publish(args);
+                continue;
+            }
             if scripts::is_script(row) {
                 if let Err(reason) = self.run_script(&mut tx, spaces, db, args) {
                     self.unknown_within(&mut tx, args, reason);
@@ -482,7 +505,10 @@ impl Follower<'_> {
             let result = tx
                 .select(db)
                 .map_err(Into::into)
-                .and_then(|()| command::apply(&mut tx, spaces, row, args));
+                .and_then(|()| match self.is_heard {
+                    false => command::apply(&mut tx, spaces, row, args),
+                    true => command::apply_heard(&mut tx, spaces, row, args),
+                });
             self.count(row, args, result);
         }
         drop(tx);
@@ -515,6 +541,9 @@ impl Follower<'_> {
     /// not help, because the next such command may be on its way already.
     fn unknown(&self, args: Args<'_>, reason: &'static str) {
         self.report_unknown(args, reason);
+        if self.is_heard {
+            self.feed().note_doubt_of_everything();
+        }
         let spaces = &self.position.generation.spaces;
         self.token.taint_everything(spaces);
         spaces.waiters().wake_all();

@@ -146,6 +146,7 @@ impl Writer {
             databases: self.databases,
             dialect: self.dialect,
             tuning: self.served.tuning(),
+            feed: self.served.feed(),
             scripting: self.scripting.as_ref(),
         };
         let Restored { position, replid } =
@@ -160,6 +161,7 @@ impl Writer {
         self.lineage = replid.map(|replid| (replid, position));
         if let Some(replid) = replid {
             self.figures.begin_history(replid);
+            self.served.feed().begin_history(Point { replid, offset });
         }
         self.token.serve(&self.served, generation);
         if age_matters {
@@ -230,6 +232,8 @@ impl Writer {
         // After a failover the stream continues under the new primary's id.
         if let Some(replid) = replid.filter(|replid| replid != current) {
             *current = replid;
+            let offset = position.offset;
+            self.served.feed().rename(Point { replid, offset });
             if let Some(keeper) = self
                 .keeper
                 .as_mut()
@@ -270,6 +274,7 @@ impl Writer {
             databases: self.databases,
             dialect: self.dialect,
             tuning: self.served.tuning(),
+            feed: self.served.feed(),
             scripting: self.scripting.as_ref(),
         };
         let loaded = load::payload(&mut reader, &framing, kept, &self.figures.load)
@@ -409,8 +414,23 @@ impl Writer {
             self.figures.note_proven(since);
         }
         self.ready.send_replace(true);
+        self.note_replacement(Point {
+            replid: *replid,
+            offset: position.offset,
+        });
         if let Some(old) = old {
             drop_aside(old);
+        }
+    }
+
+    /// Notes for the feed that other data is served since `now`.
+    fn note_replacement(&self, now: Point) {
+        let feed = self.served.feed();
+        feed.begin_history(now);
+        if feed.begin_turn(now.offset) {
+            feed.note_replacement(false);
+            feed.commit(now.offset);
+            feed.publish(now.offset);
         }
     }
 

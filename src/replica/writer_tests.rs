@@ -80,12 +80,15 @@ fn id(text: &str) -> ReplId {
     text.parse().unwrap()
 }
 
+static FEED: std::sync::LazyLock<Arc<crate::feed::Feed>> = std::sync::LazyLock::new(Arc::default);
+
 fn kept(tuning: &Arc<crate::store::Tuning>) -> Kept<'_> {
     Kept {
         token: WriteToken::for_tests(),
         databases: 16,
         dialect: None,
         tuning,
+        feed: &FEED,
         scripting: None,
     }
 }

@@ -9,6 +9,7 @@ use super::keyspaces::Keyspaces;
 use super::tuning::Tuning;
 use super::write::WriteToken;
 use crate::dialect::Dialect;
+use crate::feed::Feed;
 use crate::rdb::module::ModuleAux;
 use crate::value::Thresholds;
 
@@ -62,6 +63,7 @@ pub struct Served {
     /// Whether the last proof that the served data lacks nothing is too old.
     stale: AtomicBool,
     tuning: Arc<Tuning>,
+    feed: Arc<Feed>,
     inflow: Option<Arc<dyn Inflow>>,
 }
 
@@ -74,9 +76,23 @@ impl Served {
             cleared: AtomicBool::new(false),
             stale: AtomicBool::new(false),
             tuning,
+            feed: Arc::default(),
             inflow: None,
         };
         (served, WriteToken::new())
+    }
+
+    /// Sets where changes are noted.
+    #[must_use]
+    pub fn with_feed(mut self, feed: Arc<Feed>) -> Self {
+        self.feed = feed;
+        self
+    }
+
+    /// Where changes are noted.
+    #[must_use]
+    pub const fn feed(&self) -> &Arc<Feed> {
+        &self.feed
     }
 
     /// Sets where changes come from.

@@ -20,6 +20,7 @@ use super::slots::ClusterSlots;
 use super::taint::Taints;
 use super::waiters::Waiters;
 use super::watches::Watches;
+use crate::feed::Feed;
 use crate::value::place::first_epoch;
 
 /// How many databases there is always room for: one that the upstream uses exists, whatever number was configured. Room for
@@ -38,6 +39,7 @@ pub struct Keyspaces {
     waiters: Waiters,
     watches: Arc<Watches>,
     attached: AttachedKeys,
+    feed: Arc<Feed>,
     gate: Gate,
     tracks_access: bool,
     libraries: ArcSwap<Libraries>,
@@ -83,6 +85,7 @@ impl Keyspaces {
             waiters: Waiters::default(),
             watches: Arc::default(),
             attached: AttachedKeys::default(),
+            feed: Arc::default(),
             gate: Gate::default(),
             tracks_access: false,
             libraries: ArcSwap::default(),
@@ -95,6 +98,20 @@ impl Keyspaces {
     pub const fn tracking_access(mut self, tracks: bool) -> Self {
         self.tracks_access = tracks;
         self
+    }
+
+    /// The same, whose changes are noted in `feed`.
+    #[must_use]
+    pub fn feeding(mut self, feed: Arc<Feed>) -> Self {
+        self.feed = feed;
+        self
+    }
+
+    /// Where changes are noted.
+    #[must_use]
+    #[inline]
+    pub fn feed(&self) -> &Feed {
+        &self.feed
     }
 
     /// Whether keys keep their time of last use.

@@ -19,6 +19,7 @@ use super::taint::{Doubt, Taints};
 use super::view::{WrongType, unix_ms, unix_s};
 use super::watches::{Replacement, Rules};
 use crate::dialect::Dialect;
+use crate::feed::{Class, Interest};
 use crate::value::{Collection, Object, Thresholds};
 
 /// A database number past the last database.
@@ -41,8 +42,13 @@ pub struct Tx<'a> {
     /// The worst that happened to a command since [`apply`](Tx::apply) began it.
     fate: Cell<Fate>,
     libraries: Option<Libraries>,
-    /// Whether keys are watched or have data of modules, read while the keys' locks are held.
+    /// What the feed wants to know.
+    interest: Interest,
+    /// Whether keys are watched or have data of modules, read while the keys' locks are held, or the feed wants to know of
+    /// them.
     observed: bool,
+    /// The kind of the value that was removed last, while the feed wants to know.
+    removed: Option<Kind>,
     /// Whether changes within values are hidden from watchers.
     quiet: bool,
     /// The time to go by, if it is not the system's.
@@ -79,17 +85,20 @@ impl<'a> Tx<'a> {
         held: WriteHeld<'a>,
         known: Option<(&'a [u8], u64)>,
     ) -> Self {
+        let interest = spaces.feed().interest();
         Self {
             spaces,
             number,
             held,
+            interest,
+            removed: None,
             deltas: Deltas::new(number),
             thresholds: Thresholds::default(),
             dialect: Dialect::default(),
             changes_taints: false,
             fate: Cell::new(Fate::Sound),
             libraries: None,
-            observed: spaces.watches().any() || spaces.attached().any(),
+            observed: interest.keys() || spaces.watches().any() || spaces.attached().any(),
             quiet: false,
             clock_ms: None,
             known,
@@ -204,6 +213,52 @@ impl<'a> Tx<'a> {
     fn tell_watchers(&self, key: &[u8], exists: bool) {
         let watches = self.spaces.watches();
         watches.touch(self.number, key, exists, self.rules());
+        if self.interest.has(Interest::TOUCHES) {
+            self.spaces.feed().note_touch(self.number, key);
+        }
+    }
+
+    /// Notes for the feed that something happened to `key`, in the words of a keyspace notification. Call this after the
+    /// change.
+    #[inline]
+    pub fn event(&self, class: Class, event: &'static str, key: &[u8]) {
+        self.event_in(self.number, class, event, key);
+    }
+
+    /// Like [`event`](Self::event), for a key of database `db`.
+    #[inline]
+    pub fn event_in(&self, db: usize, class: Class, event: &'static str, key: &[u8]) {
+        if self.interest.has(Interest::EVENTS) {
+            self.note_event(db, class, event, key);
+        }
+    }
+
+    /// Like [`event`](Self::event), and notes the deletion of `key` if the change has left nothing of it.
+    #[inline]
+    pub fn event_that_may_empty(&self, class: Class, event: &'static str, key: &[u8]) {
+        if self.interest.has(Interest::EVENTS) {
+            self.note_event(self.number, class, event, key);
+            if !self.exists(key) {
+                self.note_event(self.number, Class::GENERIC, "del", key);
+            }
+        }
+    }
+
+    #[cold]
+    fn note_event(&self, db: usize, class: Class, event: &'static str, key: &[u8]) {
+        let slot = self.spaces.slot(db, key);
+        let table = self.held.get(slot);
+        let entry = table.and_then(|table| find(table, self.spaces.hash(key), key));
+        let kind = entry.map(|entry| Weight::of(entry).kind).or(self.removed);
+        let kind = kind.map_or("", Kind::word);
+        self.spaces.feed().note_event(db, class, event, key, kind);
+    }
+
+    /// Whether the feed wants to know of events: if not, work that only prepares them can be left out.
+    #[must_use]
+    #[inline]
+    pub const fn notes_events(&self) -> bool {
+        self.interest.has(Interest::EVENTS)
     }
 
     #[inline]
@@ -230,6 +285,14 @@ impl<'a> Tx<'a> {
     fn tell_all(&self, db: usize, replacement: Option<usize>) {
         if !self.observed {
             return;
+        }
+        if self.interest.keys() {
+            match replacement {
+                None => self.spaces.feed().note_flush(db),
+                // Each database is replaced by the other: one fact says both.
+                Some(other) if db < other => self.spaces.feed().note_swap(db, other),
+                Some(_) => {}
+            }
         }
         let now_ms = self.now_ms();
         let entry = |db, key: &[u8]| {
@@ -267,6 +330,9 @@ impl<'a> Tx<'a> {
 
     /// Taints a key.
     pub fn taint(&mut self, db: usize, key: &[u8], doubt: Doubt) {
+        if self.interest.keys() {
+            self.spaces.feed().note_doubt(db, key);
+        }
         if self.observed {
             let strict = Rules {
                 ignores_expired: false,
@@ -278,6 +344,9 @@ impl<'a> Tx<'a> {
 
     /// Taints all keys of all databases.
     pub fn taint_everything(&mut self) {
+        if self.interest.keys() {
+            self.spaces.feed().note_doubt_of_everything();
+        }
         self.spaces.watches().touch_all();
         self.taints_to_change().add_everything();
     }
@@ -292,6 +361,9 @@ impl<'a> Tx<'a> {
     /// Shows the keys of `slots`, whichever migration has hidden them.
     pub fn show_slots(&mut self, slots: &ClusterSlots) {
         if self.spaces.taints().hidden().slots().is_some() {
+            if self.interest.keys() {
+                self.spaces.feed().note_replacement(false);
+            }
             self.taints_to_change().change_hidden(|hidden| {
                 hidden.show_slots(slots);
                 true
@@ -437,6 +509,7 @@ impl<'a> Tx<'a> {
         let Some(old) = find_mut(table, hash, key) else {
             let entry = Entry::new(key, expire_at_ms, value);
             self.insert(clocked(entry, used_s), slot, hash);
+            self.event(Class::NEW, "new", key);
             return self.tell(key);
         };
         if old.overwrite(expire_at_ms, &value) {
@@ -489,6 +562,7 @@ impl<'a> Tx<'a> {
             self.exchange(comes, goes);
         } else {
             self.insert(entry, slot, hash);
+            self.event(Class::NEW, "new", &key);
         }
         if self.observed {
             self.tell(&key);
@@ -540,7 +614,10 @@ impl<'a> Tx<'a> {
         self.lose_weight(Weight::of(&entry));
         let expires = entry.expire_at_ms().is_some();
         Self::keep_raw(self.dialect, &mut entry, expires);
-        self.tell(key);
+        if self.observed {
+            self.removed = Some(Weight::of(&entry).kind);
+            self.tell(key);
+        }
         Some(entry)
     }
 

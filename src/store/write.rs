@@ -161,6 +161,9 @@ fn change_hidden(spaces: &Keyspaces, change: impl FnOnce(&Hidden) -> bool) {
     taints.begin_change();
     taints.change_hidden(change);
     taints.end_change();
+    if spaces.feed().interest().keys() {
+        spaces.feed().note_replacement(false);
+    }
     spaces.waiters().wake_all();
     spaces.watches().touch_all();
 }

@@ -18,24 +18,25 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("rdb", &["resp"]),
     ("value", &["rdb", "resp"]),
     ("dump", &["rdb", "value"]),
-    ("store", &["value", "rdb", "resp"]),
-    ("command", &["store", "value", "resp", "rdb"]),
+    ("feed", &[]),
+    ("store", &["feed", "value", "rdb", "resp"]),
+    ("command", &["feed", "store", "value", "resp", "rdb"]),
     ("upstream", &[]),
     ("state", &["store", "rdb"]),
     (
         "replica",
         &[
-            "upstream", "state", "rdb", "command", "script", "store", "value", "resp",
+            "upstream", "state", "rdb", "command", "script", "store", "feed", "value", "resp",
         ],
     ),
     ("script", &["command", "store", "resp"]),
-    ("server", &["script", "command", "store", "resp"]),
+    ("server", &["script", "command", "store", "feed", "resp"]),
     ("http", &["server", "command", "store"]),
     (
         "cli",
         &[
-            "http", "server", "replica", "upstream", "state", "dump", "command", "store", "resp",
-            "value",
+            "http", "server", "replica", "upstream", "state", "dump", "command", "store", "feed",
+            "resp", "value",
         ],
     ),
     // The bodies of the fuzz targets.
@@ -46,7 +47,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     // The public face.
     (
         "lib",
-        &["dump", "replica", "state", "store", "upstream", "value"],
+        &[
+            "dump", "feed", "replica", "state", "store", "upstream", "value",
+        ],
     ),
     ("main", &[]),
 ];

@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use super::resolve::check_arity;
 use crate::command::rows::{Command, Error, Outcome, ReadFn, Scope, Tally, Touch, long, work};
+use crate::feed::{Class, Interest};
 use crate::resp::{Args, Reply};
 use crate::store::{Doubt, Growing, Hold, Keyspaces, Names, NewValue, Slot, Tainted, Tx, View};
 
@@ -346,6 +347,68 @@ pub fn apply(
         taint(tx, spaces, command, args);
     }
     result
+}
+
+/// Like [`apply`], and notes the write for the feed, which names every key that a write changes: if servers publish no event
+/// for it, the event is named like the command.
+///
+/// # Errors
+/// Like [`apply`].
+#[cold]
+pub fn apply_heard(
+    tx: &mut Tx<'_>,
+    spaces: &Keyspaces,
+    command: &Command,
+    args: Args<'_>,
+) -> Result<(), Error> {
+    let result = note_keys(tx, spaces, command, args, apply);
+    // A write that cannot be applied here is a write on the primary.
+    note_words(tx, spaces, args);
+    result
+}
+
+/// Like [`try_apply`], for a command within a script, and notes it for the feed if it succeeds.
+///
+/// # Errors
+/// Like [`try_apply`].
+pub(crate) fn try_apply_heard(
+    tx: &mut Tx<'_>,
+    spaces: &Keyspaces,
+    command: &Command,
+    args: Args<'_>,
+) -> Result<(), Error> {
+    if !spaces.feed().interest().any() {
+        return try_apply(tx, spaces, command, args);
+    }
+    note_keys(tx, spaces, command, args, try_apply)?;
+    note_words(tx, spaces, args);
+    Ok(())
+}
+
+fn note_words(tx: &Tx<'_>, spaces: &Keyspaces, args: Args<'_>) {
+    let feed = spaces.feed();
+    if feed.interest().has(Interest::COMMANDS) {
+        feed.note_command(tx.db_number(), args.iter());
+    }
+}
+
+/// Applies a command with `apply`. If no event is noted for it, notes one for each key that it changes.
+fn note_keys(
+    tx: &mut Tx<'_>,
+    spaces: &Keyspaces,
+    command: &Command,
+    args: Args<'_>,
+    apply: fn(&mut Tx<'_>, &Keyspaces, &Command, Args<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let (feed, db) = (spaces.feed(), tx.db_number());
+    let before = feed.events_pending();
+    apply(tx, spaces, command, args)?;
+    if tx.notes_events() && feed.events_pending() == before {
+        changes(command, db, args, &mut |db, key| {
+            tx.event_in(db, Class::NONE, command.name, key);
+        });
+    }
+    Ok(())
 }
 
 pub(crate) fn try_apply(

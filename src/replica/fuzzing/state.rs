@@ -194,12 +194,15 @@ fn empty() -> Loaded {
     }
 }
 
+static FEED: std::sync::LazyLock<Arc<crate::feed::Feed>> = std::sync::LazyLock::new(Arc::default);
+
 fn kept(tuning: &Arc<crate::store::Tuning>) -> Kept<'_> {
     Kept {
         token: WriteToken::for_tests(),
         databases: DATABASES,
         dialect: None,
         tuning,
+        feed: &FEED,
         scripting: None,
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Follower, NO_COMMAND, Queue, StreamError};
 use crate::command::{self, Command, ForeignChange};
+use crate::feed::Interest;
 use crate::replica::passed::{PROVIDER_COMMANDS, is_logged};
 use crate::resp::Args;
 
@@ -27,9 +28,7 @@ impl Follower<'_> {
         }
         match name {
             b"ping" => {}
-            b"publish" | b"spublish" => {
-                self.figures.published.fetch_add(1, Ordering::Relaxed);
-            }
+            b"publish" | b"spublish" => self.message(args),
             b"script" => self.keep_script(args),
             b"eval" | b"evalsha" => self.script(args),
             b"fcall" => self.unknown(args, super::scripts::FUNCTION),
@@ -48,6 +47,26 @@ impl Follower<'_> {
             _ => self.other(args),
         }
         Ok(())
+    }
+
+    /// Handles a message. In a transaction it becomes visible with the writes around it.
+    fn message(&mut self, args: Args<'_>) {
+        self.figures.published.fetch_add(1, Ordering::Relaxed);
+        if args.len() != 3 {
+            return self.pass("publish with the wrong number of words");
+        }
+        match (&mut self.queue, command::lookup(args.at(0))) {
+            (Some(queue), Some(row)) => queue.push(self.db, row, args),
+            _ => self.publish(args),
+        }
+    }
+
+    /// Notes a message for those who listen.
+    pub(super) fn publish(&self, args: Args<'_>) {
+        let feed = self.feed();
+        if feed.interest().has(Interest::MESSAGES) {
+            feed.note_message(args.at(1), args.at(2), args.is(0, "spublish"));
+        }
     }
 
     /// Whether a server of the dialect accepts this command with this number of words, as far as that is certain.
@@ -249,5 +268,10 @@ impl Follower<'_> {
 
 /// Commands whose number of words is checked separately, in their own way.
 const OWN_WORDS: [&[u8]; 5] = [b"multi", b"exec", b"discard", b"select", b"replconf"];
+
+/// Whether a queued command is a message.
+pub(super) fn is_message(row: &Command) -> bool {
+    matches!(row.name, "publish" | "spublish")
+}
 
 const UNCLEAR: &str = "later commands may depend on it";

@@ -14,6 +14,7 @@ use crate::command::families::scripting;
 use crate::command::rows::scripting::{ScriptCall, Scripting};
 use crate::command::rows::{Command, Error, Scope};
 use crate::dialect::Dialect;
+use crate::feed::Interest;
 use crate::resp::{Args, ArgsBuf, Protocol, Reply, parse_integer};
 use crate::store::{Hold, Keyspaces, Slot, Tx};
 
@@ -150,8 +151,12 @@ impl<'r, 'tx> Replay<'r, 'tx> {
                 reply.bulk((now_ms % 1000 * 1000).to_string().as_bytes());
                 return Ok(());
             }
-            // There are no subscribers here, as on a server's replica.
+            // The reply is that of a replica without subscribers.
             "publish" => {
+                let feed = self.spaces.feed();
+                if feed.interest().has(Interest::MESSAGES) {
+                    feed.note_message(args.at(1), args.at(2), false);
+                }
                 reply.integer(0);
                 return Ok(());
             }
@@ -232,7 +237,7 @@ impl<'r, 'tx> Replay<'r, 'tx> {
     }
 
     fn apply(&mut self, row: &Command, args: Args<'_>) -> Result<(), Stop> {
-        let applied = execute::try_apply(self.tx, self.spaces, row, args);
+        let applied = execute::try_apply_heard(self.tx, self.spaces, row, args);
         applied.map_err(|_| Stop::Unsure("one of its writes cannot be applied"))
     }
 }

@@ -1,0 +1,254 @@
+//! The feed: what the writer changes, in order, for all that listen.
+//!
+//! The writer notes facts while it applies a command, under the locks of that command. [`Feed::commit`] stamps them with the
+//! offset at which they are visible, and [`Feed::publish`] shows them to the listeners when the writer's turn ends: whoever
+//! learns of a fact can read every write up to it. Notifications, invalidations, messages and the library's changes all come
+//! from here.
+//!
+//! Nothing is noted unless someone listens, and only what they listen for ([`Interest`]). The writer adopts a changed interest
+//! at the start of a turn, so a turn is noted as a whole or not at all. The writer waits for no listener: the feed keeps a
+//! bounded number of bytes, and a listener that falls out of it learns that it lost its place ([`Lost`]).
+//!
+//! This room knows no command, no value and no connection.
+
+mod batch;
+mod class;
+mod interest;
+mod listener;
+mod ring;
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+pub use batch::{Batch, Change, Fact};
+pub use class::Class;
+pub use interest::Interest;
+pub use listener::{Listener, Lost, News};
+
+use crate::history::Point;
+use batch::{Record, What};
+use ring::Ring;
+
+/// Bytes after which the facts of a long turn are shown before it ends.
+const BATCH_BYTES: usize = 256 << 10;
+
+/// The feed of one replica. It outlives generations.
+#[derive(Debug)]
+pub struct Feed {
+    /// What the writer notes now. Only the writer changes it.
+    active: AtomicU32,
+    /// What the listeners want.
+    wanted: AtomicU32,
+    /// What the writer has noted and not shown yet. Only the writer and the sweeper lock it, each for one fact.
+    pending: Mutex<Batch>,
+    ring: Mutex<Ring>,
+    /// Notified when a batch is shown.
+    shown: Notify,
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self::keeping(0)
+    }
+}
+
+impl Feed {
+    /// A feed that keeps at least the newest `window` bytes, so that listeners can come back. With 0, it keeps only what a
+    /// listener has not taken yet, and notes nothing while nobody listens.
+    #[must_use]
+    pub fn keeping(window: usize) -> Self {
+        let ring = Ring::new(window);
+        Self {
+            active: AtomicU32::new(0),
+            wanted: AtomicU32::new(ring.interest().bits()),
+            pending: Mutex::default(),
+            ring: Mutex::new(ring),
+            shown: Notify::new(),
+        }
+    }
+
+    /// What the writer notes now; costs one load.
+    #[must_use]
+    #[inline]
+    pub fn interest(&self) -> Interest {
+        Interest::from_bits(self.active.load(Ordering::Relaxed))
+    }
+
+    /// Begins a turn of the writer at `offset`: adopts what the listeners want. Returns whether there is anything to note.
+    #[inline]
+    pub fn begin_turn(&self, offset: u64) -> bool {
+        let wanted = self.wanted.load(Ordering::Acquire);
+        if wanted != self.active.load(Ordering::Relaxed) {
+            self.adopt(wanted, offset);
+        }
+        wanted != 0
+    }
+
+    #[cold]
+    fn adopt(&self, wanted: u32, offset: u64) {
+        self.active.store(wanted, Ordering::Relaxed);
+        self.ring().begin(Interest::from_bits(wanted), offset);
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Batch> {
+        // A poisoned lock still holds whole facts.
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        // A poisoned lock still holds whole batches.
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that something of `class` happened to `key`; `kind` is the word of TYPE for its value, empty if it is not known.
+    #[cold]
+    pub fn note_event(
+        &self,
+        db: usize,
+        class: Class,
+        event: &'static str,
+        key: &[u8],
+        kind: &'static str,
+    ) {
+        let what = What::Event { class, event, kind };
+        self.pending().push(Record::of(db, what), &[key]);
+    }
+
+    /// Notes that what a client knows about `key` may be wrong from now on.
+    #[cold]
+    pub fn note_touch(&self, db: usize, key: &[u8]) {
+        self.pending().push(Record::of(db, What::Touch), &[key]);
+    }
+
+    /// Notes that nothing is known about `key` any more.
+    #[cold]
+    pub fn note_doubt(&self, db: usize, key: &[u8]) {
+        self.pending().push(Record::of(db, What::Doubt), &[key]);
+    }
+
+    /// Notes that nothing is known about any key any more.
+    #[cold]
+    pub fn note_doubt_of_everything(&self) {
+        self.pending()
+            .push(Record::of(0, What::DoubtOfEverything), &[]);
+    }
+
+    /// Notes that database `db` was emptied.
+    #[cold]
+    pub fn note_flush(&self, db: usize) {
+        self.pending().push(Record::of(db, What::Flushed), &[]);
+    }
+
+    /// Notes that databases `one` and `other` changed places.
+    #[cold]
+    pub fn note_swap(&self, one: usize, other: usize) {
+        let other = u32::try_from(other).unwrap_or(u32::MAX);
+        self.pending()
+            .push(Record::of(one, What::Swapped { other }), &[]);
+    }
+
+    /// Notes that everything may have changed at once: a snapshot has replaced the data, or hidden keys have appeared. If `told`, the differences follow as events and touches.
+    #[cold]
+    pub fn note_replacement(&self, told: bool) {
+        self.pending()
+            .push(Record::of(0, What::Replaced { told }), &[]);
+    }
+
+    /// Notes a message on `channel`, on a shard's channel if `sharded`.
+    #[cold]
+    pub fn note_message(&self, channel: &[u8], payload: &[u8], sharded: bool) {
+        let what = What::Message {
+            sharded,
+            channel_bytes: channel.len(),
+        };
+        self.pending()
+            .push(Record::of(0, what), &[channel, payload]);
+    }
+
+    /// Notes a write that was applied, in the words that `words` passes on.
+    #[cold]
+    pub fn note_command<'w>(&self, db: usize, words: impl ExactSizeIterator<Item = &'w [u8]>) {
+        self.pending().push_command(db, words);
+    }
+
+    /// Number of events noted and not committed yet.
+    #[must_use]
+    pub fn events_pending(&self) -> usize {
+        self.pending().events_since_commit()
+    }
+
+    /// States that everything noted since the last commit is visible from `offset` on.
+    #[cold]
+    pub fn commit(&self, offset: u64) {
+        let is_long = {
+            let mut pending = self.pending();
+            pending.commit(offset);
+            pending.memory_bytes() >= BATCH_BYTES
+        };
+        if is_long {
+            self.show();
+        }
+    }
+
+    /// Discards what was noted and not committed.
+    pub fn discard(&self) {
+        self.pending().discard();
+    }
+
+    /// Ends a turn at `offset`: shows the listeners everything that is committed.
+    #[cold]
+    pub fn publish(&self, offset: u64) {
+        self.show();
+        self.ring().reach(offset);
+    }
+
+    fn show(&self) {
+        let batch = self.pending().take_committed();
+        if !batch.is_empty() {
+            self.ring().push(batch);
+            self.shown.notify_waiters();
+        }
+    }
+
+    /// States that the history continues under another id from `now` on.
+    pub fn rename(&self, now: Point) {
+        self.ring().rename(now);
+    }
+
+    /// States that another history begins at `now`.
+    pub fn begin_history(&self, now: Point) {
+        self.ring().begin_history(now);
+    }
+
+    /// Listens from now on.
+    #[must_use]
+    pub fn listen(self: &Arc<Self>, interest: Interest) -> Listener {
+        let listener = Listener::new(Arc::clone(self), self.ring().enter(interest));
+        self.count_wanted();
+        listener
+    }
+
+    /// Listens from `point` on: the first change is the first one after it.
+    ///
+    /// # Errors
+    /// [`Lost`] if the feed does not have everything since then.
+    pub fn listen_from(
+        self: &Arc<Self>,
+        interest: Interest,
+        point: Point,
+    ) -> Result<Listener, Lost> {
+        let number = self.ring().enter_at(interest, point).ok_or(Lost)?;
+        let listener = Listener::new(Arc::clone(self), number);
+        self.count_wanted();
+        Ok(listener)
+    }
+
+    fn count_wanted(&self) {
+        let ring = self.ring();
+        self.wanted.store(ring.interest().bits(), Ordering::Release);
+    }
+}
