@@ -175,6 +175,12 @@ impl Feed {
         self.pending().push_command(db, words);
     }
 
+    /// Bytes of what is noted and not shown yet.
+    #[must_use]
+    pub fn pending_bytes(&self) -> usize {
+        self.pending().memory_bytes()
+    }
+
     /// Number of events noted and not committed yet.
     #[must_use]
     pub fn events_pending(&self) -> usize {

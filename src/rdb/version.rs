@@ -30,6 +30,12 @@ pub struct Version {
 }
 
 impl Version {
+    /// The newest version of Redis of which every layout is known.
+    pub(crate) const NEWEST: Self = Self {
+        magic: Magic::Redis,
+        number: REDIS_VERSION_MAX,
+    };
+
     /// Parses a header's nine bytes.
     pub(super) fn parse(header: &[u8]) -> Option<Self> {
         let (magic, digits) = match header.strip_prefix(b"REDIS") {

@@ -288,7 +288,7 @@ impl<'a> Applier<'a> {
         let generation = Arc::clone(&self.state.position.generation);
         // Like a real server, processes all bytes received before the next of many long readers gets in.
         let _turn = self.state.token.turn(&generation.spaces);
-        let feed = generation.spaces.feed();
+        let feed = &**generation.spaces.feed();
         self.state.is_heard = feed.begin_turn(self.state.position.offset);
         let mut used = 0;
         let result = loop {
@@ -598,6 +598,10 @@ fn shown(word: &[u8]) -> Cow<'_, str> {
 #[cfg(test)]
 #[path = "stream_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "feed_tests.rs"]
+mod feed_tests;
 
 #[cfg(test)]
 #[path = "hostile_stream_tests.rs"]

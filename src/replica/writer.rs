@@ -19,12 +19,14 @@ use super::resync::{Confirmation, ResyncMemory, ResyncPolicy};
 use super::stream::{Applier, Position, StreamError};
 use crate::command::ReplayScripts;
 use crate::dialect::Dialect;
+use crate::feed::{Class, Feed, Interest};
 use crate::history::{Point, ReplId, StreamPoint};
+use crate::limits::FEED_BYTES_MAX;
 use crate::rdb::decode::Checksum;
 use crate::rdb::reader::Reader;
 use crate::rdb::source::Source;
 use crate::state::{Keeper, Payload, Saving};
-use crate::store::{Generation, Served, WriteToken, drop_aside, unix_ms};
+use crate::store::{Difference, Generation, Kind, Served, WriteToken, drop_aside, unix_ms};
 use crate::upstream::{
     Begin, Brought, Fault, Link, LinkEnd, Piece, ProgressWriter, Receiver, Start, Status, SyncCause,
 };
@@ -38,6 +40,10 @@ const READERS_LEAVE: Duration = Duration::from_secs(1);
 
 /// How long a snapshot is written before the writer checks for new bytes.
 const SAVE_STEP: Duration = Duration::from_millis(2);
+
+/// Maximum bytes of the differences that a full sync makes. If there are more, listeners learn that everything has changed:
+/// that is cheaper for them, too.
+const DIFFERENCE_BYTES_MAX: usize = FEED_BYTES_MAX / 2;
 
 /// The bytes of a link; ends when the connection does.
 struct LinkSource {
@@ -414,23 +420,13 @@ impl Writer {
             self.figures.note_proven(since);
         }
         self.ready.send_replace(true);
-        self.note_replacement(Point {
+        let now = Point {
             replid: *replid,
             offset: position.offset,
-        });
+        };
+        note_replacement(old.as_deref(), &position.generation, now);
         if let Some(old) = old {
             drop_aside(old);
-        }
-    }
-
-    /// Notes for the feed that other data is served since `now`.
-    fn note_replacement(&self, now: Point) {
-        let feed = self.served.feed();
-        feed.begin_history(now);
-        if feed.begin_turn(now.offset) {
-            feed.note_replacement(false);
-            feed.commit(now.offset);
-            feed.publish(now.offset);
         }
     }
 
@@ -537,6 +533,50 @@ fn save(keeper: &mut Keeper, applier: &mut Applier<'_>, replid: ReplId, stream: 
             return;
         }
     }
+}
+
+/// Notes for the feed that `next` is served instead of `old` since `now`: each key that differs, if that can be told. The stream
+/// waits in the spool meanwhile, and readers see the new data already.
+fn note_replacement(old: Option<&Generation>, next: &Generation, now: Point) {
+    let feed = next.spaces.feed();
+    feed.begin_history(now);
+    if !feed.begin_turn(now.offset) {
+        return;
+    }
+    feed.note_replacement(true);
+    let is_told = feed.interest().keys()
+        && old.is_some_and(|old| {
+            let mut note =
+                |db, key: &[u8], kind, difference| note_difference(feed, db, key, kind, difference);
+            old.spaces.differences(&next.spaces, &mut note)
+        });
+    if !is_told {
+        feed.discard();
+        feed.note_replacement(false);
+    }
+    feed.commit(now.offset);
+    feed.publish(now.offset);
+}
+
+/// Returns false if there is no room for more differences.
+fn note_difference(feed: &Feed, db: usize, key: &[u8], kind: Kind, difference: Difference) -> bool {
+    let interest = feed.interest();
+    if interest.has(Interest::TOUCHES) {
+        feed.note_touch(db, key);
+    }
+    if interest.has(Interest::EVENTS) {
+        let note = |class, event| feed.note_event(db, class, event, key, kind.word());
+        match difference {
+            Difference::Gone => note(Class::GENERIC, "del"),
+            Difference::New => {
+                note(Class::NEW, "new");
+                note(Class::GENERIC, "restore");
+            }
+            // The command that puts a whole value in place.
+            Difference::Changed => note(Class::GENERIC, "restore"),
+        }
+    }
+    feed.pending_bytes() <= DIFFERENCE_BYTES_MAX
 }
 
 fn keys_of(generation: &Generation) -> usize {

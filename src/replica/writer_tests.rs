@@ -789,3 +789,49 @@ fn a_command_that_changes_much_at_once_ends_the_snapshot_but_not_each_time() {
     live.killed();
     assert_eq!(Live::restored(folder.path()).state(), end);
 }
+
+#[test]
+fn a_full_resync_tells_the_keys_that_differ() {
+    use crate::feed::Fact;
+    let generation = |pairs: &[(&str, &str)]| {
+        let rdb = rdb(pairs);
+        let (tuning, len) = (Arc::default(), rdb.len() as u64);
+        let source = MemorySource(Bytes::from(rdb));
+        let loaded = load::snapshot(source, len, kept(&tuning), &LoadFigures::default());
+        loaded.unwrap().generation
+    };
+    let old = generation(&[("same", "v"), ("gone", "v"), ("changed", "v")]);
+    let next = generation(&[("same", "v"), ("changed", "w"), ("new", "v")]);
+    let interest = Interest::EVENTS.with(Interest::TOUCHES);
+    let mut listener = FEED.listen(interest);
+    let now = Point {
+        replid: id(OTHER_ID),
+        offset: 77,
+    };
+    note_replacement(Some(&old), &next, now);
+    let news = listener.try_next().unwrap().unwrap();
+    let (mut facts, mut touched) = (Vec::new(), Vec::new());
+    for change in news.changes(interest) {
+        assert_eq!(change.offset, 77);
+        match change.fact {
+            Fact::Event { event, key, .. } => facts.push((event, key)),
+            Fact::Touch { key } => touched.push(key),
+            fact => assert_eq!(fact, Fact::Replaced { told: true }),
+        }
+    }
+    facts.sort_unstable();
+    touched.sort_unstable();
+    let expected: [(&str, &[u8]); 4] = [
+        ("del", b"gone"),
+        ("new", b"new"),
+        ("restore", b"changed"),
+        ("restore", b"new"),
+    ];
+    assert_eq!(facts, expected);
+    assert_eq!(touched, [&b"changed"[..], b"gone", b"new"]);
+    // Without the old data, everything may have changed.
+    note_replacement(None, &next, now);
+    let news = listener.try_next().unwrap().unwrap();
+    let facts: Vec<_> = news.changes(interest).map(|change| change.fact).collect();
+    assert_eq!(facts, [Fact::Replaced { told: false }]);
+}

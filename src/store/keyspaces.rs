@@ -110,7 +110,7 @@ impl Keyspaces {
     /// Where changes are noted.
     #[must_use]
     #[inline]
-    pub fn feed(&self) -> &Feed {
+    pub const fn feed(&self) -> &Arc<Feed> {
         &self.feed
     }
 

@@ -11,6 +11,7 @@ pub mod hash;
 mod index;
 pub mod list;
 pub mod place;
+mod same;
 pub mod set;
 mod settings;
 mod stream;
