@@ -4,6 +4,7 @@
 //! the file for its topic. No other module compares versions.
 
 mod arrays;
+mod events;
 mod link;
 mod scripts;
 mod server;

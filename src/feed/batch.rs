@@ -34,6 +34,7 @@ impl What {
     /// The interest that it is noted for; none if every listener must learn of it.
     const fn interest(self) -> Interest {
         match self {
+            Self::Event { class, .. } if class.has(Class::KEY_MISS) => Interest::MISSES,
             Self::Event { .. } => Interest::EVENTS,
             Self::Touch => Interest::TOUCHES,
             Self::Message { .. } => Interest::MESSAGES,
@@ -175,7 +176,7 @@ impl Batch {
         let pending = self.records.get(self.committed..).unwrap_or_default();
         let events = pending
             .iter()
-            .filter(|record| matches!(record.what, What::Event { .. }));
+            .filter(|record| record.what.interest() == Interest::EVENTS);
         events.count()
     }
 

@@ -16,6 +16,9 @@ impl Interest {
     /// The writes themselves.
     pub const COMMANDS: Self = Self(1 << 3);
 
+    /// Reads of absent keys by writes of the stream, as events.
+    pub const MISSES: Self = Self(1 << 4);
+
     pub(super) const fn bits(self) -> u32 {
         self.0
     }

@@ -68,6 +68,12 @@ impl Kind {
         }
     }
 
+    /// Whether servers keep values of both kinds as one type: vector sets are those of a module, too.
+    pub(super) fn is_typed_as(self, other: Self) -> bool {
+        let of_modules = [Self::VectorSet, Self::Module];
+        self == other || (of_modules.contains(&self) && of_modules.contains(&other))
+    }
+
     pub(super) const fn of(object: &Object) -> Self {
         match object {
             Object::Text(_) => Self::String,

@@ -246,12 +246,57 @@ impl<'a> Tx<'a> {
 
     #[cold]
     fn note_event(&self, db: usize, class: Class, event: &'static str, key: &[u8]) {
-        let slot = self.spaces.slot(db, key);
-        let table = self.held.get(slot);
-        let entry = table.and_then(|table| find(table, self.spaces.hash(key), key));
-        let kind = entry.map(|entry| Weight::of(entry).kind).or(self.removed);
+        let kind = self.kind_in(db, key).or(self.removed);
         let kind = kind.map_or("", Kind::word);
         self.spaces.feed().note_event(db, class, event, key, kind);
+    }
+
+    fn kind_in(&self, db: usize, key: &[u8]) -> Option<Kind> {
+        let hash = self.spaces.hash(key);
+        let table = self.held.get(self.spaces.slot_of_hash(db, hash));
+        let entry = table.and_then(|table| find(table, hash, key));
+        entry.map(|entry| Weight::of(entry).kind)
+    }
+
+    /// The kind of the value at `key`, if the feed wants to know of events. Pass it to
+    /// [`event_of_new`](Self::event_of_new) or to [`event_of_overwriting`](Self::event_of_overwriting) after the change.
+    #[inline]
+    #[must_use]
+    pub fn kind_before(&self, key: &[u8]) -> Option<Kind> {
+        match self.notes_events() {
+            true => self.kind_in(self.number, key),
+            false => None,
+        }
+    }
+
+    /// Notes that `key` is new, if it had a value of the kind `before`: some commands delete a key and create it again. If it
+    /// had none, that is noted already.
+    #[inline]
+    pub fn event_of_new(&self, key: &[u8], before: Option<Kind>) {
+        if before.is_some() {
+            self.event(Class::NEW, "new", key);
+        }
+    }
+
+    /// Notes that the value of `key` has replaced one of the kind `before`, if there was one and servers publish that.
+    #[inline]
+    pub fn event_of_overwriting(&self, key: &[u8], before: Option<Kind>) {
+        if let Some(before) = before.filter(|_| self.dialect.notes_overwriting()) {
+            self.event(Class::OVERWRITTEN, "overwritten", key);
+            let now = self.kind_before(key);
+            if now.is_some_and(|now| !now.is_typed_as(before)) {
+                self.event(Class::TYPE_CHANGED, "type_changed", key);
+            }
+        }
+    }
+
+    /// Notes that a command reads `key`, if it is absent and the feed wants to know of that.
+    #[inline]
+    pub fn event_of_miss(&self, key: &[u8]) {
+        if self.interest.has(Interest::MISSES) && self.kind_in(self.number, key).is_none() {
+            let (feed, class) = (self.spaces.feed(), Class::KEY_MISS);
+            feed.note_event(self.number, class, "keymiss", key, "");
+        }
     }
 
     /// Whether the feed wants to know of events: if not, work that only prepares them can be left out.
@@ -522,6 +567,14 @@ impl<'a> Tx<'a> {
         self.tell(key);
     }
 
+    /// Like [`set`](Self::set), for commands that replace a value of any type, of which servers since Redis 8.2 publish events.
+    #[inline]
+    pub fn overwrite(&mut self, key: &[u8], expire_at_ms: Option<i64>, value: NewValue<'_>) {
+        let before = self.kind_before(key);
+        self.set(key, expire_at_ms, value);
+        self.event_of_overwriting(key, before);
+    }
+
     /// Marks a string that does not fit beside its key, if the server keeps it so. `expires` is whether it has a time to live.
     fn keep_raw(dialect: Dialect, entry: &mut Entry, expires: bool) {
         if !dialect.keeps_strings_raw() || entry.is_raw() {
@@ -726,6 +779,23 @@ impl<'a> Tx<'a> {
             self.tell_within(key);
         }
         Ok(Some(result))
+    }
+
+    /// Like [`update`](Self::update), for a `change` that removes elements and returns whether it did. If so, notes the event,
+    /// and the deletion of a key that it has emptied.
+    ///
+    /// # Errors
+    /// [`WrongType`] when the key holds something else.
+    pub fn shrink<C: Collection>(
+        &mut self,
+        key: &[u8],
+        (class, event): (Class, &'static str),
+        change: impl FnOnce(&mut C) -> bool,
+    ) -> Result<(), WrongType> {
+        if self.update(key, change)? == Some(true) {
+            self.event_that_may_empty(class, event, key);
+        }
+        Ok(())
     }
 
     /// Like [`update`](Self::update), but starts from a new empty collection if the key is absent.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::generic::release;
 use crate::command::rows::parse::integer;
 use crate::command::rows::{Arity, Command, Error, Family, Keys, Touch};
+use crate::feed::Class;
 use crate::resp::Args;
 use crate::store::{ClusterSlots, Entry, Tx};
 
@@ -51,7 +52,7 @@ fn flushslot(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     }
     let mut gone = Vec::new();
     for db in 0..tx.databases() {
-        gone.extend(removed(tx, db, &slots)?);
+        gone.extend(deleted(tx, db, &slots)?);
     }
     release(gone);
     Ok(())
@@ -63,6 +64,15 @@ fn removed(tx: &mut Tx<'_>, db: usize, slots: &ClusterSlots) -> Result<Vec<Entry
     tx.select(db)?;
     let gone = tx.remove_where(|key| slots.hold(key));
     tx.select(own)?;
+    Ok(gone)
+}
+
+/// Like [`removed`], and notes each deletion.
+fn deleted(tx: &mut Tx<'_>, db: usize, slots: &ClusterSlots) -> Result<Vec<Entry>, Error> {
+    let gone = removed(tx, db, slots)?;
+    for entry in gone.iter().take_while(|_| tx.notes_events()) {
+        tx.event_in(db, Class::GENERIC, "del", entry.key());
+    }
     Ok(gone)
 }
 
@@ -96,6 +106,6 @@ fn sflush(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let last = args.len() - 1;
     let is_mode = args.is(last, "sync") || args.is(last, "async");
     let slots = slots_of(args, 1..args.len() - usize::from(is_mode))?;
-    release(removed(tx, 0, &slots)?);
+    release(deleted(tx, 0, &slots)?);
     Ok(())
 }

@@ -7,6 +7,7 @@ use crate::command::rows::glob::Glob;
 use crate::command::rows::parse::{integer, moment_ms};
 use crate::command::rows::scan::{ScanOptions, scan_cursor};
 use crate::command::rows::{Arity, Command, Error, Family, Flags, Keys, Outcome, Scope, Touch};
+use crate::feed::Class;
 use crate::resp::{Args, Reply};
 use crate::store::{Attached, Cursor, Entry, Tx, Value, View, drop_aside};
 use crate::value::Object;
@@ -302,7 +303,11 @@ fn dbsize(view: &View<'_>, _args: Args<'_>, reply: &mut Reply) -> Result<(), Err
 }
 
 fn del(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    args.from(1).iter().for_each(|key| drop(tx.remove(key)));
+    for key in args.from(1).iter() {
+        if tx.remove(key).is_some() {
+            tx.event(Class::GENERIC, "del", key);
+        }
+    }
     Ok(())
 }
 
@@ -333,8 +338,8 @@ fn expiry_allowed(tx: &Tx<'_>, args: Args<'_>, at: i64) -> Result<bool, Error> {
 /// Sets an expiry even if it has passed: the primary itself sends the deletion.
 fn expire_at(tx: &mut Tx<'_>, args: Args<'_>, scale: i64, base: i64) -> Result<(), Error> {
     let at = moment_ms(integer(args.at(2))?, scale, base);
-    if expiry_allowed(tx, args, at)? {
-        tx.set_expiry(args.at(1), Some(at));
+    if expiry_allowed(tx, args, at)? && tx.set_expiry(args.at(1), Some(at)) {
+        tx.event(Class::GENERIC, "expire", args.at(1));
     }
     Ok(())
 }
@@ -358,7 +363,9 @@ fn pexpireat(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 fn persist(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    tx.set_expiry(args.at(1), None);
+    if tx.set_expiry(args.at(1), None) {
+        tx.event(Class::GENERIC, "persist", args.at(1));
+    }
     Ok(())
 }
 
@@ -368,12 +375,17 @@ fn rename(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         return Err(Error::NoSuchKey);
     }
     let attached = tx.attached(from).is_some();
+    let before = tx.kind_before(to);
     if from != to
         && let Some(entry) = tx.remove(from)
     {
         let expiry = entry.expire_at_ms();
         tx.put(entry.rebuilt(to, expiry));
         doubt_attached(tx, to, attached);
+        tx.event_of_new(to, before);
+        tx.event(Class::GENERIC, "rename_from", from);
+        tx.event(Class::GENERIC, "rename_to", to);
+        tx.event_of_overwriting(to, before);
     }
     Ok(())
 }
@@ -440,8 +452,12 @@ fn copy(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let attached = tx.attached(args.at(1)).is_some();
     tx.select(target)?;
     if replace || !tx.exists(args.at(2)) {
+        let before = tx.kind_before(args.at(2));
         tx.put(copied);
         doubt_attached(tx, args.at(2), attached);
+        tx.event_of_new(args.at(2), before);
+        tx.event(Class::GENERIC, "copy_to", args.at(2));
+        tx.event_of_overwriting(args.at(2), before);
     }
     tx.select(source)?;
     Ok(())
@@ -468,6 +484,8 @@ fn move_key(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         tx.select(target)?;
         tx.put(entry);
         doubt_attached(tx, key, attached);
+        tx.event_in(own, Class::GENERIC, "move_from", key);
+        tx.event(Class::GENERIC, "move_to", key);
         tx.select(own)?;
     }
     Ok(())

@@ -4,6 +4,7 @@ use crate::command::rows::error::OUT_OF_RANGE;
 use crate::command::rows::parse::{integer, range};
 use crate::command::rows::work::between;
 use crate::command::rows::{Arity, Command, Error, Family, Flags, Keys, Outcome, least};
+use crate::feed::Class;
 use crate::rdb::listpack::{IntText, Item};
 use crate::resp::{Args, Reply};
 use crate::store::{Tx, View};
@@ -308,11 +309,26 @@ fn positions(list: &List, word: &[u8], options: &PosOptions) -> Vec<usize> {
     }
 }
 
+const fn pushed(end: End) -> &'static str {
+    match end {
+        End::Head => "lpush",
+        End::Tail => "rpush",
+    }
+}
+
+const fn popped(end: End) -> &'static str {
+    match end {
+        End::Head => "lpop",
+        End::Tail => "rpop",
+    }
+}
+
 fn push(tx: &mut Tx<'_>, args: Args<'_>, end: End) -> Result<(), Error> {
     let thresholds = tx.thresholds();
     tx.upsert(args.at(1), |list: &mut List| {
         list.push(end, args.from(2).iter(), &thresholds);
     })?;
+    tx.event(Class::LIST, pushed(end), args.at(1));
     Ok(())
 }
 
@@ -348,8 +364,9 @@ fn pop(tx: &mut Tx<'_>, args: Args<'_>, end: End) -> Result<(), Error> {
     let thresholds = tx.thresholds();
     // LPOP with a count of 0 does not check the encoding either.
     if count > 0 {
-        tx.update(args.at(1), |list: &mut List| {
+        tx.shrink(args.at(1), (Class::LIST, popped(end)), |list: &mut List| {
             list.drop_from(end, count, &thresholds);
+            true
         })?;
     }
     Ok(())
@@ -366,8 +383,9 @@ fn rpop(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
 fn ltrim(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let (start, end) = (integer(args.at(2))?, integer(args.at(3))?);
     let thresholds = tx.thresholds();
-    tx.update(args.at(1), |list: &mut List| {
+    tx.shrink(args.at(1), (Class::LIST, "ltrim"), |list: &mut List| {
         list.trim(range(start, end, list.len()), &thresholds);
+        true
     })?;
     Ok(())
 }
@@ -381,7 +399,10 @@ fn lset(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     match done {
         None => Err(Error::NoSuchKey),
         Some(false) => Err(Error::IndexOutOfRange),
-        Some(true) => Ok(()),
+        Some(true) => {
+            tx.event(Class::LIST, "lset", args.at(1));
+            Ok(())
+        }
     }
 }
 
@@ -391,9 +412,12 @@ fn linsert(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         return Err(Error::Syntax);
     }
     let thresholds = tx.thresholds();
-    tx.update(args.at(1), |list: &mut List| {
+    let inserted = tx.update(args.at(1), |list: &mut List| {
         list.insert(args.at(3), behind, args.at(4), &thresholds)
     })?;
+    if inserted == Some(true) {
+        tx.event(Class::LIST, "linsert", args.at(1));
+    }
     Ok(())
 }
 
@@ -405,8 +429,8 @@ fn lrem(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         Ok(limit) => limit,
     };
     let thresholds = tx.thresholds();
-    tx.update(args.at(1), |list: &mut List| {
-        list.remove_equal(args.at(3), end, limit, &thresholds)
+    tx.shrink(args.at(1), (Class::LIST, "lrem"), |list: &mut List| {
+        list.remove_equal(args.at(3), end, limit, &thresholds) > 0
     })?;
     Ok(())
 }
@@ -425,7 +449,10 @@ fn move_element(tx: &mut Tx<'_>, args: Args<'_>, from: End, to: End) -> Result<(
     let (source, target) = (args.at(1), args.at(2));
     let thresholds = tx.thresholds();
     if source == target {
-        tx.update(source, |list: &mut List| list.rotate(from, to, &thresholds))?;
+        let moved = tx.update(source, |list: &mut List| list.rotate(from, to, &thresholds))?;
+        if moved.is_some() {
+            note_moved(tx, args, from, to);
+        }
         return Ok(());
     }
     // The target's type is checked before anything changes.
@@ -435,8 +462,15 @@ fn move_element(tx: &mut Tx<'_>, args: Args<'_>, from: End, to: End) -> Result<(
         tx.upsert(target, |list: &mut List| {
             list.push(to, std::iter::once(&*element), &thresholds);
         })?;
+        note_moved(tx, args, from, to);
     }
     Ok(())
+}
+
+/// Notes that elements were moved. Servers publish first what happened to the target.
+fn note_moved(tx: &Tx<'_>, args: Args<'_>, from: End, to: End) {
+    tx.event(Class::LIST, pushed(to), args.at(2));
+    tx.event_that_may_empty(Class::LIST, popped(from), args.at(1));
 }
 
 fn rpoplpush(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
@@ -509,6 +543,9 @@ fn lmovem(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
             let moved = take_off(list, from, count, &thresholds);
             put_on(list, moved, (from, to), several.keeps_order, &thresholds);
         })?;
+        if count > 0 {
+            note_moved(tx, args, from, to);
+        }
         return Ok(());
     }
     let moved = tx.update(source, |list: &mut List| {
@@ -518,6 +555,7 @@ fn lmovem(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         tx.upsert(target, |list: &mut List| {
             put_on(list, moved, (from, to), several.keeps_order, &thresholds);
         })?;
+        note_moved(tx, args, from, to);
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use crate::command::rows::Error;
 use crate::command::rows::parse::{integer, moment_ms};
+use crate::feed::Class;
 use crate::rdb::dump::Sums;
 use crate::rdb::encode::{Layouts, Writer};
 use crate::rdb::{self, version::Version};
@@ -127,6 +128,7 @@ pub(crate) fn restore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         true => Sums::Optional,
         false => Sums::Required,
     };
+    let before = tx.kind_before(key);
     let restored = rdb::dump::decode_payload(args.at(3), sums, |object, attached| {
         NewValue::from_rdb(object, &thresholds).map(|value| {
             tx.set(key, expiry, value);
@@ -138,6 +140,9 @@ pub(crate) fn restore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     match restored {
         Ok(Ok(())) => {
             tx.set_idle(key, u32::try_from(options.idle_s).unwrap_or(u32::MAX));
+            tx.event_of_new(key, before);
+            tx.event(Class::GENERIC, "restore", key);
+            tx.event_of_overwriting(key, before);
             Ok(())
         }
         Ok(Err(duplicate)) => Err(Error::Owned(format!("ERR Bad data format: {duplicate}"))),

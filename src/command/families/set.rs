@@ -5,6 +5,7 @@ use crate::command::rows::parse::{integer, random_count};
 use crate::command::rows::scan::{ScanOptions, scan_cursor};
 use crate::command::rows::work::{random, step};
 use crate::command::rows::{Arity, Command, Error, Family, Flags, Keys, least};
+use crate::feed::Class;
 use crate::rdb::listpack::{IntText, Item};
 use crate::resp::{Args, Reply};
 use crate::store::{NewValue, Tx, View};
@@ -364,20 +365,21 @@ fn sdiff(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error
 
 fn sadd(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let thresholds = tx.thresholds();
-    tx.upsert(args.at(1), |set: &mut Set| {
+    let has_grown = tx.upsert(args.at(1), |set: &mut Set| {
         set.prepare(args.at(2), args.len() - 2, &thresholds);
-        args.from(2).iter().for_each(|member| {
-            set.add(member, &thresholds);
-        });
+        let add = |has_grown, member: &[u8]| set.add(member, &thresholds) | has_grown;
+        args.from(2).iter().fold(false, add)
     })?;
+    if has_grown {
+        tx.event(Class::SET, "sadd", args.at(1));
+    }
     Ok(())
 }
 
 fn srem(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    tx.update(args.at(1), |set: &mut Set| {
-        args.from(2).iter().for_each(|member| {
-            set.remove(member);
-        });
+    tx.shrink(args.at(1), (Class::SET, "srem"), |set: &mut Set| {
+        let members = args.from(2).iter();
+        members.fold(false, |removed, member| set.remove(member) | removed)
     })?;
     Ok(())
 }
@@ -391,45 +393,58 @@ fn smove(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let thresholds = tx.thresholds();
     let removed = tx.update(source, |set: &mut Set| set.remove(member))?;
     if removed == Some(true) {
-        tx.upsert(target, |set: &mut Set| {
+        tx.event_that_may_empty(Class::SET, "srem", source);
+        let is_new = tx.upsert(target, |set: &mut Set| {
             if set.is_empty() {
                 set.prepare(member, 1, &thresholds);
             }
-            set.add(member, &thresholds);
+            set.add(member, &thresholds)
         })?;
+        if is_new {
+            tx.event(Class::SET, "sadd", target);
+        }
     }
     Ok(())
 }
 
+/// Returns the sets at the keys after the first, which names the target.
+fn sources<'t>(tx: &'t Tx<'_>, args: Args<'_>) -> Result<Vec<Option<&'t Set>>, Error> {
+    sets(args.from(2), |key| {
+        tx.event_of_miss(key);
+        tx.collection(key)
+    })
+}
+
 /// Stores `result` at `key`, replacing any value there. An empty result removes the key.
-fn store(tx: &mut Tx<'_>, key: &[u8], result: Set) -> Result<(), Error> {
-    if result.is_empty() {
-        tx.remove(key);
-    } else {
-        tx.set(key, None, NewValue::Object(Box::new(Object::Set(result))));
+fn store(tx: &mut Tx<'_>, key: &[u8], result: Set, event: &'static str) -> Result<(), Error> {
+    if !result.is_empty() {
+        tx.overwrite(key, None, NewValue::Object(Box::new(Object::Set(result))));
+        tx.event(Class::SET, event, key);
+    } else if tx.remove(key).is_some() {
+        tx.event(Class::GENERIC, "del", key);
     }
     Ok(())
 }
 
 fn sinterstore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let thresholds = tx.thresholds();
-    let sets = sets(args.from(2), |key| tx.collection(key))?;
+    let sets = sources(tx, args)?;
     let result = intersection_store(all_present(sets), &thresholds);
-    store(tx, args.at(1), result)
+    store(tx, args.at(1), result, "sinterstore")
 }
 
 fn sunionstore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let thresholds = tx.thresholds();
-    let sets = sets(args.from(2), |key| tx.collection(key))?;
+    let sets = sources(tx, args)?;
     let result = union(sets.into_iter().flatten(), &thresholds);
-    store(tx, args.at(1), result)
+    store(tx, args.at(1), result, "sunionstore")
 }
 
 fn sdiffstore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let thresholds = tx.thresholds();
-    let sets = sets(args.from(2), |key| tx.collection(key))?;
+    let sets = sources(tx, args)?;
     let result = difference_of(&sets, &thresholds);
-    store(tx, args.at(1), result)
+    store(tx, args.at(1), result, "sdiffstore")
 }
 
 #[cfg(test)]

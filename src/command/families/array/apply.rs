@@ -3,6 +3,7 @@
 use super::{index, indexes, unsigned};
 use crate::command::rows::Error;
 use crate::command::rows::parse::integer;
+use crate::feed::Class;
 use crate::resp::Args;
 use crate::store::Tx;
 use crate::value::Array;
@@ -15,7 +16,9 @@ pub(super) fn arset(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let set = tx.upsert(args.at(1), |array: &mut Array| {
         array.set_all(start, texts.into_iter())
     })?;
-    set.map(drop).map_err(|_| PAST_THE_END)
+    set.map_err(|_| PAST_THE_END)?;
+    tx.event(Class::ARRAY, "arset", args.at(1));
+    Ok(())
 }
 
 pub(super) fn armset(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
@@ -32,15 +35,15 @@ pub(super) fn armset(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
             array.set(index, text);
         }
     })?;
+    tx.event(Class::ARRAY, "armset", args.at(1));
     Ok(())
 }
 
 pub(super) fn ardel(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let indexes = indexes(args.from(2))?;
-    tx.update(args.at(1), |array: &mut Array| {
-        for index in indexes {
-            array.remove(index);
-        }
+    tx.shrink(args.at(1), (Class::ARRAY, "ardel"), |array: &mut Array| {
+        let indexes = indexes.into_iter();
+        indexes.fold(false, |removed, index| array.remove(index) | removed)
     })?;
     Ok(())
 }
@@ -51,12 +54,15 @@ pub(super) fn ardelrange(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         return Err(Error::Arity("ardelrange".to_owned()));
     }
     let ends = indexes(words)?;
-    tx.update(args.at(1), |array: &mut Array| {
+    let event = (Class::ARRAY, "ardelrange");
+    tx.shrink(args.at(1), event, |array: &mut Array| {
+        let mut removed = 0;
         for ends in ends.chunks_exact(2) {
             if let [one, other] = *ends {
-                array.remove_range(one.min(other), one.max(other));
+                removed += array.remove_range(one.min(other), one.max(other));
             }
         }
+        removed > 0
     })?;
     Ok(())
 }
@@ -66,15 +72,20 @@ pub(super) fn arinsert(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let inserted = tx.upsert(args.at(1), |array: &mut Array| {
         array.insert(texts.into_iter())
     })?;
-    inserted.map_err(|_| Error::Text("ERR insert index overflow"))
+    inserted.map_err(|_| Error::Text("ERR insert index overflow"))?;
+    tx.event(Class::ARRAY, "arinsert", args.at(1));
+    Ok(())
 }
 
 /// The highest number is allowed: nothing can be inserted after that.
 pub(super) fn arseek(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let next = unsigned(args.at(2)).ok_or(super::INVALID_INDEX)?;
-    tx.update(args.at(1), |array: &mut Array| {
+    let found = tx.update(args.at(1), |array: &mut Array| {
         array.set_cursor(next.checked_sub(1));
     })?;
+    if found.is_some() {
+        tx.event(Class::ARRAY, "arseek", args.at(1));
+    }
     Ok(())
 }
 
@@ -86,5 +97,6 @@ pub(super) fn arring(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     tx.upsert(args.at(1), |array: &mut Array| {
         array.ring(size, texts.iter());
     })?;
+    tx.event(Class::ARRAY, "arring", args.at(1));
     Ok(())
 }

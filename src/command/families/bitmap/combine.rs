@@ -2,6 +2,7 @@
 
 use crate::command::families::string::with_text;
 use crate::command::rows::Error;
+use crate::feed::Class;
 use crate::resp::Args;
 use crate::store::{NewValue, Tx};
 
@@ -81,10 +82,13 @@ pub(super) fn bitop(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     operation.check_sources(sources.len())?;
     let mut len = 0;
     for key in sources.iter() {
+        tx.event_of_miss(key);
         len = len.max(with_text(tx.value(key), <[u8]>::len)?);
     }
     if len == 0 {
-        tx.remove(args.at(2));
+        if tx.remove(args.at(2)).is_some() {
+            tx.event(Class::GENERIC, "del", args.at(2));
+        }
         return Ok(());
     }
     let bytes = if operation == Operation::One {
@@ -92,7 +96,7 @@ pub(super) fn bitop(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     } else {
         combined(tx, sources, len, operation)?
     };
-    tx.set(
+    tx.overwrite(
         args.at(2),
         None,
         NewValue::Text {
@@ -100,6 +104,7 @@ pub(super) fn bitop(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
             raw: true,
         },
     );
+    tx.event(Class::STRING, "set", args.at(2));
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use super::{BAD_OFFSET, bit_offset, usable_offset};
 use crate::command::families::string::{grow, with_text};
 use crate::command::rows::Error;
 use crate::command::rows::parse::integer;
+use crate::feed::Class;
 use crate::resp::{Args, Reply, parse_integer};
 use crate::store::{Tx, View};
 
@@ -277,6 +278,7 @@ pub(super) fn bitfield(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         grow(text, bytes);
         steps.iter().for_each(|step| change(text, step));
     })?;
+    tx.event(Class::STRING, "setbit", args.at(1));
     Ok(())
 }
 

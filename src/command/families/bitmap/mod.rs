@@ -10,6 +10,7 @@ mod tests;
 use crate::command::families::string::{grow, with_text};
 use crate::command::rows::parse::integer;
 use crate::command::rows::{Arity, Command, Error, Family, Flags, Keys};
+use crate::feed::Class;
 use crate::limits::STRING_BYTES_MAX;
 use crate::resp::{Args, Reply, parse_integer};
 use crate::store::{Tx, View};
@@ -109,6 +110,7 @@ fn setbit(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
             };
         }
     })?;
+    tx.event(Class::STRING, "setbit", args.at(1));
     Ok(())
 }
 

@@ -69,6 +69,7 @@ fn tell(reply: &mut Reply, place: &Found<'_>, query: &Query<'_>) {
 pub(super) fn keep(tx: &mut Tx<'_>, args: Args<'_>, form: Form) -> Result<(), Error> {
     let source = if form == Form::SearchStore { 2 } else { 1 };
     let dialect = tx.dialect();
+    tx.event_of_miss(args.at(source));
     let zset = tx.collection::<Zset>(args.at(source))?;
     let query = query::parse(args, form, true, zset, dialect)?;
     let Some(destination) = query.destination else {
@@ -90,7 +91,11 @@ pub(super) fn keep(tx: &mut Tx<'_>, args: Args<'_>, form: Form) -> Result<(), Er
         .iter()
         .map(|place| (place.member.to_boxed(), score(place)))
         .collect();
-    store(tx, destination.key, members)
+    let event = match form {
+        Form::SearchStore => "geosearchstore",
+        _ => "georadiusstore",
+    };
+    store(tx, destination.key, members, event)
 }
 
 /// Returns the places that a query finds, in its order and no more than its count.

@@ -2,6 +2,7 @@
 
 use super::{Error, counted_fields};
 use crate::command::rows::parse::integer;
+use crate::feed::Class;
 use crate::rdb::listpack::IntText;
 use crate::resp::Args;
 use crate::store::Tx;
@@ -54,7 +55,9 @@ pub(super) fn hset(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         let name = String::from_utf8_lossy(args.at(0)).to_lowercase();
         return Err(Error::Arity(name));
     }
-    set_pairs(tx, args.at(1), args.from(2), Then::Persist)
+    set_pairs(tx, args.at(1), args.from(2), Then::Persist)?;
+    tx.event(Class::HASH, "hset", args.at(1));
+    Ok(())
 }
 
 pub(super) fn hsetnx(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
@@ -62,14 +65,15 @@ pub(super) fn hsetnx(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     if hash.is_some_and(|hash| hash.get(args.at(2)).is_some()) {
         return Ok(());
     }
-    set_pairs(tx, args.at(1), args.from(2), Then::Persist)
+    set_pairs(tx, args.at(1), args.from(2), Then::Persist)?;
+    tx.event(Class::HASH, "hset", args.at(1));
+    Ok(())
 }
 
 fn delete(tx: &mut Tx<'_>, key: &[u8], fields: Args<'_>) -> Result<(), Error> {
-    tx.update(key, |hash: &mut Hash| {
-        fields.iter().for_each(|field| {
-            hash.remove(field);
-        });
+    tx.shrink(key, (Class::HASH, "hdel"), |hash: &mut Hash| {
+        let fields = fields.iter();
+        fields.fold(false, |removed, field| hash.remove(field) | removed)
     })?;
     Ok(())
 }
@@ -96,6 +100,7 @@ pub(super) fn hincrby(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     tx.upsert(key, |hash: &mut Hash| {
         hash.set_value(field, IntText::new().format(sum), &thresholds)
     })?;
+    tx.event(Class::HASH, "hincrby", key);
     Ok(())
 }
 
@@ -172,6 +177,10 @@ pub(super) fn hsetex(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         .is_none_or(|must_exist| pairs(words).all(|(field, _)| exists(field) == must_exist));
     if wanted {
         set_pairs(tx, args.at(1), words, options.then)?;
+        tx.event(Class::HASH, "hset", args.at(1));
+        if matches!(options.then, Then::Expire(_)) {
+            tx.event(Class::HASH, "hexpire", args.at(1));
+        }
     }
     Ok(())
 }
@@ -185,7 +194,8 @@ pub(super) fn hexpire(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let names = counted_fields(args, fields, 1)?;
     let condition = Condition::parse(args, 3..fields)?;
     let thresholds = tx.thresholds();
-    tx.update(args.at(1), |hash: &mut Hash| {
+    let changed = tx.update(args.at(1), |hash: &mut Hash| {
+        let mut has_changed = false;
         if thresholds.hash_packs_expiries {
             hash.admit_expiries(&thresholds);
         }
@@ -195,10 +205,15 @@ pub(super) fn hexpire(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
                 .is_some_and(|now| condition.allows(now, at))
             {
                 hash.set_expiry(name, Some(at), &thresholds);
+                has_changed = true;
             }
         }
         hash.settle_expiries();
+        has_changed
     })?;
+    if changed == Some(true) {
+        tx.event(Class::HASH, "hexpire", args.at(1));
+    }
     Ok(())
 }
 
@@ -257,10 +272,12 @@ impl Condition {
 pub(super) fn hpersist(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let fields = counted_fields(args, 2, 1)?;
     let thresholds = tx.thresholds();
-    tx.update(args.at(1), |hash: &mut Hash| {
-        fields.iter().for_each(|field| {
-            hash.set_expiry(field, None, &thresholds);
-        });
+    let found = tx.update(args.at(1), |hash: &mut Hash| {
+        let persist = |found, field: &[u8]| hash.set_expiry(field, None, &thresholds) | found;
+        fields.iter().fold(false, persist)
     })?;
+    if found == Some(true) {
+        tx.event(Class::HASH, "hpersist", args.at(1));
+    }
     Ok(())
 }

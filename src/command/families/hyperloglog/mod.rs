@@ -14,6 +14,7 @@ mod tests;
 use crate::command::rows::work::registers;
 use crate::command::rows::{Arity, Command, Error, Family, Flags, Keys, Outcome, SessionCx};
 use crate::dialect::Dialect;
+use crate::feed::Class;
 use crate::rdb::listpack::{IntText, Item};
 use crate::resp::{Args, Reply};
 use crate::store::{Entry, Tainted, Tx, Value, View, WrongType};
@@ -134,7 +135,7 @@ fn pfadd(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let found = tx.value(args.at(1)).map(sketch_in).transpose()?;
     let is_new = found.is_none();
     let bytes_max = tx.thresholds().hll_sparse_max_bytes;
-    tx.edit_text(args.at(1), |text| {
+    let changed = tx.edit_text(args.at(1), |text| {
         if is_new {
             *text = sparse::empty();
         }
@@ -146,8 +147,11 @@ fn pfadd(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         if changed {
             sketch::forget_cardinality(text);
         }
-        Ok::<_, Corrupted>(())
+        Ok::<_, Corrupted>(changed)
     })??;
+    if changed {
+        tx.event(Class::STRING, "pfadd", args.at(1));
+    }
     Ok(())
 }
 
@@ -156,7 +160,11 @@ fn pfadd(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
 fn pfmerge(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let mut union = Registers::new();
     let mut dense = false;
-    for value in args.from(1).iter().filter_map(|key| tx.value(key)) {
+    for key in args.from(1).iter() {
+        tx.event_of_miss(key);
+        let Some(value) = tx.value(key) else {
+            continue;
+        };
         let source = sketch_in(value)?;
         dense |= sketch::is_dense(source);
         union.merge(source)?;
@@ -175,6 +183,7 @@ fn pfmerge(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         sketch::forget_cardinality(text);
         Ok::<_, Corrupted>(())
     })??;
+    tx.event(Class::STRING, "pfadd", args.at(1));
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 use crate::command::families::zset::bulk_item;
 use crate::command::rows::work::several_times;
 use crate::command::rows::{Arity, Command, Error, Family, Flags, Keys, least};
+use crate::feed::Class;
 use crate::resp::{Args, Reply};
 use crate::store::{Doubt, NewValue, Tx, View};
 use crate::value::{Collection, End, List, Zset};
@@ -102,17 +103,20 @@ fn sort(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     prepare(tx, args.at(1), &mut query)?;
     let (words, by_chance) = values(tx, args.at(1), &query)?;
     if words.is_empty() {
-        tx.remove(destination);
+        if tx.remove(destination).is_some() {
+            tx.event(Class::GENERIC, "del", destination);
+        }
         return Ok(());
     }
     let mut list = List::default();
     let words = words.iter().map(Vec::as_slice);
     list.push(End::Tail, words, &tx.thresholds());
-    tx.set(
+    tx.overwrite(
         destination,
         None,
         NewValue::Object(Box::new(list.into_object())),
     );
+    tx.event(Class::LIST, "sortstore", destination);
     if by_chance {
         tx.taint(tx.db_number(), destination, Doubt::Elements);
     }

@@ -4,6 +4,7 @@ use super::id;
 use crate::command::rows::Error;
 use crate::command::rows::parse::integer;
 use crate::dialect::Dialect;
+use crate::feed::Class;
 use crate::rdb::stream::StreamId;
 use crate::resp::Args;
 use crate::store::Tx;
@@ -99,22 +100,22 @@ impl<'a> Options<'a> {
         Ok(())
     }
 
-    fn apply(self, stream: &mut Stream, dialect: Dialect) -> Result<(), Error> {
+    /// Returns the number of entries that were removed.
+    fn apply(self, stream: &mut Stream, dialect: Dialect) -> Result<u64, Error> {
         let Some(keep) = self.keep else {
-            return Ok(());
+            return Ok(0);
         };
         let strategy = self.strategy.unwrap_or_default();
         if !self.roughly {
             let deletion = Deletion::new(strategy, dialect);
-            stream.trim_by(keep, deletion).map_err(doubt)?;
+            stream.trim_by(keep, deletion).map_err(doubt)
         } else if strategy == Strategy::KeepRef {
-            stream.trim(keep, true, 0);
+            Ok(stream.trim(keep, true, 0))
         } else {
-            return Err(Error::Text(
+            Err(Error::Text(
                 "ERR a primary sends DELREF and ACKED with the exact number of entries that are left",
-            ));
+            ))
         }
-        Ok(())
     }
 }
 
@@ -193,10 +194,28 @@ pub(super) fn xadd(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         }
         options.apply(stream, dialect)
     };
-    if options.only_present {
-        tx.update(args.at(1), add)?.unwrap_or(Ok(()))
-    } else {
-        tx.upsert(args.at(1), add)?
+    let added = match options.only_present {
+        true => tx.update(args.at(1), add)?,
+        false => Some(tx.upsert(args.at(1), add)?),
+    };
+    if let Some(trimmed) = added.transpose()? {
+        tx.event(Class::STREAM, "xadd", args.at(1));
+        note_trimmed(tx, args.at(1), trimmed);
+    }
+    Ok(())
+}
+
+/// Notes that so many entries of a stream were trimmed off.
+fn note_trimmed(tx: &Tx<'_>, key: &[u8], trimmed: u64) {
+    if trimmed > 0 {
+        tx.event(Class::STREAM, "xtrim", key);
+    }
+}
+
+/// Notes that so many entries of a stream were deleted.
+fn note_deleted(tx: &Tx<'_>, key: &[u8], deleted: usize) {
+    if deleted > 0 {
+        tx.event(Class::STREAM, "xdel", key);
     }
 }
 
@@ -225,7 +244,8 @@ fn duplicate(tx: &mut Tx<'_>, key: &[u8], words: Args<'_>) -> Result<(), Error> 
 
 pub(super) fn xdel(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let ids = ids(args.from(2))?;
-    tx.update(args.at(1), |stream: &mut Stream| stream.delete(&ids))?;
+    let deleted = tx.update(args.at(1), |stream: &mut Stream| stream.delete(&ids))?;
+    note_deleted(tx, args.at(1), deleted.unwrap_or(0));
     Ok(())
 }
 
@@ -241,7 +261,9 @@ pub(super) fn xtrim(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         return Err(Error::Syntax);
     }
     let trim = |stream: &mut Stream| options.apply(stream, dialect);
-    tx.update(args.at(1), trim)?.unwrap_or(Ok(()))
+    let trimmed = tx.update(args.at(1), trim)?.unwrap_or(Ok(0))?;
+    note_trimmed(tx, args.at(1), trimmed);
+    Ok(())
 }
 
 /// The options of XDELEX and XACKDEL, which begin at the word `first`.
@@ -295,9 +317,8 @@ pub(super) fn counted_ids(args: Args<'_>, index: usize) -> Result<usize, Error> 
 pub(super) fn xdelex(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let Chosen { deletion, ids } = Chosen::parse(args, 2, tx.dialect())?;
     let delete = |stream: &mut Stream| stream.delete_by(&ids, deletion);
-    tx.update(args.at(1), delete)?
-        .unwrap_or(Ok(0))
-        .map_err(doubt)?;
+    let deleted = tx.update(args.at(1), delete)?.unwrap_or(Ok(0));
+    note_deleted(tx, args.at(1), deleted.map_err(doubt)?);
     Ok(())
 }
 
@@ -306,9 +327,11 @@ pub(super) fn xackdel(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let Chosen { deletion, ids } = Chosen::parse(args, 3, tx.dialect())?;
     let delete = |stream: &mut Stream| stream.acknowledge_and_delete(args.at(2), &ids, deletion);
     let deleted = tx.update(args.at(1), delete)?.unwrap_or(Ok(0));
-    if deleted.map_err(doubt)? > 0 {
+    let deleted = deleted.map_err(doubt)?;
+    if deleted > 0 {
         tx.announce(args.at(1));
     }
+    note_deleted(tx, args.at(1), deleted);
     Ok(())
 }
 
@@ -340,5 +363,7 @@ pub(super) fn xsetid(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         }
         Ok(())
     };
-    tx.update(args.at(1), set)?.ok_or(Error::NoSuchKey)?
+    tx.update(args.at(1), set)?.ok_or(Error::NoSuchKey)??;
+    tx.event(Class::STREAM, "xsetid", args.at(1));
+    Ok(())
 }

@@ -6,6 +6,7 @@ use super::{apply, id};
 use crate::command::rows::Error;
 use crate::command::rows::parse::integer;
 use crate::dialect::Dialect;
+use crate::feed::Class;
 use crate::rdb::stream::StreamId;
 use crate::resp::Args;
 use crate::store::Tx;
@@ -68,10 +69,12 @@ pub(super) fn create(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         Ok(())
     };
     if options.makes_stream {
-        tx.upsert(args.at(2), change)?
+        tx.upsert(args.at(2), change)??;
     } else {
-        tx.update(args.at(2), change)?.ok_or(Error::NoSuchKey)?
+        tx.update(args.at(2), change)?.ok_or(Error::NoSuchKey)??;
     }
+    tx.event(Class::STREAM, "xgroup-create", args.at(2));
+    Ok(())
 }
 
 pub(super) fn setid(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
@@ -87,7 +90,9 @@ pub(super) fn setid(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
             .change_group(args.at(3), set)
             .ok_or_else(|| missing(args))
     };
-    tx.update(args.at(2), change)?.ok_or(Error::NoSuchKey)?
+    tx.update(args.at(2), change)?.ok_or(Error::NoSuchKey)??;
+    tx.event(Class::STREAM, "xgroup-setid", args.at(2));
+    Ok(())
 }
 
 fn missing(args: Args<'_>) -> Error {
@@ -98,25 +103,40 @@ fn missing(args: Args<'_>) -> Error {
 }
 
 pub(super) fn destroy(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    tx.update(args.at(2), |stream: &mut Stream| {
-        stream.remove_group(args.at(3));
-    })?
-    .ok_or(Error::NoSuchKey)
+    let existed = tx.update(args.at(2), |stream: &mut Stream| {
+        stream.remove_group(args.at(3))
+    })?;
+    if existed.ok_or(Error::NoSuchKey)? {
+        tx.event(Class::STREAM, "xgroup-destroy", args.at(2));
+    }
+    Ok(())
 }
 
 pub(super) fn createconsumer(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let now_ms = tx.now_ms();
-    change(tx, args.at(2), args.at(3), |group| {
-        group.consumer(args.at(4), now_ms);
-    })?
-    .ok_or_else(|| missing(args))
+    let is_new = change(tx, args.at(2), args.at(3), |group| {
+        group.consumer(args.at(4), now_ms).1
+    })?;
+    if is_new.ok_or_else(|| missing(args))? {
+        note_new_consumer(tx, args.at(2));
+    }
+    Ok(())
+}
+
+fn note_new_consumer(tx: &Tx<'_>, key: &[u8]) {
+    if tx.dialect().notes_new_consumers() {
+        tx.event(Class::STREAM, "xgroup-createconsumer", key);
+    }
 }
 
 pub(super) fn delconsumer(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    change(tx, args.at(2), args.at(3), |group| {
-        group.remove_consumer(args.at(4));
-    })?
-    .ok_or_else(|| missing(args))
+    let existed = change(tx, args.at(2), args.at(3), |group| {
+        group.remove_consumer(args.at(4)).is_some()
+    })?;
+    if existed.ok_or_else(|| missing(args))? || tx.dialect().notes_deletion_of_no_consumer() {
+        tx.event(Class::STREAM, "xgroup-delconsumer", args.at(2));
+    }
+    Ok(())
 }
 
 /// Changes a group, or returns `None` if there is none.
@@ -196,14 +216,15 @@ impl Claim {
     }
 
     /// Source: redis 6.0 and 7.0 t_stream.c, `xclaimCommand`, with a minimum idle time of 0. A pending entry that is
-    /// `gone` from the stream is claimed or, if the server `forgets` it, no longer pending.
+    /// `gone` from the stream is claimed or, if the server `forgets` it, no longer pending. Returns whether the consumer is new.
     fn apply(
         &self,
         group: &mut Group,
         consumer: &[u8],
         (gone, forgets): (&[StreamId], bool),
         now_ms: i64,
-    ) {
+    ) -> bool {
+        let mut makes_consumer = false;
         group.last_id = group.last_id.max(self.last_id);
         let time_ms = self.time_ms.filter(|time| *time >= 0).unwrap_or(now_ms);
         for id in &self.ids {
@@ -215,12 +236,14 @@ impl Claim {
                 group.acknowledge(*id);
             } else if old.is_some() || self.force {
                 let counted = self.counted(old.unwrap_or(1));
-                let (owner, _) = group.consumer(consumer, now_ms);
+                let (owner, is_new) = group.consumer(consumer, now_ms);
+                makes_consumer |= is_new;
                 owner.seen_time_ms = now_ms;
                 owner.active_time_ms = now_ms;
                 group.assign(*id, consumer, time_ms, self.retry_count.unwrap_or(counted));
             }
         }
+        makes_consumer
     }
 }
 
@@ -242,10 +265,13 @@ pub(super) fn xclaim(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
             .filter(|id| stream.range(*id, *id).next().is_none())
             .collect();
         stream.change_group(args.at(2), |group| {
-            claim.apply(group, args.at(3), (&gone, forgets), now_ms);
+            claim.apply(group, args.at(3), (&gone, forgets), now_ms)
         })
     })?;
-    changed.flatten().ok_or_else(|| no_group(args))
+    if changed.flatten().ok_or_else(|| no_group(args))? {
+        note_new_consumer(tx, args.at(1));
+    }
+    Ok(())
 }
 
 fn no_group(args: Args<'_>) -> Error {

@@ -3,6 +3,7 @@
 use super::with_text;
 use crate::command::rows::Error;
 use crate::command::rows::parse::integer;
+use crate::feed::Class;
 use crate::limits::STRING_BYTES_MAX;
 use crate::resp::Args;
 use crate::store::{NewValue, Tx, Value, WrongType};
@@ -11,9 +12,10 @@ pub(super) fn append(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let (key, tail) = (args.at(1), args.at(2));
     if !tx.exists(key) {
         tx.set(key, None, NewValue::encoded(tail));
-        return Ok(());
+    } else {
+        tx.edit_text(key, |text| text.extend_from_slice(tail))?;
     }
-    tx.edit_text(key, |text| text.extend_from_slice(tail))?;
+    tx.event(Class::STRING, "append", key);
     Ok(())
 }
 
@@ -37,6 +39,7 @@ pub(super) fn setrange(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
             target.copy_from_slice(part);
         }
     })?;
+    tx.event(Class::STRING, "setrange", args.at(1));
     Ok(())
 }
 
@@ -63,6 +66,7 @@ fn add(tx: &mut Tx<'_>, key: &[u8], amount: i64) -> Result<(), Error> {
     let sum = old.checked_add(amount).ok_or(Error::Overflow)?;
     let expiry = tx.entry(key).and_then(|entry| entry.expire_at_ms());
     tx.set(key, expiry, NewValue::Integer(sum));
+    tx.event(Class::STRING, "incrby", key);
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use super::{hash_of, with_text};
 use crate::command::rows::Error;
 use crate::command::rows::parse::{integer, moment_ms};
+use crate::feed::Class;
 use crate::resp::Args;
 use crate::store::{NewValue, Tx, Value};
 
@@ -98,7 +99,16 @@ impl<'a> SetOptions<'a> {
             .entry(key)
             .filter(|_| self.keep_ttl)
             .and_then(|entry| entry.expire_at_ms());
-        tx.set(key, self.expire_at_ms.or(kept), NewValue::encoded(value));
+        tx.overwrite(key, self.expire_at_ms.or(kept), NewValue::encoded(value));
+    }
+}
+
+/// Notes that `key` was set, with an expiry if it `expires`.
+#[inline]
+fn note_set(tx: &Tx<'_>, key: &[u8], expires: bool) {
+    tx.event(Class::STRING, "set", key);
+    if expires {
+        tx.event(Class::GENERIC, "expire", key);
     }
 }
 
@@ -122,12 +132,14 @@ fn expiry_option(tx: &Tx<'_>, args: Args<'_>, index: usize) -> Result<Option<i64
 pub(super) fn set(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let key = args.at(1);
     if args.len() == 3 {
-        tx.set(key, None, NewValue::encoded(args.at(2)));
+        tx.overwrite(key, None, NewValue::encoded(args.at(2)));
+        note_set(tx, key, false);
         return Ok(());
     }
     let options = SetOptions::parse(tx, args, 3)?;
     if options.allow(tx, key) {
         options.set(tx, key, args.at(2));
+        note_set(tx, key, options.expire_at_ms.is_some());
     }
     Ok(())
 }
@@ -149,20 +161,24 @@ pub(super) fn delex(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
             return Ok(());
         }
     }
-    drop(tx.remove(key));
+    if tx.remove(key).is_some() {
+        tx.event(Class::GENERIC, "del", key);
+    }
     Ok(())
 }
 
 pub(super) fn setnx(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     if !tx.exists(args.at(1)) {
         tx.set(args.at(1), None, NewValue::encoded(args.at(2)));
+        note_set(tx, args.at(1), false);
     }
     Ok(())
 }
 
 fn set_relative(tx: &mut Tx<'_>, args: Args<'_>, scale: i64) -> Result<(), Error> {
     let at = moment_ms(integer(args.at(2))?, scale, tx.now_ms());
-    tx.set(args.at(1), Some(at), NewValue::encoded(args.at(3)));
+    tx.overwrite(args.at(1), Some(at), NewValue::encoded(args.at(3)));
+    note_set(tx, args.at(1), true);
     Ok(())
 }
 
@@ -175,23 +191,31 @@ pub(super) fn psetex(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
 }
 
 pub(super) fn getset(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
+    tx.event_of_miss(args.at(1));
     with_text(tx.value(args.at(1)), |_| ())?;
-    tx.set(args.at(1), None, NewValue::encoded(args.at(2)));
+    tx.overwrite(args.at(1), None, NewValue::encoded(args.at(2)));
+    note_set(tx, args.at(1), false);
     Ok(())
 }
 
 pub(super) fn getdel(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     with_text(tx.value(args.at(1)), |_| ())?;
-    tx.remove(args.at(1));
+    if tx.remove(args.at(1)).is_some() {
+        tx.event(Class::GENERIC, "del", args.at(1));
+    }
     Ok(())
 }
 
 pub(super) fn getex(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     with_text(tx.value(args.at(1)), |_| ())?;
     if args.is(2, "persist") {
-        tx.set_expiry(args.at(1), None);
+        if tx.set_expiry(args.at(1), None) {
+            tx.event(Class::GENERIC, "persist", args.at(1));
+        }
     } else if let Some(at) = expiry_option(tx, args, 2)? {
-        tx.set_expiry(args.at(1), Some(at));
+        if tx.set_expiry(args.at(1), Some(at)) {
+            tx.event(Class::GENERIC, "expire", args.at(1));
+        }
     } else if args.len() > 2 {
         return Err(Error::Syntax);
     }
@@ -213,7 +237,10 @@ fn pairs<'a>(
 }
 
 pub(super) fn mset(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    pairs(args)?.for_each(|(key, value)| tx.set(key, None, NewValue::encoded(value)));
+    for (key, value) in pairs(args)? {
+        tx.overwrite(key, None, NewValue::encoded(value));
+        note_set(tx, key, false);
+    }
     Ok(())
 }
 
@@ -234,7 +261,14 @@ pub(super) fn msetex(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let options = SetOptions::parse(tx, args, end)?;
     let keys = (2..end).step_by(2);
     if keys.clone().all(|index| options.allow(tx, args.at(index))) {
-        keys.for_each(|index| options.set(tx, args.at(index), args.at(index + 1)));
+        for index in keys {
+            options.set(tx, args.at(index), args.at(index + 1));
+            // The other order than that of SET.
+            if options.expire_at_ms.is_some() {
+                tx.event(Class::GENERIC, "expire", args.at(index));
+            }
+            note_set(tx, args.at(index), false);
+        }
     }
     Ok(())
 }

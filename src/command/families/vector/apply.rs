@@ -7,6 +7,7 @@ use super::given::{self, Given};
 use super::{check_readable, words};
 use crate::command::rows::Error;
 use crate::command::rows::parse::integer;
+use crate::feed::Class;
 use crate::limits::PROJECTION_CELLS_MAX;
 use crate::resp::Args;
 use crate::store::{NewValue, Tx, Value};
@@ -105,6 +106,8 @@ pub(super) fn vadd(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         let vector = set.project(given.vector);
         set.add(element, vector, options.attributes, options.effort);
     })?;
+    // Servers publish none, except that the key is new.
+    tx.event(Class::NONE, "vadd", args.at(1));
     Ok(())
 }
 

@@ -317,20 +317,26 @@ fn limit(args: Args<'_>, first: usize) -> Result<usize, Error> {
 }
 
 pub(super) fn zunionstore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    store(tx, args, Operation::Union)
+    store(tx, args, Operation::Union, "zunionstore")
 }
 
 pub(super) fn zinterstore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    store(tx, args, Operation::Intersection)
+    store(tx, args, Operation::Intersection, "zinterstore")
 }
 
 pub(super) fn zdiffstore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    store(tx, args, Operation::Difference)
+    store(tx, args, Operation::Difference, "zdiffstore")
 }
 
-fn store(tx: &mut Tx<'_>, args: Args<'_>, operation: Operation) -> Result<(), Error> {
+fn store(
+    tx: &mut Tx<'_>,
+    args: Args<'_>,
+    operation: Operation,
+    event: &'static str,
+) -> Result<(), Error> {
     let (members, _) = compute(args, kind(operation, true), tx.dialect(), |key| {
+        tx.event_of_miss(key);
         tx.value(key)
     })?;
-    range::store(tx, args.at(1), members)
+    range::store(tx, args.at(1), members, event)
 }

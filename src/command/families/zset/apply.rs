@@ -2,6 +2,7 @@
 
 use crate::command::rows::Error;
 use crate::command::rows::parse::{float, integer};
+use crate::feed::Class;
 use crate::resp::Args;
 use crate::store::Tx;
 use crate::value::{Thresholds, Zset};
@@ -88,25 +89,33 @@ pub(crate) fn zadd(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         .collect::<Result<_, Error>>()?;
     let thresholds = tx.thresholds();
     let longest = pairs.iter().map(|(_, member)| member.len()).max();
-    tx.upsert(args.at(1), |zset: &mut Zset| {
+    let changed = tx.upsert(args.at(1), |zset: &mut Zset| {
         zset.prepare(pairs.len(), longest.unwrap_or(0), &thresholds);
-        pairs
-            .iter()
-            .try_for_each(|(score, member)| add(zset, flags, member, *score, &thresholds))
-    })?
+        pairs.iter().try_fold(false, |changed, (score, member)| {
+            Ok::<_, Error>(add(zset, flags, member, *score, &thresholds)? | changed)
+        })
+    })??;
+    if changed {
+        let event = if flags.increments { "zincr" } else { "zadd" };
+        tx.event(Class::ZSET, event, args.at(1));
+    }
+    Ok(())
 }
 
+/// Returns whether the member is new or has another score.
 fn add(
     zset: &mut Zset,
     flags: Flags,
     member: &[u8],
     given: f64,
     thresholds: &Thresholds,
-) -> Result<(), Error> {
-    if let Some(score) = flags.score(zset.score(member), given)? {
+) -> Result<bool, Error> {
+    let old = zset.score(member);
+    let new = flags.score(old, given)?;
+    if let Some(score) = new {
         zset.insert(member, score, thresholds);
     }
-    Ok(())
+    Ok(new.is_some() && new != old)
 }
 
 pub(super) fn zincrby(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
@@ -116,31 +125,35 @@ pub(super) fn zincrby(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
         ..Flags::default()
     };
     let thresholds = tx.thresholds();
-    tx.upsert(args.at(1), |zset: &mut Zset| {
+    let changed = tx.upsert(args.at(1), |zset: &mut Zset| {
         add(zset, flags, args.at(3), by, &thresholds)
-    })?
+    })??;
+    if changed {
+        tx.event(Class::ZSET, "zincr", args.at(1));
+    }
+    Ok(())
 }
 
 pub(super) fn zrem(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    tx.update(args.at(1), |zset: &mut Zset| {
-        args.from(2).iter().for_each(|member| {
-            zset.remove(member);
-        });
+    tx.shrink(args.at(1), (Class::ZSET, "zrem"), |zset: &mut Zset| {
+        let members = args.from(2).iter();
+        members.fold(false, |removed, member| zset.remove(member) | removed)
     })?;
     Ok(())
 }
 
 pub(super) fn zpopmin(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    pop(tx, args, |count, _| 0..count)
+    pop(tx, args, "zpopmin", |count, _| 0..count)
 }
 
 pub(super) fn zpopmax(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    pop(tx, args, |count, len| len - count..len)
+    pop(tx, args, "zpopmax", |count, len| len - count..len)
 }
 
 fn pop(
     tx: &mut Tx<'_>,
     args: Args<'_>,
+    event: &'static str,
     ranks: fn(usize, usize) -> std::ops::Range<usize>,
 ) -> Result<(), Error> {
     if args.len() > 3 {
@@ -151,9 +164,10 @@ fn pop(
         Some(count) => usize::try_from(integer(count)?)
             .map_err(|_| Error::Text("ERR value is out of range, must be positive"))?,
     };
-    tx.update(args.at(1), |zset: &mut Zset| {
+    tx.shrink(args.at(1), (Class::ZSET, event), |zset: &mut Zset| {
         let len = zset.len();
-        zset.remove_range(ranks(count.min(len), len))
+        zset.remove_range(ranks(count.min(len), len));
+        count > 0
     })?;
     Ok(())
 }

@@ -7,6 +7,7 @@ use super::bulk_members;
 use crate::command::rows::parse::integer;
 use crate::command::rows::{Error, parse};
 use crate::dialect::Dialect;
+use crate::feed::Class;
 use crate::resp::{Args, Reply};
 use crate::store::{Doubt, NewValue, Tx, View};
 use crate::value::{Collection, Thresholds, Zset};
@@ -313,18 +314,22 @@ fn count(
 
 pub(super) fn zremrangebyrank(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let (start, end) = (integer(args.at(2))?, integer(args.at(3))?);
-    remove(tx, args, |zset| by_rank(zset, start, end, false))
+    remove(tx, args, "zremrangebyrank", |zset| {
+        by_rank(zset, start, end, false)
+    })
 }
 
 pub(super) fn zremrangebyscore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let bounds = Bounds::scores(args.at(2), args.at(3), false)?;
-    remove(tx, args, |zset| bounds.ranks(zset, false))
+    remove(tx, args, "zremrangebyscore", |zset| {
+        bounds.ranks(zset, false)
+    })
 }
 
 pub(super) fn zremrangebylex(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let bounds = Bounds::names(args.at(2), args.at(3))?;
     let mut by_chance = false;
-    remove(tx, args, |zset| {
+    remove(tx, args, "zremrangebylex", |zset| {
         by_chance = bounds.find_by_chance(zset);
         bounds.ranks(zset, false)
     })?;
@@ -337,11 +342,14 @@ pub(super) fn zremrangebylex(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Erro
 fn remove(
     tx: &mut Tx<'_>,
     args: Args<'_>,
+    event: &'static str,
     ranks: impl FnOnce(&Zset) -> Range<usize>,
 ) -> Result<(), Error> {
-    tx.update(args.at(1), |zset: &mut Zset| {
+    tx.shrink(args.at(1), (Class::ZSET, event), |zset: &mut Zset| {
         let ranks = ranks(zset);
-        zset.remove_range(ranks)
+        let is_any = !ranks.is_empty();
+        zset.remove_range(ranks);
+        is_any
     })?;
     Ok(())
 }
@@ -354,6 +362,7 @@ pub(super) fn zrangestore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> 
     let query = Query::parse(args, 3, stores)?;
     let dialect = tx.dialect();
     let (mut result, mut by_chance) = (Vec::new(), false);
+    tx.event_of_miss(args.at(2));
     if let Some(zset) = tx.collection::<Zset>(args.at(2))? {
         by_chance = query.finds_by_chance(zset);
         let members = zset.range(query.ranks(zset, dialect));
@@ -361,7 +370,7 @@ pub(super) fn zrangestore(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> 
     }
     let is_counted = matches!(query.wanted, Wanted::Ranks(..));
     begin_packed(&mut result, is_counted, &tx.thresholds());
-    store(tx, args.at(1), result)?;
+    store(tx, args.at(1), result, "zrangestore")?;
     if by_chance {
         tx.taint(tx.db_number(), args.at(1), Doubt::Existence);
     }
@@ -388,14 +397,18 @@ pub(crate) fn store(
     tx: &mut Tx<'_>,
     key: &[u8],
     members: Vec<(Box<[u8]>, f64)>,
+    event: &'static str,
 ) -> Result<(), Error> {
     if members.is_empty() {
-        tx.remove(key);
+        if tx.remove(key).is_some() {
+            tx.event(Class::GENERIC, "del", key);
+        }
         return Ok(());
     }
     let zset = Zset::from_members(&members, &tx.thresholds())
         .map_err(|error| Error::Owned(format!("ERR {error}")))?;
-    tx.set(key, None, NewValue::Object(Box::new(zset.into_object())));
+    tx.overwrite(key, None, NewValue::Object(Box::new(zset.into_object())));
+    tx.event(Class::ZSET, event, key);
     Ok(())
 }
 
