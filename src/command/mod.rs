@@ -39,9 +39,12 @@ pub use families::generic::type_name;
 pub use families::introspection::{info_text, resident};
 pub use families::stream::answer_wait;
 pub use rows::error::{OUT_OF_MEMORY, READONLY, TOO_LARGE};
+pub use rows::inbox::{Inbox, Push};
 pub use rows::latency_events::LatencyEvents;
 pub use rows::logs::{Entry as LogEntry, Logs};
-pub use rows::monitor::{Inbox, Monitors};
+pub use rows::monitor::Monitors;
+pub use rows::output_limits::{Class as OutputClass, OutputLimits};
+pub use rows::pubsub::{Message, Pubsub, Subscriptions, Woken};
 pub use rows::queue::Transaction;
 pub use rows::scripting::{
     FunctionShown, LibraryShown, NoSuchShare, Script, ScriptCall, ScriptFigures, ScriptShare,

@@ -55,6 +55,36 @@ impl Dialect {
         self.since(NEVER, (8, 1))
     }
 
+    /// Whether messages and the replies to SUBSCRIBE reach a client that has turned replies off (since Redis 7.0).
+    ///
+    /// Source: redis 7.0 networking.c, `prepareClientToWrite` with `CLIENT_PUSHING`.
+    #[must_use]
+    pub const fn pushes_in_silence(self) -> bool {
+        self.since_redis(7, 0)
+    }
+
+    /// Whether a client that publishes to itself gets the reply before the message (since Redis 7.2).
+    ///
+    /// Source: redis 7.2 networking.c, `_addReplyToBufferOrList` with `pending_push_messages`.
+    #[must_use]
+    pub const fn replies_before_own_pushes(self) -> bool {
+        self.since_redis(7, 2)
+    }
+
+    /// Returns what a client that speaks RESP2 and has a subscription may do, in the error's words.
+    ///
+    /// Source: redis 6.0, 6.2 and 7.0 server.c, `processCommand`.
+    #[must_use]
+    pub const fn subscribers_commands(self) -> &'static str {
+        match () {
+            () if self.since_redis(7, 0) => {
+                "(P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET"
+            }
+            () if self.since_redis(6, 2) => "(P)SUBSCRIBE / (P)UNSUBSCRIBE / PING / QUIT / RESET",
+            () => "(P)SUBSCRIBE / (P)UNSUBSCRIBE / PING / QUIT",
+        }
+    }
+
     /// Whether CLIENT LIST shows this field.
     ///
     /// Source: networking.c, `catClientInfoString`, of Redis 6.0 to 8.2 and Valkey 8.1 and 9.1.

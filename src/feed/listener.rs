@@ -39,6 +39,15 @@ impl Listener {
         Self { feed, number }
     }
 
+    /// Returns what changes this listener's interest from elsewhere.
+    #[must_use]
+    pub fn dial(&self) -> Dial {
+        Dial {
+            feed: Arc::clone(&self.feed),
+            number: self.number,
+        }
+    }
+
     /// Listens for something else from now on.
     pub fn set_interest(&self, interest: Interest) {
         self.feed.ring().set_interest(self.number, interest);
@@ -68,6 +77,21 @@ impl Listener {
             }
             shown.await;
         }
+    }
+}
+
+/// Changes what a listener listens for, while another task waits for its next batch.
+#[derive(Debug)]
+pub struct Dial {
+    feed: Arc<Feed>,
+    number: u64,
+}
+
+impl Dial {
+    /// Listens for something else from the writer's next turn on. Does nothing once the listener is gone.
+    pub fn set_interest(&self, interest: Interest) {
+        self.feed.ring().set_interest(self.number, interest);
+        self.feed.count_wanted();
     }
 }
 

@@ -27,7 +27,7 @@ use tokio::sync::Notify;
 pub use batch::{Batch, Change, Fact};
 pub use class::Class;
 pub use interest::Interest;
-pub use listener::{Listener, Lost, News};
+pub use listener::{Dial, Listener, Lost, News};
 
 use crate::history::Point;
 use batch::{Record, What};

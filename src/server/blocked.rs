@@ -1,7 +1,8 @@
 //! A connection with a blocked command.
 //!
 //! The connection's own task waits for the first of these: the writer's signal that a key may have changed, the timeout, CLIENT
-//! UNBLOCK, CLIENT KILL, or the end of the connection. Bytes that the peer sends in the meantime are kept for later.
+//! UNBLOCK, CLIENT KILL, or the end of the connection. Bytes that the peer sends in the meantime are kept for later, and what
+//! comes into its inbox is written.
 //!
 //! The command takes its place among the generation's [`Waiters`](crate::store::Waiters) before it reads its keys, so no change
 //! can be missed. Once a change is visible, the writer checks whether anyone waits for the keys that it named. A full resync
@@ -11,11 +12,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::AsyncReadExt as _;
 
+use super::peer::Link;
 use super::session::Connection;
 use crate::command::client::Unblock;
-use crate::command::{Blocked, Counts, Error, Host as _, OUT_OF_MEMORY, TOO_LARGE, Wait};
+use crate::command::{Blocked, Counts, Error, Host as _, Inbox, OUT_OF_MEMORY, TOO_LARGE, Wait};
 use crate::store::Generation;
 
 /// How the wait ended.
@@ -29,6 +31,14 @@ enum End {
 
 const UNBLOCKED: Error = Error::Text("UNBLOCKED client unblocked via CLIENT UNBLOCK");
 
+/// Waits until something has come into the inbox.
+async fn arrives(inbox: Option<&Inbox>) {
+    match inbox {
+        Some(inbox) => inbox.wake.notified().await,
+        None => std::future::pending().await,
+    }
+}
+
 impl Connection<'_> {
     /// Waits until the blocked command has its reply.
     ///
@@ -36,7 +46,7 @@ impl Connection<'_> {
     /// If the peer is gone, or the connection was closed.
     pub(super) async fn wait(
         &mut self,
-        stream: &mut (impl AsyncRead + Unpin),
+        stream: &mut impl Link,
         blocked: Blocked,
     ) -> io::Result<()> {
         self.show_blocked(true);
@@ -67,13 +77,10 @@ impl Connection<'_> {
         Ok(())
     }
 
-    async fn wait_for(
-        &mut self,
-        stream: &mut (impl AsyncRead + Unpin),
-        wait: &Wait,
-    ) -> io::Result<End> {
+    async fn wait_for(&mut self, stream: &mut impl Link, wait: &Wait) -> io::Result<End> {
         let wake = Arc::clone(&self.session.client.wake);
         let close = self.session.client.close.clone();
+        let inbox = self.session.inbox.clone();
         let time_is_up = async {
             match wait.deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
@@ -96,6 +103,7 @@ impl Connection<'_> {
                     biased;
                     () = close.cancelled() => return Err(io::ErrorKind::ConnectionAborted.into()),
                     () = wake.notified() => {}
+                    () = arrives(inbox.as_deref()) => self.deliver_now(stream, inbox.as_deref()).await?,
                     () = &mut time_is_up => return Ok(End::TimedOut),
                     read = stream.read_buf(&mut self.input) => self.keep(read?)?,
                 }
@@ -105,6 +113,18 @@ impl Connection<'_> {
             }
         }
         Ok(End::TimedOut)
+    }
+
+    /// Writes what has come into the inbox. The reply is empty so far.
+    async fn deliver_now(
+        &mut self,
+        stream: &mut impl Link,
+        inbox: Option<&Inbox>,
+    ) -> io::Result<()> {
+        match inbox {
+            Some(inbox) => self.deliver(stream, inbox).await,
+            None => Ok(()),
+        }
     }
 
     /// Whether readers still see this generation. When a generation is replaced, its waiters are woken afterwards.

@@ -63,14 +63,19 @@ impl Clients {
     pub(super) fn sweep(&self, idle: Duration, stall: Duration) -> u64 {
         let mut stalled = 0;
         for client in self.all() {
-            let (silent_for, waiting_for, blocked) = {
+            let (silent_for, waiting_for, waits, inbox) = {
                 let shown = client.shown();
                 (
                     shown.active.elapsed(),
                     shown.stalled.map(|since| since.elapsed()),
-                    shown.blocked,
+                    // Servers spare subscribers, too.
+                    shown.blocked || client.is_subscriber(),
+                    shown.inbox.upgrade(),
                 )
             };
+            if let Some(inbox) = inbox {
+                inbox.check_limits();
+            }
             if waiting_for.is_some_and(|waited| waited > stall) {
                 tracing::warn!(
                     client = client.id,
@@ -79,7 +84,7 @@ impl Clients {
                 );
                 client.close.cancel();
                 stalled += 1;
-            } else if !idle.is_zero() && !blocked && waiting_for.is_none() && silent_for > idle {
+            } else if !idle.is_zero() && !waits && waiting_for.is_none() && silent_for > idle {
                 client.close.cancel();
             }
         }

@@ -159,7 +159,13 @@ impl Server {
                 }
             }));
         }
+        let courier = {
+            let (server, stop) = (Arc::clone(&self), stop.clone());
+            tokio::spawn(async move { server.carry(stop).await })
+        };
         self.sweep_until(&stop).await;
+        // A courier that panicked has ended too.
+        let _ = courier.await;
         for listener in accepting {
             // A listener that panicked has ended too.
             let _ = listener.await;

@@ -12,6 +12,7 @@
 mod blocked;
 mod clients;
 mod config;
+mod courier;
 mod health;
 mod listen;
 mod memory;

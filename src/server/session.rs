@@ -30,7 +30,7 @@ use super::refusals::Refusals;
 use super::shared::Server;
 use crate::command::client::Client;
 use crate::command::{
-    Ahead, Counts, Host as _, Inbox, Session, SessionCx, Tunables, answer, point_read_key,
+    Ahead, Counts, Host as _, Inbox, Replies, Session, SessionCx, Tunables, answer, point_read_key,
 };
 use crate::dialect::Dialect;
 use crate::resp::{
@@ -59,6 +59,12 @@ const TURN_WORK: usize = 20_000;
 /// Bytes of requests after which a connection yields to others: about a quarter of a millisecond. Queued commands are copied,
 /// and have no replies that would end the turn.
 const TURN_BYTES: usize = 64 << 10;
+
+/// Maximum memory of each buffer that is kept after messages were written.
+const KEPT_DELIVERY_BYTES: usize = 4 << 10;
+
+/// Bytes of requests that are read while messages are being written.
+const DELIVERY_INPUT_BYTES_MAX: usize = 1 << 20;
 
 /// How long the peer of a connection that is being closed may take to accept its last replies.
 const CLOSING_GRACE: Duration = Duration::from_millis(500);
@@ -93,6 +99,10 @@ pub(super) struct Connection<'s> {
     read_meanwhile: usize,
     /// Whether the peer has ended its side.
     ended: bool,
+    /// Whether messages are being written: nothing is answered until that is done.
+    delivers: bool,
+    /// What is taken from the inbox; kept for its room.
+    delivery: Vec<u8>,
     /// Bytes of the input that the account has granted.
     input_granted: usize,
     /// Bytes read since the connection last yielded to others.
@@ -122,6 +132,8 @@ impl<'s> Connection<'s> {
             session: Session::new(client, authenticated),
             read_meanwhile: 0,
             ended: false,
+            delivers: false,
+            delivery: Vec::new(),
             input_granted: 0,
             turn_bytes: 0,
             refusals: None,
@@ -144,10 +156,16 @@ impl<'s> Connection<'s> {
             let room = self.input.capacity() - self.input.len();
             if let Some(inbox) = &self.session.inbox {
                 let inbox = Arc::clone(inbox);
-                match self.read_beside(stream, &inbox).await? {
-                    Some(0) | None => return Ok(()),
-                    Some(read) => self.batch(stream, read).await?,
+                let Some(read) = self.read_beside(stream, &inbox).await? else {
+                    return Ok(());
+                };
+                if read == 0 && self.ended {
+                    return Ok(());
                 }
+                self.adapt(read, room);
+                self.server.served().catch_up();
+                self.batch(stream, read).await?;
+                self.give_turn(read).await;
                 continue;
             }
             let mut reading = pin!(stream.read_buf(&mut self.input));
@@ -182,7 +200,7 @@ impl<'s> Connection<'s> {
         stream.shutdown().await
     }
 
-    /// Like a read, but writes what comes into the inbox in the meantime. Returns `None` once the connection is to be closed.
+    /// Like a read, but writes what comes into the inbox in the meantime. Returns `None` once the connection must be closed.
     async fn read_beside(
         &mut self,
         stream: &mut impl Link,
@@ -193,21 +211,81 @@ impl<'s> Connection<'s> {
             tokio::select! {
                 biased;
                 () = close.cancelled() => return Ok(None),
-                read = stream.read_buf(&mut self.input) => return read.map(Some),
+                read = stream.read_buf(&mut self.input) => {
+                    return read.map(|read| Some(read).filter(|read| *read > 0));
+                }
                 () = inbox.wake.notified() => {}
             }
-            self.reply.raw(&inbox.take());
-            let (before, mut more) = (self.session.counts(), false);
-            let written = self.write(stream, &mut more).await?;
-            let read = std::mem::take(&mut self.read_meanwhile);
-            if self.ended {
+            self.deliver(stream, inbox).await?;
+            if self.ended || self.session.closing {
                 return Ok(None);
             }
-            let counts = self.session.counts().since(before);
-            self.settle(counts, if more { 0 } else { read }, written);
-            if more {
-                return Ok(Some(read));
+            if self.read_meanwhile > 0 {
+                return Ok(Some(std::mem::take(&mut self.read_meanwhile)));
             }
+        }
+    }
+
+    /// Writes what waits in the inbox by now. Reads in the meantime, but answers nothing: a reply must not end up inside a
+    /// message.
+    pub(super) async fn deliver(
+        &mut self,
+        stream: &mut impl Link,
+        inbox: &Inbox,
+    ) -> std::io::Result<()> {
+        self.delivers = true;
+        let mut left = inbox.begin_taking();
+        while left > 0 {
+            let taken = self.take_from(inbox, left);
+            if taken == 0 {
+                // The client exceeded its limits: what waited is gone, and the connection ends.
+                self.session.closing = true;
+                break;
+            }
+            left -= taken;
+            let mut more = true;
+            let written = self.write(stream, &mut more).await?;
+            self.settle(Counts::default(), 0, written);
+        }
+        // There may be very many subscribers, each with little to do.
+        self.reply.clear(KEPT_DELIVERY_BYTES);
+        self.delivers = false;
+        Ok(())
+    }
+
+    /// Takes some of the `left` bytes in the inbox into the reply, which must be empty. Returns their number.
+    fn take_from(&mut self, inbox: &Inbox, left: usize) -> usize {
+        let mut bytes = std::mem::take(&mut self.delivery);
+        bytes.clear();
+        let most = FLUSH_BYTES.min(self.server.config.reply_bytes_max);
+        inbox.take_some(&mut bytes, left.min(most));
+        let taken = bytes.len();
+        if self.hears() {
+            self.reply.raw(&bytes);
+        }
+        if bytes.capacity() <= KEPT_DELIVERY_BYTES {
+            self.delivery = bytes;
+        }
+        taken
+    }
+
+    /// Whether messages are sent: on old servers, CLIENT REPLY suppresses them, too.
+    fn hears(&self) -> bool {
+        self.session.replies == Replies::On || self.reply.dialect().pushes_in_silence()
+    }
+
+    /// Puts what came before the requests in front of their answers.
+    async fn deliver_first(&mut self, stream: &mut impl Link) -> std::io::Result<()> {
+        let Some(inbox) = self.session.inbox.clone() else {
+            return Ok(());
+        };
+        match inbox.begin_taking() {
+            0 => Ok(()),
+            few if few <= FLUSH_BYTES.min(self.server.config.reply_bytes_max) => {
+                self.take_from(&inbox, few);
+                Ok(())
+            }
+            _ => self.deliver(stream, &inbox).await,
         }
     }
 
@@ -296,6 +374,12 @@ impl<'s> Connection<'s> {
     async fn batch(&mut self, stream: &mut impl Link, read: usize) -> std::io::Result<()> {
         let mut read = read;
         loop {
+            if self.session.inbox.is_some() {
+                self.deliver_first(stream).await?;
+                if self.session.closing {
+                    return Ok(());
+                }
+            }
             let before = self.session.counts();
             let mut more = self.answer_some(stream);
             let mut written = 0;
@@ -415,7 +499,7 @@ impl<'s> Connection<'s> {
             }
             // Answer waiting requests even if the peer takes no replies: it may read only after it has sent its last request.
             let answers = self.answers_on() && *more;
-            let reads = self.answers_on() && !*more && !self.ended;
+            let reads = (self.answers_on() && !*more || self.reads_on()) && !self.ended;
             if reads {
                 self.make_room();
             }
@@ -452,7 +536,15 @@ impl<'s> Connection<'s> {
         let session = &self.session;
         let waiting = self.reply.unsent().len();
         let is_ready = !session.closing && !session.deferred && session.blocked.is_none();
-        is_ready && waiting < self.server.config.reply_bytes_max && self.reply.has_room(FLUSH_BYTES)
+        is_ready
+            && !self.delivers
+            && waiting < self.server.config.reply_bytes_max
+            && self.reply.has_room(FLUSH_BYTES)
+    }
+
+    /// Whether to read while messages wait, though not to answer: the peer may read only after it has sent its requests.
+    fn reads_on(&self) -> bool {
+        self.delivers && self.input.len() < DELIVERY_INPUT_BYTES_MAX
     }
 
     /// Writes if the peer has room; otherwise reads, if `reads` is set and bytes have arrived.

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::clients::Clients;
 use super::config::{Access, Config, Listen};
+use super::courier::Courier;
 use super::health::Watch;
 #[cfg(not(feature = "lua"))]
 use super::no_scripts::Engine;
 use crate::command::acl::Users;
 use crate::command::client::Client;
 use crate::command::{
-    Data, Host, Replication, Scripting, Seen, SetLogLevel, Statistics, Tunables, units_of,
+    Data, Host, Pubsub, Replication, Scripting, Seen, SetLogLevel, Statistics, Tunables, units_of,
 };
 use crate::resp::Budget;
 #[cfg(feature = "lua")]
@@ -26,6 +27,8 @@ pub struct Server {
     pub(super) tunables: Tunables,
     scripts: Engine,
     health: Watch,
+    pub(super) pubsub: Arc<Pubsub>,
+    pub(super) courier: Courier,
     pub(super) users: Arc<Users>,
     served: Arc<Served>,
     replication: Box<dyn Fn() -> Replication + Send + Sync>,
@@ -53,6 +56,8 @@ impl Server {
             clients: Clients::default(),
             statistics,
             health: Watch::default(),
+            pubsub: Arc::default(),
+            courier: Courier::new(served.feed()),
             users,
             served,
             replication: Box::new(replication),
@@ -90,6 +95,9 @@ fn tunables(config: &Config) -> Tunables {
     tunables.clients_max = AtomicU64::new(config.clients_max as u64);
     tunables.word_bytes_max = AtomicU64::new(config.word_bytes_max as u64);
     tunables.query_bytes_max = AtomicU64::new(config.query_bytes_max as u64);
+    let normal = config.reply_bytes_max;
+    let limits = format!("normal {normal} 0 0 {OTHER_CLIENTS}");
+    tunables.output_limits.adopt(&limits);
     tunables
 }
 
@@ -164,10 +172,7 @@ impl Host for Server {
                 self.statistics.budget.bytes_max().to_string(),
             ),
             ("proto-max-bulk-len", number(&tunables.word_bytes_max)),
-            (
-                "client-output-buffer-limit",
-                format!("normal {} 0 0 {OTHER_CLIENTS}", config.reply_bytes_max),
-            ),
+            ("client-output-buffer-limit", tunables.output_limits.shown()),
             ("dir", working_directory()),
         ];
         if config.password.is_none() {
@@ -194,6 +199,14 @@ impl Host for Server {
         self.health_of(&self.replication(), generation.as_deref())
     }
 
+    fn pubsub(&self) -> &Arc<Pubsub> {
+        &self.pubsub
+    }
+
+    fn hear(&self) {
+        self.courier.hear(|| self.wanted());
+    }
+
     fn scripting(&self) -> &dyn Scripting {
         &self.scripts
     }
@@ -214,7 +227,7 @@ impl Host for Server {
     }
 }
 
-/// A server's default limits for the kinds of clients that redtail does not have.
+/// Servers' default limits for other clients than normal ones.
 const OTHER_CLIENTS: &str = "slave 268435456 67108864 60 pubsub 33554432 8388608 60";
 
 fn working_directory() -> String {

@@ -173,6 +173,9 @@ fn check(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Err
     if cx.session.transaction.is_some() {
         transaction::check(row, args, dialect)?;
     }
+    if cx.session.is_subscriber() {
+        check_subscriber(cx, row, args)?;
+    }
     if cx.generation.is_none() && !answered(cx, row, args, "loading") {
         return Err(loading(cx));
     }
@@ -215,6 +218,43 @@ fn answered(cx: &SessionCx<'_>, row: &Command, args: Args<'_>, flag: &str) -> bo
         && !row.flags.has(Flags::SCRIPT)
         && queued.is_none_or(|queued| transaction::has_only(queued, flag, dialect))
 }
+
+/// Refuses what a client that speaks RESP2 may not do while it has a subscription: it could not tell a reply from a message.
+/// Source: redis 7.0 server.c, `processCommand`.
+#[cold]
+fn check_subscriber(
+    cx: &SessionCx<'_>,
+    row: &'static Command,
+    args: Args<'_>,
+) -> Result<(), Error> {
+    let dialect = cx.reply.dialect();
+    let Called { container, row } = called(row, args);
+    let is_allowed = container.is_none() && SUBSCRIBERS_COMMANDS.contains(&row.name);
+    if is_allowed || cx.reply.is_resp3() {
+        return Ok(());
+    }
+    let name = match container {
+        Some(container) if dialect.has_subcommand_rows() => format!("{container}|{}", row.name),
+        Some(container) => container.to_owned(),
+        None => row.name.to_owned(),
+    };
+    let allowed = dialect.subscribers_commands();
+    Err(Error::Owned(format!(
+        "ERR Can't execute '{name}': only {allowed} are allowed in this context"
+    )))
+}
+
+const SUBSCRIBERS_COMMANDS: [&str; 9] = [
+    "ping",
+    "subscribe",
+    "unsubscribe",
+    "psubscribe",
+    "punsubscribe",
+    "ssubscribe",
+    "sunsubscribe",
+    "quit",
+    "reset",
+];
 
 /// Refuses commands that are not allowed before AUTH.
 #[cold]
@@ -324,7 +364,7 @@ fn overflow(cx: &mut SessionCx<'_>, mark: usize) {
 #[cold]
 fn hold_back(cx: &mut SessionCx<'_>, mark: usize, before: Replies) {
     let turned_on = before == Replies::Off && cx.session.replies == Replies::On;
-    if !turned_on {
+    if !turned_on && !std::mem::take(&mut cx.session.pushed) {
         cx.session.closing |= cx.reply.sent() > mark;
         cx.reply.truncate(mark);
     }

@@ -7,7 +7,7 @@ use super::{describe, transaction};
 use crate::command::families::debug;
 use crate::command::families::{
     array, bitmap, cluster, connection, function, generic, geo, hash, hyperloglog, introspection,
-    lcs, list, scripting, set, sort, stream, string, vector, zset,
+    lcs, list, pubsub, scripting, set, sort, stream, string, vector, zset,
 };
 use crate::command::rows::{Command, Family};
 
@@ -16,7 +16,7 @@ const FAMILIES: &[Family] = &[
     connection::FAMILY,
     introspection::FAMILY,
     describe::FAMILY,
-    introspection::MESSAGES,
+    pubsub::FAMILY,
     introspection::REFUSED,
     transaction::FAMILY,
     function::FAMILY,

@@ -81,7 +81,13 @@ fn hang_up(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
 }
 
 fn ping(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let is_subscriber = cx.session.is_subscriber() && !cx.reply.is_resp3();
     match (args.len(), args.get(1)) {
+        (1 | 2, message) if is_subscriber => {
+            cx.reply.array(2);
+            cx.reply.bulk(b"pong");
+            cx.reply.bulk(message.unwrap_or_default());
+        }
         (1, _) => cx.reply.simple("PONG"),
         (2, Some(message)) => cx.reply.bulk(message),
         _ => return Err(Error::Arity("ping".to_owned())),
@@ -134,7 +140,10 @@ fn reset(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     session.transaction = None;
     session.watching = None;
     session.touches = true;
-    session.inbox = None;
+    session.subscriptions = None;
+    if let Some(inbox) = session.inbox.take() {
+        cx.reply.raw(&inbox.take());
+    }
     {
         let mut shown = session.client.shown();
         shown.monitors = false;
@@ -253,6 +262,9 @@ fn hello(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     }
     if let Some(name) = greeting.name {
         cx.session.client.shown().name = name;
+    }
+    if let Some(inbox) = &cx.session.inbox {
+        cx.reply.raw(&inbox.switch(protocol));
     }
     cx.reply.set_protocol(protocol);
     introduce(cx);

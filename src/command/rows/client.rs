@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use tokio::sync::Notify;
@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::acl::{DEFAULT, Login};
 use super::error::c_string;
+use super::inbox::Inbox;
+use super::output_limits::Class;
 use crate::dialect::Dialect;
 use crate::resp::Account;
 
@@ -34,6 +36,10 @@ pub struct Client {
     pub wake: Arc<Notify>,
     /// Cancelled to close the connection.
     pub close: CancellationToken,
+    /// Bytes that wait in its inbox.
+    pub inbox_bytes: AtomicUsize,
+    /// What it has subscribed to: channels, patterns and shard channels.
+    pub subscribed: [AtomicUsize; 3],
     /// The account for the memory of this connection's requests and replies, in the budget that all connections share.
     pub account: Arc<Account>,
     shown: Mutex<Shown>,
@@ -78,6 +84,8 @@ pub struct Shown {
     pub blocked: bool,
     /// Whether it watches the commands of all clients.
     pub monitors: bool,
+    /// Its inbox, if it has one.
+    pub inbox: Weak<Inbox>,
     /// Bytes that requests have room for.
     pub query_room: usize,
     /// Bytes of the commands that MULTI has queued.
@@ -115,6 +123,22 @@ impl Client {
         self.is_unix || peer.is_ok_and(|peer| peer.ip().to_canonical().is_loopback())
     }
 
+    /// Whether it has a subscription.
+    #[must_use]
+    pub fn is_subscriber(&self) -> bool {
+        let mut counts = self.subscribed.iter();
+        counts.any(|count| count.load(Ordering::Relaxed) > 0)
+    }
+
+    /// Returns the class of its output limits.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self.is_subscriber() {
+            true => Class::Pubsub,
+            false => Class::Normal,
+        }
+    }
+
     /// Creates the record of a connection made just now.
     #[must_use]
     pub fn new(
@@ -145,6 +169,7 @@ impl Client {
             no_touch: false,
             blocked: false,
             monitors: false,
+            inbox: Weak::new(),
             query_room: 0,
             queued_bytes: 0,
             unblock: None,
@@ -160,6 +185,8 @@ impl Client {
             connected: now,
             wake: Arc::default(),
             close,
+            inbox_bytes: AtomicUsize::new(0),
+            subscribed: Default::default(),
             account,
             shown: Mutex::new(shown),
         }
@@ -205,6 +232,11 @@ impl Client {
         let zero = Cow::Borrowed("0");
         let name = String::from_utf8_lossy(c_string(&shown.name, usize::MAX)).into_owned();
         let queued = shown.queued.map(|queued| queued.to_string());
+        let [channels, patterns, shard_channels] = self
+            .subscribed
+            .each_ref()
+            .map(|count| count.load(Ordering::Relaxed));
+        let output = shown.reply_bytes + self.inbox_bytes.load(Ordering::Relaxed);
         let command = match shown.command {
             (Some(container), _) if !dialect.has_subcommand_rows() => container.to_owned(),
             (Some(container), name) => format!("{container}|{name}"),
@@ -221,9 +253,9 @@ impl Client {
             ("flags", text(&self.flags(&shown))),
             ("capa", Cow::Borrowed("")),
             ("db", text(&shown.db)),
-            ("sub", zero.clone()),
-            ("psub", zero.clone()),
-            ("ssub", zero.clone()),
+            ("sub", text(&channels)),
+            ("psub", text(&patterns)),
+            ("ssub", text(&shard_channels)),
             ("multi", Cow::Owned(queued.unwrap_or("-1".to_owned()))),
             ("watch", text(&shown.watched)),
             ("qbuf", text(&shown.query_bytes)),
@@ -237,15 +269,12 @@ impl Client {
             ("rbp", zero.clone()),
             ("obl", zero.clone()),
             ("oll", zero.clone()),
-            ("omem", text(&shown.reply_bytes)),
+            ("omem", text(&output)),
             (
                 "tot-mem",
-                text(&(shown.query_room + shown.reply_bytes + shown.queued_bytes)),
+                text(&(shown.query_room + output + shown.queued_bytes)),
             ),
-            (
-                "events",
-                Cow::Borrowed(if shown.reply_bytes > 0 { "rw" } else { "r" }),
-            ),
+            ("events", Cow::Borrowed(if output > 0 { "rw" } else { "r" })),
             ("cmd", Cow::Owned(command)),
             ("user", text(&String::from_utf8_lossy(shown.user()))),
             ("redir", Cow::Borrowed("-1")),
@@ -262,6 +291,7 @@ impl Client {
     fn flags(&self, shown: &Shown) -> String {
         let flags: String = [
             (shown.monitors, 'O'),
+            (self.is_subscriber(), 'P'),
             (shown.queued.is_some(), 'x'),
             (shown.blocked, 'b'),
             (self.close.is_cancelled(), 'c'),

@@ -5,65 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tokio::sync::Notify;
-
 use super::client::Client;
+use super::inbox::Inbox;
 use super::logs::REDACTED;
 use crate::resp::Args;
 
 /// Bytes that may wait for a client that watches. A client that does not read them is disconnected: its lines must not fill the
 /// memory, and lines that are left out would be a lie.
 const WAITING_BYTES_MAX: usize = 1 << 20;
-
-/// What waits for a client besides the replies to its own commands.
-#[derive(Debug)]
-pub struct Inbox {
-    client: Arc<Client>,
-    bytes: Mutex<Vec<u8>>,
-    /// Notified when something has come.
-    pub wake: Notify,
-}
-
-impl Inbox {
-    /// Creates the inbox of a client.
-    #[must_use]
-    pub fn new(client: Arc<Client>) -> Self {
-        Self {
-            client,
-            bytes: Mutex::default(),
-            wake: Notify::new(),
-        }
-    }
-
-    fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
-        // A poisoned lock still holds whole lines.
-        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn put(&self, line: &[u8]) {
-        let mut bytes = self.bytes();
-        if bytes.len() + line.len() > WAITING_BYTES_MAX {
-            if !self.client.close.is_cancelled() {
-                tracing::warn!(
-                    client = self.client.id,
-                    address = %self.client.address,
-                    "disconnected a client that watches commands (MONITOR) faster than it reads them"
-                );
-                self.client.close.cancel();
-            }
-            return;
-        }
-        bytes.extend_from_slice(line);
-        drop(bytes);
-        self.wake.notify_one();
-    }
-
-    /// Returns what has come.
-    #[must_use]
-    pub fn take(&self) -> Vec<u8> {
-        std::mem::take(&mut *self.bytes())
-    }
-}
 
 /// The clients that watch.
 #[derive(Debug, Default)]
@@ -101,7 +50,7 @@ impl Monitors {
             let Some(inbox) = inbox.upgrade() else {
                 return false;
             };
-            inbox.put(&line);
+            inbox.put_within(&line, WAITING_BYTES_MAX);
             true
         });
         self.count.store(all.len(), Ordering::Relaxed);

@@ -12,9 +12,11 @@ use super::client::{Client, Shown};
 use super::error::Error;
 use super::error_codes::ErrorCodes;
 use super::health::Seen;
+use super::inbox::Inbox;
 use super::latency_events::LatencyEvents;
 use super::logs::Logs;
-use super::monitor::{Inbox, Monitors};
+use super::monitor::Monitors;
+use super::pubsub::{Pubsub, Subscriptions};
 use super::queue::Transaction;
 use super::scripting::Scripting;
 use super::timing::Timing;
@@ -70,8 +72,12 @@ pub struct Session {
     pub timing: Timing,
     /// Which of its reads are sampled.
     pub sampler: Sampler,
-    /// What waits for it besides replies, while it watches the commands of others.
+    /// What waits for it besides replies; created when it first asks for something of that kind.
     pub inbox: Option<Arc<Inbox>>,
+    /// What it has subscribed to.
+    pub subscriptions: Option<Box<Subscriptions>>,
+    /// Whether the last command wrote pushes, which CLIENT REPLY does not suppress, rather than a reply.
+    pub pushed: bool,
     /// Number of commands run.
     pub commands: u64,
     /// Number of those that were reads answered in a group.
@@ -156,6 +162,8 @@ impl Session {
             timing: Timing::default(),
             sampler: Sampler::default(),
             inbox: None,
+            subscriptions: None,
+            pushed: false,
             commands: 0,
             grouped: 0,
             last: (None, "NULL"),
@@ -206,6 +214,13 @@ impl Session {
         self.look_up_rights(users, dialect);
     }
 
+    /// Whether it has a subscription.
+    #[must_use]
+    #[inline]
+    pub fn is_subscriber(&self) -> bool {
+        self.subscriptions.is_some()
+    }
+
     /// Updates the connection's record from its state.
     pub fn publish(&self, shown: &mut Shown, protocol: Protocol) {
         shown.db = self.db;
@@ -238,6 +253,10 @@ pub trait Host: Send + Sync {
     fn replication(&self) -> Replication;
     /// Returns the state of the replica in words, and since when it is so.
     fn health(&self) -> Seen;
+    /// Returns all subscriptions.
+    fn pubsub(&self) -> &Arc<Pubsub>;
+    /// Listens for what clients have asked for by now: call it before the reply that promises it.
+    fn hear(&self);
     /// Returns the script engine.
     fn scripting(&self) -> &dyn Scripting;
     /// Returns whether this connection may use DEBUG.
@@ -284,6 +303,8 @@ pub struct Statistics {
     pub reply_limit_closes: AtomicU64,
     /// Connections closed because a request grew too large.
     pub query_limit_closes: AtomicU64,
+    /// How often all subscribers were disconnected because the feed had dropped something that they had not got yet.
+    pub feed_losses: AtomicU64,
     /// Error replies.
     pub errors: AtomicU64,
     /// TLS handshakes of clients that failed.
@@ -316,6 +337,7 @@ impl Default for Statistics {
             asked: Asked::default(),
             reply_limit_closes: zero(),
             query_limit_closes: zero(),
+            feed_losses: zero(),
             errors: zero(),
             tls_failures: zero(),
             slowed: zero(),
@@ -536,6 +558,26 @@ pub struct SessionCx<'a> {
 }
 
 impl SessionCx<'_> {
+    /// Returns the connection's inbox, and creates it if there is none yet.
+    pub fn inbox(&mut self) -> Arc<Inbox> {
+        let (client, limits) = (&self.session.client, &self.host.tunables().output_limits);
+        let protocol = self.reply.protocol();
+        let new = || {
+            let inbox = Inbox::new(Arc::clone(client), Arc::clone(limits), protocol);
+            let inbox = Arc::new(inbox);
+            client.shown().inbox = Arc::downgrade(&inbox);
+            inbox
+        };
+        Arc::clone(self.session.inbox.get_or_insert_with(new))
+    }
+
+    /// Appends what waits in the inbox to the reply: it came before what is appended next.
+    pub fn flush_inbox(&mut self) {
+        if let Some(inbox) = &self.session.inbox {
+            self.reply.raw(&inbox.take());
+        }
+    }
+
     /// Updates the connection's record from its state.
     pub fn publish(&self) {
         let mut shown = self.session.client.shown();

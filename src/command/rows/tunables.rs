@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::output_limits::OutputLimits;
 
 /// Sets the log level to one that servers know: `debug`, `verbose`, `notice`, `warning` or `nothing`.
 pub type SetLogLevel = Box<dyn Fn(&str) + Send + Sync>;
@@ -26,6 +28,8 @@ pub struct Tunables {
     pub query_bytes_max: AtomicU64,
     /// Number of entries that ACL LOG keeps.
     pub acl_log_max: AtomicU64,
+    /// How much output may wait for a client.
+    pub output_limits: Arc<OutputLimits>,
     /// Sets the log level; `None` if another program owns the log.
     pub log_level: Option<SetLogLevel>,
     kept: Mutex<BTreeMap<&'static str, String>>,

@@ -47,6 +47,10 @@ const LIVE: &[Live] = &[
         apply: |host, value| store(&host.tunables().query_bytes_max, value),
     },
     Live {
+        name: "client-output-buffer-limit",
+        apply: |host, value| host.tunables().output_limits.adopt(value),
+    },
+    Live {
         name: "loglevel",
         apply: |host, value| {
             if let Some(set) = &host.tunables().log_level {

@@ -6,7 +6,6 @@ mod info;
 mod info_calls;
 mod logs;
 mod memory;
-mod messages;
 mod monitor;
 pub(crate) mod refused;
 mod settings;
@@ -24,7 +23,6 @@ use refused::refused;
 
 pub use info::info_text;
 pub use memory::resident;
-pub(crate) use messages::FAMILY as MESSAGES;
 pub(crate) use refused::FAMILY as REFUSED;
 
 pub(crate) const ADMIN: Flags = ALWAYS.and(Flags::ADMIN);
@@ -169,16 +167,6 @@ fn ok(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
 
 fn null(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     cx.reply.null();
-    Ok(())
-}
-
-fn zero(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
-    cx.reply.integer(0);
-    Ok(())
-}
-
-fn nothing(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
-    cx.reply.array(0);
     Ok(())
 }
 

@@ -1,9 +1,6 @@
 //! MONITOR.
 
-use std::sync::Arc;
-
 use super::ADMIN;
-use crate::command::rows::monitor::Inbox;
 use crate::command::rows::{Arity, Command, Error, Flags, Keys, SessionCx};
 use crate::resp::Args;
 
@@ -17,11 +14,10 @@ pub(super) const MONITOR: Command = Command::new("monitor", Arity::exactly(1), K
 
 /// Source: redis 7.0 replication.c, `monitorCommand`.
 fn monitor(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
-    if cx.session.inbox.is_none() {
-        let inbox = Arc::new(Inbox::new(Arc::clone(&cx.session.client)));
+    let inbox = cx.inbox();
+    let watched = std::mem::replace(&mut cx.session.client.shown().monitors, true);
+    if !watched {
         cx.host.statistics().monitors.add(&inbox);
-        cx.session.inbox = Some(inbox);
-        cx.session.client.shown().monitors = true;
     }
     cx.reply.ok();
     Ok(())

@@ -11,7 +11,6 @@ const FIXED: &str = "ERR not supported: redtail follows the primary that it was 
 const PROCESS: &str = "ERR not supported: end redtail with a signal";
 const DISK: &str = "ERR not supported: redtail does not save on command (see --state-dir)";
 const CHAIN: &str = "ERR not supported: redtail has no replicas of its own";
-const PUBSUB: &str = "ERR not supported: redtail carries no messages; subscribe at the primary";
 pub(crate) const MODULES: &str = "ERR not supported: redtail loads no modules";
 const CLUSTER: &str = "ERR This instance has cluster support disabled";
 pub(crate) const HOT_KEYS: &str =
@@ -41,17 +40,6 @@ const REASONS: &[(&[&str], &str)] = &[
     (&["failover"], FAILOVER),
     (&["wait"], WAIT),
     (&["waitaof"], WAITAOF),
-    (
-        &[
-            "subscribe",
-            "unsubscribe",
-            "psubscribe",
-            "punsubscribe",
-            "ssubscribe",
-            "sunsubscribe",
-        ],
-        PUBSUB,
-    ),
     (&["module"], MODULES),
     (&["hotkeys"], HOT_KEYS),
     (&["backup"], BACKUP),
@@ -63,7 +51,7 @@ const REASONS: &[(&[&str], &str)] = &[
 ];
 
 /// The refused commands without subcommands.
-const PLAIN: [Named; 21] = [
+const PLAIN: [Named; 15] = [
     ("replicaof", 3, "5.0.0"),
     ("slaveof", 3, "1.0.0"),
     ("failover", -1, "6.2.0"),
@@ -76,12 +64,6 @@ const PLAIN: [Named; 21] = [
     ("replconf", -1, "3.0.0"),
     ("wait", 3, "3.0.0"),
     ("waitaof", 4, "7.2.0"),
-    ("subscribe", -2, "2.0.0"),
-    ("unsubscribe", -1, "2.0.0"),
-    ("psubscribe", -2, "2.0.0"),
-    ("punsubscribe", -1, "2.0.0"),
-    ("ssubscribe", -2, "7.0.0"),
-    ("sunsubscribe", -1, "7.0.0"),
     ("asking", 1, "3.0.0"),
     ("readonly", 1, "3.0.0"),
     ("readwrite", 1, "3.0.0"),
@@ -241,7 +223,7 @@ const OTHERS: [Command; 2] = [
 /// This file's rows.
 pub(crate) const FAMILY: Family = Family {
     group: "refused",
-    commands: &joined::<21, 2, 23>(rows(PLAIN, false), OTHERS),
+    commands: &joined::<15, 2, 17>(rows(PLAIN, false), OTHERS),
 };
 
 pub(crate) fn refuse(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {

@@ -1,0 +1,480 @@
+//! Who has subscribed to what: channels, patterns and shard channels.
+//!
+//! A message is encoded once and put into the inbox of each subscriber. Whoever publishes waits for no one but a connection that
+//! subscribes or unsubscribes at that moment.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use ahash::RandomState;
+use smallvec::SmallVec;
+
+use super::glob::Glob;
+use super::inbox::{Inbox, Push};
+use crate::dialect::Dialect;
+
+/// What a client subscribes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A channel.
+    Channel,
+    /// All channels that match a pattern.
+    Pattern,
+    /// A shard channel.
+    Shard,
+}
+
+impl Kind {
+    /// All kinds, in the order in which [`Client`](super::client::Client) counts them.
+    pub const ALL: [Self; 3] = [Self::Channel, Self::Pattern, Self::Shard];
+
+    /// Returns its element of three.
+    pub const fn of<T>(self, [channel, pattern, shard]: &[T; 3]) -> &T {
+        match self {
+            Self::Channel => channel,
+            Self::Pattern => pattern,
+            Self::Shard => shard,
+        }
+    }
+
+    const fn of_mut<T>(self, [channel, pattern, shard]: &mut [T; 3]) -> &mut T {
+        match self {
+            Self::Channel => channel,
+            Self::Pattern => pattern,
+            Self::Shard => shard,
+        }
+    }
+}
+
+/// A message.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// The channel.
+    pub channel: &'a [u8],
+    /// What is said.
+    pub payload: &'a [u8],
+    /// Whether the channel is a shard's.
+    pub sharded: bool,
+}
+
+/// A channel or a pattern.
+pub(crate) type Name = Arc<[u8]>;
+type Map<K, V> = HashMap<K, V, RandomState>;
+
+/// The inboxes of one channel's subscribers, by the client's id.
+#[derive(Debug, Default)]
+struct Subscribers(SmallVec<[(u64, Arc<Inbox>); 1]>);
+
+impl Subscribers {
+    fn add(&mut self, inbox: &Arc<Inbox>) {
+        let id = inbox.client().id;
+        // Newer clients have higher ids, so most go to the end.
+        if let Err(place) = self.0.binary_search_by_key(&id, |(id, _)| *id) {
+            self.0.insert(place, (id, Arc::clone(inbox)));
+        }
+    }
+
+    fn remove(&mut self, id: u64) {
+        if let Ok(place) = self.0.binary_search_by_key(&id, |(id, _)| *id) {
+            self.0.remove(place);
+        }
+    }
+
+    /// Puts a message into all inboxes. Returns their number.
+    fn put(&self, push: &Push, woken: &mut Woken) -> usize {
+        for (_, inbox) in &self.0 {
+            if inbox.put_push(push) {
+                woken.0.push(Arc::clone(inbox));
+            }
+        }
+        self.0.len()
+    }
+}
+
+/// Maximum bytes of a pattern's literal start that it is found by.
+const START_BYTES_MAX: usize = 32;
+
+/// The patterns, by their literal starts: a channel is compared only with patterns that start like it.
+#[derive(Debug)]
+struct Patterns {
+    by_start: Map<Box<[u8]>, Map<Name, Subscribers>>,
+    /// How many starts there are of each length.
+    lengths: [usize; START_BYTES_MAX + 1],
+    count: usize,
+}
+
+impl Default for Patterns {
+    fn default() -> Self {
+        Self {
+            by_start: Map::default(),
+            lengths: [0; START_BYTES_MAX + 1],
+            count: 0,
+        }
+    }
+}
+
+impl Patterns {
+    /// Returns the pattern's literal start.
+    fn start(pattern: &[u8]) -> &[u8] {
+        let special = pattern.iter().position(|byte| b"*?[\\".contains(byte));
+        let end = special.unwrap_or(pattern.len()).min(START_BYTES_MAX);
+        pattern.get(..end).unwrap_or_default()
+    }
+
+    fn count_start(&mut self, start: &[u8], by: isize) {
+        if let Some(count) = self.lengths.get_mut(start.len()) {
+            *count = count.saturating_add_signed(by);
+        }
+    }
+
+    fn add(&mut self, pattern: &Name, inbox: &Arc<Inbox>) {
+        let start = Self::start(pattern);
+        if !self.by_start.contains_key(start) {
+            self.count_start(start, 1);
+            self.by_start.insert(start.into(), Map::default());
+        }
+        let Some(found) = self.by_start.get_mut(start) else {
+            return;
+        };
+        let before = found.len();
+        found.entry(Arc::clone(pattern)).or_default().add(inbox);
+        self.count += found.len() - before;
+    }
+
+    fn remove(&mut self, pattern: &[u8], id: u64) {
+        let start = Self::start(pattern);
+        let Some(found) = self.by_start.get_mut(start) else {
+            return;
+        };
+        self.count -= usize::from(remove(found, pattern, id));
+        if found.is_empty() {
+            self.by_start.remove(start);
+            self.count_start(start, -1);
+        }
+    }
+
+    /// Passes on the patterns that match.
+    fn matching<'s>(
+        &'s self,
+        channel: &[u8],
+        dialect: Dialect,
+        mut found: impl FnMut(&'s Name, &'s Subscribers),
+    ) {
+        let lengths = self
+            .lengths
+            .iter()
+            .enumerate()
+            .filter(|(_, count)| **count > 0);
+        let starts = lengths.filter_map(|(length, _)| channel.get(..length));
+        for patterns in starts.filter_map(|start| self.by_start.get(start)) {
+            for (pattern, subscribers) in patterns {
+                if Glob::new(pattern, dialect).matches(channel) {
+                    found(pattern, subscribers);
+                }
+            }
+        }
+    }
+}
+
+/// Removes a client from a channel. Returns whether it was the last one, and the channel is gone.
+fn remove(map: &mut Map<Name, Subscribers>, name: &[u8], id: u64) -> bool {
+    let Some(subscribers) = map.get_mut(name) else {
+        return false;
+    };
+    subscribers.remove(id);
+    let is_last = subscribers.0.is_empty();
+    if is_last {
+        map.remove(name);
+        // A table that was large once must not stay large.
+        if map.capacity() > 64 && map.len() < map.capacity() / 8 {
+            map.shrink_to_fit();
+        }
+    }
+    is_last
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    channels: Map<Name, Subscribers>,
+    shards: Map<Name, Subscribers>,
+    patterns: Patterns,
+}
+
+impl Tables {
+    /// The channels of a kind that is not patterns.
+    const fn named(&self, is_shard: bool) -> &Map<Name, Subscribers> {
+        match is_shard {
+            true => &self.shards,
+            false => &self.channels,
+        }
+    }
+
+    fn add(&mut self, kind: Kind, name: &Name, inbox: &Arc<Inbox>) {
+        match kind {
+            Kind::Channel => self
+                .channels
+                .entry(Arc::clone(name))
+                .or_default()
+                .add(inbox),
+            Kind::Shard => self.shards.entry(Arc::clone(name)).or_default().add(inbox),
+            Kind::Pattern => self.patterns.add(name, inbox),
+        }
+    }
+
+    fn remove(&mut self, kind: Kind, name: &[u8], id: u64) {
+        match kind {
+            Kind::Channel => drop(remove(&mut self.channels, name, id)),
+            Kind::Shard => drop(remove(&mut self.shards, name, id)),
+            Kind::Pattern => self.patterns.remove(name, id),
+        }
+    }
+}
+
+/// Connections that have got something and must be woken. Dropping it wakes them.
+#[derive(Debug, Default)]
+pub struct Woken(Vec<Arc<Inbox>>);
+
+impl Woken {
+    /// Wakes them now.
+    pub fn wake(&mut self) {
+        for inbox in self.0.drain(..) {
+            inbox.wake.notify_one();
+        }
+    }
+}
+
+impl Drop for Woken {
+    fn drop(&mut self) {
+        self.wake();
+    }
+}
+
+/// All subscriptions.
+#[derive(Debug, Default)]
+pub struct Pubsub(RwLock<Tables>);
+
+impl Pubsub {
+    fn tables(&self) -> RwLockReadGuard<'_, Tables> {
+        // A poisoned lock may lack a subscriber of a connection that has panicked.
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self) -> RwLockWriteGuard<'_, Tables> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there is a subscription of any kind.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        let tables = self.tables();
+        tables.patterns.count > 0 || !tables.channels.is_empty() || !tables.shards.is_empty()
+    }
+
+    /// Number of channels with a subscriber, patterns, and shard channels.
+    #[must_use]
+    pub fn counts(&self) -> [usize; 3] {
+        let tables = self.tables();
+        [
+            tables.channels.len(),
+            tables.patterns.count,
+            tables.shards.len(),
+        ]
+    }
+
+    /// Number of subscribers of a channel, not counting patterns.
+    #[must_use]
+    pub fn subscribers(&self, channel: &[u8], is_shard: bool) -> usize {
+        let tables = self.tables();
+        let found = tables.named(is_shard).get(channel);
+        found.map_or(0, |subscribers| subscribers.0.len())
+    }
+
+    /// The channels with a subscriber that match a pattern, or all.
+    #[must_use]
+    pub fn channels(
+        &self,
+        pattern: Option<&[u8]>,
+        is_shard: bool,
+        dialect: Dialect,
+    ) -> Vec<Arc<[u8]>> {
+        let glob = pattern.map(|pattern| Glob::new(pattern, dialect));
+        let tables = self.tables();
+        let names = tables.named(is_shard).keys();
+        let found = names.filter(|name| glob.is_none_or(|glob| glob.matches(name)));
+        found.cloned().collect()
+    }
+
+    /// Publishes a message. Returns how many times it was received: a client that has also subscribed to patterns that match
+    /// gets it for each.
+    pub fn publish(&self, message: Message<'_>, dialect: Dialect) -> usize {
+        self.deliver(message, dialect, &mut Woken::default())
+    }
+
+    /// Like [`publish`](Self::publish), but leaves it to the caller when to wake those who got it.
+    pub fn deliver(&self, message: Message<'_>, dialect: Dialect, woken: &mut Woken) -> usize {
+        let Message {
+            channel,
+            payload,
+            sharded,
+        } = message;
+        let tables = self.tables();
+        let mut received = 0;
+        if let Some(subscribers) = tables.named(sharded).get(channel) {
+            let word: &[u8] = if sharded { b"smessage" } else { b"message" };
+            received += subscribers.put(&Push::of(&[word, channel, payload]), woken);
+        }
+        if !sharded && tables.patterns.count > 0 {
+            tables
+                .patterns
+                .matching(channel, dialect, |pattern, subscribers| {
+                    let push = Push::of(&[b"pmessage", pattern, channel, payload]);
+                    received += subscribers.put(&push, woken);
+                });
+        }
+        received
+    }
+
+    /// Disconnects all subscribers. Returns their number.
+    pub fn disconnect_all(&self) -> usize {
+        let tables = self.tables();
+        let named = tables.channels.values().chain(tables.shards.values());
+        let patterns = tables.patterns.by_start.values().flat_map(Map::values);
+        let mut count = 0;
+        for (_, inbox) in named.chain(patterns).flat_map(|subscribers| &subscribers.0) {
+            let close = &inbox.client().close;
+            count += usize::from(!close.is_cancelled());
+            close.cancel();
+        }
+        count
+    }
+}
+
+/// What one client has subscribed to. Dropping it ends all of it.
+#[derive(Debug)]
+pub struct Subscriptions {
+    pubsub: Arc<Pubsub>,
+    inbox: Arc<Inbox>,
+    names: [std::collections::HashSet<Name, RandomState>; 3],
+    /// Bytes that the client's account has granted.
+    granted: usize,
+}
+
+/// Maximum subscriptions that begin or end under one lock: others must not wait for a client with very many.
+const AT_ONCE: usize = 1000;
+
+/// Bytes that one subscription takes in addition to its name.
+const OVERHEAD_BYTES: usize = 160;
+
+impl Subscriptions {
+    /// Creates the subscriptions of a client that has none yet.
+    #[must_use]
+    pub fn new(pubsub: Arc<Pubsub>, inbox: Arc<Inbox>) -> Self {
+        Self {
+            pubsub,
+            inbox,
+            names: Default::default(),
+            granted: 0,
+        }
+    }
+
+    fn cost(name: &[u8]) -> usize {
+        name.len() + OVERHEAD_BYTES
+    }
+
+    /// Gets room for subscriptions to all of `names` from the client's account. Returns whether there is.
+    #[must_use]
+    pub fn reserve<'n>(&mut self, names: impl Iterator<Item = &'n [u8]>) -> bool {
+        let bytes = names.map(Self::cost).sum();
+        let granted = self.inbox.client().account.grow(bytes);
+        if granted {
+            self.granted += bytes;
+        }
+        granted
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.names.iter().all(std::collections::HashSet::is_empty)
+    }
+
+    /// Number of subscriptions of a kind.
+    #[must_use]
+    pub fn count(&self, kind: Kind) -> usize {
+        kind.of(&self.names).len()
+    }
+
+    /// The names of a kind.
+    pub fn names(&self, kind: Kind) -> impl Iterator<Item = &Name> {
+        kind.of(&self.names).iter()
+    }
+
+    /// Subscribes to names for which there is [room](Self::reserve). Calls `done` with the number of each.
+    pub fn add<'n>(
+        &mut self,
+        kind: Kind,
+        names: impl Iterator<Item = &'n [u8]>,
+        mut done: impl FnMut(&Self, &[u8]),
+    ) {
+        let pubsub = Arc::clone(&self.pubsub);
+        let mut tables = pubsub.change();
+        for (index, name) in names.enumerate() {
+            if index % AT_ONCE == AT_ONCE - 1 {
+                drop(tables);
+                tables = pubsub.change();
+            }
+            let own = kind.of_mut(&mut self.names);
+            if own.contains(name) {
+                self.give_back(Self::cost(name));
+            } else {
+                let shared = Name::from(name);
+                tables.add(kind, &shared, &self.inbox);
+                own.insert(shared);
+            }
+            self.show(kind);
+            done(self, name);
+        }
+    }
+
+    /// Ends a subscription. Returns whether there was one.
+    pub fn remove(&mut self, kind: Kind, name: &[u8]) -> bool {
+        let found = kind.of_mut(&mut self.names).remove(name);
+        if found {
+            let id = self.inbox.client().id;
+            self.pubsub.change().remove(kind, name, id);
+            self.give_back(Self::cost(name));
+            self.show(kind);
+        }
+        found
+    }
+
+    fn give_back(&mut self, bytes: usize) {
+        self.granted = self.granted.saturating_sub(bytes);
+        self.inbox.client().account.shrink(bytes);
+    }
+
+    /// Shows the number of subscriptions to others.
+    fn show(&self, kind: Kind) {
+        let shown = kind.of(&self.inbox.client().subscribed);
+        shown.store(self.count(kind), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Subscriptions {
+    fn drop(&mut self) {
+        let client = Arc::clone(self.inbox.client());
+        for kind in Kind::ALL {
+            let names = std::mem::take(kind.of_mut(&mut self.names));
+            let names: Vec<Name> = names.into_iter().collect();
+            for some in names.chunks(AT_ONCE) {
+                let mut tables = self.pubsub.change();
+                for name in some {
+                    tables.remove(kind, name, client.id);
+                }
+            }
+            self.show(kind);
+        }
+        client.account.shrink(self.granted);
+    }
+}

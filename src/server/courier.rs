@@ -1,0 +1,172 @@
+//! The courier: one task that listens to the replica's feed, and hands what happens there to the clients that asked for it.
+//!
+//! It listens only while a client wants something. A client that subscribes is entered into the tables, then the courier listens
+//! ([`Courier::hear`]), then the client gets its reply: the writer adopts the interest with its next piece of the stream, so
+//! everything that the primary sends after the reply arrives. What the courier shows has become visible before.
+//!
+//! It waits for no client: what a client does not read waits in its inbox, within the client's limits. If the courier itself is
+//! so slow that the feed has dropped something ([`Lost`]), all who might have missed it are disconnected.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::shared::Server;
+use crate::command::{Host as _, Message, Woken};
+use crate::dialect::Dialect;
+use crate::feed::{Dial, Fact, Feed, Interest, Listener, Lost, News};
+
+/// How long the courier listens on once nobody wants anything: clients come and go.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// Receptions after which other tasks get a turn.
+const TURN_RECEPTIONS: usize = 1024;
+
+/// What the courier listens with.
+#[derive(Debug)]
+pub(super) struct Courier {
+    dial: Dial,
+    /// What it listens for.
+    heard: Mutex<Interest>,
+    /// Taken by the task.
+    listener: Mutex<Option<Listener>>,
+}
+
+impl Courier {
+    /// Creates a courier that listens for nothing yet.
+    pub(super) fn new(feed: &Arc<Feed>) -> Self {
+        let listener = feed.listen(Interest::NONE);
+        Self {
+            dial: listener.dial(),
+            heard: Mutex::default(),
+            listener: Mutex::new(Some(listener)),
+        }
+    }
+
+    fn heard(&self) -> Interest {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Also listens for what `wanted` returns.
+    pub(super) fn hear(&self, wanted: impl FnOnce() -> Interest) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = wanted();
+        if !heard.has(wanted) {
+            *heard = heard.with(wanted);
+            self.dial.set_interest(*heard);
+        }
+    }
+
+    /// Listens for nothing but what `wanted` returns.
+    fn hear_only(&self, wanted: impl FnOnce() -> Interest) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        // A client that wants more by now calls `hear` after this.
+        let wanted = wanted();
+        if *heard != wanted {
+            *heard = wanted;
+            self.dial.set_interest(wanted);
+        }
+    }
+}
+
+impl Server {
+    /// What clients want to hear.
+    pub(super) fn wanted(&self) -> Interest {
+        match self.pubsub.any() {
+            true => Interest::MESSAGES,
+            false => Interest::NONE,
+        }
+    }
+
+    /// Hands out what happens until `stop` is cancelled.
+    pub(super) async fn carry(&self, stop: CancellationToken) {
+        let listener = &self.courier.listener;
+        let taken = listener
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(mut listener) = taken else { return };
+        let mut wanted_at = Instant::now();
+        loop {
+            let news = tokio::select! {
+                () = stop.cancelled() => return,
+                news = listener.next() => news,
+                () = tokio::time::sleep(LINGER) => {
+                    self.rest(&mut wanted_at);
+                    continue;
+                }
+            };
+            match news {
+                Ok(news) => self.hand_out(&news).await,
+                Err(Lost) => self.lose_all(),
+            }
+            self.rest(&mut wanted_at);
+        }
+    }
+
+    /// Stops listening for what nobody has wanted for a while.
+    fn rest(&self, wanted_at: &mut Instant) {
+        if self.wanted().any() {
+            *wanted_at = Instant::now();
+        } else if wanted_at.elapsed() >= LINGER {
+            self.courier.hear_only(|| self.wanted());
+        }
+    }
+
+    async fn hand_out(&self, news: &News) {
+        let dialect = self.dialect_now();
+        let mut woken = Woken::default();
+        let mut received = 0;
+        for change in news.changes(self.courier.heard()) {
+            received += 1 + self.hand(change.fact, dialect, &mut woken);
+            if received >= TURN_RECEPTIONS {
+                received = 0;
+                woken.wake();
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Hands out one fact. Those who get something are woken later, through `woken`. Returns how many clients have received something.
+    fn hand(&self, fact: Fact<'_>, dialect: Dialect, woken: &mut Woken) -> usize {
+        match fact {
+            Fact::Message {
+                sharded,
+                channel,
+                payload,
+            } => {
+                let message = Message {
+                    channel,
+                    payload,
+                    sharded,
+                };
+                self.pubsub.deliver(message, dialect, woken)
+            }
+            _ => 0,
+        }
+    }
+
+    fn dialect_now(&self) -> Dialect {
+        let generation = self.served().peek();
+        let dialect = generation.as_deref().map(|generation| generation.dialect);
+        dialect.or(self.config.dialect).unwrap_or_default()
+    }
+
+    /// Nothing is left out silently: those who might have missed something are disconnected.
+    #[cold]
+    fn lose_all(&self) {
+        let clients = self.pubsub.disconnect_all();
+        if clients == 0 {
+            return;
+        }
+        let losses = &self.statistics.feed_losses;
+        let count = losses.fetch_add(1, Ordering::Relaxed) + 1;
+        tracing::error!(
+            clients,
+            count,
+            "the primary sent messages faster than they could be handed out: disconnected all subscribers, because some messages are lost"
+        );
+    }
+}
