@@ -129,6 +129,8 @@ impl Sources {
             attempts_since_lost: link.attempts_since_lost,
             last_error: link.last_error,
             needs_a_person: link.needs_a_person,
+            silent_for: link.silent_for,
+            is_unacknowledged: link.is_unacknowledged,
             upstream_mode: link.mode.word(),
             replid: history
                 .replid

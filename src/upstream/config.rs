@@ -140,6 +140,9 @@ pub struct Config {
     pub relief: Relief,
     /// How often to ask the server for its offset, on a separate connection; `None` for never.
     pub proof_every: Option<Duration>,
+    /// Whether to notice within two seconds that the server hangs or cannot be reached. While the server sends nothing, redtail
+    /// then asks it PING once a second on that connection. The link itself stays until [`Timing::silence`].
+    pub watch: bool,
 }
 
 impl Config {
@@ -155,6 +158,7 @@ impl Config {
             spool: SpoolLimits::default(),
             relief: Relief::default(),
             proof_every: None,
+            watch: true,
         }
     }
 }

@@ -14,6 +14,7 @@ use super::config::{Config, Timing};
 use super::error::Error;
 use super::gather::Gather;
 use super::line::Line;
+use super::route::Route;
 use super::tls;
 use crate::limits::NAME_ADDRESSES_MAX;
 
@@ -21,6 +22,11 @@ use crate::limits::NAME_ADDRESSES_MAX;
 pub(super) trait Connection: AsyncRead + AsyncWrite + Unpin + Send {
     /// Lets the kernel gather incoming bytes, if the transport supports it.
     fn gather(&self) -> Option<Gather> {
+        None
+    }
+
+    /// Returns a handle that says whether what is sent arrives, if the transport knows.
+    fn route(&self) -> Option<Route> {
         None
     }
 
@@ -48,6 +54,10 @@ impl Connection for TcpStream {
 
     fn gather(&self) -> Option<Gather> {
         Gather::of(self)
+    }
+
+    fn route(&self) -> Option<Route> {
+        Route::of(self)
     }
 }
 

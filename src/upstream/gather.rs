@@ -3,11 +3,10 @@
 //! A primary sends its snapshot in pieces of a few kilobytes. Waking the task for each piece, and then the writer, costs a
 //! tenth of the processor time of a full sync.
 
-use std::io;
-use std::mem::size_of_val;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use super::options::set_low_water;
 use crate::limits::READ_CHUNK_BYTES;
 
 /// A second handle of the socket, to set its low-water mark: the number of unread bytes at which the kernel wakes the task.
@@ -55,29 +54,6 @@ impl Gather {
 pub(super) const GATHER_TIME: Duration = Duration::from_millis(5);
 /// A read of fewer bytes is not worth gathering.
 const TRICKLE_BYTES: usize = 2 << 10;
-
-/// Sets `SO_RCVLOWAT`. If the socket already contains enough bytes, Linux wakes the waiting task at once (tcp.c,
-/// `tcp_set_rcvlowat`).
-fn set_low_water(socket: &OwnedFd, bytes: usize) -> io::Result<()> {
-    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
-    let size = libc::socklen_t::try_from(size_of_val(&bytes)).unwrap_or(0);
-    #[expect(unsafe_code, reason = "no library has this option")]
-    // SAFETY: the descriptor is open as long as `socket` lives, and the option's value is an integer of the given size.
-    let done = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_RCVLOWAT,
-            (&raw const bytes).cast(),
-            size,
-        )
-    };
-    if done == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
-}
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]

@@ -17,6 +17,7 @@ use tokio::time::sleep;
 
 use super::connect::Connection;
 use super::gather::Gather;
+use super::route::Route;
 use super::spool::Sender;
 
 /// A handle of a socket that the writer may read.
@@ -95,6 +96,14 @@ impl Line {
         match self {
             Self::Plain(reader, _) => reader.gather(),
             Self::Wrapped(stream) => stream.gather(),
+        }
+    }
+
+    /// Returns a handle that says whether what is sent arrives, if the transport knows.
+    pub(super) fn route(&self) -> Option<Route> {
+        match self {
+            Self::Plain(reader, _) => reader.route(),
+            Self::Wrapped(stream) => stream.route(),
         }
     }
 
@@ -197,6 +206,13 @@ impl PlainReader {
     fn gather(&self) -> Option<Gather> {
         match &self.awake {
             Some(Awake::Tcp(stream)) => stream.gather(),
+            _ => None,
+        }
+    }
+
+    fn route(&self) -> Option<Route> {
+        match &self.awake {
+            Some(Awake::Tcp(stream)) => stream.route(),
             _ => None,
         }
     }

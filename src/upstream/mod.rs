@@ -15,9 +15,9 @@
 //! 4. An accepted connection becomes a [`Link`]: how it starts, a spool of its bytes, and a place for the writer to say that
 //!    it is done. `pump` moves the bytes, and sends an acknowledgement once a second and at once on GETACK: the applied offset,
 //!    or 0 below a primary ([`AckPolicy`]). While the writer keeps up, it reads the socket itself (`holder`).
-//! 5. Beside the link, `proof` asks the server for its offset, if a limit on staleness needs that, and `sentinel` listens to one
-//!    sentinel. Whatever a sentinel says only makes redtail ask again. When the server should be left, the link ends like any
-//!    other.
+//! 5. Beside the link, `side` asks the server on a second connection whether it still answers, and for its offset if a limit on
+//!    staleness needs that (`proof`). `sentinel` listens to one sentinel. Whatever a sentinel says only makes redtail ask again.
+//!    When the server should be left, the link ends like any other.
 //! 6. The bytes end with the connection. If the writer finds them wrong, it drops the receiving end, which closes the
 //!    connection. Only when it has applied everything received does it answer with the offset to resume at. So nothing is asked
 //!    for twice, and nothing is skipped.
@@ -36,14 +36,17 @@ mod kind;
 mod line;
 mod link;
 mod marks;
+mod options;
 mod pacing;
 mod proof;
 mod pump;
 mod refusal;
 mod role;
+mod route;
 mod run;
 mod secret;
 mod sentinel;
+mod side;
 mod spool;
 mod status;
 mod syncs;

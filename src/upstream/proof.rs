@@ -1,21 +1,12 @@
 //! Proof of how far the server's history had come at a given moment.
 //!
 //! The stream alone proves little: a silent server may have nothing to send, or may be gone. So redtail asks the server at
-//! intervals, on a separate connection, for the offset of its history. A replica that has applied that offset has everything
-//! that was written before the question was sent.
+//! intervals, on a separate connection (`side`), for the offset of its history. A replica that has applied that offset has
+//! everything that was written before the question was sent.
 
-use std::convert::Infallible;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use tokio::time::sleep;
-
-use super::address::Node;
-use super::config::Config;
-use super::connect::connect;
-use super::error::Error;
 use super::role::Role;
-use super::status::Status;
-use super::wire::Wire;
 use crate::history::Point;
 
 /// How far a history had come at a given moment: this offset, or further.
@@ -29,7 +20,7 @@ pub struct Proof {
 
 impl Proof {
     /// Returns what `role` proves, if anything: a replica whose own link is down does not know how far its history has come.
-    fn of(role: &Role, at: Instant) -> Option<Self> {
+    pub(super) fn of(role: &Role, at: Instant) -> Option<Self> {
         let speaks = role.primary.is_none() || role.link_up;
         let replid = *role.histories.first()?;
         speaks.then_some(Self {
@@ -39,55 +30,6 @@ impl Proof {
                 offset: role.offset,
             },
         })
-    }
-}
-
-/// Asks for proofs as long as a link lasts.
-pub(super) struct Prober<'u> {
-    pub(super) server: &'u Node,
-    pub(super) config: &'u Config,
-    pub(super) status: &'u Status,
-    pub(super) every: Duration,
-}
-
-impl Prober<'_> {
-    /// Asks again and again. Replaces a connection that ends.
-    pub(super) async fn run(&self) -> Infallible {
-        loop {
-            let Err(error) = self.ask().await;
-            tracing::debug!(%error, "cannot ask the server for its offset");
-            sleep(self.every).await;
-        }
-    }
-
-    async fn ask(&self) -> Result<Infallible, Error> {
-        let timing = &self.config.timing;
-        let stream = connect(&self.server.address, self.server.tls, self.config).await?;
-        let mut wire = Wire::new(stream, timing.handshake);
-        wire.auth(&self.server.login).await?;
-        let doing = "answering INFO";
-        loop {
-            let asked = Instant::now();
-            let header = wire.ask(&["INFO", "replication"], doing).await?;
-            match wire.bulk(&header, doing).await? {
-                Some(info) => {
-                    let role = Role::of(&String::from_utf8_lossy(&info));
-                    self.status.prove(Proof::of(&role, asked));
-                }
-                None => self.refused(&wire.shown(&header)),
-            }
-            sleep(self.every).await;
-        }
-    }
-
-    fn refused(&self, reply: &str) {
-        if self.status.set_unprovable() {
-            tracing::warn!(
-                reply,
-                "redtail's user may not ask the server for its offset: allow it with ACL SETUSER <user> +info. Until then, only what the \
-                 server sends proves how fresh the data is: keep --max-staleness above the server's repl-ping-replica-period"
-            );
-        }
     }
 }
 

@@ -1,7 +1,5 @@
 //! The link's task: connect, shake hands, pump, reconnect.
 
-use std::convert::Infallible;
-use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -9,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::address::{Address, Node};
+use super::address::Address;
 use super::choose::Choice;
 use super::config::Config;
 use super::connect::connect;
@@ -18,8 +16,9 @@ use super::handshake::{Accepted, Handshake};
 use super::kind::Mode;
 use super::link::{Link, LinkEnd, Progress, Start};
 use super::pacing::{Pacing, Past};
-use super::proof::{Prober, Proof};
+use super::proof::Proof;
 use super::pump::Pump;
+use super::side::Side;
 use super::spool::spool;
 use super::status::{LinkState, Status};
 use super::syncs::SyncCause;
@@ -98,20 +97,6 @@ fn report(address: Option<&Address>, error: &Error, delay: Duration) {
     }
 }
 
-/// Asks the server for its offset at intervals, if configured.
-async fn prove(config: &Config, status: &Status, server: &Node) -> Infallible {
-    let Some(every) = config.proof_every else {
-        return pending().await;
-    };
-    let prober = Prober {
-        server,
-        config,
-        status,
-        every,
-    };
-    prober.run().await
-}
-
 /// The link's task.
 struct Task {
     choice: Choice,
@@ -169,9 +154,10 @@ impl Task {
             status: &self.status,
             bytes: sender,
         };
+        let side = Side::new(&server.node, &self.config, &self.status, line.route());
         let ended = tokio::select! {
             ended = pump.run(line, first) => ended,
-            never = prove(&self.config, &self.status, &server.node) => match never {},
+            never = side.run() => match never {},
             better = self.choice.must_leave(&server, &self.config, &self.status) => better,
         };
         self.past.streamed = self.status.streamed();

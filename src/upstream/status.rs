@@ -70,6 +70,21 @@ pub struct Snapshot {
     pub mode: Mode,
     /// The server that is followed or tried; `None` before the first.
     pub address: Option<Address>,
+    /// How long the server has been silent although the link is there; `None` while it gives signs of life, and if redtail does
+    /// not watch for them ([`Config::watch`](super::Config::watch)).
+    pub silent_for: Option<Duration>,
+    /// Whether, during that time, the other host does not even acknowledge what redtail sends: then the server's machine is down
+    /// or cut off. Otherwise, the server itself does not answer.
+    pub is_unacknowledged: bool,
+}
+
+/// A server that gives no sign of life, although its connection has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Silence {
+    /// The last sign of life.
+    pub(super) since: Instant,
+    /// Whether the other host does not acknowledge what redtail sends.
+    pub(super) is_unacknowledged: bool,
 }
 
 #[derive(Debug)]
@@ -90,6 +105,8 @@ struct Inner {
     failed_at: Option<Instant>,
     needs_a_person: bool,
     mode: Mode,
+    /// The silence of the server, if the link is there.
+    silence: Option<Silence>,
     /// Proofs that have not been taken yet.
     proofs: Vec<Proof>,
 }
@@ -150,6 +167,7 @@ impl Default for Status {
                 failed_at: None,
                 needs_a_person: false,
                 mode: Mode::default(),
+                silence: None,
                 proofs: Vec::new(),
             }),
             last_io: AtomicU64::new(0),
@@ -193,6 +211,10 @@ impl Status {
             needs_a_person: inner.needs_a_person,
             mode: inner.mode,
             address: inner.address.clone(),
+            silent_for: inner.silence.map(|silence| silence.since.elapsed()),
+            is_unacknowledged: inner
+                .silence
+                .is_some_and(|silence| silence.is_unacknowledged),
         }
     }
 
@@ -208,6 +230,9 @@ impl Status {
             inner.entered = Instant::now();
         }
         inner.state = state;
+        if !matches!(state, LinkState::Sync | LinkState::Connected) {
+            inner.silence = None;
+        }
         self.note_change(&mut inner, state == LinkState::Connected);
         inner.was_up |= state == LinkState::Connected;
         inner.needs_a_person &= !matches!(state, LinkState::Sync | LinkState::Connected);
@@ -278,6 +303,16 @@ impl Status {
     #[must_use]
     pub fn take_proofs(&self) -> Vec<Proof> {
         std::mem::take(&mut self.inner().proofs)
+    }
+
+    /// Returns the silence of the server; `None` while it gives signs of life.
+    pub(super) fn silence(&self) -> Option<Silence> {
+        self.inner().silence
+    }
+
+    /// Notes whether the server is silent.
+    pub(super) fn set_silence(&self, silence: Option<Silence>) {
+        self.inner().silence = silence;
     }
 
     /// Notes that the server does not reveal its offset. Returns whether that is new.

@@ -198,6 +198,7 @@ impl Wire {
             let reply = String::from_utf8_lossy(&self.buffer);
             return Err(self.error_of(&reply, "SUBSCRIBE"));
         }
+        self.buffer.clear();
         Ok(())
     }
 

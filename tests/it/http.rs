@@ -10,8 +10,8 @@ use crate::servers::{PATIENCE, Server, free_port};
 
 /// An answer.
 #[derive(Debug)]
-struct Answer {
-    status: u16,
+pub struct Answer {
+    pub status: u16,
     head: String,
     body: Vec<u8>,
 }
@@ -29,7 +29,7 @@ impl Answer {
         }
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
@@ -47,7 +47,7 @@ impl Answer {
 }
 
 /// The HTTP side of a redtail.
-struct Http(SocketAddr);
+pub struct Http(SocketAddr);
 
 impl Http {
     /// Sends `bytes`, ends our side, and reads all that comes back.
@@ -73,11 +73,11 @@ impl Http {
         Answer::of(&self.raw(format!("{request}\r\n").as_bytes()))
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub fn get(&self, path: &str) -> Answer {
         self.ask(path, &[])
     }
 
-    fn status(&self) -> Value {
+    pub fn status(&self) -> Value {
         let answer = self.get("/status.json");
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()
@@ -107,7 +107,7 @@ fn http_of(redtail: &Server) -> Http {
 }
 
 /// Starts a redtail of `primary` with HTTP, and waits until it is in sync.
-fn start(primary: &Server, arguments: &[&str]) -> (Server, Http) {
+pub fn start(primary: &Server, arguments: &[&str]) -> (Server, Http) {
     let arguments = [&["--http", "127.0.0.1:0"], arguments].concat();
     let redtail = Server::redtail_with(primary, &arguments);
     let http = http_of(&redtail);
@@ -126,7 +126,7 @@ fn alone(arguments: &[&str]) -> (Server, Http) {
 const SHAPE: &str = r#"{
  "redtail": {"version": "s", "dialect": "?s", "started_unix_ms": "n", "uptime_seconds": "n", "process_id": "n", "run_id": "s"},
  "health": {"condition": "s", "title": "s", "for_seconds": "n", "why": "s", "advice": "s", "warnings": ["s"], "answers_reads": "b"},
- "link": {"upstream": "s", "state": "s", "up": "b", "last_byte_seconds_ago": "?n", "down_seconds": "?n", "last_error": "?s",
+ "link": {"upstream": "s", "state": "s", "up": "b", "last_byte_seconds_ago": "?n", "down_seconds": "?n", "silent_seconds": "?n", "last_error": "?s",
           "received_bytes": "n", "replication_id": "s", "received_offset": "n", "applied_offset": "n", "lag_bytes": "?n",
           "lag_seconds": "?n", "spool_file_bytes": "n"},
  "sync": {"full": "n", "partial": "n", "partial_refused": "n", "loads_completed": "n", "loads_failed": "n",

@@ -67,6 +67,7 @@ mod scripted;
 mod scripts;
 mod sentinel;
 mod servers;
+mod silence;
 mod sort;
 mod state;
 mod statistics;

@@ -2,12 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use serde_json::Value as Json;
 
 use crate::browser::{Browser, ENTER, TAB};
 use crate::faults::cut::End;
 use crate::faults::proxy::{FREE, Pace, Plan, Proxy};
 use crate::servers::{PATIENCE, Server, free_port};
+use crate::silence::{signal, wait_until_watched};
 
 const PRIMARY: &str = "redis-7.0";
 
@@ -231,6 +233,103 @@ fn shows_the_break(open: &Open) {
     );
     open.browser
         .wait_for("return document.querySelectorAll('[data-line=Behind] .bands rect').length > 0");
+}
+
+#[test]
+fn a_primary_that_hangs_is_shown_in_the_words_of_info() {
+    let Some(open) = Open::plain() else { return };
+    wait_until_watched(&open.primary);
+    // Of five attempts, one must be in time, as above.
+    let mut times = Vec::new();
+    while times.len() < 5 && !times.iter().any(|took| *took <= IN_TIME) {
+        signal(&open.primary, Signal::SIGSTOP);
+        times.push(time_until_shown(&open, "primary silent"));
+        shows_the_silence(&open);
+        signal(&open.primary, Signal::SIGCONT);
+        open.shows("title", "in sync");
+        open.shows_fact("glance", "Behind", "0 s");
+    }
+    assert!(times.iter().any(|took| *took <= IN_TIME), "{times:?}");
+    open.is_sound();
+}
+
+fn shows_the_silence(open: &Open) {
+    assert_eq!(open.text("why"), open.info("redtail_health_why"));
+    assert_eq!(open.text("advice"), open.info("redtail_health_advice"));
+    assert_eq!(
+        open.browser.run("return document.body.dataset.severity"),
+        "warn"
+    );
+    open.shows_fact("glance", "Behind", "unknown");
+    open.shows_fact("glance", "Reads", "answered");
+}
+
+#[test]
+fn data_that_is_too_old_is_shown_as_refused() {
+    let Some(open) = Open::with(&[], |port| port, &["--max-staleness", "2s"]) else {
+        return;
+    };
+    wait_until_watched(&open.primary);
+    signal(&open.primary, Signal::SIGSTOP);
+    open.shows("title", "stale");
+    assert_eq!(open.text("why"), open.info("redtail_health_why"));
+    assert_eq!(open.text("advice"), open.info("redtail_health_advice"));
+    assert_eq!(
+        open.browser.run("return document.body.dataset.severity"),
+        "bad"
+    );
+    open.shows_fact("glance", "Behind", "unknown");
+    open.shows_fact("glance", "Reads", "refused");
+    assert!(
+        open.redtail
+            .command("GET a")
+            .text()
+            .starts_with("MASTERDOWN")
+    );
+    signal(&open.primary, Signal::SIGCONT);
+    open.shows("title", "in sync");
+    open.shows_fact("glance", "Reads", "answered");
+    open.is_sound();
+}
+
+#[test]
+fn a_snapshot_that_is_held_back_is_shown_with_both_sizes() {
+    let guard = ["--resync-guard", "50", "--resync-floor", "0"];
+    let Some(mut open) = Open::with(&[], |port| port, &guard) else {
+        return;
+    };
+    for number in 0..100 {
+        open.primary.command(&format!("SET key{number} old"));
+    }
+    open.redtail.wait_in_sync(&open.primary);
+    let port = open.primary.port;
+    open.primary.stop();
+    open.primary = Server::start_on(PRIMARY, Some(port), None, &[]).unwrap();
+    open.primary.command("SET key1 new");
+    open.shows("title", "held back");
+    assert_eq!(open.text("why"), open.info("redtail_health_why"));
+    assert_eq!(open.text("advice"), open.info("redtail_health_advice"));
+    assert_eq!(
+        open.browser.run("return document.body.dataset.severity"),
+        "warn"
+    );
+    open.shows("sync-title", "Snapshot held back");
+    open.shows_fact("sync-facts", "It brings", "1 keys");
+    open.shows_fact("sync-facts", "Served now", "100 keys");
+    let served = open.text("sync-served");
+    assert!(
+        served.starts_with("Served meanwhile: the old data, 100 keys as of offset "),
+        "{served}"
+    );
+    let sound = "return !document.getElementById('sync').hidden && document.getElementById('sync-bar').hidden";
+    assert_eq!(open.browser.run(sound), true);
+    open.shows_fact("glance", "Reads", "answered");
+    signal(&open.redtail, Signal::SIGUSR1);
+    open.shows("title", "in sync");
+    open.shows_fact("glance", "Keys", "1");
+    open.browser
+        .wait_for("return document.getElementById('sync').hidden");
+    open.is_sound();
 }
 
 #[test]

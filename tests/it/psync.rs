@@ -54,6 +54,7 @@ fn config(address: &str, timing: Timing, acks: AckPolicy) -> Config {
     Config {
         acks,
         timing,
+        watch: false,
         ..Config::new(address.parse().unwrap())
     }
 }

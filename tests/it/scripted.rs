@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::servers::PATIENCE;
+use crate::servers::{PATIENCE, leave_primaries_unwatched};
 
 /// A replication id.
 pub const ID: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -34,6 +34,7 @@ pub struct Scripted {
 
 impl Scripted {
     pub fn start() -> Self {
+        leave_primaries_unwatched();
         Self {
             listener: TcpListener::bind("127.0.0.1:0").expect("a free port"),
         }

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -29,6 +29,15 @@ pub const ALL: [&str; 7] = [
 /// How long anything may take before a test fails. On a working machine no test's result depends on being faster or slower than
 /// this.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Whether redtails leave out the second connection to their primary unless told otherwise.
+static UNWATCHED: AtomicBool = AtomicBool::new(false);
+
+/// From now on, each redtail makes only the link's connection to its primary, for what counts connections or treats the newest one
+/// as the link.
+pub fn leave_primaries_unwatched() {
+    UNWATCHED.store(true, Ordering::Relaxed);
+}
 
 /// A running server, killed on drop.
 pub struct Server {
@@ -236,6 +245,9 @@ impl Server {
                 &format!("127.0.0.1:{port}"),
             ]);
             command.args(arguments).current_dir(directory);
+            if UNWATCHED.load(Ordering::Relaxed) {
+                command.env("REDTAIL_WATCH_PRIMARY", "no");
+            }
             command.envs(environment.iter().copied());
             command
         })

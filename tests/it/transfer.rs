@@ -33,6 +33,7 @@ impl Follower {
         config.upstream.timing.ack = Duration::from_millis(10);
         config.upstream.timing.resync_floor = floor;
         config.upstream.acks = AckPolicy::Honest;
+        config.upstream.watch = false;
         let runtime = Runtime::new().unwrap();
         let guard = runtime.enter();
         let replica = Replica::start(config).unwrap();

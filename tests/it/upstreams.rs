@@ -14,16 +14,16 @@ use crate::servers::{Server, free_port};
 const ANY: &str = "valkey-9.1";
 
 /// The names of this machine.
-const HERE: &[&str] = &["127.0.0.1", "localhost"];
+pub const HERE: &[&str] = &["127.0.0.1", "localhost"];
 
 /// A server whose second port uses TLS.
-struct TlsServer {
-    server: Server,
+pub struct TlsServer {
+    pub server: Server,
     tls_port: u16,
 }
 
 impl TlsServer {
-    fn start(name: &str, authority: &Authority, pair: &Pair, more: &[&str]) -> Option<Self> {
+    pub fn start(name: &str, authority: &Authority, pair: &Pair, more: &[&str]) -> Option<Self> {
         Self::start_on(name, free_port(), authority, pair, more)
     }
 
@@ -45,7 +45,7 @@ impl TlsServer {
         Some(Self { server, tls_port })
     }
 
-    fn address(&self) -> String {
+    pub fn address(&self) -> String {
         format!("rediss://127.0.0.1:{}", self.tls_port)
     }
 }

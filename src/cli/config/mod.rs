@@ -182,6 +182,11 @@ settings! {
     rdb_checksum: [Switch] = "REDTAIL_RDB_CHECKSUM", "YES|NO";
     /// Seconds without a byte from the primary before the link counts as lost [default: 60]
     repl_timeout: [u64] = "REDTAIL_REPL_TIMEOUT", "SECONDS";
+    /// Whether to show within two seconds that the primary hangs or is cut off: yes or no [default: yes]
+    ///
+    /// While the primary sends nothing, redtail asks it PING once a second, on a second connection. The link itself stays until
+    /// --repl-timeout, and reads are answered as before.
+    watch_primary: [Switch] = "REDTAIL_WATCH_PRIMARY", "YES|NO";
     /// Seconds to wait for a connection, and for each reply of the handshake [default: 5]
     repl_syncio_timeout: [u64] = "REDTAIL_REPL_SYNCIO_TIMEOUT", "SECONDS";
     /// Seconds of silence before TCP probes the primary or a client; 0 never probes [default: 300]
@@ -482,6 +487,7 @@ impl Settings {
                 },
                 // The replica sets this from `max_staleness`.
                 proof_every: None,
+                watch: self.watch_primary != Some(Switch::No),
             },
             databases: self.server().databases,
             dialect: self.dialect(),

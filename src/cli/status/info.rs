@@ -114,6 +114,7 @@ impl<'t> Info<'t> {
             "up": up,
             "last_byte_seconds_ago": self.number("master_last_io_seconds_ago"),
             "down_seconds": self.number("master_link_down_since_seconds"),
+            "silent_seconds": self.number("redtail_link_silent_seconds"),
             "last_error": self.filled("redtail_last_link_error"),
             "received_bytes": self.number("total_net_repl_input_bytes"),
             "replication_id": self.filled("master_replid"),

@@ -222,7 +222,9 @@ impl Shown<'_> {
     fn upstream(&self) -> Option<String> {
         let facts = self.facts;
         let upstream = facts.text("/link/upstream")?;
+        let silent = facts.number("/link/silent_seconds");
         let link = match (facts.flag("/link/up")?, facts.number("/link/down_seconds")) {
+            (true, _) if silent.is_some() => "silent".to_owned(),
             (true, _) => "link up".to_owned(),
             (false, Some(time)) => format!("link down for {}", seconds(time)),
             (false, None) => "link down".to_owned(),

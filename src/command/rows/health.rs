@@ -17,6 +17,8 @@ pub enum Condition {
     InSync,
     /// The link streams, but much of what has arrived is not visible yet.
     CatchingUp,
+    /// The link is there, but the primary gives no sign of life. Reads are answered from the data as it was.
+    PrimarySilent,
     /// The link is down. Reads are answered from the data as it was.
     Disconnected,
     /// A new snapshot is on its way. Reads are answered from the data as it was.
@@ -33,9 +35,10 @@ pub enum Condition {
 
 impl Condition {
     /// All conditions, the best first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::InSync,
         Self::CatchingUp,
+        Self::PrimarySilent,
         Self::Disconnected,
         Self::Resyncing,
         Self::HeldBack,
@@ -50,6 +53,7 @@ impl Condition {
         match self {
             Self::InSync => "in_sync",
             Self::CatchingUp => "catching_up",
+            Self::PrimarySilent => "primary_silent",
             Self::Disconnected => "disconnected",
             Self::Resyncing => "resyncing",
             Self::HeldBack => "held_back",
@@ -116,7 +120,7 @@ impl Replication {
             condition,
             why: self.why(condition),
             advice: self.advice(condition),
-            warnings: self.warnings(data),
+            warnings: self.warnings(condition, data),
         }
     }
 
@@ -130,6 +134,7 @@ impl Replication {
             (true, _) if self.held.is_some() => Condition::HeldBack,
             (true, true) if is_syncing => Condition::Resyncing,
             (true, true) => Condition::Disconnected,
+            (true, false) if self.silent_for.is_some() => Condition::PrimarySilent,
             (true, false) if self.lag_bytes() >= CATCHING_UP_BYTES => Condition::CatchingUp,
             (true, false) => Condition::InSync,
         }
@@ -175,7 +180,7 @@ impl Replication {
                 "the data is older than --max-staleness allows, so reads answer MASTERDOWN; {}",
                 self.link_words()
             ),
-            Condition::Disconnected => {
+            Condition::Disconnected | Condition::PrimarySilent => {
                 format!(
                     "reads are answered from the data as it was; {}",
                     self.link_words()
@@ -198,9 +203,24 @@ impl Replication {
                 format!("the link to {upstream} is down: {error}")
             }
             _ if self.down_for.is_some() => format!("connecting to {upstream}"),
+            _ if self.silent_for.is_some() => self.silence_words(),
             _ => format!(
                 "the link to {upstream} is up, but brings no proof that the data is complete"
             ),
+        }
+    }
+
+    /// Returns what a silent primary no longer does.
+    fn silence_words(&self) -> String {
+        let upstream = self.upstream();
+        if self.is_unacknowledged {
+            format!(
+                "the connection to {upstream} is open, but nothing that redtail sends arrives there"
+            )
+        } else {
+            format!(
+                "the connection to {upstream} is open, but the server has not answered for more than a second"
+            )
         }
     }
 
@@ -218,6 +238,12 @@ impl Replication {
             {
                 "redtail cannot repair this: do what the error says. It keeps trying"
             }
+            Condition::PrimarySilent if self.is_unacknowledged => {
+                "Check the network between here and the primary, and that its machine runs. redtail continues by itself"
+            }
+            Condition::PrimarySilent => {
+                "Check whether the primary hangs or runs a long command. redtail continues by itself once it answers"
+            }
             Condition::Disconnected | Condition::Connecting if self.last_error.is_none() => "",
             Condition::Disconnected | Condition::Connecting => {
                 "Check that the primary runs and can be reached from here. redtail keeps trying"
@@ -229,8 +255,12 @@ impl Replication {
         advice.to_owned()
     }
 
-    fn warnings(&self, data: Data) -> Vec<String> {
+    fn warnings(&self, condition: Condition, data: Data) -> Vec<String> {
         let mut warnings = Vec::new();
+        let is_said = matches!(condition, Condition::PrimarySilent | Condition::Stale);
+        if self.silent_for.is_some() && !is_said {
+            warnings.push(self.silence_words());
+        }
         match data.tainted_keys {
             None if data.is_there && self.unknown_names.is_empty() => warnings.push(
                 "all keys answer TAINTED until the next full sync: redtail could not apply a write whose keys are unknown".to_owned(),

@@ -372,6 +372,10 @@ pub struct Replication {
     pub last_error: Option<String>,
     /// Whether the link cannot come up until an operator has fixed that error.
     pub needs_a_person: bool,
+    /// How long the primary has been silent although the link is there; `None` while it gives signs of life.
+    pub silent_for: Option<Duration>,
+    /// Whether its host does not even acknowledge what redtail sends during that time.
+    pub is_unacknowledged: bool,
     /// The mode that the upstream reports: `standalone`, `cluster` or `unknown`.
     pub upstream_mode: &'static str,
     /// The replication id that is followed, empty before the first sync.

@@ -73,6 +73,12 @@ fn link(sheet: &mut Sheet<'_>, replication: &Replication) -> Result<(), Error> {
         seconds(replication.last_io),
     )?;
     sheet.gauge(
+        "redtail_link_silent_seconds",
+        "How long the primary has given no sign of life although the link is up; 0 while it gives any. Always 0 with \
+         --watch-primary no.",
+        seconds(replication.silent_for).unwrap_or(0.0),
+    )?;
+    sheet.gauge(
         "redtail_link_needs_a_person",
         "1 if the link cannot come up until someone has fixed what the log and INFO name: a wrong password, for example.",
         flag(replication.needs_a_person),

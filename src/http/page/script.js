@@ -1,4 +1,4 @@
-// Asks redtail for its state once a second and shows the answer. One answer is shown whole: all figures are of one moment.
+// Asks redtail for its state twice a second and shows the answer. One answer is shown whole: all figures are of one moment.
 
 import { byId, setText } from "./dom.js";
 import { goUp, startKeys, tendKeys } from "./keys.js";
@@ -8,7 +8,7 @@ import { showEvents, showTables } from "./tables.js";
 import * as words from "./words.js";
 
 /** Milliseconds between two questions, while the page is seen and while it is hidden. */
-const [ASK_SEEN, ASK_HIDDEN] = [1000, 10_000];
+const [ASK_SEEN, ASK_HIDDEN] = [500, 10_000];
 /** How long redtail may take to answer. */
 const PATIENCE = 2500;
 /** The age at which the last answer counts as old even though no question has failed: a machine may have slept. */

@@ -9,6 +9,7 @@ const SEVERITIES = {
   catching_up: "busy",
   resyncing: "busy",
   loading: "busy",
+  primary_silent: "warn",
   disconnected: "warn",
   held_back: "warn",
   stale: "bad",
@@ -111,12 +112,13 @@ export function showGlance(status) {
   ]);
 }
 
-/** How far behind the data is. Without a link nobody knows, whatever the offsets say. */
+/** How far behind the data is. Without a link, or while the primary is silent, nobody knows, whatever the offsets say. */
 function behindOf(link) {
   if (!link.up) {
     const since = link.down_seconds === null ? "no link" : `link down for ${words.howLong(link.down_seconds)}`;
     return { text: "unknown", note: since };
   }
+  if (link.silent_seconds !== null) return { text: "unknown", note: `primary silent for ${words.howLong(link.silent_seconds)}` };
   if (link.lag_seconds === null) return { text: words.bytes(link.lag_bytes), note: "received, not yet visible" };
   return { text: words.seconds(link.lag_seconds), note: `${words.bytes(link.lag_bytes)} not yet visible` };
 }

@@ -23,6 +23,7 @@ use crate::pem::{Unusable, certificates, key};
 use crate::upstream::connect::Connection;
 use crate::upstream::gather::Gather;
 use crate::upstream::line::Line;
+use crate::upstream::route::Route;
 
 /// Shakes hands over `stream` with the server at `host`.
 ///
@@ -56,6 +57,10 @@ impl Connection for TlsStream<TcpStream> {
 
     fn gather(&self) -> Option<Gather> {
         Gather::of(self.get_ref().0)
+    }
+
+    fn route(&self) -> Option<Route> {
+        Route::of(self.get_ref().0)
     }
 }
 

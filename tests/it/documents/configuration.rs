@@ -35,6 +35,7 @@ const THEMES: &[(&str, &[&str])] = &[
             "tcp-keepalive",
             "resync-*",
             "max-staleness",
+            "watch-primary",
             "writer-rate",
             "spool-*",
             "stream-ignore",

@@ -30,6 +30,8 @@ pub fn config(port: u16) -> replica::Config {
     timing.retry_refused = Duration::from_millis(20);
     timing.resync_floor = Duration::ZERO;
     timing.ack = Duration::from_millis(50);
+    // The proxy takes the newest connection for the link.
+    config.upstream.watch = false;
     // Digests include expired values.
     config.expired_grace = Duration::ZERO;
     config

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 
 use super::cut::{Cut, End, Place};
-use crate::servers::PATIENCE;
+use crate::servers::{PATIENCE, leave_primaries_unwatched};
 
 /// How bytes pass the proxy.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +81,7 @@ struct Wire {
 impl Proxy {
     /// Forwards to the port `target` of this machine.
     pub fn start(target: u16) -> Self {
+        leave_primaries_unwatched();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("bound").port();
         let shared = Arc::new(Shared {

@@ -220,6 +220,7 @@ fn every_setting(primary: &Server, folder: &Path) -> Config {
                 any_name: false,
             },
             listening_port: Some(7777),
+            watch: false,
             acks: AckPolicy::Observer,
             timing: Timing {
                 handshake: Duration::from_secs(20),
@@ -341,6 +342,7 @@ fn the_link_is_described_while_it_is_up_and_when_it_is_down() {
         up.was_up && up.down_for.is_none() && up.failed_at.is_none() && up.last_error.is_none()
     );
     assert!(up.up_for.is_some() && up.disconnected_for == Duration::ZERO);
+    assert!(up.silent_for.is_none() && !up.is_unacknowledged);
     assert!(up.attempts_since_lost > 0);
     assert!(up.last_io.is_some() && !up.needs_a_person);
     assert_eq!((up.mode, up.mode.word()), (Mode::Standalone, "standalone"));

@@ -20,7 +20,7 @@ fn redtail(arguments: &[&str]) -> Command {
     command
 }
 
-fn run(arguments: &[&str]) -> Output {
+pub fn run(arguments: &[&str]) -> Output {
     redtail(arguments).output().expect("it runs")
 }
 

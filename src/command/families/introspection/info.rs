@@ -637,6 +637,13 @@ fn link(text: &mut Text, replication: &Replication) {
         "redtail_link_state_seconds",
         replication.in_state_for.as_secs(),
     );
+    let silent = replication
+        .silent_for
+        .map(|time| time.as_secs().to_string());
+    text.line(
+        "redtail_link_silent_seconds",
+        silent.as_deref().unwrap_or("-1"),
+    );
     text.line("redtail_spool_file_bytes", replication.spooled_bytes);
     text.line(
         "redtail_spool_waiting_bytes",
