@@ -71,6 +71,21 @@ enum Rdb {
     /// Prints a dump as JSON, one line per key
     #[command(after_long_help = rdb::JSON_FORMAT)]
     Json(rdb::Json),
+    /// Counts keys, elements and bytes by type, encoding, database, expiry and size
+    #[command(after_help = rdb::READS)]
+    Stats(rdb::Stats),
+    /// Prints the biggest keys
+    #[command(after_help = rdb::READS)]
+    Keys(rdb::Keys),
+    /// Prints what the keys below each prefix take, as a tree
+    #[command(after_help = rdb::READS)]
+    Prefix(rdb::Prefix),
+    /// Writes a new dump with some of the keys
+    #[command(after_help = rdb::READS)]
+    Filter(rdb::Filter),
+    /// Prints the commands that create the keys again, for redis-cli --pipe
+    #[command(after_help = rdb::READS)]
+    Resp(rdb::Resp),
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 ended by SIGTERM or SIGINT; 1 failed while running (for example, a listener could not be opened); \
@@ -127,6 +142,11 @@ pub fn main() -> ExitCode {
         Commands::Man(args) => man::man(&args),
         Commands::Rdb(Rdb::Check(args)) => return rdb::check(&args),
         Commands::Rdb(Rdb::Json(args)) => return rdb::json(&args),
+        Commands::Rdb(Rdb::Stats(args)) => return rdb::stats(&args),
+        Commands::Rdb(Rdb::Keys(args)) => return rdb::keys(&args),
+        Commands::Rdb(Rdb::Prefix(args)) => return rdb::prefix(&args),
+        Commands::Rdb(Rdb::Filter(args)) => return rdb::filter(&args),
+        Commands::Rdb(Rdb::Resp(args)) => return rdb::resp(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,6 +12,10 @@ impl<'a> Array<'a> {
         Self(array)
     }
 
+    pub(super) fn held_bytes(&self) -> usize {
+        size_of::<value::Array>() + self.0.heap_bytes()
+    }
+
     /// The number of elements.
     #[must_use]
     pub const fn len(&self) -> usize {

@@ -40,6 +40,13 @@ pub enum ErrorKind {
     Visitor,
 }
 
+/// The input cannot be opened.
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Self(codec::Error::new(0, "the file", error))
+    }
+}
+
 impl Error {
     pub(super) const fn new(error: codec::Error) -> Self {
         Self(error)

@@ -10,11 +10,13 @@
 
 mod array;
 mod collections;
+mod copy;
 mod encoding;
 mod error;
 mod item;
 mod module;
 mod read;
+mod sizes;
 mod stream;
 mod value;
 
@@ -26,6 +28,7 @@ pub use crate::rdb::{
 };
 pub use array::Array;
 pub use collections::{Field, Hash, List, Set, SortedSet};
+pub use copy::Copy;
 pub use error::{Error, ErrorKind};
 pub use item::Item;
 pub use module::Module;

@@ -15,6 +15,10 @@ impl<'a> Module<'a> {
         Self { id, raw }
     }
 
+    pub(super) const fn held_bytes(&self) -> usize {
+        self.raw.len()
+    }
+
     /// The name of the module's type, nine characters, such as `vectorset`.
     #[must_use]
     pub fn type_name(&self) -> String {

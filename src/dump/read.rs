@@ -12,11 +12,12 @@ use crate::{
     dialect::Dialect,
     rdb::{
         decode::{Sink, Summary, decode},
-        error::{self as codec, SinkError},
+        error::SinkError,
         module::ModuleAux,
         object::{Meta, Object},
         reader::Reader,
         source::ReadSource,
+        version::Version,
     },
     value::{self, Error as Unsound},
 };
@@ -79,11 +80,7 @@ impl<F: FnMut(Key<'_>) -> Result<(), BoxError>> Visitor for F {
 /// error here. A duplicate key in a database is not noticed.
 pub fn read(from: impl Read, visitor: &mut (impl Visitor + ?Sized)) -> Result<Summary, Error> {
     let mut reader = Reader::new(ReadSource::new(from));
-    let mut parts = Parts {
-        visitor,
-        type_number: 0,
-        dialect: None,
-    };
+    let mut parts = Parts::new(visitor);
     decode(&mut reader, &mut parts).map_err(Error::new)
 }
 
@@ -96,20 +93,41 @@ pub fn read_file(
     visitor: &mut (impl Visitor + ?Sized),
 ) -> Result<Summary, Error> {
     let file = File::open(path);
-    let file = file.map_err(|error| Error::new(codec::Error::new(0, "the file", error)))?;
-    read(file, visitor)
+    read(file?, visitor)
 }
 
 /// Passes on what a load would accept, and refuses the rest.
-struct Parts<'v, V: ?Sized> {
+pub(super) struct Parts<'v, V: ?Sized> {
     visitor: &'v mut V,
     /// The type number of the next value.
     type_number: u8,
+    /// The bytes of the next key and value.
+    value_bytes: u64,
     /// The dialect of the server that wrote the dump, as far as the dump has said.
     dialect: Option<Dialect>,
+    version: Option<Version>,
 }
 
-impl<V: Visitor + ?Sized> Parts<'_, V> {
+impl<'v, V: Visitor + ?Sized> Parts<'v, V> {
+    pub(super) const fn new(visitor: &'v mut V) -> Self {
+        Self {
+            visitor,
+            type_number: 0,
+            value_bytes: 0,
+            dialect: None,
+            version: None,
+        }
+    }
+
+    /// The dump's version, once its header is read.
+    pub(super) const fn version(&self) -> Option<Version> {
+        self.version
+    }
+
+    pub(super) const fn visitor(&mut self) -> &mut V {
+        self.visitor
+    }
+
     fn pass(
         &mut self,
         db: u64,
@@ -124,6 +142,7 @@ impl<V: Visitor + ?Sized> Parts<'_, V> {
             idle_s: meta.idle_s,
             freq: meta.freq,
             value,
+            file_bytes: self.value_bytes + attribute_bytes(meta),
             type_number: self.type_number,
             dialect: self.dialect.unwrap_or_default(),
         };
@@ -132,6 +151,11 @@ impl<V: Visitor + ?Sized> Parts<'_, V> {
 }
 
 impl<V: Visitor + ?Sized> Sink for Parts<'_, V> {
+    fn version(&mut self, version: Version) -> Result<(), SinkError> {
+        self.version = Some(version);
+        Ok(())
+    }
+
     fn aux(&mut self, name: &[u8], value: &[u8]) -> Result<(), SinkError> {
         self.dialect = Dialect::after_aux(self.dialect, name, value);
         self.visitor.aux(name, value).map_err(SinkError::new)
@@ -146,8 +170,8 @@ impl<V: Visitor + ?Sized> Sink for Parts<'_, V> {
         self.visitor.module_data(data).map_err(SinkError::new)
     }
 
-    fn value_type(&mut self, number: u8) {
-        self.type_number = number;
+    fn value_type(&mut self, number: u8, bytes: u64) {
+        (self.type_number, self.value_bytes) = (number, bytes);
     }
 
     fn text(&mut self, db: u64, name: &[u8], meta: &Meta, text: &[u8]) -> Result<(), SinkError> {
@@ -178,6 +202,20 @@ impl<V: Visitor + ?Sized> Sink for Parts<'_, V> {
             _ => Ok(()),
         }
     }
+}
+
+/// The bytes of what precedes a key's type number.
+const fn attribute_bytes(meta: &Meta) -> u64 {
+    // An opcode and eight bytes, an opcode and one, an opcode and a length.
+    let expiry = if meta.expire_at_ms.is_some() { 9 } else { 0 };
+    let freq = if meta.freq.is_some() { 2 } else { 0 };
+    let idle = match meta.idle_s {
+        None => 0,
+        Some(0..64) => 2,
+        Some(64..16384) => 3,
+        Some(_) => 6,
+    };
+    expiry + freq + idle
 }
 
 /// Refuses a collection with a duplicate member or field. The decoder finds those of packed layouts.

@@ -29,6 +29,10 @@ impl<'a> Stream<'a> {
         self.stream.len()
     }
 
+    pub(super) fn held_bytes(&self) -> usize {
+        size_of::<value::Stream>() + self.stream.heap_bytes()
+    }
+
     /// Whether there are no entries. An empty stream is a key like any other.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

@@ -30,6 +30,8 @@ pub struct Key<'a> {
     pub freq: Option<u8>,
     /// The value.
     pub value: Value<'a>,
+    /// The bytes that the key takes in the dump, with its attributes and its value.
+    pub file_bytes: u64,
     /// The type number, which says how the value is written.
     pub(super) type_number: u8,
     /// The dialect of the server that wrote the dump.
@@ -101,6 +103,20 @@ impl<'a> Value<'a> {
             Self::Stream(_) => "stream",
             Self::Array(_) => "array",
             Self::Module(_) => "module",
+        }
+    }
+
+    /// The number of elements, fields, members or entries; 1 for a string and for a module's value.
+    #[must_use]
+    pub fn elements(&self) -> usize {
+        match self {
+            Self::String(_) | Self::Module(_) => 1,
+            Self::List(list) => list.len(),
+            Self::Set(set) => set.len(),
+            Self::Hash(hash) => hash.len(),
+            Self::SortedSet(set) => set.len(),
+            Self::Stream(stream) => stream.len(),
+            Self::Array(array) => array.len(),
         }
     }
 

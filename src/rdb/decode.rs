@@ -89,9 +89,11 @@ pub trait Sink {
         Ok(())
     }
 
-    /// The type number of the next key, for a sink that needs the layout in which it was written.
-    fn value_type(&mut self, number: u8) {
-        let _ = number;
+    /// The type number of the next key, for a sink that needs the layout in which it was written; and the bytes of the key and
+    /// its value, with the type number and without what precedes it.
+    #[inline]
+    fn value_type(&mut self, number: u8, bytes: u64) {
+        let _ = (number, bytes);
     }
 
     /// The next value has a flaw, but servers of the writer's version load it anyway. If it cannot be kept as they have it,
@@ -168,28 +170,68 @@ pub struct Summary {
 /// The first thing that is wrong, with its offset from the RDB's start, or the sink's own error. The sink keeps what it
 /// received before the error: its owner must discard that.
 pub fn decode<S: Source>(reader: &mut Reader<S>, sink: &mut impl Sink) -> Result<Summary, Error> {
-    reader.mark_start();
-    let version = header(reader)?;
-    sink.version(version).map_err(|error| reader.error(error))?;
-    let mut decoder = Decoder {
-        reader,
-        sink,
-        db: 0,
-        meta: Meta::default(),
-        key: Vec::new(),
-        name: Vec::new(),
-        dialect: None,
-        values: Values::new(version),
-        summary: Summary {
-            version,
-            keys: 0,
-            empty_keys_skipped: 0,
-            module_aux: 0,
-            bytes: 0,
-            checksum: Checksum::Absent,
-        },
-    };
-    while decoder.step()? {}
+    let mut decoder = Decoder::begin(reader, sink)?;
+    while decoder.step()?.is_some() {}
+    decoder.finish()
+}
+
+/// What a record of a dump is, for code that copies it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Record {
+    /// A key and its value.
+    Key,
+    /// Something about the next key: its expiry, its use, what modules have attached to it.
+    Attribute,
+    /// The database of the following keys.
+    Database,
+    /// A number of keys, which only helps a server to make room.
+    Hint,
+    /// A named field about the dump.
+    Aux,
+    /// A function library.
+    Library,
+    /// Anything else that is not about one key.
+    Other,
+}
+
+impl Record {
+    const fn of(number: u8, is_valkey: bool) -> Self {
+        match number {
+            kind::EXPIRETIME_MS | kind::EXPIRETIME | kind::FREQ | kind::IDLE => Self::Attribute,
+            kind::KEY_META if !is_valkey => Self::Attribute,
+            kind::SELECTDB => Self::Database,
+            kind::RESIZEDB | kind::SLOT_INFO => Self::Hint,
+            kind::AUX => Self::Aux,
+            kind::FUNCTION2 => Self::Library,
+            kind::OPCODE_MIN.. => Self::Other,
+            _ => Self::Key,
+        }
+    }
+}
+
+/// Takes the sink, which has received the record, and the record's bytes.
+pub(crate) type TakeRecord<'r, K> =
+    &'r mut dyn FnMut(&mut K, Record, &[u8]) -> Result<(), SinkError>;
+
+/// Like [`decode`], and passes the bytes of each record, with its opcode or type number, to `record` after the sink has received
+/// it. The header, the end opcode and the checksum are no records.
+///
+/// # Errors
+/// Like [`decode`], and the errors of `record`.
+pub(crate) fn decode_records<S: Source, K: Sink>(
+    reader: &mut Reader<S>,
+    sink: &mut K,
+    record: TakeRecord<'_, K>,
+) -> Result<Summary, Error> {
+    let mut decoder = Decoder::begin(reader, sink)?;
+    let mut bytes = Vec::new();
+    decoder.reader.record();
+    while let Some(number) = decoder.step()? {
+        bytes.clear();
+        decoder.reader.recorded(&mut bytes);
+        let kind = Record::of(number, decoder.is_valkey());
+        record(decoder.sink, kind, &bytes).map_err(|error| decoder.reader.error(error))?;
+    }
     decoder.finish()
 }
 
@@ -220,14 +262,41 @@ struct Decoder<'d, S, K> {
     summary: Summary,
 }
 
+impl<'d, S: Source, K: Sink> Decoder<'d, S, K> {
+    /// Reads the header.
+    fn begin(reader: &'d mut Reader<S>, sink: &'d mut K) -> Result<Self, Error> {
+        reader.mark_start();
+        let version = header(reader)?;
+        sink.version(version).map_err(|error| reader.error(error))?;
+        Ok(Decoder {
+            reader,
+            sink,
+            db: 0,
+            meta: Meta::default(),
+            key: Vec::new(),
+            name: Vec::new(),
+            dialect: None,
+            values: Values::new(version),
+            summary: Summary {
+                version,
+                keys: 0,
+                empty_keys_skipped: 0,
+                module_aux: 0,
+                bytes: 0,
+                checksum: Checksum::Absent,
+            },
+        })
+    }
+}
+
 impl<S: Source, K: Sink> Decoder<'_, S, K> {
-    /// Reads one opcode or key. Returns false at the EOF opcode.
-    fn step(&mut self) -> Result<bool, Error> {
+    /// Reads one opcode or key. Returns its number; `None` at the EOF opcode.
+    fn step(&mut self) -> Result<Option<u8>, Error> {
         self.reader.reading("a type or opcode");
         let at = self.reader.position();
         let opcode = self.reader.u8()?;
         match opcode {
-            kind::EOF => return Ok(false),
+            kind::EOF => return Ok(None),
             kind::EXPIRETIME_MS => {
                 self.reader.reading("an expiry");
                 self.meta.expire_at_ms = Some(i64::from_le_bytes(self.reader.array()?));
@@ -257,7 +326,7 @@ impl<S: Source, K: Sink> Decoder<'_, S, K> {
             }
             number => self.key(number, at)?,
         }
-        Ok(true)
+        Ok(Some(opcode))
     }
 
     /// Reads a key and its value. The value's type is `number`, read at `type_at`.
@@ -266,12 +335,14 @@ impl<S: Source, K: Sink> Decoder<'_, S, K> {
             && let Some(([key, text], place)) = self.reader.texts_at_hand()
         {
             self.summary.keys += 1;
-            self.sink.value_type(number);
+            self.sink
+                .value_type(number, place.end.wrapping_sub(type_at));
             let given = self.sink.text(self.db, key, &self.meta, text);
             if self.meta != Meta::default() {
                 self.meta = Meta::default();
             }
-            return given.map_err(|error| Error::new(place, "a value", error).in_key(key, number));
+            return given
+                .map_err(|error| Error::new(place.start, "a value", error).in_key(key, number));
         }
         self.reader.reading("a key's name");
         let mut buffer = IntText::new();
@@ -281,7 +352,8 @@ impl<S: Source, K: Sink> Decoder<'_, S, K> {
         let meta = std::mem::take(&mut self.meta);
         self.reader.reading("a value");
         let place = self.reader.position();
-        let Decoded { object, found } = match self.values.decode(self.reader, number, type_at) {
+        let Decoded { object, end, found } = match self.values.decode(self.reader, number, type_at)
+        {
             Ok(decoded) => decoded,
             Err(error) => return Err(error.in_key(&self.key, number)),
         };
@@ -301,7 +373,7 @@ impl<S: Source, K: Sink> Decoder<'_, S, K> {
             return Ok(());
         }
         self.summary.keys += 1;
-        self.sink.value_type(number);
+        self.sink.value_type(number, end.wrapping_sub(type_at));
         let given = self.sink.key(self.db, &self.key, meta, object);
         given.map_err(|error| Error::new(place, "a value", error).in_key(&self.key, number))
     }

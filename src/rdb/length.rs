@@ -52,7 +52,7 @@ pub(super) const LEN64: u8 = 0x81;
 pub(super) const CODE: u8 = 0xc0;
 
 /// Appends a length in its shortest form. Source: redis 7.0 rdb.c, `rdbSaveLen`.
-pub(super) fn push_length(out: &mut Vec<u8>, length: u64) {
+pub(crate) fn push_length(out: &mut Vec<u8>, length: u64) {
     match (u16::try_from(length), u32::try_from(length)) {
         (Ok(short @ ..0x40), _) => out.push(short.to_le_bytes()[0]),
         (Ok(short @ ..0x4000), _) => out.extend_from_slice(&(short | 0x4000).to_be_bytes()),
@@ -100,40 +100,46 @@ impl<S: Source> Reader<S> {
     }
 
     /// Reads a string that the caller keeps. A long string that had to be assembled is moved out, so that it need not be
-    /// copied.
+    /// copied. Returns also the position at its end.
     ///
     /// # Errors
     /// Like [`Self::string`].
     #[inline]
-    pub(super) fn string_to_keep(&mut self) -> Result<Kept<'_>, Error> {
+    pub(super) fn string_to_keep(&mut self) -> Result<(Kept<'_>, u64), Error> {
         let at = self.position();
-        let item = match self.length_or_code()? {
+        let (item, end) = match self.length_or_code()? {
             Length::Plain(length) => {
                 let len = self.within(at, length, STRING_BYTES_MAX)?;
+                let end = self.position() + length;
                 if len > GIVEN_AWAY_BYTES_MIN && !self.has(len) {
                     let content = self.position();
                     let taken = self.take_vec(len);
                     let taken = taken.map_err(|error| error.in_string(at, content, len));
-                    return taken.map(Cow::Owned).map(Kept::Text);
+                    return Ok((Kept::Text(Cow::Owned(taken?)), end));
                 }
-                self.take_string(at, len).map(Item::Str)?
+                (self.take_string(at, len).map(Item::Str)?, end)
             }
             Length::Code(LZF) => {
                 let mut long = None;
                 self.inflate(at, STRING_BYTES_MAX, None, |out| {
                     long = (out.len() > GIVEN_AWAY_BYTES_MIN).then(|| std::mem::take(out));
                 })?;
+                let end = self.position();
                 match long {
-                    Some(text) => return Ok(Kept::Text(Cow::Owned(text))),
-                    None => Item::Str(&self.inflated),
+                    Some(text) => return Ok((Kept::Text(Cow::Owned(text)), end)),
+                    None => (Item::Str(&self.inflated), end),
                 }
             }
-            Length::Code(code) => self.coded_string(at, code)?,
+            Length::Code(code) => {
+                let end = self.position() + integer_bytes(code);
+                (self.coded_string(at, code)?, end)
+            }
         };
-        Ok(match item {
+        let kept = match item {
             Item::Str(text) => Kept::Text(Cow::Borrowed(text)),
             Item::Int(number) => Kept::Int(number),
-        })
+        };
+        Ok((kept, end))
     }
 
     /// Reads a string into its own box.
@@ -309,6 +315,15 @@ impl<S: Source> Reader<S> {
     }
 }
 
+/// The bytes of an integer after its code.
+const fn integer_bytes(code: u8) -> u64 {
+    match code {
+        INT8 => 1,
+        INT16 => 2,
+        _ => 4,
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
@@ -349,13 +364,13 @@ mod tests {
             for chunk in [1000, GIVEN_AWAY_BYTES_MIN, usize::MAX] {
                 let mut reader = Reader::new(Chunks(bytes.clone().into(), chunk));
                 for _ in 0..1 + usize::from(packed.is_some()) {
-                    let kept = reader.string_to_keep().unwrap();
+                    let kept = reader.string_to_keep().unwrap().0;
                     assert!(
                         matches!(kept, Kept::Text(kept) if *kept == *text),
                         "{len} {chunk}"
                     );
                 }
-                let next = reader.string_to_keep().unwrap();
+                let next = reader.string_to_keep().unwrap().0;
                 assert!(matches!(next, Kept::Int(7)), "{len} {chunk}");
             }
         }

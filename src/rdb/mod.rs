@@ -21,7 +21,7 @@ pub mod error;
 mod flaws;
 pub mod intset;
 mod kind;
-mod length;
+pub(crate) mod length;
 mod list;
 pub mod listpack;
 pub mod lzf;

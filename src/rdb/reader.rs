@@ -7,6 +7,7 @@ use super::{
 };
 use crate::limits::PREALLOCATED_BYTES_MAX;
 use bytes::{Buf, Bytes};
+use std::ops::Range;
 
 /// Reads an RDB, or the lines before it, from a [`Source`].
 ///
@@ -24,6 +25,10 @@ pub struct Reader<S> {
     /// Bytes from the marked start to the chunk's start, wrapping: the start may lie inside the chunk.
     base: u64,
     scratch: Vec<u8>,
+    /// A copy of what was read since [`record`](Self::record), without what the current chunk still has.
+    recorded: Option<Vec<u8>>,
+    /// Bytes of `chunk` that were read before the recording began or are in it.
+    record_from: usize,
     /// The last decompressed string.
     pub(super) inflated: Vec<u8>,
     reading: &'static str,
@@ -40,6 +45,8 @@ impl<S: Source> Reader<S> {
             crc: 0,
             base: 0,
             scratch: Vec::new(),
+            recorded: None,
+            record_from: 0,
             inflated: Vec::new(),
             reading: "the input",
         }
@@ -64,6 +71,25 @@ impl<S: Source> Reader<S> {
         self.crc = crc64::update(self.crc, passed);
         self.summed = self.at;
         self.crc
+    }
+
+    /// Begins to keep a copy of what is read.
+    pub(super) fn record(&mut self) {
+        self.recorded.get_or_insert_default().clear();
+        self.record_from = self.at;
+    }
+
+    /// Returns what was read since the recording began, and begins another.
+    pub(super) fn recorded(&mut self, into: &mut Vec<u8>) {
+        if let Some(earlier) = &mut self.recorded {
+            into.append(earlier);
+        }
+        into.extend_from_slice(
+            self.chunk
+                .get(self.record_from..self.at)
+                .unwrap_or_default(),
+        );
+        self.record_from = self.at;
     }
 
     /// Names what is read next. Errors quote it.
@@ -138,7 +164,7 @@ impl<S: Source> Reader<S> {
     /// Reads the next two strings if both lie in the current chunk and [`short_text`] accepts them. Returns them and the second
     /// one's position. Otherwise reads nothing.
     #[inline]
-    pub(super) fn texts_at_hand(&mut self) -> Option<([&[u8]; 2], u64)> {
+    pub(super) fn texts_at_hand(&mut self) -> Option<([&[u8]; 2], Range<u64>)> {
         let Self {
             chunk, at, base, ..
         } = self;
@@ -147,7 +173,8 @@ impl<S: Source> Reader<S> {
         let place = base.wrapping_add(to_u64(chunk.len() - after.len()));
         let (second, after) = short_text(after)?;
         *at = chunk.len() - after.len();
-        Some(([first, second], place))
+        let end = base.wrapping_add(to_u64(*at));
+        Some(([first, second], place..end))
     }
 
     /// Whether the next `len` bytes lie in the current chunk.
@@ -239,6 +266,11 @@ impl<S: Source> Reader<S> {
     /// Fetches the next chunk. All of the current one has been read.
     fn next_chunk(&mut self) -> Result<(), Error> {
         self.checksum();
+        if let Some(recorded) = &mut self.recorded {
+            let rest = self.chunk.get(self.record_from..self.at);
+            recorded.extend_from_slice(rest.unwrap_or_default());
+            self.record_from = 0;
+        }
         self.base = self.base.wrapping_add(to_u64(self.chunk.len()));
         (self.at, self.summed) = (0, 0);
         // Dropped before the next chunk is requested, so that the source can reuse its memory.

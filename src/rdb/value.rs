@@ -42,6 +42,8 @@ pub(super) struct Values {
 pub(super) struct Decoded<'r> {
     /// The value. Meaningless if it is lost.
     pub(super) object: Object<'r>,
+    /// The position at its end.
+    pub(super) end: u64,
     /// The flaw in it, if servers load the value anyway.
     pub(super) found: Option<Found>,
 }
@@ -70,19 +72,25 @@ impl Values {
         let Some(kind) = ValueType::new(number, self.version) else {
             return Err(reader.error_at(type_at, Cause::UnknownType(number)));
         };
-        let object = self.read(reader, kind)?;
+        let (object, end) = if kind == ValueType::String {
+            string(reader)?
+        } else {
+            let object = self.read(reader, kind)?;
+            (object, reader.position())
+        };
         let found = self.flaws.take();
-        Ok(Decoded { object, found })
+        Ok(Decoded { object, end, found })
     }
 
-    fn read<'r, S: Source>(
+    /// Reads a value, which is not borrowed from the reader unless it is a string.
+    fn read<S: Source>(
         &mut self,
-        reader: &'r mut Reader<S>,
+        reader: &mut Reader<S>,
         kind: ValueType,
-    ) -> Result<Object<'r>, Error> {
+    ) -> Result<Object<'static>, Error> {
         let (room, flaws) = (&mut self.room, &mut self.flaws);
         match kind {
-            ValueType::String => string(reader),
+            ValueType::String => unreachable!("a string is borrowed"),
             ValueType::List => list::plain(reader),
             ValueType::ListZiplist => list::ziplists(reader, flaws, 1),
             ValueType::ListQuicklist => list::quicklist(reader, flaws),
@@ -291,12 +299,15 @@ impl Packed {
     }
 }
 
-fn string<S: Source>(reader: &mut Reader<S>) -> Result<Object<'_>, Error> {
+/// Reads a string. Returns also the position at its end.
+fn string<S: Source>(reader: &mut Reader<S>) -> Result<(Object<'_>, u64), Error> {
     reader.reading("a string");
-    reader.string_to_keep().map(|kept| match kept {
+    let (kept, end) = reader.string_to_keep()?;
+    let object = match kept {
         Kept::Text(text) => Object::Str(text),
         Kept::Int(value) => Object::Int(value),
-    })
+    };
+    Ok((object, end))
 }
 
 fn set<S: Source>(reader: &mut Reader<S>, room: &mut Vec<u8>) -> Result<Object<'static>, Error> {

@@ -111,7 +111,7 @@ impl Version {
     }
 
     /// Whether a checksum follows the EOF opcode.
-    pub(super) fn has_checksum(self) -> bool {
+    pub(crate) fn has_checksum(self) -> bool {
         self.number >= 5
     }
 }

@@ -27,6 +27,7 @@ mod deploy;
 mod dialect;
 mod documents;
 mod dump;
+mod dump_tools;
 mod encodings;
 mod face;
 mod faults;

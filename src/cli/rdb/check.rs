@@ -1,14 +1,13 @@
 //! `redtail rdb check`: reports what a dump holds, or where it is broken.
 
-use super::{complain, read};
+use super::{complain, now_ms, one_line, read};
 use crate::dump::{BoxError, Checksum, Error, Item, Key, Summary, Value, Visitor};
 use std::{
     collections::BTreeMap,
-    fmt::{self, Write as _},
+    fmt,
     io::Write as _,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// Decodes a whole dump and reports what it holds, or where it is broken.
@@ -105,24 +104,6 @@ fn written_as(key: &Key<'_>) -> (&'static str, &'static str) {
         _ => key.layout(),
     };
     (key.value.kind(), form)
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// Returns the bytes as text on one line, cut if it is long.
-fn one_line(bytes: &[u8]) -> String {
-    const SHOWN_BYTES_MAX: usize = 100;
-    let shown = bytes.get(..SHOWN_BYTES_MAX).unwrap_or(bytes);
-    let mut line = shown.escape_ascii().to_string();
-    if shown.len() < bytes.len() {
-        let _infallible = write!(line, "… ({} bytes)", bytes.len());
-    }
-    line
 }
 
 impl fmt::Display for Report {

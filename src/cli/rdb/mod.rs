@@ -1,20 +1,40 @@
 //! `redtail rdb …`: reads dumps without a server.
 //!
-//! `check` counts and `json` prints each key as it is read: both are visitors of `dump`. `text` writes bytes, and `value` and
-//! `stream` write values.
+//! Each subcommand is a file: a visitor of `dump` that takes the keys that a `selection` lets through, and prints what it made of
+//! them. `input` opens the dumps, compressed or not, several as one. `output`, `table`, `text`, `value` and `stream` write.
 
 mod check;
+mod filter;
+mod input;
 mod json;
+mod keys;
+mod output;
+mod prefix;
+mod prefixes;
+mod resp;
+mod resp_stream;
+mod selection;
+mod stats;
 mod stream;
+mod table;
 mod text;
 mod value;
 
 use crate::dump::{self, Error, ErrorKind, Summary, Visitor};
+use std::fmt::Write as _;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use check::{Check, check};
+pub use filter::{Filter, filter};
+pub use input::READS;
 pub use json::{FORMAT as JSON_FORMAT, Json, json};
+pub use keys::{Keys, keys};
+pub use prefix::{Prefix, prefix};
+pub use resp::{Resp, resp};
+pub use stats::{Stats, stats};
 
 /// Reads the dump at `path`, or standard input for `-`.
 fn read(path: &Path, visitor: &mut impl Visitor) -> Result<Summary, Error> {
@@ -23,6 +43,31 @@ fn read(path: &Path, visitor: &mut impl Visitor) -> Result<Summary, Error> {
     } else {
         dump::read_file(path, visitor)
     }
+}
+
+/// Says which argument is wrong. Returns the exit code.
+fn misused(error: &str) -> ExitCode {
+    eprintln!("redtail: {error}");
+    ExitCode::from(2)
+}
+
+/// Now, in Unix milliseconds.
+fn now_ms() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Returns the bytes as text on one line, cut if it is long.
+fn one_line(bytes: &[u8]) -> String {
+    const SHOWN_BYTES_MAX: usize = 100;
+    let shown = bytes.get(..SHOWN_BYTES_MAX).unwrap_or(bytes);
+    let mut line = shown.escape_ascii().to_string();
+    if shown.len() < bytes.len() {
+        let _infallible = write!(line, "… ({} bytes)", bytes.len());
+    }
+    line
 }
 
 /// Prints one line on standard error: which dump is broken, where, why, and what to do.

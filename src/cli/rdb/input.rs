@@ -1,0 +1,218 @@
+//! What the subcommands read: files, standard input, compressed or not, several as one.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Read};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::complain;
+use crate::dump::{self, Error, ErrorKind, Summary, Visitor};
+
+/// The dumps to read.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Input {
+    /// The dumps, such as dump.rdb; - for standard input. Several, such as those of a cluster's primaries, are read as one
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Show no progress on a terminal
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// What follows the help of every subcommand that reads dumps.
+pub const READS: &str = "\
+A file compressed by gzip, zstd or lz4 is read directly; offsets in errors are then those of the dump inside.
+Exit codes: 0 all dumps are sound; 1 a dump is broken or cannot be read: the result covers the keys before the damage; \
+2 wrong argument.";
+
+/// A dump could not be read to its end. Its error has been printed.
+#[derive(Debug)]
+pub(super) struct Broken;
+
+impl Input {
+    /// Passes the parts of all dumps to `visitor`, one dump after the other. Returns a summary of each. Prints the error of the
+    /// first that is broken, and reads no further.
+    pub(super) fn read(&self, visitor: &mut impl Visitor) -> Result<Vec<Summary>, Broken> {
+        self.each(|from| dump::read(from, visitor))
+    }
+
+    /// Passes the bytes of all dumps to `read`, one dump after the other, like [`read`](Self::read).
+    pub(super) fn each(
+        &self,
+        mut read: impl FnMut(Box<dyn Read>) -> Result<Summary, Error>,
+    ) -> Result<Vec<Summary>, Broken> {
+        let progress = Progress::new(self);
+        let mut summaries = Vec::new();
+        for file in &self.files {
+            let opened = progress.open(file).map_err(Error::from);
+            match opened.and_then(&mut read) {
+                Ok(summary) => summaries.push(summary),
+                Err(error) => {
+                    progress.end();
+                    // The visitor's own error is reported where the output ends.
+                    if error.kind() != ErrorKind::Visitor {
+                        complain(file, &error);
+                    }
+                    return Err(Broken);
+                }
+            }
+        }
+        progress.end();
+        Ok(summaries)
+    }
+}
+
+/// How many bytes of the files have been read, shown on a terminal.
+struct Progress {
+    bar: ProgressBar,
+    read: Rc<Cell<u64>>,
+}
+
+/// Bytes after which the bar moves.
+const STEP_BYTES: u64 = 1 << 20;
+
+impl Progress {
+    fn new(input: &Input) -> Self {
+        let sizes = input.files.iter().map(std::fs::metadata);
+        let total: u64 = sizes.map(|file| file.map_or(0, |file| file.len())).sum();
+        let hidden = input.quiet || total == 0 || !io::stderr().is_terminal();
+        let target = match hidden {
+            true => ProgressDrawTarget::hidden(),
+            false => ProgressDrawTarget::stderr(),
+        };
+        let bar = ProgressBar::with_draw_target(Some(total), target);
+        let style = ProgressStyle::with_template(
+            "{bar:30} {percent:>3} %  {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left",
+        );
+        if let Ok(style) = style {
+            bar.set_style(style);
+        }
+        Self {
+            bar,
+            read: Rc::default(),
+        }
+    }
+
+    /// Opens a dump, and decompresses it if it is compressed.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Read>> {
+        let raw: Box<dyn Read> = match path == Path::new("-") {
+            true => Box::new(io::stdin().lock()),
+            false => Box::new(File::open(path)?),
+        };
+        opened(Counted {
+            from: raw,
+            bar: self.bar.clone(),
+            read: Rc::clone(&self.read),
+        })
+    }
+
+    fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Counts the bytes read from a file.
+struct Counted {
+    from: Box<dyn Read>,
+    bar: ProgressBar,
+    read: Rc<Cell<u64>>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(buffer)?;
+        let (before, after) = (self.read.get(), self.read.get() + read as u64);
+        self.read.set(after);
+        if before / STEP_BYTES != after / STEP_BYTES {
+            self.bar.set_position(after);
+        }
+        Ok(read)
+    }
+}
+
+/// The room for bytes before they are decompressed.
+const COMPRESSED_BYTES: usize = 256 << 10;
+
+/// Decompresses what `from` returns if its first bytes are those of a compressed file.
+fn opened(from: impl Read + 'static) -> io::Result<Box<dyn Read>> {
+    let mut from = BufReader::with_capacity(COMPRESSED_BYTES, from);
+    let start = from.fill_buf()?;
+    Ok(match start {
+        // Source: RFC 1952, section 2.3.1.
+        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(from)),
+        // Source: RFC 8878, section 3.1.1.
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::stream::read::Decoder::with_buffer(from)?),
+        // Source: the LZ4 frame format, version 1.6.4.
+        [0x04, 0x22, 0x4d, 0x18, ..] => Box::new(lz4_flex::frame::FrameDecoder::new(from)),
+        _ => Box::new(from),
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    #[test]
+    fn a_compressed_dump_is_read_as_the_dump_inside() {
+        let plain = std::fs::read(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/fixtures/redis-7.0.rdb"
+        ))
+        .unwrap();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&plain).unwrap();
+        let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
+        lz4.write_all(&plain).unwrap();
+        let zstd = zstd::encode_all(&plain[..], 1).unwrap();
+        // Two members of gzip make one file, as parallel compressors write it.
+        let parts = plain.split_at(1000);
+        let members = [parts.0, parts.1].map(|part| {
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            gzip.write_all(part).unwrap();
+            gzip.finish().unwrap()
+        });
+        for form in [
+            plain.clone(),
+            gzip.finish().unwrap(),
+            lz4.finish().unwrap(),
+            zstd,
+            members.concat(),
+        ] {
+            let mut read = Vec::new();
+            opened(io::Cursor::new(form))
+                .unwrap()
+                .read_to_end(&mut read)
+                .unwrap();
+            assert!(read == plain);
+        }
+    }
+
+    #[test]
+    fn damaged_compression_is_an_error_and_never_a_panic() {
+        let plain = vec![b'x'; 5000];
+        let zstd = zstd::encode_all(&plain[..], 1).unwrap();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&plain).unwrap();
+        let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
+        lz4.write_all(&plain).unwrap();
+        for form in [zstd, gzip.finish().unwrap(), lz4.finish().unwrap()] {
+            for cut in 4..form.len() {
+                let cut = form.get(..cut).unwrap().to_vec();
+                let read = opened(io::Cursor::new(cut))
+                    .and_then(|mut from| io::copy(&mut from, &mut io::sink()));
+                assert!(read.is_err() || read.unwrap() <= 5000);
+            }
+            for at in 4..form.len() {
+                let mut bad = form.clone();
+                *bad.get_mut(at).unwrap() ^= 0x55;
+                let _ = opened(io::Cursor::new(bad))
+                    .and_then(|from| io::copy(&mut from.take(1 << 20), &mut io::sink()));
+            }
+        }
+    }
+}

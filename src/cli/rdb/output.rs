@@ -1,0 +1,35 @@
+//! Results on standard output.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+/// A value as one line of JSON.
+pub(super) fn json(value: &impl Serialize) -> String {
+    // Keys are texts and numbers are finite, so this does not fail.
+    let mut text = serde_json::to_string(value).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// Prints a result. Returns 0 if it is complete.
+pub(super) fn print(text: &str, is_complete: bool) -> ExitCode {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    finish(written, is_complete)
+}
+
+/// Returns the exit code of a subcommand whose output ended like this.
+pub(super) fn finish(written: io::Result<()>, is_complete: bool) -> ExitCode {
+    match written {
+        // A reader that closes the pipe (`| head`) is not a failure.
+        Err(failure) if failure.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("redtail: cannot write to standard output: {failure}");
+            ExitCode::FAILURE
+        }
+        Ok(()) if is_complete => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
+    }
+}
