@@ -80,9 +80,18 @@ enum Rdb {
     /// Prints what the keys below each prefix take, as a tree
     #[command(after_help = rdb::READS)]
     Prefix(rdb::Prefix),
+    /// Prints the keys that differ between two dumps
+    #[command(after_help = rdb::DIFF_CODES)]
+    Diff(rdb::Diff),
     /// Writes a new dump with some of the keys
     #[command(after_help = rdb::READS)]
     Filter(rdb::Filter),
+    /// Answers reads from a dump, with no server behind it
+    #[command(after_help = rdb::SERVE_ENDS)]
+    Serve(rdb::Serve),
+    /// Takes a dump from a live primary, as a replica takes it
+    #[command(after_help = rdb::PULL_ENDS)]
+    Pull(rdb::Pull),
     /// Prints the commands that create the keys again, for redis-cli --pipe
     #[command(after_help = rdb::READS)]
     Resp(rdb::Resp),
@@ -106,7 +115,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    fn exit_code(&self) -> ExitCode {
+    pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Runtime(_) => ExitCode::from(1),
             Self::Usage(_) => ExitCode::from(2),
@@ -145,6 +154,9 @@ pub fn main() -> ExitCode {
         Commands::Rdb(Rdb::Stats(args)) => return rdb::stats(&args),
         Commands::Rdb(Rdb::Keys(args)) => return rdb::keys(&args),
         Commands::Rdb(Rdb::Prefix(args)) => return rdb::prefix(&args),
+        Commands::Rdb(Rdb::Serve(args)) => rdb::serve(args),
+        Commands::Rdb(Rdb::Pull(args)) => return rdb::pull(&args),
+        Commands::Rdb(Rdb::Diff(args)) => return rdb::diff(&args),
         Commands::Rdb(Rdb::Filter(args)) => return rdb::filter(&args),
         Commands::Rdb(Rdb::Resp(args)) => return rdb::resp(&args),
     };

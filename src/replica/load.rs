@@ -20,12 +20,12 @@ use crate::rdb::error::SinkError;
 use crate::rdb::module::ModuleAux;
 use crate::rdb::object::{Meta, Object};
 use crate::rdb::reader::Reader;
-use crate::rdb::source::Source;
+use crate::rdb::source::{ReadSource, Source};
 use crate::rdb::version::Version;
 use crate::state::{self, Migration, Taint};
 use crate::store::{
     Attached, ClusterSlots, Doubt, Entry, Generation, Keyspaces, Libraries, Loader, LoaderError,
-    NewValue, Tuning, WriteToken, unix_ms,
+    NewValue, Served, Tuning, WriteToken, unix_ms,
 };
 use crate::value::{Choices, Thresholds};
 
@@ -100,6 +100,14 @@ pub(super) enum Framing {
 }
 
 impl Framing {
+    /// The payload's length, if it is announced.
+    pub(super) const fn length(&self) -> Option<u64> {
+        match self {
+            Self::Length(length) => Some(*length),
+            Self::Mark(_) => None,
+        }
+    }
+
     fn parse(line: &[u8]) -> Result<Self, LoadError> {
         if let Some(message) = line.strip_prefix(b"-") {
             return Err(LoadError::Refused(
@@ -149,6 +157,26 @@ pub(super) struct Kept<'a> {
     pub(super) feed: &'a Arc<Feed>,
     /// Runs scripts that arrive in the stream.
     pub(super) scripting: Option<&'a Arc<dyn ReplayScripts>>,
+}
+
+/// Loads the dump that `from` returns, and serves it for ever: no primary changes it.
+///
+/// # Errors
+/// [`LoadError`] with the byte offset and what was being read.
+pub fn serve_dump(from: impl std::io::Read, databases: usize) -> Result<Served, LoadError> {
+    let (served, token) = Served::new(Arc::default());
+    let kept = Kept {
+        token: &token,
+        databases,
+        dialect: None,
+        tuning: served.tuning(),
+        feed: served.feed(),
+        scripting: None,
+    };
+    let mut reader = Reader::new(ReadSource::new(from));
+    let loaded = rdb(&mut reader, kept, 0, &LoadFigures::default())?;
+    token.serve(&served, loaded.generation);
+    Ok(served)
 }
 
 /// Loads a dump from `source` into a generation of its own: a full sync without a primary.

@@ -25,6 +25,7 @@ pub mod fuzzing;
 mod handle;
 mod load;
 mod passed;
+mod pull;
 mod pulse;
 mod rate;
 mod reply;
@@ -38,10 +39,11 @@ mod writer;
 
 pub use figures::{Fault, Figures, Held, History, LoadFigures, StreamFigures, SweepFigures};
 pub use handle::{Config, Database, EXPIRED_GRACE, Error, Prepared, Replica, Scan};
-pub use load::LoadError;
 #[cfg(any(test, feature = "testing"))]
 pub use load::load_dump;
+pub use load::{LoadError, serve_dump};
 pub use passed::{PROVIDER_COMMANDS, Passed};
+pub use pull::{Incoming, pull};
 pub use pulse::{Pulse, STUCK_AFTER};
 pub use reply::Reply;
 pub use resync::{ResyncMemory, ResyncPolicy};

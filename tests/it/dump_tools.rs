@@ -376,3 +376,238 @@ fn a_filtered_dump_takes_the_place_of_a_file_only_when_it_is_whole() {
         1
     );
 }
+
+/// Lines of `rdb diff`, sorted, and its exit code.
+fn diff(arguments: &[&str]) -> (Vec<String>, Option<i32>) {
+    let output = rdb(&[&["diff"], arguments].concat());
+    let text = String::from_utf8(output.stdout).expect("text");
+    let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    lines.sort();
+    (lines, output.status.code())
+}
+
+#[test]
+fn diff_names_what_one_dump_lacks_and_finds_nothing_where_only_the_layout_differs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("out.rdb").display().to_string();
+    for (_, dumps) in WRITTEN {
+        let dump = path(dumps[0]);
+        assert_eq!(diff(&[&dump, &dump]), (Vec::new(), Some(0)), "{dump}");
+        text(&["filter", "--except", "*s*", "--db", "0", "-o", &out, &dump]);
+        let (lost, code) = diff(&[&dump, &out, "--db", "0"]);
+        assert_eq!(code, Some(3), "{dump}");
+        let keys = json(&["json", &dump]).into_iter();
+        let names = keys
+            .filter(|key| key["db"] == 0)
+            .map(|key| key["key"].as_str().expect("a name").to_owned());
+        let mut expected: Vec<_> = names
+            .filter(|name| name.contains('s'))
+            .map(|name| format!("- 0 {name}"))
+            .collect();
+        expected.sort();
+        assert_eq!(lost, expected, "{dump}");
+        let (gained, _) = diff(&[&out, &dump, "--db", "0"]);
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|line| line.replacen('-', "+", 1))
+            .collect();
+        assert_eq!(gained, expected, "{dump}");
+    }
+    // The same data, once with every collection in its large form.
+    let (one, other) = (path("redis-7.0.rdb"), path("redis-7.0-plain.rdb"));
+    assert_ne!(
+        std::fs::read(&one).expect("a dump"),
+        std::fs::read(&other).expect("a dump")
+    );
+    let unequal = diff(&[
+        &one,
+        &other,
+        "--ignore-expiry",
+        "--except",
+        "*expir*",
+        "--except",
+        "ttl*",
+    ])
+    .0;
+    assert!(
+        unequal
+            .iter()
+            .all(|line| line.starts_with('+') || line.starts_with('-')),
+        "{unequal:?}"
+    );
+}
+
+#[test]
+fn diff_names_the_fields_that_changed() {
+    let Some(server) = Server::start("redis-8.0", &[]) else {
+        return;
+    };
+    let mut client = server.client();
+    let folder = tempfile::tempdir().expect("a folder");
+    let save = |client: &mut crate::client::Client, name: &str| {
+        assert_eq!(client.command("SAVE").text(), "OK");
+        let to = folder.path().join(name);
+        std::fs::copy(server.directory().join("dump.rdb"), &to).expect("a copy");
+        to.display().to_string()
+    };
+    for line in [
+        "SET same v",
+        "SET text one",
+        "SET timed v",
+        "HSET hash a 1 b 2 c 3",
+        "RPUSH list x y z",
+        "SADD set m n",
+        "ZADD zset 1 m 2 n",
+        "XADD stream 1-1 f v",
+        "SET kind v",
+    ] {
+        client.command(line);
+    }
+    let first = save(&mut client, "first.rdb");
+    for line in [
+        "SET text two",
+        "PEXPIREAT timed 99999999999999",
+        "HDEL hash a",
+        "HSET hash b 5 d 4",
+        "LSET list 1 w",
+        "SREM set m",
+        "ZINCRBY zset 1.5 m",
+        "XADD stream 2-1 f w",
+        "DEL kind",
+        "SADD kind v",
+    ] {
+        client.command(line);
+    }
+    let second = save(&mut client, "second.rdb");
+    let (lines, code) = diff(&["--fields", &first, &second]);
+    assert_eq!(code, Some(3));
+    let expected = [
+        "~ 0 hash  a: \"1\" -> (none)",
+        "~ 0 hash  b: \"2\" -> \"5\"",
+        "~ 0 hash  d: (none) -> \"4\"",
+        "~ 0 kind  type: \"string\" -> \"set\"",
+        "~ 0 kind  v: (none) -> \"\"",
+        "~ 0 kind  value: \"v\" -> (none)",
+        "~ 0 list  1: \"y\" -> \"w\"",
+        "~ 0 set  m: \"\" -> (none)",
+        "~ 0 stream  2-1: (none) -> \"f w\"",
+        "~ 0 stream  entries added: \"1\" -> \"2\"",
+        "~ 0 stream  last id: \"1-1\" -> \"2-1\"",
+        "~ 0 text  value: \"one\" -> \"two\"",
+        "~ 0 timed  expiry: \"\" -> \"99999999999999\"",
+        "~ 0 zset  m: \"1\" -> \"2.5\"",
+    ];
+    assert_eq!(lines, expected);
+    let (lines, _) = diff(&["--ignore-expiry", "--match", "t*", &first, &second]);
+    assert_eq!(lines, ["~ 0 text"]);
+    assert_eq!(
+        diff(&["--match", "same", &first, &second]),
+        (Vec::new(), Some(0))
+    );
+    let lines = json_diff(&["--json", "--match", "text", &first, &second]);
+    assert_eq!(lines[0]["key"], "text");
+}
+
+fn json_diff(arguments: &[&str]) -> Vec<Value> {
+    let (lines, _) = diff(arguments);
+    lines
+        .iter()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect()
+}
+
+#[test]
+fn serve_answers_from_a_dump_as_the_server_that_loads_it() {
+    for (name, dumps) in WRITTEN {
+        let Some(real) = with_dump(name, &fixture(dumps[0])) else {
+            return;
+        };
+        let served = Server::spawn(None, |port, _| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_redtail"));
+            command.args(["rdb", "serve", &path(dumps[0]), "--listen"]);
+            command.arg(format!("127.0.0.1:{port}"));
+            command
+        });
+        let mut questions = vec!["DBSIZE".to_owned()];
+        for key in json(&["json", &path(dumps[0])]) {
+            let key = key["key"].as_str().expect("a name");
+            if key.contains(['\\', ' ']) || key.is_empty() {
+                continue;
+            }
+            questions.extend(
+                [
+                    "TYPE",
+                    "OBJECT ENCODING",
+                    "GET",
+                    "HGETALL",
+                    "ZRANGE_ALL",
+                    "LLEN",
+                    "XLEN",
+                ]
+                .map(|word| match word {
+                    "ZRANGE_ALL" => format!("ZRANGE {key} 0 -1 WITHSCORES"),
+                    word => format!("{word} {key}"),
+                }),
+            );
+        }
+        let (mut real, mut served) = (real.client(), served.client());
+        for question in questions {
+            let width = if question.starts_with("HGETALL") {
+                2
+            } else {
+                1
+            };
+            let (expected, found) = (real.command(&question), served.command(&question));
+            assert_eq!(
+                found.sorted(width),
+                expected.sorted(width),
+                "{name}: {question}"
+            );
+        }
+        let refused = served.command("SET k v").text();
+        assert!(refused.contains("READONLY"), "{name}: {refused}");
+    }
+}
+
+#[test]
+fn pull_writes_a_dump_of_the_primary_that_a_server_loads_with_the_same_digest() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("pulled.rdb");
+    for (name, dumps) in WRITTEN {
+        let Some(primary) = with_dump(name, &fixture(dumps[0])) else {
+            return;
+        };
+        let address = format!("redis://127.0.0.1:{}", primary.port);
+        let started = std::time::Instant::now();
+        text(&[
+            "pull",
+            &address,
+            "-o",
+            &out.display().to_string(),
+            "--limit",
+            "1mb",
+        ]);
+        assert!(started.elapsed() < PATIENCE);
+        text(&["check", &out.display().to_string()]);
+        let copy = with_dump(name, &out).expect("it starts");
+        assert_eq!(digest(&copy), digest(&primary), "{name}");
+        assert!(
+            !primary
+                .command("INFO replication")
+                .text()
+                .contains("connected_slaves:1"),
+            "{name}"
+        );
+        std::fs::remove_file(&out).expect("a file");
+    }
+    let port = crate::servers::free_port();
+    let refused = rdb(&[
+        "pull",
+        &format!("redis://127.0.0.1:{port}"),
+        "-o",
+        &out.display().to_string(),
+    ]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("refused") && !out.exists(), "{said}");
+}

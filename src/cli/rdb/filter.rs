@@ -1,7 +1,9 @@
-//! `redtail rdb filter`: a new dump with some of the keys.
+//! `redtail rdb filter`: a new dump with some of the keys. Also what it shares with `pull`: where a new dump goes.
 
-use std::fs::File;
+use std::fmt::Display;
+use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -21,13 +23,29 @@ pub struct Filter {
     input: Input,
     #[command(flatten)]
     selection: Selection,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Where a new dump goes.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Output {
     /// The new dump; - for standard output. A file appears, or is replaced, when it is complete
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
 }
 
+impl Output {
+    pub(super) fn shown(&self) -> impl Display + '_ {
+        self.output.display()
+    }
+}
+
 /// The room for what is written.
 const WRITE_BYTES: usize = 256 << 10;
+
+/// A dump that is being written.
+pub(super) type Writing<W> = Copy<BufWriter<W>>;
 
 /// Runs `redtail rdb filter`. Writes the dump; returns 1 if a dump is broken or nothing could be written.
 #[must_use]
@@ -36,16 +54,18 @@ pub fn filter(args: &Filter) -> ExitCode {
         Ok(selector) => selector,
         Err(error) => return super::misused(&error),
     };
-    let result = match args.output == Path::new("-") {
-        true => copy(args, &selector, io::stdout().lock()).map(|(keys, broken, _)| (keys, broken)),
-        false => into_file(args, &selector),
-    };
+    let result = write_dump(&args.output, |copy| {
+        let read = args
+            .input
+            .each(|from| copy.append(from, &mut |key| selector.takes(key)));
+        read.map(drop)
+    });
     match result {
         Ok((keys, broken)) => {
             eprintln!(
                 "redtail: wrote {} keys to {}",
                 number(keys),
-                args.output.display()
+                args.output.shown()
             );
             match broken {
                 None => ExitCode::SUCCESS,
@@ -55,53 +75,52 @@ pub fn filter(args: &Filter) -> ExitCode {
         Err(error) => {
             eprintln!(
                 "redtail: {}: cannot write the new dump: {error}",
-                args.output.display()
+                args.output.shown()
             );
             ExitCode::FAILURE
         }
     }
 }
 
-/// Writes a file beside the wanted one, then renames it.
-fn into_file(
-    args: &Filter,
-    selector: &super::selection::Selector<'_>,
-) -> io::Result<(u64, Option<Broken>)> {
-    let folder = args
-        .output
-        .parent()
-        .filter(|folder| *folder != Path::new(""));
+/// Writes what `append` adds to a new dump. Returns the number of keys, and the error of `append`: the keys before it are written.
+///
+/// # Errors
+/// If the dump cannot be written, or has no beginning.
+pub(super) fn write_dump<E>(
+    output: &Output,
+    append: impl FnOnce(&mut Writing<Box<dyn io::Write>>) -> Result<(), E>,
+) -> io::Result<(u64, Option<E>)> {
+    if output.output == Path::new("-") {
+        let (keys, error, _) = copy(Box::new(io::stdout().lock()), append)?;
+        return Ok((keys, error));
+    }
+    let folder = output.output.parent();
+    let folder = folder.filter(|folder| *folder != Path::new(""));
     let file = tempfile::Builder::new()
         .prefix(".redtail-")
         .suffix(".rdb")
         .tempfile_in(folder.unwrap_or(Path::new(".")))?;
-    let out = file.reopen()?;
-    let (keys, broken, out) = copy(args, selector, out)?;
-    out.sync_all()?;
-    set_mode(&out)?;
-    file.persist(&args.output).map_err(|error| error.error)?;
-    Ok((keys, broken))
+    let (keys, error, _) = copy(Box::new(file.reopen()?), append)?;
+    finish(file.as_file())?;
+    file.persist(&output.output).map_err(|error| error.error)?;
+    Ok((keys, error))
 }
 
-/// The mode of a file that a program makes, which a temporary file does not have.
-fn set_mode(file: &File) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+/// Makes a temporary file one like any other, whose contents survive a power failure.
+fn finish(file: &File) -> io::Result<()> {
+    file.sync_all()?;
+    file.set_permissions(Permissions::from_mode(0o644))
 }
 
-fn copy<W: io::Write>(
-    args: &Filter,
-    selector: &super::selection::Selector<'_>,
-    out: W,
-) -> io::Result<(u64, Option<Broken>, W)> {
+fn copy<E>(
+    out: Box<dyn io::Write>,
+    append: impl FnOnce(&mut Writing<Box<dyn io::Write>>) -> Result<(), E>,
+) -> io::Result<(u64, Option<E>, Box<dyn io::Write>)> {
     let mut copy = Copy::new(BufWriter::with_capacity(WRITE_BYTES, out));
-    let broken = args
-        .input
-        .each(|from| copy.append(from, &mut |key| selector.takes(key)))
-        .err();
+    let error = append(&mut copy).err();
     let keys = copy.keys();
     let mut out = copy.finish()?;
     out.flush()?;
     let out = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-    Ok((keys, broken, out))
+    Ok((keys, error, out))
 }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::complain;
+use crate::cli::Failure;
 use crate::dump::{self, Error, ErrorKind, Summary, Visitor};
 
 /// The dumps to read.
@@ -37,6 +38,25 @@ impl Input {
     /// first that is broken, and reads no further.
     pub(super) fn read(&self, visitor: &mut impl Visitor) -> Result<Vec<Summary>, Broken> {
         self.each(|from| dump::read(from, visitor))
+    }
+
+    /// Loads the only dump with `load`.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub(super) fn load<T, E: std::fmt::Display>(
+        &self,
+        load: impl FnOnce(Box<dyn Read>) -> Result<T, E>,
+    ) -> Result<T, Failure> {
+        let progress = Progress::new(self);
+        let file = self.files.first().map_or(Path::new("-"), PathBuf::as_path);
+        let failure = |error: &dyn std::fmt::Display| {
+            Failure::Runtime(format!("{}: {error}", file.display()))
+        };
+        let opened = progress.open(file).map_err(|error| failure(&error))?;
+        let loaded = load(opened).map_err(|error| failure(&error));
+        progress.end();
+        loaded
     }
 
     /// Passes the bytes of all dumps to `read`, one dump after the other, like [`read`](Self::read).

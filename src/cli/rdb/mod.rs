@@ -4,6 +4,8 @@
 //! them. `input` opens the dumps, compressed or not, several as one. `output`, `table`, `text`, `value` and `stream` write.
 
 mod check;
+mod diff;
+mod digest;
 mod filter;
 mod input;
 mod json;
@@ -11,9 +13,12 @@ mod keys;
 mod output;
 mod prefix;
 mod prefixes;
+mod pull;
 mod resp;
 mod resp_stream;
 mod selection;
+mod serve;
+mod spill;
 mod stats;
 mod stream;
 mod table;
@@ -28,12 +33,15 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use check::{Check, check};
+pub use diff::{CODES as DIFF_CODES, Diff, diff};
 pub use filter::{Filter, filter};
 pub use input::READS;
 pub use json::{FORMAT as JSON_FORMAT, Json, json};
 pub use keys::{Keys, keys};
 pub use prefix::{Prefix, prefix};
+pub use pull::{ENDS as PULL_ENDS, Pull, pull};
 pub use resp::{Resp, resp};
+pub use serve::{ENDS as SERVE_ENDS, Serve, serve};
 pub use stats::{Stats, stats};
 
 /// Reads the dump at `path`, or standard input for `-`.

@@ -1,5 +1,7 @@
 //! Which keys of a dump a subcommand works on.
 
+use std::num::NonZeroU64;
+
 use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
 
@@ -76,6 +78,12 @@ fn size(text: &str) -> Result<u64, String> {
         .zip(number)
         .and_then(|(unit, number)| number.checked_mul(unit));
     bytes.ok_or_else(|| "give a number of bytes, such as 1024, 64kb or 1mb".to_owned())
+}
+
+/// A number of bytes per second.
+pub(super) fn rate(text: &str) -> Result<NonZeroU64, String> {
+    let bytes = size(text)?;
+    NonZeroU64::new(bytes).ok_or_else(|| "give more than 0 bytes per second".to_owned())
 }
 
 fn yes_or_no(text: &str) -> Result<bool, String> {
