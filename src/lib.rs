@@ -184,13 +184,27 @@ pub mod status {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
+/// A [`Copier`](rdb::Copier) writes a dump with some of the keys of others, byte for byte:
+///
+/// ```
+/// use redtail::rdb::Copier;
+///
+/// let dump = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/redis-7.0.rdb"))?;
+/// let mut copier = Copier::new(Vec::new());
+/// copier.append(dump.as_slice(), &mut |key| key.file_bytes < 100).unwrap();
+/// let keys = copier.keys();
+/// let smaller = copier.finish()?;
+/// assert!(keys > 20 && smaller.len() < dump.len());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
 /// Everything that a visitor gets is borrowed and gone after the call: copy what you keep. A dump is read in one pass, and
 /// memory holds only the value being read. What is read is what a load would accept; damage is an error, never a guess.
 pub mod rdb {
     pub use crate::dump::{
-        Array, BoxError, Checksum, Consumer, Entry, Error, ErrorKind, Field, Group, Hash,
-        Idempotence, Item, Key, List, Magic, Module, ModuleItem, Pending, Producer, Set, SortedSet,
-        Stream, StreamId, Summary, Value, Version, Visitor, read, read_file,
+        Array, BoxError, Checksum, Consumer, Copier, Entry, Error, ErrorKind, Field, Group, Hash,
+        Idempotence, Item, Key, List, Magic, Module, ModuleItem, Pending, Producer, ServerKind,
+        Set, SortedSet, Stream, StreamId, Summary, Value, Version, Visitor, read, read_file,
     };
     // The rooms name the codec by the same path.
     pub(crate) use crate::internal::rdb::*;

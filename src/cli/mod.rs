@@ -80,6 +80,9 @@ enum Rdb {
     /// Prints what the keys below each prefix take, as a tree
     #[command(after_help = rdb::READS)]
     Prefix(rdb::Prefix),
+    /// Prints one row for each key: what it takes in memory, here and in servers
+    #[command(after_help = rdb::READS)]
+    Memory(rdb::Memory),
     /// Prints the keys that differ between two dumps
     #[command(after_help = rdb::DIFF_CODES)]
     Diff(rdb::Diff),
@@ -156,6 +159,7 @@ pub fn main() -> ExitCode {
         Commands::Rdb(Rdb::Prefix(args)) => return rdb::prefix(&args),
         Commands::Rdb(Rdb::Serve(args)) => rdb::serve(args),
         Commands::Rdb(Rdb::Pull(args)) => return rdb::pull(&args),
+        Commands::Rdb(Rdb::Memory(args)) => return rdb::memory(&args),
         Commands::Rdb(Rdb::Diff(args)) => return rdb::diff(&args),
         Commands::Rdb(Rdb::Filter(args)) => return rdb::filter(&args),
         Commands::Rdb(Rdb::Resp(args)) => return rdb::resp(&args),

@@ -24,7 +24,7 @@ const EOF: u8 = 255;
 /// Keys are copied byte for byte, with their expiry and everything else that belongs to them. The facts and function libraries of
 /// the first dump are copied, too, and the libraries of the others that differ from those.
 #[derive(Debug)]
-pub struct Copy<W> {
+pub struct Copier<W> {
     out: W,
     crc: u64,
     /// The version of the first dump.
@@ -37,7 +37,7 @@ pub struct Copy<W> {
     keys: u64,
 }
 
-impl<W: Write> Copy<W> {
+impl<W: Write> Copier<W> {
     /// Writes to `out`, which needs no buffer of its own for large keys, but profits from one for small keys.
     pub const fn new(out: W) -> Self {
         Self {
@@ -222,12 +222,12 @@ mod tests {
                 Ok(())
             })
             .unwrap();
-            let mut copy = Copy::new(Vec::new());
+            let mut copy = Copier::new(Vec::new());
             copy.append(&original[..], &mut |_| true).unwrap();
             assert_eq!(copy.keys(), all.len() as u64);
             assert_eq!(shown(&copy.finish().unwrap()), all, "{name}");
             let mut number = 0;
-            let mut copy = Copy::new(Vec::new());
+            let mut copy = Copier::new(Vec::new());
             let mut every_second = |_: &Key<'_>| {
                 number += 1;
                 number % 2 == 0
@@ -241,14 +241,14 @@ mod tests {
     #[test]
     fn two_dumps_make_one_and_a_broken_one_leaves_its_whole_keys() {
         let original = fixture("redis-7.0.rdb");
-        let mut copy = Copy::new(Vec::new());
+        let mut copy = Copier::new(Vec::new());
         let keys = copy.append(&original[..], &mut |_| true).unwrap().keys;
         let cut = original.get(..original.len() / 2).unwrap();
         assert!(copy.append(cut, &mut |key| key.db == 0).is_err());
         assert!(copy.keys() > keys);
         let written = copy.keys();
         assert_eq!(shown(&copy.finish().unwrap()).len() as u64, written);
-        let mut copy = Copy::new(Vec::new());
+        let mut copy = Copier::new(Vec::new());
         copy.append(&original[..], &mut |_| true).unwrap();
         let other = copy
             .append(&fixture("redis-8.0.rdb")[..], &mut |_| true)
@@ -259,6 +259,6 @@ mod tests {
                 .contains("cannot be appended to one of version REDIS0010"),
             "{other}"
         );
-        assert!(Copy::new(Vec::new()).finish().is_err());
+        assert!(Copier::new(Vec::new()).finish().is_err());
     }
 }

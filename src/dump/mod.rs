@@ -13,6 +13,7 @@ mod collections;
 mod copy;
 mod encoding;
 mod error;
+mod estimate;
 mod item;
 mod module;
 mod read;
@@ -28,8 +29,9 @@ pub use crate::rdb::{
 };
 pub use array::Array;
 pub use collections::{Field, Hash, List, Set, SortedSet};
-pub use copy::Copy;
+pub use copy::Copier;
 pub use error::{Error, ErrorKind};
+pub use estimate::ServerKind;
 pub use item::Item;
 pub use module::Module;
 pub use read::{BoxError, Visitor, read, read_file};

@@ -29,6 +29,11 @@ impl<'a> Stream<'a> {
         self.stream.len()
     }
 
+    /// The bytes of each listpack that holds entries.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = usize> + use<'a> {
+        self.stream.nodes().map(|(_, packed)| packed.byte_len())
+    }
+
     pub(super) fn held_bytes(&self) -> usize {
         size_of::<value::Stream>() + self.stream.heap_bytes()
     }

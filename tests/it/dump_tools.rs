@@ -611,3 +611,80 @@ fn pull_writes_a_dump_of_the_primary_that_a_server_loads_with_the_same_digest() 
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(said.contains("refused") && !out.exists(), "{said}");
 }
+
+/// A server, and its column in `rdb memory`.
+const ESTIMATED: [(&str, &str, &str); 3] = [
+    ("redis-7.0", "redis-7.0.rdb", "redis_7_bytes"),
+    ("redis-8.0", "redis-8.0.rdb", "redis_8_bytes"),
+    ("valkey-9.1", "valkey-9.1.rdb", "valkey_9_bytes"),
+];
+
+#[test]
+fn estimates_are_near_what_memory_usage_replies() {
+    for (name, dump, column) in ESTIMATED {
+        let Some(server) = with_dump(name, &fixture(dump)) else {
+            return;
+        };
+        let mut client = server.client();
+        let (mut estimated, mut real, mut far) = (0, 0, Vec::new());
+        for row in json(&[
+            "memory",
+            "--json",
+            "--db",
+            "0",
+            "--type",
+            "string",
+            "--type",
+            "list",
+            "--type",
+            "set",
+            "--type",
+            "hash",
+            "--type",
+            "zset",
+            "--type",
+            "stream",
+            &path(dump),
+        ]) {
+            let key = row["key"].as_str().expect("a name");
+            if key.contains('\\') {
+                continue;
+            }
+            let said = client.words(&[b"MEMORY", b"USAGE", key.as_bytes(), b"SAMPLES", b"0"]);
+            let Some(said) = said.integer() else { continue };
+            let guess = row[column].as_i64().expect("a number");
+            (estimated, real) = (estimated + guess, real + said);
+            // The nodes of a stream's radix trees depend on how near its ids are to each other.
+            let tenths = if row["type"] == "stream" { 3 } else { 1 };
+            let apart = (guess - said).abs();
+            if apart * 10 > said * tenths && apart > 64 {
+                far.push(format!("{key} ({}): {guess} for {said}", row["encoding"]));
+            }
+        }
+        assert!(far.is_empty(), "{name}: {far:#?}");
+        assert!(
+            (estimated - real).abs() * 20 < real,
+            "{name}: {estimated} for {real}"
+        );
+    }
+}
+
+#[test]
+fn memory_rows_have_the_columns_of_rdbtools_and_one_row_for_each_key() {
+    for dump in dumps() {
+        let csv = text(&["memory", &dump]);
+        let mut lines = csv.lines();
+        let headings = lines.next().expect("headings");
+        assert!(
+            headings.starts_with(
+                "database,type,key,size_in_bytes,encoding,num_elements,len_largest_element,expiry"
+            ),
+            "{headings}"
+        );
+        assert_eq!(
+            json(&["memory", "--json", &dump]).len(),
+            json(&["json", &dump]).len(),
+            "{dump}"
+        );
+    }
+}

@@ -4,9 +4,9 @@ use std::error::Error as _;
 use std::io::{self, Read};
 
 use redtail::rdb::{
-    self, Array, BoxError, Checksum, Consumer, Entry, Error, ErrorKind, Field, Group, Hash,
-    Idempotence, Item, Key, List, Magic, Module, ModuleItem, Pending, Producer, Set, SortedSet,
-    Stream, StreamId, Summary, Value, Version, Visitor,
+    self, Array, BoxError, Checksum, Consumer, Copier, Entry, Error, ErrorKind, Field, Group, Hash,
+    Idempotence, Item, Key, List, Magic, Module, ModuleItem, Pending, Producer, ServerKind, Set,
+    SortedSet, Stream, StreamId, Summary, Value, Version, Visitor,
 };
 use serde_json::{Value as Json, json};
 
@@ -592,4 +592,39 @@ fn ids_are_ordered_as_servers_order_them() {
     assert!(StreamId::MIN < id && id < StreamId::new(5, 2) && id < StreamId::MAX);
     assert_eq!(StreamId::from_be_bytes(id.to_be_bytes()), id);
     assert_eq!((id.to_string(), id.ms, id.seq), ("5-1".to_owned(), 5, 1));
+}
+
+#[test]
+fn a_copy_of_the_small_keys_is_a_dump_of_them_alone() {
+    let dump = std::fs::read(fixture("valkey-9.1.rdb")).unwrap();
+    let mut copier = Copier::new(Vec::new());
+    let mut small = |key: &Key<'_>| key.file_bytes < 60;
+    copier.append(&dump[..], &mut small).unwrap();
+    let keys = copier.keys();
+    let copy = copier.finish().unwrap();
+    let mut seen = 0;
+    let each = &mut |key: Key<'_>| {
+        assert!(key.file_bytes < 60 && key.value.elements() < 60);
+        assert!(key.held_bytes() > 0 && key.server_bytes(ServerKind::Valkey9) > 0);
+        seen += 1;
+        Ok(())
+    };
+    rdb::read(&copy[..], each).unwrap();
+    assert!(keys > 10 && seen == keys);
+}
+
+#[test]
+fn copying_needs_no_memory_for_the_dump() {
+    let copying = |hashes| {
+        peak(|| {
+            let mut copier = Copier::new(io::sink());
+            copier.append(Endless::new(hashes), &mut |_| true).unwrap();
+            assert_eq!(copier.keys(), hashes);
+        })
+    };
+    let (few, many) = (copying(20), copying(5000));
+    assert!(
+        many <= few + (64 << 10),
+        "{many} bytes for a large dump, {few} for a small one"
+    );
 }

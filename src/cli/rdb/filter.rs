@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use super::input::{Broken, Input};
 use super::selection::Selection;
 use super::table::number;
-use crate::dump::Copy;
+use crate::dump::Copier;
 
 /// Writes a new dump with some of the keys of other dumps.
 ///
@@ -45,7 +45,7 @@ impl Output {
 const WRITE_BYTES: usize = 256 << 10;
 
 /// A dump that is being written.
-pub(super) type Writing<W> = Copy<BufWriter<W>>;
+pub(super) type Writing<W> = Copier<BufWriter<W>>;
 
 /// Runs `redtail rdb filter`. Writes the dump; returns 1 if a dump is broken or nothing could be written.
 #[must_use]
@@ -116,7 +116,7 @@ fn copy<E>(
     out: Box<dyn io::Write>,
     append: impl FnOnce(&mut Writing<Box<dyn io::Write>>) -> Result<(), E>,
 ) -> io::Result<(u64, Option<E>, Box<dyn io::Write>)> {
-    let mut copy = Copy::new(BufWriter::with_capacity(WRITE_BYTES, out));
+    let mut copy = Copier::new(BufWriter::with_capacity(WRITE_BYTES, out));
     let error = append(&mut copy).err();
     let keys = copy.keys();
     let mut out = copy.finish()?;

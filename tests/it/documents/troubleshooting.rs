@@ -26,6 +26,9 @@ const ROOMS: &[&str] = &[
 const RESULTS: &[&str] = &[
     "cli/demo/",
     "cli/rdb/check.rs",
+    "cli/rdb/digest.rs",
+    "cli/rdb/keys.rs",
+    "cli/rdb/stats.rs",
     "cli/rdb/json.rs",
     "cli/completions.rs",
     "cli/config/print.rs",
@@ -94,11 +97,12 @@ const EXEMPT: &[(&str, &[&str])] = &[
         "marks between two parts of redtail, which become another message",
         &["no memory for more watched keys", "the script must end"],
     ),
-    ("help", &["Exit codes:"]),
+    ("help", &["Exit codes:", "A file compressed by gzip"]),
     (
         "the end of \"the key … must be …\"",
         &["a string in double quotes"],
     ),
+    ("headings of tables", &["in the dump"]),
     ("headers of HTTP", &["Basic realm=", "default-src "]),
 ];
 
