@@ -61,6 +61,7 @@ mod preload;
 mod psync;
 mod reader;
 mod reference;
+mod report;
 mod resync;
 mod rooms;
 mod script_bounds;
