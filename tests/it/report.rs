@@ -32,7 +32,6 @@ fn the_page_shows_every_dump_without_an_error_and_fits_a_phone() {
     let folder = tempfile::tempdir().expect("a folder");
     for dump in [
         "demo.rdb",
-        "redtail",
         "redis-6.0-lru.rdb",
         "redis-7.0.rdb",
         "redis-7.0-empty.rdb",
