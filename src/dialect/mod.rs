@@ -200,14 +200,15 @@ impl Dialect {
     #[must_use]
     pub const fn catalogue_columns(self) -> &'static str {
         match (self.family, self.version) {
-            (Family::Redis, (..=6, ..)) => "67482Vv9",
-            (Family::Redis, (7, ..=3, _)) => "7482vV96",
-            (Family::Redis, (7, ..)) => "4872vV96",
-            (Family::Redis, (8, 0..=1, _)) => "8247Vv96",
-            (Family::Redis, (8, 2..=3, _)) => "2984V7v6",
-            (Family::Redis, _) => "9284V7v6",
-            (Family::Valkey, (..=8, ..)) => "vV748296",
-            (Family::Valkey, _) => "Vv824796",
+            (Family::Redis, (..=6, ..)) => "67482Vwv9",
+            (Family::Redis, (7, ..=3, _)) => "7482vwV96",
+            (Family::Redis, (7, ..)) => "4872vwV96",
+            (Family::Redis, (8, 0..=1, _)) => "8247Vwv96",
+            (Family::Redis, (8, 2..=3, _)) => "2984Vw7v6",
+            (Family::Redis, _) => "9284Vw7v6",
+            (Family::Valkey, (..=8, ..)) => "vwV748296",
+            (Family::Valkey, (9, 0, _)) => "wVv824796",
+            (Family::Valkey, _) => "Vwv824796",
         }
     }
 
@@ -221,6 +222,7 @@ impl Dialect {
             (Family::Redis, (8, ..=1, _)) => '8',
             (Family::Redis, _) => '2',
             (Family::Valkey, (..=8, ..)) => 'v',
+            (Family::Valkey, (9, 0, _)) => 'w',
             (Family::Valkey, _) => 'V',
         }
     }

@@ -101,7 +101,7 @@ impl Dialect {
             Family::Valkey => ScriptErrors {
                 unknown: "Unknown command called from script",
                 arity: "Wrong number of args calling command from script",
-                forbidden: if self.names_subcommands_in_scripts() {
+                forbidden: if self.since(NEVER, (9, 0)) {
                     "This Valkey command is not allowed from script"
                 } else {
                     modern.forbidden

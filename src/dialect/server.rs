@@ -112,14 +112,14 @@ impl Dialect {
         }
     }
 
-    /// Whether MEMORY STATS shows this field. Source: object.c, `memoryCommand`, of Redis 6.0 to 8.2 and Valkey 8.1 and 9.1.
+    /// Whether MEMORY STATS shows this field. Source: object.c, `memoryCommand`, of Redis 6.0 to 8.2 and Valkey 8.1 and 9.1; Valkey
+    /// 9.0 was asked.
     #[must_use]
     pub fn shows_memory_field(self, name: &str) -> bool {
         match name {
             "replica.fullsync.buffer" | "script.VMs" => self.since((8, 0), NEVER),
-            "replicas.repl.buffer" | "cluster.slot_import" | "cluster.slot_export" => {
-                self.since(NEVER, (9, 1))
-            }
+            "cluster.slot_import" | "cluster.slot_export" => self.since(NEVER, (9, 0)),
+            "replicas.repl.buffer" => self.since(NEVER, (9, 1)),
             "cluster.links" | "functions.caches" => self.since_redis(7, 0),
             "overhead.db.hashtable.lut"
             | "overhead.db.hashtable.rehashing"
@@ -329,11 +329,11 @@ impl Dialect {
         self.since(NEVER, (8, 1))
     }
 
-    /// Whether the error about a command that no transaction accepts names the command (since Valkey 9.1). CLIENT REPLY is then
+    /// Whether the error about a command that no transaction accepts names the command (since Valkey 9.0). CLIENT REPLY is then
     /// one of them.
     #[must_use]
     pub const fn names_what_transactions_deny(self) -> bool {
-        self.since(NEVER, (9, 1))
+        self.since(NEVER, (9, 0))
     }
 
     /// Whether subcommands are commands of their own, with their own arity and errors (since Redis 7.0).

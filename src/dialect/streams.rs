@@ -32,17 +32,18 @@ impl Dialect {
         self.since((7, 4), (8, 1))
     }
 
-    /// Whether XREAD's `+` is the last entry that is not deleted, as in Redis. Valkey uses the last id assigned, and finds
-    /// nothing if that entry is deleted.
+    /// Whether XREAD's `+` is the last entry that is not deleted (since Redis 8.0, not in Valkey). Other servers use the last id
+    /// assigned, and find nothing if that entry is deleted.
     #[must_use]
     pub const fn skips_deleted_last_entry(self) -> bool {
-        matches!(self.family, Family::Redis)
+        self.since((8, 0), NEVER)
     }
 
-    /// Whether XREAD's `+` is an error for a stream that never had an entry, as in Valkey 8. Other servers find nothing.
+    /// Whether XREAD's `+` is an error for a stream that never had an entry (before Redis 8.0 and Valkey 9.1). Other servers find
+    /// nothing.
     #[must_use]
     pub const fn refuses_last_of_no_entries(self) -> bool {
-        matches!(self.family, Family::Valkey) && !self.since(NEVER, (9, 0))
+        !self.since((8, 0), (9, 1))
     }
 
     /// Whether XREAD's error about unbalanced lists names `+` (since Redis 8.0; Valkey's does not).

@@ -11,8 +11,11 @@ impl Dialect {
     /// allocator. Here it always counts.
     ///
     /// DIFFERENCE: if a key's time to live is removed, Valkey keeps counting it until the key is written again.
+    ///
+    /// DIFFERENCE: in a Valkey 9.0 that uses libc's allocator, a string that fits without its time to live stays `embstr` when it
+    /// gets one, because the block has room for it.
     /// Source: redis 7.0 object.c, `OBJ_ENCODING_EMBSTR_SIZE_LIMIT`; valkey 9.1 object.c, `shouldEmbedStringObject`; the limits
-    /// of Redis 8.2 and Valkey 8.1 are those that one reports.
+    /// of Redis 8.2, Valkey 8.1 and Valkey 9.0 are those that one reports.
     #[must_use]
     pub const fn embeds_text(self, key: usize, text: usize, expires: bool) -> bool {
         let expiry = if expires { 8 } else { 0 };
@@ -20,7 +23,7 @@ impl Dialect {
         let beside = if key < 32 { 7 } else { 9 };
         match (self.family, self.version) {
             (Family::Valkey, (9.., 1.., _) | (10.., ..)) => 8 + expiry + key + text + beside <= 128,
-            (Family::Valkey, (9.., ..)) => 8 + expiry + key + text + beside <= 64,
+            (Family::Valkey, (9.., ..)) => 16 + expiry + key + text + beside <= 64,
             (Family::Valkey, (8, 1.., _)) | (Family::Redis, (8, 2.., _) | (9.., ..)) => {
                 expiry + key + text <= 41
             }
@@ -148,6 +151,12 @@ impl Dialect {
         matches!(self.family, Family::Valkey)
     }
 
+    /// Whether HTTL and the like, and HPERSIST, take any word for FIELDS (Valkey 9.0).
+    #[must_use]
+    pub const fn takes_any_word_for_fields(self) -> bool {
+        matches!(self.family, Family::Valkey) && !self.since(NEVER, (9, 1))
+    }
+
     /// Whether SRANDMEMBER with a count returns an array in RESP3 (since Redis 7.0). Older servers return a set.
     #[must_use]
     pub const fn has_random_members_as_array(self) -> bool {
@@ -256,11 +265,11 @@ impl Dialect {
         !self.since_redis(7, 0)
     }
 
-    /// Whether CONFIG rejects byte counts above 64 bits as not being a byte count (since Valkey 9.0). Other servers report them
+    /// Whether CONFIG rejects byte counts above 64 bits as not being a byte count (since Valkey 9.1). Other servers report them
     /// as out of range.
     #[must_use]
     pub const fn refuses_overflowing_bytes(self) -> bool {
-        matches!(self.family, Family::Valkey) && self.since((8, 0), (9, 0))
+        self.since(NEVER, (9, 1))
     }
 
     /// Whether LCS refuses a table that is larger than the maximum string (since Redis 7.0). STRALGO has no limit.

@@ -7,7 +7,7 @@ use crate::servers::{ALL, Server};
 const CATALOGUE: &str = include_str!("../../src/command/dispatch/catalogue.txt");
 
 /// The letters of the servers in the catalogue, in the order of [`ALL`].
-const LETTERS: [char; 7] = ['6', '7', '4', '8', '2', 'v', 'V'];
+const LETTERS: [char; 8] = ['6', '7', '4', '8', '2', 'v', 'w', 'V'];
 
 /// Commands whose key specifications have notes, which redtail leaves out.
 const NOTED: &[&str] = &[

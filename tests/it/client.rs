@@ -12,6 +12,8 @@ use redis_protocol::{resp2, resp3};
 pub struct Client {
     stream: BufReader<TcpStream>,
     resp3: bool,
+    /// Whether it sends nothing after a command that may block until that is answered.
+    pauses: bool,
 }
 
 /// The number of commands whose requests fit into the socket buffers, so that neither side waits for the other to read.
@@ -36,7 +38,15 @@ impl Client {
         Ok(Self {
             stream: BufReader::new(stream),
             resp3: false,
+            pauses: false,
         })
+    }
+
+    /// Sends nothing after a command that may block until that is answered.
+    #[must_use]
+    pub const fn pausing(mut self) -> Self {
+        self.pauses = true;
+        self
     }
 
     /// Switches to RESP3.
@@ -71,11 +81,19 @@ impl Client {
     /// Sends all commands at once and reads a reply to each.
     pub fn pipeline(&mut self, commands: &[Vec<Vec<u8>>]) -> Vec<Reply> {
         let mut replies = Vec::with_capacity(commands.len());
-        for batch in commands.chunks(BATCH) {
+        for batch in self.batches(commands) {
             self.send_all(batch);
             replies.extend(self.replies_to(batch));
         }
         replies
+    }
+
+    /// The parts in which commands are sent: at most [`BATCH`] each, and none after one that may block if this client
+    /// [pauses](Self::pausing).
+    pub fn batches<'a>(&self, commands: &'a [Vec<Vec<u8>>]) -> Vec<&'a [Vec<Vec<u8>>]> {
+        let together = |before: &Vec<Vec<u8>>, _: &_| !self.pauses || !may_block(before);
+        let parts = commands.chunk_by(together);
+        parts.flat_map(|part| part.chunks(BATCH)).collect()
     }
 
     /// Sends at most [`BATCH`] commands, whose replies are read later.
@@ -242,23 +260,30 @@ impl Reply {
 
     /// The text after the type byte or the length line. An aggregate's text is that of its elements, one per line.
     pub fn text(&self) -> String {
+        let mut lines = Vec::new();
+        // Not recursive: some replies are nested thousands of levels deep.
+        let mut open = vec![self.clone()];
+        while let Some(reply) = open.pop() {
+            let elements = reply.elements();
+            if elements.is_empty() {
+                lines.push(reply.own_text());
+            }
+            open.extend(elements.into_iter().rev());
+        }
+        lines.join("\n")
+    }
+
+    /// The text of a reply without elements.
+    fn own_text(&self) -> String {
         match self.0.first() {
             Some(b'$' | b'=' | b'!') => {
-                let start = self
-                    .0
-                    .iter()
-                    .position(|byte| *byte == b'\n')
-                    .map_or(0, |at| at + 1);
+                let start = self.0.iter().position(|byte| *byte == b'\n');
+                let start = start.map_or(0, |at| at + 1);
                 String::from_utf8_lossy(&self.0[start..])
                     .trim_end_matches("\r\n")
                     .to_owned()
             }
-            Some(b'*' | b'~' | b'%' | b'>') => self
-                .elements()
-                .iter()
-                .map(Self::text)
-                .collect::<Vec<_>>()
-                .join("\n"),
+            Some(b'*' | b'~' | b'%' | b'>') => String::new(),
             _ => String::from_utf8_lossy(self.0.get(1..).unwrap_or_default())
                 .trim_end()
                 .to_owned(),
@@ -344,6 +369,25 @@ fn element_length(bytes: &[u8]) -> usize {
         missing = missing - 1 + elements;
     }
     at
+}
+
+/// Whether a server may answer the command later than at once.
+fn may_block(words: &[Vec<u8>]) -> bool {
+    const NAMES: [&str; 11] = [
+        "blmove",
+        "blmovem",
+        "blmpop",
+        "blpop",
+        "brpop",
+        "brpoplpush",
+        "bzmpop",
+        "bzpopmax",
+        "bzpopmin",
+        "wait",
+        "waitaof",
+    ];
+    let is = |word: &[u8], name: &str| word.eq_ignore_ascii_case(name.as_bytes());
+    NAMES.iter().any(|name| is(&words[0], name)) || words.iter().any(|word| is(word, "block"))
 }
 
 /// A command as RESP.

@@ -103,6 +103,7 @@ fn server_of(dump: &Path) -> &'static str {
         "redis-8.0",
         "redis-8.2",
         "valkey-8.1",
+        "valkey-9.0",
         "valkey-9.1",
     ];
     let own = servers.into_iter().find(|server| name.starts_with(server));
@@ -226,6 +227,11 @@ fn dumps_of_redis_8_0_come_back_from_our_payloads() {
 #[test]
 fn dumps_of_valkey_8_1_come_back_from_our_payloads() {
     round_trips("valkey-8.1");
+}
+
+#[test]
+fn dumps_of_valkey_9_0_come_back_from_our_payloads() {
+    round_trips("valkey-9.0");
 }
 
 #[test]

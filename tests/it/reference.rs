@@ -30,7 +30,7 @@ const GENERAL: &str = "
 ## Differences that concern many commands
 
 * **Wording follows the upstream.** Replies and errors are those of the server that wrote the snapshot, or of the one that \
-`--dialect` names. The tests ask Redis 6.0, 7.0 and 8.0 and Valkey 8.1 and 9.1; other versions get the wording of the nearest of these.
+`--dialect` names. The tests ask Redis 6.0, 7.0, 7.4, 8.0 and 8.2 and Valkey 8.1, 9.0 and 9.1; other versions get the wording of the nearest of these.
 * **TAINTED.** If redtail cannot apply a write, the keys of that write answer an error until the next full sync. A replica would \
 apply it. redtail never presents an unknown value as a known one.
 * **LOADING** is seen only before the first sync. Later full syncs load beside the data being served, and replace it at one moment.

@@ -1,8 +1,8 @@
 //! What servers report about their commands in COMMAND: arity, flags, keys, ACL categories, tips and key
 //! specifications.
 //!
-//! The text contains the actual answers of Redis 6.0, 7.0, 7.4, 8.0, 8.2 and Valkey 8.1, 9.1, one line for each distinct
-//! answer; a test compares it with the servers. The rows of the table decide what redtail does with a command and which
+//! The text contains the actual answers of Redis 6.0, 7.0, 7.4, 8.0, 8.2 and Valkey 8.1, 9.0, 9.1, one line for each
+//! distinct answer; a test compares it with the servers. The rows of the table decide what redtail does with a command and which
 //! servers have it. This text holds what only COMMAND shows.
 
 use std::borrow::Cow;
@@ -16,8 +16,8 @@ use crate::resp::{Args, parse_integer};
 
 /// A line consists of: servers, name (`container|subcommand`), group, arity, flags, first key, last key and step,
 /// categories, tips, key specifications; `-` for none. The servers are `6` for Redis 6.0, `7` for 7.0, `4` for 7.4, `8` for
-/// 8.0, `2` for 8.2 and `9` for commands added later, which no server was asked about; `v` for Valkey 8.1 and `V` for 9.1. A key specification consists of its flags, where the search begins,
-/// and how keys are found from there.
+/// 8.0, `2` for 8.2 and `9` for commands added later, which no server was asked about; `v` for Valkey 8.1, `w` for 9.0 and `V` for
+/// 9.1. A key specification consists of its flags, where the search begins, and how keys are found from there.
 const TEXT: &str = include_str!("catalogue.txt");
 
 /// What one server reports about one command.
@@ -305,6 +305,7 @@ mod tests {
             (Dialect::redis(8, 0, 6), '8'),
             (Dialect::redis(8, 2, 3), '2'),
             (Dialect::valkey(8, 1, 1), 'v'),
+            (Dialect::valkey(9, 0, 0), 'w'),
             (NEWEST, 'V'),
         ] {
             let has = |name: &str| {

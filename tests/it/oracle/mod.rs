@@ -198,6 +198,11 @@ fn answers_as_a_replica_of_valkey_8_1_does() {
 }
 
 #[test]
+fn answers_as_a_replica_of_valkey_9_0_does() {
+    follow("valkey-9.0", Trio::start("valkey-9.0"));
+}
+
+#[test]
 fn answers_as_a_replica_of_valkey_9_1_does() {
     follow("valkey-9.1", Trio::start("valkey-9.1"));
 }

@@ -1,6 +1,6 @@
 //! Applies writes. An expired field still exists here, because the primary decides.
 
-use super::{Error, counted_fields};
+use super::{Error, counted_fields, expiring_fields};
 use crate::command::rows::parse::integer;
 use crate::feed::Class;
 use crate::rdb::listpack::IntText;
@@ -270,7 +270,7 @@ impl Condition {
 /// DIFFERENCE: the primary may remove a field's expiry in time, but a Redis replica whose clock is past that expiry keeps
 /// it. redtail removes it.
 pub(super) fn hpersist(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
-    let fields = counted_fields(args, 2, 1)?;
+    let fields = expiring_fields(args, tx.dialect())?;
     let thresholds = tx.thresholds();
     let found = tx.update(args.at(1), |hash: &mut Hash| {
         let persist = |found, field: &[u8]| hash.set_expiry(field, None, &thresholds) | found;

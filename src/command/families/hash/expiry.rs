@@ -1,6 +1,6 @@
 //! The expiry of fields.
 
-use super::{Error, counted_fields};
+use super::{Error, expiring_fields};
 use crate::command::rows::parse::integer;
 use crate::resp::{Args, Reply};
 use crate::store::View;
@@ -43,7 +43,7 @@ fn tell(
     (left, seconds): (bool, bool),
 ) -> Result<(), Error> {
     let (hash, fields) = if reply.dialect().checks_fields_before_type() {
-        let fields = counted_fields(args, 2, 1)?;
+        let fields = expiring_fields(args, reply.dialect())?;
         (view.collection::<Hash>(args.at(1))?, fields)
     } else {
         let hash = view.collection::<Hash>(args.at(1))?;

@@ -12,6 +12,7 @@ use super::introspection::row;
 use crate::command::rows::parse::integer;
 use crate::command::rows::work::{random, step};
 use crate::command::rows::{Arity, Command, Error, Family, Flags, Keys, SessionCx, least};
+use crate::dialect::Dialect;
 use crate::resp::Args;
 use apply::{hdel, hexpire, hgetdel, hincrby, hpersist, hset, hsetex, hsetnx};
 use expiry::{hexpiretime, hpexpiretime, hpttl, httl};
@@ -189,8 +190,22 @@ fn counted_fields(args: Args<'_>, index: usize, words_each: usize) -> Result<Arg
     if !args.is(index, "fields") {
         return Err(Error::Syntax);
     }
-    let words = args.from(index + 2);
-    let count = usize::try_from(integer(args.at(index + 1))?).map_err(|_| Error::Syntax)?;
+    counted_words(args, index + 1, words_each)
+}
+
+/// Returns the fields of HTTL and the like, and of HPERSIST, as a server of `dialect` reads them.
+fn expiring_fields(args: Args<'_>, dialect: Dialect) -> Result<Args<'_>, Error> {
+    if dialect.takes_any_word_for_fields() {
+        counted_words(args, 3, 1)
+    } else {
+        counted_fields(args, 2, 1)
+    }
+}
+
+/// Returns the words after the count at `index`, which must be `words_each × count` words.
+fn counted_words(args: Args<'_>, index: usize, words_each: usize) -> Result<Args<'_>, Error> {
+    let words = args.from(index + 1);
+    let count = usize::try_from(integer(args.at(index))?).map_err(|_| Error::Syntax)?;
     if count > 0 && count.checked_mul(words_each) == Some(words.len()) {
         Ok(words)
     } else {

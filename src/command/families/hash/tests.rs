@@ -164,6 +164,33 @@ fn fields_have_no_expiry() {
 }
 
 #[test]
+fn valkey_9_0_takes_any_word_for_fields() {
+    let old = Bench::new(Dialect::valkey(9, 0, 0));
+    let new = Bench::new(Dialect::valkey(9, 1, 0));
+    for bench in [&old, &new] {
+        bench.apply("HSET h f v g w\nSET text x\nHPEXPIREAT h 4102444800123 FIELDS 1 f");
+    }
+    for (line, reply) in [
+        ("HPEXPIRETIME h any 2 f g", "*2 :4102444800123 :-1"),
+        ("HTTL none any 1 f", "*1 :-2"),
+        (
+            "HTTL h any x f",
+            "-ERR value is not an integer or out of range",
+        ),
+        ("HTTL h any 0 f", "-ERR syntax error"),
+        (
+            "HTTL text any 1 f",
+            "-WRONGTYPE Operation against a key holding the wrong kind of value",
+        ),
+    ] {
+        assert_eq!(old.read(line), reply, "{line}");
+        assert_eq!(new.read(line), "-ERR syntax error", "{line}");
+    }
+    old.apply("HPERSIST h any 1 f");
+    assert_eq!(old.read("HPEXPIRETIME h FIELDS 1 f"), "*1 :-1");
+}
+
+#[test]
 fn an_old_upstream_leaves_a_hash_packed_when_it_counts_up_a_long_field() {
     let field = "f".repeat(65);
     for (dialect, encoding) in [

@@ -1,6 +1,6 @@
 //! The settings of servers: names, kinds of values, defaults.
 //!
-//! The text holds what replicas of Redis 6.0, 7.0, 7.4, 8.0, 8.2 and of Valkey 8.1, 9.1 answered to CONFIG GET and CONFIG SET,
+//! The text holds what replicas of Redis 6.0, 7.0, 7.4, 8.0, 8.2 and of Valkey 8.1, 9.0, 9.1 answered to CONFIG GET and CONFIG SET,
 //! one line for each distinct answer. A test asks the servers again.
 
 use std::sync::OnceLock;

@@ -306,19 +306,36 @@ fn redis_6_0_does_not_filter_pending_entries_by_idle_time() {
 }
 
 #[test]
-fn valkey_8_has_an_error_for_the_last_entry_of_a_stream_that_never_had_one() {
+fn the_last_entry_of_a_stream_that_never_had_one_is_an_error_in_some_versions() {
+    const ERROR: &str = "-ERR the stream last element ID is 0-0";
     for (dialect, reply) in [
-        (
-            Dialect::valkey(8, 1, 1),
-            "-ERR the stream last element ID is 0-0",
-        ),
-        (Dialect::valkey(9, 1, 2), "*-1"),
+        (Dialect::redis(7, 4, 1), ERROR),
         (Dialect::redis(8, 0, 2), "*-1"),
+        (Dialect::valkey(8, 1, 1), ERROR),
+        (Dialect::valkey(9, 0, 0), ERROR),
+        (Dialect::valkey(9, 1, 2), "*-1"),
     ] {
         let bench = Bench::new(dialect);
         bench.apply("XGROUP CREATE s g 0 MKSTREAM");
-        assert_eq!(bench.read("XREAD STREAMS s +"), reply);
-        assert_eq!(bench.read("XREAD STREAMS none +"), "*-1");
+        assert_eq!(bench.read("XREAD STREAMS s +"), reply, "{dialect:?}");
+        assert_eq!(bench.read("XREAD STREAMS none +"), "*-1", "{dialect:?}");
+    }
+}
+
+#[test]
+fn the_last_entry_is_the_one_before_a_deleted_one_since_redis_8_0() {
+    for (dialect, reply) in [
+        (Dialect::redis(7, 4, 1), "*-1"),
+        (
+            Dialect::redis(8, 0, 2),
+            "*1 *2 $1 s *1 *2 $3 5-1 *2 $1 a $1 1",
+        ),
+        (Dialect::valkey(9, 0, 0), "*-1"),
+        (Dialect::valkey(9, 1, 2), "*-1"),
+    ] {
+        let bench = Bench::new(dialect);
+        bench.apply("XADD s 5-1 a 1\nXADD s 6-1 a 2\nXDEL s 6-1");
+        assert_eq!(bench.read("XREAD STREAMS s +"), reply, "{dialect:?}");
     }
 }
 
