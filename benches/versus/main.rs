@@ -15,6 +15,7 @@
 mod chart;
 mod control;
 mod disturbed;
+mod dumps;
 mod extremes;
 mod floor;
 mod fresh;
@@ -65,6 +66,9 @@ struct Options {
     /// Seconds for each kind of read
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
+    /// Size of each dump of the part dumps
+    #[arg(long, default_value_t = 400)]
+    mebibytes: u64,
     /// Write the results into docs/performance.md and its charts, replacing the previous ones
     #[arg(long)]
     write: bool,
@@ -83,6 +87,8 @@ enum Part {
     Rivals,
     /// How costs grow with the keyspace, and extremes
     Growth,
+    /// Dumps as a tool, beside rdbtools, redis-check-rdb and a server that loads them
+    Dumps,
     /// What more cores gain, and what one client's long commands cost the others
     Threads,
     #[value(hide = true)]
@@ -100,6 +106,9 @@ fn main() {
         Part::Swallow => return floor::swallow(options.port),
         Part::Constant => return floor::answer_constant(options.port),
         _ => process::end_children_on_signals(),
+    }
+    if let Part::Dumps = options.part {
+        return dumps::measure(options.mebibytes, options.rounds);
     }
     let systems = options.chosen();
     match options.part {

@@ -1,7 +1,12 @@
 //! The compared systems: installed servers, builds of redtail, and floors that do the minimal work.
 
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use crate::process::Process;
 
@@ -178,6 +183,43 @@ fn server_command(program: &Path, port: u16, directory: &Path) -> Command {
     command.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
     command.args(["--save", "", "--dir"]).arg(directory);
     command
+}
+
+/// A server without data on this port, with what `directory` holds.
+///
+/// # Panics
+/// If the server is not installed.
+pub(crate) fn empty_server(name: &str, port: u16, directory: &Path) -> Command {
+    let program =
+        server(name).unwrap_or_else(|| panic!("{name} is not installed: run tests/servers"));
+    server_command(&program, port, directory)
+}
+
+/// Whether a server answers reads, and does not load any more.
+pub(crate) fn answers(port: u16) -> bool {
+    let ask = || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(b"DBSIZE\r\n")?;
+        let mut first = [0];
+        stream.read_exact(&mut first)?;
+        io::Result::Ok(first[0])
+    };
+    ask().is_ok_and(|first| first == b':')
+}
+
+/// The tool `redis-check-rdb` of an unpacked server, which a copy of the script that starts the server runs in `directory`.
+pub(crate) fn checker(directory: &Path) -> Option<PathBuf> {
+    let server = server("redis-7.0")?;
+    let script = fs::read_to_string(&server).ok()?;
+    let home = format!("here={}", server.parent()?.display());
+    let script = script
+        .replace("here=$(dirname \"$(readlink -f \"$0\")\")", &home)
+        .replace("/usr/bin/redis-server\"", "/usr/bin/redis-check-rdb\"");
+    let path = directory.join("redis-check-rdb");
+    fs::write(&path, script).ok()?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).ok()?;
+    Some(path)
 }
 
 /// The program of the server `name`: the one that `tests/servers` unpacked, or the one of that name on the PATH.
