@@ -25,4 +25,6 @@ pub(crate) struct Limits {
     pub(crate) each: Option<usize>,
     /// Of all streams together: those that come first have precedence.
     pub(crate) total: Option<usize>,
+    /// The bytes of the reply after which no further entry is returned.
+    pub(crate) bytes: Option<usize>,
 }

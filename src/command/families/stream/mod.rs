@@ -41,8 +41,8 @@ pub(crate) const FAMILY: Family = Family {
                 "5.0.0",
                 "Returns the entries of several streams above given ids.",
             )
-            .forms(&[Form::new("MAXCOUNT", "8.10.0")])
-            .difference("On Redis 8.10, MAXSIZE is refused, because which entry is the last one is not documented."),
+            .forms(&[Form::new("MAXCOUNT", "8.10.0"), Form::new("MAXSIZE", "8.10.0")])
+            .difference("On Redis 8.10, MAXSIZE that the name of a further stream reaches is an error, because what a server returns then is not documented."),
         one_key("xpending", Arity::at_least(3))
             .read(info::xpending)
             .about(

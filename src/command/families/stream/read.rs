@@ -8,7 +8,7 @@ use crate::command::rows::{Limits, Wait};
 use crate::rdb::stream::StreamId;
 use crate::resp::{Args, Reply};
 use crate::store::{View, unix_ms};
-use crate::value::Stream;
+use crate::value::{Entry, Stream};
 
 pub(super) fn xrange(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
     let dialect = reply.dialect();
@@ -65,6 +65,8 @@ struct Options {
     count: usize,
     /// The maximum number of entries of all streams.
     total: Option<usize>,
+    /// The bytes of the reply after which no further entry is returned.
+    bytes: Option<usize>,
     /// How long to wait, 0 for ever. `None` does not wait.
     block_ms: Option<u64>,
     /// The index of the first key.
@@ -85,9 +87,9 @@ impl Options {
             } else if more && args.is(index, "streams") {
                 options.first = index + 1;
             } else if more && reply.dialect().has_read_limits() && args.is(index, "maxcount") {
-                options.total = Some(total(args.at(index + 1))?);
+                options.total = Some(positive(args.at(index + 1), MAXCOUNT)?);
             } else if more && reply.dialect().has_read_limits() && args.is(index, "maxsize") {
-                return Err(Error::Text(MAXSIZE));
+                options.bytes = Some(positive(args.at(index + 1), MAXSIZE)?);
             } else {
                 return Err(unknown_option(args, index));
             }
@@ -108,23 +110,26 @@ impl Options {
         Limits {
             each: (self.count > 0).then_some(self.count),
             total: self.total,
+            bytes: self.bytes,
         }
     }
 }
 
-/// Reads MAXCOUNT's number.
+/// Reads the number of MAXCOUNT or MAXSIZE.
 ///
 /// Source: the documentation of Redis 8.10's XREAD, and of its clients; no server of this version was asked.
-fn total(text: &[u8]) -> Result<usize, Error> {
-    let total = usize::try_from(integer(text)?).ok();
-    let total = total.filter(|total| *total > 0);
-    total.ok_or(Error::Text(MAXCOUNT))
+fn positive(text: &[u8], invalid: &'static str) -> Result<usize, Error> {
+    let number = usize::try_from(integer(text)?).ok();
+    let number = number.filter(|number| *number > 0);
+    number.ok_or(Error::Text(invalid))
 }
 
 /// DIFFERENCE: servers refuse this too, but in which words is not known.
 const MAXCOUNT: &str = "ERR MAXCOUNT must be positive, and at least COUNT";
-/// DIFFERENCE: servers accept it.
-const MAXSIZE: &str = "ERR not supported: MAXSIZE, because which entry is the last one that a server returns is not documented";
+/// DIFFERENCE: as above.
+const MAXSIZE: &str = "ERR MAXSIZE must be positive";
+/// DIFFERENCE: servers answer with the key and no entries, or without the key; which of the two is not known.
+const AT_THE_EDGE: &str = "ERR not supported: MAXSIZE is reached within the name of a stream, and what a server returns then is not documented";
 
 /// Parses the milliseconds to wait. Source: redis 7.0 and 8.0 timeout.c, `getTimeoutFromObjectOrReply`.
 fn timeout(text: &[u8], reply: &Reply) -> Result<u64, Error> {
@@ -206,7 +211,7 @@ pub(super) fn xread(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Resul
         found.extend(stream.and_then(|stream| Found::new(args.at(index), stream, above)));
     }
     match options.block_ms {
-        _ if !found.is_empty() => write(reply, &found, options.limits()),
+        _ if !found.is_empty() => write(reply, &found, options.limits())?,
         None => reply.null_array(),
         Some(block_ms) => {
             let keys = args.from(options.first).iter().take(options.streams);
@@ -223,8 +228,11 @@ pub(super) fn xread(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Resul
 }
 
 /// Writes XREAD's reply.
-pub(super) fn write(reply: &mut Reply, found: &[Found<'_>], limits: Limits) {
-    let shares = shares(found, limits);
+///
+/// # Errors
+/// If it is not known which entries a server returns.
+pub(super) fn write(reply: &mut Reply, found: &[Found<'_>], limits: Limits) -> Result<(), Error> {
+    let shares = shares(found, limits, reply.is_resp3())?;
     if reply.is_resp3() {
         reply.map(shares.len());
     } else {
@@ -237,24 +245,73 @@ pub(super) fn write(reply: &mut Reply, found: &[Found<'_>], limits: Limits) {
         reply.bulk(key);
         entries(reply, count, stream.range(*start, StreamId::MAX));
     }
+    Ok(())
 }
 
-/// Returns how many entries of each stream to write at most; of the streams at the end, none if the others reach the limit for
-/// all.
-fn shares(found: &[Found<'_>], limits: Limits) -> Vec<Option<usize>> {
-    let Some(mut left) = limits.total else {
-        return vec![limits.each; found.len()];
-    };
+/// Returns how many entries of each stream to write at most; of the streams at the end, none if the others reach a limit for all.
+///
+/// MAXSIZE ends the reply before an entry if the bytes so far have reached it, unless there is no entry yet. What counts are the
+/// bytes written by then: the length of an array of entries is written after them, and that of the whole reply at its end.
+/// Source: redis 8.10 t_stream.c, `streamReplyMaxsizeReached`, and networking.c, `setDeferredReply`, from documents and changes; no
+/// server of this version was asked.
+///
+/// # Errors
+/// If the name of a stream alone reaches MAXSIZE: see [`AT_THE_EDGE`].
+fn shares(
+    found: &[Found<'_>],
+    limits: Limits,
+    is_resp3: bool,
+) -> Result<Vec<Option<usize>>, Error> {
+    if limits.total.is_none() && limits.bytes.is_none() {
+        return Ok(vec![limits.each; found.len()]);
+    }
+    let mut left = limits.total.unwrap_or(usize::MAX);
+    let most_bytes = limits.bytes.unwrap_or(usize::MAX);
+    let (mut bytes, mut any) = (0_usize, false);
     let mut shares = Vec::new();
-    for Found { stream, start, .. } in found {
-        if left == 0 {
+    for Found { key, stream, start } in found {
+        if left == 0 || any && bytes >= most_bytes {
             break;
         }
+        bytes += bulk_bytes(key.len()) + if is_resp3 { 0 } else { PAIR_BYTES };
+        if any && bytes >= most_bytes {
+            return Err(Error::Text(AT_THE_EDGE));
+        }
         let most = limits.each.map_or(left, |each| each.min(left));
-        left -= stream.range(*start, StreamId::MAX).take(most).count();
-        shares.push(Some(most));
+        let mut count = 0;
+        for entry in stream.range(*start, StreamId::MAX).take(most) {
+            if any && bytes >= most_bytes {
+                break;
+            }
+            bytes += entry_bytes(&entry);
+            (count, any) = (count + 1, true);
+        }
+        bytes += head_bytes(count);
+        left -= count;
+        shares.push(Some(count));
     }
-    shares
+    Ok(shares)
+}
+
+/// The bytes of `*2` and its line end.
+const PAIR_BYTES: usize = 4;
+
+/// The bytes of an entry in a reply.
+fn entry_bytes(entry: &Entry<'_>) -> usize {
+    let id = entry.id.to_string().len();
+    let pairs = entry.pairs();
+    let pairs = pairs.map(|(field, value)| bulk_bytes(field.len()) + bulk_bytes(value.len()));
+    PAIR_BYTES + bulk_bytes(id) + head_bytes(entry.fields * 2) + pairs.sum::<usize>()
+}
+
+/// The bytes of a bulk string of `len` bytes.
+fn bulk_bytes(len: usize) -> usize {
+    head_bytes(len) + len + 2
+}
+
+/// The bytes of a length with its mark and its line end.
+fn head_bytes(number: usize) -> usize {
+    itoa::Buffer::new().format(number).len() + 3
 }
 
 /// Returns the id above which entries are wanted.

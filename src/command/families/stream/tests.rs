@@ -633,10 +633,42 @@ fn xread_returns_no_more_than_maxcount_of_all_streams() {
             "{line}"
         );
     }
+    // The name of a stream takes 11 bytes, each entry 31, and the number of entries 4.
+    for (size, shares) in [
+        (1, &[("a", 1)][..]),
+        (42, &[("a", 1)]),
+        (43, &[("a", 2)]),
+        (73, &[("a", 2)]),
+        (74, &[("a", 3)]),
+        (108, &[("a", 3)]),
+        (120, &[("a", 3), ("b", 1)]),
+        (150, &[("a", 3), ("b", 1)]),
+        (151, &[("a", 3), ("b", 2)]),
+        (185, &[("a", 3), ("b", 2)]),
+        (197, &[("a", 3), ("b", 2), ("c", 1)]),
+    ] {
+        let line = format!("XREAD MAXSIZE {size} STREAMS a b c 0 0 0");
+        let all: Vec<_> = shares.iter().map(|(key, count)| of(key, *count)).collect();
+        let expected = format!("*{} {}", shares.len(), all.join(" "));
+        assert_eq!(bench.read(&line), expected, "{line}");
+    }
+    for edge in [109, 119, 186, 196] {
+        let line = format!("XREAD MAXSIZE {edge} STREAMS a b c 0 0 0");
+        assert!(bench.read(&line).contains("-ERR not supported"), "{line}");
+    }
+    let both = bench.read("XREAD MAXSIZE 1000 MAXCOUNT 1 STREAMS b a 0 0");
+    assert_eq!(both, format!("*1 {}", of(&"b", 1)));
+    // Without the array around each stream, four bytes less.
+    assert!(bench.read3("XREAD MAXSIZE 38 STREAMS a 0").contains("*1 "));
     assert!(
         bench
-            .read("XREAD MAXSIZE 100 STREAMS a 0")
-            .starts_with("-ERR not supported")
+            .read3("XREAD MAXSIZE 39 STREAMS a 0")
+            .contains("$3 2-0")
+    );
+    assert!(
+        bench
+            .read("XREAD MAXSIZE 0 STREAMS a 0")
+            .starts_with("-ERR MAXSIZE")
     );
     let old = Bench::new(Dialect::redis(8, 8, 0));
     for line in [

@@ -32,7 +32,7 @@ pub fn answer(wait: &Wait, spaces: &Keyspaces, reply: &mut Reply) -> Result<bool
         if found.is_empty() {
             return Ok(false);
         }
-        read::write(reply, &found, wait.limits);
+        read::write(reply, &found, wait.limits)?;
         Ok(true)
     })
 }
