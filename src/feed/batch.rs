@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use super::class::Class;
 use super::interest::Interest;
+use super::mark::Mark;
+use crate::history::ReplId;
 
 /// What happened, without its bytes.
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +77,9 @@ pub struct Batch {
     bytes: Vec<u8>,
     /// How many of the records are committed.
     committed: usize,
+    /// The history that it belongs to; `None` before the first one.
+    replid: Option<ReplId>,
+    mark: Option<Mark>,
 }
 
 /// One change of the data, or a message.
@@ -144,6 +149,26 @@ pub enum Fact<'a> {
 }
 
 impl Batch {
+    /// A batch without changes.
+    pub(super) fn of_mark(mark: Mark) -> Self {
+        Self {
+            mark: Some(mark),
+            ..Self::default()
+        }
+    }
+
+    pub(super) const fn mark(&self) -> Option<Mark> {
+        self.mark
+    }
+
+    pub(super) const fn replid(&self) -> Option<ReplId> {
+        self.replid
+    }
+
+    pub(super) const fn set_replid(&mut self, replid: Option<ReplId>) {
+        self.replid = replid;
+    }
+
     pub(super) fn push(&mut self, mut record: Record, parts: &[&[u8]]) {
         for part in parts {
             self.bytes.extend_from_slice(part);

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use super::Feed;
 use super::batch::{Batch, Change};
 use super::interest::Interest;
+use super::mark::Mark;
+use crate::history::ReplId;
 
 /// The listener was too slow, or came back too late: changes that it has not seen are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +26,18 @@ impl News {
     pub fn changes(&self, interest: Interest) -> impl Iterator<Item = Change<'_>> {
         let changes = self.batch.changes(interest);
         changes.filter(|change| self.known.is_none_or(|known| change.offset > known))
+    }
+
+    /// The history that their offsets belong to; `None` before the first one.
+    #[must_use]
+    pub fn replid(&self) -> Option<ReplId> {
+        self.batch.replid()
+    }
+
+    /// The place that this is, if it is a place and has no changes.
+    #[must_use]
+    pub fn mark(&self) -> Option<Mark> {
+        self.batch.mark()
     }
 }
 
@@ -54,12 +68,14 @@ impl Listener {
         self.feed.count_wanted();
     }
 
-    /// The next batch, if there is one already.
+    /// The next batch, if there is one already. Calling this says that the batches before it have been dealt with.
     ///
     /// # Errors
     /// [`Lost`] if changes are gone; the next call continues with what is shown from now on.
     pub fn try_next(&mut self) -> Result<Option<News>, Lost> {
-        self.feed.ring().take(self.number)
+        let news = self.feed.ring().take(self.number);
+        self.feed.taken.notify_all();
+        news
     }
 
     /// The next batch, as soon as there is one.
@@ -98,6 +114,7 @@ impl Dial {
 impl Drop for Listener {
     fn drop(&mut self) {
         self.feed.ring().leave(self.number);
+        self.feed.taken.notify_all();
         self.feed.count_wanted();
     }
 }

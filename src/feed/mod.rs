@@ -7,7 +7,8 @@
 //!
 //! Nothing is noted unless someone listens, and only what they listen for ([`Interest`]). The writer adopts a changed interest
 //! at the start of a turn, so a turn is noted as a whole or not at all. The writer waits for no listener: the feed keeps a
-//! bounded number of bytes, and a listener that falls out of it learns that it lost its place ([`Lost`]).
+//! bounded number of bytes, and a listener that falls out of it learns that it lost its place ([`Lost`]). The exception is a
+//! replica whose only purpose is its listener ([`Feed::wait_for_listeners`]): there the writer waits, and nobody else does.
 //!
 //! This room knows no command, no value and no connection.
 
@@ -15,12 +16,13 @@ mod batch;
 mod class;
 mod interest;
 mod listener;
+mod mark;
 mod ring;
 #[cfg(test)]
 mod tests;
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -28,6 +30,7 @@ pub use batch::{Batch, Change, Fact};
 pub use class::Class;
 pub use interest::Interest;
 pub use listener::{Dial, Listener, Lost, News};
+pub use mark::Mark;
 
 use crate::history::Point;
 use batch::{Record, What};
@@ -48,6 +51,8 @@ pub struct Feed {
     ring: Mutex<Ring>,
     /// Notified when a batch is shown.
     shown: Notify,
+    /// Notified when a listener has taken a batch, or has left.
+    taken: Condvar,
 }
 
 impl Default for Feed {
@@ -68,6 +73,7 @@ impl Feed {
             pending: Mutex::default(),
             ring: Mutex::new(ring),
             shown: Notify::new(),
+            taken: Condvar::new(),
         }
     }
 
@@ -215,19 +221,63 @@ impl Feed {
     fn show(&self) {
         let batch = self.pending().take_committed();
         if !batch.is_empty() {
-            self.ring().push(batch);
-            self.shown.notify_waiters();
+            self.show_batch(batch);
         }
+    }
+
+    fn show_batch(&self, batch: Batch) {
+        let ring = self.taken.wait_while(self.ring(), |ring| ring.must_wait());
+        ring.unwrap_or_else(PoisonError::into_inner).push(batch);
+        self.shown.notify_waiters();
+    }
+
+    fn show_mark(&self, mark: Mark) {
+        if self.ring().is_patient() {
+            self.show_batch(Batch::of_mark(mark));
+        }
+    }
+
+    /// Makes the writer wait for the listeners instead of leaving slow ones behind, and show them [marks](Mark). For a replica
+    /// that answers no reads.
+    pub fn wait_for_listeners(&self) {
+        self.ring().set_patient();
+    }
+
+    /// Shows that everything up to `now` has been told, and waits until all listeners have dealt with it. Returns false if one
+    /// of them left before that: what follows must not replace what it would come back for. Returns true at once if the writer
+    /// does not wait for listeners.
+    #[must_use]
+    pub fn settle(&self, now: Point) -> bool {
+        self.show_mark(Mark::Reached(now));
+        let ring = self
+            .taken
+            .wait_while(self.ring(), |ring| ring.is_unsettled());
+        let ring = ring.unwrap_or_else(PoisonError::into_inner);
+        ring.has_settled()
+    }
+
+    /// States that a history that was kept is applied again, from `begin` on. Only listeners that the writer waits for learn of
+    /// its changes, and those that come back later.
+    pub fn begin_replay(&self, begin: Point) {
+        self.ring().begin_replay(begin);
+        self.show_mark(Mark::Begins(begin));
+    }
+
+    /// States that everything that was kept has been applied.
+    pub fn end_replay(&self) {
+        self.ring().end_replay();
     }
 
     /// States that the history continues under another id from `now` on.
     pub fn rename(&self, now: Point) {
         self.ring().rename(now);
+        self.show_mark(Mark::Renamed(now));
     }
 
     /// States that another history begins at `now`.
     pub fn begin_history(&self, now: Point) {
         self.ring().begin_history(now);
+        self.show_mark(Mark::Resynced(now));
     }
 
     /// Listens from now on.

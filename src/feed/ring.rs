@@ -34,6 +34,8 @@ struct Place {
     interest: Interest,
     /// The number of the next batch to take.
     next: u64,
+    /// The number of the first batch that it has not dealt with.
+    undone: u64,
     /// The offset up to which it knows the changes in that batch.
     known: Option<u64>,
 }
@@ -52,6 +54,12 @@ pub(super) struct Ring {
     stretches: VecDeque<Stretch>,
     places: Vec<Place>,
     listeners: u64,
+    /// Whether the writer waits for the listeners.
+    patient: bool,
+    /// Whether a listener that the writer waits for has left before it dealt with everything.
+    abandoned: bool,
+    /// Whether a kept history is being applied again.
+    replaying: bool,
 }
 
 impl Ring {
@@ -65,7 +73,33 @@ impl Ring {
             stretches: VecDeque::new(),
             places: Vec::new(),
             listeners: 0,
+            patient: false,
+            abandoned: false,
+            replaying: false,
         }
+    }
+
+    pub(super) const fn set_patient(&mut self) {
+        self.patient = true;
+    }
+
+    pub(super) const fn is_patient(&self) -> bool {
+        self.patient
+    }
+
+    /// Whether the writer must not show more yet.
+    pub(super) fn must_wait(&self) -> bool {
+        self.patient && self.bytes >= PATIENT_BYTES_MAX && self.awaited() < Some(self.end())
+    }
+
+    /// Whether a listener that the writer waits for has something to deal with.
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.patient && self.places.iter().any(|place| place.undone < self.end())
+    }
+
+    /// Whether no listener that the writer waits for has left anything behind.
+    pub(super) const fn has_settled(&self) -> bool {
+        !self.abandoned
     }
 
     /// What all listeners want, and those that may come back.
@@ -128,6 +162,28 @@ impl Ring {
         }
     }
 
+    /// A history that was kept is applied again. Nothing says how it relates to what was noted before.
+    pub(super) fn begin_replay(&mut self, begin: Point) {
+        self.replid = Some(begin.replid);
+        self.replaying = true;
+        if let Some(last) = self.stretches.back() {
+            self.add(last.interest, begin.offset, false, false);
+        }
+    }
+
+    /// What follows is new: those who listen from now on have not missed anything.
+    pub(super) fn end_replay(&mut self) {
+        self.replaying = false;
+        if self.patient {
+            return;
+        }
+        let end = self.end();
+        for place in &mut self.places {
+            (place.next, place.known) = (end, None);
+        }
+        self.trim();
+    }
+
     /// Everything up to `offset` is shown.
     pub(super) fn reach(&mut self, offset: u64) {
         if let Some(last) = self.stretches.back_mut() {
@@ -135,7 +191,8 @@ impl Ring {
         }
     }
 
-    pub(super) fn push(&mut self, batch: Batch) {
+    pub(super) fn push(&mut self, mut batch: Batch) {
+        batch.set_replid(self.replid);
         self.bytes += batch.memory_bytes();
         if let (Some(last), Some(offset)) = (self.stretches.back_mut(), batch.last_offset()) {
             last.to = last.to.max(offset);
@@ -146,10 +203,11 @@ impl Ring {
 
     /// Drops what nobody needs, and what there is no room for.
     fn trim(&mut self) {
-        let awaited = self.places.iter().map(|place| place.next).min();
+        let awaited = self.awaited();
         while !self.batches.is_empty() {
             let is_awaited = awaited.is_some_and(|next| next <= self.first);
             let room = match is_awaited {
+                true if self.patient => usize::MAX,
                 true => FEED_BYTES_MAX.max(self.window),
                 false => self.window,
             };
@@ -159,6 +217,11 @@ impl Ring {
             }
             self.drop_first();
         }
+    }
+
+    /// The number of the first batch that a listener has not taken.
+    fn awaited(&self) -> Option<u64> {
+        self.places.iter().map(|place| place.next).min()
     }
 
     fn drop_first(&mut self) {
@@ -182,6 +245,7 @@ impl Ring {
             number: self.listeners,
             interest,
             next: self.end(),
+            undone: self.end(),
             known: None,
         });
         self.listeners
@@ -189,6 +253,9 @@ impl Ring {
 
     /// Adds a listener that gets what was shown after `point`. Returns its number; `None` if something is missing.
     pub(super) fn enter_at(&mut self, interest: Interest, point: Point) -> Option<u64> {
+        if self.replaying {
+            return None;
+        }
         let index = self.stretch_at(interest, point)?;
         let first = self.stretches.get(index)?.first;
         let end = self
@@ -201,7 +268,7 @@ impl Ring {
         }
         let number = self.enter(interest);
         let place = self.find(number)?;
-        place.next = next;
+        (place.next, place.undone) = (next, next);
         // Only the first batch may begin before the point.
         place.known = (next < end).then_some(point.offset);
         Some(number)
@@ -239,6 +306,9 @@ impl Ring {
     }
 
     pub(super) fn leave(&mut self, number: u64) {
+        let end = self.end();
+        let leaves_some = self.find(number).is_some_and(|place| place.undone < end);
+        self.abandoned |= self.patient && leaves_some;
         self.places.retain(|place| place.number != number);
         self.trim();
     }
@@ -251,6 +321,9 @@ impl Ring {
 
     /// The next batch of a listener. After a loss it continues with what is shown from now on.
     pub(super) fn take(&mut self, number: u64) -> Result<Option<News>, Lost> {
+        if self.replaying && !self.patient {
+            return Ok(None);
+        }
         let (first, end) = (self.first, self.end());
         let Some(place) = self.find(number) else {
             return Ok(None);
@@ -261,6 +334,7 @@ impl Ring {
         }
         let (next, known) = (place.next, place.known.take());
         place.next = end.min(next + 1);
+        place.undone = next;
         let news = self.batch(next).map(|batch| News {
             batch: Arc::clone(batch),
             known,
@@ -269,6 +343,9 @@ impl Ring {
         Ok(news)
     }
 }
+
+/// Bytes of untaken changes from which a writer that waits for its listeners waits.
+const PATIENT_BYTES_MAX: usize = FEED_BYTES_MAX / 4;
 
 /// Maximum stretches that are remembered: interests and histories change seldom.
 const STRETCHES_MAX: usize = 64;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Class, Fact, Feed, Interest, Listener, Lost};
+use super::{Class, Fact, Feed, Interest, Listener, Lost, Mark};
 use crate::history::{Point, ReplId};
 use crate::limits::FEED_BYTES_MAX;
 
@@ -213,4 +213,138 @@ fn commands_and_messages_keep_their_bytes() {
             )
         ]
     );
+}
+
+/// What a listener that the writer waits for is shown: marks, and keys with their history.
+fn shown(listener: &mut Listener) -> Vec<String> {
+    let mut shown = Vec::new();
+    while let Some(news) = listener.try_next().unwrap() {
+        let history = |replid: ReplId| replid.to_string().get(..1).unwrap().to_owned();
+        let mark = news.mark().map(|mark| match mark {
+            Mark::Begins(at) => format!("begins {}{}", history(at.replid), at.offset),
+            Mark::Resynced(at) => format!("resynced {}{}", history(at.replid), at.offset),
+            Mark::Renamed(at) => format!("renamed {}{}", history(at.replid), at.offset),
+            Mark::Reached(at) => format!("reached {}{}", history(at.replid), at.offset),
+        });
+        shown.extend(mark);
+        let replid = news.replid().map(history).unwrap_or_default();
+        for change in news.changes(Interest::EVENTS) {
+            if let Fact::Event { key, .. } = change.fact {
+                let key = String::from_utf8_lossy(key);
+                shown.push(format!("{key}@{replid}{}", change.offset));
+            }
+        }
+    }
+    shown
+}
+
+#[test]
+fn a_listener_that_the_writer_waits_for_sees_a_replay_and_where_the_history_is_renamed() {
+    let feed = Arc::new(Feed::default());
+    feed.wait_for_listeners();
+    let mut listener = feed.listen(Interest::EVENTS);
+    feed.begin_replay(at('a', 5));
+    turn(&feed, 5, &["k"]);
+    feed.rename(at('b', 6));
+    turn(&feed, 6, &["l"]);
+    feed.end_replay();
+    turn(&feed, 7, &["m"]);
+    feed.begin_history(at('c', 3));
+    turn(&feed, 3, &["n"]);
+    let expected = [
+        "begins a5",
+        "k@a6",
+        "renamed b6",
+        "l@b7",
+        "m@b8",
+        "resynced c3",
+        "n@c4",
+    ];
+    assert_eq!(shown(&mut listener), expected);
+}
+
+#[test]
+fn a_replay_is_news_only_for_those_who_come_back() {
+    let feed = Arc::new(Feed::keeping(1 << 20));
+    let mut early = feed.listen(Interest::EVENTS);
+    feed.begin_replay(at('a', 5));
+    turn(&feed, 5, &["k", "l"]);
+    let mut during = feed.listen(Interest::EVENTS);
+    assert!(keys(&mut early).unwrap().is_empty());
+    assert!(feed.listen_from(Interest::EVENTS, at('a', 6)).is_err());
+    feed.end_replay();
+    turn(&feed, 7, &["m"]);
+    for listener in [&mut early, &mut during] {
+        assert_eq!(keys(listener).unwrap(), ["m@8"]);
+    }
+    let mut back = feed.listen_from(Interest::EVENTS, at('a', 6)).unwrap();
+    assert_eq!(keys(&mut back).unwrap(), ["l@7", "m@8"]);
+    // The next try is another one: what was told before does not lead to it.
+    feed.begin_replay(at('a', 5));
+    turn(&feed, 5, &["k", "l", "m"]);
+    feed.end_replay();
+    let mut back = feed.listen_from(Interest::EVENTS, at('a', 7)).unwrap();
+    assert_eq!(keys(&mut back).unwrap(), ["m@8"]);
+}
+
+/// Takes everything until the writer's thread has ended.
+fn drain(listener: &mut Listener, writer: &std::thread::JoinHandle<()>) -> Vec<String> {
+    let mut taken = Vec::new();
+    while !writer.is_finished() {
+        taken.extend(keys(listener).unwrap());
+        std::thread::yield_now();
+    }
+    taken.extend(keys(listener).unwrap());
+    taken
+}
+
+#[test]
+fn a_writer_that_waits_loses_nothing_and_keeps_little() {
+    let feed = Arc::new(Feed::default());
+    feed.wait_for_listeners();
+    let mut slow = feed.listen(Interest::EVENTS);
+    let large = "k".repeat(1 << 20);
+    let writer = std::thread::spawn({
+        let feed = Arc::clone(&feed);
+        move || (0..100).for_each(|from| turn(&feed, from, &[&large]))
+    });
+    while !feed.ring().must_wait() {
+        std::thread::yield_now();
+    }
+    assert!(feed.ring().bytes() <= FEED_BYTES_MAX / 2);
+    assert_eq!(drain(&mut slow, &writer).len(), 100);
+    writer.join().unwrap();
+}
+
+#[test]
+fn a_listener_that_leaves_frees_the_writer_and_is_remembered() {
+    for leaves in [false, true] {
+        let feed = Arc::new(Feed::default());
+        feed.wait_for_listeners();
+        let mut listener = feed.listen(Interest::EVENTS);
+        turn(&feed, 0, &["k"]);
+        let waits = std::thread::spawn({
+            let feed = Arc::clone(&feed);
+            move || feed.settle(at('a', 1))
+        });
+        assert!(listener.try_next().unwrap().is_some());
+        while !feed.ring().is_unsettled() {
+            std::thread::yield_now();
+        }
+        assert!(!waits.is_finished());
+        if leaves {
+            drop(listener);
+            assert!(!feed.settle(at('a', 1)));
+        } else {
+            while !waits.is_finished() {
+                assert!(
+                    listener
+                        .try_next()
+                        .unwrap()
+                        .is_none_or(|news| news.mark().is_some())
+                );
+            }
+        }
+        assert_eq!(waits.join().unwrap(), !leaves);
+    }
 }

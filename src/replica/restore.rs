@@ -1,5 +1,5 @@
 //! Loads a generation from the state directory: its snapshot, then its logs, with the same code as a full sync and a live
-//! stream.
+//! stream. The feed learns of the changes in the log, so that listeners can come back after a restart.
 
 use std::io;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::figures::{LoadFigures, StreamFigures};
 use super::load::{self, Kept, LoadError};
 use super::stream::{Applier, Position, StreamError};
 use crate::command::ReplayScripts;
-use crate::history::{ReplId, StreamPoint};
+use crate::history::{Point, ReplId, StreamPoint};
 use crate::rdb::crc64;
 use crate::rdb::decode::Checksum;
 use crate::rdb::error::Cause;
@@ -108,6 +108,7 @@ fn read(chain: &Chain, cx: Context<'_>) -> Result<Read, Damage> {
         return Err(log.corrupt(0, "it belongs to another generation"));
     }
     let position = snapshot(&chain.snapshot, begin, cx)?;
+    cx.kept.feed.begin_replay(begin.at.point);
     let mut replay = Replay {
         token: cx.kept.token,
         place: Some(StreamPoint {
@@ -274,7 +275,12 @@ impl Replay<'_> {
                 return Err(log.corrupt(begins, "a record does not begin where the last one ended"));
             }
             match head.kind {
-                Kind::Renamed => place.point.replid = id_of(&log, begins, &payload)?,
+                Kind::Renamed => {
+                    let (replid, offset) = (id_of(&log, begins, &payload)?, head.offset);
+                    place.point.replid = replid;
+                    let feed = self.position.generation.spaces.feed();
+                    feed.rename(Point { replid, offset });
+                }
                 Kind::Stream => {
                     if let Err(error) = apply(&mut applier, head, &payload) {
                         tracing::warn!(%error, "redtail cannot follow the kept stream any further");

@@ -137,8 +137,10 @@ impl Writer {
             .keeper
             .as_mut()
             .is_some_and(|keeper| keeper.newest().is_some());
+        let resume = self.restore_state(age_matters);
+        self.served.feed().end_replay();
         Begin {
-            resume: self.restore_state(age_matters),
+            resume,
             cause: match had_state {
                 true => SyncCause::StateUnusable,
                 false => SyncCause::FirstStart,
@@ -167,7 +169,6 @@ impl Writer {
         self.lineage = replid.map(|replid| (replid, position));
         if let Some(replid) = replid {
             self.figures.begin_history(replid);
-            self.served.feed().begin_history(Point { replid, offset });
         }
         self.token.serve(&self.served, generation);
         if age_matters {
@@ -223,7 +224,7 @@ impl Writer {
                 (Bytes::new(), source)
             }
         };
-        if self.released(&source) {
+        if self.released(&source)? {
             self.stream(rest, source, is_full)
         } else {
             Ok(())
@@ -305,7 +306,7 @@ impl Writer {
         self.figures.note_held(held);
         match held {
             Some(held) => self.hold(held, offset),
-            None => self.publish(),
+            None => self.publish()?,
         }
         Ok((rest, source))
     }
@@ -360,9 +361,9 @@ impl Writer {
     }
 
     /// Waits until nothing is held back; returns `false` if the link ends first.
-    fn released(&mut self, source: &LinkSource) -> bool {
+    fn released(&mut self, source: &LinkSource) -> Result<bool, Fault> {
         let Some(held) = self.figures.held() else {
-            return true;
+            return Ok(true);
         };
         loop {
             let confirmed = self.confirmation.take();
@@ -373,20 +374,32 @@ impl Writer {
                     "serving the new data that was held back"
                 );
                 self.figures.note_held(None);
-                self.publish();
-                return true;
+                self.publish()?;
+                return Ok(true);
             }
             if source.bytes.ended() {
-                return false;
+                return Ok(false);
             }
             std::thread::sleep(HOLD_LOOK);
         }
     }
 
+    /// Whether the listeners that the writer waits for have dealt with everything. If one of them has left instead, the replica
+    /// is being stopped, and the next one must find the state that it has not seen the end of.
+    fn has_settled(&self) -> bool {
+        let offset = self.progress.applied();
+        let replid = self.figures.history().replid;
+        replid.is_none_or(|replid| self.served.feed().settle(Point { replid, offset }))
+    }
+
     /// Serves what was loaded.
-    fn publish(&mut self) {
+    fn publish(&mut self) -> Result<(), Fault> {
+        if !self.has_settled() {
+            self.lineage = None;
+            return Err(Fault::new("the listener has left"));
+        }
         let Some((replid, position)) = &self.lineage else {
-            return;
+            return Ok(());
         };
         if let Some(keeper) = &mut self.keeper {
             self.saving = None;
@@ -428,6 +441,7 @@ impl Writer {
         if let Some(old) = old {
             drop_aside(old);
         }
+        Ok(())
     }
 
     /// Applies the stream: of the server that wrote the snapshot if `is_own`, otherwise of one that continues it.
@@ -513,7 +527,10 @@ fn save(keeper: &mut Keeper, applier: &mut Applier<'_>, replid: ReplId, stream: 
                 },
                 db: position.db,
             };
-            keeper.start_saving(place, pending, &position.generation)
+            // The log that the snapshot replaces has what listeners come back for.
+            let feed = position.generation.spaces.feed();
+            let settled = feed.settle(place.point);
+            settled.then(|| keeper.start_saving(place, pending, &position.generation))?
         });
         *applier.saving() = begun;
     }
