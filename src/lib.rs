@@ -86,6 +86,14 @@ use internal::*;
 
 pub use internal::replica::{Config, Database, Error, Replica, Reply, Scan, Status};
 
+/// What changes in the data, as it happens: for caches, indexes and triggers.
+///
+/// [`Replica::changes`] is the stream of all changes, [`Replica::watch_prefix`] that of some keys, and
+/// [`Replica::changes_from`] continues where a program stopped.
+pub mod changes {
+    pub use crate::replica::{Change, Changes, Lost, What};
+}
+
 /// What the fields of [`Config`] are made of.
 pub mod config {
     pub use crate::dialect::{Dialect, Family};

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::changes::{Changes, Scope};
 use super::figures::Figures;
 use super::pulse::Pulse;
 use super::reply::{self, Reply};
@@ -20,6 +21,8 @@ use super::sweep;
 use super::writer::Writer;
 use crate::command::{self, glob::Glob};
 use crate::dialect::Dialect;
+use crate::feed::{Feed, Interest, Lost};
+use crate::history::Point;
 use crate::resp::{self, ArgsBuf, Protocol};
 use crate::state::{self, Keeper};
 use crate::store::{
@@ -77,6 +80,9 @@ pub struct Config {
     /// The maximum age of the last proof that the served data lacks nothing. Reads are refused beyond it. `None` for no
     /// limit.
     pub max_staleness: Option<Duration>,
+    /// Bytes of changes that are kept for [`Replica::changes_from`]. With 0, none are, and changes cost nothing while nobody
+    /// listens.
+    pub changes_window: usize,
     /// Names of commands to ignore: commands that the upstream sends and that touch no data. `opinfo`, which a provider's
     /// servers send, is always ignored. Any other unknown command taints everything.
     pub stream_ignore: Vec<String>,
@@ -113,6 +119,7 @@ impl Config {
             transaction_bytes_max: crate::limits::TRANSACTION_BYTES_MAX,
             state: None,
             max_staleness: None,
+            changes_window: 0,
             stream_ignore: Vec::new(),
         })
     }
@@ -163,9 +170,22 @@ pub struct Prepared {
     config: Config,
     keeper: Option<Keeper>,
     state: Option<Arc<state::Figures>>,
+    feed: Arc<Feed>,
 }
 
 impl Prepared {
+    /// Whether the state directory can be written.
+    #[must_use]
+    pub const fn keeps_state(&self) -> bool {
+        self.keeper.is_some()
+    }
+
+    /// Where the replica's changes will be noted: who listens before the start misses nothing.
+    #[must_use]
+    pub const fn feed(&self) -> &Arc<Feed> {
+        &self.feed
+    }
+
     /// Starts following, as [`Replica::start`] does.
     ///
     /// # Errors
@@ -200,6 +220,8 @@ pub struct Replica {
     writer: tokio::sync::Mutex<Option<JoinHandle<()>>>,
     /// Whether the writer has ended, for any reason: nothing keeps the data fresh any more.
     ended: Arc<AtomicBool>,
+    /// Cancelled when the writer has ended.
+    end: CancellationToken,
     confirmation: Arc<Confirmation>,
     /// The sweeper works until this is dropped.
     _sweeper: std::sync::mpsc::Sender<()>,
@@ -213,11 +235,12 @@ impl Inflow for Arrivals {
 }
 
 /// Notes that the writer has ended when it is dropped, even by a panic.
-struct EndNote(Arc<AtomicBool>);
+struct EndNote(Arc<AtomicBool>, CancellationToken);
 
 impl Drop for EndNote {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Release);
+        self.1.cancel();
     }
 }
 
@@ -248,6 +271,7 @@ impl Replica {
         let keeper = keeper.map_err(std::io::Error::other)?.flatten();
         Ok(Prepared {
             state: config.state.is_some().then_some(state),
+            feed: Arc::new(Feed::keeping(config.changes_window)),
             config,
             keeper,
         })
@@ -258,6 +282,7 @@ impl Replica {
             config,
             keeper,
             state,
+            feed,
         } = prepared;
         tokio::runtime::Handle::try_current().map_err(std::io::Error::other)?;
         let tuning = Tuning::new(config.encodings)
@@ -266,7 +291,7 @@ impl Replica {
         let link = Arc::<upstream::Status>::default();
         let inflow = Arc::clone(&link.arrivals);
         let (served, token) = Served::new(Arc::new(tuning));
-        let served = Arc::new(served.with_inflow(inflow));
+        let served = Arc::new(served.with_inflow(inflow).with_feed(feed));
         let progress = ProgressWriter::default();
         let figures = Arc::default();
         let sweeper = sweep::start(&served, &token, &figures, config.expired_grace)?;
@@ -284,6 +309,7 @@ impl Replica {
             stop: CancellationToken::new(),
             writer: tokio::sync::Mutex::default(),
             ended: Arc::default(),
+            end: CancellationToken::new(),
             confirmation: Arc::default(),
             _sweeper: sweeper,
         };
@@ -334,7 +360,7 @@ impl Replica {
     ) -> std::io::Result<oneshot::Receiver<Begin>> {
         let (sender, restored) = oneshot::channel();
         let thread = std::thread::Builder::new().name("redtail-writer".to_owned());
-        let end = EndNote(Arc::clone(&self.ended));
+        let end = EndNote(Arc::clone(&self.ended), self.end.clone());
         let thread = thread.spawn(move || {
             let _end = end;
             // The receiver is gone if the replica was stopped in the meantime.
@@ -459,6 +485,13 @@ impl Replica {
         &self.sources.figures
     }
 
+    /// Is cancelled when the writer has ended, for whatever reason.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn end(&self) -> CancellationToken {
+        self.end.clone()
+    }
+
     /// Watches whether the writer works.
     #[doc(hidden)]
     #[must_use]
@@ -491,6 +524,99 @@ impl Replica {
             replica: self,
             number,
         }
+    }
+
+    /// The changes of the data from now on, in order, each exactly once. Before the first sync, the stream begins with it:
+    /// [`What::Replaced`](super::What::Replaced).
+    ///
+    /// ```no_run
+    /// use redtail::changes::What;
+    ///
+    /// # async fn follow(replica: &redtail::Replica) -> Result<(), redtail::Error> {
+    /// let mut changes = replica.changes();
+    /// while let Some(change) = changes.next().await {
+    ///     match change {
+    ///         Ok(change) => match change.what {
+    ///             What::Key { key, event: "set", .. } => {
+    ///                 // Sees this change, or a later one.
+    ///                 let value = replica.database(change.db).get(&key)?;
+    ///                 println!("{} is {value:?}", String::from_utf8_lossy(&key));
+    ///             }
+    ///             what => println!("offset {}: {what:?}", change.point.offset),
+    ///         },
+    ///         Err(lost) => println!("{lost}: read again what matters"),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// A program that takes changes slower than they happen for long (64 MiB of them) gets [`Lost`] and continues from then on:
+    /// the replica never waits for it.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        self.listen(Scope::default())
+    }
+
+    /// The changes after `point`, which an earlier [`Changes::seen`] returned, in this process or before a restart. The replica
+    /// keeps the newest [`Config::changes_window`] bytes of changes, and reads them from the state directory when it starts; they
+    /// are there once [`ready`](Self::ready) has returned. If the primary has failed over since, the changes continue under the
+    /// new id.
+    ///
+    /// ```no_run
+    /// # use redtail::{Config, Replica, changes::Lost, status::Point};
+    /// # async fn resume(kept: Option<Point>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut config = Config::new("redis://127.0.0.1:6379")?;
+    /// config.changes_window = 64 << 20;
+    /// let replica = Replica::start(config)?;
+    /// replica.ready().await?;
+    /// let mut changes = match kept.map(|point| replica.changes_from(point)) {
+    ///     Some(Ok(changes)) => changes,
+    ///     Some(Err(Lost)) | None => replica.changes(), // and read again what matters
+    /// };
+    /// while let Some(change) = changes.next().await {
+    ///     println!("{change:?}");
+    ///     let _keep: Option<Point> = changes.seen();
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Lost`] if the replica does not have all changes since then.
+    pub fn changes_from(&self, point: Point) -> Result<Changes, Lost> {
+        let feed = self.sources.served.feed();
+        let listener = feed.listen_from(Interest::EVENTS, point)?;
+        let end = self.end.clone();
+        Ok(Changes::new(listener, Scope::default(), end, Some(point)))
+    }
+
+    /// The changes of keys that begin with `prefix`, in any database. Also has the changes that may concern any key: emptied,
+    /// swapped and replaced databases, and taints of everything. A change of another key costs one comparison.
+    ///
+    /// ```no_run
+    /// # use redtail::changes::What;
+    /// # async fn watch(replica: &redtail::Replica) {
+    /// let mut sessions = replica.watch_prefix("session:");
+    /// while let Some(Ok(change)) = sessions.next().await {
+    ///     match change.what {
+    ///         What::Key { key, event: "del" | "expired", .. } => println!("{key:?} is gone"),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn watch_prefix(&self, prefix: impl Into<Vec<u8>>) -> Changes {
+        self.listen(Scope {
+            db: None,
+            prefix: prefix.into(),
+        })
+    }
+
+    fn listen(&self, scope: Scope) -> Changes {
+        let listener = self.sources.served.feed().listen(Interest::EVENTS);
+        Changes::new(listener, scope, self.end.clone(), None)
     }
 
     /// [`Database::get`] of database 0.
@@ -564,6 +690,15 @@ impl<'r> Database<'r> {
         } else {
             Err(Error::Reply(NoSuchDatabase.to_string()))
         }
+    }
+
+    /// [`Replica::watch_prefix`], for the keys of this database.
+    #[must_use]
+    pub fn watch_prefix(&self, prefix: impl Into<Vec<u8>>) -> Changes {
+        self.replica.listen(Scope {
+            db: Some(self.number),
+            prefix: prefix.into(),
+        })
     }
 
     /// The string at `key`; `None` if the key does not exist.

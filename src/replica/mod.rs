@@ -18,6 +18,7 @@
 //! [`OneCopy`](ResyncMemory::OneCopy), the old generation goes before the load.
 
 mod ahead;
+mod changes;
 mod figures;
 #[doc(hidden)]
 #[cfg(feature = "testing")]
@@ -37,6 +38,10 @@ mod stream;
 mod sweep;
 mod writer;
 
+pub use crate::feed::Lost;
+pub use changes::{Change, Changes, What};
+#[cfg(feature = "cli")]
+pub(crate) use changes::{REMARKS, UNKNOWN as TYPES_UNKNOWN};
 pub use figures::{Fault, Figures, Held, History, LoadFigures, StreamFigures, SweepFigures};
 pub use handle::{Config, Database, EXPIRED_GRACE, Error, Prepared, Replica, Scan};
 #[cfg(any(test, feature = "testing"))]

@@ -498,6 +498,7 @@ impl Settings {
             state: self.state()?,
             max_staleness: self.max_staleness.map(|Period(time)| time),
             encodings: self.encodings()?,
+            changes_window: 0,
             stream_ignore: self.stream_ignore()?,
             expired_grace: self
                 .expired_grace

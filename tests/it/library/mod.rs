@@ -1,5 +1,6 @@
 //! The library, embedded: it follows a real primary as the program does. No name here is from inside the crate.
 
+mod changes;
 mod failures;
 mod lives;
 mod use_of_the_face;

@@ -14,8 +14,9 @@ use std::path::Path;
 const FACE: &str = include_str!("../face.txt");
 
 /// The files whose tests use the face.
-const TESTS: [&str; 5] = [
+const TESTS: [&str; 6] = [
     include_str!("mod.rs"),
+    include_str!("changes.rs"),
     include_str!("failures.rs"),
     include_str!("lives.rs"),
     include_str!("use_of_the_face.rs"),
@@ -263,6 +264,7 @@ fn every_setting(primary: &Server, folder: &Path) -> Config {
             retry: Duration::from_secs(1),
         }),
         max_staleness: Some(Duration::from_secs(20)),
+        changes_window: 1 << 20,
         stream_ignore: vec!["odd.command".to_owned()],
     }
 }
