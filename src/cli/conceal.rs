@@ -26,11 +26,18 @@ const OTHERS: &[(&str, &str)] = &[
     ("--token", "REDTAIL_HTTP_TOKEN"),
 ];
 
-/// Flags of `status` whose values may look like an address with a password.
-const NO_ADDRESSES: &[&str] = &["--user", "--tls-sni"];
+/// Commands whose only argument that is no flag is an address, with its variable.
+const ADDRESSED: &[(&str, &str)] = &[("status", "REDTAIL_ADDRESS"), ("tail", "REDTAIL_PRIMARY")];
 
-/// The variable of the address of `status`, its only argument that is no flag.
-const ASKED: &str = "REDTAIL_ADDRESS";
+/// Flags of these commands whose values may look like an address with a password.
+const NO_ADDRESSES: &[&str] = &[
+    "--user",
+    "--tls-sni",
+    "--match",
+    "--primary-user",
+    "--state-dir",
+    "--config",
+];
 
 /// Arguments without passwords, and the variables that now hold them.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -65,13 +72,15 @@ fn concealed(mut arguments: impl Iterator<Item = OsString>) -> Concealed {
     let mut before = String::new();
     while let Some(argument) = arguments.next() {
         let text = argument.to_string_lossy().into_owned();
-        let is_of_status = concealed
-            .arguments
-            .first()
-            .is_some_and(|command| command == "status");
+        let command = concealed.arguments.first();
+        let mut addressed = ADDRESSED.iter();
+        let asked = addressed.find(|(name, _)| command.is_some_and(|command| command == name));
         let flag_before = std::mem::replace(&mut before, text.clone());
-        if is_of_status && is_address(&text) && !NO_ADDRESSES.contains(&flag_before.as_str()) {
-            concealed.variables.push((ASKED, argument));
+        if let Some((_, variable)) = asked
+            && is_address(&text)
+            && !NO_ADDRESSES.contains(&flag_before.as_str())
+        {
+            concealed.variables.push((*variable, argument));
             continue;
         }
         let (flag, attached) = match text.split_once('=') {
@@ -210,6 +219,12 @@ mod tests {
         assert_eq!(
             variables,
             expected.map(|(name, value)| (name, value.to_owned()))
+        );
+        let (arguments, variables) = conceal(&["tail", "--match", "a@b", "rediss://u:p@h"]);
+        assert_eq!(arguments, ["tail", "--match", "a@b"]);
+        assert_eq!(
+            variables,
+            [("REDTAIL_PRIMARY", "rediss://u:p@h".to_owned())]
         );
         let (arguments, variables) = conceal(&["status", "127.0.0.1:7"]);
         assert_eq!((arguments.len(), variables.len()), (2, 0));

@@ -20,6 +20,7 @@ pub mod progress;
 pub mod rdb;
 pub mod serve;
 pub mod status;
+pub mod tail;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,9 @@ enum Commands {
     /// Shows how a running redtail is
     #[command(after_help = status::EXIT_CODES)]
     Status(Box<status::Status>),
+    /// Prints the changes of a primary as they happen, one line each
+    #[command(after_help = tail::EXIT_CODES, after_long_help = tail::help())]
+    Tail(Box<tail::Tail>),
     /// Checks settings
     #[command(subcommand)]
     Config(Config),
@@ -151,6 +155,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Commands::Serve(args) => serve::serve(*args, matches),
         Commands::Status(args) => return status::status(*args),
+        Commands::Tail(args) => return tail::tail(*args),
         Commands::Config(Config::Check(args)) => config_check::check(*args, matches),
         Commands::Demo(args) => demo::demo(args),
         Commands::Completions(args) => completions::completions(&args),

@@ -199,6 +199,7 @@ fn close(path: &Path) -> Result<(), Error> {
 fn is_own(name: &str) -> bool {
     let number = |start, end| number_of(name.strip_prefix(start)?.strip_suffix(end)?);
     name == LOCK
+        || name == TAIL_PLACE
         || number(SNAPSHOT, RDB).is_some()
         || number(LOG, "").is_some()
         || is_unfinished(name)
@@ -240,6 +241,8 @@ fn is_set_aside(name: &str) -> bool {
 const OF_OTHERS: &str = "It contains files that are not redtail's, so redtail does not change its mode: give redtail a directory of its own \
                          (--state-dir), or chmod 700 this one";
 const LOCK: &str = "lock";
+/// Where `redtail tail` keeps how far it has printed.
+pub const TAIL_PLACE: &str = "tail-place";
 const SNAPSHOT: &str = "snapshot-";
 const RDB: &str = ".rdb";
 const LOG: &str = "log-";
@@ -268,6 +271,7 @@ mod tests {
         for mode in [0o755, 0o750, 0o770, 0o711, 0o702] {
             let files = [
                 "lock",
+                TAIL_PLACE,
                 "snapshot-1.rdb",
                 "log-1",
                 "log-2.tmp",

@@ -4,6 +4,7 @@
 //! lock               held as long as the process lives
 //! snapshot-<n>.rdb   an RDB file: all data at one offset
 //! log-<n>            the stream's raw bytes from that offset on, in records with checksums
+//! tail-place         how far `redtail tail` has printed; only in a directory of its own
 //! *.tmp              unfinished: removed at the next start
 //! *.corrupt-<time>   set aside because it was damaged; only the newest such set is kept
 //! ```
@@ -58,6 +59,7 @@ mod record;
 mod saving;
 
 pub use figures::Figures;
+pub use folder::TAIL_PLACE;
 #[cfg(feature = "cli")]
 pub use folder::check;
 pub use keeper::{Chain, Keeper};

@@ -76,6 +76,7 @@ mod statistics;
 mod stream_forms;
 mod stream_refusals;
 mod sweep;
+mod tail;
 mod tails;
 mod terminal;
 mod tls_listeners;

@@ -47,9 +47,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // The public face.
     (
         "lib",
-        &[
-            "dump", "feed", "replica", "state", "store", "upstream", "value",
-        ],
+        &["dump", "replica", "state", "store", "upstream", "value"],
     ),
     ("main", &[]),
 ];

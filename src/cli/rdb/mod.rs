@@ -34,6 +34,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub(super) use text::base64_of;
+
 pub use check::{Check, check};
 pub use diff::{CODES as DIFF_CODES, Diff, diff};
 pub use filter::{Filter, filter};

@@ -40,6 +40,13 @@ impl fmt::Display for Text<'_> {
     }
 }
 
+/// Returns bytes as Base64 with padding.
+pub(in super::super) fn base64_of(bytes: &[u8]) -> String {
+    let item = Item::Bytes(bytes);
+    let binary = Binary::Base64;
+    Text { item, binary }.to_string()
+}
+
 fn escape(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     for chunk in bytes.utf8_chunks() {
         for part in chunk.valid().split_inclusive(is_special) {

@@ -35,6 +35,7 @@ const RESULTS: &[&str] = &[
     "cli/man.rs",
     "cli/config/print.rs",
     "cli/status",
+    "cli/tail/line.rs",
     "http/metrics/",
     "http/page",
     "replica/fuzzing/",
