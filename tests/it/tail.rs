@@ -348,7 +348,7 @@ fn survives(stage: &Stage, arguments: &[&str], writer: impl FnOnce() -> usize + 
         }
         eprintln!("{lives} lives");
         stage.wait_for_key("end");
-        tail.stop();
+        tail.stop_early();
         writer.join().unwrap()
     });
     are_complete(&stage.out(), written);
