@@ -244,8 +244,8 @@ impl Feed {
     }
 
     /// Shows that everything up to `now` has been told, and waits until all listeners have dealt with it. Returns false if one
-    /// of them left before that: what follows must not replace what it would come back for. Returns true at once if the writer
-    /// does not wait for listeners.
+    /// of them has left, even after it dealt with everything: what follows is not noted, and must not replace what the listener
+    /// would come back for. Returns true at once if the writer does not wait for listeners.
     #[must_use]
     pub fn settle(&self, now: Point) -> bool {
         self.show_mark(Mark::Reached(now));

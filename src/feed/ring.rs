@@ -56,7 +56,7 @@ pub(super) struct Ring {
     listeners: u64,
     /// Whether the writer waits for the listeners.
     patient: bool,
-    /// Whether a listener that the writer waits for has left before it dealt with everything.
+    /// Whether a listener that the writer waits for has left.
     abandoned: bool,
     /// Whether a kept history is being applied again.
     replaying: bool,
@@ -97,7 +97,7 @@ impl Ring {
         self.patient && self.places.iter().any(|place| place.undone < self.end())
     }
 
-    /// Whether no listener that the writer waits for has left anything behind.
+    /// Whether no listener that the writer waits for has left.
     pub(super) const fn has_settled(&self) -> bool {
         !self.abandoned
     }
@@ -306,9 +306,8 @@ impl Ring {
     }
 
     pub(super) fn leave(&mut self, number: u64) {
-        let end = self.end();
-        let leaves_some = self.find(number).is_some_and(|place| place.undone < end);
-        self.abandoned |= self.patient && leaves_some;
+        // What is noted from now on is not noted for it.
+        self.abandoned |= self.patient;
         self.places.retain(|place| place.number != number);
         self.trim();
     }

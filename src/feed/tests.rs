@@ -344,6 +344,9 @@ fn a_listener_that_leaves_frees_the_writer_and_is_remembered() {
                         .is_none_or(|news| news.mark().is_some())
                 );
             }
+            // Nothing is noted for it any more.
+            drop(listener);
+            assert!(!feed.settle(at('a', 2)));
         }
         assert_eq!(waits.join().unwrap(), !leaves);
     }
