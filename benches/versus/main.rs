@@ -22,6 +22,7 @@ mod fresh;
 mod growth;
 mod load;
 mod measure;
+mod messages;
 mod mixed;
 mod page;
 mod process;
@@ -89,6 +90,8 @@ enum Part {
     Growth,
     /// Dumps as a tool, beside rdbtools, redis-check-rdb and a server that loads them
     Dumps,
+    /// Messages to 10,000 subscribers, of redtail and one rival
+    Messages,
     /// What more cores gain, and what one client's long commands cost the others
     Threads,
     #[value(hide = true)]
@@ -114,15 +117,20 @@ fn main() {
     match options.part {
         Part::Growth => growth(&options, &systems),
         Part::Threads => threads(&options, &systems),
+        Part::Messages => {
+            let time = Duration::from_secs_f64(options.seconds);
+            let table = messages::measure(&options.primary, &systems, time);
+            options.show("messages", &table, 1);
+        }
         _ => rivals(&options, &systems),
     }
 }
 
 impl Options {
-    /// The systems to measure. Unless systems are named, the part `growth` measures only redtail and one rival.
+    /// The systems to measure. Unless systems are named, the parts `growth` and `messages` measure only redtail and one rival.
     fn chosen(&self) -> Vec<System> {
         let mut named = self.systems.clone();
-        if named.is_empty() && matches!(self.part, Part::Growth) {
+        if named.is_empty() && matches!(self.part, Part::Growth | Part::Messages) {
             named = vec![systems::REDTAIL.to_owned(), "valkey-9.1".to_owned()];
         }
         let mut systems = System::choose(&named, &self.builds);

@@ -117,6 +117,11 @@ impl System {
         self.spawn(primary, |command| _ = command.env(name, value))
     }
 
+    /// The same, with arguments that all systems take.
+    pub(crate) fn replica_with(&self, arguments: &[&str], primary: &Process) -> Process {
+        self.spawn(primary, |command| _ = command.args(arguments))
+    }
+
     fn spawn(&self, primary: &Process, adapt: impl FnOnce(&mut Command)) -> Process {
         Process::start(|port, directory| {
             let mut command = match &self.kind {

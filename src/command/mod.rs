@@ -44,7 +44,7 @@ pub use rows::latency_events::LatencyEvents;
 pub use rows::logs::{Entry as LogEntry, Logs};
 pub use rows::monitor::Monitors;
 pub use rows::output_limits::{Class as OutputClass, OutputLimits};
-pub use rows::pubsub::{Message, Pubsub, Subscriptions, Woken};
+pub use rows::pubsub::{Message, Outbox, Pubsub, Subscriptions, Woken};
 pub use rows::queue::Transaction;
 pub use rows::scripting::{
     FunctionShown, LibraryShown, NoSuchShare, Script, ScriptCall, ScriptFigures, ScriptShare,

@@ -9,7 +9,7 @@ use super::bridge::{Answer, Calls};
 use super::raise::Fatal;
 use super::reach::Reach;
 use super::state::Common;
-use crate::command::{self, Command, Flags, Host, Session, SessionCx, Tally};
+use crate::command::{self, Command, Flags, Host, Outbox, Session, SessionCx, Tally};
 use crate::dialect::Dialect;
 use crate::resp::{Args, Reply};
 use crate::store::Generation;
@@ -57,6 +57,7 @@ impl<'c> Caller<'c> {
         session.login.clone_from(&cx.session.login);
         session.rights.clone_from(&cx.session.rights);
         session.clock = Some(reach.now_ms);
+        session.outbox = Some(Outbox::default());
         let inner = RefCell::new(Inner { session, allowed });
         Self {
             host: cx.host,
@@ -68,11 +69,17 @@ impl<'c> Caller<'c> {
         }
     }
 
-    /// Returns the commands to remember for the next script, and what the commands of this one have done.
-    pub(super) fn into_parts(self) -> (Allowed, Tally) {
+    /// Returns the commands to remember for the next script, what the commands of this one have done, and what they have
+    /// published.
+    pub(super) fn into_parts(self) -> (Allowed, Tally, Outbox) {
         let mut inner = self.inner.into_inner();
         inner.session.timing.end(self.host.statistics());
-        (inner.allowed, inner.session.tally)
+        let session = inner.session;
+        (
+            inner.allowed,
+            session.tally,
+            session.outbox.unwrap_or_default(),
+        )
     }
 }
 

@@ -116,7 +116,20 @@ impl<'c> Reach<'c> {
 }
 
 /// Commands other than reads that depend on nothing that the stream changes.
-const INDEPENDENT: [&str; 5] = ["ping", "echo", "select", "time", "help"];
+const INDEPENDENT: [&str; 12] = [
+    "ping",
+    "echo",
+    "select",
+    "time",
+    "help",
+    "publish",
+    "spublish",
+    "channels",
+    "numsub",
+    "numpat",
+    "shardchannels",
+    "shardnumsub",
+];
 
 fn need(row: &Command, args: Args<'_>) -> Need {
     match row.read {

@@ -26,7 +26,7 @@ use super::reach::{Level, Reach};
 use super::share::Share;
 use super::state::Bounds;
 use super::to_reply::Writer;
-use crate::command::{ScriptCall, SessionCx, long};
+use crate::command::{Outbox, ScriptCall, SessionCx, long};
 use crate::limits::{SCRIPT_MILLISECONDS_MAX, SCRIPT_TICKS_SHORT};
 
 /// A script to run.
@@ -142,6 +142,7 @@ fn run_once(
     task: &Task<'_>,
     level: Level,
 ) -> Result<(), Failure> {
+    let mark = cx.reply.len();
     let reach = Reach::begin(cx, level, task.call.keys());
     // The script's time starts once the locks are held, because it limits how long others are held up.
     interpreter.begin(task.bounds(level))?;
@@ -151,12 +152,31 @@ fn run_once(
     let caller = Caller::new(cx, &interpreter.state, task.is_read_only, reach, allowed);
     let bridge = interpreter.bridge();
     let result = bridge.lend(&caller, || answer(cx, interpreter, task));
-    let (allowed, tally) = caller.into_parts();
+    let (allowed, tally, outbox) = caller.into_parts();
     interpreter.keep_allowed(allowed);
     cx.session
         .tally
         .add_lookups(tally.hits.get(), tally.misses.get());
+    if !matches!(result, Err(Failure::Fatal(Fatal::Wider))) {
+        // It does not run again.
+        publish(cx, mark, &outbox);
+    }
     result
+}
+
+/// Delivers what a script has published, whose reply starts at `mark`.
+fn publish(cx: &mut SessionCx<'_>, mark: usize, outbox: &Outbox) {
+    let dialect = cx.reply.dialect();
+    let mut published = 0;
+    for message in outbox.messages() {
+        published += cx.host.pubsub().publish(message, dialect);
+    }
+    if published > 0 && cx.session.is_subscriber() && !dialect.replies_before_own_pushes() {
+        let reply = cx.reply.as_bytes().get(mark..).unwrap_or_default().to_vec();
+        cx.reply.truncate(mark);
+        cx.flush_inbox();
+        cx.reply.raw(&reply);
+    }
 }
 
 /// Runs the function and writes its result.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::command::OutputLimits;
 use crate::command::client::Client;
 use crate::resp::{Account, Budget};
 
@@ -59,23 +60,20 @@ impl Clients {
     }
 
     /// Closes the connections that have been silent for longer than `idle` (zero: never) or have taken none of their replies for
-    /// longer than `stall`. Returns the number of the latter.
-    pub(super) fn sweep(&self, idle: Duration, stall: Duration) -> u64 {
+    /// longer than `stall`. Returns the number of the latter. Also closes those that exceed `limits`.
+    pub(super) fn sweep(&self, idle: Duration, stall: Duration, limits: &OutputLimits) -> u64 {
         let mut stalled = 0;
         for client in self.all() {
-            let (silent_for, waiting_for, waits, inbox) = {
+            client.check_limits(limits);
+            let (silent_for, waiting_for, waits) = {
                 let shown = client.shown();
                 (
                     shown.active.elapsed(),
                     shown.stalled.map(|since| since.elapsed()),
                     // Servers spare subscribers, too.
                     shown.blocked || client.is_subscriber(),
-                    shown.inbox.upgrade(),
                 )
             };
-            if let Some(inbox) = inbox {
-                inbox.check_limits();
-            }
             if waiting_for.is_some_and(|waited| waited > stall) {
                 tracing::warn!(
                     client = client.id,

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::tls::TlsFiles;
-use crate::command::ScriptShare;
 use crate::command::acl::Users;
+use crate::command::{OutputLimits, ScriptShare};
 use crate::dialect::Dialect;
 use crate::secret::Secret;
 
@@ -73,6 +73,47 @@ impl fmt::Display for Listen {
             Self::Tls(address) => write!(f, "rediss://{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
+    }
+}
+
+/// Limits of output as `client-output-buffer-limit` takes them: `pubsub 32mb 8mb 60`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "String")]
+pub struct OutputLimit(String);
+
+/// A text that is not such limits, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is not an output limit: write a class (normal, replica or pubsub), its hard limit, its soft limit and the seconds for the soft limit, such as \"pubsub 32mb 8mb 60\""
+)]
+pub struct OutputLimitError(String);
+
+impl OutputLimit {
+    /// Returns the limits in `now` with these among them.
+    pub(super) fn within(&self, now: &str) -> String {
+        let limits = OutputLimits::read(self.0.as_bytes(), now);
+        limits.unwrap_or_else(|_| now.to_owned())
+    }
+}
+
+impl FromStr for OutputLimit {
+    type Err = OutputLimitError;
+
+    fn from_str(text: &str) -> Result<Self, OutputLimitError> {
+        let wrong = || OutputLimitError(text.to_owned());
+        let none = OutputLimits::default().shown();
+        match OutputLimits::read(text.as_bytes(), &none) {
+            Ok(_) if !text.trim().is_empty() => Ok(Self(text.to_owned())),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl TryFrom<String> for OutputLimit {
+    type Error = OutputLimitError;
+
+    fn try_from(text: String) -> Result<Self, OutputLimitError> {
+        text.parse()
     }
 }
 
@@ -145,6 +186,8 @@ pub struct Config {
     pub word_bytes_max: usize,
     /// Maximum bytes of replies that wait for one connection.
     pub reply_bytes_max: usize,
+    /// How much output may wait for a connection of each class, in order. Redis's `client-output-buffer-limit`.
+    pub output_limits: Vec<OutputLimit>,
     /// The share of time for which scripts may hold up the primary's stream.
     pub script_share: ScriptShare,
     /// Maximum bytes that the requests and replies of all connections take together, beyond what each has for free.
@@ -180,6 +223,7 @@ impl Default for Config {
             query_words_max: None,
             word_bytes_max: crate::limits::STRING_BYTES_MAX,
             reply_bytes_max: 1 << 30,
+            output_limits: Vec::new(),
             script_share: ScriptShare::default(),
             clients_memory: super::memory::share(),
             stall_timeout: Duration::from_secs(60),

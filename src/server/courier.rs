@@ -30,8 +30,8 @@ pub(super) struct Courier {
     dial: Dial,
     /// What it listens for.
     heard: Mutex<Interest>,
-    /// Taken by the task.
-    listener: Mutex<Option<Listener>>,
+    /// Locked by the task.
+    listener: tokio::sync::Mutex<Listener>,
 }
 
 impl Courier {
@@ -41,7 +41,7 @@ impl Courier {
         Self {
             dial: listener.dial(),
             heard: Mutex::default(),
-            listener: Mutex::new(Some(listener)),
+            listener: tokio::sync::Mutex::new(listener),
         }
     }
 
@@ -80,14 +80,22 @@ impl Server {
         }
     }
 
-    /// Hands out what happens until `stop` is cancelled.
-    pub(super) async fn carry(&self, stop: CancellationToken) {
-        let listener = &self.courier.listener;
-        let taken = listener
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(mut listener) = taken else { return };
+    /// Hands out what happens until `stop` is cancelled. If that panics, it begins again without what it had in hand.
+    pub(super) async fn run_courier(self: Arc<Self>, stop: CancellationToken) {
+        loop {
+            let (server, stopped) = (Arc::clone(&self), stop.clone());
+            let task = tokio::spawn(async move { server.carry(stopped).await });
+            if task.await.is_ok() {
+                return;
+            }
+            self.lose_all(
+                "handing out messages failed, which is a bug of redtail: disconnected all subscribers, because some messages are lost",
+            );
+        }
+    }
+
+    async fn carry(&self, stop: CancellationToken) {
+        let mut listener = self.courier.listener.lock().await;
         let mut wanted_at = Instant::now();
         loop {
             let news = tokio::select! {
@@ -100,7 +108,9 @@ impl Server {
             };
             match news {
                 Ok(news) => self.hand_out(&news).await,
-                Err(Lost) => self.lose_all(),
+                Err(Lost) => self.lose_all(
+                    "the primary sent messages faster than they could be handed out: disconnected all subscribers, because some messages are lost",
+                ),
             }
             self.rest(&mut wanted_at);
         }
@@ -156,17 +166,13 @@ impl Server {
 
     /// Nothing is left out silently: those who might have missed something are disconnected.
     #[cold]
-    fn lose_all(&self) {
+    fn lose_all(&self, what: &'static str) {
         let clients = self.pubsub.disconnect_all();
         if clients == 0 {
             return;
         }
         let losses = &self.statistics.feed_losses;
         let count = losses.fetch_add(1, Ordering::Relaxed) + 1;
-        tracing::error!(
-            clients,
-            count,
-            "the primary sent messages faster than they could be handed out: disconnected all subscribers, because some messages are lost"
-        );
+        tracing::error!(clients, count, "{what}");
     }
 }

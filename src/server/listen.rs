@@ -161,7 +161,7 @@ impl Server {
         }
         let courier = {
             let (server, stop) = (Arc::clone(&self), stop.clone());
-            tokio::spawn(async move { server.carry(stop).await })
+            tokio::spawn(server.run_courier(stop))
         };
         self.sweep_until(&stop).await;
         // A courier that panicked has ended too.
@@ -187,7 +187,11 @@ impl Server {
             // Notes and logs what has changed.
             self.health();
             let idle = Duration::from_millis(self.tunables.idle_ms.load(Ordering::Relaxed));
-            let stalled = self.clients.sweep(idle, self.config.stall_timeout);
+            let stalled = self.clients.sweep(
+                idle,
+                self.config.stall_timeout,
+                &self.tunables.output_limits,
+            );
             self.statistics
                 .reply_limit_closes
                 .fetch_add(stalled, Ordering::Relaxed);

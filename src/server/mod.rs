@@ -25,7 +25,9 @@ mod session;
 mod shared;
 mod tls;
 
-pub use config::{Access, AccessError, Config, Listen, ListenError, LogLevel};
+pub use config::{
+    Access, AccessError, Config, Listen, ListenError, LogLevel, OutputLimit, OutputLimitError,
+};
 pub use listen::{Error, Listeners};
 pub use shared::Server;
 pub use tls::{ClientAuth, ClientAuthError, TlsError, TlsFiles};

@@ -63,9 +63,6 @@ const TURN_BYTES: usize = 64 << 10;
 /// Maximum memory of each buffer that is kept after messages were written.
 const KEPT_DELIVERY_BYTES: usize = 4 << 10;
 
-/// Bytes of requests that are read while messages are being written.
-const DELIVERY_INPUT_BYTES_MAX: usize = 1 << 20;
-
 /// How long the peer of a connection that is being closed may take to accept its last replies.
 const CLOSING_GRACE: Duration = Duration::from_millis(500);
 
@@ -226,6 +223,12 @@ impl<'s> Connection<'s> {
         }
     }
 
+    /// Adopts changes of users. A subscriber that lost a channel closes, before it gets another message.
+    fn follow_users(&mut self) {
+        let dialect = self.reply.dialect();
+        self.session.follow_users(self.server.users(), dialect);
+    }
+
     /// Writes what waits in the inbox by now. Reads in the meantime, but answers nothing: a reply must not end up inside a
     /// message.
     pub(super) async fn deliver(
@@ -233,6 +236,10 @@ impl<'s> Connection<'s> {
         stream: &mut impl Link,
         inbox: &Inbox,
     ) -> std::io::Result<()> {
+        self.follow_users();
+        if self.session.closing {
+            return Ok(());
+        }
         self.delivers = true;
         let mut left = inbox.begin_taking();
         while left > 0 {
@@ -246,6 +253,9 @@ impl<'s> Connection<'s> {
             let mut more = true;
             let written = self.write(stream, &mut more).await?;
             self.settle(Counts::default(), 0, written);
+            if self.session.closing {
+                break;
+            }
         }
         // There may be very many subscribers, each with little to do.
         self.reply.clear(KEPT_DELIVERY_BYTES);
@@ -257,7 +267,7 @@ impl<'s> Connection<'s> {
     fn take_from(&mut self, inbox: &Inbox, left: usize) -> usize {
         let mut bytes = std::mem::take(&mut self.delivery);
         bytes.clear();
-        let most = FLUSH_BYTES.min(self.server.config.reply_bytes_max);
+        let most = FLUSH_BYTES.min(self.server.reply_bytes_max());
         inbox.take_some(&mut bytes, left.min(most));
         let taken = bytes.len();
         if self.hears() {
@@ -279,9 +289,11 @@ impl<'s> Connection<'s> {
         let Some(inbox) = self.session.inbox.clone() else {
             return Ok(());
         };
+        self.follow_users();
         match inbox.begin_taking() {
             0 => Ok(()),
-            few if few <= FLUSH_BYTES.min(self.server.config.reply_bytes_max) => {
+            _ if self.session.closing => Ok(()),
+            few if few <= FLUSH_BYTES.min(self.server.reply_bytes_max()) => {
                 self.take_from(&inbox, few);
                 Ok(())
             }
@@ -306,9 +318,12 @@ impl<'s> Connection<'s> {
             return;
         }
         self.server.relieve(account.held());
-        self.reply.error(
-            "OOM the requests and replies of all clients would take more than clients-memory allows; closing the connection",
-        );
+        if !self.delivers {
+            // Otherwise it would end up inside a message.
+            self.reply.error(
+                "OOM the requests and replies of all clients would take more than clients-memory allows; closing the connection",
+            );
+        }
         self.close_for_query();
     }
 
@@ -420,8 +435,8 @@ impl<'s> Connection<'s> {
         if let Some(generation) = generation {
             self.reply.set_dialect(generation.dialect);
         }
-        self.session
-            .follow_users(self.server.users(), self.reply.dialect());
+        self.reply.set_limit(self.server.reply_bytes_max());
+        self.follow_users();
         self.parser.set_limits(limits(
             self.server,
             self.session.authenticated,
@@ -538,13 +553,14 @@ impl<'s> Connection<'s> {
         let is_ready = !session.closing && !session.deferred && session.blocked.is_none();
         is_ready
             && !self.delivers
-            && waiting < self.server.config.reply_bytes_max
+            && waiting < self.server.reply_bytes_max()
             && self.reply.has_room(FLUSH_BYTES)
     }
 
     /// Whether to read while messages wait, though not to answer: the peer may read only after it has sent its requests.
     fn reads_on(&self) -> bool {
-        self.delivers && self.input.len() < DELIVERY_INPUT_BYTES_MAX
+        let most = Tunables::size(&self.server.tunables.query_bytes_max);
+        self.delivers && !self.session.closing && self.input.len() < most
     }
 
     /// Writes if the peer has room; otherwise reads, if `reads` is set and bytes have arrived.

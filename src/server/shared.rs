@@ -77,6 +77,12 @@ impl Server {
         self.health.see(replication.health(data))
     }
 
+    /// Returns the most bytes of replies that may wait for one connection.
+    pub(super) fn reply_bytes_max(&self) -> usize {
+        let own = self.config.reply_bytes_max;
+        self.tunables.output_limits.reply_bytes_max(own)
+    }
+
     /// Returns the number of open connections.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -96,7 +102,10 @@ fn tunables(config: &Config) -> Tunables {
     tunables.word_bytes_max = AtomicU64::new(config.word_bytes_max as u64);
     tunables.query_bytes_max = AtomicU64::new(config.query_bytes_max as u64);
     let normal = config.reply_bytes_max;
-    let limits = format!("normal {normal} 0 0 {OTHER_CLIENTS}");
+    let mut limits = format!("normal {normal} 0 0 {OTHER_CLIENTS}");
+    for given in &config.output_limits {
+        limits = given.within(&limits);
+    }
     tunables.output_limits.adopt(&limits);
     tunables
 }

@@ -297,6 +297,45 @@ def restart():
     say("after the restart", [connection.get("n:9") for connection in connections], [connection.client_getname() for connection in connections])
 
 
+def heard(subscription, count):
+    messages = []
+    until("messages", lambda: messages.append(subscription.get_message(timeout=1)) or len([each for each in messages if each]) == count)
+    return [sorted(each.items(), key=str) for each in messages if each]
+
+
+def messages():
+    for protocol in (2, 3):
+        primary, connection = connect(port=PRIMARY), connect(protocol)
+        subscription = connection.pubsub()
+        subscription.subscribe("news", "other")
+        subscription.psubscribe("n*s")
+        say("messages subscribed", short(heard(subscription, 3)), subscription.subscribed)
+        primary.publish("news", "one")
+        with primary.pipeline() as pipe:
+            pipe.set("tmp:seen", "two").publish("other", "two").execute()
+        say("messages", short(sorted(heard(subscription, 3), key=str)), connection.get("tmp:seen"))
+        subscription.ping("alive")
+        say("messages ping", short(heard(subscription, 1)))
+        say("messages counted", sorted(connection.pubsub_numsub("news", "absent")), connection.pubsub_numpat(), sorted(connection.pubsub_channels("n*")))
+        seen = []
+        listening = connection.pubsub(ignore_subscribe_messages=True)
+        listening.subscribe(handled=lambda message: seen.append(message["data"]))
+        thread = listening.run_in_thread(sleep_time=0.01, daemon=True)
+        until("a subscription", lambda: connection.pubsub_numsub("handled")[0][1] == 1)
+        for number in range(100):
+            primary.publish("handled", number)
+        until("all messages", lambda: len(seen) == 100)
+        say("messages handled", seen == [b"%d" % number for number in range(100)])
+        thread.stop()
+        thread.join()
+        subscription.unsubscribe()
+        subscription.punsubscribe()
+        say("messages unsubscribed", len(heard(subscription, 3)), connection.publish("news", "nobody"))
+        primary.delete("tmp:seen")
+        subscription.close()
+        connection.close()
+
+
 def refused():
     for protocol in (2, 3):
         connection = connect(protocol, retry=ONCE)
@@ -322,7 +361,7 @@ def main():
         return globals()[PORTION]()
     if PORTION == "data":
         return types() or scans()
-    for part in (handshake, types, scans, scan_while_writing, pipeline, writes, transactions, scripts, blocking, pool, cluster):
+    for part in (handshake, types, scans, scan_while_writing, pipeline, writes, transactions, scripts, messages, blocking, pool, cluster):
         part()
     asyncio.run(asynchronous())
     restart()

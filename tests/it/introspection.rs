@@ -227,7 +227,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("replica-ignore-maxmemory", "no"),
     ("maxmemory-policy", "allkeys-lfu"),
     ("requirepass", "word"),
-    ("client-output-buffer-limit", "normal_1_0_0"),
     ("tls-port", "6390"),
 ];
 

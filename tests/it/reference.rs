@@ -39,7 +39,8 @@ apply it. redtail never presents an unknown value as a known one.
 evicts nothing.
 * **Times.** Quick reads in a pipeline are answered in groups, and share the group's time equally. What scripts call is counted, and its \
 time is that of the script. SLOWLOG, COMMANDLOG, LATENCY and MONITOR show what clients ask redtail, not what the primary sends.
-* **No messages.** SUBSCRIBE and similar commands are refused. A message published here reaches no one.
+* **Messages.** Subscribers get what the primary publishes. A message published here reaches the clients of this redtail only, as on a \
+replica.
 * **Users** come from redtail's own ACL file (`--aclfile`), never from the primary. The file may use the newest syntax, whatever the \
 upstream's version; a rule for a command that the upstream does not have has no effect.
 * **HELP** texts and the summaries of COMMAND DOCS are in our own words. COMMAND DOCS has no arguments, history or complexity. \
@@ -49,7 +50,7 @@ redtail's order is different.
 * **INFO** has the fields of the upstream's version, except for what redtail does not count (event loop and thread times, memory of scripts). It also has a section `redtail`. redtail does not separate the data from its \
 overhead: the overhead fields are 0, and the peak memory is that of the process.
 * **CONFIG** has the settings of the upstream's version. `timeout`, `maxclients`, `tcp-keepalive`, `loglevel`, `proto-max-bulk-len`, \
-`client-query-buffer-limit` and the settings of encodings take effect as soon as they are set. A setting that means nothing to redtail is \
+`client-query-buffer-limit`, `client-output-buffer-limit` and the settings of encodings take effect as soon as they are set. A setting that means nothing to redtail is \
 kept for CONFIG GET and logged once. A setting that would promise something redtail does not do is refused with the reason.
 ";
 

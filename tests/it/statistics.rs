@@ -617,7 +617,7 @@ fn a_client_that_watches_and_does_not_read_is_disconnected() {
     for _ in 0..400 {
         others.words(&[b"ECHO", &long]);
     }
-    redtail.wait_for_log("faster than it reads them");
+    redtail.wait_for_log("takes its output too slowly");
     redtail.wait_for("the watcher's end", |client| {
         !client.command("CLIENT LIST").text().contains(" flags=O")
     });

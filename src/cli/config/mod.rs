@@ -261,6 +261,13 @@ settings! {
     word_bytes_max: [usize] = "REDTAIL_WORD_BYTES_MAX", "BYTES";
     /// Maximum bytes of replies that wait for one client [default: 1073741824 (1 GiB)]
     reply_bytes_max: [usize] = "REDTAIL_REPLY_BYTES_MAX", "BYTES";
+    /// How much output may wait for clients of a class, such as "pubsub 32mb 8mb 60" [default: "pubsub 32mb 8mb 60"]
+    ///
+    /// The words are the class (normal, pubsub, or replica, which redtail does not have), the hard limit, the soft limit, and
+    /// seconds. A client is disconnected with the hard limit waiting, or with more than the soft limit waiting for that long; 0 is
+    /// no limit. Subscribers are of class pubsub. For others, --reply-bytes-max is the hard limit unless one is given here. Repeat
+    /// the flag, or write four words for each, to limit several classes.
+    client_output_buffer_limit: [Vec<server::OutputLimit>] = "REDTAIL_CLIENT_OUTPUT_BUFFER_LIMIT", "LIMIT", value_delimiter = ','; read by "one_or_more";
     /// Percentage of the time that clients' scripts may hold up the primary's stream, 1 to 100 [default: 25]
     ///
     /// While scripts exceed it, redtail refuses those that hold more than the keys they declare.
@@ -676,6 +683,7 @@ impl Settings {
             query_words_max: self.query_words_max,
             word_bytes_max: self.word_bytes_max.unwrap_or(default.word_bytes_max),
             reply_bytes_max: self.reply_bytes_max.unwrap_or(default.reply_bytes_max),
+            output_limits: self.client_output_buffer_limit.clone().unwrap_or_default(),
             script_share: self.script_share.unwrap_or_default(),
             clients_memory: self.clients_memory.unwrap_or(default.clients_memory),
             stall_timeout: self

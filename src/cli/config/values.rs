@@ -55,6 +55,7 @@ wanted! {
     DialectChoice = "\"auto\", or a server with its version such as \"redis-7.0\" or \"valkey-9.1.2\", in double quotes";
     TcpAddress = "an address such as \"127.0.0.1:9121\", in double quotes";
     Vec<String> = "a string in double quotes, or a list of strings: [\"…\", \"…\"]";
+    Vec<crate::server::OutputLimit> = "limits such as \"pubsub 32mb 8mb 60\", or a list of them: [\"…\", \"…\"]";
     Vec<Listen> = "an address such as \"127.0.0.1:6380\", \"[::1]:6380\" or \"unix:/path\", or a list of addresses: [\"…\", \"…\"]";
 }
 

@@ -91,7 +91,7 @@ pub(super) struct Tree {
 }
 
 #[derive(Serialize)]
-pub(super) struct Report<'a> {
+struct Report<'a> {
     separators: String,
     total: Sum,
     prefixes: Vec<Line<'a>>,
@@ -108,7 +108,7 @@ struct Line<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn of(tree: &'a Tree, binary: Binary) -> Self {
+    fn of(tree: &'a Tree, binary: Binary) -> Self {
         let prefixes = tree.prefixes.iter().map(|(name, depth, sum)| Line {
             prefix: Text {
                 item: Item::Bytes(name),

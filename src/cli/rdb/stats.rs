@@ -40,7 +40,12 @@ pub fn stats(args: &Stats) -> ExitCode {
     };
     let read = args.input.read(&mut counting);
     let mut counts = counting.counts;
-    counts.set_files(read.as_deref().unwrap_or_default());
+    counts.files = read
+        .as_deref()
+        .unwrap_or_default()
+        .iter()
+        .map(File::of)
+        .collect();
     let text = match args.json {
         true => super::output::json(&counts),
         false => counts.to_string(),
@@ -131,7 +136,7 @@ fn expiry_bucket(expire_at_ms: Option<i64>, now_ms: i64) -> &'static str {
 
 /// What is counted.
 #[derive(Debug, Serialize)]
-pub(super) struct Counts {
+struct Counts {
     #[serde(skip)]
     now_ms: i64,
     files: Vec<File>,
@@ -148,7 +153,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    pub(super) fn new(now_ms: i64) -> Self {
+    fn new(now_ms: i64) -> Self {
         Self {
             now_ms,
             files: Vec::new(),
@@ -164,28 +169,7 @@ impl Counts {
         }
     }
 
-    /// Sets what is said about each dump.
-    pub(super) fn set_files(&mut self, summaries: &[Summary]) {
-        self.files = summaries.iter().map(File::of).collect();
-    }
-
-    pub(super) fn add_aux(&mut self, name: &[u8], value: &[u8]) {
-        let fact = (super::one_line(name), super::one_line(value));
-        if !self.aux.contains(&fact) {
-            self.aux.push(fact);
-        }
-    }
-
-    pub(super) fn add_library(&mut self, code: &[u8]) {
-        let first_line = code.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        self.libraries.push(super::one_line(first_line));
-    }
-
-    pub(super) const fn add_module_data(&mut self) {
-        self.module_data += 1;
-    }
-
-    pub(super) fn add(&mut self, key: &Key<'_>) {
+    fn add(&mut self, key: &Key<'_>) {
         let amount = Amount::of(key);
         self.total.add(amount);
         let kind = type_name(&key.value);
@@ -252,17 +236,21 @@ impl Visitor for Counting<'_> {
     }
 
     fn aux(&mut self, name: &[u8], value: &[u8]) -> Result<(), BoxError> {
-        self.counts.add_aux(name, value);
+        let fact = (super::one_line(name), super::one_line(value));
+        if !self.counts.aux.contains(&fact) {
+            self.counts.aux.push(fact);
+        }
         Ok(())
     }
 
     fn library(&mut self, code: &[u8]) -> Result<(), BoxError> {
-        self.counts.add_library(code);
+        let first_line = code.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        self.counts.libraries.push(super::one_line(first_line));
         Ok(())
     }
 
     fn module_data(&mut self, _data: Module<'_>) -> Result<(), BoxError> {
-        self.counts.add_module_data();
+        self.counts.module_data += 1;
         Ok(())
     }
 }

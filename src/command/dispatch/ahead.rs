@@ -235,5 +235,6 @@ fn takes_reads(cx: &SessionCx<'_>) -> bool {
         && session.transaction.is_none()
         && session.replies == Replies::On
         && session.clock.is_none()
+        && (cx.reply.is_resp3() || !session.is_subscriber())
         && !cx.stale
 }

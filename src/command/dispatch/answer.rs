@@ -282,7 +282,7 @@ fn perform(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) -> Res
 /// Returns the row with the container that the words name.
 #[inline]
 pub(crate) fn called(row: &'static Command, args: Args<'_>) -> Called {
-    let container = if args.at(0).len() == row.name.len() {
+    let container = if args.at(0).eq_ignore_ascii_case(row.name.as_bytes()) {
         None
     } else {
         lookup(args.at(0)).map(|container| container.name)
@@ -364,9 +364,10 @@ fn overflow(cx: &mut SessionCx<'_>, mark: usize) {
 #[cold]
 fn hold_back(cx: &mut SessionCx<'_>, mark: usize, before: Replies) {
     let turned_on = before == Replies::Off && cx.session.replies == Replies::On;
-    if !turned_on && !std::mem::take(&mut cx.session.pushed) {
-        cx.session.closing |= cx.reply.sent() > mark;
-        cx.reply.truncate(mark);
+    let kept = std::mem::take(&mut cx.session.kept).max(mark);
+    if !turned_on && kept < cx.reply.len() {
+        cx.session.closing |= cx.reply.sent() > kept;
+        cx.reply.truncate(kept);
     }
     if before == Replies::SkipNext && cx.session.replies == Replies::SkipNext {
         cx.session.replies = Replies::On;

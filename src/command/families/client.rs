@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::command::rows::client::{Client, Unblock};
 use crate::command::rows::error::c_string;
+use crate::command::rows::output_limits::Class;
 use crate::command::rows::{ALWAYS, Arity, Command, Error, Flags, Keys, Replies, SessionCx, help};
 use crate::dialect::Dialect;
 use crate::resp::{Args, parse_integer};
@@ -166,13 +167,20 @@ fn list(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// All connections are of type `normal`.
+/// Returns the connections of a type.
 fn of_type(cx: &SessionCx<'_>, name: &[u8]) -> Result<Vec<Arc<Client>>, Error> {
     match name.to_ascii_lowercase().as_slice() {
-        b"normal" => Ok(cx.host.clients()),
-        b"master" | b"replica" | b"slave" | b"pubsub" => Ok(Vec::new()),
+        b"normal" => Ok(of_class(cx, Class::Normal)),
+        b"pubsub" => Ok(of_class(cx, Class::Pubsub)),
+        b"master" | b"replica" | b"slave" => Ok(Vec::new()),
         _ => Err(Error::quoting("ERR Unknown client type '{}'", &[name])),
     }
+}
+
+fn of_class(cx: &SessionCx<'_>, class: Class) -> Vec<Arc<Client>> {
+    let mut clients = cx.host.clients();
+    clients.retain(|client| client.class() == class);
+    clients
 }
 
 fn of_ids(cx: &SessionCx<'_>, words: Args<'_>) -> Result<Vec<Arc<Client>>, Error> {

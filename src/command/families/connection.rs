@@ -134,16 +134,15 @@ fn database_number(text: &[u8], dialect: Dialect) -> Result<i64, Error> {
 }
 
 fn reset(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
+    cx.session.subscriptions = None;
+    cx.flush_inbox();
     let session = &mut *cx.session;
+    session.inbox = None;
     session.db = 0;
     session.replies = Replies::On;
     session.transaction = None;
     session.watching = None;
     session.touches = true;
-    session.subscriptions = None;
-    if let Some(inbox) = session.inbox.take() {
-        cx.reply.raw(&inbox.take());
-    }
     {
         let mut shown = session.client.shown();
         shown.monitors = false;
@@ -263,10 +262,7 @@ fn hello(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     if let Some(name) = greeting.name {
         cx.session.client.shown().name = name;
     }
-    if let Some(inbox) = &cx.session.inbox {
-        cx.reply.raw(&inbox.switch(protocol));
-    }
-    cx.reply.set_protocol(protocol);
+    cx.switch(protocol);
     introduce(cx);
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! SUBSCRIBE and its kin, PUBSUB and PUBLISH.
 //!
-//! A subscriber gets what the primary publishes, in order with the data: whoever has got a message reads all writes before it.
+//! A subscriber gets what the primary publishes, in order with the data: a client that got a message reads all
+//! writes before it.
 //! What a client publishes here stays here, as on a read-only replica.
 //!
 //! Source: redis 6.0, 7.0 and 8.0 pubsub.c, and the replies of five servers.
@@ -160,8 +161,9 @@ fn subscribe(cx: &mut SessionCx<'_>, args: Args<'_>, kind: Kind) -> Result<(), E
 
 /// CLIENT REPLY does not suppress what was written, unless the server is old.
 fn keep_pushes(cx: &mut SessionCx<'_>) {
-    let is_silent = cx.session.replies != Replies::On;
-    cx.session.pushed = is_silent && cx.reply.dialect().pushes_in_silence();
+    if cx.session.replies != Replies::On && cx.reply.dialect().pushes_in_silence() {
+        cx.session.kept = cx.reply.len();
+    }
 }
 
 fn unsubscribe(cx: &mut SessionCx<'_>, args: Args<'_>, kind: Kind) -> Result<(), Error> {
@@ -208,7 +210,15 @@ fn publish(cx: &mut SessionCx<'_>, args: Args<'_>, sharded: bool) -> Result<(), 
         payload: args.at(2),
         sharded,
     };
-    let received = cx.host.pubsub().publish(message, cx.reply.dialect());
+    let (pubsub, dialect) = (cx.host.pubsub(), cx.reply.dialect());
+    if let Some(outbox) = &mut cx.session.outbox {
+        if !outbox.add(message) {
+            return Err(OUT_OF_MEMORY);
+        }
+        cx.reply.count(pubsub.receivers(message, dialect));
+        return Ok(());
+    }
+    let received = pubsub.publish(message, dialect);
     if cx.session.is_subscriber() && !cx.reply.dialect().replies_before_own_pushes() {
         cx.flush_inbox();
     }
@@ -218,6 +228,14 @@ fn publish(cx: &mut SessionCx<'_>, args: Args<'_>, sharded: bool) -> Result<(), 
 
 fn channels(cx: &mut SessionCx<'_>, args: Args<'_>, is_shard: bool) -> Result<(), Error> {
     let dialect = cx.reply.dialect();
+    if args.len() > 3 {
+        let text = if dialect.has_subcommand_rows() {
+            "ERR unknown subcommand or wrong number of arguments for '{}'. Try PUBSUB HELP."
+        } else {
+            "ERR Unknown subcommand or wrong number of arguments for '{}'. Try PUBSUB HELP."
+        };
+        return Err(Error::quoting(text, &[args.at(1)]));
+    }
     let found = cx.host.pubsub().channels(args.get(2), is_shard, dialect);
     cx.reply.array(found.len());
     for name in found {

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::acl::{DEFAULT, Login};
 use super::error::c_string;
 use super::inbox::Inbox;
-use super::output_limits::Class;
+use super::output_limits::{Class, OutputLimits};
 use crate::dialect::Dialect;
 use crate::resp::Account;
 
@@ -84,6 +84,8 @@ pub struct Shown {
     pub blocked: bool,
     /// Whether it watches the commands of all clients.
     pub monitors: bool,
+    /// Since when more output than its soft limit has waited.
+    pub soft_since: Option<Instant>,
     /// Its inbox, if it has one.
     pub inbox: Weak<Inbox>,
     /// Bytes that requests have room for.
@@ -169,6 +171,7 @@ impl Client {
             no_touch: false,
             blocked: false,
             monitors: false,
+            soft_since: None,
             inbox: Weak::new(),
             query_room: 0,
             queued_bytes: 0,
@@ -196,6 +199,22 @@ impl Client {
     pub fn shown(&self) -> MutexGuard<'_, Shown> {
         // A poisoned lock still holds consistent values: every write is a single assignment.
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Disconnects the client if too much output has waited for too long.
+    pub fn check_limits(&self, limits: &OutputLimits) {
+        let class = self.class();
+        let bytes = {
+            let mut shown = self.shown();
+            let bytes = shown.reply_bytes + self.inbox_bytes.load(Ordering::Relaxed);
+            let exceeds = limits.exceeds(class, bytes, &mut shown.soft_since);
+            exceeds.then_some(bytes)
+        };
+        if let Some(bytes) = bytes
+            && !self.close.is_cancelled()
+        {
+            limits.disconnect(self, class, bytes, false);
+        }
     }
 
     /// Ends the waiting command. Returns false if no command waits or another client has already ended it.

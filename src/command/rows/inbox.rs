@@ -1,8 +1,8 @@
 //! What waits for one client besides the replies to its own commands: messages, invalidations, the lines of MONITOR.
 //!
-//! Whoever has something for a client puts it here, encoded, and never waits. The client's connection takes it when it may write:
-//! while it waits for requests or for a blocked command, and before it answers. A client that does not read fast enough for its
-//! limits ([`OutputLimits`]) is disconnected: what waits must not fill the memory, and nothing is left out silently.
+//! A sender puts encoded bytes here and never waits. The client's connection takes them when it may write: while it waits for
+//! requests or for a blocked command, and before it answers. A client that reads too slowly for its limits ([`OutputLimits`]) is
+//! disconnected: the waiting bytes must not fill the memory, and nothing is left out silently.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -181,14 +181,6 @@ impl Inbox {
         true
     }
 
-    /// Disconnects the client if more than the soft limit has waited for too long.
-    pub fn check_limits(&self) {
-        let mut waiting = self.waiting();
-        if waiting.bytes > 0 {
-            self.admit(&mut waiting, 0, usize::MAX);
-        }
-    }
-
     /// Begins to take what waits: the number of bytes, which end where a message does. Whatever comes later wakes the
     /// connection.
     #[must_use]
@@ -287,12 +279,10 @@ impl Waiting {
         if needed == 0 {
             return true;
         }
-        let wanted = needed.max(STEP_BYTES);
-        let granted = client.account.grow(wanted);
-        if granted {
-            self.granted += wanted;
-        }
-        granted
+        let sizes = [needed.max(STEP_BYTES), needed];
+        let granted = sizes.into_iter().find(|size| client.account.grow(*size));
+        self.granted += granted.unwrap_or(0);
+        granted.is_some()
     }
 
     /// Drops everything, and keeps nothing more.
@@ -311,5 +301,89 @@ impl Drop for Inbox {
         let waiting = self.waiting();
         self.client.account.shrink(waiting.granted);
         self.client.inbox_bytes.store(0, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resp::{Account, Budget};
+    use tokio_util::sync::CancellationToken;
+
+    fn inbox(limits: &str, protocol: Protocol, budget: usize) -> Inbox {
+        let account = Account::new(Arc::new(Budget::new(budget)));
+        let close = CancellationToken::new();
+        let client = Client::new(
+            1,
+            String::new(),
+            String::new(),
+            false,
+            close,
+            account.into(),
+        );
+        client.subscribed[0].store(1, Ordering::Relaxed);
+        let all = OutputLimits::default();
+        all.adopt(limits);
+        Inbox::new(client.into(), all.into(), protocol)
+    }
+
+    #[test]
+    fn what_is_taken_in_parts_is_what_was_put() {
+        for (protocol, head) in [(Protocol::Resp2, '*'), (Protocol::Resp3, '>')] {
+            let inbox = inbox("", protocol, usize::MAX);
+            let mut expected = String::new();
+            for length in [0, 1, 900, 1100, 5, 70_000, 1100, 2000, 3] {
+                let payload = "x".repeat(length);
+                let wakes = inbox.put_push(&Push::of(&[b"message", payload.as_bytes()]));
+                assert_eq!(wakes, expected.is_empty(), "one wake is enough");
+                expected += &format!("{head}2\r\n$7\r\nmessage\r\n${length}\r\n{payload}\r\n");
+            }
+            inbox.put(b"raw");
+            expected += "raw";
+            assert_eq!(inbox.begin_taking(), expected.len());
+            assert_eq!(
+                inbox.client.inbox_bytes.load(Ordering::Relaxed),
+                expected.len()
+            );
+            let (mut all, mut size) = (Vec::new(), 1);
+            loop {
+                let mut part = Vec::new();
+                let more = inbox.take_some(&mut part, size);
+                assert!(part.len() <= size);
+                all.extend(part);
+                size = size * 3 % 5000 + 1;
+                if !more {
+                    break;
+                }
+            }
+            assert!(all == expected.as_bytes());
+            assert_eq!(inbox.client.account.held(), 0);
+            assert!(inbox.put_push(&Push::of(&[b"again"])), "it wakes again");
+        }
+    }
+
+    #[test]
+    fn whoever_exceeds_a_limit_is_disconnected_and_holds_nothing() {
+        let push = Push::of(&[&[b'x'; 30_000]]);
+        for (limits, budget) in [("pubsub 100000 0 0", usize::MAX), ("", 200_000)] {
+            let inbox = inbox(limits, Protocol::Resp2, budget);
+            let puts = (0..10).take_while(|_| {
+                let _ = inbox.put_push(&push);
+                !inbox.client.close.is_cancelled()
+            });
+            assert_eq!(puts.count(), 3, "{limits} {budget}");
+            assert!(!inbox.put_push(&push) && inbox.take().is_empty());
+            assert_eq!(inbox.client.account.held(), 0);
+            assert_eq!(inbox.limits.disconnections.load(Ordering::Relaxed), 1);
+        }
+    }
+
+    #[test]
+    fn what_waits_when_the_protocol_changes_stays_in_the_old_one() {
+        let inbox = inbox("", Protocol::Resp2, usize::MAX);
+        let _ = inbox.put_push(&Push::of(&[b"a"]));
+        assert_eq!(inbox.switch(Protocol::Resp3), b"*1\r\n$1\r\na\r\n");
+        assert!(inbox.put_push(&Push::of(&[b"a"])));
+        assert_eq!(inbox.take(), b">1\r\n$1\r\na\r\n");
     }
 }

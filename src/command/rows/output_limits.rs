@@ -1,11 +1,12 @@
 //! How much output may wait for a client: `client-output-buffer-limit`.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::client::Client;
+use crate::resp::parse_integer;
+use crate::value::memory;
 
 /// The classes of clients that have limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +48,22 @@ pub struct OutputLimits {
     logged: Mutex<Option<Instant>>,
 }
 
+/// The buffer that every client of a server has. Source: redis 7.0 server.h, `PROTO_REPLY_CHUNK_BYTES`.
+const UNCOUNTED_BYTES: usize = 16 << 10;
+
+/// Hard limit, soft limit, seconds.
+fn bounds_of(words: &[&str]) -> Option<[i128; 3]> {
+    let [hard, soft, seconds] = words else {
+        return None;
+    };
+    let seconds = parse_integer(seconds.as_bytes()).filter(|seconds| *seconds >= 0)?;
+    Some([
+        memory(hard.as_bytes())?,
+        memory(soft.as_bytes())?,
+        i128::from(seconds),
+    ])
+}
+
 /// At most one disconnection in this time is logged: clients that come back would fill the log.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
@@ -75,6 +92,51 @@ impl OutputLimits {
             )
         });
         words.join(" ")
+    }
+
+    /// Reads limits, four words for each class that changes, and returns them all as [`shown`](Self::shown) does. `now` is what
+    /// that returned before.
+    ///
+    /// # Errors
+    /// The reason, in the words of servers. Source: redis 7.0 config.c, `updateClientOutputBufferLimit`.
+    pub fn read(text: &[u8], now: &str) -> Result<String, &'static str> {
+        let text = String::from_utf8_lossy(text);
+        let words: Vec<&str> = text.split_whitespace().collect();
+        if !words.len().is_multiple_of(4) {
+            return Err("Wrong number of arguments in buffer limit configuration.");
+        }
+        let mut limits: Vec<String> = now.split(' ').map(str::to_owned).collect();
+        for given in words.chunks_exact(4) {
+            let [class, bounds @ ..] = given else {
+                continue;
+            };
+            let is = |name: &str| class.eq_ignore_ascii_case(name);
+            let mut names = Class::ALL.iter().map(|(_, name)| name);
+            let place = names.position(|name| is(name) || (*name == "slave" && is("replica")));
+            let place =
+                place.ok_or("Invalid client class specified in buffer limit configuration.")?;
+            let bounds = bounds_of(bounds).ok_or(
+                "Error in hard, soft or soft_seconds setting in buffer limit configuration.",
+            )?;
+            // Without a limit for normal clients, redtail's own limit holds and is shown.
+            if let (0, [0, 0, _]) = (place, bounds) {
+                continue;
+            }
+            for (slot, bound) in limits.iter_mut().skip(place * 4 + 1).zip(bounds) {
+                *slot = bound.to_string();
+            }
+        }
+        Ok(limits.join(" "))
+    }
+
+    /// The most bytes of replies that may wait for a normal client; `own` if it has no hard limit.
+    #[must_use]
+    pub fn reply_bytes_max(&self, own: usize) -> usize {
+        match self.of(Class::Normal).hard.load(Ordering::Relaxed) {
+            0 => own,
+            // Servers do not count this much either.
+            hard => hard.max(UNCOUNTED_BYTES),
+        }
     }
 
     /// Adopts limits as [`shown`](Self::shown) returns them. Ignores what it does not understand.
@@ -137,7 +199,7 @@ impl OutputLimits {
             bytes,
             count,
             setting,
-            "disconnected a client that reads its messages too slowly"
+            "disconnected a client that takes its output too slowly"
         );
     }
 }

@@ -1,7 +1,7 @@
 //! Who has subscribed to what: channels, patterns and shard channels.
 //!
-//! A message is encoded once and put into the inbox of each subscriber. Whoever publishes waits for no one but a connection that
-//! subscribes or unsubscribes at that moment.
+//! A message is encoded once and put into the inbox of each subscriber. The publisher waits only for
+//! connections that subscribe or unsubscribe at that moment.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -56,6 +56,55 @@ pub struct Message<'a> {
     pub payload: &'a [u8],
     /// Whether the channel is a shard's.
     pub sharded: bool,
+}
+
+/// Messages that a script has published.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    messages: Vec<Posted>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Posted {
+    channel: Box<[u8]>,
+    payload: Box<[u8]>,
+    sharded: bool,
+}
+
+/// Maximum bytes that a script may publish.
+const OUTBOX_BYTES_MAX: usize = 64 << 20;
+
+/// Bytes that a message takes in an outbox in addition to its own.
+const OUTBOX_OVERHEAD_BYTES: usize = 64;
+
+impl Outbox {
+    /// Adds a message. Returns false if there is no room for it.
+    #[must_use]
+    pub fn add(&mut self, message: Message<'_>) -> bool {
+        let Message {
+            channel, payload, ..
+        } = message;
+        self.bytes += channel.len() + payload.len() + OUTBOX_OVERHEAD_BYTES;
+        let fits = self.bytes <= OUTBOX_BYTES_MAX;
+        if fits {
+            self.messages.push(Posted {
+                channel: channel.into(),
+                payload: payload.into(),
+                sharded: message.sharded,
+            });
+        }
+        fits
+    }
+
+    /// The messages in order.
+    pub fn messages(&self) -> impl Iterator<Item = Message<'_>> {
+        self.messages.iter().map(|posted| Message {
+            channel: &posted.channel,
+            payload: &posted.payload,
+            sharded: posted.sharded,
+        })
+    }
 }
 
 /// A channel or a pattern.
@@ -305,6 +354,19 @@ impl Pubsub {
         found.cloned().collect()
     }
 
+    /// How many times a message would be received now.
+    #[must_use]
+    pub fn receivers(&self, message: Message<'_>, dialect: Dialect) -> usize {
+        let tables = self.tables();
+        let named = tables.named(message.sharded).get(message.channel);
+        let mut count = named.map_or(0, |subscribers| subscribers.0.len());
+        if !message.sharded {
+            let found = |_: &Name, subscribers: &Subscribers| count += subscribers.0.len();
+            tables.patterns.matching(message.channel, dialect, found);
+        }
+        count
+    }
+
     /// Publishes a message. Returns how many times it was received: a client that has also subscribed to patterns that match
     /// gets it for each.
     pub fn publish(&self, message: Message<'_>, dialect: Dialect) -> usize {
@@ -476,5 +538,91 @@ impl Drop for Subscriptions {
             self.show(kind);
         }
         client.account.shrink(self.granted);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::rows::client::Client;
+    use crate::resp::{Account, Protocol};
+    use tokio_util::sync::CancellationToken;
+
+    fn inbox(id: u64) -> Arc<Inbox> {
+        let (close, account) = (CancellationToken::new(), Arc::new(Account::default()));
+        let client = Client::new(id, String::new(), String::new(), false, close, account);
+        Inbox::new(client.into(), Arc::default(), Protocol::Resp2).into()
+    }
+
+    fn word(length: usize) -> Vec<u8> {
+        let letter = |_| *fastrand::choice(b"ab*?[]\\").unwrap_or(&b'a');
+        (0..length).map(letter).collect()
+    }
+
+    #[test]
+    fn a_message_reaches_the_patterns_that_match_and_no_others() {
+        let (pubsub, dialect) = (Arc::new(Pubsub::default()), Dialect::default());
+        let mut all = Vec::new();
+        for id in 0..300 {
+            let mut held = Subscriptions::new(Arc::clone(&pubsub), inbox(id));
+            let long = if id % 10 == 0 { 40 } else { 0 };
+            let pattern = [vec![b'a'; long], word(fastrand::usize(..5))].concat();
+            assert!(held.reserve(std::iter::once(&*pattern)));
+            held.add(Kind::Pattern, std::iter::once(&*pattern), |_, _| ());
+            all.push((pattern, held));
+        }
+        for length in (0..6).chain([40, 41, 42, 43]).cycle().take(500) {
+            let channel: Vec<u8> = match length {
+                0..6 => (0..length)
+                    .map(|_| *fastrand::choice(b"ab*").unwrap_or(&b'a'))
+                    .collect(),
+                length => [vec![b'a'; 40], vec![b'b'; length - 40]].concat(),
+            };
+            let expected = all
+                .iter()
+                .filter(|(pattern, _)| Glob::new(pattern, dialect).matches(&channel));
+            let message = Message {
+                channel: &channel,
+                payload: b"",
+                sharded: false,
+            };
+            assert_eq!(
+                pubsub.receivers(message, dialect),
+                expected.count(),
+                "{channel:?}"
+            );
+        }
+        all.clear();
+        assert!(!pubsub.any());
+        assert_eq!(pubsub.counts(), [0; 3]);
+        assert_eq!(pubsub.tables().patterns.lengths, [0; START_BYTES_MAX + 1]);
+    }
+
+    #[test]
+    fn the_end_of_a_client_leaves_no_trace_and_its_account_is_empty() {
+        let pubsub = Arc::new(Pubsub::default());
+        let (one, other) = (inbox(1), inbox(2));
+        let mut kept = Subscriptions::new(Arc::clone(&pubsub), Arc::clone(&other));
+        let names: Vec<Vec<u8>> = (0..3000)
+            .map(|number: u32| number.to_string().into())
+            .collect();
+        let names = || names.iter().map(|name| &**name);
+        assert!(kept.reserve(std::iter::once(&b"7"[..])));
+        kept.add(Kind::Channel, std::iter::once(&b"7"[..]), |_, _| ());
+        let mut held = Subscriptions::new(Arc::clone(&pubsub), Arc::clone(&one));
+        for kind in Kind::ALL {
+            // The second time, nothing is added.
+            for _ in 0..2 {
+                assert!(held.reserve(names()));
+                held.add(kind, names(), |_, _| ());
+            }
+        }
+        assert_eq!(pubsub.counts(), [3000; 3]);
+        assert_eq!(pubsub.subscribers(b"7", false), 2);
+        assert!(held.remove(Kind::Shard, b"7") && !held.remove(Kind::Shard, b"7"));
+        drop(held);
+        assert_eq!(pubsub.counts(), [1, 0, 0]);
+        assert_eq!(one.client().account.held(), 0);
+        assert!(!one.client().is_subscriber() && other.client().is_subscriber());
     }
 }

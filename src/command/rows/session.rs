@@ -16,7 +16,7 @@ use super::inbox::Inbox;
 use super::latency_events::LatencyEvents;
 use super::logs::Logs;
 use super::monitor::Monitors;
-use super::pubsub::{Pubsub, Subscriptions};
+use super::pubsub::{Kind, Outbox, Pubsub, Subscriptions};
 use super::queue::Transaction;
 use super::scripting::Scripting;
 use super::timing::Timing;
@@ -76,8 +76,10 @@ pub struct Session {
     pub inbox: Option<Arc<Inbox>>,
     /// What it has subscribed to.
     pub subscriptions: Option<Box<Subscriptions>>,
-    /// Whether the last command wrote pushes, which CLIENT REPLY does not suppress, rather than a reply.
-    pub pushed: bool,
+    /// What a script has published: it is delivered once it is certain that the script does not start over.
+    pub outbox: Option<Outbox>,
+    /// Up to where the reply buffer holds pushes, which CLIENT REPLY does not suppress. Set only while it suppresses replies.
+    pub kept: usize,
     /// Number of commands run.
     pub commands: u64,
     /// Number of those that were reads answered in a group.
@@ -163,7 +165,8 @@ impl Session {
             sampler: Sampler::default(),
             inbox: None,
             subscriptions: None,
-            pushed: false,
+            outbox: None,
+            kept: 0,
             commands: 0,
             grouped: 0,
             last: (None, "NULL"),
@@ -187,7 +190,26 @@ impl Session {
     #[inline]
     pub fn follow_users(&mut self, users: &Users, dialect: Dialect) {
         if self.rights_of != (users.epoch(), dialect) {
-            self.look_up_rights(users, dialect);
+            self.adopt_changed_rights(users, dialect);
+        }
+    }
+
+    /// Also closes the connection if it has a subscription that was allowed and no longer is.
+    /// Source: redis 7.0 acl.c, `ACLKillPubsubClientsIfNeeded`.
+    #[cold]
+    fn adopt_changed_rights(&mut self, users: &Users, dialect: Dialect) {
+        let before = self.rights.take();
+        self.look_up_rights(users, dialect);
+        if let (Some(subscriptions), Some(now)) = (&self.subscriptions, &self.rights) {
+            let allowed = |rights: Option<&Rights>, kind, name: &[u8]| {
+                rights.is_none_or(|rights| rights.allows_channel(name, kind == Kind::Pattern))
+            };
+            let lost = |kind, name: &[u8]| {
+                allowed(before.as_deref(), kind, name) && !allowed(Some(now), kind, name)
+            };
+            self.closing |= Kind::ALL
+                .into_iter()
+                .any(|kind| subscriptions.names(kind).any(|name| lost(kind, name)));
         }
     }
 
@@ -575,10 +597,37 @@ impl SessionCx<'_> {
         Arc::clone(self.session.inbox.get_or_insert_with(new))
     }
 
-    /// Appends what waits in the inbox to the reply: it came before what is appended next.
+    /// Appends what waits in the inbox to the reply: it came before what is appended next. CLIENT REPLY suppresses it only on
+    /// old servers. A silent transaction leaves it where it is.
     pub fn flush_inbox(&mut self) {
+        let is_silent = self.session.replies != Replies::On;
+        if let Some(inbox) = &self.session.inbox
+            && !(is_silent && self.session.clock.is_some())
+        {
+            let pushes = inbox.take();
+            self.append_pushes(&pushes);
+        }
+    }
+
+    /// Speaks another protocol from now on, also in what comes into the inbox.
+    pub fn switch(&mut self, protocol: Protocol) {
         if let Some(inbox) = &self.session.inbox {
-            self.reply.raw(&inbox.take());
+            let pushes = inbox.switch(protocol);
+            self.append_pushes(&pushes);
+        }
+        self.reply.set_protocol(protocol);
+    }
+
+    fn append_pushes(&mut self, pushes: &[u8]) {
+        if pushes.is_empty() {
+            return;
+        }
+        self.reply.raw(pushes);
+        let is_silent = self.session.replies != Replies::On;
+        if is_silent && self.reply.dialect().pushes_in_silence() {
+            self.session.kept = self.reply.len();
+            // The reply of the transaction around it would be kept, too.
+            self.session.closing |= self.session.clock.is_some();
         }
     }
 

@@ -429,13 +429,13 @@ const FIELDS: &[(&str, &str, Kind, &str)] = &[
         "pubsub_channels",
         "pubsub_channels",
         Gauge,
-        "Channels that clients subscribed to: none.",
+        "Channels that clients have subscribed to.",
     ),
     (
         "pubsub_patterns",
         "pubsub_patterns",
         Gauge,
-        "Patterns that clients subscribed to: none.",
+        "Patterns that clients have subscribed to.",
     ),
     (
         "latest_fork_usec",

@@ -205,17 +205,24 @@ fn clients(sheet: &mut Sheet<'_>, facts: &Facts) -> Result<(), Error> {
             count(&statistics.slowed),
         ),
     ];
-    for (name, help, value) in counters {
+    let losses = (
+        "redtail_subscriber_losses",
+        "Times that all subscribers were disconnected because messages came faster than they could be handed out.",
+        count(&statistics.feed_losses),
+    );
+    for (name, help, value) in counters.into_iter().chain([losses]) {
         sheet.counter(name, help, value)?;
     }
+    let limits = &facts.host().tunables().output_limits;
     sheet.counters(
         "redtail_clients_closed",
-        "Connections that were closed because the client's replies or its request grew too large.",
+        "Connections that were closed because the client's replies or its request grew too large, or it exceeded client-output-buffer-limit.",
         [
             (
                 label("reason", "replies"),
                 count(&statistics.reply_limit_closes),
             ),
+            (label("reason", "output"), count(&limits.disconnections)),
             (
                 label("reason", "request"),
                 count(&statistics.query_limit_closes),

@@ -62,6 +62,7 @@ const THEMES: &[(&str, &[&str])] = &[
         "Limits on clients",
         &[
             "clients-memory",
+            "client-output-buffer-limit",
             "query-*",
             "word-*",
             "reply-*",

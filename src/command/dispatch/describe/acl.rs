@@ -270,13 +270,20 @@ fn deluser(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes a change of users take effect: at once for this connection, and at their next request for the others. Connections of
+/// Makes a change of users take effect: at once for this connection and for subscribers, and at their next request for the others. Connections of
 /// deleted users are closed; this one after its reply.
 fn follow(cx: &mut SessionCx<'_>) {
     let users = cx.host.users();
     let own = cx.session.client.id;
     for client in cx.host.clients() {
-        let login = client.shown().login.clone();
+        let (login, inbox) = {
+            let shown = client.shown();
+            (shown.login.clone(), shown.inbox.upgrade())
+        };
+        // It may be a subscriber that lost a channel.
+        if let Some(inbox) = inbox {
+            inbox.wake.notify_one();
+        }
         let is_void = login.is_some_and(|login| !users.is_valid(&login));
         if is_void && client.id != own {
             client.close.cancel();

@@ -312,6 +312,7 @@ fn resetstat(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
         &counted.rejected,
         &counted.reply_limit_closes,
         &counted.query_limit_closes,
+        &cx.host.tunables().output_limits.disconnections,
         &counted.errors,
     ] {
         counter.store(0, Ordering::Relaxed);

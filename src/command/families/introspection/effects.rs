@@ -3,7 +3,6 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
-use super::special;
 use crate::command::rows::Host;
 use crate::command::rows::logs::ENTRIES_MAX;
 
@@ -193,11 +192,6 @@ const REFUSED: &[(&str, Allows, &str)] = &[
     ("appendonly", NOTHING, DURABLE),
     ("bind", NOTHING, AT_START),
     ("busy-reply-threshold", NOTHING, AT_START),
-    (
-        "client-output-buffer-limit",
-        special::keeps_normal_clients,
-        "--reply-bytes-max limits the replies to normal clients",
-    ),
     ("commandlog-large-reply-max-len", A_LOG, LONGEST_LOG),
     ("commandlog-large-request-max-len", A_LOG, LONGEST_LOG),
     ("crash-log-enabled", NOTHING, OTHER),

@@ -256,11 +256,16 @@ fn process(text: &mut Text, facts: &Facts<'_>) {
 }
 
 fn clients(text: &mut Text, facts: &Facts<'_>) {
-    let clients: Vec<Shown> = facts
-        .host
-        .clients()
+    let records = facts.host.clients();
+    let subscribers = records.iter().filter(|client| client.is_subscriber());
+    let subscribers = subscribers.count();
+    let clients: Vec<Shown> = records
         .iter()
-        .map(|client| client.shown().clone())
+        .map(|client| {
+            let mut shown = client.shown().clone();
+            shown.reply_bytes += client.inbox_bytes.load(Ordering::Relaxed);
+            shown
+        })
         .collect();
     let count = |is: fn(&Shown) -> bool| clients.iter().filter(|client| is(client)).count();
     let most = |bytes: fn(&Shown) -> usize| clients.iter().map(bytes).max().unwrap_or(0);
@@ -280,7 +285,8 @@ fn clients(text: &mut Text, facts: &Facts<'_>) {
         most(|client| client.reply_bytes),
     );
     text.line("blocked_clients", count(|client| client.blocked));
-    text.zeros(&["tracking_clients", "pubsub_clients"]);
+    text.zeros(&["tracking_clients"]);
+    text.line("pubsub_clients", subscribers);
     text.line("watching_clients", count(|client| client.watched > 0));
     text.line("clients_in_timeout_table", 0);
     text.line("total_watched_keys", watched);
@@ -435,9 +441,12 @@ fn stats(text: &mut Text, facts: &Facts<'_>) {
         "client_query_buffer_limit_disconnections",
         &counted.query_limit_closes,
     );
-    text.count(
+    let limits = &facts.host.tunables().output_limits;
+    let over_limits = [&counted.reply_limit_closes, &limits.disconnections];
+    let over_limits = over_limits.map(|count| count.load(Ordering::Relaxed));
+    text.line(
         "client_output_buffer_limit_disconnections",
-        &counted.reply_limit_closes,
+        over_limits.iter().sum::<u64>(),
     );
     text.line("keyspace_hits", total.keyspace_hits);
     text.line("keyspace_misses", total.keyspace_misses);
@@ -451,6 +460,10 @@ fn stats(text: &mut Text, facts: &Facts<'_>) {
     ] {
         text.line(name, denied.count(reason));
     }
+    let [channels, patterns, shard_channels] = facts.host.pubsub().counts();
+    text.line("pubsub_channels", channels);
+    text.line("pubsub_patterns", patterns);
+    text.line("pubsubshard_channels", shard_channels);
     text.zeros(NEVER_HAPPENS);
     text.line("expired_stale_perc", "0.00");
     text.line("expired_keys_with_volatile_items_stale_perc", "0.00");
@@ -477,9 +490,6 @@ const NEVER_HAPPENS: &[&str] = &[
     "evicted_scripts",
     "total_eviction_exceeded_time",
     "current_eviction_exceeded_time",
-    "pubsub_channels",
-    "pubsub_patterns",
-    "pubsubshard_channels",
     "latest_fork_usec",
     "total_forks",
     "migrate_cached_sockets",

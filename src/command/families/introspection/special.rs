@@ -1,8 +1,8 @@
 //! Settings whose values have their own grammar.
 
+use crate::command::rows::output_limits::OutputLimits;
 use crate::dialect::Dialect;
 use crate::resp::parse_integer;
-use crate::value::memory;
 
 /// Parses a value of the setting that redtail calls `name`, or returns `None` if the setting has no grammar of its own.
 /// The error is that of a server since Redis 7.0.
@@ -14,7 +14,7 @@ pub(super) fn read(
 ) -> Option<Result<String, &'static str>> {
     Some(match name {
         "notify-keyspace-events" => events(text, dialect),
-        "client-output-buffer-limit" => output_limits(text, now),
+        "client-output-buffer-limit" => OutputLimits::read(text, now),
         "save" => save_points(text),
         "latency-tracking-info-percentiles" => percentiles(text),
         _ => return None,
@@ -55,58 +55,6 @@ fn events(text: &[u8], dialect: Dialect) -> Result<String, &'static str> {
     };
     shown.extend("KEm".chars().filter(|flag| has(*flag)));
     Ok(shown)
-}
-
-/// The classes of clients as CONFIG GET names them, and their other names.
-const CLASSES: [(&str, &str); 3] = [("normal", ""), ("slave", "replica"), ("pubsub", "")];
-
-/// Parses limits of output buffers: four words for each class that changes. Source: redis 7.0 config.c,
-/// `updateClientOutputBufferLimit`.
-fn output_limits(text: &[u8], now: &str) -> Result<String, &'static str> {
-    let text = String::from_utf8_lossy(text);
-    let words: Vec<&str> = text.split_whitespace().collect();
-    if !words.len().is_multiple_of(4) {
-        return Err("Wrong number of arguments in buffer limit configuration.");
-    }
-    let mut limits: Vec<String> = now.split(' ').map(str::to_owned).collect();
-    for given in words.chunks_exact(4) {
-        let [class, bounds @ ..] = given else {
-            continue;
-        };
-        let is = |name: &str| !name.is_empty() && class.eq_ignore_ascii_case(name);
-        let place = CLASSES
-            .iter()
-            .position(|(name, other)| is(name) || is(other));
-        let place = place.ok_or("Invalid client class specified in buffer limit configuration.")?;
-        let bounds = bounds_of(bounds)
-            .ok_or("Error in hard, soft or soft_seconds setting in buffer limit configuration.")?;
-        // Without a limit for normal clients, redtail's own limit holds and is shown.
-        if let (0, [0, 0, _]) = (place, bounds) {
-            continue;
-        }
-        for (slot, bound) in limits.iter_mut().skip(place * 4 + 1).zip(bounds) {
-            *slot = bound.to_string();
-        }
-    }
-    Ok(limits.join(" "))
-}
-
-/// Hard limit, soft limit, seconds.
-fn bounds_of(words: &[&str]) -> Option<[i128; 3]> {
-    let [hard, soft, seconds] = words else {
-        return None;
-    };
-    let seconds = parse_integer(seconds.as_bytes()).filter(|seconds| *seconds >= 0)?;
-    Some([
-        memory(hard.as_bytes())?,
-        memory(soft.as_bytes())?,
-        i128::from(seconds),
-    ])
-}
-
-/// Whether limits leave those of normal clients unchanged.
-pub(super) fn keeps_normal_clients(limits: &str, now: &str) -> bool {
-    limits.split(' ').take(4).eq(now.split(' ').take(4))
 }
 
 /// Parses pairs of seconds and changes. Source: redis 7.0 config.c, `setConfigSaveOption`.

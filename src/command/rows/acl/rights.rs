@@ -184,6 +184,19 @@ impl Rights {
     }
 }
 
+impl Rights {
+    /// Whether the user may subscribe to this channel or pattern.
+    #[must_use]
+    pub fn allows_channel(&self, channel: &[u8], is_pattern: bool) -> bool {
+        let dialect = self.dialect;
+        self.selectors.iter().any(|selector| {
+            selector.all_channels
+                || !dialect.has_channel_patterns()
+                || selector.allows_channel(channel, is_pattern, dialect)
+        })
+    }
+}
+
 impl Compiled {
     fn allows_everything(&self, units: &Units, dialect: Dialect) -> bool {
         let rules = &self.rules;
