@@ -200,15 +200,17 @@ pub(super) fn xread(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Resul
         Some(options.first),
         "the locks are those of the keys that are read"
     );
-    // Servers look up each key twice: first to check its type.
-    let keys = args.from(options.first).iter().take(options.streams);
-    keys.for_each(|key| _ = view.peek(key));
-    let (mut found, mut ids) = (Vec::new(), Vec::new());
-    for index in options.first..options.first + options.streams {
+    // Servers look up each key twice, and count that: first to check its type and its id.
+    let keys = || options.first..options.first + options.streams;
+    let mut ids = Vec::new();
+    for index in keys() {
         let stream = view.collection::<Stream>(args.at(index))?;
-        let above = above(args.at(index + options.streams), stream, reply)?;
-        ids.push(above);
-        found.extend(stream.and_then(|stream| Found::new(args.at(index), stream, above)));
+        ids.push(above(args.at(index + options.streams), stream, reply)?);
+    }
+    let mut found = Vec::new();
+    for (index, above) in keys().zip(&ids) {
+        let stream = view.collection::<Stream>(args.at(index))?;
+        found.extend(stream.and_then(|stream| Found::new(args.at(index), stream, *above)));
     }
     match options.block_ms {
         _ if !found.is_empty() => write(reply, &found, options.limits())?,
