@@ -43,6 +43,7 @@ pub use rows::inbox::{Inbox, Push};
 pub use rows::latency_events::LatencyEvents;
 pub use rows::logs::{Entry as LogEntry, Logs};
 pub use rows::monitor::Monitors;
+pub use rows::notifications::{Channels, Event, EventFlags, EventFlagsError};
 pub use rows::output_limits::{Class as OutputClass, OutputLimits};
 pub use rows::pubsub::{Message, Outbox, Pubsub, Subscriptions, Woken};
 pub use rows::queue::Transaction;

@@ -44,6 +44,24 @@ impl Class {
     /// `a`: arrays.
     pub const ARRAY: Self = Self(1 << 17);
 
+    /// The flags as bits.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The flags with these [`bits`](Self::bits).
+    #[must_use]
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    /// The classes that are in both sets.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// Both sets of classes.
     #[must_use]
     pub const fn with(self, other: Self) -> Self {

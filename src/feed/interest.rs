@@ -16,7 +16,7 @@ impl Interest {
     /// The writes themselves.
     pub const COMMANDS: Self = Self(1 << 3);
 
-    /// Reads of absent keys by writes of the stream, as events.
+    /// Reads of absent keys: those of writes in the stream as events, those of clients through [`on_miss`](super::Feed::on_miss).
     pub const MISSES: Self = Self(1 << 4);
 
     pub(super) const fn bits(self) -> u32 {

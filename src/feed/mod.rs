@@ -22,7 +22,7 @@ mod ring;
 mod tests;
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -53,6 +53,21 @@ pub struct Feed {
     shown: Notify,
     /// Notified when a listener has taken a batch, or has left.
     taken: Condvar,
+    /// What learns of clients' reads of absent keys.
+    misses: Misses,
+}
+
+/// Takes a database and a key.
+type TellMiss = Box<dyn Fn(usize, &[u8]) + Send + Sync>;
+
+/// See [`Feed::on_miss`].
+#[derive(Default)]
+struct Misses(OnceLock<TellMiss>);
+
+impl std::fmt::Debug for Misses {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Misses").finish_non_exhaustive()
+    }
 }
 
 impl Default for Feed {
@@ -74,6 +89,7 @@ impl Feed {
             ring: Mutex::new(ring),
             shown: Notify::new(),
             taken: Condvar::new(),
+            misses: Misses::default(),
         }
     }
 
@@ -301,6 +317,25 @@ impl Feed {
         let listener = Listener::new(Arc::clone(self), number);
         self.count_wanted();
         Ok(listener)
+    }
+
+    /// Sets what is called when a client reads an absent key, with the database and the key, while a listener has the interest
+    /// [`Interest::MISSES`]. The reader holds locks meanwhile, so it must neither block nor read. Only the first call counts.
+    pub fn on_miss(&self, tell: impl Fn(usize, &[u8]) + Send + Sync + 'static) {
+        _ = self.misses.0.set(Box::new(tell));
+    }
+
+    /// Whether someone wants to know of clients' reads of absent keys.
+    #[must_use]
+    pub fn wants_misses(&self) -> bool {
+        Interest::from_bits(self.wanted.load(Ordering::Relaxed)).has(Interest::MISSES)
+    }
+
+    /// Tells whoever wants to know that a client has read an absent key.
+    pub fn tell_miss(&self, db: usize, key: &[u8]) {
+        if let Some(tell) = self.misses.0.get() {
+            tell(db, key);
+        }
     }
 
     fn count_wanted(&self) {

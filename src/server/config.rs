@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::tls::TlsFiles;
 use crate::command::acl::Users;
-use crate::command::{OutputLimits, ScriptShare};
+use crate::command::{EventFlags, OutputLimits, ScriptShare};
 use crate::dialect::Dialect;
 use crate::secret::Secret;
 
@@ -190,6 +190,8 @@ pub struct Config {
     pub output_limits: Vec<OutputLimit>,
     /// The share of time for which scripts may hold up the primary's stream.
     pub script_share: ScriptShare,
+    /// The keyspace notifications to publish.
+    pub events: EventFlags,
     /// Maximum bytes that the requests and replies of all connections take together, beyond what each has for free.
     pub clients_memory: usize,
     /// How long a connection may take none of the replies that wait for it.
@@ -225,6 +227,7 @@ impl Default for Config {
             reply_bytes_max: 1 << 30,
             output_limits: Vec::new(),
             script_share: ScriptShare::default(),
+            events: EventFlags::default(),
             clients_memory: super::memory::share(),
             stall_timeout: Duration::from_secs(60),
             idle_timeout: Duration::ZERO,

@@ -14,15 +14,24 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::shared::Server;
-use crate::command::{Host as _, Message, Woken};
+use crate::command::{Channels, Event, EventFlags, Host as _, Message, Woken};
 use crate::dialect::Dialect;
-use crate::feed::{Dial, Fact, Feed, Interest, Listener, Lost, News};
+use crate::feed::{Change, Class, Dial, Fact, Feed, Interest, Listener, Lost, News};
 
 /// How long the courier listens on once nobody wants anything: clients come and go.
 const LINGER: Duration = Duration::from_secs(10);
 
 /// Receptions after which other tasks get a turn.
 const TURN_RECEPTIONS: usize = 1024;
+
+/// What handing out a batch needs.
+struct Round {
+    dialect: Dialect,
+    /// The keyspace notifications to publish.
+    events: EventFlags,
+    channels: Channels,
+    woken: Woken,
+}
 
 /// What the courier listens with.
 #[derive(Debug)]
@@ -74,14 +83,28 @@ impl Courier {
 impl Server {
     /// What clients want to hear.
     pub(super) fn wanted(&self) -> Interest {
-        match self.pubsub.any() {
-            true => Interest::MESSAGES,
-            false => Interest::NONE,
+        if !self.pubsub.any() {
+            return Interest::NONE;
         }
+        let flags = self.tunables.event_flags();
+        let mut wanted = Interest::MESSAGES;
+        if flags.any() {
+            wanted = wanted.with(Interest::EVENTS);
+        }
+        if flags.any() && flags.publishes(Class::KEY_MISS) {
+            wanted = wanted.with(Interest::MISSES);
+        }
+        wanted
     }
 
     /// Hands out what happens until `stop` is cancelled. If that panics, it begins again without what it had in hand.
     pub(super) async fn run_courier(self: Arc<Self>, stop: CancellationToken) {
+        let server = Arc::downgrade(&self);
+        self.served().feed().on_miss(move |db, key| {
+            if let Some(server) = server.upgrade() {
+                server.hand_miss(db, key);
+            }
+        });
         loop {
             let (server, stopped) = (Arc::clone(&self), stop.clone());
             let task = tokio::spawn(async move { server.carry(stopped).await });
@@ -118,7 +141,7 @@ impl Server {
 
     /// Stops listening for what nobody has wanted for a while.
     fn rest(&self, wanted_at: &mut Instant) {
-        if self.wanted().any() {
+        if self.wanted().has(self.courier.heard()) {
             *wanted_at = Instant::now();
         } else if wanted_at.elapsed() >= LINGER {
             self.courier.hear_only(|| self.wanted());
@@ -126,22 +149,41 @@ impl Server {
     }
 
     async fn hand_out(&self, news: &News) {
-        let dialect = self.dialect_now();
-        let mut woken = Woken::default();
+        let mut round = self.round();
         let mut received = 0;
         for change in news.changes(self.courier.heard()) {
-            received += 1 + self.hand(change.fact, dialect, &mut woken);
+            received += 1 + self.hand(change, &mut round);
             if received >= TURN_RECEPTIONS {
                 received = 0;
-                woken.wake();
+                round.woken.wake();
                 tokio::task::yield_now().await;
             }
         }
     }
 
-    /// Hands out one fact. Those who get something are woken later, through `woken`. Returns how many clients have received something.
-    fn hand(&self, fact: Fact<'_>, dialect: Dialect, woken: &mut Woken) -> usize {
-        match fact {
+    fn round(&self) -> Round {
+        let dialect = self.dialect_now();
+        Round {
+            dialect,
+            events: self.tunables.event_flags().known_to(dialect),
+            channels: Channels::default(),
+            woken: Woken::default(),
+        }
+    }
+
+    /// Hands out one change. Those who get something are woken later. Returns how many clients have received something.
+    fn hand(&self, change: Change<'_>, round: &mut Round) -> usize {
+        match change.fact {
+            Fact::Event {
+                class, event, key, ..
+            } if round.events.publishes(class) => {
+                let event = Event {
+                    db: change.db,
+                    name: event,
+                    key,
+                };
+                self.publish(event, round)
+            }
             Fact::Message {
                 sharded,
                 channel,
@@ -152,9 +194,39 @@ impl Server {
                     payload,
                     sharded,
                 };
-                self.pubsub.deliver(message, dialect, woken)
+                self.pubsub
+                    .deliver(message, round.dialect, &mut round.woken)
             }
             _ => 0,
+        }
+    }
+
+    /// Publishes a keyspace notification. Returns how many clients have received something.
+    fn publish(&self, event: Event<'_>, round: &mut Round) -> usize {
+        let Round {
+            dialect,
+            events,
+            channels,
+            woken,
+        } = round;
+        let mut received = 0;
+        channels.each(*events, event, |channel, payload| {
+            let message = Message {
+                channel,
+                payload,
+                sharded: false,
+            };
+            received += self.pubsub.deliver(message, *dialect, woken);
+        });
+        received
+    }
+
+    /// Publishes that a client has read an absent key.
+    fn hand_miss(&self, db: usize, key: &[u8]) {
+        let mut round = self.round();
+        if round.events.publishes(Class::KEY_MISS) {
+            let name = "keymiss";
+            self.publish(Event { db, name, key }, &mut round);
         }
     }
 

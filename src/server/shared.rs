@@ -1,7 +1,7 @@
 //! The state that all connections share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::clients::Clients;
 use super::config::{Access, Config, Listen};
@@ -107,6 +107,7 @@ fn tunables(config: &Config) -> Tunables {
         limits = given.within(&limits);
     }
     tunables.output_limits.adopt(&limits);
+    tunables.events = AtomicU32::new(config.events.bits());
     tunables
 }
 

@@ -59,11 +59,18 @@ impl<'a> Hold<'a> {
         self.0.take_lookups()
     }
 
+    /// Tells those who want to know of the keys that the last [`read`](Self::read) looked up and did not find.
+    pub fn tell_missed(&self) {
+        self.0.tell_missed();
+    }
+
     /// Weighs what is held, for example by its size. What `weigh` returns must not become part of a reply.
     #[inline]
     pub fn weigh<R>(&self, weigh: impl FnOnce(&View<'a>) -> R) -> R {
         let result = weigh(&self.0);
-        self.0.take_lookups();
+        if self.0.take_lookups().misses > 0 {
+            self.0.forget_missed();
+        }
         result
     }
 

@@ -281,7 +281,7 @@ impl<'a> Tx<'a> {
     /// Notes that the value of `key` has replaced one of the kind `before`, if there was one and servers publish that.
     #[inline]
     pub fn event_of_overwriting(&self, key: &[u8], before: Option<Kind>) {
-        if let Some(before) = before.filter(|_| self.dialect.notes_overwriting()) {
+        if let Some(before) = before.filter(|_| self.dialect.has_events_of_replaced_keys()) {
             self.event(Class::OVERWRITTEN, "overwritten", key);
             let now = self.kind_before(key);
             if now.is_some_and(|now| !now.is_typed_as(before)) {

@@ -1,6 +1,6 @@
 //! What a reader sees.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -44,6 +44,8 @@ pub struct View<'a> {
     /// Whether a lookup counts as a use.
     touches: Cell<bool>,
     lookups: Cell<Lookups>,
+    /// The keys that were looked up and not found, while someone wants to know.
+    missed: RefCell<Vec<Box<[u8]>>>,
     /// Whether this is the writer's own view, from which nothing is hidden.
     is_writers: bool,
     /// The slots whose keys walks leave out.
@@ -218,6 +220,7 @@ impl<'a> View<'a> {
             fate: Cell::new(Fate::Sound),
             touches: Cell::new(true),
             lookups: Cell::new(Lookups { hits: 0, misses: 0 }),
+            missed: RefCell::new(Vec::new()),
             is_writers: false,
             hidden: OnceCell::new(),
             _inside: inside,
@@ -308,6 +311,9 @@ impl<'a> View<'a> {
         let entry = self.entry_at_any_time(key);
         let entry = entry.filter(|entry| entry.is_plain() || self.uses(entry));
         self.count(entry.is_some());
+        if entry.is_none() {
+            self.miss(key);
+        }
         entry
     }
 
@@ -328,6 +334,28 @@ impl<'a> View<'a> {
         });
     }
 
+    /// Notes a lookup that found nothing, if someone wants to know.
+    #[cold]
+    fn miss(&self, key: &[u8]) {
+        if self.spaces.feed().wants_misses() {
+            self.missed.borrow_mut().push(key.into());
+        }
+    }
+
+    /// Publishes the lookups that found nothing, in their order.
+    #[cold]
+    pub(super) fn tell_missed(&self) {
+        for key in self.missed.take() {
+            self.spaces.feed().tell_miss(self.number, &key);
+        }
+    }
+
+    /// Forgets the lookups that found nothing.
+    #[cold]
+    pub(super) fn forget_missed(&self) {
+        self.missed.take();
+    }
+
     /// Returns the lookups since the last call.
     #[inline]
     pub(super) fn take_lookups(&self) -> Lookups {
@@ -339,6 +367,17 @@ impl<'a> View<'a> {
     pub fn peek(&self, key: &[u8]) -> Option<&Entry> {
         let entry = self.entry_at_any_time(key);
         let entry = entry.filter(|entry| self.shows(entry));
+        self.count(entry.is_some());
+        if entry.is_none() {
+            self.miss(key);
+        }
+        entry
+    }
+
+    /// Like [`peek`](Self::peek), but nobody is told if the key is absent.
+    #[must_use]
+    pub fn peek_quietly(&self, key: &[u8]) -> Option<&Entry> {
+        let entry = self.glance(key);
         self.count(entry.is_some());
         entry
     }

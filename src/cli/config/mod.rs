@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use super::Failure;
 use crate::command::acl::{Setup, Users};
-use crate::command::{ScriptShare, units_of};
+use crate::command::{EventFlags, ScriptShare, units_of};
 use crate::dialect::Dialect;
 use crate::replica::{ResyncMemory, ResyncPolicy};
 use crate::server::{self, TlsFiles};
@@ -249,6 +249,12 @@ settings! {
     ///
     /// This costs a few bytes per key and a clock read per use.
     track_access: [Switch] = "REDTAIL_TRACK_ACCESS", "YES|NO";
+    /// Which keyspace notifications to publish, such as KEA [default: none]
+    ///
+    /// K publishes on __keyspace@<db>__ channels, E on __keyevent@<db>__ channels. The other letters select classes of events as
+    /// in Redis: g $ l s h z x e t m d n o c a, or A for all but m, n, o and c. What the primary's version does not have is
+    /// ignored. See docs/notifications.md.
+    notify_keyspace_events: [EventFlags] = "REDTAIL_NOTIFY_KEYSPACE_EVENTS", "FLAGS";
     /// Maximum number of connected clients [default: 10000]
     maxclients: [usize] = "REDTAIL_MAXCLIENTS", "COUNT";
     /// Seconds before a silent client is disconnected; 0 for never [default: 0]
@@ -685,6 +691,7 @@ impl Settings {
             reply_bytes_max: self.reply_bytes_max.unwrap_or(default.reply_bytes_max),
             output_limits: self.client_output_buffer_limit.clone().unwrap_or_default(),
             script_share: self.script_share.unwrap_or_default(),
+            events: self.notify_keyspace_events.unwrap_or_default(),
             clients_memory: self.clients_memory.unwrap_or(default.clients_memory),
             stall_timeout: self
                 .stall_timeout

@@ -36,6 +36,7 @@ macro_rules! wanted {
 
 wanted! {
     crate::command::ScriptShare = "a number from 1 to 100";
+    crate::command::EventFlags = "letters that select keyspace events, such as \"KEA\", in double quotes";
     String = "a string in double quotes";
     PathBuf = "a path in double quotes";
     u8 = "a whole number from 0 to 100, without quotes";

@@ -114,6 +114,9 @@ impl<'a> Request<'a> {
         if let Some(tally) = self.tally {
             let lookups = hold.lookups();
             tally.add_lookups(lookups.hits.into(), lookups.misses.into());
+            if lookups.misses > 0 {
+                hold.tell_missed();
+            }
         }
         debug_assert!(
             result != Err(Error::Unheld),

@@ -63,7 +63,7 @@ const fn of_key(name: &'static str, handler: ReadFn) -> Command {
 fn entry<'v>(view: &'v View<'_>, args: Args<'_>, reply: &mut Reply) -> Option<&'v Entry> {
     let key = args.at(2);
     let counts = reply.dialect().counts_misses_of_object() || view.glance(key).is_some();
-    let entry = if counts { view.peek(key) } else { None };
+    let entry = if counts { view.peek_quietly(key) } else { None };
     if entry.is_none() {
         reply.null();
     }

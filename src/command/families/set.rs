@@ -410,7 +410,9 @@ fn smove(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
 /// Returns the sets at the keys after the first, which names the target.
 fn sources<'t>(tx: &'t Tx<'_>, args: Args<'_>) -> Result<Vec<Option<&'t Set>>, Error> {
     sets(args.from(2), |key| {
-        tx.event_of_miss(key);
+        if tx.dialect().misses_sources_to_store() {
+            tx.event_of_miss(key);
+        }
         tx.collection(key)
     })
 }

@@ -20,6 +20,7 @@ pub(crate) mod latency_events;
 pub(crate) mod least;
 pub(crate) mod logs;
 pub(crate) mod monitor;
+pub(crate) mod notifications;
 pub(crate) mod output_limits;
 mod pace;
 pub(crate) mod parse;

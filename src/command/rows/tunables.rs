@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::notifications::EventFlags;
 use super::output_limits::OutputLimits;
 
 /// Sets the log level to one that servers know: `debug`, `verbose`, `notice`, `warning` or `nothing`.
@@ -32,6 +33,8 @@ pub struct Tunables {
     pub output_limits: Arc<OutputLimits>,
     /// Sets the log level; `None` if another program owns the log.
     pub log_level: Option<SetLogLevel>,
+    /// The keyspace notifications that are published, as [`EventFlags::bits`].
+    pub events: AtomicU32,
     kept: Mutex<BTreeMap<&'static str, String>>,
 }
 
@@ -44,6 +47,12 @@ impl Tunables {
             acl_log_max: AtomicU64::new(ACL_LOG_MAX),
             ..Self::default()
         }
+    }
+
+    /// Returns which keyspace notifications are published.
+    #[must_use]
+    pub fn event_flags(&self) -> EventFlags {
+        EventFlags::from_bits(self.events.load(Ordering::Relaxed))
     }
 
     fn kept(&self) -> MutexGuard<'_, BTreeMap<&'static str, String>> {

@@ -53,6 +53,7 @@ const THEMES: &[(&str, &[&str])] = &[
             "acl-*",
             "maxclients",
             "timeout",
+            "notify-keyspace-events",
             "stall-timeout",
             "enable-debug-command",
             "auth-*",

@@ -7,6 +7,7 @@ use super::effects::{Live, TRUE_HERE, refusal};
 use super::settings::Known;
 use super::{ADMIN, HELP, row, settings, special};
 use crate::command::rows::glob::Glob;
+use crate::command::rows::notifications::EventFlags;
 use crate::command::rows::tunables::Tunables;
 use crate::command::rows::{Arity, Command, Error, SessionCx, help};
 use crate::dialect::Dialect;
@@ -24,7 +25,7 @@ pub(super) const CONFIG: &[Command] = &[
     row("set", Arity::at_least(4), ADMIN, set)
         .about("2.0.0", "Changes settings.")
         .difference(
-            "A setting without meaning for redtail is kept for CONFIG GET and logged once, `notify-keyspace-events` too, because no client can subscribe. \
+            "A setting without meaning for redtail is kept for CONFIG GET and logged once. \
              A setting that would promise what redtail does not do is refused with the reason: `save`, `appendonly`.",
         ),
     row("resetstat", Arity::exactly(2), ADMIN, resetstat).about("2.0.0", "Resets counters to zero."),
@@ -104,6 +105,8 @@ impl Values {
             "replicaof",
             format!("{} {}", replication.host, replication.port),
         ));
+        let events = cx.host.tunables().event_flags().shown(dialect);
+        host.push((EVENTS, events));
         Self {
             dialect,
             host,
@@ -141,6 +144,9 @@ impl Values {
     }
 }
 
+/// The setting of keyspace notifications.
+const EVENTS: &str = "notify-keyspace-events";
+
 /// Settings that no server has.
 const OWN: &[&str] = &["track-access"];
 
@@ -151,6 +157,7 @@ const SECRET: &[&str] = &["masterauth", "requirepass"];
 enum Change {
     Encoding(&'static Setting, i64),
     Live(&'static Live, String),
+    Events(EventFlags),
     /// Only kept for CONFIG GET.
     Kept(&'static str, String),
 }
@@ -212,9 +219,19 @@ fn plan(
             .map(|value| Some(Change::Encoding(setting, value)))
             .map_err(|error| error.to_string());
     }
+    if known.name == EVENTS {
+        // CONFIG GET does not show all letters, so the text decides nothing.
+        let flags = EventFlags::parse(text, dialect).ok_or_else(|| {
+            match dialect.sets_several_settings() {
+                true => dialect.unknown_event_letter(),
+                false => "",
+            }
+        })?;
+        return Ok(Some(Change::Events(flags)));
+    }
     let name = settings::own_name(known.name);
     let now = values.value(known);
-    let value = match special::read(name, text, now.as_deref().unwrap_or(""), dialect) {
+    let value = match special::read(name, text, now.as_deref().unwrap_or("")) {
         Some(read) if dialect.sets_several_settings() => read?,
         // Redis 6.0 does not give the reason for these.
         Some(read) => read.map_err(|_| String::new())?,
@@ -235,6 +252,19 @@ fn plan(
     Ok(Some(Change::Live(live, value)))
 }
 
+/// Publishes other events from now on.
+fn publish(cx: &SessionCx<'_>, flags: EventFlags) {
+    let before = cx
+        .host
+        .tunables()
+        .events
+        .swap(flags.bits(), Ordering::Relaxed);
+    if before != flags.bits() {
+        cx.host.hear();
+        tracing::info!(setting = EVENTS, value = %flags, "changed by CONFIG SET");
+    }
+}
+
 /// Applies checked changes.
 fn make(cx: &SessionCx<'_>, changes: Vec<Change>) {
     let tunables = cx.host.tunables();
@@ -243,6 +273,7 @@ fn make(cx: &SessionCx<'_>, changes: Vec<Change>) {
         match change {
             Change::Encoding(setting, value) => encodings.push((setting, value)),
             Change::Live(live, value) => live.apply(cx.host, &value),
+            Change::Events(flags) => publish(cx, flags),
             Change::Kept(name, value) => {
                 if tunables.keep(name, value.clone()) {
                     tracing::info!(

@@ -1,60 +1,17 @@
 //! Settings whose values have their own grammar.
 
 use crate::command::rows::output_limits::OutputLimits;
-use crate::dialect::Dialect;
 use crate::resp::parse_integer;
 
 /// Parses a value of the setting that redtail calls `name`, or returns `None` if the setting has no grammar of its own.
 /// The error is that of a server since Redis 7.0.
-pub(super) fn read(
-    name: &str,
-    text: &[u8],
-    now: &str,
-    dialect: Dialect,
-) -> Option<Result<String, &'static str>> {
+pub(super) fn read(name: &str, text: &[u8], now: &str) -> Option<Result<String, &'static str>> {
     Some(match name {
-        "notify-keyspace-events" => events(text, dialect),
         "client-output-buffer-limit" => OutputLimits::read(text, now),
         "save" => save_points(text),
         "latency-tracking-info-percentiles" => percentiles(text),
         _ => return None,
     })
-}
-
-const WRONG_EVENT: &str = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
-
-/// Parses the flags of keyspace events, into the order in which CONFIG GET shows them. Source: redis 6.0 to 8.2
-/// notify.c, `keyspaceEventsFlagsToString`.
-fn events(text: &[u8], dialect: Dialect) -> Result<String, &'static str> {
-    let classes = if dialect.sets_several_settings() {
-        "g$lshzxetd"
-    } else {
-        "g$lshzxet"
-    };
-    let newest = match dialect {
-        dialect if dialect.has_events_of_replaced_keys() => "noc",
-        dialect if dialect.sets_several_settings() => "n",
-        _ => "",
-    };
-    let has = |flag: char| text.contains(&(flag as u8));
-    let known = |byte: &u8| {
-        let flag = char::from(*byte);
-        "AKEm".contains(flag) || classes.contains(flag) || newest.contains(flag)
-    };
-    if !text.iter().all(known) {
-        return Err(WRONG_EVENT);
-    }
-    let mut shown = if has('A') || classes.chars().all(has) {
-        "A".to_owned()
-    } else {
-        classes
-            .chars()
-            .chain(newest.chars())
-            .filter(|flag| has(*flag))
-            .collect()
-    };
-    shown.extend("KEm".chars().filter(|flag| has(*flag)));
-    Ok(shown)
 }
 
 /// Parses pairs of seconds and changes. Source: redis 7.0 config.c, `setConfigSaveOption`.

@@ -49,6 +49,9 @@ impl<'v> Keys<'v> for &'v Tx<'_> {
         if self.is_tainted(key) {
             return Err(Tainted.into());
         }
+        if self.dialect().misses_sources_to_store() {
+            self.event_of_miss(key);
+        }
         Ok(self.value(key))
     }
 

@@ -263,11 +263,12 @@ pub(super) fn msetex(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     if keys.clone().all(|index| options.allow(tx, args.at(index))) {
         for index in keys {
             options.set(tx, args.at(index), args.at(index + 1));
-            // The other order than that of SET.
-            if options.expire_at_ms.is_some() {
+            let expires = options.expire_at_ms.is_some();
+            let is_first = expires && tx.dialect().notes_expiry_before_several();
+            if is_first {
                 tx.event(Class::GENERIC, "expire", args.at(index));
             }
-            note_set(tx, args.at(index), false);
+            note_set(tx, args.at(index), expires && !is_first);
         }
     }
     Ok(())

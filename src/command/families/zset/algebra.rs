@@ -334,8 +334,11 @@ fn store(
     operation: Operation,
     event: &'static str,
 ) -> Result<(), Error> {
-    let (members, _) = compute(args, kind(operation, true), tx.dialect(), |key| {
-        tx.event_of_miss(key);
+    let dialect = tx.dialect();
+    let (members, _) = compute(args, kind(operation, true), dialect, |key| {
+        if dialect.misses_sources_to_store() {
+            tx.event_of_miss(key);
+        }
         tx.value(key)
     })?;
     range::store(tx, args.at(1), members, event)
