@@ -54,6 +54,7 @@ mod migration;
 mod modules;
 mod moments;
 mod newest;
+mod notifications;
 mod oracle;
 mod page;
 mod pictures;
