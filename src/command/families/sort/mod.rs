@@ -100,9 +100,6 @@ fn sort(tx: &mut Tx<'_>, args: Args<'_>) -> Result<(), Error> {
     let Some(destination) = query.store else {
         return Ok(());
     };
-    if tx.dialect().misses_sources_to_store() {
-        tx.event_of_miss(args.at(1));
-    }
     prepare(tx, args.at(1), &mut query)?;
     let (words, by_chance) = values(tx, args.at(1), &query)?;
     if words.is_empty() {

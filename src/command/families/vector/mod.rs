@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use crate::command::rows::work::{random, words as words_work};
 use crate::command::rows::{Arity, Command, Error, Family, Flags, Form, Keys, Outcome};
 use crate::resp::{Args, Reply, parse_integer};
-use crate::store::{Value, View};
+use crate::store::{Entry, Value, View};
 use crate::value::vector::Element;
 use crate::value::{Object, VectorSet};
 
@@ -84,7 +84,8 @@ fn words(args: Args<'_>, name: &str, allowed: RangeInclusive<usize>) -> Result<(
 
 /// Returns the vector set at a key.
 fn set<'v>(view: &'v View<'_>, key: &[u8]) -> Result<Option<&'v VectorSet>, Error> {
-    if let Some(Value::Object(object)) = view.value(key) {
+    // Servers look up the key once.
+    if let Some(Value::Object(object)) = view.glance(key).map(Entry::value) {
         check_readable(object)?;
     }
     Ok(view.collection(key)?)
