@@ -5,6 +5,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
+
+use tokio::sync::{Notify, futures::Notified};
 
 /// A replication id: 40 characters that identify one history of writes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,4 +59,64 @@ pub struct StreamPoint {
     pub point: Point,
     /// The database that is selected there.
     pub db: usize,
+}
+
+/// Whether the served data has everything up to a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// It does. This offset is applied.
+    Reached(u64),
+    /// Not yet. This offset is applied.
+    NotYet(u64),
+    /// The point is in a history that is not the served one.
+    Unknown,
+    /// The point is after the failover at this offset, under the id from before it: what was written there may be lost.
+    Abandoned(u64),
+}
+
+/// Those who wait until the served data gets further.
+#[derive(Debug, Default)]
+pub struct Lookout {
+    waiting: AtomicUsize,
+    moved: Notify,
+}
+
+impl Lookout {
+    /// Wakes those who wait, because the applied offset or the history has changed. While nobody waits, this costs a fence and
+    /// a load.
+    #[inline]
+    pub fn note_moved(&self) {
+        // The change is visible before the count is read. Those who wait count themselves before they look at the change: one
+        // of the two sees the other.
+        fence(Ordering::SeqCst);
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.moved.notify_waiters();
+        }
+    }
+
+    /// Begins to wait.
+    #[must_use]
+    pub fn watch(&self) -> LookingOut<'_> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        LookingOut(self)
+    }
+}
+
+/// One that waits; dropping it ends the wait.
+#[derive(Debug)]
+pub struct LookingOut<'a>(&'a Lookout);
+
+impl LookingOut<'_> {
+    /// The next change. Enable it before you look at what may change.
+    #[must_use]
+    pub fn moved(&self) -> Notified<'_> {
+        self.0.moved.notified()
+    }
+}
+
+impl Drop for LookingOut<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
 }

@@ -84,7 +84,7 @@ pub mod internal {
 )]
 use internal::*;
 
-pub use internal::replica::{Config, Database, Error, Replica, Reply, Scan, Status};
+pub use internal::replica::{Config, Database, Error, Replica, Reply, Scan, Status, WaitError};
 
 /// What changes in the data, as it happens: for caches, indexes and triggers.
 ///

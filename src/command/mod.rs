@@ -54,9 +54,9 @@ pub use rows::scripting::{
 pub use rows::traffic::{Counts, Rates, Traffic};
 pub use rows::tunables::{SetLogLevel, Tunables};
 pub use rows::{
-    ApplyFn, Arity, Asked, AskedKey, Blocked, CallFigures, Called, Calls, Command, Condition, Data,
-    Error, Family, Flags, Form, Health, HeldBack, Histogram, Host, KeptState, Keys, LastFault,
-    LeastFn, Loading, Outcome, ReadFn, Replication, Replies, Scope, Seen, Session, SessionCx,
-    SessionFn, Statistics, SyncNames, Synced, SyncsOf, Tally, Touch, TouchFn, Wait, WorkFn, acl,
-    client, glob, long,
+    ApplyFn, Arity, Asked, AskedKey, Awaited, Blocked, CallFigures, Called, Calls, Command,
+    Condition, Data, Entries, Error, Family, Flags, Form, Health, HeldBack, Histogram, Host,
+    KeptState, Keys, LastFault, LeastFn, Loading, Outcome, ReadFn, Replication, Replies, Scope,
+    Seen, Session, SessionCx, SessionFn, Statistics, SyncNames, Synced, SyncsOf, Tally, Touch,
+    TouchFn, Wait, WorkFn, acl, client, glob, long, nothing_served, vain_wait,
 };

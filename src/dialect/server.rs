@@ -242,7 +242,8 @@ impl Dialect {
         match command {
             "quit" => self.since_redis(7, 0),
             "post" | "host:" => !self.since_redis(7, 0),
-            _ => true,
+            // redtail's own: COMMAND lists what the upstream has.
+            own => !own.starts_with("redtail."),
         }
     }
 

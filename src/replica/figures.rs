@@ -36,7 +36,7 @@ pub struct Fault {
 }
 
 /// The history that is served.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct History {
     /// Its replication id; `None` before the first sync.
     pub replid: Option<ReplId>,

@@ -18,6 +18,7 @@ use super::resync::{Confirmation, ResyncPolicy};
 use super::sources::{Sources, Status};
 use super::staleness::{self, Freshness};
 use super::sweep;
+use super::wait_for::Whereabouts;
 use super::writer::Writer;
 use crate::command::{self, glob::Glob};
 use crate::dialect::Dialect;
@@ -291,9 +292,11 @@ impl Replica {
         let link = Arc::<upstream::Status>::default();
         let inflow = Arc::clone(&link.arrivals);
         let (served, token) = Served::new(Arc::new(tuning));
-        let served = Arc::new(served.with_inflow(inflow).with_feed(feed));
         let progress = ProgressWriter::default();
-        let figures = Arc::default();
+        let figures = Arc::<Figures>::default();
+        let course = Whereabouts::new(&progress, &figures);
+        let served = served.with_inflow(inflow).with_feed(feed);
+        let served = Arc::new(served.with_course(Arc::new(course)));
         let sweeper = sweep::start(&served, &token, &figures, config.expired_grace)?;
         let (ready_sender, ready) = watch::channel(false);
         let (links_sender, links) = mpsc::channel(1);
@@ -430,7 +433,13 @@ impl Replica {
             .map_err(|_| Error::Stopped)
     }
 
-    fn has_ended(&self) -> bool {
+    /// Whether there is anything to read. Its sender goes with the writer.
+    pub(super) fn readiness(&self) -> watch::Receiver<bool> {
+        self.ready.clone()
+    }
+
+    /// Whether nothing keeps the data fresh any more.
+    pub(super) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
 

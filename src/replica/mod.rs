@@ -36,6 +36,7 @@ mod sources;
 mod staleness;
 mod stream;
 mod sweep;
+mod wait_for;
 mod writer;
 
 pub use crate::feed::Lost;
@@ -53,3 +54,4 @@ pub use pulse::{Pulse, STUCK_AFTER};
 pub use reply::Reply;
 pub use resync::{ResyncMemory, ResyncPolicy};
 pub use sources::{Sources, Status};
+pub use wait_for::WaitError;

@@ -301,6 +301,7 @@ impl<'a> Applier<'a> {
         if self.state.is_heard {
             feed.publish(self.state.position.offset);
         }
+        self.state.progress.lookout().note_moved();
         self.ahead.clear();
         self.buffer.drain(..used);
         // Shrink it even if it is not empty: the chunks of a busy stream hardly ever end where a command does.

@@ -171,6 +171,7 @@ impl Writer {
             self.figures.begin_history(replid);
         }
         self.token.serve(&self.served, generation);
+        self.progress.lookout().note_moved();
         if age_matters {
             self.served.set_stale(true);
         }
@@ -254,6 +255,7 @@ impl Writer {
         } else {
             self.figures.rename_history(*current, position.offset);
             self.progress.start_stream(position.offset);
+            self.progress.lookout().note_moved();
             self.link.syncs.finish(Brought::default());
         }
         Ok(())
@@ -321,6 +323,7 @@ impl Writer {
             "the old data is discarded: clients get LOADING until the full resync is loaded (--resync-memory one-copy)"
         );
         old.spaces.waiters().wake_all();
+        self.progress.lookout().note_moved();
         let patience = Instant::now() + READERS_LEAVE;
         while Arc::strong_count(&old) > 1 && Instant::now() < patience {
             std::thread::sleep(Duration::from_millis(1));
@@ -428,6 +431,7 @@ impl Writer {
         }
         self.progress.start_stream(position.offset);
         self.figures.begin_history(*replid);
+        self.progress.lookout().note_moved();
         // A snapshot has everything that was written before the primary announced it.
         if let Some(since) = self.link.syncs.finish(self.brought) {
             self.figures.note_proven(since);

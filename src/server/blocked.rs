@@ -17,11 +17,13 @@ use tokio::io::AsyncReadExt as _;
 use super::peer::Link;
 use super::session::Connection;
 use crate::command::client::Unblock;
-use crate::command::{Blocked, Counts, Error, Host as _, Inbox, OUT_OF_MEMORY, TOO_LARGE, Wait};
+use crate::command::{
+    Awaited, Blocked, Counts, Entries, Error, Host as _, Inbox, OUT_OF_MEMORY, TOO_LARGE, Wait,
+};
 use crate::store::Generation;
 
 /// How the wait ended.
-enum End {
+pub(super) enum End {
     /// The reply is written.
     Answered,
     /// The timeout passed, or CLIENT UNBLOCK asked for one.
@@ -29,7 +31,7 @@ enum End {
     Failed(Error),
 }
 
-const UNBLOCKED: Error = Error::Text("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+pub(super) const UNBLOCKED: Error = Error::Text("UNBLOCKED client unblocked via CLIENT UNBLOCK");
 
 /// Waits until something has come into the inbox.
 async fn arrives(inbox: Option<&Inbox>) {
@@ -54,6 +56,13 @@ impl Connection<'_> {
         let end = self.wait_for(stream, &blocked.wait).await;
         self.show_blocked(false);
         let end = end?;
+        if let Awaited::PointToRead(_) = blocked.wait.awaited {
+            // The request that was put off is answered next: with the error, if there is one.
+            if let (Some(after), End::Failed(error)) = (&mut self.session.read_after, end) {
+                after.failed = Some(error);
+            }
+            return Ok(());
+        }
         let statistics = &self.server.statistics;
         let failed = matches!(end, End::Failed(_));
         statistics
@@ -77,12 +86,32 @@ impl Connection<'_> {
         Ok(())
     }
 
-    async fn wait_for(&mut self, stream: &mut impl Link, wait: &Wait) -> io::Result<End> {
+    async fn wait_for(
+        &mut self,
+        stream: &mut impl Link,
+        wait: &Wait,
+    ) -> io::Result<End> {
+        let deadline = wait.deadline;
+        match &wait.awaited {
+            Awaited::Entries(entries) => self.wait_for_entries(stream, entries, deadline).await,
+            Awaited::Point(point) => self.wait_for_point(stream, *point, deadline, true).await,
+            Awaited::PointToRead(point) => {
+                self.wait_for_point(stream, *point, deadline, false).await
+            }
+        }
+    }
+
+    async fn wait_for_entries(
+        &mut self,
+        stream: &mut impl Link,
+        wait: &Entries,
+        deadline: Option<Instant>,
+    ) -> io::Result<End> {
         let wake = Arc::clone(&self.session.client.wake);
         let close = self.session.client.close.clone();
         let inbox = self.session.inbox.clone();
         let time_is_up = async {
-            match wait.deadline {
+            match deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
                 None => std::future::pending().await,
             }
@@ -134,7 +163,7 @@ impl Connection<'_> {
     }
 
     /// Checks whether the wait is over.
-    fn look(&mut self, generation: &Generation, wait: &Wait) -> Option<End> {
+    fn look(&mut self, generation: &Generation, wait: &Entries) -> Option<End> {
         match self.session.client.shown().unblock.take() {
             Some(Unblock::TimedOut) => return Some(End::TimedOut),
             Some(Unblock::Failed) => return Some(End::Failed(UNBLOCKED)),
@@ -149,7 +178,7 @@ impl Connection<'_> {
     }
 
     /// Accounts for bytes that arrived while the command waits.
-    fn keep(&mut self, read: usize) -> io::Result<()> {
+    pub(super) fn keep(&mut self, read: usize) -> io::Result<()> {
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

@@ -19,6 +19,7 @@ mod memory;
 #[cfg(not(feature = "lua"))]
 mod no_scripts;
 mod peer;
+mod point;
 mod protected;
 mod refusals;
 mod session;

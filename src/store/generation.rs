@@ -10,6 +10,7 @@ use super::tuning::Tuning;
 use super::write::WriteToken;
 use crate::dialect::Dialect;
 use crate::feed::Feed;
+use crate::history::{Lookout, Point, Reach};
 use crate::rdb::module::ModuleAux;
 use crate::value::Thresholds;
 
@@ -54,6 +55,15 @@ pub trait Inflow: std::fmt::Debug + Send + Sync {
     fn catch_up(&self);
 }
 
+/// How far the served data has come, for readers that wait for a point.
+pub trait Course: std::fmt::Debug + Send + Sync {
+    /// Whether the served data has everything up to `point`.
+    fn reach(&self, point: Point) -> Reach;
+
+    /// Where to wait until the answer may be another.
+    fn lookout(&self) -> &Lookout;
+}
+
 /// The generation that readers see, none before the first sync, and the settings that all generations share.
 #[derive(Debug, Default)]
 pub struct Served {
@@ -65,6 +75,7 @@ pub struct Served {
     tuning: Arc<Tuning>,
     feed: Arc<Feed>,
     inflow: Option<Arc<dyn Inflow>>,
+    course: Option<Arc<dyn Course>>,
 }
 
 impl Served {
@@ -78,6 +89,7 @@ impl Served {
             tuning,
             feed: Arc::default(),
             inflow: None,
+            course: None,
         };
         (served, WriteToken::new())
     }
@@ -100,6 +112,39 @@ impl Served {
     pub fn with_inflow(mut self, inflow: Arc<dyn Inflow>) -> Self {
         self.inflow = Some(inflow);
         self
+    }
+
+    /// Sets what knows how far the data has come.
+    #[must_use]
+    pub fn with_course(mut self, course: Arc<dyn Course>) -> Self {
+        self.course = Some(course);
+        self
+    }
+
+    /// What knows how far the data has come; `None` if it follows no primary.
+    #[must_use]
+    pub fn course(&self) -> Option<&dyn Course> {
+        self.course.as_deref()
+    }
+
+    /// Whether readers of `generation` see everything up to `point`. It takes the generation because another may have
+    /// replaced it.
+    #[must_use]
+    pub fn reach(&self, generation: &Generation, point: Point) -> Reach {
+        let reach = self
+            .course()
+            .map_or(Reach::Unknown, |course| course.reach(point));
+        let is_current = || {
+            let current = self.peek();
+            current
+                .as_deref()
+                .is_some_and(|current| std::ptr::eq(current, generation))
+        };
+        match reach {
+            // The new history becomes known after its data is served. So data that is still served has what its history has.
+            Reach::Reached(applied) if !is_current() => Reach::NotYet(applied),
+            reach => reach,
+        }
     }
 
     /// Waits until everything that has arrived is visible, if that is likely to be soon. Call this for a request that may

@@ -78,7 +78,7 @@ pub use entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};
 pub use fate::Refusal;
 pub use fetch::{Fetch, GROUP_MAX, KeyHash};
 pub use gate::Turn;
-pub use generation::{Generation, Inflow, Served};
+pub use generation::{Course, Generation, Inflow, Served};
 pub use group::Group;
 pub use growing::Growing;
 pub use keyspaces::{DATABASES_GROWN_MAX, Figures, Keyspaces};

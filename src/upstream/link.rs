@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use tokio::sync::{Notify, oneshot};
 
 use super::spool::Receiver;
-use crate::history::{Point, ReplId};
+use crate::history::{Lookout, Point, ReplId};
 
 /// How the primary answered PSYNC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +77,7 @@ pub struct Progress {
     /// The offset of the snapshot that is hidden from readers.
     held: AtomicU64,
     ack: Notify,
+    lookout: Lookout,
 }
 
 impl Progress {
@@ -107,6 +108,11 @@ impl Progress {
             3 => Phase::Streaming,
             _ => Phase::Idle,
         }
+    }
+
+    /// Where to wait until the applied offset or the history changes.
+    pub const fn lookout(&self) -> &Lookout {
+        &self.lookout
     }
 
     /// Waits until an acknowledgement must be sent at once.
@@ -150,7 +156,8 @@ impl ProgressWriter {
         self.waiting.fetch_sub(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Notes that the writer has applied everything up to `offset`.
+    /// Notes that the writer has applied everything up to `offset`. Those who wait for it are woken at the next
+    /// [`Lookout::note_moved`].
     pub fn set_applied(&self, offset: u64) {
         self.applied.store(offset, Ordering::Release);
     }

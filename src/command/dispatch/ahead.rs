@@ -236,5 +236,9 @@ fn takes_reads(cx: &SessionCx<'_>) -> bool {
         && session.replies == Replies::On
         && session.clock.is_none()
         && (cx.reply.is_resp3() || !session.is_subscriber())
+        && session
+            .read_after
+            .as_ref()
+            .is_none_or(|after| after.is_reached_in(cx.generation))
         && !cx.stale
 }

@@ -4,7 +4,7 @@ use super::account::{self, Ran};
 use super::execute::{ReadCx, read_at};
 use super::registry::lookup;
 use super::resolve::resolve_for;
-use super::{catalogue, permission, transaction};
+use super::{after, catalogue, permission, transaction};
 use crate::command::families::scripting;
 use crate::command::rows::error::{OUT_OF_MEMORY, READONLY, TOO_LARGE};
 use crate::command::rows::session::loading;
@@ -24,7 +24,22 @@ pub fn answer(cx: &mut SessionCx<'_>, args: Args<'_>) {
         return;
     }
     let row = admit(cx, args);
+    if cx.session.read_after.is_some() {
+        return respond_after(cx, row, args);
+    }
     respond(cx, row, args);
+}
+
+/// Answers a request of a connection whose reads wait for a point.
+#[cold]
+fn respond_after(cx: &mut SessionCx<'_>, row: Result<&'static Command, Error>, args: Args<'_>) {
+    let row = match row {
+        Ok(row) => after::hold_up(cx, row, args),
+        refused => Some(refused),
+    };
+    if let Some(row) = row {
+        respond(cx, row, args);
+    }
 }
 
 /// Like [`answer`], for a row that the state of the connection admits. Whether a script may write is found out when it
@@ -132,23 +147,29 @@ pub(crate) fn finish(
 #[inline]
 fn admit(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Error> {
     let result = check(cx, args);
-    let Err(error) = &result else {
+    if result.is_ok() {
         return result;
-    };
+    }
     if let Some(transaction) = &mut cx.session.transaction {
         transaction.abort();
     }
-    if !args.is(0, "exec") {
+    let Err(error) = result else {
         return result;
+    };
+    Err(discard_for(cx, args, error))
+}
+
+/// Discards the transaction if the command that fails with `error` is EXEC. Returns the error to reply with.
+pub(super) fn discard_for(cx: &mut SessionCx<'_>, args: Args<'_>, error: Error) -> Error {
+    if !args.is(0, "exec") {
+        return error;
     }
     cx.session.transaction = None;
     cx.session.watching = None;
     let error = error.to_string();
     // Redis 7.0 server.c, `rejectCommandFormat`: formatted errors have no code at this point.
     let why = error.strip_prefix("ERR ").unwrap_or(&error);
-    Err(Error::Owned(format!(
-        "EXECABORT Transaction discarded because of: {why}"
-    )))
+    Error::Owned(format!("EXECABORT Transaction discarded because of: {why}"))
 }
 
 #[inline]

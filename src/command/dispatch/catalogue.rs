@@ -258,7 +258,8 @@ mod tests {
 
     #[test]
     fn every_row_is_in_the_catalogue() {
-        for (name, _) in rows() {
+        // redtail's own commands have no server that reports anything about them.
+        for (name, _) in rows().filter(|(name, _)| !name.starts_with("redtail.")) {
             assert!(record(&name, NEWEST).is_some(), "{name} has no line");
         }
     }

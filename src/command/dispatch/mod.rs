@@ -4,6 +4,7 @@
 //! and EXEC, COMMAND and ACL, and the writes of a primary's script.
 
 pub(crate) mod account;
+mod after;
 pub(crate) mod ahead;
 pub(crate) mod answer;
 pub(crate) mod catalogue;

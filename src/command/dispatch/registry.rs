@@ -7,7 +7,7 @@ use super::{describe, transaction};
 use crate::command::families::debug;
 use crate::command::families::{
     array, bitmap, cluster, connection, function, generic, geo, hash, hyperloglog, introspection,
-    lcs, list, pubsub, scripting, set, sort, stream, string, vector, zset,
+    lcs, list, offsets, pubsub, scripting, set, sort, stream, string, vector, zset,
 };
 use crate::command::rows::{Command, Family};
 
@@ -25,6 +25,7 @@ const FAMILIES: &[Family] = &[
     debug::FAMILY,
     generic::FAMILY,
     cluster::FAMILY,
+    offsets::FAMILY,
     sort::FAMILY,
     string::FAMILY,
     lcs::FAMILY,

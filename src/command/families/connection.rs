@@ -143,6 +143,7 @@ fn reset(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     session.transaction = None;
     session.watching = None;
     session.touches = true;
+    session.read_after = None;
     {
         let mut shown = session.client.shown();
         shown.monitors = false;

@@ -20,6 +20,7 @@ pub(crate) mod introspection;
 pub(crate) mod lcs;
 pub(crate) mod list;
 pub(crate) mod object;
+pub(crate) mod offsets;
 pub(crate) mod pubsub;
 pub(crate) mod restore;
 pub(crate) mod scripting;

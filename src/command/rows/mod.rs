@@ -33,7 +33,7 @@ pub(crate) mod session;
 mod timing;
 pub(crate) mod traffic;
 pub(crate) mod tunables;
-mod wait;
+pub(crate) mod wait;
 pub(crate) mod work;
 
 pub use asked::{Asked, AskedKey};
@@ -52,7 +52,7 @@ pub(crate) use pace::entering;
 pub use pace::long;
 pub use session::{
     Blocked, HeldBack, Host, KeptState, LastFault, Loading, Replication, Replies, Session,
-    SessionCx, Statistics, SyncNames, Synced, SyncsOf, Tally,
+    SessionCx, Statistics, SyncNames, Synced, SyncsOf, Tally, nothing_served,
 };
 pub(crate) use wait::Limits;
-pub use wait::Wait;
+pub use wait::{Awaited, Entries, Wait, vain_wait};

@@ -22,7 +22,7 @@ use super::scripting::Scripting;
 use super::timing::Timing;
 use super::traffic::{Counts, Rates, Traffic};
 use super::tunables::Tunables;
-use super::wait::Wait;
+use super::wait::{ReadAfter, Wait};
 use crate::dialect::Dialect;
 use crate::resp::{Budget, Protocol, Reply};
 use crate::spread::Durations;
@@ -57,6 +57,8 @@ pub struct Session {
     pub touches: bool,
     /// The clock of the running transaction, in Unix milliseconds: no key expires between two of its commands.
     pub clock: Option<i64>,
+    /// The point that its reads wait for.
+    pub read_after: Option<Box<ReadAfter>>,
     /// The waiting command. Requests after it wait too.
     pub blocked: Option<Blocked>,
     /// Whether to close the connection once the replies so far are written.
@@ -156,6 +158,7 @@ impl Session {
             watching: None,
             touches: true,
             clock: None,
+            read_after: None,
             blocked: None,
             closing: false,
             deferred: false,
@@ -649,7 +652,13 @@ const LOADING_AGAIN: Error = Error::Text(
 /// Returns why there is nothing to read from.
 #[cold]
 pub(crate) fn loading(cx: &SessionCx<'_>) -> Error {
-    if cx.host.served().was_cleared() {
+    nothing_served(cx.host.served())
+}
+
+/// Returns why nothing is served.
+#[must_use]
+pub fn nothing_served(served: &Served) -> Error {
+    if served.was_cleared() {
         LOADING_AGAIN
     } else {
         LOADING

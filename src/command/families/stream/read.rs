@@ -1,10 +1,10 @@
 //! XRANGE, XREVRANGE and XREAD.
 
-use super::wait::deadline;
 use super::{entries, id, streams_at};
 use crate::command::rows::Error;
 use crate::command::rows::parse::integer;
-use crate::command::rows::{Limits, Wait};
+use crate::command::rows::wait::deadline;
+use crate::command::rows::{Awaited, Entries, Limits, Wait};
 use crate::rdb::stream::StreamId;
 use crate::resp::{Args, Reply};
 use crate::store::{View, unix_ms};
@@ -218,10 +218,12 @@ pub(super) fn xread(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Resul
         Some(block_ms) => {
             let keys = args.from(options.first).iter().take(options.streams);
             return Err(Error::Waits(Box::new(Wait {
-                db: view.db_number(),
-                keys: keys.map(Box::from).collect(),
-                above: ids,
-                limits: options.limits(),
+                awaited: Awaited::Entries(Entries {
+                    db: view.db_number(),
+                    keys: keys.map(Box::from).collect(),
+                    above: ids,
+                    limits: options.limits(),
+                }),
                 deadline: deadline(block_ms),
             })));
         }

@@ -1,9 +1,7 @@
 //! XREAD with BLOCK that finds nothing: what it waits for, and its reply when that arrives.
 
-use std::time::{Duration, Instant};
-
 use super::read::{self, Found};
-use crate::command::rows::{Error, Wait, entering};
+use crate::command::rows::{Entries, Error, entering};
 use crate::resp::Reply;
 use crate::store::{Keyspaces, Names};
 use crate::value::Stream;
@@ -15,7 +13,7 @@ use crate::value::Stream;
 ///
 /// # Errors
 /// The error reply if the state of a stream has become unknown.
-pub fn answer(wait: &Wait, spaces: &Keyspaces, reply: &mut Reply) -> Result<bool, Error> {
+pub fn answer(wait: &Entries, spaces: &Keyspaces, reply: &mut Reply) -> Result<bool, Error> {
     let keys = || wait.keys.iter().map(|key| &**key);
     let hold = entering(spaces, || spaces.view_keys(wait.db, keys()));
     let each = |visit: &mut dyn FnMut(&[u8])| keys().for_each(visit);
@@ -35,12 +33,4 @@ pub fn answer(wait: &Wait, spaces: &Keyspaces, reply: &mut Reply) -> Result<bool
         read::write(reply, &found, wait.limits)?;
         Ok(true)
     })
-}
-
-/// Returns when a timeout in milliseconds from now ends, or `None` if it never does.
-pub(super) fn deadline(timeout_ms: u64) -> Option<Instant> {
-    if timeout_ms == 0 {
-        return None;
-    }
-    Instant::now().checked_add(Duration::from_millis(timeout_ms))
 }
