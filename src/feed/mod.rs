@@ -6,7 +6,7 @@
 //! from here.
 //!
 //! Nothing is noted unless someone listens, and only what they listen for ([`Interest`]). The writer adopts a changed interest
-//! at the start of a turn, so a turn is noted as a whole or not at all. The writer waits for no listener: the feed keeps a
+//! between two turns, so a turn is noted as a whole or not at all. The writer waits for no listener: the feed keeps a
 //! bounded number of bytes, and a listener that falls out of it learns that it lost its place ([`Lost`]). The exception is a
 //! replica whose only purpose is its listener ([`Feed::wait_for_listeners`]): there the writer waits, and nobody else does.
 //!
@@ -21,7 +21,7 @@ mod ring;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
@@ -46,6 +46,10 @@ pub struct Feed {
     active: AtomicU32,
     /// What the listeners want.
     wanted: AtomicU32,
+    /// Whether the writer is in a turn. Changes of the interest wait for its end.
+    in_turn: AtomicBool,
+    /// The offset at which the last turn ended; `None` until it is known.
+    ended_at: Mutex<Option<u64>>,
     /// What the writer has noted and not shown yet. Only the writer and the sweeper lock it, each for one fact.
     pending: Mutex<Batch>,
     ring: Mutex<Ring>,
@@ -85,6 +89,8 @@ impl Feed {
         Self {
             active: AtomicU32::new(0),
             wanted: AtomicU32::new(ring.interest().bits()),
+            in_turn: AtomicBool::new(false),
+            ended_at: Mutex::default(),
             pending: Mutex::default(),
             ring: Mutex::new(ring),
             shown: Notify::new(),
@@ -103,17 +109,47 @@ impl Feed {
     /// Begins a turn of the writer at `offset`: adopts what the listeners want. Returns whether there is anything to note.
     #[inline]
     pub fn begin_turn(&self, offset: u64) -> bool {
-        let wanted = self.wanted.load(Ordering::Acquire);
+        // In one order with `count_wanted`: either it sees the turn, or the turn sees what it has stored.
+        self.in_turn.store(true, Ordering::SeqCst);
+        let wanted = self.wanted.load(Ordering::SeqCst);
         if wanted != self.active.load(Ordering::Relaxed) {
-            self.adopt(wanted, offset);
+            self.adopt(&mut self.ring(), offset);
         }
         wanted != 0
     }
 
+    /// Ends a turn at `offset`. What the listeners want by now is noted from the next turn on.
+    #[inline]
+    pub fn end_turn(&self, offset: u64) {
+        *self.ended_at() = Some(offset);
+        self.in_turn.store(false, Ordering::SeqCst);
+        if self.wanted.load(Ordering::SeqCst) != self.active.load(Ordering::Relaxed) {
+            self.adopt_between_turns(&mut self.ring());
+        }
+    }
+
+    /// Adopts what the listeners want, unless the writer is in a turn or it is not known where it is.
     #[cold]
-    fn adopt(&self, wanted: u32, offset: u64) {
-        self.active.store(wanted, Ordering::Relaxed);
-        self.ring().begin(Interest::from_bits(wanted), offset);
+    fn adopt_between_turns(&self, ring: &mut Ring) {
+        let ended_at = *self.ended_at();
+        if let Some(offset) = ended_at
+            && !self.in_turn.load(Ordering::SeqCst)
+        {
+            self.adopt(ring, offset);
+        }
+    }
+
+    /// Adopts what the listeners want. The ring's lock makes it one change.
+    #[cold]
+    fn adopt(&self, ring: &mut Ring, offset: u64) {
+        let wanted = self.wanted.load(Ordering::SeqCst);
+        if self.active.swap(wanted, Ordering::SeqCst) != wanted {
+            ring.begin(Interest::from_bits(wanted), offset);
+        }
+    }
+
+    fn ended_at(&self) -> MutexGuard<'_, Option<u64>> {
+        self.ended_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pending(&self) -> MutexGuard<'_, Batch> {
@@ -234,6 +270,20 @@ impl Feed {
         self.ring().reach(offset);
     }
 
+    /// Notes outside of the writer's turns that what clients know about `keys` of database `db` may be wrong, and shows it at
+    /// once.
+    #[cold]
+    pub fn show_touches<'k>(&self, db: usize, keys: impl Iterator<Item = &'k [u8]>) {
+        let mut batch = Batch::default();
+        keys.for_each(|key| batch.push(Record::of(db, What::Touch), &[key]));
+        let ended_at = *self.ended_at();
+        batch.commit(ended_at.unwrap_or_default());
+        if !batch.is_empty() {
+            self.ring().push(batch);
+            self.shown.notify_waiters();
+        }
+    }
+
     fn show(&self) {
         let batch = self.pending().take_committed();
         if !batch.is_empty() {
@@ -292,6 +342,7 @@ impl Feed {
 
     /// States that another history begins at `now`.
     pub fn begin_history(&self, now: Point) {
+        *self.ended_at() = Some(now.offset);
         self.ring().begin_history(now);
         self.show_mark(Mark::Resynced(now));
     }
@@ -339,7 +390,11 @@ impl Feed {
     }
 
     fn count_wanted(&self) {
-        let ring = self.ring();
-        self.wanted.store(ring.interest().bits(), Ordering::Release);
+        let mut ring = self.ring();
+        let wanted = ring.interest().bits();
+        self.wanted.store(wanted, Ordering::SeqCst);
+        if wanted != self.active.load(Ordering::Relaxed) {
+            self.adopt_between_turns(&mut ring);
+        }
     }
 }

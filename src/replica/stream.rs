@@ -301,6 +301,7 @@ impl<'a> Applier<'a> {
         if self.state.is_heard {
             feed.publish(self.state.position.offset);
         }
+        feed.end_turn(self.state.position.offset);
         self.state.progress.lookout().note_moved();
         self.ahead.clear();
         self.buffer.drain(..used);

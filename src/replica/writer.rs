@@ -561,9 +561,14 @@ fn save(keeper: &mut Keeper, applier: &mut Applier<'_>, replid: ReplId, stream: 
 fn note_replacement(old: Option<&Generation>, next: &Generation, now: Point) {
     let feed = next.spaces.feed();
     feed.begin_history(now);
-    if !feed.begin_turn(now.offset) {
-        return;
+    if feed.begin_turn(now.offset) {
+        note_differences(old, next, now);
     }
+    feed.end_turn(now.offset);
+}
+
+fn note_differences(old: Option<&Generation>, next: &Generation, now: Point) {
+    let feed = next.spaces.feed();
     feed.note_replacement(true);
     let is_told = feed.interest().keys()
         && old.is_some_and(|old| {

@@ -11,6 +11,7 @@ use super::keyspaces::Keyspaces;
 use super::kinds::Weight;
 use super::view::unix_ms;
 use super::walk::{entry_at, entry_at_mut, fetch_ahead};
+use crate::feed::Interest;
 
 /// Maximum number of buckets read under one lock: well below a millisecond of work, even if all their values are
 /// discarded.
@@ -82,6 +83,10 @@ impl Sweeper {
             let mut table = lock.write();
             let values = take_values(&mut table, &found.buckets, before_ms, db, &mut swept);
             drop(table);
+            let feed = spaces.feed();
+            if feed.interest().has(Interest::TOUCHES) {
+                feed.show_touches(self.db, values.iter().map(Entry::key));
+            }
             // A large value takes a while to free. No reader waits for that.
             drop(values);
             return Some(swept);
