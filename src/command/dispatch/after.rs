@@ -8,12 +8,13 @@ use crate::resp::Args;
 
 /// Whether a request reads data.
 fn reads(cx: &SessionCx<'_>, row: &Command, args: Args<'_>) -> bool {
-    let runs_now = cx.session.transaction.is_none() || row.name == "exec";
-    let reads = row.read.is_some()
+    if cx.session.transaction.is_some() {
+        return row.name == "exec";
+    }
+    row.read.is_some()
         || row.flags.has(Flags::SCRIPT)
-        || matches!(row.name, "exec" | "watch" | "debug")
-        || args.is(0, "function");
-    runs_now && reads
+        || matches!(row.name, "watch" | "debug")
+        || args.is(0, "function")
 }
 
 /// Returns the row if the request may be answered now: if readers see everything up to the connection's point, or if it reads
