@@ -110,3 +110,7 @@ pub const TRANSACTION_BYTES_MAX: usize = 1 << 30;
 /// Bytes of changes that the feed keeps for listeners that have not taken them. A listener that is further behind loses its place.
 /// A primary that writes 100,000 small keys a second fills this in about ten seconds.
 pub const FEED_BYTES_MAX: usize = 64 << 20;
+
+/// Maximum bytes of the keys that are remembered for clients that track. Clients choose their names, and their number alone
+/// ([`tracking-table-max-keys`](crate::command::Tunables)) bounds no memory.
+pub const TRACKED_BYTES_MAX: usize = 256 << 20;

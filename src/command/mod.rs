@@ -34,6 +34,7 @@ pub use dispatch::permission::{check_options, check_script, permits, units_of};
 pub use dispatch::registry::{all, lookup};
 pub use dispatch::replay::{Replay, ReplayScripts, Unsure, script_call, slots as replay_slots};
 pub use dispatch::resolve::{check_arity, resolve, resolve_for, unknown_command};
+pub use dispatch::tracked::note_read;
 pub use families::foreign::{Change as ForeignChange, change as foreign_change};
 pub use families::generic::type_name;
 pub use families::introspection::{info_text, resident};
@@ -58,5 +59,5 @@ pub use rows::{
     Condition, Data, Entries, Error, Family, Flags, Form, Health, HeldBack, Histogram, Host,
     KeptState, Keys, LastFault, LeastFn, Loading, Outcome, ReadFn, Replication, Replies, Scope,
     Seen, Session, SessionCx, SessionFn, Statistics, SyncNames, Synced, SyncsOf, Tally, Touch,
-    TouchFn, Wait, WorkFn, acl, client, glob, long, nothing_served, vain_wait,
+    TouchFn, Wait, WorkFn, acl, client, glob, long, nothing_served, tracking, vain_wait,
 };

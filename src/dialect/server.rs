@@ -260,6 +260,12 @@ impl Dialect {
         self.since_redis(7, 0)
     }
 
+    /// Whether the prefixes of a client that tracks must not overlap (since Redis 6.2).
+    #[must_use]
+    pub const fn refuses_overlapping_prefixes(self) -> bool {
+        self.since_redis(6, 2)
+    }
+
     /// Whether CLIENT LIST accepts ID (since Redis 6.2).
     #[must_use]
     pub const fn lists_clients_by_id(self) -> bool {

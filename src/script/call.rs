@@ -53,6 +53,7 @@ impl<'c> Caller<'c> {
         let mut session = Session::new(Arc::clone(&cx.session.client), true);
         session.db = cx.session.db;
         session.touches = cx.session.touches;
+        session.tracking.clone_from(&cx.session.tracking);
         session.last = cx.session.last;
         session.login.clone_from(&cx.session.login);
         session.rights.clone_from(&cx.session.rights);
@@ -116,6 +117,9 @@ impl Calls for Caller<'_> {
             // Staleness was checked when the script itself was admitted.
             stale: false,
         };
+        if cx.session.tracking.is_some() && row.read.is_some() {
+            command::note_read(&cx, row, args);
+        }
         let read = self.reach.read(&mut cx, row, args);
         let result = read.unwrap_or_else(|| command::run(&mut cx, row, args));
         command::ran_in_script(&mut cx, row, args, result.is_err());

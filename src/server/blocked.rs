@@ -34,7 +34,7 @@ pub(super) enum End {
 pub(super) const UNBLOCKED: Error = Error::Text("UNBLOCKED client unblocked via CLIENT UNBLOCK");
 
 /// Waits until something has come into the inbox.
-async fn arrives(inbox: Option<&Inbox>) {
+pub(super) async fn arrives(inbox: Option<&Inbox>) {
     match inbox {
         Some(inbox) => inbox.wake.notified().await,
         None => std::future::pending().await,
@@ -86,11 +86,7 @@ impl Connection<'_> {
         Ok(())
     }
 
-    async fn wait_for(
-        &mut self,
-        stream: &mut impl Link,
-        wait: &Wait,
-    ) -> io::Result<End> {
+    async fn wait_for(&mut self, stream: &mut impl Link, wait: &Wait) -> io::Result<End> {
         let deadline = wait.deadline;
         match &wait.awaited {
             Awaited::Entries(entries) => self.wait_for_entries(stream, entries, deadline).await,
@@ -145,7 +141,7 @@ impl Connection<'_> {
     }
 
     /// Writes what has come into the inbox. The reply is empty so far.
-    async fn deliver_now(
+    pub(super) async fn deliver_now(
         &mut self,
         stream: &mut impl Link,
         inbox: Option<&Inbox>,
@@ -170,6 +166,10 @@ impl Connection<'_> {
             None => {}
         }
         self.reply.set_dialect(generation.dialect);
+        if let Some(tracked) = &self.session.tracking {
+            let keys = wait.keys.iter().map(|key| &**key);
+            tracked.note_read(self.server, Some(generation), keys, true);
+        }
         match crate::command::answer_wait(wait, &generation.spaces, &mut self.reply) {
             Ok(true) => Some(End::Answered),
             Ok(false) => None,

@@ -54,6 +54,11 @@ impl Clients {
         self.open().len()
     }
 
+    /// Returns the connection with that id.
+    pub(super) fn find(&self, id: u64) -> Option<Arc<Client>> {
+        self.open().get(&id).cloned()
+    }
+
     /// Returns all connections, oldest first.
     pub(super) fn all(&self) -> Vec<Arc<Client>> {
         self.open().values().cloned().collect()

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::shared::Server;
+use crate::command::tracking::Broadcast;
 use crate::command::{Channels, Event, EventFlags, Host as _, Message, Woken};
 use crate::dialect::Dialect;
 use crate::feed::{Change, Class, Dial, Fact, Feed, Interest, Listener, Lost, News};
@@ -31,6 +32,8 @@ struct Round {
     events: EventFlags,
     channels: Channels,
     woken: Woken,
+    /// Keys for the clients that want to know of all changes.
+    broadcast: Broadcast,
 }
 
 /// What the courier listens with.
@@ -83,11 +86,15 @@ impl Courier {
 impl Server {
     /// What clients want to hear.
     pub(super) fn wanted(&self) -> Interest {
+        let touches = match self.statistics.tracking.any() {
+            true => Interest::TOUCHES,
+            false => Interest::NONE,
+        };
         if !self.pubsub.any() {
-            return Interest::NONE;
+            return touches;
         }
         let flags = self.tunables.event_flags();
-        let mut wanted = Interest::MESSAGES;
+        let mut wanted = touches.with(Interest::MESSAGES);
         if flags.any() {
             wanted = wanted.with(Interest::EVENTS);
         }
@@ -159,6 +166,9 @@ impl Server {
                 tokio::task::yield_now().await;
             }
         }
+        self.statistics
+            .tracking
+            .broadcast(self, &mut round.broadcast);
     }
 
     fn round(&self) -> Round {
@@ -168,11 +178,13 @@ impl Server {
             events: self.tunables.event_flags().known_to(dialect),
             channels: Channels::default(),
             woken: Woken::default(),
+            broadcast: Broadcast::default(),
         }
     }
 
     /// Hands out one change. Those who get something are woken later. Returns how many clients have received something.
     fn hand(&self, change: Change<'_>, round: &mut Round) -> usize {
+        let tracking = &self.statistics.tracking;
         match change.fact {
             Fact::Event {
                 class, event, key, ..
@@ -197,7 +209,19 @@ impl Server {
                 self.pubsub
                     .deliver(message, round.dialect, &mut round.woken)
             }
-            _ => 0,
+            Fact::Touch { key } | Fact::Doubt { key } => {
+                tracking.touch(self, key, &mut round.broadcast);
+                0
+            }
+            Fact::DoubtOfEverything
+            | Fact::Flushed
+            | Fact::Swapped { .. }
+            | Fact::Replaced { told: false } => {
+                tracking.flush(self);
+                tracking.clients()
+            }
+            // Touches say the rest.
+            Fact::Replaced { told: true } | Fact::Event { .. } | Fact::Command { .. } => 0,
         }
     }
 
@@ -208,6 +232,7 @@ impl Server {
             events,
             channels,
             woken,
+            ..
         } = round;
         let mut received = 0;
         channels.each(*events, event, |channel, payload| {
@@ -239,6 +264,14 @@ impl Server {
     /// Nothing is left out silently: those who might have missed something are disconnected.
     #[cold]
     fn lose_all(&self, what: &'static str) {
+        let tracking = &self.statistics.tracking;
+        if tracking.any() {
+            tracking.flush(self);
+            tracing::warn!(
+                clients = tracking.clients(),
+                "changes may have been missed: all clients that track forget what they have cached"
+            );
+        }
         let clients = self.pubsub.disconnect_all();
         if clients == 0 {
             return;

@@ -4,9 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::AsyncReadExt as _;
 
-use super::blocked::{End, UNBLOCKED};
+use super::blocked::{End, UNBLOCKED, arrives};
+use super::peer::Link;
 use super::session::Connection;
 use crate::command::client::Unblock;
 use crate::command::{Host as _, nothing_served, vain_wait};
@@ -16,7 +17,7 @@ impl Connection<'_> {
     /// Waits until readers see everything up to `point`. The reply is then the applied offset, if `replies`.
     pub(super) async fn wait_for_point(
         &mut self,
-        stream: &mut (impl AsyncRead + Unpin),
+        stream: &mut impl Link,
         point: Point,
         deadline: Option<Instant>,
         replies: bool,
@@ -24,6 +25,7 @@ impl Connection<'_> {
         let server = self.server;
         let wake = Arc::clone(&self.session.client.wake);
         let close = self.session.client.close.clone();
+        let inbox = self.session.inbox.clone();
         let time_is_up = async {
             match deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
@@ -71,6 +73,7 @@ impl Connection<'_> {
                 () = close.cancelled() => return Err(io::ErrorKind::ConnectionAborted.into()),
                 () = wake.notified() => {}
                 () = moved => {}
+                () = arrives(inbox.as_deref()) => self.deliver_now(stream, inbox.as_deref()).await?,
                 () = &mut time_is_up => is_late = true,
                 read = stream.read_buf(&mut self.input) => self.keep(read?)?,
             }

@@ -81,6 +81,8 @@ pub(super) async fn run(mut stream: impl Link, server: Arc<Server>, client: Arc<
     // An error here means that the peer is gone, so there is no one to report it to.
     let _ = connection.serve(&mut stream, close.cancelled()).await;
     server.clients.remove(&client);
+    // It holds the record that it is in.
+    client.shown().given_inbox = None;
 }
 
 pub(super) struct Connection<'s> {
@@ -143,6 +145,8 @@ impl<'s> Connection<'s> {
         closed: WaitForCancellationFuture<'_>,
     ) -> std::io::Result<()> {
         let mut closed = pin!(unconstrained(closed));
+        let client = Arc::clone(&self.session.client);
+        let mut gift = pin!(unconstrained(client.gift.notified()));
         let mut is_told = false;
         while !self.session.closing && !self.ended {
             self.make_room();
@@ -151,6 +155,7 @@ impl<'s> Connection<'s> {
                 break;
             }
             let room = self.input.capacity() - self.input.len();
+            self.session.take_given_inbox(self.reply.protocol());
             if let Some(inbox) = &self.session.inbox {
                 let inbox = Arc::clone(inbox);
                 let Some(read) = self.read_beside(stream, &inbox).await? else {
@@ -168,18 +173,23 @@ impl<'s> Connection<'s> {
             let mut reading = pin!(stream.read_buf(&mut self.input));
             let close = &self.session.client.close;
             let read = poll_fn(|cx| {
-                if close.is_cancelled() {
+                if close.is_cancelled() || client.has_gift.load(Ordering::Acquire) {
                     return Poll::Ready(None);
                 }
                 let read = reading.as_mut().poll(cx).map(Some);
                 // The task never changes, so it is enough to register its waker once.
-                if read.is_pending() && !is_told && closed.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(None);
+                if read.is_pending() && !is_told {
+                    is_told = true;
+                    if closed.as_mut().poll(cx).is_ready() || gift.as_mut().poll(cx).is_ready() {
+                        return Poll::Ready(None);
+                    }
                 }
-                is_told |= read.is_pending();
                 read
             });
             let Some(read) = read.await.transpose()? else {
+                if client.has_gift.load(Ordering::Acquire) && !close.is_cancelled() {
+                    continue;
+                }
                 break;
             };
             if read == 0 {

@@ -130,6 +130,10 @@ impl Host for Server {
         self.clients.all()
     }
 
+    fn client(&self, id: u64) -> Option<Arc<Client>> {
+        self.clients.find(id)
+    }
+
     fn settings(&self) -> Vec<(&'static str, String)> {
         let config = &self.config;
         let mut bind = Vec::new();

@@ -236,6 +236,7 @@ fn takes_reads(cx: &SessionCx<'_>) -> bool {
         && session.replies == Replies::On
         && session.clock.is_none()
         && (cx.reply.is_resp3() || !session.is_subscriber())
+        && session.tracking.is_none()
         && session
             .read_after
             .as_ref()

@@ -4,7 +4,7 @@ use super::account::{self, Ran};
 use super::execute::{ReadCx, read_at};
 use super::registry::lookup;
 use super::resolve::resolve_for;
-use super::{after, catalogue, permission, transaction};
+use super::{after, catalogue, permission, tracked, transaction};
 use crate::command::families::scripting;
 use crate::command::rows::error::{OUT_OF_MEMORY, READONLY, TOO_LARGE};
 use crate::command::rows::session::loading;
@@ -92,10 +92,27 @@ fn respond(cx: &mut SessionCx<'_>, row: Result<&'static Command, Error>, args: A
             }
         }
     }
+    if cx.session.tracking.is_some() {
+        end_caching(cx, kept, args);
+    }
     if cx.session.deferred {
         cx.session.commands -= 1;
     } else if before != Replies::On {
         hold_back(cx, mark, before);
+    }
+}
+
+/// Ends what CLIENT CACHING was given for: the next command that is not CLIENT, or the next transaction. Source: redis 7.0
+/// networking.c, `resetClient`.
+#[cold]
+fn end_caching(cx: &SessionCx<'_>, row: Option<&'static Command>, args: Args<'_>) {
+    let is_client = row.is_some() && args.is(0, "client");
+    if let Some(tracked) = &cx.session.tracking
+        && !is_client
+        && cx.session.transaction.is_none()
+        && !cx.session.deferred
+    {
+        tracked.set_caching(false);
     }
 }
 
@@ -327,6 +344,9 @@ pub fn run(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) -> Res
         };
     };
     let generation = cx.generation.ok_or_else(|| loading(cx))?;
+    if cx.session.tracking.is_some() {
+        tracked::note_read(cx, row, args);
+    }
     let place = ReadCx {
         spaces: &generation.spaces,
         db: cx.session.db,

@@ -14,4 +14,5 @@ pub(crate) mod permission;
 pub(crate) mod registry;
 pub(crate) mod replay;
 pub(crate) mod resolve;
+pub(crate) mod tracked;
 mod transaction;

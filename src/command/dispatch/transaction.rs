@@ -14,7 +14,7 @@ use super::answer::{called, run};
 use super::execute::Request;
 use super::registry::lookup;
 use super::resolve::resolve_for;
-use super::{catalogue, permission};
+use super::{catalogue, permission, tracked};
 use crate::command::rows::error::OUT_OF_MEMORY;
 use crate::command::rows::queue::{Queued, Transaction};
 use crate::command::rows::{
@@ -223,6 +223,9 @@ fn exec(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
         ));
     }
     let anywhere = loses_its_way(cx, &transaction.queued);
+    if cx.session.tracking.is_some() {
+        tracked::note_transaction(cx, &transaction.queued);
+    }
     let mut held = cx.generation.map(|generation| {
         let watched = watching.iter().flat_map(|watching| watching.keys());
         let db = cx.session.db;

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::tracking::{caching, getredir, tracking, trackinginfo};
 use crate::command::rows::client::{Client, Unblock};
 use crate::command::rows::error::c_string;
 use crate::command::rows::output_limits::Class;
@@ -36,12 +37,12 @@ pub(crate) const CLIENT: &[Command] = &[
     row("tracking", Arity::at_least(3), tracking)
         .about(
             "6.0.0",
-            "Refused, except OFF: redtail sends no invalidations.",
+            "Makes redtail say which keys change that this client may have cached.",
         )
-        .difference("Accepts only OFF: redtail does not track what a client caches, and never claims to."),
+        .difference("Also makes clients forget everything when databases change places, when keys become unknown, and in place of what cannot be told key by key. A script's reads count with the keys that they name, as since Redis 7.4. No client writes here, so NOLOOP changes nothing."),
     row("trackinginfo", Arity::exactly(2), trackinginfo)
-        .about("6.2.0", "Says that nothing is tracked."),
-    row("caching", Arity::exactly(3), caching).about("6.0.0", "Refused: nothing is tracked."),
+        .about("6.2.0", "Describes what is tracked for this connection."),
+    row("caching", Arity::exactly(3), caching).about("6.0.0", "Says whether the keys of the next command are tracked."),
     row("pause", Arity::at_least(3), pause)
         .flags(Flags::ADMIN)
         .about("3.0.0", "Refused: redtail does not stop for its clients.")
@@ -60,7 +61,7 @@ pub(crate) const CLIENT: &[Command] = &[
     row("import-source", Arity::exactly(3), import_source)
         .about("8.1.0", "Refused: nothing is imported.")
         .valkey_only(),
-    row("getredir", Arity::exactly(2), getredir).about("6.0.0", "Says that nothing is tracked."),
+    row("getredir", Arity::exactly(2), getredir).about("6.0.0", "Returns the client that gets this connection's invalidations."),
     Command::new("help", Arity::exactly(2), Keys::None)
         .session(|cx, _| help(cx, "CLIENT", CLIENT))
         .flags(Flags::LOADING.and(Flags::STALE))
@@ -83,37 +84,6 @@ fn id(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn tracking(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
-    if args.is(2, "off") {
-        cx.reply.ok();
-        return Ok(());
-    }
-    Err(if args.is(2, "on") {
-        Error::Text("ERR not supported: redtail sends no invalidations")
-    } else {
-        Error::Syntax
-    })
-}
-
-/// Source: redis 7.0 networking.c, `clientCommand`.
-fn trackinginfo(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
-    cx.reply.map(3);
-    cx.reply.bulk(b"flags");
-    cx.reply.set(1);
-    cx.reply.bulk(b"off");
-    cx.reply.bulk(b"redirect");
-    cx.reply.integer(-1);
-    cx.reply.bulk(b"prefixes");
-    cx.reply.array(0);
-    Ok(())
-}
-
-fn caching(_cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
-    Err(Error::Text(
-        "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled",
-    ))
-}
-
 fn pause(_cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     let milliseconds = parse_integer(args.at(2));
     let known = args.len() == 3 || args.is(3, "write") || args.is(3, "all");
@@ -132,11 +102,6 @@ fn unpause(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
 
 fn import_source(_cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     Err(Error::Text("ERR Server is not in import mode"))
-}
-
-fn getredir(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
-    cx.reply.integer(-1);
-    Ok(())
 }
 
 fn info(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {

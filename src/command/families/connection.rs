@@ -144,6 +144,7 @@ fn reset(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     session.watching = None;
     session.touches = true;
     session.read_after = None;
+    session.tracking = None;
     {
         let mut shown = session.client.shown();
         shown.monitors = false;

@@ -28,5 +28,6 @@ pub(crate) mod set;
 pub(crate) mod sort;
 pub(crate) mod stream;
 pub(crate) mod string;
+mod tracking;
 pub(crate) mod vector;
 pub(crate) mod zset;

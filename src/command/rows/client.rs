@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
@@ -14,8 +14,9 @@ use super::acl::{DEFAULT, Login};
 use super::error::c_string;
 use super::inbox::Inbox;
 use super::output_limits::{Class, OutputLimits};
+use super::tracking::Tracker;
 use crate::dialect::Dialect;
-use crate::resp::Account;
+use crate::resp::{Account, Protocol};
 
 /// A connection as other connections see it. The session updates it once per batch of commands.
 #[derive(Debug)]
@@ -38,6 +39,10 @@ pub struct Client {
     pub close: CancellationToken,
     /// Bytes that wait in its inbox.
     pub inbox_bytes: AtomicUsize,
+    /// Whether another connection has made an inbox for it.
+    pub has_gift: AtomicBool,
+    /// Notified when one has.
+    pub gift: Notify,
     /// What it has subscribed to: channels, patterns and shard channels.
     pub subscribed: [AtomicUsize; 3],
     /// The account for the memory of this connection's requests and replies, in the budget that all connections share.
@@ -86,8 +91,12 @@ pub struct Shown {
     pub monitors: bool,
     /// Since when more output than its soft limit has waited.
     pub soft_since: Option<Instant>,
+    /// What it tracks, if it does.
+    pub tracker: Weak<Tracker>,
     /// Its inbox, if it has one.
     pub inbox: Weak<Inbox>,
+    /// An inbox that another connection has made for it, until its own takes that.
+    pub given_inbox: Option<Arc<Inbox>>,
     /// Bytes that requests have room for.
     pub query_room: usize,
     /// Bytes of the commands that MULTI has queued.
@@ -123,6 +132,24 @@ impl Client {
     pub fn is_local(&self) -> bool {
         let peer = self.address.parse::<SocketAddr>();
         self.is_unix || peer.is_ok_and(|peer| peer.ip().to_canonical().is_loopback())
+    }
+
+    /// Makes an inbox for it if it has none, because another connection's invalidations go there.
+    pub fn give_inbox(self: &Arc<Self>, limits: &Arc<OutputLimits>) {
+        let mut shown = self.shown();
+        if shown.inbox.upgrade().is_some() {
+            return;
+        }
+        let protocol = match shown.protocol {
+            3 => Protocol::Resp3,
+            _ => Protocol::Resp2,
+        };
+        let inbox = Arc::new(Inbox::new(Arc::clone(self), Arc::clone(limits), protocol));
+        shown.inbox = Arc::downgrade(&inbox);
+        shown.given_inbox = Some(inbox);
+        drop(shown);
+        self.has_gift.store(true, Ordering::Release);
+        self.gift.notify_one();
     }
 
     /// Whether it has a subscription.
@@ -172,7 +199,9 @@ impl Client {
             blocked: false,
             monitors: false,
             soft_since: None,
+            tracker: Weak::new(),
             inbox: Weak::new(),
+            given_inbox: None,
             query_room: 0,
             queued_bytes: 0,
             unblock: None,
@@ -189,6 +218,8 @@ impl Client {
             wake: Arc::default(),
             close,
             inbox_bytes: AtomicUsize::new(0),
+            has_gift: AtomicBool::new(false),
+            gift: Notify::new(),
             subscribed: Default::default(),
             account,
             shown: Mutex::new(shown),
@@ -251,6 +282,9 @@ impl Client {
         let zero = Cow::Borrowed("0");
         let name = String::from_utf8_lossy(c_string(&shown.name, usize::MAX)).into_owned();
         let queued = shown.queued.map(|queued| queued.to_string());
+        let redirect = shown.tracker.upgrade();
+        let redirect = redirect.map(|tracker| tracker.options().redirect.to_string());
+        let redirect = redirect.unwrap_or("-1".to_owned());
         let [channels, patterns, shard_channels] = self
             .subscribed
             .each_ref()
@@ -296,7 +330,7 @@ impl Client {
             ("events", Cow::Borrowed(if output > 0 { "rw" } else { "r" })),
             ("cmd", Cow::Owned(command)),
             ("user", text(&String::from_utf8_lossy(shown.user()))),
-            ("redir", Cow::Borrowed("-1")),
+            ("redir", Cow::Owned(redirect)),
             ("resp", text(&shown.protocol)),
             ("lib-name", text(&shown.lib_name)),
             ("lib-ver", text(&shown.lib_version)),
@@ -308,11 +342,19 @@ impl Client {
     }
 
     fn flags(&self, shown: &Shown) -> String {
+        let tracker = shown.tracker.upgrade();
+        let options = tracker.as_ref().map(|tracker| tracker.options());
         let flags: String = [
             (shown.monitors, 'O'),
             (self.is_subscriber(), 'P'),
             (shown.queued.is_some(), 'x'),
             (shown.blocked, 'b'),
+            (tracker.is_some(), 't'),
+            (
+                tracker.as_ref().is_some_and(|tracker| tracker.is_broken()),
+                'R',
+            ),
+            (options.is_some_and(|options| options.broadcasts), 'B'),
             (self.close.is_cancelled(), 'c'),
             (self.is_unix, 'U'),
             (shown.no_evict, 'e'),

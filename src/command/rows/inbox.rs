@@ -122,9 +122,20 @@ impl Inbox {
         self.put_within(bytes, usize::MAX);
     }
 
+    /// Puts bytes that are encoded for RESP3 or RESP2, unless the client speaks the other by now.
+    pub fn put_if(&self, is_resp3: bool, bytes: &[u8]) {
+        let waiting = self.waiting();
+        if self.is_resp3() == is_resp3 {
+            self.put_into(waiting, bytes, usize::MAX);
+        }
+    }
+
     /// Like [`put`](Self::put), but disconnects the client if more than `most` bytes would wait.
     pub fn put_within(&self, bytes: &[u8], most: usize) {
-        let mut waiting = self.waiting();
+        self.put_into(self.waiting(), bytes, most);
+    }
+
+    fn put_into(&self, mut waiting: MutexGuard<'_, Waiting>, bytes: &[u8], most: usize) {
         if !self.admit(&mut waiting, bytes.len(), most) {
             return;
         }

@@ -31,6 +31,7 @@ pub(crate) mod scan;
 pub(crate) mod scripting;
 pub(crate) mod session;
 mod timing;
+pub mod tracking;
 pub(crate) mod traffic;
 pub(crate) mod tunables;
 pub(crate) mod wait;

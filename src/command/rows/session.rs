@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::acl::{Login, Rights, Users};
@@ -20,6 +20,7 @@ use super::pubsub::{Kind, Outbox, Pubsub, Subscriptions};
 use super::queue::Transaction;
 use super::scripting::Scripting;
 use super::timing::Timing;
+use super::tracking::{Tracked, Tracking};
 use super::traffic::{Counts, Rates, Traffic};
 use super::tunables::Tunables;
 use super::wait::{ReadAfter, Wait};
@@ -57,6 +58,8 @@ pub struct Session {
     pub touches: bool,
     /// The clock of the running transaction, in Unix milliseconds: no key expires between two of its commands.
     pub clock: Option<i64>,
+    /// What it tracks.
+    pub tracking: Option<Arc<Tracked>>,
     /// The point that its reads wait for.
     pub read_after: Option<Box<ReadAfter>>,
     /// The waiting command. Requests after it wait too.
@@ -158,6 +161,7 @@ impl Session {
             watching: None,
             touches: true,
             clock: None,
+            tracking: None,
             read_after: None,
             blocked: None,
             closing: false,
@@ -239,6 +243,21 @@ impl Session {
         self.look_up_rights(users, dialect);
     }
 
+    /// Takes the inbox that another connection has made for this one, which speaks `protocol`.
+    pub fn take_given_inbox(&mut self, protocol: Protocol) {
+        if !self.client.has_gift.swap(false, Ordering::Acquire) {
+            return;
+        }
+        let given = self.client.shown().given_inbox.take();
+        if let Some(inbox) = given.filter(|_| self.inbox.is_none()) {
+            if inbox.is_resp3() != (protocol == Protocol::Resp3) {
+                // It was made before HELLO. What waits is for the protocol before that, in which nothing is promised.
+                drop(inbox.switch(protocol));
+            }
+            self.inbox = Some(inbox);
+        }
+    }
+
     /// Whether it has a subscription.
     #[must_use]
     #[inline]
@@ -268,6 +287,8 @@ pub trait Host: Send + Sync {
     fn users(&self) -> &Users;
     /// Returns the connections, oldest first.
     fn clients(&self) -> Vec<Arc<Client>>;
+    /// Returns the connection with that id.
+    fn client(&self, id: u64) -> Option<Arc<Client>>;
     /// Returns the server's settings under their CONFIG GET names, without secrets.
     fn settings(&self) -> Vec<(&'static str, String)>;
     /// Returns the settings that CONFIG SET changes.
@@ -322,6 +343,8 @@ pub struct Statistics {
     pub latency_events: LatencyEvents,
     /// The clients that watch commands.
     pub monitors: Monitors,
+    /// The clients that track, and what they may have cached.
+    pub tracking: Arc<Tracking>,
     /// The keys that clients ask for most.
     pub asked: Asked,
     /// Connections closed because their replies grew too large or were not read.
@@ -359,6 +382,7 @@ impl Default for Statistics {
             logs: Logs::default(),
             latency_events: LatencyEvents::default(),
             monitors: Monitors::default(),
+            tracking: Arc::default(),
             asked: Asked::default(),
             reply_limit_closes: zero(),
             query_limit_closes: zero(),
@@ -589,6 +613,7 @@ pub struct SessionCx<'a> {
 impl SessionCx<'_> {
     /// Returns the connection's inbox, and creates it if there is none yet.
     pub fn inbox(&mut self) -> Arc<Inbox> {
+        self.session.take_given_inbox(self.reply.protocol());
         let (client, limits) = (&self.session.client, &self.host.tunables().output_limits);
         let protocol = self.reply.protocol();
         let new = || {

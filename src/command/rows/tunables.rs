@@ -14,6 +14,9 @@ pub type SetLogLevel = Box<dyn Fn(&str) + Send + Sync>;
 /// Redis's default for `acllog-max-len`.
 const ACL_LOG_MAX: u64 = 128;
 
+/// Redis's default for `tracking-table-max-keys`.
+const TRACKING_KEYS_MAX: u64 = 1_000_000;
+
 /// What CONFIG SET may change, and the values that it has set.
 #[derive(Default)]
 pub struct Tunables {
@@ -27,6 +30,8 @@ pub struct Tunables {
     pub word_bytes_max: AtomicU64,
     /// Maximum bytes of an incomplete request.
     pub query_bytes_max: AtomicU64,
+    /// Maximum number of keys that are remembered for clients that track; 0 for no limit.
+    pub tracking_keys_max: AtomicU64,
     /// Number of entries that ACL LOG keeps.
     pub acl_log_max: AtomicU64,
     /// How much output may wait for a client.
@@ -39,12 +44,13 @@ pub struct Tunables {
 }
 
 impl Tunables {
-    /// Creates settings that are all zero but for the length of ACL LOG, with the function that sets the log level.
+    /// Creates settings that are all zero except the limits of ACL LOG and tracked keys, with the function that sets the log level.
     #[must_use]
     pub fn new(log_level: Option<SetLogLevel>) -> Self {
         Self {
             log_level,
             acl_log_max: AtomicU64::new(ACL_LOG_MAX),
+            tracking_keys_max: AtomicU64::new(TRACKING_KEYS_MAX),
             ..Self::default()
         }
     }

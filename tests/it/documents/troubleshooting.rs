@@ -69,6 +69,8 @@ const CODES: &[&str] = &[
     "MASTERDOWN",
     "READONLY",
     "DENIED",
+    "BEHIND",
+    "NOHISTORY",
 ];
 
 /// Texts that are no messages, or a server's own, by how they begin.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use crate::command::rows::Host;
 use crate::command::rows::logs::ENTRIES_MAX;
+use crate::command::rows::tunables::Tunables;
 
 /// A setting that takes effect.
 pub(super) struct Live {
@@ -32,6 +33,16 @@ const LIVE: &[Live] = &[
     Live {
         name: "acllog-max-len",
         apply: |host, value| store(&host.tunables().acl_log_max, value),
+    },
+    Live {
+        name: "tracking-table-max-keys",
+        apply: |host, value| {
+            store(&host.tunables().tracking_keys_max, value);
+            let keys_max = Tunables::size(&host.tunables().tracking_keys_max);
+            host.statistics().tracking.trim_all(host, keys_max);
+            host.tunables()
+                .keep("tracking-table-max-keys", value.to_owned());
+        },
     },
     Live {
         name: "maxclients",

@@ -285,7 +285,10 @@ fn clients(text: &mut Text, facts: &Facts<'_>) {
         most(|client| client.reply_bytes),
     );
     text.line("blocked_clients", count(|client| client.blocked));
-    text.zeros(&["tracking_clients"]);
+    text.line(
+        "tracking_clients",
+        facts.host.statistics().tracking.clients(),
+    );
     text.line("pubsub_clients", subscribers);
     text.line("watching_clients", count(|client| client.watched > 0));
     text.line("clients_in_timeout_table", 0);
@@ -464,13 +467,17 @@ fn stats(text: &mut Text, facts: &Facts<'_>) {
     text.line("pubsub_channels", channels);
     text.line("pubsub_patterns", patterns);
     text.line("pubsubshard_channels", shard_channels);
+    let [keys, items, prefixes] = counted.tracking.totals();
+    text.line("tracking_total_keys", keys);
+    text.line("tracking_total_items", items);
+    text.line("tracking_total_prefixes", prefixes);
     text.zeros(NEVER_HAPPENS);
     text.line("expired_stale_perc", "0.00");
     text.line("expired_keys_with_volatile_items_stale_perc", "0.00");
     text.count("total_error_replies", &counted.errors);
 }
 
-/// Counters of things that never happen here: redtail has no replicas; nothing is evicted, forked, tracked or
+/// Counters of things that never happen here: redtail has no replicas; nothing is evicted, forked or
 /// defragmented; and a replica deletes expired keys only when its primary says so.
 const NEVER_HAPPENS: &[&str] = &[
     "sync_full",
@@ -500,9 +507,6 @@ const NEVER_HAPPENS: &[&str] = &[
     "active_defrag_key_misses",
     "total_active_defrag_time",
     "current_active_defrag_time",
-    "tracking_total_keys",
-    "tracking_total_items",
-    "tracking_total_prefixes",
     "unexpected_error_replies",
     "dump_payload_sanitizations",
     "io_threaded_reads_processed",
