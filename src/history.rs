@@ -109,7 +109,6 @@ pub struct LookingOut<'a>(&'a Lookout);
 
 impl LookingOut<'_> {
     /// The next change. Enable it before you look at what may change.
-    #[must_use]
     pub fn moved(&self) -> Notified<'_> {
         self.0.moved.notified()
     }

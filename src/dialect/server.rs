@@ -266,6 +266,12 @@ impl Dialect {
         self.since_redis(6, 2)
     }
 
+    /// Whether CLIENT LIST marks clients that track in broadcasting mode (since Redis 6.2).
+    #[must_use]
+    pub const fn marks_broadcasting(self) -> bool {
+        self.since_redis(6, 2)
+    }
+
     /// Whether CLIENT LIST accepts ID (since Redis 6.2).
     #[must_use]
     pub const fn lists_clients_by_id(self) -> bool {

@@ -33,10 +33,10 @@ primary.flushall()
 until("no value", lambda: cached.get("py:a") is None)
 print("cache: ok")
 
-listener = redis.Redis(port=PORT, decode_responses=True, client_name="listener").pubsub()
+listener = redis.Redis(port=PORT, protocol=2, decode_responses=True, client_name="listener").pubsub()
 listener.subscribe("__redis__:invalidate")
 assert listener.get_message(timeout=30)["type"] == "subscribe"
-tracking = redis.Redis(port=PORT, decode_responses=True, single_connection_client=True)
+tracking = redis.Redis(port=PORT, protocol=2, decode_responses=True, single_connection_client=True)
 [target] = [each["id"] for each in tracking.client_list() if each["name"] == "listener"]
 tracking.execute_command("CLIENT", "TRACKING", "ON", "REDIRECT", target, "BCAST", "PREFIX", "session:", "NOLOOP")
 wanted = set()

@@ -664,7 +664,13 @@ fn key(number: usize) -> Vec<u8> {
 }
 
 /// Reads at random, through a cache, until `stop`. Then waits for what has been written, and returns the cache.
-fn cached(server: &Server, primary: &Server, way: Way, stop: &AtomicBool) -> Cache {
+fn cached(
+    server: &Server,
+    primary: &Server,
+    way: Way,
+    stop: &AtomicBool,
+    count: &AtomicUsize,
+) -> Cache {
     let cache = Mutex::new(Cache {
         is_deaf: way == Way::Deaf,
         ..Cache::default()
@@ -700,6 +706,7 @@ fn cached(server: &Server, primary: &Server, way: Way, stop: &AtomicBool) -> Cac
         };
         let mut cache = cache.lock().unwrap();
         keys.iter().for_each(|key| cache.invalidate(key.clone()));
+        count.store(cache.invalidations, Ordering::Relaxed);
         done.fetch_or(is_last(&keys), Ordering::SeqCst);
     };
     let ask = |client: &mut Client, commands: &[Vec<Vec<u8>>]| {
@@ -814,6 +821,9 @@ fn write() -> Vec<Vec<u8>> {
 /// Writes at the same time as others read through their caches.
 const WRITES: usize = 120_000;
 
+/// Invalidations that each reader gets at least.
+const TOLD: usize = 1000;
+
 #[test]
 fn no_cached_value_is_stale_after_many_writes_cuts_and_full_syncs() {
     let Some(primary) = Server::start("valkey-9.1", &[]) else {
@@ -835,11 +845,17 @@ fn no_cached_value_is_stale_after_many_writes_cuts_and_full_syncs() {
         Way::Deaf,
     ];
     let stop = AtomicBool::new(false);
+    let told: [AtomicUsize; 7] = Default::default();
     let caches = scope(|scope| {
-        let (stop, redtail, primary) = (&stop, &redtail, &primary);
-        let readers = ways.map(|way| scope.spawn(move || cached(redtail, primary, way, stop)));
+        let (stop, redtail, primary, told) = (&stop, &redtail, &primary, &told);
+        let readers = ways.map(|way| {
+            let told = &told[way as usize];
+            scope.spawn(move || cached(redtail, primary, way, stop, told))
+        });
         let mut writes = primary.client();
-        for batch in 0..WRITES / 100 {
+        // Until each reader has been told of many.
+        let is_enough = || told.iter().all(|told| told.load(Ordering::Relaxed) > TOLD);
+        for batch in (0..).take_while(|batch| *batch < WRITES / 100 || !is_enough()) {
             let commands: Vec<_> = (0..100).map(|_| write()).collect();
             writes.pipeline(&commands);
             if batch % 100 == 50 {
@@ -884,7 +900,7 @@ fn no_cached_value_is_stale_after_many_writes_cuts_and_full_syncs() {
             stale.len()
         );
         assert!(
-            cache.hits > 100 && cache.invalidations > 1000,
+            cache.hits > 100 && cache.invalidations > TOLD,
             "{way:?}: the cache was hardly used"
         );
     }

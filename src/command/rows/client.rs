@@ -303,7 +303,7 @@ impl Client {
             ("name", text(&name)),
             ("age", text(&self.connected.elapsed().as_secs())),
             ("idle", text(&shown.active.elapsed().as_secs())),
-            ("flags", text(&self.flags(&shown))),
+            ("flags", text(&self.flags(&shown, dialect))),
             ("capa", Cow::Borrowed("")),
             ("db", text(&shown.db)),
             ("sub", text(&channels)),
@@ -341,9 +341,11 @@ impl Client {
         ]
     }
 
-    fn flags(&self, shown: &Shown) -> String {
+    fn flags(&self, shown: &Shown, dialect: Dialect) -> String {
         let tracker = shown.tracker.upgrade();
-        let options = tracker.as_ref().map(|tracker| tracker.options());
+        let broadcasts = tracker
+            .as_ref()
+            .is_some_and(|tracker| tracker.options().broadcasts);
         let flags: String = [
             (shown.monitors, 'O'),
             (self.is_subscriber(), 'P'),
@@ -354,7 +356,7 @@ impl Client {
                 tracker.as_ref().is_some_and(|tracker| tracker.is_broken()),
                 'R',
             ),
-            (options.is_some_and(|options| options.broadcasts), 'B'),
+            (broadcasts && dialect.marks_broadcasting(), 'B'),
             (self.close.is_cancelled(), 'c'),
             (self.is_unix, 'U'),
             (shown.no_evict, 'e'),
