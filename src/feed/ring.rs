@@ -173,8 +173,8 @@ impl Ring {
 
     /// What follows is new: those who listen from now on have not missed anything.
     pub(super) fn end_replay(&mut self) {
-        self.replaying = false;
-        if self.patient {
+        let ends = std::mem::take(&mut self.replaying);
+        if !ends || self.patient {
             return;
         }
         let end = self.end();

@@ -175,6 +175,8 @@ impl Writer {
         if age_matters {
             self.served.set_stale(true);
         }
+        // A program that is told that it can read can also come back to its changes.
+        self.served.feed().end_replay();
         self.ready.send_replace(true);
         replid.map(|replid| Point { replid, offset })
     }
@@ -436,12 +438,13 @@ impl Writer {
         if let Some(since) = self.link.syncs.finish(self.brought) {
             self.figures.note_proven(since);
         }
-        self.ready.send_replace(true);
         let now = Point {
             replid: *replid,
             offset: position.offset,
         };
         note_replacement(old.as_deref(), &position.generation, now);
+        // After the first sync is told: who listens from then on has it.
+        self.ready.send_replace(true);
         if let Some(old) = old {
             drop_aside(old);
         }
