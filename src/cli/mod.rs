@@ -84,6 +84,9 @@ enum Rdb {
     /// Prints what the keys below each prefix take, as a tree
     #[command(after_help = rdb::READS)]
     Prefix(rdb::Prefix),
+    /// Writes one HTML page that shows what dumps hold
+    #[command(after_help = rdb::READS)]
+    Report(rdb::Report),
     /// Prints one row for each key: what it takes in memory, here and in servers
     #[command(after_help = rdb::READS)]
     Memory(rdb::Memory),
@@ -164,6 +167,7 @@ pub fn main() -> ExitCode {
         Commands::Rdb(Rdb::Prefix(args)) => return rdb::prefix(&args),
         Commands::Rdb(Rdb::Serve(args)) => rdb::serve(args),
         Commands::Rdb(Rdb::Pull(args)) => return rdb::pull(&args),
+        Commands::Rdb(Rdb::Report(args)) => return rdb::report(&args),
         Commands::Rdb(Rdb::Memory(args)) => return rdb::memory(&args),
         Commands::Rdb(Rdb::Diff(args)) => return rdb::diff(&args),
         Commands::Rdb(Rdb::Filter(args)) => return rdb::filter(&args),

@@ -64,6 +64,7 @@ mod psync;
 mod pubsub;
 mod reader;
 mod reference;
+mod report;
 mod resync;
 mod rooms;
 mod script_bounds;

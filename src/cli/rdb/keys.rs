@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use super::input::Input;
 use super::output::{json, print};
-use super::selection::{Selection, Selector};
+use super::selection::Selection;
 use super::stats::type_name;
 use super::table::{Table, bytes, number};
 use super::text::{Binary, Text};
-use crate::dump::{BoxError, Item, Key, Visitor};
+use crate::dump::{Item, Key};
 
 /// Prints the biggest keys of dumps.
 ///
@@ -39,7 +39,7 @@ pub struct Keys {
 
 /// What makes a key big.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-enum By {
+pub(super) enum By {
     /// About how many bytes redtail takes for it in memory
     #[default]
     Memory,
@@ -56,13 +56,13 @@ pub fn keys(args: &Keys) -> ExitCode {
         Ok(selector) => selector,
         Err(error) => return super::misused(&error),
     };
-    let mut biggest = Biggest {
-        selector,
-        by: args.by,
-        top: args.top as usize,
-        heap: BinaryHeap::new(),
-    };
-    let read = args.input.read(&mut biggest);
+    let mut biggest = Biggest::new(args.by, args.top as usize);
+    let read = args.input.read(&mut |key: Key<'_>| {
+        if selector.takes(&key) {
+            biggest.add(&key);
+        }
+        Ok(())
+    });
     let found = biggest.sorted();
     let text = match args.json {
         true => found
@@ -76,7 +76,7 @@ pub fn keys(args: &Keys) -> ExitCode {
 
 /// A key that may be printed. Ordered by its size, then by its name backwards.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Found {
+pub(super) struct Found {
     size: u64,
     name: Reverse<(u64, Vec<u8>)>,
     kind: String,
@@ -88,7 +88,7 @@ struct Found {
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+pub(super) struct Line<'a> {
     db: u64,
     key: Text<'a>,
     r#type: &'a str,
@@ -100,7 +100,7 @@ struct Line<'a> {
 }
 
 impl Found {
-    fn line(&self, binary: Binary) -> Line<'_> {
+    pub(super) fn line(&self, binary: Binary) -> Line<'_> {
         let Reverse((db, name)) = &self.name;
         Line {
             db: *db,
@@ -119,23 +119,30 @@ impl Found {
 }
 
 /// The biggest keys so far: the smallest of them is at the top of the heap.
-struct Biggest<'s> {
-    selector: Selector<'s>,
+pub(super) struct Biggest {
     by: By,
     top: usize,
     heap: BinaryHeap<Reverse<Found>>,
 }
 
-impl Biggest<'_> {
-    fn sorted(self) -> Vec<Found> {
+impl Biggest {
+    /// No keys yet; keeps the `top` biggest.
+    pub(super) const fn new(by: By, top: usize) -> Self {
+        Self {
+            by,
+            top,
+            heap: BinaryHeap::new(),
+        }
+    }
+
+    /// Returns the keys, the biggest first.
+    pub(super) fn sorted(self) -> Vec<Found> {
         let mut found: Vec<Found> = self.heap.into_iter().map(|Reverse(found)| found).collect();
         found.sort_by(|one, other| other.cmp(one));
         found
     }
-}
 
-impl Visitor for Biggest<'_> {
-    fn key(&mut self, key: Key<'_>) -> Result<(), BoxError> {
+    pub(super) fn add(&mut self, key: &Key<'_>) {
         let elements = key.value.elements() as u64;
         let memory_bytes = key.held_bytes() as u64;
         let size = match self.by {
@@ -145,8 +152,8 @@ impl Visitor for Biggest<'_> {
         };
         let is_full = self.heap.len() >= self.top;
         let least = self.heap.peek().map_or(0, |Reverse(least)| least.size);
-        if (is_full && size < least) || !self.selector.takes(&key) {
-            return Ok(());
+        if is_full && size < least {
+            return;
         }
         self.heap.push(Reverse(Found {
             size,
@@ -161,7 +168,6 @@ impl Visitor for Biggest<'_> {
         if is_full {
             self.heap.pop();
         }
-        Ok(())
     }
 }
 

@@ -91,7 +91,7 @@ pub(super) struct Tree {
 }
 
 #[derive(Serialize)]
-struct Report<'a> {
+pub(super) struct Report<'a> {
     separators: String,
     total: Sum,
     prefixes: Vec<Line<'a>>,
@@ -108,7 +108,7 @@ struct Line<'a> {
 }
 
 impl<'a> Report<'a> {
-    fn of(tree: &'a Tree, binary: Binary) -> Self {
+    pub(super) fn of(tree: &'a Tree, binary: Binary) -> Self {
         let prefixes = tree.prefixes.iter().map(|(name, depth, sum)| Line {
             prefix: Text {
                 item: Item::Bytes(name),

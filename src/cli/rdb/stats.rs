@@ -40,12 +40,7 @@ pub fn stats(args: &Stats) -> ExitCode {
     };
     let read = args.input.read(&mut counting);
     let mut counts = counting.counts;
-    counts.files = read
-        .as_deref()
-        .unwrap_or_default()
-        .iter()
-        .map(File::of)
-        .collect();
+    counts.set_files(read.as_deref().unwrap_or_default());
     let text = match args.json {
         true => super::output::json(&counts),
         false => counts.to_string(),
@@ -136,7 +131,7 @@ fn expiry_bucket(expire_at_ms: Option<i64>, now_ms: i64) -> &'static str {
 
 /// What is counted.
 #[derive(Debug, Serialize)]
-struct Counts {
+pub(super) struct Counts {
     #[serde(skip)]
     now_ms: i64,
     files: Vec<File>,
@@ -153,7 +148,7 @@ struct Counts {
 }
 
 impl Counts {
-    fn new(now_ms: i64) -> Self {
+    pub(super) fn new(now_ms: i64) -> Self {
         Self {
             now_ms,
             files: Vec::new(),
@@ -169,7 +164,28 @@ impl Counts {
         }
     }
 
-    fn add(&mut self, key: &Key<'_>) {
+    /// Sets what is said about each dump.
+    pub(super) fn set_files(&mut self, summaries: &[Summary]) {
+        self.files = summaries.iter().map(File::of).collect();
+    }
+
+    pub(super) fn add_aux(&mut self, name: &[u8], value: &[u8]) {
+        let fact = (super::one_line(name), super::one_line(value));
+        if !self.aux.contains(&fact) {
+            self.aux.push(fact);
+        }
+    }
+
+    pub(super) fn add_library(&mut self, code: &[u8]) {
+        let first_line = code.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        self.libraries.push(super::one_line(first_line));
+    }
+
+    pub(super) const fn add_module_data(&mut self) {
+        self.module_data += 1;
+    }
+
+    pub(super) fn add(&mut self, key: &Key<'_>) {
         let amount = Amount::of(key);
         self.total.add(amount);
         let kind = type_name(&key.value);
@@ -236,21 +252,17 @@ impl Visitor for Counting<'_> {
     }
 
     fn aux(&mut self, name: &[u8], value: &[u8]) -> Result<(), BoxError> {
-        let fact = (super::one_line(name), super::one_line(value));
-        if !self.counts.aux.contains(&fact) {
-            self.counts.aux.push(fact);
-        }
+        self.counts.add_aux(name, value);
         Ok(())
     }
 
     fn library(&mut self, code: &[u8]) -> Result<(), BoxError> {
-        let first_line = code.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        self.counts.libraries.push(super::one_line(first_line));
+        self.counts.add_library(code);
         Ok(())
     }
 
     fn module_data(&mut self, _data: Module<'_>) -> Result<(), BoxError> {
-        self.counts.module_data += 1;
+        self.counts.add_module_data();
         Ok(())
     }
 }
