@@ -185,10 +185,10 @@ impl Dialect {
         }
     }
 
-    /// Whether a user's flag `sanitize-payload` is shown (since Redis 7.2, and no longer since Valkey 9.0).
+    /// Whether a user's flag `sanitize-payload` is shown (since Redis 7.2, and no longer since Valkey 9.1).
     #[must_use]
     pub const fn shows_sanitize_payload(self) -> bool {
-        self.since_redis(7, 2) && !self.since(NEVER, (9, 0))
+        self.since_redis(7, 2) && !self.since(NEVER, (9, 1))
     }
 
     /// Whether users have channel patterns (since Redis 6.2).
@@ -203,10 +203,10 @@ impl Dialect {
         self.has_channel_patterns() && !self.since_redis(7, 0)
     }
 
-    /// Whether users have a flag for the payloads of RESTORE (since Redis 6.2, and no longer since Valkey 9.0).
+    /// Whether users have a flag for the payloads of RESTORE (since Redis 6.2, and no longer since Valkey 9.1).
     #[must_use]
     pub const fn has_sanitize_payload(self) -> bool {
-        self.since_redis(6, 2) && !self.since(NEVER, (9, 0))
+        self.since_redis(6, 2) && !self.since(NEVER, (9, 1))
     }
 
     /// Whether users show the rules for commands that they were given (since Redis 7.2). Before, servers derive a list from what
@@ -303,10 +303,10 @@ impl Dialect {
         self.since_redis(7, 2)
     }
 
-    /// Whether even an unknown command gets the error to authenticate first, before AUTH (since Valkey 9.1).
+    /// Whether even an unknown command gets the error to authenticate first, before AUTH (since Valkey 9.0).
     #[must_use]
     pub const fn asks_for_password_first(self) -> bool {
-        self.since(NEVER, (9, 1))
+        self.since(NEVER, (9, 0))
     }
 
     /// Returns the errors of CLIENT KILL and CLIENT LIST for an invalid id.

