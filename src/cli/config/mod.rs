@@ -251,7 +251,7 @@ settings! {
     track_access: [Switch] = "REDTAIL_TRACK_ACCESS", "YES|NO";
     /// Which keyspace notifications to publish, such as KEA [default: none]
     ///
-    /// K publishes on __keyspace@<db>__ channels, E on __keyevent@<db>__ channels. The other letters select classes of events as
+    /// K publishes on __keyspace@N__ channels of database N, E on __keyevent@N__ channels. The other letters select classes of events as
     /// in Redis: g $ l s h z x e t m d n o c a, or A for all but m, n, o and c. What the primary's version does not have is
     /// ignored. See docs/notifications.md.
     notify_keyspace_events: [EventFlags] = "REDTAIL_NOTIFY_KEYSPACE_EVENTS", "FLAGS";
