@@ -556,6 +556,13 @@ impl<'s> Connection<'s> {
         Ok(total)
     }
 
+    /// Whether messages wait. No more requests are answered before they are written: a client that always has requests on the way
+    /// would never get its messages.
+    fn has_messages(&self) -> bool {
+        let inbox = self.session.inbox.as_ref();
+        inbox.is_some_and(|inbox| inbox.holds())
+    }
+
     /// Whether to answer requests while replies wait. Past the limit, the peer has to take some replies first.
     fn answers_on(&self) -> bool {
         let session = &self.session;
@@ -565,12 +572,14 @@ impl<'s> Connection<'s> {
             && !self.delivers
             && waiting < self.server.reply_bytes_max()
             && self.reply.has_room(FLUSH_BYTES)
+            && !self.has_messages()
     }
 
     /// Whether to read while messages wait, though not to answer: the peer may read only after it has sent its requests.
     fn reads_on(&self) -> bool {
         let most = Tunables::size(&self.server.tunables.query_bytes_max);
-        self.delivers && !self.session.closing && self.input.len() < most
+        let holds_back = self.delivers || self.has_messages();
+        holds_back && !self.session.closing && self.input.len() < most
     }
 
     /// Writes if the peer has room; otherwise reads, if `reads` is set and bytes have arrived.

@@ -201,6 +201,12 @@ impl Inbox {
         waiting.bytes
     }
 
+    /// Whether anything waits.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.waiting().bytes > 0
+    }
+
     /// Takes everything that waits.
     #[must_use]
     pub fn take(&self) -> Vec<u8> {
