@@ -9,9 +9,6 @@ use crate::dialect::Dialect;
 use crate::server::Server;
 use crate::store::{Figures, Generation, unix_ms};
 
-/// How often a reading is taken again because the served data was exchanged in the meantime.
-const RETRIES: usize = 3;
-
 /// What the operator's answers are made of, all of one moment.
 pub struct Facts {
     /// When they were read, in Unix milliseconds.
@@ -41,26 +38,17 @@ impl Facts {
     /// Reads everything. May wait for locks of the store: call it where waiting is allowed.
     #[must_use]
     pub fn read(server: &Arc<Server>) -> Self {
-        let mut facts = Self::read_once(server);
-        for _ in 0..RETRIES {
-            match facts {
-                (_, false) => facts = Self::read_once(server),
-                (_, true) => break,
-            }
-        }
-        facts.0
+        server.served().steadily(|| Self::read_once(server))
     }
 
-    /// Reads everything once. Also returns whether the same data was served all the while: data and offsets belong together only
-    /// then.
-    fn read_once(server: &Arc<Server>) -> (Self, bool) {
+    fn read_once(server: &Arc<Server>) -> Self {
         let generation = server.served().current();
         let replication = server.replication();
         let seen = server.health_of(&replication, generation.as_deref());
         let spaces = generation.as_ref().map(|generation| &generation.spaces);
         let taints = spaces.map(|spaces| spaces.taints());
         let (resident_bytes, resident_peak_bytes) = resident();
-        let facts = Self {
+        Self {
             at_unix_ms: unix_ms(),
             seen,
             replication,
@@ -74,13 +62,7 @@ impl Facts {
             clients: server.clients(),
             generation: generation.clone(),
             server: Arc::clone(server),
-        };
-        let now = server.served().peek();
-        let is_same = match (&generation, &*now) {
-            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
-            (before, now) => before.is_none() && now.is_none(),
-        };
-        (facts, is_same)
+        }
     }
 
     /// What the server has counted.

@@ -419,6 +419,7 @@ impl Writer {
                 None => keeper.begin_without(),
             }
         }
+        let change = self.served.change(&self.token);
         self.figures.leave_history();
         if self.served.peek().is_none() {
             // The first client to be served must not be told the offset and the history of nothing.
@@ -432,12 +433,14 @@ impl Writer {
             old.spaces.waiters().wake_all();
         }
         self.progress.start_stream(position.offset);
+        self.link.loaded();
         self.figures.begin_history(*replid);
         self.progress.lookout().note_moved();
         // A snapshot has everything that was written before the primary announced it.
         if let Some(since) = self.link.syncs.finish(self.brought) {
             self.figures.note_proven(since);
         }
+        drop(change);
         let now = Point {
             replid: *replid,
             offset: position.offset,

@@ -22,8 +22,19 @@ use crate::feed::{Change, Class, Dial, Fact, Feed, Interest, Listener, Lost, New
 /// How long the courier listens on once nobody wants anything: clients come and go.
 const LINGER: Duration = Duration::from_secs(10);
 
-/// Receptions after which other tasks get a turn.
+/// Receptions after which those who got something are woken.
 const TURN_RECEPTIONS: usize = 1024;
+
+/// How many connections are woken before other tasks get a turn: a reader's request waits for the writes of this many, which take
+/// some microseconds each.
+const WOKEN_AT_ONCE: usize = 16;
+
+/// Wakes all, a few at a time.
+async fn wake(woken: &mut Woken) {
+    while woken.wake(WOKEN_AT_ONCE) {
+        tokio::task::yield_now().await;
+    }
+}
 
 /// What handing out a batch needs.
 struct Round {
@@ -162,10 +173,10 @@ impl Server {
             received += 1 + self.hand(change, &mut round);
             if received >= TURN_RECEPTIONS {
                 received = 0;
-                round.woken.wake();
-                tokio::task::yield_now().await;
+                wake(&mut round.woken).await;
             }
         }
+        wake(&mut round.woken).await;
         self.statistics
             .tracking
             .broadcast(self, &mut round.broadcast);

@@ -209,8 +209,10 @@ impl Host for Server {
     }
 
     fn health(&self) -> Seen {
-        let generation = self.served.peek();
-        self.health_of(&self.replication(), generation.as_deref())
+        self.served.steadily(|| {
+            let generation = self.served.peek();
+            self.health_of(&self.replication(), generation.as_deref())
+        })
     }
 
     fn pubsub(&self) -> &Arc<Pubsub> {

@@ -1,7 +1,8 @@
 //! What redtail serves: one generation, swapped as a whole.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
@@ -13,6 +14,12 @@ use crate::feed::Feed;
 use crate::history::{Lookout, Point, Reach};
 use crate::rdb::module::ModuleAux;
 use crate::value::Thresholds;
+
+/// How long a reader waits for the end of a [`Change`], which takes microseconds unless the system is overloaded.
+const CHANGE_PATIENCE: Duration = Duration::from_millis(200);
+
+/// How long it waits before it looks again.
+const CHANGE_PAUSE: Duration = Duration::from_micros(100);
 
 /// Everything that one full sync brought, with the stream's changes since then.
 #[derive(Debug)]
@@ -68,6 +75,8 @@ pub trait Course: std::fmt::Debug + Send + Sync {
 #[derive(Debug, Default)]
 pub struct Served {
     current: ArcSwapOption<Generation>,
+    /// Counts the beginnings and ends of [`Change`]s: it is odd during one.
+    changes: AtomicU64,
     /// Whether a generation was served before and was discarded to make room.
     cleared: AtomicBool,
     /// Whether the last proof that the served data lacks nothing is too old.
@@ -84,6 +93,7 @@ impl Served {
     pub fn new(tuning: Arc<Tuning>) -> (Self, WriteToken) {
         let served = Self {
             current: ArcSwapOption::default(),
+            changes: AtomicU64::new(0),
             cleared: AtomicBool::new(false),
             stale: AtomicBool::new(false),
             tuning,
@@ -174,10 +184,34 @@ impl Served {
         self.current.load()
     }
 
+    /// Begins to change what is served, and what is said of it. Drop the result when both are new.
+    #[must_use]
+    pub fn change(&self, _: &WriteToken) -> Change<'_> {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        Change(&self.changes)
+    }
+
+    /// Returns what `read` returns of a time without a [`Change`], so that the data and what is said of it belong together. Waits
+    /// while one is under way, at most [`CHANGE_PATIENCE`] in all.
+    pub fn steadily<T>(&self, mut read: impl FnMut() -> T) -> T {
+        for _ in 0..CHANGE_PATIENCE.as_micros() / CHANGE_PAUSE.as_micros() {
+            let before = self.changes.load(Ordering::SeqCst);
+            if before.is_multiple_of(2) {
+                let value = read();
+                if self.changes.load(Ordering::SeqCst) == before {
+                    return value;
+                }
+            }
+            std::thread::sleep(CHANGE_PAUSE);
+        }
+        read()
+    }
+
     /// Serves `next`, or nothing. Returns the old generation.
     pub(super) fn exchange(&self, next: Option<Arc<Generation>>) -> Option<Arc<Generation>> {
         let is_cleared = next.is_none();
         let old = self.current.swap(next);
+        self.changes.fetch_add(2, Ordering::SeqCst);
         self.cleared
             .fetch_or(is_cleared && old.is_some(), Ordering::Relaxed);
         old
@@ -199,5 +233,15 @@ impl Served {
     #[must_use]
     pub fn was_cleared(&self) -> bool {
         self.cleared.load(Ordering::Relaxed)
+    }
+}
+
+/// A change of what is served and of what is said of it. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Change<'a>(&'a AtomicU64);
+
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
     }
 }

@@ -161,6 +161,7 @@ impl Task {
             better = self.choice.must_leave(&server, &self.config, &self.status) => better,
         };
         self.past.streamed = self.status.streamed();
+        self.status.lost_in_sync();
         // The connection is closed by now, so that the primary does not count on a follower that no longer reads while the
         // writer processes the bytes received. Only when the writer is done has it applied everything received, and only
         // then is it known where to resume.

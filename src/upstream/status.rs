@@ -225,7 +225,26 @@ impl Status {
 
     /// Sets the state.
     pub fn enter(&self, state: LinkState) {
+        self.set(&mut self.inner(), state);
+    }
+
+    /// Notes that the snapshot of this link is served now. Does nothing if the connection has ended since.
+    pub fn loaded(&self) {
         let mut inner = self.inner();
+        if inner.state == LinkState::Sync {
+            self.set(&mut inner, LinkState::Connected);
+        }
+    }
+
+    /// Notes that the connection has ended during a full sync. The writer may still load what has arrived.
+    pub(super) fn lost_in_sync(&self) {
+        let mut inner = self.inner();
+        if inner.state == LinkState::Sync {
+            self.set(&mut inner, LinkState::Connect);
+        }
+    }
+
+    fn set(&self, inner: &mut Inner, state: LinkState) {
         if inner.state != state {
             inner.entered = Instant::now();
         }
@@ -233,7 +252,7 @@ impl Status {
         if !matches!(state, LinkState::Sync | LinkState::Connected) {
             inner.silence = None;
         }
-        self.note_change(&mut inner, state == LinkState::Connected);
+        self.note_change(inner, state == LinkState::Connected);
         inner.was_up |= state == LinkState::Connected;
         inner.needs_a_person &= !matches!(state, LinkState::Sync | LinkState::Connected);
         inner.down_since = if state == LinkState::Connected {

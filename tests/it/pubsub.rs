@@ -614,6 +614,8 @@ fn replies_and_messages_are_not_mixed_up() {
             client.command(&format!("PUBLISH c {payload}"));
         }
         client.command("PUBLISH c end");
+        // Lives on until the last message is through.
+        primary
     });
     let large = "z".repeat(100_000);
     let (mut sent, mut answered, mut ended) = (0, 0, false);
@@ -633,7 +635,7 @@ fn replies_and_messages_are_not_mixed_up() {
             }
         }
     }
-    writer.join().unwrap();
+    drop(writer.join().unwrap());
 }
 
 #[test]

@@ -411,6 +411,12 @@ fn a_file_has_every_change_once_across_a_failover() {
     survives(&stage, &arguments, || {
         write(&mut primary.client(), 0..3000);
         replica.wait_in_sync(&primary);
+        // Whoever catches up after the failover gets all under the new id.
+        let id = primary
+            .client()
+            .info("replication", "master_replid")
+            .unwrap();
+        stage.wait_for("lines of the first history", || stage.out().contains(&id));
         primary.stop();
         replica.command("REPLICAOF NO ONE");
         write(&mut replica.client(), 3000..6000);

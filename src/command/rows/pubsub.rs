@@ -3,7 +3,7 @@
 //! A message is encoded once and put into the inbox of each subscriber. The publisher waits only for
 //! connections that subscribe or unsubscribe at that moment.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -134,7 +134,7 @@ impl Subscribers {
     fn put(&self, push: &Push, woken: &mut Woken) -> usize {
         for (_, inbox) in &self.0 {
             if inbox.put_push(push) {
-                woken.0.push(Arc::clone(inbox));
+                woken.0.push_back(Arc::clone(inbox));
             }
         }
         self.0.len()
@@ -282,20 +282,21 @@ impl Tables {
 
 /// Connections that have got something and must be woken. Dropping it wakes them.
 #[derive(Debug, Default)]
-pub struct Woken(Vec<Arc<Inbox>>);
+pub struct Woken(VecDeque<Arc<Inbox>>);
 
 impl Woken {
-    /// Wakes them now.
-    pub fn wake(&mut self) {
-        for inbox in self.0.drain(..) {
+    /// Wakes some of them, at most `most`. Returns whether there are more.
+    pub fn wake(&mut self, most: usize) -> bool {
+        for inbox in self.0.drain(..most.min(self.0.len())) {
             inbox.wake.notify_one();
         }
+        !self.0.is_empty()
     }
 }
 
 impl Drop for Woken {
     fn drop(&mut self) {
-        self.wake();
+        self.wake(usize::MAX);
     }
 }
 

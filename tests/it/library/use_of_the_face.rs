@@ -6,6 +6,7 @@ use redtail::config::{
     Password, Prefer, RdbCompression, Relief, ResyncMemory, ResyncPolicy, Secret, Sentinels,
     SettingError, SpoolLimits, State, Timing, Tls, Upstream,
 };
+use redtail::WaitError;
 use redtail::status::{self, Mode, Point, ReplId};
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,12 +15,13 @@ use std::path::Path;
 const FACE: &str = include_str!("../face.txt");
 
 /// The files whose tests use the face.
-const TESTS: [&str; 6] = [
+const TESTS: [&str; 7] = [
     include_str!("mod.rs"),
     include_str!("changes.rs"),
     include_str!("failures.rs"),
     include_str!("lives.rs"),
     include_str!("use_of_the_face.rs"),
+    include_str!("../offsets.rs"),
     include_str!("../reader.rs"),
 ];
 
@@ -457,4 +459,18 @@ fn a_failover_keeps_the_history_before_it() {
     assert!(before.offset <= status.applied_offset + 1);
     assert!(status.history.knows(old) && status.history.replid != Some(old));
     assert_eq!(status.loads, 1, "it is no other data");
+    // What the old history wrote after that offset may be lost; what it wrote up to there is not.
+    let wait = |offset| {
+        let point = Point {
+            replid: old,
+            offset,
+        };
+        runtime.block_on(replica.wait_for(point, PATIENCE))
+    };
+    assert!(wait(before.offset).unwrap() >= before.offset);
+    let lost = wait(before.offset + 1);
+    assert!(
+        matches!(lost, Err(WaitError::Abandoned { switch }) if switch == before.offset),
+        "{lost:?}"
+    );
 }
