@@ -18,7 +18,7 @@ use crate::systems::{System, primary};
 /// The number of subscribers.
 const SUBSCRIBERS: usize = 10_000;
 /// Receptions per second at which the reads of another client are measured.
-const RECEPTIONS_PER_SECOND: u64 = 100_000;
+const PACES: [u64; 2] = [10_000, 100_000];
 /// Receptions of a run at full speed.
 const RECEPTIONS: u64 = 300_000;
 /// The number of subscribers of each channel.
@@ -35,9 +35,24 @@ struct Measured {
     cpu_us: f64,
     idle_bytes: f64,
     busy_bytes: f64,
-    quiet_p99_us: f64,
-    loud_p99_us: f64,
-    loud_per_second: f64,
+    /// Reads without messages.
+    quiet: P99,
+    /// Reads beside messages, for each of [`PACES`].
+    loud: [Loud; PACES.len()],
+}
+
+/// Reads beside messages.
+struct Loud {
+    per_second: f64,
+    reads: P99,
+}
+
+/// The 99th percentile of reads, in µs.
+struct P99 {
+    /// At the replica with the subscribers.
+    here: f64,
+    /// In the same time at another replica, of the same system and without subscribers: what the load of the machine alone does.
+    elsewhere: f64,
 }
 
 /// Measures all systems as replicas of one primary, and returns a table.
@@ -57,7 +72,9 @@ fn measure_one(system: &System, primary: &Process, per_channel: usize, time: Dur
     let replica = system
         .replica_with(&["--maxclients", "11000"], primary)
         .listening();
+    let bystander = system.replica_with(&[], primary).listening();
     wait_in_sync(&replica, 1);
+    wait_in_sync(&bystander, 1);
     let before = replica.resident_bytes();
     let mut subscribers = Subscribers::connect(replica.port, per_channel);
     let each = |bytes: u64| bytes.saturating_sub(before) as f64 / SUBSCRIBERS as f64;
@@ -69,24 +86,23 @@ fn measure_one(system: &System, primary: &Process, per_channel: usize, time: Dur
     subscribers.run(primary.port, channels, RECEPTIONS, None);
     let (took, cpu) = (begun.elapsed(), replica.cpu() - cpu);
     let busy_bytes = each(replica.resident_bytes());
-    let quiet = read_for(replica.port, time);
-    let receptions = (RECEPTIONS_PER_SECOND as f64 * time.as_secs_f64()) as u64;
-    let mut loud = Vec::new();
-    let mut loud_took = Duration::ZERO;
-    throughout(
-        |stop| {
-            let begun = Instant::now();
-            subscribers.run(
-                primary.port,
-                channels,
-                receptions,
-                Some(RECEPTIONS_PER_SECOND),
-            );
-            loud_took = begun.elapsed();
-            stop.store(true, Ordering::Relaxed);
-        },
-        || loud = read_for(replica.port, time),
-    );
+    let reads = || P99::of(&replica, &bystander, time);
+    let quiet = reads();
+    let loud = PACES.map(|pace| {
+        let receptions = (pace as f64 * time.as_secs_f64()) as u64;
+        let mut took = Duration::ZERO;
+        let reads = throughout(
+            |stop| {
+                let begun = Instant::now();
+                subscribers.run(primary.port, channels, receptions, Some(pace));
+                took = begun.elapsed();
+                stop.store(true, Ordering::Relaxed);
+            },
+            reads,
+        );
+        let per_second = receptions as f64 / took.as_secs_f64();
+        Loud { per_second, reads }
+    });
     Measured {
         system: system.name.clone(),
         per_channel,
@@ -94,9 +110,22 @@ fn measure_one(system: &System, primary: &Process, per_channel: usize, time: Dur
         cpu_us: cpu.as_secs_f64() * 1e6 / RECEPTIONS as f64,
         idle_bytes,
         busy_bytes,
-        quiet_p99_us: p99_us(quiet),
-        loud_p99_us: p99_us(loud),
-        loud_per_second: receptions as f64 / loud_took.as_secs_f64(),
+        quiet,
+        loud,
+    }
+}
+
+impl P99 {
+    /// Reads from both replicas for `time`.
+    fn of(here: &Process, elsewhere: &Process, time: Duration) -> Self {
+        let (here, elsewhere) = (here.port, elsewhere.port);
+        std::thread::scope(|scope| {
+            let elsewhere = scope.spawn(move || read_for(elsewhere, time));
+            Self {
+                here: p99_us(read_for(here, time)),
+                elsewhere: p99_us(elsewhere.join().expect("no panic")),
+            }
+        })
     }
 }
 
@@ -296,22 +325,28 @@ impl Subscriber {
 
 fn table(all: &[Measured]) -> String {
     let mut text = format!(
-        "{SUBSCRIBERS} subscribers, payloads of {} bytes.\n\n| subscribers per channel | system | received/s | CPU per reception, µs | memory per idle subscriber, bytes | after traffic, bytes | p99 of GET alone, µs | p99 of GET beside {RECEPTIONS_PER_SECOND} receptions/s, µs | received/s in that time |\n|---|---|---|---|---|---|---|---|---|\n",
+        "{SUBSCRIBERS} subscribers, payloads of {} bytes.\n\n| subscribers per channel | system | received/s | CPU per reception, µs | memory per idle subscriber, bytes | after traffic, bytes |\n|---|---|---|---|---|---|\n",
         PAYLOAD.len()
     );
     for one in all {
         text += &format!(
-            "| {} | {} | {:.0} | {:.2} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} |\n",
-            one.per_channel,
-            one.system,
-            one.per_second,
-            one.cpu_us,
-            one.idle_bytes,
-            one.busy_bytes,
-            one.quiet_p99_us,
-            one.loud_p99_us,
-            one.loud_per_second,
+            "| {} | {} | {:.0} | {:.2} | {:.0} | {:.0} |\n",
+            one.per_channel, one.system, one.per_second, one.cpu_us, one.idle_bytes, one.busy_bytes,
         );
+    }
+    text += &format!(
+        "\np99 of {READS_PER_SECOND} GET/s by one client, µs, and in the same time at another replica without subscribers.\n\n| subscribers per channel | system | receptions/s wanted | received/s | p99 | p99 elsewhere |\n|---|---|---|---|---|---|\n"
+    );
+    for one in all {
+        let quiet = (0, 0.0, &one.quiet);
+        let loud = PACES.iter().zip(&one.loud);
+        let loud = loud.map(|(pace, loud)| (*pace, loud.per_second, &loud.reads));
+        for (pace, per_second, reads) in std::iter::once(quiet).chain(loud) {
+            text += &format!(
+                "| {} | {} | {pace} | {per_second:.0} | {:.0} | {:.0} |\n",
+                one.per_channel, one.system, reads.here, reads.elsewhere,
+            );
+        }
     }
     for pair in all.chunks(2) {
         if let [ours, theirs] = pair {
