@@ -1,12 +1,12 @@
 //! Every item of the face is used by a test here or by an example of the documentation, as a program outside the crate uses it.
 
 use super::*;
+use redtail::WaitError;
 use redtail::config::{
     AckPolicy, Address, AddressError, Dialect, Encodings, Family, Fsync, Link, Login, Node,
     Password, Prefer, RdbCompression, Relief, ResyncMemory, ResyncPolicy, Secret, Sentinels,
     SettingError, SpoolLimits, State, Timing, Tls, Upstream,
 };
-use redtail::WaitError;
 use redtail::status::{self, Mode, Point, ReplId};
 use std::collections::BTreeSet;
 use std::fs;
