@@ -22,21 +22,20 @@ use crate::feed::{Change, Class, Dial, Fact, Feed, Interest, Listener, Lost, New
 /// How long the courier listens on once nobody wants anything: clients come and go.
 const LINGER: Duration = Duration::from_secs(10);
 
-/// Receptions after which those who got something are woken.
+/// Receptions after which other tasks get a turn, and those who got something may be woken.
 const TURN_RECEPTIONS: usize = 1024;
 
+/// Receptions of each connection, on average, after which all are woken: one write takes as long as some hundred receptions, so
+/// messages that have come together are written together. But the first must not wait for long.
+const WRITTEN_TOGETHER: usize = 16;
+
 /// How many connections are woken before other tasks get a turn: a reader's request waits for the writes of this many, which take
-/// some microseconds each.
-const WOKEN_AT_ONCE: usize = 16;
+/// some microseconds each. Fewer than the tasks that the runtime of `redtail serve` runs before it looks for new requests, because
+/// the courier goes on only then: what it has woken by that time must have run.
+const WOKEN_AT_ONCE: usize = 4;
 
-/// Wakes all, a few at a time.
-async fn wake(woken: &mut Woken) {
-    while woken.wake(WOKEN_AT_ONCE) {
-        tokio::task::yield_now().await;
-    }
-}
-
-/// What handing out a batch needs.
+/// What is handed out together.
+#[derive(Default)]
 struct Round {
     dialect: Dialect,
     /// The keyspace notifications to publish.
@@ -45,6 +44,10 @@ struct Round {
     woken: Woken,
     /// Keys for the clients that want to know of all changes.
     broadcast: Broadcast,
+    /// Receptions since other tasks had a turn.
+    turn: usize,
+    /// Receptions before that since the last wake.
+    unwoken: usize,
 }
 
 /// What the courier listens with.
@@ -137,23 +140,28 @@ impl Server {
 
     async fn carry(&self, stop: CancellationToken) {
         let mut listener = self.courier.listener.lock().await;
-        let mut wanted_at = Instant::now();
-        loop {
-            let news = tokio::select! {
-                () = stop.cancelled() => return,
-                news = listener.next() => news,
-                () = tokio::time::sleep(LINGER) => {
-                    self.rest(&mut wanted_at);
-                    continue;
+        let (mut round, mut wanted_at) = (Round::default(), Instant::now());
+        while !stop.is_cancelled() {
+            self.rest(&mut wanted_at);
+            let news = match listener.try_next() {
+                Ok(Some(news)) => Ok(news),
+                // Whatever has come in the meantime is handed out together.
+                Ok(None) => {
+                    self.finish(&mut round).await;
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        news = listener.next() => news,
+                        () = tokio::time::sleep(LINGER) => continue,
+                    }
                 }
+                Err(Lost) => Err(Lost),
             };
             match news {
-                Ok(news) => self.hand_out(&news).await,
+                Ok(news) => self.hand_out(&news, &mut round).await,
                 Err(Lost) => self.lose_all(
                     "the primary sent messages faster than they could be handed out: disconnected all subscribers, because some messages are lost",
                 ),
             }
-            self.rest(&mut wanted_at);
         }
     }
 
@@ -166,31 +174,35 @@ impl Server {
         }
     }
 
-    async fn hand_out(&self, news: &News) {
-        let mut round = self.round();
-        let mut received = 0;
+    async fn hand_out(&self, news: &News, round: &mut Round) {
+        self.begin(round);
         for change in news.changes(self.courier.heard()) {
-            received += 1 + self.hand(change, &mut round);
-            if received >= TURN_RECEPTIONS {
-                received = 0;
-                wake(&mut round.woken).await;
+            round.turn += 1 + self.hand(change, round);
+            if round.turn >= TURN_RECEPTIONS {
+                round.unwoken += std::mem::take(&mut round.turn);
+                if round.unwoken >= round.woken.count() * WRITTEN_TOGETHER {
+                    self.finish(round).await;
+                }
+                tokio::task::yield_now().await;
             }
         }
-        wake(&mut round.woken).await;
+    }
+
+    /// Lets those write who got something.
+    async fn finish(&self, round: &mut Round) {
         self.statistics
             .tracking
             .broadcast(self, &mut round.broadcast);
+        round.unwoken = 0;
+        while round.woken.wake(WOKEN_AT_ONCE) {
+            tokio::task::yield_now().await;
+        }
     }
 
-    fn round(&self) -> Round {
-        let dialect = self.dialect_now();
-        Round {
-            dialect,
-            events: self.tunables.event_flags().known_to(dialect),
-            channels: Channels::default(),
-            woken: Woken::default(),
-            broadcast: Broadcast::default(),
-        }
+    /// Prepares `round` for what comes now: another generation may speak another dialect.
+    fn begin(&self, round: &mut Round) {
+        round.dialect = self.dialect_now();
+        round.events = self.tunables.event_flags().known_to(round.dialect);
     }
 
     /// Hands out one change. Those who get something are woken later. Returns how many clients have received something.
@@ -259,7 +271,8 @@ impl Server {
 
     /// Publishes that a client has read an absent key.
     fn hand_miss(&self, db: usize, key: &[u8]) {
-        let mut round = self.round();
+        let mut round = Round::default();
+        self.begin(&mut round);
         if round.events.publishes(Class::KEY_MISS) {
             let name = "keymiss";
             self.publish(Event { db, name, key }, &mut round);

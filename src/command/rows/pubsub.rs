@@ -285,6 +285,12 @@ impl Tables {
 pub struct Woken(VecDeque<Arc<Inbox>>);
 
 impl Woken {
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Wakes some of them, at most `most`. Returns whether there are more.
     pub fn wake(&mut self, most: usize) -> bool {
         for inbox in self.0.drain(..most.min(self.0.len())) {
