@@ -38,8 +38,8 @@ use crate::resp::{
 };
 use crate::store::{Fetch, KeyHash};
 
-/// The initial room for requests on a connection.
-const READ_BYTES_FIRST: usize = 4 << 10;
+/// The initial room for requests on a connection. An idle connection keeps it, and most requests are far smaller.
+const READ_BYTES_FIRST: usize = 1 << 10;
 
 /// Maximum room for one read. The room grows when reads fill it.
 const READ_BYTES_MAX: usize = 64 << 10;
