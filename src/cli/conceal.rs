@@ -27,7 +27,11 @@ const OTHERS: &[(&str, &str)] = &[
 ];
 
 /// Commands whose only argument that is no flag is an address, with its variable.
-const ADDRESSED: &[(&str, &str)] = &[("status", "REDTAIL_ADDRESS"), ("tail", "REDTAIL_PRIMARY")];
+const ADDRESSED: &[(&[&str], &str)] = &[
+    (&["status"], "REDTAIL_ADDRESS"),
+    (&["tail"], "REDTAIL_PRIMARY"),
+    (&["rdb", "pull"], "REDTAIL_PRIMARY"),
+];
 
 /// Flags of these commands whose values may look like an address with a password.
 const NO_ADDRESSES: &[&str] = &[
@@ -37,6 +41,11 @@ const NO_ADDRESSES: &[&str] = &[
     "--primary-user",
     "--state-dir",
     "--config",
+    "--output",
+    "-o",
+    "--regex",
+    "--except",
+    "--type",
 ];
 
 /// Arguments without passwords, and the variables that now hold them.
@@ -72,9 +81,8 @@ fn concealed(mut arguments: impl Iterator<Item = OsString>) -> Concealed {
     let mut before = String::new();
     while let Some(argument) = arguments.next() {
         let text = argument.to_string_lossy().into_owned();
-        let command = concealed.arguments.first();
         let mut addressed = ADDRESSED.iter();
-        let asked = addressed.find(|(name, _)| command.is_some_and(|command| command == name));
+        let asked = addressed.find(|(command, _)| is_command(&concealed.arguments, command));
         let flag_before = std::mem::replace(&mut before, text.clone());
         if let Some((_, variable)) = asked
             && is_address(&text)
@@ -99,6 +107,12 @@ fn concealed(mut arguments: impl Iterator<Item = OsString>) -> Concealed {
     }
     addresses.pass_on(&mut concealed);
     concealed
+}
+
+/// Whether the arguments begin with the words of a command.
+fn is_command(arguments: &[OsString], command: &[&str]) -> bool {
+    let begin = arguments.get(..command.len());
+    begin.is_some_and(|begin| begin.iter().zip(command).all(|(one, word)| one == word))
 }
 
 /// Whether the text is an address with a login.
@@ -226,6 +240,21 @@ mod tests {
             variables,
             [("REDTAIL_PRIMARY", "rediss://u:p@h".to_owned())]
         );
+        let pull = [
+            "rdb",
+            "pull",
+            "-o",
+            "a@b.rdb",
+            "redis://u:p@h",
+            "--except",
+            "c@*",
+        ];
+        let (arguments, variables) = conceal(&pull);
+        assert_eq!(
+            arguments,
+            ["rdb", "pull", "-o", "a@b.rdb", "--except", "c@*"]
+        );
+        assert_eq!(variables, [("REDTAIL_PRIMARY", "redis://u:p@h".to_owned())]);
         let (arguments, variables) = conceal(&["status", "127.0.0.1:7"]);
         assert_eq!((arguments.len(), variables.len()), (2, 0));
     }
@@ -235,7 +264,7 @@ mod tests {
         for arguments in [
             &["serve", "--listen", "x", "--primary", "redis://h:1"][..],
             &["serve", "--primary"],
-            &["rdb", "check", "--help"],
+            &["rdb", "check", "a@b.rdb"],
             &[],
         ] {
             assert_eq!(

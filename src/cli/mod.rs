@@ -10,6 +10,7 @@ pub mod config;
 pub mod config_check;
 pub mod demo;
 pub mod log;
+pub mod login;
 pub mod man;
 mod mistake;
 #[cfg(not(feature = "http"))]
@@ -70,10 +71,11 @@ enum Config {
 
 #[derive(Subcommand)]
 enum Rdb {
-    /// Decodes a whole dump and reports what it holds, or where it is broken
+    /// Decodes whole dumps and reports what they hold, or where they are broken
+    #[command(after_help = rdb::CHECK_CODES)]
     Check(rdb::Check),
-    /// Prints a dump as JSON, one line per key
-    #[command(after_long_help = rdb::JSON_FORMAT)]
+    /// Prints dumps as JSON, one line per key
+    #[command(after_help = rdb::READS, after_long_help = rdb::json_help())]
     Json(rdb::Json),
     /// Counts keys, elements and bytes by type, encoding, database, expiry and size
     #[command(after_help = rdb::READS)]
@@ -96,12 +98,12 @@ enum Rdb {
     /// Writes a new dump with some of the keys
     #[command(after_help = rdb::READS)]
     Filter(rdb::Filter),
-    /// Answers reads from a dump, with no server behind it
+    /// Answers reads from dumps, with no server behind them
     #[command(after_help = rdb::SERVE_ENDS)]
     Serve(rdb::Serve),
     /// Takes a dump from a live primary, as a replica takes it
     #[command(after_help = rdb::PULL_ENDS)]
-    Pull(rdb::Pull),
+    Pull(Box<rdb::Pull>),
     /// Prints the commands that create the keys again, for redis-cli --pipe
     #[command(after_help = rdb::READS)]
     Resp(rdb::Resp),

@@ -68,7 +68,7 @@ impl<W: Write> Copier<W> {
         takes: &mut dyn FnMut(&Key<'_>) -> bool,
     ) -> Result<Summary, Error> {
         let mut choice = Choice { takes, taken: None };
-        let mut reader = Reader::new(ReadSource::new(from));
+        let mut reader = Reader::new(ReadSource::new(from)).lending();
         let mut parts = Parts::new(&mut choice);
         let (mut attributes, mut begun) = (Vec::new(), false);
         let summary = decode_records(&mut reader, &mut parts, &mut |parts, kind, bytes| {

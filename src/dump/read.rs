@@ -79,7 +79,7 @@ impl<F: FnMut(Key<'_>) -> Result<(), BoxError>> Visitor for F {
 /// each part by itself goes; only the checksum at the end proves the whole. A value that servers load in spite of a flaw is an
 /// error here. A duplicate key in a database is not noticed.
 pub fn read(from: impl Read, visitor: &mut (impl Visitor + ?Sized)) -> Result<Summary, Error> {
-    let mut reader = Reader::new(ReadSource::new(from));
+    let mut reader = Reader::new(ReadSource::new(from)).lending();
     let mut parts = Parts::new(visitor);
     decode(&mut reader, &mut parts).map_err(Error::new)
 }
@@ -227,7 +227,8 @@ fn check_members(object: &Object<'_>) -> Result<(), Unsound> {
     else {
         return Ok(());
     };
-    let mut seen = HashSet::with_hasher(ahash::RandomState::new());
+    // There are as many records as have arrived.
+    let mut seen = HashSet::with_capacity_and_hasher(records.len(), ahash::RandomState::new());
     if records.iter().all(|record| seen.insert(record.key)) {
         Ok(())
     } else {

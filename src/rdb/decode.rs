@@ -227,7 +227,6 @@ pub(crate) fn decode_records<S: Source, K: Sink>(
     let mut bytes = Vec::new();
     decoder.reader.record();
     while let Some(number) = decoder.step()? {
-        bytes.clear();
         decoder.reader.recorded(&mut bytes);
         let kind = Record::of(number, decoder.is_valkey());
         record(decoder.sink, kind, &bytes).map_err(|error| decoder.reader.error(error))?;

@@ -111,7 +111,7 @@ impl<S: Source> Reader<S> {
             Length::Plain(length) => {
                 let len = self.within(at, length, STRING_BYTES_MAX)?;
                 let end = self.position() + length;
-                if len > GIVEN_AWAY_BYTES_MIN && !self.has(len) {
+                if self.gives_away && len > GIVEN_AWAY_BYTES_MIN && !self.has(len) {
                     let content = self.position();
                     let taken = self.take_vec(len);
                     let taken = taken.map_err(|error| error.in_string(at, content, len));
@@ -121,8 +121,10 @@ impl<S: Source> Reader<S> {
             }
             Length::Code(LZF) => {
                 let mut long = None;
+                let gives_away = self.gives_away;
                 self.inflate(at, STRING_BYTES_MAX, None, |out| {
-                    long = (out.len() > GIVEN_AWAY_BYTES_MIN).then(|| std::mem::take(out));
+                    let is_long = gives_away && out.len() > GIVEN_AWAY_BYTES_MIN;
+                    long = is_long.then(|| std::mem::take(out));
                 })?;
                 let end = self.position();
                 match long {

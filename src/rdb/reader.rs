@@ -29,6 +29,8 @@ pub struct Reader<S> {
     recorded: Option<Vec<u8>>,
     /// Bytes of `chunk` that were read before the recording began or are in it.
     record_from: usize,
+    /// Whether strings that are kept are moved out of the buffers if that saves a copy.
+    pub(super) gives_away: bool,
     /// The last decompressed string.
     pub(super) inflated: Vec<u8>,
     reading: &'static str,
@@ -47,9 +49,17 @@ impl<S: Source> Reader<S> {
             scratch: Vec::new(),
             recorded: None,
             record_from: 0,
+            gives_away: true,
             inflated: Vec::new(),
             reading: "the input",
         }
+    }
+
+    /// Only lends strings from now on, for a receiver that keeps none: long ones then share one buffer.
+    #[must_use]
+    pub const fn lending(mut self) -> Self {
+        self.gives_away = false;
+        self
     }
 
     /// Makes positions and the checksum count from here.
@@ -79,10 +89,13 @@ impl<S: Source> Reader<S> {
         self.record_from = self.at;
     }
 
-    /// Returns what was read since the recording began, and begins another.
+    /// Replaces `into` with what was read since the recording began, and begins another.
     pub(super) fn recorded(&mut self, into: &mut Vec<u8>) {
         if let Some(earlier) = &mut self.recorded {
-            into.append(earlier);
+            // The longer copy changes hands, and no second one of a large value stays.
+            std::mem::swap(earlier, into);
+            earlier.clear();
+            earlier.shrink_to(PREALLOCATED_BYTES_MAX);
         }
         into.extend_from_slice(
             self.chunk
@@ -248,7 +261,7 @@ impl<S: Source> Reader<S> {
     #[cold]
     fn stitch(&mut self, len: usize) -> Result<(), Error> {
         self.scratch.clear();
-        self.scratch.shrink_to(PREALLOCATED_BYTES_MAX);
+        self.scratch.shrink_to(len.max(PREALLOCATED_BYTES_MAX));
         self.scratch.reserve(len.min(PREALLOCATED_BYTES_MAX));
         loop {
             let missing = len - self.scratch.len();
@@ -256,15 +269,35 @@ impl<S: Source> Reader<S> {
             self.at = self.chunk.len().min(start.saturating_add(missing));
             self.scratch
                 .extend_from_slice(self.chunk.get(start..self.at).unwrap_or_default());
-            if self.scratch.len() == len {
+            let missing = len - self.scratch.len();
+            if missing == 0 {
                 return Ok(());
             }
-            self.next_chunk()?;
+            if missing < DIRECT_BYTES || !self.append()? {
+                self.next_chunk()?;
+            }
         }
     }
 
-    /// Fetches the next chunk. All of the current one has been read.
-    fn next_chunk(&mut self) -> Result<(), Error> {
+    /// Reads on into the scratch buffer, without a chunk in between. All of the current chunk has been read. Returns whether the
+    /// source could.
+    fn append(&mut self) -> Result<bool, Error> {
+        self.leave_chunk();
+        let start = self.scratch.len();
+        // Summed in small parts, while they are in the processor's cache.
+        let appended = self.source.append(&mut self.scratch, DIRECT_BYTES);
+        let bytes = self.scratch.get(start..).unwrap_or_default();
+        self.crc = crc64::update(self.crc, bytes);
+        self.base = self.base.wrapping_add(to_u64(bytes.len()));
+        if let Some(recorded) = &mut self.recorded {
+            recorded.extend_from_slice(bytes);
+        }
+        let appended = appended.map_err(|error| self.error(error))?;
+        Ok(appended > 0)
+    }
+
+    /// Gives up the current chunk, all of which has been read.
+    fn leave_chunk(&mut self) {
         self.checksum();
         if let Some(recorded) = &mut self.recorded {
             let rest = self.chunk.get(self.record_from..self.at);
@@ -273,8 +306,13 @@ impl<S: Source> Reader<S> {
         }
         self.base = self.base.wrapping_add(to_u64(self.chunk.len()));
         (self.at, self.summed) = (0, 0);
-        // Dropped before the next chunk is requested, so that the source can reuse its memory.
         self.chunk = Bytes::new();
+    }
+
+    /// Fetches the next chunk. All of the current one has been read.
+    fn next_chunk(&mut self) -> Result<(), Error> {
+        // Before the next chunk is requested, so that the source can reuse its memory.
+        self.leave_chunk();
         self.chunk = self
             .source
             .next_chunk()
@@ -287,6 +325,9 @@ impl<S: Source> Reader<S> {
         }
     }
 }
+
+/// As many bytes of a long string are read at once, past the chunks.
+const DIRECT_BYTES: usize = 256 << 10;
 
 fn to_u64(len: usize) -> u64 {
     u64::try_from(len).unwrap_or(u64::MAX)

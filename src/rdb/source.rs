@@ -11,11 +11,25 @@ pub trait Source {
     /// # Errors
     /// The error of the underlying file or connection. The reader stops at the first one.
     fn next_chunk(&mut self) -> io::Result<Bytes>;
+
+    /// Appends up to `len` of the next bytes to `into`, without a chunk in between. Returns how many; 0 if this source only has
+    /// chunks, or at the end of the input.
+    ///
+    /// # Errors
+    /// Those of [`next_chunk`](Self::next_chunk).
+    fn append(&mut self, into: &mut Vec<u8>, len: usize) -> io::Result<usize> {
+        let _ = (into, len);
+        Ok(0)
+    }
 }
 
 impl<S: Source + ?Sized> Source for &mut S {
     fn next_chunk(&mut self) -> io::Result<Bytes> {
         (**self).next_chunk()
+    }
+
+    fn append(&mut self, into: &mut Vec<u8>, len: usize) -> io::Result<usize> {
+        (**self).append(into, len)
     }
 }
 
@@ -72,6 +86,7 @@ impl<R: Read> Source for ReadSource<R> {
         let read = loop {
             match self.from.read(&mut self.buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if ended(&error) => break 0,
                 other => break other?,
             }
         };
@@ -81,4 +96,19 @@ impl<R: Read> Source for ReadSource<R> {
         self.buffer.clear();
         Ok(chunk)
     }
+
+    fn append(&mut self, into: &mut Vec<u8>, len: usize) -> io::Result<usize> {
+        let before = into.len();
+        let limit = u64::try_from(len).unwrap_or(u64::MAX);
+        match self.from.by_ref().take(limit).read_to_end(into) {
+            // What came before the end is there.
+            Err(error) if ended(&error) => Ok(into.len() - before),
+            other => other,
+        }
+    }
+}
+
+/// Whether a decompressor says that its own input has ended too early. What it returned before is whole.
+fn ended(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::UnexpectedEof
 }

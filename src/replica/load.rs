@@ -3,6 +3,7 @@
 //! The end of the RDB is found by decoding it, never by searching for the mark, because a value may contain the mark.
 
 use std::borrow::Cow;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -14,7 +15,7 @@ use crate::command::ReplayScripts;
 use crate::dialect::Dialect;
 use crate::feed::Feed;
 use crate::limits::HANDSHAKE_LINE_BYTES_MAX;
-use crate::rdb::decode::{Checksum, Sink, UNKNOWN_ATTACHED, decode};
+use crate::rdb::decode::{Checksum, Sink, Summary, UNKNOWN_ATTACHED, decode};
 use crate::rdb::error::Error as RdbError;
 use crate::rdb::error::SinkError;
 use crate::rdb::module::ModuleAux;
@@ -80,10 +81,19 @@ enum Refusal {
     Element(#[from] crate::value::Error),
     #[error("the primary uses database {0}; allow it with --databases {1} or more")]
     Database(u64, u64),
+    #[error("a dump of version {0} cannot be served with one of version {1}")]
+    Version(Version, Version),
     #[error("{0:?} does not say which key's value is unknown")]
     Taint(String),
     #[error("{0:?} does not say which slots are being migrated")]
     Migration(String),
+}
+
+/// The dump cannot be opened.
+impl From<io::Error> for LoadError {
+    fn from(error: io::Error) -> Self {
+        Self::Rdb(RdbError::new(0, "the file", error))
+    }
 }
 
 impl From<Refusal> for SinkError {
@@ -159,11 +169,27 @@ pub(super) struct Kept<'a> {
     pub(super) scripting: Option<&'a Arc<dyn ReplayScripts>>,
 }
 
-/// Loads the dump that `from` returns, and serves it for ever: no primary changes it.
+impl Kept<'_> {
+    /// Empty keyspaces.
+    fn spaces(&self) -> Keyspaces {
+        Keyspaces::new(self.databases)
+            .tracking_access(self.tuning.tracks_access())
+            .feeding(Arc::clone(self.feed))
+    }
+}
+
+/// Loads the bytes of one more dump.
+type LoadNext<'l> = &'l mut dyn FnMut(Box<dyn io::Read>) -> Result<(), LoadError>;
+
+/// Loads the dumps that `read` passes to its argument, and serves them as one data set for ever: no primary changes it.
 ///
 /// # Errors
-/// [`LoadError`] with the byte offset and what was being read.
-pub fn serve_dump(from: impl std::io::Read, databases: usize) -> Result<Served, LoadError> {
+/// The error of `read`. Its argument returns a [`LoadError`] with the byte offset and what was being read, also if the dump has
+/// another version than the first, or a key that was loaded before.
+pub fn serve_dumps<E>(
+    databases: usize,
+    read: impl FnOnce(LoadNext<'_>) -> Result<(), E>,
+) -> Result<Served, E> {
     let (served, token) = Served::new(Arc::default());
     let kept = Kept {
         token: &token,
@@ -173,9 +199,16 @@ pub fn serve_dump(from: impl std::io::Read, databases: usize) -> Result<Served, 
         feed: served.feed(),
         scripting: None,
     };
-    let mut reader = Reader::new(ReadSource::new(from));
-    let loaded = rdb(&mut reader, kept, 0, &LoadFigures::default())?;
-    token.serve(&served, loaded.generation);
+    let (spaces, figures) = (kept.spaces(), LoadFigures::default());
+    let mut snapshot = Snapshot::new(&spaces, kept, 0, &figures);
+    read(&mut |from| {
+        let mut reader = Reader::new(ReadSource::new(from));
+        snapshot.read(&mut reader).map(drop)
+    })?;
+    let facts = snapshot.facts;
+    facts.report();
+    let generation = Arc::new(facts.generation(spaces, kept));
+    token.serve(&served, generation);
     Ok(served)
 }
 
@@ -265,16 +298,9 @@ fn rdb<S: Source>(
     announced: u64,
     figures: &LoadFigures,
 ) -> Result<Loaded, LoadError> {
-    let spaces = Keyspaces::new(kept.databases)
-        .tracking_access(kept.tuning.tracks_access())
-        .feeding(Arc::clone(kept.feed));
+    let spaces = kept.spaces();
     let mut snapshot = Snapshot::new(&spaces, kept, announced, figures);
-    reader.mark_start();
-    let summary = decode(reader, &mut snapshot)?;
-    snapshot
-        .loader
-        .finish()
-        .map_err(|error| reader.error(SinkError::from(Refusal::from(error))))?;
+    let summary = snapshot.read(reader)?;
     figures.keys.store(snapshot.keys, Ordering::Relaxed);
     figures.bytes.store(summary.bytes, Ordering::Relaxed);
     let facts = snapshot.facts;
@@ -336,6 +362,7 @@ fn up_to<S: Source>(reader: &mut Reader<S>, mark: &[u8; MARK_BYTES]) -> Result<u
 /// What the aux fields and functions of a snapshot say.
 #[derive(Default)]
 struct Facts {
+    version: Option<Version>,
     dialect: Option<Dialect>,
     stream_db: usize,
     libraries: Libraries,
@@ -369,6 +396,8 @@ struct Snapshot<'a> {
     /// Applies whatever the snapshot says.
     chosen_dialect: Option<Dialect>,
     scripting: Option<&'a Arc<dyn ReplayScripts>>,
+    /// How many libraries the RDBs before this one had.
+    earlier_libraries: usize,
     facts: Facts,
 }
 
@@ -429,12 +458,36 @@ impl<'a> Snapshot<'a> {
             keys: 0,
             chosen_dialect: kept.dialect,
             scripting: kept.scripting,
+            earlier_libraries: 0,
             facts: Facts::default(),
         }
     }
 }
 
 impl Snapshot<'_> {
+    /// Reads one RDB into the generation. Others may follow.
+    fn read<S: Source>(&mut self, reader: &mut Reader<S>) -> Result<Summary, LoadError> {
+        let refused = |reader: &Reader<S>, error: LoaderError| {
+            reader.error(SinkError::from(Refusal::from(error)))
+        };
+        // Keys before the first SELECTDB belong to database 0.
+        let selected = self.loader.select(0);
+        selected.map_err(|error| refused(reader, error))?;
+        reader.mark_start();
+        let summary = decode(reader, self)?;
+        let finished = self.loader.finish();
+        finished.map_err(|error| refused(reader, error))?;
+        self.earlier_libraries = self.facts.libraries.all().map_or(0, <[_]>::len);
+        Ok(summary)
+    }
+
+    /// Whether an earlier dump has the same library. The primaries of a cluster have the same ones.
+    fn has_library(&self, code: &[u8]) -> bool {
+        let all = self.facts.libraries.all().unwrap_or_default();
+        let mut earlier = all.iter().take(self.earlier_libraries);
+        earlier.any(|library| library.code == code)
+    }
+
     /// Keeps a script that the server knows: the stream may call it by its digest. Source: redis 6.0 rdb.c, `rdbLoadRio`.
     fn keep_script(&self, code: &[u8]) {
         let dialect = self.chosen_dialect.or(self.facts.dialect);
@@ -503,6 +556,10 @@ fn used_at_s(idle_s: Option<u64>) -> u32 {
 
 impl Sink for Snapshot<'_> {
     fn version(&mut self, version: Version) -> Result<(), SinkError> {
+        match self.facts.version.replace(version) {
+            Some(first) if first != version => return Err(Refusal::Version(version, first).into()),
+            _ => {}
+        }
         self.facts.writer = version.dialect();
         if !version.is_known() {
             tracing::warn!(
@@ -588,6 +645,9 @@ impl Sink for Snapshot<'_> {
     }
 
     fn function(&mut self, code: &[u8]) -> Result<(), SinkError> {
+        if self.has_library(code) {
+            return Ok(());
+        }
         let added = self
             .facts
             .libraries

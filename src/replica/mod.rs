@@ -47,7 +47,7 @@ pub use figures::{Fault, Figures, Held, History, LoadFigures, StreamFigures, Swe
 pub use handle::{Config, Database, EXPIRED_GRACE, Error, Prepared, Replica, Scan};
 #[cfg(any(test, feature = "testing"))]
 pub use load::load_dump;
-pub use load::{LoadError, serve_dump};
+pub use load::{LoadError, serve_dumps};
 pub use passed::{PROVIDER_COMMANDS, Passed};
 pub use pull::{Incoming, pull};
 pub use pulse::{Pulse, STUCK_AFTER};

@@ -1,72 +1,248 @@
 //! `redtail rdb check`: reports what a dump holds, or where it is broken.
 
-use super::{complain, now_ms, one_line, read};
-use crate::dump::{BoxError, Checksum, Error, Item, Key, Summary, Value, Visitor};
-use std::{
-    collections::BTreeMap,
-    fmt,
-    io::Write as _,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-/// Decodes a whole dump and reports what it holds, or where it is broken.
+use serde::Serialize;
+
+use super::input::Input;
+use super::output::{json, print};
+use super::table::number;
+use super::text::{Binary, Text};
+use super::{End, complain, complain_after, hint, now_ms, one_line};
+use crate::dump::{self, BoxError, Checksum, Error, Item, Key, Module, Summary, Value, Visitor};
+
+/// Decodes whole dumps and reports what they hold, or where they are broken.
+///
+/// Each dump has a report of its own, and a broken one does not keep the others from being checked. A compressed file is read to
+/// its end.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Check {
-    /// The dump, such as dump.rdb; - for standard input
-    pub file: PathBuf,
+    #[command(flatten)]
+    input: Input,
+    /// Print one JSON object for each dump
+    #[arg(long)]
+    json: bool,
 }
 
-/// Runs `redtail rdb check`. Prints a report and returns 0, or prints one line on standard error and returns 1.
+/// What follows the help.
+pub const CODES: &str = "\
+A file compressed by gzip, zstd or lz4 is read directly; offsets in errors are then those of the dump inside.
+Exit codes: 0 all dumps are sound; 1 a dump is broken or cannot be read; 2 wrong argument.";
+
+/// Runs `redtail rdb check`. Prints a report of each sound dump, and one line on standard error for each broken one. Returns 1 if
+/// one is broken.
 #[must_use]
 pub fn check(args: &Check) -> ExitCode {
-    match inspect(&args.file) {
-        Ok(report) => {
-            // A reader that closes the pipe (`| head`) does not make the dump bad.
-            let _gone = std::io::stdout().write_all(report.to_string().as_bytes());
-            ExitCode::SUCCESS
+    let all = args.input.every(inspect);
+    let text = match args.json {
+        true => all.iter().map(|checked| json(&checked.line())).collect(),
+        false => texts(&all),
+    };
+    let printed = print(&text, true);
+    all.iter().for_each(Checked::complain);
+    match all.iter().all(Checked::is_sound) {
+        true => printed,
+        false => ExitCode::FAILURE,
+    }
+}
+
+/// The reports of the sound dumps. If there are several dumps, each has a heading, and the last line counts all.
+fn texts(all: &[Checked]) -> String {
+    let mut text = String::new();
+    let (mut sound, mut keys) = (0, 0);
+    for checked in all {
+        let Ok(found) = &checked.result else { continue };
+        if all.len() > 1 {
+            let _infallible = writeln!(text, "dump       {}", checked.file.display());
         }
-        Err(error) => {
-            complain(&args.file, &error);
-            ExitCode::FAILURE
+        let _infallible = write!(text, "{}", Report(found, &checked.contents));
+        sound += usize::from(checked.is_sound());
+        keys += found.summary.keys;
+    }
+    if all.len() > 1 {
+        let (count, keys) = (all.len(), number(keys));
+        let _infallible = writeln!(
+            text,
+            "all        {sound} of {count} dumps are sound: {keys} keys"
+        );
+    }
+    text
+}
+
+/// One dump.
+struct Checked {
+    file: PathBuf,
+    /// What the whole keys are.
+    contents: Contents,
+    result: Result<Found, Error>,
+}
+
+/// What a sound dump is.
+struct Found {
+    summary: Summary,
+    bytes_after: u64,
+    /// The error of the decompressor after the dump.
+    damage_after: Option<io::Error>,
+}
+
+fn inspect(file: &Path, from: io::Result<Box<dyn Read>>) -> Checked {
+    let mut contents = Contents::default();
+    let result = from
+        .map_err(Error::from)
+        .and_then(|from| found(file, from, &mut contents));
+    Checked {
+        file: file.to_owned(),
+        contents,
+        result,
+    }
+}
+
+fn found(file: &Path, from: Box<dyn Read>, contents: &mut Contents) -> Result<Found, Error> {
+    let mut from = Counted { from, bytes: 0 };
+    let summary = dump::read(&mut from, contents)?;
+    // Only the dump itself is read from standard input, which need not end.
+    if file == Path::new("-") {
+        return Ok(Found {
+            summary,
+            bytes_after: 0,
+            damage_after: None,
+        });
+    }
+    let rest = io::copy(&mut from, &mut io::sink());
+    Ok(Found {
+        summary,
+        bytes_after: from.bytes.saturating_sub(summary.bytes),
+        damage_after: rest.err(),
+    })
+}
+
+/// Counts the bytes that are read.
+struct Counted {
+    from: Box<dyn Read>,
+    bytes: u64,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(buffer)?;
+        self.bytes += read as u64;
+        Ok(read)
+    }
+}
+
+impl Checked {
+    fn is_sound(&self) -> bool {
+        matches!(&self.result, Ok(found) if found.damage_after.is_none())
+    }
+
+    /// Says what is wrong, if anything is.
+    fn complain(&self) {
+        match &self.result {
+            Err(error) => complain(&self.file, error),
+            Ok(found) => {
+                if let Some(error) = &found.damage_after {
+                    complain_after(&self.file, error);
+                }
+            }
+        }
+    }
+
+    fn line(&self) -> Line<'_> {
+        let found = self.result.as_ref().ok();
+        let summary = found.map(|found| &found.summary);
+        Line {
+            file: self.file.display().to_string(),
+            is_sound: self.is_sound(),
+            version: summary.map(|summary| summary.version.to_string()),
+            bytes: summary.map(|summary| summary.bytes),
+            checksum: summary.map(|summary| match summary.checksum {
+                Checksum::Verified(_) => "verified",
+                Checksum::Disabled => "disabled",
+                Checksum::Absent => "none",
+            }),
+            keys: self.contents.databases.values().map(|keys| keys.all).sum(),
+            empty_keys_skipped: summary.map(|summary| summary.empty_keys_skipped),
+            bytes_after: found.map(|found| found.bytes_after),
+            contents: &self.contents,
+            error: self
+                .result
+                .as_ref()
+                .err()
+                .map(|error| Fault::of(&self.file, error)),
+            damage_after: found
+                .and_then(|found| found.damage_after.as_ref())
+                .map(ToString::to_string),
         }
     }
 }
 
-fn inspect(file: &Path) -> Result<Report, Error> {
-    let mut contents = Contents::default();
-    let summary = read(file, &mut contents)?;
-    // From standard input, only the dump itself is read.
-    let whole = std::fs::metadata(file).map_or(summary.bytes, |file| file.len());
-    Ok(Report {
-        summary,
-        contents,
-        bytes_after: whole.saturating_sub(summary.bytes),
-    })
+/// A dump as JSON. Of a broken dump, the counts are those of the whole keys before the damage, and what is not known is null.
+#[derive(Serialize)]
+struct Line<'a> {
+    file: String,
+    #[serde(rename = "sound")]
+    is_sound: bool,
+    version: Option<String>,
+    bytes: Option<u64>,
+    checksum: Option<&'static str>,
+    keys: u64,
+    empty_keys_skipped: Option<u64>,
+    bytes_after: Option<u64>,
+    #[serde(flatten)]
+    contents: &'a Contents,
+    error: Option<Fault<'a>>,
+    damage_after: Option<String>,
 }
 
-/// The report.
-struct Report {
-    summary: Summary,
-    contents: Contents,
-    bytes_after: u64,
+/// Where and why a dump is broken, and what to do.
+#[derive(Serialize)]
+struct Fault<'a> {
+    offset: u64,
+    reading: &'static str,
+    key: Option<Text<'a>>,
+    cause: String,
+    hint: &'static str,
 }
+
+impl<'a> Fault<'a> {
+    fn of(file: &Path, error: &'a Error) -> Self {
+        Self {
+            offset: error.offset(),
+            reading: error.reading(),
+            key: error.key().map(|name| Text {
+                item: Item::Bytes(name),
+                binary: Binary::Escape,
+            }),
+            cause: error.cause().to_string(),
+            hint: hint(error, &End::of(file)),
+        }
+    }
+}
+
+/// The report of a sound dump.
+struct Report<'a>(&'a Found, &'a Contents);
 
 /// What the dump holds.
-#[derive(Default)]
+#[derive(Default, Serialize)]
 struct Contents {
     aux: Vec<(String, String)>,
     databases: BTreeMap<u64, Keys>,
     /// The number of keys by type and by form.
-    types: BTreeMap<(&'static str, &'static str), u64>,
-    functions: Vec<String>,
+    types: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
+    libraries: Vec<String>,
+    module_data: u64,
     with_idle: u64,
     with_freq: u64,
 }
 
 /// The number of keys in one database.
-#[derive(Default)]
+#[derive(Default, Serialize)]
 struct Keys {
+    #[serde(rename = "keys")]
     all: u64,
     with_expiry: u64,
     expired: u64,
@@ -80,7 +256,7 @@ impl Visitor for Contents {
 
     fn library(&mut self, code: &[u8]) -> Result<(), BoxError> {
         let first_line = code.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        self.functions.push(one_line(first_line));
+        self.libraries.push(one_line(first_line));
         Ok(())
     }
 
@@ -91,7 +267,13 @@ impl Visitor for Contents {
         keys.expired += u64::from(key.expire_at_ms.is_some_and(|at| at <= now_ms()));
         self.with_idle += u64::from(key.idle_s.is_some());
         self.with_freq += u64::from(key.freq.is_some());
-        *self.types.entry(written_as(&key)).or_default() += 1;
+        let (kind, form) = written_as(&key);
+        *self.types.entry(kind).or_default().entry(form).or_default() += 1;
+        Ok(())
+    }
+
+    fn module_data(&mut self, _data: Module<'_>) -> Result<(), BoxError> {
+        self.module_data += 1;
         Ok(())
     }
 }
@@ -106,11 +288,9 @@ fn written_as(key: &Key<'_>) -> (&'static str, &'static str) {
     (key.value.kind(), form)
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            summary, contents, ..
-        } = self;
+        let Self(Found { summary, .. }, contents) = self;
         writeln!(f, "version    {}", summary.version)?;
         writeln!(f, "size       {} bytes", summary.bytes)?;
         match summary.checksum {
@@ -127,18 +307,19 @@ impl fmt::Display for Report {
     }
 }
 
-impl Report {
+impl Report<'_> {
     /// Writes the counts that are 0 for most dumps.
     fn fmt_odds(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(found, contents) = self;
         let odds = [
-            (self.contents.with_idle, "keys have an LRU idle time"),
-            (self.contents.with_freq, "keys have an LFU counter"),
+            (contents.with_idle, "keys have an LRU idle time"),
+            (contents.with_freq, "keys have an LFU counter"),
             (
-                self.summary.empty_keys_skipped,
+                found.summary.empty_keys_skipped,
                 "keys have no elements and were skipped",
             ),
-            (self.summary.module_aux, "pieces of module data"),
-            (self.bytes_after, "bytes follow the dump and were not read"),
+            (contents.module_data, "pieces of module data"),
+            (found.bytes_after, "bytes follow the dump"),
         ];
         odds.iter()
             .filter(|(count, _)| *count > 0)
@@ -162,10 +343,12 @@ impl fmt::Display for Contents {
                 "database   {db}: {all} keys, {with_expiry} with an expiry, {expired} of them expired"
             )?;
         }
-        for ((kind, form), count) in &self.types {
-            writeln!(f, "type       {kind}: {count} as {form}")?;
+        for (kind, forms) in &self.types {
+            for (form, count) in forms {
+                writeln!(f, "type       {kind}: {count} as {form}")?;
+            }
         }
-        self.functions
+        self.libraries
             .iter()
             .try_for_each(|line| writeln!(f, "function   {line}"))
     }
@@ -178,10 +361,7 @@ impl fmt::Display for Contents {
     reason = "a test may panic"
 )]
 mod tests {
-    use super::{
-        super::{End, hint},
-        *,
-    };
+    use super::*;
 
     fn fixture(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -189,16 +369,28 @@ mod tests {
             .join(name)
     }
 
+    fn checked(file: &Path) -> Checked {
+        let files = vec![file.to_owned()];
+        let input = Input { files, quiet: true };
+        input.every(inspect).pop().unwrap()
+    }
+
+    fn report(file: &Path) -> String {
+        let checked = checked(file);
+        let found = checked.result.as_ref().unwrap();
+        Report(found, &checked.contents).to_string()
+    }
+
     fn failure(bytes: &[u8]) -> String {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
-        let error = inspect(file.path()).err().unwrap();
+        let error = checked(file.path()).result.err().unwrap();
         format!("{error}; {}", hint(&error, &End::of(file.path())))
     }
 
     #[test]
     fn reports_what_a_dump_holds() {
-        let report = inspect(&fixture("redis-7.0.rdb")).unwrap().to_string();
+        let report = report(&fixture("redis-7.0.rdb"));
         for line in [
             "version    REDIS0010\n",
             ", verified\n",
@@ -259,25 +451,9 @@ mod tests {
 
     #[test]
     fn directories_and_missing_files_are_errors() {
-        assert!(
-            inspect(Path::new("/"))
-                .err()
-                .unwrap()
-                .to_string()
-                .contains("directory")
-        );
-        assert!(
-            inspect(Path::new("/nowhere/dump.rdb"))
-                .err()
-                .unwrap()
-                .to_string()
-                .contains("No such file")
-        );
-        assert_eq!(
-            check(&Check {
-                file: "/nowhere/dump.rdb".into()
-            }),
-            ExitCode::FAILURE
-        );
+        for (path, part) in [("/", "directory"), ("/nowhere/dump.rdb", "No such file")] {
+            let error = checked(Path::new(path)).result.err().unwrap();
+            assert!(error.to_string().contains(part), "{error}");
+        }
     }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::digest::{digest, elements, name_digest, of_place, place};
 use super::input::{Broken, Input};
+use super::output::WRITE_BYTES;
 use super::selection::{Selection, Selector};
 use super::spill::Spill;
 use super::table::number;
@@ -120,7 +121,7 @@ fn compare(args: &Diff, selector: &Selector<'_>) -> Result<Counts, Ended> {
         let sum = digest(key, !args.ignore_expiry).to_le_bytes();
         spill.add(&place(key.db, key.name), &[&[side][..], &sum].concat())
     })?;
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::with_capacity(WRITE_BYTES, io::stdout().lock());
     let (mut counts, mut changed) = (Counts::default(), HashSet::new());
     keys.read(sort, |part| {
         for (name, sides) in part {

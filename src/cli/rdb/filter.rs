@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::input::{Broken, Input};
+use super::output::WRITE_BYTES;
 use super::selection::Selection;
 use super::table::number;
 use crate::dump::Copier;
@@ -40,9 +41,6 @@ impl Output {
         self.output.display()
     }
 }
-
-/// The room for what is written.
-const WRITE_BYTES: usize = 256 << 10;
 
 /// A dump that is being written.
 pub(super) type Writing<W> = Copier<BufWriter<W>>;

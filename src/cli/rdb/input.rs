@@ -1,8 +1,9 @@
 //! What the subcommands read: files, standard input, compressed or not, several as one.
 
 use std::cell::Cell;
+use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Read};
+use std::io::{self, BufReader, Cursor, IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -40,48 +41,58 @@ impl Input {
         self.each(|from| dump::read(from, visitor))
     }
 
-    /// Loads the only dump with `load`.
-    ///
-    /// # Errors
-    /// Why it cannot be read.
-    pub(super) fn load<T, E: std::fmt::Display>(
-        &self,
-        load: impl FnOnce(Box<dyn Read>) -> Result<T, E>,
-    ) -> Result<T, Failure> {
-        let progress = Progress::new(self);
-        let file = self.files.first().map_or(Path::new("-"), PathBuf::as_path);
-        let failure = |error: &dyn std::fmt::Display| {
-            Failure::Runtime(format!("{}: {error}", file.display()))
-        };
-        let opened = progress.open(file).map_err(|error| failure(&error))?;
-        let loaded = load(opened).map_err(|error| failure(&error));
-        progress.end();
-        loaded
-    }
-
     /// Passes the bytes of all dumps to `read`, one dump after the other, like [`read`](Self::read).
     pub(super) fn each(
         &self,
-        mut read: impl FnMut(Box<dyn Read>) -> Result<Summary, Error>,
+        read: impl FnMut(Box<dyn Read>) -> Result<Summary, Error>,
     ) -> Result<Vec<Summary>, Broken> {
-        let progress = Progress::new(self);
-        let mut summaries = Vec::new();
-        for file in &self.files {
-            let opened = progress.open(file).map_err(Error::from);
-            match opened.and_then(&mut read) {
-                Ok(summary) => summaries.push(summary),
-                Err(error) => {
-                    progress.end();
-                    // The visitor's own error is reported where the output ends.
-                    if error.kind() != ErrorKind::Visitor {
-                        complain(file, &error);
-                    }
-                    return Err(Broken);
-                }
+        self.pass(read).map_err(|(file, error)| {
+            // The visitor's own error is reported where the output ends.
+            if error.kind() != ErrorKind::Visitor {
+                complain(file, &error);
             }
-        }
+            Broken
+        })
+    }
+
+    /// Passes the bytes of all dumps to `load`, one dump after the other.
+    ///
+    /// # Errors
+    /// Which dump cannot be loaded, and why.
+    pub(super) fn load<E: From<io::Error> + Display>(
+        &self,
+        load: impl FnMut(Box<dyn Read>) -> Result<(), E>,
+    ) -> Result<(), Failure> {
+        let failure =
+            |(file, error): (&Path, E)| Failure::Runtime(format!("{}: {error}", file.display()));
+        self.pass(load).map(drop).map_err(failure)
+    }
+
+    /// Passes each dump and its name to `read`. Returns what `read` makes of them.
+    pub(super) fn every<T>(
+        &self,
+        mut read: impl FnMut(&Path, io::Result<Box<dyn Read>>) -> T,
+    ) -> Vec<T> {
+        let progress = Progress::new(self);
+        let mut read = |file: &PathBuf| read(file, progress.open(file));
+        let all = self.files.iter().map(&mut read).collect();
         progress.end();
-        Ok(summaries)
+        all
+    }
+
+    /// Passes the bytes of all dumps to `read`, one dump after the other, until it fails.
+    fn pass<T, E: From<io::Error>>(
+        &self,
+        mut read: impl FnMut(Box<dyn Read>) -> Result<T, E>,
+    ) -> Result<Vec<T>, (&Path, E)> {
+        let progress = Progress::new(self);
+        let mut one = |file: &PathBuf| read(progress.open(file)?);
+        let files = self.files.iter();
+        let all = files
+            .map(|file| one(file).map_err(|error| (file.as_path(), error)))
+            .collect();
+        progress.end();
+        all
     }
 }
 
@@ -156,19 +167,93 @@ impl Read for Counted {
 /// The room for bytes before they are decompressed.
 const COMPRESSED_BYTES: usize = 256 << 10;
 
+/// How a dump is compressed.
+#[derive(Debug, Clone, Copy)]
+enum Compression {
+    Gzip,
+    Zstd,
+    Lz4,
+}
+
+/// The bytes that tell how a file is compressed.
+const MAGIC_BYTES: u64 = 4;
+
+impl Compression {
+    /// Returns how a file that starts like this is compressed; `None` if it is not.
+    const fn of(start: &[u8]) -> Option<Self> {
+        match start {
+            // Source: RFC 1952, section 2.3.1.
+            [0x1f, 0x8b, ..] => Some(Self::Gzip),
+            // Source: RFC 8878, section 3.1.1.
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
+            // Source: the LZ4 frame format, version 1.6.4.
+            [0x04, 0x22, 0x4d, 0x18, ..] => Some(Self::Lz4),
+            _ => None,
+        }
+    }
+}
+
+/// Whether the file is compressed. False if it cannot be read.
+pub(super) fn is_compressed(file: &Path) -> bool {
+    let start = File::open(file).and_then(|mut file| start(&mut file));
+    start.is_ok_and(|start| Compression::of(&start).is_some())
+}
+
+/// Reads the first bytes.
+fn start(from: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut start = Vec::new();
+    from.take(MAGIC_BYTES).read_to_end(&mut start)?;
+    Ok(start)
+}
+
 /// Decompresses what `from` returns if its first bytes are those of a compressed file.
-fn opened(from: impl Read + 'static) -> io::Result<Box<dyn Read>> {
-    let mut from = BufReader::with_capacity(COMPRESSED_BYTES, from);
-    let start = from.fill_buf()?;
-    Ok(match start {
-        // Source: RFC 1952, section 2.3.1.
-        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(from)),
-        // Source: RFC 8878, section 3.1.1.
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::stream::read::Decoder::with_buffer(from)?),
-        // Source: the LZ4 frame format, version 1.6.4.
-        [0x04, 0x22, 0x4d, 0x18, ..] => Box::new(lz4_flex::frame::FrameDecoder::new(from)),
-        _ => Box::new(from),
+fn opened(mut from: impl Read + 'static) -> io::Result<Box<dyn Read>> {
+    let start = start(&mut from)?;
+    let compression = Compression::of(&start);
+    let from = Cursor::new(start).chain(from);
+    let Some(compression) = compression else {
+        return Ok(Box::new(from));
+    };
+    let from = BufReader::with_capacity(COMPRESSED_BYTES, from);
+    Ok(match compression {
+        Compression::Gzip => decompressed(flate2::bufread::MultiGzDecoder::new(from)),
+        Compression::Zstd => decompressed(zstd::stream::read::Decoder::with_buffer(from)?),
+        Compression::Lz4 => decompressed(lz4_flex::frame::FrameDecoder::new(from)),
     })
+}
+
+fn decompressed(from: impl Read + 'static) -> Box<dyn Read> {
+    Box::new(Decompressed(from))
+}
+
+/// What a decompressor returns.
+struct Decompressed<R>(R);
+
+impl<R: Read> Read for Decompressed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // That of lz4 returns nothing at the end of each frame, and then goes on with the next one.
+        let read = match self.0.read(buffer) {
+            Ok(0) => self.0.read(buffer),
+            other => other,
+        };
+        read.map_err(damaged)
+    }
+}
+
+/// Makes an error of a decompressor [`InvalidData`](io::ErrorKind::InvalidData), and leaves those of the file and its end alone.
+fn damaged(error: io::Error) -> io::Error {
+    let is_other = error.raw_os_error().is_some()
+        || matches!(
+            error.kind(),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::Interrupted
+        );
+    match is_other {
+        true => error,
+        false => io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("the compressed data is damaged: {error}"),
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -189,12 +274,18 @@ mod tests {
         let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
         lz4.write_all(&plain).unwrap();
         let zstd = zstd::encode_all(&plain[..], 1).unwrap();
-        // Two members of gzip make one file, as parallel compressors write it.
+        // Two members of gzip make one file, as parallel compressors write it, and so do two frames of the others.
         let parts = plain.split_at(1000);
-        let members = [parts.0, parts.1].map(|part| {
+        let parts = [parts.0, parts.1];
+        let members = parts.map(|part| {
             let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             gzip.write_all(part).unwrap();
             gzip.finish().unwrap()
+        });
+        let frames = parts.map(|part| {
+            let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
+            lz4.write_all(part).unwrap();
+            lz4.finish().unwrap()
         });
         for form in [
             plain.clone(),
@@ -202,6 +293,10 @@ mod tests {
             lz4.finish().unwrap(),
             zstd,
             members.concat(),
+            frames.concat(),
+            parts
+                .map(|part| zstd::encode_all(part, 1).unwrap())
+                .concat(),
         ] {
             let mut read = Vec::new();
             opened(io::Cursor::new(form))

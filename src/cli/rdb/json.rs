@@ -1,7 +1,9 @@
 //! `redtail rdb json`: prints a dump as JSON, one line per key.
 
 use super::{
-    complain, read,
+    input::{Input, READS},
+    output::{WRITE_BYTES, finish},
+    selection::{Selection, Selector},
     text::{Binary, Text},
     value::Printed,
 };
@@ -10,25 +12,31 @@ use serde::Serialize;
 use std::{
     borrow::Cow,
     io::{self, BufWriter, Write},
-    path::PathBuf,
     process::ExitCode,
 };
 
-/// Prints a dump as JSON, one line per key.
+/// Prints dumps as JSON, one line per key.
 ///
-/// Keys appear in the order of the dump, including expired keys. For a broken dump, the keys before the damage are printed, then
+/// Keys appear in the order of the dumps, including expired keys. For a broken dump, the keys before the damage are printed, then
 /// the error as `rdb check` prints it, with exit code 1.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Json {
-    /// The dump, such as dump.rdb; - for standard input
-    pub file: PathBuf,
+    #[command(flatten)]
+    input: Input,
+    #[command(flatten)]
+    selection: Selection,
     /// How to write the bytes of keys, values, members, fields and names
     #[arg(long, value_enum, default_value_t)]
-    pub binary: Binary,
+    binary: Binary,
 }
 
-/// The description of the output, shown below the help.
-pub const FORMAT: &str = "\
+/// Returns what follows the long help.
+pub fn help() -> String {
+    format!("{FORMAT}\n\n{READS}")
+}
+
+/// The description of the output.
+const FORMAT: &str = "\
 Each line is an object:
   db        the database's number
   key       the key
@@ -61,34 +69,27 @@ or of anything that is not UTF-8, is written as \\x and two lower-case hexadecim
 string that a JSON reader returns and replace each \\\\ with one backslash and each \\xNN with that byte, from left to right. \
 (In the JSON text itself each of these backslashes is doubled again, as JSON requires.)";
 
-/// Runs `redtail rdb json`. Prints the keys and returns 0, or ends with one line on standard error and returns 1.
+/// Runs `redtail rdb json`. Prints the keys; returns 1 if a dump is broken.
 #[must_use]
 pub fn json(args: &Json) -> ExitCode {
+    let selector = match args.selection.prepare() {
+        Ok(selector) => selector,
+        Err(error) => return super::misused(&error),
+    };
     let mut lines = Lines {
-        out: BufWriter::new(io::stdout().lock()),
+        selector,
+        out: BufWriter::with_capacity(WRITE_BYTES, io::stdout().lock()),
         failure: None,
         binary: args.binary,
     };
-    let read = read(&args.file, &mut lines);
-    // Write the complete keys before the error.
+    let read = args.input.read(&mut lines);
     let flushed = lines.out.flush();
-    match (lines.failure.or(flushed.err()), read) {
-        // A reader that closes the pipe (`| head`) is not a failure.
-        (Some(failure), _) if failure.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        (Some(failure), _) => {
-            eprintln!("redtail: cannot write to standard output: {failure}");
-            ExitCode::FAILURE
-        }
-        (None, Err(error)) => {
-            complain(&args.file, &error);
-            ExitCode::FAILURE
-        }
-        (None, Ok(_)) => ExitCode::SUCCESS,
-    }
+    finish(lines.failure.map_or(flushed, Err), read.is_ok())
 }
 
 /// Prints keys as they are decoded.
-struct Lines<W> {
+struct Lines<'s, W> {
+    selector: Selector<'s>,
     out: W,
     /// The error that stopped the output.
     failure: Option<io::Error>,
@@ -109,8 +110,11 @@ struct Line<'a> {
     value: Printed<'a>,
 }
 
-impl<W: Write> Visitor for Lines<W> {
+impl<W: Write> Visitor for Lines<'_, W> {
     fn key(&mut self, key: Key<'_>) -> Result<(), BoxError> {
+        if !self.selector.takes(&key) {
+            return Ok(());
+        }
         let line = Line {
             db: key.db,
             key: Text {
@@ -135,7 +139,7 @@ impl<W: Write> Visitor for Lines<W> {
     }
 }
 
-impl<W: Write> Lines<W> {
+impl<W: Write> Lines<'_, W> {
     fn write(&mut self, line: &Line<'_>) -> io::Result<()> {
         serde_json::to_writer(&mut self.out, line)?;
         self.out.write_all(b"\n")
@@ -158,7 +162,9 @@ mod tests {
 
     /// Returns the lines for a dump with these keys.
     fn lines(keys: &[u8], binary: Binary) -> String {
+        let all = Selection::default();
         let mut lines = Lines {
+            selector: all.prepare().unwrap(),
             out: Vec::new(),
             failure: None,
             binary,

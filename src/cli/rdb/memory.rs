@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::digest::elements;
 use super::input::Input;
-use super::output::{finish, json};
+use super::output::{WRITE_BYTES, finish, json};
 use super::selection::{Selection, Selector};
 use super::stats::type_name;
 use super::text::{Binary, Text};
@@ -88,7 +88,7 @@ pub fn memory(args: &Memory) -> ExitCode {
     let mut rows = Rows {
         selector,
         args,
-        out: BufWriter::new(io::stdout().lock()),
+        out: BufWriter::with_capacity(WRITE_BYTES, io::stdout().lock()),
         failure: None,
     };
     let begun = match args.json {

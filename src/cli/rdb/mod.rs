@@ -27,20 +27,20 @@ mod table;
 mod text;
 mod value;
 
-use crate::dump::{self, Error, ErrorKind, Summary, Visitor};
+use crate::dump::{Error, ErrorKind};
 use std::fmt::Write as _;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(super) use text::base64_of;
 
-pub use check::{Check, check};
+pub use check::{CODES as CHECK_CODES, Check, check};
 pub use diff::{CODES as DIFF_CODES, Diff, diff};
 pub use filter::{Filter, filter};
 pub use input::READS;
-pub use json::{FORMAT as JSON_FORMAT, Json, json};
+pub use json::{Json, help as json_help, json};
 pub use keys::{Keys, keys};
 pub use memory::{Memory, memory};
 pub use prefix::{Prefix, prefix};
@@ -49,15 +49,6 @@ pub use report::{Report, report};
 pub use resp::{Resp, resp};
 pub use serve::{ENDS as SERVE_ENDS, Serve, serve};
 pub use stats::{Stats, stats};
-
-/// Reads the dump at `path`, or standard input for `-`.
-fn read(path: &Path, visitor: &mut impl Visitor) -> Result<Summary, Error> {
-    if path == Path::new("-") {
-        dump::read(std::io::stdin().lock(), visitor)
-    } else {
-        dump::read_file(path, visitor)
-    }
-}
 
 /// Says which argument is wrong. Returns the exit code.
 fn misused(error: &str) -> ExitCode {
@@ -90,21 +81,36 @@ fn complain(file: &Path, error: &Error) {
     eprintln!("redtail: {}: {error}; {hint}", file.display());
 }
 
+/// Prints one line on standard error: a compressed file is damaged after the dump in it.
+fn complain_after(file: &Path, error: &io::Error) {
+    let file = file.display();
+    eprintln!(
+        "redtail: {file}: the dump is whole, but the compressed file is damaged after it: {error}; copy it again, or compress the dump again"
+    );
+}
+
 /// What the end of a file says about the rest. All zero for standard input, whose end cannot be read again.
 #[derive(Debug, Default)]
 struct End {
-    /// The file's length in bytes.
+    /// The file's length in bytes; 0 if it is compressed.
     bytes: u64,
     /// Whether the end opcode is where it must be, before the eight bytes of the checksum.
     is_whole: bool,
+    is_compressed: bool,
 }
 
 impl End {
     fn of(file: &Path) -> Self {
-        Self::read(file).unwrap_or_default()
+        match input::is_compressed(file) {
+            true => Self {
+                is_compressed: true,
+                ..Self::default()
+            },
+            false => Self::read(file).unwrap_or_default(),
+        }
     }
 
-    fn read(file: &Path) -> std::io::Result<Self> {
+    fn read(file: &Path) -> io::Result<Self> {
         let mut file = std::fs::File::open(file)?;
         let start = file.seek(SeekFrom::End(-END_BYTES))?;
         let mut opcode = [0];
@@ -112,6 +118,7 @@ impl End {
         Ok(Self {
             bytes: start + END_BYTES.unsigned_abs(),
             is_whole: opcode == [0xff],
+            is_compressed: false,
         })
     }
 }
@@ -119,10 +126,20 @@ impl End {
 /// The size of the end opcode and the checksum.
 const END_BYTES: i64 = 9;
 
+/// Whether a decompressor has returned the error.
+fn is_damaged(error: &Error) -> bool {
+    let source = std::error::Error::source(error);
+    source
+        .and_then(|source| source.downcast_ref::<io::Error>())
+        .is_some_and(|error| error.kind() == io::ErrorKind::InvalidData)
+}
+
 /// Returns what to do about an error.
 fn hint(error: &Error, end: &End) -> &'static str {
     match error.kind() {
-        ErrorKind::Truncated if error.offset() == 0 => "the file is empty: save or copy it again",
+        ErrorKind::Truncated if error.offset() == 0 && !end.is_compressed => {
+            "the file is empty: save or copy it again"
+        }
         ErrorKind::Truncated if end.is_whole => {
             "the file ends as a dump does, so it is not cut short: a length, a count or a type before this point is damaged; copy it \
              again or use another one"
@@ -130,8 +147,13 @@ fn hint(error: &Error, end: &End) -> &'static str {
         ErrorKind::Truncated => {
             "the file is cut short, or a length in it is damaged: save or copy it again"
         }
+        ErrorKind::Io if is_damaged(error) => {
+            "the compressed file is damaged at or before this point: copy it again or use another one"
+        }
         ErrorKind::Io => "give the path of a readable dump, such as /var/lib/redis/dump.rdb",
-        ErrorKind::NotRdb => "give a dump as SAVE or redis-cli --rdb writes it, not compressed",
+        ErrorKind::NotRdb => {
+            "give a dump as SAVE or redis-cli --rdb writes it, plain or compressed by gzip, zstd or lz4"
+        }
         ErrorKind::NoSuchVersion | ErrorKind::UnknownType => {
             "a newer server wrote it, or it is damaged at or before this point"
         }

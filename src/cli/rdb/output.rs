@@ -5,6 +5,9 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+/// The room for what is written.
+pub(super) const WRITE_BYTES: usize = 256 << 10;
+
 /// A value as one line of JSON.
 pub(super) fn json(value: &impl Serialize) -> String {
     // Keys are texts and numbers are finite, so this does not fail.

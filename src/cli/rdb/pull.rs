@@ -4,20 +4,28 @@ use std::num::NonZeroU64;
 use std::process::ExitCode;
 
 use super::filter::{Output, write_dump};
-use super::selection::Selection;
+use super::selection::{Selection, Selector};
 use super::table::number;
 use crate::cli::Failure;
+use crate::cli::login::Login;
 use crate::cli::serve::runtime;
-use crate::replica::{self, Config};
+use crate::replica;
 
 /// Takes a dump from a live primary, as a replica takes it.
 ///
 /// The primary forks and sends a snapshot; nothing is written on its side. The dump is checked while it arrives, and appears under
 /// its name when it is complete.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Clone, clap::Args)]
 pub struct Pull {
-    /// The primary: redis://user:password@host:port, rediss:// for TLS, unix:///path, or sentinel://…
+    /// The primary, such as redis://host:port, as for serve --primary: rediss:// for TLS, unix:///path, or sentinel://…
+    #[arg(
+        env = "REDTAIL_PRIMARY",
+        hide_env_values = true,
+        value_name = "PRIMARY"
+    )]
     primary: String,
+    #[command(flatten)]
+    login: Login,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
@@ -37,12 +45,7 @@ pub fn pull(args: &Pull) -> ExitCode {
         Ok(selector) => selector,
         Err(error) => return super::misused(&error),
     };
-    let config = match Config::new(&args.primary) {
-        Ok(config) => config,
-        Err(error) => return super::misused(&error.to_string()),
-    };
-    let result = run(args, config, &selector);
-    match result {
+    match run(args, &selector) {
         Ok((keys, point)) => {
             eprintln!(
                 "redtail: wrote {} keys to {}, as of {point}",
@@ -58,11 +61,8 @@ pub fn pull(args: &Pull) -> ExitCode {
     }
 }
 
-fn run(
-    args: &Pull,
-    config: Config,
-    selector: &super::selection::Selector<'_>,
-) -> Result<(u64, String), Failure> {
+fn run(args: &Pull, selector: &Selector<'_>) -> Result<(u64, String), Failure> {
+    let config = args.login.settings(Some(&args.primary)).replica()?;
     let runtime = runtime()?;
     let incoming = runtime
         .block_on(replica::pull(config.upstream, args.limit))

@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
 use super::input::Input;
-use super::output::finish;
+use super::output::{WRITE_BYTES, finish};
 use super::selection::{Selection, Selector};
 use crate::dump::{Array, BoxError, Hash, Item, Key, SortedSet, Value, Visitor};
 use crate::resp::double;
@@ -36,7 +36,7 @@ pub fn resp(args: &Resp) -> ExitCode {
     };
     let mut writing = Writing {
         selector,
-        out: Commands::new(BufWriter::new(io::stdout().lock())),
+        out: Commands::new(BufWriter::with_capacity(WRITE_BYTES, io::stdout().lock())),
         replace: args.replace,
         failure: None,
         left_out: 0,

@@ -1,6 +1,5 @@
 //! `redtail rdb serve`: answers reads from a dump.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -10,17 +9,18 @@ use crate::cli::config::LogFormat;
 use crate::cli::serve::{runtime, stop_on_signal};
 use crate::cli::{Failure, log};
 use crate::command::Replication;
-use crate::replica::serve_dump;
+use crate::replica::serve_dumps;
 use crate::server::{Listen, Listeners, Server};
 
-/// Answers reads from a dump, with no server behind it.
+/// Answers reads from dumps, with no server behind them.
 ///
 /// Clients see what a replica would show that has just loaded the dump: keys that have expired by now are absent, and writes are
-/// refused. All of it is in memory.
+/// refused. Several dumps, such as those of a cluster's primaries, are one data set; they must have the same version, and no key
+/// in common. All of it is in memory.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Serve {
-    /// The dump; - for standard input
-    file: PathBuf,
+    #[command(flatten)]
+    input: Input,
     /// Where to listen: address:port or unix:/path; several separated by commas
     #[arg(
         long,
@@ -33,27 +33,27 @@ pub struct Serve {
     /// How many databases there are, at least
     #[arg(long, value_name = "COUNT", default_value_t = 16)]
     databases: usize,
-    /// Show no progress on a terminal
-    #[arg(long, short)]
-    quiet: bool,
 }
 
 /// What follows the help.
 pub const ENDS: &str = "\
 A file compressed by gzip, zstd or lz4 is read directly.
-Exit codes: 0 ended by SIGTERM or SIGINT; 1 the dump is broken or a listener could not be opened; 2 wrong argument.";
+Exit codes: 0 ended by SIGTERM or SIGINT; 1 a dump is broken, dumps cannot be served together, or a listener could not be opened; 2 wrong argument.";
 
 /// Runs `redtail rdb serve` until a signal.
 ///
 /// # Errors
-/// [`Failure::Runtime`] if the dump is broken or a listener cannot be opened.
+/// [`Failure::Runtime`] if a dump is broken, dumps cannot be served together, or a listener cannot be opened.
 pub fn serve(args: Serve) -> Result<(), Failure> {
     log::start(Some("warn"), LogFormat::default(), None)?;
-    let input = Input {
-        files: vec![args.file.clone()],
-        quiet: args.quiet,
-    };
-    let served = input.load(|from| serve_dump(from, args.databases))?;
+    let served = serve_dumps(args.databases, |load| args.input.load(load))?;
+    let files: Vec<_> = args
+        .input
+        .files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    let files = files.join(", ");
     let keys: usize = served.current().map_or(0, |data| {
         data.spaces.figures().iter().map(|db| db.keys).sum()
     });
@@ -67,9 +67,9 @@ pub fn serve(args: Serve) -> Result<(), Failure> {
             databases: args.databases,
             ..crate::cli::config::Settings::default().server()
         };
-        let file = args.file.display().to_string();
+        let host = files.clone();
         let replication = move || Replication {
-            host: file.clone(),
+            host: host.clone(),
             state: "connected",
             was_up: true,
             ..Replication::default()
@@ -77,8 +77,7 @@ pub fn serve(args: Serve) -> Result<(), Failure> {
         let server = Server::new(config, Arc::new(served), replication);
         let places: Vec<_> = args.listen.iter().map(ToString::to_string).collect();
         eprintln!(
-            "redtail: serving {keys} keys of {} on {}",
-            args.file.display(),
+            "redtail: serving {keys} keys of {files} on {}",
             places.join(", ")
         );
         server.run(listeners, stop).await;

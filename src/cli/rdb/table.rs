@@ -85,9 +85,10 @@ pub(super) fn number(count: u64) -> String {
     text
 }
 
-/// A share in percent with one digit after the point.
+/// A share in percent with one digit after the point, rounded.
 pub(super) fn percent(part: u64, whole: u64) -> String {
-    let tenths = (u128::from(part) * 1000)
+    let half = u128::from(whole / 2);
+    let tenths = (u128::from(part) * 1000 + half)
         .checked_div(u128::from(whole))
         .unwrap_or(0);
     format!("{}.{} %", tenths / 10, tenths % 10)
@@ -125,9 +126,16 @@ mod tests {
             (number(999), number(1000), number(1_234_567)),
             ("999".to_owned(), "1,000".to_owned(), "1,234,567".to_owned())
         );
-        assert_eq!(
-            (percent(1, 8), percent(0, 0)),
-            ("12.5 %".to_owned(), "0.0 %".to_owned())
-        );
+        for (part, whole, text) in [
+            (1, 8, "12.5 %"),
+            (64, 72, "88.9 %"),
+            (1, 3, "33.3 %"),
+            (1999, 2000, "100.0 %"),
+            (1, 2001, "0.0 %"),
+            (u64::MAX, u64::MAX, "100.0 %"),
+            (0, 0, "0.0 %"),
+        ] {
+            assert_eq!(percent(part, whole), text, "{part} of {whole}");
+        }
     }
 }

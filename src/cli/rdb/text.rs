@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 
 /// How bytes become the characters of a JSON string.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Binary {
+pub(super) enum Binary {
     /// UTF-8 as it is; \xNN for control characters and for bytes that are not UTF-8; \\ for a backslash
     #[default]
     Escape,
@@ -48,27 +48,83 @@ pub(in super::super) fn base64_of(bytes: &[u8]) -> String {
 }
 
 fn escape(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if bytes.iter().all(is_plain) => f.write_str(text),
+        _ => escape_parts(f, bytes),
+    }
+}
+
+/// Whether a byte is a readable character by itself: most text has no others.
+const fn is_plain(byte: &u8) -> bool {
+    matches!(byte, b' '..=b'~') && *byte != b'\\'
+}
+
+fn escape_parts(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    let mut pieces = Pieces::new(f);
     for chunk in bytes.utf8_chunks() {
         for part in chunk.valid().split_inclusive(is_special) {
             let last = part.chars().next_back().filter(|last| is_special(*last));
             let (plain, special) = part.split_at(part.len() - last.map_or(0, char::len_utf8));
-            f.write_str(plain)?;
+            pieces.text(plain)?;
             match special {
-                "\\" => f.write_str("\\\\")?,
-                control => hex(f, control.as_bytes())?,
+                "\\" => pieces.text("\\\\")?,
+                control => pieces.hex(control.as_bytes())?,
             }
         }
-        hex(f, chunk.invalid())?;
+        pieces.hex(chunk.invalid())?;
     }
-    Ok(())
+    pieces.pass_on()
 }
 
 fn is_special(char: char) -> bool {
     char == '\\' || char.is_control()
 }
 
-fn hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))
+/// Collects short pieces of text, because each call of a formatter takes as long as many of them.
+struct Pieces<'f, 'a> {
+    to: &'f mut fmt::Formatter<'a>,
+    held: String,
+}
+
+/// Bytes that are passed on together.
+const PIECE_BYTES: usize = 1024;
+
+impl<'f, 'a> Pieces<'f, 'a> {
+    fn new(to: &'f mut fmt::Formatter<'a>) -> Self {
+        let held = String::with_capacity(PIECE_BYTES + 16);
+        Self { to, held }
+    }
+
+    fn text(&mut self, text: &str) -> fmt::Result {
+        if self.held.len() + text.len() > PIECE_BYTES {
+            self.pass_on()?;
+        }
+        match text.len() > PIECE_BYTES {
+            true => self.to.write_str(text)?,
+            false => self.held.push_str(text),
+        }
+        Ok(())
+    }
+
+    fn hex(&mut self, bytes: &[u8]) -> fmt::Result {
+        for byte in bytes {
+            if self.held.len() > PIECE_BYTES {
+                self.pass_on()?;
+            }
+            self.held.push_str("\\x");
+            for digit in [byte >> 4, byte & 15] {
+                let digit = char::from_digit(digit.into(), 16);
+                self.held.push(digit.unwrap_or_default());
+            }
+        }
+        Ok(())
+    }
+
+    fn pass_on(&mut self) -> fmt::Result {
+        self.to.write_str(&self.held)?;
+        self.held.clear();
+        Ok(())
+    }
 }
 
 /// Source: RFC 4648, section 4.
@@ -128,6 +184,19 @@ mod tests {
         for (bytes, expected) in cases {
             assert_eq!(text(bytes, Binary::Escape), expected);
         }
+    }
+
+    #[test]
+    fn long_texts_are_escaped_as_short_ones_are() {
+        for pattern in [&b"\xff\\ a"[..], b"\0", b"plain", "größe".as_bytes()] {
+            for count in [200, 1023, 1025, 9000] {
+                let whole = text(&pattern.repeat(count), Binary::Escape);
+                let one = text(pattern, Binary::Escape);
+                assert!(whole == one.repeat(count), "{pattern:?} {count}");
+            }
+        }
+        let mixed = [&b"x".repeat(5000)[..], b"\n", &b"y".repeat(1024)].concat();
+        assert_eq!(unescape(&text(&mixed, Binary::Escape)), mixed);
     }
 
     #[test]

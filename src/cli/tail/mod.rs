@@ -32,13 +32,13 @@ use self::place::{Place, Tracker};
 use self::printer::{Filter, Form, PrintError, Printer};
 use self::resp::Writes;
 use self::stream::Follower;
-use super::config::{Amount, ConfigFile, Settings, Switch};
+use super::config::{Amount, ConfigFile, Settings};
+use super::login::Login;
 use super::serve::{runtime, stop_on_signal};
 use super::{Failure, fail, log, progress};
 use crate::feed::{Feed, Listener};
 use crate::history::Point;
 use crate::replica::{Prepared, Replica};
-use crate::secret::Secret;
 use crate::upstream::{self, Begin, ProgressWriter, SyncCause};
 use crate::words::Plain;
 
@@ -85,42 +85,9 @@ pub struct Tail {
     /// A TOML file of settings for serve; those about the primary and the link to it apply
     #[arg(long, env = "REDTAIL_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The user to authenticate as at the primary [default: the one in the address]
-    #[arg(
-        long,
-        env = "REDTAIL_PRIMARY_USER",
-        hide_env_values = true,
-        value_name = "NAME"
-    )]
-    pub primary_user: Option<String>,
-    /// The password for the primary [default: the one in the address]
-    ///
-    /// Set it in REDTAIL_PRIMARY_PASSWORD: other users can see an argument in `ps` for a moment.
-    #[arg(
-        long,
-        env = "REDTAIL_PRIMARY_PASSWORD",
-        hide_env_values = true,
-        value_name = "PASSWORD"
-    )]
-    pub primary_password: Option<Secret>,
-    /// A file that holds the password for the primary, read again for each connection [default: none]
-    #[arg(long, env = "REDTAIL_PRIMARY_PASSWORD_FILE", value_name = "FILE")]
-    pub primary_password_file: Option<PathBuf>,
-    /// A PEM file of the authorities that may sign the primary's certificate [default: the system's]
-    #[arg(long, env = "REDTAIL_TLS_CA_CERT_FILE", value_name = "FILE")]
-    pub tls_ca_cert_file: Option<PathBuf>,
-    /// A PEM file of the client certificate to present [default: none]
-    #[arg(long, env = "REDTAIL_TLS_CERT_FILE", value_name = "FILE")]
-    pub tls_cert_file: Option<PathBuf>,
-    /// A PEM file of the client certificate's private key [default: the certificate's own file]
-    #[arg(long, env = "REDTAIL_TLS_KEY_FILE", value_name = "FILE")]
-    pub tls_key_file: Option<PathBuf>,
-    /// The name that the primary's certificate must have [default: the host in the address]
-    #[arg(long, env = "REDTAIL_TLS_SNI", value_name = "NAME")]
-    pub tls_sni: Option<String>,
-    /// Whether to check the name in the primary's certificate: yes or no [default: yes]
-    #[arg(long, env = "REDTAIL_TLS_VERIFY_NAME", value_name = "YES|NO")]
-    pub tls_verify_name: Option<Switch>,
+    /// The login at the primary
+    #[command(flatten)]
+    pub login: Login,
     /// Maximum bytes from the primary that wait in a file while standard output is slow [default: 16gb]
     #[arg(long, env = "REDTAIL_SPOOL_FILE", value_name = "BYTES")]
     pub spool_file: Option<Amount>,
@@ -243,18 +210,9 @@ impl Tail {
         let file = self.config.as_deref().map(ConfigFile::read).transpose()?;
         let file = file.map(|file| file.settings()).transpose()?;
         let flags = Settings {
-            primary: self.upstream.clone().map(|address| vec![address]),
-            primary_user: self.primary_user.clone(),
-            primary_password: self.primary_password.clone(),
-            primary_password_file: self.primary_password_file.clone(),
-            tls_ca_cert_file: self.tls_ca_cert_file.clone(),
-            tls_cert_file: self.tls_cert_file.clone(),
-            tls_key_file: self.tls_key_file.clone(),
-            tls_sni: self.tls_sni.clone(),
-            tls_verify_name: self.tls_verify_name,
             spool_file: self.spool_file.clone(),
             log_level: self.log_level.clone(),
-            ..Settings::default()
+            ..self.login.settings(self.upstream.as_ref())
         };
         let mut settings = flags.or(file.unwrap_or_default());
         if settings.primary.is_none() {
