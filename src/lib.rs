@@ -5,24 +5,42 @@
 //! library answers inside your own process:
 //!
 //! ```no_run
-//! use redtail::{Config, Replica};
+//! use redtail::Replica;
 //!
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let replica = Replica::start(Config::new("redis://127.0.0.1:6379")?)?;
-//! replica.ready().await?;
+//! let replica = Replica::builder().upstream("redis://127.0.0.1:6379").start().await?;
 //!
 //! let greeting: Option<Vec<u8>> = replica.get("greeting")?;
+//! let name = replica.hget("user:1", "name")?;
+//! let best = replica.zrange("board", -10, -1)?; // members with their scores
 //! let several = replica.mget(&["one", "two"])?; // both at one replication offset
 //! for key in replica.scan("user:*") {
 //!     println!("{}", String::from_utf8_lossy(&key?));
 //! }
-//! let fields = replica.command(&["HGETALL", "user:1"])?; // any read, with its RESP3 reply
-//! println!("{greeting:?} {several:?} {fields:?}, at offset {}", replica.status().applied_offset);
+//! let any_read = replica.command(&["GEOSEARCH", "shops", "FROMMEMBER", "a", "BYRADIUS", "1", "km"])?; // its RESP3 reply
+//! println!("{greeting:?} {name:?} {best:?} {several:?} {any_read:?}, at offset {}", replica.status().applied_offset);
 //! replica.stop().await;
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Where is what
+//!
+//! | to | use |
+//! |---|---|
+//! | start | [`Replica::builder`], or [`Config`] and [`Replica::start`] |
+//! | read values of each type | the methods of [`Replica`] for database 0, and of [`Database`] for any: named like the commands |
+//! | read in place, without a copy | [`get_with`](Database::get_with) and all names that end in `_with` |
+//! | read several keys at one moment | [`Replica::at_one_moment`] |
+//! | walk over keys and large values | [`scan`](Database::scan), [`hscan`](Database::hscan) and their relatives; [`Scan::stream`] |
+//! | run any other read | [`command`](Database::command) |
+//! | read own writes | [`Replica::wait_for`] |
+//! | hear of changes of the data | [`Replica::changes`], in [`changes`] |
+//! | know how the replica stands, and what happens to it | [`Replica::status`], in [`status`]; [`Replica::watch`], in [`watch`] |
+//! | read dumps | [`rdb`] |
+//!
+//! `docs/library.md` in the repository is a guide through these, with examples.
 //!
 //! # The promise
 //!
@@ -84,7 +102,15 @@ pub mod internal {
 )]
 use internal::*;
 
-pub use internal::replica::{Config, Database, Error, Replica, Reply, Scan, Status, WaitError};
+pub use internal::replica::{
+    Builder, Config, Database, Error, Expiry, Moment, Pair, Place, Replica, Reply, Scan,
+    ScanStream, StartError, Status, StreamEntry, WaitError,
+};
+
+/// The guide's examples are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/library.md")]
+pub struct Guide;
 
 /// What changes in the data, as it happens: for caches, indexes and triggers.
 ///
@@ -114,6 +140,11 @@ pub mod status {
     pub use crate::upstream::{
         Brought, LinkState, Mode, Snapshot as Link, SyncCause, SyncDone as Sync, SyncKind,
     };
+}
+
+/// What happens to a replica: [`Replica::watch`].
+pub mod watch {
+    pub use crate::replica::{Event, OutOfSync, Watch};
 }
 
 /// Dumps, key by key: for programs that read RDB files and need no replica.

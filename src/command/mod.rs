@@ -28,7 +28,7 @@ pub use dispatch::ahead::{Ahead, point_read_key};
 pub use dispatch::answer::{answer, run};
 pub use dispatch::catalogue::flagged;
 pub use dispatch::execute::{
-    ReadCx, apply, apply_heard, changes, read, read_at, read_held, slots, wake,
+    ReadCx, apply, apply_heard, changes, read, read_at, read_held, read_in, slots, wake,
 };
 pub use dispatch::permission::{check_options, check_script, permits, units_of};
 pub use dispatch::registry::{all, lookup};
@@ -61,3 +61,12 @@ pub use rows::{
     Seen, Session, SessionCx, SessionFn, Statistics, SyncNames, Synced, SyncsOf, Tally, Touch,
     TouchFn, Wait, WorkFn, acl, client, glob, long, nothing_served, tracking, vain_wait,
 };
+
+/// What values and the numbers in requests mean, for reads without a request.
+pub(crate) mod values {
+    pub(crate) use super::families::hash::Seen as SeenHash;
+    pub(crate) use super::families::list::{elements, place};
+    pub(crate) use super::families::stream::{after, before};
+    pub(crate) use super::families::string::{text_range, with_text};
+    pub(crate) use super::families::zset::{Bounds, Edge, by_rank};
+}

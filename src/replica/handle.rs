@@ -1,130 +1,34 @@
 //! The handle on a running replica: what a program that embeds redtail uses, and what the server is built on.
 
 use std::collections::VecDeque;
-use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::changes::{Changes, Scope};
+use super::config::{Builder, Config};
+use super::database::Database;
+use super::error::Error;
 use super::figures::Figures;
 use super::pulse::Pulse;
-use super::reply::{self, Reply};
-use super::resync::{Confirmation, ResyncPolicy};
+use super::resync::Confirmation;
+use super::scan::Scan;
 use super::sources::{Sources, Status};
 use super::staleness::{self, Freshness};
 use super::sweep;
 use super::wait_for::Whereabouts;
 use super::writer::Writer;
-use crate::command::{self, glob::Glob};
-use crate::dialect::Dialect;
+use crate::command;
 use crate::feed::{Feed, Interest, Lost};
 use crate::history::Point;
-use crate::resp::{self, ArgsBuf, Protocol};
 use crate::state::{self, Keeper};
-use crate::store::{
-    Cursor, Generation, Inflow, Names, NoSuchDatabase, Refusal, Served, Tainted, Tuning, Value,
-    View, WriteToken, WrongType,
-};
-use crate::upstream::{
-    self, AddressError, Arrivals, Begin, Brought, Link, Progress, ProgressWriter, SyncCause,
-};
-use crate::value::Choices;
-
-/// Redis's default number of databases.
-const DATABASES: usize = 16;
-
-/// Far more than clocks differ, and far more than a primary lags with its deletions.
-pub const EXPIRED_GRACE: Duration = Duration::from_secs(60);
-
-/// How a replica follows its primary. What its fields are made of is in `redtail::config`.
-///
-/// ```
-/// use redtail::Config;
-/// use std::time::Duration;
-///
-/// let mut config = Config::new("rediss://replica:secret@primary.example:6380")?;
-/// config.upstream.tls.ca_cert_file = Some("/etc/redtail/ca.pem".into());
-/// config.max_staleness = Some(Duration::from_secs(5)); // rather an error than older data
-/// # Ok::<(), redtail::config::AddressError>(())
-/// ```
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// The primary and the link to it.
-    pub upstream: upstream::Config,
-    /// How many databases there can be: the primary's `databases`, which is 16 by default.
-    pub databases: usize,
-    /// Where small encodings end, if not where the upstream's own defaults put the limits.
-    pub encodings: Choices,
-    /// How long after a key expires the memory of its value is freed. Zero keeps every value until the primary deletes
-    /// its key.
-    pub expired_grace: Duration,
-    /// The dialect of replies; `None` for that of the server that wrote the snapshot.
-    pub dialect: Option<Dialect>,
-    /// Whether keys keep their time of last use, for OBJECT IDLETIME: four bytes per key, or eight, as the allocator
-    /// rounds.
-    pub track_access: bool,
-    /// What a full sync may do to the served data.
-    pub resync: ResyncPolicy,
-    /// Maximum bytes of the primary's stream and snapshots that the writer processes per second; the rest waits in the
-    /// spool. `None` for no limit.
-    pub writer_rate: Option<NonZeroU64>,
-    /// Maximum bytes of a primary's transaction to keep until its EXEC. A larger one ends the link, and a full sync
-    /// brings its outcome.
-    pub transaction_bytes_max: usize,
-    /// What a restart resumes from; without it, a restart begins with a full sync.
-    pub state: Option<state::Config>,
-    /// The maximum age of the last proof that the served data lacks nothing. Reads are refused beyond it. `None` for no
-    /// limit.
-    pub max_staleness: Option<Duration>,
-    /// Bytes of changes that are kept for [`Replica::changes_from`]. With 0, none are, and changes cost nothing while nobody
-    /// listens.
-    pub changes_window: usize,
-    /// Names of commands to ignore: commands that the upstream sends and that touch no data. `opinfo`, which a provider's
-    /// servers send, is always ignored. Any other unknown command taints everything.
-    pub stream_ignore: Vec<String>,
-}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Tainted(_) => Self::Tainted,
-            Refusal::Migrating(_) => Self::Reply(refusal.to_string()),
-            Refusal::Unheld => Self::Reply(refusal.to_string()),
-        }
-    }
-}
-
-impl Config {
-    /// Follows the primary at `address`: `redis://[user[:password]@]host[:port]`, `rediss://…` over TLS, `unix:///path`,
-    /// or several of these separated by commas, which are tried in turn; or the primary that sentinels name:
-    /// `sentinel://host[:port],…/name`.
-    ///
-    /// # Errors
-    /// [`AddressError`] says what is wrong with the address.
-    pub fn new(address: &str) -> Result<Self, AddressError> {
-        let upstream = upstream::Config::new(address.parse()?);
-        Ok(Self {
-            upstream,
-            databases: DATABASES,
-            encodings: Choices::default(),
-            expired_grace: EXPIRED_GRACE,
-            dialect: None,
-            track_access: false,
-            resync: ResyncPolicy::default(),
-            writer_rate: None,
-            transaction_bytes_max: crate::limits::TRANSACTION_BYTES_MAX,
-            state: None,
-            max_staleness: None,
-            changes_window: 0,
-            stream_ignore: Vec::new(),
-        })
-    }
-}
+use crate::store::{Inflow, Served, Tuning, WriteToken};
+use crate::upstream::{self, Arrivals, Begin, Brought, Link, Progress, ProgressWriter, SyncCause};
 
 /// Runs the scripts that primaries before Redis 7.0 may send as their text.
 #[cfg(feature = "lua")]
@@ -138,31 +42,6 @@ fn scripting() -> Option<Arc<dyn command::ReplayScripts>> {
 #[cfg(not(feature = "lua"))]
 fn scripting() -> Option<Arc<dyn command::ReplayScripts>> {
     None
-}
-
-/// Why a read has no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// There is nothing to read from: the first sync has not finished yet, or a later one under
-    /// [`OneCopy`](super::ResyncMemory::OneCopy).
-    #[error("LOADING a full sync with the primary has not finished yet")]
-    Loading,
-    /// The last proof that the data is fresh is too old: [`Config::max_staleness`].
-    #[error("MASTERDOWN the data is older than allowed, or not proven to be fresh")]
-    Stale,
-    /// The replica has ended: it was stopped, or the runtime in which it was started has ended.
-    #[error("the replica has stopped")]
-    Stopped,
-    /// The key holds another type.
-    #[error("{}", WrongType)]
-    WrongType,
-    /// A write from the primary could not be applied, so the value is not known until the next full sync.
-    #[error("{}", Tainted)]
-    Tainted,
-    /// The command's own error reply, with its code: `ERR unknown command …`, `READONLY …`.
-    #[error("{0}")]
-    Reply(String),
 }
 
 /// A replica that holds its state directory but has not started: from [`Replica::prepare`].
@@ -224,6 +103,8 @@ pub struct Replica {
     /// Cancelled when the writer has ended.
     end: CancellationToken,
     confirmation: Arc<Confirmation>,
+    /// Runs the link's task.
+    runtime: Handle,
     /// The sweeper works until this is dropped.
     _sweeper: std::sync::mpsc::Sender<()>,
 }
@@ -246,6 +127,18 @@ impl Drop for EndNote {
 }
 
 impl Replica {
+    /// Collects settings, and starts a replica with them.
+    ///
+    /// ```no_run
+    /// # async fn start() -> Result<(), redtail::StartError> {
+    /// let replica = redtail::Replica::builder().upstream("redis://127.0.0.1:6379").start().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
     /// Starts following. Must be called inside a tokio runtime of any flavor with I/O and time enabled. The runtime runs the
     /// link's task for as long as the replica lives: if it ends, so does the replica. The writer has a thread of its own.
     /// Returns at once: [`ready`](Self::ready) waits for the first sync.
@@ -285,7 +178,7 @@ impl Replica {
             state,
             feed,
         } = prepared;
-        tokio::runtime::Handle::try_current().map_err(std::io::Error::other)?;
+        let runtime = Handle::try_current().map_err(std::io::Error::other)?;
         let tuning = Tuning::new(config.encodings)
             .tracking_access(config.track_access)
             .ignoring(&config.stream_ignore);
@@ -314,6 +207,7 @@ impl Replica {
             ended: Arc::default(),
             end: CancellationToken::new(),
             confirmation: Arc::default(),
+            runtime,
             _sweeper: sweeper,
         };
         let writer = replica.new_writer(token, progress, &config, keeper, ready_sender);
@@ -438,6 +332,11 @@ impl Replica {
         self.ready.clone()
     }
 
+    /// The runtime that the replica was started in.
+    pub(super) const fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     /// Whether nothing keeps the data fresh any more.
     pub(super) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
@@ -530,7 +429,7 @@ impl Replica {
     #[must_use]
     pub const fn database(&self, number: usize) -> Database<'_> {
         Database {
-            replica: self,
+            place: self,
             number,
         }
     }
@@ -623,271 +522,20 @@ impl Replica {
         })
     }
 
-    fn listen(&self, scope: Scope) -> Changes {
-        let listener = self.sources.served.feed().listen(Interest::EVENTS);
-        Changes::new(listener, scope, self.end.clone(), None)
-    }
-
-    /// [`Database::get`] of database 0.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, Error> {
-        self.database(0).get(key)
-    }
-
-    /// [`Database::get_with`] of database 0.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub fn get_with<R>(
-        &self,
-        key: impl AsRef<[u8]>,
-        read: impl FnOnce(Option<&[u8]>) -> R,
-    ) -> Result<R, Error> {
-        self.database(0).get_with(key, read)
-    }
-
-    /// [`Database::mget`] of database 0.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub fn mget<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>, Error> {
-        self.database(0).mget(keys)
-    }
-
-    /// [`Database::scan`] of database 0.
+    /// Walks over the keys of database 0: [`Database::scan`].
     #[must_use]
     pub fn scan(&self, pattern: impl Into<Vec<u8>>) -> Scan<'_> {
         self.database(0).scan(pattern)
     }
 
-    /// [`Database::command`] of database 0.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub fn command<W: AsRef<[u8]>>(&self, words: &[W]) -> Result<Reply, Error> {
-        self.database(0).command(words)
+    pub(super) fn listen(&self, scope: Scope) -> Changes {
+        let listener = self.sources.served.feed().listen(Interest::EVENTS);
+        Changes::new(listener, scope, self.end.clone(), None)
     }
 }
 
 impl Drop for Replica {
     fn drop(&mut self) {
         self.stop.cancel();
-    }
-}
-
-/// One database of a replica.
-#[derive(Debug, Clone, Copy)]
-pub struct Database<'r> {
-    replica: &'r Replica,
-    number: usize,
-}
-
-impl<'r> Database<'r> {
-    /// The served generation, if it has this database.
-    fn known<'g>(&self, served: Option<&'g Arc<Generation>>) -> Result<&'g Generation, Error> {
-        if self.replica.has_ended() {
-            return Err(Error::Stopped);
-        }
-        let generation = served.ok_or(Error::Loading)?;
-        if self.replica.sources.served.is_stale() {
-            return Err(Error::Stale);
-        }
-        if self.number < generation.spaces.databases() {
-            Ok(generation)
-        } else {
-            Err(Error::Reply(NoSuchDatabase.to_string()))
-        }
-    }
-
-    /// [`Replica::watch_prefix`], for the keys of this database.
-    #[must_use]
-    pub fn watch_prefix(&self, prefix: impl Into<Vec<u8>>) -> Changes {
-        self.replica.listen(Scope {
-            db: Some(self.number),
-            prefix: prefix.into(),
-        })
-    }
-
-    /// The string at `key`; `None` if the key does not exist.
-    ///
-    /// # Errors
-    /// [`Error::Loading`], [`Error::Stale`] and [`Error::Stopped`] if there is nothing to read from; [`Error::WrongType`] and
-    /// [`Error::Tainted`] because of the key; [`Error::Reply`] if the database does not exist.
-    pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, Error> {
-        self.get_with(key, |text| text.map(<[u8]>::to_vec))
-    }
-
-    /// Passes the string at `key` to `read` in place, without a copy, and returns what `read` returns. The writer waits
-    /// for `read` if it changes the same shard, so `read` should be short; it must not read from the replica itself.
-    ///
-    /// ```no_run
-    /// # fn read(replica: &redtail::Replica) -> Result<(), redtail::Error> {
-    /// let length = replica.get_with("page:1", |text| text.map(<[u8]>::len))?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// Like [`get`](Self::get); then `read` is not called.
-    pub fn get_with<R>(
-        &self,
-        key: impl AsRef<[u8]>,
-        read: impl FnOnce(Option<&[u8]>) -> R,
-    ) -> Result<R, Error> {
-        let key = key.as_ref();
-        let served = self.replica.sources.served.peek();
-        let generation = self.known(served.as_ref())?;
-        let hold = generation.spaces.view_key(self.number, key);
-        let value = hold.read(Names::Key(key), |view| Ok::<_, Error>(view.value(key)))?;
-        with_text(value, read)
-    }
-
-    /// The strings at `keys`, all at one offset; `None` for a key that does not exist or holds no string.
-    ///
-    /// # Errors
-    /// Like [`get`](Self::get), but never [`Error::WrongType`]; [`Error::Tainted`] if any of the keys is tainted.
-    pub fn mget<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>, Error> {
-        let served = self.replica.sources.served.peek();
-        let generation = self.known(served.as_ref())?;
-        let names = || keys.iter().map(AsRef::as_ref);
-        let hold = generation.spaces.view_keys(self.number, names());
-        let each = |visit: &mut dyn FnMut(&[u8])| names().for_each(visit);
-        hold.read(Names::Keys(&each), |view| {
-            Ok(names().map(|key| text(view, key).unwrap_or(None)).collect())
-        })
-    }
-
-    /// Walks over the keys that match the glob `pattern`, without holding the writer up. Returns a key that exists throughout
-    /// at least once, possibly twice; a key that is added or removed meanwhile may be missing or not.
-    ///
-    /// An error, such as [`Error::Loading`], is the walk's last item.
-    #[must_use]
-    pub fn scan(&self, pattern: impl Into<Vec<u8>>) -> Scan<'r> {
-        Scan {
-            database: *self,
-            pattern: pattern.into(),
-            cursor: Some(Cursor::START),
-            found: Vec::new(),
-        }
-    }
-
-    /// Runs a read command by name, as a client would, and returns its RESP3 reply.
-    ///
-    /// ```no_run
-    /// # use redtail::{Error, Replica, Reply};
-    /// # fn read(replica: &Replica) -> Result<(), Error> {
-    /// let users = replica.database(3);
-    /// if let Reply::Map(fields) = users.command(&["HGETALL", "user:1"])? {
-    ///     println!("{} fields", fields.len());
-    /// }
-    /// let score = users.command(&["ZSCORE", "board", "anna"])?; // Reply::Double or Reply::Null
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::Loading`], [`Error::Stale`] and [`Error::Stopped`] if there is nothing to read from; [`Error::Reply`] with the
-    /// error that a client would get, including for writes, for unknown commands and for tainted keys.
-    pub fn command<W: AsRef<[u8]>>(&self, words: &[W]) -> Result<Reply, Error> {
-        let owned = ArgsBuf::new(words);
-        let args = owned.as_args();
-        let reply_error = |error: command::Error| Error::Reply(error.to_string());
-        let served = self.replica.sources.served.peek();
-        let dialect = served
-            .as_ref()
-            .map_or_else(Dialect::default, |generation| generation.dialect);
-        let row = command::resolve_for(args, dialect).map_err(reply_error)?;
-        let Some(handler) = row.read else {
-            let reason = if row.is_write() {
-                "READONLY You can't write against a read only replica."
-            } else {
-                "ERR this command needs a connection, and the library has none"
-            };
-            return Err(Error::Reply(reason.to_owned()));
-        };
-        let generation = self.known(served.as_ref())?;
-        let mut reply = resp::Reply::new(Protocol::Resp3, generation.dialect, usize::MAX);
-        command::read(
-            handler,
-            row,
-            &generation.spaces,
-            self.number,
-            args,
-            &mut reply,
-        )
-        .map_err(reply_error)?;
-        let parsed = reply::parse(reply.as_bytes());
-        parsed.ok_or_else(|| Error::Reply("ERR the reply is not RESP3".to_owned()))
-    }
-}
-
-fn text(view: &View<'_>, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-    with_text(view.value(key), |text| text.map(<[u8]>::to_vec))
-}
-
-fn with_text<R>(
-    value: Option<Value<'_>>,
-    read: impl FnOnce(Option<&[u8]>) -> R,
-) -> Result<R, Error> {
-    match value {
-        None => Ok(read(None)),
-        Some(Value::Text(text)) => Ok(read(Some(text))),
-        Some(Value::Integer(number)) => {
-            Ok(read(Some(itoa::Buffer::new().format(number).as_bytes())))
-        }
-        Some(Value::Object(_)) => Err(Error::WrongType),
-    }
-}
-
-/// How many keys [`Scan`] fetches at a time.
-const SCAN_COUNT: usize = 256;
-
-/// A walk over a database's keys, from [`Database::scan`].
-#[derive(Debug)]
-pub struct Scan<'r> {
-    database: Database<'r>,
-    pattern: Vec<u8>,
-    cursor: Option<Cursor>,
-    found: Vec<Vec<u8>>,
-}
-
-impl Iterator for Scan<'_> {
-    type Item = Result<Vec<u8>, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(key) = self.found.pop() {
-                return Some(Ok(key));
-            }
-            let cursor = self.cursor.take()?;
-            if let Err(error) = self.fetch(cursor) {
-                return Some(Err(error));
-            }
-        }
-    }
-}
-
-impl Scan<'_> {
-    fn fetch(&mut self, cursor: Cursor) -> Result<(), Error> {
-        let served = self.database.replica.sources.served.peek();
-        let generation = self.database.known(served.as_ref())?;
-        let pattern = Glob::new(&self.pattern, generation.dialect);
-        let spaces = &generation.spaces;
-        let (next, found) = spaces.survey(self.database.number, |hold| {
-            hold.read(Names::Existence, |view| {
-                let mut found = Vec::new();
-                let next = view.scan(cursor, SCAN_COUNT, |entry| {
-                    if view.lists(entry) && pattern.matches(entry.key()) {
-                        found.push(entry.key().to_vec());
-                    }
-                });
-                Ok::<_, Error>((next, found))
-            })
-        })?;
-        self.found = found;
-        self.cursor = (next != Cursor::START).then_some(next);
-        Ok(())
     }
 }

@@ -19,12 +19,16 @@
 
 mod ahead;
 mod changes;
+mod config;
+mod database;
+mod error;
 mod figures;
 #[doc(hidden)]
 #[cfg(feature = "testing")]
 pub mod fuzzing;
 mod handle;
 mod load;
+mod moment;
 mod passed;
 mod pull;
 mod pulse;
@@ -32,26 +36,34 @@ mod rate;
 mod reply;
 mod restore;
 mod resync;
+mod scan;
 mod sources;
 mod staleness;
 mod stream;
 mod sweep;
 mod wait_for;
+mod watch;
 mod writer;
 
 pub use crate::feed::Lost;
 pub use changes::{Change, Changes, What};
 #[cfg(feature = "cli")]
 pub(crate) use changes::{REMARKS, UNKNOWN as TYPES_UNKNOWN};
+pub use config::{Builder, Config, EXPIRED_GRACE, StartError};
+pub use database::{Database, Expiry, Pair, Place, StreamEntry};
+pub use error::Error;
 pub use figures::{Fault, Figures, Held, History, LoadFigures, StreamFigures, SweepFigures};
-pub use handle::{Config, Database, EXPIRED_GRACE, Error, Prepared, Replica, Scan};
+pub use handle::{Prepared, Replica};
 #[cfg(any(test, feature = "testing"))]
 pub use load::load_dump;
 pub use load::{LoadError, serve_dumps};
+pub use moment::Moment;
 pub use passed::{PROVIDER_COMMANDS, Passed};
 pub use pull::{Incoming, pull};
 pub use pulse::{Pulse, STUCK_AFTER};
 pub use reply::Reply;
 pub use resync::{ResyncMemory, ResyncPolicy};
+pub use scan::{Scan, ScanStream};
 pub use sources::{Sources, Status};
 pub use wait_for::WaitError;
+pub use watch::{Event, OutOfSync, Watch};

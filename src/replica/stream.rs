@@ -391,6 +391,9 @@ impl Follower<'_> {
 
     fn command(&mut self, read: Read<'_>) -> Result<(), StreamError> {
         let args = read.args;
+        let spaces = &self.position.generation.spaces;
+        let end = self.read_offset + read.taken as u64;
+        self.token.announce(spaces, end);
         match read.row {
             Some(row)
                 if row.apply.is_some()
@@ -401,7 +404,7 @@ impl Follower<'_> {
             }
             _ => self.control(args)?,
         }
-        self.read_offset += read.taken as u64;
+        self.read_offset = end;
         if let Some(queue) = &self.queue {
             self.check_transaction(queue)?;
         } else {

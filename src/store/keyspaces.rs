@@ -1,6 +1,6 @@
 //! One generation of all databases.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -44,6 +44,10 @@ pub struct Keyspaces {
     tracks_access: bool,
     libraries: ArcSwap<Libraries>,
     scripts: Scripts,
+    /// The offset at which the writer's next change will be visible.
+    coming: AtomicU64,
+    /// The offset of the last change; written under the locks of what changed.
+    shown: AtomicU64,
 }
 
 /// A database's figures for INFO.
@@ -90,7 +94,28 @@ impl Keyspaces {
             tracks_access: false,
             libraries: ArcSwap::default(),
             scripts: Scripts::default(),
+            coming: AtomicU64::new(0),
+            shown: AtomicU64::new(0),
         }
+    }
+
+    /// Notes that what the writer changes from now on becomes visible at `offset`.
+    #[inline]
+    pub(super) fn announce(&self, offset: u64) {
+        self.coming.store(offset, Ordering::Relaxed);
+    }
+
+    /// Notes that the writer holds the shards of what it announced: who gets one of them afterwards sees its change.
+    #[inline]
+    pub(super) fn note_change(&self) {
+        let offset = self.coming.load(Ordering::Relaxed);
+        self.shown.store(offset, Ordering::Relaxed);
+    }
+
+    /// The offset of the last change. Exact while all shards are held for reading; 0 if nothing has changed since the load.
+    #[inline]
+    pub(super) fn shown(&self) -> u64 {
+        self.shown.load(Ordering::Relaxed)
     }
 
     /// The same, keeping a time of last use for each key if `tracks` is true.

@@ -66,6 +66,7 @@ mod waiters;
 mod walk;
 mod watches;
 mod watching;
+mod whole;
 mod write;
 
 pub use aside::drop_aside;
@@ -98,4 +99,5 @@ pub use view::{Lookups, View, WrongType, unix_ms};
 pub use waiters::{Waiters, Waiting};
 pub use watches::{Rules, Watches};
 pub use watching::{TooManyWatched, Watching};
+pub use whole::Whole;
 pub use write::WriteToken;

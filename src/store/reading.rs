@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::db::shard_of;
-use super::door::Hold;
+use super::door::{EachKey, Hold};
 use super::fetch::{Fetch, KeyHash, fetch_bucket, fetch_entry};
 use super::group::Group;
 use super::growing::Growing;
@@ -44,6 +44,15 @@ impl Keyspaces {
         db: usize,
         keys: impl FnOnce(&mut dyn FnMut(&'k [u8])),
     ) -> Hold<'_> {
+        gather(
+            |slots| keys(&mut |key| slots.push(self.slot(db, key))),
+            |slots| Hold(View::of_slots(self, db, slots)),
+        )
+    }
+
+    /// Like [`view_each`](Self::view_each), for keys that may be gone when `keys` returns.
+    #[must_use]
+    pub fn view_visited(&self, db: usize, keys: &EachKey<'_>) -> Hold<'_> {
         gather(
             |slots| keys(&mut |key| slots.push(self.slot(db, key))),
             |slots| Hold(View::of_slots(self, db, slots)),

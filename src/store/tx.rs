@@ -85,6 +85,7 @@ impl<'a> Tx<'a> {
         held: WriteHeld<'a>,
         known: Option<(&'a [u8], u64)>,
     ) -> Self {
+        spaces.note_change();
         let interest = spaces.feed().interest();
         Self {
             spaces,

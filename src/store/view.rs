@@ -227,6 +227,11 @@ impl<'a> View<'a> {
         }
     }
 
+    /// A view of a database that does not exist.
+    pub(super) const fn nowhere(spaces: &'a Keyspaces, number: usize) -> Self {
+        Self::with(spaces, number, Shards::Nowhere, None)
+    }
+
     pub(super) fn unlocked(spaces: &'a Keyspaces, number: usize) -> Self {
         Self::with(spaces, number, Shards::Unlocked, None)
     }
@@ -280,7 +285,11 @@ impl<'a> View<'a> {
     /// The database, if it ever held a key.
     #[must_use]
     pub fn db(&self) -> Option<&'a Db> {
-        self.spaces.db(self.number)
+        match self.held {
+            // It may have come into being since.
+            Shards::Nowhere => None,
+            _ => self.spaces.db(self.number),
+        }
     }
 
     /// The time that this view compares expiries with, in Unix milliseconds. It is the same for all lookups.

@@ -66,6 +66,12 @@ impl WriteToken {
         Tx::of_key(spaces, db, key, hash)
     }
 
+    /// States that the changes from now on become visible at `offset`, for readers that hold everything and ask where they are.
+    #[inline]
+    pub fn announce(&self, spaces: &Keyspaces, offset: u64) {
+        spaces.announce(offset);
+    }
+
     /// Makes all that is [written](Self::write) while the returned value lives one turn of the writer: readers that come
     /// in the meantime for a shard the writer had to wait for get in when the turn ends. Write no more in one turn than a
     /// reader can reasonably wait for.

@@ -158,6 +158,31 @@ pub fn read_held(
     result
 }
 
+/// Like [`read`], from a hold on everything that the command may read.
+///
+/// # Errors
+/// Like [`read`].
+pub fn read_in(
+    hold: &Hold<'_>,
+    handler: ReadFn,
+    command: &Command,
+    args: Args<'_>,
+    reply: &mut Reply,
+) -> Result<(), Error> {
+    let request = Request {
+        command,
+        handler,
+        args,
+        tally: None,
+    };
+    let mark = reply.len();
+    let result = request.look(hold, reply);
+    if result.is_err() {
+        reply.truncate(mark);
+    }
+    result
+}
+
 /// Like [`read`], at a given place and time.
 ///
 /// # Errors

@@ -164,17 +164,27 @@ fn bulk(reply: &mut Reply, item: Item<'_>) {
 
 fn lrange(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
     let (start, end) = (integer(args.at(2))?, integer(args.at(3))?);
-    let list = view.collection::<List>(args.at(1))?;
-    let Some((list, range)) = list.and_then(|list| Some((list, range(start, end, list.len())?)))
-    else {
+    let Some(list) = view.collection::<List>(args.at(1))? else {
         reply.array(0);
         return Ok(());
     };
-    let count = range.end() - range.start() + 1;
+    let (count, items) = elements(list, start, end);
     reply.array(count);
-    let items = list.iter_from(*range.start()).take(count);
     items.for_each(|item| bulk(reply, item));
     Ok(())
+}
+
+/// Returns the number of elements from `start` to `end`, and the elements. Both indexes count from the end if they are negative.
+pub(crate) fn elements(
+    list: &List,
+    start: i64,
+    end: i64,
+) -> (usize, impl Iterator<Item = Item<'_>>) {
+    let range = range(start, end, list.len());
+    let (first, count) = range.map_or((0, 0), |range| {
+        (*range.start(), range.end() - range.start() + 1)
+    });
+    (count, list.iter_from(first).take(count))
 }
 
 fn llen(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
@@ -184,7 +194,7 @@ fn llen(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error>
 }
 
 /// The position of an index, which counts from the end if it is negative.
-fn place(index: i64, len: usize) -> Option<usize> {
+pub(crate) fn place(index: i64, len: usize) -> Option<usize> {
     let from_end = usize::try_from(index.unsigned_abs()).ok()?;
     if index < 0 {
         len.checked_sub(from_end)

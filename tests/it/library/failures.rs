@@ -55,7 +55,10 @@ fn after_stop_every_read_says_so_and_ready_too() {
     assert_eq!(walk.collect::<Vec<_>>(), [Err(Error::Stopped)]);
     assert_eq!(runtime.block_on(replica.ready()), Err(Error::Stopped));
     assert!(replica.status().applied_offset >= applied);
-    assert_eq!(Error::Stopped.to_string(), "the replica has stopped");
+    assert_eq!(
+        Error::Stopped.to_string(),
+        "the replica has stopped: start another one"
+    );
     // The primary sees it go.
     primary.wait_for("no replica", |client| {
         client.info("replication", "connected_slaves").as_deref() == Some("0")

@@ -1,9 +1,14 @@
 //! The library, embedded: it follows a real primary as the program does. No name here is from inside the crate.
 
+mod building;
 mod changes;
+mod events;
 mod failures;
 mod lives;
+mod moment;
+mod typed;
 mod use_of_the_face;
+mod walks;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

@@ -17,6 +17,7 @@ use crate::resp::Args;
 use apply::{hdel, hexpire, hgetdel, hincrby, hpersist, hset, hsetex, hsetnx};
 use expiry::{hexpiretime, hpexpiretime, hpttl, httl};
 use random::hrandfield;
+pub(crate) use read::Seen;
 use read::{hexists, hget, hgetall, hkeys, hlen, hmget, hscan, hstrlen, hvals};
 
 const GROW_FAST: Flags = Flags::DENYOOM.and(Flags::FAST);

@@ -10,9 +10,9 @@ use crate::value::hash::Field;
 
 /// A hash as a client sees it.
 #[derive(Clone, Copy)]
-pub(super) struct Seen<'v> {
-    pub(super) hash: &'v Hash,
-    pub(super) now_ms: i64,
+pub(crate) struct Seen<'v> {
+    pub(crate) hash: &'v Hash,
+    pub(crate) now_ms: i64,
 }
 
 impl<'v> Seen<'v> {
@@ -20,7 +20,7 @@ impl<'v> Seen<'v> {
     ///
     /// # Errors
     /// If the key holds another type.
-    pub(super) fn at(view: &'v View<'_>, key: &[u8]) -> Result<Option<Self>, Error> {
+    pub(crate) fn at(view: &'v View<'_>, key: &[u8]) -> Result<Option<Self>, Error> {
         let hash = view.collection::<Hash>(key)?;
         Ok(hash.map(|hash| Self {
             hash,
@@ -33,12 +33,13 @@ impl<'v> Seen<'v> {
         }))
     }
 
-    fn get(&self, field: &[u8]) -> Option<Item<'v>> {
+    /// Returns the value of an unexpired field.
+    pub(crate) fn get(&self, field: &[u8]) -> Option<Item<'v>> {
         self.hash.get_live(field, self.now_ms)
     }
 
     /// The unexpired fields.
-    pub(super) fn fields(self) -> impl Iterator<Item = Field<'v>> {
+    pub(crate) fn fields(self) -> impl Iterator<Item = Field<'v>> {
         let fields = self.hash.fields();
         fields.filter(move |field| !field.is_expired(self.now_ms))
     }

@@ -71,7 +71,7 @@ fn excluded(text: &[u8], dialect: Dialect) -> Option<&[u8]> {
 }
 
 /// Returns the next id.
-pub(super) fn after(id: StreamId) -> Option<StreamId> {
+pub(crate) fn after(id: StreamId) -> Option<StreamId> {
     match id.seq.checked_add(1) {
         Some(seq) => Some(StreamId::new(id.ms, seq)),
         None => Some(StreamId::new(id.ms.checked_add(1)?, 0)),
@@ -79,7 +79,7 @@ pub(super) fn after(id: StreamId) -> Option<StreamId> {
 }
 
 /// Returns the previous id.
-pub(super) fn before(id: StreamId) -> Option<StreamId> {
+pub(crate) fn before(id: StreamId) -> Option<StreamId> {
     match id.seq.checked_sub(1) {
         Some(seq) => Some(StreamId::new(id.ms, seq)),
         None => Some(StreamId::new(id.ms.checked_sub(1)?, u64::MAX)),

@@ -16,6 +16,7 @@ mod info;
 mod read;
 mod wait;
 
+pub(crate) use id::{after, before};
 pub use wait::answer as answer_wait;
 
 /// This file's rows.

@@ -271,7 +271,11 @@ fn part_bytes(view: &View<'_>, args: Args<'_>) -> usize {
 
 /// Like [`range`], but two negative indexes in the wrong order select nothing even if both would be cut to the first
 /// byte, and an end before the start of the text is its first byte. Source: redis 7.0 t_string.c, `getrangeCommand`.
-fn text_range(start: i64, end: i64, len: usize) -> Option<std::ops::RangeInclusive<usize>> {
+pub(crate) fn text_range(
+    start: i64,
+    end: i64,
+    len: usize,
+) -> Option<std::ops::RangeInclusive<usize>> {
     if start < 0 && end < 0 && start > end {
         return None;
     }

@@ -9,7 +9,7 @@ use crate::value::Zset;
 
 /// Which members a command selects.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Bounds<'a> {
+pub(crate) enum Bounds<'a> {
     /// From one score to another.
     Score { min: (f64, Edge), max: (f64, Edge) },
     /// From one name to another.
@@ -18,14 +18,14 @@ pub(super) enum Bounds<'a> {
 
 /// Whether a bound itself belongs to the range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Edge {
+pub(crate) enum Edge {
     Included,
     Excluded,
 }
 
 /// A bound among names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Name<'a> {
+pub(crate) enum Name<'a> {
     /// `-`: before all names.
     First,
     /// `[name` or `(name`.
@@ -79,7 +79,7 @@ impl<'a> Bounds<'a> {
 
     /// Returns the ranks of the members in range. `from_end` walks a small sorted set from its end, as Redis does: that
     /// matters when members of different scores are requested by name, which has no defined answer.
-    pub(super) fn ranks(&self, zset: &Zset, from_end: bool) -> Range<usize> {
+    pub(crate) fn ranks(&self, zset: &Zset, from_end: bool) -> Range<usize> {
         if !self.may_hold(zset) {
             return 0..0;
         }

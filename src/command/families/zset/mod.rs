@@ -18,7 +18,8 @@ mod bounds;
 mod range;
 
 pub(crate) use apply::zadd;
-pub(crate) use range::store;
+pub(crate) use bounds::{Bounds, Edge};
+pub(crate) use range::{by_rank, store};
 
 const BY_CHANCE: &str = "What a server finds by name, among members of different scores in a set too large to be packed, depends on \
                          chance. The key that changes then answers TAINTED until the next full sync.";

@@ -206,7 +206,7 @@ impl<'a> Query<'a> {
 }
 
 /// Returns ranks, which count from the end if negative, and from the other end altogether if `reverse`.
-fn by_rank(zset: &Zset, start: i64, end: i64, reverse: bool) -> Range<usize> {
+pub(crate) fn by_rank(zset: &Zset, start: i64, end: i64, reverse: bool) -> Range<usize> {
     let len = zset.len();
     let Some(ranks) = parse::range(start, end, len) else {
         return 0..0;
