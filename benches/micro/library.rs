@@ -12,6 +12,32 @@ use crate::data::{key, scattered, strings, value};
 const KEYS: usize = 1_000_000;
 const VALUE_BYTES: usize = 32;
 
+/// The bytes over which [`Chase`] jumps: about those of the table and the entries of [`KEYS`] keys.
+const CHASE_BYTES: usize = 96 << 20;
+
+/// A cycle through memory in random order: where each step leads is known only once it has arrived. It measures what the machine
+/// can do, for the random reads beside it.
+struct Chase {
+    next: Vec<usize>,
+    at: usize,
+}
+
+impl Chase {
+    fn new() -> Self {
+        let mut next: Vec<usize> = (0..CHASE_BYTES / size_of::<usize>()).collect();
+        // Sattolo's shuffle makes one cycle of all places.
+        for last in (1..next.len()).rev() {
+            next.swap(last, fastrand::usize(..last));
+        }
+        Self { next, at: 0 }
+    }
+
+    fn step(&mut self) -> usize {
+        self.at = self.next[self.at];
+        self.at
+    }
+}
+
 /// A replica with data and no primary, and the runtime it runs on.
 pub(crate) struct Embedded {
     pub(crate) replica: Replica,
@@ -70,6 +96,10 @@ pub(crate) fn benches(criterion: &mut Criterion) {
             embedded.read(&key(scattered(step) % KEYS))
         });
     });
+    let mut chase = LazyCell::new(Chase::new);
+    group.bench_function("two dependent memory accesses", |bencher| {
+        bencher.iter(|| chase.step() + chase.step());
+    });
     group.bench_function("get hot", |bencher| {
         let replica = &embedded.replica;
         bencher.iter(|| replica.get(hot).unwrap());
@@ -78,6 +108,18 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     group.bench_function("mget 10", |bencher| {
         let replica = &embedded.replica;
         bencher.iter(|| replica.mget(&ten).unwrap());
+    });
+    group.bench_function("mget_with 10", |bencher| {
+        let replica = &embedded.replica;
+        bencher.iter(|| {
+            let mut bytes = 0;
+            let each = |_, text: Option<&[u8]>| bytes += text.map_or(0, <[u8]>::len);
+            replica.mget_with(&ten, each).map(|()| bytes)
+        });
+    });
+    group.bench_function("at_one_moment", |bencher| {
+        let replica = &embedded.replica;
+        bencher.iter(|| replica.at_one_moment(|moment| Ok(moment.offset())).unwrap());
     });
     group.bench_function("command GET", |bencher| {
         let replica = &embedded.replica;
