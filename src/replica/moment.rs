@@ -57,7 +57,7 @@ impl Replica {
             let generation = self.readable(served.as_ref(), 0)?;
             let place = |shown| self.place_of(generation, shown);
             let (whole, place) = generation.spaces.hold_everything(place);
-            // A full resync has replaced it.
+            // A full resync has replaced it, or is about to.
             let Some((replid, offset)) = place else {
                 continue;
             };
@@ -74,7 +74,7 @@ impl Replica {
     /// Where everything that `generation` shows is, if it is the served one: its history, and its offset. `shown` is the offset
     /// of its last change.
     fn place_of(&self, generation: &Arc<Generation>, shown: u64) -> Option<(Option<ReplId>, u64)> {
-        self.served().steadily(|| {
+        let found = self.served().try_steadily(|| {
             let served = self.served().peek();
             let is_served = served
                 .as_ref()
@@ -83,7 +83,8 @@ impl Replica {
             // What follows the last change, up to the applied offset, changes nothing.
             let offset = self.progress().applied().max(shown);
             is_served.then_some((history.replid, offset))
-        })
+        });
+        found.flatten()
     }
 }
 

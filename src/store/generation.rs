@@ -194,17 +194,22 @@ impl Served {
     /// Returns what `read` returns of a time without a [`Change`], so that the data and what is said of it belong together. Waits
     /// while one is under way, at most [`CHANGE_PATIENCE`] in all.
     pub fn steadily<T>(&self, mut read: impl FnMut() -> T) -> T {
+        self.try_steadily(&mut read).unwrap_or_else(read)
+    }
+
+    /// Like [`steadily`](Self::steadily), but returns `None` if the wait was too short.
+    pub fn try_steadily<T>(&self, mut read: impl FnMut() -> T) -> Option<T> {
         for _ in 0..CHANGE_PATIENCE.as_micros() / CHANGE_PAUSE.as_micros() {
             let before = self.changes.load(Ordering::SeqCst);
             if before.is_multiple_of(2) {
                 let value = read();
                 if self.changes.load(Ordering::SeqCst) == before {
-                    return value;
+                    return Some(value);
                 }
             }
             std::thread::sleep(CHANGE_PAUSE);
         }
-        read()
+        None
     }
 
     /// Serves `next`, or nothing. Returns the old generation.

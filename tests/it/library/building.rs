@@ -7,12 +7,11 @@ use std::path::Path;
 
 #[test]
 fn a_built_replica_follows_with_the_settings_that_were_given() {
-    let Some(primary) = Server::start("redis-7.0", &["--requirepass", "secret"]) else {
+    let Some(primary) = Server::start("redis-7.0", &[]) else {
         return;
     };
-    let mut client = primary.client();
-    client.command("AUTH secret");
-    client.command("SET a 1");
+    primary.command("SET a 1");
+    primary.command("CONFIG SET requirepass secret");
     let folder = tempfile::tempdir().unwrap();
     let address = format!("redis://127.0.0.1:{}", primary.port);
     let runtime = runtime();
