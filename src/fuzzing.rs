@@ -3,7 +3,7 @@
 //! The targets in `tests/fuzz` and the tests in `tests/it` call them, and also measure how much a body allocates. Nothing else
 //! may use them.
 
-use crate::dump::{self, Key, Value};
+use crate::dump::{self, Key, Keys, Value};
 use crate::rdb::{
     crc64,
     decode::{Sink, Summary, decode},
@@ -36,10 +36,35 @@ pub fn dump(bytes: &[u8]) {
         walk(&key.value);
         Ok(())
     });
+    let one_by_one = keys(bytes, true);
+    assert_eq!(
+        one_by_one.as_ref().ok(),
+        read.as_ref().ok(),
+        "a slower reader reads the same"
+    );
+    if let Ok(summary) = &read {
+        let passed = keys(bytes, false).map(|passed| passed.bytes);
+        assert_eq!(
+            passed.ok(),
+            Some(summary.bytes),
+            "what is passed over is as long"
+        );
+    }
     if let Err(error) = read {
         let offset = usize::try_from(error.offset()).unwrap_or(usize::MAX);
         assert!(offset <= bytes.len(), "{error} is past the end");
     }
+}
+
+/// Reads a dump key by key, or passes over all of them.
+fn keys(bytes: &[u8], wants: bool) -> Result<Summary, dump::Error> {
+    let mut keys = Keys::new(bytes)?;
+    while let Some(key) = keys.next_key_of(|_, _| wants)? {
+        walk(&key.value);
+    }
+    Ok(keys
+        .summary()
+        .unwrap_or_else(|| unreachable!("it was read to its end")))
 }
 
 /// Walks over everything in a value. It must have as many elements as it says.

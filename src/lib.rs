@@ -181,6 +181,67 @@ pub mod watch {
 /// # Ok::<(), rdb::Error>(())
 /// ```
 ///
+/// # Which reader
+///
+/// | you have | use |
+/// |---|---|
+/// | a file, or anything that implements `Read`, and want all keys | [`read_file`](rdb::read_file), [`read`](rdb::read()) with a closure or a [`Visitor`](rdb::Visitor) |
+/// | the same, and want to stop, to wait or to read several dumps side by side | [`Keys`](rdb::Keys) |
+/// | bytes that arrive in an async program | [`Push`](rdb::Push) |
+/// | a dump to be copied without some of its keys | [`Copier`](rdb::Copier) |
+///
+/// [`Keys`](rdb::Keys) reads at your pace. A key that you do not want is passed over without being decompressed or decoded, which
+/// takes a fraction of the time:
+///
+/// ```
+/// use redtail::rdb::{Keys, Value};
+///
+/// let dump = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/redis-7.0.rdb");
+/// let mut keys = Keys::open(dump)?;
+/// let mut elements = 0;
+/// while let Some(key) = keys.next_key_of(|db, name| db == 0 && name.starts_with(b"list"))? {
+///     if let Value::List(list) = key.value {
+///         elements += list.len();
+///     }
+/// }
+/// assert_eq!(keys.aux("redis-ver"), Some(&b"7.0.15"[..]));
+/// assert!(keys.summary().is_some_and(|whole| whole.keys_unwanted > 0) && elements > 0);
+/// # Ok::<(), redtail::rdb::Error>(())
+/// ```
+///
+/// [`Push`](rdb::Push) takes the bytes as they arrive:
+///
+/// ```
+/// use redtail::rdb::{BoxError, Key, Push, Visitor};
+///
+/// #[derive(Default)]
+/// struct Count(u64);
+///
+/// impl Visitor for Count {
+///     fn key(&mut self, _: Key<'_>) -> Result<(), BoxError> {
+///         self.0 += 1;
+///         Ok(())
+///     }
+/// }
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dump = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/redis-7.0.rdb"))?;
+/// let mut push = Push::start(Count::default())?;
+/// for piece in dump.chunks(1000) {
+///     if push.feed(piece.to_vec()).await.is_err() {
+///         break; // finish() says why
+///     }
+/// }
+/// let (count, summary) = push.finish().await;
+/// assert_eq!(summary?.keys, count.0);
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(run()).unwrap();
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Visitors
+///
 /// A type of your own can receive the rest of a dump too, and can stop the reading with an error of its own:
 ///
 /// ```
@@ -242,8 +303,9 @@ pub mod watch {
 pub mod rdb {
     pub use crate::dump::{
         Array, BoxError, Checksum, Consumer, Copier, Entry, Error, ErrorKind, Field, Group, Hash,
-        Idempotence, Item, Key, List, Magic, Module, ModuleItem, Pending, Producer, ServerKind,
-        Set, SortedSet, Stream, StreamId, Summary, Value, Version, Visitor, read, read_file,
+        Idempotence, Item, Key, Keys, List, Magic, Module, ModuleItem, Pending, Producer, Push,
+        PushEnded, ServerKind, Set, SortedSet, Stream, StreamId, Summary, Value, Version, Visitor,
+        read, read_file,
     };
     // The rooms name the codec by the same path.
     pub(crate) use crate::internal::rdb::*;

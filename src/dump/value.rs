@@ -120,9 +120,9 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Returns the value of an object; `None` for a stream or an array, whose pieces do not make a value yet.
-    pub(super) fn of(object: &'a Object<'_>) -> Option<Self> {
-        Some(match object {
+    /// Returns the value of an object, which is not the pieces of a stream or of an array: those do not make a value yet.
+    pub(super) fn of(object: &'a Object<'_>) -> Self {
+        match object {
             Object::Str(text) => Self::String(Item::Bytes(text)),
             Object::Int(number) => Self::String(Item::Integer(*number)),
             Object::List(nodes) => Self::List(List(nodes)),
@@ -139,7 +139,7 @@ impl<'a> Value<'a> {
             Object::ZsetListpack(zset) => Self::SortedSet(SortedSet(SortedForm::Packed(zset))),
             Object::Zset(zset) => Self::SortedSet(SortedSet(SortedForm::Records(zset))),
             Object::Module(value) => Self::Module(Module::new(value.id(), value.items())),
-            Object::Stream(_) | Object::Array(_) => return None,
-        })
+            Object::Stream(_) | Object::Array(_) => unreachable!("they are put together first"),
+        }
     }
 }

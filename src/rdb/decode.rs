@@ -89,6 +89,13 @@ pub trait Sink {
         Ok(())
     }
 
+    /// Whether a key is wanted. The value of one that is not is passed over, mostly without being decoded or checked.
+    #[inline]
+    fn wants(&mut self, db: u64, key: &[u8]) -> bool {
+        let _ = (db, key);
+        true
+    }
+
     /// The type number of the next key, for a sink that needs the layout in which it was written; and the bytes of the key and
     /// its value, with the type number and without what precedes it.
     #[inline]
@@ -154,6 +161,8 @@ pub struct Summary {
     pub version: Version,
     /// Number of keys passed on.
     pub keys: u64,
+    /// Number of keys that were skipped because the receiver did not want them.
+    pub keys_unwanted: u64,
     /// Number of empty collections skipped, which Redis does not load either.
     pub empty_keys_skipped: u64,
     /// Number of pieces of data that modules keep outside the keys.
@@ -170,9 +179,9 @@ pub struct Summary {
 /// The first thing that is wrong, with its offset from the RDB's start, or the sink's own error. The sink keeps what it
 /// received before the error: its owner must discard that.
 pub fn decode<S: Source>(reader: &mut Reader<S>, sink: &mut impl Sink) -> Result<Summary, Error> {
-    let mut decoder = Decoder::begin(reader, sink)?;
-    while decoder.step()?.is_some() {}
-    decoder.finish()
+    let mut decoding = Decoding::begin(reader, sink)?;
+    while decoding.step(reader, sink)?.is_some() {}
+    decoding.finish(reader)
 }
 
 /// What a record of a dump is, for code that copies it.
@@ -223,15 +232,15 @@ pub(crate) fn decode_records<S: Source, K: Sink>(
     sink: &mut K,
     record: TakeRecord<'_, K>,
 ) -> Result<Summary, Error> {
-    let mut decoder = Decoder::begin(reader, sink)?;
+    let mut decoding = Decoding::begin(reader, sink)?;
     let mut bytes = Vec::new();
-    decoder.reader.record();
-    while let Some(number) = decoder.step()? {
-        decoder.reader.recorded(&mut bytes);
-        let kind = Record::of(number, decoder.is_valkey());
-        record(decoder.sink, kind, &bytes).map_err(|error| decoder.reader.error(error))?;
+    reader.record();
+    while let Some(number) = decoding.step(reader, sink)? {
+        reader.recorded(&mut bytes);
+        let kind = Record::of(number, decoding.is_valkey());
+        record(sink, kind, &bytes).map_err(|error| reader.error(error))?;
     }
-    decoder.finish()
+    decoding.finish(reader)
 }
 
 fn header<S: Source>(reader: &mut Reader<S>) -> Result<Version, Error> {
@@ -245,9 +254,9 @@ fn header<S: Source>(reader: &mut Reader<S>) -> Result<Version, Error> {
     }
 }
 
-struct Decoder<'d, S, K> {
-    reader: &'d mut Reader<S>,
-    sink: &'d mut K,
+/// Where the decoding of an RDB is, between two records.
+#[derive(Debug)]
+pub(crate) struct Decoding {
     db: u64,
     /// Attributes read so far for the next key.
     meta: Meta,
@@ -261,15 +270,19 @@ struct Decoder<'d, S, K> {
     summary: Summary,
 }
 
-impl<'d, S: Source, K: Sink> Decoder<'d, S, K> {
+impl Decoding {
     /// Reads the header.
-    fn begin(reader: &'d mut Reader<S>, sink: &'d mut K) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// If there is none, or the sink's own error.
+    pub(crate) fn begin<S: Source>(
+        reader: &mut Reader<S>,
+        sink: &mut impl Sink,
+    ) -> Result<Self, Error> {
         reader.mark_start();
         let version = header(reader)?;
         sink.version(version).map_err(|error| reader.error(error))?;
-        Ok(Decoder {
-            reader,
-            sink,
+        Ok(Self {
             db: 0,
             meta: Meta::default(),
             key: Vec::new(),
@@ -279,6 +292,7 @@ impl<'d, S: Source, K: Sink> Decoder<'d, S, K> {
             summary: Summary {
                 version,
                 keys: 0,
+                keys_unwanted: 0,
                 empty_keys_skipped: 0,
                 module_aux: 0,
                 bytes: 0,
@@ -286,6 +300,56 @@ impl<'d, S: Source, K: Sink> Decoder<'d, S, K> {
             },
         })
     }
+
+    /// Reads one opcode or key, and passes it to `sink`. Returns its number; `None` at the EOF opcode.
+    ///
+    /// # Errors
+    /// What is wrong with it, or the sink's own error.
+    pub(crate) fn step<S: Source>(
+        &mut self,
+        reader: &mut Reader<S>,
+        sink: &mut impl Sink,
+    ) -> Result<Option<u8>, Error> {
+        let state = self;
+        Decoder {
+            reader,
+            sink,
+            state,
+        }
+        .step()
+    }
+
+    const fn is_valkey(&self) -> bool {
+        matches!(self.summary.version.magic, Magic::Valkey)
+    }
+
+    /// Checks the checksum.
+    ///
+    /// # Errors
+    /// If it does not match.
+    pub(crate) fn finish<S: Source>(mut self, reader: &mut Reader<S>) -> Result<Summary, Error> {
+        reader.reading("the checksum");
+        let at = reader.position();
+        if self.summary.version.has_checksum() {
+            let computed = reader.checksum();
+            self.summary.checksum = match u64::from_le_bytes(reader.array()?) {
+                0 => Checksum::Disabled,
+                stated if stated == computed => Checksum::Verified(stated),
+                stated => {
+                    return Err(reader.error_at(at, Cause::Checksum { stated, computed }));
+                }
+            };
+        }
+        self.summary.bytes = reader.position();
+        Ok(self.summary)
+    }
+}
+
+/// One step of the decoding.
+struct Decoder<'d, S, K> {
+    reader: &'d mut Reader<S>,
+    sink: &'d mut K,
+    state: &'d mut Decoding,
 }
 
 impl<S: Source, K: Sink> Decoder<'_, S, K> {
@@ -298,28 +362,28 @@ impl<S: Source, K: Sink> Decoder<'_, S, K> {
             kind::EOF => return Ok(None),
             kind::EXPIRETIME_MS => {
                 self.reader.reading("an expiry");
-                self.meta.expire_at_ms = Some(i64::from_le_bytes(self.reader.array()?));
+                self.state.meta.expire_at_ms = Some(i64::from_le_bytes(self.reader.array()?));
             }
             kind::EXPIRETIME => {
                 self.reader.reading("an expiry");
-                self.meta.expire_at_ms =
+                self.state.meta.expire_at_ms =
                     Some(i64::from(i32::from_le_bytes(self.reader.array()?)) * 1000);
             }
-            kind::FREQ => self.meta.freq = Some(self.reader.u8()?),
-            kind::IDLE => self.meta.idle_s = Some(self.reader.length()?),
+            kind::FREQ => self.state.meta.freq = Some(self.reader.u8()?),
+            kind::IDLE => self.state.meta.idle_s = Some(self.reader.length()?),
             kind::SELECTDB => self.select_db()?,
             kind::RESIZEDB => self.resize_db()?,
             kind::AUX => self.aux()?,
             kind::FUNCTION2 => self.function()?,
             kind::MODULE_AUX => self.module_aux()?,
-            kind::SLOT_INFO if self.summary.version.has_slots() => self.slot_info()?,
+            kind::SLOT_INFO if self.state.summary.version.has_slots() => self.slot_info()?,
             kind::FUNCTION_PRE_GA => return Err(self.reader.error_at(at, Cause::OldFunction)),
             kind::SLOT_IMPORT if self.is_valkey() => self.slot_import()?,
             kind::KEY_META => self.attached()?,
             kind::UPDATE if self.is_valkey() => {
                 return Err(self.reader.error_at(at, Cause::Update));
             }
-            kind::HASH_TEMPLATE => self.values.templates.read(self.reader)?,
+            kind::HASH_TEMPLATE => self.state.values.templates.read(self.reader)?,
             number @ kind::OPCODE_MIN.. => {
                 return Err(self.reader.error_at(at, Cause::UnknownType(number)));
             }
@@ -333,52 +397,63 @@ impl<S: Source, K: Sink> Decoder<'_, S, K> {
         if number == ValueType::String as u8
             && let Some(([key, text], place)) = self.reader.texts_at_hand()
         {
-            self.summary.keys += 1;
+            if !self.sink.wants(self.state.db, key) {
+                self.state.meta = Meta::default();
+                self.state.summary.keys_unwanted += 1;
+                return Ok(());
+            }
+            self.state.summary.keys += 1;
             self.sink
                 .value_type(number, place.end.wrapping_sub(type_at));
-            let given = self.sink.text(self.db, key, &self.meta, text);
-            if self.meta != Meta::default() {
-                self.meta = Meta::default();
+            let given = self.sink.text(self.state.db, key, &self.state.meta, text);
+            if self.state.meta != Meta::default() {
+                self.state.meta = Meta::default();
             }
             return given
                 .map_err(|error| Error::new(place.start, "a value", error).in_key(key, number));
         }
         self.reader.reading("a key's name");
         let mut buffer = IntText::new();
-        self.key.clear();
-        self.key
+        self.state.key.clear();
+        self.state
+            .key
             .extend_from_slice(self.reader.string()?.text(&mut buffer));
-        let meta = std::mem::take(&mut self.meta);
+        let meta = std::mem::take(&mut self.state.meta);
         self.reader.reading("a value");
+        if !self.sink.wants(self.state.db, &self.state.key) {
+            self.state.summary.keys_unwanted += 1;
+            let skipped = self.state.values.skip(self.reader, number, type_at);
+            return skipped.map_err(|error| error.in_key(&self.state.key, number));
+        }
         let place = self.reader.position();
-        let Decoded { object, end, found } = match self.values.decode(self.reader, number, type_at)
-        {
-            Ok(decoded) => decoded,
-            Err(error) => return Err(error.in_key(&self.key, number)),
-        };
+        let Decoded { object, end, found } =
+            match self.state.values.decode(self.reader, number, type_at) {
+                Ok(decoded) => decoded,
+                Err(error) => return Err(error.in_key(&self.state.key, number)),
+            };
         if let Some(found) = found {
-            let error = found.error.in_key(&self.key, number);
+            let error = found.error.in_key(&self.state.key, number);
             self.sink.flawed(error)?;
             if found.is_lost {
-                self.summary.keys += 1;
-                let given = self.sink.lost(self.db, &self.key, meta);
+                self.state.summary.keys += 1;
+                let given = self.sink.lost(self.state.db, &self.state.key, meta);
                 return given.map_err(|error| {
-                    Error::new(place, "a value", error).in_key(&self.key, number)
+                    Error::new(place, "a value", error).in_key(&self.state.key, number)
                 });
             }
         }
-        if object.is_empty_collection() && !self.summary.version.keeps_empty_collections() {
-            self.summary.empty_keys_skipped += 1;
+        if object.is_empty_collection() && !self.state.summary.version.keeps_empty_collections() {
+            self.state.summary.empty_keys_skipped += 1;
             return Ok(());
         }
-        self.summary.keys += 1;
+        self.state.summary.keys += 1;
         self.sink.value_type(number, end.wrapping_sub(type_at));
-        let given = self.sink.key(self.db, &self.key, meta, object);
-        given.map_err(|error| Error::new(place, "a value", error).in_key(&self.key, number))
+        let given = self.sink.key(self.state.db, &self.state.key, meta, object);
+        given.map_err(|error| Error::new(place, "a value", error).in_key(&self.state.key, number))
     }
 
-    fn is_valkey(&self) -> bool {
-        self.summary.version.magic == Magic::Valkey
+    const fn is_valkey(&self) -> bool {
+        self.state.is_valkey()
     }
 
     fn attached(&mut self) -> Result<(), Error> {
@@ -404,9 +479,9 @@ impl<S: Source, K: Sink> Decoder<'_, S, K> {
 
     fn select_db(&mut self) -> Result<(), Error> {
         self.reader.reading("a database's number");
-        self.db = self.reader.length()?;
+        self.state.db = self.reader.length()?;
         self.sink
-            .select_db(self.db)
+            .select_db(self.state.db)
             .map_err(|error| self.reader.error(error))
     }
 
@@ -421,17 +496,18 @@ impl<S: Source, K: Sink> Decoder<'_, S, K> {
     fn aux(&mut self) -> Result<(), Error> {
         let mut buffer = IntText::new();
         self.reader.reading("an aux field's name");
-        self.name.clear();
-        self.name
+        self.state.name.clear();
+        self.state
+            .name
             .extend_from_slice(self.reader.string()?.text(&mut buffer));
         self.reader.reading("an aux field's value");
         let value = self.reader.string()?;
         let value = value.text(&mut buffer);
-        self.dialect = Dialect::after_aux(self.dialect, &self.name, value);
-        if let Some(dialect) = self.dialect {
-            self.values.flaws.dialect = dialect;
+        self.state.dialect = Dialect::after_aux(self.state.dialect, &self.state.name, value);
+        if let Some(dialect) = self.state.dialect {
+            self.state.values.flaws.dialect = dialect;
         }
-        let given = self.sink.aux(&self.name, value);
+        let given = self.sink.aux(&self.state.name, value);
         given.map_err(|error| self.reader.error(error))
     }
 
@@ -454,28 +530,9 @@ impl<S: Source, K: Sink> Decoder<'_, S, K> {
 
     fn module_aux(&mut self) -> Result<(), Error> {
         let data = ModuleAux::read(self.reader)?;
-        self.summary.module_aux += 1;
+        self.state.summary.module_aux += 1;
         let given = self.sink.module_aux(data);
         given.map_err(|error| self.reader.error(error))
-    }
-
-    fn finish(mut self) -> Result<Summary, Error> {
-        self.reader.reading("the checksum");
-        let at = self.reader.position();
-        if self.summary.version.has_checksum() {
-            let computed = self.reader.checksum();
-            self.summary.checksum = match u64::from_le_bytes(self.reader.array()?) {
-                0 => Checksum::Disabled,
-                stated if stated == computed => Checksum::Verified(stated),
-                stated => {
-                    return Err(self
-                        .reader
-                        .error_at(at, Cause::Checksum { stated, computed }));
-                }
-            };
-        }
-        self.summary.bytes = self.reader.position();
-        Ok(self.summary)
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     source::Source,
 };
 use crate::limits::{
-    LZF_EXPANSION_MAX, PACKED_BYTES_MAX, PREALLOCATED_BYTES_MAX, STRING_BYTES_MAX,
+    LZF_EXPANSION_MAX, PACKED_BYTES_MAX, PREALLOCATED_BYTES_MAX, READ_CHUNK_BYTES, STRING_BYTES_MAX,
 };
 
 /// [`Reader::string_to_keep`] moves strings longer than this instead of copying them.
@@ -97,6 +97,27 @@ impl<S: Source> Reader<S> {
             }
             Length::Code(code) => self.coded_string(at, code),
         }
+    }
+
+    /// Passes over a string, without decompressing it.
+    ///
+    /// # Errors
+    /// If it is longer than `STRING_BYTES_MAX` or its encoding is unknown, at the end of the input, or if the source fails.
+    pub(super) fn skip_string(&mut self) -> Result<(), Error> {
+        let at = self.position();
+        let bytes = match self.length_or_code()? {
+            Length::Plain(length) => self.within(at, length, STRING_BYTES_MAX)?,
+            Length::Code(LZF) => {
+                let (packed, _unpacked) = (self.length()?, self.length()?);
+                self.within(at, packed, STRING_BYTES_MAX)?
+            }
+            Length::Code(code) => return self.coded_string(at, code).map(drop),
+        };
+        let mut left = bytes;
+        while left > 0 {
+            left -= self.take(left.min(READ_CHUNK_BYTES))?.len();
+        }
+        Ok(())
     }
 
     /// Reads a string that the caller keeps. A long string that had to be assembled is moved out, so that it need not be

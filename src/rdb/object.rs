@@ -150,6 +150,29 @@ pub enum Object<'a> {
 }
 
 impl Object<'_> {
+    /// The same value, which borrows nothing: only a string is copied.
+    #[must_use]
+    pub fn into_owned(self) -> Object<'static> {
+        match self {
+            Self::Str(text) => Object::Str(Cow::Owned(text.into_owned())),
+            Self::Int(number) => Object::Int(number),
+            Self::List(nodes) => Object::List(nodes),
+            Self::SetIntset(set) => Object::SetIntset(set),
+            Self::SetListpack(set) => Object::SetListpack(set),
+            Self::Set(set) => Object::Set(set),
+            Self::HashListpack(hash) => Object::HashListpack(hash),
+            Self::Hash(hash) => Object::Hash(hash),
+            Self::HashListpackTimed(hash) => Object::HashListpackTimed(hash),
+            Self::HashTimed(hash) => Object::HashTimed(hash),
+            Self::HashTemplate(names, values) => Object::HashTemplate(names, values),
+            Self::ZsetListpack(zset) => Object::ZsetListpack(zset),
+            Self::Zset(zset) => Object::Zset(zset),
+            Self::Stream(stream) => Object::Stream(stream),
+            Self::Array(array) => Object::Array(array),
+            Self::Module(value) => Object::Module(value),
+        }
+    }
+
     /// Whether this is an empty collection, which Redis does not load. An empty stream is a key like any other.
     #[must_use]
     pub fn is_empty_collection(&self) -> bool {

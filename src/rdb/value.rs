@@ -51,6 +51,17 @@ pub(super) struct Decoded<'r> {
 /// A placeholder for a value that cannot be kept.
 const LOST: Object<'static> = Object::Int(0);
 
+/// Passes over a number of elements and over each of them.
+fn skip_each<S: Source>(
+    reader: &mut Reader<S>,
+    mut skip: impl FnMut(&mut Reader<S>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    for _ in 0..reader.length()? {
+        skip(reader)?;
+    }
+    Ok(())
+}
+
 impl Values {
     pub(super) fn new(version: Version) -> Self {
         Self {
@@ -80,6 +91,55 @@ impl Values {
         };
         let found = self.flaws.take();
         Ok(Decoded { object, end, found })
+    }
+
+    /// Passes over the next value. Most layouts are not decoded; the rest are, and dropped.
+    pub(super) fn skip<S: Source>(
+        &mut self,
+        reader: &mut Reader<S>,
+        number: u8,
+        type_at: u64,
+    ) -> Result<(), Error> {
+        let Some(kind) = ValueType::new(number, self.version) else {
+            return Err(reader.error_at(type_at, Cause::UnknownType(number)));
+        };
+        match kind {
+            ValueType::String
+            | ValueType::ListZiplist
+            | ValueType::SetIntset
+            | ValueType::SetListpack
+            | ValueType::HashZipmap
+            | ValueType::HashZiplist
+            | ValueType::HashListpack
+            | ValueType::HashListpackExPreGa
+            | ValueType::ZsetZiplist
+            | ValueType::ZsetListpack => reader.skip_string(),
+            ValueType::HashListpackEx => {
+                first_expiry(reader)?;
+                reader.skip_string()
+            }
+            ValueType::List | ValueType::ListQuicklist | ValueType::Set => {
+                skip_each(reader, |reader| reader.skip_string())
+            }
+            ValueType::ListQuicklist2 => skip_each(reader, |reader| {
+                reader.length()?;
+                reader.skip_string()
+            }),
+            ValueType::Hash => skip_each(reader, |reader| {
+                reader.skip_string()?;
+                reader.skip_string()
+            }),
+            ValueType::Zset2 => skip_each(reader, |reader| {
+                reader.skip_string()?;
+                reader.array::<8>().map(drop)
+            }),
+            kind => {
+                self.read(reader, kind)?;
+                // Whoever does not want the value does not care.
+                self.flaws.take();
+                Ok(())
+            }
+        }
     }
 
     /// Reads a value, which is not borrowed from the reader unless it is a string.

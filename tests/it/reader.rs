@@ -5,8 +5,8 @@ use std::io::{self, Read};
 
 use redtail::rdb::{
     self, Array, BoxError, Checksum, Consumer, Copier, Entry, Error, ErrorKind, Field, Group, Hash,
-    Idempotence, Item, Key, List, Magic, Module, ModuleItem, Pending, Producer, ServerKind, Set,
-    SortedSet, Stream, StreamId, Summary, Value, Version, Visitor,
+    Idempotence, Item, Key, Keys, List, Magic, Module, ModuleItem, Pending, Producer, Push,
+    PushEnded, ServerKind, Set, SortedSet, Stream, StreamId, Summary, Value, Version, Visitor,
 };
 use serde_json::{Value as Json, json};
 
@@ -272,6 +272,179 @@ fn chunks_make_no_difference_and_what_follows_the_dump_is_not_read_as_part_of_it
     for step in [1, 2, 7, 61] {
         assert_eq!(found(Few(&dump, step)).unwrap(), whole, "{step}");
     }
+}
+
+/// Whether a test wants a key: about half of them.
+fn is_wanted(db: u64, name: &[u8]) -> bool {
+    let sum = name
+        .iter()
+        .fold(db, |sum, byte| sum * 31 % 1009 + u64::from(*byte));
+    sum.is_multiple_of(2)
+}
+
+/// The keys of a dump that `wants` accepts, read one by one, as lines.
+fn one_by_one(
+    mut keys: Keys<impl Read>,
+    wants: impl Fn(u64, &[u8]) -> bool,
+) -> Result<(String, Summary), Error> {
+    let mut lines = String::new();
+    while let Some(key) = keys.next_key_of(&wants)? {
+        lines.push_str(&line(key).to_string());
+        lines.push('\n');
+    }
+    assert!(keys.next_key()?.is_none(), "the end is the end");
+    Ok((lines, keys.summary().unwrap()))
+}
+
+/// A visitor that wants some of the keys.
+struct Half(String);
+
+impl Visitor for Half {
+    fn key(&mut self, key: Key<'_>) -> Result<(), BoxError> {
+        self.0.push_str(&line(key).to_string());
+        self.0.push('\n');
+        Ok(())
+    }
+
+    fn wants(&mut self, db: u64, name: &[u8]) -> bool {
+        is_wanted(db, name)
+    }
+}
+
+#[test]
+fn keys_one_by_one_are_the_same_and_unwanted_ones_are_passed_over_exactly() {
+    let mut passed = 0;
+    for (dump, _) in dumps() {
+        let (lines, whole) = found(std::fs::File::open(&dump).unwrap()).unwrap();
+        let all = one_by_one(Keys::open(&dump).unwrap(), |_, _| true).unwrap();
+        assert_eq!(all, (lines.clone(), whole), "{}", dump.display());
+        let is_half = |line: &&str| {
+            let line: Json = serde_json::from_str(line).unwrap();
+            let name: Vec<u8> = line["key"]
+                .as_str()
+                .unwrap()
+                .chars()
+                .map(|c| c as u8)
+                .collect();
+            is_wanted(line["db"].as_u64().unwrap(), &name)
+        };
+        let half: String = lines
+            .lines()
+            .filter(is_half)
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let (some, summary) = one_by_one(Keys::open(&dump).unwrap(), is_wanted).unwrap();
+        assert_eq!(some, half, "{}", dump.display());
+        assert_eq!(summary.bytes, whole.bytes);
+        assert_eq!(summary.checksum, whole.checksum);
+        let of =
+            |summary: Summary| summary.keys + summary.keys_unwanted + summary.empty_keys_skipped;
+        assert_eq!(of(summary), of(whole));
+        let mut visitor = Half(String::new());
+        assert_eq!(rdb::read_file(&dump, &mut visitor).unwrap(), summary);
+        assert_eq!(visitor.0, half);
+        passed += summary.keys_unwanted;
+    }
+    assert!(passed > 1000, "only {passed} keys");
+}
+
+#[test]
+fn keys_one_by_one_end_with_the_first_error() {
+    let dump = std::fs::read(fixture("redis-7.0.rdb")).unwrap();
+    let mut keys = Keys::new(&dump[..dump.len() / 2]).unwrap();
+    assert_eq!(keys.aux("redis-ver"), None, "nothing has been read yet");
+    let error = loop {
+        match keys.next_key() {
+            Ok(key) => assert!(key.is_some(), "the dump is cut"),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.is_truncated(), "{error}");
+    assert!(keys.next_key().unwrap().is_none() && keys.summary().is_none());
+    assert_eq!(keys.aux("redis-ver"), Some(&b"7.0.15"[..]));
+    assert_eq!(keys.aux("none"), None);
+    assert_eq!(
+        Keys::new(&b"PING"[..]).unwrap_err().kind(),
+        ErrorKind::Truncated
+    );
+    assert!(Keys::open("/nonexistent/dump.rdb").is_err());
+}
+
+/// A visitor that keeps lines, and ends with an error or a panic if it meets a key.
+#[derive(Default)]
+struct Lines {
+    lines: String,
+    refused: &'static str,
+    feared: &'static str,
+}
+
+impl Visitor for Lines {
+    fn key(&mut self, key: Key<'_>) -> Result<(), BoxError> {
+        let is = |name: &str| !name.is_empty() && key.name == name.as_bytes();
+        assert!(!is(self.feared), "a visitor's own panic");
+        if is(self.refused) {
+            return Err("enough".into());
+        }
+        self.lines.push_str(&line(key).to_string());
+        self.lines.push('\n');
+        Ok(())
+    }
+}
+
+/// Feeds a dump in pieces of `step` bytes, until no more are wanted.
+async fn pushed(dump: &[u8], step: usize, lines: Lines) -> (Lines, Result<Summary, Error>) {
+    let mut push = Push::start(lines).unwrap();
+    for piece in dump.chunks(step) {
+        push.feed(Vec::new()).await.unwrap_or_default();
+        if push.feed(piece.to_vec()).await == Err(PushEnded) {
+            break;
+        }
+    }
+    push.finish().await
+}
+
+#[test]
+fn a_dump_that_is_pushed_in_pieces_is_read_like_a_whole_one() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let dump = std::fs::read(fixture("redis-8.0.rdb")).unwrap();
+    let (lines, summary) = found(dump.as_slice()).unwrap();
+    for step in [61, 4096, usize::MAX] {
+        let (visitor, read) = runtime.block_on(pushed(&dump, step, Lines::default()));
+        assert_eq!((visitor.lines, read.unwrap()), (lines.clone(), summary));
+    }
+    let cut = runtime.block_on(pushed(&dump[..dump.len() / 2], 4096, Lines::default()));
+    assert!(cut.1.unwrap_err().is_truncated());
+    let refusing = Lines {
+        refused: "int:255",
+        ..Lines::default()
+    };
+    let dump = std::fs::read(fixture("redis-7.0.rdb")).unwrap();
+    let (_, stopped) = runtime.block_on(pushed(&dump, 100, refusing));
+    assert_eq!(stopped.unwrap_err().kind(), ErrorKind::Visitor);
+    let followed = dump.repeat(50);
+    let (_, first) = runtime.block_on(pushed(&followed, 100, Lines::default()));
+    assert_eq!(
+        first.unwrap().bytes,
+        dump.len() as u64,
+        "what follows is not wanted"
+    );
+    assert!(PushEnded.to_string().contains("finish()"));
+}
+
+#[test]
+#[should_panic(expected = "a visitor's own panic")]
+fn a_panic_of_a_visitor_reaches_who_pushed() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let dump = std::fs::read(fixture("redis-7.0.rdb")).unwrap();
+    let fearing = Lines {
+        feared: "int:255",
+        ..Lines::default()
+    };
+    drop(runtime.block_on(pushed(&dump, 100, fearing)));
 }
 
 /// Everything that a visitor can get, as text.
