@@ -133,7 +133,7 @@ pub enum StartError {
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-#[must_use = "a replica runs only once it is started"]
+#[must_use]
 pub struct Builder {
     config: Config,
     login: Login,

@@ -342,7 +342,7 @@ impl Replica {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Accepts a full sync that the guard holds back ([`ResyncPolicy`]). Does nothing if nothing is held back.
+    /// Accepts a full sync that the guard holds back ([`ResyncPolicy`](super::ResyncPolicy)). Does nothing if nothing is held back.
     pub fn accept_resync(&self) {
         self.confirmation.give();
     }

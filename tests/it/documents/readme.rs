@@ -255,13 +255,16 @@ fn the_way_to_an_own_primary_is_as_the_readme_says() {
 #[expect(dead_code, reason = "it must only compile")]
 async fn example() -> Result<(), Box<dyn std::error::Error>> {
     // The example begins.
-    use redtail::{Config, Replica};
+    use redtail::Replica;
 
-    let replica = Replica::start(Config::new("redis://127.0.0.1:6379")?)?;
-    replica.ready().await?;
+    let replica = Replica::builder()
+        .upstream("redis://127.0.0.1:6379")
+        .start()
+        .await?;
     let greeting: Option<Vec<u8>> = replica.get("greeting")?;
+    let name = replica.hget("user:1", "name")?;
     // The example ends.
-    drop(greeting);
+    drop((greeting, name));
     Ok(())
 }
 
