@@ -12,6 +12,10 @@
     reason = "a bench may panic; it chooses its own numbers"
 )]
 
+/// The dumps, and the runs of tools: shared with the test of what these may take.
+#[path = "../../tests/it/big_dumps.rs"]
+#[allow(unreachable_pub, reason = "another crate needs it to be public")]
+mod big_dumps;
 mod chart;
 mod control;
 mod disturbed;
@@ -67,7 +71,7 @@ struct Options {
     /// Seconds for each kind of read
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
-    /// Size of each dump of the part dumps
+    /// Size of each dump of the parts dumps and tools
     #[arg(long, default_value_t = 400)]
     mebibytes: u64,
     /// Write the results into docs/performance.md and its charts, replacing the previous ones
@@ -88,8 +92,10 @@ enum Part {
     Rivals,
     /// How costs grow with the keyspace, and extremes
     Growth,
-    /// Dumps as a tool, beside rdbtools, redis-check-rdb and a server that loads them
+    /// Dumps as a tool, beside those that benches/peers installs, redis-check-rdb and a server that loads them
     Dumps,
+    /// What every dump tool takes for one big dump (--mebibytes 10240)
+    Tools,
     /// Messages to 10,000 subscribers, of redtail and one rival
     Messages,
     /// What more cores gain, and what one client's long commands cost the others
@@ -110,8 +116,10 @@ fn main() {
         Part::Constant => return floor::answer_constant(options.port),
         _ => process::end_children_on_signals(),
     }
-    if let Part::Dumps = options.part {
-        return dumps::measure(options.mebibytes, options.rounds);
+    match options.part {
+        Part::Dumps => return dumps::measure(options.mebibytes, options.rounds),
+        Part::Tools => return dumps::measure_tools(options.mebibytes),
+        _ => {}
     }
     let systems = options.chosen();
     match options.part {

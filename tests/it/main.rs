@@ -10,6 +10,7 @@
 )]
 
 mod acl;
+mod big_dumps;
 mod blocking;
 mod bounds;
 mod browser;
@@ -27,6 +28,8 @@ mod deploy;
 mod dialect;
 mod documents;
 mod dump;
+mod dump_input;
+mod dump_memory;
 mod dump_tools;
 mod encodings;
 mod face;
