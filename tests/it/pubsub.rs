@@ -429,7 +429,7 @@ fn a_channel_that_a_user_may_not_use_is_refused_and_lost() {
         ];
         for (step, change) in changes.iter().enumerate() {
             let lost = [&trio.replica, &trio.redtail].map(|server| {
-                let clients: Vec<Client> = subscriptions
+                let mut clients: Vec<Client> = subscriptions
                     .iter()
                     .map(|line| {
                         let mut client = server.client().resp3();
@@ -441,6 +441,10 @@ fn a_channel_that_a_user_may_not_use_is_refused_and_lost() {
                     .collect();
                 if step > 0 {
                     server.command(&format!("ACL SETUSER bob {}", changes[step - 1]));
+                    // redtail's connections look for changes when they have something to do.
+                    for client in &mut clients {
+                        _ = client.try_command(&[b"PING"]);
+                    }
                     server.command("ACL SETUSER bob resetchannels &a* &news.*");
                 }
                 server.command(&format!("ACL SETUSER bob {change}"));
