@@ -44,7 +44,8 @@ impl Cluster {
             let status = client.info("replication", "master_link_status");
             status.is_some_and(|status| status == "up")
         });
-        for server in [&source, &target] {
+        // The replica, too: one that does not know yet who serves a slot forgets the migration that its primary tells it of.
+        for server in [&source, &target, &replica] {
             server.wait_for("the slots", |client| {
                 let info = client.command("CLUSTER INFO").text();
                 info.contains("cluster_slots_ok:16384") && info.contains("cluster_known_nodes:3")
