@@ -33,7 +33,7 @@ use super::Config;
 use crate::command::{ClusterNode, Face, Replication, ShardMap, Shards};
 use crate::limits::CLUSTER_NODES_MAX;
 use crate::slots::ClusterSlots;
-use crate::upstream::cluster::{Account, Asked, Picture, ask_again, picture};
+use crate::upstream::cluster::{Account, Asked, Picture, Turns, ask_again, picture};
 use crate::upstream::{Address, Cluster, Upstream};
 
 /// How often each node is asked while nothing happens.
@@ -79,6 +79,7 @@ impl ClusterReplica {
             shards: Arc::clone(&shards),
             fault: Arc::clone(&fault),
             accounts: HashMap::new(),
+            turns: Arc::default(),
             askers: HashMap::new(),
             followed: Vec::new(),
             picture: Picture::new(),
@@ -146,12 +147,24 @@ struct Supervisor {
     fault: Arc<std::sync::Mutex<Option<String>>>,
     /// What each node said last, by its id.
     accounts: HashMap<String, Account>,
+    turns: Arc<Turns>,
     askers: HashMap<Address, Asker>,
     followed: Vec<Followed>,
     picture: Picture,
     pace_ms: Arc<AtomicU64>,
     /// Until when slots count as moving.
     moving_until: Instant,
+}
+
+/// Nobody notices any more when a shard loses slots: nothing may be served, whatever ended this.
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.shards.set_settled(false);
+        for followed in &mut self.followed {
+            followed.serve(ClusterSlots::default());
+        }
+        self.publish(true);
+    }
 }
 
 impl Supervisor {
@@ -176,7 +189,7 @@ impl Supervisor {
                 _ = look.tick() => self.look(),
             }
         }
-        for followed in self.followed {
+        for followed in &self.followed {
             followed.replica.stop().await;
         }
     }
@@ -403,7 +416,13 @@ impl Supervisor {
         let known = state.and_then(|folder| remembered(folder, primary, &taken));
         let name = known.unwrap_or_else(|| primary.to_owned());
         let servers = followed::servers(primary, &self.picture, &self.cluster);
-        match Followed::start(&self.config, &name, primary, servers) {
+        match Followed::start(
+            &self.config,
+            &name,
+            primary,
+            servers,
+            Arc::clone(&self.turns),
+        ) {
             Ok(followed) => {
                 tracing::info!(
                     shard = name,
