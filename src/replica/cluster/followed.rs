@@ -140,6 +140,11 @@ impl Followed {
         self.part.ownership.now().settled.clone()
     }
 
+    /// Whether a proof waits until more is applied.
+    pub(super) const fn waits(&self) -> bool {
+        self.prover.waits()
+    }
+
     /// Whether its slots are about to be settled.
     pub(super) fn is_under_way(&self) -> bool {
         self.prover.is_under_way()
