@@ -263,12 +263,14 @@ impl Supervisor {
                 self.accounts.insert(id.clone(), account);
                 // Most answers say nothing new but an offset, and there may be many.
                 if is_new {
+                    // A slot may stay marked for days. So what counts is whether something happens.
+                    self.moving_until = Instant::now() + PACE * 2;
                     self.redraw();
                     self.settle();
                 }
                 let has_changed = self.prove(&id);
                 if is_new || has_changed || self.pace_ms.load(Ordering::Relaxed) > 0 {
-                    self.hand_over();
+                    self.hand_over(is_new);
                 }
                 self.drop_empty().await;
             }
@@ -283,7 +285,7 @@ impl Supervisor {
                 } else {
                     self.redraw();
                     self.settle();
-                    self.hand_over();
+                    self.hand_over(true);
                 }
             }
         }
@@ -323,10 +325,8 @@ impl Supervisor {
         };
         let mut stable = seen.slots.clone();
         stable.keep_all(&self.wanted);
-        for moved in &myself.moves {
-            self.moving_until = Instant::now() + PACE * 2;
-            stable.remove(moved.slot);
-        }
+        let leaving = myself.moves.iter().filter(|moved| moved.leaves);
+        leaving.for_each(|moved| stable.remove(moved.slot));
         let said = Statement {
             node: id.into(),
             epoch: myself.epoch,
@@ -369,7 +369,7 @@ impl Supervisor {
             }
         }
         if has_news {
-            self.hand_over();
+            self.hand_over(false);
         }
     }
 
@@ -478,8 +478,8 @@ impl Supervisor {
         }
     }
 
-    /// Ends to serve what shards have lost, then serves what they have proven.
-    fn hand_over(&mut self) {
+    /// Ends to serve what shards have lost, then serves what they have proven. Shows that to clients, and the picture if it is new.
+    fn hand_over(&mut self, is_new: bool) {
         let mut changes = false;
         for followed in &mut self.followed {
             let Some(seen) = self.picture.get(&*followed.part.primary) else {
@@ -489,7 +489,6 @@ impl Supervisor {
             lost.remove_all(&seen.slots);
             if !lost.is_empty() {
                 self.shards.set_settled(false);
-                self.moving_until = Instant::now() + PACE * 2;
                 followed.lose(&lost);
                 changes = true;
             }
@@ -514,14 +513,20 @@ impl Supervisor {
             }
         }
         let has_moved = self.moving_until > Instant::now();
-        self.publish(changes);
+        if changes || is_new {
+            self.publish(changes);
+        }
         let mut open = self.wanted.clone();
         for followed in &self.followed {
             let mut certain = followed.settled();
             certain.keep_all(&followed.served);
             open.remove_all(&certain);
         }
+        let was_settled = self.shards.is_settled();
         self.shards.set_settled(open.is_empty());
+        if open.is_empty() && !was_settled {
+            self.shards.note_news();
+        }
         let is_under_way = self.followed.iter().any(Followed::is_under_way);
         let is_slow = !has_moved && !is_under_way && open.is_empty();
         let pace = if is_slow { Duration::ZERO } else { PACE_MOVING };
