@@ -145,9 +145,9 @@ impl Followed {
         self.prover.waits()
     }
 
-    /// Whether its slots are about to be settled.
-    pub(super) fn is_under_way(&self) -> bool {
-        self.prover.is_under_way()
+    /// Whether slots could be settled if the primary spoke once more.
+    pub(super) const fn needs_more(&self) -> bool {
+        self.prover.needs_more()
     }
 
     /// Serves these slots from now on.

@@ -102,7 +102,6 @@ impl ClusterReplica {
     }
 
     /// Returns how it stands: as the shard that is worst off.
-    #[must_use]
     pub fn replication(&self) -> impl Fn() -> Replication + Send + Sync + use<> {
         let (shards, fault) = (Arc::clone(&self.shards), Arc::clone(&self.fault));
         move || {
@@ -267,6 +266,10 @@ impl Supervisor {
                     self.moving_until = Instant::now() + PACE * 2;
                     self.redraw();
                     self.settle();
+                    // The others most likely have news, too: whoever has lost its slots is not the one that has them.
+                    self.askers
+                        .values()
+                        .for_each(|asker| asker.wake.notify_one());
                 }
                 let has_changed = self.prove(&id);
                 if is_new || has_changed || self.pace_ms.load(Ordering::Relaxed) > 0 {
@@ -527,8 +530,8 @@ impl Supervisor {
         if open.is_empty() && !was_settled {
             self.shards.note_news();
         }
-        let is_under_way = self.followed.iter().any(Followed::is_under_way);
-        let is_slow = !has_moved && !is_under_way && open.is_empty();
+        let needs_more = self.followed.iter().any(Followed::needs_more);
+        let is_slow = !has_moved && !needs_more;
         let pace = if is_slow { Duration::ZERO } else { PACE_MOVING };
         let pace = u64::try_from(pace.as_millis()).unwrap_or(0);
         self.pace_ms.store(pace, Ordering::Relaxed);
