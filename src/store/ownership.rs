@@ -24,6 +24,16 @@ use crate::slots::{CLUSTER_SLOTS, ClusterSlots, cluster_slot};
 )]
 pub struct Moving;
 
+/// A slot that a shard imports key by key, and that is read there all the same: the shard that has the slot lacks the key, and
+/// everything that had been moved by then is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Imported {
+    /// The slot.
+    pub slot: u16,
+    /// The offset up to which the shard is known to have imported the slot, and moved none of it on.
+    pub until: u64,
+}
+
 /// What a replica of one shard may answer for.
 #[derive(Debug, Default)]
 pub struct Ownership {
@@ -170,6 +180,13 @@ impl Shard {
         now.served.contains(slot) && now.settled.contains(slot) && removed <= now.proven
     }
 
+    /// The same for a key of a slot that is imported.
+    #[cold]
+    pub(super) fn lacks_imported(&self, imported: Imported) -> bool {
+        let removed = self.removed.get(usize::from(imported.slot));
+        removed.is_some_and(|removed| removed.load(Ordering::Relaxed) <= imported.until)
+    }
+
     /// Notes a new key. Call this, and the other two, under the lock of the key's shard.
     pub(super) fn note_inserted(&self, key: &[u8]) {
         if let Some(keys) = self.keys.get(usize::from(cluster_slot(key))) {
@@ -293,6 +310,28 @@ mod tests {
         );
         ownership.forget_proofs();
         assert_eq!(exists(&spaces, b"k"), Err(Refusal::Moving(Moving)));
+    }
+
+    #[test]
+    fn an_imported_slot_is_read_only_where_that_is_asked_for() {
+        let (spaces, _ownership) = shard();
+        set(&spaces, b"k");
+        remove(&spaces, b"{k}gone", 0);
+        let exists = |key: &[u8], until| {
+            let hold = spaces.view_keys(0, [key]);
+            let slot = cluster_slot(b"k");
+            hold.set_imported(Some(Imported { slot, until }));
+            let each = |visit: &mut dyn FnMut(&[u8])| visit(key);
+            hold.read(Names::Keys(&each), |view| Ok(view.value(key).is_some()))
+        };
+        assert_eq!(
+            (exists(b"k", 5), exists(b"{k}none", 5)),
+            (Ok(true), Ok(false))
+        );
+        assert_eq!(exists(b"other", 5), Err(Refusal::Moving(Moving)));
+        remove(&spaces, b"k", 6);
+        assert_eq!(exists(b"k", 5), Err(Refusal::Moving(Moving)));
+        assert_eq!(exists(b"k", 6), Ok(false));
     }
 
     #[test]

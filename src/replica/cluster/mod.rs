@@ -7,8 +7,8 @@
 //! 1. A shard serves a slot once its primary has proven that it owns it (`prover`), and no other shard serves it any more.
 //! 2. It ends to serve a slot as soon as its primary, or a node with a newer epoch, says that it has it no longer. From then until the
 //!    other shard is proven, nobody serves it: requests wait.
-//! 3. While a slot is being moved key by key, its old shard answers for the keys that it still has. A key that it lacks may be in the
-//!    other shard already.
+//! 3. While a slot is being moved key by key, its old shard answers for the keys that it still has. For a key that it lacks, the other
+//!    shard answers, once it has everything that had been moved when the key was found missing.
 //!
 //! So a slot is served from exactly one shard, and whoever gets it has everything that the one before it had: its proof is younger than
 //! the move, and it counts only when the data has got that far.
@@ -30,10 +30,11 @@ use tokio_util::sync::CancellationToken;
 use self::followed::Followed;
 use self::prover::Statement;
 use super::Config;
-use crate::command::{ClusterNode, Face, Replication, ShardMap, Shards};
+use crate::command::{ClusterNode, Face, Importing, Replication, ShardMap, Shards};
+use crate::history::Point;
 use crate::limits::CLUSTER_NODES_MAX;
 use crate::slots::ClusterSlots;
-use crate::upstream::cluster::{Account, Asked, Picture, Turns, ask_again, picture};
+use crate::upstream::cluster::{Account, Asked, Move, Picture, Turns, ask_again, picture};
 use crate::upstream::{Address, Cluster, Upstream};
 
 /// How often each node is asked while nothing happens.
@@ -330,6 +331,20 @@ impl Supervisor {
         stable.keep_all(&self.wanted);
         let leaving = myself.moves.iter().filter(|moved| moved.leaves);
         leaving.for_each(|moved| stable.remove(moved.slot));
+        let is_followed = |id: &str| self.followed.iter().any(|one| *one.part.primary == *id);
+        let coming = |moved: &&Move| !moved.leaves && is_followed(&moved.other);
+        let mut slots = ClusterSlots::default();
+        let coming = myself.moves.iter().filter(coming);
+        coming.for_each(|moved| slots.insert(moved.slot));
+        let at = Point {
+            replid,
+            offset: account.offset,
+        };
+        let importing = Importing {
+            asked: Some(account.asked),
+            until: account.offset,
+            slots,
+        };
         let said = Statement {
             node: id.into(),
             epoch: myself.epoch,
@@ -341,6 +356,7 @@ impl Supervisor {
         let Some(followed) = self.followed.iter_mut().find(primary) else {
             return false;
         };
+        followed.import(importing, at);
         let before = followed.settled();
         // Before anything counts as proven that others must not rely on any more.
         let mut served = followed.served.clone();
@@ -364,6 +380,9 @@ impl Supervisor {
     fn look(&mut self) {
         let mut has_news = false;
         for followed in &mut self.followed {
+            if followed.admit_imports() {
+                self.shards.note_news();
+            }
             if followed.advance() {
                 has_news = true;
                 if !followed.publish() {
