@@ -54,12 +54,22 @@ pub fn key_by_key_restarted(stage: &mut Stage) {
 /// Moves a slot again and again, as fast as it goes.
 pub fn back_and_forth(stage: &mut Stage) {
     let slot = stage.some_slots(1)[0];
-    let home = stage.cluster.owner(slot);
-    let to = other(stage, slot);
     for _ in 0..10 {
-        KeyByKey::whole(&stage.cluster, slot, to, Duration::ZERO);
-        KeyByKey::whole(&stage.cluster, slot, home, Duration::ZERO);
+        travel(stage, slot);
     }
+}
+
+/// Moves a slot to another primary and back.
+fn travel(stage: &mut Stage, slot: u16) {
+    let home = stage.cluster.owner(slot);
+    hop(stage, slot);
+    KeyByKey::whole(&stage.cluster, slot, home, Duration::ZERO);
+}
+
+/// Moves a slot to another primary.
+pub fn hop(stage: &mut Stage, slot: u16) {
+    let to = other(stage, slot);
+    KeyByKey::whole(&stage.cluster, slot, to, Duration::ZERO);
 }
 
 pub fn tool(stage: &mut Stage) {
@@ -141,7 +151,7 @@ pub fn partition(stage: &mut Stage) {
     stage.partition(place);
 }
 
-/// Adds a primary, moves slots to it by both ways, empties it, and removes it.
+/// Adds a primary, moves slots to it by both ways, adds a replica of it, empties it, and removes both.
 pub fn grown_and_shrunk(stage: &mut Stage) {
     let (from, _) = richest_and_poorest(stage);
     let added = stage.cluster.add();
@@ -149,10 +159,12 @@ pub fn grown_and_shrunk(stage: &mut Stage) {
         KeyByKey::whole(&stage.cluster, slot, added, Duration::ZERO);
     }
     by_tool(&stage.cluster, from, added, 300);
+    let replica = stage.cluster.add_replica(added);
     stage.go_on();
     let left = stage.cluster.slots(added);
     by_tool(&stage.cluster, added, from, left);
     stage.cluster.settle();
+    stage.cluster.remove(replica);
     stage.cluster.remove(added);
 }
 

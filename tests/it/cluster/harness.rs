@@ -8,14 +8,14 @@ use super::keys::GROUPS;
 use super::links::{self, PROXIED};
 use super::moves::KeyByKey;
 use super::nodes::SWIFT;
-use super::stage::{Face, Stage};
+use super::stage::{Face, Stage, servers};
 
 /// While a partition ends, a primary answers that was replaced: no fault of the readers.
 const NOT_OF_PRIMARIES: &str = "a partition";
 
 #[test]
 fn primaries_show_no_fault_whatever_is_done() {
-    for name in ["redis-8.0", "valkey-9.1.2"] {
+    for name in servers() {
         let Some(mut stage) = Stage::with(name, &[Face::Primaries], SWIFT) else {
             return;
         };

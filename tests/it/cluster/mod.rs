@@ -14,7 +14,9 @@
 mod acts;
 mod alike;
 mod calm;
+mod clients;
 mod endurance;
+mod faces;
 mod following;
 mod harness;
 mod keys;
@@ -22,6 +24,7 @@ mod links;
 mod moves;
 mod named_failures;
 mod nodes;
+mod parts;
 mod reader;
 mod router;
 mod slots;

@@ -139,36 +139,48 @@ impl Router {
     }
 
     fn learn_from(&mut self, seed: u16) -> io::Result<()> {
-        let ask: Words = vec![b"CLUSTER".to_vec(), b"SLOTS".to_vec()];
-        let reply = self.send(seed, false, &[ask])?.replies.remove(0);
-        if reply.is_error() {
-            return Err(io::Error::other(reply.text()));
-        }
-        let mut slots = vec![Vec::new(); usize::from(SLOTS)];
-        for range in reply.elements() {
-            let (first, last, servers) = self
-                .servers(&range)
-                .ok_or_else(|| io::Error::other(format!("CLUSTER SLOTS has {range:?}")))?;
-            slots[first..=last].fill(servers);
-        }
-        self.slots = slots;
+        let (_, client) = self.connection(seed)?;
+        let all = servers_of_slots(client)?;
+        let prefer = self.prefer;
+        let preferred = |mut servers: Vec<u16>| {
+            match prefer {
+                Prefer::Replicas if servers.len() > 1 => _ = servers.remove(0),
+                _ => servers.truncate(1),
+            }
+            servers
+        };
+        self.slots = all.into_iter().map(preferred).collect();
         Ok(())
     }
+}
 
-    /// `first last [address port id …] …`, the primary before its replicas.
-    fn servers(&self, range: &Reply) -> Option<(usize, usize, Vec<u16>)> {
-        let parts = range.elements();
-        let number = |reply: &Reply| usize::try_from(reply.integer()?).ok();
-        let (first, last) = (number(parts.first()?)?, number(parts.get(1)?)?);
-        let port = |server: &Reply| u16::try_from(server.elements().get(1)?.integer()?).ok();
-        let ports: Option<Vec<u16>> = parts[2..].iter().map(port).collect();
-        let (primary, replicas) = { ports? }.split_first().map(|(a, b)| (*a, b.to_vec()))?;
-        let servers = match self.prefer {
-            Prefer::Replicas if !replicas.is_empty() => replicas,
-            _ => vec![primary],
-        };
-        Some((first, last, servers))
+/// The ports of the servers of each slot, the primary's first.
+///
+/// # Errors
+/// If the server has no answer, or one that is none.
+pub fn servers_of_slots(client: &mut Client) -> io::Result<Vec<Vec<u16>>> {
+    let reply = client.try_command(&[b"CLUSTER", b"SLOTS"])?;
+    if reply.is_error() {
+        return Err(io::Error::other(reply.text()));
     }
+    let mut slots = vec![Vec::new(); usize::from(SLOTS)];
+    for range in reply.elements() {
+        let servers = servers(&range);
+        let (first, last, ports) =
+            servers.ok_or_else(|| io::Error::other(format!("CLUSTER SLOTS has {range:?}")))?;
+        slots[first..=last].fill(ports);
+    }
+    Ok(slots)
+}
+
+/// `first last [address port id …] …`, the primary before its replicas.
+fn servers(range: &Reply) -> Option<(usize, usize, Vec<u16>)> {
+    let parts = range.elements();
+    let number = |reply: &Reply| usize::try_from(reply.integer()?).ok();
+    let (first, last) = (number(parts.first()?)?, number(parts.get(1)?)?);
+    let port = |server: &Reply| u16::try_from(server.elements().get(1)?.integer()?).ok();
+    let ports: Option<Vec<u16>> = parts[2..].iter().map(port).collect();
+    Some((first, last, ports.filter(|ports| !ports.is_empty())?))
 }
 
 fn connect(port: u16, prefer: Prefer) -> io::Result<Client> {

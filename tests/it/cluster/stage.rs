@@ -39,10 +39,12 @@ pub struct Stage {
 }
 
 /// A redtail with its state directory.
-struct Follower {
-    server: Server,
+pub struct Follower {
+    pub server: Server,
     face: Face,
-    state: TempDir,
+    arguments: Vec<String>,
+    /// Deleted when this is dropped.
+    _state: TempDir,
 }
 
 impl Stage {
@@ -241,20 +243,35 @@ impl Stage {
 }
 
 impl Follower {
-    fn start(cluster: &Cluster, face: Face) -> Self {
+    /// Follows a cluster, and waits for its data.
+    pub fn start(cluster: &Cluster, face: Face) -> Self {
+        Self::with(&cluster.address(), face, &[])
+    }
+
+    /// The same with an address and more arguments.
+    pub fn with(address: &str, face: Face, more: &[&str]) -> Self {
         let state = TempDir::new().expect("a temporary directory");
-        let server = follow(cluster, None, face, &state);
+        let named = if face == Face::Cluster {
+            "cluster"
+        } else {
+            "one"
+        };
+        let folder = state.path().display().to_string();
+        let own = ["--cluster-face", named, "--state-dir", &folder];
+        let arguments: Vec<String> = own.iter().chain(more).map(ToString::to_string).collect();
         let follower = Self {
-            server,
+            server: spawn(None, address, &arguments),
             face,
-            state,
+            arguments,
+            _state: state,
         };
         follower.wait();
         follower
     }
 
+    /// Starts it again on its port, with its state directory, and with the addresses of the nodes that run now.
     fn start_again(&mut self, cluster: &Cluster) {
-        self.server = follow(cluster, Some(self.server.port), self.face, &self.state);
+        self.server = spawn(Some(self.server.port), &cluster.address(), &self.arguments);
     }
 
     fn wait(&self) {
@@ -263,15 +280,9 @@ impl Follower {
     }
 }
 
-/// Starts redtail on `port` or a free one.
-fn follow(cluster: &Cluster, port: Option<u16>, face: Face, state: &TempDir) -> Server {
-    let face = match face {
-        Face::Cluster => "cluster",
-        _ => "one",
-    };
-    let state = state.path().display().to_string();
-    let arguments = ["--cluster-face", face, "--state-dir", &state];
-    Server::redtail_at(port, &cluster.address(), &arguments)
+fn spawn(port: Option<u16>, address: &str, arguments: &[String]) -> Server {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    Server::redtail_at(port, address, &words)
 }
 
 /// The servers that clusters are made of. `REDTAIL_CLUSTER_SERVERS` names others of those that the tests know.
