@@ -370,6 +370,7 @@ impl Node {
         config.extend(["--dir", &directory, "--cluster-node-timeout", &timeout]);
         if name != "redis-6.0" {
             config.extend(["--cluster-port", &bus]);
+            config.extend(["--cluster-allow-replica-migration", "no"]);
         }
         if setup.is_proxied {
             config.extend(["--cluster-announce-port", &named]);
@@ -446,12 +447,10 @@ pub fn wait(what: &str, patience: Duration, mut done: impl FnMut() -> bool) {
 /// Nodes elect and rejoin with pauses of seconds between their attempts.
 const SETTLING: Duration = PATIENCE.saturating_mul(3);
 
-const CONFIG: [&str; 10] = [
+const CONFIG: [&str; 8] = [
     "--cluster-enabled",
     "yes",
     "--cluster-require-full-coverage",
-    "no",
-    "--cluster-allow-replica-migration",
     "no",
     "--cluster-replica-validity-factor",
     "0",
