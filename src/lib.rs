@@ -88,6 +88,7 @@ pub mod internal {
     pub(crate) mod secret;
     #[cfg(feature = "cli")]
     pub mod server;
+    pub mod slots;
     pub mod spread;
     pub mod state;
     pub mod store;

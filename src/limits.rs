@@ -52,6 +52,9 @@ pub const REPLY_WORDS_MAX: usize = 1024;
 /// The longest reply of nested arrays before a link streams. A sentinel sends 1 KB about each server.
 pub const REPLY_BYTES_MAX: usize = 4 << 20;
 
+/// Maximum number of a cluster's nodes that are known. Redis recommends at most 1000.
+pub const CLUSTER_NODES_MAX: usize = 4096;
+
 /// Maximum number of sentinels that are remembered. Three to seven are usual.
 pub const SENTINELS_MAX: usize = 32;
 

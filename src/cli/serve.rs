@@ -15,7 +15,7 @@ use super::output::print;
 use super::{Failure, log, notify, progress};
 #[cfg(feature = "http")]
 use crate::http;
-use crate::replica::{Prepared, Replica};
+use crate::replica::{ClusterReplica, Prepared, Pulse, Replica};
 use crate::server::{Listeners, Server};
 use crate::words::Plain;
 
@@ -72,6 +72,10 @@ pub fn serve(args: Serve, matches: &clap::ArgMatches) -> Result<(), Failure> {
         .chain(settings.unusable_spool())
     {
         tracing::warn!("{warning}");
+    }
+    if let Some((face, slots)) = settings.cluster()? {
+        let cluster = move || ClusterReplica::start(replica, face, slots);
+        return runtime()?.block_on(serve_cluster(cluster, server));
     }
     runtime()?.block_on(follow_and_serve(replica, server, http, |replica, stop| {
         accept_on_signal(replica)?;
@@ -135,6 +139,39 @@ pub async fn follow_and_serve(
     };
     let doors = Doors { listeners, http };
     serve_behind(replica, server, doors, beside).await
+}
+
+/// Follows a cluster and serves it until a signal.
+async fn serve_cluster(
+    cluster: impl FnOnce() -> std::io::Result<ClusterReplica>,
+    server: crate::server::Config,
+) -> Result<(), Failure> {
+    let listeners = Listeners::open(&server.listen, server.tls.as_ref())
+        .await
+        .map_err(|error| Failure::Runtime(error.to_string()))?;
+    for listen in server.denied_listeners() {
+        tracing::warn!(%listen, "{DENIED}");
+    }
+    let token = CancellationToken::new();
+    stop_on_signal(token.clone())?;
+    let cluster = cluster().map_err(|error| {
+        Failure::Runtime(format!("cannot follow the cluster: {}", Plain(&error)))
+    })?;
+    let shards = Arc::clone(cluster.shards());
+    let server = Server::of_cluster(server, Arc::default(), shards, cluster.replication());
+    // Each shard's writer is watched by its own replica; what is left to watch is this runtime.
+    let pulse = Pulse::steady();
+    let manager = tokio::spawn(notify::report(
+        Arc::clone(&server),
+        pulse,
+        token.child_token(),
+    ));
+    server.run(listeners, token.clone()).await;
+    cluster.stop().await;
+    // It returns nothing.
+    let _ = manager.await;
+    tracing::info!("stopped");
+    Ok(())
 }
 
 /// Open listeners, in which connections wait.

@@ -55,11 +55,12 @@ pub use rows::scripting::{
 pub use rows::traffic::{Counts, Rates, Traffic};
 pub use rows::tunables::{SetLogLevel, Tunables};
 pub use rows::{
-    ApplyFn, Arity, Asked, AskedKey, Awaited, Blocked, CallFigures, Called, Calls, Command,
-    Condition, Data, Entries, Error, Family, Flags, Form, Health, HeldBack, Histogram, Host,
-    KeptState, Keys, LastFault, LeastFn, Loading, Outcome, ReadFn, Replication, Replies, Scope,
-    Seen, Session, SessionCx, SessionFn, Statistics, SyncNames, Synced, SyncsOf, Tally, Touch,
-    TouchFn, Wait, WorkFn, acl, client, glob, long, nothing_served, tracking, vain_wait,
+    ApplyFn, Arity, Asked, AskedKey, Awaited, Blocked, CallFigures, Called, Calls, ClusterNode,
+    Command, Condition, Data, Entries, Error, Face, Family, Flags, Form, Health, HeldBack,
+    Histogram, Host, InCluster, KeptState, Keys, LastFault, LeastFn, Loading, Outcome, Part,
+    ReadFn, Replication, Replies, Scope, Seen, Session, SessionCx, SessionFn, ShardMap, Shards,
+    Statistics, SyncNames, Synced, SyncsOf, Tally, Touch, TouchFn, Wait, WorkFn, acl, client, glob,
+    long, nothing_served, tracking, vain_wait,
 };
 
 /// What values and the numbers in requests mean, for reads without a request.

@@ -157,6 +157,14 @@ impl Dialect {
         self.since_redis(7, 0)
     }
 
+    /// Whether CLUSTER SLOTS has a list of metadata for each node.
+    ///
+    /// Source: redis 7.0 cluster.c, `addNodeToNodeReply`.
+    #[must_use]
+    pub fn has_slots_metadata(self) -> bool {
+        self.since_redis(7, 0)
+    }
+
     /// Whether READONLY is accepted outside clusters (since Valkey 8.0).
     #[must_use]
     pub const fn accepts_readonly(self) -> bool {

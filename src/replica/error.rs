@@ -36,7 +36,9 @@ impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Tainted(_) => Self::Tainted,
-            Refusal::Migrating(_) | Refusal::Unheld => Self::Reply(refusal.to_string()),
+            Refusal::Migrating(_) | Refusal::Moving(_) | Refusal::Unheld => {
+                Self::Reply(refusal.to_string())
+            }
         }
     }
 }

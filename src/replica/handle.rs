@@ -27,8 +27,10 @@ use crate::command;
 use crate::feed::{Feed, Interest, Lost};
 use crate::history::Point;
 use crate::state::{self, Keeper};
-use crate::store::{Inflow, Served, Tuning, WriteToken};
-use crate::upstream::{self, Arrivals, Begin, Brought, Link, Progress, ProgressWriter, SyncCause};
+use crate::store::{Inflow, Ownership, Served, Tuning, WriteToken};
+use crate::upstream::{
+    self, Arrivals, Begin, Brought, Link, Progress, ProgressWriter, SyncCause, Upstream,
+};
 
 /// Runs the scripts that primaries before Redis 7.0 may send as their text.
 #[cfg(feature = "lua")]
@@ -51,6 +53,7 @@ pub struct Prepared {
     keeper: Option<Keeper>,
     state: Option<Arc<state::Figures>>,
     feed: Arc<Feed>,
+    ownership: Option<Arc<Ownership>>,
 }
 
 impl Prepared {
@@ -159,6 +162,19 @@ impl Replica {
     /// If another process holds the state directory, or the setting must not name it.
     #[doc(hidden)]
     pub fn prepare(config: Config) -> std::io::Result<Prepared> {
+        Self::prepare_owned(config, None)
+    }
+
+    /// Like [`prepare`](Self::prepare), for a replica of one shard of a cluster.
+    pub(super) fn prepare_owned(
+        config: Config,
+        ownership: Option<Arc<Ownership>>,
+    ) -> std::io::Result<Prepared> {
+        if let Upstream::Cluster(_) = config.upstream.upstream {
+            return Err(std::io::Error::other(
+                "a replica in a program follows one server: only `redtail serve` follows a whole cluster",
+            ));
+        }
         let state = Arc::new(state::Figures::default());
         let open = |config| Keeper::open_if_possible(config, &state);
         let keeper = config.state.clone().map(open).transpose();
@@ -168,6 +184,7 @@ impl Replica {
             feed: Arc::new(Feed::keeping(config.changes_window)),
             config,
             keeper,
+            ownership,
         })
     }
 
@@ -177,11 +194,13 @@ impl Replica {
             keeper,
             state,
             feed,
+            ownership,
         } = prepared;
         let runtime = Handle::try_current().map_err(std::io::Error::other)?;
         let tuning = Tuning::new(config.encodings)
             .tracking_access(config.track_access)
-            .ignoring(&config.stream_ignore);
+            .ignoring(&config.stream_ignore)
+            .owning(ownership);
         let link = Arc::<upstream::Status>::default();
         let inflow = Arc::clone(&link.arrivals);
         let (served, token) = Served::new(Arc::new(tuning));

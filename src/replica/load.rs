@@ -175,6 +175,7 @@ impl Kept<'_> {
         Keyspaces::new(self.databases)
             .tracking_access(self.tuning.tracks_access())
             .feeding(Arc::clone(self.feed))
+            .owned_by(self.tuning.ownership())
     }
 }
 

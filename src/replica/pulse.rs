@@ -35,6 +35,12 @@ struct Signs {
 }
 
 impl Pulse {
+    /// A pulse of nothing, which always beats.
+    #[must_use]
+    pub fn steady() -> Self {
+        Self::new(Arc::default(), Arc::default(), Arc::default())
+    }
+
     pub(super) fn new(
         ended: Arc<AtomicBool>,
         progress: Arc<Progress>,

@@ -163,6 +163,7 @@ impl Writer {
             })?;
         let offset = position.offset;
         let generation = Arc::clone(&position.generation);
+        self.leave_proofs(&position);
         // Set the figures first: a client that sees the data must not be told that it has no offset.
         self.progress.set_applied(offset);
         self.figures.stream.taken.store(offset, Relaxed);
@@ -421,6 +422,7 @@ impl Writer {
         }
         let change = self.served.change(&self.token);
         self.figures.leave_history();
+        self.leave_proofs(position);
         if self.served.peek().is_none() {
             // The first client to be served must not be told the offset and the history of nothing.
             self.progress.set_applied(position.offset);
@@ -452,6 +454,15 @@ impl Writer {
             drop_aside(old);
         }
         Ok(())
+    }
+
+    /// What was proven of the cluster's slots held for the old data. Must follow the end of the old history.
+    fn leave_proofs(&self, position: &Position) {
+        if let Some(ownership) = self.served.tuning().ownership() {
+            ownership.forget_proofs();
+            let spaces = &position.generation.spaces;
+            self.token.begin_at(spaces, position.offset);
+        }
     }
 
     /// Applies the stream: of the server that wrote the snapshot if `is_own`, otherwise of one that continues it.

@@ -105,6 +105,10 @@ impl Calls for Caller<'_> {
             reply.error(waiting(args).text());
             return Answer::Reply;
         }
+        if self.host.shards().is_some() && reads_everything(row, args) {
+            reply.error(ONE_SHARD);
+            return Answer::Reply;
+        }
         if !self.reach.covers(row, args, inner.session.db) {
             self.state.doom(Fatal::Wider);
             return Answer::End;
@@ -116,6 +120,7 @@ impl Calls for Caller<'_> {
             generation: self.generation,
             // Staleness was checked when the script itself was admitted.
             stale: false,
+            cluster: None,
         };
         if cx.session.tracking.is_some() && row.read.is_some() {
             command::note_read(&cx, row, args);
@@ -129,6 +134,17 @@ impl Calls for Caller<'_> {
             false => Answer::Reply,
         }
     }
+}
+
+/// The reply to a command that would see one shard where a script asks for all.
+const ONE_SHARD: &str =
+    "ERR a script runs in one shard of the cluster, and cannot count or list all keys";
+
+/// Whether a read names no key.
+fn reads_everything(row: &Command, args: Args<'_>) -> bool {
+    let mut names_none = true;
+    row.keys.visit(args, |_| names_none = false);
+    row.read.is_some() && names_none
 }
 
 impl Caller<'_> {
@@ -218,6 +234,7 @@ impl Caller<'_> {
             host: self.host,
             generation: self.generation,
             stale: false,
+            cluster: None,
         };
         command::check_script(&mut cx, &rights, row, args)
             .map_err(|error| Refused::Script(error.text()))?;

@@ -20,7 +20,8 @@ use crate::command::client::Unblock;
 use crate::command::{
     Awaited, Blocked, Counts, Entries, Error, Host as _, Inbox, OUT_OF_MEMORY, TOO_LARGE, Wait,
 };
-use crate::store::Generation;
+use crate::slots::cluster_slot;
+use crate::store::{Generation, Served};
 
 /// How the wait ended.
 pub(super) enum End {
@@ -32,6 +33,12 @@ pub(super) enum End {
 }
 
 pub(super) const UNBLOCKED: Error = Error::Text("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+
+/// Whether readers still see this generation. When a generation is replaced, its waiters are woken afterwards.
+fn is_served(served: &Served, generation: &Arc<Generation>) -> bool {
+    let current = served.current();
+    current.is_some_and(|current| Arc::ptr_eq(&current, generation))
+}
 
 /// Waits until something has come into the inbox.
 pub(super) async fn arrives(inbox: Option<&Inbox>) {
@@ -56,6 +63,13 @@ impl Connection<'_> {
         let end = self.wait_for(stream, &blocked.wait).await;
         self.show_blocked(false);
         let end = end?;
+        if let Awaited::Shards = blocked.wait.awaited {
+            // The request that was put off is answered next, whatever is known by now.
+            if let End::Failed(error) = end {
+                self.session.failed_wait = Some(error);
+            }
+            return Ok(());
+        }
         if let Awaited::PointToRead(_) = blocked.wait.awaited {
             // The request that was put off is answered next: with the error, if there is one.
             if let (Some(after), End::Failed(error)) = (&mut self.session.read_after, end) {
@@ -91,6 +105,7 @@ impl Connection<'_> {
         match &wait.awaited {
             Awaited::Entries(entries) => self.wait_for_entries(stream, entries, deadline).await,
             Awaited::Point(point) => self.wait_for_point(stream, *point, deadline, true).await,
+            Awaited::Shards => self.wait_for_shards(stream, deadline).await,
             Awaited::PointToRead(point) => {
                 self.wait_for_point(stream, *point, deadline, false).await
             }
@@ -113,10 +128,11 @@ impl Connection<'_> {
             }
         };
         tokio::pin!(time_is_up);
-        while let Some(generation) = self.server.served().current() {
+        let served = self.served_with(&wait.keys);
+        while let Some(generation) = served.current() {
             // Register as a waiter before the check, so that every change after the check wakes this task.
             let _waiting = generation.spaces.wait_for(wait.db, &wait.keys, &wake);
-            while self.is_served(&generation) {
+            while is_served(&served, &generation) {
                 if let Some(end) = self.look(&generation, wait) {
                     return Ok(end);
                 }
@@ -152,10 +168,55 @@ impl Connection<'_> {
         }
     }
 
-    /// Whether readers still see this generation. When a generation is replaced, its waiters are woken afterwards.
-    fn is_served(&self, generation: &Arc<Generation>) -> bool {
-        let current = self.server.served().current();
-        current.is_some_and(|current| Arc::ptr_eq(&current, generation))
+    /// What has these keys: all of them are in one shard, if a cluster is followed.
+    fn served_with(&self, keys: &[Box<[u8]>]) -> Arc<Served> {
+        let part = self
+            .server
+            .shards()
+            .zip(keys.first())
+            .and_then(|(shards, key)| {
+                let map = shards.map();
+                let owner = map.owner(cluster_slot(key))?;
+                map.parts.get(owner).map(|part| Arc::clone(&part.served))
+            });
+        part.unwrap_or_else(|| Arc::clone(self.server.whole()))
+    }
+
+    /// Waits until more is known of the shards of a cluster.
+    async fn wait_for_shards(
+        &mut self,
+        stream: &mut impl Link,
+        deadline: Option<Instant>,
+    ) -> io::Result<End> {
+        let server = self.server;
+        let Some(shards) = server.shards() else {
+            return Ok(End::TimedOut);
+        };
+        let close = self.session.client.close.clone();
+        let wake = Arc::clone(&self.session.client.wake);
+        let until = deadline.unwrap_or_else(Instant::now);
+        let lookout = shards.lookout().watch();
+        let moved = lookout.moved();
+        tokio::pin!(moved);
+        moved.as_mut().enable();
+        shards.want_proof();
+        loop {
+            if self.session.client.shown().unblock.take().is_some() {
+                return Ok(End::Failed(UNBLOCKED));
+            }
+            self.make_room();
+            if self.session.closing {
+                return Ok(End::Answered);
+            }
+            tokio::select! {
+                biased;
+                () = close.cancelled() => return Err(io::ErrorKind::ConnectionAborted.into()),
+                () = &mut moved => return Ok(End::Answered),
+                () = wake.notified() => {}
+                () = tokio::time::sleep_until(until.into()) => return Ok(End::TimedOut),
+                read = stream.read_buf(&mut self.input) => self.keep(read?)?,
+            }
+        }
     }
 
     /// Checks whether the wait is over.

@@ -30,7 +30,8 @@ use super::refusals::Refusals;
 use super::shared::Server;
 use crate::command::client::Client;
 use crate::command::{
-    Ahead, Counts, Host as _, Inbox, Replies, Session, SessionCx, Tunables, answer, point_read_key,
+    Ahead, Counts, Host as _, InCluster, Inbox, Replies, Session, SessionCx, Tunables, answer,
+    point_read_key,
 };
 use crate::dialect::Dialect;
 use crate::resp::{
@@ -165,7 +166,7 @@ impl<'s> Connection<'s> {
                     return Ok(());
                 }
                 self.adapt(read, room);
-                self.server.served().catch_up();
+                self.server.catch_up();
                 self.batch(stream, read).await?;
                 self.give_turn(read).await;
                 continue;
@@ -197,7 +198,7 @@ impl<'s> Connection<'s> {
             }
             self.adapt(read, room);
             self.fetch_lone_key().await;
-            self.server.served().catch_up();
+            self.server.catch_up();
             self.batch(stream, read).await?;
             self.give_turn(read).await;
         }
@@ -439,9 +440,13 @@ impl<'s> Connection<'s> {
 
     /// Answers requests until the input ends inside one or enough replies wait. Returns whether there may be more requests.
     fn answer_some(&mut self, stream: &impl Link) -> bool {
-        let stale = self.server.served().is_stale();
-        let generation = self.server.served().peek();
+        let server = self.server;
+        let cluster = server.shards().map(InCluster::new);
+        let cluster = cluster.as_ref();
+        let stale = server.served().is_stale();
+        let generation = server.served().peek();
         let generation = generation.as_deref();
+        let generation = generation.or_else(|| cluster.and_then(InCluster::any));
         if let Some(generation) = generation {
             self.reply.set_dialect(generation.dialect);
         }
@@ -461,8 +466,8 @@ impl<'s> Connection<'s> {
             host: self.server,
             generation,
             stale,
+            cluster,
         };
-        let server = self.server;
         let most = move |dialect| limits(server, true, dialect);
         let (used, more) = answering(&Socket::of(stream), || {
             let (parser, ahead) = (&mut self.parser, &mut self.ahead);

@@ -12,7 +12,8 @@ use super::no_scripts::Engine;
 use crate::command::acl::Users;
 use crate::command::client::Client;
 use crate::command::{
-    Data, Host, Pubsub, Replication, Scripting, Seen, SetLogLevel, Statistics, Tunables, units_of,
+    Data, Host, Pubsub, Replication, Scripting, Seen, SetLogLevel, Shards, Statistics, Tunables,
+    units_of,
 };
 use crate::resp::Budget;
 #[cfg(feature = "lua")]
@@ -31,6 +32,8 @@ pub struct Server {
     pub(super) courier: Courier,
     pub(super) users: Arc<Users>,
     served: Arc<Served>,
+    /// The shards that have the data, if a cluster is followed; then `served` has none.
+    shards: Option<Arc<Shards>>,
     replication: Box<dyn Fn() -> Replication + Send + Sync>,
 }
 
@@ -41,6 +44,26 @@ impl Server {
         config: Config,
         served: Arc<Served>,
         replication: impl Fn() -> Replication + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Self::of(config, served, None, Box::new(replication))
+    }
+
+    /// Creates a server of the data of all `shards`. `settings` has no data: only the settings that all of them share.
+    #[must_use]
+    pub fn of_cluster(
+        config: Config,
+        settings: Arc<Served>,
+        shards: Arc<Shards>,
+        replication: impl Fn() -> Replication + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Self::of(config, settings, Some(shards), Box::new(replication))
+    }
+
+    fn of(
+        config: Config,
+        served: Arc<Served>,
+        shards: Option<Arc<Shards>>,
+        replication: Box<dyn Fn() -> Replication + Send + Sync>,
     ) -> Arc<Self> {
         let users = config.users.clone();
         let users =
@@ -60,7 +83,8 @@ impl Server {
             courier: Courier::new(served.feed()),
             users,
             served,
-            replication: Box::new(replication),
+            shards,
+            replication,
         })
     }
 
@@ -81,6 +105,23 @@ impl Server {
     pub(super) fn reply_bytes_max(&self) -> usize {
         let own = self.config.reply_bytes_max;
         self.tunables.output_limits.reply_bytes_max(own)
+    }
+
+    /// Returns the data, or for a cluster, what its shards have in common.
+    pub(super) const fn whole(&self) -> &Arc<Served> {
+        &self.served
+    }
+
+    /// Waits until what has arrived is visible: see [`Served::catch_up`].
+    pub(super) fn catch_up(&self) {
+        match &self.shards {
+            None => self.served.catch_up(),
+            Some(shards) => shards
+                .map()
+                .parts
+                .iter()
+                .for_each(|part| part.served.catch_up()),
+        }
     }
 
     /// Returns the number of open connections.
@@ -114,6 +155,10 @@ fn tunables(config: &Config) -> Tunables {
 impl Host for Server {
     fn served(&self) -> &Served {
         &self.served
+    }
+
+    fn shards(&self) -> Option<&Shards> {
+        self.shards.as_deref()
     }
 
     fn databases(&self) -> usize {

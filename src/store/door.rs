@@ -7,6 +7,7 @@
 use super::fate::{Fate, Refusal, refused};
 use super::keyspaces::Keyspaces;
 use super::migrating::Migrating;
+use super::ownership::Moving;
 use super::taint::Tainted;
 use super::tx::Tx;
 use super::view::{Lookups, View};
@@ -83,7 +84,38 @@ impl<'a> Hold<'a> {
         if self.0.may_be_tainted() {
             self.check(Names::Keys(keys))?;
         }
-        Ok(Self(self.0.copied(|visit| keys(visit))))
+        self.0.take_fate();
+        let copy = self.0.copied(|visit| keys(visit));
+        match self.0.take_fate() {
+            Fate::Moving => Err(refused(Fate::Moving)),
+            _ => Ok(Self(copy)),
+        }
+    }
+
+    /// A hold on copies of the values of all these keys, each held by the hold beside it: for reads of several shards of a cluster. It
+    /// holds no lock; no other key may be read. All compare expiries with `now_ms`. Returns `None` if there is no hold.
+    ///
+    /// # Errors
+    /// [`Refusal`] if one of the values is not known, is hidden, or may be in another shard.
+    pub fn merged(held: Vec<(Self, &[&[u8]])>, now_ms: i64) -> Result<Option<Self>, Refusal> {
+        let mut merged: Option<View<'a>> = None;
+        for (hold, keys) in &held {
+            hold.set_clock(now_ms);
+            for key in *keys {
+                hold.check_key(key)?;
+            }
+            hold.0.take_fate();
+            let visit = |visit: &mut dyn FnMut(&[u8])| keys.iter().for_each(|key| visit(key));
+            let copy = hold.0.copied(visit);
+            if hold.0.take_fate() == Fate::Moving {
+                return Err(refused(Fate::Moving));
+            }
+            match &mut merged {
+                None => merged = Some(copy),
+                Some(merged) => merged.take_copies(copy),
+            }
+        }
+        Ok(merged.map(Self))
     }
 
     /// What the writer sees of the database it works in, including its own changes, which no reader sees yet.
@@ -128,7 +160,9 @@ impl<'a> Hold<'a> {
     }
 
     fn check_key(&self, key: &[u8]) -> Result<(), Refusal> {
-        if self.0.hides(key) {
+        if !self.0.serves(key) {
+            Err(Moving.into())
+        } else if self.0.hides(key) {
             Err(Migrating.into())
         } else if self.0.is_tainted(key) {
             Err(Tainted.into())

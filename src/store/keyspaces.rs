@@ -15,12 +15,13 @@ use super::gate::Gate;
 use super::kinds::{Kind, KindFigures, Weight};
 use super::libraries::Libraries;
 use super::locks::Slot;
+use super::ownership::{Ownership, Shard};
 use super::scripts::Scripts;
-use super::slots::ClusterSlots;
 use super::taint::Taints;
 use super::waiters::Waiters;
 use super::watches::Watches;
 use crate::feed::Feed;
+use crate::slots::ClusterSlots;
 use crate::value::place::first_epoch;
 
 /// How many databases there is always room for: one that the upstream uses exists, whatever number was configured. Room for
@@ -48,6 +49,8 @@ pub struct Keyspaces {
     coming: AtomicU64,
     /// The offset of the last change; written under the locks of what changed.
     shown: AtomicU64,
+    /// Set if this is one shard of a cluster.
+    cluster: Option<Box<Shard>>,
 }
 
 /// A database's figures for INFO.
@@ -96,7 +99,62 @@ impl Keyspaces {
             scripts: Scripts::default(),
             coming: AtomicU64::new(0),
             shown: AtomicU64::new(0),
+            cluster: None,
         }
+    }
+
+    /// The same, for a replica of one shard of a cluster.
+    #[must_use]
+    pub fn owned_by(mut self, ownership: Option<&Arc<Ownership>>) -> Self {
+        self.cluster = ownership.map(|ownership| Box::new(Shard::new(Arc::clone(ownership))));
+        self.taints.set_sharded(self.cluster.is_some());
+        self
+    }
+
+    /// What is known of the cluster, if this is one of its shards.
+    #[inline]
+    pub(super) fn cluster(&self) -> Option<&Shard> {
+        self.cluster.as_deref()
+    }
+
+    /// Notes that the removals up to `offset` are not known, because the data is that of a snapshot.
+    pub(super) fn begin_at(&self, offset: u64) {
+        if let Some(cluster) = &self.cluster {
+            cluster.note_all_removed(offset);
+        }
+    }
+
+    /// The number of keys of a cluster's slot in all databases. 0 if this is no shard of a cluster.
+    #[must_use]
+    pub fn keys_in_slot(&self, slot: u16) -> usize {
+        self.cluster().map_or(0, |cluster| cluster.keys_in(slot))
+    }
+
+    /// The offset of the last removal of a key, in a shard of a cluster. 0 if this is none.
+    #[must_use]
+    pub fn last_removed(&self) -> u64 {
+        self.cluster().map_or(0, Shard::last_removed)
+    }
+
+    /// Notes a key that is removed now, for clusters.
+    #[inline]
+    pub(super) fn note_removed(&self, key: &[u8]) {
+        if let Some(cluster) = &self.cluster {
+            cluster.note_removed(key, self.coming.load(Ordering::Relaxed));
+        }
+    }
+
+    /// Notes a new key, for clusters.
+    #[inline]
+    pub(super) fn note_inserted(&self, key: &[u8]) {
+        if let Some(cluster) = &self.cluster {
+            cluster.note_inserted(key);
+        }
+    }
+
+    /// Notes that databases are exchanged now, for clusters: any key may be missing in one of them.
+    pub(super) fn note_exchange(&self) {
+        self.begin_at(self.coming.load(Ordering::Relaxed));
     }
 
     /// Notes that what the writer changes from now on becomes visible at `offset`.
@@ -259,12 +317,30 @@ impl Keyspaces {
     #[must_use]
     pub fn shown_figures(&self) -> Vec<Figures> {
         let mut all = self.figures();
-        if let Some(hidden) = self.taints.hidden().slots() {
+        if let Some(hidden) = self.hidden_slots() {
             all.iter_mut()
                 .for_each(|figures| self.leave_out(figures, &hidden));
             all.retain(|figures| figures.keys > 0);
         }
         all
+    }
+
+    /// The slots whose keys readers do not see, if there may be such keys.
+    pub(super) fn hidden_slots(&self) -> Option<Arc<ClusterSlots>> {
+        let migrating = self.taints.hidden().slots();
+        let Some(cluster) = &self.cluster else {
+            return migrating;
+        };
+        let unserved = cluster.unserved();
+        let hidden = match migrating {
+            None => unserved,
+            Some(migrating) => {
+                let mut all = (*unserved).clone();
+                all.add_all(&migrating);
+                Arc::new(all)
+            }
+        };
+        Some(hidden).filter(|hidden| cluster.has_keys_in(hidden))
     }
 
     fn leave_out(&self, figures: &mut Figures, hidden: &ClusterSlots) {

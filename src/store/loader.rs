@@ -222,6 +222,7 @@ impl<'a> Loader<'a> {
                     entry
                 }
             };
+            self.spaces.note_inserted(entry.key());
             if let Err(entry) = insert_new(&mut table, hash, entry, db.hasher()) {
                 let (key, db) = (name(&entry), self.number);
                 return Err(LoaderError::Duplicate { key, db });

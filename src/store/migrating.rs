@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 
-use super::slots::ClusterSlots;
+use crate::slots::ClusterSlots;
 
 /// Maximum number of migrations at a time: far more than a cluster runs. Beyond it, everything counts as tainted.
 const JOBS_MAX: usize = 1024;

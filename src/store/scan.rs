@@ -27,6 +27,31 @@ const PLACE_BITS: u32 = NUMBER_BITS - SHARD_BITS;
 /// epoch: no such table changes its layout by itself a thousand times between two calls.
 const PLACES: Places = Places::new(PLACE_BITS, [10, 17, 24, 31]);
 
+/// The bits of a cursor within a shard of a cluster. The bits above them say which shard, and when the walk began.
+pub const PART_CURSOR_BITS: u32 = 43;
+
+/// The place within a shard, if the cursor must leave room for a shard of a cluster.
+const NARROW_BITS: u32 = PART_CURSOR_BITS - SHARD_BITS;
+
+const NARROW: Places = Places::new(NARROW_BITS, [8, 15, 20, 25]);
+
+/// How cursors are made: of wide places, or of narrow ones.
+#[derive(Clone, Copy)]
+struct Layout {
+    bits: u32,
+    places: Places,
+}
+
+const WIDE_LAYOUT: Layout = Layout {
+    bits: PLACE_BITS,
+    places: PLACES,
+};
+
+const NARROW_LAYOUT: Layout = Layout {
+    bits: NARROW_BITS,
+    places: NARROW,
+};
+
 /// Where a SCAN continues. As a number it is below 2⁵³; 0 is both the start and the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor(u64);
@@ -48,20 +73,20 @@ impl Cursor {
     }
 
     /// `None` if the place does not fit into the number.
-    fn at(epoch: u32, shard: usize, bucket: usize, buckets: usize) -> Option<Self> {
-        let place = PLACES.number(buckets, epoch.into(), bucket)?;
-        Some(Self((shard as u64) << PLACE_BITS | place))
+    fn at(layout: Layout, epoch: u32, shard: usize, bucket: usize, buckets: usize) -> Option<Self> {
+        let place = layout.places.number(buckets, epoch.into(), bucket)?;
+        Some(Self((shard as u64) << layout.bits | place))
     }
 
-    fn shard(self) -> usize {
-        usize::try_from(self.0 >> PLACE_BITS & (SHARDS as u64 - 1)).unwrap_or(0)
+    fn shard(self, layout: Layout) -> usize {
+        usize::try_from(self.0 >> layout.bits & (SHARDS as u64 - 1)).unwrap_or(0)
     }
 
     /// The bucket at which to continue in a shard that has `buckets` buckets and whose epoch is now `epoch`.
-    fn bucket(self, epoch: u32, buckets: usize) -> usize {
-        let place = self.0 & ((1 << PLACE_BITS) - 1);
-        let bucket = PLACES.bucket(place, buckets, epoch.into());
-        if self.0 >> NUMBER_BITS == 0 {
+    fn bucket(self, layout: Layout, epoch: u32, buckets: usize) -> usize {
+        let place = self.0 & ((1 << layout.bits) - 1);
+        let bucket = layout.places.bucket(place, buckets, epoch.into());
+        if self.0 >> (layout.bits + SHARD_BITS) == 0 {
             bucket
         } else {
             0
@@ -76,16 +101,21 @@ impl View<'_> {
         let Some(db) = self.db() else {
             return Cursor::START;
         };
+        let layout = if self.is_of_cluster() {
+            NARROW_LAYOUT
+        } else {
+            WIDE_LAYOUT
+        };
         let gate = self.pass_to_walk();
         let mut held: Vec<RwLockReadGuard<'_, Table>> = Vec::new();
-        let start = cursor.shard();
+        let start = cursor.shard(layout);
         let (mut found, mut looked_at) = (0, 0);
         let looks_max = count.saturating_mul(10).saturating_add(FREE_BUCKETS);
         for (shard, lock) in db.shards().enumerate().skip(start) {
             let table = gate.read(lock);
             let epoch = db.epoch(shard);
             let first = if shard == start {
-                cursor.bucket(epoch, table.buckets())
+                cursor.bucket(layout, epoch, table.buckets())
             } else {
                 0
             };
@@ -95,7 +125,8 @@ impl View<'_> {
                 }
                 for bucket in first..table.buckets() {
                     if (found >= count || looked_at >= looks_max)
-                        && let Some(next) = Cursor::at(epoch, shard, bucket, table.buckets())
+                        && let Some(next) =
+                            Cursor::at(layout, epoch, shard, bucket, table.buckets())
                     {
                         return next;
                     }
@@ -196,13 +227,19 @@ mod tests {
     #[test]
     fn the_highest_cursor_is_exact_as_a_double() {
         for buckets in [8, 1 << 10, 1 << 17, 1 << 24, 1 << 31] {
-            let cursor = Cursor::at(u32::MAX, SHARDS - 1, buckets - 1, buckets);
+            let cursor = Cursor::at(WIDE_LAYOUT, u32::MAX, SHARDS - 1, buckets - 1, buckets);
             let cursor = cursor.map(Cursor::number);
             assert!(cursor.is_some_and(|number| number < 1 << 53), "{buckets}");
             assert!(cursor.is_some_and(|number| number as f64 as u64 == number));
+            let cursor = Cursor::at(NARROW_LAYOUT, u32::MAX, SHARDS - 1, buckets - 1, buckets);
+            let cursor = cursor.map(Cursor::number);
+            assert!(
+                cursor.is_none_or(|number| number < 1 << PART_CURSOR_BITS),
+                "{buckets}"
+            );
         }
         // Larger tables are walked to their end in one call: a wrong place would be worse than a long reply.
-        assert_eq!(Cursor::at(0, 0, 1 << 31, 1 << 32), None);
+        assert_eq!(Cursor::at(WIDE_LAYOUT, 0, 0, 1 << 31, 1 << 32), None);
     }
 
     #[test]
@@ -212,14 +249,18 @@ mod tests {
             let buckets = 1 << random.u32(3..31);
             let (shard, bucket) = (random.usize(..SHARDS), random.usize(..buckets));
             let epoch = random.u32(..);
-            let cursor = Cursor::at(epoch, shard, bucket, buckets);
-            let cursor = cursor.map(|cursor| Cursor::from_number(cursor.number()));
-            let found = |epoch, buckets| {
-                cursor.map(|cursor| (cursor.shard(), cursor.bucket(epoch, buckets)))
-            };
-            assert_eq!(found(epoch, buckets), Some((shard, bucket)));
-            assert_eq!(found(epoch.wrapping_add(1), buckets), Some((shard, 0)));
-            assert_eq!(found(epoch.wrapping_add(1), buckets * 2), Some((shard, 0)));
+            for layout in [WIDE_LAYOUT, NARROW_LAYOUT] {
+                let cursor = Cursor::at(layout, epoch, shard, bucket, buckets);
+                let Some(cursor) = cursor.map(|cursor| Cursor::from_number(cursor.number())) else {
+                    assert!(buckets > 1 << 25 && layout.bits == NARROW_BITS);
+                    continue;
+                };
+                let found =
+                    |epoch, buckets| (cursor.shard(layout), cursor.bucket(layout, epoch, buckets));
+                assert_eq!(found(epoch, buckets), (shard, bucket));
+                assert_eq!(found(epoch.wrapping_add(1), buckets), (shard, 0));
+                assert_eq!(found(epoch.wrapping_add(1), buckets * 2), (shard, 0));
+            }
         }
     }
 }

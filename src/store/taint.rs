@@ -53,6 +53,8 @@ pub struct Taints {
     changes: AtomicU64,
     keys: RwLock<HashMap<Name, Doubt>>,
     hidden: Hidden,
+    /// Whether this is a shard of a cluster: then each key is checked.
+    is_sharded: bool,
 }
 
 impl Taints {
@@ -60,6 +62,12 @@ impl Taints {
     #[inline]
     pub fn any(&self) -> bool {
         self.any.load(Ordering::Acquire)
+    }
+
+    /// Sets whether this is a shard of a cluster.
+    pub(super) fn set_sharded(&mut self, is_sharded: bool) {
+        self.is_sharded = is_sharded;
+        self.recount(&self.keys.read());
     }
 
     /// Marks the start of a change of taints, and of figures that are not yet published.
@@ -192,7 +200,10 @@ impl Taints {
 
     fn recount(&self, keys: &HashMap<Name, Doubt>) {
         self.count.store(keys.len(), Ordering::Release);
-        let any = !keys.is_empty() || self.everything() || self.hidden.slots().is_some();
+        let any = !keys.is_empty()
+            || self.everything()
+            || self.hidden.slots().is_some()
+            || self.is_sharded;
         self.any.store(any, Ordering::Release);
     }
 }

@@ -1,9 +1,11 @@
 //! Settings of the store that can change while it runs.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::RwLock;
 
+use super::ownership::Ownership;
 use crate::value::Choices;
 
 /// The settings that all generations share: for encodings, times of last use and the stream. Code that depends on them
@@ -14,6 +16,7 @@ pub struct Tuning {
     version: AtomicU64,
     tracks_access: bool,
     ignored: Vec<Box<str>>,
+    ownership: Option<Arc<Ownership>>,
 }
 
 impl Tuning {
@@ -25,7 +28,21 @@ impl Tuning {
             version: AtomicU64::new(0),
             tracks_access: false,
             ignored: Vec::new(),
+            ownership: None,
         }
+    }
+
+    /// The same, for a replica of one shard of a cluster.
+    #[must_use]
+    pub fn owning(mut self, ownership: Option<Arc<Ownership>>) -> Self {
+        self.ownership = ownership;
+        self
+    }
+
+    /// What the replica may answer for, if it follows one shard of a cluster.
+    #[must_use]
+    pub const fn ownership(&self) -> Option<&Arc<Ownership>> {
+        self.ownership.as_ref()
     }
 
     /// The same, but ignoring the stream's commands with these names.

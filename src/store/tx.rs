@@ -14,12 +14,12 @@ use super::keyspaces::Keyspaces;
 use super::kinds::{Kind, Weight};
 use super::libraries::Libraries;
 use super::locks::{Slot, Slots, WriteHeld};
-use super::slots::ClusterSlots;
 use super::taint::{Doubt, Taints};
 use super::view::{WrongType, unix_ms, unix_s};
 use super::watches::{Replacement, Rules};
 use crate::dialect::Dialect;
 use crate::feed::{Class, Interest};
+use crate::slots::ClusterSlots;
 use crate::value::{Collection, Object, Thresholds};
 
 /// A database number past the last database.
@@ -627,6 +627,7 @@ impl<'a> Tx<'a> {
     fn insert(&mut self, entry: Entry, slot: Slot, hash: u64) {
         let spaces = self.spaces;
         self.gain(Weight::of(&entry));
+        spaces.note_inserted(entry.key());
         if let Some(table) = self.held.get_mut(slot)
             && insert(table, hash, entry, spaces.hasher())
             && let Some(db) = spaces.db(self.number)
@@ -665,6 +666,7 @@ impl<'a> Tx<'a> {
     pub fn remove(&mut self, key: &[u8]) -> Option<Entry> {
         let (table, _, hash) = self.table(key)?;
         let (mut entry, _) = table.remove_entry(hash, |(entry, _)| entry.key() == key)?;
+        self.spaces.note_removed(key);
         self.lose_weight(Weight::of(&entry));
         let expires = entry.expire_at_ms().is_some();
         Self::keep_raw(self.dialect, &mut entry, expires);
@@ -839,6 +841,10 @@ impl<'a> Tx<'a> {
                     is_whole &= keyspace.is_empty();
                     continue;
                 };
+                if self.spaces.cluster().is_some() {
+                    super::walk::entries(table)
+                        .for_each(|entry| self.spaces.note_removed(entry.key()));
+                }
                 old.push(std::mem::take(&mut **table));
                 keyspace.bump_epoch(slot.shard as usize);
             }
@@ -876,6 +882,7 @@ impl<'a> Tx<'a> {
             return Ok(());
         };
         let mut is_whole = true;
+        self.spaces.note_exchange();
         self.tell_all(one, Some(other));
         self.tell_all(other, Some(one));
         for (left, right) in

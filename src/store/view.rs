@@ -16,7 +16,7 @@ use super::fetch::{GROUP_MAX, fetch_bucket, fetch_entry};
 use super::gate::{Gate, Inside};
 use super::keyspaces::Keyspaces;
 use super::locks::{ReadHeld, Slot, Slots, Tables};
-use super::slots::ClusterSlots;
+use crate::slots::ClusterSlots;
 use crate::value::Collection;
 
 /// The key holds a type that the command does not work on.
@@ -266,6 +266,19 @@ impl<'a> View<'a> {
         copy
     }
 
+    /// Adds what another copied view has.
+    pub(super) fn take_copies(&mut self, other: Self) {
+        let hasher = self.spaces.hasher();
+        if let (Shards::Copied(own), Shards::Copied(others)) = (&mut self.held, other.held) {
+            for (entry, _) in others.table {
+                let hash = super::db::hash_key(hasher, entry.key());
+                insert(&mut own.table, hash, entry, hasher);
+            }
+            own.absent.extend(others.absent);
+            own.attached.extend(others.attached);
+        }
+    }
+
     /// Returns the gate for a walk over the database. If the writer wants a shard of the database, waits for its turn to
     /// end first.
     pub(super) fn pass_to_walk(&self) -> &'a Gate {
@@ -423,6 +436,12 @@ impl<'a> View<'a> {
         };
         if !is_sure {
             self.fate.set(Fate::Unheld);
+        } else if let Some(cluster) = self.spaces.cluster()
+            && !self.is_writers
+            && !matches!(self.held, Shards::Copied(_))
+            && !cluster.lacks(key)
+        {
+            self.fate.set(self.fate.get().max(Fate::Moving));
         }
     }
 
@@ -506,9 +525,20 @@ impl<'a> View<'a> {
         !self.is_writers && self.spaces.taints().hidden().has(key)
     }
 
+    /// Whether this is a view of one shard of a cluster.
+    pub(super) fn is_of_cluster(&self) -> bool {
+        self.spaces.cluster().is_some()
+    }
+
+    /// Whether this shard of a cluster serves `key`. Outside clusters, it serves every key.
+    pub(super) fn serves(&self, key: &[u8]) -> bool {
+        let cluster = self.spaces.cluster();
+        self.is_writers || cluster.is_none_or(|cluster| cluster.serves(key))
+    }
+
     /// Makes walks leave out the keys that are hidden now.
     pub(super) fn leave_out_hidden(&self) {
-        let hidden = self.spaces.taints().hidden().slots();
+        let hidden = self.spaces.hidden_slots();
         if let Some(hidden) = hidden.filter(|_| !self.is_writers) {
             self.hidden.get_or_init(|| hidden);
         }

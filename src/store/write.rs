@@ -11,10 +11,10 @@ use super::libraries::Libraries;
 use super::loader::Loader;
 use super::locks::{Slot, gather};
 use super::migrating::Hidden;
-use super::slots::ClusterSlots;
 use super::sweep::Sweeper;
 use super::taint::Doubt;
 use super::tx::Tx;
+use crate::slots::ClusterSlots;
 
 /// The right to change the store. Each [`Served`] comes with one, the replica's writer thread keeps it, and nothing else
 /// leads to a change: a reader that holds `Served`, a [`Generation`] or its [`Keyspaces`] cannot write, whatever it calls.
@@ -142,6 +142,11 @@ impl WriteToken {
             hidden.show_slots(slots);
             true
         });
+    }
+
+    /// States that `spaces` holds a snapshot of `offset`, before anyone reads it.
+    pub fn begin_at(&self, spaces: &Keyspaces, offset: u64) {
+        spaces.begin_at(offset);
     }
 
     /// Serves `generation` from now on. Returns the old one, which lives as long as a reader still holds it.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::cluster::{Cluster, ShardServers};
 use super::secret::{Login, Password, Secret};
 use super::sentinel::Sentinels;
 
@@ -12,7 +13,7 @@ use super::sentinel::Sentinels;
 const DEFAULT_PORT: u16 = 6379;
 
 /// Where a server listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Address {
     /// A TCP port.
     Tcp {
@@ -68,7 +69,7 @@ pub enum AddressError {
     Syntax(String),
     /// An unsupported scheme.
     #[error(
-        "redtail does not support {0}:// addresses: write redis://host:port, rediss://host:port for TLS, unix:///path, or sentinel://host,host/name"
+        "redtail does not support {0}:// addresses: write redis://host:port, rediss://host:port for TLS, unix:///path, sentinel://host,host/name, or cluster://host,host"
     )]
     Scheme(String),
     /// No host.
@@ -109,6 +110,20 @@ pub enum AddressError {
         "a Sentinel address cannot be mixed with others: write one sentinel://host,host/name with all sentinels"
     )]
     Alone,
+    /// Not the address of a cluster.
+    #[error(
+        "this is not the address of a cluster: write cluster://host:port,host:port with some of its nodes, or \
+         cluster://user:password@host:port; in a password, write / as %2F"
+    )]
+    Cluster,
+    /// An unknown option after the `?` of a cluster's address.
+    #[error("the option after the ? of a cluster's address is prefer=primary or prefer=replica")]
+    ClusterOption,
+    /// A cluster's address mixed with other addresses.
+    #[error(
+        "the address of a cluster cannot be mixed with others: write one cluster://host:port,host:port with some of its nodes"
+    )]
+    ClusterAlone,
 }
 
 /// A server to follow: where it is, and the login that redtail uses there. Parses from
@@ -178,7 +193,7 @@ pub(super) fn authority_and_rest(text: &str) -> Result<(Login, &str, &str), Addr
 }
 
 /// Splits `user:password@host:port` at its last `@`. Without one there is no login.
-fn login_and_host(authority: &str) -> (Login, &str) {
+pub(super) fn login_and_host(authority: &str) -> (Login, &str) {
     let Some((login, host)) = authority.rsplit_once('@') else {
         return (Login::default(), authority);
     };
@@ -257,6 +272,11 @@ pub enum Upstream {
     List(Vec<Node>),
     /// The servers that sentinels name.
     Sentinel(Sentinels),
+    /// All shards of a cluster.
+    Cluster(Cluster),
+    /// The servers of one shard of a cluster.
+    #[doc(hidden)]
+    Shard(ShardServers),
 }
 
 impl Upstream {
@@ -279,6 +299,10 @@ impl Upstream {
             texts if texts.iter().any(|text| Sentinels::are_in(text)) => {
                 return Err(AddressError::Alone);
             }
+            [text] if Cluster::is_in(text) => return Ok(Self::Cluster(text.parse()?)),
+            texts if texts.iter().any(|text| Cluster::is_in(text)) => {
+                return Err(AddressError::ClusterAlone);
+            }
             _ => {}
         }
         let mut list = Vec::new();
@@ -299,6 +323,8 @@ impl Upstream {
         match self {
             Self::List(list) => list.iter().any(|member| member.tls),
             Self::Sentinel(all) => all.servers_tls || all.nodes.iter().any(|node| node.tls),
+            Self::Cluster(cluster) => cluster.nodes.iter().any(|node| node.tls),
+            Self::Shard(shard) => shard.now().iter().any(|node| node.tls),
         }
     }
 
@@ -306,8 +332,10 @@ impl Upstream {
     #[must_use]
     pub fn has_password(&self) -> bool {
         match self {
-            Self::List(list) => list.iter().any(|member| member.login.password.is_some()),
+            Self::List(list) => has_password(list),
             Self::Sentinel(all) => all.servers_login.password.is_some(),
+            Self::Cluster(Cluster { nodes, .. }) => has_password(nodes),
+            Self::Shard(shard) => has_password(&shard.now()),
         }
     }
 
@@ -317,6 +345,9 @@ impl Upstream {
         match &mut self {
             Self::List(list) => replace_logins(list, login),
             Self::Sentinel(sentinels) => sentinels.servers_login.replace_by(login),
+            Self::Cluster(cluster) => replace_logins(&mut cluster.nodes, login),
+            // Its servers have the cluster's login already.
+            Self::Shard(_) => {}
         }
         self
     }
@@ -329,6 +360,10 @@ impl Upstream {
         }
         self
     }
+}
+
+fn has_password(nodes: &[Node]) -> bool {
+    nodes.iter().any(|node| node.login.password.is_some())
 }
 
 fn replace_logins(nodes: &mut [Node], login: &Login) {
@@ -374,7 +409,7 @@ mod tests {
     fn list(text: &str) -> Vec<Node> {
         match text.parse().unwrap() {
             Upstream::List(list) => list,
-            Upstream::Sentinel(_) => panic!("{text} is no list"),
+            _ => panic!("{text} is no list"),
         }
     }
 

@@ -7,8 +7,9 @@
 use std::future::pending;
 
 use super::address::{Address, Node, Upstream};
+use super::cluster::ShardServers;
 use super::config::Config;
-use super::error::Error;
+use super::error::{Error, Why};
 use super::sentinel::{Circle, Told};
 use super::status::Status;
 
@@ -24,6 +25,7 @@ pub(super) struct Candidate {
 enum Source {
     List(Vec<Candidate>),
     Sentinels(Circle),
+    Shard(ShardServers),
 }
 
 /// The servers that may be followed, and the progress of this round.
@@ -46,6 +48,9 @@ impl Choice {
             source: match upstream {
                 Upstream::List(list) => Source::List(list.into_iter().map(candidate).collect()),
                 Upstream::Sentinel(sentinels) => Source::Sentinels(Circle::new(sentinels)),
+                Upstream::Shard(servers) => Source::Shard(servers),
+                // A replica follows one shard: `replica::cluster` starts one for each.
+                Upstream::Cluster(_) => Source::List(Vec::new()),
             },
             last: None,
             current: None,
@@ -84,7 +89,7 @@ impl Choice {
         others_left
     }
 
-    /// Waits until redtail should leave the server, and returns why. Only sentinels can say that.
+    /// Waits until redtail should leave the server, and returns why. Only sentinels and clusters can say that.
     pub(super) async fn must_leave(
         &mut self,
         server: &Candidate,
@@ -96,14 +101,22 @@ impl Choice {
                 let address = &server.node.address;
                 Error::Moved(circle.watch(address, told, config, status).await)
             }
+            (Source::Shard(servers), _) => {
+                servers.leave_out(&server.node.address).await;
+                Error::Moved(Why::NotOfShard)
+            }
             _ => pending().await,
         }
     }
 
-    /// Waits until there is something new to try. Only sentinels can say that.
+    /// Waits until there is something new to try. Only sentinels and clusters can say that.
     pub(super) async fn news(&mut self, config: &Config) {
         match &mut self.source {
             Source::Sentinels(circle) => circle.news(config).await,
+            Source::Shard(servers) => {
+                let before = servers.now();
+                servers.differ_from(&before).await;
+            }
             Source::List(_) => pending().await,
         }
     }
@@ -115,6 +128,13 @@ impl Choice {
             Source::Sentinels(circle) => {
                 let last: Option<&Address> = last.map(|node| &node.address);
                 circle.candidates(last, config).await
+            }
+            Source::Shard(servers) => {
+                let candidate = |node: &Node| Candidate {
+                    node: node.clone(),
+                    told: None,
+                };
+                Ok(servers.now().iter().map(candidate).collect())
             }
             Source::List(list) => {
                 let is_last = |one: &&Candidate| last == Some(&one.node);

@@ -155,6 +155,9 @@ pub enum Why {
     /// The server was followed as a replica, and is the primary now.
     #[error("Sentinel says that this replica is the primary now")]
     Promoted,
+    /// The server is not, or no longer, the one of its shard to follow.
+    #[error("the cluster says that another server of this shard is to be followed now")]
+    NotOfShard,
     /// The replica is down, or has no link to its own primary.
     #[error("Sentinel says that this replica is down or has no link to the primary")]
     Unhealthy,

@@ -26,6 +26,7 @@
 mod address;
 mod arrivals;
 mod choose;
+pub mod cluster;
 mod config;
 mod connect;
 mod error;
@@ -57,6 +58,7 @@ mod wire;
 
 pub use address::{Address, AddressError, Node, Upstream};
 pub use arrivals::Arrivals;
+pub use cluster::{Cluster, ShardServers};
 pub use config::{AckPolicy, Config, RdbCompression, Relief, Timing};
 pub use error::{Error, Why};
 pub use kind::Mode;

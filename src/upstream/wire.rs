@@ -87,6 +87,13 @@ impl Wire {
         self.line(doing).await
     }
 
+    /// Sends several commands at once. None of them contains a password.
+    pub(super) async fn send_all(&mut self, commands: &[&[&str]]) -> Result<(), Error> {
+        let bytes: Vec<u8> = commands.iter().flat_map(|words| command(words)).collect();
+        self.stream.write_all(&bytes).await?;
+        Ok(self.stream.flush().await?)
+    }
+
     pub(super) async fn send(&mut self, words: &[&str]) -> Result<(), Error> {
         // The words may contain the password.
         let bytes = Zeroizing::new(command(words));

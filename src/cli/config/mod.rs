@@ -20,10 +20,11 @@ use std::time::Duration;
 
 use super::Failure;
 use crate::command::acl::{Setup, Users};
-use crate::command::{EventFlags, ScriptShare, units_of};
+use crate::command::{EventFlags, Face, ScriptShare, units_of};
 use crate::dialect::Dialect;
 use crate::replica::{ResyncMemory, ResyncPolicy};
 use crate::server::{self, TlsFiles};
+use crate::slots::ClusterSlots;
 use crate::state::{self, Fsync};
 use crate::upstream::{
     AckPolicy, Login, Password, RdbCompression, Relief, Secret, SpoolLimits, Timing, Tls, Upstream,
@@ -35,7 +36,8 @@ pub use origin::Origins;
 pub use print::printed;
 use values::Wanted;
 pub use values::{
-    Amount, DialectChoice, LogFormat, NoSuchDialect, NoTime, Period, Switch, TcpAddress,
+    Amount, DialectChoice, LogFormat, NoSlots, NoSuchDialect, NoTime, Period, SlotRange, Switch,
+    TcpAddress,
 };
 pub use variables::unknown_variables;
 
@@ -83,9 +85,16 @@ settings! {
     ///
     /// Also redis://user:password@host:port, rediss://… over TLS, or unix:///path. Several addresses, separated by commas or
     /// given as several flags, are tried in turn. sentinel://host,host/name?prefer=replica follows the server that Sentinel
-    /// names; sentinels://… does so over TLS. Other users can see an argument in `ps` for a moment: give an address with a
+    /// names; sentinels://… does so over TLS. cluster://host,host names some nodes of a cluster, and follows all its shards;
+    /// clusters://… does so over TLS. Other users can see an argument in `ps` for a moment: give an address with a
     /// password in REDTAIL_PRIMARY or in the configuration file.
     primary: [Vec<String>] = "REDTAIL_PRIMARY", "ADDRESS"; read by "one_or_more";
+    /// How clients see a cluster: one (a single server that has all keys) or cluster (a replica of every shard) [default: one]
+    ///
+    /// With cluster, clients that know clusters read here and write to the primaries. See docs/cluster.md.
+    cluster_face: [Face] = "REDTAIL_CLUSTER_FACE", "FACE";
+    /// Which slots of a cluster to follow, such as 0-5460,10000 [default: all]
+    slots: [Vec<SlotRange>] = "REDTAIL_SLOTS", "RANGE", value_delimiter = ','; read by "one_or_more";
     /// The user to authenticate as at the primary [default: the one in the address]
     primary_user: [String] = "REDTAIL_PRIMARY_USER", "NAME";
     /// The password for the primary [default: the one in the address]
@@ -517,6 +526,37 @@ impl Settings {
                 .expired_grace
                 .map_or(crate::replica::EXPIRED_GRACE, Duration::from_secs),
         })
+    }
+
+    /// Returns how clients see a cluster, and the slots to follow of it; `None` if the upstream is none.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] if a setting for clusters is given and the upstream is none, or the other way round.
+    pub fn cluster(&self) -> Result<Option<(Face, ClusterSlots)>, Failure> {
+        let is_cluster = matches!(self.upstream()?, Upstream::Cluster(_));
+        if !is_cluster {
+            if self.cluster_face.is_some() || self.slots.is_some() {
+                return Err(Failure::Usage(
+                    "--cluster-face and --slots are for clusters: write --primary cluster://host:port, or leave them out"
+                        .to_owned(),
+                ));
+            }
+            return Ok(None);
+        }
+        if self.http.is_some() {
+            return Err(Failure::Usage(
+                "--http shows a single replica: leave it out with cluster://, and use INFO"
+                    .to_owned(),
+            ));
+        }
+        let mut slots = ClusterSlots::default();
+        for SlotRange(range) in self.slots.iter().flatten() {
+            slots.add_all(range);
+        }
+        if slots.is_empty() {
+            slots = ClusterSlots::all();
+        }
+        Ok(Some((self.cluster_face.unwrap_or_default(), slots)))
     }
 
     fn timing(&self) -> Timing {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::dialect::Dialect;
 use crate::replica::ResyncMemory;
 use crate::server::{Access, Listen};
+use crate::slots::ClusterSlots;
 use crate::state::Fsync;
 use crate::upstream::{AckPolicy, RdbCompression};
 
@@ -57,6 +58,8 @@ wanted! {
     TcpAddress = "an address such as \"127.0.0.1:9121\", in double quotes";
     Vec<String> = "a string in double quotes, or a list of strings: [\"…\", \"…\"]";
     Vec<crate::server::OutputLimit> = "limits such as \"pubsub 32mb 8mb 60\", or a list of them: [\"…\", \"…\"]";
+    crate::command::Face = "\"one\" or \"cluster\", in double quotes";
+    Vec<SlotRange> = "ranges of slots such as \"0-5460\", or a list of them: [\"…\", \"…\"]";
     Vec<Listen> = "an address such as \"127.0.0.1:6380\", \"[::1]:6380\" or \"unix:/path\", or a list of addresses: [\"…\", \"…\"]";
 }
 
@@ -173,6 +176,39 @@ impl TryFrom<String> for DialectChoice {
     type Error = NoSuchDialect;
 
     fn try_from(text: String) -> Result<Self, NoSuchDialect> {
+        text.parse()
+    }
+}
+
+/// Some slots of a cluster: `5` or `5-9`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "String")]
+pub struct SlotRange(pub(super) ClusterSlots);
+
+/// A text that is not some slots.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} names no slots: write one from 0 to 16383, such as 10000, or a range such as 0-5460"
+)]
+pub struct NoSlots(String);
+
+impl FromStr for SlotRange {
+    type Err = NoSlots;
+
+    fn from_str(text: &str) -> Result<Self, NoSlots> {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let mut slots = ClusterSlots::default();
+        match slots.add_text(first.trim().as_bytes(), last.trim().as_bytes()) {
+            true => Ok(Self(slots)),
+            false => Err(NoSlots(text.to_owned())),
+        }
+    }
+}
+
+impl TryFrom<String> for SlotRange {
+    type Error = NoSlots;
+
+    fn try_from(text: String) -> Result<Self, NoSlots> {
         text.parse()
     }
 }

@@ -237,6 +237,7 @@ fn takes_reads(cx: &SessionCx<'_>) -> bool {
         && session.clock.is_none()
         && (cx.reply.is_resp3() || !session.is_subscriber())
         && session.tracking.is_none()
+        && cx.cluster.is_none()
         && session
             .read_after
             .as_ref()

@@ -4,7 +4,7 @@ use super::account::{self, Ran};
 use super::execute::{ReadCx, read_at};
 use super::registry::lookup;
 use super::resolve::resolve_for;
-use super::{after, catalogue, permission, tracked, transaction};
+use super::{after, catalogue, permission, shards, tracked, transaction};
 use crate::command::families::scripting;
 use crate::command::rows::error::{OUT_OF_MEMORY, READONLY, TOO_LARGE};
 use crate::command::rows::session::loading;
@@ -14,7 +14,7 @@ use crate::command::rows::{
 use crate::resp::Args;
 
 /// The reply to a read if the data may be older than allowed. Source: redis 7.0 server.c, `createSharedObjects`.
-const MASTERDOWN: Error =
+pub(super) const MASTERDOWN: Error =
     Error::Text("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.");
 
 /// Answers one request by appending at most one reply. Ignores a request without words.
@@ -67,6 +67,7 @@ fn respond(cx: &mut SessionCx<'_>, row: Result<&'static Command, Error>, args: A
     let repeats = kept.is_some_and(|row| row.read.is_some()) && cx.session.transaction.is_none();
     let runs = kept.filter(|row| !is_queued(cx, row));
     match row.and_then(|row| perform(cx, row, args)) {
+        moving if shards::is_moving(&moving) && is_put_off_for_shards(cx, mark, kept, args) => {}
         Err(Error::Waits(wait)) => {
             cx.session.blocked = runs.map(|row| Blocked {
                 wait,
@@ -76,6 +77,11 @@ fn respond(cx: &mut SessionCx<'_>, row: Result<&'static Command, Error>, args: A
             });
         }
         result => {
+            let result = match (result, kept) {
+                (Err(Error::Moving(_)), Some(row)) => Err(shards::vain(cx, row, args)),
+                (result, _) => result,
+            };
+            cx.session.moving_since = None;
             let failed = result.is_err();
             if failed {
                 cx.session.refused += u32::from(is_refusal(kept));
@@ -100,6 +106,24 @@ fn respond(cx: &mut SessionCx<'_>, row: Result<&'static Command, Error>, args: A
     } else if before != Replies::On {
         hold_back(cx, mark, before);
     }
+}
+
+/// Puts a request off whose keys' shard is not known, if it may wait longer. Nothing of its reply is kept.
+#[cold]
+fn is_put_off_for_shards(
+    cx: &mut SessionCx<'_>,
+    mark: usize,
+    row: Option<&'static Command>,
+    args: Args<'_>,
+) -> bool {
+    let Some(row) = row.filter(|row| row.read.is_some() && cx.reply.sent() <= mark) else {
+        return false;
+    };
+    let is_put_off = shards::put_off(cx, called(row, args));
+    if is_put_off {
+        cx.reply.truncate(mark);
+    }
+    is_put_off
 }
 
 /// Ends what CLIENT CACHING was given for: the next command that is not CLIENT, or the next transaction. Source: redis 7.0
@@ -204,6 +228,10 @@ fn check(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Err
     }
     if let Some(rights) = cx.session.rights.clone() {
         permission::check(cx, &rights, row, args)?;
+    }
+    if cx.cluster.is_some() {
+        shards::check(cx, row, args)?;
+        shards::redirect(cx, row, args)?;
     }
     if row.is_write() || row.flags.has(Flags::SCRIPT) && scripting::writes(cx, row, args) {
         return Err(READONLY);
@@ -337,6 +365,22 @@ pub(crate) fn called(row: &'static Command, args: Args<'_>) -> Called {
 /// The error reply. Part of the reply may already be written.
 #[inline]
 pub fn run(cx: &mut SessionCx<'_>, row: &'static Command, args: Args<'_>) -> Result<(), Error> {
+    match cx.cluster {
+        None => run_here(cx, row, args),
+        Some(cluster) => shards::run(cx, cluster, row, args),
+    }
+}
+
+/// Runs a command on the data that the context names.
+///
+/// # Errors
+/// Like [`run`].
+#[inline]
+pub(super) fn run_here(
+    cx: &mut SessionCx<'_>,
+    row: &'static Command,
+    args: Args<'_>,
+) -> Result<(), Error> {
     let Some(handler) = row.read else {
         return match row.session {
             Some(handler) => handler(cx, args),

@@ -14,5 +14,6 @@ pub(crate) mod permission;
 pub(crate) mod registry;
 pub(crate) mod replay;
 pub(crate) mod resolve;
+mod shards;
 pub(crate) mod tracked;
 mod transaction;

@@ -204,6 +204,23 @@ fn watch(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Passes the keys that EXEC is about to `visit`: those of the queued commands, and the watched ones.
+pub(super) fn visit_keys(cx: &SessionCx<'_>, visit: &mut dyn FnMut(&[u8])) {
+    let queued = cx
+        .session
+        .transaction
+        .iter()
+        .flat_map(|queue| &queue.queued);
+    for (row, args) in queued {
+        let args = args.as_args();
+        row.keys.visit(args, |index| visit(args.at(index)));
+    }
+    let watching = cx.session.watching.iter();
+    watching
+        .flat_map(|watching| watching.keys())
+        .for_each(|(_, key)| visit(key));
+}
+
 fn unwatch(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     cx.session.watching = None;
     cx.reply.ok();

@@ -144,6 +144,7 @@ fn reset(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     session.watching = None;
     session.touches = true;
     session.read_after = None;
+    session.reads_here = false;
     session.tracking = None;
     {
         let mut shown = session.client.shown();
@@ -344,7 +345,11 @@ fn introduce(cx: &mut SessionCx<'_>) {
     reply.integer(if reply.is_resp3() { 3 } else { 2 });
     reply.bulk(b"id");
     reply.integer(i64::try_from(cx.session.client.id).unwrap_or(i64::MAX));
-    for (name, value) in [("mode", "standalone"), ("role", "replica")] {
+    let mode = match cx.host.shows_cluster() {
+        true => "cluster",
+        false => "standalone",
+    };
+    for (name, value) in [("mode", mode), ("role", "replica")] {
         reply.bulk(name.as_bytes());
         reply.bulk(value.as_bytes());
     }

@@ -7,6 +7,7 @@ pub(crate) mod array;
 pub(crate) mod bitmap;
 pub(crate) mod client;
 pub(crate) mod cluster;
+pub(crate) mod cluster_face;
 pub(crate) mod connection;
 #[cfg(feature = "cli")]
 pub(crate) mod debug;

@@ -1,7 +1,7 @@
 //! Why a command failed, in Redis's words.
 
 use super::wait::Wait;
-use crate::store::{Migrating, NoSuchDatabase, Refusal, Tainted, WrongType};
+use crate::store::{Migrating, Moving, NoSuchDatabase, Refusal, Tainted, WrongType};
 
 /// A command's error reply, without the leading `-`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +16,9 @@ pub enum Error {
     /// The key is hidden while its slot is migrated.
     #[error(transparent)]
     Migrating(#[from] Migrating),
+    /// Another shard of the cluster may have the key.
+    #[error(transparent)]
+    Moving(#[from] Moving),
     /// The read asked for a key that it had not locked: its row is wrong.
     #[error("{}", Refusal::Unheld)]
     Unheld,
@@ -62,6 +65,7 @@ impl From<Refusal> for Error {
         match refusal {
             Refusal::Tainted(tainted) => Self::Tainted(tainted),
             Refusal::Migrating(migrating) => Self::Migrating(migrating),
+            Refusal::Moving(moving) => Self::Moving(moving),
             Refusal::Unheld => Self::Unheld,
         }
     }

@@ -30,6 +30,7 @@ pub(crate) mod queue;
 pub(crate) mod scan;
 pub(crate) mod scripting;
 pub(crate) mod session;
+mod shards;
 mod timing;
 pub mod tracking;
 pub(crate) mod traffic;
@@ -55,5 +56,7 @@ pub use session::{
     Blocked, HeldBack, Host, KeptState, LastFault, Loading, Replication, Replies, Session,
     SessionCx, Statistics, SyncNames, Synced, SyncsOf, Tally, nothing_served,
 };
+pub(crate) use shards::SHARD_PATIENCE;
+pub use shards::{ClusterNode, Face, InCluster, Part, ShardMap, Shards};
 pub(crate) use wait::Limits;
 pub use wait::{Awaited, Entries, Wait, vain_wait};

@@ -19,6 +19,7 @@ use super::monitor::Monitors;
 use super::pubsub::{Kind, Outbox, Pubsub, Subscriptions};
 use super::queue::Transaction;
 use super::scripting::Scripting;
+use super::shards::{Face, InCluster, Shards};
 use super::timing::Timing;
 use super::tracking::{Tracked, Tracking};
 use super::traffic::{Counts, Rates, Traffic};
@@ -85,6 +86,12 @@ pub struct Session {
     pub outbox: Option<Outbox>,
     /// Up to where the reply buffer holds pushes, which CLIENT REPLY does not suppress. Set only while it suppresses replies.
     pub kept: usize,
+    /// Whether it has asked for reads from replicas of a cluster (READONLY).
+    pub reads_here: bool,
+    /// Since when its request waits until it is known which shard has its key.
+    pub moving_since: Option<Instant>,
+    /// Why the request that was put off must fail.
+    pub failed_wait: Option<Error>,
     /// Number of commands run.
     pub commands: u64,
     /// Number of those that were reads answered in a group.
@@ -174,6 +181,9 @@ impl Session {
             subscriptions: None,
             outbox: None,
             kept: 0,
+            reads_here: false,
+            moving_since: None,
+            failed_wait: None,
             commands: 0,
             grouped: 0,
             last: (None, "NULL"),
@@ -281,6 +291,15 @@ impl Session {
 pub trait Host: Send + Sync {
     /// Returns the data that reads are answered from.
     fn served(&self) -> &Served;
+    /// Returns the shards of the cluster that is followed, if it is one.
+    fn shards(&self) -> Option<&Shards> {
+        None
+    }
+    /// Whether clients see a cluster.
+    fn shows_cluster(&self) -> bool {
+        let shards = self.shards();
+        shards.is_some_and(|shards| shards.face == Face::Cluster)
+    }
     /// Returns the number of databases.
     fn databases(&self) -> usize;
     /// Returns the users.
@@ -608,6 +627,8 @@ pub struct SessionCx<'a> {
     pub generation: Option<&'a Generation>,
     /// Whether that data may be older than allowed.
     pub stale: bool,
+    /// The cluster whose shards have the data; then `generation` is that of the shard that the request is about, or of any.
+    pub cluster: Option<&'a InCluster<'a>>,
 }
 
 impl SessionCx<'_> {

@@ -26,6 +26,8 @@ pub enum Awaited {
     Point(Point),
     /// The same, before a request that was put off is answered.
     PointToRead(Point),
+    /// More to be known about which shard of a cluster has a key, before a request that was put off is answered.
+    Shards,
 }
 
 /// Stream entries that a reader waits for.

@@ -113,7 +113,7 @@ mod tests {
     fn sentinels(text: &str) -> Sentinels {
         match text.parse().unwrap() {
             Upstream::Sentinel(sentinels) => sentinels,
-            Upstream::List(_) => panic!("{text} is a list"),
+            _ => panic!("{text} names no sentinels"),
         }
     }
 

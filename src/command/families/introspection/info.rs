@@ -3,7 +3,7 @@
 //! Has the fields of the upstream's version, as far as redtail has their figures. The section `redtail` has what no Redis has. Source: redis 7.0
 //! server.c, `genRedisInfoString`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::{Display, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,7 +12,7 @@ use super::{info_calls, started};
 use crate::command::rows::acl::Reason;
 use crate::command::rows::client::Shown;
 use crate::command::rows::{
-    Error, Host, KeptState, Replication, Seen, SessionCx, SyncNames, Synced,
+    Error, Host, InCluster, KeptState, Replication, Seen, SessionCx, Shards, SyncNames, Synced,
 };
 use crate::dialect::{Dialect, Family};
 use crate::resp::Args;
@@ -208,8 +208,12 @@ fn server(text: &mut Text, facts: &Facts<'_>) {
     text.line("redis_git_sha1", "00000000");
     text.line("redis_git_dirty", 0);
     text.line("redis_build_id", 0);
-    text.line("redis_mode", "standalone");
-    text.line("server_mode", "standalone");
+    let mode = match facts.host.shows_cluster() {
+        true => "cluster",
+        false => "standalone",
+    };
+    text.line("redis_mode", mode);
+    text.line("server_mode", mode);
     // A redtail that follows this one recognises it by this line.
     text.line("redtail_version", env!("CARGO_PKG_VERSION"));
     text.line(
@@ -733,6 +737,9 @@ fn writes(text: &mut Text, facts: &Facts<'_>) {
     );
     let everything = taints.is_some_and(|taints| taints.everything());
     text.line("redtail_tainted_everything", u8::from(everything));
+    if let Some(followed) = facts.host.shards() {
+        shards(text, followed);
+    }
 }
 
 /// Writes what syncs there were, how fresh the data is, and what is wrong.
@@ -849,11 +856,14 @@ fn processor_seconds() -> (f64, f64) {
     (ticks.next().unwrap_or(0.0), ticks.next().unwrap_or(0.0))
 }
 
-fn cluster(text: &mut Text, _facts: &Facts<'_>) {
-    text.line("cluster_enabled", 0);
+fn cluster(text: &mut Text, facts: &Facts<'_>) {
+    text.line("cluster_enabled", u8::from(facts.host.shows_cluster()));
 }
 
 fn keyspace(text: &mut Text, facts: &Facts<'_>) {
+    if let Some(shards) = facts.host.shards() {
+        return keyspaces(text, shards);
+    }
     let Some(generation) = facts.generation else {
         return;
     };
@@ -863,6 +873,50 @@ fn keyspace(text: &mut Text, facts: &Facts<'_>) {
         text.entry(
             &format!("db{}", db.db),
             format_args!("keys={},expires={},avg_ttl=0{timed}", db.keys, db.expires),
+        );
+    }
+}
+
+/// Writes the keys of all shards of a cluster together.
+fn keyspaces(text: &mut Text, shards: &Shards) {
+    let mut all: BTreeMap<usize, [usize; 2]> = BTreeMap::new();
+    for generation in InCluster::new(shards).all() {
+        for db in generation.spaces.shown_figures() {
+            let [keys, expires] = all.entry(db.db).or_default();
+            *keys += db.keys;
+            *expires += db.expires;
+        }
+    }
+    for (db, [keys, expires]) in all {
+        text.entry(
+            &format!("db{db}"),
+            format_args!("keys={keys},expires={expires},avg_ttl=0"),
+        );
+    }
+}
+
+/// Writes each shard of a cluster: the vector of offsets at which its data is.
+fn shards(text: &mut Text, shards: &Shards) {
+    let map = shards.map();
+    text.entry("redtail_shards", map.parts.len());
+    text.entry("redtail_shards_settled", u8::from(shards.is_settled()));
+    text.entry("redtail_slots_served", map.served());
+    for (index, part) in map.parts.iter().enumerate() {
+        let state = (part.replication)();
+        let slots = part.ownership.now().served.len();
+        text.entry(
+            &format!("redtail_shard{index}"),
+            format_args!(
+                "name={},primary={}:{},state={},slots={slots},replid={},offset={},full_syncs={},partial_syncs={}",
+                part.name,
+                state.host,
+                state.port,
+                state.state,
+                state.replid,
+                state.applied_offset,
+                state.full_syncs,
+                state.partial_syncs,
+            ),
         );
     }
 }

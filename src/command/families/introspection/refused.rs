@@ -4,7 +4,8 @@
 
 use super::ALWAYS;
 use crate::command::families::cluster::FLUSHSLOT;
-use crate::command::rows::{Arity, Command, Error, Family, Flags, Keys, SessionCx};
+use crate::command::families::cluster_face;
+use crate::command::rows::{Arity, Command, Error, Face, Family, Flags, Keys, SessionCx};
 use crate::resp::Args;
 
 const FIXED: &str = "ERR not supported: redtail follows the primary that it was started with";
@@ -12,6 +13,8 @@ const PROCESS: &str = "ERR not supported: end redtail with a signal";
 const DISK: &str = "ERR not supported: redtail does not save on command (see --state-dir)";
 const CHAIN: &str = "ERR not supported: redtail has no replicas of its own";
 pub(crate) const MODULES: &str = "ERR not supported: redtail loads no modules";
+const CLUSTER_FIXED: &str =
+    "ERR not supported: redtail shows the cluster that it follows, and changes nothing there";
 const CLUSTER: &str = "ERR This instance has cluster support disabled";
 pub(crate) const HOT_KEYS: &str =
     "ERR not supported: redtail does not count how often keys are used; ask the primary";
@@ -227,6 +230,16 @@ pub(crate) const FAMILY: Family = Family {
 };
 
 pub(crate) fn refuse(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
+    let words = ["cluster", "readonly", "readwrite", "asking"];
+    let shown = cx
+        .cluster
+        .filter(|cluster| cluster.shards.face == Face::Cluster);
+    if let Some(cluster) = shown.filter(|_| words.iter().any(|word| args.is(0, word))) {
+        return match cluster_face::answer(cx, cluster, args)? {
+            true => Ok(()),
+            false => Err(Error::Text(CLUSTER_FIXED)),
+        };
+    }
     let dialect = cx.reply.dialect();
     if args.is(0, "readonly") && dialect.accepts_readonly()
         || args.is(0, "readwrite") && dialect.accepts_readwrite()

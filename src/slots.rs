@@ -64,6 +64,44 @@ impl Default for ClusterSlots {
 }
 
 impl ClusterSlots {
+    /// All slots.
+    #[must_use]
+    pub fn all() -> Self {
+        Self(Box::new([u64::MAX; WORDS]))
+    }
+
+    /// Keeps the slots that are also in another set.
+    pub fn keep_all(&mut self, other: &Self) {
+        let pairs = self.0.iter_mut().zip(other.0.iter());
+        pairs.for_each(|(word, other)| *word &= other);
+    }
+
+    /// Whether a slot is in both sets.
+    #[must_use]
+    pub fn shares(&self, other: &Self) -> bool {
+        let mut pairs = self.0.iter().zip(other.0.iter());
+        pairs.any(|(word, other)| word & other != 0)
+    }
+
+    /// Adds one slot; does nothing if there is no such slot.
+    pub fn insert(&mut self, slot: u16) {
+        if let Some(word) = self.0.get_mut(usize::from(slot / 64)) {
+            *word |= 1 << (slot % 64);
+        }
+    }
+
+    /// Removes one slot.
+    pub fn remove(&mut self, slot: u16) {
+        if let Some(word) = self.0.get_mut(usize::from(slot / 64)) {
+            *word &= !(1 << (slot % 64));
+        }
+    }
+
+    /// The slots, in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = u16> {
+        (0..CLUSTER_SLOTS).filter(|slot| self.contains(*slot))
+    }
+
     /// Reads ranges as servers write them, such as `0-99 200-200`. Returns `None` for anything else, and if there is no
     /// range.
     #[must_use]

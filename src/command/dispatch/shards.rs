@@ -1,0 +1,326 @@
+//! Requests to a cluster: which shard answers, and what spans several.
+//!
+//! A request whose keys are in one shard runs there, like one to a single server. A read of keys in several shards holds the locks of all
+//! of them at the same time, copies the values, and runs on the copies: one moment of each shard, at a vector of offsets. Walks and
+//! counts go through the shards one after the other.
+//!
+//! Where a key's shard is not known, or its absence is not certain, the request waits ([`SHARD_PATIENCE`]) and is then answered again.
+
+use std::time::Instant;
+
+use super::answer::{MASTERDOWN, run_here};
+use super::execute::Request;
+use super::transaction;
+use crate::command::families::generic;
+use crate::command::rows::{
+    Awaited, Blocked, Called, Command, Error, Face, Flags, InCluster, SHARD_PATIENCE, SessionCx,
+    Wait, long,
+};
+use crate::resp::Args;
+use crate::slots::cluster_slot;
+use crate::store::{Hold, Moving, Names, unix_ms};
+
+/// Which shards have the keys of a request.
+enum Place {
+    /// It names no key.
+    Nowhere,
+    /// They are in this one.
+    One(usize),
+    /// They are in these, in ascending order.
+    Several(Vec<usize>),
+}
+
+const CROSS_SLOT: Error = Error::Text("CROSSSLOT Keys in request don't hash to the same slot");
+
+const CROSS_SHARD: Error = Error::Text(
+    "CROSSSLOT the keys are in several shards of the cluster; redtail reads them together only in a single read command",
+);
+
+/// Runs an admitted command where its keys are.
+pub(super) fn run<'a>(
+    cx: &mut SessionCx<'a>,
+    cluster: &'a InCluster<'a>,
+    row: &'static Command,
+    args: Args<'_>,
+) -> Result<(), Error> {
+    let place = place_of(cx, cluster, row, args)?;
+    let before = cx.generation;
+    let result = match place {
+        Place::Nowhere if row.read.is_some() => whole(cx, cluster, row, args),
+        Place::Nowhere => run_here(cx, row, args),
+        Place::One(part) => {
+            cx.generation = cluster.generation(part);
+            match cluster.map.parts.get(part) {
+                Some(part) if part.served.is_stale() => Err(MASTERDOWN),
+                _ => run_here(cx, row, args),
+            }
+        }
+        Place::Several(parts) if row.read.is_some() && cx.session.clock.is_none() => {
+            together(cx, cluster, &parts, row, args)
+        }
+        Place::Several(_) => Err(CROSS_SHARD),
+    };
+    cx.generation = before;
+    result
+}
+
+/// Where a request's keys are. For EXEC, those of all queued commands and the watched ones.
+fn place_of(
+    cx: &SessionCx<'_>,
+    cluster: &InCluster<'_>,
+    row: &Command,
+    args: Args<'_>,
+) -> Result<Place, Error> {
+    let mut slots: Vec<u16> = Vec::new();
+    let mut add = |key: &[u8]| {
+        let slot = cluster_slot(key);
+        if !slots.contains(&slot) {
+            slots.push(slot);
+        }
+    };
+    visit(row, args, &mut add);
+    if row.name == "exec" {
+        transaction::visit_keys(cx, &mut add);
+    }
+    if cluster.shards.face == Face::Cluster {
+        check_slots(cx, cluster, row, &slots)?;
+    }
+    place(cluster, &slots)
+}
+
+/// Passes the keys that a request names to `visit`.
+fn visit(row: &Command, args: Args<'_>, add: &mut dyn FnMut(&[u8])) {
+    row.keys.visit(args, |index| add(args.at(index)));
+}
+
+fn place(cluster: &InCluster<'_>, slots: &[u16]) -> Result<Place, Error> {
+    let mut parts = Vec::new();
+    for slot in slots {
+        let part = cluster.map.owner(*slot).ok_or(Moving)?;
+        if !parts.contains(&part) {
+            parts.push(part);
+        }
+    }
+    parts.sort_unstable();
+    Ok(match parts.as_slice() {
+        [] => Place::Nowhere,
+        [part] => Place::One(*part),
+        _ => Place::Several(parts),
+    })
+}
+
+/// Refuses what a replica of a cluster refuses. Source: redis 7.0 cluster.c, `getNodeByQuery`.
+fn check_slots(
+    cx: &SessionCx<'_>,
+    cluster: &InCluster<'_>,
+    row: &Command,
+    slots: &[u16],
+) -> Result<(), Error> {
+    match slots {
+        [] => Ok(()),
+        [slot] => {
+            let reads = row.read.is_some() || row.flags.has(Flags::SCRIPT) || row.session.is_some();
+            let may_read = cx.session.reads_here && reads && !row.is_write();
+            if may_read && cluster.map.owner(*slot).is_some() {
+                return Ok(());
+            }
+            Err(moved(cluster, *slot))
+        }
+        _ => Err(CROSS_SLOT),
+    }
+}
+
+/// The primary that has the slot.
+fn moved(cluster: &InCluster<'_>, slot: u16) -> Error {
+    match cluster.map.primary_of(slot) {
+        Some(node) => Error::Owned(format!("MOVED {slot} {}:{}", node.host, node.port)),
+        None => Error::Text("CLUSTERDOWN Hash slot not served"),
+    }
+}
+
+/// What a cluster's replica answers to a write, or to a command that is about to be queued.
+///
+/// # Errors
+/// MOVED, CROSSSLOT or CLUSTERDOWN.
+pub(super) fn redirect(cx: &SessionCx<'_>, row: &Command, args: Args<'_>) -> Result<(), Error> {
+    let Some(cluster) = cx
+        .cluster
+        .filter(|cluster| cluster.shards.face == Face::Cluster)
+    else {
+        return Ok(());
+    };
+    let mut slots: Vec<u16> = Vec::new();
+    visit(row, args, &mut |key| {
+        let slot = cluster_slot(key);
+        if !slots.contains(&slot) {
+            slots.push(slot);
+        }
+    });
+    check_slots(cx, cluster, row, &slots)
+}
+
+/// Puts a read off until more is known of the cluster, unless it has waited long enough. Returns whether it is put off.
+pub(super) fn put_off(cx: &mut SessionCx<'_>, called: Called) -> bool {
+    let Some(cluster) = cx.cluster else {
+        return false;
+    };
+    if cx.session.transaction.is_some() || cx.session.clock.is_some() {
+        return false;
+    }
+    if cx.session.failed_wait.is_some() {
+        return false;
+    }
+    let since = *cx.session.moving_since.get_or_insert_with(Instant::now);
+    if since.elapsed() >= SHARD_PATIENCE {
+        cx.session.moving_since = None;
+        return false;
+    }
+    cluster.shards.want_proof();
+    cx.session.deferred = true;
+    cx.session.blocked = Some(Blocked {
+        wait: Box::new(Wait {
+            awaited: Awaited::Shards,
+            deadline: Some(since + SHARD_PATIENCE),
+        }),
+        silent: false,
+        called,
+        nanos: 0,
+    });
+    true
+}
+
+/// The error to a client that has waited in vain for the shard of its keys: in a cluster, where to go instead.
+pub(super) fn vain(cx: &mut SessionCx<'_>, row: &Command, args: Args<'_>) -> Error {
+    if let Some(error) = cx.session.failed_wait.take() {
+        return error;
+    }
+    let mut first = None;
+    visit(row, args, &mut |key| {
+        first.get_or_insert_with(|| cluster_slot(key));
+    });
+    match (cx.cluster, first) {
+        (Some(cluster), Some(slot)) if cluster.shards.face == Face::Cluster => moved(cluster, slot),
+        _ => Moving.into(),
+    }
+}
+
+/// Reads keys of several shards: one moment of each.
+#[cold]
+fn together(
+    cx: &mut SessionCx<'_>,
+    cluster: &InCluster<'_>,
+    parts: &[usize],
+    row: &'static Command,
+    args: Args<'_>,
+) -> Result<(), Error> {
+    let Some(handler) = row.read else {
+        return Err(CROSS_SHARD);
+    };
+    if row.also_reads.is_some_and(|reads| reads(args)) {
+        return Err(CROSS_SHARD);
+    }
+    let db = cx.session.db;
+    let mut keys: Vec<Vec<&[u8]>> = vec![Vec::new(); parts.len()];
+    row.keys.visit(args, |index| {
+        let key = args.at(index);
+        let part = cluster.map.owner(cluster_slot(key));
+        let at = part.and_then(|part| parts.binary_search(&part).ok());
+        if let Some(keys) = at.and_then(|at| keys.get_mut(at)) {
+            keys.push(key);
+        }
+    });
+    let (session, reply) = (&*cx.session, &mut *cx.reply);
+    long(|| {
+        let mut held = Vec::new();
+        for (part, keys) in parts.iter().zip(&keys) {
+            let is_stale = |part: &crate::command::rows::Part| part.served.is_stale();
+            if cluster.map.parts.get(*part).is_some_and(is_stale) {
+                return Err(MASTERDOWN);
+            }
+            let generation = cluster.generation(*part);
+            let generation = generation.ok_or(Error::Text(
+                "LOADING redtail is loading a shard of the cluster",
+            ))?;
+            let hold = generation.spaces.view_keys(db, keys.iter().copied());
+            hold.set_touches(session.touches);
+            held.push((hold, keys.as_slice()));
+        }
+        let merged = Hold::merged(held, unix_ms()).map_err(Error::from)?;
+        let Some(merged) = merged else {
+            return Err(CROSS_SHARD);
+        };
+        let request = Request {
+            command: row,
+            handler,
+            args,
+            tally: Some(&session.tally),
+        };
+        let each = |visit: &mut dyn FnMut(&[u8])| {
+            row.keys.visit(args, |index| visit(args.at(index)));
+        };
+        request.look_for(Names::Keys(&each), &merged, reply)
+    })
+}
+
+/// Counts and walks over all shards, one after the other.
+#[cold]
+fn whole(
+    cx: &mut SessionCx<'_>,
+    cluster: &InCluster<'_>,
+    row: &'static Command,
+    args: Args<'_>,
+) -> Result<(), Error> {
+    if cluster.generations.iter().any(Option::is_none) || cluster.map.parts.is_empty() {
+        return Err(Error::Text(
+            "LOADING redtail is loading a shard of the cluster",
+        ));
+    }
+    if !cluster.shards.is_settled() {
+        return Err(Moving.into());
+    }
+    let walk = generic::Walk {
+        cluster,
+        db: cx.session.db,
+    };
+    let (reply, before) = (&mut *cx.reply, cluster.shards.changes());
+    let result = long(|| match row.name {
+        "dbsize" => walk.dbsize(reply),
+        "keys" => walk.keys(args, reply),
+        "scan" => walk.scan(args, reply),
+        "randomkey" => walk.randomkey(reply),
+        _ => Err(Error::Owned(format!(
+            "ERR redtail does not answer {} for a whole cluster",
+            row.name.to_uppercase()
+        ))),
+    });
+    match result {
+        Ok(()) if cluster.shards.changes() != before => Err(Moving.into()),
+        result => result,
+    }
+}
+
+/// Whether a command may be answered for a cluster at all.
+///
+/// # Errors
+/// Why not.
+pub(super) fn check(cx: &SessionCx<'_>, row: &Command, args: Args<'_>) -> Result<(), Error> {
+    if cx.cluster.is_none() {
+        return Ok(());
+    }
+    let what = match row.name {
+        "subscribe" | "psubscribe" | "ssubscribe" => {
+            "subscriptions: a cluster's servers do not send messages to replicas"
+        }
+        "tracking" | "caching" if args.is(0, "client") => "client tracking",
+        "redtail.waitoffset" | "redtail.readafter" => "waiting for an offset",
+        _ => return Ok(()),
+    };
+    Err(Error::Owned(format!(
+        "ERR redtail that follows a whole cluster does not support {what}; follow one of its servers for that"
+    )))
+}
+
+/// Whether an error means that it is not known which shard has a key.
+pub(super) const fn is_moving(result: &Result<(), Error>) -> bool {
+    matches!(result, Err(Error::Moving(_)))
+}

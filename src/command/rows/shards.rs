@@ -1,0 +1,276 @@
+//! A cluster as clients see it: its shards, and who has which slot.
+//!
+//! Each shard is followed by a replica of its own, with its own data, offset and history. What a shard may answer for is checked in the
+//! store, under the locks of the keys ([`Ownership`]); the map here only says where to ask.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+
+use super::session::Replication;
+use crate::history::Lookout;
+use crate::slots::{CLUSTER_SLOTS, ClusterSlots};
+use crate::store::{Generation, Ownership, Served};
+
+/// How clients see a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(
+    feature = "cli",
+    derive(serde::Deserialize, clap::ValueEnum),
+    serde(rename_all = "kebab-case")
+)]
+pub enum Face {
+    /// As one server that has all keys.
+    #[default]
+    One,
+    /// As a cluster, in which redtail is a replica of every shard.
+    Cluster,
+}
+
+/// How long a request waits until it is known which shard has its key.
+pub(crate) const SHARD_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The shards that are followed. They change while the cluster does.
+#[derive(Debug)]
+pub struct Shards {
+    /// How clients see them.
+    pub face: Face,
+    map: ArcSwap<ShardMap>,
+    /// Whether each slot that is followed has a shard that is certain to have all its keys.
+    is_settled: AtomicBool,
+    /// How often slots have changed hands.
+    changes: AtomicU64,
+    lookout: Lookout,
+    wanted: Notify,
+}
+
+/// The shards at one moment.
+#[derive(Debug, Default)]
+pub struct ShardMap {
+    /// The shards.
+    pub parts: Vec<Part>,
+    /// The index of each slot's shard, or [`NOBODY`].
+    owners: Vec<u16>,
+    /// All nodes of the cluster, by id.
+    pub nodes: Vec<ClusterNode>,
+}
+
+const NOBODY: u16 = u16::MAX;
+
+/// One shard.
+#[derive(Clone)]
+pub struct Part {
+    /// Its name: the id of the node that was its primary when it was first seen.
+    pub name: Arc<str>,
+    /// The id of its primary.
+    pub primary: Arc<str>,
+    /// Its data.
+    pub served: Arc<Served>,
+    /// What its data may answer for.
+    pub ownership: Arc<Ownership>,
+    /// Returns how its replica stands.
+    pub replication: Arc<dyn Fn() -> Replication + Send + Sync>,
+}
+
+impl std::fmt::Debug for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Part")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A node of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterNode {
+    /// Its id.
+    pub id: String,
+    /// Its host.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Whether it is a primary.
+    pub is_primary: bool,
+    /// The primary that it follows.
+    pub primary: Option<String>,
+    /// Whether it is down.
+    pub is_down: bool,
+    /// Its configuration epoch.
+    pub epoch: u64,
+    /// The slots that it has.
+    pub slots: ClusterSlots,
+}
+
+impl ShardMap {
+    /// The shards with these slots each.
+    #[must_use]
+    pub fn new(parts: Vec<(Part, ClusterSlots)>, nodes: Vec<ClusterNode>) -> Self {
+        let mut owners = vec![NOBODY; usize::from(CLUSTER_SLOTS)];
+        for (index, (_, slots)) in parts.iter().enumerate() {
+            for slot in slots.iter() {
+                if let Some(owner) = owners.get_mut(usize::from(slot)) {
+                    *owner = u16::try_from(index).unwrap_or(NOBODY);
+                }
+            }
+        }
+        Self {
+            parts: parts.into_iter().map(|(part, _)| part).collect(),
+            owners,
+            nodes,
+        }
+    }
+
+    /// The index of the shard that serves `slot`.
+    #[must_use]
+    #[inline]
+    pub fn owner(&self, slot: u16) -> Option<usize> {
+        let owner = self.owners.get(usize::from(slot)).copied();
+        owner.filter(|owner| *owner != NOBODY).map(usize::from)
+    }
+
+    /// The number of slots that are served.
+    #[must_use]
+    pub fn served(&self) -> usize {
+        self.owners.iter().filter(|owner| **owner != NOBODY).count()
+    }
+
+    /// The primary that has `slot` in the cluster itself.
+    #[must_use]
+    pub fn primary_of(&self, slot: u16) -> Option<&ClusterNode> {
+        self.nodes.iter().find(|node| node.slots.contains(slot))
+    }
+}
+
+impl Shards {
+    /// No shards yet.
+    #[must_use]
+    pub fn new(face: Face) -> Self {
+        Self {
+            face,
+            map: ArcSwap::default(),
+            is_settled: AtomicBool::new(false),
+            changes: AtomicU64::new(0),
+            lookout: Lookout::default(),
+            wanted: Notify::new(),
+        }
+    }
+
+    /// The shards now.
+    #[must_use]
+    pub fn map(&self) -> Arc<ShardMap> {
+        self.map.load_full()
+    }
+
+    /// Replaces the map. `changes_hands` says whether a slot has another shard now.
+    pub fn publish(&self, map: ShardMap, changes_hands: bool) {
+        if changes_hands {
+            self.changes.fetch_add(1, Ordering::SeqCst);
+        }
+        self.map.store(Arc::new(map));
+        self.note_news();
+    }
+
+    /// Sets whether each slot has a shard that is certain to have all its keys.
+    pub fn set_settled(&self, is_settled: bool) {
+        self.is_settled.store(is_settled, Ordering::SeqCst);
+    }
+
+    /// Whether each slot has a shard that is certain to have all its keys.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.is_settled.load(Ordering::SeqCst)
+    }
+
+    /// How often slots have changed hands.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
+    }
+
+    /// Wakes those who wait until more is known.
+    pub fn note_news(&self) {
+        self.lookout.note_moved();
+    }
+
+    /// Where to wait until more is known.
+    pub const fn lookout(&self) -> &Lookout {
+        &self.lookout
+    }
+
+    /// Asks for a proof soon.
+    pub fn want_proof(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// Waits until someone asks for a proof.
+    pub async fn proof_wanted(&self) {
+        self.wanted.notified().await;
+    }
+
+    /// Waits until all removals from a shard so far are known to be deletions, and no moves. Blocks the thread. Returns whether that
+    /// is known in time.
+    pub(crate) fn await_proof(&self, part: &Part, generation: &Generation) -> bool {
+        let removed = generation.spaces.last_removed();
+        let until = Instant::now() + SHARD_PATIENCE;
+        while part.ownership.now().proven < removed {
+            if Instant::now() > until {
+                return false;
+            }
+            self.want_proof();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.is_settled()
+    }
+}
+
+/// A cluster as one batch of requests sees it.
+#[derive(Debug)]
+pub struct InCluster<'a> {
+    /// The shards.
+    pub shards: &'a Shards,
+    /// Where the slots are.
+    pub map: Arc<ShardMap>,
+    /// The data of each shard, `None` before its first sync.
+    pub generations: Vec<Option<Arc<Generation>>>,
+}
+
+impl<'a> InCluster<'a> {
+    /// Takes the data of all shards.
+    #[must_use]
+    pub fn new(shards: &'a Shards) -> Self {
+        let map = shards.map();
+        let generations = map.parts.iter().map(|part| part.served.current()).collect();
+        Self {
+            shards,
+            map,
+            generations,
+        }
+    }
+
+    /// The data of a shard.
+    #[must_use]
+    pub fn generation(&self, part: usize) -> Option<&Generation> {
+        self.generations.get(part)?.as_deref()
+    }
+
+    /// The data of any shard: for what all have in common.
+    #[must_use]
+    pub fn any(&self) -> Option<&Generation> {
+        self.generations
+            .iter()
+            .flatten()
+            .next()
+            .map(|generation| &**generation)
+    }
+
+    /// The data of all shards that have any.
+    pub fn all(&self) -> impl Iterator<Item = &Generation> {
+        self.generations
+            .iter()
+            .flatten()
+            .map(|generation| &**generation)
+    }
+}

@@ -1,0 +1,172 @@
+//! One shard that is followed: its replica, its servers, and what is proven of its slots.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::watch;
+
+use super::prover::{Prover, Statement};
+use crate::command::Part;
+use crate::replica::{Config, Replica};
+use crate::slots::ClusterSlots;
+use crate::store::Ownership;
+use crate::upstream::cluster::{Picture, Seen};
+use crate::upstream::{Cluster, Node, Prefer, ShardServers, Upstream};
+
+/// A shard that is followed.
+pub(super) struct Followed {
+    /// What clients see of it.
+    pub(super) part: Part,
+    pub(super) replica: Replica,
+    /// The ids of the nodes that belong to it.
+    pub(super) members: BTreeSet<String>,
+    /// The slots that it serves.
+    pub(super) served: ClusterSlots,
+    /// Since when it has had no slots.
+    pub(super) empty_since: Option<Instant>,
+    servers: watch::Sender<Arc<Vec<Node>>>,
+    prover: Prover,
+}
+
+impl Followed {
+    /// Begins to follow the shard `name`, whose primary has the id `primary`.
+    pub(super) fn start(
+        config: &Config,
+        name: &str,
+        primary: &str,
+        servers: Vec<Node>,
+    ) -> io::Result<Self> {
+        let (servers, receiver) = watch::channel(Arc::new(servers));
+        let mut config = config.clone();
+        config.upstream.upstream = Upstream::Shard(ShardServers::new(receiver));
+        if let Some(state) = &mut config.state {
+            state.folder.push(name);
+        }
+        let ownership = Arc::<Ownership>::default();
+        let replica = Replica::prepare_owned(config, Some(Arc::clone(&ownership)))?.start()?;
+        let sources = replica.sources().clone();
+        let part = Part {
+            name: name.into(),
+            primary: primary.into(),
+            served: Arc::clone(replica.served()),
+            ownership,
+            replication: Arc::new(move || sources.replication()),
+        };
+        Ok(Self {
+            part,
+            replica,
+            members: BTreeSet::from([primary.to_owned()]),
+            served: ClusterSlots::default(),
+            empty_since: None,
+            servers,
+            prover: Prover::default(),
+        })
+    }
+
+    /// Follows the servers that the picture names.
+    pub(super) fn turn_to(&mut self, picture: &Picture, cluster: &Cluster) {
+        let primary = &*self.part.primary;
+        let stays = |id: &String| {
+            let seen = picture.get(id);
+            id == primary
+                || seen.is_none_or(|seen| match seen.is_primary {
+                    true => seen.slots.is_empty(),
+                    false => seen.primary.as_deref() == Some(primary),
+                })
+        };
+        self.members.retain(stays);
+        let replicas = replicas(primary, picture).map(|seen| seen.id.clone());
+        self.members.extend(replicas);
+        let servers = servers(primary, picture, cluster);
+        // If nobody knows better, stay.
+        if servers.is_empty() {
+            return;
+        }
+        self.servers.send_if_modified(|now| {
+            let differs = **now != servers;
+            if differs {
+                *now = Arc::new(servers);
+            }
+            differs
+        });
+    }
+
+    /// Takes what the primary says. Returns whether more is proven.
+    pub(super) fn hear(&mut self, said: Statement) -> bool {
+        let has_news = self.prover.take(said);
+        self.advance() || has_news
+    }
+
+    /// Looks how far the data has come. Returns whether more is proven.
+    pub(super) fn advance(&mut self) -> bool {
+        let sources = self.replica.sources();
+        let is_same = |replica: &crate::replica::Sources, prover: &Prover| {
+            let history = prover.history();
+            history.is_some() && replica.figures.history().replid == history
+        };
+        is_same(sources, &self.prover) && self.prover.advance(sources.progress.applied())
+    }
+
+    /// Makes what is proven count for readers. Returns whether it does: not if another history has begun since.
+    pub(super) fn publish(&mut self) -> bool {
+        let sources = self.replica.sources();
+        let history = self.prover.history();
+        let (settled, proven) = self.prover.proof();
+        let figures = &sources.figures;
+        let still_holds = || history.is_some() && figures.history().replid == history;
+        self.part
+            .ownership
+            .prove(settled.clone(), proven, still_holds)
+    }
+
+    /// Ends to serve slots that the shard has lost. If they come back, they must be proven anew.
+    pub(super) fn lose(&mut self, lost: &ClusterSlots) {
+        let mut kept = self.served.clone();
+        kept.remove_all(lost);
+        self.serve(kept);
+        self.prover.lose(lost);
+    }
+
+    /// Begins to prove anew.
+    pub(super) fn forget(&mut self) {
+        self.prover = Prover::default();
+    }
+
+    /// The slots that are settled.
+    pub(super) fn settled(&self) -> ClusterSlots {
+        self.part.ownership.now().settled.clone()
+    }
+
+    /// Whether its slots are about to be settled.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.prover.is_under_way()
+    }
+
+    /// Serves these slots from now on.
+    pub(super) fn serve(&mut self, slots: ClusterSlots) {
+        self.part.ownership.serve(slots.clone());
+        self.served = slots;
+    }
+}
+
+/// The replicas of a primary.
+fn replicas<'p>(primary: &'p str, picture: &'p Picture) -> impl Iterator<Item = &'p Seen> {
+    let follows = move |seen: &&Seen| !seen.is_primary && seen.primary.as_deref() == Some(primary);
+    picture.values().filter(follows)
+}
+
+/// The servers to follow for the shard of a primary: it, or its replicas that are up.
+pub(super) fn servers(primary: &str, picture: &Picture, cluster: &Cluster) -> Vec<Node> {
+    let node = |seen: &Seen| seen.address.clone().map(|address| cluster.node(address));
+    let mut servers = Vec::new();
+    if cluster.prefer == Prefer::Replica {
+        let up = replicas(primary, picture).filter(|seen| !seen.is_down);
+        servers.extend(up.filter_map(node));
+    }
+    if servers.is_empty() {
+        servers.extend(picture.get(primary).and_then(node));
+    }
+    servers
+}

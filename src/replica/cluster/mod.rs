@@ -1,0 +1,573 @@
+//! A whole cluster: a replica for each shard, and who may answer for which slot.
+//!
+//! Each shard has its own link, writer, history and offset. One task ([`Supervisor`]) hears what the cluster's nodes say
+//! (`upstream::cluster`), starts and ends replicas, turns each to its shard's new primary after a failover, and decides who serves a
+//! slot:
+//!
+//! 1. A shard serves a slot once its primary has proven that it owns it (`prover`), and no other shard serves it any more.
+//! 2. It ends to serve a slot as soon as its primary, or a node with a newer epoch, says that it has it no longer. From then until the
+//!    other shard is proven, nobody serves it: requests wait.
+//! 3. While a slot is being moved key by key, its old shard answers for the keys that it still has. A key that it lacks may be in the
+//!    other shard already.
+//!
+//! So a slot is served from exactly one shard, and whoever gets it has everything that the one before it had: its proof is younger than
+//! the move, and it counts only when the data has got that far.
+
+mod followed;
+mod prover;
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Mutex, Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use self::followed::Followed;
+use self::prover::Statement;
+use super::Config;
+use crate::command::{ClusterNode, Face, Replication, ShardMap, Shards};
+use crate::limits::CLUSTER_NODES_MAX;
+use crate::slots::ClusterSlots;
+use crate::upstream::cluster::{Account, Asked, Picture, ask_again, picture};
+use crate::upstream::{Address, Cluster, Upstream};
+
+/// How often each node is asked while nothing happens.
+const PACE: Duration = Duration::from_secs(1);
+
+/// How often while slots are on their way.
+const PACE_MOVING: Duration = Duration::from_millis(50);
+
+/// How often to look whether a shard has applied enough.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// How long a shard without slots is still followed: it may get some again.
+const EMPTY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A cluster that is followed.
+#[derive(Debug)]
+pub struct ClusterReplica {
+    shards: Arc<Shards>,
+    stop: CancellationToken,
+    task: Mutex<Option<JoinHandle<()>>>,
+    fault: Arc<std::sync::Mutex<Option<String>>>,
+}
+
+impl ClusterReplica {
+    /// Starts to follow the shards that have any of the `wanted` slots. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// If `config` does not name a cluster, or its state directory cannot be made.
+    pub fn start(config: Config, face: Face, wanted: ClusterSlots) -> io::Result<Self> {
+        let Upstream::Cluster(cluster) = config.upstream.upstream.clone() else {
+            return Err(io::Error::other("this is not the address of a cluster"));
+        };
+        if let Some(state) = &config.state {
+            std::fs::create_dir_all(&state.folder)?;
+        }
+        let shards = Arc::new(Shards::new(face));
+        let stop = CancellationToken::new();
+        let fault = Arc::<std::sync::Mutex<Option<String>>>::default();
+        let supervisor = Supervisor {
+            config,
+            cluster,
+            wanted,
+            shards: Arc::clone(&shards),
+            fault: Arc::clone(&fault),
+            accounts: HashMap::new(),
+            askers: HashMap::new(),
+            followed: Vec::new(),
+            picture: Picture::new(),
+            pace_ms: Arc::new(AtomicU64::new(0)),
+            moving_until: Instant::now(),
+        };
+        let task = tokio::spawn(supervisor.run(stop.clone()));
+        Ok(Self {
+            shards,
+            stop,
+            task: Mutex::new(Some(task)),
+            fault,
+        })
+    }
+
+    /// The shards.
+    #[must_use]
+    pub const fn shards(&self) -> &Arc<Shards> {
+        &self.shards
+    }
+
+    /// Returns how it stands: as the shard that is worst off.
+    #[must_use]
+    pub fn replication(&self) -> impl Fn() -> Replication + Send + Sync + use<> {
+        let (shards, fault) = (Arc::clone(&self.shards), Arc::clone(&self.fault));
+        move || {
+            let map = shards.map();
+            let states = map.parts.iter().map(|part| (part.replication)());
+            let worst = states.min_by_key(|state| (state.state == "connected", !state.stale));
+            worst.unwrap_or_else(|| Replication {
+                state: "connect",
+                last_error: fault
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner)
+                    .clone(),
+                upstream_mode: "cluster",
+                ..Replication::default()
+            })
+        }
+    }
+
+    /// Ends all replicas, and waits until they have ended.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        if let Some(task) = self.task.lock().await.take() {
+            // A task that panicked has ended, too.
+            let _ = task.await;
+        }
+    }
+}
+
+struct Asker {
+    stop: CancellationToken,
+    wake: Arc<Notify>,
+    /// The id of the node there, once it is known.
+    id: Option<String>,
+}
+
+struct Supervisor {
+    config: Config,
+    cluster: Cluster,
+    wanted: ClusterSlots,
+    shards: Arc<Shards>,
+    /// Why no node can be asked.
+    fault: Arc<std::sync::Mutex<Option<String>>>,
+    /// What each node said last, by its id.
+    accounts: HashMap<String, Account>,
+    askers: HashMap<Address, Asker>,
+    followed: Vec<Followed>,
+    picture: Picture,
+    pace_ms: Arc<AtomicU64>,
+    /// Until when slots count as moving.
+    moving_until: Instant,
+}
+
+impl Supervisor {
+    async fn run(mut self, stop: CancellationToken) {
+        let (sender, mut listener) = mpsc::channel(64);
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        for node in self.cluster.nodes.clone() {
+            self.ask(node.address, &sender, &stop);
+        }
+        let shards = Arc::clone(&self.shards);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                asked = listener.recv() => {
+                    if let Some(asked) = asked {
+                        self.hear(asked).await;
+                        self.meet(&sender, &stop);
+                    }
+                }
+                () = shards.proof_wanted() => self.wake_primaries(),
+                _ = look.tick() => self.look(),
+            }
+        }
+        for followed in self.followed {
+            followed.replica.stop().await;
+        }
+    }
+
+    /// Begins to ask the node at `address`, unless it is being asked.
+    fn ask(&mut self, address: Address, sender: &mpsc::Sender<Asked>, stop: &CancellationToken) {
+        if self.askers.contains_key(&address) || self.askers.len() >= CLUSTER_NODES_MAX {
+            return;
+        }
+        let asker = Asker {
+            stop: stop.child_token(),
+            wake: Arc::default(),
+            id: None,
+        };
+        let pace_ms = Arc::clone(&self.pace_ms);
+        let pace = move || match pace_ms.load(Ordering::Relaxed) {
+            // Nodes are not all asked at the same time.
+            0 => PACE.mul_f64(0.75 + fastrand::f64() / 2.0),
+            ms => Duration::from_millis(ms),
+        };
+        tokio::spawn(ask_again(
+            self.cluster.node(address.clone()),
+            self.config.upstream.clone(),
+            pace,
+            Arc::clone(&asker.wake),
+            sender.clone(),
+            asker.stop.clone(),
+        ));
+        self.askers.insert(address, asker);
+    }
+
+    /// Asks the nodes that have become known, and no longer those that are gone.
+    fn meet(&mut self, sender: &mpsc::Sender<Asked>, stop: &CancellationToken) {
+        let known: Vec<Address> = self
+            .picture
+            .values()
+            .filter_map(|seen| seen.address.clone())
+            .collect();
+        for address in &known {
+            self.ask(address.clone(), sender, stop);
+        }
+        if known.is_empty() {
+            return;
+        }
+        let seeds: Vec<&Address> = self
+            .cluster
+            .nodes
+            .iter()
+            .map(|node| &node.address)
+            .collect();
+        let picture = &self.picture;
+        self.askers.retain(|address, asker| {
+            // A node that has two addresses is asked at the one that the others know.
+            let is_double = asker.id.as_ref().is_some_and(|id| picture.contains_key(id));
+            let stays = known.contains(address) || (seeds.contains(&address) && !is_double);
+            if !stays {
+                asker.stop.cancel();
+            }
+            stays
+        });
+    }
+
+    async fn hear(&mut self, asked: Asked) {
+        match asked.said {
+            Ok(account) => {
+                self.set_fault(None);
+                if let Some(asker) = self.askers.get_mut(&asked.address) {
+                    asker.id = Some(account.id.clone());
+                }
+                let id = account.id.clone();
+                self.accounts.insert(id.clone(), account);
+                self.redraw();
+                self.prove(&id);
+                self.settle().await;
+            }
+            Err(error) => {
+                tracing::debug!(address = %asked.address, error, "cannot ask a node of the cluster");
+                let asker = self.askers.get(&asked.address);
+                if let Some(id) = asker.and_then(|asker| asker.id.as_ref()) {
+                    self.accounts.remove(id);
+                }
+                if self.accounts.is_empty() {
+                    self.set_fault(Some(format!("{}: {error}", asked.address)));
+                } else {
+                    self.redraw();
+                    self.settle().await;
+                }
+            }
+        }
+    }
+
+    fn set_fault(&self, fault: Option<String>) {
+        let mut now = self
+            .fault
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if *now != fault {
+            if let Some(fault) = &fault {
+                tracing::warn!(error = fault, "no node of the cluster answers");
+            }
+            *now = fault;
+        }
+    }
+
+    /// Makes a new picture, if any node sees a working cluster.
+    fn redraw(&mut self) {
+        if self.accounts.values().any(|account| account.is_ok) {
+            self.picture = picture(self.accounts.values());
+        }
+    }
+
+    /// Takes what a node says of its own slots as a proof, if it is the primary of a shard.
+    fn prove(&mut self, id: &str) {
+        let Some(account) = self.accounts.get(id).filter(|account| account.is_ok) else {
+            return;
+        };
+        let (Some(myself), Some(replid)) = (account.myself(), account.replid) else {
+            return;
+        };
+        let Some(seen) = self.picture.get(id).filter(|seen| seen.is_primary) else {
+            return;
+        };
+        let mut stable = seen.slots.clone();
+        stable.keep_all(&self.wanted);
+        for moved in &myself.moves {
+            self.moving_until = Instant::now() + PACE * 2;
+            stable.remove(moved.slot);
+        }
+        let said = Statement {
+            node: id.into(),
+            epoch: myself.epoch,
+            replid,
+            offset: account.offset,
+            stable: stable.clone(),
+        };
+        let Some(followed) = self
+            .followed
+            .iter_mut()
+            .find(|one| *one.part.primary == *id)
+        else {
+            return;
+        };
+        // Before anything counts as proven that others must not rely on any more.
+        let mut served = followed.served.clone();
+        served.remove_all(&stable);
+        if !served.is_empty() {
+            self.shards.set_settled(false);
+        }
+        if followed.hear(said) && !followed.publish() {
+            followed.forget();
+        }
+        self.shards.note_news();
+    }
+
+    /// Looks whether more has been applied that a proof waits for.
+    fn look(&mut self) {
+        let mut has_news = false;
+        for followed in &mut self.followed {
+            if followed.advance() {
+                has_news = true;
+                if !followed.publish() {
+                    followed.forget();
+                }
+            }
+        }
+        if has_news {
+            self.hand_over();
+        }
+    }
+
+    /// Follows the shards of the picture, each at its servers, and hands slots over.
+    async fn settle(&mut self) {
+        self.adopt();
+        let cluster = &self.cluster;
+        for followed in &mut self.followed {
+            followed.turn_to(&self.picture, cluster);
+        }
+        self.drop_empty().await;
+        self.hand_over();
+    }
+
+    /// Finds the shard of each primary that has slots, and begins to follow the new ones.
+    fn adopt(&mut self) {
+        let owners: Vec<String> = self
+            .picture
+            .values()
+            .filter(|seen| seen.is_primary && self.wanted.shares(&seen.slots))
+            .map(|seen| seen.id.clone())
+            .collect();
+        for primary in owners {
+            if self
+                .followed
+                .iter()
+                .any(|one| *one.part.primary == *primary)
+            {
+                continue;
+            }
+            let has_slots = |id: &str| {
+                self.picture
+                    .get(id)
+                    .is_some_and(|seen| seen.is_primary && !seen.slots.is_empty())
+            };
+            let promoted = self
+                .followed
+                .iter_mut()
+                .find(|one| one.members.contains(&primary) && !has_slots(&one.part.primary));
+            if let Some(shard) = promoted {
+                tracing::info!(shard = %shard.part.name, before = %shard.part.primary, now = primary, "the shard has another primary");
+                shard.part.primary = primary.as_str().into();
+                shard.members.insert(primary);
+                continue;
+            }
+            self.follow(&primary);
+        }
+    }
+
+    fn follow(&mut self, primary: &str) {
+        let taken: Vec<&str> = self.followed.iter().map(|one| &*one.part.name).collect();
+        let state = self
+            .config
+            .state
+            .as_ref()
+            .map(|state| state.folder.as_path());
+        let known = state.and_then(|folder| remembered(folder, primary, &taken));
+        let name = known.unwrap_or_else(|| primary.to_owned());
+        let servers = followed::servers(primary, &self.picture, &self.cluster);
+        match Followed::start(&self.config, &name, primary, servers) {
+            Ok(followed) => {
+                tracing::info!(
+                    shard = name,
+                    primary,
+                    "following another shard of the cluster"
+                );
+                self.followed.push(followed);
+            }
+            Err(error) => {
+                tracing::error!(shard = name, %error, "cannot follow a shard of the cluster");
+                self.set_fault(Some(error.to_string()));
+            }
+        }
+    }
+
+    /// Ends the replicas of shards that have had no slots for a while.
+    async fn drop_empty(&mut self) {
+        let now = Instant::now();
+        for followed in &mut self.followed {
+            let seen = self.picture.get(&*followed.part.primary);
+            let has_slots = seen.is_none_or(|seen| self.wanted.shares(&seen.slots));
+            if has_slots {
+                followed.empty_since = None;
+            } else {
+                followed.empty_since.get_or_insert(now);
+            }
+        }
+        let is_over = |one: &mut Followed| {
+            one.served.is_empty()
+                && one
+                    .empty_since
+                    .is_some_and(|since| now.duration_since(since) > EMPTY_PATIENCE)
+        };
+        let gone: Vec<Followed> = self.followed.extract_if(.., is_over).collect();
+        if gone.is_empty() {
+            return;
+        }
+        self.publish(false);
+        for one in gone {
+            tracing::info!(shard = %one.part.name, "the shard has no slots any more: redtail does not follow it any longer");
+            one.replica.stop().await;
+        }
+    }
+
+    /// Ends to serve what shards have lost, then serves what they have proven.
+    fn hand_over(&mut self) {
+        let mut changes = false;
+        for followed in &mut self.followed {
+            let Some(seen) = self.picture.get(&*followed.part.primary) else {
+                continue;
+            };
+            let mut lost = followed.served.clone();
+            lost.remove_all(&seen.slots);
+            if !lost.is_empty() {
+                self.shards.set_settled(false);
+                self.moving_until = Instant::now() + PACE * 2;
+                followed.lose(&lost);
+                changes = true;
+            }
+        }
+        let mut taken = ClusterSlots::default();
+        self.followed
+            .iter()
+            .for_each(|one| taken.add_all(&one.served));
+        for followed in &mut self.followed {
+            let Some(seen) = self.picture.get(&*followed.part.primary) else {
+                continue;
+            };
+            let mut gained = followed.settled();
+            gained.keep_all(&seen.slots);
+            gained.keep_all(&self.wanted);
+            gained.remove_all(&taken);
+            if !gained.is_empty() {
+                taken.add_all(&gained);
+                gained.add_all(&followed.served);
+                followed.serve(gained);
+                changes = true;
+            }
+        }
+        let has_moved = self.moving_until > Instant::now();
+        self.publish(changes);
+        let mut open = self.wanted.clone();
+        for followed in &self.followed {
+            let mut certain = followed.settled();
+            certain.keep_all(&followed.served);
+            open.remove_all(&certain);
+        }
+        self.shards.set_settled(open.is_empty());
+        let is_under_way = self.followed.iter().any(Followed::is_under_way);
+        let is_slow = !has_moved && !is_under_way && open.is_empty();
+        let pace = if is_slow { Duration::ZERO } else { PACE_MOVING };
+        let pace = u64::try_from(pace.as_millis()).unwrap_or(0);
+        self.pace_ms.store(pace, Ordering::Relaxed);
+        if changes {
+            self.remember();
+        }
+    }
+
+    /// Shows clients who has what.
+    fn publish(&self, changes_hands: bool) {
+        let parts = self
+            .followed
+            .iter()
+            .map(|one| (one.part.clone(), one.served.clone()));
+        let nodes = self.picture.values().filter_map(|seen| {
+            let (host, port) = seen.address.as_ref()?.host_and_port();
+            Some(ClusterNode {
+                id: seen.id.clone(),
+                host,
+                port,
+                is_primary: seen.is_primary,
+                primary: seen.primary.clone(),
+                is_down: seen.is_down,
+                epoch: seen.epoch,
+                slots: seen.slots.clone(),
+            })
+        });
+        let map = ShardMap::new(parts.collect(), nodes.collect());
+        self.shards.publish(map, changes_hands);
+    }
+
+    fn wake_primaries(&self) {
+        let addresses: BTreeMap<&str, &Address> = self
+            .picture
+            .values()
+            .filter_map(|seen| Some((seen.id.as_str(), seen.address.as_ref()?)))
+            .collect();
+        for followed in &self.followed {
+            let address = addresses.get(&*followed.part.primary);
+            if let Some(asker) = address.and_then(|address| self.askers.get(*address)) {
+                asker.wake.notify_one();
+            }
+        }
+    }
+
+    /// Notes which nodes belong to a shard's directory, so that a restart finds it.
+    fn remember(&self) {
+        let Some(state) = &self.config.state else {
+            return;
+        };
+        for one in &self.followed {
+            let members: Vec<&str> = one.members.iter().map(String::as_str).collect();
+            let path = state.folder.join(format!("{}{MEMBERS}", one.part.name));
+            let fresh = state.folder.join(format!("{}{MEMBERS}.new", one.part.name));
+            let written = std::fs::write(&fresh, members.join("\n"))
+                .and_then(|()| std::fs::rename(&fresh, &path));
+            if let Err(error) = written {
+                tracing::warn!(path = %path.display(), %error, "cannot note which nodes belong to a shard: a restart may need a full sync");
+            }
+        }
+    }
+}
+
+/// What follows a shard's name in the name of the file with its nodes.
+const MEMBERS: &str = ".nodes";
+
+/// The name of the shard whose directory the node `id` belongs to, unless it is taken.
+fn remembered(folder: &Path, id: &str, taken: &[&str]) -> Option<String> {
+    let files = std::fs::read_dir(folder).ok()?;
+    files.flatten().find_map(|file| {
+        let name = file.file_name().into_string().ok()?;
+        let name = name.strip_suffix(MEMBERS)?;
+        let members = std::fs::read_to_string(file.path()).ok()?;
+        let is_its = members.lines().any(|member| member == id) && !taken.contains(&name);
+        is_its.then(|| name.to_owned())
+    })
+}
