@@ -74,7 +74,7 @@ pub fn hop(stage: &mut Stage, slot: u16) {
 
 pub fn tool(stage: &mut Stage) {
     let (from, to) = richest_and_poorest(stage);
-    by_tool(&stage.cluster, from, to, 200);
+    by_tool(&stage.cluster, from, to, 60);
 }
 
 pub fn at_once(stage: &mut Stage) {
@@ -158,10 +158,10 @@ pub fn grown_and_shrunk(stage: &mut Stage) {
     for slot in stage.some_slots(3) {
         KeyByKey::whole(&stage.cluster, slot, added, Duration::ZERO);
     }
-    by_tool(&stage.cluster, from, added, 300);
+    by_tool(&stage.cluster, from, added, 60);
     let replica = stage.cluster.add_replica(added);
     stage.go_on();
-    let left = stage.cluster.slots(added);
+    let left = stage.cluster.slots(added).len();
     by_tool(&stage.cluster, added, from, left);
     stage.cluster.settle();
     stage.cluster.remove(replica);
@@ -178,7 +178,7 @@ fn other(stage: &Stage, slot: u16) -> usize {
 
 fn richest_and_poorest(stage: &Stage) -> (usize, usize) {
     let mut places = stage.cluster.primaries();
-    places.sort_by_key(|place| stage.cluster.slots(*place));
+    places.sort_by_key(|place| stage.cluster.slots(*place).len());
     (places[places.len() - 1], places[0])
 }
 

@@ -39,7 +39,7 @@ impl Pair {
     /// Moves slots, and fails over.
     fn change(&self) {
         let places = self.cluster.primaries();
-        by_tool(&self.cluster, places[0], places[1], 500);
+        by_tool(&self.cluster, places[0], places[1], 100);
         self.cluster.settle();
         self.cluster.fail_over(places[1], Failover::Agreed);
     }

@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::nodes::{Cluster, Node, wait};
-use crate::client::{Client, Reply};
+use crate::client::{Client, Reply, words};
 use crate::servers::PATIENCE;
 
 /// A slot that moves key by key, as `redis-cli --cluster reshard` does it. While it moves, either primary has some of its keys.
@@ -78,6 +78,29 @@ impl<'a> KeyByKey<'a> {
             sleep(pause);
         }
         moving.finish();
+    }
+}
+
+/// Moves slots that have no keys, all at once.
+pub fn empty(cluster: &Cluster, slots: &[u16], from: usize, to: usize) {
+    let (source, target) = (cluster.node(from), cluster.node(to));
+    let id = &target.id;
+    let all = |node: &Node, what: &str| {
+        let line = |slot: &u16| words(&format!("CLUSTER SETSLOT {slot} {what}"));
+        let commands: Vec<_> = slots.iter().map(line).collect();
+        let replies = node.client().pipeline(&commands);
+        let failed = replies.iter().find(|reply| reply.text() != "OK");
+        assert!(failed.is_none(), "{what}: {failed:?}");
+    };
+    // A target that imports takes a new epoch with the first slot.
+    all(target, &format!("IMPORTING {}", source.id));
+    for node in [target, source] {
+        all(node, &format!("NODE {id}"));
+    }
+    for place in cluster.primaries() {
+        if place != to && place != from {
+            all(cluster.node(place), &format!("NODE {id}"));
+        }
     }
 }
 

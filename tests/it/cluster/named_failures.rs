@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::acts;
-use super::moves::{KeyByKey, by_tool};
+use super::moves::{self, KeyByKey};
 use super::nodes::{CALM, SWIFT, Setup};
 use super::stage::{BOTH, Stage, servers};
 
@@ -25,8 +25,13 @@ fn the_topology_is_not_read_once() {
 /// Moves all slots of a primary to a new one, and removes it.
 fn replace(stage: &mut Stage, old: usize) {
     let new = stage.cluster.add();
-    let slots = stage.cluster.slots(old);
-    by_tool(&stage.cluster, old, new, slots);
+    let used: Vec<u16> = stage.some_slots(usize::MAX);
+    let all = stage.cluster.slots(old).into_iter();
+    let (full, empty): (Vec<u16>, Vec<u16>) = all.partition(|slot| used.contains(slot));
+    moves::empty(&stage.cluster, &empty, old, new);
+    for slot in full {
+        KeyByKey::whole(&stage.cluster, slot, new, Duration::ZERO);
+    }
     stage.cluster.settle();
     stage.go_on();
     stage.cluster.remove(old);

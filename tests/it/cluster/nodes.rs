@@ -168,11 +168,11 @@ impl Cluster {
         self.place(&owner.expect("every slot has an owner").id)
     }
 
-    /// The number of slots of the primary at `place`.
-    pub fn slots(&self, place: usize) -> usize {
+    /// The slots of the primary at `place`.
+    pub fn slots(&self, place: usize) -> Vec<u16> {
         let view = self.view();
         let ranges = view[&self.nodes[place].id].slots.iter();
-        ranges.map(|range| range.clone().count()).sum()
+        ranges.flat_map(Clone::clone).collect()
     }
 
     /// The longest range of slots of the primary at `place`.
@@ -198,23 +198,42 @@ impl Cluster {
     /// Waits until all running nodes say the same: all slots are served, no slot moves, every replica's link is up, and nobody
     /// who is needed has failed.
     pub fn settle(&self) {
-        wait("all nodes to agree", SETTLING, || self.is_settled());
+        let deadline = Instant::now() + SETTLING;
+        while let Some(reason) = self.unrest() {
+            assert!(
+                Instant::now() < deadline,
+                "the cluster never settled: {reason}"
+            );
+            sleep(Duration::from_millis(20));
+        }
     }
 
-    fn is_settled(&self) -> bool {
+    /// Why the cluster has not settled.
+    fn unrest(&self) -> Option<String> {
         let expected = self.live(&self.view());
-        let is_whole = expected.len() == self.running().count()
-            && expected.iter().all(|one| one.is_well && !one.is_moving);
-        is_whole
-            && self.running().all(|node| {
-                let mut client = node.client();
-                let info = client.command("CLUSTER INFO").text();
-                info.contains("cluster_state:ok")
-                    && info.contains(&format!("cluster_slots_ok:{SLOTS}"))
-                    && !view(&mut client).values().any(|one| one.is_moving)
-                    && self.live(&view(&mut client)) == expected
-                    && is_linked(&mut client)
-            })
+        if expected.len() != self.running().count() {
+            return Some(format!("only {expected:?} are known"));
+        }
+        self.running().find_map(|node| {
+            let mut client = node.client();
+            let reason = self.unrest_at(&mut client, &expected)?;
+            Some(format!("{}: {reason}", node.port))
+        })
+    }
+
+    fn unrest_at(&self, client: &mut Client, expected: &[Member]) -> Option<String> {
+        let info = client.command("CLUSTER INFO").text();
+        let served = format!("cluster_slots_ok:{SLOTS}");
+        if !info.contains("cluster_state:ok") || !info.contains(&served) {
+            return Some(info);
+        }
+        let members = self.live(&view(client));
+        let is_calm = members.iter().all(|one| one.is_well && !one.is_moving);
+        if !is_calm || members != expected {
+            return Some(format!("{members:#?} instead of {expected:#?}"));
+        }
+        let info = client.command("INFO replication").text();
+        (!is_linked(client)).then_some(info)
     }
 
     /// The members of a view that run.

@@ -275,8 +275,15 @@ impl Follower {
     }
 
     fn wait(&self) {
-        self.server
-            .wait_for("its data", |client| client.command("DBSIZE").is_integer());
+        let mut last = String::new();
+        self.server.wait_for("its data", |client| {
+            let reply = client.command("DBSIZE");
+            if reply.text() != last {
+                last = reply.text();
+                eprintln!("port {} answers {last}", self.server.port);
+            }
+            reply.is_integer()
+        });
     }
 }
 
