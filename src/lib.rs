@@ -127,7 +127,7 @@ pub mod config {
     pub use crate::replica::{ResyncMemory, ResyncPolicy};
     pub use crate::state::{Config as State, Fsync};
     pub use crate::upstream::{
-        AckPolicy, Address, AddressError, Config as Link, Login, Node, Password, Prefer,
+        AckPolicy, Address, AddressError, Cluster, Config as Link, Login, Node, Password, Prefer,
         RdbCompression, Relief, Secret, Sentinels, SpoolLimits, Timing, Tls, Upstream,
     };
     pub use crate::value::{Choices as Encodings, SettingError};

@@ -99,7 +99,11 @@ impl ClusterSlots {
 
     /// The slots, in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u16> {
-        (0..CLUSTER_SLOTS).filter(|slot| self.contains(*slot))
+        let words = (0..).zip(self.0.iter().copied());
+        words.flat_map(|(index, word): (u16, u64)| {
+            let bits = (0..64).filter(move |bit| word >> bit & 1 == 1);
+            bits.map(move |bit| index * 64 + bit)
+        })
     }
 
     /// Reads ranges as servers write them, such as `0-99 200-200`. Returns `None` for anything else, and if there is no

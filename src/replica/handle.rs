@@ -172,7 +172,7 @@ impl Replica {
     ) -> std::io::Result<Prepared> {
         if let Upstream::Cluster(_) = config.upstream.upstream {
             return Err(std::io::Error::other(
-                "a replica in a program follows one server: only `redtail serve` follows a whole cluster",
+                "a replica in a program follows one server; redtail serve follows a whole cluster",
             ));
         }
         let state = Arc::new(state::Figures::default());

@@ -212,6 +212,7 @@ impl<'a> Applier<'a> {
                 transaction_max: TRANSACTION_BYTES_MAX,
                 warned: HashSet::new(),
                 is_heard: false,
+                is_awaited: false,
                 clock_ms: None,
                 saving: None,
                 scripting: None,
@@ -366,6 +367,8 @@ struct Follower<'a> {
     warned: HashSet<(&'static str, bool)>,
     /// Whether anyone listens to the feed in this turn.
     is_heard: bool,
+    /// Whether the primary waits until what is being read is acknowledged.
+    is_awaited: bool,
     /// The time that commands go by, if it is not the system's.
     clock_ms: Option<i64>,
     /// A snapshot being written, which needs the old contents before a command changes them.
@@ -414,6 +417,9 @@ impl Follower<'_> {
                 self.feed().commit(self.read_offset);
             }
             self.progress.set_applied(self.read_offset);
+            if std::mem::take(&mut self.is_awaited) {
+                self.progress.vouch(self.read_offset);
+            }
         }
         Ok(())
     }

@@ -12,13 +12,13 @@ use super::no_scripts::Engine;
 use crate::command::acl::Users;
 use crate::command::client::Client;
 use crate::command::{
-    Data, Host, Pubsub, Replication, Scripting, Seen, SetLogLevel, Shards, Statistics, Tunables,
-    units_of,
+    Data, Host, InCluster, Pubsub, Replication, Scripting, Seen, SetLogLevel, Shards, Statistics,
+    Tunables, units_of,
 };
 use crate::resp::Budget;
 #[cfg(feature = "lua")]
 use crate::script::Engine;
-use crate::store::{Generation, Served};
+use crate::store::{Generation, Served, Taints};
 
 /// A server: its settings, its connections and the data it serves.
 pub struct Server {
@@ -254,6 +254,10 @@ impl Host for Server {
     }
 
     fn health(&self) -> Seen {
+        if let Some(shards) = &self.shards {
+            let replication = self.replication();
+            return self.health.see(replication.health(data_of(shards)));
+        }
         self.served.steadily(|| {
             let generation = self.served.peek();
             self.health_of(&self.replication(), generation.as_deref())
@@ -285,6 +289,19 @@ impl Host for Server {
             Access::Local => client.is_local(),
             Access::Yes => true,
         }
+    }
+}
+
+/// What there is of a cluster: nothing, as long as a shard is missing.
+fn data_of(shards: &Shards) -> Data {
+    let cluster = InCluster::new(shards);
+    let taints = || cluster.all().map(|held| held.spaces.taints());
+    Data {
+        is_there: !cluster.generations.is_empty()
+            && cluster.generations.iter().all(Option::is_some),
+        tainted_keys: taints()
+            .all(|taints| !taints.everything())
+            .then(|| taints().map(Taints::count).sum()),
     }
 }
 

@@ -76,6 +76,8 @@ pub struct Progress {
     phase: AtomicU8,
     /// The offset of the snapshot that is hidden from readers.
     held: AtomicU64,
+    /// The offset that must be acknowledged, whatever the policy.
+    vouched: AtomicU64,
     ack: Notify,
     lookout: Lookout,
 }
@@ -98,6 +100,11 @@ impl Progress {
             Phase::Held => self.held.load(Ordering::Acquire),
             _ => self.applied(),
         }
+    }
+
+    /// Returns the offset that must be acknowledged whatever the policy, because the primary waits for it; 0 if there is none.
+    pub fn vouched(&self) -> u64 {
+        self.vouched.load(Ordering::Relaxed)
     }
 
     /// Returns what the writer is doing.
@@ -167,8 +174,15 @@ impl ProgressWriter {
         self.ack.notify_one();
     }
 
+    /// Notes that the primary waits until `offset` is acknowledged, and acknowledges it at once.
+    pub fn vouch(&self, offset: u64) {
+        self.vouched.store(offset, Ordering::Relaxed);
+        self.request_ack();
+    }
+
     /// Notes that a snapshot is being loaded.
     pub fn start_transfer(&self) {
+        self.vouched.store(0, Ordering::Relaxed);
         self.phase.store(Phase::Transfer as u8, Ordering::Release);
     }
 

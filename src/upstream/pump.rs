@@ -179,7 +179,7 @@ impl Pump<'_> {
     fn acknowledgement(&self) -> Vec<u8> {
         let offset = match self.acks {
             Acks::Honest => self.progress.taken_in(),
-            Acks::Observer => 0,
+            Acks::Observer => self.progress.vouched(),
         };
         command(&["REPLCONF", "ACK", &offset.to_string()])
     }

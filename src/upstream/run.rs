@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::address::Address;
+use super::address::{Address, Upstream};
 use super::choose::Choice;
+use super::cluster::Turn;
 use super::config::Config;
 use super::connect::connect;
 use super::error::Error;
@@ -126,6 +127,10 @@ impl Task {
         let address = &server.node.address;
         self.status.turn_to(address);
         let timing = self.config.timing;
+        let turn = match &self.config.upstream {
+            Upstream::Shard(shard) if self.resume.is_none() => shard.turns().take(address).await,
+            _ => Turn::none(),
+        };
         let stream = connect(address, server.node.tls, &self.config).await?;
         self.status.enter(LinkState::Handshake);
         let handshake = Handshake::new(stream, &server, &self.config);
@@ -158,6 +163,7 @@ impl Task {
         let ended = tokio::select! {
             ended = pump.run(line, first) => ended,
             never = side.run() => match never {},
+            never = turn.end_when_loaded(&self.status) => match never {},
             better = self.choice.must_leave(&server, &self.config, &self.status) => better,
         };
         self.past.streamed = self.status.streamed();
@@ -223,11 +229,12 @@ impl Task {
         if let Some(before) = before.filter(|_| is_new) {
             tracing::info!(%before, now = %address, "following another server");
         }
-        if is_new && mode == Mode::Cluster {
+        let is_alone = !matches!(self.config.upstream, Upstream::Shard(_));
+        if is_new && is_alone && mode == Mode::Cluster {
             tracing::warn!(
                 %address,
-                "this is one server of a cluster: redtail serves only the keys of its slots. To serve all keys, run one redtail for each \
-                 primary of the cluster"
+                "this is one server of a cluster: redtail serves only the keys of its slots. To serve all keys, write \
+                 cluster:// instead of redis://"
             );
         }
         self.status.set_mode(mode);

@@ -302,7 +302,7 @@ fn config_file(text: &str) -> (tempfile::NamedTempFile, ConfigFile) {
 
 /// A value that the setting accepts.
 fn sample(field: &Field) -> String {
-    const SAMPLES: [&str; 12] = [
+    const SAMPLES: [&str; 14] = [
         "7",
         "yes",
         "local",
@@ -315,6 +315,8 @@ fn sample(field: &Field) -> String {
         "127.0.0.1:7",
         "optional",
         "pubsub 1mb 512kb 60",
+        "cluster",
+        "0-5460",
     ];
     let accepts = |value: &&&str| {
         let flag = format!("{}={value}", field.flag());

@@ -78,7 +78,9 @@ fn respond(cx: &mut SessionCx<'_>, row: Result<&'static Command, Error>, args: A
         }
         result => {
             let result = match (result, kept) {
-                (Err(Error::Moving(_)), Some(row)) => Err(shards::vain(cx, row, args)),
+                (result, Some(row)) if cx.cluster.is_some() && shards::is_moving(&result) => {
+                    Err(shards::vain(cx, row, args))
+                }
                 (result, _) => result,
             };
             cx.session.moving_since = None;

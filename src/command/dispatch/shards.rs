@@ -43,6 +43,11 @@ pub(super) fn run<'a>(
     row: &'static Command,
     args: Args<'_>,
 ) -> Result<(), Error> {
+    if row.also_reads.is_some_and(|reads| reads(args)) {
+        return Err(Error::Text(
+            "ERR a read that leads to other keys than it names is denied in a cluster",
+        ));
+    }
     let place = place_of(cx, cluster, row, args)?;
     let before = cx.generation;
     let result = match place {
@@ -216,9 +221,6 @@ fn together(
     let Some(handler) = row.read else {
         return Err(CROSS_SHARD);
     };
-    if row.also_reads.is_some_and(|reads| reads(args)) {
-        return Err(CROSS_SHARD);
-    }
     let db = cx.session.db;
     let mut keys: Vec<Vec<&[u8]>> = vec![Vec::new(); parts.len()];
     row.keys.visit(args, |index| {
@@ -258,7 +260,11 @@ fn together(
         let each = |visit: &mut dyn FnMut(&[u8])| {
             row.keys.visit(args, |index| visit(args.at(index)));
         };
-        request.look_for(Names::Keys(&each), &merged, reply)
+        match request.look_for(Names::Keys(&each), &merged, reply) {
+            // Nobody wakes a client for keys of several shards.
+            Err(Error::Waits(_)) => Err(CROSS_SHARD),
+            result => result,
+        }
     })
 }
 
@@ -320,7 +326,7 @@ pub(super) fn check(cx: &SessionCx<'_>, row: &Command, args: Args<'_>) -> Result
     )))
 }
 
-/// Whether an error means that it is not known which shard has a key.
+/// Whether an error means that it is not known which shard has a key, or that the shard that has it does not show it yet.
 pub(super) const fn is_moving(result: &Result<(), Error>) -> bool {
-    matches!(result, Err(Error::Moving(_)))
+    matches!(result, Err(Error::Moving(_) | Error::Migrating(_)))
 }

@@ -12,7 +12,7 @@ use crate::command::Part;
 use crate::replica::{Config, Replica};
 use crate::slots::ClusterSlots;
 use crate::store::Ownership;
-use crate::upstream::cluster::{Picture, Seen};
+use crate::upstream::cluster::{Picture, Seen, Turns};
 use crate::upstream::{Cluster, Node, Prefer, ShardServers, Upstream};
 
 /// A shard that is followed.
@@ -37,10 +37,11 @@ impl Followed {
         name: &str,
         primary: &str,
         servers: Vec<Node>,
+        turns: Arc<Turns>,
     ) -> io::Result<Self> {
         let (servers, receiver) = watch::channel(Arc::new(servers));
         let mut config = config.clone();
-        config.upstream.upstream = Upstream::Shard(ShardServers::new(receiver));
+        config.upstream.upstream = Upstream::Shard(ShardServers::new(receiver, turns));
         if let Some(state) = &mut config.state {
             state.folder.push(name);
         }
@@ -137,6 +138,11 @@ impl Followed {
     /// The slots that are settled.
     pub(super) fn settled(&self) -> ClusterSlots {
         self.part.ownership.now().settled.clone()
+    }
+
+    /// Whether a proof waits until more is applied.
+    pub(super) const fn waits(&self) -> bool {
+        self.prover.waits()
     }
 
     /// Whether its slots are about to be settled.

@@ -33,7 +33,7 @@ use super::Config;
 use crate::command::{ClusterNode, Face, Replication, ShardMap, Shards};
 use crate::limits::CLUSTER_NODES_MAX;
 use crate::slots::ClusterSlots;
-use crate::upstream::cluster::{Account, Asked, Picture, ask_again, picture};
+use crate::upstream::cluster::{Account, Asked, Picture, Turns, ask_again, picture};
 use crate::upstream::{Address, Cluster, Upstream};
 
 /// How often each node is asked while nothing happens.
@@ -64,7 +64,7 @@ impl ClusterReplica {
     /// If `config` does not name a cluster, or its state directory cannot be made.
     pub fn start(config: Config, face: Face, wanted: ClusterSlots) -> io::Result<Self> {
         let Upstream::Cluster(cluster) = config.upstream.upstream.clone() else {
-            return Err(io::Error::other("this is not the address of a cluster"));
+            return Err(io::Error::other("there is no cluster:// address"));
         };
         if let Some(state) = &config.state {
             std::fs::create_dir_all(&state.folder)?;
@@ -79,6 +79,7 @@ impl ClusterReplica {
             shards: Arc::clone(&shards),
             fault: Arc::clone(&fault),
             accounts: HashMap::new(),
+            turns: Arc::default(),
             askers: HashMap::new(),
             followed: Vec::new(),
             picture: Picture::new(),
@@ -146,6 +147,7 @@ struct Supervisor {
     fault: Arc<std::sync::Mutex<Option<String>>>,
     /// What each node said last, by its id.
     accounts: HashMap<String, Account>,
+    turns: Arc<Turns>,
     askers: HashMap<Address, Asker>,
     followed: Vec<Followed>,
     picture: Picture,
@@ -154,11 +156,20 @@ struct Supervisor {
     moving_until: Instant,
 }
 
+/// Nobody notices any more when a shard loses slots: nothing may be served, whatever ended this.
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.shards.set_settled(false);
+        for followed in &mut self.followed {
+            followed.serve(ClusterSlots::default());
+        }
+        self.publish(true);
+    }
+}
+
 impl Supervisor {
     async fn run(mut self, stop: CancellationToken) {
         let (sender, mut listener) = mpsc::channel(64);
-        let mut look = tokio::time::interval(LOOK);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         for node in self.cluster.nodes.clone() {
             self.ask(node.address, &sender, &stop);
         }
@@ -173,10 +184,10 @@ impl Supervisor {
                     }
                 }
                 () = shards.proof_wanted() => self.wake_primaries(),
-                _ = look.tick() => self.look(),
+                () = tokio::time::sleep(LOOK), if self.waits() => self.look(),
             }
         }
-        for followed in self.followed {
+        for followed in &self.followed {
             followed.replica.stop().await;
         }
     }
@@ -247,10 +258,19 @@ impl Supervisor {
                     asker.id = Some(account.id.clone());
                 }
                 let id = account.id.clone();
+                let before = self.accounts.get(&id);
+                let is_new = !before.is_some_and(|before| before.agrees_with(&account));
                 self.accounts.insert(id.clone(), account);
-                self.redraw();
-                self.prove(&id);
-                self.settle().await;
+                // Most answers say nothing new but an offset, and there may be many.
+                if is_new {
+                    self.redraw();
+                    self.settle();
+                }
+                let has_changed = self.prove(&id);
+                if is_new || has_changed || self.pace_ms.load(Ordering::Relaxed) > 0 {
+                    self.hand_over();
+                }
+                self.drop_empty().await;
             }
             Err(error) => {
                 tracing::debug!(address = %asked.address, error, "cannot ask a node of the cluster");
@@ -262,7 +282,8 @@ impl Supervisor {
                     self.set_fault(Some(format!("{}: {error}", asked.address)));
                 } else {
                     self.redraw();
-                    self.settle().await;
+                    self.settle();
+                    self.hand_over();
                 }
             }
         }
@@ -288,16 +309,17 @@ impl Supervisor {
         }
     }
 
-    /// Takes what a node says of its own slots as a proof, if it is the primary of a shard.
-    fn prove(&mut self, id: &str) {
+    /// Takes what a node says of its own slots as a proof, if it is the primary of a shard. Returns whether other slots are settled
+    /// now.
+    fn prove(&mut self, id: &str) -> bool {
         let Some(account) = self.accounts.get(id).filter(|account| account.is_ok) else {
-            return;
+            return false;
         };
         let (Some(myself), Some(replid)) = (account.myself(), account.replid) else {
-            return;
+            return false;
         };
         let Some(seen) = self.picture.get(id).filter(|seen| seen.is_primary) else {
-            return;
+            return false;
         };
         let mut stable = seen.slots.clone();
         stable.keep_all(&self.wanted);
@@ -312,13 +334,11 @@ impl Supervisor {
             offset: account.offset,
             stable: stable.clone(),
         };
-        let Some(followed) = self
-            .followed
-            .iter_mut()
-            .find(|one| *one.part.primary == *id)
-        else {
-            return;
+        let primary = |one: &&mut Followed| *one.part.primary == *id;
+        let Some(followed) = self.followed.iter_mut().find(primary) else {
+            return false;
         };
+        let before = followed.settled();
         // Before anything counts as proven that others must not rely on any more.
         let mut served = followed.served.clone();
         served.remove_all(&stable);
@@ -329,6 +349,12 @@ impl Supervisor {
             followed.forget();
         }
         self.shards.note_news();
+        followed.settled() != before
+    }
+
+    /// Whether a proof waits until more is applied.
+    fn waits(&self) -> bool {
+        self.followed.iter().any(Followed::waits)
     }
 
     /// Looks whether more has been applied that a proof waits for.
@@ -347,15 +373,13 @@ impl Supervisor {
         }
     }
 
-    /// Follows the shards of the picture, each at its servers, and hands slots over.
-    async fn settle(&mut self) {
+    /// Follows the shards of the picture, each at its servers.
+    fn settle(&mut self) {
         self.adopt();
         let cluster = &self.cluster;
         for followed in &mut self.followed {
             followed.turn_to(&self.picture, cluster);
         }
-        self.drop_empty().await;
-        self.hand_over();
     }
 
     /// Finds the shard of each primary that has slots, and begins to follow the new ones.
@@ -403,7 +427,13 @@ impl Supervisor {
         let known = state.and_then(|folder| remembered(folder, primary, &taken));
         let name = known.unwrap_or_else(|| primary.to_owned());
         let servers = followed::servers(primary, &self.picture, &self.cluster);
-        match Followed::start(&self.config, &name, primary, servers) {
+        match Followed::start(
+            &self.config,
+            &name,
+            primary,
+            servers,
+            Arc::clone(&self.turns),
+        ) {
             Ok(followed) => {
                 tracing::info!(
                     shard = name,

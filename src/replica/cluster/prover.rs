@@ -102,6 +102,11 @@ impl Prover {
         self.last.as_ref().map(|last| last.replid)
     }
 
+    /// Whether slots wait until more is applied.
+    pub(super) const fn waits(&self) -> bool {
+        self.waiting.is_some()
+    }
+
     /// Whether more would be proven if the primary were asked again, or if more were applied.
     pub(super) fn is_under_way(&self) -> bool {
         self.waiting.is_some() || !self.is_continued

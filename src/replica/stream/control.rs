@@ -37,8 +37,9 @@ impl Follower<'_> {
             b"exec" => self.end_multi(args),
             b"discard" => self.discard(args),
             b"replconf" => self.replconf(args),
-            // Says which node serves a slot; the stream itself adds and removes the keys.
-            b"cluster" if args.is(1, "setslot") => {}
+            // Says which node serves a slot; the stream itself adds and removes the keys. The primary does not set it before all its
+            // replicas have acknowledged this. Source: valkey 8.0 cluster_legacy.c, `clusterCommandSetSlot`.
+            b"cluster" if args.is(1, "setslot") => self.is_awaited = true,
             b"cluster" if args.is(1, "syncslots") => self.sync_slots(args)?,
             b"quit" => return Err(StreamError::Ended("QUIT")),
             // Sent by a browser that was led to a server. Source: redis 7.0 server.c, `securityWarningCommand`.

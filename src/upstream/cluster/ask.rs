@@ -14,6 +14,9 @@ use crate::upstream::connect::connect;
 use crate::upstream::error::Error;
 use crate::upstream::wire::Wire;
 
+/// The shortest time between an answer and the next question, however urgent it is.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// What came of asking a node.
 #[derive(Debug)]
 pub struct Asked {
@@ -48,9 +51,15 @@ pub async fn ask_again(
         if listener.send(asked).await.is_err() {
             return;
         }
+        let pause = async {
+            sleep(PAUSE).await;
+            tokio::select! {
+                () = sleep(pace()) => {}
+                () = wake.notified() => {}
+            }
+        };
         tokio::select! {
-            () = sleep(pace()) => {}
-            () = wake.notified() => {}
+            () = pause => {}
             () = stop.cancelled() => return,
         }
     }

@@ -12,6 +12,7 @@
 mod ask;
 mod nodes;
 mod topology;
+mod turns;
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ use super::secret::Login;
 pub use ask::{Asked, ask_again};
 pub use nodes::{Account, Member, Move};
 pub use topology::{Picture, Seen, picture};
+pub(super) use turns::Turn;
+pub use turns::Turns;
 
 /// The port of a node whose address names none.
 const DEFAULT_PORT: u16 = 6379;
@@ -90,13 +93,19 @@ impl FromStr for Cluster {
 #[derive(Debug, Clone)]
 pub struct ShardServers {
     servers: watch::Receiver<Arc<Vec<Node>>>,
+    turns: Arc<Turns>,
 }
 
 impl ShardServers {
-    /// Follows what the sender says.
+    /// Follows what the sender says, in turn with all shards that share `turns`.
     #[must_use]
-    pub const fn new(servers: watch::Receiver<Arc<Vec<Node>>>) -> Self {
-        Self { servers }
+    pub const fn new(servers: watch::Receiver<Arc<Vec<Node>>>, turns: Arc<Turns>) -> Self {
+        Self { servers, turns }
+    }
+
+    /// Whose turn it is to be sent a snapshot.
+    pub(super) fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     /// The servers now.

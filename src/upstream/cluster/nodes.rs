@@ -62,6 +62,12 @@ pub struct Move {
 }
 
 impl Account {
+    /// Whether it says the same of the cluster as `other`. Offsets may differ.
+    #[must_use]
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        (self.is_ok, &self.members) == (other.is_ok, &other.members)
+    }
+
     /// Reads the replies to the three questions. `host` is where the node was asked: it may not know its own address. Returns `None`
     /// if they are not what a cluster's node says.
     pub(super) fn read(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::nodes::{Account, Member};
-use crate::slots::{CLUSTER_SLOTS, ClusterSlots};
+use crate::slots::ClusterSlots;
 use crate::upstream::address::Address;
 
 /// A node in the picture.
@@ -75,15 +75,17 @@ pub fn picture<'a>(accounts: impl Iterator<Item = &'a Account> + Clone) -> Pictu
 }
 
 /// Gives each slot to the claim with the highest epoch.
-fn assign<'a>(picture: &mut Picture, claims: impl Iterator<Item = &'a Member> + Clone) {
-    let primaries = claims.filter(|member| member.is_primary && !member.slots.is_empty());
-    for slot in 0..CLUSTER_SLOTS {
-        let claiming = primaries
-            .clone()
-            .filter(|member| member.slots.contains(slot));
-        let owner = claiming.max_by_key(|member| member.epoch);
-        if let Some(seen) = owner.and_then(|owner| picture.get_mut(&owner.id)) {
-            seen.slots.insert(slot);
+fn assign<'a>(picture: &mut Picture, claims: impl Iterator<Item = &'a Member>) {
+    let mut primaries: Vec<&Member> = claims
+        .filter(|member| member.is_primary && !member.slots.is_empty())
+        .collect();
+    primaries.sort_by_key(|member| std::cmp::Reverse(member.epoch));
+    let mut taken = ClusterSlots::default();
+    for member in primaries {
+        if let Some(seen) = picture.get_mut(&member.id) {
+            seen.slots = member.slots.clone();
+            seen.slots.remove_all(&taken);
+            taken.add_all(&member.slots);
         }
     }
 }

@@ -25,6 +25,7 @@ const THEMES: &[(&str, &[&str])] = &[
         "The primary",
         &["config", "primary", "primary-*", "sentinel-*", "tls-*"],
     ),
+    ("A cluster", &["cluster-*", "slots"]),
     (
         "The link",
         &[

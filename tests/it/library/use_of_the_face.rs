@@ -123,6 +123,26 @@ fn addresses_say_what_they_are_and_what_is_wrong() {
         matches!(one("unix:///tmp/x.sock").address, Address::Unix(path) if path.ends_with("x.sock"))
     );
 
+    let cluster = Config::new("cluster://ann:x@a:1,b?prefer=replica").unwrap();
+    let Upstream::Cluster(cluster) = cluster.upstream.upstream else {
+        panic!("{cluster:?}");
+    };
+    assert_eq!((cluster.nodes.len(), cluster.prefer), (2, Prefer::Replica));
+    let another = cluster.node(node.address.clone());
+    assert!(another.login.user.as_deref() == Some("ann") && !another.tls);
+    let wrong = |text: &str| Config::new(text).unwrap_err();
+    assert_eq!(wrong("cluster://a/1"), AddressError::Cluster);
+    assert_eq!(
+        wrong("cluster://a?prefer=none"),
+        AddressError::ClusterOption
+    );
+    assert_eq!(
+        Upstream::of(["cluster://a", "redis://b"]),
+        Err(AddressError::ClusterAlone)
+    );
+    let refused = redtail::Replica::start(Config::new("cluster://a").unwrap());
+    assert!(refused.unwrap_err().to_string().contains("redtail serve"));
+
     let sentinel = Config::new("sentinel://a,b:1/group?prefer=primary").unwrap();
     let Upstream::Sentinel(sentinels) = sentinel.upstream.upstream else {
         panic!("{sentinel:?}");
