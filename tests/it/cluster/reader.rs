@@ -13,6 +13,7 @@ use super::keys::Words;
 use super::router::{Prefer, Router};
 use super::writer::Written;
 use crate::client::{Client, Reply, show, words};
+use crate::servers::PATIENCE;
 
 /// What a reader reads from.
 #[derive(Clone, Debug)]
@@ -44,6 +45,9 @@ struct Shared {
 pub struct Report {
     pub reads: u64,
     pub walks: u64,
+    /// How long all replies took together, and the slowest.
+    pub waited: Duration,
+    pub slowest: Duration,
     /// The number of errors by their first words.
     pub errors: BTreeMap<String, u64>,
     pub violations: u64,
@@ -82,10 +86,16 @@ impl Readers {
 
     /// Waits until that number of further requests are answered, whatever the replies.
     pub fn wait_for_reads(&self, number: u64) {
-        let goal = self.report().reads + number;
-        super::nodes::wait("reads", crate::servers::PATIENCE, || {
-            self.report().reads >= goal
-        });
+        let before = self.report();
+        let deadline = Instant::now() + PATIENCE;
+        while self.report().reads < before.reads + number {
+            let now = self.report();
+            assert!(
+                Instant::now() < deadline,
+                "{before:#?} and no more than {now:#?}"
+            );
+            sleep(Duration::from_millis(10));
+        }
     }
 
     /// # Panics
@@ -218,13 +228,21 @@ impl Reader {
         while !self.shared.stopped.load(Ordering::SeqCst) {
             let question = self.question();
             let asked = Instant::now();
-            if let Err(trouble) = self.answer(&question) {
+            let answer = self.answer(&question);
+            self.count(asked.elapsed());
+            if let Err(trouble) = answer {
                 self.note(trouble, asked);
                 sleep(BREATH * 20);
             }
-            self.shared.report().reads += 1;
             sleep(BREATH);
         }
+    }
+
+    fn count(&self, waited: Duration) {
+        let mut report = self.shared.report();
+        report.reads += 1;
+        report.waited += waited;
+        report.slowest = report.slowest.max(waited);
     }
 
     fn question(&mut self) -> Question {
