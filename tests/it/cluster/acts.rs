@@ -1,8 +1,5 @@
 //! What is done to a cluster while it is written and read.
 
-use std::thread::sleep;
-use std::time::Duration;
-
 use super::moves::{AtOnce, KeyByKey, by_tool};
 use super::nodes::Failover;
 use super::stage::Stage;
@@ -37,7 +34,8 @@ pub const ACTS: [(&str, bool, Act); 15] = [
 pub fn key_by_key(stage: &mut Stage) {
     for slot in stage.some_slots(4) {
         let to = other(stage, slot);
-        KeyByKey::whole(&stage.cluster, slot, to, PAUSE);
+        stage.look_at(slot);
+        KeyByKey::whole(&stage.cluster, slot, to, || stage.look());
     }
 }
 
@@ -45,15 +43,17 @@ pub fn key_by_key_restarted(stage: &mut Stage) {
     let slot = stage.some_slots(1)[0];
     let owner = stage.cluster.owner(slot);
     let to = other(stage, slot);
+    stage.look_at(slot);
     KeyByKey::begin(&stage.cluster, slot, to).step(3);
     stage.restart_followers();
-    sleep(PAUSE);
+    stage.look();
     KeyByKey::resume(&stage.cluster, slot, owner, to).finish();
 }
 
 /// Moves a slot again and again, as fast as it goes.
 pub fn back_and_forth(stage: &mut Stage) {
     let slot = stage.some_slots(1)[0];
+    stage.look_at(slot);
     for _ in 0..10 {
         travel(stage, slot);
     }
@@ -63,13 +63,13 @@ pub fn back_and_forth(stage: &mut Stage) {
 fn travel(stage: &mut Stage, slot: u16) {
     let home = stage.cluster.owner(slot);
     hop(stage, slot);
-    KeyByKey::whole(&stage.cluster, slot, home, Duration::ZERO);
+    KeyByKey::whole(&stage.cluster, slot, home, || ());
 }
 
 /// Moves a slot to another primary.
 pub fn hop(stage: &mut Stage, slot: u16) {
     let to = other(stage, slot);
-    KeyByKey::whole(&stage.cluster, slot, to, Duration::ZERO);
+    KeyByKey::whole(&stage.cluster, slot, to, || ());
 }
 
 pub fn tool(stage: &mut Stage) {
@@ -156,7 +156,7 @@ pub fn grown_and_shrunk(stage: &mut Stage) {
     let (from, _) = richest_and_poorest(stage);
     let added = stage.cluster.add();
     for slot in stage.some_slots(3) {
-        KeyByKey::whole(&stage.cluster, slot, added, Duration::ZERO);
+        KeyByKey::whole(&stage.cluster, slot, added, || ());
     }
     by_tool(&stage.cluster, from, added, 60);
     let replica = stage.cluster.add_replica(added);
@@ -188,6 +188,3 @@ fn some_range(stage: &Stage) -> (u16, u16, usize) {
     let (first, last) = stage.cluster.longest(from);
     (last - (last - first) / 4, last, to)
 }
-
-/// How long a slot has the same number of keys at either side.
-const PAUSE: Duration = Duration::from_millis(20);

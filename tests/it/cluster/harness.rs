@@ -1,8 +1,6 @@
 //! Whether the readers are right: a cluster that is read as its clients read it shows no fault, and replicas that do not follow
 //! slots as they move are caught.
 
-use std::time::Duration;
-
 use super::acts::ACTS;
 use super::keys::GROUPS;
 use super::links::{self, PROXIED};
@@ -50,7 +48,8 @@ fn replicas_that_lose_moved_keys_are_caught() {
         let owner = stage.cluster.owner(slot);
         let to = places.iter().find(|place| **place != owner);
         let to = *to.expect("there are several");
-        KeyByKey::whole(&stage.cluster, slot, to, Duration::from_millis(30));
+        stage.look_at(slot);
+        KeyByKey::whole(&stage.cluster, slot, to, || stage.look());
     }
     drop(disturbance);
     let report = stage.reports().remove(0);

@@ -30,7 +30,8 @@ pub enum Kind {
     Sorted,
 }
 
-const KINDS: [Kind; 6] = [
+/// The kinds of each group's keys, in their order.
+pub const KINDS: [Kind; 6] = [
     Kind::Text,
     Kind::Expiring,
     Kind::Swapped,

@@ -1,8 +1,6 @@
 //! Slots that move from one primary to another, in each of the ways that there are.
 
 use std::process::{Command, Stdio};
-use std::thread::sleep;
-use std::time::Duration;
 
 use super::nodes::{Cluster, Node, wait};
 use crate::client::{Client, Reply, words};
@@ -70,12 +68,12 @@ impl<'a> KeyByKey<'a> {
         }
     }
 
-    /// Moves the slot and its keys one by one, with a pause after each.
-    pub fn whole(cluster: &'a Cluster, slot: u16, to: usize, pause: Duration) {
+    /// Moves the slot and its keys one by one, and calls `between` after each.
+    pub fn whole(cluster: &'a Cluster, slot: u16, to: usize, between: impl Fn()) {
         let moving = Self::begin(cluster, slot, to);
-        sleep(pause);
+        between();
         while moving.step(1) > 0 {
-            sleep(pause);
+            between();
         }
         moving.finish();
     }

@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use super::calm::Calm;
-use super::keys::Words;
+use super::keys::{KINDS, Words};
 use super::router::{Prefer, Router};
 use super::writer::Written;
 use crate::client::{Client, Reply, show, words};
@@ -26,6 +26,9 @@ pub enum Target {
     Primaries(Vec<u16>),
 }
 
+/// The slot of which half of all reads are.
+pub type Focus = Arc<AtomicU16>;
+
 /// Readers of one target, which end when this is dropped.
 pub struct Readers {
     shared: Arc<Shared>,
@@ -36,6 +39,7 @@ struct Shared {
     target: Target,
     written: Arc<Written>,
     calm: Calm,
+    focus: Focus,
     stopped: AtomicBool,
     report: Mutex<Report>,
 }
@@ -56,11 +60,12 @@ pub struct Report {
 }
 
 impl Readers {
-    pub fn start(target: &Target, written: &Arc<Written>, calm: &Calm) -> Self {
+    pub fn start(target: &Target, written: &Arc<Written>, calm: &Calm, focus: &Focus) -> Self {
         let shared = Arc::new(Shared {
             target: target.clone(),
             written: Arc::clone(written),
             calm: calm.clone(),
+            focus: Arc::clone(focus),
             stopped: AtomicBool::new(false),
             report: Mutex::default(),
         });
@@ -249,14 +254,21 @@ impl Reader {
         let is_one = self.source.is_one();
         match self.rng.u16(..1000) {
             0 if is_one => Question::Walk,
-            0..200 => Question::Values(self.several(|key| key.is_string())),
-            200..350 => Question::Exist(self.several(|_| true)),
+            0..350 => Question::Values(self.several(|key| key.is_string())),
+            350..500 => Question::Exist(self.several(|_| true)),
             _ => Question::Value(self.any()),
         }
     }
 
+    /// A key: every other time one of the slot that is looked at.
     fn any(&mut self) -> usize {
-        self.rng.usize(..self.shared.written.keys.len())
+        let keys = &self.shared.written.keys;
+        let slot = self.shared.focus.load(Ordering::SeqCst);
+        let first = keys.iter().position(|key| key.slot == slot);
+        match first.filter(|_| self.rng.bool()) {
+            Some(first) => first + self.rng.usize(..KINDS.len()),
+            None => self.rng.usize(..keys.len()),
+        }
     }
 
     /// Keys of any slots if the source has a single keyspace, else of one slot.
@@ -269,6 +281,8 @@ impl Reader {
             .filter(|number| is_one || keys[*number].slot == keys[first].slot)
             .collect();
         self.rng.shuffle(&mut chosen);
+        // Those of the first key's slot come first, so that some of them are there.
+        chosen.sort_by_key(|number| keys[*number].slot != keys[first].slot);
         chosen.truncate(SEVERAL);
         chosen
     }

@@ -1,5 +1,6 @@
 //! A cluster under load with its followers and their readers.
 
+use std::sync::atomic::Ordering;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use tempfile::TempDir;
 use super::alike::alike;
 use super::calm::{Calm, Disturbance};
 use super::nodes::{CALM, Cluster, Failover, Setup};
-use super::reader::{Readers, Report, Target};
+use super::reader::{Focus, Readers, Report, Target};
 use super::writer::Writers;
 use crate::servers::{ALL, Server};
 
@@ -35,6 +36,7 @@ pub struct Stage {
     followers: Vec<Follower>,
     pub cluster: Cluster,
     calm: Calm,
+    focus: Focus,
     rng: fastrand::Rng,
 }
 
@@ -70,6 +72,7 @@ impl Stage {
             followers,
             cluster,
             calm,
+            focus: Focus::default(),
             rng: fastrand::Rng::with_seed(number("REDTAIL_CLUSTER_SEED", 1)),
         };
         stage.rest("the first sync");
@@ -89,12 +92,24 @@ impl Stage {
             }
             _ => Target::Primaries(self.cluster.ports()),
         };
-        Readers::start(&target, &self.writers.written, &self.calm)
+        Readers::start(&target, &self.writers.written, &self.calm, &self.focus)
     }
 
     /// From now on, until the result is dropped, readers may meet errors.
     pub fn disturb(&self, what: &str) -> Disturbance {
         self.calm.disturb(what)
+    }
+
+    /// From now on, half of all reads are of a slot's keys.
+    pub fn look_at(&self, slot: u16) {
+        self.focus.store(slot, Ordering::SeqCst);
+    }
+
+    /// Waits until all readers have read some more, so that what is now is seen, however busy the machine is.
+    pub fn look(&self) {
+        for readers in &self.readers {
+            readers.wait_for_reads(LOOK);
+        }
     }
 
     /// Lets writers and readers go on for a while, and checks what readers saw.
@@ -314,6 +329,9 @@ pub fn number(variable: &str, default: u64) -> u64 {
 
 /// The number of writes, and of reads, after which something else is done.
 const WHILE: u64 = 300;
+
+/// The number of reads that are likely to see each key of a slot.
+const LOOK: u64 = 20;
 
 /// A little longer than errors may go on.
 const CALM_AGAIN: Duration = Duration::from_millis(5500);
