@@ -57,10 +57,10 @@ pub use rows::tunables::{SetLogLevel, Tunables};
 pub use rows::{
     ApplyFn, Arity, Asked, AskedKey, Awaited, Blocked, CallFigures, Called, Calls, ClusterNode,
     Command, Condition, Data, Entries, Error, Face, Family, Flags, Form, Health, HeldBack,
-    Histogram, Host, InCluster, KeptState, Keys, LastFault, LeastFn, Loading, Outcome, Part,
-    ReadFn, Replication, Replies, Scope, Seen, Session, SessionCx, SessionFn, ShardMap, Shards,
-    Statistics, SyncNames, Synced, SyncsOf, Tally, Touch, TouchFn, Wait, WorkFn, acl, client, glob,
-    long, nothing_served, tracking, vain_wait,
+    Histogram, Host, Importing, InCluster, KeptState, Keys, LastFault, LeastFn, Loading, Outcome,
+    Part, ReadFn, Replication, Replies, Scope, Seen, Session, SessionCx, SessionFn, ShardMap,
+    Shards, Statistics, SyncNames, Synced, SyncsOf, Tally, Touch, TouchFn, Wait, WorkFn, acl,
+    client, glob, long, nothing_served, tracking, vain_wait,
 };
 
 /// What values and the numbers in requests mean, for reads without a request.

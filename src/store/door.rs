@@ -7,7 +7,7 @@
 use super::fate::{Fate, Refusal, refused};
 use super::keyspaces::Keyspaces;
 use super::migrating::Migrating;
-use super::ownership::Moving;
+use super::ownership::{Imported, Moving};
 use super::taint::Tainted;
 use super::tx::Tx;
 use super::view::{Lookups, View};
@@ -134,6 +134,11 @@ impl<'a> Hold<'a> {
     #[inline]
     pub fn set_clock(&self, now_ms: i64) {
         self.0.set_clock(now_ms);
+    }
+
+    /// Also reads keys of a slot that this shard of a cluster only imports.
+    pub fn set_imported(&self, imported: Option<Imported>) {
+        self.0.set_imported(imported);
     }
 
     /// Sets whether the keys that are read from now on count as used.

@@ -89,7 +89,7 @@ pub use libraries::{Libraries, Library, LibraryError};
 pub use loader::{Loader, LoaderError};
 pub use locks::Slot;
 pub use migrating::{Hidden, Migrating};
-pub use ownership::{Moving, Owned, Ownership};
+pub use ownership::{Imported, Moving, Owned, Ownership};
 pub use scan::{Cursor, PART_CURSOR_BITS};
 pub use scripts::Scripts;
 pub use sweep::{LOCKED_BUCKETS_MAX, Sweeper, Swept};

@@ -24,6 +24,16 @@ use crate::slots::{CLUSTER_SLOTS, ClusterSlots, cluster_slot};
 )]
 pub struct Moving;
 
+/// A slot that a shard imports key by key, and that is read there all the same: the shard that has the slot lacks the key, and
+/// everything that had been moved by then is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Imported {
+    /// The slot.
+    pub slot: u16,
+    /// The offset up to which the shard is known to have imported the slot, and moved none of it on.
+    pub until: u64,
+}
+
 /// What a replica of one shard may answer for.
 #[derive(Debug, Default)]
 pub struct Ownership {
@@ -170,6 +180,13 @@ impl Shard {
         now.served.contains(slot) && now.settled.contains(slot) && removed <= now.proven
     }
 
+    /// The same for a key of a slot that is imported.
+    #[cold]
+    pub(super) fn lacks_imported(&self, imported: Imported) -> bool {
+        let removed = self.removed.get(usize::from(imported.slot));
+        removed.is_some_and(|removed| removed.load(Ordering::Relaxed) <= imported.until)
+    }
+
     /// Notes a new key. Call this, and the other two, under the lock of the key's shard.
     pub(super) fn note_inserted(&self, key: &[u8]) {
         if let Some(keys) = self.keys.get(usize::from(cluster_slot(key))) {
@@ -212,5 +229,161 @@ impl Shard {
         (0..CLUSTER_SLOTS)
             .filter(with_keys)
             .any(|slot| slots.contains(slot))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+    use crate::store::{Hold, Keyspaces, Names, NewValue, Refusal, View, WriteToken};
+
+    fn shard() -> (Keyspaces, Arc<Ownership>) {
+        let ownership = Arc::<Ownership>::default();
+        let spaces = Keyspaces::new(2).owned_by(Some(&ownership));
+        (spaces, ownership)
+    }
+
+    fn set(spaces: &Keyspaces, key: &[u8]) {
+        let mut tx = spaces.write(0, [spaces.slot(0, key)]);
+        tx.set(key, None, NewValue::text(b"x"));
+    }
+
+    fn remove(spaces: &Keyspaces, key: &[u8], offset: u64) {
+        WriteToken::for_tests().announce(spaces, offset);
+        let mut tx = spaces.write(0, [spaces.slot(0, key)]);
+        tx.remove(key);
+    }
+
+    fn exists(spaces: &Keyspaces, key: &[u8]) -> Result<bool, Refusal> {
+        let hold = spaces.view_key(0, key);
+        hold.read(Names::Key(key), |view| Ok(view.value(key).is_some()))
+    }
+
+    fn count(spaces: &Keyspaces) -> usize {
+        let count = |hold: &Hold<'_>| {
+            hold.read(Names::Existence, |view: &View<'_>| {
+                let walked = view.entries_at_any_time().filter(|entry| view.lists(entry));
+                let walked = walked.count();
+                assert_eq!(view.count_keys(), walked);
+                Ok::<_, Refusal>(walked)
+            })
+        };
+        count(&spaces.view_db(0)).unwrap()
+    }
+
+    #[test]
+    fn only_served_slots_are_read() {
+        let (spaces, ownership) = shard();
+        set(&spaces, b"a");
+        set(&spaces, b"b");
+        assert_eq!(exists(&spaces, b"a"), Err(Refusal::Moving(Moving)));
+        assert_eq!(count(&spaces), 0);
+        let mut served = ClusterSlots::default();
+        served.insert(cluster_slot(b"a"));
+        ownership.serve(served);
+        assert_eq!(exists(&spaces, b"a"), Ok(true));
+        assert_eq!(exists(&spaces, b"b"), Err(Refusal::Moving(Moving)));
+        assert_eq!(count(&spaces), 1);
+        assert_eq!(spaces.keys_in_slot(cluster_slot(b"b")), 1);
+        assert_eq!(spaces.shown_figures().first().unwrap().keys, 1);
+        ownership.serve(ClusterSlots::all());
+        assert_eq!(count(&spaces), 2);
+    }
+
+    #[test]
+    fn a_missing_key_is_certain_once_its_removal_is_proven() {
+        let (spaces, ownership) = shard();
+        ownership.serve(ClusterSlots::all());
+        set(&spaces, b"k");
+        assert_eq!(exists(&spaces, b"none"), Err(Refusal::Moving(Moving)));
+        assert!(ownership.prove(ClusterSlots::all(), 10, || true));
+        assert_eq!(exists(&spaces, b"none"), Ok(false));
+        remove(&spaces, b"k", 20);
+        assert_eq!(exists(&spaces, b"k"), Err(Refusal::Moving(Moving)));
+        assert!(!ownership.prove(ClusterSlots::all(), 20, || false));
+        assert_eq!(exists(&spaces, b"k"), Err(Refusal::Moving(Moving)));
+        ownership.prove(ClusterSlots::all(), 20, || true);
+        assert_eq!(
+            (exists(&spaces, b"k"), exists(&spaces, b"none")),
+            (Ok(false), Ok(false))
+        );
+        ownership.forget_proofs();
+        assert_eq!(exists(&spaces, b"k"), Err(Refusal::Moving(Moving)));
+    }
+
+    #[test]
+    fn an_imported_slot_is_read_only_where_that_is_asked_for() {
+        let (spaces, _ownership) = shard();
+        set(&spaces, b"k");
+        remove(&spaces, b"{k}gone", 0);
+        let exists = |key: &[u8], until| {
+            let hold = spaces.view_keys(0, [key]);
+            let slot = cluster_slot(b"k");
+            hold.set_imported(Some(Imported { slot, until }));
+            let each = |visit: &mut dyn FnMut(&[u8])| visit(key);
+            hold.read(Names::Keys(&each), |view| Ok(view.value(key).is_some()))
+        };
+        assert_eq!(
+            (exists(b"k", 5), exists(b"{k}none", 5)),
+            (Ok(true), Ok(false))
+        );
+        assert_eq!(exists(b"other", 5), Err(Refusal::Moving(Moving)));
+        remove(&spaces, b"k", 6);
+        assert_eq!(exists(b"k", 5), Err(Refusal::Moving(Moving)));
+        assert_eq!(exists(b"k", 6), Ok(false));
+    }
+
+    #[test]
+    fn what_a_flush_or_a_snapshot_lacks_is_not_certain_either() {
+        let (spaces, ownership) = shard();
+        ownership.serve(ClusterSlots::all());
+        ownership.prove(ClusterSlots::all(), 30, || true);
+        set(&spaces, b"k");
+        WriteToken::for_tests().announce(&spaces, 40);
+        drop(spaces.write(0, spaces.slots_of_db(0)).flush(0));
+        assert_eq!(
+            (exists(&spaces, b"k"), spaces.last_removed()),
+            (Err(Refusal::Moving(Moving)), 40)
+        );
+        assert_eq!(spaces.keys_in_slot(cluster_slot(b"k")), 0);
+        ownership.prove(ClusterSlots::all(), 40, || true);
+        assert_eq!(exists(&spaces, b"k"), Ok(false));
+        WriteToken::for_tests().begin_at(&spaces, 50);
+        assert_eq!(exists(&spaces, b"other"), Err(Refusal::Moving(Moving)));
+    }
+
+    #[test]
+    fn copies_of_several_shards_are_read_together() {
+        let ((one, of_one), (other, of_other)) = (shard(), shard());
+        for ownership in [&of_one, &of_other] {
+            ownership.serve(ClusterSlots::all());
+            ownership.prove(ClusterSlots::all(), 1, || true);
+        }
+        set(&one, b"a");
+        set(&other, b"b");
+        let merged = || {
+            let (first, second): ([&[u8]; 2], [&[u8]; 1]) = ([b"a", b"none"], [b"b"]);
+            let held = vec![
+                (one.view_keys(0, first), first.as_slice()),
+                (other.view_keys(0, second), second.as_slice()),
+            ];
+            let merged = Hold::merged(held, 0)?.unwrap();
+            let all = [b"a".as_slice(), b"none", b"b"];
+            let each = |visit: &mut dyn FnMut(&[u8])| all.iter().for_each(|key| visit(key));
+            merged.read(Names::Keys(&each), |view| {
+                Ok::<_, Refusal>(all.map(|key| view.value(key).is_some()))
+            })
+        };
+        assert_eq!(merged(), Ok([true, false, true]));
+        of_other.serve(ClusterSlots::default());
+        assert_eq!(merged(), Err(Refusal::Moving(Moving)));
+        of_other.serve(ClusterSlots::all());
+        of_one.forget_proofs();
+        assert_eq!(
+            merged(),
+            Err(Refusal::Moving(Moving)),
+            "the key that is missing"
+        );
     }
 }

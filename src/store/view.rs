@@ -16,7 +16,8 @@ use super::fetch::{GROUP_MAX, fetch_bucket, fetch_entry};
 use super::gate::{Gate, Inside};
 use super::keyspaces::Keyspaces;
 use super::locks::{ReadHeld, Slot, Slots, Tables};
-use crate::slots::ClusterSlots;
+use super::ownership::Imported;
+use crate::slots::{ClusterSlots, cluster_slot};
 use crate::value::Collection;
 
 /// The key holds a type that the command does not work on.
@@ -48,6 +49,8 @@ pub struct View<'a> {
     missed: RefCell<Vec<Box<[u8]>>>,
     /// Whether this is the writer's own view, from which nothing is hidden.
     is_writers: bool,
+    /// The slot of a cluster whose keys are read although the shard only imports it.
+    imported: Cell<Option<Imported>>,
     /// The slots whose keys walks leave out.
     hidden: OnceCell<Arc<ClusterSlots>>,
     /// Set only if the view holds locks of its own.
@@ -222,6 +225,7 @@ impl<'a> View<'a> {
             lookups: Cell::new(Lookups { hits: 0, misses: 0 }),
             missed: RefCell::new(Vec::new()),
             is_writers: false,
+            imported: Cell::new(None),
             hidden: OnceCell::new(),
             _inside: inside,
         }
@@ -439,7 +443,10 @@ impl<'a> View<'a> {
         } else if let Some(cluster) = self.spaces.cluster()
             && !self.is_writers
             && !matches!(self.held, Shards::Copied(_))
-            && !cluster.lacks(key)
+            && !match self.importing(key) {
+                Some(imported) => cluster.lacks_imported(imported),
+                None => cluster.lacks(key),
+            }
         {
             self.fate.set(self.fate.get().max(Fate::Moving));
         }
@@ -533,7 +540,19 @@ impl<'a> View<'a> {
     /// Whether this shard of a cluster serves `key`. Outside clusters, it serves every key.
     pub(super) fn serves(&self, key: &[u8]) -> bool {
         let cluster = self.spaces.cluster();
-        self.is_writers || cluster.is_none_or(|cluster| cluster.serves(key))
+        self.is_writers
+            || cluster.is_none_or(|cluster| cluster.serves(key) || self.importing(key).is_some())
+    }
+
+    /// Also reads the keys of a slot that the shard only imports so far.
+    pub(super) fn set_imported(&self, imported: Option<Imported>) {
+        self.imported.set(imported);
+    }
+
+    /// The slot of `key`, if it is read although the shard only imports it.
+    fn importing(&self, key: &[u8]) -> Option<Imported> {
+        let imported = self.imported.get()?;
+        (imported.slot == cluster_slot(key)).then_some(imported)
     }
 
     /// Makes walks leave out the keys that are hidden now.

@@ -398,6 +398,7 @@ pub(super) fn run_here(
         db: cx.session.db,
         now_ms: cx.session.clock,
         touches: cx.session.touches,
+        imported: cx.session.imported,
         tally: Some(&cx.session.tally),
     };
     let reply = &mut *cx.reply;

@@ -57,7 +57,10 @@ pub(super) fn run<'a>(
             cx.generation = cluster.generation(part);
             match cluster.map.parts.get(part) {
                 Some(part) if part.served.is_stale() => Err(MASTERDOWN),
-                _ => run_here(cx, row, args),
+                _ => match run_here(cx, row, args) {
+                    Err(Error::Moving(moving)) => imported(cx, cluster, row, args, moving),
+                    result => result,
+                },
             }
         }
         Place::Several(parts) if row.read.is_some() && cx.session.clock.is_none() => {
@@ -66,6 +69,33 @@ pub(super) fn run<'a>(
         Place::Several(_) => Err(CROSS_SHARD),
     };
     cx.generation = before;
+    result
+}
+
+/// Reads a key that is missing in its slot's shard from the shard to which the slot is being moved, if it is known by now that the key
+/// is there or nowhere. A request with several keys may have some here and some there: it waits.
+#[cold]
+fn imported<'a>(
+    cx: &mut SessionCx<'a>,
+    cluster: &'a InCluster<'a>,
+    row: &'static Command,
+    args: Args<'_>,
+    moving: Moving,
+) -> Result<(), Error> {
+    let (mut keys, mut slot) = (0, 0);
+    visit(row, args, &mut |key| {
+        keys += 1;
+        slot = cluster_slot(key);
+    });
+    let importer = |since| cluster.map.importer(slot, since);
+    let found = cx.session.moving_since.and_then(importer);
+    let Some((part, imported)) = found.filter(|_| keys == 1 && row.read.is_some()) else {
+        return Err(moving.into());
+    };
+    cx.generation = cluster.generation(part);
+    cx.session.imported = Some(imported);
+    let result = run_here(cx, row, args);
+    cx.session.imported = None;
     result
 }
 

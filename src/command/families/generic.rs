@@ -332,7 +332,7 @@ impl Walk<'_> {
         mut look: impl FnMut(&View<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let generation = self.cluster.generation(part).ok_or(Moving)?;
-        let named = |hold: &Hold<'_>| hold.read(Names::Existence, |view| look(view));
+        let named = |hold: &Hold<'_>| hold.read(Names::Existence, &mut look);
         generation.spaces.survey(self.db, named)
     }
 

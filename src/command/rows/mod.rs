@@ -57,6 +57,6 @@ pub use session::{
     SessionCx, Statistics, SyncNames, Synced, SyncsOf, Tally, nothing_served,
 };
 pub(crate) use shards::SHARD_PATIENCE;
-pub use shards::{ClusterNode, Face, InCluster, Part, ShardMap, Shards};
+pub use shards::{ClusterNode, Face, Importing, InCluster, Part, ShardMap, Shards};
 pub(crate) use wait::Limits;
 pub use wait::{Awaited, Entries, Wait, vain_wait};

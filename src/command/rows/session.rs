@@ -28,7 +28,7 @@ use super::wait::{ReadAfter, Wait};
 use crate::dialect::Dialect;
 use crate::resp::{Budget, Protocol, Reply};
 use crate::spread::Durations;
-use crate::store::{Generation, Served, Watching};
+use crate::store::{Generation, Imported, Served, Watching};
 
 /// A connection's state.
 #[derive(Debug)]
@@ -90,6 +90,8 @@ pub struct Session {
     pub reads_here: bool,
     /// Since when its request waits until it is known which shard has its key.
     pub moving_since: Option<Instant>,
+    /// The slot that is read from the shard that imports it.
+    pub imported: Option<Imported>,
     /// Why the request that was put off must fail.
     pub failed_wait: Option<Error>,
     /// Number of commands run.
@@ -183,6 +185,7 @@ impl Session {
             kept: 0,
             reads_here: false,
             moving_since: None,
+            imported: None,
             failed_wait: None,
             commands: 0,
             grouped: 0,

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::session::Replication;
 use crate::history::Lookout;
 use crate::slots::{CLUSTER_SLOTS, ClusterSlots};
-use crate::store::{Generation, Ownership, Served};
+use crate::store::{Generation, Imported, Ownership, Served};
 
 /// How clients see a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -71,8 +71,28 @@ pub struct Part {
     pub served: Arc<Served>,
     /// What its data may answer for.
     pub ownership: Arc<Ownership>,
+    /// What it imports.
+    pub importing: Arc<ArcSwap<Importing>>,
     /// Returns how its replica stands.
     pub replication: Arc<dyn Fn() -> Replication + Send + Sync>,
+}
+
+/// The slots that a shard imports key by key. Whatever had been moved to it when its primary was asked is in its data by now.
+#[derive(Debug, Default)]
+pub struct Importing {
+    /// When the primary was asked.
+    pub asked: Option<Instant>,
+    /// The offset that it named.
+    pub until: u64,
+    /// The slots.
+    pub slots: ClusterSlots,
+}
+
+impl Importing {
+    /// Whether a key of `slot` that was missing in the slot's own shard at `since` is here, if it is anywhere.
+    fn knows(&self, slot: u16, since: Instant) -> bool {
+        self.slots.contains(slot) && self.asked.is_some_and(|asked| asked >= since)
+    }
 }
 
 impl std::fmt::Debug for Part {
@@ -129,6 +149,17 @@ impl ShardMap {
     pub fn owner(&self, slot: u16) -> Option<usize> {
         let owner = self.owners.get(usize::from(slot)).copied();
         owner.filter(|owner| *owner != NOBODY).map(usize::from)
+    }
+
+    /// The shard that has a key of `slot`, if it is anywhere, because the slot's own shard lacked it at `since`: its index, and what is
+    /// known of the slot there.
+    pub(crate) fn importer(&self, slot: u16, since: Instant) -> Option<(usize, Imported)> {
+        self.parts.iter().enumerate().find_map(|(index, part)| {
+            let importing = part.importing.load();
+            let until = importing.until;
+            let imported = Imported { slot, until };
+            importing.knows(slot, since).then_some((index, imported))
+        })
     }
 
     /// The number of slots that are served.

@@ -8,7 +8,8 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use super::prover::{Prover, Statement};
-use crate::command::Part;
+use crate::command::{Importing, Part};
+use crate::history::Point;
 use crate::replica::{Config, Replica};
 use crate::slots::ClusterSlots;
 use crate::store::Ownership;
@@ -28,6 +29,8 @@ pub(super) struct Followed {
     pub(super) empty_since: Option<Instant>,
     servers: watch::Sender<Arc<Vec<Node>>>,
     prover: Prover,
+    /// What the shard imports, once its data has got as far as its primary had when it said so.
+    imports: Option<(Importing, Point)>,
 }
 
 impl Followed {
@@ -53,6 +56,7 @@ impl Followed {
             primary: primary.into(),
             served: Arc::clone(replica.served()),
             ownership,
+            importing: Arc::default(),
             replication: Arc::new(move || sources.replication()),
         };
         Ok(Self {
@@ -63,6 +67,7 @@ impl Followed {
             empty_since: None,
             servers,
             prover: Prover::default(),
+            imports: None,
         })
     }
 
@@ -110,6 +115,34 @@ impl Followed {
         is_same(sources, &self.prover) && self.prover.advance(sources.progress.applied())
     }
 
+    /// Takes which slots the primary imports. What it said before waits first, so that a shard that lags gets anywhere.
+    pub(super) fn import(&mut self, importing: Importing, at: Point) {
+        let is_none = importing.slots.is_empty();
+        if is_none && !self.part.importing.load().slots.is_empty() {
+            self.part.importing.store(Arc::default());
+        }
+        match &self.imports {
+            _ if is_none => self.imports = None,
+            Some((waiting, _)) if waiting.slots == importing.slots => {}
+            _ => self.imports = Some((importing, at)),
+        }
+        self.admit_imports();
+    }
+
+    /// Lets readers see what the shard imports, if its data has got far enough. Returns whether they see more.
+    pub(super) fn admit_imports(&mut self) -> bool {
+        let sources = self.replica.sources();
+        let (replid, applied) = (sources.figures.history().replid, sources.progress.applied());
+        let is_reached =
+            |(_, at): &mut (Importing, Point)| replid == Some(at.replid) && at.offset <= applied;
+        let reached = self.imports.take_if(is_reached);
+        let is_news = reached.is_some();
+        if let Some((importing, _)) = reached {
+            self.part.importing.store(Arc::new(importing));
+        }
+        is_news
+    }
+
     /// Makes what is proven count for readers. Returns whether it does: not if another history has begun since.
     pub(super) fn publish(&mut self) -> bool {
         let sources = self.replica.sources();
@@ -142,12 +175,12 @@ impl Followed {
 
     /// Whether a proof waits until more is applied.
     pub(super) const fn waits(&self) -> bool {
-        self.prover.waits()
+        self.prover.waits() || self.imports.is_some()
     }
 
-    /// Whether its slots are about to be settled.
-    pub(super) fn is_under_way(&self) -> bool {
-        self.prover.is_under_way()
+    /// Whether slots could be settled if the primary spoke once more.
+    pub(super) const fn needs_more(&self) -> bool {
+        self.prover.needs_more()
     }
 
     /// Serves these slots from now on.

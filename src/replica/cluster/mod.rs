@@ -7,8 +7,8 @@
 //! 1. A shard serves a slot once its primary has proven that it owns it (`prover`), and no other shard serves it any more.
 //! 2. It ends to serve a slot as soon as its primary, or a node with a newer epoch, says that it has it no longer. From then until the
 //!    other shard is proven, nobody serves it: requests wait.
-//! 3. While a slot is being moved key by key, its old shard answers for the keys that it still has. A key that it lacks may be in the
-//!    other shard already.
+//! 3. While a slot is being moved key by key, its old shard answers for the keys that it still has. For a key that it lacks, the other
+//!    shard answers, once it has everything that had been moved when the key was found missing.
 //!
 //! So a slot is served from exactly one shard, and whoever gets it has everything that the one before it had: its proof is younger than
 //! the move, and it counts only when the data has got that far.
@@ -30,10 +30,11 @@ use tokio_util::sync::CancellationToken;
 use self::followed::Followed;
 use self::prover::Statement;
 use super::Config;
-use crate::command::{ClusterNode, Face, Replication, ShardMap, Shards};
+use crate::command::{ClusterNode, Face, Importing, Replication, ShardMap, Shards};
+use crate::history::Point;
 use crate::limits::CLUSTER_NODES_MAX;
 use crate::slots::ClusterSlots;
-use crate::upstream::cluster::{Account, Asked, Picture, Turns, ask_again, picture};
+use crate::upstream::cluster::{Account, Asked, Move, Picture, Turns, ask_again, picture};
 use crate::upstream::{Address, Cluster, Upstream};
 
 /// How often each node is asked while nothing happens.
@@ -102,7 +103,6 @@ impl ClusterReplica {
     }
 
     /// Returns how it stands: as the shard that is worst off.
-    #[must_use]
     pub fn replication(&self) -> impl Fn() -> Replication + Send + Sync + use<> {
         let (shards, fault) = (Arc::clone(&self.shards), Arc::clone(&self.fault));
         move || {
@@ -263,12 +263,18 @@ impl Supervisor {
                 self.accounts.insert(id.clone(), account);
                 // Most answers say nothing new but an offset, and there may be many.
                 if is_new {
+                    // A slot may stay marked for days. So what counts is whether something happens.
+                    self.moving_until = Instant::now() + PACE * 2;
                     self.redraw();
                     self.settle();
+                    // The others most likely have news, too: whoever has lost its slots is not the one that has them.
+                    self.askers
+                        .values()
+                        .for_each(|asker| asker.wake.notify_one());
                 }
                 let has_changed = self.prove(&id);
                 if is_new || has_changed || self.pace_ms.load(Ordering::Relaxed) > 0 {
-                    self.hand_over();
+                    self.hand_over(is_new);
                 }
                 self.drop_empty().await;
             }
@@ -283,7 +289,7 @@ impl Supervisor {
                 } else {
                     self.redraw();
                     self.settle();
-                    self.hand_over();
+                    self.hand_over(true);
                 }
             }
         }
@@ -323,10 +329,22 @@ impl Supervisor {
         };
         let mut stable = seen.slots.clone();
         stable.keep_all(&self.wanted);
-        for moved in &myself.moves {
-            self.moving_until = Instant::now() + PACE * 2;
-            stable.remove(moved.slot);
-        }
+        let leaving = myself.moves.iter().filter(|moved| moved.leaves);
+        leaving.for_each(|moved| stable.remove(moved.slot));
+        let is_followed = |id: &str| self.followed.iter().any(|one| *one.part.primary == *id);
+        let coming = |moved: &&Move| !moved.leaves && is_followed(&moved.other);
+        let mut slots = ClusterSlots::default();
+        let coming = myself.moves.iter().filter(coming);
+        coming.for_each(|moved| slots.insert(moved.slot));
+        let at = Point {
+            replid,
+            offset: account.offset,
+        };
+        let importing = Importing {
+            asked: Some(account.asked),
+            until: account.offset,
+            slots,
+        };
         let said = Statement {
             node: id.into(),
             epoch: myself.epoch,
@@ -338,6 +356,7 @@ impl Supervisor {
         let Some(followed) = self.followed.iter_mut().find(primary) else {
             return false;
         };
+        followed.import(importing, at);
         let before = followed.settled();
         // Before anything counts as proven that others must not rely on any more.
         let mut served = followed.served.clone();
@@ -361,6 +380,9 @@ impl Supervisor {
     fn look(&mut self) {
         let mut has_news = false;
         for followed in &mut self.followed {
+            if followed.admit_imports() {
+                self.shards.note_news();
+            }
             if followed.advance() {
                 has_news = true;
                 if !followed.publish() {
@@ -369,7 +391,7 @@ impl Supervisor {
             }
         }
         if has_news {
-            self.hand_over();
+            self.hand_over(false);
         }
     }
 
@@ -478,8 +500,8 @@ impl Supervisor {
         }
     }
 
-    /// Ends to serve what shards have lost, then serves what they have proven.
-    fn hand_over(&mut self) {
+    /// Ends to serve what shards have lost, then serves what they have proven. Shows that to clients, and the picture if it is new.
+    fn hand_over(&mut self, is_new: bool) {
         let mut changes = false;
         for followed in &mut self.followed {
             let Some(seen) = self.picture.get(&*followed.part.primary) else {
@@ -489,7 +511,6 @@ impl Supervisor {
             lost.remove_all(&seen.slots);
             if !lost.is_empty() {
                 self.shards.set_settled(false);
-                self.moving_until = Instant::now() + PACE * 2;
                 followed.lose(&lost);
                 changes = true;
             }
@@ -514,16 +535,22 @@ impl Supervisor {
             }
         }
         let has_moved = self.moving_until > Instant::now();
-        self.publish(changes);
+        if changes || is_new {
+            self.publish(changes);
+        }
         let mut open = self.wanted.clone();
         for followed in &self.followed {
             let mut certain = followed.settled();
             certain.keep_all(&followed.served);
             open.remove_all(&certain);
         }
+        let was_settled = self.shards.is_settled();
         self.shards.set_settled(open.is_empty());
-        let is_under_way = self.followed.iter().any(Followed::is_under_way);
-        let is_slow = !has_moved && !is_under_way && open.is_empty();
+        if open.is_empty() && !was_settled {
+            self.shards.note_news();
+        }
+        let needs_more = self.followed.iter().any(Followed::needs_more);
+        let is_slow = !has_moved && !needs_more;
         let pace = if is_slow { Duration::ZERO } else { PACE_MOVING };
         let pace = u64::try_from(pace.as_millis()).unwrap_or(0);
         self.pace_ms.store(pace, Ordering::Relaxed);

@@ -107,9 +107,9 @@ impl Prover {
         self.waiting.is_some()
     }
 
-    /// Whether more would be proven if the primary were asked again, or if more were applied.
-    pub(super) fn is_under_way(&self) -> bool {
-        self.waiting.is_some() || !self.is_continued
+    /// Whether slots could be settled if the primary spoke once more.
+    pub(super) const fn needs_more(&self) -> bool {
+        self.waiting.is_none() && !self.is_continued
     }
 }
 
@@ -140,12 +140,12 @@ mod tests {
     #[test]
     fn twice_the_same_and_applied_is_settled() {
         let mut prover = Prover::default();
-        assert!(!prover.take(said(1, 10, "0-9")) && !prover.advance(100));
+        assert!(!prover.take(said(1, 10, "0-9")) && !prover.advance(100) && prover.needs_more());
         assert!(!prover.take(said(1, 20, "0-9")));
-        assert!(!prover.advance(19) && prover.is_under_way());
+        assert!(!prover.advance(19) && prover.waits() && !prover.needs_more());
         assert!(prover.advance(20));
         assert_eq!(shown(&prover), "0-9 until 20");
-        assert!(prover.take(said(1, 30, "0-9")) && !prover.is_under_way());
+        assert!(prover.take(said(1, 30, "0-9")) && !prover.waits() && !prover.needs_more());
         assert_eq!(shown(&prover), "0-9 until 30");
     }
 
