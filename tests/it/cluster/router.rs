@@ -19,7 +19,7 @@ pub enum Prefer {
 
 /// A client of a whole cluster.
 pub struct Router {
-    /// The servers to ask for the topology.
+    /// The servers to ask for the topology: those that were given, and the primaries seen, because any may go.
     seeds: Vec<u16>,
     prefer: Prefer,
     /// The servers of each slot, the preferred ones first.
@@ -150,6 +150,11 @@ impl Router {
             servers
         };
         self.slots = all.into_iter().map(preferred).collect();
+        if prefer == Prefer::Primaries {
+            self.seeds.extend(self.slots.iter().flatten());
+            self.seeds.sort_unstable();
+            self.seeds.dedup();
+        }
         Ok(())
     }
 }
