@@ -42,6 +42,14 @@ impl Client {
         })
     }
 
+    /// Waits for each reply no longer than this.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Self {
+        let set = self.stream.get_ref().set_read_timeout(Some(patience));
+        set.expect("a timeout above zero");
+        self
+    }
+
     /// Sends nothing after a command that may block until that is answered.
     #[must_use]
     pub const fn pausing(mut self) -> Self {

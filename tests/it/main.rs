@@ -22,6 +22,7 @@ mod check_tool;
 mod cli;
 mod client;
 mod clients;
+mod cluster;
 mod corpus;
 mod cursors;
 mod deploy;

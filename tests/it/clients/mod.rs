@@ -5,7 +5,7 @@
 
 mod cli;
 mod crates;
-mod scripts;
+pub mod scripts;
 mod table;
 
 use crate::servers::{Server, fixture};
@@ -133,7 +133,7 @@ fn list(element: impl Fn(usize) -> String) -> String {
 }
 
 /// Asserts that two followers were seen alike, and that what was read is what the primary has.
-fn assert_alike(what: &str, theirs: &[String], ours: &[String]) {
+pub fn assert_alike(what: &str, theirs: &[String], ours: &[String]) {
     let mut lines = theirs.iter().zip(ours);
     if let Some((theirs, ours)) = lines.find(|(theirs, ours)| theirs != ours) {
         panic!("{what}\n a real replica: {theirs}\n redtail:        {ours}");

@@ -11,7 +11,7 @@ use crate::servers::{PATIENCE, Server, free_port};
 use crate::tools;
 
 /// A client: the program that runs its script, the script, and the script's first arguments.
-type Client = (&'static str, &'static str, &'static [&'static str]);
+pub type Client = (&'static str, &'static str, &'static [&'static str]);
 
 const REDIS_PY: Client = ("python", "python_client.py", &["redis"]);
 const VALKEY_PY: Client = ("python", "python_client.py", &["valkey"]);
@@ -22,7 +22,7 @@ const IOREDIS: Client = ("node", "ioredis.cjs", &[]);
 const CLIENTS: [Client; 5] = [REDIS_PY, VALKEY_PY, GLIDE, NODE_REDIS, IOREDIS];
 
 /// A running script, killed on drop.
-struct Script {
+pub struct Script {
     child: Child,
     lines: Receiver<String>,
     name: String,
@@ -30,7 +30,7 @@ struct Script {
 
 impl Script {
     /// Starts a client's script for the server at `port`. Returns `None` if the program is not there.
-    fn start(client: Client, port: u16, primary: u16, portion: &str) -> Option<Self> {
+    pub fn start(client: Client, port: u16, primary: u16, portion: &str) -> Option<Self> {
         let (program, file, arguments) = client;
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/clients")
@@ -60,7 +60,7 @@ impl Script {
     }
 
     /// Returns the lines that the script prints, and calls `restart` when it asks for a restart.
-    fn finish(mut self, mut restart: impl FnMut()) -> Vec<String> {
+    pub fn finish(mut self, mut restart: impl FnMut()) -> Vec<String> {
         let mut lines = Vec::new();
         while let Ok(line) = self.lines.recv_timeout(2 * PATIENCE) {
             if line == "!RESTART" {

@@ -1,0 +1,190 @@
+//! What is done to a cluster while it is written and read.
+
+use super::moves::{AtOnce, KeyByKey, by_tool};
+use super::nodes::Failover;
+use super::stage::Stage;
+
+/// Something that is done to a cluster. It leaves as many nodes as it found.
+pub type Act = fn(&mut Stage);
+
+/// The names of all acts, and whether they need Valkey 9.
+pub const ACTS: [(&str, bool, Act); 15] = [
+    ("key by key", false, key_by_key),
+    (
+        "key by key, restarted half way",
+        false,
+        key_by_key_restarted,
+    ),
+    ("one slot back and forth", false, back_and_forth),
+    ("the server's own tool", false, tool),
+    ("at once", true, at_once),
+    ("at once, cancelled", true, cancelled),
+    ("at once, restarted half way", true, at_once_restarted),
+    ("at once, the source killed", true, source_killed),
+    ("at once, the target killed", true, target_killed),
+    ("an agreed failover", false, agreed),
+    ("a forced failover", false, forced),
+    ("a takeover", false, takeover),
+    ("a killed primary", false, killed),
+    ("a partition", false, partition),
+    ("a node added and removed", false, grown_and_shrunk),
+];
+
+/// Moves slots of all shards, each half moved for a while.
+pub fn key_by_key(stage: &mut Stage) {
+    for slot in stage.some_slots(4) {
+        let to = other(stage, slot);
+        stage.look_at(slot);
+        KeyByKey::whole(&stage.cluster, slot, to, || stage.look());
+    }
+}
+
+pub fn key_by_key_restarted(stage: &mut Stage) {
+    let slot = stage.some_slots(1)[0];
+    let owner = stage.cluster.owner(slot);
+    let to = other(stage, slot);
+    stage.look_at(slot);
+    KeyByKey::begin(&stage.cluster, slot, to).step(3);
+    stage.restart_followers();
+    stage.look();
+    KeyByKey::resume(&stage.cluster, slot, owner, to).finish();
+}
+
+/// Moves a slot again and again, as fast as it goes.
+pub fn back_and_forth(stage: &mut Stage) {
+    let slot = stage.some_slots(1)[0];
+    stage.look_at(slot);
+    for _ in 0..10 {
+        travel(stage, slot);
+    }
+}
+
+/// Moves a slot to another primary and back.
+fn travel(stage: &mut Stage, slot: u16) {
+    let home = stage.cluster.owner(slot);
+    hop(stage, slot);
+    KeyByKey::whole(&stage.cluster, slot, home, || ());
+}
+
+/// Moves a slot to another primary.
+pub fn hop(stage: &mut Stage, slot: u16) {
+    let to = other(stage, slot);
+    KeyByKey::whole(&stage.cluster, slot, to, || ());
+}
+
+pub fn tool(stage: &mut Stage) {
+    let (from, to) = richest_and_poorest(stage);
+    by_tool(&stage.cluster, from, to, 60);
+}
+
+pub fn at_once(stage: &mut Stage) {
+    let (first, last, to) = some_range(stage);
+    AtOnce::begin(&stage.cluster, first, last, to).wait_for("success");
+}
+
+pub fn cancelled(stage: &mut Stage) {
+    let (first, last, to) = some_range(stage);
+    let moving = AtOnce::begin_held(&stage.cluster, first, last, to);
+    stage.go_on();
+    moving.cancel();
+    moving.wait_for("cancelled");
+    moving.release();
+}
+
+pub fn at_once_restarted(stage: &mut Stage) {
+    let (first, last, to) = some_range(stage);
+    let from = stage.cluster.owner(first);
+    AtOnce::begin_held(&stage.cluster, first, last, to);
+    stage.restart_followers();
+    let moving = AtOnce::resume(&stage.cluster, from, to);
+    moving.release();
+    moving.wait_for("success");
+}
+
+pub fn source_killed(stage: &mut Stage) {
+    let (first, last, to) = some_range(stage);
+    let from = stage.cluster.owner(first);
+    AtOnce::begin_held(&stage.cluster, first, last, to);
+    stage.kill_primary(from, |_| ());
+}
+
+pub fn target_killed(stage: &mut Stage) {
+    let (first, last, to) = some_range(stage);
+    let from = stage.cluster.owner(first);
+    AtOnce::begin_held(&stage.cluster, first, last, to);
+    stage.kill_primary(to, |_| ());
+    let moving = AtOnce::resume(&stage.cluster, from, to);
+    moving.wait_for("failed");
+    moving.release();
+}
+
+pub fn agreed(stage: &mut Stage) {
+    fail_over(stage, Failover::Agreed);
+}
+
+pub fn forced(stage: &mut Stage) {
+    fail_over(stage, Failover::Forced);
+}
+
+pub fn takeover(stage: &mut Stage) {
+    fail_over(stage, Failover::Takeover);
+}
+
+fn fail_over(stage: &mut Stage, how: Failover) {
+    let place = stage.any_primary();
+    stage.fail_over(place, how);
+}
+
+pub fn killed(stage: &mut Stage) {
+    let place = stage.any_primary();
+    stage.kill_primary(place, |_| ());
+}
+
+/// Restarts redtail while nobody has the slots of a shard.
+pub fn killed_and_restarted(stage: &mut Stage) {
+    let place = stage.any_primary();
+    stage.kill_primary(place, Stage::restart_followers);
+}
+
+pub fn partition(stage: &mut Stage) {
+    let place = stage.any_primary();
+    stage.partition(place);
+}
+
+/// Adds a primary, moves slots to it by both ways, adds a replica of it, empties it, and removes both.
+pub fn grown_and_shrunk(stage: &mut Stage) {
+    let (from, _) = richest_and_poorest(stage);
+    let added = stage.cluster.add();
+    for slot in stage.some_slots(3) {
+        KeyByKey::whole(&stage.cluster, slot, added, || ());
+    }
+    by_tool(&stage.cluster, from, added, 60);
+    let replica = stage.cluster.add_replica(added);
+    stage.go_on();
+    let left = stage.cluster.slots(added).len();
+    by_tool(&stage.cluster, added, from, left);
+    stage.cluster.settle();
+    stage.cluster.remove(replica);
+    stage.cluster.remove(added);
+}
+
+/// A primary that does not have the slot.
+fn other(stage: &Stage, slot: u16) -> usize {
+    let owner = stage.cluster.owner(slot);
+    let mut others = stage.cluster.primaries();
+    others.retain(|place| *place != owner);
+    others[usize::from(slot) % others.len()]
+}
+
+fn richest_and_poorest(stage: &Stage) -> (usize, usize) {
+    let mut places = stage.cluster.primaries();
+    places.sort_by_key(|place| stage.cluster.slots(*place).len());
+    (places[places.len() - 1], places[0])
+}
+
+/// A part of the richest primary's slots, and the poorest primary.
+fn some_range(stage: &Stage) -> (u16, u16, usize) {
+    let (from, to) = richest_and_poorest(stage);
+    let (first, last) = stage.cluster.longest(from);
+    (last - (last - first) / 4, last, to)
+}
