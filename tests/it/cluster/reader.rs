@@ -2,7 +2,10 @@
 //! version is older than one that this connection has seen before. Errors are of a few kinds, and end soon after what caused them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::OpenOptions;
 use std::io;
+use std::io::Write as _;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, sleep};
@@ -55,6 +58,8 @@ pub struct Report {
     /// The number of errors by their first words.
     pub errors: BTreeMap<String, u64>,
     pub violations: u64,
+    /// The wrong values among them.
+    pub wrong: u64,
     /// The first of them.
     pub shown: Vec<String>,
 }
@@ -107,6 +112,9 @@ impl Readers {
     /// If a reader has seen something wrong.
     pub fn check(&self) {
         let report = self.report();
+        if report.wrong > 0 {
+            remember(&report);
+        }
         assert_eq!(
             report.violations, 0,
             "{:?}: {report:#?}",
@@ -423,7 +431,10 @@ impl Reader {
                 *report.errors.entry(kind).or_default() += 1;
                 (!is_excused).then_some(text)
             }
-            Trouble::Wrong(text) => Some(text),
+            Trouble::Wrong(text) => {
+                report.wrong += 1;
+                Some(text)
+            }
         };
         if let Some(text) = violation {
             report.violations += 1;
@@ -432,6 +443,17 @@ impl Reader {
             }
         }
     }
+}
+
+/// Keeps a report of wrong values where `tests/run` finds it: a test of a cluster may be tried again, but no wrong value is forgiven.
+fn remember(report: &Report) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join("wrong-values"));
+    let written = file.and_then(|mut file| writeln!(file, "{report:#?}"));
+    written.expect("the report is kept");
 }
 
 fn wrong(command: &Words, reply: &Reply, fault: &str) -> Trouble {
