@@ -102,7 +102,8 @@ impl<'m> Face<'_, '_, 'm> {
         for slot in 0..CLUSTER_SLOTS {
             let primary = primaries.iter().find(|node| node.slots.contains(slot));
             let Some(primary) = primary else { continue };
-            let is_read_here = self.cluster.map.owner(slot).is_some();
+            // Also while the slot is on its way: some clients fail when a node comes and goes.
+            let is_read_here = self.cluster.shards.wanted.contains(slot);
             match runs.last_mut() {
                 Some(run)
                     if run.last + 1 == slot

@@ -38,13 +38,15 @@ pub(crate) const SHARD_PATIENCE: Duration = Duration::from_secs(1);
 pub struct Shards {
     /// How clients see them.
     pub face: Face,
+    /// The slots that are followed.
+    pub wanted: ClusterSlots,
     map: ArcSwap<ShardMap>,
     /// Whether each slot that is followed has a shard that is certain to have all its keys.
     is_settled: AtomicBool,
     /// How often slots have changed hands.
     changes: AtomicU64,
     lookout: Lookout,
-    wanted: Notify,
+    asked_for: Notify,
 }
 
 /// The shards at one moment.
@@ -178,14 +180,15 @@ impl ShardMap {
 impl Shards {
     /// No shards yet.
     #[must_use]
-    pub fn new(face: Face) -> Self {
+    pub fn new(face: Face, wanted: ClusterSlots) -> Self {
         Self {
             face,
+            wanted,
             map: ArcSwap::default(),
             is_settled: AtomicBool::new(false),
             changes: AtomicU64::new(0),
             lookout: Lookout::default(),
-            wanted: Notify::new(),
+            asked_for: Notify::new(),
         }
     }
 
@@ -233,12 +236,12 @@ impl Shards {
 
     /// Asks for a proof soon.
     pub fn want_proof(&self) {
-        self.wanted.notify_one();
+        self.asked_for.notify_one();
     }
 
     /// Waits until someone asks for a proof.
     pub async fn proof_wanted(&self) {
-        self.wanted.notified().await;
+        self.asked_for.notified().await;
     }
 
     /// Waits until all removals from a shard so far are known to be deletions, and no moves. Blocks the thread. Returns whether that

@@ -70,7 +70,7 @@ impl ClusterReplica {
         if let Some(state) = &config.state {
             std::fs::create_dir_all(&state.folder)?;
         }
-        let shards = Arc::new(Shards::new(face));
+        let shards = Arc::new(Shards::new(face, wanted.clone()));
         let stop = CancellationToken::new();
         let fault = Arc::<std::sync::Mutex<Option<String>>>::default();
         let supervisor = Supervisor {

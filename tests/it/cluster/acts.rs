@@ -32,7 +32,7 @@ pub const ACTS: [(&str, bool, Act); 15] = [
 
 /// Moves slots of all shards, each half moved for a while.
 pub fn key_by_key(stage: &mut Stage) {
-    for slot in stage.some_slots(4) {
+    for slot in stage.some_slots(2) {
         let to = other(stage, slot);
         stage.look_at(slot);
         KeyByKey::whole(&stage.cluster, slot, to, || stage.look());
