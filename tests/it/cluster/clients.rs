@@ -128,15 +128,6 @@ fn redis_py_reads_here_and_writes_there() {
 }
 
 #[test]
-fn valkey_py_reads_here_and_writes_there() {
-    script(
-        ("python", "cluster.py", &["valkey"]),
-        "valkey-9.1.2",
-        Reads::Anything,
-    );
-}
-
-#[test]
 fn node_redis_reads_here_and_writes_there() {
     script(
         ("node", "cluster.cjs", &["redis"]),
