@@ -52,6 +52,12 @@ pub const REPLY_WORDS_MAX: usize = 1024;
 /// The longest reply of nested arrays before a link streams. A sentinel sends 1 KB about each server.
 pub const REPLY_BYTES_MAX: usize = 4 << 20;
 
+/// The longest message of a cluster that is handed on. Its servers keep up to 32 MB for a subscriber by default.
+pub const PUSH_BYTES_MAX: usize = 64 << 20;
+
+/// Maximum bytes of a cluster's messages that wait to be handed out.
+pub const BUS_BYTES_MAX: usize = 64 << 20;
+
 /// Maximum number of a cluster's nodes that are known. Redis recommends at most 1000.
 pub const CLUSTER_NODES_MAX: usize = 4096;
 

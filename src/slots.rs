@@ -20,6 +20,20 @@ pub fn cluster_slot(key: &[u8]) -> u16 {
     crc16(tagged().unwrap_or(key)) % CLUSTER_SLOTS
 }
 
+/// A short text of letters and digits that is in `slot`.
+#[must_use]
+pub fn tag_of_slot(slot: u16) -> String {
+    const SIGNS: &[u8; 62] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    // Texts of three signs are in every slot.
+    let texts = SIGNS.iter().flat_map(|a| {
+        let rest = SIGNS.iter();
+        rest.flat_map(move |b| SIGNS.iter().map(move |c| [*a, *b, *c]))
+    });
+    let mut texts = texts.filter(|text| cluster_slot(text) == slot);
+    let text = texts.next().unwrap_or_default();
+    text.iter().map(|sign| char::from(*sign)).collect()
+}
+
 /// CRC-16/XMODEM: polynomial 0x1021, not reflected, initial value 0.
 fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |sum, byte| {
@@ -223,6 +237,14 @@ impl std::fmt::Debug for ClusterSlots {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_slot_has_a_short_text() {
+        for slot in (0..CLUSTER_SLOTS).step_by(331) {
+            let tag = tag_of_slot(slot);
+            assert_eq!((cluster_slot(tag.as_bytes()), tag.len()), (slot, 3));
+        }
+    }
 
     /// What `CLUSTER KEYSLOT` answers on Redis 7.0.
     #[test]

@@ -39,6 +39,7 @@ pub use families::foreign::{Change as ForeignChange, change as foreign_change};
 pub use families::generic::type_name;
 pub use families::introspection::{info_text, resident};
 pub use families::stream::answer_wait;
+pub use rows::bus;
 pub use rows::error::{OUT_OF_MEMORY, READONLY, TOO_LARGE};
 pub use rows::inbox::{Inbox, Push};
 pub use rows::latency_events::LatencyEvents;
@@ -46,7 +47,7 @@ pub use rows::logs::{Entry as LogEntry, Logs};
 pub use rows::monitor::Monitors;
 pub use rows::notifications::{Channels, Event, EventFlags, EventFlagsError};
 pub use rows::output_limits::{Class as OutputClass, OutputLimits};
-pub use rows::pubsub::{Message, Outbox, Pubsub, Subscriptions, Woken};
+pub use rows::pubsub::{Kind, Message, Outbox, Pubsub, Subscriptions, Woken};
 pub use rows::queue::Transaction;
 pub use rows::scripting::{
     FunctionShown, LibraryShown, NoSuchShare, Script, ScriptCall, ScriptFigures, ScriptShare,

@@ -1,21 +1,22 @@
-//! The courier: one task that listens to the replica's feed, and hands what happens there to the clients that asked for it.
+//! The couriers: tasks that each listen to a replica's feed, and hand what happens there to the clients that asked for it. There is one
+//! for each shard of a cluster, and otherwise a single one.
 //!
-//! It listens only while a client wants something. A client that subscribes is entered into the tables, then the courier listens
-//! ([`Courier::hear`]), then the client gets its reply: the writer adopts the interest with its next piece of the stream, so
+//! A courier listens only while a client wants something. A client that subscribes is entered into the tables, then the courier listens
+//! ([`Couriers::hear`]), then the client gets its reply: the writer adopts the interest with its next piece of the stream, so
 //! everything that the primary sends after the reply arrives. What the courier shows has become visible before.
 //!
 //! It waits for no client: what a client does not read waits in its inbox, within the client's limits. If the courier itself is
 //! so slow that the feed has dropped something ([`Lost`]), all who might have missed it are disconnected.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use super::shared::Server;
 use crate::command::tracking::Broadcast;
-use crate::command::{Channels, Event, EventFlags, Host as _, Message, Woken};
+use crate::command::{Channels, Event, EventFlags, Host as _, InCluster, Message, Shards, Woken};
 use crate::dialect::Dialect;
 use crate::feed::{Change, Class, Dial, Fact, Feed, Interest, Listener, Lost, News};
 
@@ -50,9 +51,31 @@ struct Round {
     unwoken: usize,
 }
 
-/// What the courier listens with.
+/// All couriers.
+#[derive(Debug, Default)]
+pub(super) struct Couriers(Mutex<Vec<Arc<Courier>>>);
+
+impl Couriers {
+    /// One that listens to `feed`.
+    pub(super) fn of(feed: &Arc<Feed>) -> Self {
+        Self(Mutex::new(vec![Arc::new(Courier::new(feed))]))
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<Arc<Courier>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Also listens for what `wanted` returns.
+    pub(super) fn hear(&self, wanted: impl Fn() -> Interest) {
+        for courier in &*self.all() {
+            courier.hear(&wanted);
+        }
+    }
+}
+
+/// What a courier listens with.
 #[derive(Debug)]
-pub(super) struct Courier {
+struct Courier {
     dial: Dial,
     /// What it listens for.
     heard: Mutex<Interest>,
@@ -62,7 +85,7 @@ pub(super) struct Courier {
 
 impl Courier {
     /// Creates a courier that listens for nothing yet.
-    pub(super) fn new(feed: &Arc<Feed>) -> Self {
+    fn new(feed: &Arc<Feed>) -> Self {
         let listener = feed.listen(Interest::NONE);
         Self {
             dial: listener.dial(),
@@ -76,7 +99,7 @@ impl Courier {
     }
 
     /// Also listens for what `wanted` returns.
-    pub(super) fn hear(&self, wanted: impl FnOnce() -> Interest) {
+    fn hear(&self, wanted: impl Fn() -> Interest) {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = wanted();
         if !heard.has(wanted) {
@@ -118,17 +141,90 @@ impl Server {
         wanted
     }
 
-    /// Hands out what happens until `stop` is cancelled. If that panics, it begins again without what it had in hand.
-    pub(super) async fn run_courier(self: Arc<Self>, stop: CancellationToken) {
+    /// Hands out what happens until `stop` is cancelled.
+    pub(super) async fn run_couriers(self: Arc<Self>, stop: CancellationToken) {
+        match self.shards() {
+            Some(shards) => self.follow_shards(shards, &stop).await,
+            None => {
+                let courier = self.couriers.all().first().map(Arc::clone);
+                if let Some(courier) = courier {
+                    let feed = Arc::clone(self.served().feed());
+                    Arc::clone(&self).run_courier(courier, feed, stop).await;
+                }
+            }
+        }
+    }
+
+    /// Keeps a courier for each shard of a cluster, until `stop` is cancelled.
+    async fn follow_shards(self: &Arc<Self>, shards: &Shards, stop: &CancellationToken) {
+        let mut carried: Vec<(Arc<Feed>, Arc<Courier>, CancellationToken)> = Vec::new();
+        let mut changes = shards.changes();
+        let lookout = shards.lookout().watch();
+        loop {
+            let moved = lookout.moved();
+            tokio::pin!(moved);
+            // From here on, no change is missed.
+            moved.as_mut().enable();
+            let map = shards.map();
+            let is_there = |feed: &Arc<Feed>| {
+                let feeds = map.parts.iter().map(|part| part.served.feed());
+                feeds.into_iter().any(|other| Arc::ptr_eq(other, feed))
+            };
+            for (_, courier, end) in carried.extract_if(.., |(feed, ..)| !is_there(feed)) {
+                end.cancel();
+                self.couriers
+                    .all()
+                    .retain(|other| !Arc::ptr_eq(other, &courier));
+            }
+            for part in &map.parts {
+                let feed = part.served.feed();
+                if carried.iter().any(|(other, ..)| Arc::ptr_eq(other, feed)) {
+                    continue;
+                }
+                let (courier, end) = (Arc::new(Courier::new(feed)), stop.child_token());
+                self.couriers.all().push(Arc::clone(&courier));
+                courier.hear(|| self.wanted());
+                let run = (
+                    Arc::clone(self),
+                    Arc::clone(&courier),
+                    Arc::clone(feed),
+                    end.clone(),
+                );
+                tokio::spawn(async move {
+                    let (server, courier, feed, end) = run;
+                    server.run_courier(courier, feed, end).await;
+                });
+                carried.push((Arc::clone(feed), courier, end));
+            }
+            let now = shards.changes();
+            if std::mem::replace(&mut changes, now) != now {
+                // What a client read in a slot's old shard may have changed in its new one by then.
+                self.statistics.tracking.flush(&**self);
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = moved => {}
+            }
+        }
+    }
+
+    /// Hands out what happens in one feed until `stop` is cancelled. If that panics, it begins again without what it had in hand.
+    async fn run_courier(
+        self: Arc<Self>,
+        courier: Arc<Courier>,
+        feed: Arc<Feed>,
+        stop: CancellationToken,
+    ) {
         let server = Arc::downgrade(&self);
-        self.served().feed().on_miss(move |db, key| {
+        feed.on_miss(move |db, key| {
             if let Some(server) = server.upgrade() {
                 server.hand_miss(db, key);
             }
         });
         loop {
-            let (server, stopped) = (Arc::clone(&self), stop.clone());
-            let task = tokio::spawn(async move { server.carry(stopped).await });
+            let (server, courier, stopped) =
+                (Arc::clone(&self), Arc::clone(&courier), stop.clone());
+            let task = tokio::spawn(async move { server.carry(&courier, stopped).await });
             if task.await.is_ok() {
                 return;
             }
@@ -138,11 +234,11 @@ impl Server {
         }
     }
 
-    async fn carry(&self, stop: CancellationToken) {
-        let mut listener = self.courier.listener.lock().await;
+    async fn carry(&self, courier: &Courier, stop: CancellationToken) {
+        let mut listener = courier.listener.lock().await;
         let (mut round, mut wanted_at) = (Round::default(), Instant::now());
         while !stop.is_cancelled() {
-            self.rest(&mut wanted_at);
+            self.rest(courier, &mut wanted_at);
             let news = match listener.try_next() {
                 Ok(Some(news)) => Ok(news),
                 // Whatever has come in the meantime is handed out together.
@@ -157,7 +253,7 @@ impl Server {
                 Err(Lost) => Err(Lost),
             };
             match news {
-                Ok(news) => self.hand_out(&news, &mut round).await,
+                Ok(news) => self.hand_out(courier, &news, &mut round).await,
                 Err(Lost) => self.lose_all(
                     "the primary sent messages faster than they could be handed out: disconnected all subscribers, because some messages are lost",
                 ),
@@ -166,17 +262,17 @@ impl Server {
     }
 
     /// Stops listening for what nobody has wanted for a while.
-    fn rest(&self, wanted_at: &mut Instant) {
-        if self.wanted().has(self.courier.heard()) {
+    fn rest(&self, courier: &Courier, wanted_at: &mut Instant) {
+        if self.wanted().has(courier.heard()) {
             *wanted_at = Instant::now();
         } else if wanted_at.elapsed() >= LINGER {
-            self.courier.hear_only(|| self.wanted());
+            courier.hear_only(|| self.wanted());
         }
     }
 
-    async fn hand_out(&self, news: &News, round: &mut Round) {
+    async fn hand_out(&self, courier: &Courier, news: &News, round: &mut Round) {
         self.begin(round);
-        for change in news.changes(self.courier.heard()) {
+        for change in news.changes(courier.heard()) {
             round.turn += 1 + self.hand(change, round);
             if round.turn >= TURN_RECEPTIONS {
                 round.unwoken += std::mem::take(&mut round.turn);
@@ -280,8 +376,10 @@ impl Server {
     }
 
     fn dialect_now(&self) -> Dialect {
-        let generation = self.served().peek();
-        let dialect = generation.as_deref().map(|generation| generation.dialect);
+        let dialect = match self.shards() {
+            Some(shards) => InCluster::new(shards).any().map(|held| held.dialect),
+            None => self.served().peek().as_deref().map(|held| held.dialect),
+        };
         dialect.or(self.config.dialect).unwrap_or_default()
     }
 

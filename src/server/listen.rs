@@ -159,13 +159,14 @@ impl Server {
                 }
             }));
         }
-        let courier = {
+        let couriers = {
             let (server, stop) = (Arc::clone(&self), stop.clone());
-            tokio::spawn(server.run_courier(stop))
+            tokio::spawn(server.run_couriers(stop))
         };
+        let messages = tokio::spawn(Arc::clone(&self).hand_out_messages(stop.clone()));
         self.sweep_until(&stop).await;
         // A courier that panicked has ended too.
-        let _ = courier.await;
+        let _ = tokio::join!(couriers, messages);
         for listener in accepting {
             // A listener that panicked has ended too.
             let _ = listener.await;

@@ -16,6 +16,7 @@ mod courier;
 mod health;
 mod listen;
 mod memory;
+mod messages;
 #[cfg(not(feature = "lua"))]
 mod no_scripts;
 mod peer;

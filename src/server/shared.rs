@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::clients::Clients;
 use super::config::{Access, Config, Listen};
-use super::courier::Courier;
+use super::courier::Couriers;
 use super::health::Watch;
 #[cfg(not(feature = "lua"))]
 use super::no_scripts::Engine;
@@ -29,7 +29,7 @@ pub struct Server {
     scripts: Engine,
     health: Watch,
     pub(super) pubsub: Arc<Pubsub>,
-    pub(super) courier: Courier,
+    pub(super) couriers: Couriers,
     pub(super) users: Arc<Users>,
     served: Arc<Served>,
     /// The shards that have the data, if a cluster is followed; then `served` has none.
@@ -80,7 +80,11 @@ impl Server {
             statistics,
             health: Watch::default(),
             pubsub: Arc::default(),
-            courier: Courier::new(served.feed()),
+            couriers: match &shards {
+                None => Couriers::of(served.feed()),
+                // They come with the shards.
+                Some(_) => Couriers::default(),
+            },
             users,
             served,
             shards,
@@ -269,7 +273,7 @@ impl Host for Server {
     }
 
     fn hear(&self) {
-        self.courier.hear(|| self.wanted());
+        self.couriers.hear(|| self.wanted());
     }
 
     fn scripting(&self) -> &dyn Scripting {

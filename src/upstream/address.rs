@@ -27,6 +27,15 @@ pub enum Address {
 }
 
 impl Address {
+    /// A TCP port.
+    #[must_use]
+    pub fn of(host: &str, port: u16) -> Self {
+        Self::Tcp {
+            host: host.to_owned(),
+            port,
+        }
+    }
+
     /// Whether the server is on this machine, as far as the address says.
     pub(super) fn is_near(&self) -> bool {
         match self {

@@ -118,7 +118,7 @@ fn is_put_off_for_shards(
     row: Option<&'static Command>,
     args: Args<'_>,
 ) -> bool {
-    let Some(row) = row.filter(|row| row.read.is_some() && cx.reply.sent() <= mark) else {
+    let Some(row) = row.filter(|row| shards::may_wait(row) && cx.reply.sent() <= mark) else {
         return false;
     };
     let is_put_off = shards::put_off(cx, called(row, args));
@@ -232,7 +232,7 @@ fn check(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Err
         permission::check(cx, &rights, row, args)?;
     }
     if cx.cluster.is_some() {
-        shards::check(cx, row, args)?;
+        shards::check(cx, row)?;
         shards::redirect(cx, row, args)?;
     }
     if row.is_write() || row.flags.has(Flags::SCRIPT) && scripting::writes(cx, row, args) {

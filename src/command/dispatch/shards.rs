@@ -11,10 +11,10 @@ use std::time::Instant;
 use super::answer::{MASTERDOWN, run_here};
 use super::execute::Request;
 use super::transaction;
-use crate::command::families::generic;
+use crate::command::families::walk::Walk;
 use crate::command::rows::{
-    Awaited, Blocked, Called, Command, Error, Face, Flags, InCluster, SHARD_PATIENCE, SessionCx,
-    Wait, long,
+    Awaited, Blocked, CROSS_SLOT, Called, Command, Error, Face, Flags, InCluster, SHARD_PATIENCE,
+    SessionCx, Wait, long,
 };
 use crate::resp::Args;
 use crate::slots::cluster_slot;
@@ -29,8 +29,6 @@ enum Place {
     /// They are in these, in ascending order.
     Several(Vec<usize>),
 }
-
-const CROSS_SLOT: Error = Error::Text("CROSSSLOT Keys in request don't hash to the same slot");
 
 const CROSS_SHARD: Error = Error::Text(
     "CROSSSLOT the keys are in several shards of the cluster; redtail reads them together only in a single read command",
@@ -159,17 +157,9 @@ fn check_slots(
             if may_read && cluster.map.owner(*slot).is_some() {
                 return Ok(());
             }
-            Err(moved(cluster, *slot))
+            Err(cluster.map.moved(*slot))
         }
         _ => Err(CROSS_SLOT),
-    }
-}
-
-/// The primary that has the slot.
-fn moved(cluster: &InCluster<'_>, slot: u16) -> Error {
-    match cluster.map.primary_of(slot) {
-        Some(node) => Error::Owned(format!("MOVED {slot} {}:{}", node.host, node.port)),
-        None => Error::Text("CLUSTERDOWN Hash slot not served"),
     }
 }
 
@@ -192,6 +182,18 @@ pub(super) fn redirect(cx: &SessionCx<'_>, row: &Command, args: Args<'_>) -> Res
         }
     });
     check_slots(cx, cluster, row, &slots)
+}
+
+/// Commands beside reads that are answered again once more is known of the cluster.
+const ASKED_AGAIN: [&str; 3] = ["clusterscan", "countkeysinslot", "getkeysinslot"];
+
+/// Commands that wait until the cluster's messages are heard.
+const SUBSCRIBING: [&str; 3] = ["subscribe", "psubscribe", "ssubscribe"];
+
+/// Whether a request may be answered again, so that it may wait.
+pub(super) fn may_wait(row: &Command) -> bool {
+    let names = || ASKED_AGAIN.iter().chain(&SUBSCRIBING);
+    row.read.is_some() || names().any(|name| *name == row.name)
 }
 
 /// Puts a read off until more is known of the cluster, unless it has waited long enough. Returns whether it is put off.
@@ -229,12 +231,21 @@ pub(super) fn vain(cx: &mut SessionCx<'_>, row: &Command, args: Args<'_>) -> Err
     if let Some(error) = cx.session.failed_wait.take() {
         return error;
     }
+    if let (Some(cluster), true) = (cx.cluster, SUBSCRIBING.contains(&row.name)) {
+        let why = cluster.shards.bus.fault();
+        let why = why.unwrap_or_else(|| "no server has confirmed the subscription".to_owned());
+        return Error::Owned(format!(
+            "ERR redtail cannot hear the cluster's messages now: {why}"
+        ));
+    }
     let mut first = None;
     visit(row, args, &mut |key| {
         first.get_or_insert_with(|| cluster_slot(key));
     });
     match (cx.cluster, first) {
-        (Some(cluster), Some(slot)) if cluster.shards.face == Face::Cluster => moved(cluster, slot),
+        (Some(cluster), Some(slot)) if cluster.shards.face == Face::Cluster => {
+            cluster.map.moved(slot)
+        }
         _ => Moving.into(),
     }
 }
@@ -261,7 +272,7 @@ fn together(
             keys.push(key);
         }
     });
-    let (session, reply) = (&*cx.session, &mut *cx.reply);
+    let (session, host, reply) = (&*cx.session, cx.host, &mut *cx.reply);
     long(|| {
         let mut held = Vec::new();
         for (part, keys) in parts.iter().zip(&keys) {
@@ -273,6 +284,9 @@ fn together(
             let generation = generation.ok_or(Error::Text(
                 "LOADING redtail is loading a shard of the cluster",
             ))?;
+            if let Some(tracked) = &session.tracking {
+                tracked.note_read(host, Some(generation), keys.iter().copied(), false);
+            }
             let hold = generation.spaces.view_keys(db, keys.iter().copied());
             hold.set_touches(session.touches);
             held.push((hold, keys.as_slice()));
@@ -314,7 +328,7 @@ fn whole(
     if !cluster.shards.is_settled() {
         return Err(Moving.into());
     }
-    let walk = generic::Walk {
+    let walk = Walk {
         cluster,
         db: cx.session.db,
     };
@@ -339,15 +353,11 @@ fn whole(
 ///
 /// # Errors
 /// Why not.
-pub(super) fn check(cx: &SessionCx<'_>, row: &Command, args: Args<'_>) -> Result<(), Error> {
+pub(super) fn check(cx: &SessionCx<'_>, row: &Command) -> Result<(), Error> {
     if cx.cluster.is_none() {
         return Ok(());
     }
     let what = match row.name {
-        "subscribe" | "psubscribe" | "ssubscribe" => {
-            "subscriptions: a cluster's servers do not send messages to replicas"
-        }
-        "tracking" | "caching" if args.is(0, "client") => "client tracking",
         "redtail.waitoffset" | "redtail.readafter" => "waiting for an offset",
         _ => return Ok(()),
     };

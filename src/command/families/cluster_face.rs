@@ -6,11 +6,12 @@
 
 use std::fmt::Write as _;
 
+use super::walk::Walk;
 use crate::command::rows::parse::integer;
-use crate::command::rows::{ClusterNode, Error, InCluster, SessionCx};
+use crate::command::rows::{self, ClusterNode, Error, InCluster, SessionCx, long};
 use crate::resp::{Args, Reply};
 use crate::slots::{CLUSTER_SLOTS, ClusterSlots, cluster_slot};
-use crate::store::{Entry, Moving, Names};
+use crate::store::{Entry, Moving, Names, View};
 
 /// The offset of the cluster bus's port, as servers choose it. Source: redis 7.0 cluster.h, CLUSTER_PORT_INCR.
 const BUS: u32 = 10_000;
@@ -52,6 +53,24 @@ pub(super) fn answer(
     Ok(true)
 }
 
+/// Answers CLUSTERSCAN. Without READONLY, a client goes on at the primary that has the cursor's slot.
+///
+/// # Errors
+/// The error reply.
+pub(super) fn scan(
+    cx: &mut SessionCx<'_>,
+    cluster: &InCluster<'_>,
+    args: Args<'_>,
+) -> Result<(), Error> {
+    if cluster.shards.face == rows::Face::Cluster && !cx.session.reads_here {
+        return Err(cluster.map.moved(cluster_slot(args.at(1))));
+    }
+    let db = cx.session.db;
+    let run_id = &cx.host.statistics().run_id;
+    let reply = &mut *cx.reply;
+    long(|| Walk { cluster, db }.cluster_scan(args, run_id, reply))
+}
+
 struct Face<'c, 's, 'm> {
     cx: &'c mut SessionCx<'s>,
     cluster: &'m InCluster<'m>,
@@ -74,7 +93,8 @@ impl<'m> Face<'_, '_, 'm> {
     }
 
     fn own_id(self) {
-        let id = self.id(0);
+        let id = self.ids().into_iter().flatten().next();
+        let id = id.unwrap_or_else(|| self.id(0));
         self.cx.reply.bulk(id.as_bytes());
     }
 
@@ -153,12 +173,13 @@ impl<'m> Face<'_, '_, 'm> {
         let generation = self.cluster.generation(part).ok_or(Moving)?;
         let hold = generation.spaces.view_db(self.cx.session.db);
         let mut keys: Vec<Box<[u8]>> = Vec::new();
-        hold.read(Names::Existence, |view| {
+        let find = |view: &View<'_>| {
             let all = view.entries().map(Entry::key);
             let own = all.filter(|key| cluster_slot(key) == slot);
             keys.extend(own.take(most).map(Box::from));
             Ok::<_, Error>(())
-        })?;
+        };
+        long(|| hold.read(Names::Existence, find))?;
         self.cx.reply.array(keys.len());
         keys.iter().for_each(|key| self.cx.reply.bulk(key));
         Ok(())
@@ -188,7 +209,12 @@ impl<'m> Face<'_, '_, 'm> {
     /// Source: redis 7.0 cluster.c, `clusterReplyMultiBulkSlots`.
     fn slots(self) {
         let (runs, (host, port)) = (self.runs(), self.own_address());
-        let ids = self.ids();
+        let primaries = self.primaries();
+        let ids: Vec<(&str, Option<String>)> = primaries
+            .iter()
+            .map(|primary| primary.id.as_str())
+            .zip(self.ids())
+            .collect();
         let metadata = self.cx.reply.dialect().has_slots_metadata();
         let reply = &mut *self.cx.reply;
         reply.array(runs.len());
@@ -205,29 +231,31 @@ impl<'m> Face<'_, '_, 'm> {
             );
             if run.is_read_here {
                 let own = ids.iter().find(|(primary, _)| *primary == run.primary.id);
-                let own = own.map_or("", |(_, own)| own);
+                let own = own.and_then(|(_, own)| own.as_deref()).unwrap_or_default();
                 node(reply, &host, port, own, metadata);
             }
         }
     }
 
-    /// The ids of redtail as a replica of each primary.
-    fn ids(&self) -> Vec<(String, String)> {
+    /// The ids of redtail as a replica of each primary; `None` for those that it does not follow.
+    fn ids(&self) -> Vec<Option<String>> {
         let primaries = self.primaries();
+        let follows = |primary: &ClusterNode| self.cluster.shards.wanted.shares(&primary.slots);
         let primaries = primaries.iter().enumerate();
         primaries
-            .map(|(index, primary)| (primary.id.clone(), self.id(index)))
+            .map(|(index, primary)| follows(primary).then(|| self.id(index)))
             .collect()
     }
 
     /// Source: redis 7.0 cluster.c, `clusterReplyShards`.
     fn shards(self) {
         let (host, port) = self.own_address();
-        let ids = self.ids();
         let primaries = self.primaries();
-        let reply = &mut *self.cx.reply;
+        let ids: Vec<Option<String>> = self.ids();
+        let Face { cx, cluster } = self;
+        let reply = &mut *cx.reply;
         reply.array(primaries.len());
-        for (primary, (_, own)) in primaries.iter().zip(&ids) {
+        for (primary, own) in primaries.iter().zip(&ids) {
             let ranges = primary.slots.ranges();
             reply.map(2);
             reply.bulk(b"slots");
@@ -237,16 +265,28 @@ impl<'m> Face<'_, '_, 'm> {
                 reply.integer((*range.end()).into());
             }
             reply.bulk(b"nodes");
-            reply.array(2);
-            let health = if primary.is_down { "fail" } else { "online" };
-            shard_node(
-                reply,
-                &primary.id,
-                (&primary.host, primary.port),
-                "master",
-                health,
-            );
-            shard_node(reply, own, (&host, port), "replica", "online");
+            let own = own.as_deref().zip(progress(cluster, primary));
+            reply.array(1 + usize::from(own.is_some()));
+            let there = ShardNode {
+                id: &primary.id,
+                host: &primary.host,
+                port: primary.port,
+                role: "master",
+                offset: primary.offset.unwrap_or(0),
+                health: if primary.is_down { "fail" } else { "online" },
+            };
+            there.write(reply);
+            if let Some((id, (offset, is_there))) = own {
+                let here = ShardNode {
+                    id,
+                    host: &host,
+                    port,
+                    role: "replica",
+                    offset,
+                    health: if is_there { "online" } else { "loading" },
+                };
+                here.write(reply);
+            }
         }
     }
 
@@ -274,7 +314,9 @@ impl<'m> Face<'_, '_, 'm> {
     fn lines(&self, wanted: impl Fn(&str) -> bool) -> Vec<String> {
         let (host, port) = self.own_address();
         let mut lines = Vec::new();
-        for (index, primary) in self.primaries().iter().enumerate() {
+        let ids = self.ids();
+        let is_first = |own: &String| ids.iter().flatten().next() == Some(own);
+        for (primary, own) in self.primaries().iter().zip(&ids) {
             let mut line = String::new();
             let flags = if primary.is_down {
                 "master,fail"
@@ -299,10 +341,14 @@ impl<'m> Face<'_, '_, 'm> {
             ranges(&mut line, &primary.slots);
             line.push('\n');
             lines.push(line);
-            let flags = if index == 0 { "myself,slave" } else { "slave" };
+            let Some(own) = own else { continue };
+            let flags = if is_first(own) {
+                "myself,slave"
+            } else {
+                "slave"
+            };
             lines.push(format!(
-                "{} {host}:{port}@{} {flags} {} 0 0 {} connected\n",
-                self.id(index),
+                "{own} {host}:{port}@{} {flags} {} 0 0 {} connected\n",
                 u32::from(port) + BUS,
                 primary.id,
                 primary.epoch,
@@ -334,18 +380,43 @@ fn node(reply: &mut Reply, host: &str, port: u16, id: &str, metadata: bool) {
     }
 }
 
-fn shard_node(reply: &mut Reply, id: &str, (host, port): (&str, u16), role: &str, health: &str) {
-    reply.map(7);
-    reply.bulk(b"id");
-    reply.bulk(id.as_bytes());
-    reply.bulk(b"port");
-    reply.integer(port.into());
-    for (name, text) in [("ip", host), ("endpoint", host), ("role", role)] {
-        reply.bulk(name.as_bytes());
-        reply.bulk(text.as_bytes());
+/// How far the shard of a primary has been applied, and whether there is data of it.
+fn progress(cluster: &InCluster<'_>, primary: &ClusterNode) -> Option<(u64, bool)> {
+    let mut parts = cluster.map.parts.iter().zip(&cluster.generations);
+    let (part, generation) = parts.find(|(part, _)| *part.primary == *primary.id)?;
+    let replication = (part.replication)();
+    Some((replication.applied_offset, generation.is_some()))
+}
+
+/// A node in CLUSTER SHARDS.
+struct ShardNode<'n> {
+    id: &'n str,
+    host: &'n str,
+    port: u16,
+    role: &'n str,
+    offset: u64,
+    health: &'n str,
+}
+
+impl ShardNode<'_> {
+    fn write(&self, reply: &mut Reply) {
+        reply.map(7);
+        reply.bulk(b"id");
+        reply.bulk(self.id.as_bytes());
+        reply.bulk(b"port");
+        reply.integer(self.port.into());
+        let texts = [
+            ("ip", self.host),
+            ("endpoint", self.host),
+            ("role", self.role),
+        ];
+        for (name, text) in texts {
+            reply.bulk(name.as_bytes());
+            reply.bulk(text.as_bytes());
+        }
+        reply.bulk(b"replication-offset");
+        reply.integer(i64::try_from(self.offset).unwrap_or(i64::MAX));
+        reply.bulk(b"health");
+        reply.bulk(self.health.as_bytes());
     }
-    reply.bulk(b"replication-offset");
-    reply.integer(0);
-    reply.bulk(b"health");
-    reply.bulk(health.as_bytes());
 }

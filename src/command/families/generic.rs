@@ -6,14 +6,10 @@ use super::{object, restore};
 use crate::command::rows::glob::Glob;
 use crate::command::rows::parse::{integer, moment_ms};
 use crate::command::rows::scan::{ScanOptions, scan_cursor};
-use crate::command::rows::{
-    Arity, Command, Error, Family, Flags, InCluster, Keys, Outcome, Scope, Touch,
-};
+use crate::command::rows::{Arity, Command, Error, Family, Flags, Keys, Outcome, Scope, Touch};
 use crate::feed::Class;
 use crate::resp::{Args, Reply};
-use crate::store::{
-    Attached, Cursor, Entry, Hold, Moving, Names, PART_CURSOR_BITS, Tx, Value, View, drop_aside,
-};
+use crate::store::{Attached, Cursor, Entry, Tx, Value, View, drop_aside};
 use crate::value::Object;
 
 /// More deleted keys than this are dropped on a thread of their own, so that the stream does not wait for it.
@@ -269,21 +265,29 @@ fn keys(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error>
 
 fn scan(view: &View<'_>, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
     let cursor = scan_cursor(args.at(1), reply.dialect())?;
-    scan_from(view, cursor, args, reply, |next| next)
+    let options = ScanOptions::parse(args, 2, reply.dialect())?;
+    scan_from(view, cursor, &options, reply, |_| true, scan_number);
+    Ok(())
 }
 
-/// Scans from `cursor` on. `shown` returns the number to reply with for the one with which the walk continues.
-fn scan_from(
+/// Writes a cursor as SCAN does.
+pub(super) fn scan_number(reply: &mut Reply, cursor: u64) {
+    reply.bulk(itoa::Buffer::new().format(cursor).as_bytes());
+}
+
+/// Scans the keys that are `within` from `cursor` on. `show` writes the cursor to go on with.
+pub(super) fn scan_from(
     view: &View<'_>,
     cursor: u64,
-    args: Args<'_>,
+    options: &ScanOptions<'_>,
     reply: &mut Reply,
-    shown: impl Fn(u64) -> u64,
-) -> Result<(), Error> {
-    let options = ScanOptions::parse(args, 2, reply.dialect())?;
+    within: impl Fn(&[u8]) -> bool,
+    show: impl FnOnce(&mut Reply, u64),
+) {
     let wanted = |entry: &Entry, key: &[u8]| {
         view.lists(entry)
             && options.pattern.matches(key)
+            && within(key)
             && options
                 .type_name
                 .is_none_or(|name| name.eq_ignore_ascii_case(type_name(entry.value()).as_bytes()))
@@ -301,135 +305,9 @@ fn scan_from(
     };
     reply.under(walk, |reply, (next, found)| {
         reply.array(2);
-        let next = shown(next.number());
-        reply.bulk(itoa::Buffer::new().format(next).as_bytes());
+        show(reply, next.number());
         reply.array(found);
     });
-    Ok(())
-}
-
-/// Counts and walks over all shards of a cluster.
-///
-/// A key that moves from one shard to another while they are looked at one after the other may be in neither at the time. So what was
-/// looked at counts only if no key has been moved: if all removals by then were deletions.
-pub(crate) struct Walk<'a> {
-    pub(crate) cluster: &'a InCluster<'a>,
-    /// The database's number.
-    pub(crate) db: usize,
-}
-
-/// A cursor's bits for the shard of the cluster.
-const PART_BITS: u32 = 7;
-
-/// How many states of the cluster's slots a cursor tells apart.
-const CHANGES: u64 = 7;
-
-impl Walk<'_> {
-    /// Looks at one shard.
-    fn survey<T>(
-        &self,
-        part: usize,
-        mut look: impl FnMut(&View<'_>) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let generation = self.cluster.generation(part).ok_or(Moving)?;
-        let named = |hold: &Hold<'_>| hold.read(Names::Existence, &mut look);
-        generation.spaces.survey(self.db, named)
-    }
-
-    /// Whether what was looked at counts.
-    fn prove(&self) -> Result<(), Error> {
-        let shards = self.cluster.shards;
-        let parts = self.cluster.map.parts.iter().zip(&self.cluster.generations);
-        for (part, generation) in parts {
-            let is_proven = |generation: &std::sync::Arc<_>| shards.await_proof(part, generation);
-            if !generation.as_ref().is_some_and(is_proven) {
-                return Err(Moving.into());
-            }
-        }
-        Ok(())
-    }
-
-    fn parts(&self) -> std::ops::Range<usize> {
-        0..self.cluster.map.parts.len()
-    }
-
-    pub(crate) fn dbsize(&self, reply: &mut Reply) -> Result<(), Error> {
-        let mut keys = 0;
-        for part in self.parts() {
-            keys += self.survey(part, |view| Ok(view.count_keys()))?;
-        }
-        self.prove()?;
-        reply.count(keys);
-        Ok(())
-    }
-
-    pub(crate) fn keys(&self, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
-        let pattern = Glob::new(args.at(1), reply.dialect());
-        let mut keys: Vec<Box<[u8]>> = Vec::new();
-        for part in self.parts() {
-            let generation = self.cluster.generation(part).ok_or(Moving)?;
-            let hold = generation.spaces.view_db(self.db);
-            hold.read(Names::Existence, |view| {
-                let matching = view.entries().map(Entry::key);
-                keys.extend(matching.filter(|key| pattern.matches(key)).map(Box::from));
-                Ok::<_, Error>(())
-            })?;
-        }
-        self.prove()?;
-        reply.array(keys.len());
-        keys.iter().for_each(|key| reply.bulk(key));
-        Ok(())
-    }
-
-    pub(crate) fn randomkey(&self, reply: &mut Reply) -> Result<(), Error> {
-        let mut counts = Vec::new();
-        for part in self.parts() {
-            counts.push(self.survey(part, |view| Ok(view.count_keys()))?);
-        }
-        let mut chosen = fastrand::usize(..counts.iter().sum::<usize>().max(1));
-        for (part, count) in counts.iter().enumerate() {
-            if chosen < *count {
-                let key = self.survey(part, |view| Ok(view.random_key()))?;
-                reply.bulk_or_null(key.as_deref());
-                return Ok(());
-            }
-            chosen -= count;
-        }
-        self.prove()?;
-        reply.bulk_or_null(None);
-        Ok(())
-    }
-
-    /// The cursor says, from the highest bits down: in which state of the slots the walk began, the shard, and the place there. If
-    /// slots have changed hands since, the walk begins again.
-    pub(crate) fn scan(&self, args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {
-        let given = scan_cursor(args.at(1), reply.dialect())?;
-        let now = self.cluster.shards.changes() % CHANGES + 1;
-        let is_of_now = given >> (PART_CURSOR_BITS + PART_BITS) == now;
-        let given = if is_of_now { given } else { 0 };
-        let part = given >> PART_CURSOR_BITS & ((1 << PART_BITS) - 1);
-        let last = self.parts().end as u64 - 1;
-        if last >> PART_BITS > 0 {
-            return Err(Error::Text(
-                "ERR redtail scans clusters of at most 128 shards",
-            ));
-        }
-        let shown = |part: u64, next: u64| {
-            now << (PART_CURSOR_BITS + PART_BITS) | part << PART_CURSOR_BITS | next
-        };
-        let within = given & ((1 << PART_CURSOR_BITS) - 1);
-        let at = usize::try_from(part.min(last)).unwrap_or(0);
-        let mark = reply.len();
-        self.survey(at, |view| {
-            reply.truncate(mark);
-            scan_from(view, within, args, reply, |next| match next {
-                0 if part >= last => 0,
-                0 => shown(part + 1, 0),
-                next => shown(part, next),
-            })
-        })?;
-        self.prove()
-    }
 }
 
 fn randomkey(view: &View<'_>, _args: Args<'_>, reply: &mut Reply) -> Result<(), Error> {

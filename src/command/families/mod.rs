@@ -31,4 +31,5 @@ pub(crate) mod stream;
 pub(crate) mod string;
 mod tracking;
 pub(crate) mod vector;
+pub(crate) mod walk;
 pub(crate) mod zset;

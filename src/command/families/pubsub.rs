@@ -2,7 +2,7 @@
 //!
 //! A subscriber gets what the primary publishes, in order with the data: a client that got a message reads all
 //! writes before it.
-//! What a client publishes here stays here, as on a read-only replica.
+//! What a client publishes here stays here, as on a read-only replica. In a cluster, `rows::bus` says where messages come from.
 //!
 //! Source: redis 6.0, 7.0 and 8.0 pubsub.c, and the replies of five servers.
 
@@ -11,9 +11,12 @@ use std::sync::Arc;
 use crate::command::rows::error::OUT_OF_MEMORY;
 use crate::command::rows::pubsub::{Kind, Message, Name, Subscriptions};
 use crate::command::rows::{
-    ALWAYS, Arity, Command, Error, Family, Flags, Keys, Replies, SessionCx, SessionFn, help,
+    ALWAYS, Arity, CROSS_SLOT, Command, Error, Face, Family, Flags, InCluster, Keys, Replies,
+    SessionCx, SessionFn, help,
 };
 use crate::resp::{Args, Reply};
+use crate::slots::cluster_slot;
+use crate::store::Moving;
 
 const HELP: Flags = Flags::LOADING.and(Flags::STALE);
 const MESSAGES: Flags = HELP.and(Flags::PUBSUB);
@@ -22,6 +25,11 @@ const SUBSCRIBES: Flags = ALWAYS.and(Flags::PUBSUB);
 const OWN_LIMITS: &str = "What waits for a subscriber and many subscriptions count towards `--clients-memory`; if there is no room, \
      the command answers OOM.";
 const LOCAL: &str = "Reaches the clients of this redtail only, as on a read-only replica; it is not sent to the primary.";
+
+/// A server of a cluster would send the message to all others.
+const NOT_PUBLISHED: Error = Error::Text(
+    "ERR redtail publishes nothing in a cluster that it follows; publish at one of its servers",
+);
 
 /// This file's rows.
 pub(crate) const FAMILY: Family = Family {
@@ -138,7 +146,25 @@ fn confirm(reply: &mut Reply, word: &[u8], name: Option<&[u8]>, count: usize) {
     reply.count(count);
 }
 
+/// In a cluster, makes sure that the messages come.
+fn hear(cluster: &InCluster<'_>, kind: Kind, names: Args<'_>) -> Result<(), Error> {
+    if kind == Kind::Shard && cluster.shards.face == Face::Cluster {
+        let mut slots = names.iter().map(cluster_slot);
+        let first = slots.next();
+        if slots.any(|slot| Some(slot) != first) {
+            return Err(CROSS_SLOT);
+        }
+    }
+    match cluster.shards.bus.ask(kind, names.iter()) {
+        true => Ok(()),
+        false => Err(Moving.into()),
+    }
+}
+
 fn subscribe(cx: &mut SessionCx<'_>, args: Args<'_>, kind: Kind) -> Result<(), Error> {
+    if let Some(cluster) = cx.cluster {
+        hear(cluster, kind, args.from(1))?;
+    }
     let inbox = cx.inbox();
     let pubsub = Arc::clone(cx.host.pubsub());
     let new = || Box::new(Subscriptions::new(pubsub, inbox));
@@ -205,6 +231,12 @@ fn unsubscribe(cx: &mut SessionCx<'_>, args: Args<'_>, kind: Kind) -> Result<(),
 }
 
 fn publish(cx: &mut SessionCx<'_>, args: Args<'_>, sharded: bool) -> Result<(), Error> {
+    if let Some(cluster) = cx.cluster {
+        return Err(match cluster.shards.face {
+            Face::Cluster if sharded => cluster.map.moved(cluster_slot(args.at(1))),
+            _ => NOT_PUBLISHED,
+        });
+    }
     let message = Message {
         channel: args.at(1),
         payload: args.at(2),

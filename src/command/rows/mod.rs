@@ -4,6 +4,7 @@
 
 pub mod acl;
 mod asked;
+pub mod bus;
 mod calls;
 pub mod client;
 pub(crate) mod command;
@@ -56,7 +57,7 @@ pub use session::{
     Blocked, HeldBack, Host, KeptState, LastFault, Loading, Replication, Replies, Session,
     SessionCx, Statistics, SyncNames, Synced, SyncsOf, Tally, nothing_served,
 };
-pub(crate) use shards::SHARD_PATIENCE;
+pub(crate) use shards::{CROSS_SLOT, SHARD_PATIENCE};
 pub use shards::{ClusterNode, Face, Importing, InCluster, Part, ShardMap, Shards};
 pub(crate) use wait::Limits;
 pub use wait::{Awaited, Entries, Wait, vain_wait};

@@ -38,7 +38,7 @@ impl Kind {
         }
     }
 
-    const fn of_mut<T>(self, [channel, pattern, shard]: &mut [T; 3]) -> &mut T {
+    pub(crate) const fn of_mut<T>(self, [channel, pattern, shard]: &mut [T; 3]) -> &mut T {
         match self {
             Self::Channel => channel,
             Self::Pattern => pattern,
@@ -128,6 +128,17 @@ impl Subscribers {
         if let Ok(place) = self.0.binary_search_by_key(&id, |(id, _)| *id) {
             self.0.remove(place);
         }
+    }
+
+    /// Disconnects them. Returns their number.
+    fn disconnect(&self) -> usize {
+        let mut count = 0;
+        for (_, inbox) in &self.0 {
+            let close = &inbox.client().close;
+            count += usize::from(!close.is_cancelled());
+            close.cancel();
+        }
+        count
     }
 
     /// Puts a message into all inboxes. Returns their number.
@@ -256,6 +267,15 @@ impl Tables {
         match is_shard {
             true => &self.shards,
             false => &self.channels,
+        }
+    }
+
+    /// Those who have subscribed to `name`.
+    fn of(&self, kind: Kind, name: &[u8]) -> Option<&Subscribers> {
+        match kind {
+            Kind::Channel => self.channels.get(name),
+            Kind::Shard => self.shards.get(name),
+            Kind::Pattern => self.patterns.by_start.get(Patterns::start(name))?.get(name),
         }
     }
 
@@ -404,18 +424,46 @@ impl Pubsub {
         received
     }
 
+    /// Delivers a message to those who have subscribed to `name` alone.
+    pub fn deliver_for(
+        &self,
+        kind: Kind,
+        name: &[u8],
+        message: Message<'_>,
+        woken: &mut Woken,
+    ) -> usize {
+        let Message {
+            channel, payload, ..
+        } = message;
+        let tables = self.tables();
+        let subscribers = tables.of(kind, name);
+        let push = match kind {
+            Kind::Channel => Push::of(&[b"message", channel, payload]),
+            Kind::Pattern => Push::of(&[b"pmessage", name, channel, payload]),
+            Kind::Shard => Push::of(&[b"smessage", channel, payload]),
+        };
+        subscribers.map_or(0, |subscribers| subscribers.put(&push, woken))
+    }
+
+    /// Whether anybody has subscribed to `name`.
+    #[must_use]
+    pub fn has(&self, kind: Kind, name: &[u8]) -> bool {
+        self.tables().of(kind, name).is_some()
+    }
+
+    /// Disconnects those who have subscribed to `name`. Returns their number.
+    pub fn disconnect(&self, kind: Kind, name: &[u8]) -> usize {
+        let tables = self.tables();
+        let found = tables.of(kind, name).into_iter();
+        found.map(Subscribers::disconnect).sum()
+    }
+
     /// Disconnects all subscribers. Returns their number.
     pub fn disconnect_all(&self) -> usize {
         let tables = self.tables();
         let named = tables.channels.values().chain(tables.shards.values());
         let patterns = tables.patterns.by_start.values().flat_map(Map::values);
-        let mut count = 0;
-        for (_, inbox) in named.chain(patterns).flat_map(|subscribers| &subscribers.0) {
-            let close = &inbox.client().close;
-            count += usize::from(!close.is_cancelled());
-            close.cancel();
-        }
-        count
+        named.chain(patterns).map(Subscribers::disconnect).sum()
     }
 }
 

@@ -5,6 +5,7 @@ use super::glob::Glob;
 use super::parse::integer;
 use crate::dialect::Dialect;
 use crate::resp::{Args, parse_integer};
+use crate::slots::CLUSTER_SLOTS;
 
 /// The options of SCAN and its variants.
 pub(crate) struct ScanOptions<'a> {
@@ -18,6 +19,8 @@ pub(crate) struct ScanOptions<'a> {
     pub(crate) no_scores: bool,
     /// HSCAN's NOVALUES.
     pub(crate) no_values: bool,
+    /// CLUSTERSCAN's SLOT.
+    pub(crate) slot: Option<u16>,
 }
 
 impl<'a> ScanOptions<'a> {
@@ -32,8 +35,10 @@ impl<'a> ScanOptions<'a> {
             type_name: None,
             no_values: false,
             no_scores: false,
+            slot: None,
         };
-        let is_scan = args.is(0, "scan");
+        let is_of_cluster = args.is(0, "clusterscan");
+        let is_scan = args.is(0, "scan") || is_of_cluster;
         let mut index = first;
         while index < args.len() {
             let value = args.get(index + 1);
@@ -47,6 +52,9 @@ impl<'a> ScanOptions<'a> {
             } else if args.is(index, "type") && is_scan && value.is_some() {
                 options.type_name = value;
                 check_type_name(args.at(index + 1), dialect)?;
+            } else if let (true, true, Some(slot)) = (is_of_cluster, args.is(index, "slot"), value)
+            {
+                options.slot = Some(slot_number(slot)?);
             } else if args.is(index, "noscores") && dialect.has_zscan_noscores() {
                 if !args.is(0, "zscan") {
                     return Err(Error::Text("ERR NOSCORES option can only be used in ZSCAN"));
@@ -63,6 +71,13 @@ impl<'a> ScanOptions<'a> {
         }
         Ok(options)
     }
+}
+
+/// Source: the replies of valkey 9.1.
+fn slot_number(text: &[u8]) -> Result<u16, Error> {
+    let slot = parse_integer(text).and_then(|slot| u16::try_from(slot).ok());
+    slot.filter(|slot| *slot < CLUSTER_SLOTS)
+        .ok_or(Error::Text("ERR Invalid or out of range slot"))
 }
 
 /// Reads a cursor argument: a text that C's `strtoul` consumes completely. Source: redis 7.0 and 8.0 db.c,

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
+use super::bus::Bus;
+use super::error::Error;
 use super::session::Replication;
 use crate::history::Lookout;
 use crate::slots::{CLUSTER_SLOTS, ClusterSlots};
@@ -30,6 +32,10 @@ pub enum Face {
     Cluster,
 }
 
+/// The error of a cluster's servers to keys of several slots.
+pub(crate) const CROSS_SLOT: Error =
+    Error::Text("CROSSSLOT Keys in request don't hash to the same slot");
+
 /// How long a request waits until it is known which shard has its key.
 pub(crate) const SHARD_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -47,6 +53,8 @@ pub struct Shards {
     changes: AtomicU64,
     lookout: Lookout,
     asked_for: Notify,
+    /// The cluster's messages.
+    pub bus: Bus,
 }
 
 /// The shards at one moment.
@@ -122,6 +130,8 @@ pub struct ClusterNode {
     pub is_down: bool,
     /// Its configuration epoch.
     pub epoch: u64,
+    /// The replication offset that it named last; `None` if it has not answered.
+    pub offset: Option<u64>,
     /// The slots that it has.
     pub slots: ClusterSlots,
 }
@@ -170,6 +180,14 @@ impl ShardMap {
         self.owners.iter().filter(|owner| **owner != NOBODY).count()
     }
 
+    /// What a client is told that wants something of `slot` at another server: who has it.
+    pub(crate) fn moved(&self, slot: u16) -> Error {
+        match self.primary_of(slot) {
+            Some(node) => Error::Owned(format!("MOVED {slot} {}:{}", node.host, node.port)),
+            None => Error::Text("CLUSTERDOWN Hash slot not served"),
+        }
+    }
+
     /// The primary that has `slot` in the cluster itself.
     #[must_use]
     pub fn primary_of(&self, slot: u16) -> Option<&ClusterNode> {
@@ -189,6 +207,7 @@ impl Shards {
             changes: AtomicU64::new(0),
             lookout: Lookout::default(),
             asked_for: Notify::new(),
+            bus: Bus::default(),
         }
     }
 

@@ -15,7 +15,9 @@
 //! 3. All this needs a writer that notes touches. It begins to do so between two of its turns. A key that is read earlier is
 //!    followed by an invalidation at once (`dispatch::tracked`). So is a key of a generation that is not served any more,
 //!    because its replacement may have been shown already.
-//! 4. Whatever the courier cannot tell key by key, it tells as "forget everything": the end of a database, two that change
+//! 4. When slots of a cluster have changed hands, everything is to be forgotten: a key may have changed in its new shard before a client
+//!    read it in the old one.
+//! 5. Whatever the courier cannot tell key by key, it tells as "forget everything": the end of a database, two that change
 //!    places, a snapshot in place of the data, and a lost place in the feed.
 //!
 //! With REDIRECT, invalidations take another connection, and may overtake the reply, as on any server. Clients must note what
@@ -37,7 +39,7 @@ use super::session::Host;
 use super::tunables::Tunables;
 use crate::feed::Interest;
 use crate::limits::TRACKED_BYTES_MAX;
-use crate::store::Generation;
+use crate::store::{Generation, Served};
 
 /// The channel on which a RESP2 client gets the invalidations of another.
 const CHANNEL: &[u8] = b"__redis__:invalidate";
@@ -576,13 +578,18 @@ impl Tracked {
 
 /// Whether every change of what is read in `generation` will be shown from now on.
 fn is_watched(host: &dyn Host, generation: Option<&Generation>) -> bool {
-    let served = host.served();
-    let current = served.peek();
-    let is_current = match (current.as_deref(), generation) {
-        (Some(current), Some(generation)) => std::ptr::eq(current, generation),
-        _ => false,
+    let is_shown = |served: &Served| {
+        let current = served.peek();
+        let is_current = match (current.as_deref(), generation) {
+            (Some(current), Some(generation)) => std::ptr::eq(current, generation),
+            _ => false,
+        };
+        is_current && served.feed().interest().has(Interest::TOUCHES)
     };
-    is_current && served.feed().interest().has(Interest::TOUCHES)
+    match host.shards() {
+        None => is_shown(host.served()),
+        Some(shards) => shards.map().parts.iter().any(|part| is_shown(&part.served)),
+    }
 }
 
 impl Drop for Tracked {

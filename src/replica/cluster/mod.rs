@@ -15,6 +15,7 @@
 
 mod followed;
 mod prover;
+mod relay;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::followed::Followed;
 use self::prover::Statement;
+use self::relay::Relay;
 use super::Config;
 use crate::command::{ClusterNode, Face, Importing, Replication, ShardMap, Shards};
 use crate::history::Point;
@@ -73,6 +75,12 @@ impl ClusterReplica {
         let shards = Arc::new(Shards::new(face, wanted.clone()));
         let stop = CancellationToken::new();
         let fault = Arc::<std::sync::Mutex<Option<String>>>::default();
+        let relay = Relay {
+            shards: Arc::clone(&shards),
+            cluster: cluster.clone(),
+            config: config.upstream.clone(),
+        };
+        tokio::spawn(relay.run(stop.child_token()));
         let supervisor = Supervisor {
             config,
             cluster,
@@ -575,6 +583,7 @@ impl Supervisor {
                 primary: seen.primary.clone(),
                 is_down: seen.is_down,
                 epoch: seen.epoch,
+                offset: self.accounts.get(&seen.id).map(|account| account.offset),
                 slots: seen.slots.clone(),
             })
         });

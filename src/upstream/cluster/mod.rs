@@ -5,12 +5,13 @@
 //! CLUSTER NODES has the configuration epochs, which decide between two servers that claim the same slot, and the marks of slots that
 //! are being moved. The order of the questions matters: what a node says of its slots is younger than the offset that it named before.
 //!
-//! `nodes` reads what one node says, `ask` asks it, `topology` makes one picture of what all say, and `replica::cluster` decides what
+//! `nodes` reads what one node says, `ask` asks it, `subscriber` listens to its messages, `topology` makes one picture of what all say, and `replica::cluster` decides what
 //! follows from it. A node that sees no working cluster (`cluster_state:fail`) has no say about slots: it may be on the wrong side of a
 //! partition.
 
 mod ask;
 mod nodes;
+mod subscriber;
 mod topology;
 mod turns;
 
@@ -25,6 +26,7 @@ use super::secret::Login;
 
 pub use ask::{Asked, ask_again};
 pub use nodes::{Account, Member, Move};
+pub use subscriber::{Heard, Names, subscribe};
 pub use topology::{Picture, Seen, picture};
 pub(super) use turns::Turn;
 pub use turns::Turns;

@@ -220,7 +220,9 @@ const CLUSTER_ROWS: &[Command] = &joined::<28, 7, 35>(
 /// The CLUSTER container and CLUSTERSCAN.
 const OTHERS: [Command; 2] = [
     Command::container("cluster", CLUSTER_ROWS).about("3.0.0", "Refused: this is not a cluster."),
-    refused(("clusterscan", -2, "9.1.0")).valkey_only(),
+    refused(("clusterscan", -2, "9.1.0"))
+        .valkey_only()
+        .difference("Answered where redtail follows a cluster, whichever face it shows; a cursor of a server of the cluster is good here, too."),
 ];
 
 /// This file's rows.
@@ -239,6 +241,9 @@ pub(crate) fn refuse(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error
             true => Ok(()),
             false => Err(Error::Text(CLUSTER_FIXED)),
         };
+    }
+    if let Some(cluster) = cx.cluster.filter(|_| args.is(0, "clusterscan")) {
+        return cluster_face::scan(cx, cluster, args);
     }
     let dialect = cx.reply.dialect();
     if args.is(0, "readonly") && dialect.accepts_readonly()
