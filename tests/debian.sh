@@ -14,11 +14,16 @@ archives() {
     } | sed 's|/*$||' | awk '!seen[$0]++'
 }
 
+# Prints the suites from which packages of suite $1 come: what experimental lacks comes from sid.
+suites() {
+    case $1 in experimental) echo experimental sid ;; *) echo "$1" ;; esac
+}
+
 # Prints the sources for suite $1 in the archive at $2, and for the security updates in the archive at $3 if it is given.
 sources() {
     stanza='Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n\n'
     # shellcheck disable=SC2059 # the format is the line above
-    printf "$stanza" "$2" "$1" "$work/keys.gpg"
+    printf "$stanza" "$2" "$(suites "$1")" "$work/keys.gpg"
     # shellcheck disable=SC2059
     [ -z "${3:-}" ] || printf "$stanza" "$3" "$1-security" "$work/keys.gpg"
 }
@@ -32,14 +37,17 @@ keyring() {
 apt() {
     root=$work/$1
     tool=apt-$2
+    release=$1
     shift 2
+    # Without its name, apt prefers any other suite to experimental.
+    [ "$release" = experimental ] || release=
     # Accepts a frozen mirror (Check-Valid-Until); signatures are still checked.
     "$tool" -o Dir::Etc::sourcelist="$root/suite.sources" -o Dir::Etc::sourceparts="$root/none" \
         -o Dir::Etc::preferences="$root/none" -o Dir::Etc::preferencesparts="$root/none" \
         -o Dir::State="$root" -o Dir::State::lists="$root/lists" -o Dir::State::status="$root/status" \
         -o Dir::Cache="$root/cache" -o Acquire::Check-Valid-Until=false -o Acquire::Retries=3 \
         -o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false \
-        -o APT::Sandbox::User="$(id -un)" "$@"
+        -o APT::Default-Release="$release" -o APT::Sandbox::User="$(id -un)" "$@"
 }
 
 # Fetches a suite's package lists from the first archive that has them, and its security updates if it has any. Keeps lists
@@ -53,7 +61,7 @@ update() {
     keyring >"$work/keys.gpg"
     : >"$root/log"
     security=$(archives | grep '/debian-security$' | head -n 1)
-    [ "${REDTAIL_SERVERS_UPDATES:-yes}" = yes ] && [ "$1" != sid ] || security=
+    [ "${REDTAIL_SERVERS_UPDATES:-yes}" = yes ] && case $1 in sid | experimental) false ;; esac || security=
     for updates in ${security:+"$security"} ""; do
         for mirror in $(archives | grep '/debian$'); do
             sources "$1" "$mirror" "$updates" >"$root/suite.sources"

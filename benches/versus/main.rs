@@ -17,6 +17,7 @@
 #[allow(unreachable_pub, reason = "another crate needs it to be public")]
 mod big_dumps;
 mod chart;
+mod clusters;
 mod control;
 mod disturbed;
 mod dumps;
@@ -98,6 +99,8 @@ enum Part {
     Tools,
     /// Messages to 10,000 subscribers, of redtail and one rival
     Messages,
+    /// Clusters of 1, 4 and 16 shards, beside a single server with the same keys
+    Clusters,
     /// What more cores gain, and what one client's long commands cost the others
     Threads,
     #[value(hide = true)]
@@ -125,6 +128,7 @@ fn main() {
     match options.part {
         Part::Growth => growth(&options, &systems),
         Part::Threads => threads(&options, &systems),
+        Part::Clusters => clusters(&options, &systems),
         Part::Messages => {
             let time = Duration::from_secs_f64(options.seconds);
             let table = messages::measure(&options.primary, &systems, time);
@@ -138,7 +142,7 @@ impl Options {
     /// The systems to measure. Unless systems are named, the parts `growth` and `messages` measure only redtail and one rival.
     fn chosen(&self) -> Vec<System> {
         let mut named = self.systems.clone();
-        if named.is_empty() && matches!(self.part, Part::Growth | Part::Messages) {
+        if named.is_empty() && matches!(self.part, Part::Growth | Part::Messages | Part::Clusters) {
             named = vec![systems::REDTAIL.to_owned(), "valkey-9.1".to_owned()];
         }
         let mut systems = System::choose(&named, &self.builds);
@@ -241,6 +245,17 @@ fn growth(options: &Options, systems: &[System]) {
         &report::table(rows::EXTREMES, systems, &results),
         1,
     );
+}
+
+fn clusters(options: &Options, systems: &[System]) {
+    let plan = options.plan(&[rows::CLUSTERS]);
+    let mut results = Results::default();
+    for _ in 0..options.rounds {
+        clusters::measure(&plan, &options.primary, systems, &mut results);
+    }
+    let columns = clusters::columns(systems);
+    let table = report::table(rows::CLUSTERS, &columns, &results);
+    options.show("clusters", &table, options.rounds);
 }
 
 fn threads(options: &Options, systems: &[System]) {

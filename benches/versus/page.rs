@@ -8,7 +8,13 @@ use std::path::{Path, PathBuf};
 /// # Panics
 /// If the page does not have these marks.
 pub(crate) fn replace(name: &str, text: &str) {
-    let path = docs().join("performance.md");
+    // A cluster has a page of its own.
+    let page = if name == "clusters" {
+        "cluster.md"
+    } else {
+        "performance.md"
+    };
+    let path = docs().join(page);
     let page = fs::read_to_string(&path).expect("the page exists");
     let (begin, end) = (
         format!("<!-- versus {name} -->\n"),

@@ -89,6 +89,12 @@ impl Process {
             * 1024
     }
 
+    /// The number of its threads.
+    pub(crate) fn threads(&self) -> usize {
+        let path = format!("/proc/{}/task", self.child.id());
+        std::fs::read_dir(path).expect("the child runs").count()
+    }
+
     /// Its output so far.
     pub(crate) fn log(&self) -> String {
         let bytes = std::fs::read(self.directory.path().join("log")).unwrap_or_default();

@@ -461,3 +461,90 @@ pub(crate) const LONG: &[Row] = &[
     .aims(AtMost(10.0)),
     row("long-hash-longest", "long", "the same, longest", "ms").aims(AtMost(50.0)),
 ];
+
+/// Rows for clusters.
+pub(crate) const CLUSTERS: &[Row] = &[
+    row(
+        "cluster-wall",
+        "clusters",
+        "start to all of 1,000,000 keys",
+        "s",
+    ),
+    row("cluster-cpu", "clusters", "CPU until then", "s"),
+    row("cluster-memory", "clusters", "resident memory", "MB"),
+    row("cluster-threads", "clusters", "threads", "threads"),
+    row(
+        "cluster-idle-cpu",
+        "clusters",
+        "CPU while nothing happens",
+        "% of a core",
+    ),
+    row(
+        "cluster-idle-bytes",
+        "clusters",
+        "sent by a primary while nothing happens",
+        "kB/s",
+    ),
+    row("cluster-get-1", "clusters", "GET, pipeline 1, CPU", "µs/op"),
+    row(
+        "cluster-get-16",
+        "clusters",
+        "GET, pipeline 16, CPU",
+        "µs/op",
+    ),
+    row("cluster-mget", "clusters", "MGET of 100 keys, CPU", "µs/op"),
+    row(
+        "cluster-scan",
+        "clusters",
+        "SCAN of all keys, CPU",
+        "ns/key",
+    ),
+    row(
+        "cluster-none-p99",
+        "clusters",
+        "GET of 10 clients, p99",
+        "ms",
+    ),
+    row(
+        "cluster-none-longest",
+        "clusters",
+        "the same, longest",
+        "ms",
+    ),
+    row(
+        "cluster-keys-p99",
+        "clusters",
+        "during KEYS of 1,000,000 keys, p99",
+        "ms",
+    ),
+    row(
+        "cluster-keys-longest",
+        "clusters",
+        "the same, longest",
+        "ms",
+    ),
+    row(
+        "cluster-many-p99",
+        "clusters",
+        "during MGET of 10,000 keys, p99",
+        "ms",
+    ),
+    row(
+        "cluster-many-longest",
+        "clusters",
+        "the same, longest",
+        "ms",
+    ),
+    row(
+        "cluster-walk-p99",
+        "clusters",
+        "during SCAN while keys come and go, p99",
+        "ms",
+    ),
+    row(
+        "cluster-walk-longest",
+        "clusters",
+        "the same, longest",
+        "ms",
+    ),
+];

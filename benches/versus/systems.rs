@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use crate::clusters::bus;
 use crate::process::Process;
 
 /// The rivals that are measured unless systems are named.
@@ -112,6 +113,22 @@ impl System {
         self.spawn(primary, |_| ())
     }
 
+    /// Starts a build of redtail as a follower of another address than a single server's.
+    ///
+    /// # Panics
+    /// If it is not a build of redtail.
+    pub(crate) fn follower(&self, address: &str) -> Process {
+        let Kind::Redtail(program) = &self.kind else {
+            panic!("{} does not follow {address}", self.name);
+        };
+        Process::start(|port, _| {
+            let mut command = Command::new(program);
+            command.args(["serve", "--primary", address]);
+            command.args(["--listen", &format!("127.0.0.1:{port}")]);
+            command
+        })
+    }
+
     /// The same, with a variable in its environment.
     pub(crate) fn replica_in(&self, (name, value): (&str, &str), primary: &Process) -> Process {
         self.spawn(primary, |command| _ = command.env(name, value))
@@ -146,6 +163,27 @@ pub(crate) fn primary(name: &str) -> Process {
         let mut command = server_command(&program, port, directory);
         command.args(["--repl-diskless-sync-delay", "0"]);
         command.args(["--enable-debug-command", "yes"]);
+        command
+    });
+    process.listening()
+}
+
+/// Starts the server `name` as a node of a cluster that it is not part of yet.
+///
+/// # Panics
+/// If the server is not installed.
+pub(crate) fn node(name: &str) -> Process {
+    let program =
+        server(name).unwrap_or_else(|| panic!("{name} is not installed: run tests/servers"));
+    let process = Process::start(|port, directory| {
+        let mut command = server_command(&program, port, directory);
+        command.args([
+            "--repl-diskless-sync-delay",
+            "0",
+            "--cluster-enabled",
+            "yes",
+        ]);
+        command.args(["--cluster-port", &bus(port).to_string()]);
         command
     });
     process.listening()

@@ -73,8 +73,8 @@ pub fn serve(args: Serve, matches: &clap::ArgMatches) -> Result<(), Failure> {
     {
         tracing::warn!("{warning}");
     }
-    if let Some((face, slots)) = settings.cluster()? {
-        let cluster = move || ClusterReplica::start(replica, face, slots);
+    if let Some((face, part)) = settings.cluster()? {
+        let cluster = move || ClusterReplica::start(replica, face, part);
         return runtime()?.block_on(serve_cluster(cluster, server));
     }
     runtime()?.block_on(follow_and_serve(replica, server, http, |replica, stop| {
@@ -158,7 +158,8 @@ async fn serve_cluster(
         Failure::Runtime(format!("cannot follow the cluster: {}", Plain(&error)))
     })?;
     let shards = Arc::clone(cluster.shards());
-    let server = Server::of_cluster(server, Arc::default(), shards, cluster.replication());
+    let settings = Arc::clone(cluster.settings());
+    let server = Server::of_cluster(server, settings, shards, cluster.replication());
     // Each shard's writer is watched by its own replica; what is left to watch is this runtime.
     let pulse = Pulse::steady();
     let manager = tokio::spawn(notify::report(

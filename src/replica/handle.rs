@@ -27,7 +27,7 @@ use crate::command;
 use crate::feed::{Feed, Interest, Lost};
 use crate::history::Point;
 use crate::state::{self, Keeper};
-use crate::store::{Inflow, Ownership, Served, Tuning, WriteToken};
+use crate::store::{Inflow, Served, Tuning, WriteToken};
 use crate::upstream::{
     self, Arrivals, Begin, Brought, Link, Progress, ProgressWriter, SyncCause, Upstream,
 };
@@ -53,7 +53,7 @@ pub struct Prepared {
     keeper: Option<Keeper>,
     state: Option<Arc<state::Figures>>,
     feed: Arc<Feed>,
-    ownership: Option<Arc<Ownership>>,
+    tuning: Tuning,
 }
 
 impl Prepared {
@@ -162,14 +162,12 @@ impl Replica {
     /// If another process holds the state directory, or the setting must not name it.
     #[doc(hidden)]
     pub fn prepare(config: Config) -> std::io::Result<Prepared> {
-        Self::prepare_owned(config, None)
+        let tuning = config.tuning();
+        Self::prepare_tuned(config, tuning)
     }
 
-    /// Like [`prepare`](Self::prepare), for a replica of one shard of a cluster.
-    pub(super) fn prepare_owned(
-        config: Config,
-        ownership: Option<Arc<Ownership>>,
-    ) -> std::io::Result<Prepared> {
+    /// Like [`prepare`](Self::prepare), with these settings of the store.
+    pub(super) fn prepare_tuned(config: Config, tuning: Tuning) -> std::io::Result<Prepared> {
         if let Upstream::Cluster(_) = config.upstream.upstream {
             return Err(std::io::Error::other(
                 "a replica in a program follows one server; redtail serve follows a whole cluster",
@@ -184,7 +182,7 @@ impl Replica {
             feed: Arc::new(Feed::keeping(config.changes_window)),
             config,
             keeper,
-            ownership,
+            tuning,
         })
     }
 
@@ -194,13 +192,9 @@ impl Replica {
             keeper,
             state,
             feed,
-            ownership,
+            tuning,
         } = prepared;
         let runtime = Handle::try_current().map_err(std::io::Error::other)?;
-        let tuning = Tuning::new(config.encodings)
-            .tracking_access(config.track_access)
-            .ignoring(&config.stream_ignore)
-            .owning(ownership);
         let link = Arc::<upstream::Status>::default();
         let inflow = Arc::clone(&link.arrivals);
         let (served, token) = Served::new(Arc::new(tuning));

@@ -50,7 +50,7 @@ pub use crate::feed::Lost;
 pub use changes::{Change, Changes, What};
 #[cfg(feature = "cli")]
 pub(crate) use changes::{REMARKS, UNKNOWN as TYPES_UNKNOWN};
-pub use cluster::ClusterReplica;
+pub use cluster::{ClusterPart, ClusterReplica};
 pub use config::{Builder, Config, EXPIRED_GRACE, StartError};
 pub use database::{Database, Expiry, Pair, Place, StreamEntry};
 pub use error::Error;

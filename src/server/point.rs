@@ -33,7 +33,18 @@ impl Connection<'_> {
             }
         };
         tokio::pin!(time_is_up);
-        let Some(course) = server.served().course() else {
+        let part = server
+            .shards()
+            .map(|shards| shards.map().part_of(point).cloned());
+        let served = match part {
+            Some(Some(part)) => part.served,
+            Some(None) => {
+                let unknown = vain_wait(Reach::Unknown, point);
+                return Ok(unknown.map_or(End::TimedOut, End::Failed));
+            }
+            None => Arc::clone(server.whole()),
+        };
+        let Some(course) = served.course() else {
             return Ok(End::TimedOut);
         };
         let lookout = course.lookout().watch();
@@ -48,10 +59,10 @@ impl Connection<'_> {
                 return Ok(End::Failed(UNBLOCKED));
             }
             is_late |= unblock == Some(Unblock::TimedOut);
-            let Some(generation) = server.served().current() else {
-                return Ok(End::Failed(nothing_served(server.served())));
+            let Some(generation) = served.current() else {
+                return Ok(End::Failed(nothing_served(&served)));
             };
-            let reach = server.served().reach(&generation, point);
+            let reach = served.reach(&generation, point);
             match reach {
                 Reach::Reached(applied) => {
                     if replies {

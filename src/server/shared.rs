@@ -101,6 +101,7 @@ impl Server {
             tainted_keys: taints.map_or(Some(0), |taints| {
                 (!taints.everything()).then(|| taints.count())
             }),
+            differing_functions: Vec::new(),
         };
         self.health.see(replication.health(data))
     }
@@ -301,11 +302,11 @@ fn data_of(shards: &Shards) -> Data {
     let cluster = InCluster::new(shards);
     let taints = || cluster.all().map(|held| held.spaces.taints());
     Data {
-        is_there: !cluster.generations.is_empty()
-            && cluster.generations.iter().all(Option::is_some),
+        is_there: !cluster.map.parts.is_empty() && cluster.generations().all(|held| held.is_some()),
         tainted_keys: taints()
             .all(|taints| !taints.everything())
             .then(|| taints().map(Taints::count).sum()),
+        differing_functions: cluster.differing_functions(),
     }
 }
 

@@ -28,6 +28,16 @@ pub enum Names<'n> {
 /// Held shards, to be [read](Self::read).
 pub struct Hold<'a>(pub(super) View<'a>);
 
+/// What a read of several shards of a cluster has of one of them.
+pub struct Share<'a, 'k> {
+    /// Holds all these keys.
+    pub hold: Hold<'a>,
+    /// The keys that the shard is to have.
+    pub keys: Vec<&'k [u8]>,
+    /// Keys that are on their way to this shard: they are here if they are not in the share with that index, which holds them, too.
+    pub moving: Vec<(usize, &'k [u8])>,
+}
+
 impl<'a> Hold<'a> {
     /// Reads what is held. What `read` returns counts only if everything that it names is known, and everything that it
     /// asked for was held.
@@ -92,16 +102,29 @@ impl<'a> Hold<'a> {
         }
     }
 
-    /// A hold on copies of the values of all these keys, each held by the hold beside it: for reads of several shards of a cluster. It
-    /// holds no lock; no other key may be read. All compare expiries with `now_ms`. Returns `None` if there is no hold.
+    /// A hold on copies of the values of the keys of all shares: for reads of several shards of a cluster. It holds no lock; no other
+    /// key may be read. All compare expiries with `now_ms`. Returns `None` if there is no share.
     ///
     /// # Errors
     /// [`Refusal`] if one of the values is not known, is hidden, or may be in another shard.
-    pub fn merged(held: Vec<(Self, &[&[u8]])>, now_ms: i64) -> Result<Option<Self>, Refusal> {
+    pub fn merged(mut shares: Vec<Share<'a, '_>>, now_ms: i64) -> Result<Option<Self>, Refusal> {
+        for at in 0..shares.len() {
+            let moving = shares
+                .get_mut(at)
+                .map(|share| std::mem::take(&mut share.moving));
+            for (from, key) in moving.into_iter().flatten() {
+                let from = shares.get_mut(from).filter(|from| from.hold.0.has(key));
+                let home = match from {
+                    Some(from) => Some(from),
+                    None => shares.get_mut(at),
+                };
+                home.into_iter().for_each(|home| home.keys.push(key));
+            }
+        }
         let mut merged: Option<View<'a>> = None;
-        for (hold, keys) in &held {
+        for Share { hold, keys, .. } in &shares {
             hold.set_clock(now_ms);
-            for key in *keys {
+            for key in keys {
                 hold.check_key(key)?;
             }
             hold.0.take_fate();
@@ -136,8 +159,8 @@ impl<'a> Hold<'a> {
         self.0.set_clock(now_ms);
     }
 
-    /// Also reads keys of a slot that this shard of a cluster only imports.
-    pub fn set_imported(&self, imported: Option<Imported>) {
+    /// Also reads keys of slots that this shard of a cluster only imports. Call it once.
+    pub fn set_imported(&self, imported: &[Imported]) {
         self.0.set_imported(imported);
     }
 

@@ -1,5 +1,8 @@
 //! Function libraries, kept as the primary sent them. This module does not run them.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::limits::LIBRARIES_MAX;
@@ -75,6 +78,30 @@ impl Libraries {
     #[must_use]
     pub fn all(&self) -> Option<&[Library]> {
         (!self.doubted).then_some(&self.all)
+    }
+
+    /// The names of the libraries that are not the same in all of `sets`, in order.
+    #[must_use]
+    pub fn differing(sets: &[Arc<Self>]) -> Vec<&[u8]> {
+        let Some((first, others)) = sets.split_first() else {
+            return Vec::new();
+        };
+        let names = sets
+            .iter()
+            .flat_map(|set| &set.all)
+            .map(|library| &*library.name);
+        let names: BTreeSet<&[u8]> = names.collect();
+        let differs = |name: &&[u8]| {
+            let first = first.code(name);
+            others.iter().any(|other| other.code(name) != first)
+        };
+        names.into_iter().filter(differs).collect()
+    }
+
+    fn code(&self, name: &[u8]) -> Option<&Bytes> {
+        let mut all = self.all.iter();
+        let found = all.find(|library| &*library.name == name);
+        found.map(|library| &library.code)
     }
 
     /// Adds a library. If `replace` is true, it takes the place of one with the same name.

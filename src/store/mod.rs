@@ -75,7 +75,7 @@ pub use attached::{Attached, AttachedKeys};
 pub use census::Census;
 pub use db::Db;
 pub use difference::Difference;
-pub use door::{EachKey, Hold, Names};
+pub use door::{EachKey, Hold, Names, Share};
 pub use entry::{Entry, INLINE_TEXT_BYTES_MAX, NewValue, Value};
 pub use fate::Refusal;
 pub use fetch::{Fetch, GROUP_MAX, KeyHash};

@@ -236,7 +236,7 @@ impl Shard {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
-    use crate::store::{Hold, Keyspaces, Names, NewValue, Refusal, View, WriteToken};
+    use crate::store::{Hold, Keyspaces, Names, NewValue, Refusal, Share, View, WriteToken};
 
     fn shard() -> (Keyspaces, Arc<Ownership>) {
         let ownership = Arc::<Ownership>::default();
@@ -320,7 +320,7 @@ mod tests {
         let exists = |key: &[u8], until| {
             let hold = spaces.view_keys(0, [key]);
             let slot = cluster_slot(b"k");
-            hold.set_imported(Some(Imported { slot, until }));
+            hold.set_imported(&[Imported { slot, until }]);
             let each = |visit: &mut dyn FnMut(&[u8])| visit(key);
             hold.read(Names::Keys(&each), |view| Ok(view.value(key).is_some()))
         };
@@ -353,6 +353,48 @@ mod tests {
         assert_eq!(exists(&spaces, b"other"), Err(Refusal::Moving(Moving)));
     }
 
+    fn share<'a>(spaces: &'a Keyspaces, keys: &[&'static [u8]]) -> Share<'a, 'static> {
+        Share {
+            hold: spaces.view_keys(0, keys.iter().copied()),
+            keys: keys.to_vec(),
+            moving: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn keys_of_a_half_moved_slot_are_read_where_they_are() {
+        let ((one, of_one), (other, _)) = (shard(), shard());
+        of_one.serve(ClusterSlots::all());
+        set(&one, b"{k}stays");
+        set(&other, b"{k}moved");
+        remove(&other, b"{k}gone", 7);
+        let slot = cluster_slot(b"k");
+        let all: [&[u8]; 3] = [b"{k}stays", b"{k}moved", b"{k}gone"];
+        let read = |until| {
+            let (mut from, mut to) = (share(&one, &all), share(&other, &all));
+            (from.keys, to.keys) = (Vec::new(), Vec::new());
+            to.moving = all.map(|key| (0, key)).to_vec();
+            to.hold.set_imported(&[Imported { slot, until }]);
+            let merged = Hold::merged(vec![from, to], 0)?.unwrap();
+            let each = |visit: &mut dyn FnMut(&[u8])| all.iter().for_each(|key| visit(key));
+            merged.read(Names::Keys(&each), |view| {
+                Ok::<_, Refusal>(all.map(|key| view.value(key).is_some()))
+            })
+        };
+        assert_eq!(read(7), Ok([true, true, false]));
+        assert_eq!(
+            read(6),
+            Err(Refusal::Moving(Moving)),
+            "it may have moved on"
+        );
+        of_one.serve(ClusterSlots::default());
+        assert_eq!(
+            read(7),
+            Err(Refusal::Moving(Moving)),
+            "not this shard's any more"
+        );
+    }
+
     #[test]
     fn copies_of_several_shards_are_read_together() {
         let ((one, of_one), (other, of_other)) = (shard(), shard());
@@ -364,11 +406,8 @@ mod tests {
         set(&other, b"b");
         let merged = || {
             let (first, second): ([&[u8]; 2], [&[u8]; 1]) = ([b"a", b"none"], [b"b"]);
-            let held = vec![
-                (one.view_keys(0, first), first.as_slice()),
-                (other.view_keys(0, second), second.as_slice()),
-            ];
-            let merged = Hold::merged(held, 0)?.unwrap();
+            let shares = vec![share(&one, &first), share(&other, &second)];
+            let merged = Hold::merged(shares, 0)?.unwrap();
             let all = [b"a".as_slice(), b"none", b"b"];
             let each = |visit: &mut dyn FnMut(&[u8])| all.iter().for_each(|key| visit(key));
             merged.read(Names::Keys(&each), |view| {

@@ -12,11 +12,17 @@ use crate::value::Choices;
 /// checks the version and reads them again when it has changed.
 #[derive(Debug, Default)]
 pub struct Tuning {
-    choices: RwLock<Choices>,
-    version: AtomicU64,
+    changing: Arc<Changing>,
     tracks_access: bool,
     ignored: Vec<Box<str>>,
     ownership: Option<Arc<Ownership>>,
+}
+
+/// What can change. The shards of a cluster share it.
+#[derive(Debug, Default)]
+struct Changing {
+    choices: RwLock<Choices>,
+    version: AtomicU64,
 }
 
 impl Tuning {
@@ -24,19 +30,25 @@ impl Tuning {
     #[must_use]
     pub fn new(choices: Choices) -> Self {
         Self {
-            choices: RwLock::new(choices),
-            version: AtomicU64::new(0),
+            changing: Arc::new(Changing {
+                choices: RwLock::new(choices),
+                version: AtomicU64::new(0),
+            }),
             tracks_access: false,
             ignored: Vec::new(),
             ownership: None,
         }
     }
 
-    /// The same, for a replica of one shard of a cluster.
+    /// The same, for a replica of one shard of a cluster. What changes later changes in both.
     #[must_use]
-    pub fn owning(mut self, ownership: Option<Arc<Ownership>>) -> Self {
-        self.ownership = ownership;
-        self
+    pub fn of_shard(&self, ownership: Arc<Ownership>) -> Self {
+        Self {
+            changing: Arc::clone(&self.changing),
+            tracks_access: self.tracks_access,
+            ignored: self.ignored.clone(),
+            ownership: Some(ownership),
+        }
     }
 
     /// What the replica may answer for, if it follows one shard of a cluster.
@@ -75,20 +87,20 @@ impl Tuning {
     /// The current choices.
     #[must_use]
     pub fn choices(&self) -> Choices {
-        *self.choices.read()
+        *self.changing.choices.read()
     }
 
     /// Changes several settings at once: no reader sees only some of the changes.
     pub fn change(&self, change: impl FnOnce(&mut Choices)) {
-        let mut choices = self.choices.write();
+        let mut choices = self.changing.choices.write();
         change(&mut choices);
-        self.version.fetch_add(1, Ordering::Release);
+        self.changing.version.fetch_add(1, Ordering::Release);
     }
 
     /// A number that grows with every change.
     #[must_use]
     #[inline]
     pub fn version(&self) -> u64 {
-        self.version.load(Ordering::Acquire)
+        self.changing.version.load(Ordering::Acquire)
     }
 }

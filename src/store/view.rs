@@ -49,8 +49,8 @@ pub struct View<'a> {
     missed: RefCell<Vec<Box<[u8]>>>,
     /// Whether this is the writer's own view, from which nothing is hidden.
     is_writers: bool,
-    /// The slot of a cluster whose keys are read although the shard only imports it.
-    imported: Cell<Option<Imported>>,
+    /// The slots of a cluster whose keys are read although the shard only imports them.
+    imported: OnceCell<Box<[Imported]>>,
     /// The slots whose keys walks leave out.
     hidden: OnceCell<Arc<ClusterSlots>>,
     /// Set only if the view holds locks of its own.
@@ -225,7 +225,7 @@ impl<'a> View<'a> {
             lookups: Cell::new(Lookups { hits: 0, misses: 0 }),
             missed: RefCell::new(Vec::new()),
             is_writers: false,
-            imported: Cell::new(None),
+            imported: OnceCell::new(),
             hidden: OnceCell::new(),
             _inside: inside,
         }
@@ -544,15 +544,23 @@ impl<'a> View<'a> {
             || cluster.is_none_or(|cluster| cluster.serves(key) || self.importing(key).is_some())
     }
 
-    /// Also reads the keys of a slot that the shard only imports so far.
-    pub(super) fn set_imported(&self, imported: Option<Imported>) {
-        self.imported.set(imported);
+    /// Also reads the keys of slots that the shard only imports so far. Call it once.
+    pub(super) fn set_imported(&self, imported: &[Imported]) {
+        self.imported.get_or_init(|| imported.into());
+    }
+
+    /// Whether there is an entry of `key`, expired or not.
+    pub(super) fn has(&self, key: &[u8]) -> bool {
+        let is_there = self.entry_at_any_time(key).is_some();
+        self.take_fate();
+        is_there
     }
 
     /// The slot of `key`, if it is read although the shard only imports it.
     fn importing(&self, key: &[u8]) -> Option<Imported> {
-        let imported = self.imported.get()?;
-        (imported.slot == cluster_slot(key)).then_some(imported)
+        let slot = cluster_slot(key);
+        let mut imported = self.imported.get()?.iter();
+        imported.find(|imported| imported.slot == slot).copied()
     }
 
     /// Makes walks leave out the keys that are hidden now.

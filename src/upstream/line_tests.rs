@@ -31,7 +31,7 @@ async fn link() -> Link {
         memory_bytes: 100 << 10,
         ..SpoolLimits::default()
     };
-    let (sender, receiver) = spool(limits, Arc::clone(&status), line.socket());
+    let (sender, receiver) = spool(limits, Arc::default(), Arc::clone(&status), line.socket());
     let (incoming, _) = line.split();
     Link {
         theirs,

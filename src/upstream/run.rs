@@ -128,7 +128,9 @@ impl Task {
         self.status.turn_to(address);
         let timing = self.config.timing;
         let turn = match &self.config.upstream {
-            Upstream::Shard(shard) if self.resume.is_none() => shard.turns().take(address).await,
+            Upstream::Shard(shard) if self.resume.is_none() => {
+                shard.common().turns.take(address).await
+            }
             _ => Turn::none(),
         };
         let stream = connect(address, server.node.tls, &self.config).await?;
@@ -145,7 +147,11 @@ impl Task {
         self.note_sync(start, begun);
         let line = stream.into_line();
         let status = Arc::clone(&self.status);
-        let (sender, bytes) = spool(self.config.spool.clone(), status, line.socket());
+        let pool = match &self.config.upstream {
+            Upstream::Shard(shard) => Arc::clone(&shard.common().pool),
+            _ => Arc::default(),
+        };
+        let (sender, bytes) = spool(self.config.spool.clone(), pool, status, line.socket());
         let (done, end) = oneshot::channel();
         let link = Link { start, bytes, done };
         self.progress.begin_link();

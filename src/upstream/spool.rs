@@ -18,7 +18,7 @@ use std::io;
 use std::ops::Deref;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,33 @@ pub struct SpoolLimits {
     /// folder.
     pub folder: Option<PathBuf>,
 }
+
+/// The bytes that wait in several spools, which share their limits: those of the shards of a cluster.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    memory: AtomicU64,
+    files: AtomicU64,
+}
+
+impl Pool {
+    fn memory(&self) -> usize {
+        usize::try_from(self.memory.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
+    }
+
+    /// Counts `now` in place of `before`: bytes in memory and in files.
+    fn count(&self, before: (u64, u64), now: (u64, u64)) {
+        let counts = [
+            (&self.memory, before.0, now.0),
+            (&self.files, before.1, now.1),
+        ];
+        for (total, before, now) in counts {
+            total.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
+        }
+    }
+}
+
+/// What each spool may keep in memory even if others have used up the limit: one that lags must not stop the others.
+const OWN_BYTES: usize = 1 << 20;
 
 impl Default for SpoolLimits {
     fn default() -> Self {
@@ -134,9 +161,17 @@ impl Waiting {
     }
 
     /// Whether `len` bytes may go to a file now.
-    fn file_takes(&self, len: usize, limits: &SpoolLimits) -> bool {
+    fn file_takes(&self, len: usize, limits: &SpoolLimits, pool: &Pool) -> bool {
         let rests = |failed: Instant| failed.elapsed() < FILE_REST;
-        !self.file_failed.is_some_and(rests) && self.file_bytes() + len as u64 <= limits.file_bytes
+        let in_files = pool.files.load(Ordering::Relaxed);
+        !self.file_failed.is_some_and(rests) && in_files + len as u64 <= limits.file_bytes
+    }
+
+    /// Whether `len` bytes may go to memory now. A chunk larger than the whole limit goes in alone.
+    fn memory_takes(&self, len: usize, limits: &SpoolLimits, pool: &Pool) -> bool {
+        self.memory.is_empty()
+            || self.memory_bytes + len <= OWN_BYTES.min(limits.memory_bytes)
+            || pool.memory() + len <= limits.memory_bytes
     }
 
     fn file_bytes(&self) -> u64 {
@@ -147,6 +182,9 @@ impl Waiting {
 #[derive(Debug)]
 struct Shared {
     limits: SpoolLimits,
+    pool: Arc<Pool>,
+    /// What the pool counts of this spool.
+    counted: Mutex<(u64, u64)>,
     /// Counts the bytes that go through a file, and those that the writer reads itself.
     status: Arc<Status>,
     /// The socket that the writer may read itself once the spool is empty.
@@ -172,15 +210,29 @@ impl Shared {
                 waiting.marks.oldest(),
             ),
         };
+        self.count((in_memory, in_files));
         let status = &self.status;
         status.waiting_in_memory.store(in_memory, Ordering::Relaxed);
         status.waiting_in_files.store(in_files, Ordering::Relaxed);
         status.waiting_since.set(oldest);
     }
 
+    /// Makes the pool count these bytes of this spool.
+    fn count(&self, now: (u64, u64)) {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *counted, now);
+        self.pool.count(before, now);
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         // A poisoned lock still holds a whole value: nothing between the assignments under it can panic.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.count((0, 0));
     }
 }
 
@@ -196,15 +248,18 @@ pub struct Receiver {
     buffer: Vec<u8>,
 }
 
-/// Creates a spool with those limits that counts in `status`. The writer may read `socket` itself.
+/// Creates a spool with those limits, which it shares with all in `pool`, that counts in `status`. The writer may read `socket` itself.
 pub(super) fn spool(
     limits: SpoolLimits,
+    pool: Arc<Pool>,
     status: Arc<Status>,
     socket: Option<Arc<Socket>>,
 ) -> (Sender, Receiver) {
     status.arrivals.begin(socket.clone());
     let shared = Arc::new(Shared {
         limits,
+        pool,
+        counted: Mutex::default(),
         status,
         socket,
         waiting: Mutex::default(),
@@ -318,12 +373,10 @@ impl Sender {
             return Err(Gone);
         }
         waiting.settle();
-        // A chunk larger than the whole limit goes in alone.
-        let fits = waiting.memory_bytes + len <= limits.memory_bytes || waiting.memory.is_empty();
-        if waiting.files.is_empty() && fits {
+        if waiting.files.is_empty() && waiting.memory_takes(len, limits, &self.0.pool) {
             return Ok(Room::Memory);
         }
-        if !waiting.file_takes(len, limits) {
+        if !waiting.file_takes(len, limits, &self.0.pool) {
             return Ok(Room::Nowhere);
         }
         Ok(match waiting.files.back_mut() {
@@ -664,9 +717,48 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn spools_share_their_limits_and_none_stops_another() {
+        let pool = Arc::<Pool>::default();
+        let small = || {
+            spool(
+                limits(3 << 20, 2 << 20),
+                Arc::clone(&pool),
+                Arc::default(),
+                None,
+            )
+        };
+        let ((one, mut taken), (other, kept)) = (small(), small());
+        let put = async |sender: &Sender| {
+            let sent = sender.send(chunk(1, 512 << 10), Instant::now());
+            tokio::time::timeout(Duration::from_millis(300), sent)
+                .await
+                .is_ok()
+        };
+        let mut sent = 0;
+        while put(&one).await {
+            sent += 1;
+        }
+        assert_eq!(sent, 10, "memory and files are full");
+        // Two chunks of its own, and no more.
+        assert!(put(&other).await && put(&other).await && !put(&other).await);
+        assert_eq!(pool.memory(), 4 << 20);
+        for _ in 0..sent {
+            tokio::task::block_in_place(|| taken.recv().unwrap());
+        }
+        assert!(put(&other).await);
+        drop((one, taken, other, kept));
+        assert_eq!((pool.memory(), pool.files.load(Ordering::Relaxed)), (0, 0));
+    }
+
+    #[tokio::test]
     async fn a_sender_never_waits_while_the_file_has_room_and_nothing_is_reordered() {
         let status = Arc::new(Status::default());
-        let (sender, receiver) = spool(limits(1000, 1 << 30), Arc::clone(&status), None);
+        let (sender, receiver) = spool(
+            limits(1000, 1 << 30),
+            Arc::default(),
+            Arc::clone(&status),
+            None,
+        );
         let mut sent = Vec::new();
         for number in 0..200 {
             let chunk = chunk(number, 1 + number as usize * 7);
@@ -683,7 +775,8 @@ mod tests {
 
     #[tokio::test]
     async fn memory_is_used_again_once_the_file_is_read_to_its_end() {
-        let (sender, mut receiver) = spool(limits(10, 1 << 20), Arc::default(), None);
+        let (sender, mut receiver) =
+            spool(limits(10, 1 << 20), Arc::default(), Arc::default(), None);
         for round in 0..3 {
             sender.send(chunk(round, 10), Instant::now()).await.unwrap();
             sender.send(chunk(round, 20), Instant::now()).await.unwrap();
@@ -699,7 +792,8 @@ mod tests {
     #[tokio::test]
     async fn a_sender_waits_where_there_is_no_room_and_goes_on_when_there_is() {
         for file_bytes in [0, 30] {
-            let (sender, mut receiver) = spool(limits(10, file_bytes), Arc::default(), None);
+            let (sender, mut receiver) =
+                spool(limits(10, file_bytes), Arc::default(), Arc::default(), None);
             let reader = std::thread::spawn(move || {
                 std::thread::sleep(std::time::Duration::from_millis(50));
                 assert!(receiver.waiting() <= 10 + file_bytes);
@@ -726,7 +820,7 @@ mod tests {
             folder: Some("/nonexistent".into()),
             ..limits(10, 1 << 20)
         };
-        let (sender, receiver) = spool(nowhere, Arc::default(), None);
+        let (sender, receiver) = spool(nowhere, Arc::default(), Arc::default(), None);
         let reader = std::thread::spawn(move || drain(receiver));
         let mut sent = Vec::new();
         for number in 0..20 {
@@ -742,7 +836,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_waiting_sender_hears_that_nobody_reads_any_more() {
-        let (sender, receiver) = spool(limits(10, 0), Arc::default(), None);
+        let (sender, receiver) = spool(limits(10, 0), Arc::default(), Arc::default(), None);
         sender.send(chunk(0, 10), Instant::now()).await.unwrap();
         let ends = async {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;

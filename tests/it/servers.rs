@@ -62,6 +62,14 @@ pub fn program(name: &str, program: &str) -> Option<PathBuf> {
     present(path, "tests/servers").inspect(|_| show_package(name, &servers.join(name)))
 }
 
+/// Whether a server is installed that Debian may not have at the moment.
+pub fn is_there(name: &str) -> bool {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let servers =
+        std::env::var_os("REDTAIL_SERVERS").map_or(home.join("target/servers"), |d| home.join(d));
+    servers.join(name).join("redis-server").exists()
+}
+
 /// Returns `path` if it exists. If it is missing, prints that the test is skipped, and which script to run, and returns `None`.
 ///
 /// # Panics

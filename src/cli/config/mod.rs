@@ -22,7 +22,7 @@ use super::Failure;
 use crate::command::acl::{Setup, Users};
 use crate::command::{EventFlags, Face, ScriptShare, units_of};
 use crate::dialect::Dialect;
-use crate::replica::{ResyncMemory, ResyncPolicy};
+use crate::replica::{ClusterPart, ResyncMemory, ResyncPolicy};
 use crate::server::{self, TlsFiles};
 use crate::slots::ClusterSlots;
 use crate::state::{self, Fsync};
@@ -95,6 +95,10 @@ settings! {
     cluster_face: [Face] = "REDTAIL_CLUSTER_FACE", "FACE";
     /// Which slots of a cluster to follow, such as 0-5460,10000 [default: all]
     slots: [Vec<SlotRange>] = "REDTAIL_SLOTS", "RANGE", value_delimiter = ','; read by "one_or_more";
+    /// Which shards of a cluster to follow: nodes of these, by id or as host:port [default: all]
+    ///
+    /// Such a shard is followed through failovers, with whatever slots it has. With --slots, only these of its slots are served.
+    shards: [Vec<String>] = "REDTAIL_SHARDS", "NODE", value_delimiter = ','; read by "one_or_more";
     /// The user to authenticate as at the primary [default: the one in the address]
     primary_user: [String] = "REDTAIL_PRIMARY_USER", "NAME";
     /// The password for the primary [default: the one in the address]
@@ -528,16 +532,16 @@ impl Settings {
         })
     }
 
-    /// Returns how clients see a cluster, and the slots to follow of it; `None` if the upstream is none.
+    /// Returns how clients see a cluster, and what to follow of it; `None` if the upstream is none.
     ///
     /// # Errors
     /// [`Failure::Usage`] if a setting for clusters is given and the upstream is none, or the other way round.
-    pub fn cluster(&self) -> Result<Option<(Face, ClusterSlots)>, Failure> {
+    pub fn cluster(&self) -> Result<Option<(Face, ClusterPart)>, Failure> {
         let is_cluster = matches!(self.upstream()?, Upstream::Cluster(_));
         if !is_cluster {
-            if self.cluster_face.is_some() || self.slots.is_some() {
+            if self.cluster_face.is_some() || self.slots.is_some() || self.shards.is_some() {
                 return Err(Failure::Usage(
-                    "--cluster-face and --slots are for clusters: write --primary cluster://host:port, or leave them out"
+                    "--cluster-face, --slots and --shards are for clusters: write --primary cluster://host:port, or leave them out"
                         .to_owned(),
                 ));
             }
@@ -556,7 +560,11 @@ impl Settings {
         if slots.is_empty() {
             slots = ClusterSlots::all();
         }
-        Ok(Some((self.cluster_face.unwrap_or_default(), slots)))
+        let part = ClusterPart {
+            slots,
+            shards: self.shards.clone().unwrap_or_default(),
+        };
+        Ok(Some((self.cluster_face.unwrap_or_default(), part)))
     }
 
     fn timing(&self) -> Timing {

@@ -1,6 +1,7 @@
 //! Requests that wait for a point before they read: see REDTAIL.READAFTER.
 
 use super::answer::{called, discard_for};
+use crate::command::rows::session::reach;
 use crate::command::rows::wait::{deadline, vain_wait};
 use crate::command::rows::{Awaited, Blocked, Command, Error, Flags, SessionCx, Wait};
 use crate::history::Reach;
@@ -35,7 +36,7 @@ pub(super) fn hold_up(
     let Some(generation) = cx.generation.filter(|_| reads(cx, row, args)) else {
         return Some(Ok(row));
     };
-    match cx.host.served().reach(generation, point) {
+    match reach(cx, generation, point) {
         Reach::Reached(_) => {
             remember(cx);
             Some(Ok(row))

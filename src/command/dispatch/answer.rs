@@ -232,7 +232,6 @@ fn check(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<&'static Command, Err
         permission::check(cx, &rights, row, args)?;
     }
     if cx.cluster.is_some() {
-        shards::check(cx, row)?;
         shards::redirect(cx, row, args)?;
     }
     if row.is_write() || row.flags.has(Flags::SCRIPT) && scripting::writes(cx, row, args) {

@@ -70,8 +70,8 @@ impl ReadCx<'_> {
             hold.set_clock(now_ms);
         }
         hold.set_touches(self.touches);
-        if self.imported.is_some() {
-            hold.set_imported(self.imported);
+        if let Some(imported) = self.imported {
+            hold.set_imported(&[imported]);
         }
     }
 }

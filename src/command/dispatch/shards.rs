@@ -6,6 +6,7 @@
 //!
 //! Where a key's shard is not known, or its absence is not certain, the request waits ([`SHARD_PATIENCE`]) and is then answered again.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::answer::{MASTERDOWN, run_here};
@@ -18,7 +19,7 @@ use crate::command::rows::{
 };
 use crate::resp::Args;
 use crate::slots::cluster_slot;
-use crate::store::{Hold, Moving, Names, unix_ms};
+use crate::store::{Hold, Imported, Moving, Names, Share, unix_ms};
 
 /// Which shards have the keys of a request.
 enum Place {
@@ -26,9 +27,13 @@ enum Place {
     Nowhere,
     /// They are in this one.
     One(usize),
-    /// They are in these, in ascending order.
-    Several(Vec<usize>),
+    /// They are in several.
+    Several,
 }
+
+const NOT_FOLLOWED: Error = Error::Text(
+    "ERR this redtail does not follow the shard that has this key's slot: see --slots and --shards",
+);
 
 const CROSS_SHARD: Error = Error::Text(
     "CROSSSLOT the keys are in several shards of the cluster; redtail reads them together only in a single read command",
@@ -61,17 +66,17 @@ pub(super) fn run<'a>(
                 },
             }
         }
-        Place::Several(parts) if row.read.is_some() && cx.session.clock.is_none() => {
-            together(cx, cluster, &parts, row, args)
+        Place::Several if row.read.is_some() && cx.session.clock.is_none() => {
+            together(cx, cluster, row, args)
         }
-        Place::Several(_) => Err(CROSS_SHARD),
+        Place::Several => Err(CROSS_SHARD),
     };
     cx.generation = before;
     result
 }
 
-/// Reads a key that is missing in its slot's shard from the shard to which the slot is being moved, if it is known by now that the key
-/// is there or nowhere. A request with several keys may have some here and some there: it waits.
+/// Reads keys of which some are missing in their slot's shard, and may be in the one to which the slot is being moved, if it is known by
+/// now that they are there or nowhere.
 #[cold]
 fn imported<'a>(
     cx: &mut SessionCx<'a>,
@@ -85,9 +90,15 @@ fn imported<'a>(
         keys += 1;
         slot = cluster_slot(key);
     });
+    if row.read.is_none() {
+        return Err(moving.into());
+    }
+    if keys > 1 && cx.session.clock.is_none() && cx.session.moving_since.is_some() {
+        return together(cx, cluster, row, args);
+    }
     let importer = |since| cluster.map.importer(slot, since);
     let found = cx.session.moving_since.and_then(importer);
-    let Some((part, imported)) = found.filter(|_| keys == 1 && row.read.is_some()) else {
+    let Some((part, imported)) = found.filter(|_| keys == 1) else {
         return Err(moving.into());
     };
     cx.generation = cluster.generation(part);
@@ -104,6 +115,13 @@ fn place_of(
     row: &Command,
     args: Args<'_>,
 ) -> Result<Place, Error> {
+    if let Some(key) = row.keys.single(args) {
+        let slot = cluster_slot(key);
+        if cluster.shards.face == Face::Cluster {
+            check_slots(cx, cluster, row, &[slot])?;
+        }
+        return owner(cluster, slot).map(Place::One);
+    }
     let mut slots: Vec<u16> = Vec::new();
     let mut add = |key: &[u8]| {
         let slot = cluster_slot(key);
@@ -121,6 +139,18 @@ fn place_of(
     place(cluster, &slots)
 }
 
+/// The shard that serves a slot.
+fn owner(cluster: &InCluster<'_>, slot: u16) -> Result<usize, Error> {
+    let unserved = || {
+        let wanted = cluster.shards.wanted();
+        match wanted.is_empty() || wanted.contains(slot) {
+            true => Moving.into(),
+            false => NOT_FOLLOWED,
+        }
+    };
+    cluster.map.owner(slot).ok_or_else(unserved)
+}
+
 /// Passes the keys that a request names to `visit`.
 fn visit(row: &Command, args: Args<'_>, add: &mut dyn FnMut(&[u8])) {
     row.keys.visit(args, |index| add(args.at(index)));
@@ -129,16 +159,15 @@ fn visit(row: &Command, args: Args<'_>, add: &mut dyn FnMut(&[u8])) {
 fn place(cluster: &InCluster<'_>, slots: &[u16]) -> Result<Place, Error> {
     let mut parts = Vec::new();
     for slot in slots {
-        let part = cluster.map.owner(*slot).ok_or(Moving)?;
+        let part = owner(cluster, *slot)?;
         if !parts.contains(&part) {
             parts.push(part);
         }
     }
-    parts.sort_unstable();
     Ok(match parts.as_slice() {
         [] => Place::Nowhere,
         [part] => Place::One(*part),
-        _ => Place::Several(parts),
+        _ => Place::Several,
     })
 }
 
@@ -250,32 +279,72 @@ pub(super) fn vain(cx: &mut SessionCx<'_>, row: &Command, args: Args<'_>) -> Err
     }
 }
 
+/// The keys that a read of several shards has in one of them.
+#[derive(Default)]
+struct Keys<'k> {
+    /// Those that are there.
+    own: Vec<&'k [u8]>,
+    /// Those that are on their way to it, with the shard that they come from.
+    moving: Vec<(usize, &'k [u8])>,
+    /// Those that are on their way elsewhere.
+    leaving: Vec<&'k [u8]>,
+    /// What is known of the slots of those that are on their way to it.
+    imported: Vec<Imported>,
+}
+
+/// Sorts the keys of a request by shard. `since` is when it was put off, because a key was missing.
+fn keys_by_part<'k>(
+    cluster: &InCluster<'_>,
+    since: Option<Instant>,
+    row: &Command,
+    args: Args<'k>,
+) -> Result<BTreeMap<usize, Keys<'k>>, Error> {
+    let mut parts: BTreeMap<usize, Keys<'k>> = BTreeMap::new();
+    let mut result = Ok(());
+    row.keys.visit(args, |index| {
+        let key = args.at(index);
+        let slot = cluster_slot(key);
+        let owner = match owner(cluster, slot) {
+            Ok(owner) => owner,
+            Err(error) => {
+                result = Err(error);
+                return;
+            }
+        };
+        let importer = since.and_then(|since| cluster.map.importer(slot, since));
+        match importer.filter(|(part, _)| *part != owner) {
+            None => parts.entry(owner).or_default().own.push(key),
+            Some((part, imported)) => {
+                parts.entry(owner).or_default().leaving.push(key);
+                let there = parts.entry(part).or_default();
+                there.moving.push((owner, key));
+                if !there.imported.contains(&imported) {
+                    there.imported.push(imported);
+                }
+            }
+        }
+    });
+    result.map(|()| parts)
+}
+
 /// Reads keys of several shards: one moment of each.
 #[cold]
 fn together(
     cx: &mut SessionCx<'_>,
     cluster: &InCluster<'_>,
-    parts: &[usize],
     row: &'static Command,
     args: Args<'_>,
 ) -> Result<(), Error> {
     let Some(handler) = row.read else {
         return Err(CROSS_SHARD);
     };
+    let by_part = keys_by_part(cluster, cx.session.moving_since, row, args)?;
     let db = cx.session.db;
-    let mut keys: Vec<Vec<&[u8]>> = vec![Vec::new(); parts.len()];
-    row.keys.visit(args, |index| {
-        let key = args.at(index);
-        let part = cluster.map.owner(cluster_slot(key));
-        let at = part.and_then(|part| parts.binary_search(&part).ok());
-        if let Some(keys) = at.and_then(|at| keys.get_mut(at)) {
-            keys.push(key);
-        }
-    });
     let (session, host, reply) = (&*cx.session, cx.host, &mut *cx.reply);
     long(|| {
-        let mut held = Vec::new();
-        for (part, keys) in parts.iter().zip(&keys) {
+        let place = |part: &usize| by_part.keys().position(|other| other == part).unwrap_or(0);
+        let mut shares = Vec::new();
+        for (part, keys) in &by_part {
             let is_stale = |part: &crate::command::rows::Part| part.served.is_stale();
             if cluster.map.parts.get(*part).is_some_and(is_stale) {
                 return Err(MASTERDOWN);
@@ -284,14 +353,31 @@ fn together(
             let generation = generation.ok_or(Error::Text(
                 "LOADING redtail is loading a shard of the cluster",
             ))?;
+            let moving = keys.moving.iter().map(|(_, key)| *key);
+            let all = || {
+                keys.own
+                    .iter()
+                    .chain(&keys.leaving)
+                    .copied()
+                    .chain(moving.clone())
+            };
             if let Some(tracked) = &session.tracking {
-                tracked.note_read(host, Some(generation), keys.iter().copied(), false);
+                tracked.note_read(host, Some(generation), all(), false);
             }
-            let hold = generation.spaces.view_keys(db, keys.iter().copied());
+            let hold = generation.spaces.view_keys(db, all());
             hold.set_touches(session.touches);
-            held.push((hold, keys.as_slice()));
+            hold.set_imported(&keys.imported);
+            shares.push(Share {
+                hold,
+                keys: keys.own.clone(),
+                moving: keys
+                    .moving
+                    .iter()
+                    .map(|(from, key)| (place(from), *key))
+                    .collect(),
+            });
         }
-        let merged = Hold::merged(held, unix_ms()).map_err(Error::from)?;
+        let merged = Hold::merged(shares, unix_ms()).map_err(Error::from)?;
         let Some(merged) = merged else {
             return Err(CROSS_SHARD);
         };
@@ -320,7 +406,7 @@ fn whole(
     row: &'static Command,
     args: Args<'_>,
 ) -> Result<(), Error> {
-    if cluster.generations.iter().any(Option::is_none) || cluster.map.parts.is_empty() {
+    if cluster.generations().any(|held| held.is_none()) || cluster.map.parts.is_empty() {
         return Err(Error::Text(
             "LOADING redtail is loading a shard of the cluster",
         ));
@@ -347,23 +433,6 @@ fn whole(
         Ok(()) if cluster.shards.changes() != before => Err(Moving.into()),
         result => result,
     }
-}
-
-/// Whether a command may be answered for a cluster at all.
-///
-/// # Errors
-/// Why not.
-pub(super) fn check(cx: &SessionCx<'_>, row: &Command) -> Result<(), Error> {
-    if cx.cluster.is_none() {
-        return Ok(());
-    }
-    let what = match row.name {
-        "redtail.waitoffset" | "redtail.readafter" => "waiting for an offset",
-        _ => return Ok(()),
-    };
-    Err(Error::Owned(format!(
-        "ERR redtail that follows a whole cluster does not support {what}; follow one of its servers for that"
-    )))
 }
 
 /// Whether an error means that it is not known which shard has a key, or that the shard that has it does not show it yet.

@@ -118,12 +118,13 @@ impl<'m> Face<'_, '_, 'm> {
 
     fn runs(&self) -> Vec<Run<'m>> {
         let primaries = self.primaries();
+        let wanted = self.cluster.shards.wanted();
         let mut runs: Vec<Run<'m>> = Vec::new();
         for slot in 0..CLUSTER_SLOTS {
             let primary = primaries.iter().find(|node| node.slots.contains(slot));
             let Some(primary) = primary else { continue };
             // Also while the slot is on its way: some clients fail when a node comes and goes.
-            let is_read_here = self.cluster.shards.wanted.contains(slot);
+            let is_read_here = wanted.contains(slot);
             match runs.last_mut() {
                 Some(run)
                     if run.last + 1 == slot
@@ -240,7 +241,8 @@ impl<'m> Face<'_, '_, 'm> {
     /// The ids of redtail as a replica of each primary; `None` for those that it does not follow.
     fn ids(&self) -> Vec<Option<String>> {
         let primaries = self.primaries();
-        let follows = |primary: &ClusterNode| self.cluster.shards.wanted.shares(&primary.slots);
+        let wanted = self.cluster.shards.wanted();
+        let follows = |primary: &ClusterNode| wanted.shares(&primary.slots);
         let primaries = primaries.iter().enumerate();
         primaries
             .map(|(index, primary)| follows(primary).then(|| self.id(index)))
@@ -382,7 +384,7 @@ fn node(reply: &mut Reply, host: &str, port: u16, id: &str, metadata: bool) {
 
 /// How far the shard of a primary has been applied, and whether there is data of it.
 fn progress(cluster: &InCluster<'_>, primary: &ClusterNode) -> Option<(u64, bool)> {
-    let mut parts = cluster.map.parts.iter().zip(&cluster.generations);
+    let mut parts = cluster.map.parts.iter().zip(cluster.generations());
     let (part, generation) = parts.find(|(part, _)| *part.primary == *primary.id)?;
     let replication = (part.replication)();
     Some((replication.applied_offset, generation.is_some()))

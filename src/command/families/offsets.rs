@@ -8,6 +8,7 @@
 //! once: waiting would promise a write that may be lost.
 
 use crate::command::rows::parse::integer;
+use crate::command::rows::session::reach;
 use crate::command::rows::wait::{ReadAfter, deadline, vain_wait};
 use crate::command::rows::{Arity, Awaited, Command, Error, Family, Flags, Keys, SessionCx, Wait};
 use crate::history::{Point, Reach};
@@ -56,7 +57,7 @@ fn wait_offset(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     let Some(generation) = cx.generation else {
         return Err(crate::command::rows::session::loading(cx));
     };
-    let reach = cx.host.served().reach(generation, point);
+    let reach = reach(cx, generation, point);
     let in_exec = cx.session.clock.is_some();
     match reach {
         Reach::Reached(applied) => {

@@ -39,10 +39,14 @@ impl Walk<'_> {
     /// Whether what was looked at counts.
     fn prove(&self) -> Result<(), Error> {
         let shards = self.cluster.shards;
-        let parts = self.cluster.map.parts.iter().zip(&self.cluster.generations);
+        let parts = self
+            .cluster
+            .map
+            .parts
+            .iter()
+            .zip(self.cluster.generations());
         for (part, generation) in parts {
-            let is_proven = |generation: &std::sync::Arc<_>| shards.await_proof(part, generation);
-            if !generation.as_ref().is_some_and(is_proven) {
+            if !generation.is_some_and(|generation| shards.await_proof(part, generation)) {
                 return Err(Moving.into());
             }
         }
@@ -179,7 +183,7 @@ impl Walk<'_> {
         let Some(given) = ClusterCursor::parse(args.at(1))? else {
             let first = options
                 .slot
-                .or_else(|| self.cluster.shards.wanted.iter().next());
+                .or_else(|| self.cluster.shards.wanted().iter().next());
             let first = tag_of_slot(first.unwrap_or(0));
             reply.array(2);
             reply.bulk(format!("{}-{{{first}}}-0", mark(Began::Here)).as_bytes());
@@ -230,7 +234,7 @@ impl Walk<'_> {
         let run = (slot..CLUSTER_SLOTS).take_while(|slot| map.owner(*slot) == Some(part));
         run.for_each(|slot| slots.insert(slot));
         let is_next = |other: &u16| *other > slot && !slots.contains(*other);
-        let next = self.cluster.shards.wanted.iter().find(is_next);
+        let next = self.cluster.shards.wanted().iter().find(is_next);
         (Some(slots), next)
     }
 }

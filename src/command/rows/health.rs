@@ -103,12 +103,14 @@ impl fmt::Display for Health {
 }
 
 /// What health depends on besides the link.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Data {
     /// Whether there is data to read.
     pub is_there: bool,
     /// Keys that answer TAINTED; `None` if all do.
     pub tainted_keys: Option<usize>,
+    /// The function libraries that differ between the shards of a cluster.
+    pub differing_functions: Vec<String>,
 }
 
 impl Replication {
@@ -273,6 +275,12 @@ impl Replication {
                 "some keys answer TAINTED until the next full sync: redtail could not apply a write to them".to_owned(),
             ),
             _ => {}
+        }
+        if !data.differing_functions.is_empty() {
+            let names = data.differing_functions.join(", ");
+            warnings.push(format!(
+                "these function libraries are not the same on all shards of the cluster: {names}. Load them on every primary"
+            ));
         }
         if let Some(error) = self.kept.as_ref().and_then(|kept| kept.last_error.as_ref()) {
             warnings.push(format!("the state directory: {error}"));

@@ -26,6 +26,7 @@ use super::traffic::{Counts, Rates, Traffic};
 use super::tunables::Tunables;
 use super::wait::{ReadAfter, Wait};
 use crate::dialect::Dialect;
+use crate::history::{Point, Reach};
 use crate::resp::{Budget, Protocol, Reply};
 use crate::spread::Durations;
 use crate::store::{Generation, Imported, Served, Watching};
@@ -697,6 +698,14 @@ const LOADING: Error = Error::Text("LOADING Redis is loading the dataset in memo
 const LOADING_AGAIN: Error = Error::Text(
     "LOADING redtail has discarded its data to load a full resync (--resync-memory one-copy)",
 );
+
+/// Whether readers of `generation`, or of the shard of a cluster whose history has this point, see everything up to it.
+pub(crate) fn reach(cx: &SessionCx<'_>, generation: &Generation, point: Point) -> Reach {
+    match cx.cluster {
+        None => cx.host.served().reach(generation, point),
+        Some(cluster) => cluster.reach(point),
+    }
+}
 
 /// Returns why there is nothing to read from.
 #[cold]

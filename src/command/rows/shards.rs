@@ -3,19 +3,21 @@
 //! Each shard is followed by a replica of its own, with its own data, offset and history. What a shard may answer for is checked in the
 //! store, under the locks of the keys ([`Ownership`]); the map here only says where to ask.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use smallvec::SmallVec;
 use tokio::sync::Notify;
 
 use super::bus::Bus;
 use super::error::Error;
 use super::session::Replication;
-use crate::history::Lookout;
+use crate::history::{Lookout, Point, Reach};
 use crate::slots::{CLUSTER_SLOTS, ClusterSlots};
-use crate::store::{Generation, Imported, Ownership, Served};
+use crate::store::{Generation, Imported, Libraries, Ownership, Served};
 
 /// How clients see a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,7 +47,7 @@ pub struct Shards {
     /// How clients see them.
     pub face: Face,
     /// The slots that are followed.
-    pub wanted: ClusterSlots,
+    wanted: ArcSwap<ClusterSlots>,
     map: ArcSwap<ShardMap>,
     /// Whether each slot that is followed has a shard that is certain to have all its keys.
     is_settled: AtomicBool,
@@ -174,6 +176,16 @@ impl ShardMap {
         })
     }
 
+    /// The shard whose history has this point.
+    #[must_use]
+    pub fn part_of(&self, point: Point) -> Option<&Part> {
+        let knows = |part: &&Part| {
+            let reach = part.served.course().map(|course| course.reach(point));
+            reach.is_some_and(|reach| reach != Reach::Unknown)
+        };
+        self.parts.iter().find(knows)
+    }
+
     /// The number of slots that are served.
     #[must_use]
     pub fn served(&self) -> usize {
@@ -198,10 +210,10 @@ impl ShardMap {
 impl Shards {
     /// No shards yet.
     #[must_use]
-    pub fn new(face: Face, wanted: ClusterSlots) -> Self {
+    pub fn new(face: Face) -> Self {
         Self {
             face,
-            wanted,
+            wanted: ArcSwap::default(),
             map: ArcSwap::default(),
             is_settled: AtomicBool::new(false),
             changes: AtomicU64::new(0),
@@ -209,6 +221,17 @@ impl Shards {
             asked_for: Notify::new(),
             bus: Bus::default(),
         }
+    }
+
+    /// The slots that are followed: those that redtail is to serve.
+    #[must_use]
+    pub fn wanted(&self) -> Arc<ClusterSlots> {
+        self.wanted.load_full()
+    }
+
+    /// Follows other slots.
+    pub fn want(&self, slots: ClusterSlots) {
+        self.wanted.store(Arc::new(slots));
     }
 
     /// The shards now.
@@ -286,44 +309,63 @@ pub struct InCluster<'a> {
     pub shards: &'a Shards,
     /// Where the slots are.
     pub map: Arc<ShardMap>,
-    /// The data of each shard, `None` before its first sync.
-    pub generations: Vec<Option<Arc<Generation>>>,
+    /// The data of each shard, taken when it is first asked for; most batches need one of them.
+    generations: SmallVec<[OnceCell<Option<Arc<Generation>>>; 4]>,
 }
 
 impl<'a> InCluster<'a> {
-    /// Takes the data of all shards.
+    /// The shards as they are now.
     #[must_use]
     pub fn new(shards: &'a Shards) -> Self {
         let map = shards.map();
-        let generations = map.parts.iter().map(|part| part.served.current()).collect();
         Self {
             shards,
+            generations: map.parts.iter().map(|_| OnceCell::new()).collect(),
             map,
-            generations,
         }
     }
 
-    /// The data of a shard.
+    /// The data of a shard; `None` before its first sync.
     #[must_use]
     pub fn generation(&self, part: usize) -> Option<&Generation> {
-        self.generations.get(part)?.as_deref()
+        let held = self.generations.get(part)?;
+        let current = || self.map.parts.get(part)?.served.current();
+        held.get_or_init(current).as_deref()
+    }
+
+    /// The data of each shard.
+    pub fn generations(&self) -> impl Iterator<Item = Option<&Generation>> {
+        (0..self.map.parts.len()).map(|part| self.generation(part))
     }
 
     /// The data of any shard: for what all have in common.
     #[must_use]
     pub fn any(&self) -> Option<&Generation> {
-        self.generations
-            .iter()
-            .flatten()
-            .next()
-            .map(|generation| &**generation)
+        self.all().next()
+    }
+
+    /// Whether readers of the shard whose history has this point see everything up to it.
+    #[must_use]
+    pub fn reach(&self, point: Point) -> Reach {
+        let parts = self.map.parts.iter().zip(self.generations());
+        let reaches =
+            parts.filter_map(|(part, generation)| Some(part.served.reach(generation?, point)));
+        let mut known = reaches.filter(|reach| *reach != Reach::Unknown);
+        known.next().unwrap_or(Reach::Unknown)
+    }
+
+    /// The names of the function libraries that are not the same in all shards. A function runs as its keys' shard has it.
+    #[must_use]
+    pub fn differing_functions(&self) -> Vec<String> {
+        let sets: Vec<_> = self.all().map(|held| held.spaces.libraries()).collect();
+        let names = Libraries::differing(&sets).into_iter();
+        names
+            .map(|name| String::from_utf8_lossy(name).into_owned())
+            .collect()
     }
 
     /// The data of all shards that have any.
     pub fn all(&self) -> impl Iterator<Item = &Generation> {
-        self.generations
-            .iter()
-            .flatten()
-            .map(|generation| &**generation)
+        self.generations().flatten()
     }
 }

@@ -12,8 +12,8 @@ use crate::command::{Importing, Part};
 use crate::history::Point;
 use crate::replica::{Config, Replica};
 use crate::slots::ClusterSlots;
-use crate::store::Ownership;
-use crate::upstream::cluster::{Picture, Seen, Turns};
+use crate::store::{Ownership, Tuning};
+use crate::upstream::cluster::{Common, Picture, Seen};
 use crate::upstream::{Cluster, Node, Prefer, ShardServers, Upstream};
 
 /// A shard that is followed.
@@ -37,19 +37,21 @@ impl Followed {
     /// Begins to follow the shard `name`, whose primary has the id `primary`.
     pub(super) fn start(
         config: &Config,
+        tuning: &Tuning,
         name: &str,
         primary: &str,
         servers: Vec<Node>,
-        turns: Arc<Turns>,
+        common: Common,
     ) -> io::Result<Self> {
         let (servers, receiver) = watch::channel(Arc::new(servers));
         let mut config = config.clone();
-        config.upstream.upstream = Upstream::Shard(ShardServers::new(receiver, turns));
+        config.upstream.upstream = Upstream::Shard(ShardServers::new(receiver, common));
         if let Some(state) = &mut config.state {
             state.folder.push(name);
         }
         let ownership = Arc::<Ownership>::default();
-        let replica = Replica::prepare_owned(config, Some(Arc::clone(&ownership)))?.start()?;
+        let tuning = tuning.of_shard(Arc::clone(&ownership));
+        let replica = Replica::prepare_tuned(config, tuning)?.start()?;
         let sources = replica.sources().clone();
         let part = Part {
             name: name.into(),

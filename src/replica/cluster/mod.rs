@@ -36,7 +36,8 @@ use crate::command::{ClusterNode, Face, Importing, Replication, ShardMap, Shards
 use crate::history::Point;
 use crate::limits::CLUSTER_NODES_MAX;
 use crate::slots::ClusterSlots;
-use crate::upstream::cluster::{Account, Asked, Move, Picture, Turns, ask_again, picture};
+use crate::store::Served;
+use crate::upstream::cluster::{Account, Asked, Common, Move, Picture, Seen, ask_again, picture};
 use crate::upstream::{Address, Cluster, Upstream};
 
 /// How often each node is asked while nothing happens.
@@ -51,28 +52,40 @@ const LOOK: Duration = Duration::from_millis(10);
 /// How long a shard without slots is still followed: it may get some again.
 const EMPTY_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Which part of a cluster to follow.
+#[derive(Debug, Clone)]
+pub struct ClusterPart {
+    /// The slots: only shards that have any of them are followed.
+    pub slots: ClusterSlots,
+    /// Nodes, by id or as host:port: only their shards are followed, whatever slots these have. If there is none, all are.
+    pub shards: Vec<String>,
+}
+
 /// A cluster that is followed.
 #[derive(Debug)]
 pub struct ClusterReplica {
     shards: Arc<Shards>,
+    settings: Arc<Served>,
     stop: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
     fault: Arc<std::sync::Mutex<Option<String>>>,
 }
 
 impl ClusterReplica {
-    /// Starts to follow the shards that have any of the `wanted` slots. Must be called inside a tokio runtime.
+    /// Starts to follow `part` of a cluster. Must be called inside a tokio runtime.
     ///
     /// # Errors
     /// If `config` does not name a cluster, or its state directory cannot be made.
-    pub fn start(config: Config, face: Face, wanted: ClusterSlots) -> io::Result<Self> {
+    pub fn start(config: Config, face: Face, part: ClusterPart) -> io::Result<Self> {
         let Upstream::Cluster(cluster) = config.upstream.upstream.clone() else {
             return Err(io::Error::other("there is no cluster:// address"));
         };
         if let Some(state) = &config.state {
             std::fs::create_dir_all(&state.folder)?;
         }
-        let shards = Arc::new(Shards::new(face, wanted.clone()));
+        let shards = Arc::new(Shards::new(face));
+        let (settings, _) = Served::new(Arc::new(config.tuning()));
+        let settings = Arc::new(settings);
         let stop = CancellationToken::new();
         let fault = Arc::<std::sync::Mutex<Option<String>>>::default();
         let relay = Relay {
@@ -84,11 +97,14 @@ impl ClusterReplica {
         let supervisor = Supervisor {
             config,
             cluster,
-            wanted,
+            unknown: part.shards.clone(),
+            part,
+            wanted: ClusterSlots::default(),
             shards: Arc::clone(&shards),
+            settings: Arc::clone(&settings),
             fault: Arc::clone(&fault),
             accounts: HashMap::new(),
-            turns: Arc::default(),
+            common: Common::default(),
             askers: HashMap::new(),
             followed: Vec::new(),
             picture: Picture::new(),
@@ -98,6 +114,7 @@ impl ClusterReplica {
         let task = tokio::spawn(supervisor.run(stop.clone()));
         Ok(Self {
             shards,
+            settings,
             stop,
             task: Mutex::new(Some(task)),
             fault,
@@ -108,6 +125,12 @@ impl ClusterReplica {
     #[must_use]
     pub const fn shards(&self) -> &Arc<Shards> {
         &self.shards
+    }
+
+    /// The settings of the store that all shards share. It serves nothing.
+    #[must_use]
+    pub const fn settings(&self) -> &Arc<Served> {
+        &self.settings
     }
 
     /// Returns how it stands: as the shard that is worst off.
@@ -149,13 +172,18 @@ struct Asker {
 struct Supervisor {
     config: Config,
     cluster: Cluster,
+    part: ClusterPart,
+    /// Names of shards that no node has had so far.
+    unknown: Vec<String>,
+    /// The slots to serve.
     wanted: ClusterSlots,
     shards: Arc<Shards>,
+    settings: Arc<Served>,
     /// Why no node can be asked.
     fault: Arc<std::sync::Mutex<Option<String>>>,
     /// What each node said last, by its id.
     accounts: HashMap<String, Account>,
-    turns: Arc<Turns>,
+    common: Common,
     askers: HashMap<Address, Asker>,
     followed: Vec<Followed>,
     picture: Picture,
@@ -406,6 +434,7 @@ impl Supervisor {
     /// Follows the shards of the picture, each at its servers.
     fn settle(&mut self) {
         self.adopt();
+        self.want();
         let cluster = &self.cluster;
         for followed in &mut self.followed {
             followed.turn_to(&self.picture, cluster);
@@ -417,7 +446,7 @@ impl Supervisor {
         let owners: Vec<String> = self
             .picture
             .values()
-            .filter(|seen| seen.is_primary && self.wanted.shares(&seen.slots))
+            .filter(|seen| seen.is_primary && self.part.slots.shares(&seen.slots))
             .map(|seen| seen.id.clone())
             .collect();
         for primary in owners {
@@ -443,7 +472,54 @@ impl Supervisor {
                 shard.members.insert(primary);
                 continue;
             }
-            self.follow(&primary);
+            if self.is_chosen(&primary) {
+                self.follow(&primary);
+            }
+        }
+    }
+
+    /// Whether the shard of a primary is one of those to follow.
+    fn is_chosen(&mut self, primary: &str) -> bool {
+        let of_shard =
+            |seen: &&Seen| seen.id == primary || seen.primary.as_deref() == Some(primary);
+        let mut chosen = self.part.shards.is_empty();
+        for seen in self.picture.values().filter(of_shard) {
+            let is_named = |name: &String| {
+                seen.id == *name
+                    || seen
+                        .address
+                        .as_ref()
+                        .is_some_and(|at| at.to_string() == *name)
+            };
+            chosen |= self.part.shards.iter().any(is_named);
+            self.unknown.retain(|name| !is_named(name));
+        }
+        chosen
+    }
+
+    /// Sets which slots to serve: those of the shards that are followed, if some are named, else all that are to be followed.
+    fn want(&mut self) {
+        let mut wanted = self.part.slots.clone();
+        if !self.part.shards.is_empty() {
+            let mut there = ClusterSlots::default();
+            let seen = self
+                .followed
+                .iter()
+                .filter_map(|one| self.picture.get(&*one.part.primary));
+            seen.for_each(|seen| there.add_all(&seen.slots));
+            wanted.keep_all(&there);
+            if !self.picture.is_empty() {
+                for name in self.unknown.drain(..) {
+                    tracing::warn!(
+                        name,
+                        "the cluster has no node with this id or address: see --shards"
+                    );
+                }
+            }
+        }
+        if wanted != self.wanted {
+            self.shards.want(wanted.clone());
+            self.wanted = wanted;
         }
     }
 
@@ -459,10 +535,11 @@ impl Supervisor {
         let servers = followed::servers(primary, &self.picture, &self.cluster);
         match Followed::start(
             &self.config,
+            self.settings.tuning(),
             &name,
             primary,
             servers,
-            Arc::clone(&self.turns),
+            self.common.clone(),
         ) {
             Ok(followed) => {
                 tracing::info!(
@@ -484,7 +561,7 @@ impl Supervisor {
         let now = Instant::now();
         for followed in &mut self.followed {
             let seen = self.picture.get(&*followed.part.primary);
-            let has_slots = seen.is_none_or(|seen| self.wanted.shares(&seen.slots));
+            let has_slots = seen.is_none_or(|seen| self.part.slots.shares(&seen.slots));
             if has_slots {
                 followed.empty_since = None;
             } else {

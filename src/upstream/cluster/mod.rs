@@ -23,13 +23,14 @@ use tokio::sync::watch;
 use super::Prefer;
 use super::address::{Address, AddressError, Node, server};
 use super::secret::Login;
+use super::spool::Pool;
 
 pub use ask::{Asked, ask_again};
 pub use nodes::{Account, Member, Move};
 pub use subscriber::{Heard, Names, subscribe};
 pub use topology::{Picture, Seen, picture};
 pub(super) use turns::Turn;
-pub use turns::Turns;
+use turns::Turns;
 
 /// The port of a node whose address names none.
 const DEFAULT_PORT: u16 = 6379;
@@ -95,19 +96,28 @@ impl FromStr for Cluster {
 #[derive(Debug, Clone)]
 pub struct ShardServers {
     servers: watch::Receiver<Arc<Vec<Node>>>,
-    turns: Arc<Turns>,
+    common: Common,
+}
+
+/// What the shards of a cluster share.
+#[derive(Debug, Clone, Default)]
+pub struct Common {
+    /// Whose turn it is to be sent a snapshot.
+    pub(super) turns: Arc<Turns>,
+    /// What waits in all spools.
+    pub(super) pool: Arc<Pool>,
 }
 
 impl ShardServers {
-    /// Follows what the sender says, in turn with all shards that share `turns`.
+    /// Follows what the sender says, beside all shards with the same `common`.
     #[must_use]
-    pub const fn new(servers: watch::Receiver<Arc<Vec<Node>>>, turns: Arc<Turns>) -> Self {
-        Self { servers, turns }
+    pub const fn new(servers: watch::Receiver<Arc<Vec<Node>>>, common: Common) -> Self {
+        Self { servers, common }
     }
 
-    /// Whose turn it is to be sent a snapshot.
-    pub(super) fn turns(&self) -> &Turns {
-        &self.turns
+    /// What it shares with other shards.
+    pub(super) const fn common(&self) -> &Common {
+        &self.common
     }
 
     /// The servers now.

@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Whose turn it is, on each host.
 #[derive(Debug, Default)]
-pub struct Turns(Mutex<HashMap<String, Arc<Semaphore>>>);
+pub(in super::super) struct Turns(Mutex<HashMap<String, Arc<Semaphore>>>);
 
 /// The right to be sent a snapshot.
 #[derive(Debug)]

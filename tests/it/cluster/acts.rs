@@ -1,33 +1,71 @@
 //! What is done to a cluster while it is written and read.
 
-use super::moves::{AtOnce, KeyByKey, by_tool};
+use super::moves::{AtOnce, ByTask, KeyByKey, by_tool};
 use super::nodes::Failover;
 use super::stage::Stage;
 
 /// Something that is done to a cluster. It leaves as many nodes as it found.
 pub type Act = fn(&mut Stage);
 
-/// The names of all acts, and whether they need Valkey 9.
-pub const ACTS: [(&str, bool, Act); 15] = [
-    ("key by key", false, key_by_key),
+/// Which servers can do something.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Servers {
+    All,
+    Valkey9,
+    Redis84,
+}
+
+impl Servers {
+    /// Whether the server `name` is one of them.
+    pub fn include(self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Valkey9 => name.starts_with("valkey-9"),
+            Self::Redis84 => name == "redis-8.6",
+        }
+    }
+}
+
+/// The names of all acts, and who can do them.
+pub const ACTS: [(&str, Servers, Act); 18] = [
+    ("key by key", Servers::All, key_by_key),
     (
         "key by key, restarted half way",
-        false,
+        Servers::All,
         key_by_key_restarted,
     ),
-    ("one slot back and forth", false, back_and_forth),
-    ("the server's own tool", false, tool),
-    ("at once", true, at_once),
-    ("at once, cancelled", true, cancelled),
-    ("at once, restarted half way", true, at_once_restarted),
-    ("at once, the source killed", true, source_killed),
-    ("at once, the target killed", true, target_killed),
-    ("an agreed failover", false, agreed),
-    ("a forced failover", false, forced),
-    ("a takeover", false, takeover),
-    ("a killed primary", false, killed),
-    ("a partition", false, partition),
-    ("a node added and removed", false, grown_and_shrunk),
+    ("one slot back and forth", Servers::All, back_and_forth),
+    ("the server's own tool", Servers::All, tool),
+    ("at once", Servers::Valkey9, at_once),
+    ("at once, cancelled", Servers::Valkey9, cancelled),
+    (
+        "at once, restarted half way",
+        Servers::Valkey9,
+        at_once_restarted,
+    ),
+    (
+        "at once, the source killed",
+        Servers::Valkey9,
+        source_killed,
+    ),
+    (
+        "at once, the target killed",
+        Servers::Valkey9,
+        target_killed,
+    ),
+    ("an agreed failover", Servers::All, agreed),
+    ("a forced failover", Servers::All, forced),
+    ("a takeover", Servers::All, takeover),
+    ("a killed primary", Servers::All, killed),
+    ("a partition", Servers::All, partition),
+    ("a node added and removed", Servers::All, grown_and_shrunk),
+    ("by task", Servers::Redis84, by_task),
+    ("by task, canceled", Servers::Redis84, task_canceled),
+    (
+        "by task, restarted half way",
+        Servers::Redis84,
+        by_task_restarted,
+    ),
 ];
 
 /// Moves slots of all shards, each half moved for a while.
@@ -116,6 +154,29 @@ pub fn target_killed(stage: &mut Stage) {
     let moving = AtOnce::resume(&stage.cluster, from, to);
     moving.wait_for("failed");
     moving.release();
+}
+
+pub fn by_task(stage: &mut Stage) {
+    let (first, last, to) = some_range(stage);
+    ByTask::begin(&stage.cluster, first, last, to).wait_for(&["completed"]);
+}
+
+pub fn task_canceled(stage: &mut Stage) {
+    let (first, last, to) = some_range(stage);
+    let moving = ByTask::begin(&stage.cluster, first, last, to);
+    moving.cancel();
+    // It may have been faster.
+    moving.wait_for(&["canceled", "completed"]);
+}
+
+pub fn by_task_restarted(stage: &mut Stage) {
+    stage.kill_followers();
+    let (first, last, to) = some_range(stage);
+    let moving = ByTask::begin(&stage.cluster, first, last, to);
+    let id = moving.id().to_owned();
+    stage.start_followers();
+    ByTask::resume(&stage.cluster, to, id).wait_for(&["completed"]);
+    stage.wait_for_followers();
 }
 
 pub fn agreed(stage: &mut Stage) {

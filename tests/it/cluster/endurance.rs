@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::acts::{ACTS, Act};
+use super::acts::{ACTS, Act, Servers};
 use super::nodes::SWIFT;
 use super::stage::{BOTH, Stage, number, servers};
 
@@ -18,9 +18,7 @@ fn endure(name: &'static str, time: Duration) {
     let Some(mut stage) = Stage::with(name, &BOTH, SWIFT) else {
         return;
     };
-    let is_known = |(_, needs_valkey_9, _): &&(&str, bool, Act)| {
-        !needs_valkey_9 || name.starts_with("valkey-9")
-    };
+    let is_known = |(_, servers, _): &&(&str, Servers, Act)| servers.include(name);
     let acts: Vec<_> = ACTS.iter().filter(is_known).collect();
     let mut rng = fastrand::Rng::with_seed(number("REDTAIL_CLUSTER_SEED", 1));
     let started = Instant::now();

@@ -50,6 +50,20 @@ fn slots_that_move_at_once() {
 }
 
 #[test]
+fn slots_that_tasks_move() {
+    if !crate::servers::is_there("redis-8.6") {
+        return;
+    }
+    let acts: [(&str, Act); 4] = [
+        ("by task", acts::by_task),
+        ("by task, restarted half way", acts::by_task_restarted),
+        ("a canceled task", acts::task_canceled),
+        ("a forced failover", acts::forced),
+    ];
+    follow_one("redis-8.6", SWIFT, &acts);
+}
+
+#[test]
 fn slots_that_were_to_move_at_once_and_do_not() {
     follow_one(
         "valkey-9.1.2",

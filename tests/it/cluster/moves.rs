@@ -179,6 +179,57 @@ impl<'a> AtOnce<'a> {
     }
 }
 
+/// Slots that move at once, as Redis 8.4 can: a task of the target imports them.
+pub struct ByTask<'a> {
+    target: &'a Node,
+    id: String,
+}
+
+impl<'a> ByTask<'a> {
+    /// Asks the target to import the slots.
+    pub fn begin(cluster: &'a Cluster, first: u16, last: u16, to: usize) -> Self {
+        let target = cluster.node(to);
+        let id = target
+            .client()
+            .command(&format!("CLUSTER MIGRATION IMPORT {first} {last}"));
+        assert!(!id.is_error(), "{id:?}");
+        Self {
+            target,
+            id: id.text(),
+        }
+    }
+
+    /// The task's name.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// A task that has begun.
+    pub fn resume(cluster: &'a Cluster, to: usize, id: String) -> Self {
+        let target = cluster.node(to);
+        Self { target, id }
+    }
+
+    /// Gives up.
+    pub fn cancel(&self) {
+        let id = &self.id;
+        let cancelled = self
+            .target
+            .client()
+            .command(&format!("CLUSTER MIGRATION CANCEL ID {id}"));
+        assert!(!cancelled.is_error(), "{cancelled:?}");
+    }
+
+    /// Waits until the task has ended like one of these: "completed", "failed", "canceled".
+    pub fn wait_for(&self, ends: &[&str]) {
+        wait(ends[0], PATIENCE, || {
+            let mut client = self.target.client();
+            let status = client.command(&format!("CLUSTER MIGRATION STATUS ID {}", self.id));
+            ends.iter().any(|end| status.text().contains(end))
+        });
+    }
+}
+
 fn jobs(client: &mut Client) -> String {
     client.command("CLUSTER GETSLOTMIGRATIONS").text()
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::acts;
 use super::faces::{KEYS, cluster};
+use super::nodes::Failover;
 use super::slots::slot;
 use super::stage::{Face, Follower, Stage, servers};
 use crate::client::{Client, Reply};
@@ -57,6 +58,44 @@ fn a_key_of_another_part_is_never_nil() {
                 }
             }
         }
+    }
+}
+
+/// Shards that are named by any of their nodes are followed through a failover, and no others.
+#[test]
+fn named_shards_are_followed_wherever_they_go() {
+    for name in servers() {
+        let Some(cluster) = cluster(name) else { return };
+        let places = cluster.primaries();
+        let replica = cluster.node(cluster.replicas(places[0])[0]);
+        let named = format!("127.0.0.1:{},{}", replica.port, cluster.node(places[1]).id);
+        let part = Follower::with(&cluster.address(), Face::One, &["--shards", &named]);
+        let mut client = part.server.client();
+        let slots: BTreeSet<u16> = [0, 1]
+            .iter()
+            .flat_map(|at| cluster.slots(places[*at]))
+            .collect();
+        let check = |client: &mut Client| {
+            for tag in 0..50 {
+                let key = format!("key:{{{tag}}}:{tag}");
+                let reply = client.command(&format!("GET {key}"));
+                match slots.contains(&slot(key.as_bytes())) {
+                    true => assert_eq!(reply.text(), tag.to_string(), "{key}"),
+                    false => assert!(
+                        reply.text().starts_with("ERR this redtail does not follow"),
+                        "{key}: {reply:?}"
+                    ),
+                }
+            }
+        };
+        check(&mut client);
+        let own = keys(&mut client);
+        assert!(own.iter().all(|key| slots.contains(&slot(key.as_bytes()))) && !own.is_empty());
+        cluster.fail_over(places[0], Failover::Agreed);
+        cluster.settle();
+        check(&mut client);
+        part.server
+            .wait_for("the same keys", |client| keys(client) == own);
     }
 }
 

@@ -314,7 +314,7 @@ pub fn servers() -> Vec<&'static str> {
     if chosen.is_empty() {
         return vec!["redis-8.0", "valkey-9.1.2"];
     }
-    let known = ALL.into_iter().chain(["valkey-9.1.2"]);
+    let known = ALL.into_iter().chain(["valkey-9.1.2", "redis-8.6"]);
     known
         .filter(|name| chosen.split(',').any(|one| one == *name))
         .collect()

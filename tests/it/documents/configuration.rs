@@ -25,7 +25,7 @@ const THEMES: &[(&str, &[&str])] = &[
         "The primary",
         &["config", "primary", "primary-*", "sentinel-*", "tls-*"],
     ),
-    ("A cluster", &["cluster-*", "slots"]),
+    ("A cluster", &["cluster-*", "slots", "shards"]),
     (
         "The link",
         &[

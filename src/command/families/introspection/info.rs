@@ -901,6 +901,8 @@ fn shards(text: &mut Text, shards: &Shards) {
     text.entry("redtail_shards", map.parts.len());
     text.entry("redtail_shards_settled", u8::from(shards.is_settled()));
     text.entry("redtail_slots_served", map.served());
+    let differing = InCluster::new(shards).differing_functions();
+    text.entry("redtail_shards_differing_functions", differing.join(","));
     for (index, part) in map.parts.iter().enumerate() {
         let state = (part.replication)();
         let slots = part.ownership.now().served.len();
