@@ -367,6 +367,7 @@ mod tests {
         of_one.serve(ClusterSlots::all());
         set(&one, b"{k}stays");
         set(&other, b"{k}moved");
+        set(&other, b"{k}gone");
         remove(&other, b"{k}gone", 7);
         let slot = cluster_slot(b"k");
         let all: [&[u8]; 3] = [b"{k}stays", b"{k}moved", b"{k}gone"];
