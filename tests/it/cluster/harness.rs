@@ -17,8 +17,8 @@ fn primaries_show_no_fault_whatever_is_done() {
         let Some(mut stage) = Stage::with(name, &[Face::Primaries], SWIFT) else {
             return;
         };
-        for (act, needs_valkey_9, run) in ACTS {
-            if act != NOT_OF_PRIMARIES && (!needs_valkey_9 || name.starts_with("valkey-9")) {
+        for (act, servers, run) in ACTS {
+            if act != NOT_OF_PRIMARIES && servers.include(name) {
                 stage.during(act, run);
             }
         }

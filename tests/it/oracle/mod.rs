@@ -36,7 +36,7 @@ use std::time::Duration;
 use redtail::internal::command::{Command, all};
 
 use crate::client::{Client, Reply};
-use crate::servers::{ALL, Server};
+use crate::servers::{ALL, Server, is_there};
 use exempt::{EXEMPT, UNASKED};
 use grammar::forms;
 use pair::{Difference, Pair};
@@ -190,6 +190,13 @@ fn answers_as_a_replica_of_redis_8_0_does() {
 #[test]
 fn answers_as_a_replica_of_redis_8_2_does() {
     follow("redis-8.2", Trio::start("redis-8.2"));
+}
+
+#[test]
+fn answers_as_a_replica_of_redis_8_6_does() {
+    if is_there("redis-8.6") {
+        follow("redis-8.6", Trio::start("redis-8.6"));
+    }
 }
 
 #[test]
