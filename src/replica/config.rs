@@ -8,6 +8,7 @@ use super::Replica;
 use super::resync::{ResyncMemory, ResyncPolicy};
 use crate::dialect::Dialect;
 use crate::state;
+use crate::store::Tuning;
 use crate::upstream::{self, AddressError, Login, Password, Secret, Upstream};
 use crate::value::Choices;
 
@@ -66,6 +67,13 @@ pub struct Config {
 }
 
 impl Config {
+    /// What the data is told of these settings.
+    pub(super) fn tuning(&self) -> Tuning {
+        Tuning::new(self.encodings)
+            .tracking_access(self.track_access)
+            .ignoring(&self.stream_ignore)
+    }
+
     /// Follows the primary at `address`: `redis://[user[:password]@]host[:port]`, `rediss://…` over TLS, `unix:///path`,
     /// or several of these separated by commas, which are tried in turn; or the primary that sentinels name:
     /// `sentinel://host[:port],…/name`.

@@ -27,7 +27,7 @@ use crate::command;
 use crate::feed::{Feed, Interest, Lost};
 use crate::history::Point;
 use crate::state::{self, Keeper};
-use crate::store::{Inflow, Ownership, Served, Tuning, WriteToken};
+use crate::store::{Inflow, Ownership, Served, WriteToken};
 use crate::upstream::{
     self, Arrivals, Begin, Brought, Link, Progress, ProgressWriter, SyncCause, Upstream,
 };
@@ -197,10 +197,7 @@ impl Replica {
             ownership,
         } = prepared;
         let runtime = Handle::try_current().map_err(std::io::Error::other)?;
-        let tuning = Tuning::new(config.encodings)
-            .tracking_access(config.track_access)
-            .ignoring(&config.stream_ignore)
-            .owning(ownership);
+        let tuning = config.tuning().owning(ownership);
         let link = Arc::<upstream::Status>::default();
         let inflow = Arc::clone(&link.arrivals);
         let (served, token) = Served::new(Arc::new(tuning));

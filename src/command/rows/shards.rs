@@ -3,8 +3,8 @@
 //! Each shard is followed by a replica of its own, with its own data, offset and history. What a shard may answer for is checked in the
 //! store, under the locks of the keys ([`Ownership`]); the map here only says where to ask.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -30,6 +30,17 @@ pub enum Face {
     Cluster,
 }
 
+impl Face {
+    /// The word for it, as the setting has it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::One => "one",
+            Self::Cluster => "cluster",
+        }
+    }
+}
+
 /// How long a request waits until it is known which shard has its key.
 pub(crate) const SHARD_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -47,6 +58,8 @@ pub struct Shards {
     changes: AtomicU64,
     lookout: Lookout,
     asked_for: Notify,
+    /// Why no node of the cluster can be asked.
+    fault: Mutex<Option<String>>,
 }
 
 /// The shards at one moment.
@@ -54,6 +67,10 @@ pub struct Shards {
 pub struct ShardMap {
     /// The shards.
     pub parts: Vec<Part>,
+    /// The slots that are followed and that no shard serves here.
+    pub open: ClusterSlots,
+    /// Since when there has been one of them all the time.
+    pub open_since: Option<Instant>,
     /// The index of each slot's shard, or [`NOBODY`].
     owners: Vec<u16>,
     /// All nodes of the cluster, by id.
@@ -77,6 +94,10 @@ pub struct Part {
     pub importing: Arc<ArcSwap<Importing>>,
     /// Returns how its replica stands.
     pub replication: Arc<dyn Fn() -> Replication + Send + Sync>,
+    /// Returns whether its writer works. Call it often: it compares what it sees with what it saw at the last call.
+    pub works: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Accepts a full resync that is held back.
+    pub accept_resync: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// The slots that a shard imports key by key. Whatever had been moved to it when its primary was asked is in its data by now.
@@ -140,9 +161,21 @@ impl ShardMap {
         }
         Self {
             parts: parts.into_iter().map(|(part, _)| part).collect(),
+            open: ClusterSlots::default(),
+            open_since: None,
             owners,
             nodes,
         }
+    }
+
+    /// Notes which of the `wanted` slots no shard serves, and since when there have been such slots, given the map before this one.
+    fn note_open(&mut self, wanted: &ClusterSlots, before: &Self) {
+        let mut open = ClusterSlots::default();
+        let unserved = wanted.iter().filter(|slot| self.owner(*slot).is_none());
+        unserved.for_each(|slot| open.insert(slot));
+        let stays = before.open_since.filter(|_| before.open.shares(&open));
+        self.open_since = stays.or_else(|| (!open.is_empty()).then(Instant::now));
+        self.open = open;
     }
 
     /// The index of the shard that serves `slot`.
@@ -189,7 +222,24 @@ impl Shards {
             changes: AtomicU64::new(0),
             lookout: Lookout::default(),
             asked_for: Notify::new(),
+            fault: Mutex::default(),
         }
+    }
+
+    /// Why no node of the cluster can be asked, if none can.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        // A poisoned lock still holds a whole text.
+        let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        fault.clone()
+    }
+
+    /// Notes why no node of the cluster can be asked. Returns whether that is new.
+    pub fn set_fault(&self, fault: Option<String>) -> bool {
+        let mut now = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = *now != fault;
+        *now = fault;
+        is_new
     }
 
     /// The shards now.
@@ -199,7 +249,8 @@ impl Shards {
     }
 
     /// Replaces the map. `changes_hands` says whether a slot has another shard now.
-    pub fn publish(&self, map: ShardMap, changes_hands: bool) {
+    pub fn publish(&self, mut map: ShardMap, changes_hands: bool) {
+        map.note_open(&self.wanted, &self.map.load());
         if changes_hands {
             self.changes.fetch_add(1, Ordering::SeqCst);
         }

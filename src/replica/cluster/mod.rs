@@ -24,16 +24,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, Notify, mpsc};
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use self::followed::Followed;
 use self::prover::Statement;
 use super::Config;
-use crate::command::{ClusterNode, Face, Importing, Replication, ShardMap, Shards};
+use crate::command::{ClusterNode, Face, Importing, ShardMap, Shards};
 use crate::history::Point;
 use crate::limits::CLUSTER_NODES_MAX;
 use crate::slots::ClusterSlots;
+use crate::store::Served;
 use crate::upstream::cluster::{Account, Asked, Move, Picture, Turns, ask_again, picture};
 use crate::upstream::{Address, Cluster, Upstream};
 
@@ -55,7 +56,8 @@ pub struct ClusterReplica {
     shards: Arc<Shards>,
     stop: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
-    fault: Arc<std::sync::Mutex<Option<String>>>,
+    supervisor: AbortHandle,
+    settings: Arc<Served>,
 }
 
 impl ClusterReplica {
@@ -72,13 +74,12 @@ impl ClusterReplica {
         }
         let shards = Arc::new(Shards::new(face, wanted.clone()));
         let stop = CancellationToken::new();
-        let fault = Arc::<std::sync::Mutex<Option<String>>>::default();
+        let (settings, _) = Served::new(Arc::new(config.tuning()));
         let supervisor = Supervisor {
             config,
             cluster,
             wanted,
             shards: Arc::clone(&shards),
-            fault: Arc::clone(&fault),
             accounts: HashMap::new(),
             turns: Arc::default(),
             askers: HashMap::new(),
@@ -91,8 +92,9 @@ impl ClusterReplica {
         Ok(Self {
             shards,
             stop,
+            supervisor: task.abort_handle(),
             task: Mutex::new(Some(task)),
-            fault,
+            settings: Arc::new(settings),
         })
     }
 
@@ -102,22 +104,33 @@ impl ClusterReplica {
         &self.shards
     }
 
-    /// Returns how it stands: as the shard that is worst off.
-    pub fn replication(&self) -> impl Fn() -> Replication + Send + Sync + use<> {
-        let (shards, fault) = (Arc::clone(&self.shards), Arc::clone(&self.fault));
+    /// No data, but the settings that all shards have in common.
+    #[must_use]
+    pub const fn settings(&self) -> &Arc<Served> {
+        &self.settings
+    }
+
+    /// Returns whether it works: whether somebody notices what becomes of the cluster, and every shard's writer works. Call it
+    /// often: see [`Part::works`].
+    pub fn works(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        let (shards, supervisor) = (Arc::clone(&self.shards), self.supervisor.clone());
         move || {
             let map = shards.map();
-            let states = map.parts.iter().map(|part| (part.replication)());
-            let worst = states.min_by_key(|state| (state.state == "connected", !state.stale));
-            worst.unwrap_or_else(|| Replication {
-                state: "connect",
-                last_error: fault
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner)
-                    .clone(),
-                upstream_mode: "cluster",
-                ..Replication::default()
-            })
+            // Ask all: each compares what it sees with what it saw before.
+            let idle = map.parts.iter().filter(|part| !(part.works)()).count();
+            idle == 0 && !supervisor.is_finished()
+        }
+    }
+
+    /// Returns a function that accepts the full resyncs that are held back.
+    pub fn resync_acceptor(&self) -> impl Fn() + Send + Sync + use<> {
+        let shards = Arc::clone(&self.shards);
+        move || {
+            shards
+                .map()
+                .parts
+                .iter()
+                .for_each(|part| (part.accept_resync)())
         }
     }
 
@@ -143,8 +156,6 @@ struct Supervisor {
     cluster: Cluster,
     wanted: ClusterSlots,
     shards: Arc<Shards>,
-    /// Why no node can be asked.
-    fault: Arc<std::sync::Mutex<Option<String>>>,
     /// What each node said last, by its id.
     accounts: HashMap<String, Account>,
     turns: Arc<Turns>,
@@ -296,15 +307,10 @@ impl Supervisor {
     }
 
     fn set_fault(&self, fault: Option<String>) {
-        let mut now = self
-            .fault
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if *now != fault {
-            if let Some(fault) = &fault {
-                tracing::warn!(error = fault, "no node of the cluster answers");
-            }
-            *now = fault;
+        if self.shards.set_fault(fault.clone())
+            && let Some(fault) = fault
+        {
+            tracing::warn!(error = fault, "no node of the cluster answers");
         }
     }
 
