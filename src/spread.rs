@@ -54,7 +54,7 @@ pub struct Durations {
 
 impl Durations {
     /// Adds what another spread has counted.
-    pub fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         if self.buckets.is_empty() {
             self.buckets.clone_from(&other.buckets);
         } else {

@@ -76,7 +76,7 @@ pub struct Figures {
 impl Figures {
     /// Returns the sums for each database, as of the shards of a cluster.
     #[must_use]
-    pub fn by_database(each: impl IntoIterator<Item = Self>) -> Vec<Self> {
+    pub(crate) fn by_database(each: impl IntoIterator<Item = Self>) -> Vec<Self> {
         let mut all: BTreeMap<usize, Self> = BTreeMap::new();
         for one in each {
             match all.get_mut(&one.db) {

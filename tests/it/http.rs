@@ -50,6 +50,10 @@ impl Answer {
 pub struct Http(SocketAddr);
 
 impl Http {
+    pub const fn address(&self) -> SocketAddr {
+        self.0
+    }
+
     /// Sends `bytes`, ends our side, and reads all that comes back.
     fn raw(&self, bytes: &[u8]) -> Vec<u8> {
         let mut stream = TcpStream::connect(self.0).expect("it listens");

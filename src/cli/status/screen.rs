@@ -197,7 +197,7 @@ impl Shown<'_> {
             slots("/cluster/slots_followed"),
         );
         let moving = match facts.flag("/cluster/settled") {
-            Some(false) => ", slots are on their way",
+            Some(false) => ", not settled",
             _ => "",
         };
         let head = format!(
@@ -450,7 +450,9 @@ fn shard_in_words(shard: &Facts) -> String {
     let mut parts = Vec::new();
     parts.extend(shard.text("/link/upstream"));
     parts.extend(shard.text("/title"));
-    let behind = shard.number("/link/lag_bytes");
+    // Without a link, nobody knows.
+    let is_up = shard.flag("/link/up") == Some(true);
+    let behind = shard.number("/link/lag_bytes").filter(|_| is_up);
     parts.extend(behind.map(|behind| format!("{} behind", bytes(behind))));
     let slots = shard.number("/slots");
     parts.extend(slots.map(|slots| format!("{} slots", count(slots))));

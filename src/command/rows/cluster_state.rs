@@ -4,6 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use super::health::{Condition, Data, Health};
 use super::session::Replication;
+#[cfg(test)]
+use super::shards::ClusterNode;
 use super::shards::{Face, Part, SHARD_PATIENCE, ShardMap, Shards};
 use crate::slots::ClusterSlots;
 use crate::store::{Figures, Generation, Ownership};
@@ -149,10 +151,14 @@ impl ClusterState {
         !self.shards.is_empty() && self.shards.iter().all(has_data)
     }
 
-    /// Keys that answer TAINTED; `None` if all keys of a shard do.
+    /// Keys that answer TAINTED; `None` if all do.
     #[must_use]
     pub fn tainted_keys(&self) -> Option<usize> {
-        self.shards.iter().map(ShardState::tainted_keys).sum()
+        let each: Vec<Option<usize>> = self.shards.iter().map(ShardState::tainted_keys).collect();
+        let all_do = !each.is_empty() && each.iter().all(Option::is_none);
+        let both = each.iter().zip(&self.shards);
+        let keys = both.map(|(tainted, shard)| tainted.unwrap_or_else(|| shard.keys()));
+        (!all_do).then(|| keys.sum())
     }
 
     /// The databases of all shards together.
@@ -167,7 +173,13 @@ impl ClusterState {
         let mut states: Vec<&ShardState> = self.shards.iter().collect();
         let badness = |shard: &ShardState| {
             let (state, health) = (&shard.replication, shard.health());
-            (state.down_for.is_some(), health.condition, state.lag)
+            let matters = self.matters(shard);
+            (
+                matters,
+                state.down_for.is_some(),
+                health.condition,
+                state.lag,
+            )
         };
         states.sort_by_cached_key(|shard| std::cmp::Reverse(badness(shard)));
         let states = states.into_iter().map(|shard| shard.replication.clone());
@@ -214,10 +226,18 @@ impl ClusterState {
         lost
     }
 
+    /// Whether a shard has, or should have, slots. One that has lost them all is followed on for a while, and nobody needs it.
+    fn matters(&self, shard: &ShardState) -> bool {
+        let mut nodes = self.map.nodes.iter();
+        shard.slots > 0
+            || nodes.any(|node| *node.id == *shard.primary && node.slots.shares(&self.wanted))
+    }
+
     /// The health of the whole: that of the shards that are worst off.
     #[must_use]
     pub fn health(&self) -> Health {
-        let each: Vec<Health> = self.shards.iter().map(ShardState::health).collect();
+        let shards = self.shards.iter().filter(|shard| self.matters(shard));
+        let each: Vec<Health> = shards.map(ShardState::health).collect();
         let Some(worst) = each.iter().map(|one| one.condition).max() else {
             return self.unknown();
         };
@@ -229,23 +249,20 @@ impl ClusterState {
         let mut health = if lasts && !open.is_empty() && worst < Condition::Unserved {
             self.unserved(&open)
         } else {
-            of_worst(&each, worst)
+            of_those(&each, worst)
         };
-        let others = each.iter().filter(|one| one.condition != health.condition);
-        let others = others.filter(|one| one.condition >= Condition::PrimarySilent);
-        let others = others.filter(|one| one.condition != Condition::Resyncing);
-        health
-            .warnings
-            .extend(others.map(|one| format!("another shard is {one}")));
-        health
-            .warnings
-            .extend(each.iter().flat_map(|one| one.warnings.clone()));
-        let mut seen = std::collections::HashSet::new();
-        health.warnings.retain(|one| seen.insert(one.clone()));
+        let others = Condition::ALL.into_iter().filter(|other| {
+            *other != health.condition
+                && NOTED.contains(other)
+                && each.iter().any(|one| one.condition == *other)
+        });
+        let others = others.map(|other| of_those(&each, other).to_string());
+        health.warnings.extend(others);
+        health.warnings.extend(warnings_of(&each));
         let lost = self.slots_without_owner();
         if !lost.is_empty() {
             health.warnings.push(format!(
-                "{} have no owner in the cluster itself, so nobody answers for their keys: see redis-cli --cluster check",
+                "no node of the cluster has {}, so nobody answers for the keys there: see redis-cli --cluster check",
                 slots_of(&lost)
             ));
         }
@@ -280,12 +297,13 @@ impl ClusterState {
         let owners = self.map.nodes.iter();
         let owners = owners.filter(|node| node.slots.shares(open));
         let owners: Vec<String> = owners
+            .take(SHOWN_MAX)
             .map(|node| format!("{}:{}", node.host, node.port))
             .collect();
         Health {
             condition: Condition::Unserved,
             why: format!(
-                "{} are served by no shard here, so reads of their keys are refused; waiting for the proof of {} to have them",
+                "no shard here serves {}, so reads of the keys there are refused; waiting for proof from {}",
                 slots_of(open),
                 owners.join(", ")
             ),
@@ -302,31 +320,57 @@ fn slots_of(slots: &ClusterSlots) -> String {
     let ranges = slots.ranges();
     let shown = ranges
         .iter()
-        .take(RANGES_SHOWN)
+        .take(SHOWN_MAX)
         .map(|range| match (range.start(), range.end()) {
             (first, last) if first == last => first.to_string(),
             (first, last) => format!("{first}-{last}"),
         });
     let shown: Vec<String> = shown.collect();
-    let more = if ranges.len() > RANGES_SHOWN {
+    let more = if ranges.len() > SHOWN_MAX {
         ", …"
     } else {
         ""
     };
-    format!("{} slots ({}{more})", slots.len(), shown.join(","))
+    match (slots.len(), shown.join(",")) {
+        (1, slot) => format!("slot {slot}"),
+        (count, shown) => format!("{count} slots ({shown}{more})"),
+    }
 }
 
-/// How many ranges of slots a sentence names.
-const RANGES_SHOWN: usize = 3;
+/// How many ranges of slots, or nodes, a sentence names.
+const SHOWN_MAX: usize = 3;
 
-/// The health of those that are worst off, with their number.
-fn of_worst(each: &[Health], worst: Condition) -> Health {
+/// The warnings of all shards, each with the number of shards that have it.
+fn warnings_of(each: &[Health]) -> Vec<String> {
+    let mut all: Vec<(&String, usize)> = Vec::new();
+    for warning in each.iter().flat_map(|one| &one.warnings) {
+        match all.iter_mut().find(|(known, _)| *known == warning) {
+            Some((_, count)) => *count += 1,
+            None => all.push((warning, 1)),
+        }
+    }
     let shards = each.len();
-    let mut those = each.iter().filter(|one| one.condition == worst);
-    let first = those.next().cloned();
+    all.into_iter()
+        .map(|(warning, count)| format!("{count} of {shards} shards: {warning}"))
+        .collect()
+}
+
+/// The conditions of shards that somebody should know of although others are worse off.
+const NOTED: [Condition; 4] = [
+    Condition::PrimarySilent,
+    Condition::Disconnected,
+    Condition::HeldBack,
+    Condition::Stale,
+];
+
+/// The health of the shards that are in this condition, with their number.
+fn of_those(each: &[Health], condition: Condition) -> Health {
+    let shards = each.len();
+    let mut those = each.iter().filter(|one| one.condition == condition);
+    let first = those.next();
     let count = usize::from(first.is_some()) + those.count();
-    let why = first.as_ref().map_or("", |first| &first.why);
-    let why = match (worst, count) {
+    let why = first.map_or("", |first| &first.why);
+    let why = match (condition, count) {
         (Condition::InSync, _) => format!(
             "follows {shards} {} of a cluster; everything received is visible",
             if shards == 1 { "shard" } else { "shards" }
@@ -335,9 +379,188 @@ fn of_worst(each: &[Health], worst: Condition) -> Health {
         _ => format!("{count} of {shards} shards, first of them: {why}"),
     };
     Health {
-        condition: worst,
+        condition,
         why,
-        advice: first.map(|first| first.advice).unwrap_or_default(),
+        advice: first.map_or(String::new(), |first| first.advice.clone()),
         warnings: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::indexing_slicing, reason = "a test may panic")]
+    use std::time::Instant;
+
+    use super::*;
+    use crate::dialect::Dialect;
+    use crate::store::Served;
+
+    fn one(condition: Condition, why: &str) -> Health {
+        Health {
+            condition,
+            why: why.to_owned(),
+            advice: "Do".to_owned(),
+            warnings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_words_say_how_many_shards_are_concerned() {
+        let each = [
+            one(Condition::InSync, "a"),
+            one(Condition::Disconnected, "b"),
+            one(Condition::Disconnected, "c"),
+            one(Condition::Stale, "d"),
+        ];
+        let said = |condition| of_those(&each, condition).to_string();
+        assert_eq!(said(Condition::Stale), "stale: 1 of 4 shards: d. Do");
+        let two = "disconnected: 2 of 4 shards, first of them: b. Do";
+        assert_eq!(said(Condition::Disconnected), two);
+        let well = of_those(&each[..1], Condition::InSync);
+        assert_eq!(
+            well.why,
+            "follows 1 shard of a cluster; everything received is visible"
+        );
+    }
+
+    fn slots(text: &str) -> ClusterSlots {
+        let mut slots = ClusterSlots::default();
+        for range in text.split(',') {
+            slots.add_all(&ClusterSlots::from_text(range.as_bytes()).unwrap_or_default());
+        }
+        slots
+    }
+
+    fn node(owned: &str) -> ClusterNode {
+        ClusterNode {
+            id: "a".to_owned(),
+            host: "h".to_owned(),
+            port: 7,
+            is_primary: true,
+            primary: None,
+            is_down: false,
+            epoch: 1,
+            slots: slots(owned),
+        }
+    }
+
+    /// A cluster that has these slots, of which none is served here.
+    fn state(owned: &str) -> ClusterState {
+        let shards = Shards::new(Face::One, slots("0-9"));
+        shards.publish(ShardMap::new(Vec::new(), vec![node(owned)]), false);
+        shards.state()
+    }
+
+    /// A shard whose link is up.
+    fn shard() -> ShardState {
+        let generation = Generation::new(1, Dialect::default(), Arc::default());
+        ShardState {
+            name: "a".into(),
+            primary: "a".into(),
+            replication: Replication::default(),
+            generation: Some(Arc::new(generation)),
+            slots: 1,
+            settled: 1,
+            databases: OnceLock::new(),
+        }
+    }
+
+    #[test]
+    fn slots_that_stay_open_make_it_unserved_and_those_that_change_hands_do_not() {
+        let mut state = state("0-3");
+        state.shards = vec![shard()];
+        assert_eq!(state.health().condition, Condition::InSync);
+        let mut map = ShardMap::new(Vec::new(), vec![node("0-3")]);
+        map.open = slots("2");
+        map.open_since = Instant::now().checked_sub(2 * SHARD_PATIENCE);
+        state.map = Arc::new(map);
+        let health = state.health();
+        assert_eq!(health.condition, Condition::Unserved);
+        assert!(!health.condition.answers_reads());
+        assert!(
+            health.why.starts_with("no shard here serves slot 2, "),
+            "{health}"
+        );
+        assert!(
+            health.warnings[0].starts_with("no node of the cluster has 6 slots (4-9), "),
+            "{health:?}"
+        );
+        // A shard without data is the reason that matters.
+        state.shards.push(ShardState {
+            generation: None,
+            ..shard()
+        });
+        let health = state.health();
+        assert_eq!(health.condition, Condition::Connecting);
+        assert!(health.why.starts_with("1 of 2 shards: "), "{health}");
+    }
+
+    #[test]
+    fn a_shard_that_has_lost_all_its_slots_is_nobodys_trouble() {
+        let mut state = state("0-3");
+        let leaving = ShardState {
+            name: "b".into(),
+            primary: "b".into(),
+            slots: 0,
+            replication: Replication {
+                down_for: Some(SHARD_PATIENCE),
+                host: "gone".to_owned(),
+                ..Replication::default()
+            },
+            ..shard()
+        };
+        state.shards = vec![leaving, shard()];
+        assert_eq!(state.health().condition, Condition::InSync);
+        assert_eq!(state.replication().host, "");
+    }
+
+    #[test]
+    fn all_keys_are_in_doubt_only_if_those_of_every_shard_are() {
+        let mut state = state("0-3");
+        state.shards = vec![shard(), shard()];
+        assert_eq!(state.tainted_keys(), Some(0));
+        let (_, token) = Served::new(Arc::default());
+        let taint = |shard: &ShardState| {
+            if let Some(held) = &shard.generation {
+                token.taint_everything(&held.spaces);
+            }
+        };
+        taint(&state.shards[0]);
+        assert_eq!(state.tainted_keys(), Some(0), "it holds no keys");
+        taint(&state.shards[1]);
+        assert_eq!(state.tainted_keys(), None);
+        let warnings = state.health().warnings;
+        assert!(
+            warnings[0].starts_with("2 of 2 shards: all keys answer TAINTED"),
+            "{warnings:?}"
+        );
+    }
+
+    #[test]
+    fn slots_that_the_cluster_has_are_told_apart_from_those_that_it_lacks() {
+        let state = state("0-3,6");
+        assert_eq!(state.slots_served(), 0);
+        assert_eq!(slots_of(&state.to_be_found()), "5 slots (0-3,6)");
+        assert_eq!(slots_of(&state.slots_without_owner()), "5 slots (4-5,7-9)");
+        let words = state.unserved(&state.to_be_found()).why;
+        assert!(words.ends_with("waiting for proof from h:7"), "{words}");
+    }
+
+    #[test]
+    fn before_a_node_has_answered_nothing_is_known_of_slots_and_the_reason_is_said() {
+        let shards = Shards::new(Face::One, ClusterSlots::all());
+        assert!(shards.state().slots_without_owner().is_empty());
+        assert!(shards.set_fault(Some("refused".to_owned())));
+        let state = shards.state();
+        let health = state.health();
+        assert_eq!(health.condition, Condition::Connecting);
+        assert!(
+            health
+                .why
+                .ends_with("no node of the cluster answers: refused"),
+            "{health}"
+        );
+        let link = state.replication();
+        assert_eq!((link.state, link.down_for.is_some()), ("connect", true));
     }
 }

@@ -359,3 +359,34 @@ impl<'a> InCluster<'a> {
             .map(|generation| &**generation)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_open_since_it_was_first_served_by_nobody() {
+        let open = |slot: u16, before: &ShardMap| {
+            let mut wanted = ClusterSlots::default();
+            wanted.insert(slot);
+            let mut map = ShardMap::default();
+            map.note_open(&wanted, before);
+            map
+        };
+        let first = open(5, &ShardMap::default());
+        assert!(first.open.contains(5));
+        let still = open(5, &first);
+        assert_eq!(
+            (still.open_since, first.open_since.is_some()),
+            (first.open_since, true)
+        );
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(
+            open(6, &still).open_since > still.open_since,
+            "another slot"
+        );
+        let mut none = ShardMap::default();
+        none.note_open(&ClusterSlots::default(), &still);
+        assert_eq!(none.open_since, None);
+    }
+}

@@ -603,7 +603,7 @@ const FIELDS: &[(&str, &str, Kind, &str)] = &[
         "cluster_enabled",
         "cluster_enabled",
         Gauge,
-        "Whether this is a server of a cluster: never.",
+        "Whether clients see a server of a cluster (--cluster-face).",
     ),
 ];
 

@@ -46,7 +46,7 @@ function showShards(cluster) {
 function shardsNote(cluster) {
   const parts = [`${words.count(cluster.slots_served)} of ${words.count(cluster.slots_followed)} slots served`];
   if (cluster.slots_without_owner > 0) parts.push(`${words.count(cluster.slots_without_owner)} without an owner in the cluster`);
-  parts.push(cluster.settled ? "none on its way" : "slots are on their way", `${words.count(cluster.nodes)} nodes known`);
+  parts.push(cluster.settled ? "settled" : "not settled", `${words.count(cluster.nodes)} nodes known`);
   return parts.join(", ");
 }
 

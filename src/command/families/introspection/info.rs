@@ -757,14 +757,22 @@ fn writes(text: &mut Text, facts: &Facts<'_>) {
         "redtail_expired_held_keys",
         expired.as_deref().unwrap_or("-1"),
     );
-    let taints = || facts.data.iter().map(|one| one.spaces.taints());
-    let tainted: usize = taints().map(|taints| taints.count()).sum();
+    let (tainted, everything) = tainted(facts);
     text.line("redtail_tainted_keys", tainted);
-    let everything = taints().any(|taints| taints.everything());
     text.line("redtail_tainted_everything", u8::from(everything));
     if let Some(cluster) = facts.cluster {
         shards(text, cluster);
     }
+}
+
+/// Returns how many keys answer TAINTED by themselves, and whether all do.
+fn tainted(facts: &Facts<'_>) -> (usize, bool) {
+    if let Some(cluster) = facts.cluster {
+        let keys = cluster.tainted_keys();
+        return (keys.unwrap_or(0), keys.is_none());
+    }
+    let taints = facts.data.first().map(|one| one.spaces.taints());
+    taints.map_or((0, false), |taints| (taints.count(), taints.everything()))
 }
 
 /// Writes what syncs there were, how fresh the data is, and what is wrong.
