@@ -52,6 +52,20 @@ pub struct Durations {
     pub sum: Duration,
 }
 
+impl Durations {
+    /// Adds what another spread has counted.
+    pub(crate) fn add(&mut self, other: &Self) {
+        if self.buckets.is_empty() {
+            self.buckets.clone_from(&other.buckets);
+        } else {
+            let both = self.buckets.iter_mut().zip(&other.buckets);
+            both.for_each(|((_, own), (_, others))| *own += others);
+        }
+        self.count += other.count;
+        self.sum += other.sum;
+    }
+}
+
 impl Spread {
     /// Counts a duration.
     pub fn record(&self, duration: Duration) {
@@ -105,5 +119,12 @@ mod tests {
         let expected = expected.map(|(nanos, count)| (Duration::from_nanos(nanos), count));
         assert!(filled.into_iter().eq(&expected), "{:?}", seen.buckets);
         assert!(BOUNDS.is_sorted());
+        let mut twice = Durations::default();
+        twice.add(&seen);
+        assert_eq!(twice, seen);
+        twice.add(&seen);
+        assert_eq!((twice.count, twice.sum), (12, seen.sum * 2));
+        let doubled = |((_, one), (_, two)): (&(_, u64), &(_, u64))| one * 2 == *two;
+        assert!(seen.buckets.iter().zip(&twice.buckets).all(doubled));
     }
 }

@@ -17,17 +17,17 @@ use sd_notify::NotifyState;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::serve::Works;
 use crate::command::{Health, Host as _};
-use crate::replica::Pulse;
 use crate::server::Server;
 use crate::words::Plain;
 
-/// Reports to the service manager until `stop` is cancelled. Returns at once if there is no service manager to report to.
-pub(super) async fn report(server: Arc<Server>, pulse: Pulse, stop: CancellationToken) {
+/// Reports to the service manager until `stop` is cancelled. `works` says whether what keeps the data fresh works. Returns at once if there is no service manager to report to.
+pub(super) async fn report(server: Arc<Server>, works: Works, stop: CancellationToken) {
     if std::env::var_os(SOCKET).is_none_or(|socket| socket.is_empty()) {
         return;
     }
-    let mut reporter = Reporter::new(pulse, sd_notify::watchdog_enabled());
+    let mut reporter = Reporter::new(works, sd_notify::watchdog_enabled());
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
@@ -79,7 +79,7 @@ impl Report {
 
 /// Decides what to report.
 struct Reporter {
-    pulse: Pulse,
+    works: Works,
     /// How often to report that redtail is alive.
     every: Duration,
     /// Whether the service manager restarts redtail if it does not do so.
@@ -93,9 +93,9 @@ struct Reporter {
 }
 
 impl Reporter {
-    fn new(pulse: Pulse, watchdog: Option<Duration>) -> Self {
+    fn new(works: Works, watchdog: Option<Duration>) -> Self {
         Self {
-            pulse,
+            works,
             every: watchdog.map_or(ALIVE_EVERY, |watchdog| ALIVE_EVERY.min(watchdog / 4)),
             has_watchdog: watchdog.is_some(),
             alive_at: None,
@@ -113,7 +113,7 @@ impl Reporter {
         };
         self.was_ready |= report.is_ready;
         let is_due = self.alive_at.is_none_or(|at| now >= at + self.every);
-        if self.is_alive(now) && is_due {
+        if self.is_alive() && is_due {
             self.alive_at = Some(now);
             report.is_alive = self.has_watchdog;
             report.more_time = (!self.was_ready).then_some(MORE_TIME_MICROS);
@@ -132,8 +132,8 @@ impl Reporter {
         })
     }
 
-    fn is_alive(&mut self, now: Instant) -> bool {
-        let is_alive = self.pulse.beats(now);
+    fn is_alive(&mut self) -> bool {
+        let is_alive = (self.works)();
         let [has_warned, _] = &mut self.has_warned;
         if !is_alive && !*has_warned {
             tracing::error!(

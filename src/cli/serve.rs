@@ -15,7 +15,7 @@ use super::output::print;
 use super::{Failure, log, notify, progress};
 #[cfg(feature = "http")]
 use crate::http;
-use crate::replica::{ClusterReplica, Prepared, Pulse, Replica};
+use crate::replica::{ClusterReplica, Prepared, Replica};
 use crate::server::{Listeners, Server};
 use crate::words::Plain;
 
@@ -75,10 +75,10 @@ pub fn serve(args: Serve, matches: &clap::ArgMatches) -> Result<(), Failure> {
     }
     if let Some((face, part)) = settings.cluster()? {
         let cluster = move || ClusterReplica::start(replica, face, part);
-        return runtime()?.block_on(serve_cluster(cluster, server));
+        return runtime()?.block_on(serve_cluster(cluster, server, http));
     }
     runtime()?.block_on(follow_and_serve(replica, server, http, |replica, stop| {
-        accept_on_signal(replica)?;
+        accept_on_signal(replica.resync_acceptor())?;
         stop_on_signal(stop)
     }))
 }
@@ -129,26 +129,32 @@ pub async fn follow_and_serve(
     let listeners = Listeners::open(&server.listen, server.tls.as_ref())
         .await
         .map_err(|error| Failure::Runtime(error.to_string()))?;
-    let http = match http {
-        None => None,
-        Some(Http { config, events }) => {
-            let listener = http::Listener::open(config).await;
-            let listener = listener.map_err(|error| Failure::Runtime(error.to_string()))?;
-            Some((listener, events))
-        }
-    };
+    let http = open_http(http).await?;
     let doors = Doors { listeners, http };
     serve_behind(replica, server, doors, beside).await
+}
+
+async fn open_http(
+    http: Option<Http>,
+) -> Result<Option<(http::Listener, Arc<http::Events>)>, Failure> {
+    let Some(Http { config, events }) = http else {
+        return Ok(None);
+    };
+    let listener = http::Listener::open(config).await;
+    let listener = listener.map_err(|error| Failure::Runtime(error.to_string()))?;
+    Ok(Some((listener, events)))
 }
 
 /// Follows a cluster and serves it until a signal.
 async fn serve_cluster(
     cluster: impl FnOnce() -> std::io::Result<ClusterReplica>,
     server: crate::server::Config,
+    http: Option<Http>,
 ) -> Result<(), Failure> {
     let listeners = Listeners::open(&server.listen, server.tls.as_ref())
         .await
         .map_err(|error| Failure::Runtime(error.to_string()))?;
+    let http = open_http(http).await?;
     for listen in server.denied_listeners() {
         tracing::warn!(%listen, "{DENIED}");
     }
@@ -157,22 +163,44 @@ async fn serve_cluster(
     let cluster = cluster().map_err(|error| {
         Failure::Runtime(format!("cannot follow the cluster: {}", Plain(&error)))
     })?;
-    let shards = Arc::clone(cluster.shards());
-    let settings = Arc::clone(cluster.settings());
-    let server = Server::of_cluster(server, settings, shards, cluster.replication());
-    // Each shard's writer is watched by its own replica; what is left to watch is this runtime.
-    let pulse = Pulse::steady();
-    let manager = tokio::spawn(notify::report(
-        Arc::clone(&server),
-        pulse,
-        token.child_token(),
-    ));
-    server.run(listeners, token.clone()).await;
+    accept_on_signal(cluster.resync_acceptor())?;
+    let (settings, shards) = (cluster.settings(), cluster.shards());
+    let server = Server::of_cluster(server, Arc::clone(settings), Arc::clone(shards));
+    let works: Works = Arc::new(cluster.works());
+    run(server, listeners, http, &works, &token).await;
     cluster.stop().await;
-    // It returns nothing.
-    let _ = manager.await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Returns whether what keeps the data fresh works. Call it often.
+pub(super) type Works = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// Answers clients, HTTP and the service manager until the token is cancelled.
+async fn run(
+    server: Arc<Server>,
+    listeners: Listeners,
+    http: Option<(http::Listener, Arc<http::Events>)>,
+    works: &Works,
+    token: &CancellationToken,
+) {
+    let manager = tokio::spawn(notify::report(
+        Arc::clone(&server),
+        Arc::clone(works),
+        token.child_token(),
+    ));
+    let http = http.map(|(listener, events)| {
+        let works = Arc::clone(works);
+        let running = listener.run(Arc::clone(&server), events, move || works(), token.clone());
+        tokio::spawn(running)
+    });
+    server.run(listeners, token.clone()).await;
+    if let Some(http) = http {
+        // A listener that panicked has ended too.
+        let _ = http.await;
+    }
+    // It returns nothing.
+    let _ = manager.await;
 }
 
 /// Open listeners, in which connections wait.
@@ -201,36 +229,22 @@ pub(super) async fn serve_behind(
         .start()
         .map_err(|error| Failure::Runtime(format!("cannot start the writer: {}", Plain(&error))))?;
     beside(&replica, token.clone())?;
-    let sources = replica.sources().clone();
-    let served = Arc::clone(replica.served());
+    let (sources, served) = (replica.sources().clone(), Arc::clone(replica.served()));
     let server = Server::new(server, served, move || sources.replication());
-    let manager = tokio::spawn(notify::report(
-        Arc::clone(&server),
-        replica.pulse(),
-        token.child_token(),
-    ));
-    let http = http.map(|(listener, events)| {
-        let server = Arc::clone(&server);
-        let pulse = Mutex::new(replica.pulse());
-        let writer_works = move || {
-            // A poisoned lock still holds whole signs.
-            let mut pulse = pulse.lock().unwrap_or_else(PoisonError::into_inner);
-            pulse.beats(Instant::now())
-        };
-        tokio::spawn(listener.run(server, events, writer_works, token.clone()))
+    let pulse = Mutex::new(replica.pulse());
+    let works: Works = Arc::new(move || {
+        // A poisoned lock still holds whole signs.
+        let mut pulse = pulse.lock().unwrap_or_else(PoisonError::into_inner);
+        pulse.beats(Instant::now())
     });
     let display = tokio::spawn(progress::show(
         Arc::clone(replica.figures()),
         token.child_token(),
     ));
-    server.run(listeners, token.clone()).await;
-    if let Some(http) = http {
-        // A listener that panicked has ended too.
-        let _ = http.await;
-    }
+    run(server, listeners, http, &works, &token).await;
     replica.stop().await;
-    // Neither of them returns anything.
-    let _ = tokio::join!(display, manager);
+    // It returns nothing.
+    let _ = display.await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -253,8 +267,7 @@ pub fn stop_on_signal(stop: CancellationToken) -> Result<(), Failure> {
 }
 
 /// On each SIGUSR1, accepts a full resync that is held back.
-fn accept_on_signal(replica: &Replica) -> Result<(), Failure> {
-    let accept = replica.resync_acceptor();
+fn accept_on_signal(accept: impl Fn() + Send + Sync + 'static) -> Result<(), Failure> {
     let mut asked = on(SignalKind::user_defined1())?;
     tokio::spawn(async move {
         while asked.recv().await.is_some() {

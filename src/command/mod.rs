@@ -57,11 +57,11 @@ pub use rows::traffic::{Counts, Rates, Traffic};
 pub use rows::tunables::{SetLogLevel, Tunables};
 pub use rows::{
     ApplyFn, Arity, Asked, AskedKey, Awaited, Blocked, CallFigures, Called, Calls, ClusterNode,
-    Command, Condition, Data, Entries, Error, Face, Family, Flags, Form, Health, HeldBack,
-    Histogram, Host, Importing, InCluster, KeptState, Keys, LastFault, LeastFn, Loading, Outcome,
-    Part, ReadFn, Replication, Replies, Scope, Seen, Session, SessionCx, SessionFn, ShardMap,
-    Shards, Statistics, SyncNames, Synced, SyncsOf, Tally, Touch, TouchFn, Wait, WorkFn, acl,
-    client, glob, long, nothing_served, tracking, vain_wait,
+    ClusterState, Command, Condition, Data, Entries, Error, Face, Family, Flags, Form, Health,
+    HeldBack, Histogram, Host, Importing, InCluster, KeptState, Keys, LastFault, LeastFn, Loading,
+    Outcome, Part, ReadFn, Replication, Replies, Scope, Seen, Session, SessionCx, SessionFn,
+    ShardMap, ShardState, Shards, Statistics, SyncNames, Synced, SyncsOf, Tally, Touch, TouchFn,
+    Wait, WorkFn, acl, client, glob, long, nothing_served, tracking, vain_wait,
 };
 
 /// What values and the numbers in requests mean, for reads without a request.

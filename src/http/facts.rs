@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::command::client::Client;
-use crate::command::{Host, Replication, Seen, Statistics, resident};
+use crate::command::{ClusterState, Host, Replication, Seen, Statistics, resident};
 use crate::dialect::Dialect;
 use crate::server::Server;
 use crate::store::{Figures, Generation, unix_ms};
@@ -23,13 +23,17 @@ pub struct Facts {
     pub databases: Vec<Figures>,
     /// Keys that answer TAINTED; `None` if all do.
     pub tainted_keys: Option<usize>,
+    /// Whether there is data: of a cluster, that of all shards.
+    has_data: bool,
     /// Resident bytes of the process, 0 if the system does not say.
     pub resident_bytes: u64,
     /// The peak of those bytes.
     pub resident_peak_bytes: u64,
     /// The connections, oldest first.
     pub clients: Vec<Arc<Client>>,
-    /// The data itself.
+    /// The cluster that is followed: then the figures above are those of all its shards together.
+    pub cluster: Option<ClusterState>,
+    /// The data itself. Of a cluster, its shards have it.
     pub(super) generation: Option<Arc<Generation>>,
     server: Arc<Server>,
 }
@@ -38,29 +42,63 @@ impl Facts {
     /// Reads everything. May wait for locks of the store: call it where waiting is allowed.
     #[must_use]
     pub fn read(server: &Arc<Server>) -> Self {
-        server.served().steadily(|| Self::read_once(server))
+        match server.shards() {
+            None => server.served().steadily(|| Self::of_replica(server)),
+            Some(shards) => Self::of_cluster(server, shards.state()),
+        }
     }
 
-    fn read_once(server: &Arc<Server>) -> Self {
+    fn of_replica(server: &Arc<Server>) -> Self {
         let generation = server.served().current();
         let replication = server.replication();
         let seen = server.health_of(&replication, generation.as_deref());
         let spaces = generation.as_ref().map(|generation| &generation.spaces);
         let taints = spaces.map(|spaces| spaces.taints());
+        let tainted_keys = taints.map_or(Some(0), |taints| {
+            (!taints.everything()).then(|| taints.count())
+        });
+        let dialect = generation.as_ref().map(|generation| generation.dialect);
+        Self {
+            dialect,
+            databases: spaces.map(|spaces| spaces.figures()).unwrap_or_default(),
+            tainted_keys,
+            has_data: generation.is_some(),
+            generation: generation.clone(),
+            ..Self::with(server, seen, replication)
+        }
+    }
+
+    /// Each shard was read at a moment of its own.
+    fn of_cluster(server: &Arc<Server>, cluster: ClusterState) -> Self {
+        let seen = server.health_of_cluster(&cluster);
+        let common = Self::with(server, seen, cluster.replication());
+        let dialect = cluster.generations().next().map(|one| one.dialect);
+        Self {
+            dialect,
+            databases: cluster.databases(),
+            tainted_keys: cluster.tainted_keys(),
+            has_data: cluster.is_whole(),
+            cluster: Some(cluster),
+            ..common
+        }
+    }
+
+    /// What does not depend on the data.
+    fn with(server: &Arc<Server>, seen: Seen, replication: Replication) -> Self {
         let (resident_bytes, resident_peak_bytes) = resident();
         Self {
             at_unix_ms: unix_ms(),
             seen,
             replication,
-            dialect: generation.as_ref().map(|generation| generation.dialect),
-            databases: spaces.map(|spaces| spaces.figures()).unwrap_or_default(),
-            tainted_keys: taints.map_or(Some(0), |taints| {
-                (!taints.everything()).then(|| taints.count())
-            }),
+            dialect: None,
+            databases: Vec::new(),
+            tainted_keys: None,
+            has_data: false,
             resident_bytes,
             resident_peak_bytes,
             clients: server.clients(),
-            generation: generation.clone(),
+            cluster: None,
+            generation: None,
             server: Arc::clone(server),
         }
     }
@@ -86,7 +124,7 @@ impl Facts {
     /// Bytes that are received and not visible yet; `None` while there is no data, which could be behind.
     #[must_use]
     pub fn lag_bytes(&self) -> Option<u64> {
-        self.dialect.map(|_| self.replication.lag_bytes())
+        self.has_data.then(|| self.replication.lag_bytes())
     }
 
     /// All keys, expired ones included.

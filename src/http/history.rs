@@ -131,7 +131,7 @@ impl History {
 
 /// Reads the figures of this moment, and the counts for later ones. `recent` holds those of the last seconds, oldest first.
 fn look(server: &Server, recent: &VecDeque<Counts>) -> (Point, Counts) {
-    let has_data = server.served().peek().is_some();
+    let has_data = server.has_data();
     let replication = server.replication();
     let counts = Counts {
         at: Instant::now(),

@@ -55,33 +55,39 @@ pub(super) struct Levels(Mutex<VecDeque<Kept>>);
 #[derive(Debug)]
 struct Kept {
     question: Question,
-    generation: Weak<Generation>,
+    data: Vec<Weak<Generation>>,
     at: Instant,
     answer: Vec<u8>,
 }
 
 impl Levels {
-    /// Returns the level of the data that `current` returns, as JSON; `None` if there is no data. Walks if no recent answer is
-    /// kept; other callers wait in the meantime, and find it.
+    /// Returns the level of the data that `current` returns, a generation for each shard of a cluster, as JSON; `None` if there is
+    /// no data. Walks if no recent answer is kept; other callers wait in the meantime, and find it.
     pub(super) fn answer(
         &self,
         question: &Question,
-        current: impl Fn() -> Option<Arc<Generation>>,
+        current: impl Fn() -> Vec<Arc<Generation>>,
     ) -> Option<Vec<u8>> {
         // A poisoned lock still holds whole answers.
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut generation = current()?;
-        if let Some(answer) = find(&mut kept, question, &generation) {
+        let mut data = current();
+        if data.is_empty() {
+            return None;
+        }
+        if let Some(answer) = find(&mut kept, question, &data) {
             return Some(answer);
         }
-        let mut level = Level::count(&generation.spaces, question);
+        let mut level = Level::count(&spaces(&data), question);
         for _ in 0..RETRIES {
-            let now = current()?;
-            if Arc::ptr_eq(&now, &generation) {
+            let now = current();
+            if now.is_empty() {
+                return None;
+            }
+            if now.len() == data.len() && now.iter().zip(&data).all(|(a, b)| Arc::ptr_eq(a, b)) {
                 break;
             }
-            level = Level::count(&now.spaces, question);
-            generation = now;
+            level = Level::count(&spaces(&now), question);
+            data = now;
         }
         // Every key is a text and every number is whole, so this does not fail.
         let answer = serde_json::to_vec(&level).unwrap_or_default();
@@ -90,7 +96,7 @@ impl Levels {
         }
         kept.push_back(Kept {
             question: question.clone(),
-            generation: Arc::downgrade(&generation),
+            data: data.iter().map(Arc::downgrade).collect(),
             at: Instant::now(),
             answer: answer.clone(),
         });
@@ -98,12 +104,20 @@ impl Levels {
     }
 }
 
+fn spaces(data: &[Arc<Generation>]) -> Vec<&Keyspaces> {
+    data.iter().map(|generation| &generation.spaces).collect()
+}
+
 fn find(
     kept: &mut VecDeque<Kept>,
     question: &Question,
-    generation: &Arc<Generation>,
+    data: &[Arc<Generation>],
 ) -> Option<Vec<u8>> {
-    let is_of_now = |kept: &Kept| std::ptr::eq(kept.generation.as_ptr(), Arc::as_ptr(generation));
+    let is_of_now = |kept: &Kept| {
+        let is_same =
+            |(one, now): (&Weak<Generation>, &Arc<_>)| std::ptr::eq(one.as_ptr(), Arc::as_ptr(now));
+        kept.data.len() == data.len() && kept.data.iter().zip(data).all(is_same)
+    };
     kept.retain(|kept| kept.at.elapsed() < KEPT_FOR && is_of_now(kept));
     let found = kept.iter().find(|kept| kept.question == *question);
     found.map(|kept| kept.answer.clone())
@@ -132,25 +146,30 @@ struct Child {
 }
 
 impl Level {
-    fn count(spaces: &Keyspaces, question: &Question) -> Self {
-        let mut census = spaces.census(question.db);
+    /// Counts the level in one data set: that of each shard of a cluster, or one.
+    fn count(data: &[&Keyspaces], question: &Question) -> Self {
+        let len = |spaces: &Keyspaces| spaces.db(question.db).map_or(0, crate::store::Db::len);
+        let there: usize = data.iter().map(|spaces| len(spaces)).sum();
         let mut tally = Tally::new(question);
-        while census.step(|entry| tally.add(entry)) {
-            if census.keys() >= KEYS_MAX || census.buckets() >= BUCKETS_MAX {
-                break;
-            }
+        let mut walked = Walked {
+            seen: 0,
+            is_whole: true,
+        };
+        for spaces in data {
+            let keys_max = part_of(KEYS_MAX, len(spaces), there);
+            walked.walk(spaces, &mut tally, keys_max, BUCKETS_MAX / data.len());
         }
-        let taints = spaces.taints();
-        let is_known =
-            !taints.doubts_existence_in(question.db) && taints.hidden().slots().is_none();
-        let exact = census.is_whole() && is_known;
-        let there = spaces.db(question.db).map_or(0, crate::store::Db::len);
-        let scale = if census.is_whole() {
+        let is_known = |spaces: &&Keyspaces| {
+            let taints = spaces.taints();
+            !taints.doubts_existence_in(question.db) && taints.hidden().slots().is_none()
+        };
+        let exact = walked.is_whole && data.iter().all(is_known);
+        let scale = if walked.is_whole {
             Scale::EXACT
         } else {
             Scale {
                 there: there as u64,
-                seen: census.keys() as u64,
+                seen: walked.seen as u64,
             }
         };
         let children = tally.children(scale);
@@ -159,13 +178,55 @@ impl Level {
             prefix: escape(&question.prefix),
             separator: char::from(question.separator),
             exact,
-            looked_at: census.keys(),
+            looked_at: walked.seen,
             keys: children.iter().map(|child| child.keys).sum(),
             bytes: children.iter().map(|child| child.bytes).sum(),
             at_unix_ms: unix_ms(),
             children,
         }
     }
+}
+
+/// What the walks have seen so far.
+struct Walked {
+    seen: usize,
+    /// Whether they have met each key once.
+    is_whole: bool,
+}
+
+impl Walked {
+    /// Looks at so many keys and buckets, and counts the keys that are served.
+    fn walk(
+        &mut self,
+        spaces: &Keyspaces,
+        tally: &mut Tally<'_>,
+        keys_max: usize,
+        buckets_max: usize,
+    ) {
+        let unserved = spaces.unserved_slots();
+        let is_served = |entry: &Entry| {
+            let unserved = unserved.as_ref();
+            !unserved.is_some_and(|slots| slots.hold(entry.key()))
+        };
+        let mut census = spaces.census(tally.question.db);
+        while census.step(|entry| {
+            if is_served(entry) {
+                tally.add(entry);
+            }
+        }) {
+            if census.keys() >= keys_max || census.buckets() >= buckets_max {
+                break;
+            }
+        }
+        self.seen += census.keys();
+        self.is_whole &= census.is_whole();
+    }
+}
+
+/// The part of `whole` that is to it as `one` is to `all`: each shard of a cluster is sampled as densely as the others.
+fn part_of(whole: usize, one: usize, all: usize) -> usize {
+    let part = (whole as u128 * one as u128).checked_div(all as u128);
+    usize::try_from(part.unwrap_or(0)).unwrap_or(whole).max(1)
 }
 
 /// How many keys of the database each key that was seen stands for.
@@ -375,7 +436,7 @@ mod tests {
             prefix: prefix.to_vec(),
             separator: b':',
         };
-        Level::count(spaces, &question)
+        Level::count(&[spaces], &question)
     }
 
     fn names(level: &Level) -> Vec<(Option<&str>, u64, bool)> {
@@ -475,6 +536,32 @@ mod tests {
     }
 
     #[test]
+    fn shards_are_one_level_and_are_sampled_alike() {
+        let (small, large) = (Keyspaces::new(1), Keyspaces::new(1));
+        for number in 0..KEYS_MAX / 2 {
+            set(&small, format!("a:{number}").as_bytes(), 8);
+        }
+        for number in 0..2 * KEYS_MAX {
+            set(&large, format!("b:{number}").as_bytes(), 8);
+        }
+        let question = Question {
+            db: 0,
+            prefix: Vec::new(),
+            separator: b':',
+        };
+        let level = Level::count(&[&small, &large], &question);
+        assert!(!level.exact);
+        assert_eq!(names(&level).len(), 2);
+        let all = (KEYS_MAX / 2 + 2 * KEYS_MAX) as u64;
+        assert!(level.keys.abs_diff(all) <= 2, "{}", level.keys);
+        let share = level.children[1].keys as f64 / all as f64;
+        assert!((share - 0.2).abs() < 0.01, "{:?}", level.children);
+        let both = Level::count(&[&small, &small], &question);
+        assert!(both.exact);
+        assert_eq!(both.keys, KEYS_MAX as u64);
+    }
+
+    #[test]
     fn a_level_is_kept_for_the_generation_that_it_was_counted_in() {
         use crate::dialect::Dialect;
         let generation = || Arc::new(Generation::new(1, Dialect::default(), Arc::default()));
@@ -487,7 +574,7 @@ mod tests {
         };
         let levels = Levels::default();
         let of = |generation: &Arc<Generation>| {
-            let current = Some(Arc::clone(generation));
+            let current = vec![Arc::clone(generation)];
             let answer = levels
                 .answer(&question, || current.clone())
                 .unwrap_or_default();
@@ -498,6 +585,6 @@ mod tests {
         set(&first.spaces, b"b", 1);
         assert_eq!(of(&first), counted, "it is kept");
         assert!(of(&second).contains("\"children\":[]"));
-        assert!(levels.answer(&question, || None).is_none());
+        assert!(levels.answer(&question, Vec::new).is_none());
     }
 }

@@ -233,13 +233,12 @@ async fn keys(State(shared): Ours, Query(below): Query<Below>) -> Response {
     let walker = Arc::clone(&shared);
     let _turn = walker.walking.acquire().await;
     shared
-        .make(move |shared| {
-            let current = || shared.server.served().current();
-            match shared.levels.answer(&question, current) {
+        .make(
+            move |shared| match shared.levels.answer(&question, || shared.server.data()) {
                 Some(answer) => json(answer),
                 None => words(StatusCode::SERVICE_UNAVAILABLE, "there is no data yet\n"),
-            }
-        })
+            },
+        )
         .await
 }
 

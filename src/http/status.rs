@@ -15,7 +15,7 @@ use super::history::{self, History, Point};
 use super::names::escape;
 use super::reads::{self, FamilyReads};
 use crate::command::client::Client;
-use crate::command::{self, LogEntry, Replication};
+use crate::command::{self, ClusterState, LogEntry, Replication, ShardState};
 use crate::dialect::{Dialect, Family};
 use crate::store::{Figures, Kind};
 
@@ -54,6 +54,7 @@ struct Status<'f> {
     memory: Memory,
     clients: Clients,
     state: Option<State<'f>>,
+    cluster: Option<Cluster<'f>>,
     history: Points,
     events: Vec<Happened>,
 }
@@ -64,7 +65,7 @@ impl<'f> Status<'f> {
         Self {
             redtail: Redtail::of(facts, frame),
             health: Health::of(facts),
-            link: Link::of(facts),
+            link: Link::of(&facts.replication, facts.lag_bytes()),
             sync: Sync::of(&facts.replication),
             data: Data::of(facts),
             reads: Reads::of(facts, &last),
@@ -72,6 +73,7 @@ impl<'f> Status<'f> {
             memory: Memory::of(facts),
             clients: Clients::of(facts),
             state: facts.replication.kept.as_ref().map(State::of),
+            cluster: facts.cluster.as_ref().map(Cluster::of),
             history: Points {
                 every_seconds: history::EVERY.as_secs(),
                 points: frame.history.since(since).iter().map(row).collect(),
@@ -168,8 +170,7 @@ struct Link<'f> {
 }
 
 impl<'f> Link<'f> {
-    fn of(facts: &'f Facts) -> Self {
-        let replication = &facts.replication;
+    fn of(replication: &'f Replication, lag_bytes: Option<u64>) -> Self {
         Self {
             upstream: replication.upstream(),
             state: replication.state,
@@ -182,7 +183,7 @@ impl<'f> Link<'f> {
             replication_id: &replication.replid,
             received_offset: replication.received_offset,
             applied_offset: replication.applied_offset,
-            lag_bytes: facts.lag_bytes(),
+            lag_bytes,
             lag_seconds: replication.lag.map(seconds),
             spool_file_bytes: replication.spooled_bytes,
         }
@@ -564,6 +565,69 @@ impl<'f> State<'f> {
             log_bytes: kept.log_bytes,
             failures: kept.failures,
             last_error: kept.last_error.as_deref(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Cluster<'f> {
+    face: &'static str,
+    nodes: usize,
+    slots_followed: u32,
+    slots_served: u32,
+    slots_without_owner: u32,
+    settled: bool,
+    handovers: u64,
+    shards: Vec<Shard<'f>>,
+}
+
+impl<'f> Cluster<'f> {
+    fn of(cluster: &'f ClusterState) -> Self {
+        Self {
+            face: cluster.face.word(),
+            nodes: cluster.map.nodes.len(),
+            slots_followed: cluster.wanted.len(),
+            slots_served: cluster.slots_served(),
+            slots_without_owner: cluster.slots_without_owner().len(),
+            settled: cluster.is_settled,
+            handovers: cluster.changes,
+            shards: cluster.shards.iter().map(Shard::of).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Shard<'f> {
+    name: &'f str,
+    primary_id: &'f str,
+    condition: &'static str,
+    title: String,
+    link: Link<'f>,
+    state_seconds: f64,
+    slots: u32,
+    slots_settled: u32,
+    keys: usize,
+    bytes: usize,
+    tainted_keys: Option<usize>,
+    sync: Sync,
+}
+
+impl<'f> Shard<'f> {
+    fn of(shard: &'f ShardState) -> Self {
+        let condition = shard.health().condition;
+        Self {
+            name: &shard.name,
+            primary_id: &shard.primary,
+            condition: condition.word(),
+            title: condition.to_string(),
+            link: Link::of(&shard.replication, shard.lag_bytes()),
+            state_seconds: seconds(shard.replication.in_state_for),
+            slots: shard.slots,
+            slots_settled: shard.settled,
+            keys: shard.keys(),
+            bytes: shard.bytes(),
+            tainted_keys: shard.tainted_keys(),
+            sync: Sync::of(&shard.replication),
         }
     }
 }

@@ -12,13 +12,13 @@ use super::no_scripts::Engine;
 use crate::command::acl::Users;
 use crate::command::client::Client;
 use crate::command::{
-    Data, Host, InCluster, Pubsub, Replication, Scripting, Seen, SetLogLevel, Shards, Statistics,
-    Tunables, units_of,
+    ClusterState, Data, Host, Pubsub, Replication, Scripting, Seen, SetLogLevel, Shards,
+    Statistics, Tunables, units_of,
 };
 use crate::resp::Budget;
 #[cfg(feature = "lua")]
 use crate::script::Engine;
-use crate::store::{Generation, Served, Taints};
+use crate::store::{Generation, Served};
 
 /// A server: its settings, its connections and the data it serves.
 pub struct Server {
@@ -50,12 +50,9 @@ impl Server {
 
     /// Creates a server of the data of all `shards`. `settings` has no data: only the settings that all of them share.
     #[must_use]
-    pub fn of_cluster(
-        config: Config,
-        settings: Arc<Served>,
-        shards: Arc<Shards>,
-        replication: impl Fn() -> Replication + Send + Sync + 'static,
-    ) -> Arc<Self> {
+    pub fn of_cluster(config: Config, settings: Arc<Served>, shards: Arc<Shards>) -> Arc<Self> {
+        let seen = Arc::clone(&shards);
+        let replication = move || seen.state().replication();
         Self::of(config, settings, Some(shards), Box::new(replication))
     }
 
@@ -101,9 +98,41 @@ impl Server {
             tainted_keys: taints.map_or(Some(0), |taints| {
                 (!taints.everything()).then(|| taints.count())
             }),
-            differing_functions: Vec::new(),
+            is_part: false,
         };
         self.health.see(replication.health(data))
+    }
+
+    /// Returns the health of a cluster in this state, in words, and since when it is so.
+    #[must_use]
+    pub fn health_of_cluster(&self, cluster: &ClusterState) -> Seen {
+        self.health.see(cluster.health())
+    }
+
+    /// Returns the data that is served: of a cluster, that of each shard that has any.
+    #[must_use]
+    pub fn data(&self) -> Vec<Arc<Generation>> {
+        match &self.shards {
+            None => self.served.current().into_iter().collect(),
+            Some(shards) => {
+                let map = shards.map();
+                let parts = map.parts.iter();
+                parts.filter_map(|part| part.served.current()).collect()
+            }
+        }
+    }
+
+    /// Whether there is data: of a cluster, that of all shards.
+    #[must_use]
+    pub fn has_data(&self) -> bool {
+        match &self.shards {
+            None => self.served.peek().is_some(),
+            Some(shards) => {
+                let map = shards.map();
+                let mut parts = map.parts.iter();
+                !map.parts.is_empty() && parts.all(|part| part.served.peek().is_some())
+            }
+        }
     }
 
     /// Returns the most bytes of replies that may wait for one connection.
@@ -260,8 +289,7 @@ impl Host for Server {
 
     fn health(&self) -> Seen {
         if let Some(shards) = &self.shards {
-            let replication = self.replication();
-            return self.health.see(replication.health(data_of(shards)));
+            return self.health_of_cluster(&shards.state());
         }
         self.served.steadily(|| {
             let generation = self.served.peek();
@@ -294,19 +322,6 @@ impl Host for Server {
             Access::Local => client.is_local(),
             Access::Yes => true,
         }
-    }
-}
-
-/// What there is of a cluster: nothing, as long as a shard is missing.
-fn data_of(shards: &Shards) -> Data {
-    let cluster = InCluster::new(shards);
-    let taints = || cluster.all().map(|held| held.spaces.taints());
-    Data {
-        is_there: !cluster.map.parts.is_empty() && cluster.generations().all(|held| held.is_some()),
-        tainted_keys: taints()
-            .all(|taints| !taints.everything())
-            .then(|| taints().map(Taints::count).sum()),
-        differing_functions: cluster.differing_functions(),
     }
 }
 

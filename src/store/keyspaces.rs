@@ -1,5 +1,6 @@
 //! One generation of all databases.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -70,6 +71,46 @@ pub struct Figures {
     pub table_bytes: usize,
     /// The keys and bytes of each kind of value, the tables aside.
     pub kinds: [KindFigures; Kind::COUNT],
+}
+
+impl Figures {
+    /// Returns the sums for each database, as of the shards of a cluster.
+    #[must_use]
+    pub(crate) fn by_database(each: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        let mut all: BTreeMap<usize, Self> = BTreeMap::new();
+        for one in each {
+            match all.get_mut(&one.db) {
+                Some(sum) => sum.add(&one),
+                None => _ = all.insert(one.db, one),
+            }
+        }
+        all.into_values().collect()
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.keys += other.keys;
+        self.expires += other.expires;
+        self.timed_hashes += other.timed_hashes;
+        self.memory_bytes += other.memory_bytes;
+        self.table_bytes += other.table_bytes;
+        for (own, more) in self.kinds.iter_mut().zip(&other.kinds) {
+            own.keys += more.keys;
+            own.bytes += more.bytes;
+        }
+    }
+
+    /// Takes away keys of one kind that readers do not see.
+    fn leave_out(&mut self, kind: Kind, gone: Delta) {
+        let without = |all: &mut usize, gone: isize| *all = all.saturating_sub(gone.unsigned_abs());
+        without(&mut self.keys, gone.keys);
+        without(&mut self.expires, gone.expires);
+        without(&mut self.timed_hashes, gone.timed_hashes);
+        without(&mut self.memory_bytes, gone.heap_bytes);
+        if let Some(of) = self.kinds.iter_mut().find(|of| of.kind == kind.word()) {
+            without(&mut of.keys, gone.keys);
+            without(&mut of.bytes, gone.heap_bytes);
+        }
+    }
 }
 
 impl Keyspaces {
@@ -343,19 +384,29 @@ impl Keyspaces {
         Some(hidden).filter(|hidden| cluster.has_keys_in(hidden))
     }
 
+    /// The slots that a shard of a cluster does not serve, if it may have keys of them.
+    #[must_use]
+    pub fn unserved_slots(&self) -> Option<Arc<ClusterSlots>> {
+        let cluster = self.cluster.as_ref()?;
+        Some(cluster.unserved()).filter(|unserved| cluster.has_keys_in(unserved))
+    }
+
     fn leave_out(&self, figures: &mut Figures, hidden: &ClusterSlots) {
-        let mut gone = Delta::default();
+        let mut gone = Kind::ALL.map(|kind| (kind, Delta::default()));
         for shard in 0..SHARDS {
             self.visit(figures.db, shard, |entry| {
                 if hidden.hold(entry.key()) {
-                    gone.add(Weight::of(entry).delta);
+                    let weight = Weight::of(entry);
+                    let of_kind = gone.iter_mut().find(|(kind, _)| *kind == weight.kind);
+                    if let Some((_, gone)) = of_kind {
+                        gone.add(weight.delta);
+                    }
                 }
             });
         }
-        let without = |all: usize, gone: isize| all.saturating_sub(gone.unsigned_abs());
-        figures.keys = without(figures.keys, gone.keys);
-        figures.expires = without(figures.expires, gone.expires);
-        figures.timed_hashes = without(figures.timed_hashes, gone.timed_hashes);
+        for (kind, gone) in gone {
+            figures.leave_out(kind, gone);
+        }
     }
 
     /// The slot of `key` in database `db`.

@@ -50,6 +50,10 @@ impl Answer {
 pub struct Http(SocketAddr);
 
 impl Http {
+    pub const fn address(&self) -> SocketAddr {
+        self.0
+    }
+
     /// Sends `bytes`, ends our side, and reads all that comes back.
     fn raw(&self, bytes: &[u8]) -> Vec<u8> {
         let mut stream = TcpStream::connect(self.0).expect("it listens");
@@ -94,7 +98,7 @@ impl Http {
 }
 
 /// The port that the log names.
-fn http_of(redtail: &Server) -> Http {
+pub fn http_of(redtail: &Server) -> Http {
     redtail.wait_for_log("status page are at http://");
     let log = redtail.log();
     let (_, rest) = log.split_once("are at http://").expect("it is there");
@@ -146,6 +150,9 @@ const SHAPE: &str = r#"{
              "list": [{"id": "n", "address": "s", "name": "s", "library": "s", "age_seconds": "n", "idle_seconds": "n", "db": "n",
                        "command": "s", "commands": "n", "input_bytes": "n", "output_bytes": "n"}]},
  "state": {"?": "", "keeps": "b", "snapshot_bytes": "n", "log_bytes": "n", "failures": "n", "last_error": "?s"},
+ "cluster": {"?": "", "face": "s", "nodes": "n", "slots_followed": "n", "slots_served": "n", "slots_without_owner": "n", "settled": "b",
+             "handovers": "n", "shards": [{"name": "s", "primary_id": "s", "condition": "s", "title": "s", "link": "?", "state_seconds": "n",
+             "slots": "n", "slots_settled": "n", "keys": "n", "bytes": "n", "tainted_keys": "?n", "sync": "?"}]},
  "history": {"every_seconds": "n", "points": ["?"]},
  "events": [{"at_unix_ms": "n", "level": "s", "text": "s"}]
 }"#;
@@ -192,7 +199,7 @@ fn compare(at: &str, shape: &Value, value: &Value, wrong: &mut Vec<String>) {
     }
 }
 
-fn has_its_shape(status: &Value) {
+pub fn has_its_shape(status: &Value) {
     let shape = serde_json::from_str(SHAPE).expect("the shape is JSON");
     let mut wrong = Vec::new();
     compare("", &shape, status, &mut wrong);

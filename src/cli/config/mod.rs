@@ -547,12 +547,6 @@ impl Settings {
             }
             return Ok(None);
         }
-        if self.http.is_some() {
-            return Err(Failure::Usage(
-                "--http shows a single replica: leave it out with cluster://, and use INFO"
-                    .to_owned(),
-            ));
-        }
         let mut slots = ClusterSlots::default();
         for SlotRange(range) in self.slots.iter().flatten() {
             slots.add_all(range);

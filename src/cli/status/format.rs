@@ -25,7 +25,8 @@ pub(super) fn bytes(bytes: f64) -> String {
 
 /// Returns a whole number with a comma at each thousand.
 pub(super) fn count(count: f64) -> String {
-    let digits = format!("{:.0}", count.max(0.0));
+    // A sum of nothing is -0.
+    let digits = format!("{:.0}", count.max(0.0).abs());
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {
@@ -172,6 +173,7 @@ mod tests {
             (1000.0, "1,000"),
             (1_234_567.0, "1,234,567"),
             (-1.0, "0"),
+            (-0.0, "0"),
         ] {
             assert_eq!(count(number), text);
         }

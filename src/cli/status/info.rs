@@ -50,6 +50,7 @@ pub(super) fn status(text: &str) -> Value {
             "rejected": info.number("rejected_connections"),
         },
         "state": info.state(),
+        "cluster": info.cluster(),
     })
 }
 
@@ -204,6 +205,50 @@ impl<'t> Info<'t> {
             "last_error": self.filled("redtail_state_last_error"),
         }))
     }
+
+    fn cluster(&self) -> Option<Value> {
+        self.number("redtail_shards")?;
+        let shards = (0..).map_while(|index| self.text(&format!("redtail_shard{index}")));
+        Some(json!({
+            "face": self.text("redtail_cluster_face"),
+            "slots_followed": self.number("redtail_slots_followed"),
+            "slots_served": self.number("redtail_slots_served"),
+            "settled": self.is_one("redtail_shards_settled"),
+            "shards": shards.map(shard).collect::<Vec<_>>(),
+        }))
+    }
+}
+
+/// Returns a shard from its line: `name=…,primary=…,state=…`.
+fn shard(line: &str) -> Value {
+    let text = |name: &str| {
+        let mut parts = line.split(',');
+        let value = parts.find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+        value.filter(|value| !value.is_empty())
+    };
+    let number = |name: &str| {
+        let number: Option<f64> = text(name)?.parse().ok();
+        number.filter(|number| *number >= 0.0)
+    };
+    json!({
+        "name": text("name"),
+        "condition": text("health"),
+        "title": text("health").map(|word| word.replace('_', " ")),
+        "link": {
+            "upstream": text("primary"),
+            "state": text("state"),
+            "up": text("link").map(|link| link == "up"),
+            "replication_id": text("replid"),
+            "received_offset": number("received"),
+            "applied_offset": number("offset"),
+            "lag_bytes": number("lag_bytes"),
+            "lag_seconds": number("lag_seconds"),
+        },
+        "slots": number("slots"),
+        "keys": number("keys"),
+        "bytes": number("bytes"),
+        "sync": {"full": number("full_syncs"), "partial": number("partial_syncs")},
+    })
 }
 
 /// Returns the name and the calls of a command from its line: `cmdstat_get:calls=1,…`. Not of those that only look at redtail.
@@ -246,7 +291,24 @@ mod tests {
             }
         }
         assert!(status["health"]["condition"].is_null() && status["state"].is_null());
-        assert!(status["sync"]["loading"].is_null());
+        assert!(status["sync"]["loading"].is_null() && status["cluster"].is_null());
+    }
+
+    #[test]
+    fn a_cluster_is_read_with_its_shards() {
+        let text = "redtail_shards:2\r\nredtail_shards_settled:1\r\nredtail_slots_served:9\r\nredtail_shard0:name=ab,\
+                    primary=::1:7,state=connected,slots=9,replid=,offset=5,health=primary_silent,link=up,lag_bytes=-1,\
+                    lag_seconds=0.5\r\nredtail_shard1:name=cd\r\n";
+        let cluster = &status(text)["cluster"];
+        assert_eq!(cluster["slots_served"], 9.0);
+        assert_eq!(cluster["shards"].as_array().map(Vec::len), Some(2));
+        let first = &cluster["shards"][0];
+        assert_eq!(first["title"], "primary silent");
+        assert_eq!(first["link"]["upstream"], "::1:7");
+        assert_eq!(first["link"]["lag_seconds"], 0.5);
+        assert_eq!(first["link"]["up"], true);
+        assert!(first["link"]["lag_bytes"].is_null() && first["keys"].is_null());
+        assert_eq!(cluster["shards"][1]["name"], "cd");
     }
 
     #[test]

@@ -71,6 +71,7 @@ impl Shown<'_> {
             lines.extend(self.sentences("", Tone::Doubtful, &said));
         }
         lines.push(Line::default());
+        lines.extend(self.shards());
         let rows = [
             ("Loading", self.loading(), None),
             ("Held back", self.held_back(), None),
@@ -181,6 +182,33 @@ impl Shown<'_> {
     fn chart(&self, of: impl Fn(&History) -> &Vec<f64>) -> Option<String> {
         let numbers = of(self.history?);
         (numbers.len() > 1).then(|| sparkline(numbers, CHART))
+    }
+
+    /// Returns the slots of a cluster, and a line for each of its shards.
+    fn shards(&self) -> Vec<Line> {
+        let facts = self.facts;
+        if !facts.has("/cluster") {
+            return Vec::new();
+        }
+        let shards = facts.list("/cluster/shards");
+        let slots = |name: &str| facts.number(name).map_or("?".to_owned(), count);
+        let (served, followed) = (
+            slots("/cluster/slots_served"),
+            slots("/cluster/slots_followed"),
+        );
+        let moving = match facts.flag("/cluster/settled") {
+            Some(false) => ", not settled",
+            _ => "",
+        };
+        let head = format!(
+            "{}, {served} of {followed} slots served{moving}",
+            shards.len()
+        );
+        let mut lines = self.row("Shards", &head, None);
+        for shard in &shards {
+            lines.extend(self.row("", &shard_in_words(shard), None));
+        }
+        lines
     }
 
     fn loading(&self) -> Option<String> {
@@ -415,6 +443,29 @@ impl Shown<'_> {
             });
         rows.flatten().collect()
     }
+}
+
+/// Returns a shard in a line: its server, its state, how far it is behind, and what it has.
+fn shard_in_words(shard: &Facts) -> String {
+    let mut parts = Vec::new();
+    parts.extend(shard.text("/link/upstream"));
+    parts.extend(shard.text("/title"));
+    // Without a link, nobody knows.
+    let is_up = shard.flag("/link/up") == Some(true);
+    let behind = shard.number("/link/lag_bytes").filter(|_| is_up);
+    parts.extend(behind.map(|behind| format!("{} behind", bytes(behind))));
+    let slots = shard.number("/slots");
+    parts.extend(slots.map(|slots| format!("{} slots", count(slots))));
+    let keys = shard.number("/keys");
+    parts.extend(keys.map(|keys| format!("{} keys", count(keys))));
+    parts.extend(shard.number("/bytes").map(bytes));
+    let name: String = shard
+        .text("/name")
+        .unwrap_or_default()
+        .chars()
+        .take(8)
+        .collect();
+    format!("{name}  {}", parts.join(", "))
 }
 
 /// How many of the slowest commands are shown.

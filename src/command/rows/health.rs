@@ -10,8 +10,8 @@ use super::session::{Loading, Replication};
 /// way: a mebibyte is more than the socket's buffer and the writer's turn hold together.
 const CATCHING_UP_BYTES: u64 = 1 << 20;
 
-/// The state of the replica as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// The state of the replica as a whole. The best comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Condition {
     /// The link streams, and what has arrived is visible.
     InSync,
@@ -27,6 +27,8 @@ pub enum Condition {
     HeldBack,
     /// The data may be older than `--max-staleness` allows. Reads are refused.
     Stale,
+    /// Nobody here serves some slots of a cluster although the cluster has them. Reads of their keys are refused.
+    Unserved,
     /// The first snapshot is on its way. Reads are refused.
     Loading,
     /// There is no data and no link. Reads are refused.
@@ -35,7 +37,7 @@ pub enum Condition {
 
 impl Condition {
     /// All conditions, the best first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::InSync,
         Self::CatchingUp,
         Self::PrimarySilent,
@@ -43,6 +45,7 @@ impl Condition {
         Self::Resyncing,
         Self::HeldBack,
         Self::Stale,
+        Self::Unserved,
         Self::Loading,
         Self::Connecting,
     ];
@@ -58,6 +61,7 @@ impl Condition {
             Self::Resyncing => "resyncing",
             Self::HeldBack => "held_back",
             Self::Stale => "stale",
+            Self::Unserved => "unserved",
             Self::Loading => "loading",
             Self::Connecting => "connecting",
         }
@@ -66,7 +70,16 @@ impl Condition {
     /// Whether reads are answered.
     #[must_use]
     pub const fn answers_reads(self) -> bool {
-        !matches!(self, Self::Stale | Self::Loading | Self::Connecting)
+        !matches!(
+            self,
+            Self::Stale | Self::Unserved | Self::Loading | Self::Connecting
+        )
+    }
+
+    /// Whether only a cluster can be in this state.
+    #[must_use]
+    pub const fn is_of_clusters(self) -> bool {
+        matches!(self, Self::Unserved)
     }
 }
 
@@ -103,14 +116,25 @@ impl fmt::Display for Health {
 }
 
 /// What health depends on besides the link.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Data {
     /// Whether there is data to read.
     pub is_there: bool,
     /// Keys that answer TAINTED; `None` if all do.
     pub tainted_keys: Option<usize>,
-    /// The function libraries that differ between the shards of a cluster.
-    pub differing_functions: Vec<String>,
+    /// Whether it is the data of one shard of a cluster.
+    pub is_part: bool,
+}
+
+impl Data {
+    /// Returns what becomes of reads while there is none.
+    const fn refusal(self) -> &'static str {
+        if self.is_part {
+            "reads of its keys are refused"
+        } else {
+            "reads answer LOADING"
+        }
+    }
 }
 
 impl Replication {
@@ -120,7 +144,7 @@ impl Replication {
         let condition = self.condition(data.is_there);
         Health {
             condition,
-            why: self.why(condition),
+            why: self.why(condition, data),
             advice: self.advice(condition),
             warnings: self.warnings(condition, data),
         }
@@ -158,8 +182,8 @@ impl Replication {
         }
     }
 
-    fn why(&self, condition: Condition) -> String {
-        let upstream = self.upstream();
+    fn why(&self, condition: Condition, data: Data) -> String {
+        let (upstream, refusal) = (self.upstream(), data.refusal());
         match condition {
             Condition::InSync => format!("follows {upstream}; everything received is visible"),
             Condition::CatchingUp => {
@@ -171,9 +195,7 @@ impl Replication {
                 )
             }
             Condition::Loading => {
-                format!(
-                    "a snapshot from {upstream} is on its way; reads answer LOADING until it is complete"
-                )
+                format!("a snapshot from {upstream} is on its way; {refusal} until it is complete")
             }
             Condition::HeldBack => format!(
                 "{upstream} sent a snapshot that brings fewer keys than --resync-guard allows; reads are answered from the old data"
@@ -188,11 +210,9 @@ impl Replication {
                     self.link_words()
                 )
             }
-            Condition::Connecting => {
-                format!(
-                    "there is no data yet, so reads answer LOADING; {}",
-                    self.link_words()
-                )
+            // One replica alone is never unserved.
+            Condition::Unserved | Condition::Connecting => {
+                format!("there is no data yet, so {refusal}; {}", self.link_words())
             }
         }
     }
@@ -228,7 +248,9 @@ impl Replication {
 
     fn advice(&self, condition: Condition) -> String {
         let advice = match condition {
-            Condition::InSync | Condition::Resyncing | Condition::Loading => "",
+            Condition::InSync | Condition::Resyncing | Condition::Loading | Condition::Unserved => {
+                ""
+            }
             Condition::CatchingUp => {
                 "If this lasts, give redtail a processor of its own, or raise --writer-rate if it is set"
             }
@@ -275,12 +297,6 @@ impl Replication {
                 "some keys answer TAINTED until the next full sync: redtail could not apply a write to them".to_owned(),
             ),
             _ => {}
-        }
-        if !data.differing_functions.is_empty() {
-            let names = data.differing_functions.join(", ");
-            warnings.push(format!(
-                "these function libraries are not the same on all shards of the cluster: {names}. Load them on every primary"
-            ));
         }
         if let Some(error) = self.kept.as_ref().and_then(|kept| kept.last_error.as_ref()) {
             warnings.push(format!("the state directory: {error}"));

@@ -7,6 +7,7 @@ mod asked;
 pub mod bus;
 mod calls;
 pub mod client;
+mod cluster_state;
 pub(crate) mod command;
 pub(crate) mod error;
 mod error_codes;
@@ -33,6 +34,7 @@ pub(crate) mod scripting;
 pub(crate) mod session;
 mod shards;
 mod timing;
+mod together;
 pub mod tracking;
 pub(crate) mod traffic;
 pub(crate) mod tunables;
@@ -41,6 +43,7 @@ pub(crate) mod work;
 
 pub use asked::{Asked, AskedKey};
 pub use calls::{CallFigures, Called, Calls};
+pub use cluster_state::{ClusterState, ShardState};
 pub(crate) use command::ALWAYS;
 pub use command::{
     ApplyFn, Arity, Command, Family, Flags, Form, LeastFn, Outcome, ReadFn, Scope, SessionFn,

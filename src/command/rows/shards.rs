@@ -4,8 +4,8 @@
 //! store, under the locks of the keys ([`Ownership`]); the map here only says where to ask.
 
 use std::cell::OnceCell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -17,7 +17,7 @@ use super::error::Error;
 use super::session::Replication;
 use crate::history::{Lookout, Point, Reach};
 use crate::slots::{CLUSTER_SLOTS, ClusterSlots};
-use crate::store::{Generation, Imported, Libraries, Ownership, Served};
+use crate::store::{Generation, Imported, Ownership, Served};
 
 /// How clients see a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,6 +37,16 @@ pub enum Face {
 /// The error of a cluster's servers to keys of several slots.
 pub(crate) const CROSS_SLOT: Error =
     Error::Text("CROSSSLOT Keys in request don't hash to the same slot");
+impl Face {
+    /// The word for it, as the setting has it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::One => "one",
+            Self::Cluster => "cluster",
+        }
+    }
+}
 
 /// How long a request waits until it is known which shard has its key.
 pub(crate) const SHARD_PATIENCE: Duration = Duration::from_secs(1);
@@ -57,6 +67,8 @@ pub struct Shards {
     asked_for: Notify,
     /// The cluster's messages.
     pub bus: Bus,
+    /// Why no node of the cluster can be asked.
+    fault: Mutex<Option<String>>,
 }
 
 /// The shards at one moment.
@@ -64,6 +76,10 @@ pub struct Shards {
 pub struct ShardMap {
     /// The shards.
     pub parts: Vec<Part>,
+    /// The slots that are followed and that no shard serves here.
+    pub open: ClusterSlots,
+    /// Since when there has been one of them all the time.
+    pub open_since: Option<Instant>,
     /// The index of each slot's shard, or [`NOBODY`].
     owners: Vec<u16>,
     /// All nodes of the cluster, by id.
@@ -87,6 +103,10 @@ pub struct Part {
     pub importing: Arc<ArcSwap<Importing>>,
     /// Returns how its replica stands.
     pub replication: Arc<dyn Fn() -> Replication + Send + Sync>,
+    /// Returns whether its writer works. Call it often: it compares what it sees with what it saw at the last call.
+    pub works: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Accepts a full resync that is held back.
+    pub accept_resync: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// The slots that a shard imports key by key. Whatever had been moved to it when its primary was asked is in its data by now.
@@ -152,9 +172,21 @@ impl ShardMap {
         }
         Self {
             parts: parts.into_iter().map(|(part, _)| part).collect(),
+            open: ClusterSlots::default(),
+            open_since: None,
             owners,
             nodes,
         }
+    }
+
+    /// Notes which of the `wanted` slots no shard serves, and since when there have been such slots, given the map before this one.
+    fn note_open(&mut self, wanted: &ClusterSlots, before: &Self) {
+        let mut open = ClusterSlots::default();
+        let unserved = wanted.iter().filter(|slot| self.owner(*slot).is_none());
+        unserved.for_each(|slot| open.insert(slot));
+        let stays = before.open_since.filter(|_| before.open.shares(&open));
+        self.open_since = stays.or_else(|| (!open.is_empty()).then(Instant::now));
+        self.open = open;
     }
 
     /// The index of the shard that serves `slot`.
@@ -220,6 +252,7 @@ impl Shards {
             lookout: Lookout::default(),
             asked_for: Notify::new(),
             bus: Bus::default(),
+            fault: Mutex::default(),
         }
     }
 
@@ -234,6 +267,22 @@ impl Shards {
         self.wanted.store(Arc::new(slots));
     }
 
+    /// Why no node of the cluster can be asked, if none can.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        // A poisoned lock still holds a whole text.
+        let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        fault.clone()
+    }
+
+    /// Notes why no node of the cluster can be asked. Returns whether that is new.
+    pub fn set_fault(&self, fault: Option<String>) -> bool {
+        let mut now = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = *now != fault;
+        *now = fault;
+        is_new
+    }
+
     /// The shards now.
     #[must_use]
     pub fn map(&self) -> Arc<ShardMap> {
@@ -241,7 +290,8 @@ impl Shards {
     }
 
     /// Replaces the map. `changes_hands` says whether a slot has another shard now.
-    pub fn publish(&self, map: ShardMap, changes_hands: bool) {
+    pub fn publish(&self, mut map: ShardMap, changes_hands: bool) {
+        map.note_open(&self.wanted(), &self.map.load());
         if changes_hands {
             self.changes.fetch_add(1, Ordering::SeqCst);
         }
@@ -354,18 +404,39 @@ impl<'a> InCluster<'a> {
         known.next().unwrap_or(Reach::Unknown)
     }
 
-    /// The names of the function libraries that are not the same in all shards. A function runs as its keys' shard has it.
-    #[must_use]
-    pub fn differing_functions(&self) -> Vec<String> {
-        let sets: Vec<_> = self.all().map(|held| held.spaces.libraries()).collect();
-        let names = Libraries::differing(&sets).into_iter();
-        names
-            .map(|name| String::from_utf8_lossy(name).into_owned())
-            .collect()
-    }
-
     /// The data of all shards that have any.
     pub fn all(&self) -> impl Iterator<Item = &Generation> {
         self.generations().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_open_since_it_was_first_served_by_nobody() {
+        let open = |slot: u16, before: &ShardMap| {
+            let mut wanted = ClusterSlots::default();
+            wanted.insert(slot);
+            let mut map = ShardMap::default();
+            map.note_open(&wanted, before);
+            map
+        };
+        let first = open(5, &ShardMap::default());
+        assert!(first.open.contains(5));
+        let still = open(5, &first);
+        assert_eq!(
+            (still.open_since, first.open_since.is_some()),
+            (first.open_since, true)
+        );
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(
+            open(6, &still).open_since > still.open_since,
+            "another slot"
+        );
+        let mut none = ShardMap::default();
+        none.note_open(&ClusterSlots::default(), &still);
+        assert_eq!(none.open_since, None);
     }
 }

@@ -603,7 +603,7 @@ const FIELDS: &[(&str, &str, Kind, &str)] = &[
         "cluster_enabled",
         "cluster_enabled",
         Gauge,
-        "Whether this is a server of a cluster: never.",
+        "Whether clients see a server of a cluster (--cluster-face).",
     ),
 ];
 
@@ -654,6 +654,7 @@ pub(super) fn write(sheet: &mut Sheet<'_>, facts: &Facts) -> Result<(), Error> {
         facts.replication.clone(),
         facts.dialect.unwrap_or_default(),
         facts.generation.as_deref(),
+        facts.cluster.as_ref(),
     );
     let info = Info::of(&text);
     sheet.gauge("redis_up", "Always 1: redtail answers.", 1.0)?;

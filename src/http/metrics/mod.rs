@@ -1,5 +1,7 @@
 //! `/metrics`: the facts as numbers.
 //!
+//! Of a cluster, everything is about all shards together, but for what `cluster` shows: each shard, with a label for its name.
+//!
 //! There are two sets of names. Those under `redtail_` are redtail's own, with units in the names (`replica`, `server`,
 //! `process`). Those under `redis_` are what `redis_exporter` would show of this replica, made as it makes them: from INFO
 //! (`exporter`). Dashboards that people have for the exporter work with them.
@@ -7,6 +9,7 @@
 //! Nothing is kept between two answers. Each is made from one reading, so that a resync never mixes two generations of data in
 //! it, and everything in it is there in every state: only what is not known yet before the first sync is absent until then.
 
+mod cluster;
 mod exporter;
 mod process;
 mod replica;
@@ -80,6 +83,9 @@ impl Collector for Shown {
     fn encode(&self, encoder: DescriptorEncoder) -> Result<(), Error> {
         let mut sheet = Sheet::new(encoder);
         replica::write(&mut sheet, &self.0)?;
+        if let Some(cluster) = &self.0.cluster {
+            cluster::write(&mut sheet, cluster)?;
+        }
         server::write(&mut sheet, &self.0)?;
         process::write(&mut sheet, &self.0)?;
         exporter::write(&mut sheet, &self.0)

@@ -27,7 +27,10 @@ fn health(sheet: &mut Sheet<'_>, facts: &Facts) -> Result<(), Error> {
     sheet.gauges(
         "redtail_health",
         "The state of the replica as a whole: 1 for the condition that holds, 0 for all others.",
-        Condition::ALL.map(|one| (label("condition", one.word()), flag(one == now))),
+        Condition::ALL
+            .into_iter()
+            .filter(|one| facts.cluster.is_some() || !one.is_of_clusters())
+            .map(|one| (label("condition", one.word()), flag(one == now))),
     )?;
     sheet.gauge(
         "redtail_health_seconds",

@@ -13,6 +13,7 @@ const SEVERITIES = {
   disconnected: "warn",
   held_back: "warn",
   stale: "bad",
+  unserved: "bad",
   connecting: "bad",
 };
 
@@ -36,15 +37,22 @@ export function severityOf(health) {
   return health.warnings.length > 0 && (severity === "ok" || severity === "busy") ? "warn" : severity;
 }
 
+/** What redtail follows, in short: a server, or the shards of a cluster. */
+export function followedOf({ link, cluster }) {
+  if (cluster === null) return words.foreign(link.upstream);
+  const count = cluster.shards.length;
+  return count === 1 ? "a cluster's shard" : `a cluster of ${count} shards`;
+}
+
 /** Shows what redtail says about itself. */
 export function showHealth(status) {
-  const { health, link } = status;
+  const { health } = status;
   const severity = severityOf(health);
   say(severity, health.title, health.why, health.advice);
   setText(byId("lasting"), `for ${words.howLong(health.for_seconds)}`);
   setText(byId("since"), `Since ${words.local(sinceOf(status))} (${words.utc(sinceOf(status))})`);
   showWarnings(health.warnings);
-  document.title = `${health.title}: redtail of ${words.foreign(link.upstream)}`;
+  document.title = `${health.title}: redtail of ${followedOf(status)}`;
 }
 
 /** When the condition began, in Unix milliseconds of redtail's clock. */
@@ -194,5 +202,6 @@ function showHeld(held) {
 /** What is served while a snapshot is on its way. */
 function servedWords(status) {
   if (!status.health.answers_reads) return "Served meanwhile: nothing. Reads are refused.";
-  return `Served meanwhile: the old data, ${words.count(status.data.keys)} keys as of offset ${status.link.applied_offset}.`;
+  const moment = status.cluster === null ? ` as of offset ${status.link.applied_offset}` : "";
+  return `Served meanwhile: the old data, ${words.count(status.data.keys)} keys${moment}.`;
 }

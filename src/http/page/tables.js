@@ -1,6 +1,7 @@
 // The sections below the lines: lists of facts, and tables.
 
 import { byId, fill, fillChoice, fillFacts, fillRows, make, setAttribute, setText } from "./dom.js";
+import { followedOf, severityOf } from "./statement.js";
 import * as words from "./words.js";
 
 const number = (text, title) => ({ text, title, kind: "number" });
@@ -10,7 +11,8 @@ const moment = (ms) => ({ text: words.local(ms), title: words.utc(ms), kind: "ti
 /** Shows everything below the lines. */
 export function showTables(status) {
   showIdentity(status);
-  showLink(status.link);
+  showShards(status.cluster);
+  showLink(status.link, status.cluster);
   showSyncs(status.sync);
   showData(status.data);
   showCommands(status.reads);
@@ -20,12 +22,52 @@ export function showTables(status) {
   showProcess(status);
 }
 
-function showIdentity({ redtail, link }) {
+function showIdentity(status) {
+  const { redtail } = status;
   const dialect = redtail.dialect === null ? "" : `, as ${redtail.dialect}`;
-  setText(byId("identity"), `${redtail.version}${dialect}, replica of ${words.foreign(link.upstream)}`);
+  setText(byId("identity"), `${redtail.version}${dialect}, replica of ${followedOf(status)}`);
 }
 
-function showLink(link) {
+/** The order in which shards are listed: those first that need a look. */
+const SEVERITY_ORDER = ["bad", "warn", "busy", "ok"];
+const shardSeverity = (shard) => severityOf({ condition: shard.condition, advice: "-", warnings: [] });
+const urgency = (shard) => SEVERITY_ORDER.indexOf(shardSeverity(shard));
+
+/** Shows the shards of a cluster, if one is followed. */
+function showShards(cluster) {
+  byId("shards").hidden = cluster === null;
+  if (cluster === null) return;
+  setText(byId("shards-note"), shardsNote(cluster));
+  const shards = cluster.shards.toSorted((a, b) => urgency(a) - urgency(b));
+  const levels = { bad: "level-error", warn: "level-warn" };
+  fillRows(byId("shard-rows"), shards.map(shardRow), (index) => levels[shardSeverity(shards[index])] ?? "");
+}
+
+function shardsNote(cluster) {
+  const parts = [`${words.count(cluster.slots_served)} of ${words.count(cluster.slots_followed)} slots served`];
+  if (cluster.slots_without_owner > 0) parts.push(`${words.count(cluster.slots_without_owner)} without an owner in the cluster`);
+  parts.push(cluster.settled ? "settled" : "not settled", `${words.count(cluster.nodes)} nodes known`);
+  return parts.join(", ");
+}
+
+function shardRow({ name, title, link, slots, keys, bytes, sync, tainted_keys: tainted }) {
+  const behind = link.up && link.silent_seconds === null ? words.seconds(link.lag_seconds) : "unknown";
+  const doubt = tainted === null ? "all keys answer TAINTED" : tainted > 0 ? `${words.count(tainted)} keys answer TAINTED` : "";
+  return [
+    { text: doubt === "" ? title : `${title}, ${doubt}`, title: words.foreign(link.last_error ?? ""), kind: "level" },
+    foreign(link.upstream, ""),
+    number(behind, `${words.bytes(link.lag_bytes)} not yet visible`),
+    number(words.count(slots)),
+    number(words.count(keys)),
+    number(words.bytes(bytes)),
+    { text: String(link.applied_offset), kind: "number wide" },
+    { text: `${words.count(sync.full)} full, ${words.count(sync.partial)} partial`, kind: "number wide" },
+    { text: words.foreign(name).slice(0, 8), title: words.foreign(name), kind: "code" },
+  ];
+}
+
+function showLink(link, cluster) {
+  setText(byId("link-note"), cluster === null ? "" : "of the shard that is worst off");
   const up = link.up ? "up" : "down";
   const down = link.down_seconds === null ? "" : ` for ${words.howLong(link.down_seconds)}`;
   fillFacts(byId("link-facts"), [

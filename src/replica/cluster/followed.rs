@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::watch;
@@ -53,6 +53,12 @@ impl Followed {
         let tuning = tuning.of_shard(Arc::clone(&ownership));
         let replica = Replica::prepare_tuned(config, tuning)?.start()?;
         let sources = replica.sources().clone();
+        let pulse = Mutex::new(replica.pulse());
+        let works = move || {
+            // A poisoned lock still holds whole signs.
+            let mut pulse = pulse.lock().unwrap_or_else(PoisonError::into_inner);
+            pulse.beats(Instant::now())
+        };
         let part = Part {
             name: name.into(),
             primary: primary.into(),
@@ -60,6 +66,8 @@ impl Followed {
             ownership,
             importing: Arc::default(),
             replication: Arc::new(move || sources.replication()),
+            works: Arc::new(works),
+            accept_resync: Arc::new(replica.resync_acceptor()),
         };
         Ok(Self {
             part,

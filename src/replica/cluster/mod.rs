@@ -25,14 +25,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, Notify, mpsc};
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use self::followed::Followed;
 use self::prover::Statement;
 use self::relay::Relay;
 use super::Config;
-use crate::command::{ClusterNode, Face, Importing, Replication, ShardMap, Shards};
+use crate::command::{ClusterNode, Face, Importing, ShardMap, Shards};
 use crate::history::Point;
 use crate::limits::CLUSTER_NODES_MAX;
 use crate::slots::ClusterSlots;
@@ -68,7 +68,7 @@ pub struct ClusterReplica {
     settings: Arc<Served>,
     stop: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
-    fault: Arc<std::sync::Mutex<Option<String>>>,
+    supervisor: AbortHandle,
 }
 
 impl ClusterReplica {
@@ -87,7 +87,6 @@ impl ClusterReplica {
         let (settings, _) = Served::new(Arc::new(config.tuning()));
         let settings = Arc::new(settings);
         let stop = CancellationToken::new();
-        let fault = Arc::<std::sync::Mutex<Option<String>>>::default();
         let relay = Relay {
             shards: Arc::clone(&shards),
             cluster: cluster.clone(),
@@ -102,7 +101,6 @@ impl ClusterReplica {
             wanted: ClusterSlots::default(),
             shards: Arc::clone(&shards),
             settings: Arc::clone(&settings),
-            fault: Arc::clone(&fault),
             accounts: HashMap::new(),
             common: Common::default(),
             askers: HashMap::new(),
@@ -116,8 +114,8 @@ impl ClusterReplica {
             shards,
             settings,
             stop,
+            supervisor: task.abort_handle(),
             task: Mutex::new(Some(task)),
-            fault,
         })
     }
 
@@ -133,22 +131,27 @@ impl ClusterReplica {
         &self.settings
     }
 
-    /// Returns how it stands: as the shard that is worst off.
-    pub fn replication(&self) -> impl Fn() -> Replication + Send + Sync + use<> {
-        let (shards, fault) = (Arc::clone(&self.shards), Arc::clone(&self.fault));
+    /// Returns whether it works: whether somebody notices what becomes of the cluster, and every shard's writer works. Call it
+    /// often: see [`Part::works`].
+    pub fn works(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        let (shards, supervisor) = (Arc::clone(&self.shards), self.supervisor.clone());
         move || {
             let map = shards.map();
-            let states = map.parts.iter().map(|part| (part.replication)());
-            let worst = states.min_by_key(|state| (state.state == "connected", !state.stale));
-            worst.unwrap_or_else(|| Replication {
-                state: "connect",
-                last_error: fault
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner)
-                    .clone(),
-                upstream_mode: "cluster",
-                ..Replication::default()
-            })
+            // Ask all: each compares what it sees with what it saw before.
+            let idle = map.parts.iter().filter(|part| !(part.works)()).count();
+            idle == 0 && !supervisor.is_finished()
+        }
+    }
+
+    /// Returns a function that accepts the full resyncs that are held back.
+    pub fn resync_acceptor(&self) -> impl Fn() + Send + Sync + use<> {
+        let shards = Arc::clone(&self.shards);
+        move || {
+            shards
+                .map()
+                .parts
+                .iter()
+                .for_each(|part| (part.accept_resync)())
         }
     }
 
@@ -179,8 +182,6 @@ struct Supervisor {
     wanted: ClusterSlots,
     shards: Arc<Shards>,
     settings: Arc<Served>,
-    /// Why no node can be asked.
-    fault: Arc<std::sync::Mutex<Option<String>>>,
     /// What each node said last, by its id.
     accounts: HashMap<String, Account>,
     common: Common,
@@ -332,15 +333,10 @@ impl Supervisor {
     }
 
     fn set_fault(&self, fault: Option<String>) {
-        let mut now = self
-            .fault
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if *now != fault {
-            if let Some(fault) = &fault {
-                tracing::warn!(error = fault, "no node of the cluster answers");
-            }
-            *now = fault;
+        if self.shards.set_fault(fault.clone())
+            && let Some(fault) = fault
+        {
+            tracing::warn!(error = fault, "no node of the cluster answers");
         }
     }
 

@@ -16,6 +16,17 @@ pub const KEYS: usize = 400;
 /// A cluster with data, its replicas in step.
 pub fn cluster(name: &'static str) -> Option<Cluster> {
     let cluster = Cluster::start(name, SWIFT)?;
+    fill(&cluster);
+    cluster
+        .primaries()
+        .iter()
+        .for_each(|place| cluster.wait_for_replicas(*place));
+    cluster.wait_until_replicas_are_named();
+    Some(cluster)
+}
+
+/// Writes the keys.
+pub fn fill(cluster: &Cluster) {
     let mut router = Router::new(cluster.ports(), Prefer::Primaries);
     for number in 0..KEYS {
         let key = format!("key:{{{}}}:{number}", number % 150);
@@ -23,12 +34,6 @@ pub fn cluster(name: &'static str) -> Option<Cluster> {
         let answer = router.ask(slot(key.as_bytes()), &[set]).expect("an answer");
         assert_eq!(answer.replies[0].text(), "OK");
     }
-    cluster
-        .primaries()
-        .iter()
-        .for_each(|place| cluster.wait_for_replicas(*place));
-    cluster.wait_until_replicas_are_named();
-    Some(cluster)
 }
 
 /// A connection that reads from a replica.

@@ -3,7 +3,7 @@
 //! Has the fields of the upstream's version, as far as redtail has their figures. The section `redtail` has what no Redis has. Source: redis 7.0
 //! server.c, `genRedisInfoString`.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::fmt::{Display, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,7 +12,8 @@ use super::{info_calls, started};
 use crate::command::rows::acl::Reason;
 use crate::command::rows::client::Shown;
 use crate::command::rows::{
-    Error, Host, InCluster, KeptState, Replication, Seen, SessionCx, Shards, SyncNames, Synced,
+    ClusterState, Error, Host, KeptState, Replication, Seen, SessionCx, ShardState, Shards,
+    SyncNames, Synced,
 };
 use crate::dialect::{Dialect, Family};
 use crate::resp::Args;
@@ -49,7 +50,10 @@ const NO_REPLID: &str = "0000000000000000000000000000000000000000";
 pub(super) struct Facts<'a> {
     pub(super) host: &'a dyn Host,
     pub(super) dialect: Dialect,
-    generation: Option<&'a Generation>,
+    /// The data: without a cluster, one generation at most.
+    data: Vec<&'a Generation>,
+    /// The cluster that is followed.
+    cluster: Option<&'a ClusterState>,
     replication: Replication,
     settings: Vec<(&'static str, String)>,
     /// Bytes of the requests and replies of all connections.
@@ -121,36 +125,58 @@ impl Text {
     }
 }
 
+impl<'a> Facts<'a> {
+    fn of(
+        host: &'a dyn Host,
+        replication: Replication,
+        dialect: Dialect,
+        generation: Option<&'a Generation>,
+        cluster: Option<&'a ClusterState>,
+    ) -> Self {
+        Self {
+            host,
+            dialect,
+            data: match cluster {
+                None => generation.into_iter().collect(),
+                Some(cluster) => cluster.generations().collect(),
+            },
+            cluster,
+            replication,
+            settings: told(host),
+            client_bytes: memory::of_clients(host),
+        }
+    }
+}
+
 pub(super) fn info(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
-    let facts = Facts {
-        host: cx.host,
-        dialect: cx.reply.dialect(),
-        generation: cx.generation,
-        replication: cx.host.replication(),
-        settings: told(cx.host),
-        client_bytes: memory::of_clients(cx.host),
+    let cluster = cx.host.shards().map(Shards::state);
+    let replication = match &cluster {
+        None => cx.host.replication(),
+        Some(cluster) => cluster.replication(),
     };
+    let dialect = cx.reply.dialect();
+    let facts = Facts::of(
+        cx.host,
+        replication,
+        dialect,
+        cx.generation,
+        cluster.as_ref(),
+    );
     let text = text(&facts, |name, is_default| wanted(args, name, is_default));
     cx.reply.verbatim("txt", text.text.as_bytes());
     Ok(())
 }
 
-/// Returns all sections of INFO, as a client of this dialect gets them, of a replica in this state with this data.
+/// Returns all sections of INFO, as a client of this dialect gets them, of a replica in this state with this data, or of this cluster.
 #[must_use]
 pub fn info_text(
     host: &dyn Host,
     replication: Replication,
     dialect: Dialect,
     generation: Option<&Generation>,
+    cluster: Option<&ClusterState>,
 ) -> String {
-    let facts = Facts {
-        host,
-        dialect,
-        generation,
-        replication,
-        settings: told(host),
-        client_bytes: memory::of_clients(host),
-    };
+    let facts = Facts::of(host, replication, dialect, generation, cluster);
     text(&facts, |_, _| true).text
 }
 
@@ -304,7 +330,8 @@ fn clients(text: &mut Text, facts: &Facts<'_>) {
 
 /// DIFFERENCE: redtail does not distinguish data from what holds it, so overheads are 0. The peak is that of the whole process.
 fn memory(text: &mut Text, facts: &Facts<'_>) {
-    let memory = Memory::of(facts.generation, facts.client_bytes);
+    let figures = memory::figures(facts.data.iter().copied());
+    let memory = Memory::of(&figures, facts.client_bytes);
     let (held, resident, peak) = (memory.held, memory.resident, memory.peak());
     let percent = |part, of| format!("{:.2}%", ratio(part, of) * 100.0);
     text.bytes("used_memory", held);
@@ -382,7 +409,9 @@ fn system_memory() -> u64 {
 }
 
 fn persistence(text: &mut Text, facts: &Facts<'_>) {
-    let first_load = facts.generation.is_none();
+    let first_load = facts
+        .cluster
+        .map_or_else(|| facts.data.is_empty(), |cluster| !cluster.is_whole());
     text.line("loading", u8::from(first_load));
     text.line(
         "async_loading",
@@ -728,18 +757,22 @@ fn writes(text: &mut Text, facts: &Facts<'_>) {
         "redtail_expired_held_keys",
         expired.as_deref().unwrap_or("-1"),
     );
-    let taints = facts
-        .generation
-        .map(|generation| generation.spaces.taints());
-    text.line(
-        "redtail_tainted_keys",
-        taints.map_or(0, |taints| taints.count()),
-    );
-    let everything = taints.is_some_and(|taints| taints.everything());
+    let (tainted, everything) = tainted(facts);
+    text.line("redtail_tainted_keys", tainted);
     text.line("redtail_tainted_everything", u8::from(everything));
-    if let Some(followed) = facts.host.shards() {
-        shards(text, followed);
+    if let Some(cluster) = facts.cluster {
+        shards(text, cluster);
     }
+}
+
+/// Returns how many keys answer TAINTED by themselves, and whether all do.
+fn tainted(facts: &Facts<'_>) -> (usize, bool) {
+    if let Some(cluster) = facts.cluster {
+        let keys = cluster.tainted_keys();
+        return (keys.unwrap_or(0), keys.is_none());
+    }
+    let taints = facts.data.first().map(|one| one.spaces.taints());
+    taints.map_or((0, false), |taints| (taints.count(), taints.everything()))
 }
 
 /// Writes what syncs there were, how fresh the data is, and what is wrong.
@@ -860,15 +893,19 @@ fn cluster(text: &mut Text, facts: &Facts<'_>) {
     text.line("cluster_enabled", u8::from(facts.host.shows_cluster()));
 }
 
+/// Writes the keys of each database, those of a cluster's shards together.
 fn keyspace(text: &mut Text, facts: &Facts<'_>) {
-    if let Some(shards) = facts.host.shards() {
-        return keyspaces(text, shards);
-    }
-    let Some(generation) = facts.generation else {
-        return;
+    let databases = match facts.cluster {
+        Some(cluster) => cluster.databases(),
+        None => (facts.data.iter())
+            .flat_map(|one| one.spaces.shown_figures())
+            .collect(),
     };
-    let timed_name = generation.dialect.timed_hashes_name();
-    for db in generation.spaces.shown_figures() {
+    let timed_name = facts
+        .data
+        .first()
+        .and_then(|one| one.dialect.timed_hashes_name());
+    for db in databases {
         let timed = timed_name.map_or(String::new(), |name| format!(",{name}={}", db.timed_hashes));
         text.entry(
             &format!("db{}", db.db),
@@ -877,50 +914,49 @@ fn keyspace(text: &mut Text, facts: &Facts<'_>) {
     }
 }
 
-/// Writes the keys of all shards of a cluster together.
-fn keyspaces(text: &mut Text, shards: &Shards) {
-    let mut all: BTreeMap<usize, [usize; 2]> = BTreeMap::new();
-    for generation in InCluster::new(shards).all() {
-        for db in generation.spaces.shown_figures() {
-            let [keys, expires] = all.entry(db.db).or_default();
-            *keys += db.keys;
-            *expires += db.expires;
-        }
-    }
-    for (db, [keys, expires]) in all {
-        text.entry(
-            &format!("db{db}"),
-            format_args!("keys={keys},expires={expires},avg_ttl=0"),
-        );
+/// Writes each shard of a cluster: the vector of offsets at which its data is.
+fn shards(text: &mut Text, cluster: &ClusterState) {
+    text.entry("redtail_cluster_face", cluster.face.word());
+    text.entry("redtail_shards", cluster.shards.len());
+    text.entry("redtail_shards_settled", u8::from(cluster.is_settled));
+    text.entry("redtail_slots_followed", cluster.wanted.len());
+    text.entry("redtail_slots_served", cluster.slots_served());
+    let differing = cluster.differing_functions().join(",");
+    text.entry("redtail_shards_differing_functions", differing);
+    for (index, shard) in cluster.shards.iter().enumerate() {
+        text.entry(&format!("redtail_shard{index}"), shard_line(shard));
     }
 }
 
-/// Writes each shard of a cluster: the vector of offsets at which its data is.
-fn shards(text: &mut Text, shards: &Shards) {
-    let map = shards.map();
-    text.entry("redtail_shards", map.parts.len());
-    text.entry("redtail_shards_settled", u8::from(shards.is_settled()));
-    text.entry("redtail_slots_served", map.served());
-    let differing = InCluster::new(shards).differing_functions();
-    text.entry("redtail_shards_differing_functions", differing.join(","));
-    for (index, part) in map.parts.iter().enumerate() {
-        let state = (part.replication)();
-        let slots = part.ownership.now().served.len();
-        text.entry(
-            &format!("redtail_shard{index}"),
-            format_args!(
-                "name={},primary={}:{},state={},slots={slots},replid={},offset={},full_syncs={},partial_syncs={}",
-                part.name,
-                state.host,
-                state.port,
-                state.state,
-                state.replid,
-                state.applied_offset,
-                state.full_syncs,
-                state.partial_syncs,
-            ),
-        );
-    }
+/// Returns what a shard serves, and how its link stands.
+fn shard_line(shard: &ShardState) -> String {
+    let state = &shard.replication;
+    let known = |value: Option<u64>| value.map_or_else(|| "-1".to_owned(), |it| it.to_string());
+    let lag = state.lag.map(|lag| format!("{:.6}", lag.as_secs_f64()));
+    format!(
+        "name={},primary={}:{},state={},slots={},replid={},offset={},full_syncs={},partial_syncs={},health={},link={},\
+         received={},lag_bytes={},lag_seconds={},keys={},bytes={}",
+        shard.name,
+        state.host,
+        state.port,
+        state.state,
+        shard.slots,
+        state.replid,
+        state.applied_offset,
+        state.full_syncs,
+        state.partial_syncs,
+        shard.health().condition.word(),
+        if state.down_for.is_none() {
+            "up"
+        } else {
+            "down"
+        },
+        state.received_offset,
+        known(shard.lag_bytes()),
+        lag.as_deref().unwrap_or("-1"),
+        shard.keys(),
+        shard.bytes(),
+    )
 }
 
 /// Source: redis 7.0 server.c, `bytesToHuman`.

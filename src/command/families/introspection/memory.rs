@@ -22,8 +22,7 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    pub(super) fn of(generation: Option<&Generation>, clients: u64) -> Self {
-        let figures = figures(generation);
+    pub(super) fn of(figures: &[Figures], clients: u64) -> Self {
         let (resident, resident_peak) = resident();
         Self {
             held: figures.iter().map(|db| db.memory_bytes as u64).sum(),
@@ -51,10 +50,9 @@ pub(super) fn peak_time(peak: u64) -> u64 {
     seen.1
 }
 
-fn figures(generation: Option<&Generation>) -> Vec<Figures> {
-    generation
-        .map(|generation| generation.spaces.figures())
-        .unwrap_or_default()
+/// Returns the figures of all databases of the data, those of a cluster's shards together.
+pub(super) fn figures<'g>(data: impl IntoIterator<Item = &'g Generation>) -> Vec<Figures> {
+    Figures::by_database(data.into_iter().flat_map(|one| one.spaces.figures()))
 }
 
 /// Returns the process's resident bytes, now and at the peak, or 0 if `/proc` does not say.
@@ -98,14 +96,15 @@ enum Figure {
 
 /// Source: redis 6.0 to 8.0, valkey 8.1 and 9.1 object.c, `memoryCommand`.
 pub(super) fn stats(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
-    let memory = Memory::of(cx.generation, of_clients(cx.host));
+    let figures = match cx.cluster {
+        None => figures(cx.generation),
+        Some(cluster) => figures(cluster.all()),
+    };
+    let memory = Memory::of(&figures, of_clients(cx.host));
     let dialect = cx.reply.dialect();
     let mut fields = fields(&memory);
     fields.retain(|(name, _)| dialect.shows_memory_field(name));
-    let databases: Vec<Figures> = figures(cx.generation)
-        .into_iter()
-        .filter(|db| db.keys > 0)
-        .collect();
+    let databases: Vec<Figures> = figures.into_iter().filter(|db| db.keys > 0).collect();
     cx.reply.map(fields.len() - 1 + databases.len());
     for (name, figure) in fields {
         match figure {
