@@ -84,6 +84,8 @@ impl Watched {
     fn of(primary: &Server, arguments: &[&str]) -> Self {
         let watched = Self::start(&format!("redis://127.0.0.1:{}", primary.port), arguments);
         watched.server.wait_in_sync(primary);
+        // A primary without writes is at the offset of one that has not synced.
+        watched.wait_for("a sync", |samples| Self::condition(samples) == "in_sync");
         watched
     }
 
