@@ -363,6 +363,13 @@ impl Dialect {
         self.since_redis(7, 0)
     }
 
+    /// Whether the error about an unknown command without arguments ends after its name: asked of Redis 8.6. Older servers go on with
+    /// "with args beginning with".
+    #[must_use]
+    pub const fn ends_unknown_commands_early(self) -> bool {
+        self.since((8, 6), NEVER)
+    }
+
     /// Whether the error about an unknown command puts its words in straight quotes (since Redis 7.0). Older servers use
     /// backticks.
     #[must_use]

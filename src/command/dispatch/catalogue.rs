@@ -16,7 +16,7 @@ use crate::resp::{Args, parse_integer};
 
 /// A line consists of: servers, name (`container|subcommand`), group, arity, flags, first key, last key and step,
 /// categories, tips, key specifications; `-` for none. The servers are `6` for Redis 6.0, `7` for 7.0, `4` for 7.4, `8` for
-/// 8.0, `2` for 8.2 and `9` for commands added later, which no server was asked about; `v` for Valkey 8.1, `w` for 9.0 and `V` for
+/// 8.0, `2` for 8.2, `x` for what differs in 8.6, and `9` for commands added after 8.2; `v` for Valkey 8.1, `w` for 9.0 and `V` for
 /// 9.1. A key specification consists of its flags, where the search begins, and how keys are found from there.
 const TEXT: &str = include_str!("catalogue.txt");
 

@@ -1,5 +1,6 @@
 //! Resolves a request's words to a row, or to the error that says what is wrong with them.
 
+use super::catalogue;
 use super::registry::lookup;
 use crate::command::families::foreign;
 use crate::command::rows::error::c_string;
@@ -93,6 +94,10 @@ pub fn unknown_command(args: Args<'_>, dialect: Dialect) -> Error {
     } else {
         (b"`", b"`, ", usize::MAX)
     };
+    if args.len() == 1 && dialect.ends_unknown_commands_early() {
+        let name = c_string(args.at(0), name_bytes);
+        return Error::Quoting([b"ERR unknown command '".as_slice(), name, b"'"].concat());
+    }
     let mut shown = Vec::new();
     for word in args.from(1).iter() {
         if shown.len() >= UNKNOWN_ARGS_BYTES_MAX {
@@ -158,7 +163,12 @@ fn wrong_arity(command: &Command, args: Args<'_>, dialect: Dialect) -> Error {
             older_subcommand_error(container, args)
         }
         Some(container) => Error::Arity(format!("{}|{}", container.name, command.name)),
-        None => Error::Arity(command.name.to_owned()),
+        // Modules' commands have names in capitals.
+        None => {
+            let record = catalogue::record(command.name, dialect);
+            let name = record.map_or(command.name, |record| record.name);
+            Error::Arity(name.to_owned())
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::store::{ClusterSlots, Entry, Tx};
 /// This file's rows, but for that of CLUSTER.
 ///
 /// Source: redis 8.4 cluster_asm.c, `trimslotsCommand`, and cluster.c, `sflushCommand`; from documents, no server of these
-/// versions was asked. Redis 8.2 does not know SFLUSH either, although its documentation names an earlier version.
+/// versions was asked. Redis 8.2 and 8.6 do not know SFLUSH, although its documentation names an earlier version.
 pub(crate) const FAMILY: Family = Family {
     group: "server",
     commands: &[
@@ -23,7 +23,7 @@ pub(crate) const FAMILY: Family = Family {
         Command::new("sflush", Arity::at_least(3), Keys::None)
             .apply(sflush)
             .touches(first_database)
-            .about("8.4.0", "Removes the keys of slots."),
+            .about("8.8.0", "Removes the keys of slots."),
     ],
 };
 

@@ -4,7 +4,7 @@
 //! their slots. Valkey names each import at its start and at its end, and deletes the keys of a failed one before that. Redis
 //! sends the state of the task each time it changes, and TRIMSLOTS when the keys of slots that the primary does not serve go.
 //!
-//! Source: valkey 9.1 cluster_migrateslots.c; redis 8.4 cluster_asm.c, from documents: no such cluster was asked.
+//! Source: valkey 9.1 cluster_migrateslots.c; redis 8.4 cluster_asm.c, and a cluster of 8.6.
 
 use super::{Follower, StreamError};
 use crate::resp::Args;

@@ -22,35 +22,35 @@ mod similar;
 pub(crate) const FAMILY: Family = Family {
     group: "module",
     commands: &[
-        read("vcard", vcard, Flags::FAST).about("8.0.0", "Returns the number of elements."),
-        read("vdim", vdim, Flags::FAST).about("8.0.0", "Returns the number of components of the vectors."),
-        read("vemb", vemb, Flags::FAST).about("8.0.0", "Returns an element's vector."),
-        read("vgetattr", vgetattr, Flags::FAST).about("8.0.0", "Returns an element's attributes."),
-        read("vinfo", vinfo, Flags::FAST)
+        read("vcard", Arity::exactly(2), vcard, Flags::FAST).about("8.0.0", "Returns the number of elements."),
+        read("vdim", Arity::exactly(2), vdim, Flags::FAST).about("8.0.0", "Returns the number of components of the vectors."),
+        read("vemb", Arity::at_least(3), vemb, Flags::FAST).about("8.0.0", "Returns an element's vector."),
+        read("vgetattr", Arity::exactly(3), vgetattr, Flags::FAST).about("8.0.0", "Returns an element's attributes."),
+        read("vinfo", Arity::exactly(2), vinfo, Flags::FAST)
             .about("8.0.0", "Describes a vector set.")
             .difference(
                 "max-level is that of redtail's own graph: every server draws the layers of an element that the stream \
                  adds at random. vset-uid counts this process's vector sets.",
             ),
-        read("vismember", vismember, Flags::NONE)
+        read("vismember", Arity::exactly(3), vismember, Flags::NONE)
             .work(words_work)
             .about("8.0.0", "Says whether an element exists."),
-        read("vlinks", vlinks, Flags::FAST)
+        read("vlinks", Arity::at_least(3), vlinks, Flags::FAST)
             .about("8.0.0", "Returns an element's neighbours in the graph.")
             .difference(GRAPH),
-        read("vrandmember", vrandmember, Flags::NONE).work(random).about("8.0.0", "Returns random elements."),
-        read("vrange", range::vrange, Flags::NONE).about("8.4.0", "Returns elements in a range of names."),
-        read("vsim", similar::vsim, Flags::NONE)
+        read("vrandmember", Arity::at_least(2), vrandmember, Flags::NONE).work(random).about("8.0.0", "Returns random elements."),
+        read("vrange", Arity::at_least(4), range::vrange, Flags::NONE).about("8.4.0", "Returns elements in a range of names."),
+        read("vsim", Arity::at_least(4), similar::vsim, Flags::NONE)
             .forms(&[Form::new("WITHATTRIBS", "8.2.0")])
             .about("8.0.0", "Finds the elements most similar to a vector.")
             .difference(GRAPH),
-        row("vadd")
+        row("vadd", Arity::at_least(5))
             .apply(apply::vadd)
             .outcome(Outcome::Exists)
             .flags(Flags::DENYOOM)
             .about("8.0.0", "Adds an element, or changes its vector."),
-        row("vrem").apply(apply::vrem).about("8.0.0", "Removes an element."),
-        row("vsetattr")
+        row("vrem", Arity::exactly(3)).apply(apply::vrem).about("8.0.0", "Removes an element."),
+        row("vsetattr", Arity::exactly(4))
             .apply(apply::vsetattr)
             .flags(Flags::FAST)
             .about("8.0.0", "Sets or removes an element's attributes."),
@@ -61,16 +61,18 @@ const GRAPH: &str = "A vector set from a snapshot keeps its graph, and answers a
      stream adds at random, so each has its own graph from then on: neighbours, and what a search without TRUTH finds, \
      may differ from a given server's.";
 
-const fn row(name: &'static str) -> Command {
-    Command::new(name, Arity::at_least(1), Keys::first())
+/// Before Redis 8.6, the module itself counted the words.
+const fn row(name: &'static str, arity: Arity) -> Command {
+    Command::new(name, arity, Keys::first()).arity_before("8.6.0", Arity::at_least(1))
 }
 
 const fn read(
     name: &'static str,
+    arity: Arity,
     handler: crate::command::rows::command::ReadFn,
     flags: Flags,
 ) -> Command {
-    row(name).read(handler).flags(flags)
+    row(name, arity).read(handler).flags(flags)
 }
 
 /// Checks the number of words, including the command's name, which the module's error has in capitals.
