@@ -1,6 +1,6 @@
 //! What redtail answers in the dialect of servers that no test can ask.
 
-use crate::servers::Server;
+use crate::servers::{Server, is_there};
 
 /// Questions and answers. Source: redis 8.6 and 8.10, hotkeys.c and src/commands/*.json.
 const ANSWERS: &[(&str, &str)] = &[
@@ -75,4 +75,39 @@ fn commands_of_the_newest_servers_are_answered_in_their_dialect_and_unknown_in_o
         let (ours, theirs) = (same.command(line), primary.command(line));
         assert_eq!(ours, theirs, "{line}");
     }
+}
+
+/// A primary that can leave out compression and checksums does so if it is asked, and what it sends is loaded.
+#[test]
+fn redis_8_6_leaves_out_of_snapshots_what_it_is_asked_to() {
+    const KEYS: usize = 300;
+    if !is_there("redis-8.6") {
+        return;
+    }
+    let config = ["--repl-diskless-sync-delay", "0"];
+    let Some(primary) = Server::start("redis-8.6", &config) else {
+        return;
+    };
+    let value = "abc".repeat(200);
+    let mut client = primary.client();
+    for number in 0..KEYS {
+        client.command(&format!("SET key:{number} {value}"));
+    }
+    let followed = |arguments: &[&str]| {
+        let redtail = Server::redtail_with(&primary, arguments);
+        let mut client = redtail.client();
+        assert_eq!(client.command("DBSIZE").integer(), i64::try_from(KEYS).ok());
+        assert_eq!(client.command("GET key:7").text(), value);
+        let bytes = client.info("stats", "total_net_repl_input_bytes");
+        bytes
+            .and_then(|bytes| bytes.parse().ok())
+            .expect("a number")
+    };
+    let whole: usize = followed(&["--rdb-compression", "no"]);
+    let compressed: usize = followed(&["--rdb-compression", "yes"]);
+    assert!(
+        whole > KEYS * value.len() && compressed < whole / 4,
+        "{whole}, {compressed}"
+    );
+    followed(&["--rdb-checksum", "no"]);
 }

@@ -20,7 +20,7 @@ write gets a READONLY error. A *refused* command gets an error that says why. Th
 with a write from the primary. If it cannot apply the write, it taints the keys: they answer TAINTED until the next full sync. A \
 command that the upstream's version does not have is unknown here too.
 
-† Built from documents, not compared with a server: the tests ask no server that has it.
+† Built from documents: no server that the tests always have knows it. What Redis 8.6 knows is compared with it where it is installed.
 
 | command | group | since | clients | in the stream | DIFFERENCE |
 |---|---|---|---|---|---|
