@@ -444,11 +444,7 @@ mod tests {
     }
 
     fn slots(text: &str) -> ClusterSlots {
-        let mut slots = ClusterSlots::default();
-        for range in text.split(',') {
-            slots.add_all(&ClusterSlots::from_text(range.as_bytes()).unwrap_or_default());
-        }
-        slots
+        ClusterSlots::from_text(text.as_bytes()).unwrap_or_default()
     }
 
     fn node(owned: &str) -> ClusterNode {
@@ -493,7 +489,7 @@ mod tests {
         state.shards = vec![shard()];
         assert_eq!(state.health().condition, Condition::InSync);
         let mut map = ShardMap::new(Vec::new(), vec![node("0-3")]);
-        map.open = slots("2");
+        map.open = slots("2-2");
         map.open_since = Instant::now().checked_sub(2 * SHARD_PATIENCE);
         state.map = Arc::new(map);
         let health = state.health();
@@ -560,7 +556,7 @@ mod tests {
 
     #[test]
     fn slots_that_the_cluster_has_are_told_apart_from_those_that_it_lacks() {
-        let state = state("0-3,6");
+        let state = state("0-3 6-6");
         assert_eq!(state.slots_served(), 0);
         assert_eq!(slots_of(&state.to_be_found()), "5 slots (0-3,6)");
         assert_eq!(slots_of(&state.slots_without_owner()), "5 slots (4-5,7-9)");
