@@ -29,7 +29,7 @@ pub enum Address {
 impl Address {
     /// A TCP port.
     #[must_use]
-    pub fn of(host: &str, port: u16) -> Self {
+    pub(crate) fn of(host: &str, port: u16) -> Self {
         Self::Tcp {
             host: host.to_owned(),
             port,
