@@ -441,7 +441,7 @@ impl<'s> Connection<'s> {
     /// Answers requests until the input ends inside one or enough replies wait. Returns whether there may be more requests.
     fn answer_some(&mut self, stream: &impl Link) -> bool {
         let server = self.server;
-        let cluster = server.shards().map(InCluster::new);
+        let cluster = server.shards().map(InCluster::for_requests);
         let cluster = cluster.as_ref();
         let stale = server.served().is_stale();
         let generation = server.served().peek();

@@ -146,15 +146,11 @@ impl Server {
         &self.served
     }
 
-    /// Waits until what has arrived is visible: see [`Served::catch_up`].
+    /// Waits until what has arrived is visible: see [`Served::catch_up`]. In a cluster, each shard is waited for when it is asked for:
+    /// see [`InCluster::for_requests`].
     pub(super) fn catch_up(&self) {
-        match &self.shards {
-            None => self.served.catch_up(),
-            Some(shards) => shards
-                .map()
-                .parts
-                .iter()
-                .for_each(|part| part.served.catch_up()),
+        if self.shards.is_none() {
+            self.served.catch_up();
         }
     }
 

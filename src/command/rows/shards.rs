@@ -361,6 +361,8 @@ pub struct InCluster<'a> {
     pub map: Arc<ShardMap>,
     /// The data of each shard, taken when it is first asked for; most batches need one of them.
     generations: SmallVec<[OnceCell<Option<Arc<Generation>>>; 4]>,
+    /// Whether it waits until what has arrived of a shard is visible, before it takes the shard's data.
+    catches_up: bool,
 }
 
 impl<'a> InCluster<'a> {
@@ -372,6 +374,17 @@ impl<'a> InCluster<'a> {
             shards,
             generations: map.parts.iter().map(|_| OnceCell::new()).collect(),
             map,
+            catches_up: false,
+        }
+    }
+
+    /// The same for requests that may have been sent after a write whose effect their client expects to see: see
+    /// [`Served::catch_up`]. To look at a shard costs a system call, so those that nobody asks for are left alone.
+    #[must_use]
+    pub fn for_requests(shards: &'a Shards) -> Self {
+        Self {
+            catches_up: true,
+            ..Self::new(shards)
         }
     }
 
@@ -379,7 +392,13 @@ impl<'a> InCluster<'a> {
     #[must_use]
     pub fn generation(&self, part: usize) -> Option<&Generation> {
         let held = self.generations.get(part)?;
-        let current = || self.map.parts.get(part)?.served.current();
+        let current = || {
+            let served = &self.map.parts.get(part)?.served;
+            if self.catches_up {
+                served.catch_up();
+            }
+            served.current()
+        };
         held.get_or_init(current).as_deref()
     }
 
