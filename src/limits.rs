@@ -55,6 +55,9 @@ pub const REPLY_BYTES_MAX: usize = 4 << 20;
 /// The longest message of a cluster that is handed on. Its servers keep up to 32 MB for a subscriber by default.
 pub const PUSH_BYTES_MAX: usize = 64 << 20;
 
+/// Maximum bytes of the names of channels that are subscribed to at a cluster: some hundred thousand.
+pub const BUS_NAMES_BYTES_MAX: usize = 64 << 20;
+
 /// Maximum bytes of a cluster's messages that wait to be handed out.
 pub const BUS_BYTES_MAX: usize = 64 << 20;
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::pubsub::{Kind, Name};
-use crate::limits::BUS_BYTES_MAX;
+use crate::limits::{BUS_BYTES_MAX, BUS_NAMES_BYTES_MAX};
 
 /// How long a name stays that nobody has subscribed to: whoever asked may be about to.
 const UNUSED: Duration = Duration::from_secs(10);
@@ -52,6 +52,14 @@ impl Heard {
     }
 }
 
+/// What a name takes here and on its way to the cluster.
+const fn cost(name: &[u8]) -> usize {
+    NAME_OVERHEAD_BYTES + name.len()
+}
+
+/// What a name takes in addition to its bytes.
+const NAME_OVERHEAD_BYTES: usize = 200;
+
 #[derive(Debug)]
 struct Wish {
     asked: Instant,
@@ -61,6 +69,8 @@ struct Wish {
 #[derive(Debug, Default)]
 struct State {
     wishes: [HashMap<Name, Wish>; 3],
+    /// What these names take.
+    wished_bytes: usize,
     queue: VecDeque<Heard>,
     queued_bytes: usize,
     /// Why the cluster's messages cannot be heard.
@@ -84,17 +94,29 @@ impl Bus {
     pub(crate) fn ask<'n>(&self, kind: Kind, names: impl Iterator<Item = &'n [u8]>) -> bool {
         let (mut all, mut is_new) = (true, false);
         let mut state = self.state();
-        let wishes = kind.of_mut(&mut state.wishes);
+        let State {
+            wishes,
+            wished_bytes,
+            fault,
+            ..
+        } = &mut *state;
+        let wishes = kind.of_mut(wishes);
         for name in names {
-            let wish = wishes.entry(Name::from(name)).or_insert_with(|| {
-                is_new = true;
-                Wish {
-                    asked: Instant::now(),
-                    is_heard: false,
-                }
-            });
-            wish.asked = Instant::now();
-            all &= wish.is_heard;
+            let asked = Instant::now();
+            if let Some(wish) = wishes.get_mut(name) {
+                wish.asked = asked;
+                all &= wish.is_heard;
+                continue;
+            }
+            all = false;
+            if *wished_bytes + cost(name) > BUS_NAMES_BYTES_MAX {
+                *fault = Some("too many channels are subscribed to".to_owned());
+                break;
+            }
+            *wished_bytes += cost(name);
+            is_new = true;
+            let is_heard = false;
+            wishes.insert(Name::from(name), Wish { asked, is_heard });
         }
         drop(state);
         if is_new {
@@ -111,17 +133,18 @@ impl Bus {
 
     /// Forgets the names that nobody has subscribed to for a while.
     pub fn forget(&self, is_used: impl Fn(Kind, &[u8]) -> bool) {
-        let mut forgotten = false;
+        let mut freed = 0;
         let mut state = self.state();
         for kind in Kind::ALL {
             kind.of_mut(&mut state.wishes).retain(|name, wish| {
                 let stays = is_used(kind, name) || wish.asked.elapsed() < UNUSED;
-                forgotten |= !stays;
+                freed += if stays { 0 } else { cost(name) };
                 stays
             });
         }
+        state.wished_bytes -= freed;
         drop(state);
-        if forgotten {
+        if freed > 0 {
             self.asked.notify_one();
         }
     }
@@ -199,5 +222,75 @@ impl Bus {
             }
             self.came.notified().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(bus: &Bus, name: &str) -> bool {
+        bus.ask(Kind::Channel, std::iter::once(name.as_bytes()))
+    }
+
+    #[tokio::test]
+    async fn a_name_is_heard_from_its_beginning_to_its_end() {
+        let bus = Bus::default();
+        assert!(!ask(&bus, "a"));
+        bus.asked().await;
+        bus.begin(Kind::Channel, b"a");
+        assert!(ask(&bus, "a") && !ask(&bus, "b"));
+        let (heard, unheard) = (Name::from(&b"a"[..]), Name::from(&b"b"[..]));
+        let both = [(Kind::Channel, &heard), (Kind::Channel, &unheard)];
+        bus.end(both.into_iter(), Some("gone".to_owned()));
+        let ended = bus.next().await;
+        assert_eq!(ended.len(), 1, "nobody relied on the other: {ended:?}");
+        assert!(!ask(&bus, "a"));
+        assert_eq!(bus.fault().as_deref(), Some("gone"));
+        bus.begin(Kind::Channel, b"a");
+        assert_eq!(bus.fault(), None);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_handed_out_in_time_ends_all_subscriptions() {
+        let bus = Bus::default();
+        ask(&bus, "a");
+        let payload = bytes::Bytes::from(vec![b'x'; BUS_BYTES_MAX / 4]);
+        let message = || Heard::Message {
+            kind: Kind::Channel,
+            name: "a".into(),
+            channel: "a".into(),
+            payload: payload.clone(),
+        };
+        (0..3).for_each(|_| bus.tell(message()));
+        assert_eq!(bus.next().await.len(), 3);
+        (0..4).for_each(|_| bus.tell(message()));
+        let heard = bus.next().await;
+        assert!(matches!(heard.front(), Some(Heard::Ended(..))) && heard.len() == 1);
+    }
+
+    #[test]
+    fn names_are_bounded_and_forgotten() {
+        let bus = Bus::default();
+        let long = "n".repeat(BUS_NAMES_BYTES_MAX / 2);
+        ask(&bus, &long);
+        ask(&bus, &format!("{long}2"));
+        assert_eq!(bus.wanted()[0].len(), 1);
+        assert_eq!(
+            bus.fault().as_deref(),
+            Some("too many channels are subscribed to")
+        );
+        bus.forget(|_, _| false);
+        assert_eq!(
+            bus.wanted()[0].len(),
+            1,
+            "whoever asked may be about to subscribe"
+        );
+        bus.state().wishes[0]
+            .values_mut()
+            .for_each(|wish| wish.asked = Instant::now().checked_sub(UNUSED).unwrap_or(wish.asked));
+        bus.forget(|_, _| false);
+        assert_eq!(bus.state().wished_bytes, 0);
+        assert!(bus.wanted()[0].is_empty());
     }
 }
