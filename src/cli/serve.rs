@@ -17,6 +17,7 @@ use super::{Failure, log, notify, progress};
 use crate::http;
 use crate::replica::{ClusterReplica, Prepared, Replica};
 use crate::server::{Listeners, Server};
+use crate::state::Root;
 use crate::words::Plain;
 
 /// Follows a primary and answers clients.
@@ -74,7 +75,11 @@ pub fn serve(args: Serve, matches: &clap::ArgMatches) -> Result<(), Failure> {
         tracing::warn!("{warning}");
     }
     if let Some((face, part)) = settings.cluster()? {
-        let cluster = move || ClusterReplica::start(replica, face, part);
+        // Lock the state directory first, as `follow_and_serve` does.
+        let state = replica.state.as_ref();
+        let root = state.map(|state| Root::lock(&state.folder)).transpose();
+        let root = root.map_err(|error| Failure::Runtime(error.to_string()))?;
+        let cluster = move || ClusterReplica::start(replica, face, part, root.flatten());
         return runtime()?.block_on(serve_cluster(cluster, server, http));
     }
     runtime()?.block_on(follow_and_serve(replica, server, http, |replica, stop| {

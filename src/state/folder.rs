@@ -23,6 +23,24 @@ pub(super) struct Listing {
     pub(super) logs: BTreeSet<u64>,
 }
 
+/// A directory of state directories, such as those of a cluster's shards, which no other process can use while this is held.
+#[derive(Debug)]
+pub struct Root(#[expect(dead_code, reason = "held, and not used otherwise")] Folder);
+
+impl Root {
+    /// Locks the directory, and creates it if necessary. Returns `None` if the disk is at fault: whoever uses what is in it finds
+    /// that, too.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn lock(path: &Path) -> Result<Option<Self>, Error> {
+        match Folder::open(path) {
+            Err(error) if error.is_of_the_disk() => Ok(None),
+            opened => opened.map(|folder| Some(Self(folder))),
+        }
+    }
+}
+
 impl Folder {
     /// Opens the directory, creates it if necessary, and removes unfinished files.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {

@@ -59,9 +59,9 @@ mod record;
 mod saving;
 
 pub use figures::Figures;
-pub use folder::TAIL_PLACE;
 #[cfg(feature = "cli")]
 pub use folder::check;
+pub use folder::{Root, TAIL_PLACE};
 pub use keeper::{Chain, Keeper};
 pub use log::{Damage, LogReader};
 pub use payload::Payload;

@@ -36,6 +36,7 @@ use crate::command::{ClusterNode, Face, Importing, ShardMap, Shards};
 use crate::history::Point;
 use crate::limits::CLUSTER_NODES_MAX;
 use crate::slots::ClusterSlots;
+use crate::state::Root;
 use crate::store::Served;
 use crate::upstream::cluster::{Account, Asked, Common, Move, Picture, Seen, ask_again, picture};
 use crate::upstream::{Address, Cluster, Upstream};
@@ -69,20 +70,24 @@ pub struct ClusterReplica {
     stop: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
     supervisor: AbortHandle,
+    /// No other process may use the shards' directories.
+    _root: Option<Root>,
 }
 
 impl ClusterReplica {
-    /// Starts to follow `part` of a cluster. Must be called inside a tokio runtime.
+    /// Starts to follow `part` of a cluster. Must be called inside a tokio runtime. `root` is the state directory's lock.
     ///
     /// # Errors
-    /// If `config` does not name a cluster, or its state directory cannot be made.
-    pub fn start(config: Config, face: Face, part: ClusterPart) -> io::Result<Self> {
+    /// If `config` does not name a cluster.
+    pub fn start(
+        config: Config,
+        face: Face,
+        part: ClusterPart,
+        root: Option<Root>,
+    ) -> io::Result<Self> {
         let Upstream::Cluster(cluster) = config.upstream.upstream.clone() else {
             return Err(io::Error::other("there is no cluster:// address"));
         };
-        if let Some(state) = &config.state {
-            std::fs::create_dir_all(&state.folder)?;
-        }
         let shards = Arc::new(Shards::new(face));
         let (settings, _) = Served::new(Arc::new(config.tuning()));
         let settings = Arc::new(settings);
@@ -115,6 +120,7 @@ impl ClusterReplica {
             settings,
             stop,
             supervisor: task.abort_handle(),
+            _root: root,
             task: Mutex::new(Some(task)),
         })
     }

@@ -8,6 +8,7 @@ use super::nodes::Failover;
 use super::slots::slot;
 use super::stage::{Face, Follower, Stage, servers};
 use crate::client::{Client, Reply};
+use crate::servers::{Server, free_port};
 
 /// The parts: the first takes slots of two shards.
 const PARTS: [(&str, std::ops::RangeInclusive<u16>); 2] =
@@ -59,6 +60,35 @@ fn a_key_of_another_part_is_never_nil() {
             }
         }
     }
+}
+
+#[test]
+fn two_processes_cannot_share_a_state_directory() {
+    let Some(cluster) = cluster(servers()[0]) else {
+        return;
+    };
+    let folder = tempfile::TempDir::new().expect("a temporary directory");
+    let named = folder.path().display().to_string();
+    let first = Server::redtail_of(&cluster.address(), &["--state-dir", &named]);
+    first.wait_for("its data", |client| client.command("DBSIZE").is_integer());
+    let second = std::process::Command::new(env!("CARGO_BIN_EXE_redtail"))
+        .args([
+            "serve",
+            "--primary",
+            &cluster.address(),
+            "--state-dir",
+            &named,
+        ])
+        .args(["--listen", &format!("127.0.0.1:{}", free_port())])
+        .output()
+        .expect("it runs");
+    assert_eq!(second.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&second.stderr);
+    let reason = format!("another redtail uses the state directory {named}");
+    assert!(
+        said.contains(&reason) && !said.contains("listening"),
+        "{said}"
+    );
 }
 
 /// Shards that are named by any of their nodes are followed through a failover, and no others.
