@@ -29,6 +29,7 @@ pub mod nodes;
 mod parts;
 mod reader;
 mod router;
+mod shards;
 mod slots;
 mod stage;
 mod view;

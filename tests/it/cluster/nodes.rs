@@ -30,6 +30,8 @@ pub struct Setup {
     pub node_timeout_ms: u32,
     /// Whether everybody but the cluster's bus reaches the nodes through proxies.
     pub is_proxied: bool,
+    /// The number of databases, more than one only of Valkey 9.
+    pub databases: u32,
 }
 
 /// Three primaries with a replica each. Only what a test does makes a node fail.
@@ -38,6 +40,7 @@ pub const CALM: Setup = Setup {
     replicas: 1,
     node_timeout_ms: 10_000,
     is_proxied: false,
+    databases: 1,
 };
 
 /// The same for tests of nodes that fail.
@@ -393,6 +396,10 @@ impl Node {
         }
         if setup.is_proxied {
             config.extend(["--cluster-announce-port", &named]);
+        }
+        let databases = setup.databases.to_string();
+        if setup.databases > 1 {
+            config.extend(["--cluster-databases", &databases]);
         }
         let server = Server::start_loading(&[], name, Some(self.own_port), None, &config)?;
         self.server = Some(server);
