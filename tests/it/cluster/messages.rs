@@ -1,5 +1,6 @@
 //! What clients of a cluster hear: messages, notifications and invalidations, each once, from all shards.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use super::faces::cluster;
@@ -125,7 +126,11 @@ fn a_subscriber_that_may_miss_messages_is_disconnected() {
                 cluster.kill(replica);
             }
         }
-        assert!(client.read().is_err(), "the connection is closed");
+        let end = client.read().expect_err("no message").kind();
+        assert!(
+            !matches!(end, ErrorKind::WouldBlock | ErrorKind::TimedOut),
+            "{end}"
+        );
         let mut again = redtail.server.client().patient(PATIENCE);
         // As long as the cluster has not noticed which nodes are down, redtail may try these.
         while again.command("SUBSCRIBE news").is_error() {}
