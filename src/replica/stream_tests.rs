@@ -908,7 +908,6 @@ fn a_swept_key_is_known_to_be_lost_when_the_clock_goes_back() {
         let words = ArgsBuf::new(line.split(' '));
         let row = command::resolve(words.as_args()).unwrap();
         let place = command::ReadCx {
-            imported: None,
             spaces: &bench.generation.spaces,
             db: 0,
             now_ms: Some(now_ms),

@@ -104,7 +104,6 @@ impl<'c> Reach<'c> {
         let (shards, generation) = self.shards.as_ref().zip(self.generation)?;
         let handler = row.read.filter(|_| row.locks(args) == Scope::Keys)?;
         let place = ReadCx {
-            imported: None,
             spaces: &generation.spaces,
             db: cx.session.db,
             now_ms: cx.session.clock,

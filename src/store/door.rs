@@ -85,6 +85,12 @@ impl<'a> Hold<'a> {
         result
     }
 
+    /// Whether there is an entry of `key`, expired or not, served or not. It must not become part of a reply.
+    #[must_use]
+    pub fn has(&self, key: &[u8]) -> bool {
+        self.0.has(key)
+    }
+
     /// A hold on copies, of the same moment and time, that holds no lock: it copies the entries of the keys that `keys`
     /// visits. No other key may be read. What is tainted later does not matter to it.
     ///
@@ -107,7 +113,7 @@ impl<'a> Hold<'a> {
     ///
     /// # Errors
     /// [`Refusal`] if one of the values is not known, is hidden, or may be in another shard.
-    pub fn merged(mut shares: Vec<Share<'a, '_>>, now_ms: i64) -> Result<Option<Self>, Refusal> {
+    pub fn merged(shares: &mut [Share<'a, '_>], now_ms: i64) -> Result<Option<Self>, Refusal> {
         for at in 0..shares.len() {
             let moving = shares
                 .get_mut(at)
@@ -122,7 +128,7 @@ impl<'a> Hold<'a> {
             }
         }
         let mut merged: Option<View<'a>> = None;
-        for Share { hold, keys, .. } in &shares {
+        for Share { hold, keys, .. } in &*shares {
             hold.set_clock(now_ms);
             for key in keys {
                 hold.check_key(key)?;

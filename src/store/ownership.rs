@@ -376,7 +376,7 @@ mod tests {
             (from.keys, to.keys) = (Vec::new(), Vec::new());
             to.moving = all.map(|key| (0, key)).to_vec();
             to.hold.set_imported(&[Imported { slot, until }]);
-            let merged = Hold::merged(vec![from, to], 0)?.unwrap();
+            let merged = Hold::merged(&mut [from, to], 0)?.unwrap();
             let each = |visit: &mut dyn FnMut(&[u8])| all.iter().for_each(|key| visit(key));
             merged.read(Names::Keys(&each), |view| {
                 Ok::<_, Refusal>(all.map(|key| view.value(key).is_some()))
@@ -407,8 +407,8 @@ mod tests {
         set(&other, b"b");
         let merged = || {
             let (first, second): ([&[u8]; 2], [&[u8]; 1]) = ([b"a", b"none"], [b"b"]);
-            let shares = vec![share(&one, &first), share(&other, &second)];
-            let merged = Hold::merged(shares, 0)?.unwrap();
+            let mut shares = [share(&one, &first), share(&other, &second)];
+            let merged = Hold::merged(&mut shares, 0)?.unwrap();
             let all = [b"a".as_slice(), b"none", b"b"];
             let each = |visit: &mut dyn FnMut(&[u8])| all.iter().for_each(|key| visit(key));
             merged.read(Names::Keys(&each), |view| {

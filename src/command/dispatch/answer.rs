@@ -83,7 +83,7 @@ fn respond(cx: &mut SessionCx<'_>, row: Result<&'static Command, Error>, args: A
                 }
                 (result, _) => result,
             };
-            cx.session.moving_since = None;
+            cx.session.shard_wait = None;
             let failed = result.is_err();
             if failed {
                 cx.session.refused += u32::from(is_refusal(kept));
@@ -397,7 +397,6 @@ pub(super) fn run_here(
         db: cx.session.db,
         now_ms: cx.session.clock,
         touches: cx.session.touches,
-        imported: cx.session.imported,
         tally: Some(&cx.session.tally),
     };
     let reply = &mut *cx.reply;

@@ -6,9 +6,7 @@ use super::resolve::check_arity;
 use crate::command::rows::{Command, Error, Outcome, ReadFn, Scope, Tally, Touch, long, work};
 use crate::feed::{Class, Interest};
 use crate::resp::{Args, Reply};
-use crate::store::{
-    Doubt, Growing, Hold, Imported, Keyspaces, Names, NewValue, Slot, Tainted, Tx, View,
-};
+use crate::store::{Doubt, Growing, Hold, Keyspaces, Names, NewValue, Slot, Tainted, Tx, View};
 
 /// Answers a client's read in database `db`, all of it at one moment. The arity must have been checked.
 ///
@@ -28,7 +26,6 @@ pub fn read(
         db,
         now_ms: None,
         touches: true,
-        imported: None,
         tally: None,
     };
     read_at(place, handler, command, args, reply)
@@ -46,8 +43,6 @@ pub struct ReadCx<'s> {
     pub now_ms: Option<i64>,
     /// Whether looking up a key counts as an access.
     pub touches: bool,
-    /// The slot of a cluster that the data only imports, and that is read all the same: see [`Hold::set_imported`].
-    pub imported: Option<Imported>,
     /// What the work and the lookups are added to.
     pub tally: Option<&'s Tally>,
 }
@@ -70,9 +65,6 @@ impl ReadCx<'_> {
             hold.set_clock(now_ms);
         }
         hold.set_touches(self.touches);
-        if let Some(imported) = self.imported {
-            hold.set_imported(&[imported]);
-        }
     }
 }
 

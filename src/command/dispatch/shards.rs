@@ -7,7 +7,6 @@
 //! Where a key's shard is not known, or its absence is not certain, the request waits ([`SHARD_PATIENCE`]) and is then answered again.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use super::answer::{MASTERDOWN, run_here};
 use super::execute::Request;
@@ -15,11 +14,11 @@ use super::transaction;
 use crate::command::families::walk::Walk;
 use crate::command::rows::{
     Awaited, Blocked, CROSS_SLOT, Called, Command, Error, Face, Flags, InCluster, SHARD_PATIENCE,
-    SessionCx, Wait, long,
+    SessionCx, ShardWait, Wait, long,
 };
 use crate::resp::Args;
 use crate::slots::cluster_slot;
-use crate::store::{Hold, Imported, Moving, Names, Share, unix_ms};
+use crate::store::{Hold, Imported, Moving, Names, Refusal, Share, unix_ms};
 
 /// Which shards have the keys of a request.
 enum Place {
@@ -61,7 +60,10 @@ pub(super) fn run<'a>(
             match cluster.map.parts.get(part) {
                 Some(part) if part.served.is_stale() => Err(MASTERDOWN),
                 _ => match run_here(cx, row, args) {
-                    Err(Error::Moving(moving)) => imported(cx, cluster, row, args, moving),
+                    // Some keys may be in the shard to which their slot is being moved.
+                    Err(Error::Moving(_)) if row.read.is_some() && cx.session.clock.is_none() => {
+                        together(cx, cluster, row, args)
+                    }
                     result => result,
                 },
             }
@@ -72,39 +74,6 @@ pub(super) fn run<'a>(
         Place::Several => Err(CROSS_SHARD),
     };
     cx.generation = before;
-    result
-}
-
-/// Reads keys of which some are missing in their slot's shard, and may be in the one to which the slot is being moved, if it is known by
-/// now that they are there or nowhere.
-#[cold]
-fn imported<'a>(
-    cx: &mut SessionCx<'a>,
-    cluster: &'a InCluster<'a>,
-    row: &'static Command,
-    args: Args<'_>,
-    moving: Moving,
-) -> Result<(), Error> {
-    let (mut keys, mut slot) = (0, 0);
-    visit(row, args, &mut |key| {
-        keys += 1;
-        slot = cluster_slot(key);
-    });
-    if row.read.is_none() {
-        return Err(moving.into());
-    }
-    if keys > 1 && cx.session.clock.is_none() && cx.session.moving_since.is_some() {
-        return together(cx, cluster, row, args);
-    }
-    let importer = |since| cluster.map.importer(slot, since);
-    let found = cx.session.moving_since.and_then(importer);
-    let Some((part, imported)) = found.filter(|_| keys == 1) else {
-        return Err(moving.into());
-    };
-    cx.generation = cluster.generation(part);
-    cx.session.imported = Some(imported);
-    let result = run_here(cx, row, args);
-    cx.session.imported = None;
     result
 }
 
@@ -236,9 +205,10 @@ pub(super) fn put_off(cx: &mut SessionCx<'_>, called: Called) -> bool {
     if cx.session.failed_wait.is_some() {
         return false;
     }
-    let since = *cx.session.moving_since.get_or_insert_with(Instant::now);
+    let begin = || Box::new(ShardWait::begin());
+    let since = cx.session.shard_wait.get_or_insert_with(begin).since;
     if since.elapsed() >= SHARD_PATIENCE {
-        cx.session.moving_since = None;
+        cx.session.shard_wait = None;
         return false;
     }
     cluster.shards.want_proof();
@@ -292,10 +262,10 @@ struct Keys<'k> {
     imported: Vec<Imported>,
 }
 
-/// Sorts the keys of a request by shard. `since` is when it was put off, because a key was missing.
+/// Sorts the keys of a request by shard. `wait` says which were missing before.
 fn keys_by_part<'k>(
     cluster: &InCluster<'_>,
-    since: Option<Instant>,
+    wait: Option<&ShardWait>,
     row: &Command,
     args: Args<'k>,
 ) -> Result<BTreeMap<usize, Keys<'k>>, Error> {
@@ -311,6 +281,8 @@ fn keys_by_part<'k>(
                 return;
             }
         };
+        let name = cluster.map.parts.get(owner).map_or("", |part| &*part.name);
+        let since = wait.and_then(|wait| wait.missing_since(key, name));
         let importer = since.and_then(|since| cluster.map.importer(slot, since));
         match importer.filter(|(part, _)| *part != owner) {
             None => parts.entry(owner).or_default().own.push(key),
@@ -338,10 +310,17 @@ fn together(
     let Some(handler) = row.read else {
         return Err(CROSS_SHARD);
     };
-    let by_part = keys_by_part(cluster, cx.session.moving_since, row, args)?;
+    let mut wait = cx.session.shard_wait.take();
+    let by_part = match keys_by_part(cluster, wait.as_deref(), row, args) {
+        Ok(by_part) => by_part,
+        Err(error) => {
+            cx.session.shard_wait = wait;
+            return Err(error);
+        }
+    };
     let db = cx.session.db;
     let (session, host, reply) = (&*cx.session, cx.host, &mut *cx.reply);
-    long(|| {
+    let result = long(|| {
         let place = |part: &usize| by_part.keys().position(|other| other == part).unwrap_or(0);
         let mut shares = Vec::new();
         for (part, keys) in &by_part {
@@ -355,11 +334,8 @@ fn together(
             ))?;
             let moving = keys.moving.iter().map(|(_, key)| *key);
             let all = || {
-                keys.own
-                    .iter()
-                    .chain(&keys.leaving)
-                    .copied()
-                    .chain(moving.clone())
+                let here = keys.own.iter().chain(&keys.leaving).copied();
+                here.chain(moving.clone())
             };
             if let Some(tracked) = &session.tracking {
                 tracked.note_read(host, Some(generation), all(), false);
@@ -377,7 +353,15 @@ fn together(
                     .collect(),
             });
         }
-        let merged = Hold::merged(shares, unix_ms()).map_err(Error::from)?;
+        let merged = match Hold::merged(&mut shares, unix_ms()) {
+            Err(refusal @ Refusal::Moving(_)) => {
+                let wait = wait.get_or_insert_with(|| Box::new(ShardWait::begin()));
+                note_missing(wait, cluster, &by_part, &shares);
+                return Err(refusal.into());
+            }
+            merged => merged.map_err(Error::from)?,
+        };
+        drop(shares);
         let Some(merged) = merged else {
             return Err(CROSS_SHARD);
         };
@@ -395,7 +379,26 @@ fn together(
             Err(Error::Waits(_)) => Err(CROSS_SHARD),
             result => result,
         }
-    })
+    });
+    cx.session.shard_wait = wait;
+    result
+}
+
+/// Notes which keys their slot's shard lacks, while all are held.
+fn note_missing(
+    wait: &mut ShardWait,
+    cluster: &InCluster<'_>,
+    by_part: &BTreeMap<usize, Keys<'_>>,
+    shares: &[Share<'_, '_>],
+) {
+    for ((part, keys), share) in by_part.iter().zip(shares) {
+        let Some(part) = cluster.map.parts.get(*part) else {
+            continue;
+        };
+        for key in keys.own.iter().chain(&keys.leaving) {
+            wait.note(key, &part.name, share.hold.has(key));
+        }
+    }
 }
 
 /// Counts and walks over all shards, one after the other.

@@ -60,7 +60,7 @@ pub use session::{
     Blocked, HeldBack, Host, KeptState, LastFault, Loading, Replication, Replies, Session,
     SessionCx, Statistics, SyncNames, Synced, SyncsOf, Tally, nothing_served,
 };
-pub(crate) use shards::{CROSS_SLOT, SHARD_PATIENCE};
+pub(crate) use shards::{CROSS_SLOT, SHARD_PATIENCE, ShardWait};
 pub use shards::{ClusterNode, Face, Importing, InCluster, Part, ShardMap, Shards};
 pub(crate) use wait::Limits;
 pub use wait::{Awaited, Entries, Wait, vain_wait};

@@ -19,6 +19,7 @@ use super::monitor::Monitors;
 use super::pubsub::{Kind, Outbox, Pubsub, Subscriptions};
 use super::queue::Transaction;
 use super::scripting::Scripting;
+use super::shards::ShardWait;
 use super::shards::{Face, InCluster, Shards};
 use super::timing::Timing;
 use super::tracking::{Tracked, Tracking};
@@ -29,7 +30,7 @@ use crate::dialect::Dialect;
 use crate::history::{Point, Reach};
 use crate::resp::{Budget, Protocol, Reply};
 use crate::spread::Durations;
-use crate::store::{Generation, Imported, Served, Watching};
+use crate::store::{Generation, Served, Watching};
 
 /// A connection's state.
 #[derive(Debug)]
@@ -89,10 +90,8 @@ pub struct Session {
     pub kept: usize,
     /// Whether it has asked for reads from replicas of a cluster (READONLY).
     pub reads_here: bool,
-    /// Since when its request waits until it is known which shard has its key.
-    pub moving_since: Option<Instant>,
-    /// The slot that is read from the shard that imports it.
-    pub imported: Option<Imported>,
+    /// The wait of a request for the shard of its keys.
+    pub shard_wait: Option<Box<ShardWait>>,
     /// Why the request that was put off must fail.
     pub failed_wait: Option<Error>,
     /// Number of commands run.
@@ -185,8 +184,7 @@ impl Session {
             outbox: None,
             kept: 0,
             reads_here: false,
-            moving_since: None,
-            imported: None,
+            shard_wait: None,
             failed_wait: None,
             commands: 0,
             grouped: 0,

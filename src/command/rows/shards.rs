@@ -4,6 +4,7 @@
 //! store, under the locks of the keys ([`Ownership`]); the map here only says where to ask.
 
 use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -50,6 +51,42 @@ impl Face {
 
 /// How long a request waits until it is known which shard has its key.
 pub(crate) const SHARD_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A request that waits until it is known which shard has its keys.
+#[derive(Debug)]
+pub struct ShardWait {
+    /// Since when it waits.
+    pub since: Instant,
+    /// The keys that it did not find in their slot's shard: the shard's name, and when.
+    missing: HashMap<Box<[u8]>, (Arc<str>, Instant)>,
+}
+
+impl ShardWait {
+    /// A wait that begins now.
+    pub(crate) fn begin() -> Self {
+        Self {
+            since: Instant::now(),
+            missing: HashMap::new(),
+        }
+    }
+
+    /// Since when this shard was seen to lack `key`, each time. Whatever the key was before that is in the shard to which its slot is
+    /// being moved, once that has what its primary had when it was asked later.
+    pub(crate) fn missing_since(&self, key: &[u8], part: &str) -> Option<Instant> {
+        let (lacks, at) = self.missing.get(key)?;
+        (**lacks == *part).then_some(*at)
+    }
+
+    /// Notes whether this shard has `key` now.
+    pub(crate) fn note(&mut self, key: &[u8], part: &Arc<str>, is_there: bool) {
+        if is_there {
+            self.missing.remove(key);
+        } else if self.missing_since(key, part).is_none() {
+            let now = (Arc::clone(part), Instant::now());
+            self.missing.insert(key.into(), now);
+        }
+    }
+}
 
 /// The shards that are followed. They change while the cluster does.
 #[derive(Debug)]
