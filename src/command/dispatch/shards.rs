@@ -374,8 +374,11 @@ fn together(
         let each = |visit: &mut dyn FnMut(&[u8])| {
             row.keys.visit(args, |index| visit(args.at(index)));
         };
+        let has_keys = |keys: &&Keys<'_>| !keys.own.is_empty() || !keys.leaving.is_empty();
+        let is_of_one = by_part.values().filter(has_keys).count() == 1;
         match request.look_for(Names::Keys(&each), &merged, reply) {
-            // Nobody wakes a client for keys of several shards.
+            // Nobody wakes a client for keys that are on their way, or of several shards.
+            Err(Error::Waits(_)) if is_of_one => Err(Moving.into()),
             Err(Error::Waits(_)) => Err(CROSS_SHARD),
             result => result,
         }
