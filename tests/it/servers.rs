@@ -11,6 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::client::{Client, Reply, show};
@@ -441,6 +443,16 @@ impl Server {
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Stops the process for a while, or lets it go on.
+    pub fn freeze(&self, frozen: bool) {
+        let pid = i32::try_from(self.pid()).expect("a process id");
+        let signal = match frozen {
+            true => Signal::SIGSTOP,
+            false => Signal::SIGCONT,
+        };
+        kill(Pid::from_raw(pid), signal).expect("the process is ours");
     }
 
     /// The process's output so far.

@@ -165,6 +165,23 @@ impl Followed {
             .prove(settled.clone(), proven, still_holds)
     }
 
+    /// The slots that the shard serves and does not have any more. If its primary has left the cluster, they are those that others
+    /// have; what nobody else has is still what it was.
+    pub(super) fn lost(&self, picture: &Picture) -> ClusterSlots {
+        let mut lost = self.served.clone();
+        match picture.get(&*self.part.primary) {
+            Some(seen) => lost.remove_all(&seen.slots),
+            None => {
+                let mut elsewhere = ClusterSlots::default();
+                picture
+                    .values()
+                    .for_each(|seen| elsewhere.add_all(&seen.slots));
+                lost.keep_all(&elsewhere);
+            }
+        }
+        lost
+    }
+
     /// Ends to serve slots that the shard has lost. If they come back, they must be proven anew.
     pub(super) fn lose(&mut self, lost: &ClusterSlots) {
         let mut kept = self.served.clone();

@@ -562,8 +562,9 @@ impl Supervisor {
     async fn drop_empty(&mut self) {
         let now = Instant::now();
         for followed in &mut self.followed {
+            // A node that has left the cluster has none.
             let seen = self.picture.get(&*followed.part.primary);
-            let has_slots = seen.is_none_or(|seen| self.part.slots.shares(&seen.slots));
+            let has_slots = seen.is_some_and(|seen| self.part.slots.shares(&seen.slots));
             if has_slots {
                 followed.empty_since = None;
             } else {
@@ -591,11 +592,7 @@ impl Supervisor {
     fn hand_over(&mut self, is_new: bool) {
         let mut changes = false;
         for followed in &mut self.followed {
-            let Some(seen) = self.picture.get(&*followed.part.primary) else {
-                continue;
-            };
-            let mut lost = followed.served.clone();
-            lost.remove_all(&seen.slots);
+            let lost = followed.lost(&self.picture);
             if !lost.is_empty() {
                 self.shards.set_settled(false);
                 followed.lose(&lost);

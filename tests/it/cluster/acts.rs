@@ -1,5 +1,8 @@
 //! What is done to a cluster while it is written and read.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use super::moves::{AtOnce, ByTask, KeyByKey, by_tool};
 use super::nodes::Failover;
 use super::stage::Stage;
@@ -228,6 +231,31 @@ pub fn grown_and_shrunk(stage: &mut Stage) {
     stage.cluster.remove(replica);
     stage.cluster.remove(added);
 }
+
+/// Takes a node out of the cluster so that redtail never sees it without its slots: redtail does not look until it is gone, and then
+/// hears last from the node that has the slots now. Not for Valkey, whose nodes move no slot while one of their replicas is silent.
+pub fn shrunk_unseen(stage: &mut Stage) {
+    let (to, _) = richest_and_poorest(stage);
+    let added = stage.cluster.add();
+    let slots = stage.some_slots(3);
+    for slot in &slots {
+        KeyByKey::whole(&stage.cluster, *slot, added, || ());
+    }
+    stage.go_on();
+    stage.freeze_followers(true);
+    for slot in &slots {
+        KeyByKey::whole(&stage.cluster, *slot, to, || ());
+    }
+    stage.cluster.settle();
+    stage.cluster.remove(added);
+    stage.cluster.freeze(to, true);
+    stage.freeze_followers(false);
+    sleep(ALL_ARE_ASKED);
+    stage.cluster.freeze(to, false);
+}
+
+/// Long enough for redtail to ask every node, and too short for the nodes to replace one.
+const ALL_ARE_ASKED: Duration = Duration::from_secs(2);
 
 /// A primary that does not have the slot.
 fn other(stage: &Stage, slot: u16) -> usize {

@@ -112,6 +112,12 @@ fn a_primary_that_nobody_hears_for_a_while() {
 }
 
 #[test]
+fn a_node_that_leaves_unseen() {
+    let unseen = acts::shrunk_unseen;
+    follow_one("redis-8.0", CALM, &[("a node removed unseen", unseen)]);
+}
+
+#[test]
 fn nodes_that_come_and_go() {
     let grown = acts::grown_and_shrunk;
     follow(CALM, &[("a node added and removed", grown)]);

@@ -3,8 +3,6 @@
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use super::slots::SLOTS;
@@ -327,14 +325,8 @@ impl Cluster {
 
     /// Stops the process of the node at `place`, as if every cable to it were cut, or lets it go on.
     pub fn freeze(&self, place: usize, frozen: bool) {
-        let server = self.nodes[place].server.as_ref().expect("it runs");
-        let pid = Pid::from_raw(i32::try_from(server.pid()).expect("a process id"));
-        let signal = if frozen {
-            Signal::SIGSTOP
-        } else {
-            Signal::SIGCONT
-        };
-        kill(pid, signal).expect("the process is ours");
+        let server = self.nodes[place].server.as_ref();
+        server.expect("it runs").freeze(frozen);
     }
 
     /// Adds a primary without slots. Returns its place.

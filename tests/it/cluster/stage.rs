@@ -167,6 +167,13 @@ impl Stage {
         self.followers.iter_mut().for_each(|one| one.server.stop());
     }
 
+    /// Stops every redtail for a while, or lets it go on.
+    pub fn freeze_followers(&self, frozen: bool) {
+        self.followers
+            .iter()
+            .for_each(|one| one.server.freeze(frozen));
+    }
+
     /// Starts every redtail again.
     pub fn start_followers(&mut self) {
         let cluster = &self.cluster;
