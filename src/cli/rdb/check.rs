@@ -39,7 +39,10 @@ Exit codes: 0 all dumps are sound; 1 a dump is broken or cannot be read; 2 wrong
 pub fn check(args: &Check) -> ExitCode {
     let all = args.input.every(inspect);
     let text = match args.json {
-        true => all.iter().map(|checked| json(&checked.line())).collect(),
+        true => all
+            .iter()
+            .map(|checked| json(&checked.line(), Binary::Escape))
+            .collect(),
         false => texts(&all),
     };
     let printed = print(&text, true);
@@ -213,10 +216,7 @@ impl<'a> Fault<'a> {
         Self {
             offset: error.offset(),
             reading: error.reading(),
-            key: error.key().map(|name| Text {
-                item: Item::Bytes(name),
-                binary: Binary::Escape,
-            }),
+            key: error.key().map(Text::of),
             cause: error.cause().to_string(),
             hint: hint(error, &End::of(file)),
         }

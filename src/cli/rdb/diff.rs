@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use super::digest::{digest, elements, name_digest, of_place, place};
 use super::input::{Broken, Input};
-use super::output::WRITE_BYTES;
+use super::output::{WRITE_BYTES, write_json};
 use super::selection::{Selection, Selector};
 use super::spill::Spill;
 use super::table::number;
 use super::text::{Binary, Text};
-use crate::dump::{BoxError, Item, Key, Visitor};
+use crate::dump::{BoxError, Key, Visitor};
 
 /// Prints the keys that differ between two dumps.
 ///
@@ -313,15 +313,10 @@ fn print(
     part: Option<(&[u8], &Sides)>,
 ) -> io::Result<()> {
     let binary = args.binary;
-    let text = |bytes| Text {
-        item: Item::Bytes(bytes),
-        binary,
-    };
     let (db, key) = of_place(name);
     // The first byte says only what kind of name it is.
-    let element = part.map(|(element, _)| text(element.get(1..).unwrap_or_default()));
-    let side =
-        |side: fn(&Sides) -> Option<&[u8]>| part.and_then(|(_, sides)| side(sides)).map(text);
+    let element = part.map(|(element, _)| element.get(1..).unwrap_or_default());
+    let side = |side: fn(&Sides) -> Option<&[u8]>| part.and_then(|(_, sides)| side(sides));
     let (first, second) = (
         side(|sides| sides.0.as_deref()),
         side(|sides| sides.1.as_deref()),
@@ -329,28 +324,31 @@ fn print(
     if args.json {
         let line = Line {
             db,
-            key: text(key),
+            key: Text::of(key),
             only_in: match mark {
                 Mark::Changed => None,
                 mark => Some(mark),
             },
-            part: element,
-            first,
-            second,
+            part: element.map(Text::of),
+            first: first.map(Text::of),
+            second: second.map(Text::of),
         };
-        serde_json::to_writer(&mut *out, &line)?;
-        return out.write_all(b"\n");
+        return write_json(out, &line, binary);
     }
     let sign = match mark {
         Mark::First => '-',
         Mark::Second => '+',
         Mark::Changed => '~',
     };
-    write!(out, "{sign} {db} {}", text(key))?;
+    write!(out, "{sign} {db} {}", binary.shown(key))?;
     if let Some(element) = element {
-        let shown = |side: Option<Text<'_>>| {
-            side.map_or_else(|| "(none)".to_owned(), |text| format!("\"{text}\""))
+        let shown = |side: Option<&[u8]>| {
+            side.map_or_else(
+                || "(none)".to_owned(),
+                |bytes| format!("\"{}\"", binary.shown(bytes)),
+            )
         };
+        let element = binary.shown(element);
         write!(out, "  {element}: {} -> {}", shown(first), shown(second))?;
     }
     out.write_all(b"\n")

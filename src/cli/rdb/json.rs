@@ -2,12 +2,12 @@
 
 use super::{
     input::{Input, READS},
-    output::{WRITE_BYTES, finish},
+    output::{WRITE_BYTES, finish, write_json},
     selection::{Selection, Selector},
     text::{Binary, Text},
     value::Printed,
 };
-use crate::dump::{BoxError, Item, Key, Value, Visitor};
+use crate::dump::{BoxError, Key, Value, Visitor};
 use serde::Serialize;
 use std::{
     borrow::Cow,
@@ -117,32 +117,19 @@ impl<W: Write> Visitor for Lines<'_, W> {
         }
         let line = Line {
             db: key.db,
-            key: Text {
-                item: Item::Bytes(key.name),
-                binary: self.binary,
-            },
+            key: Text::of(key.name),
             r#type: type_name(&key.value),
             encoding: key.encoding(),
             expiry: key.expire_at_ms,
             idle: key.idle_s,
             freq: key.freq,
-            value: Printed {
-                value: key.value,
-                binary: self.binary,
-            },
+            value: Printed(key.value),
         };
-        self.write(&line).map_err(|failure| {
+        write_json(&mut self.out, &line, self.binary).map_err(|failure| {
             let kind = failure.kind();
             self.failure = Some(failure);
             io::Error::from(kind).into()
         })
-    }
-}
-
-impl<W: Write> Lines<'_, W> {
-    fn write(&mut self, line: &Line<'_>) -> io::Result<()> {
-        serde_json::to_writer(&mut self.out, line)?;
-        self.out.write_all(b"\n")
     }
 }
 

@@ -12,7 +12,7 @@ use super::selection::Selection;
 use super::stats::type_name;
 use super::table::{Table, bytes, number};
 use super::text::{Binary, Text};
-use crate::dump::{Item, Key};
+use crate::dump::Key;
 
 /// Prints the biggest keys of dumps.
 ///
@@ -67,7 +67,7 @@ pub fn keys(args: &Keys) -> ExitCode {
     let text = match args.json {
         true => found
             .iter()
-            .map(|key| json(&key.line(args.binary)))
+            .map(|key| json(&key.line(), args.binary))
             .collect(),
         false => table(&found, args.binary),
     };
@@ -100,14 +100,11 @@ pub(super) struct Line<'a> {
 }
 
 impl Found {
-    pub(super) fn line(&self, binary: Binary) -> Line<'_> {
+    pub(super) fn line(&self) -> Line<'_> {
         let Reverse((db, name)) = &self.name;
         Line {
             db: *db,
-            key: Text {
-                item: Item::Bytes(name),
-                binary,
-            },
+            key: Text::of(name),
             r#type: &self.kind,
             encoding: self.encoding,
             elements: self.elements,
@@ -184,9 +181,9 @@ fn table(found: &[Found], binary: Binary) -> String {
     ];
     let mut table = Table::new(4, &headings);
     for key in found {
-        let Line { db, key: name, .. } = key.line(binary);
+        let Reverse((db, name)) = &key.name;
         table.row([
-            name.to_string(),
+            binary.shown(name),
             db.to_string(),
             key.kind.clone(),
             key.encoding.to_owned(),

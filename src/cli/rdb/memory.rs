@@ -11,7 +11,7 @@ use super::output::{WRITE_BYTES, finish, json};
 use super::selection::{Selection, Selector};
 use super::stats::type_name;
 use super::text::{Binary, Text};
-use crate::dump::{BoxError, Item, Key, ServerKind, Value, Visitor};
+use crate::dump::{BoxError, Key, ServerKind, Value, Visitor};
 
 /// Prints one row for each key: what it takes in memory.
 ///
@@ -117,10 +117,7 @@ impl<W: Write> Visitor for Rows<'_, W> {
         let row = Row {
             database: key.db,
             r#type: &kind,
-            key: Text {
-                item: Item::Bytes(key.name),
-                binary: self.args.binary,
-            },
+            key: Text::of(key.name),
             size_in_bytes: key.server_bytes(self.args.server.server()),
             encoding: key.encoding(),
             num_elements: key.value.elements() as u64,
@@ -133,8 +130,8 @@ impl<W: Write> Visitor for Rows<'_, W> {
             valkey_9_bytes: key.server_bytes(ServerKind::Valkey9),
         };
         let text = match self.args.json {
-            true => json(&row),
-            false => row.line(),
+            true => json(&row, self.args.binary),
+            false => row.line(&self.args.binary.shown(key.name)),
         };
         self.out.write_all(text.as_bytes()).map_err(|failure| {
             let kind = failure.kind();
@@ -158,13 +155,14 @@ fn largest(value: &Value<'_>) -> u64 {
 }
 
 impl Row<'_> {
-    fn line(&self) -> String {
+    /// The row as CSV, with the key's name as text.
+    fn line(&self, name: &str) -> String {
         let expiry = self.expiry.map_or_else(String::new, iso);
         format!(
             "{},{},{},{},{},{},{},{expiry},{},{},{},{},{}\n",
             self.database,
             self.r#type,
-            quoted(&self.key.to_string()),
+            quoted(name),
             self.size_in_bytes,
             self.encoding,
             self.num_elements,

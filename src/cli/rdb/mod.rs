@@ -6,6 +6,7 @@
 mod check;
 mod diff;
 mod digest;
+mod escape;
 mod filter;
 mod input;
 mod json;

@@ -5,15 +5,31 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::text::Binary;
+
 /// The room for what is written.
 pub(super) const WRITE_BYTES: usize = 256 << 10;
 
-/// A value as one line of JSON.
-pub(super) fn json(value: &impl Serialize) -> String {
-    // Keys are texts and numbers are finite, so this does not fail.
-    let mut text = serde_json::to_string(value).unwrap_or_default();
-    text.push('\n');
-    text
+/// Returns a value as one line of JSON.
+pub(super) fn json(value: &impl Serialize, binary: Binary) -> String {
+    let mut text = Vec::new();
+    // Names are texts and numbers are finite, so this does not fail.
+    let _infallible = write_json(&mut text, value, binary);
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// Writes a value as one line of JSON, and the bytes in it as `binary` says.
+///
+/// # Errors
+/// Those of `out`.
+pub(super) fn write_json(
+    out: &mut impl io::Write,
+    value: &impl Serialize,
+    binary: Binary,
+) -> io::Result<()> {
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, binary);
+    value.serialize(&mut serializer)?;
+    out.write_all(b"\n")
 }
 
 /// Prints a result. Returns 0 if it is complete.

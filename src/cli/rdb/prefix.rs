@@ -11,7 +11,7 @@ use super::selection::{Selection, Selector};
 use super::stats::Amount;
 use super::table::{Table, bytes, number, percent};
 use super::text::{Binary, Text};
-use crate::dump::{BoxError, Item, Key, Visitor};
+use crate::dump::{BoxError, Key, Visitor};
 
 /// Prints what the keys below each prefix take, as a tree.
 ///
@@ -58,7 +58,7 @@ pub fn prefix(args: &Prefix) -> ExitCode {
     let read = args.input.read(&mut counting);
     let tree = counting.prefixes.finish(args.top as usize);
     let text = match args.json {
-        true => json(&Report::of(&tree, args.binary)),
+        true => json(&Report::of(&tree), args.binary),
         false => table(&tree, args),
     };
     print(&text, read.is_ok())
@@ -108,12 +108,9 @@ struct Line<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn of(tree: &'a Tree, binary: Binary) -> Self {
+    pub(super) fn of(tree: &'a Tree) -> Self {
         let prefixes = tree.prefixes.iter().map(|(name, depth, sum)| Line {
-            prefix: Text {
-                item: Item::Bytes(name),
-                binary,
-            },
+            prefix: Text::of(name),
             depth: *depth,
             sum: *sum,
         });
@@ -139,11 +136,7 @@ fn table(tree: &Tree, args: &Prefix) -> String {
     ];
     let mut table = Table::new(1, &headings);
     for (name, depth, sum) in &tree.prefixes {
-        let item = Item::Bytes(name);
-        let name = Text {
-            item,
-            binary: args.binary,
-        };
+        let name = args.binary.shown(name);
         table.row(row(
             format!("{:1$}{name}", "", 2 * (depth - 1)),
             *sum,

@@ -170,9 +170,10 @@ impl Prefixes {
     pub(super) fn finish(mut self, top: usize) -> Tree {
         self.settle();
         let by = self.by;
-        let mut all: Vec<(Box<[u8]>, Sum)> = self.sums.into_iter().collect();
+        let mut all: Vec<(&[u8], &Sum)> =
+            self.sums.iter().map(|(name, sum)| (&**name, sum)).collect();
         // Of equal weights, the shorter prefix first: a parent is shown before its only child.
-        all.sort_by(|(one, one_sum), (other, other_sum)| {
+        all.sort_unstable_by(|(one, one_sum), (other, other_sum)| {
             let order = other_sum.weight(by).cmp(&one_sum.weight(by));
             order.then(one.len().cmp(&other.len())).then(one.cmp(other))
         });
@@ -195,7 +196,7 @@ impl Prefixes {
         push(&mut stack, b"", 1);
         while let Some((index, depth)) = stack.pop() {
             if let Some((prefix, sum)) = all.get(index) {
-                prefixes.push((prefix.to_vec(), depth, *sum));
+                prefixes.push((prefix.to_vec(), depth, **sum));
                 push(&mut stack, prefix, depth + 1);
             }
         }

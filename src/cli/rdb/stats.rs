@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::input::Input;
-use super::output::print;
+use super::output::{json, print};
 use super::selection::{Selection, Selector};
 use super::table::{Table, bytes, number, percent};
+use super::text::Binary;
 use crate::dump::{BoxError, Key, Module, Summary, Value, Visitor};
 
 /// Counts the keys of dumps: by type, encoding, database, expiry and size.
@@ -42,7 +43,7 @@ pub fn stats(args: &Stats) -> ExitCode {
     let mut counts = counting.counts;
     counts.set_files(read.as_deref().unwrap_or_default());
     let text = match args.json {
-        true => super::output::json(&counts),
+        true => json(&counts, Binary::Escape),
         false => counts.to_string(),
     };
     print(&text, read.is_ok())

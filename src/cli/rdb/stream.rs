@@ -1,14 +1,11 @@
 //! A stream as JSON.
 
-use super::text::{Binary, Text};
-use crate::dump::{Entry, Group, Item, Stream, StreamId};
+use super::text::Text;
+use crate::dump::{Entry, Group, Stream, StreamId};
 use serde::{Serialize, Serializer};
 
-/// A stream, and how to write its strings.
-pub(super) struct StreamValue<'a> {
-    pub(super) stream: Stream<'a>,
-    pub(super) binary: Binary,
-}
+/// A stream.
+pub(super) struct StreamValue<'a>(pub(super) Stream<'a>);
 
 /// The stream's own members.
 #[derive(Serialize)]
@@ -65,33 +62,26 @@ struct ConsumerLine<'a> {
 }
 
 impl<'a> StreamValue<'a> {
-    fn text(&self, item: Item<'a>) -> Text<'a> {
-        Text {
-            item,
-            binary: self.binary,
-        }
-    }
-
     fn entry(&self, entry: &Entry<'a>) -> (Id, Vec<(Text<'a>, Text<'a>)>) {
         let pairs = entry.iter();
-        let pairs = pairs.map(|(field, value)| (self.text(field), self.text(value)));
+        let pairs = pairs.map(|(field, value)| (Text(field), Text(value)));
         (Id(entry.id()), pairs.collect())
     }
 
     fn group(&self, group: &Group<'a>) -> GroupLine<'a> {
         let pending = group.pending().map(|pending| PendingLine {
             id: Id(pending.id),
-            consumer: pending.consumer.map(|name| self.text(Item::Bytes(name))),
+            consumer: pending.consumer.map(Text::of),
             delivered_ms: pending.delivered_at_ms,
             deliveries: pending.deliveries,
         });
         let consumers = group.consumers().map(|consumer| ConsumerLine {
-            name: self.text(Item::Bytes(consumer.name)),
+            name: Text::of(consumer.name),
             seen_ms: consumer.seen_at_ms,
             active_ms: consumer.active_at_ms,
         });
         GroupLine {
-            name: self.text(Item::Bytes(group.name())),
+            name: Text::of(group.name()),
             last_id: Id(group.last_id()),
             entries_read: group.entries_read(),
             pending: pending.collect(),
@@ -103,12 +93,12 @@ impl<'a> StreamValue<'a> {
 
 impl<'a> StreamValue<'a> {
     fn idempotence(&self) -> Option<IdempotenceLine<'a>> {
-        let idempotence = self.stream.idempotence()?;
+        let idempotence = self.0.idempotence()?;
         let producers = idempotence.producers().map(|producer| ProducerLine {
-            name: self.text(Item::Bytes(producer.name())),
+            name: Text::of(producer.name()),
             ids: producer
                 .iter()
-                .map(|(iid, id)| (self.text(Item::Bytes(iid)), Id(id)))
+                .map(|(iid, id)| (Text::of(iid), Id(id)))
                 .collect(),
         });
         Some(IdempotenceLine {
@@ -123,7 +113,7 @@ impl<'a> StreamValue<'a> {
 
 impl Serialize for StreamValue<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let stream = self.stream;
+        let stream = self.0;
         Whole {
             length: stream.len(),
             last_id: Id(stream.last_id()),

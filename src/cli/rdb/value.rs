@@ -1,46 +1,36 @@
 //! A value as JSON, written straight to the output.
 
-use super::{
-    stream::StreamValue,
-    text::{Binary, Text},
-};
+use super::{stream::StreamValue, text::Text};
 use crate::{
-    dump::{Array, Field, Item, Value},
+    dump::{Array, Field, Value},
     resp::double,
 };
 use serde::{Serialize, Serializer, ser::SerializeSeq};
 
-/// A value, and how to write its strings.
-pub(super) struct Printed<'a> {
-    pub(super) value: Value<'a>,
-    pub(super) binary: Binary,
-}
+/// A value.
+pub(super) struct Printed<'a>(pub(super) Value<'a>);
 
 impl Serialize for Printed<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let binary = self.binary;
-        let text = |item| Text { item, binary };
-        match self.value {
-            Value::String(string) => text(string).serialize(to),
-            Value::List(list) => to.collect_seq(list.iter().map(text)),
-            Value::Set(set) => to.collect_seq(set.iter().map(text)),
-            Value::Hash(hash) => {
-                to.collect_seq(hash.iter().map(|field| HashField { field, binary }))
-            }
+        match self.0 {
+            Value::String(string) => Text(string).serialize(to),
+            Value::List(list) => to.collect_seq(list.iter().map(Text)),
+            Value::Set(set) => to.collect_seq(set.iter().map(Text)),
+            Value::Hash(hash) => to.collect_seq(hash.iter().map(HashField)),
             Value::SortedSet(set) => to.collect_seq(
                 set.iter()
-                    .map(|(member, score)| (text(member), Score(score))),
+                    .map(|(member, score)| (Text(member), Score(score))),
             ),
-            Value::Stream(stream) => StreamValue { stream, binary }.serialize(to),
+            Value::Stream(stream) => StreamValue(stream).serialize(to),
             Value::Array(array) => ArrayLine {
                 insert_index: array.insert_index(),
-                elements: Elements { array, binary },
+                elements: Elements(array),
             }
             .serialize(to),
             Value::Module(value) => ModuleLine {
                 module: value.type_name(),
                 version: value.version(),
-                raw: text(Item::Bytes(value.raw())),
+                raw: Text::of(value.raw()),
             }
             .serialize(to),
         }
@@ -55,18 +45,13 @@ struct ArrayLine<'a> {
 }
 
 /// The elements of an array with their indexes.
-struct Elements<'a> {
-    array: Array<'a>,
-    binary: Binary,
-}
+struct Elements<'a>(Array<'a>);
 
 impl Serialize for Elements<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut elements = to.serialize_seq(Some(self.array.len()))?;
-        for (index, text) in self.array.iter() {
-            let item = Item::Bytes(&text);
-            let binary = self.binary;
-            elements.serialize_element(&(index, Text { item, binary }))?;
+        let mut elements = to.serialize_seq(Some(self.0.len()))?;
+        for (index, text) in self.0.iter() {
+            elements.serialize_element(&(index, Text::of(&text)))?;
         }
         elements.end()
     }
@@ -81,16 +66,12 @@ struct ModuleLine<'a> {
 }
 
 /// A field with its value, and its expiry if it has one.
-struct HashField<'a> {
-    field: Field<'a>,
-    binary: Binary,
-}
+struct HashField<'a>(Field<'a>);
 
 impl Serialize for HashField<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let Self { field, binary } = *self;
-        let [name, value] = [field.name, field.value].map(|item| Text { item, binary });
-        match field.expire_at_ms {
+        let [name, value] = [self.0.name, self.0.value].map(Text);
+        match self.0.expire_at_ms {
             Some(at) => (name, value, at).serialize(to),
             None => (name, value).serialize(to),
         }

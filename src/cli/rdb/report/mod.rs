@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::input::Input;
 use super::keys::{Biggest, By, Line};
+use super::output::json;
 use super::prefix::Report as TreeReport;
 use super::prefixes::{Measure, Prefixes, Sum};
 use super::selection::{Selection, Selector};
@@ -149,13 +150,11 @@ fn page(title: &str, gathered: Gathering<'_>) -> String {
     let data = Data {
         title,
         stats: &counts,
-        keys: found.iter().map(|key| key.line(Binary::Escape)).collect(),
-        tree: TreeReport::of(&tree, Binary::Escape),
+        keys: found.iter().map(|key| key.line()).collect(),
+        tree: TreeReport::of(&tree),
     };
-    // Keys are texts and numbers are finite, so this does not fail.
-    let json = serde_json::to_string(&data).unwrap_or_default();
     // A key's name must not end the element that it is in.
-    let json = json.replace('<', "\\u003c");
+    let json = json(&data, Binary::Escape).replace('<', "\\u003c");
     let parts = [("@STYLE@", STYLE), ("@SCRIPT@", SCRIPT)];
     let page = parts.iter().fold(PAGE.to_owned(), |page, (mark, part)| {
         page.replace(mark, part)
