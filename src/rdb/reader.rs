@@ -273,9 +273,27 @@ impl<S: Source> Reader<S> {
             if missing == 0 {
                 return Ok(());
             }
+            self.make_room(len);
             if missing < DIRECT_BYTES || !self.append()? {
                 self.next_chunk()?;
             }
+        }
+    }
+
+    /// Makes the scratch buffer larger if it is full: to `len` or a quarter of that, a quarter of that and so on. So it is never
+    /// larger than four times what has arrived, and copying it to the last size takes only a quarter of `len` beside it.
+    fn make_room(&mut self, len: usize) {
+        let held = self.scratch.len();
+        if held < self.scratch.capacity() {
+            return;
+        }
+        let mut room = len;
+        while room / 4 > held {
+            room /= 4;
+        }
+        self.scratch.reserve_exact(room - held);
+        if let Some(recorded) = &mut self.recorded {
+            recorded.reserve_exact(room - held);
         }
     }
 
@@ -284,8 +302,11 @@ impl<S: Source> Reader<S> {
     fn append(&mut self) -> Result<bool, Error> {
         self.leave_chunk();
         let start = self.scratch.len();
-        // Summed in small parts, while they are in the processor's cache.
-        let appended = self.source.append(&mut self.scratch, DIRECT_BYTES);
+        // Summed in small parts, while they are in the processor's cache. No more than there is room for.
+        let room = self.scratch.capacity() - start;
+        let appended = self
+            .source
+            .append(&mut self.scratch, room.min(DIRECT_BYTES));
         let bytes = self.scratch.get(start..).unwrap_or_default();
         self.crc = crc64::update(self.crc, bytes);
         self.base = self.base.wrapping_add(to_u64(bytes.len()));

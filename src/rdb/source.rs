@@ -37,6 +37,10 @@ impl<S: Source + ?Sized> Source for Box<S> {
     fn next_chunk(&mut self) -> io::Result<Bytes> {
         (**self).next_chunk()
     }
+
+    fn append(&mut self, into: &mut Vec<u8>, len: usize) -> io::Result<usize> {
+        (**self).append(into, len)
+    }
 }
 
 /// Bytes in memory, returned as one chunk.
