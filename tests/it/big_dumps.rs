@@ -1,7 +1,8 @@
 //! Dumps of any size, and what the dump tools take for them. The test of their bound and the bench share this.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufReader, Write as _};
+use std::io::{self, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -36,7 +37,31 @@ pub fn make(path: &Path, bytes: u64, content: Content, version: u16) -> io::Resu
         magic: Magic::Redis,
         number: version,
     };
-    let mut dump = Making(Writer::new(File::create(path)?, version));
+    // A server says how many keys come. Counting those of a big dump would take as long as writing it.
+    let mut keys = Keys::new();
+    if bytes <= COUNTED_BYTES_MAX {
+        write(io::sink(), bytes, content, version, &mut keys)?;
+    }
+    let file = write(File::create(path)?, bytes, content, version, &mut keys)?;
+    Ok(file.metadata()?.len())
+}
+
+/// Up to this size a dump says how many keys it has.
+const COUNTED_BYTES_MAX: u64 = 256 << 20;
+
+/// For each database, the number of its keys.
+type Keys = BTreeMap<u64, u64>;
+
+/// Writes a dump that says that it has these keys, and counts them.
+fn write<W: Write>(
+    out: W,
+    bytes: u64,
+    content: Content,
+    version: Version,
+    keys: &mut Keys,
+) -> io::Result<W> {
+    let said = std::mem::take(keys);
+    let mut dump = Making(Writer::new(out, version));
     dump.0.header()?;
     dump.0.aux(b"redis-ver", b"7.2.4")?;
     dump.0.aux(b"redis-bits", b"64")?;
@@ -47,22 +72,26 @@ pub fn make(path: &Path, bytes: u64, content: Content, version: u16) -> io::Resu
             Content::Small | Content::Huge => 0,
         };
         if db.replace(wanted) != Some(wanted) {
-            dump.0.select(wanted)?;
+            match said.get(&wanted) {
+                Some(keys) => dump.0.database(wanted, *keys, *keys / 10)?,
+                None => dump.0.select(wanted)?,
+            }
         }
         match content {
             Content::Small => dump.small(number)?,
             Content::Mixed => dump.mixed(number)?,
             Content::Huge => dump.huge(number)?,
         }
+        *keys.entry(wanted).or_default() += 1;
         number += 1;
     }
-    Ok(dump.0.end()?.metadata()?.len())
+    dump.0.end()
 }
 
 /// A dump that is being written.
-struct Making(Writer<File>);
+struct Making<W>(Writer<W>);
 
-impl Making {
+impl<W: Write> Making<W> {
     fn key(&mut self, number: u64, kind: ValueType) -> io::Result<()> {
         let meta = Meta {
             expire_at_ms: number
