@@ -13,8 +13,8 @@ use super::execute::Request;
 use super::transaction;
 use crate::command::families::walk::Walk;
 use crate::command::rows::{
-    Awaited, Blocked, CROSS_SLOT, Called, Command, Error, Face, Flags, InCluster, SHARD_PATIENCE,
-    SessionCx, ShardWait, Wait, long,
+    Awaited, Blocked, CROSS_SLOT, Called, Command, Error, Face, Flags, Host, InCluster,
+    SHARD_PATIENCE, Session, SessionCx, ShardWait, Wait, long,
 };
 use crate::resp::Args;
 use crate::slots::cluster_slot;
@@ -37,6 +37,8 @@ const NOT_FOLLOWED: Error = Error::Text(
 const CROSS_SHARD: Error = Error::Text(
     "CROSSSLOT the keys are in several shards of the cluster; redtail reads them together only in a single read command",
 );
+
+const LOADING: Error = Error::Text("LOADING redtail is loading a shard of the cluster");
 
 /// Runs an admitted command where its keys are.
 pub(super) fn run<'a>(
@@ -318,41 +320,9 @@ fn together(
             return Err(error);
         }
     };
-    let db = cx.session.db;
     let (session, host, reply) = (&*cx.session, cx.host, &mut *cx.reply);
     let result = long(|| {
-        let place = |part: &usize| by_part.keys().position(|other| other == part).unwrap_or(0);
-        let mut shares = Vec::new();
-        for (part, keys) in &by_part {
-            let is_stale = |part: &crate::command::rows::Part| part.served.is_stale();
-            if cluster.map.parts.get(*part).is_some_and(is_stale) {
-                return Err(MASTERDOWN);
-            }
-            let generation = cluster.generation(*part);
-            let generation = generation.ok_or(Error::Text(
-                "LOADING redtail is loading a shard of the cluster",
-            ))?;
-            let moving = keys.moving.iter().map(|(_, key)| *key);
-            let all = || {
-                let here = keys.own.iter().chain(&keys.leaving).copied();
-                here.chain(moving.clone())
-            };
-            if let Some(tracked) = &session.tracking {
-                tracked.note_read(host, Some(generation), all(), false);
-            }
-            let hold = generation.spaces.view_keys(db, all());
-            hold.set_touches(session.touches);
-            hold.set_imported(&keys.imported);
-            shares.push(Share {
-                hold,
-                keys: keys.own.clone(),
-                moving: keys
-                    .moving
-                    .iter()
-                    .map(|(from, key)| (place(from), *key))
-                    .collect(),
-            });
-        }
+        let mut shares = shares(session, host, cluster, &by_part)?;
         let merged = match Hold::merged(&mut shares, unix_ms()) {
             Err(refusal @ Refusal::Moving(_)) => {
                 let wait = wait.get_or_insert_with(|| Box::new(ShardWait::begin()));
@@ -387,6 +357,41 @@ fn together(
     result
 }
 
+/// Holds each shard's keys, those on their way among them.
+fn shares<'s, 'k>(
+    session: &Session,
+    host: &dyn Host,
+    cluster: &'s InCluster<'_>,
+    by_part: &BTreeMap<usize, Keys<'k>>,
+) -> Result<Vec<Share<'s, 'k>>, Error> {
+    let place = |part: &usize| by_part.keys().position(|other| other == part).unwrap_or(0);
+    let share = |(part, keys): (&usize, &Keys<'k>)| {
+        let is_stale = |part: &crate::command::rows::Part| part.served.is_stale();
+        if cluster.map.parts.get(*part).is_some_and(is_stale) {
+            return Err(MASTERDOWN);
+        }
+        let generation = cluster.generation(*part).ok_or(LOADING)?;
+        let moving = keys.moving.iter().map(|(_, key)| *key);
+        let all = || {
+            let here = keys.own.iter().chain(&keys.leaving).copied();
+            here.chain(moving.clone())
+        };
+        if let Some(tracked) = &session.tracking {
+            tracked.note_read(host, Some(generation), all(), false);
+        }
+        let hold = generation.spaces.view_keys(session.db, all());
+        hold.set_touches(session.touches);
+        hold.set_imported(&keys.imported);
+        let moving = keys.moving.iter();
+        Ok(Share {
+            hold,
+            keys: keys.own.clone(),
+            moving: moving.map(|(from, key)| (place(from), *key)).collect(),
+        })
+    };
+    by_part.iter().map(share).collect()
+}
+
 /// Notes which keys their slot's shard lacks, while all are held.
 fn note_missing(
     wait: &mut ShardWait,
@@ -413,9 +418,7 @@ fn whole(
     args: Args<'_>,
 ) -> Result<(), Error> {
     if cluster.generations().any(|held| held.is_none()) || cluster.map.parts.is_empty() {
-        return Err(Error::Text(
-            "LOADING redtail is loading a shard of the cluster",
-        ));
+        return Err(LOADING);
     }
     if !cluster.shards.is_settled() {
         return Err(Moving.into());
