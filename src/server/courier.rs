@@ -7,7 +7,11 @@
 //!
 //! It waits for no client: what a client does not read waits in its inbox, within the client's limits. If the courier itself is
 //! so slow that the feed has dropped something ([`Lost`]), all who might have missed it are disconnected.
+//!
+//! A courier that panics begins again, without what it had in hand: all who might have missed that are disconnected, and all clients that
+//! track forget what they have cached. Whoever cannot even be told so is disconnected, with all other clients.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::shared::Server;
 use crate::command::tracking::Broadcast;
-use crate::command::{Channels, Event, EventFlags, Host as _, InCluster, Message, Shards, Woken};
+use crate::command::{Channels, Event, EventFlags, Host as _, InCluster, Message, Woken};
 use crate::dialect::Dialect;
 use crate::feed::{Change, Class, Dial, Fact, Feed, Interest, Listener, Lost, News};
 
@@ -61,6 +65,20 @@ impl Couriers {
         Self(Mutex::new(vec![Arc::new(Courier::new(feed))]))
     }
 
+    /// The courier that listens to `feed`.
+    fn find(&self, feed: &Arc<Feed>) -> Option<Arc<Courier>> {
+        let all = self.all();
+        let found = all.iter().find(|courier| courier.is_of(feed));
+        found.map(Arc::clone)
+    }
+
+    /// Ends those whose feeds `stays` returns false for.
+    fn retain(&self, stays: impl Fn(&Arc<Courier>) -> bool) {
+        let mut all = self.all();
+        let gone = all.extract_if(.., |courier| !stays(courier));
+        gone.for_each(|courier| courier.end.cancel());
+    }
+
     fn all(&self) -> MutexGuard<'_, Vec<Arc<Courier>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -76,6 +94,9 @@ impl Couriers {
 /// What a courier listens with.
 #[derive(Debug)]
 struct Courier {
+    feed: Arc<Feed>,
+    /// Cancelled when its shard is gone.
+    end: CancellationToken,
     dial: Dial,
     /// What it listens for.
     heard: Mutex<Interest>,
@@ -88,10 +109,16 @@ impl Courier {
     fn new(feed: &Arc<Feed>) -> Self {
         let listener = feed.listen(Interest::NONE);
         Self {
+            feed: Arc::clone(feed),
+            end: CancellationToken::new(),
             dial: listener.dial(),
             heard: Mutex::default(),
             listener: tokio::sync::Mutex::new(listener),
         }
+    }
+
+    fn is_of(&self, feed: &Arc<Feed>) -> bool {
+        Arc::ptr_eq(&self.feed, feed)
     }
 
     fn heard(&self) -> Interest {
@@ -143,21 +170,20 @@ impl Server {
 
     /// Hands out what happens until `stop` is cancelled.
     pub(super) async fn run_couriers(self: Arc<Self>, stop: CancellationToken) {
-        match self.shards() {
-            Some(shards) => self.follow_shards(shards, &stop).await,
-            None => {
-                let courier = self.couriers.all().first().map(Arc::clone);
-                if let Some(courier) = courier {
-                    let feed = Arc::clone(self.served().feed());
-                    Arc::clone(&self).run_courier(courier, feed, stop).await;
-                }
-            }
+        if self.shards().is_some() {
+            let follow = || Arc::clone(&self).follow_shards(stop.clone());
+            return self.keep_running(follow).await;
+        }
+        if let Some(courier) = self.couriers.find(self.served().feed()) {
+            self.run_courier(courier, stop).await;
         }
     }
 
     /// Keeps a courier for each shard of a cluster, until `stop` is cancelled.
-    async fn follow_shards(self: &Arc<Self>, shards: &Shards, stop: &CancellationToken) {
-        let mut carried: Vec<(Arc<Feed>, Arc<Courier>, CancellationToken)> = Vec::new();
+    async fn follow_shards(self: Arc<Self>, stop: CancellationToken) {
+        let Some(shards) = self.shards() else {
+            return;
+        };
         let mut changes = shards.changes();
         let lookout = shards.lookout().watch();
         loop {
@@ -166,40 +192,18 @@ impl Server {
             // From here on, no change is missed.
             moved.as_mut().enable();
             let map = shards.map();
-            let is_there = |feed: &Arc<Feed>| {
-                let feeds = map.parts.iter().map(|part| part.served.feed());
-                feeds.into_iter().any(|other| Arc::ptr_eq(other, feed))
-            };
-            for (_, courier, end) in carried.extract_if(.., |(feed, ..)| !is_there(feed)) {
-                end.cancel();
-                self.couriers
-                    .all()
-                    .retain(|other| !Arc::ptr_eq(other, &courier));
-            }
-            for part in &map.parts {
-                let feed = part.served.feed();
-                if carried.iter().any(|(other, ..)| Arc::ptr_eq(other, feed)) {
-                    continue;
+            let feeds = || map.parts.iter().map(|part| part.served.feed());
+            self.couriers
+                .retain(|courier| feeds().any(|feed| courier.is_of(feed)));
+            for feed in feeds() {
+                if self.couriers.find(feed).is_none() {
+                    self.add_courier(feed, &stop);
                 }
-                let (courier, end) = (Arc::new(Courier::new(feed)), stop.child_token());
-                self.couriers.all().push(Arc::clone(&courier));
-                courier.hear(|| self.wanted());
-                let run = (
-                    Arc::clone(self),
-                    Arc::clone(&courier),
-                    Arc::clone(feed),
-                    end.clone(),
-                );
-                tokio::spawn(async move {
-                    let (server, courier, feed, end) = run;
-                    server.run_courier(courier, feed, end).await;
-                });
-                carried.push((Arc::clone(feed), courier, end));
             }
             let now = shards.changes();
             if std::mem::replace(&mut changes, now) != now {
                 // What a client read in a slot's old shard may have changed in its new one by then.
-                self.statistics.tracking.flush(&**self);
+                self.statistics.tracking.flush(&*self);
             }
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -208,36 +212,47 @@ impl Server {
         }
     }
 
-    /// Hands out what happens in one feed until `stop` is cancelled. If that panics, it begins again without what it had in hand.
-    async fn run_courier(
-        self: Arc<Self>,
-        courier: Arc<Courier>,
-        feed: Arc<Feed>,
-        stop: CancellationToken,
-    ) {
+    fn add_courier(self: &Arc<Self>, feed: &Arc<Feed>, stop: &CancellationToken) {
+        let courier = Arc::new(Courier::new(feed));
+        self.couriers.all().push(Arc::clone(&courier));
+        courier.hear(|| self.wanted());
+        let (server, stop) = (Arc::clone(self), stop.clone());
+        tokio::spawn(server.run_courier(courier, stop));
+    }
+
+    /// Hands out what happens in one feed until `stop` or its own end is cancelled.
+    async fn run_courier(self: Arc<Self>, courier: Arc<Courier>, stop: CancellationToken) {
         let server = Arc::downgrade(&self);
-        feed.on_miss(move |db, key| {
+        courier.feed.on_miss(move |db, key| {
             if let Some(server) = server.upgrade() {
                 server.hand_miss(db, key);
             }
         });
-        loop {
-            let (server, courier, stopped) =
-                (Arc::clone(&self), Arc::clone(&courier), stop.clone());
-            let task = tokio::spawn(async move { server.carry(&courier, stopped).await });
-            if task.await.is_ok() {
+        self.keep_running(|| {
+            let (server, courier, stop) = (Arc::clone(&self), Arc::clone(&courier), stop.clone());
+            async move { server.carry(&courier, &stop).await }
+        })
+        .await;
+    }
+
+    /// Runs a task that hands something out. If it panics, it begins again without what it had in hand.
+    pub(super) async fn keep_running<Task>(&self, begin: impl Fn() -> Task)
+    where
+        Task: Future<Output = ()> + Send + 'static,
+    {
+        while let Err(end) = tokio::spawn(begin()).await {
+            if !end.is_panic() {
+                // The runtime ends.
                 return;
             }
-            self.lose_all(
-                "handing out messages failed, which is a bug of redtail: disconnected all subscribers, because some messages are lost",
-            );
+            self.lose_all(FAILED);
         }
     }
 
-    async fn carry(&self, courier: &Courier, stop: CancellationToken) {
+    async fn carry(&self, courier: &Courier, stop: &CancellationToken) {
         let mut listener = courier.listener.lock().await;
         let (mut round, mut wanted_at) = (Round::default(), Instant::now());
-        while !stop.is_cancelled() {
+        while !stop.is_cancelled() && !courier.end.is_cancelled() {
             self.rest(courier, &mut wanted_at);
             let news = match listener.try_next() {
                 Ok(Some(news)) => Ok(news),
@@ -246,6 +261,7 @@ impl Server {
                     self.finish(&mut round).await;
                     tokio::select! {
                         () = stop.cancelled() => return,
+                        () = courier.end.cancelled() => return,
                         news = listener.next() => news,
                         () = tokio::time::sleep(LINGER) => continue,
                     }
@@ -254,11 +270,11 @@ impl Server {
             };
             match news {
                 Ok(news) => self.hand_out(courier, &news, &mut round).await,
-                Err(Lost) => self.lose_all(
-                    "the primary sent messages faster than they could be handed out: disconnected all subscribers, because some messages are lost",
-                ),
+                Err(Lost) => self.lose_all(TOO_SLOW),
             }
         }
+        // The rest of the last round.
+        self.finish(&mut round).await;
     }
 
     /// Stops listening for what nobody has wanted for a while.
@@ -304,6 +320,8 @@ impl Server {
     /// Hands out one change. Those who get something are woken later. Returns how many clients have received something.
     fn hand(&self, change: Change<'_>, round: &mut Round) -> usize {
         let tracking = &self.statistics.tracking;
+        #[cfg(test)]
+        tests::fail_if_asked(change.fact);
         match change.fact {
             Fact::Event {
                 class, event, key, ..
@@ -365,13 +383,20 @@ impl Server {
         received
     }
 
-    /// Publishes that a client has read an absent key.
+    /// Publishes that a client has read an absent key. That client is none of those who lose something if this panics.
     fn hand_miss(&self, db: usize, key: &[u8]) {
-        let mut round = Round::default();
-        self.begin(&mut round);
-        if round.events.publishes(Class::KEY_MISS) {
-            let name = "keymiss";
-            self.publish(Event { db, name, key }, &mut round);
+        let handed = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(test)]
+            tests::fail_if_asked(Fact::Touch { key });
+            let mut round = Round::default();
+            self.begin(&mut round);
+            if round.events.publishes(Class::KEY_MISS) {
+                let name = "keymiss";
+                self.publish(Event { db, name, key }, &mut round);
+            }
+        }));
+        if handed.is_err() {
+            self.lose_all(FAILED);
         }
     }
 
@@ -383,9 +408,30 @@ impl Server {
         dialect.or(self.config.dialect).unwrap_or_default()
     }
 
-    /// Nothing is left out silently: those who might have missed something are disconnected.
+    /// Nothing is left out silently: those who might have missed something are disconnected, or forget what they have cached.
     #[cold]
     fn lose_all(&self, what: &'static str) {
+        let told = catch_unwind(AssertUnwindSafe(|| self.tell_of_loss(what)));
+        if told.is_err() {
+            // Whoever was not told must not stay.
+            let clients = self.clients.all();
+            clients.iter().for_each(|client| client.close.cancel());
+            tracing::error!(
+                clients = clients.len(),
+                "telling clients that they may have missed something failed, which is a bug of redtail: disconnected all clients"
+            );
+        }
+    }
+
+    fn tell_of_loss(&self, what: &'static str) {
+        #[cfg(test)]
+        tests::fail_to_tell(self);
+        let clients = self.pubsub.disconnect_all();
+        if clients > 0 {
+            let losses = &self.statistics.feed_losses;
+            let count = losses.fetch_add(1, Ordering::Relaxed) + 1;
+            tracing::error!(clients, count, "{what}");
+        }
         let tracking = &self.statistics.tracking;
         if tracking.any() {
             tracking.flush(self);
@@ -394,12 +440,29 @@ impl Server {
                 "changes may have been missed: all clients that track forget what they have cached"
             );
         }
-        let clients = self.pubsub.disconnect_all();
-        if clients == 0 {
-            return;
+    }
+}
+
+const TOO_SLOW: &str = "the primary sent messages faster than they could be handed out: disconnected all subscribers, because some messages are lost";
+
+const FAILED: &str = "handing out messages failed, which is a bug of redtail: disconnected all subscribers, because some messages are lost";
+
+/// Panics where a test asks for one.
+#[cfg(test)]
+mod tests {
+    use super::{Fact, Server};
+    use crate::command::Kind;
+
+    /// Fails to hand out messages and touches of this name.
+    pub(super) fn fail_if_asked(fact: Fact<'_>) {
+        if let Fact::Message { channel: name, .. } | Fact::Touch { key: name } = fact {
+            assert_ne!(name, b"fail", "a test asks for this panic");
         }
-        let losses = &self.statistics.feed_losses;
-        let count = losses.fetch_add(1, Ordering::Relaxed) + 1;
-        tracing::error!(clients, count, "{what}");
+    }
+
+    /// Fails while somebody has subscribed to this channel.
+    pub(super) fn fail_to_tell(server: &Server) {
+        let fails = server.pubsub.has(Kind::Channel, b"fail to tell");
+        assert!(!fails, "a test asks for this panic");
     }
 }

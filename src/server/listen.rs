@@ -163,9 +163,9 @@ impl Server {
             let (server, stop) = (Arc::clone(&self), stop.clone());
             tokio::spawn(server.run_couriers(stop))
         };
-        let messages = tokio::spawn(Arc::clone(&self).hand_out_messages(stop.clone()));
+        let messages = tokio::spawn(Arc::clone(&self).run_messages(stop.clone()));
         self.sweep_until(&stop).await;
-        // A courier that panicked has ended too.
+        // They begin again if they panic, and end with `stop`.
         let _ = tokio::join!(couriers, messages);
         for listener in accepting {
             // A listener that panicked has ended too.

@@ -17,7 +17,12 @@ const TURN_MESSAGES: usize = 64;
 
 impl Server {
     /// Hands out the messages of a cluster until `stop` is cancelled.
-    pub(super) async fn hand_out_messages(self: Arc<Self>, stop: CancellationToken) {
+    pub(super) async fn run_messages(self: Arc<Self>, stop: CancellationToken) {
+        let hand_out = || Arc::clone(&self).hand_out_messages(stop.clone());
+        self.keep_running(hand_out).await;
+    }
+
+    async fn hand_out_messages(self: Arc<Self>, stop: CancellationToken) {
         let Some(shards) = self.shards() else {
             return;
         };

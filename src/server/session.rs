@@ -252,7 +252,7 @@ impl<'s> Connection<'s> {
             return Ok(());
         }
         self.delivers = true;
-        let mut left = inbox.begin_taking();
+        let mut left = self.begin_taking(inbox);
         while left > 0 {
             let taken = self.take_from(inbox, left);
             if taken == 0 {
@@ -272,6 +272,18 @@ impl<'s> Connection<'s> {
         self.reply.clear(KEPT_DELIVERY_BYTES);
         self.delivers = false;
         Ok(())
+    }
+
+    /// Begins to take what waits in the inbox: returns the number of bytes. There is nothing for a client that is to be closed:
+    /// something may be missing before what comes now.
+    fn begin_taking(&mut self, inbox: &Inbox) -> usize {
+        let waiting = inbox.begin_taking();
+        // After the inbox: what was put there before the token was cancelled has no gap.
+        if self.session.client.close.is_cancelled() {
+            self.session.closing = true;
+            return 0;
+        }
+        waiting
     }
 
     /// Takes some of the `left` bytes in the inbox into the reply, which must be empty. Returns their number.
@@ -301,7 +313,7 @@ impl<'s> Connection<'s> {
             return Ok(());
         };
         self.follow_users();
-        match inbox.begin_taking() {
+        match self.begin_taking(&inbox) {
             0 => Ok(()),
             _ if self.session.closing => Ok(()),
             few if few <= FLUSH_BYTES.min(self.server.reply_bytes_max()) => {
