@@ -192,6 +192,14 @@ impl Bus {
         self.came.notify_one();
     }
 
+    /// Notes that no name is heard any longer.
+    pub fn end_all(&self, fault: &str) {
+        let wanted = self.wanted();
+        let names = Kind::ALL.iter().zip(&wanted);
+        let names = names.flat_map(|(kind, names)| names.iter().map(|name| (*kind, name)));
+        self.end(names, Some(fault.to_owned()));
+    }
+
     /// Passes on what was heard. If the server does not keep up, everything counts as lost.
     pub fn tell(&self, heard: Heard) {
         let mut state = self.state();

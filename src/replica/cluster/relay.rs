@@ -19,6 +19,9 @@ use crate::upstream::{Address, Cluster, Config};
 /// How long after the end of a connection the next one begins.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// Why messages may be lost after a panic.
+const FAILED: &str = "hearing the cluster's messages failed";
+
 /// How often to look whether another server has a slot.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -56,8 +59,25 @@ pub(super) struct Relay {
 type FromEar = (Address, Heard);
 
 impl Relay {
-    /// Listens until `stop` is cancelled.
+    /// Listens until `stop` is cancelled. If that panics, it begins again, and all subscriptions count as ended.
     pub(super) async fn run(self, stop: CancellationToken) {
+        let relay = Arc::new(self);
+        loop {
+            let end = stop.child_token();
+            // The connections end with the task.
+            let _ended = end.clone().drop_guard();
+            match tokio::spawn(Arc::clone(&relay).listen_on(end)).await {
+                Err(error) if error.is_panic() => relay.shards.bus.end_all(FAILED),
+                Ok(()) | Err(_) => return,
+            }
+            tracing::error!(
+                "hearing the cluster's messages failed, which is a bug of redtail: disconnected their subscribers, and subscribe again"
+            );
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn listen_on(self: Arc<Self>, stop: CancellationToken) {
         let (sender, mut receiver) = mpsc::channel::<FromEar>(64);
         let mut ears: HashMap<Address, Ear> = HashMap::new();
         let mut home: Option<Address> = None;
@@ -165,7 +185,12 @@ impl Relay {
         ));
         let (sender, address, ended) = (sender.clone(), address.clone(), stop.clone());
         tokio::spawn(async move {
-            while let Some(heard) = heard.recv().await {
+            let mut is_gone = false;
+            while !is_gone {
+                // A connection whose task has panicked says nothing of its end.
+                let heard = heard.recv().await;
+                let heard = heard.unwrap_or_else(|| Heard::Gone(FAILED.to_owned()));
+                is_gone = matches!(heard, Heard::Gone(_));
                 // What comes from a connection that was given up does not count.
                 if ended.is_cancelled() || sender.send((address.clone(), heard)).await.is_err() {
                     return;
