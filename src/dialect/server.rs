@@ -237,6 +237,13 @@ impl Dialect {
         self.since((7, 4), (8, 0))
     }
 
+    /// Whether subscribers that ACL SETUSER disconnects still count as receivers of messages in the same transaction (in Redis since
+    /// 7.4).
+    #[must_use]
+    pub const fn frees_subscribers_later(self) -> bool {
+        self.since((7, 4), NEVER)
+    }
+
     /// Whether users have database permissions (since Valkey 9.1).
     #[must_use]
     pub const fn has_database_permissions(self) -> bool {

@@ -835,3 +835,129 @@ fn whoever_guesses_passwords_waits_and_a_right_one_still_gets_in() {
     let mut another = redtail.client();
     assert_eq!(another.command("AUTH right").text(), "OK");
 }
+
+/// A subscriber, and what happens to its user. Lines of `u` are the subscriber's own; the others an admin's.
+const NARROWED: &[&[&str]] = &[
+    // Taken away and given back at once.
+    &[
+        "u SUBSCRIBE a:1",
+        "MULTI",
+        "ACL SETUSER u resetchannels",
+        "ACL SETUSER u &a:*",
+        "EXEC",
+    ],
+    &[
+        "u SUBSCRIBE a:1",
+        "MULTI",
+        "ACL SETUSER u resetchannels",
+        "PUBLISH a:1 m",
+        "ACL SETUSER u &a:*",
+        "EXEC",
+    ],
+    &[
+        "u SUBSCRIBE a:1",
+        "MULTI",
+        "ACL SETUSER u reset",
+        "ACL SETUSER u on nopass ~* &a:* +@all",
+        "EXEC",
+    ],
+    &[
+        "u SSUBSCRIBE a:1",
+        "MULTI",
+        "ACL SETUSER u resetchannels &b:*",
+        "ACL SETUSER u &a:*",
+        "EXEC",
+    ],
+    &[
+        "u PSUBSCRIBE a:*",
+        "MULTI",
+        "ACL SETUSER u resetchannels &*:1",
+        "ACL SETUSER u resetchannels &a:*",
+        "EXEC",
+    ],
+    &[
+        "u SUBSCRIBE a:1",
+        "MULTI",
+        "ACL DELUSER u",
+        "ACL SETUSER u on nopass ~* &a:* +@all",
+        "EXEC",
+    ],
+    // What is left covers the subscription, or does not, or nothing is taken away.
+    &["u SUBSCRIBE a:1", "ACL SETUSER u resetchannels &a:1"],
+    &["u PSUBSCRIBE a:*", "ACL SETUSER u resetchannels &a:* &c:*"],
+    &["u PSUBSCRIBE a:*", "ACL SETUSER u resetchannels &*"],
+    &["u PSUBSCRIBE a:*", "ACL SETUSER u resetchannels &a:?"],
+    &[
+        "u SUBSCRIBE a:1",
+        "ACL SETUSER u resetchannels &b:* (&a:* +@all)",
+    ],
+    &["u SUBSCRIBE a:1", "ACL SETUSER u -@all resetkeys off"],
+    &[
+        "u SUBSCRIBE a:1",
+        "u UNSUBSCRIBE a:1",
+        "ACL SETUSER u resetchannels",
+    ],
+    // A subscription that another user made before AUTH.
+    &[
+        "u AUTH default x",
+        "u SUBSCRIBE x:1",
+        "u AUTH u x",
+        "ACL SETUSER u &c:*",
+    ],
+    &[
+        "u AUTH default x",
+        "u SUBSCRIBE x:1",
+        "u AUTH u x",
+        "ACL SETUSER u resetchannels &a:*",
+    ],
+    &[
+        "u SUBSCRIBE a:1",
+        "u AUTH default x",
+        "ACL SETUSER u resetchannels",
+    ],
+    // Other users are not meant.
+    &["u SUBSCRIBE a:1", "ACL SETUSER other resetchannels"],
+    &[
+        "u AUTH default x",
+        "u SUBSCRIBE x:1",
+        "MULTI",
+        "ACL SETUSER default resetchannels",
+        "ACL SETUSER default allchannels",
+        "EXEC",
+    ],
+    // The subscriber's own change.
+    &["u SUBSCRIBE a:1", "u ACL SETUSER u &c:*"],
+];
+
+#[test]
+fn subscribers_without_right_are_disconnected_though_it_is_given_back_at_once() {
+    for name in ALL.iter().filter(|name| **name != "redis-6.0") {
+        let lines = [
+            "user admin on >secret ~* &* +@all",
+            "user other on nopass ~* &a:* +@all",
+        ];
+        let Some(three) = Three::start(name, &lines) else {
+            return;
+        };
+        for story in NARROWED {
+            let mut admins = three.clients_as("admin");
+            three.same(
+                &mut admins,
+                "ACL SETUSER u reset on nopass ~* &a:* &b:* +@all",
+            );
+            three.same(
+                &mut admins,
+                "ACL SETUSER default reset on nopass ~* &* +@all",
+            );
+            let mut subscribers = three.clients_as("u").map(Client::resp3);
+            for line in *story {
+                match line.strip_prefix("u ") {
+                    Some(line) => three.same(&mut subscribers, line),
+                    None => three.same(&mut admins, line),
+                };
+            }
+            let [expected, found] = subscribers.each_mut().map(is_open);
+            assert_eq!(found, expected, "{name}: {story:?}");
+        }
+    }
+}

@@ -3,13 +3,14 @@
 //! A message is encoded once and put into the inbox of each subscriber. The publisher waits only for
 //! connections that subscribe or unsubscribe at that moment.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use ahash::RandomState;
 use smallvec::SmallVec;
 
+use super::client::Client;
 use super::glob::Glob;
 use super::inbox::{Inbox, Push};
 use crate::dialect::Dialect;
@@ -279,6 +280,19 @@ impl Tables {
         }
     }
 
+    /// Each subscription, and whose it is.
+    fn all(&self) -> impl Iterator<Item = (Kind, &Name, &Arc<Client>)> {
+        let channels = self.channels.iter().map(|one| (Kind::Channel, one));
+        let shards = self.shards.iter().map(|one| (Kind::Shard, one));
+        let patterns = self.patterns.by_start.values().flatten();
+        let patterns = patterns.map(|one| (Kind::Pattern, one));
+        let all = channels.chain(shards).chain(patterns);
+        all.flat_map(|(kind, (name, subscribers))| {
+            let inboxes = subscribers.0.iter();
+            inboxes.map(move |(_, inbox)| (kind, name, inbox.client()))
+        })
+    }
+
     fn add(&mut self, kind: Kind, name: &Name, inbox: &Arc<Inbox>) {
         match kind {
             Kind::Channel => self
@@ -456,6 +470,35 @@ impl Pubsub {
         let tables = self.tables();
         let found = tables.of(kind, name).into_iter();
         found.map(Subscribers::disconnect).sum()
+    }
+
+    /// The clients that have a subscription for which `is_so` returns true.
+    #[must_use]
+    pub fn clients_where(
+        &self,
+        mut is_so: impl FnMut(Kind, &[u8], &Client) -> bool,
+    ) -> Vec<Arc<Client>> {
+        let tables = self.tables();
+        let mut clients = BTreeMap::new();
+        for (kind, name, client) in tables.all() {
+            if !clients.contains_key(&client.id) && is_so(kind, name, client) {
+                clients.insert(client.id, Arc::clone(client));
+            }
+        }
+        clients.into_values().collect()
+    }
+
+    /// Ends all subscriptions of some clients: messages do not count them as receivers any longer.
+    pub fn forget(&self, clients: &[Arc<Client>]) {
+        let ids: BTreeSet<u64> = clients.iter().map(|client| client.id).collect();
+        let mut tables = self.change();
+        let all = tables.all();
+        let of_them = all.filter(|(.., client)| ids.contains(&client.id));
+        let ended = of_them.map(|(kind, name, client)| (kind, Arc::clone(name), client.id));
+        let ended: Vec<_> = ended.collect();
+        for (kind, name, id) in ended {
+            tables.remove(kind, &name, id);
+        }
     }
 
     /// Disconnects all subscribers. Returns their number.

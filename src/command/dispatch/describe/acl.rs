@@ -10,7 +10,7 @@ use crate::command::dispatch::resolve::resolve_for;
 use crate::command::families::introspection::{ADMIN, HELP, row};
 use crate::command::rows::acl::account::{Account, Refused};
 use crate::command::rows::acl::selector::Selector;
-use crate::command::rows::acl::{DEFAULT, Logged, Units, has_blanks, now_ms, save};
+use crate::command::rows::acl::{DEFAULT, Logged, Narrowed, Units, has_blanks, now_ms, save};
 use crate::command::rows::parse::integer;
 use crate::command::rows::{ALWAYS, Arity, Command, Error, SessionCx, help};
 use crate::dialect::Dialect;
@@ -244,7 +244,7 @@ fn setuser(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     }
     let rules: Vec<&[u8]> = args.from(3).iter().collect();
     let changed = cx.host.users().set(name, &rules, cx.reply.dialect());
-    changed.map_err(|refused| match refused {
+    let narrowed = changed.map_err(|refused| match refused {
         Refused::Open(word) => Error::quoting(
             "ERR Unmatched parenthesis in acl selector starting at '{}'.",
             &[&word],
@@ -254,6 +254,7 @@ fn setuser(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
             &[&rule, error.to_string().as_bytes()],
         ),
     })?;
+    close_subscribers(cx, narrowed.as_slice());
     follow(cx);
     cx.reply.ok();
     Ok(())
@@ -268,6 +269,29 @@ fn deluser(cx: &mut SessionCx<'_>, args: Args<'_>) -> Result<(), Error> {
     follow(cx);
     cx.reply.count(deleted);
     Ok(())
+}
+
+/// Closes the connections with a subscription that their user may not have any more, this one after its reply. The next change
+/// may allow it again before their tasks run.
+fn close_subscribers(cx: &mut SessionCx<'_>, narrowed: &[Narrowed]) {
+    if narrowed.is_empty() {
+        return;
+    }
+    let lost = cx.host.pubsub().clients_where(|kind, name, client| {
+        let login = client.shown().login.clone();
+        let login = login.as_deref();
+        narrowed.iter().any(|user| user.forbids(login, kind, name))
+    });
+    if !cx.reply.dialect().frees_subscribers_later() {
+        cx.host.pubsub().forget(&lost);
+    }
+    for client in lost {
+        if client.id == cx.session.client.id {
+            cx.session.closing = true;
+        } else {
+            client.close.cancel();
+        }
+    }
 }
 
 /// Makes a change of users take effect: at once for this connection and for subscribers, and at their next request for the others. Connections of
@@ -337,10 +361,10 @@ fn file<'a>(cx: &SessionCx<'a>) -> Result<&'a Path, Error> {
 
 fn load(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     file(cx)?;
-    let keeps = cx.reply.dialect().keeps_clients_of_loaded_users();
-    let loaded = cx.host.users().load(keeps);
-    loaded.map_err(|error| Error::Owned(format!("ERR {error}")))?;
+    let loaded = cx.host.users().load(cx.reply.dialect());
+    let narrowed = loaded.map_err(|error| Error::Owned(format!("ERR {error}")))?;
     tracing::info!("read the ACL file again (ACL LOAD)");
+    close_subscribers(cx, &narrowed);
     follow(cx);
     cx.reply.ok();
     Ok(())

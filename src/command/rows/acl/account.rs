@@ -48,6 +48,11 @@ impl Account {
         }
     }
 
+    /// All its selectors.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Selector> {
+        std::iter::once(&self.root).chain(&self.selectors)
+    }
+
     /// Sets the only password.
     pub(crate) fn set_password(&mut self, password: &[u8]) {
         self.no_password = false;

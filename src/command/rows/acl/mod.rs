@@ -37,5 +37,5 @@ pub use rights::{Databases, Demand, Denied, Need, Rights};
 pub(crate) use selector::has_blanks;
 pub use syntax::Syntax;
 pub use units::{CATEGORIES, Unit, Units, category};
-pub(crate) use users::DEFAULT;
+pub(crate) use users::{DEFAULT, Narrowed};
 pub use users::{Login, Setup, Users};

@@ -91,13 +91,12 @@ impl Rights {
         units: &Arc<Units>,
         dialect: Dialect,
     ) -> Option<Arc<Self>> {
-        let all = std::iter::once(&account.root).chain(&account.selectors);
         let compile = |rules: &Selector| Compiled {
             bits: Bits::of(rules, units, true),
             all_channels: rules.allows_all_channels(dialect),
             rules: rules.clone(),
         };
-        let selectors: Vec<Compiled> = all.map(compile).collect();
+        let selectors: Vec<Compiled> = account.all().map(compile).collect();
         let is_everything = |selector: &Compiled| selector.allows_everything(units, dialect);
         if selectors.iter().any(is_everything) {
             return None;

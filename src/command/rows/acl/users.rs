@@ -11,8 +11,10 @@ use super::guesses::Guesses;
 use super::log::Log;
 use super::password::Hash;
 use super::rights::Rights;
+use super::selector::Selector;
 use super::syntax::Syntax;
 use super::units::Units;
+use crate::command::rows::pubsub::Kind;
 use crate::dialect::Dialect;
 use crate::secret::Secret;
 
@@ -35,6 +37,24 @@ pub struct Login {
     id: u64,
     /// The user's name.
     pub name: Arc<[u8]>,
+}
+
+/// A user whose rules have changed, and that may not subscribe to everything.
+#[derive(Debug)]
+pub(crate) struct Narrowed {
+    login: Arc<Login>,
+    now: Arc<Rights>,
+}
+
+impl Narrowed {
+    /// Whether it forbids a subscription of a client that has logged in so, `None` being the default user's.
+    pub(crate) fn forbids(&self, login: Option<&Login>, kind: Kind, name: &[u8]) -> bool {
+        let is_its_own = match login {
+            Some(login) => login.id == self.login.id,
+            None => &*self.login.name == DEFAULT,
+        };
+        is_its_own && !self.now.allows_channel(name, kind == Kind::Pattern)
+    }
 }
 
 /// Where users come from.
@@ -141,8 +161,8 @@ impl Users {
         )
     }
 
-    /// Replaces all users. Log-ins of users that still exist stay valid if `keeps` is set.
-    fn replace(&self, mut accounts: Accounts, keeps: bool) {
+    /// Replaces all users. Log-ins of users that still exist stay valid if `keeps` is set. Returns the users before.
+    fn replace(&self, mut accounts: Accounts, keeps: bool) -> Vec<User> {
         accounts.entry(DEFAULT.into()).or_insert_with(|| {
             let mut account = Account::open();
             if let Some(password) = &self.setup.password {
@@ -151,17 +171,16 @@ impl Users {
             account
         });
         let mut table = self.table();
-        let mut before = std::mem::take(&mut table.users);
+        let before = std::mem::take(&mut table.users);
         for (name, account) in accounts {
-            let kept = before
-                .remove(&name)
-                .filter(|_| keeps)
-                .map(|user| user.login);
+            let kept = before.get(&name).filter(|_| keeps);
+            let kept = kept.map(|user| Arc::clone(&user.login));
             let login = kept.unwrap_or_else(|| table.new_login(&name));
             table.users.insert(name, User::new(login, account));
         }
         drop(table);
         self.note_change();
+        before.into_values().collect()
     }
 
     fn note_change(&self) {
@@ -278,7 +297,7 @@ impl Users {
             .map(|user| user.account.clone())
     }
 
-    /// Creates or changes a user, all or nothing.
+    /// Creates or changes a user, all or nothing. Returns it if its subscriptions must be checked.
     ///
     /// # Errors
     /// The first rule that is not accepted.
@@ -287,7 +306,7 @@ impl Users {
         name: &[u8],
         rules: &[&[u8]],
         dialect: Dialect,
-    ) -> Result<(), Refused> {
+    ) -> Result<Option<Narrowed>, Refused> {
         let units = self.units(dialect);
         let syntax = Syntax {
             dialect: Some(dialect),
@@ -299,10 +318,11 @@ impl Users {
         let login = known.map(|user| Arc::clone(&user.login));
         account.apply_all(rules, syntax)?;
         let login = login.unwrap_or_else(|| table.new_login(name));
-        table.users.insert(name.into(), User::new(login, account));
+        let before = table.users.insert(name.into(), User::new(login, account));
+        let narrowed = before.and_then(|before| table.narrowed(&before, dialect, self.units_of));
         drop(table);
         self.note_change();
-        Ok(())
+        Ok(narrowed)
     }
 
     /// Deletes users. Returns how many there were.
@@ -316,14 +336,18 @@ impl Users {
         deleted
     }
 
-    /// Reads the file again, all or nothing. `keeps` is as in servers: whether log-ins stay valid.
+    /// Reads the file again, all or nothing. Log-ins stay valid if they do in servers of version `dialect`. Returns the users whose
+    /// subscriptions must be checked.
     ///
     /// # Errors
     /// If the file cannot be read or has a mistake.
-    pub fn load(&self, keeps: bool) -> Result<(), FileError> {
+    pub(crate) fn load(&self, dialect: Dialect) -> Result<Vec<Narrowed>, FileError> {
         let accounts = self.read()?;
-        self.replace(accounts, keeps);
-        Ok(())
+        let before = self.replace(accounts, dialect.keeps_clients_of_loaded_users());
+        let mut table = self.table();
+        let before = before.iter();
+        let narrowed = before.filter_map(|user| table.narrowed(user, dialect, self.units_of));
+        Ok(narrowed.collect())
     }
 }
 
@@ -364,6 +388,37 @@ impl Table {
         let rights = Rights::of(&user.login.name, &user.account, &units, dialect);
         user.compiled = Some((dialect, rights.clone()));
         Some(rights)
+    }
+}
+
+impl Table {
+    /// Returns the user that has `before`'s log-ins now, if its subscriptions must be checked. As in servers, any change of a user that
+    /// may not subscribe to everything counts, unless it could subscribe to nothing before. Source: redis 7.0 acl.c,
+    /// `ACLKillPubsubClientsIfNeeded`, whose comparison of the channels before and after never finds two that are the same.
+    fn narrowed(
+        &mut self,
+        before: &User,
+        dialect: Dialect,
+        units_of: fn(Dialect) -> Units,
+    ) -> Option<Narrowed> {
+        let name = &before.login.name;
+        let user = self
+            .users
+            .get(&**name)
+            .filter(|user| user.login == before.login)?;
+        let all = |selector: &Selector| selector.allows_all_channels(dialect);
+        let names_any = |selector: &Selector| all(selector) || !selector.channels.is_empty();
+        if !dialect.has_channel_patterns()
+            || user.account.all().any(all)
+            || !before.account.all().any(names_any)
+        {
+            return None;
+        }
+        let now = self.rights(name, dialect, units_of)??;
+        Some(Narrowed {
+            login: Arc::clone(&before.login),
+            now,
+        })
     }
 }
 
