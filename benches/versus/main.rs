@@ -25,6 +25,7 @@ mod extremes;
 mod floor;
 mod fresh;
 mod growth;
+mod listeners;
 mod load;
 mod measure;
 mod messages;
@@ -54,7 +55,8 @@ struct Options {
     #[arg(value_enum, default_value = "rivals")]
     part: Part,
     /// Groups of rows to measure: sync, get, mget, scan, apply, writes, fresh, resync, mixed, hgetall, lrange, zrange, smembers,
-    /// production; in part growth: growth, stalls, large, idle, fields; in part threads: scaling, long [default: all]
+    /// production; in part growth: growth, stalls, large, idle, fields; in part threads: scaling, long; in part listeners: feeds, tail
+    /// [default: all]
     #[arg(long, value_delimiter = ',')]
     rows: Vec<String>,
     /// How many times each system is measured
@@ -99,6 +101,8 @@ enum Part {
     Tools,
     /// Messages to 10,000 subscribers, of redtail and one rival
     Messages,
+    /// Notifications, invalidations of cached keys and `redtail tail`, of redtail and one rival
+    Listeners,
     /// Clusters of 1, 4 and 16 shards, beside a single server with the same keys
     Clusters,
     /// What more cores gain, and what one client's long commands cost the others
@@ -129,6 +133,7 @@ fn main() {
         Part::Growth => growth(&options, &systems),
         Part::Threads => threads(&options, &systems),
         Part::Clusters => clusters(&options, &systems),
+        Part::Listeners => listeners(&options, &systems),
         Part::Messages => {
             let time = Duration::from_secs_f64(options.seconds);
             let table = messages::measure(&options.primary, &systems, time);
@@ -139,10 +144,14 @@ fn main() {
 }
 
 impl Options {
-    /// The systems to measure. Unless systems are named, the parts `growth` and `messages` measure only redtail and one rival.
+    /// The systems to measure. Unless systems are named, only the parts `rivals` and `threads` measure more than redtail and one rival.
     fn chosen(&self) -> Vec<System> {
         let mut named = self.systems.clone();
-        if named.is_empty() && matches!(self.part, Part::Growth | Part::Messages | Part::Clusters) {
+        let is_small = matches!(
+            self.part,
+            Part::Growth | Part::Messages | Part::Listeners | Part::Clusters
+        );
+        if named.is_empty() && is_small {
             named = vec![systems::REDTAIL.to_owned(), "valkey-9.1".to_owned()];
         }
         let mut systems = System::choose(&named, &self.builds);
@@ -256,6 +265,18 @@ fn clusters(options: &Options, systems: &[System]) {
     let columns = clusters::columns(systems);
     let table = report::table(rows::CLUSTERS, &columns, &results);
     options.show("clusters", &table, options.rounds);
+}
+
+fn listeners(options: &Options, systems: &[System]) {
+    let plan = options.plan(&[rows::LISTENERS]);
+    let mut results = Results::default();
+    for _ in 0..options.rounds {
+        for system in systems {
+            listeners::measure(&plan, &options.primary, system, &mut results);
+        }
+    }
+    let table = report::table(rows::LISTENERS, systems, &results);
+    options.show("listeners", &table, options.rounds);
 }
 
 fn threads(options: &Options, systems: &[System]) {

@@ -1,6 +1,7 @@
 //! Child processes: started on a free port, measured for CPU time and memory, and ended with the bench however it ends.
 
 use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,6 +15,9 @@ use tempfile::TempDir;
 
 /// How long a step may take before the bench fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+
+/// More than the bytes of one line.
+const LINE_BYTES: u64 = 1 << 10;
 
 /// The running children, so that a signal handler can end them.
 static RUNNING: Mutex<Vec<(Pid, PathBuf)>> = Mutex::new(Vec::new());
@@ -93,6 +97,18 @@ impl Process {
     pub(crate) fn threads(&self) -> usize {
         let path = format!("/proc/{}/task", self.child.id());
         std::fs::read_dir(path).expect("the child runs").count()
+    }
+
+    /// Whether the last line of its output so far has `word`.
+    pub(crate) fn log_ends_with(&self, word: &str) -> bool {
+        let mut end = String::new();
+        let read = File::open(self.directory.path().join("log")).and_then(|mut log| {
+            let bytes = log.metadata()?.len();
+            log.seek(SeekFrom::Start(bytes.saturating_sub(LINE_BYTES)))?;
+            log.read_to_string(&mut end)
+        });
+        let last = end.lines().last();
+        read.is_ok() && last.is_some_and(|line| line.contains(word))
     }
 
     /// Its output so far.

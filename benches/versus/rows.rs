@@ -462,6 +462,50 @@ pub(crate) const LONG: &[Row] = &[
     row("long-hash-longest", "long", "the same, longest", "ms").aims(AtMost(50.0)),
 ];
 
+/// Rows for what reaches those who listen to changes.
+pub(crate) const LISTENERS: &[Row] = &[
+    row(
+        "unheard-cpu",
+        "feeds",
+        "SET while nobody listens, CPU",
+        "µs/op",
+    ),
+    row("events-1-rate", "feeds", "notifications, 1 listener", "k/s").more_is_better(),
+    row("events-1-cpu", "feeds", "with the SET, CPU", "µs/event"),
+    row(
+        "events-100-rate",
+        "feeds",
+        "notifications, 100 listeners",
+        "k/s",
+    )
+    .more_is_better(),
+    row("events-100-cpu", "feeds", "with the SETs, CPU", "µs/event"),
+    row(
+        "tracking-rate",
+        "feeds",
+        "invalidations, 1,000 clients with keys of their own",
+        "k/s",
+    )
+    .more_is_better(),
+    row("tracking-cpu", "feeds", "with the SET, CPU", "µs/key"),
+    row(
+        "bcast-rate",
+        "feeds",
+        "invalidations, 1,000 clients with BCAST of all keys",
+        "k/s",
+    )
+    .more_is_better(),
+    row("bcast-cpu", "feeds", "with the SETs, CPU", "µs/key"),
+    row(
+        "tail-rate",
+        "tail",
+        "redtail tail, lines into a file",
+        "k/s",
+    )
+    .more_is_better(),
+    row("tail-cpu", "tail", "with the SET, CPU", "µs/line"),
+];
+
 /// Rows for clusters.
 pub(crate) const CLUSTERS: &[Row] = &[
     row(

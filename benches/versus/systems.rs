@@ -129,6 +129,21 @@ impl System {
         })
     }
 
+    /// Starts a build of redtail that prints the changes of `primary` into its log.
+    ///
+    /// # Panics
+    /// If it is not a build of redtail.
+    pub(crate) fn tail(&self, primary: &Process) -> Process {
+        let Kind::Redtail(program) = &self.kind else {
+            panic!("{} prints no changes", self.name);
+        };
+        Process::start(|_, _| {
+            let mut command = Command::new(program);
+            command.args(["tail", &format!("redis://127.0.0.1:{}", primary.port)]);
+            command
+        })
+    }
+
     /// The same, with a variable in its environment.
     pub(crate) fn replica_in(&self, (name, value): (&str, &str), primary: &Process) -> Process {
         self.spawn(primary, |command| _ = command.env(name, value))
