@@ -55,7 +55,7 @@ struct Options {
     #[arg(value_enum, default_value = "rivals")]
     part: Part,
     /// Groups of rows to measure: sync, get, mget, scan, apply, writes, fresh, resync, mixed, hgetall, lrange, zrange, smembers,
-    /// production; in part growth: growth, stalls, large, idle, fields; in part threads: scaling, long; in part listeners: feeds, tail
+    /// production; in part growth: growth, stalls, large, idle, fields; in part threads: scaling, long; in part listeners: feeds, tail; in part messages: 1, 100, 10000
     /// [default: all]
     #[arg(long, value_delimiter = ',')]
     rows: Vec<String>,
@@ -136,7 +136,9 @@ fn main() {
         Part::Listeners => listeners(&options, &systems),
         Part::Messages => {
             let time = Duration::from_secs_f64(options.seconds);
-            let table = messages::measure(&options.primary, &systems, time);
+            let shapes = &options.rows;
+            let wants = |shape: usize| shapes.is_empty() || shapes.contains(&shape.to_string());
+            let table = messages::measure(&options.primary, &systems, wants, time);
             options.show("messages", &table, 1);
         }
         _ => rivals(&options, &systems),

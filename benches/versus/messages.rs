@@ -55,12 +55,17 @@ struct P99 {
     elsewhere: f64,
 }
 
-/// Measures all systems as replicas of one primary, and returns a table.
-pub(crate) fn measure(primary_name: &str, systems: &[System], time: Duration) -> String {
+/// Measures all systems as replicas of one primary, with the wanted numbers of subscribers per channel, and returns a table.
+pub(crate) fn measure(
+    primary_name: &str,
+    systems: &[System],
+    wants: impl Fn(usize) -> bool,
+    time: Duration,
+) -> String {
     let primary = primary(primary_name);
     Control::of(&primary).set("key", b"value");
     let mut all = Vec::new();
-    for per_channel in SHAPES {
+    for per_channel in SHAPES.into_iter().filter(|shape| wants(*shape)) {
         for system in systems {
             all.push(measure_one(system, &primary, per_channel, time));
         }
