@@ -85,8 +85,11 @@ impl Trio {
         })
     }
 
-    /// Publishes `flags` at both from now on. What was written before has arrived.
-    fn publish(&self, flags: &str) {
+    /// Publishes `flags` at both from now on. What was written before has arrived, and meanwhile no key expires.
+    fn publish(&mut self, flags: &str) {
+        self.primary.command("DEBUG SET-ACTIVE-EXPIRE 0");
+        let [theirs, ours] = self.end();
+        assert_eq!(ours, theirs, "{}: before {flags:?}", self.name);
         let flags = if flags.is_empty() {
             letters(self.name)
         } else {
@@ -106,6 +109,7 @@ impl Trio {
         });
         assert_eq!(ours, theirs, "{}: {flags}", self.name);
         assert_eq!(theirs[0].text(), "OK", "{}: {flags}", self.name);
+        self.primary.command("DEBUG SET-ACTIVE-EXPIRE 1");
     }
 
     /// Runs commands at the primary, and returns what each subscriber has heard by then.
