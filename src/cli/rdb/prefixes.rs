@@ -12,8 +12,8 @@ use serde::Serialize;
 use super::prefix::Tree;
 use super::stats::Amount;
 
-/// Maximum number of prefixes that are kept: about 50 MB.
-const PREFIXES_MAX: usize = 200_000;
+/// Maximum number of prefixes that are kept: about 30 MB, so that all of `prefix` stays below 64.
+const PREFIXES_MAX: usize = 100_000;
 
 /// Longer prefixes are left out.
 const PREFIX_BYTES_MAX: usize = 512;
