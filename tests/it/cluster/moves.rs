@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use super::nodes::{Cluster, Node, wait};
+use super::nodes::{Cluster, Node, SETTLING, wait};
 use crate::client::{Client, Reply, words};
 use crate::servers::PATIENCE;
 
@@ -54,7 +54,8 @@ impl<'a> KeyByKey<'a> {
         keys.len()
     }
 
-    /// Moves the remaining keys, then the slot.
+    /// Moves the remaining keys, then the slot, and waits until all nodes know. The cluster can lose a slot that moves on before that:
+    /// two primaries of Redis 8.0 each took the other for its owner, and both had deleted its keys.
     pub fn finish(self) {
         while self.step(10) > 0 {}
         let id = &self.cluster.node(self.to).id;
@@ -66,6 +67,9 @@ impl<'a> KeyByKey<'a> {
                 self.cluster.node(place).ok(&line);
             }
         }
+        wait("all nodes to know the slot's owner", SETTLING, || {
+            self.cluster.all_know(self.slot, self.to)
+        });
     }
 
     /// Moves the slot and its keys one by one, and calls `between` after each.

@@ -169,6 +169,30 @@ impl Cluster {
         self.place(&owner.expect("every slot has an owner").id)
     }
 
+    /// Whether every node says that the slot is that of the node at `place`.
+    pub fn all_know(&self, slot: u16, place: usize) -> bool {
+        let id = &self.nodes[place].id;
+        self.running().all(|node| {
+            let seen = view(&mut node.client());
+            seen.get(id).is_some_and(|member| member.has(slot))
+        })
+    }
+
+    /// How many keys of a slot each node has, and who has the slot in its eyes.
+    pub fn shown(&self, slot: u16) -> String {
+        let line = format!("CLUSTER COUNTKEYSINSLOT {slot}");
+        let node = |node: &Node| {
+            let mut client = node.client();
+            let keys = client.command(&line).integer();
+            let seen = view(&mut client);
+            let owner = seen.values().find(|member| member.has(slot));
+            let owner = owner.map(|member| member.port);
+            format!("{} has {keys:?} keys, and {owner:?} the slot", node.port)
+        };
+        let nodes: Vec<String> = self.running().map(node).collect();
+        format!("slot {slot}: {}", nodes.join("; "))
+    }
+
     /// The slots of the primary at `place`.
     pub fn slots(&self, place: usize) -> Vec<u16> {
         let view = self.view();
@@ -463,7 +487,7 @@ pub fn wait(what: &str, patience: Duration, mut done: impl FnMut() -> bool) {
 }
 
 /// Nodes elect and rejoin with pauses of seconds between their attempts.
-const SETTLING: Duration = PATIENCE.saturating_mul(3);
+pub const SETTLING: Duration = PATIENCE.saturating_mul(3);
 
 const CONFIG: [&str; 8] = [
     "--cluster-enabled",

@@ -124,6 +124,11 @@ impl Stage {
     /// # Panics
     /// If a reader has seen something wrong.
     pub fn check(&self) {
+        if self.readers.iter().any(|one| one.report().violations > 0) {
+            // Whether the cluster itself has what a reader missed.
+            let slot = self.focus.load(Ordering::SeqCst);
+            eprintln!("{}", self.cluster.shown(slot));
+        }
         self.readers.iter().for_each(Readers::check);
         for follower in &self.followers {
             let log = follower.server.log();
