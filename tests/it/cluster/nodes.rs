@@ -487,7 +487,7 @@ pub fn wait(what: &str, patience: Duration, mut done: impl FnMut() -> bool) {
 }
 
 /// Nodes elect and rejoin with pauses of seconds between their attempts.
-pub const SETTLING: Duration = PATIENCE.saturating_mul(3);
+const SETTLING: Duration = PATIENCE.saturating_mul(3);
 
 const CONFIG: [&str; 8] = [
     "--cluster-enabled",
