@@ -9,7 +9,7 @@ use crate::client::{Client, Reply, words};
 use crate::servers::PATIENCE;
 
 /// How long news of a slot may take. A replica can refuse them until the next epoch, which does no harm.
-const NEWS: Duration = Duration::from_secs(3);
+const NEWS: Duration = Duration::from_millis(300);
 
 /// A slot that moves key by key, as `redis-cli --cluster reshard` does it. While it moves, either primary has some of its keys.
 pub struct KeyByKey<'a> {
