@@ -164,18 +164,14 @@ impl Cluster {
 
     /// The place of a slot's primary.
     pub fn owner(&self, slot: u16) -> usize {
-        // Others may not have heard of its last move.
-        let says_so = |node: &&Node| {
-            let seen = view(&mut node.client());
-            seen.get(&node.id)
-                .is_some_and(|one| one.is_primary && one.has(slot))
-        };
-        let mut found = None;
-        wait("the slot's owner", SETTLING, || {
-            found = self.running().find(says_so).map(|node| node.id.clone());
-            found.is_some()
-        });
-        self.place(&found.expect("it was waited for"))
+        let view = self.view();
+        let owner = view.values().find(|member| member.has(slot));
+        self.place(&owner.expect("every slot has an owner").id)
+    }
+
+    /// Whether its servers are Redis.
+    pub fn is_redis(&self) -> bool {
+        self.name.starts_with("redis")
     }
 
     /// Whether every node says that the slot is that of the node at `place`.
