@@ -1,15 +1,10 @@
 //! Slots that move from one primary to another, in each of the ways that there are.
 
 use std::process::{Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
-use super::nodes::{Cluster, Node, wait};
+use super::nodes::{Cluster, Node, SETTLING, wait};
 use crate::client::{Client, Reply, words};
 use crate::servers::PATIENCE;
-
-/// How long news of a slot may take. A replica can refuse them until the next epoch, which does no harm.
-const NEWS: Duration = Duration::from_secs(3);
 
 /// A slot that moves key by key, as `redis-cli --cluster reshard` does it. While it moves, either primary has some of its keys.
 pub struct KeyByKey<'a> {
@@ -59,9 +54,9 @@ impl<'a> KeyByKey<'a> {
         keys.len()
     }
 
-    /// Moves the remaining keys, then the slot, and waits until all nodes know, for [`NEWS`] at most. The cluster can lose a slot that moves on before that:
-    /// two primaries of Redis 8.0 each took the other for its owner, and both had deleted its keys. Not with Valkey, whose replicas can
-    /// refuse the news until the next move.
+    /// Moves the remaining keys, then the slot, and waits until all nodes know its owner and the owner's epoch. A primary that gets a
+    /// slot back before it knows the last epoch takes no new one, and then the cluster can lose the slot: two primaries of Redis 8.0
+    /// each took the other for its owner, and both had deleted its keys.
     pub fn finish(self) {
         while self.step(10) > 0 {}
         let id = &self.cluster.node(self.to).id;
@@ -73,13 +68,9 @@ impl<'a> KeyByKey<'a> {
                 self.cluster.node(place).ok(&line);
             }
         }
-        let deadline = Instant::now() + NEWS;
-        while self.cluster.is_redis() && !self.cluster.all_know(self.slot, self.to) {
-            if Instant::now() > deadline {
-                break;
-            }
-            sleep(Duration::from_millis(5));
-        }
+        wait("all nodes to know the slot's owner", SETTLING, || {
+            self.cluster.all_know(self.slot, self.to)
+        });
     }
 
     /// Moves the slot and its keys one by one, and calls `between` after each.

@@ -169,17 +169,14 @@ impl Cluster {
         self.place(&owner.expect("every slot has an owner").id)
     }
 
-    /// Whether its servers are Redis.
-    pub fn is_redis(&self) -> bool {
-        self.name.starts_with("redis")
-    }
-
-    /// Whether every node says that the slot is that of the node at `place`.
+    /// Whether every node knows that the node at `place` has the slot, and in which epoch.
     pub fn all_know(&self, slot: u16, place: usize) -> bool {
         let id = &self.nodes[place].id;
+        let epoch = view(&mut self.nodes[place].client())[id].epoch;
         self.running().all(|node| {
             let seen = view(&mut node.client());
-            seen.get(id).is_some_and(|member| member.has(slot))
+            let seen = seen.get(id).filter(|member| member.has(slot));
+            seen.is_some_and(|member| member.epoch == epoch)
         })
     }
 
@@ -492,7 +489,7 @@ pub fn wait(what: &str, patience: Duration, mut done: impl FnMut() -> bool) {
 }
 
 /// Nodes elect and rejoin with pauses of seconds between their attempts.
-const SETTLING: Duration = PATIENCE.saturating_mul(3);
+pub const SETTLING: Duration = PATIENCE.saturating_mul(3);
 
 const CONFIG: [&str; 8] = [
     "--cluster-enabled",

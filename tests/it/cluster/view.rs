@@ -16,6 +16,8 @@ pub struct Member {
     /// The id of its primary; empty if it is one.
     pub primary: String,
     pub slots: Vec<RangeInclusive<u16>>,
+    /// The configuration epoch of a primary.
+    pub epoch: Option<u64>,
     /// Whether one of its slots is being moved.
     pub is_moving: bool,
 }
@@ -36,6 +38,7 @@ fn member(line: &str) -> Option<Member> {
     let (address, flags) = (words.get(1)?, words.get(2)?);
     let port = address.split('@').next()?.rsplit(':').next()?;
     let has = |flag: &str| flags.split(',').any(|one| one == flag);
+    let epoch: Option<u64> = words.get(6)?.parse().ok();
     let is_well = !["fail", "fail?", "handshake", "noaddr"]
         .into_iter()
         .any(has);
@@ -48,6 +51,7 @@ fn member(line: &str) -> Option<Member> {
         is_well,
         primary: words[3].trim_matches('-').to_owned(),
         slots: slots.into_iter().filter_map(range).collect(),
+        epoch: epoch.filter(|_| has("master")),
         is_moving: !marks.is_empty(),
     })
 }
