@@ -47,7 +47,7 @@ pub use rows::logs::{Entry as LogEntry, Logs};
 pub use rows::monitor::Monitors;
 pub use rows::notifications::{Channels, Event, EventFlags, EventFlagsError};
 pub use rows::output_limits::{Class as OutputClass, OutputLimits};
-pub use rows::pubsub::{Kind, Message, Outbox, Pubsub, Subscriptions, Woken};
+pub use rows::pubsub::{Kind, Message, Outbox, Pubsub, Subscriptions, Unfinished, Woken};
 pub use rows::queue::Transaction;
 pub use rows::scripting::{
     FunctionShown, LibraryShown, NoSuchShare, Script, ScriptCall, ScriptFigures, ScriptShare,

@@ -48,7 +48,7 @@ pub(super) async fn arrives(inbox: Option<&Inbox>) {
     }
 }
 
-impl Connection<'_> {
+impl Connection {
     /// Waits until the blocked command has its reply.
     ///
     /// # Errors
@@ -188,7 +188,7 @@ impl Connection<'_> {
         stream: &mut impl Link,
         deadline: Option<Instant>,
     ) -> io::Result<End> {
-        let server = self.server;
+        let server = Arc::clone(&self.server);
         let Some(shards) = server.shards() else {
             return Ok(End::TimedOut);
         };
@@ -229,7 +229,7 @@ impl Connection<'_> {
         self.reply.set_dialect(generation.dialect);
         if let Some(tracked) = &self.session.tracking {
             let keys = wait.keys.iter().map(|key| &**key);
-            tracked.note_read(self.server, Some(generation), keys, true);
+            tracked.note_read(&*self.server, Some(generation), keys, true);
         }
         match crate::command::answer_wait(wait, &generation.spaces, &mut self.reply) {
             Ok(true) => Some(End::Answered),

@@ -20,7 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::shared::Server;
 use crate::command::tracking::Broadcast;
-use crate::command::{Channels, Event, EventFlags, Host as _, InCluster, Message, Woken};
+use crate::command::{
+    Channels, Event, EventFlags, Host as _, InCluster, Message, Unfinished, Woken,
+};
 use crate::dialect::Dialect;
 use crate::feed::{Change, Class, Dial, Fact, Feed, Interest, Listener, Lost, News};
 
@@ -29,6 +31,9 @@ const LINGER: Duration = Duration::from_secs(10);
 
 /// Receptions after which other tasks get a turn, and those who got something may be woken.
 const TURN_RECEPTIONS: usize = 1024;
+
+/// Receptions of one message at once: to put it into the inboxes of this many takes some dozen microseconds, for which a read waits.
+const RECEPTIONS_AT_ONCE: usize = 256;
 
 /// Receptions of each connection, on average, after which all are woken: one write takes as long as some hundred receptions, so
 /// messages that have come together are written together. But the first must not wait for long.
@@ -47,6 +52,8 @@ struct Round {
     events: EventFlags,
     channels: Channels,
     woken: Woken,
+    /// What is still to be handed out before anything else.
+    unfinished: Unfinished,
     /// Keys for the clients that want to know of all changes.
     broadcast: Broadcast,
     /// Receptions since other tasks had a turn.
@@ -290,6 +297,13 @@ impl Server {
         self.begin(round);
         for change in news.changes(courier.heard()) {
             round.turn += 1 + self.hand(change, round);
+            while !round.unfinished.is_empty() {
+                let Round {
+                    unfinished, woken, ..
+                } = round;
+                round.turn += self.pubsub.go_on(unfinished, RECEPTIONS_AT_ONCE, woken);
+                tokio::task::yield_now().await;
+            }
             if round.turn >= TURN_RECEPTIONS {
                 round.unwoken += std::mem::take(&mut round.turn);
                 if round.unwoken >= round.woken.count() * WRITTEN_TOGETHER {
@@ -343,8 +357,15 @@ impl Server {
                     payload,
                     sharded,
                 };
+                let Round {
+                    dialect,
+                    woken,
+                    unfinished,
+                    ..
+                } = round;
+                let most = RECEPTIONS_AT_ONCE;
                 self.pubsub
-                    .deliver(message, round.dialect, &mut round.woken)
+                    .begin(message, *dialect, most, woken, unfinished)
             }
             Fact::Touch { key } | Fact::Doubt { key } => {
                 tracking.touch(self, key, &mut round.broadcast);
@@ -369,6 +390,7 @@ impl Server {
             events,
             channels,
             woken,
+            unfinished,
             ..
         } = round;
         let mut received = 0;
@@ -378,7 +400,10 @@ impl Server {
                 payload,
                 sharded: false,
             };
-            received += self.pubsub.deliver(message, *dialect, woken);
+            let most = RECEPTIONS_AT_ONCE;
+            received += self
+                .pubsub
+                .begin(message, *dialect, most, woken, unfinished);
         });
         received
     }
@@ -393,6 +418,12 @@ impl Server {
             if round.events.publishes(Class::KEY_MISS) {
                 let name = "keymiss";
                 self.publish(Event { db, name, key }, &mut round);
+            }
+            let Round {
+                unfinished, woken, ..
+            } = &mut round;
+            while !unfinished.is_empty() {
+                self.pubsub.go_on(unfinished, usize::MAX, woken);
             }
         }));
         if handed.is_err() {

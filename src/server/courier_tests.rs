@@ -8,7 +8,7 @@ use crate::limits::FEED_BYTES_MAX;
 
 impl Running {
     /// Keeps all threads of the runtime busy while `act` runs, so that the courier cannot.
-    fn stalled(&self, act: impl FnOnce()) {
+    pub(super) fn stalled(&self, act: impl FnOnce()) {
         let (begun, ended) = (Arc::new(Barrier::new(3)), Arc::new(Barrier::new(3)));
         for _ in 0..2 {
             let (begun, ended) = (Arc::clone(&begun), Arc::clone(&ended));
@@ -80,7 +80,7 @@ impl Running {
 
 impl Client {
     /// Reads the reply to `ECHO marker`, and all before it.
-    fn skip_to_marker(&mut self) {
+    pub(super) fn skip_to_marker(&mut self) {
         let mut seen = Vec::new();
         while !seen.ends_with(b"$6\r\nmarker\r\n") {
             let mut byte = [0];

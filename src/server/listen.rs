@@ -141,6 +141,7 @@ impl Server {
             .port
             .store(u64::from(port), Ordering::Relaxed);
         let tasks = TaskTracker::new();
+        self.audience.open();
         let mut accepting = Vec::new();
         for bound in listeners.0 {
             let (server, stop, tasks) = (Arc::clone(&self), stop.clone(), tasks.clone());
@@ -174,6 +175,7 @@ impl Server {
         tasks.close();
         // Connections that do not end in time are dropped with the runtime.
         let _ = tokio::time::timeout(STOP_GRACE, tasks.wait()).await;
+        self.audience.close();
     }
 
     async fn sweep_until(&self, stop: &CancellationToken) {
@@ -283,7 +285,10 @@ impl Server {
         tasks: &TaskTracker,
     ) {
         match self.admit(address, local, is_unix, stop) {
-            Some(client) => drop(tasks.spawn(session::run(stream, Arc::clone(self), client))),
+            Some(client) => {
+                let run = session::run(stream, Arc::clone(self), client, tasks.clone());
+                drop(tasks.spawn(run));
+            }
             None => drop(tasks.spawn(turn_away(stream, FULL))),
         }
     }
@@ -303,9 +308,10 @@ impl Server {
             return;
         };
         let (server, certificates) = (Arc::clone(self), Arc::clone(certificates));
+        let all = tasks.clone();
         tasks.spawn(async move {
             match shake_hands(stream, &certificates, &client).await {
-                Some(stream) => session::run(stream, server, client).await,
+                Some(stream) => session::run(stream, server, client, all).await,
                 None => {
                     let failures = &server.statistics.tls_failures;
                     failures.fetch_add(1, Ordering::Relaxed);

@@ -13,7 +13,7 @@ use crate::command::client::Unblock;
 use crate::command::{Host as _, nothing_served, vain_wait};
 use crate::history::{Point, Reach};
 
-impl Connection<'_> {
+impl Connection {
     /// Waits until readers see everything up to `point`. The reply is then the applied offset, if `replies`.
     pub(super) async fn wait_for_point(
         &mut self,
@@ -22,7 +22,7 @@ impl Connection<'_> {
         deadline: Option<Instant>,
         replies: bool,
     ) -> io::Result<End> {
-        let server = self.server;
+        let server = Arc::clone(&self.server);
         let wake = Arc::clone(&self.session.client.wake);
         let close = self.session.client.close.clone();
         let inbox = self.session.inbox.clone();

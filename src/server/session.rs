@@ -22,16 +22,17 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::runtime::Handle;
 use tokio::task::unconstrained;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+use tokio_util::task::TaskTracker;
 
 use super::peer::{Link, Socket};
 use super::refusals::Refusals;
 use super::shared::Server;
 use crate::command::client::Client;
 use crate::command::{
-    Ahead, Counts, Host as _, InCluster, Inbox, Replies, Session, SessionCx, Tunables, answer,
-    point_read_key,
+    Ahead, Counts, Host as _, InCluster, Session, SessionCx, Tunables, answer, point_read_key,
 };
 use crate::dialect::Dialect;
 use crate::resp::{
@@ -46,7 +47,7 @@ const READ_BYTES_FIRST: usize = 1 << 10;
 const READ_BYTES_MAX: usize = 64 << 10;
 
 /// Replies are written once they exceed this, even in the middle of a pipeline.
-const FLUSH_BYTES: usize = 64 << 10;
+pub(super) const FLUSH_BYTES: usize = 64 << 10;
 
 /// Maximum memory of each buffer that is kept between batches.
 const KEPT_BYTES: usize = FREE_BYTES;
@@ -61,9 +62,6 @@ const TURN_WORK: usize = 20_000;
 /// and have no replies that would end the turn.
 const TURN_BYTES: usize = 64 << 10;
 
-/// Maximum memory of each buffer that is kept after messages were written.
-const KEPT_DELIVERY_BYTES: usize = 4 << 10;
-
 /// How long the peer of a connection that is being closed may take to accept its last replies.
 const CLOSING_GRACE: Duration = Duration::from_millis(500);
 
@@ -73,21 +71,61 @@ const UNAUTHENTICATED_WORDS_MAX: usize = 10;
 /// Maximum bytes of one word before AUTH. Source: as above.
 const UNAUTHENTICATED_WORD_BYTES_MAX: usize = 16 << 10;
 
-/// Serves a connection until either side closes it or it exceeds a limit.
-pub(super) async fn run(mut stream: impl Link, server: Arc<Server>, client: Arc<Client>) {
-    let close = client.close.clone();
+/// Serves a connection until either side closes it or it exceeds a limit. `tasks` are those of all connections.
+pub(super) async fn run(
+    stream: impl Link + 'static,
+    server: Arc<Server>,
+    client: Arc<Client>,
+    tasks: TaskTracker,
+) {
     let socket = stream.socket().as_raw_fd();
     client.socket.store(socket, Ordering::Relaxed);
-    let mut connection = Connection::new(&server, Arc::clone(&client));
-    // An error here means that the peer is gone, so there is no one to report it to.
-    let _ = connection.serve(&mut stream, close.cancelled()).await;
-    server.clients.remove(&client);
-    // It holds the record that it is in.
-    client.shown().given_inbox = None;
+    go_on(stream, Connection::new(server, client), tasks).await;
 }
 
-pub(super) struct Connection<'s> {
-    pub(super) server: &'s Server,
+/// Serves a connection to its end, or until it changes to other threads: see [`Audience`](super::audience::Audience).
+#[allow(
+    clippy::manual_async_fn,
+    reason = "an async function keeps room for its parameters twice"
+)]
+fn go_on(
+    mut stream: impl Link + 'static,
+    mut connection: Connection,
+    tasks: TaskTracker,
+) -> impl Future<Output = ()> {
+    async move {
+        let client = Arc::clone(&connection.session.client);
+        let closed = client.close.cancelled();
+        // An error here means that the peer is gone, so there is no one to report it to.
+        if let Ok(End::Elsewhere(threads)) = connection.serve(&mut stream, closed).await {
+            let rest = rest(stream, connection, tasks.clone());
+            tasks.spawn_on(rest, &threads);
+            return;
+        }
+        connection.server.clients.remove(&client);
+        // It holds the record that it is in.
+        client.shown().given_inbox = None;
+    }
+}
+
+/// What is left of [`go_on`], which cannot hold a future of its own type.
+fn rest(
+    stream: impl Link + 'static,
+    connection: Connection,
+    tasks: TaskTracker,
+) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(go_on(stream, connection, tasks))
+}
+
+/// Why a connection is no longer served by its task.
+enum End {
+    Closed,
+    /// It goes on on these threads.
+    Elsewhere(Handle),
+}
+
+pub(super) struct Connection {
+    pub(super) server: Arc<Server>,
     pub(super) input: BytesMut,
     /// The room for the next read.
     pub(super) read_bytes: usize,
@@ -96,39 +134,35 @@ pub(super) struct Connection<'s> {
     pub(super) reply: Reply,
     pub(super) session: Session,
     /// Bytes that were read while replies were being written.
-    read_meanwhile: usize,
+    pub(super) read_meanwhile: usize,
     /// Whether the peer has ended its side.
-    ended: bool,
+    pub(super) ended: bool,
     /// Whether messages are being written: nothing is answered until that is done.
-    delivers: bool,
+    pub(super) delivers: bool,
     /// What is taken from the inbox; kept for its room.
-    delivery: Vec<u8>,
+    pub(super) delivery: Vec<u8>,
     /// Bytes of the input that the account has granted.
     input_granted: usize,
     /// Bytes read since the connection last yielded to others.
     turn_bytes: usize,
     refusals: Option<Refusals>,
+    /// Whether it runs where those do that only listen.
+    pub(super) listens: bool,
 }
 
-impl<'s> Connection<'s> {
-    fn new(server: &'s Server, client: Arc<Client>) -> Self {
+impl Connection {
+    fn new(server: Arc<Server>, client: Arc<Client>) -> Self {
         let authenticated = server.users().is_open();
+        let dialect = server.config.dialect.unwrap_or_default();
+        let reply_bytes_max = server.config.reply_bytes_max;
+        let reply = Reply::new(Protocol::default(), dialect, reply_bytes_max);
         Self {
-            server,
             input: BytesMut::new(),
             read_bytes: READ_BYTES_FIRST,
-            parser: RequestParser::new(limits(
-                server,
-                authenticated,
-                server.config.dialect.unwrap_or_default(),
-            )),
+            parser: RequestParser::new(limits(&server, authenticated, dialect)),
             ahead: Ahead::default(),
-            reply: Reply::new(
-                Protocol::default(),
-                server.config.dialect.unwrap_or_default(),
-                server.config.reply_bytes_max,
-            )
-            .with_account(Arc::clone(&client.account)),
+            reply: reply.with_account(Arc::clone(&client.account)),
+            server,
             session: Session::new(client, authenticated),
             read_meanwhile: 0,
             ended: false,
@@ -137,6 +171,7 @@ impl<'s> Connection<'s> {
             input_granted: 0,
             turn_bytes: 0,
             refusals: None,
+            listens: false,
         }
     }
 
@@ -144,12 +179,15 @@ impl<'s> Connection<'s> {
         &mut self,
         stream: &mut impl Link,
         closed: WaitForCancellationFuture<'_>,
-    ) -> std::io::Result<()> {
+    ) -> std::io::Result<End> {
         let mut closed = pin!(unconstrained(closed));
         let client = Arc::clone(&self.session.client);
         let mut gift = pin!(unconstrained(client.gift.notified()));
         let mut is_told = false;
         while !self.session.closing && !self.ended {
+            if let Some(threads) = self.belongs_elsewhere() {
+                return Ok(End::Elsewhere(threads));
+            }
             self.make_room();
             if self.session.closing {
                 self.write(stream, &mut false).await?;
@@ -160,10 +198,10 @@ impl<'s> Connection<'s> {
             if let Some(inbox) = &self.session.inbox {
                 let inbox = Arc::clone(inbox);
                 let Some(read) = self.read_beside(stream, &inbox).await? else {
-                    return Ok(());
+                    return Ok(End::Closed);
                 };
                 if read == 0 && self.ended {
-                    return Ok(());
+                    return Ok(End::Closed);
                 }
                 self.adapt(read, room);
                 self.server.catch_up();
@@ -194,7 +232,7 @@ impl<'s> Connection<'s> {
                 break;
             };
             if read == 0 {
-                return Ok(());
+                return Ok(End::Closed);
             }
             self.adapt(read, room);
             self.fetch_lone_key().await;
@@ -203,125 +241,9 @@ impl<'s> Connection<'s> {
             self.give_turn(read).await;
         }
         if self.ended {
-            return Ok(());
+            return Ok(End::Closed);
         }
-        stream.shutdown().await
-    }
-
-    /// Like a read, but writes what comes into the inbox in the meantime. Returns `None` once the connection must be closed.
-    async fn read_beside(
-        &mut self,
-        stream: &mut impl Link,
-        inbox: &Inbox,
-    ) -> std::io::Result<Option<usize>> {
-        let close = self.session.client.close.clone();
-        loop {
-            tokio::select! {
-                biased;
-                () = close.cancelled() => return Ok(None),
-                read = stream.read_buf(&mut self.input) => {
-                    return read.map(|read| Some(read).filter(|read| *read > 0));
-                }
-                () = inbox.wake.notified() => {}
-            }
-            self.deliver(stream, inbox).await?;
-            if self.ended || self.session.closing {
-                return Ok(None);
-            }
-            if self.read_meanwhile > 0 {
-                return Ok(Some(std::mem::take(&mut self.read_meanwhile)));
-            }
-        }
-    }
-
-    /// Adopts changes of users. A subscriber that lost a channel closes, before it gets another message.
-    fn follow_users(&mut self) {
-        let dialect = self.reply.dialect();
-        self.session.follow_users(self.server.users(), dialect);
-    }
-
-    /// Writes what waits in the inbox by now. Reads in the meantime, but answers nothing: a reply must not end up inside a
-    /// message.
-    pub(super) async fn deliver(
-        &mut self,
-        stream: &mut impl Link,
-        inbox: &Inbox,
-    ) -> std::io::Result<()> {
-        self.follow_users();
-        if self.session.closing {
-            return Ok(());
-        }
-        self.delivers = true;
-        let mut left = self.begin_taking(inbox);
-        while left > 0 {
-            let taken = self.take_from(inbox, left);
-            if taken == 0 {
-                // The client exceeded its limits: what waited is gone, and the connection ends.
-                self.session.closing = true;
-                break;
-            }
-            left -= taken;
-            let mut more = true;
-            let written = self.write(stream, &mut more).await?;
-            self.settle(Counts::default(), 0, written);
-            if self.session.closing {
-                break;
-            }
-        }
-        // There may be very many subscribers, each with little to do.
-        self.reply.clear(KEPT_DELIVERY_BYTES);
-        self.delivers = false;
-        Ok(())
-    }
-
-    /// Begins to take what waits in the inbox: returns the number of bytes. There is nothing for a client that is to be closed:
-    /// something may be missing before what comes now.
-    fn begin_taking(&mut self, inbox: &Inbox) -> usize {
-        let waiting = inbox.begin_taking();
-        // After the inbox: what was put there before the token was cancelled has no gap.
-        if self.session.client.close.is_cancelled() {
-            self.session.closing = true;
-            return 0;
-        }
-        waiting
-    }
-
-    /// Takes some of the `left` bytes in the inbox into the reply, which must be empty. Returns their number.
-    fn take_from(&mut self, inbox: &Inbox, left: usize) -> usize {
-        let mut bytes = std::mem::take(&mut self.delivery);
-        bytes.clear();
-        let most = FLUSH_BYTES.min(self.server.reply_bytes_max());
-        inbox.take_some(&mut bytes, left.min(most));
-        let taken = bytes.len();
-        if self.hears() {
-            self.reply.raw(&bytes);
-        }
-        if bytes.capacity() <= KEPT_DELIVERY_BYTES {
-            self.delivery = bytes;
-        }
-        taken
-    }
-
-    /// Whether messages are sent: on old servers, CLIENT REPLY suppresses them, too.
-    fn hears(&self) -> bool {
-        self.session.replies == Replies::On || self.reply.dialect().pushes_in_silence()
-    }
-
-    /// Puts what came before the requests in front of their answers.
-    async fn deliver_first(&mut self, stream: &mut impl Link) -> std::io::Result<()> {
-        let Some(inbox) = self.session.inbox.clone() else {
-            return Ok(());
-        };
-        self.follow_users();
-        match self.begin_taking(&inbox) {
-            0 => Ok(()),
-            _ if self.session.closing => Ok(()),
-            few if few <= FLUSH_BYTES.min(self.server.reply_bytes_max()) => {
-                self.take_from(&inbox, few);
-                Ok(())
-            }
-            _ => self.deliver(stream, &inbox).await,
-        }
+        stream.shutdown().await.map(|()| End::Closed)
     }
 
     /// Makes room for the next read. If the clients' memory has no room for a request of this size, the connection closes.
@@ -452,7 +374,8 @@ impl<'s> Connection<'s> {
 
     /// Answers requests until the input ends inside one or enough replies wait. Returns whether there may be more requests.
     fn answer_some(&mut self, stream: &impl Link) -> bool {
-        let server = self.server;
+        let server = &*self.server;
+        let (session, reply) = (&mut self.session, &mut self.reply);
         let cluster = server.shards().map(InCluster::for_requests);
         let cluster = cluster.as_ref();
         let stale = server.served().is_stale();
@@ -460,27 +383,24 @@ impl<'s> Connection<'s> {
         let generation = generation.as_deref();
         let generation = generation.or_else(|| cluster.and_then(InCluster::any));
         if let Some(generation) = generation {
-            self.reply.set_dialect(generation.dialect);
+            reply.set_dialect(generation.dialect);
         }
-        self.reply.set_limit(self.server.reply_bytes_max());
-        self.follow_users();
-        self.parser.set_limits(limits(
-            self.server,
-            self.session.authenticated,
-            self.reply.dialect(),
-        ));
-        self.session.deferred = false;
-        self.session.tally.worked.set(0);
-        self.session.timing.begin();
+        reply.set_limit(server.reply_bytes_max());
+        session.follow_users(server.users(), reply.dialect());
+        let bounds = limits(server, session.authenticated, reply.dialect());
+        self.parser.set_limits(bounds);
+        session.deferred = false;
+        session.tally.worked.set(0);
+        session.timing.begin();
         let mut cx = SessionCx {
-            reply: &mut self.reply,
-            session: &mut self.session,
-            host: self.server,
+            reply,
+            session,
+            host: server,
             generation,
             stale,
             cluster,
         };
-        let most = move |dialect| limits(server, true, dialect);
+        let most = |dialect| limits(server, true, dialect);
         let (used, more) = answering(&Socket::of(stream), || {
             let (parser, ahead) = (&mut self.parser, &mut self.ahead);
             answer_requests(&mut cx, parser, ahead, &self.input, most)
@@ -502,7 +422,11 @@ impl<'s> Connection<'s> {
 
     /// Writes all replies, and returns the number of bytes. `more` says whether the input may hold requests, before the call and
     /// after it.
-    async fn write(&mut self, stream: &mut impl Link, more: &mut bool) -> std::io::Result<usize> {
+    pub(super) async fn write(
+        &mut self,
+        stream: &mut impl Link,
+        more: &mut bool,
+    ) -> std::io::Result<usize> {
         let bytes = self.reply.unsent();
         // Write at once what the peer has room for.
         let mut at_once = poll_fn(|cx| match Pin::new(&mut *stream).poll_write(cx, bytes) {
@@ -571,13 +495,6 @@ impl<'s> Connection<'s> {
         }
         self.show_stalled(false);
         Ok(total)
-    }
-
-    /// Whether messages wait. No more requests are answered before they are written: a client that always has requests on the way
-    /// would never get its messages.
-    fn has_messages(&self) -> bool {
-        let inbox = self.session.inbox.as_ref();
-        inbox.is_some_and(|inbox| inbox.holds())
     }
 
     /// Whether to answer requests while replies wait. Past the limit, the peer has to take some replies first.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::audience::Audience;
 use super::clients::Clients;
 use super::config::{Access, Config, Listen};
 use super::courier::Couriers;
@@ -30,6 +31,7 @@ pub struct Server {
     health: Watch,
     pub(super) pubsub: Arc<Pubsub>,
     pub(super) couriers: Couriers,
+    pub(super) audience: Audience,
     pub(super) users: Arc<Users>,
     served: Arc<Served>,
     /// The shards that have the data, if a cluster is followed; then `served` has none.
@@ -82,6 +84,7 @@ impl Server {
                 // They come with the shards.
                 Some(_) => Couriers::default(),
             },
+            audience: Audience::default(),
             users,
             served,
             shards,

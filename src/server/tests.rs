@@ -817,5 +817,8 @@ fn the_redis_crate_understands_what_the_server_says_of_itself() {
 #[path = "pressure_tests.rs"]
 mod pressure;
 
+#[path = "audience_tests.rs"]
+mod audience;
+
 #[path = "courier_tests.rs"]
 mod courier;

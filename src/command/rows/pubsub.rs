@@ -144,12 +144,26 @@ impl Subscribers {
 
     /// Puts a message into all inboxes. Returns their number.
     fn put(&self, push: &Push, woken: &mut Woken) -> usize {
-        for (_, inbox) in &self.0 {
+        self.put_some(0, usize::MAX, push, woken).len()
+    }
+
+    /// Puts a message into at most `most` inboxes, of clients from the id `from` on. Returns whose they are.
+    fn put_some(
+        &self,
+        from: u64,
+        most: usize,
+        push: &Push,
+        woken: &mut Woken,
+    ) -> &[(u64, Arc<Inbox>)] {
+        let start = self.0.partition_point(|(id, _)| *id < from);
+        let rest = self.0.get(start..).unwrap_or_default();
+        let some = rest.get(..most).unwrap_or(rest);
+        for (_, inbox) in some {
             if inbox.put_push(push) {
                 woken.0.push_back(Arc::clone(inbox));
             }
         }
-        self.0.len()
+        some
     }
 }
 
@@ -293,6 +307,35 @@ impl Tables {
         })
     }
 
+    /// Passes on each name through which clients get a message, with what encodes it for them.
+    fn each_part<'s>(
+        &'s self,
+        message: Message<'_>,
+        dialect: Dialect,
+        mut found: impl FnMut(Kind, &'s Name, &'s Subscribers, &dyn Fn() -> Push),
+    ) {
+        let Message {
+            channel,
+            payload,
+            sharded,
+        } = message;
+        let (kind, word): (_, &[u8]) = match sharded {
+            true => (Kind::Shard, b"smessage"),
+            false => (Kind::Channel, b"message"),
+        };
+        if let Some((name, subscribers)) = self.named(sharded).get_key_value(channel) {
+            let push = || Push::of(&[word, channel, payload]);
+            found(kind, name, subscribers, &push);
+        }
+        if !sharded && self.patterns.count > 0 {
+            self.patterns
+                .matching(channel, dialect, |pattern, subscribers| {
+                    let push = || Push::of(&[b"pmessage", pattern, channel, payload]);
+                    found(Kind::Pattern, pattern, subscribers, &push);
+                });
+        }
+    }
+
     fn add(&mut self, kind: Kind, name: &Name, inbox: &Arc<Inbox>) {
         match kind {
             Kind::Channel => self
@@ -337,6 +380,28 @@ impl Woken {
 impl Drop for Woken {
     fn drop(&mut self) {
         self.wake(usize::MAX);
+    }
+}
+
+/// Messages that many clients get, not all at once.
+#[derive(Debug, Default)]
+pub struct Unfinished(VecDeque<Part>);
+
+/// A message for those who have subscribed to one name.
+#[derive(Debug)]
+struct Part {
+    kind: Kind,
+    name: Name,
+    push: Push,
+    /// The clients before this id have got it.
+    from: u64,
+}
+
+impl Unfinished {
+    /// Whether everybody has got everything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -416,26 +481,62 @@ impl Pubsub {
 
     /// Like [`publish`](Self::publish), but leaves it to the caller when to wake those who got it.
     pub fn deliver(&self, message: Message<'_>, dialect: Dialect, woken: &mut Woken) -> usize {
-        let Message {
-            channel,
-            payload,
-            sharded,
-        } = message;
-        let tables = self.tables();
         let mut received = 0;
-        if let Some(subscribers) = tables.named(sharded).get(channel) {
-            let word: &[u8] = if sharded { b"smessage" } else { b"message" };
-            received += subscribers.put(&Push::of(&[word, channel, payload]), woken);
-        }
-        if !sharded && tables.patterns.count > 0 {
-            tables
-                .patterns
-                .matching(channel, dialect, |pattern, subscribers| {
-                    let push = Push::of(&[b"pmessage", pattern, channel, payload]);
-                    received += subscribers.put(&push, woken);
-                });
-        }
+        self.tables()
+            .each_part(message, dialect, |_, _, subscribers, push| {
+                received += subscribers.put(&push(), woken);
+            });
         received
+    }
+
+    /// Like [`deliver`](Self::deliver) for a message that at most `most` get. For others it only notes the message: see
+    /// [`go_on`](Self::go_on).
+    pub fn begin(
+        &self,
+        message: Message<'_>,
+        dialect: Dialect,
+        most: usize,
+        woken: &mut Woken,
+        unfinished: &mut Unfinished,
+    ) -> usize {
+        let tables = self.tables();
+        let mut parts: SmallVec<[_; 2]> = SmallVec::new();
+        let mut receivers = 0;
+        tables.each_part(message, dialect, |kind, name, subscribers, push| {
+            receivers += subscribers.0.len();
+            parts.push((kind, name, subscribers, push()));
+        });
+        // What is for the same client stays in order.
+        if receivers <= most && unfinished.is_empty() {
+            let put = |(_, _, subscribers, push): (_, _, &Subscribers, Push)| {
+                subscribers.put(&push, woken)
+            };
+            return parts.into_iter().map(put).sum();
+        }
+        let parts = parts.into_iter().map(|(kind, name, _, push)| Part {
+            kind,
+            name: Arc::clone(name),
+            push,
+            from: 0,
+        });
+        unfinished.0.extend(parts);
+        0
+    }
+
+    /// Delivers a message that was begun to at most `most` more subscribers. Returns how many have received it.
+    pub fn go_on(&self, unfinished: &mut Unfinished, most: usize, woken: &mut Woken) -> usize {
+        let Some(part) = unfinished.0.front_mut() else {
+            return 0;
+        };
+        let tables = self.tables();
+        let subscribers = tables.of(part.kind, &part.name);
+        let put = subscribers.map(|all| all.put_some(part.from, most, &part.push, woken));
+        let put = put.unwrap_or_default();
+        match put.last() {
+            Some((id, _)) if put.len() == most => part.from = id + 1,
+            _ => drop(unfinished.0.pop_front()),
+        }
+        put.len()
     }
 
     /// Delivers a message to those who have subscribed to `name` alone.
@@ -563,6 +664,12 @@ impl Subscriptions {
     #[must_use]
     pub fn count(&self, kind: Kind) -> usize {
         kind.of(&self.names).len()
+    }
+
+    /// Whether there is one to this name.
+    #[must_use]
+    pub fn has(&self, kind: Kind, name: &[u8]) -> bool {
+        kind.of(&self.names).contains(name)
     }
 
     /// The names of a kind.
@@ -694,6 +801,105 @@ mod tests {
         assert!(!pubsub.any());
         assert_eq!(pubsub.counts(), [0; 3]);
         assert_eq!(pubsub.tables().patterns.lengths, [0; START_BYTES_MAX + 1]);
+    }
+
+    fn subscribe(pubsub: &Arc<Pubsub>, id: u64, names: &[(Kind, &str)]) -> Subscriptions {
+        let mut held = Subscriptions::new(Arc::clone(pubsub), inbox(id));
+        for (kind, name) in names {
+            assert!(held.reserve(std::iter::once(name.as_bytes())));
+            held.add(*kind, std::iter::once(name.as_bytes()), |_, _| ());
+        }
+        held
+    }
+
+    const NEWS: Message<'static> = Message {
+        channel: b"news",
+        payload: b"one",
+        sharded: false,
+    };
+
+    #[test]
+    fn a_message_in_parts_is_what_it_is_at_once() {
+        let (pubsub, dialect) = (Arc::new(Pubsub::default()), Dialect::default());
+        let names = [
+            (Kind::Channel, "news"),
+            (Kind::Pattern, "n*"),
+            (Kind::Pattern, "ne?s"),
+            (Kind::Channel, "other"),
+            (Kind::Shard, "news"),
+        ];
+        let all: Vec<_> = (0..100)
+            .map(|id| {
+                let some = names.into_iter().filter(|_| fastrand::bool());
+                subscribe(&pubsub, id, &some.collect::<Vec<_>>())
+            })
+            .collect();
+        let taken = || -> Vec<_> { all.iter().map(|held| held.inbox.take()).collect() };
+        let other = Message {
+            channel: b"other",
+            ..NEWS
+        };
+        for message in [
+            NEWS,
+            Message {
+                sharded: true,
+                ..NEWS
+            },
+        ] {
+            let mut woken = Woken::default();
+            let count = pubsub.deliver(message, dialect, &mut woken)
+                + pubsub.deliver(other, dialect, &mut woken);
+            let at_once = taken();
+            for most in [1, 7, 50, 1000] {
+                let mut unfinished = Unfinished::default();
+                let mut received = 0;
+                for message in [message, other] {
+                    received += pubsub.begin(message, dialect, most, &mut woken, &mut unfinished);
+                }
+                assert_eq!(unfinished.is_empty(), most == 1000);
+                while !unfinished.is_empty() {
+                    let some = pubsub.go_on(&mut unfinished, most, &mut woken);
+                    assert!(some <= most);
+                    received += some;
+                }
+                assert_eq!(received, count, "{most}");
+                assert_eq!(taken(), at_once, "{most}");
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_stays_gets_a_message_in_parts_once_though_others_come_and_go() {
+        let (pubsub, dialect) = (Arc::new(Pubsub::default()), Dialect::default());
+        let names = [(Kind::Channel, "news")];
+        let of = |id| subscribe(&pubsub, id, &names);
+        let (stay, mut leave): (Vec<_>, Vec<_>) =
+            (0..100).map(|id| (of(2 * id), of(2 * id + 1))).unzip();
+        let mut come = Vec::new();
+        let (mut woken, mut unfinished) = (Woken::default(), Unfinished::default());
+        pubsub.begin(NEWS, dialect, 10, &mut woken, &mut unfinished);
+        while !unfinished.is_empty() {
+            pubsub.go_on(&mut unfinished, 10, &mut woken);
+            for _ in 0..3 {
+                leave.swap_remove(fastrand::usize(..leave.len()));
+            }
+            if come.len() < 20 {
+                come.push(of(1000 + come.len() as u64));
+            }
+        }
+        let once = "*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$3\r\none\r\n";
+        for held in &stay {
+            assert_eq!(String::from_utf8_lossy(&held.inbox.take()), once);
+        }
+        for held in leave.iter().chain(&come) {
+            let got = held.inbox.take();
+            assert!(got.is_empty() || got == once.as_bytes());
+        }
+        // Everybody has left.
+        pubsub.begin(NEWS, dialect, 10, &mut woken, &mut unfinished);
+        drop((stay, leave, come));
+        assert_eq!(pubsub.go_on(&mut unfinished, 10, &mut woken), 0);
+        assert!(unfinished.is_empty());
     }
 
     #[test]

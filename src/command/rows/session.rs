@@ -22,7 +22,7 @@ use super::scripting::Scripting;
 use super::shards::ShardWait;
 use super::shards::{Face, InCluster, Shards};
 use super::timing::Timing;
-use super::tracking::{Tracked, Tracking};
+use super::tracking::{CHANNEL as INVALIDATIONS, Tracked, Tracking};
 use super::traffic::{Counts, Rates, Traffic};
 use super::tunables::Tunables;
 use super::wait::{ReadAfter, Wait};
@@ -189,6 +189,25 @@ impl Session {
             commands: 0,
             grouped: 0,
             last: (None, "NULL"),
+        }
+    }
+
+    /// Whether it has subscribed and does nothing else. `so_far` says whether that was so before its last command.
+    #[must_use]
+    pub fn only_listens(&self, protocol: Protocol, so_far: bool) -> bool {
+        let Some(subscriptions) = &self.subscriptions else {
+            return false;
+        };
+        // A read may depend on an invalidation.
+        if self.tracking.is_some() || subscriptions.has(Kind::Channel, INVALIDATIONS) {
+            return false;
+        }
+        match self.last {
+            // A subscriber that speaks RESP2 may not read.
+            _ if protocol == Protocol::Resp2 => true,
+            (None, "ping") => so_far,
+            (None, name) => name.ends_with("subscribe"),
+            _ => false,
         }
     }
 

@@ -42,7 +42,7 @@ use crate::limits::TRACKED_BYTES_MAX;
 use crate::store::{Generation, Served};
 
 /// The channel on which a RESP2 client gets the invalidations of another.
-const CHANNEL: &[u8] = b"__redis__:invalidate";
+pub(super) const CHANNEL: &[u8] = b"__redis__:invalidate";
 
 /// The parts of the table, each under its own lock.
 const PARTS: usize = 64;
