@@ -166,10 +166,12 @@ impl<W: Write> Writer<W> {
         what: &'static str,
         write: impl FnOnce(&mut encode::Writer<W>) -> Result<(), WriteError>,
     ) -> Result<(), WriteError> {
-        if self.keys > 0 {
-            return Err(WriteError::Late(what));
-        }
-        self.whole(|writer| write(&mut writer.out))
+        self.whole(|writer| {
+            if writer.keys > 0 {
+                return Err(WriteError::Late(what));
+            }
+            write(&mut writer.out)
+        })
     }
 
     /// Writes a part of the dump. If that fails after its first byte, the dump can be of no use any more.
@@ -282,25 +284,31 @@ impl<W: Write> NewKey<'_, W> {
         self,
         write: impl FnOnce(&mut NewKey<'_, W>) -> Result<(), WriteError>,
     ) -> Result<(), WriteError> {
-        text_bytes(self.name)?;
-        if let Some(at @ ..0) = self.meta.expire_at_ms {
-            return Err(WriteError::Expiry(at));
-        }
-        let (out, attached) = (&self.writer.out, self.attached);
-        let has_place = attached.is_empty() || out.layouts().has_attached_data();
-        require(out, has_place, "data that modules attach to keys")?;
-        let (name, db, meta) = (self.name, self.db, self.meta);
+        let (name, db, meta, attached) = (self.name, self.db, self.meta, self.attached);
         self.writer.whole(|writer| {
-            write(&mut NewKey {
+            let mut key = NewKey {
                 writer,
                 name,
                 db,
                 meta,
                 attached,
-            })
+            };
+            key.check()?;
+            write(&mut key)
         })?;
         self.writer.keys += 1;
         Ok(())
+    }
+
+    /// Checks everything but the value.
+    fn check(&self) -> Result<(), WriteError> {
+        text_bytes(self.name)?;
+        if let Some(at @ ..0) = self.meta.expire_at_ms {
+            return Err(WriteError::Expiry(at));
+        }
+        let out = &self.writer.out;
+        let has_place = self.attached.is_empty() || out.layouts().has_attached_data();
+        require(out, has_place, "data that modules attach to keys")
     }
 
     /// Writes what precedes the value.
