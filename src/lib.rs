@@ -38,7 +38,7 @@
 //! | read own writes | [`Replica::wait_for`] |
 //! | hear of changes of the data | [`Replica::changes`], in [`changes`] |
 //! | know how the replica stands, and what happens to it | [`Replica::status`], in [`status`]; [`Replica::watch`], in [`watch`] |
-//! | read dumps | [`rdb`] |
+//! | read and write dumps | [`rdb`] |
 //!
 //! `docs/library.md` in the repository is a guide through these, with examples.
 //!
@@ -148,7 +148,7 @@ pub mod watch {
     pub use crate::replica::{Event, OutOfSync, Watch};
 }
 
-/// Dumps, key by key: for programs that read RDB files and need no replica.
+/// Dumps, key by key: for programs that read or write RDB files and need no replica.
 ///
 /// [`read`](rdb::read()) decodes a dump of any Redis or Valkey that redtail follows, and of older ones back to Redis 2.4, and
 /// passes each key to a [`Visitor`](rdb::Visitor). A closure is a visitor that only wants the keys:
@@ -182,7 +182,7 @@ pub mod watch {
 /// # Ok::<(), rdb::Error>(())
 /// ```
 ///
-/// # Which reader
+/// # Which reader, and which writer
 ///
 /// | you have | use |
 /// |---|---|
@@ -190,6 +190,7 @@ pub mod watch {
 /// | the same, and want to stop, to wait or to read several dumps side by side | [`Keys`](rdb::Keys) |
 /// | bytes that arrive in an async program | [`Push`](rdb::Push) |
 /// | a dump to be copied without some of its keys | [`Copier`](rdb::Copier) |
+/// | values of your own to be loaded by a server, or keys of a dump to be changed | [`Writer`](rdb::Writer) |
 ///
 /// [`Keys`](rdb::Keys) reads at your pace. A key that you do not want is passed over without being decompressed or decoded, which
 /// takes a fraction of the time:
@@ -299,14 +300,42 @@ pub mod watch {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
+/// # Writing
+///
+/// A [`Writer`](rdb::Writer) writes a dump from plain values. Without a version of your choice, it is one that Redis 5.0 and later and
+/// every Valkey load. Collections come from iterators, and large ones are written without their whole in memory:
+///
+/// ```
+/// use redtail::rdb::{NewStream, StreamId, Writer};
+///
+/// let mut writer = Writer::new(Vec::new()); // or a File, or a socket
+/// writer.key("greeting").string("hello")?;
+/// writer.key("session:1").db(3).expire_at_ms(1_900_000_000_000).string("Anna")?;
+/// writer.key("news").list(["first", "second"])?;
+/// writer.key("user:1").hash([("name", "Anna"), ("town", "Rome")])?;
+/// writer.key("squares").sorted_set((1..=1000).zip(1..).map(|(n, m)| (n.to_string(), f64::from(n * m))).collect::<Vec<_>>())?;
+/// let entries = [(StreamId::new(1, 0), [("temperature", "21")]), (StreamId::new(2, 0), [("temperature", "22")])];
+/// writer.key("sensor").stream(entries, &NewStream::default())?;
+/// let dump = writer.finish()?;
+/// assert!(dump.starts_with(b"REDIS0009"));
+/// # assert_eq!(redtail::rdb::read(dump.as_slice(), &mut |_: redtail::rdb::Key<'_>| Ok(())).unwrap().keys, 6);
+/// # Ok::<(), redtail::rdb::WriteError>(())
+/// ```
+///
+/// [`Writer::copy`](rdb::Writer::copy) writes a key that a reader handed out, perhaps with another name, database or expiry, and in
+/// another version.
+///
+/// # Memory
+///
 /// Everything that a visitor gets is borrowed and gone after the call: copy what you keep. A dump is read in one pass, and
 /// memory holds only the value being read. What is read is what a load would accept; damage is an error, never a guess.
 pub mod rdb {
     pub use crate::dump::{
         Array, BoxError, Checksum, Consumer, Copier, Entry, Error, ErrorKind, Field, Group, Hash,
-        Idempotence, Item, Key, Keys, List, Magic, Module, ModuleItem, Pending, Producer, Push,
-        PushEnded, ServerKind, Set, SortedSet, Stream, StreamId, Summary, Value, Version, Visitor,
-        read, read_file,
+        Idempotence, Item, Key, Keys, List, Magic, Module, ModuleItem, NewConsumer, NewGroup,
+        NewKey, NewPending, NewStream, Pending, Producer, Push, PushEnded, ServerKind, Set,
+        SortedSet, Stream, StreamId, Summary, Value, Version, Visitor, WriteError, Writer, read,
+        read_file,
     };
     // The rooms name the codec by the same path.
     pub(crate) use crate::internal::rdb::*;

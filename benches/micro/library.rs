@@ -15,6 +15,9 @@ const VALUE_BYTES: usize = 32;
 /// The bytes over which [`Chase`] jumps: about those of the table and the entries of [`KEYS`] keys.
 const CHASE_BYTES: usize = 96 << 20;
 
+/// How many keys are read at one moment, and one by one beside it.
+const MOMENT_READS: [usize; 3] = [1, 2, 10];
+
 /// A cycle through memory in random order: where each step leads is known only once it has arrived. It measures what the machine
 /// can do, for the random reads beside it.
 struct Chase {
@@ -70,6 +73,17 @@ impl Embedded {
             .get_with(key, |text| text.map_or(0, <[u8]>::len))
             .unwrap()
     }
+
+    /// The length of all the strings at `keys`, at one moment.
+    fn read_at_one_moment(&self, keys: &[[u8; 20]]) -> usize {
+        let sum = self.replica.at_one_moment(|moment| {
+            let lengths = keys
+                .iter()
+                .map(|key| moment.get_with(key, |text| text.map_or(0, <[u8]>::len)));
+            lengths.sum()
+        });
+        sum.unwrap()
+    }
 }
 
 pub(crate) fn benches(criterion: &mut Criterion) {
@@ -121,6 +135,17 @@ pub(crate) fn benches(criterion: &mut Criterion) {
         let replica = &embedded.replica;
         bencher.iter(|| replica.at_one_moment(|moment| Ok(moment.offset())).unwrap());
     });
+    for reads in MOMENT_READS {
+        let keys = ten.get(..reads).unwrap();
+        group.bench_function(format!("get_with {reads} one by one"), |bencher| {
+            let embedded = &*embedded;
+            bencher.iter(|| keys.iter().map(|key| embedded.read(key)).sum::<usize>());
+        });
+        group.bench_function(format!("get_with {reads} at one moment"), |bencher| {
+            let embedded = &*embedded;
+            bencher.iter(|| embedded.read_at_one_moment(keys));
+        });
+    }
     group.bench_function("command GET", |bencher| {
         let replica = &embedded.replica;
         bencher.iter(|| replica.command(&[b"GET", &hot[..]]).unwrap());
@@ -143,4 +168,12 @@ fn check(embedded: &Embedded) {
             .sum::<usize>()
     });
     assert_eq!((allocations, read), (0, 100 * VALUE_BYTES));
+    let ten: Vec<_> = (0..10).map(key).collect();
+    // Beginning a moment allocates, reading in it does not.
+    let (moment, _) = counting::allocations(|| embedded.read_at_one_moment(&[]));
+    for reads in MOMENT_READS {
+        let keys = ten.get(..reads).unwrap();
+        let (allocations, read) = counting::allocations(|| embedded.read_at_one_moment(keys));
+        assert_eq!((allocations, read), (moment, reads * VALUE_BYTES));
+    }
 }

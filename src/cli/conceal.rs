@@ -39,6 +39,7 @@ const NO_ADDRESSES: &[&str] = &[
     "--tls-sni",
     "--match",
     "--primary-user",
+    "--sentinel-user",
     "--state-dir",
     "--config",
     "--output",

@@ -12,6 +12,10 @@ impl<'a> Array<'a> {
         Self(array)
     }
 
+    pub(super) const fn held(&self) -> &'a value::Array {
+        self.0
+    }
+
     pub(super) fn held_bytes(&self) -> usize {
         size_of::<value::Array>() + self.0.heap_bytes()
     }

@@ -6,8 +6,8 @@ use super::{
     value::Key,
 };
 use crate::rdb::{
-    crc64,
     decode::{Record, Summary, decode_records},
+    encode::Writer,
     error::SinkError,
     reader::Reader,
     source::ReadSource,
@@ -15,22 +15,15 @@ use crate::rdb::{
 };
 use std::io::{self, Read, Write};
 
-/// The opcodes that a copy writes itself. Source: redis 7.0 rdb.h.
-const SELECTDB: u8 = 254;
-const EOF: u8 = 255;
-
 /// Writes a dump that consists of the keys taken from other dumps.
 ///
 /// Keys are copied byte for byte, with their expiry and everything else that belongs to them. The facts and function libraries of
 /// the first dump are copied, too, and the libraries of the others that differ from those.
 #[derive(Debug)]
 pub struct Copier<W> {
-    out: W,
-    crc: u64,
+    out: Writer<W>,
     /// The version of the first dump.
     version: Option<Version>,
-    /// The database of the keys written last.
-    db: Option<u64>,
     /// The libraries that were written.
     libraries: Vec<Vec<u8>>,
     dumps: u64,
@@ -38,13 +31,12 @@ pub struct Copier<W> {
 }
 
 impl<W: Write> Copier<W> {
-    /// Writes to `out`, which needs no buffer of its own for large keys, but profits from one for small keys.
-    pub const fn new(out: W) -> Self {
+    /// Writes to `out` in pieces of 64 KiB, so it needs no buffer of its own.
+    pub fn new(out: W) -> Self {
         Self {
-            out,
-            crc: 0,
+            // The first dump decides the version.
+            out: Writer::new(out, Version::NEWEST).uncompressed(),
             version: None,
-            db: None,
             libraries: Vec::new(),
             dumps: 0,
             keys: 0,
@@ -87,30 +79,19 @@ impl<W: Write> Copier<W> {
     ///
     /// # Errors
     /// The output's error; an error if there was no dump to take a version from.
-    pub fn finish(mut self) -> io::Result<W> {
-        let Some(version) = self.version else {
+    pub fn finish(self) -> io::Result<W> {
+        if self.version.is_none() {
             return Err(io::Error::other("there was no dump to copy from"));
-        };
-        self.write(&[EOF])?;
-        if version.has_checksum() {
-            let sum = self.crc.to_le_bytes();
-            self.out.write_all(&sum)?;
         }
-        self.out.flush()?;
-        Ok(self.out)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.crc = crc64::update(self.crc, bytes);
-        self.out.write_all(bytes)
+        self.out.end()
     }
 
     fn begin(&mut self, version: Option<Version>) -> Result<(), SinkError> {
         match (self.version, version) {
             (None, Some(version)) => {
                 self.version = Some(version);
-                self.write(version.to_string().as_bytes())
-                    .map_err(SinkError::new)
+                self.out.set_version(version);
+                self.out.header().map_err(SinkError::new)
             }
             (Some(first), Some(version)) if first != version => {
                 let error = format!(
@@ -133,9 +114,9 @@ impl<W: Write> Copier<W> {
             Record::Attribute => attributes.extend_from_slice(bytes),
             Record::Key => {
                 if let Some(Taken { db }) = taken {
-                    self.select(db)?;
-                    self.write(attributes)?;
-                    self.write(bytes)?;
+                    self.out.enter(db)?;
+                    self.out.raw(attributes)?;
+                    self.out.raw(bytes)?;
                     self.keys += 1;
                 }
                 attributes.clear();
@@ -146,21 +127,11 @@ impl<W: Write> Copier<W> {
             Record::Library if self.libraries.iter().any(|library| library == bytes) => {}
             Record::Library => {
                 self.libraries.push(bytes.to_vec());
-                self.write(bytes)?;
+                self.out.raw(bytes)?;
             }
-            Record::Aux | Record::Other => self.write(bytes)?,
+            Record::Aux | Record::Other => self.out.raw(bytes)?,
         }
         Ok(())
-    }
-
-    fn select(&mut self, db: u64) -> io::Result<()> {
-        if self.db == Some(db) {
-            return Ok(());
-        }
-        self.db = Some(db);
-        let mut bytes = vec![SELECTDB];
-        crate::rdb::length::push_length(&mut bytes, db);
-        self.write(&bytes)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     error::Error,
     item::Item,
-    read::{Sound, attribute_bytes},
+    read::{Attached, Sound, attribute_bytes},
     value::{Key, Value},
 };
 use crate::{
@@ -136,6 +136,7 @@ struct Held {
     type_number: u8,
     value_bytes: u64,
     dialect: Option<Dialect>,
+    attached: Attached,
     aux: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -161,6 +162,7 @@ impl Held {
             file_bytes: self.value_bytes + attribute_bytes(&self.meta),
             type_number: self.type_number,
             dialect: self.dialect.unwrap_or_default(),
+            attached: self.attached.record(),
         })
     }
 
@@ -192,7 +194,13 @@ impl<W: FnMut(u64, &[u8]) -> bool> Sink for Holding<'_, W> {
         Ok(())
     }
 
+    fn attached(&mut self, record: &[u8]) -> Result<(), SinkError> {
+        self.held.attached.take(record);
+        Ok(())
+    }
+
     fn wants(&mut self, db: u64, name: &[u8]) -> bool {
+        self.held.attached.next_key();
         (self.wants)(db, name)
     }
 

@@ -1,9 +1,12 @@
-//! Dumps, key by key, without their layouts: what `redtail::rdb` exports and `redtail rdb …` uses.
+//! Dumps, key by key, without their layouts, read and written: what `redtail::rdb` exports and `redtail rdb …` uses.
 //!
 //! [`read`] decodes a dump with `rdb` and passes each part to a [`Visitor`] (`read`). A [`Key`] borrows its value from the
 //! decoder. A [`Value`] shows the elements of each type alike, whatever layout they are written in (`collections`, `stream`,
 //! `module`); a string or an element is an [`Item`]. `encoding` names the form of a value. [`Error`] says where and why a dump
 //! is broken.
+//!
+//! A [`Writer`] writes a dump from plain values or from keys that were read, in the layouts of any version (`write`); a
+//! [`Copier`] copies keys byte for byte. Both use `rdb::encode`, which writes the bytes.
 //!
 //! This room refuses a value that a load would refuse, so it also builds streams and arrays, and compares the members of large
 //! collections. It keeps no keys: it does not notice a duplicate key in a database.
@@ -22,6 +25,7 @@ mod read;
 mod sizes;
 mod stream;
 mod value;
+mod write;
 
 pub use crate::rdb::{
     decode::{Checksum, Summary},
@@ -41,3 +45,4 @@ pub use push::{Push, PushEnded};
 pub use read::{BoxError, Visitor, read, read_file};
 pub use stream::{Consumer, Entry, Group, Idempotence, Pending, Producer, Stream};
 pub use value::{Key, Value};
+pub use write::{NewConsumer, NewGroup, NewKey, NewPending, NewStream, WriteError, Writer};

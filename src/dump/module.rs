@@ -15,6 +15,10 @@ impl<'a> Module<'a> {
         Self { id, raw }
     }
 
+    pub(super) const fn id(&self) -> ModuleId {
+        self.id
+    }
+
     pub(super) const fn held_bytes(&self) -> usize {
         self.raw.len()
     }

@@ -113,6 +113,39 @@ pub(super) struct Parts<'v, V: ?Sized> {
     /// The dialect of the server that wrote the dump, as far as the dump has said.
     dialect: Option<Dialect>,
     version: Option<Version>,
+    attached: Attached,
+}
+
+/// What modules have attached to keys: records with their opcodes.
+#[derive(Default)]
+pub(super) struct Attached {
+    coming: Vec<u8>,
+    current: Vec<u8>,
+}
+
+impl Attached {
+    const NOTHING: Self = Self {
+        coming: Vec::new(),
+        current: Vec::new(),
+    };
+
+    /// Takes a record of the next key.
+    pub(super) fn take(&mut self, record: &[u8]) {
+        self.coming.extend_from_slice(record);
+    }
+
+    /// Goes on to the next key.
+    #[inline]
+    pub(super) fn next_key(&mut self) {
+        if !self.coming.is_empty() || !self.current.is_empty() {
+            self.current = std::mem::take(&mut self.coming);
+        }
+    }
+
+    /// What is attached to the current key.
+    pub(super) const fn record(&self) -> &[u8] {
+        self.current.as_slice()
+    }
 }
 
 impl<'v, V: Visitor + ?Sized> Parts<'v, V> {
@@ -123,6 +156,7 @@ impl<'v, V: Visitor + ?Sized> Parts<'v, V> {
             value_bytes: 0,
             dialect: None,
             version: None,
+            attached: Attached::NOTHING,
         }
     }
 
@@ -152,6 +186,7 @@ impl<'v, V: Visitor + ?Sized> Parts<'v, V> {
             file_bytes: self.value_bytes + attribute_bytes(meta),
             type_number: self.type_number,
             dialect: self.dialect.unwrap_or_default(),
+            attached: self.attached.record(),
         };
         self.visitor.key(key).map_err(SinkError::new)
     }
@@ -177,7 +212,13 @@ impl<V: Visitor + ?Sized> Sink for Parts<'_, V> {
         self.visitor.module_data(data).map_err(SinkError::new)
     }
 
+    fn attached(&mut self, record: &[u8]) -> Result<(), SinkError> {
+        self.attached.take(record);
+        Ok(())
+    }
+
     fn wants(&mut self, db: u64, name: &[u8]) -> bool {
+        self.attached.next_key();
         self.visitor.wants(db, name)
     }
 

@@ -34,6 +34,10 @@ impl<'a> Stream<'a> {
         self.stream.nodes().map(|(_, packed)| packed.byte_len())
     }
 
+    pub(super) const fn held(&self) -> &'a value::Stream {
+        self.stream
+    }
+
     pub(super) fn held_bytes(&self) -> usize {
         size_of::<value::Stream>() + self.stream.heap_bytes()
     }

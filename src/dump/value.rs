@@ -36,6 +36,8 @@ pub struct Key<'a> {
     pub(super) type_number: u8,
     /// The dialect of the server that wrote the dump.
     pub(super) dialect: Dialect,
+    /// What modules have attached to the key: a record with its opcode, or nothing.
+    pub(super) attached: &'a [u8],
 }
 
 impl Key<'_> {

@@ -43,3 +43,4 @@ mod ziplist;
 
 pub(crate) use duplicates::has_twins;
 pub use kind::{ValueType, type_name};
+pub(crate) use value::FIELD_EXPIRY_MS_MAX;

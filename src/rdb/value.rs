@@ -687,7 +687,7 @@ const NOT_A_SCORE: &str = "invalid score";
 const NOT_AN_EXPIRY: &str = "invalid expiry";
 /// The latest expiry that Redis accepts for a field, Unix time in milliseconds. Source: redis 8.0 ebuckets.h,
 /// `EB_EXPIRE_TIME_MAX`.
-const FIELD_EXPIRY_MS_MAX: u64 = 0xffff_ffff_ffff;
+pub(crate) const FIELD_EXPIRY_MS_MAX: u64 = 0xffff_ffff_ffff;
 
 #[cfg(test)]
 #[path = "value_tests.rs"]

@@ -7,6 +7,10 @@ use crate::dialect::Dialect;
 /// The newest Redis version of which this decoder knows every layout: that of Redis 8.10.
 const REDIS_VERSION_MAX: u16 = 15;
 
+/// The oldest version that is written, because it has streams and binary scores: that of Redis 5.0. Source: redis 5.0 rdb.h,
+/// `RDB_VERSION`.
+const REDIS_VERSION_PORTABLE: u16 = 9;
+
 /// The first version that Valkey defined itself, and the newest of which this decoder knows every layout. Source: valkey 9.0
 /// rdb.h, `RDB_VERSION`.
 const VALKEY_VERSION: u16 = 80;
@@ -30,6 +34,13 @@ pub struct Version {
 }
 
 impl Version {
+    /// The version that most servers load: `REDIS0009`, which Redis 5.0 to 6.2 write and every later Redis and every Valkey load. It
+    /// has neither function libraries nor field expiries.
+    pub const PORTABLE: Self = Self {
+        magic: Magic::Redis,
+        number: REDIS_VERSION_PORTABLE,
+    };
+
     /// The newest version of Redis of which every layout is known.
     pub(crate) const NEWEST: Self = Self {
         magic: Magic::Redis,
@@ -80,6 +91,13 @@ impl Version {
             Magic::Redis => self.number <= REDIS_VERSION_MAX,
             Magic::Valkey => self.number <= VALKEY_VERSION,
         }
+    }
+
+    /// Whether every layout that redtail writes in this version is one of that version's.
+    #[must_use]
+    pub(crate) fn is_writable(self) -> bool {
+        let is_old = matches!(self.magic, Magic::Redis) && self.number < REDIS_VERSION_PORTABLE;
+        self.exists() && self.is_known() && !is_old
     }
 
     /// Whether servers of this version load empty collections. Redis 7.0 and later skip them. An older primary can create one,

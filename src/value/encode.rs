@@ -26,13 +26,7 @@ impl Object {
             },
             Self::VectorSet(_) | Self::Module(_) => ValueType::Module2,
             Self::Array(_) => ValueType::Array,
-            Self::Stream(_) => match layouts.stream() {
-                1 => ValueType::StreamListpacks,
-                2 => ValueType::StreamListpacks2,
-                3 => ValueType::StreamListpacks3,
-                4 => ValueType::StreamListpacks4,
-                _ => ValueType::StreamListpacks5,
-            },
+            Self::Stream(_) => Stream::value_type(layouts),
         }
     }
 
@@ -52,10 +46,10 @@ impl Object {
                 Some(packed) => writer.packed(packed),
                 None => writer.zset(zset.len(), zset.iter().rev()),
             },
-            Self::Stream(stream) => encode_stream(stream, writer),
+            Self::Stream(stream) => stream.encode(writer),
             Self::Array(array) => array.encode(writer),
             Self::VectorSet(set) => set.encode(writer),
-            Self::Module(value) => writer.module(value),
+            Self::Module(value) => writer.module(value.id(), value.items()),
             Self::Swept => Err(io::Error::other(
                 "the value was discarded long after its key expired",
             )),
@@ -63,28 +57,47 @@ impl Object {
     }
 }
 
-fn encode_stream<W: Write>(stream: &Stream, writer: &mut Writer<W>) -> io::Result<()> {
-    writer.stream_nodes(stream.nodes())?;
-    writer.stream_counters(&StreamCounters {
-        length: stream.len() as u64,
-        last_id: stream.last_id,
-        first_id: stream.first_id(),
-        max_deleted_id: stream.max_deleted_id,
-        entries_added: stream.entries_added,
-    })?;
-    writer.count(stream.groups().len())?;
-    for (name, group) in stream.groups() {
-        writer.stream_group(name, group.last_id, group.entries_read())?;
-        encode_group(group, writer)?;
-        if writer.layouts().stream() >= 5 {
-            writer.stream_released(&group.released())?;
+impl Stream {
+    /// Returns the value type that [`encode`](Self::encode) writes in these layouts.
+    pub(crate) const fn value_type(layouts: Layouts) -> ValueType {
+        match layouts.stream() {
+            1 => ValueType::StreamListpacks,
+            2 => ValueType::StreamListpacks2,
+            3 => ValueType::StreamListpacks3,
+            4 => ValueType::StreamListpacks4,
+            _ => ValueType::StreamListpacks5,
         }
     }
-    if writer.layouts().stream() >= 4 {
-        let default = Idmp::default();
-        encode_idmp(stream.idmp().unwrap_or(&default), writer)?;
+
+    /// Writes the stream.
+    pub(crate) fn encode<W: Write>(&self, writer: &mut Writer<W>) -> io::Result<()> {
+        writer.stream_nodes(self.nodes())?;
+        self.encode_after_nodes(writer)
     }
-    Ok(())
+
+    /// Writes what comes after the nodes.
+    pub(crate) fn encode_after_nodes<W: Write>(&self, writer: &mut Writer<W>) -> io::Result<()> {
+        writer.stream_counters(&StreamCounters {
+            length: self.len() as u64,
+            last_id: self.last_id,
+            first_id: self.first_id(),
+            max_deleted_id: self.max_deleted_id,
+            entries_added: self.entries_added,
+        })?;
+        writer.count(self.groups().len())?;
+        for (name, group) in self.groups() {
+            writer.stream_group(name, group.last_id, group.entries_read())?;
+            encode_group(group, writer)?;
+            if writer.layouts().stream() >= 5 {
+                writer.stream_released(&group.released())?;
+            }
+        }
+        if writer.layouts().stream() >= 4 {
+            let default = Idmp::default();
+            encode_idmp(self.idmp().unwrap_or(&default), writer)?;
+        }
+        Ok(())
+    }
 }
 
 /// DIFFERENCE: a server also writes producers without ids, until it drops them a tenth of a second later.

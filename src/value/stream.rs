@@ -214,6 +214,17 @@ impl Stream {
         true
     }
 
+    /// Takes the first node away if there is another one, to which all further entries go. The counters stay as they are, so the
+    /// stream must be used for nothing but to write the rest of it.
+    pub(crate) fn take_full_node(&mut self) -> Option<(StreamId, Listpack)> {
+        if self.nodes.len() < 2 {
+            return None;
+        }
+        let (id, node) = self.nodes.pop_first()?;
+        self.heap_bytes -= node_bytes(&node);
+        Some((id, node))
+    }
+
     /// Returns the id of the last live entry, or `None` if there is none.
     #[must_use]
     pub fn last_live_id(&self) -> Option<StreamId> {

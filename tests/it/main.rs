@@ -32,6 +32,7 @@ mod dump;
 mod dump_input;
 mod dump_memory;
 mod dump_tools;
+mod dump_writer;
 mod encodings;
 mod face;
 mod faults;

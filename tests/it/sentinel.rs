@@ -3,6 +3,7 @@
 //! `REDTAIL_SENTINEL_SERVERS` lists other servers than the default two, separated by commas, or is `all`.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
@@ -444,6 +445,64 @@ fn sentinels_and_servers_may_want_tls_and_passwords_of_their_own() {
     assert!(!redtail.log().contains("for-se"), "{}", redtail.log());
     let without = Server::redtail_of(&address, &["--tls-ca-cert-file", &ca]);
     without.wait_for_log("--sentinel-password");
+}
+
+#[test]
+fn pull_logs_in_at_sentinels_with_a_password_of_their_own() {
+    let Some(primary) = Server::start("redis-7.0", &[]) else {
+        return;
+    };
+    primary.command("SET behind a-sentinel");
+    primary.command("CONFIG SET requirepass for-servers");
+    let file = configuration(&primary);
+    let monitored = format!(
+        "sentinel monitor group 127.0.0.1 {} 1\nsentinel auth-pass group for-servers\n",
+        primary.port
+    );
+    std::fs::write(&file, monitored).expect("a file");
+    let sentinel = Server::sentinel("redis-7.0", &file.display().to_string())
+        .expect("the server was there a moment ago");
+    sentinel.command("ACL SETUSER reader on >for-a-reader ~* &* +@all");
+    sentinel.command("ACL SETUSER default resetpass >for-sentinels");
+
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "for-sentinels\n").expect("a file");
+    let (secret, out) = (secret.display().to_string(), folder.path().join("out.rdb"));
+    let pulled = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_redtail"))
+            .args(["rdb", "pull", "-o"])
+            .arg(&out)
+            .arg(format!("sentinel://127.0.0.1:{}/group", sentinel.port))
+            .args(["--primary-password", "for-servers"])
+            .args(arguments)
+            .envs(variables.iter().copied())
+            .output()
+            .expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!said.contains("for-se"), "{said}");
+        let dump = std::fs::read(&out).ok();
+        _ = std::fs::remove_file(&out);
+        (dump, said)
+    };
+    let file = ["--sentinel-password-file", &secret[..]];
+    let named = [
+        "--sentinel-user",
+        "reader",
+        "--sentinel-password",
+        "for-a-reader",
+    ];
+    let in_variable = [("REDTAIL_SENTINEL_PASSWORD", "for-sentinels")];
+    for (arguments, variables) in [(&file[..], &[][..]), (&named, &[]), (&[], &in_variable)] {
+        let (dump, said) = pulled(arguments, variables);
+        let dump = dump.unwrap_or_else(|| panic!("{said}"));
+        assert!(dump.windows(10).any(|text| text == b"a-sentinel"));
+    }
+    let (dump, said) = pulled(&[], &[]);
+    assert!(
+        dump.is_none() && said.contains("--sentinel-password"),
+        "{said}"
+    );
 }
 
 /// What a sentinel that constantly checks its servers knows about replicas: their number, and the text of their list.

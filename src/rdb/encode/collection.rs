@@ -6,7 +6,7 @@ use super::super::ziplist::ziplist;
 use super::Writer;
 use crate::rdb::intset::Intset;
 use crate::rdb::listpack::Listpack;
-use crate::rdb::module::{self, ModuleValue};
+use crate::rdb::module::{self, ModuleId};
 use crate::rdb::names::Names;
 use crate::rdb::object::{NodeRef, TemplateValues};
 use crate::rdb::packed::Item;
@@ -29,13 +29,13 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Writes a value of a module type: type 7.
+    /// Writes a value of a module type, type 7: its items as a dump has them, including the end mark.
     ///
     /// # Errors
     /// The output's error.
-    pub fn module(&mut self, value: &ModuleValue) -> io::Result<()> {
-        self.length(value.id().0)?;
-        self.raw(value.items())
+    pub fn module(&mut self, id: ModuleId, items: &[u8]) -> io::Result<()> {
+        self.length(id.0)?;
+        self.raw(items)
     }
 
     /// Writes a number as an item of a module's value.
@@ -134,10 +134,18 @@ impl<W: Write> Writer<W> {
     ) -> io::Result<()> {
         self.count(count)?;
         for (field, value) in pairs {
-            self.item(field)?;
-            self.item(value)?;
+            self.pair(field, value)?;
         }
         Ok(())
+    }
+
+    /// Writes a field of a hash of type 4.
+    ///
+    /// # Errors
+    /// The output's error.
+    pub fn pair(&mut self, field: Item<'_>, value: Item<'_>) -> io::Result<()> {
+        self.item(field)?;
+        self.item(value)
     }
 
     /// Writes a hash by its fields, values and expiries, Unix time in milliseconds: Valkey's type 22.
@@ -151,11 +159,23 @@ impl<W: Write> Writer<W> {
     ) -> io::Result<()> {
         self.count(count)?;
         for (field, value, expire_at_ms) in fields {
-            self.item(field)?;
-            self.item(value)?;
-            self.raw(&expire_at_ms.unwrap_or(-1).to_le_bytes())?;
+            self.pair_with_expiry(field, value, expire_at_ms)?;
         }
         Ok(())
+    }
+
+    /// Writes a field of a hash of Valkey's type 22.
+    ///
+    /// # Errors
+    /// The output's error.
+    pub fn pair_with_expiry(
+        &mut self,
+        field: Item<'_>,
+        value: Item<'_>,
+        expire_at_ms: Option<i64>,
+    ) -> io::Result<()> {
+        self.pair(field, value)?;
+        self.raw(&expire_at_ms.unwrap_or(-1).to_le_bytes())
     }
 
     /// Writes a hash by its fields, values and expiries, of which `first_ms` is the earliest: Redis's type 24.
@@ -168,16 +188,36 @@ impl<W: Write> Writer<W> {
         first_ms: i64,
         fields: impl Iterator<Item = (Item<'a>, Item<'a>, Option<i64>)>,
     ) -> io::Result<()> {
-        self.raw(&first_ms.to_le_bytes())?;
-        self.count(count)?;
+        self.hash_metadata_head(count, first_ms)?;
         for (field, value, expire_at_ms) in fields {
-            // 0 means no expiry.
-            let since = expire_at_ms.map_or(0, |at| at.abs_diff(first_ms) + 1);
-            self.length(since)?;
-            self.item(field)?;
-            self.item(value)?;
+            let since = expire_at_ms.map(|at| at.abs_diff(first_ms));
+            self.pair_after_expiry(field, value, since)?;
         }
         Ok(())
+    }
+
+    /// Begins a hash of Redis's type 24: `count` fields, whose earliest expiry is `first_ms`.
+    ///
+    /// # Errors
+    /// The output's error.
+    pub fn hash_metadata_head(&mut self, count: usize, first_ms: i64) -> io::Result<()> {
+        self.raw(&first_ms.to_le_bytes())?;
+        self.count(count)
+    }
+
+    /// Writes a field of a hash of Redis's type 24, which expires `since_ms` after the first one.
+    ///
+    /// # Errors
+    /// The output's error.
+    pub fn pair_after_expiry(
+        &mut self,
+        field: Item<'_>,
+        value: Item<'_>,
+        since_ms: Option<u64>,
+    ) -> io::Result<()> {
+        // 0 means no expiry.
+        self.length(since_ms.map_or(0, |since_ms| since_ms + 1))?;
+        self.pair(field, value)
     }
 
     /// Writes a compact hash with its names, as in DUMP payloads: type 29, or type 31 if the values are not packed.
@@ -225,9 +265,17 @@ impl<W: Write> Writer<W> {
     ) -> io::Result<()> {
         self.count(count)?;
         for (member, score) in members {
-            self.item(member)?;
-            self.raw(&score.to_le_bytes())?;
+            self.scored(member, score)?;
         }
         Ok(())
+    }
+
+    /// Writes a member of a sorted set of type 5.
+    ///
+    /// # Errors
+    /// The output's error.
+    pub fn scored(&mut self, member: Item<'_>, score: f64) -> io::Result<()> {
+        self.item(member)?;
+        self.raw(&score.to_le_bytes())
     }
 }

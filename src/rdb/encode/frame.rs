@@ -53,20 +53,31 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// The output's error.
     pub fn database(&mut self, db: u64, keys: u64, expires: u64) -> io::Result<()> {
-        self.u8(kind::SELECTDB)?;
-        self.length(db)?;
+        self.select(db)?;
         self.u8(kind::RESIZEDB)?;
         self.length(keys)?;
         self.length(expires)
     }
 
-    /// Returns to database `db`, which was started before.
+    /// Goes on in database `db`, whether or not it was started before.
     ///
     /// # Errors
     /// The output's error.
     pub fn select(&mut self, db: u64) -> io::Result<()> {
+        self.db = Some(db);
         self.u8(kind::SELECTDB)?;
         self.length(db)
+    }
+
+    /// Like [`select`](Self::select), but writes nothing if the last key was in the same database.
+    ///
+    /// # Errors
+    /// The output's error.
+    pub fn enter(&mut self, db: u64) -> io::Result<()> {
+        if self.db == Some(db) {
+            return Ok(());
+        }
+        self.select(db)
     }
 
     /// Writes what precedes a key's value: its attributes, type and name. The value must follow.
@@ -116,12 +127,16 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// Ends the snapshot and returns the output.
+    /// Ends the snapshot, with a checksum if the version has one, and returns the output.
     ///
     /// # Errors
     /// The output's error.
     pub fn end(mut self) -> io::Result<W> {
         self.u8(kind::EOF)?;
-        self.checksum()
+        if self.version().has_checksum() {
+            self.checksum()
+        } else {
+            self.close()
+        }
     }
 }

@@ -40,6 +40,8 @@ pub struct Writer<W> {
     /// Bytes written but not yet summed and passed on.
     chunk: Vec<u8>,
     crc: u64,
+    /// The database of what was written last.
+    db: Option<u64>,
     /// Number of bytes passed on.
     passed: u64,
     /// If `None`, strings are not compressed.
@@ -56,6 +58,7 @@ impl<W: Write> Writer<W> {
             version,
             chunk: Vec::new(),
             crc: 0,
+            db: None,
             passed: 0,
             compressor: Some(SPARE.take().unwrap_or_default()),
             now_ms: None,
@@ -84,6 +87,11 @@ impl<W: Write> Writer<W> {
     #[must_use]
     pub const fn version(&self) -> Version {
         self.version
+    }
+
+    /// Writes the layouts of `version` from now on. Call this before anything is written.
+    pub const fn set_version(&mut self, version: Version) {
+        self.version = version;
     }
 
     /// Returns the layouts of that version.
@@ -140,12 +148,18 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// The output's error.
     pub fn checksum(mut self) -> io::Result<W> {
+        self.flush_chunk()?;
+        let sum = self.crc.to_le_bytes();
+        self.raw(&sum)?;
+        self.close()
+    }
+
+    /// Ends with what is written, and returns the output.
+    fn close(mut self) -> io::Result<W> {
         if let Some(compressor) = self.compressor.take() {
             SPARE.set(Some(compressor));
         }
         self.flush_chunk()?;
-        let sum = self.crc.to_le_bytes();
-        self.out.write_all(&sum)?;
         self.out.flush()?;
         Ok(self.out)
     }
@@ -183,6 +197,30 @@ impl Layouts {
     #[must_use]
     pub const fn has_plain_nodes(self) -> bool {
         self.version.number >= 11
+    }
+
+    /// Whether the version has function libraries (version 10 and later).
+    #[must_use]
+    pub const fn has_libraries(self) -> bool {
+        self.version.number >= 10
+    }
+
+    /// Whether fields of hashes may expire (version 12 and later of Redis, and all of Valkey).
+    #[must_use]
+    pub const fn has_field_expiries(self) -> bool {
+        self.version.number >= 12
+    }
+
+    /// Whether modules may attach data to keys (version 13 and later of Redis).
+    #[must_use]
+    pub const fn has_attached_data(self) -> bool {
+        !self.is_valkey() && self.version.number >= 13
+    }
+
+    /// Whether there are arrays (version 14 and later of Redis).
+    #[must_use]
+    pub const fn has_arrays(self) -> bool {
+        !self.is_valkey() && self.version.number >= 14
     }
 
     /// Returns which of the five layouts streams are written in.

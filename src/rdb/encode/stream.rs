@@ -32,10 +32,18 @@ impl<W: Write> Writer<W> {
     ) -> io::Result<()> {
         self.count(nodes.len())?;
         for (id, packed) in nodes {
-            self.string(&id.to_be_bytes())?;
-            self.string(packed.as_bytes())?;
+            self.stream_node(id, packed)?;
         }
         Ok(())
+    }
+
+    /// Writes a node of a stream. The number of nodes must precede the first one.
+    ///
+    /// # Errors
+    /// The output's error.
+    pub fn stream_node(&mut self, id: StreamId, packed: &Listpack) -> io::Result<()> {
+        self.string(&id.to_be_bytes())?;
+        self.string(packed.as_bytes())
     }
 
     /// Writes the counters that the version has.

@@ -277,7 +277,7 @@ impl Array {
     }
 
     /// Writes the array: type 28.
-    pub(super) fn encode<W: Write>(&self, writer: &mut Writer<W>) -> io::Result<()> {
+    pub(crate) fn encode<W: Write>(&self, writer: &mut Writer<W>) -> io::Result<()> {
         writer.array_head(self.len, self.cursor)?;
         self.iter()
             .try_for_each(|(index, element)| writer.array_element(index, element))
