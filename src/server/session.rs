@@ -84,10 +84,8 @@ pub(super) async fn run(
 }
 
 /// Serves a connection to its end, or until it changes to other threads: see [`Audience`](super::audience::Audience).
-#[allow(
-    clippy::manual_async_fn,
-    reason = "an async function keeps room for its parameters twice"
-)]
+// An async function keeps room for its parameters twice.
+#[expect(clippy::manual_async_fn, reason = "its size")]
 fn go_on(
     mut stream: impl Link + 'static,
     mut connection: Connection,

@@ -850,7 +850,7 @@ mod tests {
             let count = pubsub.deliver(message, dialect, &mut woken)
                 + pubsub.deliver(other, dialect, &mut woken);
             let at_once = taken();
-            for most in [1, 7, 50, 1000] {
+            for most in [1, 7, 1000] {
                 let mut unfinished = Unfinished::default();
                 let mut received = 0;
                 for message in [message, other] {

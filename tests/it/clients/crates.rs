@@ -184,8 +184,10 @@ fn redis_pipeline(facts: &mut Vec<String>, port: u16, length: usize) {
         .expect("a runtime");
     let values = runtime.block_on(async {
         let client = redis::Client::open(format!("redis://127.0.0.1:{port}")).expect("an address");
+        // Its own half a second is too short for a long pipeline on a busy machine.
+        let patient = redis::AsyncConnectionConfig::new().set_response_timeout(None);
         let mut connection = client
-            .get_multiplexed_async_connection()
+            .get_multiplexed_async_connection_with_config(&patient)
             .await
             .expect("it accepts connections");
         pipeline

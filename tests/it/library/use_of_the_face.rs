@@ -15,7 +15,7 @@ use std::path::Path;
 const FACE: &str = include_str!("../face.txt");
 
 /// The files whose tests use the face.
-const TESTS: [&str; 12] = [
+const TESTS: [&str; 14] = [
     include_str!("mod.rs"),
     include_str!("building.rs"),
     include_str!("changes.rs"),
@@ -26,6 +26,8 @@ const TESTS: [&str; 12] = [
     include_str!("typed.rs"),
     include_str!("use_of_the_face.rs"),
     include_str!("walks.rs"),
+    include_str!("../dump_writer/mod.rs"),
+    include_str!("../dump_writer/servers.rs"),
     include_str!("../offsets.rs"),
     include_str!("../reader.rs"),
 ];
