@@ -273,6 +273,7 @@ fn exec(cx: &mut SessionCx<'_>, _args: Args<'_>) -> Result<(), Error> {
     run_all(cx, &transaction.queued, &mut held, anywhere);
     cx.session.timing.rewind(begun);
     cx.session.clock = None;
+    drop(std::mem::take(&mut cx.session.leaving));
     Ok(())
 }
 

@@ -192,6 +192,11 @@ impl Inbox {
         true
     }
 
+    /// Drops everything that waits, and keeps nothing more: the client is being disconnected.
+    pub fn shut(&self) {
+        self.waiting().end(&self.client);
+    }
+
     /// Begins to take what waits: the number of bytes, which end where a message does. Whatever comes later wakes the
     /// connection.
     #[must_use]

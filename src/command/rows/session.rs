@@ -61,6 +61,8 @@ pub struct Session {
     pub touches: bool,
     /// The clock of the running transaction, in Unix milliseconds: no key expires between two of its commands.
     pub clock: Option<i64>,
+    /// Clients that the running transaction disconnects once it ends.
+    pub leaving: Leaving,
     /// What it tracks.
     pub tracking: Option<Arc<Tracked>>,
     /// The point that its reads wait for.
@@ -113,6 +115,29 @@ pub struct Blocked {
     pub called: Called,
     /// The time until it began to wait, in nanoseconds.
     pub nanos: u64,
+}
+
+/// Clients that are disconnected when this is dropped.
+#[derive(Debug, Default)]
+pub struct Leaving(Vec<Arc<Client>>);
+
+impl Leaving {
+    /// Adds a client.
+    pub fn add(&mut self, client: Arc<Client>) {
+        self.0.push(client);
+    }
+
+    /// Whether a client is among them.
+    #[must_use]
+    pub fn has(&self, client: &Client) -> bool {
+        self.0.iter().any(|other| other.id == client.id)
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|client| client.close.cancel());
+    }
 }
 
 /// What reads have done.
@@ -170,6 +195,7 @@ impl Session {
             watching: None,
             touches: true,
             clock: None,
+            leaving: Leaving::default(),
             tracking: None,
             read_after: None,
             blocked: None,

@@ -288,6 +288,11 @@ fn close_subscribers(cx: &mut SessionCx<'_>, narrowed: &[Narrowed]) {
     for client in lost {
         if client.id == cx.session.client.id {
             cx.session.closing = true;
+        } else if cx.session.clock.is_some() {
+            // The rest of the transaction may count it as a receiver.
+            let inbox = client.shown().inbox.upgrade();
+            inbox.into_iter().for_each(|inbox| inbox.shut());
+            cx.session.leaving.add(client);
         } else {
             client.close.cancel();
         }
@@ -304,8 +309,9 @@ fn follow(cx: &mut SessionCx<'_>) {
             let shown = client.shown();
             (shown.login.clone(), shown.inbox.upgrade())
         };
+        let leaves = cx.session.leaving.has(&client);
         // It may be a subscriber that lost a channel.
-        if let Some(inbox) = inbox {
+        if let Some(inbox) = inbox.filter(|_| !leaves) {
             inbox.wake.notify_one();
         }
         let is_void = login.is_some_and(|login| !users.is_valid(&login));
