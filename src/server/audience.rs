@@ -1,8 +1,8 @@
-//! Where the connections run that only listen.
+//! The threads that serve connections which only listen.
 //!
-//! To write one message to ten thousand subscribers takes ten thousand system calls. Beside the other connections, each read would
-//! wait for some of them. So a connection that has subscribed changes to threads of its own, and changes back once it does
-//! something else. The system lets these threads run after the others: a message may wait for a read.
+//! Writing one message to ten thousand subscribers takes ten thousand system calls, and a read on the same thread waits for some of
+//! them. So a connection that has subscribed changes to these threads, and changes back once it does something else. They have a
+//! lower priority than the others, because a message may wait for a read.
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -14,12 +14,12 @@ use super::session::Connection;
 #[cfg(target_os = "linux")]
 const NICER_BY: i32 = 5;
 
-/// The threads of those who only listen, and of all others.
+/// The threads of connections that only listen, and those of all others.
 #[derive(Debug, Default)]
 pub(super) struct Audience {
-    /// Those of the others.
+    /// The threads of all other connections.
     home: OnceLock<Handle>,
-    /// Started for the first connection.
+    /// Started for the first connection that only listens.
     own: Mutex<Threads>,
 }
 
@@ -69,7 +69,7 @@ impl Audience {
 
 impl Drop for Audience {
     fn drop(&mut self) {
-        // Otherwise this would wait for them, which a task must not.
+        // Dropping the runtime would wait for its threads, which a task must not do.
         self.close();
     }
 }

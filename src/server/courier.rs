@@ -32,7 +32,7 @@ const LINGER: Duration = Duration::from_secs(10);
 /// Receptions after which other tasks get a turn, and those who got something may be woken.
 const TURN_RECEPTIONS: usize = 1024;
 
-/// Receptions of one message at once: to put it into the inboxes of this many takes some dozen microseconds, for which a read waits.
+/// Inboxes that get one message in one go. That takes some dozen microseconds, and a read may wait for it.
 const RECEPTIONS_AT_ONCE: usize = 256;
 
 /// Receptions of each connection, on average, after which all are woken: one write takes as long as some hundred receptions, so
